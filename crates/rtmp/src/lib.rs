@@ -1,1 +1,3 @@
-//! TODO
+//! RTMP and RTMPS connections, to and from frames, on our own sans-IO protocol core.
+
+pub mod wire;

@@ -1,0 +1,1 @@
+//! Splits an aggregate message (type 22) into the messages inside it.
