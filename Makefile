@@ -1,0 +1,28 @@
+# The project's commands. Each works on a fresh Debian or Ubuntu machine that has only Rust: what else it needs it installs, and says so.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help run test build fuzz bench fmt
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## build, and start the server with a demo stream already live (Ctrl-C stops it)
+	@scripts/run.sh
+
+test: ## every check: format, lints, dependencies, Rust tests, end-to-end with real ffmpeg, nginx and GStreamer
+	@scripts/test.sh
+
+build: ## the release binary, target/release/weir
+	@scripts/install-packages.sh build
+	cargo build --release --locked -p weir-server
+
+fuzz: ## the long run of every fuzz target (MINUTES=30 in total by default)
+	@scripts/fuzz.sh
+
+bench: ## what a pushed second costs, beside nginx-rtmp and the floor (prints a table, writes benches/results/)
+	@scripts/install-packages.sh bench
+	cargo build --release --locked -p weir-server -p weir-benches
+	target/release/weir-benches $(or $(BENCH),all)
+
+fmt: ## format the sources
+	cargo fmt --all

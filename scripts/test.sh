@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Every check, in the order in which a mistake is cheapest to hear about. All of them run even when one fails;
+# the summary names each with its time, and the last line is `N passed, N failed`, tests and checks counted alike.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+# Same flags for every step, so that the dependency tree is compiled once. `--locked`: a test run never edits Cargo.lock.
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-always}
+passed=0 failed=0 rows=()
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+row() { # name, ok|FAILED, seconds, note
+  rows+=("$(printf '  %-28s %-7s %5ds  %s' "$1" "$2" "$3" "$4")")
+}
+
+# One check counts as one test.
+check() { # name, command...
+  local name=$1 start=$SECONDS
+  shift
+  printf '\n== %s\n' "$name"
+  if "$@"; then
+    passed=$((passed + 1)); row "$name" ok $((SECONDS - start)) ""
+  else
+    failed=$((failed + 1)); row "$name" FAILED $((SECONDS - start)) "$*"
+  fi
+}
+
+# Rust tests: the runner's own counts are added to ours.
+rust_tests() {
+  local start=$SECONDS status p f
+  printf '\n== Rust tests\n'
+  if command -v cargo-nextest >/dev/null; then
+    cargo nextest run --locked --workspace --no-fail-fast 2>&1 | tee "$log"
+    status=${PIPESTATUS[0]}
+    read -r p f < <(plain <"$log" | awk '/Summary \[/ { p = f = 0
+      for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p = $(i - 1); if ($i ~ /^failed/ || $i ~ /^timed/) f += $(i - 1) } }
+      END { print p + 0, f + 0 }')
+  else
+    # `--tests`, not the default: documentation examples are checked nowhere in this workspace, because there are none.
+    cargo test --locked --workspace --tests --no-fail-fast 2>&1 | tee "$log"
+    status=${PIPESTATUS[0]}
+    read -r p f < <(plain <"$log" | awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }')
+  fi
+  # A build error runs no test at all: that is a failure too.
+  [ "$status" -eq 0 ] || [ "$f" -gt 0 ] || f=1
+  [ "$status" -ne 0 ] || [ "$p" -gt 0 ] || { echo "no test ran"; f=1; }
+  passed=$((passed + p)); failed=$((failed + f))
+  row "Rust tests" "$([ "$f" -eq 0 ] && echo ok || echo FAILED)" $((SECONDS - start)) "$p passed, $f failed"
+}
+plain() { sed 's/\x1b\[[0-9;]*m//g'; }
+
+dependencies() {
+  # cargo-deny takes about as long to compile as Weir does, so it runs where it is installed and is not fetched. Its rules for licences,
+  # sources and bans are enforced everywhere all the same: crates/server/tests/layers.rs reads the same deny.toml.
+  cargo deny --locked check
+}
+
+check "system packages" scripts/install-packages.sh test
+check "format" cargo fmt --all --check
+check "lints" cargo clippy --locked --workspace --all-targets -- -D warnings
+if command -v cargo-deny >/dev/null; then
+  check "dependencies (cargo-deny)" dependencies
+else
+  row "dependencies (cargo-deny)" skipped 0 "not installed; tests/layers.rs holds deny.toml's licences, sources and bans"
+fi
+rust_tests
+
+printf '\n== Summary\n'
+printf '%s\n' "${rows[@]}"
+printf '  %-28s %-7s %5ds\n\n' "in all" "" "$SECONDS"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
