@@ -1,42 +1,87 @@
-//! AMF0.
+//! AMF0 values: what commands and metadata are made of (AMF0 specification, 2007).
 
-use bytes::BytesMut;
+mod decode;
+mod encode;
+
+use std::fmt;
+
 use thiserror::Error;
 
-#[derive(Debug, Clone, PartialEq)]
+pub use decode::decode_all;
+pub use encode::encode;
+
+/// Objects and arrays inside one another. Real commands nest 2 to 3 deep; each level costs stack, and 10,000
+/// of them are 50 KB on the wire.
+pub const DEPTH_MAX: usize = 32;
+/// Values in one message, those inside others included. As numbers (9 bytes each) 64 KiB hold 7,281; as nulls
+/// (1 byte, but 56 in memory) they would hold 65,536.
+pub const VALUES_MAX: usize = 8192;
+
+/// One value. Fields keep their order and their repetitions; text that is not UTF-8 is replaced, not refused.
+#[derive(Clone, PartialEq)]
 pub enum Value {
     Number(f64),
     Boolean(bool),
+    /// String, long string or XML document.
     String(String),
     Object(Vec<(String, Value)>),
     EcmaArray(Vec<(String, Value)>),
     StrictArray(Vec<Value>),
     Null,
+    /// Undefined, or a reference: no encoder is known to send one, and following it would let 3 bytes stand
+    /// for 64 KiB.
     Undefined,
+    /// Milliseconds since 1970, UTC; the time zone is reserved and not kept.
     Date(f64),
-    TypedObject { class: String, fields: Vec<(String, Value)> },
+    TypedObject {
+        class: String,
+        fields: Vec<(String, Value)>,
+    },
+    /// Unsupported, or one of the types that were reserved and never defined (movie clip, record set).
     Unsupported,
 }
 
+/// What is wrong with the bytes of a value; never holds any of them but a marker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum AmfError {
-    #[error("an AMF0 value ends in the middle")]
+    #[error("an AMF0 value is cut short")]
     Truncated,
+    #[error("AMF0 values are nested more than {DEPTH_MAX} deep")]
+    TooDeep,
+    #[error("there are more than {VALUES_MAX} AMF0 values in one message")]
+    TooManyValues,
+    #[error("AMF0 has no values that begin with {0:#04x}")]
+    UnknownMarker(u8),
 }
 
 impl Value {
+    /// The first field of that name, where this is an object or an ECMA array.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.fields().iter().find(|(name, _)| name == key).map(|(_, value)| value)
     }
+
     pub fn as_str(&self) -> Option<&str> {
-        if let Self::String(text) = self { Some(text) } else { None }
+        match self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
     }
+
     pub fn as_f64(&self) -> Option<f64> {
-        if let Self::Number(number) = self { Some(*number) } else { None }
+        match self {
+            Self::Number(number) => Some(*number),
+            _ => None,
+        }
     }
+
     pub fn as_bool(&self) -> Option<bool> {
-        if let Self::Boolean(boolean) = self { Some(*boolean) } else { None }
+        match self {
+            Self::Boolean(boolean) => Some(*boolean),
+            _ => None,
+        }
     }
+
+    /// The fields of an object, ECMA array or typed object in the order sent; empty for any other value.
     pub fn fields(&self) -> &[(String, Value)] {
         match self {
             Self::Object(fields) | Self::EcmaArray(fields) | Self::TypedObject { fields, .. } => fields,
@@ -45,8 +90,52 @@ impl Value {
     }
 }
 
-pub fn decode_all(_bytes: &[u8]) -> Result<Vec<Value>, AmfError> {
-    Err(AmfError::Truncated)
+/// Shows the shape, and of a text only its length: a `publish` command's text is the stream key.
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "Number({number})"),
+            Self::Boolean(boolean) => write!(f, "Boolean({boolean})"),
+            Self::String(text) => write!(f, "String({} bytes)", text.len()),
+            Self::Object(fields) => fields_debug(f, "Object", fields),
+            Self::EcmaArray(fields) => fields_debug(f, "EcmaArray", fields),
+            Self::StrictArray(values) => f.debug_tuple("StrictArray").field(values).finish(),
+            Self::Null => f.write_str("Null"),
+            Self::Undefined => f.write_str("Undefined"),
+            Self::Date(time_ms) => write!(f, "Date({time_ms})"),
+            Self::TypedObject { class, fields } => fields_debug(f, &format!("TypedObject {class:?}"), fields),
+            Self::Unsupported => f.write_str("Unsupported"),
+        }
+    }
 }
 
-pub fn encode(_out: &mut BytesMut, _values: &[Value]) {}
+fn fields_debug(f: &mut fmt::Formatter<'_>, kind: &str, fields: &[(String, Value)]) -> fmt::Result {
+    f.write_str(kind)?;
+    f.write_str(" ")?;
+    f.debug_map().entries(fields.iter().map(|(name, value)| (name, value))).finish()
+}
+
+/// The first byte of each value.
+mod marker {
+    pub(super) const NUMBER: u8 = 0x00;
+    pub(super) const BOOLEAN: u8 = 0x01;
+    pub(super) const STRING: u8 = 0x02;
+    pub(super) const OBJECT: u8 = 0x03;
+    pub(super) const MOVIE_CLIP: u8 = 0x04;
+    pub(super) const NULL: u8 = 0x05;
+    pub(super) const UNDEFINED: u8 = 0x06;
+    pub(super) const REFERENCE: u8 = 0x07;
+    pub(super) const ECMA_ARRAY: u8 = 0x08;
+    pub(super) const OBJECT_END: u8 = 0x09;
+    pub(super) const STRICT_ARRAY: u8 = 0x0A;
+    pub(super) const DATE: u8 = 0x0B;
+    pub(super) const LONG_STRING: u8 = 0x0C;
+    pub(super) const UNSUPPORTED: u8 = 0x0D;
+    pub(super) const RECORD_SET: u8 = 0x0E;
+    pub(super) const XML_DOCUMENT: u8 = 0x0F;
+    pub(super) const TYPED_OBJECT: u8 = 0x10;
+}
+
+#[cfg(test)]
+#[path = "amf0/tests.rs"]
+mod tests;
