@@ -1,1 +1,33 @@
-//! TODO
+//! The nouns users ask for: streams, destinations, restreams, their states, and what platforms demand. Plain data, no I/O.
+
+mod destination;
+mod id;
+mod ladder;
+mod name;
+mod platform;
+mod push_url;
+mod restream;
+mod secret;
+mod spec;
+mod srt_url;
+mod status;
+mod stream;
+
+pub use destination::Destination;
+pub use id::{ApiKeyId, DestinationId, RestreamId, StreamId};
+pub use ladder::{
+    Encoding, EncodingSettings, Ladder, LadderFault, MAX_RENDITIONS, RateControl, Rendition, RenditionFault,
+    VideoCodec, is_builtin_ladder,
+};
+pub use name::{MAX_LABEL_CHARS, MAX_STREAM_NAME_BYTES, NameFault, StreamName, checked_label};
+pub use platform::{Platform, PlatformRules, Platforms, PlatformsFault, Protocol, RetryBudget};
+pub use push_url::{Advice, Login, MAX_URL_BYTES, PushUrl, PushUrlFault, masked_uri};
+pub use restream::{RenditionWish, Restream, RetryRules, RetryRulesFault, Schedule, Target};
+pub use secret::Secret;
+pub use spec::{ConfigFault, RestreamSpec, resolve};
+pub use srt_url::{MAX_LATENCY_US, PASSPHRASE_BYTES, SrtUrl, checked_passphrase};
+pub use status::{
+    Fault, IngestProtocol, IngestStatus, PushStatus, Reason, ReasonCode, RenditionStatus, RestreamState,
+    RestreamStatus, StreamState, StreamStatus, Viewers, Warning,
+};
+pub use stream::{EncoderPolicy, MAX_DVR_SECONDS, MAX_PLAYLIST_ITEMS, Slate, Slot, Source, SourceKind, Stream};

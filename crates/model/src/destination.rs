@@ -1,0 +1,19 @@
+//! A destination: a server URL without a key, reusable for any number of restreams.
+
+use crate::{DestinationId, Secret};
+use time::OffsetDateTime;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Destination {
+    pub id: DestinationId,
+    /// Rises by one with every change; what `If-Match` compares.
+    pub version: i64,
+    pub name: String,
+    /// The name of a platform file: `youtube`, `generic-rtmp`, ...
+    pub platform: String,
+    /// `rtmp://host/app`, or an SRT URL, which may carry a passphrase: so a secret as a whole.
+    pub url: Secret,
+    pub backup_url: Option<Secret>,
+    pub created_at: OffsetDateTime,
+    pub updated_at: OffsetDateTime,
+}

@@ -1,0 +1,215 @@
+//! Which renditions a stream is offered in: a named ladder, or a list of its own.
+
+use serde::{Deserialize, Serialize};
+
+/// One encoder session each; a ladder longer than this is a mistake on any machine.
+pub const MAX_RENDITIONS: usize = 16;
+
+/// The ladders that come with the server.
+const BUILTIN_LADDERS: [&str; 3] = ["sd", "hd", "fhd"];
+
+/// Whether `name` is one of the ladders that come with the server.
+pub fn is_builtin_ladder(name: &str) -> bool {
+    BUILTIN_LADDERS.contains(&name)
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Ladder {
+    Named(String),
+    Inline(Vec<Rendition>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LadderFault {
+    #[error("there is no ladder named {0:?}")]
+    Unknown(String),
+    #[error("a ladder has 1 to {MAX_RENDITIONS} renditions")]
+    Length,
+    #[error("two renditions are named {0:?}")]
+    DuplicateName(String),
+    #[error(transparent)]
+    Rendition(#[from] RenditionFault),
+}
+
+impl Ladder {
+    pub fn check(&self) -> Result<(), LadderFault> {
+        match self {
+            Self::Named(name) if is_builtin_ladder(name) => Ok(()),
+            Self::Named(name) => Err(LadderFault::Unknown(name.clone())),
+            Self::Inline(renditions) => {
+                if renditions.is_empty() || renditions.len() > MAX_RENDITIONS {
+                    return Err(LadderFault::Length);
+                }
+                for (i, rendition) in renditions.iter().enumerate() {
+                    rendition.check()?;
+                    if renditions[..i].iter().any(|earlier| earlier.name == rendition.name) {
+                        return Err(LadderFault::DuplicateName(rendition.name.clone()));
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// One quality of a stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rendition {
+    pub name: String,
+    pub encoding: Encoding,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encoding {
+    /// The input as it is.
+    Passthrough,
+    Encode(EncodingSettings),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EncodingSettings {
+    pub width: u32,
+    pub height: u32,
+    /// None: the source's.
+    pub fps: Option<f64>,
+    pub video_bitrate_kbps: u32,
+    pub audio_bitrate_kbps: u32,
+    pub codec: VideoCodec,
+    pub gop_seconds: f64,
+    pub rate_control: RateControl,
+    /// None: the encoder's best that everyone plays.
+    pub profile: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VideoCodec {
+    H264,
+    H265,
+    Av1,
+}
+
+impl VideoCodec {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::H264 => "h264",
+            Self::H265 => "h265",
+            Self::Av1 => "av1",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RateControl {
+    Cbr,
+    Vbr,
+}
+
+impl RateControl {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cbr => "cbr",
+            Self::Vbr => "vbr",
+        }
+    }
+}
+
+/// What is wrong with a rendition, and in which field.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field} {problem}")]
+pub struct RenditionFault {
+    pub field: &'static str,
+    pub problem: &'static str,
+}
+
+impl Rendition {
+    pub fn check(&self) -> Result<(), RenditionFault> {
+        let fault = |field, problem| Err(RenditionFault { field, problem });
+        // It stands in playback addresses, like a stream's name.
+        let slug = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if self.name.is_empty() || self.name.len() > 32 || !self.name.chars().all(slug) {
+            return fault("name", "must be 1 to 32 letters, digits, '-' or '_'");
+        }
+        let Encoding::Encode(encode) = &self.encoding else { return Ok(()) };
+        // 4:2:0 chroma needs even sizes; 8192 is the largest any hardware encoder takes.
+        if !(16..=8192).contains(&encode.width) || encode.width % 2 != 0 {
+            return fault("width", "must be an even number from 16 to 8192");
+        }
+        if !(16..=8192).contains(&encode.height) || encode.height % 2 != 0 {
+            return fault("height", "must be an even number from 16 to 8192");
+        }
+        if encode.fps.is_some_and(|fps| !(1.0..=240.0).contains(&fps)) {
+            return fault("fps", "must be from 1 to 240");
+        }
+        if !(50..=200_000).contains(&encode.video_bitrate_kbps) {
+            return fault("video_bitrate_kbps", "must be from 50 to 200000");
+        }
+        if !(16..=512).contains(&encode.audio_bitrate_kbps) {
+            return fault("audio_bitrate_kbps", "must be from 16 to 512");
+        }
+        if !(0.5..=20.0).contains(&encode.gop_seconds) {
+            return fault("gop_seconds", "must be from 0.5 to 20");
+        }
+        if let Some(profile) = &encode.profile
+            && !matches!(profile.as_str(), "baseline" | "main" | "high" | "main10")
+        {
+            return fault("profile", "must be baseline, main, high or main10");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hd() -> EncodingSettings {
+        EncodingSettings {
+            width: 1280,
+            height: 720,
+            fps: None,
+            video_bitrate_kbps: 3000,
+            audio_bitrate_kbps: 128,
+            codec: VideoCodec::H264,
+            gop_seconds: 2.0,
+            rate_control: RateControl::Cbr,
+            profile: Some("high".into()),
+        }
+    }
+
+    fn rendition(settings: EncodingSettings) -> Rendition {
+        Rendition { name: "720p".into(), encoding: Encoding::Encode(settings) }
+    }
+
+    #[test]
+    fn limits_name_their_field() {
+        assert_eq!(rendition(hd()).check(), Ok(()));
+        for (settings, field) in [
+            (EncodingSettings { width: 1281, ..hd() }, "width"),
+            (EncodingSettings { height: 0, ..hd() }, "height"),
+            (EncodingSettings { fps: Some(f64::NAN), ..hd() }, "fps"),
+            (EncodingSettings { video_bitrate_kbps: 0, ..hd() }, "video_bitrate_kbps"),
+            (EncodingSettings { audio_bitrate_kbps: 1000, ..hd() }, "audio_bitrate_kbps"),
+            (EncodingSettings { gop_seconds: 0.0, ..hd() }, "gop_seconds"),
+            (EncodingSettings { profile: Some("hi".into()), ..hd() }, "profile"),
+        ] {
+            assert_eq!(rendition(settings).check().unwrap_err().field, field);
+        }
+        let nameless = Rendition { name: "a/b".into(), encoding: Encoding::Passthrough };
+        assert_eq!(nameless.check().unwrap_err().field, "name");
+    }
+
+    #[test]
+    fn ladders() {
+        assert_eq!(Ladder::Named("hd".into()).check(), Ok(()));
+        assert_eq!(Ladder::Named("x".into()).check(), Err(LadderFault::Unknown("x".into())));
+        assert_eq!(Ladder::Inline(vec![]).check(), Err(LadderFault::Length));
+        let twice = Ladder::Inline(vec![rendition(hd()), rendition(hd())]);
+        assert_eq!(twice.check(), Err(LadderFault::DuplicateName("720p".into())));
+        let long = (0..=MAX_RENDITIONS).map(|i| Rendition { name: format!("r{i}"), ..rendition(hd()) }).collect();
+        assert_eq!(Ladder::Inline(long).check(), Err(LadderFault::Length));
+    }
+}

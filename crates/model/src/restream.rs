@@ -1,0 +1,126 @@
+//! A restream: one stream sent to one destination, with its key, its wishes and whether it should run.
+
+use crate::{DestinationId, ReasonCode, Rendition, RestreamId, Secret, StreamId};
+use std::time::Duration;
+use time::OffsetDateTime;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Restream {
+    pub id: RestreamId,
+    /// Rises by one with every change; what `If-Match` compares.
+    pub version: i64,
+    pub stream_id: StreamId,
+    /// Unique within its stream.
+    pub name: String,
+    pub active: bool,
+    /// The caller's own number for its customer; carried, never interpreted.
+    pub client_user_id: Option<i64>,
+    pub target: Target,
+    pub backup_uri: Option<Secret>,
+    pub rendition: RenditionWish,
+    pub schedule: Schedule,
+    pub retry: RetryRules,
+    /// Why it was stopped by the server itself; cleared by a start.
+    pub stop_reason: Option<ReasonCode>,
+    pub created_at: OffsetDateTime,
+    pub updated_at: OffsetDateTime,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// Everything on one line, key included.
+    Uri(Secret),
+    /// A saved server and this restream's own key.
+    Destination { destination_id: DestinationId, stream_key: Secret },
+}
+
+/// In which quality a restream is sent.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum RenditionWish {
+    #[default]
+    AsIs,
+    /// A rendition of the stream's ladder.
+    Named(String),
+    Inline(Rendition),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Schedule {
+    pub start_at: Option<OffsetDateTime>,
+    pub stop_at: Option<OffsetDateTime>,
+}
+
+/// What a restream does when its source goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryRules {
+    /// How long the push connection is held open without a source.
+    pub source_lost: Duration,
+    /// After this long without a source the restream stops for good.
+    pub give_up: Duration,
+}
+
+impl Default for RetryRules {
+    fn default() -> Self {
+        Self { source_lost: Duration::from_secs(3), give_up: Duration::from_secs(60 * 60) }
+    }
+}
+
+/// Which retry value is out of range.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field} must be a number from {min} to {max}")]
+pub struct RetryRulesFault {
+    pub field: &'static str,
+    pub min: u32,
+    pub max: u32,
+}
+
+impl RetryRules {
+    const MAX_SOURCE_LOST_SECONDS: u32 = 3_600;
+    /// A week.
+    const MAX_GIVE_UP_MINUTES: u32 = 7 * 24 * 60;
+
+    /// From the numbers users write; fractions are allowed, None means the default.
+    pub fn new(source_lost_seconds: Option<f64>, give_up_minutes: Option<f64>) -> Result<Self, RetryRulesFault> {
+        let default = Self::default();
+        let source_lost = match source_lost_seconds {
+            None => default.source_lost,
+            Some(seconds) => within(seconds, Self::MAX_SOURCE_LOST_SECONDS, 1.0).ok_or(RetryRulesFault {
+                field: "source_lost_seconds",
+                min: 0,
+                max: Self::MAX_SOURCE_LOST_SECONDS,
+            })?,
+        };
+        let give_up = match give_up_minutes {
+            None => default.give_up,
+            Some(minutes) => within(minutes, Self::MAX_GIVE_UP_MINUTES, 60.0).ok_or(RetryRulesFault {
+                field: "give_up_minutes",
+                min: 0,
+                max: Self::MAX_GIVE_UP_MINUTES,
+            })?,
+        };
+        Ok(Self { source_lost, give_up })
+    }
+}
+
+/// Rounded to whole milliseconds, so that what is stored is what was said.
+fn within(number: f64, max: u32, seconds_each: f64) -> Option<Duration> {
+    (0.0..=f64::from(max))
+        .contains(&number)
+        .then(|| Duration::from_millis((number * seconds_each * 1000.0).round() as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_rules() {
+        assert_eq!(RetryRules::new(None, None).unwrap(), RetryRules::default());
+        let rules = RetryRules::new(Some(0.5), Some(0.05)).unwrap();
+        assert_eq!((rules.source_lost, rules.give_up), (Duration::from_millis(500), Duration::from_secs(3)));
+        for bad in [-1.0, f64::NAN, f64::INFINITY, 1e9] {
+            assert_eq!(RetryRules::new(Some(bad), None).unwrap_err().field, "source_lost_seconds");
+            assert_eq!(RetryRules::new(None, Some(bad)).unwrap_err().field, "give_up_minutes");
+        }
+    }
+}

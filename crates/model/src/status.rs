@@ -1,0 +1,259 @@
+//! What is, as opposed to what is asked for: states with their reasons and measured figures.
+
+use crate::Slot;
+use time::OffsetDateTime;
+
+/// An enum whose every value has one outside name.
+macro_rules! named {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$vdoc])* $variant),+ }
+
+        impl $name {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The name used in the API, SQL, logs and metrics.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+
+            /// The value of that name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name { $($text => Some(Self::$variant),)+ _ => None }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+named!(StreamState { Offline = "offline", Starting = "starting", Live = "live", Stalled = "stalled", Failed = "failed" });
+
+named!(RestreamState {
+    /// Defined, not started.
+    Stopped = "stopped",
+    /// Started; begins by itself when the source comes.
+    AwaitingStream = "awaiting_stream",
+    /// Opening the connection, or waiting for the publish to be accepted.
+    Connecting = "connecting",
+    /// The far end accepted the publish and media bytes are making progress.
+    Streaming = "streaming",
+    /// Refused, unreachable, unsupported, stalled; usually retried.
+    Error = "error",
+});
+
+named!(ReasonCode {
+    AuthRejected = "auth_rejected",
+    Unreachable = "unreachable",
+    Refused = "refused",
+    TlsFailed = "tls_failed",
+    Timeout = "timeout",
+    Stalled = "stalled",
+    UnsupportedCodec = "unsupported_codec",
+    SrtRejected = "srt_rejected",
+    EncryptionMismatch = "encryption_mismatch",
+    SourceTimeout = "source_timeout",
+    BitrateTooLow = "bitrate_too_low",
+    Internal = "internal",
+});
+
+impl ReasonCode {
+    /// Whose fault it is unless the place where it happened knows better.
+    pub fn usual_fault(self) -> Fault {
+        match self {
+            Self::AuthRejected
+            | Self::Unreachable
+            | Self::Refused
+            | Self::TlsFailed
+            | Self::Timeout
+            | Self::Stalled
+            | Self::SrtRejected => Fault::Destination,
+            Self::EncryptionMismatch => Fault::Config,
+            Self::UnsupportedCodec | Self::SourceTimeout | Self::BitrateTooLow => Fault::Source,
+            Self::Internal => Fault::Server,
+        }
+    }
+}
+
+named!(
+    /// Whose fault an error is.
+    Fault { Source = "source", Destination = "destination", Config = "config", Server = "server" }
+);
+
+named!(IngestProtocol {
+    Rtmp = "rtmp", Rtmps = "rtmps", Srt = "srt", Whip = "whip", Pull = "pull", Playlist = "playlist",
+});
+
+/// Why something is in the state it is in. The message is for people and never holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    pub code: ReasonCode,
+    pub message: String,
+    pub fault: Fault,
+}
+
+impl Reason {
+    pub fn new(code: ReasonCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), fault: code.usual_fault() }
+    }
+
+    pub fn with_fault(mut self, fault: Fault) -> Self {
+        self.fault = fault;
+        self
+    }
+}
+
+/// Something that works but should be known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    pub code: String,
+    pub message: String,
+    pub since: OffsetDateTime,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamStatus {
+    pub state: StreamState,
+    pub since: OffsetDateTime,
+    pub reason: Option<Reason>,
+    pub ingest: Option<IngestStatus>,
+    pub renditions: Vec<RenditionStatus>,
+    pub viewers: Viewers,
+    pub warnings: Vec<Warning>,
+}
+
+impl StreamStatus {
+    /// What is true of a stream that nothing was ever heard of.
+    pub fn offline(since: OffsetDateTime) -> Self {
+        Self {
+            state: StreamState::Offline,
+            since,
+            reason: None,
+            ingest: None,
+            renditions: Vec::new(),
+            viewers: Viewers::default(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// What arrives; unknown figures are None, never zero.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IngestStatus {
+    pub protocol: IngestProtocol,
+    pub slot: Slot,
+    /// The publisher's address.
+    pub remote: Option<String>,
+    pub video_codec: Option<String>,
+    pub audio_codec: Option<String>,
+    pub width: Option<u32>,
+    pub height: Option<u32>,
+    pub fps: Option<f64>,
+    pub bitrate_bps: u64,
+    pub gop_seconds: Option<f64>,
+    pub dropped_frames: u64,
+    pub latency_ms: Option<f64>,
+    pub rtt_ms: Option<f64>,
+    pub loss_percent: Option<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct RenditionStatus {
+    pub name: String,
+    /// The encoder's element, or `passthrough`.
+    pub encoder: String,
+    pub device: Option<String>,
+    pub width: Option<u32>,
+    pub height: Option<u32>,
+    pub bitrate_bps: u64,
+    pub target_bps: Option<u64>,
+    pub fps: Option<f64>,
+    pub state: StreamState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Viewers {
+    pub hls: u64,
+    pub dash: u64,
+    pub webrtc: u64,
+    pub rtmp: u64,
+    pub srt: u64,
+}
+
+/// One connection to a destination.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PushStatus {
+    pub state: RestreamState,
+    pub since: OffsetDateTime,
+    pub reason: Option<Reason>,
+    /// Connection attempts since it last streamed; 1 is the first.
+    pub attempt: u32,
+    pub next_retry_at: Option<OffsetDateTime>,
+    pub bitrate_bps: u64,
+    pub target_bps: Option<u64>,
+    pub sent_bytes: u64,
+    pub acked_bytes: u64,
+    pub dropped_frames: u64,
+    pub rtt_ms: Option<f64>,
+    pub loss_percent: Option<f64>,
+    /// SRT, as negotiated.
+    pub latency_ms: Option<f64>,
+    pub connected_since: Option<OffsetDateTime>,
+    pub warnings: Vec<Warning>,
+}
+
+impl PushStatus {
+    /// A push that has not been tried.
+    pub fn stopped(since: OffsetDateTime) -> Self {
+        Self {
+            state: RestreamState::Stopped,
+            since,
+            reason: None,
+            attempt: 0,
+            next_retry_at: None,
+            bitrate_bps: 0,
+            target_bps: None,
+            sent_bytes: 0,
+            acked_bytes: 0,
+            dropped_frames: 0,
+            rtt_ms: None,
+            loss_percent: None,
+            latency_ms: None,
+            connected_since: None,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// The primary's figures stand for the restream; a backup has its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RestreamStatus {
+    pub push: PushStatus,
+    pub backup: Option<PushStatus>,
+}
+
+impl RestreamStatus {
+    pub fn stopped(since: OffsetDateTime) -> Self {
+        Self { push: PushStatus::stopped(since), backup: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_go_both_ways() {
+        for code in ReasonCode::ALL {
+            assert_eq!(ReasonCode::from_name(code.as_str()), Some(*code));
+        }
+        assert_eq!(ReasonCode::ALL.len(), 12);
+        assert_eq!(ReasonCode::from_name("x"), None);
+        assert_eq!(RestreamState::AwaitingStream.to_string(), "awaiting_stream");
+    }
+}

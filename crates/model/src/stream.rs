@@ -1,0 +1,107 @@
+//! A stream: the durable, named thing that sources publish into and everything else is made from.
+
+use crate::{Ladder, Secret, StreamId, StreamName};
+use time::OffsetDateTime;
+
+/// A day: what a disk-backed window may hold at most.
+pub const MAX_DVR_SECONDS: u32 = 86_400;
+
+/// A playlist is read as a whole; a longer one belongs in a file of its own.
+pub const MAX_PLAYLIST_ITEMS: usize = 1_000;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stream {
+    pub id: StreamId,
+    /// Rises by one with every change; what `If-Match` compares.
+    pub version: i64,
+    pub name: StreamName,
+    pub active: bool,
+    /// One or two, each slot once, primary first.
+    pub sources: Vec<Source>,
+    pub ladder: Option<Ladder>,
+    pub hls: bool,
+    pub dash: bool,
+    pub webrtc: bool,
+    pub dvr_seconds: u32,
+    pub protected: bool,
+    pub slate: Option<Slate>,
+    pub encoder_policy: EncoderPolicy,
+    pub srt_passphrase: Option<Secret>,
+    pub created_at: OffsetDateTime,
+    pub updated_at: OffsetDateTime,
+}
+
+impl Stream {
+    pub fn source(&self, slot: Slot) -> Option<&Source> {
+        self.sources.iter().find(|source| source.slot == slot)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    pub slot: Slot,
+    pub kind: SourceKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Slot {
+    Primary,
+    Backup,
+}
+
+impl Slot {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Backup => "backup",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceKind {
+    /// Someone publishes to us with this key.
+    Push { stream_key: Secret },
+    /// We fetch; the URI may carry credentials.
+    Pull { uri: Secret },
+    /// Files played one after another.
+    Playlist { items: Vec<String>, looped: bool },
+}
+
+impl SourceKind {
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Push { .. } => "push",
+            Self::Pull { .. } => "pull",
+            Self::Playlist { .. } => "playlist",
+        }
+    }
+}
+
+/// What viewers see while a source is away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Slate {
+    /// A generated picture with the stream's name.
+    Card,
+    File(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EncoderPolicy {
+    #[default]
+    PreferHardware,
+    HardwareOnly,
+    SoftwareOnly,
+}
+
+impl EncoderPolicy {
+    pub const ALL: [Self; 3] = [Self::PreferHardware, Self::HardwareOnly, Self::SoftwareOnly];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PreferHardware => "prefer_hw",
+            Self::HardwareOnly => "hw_only",
+            Self::SoftwareOnly => "sw_only",
+        }
+    }
+}
