@@ -1,1 +1,3 @@
-//! TODO
+//! Containers to and from frames: pure, without I/O, and without a panic whatever comes in.
+
+pub mod flv;

@@ -1,0 +1,90 @@
+//! Codec configuration: what decoder configuration records and bitstream headers say, read without decoding a picture.
+
+pub mod aac;
+pub mod av1;
+mod bits;
+mod gop_meter;
+pub mod h264;
+pub mod h265;
+pub mod nal;
+pub mod opus;
+
+use bytes::Bytes;
+
+pub use gop_meter::GopMeter;
+
+use crate::{AudioFormat, Codec, TrackId, TrackInfo};
+
+/// A decoder configuration record is some 50 bytes, some hundred with scaling lists; nobody's needs this much.
+pub const CONFIG_BYTES_MAX: usize = 64 * 1024;
+
+/// The largest picture side that any codec level allows (HEVC 6.2, AV1 6.x: 16,384 and below).
+pub const PICTURE_SIDE_MAX: u32 = 16_384;
+
+/// What is wrong with a configuration or a payload; whoever sends it is at fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CodecError {
+    #[error("{what} ends too early")]
+    Truncated { what: &'static str },
+    #[error("{what} of {bytes} bytes is more than the {max} allowed")]
+    TooLong { what: &'static str, bytes: usize, max: usize },
+    #[error("{what} is invalid: {reason}")]
+    Invalid { what: &'static str, reason: String },
+    #[error("the decoder configuration has no {what}")]
+    Missing { what: &'static str },
+}
+
+impl CodecError {
+    pub(crate) fn invalid(what: &'static str, reason: impl Into<String>) -> Self {
+        Self::Invalid { what, reason: reason.into() }
+    }
+}
+
+/// Reads a decoder configuration record as MP4 stores it (see [`TrackInfo::config`]).
+pub fn parse(codec: Codec, id: TrackId, config: Bytes) -> Result<TrackInfo, CodecError> {
+    match codec {
+        Codec::H264 => h264::track_info(id, config),
+        Codec::H265 => h265::track_info(id, config),
+        Codec::Av1 => av1::track_info(id, config),
+        Codec::Aac => aac::track_info(id, config),
+        Codec::Opus => opus::track_info(id, config),
+        Codec::Mp3 => Ok(mp3_track_info(id)),
+    }
+}
+
+/// MP3 has no configuration: each frame's header says what it is.
+fn mp3_track_info(id: TrackId) -> TrackInfo {
+    let audio = AudioFormat { codec_string: "mp4a.6b".to_owned(), ..AudioFormat::default() };
+    TrackInfo { id, codec: Codec::Mp3, config: Bytes::new(), video: None, audio: Some(audio) }
+}
+
+fn check_config_len(what: &'static str, config: &[u8]) -> Result<(), CodecError> {
+    if config.len() > CONFIG_BYTES_MAX {
+        return Err(CodecError::TooLong { what, bytes: config.len(), max: CONFIG_BYTES_MAX });
+    }
+    Ok(())
+}
+
+fn check_picture_size(what: &'static str, width: u64, height: u64) -> Result<(u32, u32), CodecError> {
+    let side = |side: u64| u32::try_from(side).ok().filter(|side| (1..=PICTURE_SIDE_MAX).contains(side));
+    match (side(width), side(height)) {
+        (Some(width), Some(height)) => Ok((width, height)),
+        _ => Err(CodecError::invalid(what, format!("picture size {width}x{height}"))),
+    }
+}
+
+/// A frame rate as a fraction in lowest terms; `None` when it makes no sense.
+fn frame_rate(numerator: u64, denominator: u64) -> Option<(u32, u32)> {
+    let divisor = gcd(numerator, denominator);
+    if numerator == 0 || denominator == 0 {
+        return None;
+    }
+    Some((u32::try_from(numerator / divisor).ok()?, u32::try_from(denominator / divisor).ok()?))
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! Tracks: what a stream carries, with what a decoder needs to start.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+/// The number of a track within its stream. The source's video is 0 and its audio is 1; renditions get the following ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TrackId(pub u16);
+
+impl TrackId {
+    pub const SOURCE_VIDEO: Self = Self(0);
+    pub const SOURCE_AUDIO: Self = Self(1);
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MediaKind {
+    Video,
+    Audio,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Codec {
+    H264,
+    H265,
+    Av1,
+    Aac,
+    Opus,
+    /// MPEG-1/2 layer III, which RTMP encoders of old may send: carried, never made.
+    Mp3,
+}
+
+impl Codec {
+    pub const fn kind(self) -> MediaKind {
+        match self {
+            Self::H264 | Self::H265 | Self::Av1 => MediaKind::Video,
+            Self::Aac | Self::Opus | Self::Mp3 => MediaKind::Audio,
+        }
+    }
+
+    /// The name that the API shows.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::H264 => "h264",
+            Self::H265 => "h265",
+            Self::Av1 => "av1",
+            Self::Aac => "aac",
+            Self::Opus => "opus",
+            Self::Mp3 => "mp3",
+        }
+    }
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What a decoder and a dashboard need to know of a track. Shared by reference: every GOP points at one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackInfo {
+    pub id: TrackId,
+    pub codec: Codec,
+    /// The decoder configuration record as MP4 stores it: `avcC`, `hvcC`, `av1C`, AudioSpecificConfig, `OpusHead`;
+    /// empty for MP3, which needs none.
+    pub config: Bytes,
+    pub video: Option<VideoFormat>,
+    pub audio: Option<AudioFormat>,
+}
+
+impl TrackInfo {
+    pub const fn kind(&self) -> MediaKind {
+        self.codec.kind()
+    }
+}
+
+/// What the decoder configuration says of the pictures.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VideoFormat {
+    /// Size as shown (after cropping).
+    pub width: u32,
+    pub height: u32,
+    /// Frames a second as a fraction, where the configuration states it.
+    pub fps: Option<(u32, u32)>,
+    /// "Baseline", "Main", "High", "Main 10", ...
+    pub profile: String,
+    /// "3.1", "4.0", ...
+    pub level: String,
+    pub bit_depth: u8,
+    /// How many frames the decoder may hold back; 0 says surely no B-frames.
+    pub reorder_frames: Option<u8>,
+    /// RFC 6381, for playlists: "avc1.64001f".
+    pub codec_string: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AudioFormat {
+    pub sample_rate_hz: u32,
+    pub channels: u8,
+    /// "LC", "HE-AAC", ...
+    pub profile: String,
+    /// Samples in one frame, where fixed (AAC-LC: 1024).
+    pub frame_samples: Option<u32>,
+    /// RFC 6381: "mp4a.40.2".
+    pub codec_string: String,
+}

@@ -1,0 +1,127 @@
+//! Audio tag bodies: legacy AAC and MP3, Enhanced RTMP v2.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use weir_media::{Codec, MediaKind, TrackInfo};
+
+use super::enhanced::{Cursor, EnvelopeTypes, first_track, skip_mod_ex};
+use super::{FlvError, TagHeader, four_cc};
+
+const WHAT: &str = "an audio tag";
+
+const FORMAT_MP3: u8 = 2;
+const FORMAT_ENHANCED: u8 = 9;
+const FORMAT_AAC: u8 = 10;
+const FORMAT_MP3_8K: u8 = 14;
+
+/// AAC is always flagged 44.1 kHz, 16 bits, stereo; its configuration has the truth.
+const FLAGS_AAC: u8 = FORMAT_AAC << 4 | 0x0F;
+const FLAGS_MP3: u8 = FORMAT_MP3 << 4 | 0x0F;
+
+const LEGACY_CONFIG: u8 = 0;
+const LEGACY_FRAME: u8 = 1;
+
+const PACKET_SEQUENCE_START: u8 = 0;
+const PACKET_CODED_FRAMES: u8 = 1;
+const PACKET_SEQUENCE_END: u8 = 2;
+const PACKET_MULTICHANNEL_CONFIG: u8 = 4;
+const ENVELOPE: EnvelopeTypes = EnvelopeTypes { multitrack: 5, mod_ex: 7 };
+
+/// What an audio tag carries. Payloads are slices of the body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AudioTag {
+    Config {
+        codec: Codec,
+        config: Bytes,
+    },
+    Frame {
+        codec: Codec,
+        payload: Bytes,
+    },
+    EndOfSequence,
+    /// Understood, and nothing of ours: its name.
+    Other(&'static str),
+}
+
+pub fn parse_audio(body: &Bytes) -> Result<AudioTag, FlvError> {
+    // Some encoders send empty audio messages to say "no sound now".
+    let Some(&first) = body.first() else { return Ok(AudioTag::Other("empty")) };
+    let mut cursor = Cursor::new(body, 1, WHAT);
+    match first >> 4 {
+        FORMAT_AAC => match cursor.byte()? {
+            LEGACY_CONFIG => Ok(AudioTag::Config { codec: Codec::Aac, config: cursor.rest() }),
+            LEGACY_FRAME => Ok(frame(Codec::Aac, cursor.rest())),
+            _ => Err(FlvError::Invalid { what: "the packet type of an audio tag" }),
+        },
+        FORMAT_MP3 | FORMAT_MP3_8K => Ok(frame(Codec::Mp3, cursor.rest())),
+        FORMAT_ENHANCED => parse_enhanced(&mut cursor, first),
+        format => Err(FlvError::UnsupportedCodec { name: legacy_name(format) }),
+    }
+}
+
+fn parse_enhanced(cursor: &mut Cursor<'_>, first: u8) -> Result<AudioTag, FlvError> {
+    let packet_type = skip_mod_ex(cursor, first & 0x0F, ENVELOPE)?;
+    let Some((packet_type, codec, packet)) = first_track(cursor, packet_type, ENVELOPE, MediaKind::Audio)? else {
+        return Ok(AudioTag::Other("another track"));
+    };
+    Ok(match packet_type {
+        PACKET_SEQUENCE_START => AudioTag::Config { codec, config: packet },
+        PACKET_CODED_FRAMES => frame(codec, packet),
+        PACKET_SEQUENCE_END => AudioTag::EndOfSequence,
+        PACKET_MULTICHANNEL_CONFIG => AudioTag::Other("multichannel configuration"),
+        _ => AudioTag::Other("an unknown packet type"),
+    })
+}
+
+fn frame(codec: Codec, payload: Bytes) -> AudioTag {
+    if payload.is_empty() { AudioTag::Other("empty") } else { AudioTag::Frame { codec, payload } }
+}
+
+fn legacy_name(format: u8) -> String {
+    match format {
+        0 | 3 => "PCM".to_owned(),
+        1 => "ADPCM".to_owned(),
+        4..=6 => "Nellymoser".to_owned(),
+        7 => "G.711 A-law".to_owned(),
+        8 => "G.711 mu-law".to_owned(),
+        11 => "Speex".to_owned(),
+        other => format!("with FLV audio number {other}"),
+    }
+}
+
+/// The tag body of a track's decoder configuration; `None` for MP3, which has none. Opus goes as Enhanced RTMP.
+pub fn write_audio_config(info: &TrackInfo) -> Result<Option<Bytes>, FlvError> {
+    let header = match info.codec {
+        Codec::Mp3 => return Ok(None),
+        Codec::Aac => TagHeader::new(&[&[FLAGS_AAC, LEGACY_CONFIG]]),
+        codec => enhanced_header(codec, PACKET_SEQUENCE_START)?,
+    };
+    let mut out = BytesMut::with_capacity(header.len() + info.config.len());
+    out.put_slice(&header);
+    out.put_slice(&info.config);
+    Ok(Some(out.freeze()))
+}
+
+/// The bytes that go before a frame's payload.
+pub fn audio_frame_header(codec: Codec) -> Result<TagHeader, FlvError> {
+    match codec {
+        Codec::Aac => Ok(TagHeader::new(&[&[FLAGS_AAC, LEGACY_FRAME]])),
+        Codec::Mp3 => Ok(TagHeader::new(&[&[FLAGS_MP3]])),
+        codec => enhanced_header(codec, PACKET_CODED_FRAMES),
+    }
+}
+
+/// Appends the tag body of a frame.
+pub fn write_audio_frame(codec: Codec, payload: &[u8], out: &mut BytesMut) -> Result<(), FlvError> {
+    let header = audio_frame_header(codec)?;
+    out.reserve(header.len() + payload.len());
+    out.put_slice(&header);
+    out.put_slice(payload);
+    Ok(())
+}
+
+fn enhanced_header(codec: Codec, packet_type: u8) -> Result<TagHeader, FlvError> {
+    if codec.kind() != MediaKind::Audio {
+        return Err(FlvError::NotWritable { codec, how: "as audio" });
+    }
+    Ok(TagHeader::new(&[&[FORMAT_ENHANCED << 4 | packet_type], &four_cc::of(codec)]))
+}

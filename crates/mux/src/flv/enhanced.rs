@@ -1,0 +1,132 @@
+//! The envelope of Enhanced RTMP v2, the same for audio and video: ModEx prefixes and multitrack.
+
+use bytes::Bytes;
+use weir_media::{Codec, MediaKind};
+
+use super::{FlvError, four_cc};
+
+const MULTITRACK_ONE: u8 = 0;
+const MULTITRACK_MANY: u8 = 1;
+const MULTITRACK_MANY_CODECS: u8 = 2;
+
+/// ModEx prefixes may follow one another; each takes at least two bytes of ours and of the sender's.
+const MOD_EX_MAX: usize = 8;
+
+/// The numbers of a kind's packet types that the envelope itself handles.
+#[derive(Clone, Copy)]
+pub(super) struct EnvelopeTypes {
+    pub(super) multitrack: u8,
+    pub(super) mod_ex: u8,
+}
+
+/// Reads forward through a tag body.
+pub(super) struct Cursor<'a> {
+    body: &'a Bytes,
+    at: usize,
+    what: &'static str,
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(body: &'a Bytes, at: usize, what: &'static str) -> Self {
+        Self { body, at, what }
+    }
+
+    pub(super) fn take<const N: usize>(&mut self) -> Result<[u8; N], FlvError> {
+        let bytes = self.body.get(self.at..).and_then(<[u8]>::first_chunk::<N>);
+        let bytes = *bytes.ok_or(FlvError::Truncated { what: self.what })?;
+        self.at += N;
+        Ok(bytes)
+    }
+
+    pub(super) fn byte(&mut self) -> Result<u8, FlvError> {
+        self.take::<1>().map(|[byte]| byte)
+    }
+
+    /// What is left, shared with the body.
+    pub(super) fn rest(&self) -> Bytes {
+        self.body.slice(self.at.min(self.body.len())..)
+    }
+
+    fn skip(&mut self, bytes: usize) -> Result<(), FlvError> {
+        let at = self.at.saturating_add(bytes);
+        if at > self.body.len() {
+            return Err(FlvError::Truncated { what: self.what });
+        }
+        self.at = at;
+        Ok(())
+    }
+
+    /// The first `bytes` of what is left.
+    fn part(&self, bytes: usize) -> Result<Bytes, FlvError> {
+        let end = self.at.saturating_add(bytes);
+        if end > self.body.len() {
+            return Err(FlvError::Truncated { what: self.what });
+        }
+        Ok(self.body.slice(self.at..end))
+    }
+}
+
+/// Skips ModEx prefixes and returns the packet type they precede. The one known kind refines the time by nanoseconds,
+/// always under one millisecond, which is below what we or any receiver of RTMP keeps.
+pub(super) fn skip_mod_ex(cursor: &mut Cursor<'_>, mut packet_type: u8, types: EnvelopeTypes) -> Result<u8, FlvError> {
+    for _ in 0..MOD_EX_MAX {
+        if packet_type != types.mod_ex {
+            return Ok(packet_type);
+        }
+        let mut size = usize::from(cursor.byte()?) + 1;
+        if size == 256 {
+            size = usize::from(u16::from_be_bytes(cursor.take()?)) + 1;
+        }
+        cursor.skip(size)?;
+        packet_type = cursor.byte()? & 0x0F;
+    }
+    if packet_type == types.mod_ex {
+        return Err(FlvError::Invalid { what: "a tag with too many ModEx prefixes" });
+    }
+    Ok(packet_type)
+}
+
+/// The packet of the first track: its type, codec and body. `None` where the message is of other tracks only.
+pub(super) fn first_track(
+    cursor: &mut Cursor<'_>,
+    packet_type: u8,
+    types: EnvelopeTypes,
+    kind: MediaKind,
+) -> Result<Option<(u8, Codec, Bytes)>, FlvError> {
+    if packet_type != types.multitrack {
+        let codec = four_cc::codec(cursor.take()?, kind)?;
+        return Ok(Some((packet_type, codec, cursor.rest())));
+    }
+    let flags = cursor.byte()?;
+    let (multitrack, packet_type) = (flags >> 4, flags & 0x0F);
+    if packet_type == types.multitrack || packet_type == types.mod_ex {
+        return Err(FlvError::Invalid { what: "a multitrack tag within a multitrack tag" });
+    }
+    let shared = match multitrack {
+        MULTITRACK_ONE | MULTITRACK_MANY => Some(cursor.take()?),
+        MULTITRACK_MANY_CODECS => None,
+        _ => return Err(FlvError::Invalid { what: "the kind of a multitrack tag" }),
+    };
+    loop {
+        let four_cc = match shared {
+            Some(four_cc) => four_cc,
+            None => cursor.take()?,
+        };
+        let track = cursor.byte()?;
+        let body = if multitrack == MULTITRACK_ONE {
+            cursor.rest()
+        } else {
+            let [a, b, c] = cursor.take()?;
+            let part = cursor.part(u32::from_be_bytes([0, a, b, c]) as usize)?;
+            cursor.skip(part.len())?;
+            part
+        };
+        // Track 0 is the default one. Encoders send further ones (other sizes, languages) beside it.
+        if track == 0 {
+            return Ok(Some((packet_type, four_cc::codec(four_cc, kind)?, body)));
+        }
+        if multitrack == MULTITRACK_ONE || cursor.rest().is_empty() {
+            return Ok(None);
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The FourCCs of Enhanced RTMP.
+
+use weir_media::{Codec, MediaKind};
+
+use super::FlvError;
+
+const CODECS: [(&[u8; 4], Codec); 6] = [
+    (b"avc1", Codec::H264),
+    (b"hvc1", Codec::H265),
+    (b"av01", Codec::Av1),
+    (b"mp4a", Codec::Aac),
+    (b"Opus", Codec::Opus),
+    (b".mp3", Codec::Mp3),
+];
+
+/// Known, but not carried.
+const REFUSED: [(&[u8; 4], &str); 6] =
+    [(b"vp08", "VP8"), (b"vp09", "VP9"), (b"vvc1", "VVC"), (b"ac-3", "AC-3"), (b"ec-3", "E-AC-3"), (b"fLaC", "FLAC")];
+
+pub(super) fn codec(four_cc: [u8; 4], kind: MediaKind) -> Result<Codec, FlvError> {
+    if let Some((_, codec)) = CODECS.iter().find(|(known, codec)| **known == four_cc && codec.kind() == kind) {
+        return Ok(*codec);
+    }
+    let known = REFUSED.iter().find(|(refused, _)| **refused == four_cc);
+    let name = known.map_or_else(|| printable(four_cc), |(_, name)| (*name).to_owned());
+    Err(FlvError::UnsupportedCodec { name })
+}
+
+pub(super) fn of(codec: Codec) -> [u8; 4] {
+    match codec {
+        Codec::H264 => *b"avc1",
+        Codec::H265 => *b"hvc1",
+        Codec::Av1 => *b"av01",
+        Codec::Aac => *b"mp4a",
+        Codec::Opus => *b"Opus",
+        Codec::Mp3 => *b".mp3",
+    }
+}
+
+/// The name goes into logs: nothing but letters, digits and the like.
+fn printable(four_cc: [u8; 4]) -> String {
+    four_cc.iter().map(|&byte| if byte.is_ascii_graphic() { char::from(byte) } else { '?' }).collect()
+}
