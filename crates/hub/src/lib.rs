@@ -1,1 +1,17 @@
-//! TODO
+//! Publish and subscribe to a stream's encoded frames over a bounded window that is GOP cache, fan-out and backlog in one.
+//!
+//! A publisher never waits: it writes into a [`Window`] and the oldest items fall out. A subscriber is a [`Cursor`], a
+//! position in that window; when it falls out it jumps to the newest keyframe and is told how much it lost. Memory is
+//! streams x window, whatever the number of subscribers.
+
+mod cursor;
+mod limits;
+mod rendition;
+mod stream;
+mod window;
+
+pub use cursor::{Cursor, Next};
+pub use limits::WindowLimits;
+pub use rendition::{Entry, Publisher, Rendition, Subscriber, Tracks};
+pub use stream::{SOURCE_RENDITION, SourcePulse, StreamHub};
+pub use window::{Item, Window};

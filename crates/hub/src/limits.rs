@@ -1,0 +1,27 @@
+//! How much a window may hold; whatever bound is met first evicts.
+
+use std::time::Duration;
+
+/// Bounds of one window: time, items and bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowLimits {
+    /// A subscriber may lag this far before it is made to skip. The newest GOP is kept even when it is longer.
+    pub duration: Duration,
+    /// Hard: a source that sends a million tiny frames is cut here, inside a GOP if need be.
+    pub items_max: usize,
+    /// Hard: likewise for huge frames.
+    pub bytes_max: usize,
+}
+
+impl WindowLimits {
+    /// 6 s: three GOPs of 2 s, so that one keyframe is always ahead of a subscriber that lags a whole GOP.
+    /// 8,192 items: 6 s of 120 fps video and 47 packets/s of audio is 1,002; eight times that for long GOPs.
+    /// 64 MiB: 6 s at 50 Mbps is 37.5 MB.
+    pub const FRAMES: Self = Self { duration: Duration::from_secs(6), items_max: 8_192, bytes_max: 64 << 20 };
+}
+
+impl Default for WindowLimits {
+    fn default() -> Self {
+        Self::FRAMES
+    }
+}

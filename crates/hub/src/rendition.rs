@@ -1,0 +1,158 @@
+//! A rendition's frames: its tracks interleaved in arrival order, each entry with the decoder configuration in force.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::watch;
+use weir_media::{Frame, MediaKind, MediaTime, TrackInfo};
+
+use crate::{Cursor, Item, SourcePulse, Window, WindowLimits};
+
+/// The tracks of a rendition at one moment. Every entry points at its own, which is what makes a GOP self-contained.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tracks {
+    pub video: Option<Arc<TrackInfo>>,
+    pub audio: Option<Arc<TrackInfo>>,
+}
+
+impl Tracks {
+    pub fn is_empty(&self) -> bool {
+        self.video.is_none() && self.audio.is_none()
+    }
+
+    pub fn of_kind(&self, kind: MediaKind) -> Option<&Arc<TrackInfo>> {
+        match kind {
+            MediaKind::Video => self.video.as_ref(),
+            MediaKind::Audio => self.audio.as_ref(),
+        }
+    }
+}
+
+/// A frame with the tracks that it belongs to.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub frame: Frame,
+    pub kind: MediaKind,
+    pub tracks: Arc<Tracks>,
+    start: bool,
+}
+
+impl Entry {
+    /// A subscriber may begin here.
+    pub fn is_start(&self) -> bool {
+        self.start
+    }
+}
+
+impl Item for Entry {
+    fn time(&self) -> MediaTime {
+        self.frame.dts
+    }
+
+    fn is_start(&self) -> bool {
+        self.start
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.frame.payload.len()
+    }
+}
+
+pub type Subscriber = Cursor<Entry>;
+
+/// One rendition of one stream, whether or not it has a publisher now. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Rendition {
+    window: Window<Entry>,
+    tracks: watch::Sender<Arc<Tracks>>,
+}
+
+impl Rendition {
+    pub fn new(limits: WindowLimits) -> Self {
+        Self { window: Window::new(limits), tracks: watch::Sender::new(Arc::default()) }
+    }
+
+    /// Starts on the cached GOP, or waits for the first.
+    pub fn subscribe(&self) -> Subscriber {
+        self.window.cursor()
+    }
+
+    pub fn tracks(&self) -> Arc<Tracks> {
+        Arc::clone(&self.tracks.borrow())
+    }
+
+    /// Follows the tracks as they change.
+    pub fn watch_tracks(&self) -> watch::Receiver<Arc<Tracks>> {
+        self.tracks.subscribe()
+    }
+
+    /// Ends every subscriber.
+    pub fn close(&self) {
+        self.window.close();
+    }
+
+    /// Drops the cached media, so that whoever joins next waits for fresh media.
+    pub fn clear(&self) {
+        self.window.clear();
+        self.tracks.send_replace(Arc::default());
+    }
+
+    pub(crate) fn publisher(&self, pulse: Option<watch::Sender<SourcePulse>>) -> Publisher {
+        let tracks = self.tracks();
+        Publisher { rendition: self.clone(), tracks, pulse, last_audio_start: None }
+    }
+}
+
+/// The writing half: whoever holds it is the rendition's source. Dropping it is the end of a session.
+#[derive(Debug)]
+pub struct Publisher {
+    rendition: Rendition,
+    tracks: Arc<Tracks>,
+    pulse: Option<watch::Sender<SourcePulse>>,
+    last_audio_start: Option<MediaTime>,
+}
+
+impl Publisher {
+    /// How often an audio-only rendition offers a start: its "GOP" is a second of audio.
+    const AUDIO_START_EVERY: MediaTime = MediaTime::from_millis(1_000);
+
+    /// Says what the following frames are. Takes effect with the next frame, so a change lands on a GOP when the source does it right.
+    pub fn set_tracks(&mut self, tracks: Tracks) {
+        if *self.tracks != tracks {
+            self.tracks = Arc::new(tracks);
+            self.rendition.tracks.send_replace(Arc::clone(&self.tracks));
+        }
+    }
+
+    pub fn tracks(&self) -> &Arc<Tracks> {
+        &self.tracks
+    }
+
+    /// Writes a frame; never waits. `now` feeds the liveness that stages watch.
+    pub fn write(&mut self, frame: Frame, kind: MediaKind, now: Instant) {
+        let start = match kind {
+            MediaKind::Video => frame.is_keyframe(),
+            // Beside video, audio is no start. Alone, every frame could be; one a second keeps GOPs countable.
+            MediaKind::Audio if self.tracks.video.is_some() => false,
+            MediaKind::Audio => {
+                let due = self.last_audio_start.is_none_or(|last| frame.dts - last >= Self::AUDIO_START_EVERY);
+                if due {
+                    self.last_audio_start = Some(frame.dts);
+                }
+                due
+            }
+        };
+        self.rendition.window.push(Entry { frame, kind, tracks: Arc::clone(&self.tracks), start });
+        if let Some(pulse) = &self.pulse {
+            pulse.send_if_modified(|pulse| pulse.beat(now, start));
+        }
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        if let Some(pulse) = &self.pulse {
+            pulse.send_modify(SourcePulse::detach);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! One stream's meeting place: its renditions by name, and the pulse of its source.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::{Publisher, Rendition, WindowLimits};
+
+/// The rendition that is the input as it came.
+pub const SOURCE_RENDITION: &str = "source";
+
+/// Handle on a stream's renditions; clones share it. Owned by the stream's task tree, which passes it to the stages.
+#[derive(Clone, Debug)]
+pub struct StreamHub {
+    renditions: Arc<Mutex<BTreeMap<String, Rendition>>>,
+    pulse: watch::Sender<SourcePulse>,
+    limits: WindowLimits,
+}
+
+/// Whether the source lives: what stages decide "lost" and "back" by. Changes are rare (attach, detach, start of each GOP);
+/// the time of the last frame is read, not waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SourcePulse {
+    /// A publisher is connected.
+    pub attached: bool,
+    /// When the newest frame came.
+    pub last_frame_at: Option<Instant>,
+    /// Publishers that came so far.
+    pub sessions: u64,
+    /// The present session has given a frame to start on.
+    pub started: bool,
+}
+
+impl SourcePulse {
+    /// Media has come within `within` of `now`, and there was something to start on.
+    pub fn is_live(&self, now: Instant, within: Duration) -> bool {
+        self.started && self.last_frame_at.is_some_and(|at| now.saturating_duration_since(at) < within)
+    }
+
+    /// Returns whether watchers should wake: only when the source starts, not at every frame.
+    pub(crate) fn beat(&mut self, now: Instant, start: bool) -> bool {
+        self.last_frame_at = Some(now);
+        let begins = start && !self.started;
+        self.started |= start;
+        begins
+    }
+
+    pub(crate) fn detach(&mut self) {
+        self.attached = false;
+        self.started = false;
+    }
+}
+
+impl StreamHub {
+    pub fn new(limits: WindowLimits) -> Self {
+        Self { renditions: Arc::default(), pulse: watch::Sender::new(SourcePulse::default()), limits }
+    }
+
+    /// The rendition of that name, made if nobody asked for it before.
+    pub fn rendition(&self, name: &str) -> Rendition {
+        let mut renditions = self.renditions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rendition) = renditions.get(name) {
+            return rendition.clone();
+        }
+        let rendition = Rendition::new(self.limits);
+        renditions.insert(name.to_owned(), rendition.clone());
+        rendition
+    }
+
+    pub fn source(&self) -> Rendition {
+        self.rendition(SOURCE_RENDITION)
+    }
+
+    /// Becomes the source's publisher. The caller has made sure that it is the only one (`ingest` holds the slot).
+    pub fn publish_source(&self) -> Publisher {
+        self.pulse.send_modify(|pulse| {
+            pulse.attached = true;
+            pulse.started = false;
+            pulse.sessions += 1;
+        });
+        self.source().publisher(Some(self.pulse.clone()))
+    }
+
+    /// Becomes the publisher of a rendition made from the source.
+    pub fn publish_rendition(&self, name: &str) -> Publisher {
+        self.rendition(name).publisher(None)
+    }
+
+    pub fn pulse(&self) -> SourcePulse {
+        *self.pulse.borrow()
+    }
+
+    pub fn watch_pulse(&self) -> watch::Receiver<SourcePulse> {
+        self.pulse.subscribe()
+    }
+
+    /// Ends every subscriber of every rendition: the stream is stopped or deleted.
+    pub fn close(&self) {
+        for rendition in self.renditions.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            rendition.close();
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;

@@ -1,0 +1,62 @@
+use super::*;
+use crate::{Next, Tracks};
+use bytes::Bytes;
+use weir_media::{Codec, Frame, FrameFlags, MediaKind, MediaTime, TrackId, TrackInfo};
+
+fn frame(track: TrackId, millis: i64, keyframe: bool) -> Frame {
+    let time = MediaTime::from_millis(millis);
+    let flags = FrameFlags { keyframe, discontinuity: false };
+    Frame { track, dts: time, pts: time, flags, payload: Bytes::from_static(b"x") }
+}
+
+fn info(id: TrackId, codec: Codec) -> Arc<TrackInfo> {
+    Arc::new(TrackInfo { id, codec, config: Bytes::from_static(b"config"), video: None, audio: None })
+}
+
+#[test]
+fn pulse_follows_the_publisher() {
+    let hub = StreamHub::new(WindowLimits::FRAMES);
+    let start = Instant::now();
+    let second = Duration::from_secs(1);
+    assert!(!hub.pulse().is_live(start, second));
+
+    let mut publisher = hub.publish_source();
+    publisher.set_tracks(Tracks { video: Some(info(TrackId::SOURCE_VIDEO, Codec::H264)), audio: None });
+    publisher.write(frame(TrackId::SOURCE_VIDEO, 0, false), MediaKind::Video, start);
+    assert!(!hub.pulse().is_live(start, second), "nothing to start on yet");
+    publisher.write(frame(TrackId::SOURCE_VIDEO, 33, true), MediaKind::Video, start);
+    assert!(hub.pulse().is_live(start, second));
+    assert!(!hub.pulse().is_live(start + second, second), "a silent publisher is not live");
+    drop(publisher);
+    assert!(!hub.pulse().attached);
+    assert!(!hub.pulse().is_live(start, second));
+    assert_eq!(hub.pulse().sessions, 1);
+}
+
+#[test]
+fn audio_alone_offers_a_start_each_second() {
+    let hub = StreamHub::new(WindowLimits::FRAMES);
+    let mut publisher = hub.publish_source();
+    publisher.set_tracks(Tracks { video: None, audio: Some(info(TrackId::SOURCE_AUDIO, Codec::Aac)) });
+    for number in 0..120 {
+        publisher.write(frame(TrackId::SOURCE_AUDIO, number * 21, true), MediaKind::Audio, Instant::now());
+    }
+    let mut subscriber = hub.source().subscribe();
+    let Some(Next::Item(first)) = subscriber.try_next() else { panic!("no start") };
+    // Starts are at 0, 1008 (48 x 21) and 2016 ms.
+    assert_eq!(first.frame.dts.as_millis(), 2_016);
+    assert!(first.tracks.audio.is_some() && first.is_start());
+}
+
+#[test]
+fn each_entry_carries_the_tracks_in_force_when_it_was_written() {
+    let hub = StreamHub::new(WindowLimits::FRAMES);
+    let mut subscriber = hub.source().subscribe();
+    let mut publisher = hub.publish_source();
+    for (number, codec) in [Codec::H264, Codec::H265].into_iter().enumerate() {
+        publisher.set_tracks(Tracks { video: Some(info(TrackId::SOURCE_VIDEO, codec)), audio: None });
+        publisher.write(frame(TrackId::SOURCE_VIDEO, number as i64, true), MediaKind::Video, Instant::now());
+        let Some(Next::Item(entry)) = subscriber.try_next() else { panic!("no frame") };
+        assert_eq!(entry.tracks.video.as_ref().unwrap().codec, codec);
+    }
+}

@@ -1,0 +1,222 @@
+//! The bounded window: a ring of items with rising sequence numbers, one writer side, any number of cursors.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+use weir_media::MediaTime;
+
+use crate::{Cursor, WindowLimits};
+
+/// What a window can hold: it must be cheap to clone (reference counts, not payloads).
+pub trait Item: Clone + Send + 'static {
+    fn time(&self) -> MediaTime;
+    /// A subscriber can start here: everything needed to decode from here on follows or is carried.
+    fn is_start(&self) -> bool;
+    fn size_bytes(&self) -> usize;
+}
+
+/// A handle on one window; clones share it. It closes when told to, not when handles drop, because publishers come and go.
+#[derive(Debug)]
+pub struct Window<T> {
+    shared: Arc<Shared<T>>,
+}
+
+impl<T> Clone for Window<T> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+#[derive(Debug)]
+struct Shared<T> {
+    // A std mutex: sections are short and hold no await. Held while cloning a handful of items, never while writing to a socket.
+    ring: Mutex<Ring<T>>,
+    /// Changes whenever the ring does. Kept outside the mutex so that waking never happens while it is held.
+    changed: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Ring<T> {
+    items: VecDeque<T>,
+    /// Sequence number of `items[0]`.
+    first_seq: u64,
+    /// Sequence numbers of the starts within the window, oldest first.
+    starts: VecDeque<u64>,
+    bytes: usize,
+    limits: WindowLimits,
+    closed: bool,
+}
+
+impl<T: Item> Window<T> {
+    pub fn new(limits: WindowLimits) -> Self {
+        let ring =
+            Ring { items: VecDeque::new(), first_seq: 0, starts: VecDeque::new(), bytes: 0, limits, closed: false };
+        Self { shared: Arc::new(Shared { ring: Mutex::new(ring), changed: watch::Sender::new(0) }) }
+    }
+
+    /// Appends an item and evicts what no longer fits. Never waits for a cursor.
+    pub fn push(&self, item: T) {
+        // Evicted items are dropped after the lock is released: freeing payloads takes longer than the ring's bookkeeping.
+        let evicted = self.ring().push(item);
+        self.shared.changed.send_modify(|version| *version = version.wrapping_add(1));
+        drop(evicted);
+    }
+
+    /// No more items will come; cursors read what is left, then end.
+    pub fn close(&self) {
+        self.ring().closed = true;
+        self.shared.changed.send_modify(|version| *version = version.wrapping_add(1));
+    }
+
+    /// Forgets all items, so that a late joiner does not start on media of a session long gone. Sequence numbers go on.
+    pub fn clear(&self) {
+        let cleared = self.ring().clear();
+        drop(cleared);
+    }
+
+    /// A cursor on the newest start (the cached GOP), or on the first start to come.
+    pub fn cursor(&self) -> Cursor<T> {
+        let position = self.ring().newest_start();
+        Cursor::new(self.clone(), self.shared.changed.subscribe(), position)
+    }
+
+    /// How many items and bytes are held now.
+    pub fn held(&self) -> (usize, usize) {
+        let ring = self.ring();
+        (ring.items.len(), ring.bytes)
+    }
+
+    pub fn cursors(&self) -> usize {
+        self.shared.changed.receiver_count()
+    }
+
+    pub(crate) fn ring(&self) -> MutexGuard<'_, Ring<T>> {
+        // The ring's methods leave it consistent at every point where they can panic, so a poisoned lock is still sound.
+        self.shared.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a look at a position gives.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Look<T> {
+    Item(T),
+    /// The position fell out of the window; go on at `to` (the newest start), `lost` items later.
+    Jump {
+        to: u64,
+        lost: u64,
+    },
+    /// The position fell out and no start has come since: wait for one. `end` is where the window ends now.
+    Lost {
+        end: u64,
+    },
+    Wait,
+    Closed,
+}
+
+impl<T: Item> Ring<T> {
+    fn push(&mut self, item: T) -> Vec<T> {
+        let seq = self.end_seq();
+        if item.is_start() {
+            self.starts.push_back(seq);
+        }
+        self.bytes += item.size_bytes();
+        let newest = item.time();
+        self.items.push_back(item);
+        self.evict(newest)
+    }
+
+    /// Evicts whole GOPs while the window without its oldest one still spans the wanted duration, then enforces the hard bounds.
+    fn evict(&mut self, newest: MediaTime) -> Vec<T> {
+        let mut evicted = Vec::new();
+        while let Some(&second_start) = self.starts.get(1) {
+            let Some(start_item) = self.items.get(self.index(second_start)) else { break };
+            if newest.since(start_item.time()) < self.limits.duration {
+                break;
+            }
+            while self.first_seq < second_start {
+                evicted.extend(self.pop());
+            }
+        }
+        // Items ahead of the first start can be of no use to anybody new; they go with the first GOP by the rule above.
+        // The newest item always stays, whatever its size: a door that lets nothing through would be a silent failure.
+        while self.items.len() > 1 && (self.items.len() > self.limits.items_max || self.bytes > self.limits.bytes_max) {
+            evicted.extend(self.pop());
+        }
+        evicted
+    }
+
+    fn pop(&mut self) -> Option<T> {
+        let item = self.items.pop_front()?;
+        if self.starts.front() == Some(&self.first_seq) {
+            self.starts.pop_front();
+        }
+        self.first_seq += 1;
+        self.bytes -= item.size_bytes();
+        Some(item)
+    }
+
+    fn clear(&mut self) -> VecDeque<T> {
+        self.first_seq = self.end_seq();
+        self.starts.clear();
+        self.bytes = 0;
+        std::mem::take(&mut self.items)
+    }
+
+    pub(crate) fn look(&self, position: Position) -> Look<T> {
+        match position {
+            Position::At(seq) if seq >= self.first_seq => match self.items.get(self.index(seq)) {
+                Some(item) => Look::Item(item.clone()),
+                None if self.closed => Look::Closed,
+                None => Look::Wait,
+            },
+            Position::At(seq) => match self.starts.back() {
+                Some(&start) => Look::Jump { to: start, lost: start - seq },
+                None => Look::Lost { end: self.end_seq() },
+            },
+            // Waiting for a start: any start at or after `from` will do, the newest best.
+            Position::StartFrom(from) => match self.starts.back() {
+                Some(&start) if start >= from => Look::Jump { to: start, lost: start - from },
+                _ if self.closed => Look::Closed,
+                _ => Look::Wait,
+            },
+        }
+    }
+
+    pub(crate) fn newest_start(&self) -> Position {
+        match self.starts.back() {
+            Some(&start) => Position::At(start),
+            None => Position::StartFrom(self.end_seq()),
+        }
+    }
+
+    /// The first start after the newest one known now: where a subscriber that must not repeat media goes.
+    pub(crate) fn next_start(&self) -> Position {
+        Position::StartFrom(self.end_seq())
+    }
+
+    pub(crate) fn end_seq(&self) -> u64 {
+        self.first_seq + self.items.len() as u64
+    }
+
+    pub(crate) fn newest_time(&self) -> Option<MediaTime> {
+        self.items.back().map(Item::time)
+    }
+
+    fn index(&self, seq: u64) -> usize {
+        usize::try_from(seq - self.first_seq).unwrap_or(usize::MAX)
+    }
+}
+
+/// Where a cursor stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Position {
+    /// The next item to read.
+    At(u64),
+    /// No item until a start at or after this one.
+    StartFrom(u64),
+}
+
+#[cfg(test)]
+#[path = "window_tests.rs"]
+mod tests;

@@ -1,0 +1,402 @@
+//! The states of one push, moved by what happens and by time, both given as arguments; no I/O.
+//!
+//! ```text
+//!            source live              accepted            acknowledged progress
+//!   Idle ----------------> Dialing -------------> Open ------------------------> (flowing)
+//!    ^                        |                    |  \ no progress for STALL_AFTER: stalled, kept open a while
+//!    |  waited, source gone   v failed             v lost
+//!    +----------------------- Waiting <------------+       Blocked: trying again can't help
+//!    +-- give_up without a source: GaveUp                   until the source changes or somebody asks
+//! ```
+
+use std::time::{Duration, Instant};
+
+use weir_model::{Fault, Reason, ReasonCode, RestreamState, RetryRules};
+
+use crate::backoff::{Backoff, HEALTHY_AFTER};
+
+/// Media is unacknowledged and nothing moved for this long: stalled. The contract allows 10 s from the moment that the far
+/// end stops; its kernel goes on acknowledging until its receive buffer is full (128 kB: 2 s at 500 kbps).
+pub const STALL_AFTER: Duration = Duration::from_secs(6);
+
+/// A stalled connection is kept this much longer: most stalls end, and a connection that survives splits no recording.
+pub const STALL_KEPT_FOR: Duration = Duration::from_secs(20);
+
+/// From dialling to the first acknowledged media; the contract says that `connecting` ends within this.
+pub const CONNECTING_MAX: Duration = Duration::from_secs(10);
+
+/// Without a source the connection is kept this long, so that an encoder's restart (3 to 5 s) reconnects nothing. The state
+/// says `awaiting_stream` from `source_lost` on all the same.
+pub const LINGER: Duration = Duration::from_secs(10);
+
+/// A refused port is looked at this often while waiting: nobody is there to be disturbed, and a server that
+/// restarts is found in 2 s instead of at the end of a long back-off.
+pub const DOOR_EVERY: Duration = Duration::from_millis(1_500);
+
+#[derive(Debug)]
+pub struct Machine {
+    rules: RetryRules,
+    backoff: Backoff,
+    phase: Phase,
+    /// Since when the source gives nothing; None while it lives.
+    source_gone_at: Option<Instant>,
+    /// The source lived at some time in this run: only then does `give_up` count.
+    source_was_live: bool,
+    shown: Shown,
+    since: Instant,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Idle,
+    Dialing { since: Instant },
+    Open(Open),
+    Waiting { until: Instant, reason: Reason, door_at: Option<Instant> },
+    Blocked { reason: Reason },
+    GaveUp,
+}
+
+#[derive(Debug)]
+struct Open {
+    dialed_at: Instant,
+    accepted_at: Instant,
+    acked_bytes: u64,
+    progress_at: Instant,
+    flowing_since: Option<Instant>,
+    stalled_at: Option<Instant>,
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Input {
+    /// How the source does; given at each tick and whenever it changes. `last_frame_at` dates the loss.
+    Source { live: bool, last_frame_at: Option<Instant> },
+    /// The destination accepted the publish.
+    Accepted,
+    /// The attempt or the connection ended.
+    Failed(Failure),
+    /// What the far end has acknowledged in all, and whether more is under way.
+    Progress { acked_bytes: u64, outstanding: bool },
+    /// The refused port was looked at, and somebody is there now.
+    DoorOpened,
+    /// Somebody asked to try at once.
+    RetryNow,
+    /// The source can't be sent to this destination as it is.
+    Blocked(Reason),
+    /// It can (again).
+    Unblocked,
+    /// Time passed.
+    Tick,
+}
+
+#[derive(Debug)]
+pub struct Failure {
+    pub reason: Reason,
+    pub retry: Retry,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    Backoff,
+    /// Nothing listens there: wait, but look whether the port opens.
+    BackoffAndWatchDoor,
+    Pointless,
+}
+
+/// What to do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    Dial,
+    /// Drop the attempt or the connection, if there is one.
+    HangUp,
+    /// Hang up, then dial again.
+    Redial,
+    /// See whether the port accepts; nothing more.
+    LookAtDoor,
+    /// The restream is to be stopped for good, with reason `source_timeout`.
+    GiveUp,
+}
+
+/// What a push shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    pub state: RestreamState,
+    pub since: Instant,
+    pub reason: Option<Reason>,
+    pub attempt: u32,
+    pub next_retry_at: Option<Instant>,
+    pub connected_since: Option<Instant>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Shown {
+    state: RestreamState,
+    reason: Option<Reason>,
+}
+
+impl Machine {
+    pub fn new(rules: RetryRules, backoff: Backoff, now: Instant) -> Self {
+        let shown = Shown { state: RestreamState::AwaitingStream, reason: None };
+        Self {
+            rules,
+            backoff,
+            phase: Phase::Idle,
+            source_gone_at: Some(now),
+            source_was_live: false,
+            shown,
+            since: now,
+        }
+    }
+
+    /// The one function that moves the states along.
+    pub fn handle(&mut self, input: Input, now: Instant) -> Option<Action> {
+        let mut action = self.apply(input, now);
+        if action.is_none() {
+            action = self.pass_time(now);
+        }
+        let shown = self.show(now);
+        if shown != self.shown {
+            self.shown = shown;
+            self.since = now;
+        }
+        action
+    }
+
+    /// When to be called again at the latest, though nothing happen.
+    pub fn deadline(&self) -> Option<Instant> {
+        let gone = self.source_gone_at;
+        let source = gone.map(|at| at + self.rules.source_lost);
+        let give_up = gone.filter(|_| self.source_was_live).map(|at| at + self.rules.give_up);
+        let phase = match &self.phase {
+            Phase::Waiting { until, door_at, .. } => Some(door_at.map_or(*until, |door| door.min(*until))),
+            Phase::Open(open) => {
+                let stall = open.stalled_at.map_or(open.progress_at + STALL_AFTER, |at| at + STALL_KEPT_FOR);
+                gone.map_or(Some(stall), |at| Some(stall.min(at + self.linger())))
+            }
+            Phase::Idle | Phase::Dialing { .. } | Phase::Blocked { .. } | Phase::GaveUp => None,
+        };
+        [source, give_up, phase].into_iter().flatten().min()
+    }
+
+    pub fn view(&self) -> View {
+        let attempting = matches!(self.phase, Phase::Dialing { .. } | Phase::Open(_));
+        View {
+            state: self.shown.state,
+            since: self.since,
+            reason: self.shown.reason.clone(),
+            attempt: self.backoff.failures() + u32::from(attempting),
+            next_retry_at: match &self.phase {
+                Phase::Waiting { until, .. } => Some(*until),
+                Phase::Open(open) => open.stalled_at.map(|at| at + STALL_KEPT_FOR),
+                _ => None,
+            },
+            connected_since: match &self.phase {
+                Phase::Open(open) => Some(open.accepted_at),
+                _ => None,
+            },
+        }
+    }
+
+    fn apply(&mut self, input: Input, now: Instant) -> Option<Action> {
+        match input {
+            Input::Source { live: true, .. } => {
+                self.source_was_live = true;
+                // The destination owed nothing while nothing came.
+                if self.source_gone_at.take().is_some()
+                    && let Phase::Open(open) = &mut self.phase
+                {
+                    open.progress_at = now;
+                }
+            }
+            Input::Source { live: false, last_frame_at } => {
+                // A loss is dated by the last frame; a source that never gave one is gone since this run began.
+                self.source_gone_at.get_or_insert(last_frame_at.unwrap_or(now));
+            }
+            Input::Accepted => self.accepted(now),
+            Input::Failed(failure) => return self.failed(failure, now),
+            Input::Progress { acked_bytes, outstanding } => self.progress(acked_bytes, outstanding, now),
+            Input::DoorOpened => {
+                if let Phase::Waiting { until, door_at: Some(_), .. } = &mut self.phase {
+                    *until = now;
+                }
+            }
+            Input::RetryNow => return self.retry_now(now),
+            Input::Blocked(reason) => {
+                let connected = matches!(self.phase, Phase::Dialing { .. } | Phase::Open(_));
+                if !matches!(self.phase, Phase::GaveUp) {
+                    self.phase = Phase::Blocked { reason };
+                }
+                return connected.then_some(Action::HangUp);
+            }
+            Input::Unblocked => {
+                if matches!(&self.phase, Phase::Blocked { reason } if reason.code == ReasonCode::UnsupportedCodec) {
+                    self.phase = Phase::Idle;
+                }
+            }
+            Input::Tick => {}
+        }
+        None
+    }
+
+    fn accepted(&mut self, now: Instant) {
+        if let Phase::Dialing { since } = self.phase {
+            self.phase = Phase::Open(Open {
+                dialed_at: since,
+                accepted_at: now,
+                acked_bytes: 0,
+                progress_at: now,
+                flowing_since: None,
+                stalled_at: None,
+            });
+        }
+    }
+
+    fn failed(&mut self, failure: Failure, now: Instant) -> Option<Action> {
+        if !matches!(self.phase, Phase::Dialing { .. } | Phase::Open(_)) {
+            return None;
+        }
+        self.note_health(now);
+        if failure.retry == Retry::Pointless {
+            self.phase = Phase::Blocked { reason: failure.reason };
+            return Some(Action::HangUp);
+        }
+        let until = self.backoff.failed(now);
+        let door_at = (failure.retry == Retry::BackoffAndWatchDoor).then_some(now + DOOR_EVERY);
+        self.phase = Phase::Waiting { until, reason: failure.reason, door_at };
+        Some(Action::HangUp)
+    }
+
+    fn progress(&mut self, acked_bytes: u64, outstanding: bool, now: Instant) {
+        let Phase::Open(open) = &mut self.phase else { return };
+        if acked_bytes > open.acked_bytes {
+            open.acked_bytes = acked_bytes;
+            open.progress_at = now;
+            open.stalled_at = None;
+            open.flowing_since.get_or_insert(now);
+        } else if !outstanding {
+            // Nothing is owed: silence is the source's, not the destination's.
+            open.progress_at = now;
+            open.stalled_at = None;
+        }
+    }
+
+    fn retry_now(&mut self, now: Instant) -> Option<Action> {
+        match &self.phase {
+            Phase::Waiting { .. } | Phase::Blocked { .. } if self.source_gone_at.is_none() => self.dial(now),
+            Phase::Waiting { .. } | Phase::Blocked { .. } => {
+                self.phase = Phase::Idle;
+                None
+            }
+            Phase::Open(open) if open.stalled_at.is_some() => {
+                self.dial(now);
+                Some(Action::Redial)
+            }
+            _ => None,
+        }
+    }
+
+    fn dial(&mut self, now: Instant) -> Option<Action> {
+        self.backoff.attempt(now);
+        self.phase = Phase::Dialing { since: now };
+        Some(Action::Dial)
+    }
+
+    /// What time alone brings about.
+    fn pass_time(&mut self, now: Instant) -> Option<Action> {
+        if let Some(gone_at) = self.source_gone_at {
+            let gone = now.saturating_duration_since(gone_at);
+            if self.source_was_live && gone >= self.rules.give_up && !matches!(self.phase, Phase::GaveUp) {
+                self.phase = Phase::GaveUp;
+                return Some(Action::GiveUp);
+            }
+            if gone >= self.linger() && matches!(self.phase, Phase::Open(_)) {
+                // A source that ends is no failure of the destination: no back-off.
+                self.note_health(now);
+                self.phase = Phase::Idle;
+                return Some(Action::HangUp);
+            }
+        }
+        let source_lives = self.source_gone_at.is_none();
+        match &mut self.phase {
+            Phase::Idle if source_lives => self.dial(now),
+            Phase::Waiting { until, .. } if *until <= now => {
+                if source_lives {
+                    self.dial(now)
+                } else {
+                    self.phase = Phase::Idle;
+                    None
+                }
+            }
+            Phase::Waiting { door_at: Some(door_at), .. } if *door_at <= now && source_lives => {
+                *door_at = now + DOOR_EVERY;
+                Some(Action::LookAtDoor)
+            }
+            Phase::Open(open) => {
+                let quiet = now.saturating_duration_since(open.progress_at) >= STALL_AFTER;
+                let slow_start = open.flowing_since.is_none()
+                    && now.saturating_duration_since(open.dialed_at) >= CONNECTING_MAX
+                    && now > open.progress_at;
+                if open.stalled_at.is_none() && source_lives && (quiet || slow_start) {
+                    open.stalled_at = Some(now);
+                }
+                if open.stalled_at.is_some_and(|at| now.saturating_duration_since(at) >= STALL_KEPT_FOR) {
+                    let failure = Failure { reason: stalled(), retry: Retry::Backoff };
+                    return self.failed(failure, now);
+                }
+                if open.flowing_since.is_some_and(|at| now.saturating_duration_since(at) >= HEALTHY_AFTER) {
+                    self.backoff.healthy();
+                }
+                None
+            }
+            Phase::Idle | Phase::Dialing { .. } | Phase::Waiting { .. } | Phase::Blocked { .. } | Phase::GaveUp => None,
+        }
+    }
+
+    /// A connection that streamed for long clears the count when it ends, too.
+    fn note_health(&mut self, now: Instant) {
+        if let Phase::Open(Open { flowing_since: Some(at), .. }) = &self.phase
+            && now.saturating_duration_since(*at) >= HEALTHY_AFTER
+        {
+            self.backoff.healthy();
+        }
+    }
+
+    fn show(&self, now: Instant) -> Shown {
+        let plain = |state| Shown { state, reason: None };
+        let error = |reason: &Reason| Shown { state: RestreamState::Error, reason: Some(reason.clone()) };
+        let source_lost =
+            self.source_gone_at.is_some_and(|at| now.saturating_duration_since(at) >= self.rules.source_lost);
+        match &self.phase {
+            Phase::GaveUp => Shown { state: RestreamState::Stopped, reason: Some(source_timeout(self.rules.give_up)) },
+            Phase::Blocked { reason } if reason.fault != Fault::Source || !source_lost => error(reason),
+            Phase::Idle => plain(RestreamState::AwaitingStream),
+            _ if source_lost => plain(RestreamState::AwaitingStream),
+            Phase::Dialing { .. } => plain(RestreamState::Connecting),
+            Phase::Open(Open { stalled_at: Some(_), .. }) => error(&stalled()),
+            Phase::Open(Open { flowing_since: Some(_), .. }) => plain(RestreamState::Streaming),
+            Phase::Open(_) => plain(RestreamState::Connecting),
+            Phase::Waiting { reason, .. } | Phase::Blocked { reason } => error(reason),
+        }
+    }
+
+    fn linger(&self) -> Duration {
+        LINGER.max(self.rules.source_lost)
+    }
+}
+
+fn stalled() -> Reason {
+    let message = format!("the destination has acknowledged nothing for {} s", STALL_AFTER.as_secs());
+    Reason::new(ReasonCode::Stalled, message)
+}
+
+fn source_timeout(give_up: Duration) -> Reason {
+    let minutes = give_up.as_secs_f64() / 60.0;
+    Reason::new(
+        ReasonCode::SourceTimeout,
+        format!("the source was gone for {minutes:.1} minutes; start it again by hand"),
+    )
+}
+
+#[cfg(test)]
+#[path = "machine_tests.rs"]
+mod tests;
