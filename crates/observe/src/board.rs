@@ -1,0 +1,172 @@
+//! The live board: the newest status of every stream and restream that runs.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use weir_model::{PushStatus, RestreamId, RestreamStatus, StreamId, StreamStatus, Viewers};
+
+/// Written about once a second by each stage, read by the API. BTreeMaps keep listings and metrics in order.
+#[derive(Debug, Default)]
+pub struct Board {
+    streams: RwLock<BTreeMap<StreamId, StreamLine>>,
+    restreams: RwLock<BTreeMap<RestreamId, RestreamLine>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct StreamLine {
+    pub name: String,
+    pub status: StreamStatus,
+    viewers: Arc<ViewerCounts>,
+}
+
+#[derive(Clone, Debug)]
+pub struct RestreamLine {
+    pub stream_id: StreamId,
+    pub name: String,
+    pub status: RestreamStatus,
+    /// Connections opened since the restream was started, the first included.
+    pub connects: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ViewerKind {
+    Hls,
+    Dash,
+    Webrtc,
+    Rtmp,
+    Srt,
+}
+
+#[derive(Debug, Default)]
+struct ViewerCounts([AtomicU64; 5]);
+
+/// One viewer, counted as long as this lives.
+#[derive(Debug)]
+pub struct Viewer {
+    counts: Arc<ViewerCounts>,
+    kind: ViewerKind,
+}
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        if let Some(count) = self.counts.0.get(self.kind as usize) {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl ViewerCounts {
+    fn read(&self) -> Viewers {
+        let [hls, dash, webrtc, rtmp, srt] = &self.0;
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Viewers { hls: read(hls), dash: read(dash), webrtc: read(webrtc), rtmp: read(rtmp), srt: read(srt) }
+    }
+}
+
+impl Board {
+    pub fn set_stream(&self, id: StreamId, name: &str, status: StreamStatus) {
+        let mut streams = self.streams.write().unwrap_or_else(PoisonError::into_inner);
+        match streams.get_mut(&id) {
+            Some(line) => {
+                line.status = status;
+                if line.name != name {
+                    name.clone_into(&mut line.name);
+                }
+            }
+            None => {
+                streams.insert(id, StreamLine { name: name.to_owned(), status, viewers: Arc::default() });
+            }
+        }
+    }
+
+    pub fn stream(&self, id: StreamId) -> Option<StreamStatus> {
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        streams.get(&id).map(StreamLine::status_with_viewers)
+    }
+
+    /// Counts a viewer of a stream that runs.
+    pub fn viewer(&self, id: StreamId, kind: ViewerKind) -> Option<Viewer> {
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        let counts = Arc::clone(&streams.get(&id)?.viewers);
+        if let Some(count) = counts.0.get(kind as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        Some(Viewer { counts, kind })
+    }
+
+    pub fn forget_stream(&self, id: StreamId) {
+        self.streams.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    /// Puts up a restream that starts to run.
+    pub fn set_restream(&self, id: RestreamId, line: RestreamLine) {
+        self.restreams.write().unwrap_or_else(PoisonError::into_inner).insert(id, line);
+    }
+
+    /// Changes one push of a restream that is up.
+    pub fn update_push(&self, id: RestreamId, backup: bool, status: PushStatus, connects: u64) {
+        let mut restreams = self.restreams.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(line) = restreams.get_mut(&id) else { return };
+        line.connects += connects;
+        if backup {
+            line.status.backup = Some(status);
+        } else {
+            line.status.push = status;
+        }
+    }
+
+    pub fn restream(&self, id: RestreamId) -> Option<RestreamStatus> {
+        let restreams = self.restreams.read().unwrap_or_else(PoisonError::into_inner);
+        restreams.get(&id).map(|line| line.status.clone())
+    }
+
+    pub fn forget_restream(&self, id: RestreamId) {
+        self.restreams.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    pub(crate) fn streams(&self) -> Vec<(StreamId, StreamLine)> {
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        streams.iter().map(|(id, line)| (*id, line.clone())).collect()
+    }
+
+    pub(crate) fn restreams(&self) -> Vec<(RestreamId, RestreamLine)> {
+        let restreams = self.restreams.read().unwrap_or_else(PoisonError::into_inner);
+        restreams.iter().map(|(id, line)| (*id, line.clone())).collect()
+    }
+}
+
+impl StreamLine {
+    pub(crate) fn status_with_viewers(&self) -> StreamStatus {
+        StreamStatus { viewers: self.viewers.read(), ..self.status.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::OffsetDateTime;
+
+    #[test]
+    fn viewers_are_counted_while_they_live() {
+        let board = Board::default();
+        let id = StreamId(1);
+        assert!(board.viewer(id, ViewerKind::Rtmp).is_none());
+        board.set_stream(id, "cam1", StreamStatus::offline(OffsetDateTime::UNIX_EPOCH));
+        let first = board.viewer(id, ViewerKind::Rtmp);
+        let second = board.viewer(id, ViewerKind::Rtmp);
+        assert_eq!(board.stream(id).unwrap().viewers.rtmp, 2);
+        drop((first, second));
+        // A status written meanwhile does not disturb the counts.
+        board.set_stream(id, "cam1", StreamStatus::offline(OffsetDateTime::UNIX_EPOCH));
+        assert_eq!(board.stream(id).unwrap().viewers, Viewers::default());
+    }
+
+    #[test]
+    fn updates_to_a_forgotten_restream_go_nowhere() {
+        let board = Board::default();
+        let now = OffsetDateTime::UNIX_EPOCH;
+        board.update_push(RestreamId(1), false, PushStatus::stopped(now), 1);
+        assert!(board.restream(RestreamId(1)).is_none());
+    }
+}

@@ -1,0 +1,51 @@
+//! Counts of the whole process that belong to no stream.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $help:literal;)+) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Counter { $($(#[$doc])* $variant),+ }
+
+        impl Counter {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+
+            pub const fn help(self) -> &'static str {
+                match self { $(Self::$variant => $help),+ }
+            }
+        }
+
+        const COUNT: usize = Counter::ALL.len();
+    };
+}
+
+counters! {
+    RtmpConnections = "weir_rtmp_connections_total", "RTMP and RTMPS connections accepted.";
+    RtmpConnectionsFailed = "weir_rtmp_connections_failed_total", "RTMP connections closed for a fault of the peer.";
+    IngestRefused = "weir_ingest_refused_total", "Publishers refused: unknown key, disabled, or already publishing.";
+    PlayRefused = "weir_play_refused_total", "Players refused.";
+    TimelineRepairs = "weir_timeline_repairs_total", "Jumps, resets, wraps and backward steps of source clocks that were repaired.";
+    HubSkippedFrames = "weir_hub_skipped_frames_total", "Frames that slow subscribers skipped.";
+}
+
+/// One atomic each; relaxed, because they are only ever added to and read alone.
+#[derive(Debug, Default)]
+pub struct Counters {
+    values: [AtomicU64; COUNT],
+}
+
+impl Counters {
+    pub fn add(&self, counter: Counter, count: u64) {
+        if let Some(value) = self.values.get(counter as usize) {
+            value.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.values.get(counter as usize).map_or(0, |value| value.load(Ordering::Relaxed))
+    }
+}

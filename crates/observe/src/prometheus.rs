@@ -1,0 +1,164 @@
+//! The board and the counters as Prometheus text, made when asked.
+
+use std::fmt::Write;
+
+use weir_model::{PushStatus, RestreamState, StreamState};
+
+use crate::{Counter, Observe};
+
+pub(crate) fn render(observe: &Observe) -> String {
+    let mut text = Text::default();
+    let uptime = (time::OffsetDateTime::now_utc() - observe.started_at()).as_seconds_f64();
+    text.head("weir_uptime_seconds", "gauge", "Since the server started.");
+    text.line("weir_uptime_seconds", &[], uptime);
+    for counter in Counter::ALL {
+        text.head(counter.name(), "counter", counter.help());
+        text.line(counter.name(), &[], observe.counters().get(*counter) as f64);
+    }
+    streams(&mut text, observe);
+    restreams(&mut text, observe);
+    text.0
+}
+
+fn streams(text: &mut Text, observe: &Observe) {
+    let streams: Vec<_> =
+        observe.board().streams().into_iter().map(|(_, line)| (line.status_with_viewers(), line.name)).collect();
+    let mut series = |name: &str, help: &str, value: &dyn Fn(&weir_model::StreamStatus) -> Option<f64>| {
+        text.head(name, "gauge", help);
+        for (status, stream) in &streams {
+            if let Some(value) = value(status) {
+                text.line(name, &[("stream", stream)], value);
+            }
+        }
+    };
+    series("weir_stream_live", "1 while media flows.", &|status| {
+        Some(f64::from(u8::from(status.state == StreamState::Live)))
+    });
+    series("weir_ingest_bitrate_bps", "Arriving now.", &|status| Some(status.ingest.as_ref()?.bitrate_bps as f64));
+    series("weir_ingest_fps", "Pictures a second arriving now.", &|status| status.ingest.as_ref()?.fps);
+    series("weir_ingest_gop_seconds", "Length of the last whole GOP.", &|status| status.ingest.as_ref()?.gop_seconds);
+    series("weir_ingest_dropped_frames", "Frames of this session that could not be used.", &|status| {
+        Some(status.ingest.as_ref()?.dropped_frames as f64)
+    });
+    text.head("weir_viewers", "gauge", "Who is watching now.");
+    for (status, stream) in &streams {
+        let viewers = status.viewers;
+        for (protocol, count) in [
+            ("hls", viewers.hls),
+            ("dash", viewers.dash),
+            ("webrtc", viewers.webrtc),
+            ("rtmp", viewers.rtmp),
+            ("srt", viewers.srt),
+        ] {
+            text.line("weir_viewers", &[("stream", stream), ("protocol", protocol)], count as f64);
+        }
+    }
+}
+
+fn restreams(text: &mut Text, observe: &Observe) {
+    let names: std::collections::BTreeMap<_, _> =
+        observe.board().streams().into_iter().map(|(id, line)| (id, line.name)).collect();
+    let mut pushes = Vec::new();
+    for (id, line) in observe.board().restreams() {
+        let stream = names.get(&line.stream_id).cloned().unwrap_or_default();
+        let labels = (id.to_string(), stream, line.name);
+        if let Some(backup) = line.status.backup {
+            pushes.push((labels.clone(), "backup", backup, None));
+        }
+        pushes.push((labels, "primary", line.status.push, Some(line.connects)));
+    }
+    let mut series = |name: &str, kind: &str, help: &str, value: &dyn Fn(&PushStatus, Option<u64>) -> Option<f64>| {
+        text.head(name, kind, help);
+        for ((id, stream, restream), slot, status, connects) in &pushes {
+            if let Some(value) = value(status, *connects) {
+                let labels = [("restream_id", id.as_str()), ("stream", stream), ("restream", restream), ("slot", slot)];
+                text.line(name, &labels, value);
+            }
+        }
+    };
+    for state in [
+        RestreamState::Stopped,
+        RestreamState::AwaitingStream,
+        RestreamState::Connecting,
+        RestreamState::Streaming,
+        RestreamState::Error,
+    ] {
+        let name = format!("weir_restream_state_{state}");
+        series(&name, "gauge", "1 while in this state.", &|status, _| Some(f64::from(u8::from(status.state == state))));
+    }
+    series("weir_restream_bitrate_bps", "gauge", "Acknowledged by the destination now.", &|status, _| {
+        Some(status.bitrate_bps as f64)
+    });
+    series("weir_restream_sent_bytes_total", "counter", "Given to the network.", &|status, _| {
+        Some(status.sent_bytes as f64)
+    });
+    series("weir_restream_acked_bytes_total", "counter", "Acknowledged by the destination.", &|status, _| {
+        Some(status.acked_bytes as f64)
+    });
+    series(
+        "weir_restream_dropped_frames_total",
+        "counter",
+        "Passed over because the destination was slow.",
+        &|status, _| Some(status.dropped_frames as f64),
+    );
+    series("weir_restream_rtt_ms", "gauge", "Round trip to the destination.", &|status, _| status.rtt_ms);
+    series("weir_restream_connects_total", "counter", "Connections opened, the first included.", &|_, connects| {
+        connects.map(|connects| connects as f64)
+    });
+}
+
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+        self.0.push_str(name);
+        for (index, (label, text)) in labels.iter().enumerate() {
+            let _ = write!(self.0, "{}{label}=\"{}\"", if index == 0 { '{' } else { ',' }, escaped(text));
+        }
+        let _ = writeln!(self.0, "{} {value}", if labels.is_empty() { "" } else { "}" });
+    }
+}
+
+/// As the exposition format asks: a name with a quote in it must not end its label.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{RestreamLine, ViewerKind};
+    use time::OffsetDateTime;
+    use weir_model::{RestreamId, RestreamStatus, StreamId, StreamStatus};
+
+    #[test]
+    fn tells_every_stream_and_restream() {
+        let observe = Observe::new();
+        let now = OffsetDateTime::UNIX_EPOCH;
+        observe.board().set_stream(StreamId(1), "cam1", StreamStatus::offline(now));
+        let line = RestreamLine {
+            stream_id: StreamId(1),
+            name: "to \"tube\"".into(),
+            status: RestreamStatus::stopped(now),
+            connects: 2,
+        };
+        observe.board().set_restream(RestreamId(7), line);
+        let _viewer = observe.board().viewer(StreamId(1), ViewerKind::Rtmp);
+        observe.counters().add(Counter::IngestRefused, 3);
+        let text = observe.render_prometheus();
+        for expected in [
+            "weir_ingest_refused_total 3\n",
+            "weir_stream_live{stream=\"cam1\"} 0\n",
+            "weir_viewers{stream=\"cam1\",protocol=\"rtmp\"} 1\n",
+            "weir_restream_state_stopped{restream_id=\"7\",stream=\"cam1\",restream=\"to \\\"tube\\\"\",slot=\"primary\"} 1\n",
+            "weir_restream_connects_total{restream_id=\"7\",stream=\"cam1\",restream=\"to \\\"tube\\\"\",slot=\"primary\"} 2\n",
+        ] {
+            assert!(text.contains(expected), "{expected} is missing in\n{text}");
+        }
+    }
+}
