@@ -3,6 +3,8 @@
 //! Its own faults (research: one reassembly buffer for all chunk streams, zero-length messages lost) are kept
 //! out of what it is given; our side is tested against such input beside the code.
 
+#![expect(clippy::unwrap_used, reason = "a panic in a test is its report")]
+
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use rml_rtmp::chunk_io::{ChunkDeserializer, ChunkSerializer};

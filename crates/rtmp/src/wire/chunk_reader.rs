@@ -23,7 +23,9 @@ pub struct ReadLimits {
     pub control_message_bytes_max: usize,
     /// Length of an audio, video or aggregate message; a noisy 1080p keyframe at qp 0 measures 5 MB.
     pub media_message_bytes_max: usize,
-    /// Memory held by unfinished messages, over all chunk streams.
+    /// Received bytes of unfinished messages, over all chunk streams. Their buffers grow by doubling, so the
+    /// memory is at most twice this. Room reserved is not counted: it hangs on how the network cut the bytes,
+    /// and whether a peer is refused must not.
     pub partial_bytes_max: usize,
     /// Largest chunk size a peer may set. Anything from 2^24 - 1 up means the same: one chunk per message.
     pub chunk_size_max: usize,
@@ -68,7 +70,7 @@ pub struct ChunkReader {
     /// The stream of the chunk being read, and how much of that chunk's payload is still to come.
     current: usize,
     chunk_remaining: usize,
-    /// Memory held by `partial` of all streams.
+    /// The length of `partial` of all streams together.
     partial_bytes: usize,
     aggregate: Option<Aggregate>,
     failed: Option<WireError>,
@@ -236,6 +238,9 @@ impl ChunkReader {
         if take == 0 {
             return Ok(self.chunk_remaining == 0);
         }
+        if self.partial_bytes + take > self.limits.partial_bytes_max {
+            return Err(WireError::TooManyPartialBytes { max: self.limits.partial_bytes_max });
+        }
         let stream = &mut self.streams[self.current];
         let held = stream.partial.capacity();
         let needed = stream.partial.len() + take;
@@ -244,15 +249,12 @@ impl ChunkReader {
             // more than that: a declared length alone reserves nothing.
             let ahead = if held == 0 { available.min(FIRST_RESERVE_BYTES) } else { held * 2 };
             let target = ahead.max(needed).min(stream.length);
-            if self.partial_bytes - held + target > self.limits.partial_bytes_max {
-                return Err(WireError::TooManyPartialBytes { max: self.limits.partial_bytes_max });
-            }
             stream.partial.reserve_exact(target - stream.partial.len());
-            self.partial_bytes = self.partial_bytes - held + stream.partial.capacity();
         }
         stream.partial.extend_from_slice(&self.buffer[self.position..self.position + take]);
         self.position += take;
         self.chunk_remaining -= take;
+        self.partial_bytes += take;
         Ok(true)
     }
 
@@ -353,7 +355,7 @@ impl ChunkStream {
 
     fn take_partial(&mut self, partial_bytes: &mut usize) -> Vec<u8> {
         self.in_message = false;
-        *partial_bytes -= self.partial.capacity();
+        *partial_bytes -= self.partial.len();
         std::mem::take(&mut self.partial)
     }
 }

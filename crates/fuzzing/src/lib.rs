@@ -1,0 +1,42 @@
+//! What is fuzzed: one plain function per parser of outside bytes, run by cargo-fuzz and, without nightly, by us.
+//!
+//! A new target is a module with `pub fn fuzz_<name>(data: &[u8])`, a line in [`TARGETS`], the three-line file
+//! `fuzz/fuzz_targets/<name>.rs` with its `[[bin]]`, and some inputs in `fuzz/seeds/<name>/`;
+//! `tests/short.rs` says which of them is missing.
+
+mod amf0;
+mod chunk_reader;
+mod handshake;
+mod mutate;
+mod random;
+mod run;
+
+pub use amf0::fuzz_amf0;
+pub use chunk_reader::fuzz_chunk_reader;
+pub use handshake::fuzz_handshake;
+pub use random::Random;
+pub use run::{Failure, Run, hex, seeds};
+
+/// One parser and how to try it.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// Also the name of its files under `fuzz/`.
+    pub name: &'static str,
+    /// Takes anything; a panic is a finding.
+    pub body: fn(&[u8]),
+    /// Makes an input with the structure that random bytes do not have; `None`: mutated seeds are enough.
+    pub generate: Option<fn(&mut Random) -> Vec<u8>>,
+    /// Inputs of the short run: about a second without optimisation.
+    pub short_inputs: u64,
+}
+
+pub const TARGETS: &[Target] = &[
+    Target { name: "amf0", body: fuzz_amf0, generate: Some(amf0::generate), short_inputs: 100_000 },
+    Target {
+        name: "chunk_reader",
+        body: fuzz_chunk_reader,
+        generate: Some(chunk_reader::generate),
+        short_inputs: 15_000,
+    },
+    Target { name: "handshake", body: fuzz_handshake, generate: Some(handshake::generate), short_inputs: 8_000 },
+];
