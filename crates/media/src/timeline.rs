@@ -38,6 +38,10 @@ const BEHIND_NANOS: i128 = FORWARD_JUMP_NANOS;
 /// A clock that repeats one stamp for this long is frozen (an FLV muxer that saturates at 2^31 ms): wall time takes over.
 const FROZEN_AFTER: Duration = Duration::from_secs(3);
 
+/// How near a frame must be to where its track should be to go through another mapping than the track's own: a clock that
+/// leaps back to about where it was must not take the difference along.
+const STRAY_NANOS: i128 = 100_000_000;
+
 /// How long a mapping without use is remembered: tracks that jump together do so within their interleaving, about 1 s.
 const MAPPING_KEPT: Duration = Duration::from_secs(10);
 
@@ -179,7 +183,7 @@ impl Timeline {
         // Another mapping must be clearly better, else jitter would move frames between two close ones.
         for index in (0..self.mappings.len()).rev().filter(|&index| index != preferred) {
             let (step, error) = self.try_mapping(index, track, dts_raw, now);
-            let Some(error) = error else { continue };
+            let Some(error) = error.filter(|&error| error <= STRAY_NANOS) else { continue };
             let better = match best {
                 None => true,
                 Some((_, _, best)) => best > BACKWARD_JUMP_NANOS / 2 && error < best / 2,
@@ -203,7 +207,7 @@ impl Timeline {
     fn rebase(&mut self, track: usize, dts_raw: u64, now: Duration) -> (usize, Step, Option<TimelineEvent>) {
         let first_of_session = self.mappings.is_empty();
         let (target, event) = if first_of_session {
-            match self.tracks.iter().filter_map(TrackClock::last).max_by_key(|last| last.dts) {
+            match self.tracks.iter().filter_map(TrackClock::on_time).max_by_key(|last| last.dts) {
                 Some(last) => {
                     let gap = now.saturating_sub(last.at);
                     (last.next_after(gap), Some(TimelineEvent::Resumed { gap }))
@@ -230,12 +234,10 @@ impl Timeline {
         let state = &self.tracks[track];
         let frozen = state.is_frozen(dts_raw, now, FROZEN_AFTER).then(|| state.frozen_for(now));
         // A track that is new to the session goes beside the one that is furthest.
-        let last = state
-            .last_of_session()
-            .or_else(|| self.tracks.iter().filter_map(TrackClock::last_of_session).max_by_key(|last| last.dts));
-        let target = last.map_or(MediaTime::ZERO, |last| {
-            frozen.map_or_else(|| last.next_after(now.saturating_sub(last.at)), |lasted| last.next_after(lasted))
-        });
+        let on_time = state
+            .on_time_in_session()
+            .or_else(|| self.tracks.iter().filter_map(TrackClock::on_time_in_session).max_by_key(|last| last.dts));
+        let target = on_time.map_or(MediaTime::ZERO, |last| last.next_after(now.saturating_sub(last.at)));
         if let Some(lasted) = frozen {
             self.counts.frozen = self.counts.frozen.saturating_add(1);
             return (target, Some(TimelineEvent::Frozen { lasted }));

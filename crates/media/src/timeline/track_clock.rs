@@ -20,14 +20,15 @@ const FRAME_NANOS_MAX: i128 = 1_000_000_000;
 pub(super) struct TrackClock {
     pub(super) id: TrackId,
     frame_nanos: i64,
-    last: Option<Last>,
+    last_dts: Option<MediaTime>,
+    on_time: Option<OnTime>,
     /// In the running session.
     current: Option<Current>,
 }
 
-/// The last frame that went out.
+/// The last frame that went where its stamp said. Frames nudged since then say nothing of time.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Last {
+pub(super) struct OnTime {
     pub(super) dts: MediaTime,
     pub(super) at: Duration,
     frame_nanos: i64,
@@ -39,6 +40,7 @@ struct Current {
     raw: u64,
     /// Where the mapping put the last frame, before any nudge.
     mapped: i128,
+    at: Duration,
     /// The wall time when the stamp last changed.
     changed_at: Duration,
 }
@@ -60,8 +62,8 @@ pub(super) struct Expected {
     max: i128,
 }
 
-impl Last {
-    /// Where the next frame belongs after `passed` of wall time. Up to two frames' time says nothing (frames come late and
+impl OnTime {
+    /// Where a frame belongs that comes `passed` of wall time later. Up to two frames' time says nothing (frames come late and
     /// early by that much): then it is one frame on.
     pub(super) fn next_after(self, passed: Duration) -> MediaTime {
         let frame = i128::from(self.frame_nanos);
@@ -84,19 +86,19 @@ impl TrackClock {
             MediaKind::Video => VIDEO_FRAME_NANOS,
             MediaKind::Audio => AUDIO_FRAME_NANOS,
         };
-        Self { id, frame_nanos, last: None, current: None }
+        Self { id, frame_nanos, last_dts: None, on_time: None, current: None }
     }
 
     pub(super) fn leave_session(&mut self) {
         self.current = None;
     }
 
-    pub(super) fn last(&self) -> Option<Last> {
-        self.last
+    pub(super) fn on_time(&self) -> Option<OnTime> {
+        self.on_time
     }
 
-    pub(super) fn last_of_session(&self) -> Option<Last> {
-        self.current.and(self.last)
+    pub(super) fn on_time_in_session(&self) -> Option<OnTime> {
+        self.current.and(self.on_time)
     }
 
     pub(super) fn mapping(&self) -> Option<u64> {
@@ -114,14 +116,14 @@ impl TrackClock {
     /// Where the next frame may be if it comes through this mapping.
     pub(super) fn expects(&self, mapping: &Mapping, now: Duration) -> Expected {
         let latest = mapping.latest(now);
-        match (self.current, self.last) {
-            (Some(current), Some(last)) => {
-                let passed = wall(now.saturating_sub(last.at)).max(i128::from(self.frame_nanos));
+        match (self.current, self.last_dts) {
+            (Some(current), Some(last_dts)) => {
+                let passed = wall(now.saturating_sub(current.at)).max(i128::from(self.frame_nanos));
                 let to = latest.max(current.mapped + passed);
                 Expected {
                     from: current.mapped,
                     to,
-                    min: (current.mapped - BACKWARD_JUMP_NANOS).max(i128::from(last.dts.as_nanos()) - BEHIND_NANOS),
+                    min: (current.mapped - BACKWARD_JUMP_NANOS).max(i128::from(last_dts.as_nanos()) - BEHIND_NANOS),
                     max: to + FORWARD_JUMP_NANOS,
                 }
             }
@@ -148,17 +150,20 @@ impl TrackClock {
         }
         let wanted = nanos(mapped);
         let step = if duplicate { DUPLICATE_STEP_NANOS } else { BACKWARD_STEP_NANOS };
-        let dts = match self.last {
-            Some(last) if wanted <= last.dts => last.dts + MediaTime::from_nanos(step),
+        let dts = match self.last_dts {
+            Some(last_dts) if wanted <= last_dts => last_dts + MediaTime::from_nanos(step),
             // The timeline starts at zero, even if a second track started before the first.
             _ => wanted.max(MediaTime::ZERO),
         };
         let nudge = (dts != wanted)
             .then(|| if duplicate { TimelineEvent::Duplicate } else { TimelineEvent::Backward { by: dts - wanted } });
-        let discontinuity = self.last.is_some() && same_clock.is_none();
-        self.last = Some(Last { dts, at: now, frame_nanos: self.frame_nanos });
+        let discontinuity = self.last_dts.is_some() && same_clock.is_none();
+        self.last_dts = Some(dts);
+        if nudge.is_none() || self.on_time.is_none() {
+            self.on_time = Some(OnTime { dts, at: now, frame_nanos: self.frame_nanos });
+        }
         let changed_at = same_clock.filter(|_| duplicate).map_or(now, |current| current.changed_at);
-        self.current = Some(Current { mapping, raw, mapped, changed_at });
+        self.current = Some(Current { mapping, raw, mapped, at: now, changed_at });
         Placed { dts, discontinuity, nudge }
     }
 }
