@@ -1,0 +1,85 @@
+//! From an address to an open transport: DNS, egress rule, TCP to each address in turn, TLS.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::{TlsConnector, TlsStream};
+
+use super::push::PushOptions;
+use super::push_error::{PushError, PushPhase};
+use super::transport::{CountedTcp, Transport};
+use crate::url::RtmpUrl;
+
+/// Addresses tried of those that a name resolves to.
+const ADDRESSES_MAX: usize = 8;
+/// What an address gets when another one waits behind it: a dead IPv6 route must not use up the time of IPv4.
+const NOT_LAST_TIMEOUT: Duration = Duration::from_secs(2);
+
+pub(super) async fn dial(url: &RtmpUrl, options: &PushOptions, deadline: Instant) -> Result<Transport, PushError> {
+    let addresses = resolve(url, &options.permit, deadline).await?;
+    let tcp = connect_any(&addresses, options, deadline).await?;
+    // Media is coalesced by its writer, acks and pongs are awaited by the peer: nothing gains from waiting.
+    tcp.set_nodelay(true)?;
+    let tcp = CountedTcp::new(tcp);
+    if !url.tls {
+        return Ok(Transport::Plain(tcp));
+    }
+    let name = ServerName::try_from(url.host.clone())
+        .map_err(|_| PushError::TlsFailed("the host is not a name that a certificate can be for".to_owned()))?;
+    let connecting = TlsConnector::from(Arc::clone(&options.tls)).connect(name, tcp);
+    match timeout_at(deadline, connecting).await {
+        Err(_) => Err(PushError::Timeout { phase: PushPhase::Tls }),
+        Ok(Err(error)) => Err(PushError::TlsFailed(error.to_string())),
+        Ok(Ok(tls)) => Ok(Transport::Tls(Box::new(TlsStream::Client(tls)))),
+    }
+}
+
+async fn resolve(
+    url: &RtmpUrl,
+    permit: &Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    deadline: Instant,
+) -> Result<Vec<SocketAddr>, PushError> {
+    let found = match timeout_at(deadline, lookup_host((url.host.as_str(), url.port))).await {
+        Ok(Ok(found)) => found.collect::<Vec<_>>(),
+        Ok(Err(_)) | Err(_) => return Err(PushError::Resolve),
+    };
+    if found.is_empty() {
+        return Err(PushError::Resolve);
+    }
+    // Canonical: or ::ffff:10.0.0.1 would pass a rule against 10.0.0.0/8.
+    let permitted: Vec<_> =
+        found.into_iter().filter(|address| permit(address.ip().to_canonical())).take(ADDRESSES_MAX).collect();
+    if permitted.is_empty() { Err(PushError::NotPermitted) } else { Ok(permitted) }
+}
+
+async fn connect_any(
+    addresses: &[SocketAddr],
+    options: &PushOptions,
+    deadline: Instant,
+) -> Result<TcpStream, PushError> {
+    let mut failure = PushError::Unreachable;
+    for (index, address) in addresses.iter().enumerate() {
+        let is_last = index + 1 == addresses.len();
+        let limit = options.tcp_connect_timeout;
+        let limit = if is_last { limit } else { limit.min(NOT_LAST_TIMEOUT) };
+        match timeout_at(deadline.min(Instant::now() + limit), connect(*address, options)).await {
+            Ok(Ok(tcp)) => return Ok(tcp),
+            // An active refusal says more than silence from another address.
+            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => failure = PushError::Refused,
+            Ok(Err(_)) | Err(_) => {}
+        }
+    }
+    Err(failure)
+}
+
+async fn connect(address: SocketAddr, options: &PushOptions) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A big kernel buffer would hide seconds of a stall.
+    socket.set_send_buffer_size(options.send_buffer_bytes)?;
+    socket.connect(address).await
+}

@@ -1,0 +1,99 @@
+//! What the server decides: who may publish and play, and where the media goes and comes from.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use super::BoxFuture;
+use crate::session::{MediaMessage, Refusal};
+use crate::stream_key::StreamKey;
+use crate::wire::Value;
+
+/// The application behind a [`super::Listener`]. Its answers are awaited in order, one at a time per connection,
+/// while nothing is read from that connection.
+pub trait Handler: Send + Sync + 'static {
+    fn publish(&self, request: PublishRequest) -> impl Future<Output = Result<Publishing, Refusal>> + Send;
+    fn play(&self, request: PlayRequest) -> impl Future<Output = Result<Playing, Refusal>> + Send;
+}
+
+/// Somebody wants to publish. `Debug` shows neither key nor query nor connect fields.
+pub struct PublishRequest {
+    pub remote: SocketAddr,
+    pub tls: bool,
+    /// The first path segment, wherever the client split.
+    pub app: String,
+    /// The rest of the path.
+    pub stream_key: StreamKey,
+    /// Without its question mark.
+    pub query: String,
+    /// Every field of the connect command, in order.
+    pub connect: Vec<(String, Value)>,
+}
+
+/// Somebody wants to play `rtmp://host/app/name?query`. `Debug` hides the query: tokens travel there.
+pub struct PlayRequest {
+    pub remote: SocketAddr,
+    pub tls: bool,
+    pub app: String,
+    pub name: String,
+    pub query: String,
+}
+
+/// An accepted publish.
+pub struct Publishing {
+    pub session: Box<dyn PublishSession>,
+    /// Resolves when the server wants this publisher gone.
+    pub ended: BoxFuture<'static, Refusal>,
+}
+
+/// Takes the media of one publish. Dropped when the publish ends, in whichever way.
+pub trait PublishSession: Send {
+    /// An error turns the publisher away.
+    fn media(&mut self, message: MediaMessage) -> Result<(), Refusal>;
+}
+
+/// An accepted play.
+pub struct Playing {
+    pub session: Box<dyn PlaySession>,
+}
+
+/// Gives the media of one play.
+pub trait PlaySession: Send {
+    /// The next bytes to send: whole messages for message stream `stream_id`, in chunks of at most
+    /// [`super::PLAY_CHUNK_SIZE`]. `None` ends the play. Must be cancel-safe.
+    fn next<'a>(&'a mut self, stream_id: u32) -> BoxFuture<'a, Option<Bytes>>;
+}
+
+impl fmt::Debug for PublishRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PublishRequest")
+            .field("remote", &self.remote)
+            .field("tls", &self.tls)
+            .field("app", &self.app)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for PlayRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PlayRequest")
+            .field("remote", &self.remote)
+            .field("tls", &self.tls)
+            .field("app", &self.app)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Publishing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publishing").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Playing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Playing").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,38 @@
+//! RTMP over TCP and TLS, on tokio: a listener that serves publishers and players, and the connection of a push.
+
+mod caps;
+mod dial;
+mod handler;
+mod listener;
+mod progress;
+mod push;
+mod push_error;
+mod serve;
+mod tcp_info;
+mod transport;
+
+use std::pin::Pin;
+
+pub use handler::{Handler, PlayRequest, PlaySession, Playing, PublishRequest, PublishSession, Publishing};
+pub use listener::{Incoming, ListenLimits, Listener};
+pub use progress::PushProgress;
+pub use push::{PublishConnection, PushEvent, PushOptions, PushTarget, connect_publish};
+pub use push_error::{PushError, PushPhase};
+pub use serve::CloseReason;
+
+pub use crate::session::{MediaKind, MediaMessage, PLAY_CHUNK_SIZE, PUSH_CHUNK_SIZE, Refusal, RefusalCode};
+
+/// A future behind a pointer: the same type as `futures_util::future::BoxFuture`.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The clock of the sessions: tokio's, which tests can stop and move.
+fn now() -> std::time::Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Fresh randomness: for handshakes and authentication nonces.
+fn random_bytes<const N: usize>() -> std::io::Result<[u8; N]> {
+    let mut random = [0; N];
+    getrandom::fill(&mut random).map_err(|error| std::io::Error::other(error.to_string()))?;
+    Ok(random)
+}

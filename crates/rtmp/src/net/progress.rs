@@ -1,0 +1,44 @@
+//! How much of what we wrote has arrived, from the kernel's and the peer's acknowledgements.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::transport::Transport;
+use crate::session::PeerAcks;
+
+/// Snapshot of a push. Bytes are RTMP bytes; TLS records are calculated out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PushProgress {
+    pub written_bytes: u64,
+    /// Never falls, never above `written_bytes`.
+    pub acked_bytes: u64,
+    pub rtt_us: Option<u32>,
+}
+
+/// Most that rustls keeps of plaintext it has taken and not yet given to the socket (its default buffer limit).
+const TLS_BUFFER_BYTES_MAX: u64 = 64 * 1024;
+
+/// Keeps the highest figure seen.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    pub(super) written_bytes: u64,
+    pub(super) peer: PeerAcks,
+    kernel_acked_bytes: AtomicU64,
+}
+
+impl Progress {
+    pub(super) fn snapshot(&self, transport: &Transport) -> PushProgress {
+        let info = transport.tcp_info();
+        if let Some(info) = info {
+            // What is not acknowledged on the wire, TLS overhead included, is at least what is not in RTMP bytes.
+            let unacked = transport.wire_written_bytes().saturating_sub(info.acked_bytes);
+            let inside_tls = if transport.needs_flush() { TLS_BUFFER_BYTES_MAX } else { 0 };
+            let acked = self.written_bytes.saturating_sub(unacked + inside_tls);
+            self.kernel_acked_bytes.fetch_max(acked, Ordering::Relaxed);
+        }
+        PushProgress {
+            written_bytes: self.written_bytes,
+            acked_bytes: self.kernel_acked_bytes.load(Ordering::Relaxed).max(self.peer.acked_bytes()),
+            rtt_us: info.map(|info| info.rtt_us),
+        }
+    }
+}

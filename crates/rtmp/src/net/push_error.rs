@@ -1,0 +1,92 @@
+//! Everything that can end a push, each with its own variant: states and retries depend on which it was.
+
+use std::fmt;
+use std::io;
+
+use thiserror::Error;
+
+use super::transport::is_end;
+use crate::session::{ClientPhase, SessionError};
+
+/// Why a push failed. Shows no secret of ours, and of the peer only its words.
+#[derive(Debug, Error)]
+pub enum PushError {
+    #[error("the host name does not resolve")]
+    Resolve,
+    #[error("the address is not allowed by the egress rules")]
+    NotPermitted,
+    #[error("the connection was refused")]
+    Refused,
+    #[error("the host did not answer")]
+    Unreachable,
+    #[error("TLS failed: {0}")]
+    TlsFailed(String),
+    #[error("no answer in time ({phase})")]
+    Timeout { phase: PushPhase },
+    /// In the server's words. `auth`: key, user or password are wrong ([`crate::session::is_auth_rejection`]).
+    #[error("rejected: {code} {description}")]
+    Rejected { code: String, description: String, auth: bool },
+    #[error("the server closed the connection")]
+    Closed,
+    #[error("the server broke the protocol: {0}")]
+    Protocol(String),
+    #[error("too many redirects")]
+    TooManyRedirects,
+    #[error("connection failed: {0}")]
+    Io(io::Error),
+}
+
+/// What was being waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PushPhase {
+    Tls,
+    Handshake,
+    Connect,
+    CreateStream,
+    Publish,
+}
+
+impl fmt::Display for PushPhase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tls => "TLS handshake",
+            Self::Handshake => "RTMP handshake",
+            Self::Connect => "connect",
+            Self::CreateStream => "createStream",
+            Self::Publish => "publish",
+        })
+    }
+}
+
+impl From<ClientPhase> for PushPhase {
+    fn from(phase: ClientPhase) -> Self {
+        match phase {
+            ClientPhase::Handshake => Self::Handshake,
+            ClientPhase::Connect => Self::Connect,
+            ClientPhase::CreateStream => Self::CreateStream,
+            ClientPhase::Publish | ClientPhase::Published => Self::Publish,
+        }
+    }
+}
+
+impl From<SessionError> for PushError {
+    fn from(error: SessionError) -> Self {
+        Self::Protocol(error.to_string())
+    }
+}
+
+impl From<io::Error> for PushError {
+    fn from(error: io::Error) -> Self {
+        if is_end(&error) {
+            return Self::Closed;
+        }
+        match error.kind() {
+            // The kernel gave up on retransmitting, or a router said that the way is gone.
+            io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+                Self::Unreachable
+            }
+            _ if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => Self::TlsFailed(error.to_string()),
+            _ => Self::Io(error),
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! The client side of a push: handshake, connect, createStream, publish, and what the server says afterwards.
+
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+
+use super::acks::AckDuty;
+use super::command::{Command, Outbox, object, text, u16_at_front, u32_at};
+use super::rejection::{Rejection, shown};
+use super::server::FOUR_CC_LIST;
+use super::{PUSH_CHUNK_SIZE, SessionError, user_control};
+use crate::stream_key::StreamKey;
+use crate::wire::{ChunkReader, ClientHandshake, Message, ReadLimits, Value, type_id};
+
+/// Servers look at the shape: some platforms turn away what does not call itself FMLE.
+const FLASH_VERSION: &str = "FMLE/3.0 (compatible; Weir)";
+/// Servers send us small commands only; what is bigger is not for us.
+const READ_LIMITS: ReadLimits = ReadLimits {
+    csids_max: 32,
+    control_message_bytes_max: 64 * 1024,
+    media_message_bytes_max: 256 * 1024,
+    partial_bytes_max: 512 * 1024,
+    chunk_size_max: 16 * 1024 * 1024,
+};
+
+/// Our transactions, numbered as ffmpeg numbers them.
+mod transaction {
+    pub(super) const CONNECT: f64 = 1.0;
+    pub(super) const RELEASE_STREAM: f64 = 2.0;
+    pub(super) const FC_PUBLISH: f64 = 3.0;
+    pub(super) const CREATE_STREAM: f64 = 4.0;
+    pub(super) const PUBLISH: f64 = 5.0;
+    pub(super) const FC_UNPUBLISH: f64 = 6.0;
+    pub(super) const DELETE_STREAM: f64 = 7.0;
+}
+
+/// What to say in `connect` and `publish`.
+#[derive(Clone)]
+pub struct ClientConfig {
+    pub app: String,
+    pub tc_url: String,
+    /// Appended to app and tcUrl: the `?authmod=...` of [`super::AuthRounds`], or nothing.
+    pub auth_query: String,
+    pub stream_key: StreamKey,
+    /// Announce Enhanced RTMP; only for servers known to take it.
+    pub enhanced: bool,
+}
+
+/// How far the push is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientPhase {
+    Handshake,
+    Connect,
+    CreateStream,
+    Publish,
+    Published,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientEvent {
+    /// `NetStream.Publish.Start`: media may be written on this message stream.
+    Published { stream_id: u32 },
+    /// The server said no before that. Nothing more will come of this connection.
+    Rejected(Rejection),
+    /// An `onStatus` after that.
+    Status { level: String, code: String, description: String },
+    /// E-RTMP v2: the server wants us elsewhere; without a URL, at the same place again.
+    ReconnectRequest { tc_url: Option<String> },
+    /// The sequence number of an acknowledgement; see [`super::PeerAcks`].
+    Acknowledged { sequence: u32 },
+}
+
+/// The client side of one connection; same order of calls as [`super::ServerSession`].
+pub struct ClientSession {
+    config: ClientConfig,
+    handshake: Option<Box<ClientHandshake>>,
+    handshake_input: BytesMut,
+    reader: ChunkReader,
+    out: Outbox,
+    ack_duty: AckDuty,
+    phase: ClientPhase,
+    stream_id: u32,
+}
+
+impl ClientSession {
+    /// The first bytes to send are in [`take_output`](Self::take_output) at once.
+    pub fn new(config: ClientConfig, random: [u8; 1528]) -> Result<Self, SessionError> {
+        let mut session = Self {
+            config,
+            handshake: Some(Box::new(ClientHandshake::new(random, 0))),
+            handshake_input: BytesMut::new(),
+            reader: ChunkReader::new(READ_LIMITS),
+            out: Outbox::new(),
+            ack_duty: AckDuty::default(),
+            phase: ClientPhase::Handshake,
+            stream_id: 0,
+        };
+        session.feed(&[])?;
+        Ok(session)
+    }
+
+    /// Takes what one read gave.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), SessionError> {
+        if let Some(handshake) = &mut self.handshake {
+            self.handshake_input.extend_from_slice(bytes);
+            if handshake.feed(&mut self.handshake_input, self.out.raw())? {
+                self.handshake = None;
+                let rest = std::mem::take(&mut self.handshake_input);
+                self.send_connect();
+                self.reader.feed(&rest);
+            }
+        } else {
+            self.reader.feed(bytes);
+        }
+        if let Some(sequence) = self.ack_duty.due(self.reader.received_bytes()) {
+            self.out.control_u32(type_id::ACK, sequence);
+        }
+        Ok(())
+    }
+
+    /// The next thing to know, from what was fed so far.
+    pub fn next_event(&mut self) -> Result<Option<ClientEvent>, SessionError> {
+        while let Some(message) = self.reader.next()? {
+            if let Some(event) = self.on_message(&message)? {
+                return Ok(Some(event));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What has to be sent, whole messages.
+    pub fn take_output(&mut self) -> Bytes {
+        self.out.take()
+    }
+
+    pub fn has_output(&self) -> bool {
+        !self.out.is_empty()
+    }
+
+    pub fn phase(&self) -> ClientPhase {
+        self.phase
+    }
+
+    /// The message stream to write media on, once published.
+    pub fn stream_id(&self) -> u32 {
+        self.stream_id
+    }
+
+    /// Says that no more media follows.
+    pub fn unpublish(&mut self) {
+        if self.phase == ClientPhase::Published {
+            let key = text(self.config.stream_key.expose());
+            self.call("FCUnpublish", transaction::FC_UNPUBLISH, &[key]);
+            self.call("deleteStream", transaction::DELETE_STREAM, &[Value::Number(f64::from(self.stream_id))]);
+        }
+    }
+
+    fn send_connect(&mut self) {
+        self.phase = ClientPhase::Connect;
+        let ClientConfig { app, tc_url, auth_query, .. } = &self.config;
+        let mut connect = object([
+            ("app", text(append_query(app, auth_query))),
+            ("type", text("nonprivate")),
+            ("flashVer", text(FLASH_VERSION)),
+            ("tcUrl", text(append_query(tc_url, auth_query))),
+        ]);
+        if self.config.enhanced
+            && let Value::Object(fields) = &mut connect
+        {
+            let list = FOUR_CC_LIST.iter().map(|codec| text(*codec)).collect();
+            fields.push(("fourCcList".to_owned(), Value::StrictArray(list)));
+        }
+        self.out.command(0, &[text("connect"), Value::Number(transaction::CONNECT), connect]);
+    }
+
+    fn call(&mut self, name: &str, transaction_id: f64, arguments: &[Value]) {
+        self.call_on(0, name, transaction_id, arguments);
+    }
+
+    fn call_on(&mut self, stream_id: u32, name: &str, transaction_id: f64, arguments: &[Value]) {
+        let mut values = vec![text(name), Value::Number(transaction_id), Value::Null];
+        values.extend_from_slice(arguments);
+        self.out.command(stream_id, &values);
+    }
+
+    fn on_message(&mut self, message: &Message) -> Result<Option<ClientEvent>, SessionError> {
+        match message.type_id {
+            type_id::COMMAND_AMF0 | type_id::COMMAND_AMF3 => self.on_command(&Command::decode(message)?),
+            type_id::ACK => Ok(u32_at(&message.payload, 0).map(|sequence| ClientEvent::Acknowledged { sequence })),
+            type_id::WINDOW_ACK_SIZE => {
+                if let Some(bytes) = u32_at(&message.payload, 0) {
+                    self.ack_duty.set_window(bytes);
+                }
+                Ok(None)
+            }
+            type_id::USER_CONTROL => {
+                if u16_at_front(&message.payload) == Some(user_control::PING_REQUEST)
+                    && let Some(time) = u32_at(&message.payload, 2)
+                {
+                    self.out.user_control(user_control::PING_RESPONSE, time);
+                }
+                Ok(None)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn on_command(&mut self, command: &Command) -> Result<Option<ClientEvent>, SessionError> {
+        let info = command.arguments.first().unwrap_or(&Value::Null);
+        match command.name.as_str() {
+            "_result" => self.on_result(command.transaction_id, info),
+            "_error" => Ok(self.on_error(command.transaction_id, info)),
+            "onStatus" => Ok(self.on_status(info)),
+            // Some networks refuse a key here and nowhere else; its yes is not the answer to publish.
+            "onFCPublish" if field(info, "level") == "error" => Ok(self.on_status(info)),
+            _ => Ok(None),
+        }
+    }
+
+    fn on_result(&mut self, transaction_id: f64, info: &Value) -> Result<Option<ClientEvent>, SessionError> {
+        if transaction_id == transaction::CONNECT && self.phase == ClientPhase::Connect {
+            self.phase = ClientPhase::CreateStream;
+            self.out.set_chunk_size(PUSH_CHUNK_SIZE);
+            let key = text(self.config.stream_key.expose());
+            self.call("releaseStream", transaction::RELEASE_STREAM, std::slice::from_ref(&key));
+            self.call("FCPublish", transaction::FC_PUBLISH, std::slice::from_ref(&key));
+            self.call("createStream", transaction::CREATE_STREAM, &[]);
+        } else if transaction_id == transaction::CREATE_STREAM && self.phase == ClientPhase::CreateStream {
+            let id = info.as_f64().unwrap_or(0.0);
+            if !(1.0..=f64::from(u32::MAX)).contains(&id) {
+                return Err(SessionError::BadStreamId);
+            }
+            self.stream_id = id as u32;
+            self.phase = ClientPhase::Publish;
+            let arguments = [text(self.config.stream_key.expose()), text("live")];
+            self.call_on(self.stream_id, "publish", transaction::PUBLISH, &arguments);
+        }
+        Ok(None)
+    }
+
+    fn on_error(&mut self, transaction_id: f64, info: &Value) -> Option<ClientEvent> {
+        let ours = match self.phase {
+            ClientPhase::Connect => transaction_id == transaction::CONNECT,
+            // releaseStream and FCPublish are courtesies; many servers do not know them.
+            ClientPhase::CreateStream => transaction_id == transaction::CREATE_STREAM,
+            // rml_rtmp refuses a publish with transaction 0.
+            ClientPhase::Publish => transaction_id == transaction::PUBLISH || transaction_id == 0.0,
+            ClientPhase::Handshake | ClientPhase::Published => false,
+        };
+        ours.then(|| ClientEvent::Rejected(self.rejection(info)))
+    }
+
+    fn on_status(&mut self, info: &Value) -> Option<ClientEvent> {
+        let code = field(info, "code");
+        if code == "NetConnection.Connect.ReconnectRequest" {
+            let tc_url = info.get("tcUrl").and_then(Value::as_str).map(str::to_owned);
+            return Some(ClientEvent::ReconnectRequest { tc_url });
+        }
+        if self.phase == ClientPhase::Publish && code == "NetStream.Publish.Start" {
+            self.phase = ClientPhase::Published;
+            return Some(ClientEvent::Published { stream_id: self.stream_id });
+        }
+        let is_error = field(info, "level") == "error" || REJECTED_WITHOUT_LEVEL.contains(&code);
+        match self.phase {
+            ClientPhase::Published => {
+                let shown = |name| shown(field(info, name), &self.config.stream_key);
+                let level = shown("level");
+                Some(ClientEvent::Status { level, code: shown("code"), description: shown("description") })
+            }
+            _ if is_error => Some(ClientEvent::Rejected(self.rejection(info))),
+            _ => None,
+        }
+    }
+
+    fn rejection(&self, info: &Value) -> Rejection {
+        let key = &self.config.stream_key;
+        let redirect = info.get("ex").filter(|ex| ex.get("code").and_then(Value::as_f64) == Some(302.0));
+        let redirect = redirect.and_then(|ex| ex.get("redirect")).and_then(Value::as_str);
+        Rejection {
+            code: shown(field(info, "code"), key),
+            description: shown(field(info, "description"), key),
+            redirect: redirect.map(str::to_owned),
+        }
+    }
+}
+
+/// A few servers leave out the level.
+const REJECTED_WITHOUT_LEVEL: [&str; 3] =
+    ["NetStream.Publish.BadName", "NetStream.Publish.Denied", "NetStream.Publish.Rejected"];
+
+fn field<'a>(info: &'a Value, name: &str) -> &'a str {
+    info.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// `auth_query` begins with `?`; an app that has a query already takes it with `&`.
+fn append_query(text: &str, auth_query: &str) -> String {
+    match auth_query.strip_prefix('?') {
+        Some(query) if text.contains('?') => format!("{text}&{query}"),
+        _ => format!("{text}{auth_query}"),
+    }
+}
+
+impl fmt::Debug for ClientSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientSession")
+            .field("phase", &self.phase)
+            .field("stream_id", &self.stream_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ClientConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientConfig").field("enhanced", &self.enhanced).finish_non_exhaustive()
+    }
+}

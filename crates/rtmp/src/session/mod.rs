@@ -1,0 +1,101 @@
+//! RTMP sessions, sans-IO: bytes and the time go in, events and bytes come out, for both roles.
+
+mod acks;
+mod auth;
+mod client;
+mod command;
+mod names;
+mod rejection;
+mod server;
+mod status;
+
+use std::fmt;
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::wire::{AmfError, WireError};
+
+pub use acks::PeerAcks;
+pub use auth::{AuthError, AuthMod, AuthRounds};
+pub use client::{ClientConfig, ClientEvent, ClientPhase, ClientSession};
+pub use names::{NAME_BYTES_MAX, StreamName};
+pub use rejection::{Rejection, is_auth_rejection};
+pub use server::{
+    CREATE_STREAM_MAX, FOUR_CC_LIST, OPEN_REQUESTS_MAX, PLAY_CHUNK_SIZE, ServerEvent, ServerSession, ServerTimers,
+};
+pub use status::{Refusal, RefusalCode};
+
+/// The chunk size our pushes announce: 65536 costs one type-3 byte per 64 KiB and every tested server takes it.
+pub const PUSH_CHUNK_SIZE: u32 = 65_536;
+
+/// Our own messages stay off the chunk streams that media is written on (4 and up), so that media may use headers
+/// relative to the message before.
+const CSID_CONTROL: u32 = 2;
+const CSID_COMMAND: u32 = 3;
+
+/// User control events (RTMP 1.0, section 7.1.7).
+mod user_control {
+    pub(super) const STREAM_BEGIN: u16 = 0;
+    pub(super) const STREAM_EOF: u16 = 1;
+    pub(super) const PING_REQUEST: u16 = 6;
+    pub(super) const PING_RESPONSE: u16 = 7;
+}
+
+/// What a media message carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MediaKind {
+    Audio,
+    Video,
+    Data,
+}
+
+/// One audio, video or data message; the payload is the body of an FLV tag (data: AMF0 that begins with the
+/// name, such as `onMetaData`; `@setDataFrame` is cut off).
+#[derive(Clone, PartialEq, Eq)]
+pub struct MediaMessage {
+    pub kind: MediaKind,
+    pub timestamp_ms: u32,
+    pub payload: Bytes,
+}
+
+impl fmt::Debug for MediaMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MediaMessage")
+            .field("kind", &self.kind)
+            .field("timestamp_ms", &self.timestamp_ms)
+            .field("payload_bytes", &self.payload.len())
+            .finish()
+    }
+}
+
+/// Why a session cannot go on. Says what the peer did, never with bytes that it sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum SessionError {
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    #[error("the peer sent a malformed command: {0}")]
+    Amf(#[from] AmfError),
+    #[error("the peer sent a command without a name")]
+    CommandWithoutName,
+    #[error("the peer sent a command without a transaction id")]
+    CommandWithoutTransaction,
+    #[error("the peer sent a command before connect")]
+    CommandBeforeConnect,
+    #[error("the peer sent connect twice")]
+    ConnectTwice,
+    #[error("the peer sent connect without an application")]
+    ConnectWithoutApp,
+    #[error("the peer used a message stream that it did not create")]
+    UnknownStream,
+    #[error("the peer has more than {OPEN_REQUESTS_MAX} unanswered requests")]
+    TooManyOpenRequests,
+    #[error("the peer answered createStream without a usable stream id")]
+    BadStreamId,
+    #[error("the peer did not finish the handshake in time")]
+    HandshakeTimeout,
+    #[error("the peer did not publish or play in time")]
+    IntentTimeout,
+    #[error("the publisher sent nothing for too long")]
+    IdleTimeout,
+}

@@ -1,0 +1,337 @@
+//! RTMP addresses: where to push, and how a one-line URL divides into server URL and stream key.
+//!
+//! Publishers do not agree on the division (`a/b/c/key` is app `a/b` for ffmpeg and `a/b/c` for librtmp, and
+//! all of them split inside the query), so the server URL and the key are two fields everywhere; a one-line URL
+//! is only a convenience, cut at the last `/` before the query.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use crate::stream_key::StreamKey;
+
+/// Longer addresses are refused: no platform comes near, and signed queries stay under 2 KiB.
+pub const URL_BYTES_MAX: usize = 4096;
+/// The port of `rtmp://` when the URL names none.
+pub const RTMP_PORT: u16 = 1935;
+/// The port of `rtmps://` when the URL names none: platforms (and ffmpeg) use the HTTPS port.
+pub const RTMPS_PORT: u16 = 443;
+
+/// A server URL without its stream key: `rtmp[s]://[user:password@]host[:port]/app[?query]`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RtmpUrl {
+    pub tls: bool,
+    /// Without the brackets of an IPv6 address.
+    pub host: String,
+    pub port: u16,
+    /// With its query, without slashes around it.
+    pub app: String,
+    /// For Adobe and Limelight authentication.
+    pub credentials: Option<Credentials>,
+}
+
+/// User and password of a publishing point, both shown as `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    pub user: String,
+    pub password: String,
+}
+
+/// Why a text is no RTMP address. Holds no part of the text: it may carry a key or a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum UrlError {
+    #[error("the address does not begin with rtmp:// or rtmps://")]
+    Scheme,
+    #[error("the address is longer than {URL_BYTES_MAX} bytes")]
+    TooLong,
+    #[error("the address contains a space or a control character")]
+    ControlCharacter,
+    #[error("the address has no host name")]
+    NoHost,
+    #[error("the address has a malformed host name")]
+    BadHost,
+    #[error("the address has a port that is not a number from 1 to 65535")]
+    BadPort,
+    #[error("the address has no application after the host name")]
+    NoApp,
+    #[error("the address has no stream key after the application")]
+    NoKey,
+}
+
+impl RtmpUrl {
+    /// Reads a server URL; everything after the host is the application.
+    pub fn parse(text: &str) -> Result<Self, UrlError> {
+        let (mut url, path) = parse_authority(text)?;
+        let (path, query) = cut_query(path);
+        let path = path.trim_matches('/');
+        if path.is_empty() {
+            return Err(UrlError::NoApp);
+        }
+        url.app = join_query(path, query);
+        Ok(url)
+    }
+
+    /// Divides a one-line URL: the key is what follows the last `/` before the query, and takes the query with it.
+    pub fn split_one_line(text: &str) -> Result<(Self, StreamKey), UrlError> {
+        let (mut url, path) = parse_authority(text)?;
+        let (path, query) = cut_query(path);
+        let path = path.trim_start_matches('/');
+        let (app, key) =
+            path.rsplit_once('/').ok_or(if path.is_empty() { UrlError::NoApp } else { UrlError::NoKey })?;
+        let app = app.trim_end_matches('/');
+        if app.is_empty() {
+            return Err(UrlError::NoApp);
+        }
+        if key.is_empty() {
+            return Err(UrlError::NoKey);
+        }
+        url.app = app.to_owned();
+        Ok((url, StreamKey::new(join_query(key, query))))
+    }
+
+    /// `rtmp://host:port/app` as ffmpeg sends it in `connect`: always with the port, never with the userinfo.
+    pub fn tc_url(&self) -> String {
+        format!("{}://{}:{}/{}", self.scheme(), self.bracketed_host(), self.port, self.app)
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.tls { "rtmps" } else { "rtmp" }
+    }
+
+    fn bracketed_host(&self) -> String {
+        if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() }
+    }
+}
+
+/// Shows scheme, host, port and application path; masks userinfo and query, where secrets live.
+impl fmt::Display for RtmpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, query) = cut_query(&self.app);
+        write!(
+            f,
+            "{}://{}{}:{}/{path}{}",
+            self.scheme(),
+            if self.credentials.is_some() { "***@" } else { "" },
+            self.bracketed_host(),
+            self.port,
+            if query.is_some() { "?***" } else { "" },
+        )
+    }
+}
+
+impl fmt::Debug for RtmpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RtmpUrl({self})")
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials(***)")
+    }
+}
+
+/// Cuts at the first `?`.
+pub(crate) fn cut_query(text: &str) -> (&str, Option<&str>) {
+    match text.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (text, None),
+    }
+}
+
+fn join_query(path: &str, query: Option<&str>) -> String {
+    match query {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    }
+}
+
+/// Everything before the path, and the path with its query.
+fn parse_authority(text: &str) -> Result<(RtmpUrl, &str), UrlError> {
+    if text.len() > URL_BYTES_MAX {
+        return Err(UrlError::TooLong);
+    }
+    // CR, LF and friends would otherwise travel into logs and into the peer's.
+    if text.chars().any(|character| character.is_control() || character.is_whitespace()) {
+        return Err(UrlError::ControlCharacter);
+    }
+    let (scheme, rest) = text.split_once("://").ok_or(UrlError::Scheme)?;
+    let tls = if scheme.eq_ignore_ascii_case("rtmp") {
+        false
+    } else if scheme.eq_ignore_ascii_case("rtmps") {
+        true
+    } else {
+        return Err(UrlError::Scheme);
+    };
+    let authority_end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(authority_end);
+    // The last `@`: passwords contain them unescaped.
+    let (userinfo, address) = match authority.rsplit_once('@') {
+        Some((userinfo, address)) => (Some(userinfo), address),
+        None => (None, authority),
+    };
+    let (host, port) = parse_host_port(address)?;
+    let port = port.unwrap_or(if tls { RTMPS_PORT } else { RTMP_PORT });
+    let credentials = userinfo.map(|userinfo| {
+        let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
+        Credentials { user: percent_decoded(user), password: percent_decoded(password) }
+    });
+    Ok((RtmpUrl { tls, host, port, app: String::new(), credentials }, path))
+}
+
+fn parse_host_port(address: &str) -> Result<(String, Option<u16>), UrlError> {
+    let (host, port) = if let Some(rest) = address.strip_prefix('[') {
+        let (host, after) = rest.split_once(']').ok_or(UrlError::BadHost)?;
+        host.parse::<std::net::Ipv6Addr>().map_err(|_| UrlError::BadHost)?;
+        let port = match after {
+            "" => None,
+            _ => Some(after.strip_prefix(':').ok_or(UrlError::BadHost)?),
+        };
+        (host, port)
+    } else {
+        let (host, port) = match address.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (address, None),
+        };
+        if !host.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_')) {
+            return Err(UrlError::BadHost);
+        }
+        (host, port)
+    };
+    if host.is_empty() {
+        return Err(UrlError::NoHost);
+    }
+    let port = match port {
+        None | Some("") => None,
+        Some(port) if port.bytes().all(|b| b.is_ascii_digit()) => match port.parse::<u16>() {
+            Ok(0) | Err(_) => return Err(UrlError::BadPort),
+            Ok(port) => Some(port),
+        },
+        Some(_) => return Err(UrlError::BadPort),
+    };
+    Ok((host.to_owned(), port))
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.as_bytes();
+    while let [first, rest @ ..] = bytes {
+        if *first == b'%'
+            && let [high, low, after @ ..] = rest
+            && let (Some(high), Some(low)) = (hex_digit(*high), hex_digit(*low))
+        {
+            out.push(high * 16 + low);
+            bytes = after;
+        } else {
+            out.push(*first);
+            bytes = rest;
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn server_urls() {
+        #[rustfmt::skip]
+        let table = [
+            ("rtmp://a.rtmp.youtube.com/live2",       false, "a.rtmp.youtube.com", 1935, "live2"),
+            ("rtmp://a.rtmp.youtube.com/live2/",      false, "a.rtmp.youtube.com", 1935, "live2"),
+            ("rtmps://live-api-s.facebook.com:443/rtmp/", true, "live-api-s.facebook.com", 443, "rtmp"),
+            ("rtmps://h/app",                         true,  "h",                  443,  "app"),
+            ("RTMP://h:1936/a/b/c",                   false, "h",                  1936, "a/b/c"),
+            ("rtmp://[2001:db8::1]:1940/live",        false, "2001:db8::1",        1940, "live"),
+            ("rtmp://[::1]/live",                     false, "::1",                1935, "live"),
+            ("rtmp://h:/live",                        false, "h",                  1935, "live"),
+            ("rtmp://h/live?tok=1/2",                 false, "h",                  1935, "live?tok=1/2"),
+            ("rtmp://u:p@h/live",                     false, "h",                  1935, "live"),
+        ];
+        for (text, tls, host, port, app) in table {
+            let url = RtmpUrl::parse(text).unwrap();
+            assert_eq!((url.tls, &*url.host, url.port, &*url.app), (tls, host, port, app), "{text}");
+        }
+    }
+
+    #[test]
+    fn refused_urls() {
+        let long = format!("rtmp://h/{}", "a".repeat(URL_BYTES_MAX));
+        #[rustfmt::skip]
+        let table = [
+            ("http://h/app",            UrlError::Scheme),
+            ("rtmpt://h/app",           UrlError::Scheme),
+            ("h/app",                   UrlError::Scheme),
+            ("",                        UrlError::Scheme),
+            ("rtmp:///app",             UrlError::NoHost),
+            ("rtmp://:1935/app",        UrlError::NoHost),
+            ("rtmp://u:p@/app",         UrlError::NoHost),
+            ("rtmp://[::1/app",         UrlError::BadHost),
+            ("rtmp://[zz]/app",         UrlError::BadHost),
+            ("rtmp://[::1]x/app",       UrlError::BadHost),
+            ("rtmp://a,b/app",          UrlError::BadHost),
+            ("rtmp://h:0/app",          UrlError::BadPort),
+            ("rtmp://h:65536/app",      UrlError::BadPort),
+            ("rtmp://h:+1/app",         UrlError::BadPort),
+            ("rtmp://a:b:c/app",        UrlError::BadPort),
+            ("rtmp://h",                UrlError::NoApp),
+            ("rtmp://h/",               UrlError::NoApp),
+            ("rtmp://h?x=/y",           UrlError::NoApp),
+            ("rtmp://h/a b",            UrlError::ControlCharacter),
+            ("rtmp://h/a\r\nb",         UrlError::ControlCharacter),
+            (&*long,                    UrlError::TooLong),
+        ];
+        for (text, error) in table {
+            assert_eq!(RtmpUrl::parse(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_line_urls() {
+        #[rustfmt::skip]
+        let table = [
+            ("rtmp://h/live/key",                     Ok(("live", "key"))),
+            ("rtmp://h/a/b/c/key",                    Ok(("a/b/c", "key"))),
+            ("rtmp://h/live/x/y?z=1",                 Ok(("live/x", "y?z=1"))),
+            ("rtmp://h/live/key?sig=a%2Fb&x=/q",      Ok(("live", "key?sig=a%2Fb&x=/q"))),
+            ("rtmp://h//live//key",                   Ok(("live", "key"))),
+            ("rtmp://h/live/",                        Err(UrlError::NoKey)),
+            ("rtmp://h/live",                         Err(UrlError::NoKey)),
+            // The key sits inside the query: nobody can know, so the two fields have to be used.
+            ("rtmp://h/live?tok=1/key",               Err(UrlError::NoKey)),
+            ("rtmp://h//key",                         Err(UrlError::NoKey)),
+            ("rtmp://h/",                             Err(UrlError::NoApp)),
+        ];
+        for (text, expected) in table {
+            let split = RtmpUrl::split_one_line(text);
+            let split = split.as_ref().map(|(url, key)| (&*url.app, key.expose())).map_err(|error| *error);
+            assert_eq!(split, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn userinfo_is_decoded_and_masked() {
+        let url = RtmpUrl::parse("rtmp://me%40corp:p%3aw@x@h:1/app?tok=hush").unwrap();
+        let credentials = url.credentials.clone().unwrap();
+        assert_eq!((&*credentials.user, &*credentials.password), ("me@corp", "p:w@x"));
+        assert_eq!(url.to_string(), "rtmp://***@h:1/app?***");
+        assert_eq!(format!("{url:?} {credentials:?}"), "RtmpUrl(rtmp://***@h:1/app?***) Credentials(***)");
+        assert_eq!(url.tc_url(), "rtmp://h:1/app?tok=hush");
+        assert_eq!(RtmpUrl::parse("rtmp://h/a%").unwrap().app, "a%");
+    }
+
+    #[test]
+    fn tc_url_brackets_ipv6() {
+        assert_eq!(RtmpUrl::parse("rtmps://[::1]/live").unwrap().tc_url(), "rtmps://[::1]:443/live");
+    }
+}

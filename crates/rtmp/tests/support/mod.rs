@@ -1,0 +1,248 @@
+//! What the connection tests share: a handler that records, a key that is refused, TLS with a private CA.
+#![allow(dead_code, clippy::unwrap_used, reason = "shared by several test binaries, each using a part")]
+
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::{mpsc, oneshot};
+use weir_rtmp::net::{
+    BoxFuture, CloseReason, Handler, ListenLimits, Listener, MediaMessage, PLAY_CHUNK_SIZE, PlayRequest, PlaySession,
+    Playing, PublishConnection, PublishRequest, PublishSession, Publishing, PushError, PushEvent, PushOptions,
+    PushTarget, Refusal, RefusalCode, connect_publish,
+};
+use weir_rtmp::url::RtmpUrl;
+use weir_rtmp::wire::{Header, Message, Value, type_id, write_chunks};
+
+/// Long enough for a loaded machine; nothing waits this long when all is well.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+#[derive(Debug)]
+pub enum Seen {
+    Publish { app: String, key: String, query: String, connect: Vec<(String, Value)> },
+    Media { key: String, message: MediaMessage },
+    Unpublish { key: String },
+    Play { app: String, name: String, query: String },
+    PlayDropped,
+    Closed(CloseReason),
+}
+
+/// Accepts everything but the keys `denied`, `busy` and `badmedia`, and tells what it sees.
+pub struct Recorder {
+    seen: mpsc::UnboundedSender<Seen>,
+    pub kick: Mutex<Vec<oneshot::Sender<Refusal>>>,
+    pub play: Mutex<VecDeque<Bytes>>,
+}
+
+impl Handler for Recorder {
+    async fn publish(&self, request: PublishRequest) -> Result<Publishing, Refusal> {
+        let key = request.stream_key.expose().to_owned();
+        let (app, query, connect) = (request.app, request.query, request.connect);
+        let _ = self.seen.send(Seen::Publish { app, key: key.clone(), query, connect });
+        match &*key {
+            "denied" => return Err(Refusal::new(RefusalCode::Denied, "this key is not known")),
+            "busy" => return Err(Refusal::new(RefusalCode::BadName, "already publishing")),
+            "silent" => std::future::pending().await,
+            _ => {}
+        }
+        let (kick, kicked) = oneshot::channel();
+        self.kick.lock().unwrap().push(kick);
+        let ended: BoxFuture<'static, Refusal> = Box::pin(async {
+            match kicked.await {
+                Ok(refusal) => refusal,
+                Err(_) => std::future::pending().await,
+            }
+        });
+        Ok(Publishing { session: Box::new(Recording { key, seen: self.seen.clone() }), ended })
+    }
+
+    async fn play(&self, request: PlayRequest) -> Result<Playing, Refusal> {
+        let PlayRequest { app, name, query, .. } = request;
+        let unknown = name == "unknown";
+        let _ = self.seen.send(Seen::Play { app, name, query });
+        if unknown {
+            return Err(Refusal::new(RefusalCode::NotFound, "no such stream"));
+        }
+        let media = std::mem::take(&mut *self.play.lock().unwrap());
+        Ok(Playing { session: Box::new(Replay { media, seen: self.seen.clone() }) })
+    }
+}
+
+struct Recording {
+    key: String,
+    seen: mpsc::UnboundedSender<Seen>,
+}
+
+impl PublishSession for Recording {
+    fn media(&mut self, message: MediaMessage) -> Result<(), Refusal> {
+        if self.key == "badmedia" {
+            return Err(Refusal::new(RefusalCode::Unsupported, "this codec is not carried"));
+        }
+        let _ = self.seen.send(Seen::Media { key: self.key.clone(), message });
+        Ok(())
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        let _ = self.seen.send(Seen::Unpublish { key: self.key.clone() });
+    }
+}
+
+struct Replay {
+    media: VecDeque<Bytes>,
+    seen: mpsc::UnboundedSender<Seen>,
+}
+
+impl PlaySession for Replay {
+    fn next<'a>(&'a mut self, _stream_id: u32) -> BoxFuture<'a, Option<Bytes>> {
+        Box::pin(async { self.media.pop_front() })
+    }
+}
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        let _ = self.seen.send(Seen::PlayDropped);
+    }
+}
+
+pub struct Server {
+    pub addr: SocketAddr,
+    pub recorder: Arc<Recorder>,
+    pub listener: Arc<Listener>,
+    seen: mpsc::UnboundedReceiver<Seen>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Server {
+    pub async fn start() -> Self {
+        Self::start_with(None, ListenLimits::default()).await
+    }
+
+    pub async fn start_with(tls: Option<Arc<rustls::ServerConfig>>, limits: ListenLimits) -> Self {
+        let (sender, seen) = mpsc::unbounded_channel();
+        let recorder = Arc::new(Recorder { seen: sender.clone(), kick: Mutex::default(), play: Mutex::default() });
+        let listener = Arc::new(Listener::bind((Ipv4Addr::LOCALHOST, 0).into(), tls, limits).await.unwrap());
+        let addr = listener.local_addr();
+        let task = tokio::spawn({
+            let (recorder, listener) = (Arc::clone(&recorder), Arc::clone(&listener));
+            async move {
+                loop {
+                    let incoming = listener.accept().await;
+                    let (recorder, sender) = (Arc::clone(&recorder), sender.clone());
+                    tokio::spawn(async move {
+                        let reason = incoming.serve(recorder).await;
+                        let _ = sender.send(Seen::Closed(reason));
+                    });
+                }
+            }
+        });
+        Self { addr, recorder, listener, seen, task }
+    }
+
+    pub async fn next(&mut self) -> Seen {
+        tokio::time::timeout(PATIENCE, self.seen.recv()).await.expect("nothing seen in time").unwrap()
+    }
+
+    /// Skips media.
+    pub async fn next_but_media(&mut self) -> Seen {
+        loop {
+            match self.next().await {
+                Seen::Media { .. } => {}
+                seen => return seen,
+            }
+        }
+    }
+
+    pub async fn closed(&mut self) -> CloseReason {
+        loop {
+            if let Seen::Closed(reason) = self.next().await {
+                return reason;
+            }
+        }
+    }
+
+    pub fn kick(&self, refusal: Refusal) {
+        let kick = self.recorder.kick.lock().unwrap().pop().unwrap();
+        kick.send(refusal).unwrap();
+    }
+
+    pub fn target(&self, tls: bool, key: &str) -> PushTarget {
+        let scheme = if tls { "rtmps" } else { "rtmp" };
+        let url = RtmpUrl::parse(&format!("{scheme}://localhost:{}/live", self.addr.port())).unwrap();
+        PushTarget { url, stream_key: key.into(), enhanced: false }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// One certificate for localhost, and clients that trust only it.
+pub struct Tls {
+    pub server: Arc<rustls::ServerConfig>,
+    pub client: Arc<rustls::ClientConfig>,
+}
+
+impl Tls {
+    pub fn new() -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let ca_key = rcgen::KeyPair::generate().unwrap();
+        let mut ca = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
+        ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let ca_cert = ca.self_signed(&ca_key).unwrap();
+        let issuer = rcgen::Issuer::new(ca, ca_key);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let leaf = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let cert = leaf.signed_by(&key, &issuer).unwrap();
+        let server = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![cert.der().clone()],
+                rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+            )
+            .unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(ca_cert.der().clone()).unwrap();
+        let client = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Self { server: Arc::new(server), client: Arc::new(client) }
+    }
+}
+
+pub fn options() -> PushOptions {
+    let client = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    PushOptions::new(Arc::new(client))
+}
+
+pub async fn push(target: &PushTarget, options: &PushOptions) -> Result<PublishConnection, PushError> {
+    tokio::time::timeout(PATIENCE, connect_publish(target, options)).await.expect("no answer at all")
+}
+
+/// A whole message as a destination's queue holds it.
+pub fn media(stream_id: u32, type_id: u8, timestamp_ms: u32, payload: &[u8]) -> Bytes {
+    let message = Message { type_id, stream_id, timestamp_ms, payload: Bytes::copy_from_slice(payload) };
+    let mut out = BytesMut::new();
+    let csid = if type_id == type_id::AUDIO { 4 } else { 6 };
+    write_chunks(&mut out, csid, Header::Full, &message, PLAY_CHUNK_SIZE as usize);
+    out.freeze()
+}
+
+/// Drives until all of `pending` is written.
+pub async fn drive_all(connection: &mut PublishConnection, pending: &mut VecDeque<Bytes>) {
+    let drained = async { while connection.drive(pending).await.unwrap() != PushEvent::Drained {} };
+    tokio::time::timeout(PATIENCE, drained).await.expect("not written in time");
+}
