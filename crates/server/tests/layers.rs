@@ -1,0 +1,228 @@
+//! Holds the architecture: who may depend on whom, who alone may use what, how files open and how long they get, and deny.toml's rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
+
+/// A file beyond this has a second noun in it.
+const FILE_LINES_MAX: usize = 600;
+
+/// Crates of others that only these crates of ours may use: `(dependency, kind, users)`.
+/// The dependency is found by prefix where it ends in `*`. A rule for a crate that nobody uses yet is kept by its absence.
+const SOLE_USERS: &[(&str, &[DependencyKind], &[&str])] = &[
+    ("sqlx*", ANY, &["weir-store"]),
+    ("axum*", ANY, &["weir-api"]),
+    ("utoipa*", ANY, &["weir-api"]),
+    ("nvml-wrapper*", ANY, &["weir-gpu"]),
+    ("gstreamer*", ANY, &["weir-worker"]),
+    ("libsrt*", ANY, &["weir-srt"]),
+    // A peer to test against, never what ships: it panics on hostile input (docs/decisions/0001-own-rtmp-core.md).
+    ("rml_*", SHIPPED, &[]),
+    ("rml_*", &[DependencyKind::Development], &["weir-rtmp", "weir-testkit", "weir-benches"]),
+    ("srt-tokio", SHIPPED, &[]),
+];
+const ANY: &[DependencyKind] = &[DependencyKind::Normal, DependencyKind::Build, DependencyKind::Development];
+const SHIPPED: &[DependencyKind] = &[DependencyKind::Normal, DependencyKind::Build];
+
+/// The layer whose crates are stages: they meet at the hub as data and never depend on one another.
+const STAGE_LAYER: u64 = 4;
+
+/// Where a crate stands: `package.metadata.layer` is a number, or "test" for what never ships.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Layer {
+    Number(u64),
+    Test,
+}
+
+#[test]
+fn a_crate_depends_on_lower_layers_only() {
+    let metadata = metadata();
+    let layers: BTreeMap<String, Layer> =
+        ours(&metadata).map(|package| (package.name.to_string(), layer_of(package))).collect();
+    let mut wrong = Vec::new();
+    for package in ours(&metadata) {
+        for dependency in &package.dependencies {
+            let Some(&below) = layers.get(&dependency.name) else { continue };
+            let here = layers[package.name.as_str()];
+            let allowed = match (here, below) {
+                // Tests may use what is for tests; what is for tests may use everything.
+                (Layer::Test, _) => true,
+                (Layer::Number(_), Layer::Test) => dependency.kind == DependencyKind::Development,
+                (Layer::Number(here), Layer::Number(below)) => {
+                    below < here || dependency.kind == DependencyKind::Development && below == here && here != STAGE_LAYER
+                }
+            };
+            if !allowed {
+                wrong.push(format!("{} ({here:?}) depends on {} ({below:?})", package.name, dependency.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "a crate may depend on lower layers only:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_has_a_sole_user_has_no_other() {
+    let metadata = metadata();
+    let mut wrong = Vec::new();
+    for package in ours(&metadata) {
+        for dependency in &package.dependencies {
+            for (name, kinds, users) in SOLE_USERS {
+                let concerned = kinds.contains(&dependency.kind)
+                    && match name.strip_suffix('*') {
+                        Some(prefix) => dependency.name.starts_with(prefix),
+                        None => dependency.name == *name,
+                    };
+                if concerned && !users.contains(&package.name.as_str()) {
+                    let users = if users.is_empty() { "nobody's dependency there".to_owned() } else { users.join(", ") };
+                    wrong.push(format!("{}: {} ({:?}) is for {users}", package.name, dependency.name, dependency.kind));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "sole users:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_file_says_its_job_and_stays_short() {
+    let metadata = metadata();
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for package in ours(&metadata) {
+        let folder = package.manifest_path.parent().expect("a manifest lies in a folder");
+        for file in rust_files(folder.as_std_path()) {
+            seen += 1;
+            let text = fs::read_to_string(&file).expect("a source file is UTF-8");
+            let shown = file.strip_prefix(metadata.workspace_root.as_std_path()).unwrap_or(&file).display();
+            if !text.starts_with("//! ") {
+                wrong.push(format!("{shown}: opens without a `//!` sentence saying its job"));
+            }
+            let lines = text.lines().count();
+            if lines > FILE_LINES_MAX {
+                wrong.push(format!("{shown}: {lines} lines, {FILE_LINES_MAX} at most"));
+            }
+        }
+    }
+    assert!(seen > 20, "only {seen} files found: the search is broken");
+    assert!(wrong.is_empty(), "files:\n{}", wrong.join("\n"));
+}
+
+/// deny.toml on machines without cargo-deny: licences, banned crates and sources of everything in the tree.
+#[test]
+fn the_dependency_tree_keeps_deny_toml() {
+    let metadata = metadata();
+    let text = fs::read_to_string(metadata.workspace_root.join("deny.toml")).expect("deny.toml is there");
+    let rules: toml::Table = text.parse().expect("deny.toml is TOML");
+    let strings = |section: &str, key: &str| -> BTreeSet<String> {
+        let list = rules[section][key].as_array().expect("a list");
+        list.iter().map(|item| item.as_str().or_else(|| item["name"].as_str()).expect("a name").to_owned()).collect()
+    };
+    let (allowed, banned, registries) =
+        (strings("licenses", "allow"), strings("bans", "deny"), strings("sources", "allow-registry"));
+
+    let mut wrong = Vec::new();
+    for package in &metadata.packages {
+        let Some(source) = &package.source else { continue };
+        if !registries.iter().any(|registry| source.repr == format!("registry+{registry}")) {
+            wrong.push(format!("{}: comes from {source}", package.name));
+        }
+        if banned.contains(package.name.as_str()) {
+            wrong.push(format!("{}: is banned", package.name));
+        }
+        let licence = package.license.as_deref().unwrap_or("none stated");
+        if !licence_allowed(licence, &allowed) {
+            wrong.push(format!("{}: its licence {licence} is not in the list", package.name));
+        }
+    }
+    assert!(wrong.is_empty(), "deny.toml:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn licence_expressions_are_read_as_spdx_means_them() {
+    let allowed = BTreeSet::from(["MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception"].map(str::to_owned));
+    for (expression, expected) in [
+        ("MIT", true),
+        ("GPL-3.0", false),
+        ("MIT/Apache-2.0", true),
+        ("GPL-3.0 OR MIT", true),
+        ("GPL-3.0 AND MIT", false),
+        ("MIT AND (GPL-3.0 OR Apache-2.0)", true),
+        ("(MIT OR Apache-2.0) AND GPL-3.0", false),
+        ("Apache-2.0 WITH LLVM-exception", true),
+        ("none stated", false),
+    ] {
+        assert_eq!(licence_allowed(expression, &allowed), expected, "{expression}");
+    }
+}
+
+/// AND binds closer than OR, so: some alternative of which every part is allowed.
+fn licence_allowed(expression: &str, allowed: &BTreeSet<String>) -> bool {
+    let expression = expression.trim();
+    if let Some(parts) = split_outside_parentheses(expression, &[" OR ", "/"]) {
+        return parts.iter().any(|part| licence_allowed(part, allowed));
+    }
+    if let Some(parts) = split_outside_parentheses(expression, &[" AND "]) {
+        return parts.iter().all(|part| licence_allowed(part, allowed));
+    }
+    match expression.strip_prefix('(').and_then(|inner| inner.strip_suffix(')')) {
+        Some(inner) => licence_allowed(inner, allowed),
+        None => allowed.contains(expression),
+    }
+}
+
+fn split_outside_parentheses<'a>(text: &'a str, separators: &[&str]) -> Option<Vec<&'a str>> {
+    let (mut parts, mut start, mut depth, mut at) = (Vec::new(), 0, 0_i32, 0);
+    while at < text.len() {
+        match text.as_bytes()[at] {
+            b'(' => depth += 1,
+            b')' => depth -= 1,
+            _ => {}
+        }
+        let found = separators.iter().find(|separator| depth == 0 && text[at..].starts_with(**separator));
+        if let Some(separator) = found {
+            parts.push(&text[start..at]);
+            at += separator.len();
+            start = at;
+        } else {
+            at += 1;
+        }
+    }
+    parts.push(&text[start..]);
+    (parts.len() > 1).then_some(parts)
+}
+
+fn metadata() -> Metadata {
+    MetadataCommand::new()
+        .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"))
+        // `--offline`: everything that was built is here already. One target: what others would pull in is not judged.
+        .other_options(["--locked", "--offline", "--filter-platform", "x86_64-unknown-linux-gnu"].map(str::to_owned).to_vec())
+        .exec()
+        .expect("cargo metadata works where cargo test does")
+}
+
+fn ours(metadata: &Metadata) -> impl Iterator<Item = &Package> {
+    metadata.packages.iter().filter(|package| package.source.is_none())
+}
+
+fn layer_of(package: &Package) -> Layer {
+    match &package.metadata["layer"] {
+        layer if layer == "test" => Layer::Test,
+        layer => Layer::Number(layer.as_u64().unwrap_or_else(|| {
+            panic!("{} has no [package.metadata] layer = N (or \"test\")", package.name);
+        })),
+    }
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).expect("the folder can be read").flatten() {
+        let path = entry.path();
+        if path.is_dir() && !path.ends_with("target") {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}

@@ -1,0 +1,194 @@
+//! ffmpeg and ffprobe: makes clips, publishes, receives, and judges what was received.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::Child;
+use crate::nginx::free_port;
+
+/// What a clip looks like.
+#[derive(Clone, Debug)]
+pub struct Clip {
+    pub seconds: u32,
+    pub size: &'static str,
+    pub fps: u32,
+    pub gop_frames: u32,
+    pub b_frames: u32,
+    pub video_kbps: u32,
+    pub audio: bool,
+    pub video_codec: &'static str,
+}
+
+impl Default for Clip {
+    /// Small and quick to make: 640x360, 30 fps, a keyframe a second, 500 kbps, AAC.
+    fn default() -> Self {
+        let (video_codec, size) = ("libx264", "640x360");
+        Self { seconds: 10, size, fps: 30, gop_frames: 30, b_frames: 0, video_kbps: 500, audio: true, video_codec }
+    }
+}
+
+impl Clip {
+    /// The media of the peers' figures: 720p30 H.264 at a constant 3.87 Mbps and AAC at 128 kbps, a keyframe each 2 s.
+    pub fn of_the_bench() -> Self {
+        Self { size: "1280x720", gop_frames: 60, video_kbps: 3872, ..Self::default() }
+    }
+
+    /// Makes it as a file, FLV or what the name's ending says.
+    #[track_caller]
+    pub fn make(&self, path: &Path) -> PathBuf {
+        let video = format!("testsrc2=size={}:rate={}", self.size, self.fps);
+        let rate = format!("{}k", self.video_kbps);
+        let mut command = ffmpeg();
+        command.args(["-f", "lavfi", "-i", &video]);
+        if self.audio {
+            command.args(["-f", "lavfi", "-i", "sine=frequency=1000:sample_rate=48000"]);
+        }
+        command.args(["-t", &self.seconds.to_string(), "-pix_fmt", "yuv420p", "-c:v", self.video_codec]);
+        if self.video_codec == "libx264" {
+            // nal-hrd=cbr fills up to the wanted rate, so a test pattern costs what a camera costs.
+            command.args(["-preset", "ultrafast", "-profile:v", "main", "-x264-params", "nal-hrd=cbr:scenecut=0"]);
+            command.args(["-b:v", &rate, "-minrate", &rate, "-maxrate", &rate, "-bufsize", &rate]);
+        } else {
+            command.args(["-b:v", &rate]);
+        }
+        command.args(["-g", &self.gop_frames.to_string(), "-bf", &self.b_frames.to_string()]);
+        command.args(["-c:a", "aac", "-b:a", "128k", "-ac", "2"]);
+        command.arg("-y").arg(path);
+        run(command);
+        path.to_owned()
+    }
+}
+
+/// Publishes a file as it is, in real time.
+pub fn publish(file: &Path, url: &str) -> Child {
+    publish_with(file, url, &[])
+}
+
+/// The same with further output options (`-output_ts_offset 20000`).
+pub fn publish_with(file: &Path, url: &str, options: &[&str]) -> Child {
+    let mut command = ffmpeg();
+    command.arg("-re").arg("-i").arg(file).args(["-c", "copy"]).args(options).args(["-f", "flv", url]);
+    Child::start(command)
+}
+
+/// Publishes a file over and over.
+pub fn publish_looped(file: &Path, url: &str) -> Child {
+    let mut command = ffmpeg();
+    command.args(["-re", "-stream_loop", "-1"]).arg("-i").arg(file).args(["-c", "copy", "-f", "flv", url]);
+    Child::start(command)
+}
+
+/// `ffmpeg -listen 1`: takes one push and writes it to a file as it is. Returns the URL to push to.
+pub fn listen(file: &Path) -> (String, Child) {
+    let url = format!("rtmp://127.0.0.1:{}/app/key", free_port());
+    let mut command = ffmpeg();
+    command.args(["-f", "flv", "-listen", "1", "-i", &url, "-c", "copy", "-y"]).arg(file);
+    (url, Child::start(command))
+}
+
+/// Plays a URL into a file for so many seconds of media.
+pub fn play(url: &str, seconds: u32, file: &Path) -> Child {
+    let mut command = ffmpeg();
+    command.args(["-i", url, "-t", &seconds.to_string(), "-c", "copy", "-y"]).arg(file);
+    Child::start(command)
+}
+
+/// Format and streams, as ffprobe says them.
+#[track_caller]
+pub fn probe(file: &Path) -> Value {
+    let mut command = Command::new("ffprobe");
+    command.args(["-v", "error", "-show_format", "-show_streams", "-of", "json"]).arg(file);
+    serde_json::from_slice(&run(command).stdout).expect("ffprobe prints JSON")
+}
+
+/// SHA-256 of the H.264 payload as Annex B, parameter sets included: equal in and out where nothing was touched.
+#[track_caller]
+pub fn h264_sha256(file: &Path) -> String {
+    payload_sha256(file, &["-map", "0:v:0", "-c:v", "copy", "-bsf:v", "h264_mp4toannexb", "-f", "h264"])
+}
+
+/// SHA-256 of the audio's coded packets.
+#[track_caller]
+pub fn audio_sha256(file: &Path) -> String {
+    payload_sha256(file, &["-map", "0:a:0", "-c:a", "copy", "-f", "adts"])
+}
+
+/// Decode times in milliseconds of one kind of packet (`v` or `a`), in file order.
+#[track_caller]
+pub fn packet_times_ms(file: &Path, kind: &str) -> Vec<i64> {
+    let mut command = Command::new("ffprobe");
+    command.args([
+        "-v",
+        "error",
+        "-select_streams",
+        &format!("{kind}:0"),
+        "-show_entries",
+        "packet=dts_time",
+        "-of",
+        "csv=p=0",
+    ]);
+    command.arg(file);
+    let output = run(command);
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines()
+        .filter_map(|line| line.trim_end_matches(',').parse::<f64>().ok())
+        .map(|seconds| (seconds * 1000.0).round() as i64)
+        .collect()
+}
+
+/// Decodes every frame; returns what the decoder complained about, "" when nothing.
+#[track_caller]
+pub fn decode_errors(file: &Path) -> String {
+    let mut command = ffmpeg();
+    command.arg("-i").arg(file).args(["-f", "null", "-"]);
+    String::from_utf8_lossy(&output(command).stderr).into_owned()
+}
+
+fn payload_sha256(file: &Path, options: &[&str]) -> String {
+    let mut command = ffmpeg();
+    command.arg("-i").arg(file).args(options).arg("-");
+    let payload = run(command).stdout;
+    assert!(!payload.is_empty(), "{} has no such payload", file.display());
+    Sha256::digest(&payload).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn ffmpeg() -> Command {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-hide_banner", "-v", "error"]);
+    command
+}
+
+#[track_caller]
+fn run(command: Command) -> Output {
+    let shown = format!("{command:?}");
+    let output = output(command);
+    assert!(output.status.success(), "{shown}:\n{}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+#[track_caller]
+fn output(mut command: Command) -> Output {
+    let shown = format!("{command:?}");
+    command.output().unwrap_or_else(|error| panic!("{shown}: {error}; `make test` installs what tests need"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clip_is_what_it_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let clip = Clip { seconds: 1, size: "320x180", ..Clip::default() }.make(&folder.path().join("clip.flv"));
+        let probed = probe(&clip);
+        assert_eq!(probed["streams"][0]["codec_name"], "h264");
+        assert_eq!(probed["streams"][1]["codec_name"], "aac");
+        assert_eq!(packet_times_ms(&clip, "v").len(), 30);
+        assert_eq!(decode_errors(&clip), "");
+        assert_eq!(h264_sha256(&clip), h264_sha256(&clip));
+        assert_eq!(audio_sha256(&clip).len(), 64);
+    }
+}

@@ -1,0 +1,22 @@
+//! GStreamer as a publisher: `rtmp2sink` (its own RTMP) and `rtmpsink` (librtmp), two clients that are not ffmpeg.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::Child;
+
+/// Sends an FLV file in real time by this sink element: `rtmp2sink` or `rtmpsink`.
+pub fn publish(element: &str, file: &Path, url: &str) -> Child {
+    let mut command = Command::new("gst-launch-1.0");
+    command.arg("-q").args(["filesrc"]).arg(format!("location={}", file.display()));
+    command.args(["!", "flvdemux", "name=d", "d.video", "!", "queue", "!", "h264parse", "!", "mux."]);
+    command.args(["d.audio", "!", "queue", "!", "aacparse", "!", "mux."]);
+    command.args(["flvmux", "name=mux", "streamable=true", "!", element, "sync=true"]);
+    match element {
+        // The certificate of a test server is self-signed.
+        "rtmp2sink" => command.arg("tls-validation-flags=0").arg(format!("location={url}")),
+        // librtmp reads its options behind the URL; `live=1` stops it from waiting for a recorded file.
+        _ => command.arg(format!("location={url} live=1")),
+    };
+    Child::start(command)
+}

@@ -1,0 +1,102 @@
+//! nginx-rtmp, the peer that most people run: receives and records pushes, or pushes on what it is sent.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::{Child, wait_until};
+
+/// Where Debian and Ubuntu put the module of libnginx-mod-rtmp.
+const MODULE: &str = "/usr/lib/nginx/modules/ngx_rtmp_module.so";
+
+/// A running nginx with one worker and one RTMP application, `app`.
+#[derive(Debug)]
+pub struct Nginx {
+    port: u16,
+    folder: TempDir,
+    child: Child,
+}
+
+impl Nginx {
+    /// Records every stream to a file named after its key.
+    pub fn recorder() -> Self {
+        Self::start("record all; record_suffix .flv;")
+    }
+
+    /// Pushes what it is sent to every one of these (`127.0.0.1:PORT`), as application `app` with the same key.
+    pub fn relay(destinations: &[SocketAddr]) -> Self {
+        let pushes: String = destinations.iter().map(|address| format!("push rtmp://{address}/app;\n")).collect();
+        Self::start(&pushes)
+    }
+
+    /// With these directives in the application.
+    pub fn start(directives: &str) -> Self {
+        let folder = TempDir::with_prefix("weir-test-nginx-").expect("a temporary folder can be made");
+        let port = free_port();
+        let path = folder.path().display();
+        // Workers of a root nginx would be `nobody` and could not write here; where the master is not root the line is ignored.
+        let configuration = format!(
+            "user root; daemon off; master_process on; worker_processes 1; pid {path}/pid; error_log {path}/error.log warn;
+             load_module {MODULE};
+             events {{ worker_connections 4096; }}
+             rtmp {{ access_log off; server {{ listen 127.0.0.1:{port}; chunk_size 4096;
+               application app {{ live on; record_path {path}; {directives} }} }} }}"
+        );
+        let file = folder.path().join("nginx.conf");
+        fs::write(&file, configuration).expect("the file can be written");
+        let mut command = Command::new("nginx");
+        // Debian keeps it in sbin, which is not in everybody's path.
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{path}:/usr/sbin")).arg("-c").arg(&file);
+        command.arg("-p").arg(folder.path()).args(["-e", "stderr"]);
+        let mut child = Child::start(command);
+        wait_until("nginx listened", Duration::from_secs(10), || {
+            assert!(!child.has_ended(), "nginx ended: {:?}", child.output());
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
+        Self { port, folder, child }
+    }
+
+    /// `127.0.0.1:PORT`
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    pub fn url(&self, stream_key: &str) -> String {
+        format!("rtmp://{}/app/{stream_key}", self.address())
+    }
+
+    /// What it recorded under this key; complete once the publisher has gone.
+    pub fn recording(&self, stream_key: &str) -> PathBuf {
+        self.folder.path().join(format!("{stream_key}.flv"))
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // SIGTERM, so that the master takes its worker along; killed, it would leave it behind. It takes milliseconds.
+        self.child.terminate();
+        let end = Instant::now() + Duration::from_secs(5);
+        while !self.child.has_ended() && Instant::now() < end {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// A port that was free a moment ago, for programs that can't pick one themselves.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
