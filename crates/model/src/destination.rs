@@ -17,3 +17,18 @@ pub struct Destination {
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
 }
+
+impl Destination {
+    pub fn draft(name: impl Into<String>, platform: impl Into<String>, url: impl Into<Secret>) -> Self {
+        Self {
+            id: DestinationId::UNSAVED,
+            version: 0,
+            name: name.into(),
+            platform: platform.into(),
+            url: url.into(),
+            backup_url: None,
+            created_at: OffsetDateTime::UNIX_EPOCH,
+            updated_at: OffsetDateTime::UNIX_EPOCH,
+        }
+    }
+}

@@ -7,6 +7,7 @@ mod name;
 mod platform;
 mod push_url;
 mod restream;
+mod role;
 mod secret;
 mod spec;
 mod srt_url;
@@ -23,6 +24,7 @@ pub use name::{MAX_LABEL_CHARS, MAX_STREAM_NAME_BYTES, NameFault, StreamName, ch
 pub use platform::{Platform, PlatformRules, Platforms, PlatformsFault, Protocol, RetryBudget};
 pub use push_url::{Advice, Login, MAX_URL_BYTES, PushUrl, PushUrlFault, masked_uri};
 pub use restream::{RenditionWish, Restream, RetryRules, RetryRulesFault, Schedule, Target};
+pub use role::Role;
 pub use secret::Secret;
 pub use spec::{ConfigFault, RestreamSpec, resolve};
 pub use srt_url::{MAX_LATENCY_US, PASSPHRASE_BYTES, SrtUrl, checked_passphrase};

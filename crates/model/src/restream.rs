@@ -26,6 +26,28 @@ pub struct Restream {
     pub updated_at: OffsetDateTime,
 }
 
+impl Restream {
+    /// What a new restream is when only the necessary is said: as is, not started.
+    pub fn draft(stream_id: StreamId, name: impl Into<String>, target: Target) -> Self {
+        Self {
+            id: RestreamId::UNSAVED,
+            version: 0,
+            stream_id,
+            name: name.into(),
+            active: false,
+            client_user_id: None,
+            target,
+            backup_uri: None,
+            rendition: RenditionWish::AsIs,
+            schedule: Schedule::default(),
+            retry: RetryRules::default(),
+            stop_reason: None,
+            created_at: OffsetDateTime::UNIX_EPOCH,
+            updated_at: OffsetDateTime::UNIX_EPOCH,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// Everything on one line, key included.

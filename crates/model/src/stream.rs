@@ -32,6 +32,28 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// What a new stream is when only its name is said: one push source, passthrough, every output.
+    pub fn draft(name: StreamName) -> Self {
+        Self {
+            id: StreamId::UNSAVED,
+            version: 0,
+            name,
+            active: true,
+            sources: vec![Source::push(Slot::Primary)],
+            ladder: None,
+            hls: true,
+            dash: true,
+            webrtc: true,
+            dvr_seconds: 60,
+            protected: false,
+            slate: None,
+            encoder_policy: EncoderPolicy::default(),
+            srt_passphrase: None,
+            created_at: OffsetDateTime::UNIX_EPOCH,
+            updated_at: OffsetDateTime::UNIX_EPOCH,
+        }
+    }
+
     pub fn source(&self, slot: Slot) -> Option<&Source> {
         self.sources.iter().find(|source| source.slot == slot)
     }
@@ -43,6 +65,13 @@ pub struct Source {
     pub kind: SourceKind,
 }
 
+impl Source {
+    /// A push source whose key is still to be made.
+    pub fn push(slot: Slot) -> Self {
+        Self { slot, kind: SourceKind::Push { stream_key: Secret::default() } }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Slot {
     Primary,
@@ -50,6 +79,8 @@ pub enum Slot {
 }
 
 impl Slot {
+    pub const ALL: [Self; 2] = [Self::Primary, Self::Backup];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Primary => "primary",
@@ -60,7 +91,7 @@ impl Slot {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceKind {
-    /// Someone publishes to us with this key.
+    /// Someone publishes to us with this key; empty in a draft: keep the slot's key, or make one.
     Push { stream_key: Secret },
     /// We fetch; the URI may carry credentials.
     Pull { uri: Secret },

@@ -1,1 +1,25 @@
-//! TODO
+//! Rows to and from `model`: the only crate that knows SQL, and the only one that seals secrets at rest.
+
+mod account;
+mod api_key;
+mod audit;
+mod destination;
+mod error;
+mod idempotency;
+mod page;
+mod restream;
+mod sealing;
+mod store;
+mod stream;
+
+pub use account::{Account, Login, LoginTokens, MAX_PASSWORD_BYTES};
+pub use api_key::{ApiKey, MIN_API_KEY_BYTES};
+pub use audit::AuditEntry;
+pub use error::StoreError;
+pub use idempotency::{Answer, IDEMPOTENCY_LIFE, Reservation};
+pub use page::{MAX_PAGE_ROWS, Page};
+pub use sealing::{KEY_FILE, SealingKey, SealingKeyError};
+pub use store::Store;
+
+/// What every call here answers.
+pub type Result<T> = std::result::Result<T, StoreError>;

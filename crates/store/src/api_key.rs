@@ -1,0 +1,118 @@
+//! API keys: kept only as hashes, shown once when made.
+
+use crate::page::{Page, rows_wanted};
+use crate::store::{next_id, now, time_of, to_ms};
+use crate::{Result, Store, StoreError};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use time::OffsetDateTime;
+use weir_model::{ApiKeyId, Role, Secret};
+
+/// Keys chosen by people (`WEIR_ADMIN_APIKEY`) must not be guessable by trying.
+pub const MIN_API_KEY_BYTES: usize = 8;
+
+const UNIQUE: &[(&str, &str)] = &[("api_key.name", "name"), ("api_key.key_hash", "key")];
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApiKey {
+    pub id: ApiKeyId,
+    pub name: String,
+    pub role: Role,
+    pub created_at: OffsetDateTime,
+}
+
+impl Store {
+    /// A new key of 256 random bits; this answer is the only place where it can be seen.
+    pub async fn create_api_key(&self, name: &str, role: Role) -> Result<(ApiKey, Secret)> {
+        let secret = Secret::new(format!("weir_{}", random_token()?));
+        Ok((self.insert_api_key(name, role, &secret).await?, secret))
+    }
+
+    /// Makes sure that this very key works with this role, under this name; for keys that come from outside.
+    pub async fn ensure_api_key(&self, name: &str, role: Role, key: &Secret) -> Result<()> {
+        if self.api_key_of(key).await?.is_some_and(|known| known.role == role) {
+            return Ok(());
+        }
+        let mut tx = self.begin().await?;
+        sqlx::query("delete from api_key where name = ? or key_hash = ?")
+            .bind(name.to_owned())
+            .bind(hash(key.expose()))
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        self.insert_api_key(name, role, key).await.map(drop)
+    }
+
+    async fn insert_api_key(&self, name: &str, role: Role, key: &Secret) -> Result<ApiKey> {
+        let mut tx = self.begin().await?;
+        let id = next_id(&mut tx, "api_key").await?;
+        let created_at = now();
+        sqlx::query("insert into api_key (id, name, role, key_hash, created_at) values (?,?,?,?,?)")
+            .bind(id)
+            .bind(name.to_owned())
+            .bind(role.as_str())
+            .bind(hash(key.expose()))
+            .bind(to_ms(created_at))
+            .execute(&mut *tx)
+            .await
+            .map_err(|error| StoreError::unique(error, UNIQUE))?;
+        tx.commit().await?;
+        Ok(ApiKey { id: ApiKeyId(id), name: name.to_owned(), role, created_at })
+    }
+
+    /// Whose key this is. Found by its hash, so the time taken tells nothing about the key.
+    pub async fn api_key_of(&self, key: &Secret) -> Result<Option<ApiKey>> {
+        let row = sqlx::query("select id, name, role, created_at from api_key where key_hash = ?")
+            .bind(hash(key.expose()))
+            .fetch_optional(&self.readers)
+            .await?;
+        row.as_ref().map(api_key_of).transpose()
+    }
+
+    pub async fn api_keys(&self, after: i64, limit: u32) -> Result<Page<ApiKey>> {
+        let (limit, rows) = rows_wanted(limit);
+        let rows = sqlx::query("select id, name, role, created_at from api_key where id > ? order by id limit ?")
+            .bind(after)
+            .bind(rows)
+            .fetch_all(&self.readers)
+            .await?;
+        let items = rows.iter().map(api_key_of).collect::<Result<Vec<_>>>()?;
+        Ok(Page::new(items, limit, |key| key.id.0))
+    }
+
+    pub async fn delete_api_key(&self, id: ApiKeyId) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let deleted = sqlx::query("delete from api_key where id = ?").bind(id.0).execute(&mut *tx).await?;
+        if deleted.rows_affected() == 0 {
+            return Err(StoreError::NotFound);
+        }
+        Ok(tx.commit().await?)
+    }
+}
+
+fn api_key_of(row: &SqliteRow) -> Result<ApiKey> {
+    Ok(ApiKey {
+        id: ApiKeyId(row.try_get("id")?),
+        name: row.try_get("name")?,
+        role: role_of(row)?,
+        created_at: time_of(row, "created_at")?,
+    })
+}
+
+pub(crate) fn role_of(row: &SqliteRow) -> Result<Role> {
+    Role::from_name(&row.try_get::<String, _>("role")?).ok_or(StoreError::Corrupt("a role"))
+}
+
+/// 256 bits as text.
+pub(crate) fn random_token() -> Result<String> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|_| StoreError::Random)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+pub(crate) fn hash(text: &str) -> Vec<u8> {
+    Sha256::digest(text.as_bytes()).to_vec()
+}

@@ -1,0 +1,125 @@
+//! The database file: one writer, several readers, and nothing acknowledged before it is on disk.
+
+use crate::{Result, SealingKey, StoreError};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, Row, Sqlite, Transaction};
+use std::path::Path;
+use std::time::Duration;
+use time::OffsetDateTime;
+use weir_model::Secret;
+
+/// Another process (`weir apikey create` beside a running server) may hold the write lock for a moment.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// API reads are short; four run at once before one waits.
+const READERS: u32 = 4;
+
+const PROOF_PLACE: &str = "sealing/proof/1";
+const PROOF: &[u8] = b"weir";
+
+/// Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// One connection: writers queue here, in order, instead of colliding in the database.
+    pub(crate) writer: SqlitePool,
+    pub(crate) readers: SqlitePool,
+    pub(crate) key: SealingKey,
+}
+
+impl Store {
+    /// Opens or makes the database and brings it up to date. Fails when it was sealed with another key.
+    pub async fn open(path: &Path, key: &SealingKey) -> Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // WAL with NORMAL would lose the last commits when the machine (not only the process) dies.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            .disable_statement_logging();
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        sqlx::migrate!("../../migrations").run(&writer).await?;
+        let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options).await?;
+        let store = Self { writer, readers, key: key.clone() };
+        store.prove_key().await?;
+        Ok(store)
+    }
+
+    /// Waits for what runs and closes the file, folding the write-ahead log back into it.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    /// The keyed hash by which a stream key is known in memory and in the database.
+    pub fn stream_key_lookup(&self, stream_key: &str) -> [u8; 32] {
+        self.key.lookup(stream_key)
+    }
+
+    async fn prove_key(&self) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let proof: Option<Vec<u8>> =
+            sqlx::query_scalar("select proof from sealing where id = 1").fetch_optional(&mut *tx).await?;
+        match proof {
+            Some(proof) if self.key.open(PROOF_PLACE, &proof).as_deref() == Some(PROOF) => Ok(()),
+            Some(_) => Err(StoreError::WrongSealingKey),
+            None => {
+                let proof = self.key.seal(PROOF_PLACE, PROOF)?;
+                sqlx::query("insert into sealing (id, proof) values (1, ?)").bind(proof).execute(&mut *tx).await?;
+                Ok(tx.commit().await?)
+            }
+        }
+    }
+
+    /// IMMEDIATE takes the write lock at once: a read that later turns into a write could fail half-way instead.
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {
+        Ok(self.writer.begin_with("begin immediate").await?)
+    }
+
+    pub(crate) fn seal(&self, place: &str, secret: &Secret) -> Result<Vec<u8>> {
+        self.key.seal(place, secret.expose().as_bytes())
+    }
+
+    pub(crate) fn seal_opt(&self, place: &str, secret: Option<&Secret>) -> Result<Option<Vec<u8>>> {
+        secret.map(|secret| self.seal(place, secret)).transpose()
+    }
+
+    pub(crate) fn open_secret(&self, place: &str, sealed: &[u8]) -> Result<Secret> {
+        let bytes = self.key.open(place, sealed).ok_or(StoreError::Corrupt("a sealed column"))?;
+        Ok(Secret::new(String::from_utf8(bytes).map_err(|_| StoreError::Corrupt("a sealed column"))?))
+    }
+
+    pub(crate) fn open_secret_opt(&self, place: &str, sealed: Option<Vec<u8>>) -> Result<Option<Secret>> {
+        sealed.map(|sealed| self.open_secret(place, &sealed)).transpose()
+    }
+}
+
+/// The next id of a table; part of the caller's transaction, so that a failed insert gives it back.
+pub(crate) async fn next_id(tx: &mut SqliteConnection, table: &str) -> Result<i64> {
+    let row: SqliteRow = sqlx::query("update sequence set last = last + 1 where name = ? returning last")
+        .bind(table.to_owned())
+        .fetch_one(tx)
+        .await?;
+    Ok(row.try_get(0)?)
+}
+
+/// The time now, as it will be read back.
+pub(crate) fn now() -> OffsetDateTime {
+    from_ms(to_ms(OffsetDateTime::now_utc())).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+pub(crate) fn to_ms(at: OffsetDateTime) -> i64 {
+    i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn from_ms(ms: i64) -> Result<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).map_err(|_| StoreError::Corrupt("a time"))
+}
+
+pub(crate) fn time_of(row: &SqliteRow, column: &str) -> Result<OffsetDateTime> {
+    from_ms(row.try_get(column)?)
+}

@@ -1,0 +1,81 @@
+//! A store in a directory of its own, and rows to put in it.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::path::Path;
+use tempfile::TempDir;
+use time::OffsetDateTime;
+use weir_model::{
+    Destination, DestinationId, EncoderPolicy, Ladder, RenditionWish, Restream, RestreamId, RetryRules, Schedule, Slot,
+    Source, SourceKind, Stream, StreamId, StreamName, Target,
+};
+use weir_store::{SealingKey, Store};
+
+pub async fn open(dir: &Path) -> Store {
+    Store::open(&dir.join("weir.db"), &SealingKey::load_or_create(dir).unwrap()).await.unwrap()
+}
+
+pub async fn fresh() -> (TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    (dir, store)
+}
+
+pub fn stream(name: &str) -> Stream {
+    Stream {
+        id: StreamId::UNSAVED,
+        version: 0,
+        name: StreamName::new(name).unwrap(),
+        active: true,
+        sources: vec![Source {
+            slot: Slot::Primary,
+            kind: SourceKind::Push { stream_key: format!("planted-ingest-{name}").into() },
+        }],
+        ladder: Some(Ladder::Named("hd".into())),
+        hls: true,
+        dash: true,
+        webrtc: true,
+        dvr_seconds: 60,
+        protected: false,
+        slate: None,
+        encoder_policy: EncoderPolicy::PreferHardware,
+        srt_passphrase: Some("planted-passphrase".into()),
+        created_at: OffsetDateTime::UNIX_EPOCH,
+        updated_at: OffsetDateTime::UNIX_EPOCH,
+    }
+}
+
+pub fn destination(name: &str) -> Destination {
+    Destination {
+        id: DestinationId::UNSAVED,
+        version: 0,
+        name: name.into(),
+        platform: "generic-srt".into(),
+        url: "srt://h:9000?passphrase=planted-destination".into(),
+        backup_url: None,
+        created_at: OffsetDateTime::UNIX_EPOCH,
+        updated_at: OffsetDateTime::UNIX_EPOCH,
+    }
+}
+
+pub fn restream(stream_id: StreamId, name: &str, target: Target) -> Restream {
+    Restream {
+        id: RestreamId::UNSAVED,
+        version: 0,
+        stream_id,
+        name: name.into(),
+        active: true,
+        client_user_id: Some(10),
+        target,
+        backup_uri: Some("rtmp://b/app/planted-backup".into()),
+        rendition: RenditionWish::Named("720p".into()),
+        schedule: Schedule::default(),
+        retry: RetryRules::default(),
+        stop_reason: None,
+        created_at: OffsetDateTime::UNIX_EPOCH,
+        updated_at: OffsetDateTime::UNIX_EPOCH,
+    }
+}
+
+pub fn uri(text: &str) -> Target {
+    Target::Uri(text.into())
+}
