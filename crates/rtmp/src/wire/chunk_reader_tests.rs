@@ -1,3 +1,5 @@
+//! The chunk reader against everything that the RTMP report found peers to do.
+
 use bytes::BytesMut;
 use proptest::prelude::*;
 

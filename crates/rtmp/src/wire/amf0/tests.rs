@@ -1,3 +1,5 @@
+//! AMF0 both ways: each marker, each limit, and round trips.
+
 use bytes::BytesMut;
 use proptest::prelude::*;
 

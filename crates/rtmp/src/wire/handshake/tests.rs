@@ -1,3 +1,5 @@
+//! Both roles against one another and against simple, signed and wrong peers.
+
 use super::digest::PacketDigest;
 use super::*;
 
