@@ -51,9 +51,10 @@ pub enum AuthError {
     Incomplete,
 }
 
-/// How far the rounds are. An answer is given once: a reject after it is final.
+/// How far the rounds are. The user is named once and an answer is given once: a reject after it is final.
 #[derive(Default)]
 pub struct AuthRounds {
+    named: bool,
     answered: bool,
 }
 
@@ -76,6 +77,9 @@ impl AuthRounds {
         }
         let user = &credentials.user;
         if description.contains("code=403 need auth") {
+            if std::mem::replace(&mut self.named, true) {
+                return Err(AuthError::Failed);
+            }
             return Ok(format!("?authmod={}&user={user}", authmod.name()));
         }
         let (_, fields) = description.split_once("?reason=needauth").ok_or(AuthError::Incomplete)?;
@@ -106,7 +110,7 @@ impl AuthRounds {
 
 impl fmt::Debug for AuthRounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthRounds").field("answered", &self.answered).finish()
+        f.debug_struct("AuthRounds").field("named", &self.named).field("answered", &self.answered).finish()
     }
 }
 
@@ -193,6 +197,7 @@ mod tests {
         let mut rounds = AuthRounds::default();
         let mut next = |description: &str| rounds.next_query(description, Some(&alice()), "live", NONCE);
         assert_eq!(next(NEED_AUTH).as_deref(), Ok("?authmod=adobe&user=alice"));
+        assert_eq!(next(NEED_AUTH), Err(AuthError::Failed), "the user is named once");
         let challenge = "[ authmod=adobe ] : ?reason=needauth&user=alice&salt=s&challenge=c";
         assert!(next(challenge).unwrap().contains("&response="));
         assert_eq!(next(challenge), Err(AuthError::Failed), "an answer is given once");

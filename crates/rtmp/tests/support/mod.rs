@@ -1,5 +1,11 @@
 //! What the connection tests share: a handler that records, a key that is refused, TLS with a private CA.
-#![allow(dead_code, clippy::unwrap_used, reason = "shared by several test binaries, each using a part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "shared by several test binaries, each using a part"
+)]
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
