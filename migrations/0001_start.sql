@@ -115,11 +115,10 @@ create table account (
     created_at bigint not null
 );
 
--- A browser that logged in. Both tokens are kept as SHA-256.
+-- A browser that logged in, by the SHA-256 of its cookie.
 create table login (
     token_hash blob not null primary key,
     account_id bigint not null references account (id) on delete cascade,
-    csrf_hash blob not null,
     expires_at bigint not null
 );
 

@@ -23,25 +23,11 @@ pub struct Account {
     pub role: Role,
 }
 
-/// A browser's proof: the cookie, and the token that changes must carry beside it.
+/// A browser that has just logged in, and the cookie it proves that with.
 #[derive(Debug, Clone)]
-pub struct LoginTokens {
-    pub cookie: Secret,
-    pub csrf: Secret,
-    pub expires_at: OffsetDateTime,
-}
-
-#[derive(Debug, Clone, PartialEq)]
 pub struct Login {
-    pub account: Account,
-    csrf_hash: Vec<u8>,
-}
-
-impl Login {
-    /// Hashes are compared, so the time taken tells nothing about the token.
-    pub fn csrf_matches(&self, token: &str) -> bool {
-        hash(token) == self.csrf_hash
-    }
+    pub cookie: Secret,
+    pub expires_at: OffsetDateTime,
 }
 
 impl Store {
@@ -83,28 +69,24 @@ impl Store {
             .transpose()
     }
 
-    pub async fn create_login(&self, account: &Account) -> Result<LoginTokens> {
-        let tokens = LoginTokens {
-            cookie: random_token()?.into(),
-            csrf: random_token()?.into(),
-            expires_at: now() + LOGIN_LIFE,
-        };
+    pub async fn create_login(&self, account: &Account) -> Result<Login> {
+        let login = Login { cookie: random_token()?.into(), expires_at: now() + LOGIN_LIFE };
         let mut tx = self.begin().await?;
         sqlx::query("delete from login where expires_at < ?").bind(to_ms(now())).execute(&mut *tx).await?;
-        sqlx::query("insert into login (token_hash, account_id, csrf_hash, expires_at) values (?,?,?,?)")
-            .bind(hash(tokens.cookie.expose()))
+        sqlx::query("insert into login (token_hash, account_id, expires_at) values (?,?,?)")
+            .bind(hash(login.cookie.expose()))
             .bind(account.id)
-            .bind(hash(tokens.csrf.expose()))
-            .bind(to_ms(tokens.expires_at))
+            .bind(to_ms(login.expires_at))
             .execute(&mut *tx)
             .await?;
         tx.commit().await?;
-        Ok(tokens)
+        Ok(login)
     }
 
-    pub async fn login_of(&self, cookie: &Secret) -> Result<Option<Login>> {
+    /// Whose cookie this is.
+    pub async fn account_of(&self, cookie: &Secret) -> Result<Option<Account>> {
         let row = sqlx::query(
-            "select account.id, account.name, account.role, login.csrf_hash, login.expires_at from login \
+            "select account.id, account.name, account.role, login.expires_at from login \
              join account on account.id = login.account_id where login.token_hash = ?",
         )
         .bind(hash(cookie.expose()))
@@ -114,26 +96,7 @@ impl Store {
         if from_ms(row.try_get("expires_at")?)? < now() {
             return Ok(None);
         }
-        Ok(Some(Login {
-            account: Account { id: row.try_get("id")?, name: row.try_get("name")?, role: role_of(&row)? },
-            csrf_hash: row.try_get("csrf_hash")?,
-        }))
-    }
-
-    /// A browser that lost its CSRF token (a reload) gets a new one.
-    pub async fn renew_csrf(&self, cookie: &Secret) -> Result<Secret> {
-        let csrf = Secret::new(random_token()?);
-        let mut tx = self.begin().await?;
-        let changed = sqlx::query("update login set csrf_hash = ? where token_hash = ?")
-            .bind(hash(csrf.expose()))
-            .bind(hash(cookie.expose()))
-            .execute(&mut *tx)
-            .await?;
-        if changed.rows_affected() == 0 {
-            return Err(StoreError::NotFound);
-        }
-        tx.commit().await?;
-        Ok(csrf)
+        Ok(Some(Account { id: row.try_get("id")?, name: row.try_get("name")?, role: role_of(&row)? }))
     }
 
     pub async fn delete_login(&self, cookie: &Secret) -> Result<()> {

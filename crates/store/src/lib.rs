@@ -12,7 +12,7 @@ mod sealing;
 mod store;
 mod stream;
 
-pub use account::{Account, Login, LoginTokens, MAX_PASSWORD_BYTES};
+pub use account::{Account, Login, MAX_PASSWORD_BYTES};
 pub use api_key::{ApiKey, MIN_API_KEY_BYTES};
 pub use audit::AuditEntry;
 pub use error::StoreError;

@@ -1,5 +1,7 @@
 //! `kill -9` at any moment loses no acknowledged change: a child writes and acknowledges, the parent kills it.
 
+#![allow(clippy::unwrap_used, reason = "a panic in a test is the report")]
+
 mod common;
 
 use common::{open, restream, stream, uri};

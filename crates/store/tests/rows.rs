@@ -1,5 +1,7 @@
 //! Rows come back as they went in, and what must not happen is refused by name.
 
+#![allow(clippy::unwrap_used, reason = "a panic in a test is the report")]
+
 mod common;
 
 use common::{destination, fresh, restream, stream, uri};

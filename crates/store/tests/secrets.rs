@@ -1,5 +1,7 @@
 //! What the database file tells whoever steals it, and who is let in.
 
+#![allow(clippy::unwrap_used, reason = "a panic in a test is the report")]
+
 mod common;
 
 use common::{destination, fresh, open, restream, stream, uri};
@@ -99,16 +101,11 @@ async fn accounts_and_logins() {
     assert_eq!(store.check_password("nobody", &"correct horse".into()).await.unwrap(), None);
     assert_eq!(store.check_password("admin", &"x".repeat(2000).into()).await.unwrap(), None);
 
-    let tokens = store.create_login(&admin).await.unwrap();
-    let login = store.login_of(&tokens.cookie).await.unwrap().unwrap();
-    assert_eq!(login.account, admin);
-    assert!(login.csrf_matches(tokens.csrf.expose()) && !login.csrf_matches("") && !login.csrf_matches("x"));
-    let renewed = store.renew_csrf(&tokens.cookie).await.unwrap();
-    let login = store.login_of(&tokens.cookie).await.unwrap().unwrap();
-    assert!(login.csrf_matches(renewed.expose()) && !login.csrf_matches(tokens.csrf.expose()));
-    store.delete_login(&tokens.cookie).await.unwrap();
-    assert_eq!(store.login_of(&tokens.cookie).await.unwrap(), None);
-    assert!(matches!(store.renew_csrf(&tokens.cookie).await, Err(StoreError::NotFound)));
+    let login = store.create_login(&admin).await.unwrap();
+    assert_eq!(store.account_of(&login.cookie).await.unwrap(), Some(admin));
+    assert_eq!(store.account_of(&"x".into()).await.unwrap(), None);
+    store.delete_login(&login.cookie).await.unwrap();
+    assert_eq!(store.account_of(&login.cookie).await.unwrap(), None);
 }
 
 #[tokio::test]

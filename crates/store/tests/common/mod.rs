@@ -10,17 +10,17 @@ use weir_model::{
 };
 use weir_store::{SealingKey, Store};
 
-pub async fn open(dir: &Path) -> Store {
+pub(crate) async fn open(dir: &Path) -> Store {
     Store::open(&dir.join("weir.db"), &SealingKey::load_or_create(dir).unwrap()).await.unwrap()
 }
 
-pub async fn fresh() -> (TempDir, Store) {
+pub(crate) async fn fresh() -> (TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;
     (dir, store)
 }
 
-pub fn stream(name: &str) -> Stream {
+pub(crate) fn stream(name: &str) -> Stream {
     Stream {
         id: StreamId::UNSAVED,
         version: 0,
@@ -44,7 +44,7 @@ pub fn stream(name: &str) -> Stream {
     }
 }
 
-pub fn destination(name: &str) -> Destination {
+pub(crate) fn destination(name: &str) -> Destination {
     Destination {
         id: DestinationId::UNSAVED,
         version: 0,
@@ -57,7 +57,7 @@ pub fn destination(name: &str) -> Destination {
     }
 }
 
-pub fn restream(stream_id: StreamId, name: &str, target: Target) -> Restream {
+pub(crate) fn restream(stream_id: StreamId, name: &str, target: Target) -> Restream {
     Restream {
         id: RestreamId::UNSAVED,
         version: 0,
@@ -76,6 +76,6 @@ pub fn restream(stream_id: StreamId, name: &str, target: Target) -> Restream {
     }
 }
 
-pub fn uri(text: &str) -> Target {
+pub(crate) fn uri(text: &str) -> Target {
     Target::Uri(text.into())
 }

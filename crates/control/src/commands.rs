@@ -1,0 +1,126 @@
+//! Every change to what is asked for: checked, written to the store, then made known to whatever runs it.
+
+mod check;
+mod destinations;
+mod directory;
+mod error;
+mod restreams;
+mod streams;
+
+pub use directory::{PlayGrant, PublishGrant, PublishRefusal};
+pub use error::CommandError;
+
+use crate::runtime::Runtime;
+use directory::Directory;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::Mutex;
+use weir_model::{
+    ConfigFault, Destination, DestinationId, Platforms, RestreamId, RestreamSpec, Stream, Target, resolve,
+};
+use weir_store::{Store, StoreError};
+
+type Result<T> = std::result::Result<T, CommandError>;
+
+/// A change made by another process between our read and our write is read again this often before giving up.
+const STALE_RETRIES: u32 = 5;
+
+/// Cheap to clone; clones share everything.
+#[derive(Debug, Clone)]
+pub struct Commands {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    store: Store,
+    platforms: Platforms,
+    runtime: Runtime,
+    /// One change at a time, so that the directory never falls behind the store.
+    changing: Mutex<()>,
+    directory: RwLock<Directory>,
+}
+
+/// A stream as it should be, with the restreams that should run for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Desired {
+    pub stream: Stream,
+    /// Started ones only; a stream that is not active still has them, waiting.
+    pub restreams: Vec<std::result::Result<RestreamSpec, Misconfigured>>,
+}
+
+/// A restream that can't be tried as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Misconfigured {
+    pub id: RestreamId,
+    pub name: String,
+    pub fault: ConfigFault,
+}
+
+impl Commands {
+    /// Reads the stored streams, so that publishing is answered from memory.
+    pub async fn new(store: Store, platforms: Platforms, runtime: Runtime) -> std::result::Result<Self, StoreError> {
+        let directory = RwLock::new(Directory::read(&store).await?);
+        let shared = Shared { store, platforms, runtime, changing: Mutex::new(()), directory };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// What should run now: the one input of reconcile.
+    pub async fn desired(&self) -> Result<Vec<Desired>> {
+        let destinations = self.store().all_destinations().await?;
+        let destinations: BTreeMap<DestinationId, Destination> =
+            destinations.into_iter().map(|destination| (destination.id, destination)).collect();
+        let streams = self.store().all_streams().await?;
+        let mut desired: BTreeMap<_, Desired> =
+            streams.into_iter().map(|stream| (stream.id, Desired { stream, restreams: Vec::new() })).collect();
+        for restream in self.store().all_restreams().await?.iter().filter(|restream| restream.active) {
+            // Deleted between the two reads: gone with its stream, as it will be on the next kick.
+            let Some(wanted) = desired.get_mut(&restream.stream_id) else { continue };
+            let destination = match &restream.target {
+                Target::Uri(_) => None,
+                Target::Destination { destination_id, .. } => destinations.get(destination_id),
+            };
+            let spec = resolve(restream, destination, &self.shared.platforms);
+            wanted.restreams.push(spec.map_err(|fault| Misconfigured {
+                id: restream.id,
+                name: restream.name.clone(),
+                fault,
+            }));
+        }
+        Ok(desired.into_values().collect())
+    }
+
+    /// Whether this key may publish, and into what. From memory: an encoder is waiting on its connection.
+    pub fn authorise_publish(&self, stream_key: &str) -> std::result::Result<PublishGrant, PublishRefusal> {
+        let lookup = self.store().stream_key_lookup(stream_key);
+        self.shared.directory.read().unwrap_or_else(PoisonError::into_inner).publish(&lookup)
+    }
+
+    /// The stream of that name, for whoever wants to play it. From memory.
+    pub fn find_stream(&self, name: &str) -> Option<PlayGrant> {
+        self.shared.directory.read().unwrap_or_else(PoisonError::into_inner).play(name)
+    }
+
+    pub fn platforms(&self) -> &Platforms {
+        &self.shared.platforms
+    }
+
+    fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// After a change that is on disk: answer publishers by it, and have it run.
+    async fn streams_changed(&self) -> Result<()> {
+        let directory = Directory::read(self.store()).await?;
+        *self.shared.directory.write().unwrap_or_else(PoisonError::into_inner) = directory;
+        self.kick();
+        Ok(())
+    }
+
+    fn kick(&self) {
+        self.shared.runtime.kick();
+    }
+}
+
+#[cfg(test)]
+mod tests;

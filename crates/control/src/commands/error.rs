@@ -1,0 +1,22 @@
+//! Why a change was not made.
+
+use weir_store::StoreError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// A value that can't be; the message never repeats a secret.
+    #[error("{field} {message}")]
+    Invalid { field: String, message: String },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl CommandError {
+    pub fn invalid(field: impl Into<String>, message: impl std::fmt::Display) -> Self {
+        Self::Invalid { field: field.into(), message: message.to_string() }
+    }
+
+    pub(crate) fn is_stale(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Stale))
+    }
+}

@@ -1,0 +1,141 @@
+//! Changes to restreams, by people, by their schedule, and by the runtime when one gives up.
+
+use super::check::check_restream;
+use super::{CommandError, Commands, Result, STALE_RETRIES};
+use time::OffsetDateTime;
+use weir_model::{Destination, ReasonCode, Restream, RestreamId, Target};
+use weir_store::StoreError;
+
+impl Commands {
+    pub async fn create_restream(&self, mut restream: Restream) -> Result<Restream> {
+        let _changing = self.shared.changing.lock().await;
+        self.check_with_destination(&mut restream).await?;
+        let restream = self.store().create_restream(restream).await?;
+        self.kick();
+        Ok(restream)
+    }
+
+    /// See `update_stream` for `version` and `change`.
+    pub async fn update_restream(
+        &self,
+        id: RestreamId,
+        version: Option<i64>,
+        change: impl Fn(&mut Restream) -> Result<()> + Send,
+    ) -> Result<Restream> {
+        let _changing = self.shared.changing.lock().await;
+        let mut tries = 0;
+        loop {
+            let old = self.store().restream(id).await?;
+            if version.is_some_and(|version| version != old.version) {
+                return Err(StoreError::Stale.into());
+            }
+            let mut restream = old.clone();
+            change(&mut restream)?;
+            if restream.active && !old.active {
+                restream.stop_reason = None;
+            }
+            self.check_with_destination(&mut restream).await?;
+            if restream == old {
+                return Ok(old);
+            }
+            tries += 1;
+            match self.store().update_restream(restream).await.map_err(CommandError::from) {
+                Err(error) if error.is_stale() && version.is_none() && tries < STALE_RETRIES => {}
+                updated => {
+                    let updated = updated?;
+                    self.kick();
+                    return Ok(updated);
+                }
+            }
+        }
+    }
+
+    pub async fn delete_restream(&self, id: RestreamId, version: Option<i64>) -> Result<()> {
+        let _changing = self.shared.changing.lock().await;
+        self.store().delete_restream(id, version).await?;
+        self.kick();
+        Ok(())
+    }
+
+    /// Forgets why it was stopped.
+    pub async fn start_restream(&self, id: RestreamId) -> Result<Restream> {
+        self.update_restream(id, None, |restream| {
+            restream.active = true;
+            restream.stop_reason = None;
+            Ok(())
+        })
+        .await
+    }
+
+    pub async fn stop_restream(&self, id: RestreamId) -> Result<Restream> {
+        self.update_restream(id, None, |restream| {
+            restream.active = false;
+            restream.stop_reason = None;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Stops it by the server's own decision, and keeps why; it stays so until started by hand.
+    pub async fn stop_restream_for(&self, id: RestreamId, reason: ReasonCode) -> Result<Restream> {
+        self.update_restream(id, None, move |restream| {
+            restream.active = false;
+            restream.stop_reason = Some(reason);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Tries at once instead of waiting for the back-off. False: it is not waiting for a retry.
+    pub async fn retry_restream(&self, id: RestreamId) -> Result<bool> {
+        self.store().restream(id).await?;
+        Ok(self.shared.runtime.retry(id))
+    }
+
+    /// Starts and stops what is due, and says when to call again. A time that came is used up: it leaves the schedule,
+    /// so that a later start or stop by hand stands.
+    pub async fn apply_schedules(&self, now: OffsetDateTime) -> Result<Option<OffsetDateTime>> {
+        let mut next: Option<OffsetDateTime> = None;
+        for restream in self.store().all_restreams().await? {
+            let due = |at: Option<OffsetDateTime>| at.is_some_and(|at| at <= now);
+            let mut schedule = restream.schedule;
+            if due(schedule.start_at) || due(schedule.stop_at) {
+                let updated = self
+                    .update_restream(restream.id, None, move |restream| {
+                        let schedule = &mut restream.schedule;
+                        if due(schedule.start_at) {
+                            schedule.start_at = None;
+                            restream.active = true;
+                        }
+                        if due(schedule.stop_at) {
+                            schedule.stop_at = None;
+                            restream.active = false;
+                        }
+                        Ok(())
+                    })
+                    .await;
+                match updated {
+                    Ok(restream) => schedule = restream.schedule,
+                    // Deleted meanwhile.
+                    Err(CommandError::Store(StoreError::NotFound)) => continue,
+                    Err(error) => return Err(error),
+                }
+            }
+            for at in [schedule.start_at, schedule.stop_at].into_iter().flatten() {
+                next = Some(next.map_or(at, |next| next.min(at)));
+            }
+        }
+        Ok(next)
+    }
+
+    async fn check_with_destination(&self, restream: &mut Restream) -> Result<()> {
+        let destination: Option<Destination> = match &restream.target {
+            Target::Uri(_) => None,
+            Target::Destination { destination_id, .. } => match self.store().destination(*destination_id).await {
+                Err(StoreError::NotFound) => None,
+                found => Some(found?),
+            },
+        };
+        check_restream(restream, destination.as_ref())
+    }
+}
