@@ -15,6 +15,7 @@ pub mod destination;
 pub mod events;
 pub mod ffmpeg;
 pub mod flv;
+pub mod frames;
 pub mod gstreamer;
 pub mod nginx;
 pub mod process;
