@@ -6,7 +6,7 @@ mod support;
 use std::collections::VecDeque;
 
 use support::{Seen, Server, Tls, drive_all, media, options, push};
-use weir_rtmp::net::{CloseReason, ListenLimits, MediaKind, PushOptions, RefusalCode};
+use weir_rtmp::net::{CloseReason, ListenLimits, MediaKind, PushOptions};
 use weir_rtmp::wire::type_id;
 
 async fn publishes(server: &mut Server, tls: bool, options: &PushOptions) {

@@ -212,6 +212,7 @@ fn rejections_in_every_form() {
     let start = object(&[("level", text("status")), ("code", text("NetStream.Publish.Start"))]);
     assert_eq!(bench.send(&[text("onFCPublish"), number(0), Value::Null, start]), None);
     assert_eq!(bench.send(&[text("onBWDone"), number(0), Value::Null]), None);
+    assert_eq!(bench.send(&[text("onFCPublish")]), None, "as ffmpeg's server sends it");
     assert_eq!(bench.send(&on_status(&[("level", text("status")), ("code", text("Other"))])), None);
 }
 

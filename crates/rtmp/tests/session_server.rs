@@ -326,7 +326,7 @@ fn hostile_commands_end_the_session() {
     #[rustfmt::skip]
     let table = [
         ("two values",      encoded(&[text("createStream"), number(1)]).to_vec(),           SessionError::CommandBeforeConnect),
-        ("one value",       encoded(&[text("some command of 25 b")]).to_vec(),              SessionError::CommandWithoutTransaction),
+        ("one value",       encoded(&[text("some command of 25 b")]).to_vec(),              SessionError::CommandBeforeConnect),
         ("no value",        Vec::new(),                                                     SessionError::CommandWithoutName),
         ("a number",        encoded(&[number(1)]).to_vec(),                                 SessionError::CommandWithoutName),
         ("publish first",   encoded(&publish("key")).to_vec(),                              SessionError::CommandBeforeConnect),

@@ -24,12 +24,8 @@ impl Command {
         }
         let mut values = decode_all(payload)?.into_iter();
         let Some(Value::String(name)) = values.next() else { return Err(SessionError::CommandWithoutName) };
-        let transaction_id = match values.next() {
-            Some(Value::Number(id)) => id,
-            // Seen without any argument; it answers to no transaction anyway.
-            None if name == "closeStream" => 0.0,
-            _ => return Err(SessionError::CommandWithoutTransaction),
-        };
+        // Absent in the `onFCPublish` of ffmpeg's server and the `closeStream` of some clients, which want no answer.
+        let transaction_id = values.next().as_ref().and_then(Value::as_f64).unwrap_or(0.0);
         let object = values.next().unwrap_or(Value::Null);
         Ok(Self { name, transaction_id, object, arguments: values.collect() })
     }

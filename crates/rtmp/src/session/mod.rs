@@ -78,8 +78,6 @@ pub enum SessionError {
     Amf(#[from] AmfError),
     #[error("the peer sent a command without a name")]
     CommandWithoutName,
-    #[error("the peer sent a command without a transaction id")]
-    CommandWithoutTransaction,
     #[error("the peer sent a command before connect")]
     CommandBeforeConnect,
     #[error("the peer sent connect twice")]
