@@ -132,10 +132,12 @@ impl Publisher {
     pub fn write(&mut self, frame: Frame, kind: MediaKind, now: Instant) {
         let start = match kind {
             MediaKind::Video => frame.is_keyframe(),
-            // Beside video, audio is no start. Alone, every frame could be; one a second keeps GOPs countable.
+            // Beside video, audio is no start. Alone, every frame could be; one a second keeps GOPs countable. None in the
+            // first second: many encoders send sound first, and subscribers must not take the stream for audio alone.
             MediaKind::Audio if self.tracks.video.is_some() => false,
             MediaKind::Audio => {
-                let due = self.last_audio_start.is_none_or(|last| frame.dts - last >= Self::AUDIO_START_EVERY);
+                let last = *self.last_audio_start.get_or_insert(frame.dts);
+                let due = frame.dts - last >= Self::AUDIO_START_EVERY;
                 if due {
                     self.last_audio_start = Some(frame.dts);
                 }

@@ -1,1 +1,10 @@
-//! TODO
+//! Receive a stream's source: hold its one slot, put it on the stream's timeline, publish it, measure it.
+
+mod door;
+mod meter;
+mod session;
+mod warnings;
+
+pub use door::{Admission, Occupied, SourceDoor, Ticket};
+pub use meter::IngestMeter;
+pub use session::RtmpSession;

@@ -104,6 +104,13 @@ impl Board {
         self.restreams.write().unwrap_or_else(PoisonError::into_inner).insert(id, line);
     }
 
+    pub fn rename_restream(&self, id: RestreamId, name: &str) {
+        let mut restreams = self.restreams.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = restreams.get_mut(&id) {
+            name.clone_into(&mut line.name);
+        }
+    }
+
     /// Changes one push of a restream that is up.
     pub fn update_push(&self, id: RestreamId, backup: bool, status: PushStatus, connects: u64) {
         let mut restreams = self.restreams.write().unwrap_or_else(PoisonError::into_inner);

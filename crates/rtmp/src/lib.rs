@@ -1,8 +1,12 @@
 //! RTMP and RTMPS connections, to and from frames, on our own sans-IO protocol core.
 
+pub mod batch;
+pub mod feed;
+pub mod from_frames;
 pub mod net;
 pub mod session;
 pub mod stream_key;
+pub mod to_frames;
 pub mod url;
 pub mod wire;
 

@@ -1,0 +1,117 @@
+//! What arrives, measured: bitrate, picture rate, GOP length, losses and format of one publisher's session.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+use weir_media::codec::GopMeter;
+use weir_media::{Frame, MediaKind, TrackInfo};
+use weir_model::{IngestProtocol, IngestStatus, Slot, Warning};
+
+use crate::warnings;
+
+/// One session's meter, written by the session and read by the stream's status about once a second.
+#[derive(Debug)]
+pub struct IngestMeter {
+    protocol: IngestProtocol,
+    slot: Slot,
+    remote: String,
+    began: Instant,
+    began_at: OffsetDateTime,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    video_info: Option<TrackInfo>,
+    audio_info: Option<TrackInfo>,
+    video: GopMeter,
+    audio: GopMeter,
+    dropped_frames: u64,
+    last_frame_at: Option<Instant>,
+    last_audio_at: Option<Instant>,
+}
+
+impl IngestMeter {
+    pub fn new(protocol: IngestProtocol, slot: Slot, remote: String) -> Self {
+        Self {
+            protocol,
+            slot,
+            remote,
+            began: Instant::now(),
+            began_at: OffsetDateTime::now_utc(),
+            state: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn track(&self, info: &TrackInfo) {
+        let mut state = self.state();
+        match info.kind() {
+            MediaKind::Video => state.video_info = Some(info.clone()),
+            MediaKind::Audio => state.audio_info = Some(info.clone()),
+        }
+    }
+
+    pub(crate) fn frame(&self, frame: &Frame, kind: MediaKind, now: Instant) {
+        let since_began = self.since_began(now);
+        let mut state = self.state();
+        state.last_frame_at = Some(now);
+        let meter = match kind {
+            MediaKind::Video => &mut state.video,
+            MediaKind::Audio => {
+                state.last_audio_at = Some(now);
+                &mut state.audio
+            }
+        };
+        meter.record(frame.dts, frame.pts, frame.is_keyframe(), frame.payload.len(), since_began);
+    }
+
+    pub(crate) fn dropped(&self) {
+        self.state().dropped_frames += 1;
+    }
+
+    pub(crate) fn last_frame_at(&self) -> Option<Instant> {
+        self.state().last_frame_at
+    }
+
+    pub(crate) fn measure(&self, now: Instant) -> (IngestStatus, Vec<Warning>) {
+        let since_began = self.since_began(now);
+        let state = self.state();
+        let video = state.video_info.as_ref();
+        let format = video.and_then(|info| info.video.as_ref());
+        let status = IngestStatus {
+            protocol: self.protocol,
+            slot: self.slot,
+            remote: Some(self.remote.clone()),
+            video_codec: video.map(|info| info.codec.name().to_owned()),
+            audio_codec: state.audio_info.as_ref().map(|info| info.codec.name().to_owned()),
+            width: format.map(|format| format.width),
+            height: format.map(|format| format.height),
+            fps: state.video.fps(),
+            bitrate_bps: state.video.bitrate_bps(since_began) + state.audio.bitrate_bps(since_began),
+            gop_seconds: state.video.gop_seconds(),
+            dropped_frames: state.dropped_frames,
+            latency_ms: None,
+            rtt_ms: None,
+            loss_percent: None,
+        };
+        let facts = warnings::Facts {
+            has_video: video.is_some(),
+            has_audio: state.last_audio_at.is_some_and(|at| now.saturating_duration_since(at) < warnings::SILENT_AFTER),
+            b_frames: state.video.has_b_frames(),
+            gop_seconds: state.video.gop_seconds(),
+            session_age: since_began,
+            nominal_fps: format.and_then(|format| format.fps),
+            fps: state.video.fps(),
+        };
+        (status, warnings::from_facts(&facts, self.began_at))
+    }
+
+    fn since_began(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.began)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,87 @@
+//! What works but will make trouble downstream, in the words of the operator; pure.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use weir_model::Warning;
+
+/// Facebook rejects longer GOPs; players of every protocol start late.
+const GOP_SECONDS_MAX: f64 = 4.0;
+
+/// No audio frame for so long, and there is no audio.
+pub(crate) const SILENT_AFTER: Duration = Duration::from_secs(5);
+
+/// Measured below this share of what the encoder announces: frames are lost before they reach us.
+const FPS_SHARE_MIN: f64 = 0.8;
+
+/// Rates measured over a second or two mean nothing before.
+const SETTLED_AFTER: Duration = Duration::from_secs(5);
+
+/// What is known of a session.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) has_video: bool,
+    pub(crate) has_audio: bool,
+    pub(crate) b_frames: bool,
+    pub(crate) gop_seconds: Option<f64>,
+    pub(crate) session_age: Duration,
+    pub(crate) nominal_fps: Option<(u32, u32)>,
+    pub(crate) fps: Option<f64>,
+}
+
+pub(crate) fn from_facts(facts: &Facts, since: OffsetDateTime) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let mut warn = |code: &str, message: String| warnings.push(Warning { code: code.to_owned(), message, since });
+    if let Some(gop) = facts.gop_seconds.filter(|gop| *gop > GOP_SECONDS_MAX) {
+        warn("gop_too_long", format!("a keyframe comes every {gop:.1} s; set the encoder's keyframe interval to 2 s"));
+    }
+    if facts.session_age > SILENT_AFTER && facts.has_video && !facts.has_audio {
+        warn("missing_audio", "no audio arrives; YouTube and others reject streams without it".to_owned());
+    }
+    if facts.b_frames {
+        warn("b_frames", "B-frames add delay and cannot be played by WebRTC; set them to 0 in the encoder".to_owned());
+    }
+    if let (Some(fps), Some((frames, seconds))) = (facts.fps, facts.nominal_fps) {
+        let nominal = f64::from(frames) / f64::from(seconds.max(1));
+        if facts.session_age > SETTLED_AFTER && fps < nominal * FPS_SHARE_MIN {
+            warn("fps_drop", format!("{fps:.1} frames a second arrive of the {nominal:.1} that the encoder announces"));
+        }
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fine() -> Facts {
+        Facts {
+            has_video: true,
+            has_audio: true,
+            b_frames: false,
+            gop_seconds: Some(2.0),
+            session_age: Duration::from_secs(10),
+            nominal_fps: Some((30, 1)),
+            fps: Some(29.9),
+        }
+    }
+
+    #[test]
+    fn each_fault_has_its_code() {
+        let young = Duration::from_secs(1);
+        for (facts, expected) in [
+            (fine(), None),
+            (Facts { gop_seconds: Some(10.0), ..fine() }, Some("gop_too_long")),
+            (Facts { gop_seconds: Some(4.0), ..fine() }, None),
+            (Facts { has_audio: false, ..fine() }, Some("missing_audio")),
+            (Facts { has_audio: false, session_age: young, ..fine() }, None),
+            (Facts { b_frames: true, ..fine() }, Some("b_frames")),
+            (Facts { fps: Some(20.0), ..fine() }, Some("fps_drop")),
+            (Facts { fps: Some(20.0), session_age: young, ..fine() }, None),
+            (Facts { fps: Some(20.0), nominal_fps: None, ..fine() }, None),
+        ] {
+            let warnings = from_facts(&facts, OffsetDateTime::UNIX_EPOCH);
+            assert_eq!(warnings.first().map(|warning| warning.code.as_str()), expected, "{facts:?}");
+        }
+    }
+}

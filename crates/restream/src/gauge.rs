@@ -1,0 +1,111 @@
+//! A push's figures: bitrate as acknowledged, totals over reconnections, and the status made of them.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+use weir_model::PushStatus;
+use weir_rtmp::net::PushProgress;
+
+use crate::machine::View;
+
+/// Bitrate is measured over this long: keyframes come every second or two.
+const BITRATE_OVER: Duration = Duration::from_secs(4);
+
+#[derive(Debug, Default)]
+pub(crate) struct Gauge {
+    /// Of connections that have ended.
+    sent_before: u64,
+    acked_before: u64,
+    now: PushProgress,
+    dropped_frames: u64,
+    /// Acknowledged in all at moments past, oldest first.
+    samples: VecDeque<(Instant, u64)>,
+}
+
+impl Gauge {
+    pub(crate) fn progress(&mut self, progress: PushProgress, dropped_frames: u64, now: Instant) {
+        self.now = progress;
+        self.dropped_frames += dropped_frames;
+        let acked = self.acked_bytes();
+        self.samples.push_back((now, acked));
+        while self.samples.get(1).is_some_and(|(at, _)| now.saturating_duration_since(*at) >= BITRATE_OVER) {
+            self.samples.pop_front();
+        }
+    }
+
+    pub(crate) fn disconnected(&mut self) {
+        self.sent_before += self.now.written_bytes;
+        self.acked_before += self.now.acked_bytes;
+        self.now = PushProgress::default();
+        self.samples.clear();
+    }
+
+    pub(crate) fn status(&self, view: &View, target_bps: Option<u64>, clock: Clock) -> PushStatus {
+        PushStatus {
+            state: view.state,
+            since: clock.wall(view.since),
+            reason: view.reason.clone(),
+            attempt: view.attempt,
+            next_retry_at: view.next_retry_at.map(|at| clock.wall(at)),
+            bitrate_bps: self.bitrate_bps(clock.now),
+            target_bps,
+            sent_bytes: self.sent_before + self.now.written_bytes,
+            acked_bytes: self.acked_bytes(),
+            dropped_frames: self.dropped_frames,
+            rtt_ms: self.now.rtt_us.map(|us| f64::from(us) / 1_000.0),
+            loss_percent: None,
+            latency_ms: None,
+            connected_since: view.connected_since.map(|at| clock.wall(at)),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn acked_bytes(&self) -> u64 {
+        self.acked_before + self.now.acked_bytes
+    }
+
+    fn bitrate_bps(&self, now: Instant) -> u64 {
+        let Some((first_at, first)) = self.samples.front() else { return 0 };
+        let millis = u64::try_from(now.saturating_duration_since(*first_at).as_millis()).unwrap_or(u64::MAX);
+        // Less than half a second says nothing of a rate.
+        if millis < 500 { 0 } else { (self.acked_bytes() - first).saturating_mul(8_000) / millis }
+    }
+}
+
+/// One moment on both clocks, to show monotonic times to people.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    pub(crate) now: Instant,
+    pub(crate) wall: OffsetDateTime,
+}
+
+impl Clock {
+    pub(crate) fn read() -> Self {
+        Self { now: tokio::time::Instant::now().into_std(), wall: OffsetDateTime::now_utc() }
+    }
+
+    fn wall(&self, at: Instant) -> OffsetDateTime {
+        if at >= self.now { self.wall + (at - self.now) } else { self.wall - (self.now - at) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_survive_reconnection_and_bitrate_is_of_acknowledged_bytes() {
+        let mut gauge = Gauge::default();
+        let start = Instant::now();
+        for second in 0..10 {
+            let progress =
+                PushProgress { written_bytes: second * 1_000_000, acked_bytes: second * 125_000, rtt_us: Some(1_500) };
+            gauge.progress(progress, 1, start + Duration::from_secs(second));
+        }
+        assert_eq!(gauge.bitrate_bps(start + Duration::from_secs(9)), 1_000_000);
+        gauge.disconnected();
+        assert_eq!((gauge.acked_bytes(), gauge.bitrate_bps(start)), (1_125_000, 0));
+        assert_eq!((gauge.sent_before, gauge.dropped_frames), (9_000_000, 10));
+    }
+}

@@ -1,0 +1,72 @@
+//! RTMP play: a stream's feed to one player, on a connection that the player opened.
+
+use bytes::Bytes;
+use weir_hub::{Cursor, Next, StreamHub};
+use weir_observe::Viewer;
+use weir_rtmp::batch::{Outlet, SharedBatch};
+use weir_rtmp::net::{BoxFuture, PlaySession};
+
+use crate::feeds::FeedHandle;
+
+/// A player is kept this long without a source, as with a push: an encoder that restarts loses no viewer.
+const SOURCE_GONE_MAX: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// One player.
+#[derive(Debug)]
+pub struct RtmpPlay {
+    hub: StreamHub,
+    cursor: Cursor<SharedBatch>,
+    outlet: Option<Outlet>,
+    _feed: FeedHandle,
+    /// Counted while it lives.
+    _viewer: Option<Viewer>,
+}
+
+impl RtmpPlay {
+    pub fn new(hub: StreamHub, feed: FeedHandle, viewer: Option<Viewer>) -> Self {
+        Self { hub, cursor: feed.subscribe(), outlet: None, _feed: feed, _viewer: viewer }
+    }
+
+    async fn next_bytes(&mut self, stream_id: u32) -> Option<Bytes> {
+        let outlet = self.outlet.get_or_insert_with(|| Outlet::new(stream_id));
+        let mut pulse = self.hub.watch_pulse();
+        loop {
+            // Nothing is taken from the cursor before the select ends with it: cancel-safe.
+            let next = tokio::select! {
+                biased;
+                next = self.cursor.next() => next,
+                () = source_gone_too_long(&mut pulse) => return None,
+            };
+            match next {
+                Next::Item(batch) => {
+                    let bytes = outlet.bytes(&batch);
+                    if !bytes.is_empty() {
+                        return Some(bytes);
+                    }
+                }
+                Next::Skipped { .. } => outlet.skipped(),
+                Next::Closed => return None,
+            }
+        }
+    }
+}
+
+/// Resolves when no publisher has been there for [`SOURCE_GONE_MAX`].
+async fn source_gone_too_long(pulse: &mut tokio::sync::watch::Receiver<weir_hub::SourcePulse>) {
+    loop {
+        // The sender lives in the hub, which the caller holds.
+        if pulse.wait_for(|pulse| !pulse.attached).await.is_err() {
+            return;
+        }
+        let back = pulse.wait_for(|pulse| pulse.attached);
+        if tokio::time::timeout(SOURCE_GONE_MAX, back).await.is_err() {
+            return;
+        }
+    }
+}
+
+impl PlaySession for RtmpPlay {
+    fn next<'a>(&'a mut self, stream_id: u32) -> BoxFuture<'a, Option<Bytes>> {
+        Box::pin(self.next_bytes(stream_id))
+    }
+}

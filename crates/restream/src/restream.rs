@@ -1,0 +1,161 @@
+//! A restream running: its primary push, its backup push beside it, and the handle that control holds.
+
+use time::OffsetDateTime;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use weir_hub::SOURCE_RENDITION;
+use weir_model::{
+    Fault, PushStatus, PushUrl, Reason, ReasonCode, RenditionWish, RestreamSpec, RestreamState, RestreamStatus,
+};
+use weir_observe::RestreamLine;
+use weir_rtmp::StreamKey;
+use weir_rtmp::net::PushTarget;
+use weir_rtmp::url::{Credentials, RtmpUrl};
+
+use crate::backoff::Eagerness;
+use crate::push::{PushContext, PushOutcome, PushPlan, PushTask};
+
+/// What a restream came to by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestreamOutcome {
+    Stopped,
+    /// The source stayed away for `give_up`: the restream is to be stopped for good.
+    GaveUp,
+}
+
+/// A running restream. Dropping the handle stops it, without the goodbye that [`RestreamHandle::stop`] waits for.
+#[derive(Debug)]
+pub struct RestreamHandle {
+    stop: CancellationToken,
+    retry: Vec<mpsc::Sender<()>>,
+    task: JoinHandle<RestreamOutcome>,
+}
+
+impl RestreamHandle {
+    /// Tries at once, whatever it is waiting for.
+    pub fn retry(&self) {
+        for retry in &self.retry {
+            // Full: a wish to retry is on its way already.
+            let _ = retry.try_send(());
+        }
+    }
+
+    /// Says goodbye to the destinations and ends, within about a second.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        let _ = (&mut self.task).await;
+    }
+
+    /// Whether it has ended by itself, and how.
+    pub fn is_finished(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// Waits until it ends. Cancel-safe.
+    pub async fn outcome(&mut self) -> RestreamOutcome {
+        (&mut self.task).await.unwrap_or(RestreamOutcome::Stopped)
+    }
+}
+
+impl Drop for RestreamHandle {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Starts a restream on `lane`; the caller owns what comes back.
+pub fn start(spec: &RestreamSpec, context: &PushContext, lane: &Handle) -> RestreamHandle {
+    let now = OffsetDateTime::now_utc();
+    let waiting = || PushStatus { state: RestreamState::AwaitingStream, ..PushStatus::stopped(now) };
+    context.observe.board().set_restream(
+        spec.id,
+        RestreamLine {
+            stream_id: spec.stream_id,
+            name: spec.name.clone(),
+            status: RestreamStatus { push: waiting(), backup: spec.backup.as_ref().map(|_| waiting()) },
+            connects: 0,
+        },
+    );
+    let stop = CancellationToken::new();
+    let mut retry = Vec::new();
+    let mut prepare = |url: &PushUrl, backup: bool| {
+        let (sender, receiver) = mpsc::channel(1);
+        retry.push(sender);
+        PushTask::new(context.clone(), plan(spec, url, backup)).run(stop.clone(), receiver)
+    };
+    let primary = prepare(&spec.primary, false);
+    let backup = spec.backup.as_ref().map(|url| prepare(url, true));
+    let task = lane.spawn(together(primary, backup, stop.clone()));
+    RestreamHandle { stop, retry, task }
+}
+
+/// Runs both pushes; whichever ends first takes the other along, since both follow the same source and the same wish.
+async fn together<P, B>(primary: P, backup: Option<B>, stop: CancellationToken) -> RestreamOutcome
+where
+    P: Future<Output = PushOutcome>,
+    B: Future<Output = PushOutcome>,
+{
+    let outcomes = match backup {
+        None => [primary.await, PushOutcome::Stopped],
+        Some(backup) => {
+            tokio::pin!(primary, backup);
+            tokio::select! {
+                outcome = &mut primary => {
+                    stop.cancel();
+                    [outcome, backup.await]
+                }
+                outcome = &mut backup => {
+                    stop.cancel();
+                    [outcome, primary.await]
+                }
+            }
+        }
+    };
+    if outcomes.contains(&PushOutcome::GaveUp) { RestreamOutcome::GaveUp } else { RestreamOutcome::Stopped }
+}
+
+fn plan(spec: &RestreamSpec, url: &PushUrl, backup: bool) -> PushPlan {
+    let rendition = rendition(&spec.rendition);
+    PushPlan {
+        restream_id: spec.id,
+        stream_id: spec.stream_id,
+        backup,
+        target: rendition.as_ref().map_err(Clone::clone).and_then(|_| target(url, spec.enhanced_rtmp)),
+        rendition: rendition.unwrap_or(SOURCE_RENDITION).to_owned(),
+        rules: spec.retry,
+        eagerness: Eagerness {
+            delay_min: spec.budget.min_backoff,
+            delay_max: spec.budget.max_backoff,
+            attempts_per_10_minutes: Some(spec.budget.attempts_per_10_minutes),
+        },
+    }
+}
+
+/// The rendition in the hub that serves a wish.
+fn rendition(wish: &RenditionWish) -> Result<&'static str, Reason> {
+    match wish {
+        RenditionWish::AsIs => Ok(SOURCE_RENDITION),
+        RenditionWish::Named(name) if name == SOURCE_RENDITION => Ok(SOURCE_RENDITION),
+        RenditionWish::Named(_) | RenditionWish::Inline(_) => Err(not_in_this_version(
+            "this version can't transcode; set the rendition to null to send the source as it is",
+        )),
+    }
+}
+
+fn target(url: &PushUrl, enhanced: bool) -> Result<PushTarget, Reason> {
+    let PushUrl::Rtmp { server, login, stream_key, .. } = url else {
+        return Err(not_in_this_version("this version can't push over SRT; use an RTMP or RTMPS destination"));
+    };
+    let mut url = RtmpUrl::parse(server)
+        .map_err(|error| Reason::new(ReasonCode::Internal, error.to_string()).with_fault(Fault::Config))?;
+    url.credentials = login
+        .as_ref()
+        .map(|login| Credentials { user: login.user.clone(), password: login.password.expose().to_owned() });
+    Ok(PushTarget { url, stream_key: StreamKey::new(stream_key.expose()), enhanced })
+}
+
+fn not_in_this_version(message: &str) -> Reason {
+    Reason::new(ReasonCode::Internal, message)
+}

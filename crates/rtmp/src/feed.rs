@@ -1,0 +1,92 @@
+//! A feed: one rendition as RTMP batches in a window of their own, shared by every destination and player.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+use weir_hub::{Cursor, Next, Rendition, Subscriber, Window, WindowLimits};
+
+use crate::batch::SharedBatch;
+use crate::from_frames::Batcher;
+
+/// Audio waits this long for the picture that ends its batch, no longer: one frame at 30 fps.
+const FLUSH_AFTER: Duration = Duration::from_millis(33);
+
+/// The same span as the hub's: batches are 30 a second, and their bytes are counted twice.
+const LIMITS: WindowLimits = WindowLimits { duration: Duration::from_secs(6), items_max: 8_192, bytes_max: 128 << 20 };
+
+/// Handle on one rendition's batches. Clones share them; somebody must drive [`Feed::run`].
+#[derive(Clone, Debug)]
+pub struct Feed {
+    window: Window<SharedBatch>,
+}
+
+impl Feed {
+    pub fn new() -> Self {
+        Self { window: Window::new(LIMITS) }
+    }
+
+    /// Starts on the cached GOP or waits for one.
+    pub fn subscribe(&self) -> Cursor<SharedBatch> {
+        self.window.cursor()
+    }
+
+    pub fn subscribers(&self) -> usize {
+        self.window.cursors()
+    }
+
+    /// Serialises the rendition's frames until it closes. Owned by the stream's task tree.
+    pub async fn run(self, rendition: Rendition) {
+        self.pump(rendition.subscribe()).await;
+        self.window.close();
+    }
+
+    async fn pump(&self, mut frames: Subscriber) {
+        let mut batcher = Batcher::new();
+        let mut flush_at = None;
+        loop {
+            let next = match frames.try_next() {
+                Some(next) => next,
+                None => {
+                    let flush = async {
+                        match flush_at {
+                            Some(at) => sleep_until(at).await,
+                            None => std::future::pending().await,
+                        }
+                    };
+                    tokio::select! {
+                        biased;
+                        next = frames.next() => next,
+                        () = flush => {
+                            batcher.flush().into_iter().for_each(|batch| self.window.push(batch));
+                            flush_at = None;
+                            continue;
+                        }
+                    }
+                }
+            };
+            match next {
+                Next::Item(entry) => {
+                    if let Some(batch) = batcher.push(&entry) {
+                        self.window.push(batch);
+                        flush_at = None;
+                    } else if batcher.has_pending() {
+                        flush_at.get_or_insert_with(|| Instant::now() + FLUSH_AFTER);
+                    }
+                }
+                // This task was starved for a whole window. The next entry is a start, and the batcher keeps its chain of
+                // time differences, so that connections see the gap and nothing else.
+                Next::Skipped { items } => {
+                    tracing::warn!(items, "serialising fell behind the source and skipped to the newest keyframe");
+                }
+                Next::Closed => break,
+            }
+        }
+        batcher.flush().into_iter().for_each(|batch| self.window.push(batch));
+    }
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self::new()
+    }
+}

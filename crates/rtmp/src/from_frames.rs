@@ -1,0 +1,203 @@
+//! Frames to RTMP: one rendition's entries become batches of messages, serialised once for all connections.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use weir_hub::{Entry, Tracks};
+use weir_media::{Codec, MediaKind, MediaTime, TrackInfo};
+use weir_mux::flv;
+
+use crate::batch::{Batch, MediaOut, MessageKind, Setup, SharedBatch, serialise_shared};
+use crate::wire::{Value, encode};
+
+/// An audio-only rendition is sent in batches of this length, as if it had 30 pictures a second.
+const AUDIO_BATCH: MediaTime = MediaTime::from_millis(33);
+
+/// A batch never holds more messages, whatever the source does: 64 AAC frames are 1.4 s of sound.
+const BATCH_MESSAGES_MAX: usize = 64;
+
+/// Why a rendition can't go out over RTMP.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsupported {
+    #[error("{0} can't be carried in RTMP")]
+    Codec(Codec),
+    #[error("{0} needs Enhanced RTMP, which this destination is not known to take")]
+    NeedsEnhanced(Codec),
+}
+
+/// Whether tracks can be sent to a destination that takes Enhanced RTMP or not.
+pub fn check_tracks(tracks: &Tracks, enhanced: bool) -> Result<(), Unsupported> {
+    for info in [&tracks.video, &tracks.audio].into_iter().flatten() {
+        match info.codec {
+            Codec::H264 | Codec::Aac | Codec::Mp3 => {}
+            codec @ (Codec::H265 | Codec::Av1 | Codec::Opus) if !enhanced => {
+                return Err(Unsupported::NeedsEnhanced(codec));
+            }
+            Codec::H265 | Codec::Av1 | Codec::Opus => {}
+        }
+    }
+    Ok(())
+}
+
+/// Gathers a rendition's frames into batches: each video frame ends one, with the audio that came before it.
+#[derive(Debug, Default)]
+pub struct Batcher {
+    tracks: Option<Arc<Tracks>>,
+    setup: Arc<Setup>,
+    /// The setup changed since the last batch: its configurations go into the next one's shared bytes.
+    setup_changed: bool,
+    pending: Vec<MediaOut>,
+    pending_time: MediaTime,
+    pending_start: bool,
+    last_audio_ms: Option<i64>,
+    last_video_ms: Option<i64>,
+}
+
+impl Batcher {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next entry; gives a batch when one is complete.
+    pub fn push(&mut self, entry: &Entry) -> Option<SharedBatch> {
+        if self.tracks.as_ref().is_none_or(|tracks| !Arc::ptr_eq(tracks, &entry.tracks)) {
+            self.change_tracks(&entry.tracks);
+        }
+        let timestamp_ms = entry.frame.dts.as_millis();
+        let (kind, last_ms, body) = match entry.kind {
+            MediaKind::Video => {
+                (MessageKind::Video, &mut self.last_video_ms, video_body(entry, self.tracks.as_deref())?)
+            }
+            MediaKind::Audio => {
+                (MessageKind::Audio, &mut self.last_audio_ms, audio_body(entry, self.tracks.as_deref())?)
+            }
+        };
+        let previous_ms = last_ms.replace(timestamp_ms).unwrap_or(timestamp_ms);
+        if self.pending.is_empty() {
+            self.pending_time = entry.frame.dts;
+        }
+        self.pending_start |= entry.is_start();
+        self.pending.push(MediaOut { kind, timestamp_ms, previous_ms, body });
+        let audio_only = self.tracks.as_ref().is_some_and(|tracks| tracks.video.is_none());
+        let long = audio_only && entry.frame.dts - self.pending_time >= AUDIO_BATCH;
+        if kind == MessageKind::Video || long || self.pending.len() >= BATCH_MESSAGES_MAX { self.flush() } else { None }
+    }
+
+    /// Whether something waits for its batch to be completed.
+    pub fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Ends the batch now: audio must not wait for a picture that does not come.
+    pub fn flush(&mut self) -> Option<SharedBatch> {
+        if self.pending.is_empty() {
+            return None;
+        }
+        let messages = std::mem::take(&mut self.pending);
+        let start = std::mem::take(&mut self.pending_start);
+        let changed = std::mem::take(&mut self.setup_changed).then(|| Arc::clone(&self.setup));
+        let first_ms = messages.first().map_or(0, |message| message.timestamp_ms);
+        // A start with pictures begins at its picture, which is the last message; a start of audio alone at its first.
+        let start_ms =
+            messages.iter().find(|message| message.kind == MessageKind::Video).map_or(first_ms, |m| m.timestamp_ms);
+        let has = |kind| messages.iter().any(|message| message.kind == kind);
+        let configures = |config: fn(&Setup) -> bool| changed.as_deref().is_some_and(config);
+        Some(SharedBatch::new(Batch {
+            time: self.pending_time,
+            start,
+            start_ms,
+            shared: serialise_shared(&messages, changed.as_deref(), first_ms),
+            has_audio: has(MessageKind::Audio) || configures(|setup| setup.audio_config.is_some()),
+            has_video: has(MessageKind::Video) || configures(|setup| setup.video_config.is_some()),
+            video_frames: u32::from(has(MessageKind::Video)),
+            setup: Arc::clone(&self.setup),
+            messages,
+        }))
+    }
+
+    fn change_tracks(&mut self, tracks: &Arc<Tracks>) {
+        self.tracks = Some(Arc::clone(tracks));
+        let setup = Setup {
+            metadata: metadata(tracks),
+            video_config: tracks
+                .video
+                .as_deref()
+                .and_then(|info| flv::write_video_config(info, !is_legacy(info.codec)).ok()),
+            audio_config: tracks.audio.as_deref().and_then(|info| flv::write_audio_config(info).ok()).flatten(),
+        };
+        if setup != *self.setup {
+            self.setup = Arc::new(setup);
+            self.setup_changed = true;
+        }
+    }
+}
+
+fn video_body(entry: &Entry, tracks: Option<&Tracks>) -> Option<Bytes> {
+    let codec = tracks?.video.as_ref()?.codec;
+    let cts_ms = i32::try_from(entry.frame.pts.as_millis() - entry.frame.dts.as_millis()).unwrap_or(0);
+    let header = flv::video_frame_header(codec, entry.frame.is_keyframe(), cts_ms).ok()?;
+    Some(joined(&header, &entry.frame.payload))
+}
+
+fn audio_body(entry: &Entry, tracks: Option<&Tracks>) -> Option<Bytes> {
+    let header = flv::audio_frame_header(tracks?.audio.as_ref()?.codec).ok()?;
+    Some(joined(&header, &entry.frame.payload))
+}
+
+fn joined(header: &[u8], payload: &[u8]) -> Bytes {
+    let mut body = BytesMut::with_capacity(header.len() + payload.len());
+    body.put_slice(header);
+    body.put_slice(payload);
+    body.freeze()
+}
+
+/// H.264 goes as every server has always known it; what came later only as Enhanced RTMP.
+fn is_legacy(codec: Codec) -> bool {
+    codec == Codec::H264
+}
+
+/// `@setDataFrame onMetaData {...}`: what players and platforms read before the first frame.
+fn metadata(tracks: &Tracks) -> Bytes {
+    let number = |name: &str, value: f64| (name.to_owned(), Value::Number(value));
+    let mut fields = Vec::new();
+    if let Some(info) = &tracks.video {
+        if let Some(video) = &info.video {
+            fields.push(number("width", f64::from(video.width)));
+            fields.push(number("height", f64::from(video.height)));
+            if let Some((frames, seconds)) = video.fps.filter(|(_, seconds)| *seconds > 0) {
+                fields.push(number("framerate", f64::from(frames) / f64::from(seconds)));
+            }
+        }
+        fields.push(number("videocodecid", video_codec_id(info.codec)));
+    }
+    if let Some(info) = &tracks.audio {
+        fields.push(number("audiocodecid", audio_codec_id(info)));
+        if let Some(audio) = &info.audio {
+            fields.push(number("audiosamplerate", f64::from(audio.sample_rate_hz)));
+            fields.push(number("audiosamplesize", 16.0));
+            fields.push(("stereo".to_owned(), Value::Boolean(audio.channels > 1)));
+        }
+    }
+    fields.push(("encoder".to_owned(), Value::String(concat!("Weir ", env!("CARGO_PKG_VERSION")).to_owned())));
+    let mut out = BytesMut::new();
+    let command = [Value::String("@setDataFrame".into()), Value::String("onMetaData".into()), Value::EcmaArray(fields)];
+    encode(&mut out, &command);
+    out.freeze()
+}
+
+/// FLV's codec number, or the FourCC as a number where Enhanced RTMP names it so.
+fn video_codec_id(codec: Codec) -> f64 {
+    match codec {
+        Codec::H265 => f64::from(u32::from_be_bytes(*b"hvc1")),
+        Codec::Av1 => f64::from(u32::from_be_bytes(*b"av01")),
+        _ => 7.0,
+    }
+}
+
+fn audio_codec_id(info: &TrackInfo) -> f64 {
+    match info.codec {
+        Codec::Opus => f64::from(u32::from_be_bytes(*b"Opus")),
+        Codec::Mp3 => 2.0,
+        _ => 10.0,
+    }
+}
