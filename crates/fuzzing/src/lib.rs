@@ -6,6 +6,8 @@
 
 mod amf0;
 mod chunk_reader;
+mod codec_config;
+mod flv_tag;
 mod handshake;
 mod mutate;
 mod random;
@@ -13,6 +15,8 @@ mod run;
 
 pub use amf0::fuzz_amf0;
 pub use chunk_reader::fuzz_chunk_reader;
+pub use codec_config::fuzz_codec_config;
+pub use flv_tag::fuzz_flv_tag;
 pub use handshake::fuzz_handshake;
 pub use random::Random;
 pub use run::{Failure, Run, hex, seeds};
@@ -38,5 +42,7 @@ pub const TARGETS: &[Target] = &[
         generate: Some(chunk_reader::generate),
         short_inputs: 15_000,
     },
+    Target { name: "codec_config", body: fuzz_codec_config, generate: None, short_inputs: 40_000 },
+    Target { name: "flv_tag", body: fuzz_flv_tag, generate: Some(flv_tag::generate), short_inputs: 100_000 },
     Target { name: "handshake", body: fuzz_handshake, generate: Some(handshake::generate), short_inputs: 8_000 },
 ];

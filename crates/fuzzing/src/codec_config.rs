@@ -1,0 +1,43 @@
+//! Decoder configuration records and the bitstream headers beside them.
+
+use bytes::{Bytes, BytesMut};
+use weir_media::codec::{PICTURE_SIDE_MAX, aac, h264, h265, nal, parse};
+use weir_media::{Codec, TrackId};
+
+const CODECS: [Codec; 5] = [Codec::H264, Codec::H265, Codec::Av1, Codec::Aac, Codec::Opus];
+
+/// The first byte picks the codec; the rest is its record, and is tried as a payload too.
+pub fn fuzz_codec_config(data: &[u8]) {
+    let Some((&first, data)) = data.split_first() else { return };
+    let data = Bytes::copy_from_slice(data);
+    match parse(CODECS[usize::from(first) % CODECS.len()], TrackId(0), data.clone()) {
+        Ok(info) => {
+            assert!(info.config == data, "the record was changed");
+            if let Some(video) = info.video {
+                assert!(video.width <= PICTURE_SIDE_MAX && video.height <= PICTURE_SIDE_MAX, "a picture too large");
+            }
+        }
+        // The text goes into logs and events.
+        Err(error) => assert!(error.to_string().len() < 400, "a long error"),
+    }
+    if let Ok(record) = h264::AvcConfig::parse(&data)
+        && let Ok(built) = h264::AvcConfig::build(&record.sps, &record.pps)
+    {
+        let again = h264::AvcConfig::parse(&built);
+        assert!(again == Ok(h264::AvcConfig { length_size: 4, ..record }), "built as it was not read");
+    }
+    payload(&data, first);
+}
+
+fn payload(data: &Bytes, first: u8) {
+    let _ = (h264::is_keyframe(data), h264::slice_kind(data), h265::is_keyframe(data), aac::AdtsHeader::parse(data));
+    if let Ok(normal) = nal::with_four_byte_lengths(data.clone(), first % 6) {
+        let mut annex_b = BytesMut::new();
+        assert!(nal::lengths_to_annex_b(&normal, &mut annex_b).is_ok(), "normalised, and still broken");
+    }
+    let lengths = nal::annex_b_to_lengths(data);
+    let units = nal::annex_b(data).count();
+    if units <= nal::NAL_UNITS_MAX {
+        assert!(nal::length_prefixed(&lengths, 4).flatten().count() == units, "a NAL unit was lost");
+    }
+}
