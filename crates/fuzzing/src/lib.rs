@@ -11,7 +11,9 @@ mod flv_tag;
 mod handshake;
 mod mutate;
 mod random;
+mod rtmp_url;
 mod run;
+mod server_session;
 
 pub use amf0::fuzz_amf0;
 pub use chunk_reader::fuzz_chunk_reader;
@@ -19,7 +21,9 @@ pub use codec_config::fuzz_codec_config;
 pub use flv_tag::fuzz_flv_tag;
 pub use handshake::fuzz_handshake;
 pub use random::Random;
+pub use rtmp_url::fuzz_rtmp_url;
 pub use run::{Failure, Run, hex, seeds};
+pub use server_session::fuzz_server_session;
 
 /// One parser and how to try it.
 #[derive(Debug, Clone, Copy)]
@@ -45,4 +49,11 @@ pub const TARGETS: &[Target] = &[
     Target { name: "codec_config", body: fuzz_codec_config, generate: None, short_inputs: 40_000 },
     Target { name: "flv_tag", body: fuzz_flv_tag, generate: Some(flv_tag::generate), short_inputs: 100_000 },
     Target { name: "handshake", body: fuzz_handshake, generate: Some(handshake::generate), short_inputs: 8_000 },
+    Target { name: "rtmp_url", body: fuzz_rtmp_url, generate: Some(rtmp_url::generate), short_inputs: 100_000 },
+    Target {
+        name: "server_session",
+        body: fuzz_server_session,
+        generate: Some(server_session::generate),
+        short_inputs: 5_000,
+    },
 ];

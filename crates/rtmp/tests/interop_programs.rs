@@ -8,6 +8,7 @@ use std::process::{Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use support::{PATIENCE, Seen, Server, Tls, drive_all, media, options, push};
 use tokio::process::{Child, Command};
 use weir_rtmp::net::{CloseReason, ListenLimits, MediaKind, MediaMessage, PushError};
@@ -138,26 +139,60 @@ async fn packets_md5(file: &std::path::Path, stream: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// A file, what a publisher sends of it, and where a copy may go.
+struct Material {
+    directory: std::path::PathBuf,
+    source: std::path::PathBuf,
+    copy: std::path::PathBuf,
+    server: Server,
+    messages: Vec<MediaMessage>,
+}
+
+impl Material {
+    async fn new(name: &str) -> Self {
+        let directory = std::env::temp_dir().join(format!("weir-rtmp-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let (source, copy) = (directory.join("source.flv"), directory.join("copy.flv"));
+        let made = ffmpeg_publish(source.to_str().unwrap());
+        assert!(ends(made).await.status.success());
+        let mut server = Server::start().await;
+        let url = format!("rtmp://127.0.0.1:{}/live/key?a=b", server.addr.port());
+        let publisher = ffmpeg(&format!("-i {} -c copy -f flv {url}", source.display())).spawn().unwrap();
+        let messages = published(&mut server).await;
+        ends(publisher).await;
+        Self { directory, source, copy, server, messages }
+    }
+
+    fn serialised(&self, stream_id: u32) -> VecDeque<Bytes> {
+        let one = |message: &MediaMessage| {
+            let type_id = match message.kind {
+                MediaKind::Audio => type_id::AUDIO,
+                MediaKind::Video => type_id::VIDEO,
+                MediaKind::Data => type_id::DATA_AMF0,
+            };
+            media(stream_id, type_id, message.timestamp_ms, &message.payload)
+        };
+        self.messages.iter().map(one).collect()
+    }
+
+    async fn assert_copied(self, program: Child) {
+        let output = ends(program).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        for stream in ["v", "a"] {
+            let (sent, received) = (packets_md5(&self.source, stream).await, packets_md5(&self.copy, stream).await);
+            assert_eq!(sent, received, "{stream}");
+        }
+        std::fs::remove_dir_all(&self.directory).unwrap();
+    }
+}
+
 #[tokio::test]
 async fn ffmpeg_takes_our_push_unchanged() {
-    let directory = std::env::temp_dir().join(format!("weir-rtmp-{}", std::process::id()));
-    std::fs::create_dir_all(&directory).unwrap();
-    let (source, copy) = (directory.join("source.flv"), directory.join("copy.flv"));
-    let made = ffmpeg_publish(source.to_str().unwrap());
-    assert!(ends(made).await.status.success());
-
-    // What a publisher sends of that file is what we push on.
-    let mut server = Server::start().await;
-    let url = format!("rtmp://127.0.0.1:{}/live/key?a=b", server.addr.port());
-    let publisher = ffmpeg(&format!("-i {} -c copy -f flv {url}", source.display())).spawn().unwrap();
-    let messages = published(&mut server).await;
-    ends(publisher).await;
-
+    let material = Material::new("push").await;
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut receiver = ffmpeg(&format!("-listen 1 -i rtmp://127.0.0.1:{port}/live/key -c copy {}", copy.display()));
-    let receiver = receiver.spawn().unwrap();
-
-    let mut target = server.target(false, "key");
+    let listen = format!("-listen 1 -i rtmp://127.0.0.1:{port}/live/key -c copy {}", material.copy.display());
+    let receiver = ffmpeg(&listen).spawn().unwrap();
+    let mut target = material.server.target(false, "key");
     target.url.port = port;
     target.url.host = "127.0.0.1".into();
     let mut connection = loop {
@@ -168,21 +203,17 @@ async fn ffmpeg_takes_our_push_unchanged() {
             Err(error) => panic!("{error}"),
         }
     };
-    let mut pending = VecDeque::new();
-    for message in &messages {
-        let type_id = match message.kind {
-            MediaKind::Audio => type_id::AUDIO,
-            MediaKind::Video => type_id::VIDEO,
-            MediaKind::Data => type_id::DATA_AMF0,
-        };
-        pending.push_back(media(connection.stream_id(), type_id, message.timestamp_ms, &message.payload));
-    }
+    let mut pending = material.serialised(connection.stream_id());
     drive_all(&mut connection, &mut pending).await;
     connection.close().await;
-    let output = ends(receiver).await;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    for stream in ["v", "a"] {
-        assert_eq!(packets_md5(&source, stream).await, packets_md5(&copy, stream).await, "{stream}");
-    }
-    std::fs::remove_dir_all(&directory).unwrap();
+    material.assert_copied(receiver).await;
+}
+
+#[tokio::test]
+async fn ffmpeg_plays_from_us_unchanged() {
+    let material = Material::new("play").await;
+    *material.server.recorder.play.lock().unwrap() = material.serialised(1);
+    let url = format!("rtmp://127.0.0.1:{}/play/cam1", material.server.addr.port());
+    let player = ffmpeg(&format!("-i {url} -c copy {}", material.copy.display())).spawn().unwrap();
+    material.assert_copied(player).await;
 }

@@ -85,7 +85,9 @@ impl From<io::Error> for PushError {
             io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
                 Self::Unreachable
             }
-            _ if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => Self::TlsFailed(error.to_string()),
+            _ if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>) => {
+                Self::TlsFailed(error.to_string())
+            }
             _ => Self::Io(error),
         }
     }
