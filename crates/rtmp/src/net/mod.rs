@@ -1,10 +1,13 @@
 //! RTMP over TCP and TLS, on tokio: a listener that serves publishers and players, and the connection of a push.
 
 mod caps;
+mod close_reason;
 mod dial;
+mod duplex;
 mod handler;
 mod listener;
 mod progress;
+mod publish_connection;
 mod push;
 mod push_error;
 mod serve;
@@ -13,12 +16,13 @@ mod transport;
 
 use std::pin::Pin;
 
+pub use close_reason::CloseReason;
 pub use handler::{Handler, PlayRequest, PlaySession, Playing, PublishRequest, PublishSession, Publishing};
 pub use listener::{Incoming, ListenLimits, Listener};
 pub use progress::PushProgress;
-pub use push::{PublishConnection, PushEvent, PushOptions, PushTarget, connect_publish};
+pub use publish_connection::{PublishConnection, PushEvent};
+pub use push::{PushOptions, PushTarget, connect_publish};
 pub use push_error::{PushError, PushPhase};
-pub use serve::CloseReason;
 
 pub use crate::session::{MediaKind, MediaMessage, PLAY_CHUNK_SIZE, PUSH_CHUNK_SIZE, Refusal, RefusalCode};
 

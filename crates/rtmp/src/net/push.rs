@@ -1,36 +1,23 @@
-//! A push: opening the connection up to an accepted publish, then media out and the server's words in.
+//! Opening a push: connections, redirects and authentication rounds up to an accepted publish.
 
-use std::collections::VecDeque;
 use std::fmt;
-use std::io::{self, IoSlice};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf as _, Bytes};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::Instant;
 
 use super::dial::dial;
-use super::progress::{Progress, PushProgress};
+use super::publish_connection::{Answer, PublishConnection};
 use super::push_error::PushError;
 use super::random_bytes;
-use super::transport::Transport;
-use crate::session::{
-    AuthMod, AuthRounds, ClientConfig, ClientEvent, ClientSession, Rejection, SessionError, is_auth_rejection,
-};
+use crate::session::{AuthMod, AuthRounds, ClientConfig, ClientSession, Rejection, is_auth_rejection};
 use crate::stream_key::StreamKey;
 use crate::url::{RtmpUrl, UrlError};
 
-/// Slices of one vectored write.
-const SLICES_MAX: usize = 64;
-/// A server says little to a publisher; a destination should cost few kilobytes.
-const READ_BYTES: usize = 4 * 1024;
 const REDIRECTS_MAX: usize = 3;
 /// Connections for one publish, redirects and authentication rounds together.
 const CONNECTIONS_MAX: usize = 3 * (REDIRECTS_MAX + 1);
-/// How long a goodbye may take.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Where to push.
 #[derive(Debug, Clone)]
@@ -74,22 +61,6 @@ impl fmt::Debug for PushOptions {
             .field("send_buffer_bytes", &self.send_buffer_bytes)
             .finish_non_exhaustive()
     }
-}
-
-/// What is worth knowing while media flows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PushEvent {
-    /// All of `pending` is with the kernel.
-    Drained,
-    Status {
-        level: String,
-        code: String,
-        description: String,
-    },
-    /// The server wants us to connect anew: there, or without a URL at the same place.
-    ReconnectRequest {
-        tc_url: Option<String>,
-    },
 }
 
 /// Opens a connection and publishes on it; returns after `NetStream.Publish.Start` and not before.
@@ -158,231 +129,6 @@ fn redirected(from: &RtmpUrl, redirect: &str) -> Result<RtmpUrl, PushError> {
     }
     to.credentials = to.credentials.or_else(|| from.credentials.clone());
     Ok(to)
-}
-
-/// How the server answered one attempt.
-enum Answer {
-    Published,
-    Rejected(Rejection),
-}
-
-/// A connection whose publish the server accepted.
-pub struct PublishConnection {
-    transport: Transport,
-    session: ClientSession,
-    /// Our own messages (acks, pongs), and of them what is not yet sent. They go between whole `Bytes`.
-    control: Bytes,
-    /// The front of the caller's queue is half on the wire: nothing may come before its rest.
-    inside_message: bool,
-    /// The caller gave something and was not yet told that it is gone.
-    owes_drained: bool,
-    read_buffer: Box<[u8]>,
-    progress: Progress,
-}
-
-impl PublishConnection {
-    fn new(transport: Transport, session: ClientSession) -> Self {
-        Self {
-            transport,
-            session,
-            control: Bytes::new(),
-            inside_message: false,
-            owes_drained: false,
-            read_buffer: vec![0; READ_BYTES].into_boxed_slice(),
-            progress: Progress::default(),
-        }
-    }
-
-    /// The message stream id that media messages must carry.
-    pub fn stream_id(&self) -> u32 {
-        self.session.stream_id()
-    }
-
-    /// Writes from `pending` and reads what the server says, until something is worth knowing.
-    ///
-    /// Each `Bytes` holds whole messages in chunks of [`super::PUSH_CHUNK_SIZE`]. Cancel-safe: what was written has
-    /// left `pending`, and a half-written `Bytes` stays at its front with the rest. The caller may append to `pending`
-    /// between calls and remove all but the front (all, if nothing of it was written).
-    pub async fn drive(&mut self, pending: &mut VecDeque<Bytes>) -> Result<PushEvent, PushError> {
-        std::future::poll_fn(|cx| self.poll_drive(cx, pending)).await
-    }
-
-    /// Whether the front of `pending` is half on the wire, so that it must not be removed.
-    pub fn is_inside_message(&self) -> bool {
-        self.inside_message
-    }
-
-    pub fn progress(&self) -> PushProgress {
-        self.progress.snapshot(&self.transport)
-    }
-
-    /// Says goodbye, for at most a second.
-    pub async fn close(mut self) {
-        let goodbye = async {
-            // In the middle of a message a command would be read as media.
-            if !self.inside_message {
-                self.session.unpublish();
-                self.flush_control().await?;
-            }
-            self.transport.shutdown().await?;
-            self.transport.drain(&mut self.read_buffer).await;
-            Ok::<(), PushError>(())
-        };
-        // The destination may be gone or stuck, which is why we leave.
-        let _ = timeout(CLOSE_TIMEOUT, goodbye).await;
-    }
-
-    /// From the handshake to the server's answer to `publish`.
-    async fn negotiate(&mut self, deadline: Instant) -> Result<Answer, PushError> {
-        loop {
-            while let Some(event) = self.session.next_event()? {
-                match event {
-                    ClientEvent::Published { .. } => return Ok(Answer::Published),
-                    ClientEvent::Rejected(rejection) => return Ok(Answer::Rejected(rejection)),
-                    ClientEvent::ReconnectRequest { tc_url } => {
-                        let redirect = Some(tc_url.unwrap_or_default());
-                        let (code, description) = ("NetConnection.Connect.ReconnectRequest".to_owned(), String::new());
-                        return Ok(Answer::Rejected(Rejection { code, description, redirect }));
-                    }
-                    ClientEvent::Acknowledged { sequence } => self.on_acknowledged(sequence),
-                    ClientEvent::Status { .. } => {}
-                }
-            }
-            let mut nothing = VecDeque::new();
-            let step = std::future::poll_fn(|cx| self.poll_io(cx, &mut nothing));
-            match timeout_at(deadline, step).await {
-                Ok(result) => result?,
-                Err(_) => return Err(PushError::Timeout { phase: self.session.phase().into() }),
-            }
-        }
-    }
-
-    fn poll_drive(
-        &mut self,
-        cx: &mut Context<'_>,
-        pending: &mut VecDeque<Bytes>,
-    ) -> Poll<Result<PushEvent, PushError>> {
-        self.owes_drained |= !pending.is_empty();
-        loop {
-            while let Some(event) = self.session.next_event()? {
-                match event {
-                    ClientEvent::Status { level, code, description } => {
-                        return Poll::Ready(Ok(PushEvent::Status { level, code, description }));
-                    }
-                    ClientEvent::ReconnectRequest { tc_url } => {
-                        return Poll::Ready(Ok(PushEvent::ReconnectRequest { tc_url }));
-                    }
-                    ClientEvent::Acknowledged { sequence } => self.on_acknowledged(sequence),
-                    ClientEvent::Published { .. } | ClientEvent::Rejected(_) => {}
-                }
-            }
-            let io = self.poll_io(cx, pending);
-            if let Poll::Ready(Err(error)) = io {
-                return Poll::Ready(Err(error));
-            }
-            if self.owes_drained && pending.is_empty() && !self.transport.needs_flush() {
-                self.owes_drained = false;
-                return Poll::Ready(Ok(PushEvent::Drained));
-            }
-            if io.is_pending() {
-                return Poll::Pending;
-            }
-        }
-    }
-
-    /// One write and one read. Ready when either did something, so that the caller looks at what came of it.
-    fn poll_io(&mut self, cx: &mut Context<'_>, pending: &mut VecDeque<Bytes>) -> Poll<Result<(), PushError>> {
-        let write = self.poll_write(cx, pending);
-        // Reads even when writing failed: a server that turns us away writes why before it closes.
-        let read = match self.transport.poll_read(cx, &mut self.read_buffer) {
-            Poll::Ready(Ok(0)) => return Poll::Ready(Err(PushError::Closed)),
-            Poll::Ready(Ok(count)) => {
-                self.session.feed(self.read_buffer.get(..count).unwrap_or_default())?;
-                return Poll::Ready(Ok(()));
-            }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => Poll::Pending,
-        };
-        match (write, read) {
-            (Poll::Ready(Err(error)), _) | (_, Poll::Ready(Err(error))) => Poll::Ready(Err(error.into())),
-            (Poll::Ready(Ok(())), _) | (_, Poll::Ready(Ok(()))) => Poll::Ready(Ok(())),
-            (Poll::Pending, Poll::Pending) => Poll::Pending,
-        }
-    }
-
-    /// One vectored write of what waits, our own messages at the first place where they may stand.
-    fn poll_write(&mut self, cx: &mut Context<'_>, pending: &mut VecDeque<Bytes>) -> Poll<io::Result<()>> {
-        if self.control.is_empty() && self.session.has_output() {
-            self.control = self.session.take_output();
-        }
-        if self.control.is_empty() && pending.is_empty() {
-            return if self.transport.needs_flush() { self.transport.poll_flush(cx) } else { Poll::Pending };
-        }
-        let before_control = usize::from(self.inside_message);
-        let media = |from: usize| pending.iter().skip(from).map(|bytes| &**bytes);
-        let order = media(0).take(before_control).chain([&*self.control]).chain(media(before_control));
-        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        let mut used = 0;
-        for (slice, bytes) in slices.iter_mut().zip(order.filter(|bytes| !bytes.is_empty())) {
-            *slice = IoSlice::new(bytes);
-            used += 1;
-        }
-        let written = match self.transport.poll_write(cx, slices.get(..used).unwrap_or_default()) {
-            Poll::Ready(Ok(0)) if used > 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-            Poll::Ready(Ok(written)) => written,
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-            Poll::Pending => return Poll::Pending,
-        };
-        self.on_written(written, pending);
-        Poll::Ready(Ok(()))
-    }
-
-    fn on_written(&mut self, mut written: usize, pending: &mut VecDeque<Bytes>) {
-        self.progress.written_bytes += written as u64;
-        loop {
-            if !self.inside_message {
-                let control = written.min(self.control.len());
-                self.control.advance(control);
-                written -= control;
-                if !self.control.is_empty() {
-                    return;
-                }
-            }
-            let Some(front) = pending.front_mut() else { return };
-            if written < front.len() {
-                front.advance(written);
-                self.inside_message |= written > 0;
-                return;
-            }
-            written -= front.len();
-            pending.pop_front();
-            self.inside_message = false;
-        }
-    }
-
-    fn on_acknowledged(&mut self, sequence: u32) {
-        self.progress.peer.on_ack(sequence, self.progress.written_bytes);
-    }
-
-    /// Sends all of our own messages.
-    async fn flush_control(&mut self) -> Result<(), PushError> {
-        let mut nothing = VecDeque::new();
-        while self.session.has_output() || !self.control.is_empty() || self.transport.needs_flush() {
-            std::future::poll_fn(|cx| self.poll_io(cx, &mut nothing)).await?;
-            // What the server still says is of no interest, but has to be taken out.
-            while self.session.next_event().map_err(|error: SessionError| PushError::from(error))?.is_some() {}
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for PublishConnection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PublishConnection")
-            .field("session", &self.session)
-            .field("written_bytes", &self.progress.written_bytes)
-            .finish_non_exhaustive()
-    }
 }
 
 #[cfg(test)]

@@ -1,88 +1,23 @@
 //! Serving one accepted connection from the TLS handshake to its close.
 
-use std::collections::VecDeque;
-use std::fmt;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::{Buf as _, Bytes};
-use tokio::time::{Sleep, timeout, timeout_at};
+use bytes::Bytes;
+use tokio::time::{Sleep, timeout_at};
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
+use super::close_reason::CloseReason;
+use super::duplex::{Duplex, Io};
 use super::handler::{Handler, PlayRequest, Playing, PublishRequest, Publishing};
 use super::listener::Incoming;
 use super::transport::{CountedTcp, Transport};
 use super::{now, random_bytes};
-use crate::session::{Refusal, RefusalCode, ServerEvent, ServerSession, ServerTimers, SessionError, StreamName};
-
-/// One read takes at most this, so one connection holds a core for no longer than parsing it takes.
-const READ_BYTES: usize = 32 * 1024;
-/// No more is read from a peer that leaves this much of our answers lying: that bounds the answers.
-const UNSENT_BYTES_MAX: usize = 64 * 1024;
-/// Slices of one vectored write.
-const SLICES_MAX: usize = 16;
-/// How long a peer that was turned away gets to read why and to close.
-const LINGER: Duration = Duration::from_secs(1);
-
-/// How a connection came to its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CloseReason {
-    /// The peer closed, with or without ceremony.
-    PeerClosed,
-    /// We turned a publisher or player away, or ended an accepted one.
-    Refused(Refusal),
-    /// The stream that was played has ended.
-    PlayEnded,
-    HandshakeTimeout,
-    /// Connected, but neither published nor played.
-    IntentTimeout,
-    /// A publisher that sent nothing.
-    IdleTimeout,
-    /// A peer that took nothing.
-    WriteStalled,
-    /// The peer broke the protocol.
-    Protocol(SessionError),
-    Tls(String),
-    Io(String),
-}
-
-impl fmt::Display for CloseReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::PeerClosed => f.write_str("closed by the peer"),
-            Self::Refused(refusal) => write!(f, "refused ({:?}): {}", refusal.code, refusal.description),
-            Self::PlayEnded => f.write_str("the played stream ended"),
-            Self::HandshakeTimeout => f.write_str("no handshake in time"),
-            Self::IntentTimeout => f.write_str("no publish or play in time"),
-            Self::IdleTimeout => f.write_str("the publisher sent nothing for too long"),
-            Self::WriteStalled => f.write_str("the peer took nothing for too long"),
-            Self::Protocol(error) => write!(f, "protocol error: {error}"),
-            Self::Tls(error) => write!(f, "TLS failed: {error}"),
-            Self::Io(error) => write!(f, "connection failed: {error}"),
-        }
-    }
-}
-
-impl From<SessionError> for CloseReason {
-    fn from(error: SessionError) -> Self {
-        match error {
-            SessionError::HandshakeTimeout => Self::HandshakeTimeout,
-            SessionError::IntentTimeout => Self::IntentTimeout,
-            SessionError::IdleTimeout => Self::IdleTimeout,
-            error => Self::Protocol(error),
-        }
-    }
-}
-
-impl From<io::Error> for CloseReason {
-    fn from(error: io::Error) -> Self {
-        if super::transport::is_end(&error) { Self::PeerClosed } else { Self::Io(error.to_string()) }
-    }
-}
+use crate::session::{Refusal, RefusalCode, ServerEvent, ServerSession, ServerTimers, StreamName};
 
 impl Incoming {
     /// Serves the whole connection on the current runtime. Its place in the caps is free when this returns.
@@ -98,7 +33,7 @@ impl Incoming {
                     idle: limits.idle_timeout,
                 };
                 let connection = Connection {
-                    wire: Wire::new(transport, limits.write_stall_timeout),
+                    duplex: Duplex::new(transport, limits.write_stall_timeout),
                     session: ServerSession::new(random, timers, accepted_at),
                     handler,
                     remote,
@@ -132,7 +67,7 @@ async fn open(
 }
 
 struct Connection<H> {
-    wire: Wire,
+    duplex: Duplex,
     session: ServerSession,
     handler: Arc<H>,
     remote: SocketAddr,
@@ -160,8 +95,8 @@ impl<H: Handler> Connection<H> {
         self.publishes.clear();
         self.play = None;
         if matches!(reason, CloseReason::Refused(_) | CloseReason::PlayEnded) {
-            self.wire.send(self.session.take_output());
-            self.wire.close_politely().await;
+            self.duplex.send(self.session.take_output());
+            self.duplex.close_politely().await;
         }
         reason
     }
@@ -172,14 +107,14 @@ impl<H: Handler> Connection<H> {
             while let Some(event) = self.session.next_event(now())? {
                 self.on_event(event).await?;
             }
-            self.wire.send(self.session.take_output());
+            self.duplex.send(self.session.take_output());
             match self.wait(timer.as_mut()).await {
-                Wake::Io(Ok(Io::Read(count))) => self.session.feed(self.wire.read_bytes(count), now())?,
+                Wake::Io(Ok(Io::Read(count))) => self.session.feed(self.duplex.read_bytes(count), now())?,
                 Wake::Io(Ok(Io::Sent)) => {}
                 Wake::Io(Ok(Io::End)) => return Err(CloseReason::PeerClosed),
                 Wake::Io(Err(error)) => return Err(error.into()),
                 Wake::PublishEnded(stream_id, refusal) => self.turn_away(stream_id, refusal)?,
-                Wake::PlayMedia(Some(bytes)) => self.wire.send(bytes),
+                Wake::PlayMedia(Some(bytes)) => self.duplex.send(bytes),
                 Wake::PlayMedia(None) => {
                     if let Some((stream_id, _)) = self.play.take() {
                         self.session.end_play(stream_id);
@@ -189,7 +124,7 @@ impl<H: Handler> Connection<H> {
                 Wake::Timer => {
                     let now = now();
                     self.session.on_timeout(now)?;
-                    if self.wire.stalled_at().is_some_and(|deadline| now >= deadline) {
+                    if self.duplex.stalled_at().is_some_and(|deadline| now >= deadline) {
                         return Err(CloseReason::WriteStalled);
                     }
                 }
@@ -198,7 +133,7 @@ impl<H: Handler> Connection<H> {
     }
 
     async fn wait(&mut self, mut timer: Pin<&mut Sleep>) -> Wake {
-        let deadline = [self.session.poll_timeout(), self.wire.stalled_at()].into_iter().flatten().min();
+        let deadline = [self.session.poll_timeout(), self.duplex.stalled_at()].into_iter().flatten().min();
         if let Some(deadline) = deadline {
             // Deadlines mostly move away: one that rings early only looks and goes on, and resetting on every read
             // would cost more.
@@ -207,10 +142,10 @@ impl<H: Handler> Connection<H> {
                 timer.as_mut().reset(deadline.into());
             }
         }
-        let Self { wire, publishes, play, .. } = self;
-        let may_play = wire.unsent.is_empty();
+        let Self { duplex, publishes, play, .. } = self;
+        let may_play = duplex.is_sent();
         tokio::select! {
-            io = std::future::poll_fn(|cx| wire.poll(cx)) => Wake::Io(io),
+            io = std::future::poll_fn(|cx| duplex.poll(cx)) => Wake::Io(io),
             (stream_id, refusal) = std::future::poll_fn(|cx| poll_ended(publishes, cx)) => {
                 Wake::PublishEnded(stream_id, refusal)
             }
@@ -317,127 +252,5 @@ async fn next_media(play: Option<&mut (u32, Playing)>) -> Option<Bytes> {
     match play {
         Some((stream_id, playing)) => playing.session.next(*stream_id).await,
         None => std::future::pending().await,
-    }
-}
-
-/// The transport with what waits to be sent.
-struct Wire {
-    transport: Transport,
-    read_buffer: Box<[u8]>,
-    unsent: VecDeque<Bytes>,
-    unsent_bytes: usize,
-    /// Since when nothing of `unsent` went.
-    waiting_since: Instant,
-    stall_timeout: Duration,
-}
-
-enum Io {
-    Read(usize),
-    /// Everything that waited was sent.
-    Sent,
-    End,
-}
-
-impl Wire {
-    fn new(transport: Transport, stall_timeout: Duration) -> Self {
-        Self {
-            transport,
-            read_buffer: vec![0; READ_BYTES].into_boxed_slice(),
-            unsent: VecDeque::new(),
-            unsent_bytes: 0,
-            waiting_since: now(),
-            stall_timeout,
-        }
-    }
-
-    fn send(&mut self, bytes: Bytes) {
-        if bytes.is_empty() {
-            return;
-        }
-        if self.unsent.is_empty() {
-            self.waiting_since = now();
-        }
-        self.unsent_bytes += bytes.len();
-        self.unsent.push_back(bytes);
-    }
-
-    fn read_bytes(&self, count: usize) -> &[u8] {
-        self.read_buffer.get(..count).unwrap_or_default()
-    }
-
-    fn stalled_at(&self) -> Option<Instant> {
-        let waits = !self.unsent.is_empty() || self.transport.needs_flush();
-        waits.then(|| self.waiting_since + self.stall_timeout)
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Io>> {
-        if let Poll::Ready(result) = self.poll_send(cx) {
-            return Poll::Ready(result.map(|()| Io::Sent));
-        }
-        if self.unsent_bytes > UNSENT_BYTES_MAX {
-            return Poll::Pending;
-        }
-        match self.transport.poll_read(cx, &mut self.read_buffer) {
-            Poll::Ready(Ok(0)) => Poll::Ready(Ok(Io::End)),
-            Poll::Ready(Ok(count)) => Poll::Ready(Ok(Io::Read(count))),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => Poll::Pending,
-        }
-    }
-
-    /// Ready when there was something to send and all of it went.
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let had = !self.unsent.is_empty();
-        while !self.unsent.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            for (slice, bytes) in slices.iter_mut().zip(&self.unsent) {
-                *slice = IoSlice::new(bytes);
-            }
-            let used = self.unsent.len().min(SLICES_MAX);
-            match self.transport.poll_write(cx, slices.get(..used).unwrap_or_default()) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(count)) => {
-                    self.waiting_since = now();
-                    self.sent(count);
-                }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        if self.transport.needs_flush() {
-            if let Poll::Ready(result) = self.transport.poll_flush(cx) {
-                return Poll::Ready(result);
-            }
-            return Poll::Pending;
-        }
-        if had { Poll::Ready(Ok(())) } else { Poll::Pending }
-    }
-
-    fn sent(&mut self, mut count: usize) {
-        self.unsent_bytes = self.unsent_bytes.saturating_sub(count);
-        while let Some(front) = self.unsent.front_mut() {
-            if count < front.len() {
-                front.advance(count);
-                return;
-            }
-            count -= front.len();
-            self.unsent.pop_front();
-        }
-    }
-
-    /// Sends the rest, closes our direction and lets the peer read it before the socket goes.
-    async fn close_politely(&mut self) {
-        let goodbye = async {
-            while !self.unsent.is_empty() || self.transport.needs_flush() {
-                if std::future::poll_fn(|cx| self.poll_send(cx)).await.is_err() {
-                    return;
-                }
-            }
-            if self.transport.shutdown().await.is_ok() {
-                self.transport.drain(&mut self.read_buffer).await;
-            }
-        };
-        // The peer may be gone, or never stop sending: either way it had its time.
-        let _ = timeout(LINGER, goodbye).await;
     }
 }

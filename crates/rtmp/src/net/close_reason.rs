@@ -1,0 +1,63 @@
+//! How a served connection came to its end, in words for the log.
+
+use std::fmt;
+use std::io;
+
+use super::transport::is_end;
+use crate::session::{Refusal, SessionError};
+
+/// How a connection came to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The peer closed, with or without ceremony.
+    PeerClosed,
+    /// We turned a publisher or player away, or ended an accepted one.
+    Refused(Refusal),
+    /// The stream that was played has ended.
+    PlayEnded,
+    HandshakeTimeout,
+    /// Connected, but neither published nor played.
+    IntentTimeout,
+    /// A publisher that sent nothing.
+    IdleTimeout,
+    /// A peer that took nothing.
+    WriteStalled,
+    /// The peer broke the protocol.
+    Protocol(SessionError),
+    Tls(String),
+    Io(String),
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PeerClosed => f.write_str("closed by the peer"),
+            Self::Refused(refusal) => write!(f, "refused ({:?}): {}", refusal.code, refusal.description),
+            Self::PlayEnded => f.write_str("the played stream ended"),
+            Self::HandshakeTimeout => f.write_str("no handshake in time"),
+            Self::IntentTimeout => f.write_str("no publish or play in time"),
+            Self::IdleTimeout => f.write_str("the publisher sent nothing for too long"),
+            Self::WriteStalled => f.write_str("the peer took nothing for too long"),
+            Self::Protocol(error) => write!(f, "protocol error: {error}"),
+            Self::Tls(error) => write!(f, "TLS failed: {error}"),
+            Self::Io(error) => write!(f, "connection failed: {error}"),
+        }
+    }
+}
+
+impl From<SessionError> for CloseReason {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::HandshakeTimeout => Self::HandshakeTimeout,
+            SessionError::IntentTimeout => Self::IntentTimeout,
+            SessionError::IdleTimeout => Self::IdleTimeout,
+            error => Self::Protocol(error),
+        }
+    }
+}
+
+impl From<io::Error> for CloseReason {
+    fn from(error: io::Error) -> Self {
+        if is_end(&error) { Self::PeerClosed } else { Self::Io(error.to_string()) }
+    }
+}
