@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds the server and starts it with a demo stream. Everything it keeps is in ./data (WEIR_DATA to change that); arguments go to `weir serve`.
+# Builds the server and starts it with a demo stream. Everything it keeps is in ./data (WEIR_DATA=DIR for another place); arguments go to `weir serve`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/install-packages.sh run
 cargo build --release --locked -p weir-server
 # exec: Ctrl-C and SIGTERM reach the server itself, which drains and ends.
-exec target/release/weir serve --data "${WEIR_DATA:-data}" --demo "$@"
+exec target/release/weir serve --demo "$@"

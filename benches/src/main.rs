@@ -1,1 +1,71 @@
-fn main() {}
+//! What Weir costs, beside its peers and the floor of the machine: `make bench`, or `weir-benches fanout --rounds 5`.
+//!
+//! Servers, sinks and publishers are processes of their own: this program starts itself again in those roles.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command that prints a table")]
+
+mod chunk_reader;
+mod fanout;
+mod floor;
+mod hub;
+mod publisher;
+mod recovery;
+mod report;
+mod sink;
+mod stamp;
+mod system;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// Everything below, one after the other.
+    All,
+    /// One stream pushed to many destinations: CPU, latency, memory, start, loss.
+    Fanout(fanout::Options),
+    /// How soon a destination that was away is pushed to again.
+    Recovery(recovery::Options),
+    /// The hub alone: one publisher and 1 to 1,000 cursors.
+    Hub,
+    /// The chunk reader alone, beside rml_rtmp's.
+    ChunkReader,
+    #[command(hide = true)]
+    Sink,
+    #[command(hide = true)]
+    Publisher { address: SocketAddr, app: String, stream_key: String, clip: PathBuf },
+    #[command(hide = true)]
+    Floor {
+        #[arg(long)]
+        coalesced: bool,
+        sink: SocketAddr,
+        destinations: usize,
+        clip: PathBuf,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().bench {
+        Bench::All => {
+            chunk_reader::run()?;
+            hub::run()?;
+            recovery::run(&recovery::Options::parse_from([""]))?;
+            fanout::run(&fanout::Options::parse_from([""]))
+        }
+        Bench::Fanout(options) => fanout::run(&options),
+        Bench::Recovery(options) => recovery::run(&options),
+        Bench::Hub => hub::run(),
+        Bench::ChunkReader => chunk_reader::run(),
+        Bench::Sink => sink::run(),
+        Bench::Publisher { address, app, stream_key, clip } => publisher::run(address, &app, &stream_key, &clip),
+        Bench::Floor { sink, destinations, coalesced, clip } => floor::run(sink, destinations, coalesced, &clip),
+    }
+}
