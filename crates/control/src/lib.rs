@@ -1,1 +1,17 @@
-//! TODO
+//! Make what runs match what is stored: one task tree per stream, one reconciler, one place for every change.
+
+mod bitrate_watch;
+pub mod commands;
+mod lanes;
+mod reconcile;
+mod rtmp_door;
+mod runtime;
+mod stream_run;
+mod stream_status;
+mod supervisor;
+
+pub use commands::{CommandError, Commands};
+pub use lanes::Lanes;
+pub use rtmp_door::RtmpDoor;
+pub use runtime::Runtime;
+pub use supervisor::Supervisor;

@@ -143,6 +143,11 @@ impl Outlet {
         Self { stream_id, zero_ms: None, setup: None, video_begun: false, audio_begun: false }
     }
 
+    /// Whether `bytes` are the shared ones of `batch`, not made for one connection. For tests and figures.
+    pub fn shares(bytes: &Bytes, batch: &Batch) -> bool {
+        std::ptr::eq(bytes.as_ptr(), batch.shared.as_ptr())
+    }
+
     /// Batches were passed over: the next one gets full headers and the configurations again.
     pub fn skipped(&mut self) {
         self.setup = None;

@@ -1,0 +1,120 @@
+//! Who comes in by RTMP: publishers to their stream's door, players to its feed.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use weir_hub::SOURCE_RENDITION;
+use weir_ingest::{IngestMeter, Occupied, RtmpSession};
+use weir_media::WireClock;
+use weir_model::IngestProtocol;
+use weir_observe::{Counter, Observe, ViewerKind, fields};
+use weir_restream::RtmpPlay;
+use weir_rtmp::net::{Handler, PlayRequest, Playing, PublishRequest, Publishing, Refusal, RefusalCode};
+
+use crate::commands::{Commands, PublishRefusal};
+use crate::runtime::Runtime;
+
+/// The application names of the contract: `rtmp://host/live/<key>` and `rtmp://host/play/<name>`.
+const PUBLISH_APP: &str = "live";
+const PLAY_APP: &str = "play";
+
+/// A stream that was created a moment ago is waited for this long.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Answers the RTMP listeners.
+#[derive(Clone, Debug)]
+pub struct RtmpDoor {
+    commands: Commands,
+    runtime: Runtime,
+    observe: Observe,
+}
+
+impl RtmpDoor {
+    pub fn new(commands: Commands, runtime: Runtime, observe: Observe) -> Self {
+        Self { commands, runtime, observe }
+    }
+
+    async fn admit(&self, request: &PublishRequest) -> Result<Publishing, Refusal> {
+        if request.app != PUBLISH_APP {
+            let text = format!("publish to /{PUBLISH_APP}/<stream key>");
+            return Err(Refusal::new(RefusalCode::Denied, text));
+        }
+        let grant = self.commands.authorise_publish(request.stream_key.expose()).map_err(|refusal| match refusal {
+            PublishRefusal::Unknown | PublishRefusal::Disabled => {
+                Refusal::new(RefusalCode::Denied, refusal.to_string())
+            }
+        })?;
+        let door = self.runtime.in_stream(grant.stream_id, PATIENCE, |run| run.door.clone()).await;
+        let door = door.ok_or_else(|| Refusal::new(RefusalCode::Denied, "the stream is not running"))?;
+        let protocol = if request.tls { IngestProtocol::Rtmps } else { IngestProtocol::Rtmp };
+        let meter = IngestMeter::new(protocol, grant.slot, request.remote.to_string());
+        let admission = door
+            .admit(meter, WireClock::RTMP, Instant::now())
+            .map_err(|Occupied| Refusal::new(RefusalCode::BadName, "already publishing"))?;
+        tracing::info!(stream_id = %grant.stream_id, remote = %request.remote, tls = request.tls, "a publisher was admitted");
+        let evicted = admission.evicted;
+        Ok(Publishing {
+            session: Box::new(RtmpSession::new(admission.ticket)),
+            ended: Box::pin(async move {
+                match evicted.await {
+                    Ok(eviction) => Refusal::new(RefusalCode::Ended, eviction.0),
+                    // The door is gone with its stream.
+                    Err(_) => std::future::pending().await,
+                }
+            }),
+        })
+    }
+
+    async fn open(&self, request: &PlayRequest) -> Result<Playing, Refusal> {
+        if request.app != PLAY_APP {
+            return Err(Refusal::new(RefusalCode::NotFound, format!("play /{PLAY_APP}/<stream name>")));
+        }
+        let grant = self.commands.find_stream(&request.name).filter(|grant| grant.active);
+        let grant = grant.ok_or_else(|| Refusal::new(RefusalCode::NotFound, "no such stream"))?;
+        if grant.protected {
+            return Err(Refusal::new(RefusalCode::Denied, "this stream is protected"));
+        }
+        let rendition = wanted_rendition(&request.query);
+        if rendition != SOURCE_RENDITION {
+            return Err(Refusal::new(RefusalCode::NotFound, "no such rendition"));
+        }
+        let found =
+            self.runtime.in_stream(grant.stream_id, PATIENCE, |run| (run.hub.clone(), run.feeds.feed(rendition))).await;
+        let (hub, feed) = found.ok_or_else(|| Refusal::new(RefusalCode::NotFound, "no such stream"))?;
+        if !hub.pulse().attached {
+            return Err(Refusal::new(RefusalCode::NotFound, "the stream is not live"));
+        }
+        let viewer = self.observe.board().viewer(grant.stream_id, ViewerKind::Rtmp);
+        Ok(Playing { session: Box::new(RtmpPlay::new(hub, feed, viewer)) })
+    }
+}
+
+impl Handler for RtmpDoor {
+    async fn publish(&self, request: PublishRequest) -> Result<Publishing, Refusal> {
+        let answer = self.admit(&request).await;
+        if let Err(refusal) = &answer {
+            self.observe.counters().add(Counter::IngestRefused, 1);
+            let event: [(&str, Value); 4] = [
+                ("protocol", if request.tls { "rtmps" } else { "rtmp" }.into()),
+                ("remote", request.remote.to_string().into()),
+                ("code", refusal.code.publish_code().into()),
+                ("message", refusal.description.clone().into()),
+            ];
+            self.observe.events().emit("ingest_refused", fields(event));
+        }
+        answer
+    }
+
+    async fn play(&self, request: PlayRequest) -> Result<Playing, Refusal> {
+        let answer = self.open(&request).await;
+        if let Err(refusal) = &answer {
+            self.observe.counters().add(Counter::PlayRefused, 1);
+            tracing::info!(remote = %request.remote, reason = refusal.description, "a player was refused");
+        }
+        answer
+    }
+}
+
+fn wanted_rendition(query: &str) -> &str {
+    query.split('&').find_map(|pair| pair.strip_prefix("rendition=")).unwrap_or(SOURCE_RENDITION)
+}

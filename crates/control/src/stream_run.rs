@@ -1,0 +1,142 @@
+//! One stream running: its hub, its door, its feeds, its restreams and the task that states how it does.
+
+use std::collections::BTreeMap;
+
+use time::OffsetDateTime;
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+use weir_hub::{StreamHub, WindowLimits};
+use weir_ingest::SourceDoor;
+use weir_model::{PushStatus, Reason, RestreamId, RestreamSpec, RestreamState, RestreamStatus, Stream};
+use weir_observe::{Observe, RestreamLine};
+use weir_restream::{Feeds, PushContext, RestreamHandle};
+use weir_rtmp::net::PushOptions;
+
+use crate::reconcile::ActualStream;
+use crate::stream_status;
+
+/// The stream's task tree: dropping it ends everything in it.
+#[derive(Debug)]
+pub(crate) struct StreamRun {
+    pub(crate) stream: Stream,
+    pub(crate) hub: StreamHub,
+    pub(crate) door: SourceDoor,
+    pub(crate) feeds: Feeds,
+    /// Where its ingest and its feeds run.
+    pub(crate) lane: Handle,
+    restreams: BTreeMap<RestreamId, RestreamRun>,
+    status: AbortHandle,
+}
+
+/// A restream that runs, or the fault that keeps it from running.
+#[derive(Debug)]
+struct RestreamRun {
+    spec: Result<RestreamSpec, Reason>,
+    handle: Option<RestreamHandle>,
+}
+
+impl StreamRun {
+    pub(crate) fn start(stream: Stream, observe: &Observe, lane: &Handle) -> Self {
+        let hub = StreamHub::new(WindowLimits::FRAMES);
+        let door = SourceDoor::new(stream.id, hub.clone(), observe.clone());
+        let status =
+            lane.spawn(stream_status::tell(stream.name.to_string(), hub.clone(), door.clone(), observe.clone()));
+        Self {
+            feeds: Feeds::new(hub.clone(), lane.clone()),
+            status: status.abort_handle(),
+            lane: lane.clone(),
+            restreams: BTreeMap::new(),
+            stream,
+            hub,
+            door,
+        }
+    }
+
+    /// Takes new settings; sends the publisher away where they say so.
+    pub(crate) fn update(&mut self, stream: Stream, observe: &Observe) {
+        if !stream.active {
+            self.door.evict("the stream was stopped");
+        } else if stream.sources != self.stream.sources {
+            self.door.evict("the stream's sources or keys were changed");
+        }
+        if stream.name != self.stream.name {
+            self.status.abort();
+            let tell =
+                stream_status::tell(stream.name.to_string(), self.hub.clone(), self.door.clone(), observe.clone());
+            self.status = self.lane.spawn(tell).abort_handle();
+        }
+        self.stream = stream;
+    }
+
+    pub(crate) fn start_restream(
+        &mut self,
+        spec: RestreamSpec,
+        observe: &Observe,
+        options: &PushOptions,
+        lane: &Handle,
+    ) {
+        let context = PushContext {
+            hub: self.hub.clone(),
+            feeds: self.feeds.clone(),
+            observe: observe.clone(),
+            options: options.clone(),
+        };
+        let handle = weir_restream::start(&spec, &context, lane);
+        self.restreams.insert(spec.id, RestreamRun { spec: Ok(spec), handle: Some(handle) });
+    }
+
+    /// Shows why a restream is not even tried.
+    pub(crate) fn show_fault(&mut self, id: RestreamId, name: String, reason: Reason, observe: &Observe) {
+        let push = PushStatus {
+            state: RestreamState::Error,
+            reason: Some(reason.clone()),
+            ..PushStatus::stopped(OffsetDateTime::now_utc())
+        };
+        let status = RestreamStatus { push, backup: None };
+        observe.board().set_restream(id, RestreamLine { stream_id: self.stream.id, name, status, connects: 0 });
+        self.restreams.insert(id, RestreamRun { spec: Err(reason), handle: None });
+    }
+
+    pub(crate) fn rename_restream(&mut self, spec: RestreamSpec, observe: &Observe) {
+        if let Some(run) = self.restreams.get_mut(&spec.id) {
+            observe.board().rename_restream(spec.id, &spec.name);
+            run.spec = Ok(spec);
+        }
+    }
+
+    /// Takes a restream out; the caller stops what it gets.
+    pub(crate) fn take_restream(&mut self, id: RestreamId) -> Option<RestreamHandle> {
+        self.restreams.remove(&id)?.handle
+    }
+
+    pub(crate) fn take_restreams(&mut self) -> Vec<RestreamHandle> {
+        std::mem::take(&mut self.restreams).into_values().filter_map(|run| run.handle).collect()
+    }
+
+    /// Takes out those whose task has ended by itself.
+    pub(crate) fn take_finished(&mut self) -> Vec<(RestreamId, RestreamHandle)> {
+        let finished = |run: &mut RestreamRun| run.handle.as_ref().is_some_and(RestreamHandle::is_finished);
+        let taken = self.restreams.extract_if(.., |_, run| finished(run));
+        taken.filter_map(|(id, run)| run.handle.map(|handle| (id, handle))).collect()
+    }
+
+    pub(crate) fn retry(&self, id: RestreamId) -> bool {
+        let handle = self.restreams.get(&id).and_then(|run| run.handle.as_ref());
+        handle.inspect(|handle| handle.retry()).is_some()
+    }
+
+    pub(crate) fn actual(&self) -> ActualStream {
+        ActualStream {
+            stream: self.stream.clone(),
+            restreams: self.restreams.iter().map(|(id, run)| (*id, run.spec.clone())).collect(),
+        }
+    }
+}
+
+impl Drop for StreamRun {
+    fn drop(&mut self) {
+        self.door.evict("the stream was deleted or the server is stopping");
+        self.hub.close();
+        self.status.abort();
+    }
+}

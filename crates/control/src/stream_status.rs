@@ -1,0 +1,134 @@
+//! A stream's status: what its source does, said twice a second and whenever it changes.
+
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+use tokio::time::timeout;
+use weir_hub::{SOURCE_RENDITION, SourcePulse, StreamHub};
+use weir_ingest::SourceDoor;
+use weir_model::{IngestStatus, RenditionStatus, StreamState, StreamStatus, Viewers, Warning};
+use weir_observe::{Observe, fields};
+
+use crate::bitrate_watch::BitrateWatch;
+
+/// Figures are renewed this often.
+const TELL_EVERY: Duration = Duration::from_millis(500);
+
+/// A connected source that gave nothing for so long is stalled.
+const STALLED_AFTER: Duration = Duration::from_secs(2);
+
+/// Runs for as long as the stream does.
+pub(crate) async fn tell(name: String, hub: StreamHub, door: SourceDoor, observe: Observe) {
+    let id = door.stream_id();
+    let mut pulse = hub.watch_pulse();
+    let mut shown = StreamStatus::offline(OffsetDateTime::now_utc());
+    let mut bitrate = BitrateWatch::default();
+    let mut sessions = 0;
+    loop {
+        let now = Instant::now();
+        let beat = *pulse.borrow_and_update();
+        if beat.sessions != sessions {
+            sessions = beat.sessions;
+            bitrate = BitrateWatch::default();
+        }
+        let next = status(&beat, door.measure(now), &mut bitrate, &shown, now);
+        for warning in next.warnings.iter().filter(|new| shown.warnings.iter().all(|old| old.code != new.code)) {
+            let event = [
+                ("stream_id", id.0.into()),
+                ("code", warning.code.clone().into()),
+                ("message", warning.message.clone().into()),
+            ];
+            observe.events().emit("stream_warning", fields(event));
+        }
+        let changed = next.state != shown.state;
+        let from = shown.state;
+        shown = next;
+        observe.board().set_stream(id, &name, shown.clone());
+        if changed {
+            let event = [
+                ("stream_id", id.0.into()),
+                ("stream", name.clone().into()),
+                ("from", from.as_str().into()),
+                ("to", shown.state.as_str().into()),
+            ];
+            observe.events().emit("stream_state", fields(event));
+        }
+        // Wakes at once when a publisher comes, starts or goes.
+        let _ = timeout(TELL_EVERY, pulse.changed()).await;
+    }
+}
+
+fn status(
+    pulse: &SourcePulse,
+    measured: Option<(IngestStatus, Vec<Warning>)>,
+    bitrate: &mut BitrateWatch,
+    before: &StreamStatus,
+    now: Instant,
+) -> StreamStatus {
+    let state = state(pulse, now);
+    let wall = OffsetDateTime::now_utc();
+    let (ingest, mut warnings) = measured.map_or((None, Vec::new()), |(ingest, warnings)| (Some(ingest), warnings));
+    if let Some(ingest) = ingest.as_ref().filter(|_| state == StreamState::Live) {
+        warnings.extend(bitrate.look(ingest.bitrate_bps, now, wall));
+    }
+    StreamStatus {
+        state,
+        since: if state == before.state { before.since } else { wall },
+        reason: None,
+        renditions: ingest.as_ref().filter(|_| state == StreamState::Live).map(source_rendition).into_iter().collect(),
+        ingest,
+        viewers: Viewers::default(),
+        warnings,
+    }
+}
+
+fn state(pulse: &SourcePulse, now: Instant) -> StreamState {
+    if !pulse.attached {
+        StreamState::Offline
+    } else if !pulse.started {
+        StreamState::Starting
+    } else if pulse.is_live(now, STALLED_AFTER) {
+        StreamState::Live
+    } else {
+        StreamState::Stalled
+    }
+}
+
+fn source_rendition(ingest: &IngestStatus) -> RenditionStatus {
+    RenditionStatus {
+        name: SOURCE_RENDITION.to_owned(),
+        encoder: "passthrough".to_owned(),
+        device: None,
+        width: ingest.width,
+        height: ingest.height,
+        bitrate_bps: ingest.bitrate_bps,
+        target_bps: None,
+        fps: ingest.fps,
+        state: StreamState::Live,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_follows_the_pulse() {
+        let now = Instant::now();
+        let pulse = |attached, started, quiet: u64| SourcePulse {
+            attached,
+            started,
+            last_frame_at: Some(now - Duration::from_millis(quiet)),
+            sessions: 1,
+        };
+        for (pulse, expected) in [
+            (SourcePulse::default(), StreamState::Offline),
+            (pulse(true, false, 0), StreamState::Starting),
+            (pulse(true, true, 100), StreamState::Live),
+            (pulse(true, true, 2_100), StreamState::Stalled),
+            (pulse(false, false, 0), StreamState::Offline),
+        ] {
+            assert_eq!(state(&pulse, now), expected, "{pulse:?}");
+        }
+    }
+}

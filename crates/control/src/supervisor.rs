@@ -1,0 +1,203 @@
+//! The supervisor: the one task that starts and stops what runs, by comparing it with what is stored.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use weir_model::{ReasonCode, RestreamId, StreamId};
+use weir_observe::Observe;
+use weir_restream::{RestreamHandle, RestreamOutcome};
+use weir_rtmp::net::PushOptions;
+
+use crate::commands::{Commands, Desired};
+use crate::lanes::Lanes;
+use crate::reconcile::{ActualStream, DesiredStream, Step, reconcile};
+use crate::runtime::Runtime;
+use crate::stream_run::StreamRun;
+
+/// Looked at this often for what ends by itself, and for schedules that fall due.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// All goodbyes together when the server stops; each takes a second at most.
+const DRAIN_MAX: Duration = Duration::from_secs(3);
+
+/// What pushes need that the server knows.
+#[derive(Debug)]
+pub struct Supervisor {
+    commands: Commands,
+    runtime: Runtime,
+    observe: Observe,
+    lanes: Lanes,
+    push_options: PushOptions,
+    /// Names of restreams whose settings are at fault, for the board.
+    faulty_names: BTreeMap<RestreamId, String>,
+}
+
+impl Supervisor {
+    pub fn new(
+        commands: Commands,
+        runtime: Runtime,
+        observe: Observe,
+        lanes: Lanes,
+        push_options: PushOptions,
+    ) -> Self {
+        Self { commands, runtime, observe, lanes, push_options, faulty_names: BTreeMap::new() }
+    }
+
+    /// Runs until told to stop, then drains: publishers are sent away, destinations are told goodbye.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut due = true;
+        while !stop.is_cancelled() {
+            if due {
+                self.round().await;
+            }
+            self.stop_what_gave_up().await;
+            due = tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.runtime.kicked() => true,
+                () = tokio::time::sleep(LOOK_EVERY) => {
+                    self.apply_schedules().await;
+                    false
+                }
+            };
+        }
+        self.drain().await;
+    }
+
+    async fn round(&mut self) {
+        let desired = match self.commands.desired().await {
+            Ok(desired) => self.keyed(desired),
+            Err(error) => {
+                // What runs goes on as it is; the next change or look tries again.
+                tracing::error!(%error, "what should run could not be read");
+                self.runtime.kick();
+                tokio::time::sleep(LOOK_EVERY).await;
+                return;
+            }
+        };
+        let actual: BTreeMap<StreamId, ActualStream> =
+            self.runtime.streams().iter().map(|(id, run)| (*id, run.actual())).collect();
+        let mut leaving = JoinSet::new();
+        let mut starts = Vec::new();
+        for step in reconcile(&desired, &actual) {
+            match step {
+                Step::StopRestream(id) => self.take_restream(id).into_iter().for_each(|handle| {
+                    leaving.spawn(handle.stop());
+                }),
+                Step::StopStream(id) => self.stop_stream(id),
+                start => starts.push(start),
+            }
+        }
+        // Old connections leave, at most a second together, before new ones claim the same keys.
+        while leaving.join_next().await.is_some() {}
+        starts.into_iter().for_each(|step| self.start(step));
+        self.runtime.round_ended();
+    }
+
+    fn keyed(&mut self, desired: Vec<Desired>) -> BTreeMap<StreamId, DesiredStream> {
+        self.faulty_names.clear();
+        let mut keyed = BTreeMap::new();
+        for wanted in desired {
+            let mut restreams = BTreeMap::new();
+            for restream in wanted.restreams {
+                match restream {
+                    Ok(spec) => restreams.insert(spec.id, Ok(spec)),
+                    Err(fault) => {
+                        self.faulty_names.insert(fault.id, fault.name);
+                        restreams.insert(fault.id, Err(fault.fault.reason()))
+                    }
+                };
+            }
+            keyed.insert(wanted.stream.id, DesiredStream { stream: wanted.stream, restreams });
+        }
+        keyed
+    }
+
+    fn start(&self, step: Step) {
+        let mut streams = self.runtime.streams();
+        match step {
+            Step::StartStream(stream) => {
+                let lane = self.lanes.pick(stream.id.0);
+                streams.insert(stream.id, StreamRun::start(*stream, &self.observe, lane));
+            }
+            Step::UpdateStream(stream) => {
+                if let Some(run) = streams.get_mut(&stream.id) {
+                    run.update(*stream, &self.observe);
+                }
+            }
+            Step::StartRestream(spec) => {
+                if let Some(run) = streams.get_mut(&spec.stream_id) {
+                    let lane = self.lanes.pick(spec.id.0);
+                    run.start_restream(*spec, &self.observe, &self.push_options, lane);
+                }
+            }
+            Step::RenameRestream(spec) => {
+                if let Some(run) = streams.get_mut(&spec.stream_id) {
+                    run.rename_restream(*spec, &self.observe);
+                }
+            }
+            Step::ShowFault { stream_id, restream_id, reason } => {
+                if let Some(run) = streams.get_mut(&stream_id) {
+                    let name = self.faulty_names.get(&restream_id).cloned().unwrap_or_default();
+                    run.show_fault(restream_id, name, reason, &self.observe);
+                }
+            }
+            // Taken before.
+            Step::StopRestream(_) | Step::StopStream(_) => {}
+        }
+    }
+
+    fn take_restream(&self, id: RestreamId) -> Option<RestreamHandle> {
+        self.observe.board().forget_restream(id);
+        self.runtime.streams().values_mut().find_map(|run| run.take_restream(id))
+    }
+
+    fn stop_stream(&self, id: StreamId) {
+        // Dropped outside the lock: its door and its hub wake others.
+        let run = self.runtime.streams().remove(&id);
+        drop(run);
+        self.observe.board().forget_stream(id);
+    }
+
+    /// A restream ends by itself when it gave up; then it is stopped in the store too, so that it stays so after a restart.
+    async fn stop_what_gave_up(&self) {
+        let finished: Vec<(RestreamId, RestreamHandle)> =
+            self.runtime.streams().values_mut().flat_map(StreamRun::take_finished).collect();
+        for (id, mut handle) in finished {
+            if handle.outcome().await == RestreamOutcome::GaveUp {
+                if let Err(error) = self.commands.stop_restream_for(id, ReasonCode::SourceTimeout).await {
+                    tracing::error!(restream_id = %id, %error, "a restream that gave up could not be stored as stopped");
+                }
+            } else {
+                // A bug of ours ended it: it is wanted, so the next round starts it again.
+                tracing::error!(restream_id = %id, "a restream's task died and is started again");
+                self.runtime.kick();
+            }
+            self.observe.board().forget_restream(id);
+        }
+    }
+
+    /// What falls due kicks.
+    async fn apply_schedules(&self) {
+        if let Err(error) = self.commands.apply_schedules(OffsetDateTime::now_utc()).await {
+            tracing::error!(%error, "schedules could not be applied");
+        }
+    }
+
+    async fn drain(self) {
+        let streams = std::mem::take(&mut *self.runtime.streams());
+        let mut leaving = JoinSet::new();
+        for (_, mut run) in streams {
+            run.door.evict("the server is stopping");
+            run.take_restreams().into_iter().for_each(|handle| {
+                leaving.spawn(handle.stop());
+            });
+        }
+        if timeout(DRAIN_MAX, async { while leaving.join_next().await.is_some() {} }).await.is_err() {
+            tracing::warn!("not every destination was told goodbye in time");
+        }
+    }
+}
