@@ -1,1 +1,50 @@
-fn main() {}
+//! The `weir` binary: read the configuration, wire the crates together, run, drain.
+
+mod addresses;
+mod bootstrap;
+mod cli;
+mod config;
+mod demo;
+mod logging;
+mod rtmp_listener;
+mod serve;
+mod tls;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+
+use cli::{Apikey, Cli, Command};
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Serve(command) => {
+            logging::start(command.log_format);
+            let config = config::load(command.place.config.as_deref())?;
+            control_runtime()?.block_on(serve::run(config, &command.place.data, command.demo))
+        }
+        Command::Apikey(Apikey::Create { place, name, role }) => {
+            let config = config::load(place.config.as_deref())?;
+            control_runtime()?.block_on(create_api_key(&config, &place.data, &name, role))
+        }
+    }
+}
+
+/// For API, store and control; media has its lanes.
+fn control_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2).thread_name("control").enable_all().build().context("cannot start the runtime")
+}
+
+#[expect(clippy::print_stdout, reason = "the key is what the command is for")]
+async fn create_api_key(
+    config: &config::Config,
+    data: &std::path::Path,
+    name: &str,
+    role: weir_model::Role,
+) -> anyhow::Result<()> {
+    let store = bootstrap::open_store(config, data).await?;
+    let (_, key) = store.create_api_key(name, role).await.context("cannot make the key")?;
+    println!("{}", key.expose());
+    store.close().await;
+    Ok(())
+}

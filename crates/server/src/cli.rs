@@ -1,0 +1,67 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+#[derive(Debug, Parser)]
+#[command(name = "weir", version, about = "One stream in, every destination out: a live restreaming server")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the server.
+    Serve(Serve),
+    /// API keys; works beside a running server.
+    #[command(subcommand)]
+    Apikey(Apikey),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Publish a test picture into this server, and push it to a sink of its own.
+    #[arg(long)]
+    pub(crate) demo: bool,
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Apikey {
+    /// Print a new key, once.
+    Create {
+        #[command(flatten)]
+        place: Place,
+        #[arg(long)]
+        name: String,
+        /// admin, operator or viewer
+        #[arg(long, value_parser = role)]
+        role: weir_model::Role,
+    },
+}
+
+/// Where the configuration and the data are.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// The configuration file; without it, every key has its default.
+    #[arg(long, env = "WEIR_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// The database and the sealing key live here.
+    #[arg(long, env = "WEIR_DATA", default_value = "data")]
+    pub(crate) data: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+fn role(text: &str) -> Result<weir_model::Role, String> {
+    weir_model::Role::from_name(text).ok_or_else(|| "must be admin, operator or viewer".to_owned())
+}

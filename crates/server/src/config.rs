@@ -1,0 +1,311 @@
+//! The configuration: a TOML file, overlaid by environment variables; reading it binds nothing.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use ipnet::IpNet;
+
+const ENV_PREFIX: &str = "WEIR_";
+
+/// Variables of that prefix which are no configuration keys.
+const OTHER_ENV: [&str; 4] = ["WEIR_ADMIN_PASSWORD", "WEIR_ADMIN_APIKEY", "WEIR_CONFIG", "WEIR_DATA"];
+
+/// Every key with its default, in the order of `weir.toml`, which is the manual of them all.
+const KEYS: [(&str, &str); 19] = [
+    ("public_host", ""),
+    ("http.listen", "0.0.0.0:8080"),
+    ("https.listen", ""),
+    ("rtmp.listen", "0.0.0.0:1935"),
+    ("rtmp.connections_max", "4096"),
+    ("rtmp.connections_per_ip_max", "256"),
+    ("rtmps.listen", "0.0.0.0:1936"),
+    ("srt.listen", "0.0.0.0:8890"),
+    ("webrtc.udp_ports", "10000-10100"),
+    ("webrtc.public_ips", ""),
+    ("tls.cert", ""),
+    ("tls.key", ""),
+    ("tls.self_signed", "false"),
+    ("tls.ca", ""),
+    ("egress.deny", ""),
+    ("egress.allow", ""),
+    ("database.url", ""),
+    ("media.lanes", "0"),
+    ("media.send_buffer_kb", "256"),
+];
+
+/// What the server runs by. An address that is None is off.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) public_host: Option<String>,
+    pub(crate) http: Option<SocketAddr>,
+    pub(crate) https: Option<SocketAddr>,
+    pub(crate) rtmp: Option<SocketAddr>,
+    pub(crate) rtmps: Option<SocketAddr>,
+    pub(crate) rtmp_connections_max: usize,
+    pub(crate) rtmp_connections_per_ip_max: usize,
+    pub(crate) tls: Tls,
+    pub(crate) egress: Egress,
+    pub(crate) database_url: Option<String>,
+    pub(crate) lanes: Option<usize>,
+    pub(crate) send_buffer_bytes: u32,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Tls {
+    /// Certificate chain and key, both PEM files.
+    pub(crate) own: Option<(PathBuf, PathBuf)>,
+    pub(crate) self_signed: bool,
+    pub(crate) ca: Option<PathBuf>,
+}
+
+impl Tls {
+    pub(crate) fn can_serve(&self) -> bool {
+        self.own.is_some() || self.self_signed
+    }
+}
+
+/// Where pushes may go. `allow` names exceptions from `deny`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Egress {
+    deny: Vec<IpNet>,
+    allow: Vec<IpNet>,
+}
+
+impl Egress {
+    pub(crate) fn permits(&self, address: std::net::IpAddr) -> bool {
+        // An IPv4 address written as IPv6 must not slip past an IPv4 rule.
+        let address = address.to_canonical();
+        let within = |nets: &[IpNet]| nets.iter().any(|net| net.contains(&address));
+        !within(&self.deny) || within(&self.allow)
+    }
+}
+
+/// Reads the file, if there is one, and the environment.
+pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
+    let text = match file {
+        Some(path) => std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?,
+        None => String::new(),
+    };
+    let values = values(&text, std::env::vars())?;
+    Config::from_values(&Values(values))
+}
+
+/// Every key's value as text: default, then file, then environment.
+fn values(text: &str, env: impl Iterator<Item = (String, String)>) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut values: BTreeMap<String, String> =
+        KEYS.into_iter().map(|(key, default)| (key.to_owned(), default.to_owned())).collect();
+    let table: toml::Table = text.parse().context("the configuration file is not valid TOML")?;
+    let mut given = Vec::new();
+    flatten("", &table, &mut given)?;
+    for (name, value) in env {
+        let Some(rest) = name.strip_prefix(ENV_PREFIX) else { continue };
+        let key = rest.to_lowercase().replace("__", ".");
+        // Without a section it may be a variable of something else; only `public_host` has none.
+        if OTHER_ENV.contains(&name.as_str()) || !(key.contains('.') || key == "public_host") {
+            continue;
+        }
+        given.push((key, value));
+    }
+    for (key, value) in given {
+        match values.get_mut(&key) {
+            Some(slot) => *slot = value,
+            None => bail!("unknown configuration key {key:?}; did you mean {:?}?", nearest(&key)),
+        }
+    }
+    Ok(values)
+}
+
+fn flatten(prefix: &str, table: &toml::Table, into: &mut Vec<(String, String)>) -> anyhow::Result<()> {
+    for (name, value) in table {
+        let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        let text = match value {
+            toml::Value::Table(table) => {
+                flatten(&key, table, into)?;
+                continue;
+            }
+            toml::Value::String(text) => text.clone(),
+            toml::Value::Integer(number) => number.to_string(),
+            toml::Value::Boolean(flag) => flag.to_string(),
+            toml::Value::Array(items) => {
+                let texts: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
+                texts.with_context(|| format!("{key} must be a list of strings"))?.join(",")
+            }
+            toml::Value::Float(_) | toml::Value::Datetime(_) => bail!("{key} has a value of a kind that no key takes"),
+        };
+        into.push((key, text));
+    }
+    Ok(())
+}
+
+fn nearest(key: &str) -> &'static str {
+    let distance = |known: &str| strsim::damerau_levenshtein(known, key);
+    KEYS.iter().map(|(known, _)| *known).min_by_key(|known| distance(known)).unwrap_or_default()
+}
+
+struct Values(BTreeMap<String, String>);
+
+impl Values {
+    fn text(&self, key: &str) -> &str {
+        self.0.get(key).map_or("", |value| value.trim())
+    }
+
+    fn some(&self, key: &str) -> Option<String> {
+        Some(self.text(key)).filter(|text| !text.is_empty()).map(str::to_owned)
+    }
+
+    fn parsed<T: std::str::FromStr>(&self, key: &str, expected: &str) -> anyhow::Result<T> {
+        let text = self.text(key);
+        text.parse().ok().with_context(|| format!("{key} = {text:?} is not {expected}"))
+    }
+
+    fn address(&self, key: &str) -> anyhow::Result<Option<SocketAddr>> {
+        if self.text(key).is_empty() {
+            return Ok(None);
+        }
+        self.parsed(key, "an address with a port such as \"0.0.0.0:1935\" (empty: off)").map(Some)
+    }
+
+    fn list<T: std::str::FromStr>(&self, key: &str, expected: &str) -> anyhow::Result<Vec<T>> {
+        let items = self.text(key).split(',').map(str::trim).filter(|item| !item.is_empty());
+        items.map(|item| item.parse().ok().with_context(|| format!("{key}: {item:?} is not {expected}"))).collect()
+    }
+
+    /// Networks; a bare address means itself alone.
+    fn networks(&self, key: &str) -> anyhow::Result<Vec<IpNet>> {
+        let items = self.text(key).split(',').map(str::trim).filter(|item| !item.is_empty());
+        let parse = |item: &str| item.parse::<IpNet>().or_else(|_| item.parse::<std::net::IpAddr>().map(IpNet::from));
+        items.map(|item| parse(item).ok().with_context(|| format!("{key}: {item:?} is not a network"))).collect()
+    }
+}
+
+impl Config {
+    fn from_values(values: &Values) -> anyhow::Result<Self> {
+        let own = match (values.some("tls.cert"), values.some("tls.key")) {
+            (Some(cert), Some(key)) => Some((cert.into(), key.into())),
+            (None, None) => None,
+            _ => bail!("tls.cert and tls.key belong together: one of them is missing"),
+        };
+        let tls = Tls {
+            own,
+            self_signed: values.parsed("tls.self_signed", "true or false")?,
+            ca: values.some("tls.ca").map(Into::into),
+        };
+        // Known already, used when their protocols come: a mistake in them is told today.
+        values.address("srt.listen")?;
+        values.list::<std::net::IpAddr>("webrtc.public_ips", "an IP address")?;
+        udp_ports(values.text("webrtc.udp_ports"))?;
+        let lanes: usize = values.parsed("media.lanes", "a number")?;
+        let send_buffer_kb: u32 = values.parsed("media.send_buffer_kb", "a number")?;
+        if !(16..=16_384).contains(&send_buffer_kb) {
+            bail!("media.send_buffer_kb must be from 16 to 16384");
+        }
+        let config = Self {
+            public_host: values.some("public_host"),
+            http: values.address("http.listen")?,
+            https: values.address("https.listen")?.filter(|_| tls.can_serve()),
+            rtmp: values.address("rtmp.listen")?,
+            rtmps: values.address("rtmps.listen")?.filter(|_| tls.can_serve()),
+            rtmp_connections_max: values.parsed("rtmp.connections_max", "a number")?,
+            rtmp_connections_per_ip_max: values.parsed("rtmp.connections_per_ip_max", "a number")?,
+            egress: Egress { deny: values.networks("egress.deny")?, allow: values.networks("egress.allow")? },
+            database_url: values.some("database.url"),
+            lanes: Some(lanes).filter(|lanes| *lanes > 0),
+            send_buffer_bytes: send_buffer_kb << 10,
+            tls,
+        };
+        if config.http.is_none() && config.https.is_none() {
+            bail!("http.listen and https.listen are both off: nobody could reach the API");
+        }
+        Ok(config)
+    }
+}
+
+fn udp_ports(text: &str) -> anyhow::Result<()> {
+    let range = text.split_once('-').and_then(|(first, last)| Some((first.parse::<u16>().ok()?, last.parse().ok()?)));
+    match range {
+        Some((first, last)) if first <= last => Ok(()),
+        _ => bail!("webrtc.udp_ports = {text:?} is not a range such as \"10000-10100\""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, env: &[(&str, &str)]) -> Result<Config, String> {
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        values(text, env).and_then(|values| Config::from_values(&Values(values))).map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn defaults_file_and_environment() {
+        let config = read("", &[]).unwrap();
+        assert_eq!(config.rtmp.unwrap().port(), 1935);
+        assert!(config.rtmps.is_none(), "off without a certificate");
+        let text = "public_host = \"weir.example\"\n[rtmp]\nlisten = \"127.0.0.1:5\"\n[tls]\nself_signed = true\n";
+        let config =
+            read(text, &[("WEIR_RTMP__LISTEN", "127.0.0.1:0"), ("WEIR_WEBRTC__PUBLIC_IPS", "127.0.0.1,10.0.0.5")]);
+        let config = config.unwrap();
+        assert_eq!(config.rtmp.unwrap().port(), 0, "the environment wins");
+        assert_eq!(config.public_host.as_deref(), Some("weir.example"));
+        assert_eq!(config.rtmps.unwrap().port(), 1936);
+        assert!(read("[rtmp]\nlisten = \"\"\n", &[]).unwrap().rtmp.is_none());
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (text, env, expected) in [
+            (
+                "[rtmp]\nlistn = \"x\"\n",
+                &[][..],
+                "unknown configuration key \"rtmp.listn\"; did you mean \"rtmp.listen\"?",
+            ),
+            ("", &[("WEIR_RTMPS__LISTENS", "")], "did you mean \"rtmps.listen\"?"),
+            ("[http]\nlisten = \"8080\"\n", &[], "http.listen = \"8080\" is not an address"),
+            ("[tls]\ncert = \"a.pem\"\n", &[], "tls.cert and tls.key belong together"),
+            ("[egress]\ndeny = [\"10.0.0.0/33\"]\n", &[], "egress.deny: \"10.0.0.0/33\" is not a network"),
+            ("[webrtc]\nudp_ports = \"5-1\"\n", &[], "is not a range"),
+            ("[http]\nlisten = \"\"\n", &[], "both off"),
+            ("x = [", &[], "not valid TOML"),
+        ] {
+            let error = read(text, env).unwrap_err();
+            assert!(error.contains(expected), "{error:?} does not say {expected:?}");
+        }
+    }
+
+    #[test]
+    fn other_variables_are_left_alone() {
+        let env = [("WEIR_ADMIN_PASSWORD", "x"), ("WEIR_FOO", "x"), ("RTMP__LISTEN", "x"), ("WEIR_DATA", "d")];
+        assert!(read("", &env).is_ok());
+    }
+
+    #[test]
+    fn egress_rules() {
+        let text = "[egress]\ndeny = [\"10.0.0.0/8\", \"::1\"]\nallow = [\"10.1.0.0/16\"]\n";
+        let egress = read(text, &[]).unwrap().egress;
+        for (address, permitted) in
+            [("10.2.3.4", false), ("::ffff:10.2.3.4", false), ("10.1.3.4", true), ("::1", false), ("8.8.8.8", true)]
+        {
+            assert_eq!(egress.permits(address.parse().unwrap()), permitted, "{address}");
+        }
+        assert!(Egress::default().permits("127.0.0.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn weir_toml_shows_every_key_and_is_valid() {
+        let text = include_str!("../../../weir.toml");
+        read(text, &[]).unwrap();
+        // Uncommented, every line is a key with its default.
+        let uncommented: String =
+            text.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line)).collect::<Vec<_>>().join("\n");
+        let table: toml::Table = uncommented.parse().unwrap();
+        let mut given = Vec::new();
+        flatten("", &table, &mut given).unwrap();
+        let mut expected: Vec<_> = KEYS.map(|(key, default)| (key.to_owned(), default.to_owned())).to_vec();
+        expected.sort();
+        given.sort();
+        assert_eq!(given, expected);
+    }
+}

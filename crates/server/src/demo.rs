@@ -1,0 +1,133 @@
+//! `--demo`: a test picture published into this server by a real RTMP publish, and pushed to a sink of its own, so that a
+//! newcomer sees a live stream and a live push at once.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
+use weir_api::PublicUrls;
+use weir_control::Commands;
+use weir_model::{Restream, Secret, SourceKind, Stream, StreamName, Target};
+use weir_store::Store;
+
+/// The demo's streams. The sink is a stream of this same server: what is pushed to it can be watched.
+const SOURCE: &str = "demo";
+const SINK: &str = "demo-sink";
+const RESTREAM: &str = "demo push";
+
+/// ffmpeg is started again after this, if it ends.
+const RESTART_AFTER: Duration = Duration::from_secs(2);
+
+/// Runs until told to stop.
+pub(crate) async fn run(
+    commands: Commands,
+    store: Store,
+    urls: PublicUrls,
+    http: Option<String>,
+    stop: CancellationToken,
+) {
+    if let Err(error) = show(&commands, &store, &urls, http.as_deref(), &stop).await {
+        tracing::error!("the demo ended: {error:#}");
+    }
+}
+
+async fn show(
+    commands: &Commands,
+    store: &Store,
+    urls: &PublicUrls,
+    http: Option<&str>,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    // Our own listener, whatever name the outside knows it by.
+    let rtmp = urls.rtmp.as_deref().context("--demo needs rtmp.listen")?;
+    let source = demo_stream(commands, store, SOURCE).await?;
+    let sink = demo_stream(commands, store, SINK).await?;
+    let source_url = publish_url(rtmp, &source)?;
+    let sink_url = publish_url(rtmp, &sink)?;
+    demo_restream(commands, store, &source, &sink_url).await?;
+    tell(http, rtmp);
+    while !stop.is_cancelled() {
+        let mut ffmpeg = test_picture(&source_url).spawn().context("cannot start ffmpeg (apt install ffmpeg)")?;
+        tokio::select! {
+            () = stop.cancelled() => {
+                let _ = ffmpeg.kill().await;
+            }
+            ended = ffmpeg.wait() => {
+                tracing::warn!(status = ?ended.ok(), "the demo's ffmpeg ended; it is started again");
+                tokio::time::sleep(RESTART_AFTER).await;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn demo_stream(commands: &Commands, store: &Store, name: &str) -> anyhow::Result<Stream> {
+    let name = StreamName::new(name)?;
+    match store.all_streams().await?.into_iter().find(|stream| stream.name == name) {
+        Some(stream) => Ok(stream),
+        None => Ok(commands.create_stream(Stream::draft(name)).await?),
+    }
+}
+
+/// The sink may have other ports than last time: an old demo push is pointed at it anew.
+async fn demo_restream(commands: &Commands, store: &Store, source: &Stream, sink_url: &str) -> anyhow::Result<()> {
+    let target = Target::Uri(Secret::new(sink_url));
+    let is_ours = |restream: &Restream| restream.stream_id == source.id && restream.name == RESTREAM;
+    match store.all_restreams().await?.into_iter().find(is_ours) {
+        None => {
+            let restream = Restream { active: true, ..Restream::draft(source.id, RESTREAM, target) };
+            commands.create_restream(restream).await?;
+        }
+        Some(old) => {
+            let change = move |restream: &mut Restream| {
+                (restream.target, restream.active, restream.stop_reason) = (target.clone(), true, None);
+                Ok(())
+            };
+            commands.update_restream(old.id, None, change).await?;
+        }
+    }
+    Ok(())
+}
+
+fn publish_url(rtmp: &str, stream: &Stream) -> anyhow::Result<String> {
+    let key = stream.sources.iter().find_map(|source| match &source.kind {
+        SourceKind::Push { stream_key } => Some(stream_key),
+        SourceKind::Pull { .. } | SourceKind::Playlist { .. } => None,
+    });
+    Ok(format!("{rtmp}/live/{}", key.context("the demo stream has no push source any more")?.expose()))
+}
+
+/// 720p30 with a running clock and a beep each second, 2 s GOPs, no B-frames: what an encoder set well sends.
+fn test_picture(url: &str) -> Command {
+    let mut command = Command::new("ffmpeg");
+    command
+        .args(["-hide_banner", "-loglevel", "error", "-nostdin", "-re"])
+        .args(["-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=30"])
+        .args(["-f", "lavfi", "-i", "sine=frequency=440:beep_factor=4:sample_rate=48000"])
+        .args(["-vf", "drawtext=text='%{localtime\\:%X}  %{pts\\:hms}':fontsize=56:fontcolor=white:box=1:boxcolor=black@0.6:boxborderw=12:x=(w-tw)/2:y=h-th-40"])
+        .args(["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p"])
+        .args(["-g", "60", "-b:v", "2M", "-maxrate", "2M", "-bufsize", "2M", "-c:a", "aac", "-b:a", "128k"])
+        .args(["-f", "flv", url])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        // It would repeat the URL, key and all, in its errors.
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+#[expect(clippy::print_stderr, reason = "for the person at the terminal")]
+fn tell(http: Option<&str>, rtmp: &str) {
+    let http = http.unwrap_or("(http is off)");
+    eprintln!(
+        "\nWeir runs with a demo: a live test picture, and a push of it to a sink.\n\
+         \n  API           {http}/api/v1/streams   (the admin's name and password: above, at the first start)\
+         \n  health        {http}/readyz   metrics {http}/metrics\
+         \n  play          ffplay {rtmp}/play/{SOURCE}\
+         \n  play the sink ffplay {rtmp}/play/{SINK}\
+         \n  publish       server {rtmp}/live, stream key: from POST /api/v1/streams {{\"name\":\"cam1\"}}\
+         \n\nCtrl-C stops it.\n"
+    );
+}

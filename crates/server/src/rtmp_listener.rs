@@ -1,0 +1,45 @@
+//! Accepts RTMP and RTMPS connections and serves each on a lane.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use weir_control::{Lanes, RtmpDoor};
+use weir_observe::{Counter, Observe};
+use weir_rtmp::net::{CloseReason, Listener};
+
+/// Runs until told to stop; connections still open then are ended.
+pub(crate) async fn run(
+    listener: Listener,
+    door: Arc<RtmpDoor>,
+    lanes: Lanes,
+    observe: Observe,
+    stop: CancellationToken,
+) {
+    let mut connections: JoinSet<CloseReason> = JoinSet::new();
+    let mut number = 0;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(_) = connections.join_next() => {}
+            incoming = listener.accept() => {
+                observe.counters().add(Counter::RtmpConnections, 1);
+                number += 1;
+                let (door, observe, remote) = (Arc::clone(&door), observe.clone(), incoming.remote);
+                let serve = async move {
+                    let reason = incoming.serve(door).await;
+                    let ended_well = matches!(reason, CloseReason::PeerClosed | CloseReason::PlayEnded);
+                    if !ended_well {
+                        observe.counters().add(Counter::RtmpConnectionsFailed, 1);
+                        tracing::info!(%remote, %reason, "an RTMP connection was closed");
+                    } else {
+                        tracing::debug!(%remote, %reason, "an RTMP connection ended");
+                    }
+                    reason
+                };
+                connections.spawn_on(serve, lanes.pick(number));
+            }
+        }
+    }
+    connections.shutdown().await;
+}

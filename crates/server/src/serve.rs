@@ -1,0 +1,170 @@
+//! `weir serve`: bind, wire, say that it is ready, run until a signal, drain.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use weir_api::{ApiContext, PublicUrls, Readiness};
+use weir_control::{Commands, Lanes, RtmpDoor, Runtime, Supervisor};
+use weir_model::Platforms;
+use weir_observe::Observe;
+use weir_rtmp::net::{ListenLimits, Listener, PushOptions};
+
+use crate::config::Config;
+use crate::{addresses, bootstrap, demo, rtmp_listener, tls};
+
+/// From the signal to the end, whatever hangs.
+const DRAIN_MAX: Duration = Duration::from_secs(8);
+
+pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow::Result<()> {
+    let store = bootstrap::open_store(&config, data).await?;
+    bootstrap::admit_admin(&store).await?;
+    let observe = Observe::new();
+    let lanes = Lanes::start(config.lanes).context("cannot start the media threads")?;
+    let runtime = Runtime::new();
+    let commands = Commands::new(store.clone(), Platforms::load()?, runtime.clone()).await?;
+
+    let server_tls = tls::server_config(&config.tls, data, config.public_host.as_deref())?;
+    let sockets = Sockets::bind(&config, server_tls).await?;
+    let urls = sockets.urls(config.public_host.as_deref())?;
+    let readiness = Readiness::new();
+
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    let push_options = push_options(&config)?;
+    let supervisor = Supervisor::new(commands.clone(), runtime.clone(), observe.clone(), lanes.clone(), push_options);
+    // Stopped after the listeners: a publisher that is sent away must not come back through an open door.
+    let stop_supervisor = CancellationToken::new();
+    let supervising = tokio::spawn(supervisor.run(stop_supervisor.clone()));
+    let door = Arc::new(RtmpDoor::new(commands.clone(), runtime, observe.clone()));
+    for listener in [sockets.rtmp, sockets.rtmps].into_iter().flatten() {
+        tasks.spawn(rtmp_listener::run(listener, Arc::clone(&door), lanes.clone(), observe.clone(), stop.clone()));
+    }
+    let api = ApiContext {
+        commands: commands.clone(),
+        store: store.clone(),
+        observe: observe.clone(),
+        urls: urls.clone(),
+        readiness: readiness.clone(),
+    };
+    let router = weir_api::router(api);
+    for (listener, tls) in sockets.http {
+        let stop = stop.clone();
+        tasks.spawn(weir_api::serve(listener, tls, router.clone(), async move { stop.cancelled().await }));
+    }
+    readiness.set_ready();
+    say_ready(&urls, sockets.http_url.as_deref());
+    if with_demo {
+        tasks.spawn(demo::run(commands, store.clone(), urls, sockets.http_url, stop.clone()));
+    }
+
+    let signal = wait_for_signal().await?;
+    tracing::info!(signal, "draining");
+    readiness.drain();
+    stop.cancel();
+    let drain = async {
+        while tasks.join_next().await.is_some() {}
+        stop_supervisor.cancel();
+        let _ = supervising.await;
+        store.close().await;
+    };
+    if tokio::time::timeout(DRAIN_MAX, drain).await.is_err() {
+        tracing::warn!("draining took too long; ending anyway");
+    }
+    Ok(())
+}
+
+/// Everything that listens, bound before anything runs: a port that is taken ends the start with a clear word.
+struct Sockets {
+    http: Vec<(TcpListener, Option<Arc<rustls::ServerConfig>>)>,
+    http_url: Option<String>,
+    rtmp: Option<Listener>,
+    rtmps: Option<Listener>,
+}
+
+impl Sockets {
+    async fn bind(config: &Config, tls: Option<Arc<rustls::ServerConfig>>) -> anyhow::Result<Self> {
+        let mut http = Vec::new();
+        for (address, tls) in [(config.http, None), (config.https, tls.clone())] {
+            if let Some(address) = address {
+                let listener = TcpListener::bind(address).await;
+                http.push((listener.with_context(|| format!("cannot listen for HTTP on {address}"))?, tls));
+            }
+        }
+        let limits = ListenLimits {
+            connections_max: config.rtmp_connections_max,
+            connections_per_ip_max: config.rtmp_connections_per_ip_max,
+            ..ListenLimits::default()
+        };
+        let bind = async |address: Option<std::net::SocketAddr>, tls| match address {
+            None => Ok(None),
+            Some(address) => {
+                let listener = Listener::bind(address, tls, limits).await;
+                listener.map(Some).with_context(|| format!("cannot listen for RTMP on {address}"))
+            }
+        };
+        let rtmp = bind(config.rtmp, None).await?;
+        let rtmps = bind(config.rtmps.filter(|_| tls.is_some()), tls).await?;
+        let mut sockets = Self { http, http_url: None, rtmp, rtmps };
+        sockets.http_url = sockets.http_url(config.public_host.as_deref())?;
+        Ok(sockets)
+    }
+
+    /// Plain HTTP where there is some, else HTTPS.
+    fn http_url(&self, public_host: Option<&str>) -> anyhow::Result<Option<String>> {
+        let Some((listener, tls)) = self.http.first() else { return Ok(None) };
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        Ok(Some(addresses::url(scheme, listener.local_addr()?, public_host)))
+    }
+
+    fn urls(&self, public_host: Option<&str>) -> anyhow::Result<PublicUrls> {
+        let rtmp = |scheme, listener: &Option<Listener>| {
+            listener.as_ref().map(|listener| addresses::url(scheme, listener.local_addr(), public_host))
+        };
+        Ok(PublicUrls {
+            rtmp: rtmp("rtmp", &self.rtmp),
+            rtmps: rtmp("rtmps", &self.rtmps),
+            secure_cookies: self.http.iter().all(|(_, tls)| tls.is_some()),
+            // HLS, DASH, WHIP and SRT are not served by this version.
+            ..PublicUrls::default()
+        })
+    }
+}
+
+fn push_options(config: &Config) -> anyhow::Result<PushOptions> {
+    let egress = config.egress.clone();
+    Ok(PushOptions {
+        permit: Arc::new(move |address| egress.permits(address)),
+        send_buffer_bytes: config.send_buffer_bytes,
+        ..PushOptions::new(tls::client_config(&config.tls)?)
+    })
+}
+
+#[expect(clippy::print_stdout, reason = "the ready line is the contract with whoever started us")]
+fn say_ready(urls: &PublicUrls, http_url: Option<&str>) {
+    let line = json!({
+        "ready": true,
+        "http": http_url,
+        "rtmp": urls.rtmp,
+        "rtmps": urls.rtmps,
+        "srt": urls.srt,
+        "pid": std::process::id(),
+        "version": env!("CARGO_PKG_VERSION"),
+    });
+    println!("{line}");
+}
+
+async fn wait_for_signal() -> anyhow::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    tokio::select! {
+        _ = terminate.recv() => Ok("SIGTERM"),
+        _ = interrupt.recv() => Ok("SIGINT"),
+    }
+}
