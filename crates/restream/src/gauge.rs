@@ -21,7 +21,12 @@ pub(crate) struct Gauge {
     dropped_frames: u64,
     /// Acknowledged in all at moments past, oldest first.
     samples: VecDeque<(Instant, u64)>,
+    /// Moments told before, so that the same one is told the same way every time: two clocks never quite agree.
+    told: VecDeque<(Instant, OffsetDateTime)>,
 }
+
+/// Since, connected since, next retry, and their predecessors.
+const TOLD_MAX: usize = 6;
 
 impl Gauge {
     pub(crate) fn progress(&mut self, progress: PushProgress, dropped_frames: u64, now: Instant) {
@@ -41,13 +46,13 @@ impl Gauge {
         self.samples.clear();
     }
 
-    pub(crate) fn status(&self, view: &View, target_bps: Option<u64>, clock: Clock) -> PushStatus {
+    pub(crate) fn status(&mut self, view: &View, target_bps: Option<u64>, clock: Clock) -> PushStatus {
         PushStatus {
             state: view.state,
-            since: clock.wall(view.since),
+            since: self.tell(view.since, clock),
             reason: view.reason.clone(),
             attempt: view.attempt,
-            next_retry_at: view.next_retry_at.map(|at| clock.wall(at)),
+            next_retry_at: view.next_retry_at.map(|at| self.tell(at, clock)),
             bitrate_bps: self.bitrate_bps(clock.now),
             target_bps,
             sent_bytes: self.sent_before + self.now.written_bytes,
@@ -56,9 +61,21 @@ impl Gauge {
             rtt_ms: self.now.rtt_us.map(|us| f64::from(us) / 1_000.0),
             loss_percent: None,
             latency_ms: None,
-            connected_since: view.connected_since.map(|at| clock.wall(at)),
+            connected_since: view.connected_since.map(|at| self.tell(at, clock)),
             warnings: Vec::new(),
         }
+    }
+
+    fn tell(&mut self, at: Instant, clock: Clock) -> OffsetDateTime {
+        if let Some((_, wall)) = self.told.iter().find(|(told, _)| *told == at) {
+            return *wall;
+        }
+        let wall = clock.wall(at);
+        self.told.push_back((at, wall));
+        if self.told.len() > TOLD_MAX {
+            self.told.pop_front();
+        }
+        wall
     }
 
     fn acked_bytes(&self) -> u64 {

@@ -25,15 +25,11 @@ pub(crate) async fn run(
             incoming = listener.accept() => {
                 observe.counters().add(Counter::RtmpConnections, 1);
                 number += 1;
-                let (door, observe, remote) = (Arc::clone(&door), observe.clone(), incoming.remote);
+                let (door, observe) = (Arc::clone(&door), observe.clone());
                 let serve = async move {
                     let reason = incoming.serve(door).await;
-                    let ended_well = matches!(reason, CloseReason::PeerClosed | CloseReason::PlayEnded);
-                    if !ended_well {
+                    if !matches!(reason, CloseReason::PeerClosed | CloseReason::PlayEnded) {
                         observe.counters().add(Counter::RtmpConnectionsFailed, 1);
-                        tracing::info!(%remote, %reason, "an RTMP connection was closed");
-                    } else {
-                        tracing::debug!(%remote, %reason, "an RTMP connection ended");
                     }
                     reason
                 };
