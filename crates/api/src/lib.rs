@@ -1,1 +1,18 @@
-//! TODO
+//! REST, events, authentication, metrics and health: the only crate that knows HTTP and the JSON shapes.
+
+mod auth;
+mod context;
+mod dto;
+mod idempotency;
+mod input;
+mod middleware;
+mod problem;
+mod router;
+mod routes;
+mod rules;
+mod serve;
+
+pub use context::{ApiContext, PublicUrls, Readiness};
+pub use problem::Problem;
+pub use router::{openapi_json, router};
+pub use serve::{MAX_CONNECTIONS, MAX_HEADER_BYTES, serve};

@@ -113,6 +113,6 @@ pub(crate) fn random_token() -> Result<String> {
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-pub(crate) fn hash(text: &str) -> Vec<u8> {
-    Sha256::digest(text.as_bytes()).to_vec()
+pub(crate) fn hash(text: impl AsRef<[u8]>) -> Vec<u8> {
+    Sha256::digest(text).to_vec()
 }

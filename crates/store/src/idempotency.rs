@@ -38,7 +38,7 @@ fn place(caller: &str, key: &str) -> String {
 
 impl Store {
     /// `request` is everything that must be the same for it to be the same request.
-    pub async fn reserve_idempotency(&self, caller: &str, key: &str, request: &str) -> Result<Reservation> {
+    pub async fn reserve_idempotency(&self, caller: &str, key: &str, request: &[u8]) -> Result<Reservation> {
         let mut tx = self.begin().await?;
         let now = now();
         sqlx::query("delete from idempotency where created_at < ? or (status is null and created_at < ?)")

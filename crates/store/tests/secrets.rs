@@ -31,7 +31,7 @@ async fn planted_secrets_are_not_in_the_file() {
     store.create_restream(restream(made.id, "b", keyed)).await.unwrap();
     store.ensure_api_key("env", Role::Admin, &"planted-apikey".into()).await.unwrap();
     store.create_account("admin", Role::Admin, &"planted-password".into()).await.unwrap();
-    store.reserve_idempotency("c", "k", "planted-request").await.unwrap();
+    store.reserve_idempotency("c", "k", b"planted-request").await.unwrap();
     let answer = Answer { status: 201, body: b"planted-answer".to_vec() };
     store.finish_idempotency("c", "k", &answer).await.unwrap();
 
@@ -113,7 +113,7 @@ async fn idempotency() {
     let (_dir, store) = fresh().await;
     let reserve = |caller: &'static str, request: &'static str| {
         let store = store.clone();
-        async move { store.reserve_idempotency(caller, "k1", request).await.unwrap() }
+        async move { store.reserve_idempotency(caller, "k1", request.as_bytes()).await.unwrap() }
     };
     assert_eq!(reserve("a", "POST /x {}").await, Reservation::Mine);
     assert_eq!(reserve("a", "POST /x {}").await, Reservation::Pending);

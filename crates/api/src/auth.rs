@@ -1,0 +1,112 @@
+//! Who is calling: an API key, or a browser's cookie with its token against cross-site requests.
+
+use crate::context::App;
+use crate::problem::Problem;
+use crate::rules::{Access, access};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use weir_model::{Role, Secret};
+
+pub(crate) const COOKIE: &str = "weir_session";
+const CSRF_HEADER: &str = "x-csrf-token";
+
+/// Whoever the request was let in for.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    /// `apikey:name` or `user:name`; what the audit says.
+    pub(crate) actor: String,
+    pub(crate) name: String,
+    pub(crate) role: Role,
+    /// Set when a browser called.
+    pub(crate) cookie: Option<Secret>,
+}
+
+impl Caller {
+    pub(crate) fn require(&self, role: Role) -> Result<(), Problem> {
+        if self.role >= role {
+            Ok(())
+        } else {
+            Err(Problem::forbidden(format!("this needs the role {}", role.as_str())))
+        }
+    }
+}
+
+/// Lets in by the table of rules, and tells the handler who it is for.
+pub(crate) async fn authenticate(
+    State(app): State<App>,
+    path: MatchedPath,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let Some(rule) = access(request.method(), path.as_str()) else {
+        return Problem::method_not_allowed().into_response();
+    };
+    if let Access::AtLeast(role) = rule {
+        match let_in(&app, request.method(), request.headers(), role).await {
+            Ok(caller) => request.extensions_mut().insert(caller),
+            Err(problem) => return problem.into_response(),
+        };
+    }
+    next.run(request).await
+}
+
+async fn let_in(app: &App, method: &Method, headers: &HeaderMap, role: Role) -> Result<Caller, Problem> {
+    let caller = match authorisation(headers) {
+        Some(key) => {
+            let key = app.api.store.api_key_of(&key?).await?.ok_or_else(Problem::unauthorised)?;
+            Caller { actor: format!("apikey:{}", key.name), name: key.name, role: key.role, cookie: None }
+        }
+        None => {
+            let cookie = session_cookie(headers).ok_or_else(Problem::unauthorised)?;
+            let account = app.api.store.account_of(&cookie).await?.ok_or_else(Problem::unauthorised)?;
+            let changes = !matches!(*method, Method::GET | Method::HEAD);
+            if changes && !csrf_matches(headers, &cookie) {
+                return Err(Problem::forbidden("changes made with the cookie need the header X-CSRF-Token"));
+            }
+            let actor = format!("user:{}", account.name);
+            Caller { actor, name: account.name, role: account.role, cookie: Some(cookie) }
+        }
+    };
+    caller.require(role)?;
+    Ok(caller)
+}
+
+/// The key of `Authorization: apikey <key>` or `Bearer <key>`; other schemes are refused, not ignored.
+fn authorisation(headers: &HeaderMap) -> Option<Result<Secret, Problem>> {
+    let value = headers.get(header::AUTHORIZATION)?;
+    let parsed = value.to_str().ok().and_then(|text| text.trim().split_once(' '));
+    Some(match parsed {
+        Some((scheme, key)) if scheme.eq_ignore_ascii_case("apikey") || scheme.eq_ignore_ascii_case("bearer") => {
+            Ok(key.trim().into())
+        }
+        _ => Err(Problem::unauthorised()),
+    })
+}
+
+pub(crate) fn session_cookie(headers: &HeaderMap) -> Option<Secret> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    cookies
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(name, _)| *name == COOKIE)
+        .map(|(_, value)| value.into())
+}
+
+/// Made from the cookie, which no other site can read: nothing more to store, and the same in every tab.
+pub(crate) fn csrf_token(cookie: &Secret) -> String {
+    let mut hash = Sha256::new();
+    hash.update(b"weir csrf v1\0");
+    hash.update(cookie.expose().as_bytes());
+    URL_SAFE_NO_PAD.encode(hash.finalize())
+}
+
+fn csrf_matches(headers: &HeaderMap, cookie: &Secret) -> bool {
+    let given = headers.get(CSRF_HEADER).map(HeaderValue::as_bytes).unwrap_or_default();
+    csrf_token(cookie).as_bytes().ct_eq(given).into()
+}

@@ -1,0 +1,100 @@
+//! What the handlers work with.
+
+use std::sync::Arc;
+use tokio::sync::{Semaphore, watch};
+use weir_control::Commands;
+use weir_observe::Observe;
+use weir_store::Store;
+
+/// A password check takes 19 MiB and tens of milliseconds of a core: more at once would be a way to wear us out.
+const PASSWORD_CHECKS: usize = 2;
+
+/// Each follower of events holds a connection and a task.
+const MAX_FOLLOWERS: usize = 256;
+
+/// Everything the API is made from; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ApiContext {
+    pub commands: Commands,
+    pub store: Store,
+    pub observe: Observe,
+    pub urls: PublicUrls,
+    pub readiness: Readiness,
+}
+
+/// How the outside reaches us, without a slash at the end; None where it can't.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PublicUrls {
+    /// `http://host:8080`: the base of HLS, DASH, WHEP and the watch page once something serves those.
+    pub playback: Option<String>,
+    /// `http://host:8080`: the base of WHIP.
+    pub whip: Option<String>,
+    /// `rtmp://host:1935`
+    pub rtmp: Option<String>,
+    /// `rtmps://host:1936`
+    pub rtmps: Option<String>,
+    /// `srt://host:8890`
+    pub srt: Option<String>,
+    /// Whether browsers come over TLS only, so that the cookie may say so.
+    pub secure_cookies: bool,
+}
+
+/// Whether we want traffic; what `/readyz` says and what ends event streams when draining.
+#[derive(Debug, Clone)]
+pub struct Readiness {
+    ready: Arc<watch::Sender<bool>>,
+}
+
+impl Readiness {
+    /// Not ready yet.
+    pub fn new() -> Self {
+        Self { ready: Arc::new(watch::Sender::new(false)) }
+    }
+
+    pub fn set_ready(&self) {
+        self.ready.send_replace(true);
+    }
+
+    /// From now on `/readyz` says no and event streams end.
+    pub fn drain(&self) {
+        self.ready.send_replace(false);
+    }
+
+    pub fn is_ready(&self) -> bool {
+        *self.ready.borrow()
+    }
+
+    /// Returns when draining begins (which may be long after this call, or never).
+    pub(crate) async fn draining(&self) {
+        let mut ready = self.ready.subscribe();
+        // A server that is not ready yet is not draining: wait for ready, then for its end.
+        let _ = ready.wait_for(|ready| *ready).await;
+        let _ = ready.wait_for(|ready| !*ready).await;
+    }
+}
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The context with what only the API itself needs.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) api: ApiContext,
+    pub(crate) password_checks: Arc<Semaphore>,
+    pub(crate) followers: Arc<Semaphore>,
+    pub(crate) openapi: Arc<str>,
+}
+
+impl App {
+    pub(crate) fn new(api: ApiContext, openapi: String) -> Self {
+        Self {
+            api,
+            password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS)),
+            followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
+            openapi: openapi.into(),
+        }
+    }
+}

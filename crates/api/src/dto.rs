@@ -1,0 +1,77 @@
+//! The JSON shapes of the contract, and how they become the model's nouns and back. They live here alone.
+
+pub(crate) mod api_key;
+pub(crate) mod destination;
+pub(crate) mod event;
+pub(crate) mod ladder;
+pub(crate) mod platform;
+pub(crate) mod push_status;
+pub(crate) mod restream;
+pub(crate) mod stream;
+pub(crate) mod stream_status;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use time::OffsetDateTime;
+use time::UtcOffset;
+use time::format_description::well_known::Rfc3339;
+use utoipa::ToSchema;
+
+/// RFC 3339, written in UTC, read with any offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(value_type = String, format = DateTime)]
+pub(crate) struct Timestamp(pub(crate) OffsetDateTime);
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = self.0.to_offset(UtcOffset::UTC).format(&Rfc3339).map_err(serde::ser::Error::custom)?;
+        serializer.serialize_str(&text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let at = OffsetDateTime::parse(&text, &Rfc3339)
+            .map_err(|_| serde::de::Error::custom("invalid time, expected a time as in 2026-01-31T20:00:00Z"))?;
+        Ok(Self(at.to_offset(UtcOffset::UTC)))
+    }
+}
+
+impl From<OffsetDateTime> for Timestamp {
+    fn from(at: OffsetDateTime) -> Self {
+        Self(at)
+    }
+}
+
+/// How lists answer.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct List<T> {
+    items: Vec<T>,
+    /// Give it as `cursor` for what follows; null at the end.
+    next_cursor: Option<String>,
+}
+
+impl<T> List<T> {
+    pub(crate) fn new<M>(page: weir_store::Page<M>, dto: impl FnMut(M) -> T) -> Self {
+        let next_cursor = page.next_after.map(|after| after.to_string());
+        Self { items: page.items.into_iter().map(dto).collect(), next_cursor }
+    }
+
+    /// All there is.
+    pub(crate) fn whole(items: Vec<T>) -> Self {
+        Self { items, next_cursor: None }
+    }
+
+    pub(crate) fn with_cursor(items: Vec<T>, next_cursor: Option<String>) -> Self {
+        Self { items, next_cursor }
+    }
+}
+
+/// A secret as reads show it.
+pub(crate) fn shown(secret: &weir_model::Secret, reveal: bool) -> String {
+    if reveal { secret.expose().to_owned() } else { secret.masked() }
+}
+
+pub(crate) fn yes() -> bool {
+    true
+}

@@ -1,0 +1,65 @@
+//! API keys.
+
+use crate::dto::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use weir_model::Role;
+use weir_store::ApiKey;
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RoleDto {
+    Admin,
+    Operator,
+    Viewer,
+}
+
+impl From<RoleDto> for Role {
+    fn from(role: RoleDto) -> Self {
+        match role {
+            RoleDto::Admin => Self::Admin,
+            RoleDto::Operator => Self::Operator,
+            RoleDto::Viewer => Self::Viewer,
+        }
+    }
+}
+
+impl From<Role> for RoleDto {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Admin => Self::Admin,
+            Role::Operator => Self::Operator,
+            Role::Viewer => Self::Viewer,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ApiKeyInput {
+    pub(crate) name: String,
+    pub(crate) role: RoleDto,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ApiKeyDto {
+    id: i64,
+    name: String,
+    role: RoleDto,
+    created_at: Timestamp,
+    /// Shown once, in the answer to its making.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+}
+
+impl ApiKeyDto {
+    pub(crate) fn new(key: &ApiKey, secret: Option<String>) -> Self {
+        Self {
+            id: key.id.0,
+            name: key.name.clone(),
+            role: key.role.into(),
+            created_at: key.created_at.into(),
+            key: secret,
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Destinations: server URLs without a key.
+
+use crate::dto::Timestamp;
+use crate::dto::stream::set;
+use crate::input::present;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use weir_model::{Destination, Platforms, PushUrl, Secret, masked_uri};
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DestinationInput {
+    name: String,
+    /// One of `GET /platforms`; judged by the URL when absent.
+    #[serde(default)]
+    platform: Option<String>,
+    /// `rtmp://host/app`, `rtmps://host/app` or an SRT URL.
+    url: String,
+    #[serde(default)]
+    backup_url: Option<String>,
+}
+
+impl DestinationInput {
+    pub(crate) fn into_model(self, platforms: &Platforms) -> Destination {
+        let platform = self.platform.unwrap_or_else(|| {
+            // A server that is no URL is refused later, in its own words.
+            let url = PushUrl::from_server_and_key(&self.url, "key").ok();
+            let platform = url.and_then(|url| platforms.of(&url));
+            platform.map_or(Platforms::GENERIC_RTMP, |platform| platform.id.as_str()).to_owned()
+        });
+        let mut destination = Destination::draft(self.name, platform, self.url.trim());
+        destination.backup_url = self.backup_url.map(|url| url.trim().into());
+        destination
+    }
+}
+
+/// What is absent stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DestinationPatch {
+    #[serde(default, deserialize_with = "present")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    platform: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    url: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    backup_url: Option<Option<String>>,
+}
+
+impl DestinationPatch {
+    pub(crate) fn apply(&self, destination: &mut Destination) {
+        let secret = |url: &String| Secret::new(url.trim());
+        set(&mut destination.name, self.name.as_ref());
+        set(&mut destination.platform, self.platform.as_ref());
+        set(&mut destination.url, self.url.as_ref().map(secret).as_ref());
+        set(&mut destination.backup_url, self.backup_url.as_ref().map(|url| url.as_ref().map(secret)).as_ref());
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DestinationDto {
+    id: i64,
+    name: String,
+    platform: String,
+    url: String,
+    backup_url: Option<String>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl DestinationDto {
+    pub(crate) fn new(destination: &Destination, reveal: bool) -> Self {
+        let url = |url: &Secret| if reveal { url.expose().to_owned() } else { masked_server(url.expose()) };
+        Self {
+            id: destination.id.0,
+            name: destination.name.clone(),
+            platform: destination.platform.clone(),
+            url: url(&destination.url),
+            backup_url: destination.backup_url.as_ref().map(url),
+            created_at: destination.created_at.into(),
+            updated_at: destination.updated_at.into(),
+        }
+    }
+}
+
+/// As written, unless it carries something secret.
+fn masked_server(url: &str) -> String {
+    match PushUrl::from_server_and_key(url, "") {
+        Ok(srt) => srt.masked(),
+        Err(_) => masked_uri(url),
+    }
+}

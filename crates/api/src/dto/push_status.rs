@@ -1,0 +1,76 @@
+//! What one connection to a destination is doing, with reasons and warnings.
+
+use crate::dto::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+use weir_model::{PushStatus, Reason, Warning};
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ReasonDto {
+    code: &'static str,
+    message: String,
+    /// source, destination, config or server
+    fault: &'static str,
+}
+
+impl From<&Reason> for ReasonDto {
+    fn from(reason: &Reason) -> Self {
+        Self { code: reason.code.as_str(), message: reason.message.clone(), fault: reason.fault.as_str() }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WarningDto {
+    code: String,
+    message: String,
+    since: Timestamp,
+}
+
+impl From<&Warning> for WarningDto {
+    fn from(warning: &Warning) -> Self {
+        Self { code: warning.code.clone(), message: warning.message.clone(), since: warning.since.into() }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PushStatusDto {
+    /// stopped, awaiting_stream, connecting, streaming or error
+    state: &'static str,
+    since: Timestamp,
+    reason: Option<ReasonDto>,
+    attempt: u32,
+    next_retry_at: Option<Timestamp>,
+    bitrate_bps: u64,
+    target_bps: Option<u64>,
+    sent_bytes: u64,
+    acked_bytes: u64,
+    dropped_frames: u64,
+    rtt_ms: Option<f64>,
+    loss_percent: Option<f64>,
+    /// SRT, as negotiated.
+    latency_ms: Option<f64>,
+    connected_since: Option<Timestamp>,
+    warnings: Vec<WarningDto>,
+}
+
+impl From<&PushStatus> for PushStatusDto {
+    fn from(push: &PushStatus) -> Self {
+        Self {
+            state: push.state.as_str(),
+            since: push.since.into(),
+            reason: push.reason.as_ref().map(Into::into),
+            attempt: push.attempt,
+            next_retry_at: push.next_retry_at.map(Into::into),
+            bitrate_bps: push.bitrate_bps,
+            target_bps: push.target_bps,
+            sent_bytes: push.sent_bytes,
+            acked_bytes: push.acked_bytes,
+            dropped_frames: push.dropped_frames,
+            rtt_ms: push.rtt_ms,
+            loss_percent: push.loss_percent,
+            latency_ms: push.latency_ms,
+            connected_since: push.connected_since.map(Into::into),
+            warnings: push.warnings.iter().map(Into::into).collect(),
+        }
+    }
+}

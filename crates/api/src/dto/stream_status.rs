@@ -1,0 +1,122 @@
+//! What a stream is doing.
+
+use crate::dto::Timestamp;
+use crate::dto::push_status::{ReasonDto, WarningDto};
+use serde::Serialize;
+use utoipa::ToSchema;
+use weir_model::{IngestStatus, RenditionStatus, StreamState, StreamStatus, Viewers};
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StreamStatusDto {
+    /// True exactly when state is live.
+    live: bool,
+    /// offline, starting, live, stalled or failed
+    state: &'static str,
+    since: Timestamp,
+    reason: Option<ReasonDto>,
+    ingest: Option<IngestDto>,
+    renditions: Vec<RenditionStatusDto>,
+    viewers: ViewersDto,
+    warnings: Vec<WarningDto>,
+}
+
+impl From<&StreamStatus> for StreamStatusDto {
+    fn from(status: &StreamStatus) -> Self {
+        Self {
+            live: status.state == StreamState::Live,
+            state: status.state.as_str(),
+            since: status.since.into(),
+            reason: status.reason.as_ref().map(Into::into),
+            ingest: status.ingest.as_ref().map(Into::into),
+            renditions: status.renditions.iter().map(Into::into).collect(),
+            viewers: status.viewers.into(),
+            warnings: status.warnings.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct IngestDto {
+    /// rtmp, rtmps, srt, whip, pull or playlist
+    protocol: &'static str,
+    /// primary or backup
+    slot: &'static str,
+    remote: Option<String>,
+    video_codec: Option<String>,
+    audio_codec: Option<String>,
+    width: Option<u32>,
+    height: Option<u32>,
+    fps: Option<f64>,
+    bitrate_bps: u64,
+    gop_seconds: Option<f64>,
+    dropped_frames: u64,
+    latency_ms: Option<f64>,
+    rtt_ms: Option<f64>,
+    loss_percent: Option<f64>,
+}
+
+impl From<&IngestStatus> for IngestDto {
+    fn from(ingest: &IngestStatus) -> Self {
+        Self {
+            protocol: ingest.protocol.as_str(),
+            slot: ingest.slot.as_str(),
+            remote: ingest.remote.clone(),
+            video_codec: ingest.video_codec.clone(),
+            audio_codec: ingest.audio_codec.clone(),
+            width: ingest.width,
+            height: ingest.height,
+            fps: ingest.fps,
+            bitrate_bps: ingest.bitrate_bps,
+            gop_seconds: ingest.gop_seconds,
+            dropped_frames: ingest.dropped_frames,
+            latency_ms: ingest.latency_ms,
+            rtt_ms: ingest.rtt_ms,
+            loss_percent: ingest.loss_percent,
+        }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct RenditionStatusDto {
+    name: String,
+    encoder: String,
+    device: Option<String>,
+    width: Option<u32>,
+    height: Option<u32>,
+    bitrate_bps: u64,
+    target_bps: Option<u64>,
+    fps: Option<f64>,
+    state: &'static str,
+}
+
+impl From<&RenditionStatus> for RenditionStatusDto {
+    fn from(rendition: &RenditionStatus) -> Self {
+        Self {
+            name: rendition.name.clone(),
+            encoder: rendition.encoder.clone(),
+            device: rendition.device.clone(),
+            width: rendition.width,
+            height: rendition.height,
+            bitrate_bps: rendition.bitrate_bps,
+            target_bps: rendition.target_bps,
+            fps: rendition.fps,
+            state: rendition.state.as_str(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct ViewersDto {
+    hls: u64,
+    dash: u64,
+    webrtc: u64,
+    rtmp: u64,
+    srt: u64,
+}
+
+impl From<Viewers> for ViewersDto {
+    fn from(viewers: Viewers) -> Self {
+        let Viewers { hls, dash, webrtc, rtmp, srt } = viewers;
+        Self { hls, dash, webrtc, rtmp, srt }
+    }
+}

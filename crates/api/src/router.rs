@@ -1,0 +1,109 @@
+//! All routes in one place, with what every request goes through.
+
+use crate::context::{ApiContext, App};
+use crate::input::MAX_BODY_BYTES;
+use crate::problem::Problem;
+use crate::routes::{api_keys, destinations, events, health, platforms, restreams, session, streams, system};
+use crate::{auth, idempotency, middleware};
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use utoipa::OpenApi;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Weir", description = "Live restreaming: streams in, restreams out."),
+    components(schemas(Problem)),
+    security(("authorization" = []))
+)]
+struct Description;
+
+/// Everything under one roof, ready to serve.
+pub fn router(context: ApiContext) -> Router {
+    let (routes, _) = routes().split_for_parts();
+    let app = App::new(context, openapi_json());
+    routes
+        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+        .fallback(|| async { Problem::not_found() })
+        .route_layer(from_fn_with_state(app.clone(), idempotency::once))
+        .route_layer(from_fn_with_state(app.clone(), middleware::to_the_end))
+        .route_layer(from_fn_with_state(app.clone(), auth::authenticate))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn(middleware::in_time))
+        .layer(from_fn(middleware::secure_headers))
+        .with_state(app)
+}
+
+/// The description of all this, generated from the code.
+pub fn openapi_json() -> String {
+    let mut openapi = routes().into_openapi();
+    let key = ApiKey::Header(ApiKeyValue::with_description("Authorization", "`apikey <key>` or `Bearer <key>`"));
+    openapi.components.get_or_insert_default().add_security_scheme("authorization", SecurityScheme::ApiKey(key));
+    let mut json = serde_json::to_string_pretty(&openapi).unwrap_or_default();
+    json.push('\n');
+    json
+}
+
+fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+        .routes(routes!(system::openapi))
+        .routes(routes!(system::system))
+        .routes(routes!(session::log_in, session::read, session::log_out))
+        .routes(routes!(platforms::list))
+        .routes(routes!(events::list))
+        .routes(routes!(events::follow))
+        .routes(routes!(streams::list, streams::create))
+        .routes(routes!(streams::read, streams::change, streams::remove))
+        .routes(routes!(streams::start))
+        .routes(routes!(streams::stop))
+        .routes(routes!(streams::rotate_key))
+        .routes(routes!(destinations::list, destinations::create))
+        .routes(routes!(destinations::read, destinations::change, destinations::remove))
+        .routes(routes!(restreams::list, restreams::create))
+        .routes(routes!(restreams::read, restreams::change, restreams::remove))
+        .routes(routes!(restreams::start))
+        .routes(routes!(restreams::stop))
+        .routes(routes!(restreams::retry))
+        .routes(routes!(api_keys::list, api_keys::create))
+        .routes(routes!(api_keys::remove))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::RULES;
+    use std::collections::BTreeSet;
+
+    /// A route without a rule could not be called; a rule without a route would be a lie.
+    #[test]
+    fn rules_and_routes_are_the_same() {
+        let described: serde_json::Value = serde_json::from_str(&openapi_json()).unwrap();
+        let mut routes = BTreeSet::new();
+        for (path, methods) in described["paths"].as_object().unwrap() {
+            for method in methods.as_object().unwrap().keys() {
+                routes.insert(format!("{} {path}", method.to_ascii_uppercase()));
+            }
+        }
+        let rules: BTreeSet<String> = RULES.iter().map(|(method, path, _)| format!("{method} {path}")).collect();
+        assert_eq!(routes, rules);
+        assert_eq!(rules.len(), RULES.len(), "a rule is written twice");
+    }
+
+    /// People review the description as a diff. Rewritten with UPDATE_GOLDEN=1.
+    #[test]
+    fn description_is_checked_in() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
+        let now = openapi_json();
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(path, &now).unwrap();
+        }
+        let golden = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(golden == now, "docs/openapi.json is not what the code says; run this test with UPDATE_GOLDEN=1");
+    }
+}

@@ -1,0 +1,40 @@
+//! The handlers, one file per resource: input to command, row and status to answer.
+
+#![allow(unused_qualifications, reason = "utoipa's macro writes them")]
+
+pub(crate) mod api_keys;
+pub(crate) mod destinations;
+pub(crate) mod events;
+pub(crate) mod health;
+pub(crate) mod platforms;
+pub(crate) mod restreams;
+pub(crate) mod session;
+pub(crate) mod streams;
+pub(crate) mod system;
+
+use crate::auth::Caller;
+use crate::context::App;
+use crate::problem::Problem;
+use axum::Json;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use weir_model::Role;
+
+/// One thing, with its version as its ETag.
+fn one(status: StatusCode, version: i64, dto: impl Serialize) -> Response {
+    (status, [(header::ETAG, format!("\"{version}\""))], Json(dto)).into_response()
+}
+
+/// One new thing, with its address.
+fn created(path: &str, id: i64, version: i64, dto: impl Serialize) -> Response {
+    let headers = [(header::ETAG, format!("\"{version}\"")), (header::LOCATION, format!("/api/v1/{path}/{id}"))];
+    (StatusCode::CREATED, headers, Json(dto)).into_response()
+}
+
+/// Secrets are about to be shown: to operators only, and never unrecorded.
+async fn reveal(app: &App, caller: &Caller, subject: String) -> Result<(), Problem> {
+    caller.require(Role::Operator)?;
+    app.api.store.record_audit(&caller.actor, "reveal", &subject).await?;
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! `/events`: what happened, as a list and as it happens.
+
+use crate::context::App;
+use crate::dto::List;
+use crate::dto::event::EventDto;
+use crate::input::Params;
+use crate::problem::Problem;
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::sse::{Event as Sent, KeepAlive, Sse};
+use futures_util::stream::{Stream, unfold};
+use serde::Deserialize;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use utoipa::IntoParams;
+
+const DEFAULT_LIMIT: usize = 100;
+const MAX_LIMIT: usize = 500;
+
+/// Proxies close what is silent for a minute or less.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Events waiting for a slow follower; beyond, the log itself is the buffer.
+const WAITING_EVENTS: usize = 64;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Since {
+    /// Only events after this id.
+    since: Option<u64>,
+    /// 1 to 500; 100 when absent.
+    limit: Option<usize>,
+}
+
+/// Events, oldest first; `next_cursor` is the id to give as `since`
+#[utoipa::path(get, path = "/api/v1/events", tag = "events", params(Since), responses(
+    (status = 200, body = List<EventDto>)))]
+pub(crate) async fn list(
+    State(app): State<App>,
+    Params(query): Params<Since>,
+) -> Result<Json<List<EventDto>>, Problem> {
+    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        return Err(Problem::invalid("limit", "must be a number from 1 to 500"));
+    }
+    let mut events = app.api.observe.events().since(query.since, limit + 1);
+    let more = events.len() > limit;
+    events.truncate(limit);
+    let next_cursor = events.last().filter(|_| more).map(|event| event.id.to_string());
+    Ok(Json(List::with_cursor(events.into_iter().map(Into::into).collect(), next_cursor)))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct After {
+    /// Begins after this id, like the header Last-Event-ID; from now on when absent.
+    since: Option<u64>,
+}
+
+/// Events as they happen (server-sent events); resumes by `Last-Event-ID`
+#[utoipa::path(get, path = "/api/v1/events/stream", tag = "events", params(After), responses(
+    (status = 200, content_type = "text/event-stream", body = String)))]
+pub(crate) async fn follow(
+    State(app): State<App>,
+    Params(query): Params<After>,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<Sent, Infallible>>>, Problem> {
+    let slot =
+        Arc::clone(&app.followers).try_acquire_owned().map_err(|_| Problem::busy("too many follow the events"))?;
+    let since = match headers.get("last-event-id") {
+        None => query.since,
+        Some(id) => {
+            let id = id.to_str().ok().and_then(|id| id.trim().parse().ok());
+            Some(id.ok_or_else(|| Problem::malformed("Last-Event-ID must be the id of an event"))?)
+        }
+    };
+    let (sender, receiver) = mpsc::channel(WAITING_EVENTS);
+    let (subscribed, from_now_on) = oneshot::channel();
+    tokio::spawn(async move {
+        let observe = app.api.observe;
+        let mut cursor = observe.events().subscribe(since);
+        let _ = subscribed.send(());
+        let forward = async { while sender.send(cursor.next().await).await.is_ok() {} };
+        tokio::select! {
+            () = forward => {}
+            () = sender.closed() => {}
+            // Followers come back, to the next server.
+            () = app.api.readiness.draining() => {}
+        }
+        drop(slot);
+    });
+    // What happens after this answer has begun is in it.
+    let _ = from_now_on.await;
+    let events = unfold(receiver, |mut receiver| async move {
+        let event = receiver.recv().await?;
+        let (id, kind) = (event.id.to_string(), event.kind.clone());
+        let data = serde_json::to_string(&EventDto::from(event)).unwrap_or_default();
+        Some((Ok(Sent::default().id(id).event(kind).data(data)), receiver))
+    });
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+}

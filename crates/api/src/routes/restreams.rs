@@ -1,0 +1,124 @@
+//! `/restreams`
+
+use super::{created, one, reveal};
+use crate::auth::Caller;
+use crate::context::App;
+use crate::dto::List;
+use crate::dto::restream::{RestreamDto, RestreamInput, RestreamPatch, RetryAnswer};
+use crate::input::{Body, Id, IfMatch, PageParams, Params, RevealParams};
+use crate::problem::Problem;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::{Extension, Json};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use weir_model::{Restream, RestreamId, StreamId};
+
+fn dto(app: &App, restream: &Restream, reveal: bool) -> RestreamDto {
+    RestreamDto::new(restream, app.api.observe.restream_status(restream.id), reveal)
+}
+
+fn answer(app: &App, restream: &Restream) -> Response {
+    one(StatusCode::OK, restream.version, dto(app, restream, false))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct OfStream {
+    /// Only this stream's.
+    stream_id: Option<i64>,
+}
+
+/// All restreams, oldest first
+#[utoipa::path(get, path = "/api/v1/restreams", tag = "restreams", params(PageParams, OfStream), responses(
+    (status = 200, body = List<RestreamDto>)))]
+pub(crate) async fn list(
+    State(app): State<App>,
+    Params(page): Params<PageParams>,
+    Params(of): Params<OfStream>,
+) -> Result<Json<List<RestreamDto>>, Problem> {
+    let (after, limit) = page.read()?;
+    let page = app.api.store.restreams(of.stream_id.map(StreamId), after, limit).await?;
+    Ok(Json(List::new(page, |restream| dto(&app, &restream, false))))
+}
+
+/// A new restream
+#[utoipa::path(post, path = "/api/v1/restreams", tag = "restreams", request_body = RestreamInput, responses(
+    (status = 201, body = RestreamDto), (status = 409, body = Problem), (status = 422, body = Problem)))]
+pub(crate) async fn create(State(app): State<App>, Body(input): Body<RestreamInput>) -> Result<Response, Problem> {
+    let restream = app.api.commands.create_restream(input.into_model()?).await?;
+    Ok(created("restreams", restream.id.0, restream.version, dto(&app, &restream, false)))
+}
+
+/// One restream
+#[utoipa::path(get, path = "/api/v1/restreams/{id}", tag = "restreams", params(("id" = i64, Path), RevealParams),
+    responses((status = 200, body = RestreamDto), (status = 404, body = Problem)))]
+pub(crate) async fn read(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Id(id): Id,
+    Params(params): Params<RevealParams>,
+) -> Result<Response, Problem> {
+    let restream = app.api.store.restream(RestreamId(id)).await?;
+    if params.reveal {
+        reveal(&app, &caller, format!("restreams/{id}")).await?;
+    }
+    Ok(one(StatusCode::OK, restream.version, dto(&app, &restream, params.reveal)))
+}
+
+/// Changes what is named; only this restream notices
+#[utoipa::path(patch, path = "/api/v1/restreams/{id}", tag = "restreams", params(("id" = i64, Path)),
+    request_body = RestreamPatch, responses(
+    (status = 200, body = RestreamDto), (status = 404, body = Problem), (status = 409, body = Problem),
+    (status = 412, body = Problem), (status = 422, body = Problem)))]
+pub(crate) async fn change(
+    State(app): State<App>,
+    Id(id): Id,
+    IfMatch(version): IfMatch,
+    Body(patch): Body<RestreamPatch>,
+) -> Result<Response, Problem> {
+    let change = patch.into_change()?;
+    let restream =
+        app.api.commands.update_restream(RestreamId(id), version, move |restream| change.apply(restream)).await?;
+    Ok(answer(&app, &restream))
+}
+
+/// Stops and deletes it
+#[utoipa::path(delete, path = "/api/v1/restreams/{id}", tag = "restreams", params(("id" = i64, Path)), responses(
+    (status = 204), (status = 404, body = Problem), (status = 412, body = Problem)))]
+pub(crate) async fn remove(
+    State(app): State<App>,
+    Id(id): Id,
+    IfMatch(version): IfMatch,
+) -> Result<StatusCode, Problem> {
+    app.api.commands.delete_restream(RestreamId(id), version).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Starts it, now or when its source comes
+#[utoipa::path(post, path = "/api/v1/restreams/{id}/start", tag = "restreams", params(("id" = i64, Path)), responses(
+    (status = 200, body = RestreamDto), (status = 404, body = Problem)))]
+pub(crate) async fn start(State(app): State<App>, Id(id): Id) -> Result<Response, Problem> {
+    let restream = app.api.commands.start_restream(RestreamId(id)).await?;
+    Ok(answer(&app, &restream))
+}
+
+/// Stops it
+#[utoipa::path(post, path = "/api/v1/restreams/{id}/stop", tag = "restreams", params(("id" = i64, Path)), responses(
+    (status = 200, body = RestreamDto), (status = 404, body = Problem)))]
+pub(crate) async fn stop(State(app): State<App>, Id(id): Id) -> Result<Response, Problem> {
+    let restream = app.api.commands.stop_restream(RestreamId(id)).await?;
+    Ok(answer(&app, &restream))
+}
+
+/// Tries at once instead of waiting for the next attempt
+#[utoipa::path(post, path = "/api/v1/restreams/{id}/retry", tag = "restreams", params(("id" = i64, Path)), responses(
+    (status = 200, body = RetryAnswer), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(crate) async fn retry(State(app): State<App>, Id(id): Id) -> Result<Json<RetryAnswer>, Problem> {
+    if !app.api.commands.retry_restream(RestreamId(id)).await? {
+        let detail = "it is not running; start it instead";
+        return Err(Problem::new(StatusCode::CONFLICT, "not_running", detail));
+    }
+    Ok(Json(RetryAnswer { retrying: true }))
+}

@@ -1,0 +1,60 @@
+//! Who may call what: the one table. What is not in it can't be called.
+
+use axum::http::Method;
+use weir_model::Role;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Everyone, without a key.
+    Open,
+    /// Whoever has at least this role.
+    AtLeast(Role),
+}
+
+const READ: Access = Access::AtLeast(Role::Viewer);
+const OPERATE: Access = Access::AtLeast(Role::Operator);
+const ADMIN: Access = Access::AtLeast(Role::Admin);
+
+pub(crate) const RULES: &[(Method, &str, Access)] = &[
+    (Method::GET, "/healthz", Access::Open),
+    (Method::GET, "/readyz", Access::Open),
+    (Method::GET, "/metrics", Access::Open),
+    (Method::GET, "/api/v1/openapi.json", Access::Open),
+    (Method::POST, "/api/v1/session", Access::Open),
+    (Method::GET, "/api/v1/session", READ),
+    (Method::DELETE, "/api/v1/session", READ),
+    (Method::GET, "/api/v1/system", READ),
+    (Method::GET, "/api/v1/platforms", READ),
+    (Method::GET, "/api/v1/events", READ),
+    (Method::GET, "/api/v1/events/stream", READ),
+    (Method::GET, "/api/v1/streams", READ),
+    (Method::POST, "/api/v1/streams", OPERATE),
+    (Method::GET, "/api/v1/streams/{id}", READ),
+    (Method::PATCH, "/api/v1/streams/{id}", OPERATE),
+    (Method::DELETE, "/api/v1/streams/{id}", OPERATE),
+    (Method::POST, "/api/v1/streams/{id}/start", OPERATE),
+    (Method::POST, "/api/v1/streams/{id}/stop", OPERATE),
+    (Method::POST, "/api/v1/streams/{id}/rotate-key", OPERATE),
+    (Method::GET, "/api/v1/destinations", READ),
+    (Method::POST, "/api/v1/destinations", ADMIN),
+    (Method::GET, "/api/v1/destinations/{id}", READ),
+    (Method::PATCH, "/api/v1/destinations/{id}", ADMIN),
+    (Method::DELETE, "/api/v1/destinations/{id}", ADMIN),
+    (Method::GET, "/api/v1/restreams", READ),
+    (Method::POST, "/api/v1/restreams", OPERATE),
+    (Method::GET, "/api/v1/restreams/{id}", READ),
+    (Method::PATCH, "/api/v1/restreams/{id}", OPERATE),
+    (Method::DELETE, "/api/v1/restreams/{id}", OPERATE),
+    (Method::POST, "/api/v1/restreams/{id}/start", OPERATE),
+    (Method::POST, "/api/v1/restreams/{id}/stop", OPERATE),
+    (Method::POST, "/api/v1/restreams/{id}/retry", OPERATE),
+    (Method::GET, "/api/v1/apikeys", ADMIN),
+    (Method::POST, "/api/v1/apikeys", ADMIN),
+    (Method::DELETE, "/api/v1/apikeys/{id}", ADMIN),
+];
+
+/// The rule for a route; None: the path does not take that method.
+pub(crate) fn access(method: &Method, path: &str) -> Option<Access> {
+    let method = if *method == Method::HEAD { &Method::GET } else { method };
+    RULES.iter().find(|(known, template, _)| known == method && *template == path).map(|(_, _, access)| *access)
+}

@@ -1,0 +1,103 @@
+//! The router over a real store, called without a socket.
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part; a panic is the report")]
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
+use serde_json::Value;
+use tempfile::TempDir;
+use tower::ServiceExt;
+use weir_api::{ApiContext, PublicUrls, Readiness, router};
+use weir_control::{Commands, Runtime};
+use weir_model::{Platforms, Role};
+use weir_observe::Observe;
+use weir_store::{SealingKey, Store};
+
+pub(crate) struct Api {
+    pub(crate) router: Router,
+    pub(crate) context: ApiContext,
+    pub(crate) admin: String,
+    pub(crate) operator: String,
+    pub(crate) viewer: String,
+    _dir: TempDir,
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or(Value::Null)
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+    }
+}
+
+impl Api {
+    pub(crate) async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let key = SealingKey::load_or_create(dir.path()).unwrap();
+        let store = Store::open(&dir.path().join("weir.db"), &key).await.unwrap();
+        let commands = Commands::new(store.clone(), Platforms::load().unwrap(), Runtime::new()).await.unwrap();
+        let urls = PublicUrls {
+            rtmp: Some("rtmp://weir.test:1935".into()),
+            rtmps: Some("rtmps://weir.test:1936".into()),
+            ..PublicUrls::default()
+        };
+        let readiness = Readiness::new();
+        readiness.set_ready();
+        let context = ApiContext { commands, store, observe: Observe::new(), urls, readiness };
+        let key = async |role: Role| {
+            let (_, secret) = context.store.create_api_key(role.as_str(), role).await.unwrap();
+            format!("apikey {}", secret.expose())
+        };
+        let (admin, operator, viewer) = (key(Role::Admin).await, key(Role::Operator).await, key(Role::Viewer).await);
+        Self { router: router(context.clone()), context, admin, operator, viewer, _dir: dir }
+    }
+
+    /// As admin.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.call("GET", path, None, &[("authorization", &self.admin)]).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.call("POST", path, Some(&body.to_string()), &[("authorization", &self.admin)]).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.call("PATCH", path, Some(&body.to_string()), &[("authorization", &self.admin)]).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.call("DELETE", path, None, &[("authorization", &self.admin)]).await
+    }
+
+    pub(crate) async fn call(&self, method: &str, path: &str, body: Option<&str>, headers: &[(&str, &str)]) -> Answer {
+        let path = if path.starts_with("/api/") || ["/healthz", "/readyz", "/metrics"].contains(&path) {
+            path.to_owned()
+        } else {
+            format!("/api/v1{path}")
+        };
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_owned()));
+        let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        Answer { status: parts.status, headers: parts.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+    }
+
+    /// A stream to hang restreams on; its id.
+    pub(crate) async fn stream(&self, name: &str) -> i64 {
+        let made = self.post("/streams", serde_json::json!({"name": name})).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        made.json()["id"].as_i64().unwrap()
+    }
+}
