@@ -32,10 +32,12 @@ pub(crate) fn server_config(tls: &Tls, data: &Path, host: Option<&str>) -> anyho
         .with_context(|| format!("cannot read the certificate {}", cert.display()))?;
     let key_der =
         PrivateKeyDer::from_pem_file(&key).with_context(|| format!("cannot read the key {}", key.display()))?;
-    let config = ServerConfig::builder()
+    let mut config = ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(chain, key_der)
         .with_context(|| format!("the certificate {} and its key do not go together", cert.display()))?;
+    // librtmp on GnuTLS takes a TLS 1.3 session ticket for the end of the connection. Encoders connect once and resume nothing.
+    config.send_tls13_tickets = 0;
     Ok(Some(Arc::new(config)))
 }
 

@@ -139,14 +139,15 @@ impl Api {
 
     #[track_caller]
     pub fn wait_restream_where(&self, id: i64, what: &str, limit: Duration, holds: impl Fn(&Value) -> bool) -> Value {
-        let mut last = Value::Null;
+        let mut last = String::new();
         let what = format!("restream {id} {what}");
         wait_until_some(&what, limit, || {
             let status = self.restream_status(id);
-            if status != last {
-                // Shown only when the test fails: how it came to that.
-                eprintln!("restream {id}: {} {}", status["state"], status["reason"]);
-                last = status.clone();
+            let shown = format!("restream {id}: {} {}", status["state"], status["reason"]);
+            if shown != last {
+                // Seen only when the test fails: how it came to that.
+                eprintln!("{shown}");
+                last = shown;
             }
             holds(&status).then_some(status)
         })
