@@ -7,7 +7,9 @@ pub(crate) mod ladder;
 pub(crate) mod platform;
 pub(crate) mod push_status;
 pub(crate) mod restream;
+pub(crate) mod restream_input;
 pub(crate) mod stream;
+pub(crate) mod stream_input;
 pub(crate) mod stream_status;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -74,4 +76,11 @@ pub(crate) fn shown(secret: &weir_model::Secret, reveal: bool) -> String {
 
 pub(crate) fn yes() -> bool {
     true
+}
+
+/// What a patch names is set, the rest stays.
+pub(crate) fn set<T: Clone>(field: &mut T, value: Option<&T>) {
+    if let Some(value) = value {
+        field.clone_from(value);
+    }
 }

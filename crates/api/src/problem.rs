@@ -112,6 +112,7 @@ impl From<StoreError> for Problem {
                 problem
             }
             StoreError::Dangling { field } => Self::invalid(field, "names nothing that exists"),
+            StoreError::Limit { field, problem } => Self::invalid(field, problem),
             StoreError::Stale => Self::new(
                 StatusCode::PRECONDITION_FAILED,
                 "stale",

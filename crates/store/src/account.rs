@@ -36,6 +36,9 @@ impl Store {
     }
 
     pub async fn create_account(&self, name: &str, role: Role, password: &Secret) -> Result<Account> {
+        if password.is_empty() || password.expose().len() > MAX_PASSWORD_BYTES {
+            return Err(StoreError::Limit { field: "password", problem: "must be 1 to 1024 bytes long" });
+        }
         let password_hash = password_hash(password).await?;
         let mut tx = self.begin().await?;
         let id = next_id(&mut tx, "account").await?;

@@ -33,6 +33,9 @@ impl Store {
 
     /// Makes sure that this very key works with this role, under this name; for keys that come from outside.
     pub async fn ensure_api_key(&self, name: &str, role: Role, key: &Secret) -> Result<()> {
+        if key.expose().len() < MIN_API_KEY_BYTES {
+            return Err(StoreError::Limit { field: "key", problem: "must be at least 8 characters long" });
+        }
         if self.api_key_of(key).await?.is_some_and(|known| known.role == role) {
             return Ok(());
         }

@@ -21,6 +21,8 @@ pub enum StoreError {
     Io(#[from] sqlx::Error),
     #[error("database schema: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
+    #[error("{field} {problem}")]
+    Limit { field: &'static str, problem: &'static str },
     #[error("no random numbers from the system")]
     Random,
     #[error("password hash: {0}")]

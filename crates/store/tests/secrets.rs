@@ -85,6 +85,9 @@ async fn api_keys() {
     store.ensure_api_key("environment", Role::Admin, &"another-key".into()).await.unwrap();
     assert_eq!(store.api_key_of(&env).await.unwrap(), None, "the old one of that name is gone");
 
+    let short = store.ensure_api_key("short", Role::Admin, &"1234567".into()).await;
+    assert!(matches!(short, Err(StoreError::Limit { field: "key", .. })));
+
     store.delete_api_key(key.id).await.unwrap();
     assert_eq!(store.api_key_of(&secret).await.unwrap(), None);
     assert!(matches!(store.delete_api_key(key.id).await, Err(StoreError::NotFound)));
@@ -100,6 +103,11 @@ async fn accounts_and_logins() {
     assert_eq!(store.check_password("admin", &"wrong".into()).await.unwrap(), None);
     assert_eq!(store.check_password("nobody", &"correct horse".into()).await.unwrap(), None);
     assert_eq!(store.check_password("admin", &"x".repeat(2000).into()).await.unwrap(), None);
+
+    for bad in [String::new(), "x".repeat(1025)] {
+        let refused = store.create_account("other", Role::Viewer, &bad.into()).await;
+        assert!(matches!(refused, Err(StoreError::Limit { field: "password", .. })));
+    }
 
     let login = store.create_login(&admin).await.unwrap();
     assert_eq!(store.account_of(&login.cookie).await.unwrap(), Some(admin));

@@ -1,7 +1,6 @@
 //! Destinations: server URLs without a key.
 
-use crate::dto::Timestamp;
-use crate::dto::stream::set;
+use crate::dto::{Timestamp, set};
 use crate::input::present;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

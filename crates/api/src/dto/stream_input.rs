@@ -1,0 +1,218 @@
+//! Streams as they are asked for: whole, or as a patch.
+
+use crate::dto::ladder::LadderDto;
+use crate::dto::stream::{EncoderPolicyDto, SlotDto, SourceKindDto};
+use crate::dto::{set, yes};
+use crate::input::present;
+use crate::problem::Problem;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use weir_model::{EncoderPolicy, Ladder, Secret, Slate, Slot, Source, SourceKind, Stream, StreamName};
+
+/// `push` needs nothing more, `pull` a `uri`, `playlist` its `items`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SourceInput {
+    #[serde(default)]
+    slot: Option<SlotDto>,
+    kind: SourceKindDto,
+    #[serde(default)]
+    uri: Option<String>,
+    #[serde(default)]
+    items: Option<Vec<String>>,
+    #[serde(default, rename = "loop")]
+    looped: Option<bool>,
+}
+
+fn sources_of(inputs: Vec<SourceInput>) -> Result<Vec<Source>, Problem> {
+    inputs.into_iter().enumerate().map(|(i, input)| input.into_model(&format!("sources[{i}]"))).collect()
+}
+
+impl SourceInput {
+    fn into_model(self, field: &str) -> Result<Source, Problem> {
+        let only = |wrong: bool, name: &str, kind: &str| {
+            if wrong {
+                Err(Problem::invalid(format!("{field}.{name}"), format!("goes with kind {kind} only")))
+            } else {
+                Ok(())
+            }
+        };
+        let required = |name: &str| Problem::invalid(format!("{field}.{name}"), "is required");
+        only(self.uri.is_some() && !matches!(self.kind, SourceKindDto::Pull), "uri", "pull")?;
+        only(self.items.is_some() && !matches!(self.kind, SourceKindDto::Playlist), "items", "playlist")?;
+        only(self.looped.is_some() && !matches!(self.kind, SourceKindDto::Playlist), "loop", "playlist")?;
+        let slot = self.slot.map_or(Slot::Primary, Into::into);
+        let kind = match self.kind {
+            SourceKindDto::Push => return Ok(Source::push(slot)),
+            SourceKindDto::Pull => SourceKind::Pull { uri: self.uri.ok_or_else(|| required("uri"))?.into() },
+            SourceKindDto::Playlist => SourceKind::Playlist {
+                items: self.items.ok_or_else(|| required("items"))?,
+                looped: self.looped.unwrap_or(false),
+            },
+        };
+        Ok(Source { slot, kind })
+    }
+}
+
+/// Only `name` is required.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StreamInput {
+    /// 1 to 64 of a-z, 0-9, - and _; part of the playback addresses.
+    name: String,
+    #[serde(default = "yes")]
+    active: bool,
+    #[serde(default)]
+    sources: Option<Vec<SourceInput>>,
+    #[serde(default)]
+    ladder: Option<LadderDto>,
+    #[serde(default = "yes")]
+    hls: bool,
+    #[serde(default = "yes")]
+    dash: bool,
+    #[serde(default = "yes")]
+    webrtc: bool,
+    #[serde(default)]
+    dvr_seconds: Option<u32>,
+    #[serde(default)]
+    protected: bool,
+    /// null, "card" or a file.
+    #[serde(default)]
+    slate: Option<String>,
+    #[serde(default)]
+    encoder_policy: Option<EncoderPolicyDto>,
+    /// 10 to 79 characters.
+    #[serde(default)]
+    srt_passphrase: Option<String>,
+}
+
+impl StreamInput {
+    pub(crate) fn into_model(self) -> Result<Stream, Problem> {
+        let mut stream = Stream::draft(name_of(self.name)?);
+        stream.active = self.active;
+        if let Some(sources) = self.sources {
+            stream.sources = sources_of(sources)?;
+        }
+        stream.ladder = self.ladder.map(LadderDto::into_model).transpose()?;
+        stream.hls = self.hls;
+        stream.dash = self.dash;
+        stream.webrtc = self.webrtc;
+        stream.dvr_seconds = self.dvr_seconds.unwrap_or(stream.dvr_seconds);
+        stream.protected = self.protected;
+        stream.slate = self.slate.map(slate_of);
+        stream.encoder_policy = self.encoder_policy.map(Into::into).unwrap_or_default();
+        stream.srt_passphrase = self.srt_passphrase.map(Into::into);
+        Ok(stream)
+    }
+}
+
+/// What is absent stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StreamPatch {
+    #[serde(default, deserialize_with = "present")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    active: Option<bool>,
+    /// All of them; a push source keeps the key of its slot.
+    #[serde(default, deserialize_with = "present")]
+    sources: Option<Vec<SourceInput>>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<LadderDto>)]
+    ladder: Option<Option<LadderDto>>,
+    #[serde(default, deserialize_with = "present")]
+    hls: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    dash: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    webrtc: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    dvr_seconds: Option<u32>,
+    #[serde(default, deserialize_with = "present")]
+    protected: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    slate: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    encoder_policy: Option<EncoderPolicyDto>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    srt_passphrase: Option<Option<String>>,
+}
+
+/// A patch whose every value is one that the model has.
+#[derive(Debug)]
+pub(crate) struct StreamChange {
+    name: Option<StreamName>,
+    sources: Option<Vec<Source>>,
+    ladder: Option<Option<Ladder>>,
+    slate: Option<Option<Slate>>,
+    srt_passphrase: Option<Option<Secret>>,
+    plain: PlainChange,
+}
+
+#[derive(Debug)]
+struct PlainChange {
+    active: Option<bool>,
+    hls: Option<bool>,
+    dash: Option<bool>,
+    webrtc: Option<bool>,
+    dvr_seconds: Option<u32>,
+    protected: Option<bool>,
+    encoder_policy: Option<EncoderPolicy>,
+}
+
+impl StreamPatch {
+    pub(crate) fn into_change(self) -> Result<StreamChange, Problem> {
+        Ok(StreamChange {
+            name: self.name.map(name_of).transpose()?,
+            sources: self.sources.map(sources_of).transpose()?,
+            ladder: self.ladder.map(|ladder| ladder.map(LadderDto::into_model).transpose()).transpose()?,
+            slate: self.slate.map(|slate| slate.map(slate_of)),
+            srt_passphrase: self.srt_passphrase.map(|passphrase| passphrase.map(Into::into)),
+            plain: PlainChange {
+                active: self.active,
+                hls: self.hls,
+                dash: self.dash,
+                webrtc: self.webrtc,
+                dvr_seconds: self.dvr_seconds,
+                protected: self.protected,
+                encoder_policy: self.encoder_policy.map(Into::into),
+            },
+        })
+    }
+}
+
+impl StreamChange {
+    pub(crate) fn apply(&self, stream: &mut Stream) {
+        set(&mut stream.name, self.name.as_ref());
+        set(&mut stream.sources, self.sources.as_ref());
+        set(&mut stream.ladder, self.ladder.as_ref());
+        set(&mut stream.slate, self.slate.as_ref());
+        set(&mut stream.srt_passphrase, self.srt_passphrase.as_ref());
+        set(&mut stream.active, self.plain.active.as_ref());
+        set(&mut stream.hls, self.plain.hls.as_ref());
+        set(&mut stream.dash, self.plain.dash.as_ref());
+        set(&mut stream.webrtc, self.plain.webrtc.as_ref());
+        set(&mut stream.dvr_seconds, self.plain.dvr_seconds.as_ref());
+        set(&mut stream.protected, self.plain.protected.as_ref());
+        set(&mut stream.encoder_policy, self.plain.encoder_policy.as_ref());
+    }
+}
+
+fn name_of(name: String) -> Result<StreamName, Problem> {
+    StreamName::new(name).map_err(|fault| Problem::invalid("name", fault))
+}
+
+fn slate_of(text: String) -> Slate {
+    if text == "card" { Slate::Card } else { Slate::File(text) }
+}
+
+/// Which push source gets a new key.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RotateInput {
+    /// Absent: all of them.
+    #[serde(default)]
+    pub(crate) slot: Option<SlotDto>,
+}
