@@ -42,7 +42,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
 /// Seconds taken, frames delivered in all, and frames skipped (0, as every cursor keeps up).
 async fn fan_out(cursors: usize, frames: usize) -> (f64, u64, u64) {
     let hub = StreamHub::new(WindowLimits::default());
-    let mut publisher = hub.publish_source();
+    let mut publisher = hub.publish_source(Instant::now());
     let delivered = Arc::new(AtomicU64::new(0));
     let tasks: Vec<_> = (0..cursors)
         .map(|_| {

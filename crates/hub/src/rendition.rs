@@ -97,7 +97,7 @@ impl Rendition {
         self.tracks.send_replace(Arc::default());
     }
 
-    pub(crate) fn publisher(&self, pulse: Option<watch::Sender<SourcePulse>>) -> Publisher {
+    pub(crate) fn publisher(&self, pulse: Option<(watch::Sender<SourcePulse>, u64)>) -> Publisher {
         let tracks = self.tracks();
         Publisher { rendition: self.clone(), tracks, pulse, last_audio_start: None }
     }
@@ -108,7 +108,8 @@ impl Rendition {
 pub struct Publisher {
     rendition: Rendition,
     tracks: Arc<Tracks>,
-    pulse: Option<watch::Sender<SourcePulse>>,
+    /// With the number of this session: a publisher that was replaced must not speak for its successor.
+    pulse: Option<(watch::Sender<SourcePulse>, u64)>,
     last_audio_start: Option<MediaTime>,
 }
 
@@ -145,16 +146,16 @@ impl Publisher {
             }
         };
         self.rendition.window.push(Entry { frame, kind, tracks: Arc::clone(&self.tracks), start });
-        if let Some(pulse) = &self.pulse {
-            pulse.send_if_modified(|pulse| pulse.beat(now, start));
+        if let Some((pulse, session)) = &self.pulse {
+            pulse.send_if_modified(|pulse| pulse.sessions == *session && pulse.beat(now, start));
         }
     }
 }
 
 impl Drop for Publisher {
     fn drop(&mut self) {
-        if let Some(pulse) = &self.pulse {
-            pulse.send_modify(SourcePulse::detach);
+        if let Some((pulse, session)) = &self.pulse {
+            pulse.send_if_modified(|pulse| pulse.sessions == *session && pulse.detach());
         }
     }
 }

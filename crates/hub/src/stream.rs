@@ -11,6 +11,9 @@ use crate::{Publisher, Rendition, WindowLimits};
 /// The rendition that is the input as it came.
 pub const SOURCE_RENDITION: &str = "source";
 
+/// Media older than this is no start for a newcomer. Below it, whoever held on over an encoder's restart may still be reading.
+const STALE_AFTER: Duration = Duration::from_secs(10);
+
 /// Handle on a stream's renditions; clones share it. Owned by the stream's task tree, which passes it to the stages.
 #[derive(Clone, Debug)]
 pub struct StreamHub {
@@ -47,9 +50,10 @@ impl SourcePulse {
         begins
     }
 
-    pub(crate) fn detach(&mut self) {
+    pub(crate) fn detach(&mut self) -> bool {
         self.attached = false;
         self.started = false;
+        true
     }
 }
 
@@ -74,13 +78,22 @@ impl StreamHub {
     }
 
     /// Becomes the source's publisher. The caller has made sure that it is the only one (`ingest` holds the slot).
-    pub fn publish_source(&self) -> Publisher {
+    ///
+    /// Media of a session that ended long ago is forgotten, so that nobody who joins now begins with it.
+    pub fn publish_source(&self, now: Instant) -> Publisher {
+        let mut session = 0;
+        let mut stale = false;
         self.pulse.send_modify(|pulse| {
+            stale = pulse.last_frame_at.is_some_and(|at| now.saturating_duration_since(at) > STALE_AFTER);
             pulse.attached = true;
             pulse.started = false;
             pulse.sessions += 1;
+            session = pulse.sessions;
         });
-        self.source().publisher(Some(self.pulse.clone()))
+        if stale {
+            self.source().clear();
+        }
+        self.source().publisher(Some((self.pulse.clone(), session)))
     }
 
     /// Becomes the publisher of a rendition made from the source.

@@ -20,7 +20,7 @@ fn pulse_follows_the_publisher() {
     let second = Duration::from_secs(1);
     assert!(!hub.pulse().is_live(start, second));
 
-    let mut publisher = hub.publish_source();
+    let mut publisher = hub.publish_source(Instant::now());
     publisher.set_tracks(Tracks { video: Some(info(TrackId::SOURCE_VIDEO, Codec::H264)), audio: None });
     publisher.write(frame(TrackId::SOURCE_VIDEO, 0, false), MediaKind::Video, start);
     assert!(!hub.pulse().is_live(start, second), "nothing to start on yet");
@@ -36,7 +36,7 @@ fn pulse_follows_the_publisher() {
 #[test]
 fn audio_alone_offers_a_start_each_second() {
     let hub = StreamHub::new(WindowLimits::FRAMES);
-    let mut publisher = hub.publish_source();
+    let mut publisher = hub.publish_source(Instant::now());
     publisher.set_tracks(Tracks { video: None, audio: Some(info(TrackId::SOURCE_AUDIO, Codec::Aac)) });
     for number in 0..120 {
         publisher.write(frame(TrackId::SOURCE_AUDIO, number * 21, true), MediaKind::Audio, Instant::now());
@@ -52,11 +52,35 @@ fn audio_alone_offers_a_start_each_second() {
 fn each_entry_carries_the_tracks_in_force_when_it_was_written() {
     let hub = StreamHub::new(WindowLimits::FRAMES);
     let mut subscriber = hub.source().subscribe();
-    let mut publisher = hub.publish_source();
+    let mut publisher = hub.publish_source(Instant::now());
     for (number, codec) in [Codec::H264, Codec::H265].into_iter().enumerate() {
         publisher.set_tracks(Tracks { video: Some(info(TrackId::SOURCE_VIDEO, codec)), audio: None });
         publisher.write(frame(TrackId::SOURCE_VIDEO, number as i64, true), MediaKind::Video, Instant::now());
         let Some(Next::Item(entry)) = subscriber.try_next() else { panic!("no frame") };
         assert_eq!(entry.tracks.video.as_ref().unwrap().codec, codec);
+    }
+}
+
+#[test]
+fn a_replaced_publisher_does_not_speak_for_its_successor() {
+    let hub = StreamHub::new(WindowLimits::FRAMES);
+    let now = Instant::now();
+    let old = hub.publish_source(now);
+    let mut new = hub.publish_source(now);
+    new.write(frame(TrackId::SOURCE_VIDEO, 0, true), MediaKind::Video, now);
+    drop(old);
+    assert!(hub.pulse().attached && hub.pulse().is_live(now, Duration::from_secs(1)));
+    drop(new);
+    assert!(!hub.pulse().attached);
+}
+
+#[test]
+fn media_of_long_ago_is_no_start_for_newcomers() {
+    let now = Instant::now();
+    for (away, kept) in [(Duration::from_secs(5), true), (Duration::from_secs(11), false)] {
+        let hub = StreamHub::new(WindowLimits::FRAMES);
+        hub.publish_source(now).write(frame(TrackId::SOURCE_VIDEO, 0, true), MediaKind::Video, now);
+        let _again = hub.publish_source(now + away);
+        assert_eq!(hub.source().subscribe().try_next().is_some(), kept, "away for {away:?}");
     }
 }

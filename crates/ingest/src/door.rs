@@ -95,7 +95,7 @@ impl SourceDoor {
         let meter = Arc::new(meter);
         let (evict, evicted) = oneshot::channel();
         state.holder = Some(Holder { ticket: number, meter: Arc::clone(&meter), admitted_at: now, evict });
-        let publisher = self.shared.hub.publish_source();
+        let publisher = self.shared.hub.publish_source(now);
         Ok(Admission { ticket: Ticket { door: self.clone(), number, publisher, meter }, evicted })
     }
 

@@ -162,20 +162,20 @@ impl Machine {
         action
     }
 
-    /// When to be called again at the latest, though nothing happen.
-    pub fn deadline(&self) -> Option<Instant> {
+    /// When to be called again at the latest, though nothing happen. Never in the past: what is due by now has been done.
+    pub fn deadline(&self, now: Instant) -> Option<Instant> {
         let gone = self.source_gone_at;
         let source = gone.map(|at| at + self.rules.source_lost);
         let give_up = gone.filter(|_| self.source_was_live).map(|at| at + self.rules.give_up);
         let phase = match &self.phase {
-            Phase::Waiting { until, door_at, .. } => Some(door_at.map_or(*until, |door| door.min(*until))),
+            Phase::Waiting { until, door_at, .. } => [Some(*until), *door_at],
             Phase::Open(open) => {
                 let stall = open.stalled_at.map_or(open.progress_at + STALL_AFTER, |at| at + STALL_KEPT_FOR);
-                gone.map_or(Some(stall), |at| Some(stall.min(at + self.linger())))
+                [Some(stall), gone.map(|at| at + self.linger())]
             }
-            Phase::Idle | Phase::Dialing { .. } | Phase::Blocked { .. } | Phase::GaveUp => None,
+            Phase::Idle | Phase::Dialing { .. } | Phase::Blocked { .. } | Phase::GaveUp => [None, None],
         };
-        [source, give_up, phase].into_iter().flatten().min()
+        [source, give_up].into_iter().chain(phase).flatten().filter(|at| *at > now).min()
     }
 
     pub fn view(&self) -> View {

@@ -389,3 +389,30 @@ fn a_flapping_destination_never_kills_the_machine() {
     bench.flow(1.0);
     bench.assert(RestreamState::Streaming);
 }
+
+/// A deadline in the past would make the task spin.
+#[test]
+fn deadlines_are_never_in_the_past() {
+    let mut bench = Bench::streaming(rules(3.0, 60.0));
+    let check = |bench: &Bench| assert!(bench.machine.deadline(bench.now).is_none_or(|at| at > bench.now));
+    for _ in 0..100 {
+        bench.flow(0.5);
+        check(&bench);
+    }
+    bench.source(false);
+    for _ in 0..700 {
+        bench.pass(0.1);
+        check(&bench);
+    }
+    bench.assert(RestreamState::Stopped);
+    let mut bench = Bench::new(RetryRules::default());
+    bench.source(true);
+    bench.fail(ReasonCode::Refused, Retry::BackoffAndWatchDoor);
+    for round in 0..300 {
+        bench.pass(0.1);
+        check(&bench);
+        if round % 50 == 0 {
+            bench.source(round % 100 == 0);
+        }
+    }
+}

@@ -129,7 +129,7 @@ impl PushTask {
         }
         self.report_status();
         while !self.gave_up {
-            let deadline = self.machine.deadline().map_or(look_at, |at| look_at.min(at.into()));
+            let deadline = self.machine.deadline(Clock::read().now).map_or(look_at, |at| look_at.min(at.into()));
             tokio::select! {
                 () = stop.cancelled() => break,
                 report = self.link.report() => self.on_link(report),

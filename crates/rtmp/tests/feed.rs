@@ -27,7 +27,7 @@ fn tracks(config: &'static [u8]) -> Tracks {
 fn batches() -> Vec<SharedBatch> {
     let hub = StreamHub::new(WindowLimits::FRAMES);
     let mut subscriber = hub.source().subscribe();
-    let mut publisher = hub.publish_source();
+    let mut publisher = hub.publish_source(Instant::now());
     let mut batcher = Batcher::new();
     let mut all = Vec::new();
     let mut events: Vec<(i64, MediaKind)> = (0..125).map(|n| (n * 40, MediaKind::Video)).collect();
@@ -198,7 +198,7 @@ async fn sound_does_not_wait_for_a_picture_that_does_not_come() {
     let feed = weir_rtmp::feed::Feed::new();
     let mut cursor: Cursor<SharedBatch> = feed.subscribe();
     let running = tokio::spawn(feed.clone().run(hub.source()));
-    let mut publisher = hub.publish_source();
+    let mut publisher = hub.publish_source(Instant::now());
     publisher.set_tracks(tracks(b"first"));
     let frame = |track, millis, keyframe| {
         let time = MediaTime::from_millis(millis);
