@@ -23,8 +23,8 @@ for target in "${targets[@]}"; do
   printf '\n== %s, %d s\n' "$target" "$seconds"
   mkdir -p "fuzz/corpus-run/$target"
   seeds=()
-  [ -d "fuzz/corpus/$target" ] && seeds=("fuzz/corpus/$target")
-  # What is found new goes to corpus-run (ignored by git); an input worth keeping is copied to corpus by hand.
+  [ -d "fuzz/seeds/$target" ] && seeds=("fuzz/seeds/$target")
+  # What is found new goes to corpus-run (ignored by git); an input worth keeping is copied to seeds by hand.
   cargo +nightly fuzz run "$target" "fuzz/corpus-run/$target" "${seeds[@]}" -- \
     -max_total_time="$seconds" -rss_limit_mb=512 -timeout=5 -print_final_stats=1 || failed=$((failed + 1))
 done

@@ -52,7 +52,6 @@ impl Lanes {
         // Fibonacci hashing: neighbouring ids spread evenly over any number of lanes.
         let hash = number.cast_unsigned().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
         let handles = &self.shared.handles;
-        #[expect(clippy::cast_possible_truncation, reason = "the hash was shifted to 32 bits")]
         &handles[hash as usize % handles.len()]
     }
 }

@@ -39,7 +39,10 @@ pub(crate) enum Step {
 }
 
 /// Compares; equal things are left alone, so that one change disturbs nothing else.
-pub(crate) fn reconcile(desired: &BTreeMap<StreamId, DesiredStream>, actual: &BTreeMap<StreamId, ActualStream>) -> Vec<Step> {
+pub(crate) fn reconcile(
+    desired: &BTreeMap<StreamId, DesiredStream>,
+    actual: &BTreeMap<StreamId, ActualStream>,
+) -> Vec<Step> {
     let (mut stops, mut starts) = (Vec::new(), Vec::new());
     for (id, runs) in actual {
         let wanted = desired.get(id);

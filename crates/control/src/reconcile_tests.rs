@@ -63,7 +63,8 @@ const B: Option<&str> = Some("rtmp://b/live/k");
 
 #[test]
 fn makes_what_runs_what_is_wanted() {
-    let cases: [(&str, &[Row<'_>], &[Row<'_>], &[&str]); 9] = [
+    type Case<'a> = (&'a str, &'a [Row<'a>], &'a [Row<'a>], &'a [&'a str]);
+    let cases: [Case<'_>; 9] = [
         ("nothing", &[], &[], &[]),
         (
             "a restart rebuilds all",
@@ -122,12 +123,15 @@ fn doing_the_steps_leaves_nothing_to_do() {
                 match step {
                     Step::StopRestream(id) => runs.values_mut().for_each(|run| drop(run.restreams.remove(&id))),
                     Step::StopStream(id) => {
-                        assert!(runs.remove(&id).unwrap().restreams.is_empty(), "stopped with restreams")
+                        assert!(runs.remove(&id).unwrap().restreams.is_empty(), "stopped with restreams");
                     }
                     Step::StartStream(stream) => {
                         runs.insert(stream.id, ActualStream { stream: *stream, restreams: BTreeMap::new() });
                     }
-                    Step::UpdateStream(stream) => { let id = stream.id; runs.get_mut(&id).unwrap().stream = *stream; }
+                    Step::UpdateStream(stream) => {
+                        let id = stream.id;
+                        runs.get_mut(&id).unwrap().stream = *stream;
+                    }
                     Step::StartRestream(spec) | Step::RenameRestream(spec) => {
                         runs.get_mut(&spec.stream_id).unwrap().restreams.insert(spec.id, Ok(*spec));
                     }

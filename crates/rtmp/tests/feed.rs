@@ -1,5 +1,7 @@
 //! Batches as connections see them: joined early, late, in the middle and after a skip, read back chunk by chunk.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
 use std::sync::Arc;
 use std::time::Instant;
 
