@@ -1,0 +1,76 @@
+//! What a stream's packager is asked for, and the bounds within which it is done.
+
+use std::time::Duration;
+
+/// How one stream is packaged. Values out of bounds are brought within them (`bounded`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PackagerConfig {
+    /// A segment ends at the first keyframe at or after this: 1 to 6 s.
+    pub segment_target: Duration,
+    /// A part holds as many frames as fit: 200 to 500 ms, as players of low latency expect.
+    pub part_target: Duration,
+    /// How far back playlists reach: at least 12 s.
+    pub window: Duration,
+    /// The memory that all segments of the stream may take together.
+    pub window_bytes_max: usize,
+    pub hls: bool,
+    pub dash: bool,
+}
+
+impl PackagerConfig {
+    pub const SEGMENT_TARGET_MIN: Duration = Duration::from_secs(1);
+    pub const SEGMENT_TARGET_MAX: Duration = Duration::from_secs(6);
+    pub const PART_TARGET_MIN: Duration = Duration::from_millis(200);
+    pub const PART_TARGET_MAX: Duration = Duration::from_millis(500);
+    /// Six segments of 2 s: classic players start three segments behind the edge and want as much again in hand.
+    pub const WINDOW_MIN: Duration = Duration::from_secs(12);
+    /// One segment of 6 s at 20 Mbps is 15 MB.
+    pub const WINDOW_BYTES_MIN: usize = 16 << 20;
+
+    pub(crate) fn bounded(self) -> Self {
+        Self {
+            segment_target: self.segment_target.clamp(Self::SEGMENT_TARGET_MIN, Self::SEGMENT_TARGET_MAX),
+            part_target: self.part_target.clamp(Self::PART_TARGET_MIN, Self::PART_TARGET_MAX),
+            window: self.window.max(Self::WINDOW_MIN),
+            window_bytes_max: self.window_bytes_max.max(Self::WINDOW_BYTES_MIN),
+            ..self
+        }
+    }
+}
+
+impl Default for PackagerConfig {
+    fn default() -> Self {
+        Self {
+            segment_target: Duration::from_secs(2),
+            part_target: Duration::from_millis(333),
+            window: Self::WINDOW_MIN,
+            window_bytes_max: 256 << 20,
+            hls: true,
+            dash: true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_out_of_bounds_is_brought_within() {
+        let none = PackagerConfig {
+            segment_target: Duration::ZERO,
+            part_target: Duration::ZERO,
+            window: Duration::ZERO,
+            window_bytes_max: 0,
+            ..PackagerConfig::default()
+        };
+        let bounded = none.bounded();
+        assert_eq!(bounded.segment_target, Duration::from_secs(1));
+        assert_eq!(bounded.part_target, Duration::from_millis(200));
+        assert_eq!((bounded.window, bounded.window_bytes_max), (Duration::from_secs(12), 16 << 20));
+        let hour = Duration::from_secs(3600);
+        let all = PackagerConfig { segment_target: hour, part_target: hour, window: hour, ..none }.bounded();
+        assert_eq!((all.segment_target, all.window), (Duration::from_secs(6), hour));
+        assert_eq!(all.part_target, Duration::from_millis(500));
+    }
+}
