@@ -1,8 +1,24 @@
 //! One segment store per stream that HLS, low-latency HLS and DASH are served from: a subscriber of the hub.
+//!
+//! Frames become parts as they come, parts become segments, and both are immutable bytes under a name that never means
+//! anything else. A segment begins with a keyframe, at the same time in every rendition; sound begins its segments where the
+//! picture does. The stream's timeline goes on over restarts of its publisher, and so do numbers: a discontinuity is written
+//! only where the decoder's configuration changes or where time is missing.
 
 mod answer;
+mod boundaries;
+mod clock;
 mod config;
+mod dash;
+mod hls;
+mod measure;
 mod packager;
+mod rendition_writer;
+mod request;
+mod schedule;
+mod store;
+mod track_writer;
+mod wall_time;
 
 pub use answer::{Answer, Cache};
 pub use config::PackagerConfig;

@@ -1,31 +1,330 @@
 //! The handle on a stream's packager: follows renditions, answers requests.
 
-use weir_hub::{Next, Rendition};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use time::OffsetDateTime;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+use weir_hub::{Entry, Next, Rendition};
+use weir_media::MediaKind;
 use weir_model::StreamId;
-use weir_observe::Observe;
+use weir_observe::{Observe, fields};
 
-use crate::{Answer, PackagerConfig};
+use crate::boundaries::Boundaries;
+use crate::rendition_writer::RenditionWriter;
+use crate::request::{Query, Target, is_rendition_name};
+use crate::schedule::Schedule;
+use crate::store::{Store, Track};
+use crate::{Answer, Cache, PackagerConfig, dash, hls};
 
-/// Clones share it; one per stream, for as long as the stream exists.
+const TYPE_HLS: &str = "application/vnd.apple.mpegurl";
+const TYPE_DASH: &str = "application/dash+xml";
+const TYPE_VIDEO: &str = "video/mp4";
+const TYPE_AUDIO: &str = "audio/mp4";
+
+/// A request may ask for two segments beyond the newest one, no more (RFC 8216bis, 6.2.5.2).
+const SEGMENTS_AHEAD_MAX: u64 = 2;
+/// A request waits three target durations at most, then it is told to come again.
+const WAIT_TARGETS: u64 = 3;
+
+/// Clones share it; one per stream, for as long as the stream exists, so that numbers never go back.
 #[derive(Clone, Debug)]
-pub struct Packager;
+pub struct Packager {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    config: PackagerConfig,
+    stream_id: StreamId,
+    observe: Observe,
+    // std mutexes: no await while they are held. The store's is held for a few parts a second, and to write a playlist once
+    // per version.
+    store: Mutex<Store>,
+    boundaries: Mutex<Boundaries>,
+    /// Writers of renditions that are not followed now: who comes back goes on where it stopped.
+    parked: Mutex<BTreeMap<String, RenditionWriter>>,
+    followed: Mutex<BTreeSet<String>>,
+    version: watch::Sender<u64>,
+}
 
 impl Packager {
     pub fn new(config: PackagerConfig, stream_id: StreamId, observe: Observe) -> Self {
-        let _ = (config.bounded(), stream_id, observe);
-        Self
+        let config = config.bounded();
+        let shared = Shared {
+            config,
+            stream_id,
+            observe,
+            store: Mutex::new(Store::new(config)),
+            boundaries: Mutex::new(Boundaries::new(config.segment_target)),
+            parked: Mutex::default(),
+            followed: Mutex::default(),
+            version: watch::Sender::new(0),
+        };
+        Self { shared: Arc::new(shared) }
     }
 
-    /// Packages a rendition until it is closed.
+    /// Packages a rendition until it is closed. A name that can't stand in a path, or one that is being followed already,
+    /// is refused, and said in the log.
     pub async fn run(self, rendition: Rendition, name: String) {
-        let mut subscriber = rendition.subscribe();
-        while !matches!(subscriber.next().await, Next::Closed) {}
-        drop(name);
+        let Some(following) = Following::begin(&self.shared, name) else { return };
+        following.follow(&rendition).await;
     }
 
-    /// One GET below `/play/<stream>/`.
+    /// One GET below `/play/<stream>/`. Requests for a playlist or a part that is just to come wait for it here.
     pub async fn answer(&self, path: &str, query: Option<&str>) -> Answer {
-        let _ = (path, query);
-        Answer::NotReady
+        let Some(target) = Target::parse(path) else { return Answer::NotFound };
+        let query = match Query::parse(query) {
+            Ok(query) => query,
+            Err(what) => return Answer::BadRequest(what.to_owned()),
+        };
+        let config = &self.shared.config;
+        match target {
+            Target::Multivariant if config.hls => self.multivariant(&query),
+            Target::Playlist { rendition, kind } if config.hls => {
+                self.wait(|store| playlist(store, rendition, kind, &query)).await
+            }
+            Target::Manifest if config.dash => self.manifest(&query),
+            Target::Part { rendition, kind, number, part } if config.hls => {
+                self.wait(|store| part_file(store.track(rendition, kind)?, number, part)).await
+            }
+            Target::Init { rendition, kind, number } if config.hls || config.dash => {
+                let store = self.shared.store();
+                let init = store.track(rendition, kind).and_then(|track| track.inits.get(&number));
+                file(kind, init.map(|init| init.body.clone()))
+            }
+            Target::Segment { rendition, kind, number } if config.hls || config.dash => {
+                let store = self.shared.store();
+                let segment = store.track(rendition, kind).and_then(|track| track.segment(number));
+                file(kind, segment.and_then(|segment| segment.body.clone()))
+            }
+            _ => Answer::NotFound,
+        }
     }
+
+    fn multivariant(&self, query: &Query) -> Answer {
+        let store = self.shared.store();
+        if !hls::is_ready(&store) {
+            return Answer::NotReady;
+        }
+        found(TYPE_HLS, hls::multivariant(&store, &query.suffix).into(), Cache::Playlist)
+    }
+
+    fn manifest(&self, query: &Query) -> Answer {
+        match dash::manifest(&self.shared.store(), OffsetDateTime::now_utc(), &query.suffix) {
+            Some(text) => found(TYPE_DASH, text.into(), Cache::Short),
+            None => Answer::NotReady,
+        }
+    }
+
+    /// Asks `look` after every change of the store, until it knows an answer or time is up.
+    async fn wait(&self, mut look: impl FnMut(&mut Store) -> Option<Answer>) -> Answer {
+        let mut version = self.shared.version.subscribe();
+        let seconds = self.shared.store().target_seconds * WAIT_TARGETS;
+        let deadline = Instant::now() + Duration::from_secs(seconds);
+        loop {
+            version.mark_unchanged();
+            if let Some(answer) = look(&mut self.shared.store()) {
+                return answer;
+            }
+            // The sender lives as long as we do.
+            if timeout_at(deadline, version.changed()).await.is_err() {
+                return Answer::NotReady;
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn found(content_type: &'static str, body: Bytes, cache: Cache) -> Answer {
+    Answer::Found { content_type, body, cache }
+}
+
+fn file(kind: MediaKind, body: Option<Bytes>) -> Answer {
+    let content_type = if kind == MediaKind::Video { TYPE_VIDEO } else { TYPE_AUDIO };
+    body.map_or(Answer::NotFound, |body| found(content_type, body, Cache::Immutable))
+}
+
+/// A media playlist; None as long as it has to wait.
+fn playlist(store: &mut Store, rendition: &str, kind: MediaKind, query: &Query) -> Option<Answer> {
+    let Some(track) = store.track(rendition, kind) else { return Some(Answer::NotFound) };
+    let Some(newest) = track.newest() else { return Some(Answer::NotReady) };
+    if let Some(until) = query.until {
+        if let Err(what) = check_until(track, newest, until) {
+            return Some(Answer::BadRequest(what.to_owned()));
+        }
+        if !is_reached(track, newest, until) {
+            return None;
+        }
+    }
+    // Written once for all who ask, unless every address in it carries the asker's token.
+    let (version, shared) = (store.version, query.suffix.is_empty());
+    if let Some(body) = shared.then(|| track.rendered(version, query.skip)).flatten() {
+        return Some(found(TYPE_HLS, body, Cache::Playlist));
+    }
+    let body = Bytes::from(hls::media(store, rendition, track, query.skip, &query.suffix));
+    if shared && let Some(track) = store.track_mut(rendition, kind) {
+        track.keep_rendered(version, query.skip, body.clone());
+    }
+    Some(found(TYPE_HLS, body, Cache::Playlist))
+}
+
+/// Whether a blocking request asks for what can come soon.
+fn check_until(track: &Track, newest: (u64, usize), (number, part): (u64, Option<usize>)) -> Result<(), &'static str> {
+    if number > newest.0 + SEGMENTS_AHEAD_MAX {
+        return Err("_HLS_msn is too far ahead");
+    }
+    // The specification's advance part limit: the parts of three seconds, rounded up, three at least.
+    let parts_ahead = ((3.0 / track.part_target.as_secs_f64()).ceil() as usize).max(3);
+    let open_parts = if number == newest.0 { newest.1 } else { 0 };
+    if number >= newest.0 && part.is_some_and(|part| part > open_parts + parts_ahead) && !is_complete(track, number) {
+        return Err("_HLS_part is too far ahead");
+    }
+    Ok(())
+}
+
+fn is_complete(track: &Track, number: u64) -> bool {
+    track.segment(number).is_some_and(|segment| segment.body.is_some())
+}
+
+/// Whether the playlist has that segment, or that part of it. A part beyond a segment's last one is the next one's first.
+fn is_reached(track: &Track, newest: (u64, usize), (number, part): (u64, Option<usize>)) -> bool {
+    match part {
+        None => newest.0 > number || is_complete(track, number),
+        Some(_) if number < newest.0 => true,
+        Some(part) => number == newest.0 && part <= newest.1,
+    }
+}
+
+/// A part; None as long as it is just to come.
+fn part_file(track: &Track, number: u64, part: usize) -> Option<Answer> {
+    let Some(segment) = track.segment(number) else { return Some(Answer::NotFound) };
+    match segment.parts.get(part) {
+        Some(part) => Some(file(track.kind, Some(part.body.clone()))),
+        None if segment.is_complete() || part > segment.parts.len() => Some(Answer::NotFound),
+        None => None,
+    }
+}
+
+/// One rendition being followed. Dropped in any way (the task may be aborted), the writer goes back to be taken up again.
+struct Following {
+    shared: Arc<Shared>,
+    name: String,
+    writer: RenditionWriter,
+    schedule: Schedule,
+}
+
+impl Following {
+    fn begin(shared: &Arc<Shared>, name: String) -> Option<Self> {
+        if !is_rendition_name(&name) {
+            tracing::warn!(stream_id = %shared.stream_id, rendition = ?name, "a rendition of that name can't be packaged");
+            return None;
+        }
+        if !lock(&shared.followed).insert(name.clone()) {
+            tracing::warn!(stream_id = %shared.stream_id, rendition = %name, "the rendition is packaged already");
+            return None;
+        }
+        let writer = lock(&shared.parked).remove(&name).unwrap_or_else(|| RenditionWriter::new(shared.config));
+        let schedule = Schedule::new(shared.config.segment_target);
+        Some(Self { shared: Arc::clone(shared), name, writer, schedule })
+    }
+
+    async fn follow(mut self, rendition: &Rendition) {
+        let mut subscriber = rendition.subscribe();
+        loop {
+            let next = match self.schedule.deadline() {
+                Some(deadline) => timeout_at(deadline, subscriber.next()).await,
+                None => Ok(subscriber.next().await),
+            };
+            match next {
+                Ok(Next::Item(entry)) => {
+                    self.anchor(&entry, subscriber.lag());
+                    self.push(&entry);
+                }
+                Ok(Next::Skipped { items }) => {
+                    tracing::warn!(stream_id = %self.shared.stream_id, rendition = %self.name, items, "frames were lost");
+                    self.flush();
+                }
+                Ok(Next::Closed) => break,
+                Err(_) => self.on_deadline(),
+            }
+        }
+    }
+
+    /// Ties the stream's time zero to the wall clock, once: playlists and manifests must agree for ever. `lag` is how far the
+    /// frames that are cached reach beyond this one.
+    fn anchor(&self, entry: &Entry, lag: Duration) {
+        let mut store = self.shared.store();
+        if store.zero_at.is_none() {
+            let ago = i64::try_from(lag.as_nanos()).unwrap_or(0).saturating_add(entry.frame.dts.as_nanos());
+            let now = OffsetDateTime::now_utc();
+            store.zero_at = Some(now.checked_sub(time::Duration::nanoseconds(ago)).unwrap_or(now));
+        }
+    }
+
+    fn push(&mut self, entry: &Entry) {
+        let mut changes = Vec::new();
+        let progress = self.writer.push(entry, &mut lock(&self.shared.boundaries), &mut changes);
+        self.schedule.on_frame(Instant::now(), self.writer.is_open(), progress.segment_ended);
+        self.apply(changes);
+    }
+
+    fn flush(&mut self) {
+        let mut changes = Vec::new();
+        self.writer.flush(&mut changes);
+        self.schedule.on_flush();
+        self.apply(changes);
+    }
+
+    fn on_deadline(&mut self) {
+        let overdue = self.schedule.on_deadline(Instant::now());
+        if let Some(waited) = overdue.late_for {
+            let event = fields([
+                ("stream_id", self.shared.stream_id.0.into()),
+                ("rendition", self.name.as_str().into()),
+                ("target_seconds", self.shared.config.segment_target.as_secs_f64().into()),
+                ("waited_seconds", ((waited.as_secs_f64() * 1000.0).round() / 1000.0).into()),
+            ]);
+            self.shared.observe.events().emit("segment_late", event);
+        }
+        if overdue.silent {
+            self.flush();
+        }
+    }
+
+    fn apply(&self, changes: Vec<crate::store::Change>) {
+        if changes.is_empty() {
+            return;
+        }
+        let version = {
+            let mut store = self.shared.store();
+            store.apply(&self.name, changes);
+            store.version
+        };
+        self.shared.version.send_replace(version);
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.flush();
+        // What is left can be played; the multivariant playlist offers it no more.
+        let gone = [MediaKind::Video, MediaKind::Audio].map(|kind| crate::store::Change::Live { kind, live: false });
+        self.apply(gone.into());
+        let writer = std::mem::replace(&mut self.writer, RenditionWriter::new(self.shared.config));
+        lock(&self.shared.parked).insert(self.name.clone(), writer);
+        lock(&self.shared.followed).remove(&self.name);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,0 +1,126 @@
+//! Where segments begin, agreed among all renditions of a stream.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use weir_media::MediaTime;
+
+/// Kept for renditions that lag: a transcoder is some seconds behind, two minutes of boundaries are plenty.
+const KEPT_MAX: usize = 64;
+
+/// Keyframes that are meant to be at the same time are, but for rounding to milliseconds and one frame at 60 fps.
+const SAME_TIME_NANOS: u64 = 20_000_000;
+
+/// A GOP of a second from an encoder that counts milliseconds may end at 1.999 s: a twentieth of the target too early is in time.
+const EARLY_SHARE: u32 = 20;
+
+#[derive(Debug)]
+pub(crate) struct Boundaries {
+    target: Duration,
+    kept: VecDeque<MediaTime>,
+    /// Of all times, those that are kept no longer with them.
+    count: u64,
+}
+
+impl Boundaries {
+    pub(crate) fn new(target: Duration) -> Self {
+        Self { target, kept: VecDeque::new(), count: 0 }
+    }
+
+    /// Whether a segment that began at `open_start` ends with the keyframe at `time`. Whoever comes first to a time sets the
+    /// boundary, the other renditions keep to it. A rendition whose keyframes never meet the others' cuts on its own, but
+    /// only when it is half a target over.
+    pub(crate) fn cut_at(&mut self, time: MediaTime, open_start: MediaTime) -> bool {
+        let early = self.target / EARLY_SHARE;
+        if self.kept.iter().any(|kept| kept.as_nanos().abs_diff(time.as_nanos()) <= SAME_TIME_NANOS) {
+            return time.since(open_start) > early;
+        }
+        let open_for = time.since(open_start);
+        if self.kept.back().is_none_or(|newest| time.since(*newest) >= self.target - early) {
+            self.set(time);
+            return true;
+        }
+        open_for >= self.target + self.target / 2
+    }
+
+    /// A segment begins here because it must; returns the number that a track's first segment gets here.
+    pub(crate) fn start_at(&mut self, time: MediaTime) -> u64 {
+        let early = self.target / EARLY_SHARE;
+        if self.kept.back().is_none_or(|newest| time.since(*newest) >= self.target - early) {
+            self.set(time);
+        }
+        self.count.saturating_sub(1)
+    }
+
+    fn set(&mut self, time: MediaTime) {
+        self.kept.push_back(time);
+        self.count += 1;
+        if self.kept.len() > KEPT_MAX {
+            self.kept.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(millis: i64) -> MediaTime {
+        MediaTime::from_millis(millis)
+    }
+
+    /// The cuts of a rendition with keyframes at those times.
+    fn cuts(boundaries: &mut Boundaries, keyframes: &[i64]) -> Vec<i64> {
+        let mut start = ms(keyframes[0]);
+        boundaries.start_at(start);
+        let mut cuts = Vec::new();
+        for &at in &keyframes[1..] {
+            if boundaries.cut_at(ms(at), start) {
+                start = ms(at);
+                cuts.push(at);
+            }
+        }
+        cuts
+    }
+
+    #[test]
+    fn segments_end_at_the_first_keyframe_at_target() {
+        for (keyframes, expected) in [
+            (vec![0, 2000, 4000, 6000], vec![2000, 4000, 6000]),
+            (vec![0, 500, 1000, 1500, 2000, 2500, 4001], vec![2000, 4001]),
+            (vec![0, 999, 1999, 3001, 4000], vec![1999, 4000]),
+            (vec![0, 1500, 3000, 4500, 6000], vec![3000, 6000]),
+            (vec![0, 10_000, 20_000], vec![10_000, 20_000]),
+        ] {
+            let mut boundaries = Boundaries::new(Duration::from_secs(2));
+            assert_eq!(cuts(&mut boundaries, &keyframes), expected, "{keyframes:?}");
+        }
+    }
+
+    #[test]
+    fn renditions_cut_at_the_same_times() {
+        let mut boundaries = Boundaries::new(Duration::from_secs(2));
+        let every_second: Vec<i64> = (0..20).map(|second| second * 1000).collect();
+        let source = cuts(&mut boundaries, &every_second);
+        // Comes in late and out of phase: it falls in with the others at once.
+        let late: Vec<i64> = (3..20).map(|second| second * 1000 + 16).collect();
+        let follower = cuts(&mut boundaries, &late);
+        assert_eq!(follower, source[1..].iter().map(|at| at + 16).collect::<Vec<_>>());
+        // Never meets the others: cuts all the same.
+        let alone: Vec<i64> = (3..9).map(|second| second * 1000 + 400).collect();
+        assert_eq!(cuts(&mut boundaries, &alone), [6400]);
+    }
+
+    #[test]
+    fn numbers_are_those_of_the_boundaries() {
+        let mut boundaries = Boundaries::new(Duration::from_secs(2));
+        assert_eq!(boundaries.start_at(ms(0)), 0);
+        assert!(boundaries.cut_at(ms(2000), ms(0)));
+        assert!(boundaries.cut_at(ms(4000), ms(2000)));
+        assert_eq!(boundaries.start_at(ms(4000)), 2);
+        for at in 3..1000 {
+            boundaries.cut_at(ms(at * 2000), ms(at * 2000 - 2000));
+        }
+        assert_eq!(boundaries.kept.len(), KEPT_MAX);
+    }
+}

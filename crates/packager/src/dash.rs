@@ -1,0 +1,190 @@
+//! DASH's live manifest (ISO 23009-1, profile isoff-live) over the same segment files.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use time::OffsetDateTime;
+use weir_media::{MediaKind, MediaTime, TrackInfo};
+
+use crate::hls::folder;
+use crate::measure;
+use crate::store::{Segment, Store, Track};
+use crate::wall_time::rfc3339;
+
+/// Players stay three segments behind, as with classic HLS.
+const DELAY_TARGETS: u64 = 3;
+
+/// A rendition's track within one Period.
+struct Representation<'a> {
+    rendition: &'a str,
+    track: &'a Track,
+    info: &'a TrackInfo,
+    segments: Vec<&'a Segment>,
+}
+
+/// The manifest; None while no segment is complete. `suffix` is put behind every address.
+pub(crate) fn manifest(store: &Store, now: OffsetDateTime, suffix: &str) -> Option<String> {
+    let zero_at = store.zero_at?;
+    let tracks: Vec<(&str, &Track)> = measure::source_first(&store.renditions)
+        .flat_map(|(name, tracks)| tracks.iter().map(move |track| (name.as_str(), track)))
+        .filter(|(_, track)| track.live)
+        .collect();
+    let periods: BTreeSet<MediaTime> =
+        tracks.iter().flat_map(|(_, track)| track.complete().map(|segment| segment.period_start)).collect();
+    let target = store.target_seconds;
+    let suffix = suffix.replace('&', "&amp;");
+    let mut out = String::with_capacity(4096);
+    let _ = write!(
+        out,
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" profiles=\"urn:mpeg:dash:profile:isoff-live:2011\" \
+         type=\"dynamic\" availabilityStartTime=\"{}\" publishTime=\"{}\" minimumUpdatePeriod=\"PT{target}S\" \
+         timeShiftBufferDepth=\"PT{}S\" maxSegmentDuration=\"PT{}S\" minBufferTime=\"PT{target}S\" \
+         suggestedPresentationDelay=\"PT{}S\">\n",
+        rfc3339(zero_at),
+        rfc3339(now),
+        store.config().window.as_secs(),
+        // A segment may be longer than the target by half a second before the target counts as one more.
+        target + 1,
+        target * DELAY_TARGETS,
+    );
+    let mut begun = periods.iter().copied().peekable();
+    let mut written = 0;
+    while let Some(start) = begun.next() {
+        let end = begun.peek().copied();
+        written += usize::from(put_period(&mut out, &tracks, start, end, &suffix));
+    }
+    let _ =
+        writeln!(out, "<UTCTiming schemeIdUri=\"urn:mpeg:dash:utc:direct:2014\" value=\"{}\"/>\n</MPD>", rfc3339(now));
+    (written > 0).then_some(out)
+}
+
+/// A Period: from one change of decoder configuration to the next. Says whether there was anything in it.
+fn put_period(
+    out: &mut String,
+    tracks: &[(&str, &Track)],
+    start: MediaTime,
+    end: Option<MediaTime>,
+    suffix: &str,
+) -> bool {
+    let within = |segment: &&Segment| {
+        let at = segment.start().max(segment.period_start);
+        at >= start && end.is_none_or(|end| at < end)
+    };
+    let representations: Vec<Representation<'_>> = tracks
+        .iter()
+        .filter_map(|&(rendition, track)| {
+            let segments: Vec<&Segment> = track.complete().filter(within).collect();
+            let info = &*track.inits.get(&segments.first()?.init)?.info;
+            Some(Representation { rendition, track, info, segments })
+        })
+        .collect();
+    if representations.is_empty() {
+        return false;
+    }
+    let _ = writeln!(out, "<Period id=\"p{}\" start=\"PT{:.3}S\">", start.as_millis(), start.as_secs_f64());
+    for (id, kind) in [(0, MediaKind::Video), (1, MediaKind::Audio)] {
+        let mut of_kind = representations.iter().filter(|found| found.track.kind == kind).peekable();
+        if of_kind.peek().is_none() {
+            continue;
+        }
+        let kind = folder(kind);
+        let _ = writeln!(
+            out,
+            "<AdaptationSet id=\"{id}\" contentType=\"{kind}\" mimeType=\"{kind}/mp4\" segmentAlignment=\"true\" \
+             startWithSAP=\"1\">"
+        );
+        of_kind.for_each(|found| put_representation(out, found, start, suffix));
+        out.push_str("</AdaptationSet>\n");
+    }
+    out.push_str("</Period>\n");
+    true
+}
+
+fn put_representation(out: &mut String, found: &Representation<'_>, period_start: MediaTime, suffix: &str) {
+    let Representation { rendition, track, info, segments } = found;
+    let Some(first) = segments.first() else { return };
+    let kind = folder(track.kind);
+    let _ = write!(
+        out,
+        "<Representation id=\"{rendition}-{kind}\" codecs=\"{}\" bandwidth=\"{}\"",
+        measure::codec_string(info),
+        measure::rate(track).peak_bps
+    );
+    if let Some(video) = &info.video {
+        let _ = write!(out, " width=\"{}\" height=\"{}\"", video.width, video.height);
+        if let Some(fps) = measure::fps(track, info) {
+            let _ = write!(out, " frameRate=\"{}\"", frame_rate(fps));
+        }
+    }
+    if let Some(audio) = &info.audio {
+        let _ = write!(out, " audioSamplingRate=\"{}\"", audio.sample_rate_hz);
+    }
+    out.push_str(">\n");
+    if let Some(audio) = &info.audio {
+        let _ = writeln!(
+            out,
+            "<AudioChannelConfiguration schemeIdUri=\"urn:mpeg:dash:23003:3:audio_channel_configuration:2011\" \
+             value=\"{}\"/>",
+            audio.channels
+        );
+    }
+    let _ = write!(
+        out,
+        "<SegmentTemplate timescale=\"{}\" presentationTimeOffset=\"{}\" startNumber=\"{}\" \
+         initialization=\"{rendition}/{kind}/init-{}.mp4{suffix}\" media=\"{rendition}/{kind}/$Number$.m4s{suffix}\">\n\
+         <SegmentTimeline>\n",
+        first.timescale,
+        period_start.as_ticks(first.timescale),
+        first.number,
+        first.init,
+    );
+    put_timeline(out, segments);
+    out.push_str("</SegmentTimeline>\n</SegmentTemplate>\n</Representation>\n");
+}
+
+/// `S` rows: equal lengths edge to edge share one.
+fn put_timeline(out: &mut String, segments: &[&Segment]) {
+    let mut rows: Vec<(u64, u64, u64)> = Vec::new();
+    for segment in segments {
+        match rows.last_mut() {
+            Some((start, length, count))
+                if *length == segment.duration_ticks && *start + *length * *count == segment.start_ticks =>
+            {
+                *count += 1;
+            }
+            _ => rows.push((segment.start_ticks, segment.duration_ticks, 1)),
+        }
+    }
+    for (start, length, count) in rows {
+        let repeat = if count > 1 { format!(" r=\"{}\"", count - 1) } else { String::new() };
+        let _ = writeln!(out, "<S t=\"{start}\" d=\"{length}\"{repeat}/>");
+    }
+}
+
+/// Whole where it is, and of the NTSC family where it is that.
+fn frame_rate(fps: f64) -> String {
+    let whole = fps.round();
+    if (fps - whole).abs() < 0.01 {
+        return format!("{whole:.0}");
+    }
+    let ntsc = fps * 1.001;
+    match (ntsc - ntsc.round()).abs() < 0.01 {
+        true => format!("{:.0}/1001", ntsc.round() * 1000.0),
+        false => format!("{:.0}/1000", fps * 1000.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::frame_rate;
+
+    #[test]
+    fn frame_rates_are_whole_or_fractions() {
+        for (fps, expected) in
+            [(30.0, "30"), (29.999, "30"), (29.97, "30000/1001"), (23.976, "24000/1001"), (12.5, "12500/1000")]
+        {
+            assert_eq!(frame_rate(fps), expected);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! HLS playlists (RFC 8216bis): the multivariant playlist, and media playlists with parts, delta updates and reports.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use weir_media::{MediaKind, TrackInfo};
+
+use crate::clock::seconds;
+use crate::measure;
+use crate::store::{Segment, Store, Track};
+use crate::wall_time::{rfc3339, wall_time};
+
+/// Parts are listed in so many target durations before the end, as the specification has it.
+const PARTS_TARGETS: u64 = 3;
+/// Players stay so many parts behind the newest one; the specification wants two at least and says three.
+const PART_HOLD_BACK_PARTS: f64 = 3.0;
+/// Classic players stay three target durations behind.
+const HOLD_BACK_TARGETS: u64 = 3;
+/// Delta updates leave out what is older than six target durations, the least that the specification allows.
+const SKIP_TARGETS: u64 = 6;
+
+/// The name of a track's playlist, and of the folder of its files.
+pub(crate) const fn folder(kind: MediaKind) -> &'static str {
+    match kind {
+        MediaKind::Video => "video",
+        MediaKind::Audio => "audio",
+    }
+}
+
+/// The tracks that players are offered: there is something to play, and more to come.
+fn offered(tracks: &[Track], kind: MediaKind) -> Option<(&Track, &TrackInfo)> {
+    let track = tracks.iter().find(|track| track.kind == kind && track.live && track.newest().is_some())?;
+    Some((track, track.info()?))
+}
+
+/// Whether a multivariant playlist can be written: every track of some rendition has begun, or one so long ago that the
+/// other is not coming.
+pub(crate) fn is_ready(store: &Store) -> bool {
+    store.renditions.values().any(|tracks| {
+        let mut live = tracks.iter().filter(|track| track.live).peekable();
+        let begun = tracks.iter().any(|track| track.live && track.complete().next().is_some());
+        live.peek().is_some() && (begun || live.all(|track| track.newest().is_some()))
+    })
+}
+
+pub(crate) fn multivariant(store: &Store, suffix: &str) -> String {
+    let mut out = String::from("#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-INDEPENDENT-SEGMENTS\n");
+    let mut variants = String::new();
+    let source_sound =
+        store.renditions.get(weir_hub::SOURCE_RENDITION).and_then(|tracks| offered(tracks, MediaKind::Audio));
+    for (name, tracks) in measure::source_first(&store.renditions) {
+        let (video, audio) = (offered(tracks, MediaKind::Video), offered(tracks, MediaKind::Audio));
+        if let (Some(_), Some((_, info))) = (video, audio) {
+            let channels = info.audio.as_ref().map_or(2, |audio| audio.channels);
+            let _ = writeln!(
+                out,
+                "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{name}\",NAME=\"{name}\",DEFAULT=YES,AUTOSELECT=YES,\
+                 CHANNELS=\"{channels}\",URI=\"{name}/audio.m3u8{suffix}\""
+            );
+        }
+        // A rendition without sound of its own has the source's.
+        let group = audio.map(|found| (name.as_str(), found));
+        let group = group.or(source_sound.map(|found| (weir_hub::SOURCE_RENDITION, found)));
+        match (video, group) {
+            (Some(video), group) => put_variant(&mut variants, name, video, group, suffix),
+            (None, Some((group, audio))) if group == name => put_variant(&mut variants, name, audio, None, suffix),
+            (None, _) => {}
+        }
+    }
+    out.push_str(&variants);
+    out
+}
+
+fn put_variant(
+    out: &mut String,
+    name: &str,
+    (track, info): (&Track, &TrackInfo),
+    sound: Option<(&str, (&Track, &TrackInfo))>,
+    suffix: &str,
+) {
+    let mut rate = measure::rate(track);
+    let mut codecs = measure::codec_string(info).to_owned();
+    if let Some((_, (sound, sound_info))) = sound {
+        rate = rate + measure::rate(sound);
+        codecs = format!("{codecs},{}", measure::codec_string(sound_info));
+    }
+    let _ = write!(
+        out,
+        "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{codecs}\"",
+        rate.peak_bps, rate.average_bps
+    );
+    if let Some(video) = &info.video {
+        let _ = write!(out, ",RESOLUTION={}x{}", video.width, video.height);
+        if let Some(fps) = measure::fps(track, info) {
+            let _ = write!(out, ",FRAME-RATE={fps:.3}");
+        }
+    }
+    if let Some((group, _)) = sound {
+        let _ = write!(out, ",AUDIO=\"{group}\"");
+    }
+    let _ = writeln!(out, "\n{name}/{}.m3u8{suffix}", folder(track.kind));
+}
+
+/// A track's playlist. `skip` asks for a delta update; `suffix` is put behind every address.
+pub(crate) fn media(store: &Store, rendition: &str, track: &Track, skip: bool, suffix: &str) -> String {
+    let target = store.target_seconds;
+    let part_target = track.part_target.as_secs_f64();
+    let mut out = String::with_capacity(4096);
+    let _ = write!(
+        out,
+        "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:{target}\n\
+         #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL={:.1},HOLD-BACK={:.1},PART-HOLD-BACK={:.3}\n\
+         #EXT-X-PART-INF:PART-TARGET={part_target:.3}\n",
+        (target * SKIP_TARGETS) as f64,
+        (target * HOLD_BACK_TARGETS) as f64,
+        ceil_millis(part_target * PART_HOLD_BACK_PARTS),
+    );
+    let first = track.listed().next();
+    let _ = writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{}", first.map_or(0, |segment| segment.number));
+    let _ = writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", first.map_or(0, |segment| segment.breaks));
+    if track.listed().all(|segment| segment.is_independent() || segment.parts.is_empty()) {
+        out.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
+    }
+    let end = track.segments.back().map(Segment::end);
+    let older_than = |segment: &Segment, targets: u64| {
+        end.is_some_and(|end| end.since(segment.end()) >= Duration::from_secs(target * targets))
+    };
+    let skipped =
+        if skip { track.complete().take_while(|segment| older_than(segment, SKIP_TARGETS)).count() } else { 0 };
+    if skipped > 0 {
+        let _ = writeln!(out, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}");
+    }
+    let mut before: Option<&Segment> = skipped.checked_sub(1).and_then(|last| track.listed().nth(last));
+    let mut mapped = None;
+    for segment in track.listed().skip(skipped).filter(|segment| !segment.parts.is_empty()) {
+        // One tag for each, so that picture and sound count the same even if one of them missed a segment.
+        let breaks = before.map_or(0, |before| segment.breaks.saturating_sub(before.breaks));
+        (0..breaks).for_each(|_| out.push_str("#EXT-X-DISCONTINUITY\n"));
+        before = Some(segment);
+        if mapped != Some(segment.init) {
+            let _ = writeln!(out, "#EXT-X-MAP:URI=\"{}/init-{}.mp4{suffix}\"", folder(track.kind), segment.init);
+            mapped = Some(segment.init);
+        }
+        if let Some(zero_at) = store.zero_at {
+            let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", rfc3339(wall_time(zero_at, segment.start())));
+        }
+        put_segment(&mut out, track.kind, segment, !older_than(segment, PARTS_TARGETS), suffix);
+    }
+    put_hint(&mut out, track, suffix);
+    put_reports(&mut out, store, rendition, track.kind, suffix);
+    out
+}
+
+fn put_segment(out: &mut String, kind: MediaKind, segment: &Segment, with_parts: bool, suffix: &str) {
+    let (folder, number) = (folder(kind), segment.number);
+    for (index, part) in segment.parts.iter().enumerate().filter(|_| with_parts) {
+        let duration = seconds(part.duration_ticks, segment.timescale);
+        let independent = if part.independent { ",INDEPENDENT=YES" } else { "" };
+        let _ = writeln!(
+            out,
+            "#EXT-X-PART:DURATION={duration:.5},URI=\"{folder}/{number}.{index}.m4s{suffix}\"{independent}"
+        );
+    }
+    if segment.is_complete() {
+        let _ = writeln!(out, "#EXTINF:{:.5},\n{folder}/{number}.m4s{suffix}", segment.seconds());
+    }
+}
+
+/// The part that comes next. It has begun already: a part ends when a frame of the next one is here.
+fn put_hint(out: &mut String, track: &Track, suffix: &str) {
+    if let Some(open) = track.segments.back().filter(|segment| !segment.is_complete()) {
+        let (folder, number, part) = (folder(track.kind), open.number, open.parts.len());
+        let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{folder}/{number}.{part}.m4s{suffix}\"");
+    }
+}
+
+fn put_reports(out: &mut String, store: &Store, rendition: &str, kind: MediaKind, suffix: &str) {
+    for (name, tracks) in measure::source_first(&store.renditions) {
+        for track in tracks.iter().filter(|track| track.live && !(name == rendition && track.kind == kind)) {
+            let Some((number, part)) = track.newest() else { continue };
+            let above = if name == rendition { String::new() } else { format!("../{name}/") };
+            let _ = writeln!(
+                out,
+                "#EXT-X-RENDITION-REPORT:URI=\"{above}{}.m3u8{suffix}\",LAST-MSN={number},LAST-PART={part}",
+                folder(track.kind)
+            );
+        }
+    }
+}
+
+/// Never under what it must be at least.
+fn ceil_millis(seconds: f64) -> f64 {
+    (seconds * 1000.0 - 1e-6).ceil() / 1000.0
+}

@@ -1,0 +1,72 @@
+//! What playlists and manifests say of a track, measured from its segments.
+
+use std::collections::BTreeMap;
+use std::ops::Add;
+
+use weir_media::TrackInfo;
+
+use crate::clock::seconds;
+use crate::store::{Segment, Track};
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rate {
+    /// Of the largest segment.
+    pub(crate) peak_bps: u64,
+    pub(crate) average_bps: u64,
+}
+
+impl Add for Rate {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self { peak_bps: self.peak_bps + other.peak_bps, average_bps: self.average_bps + other.average_bps }
+    }
+}
+
+/// A segment cut short by silence says little about bandwidth: a keyframe alone looks like ten times the rate.
+const TELLING_SECONDS_MIN: f64 = 0.9;
+
+/// From complete segments; from the open one as long as there are none.
+pub(crate) fn rate(track: &Track) -> Rate {
+    let telling = |segment: &&Segment| segment.is_complete() && segment.seconds() >= TELLING_SECONDS_MIN;
+    let measured = measure(track.listed().filter(telling));
+    measured.or_else(|| measure(track.listed())).unwrap_or(Rate { peak_bps: 1, average_bps: 1 })
+}
+
+fn measure<'a>(segments: impl Iterator<Item = &'a Segment>) -> Option<Rate> {
+    let (mut peak, mut bits, mut length) = (0.0_f64, 0.0_f64, 0.0_f64);
+    for segment in segments.filter(|segment| segment.duration_ticks > 0) {
+        let segment_bits = segment.bytes as f64 * 8.0;
+        peak = peak.max(segment_bits / segment.seconds());
+        bits += segment_bits;
+        length += segment.seconds();
+    }
+    let rounded = |value: f64| (value.ceil() as u64).max(1);
+    (length > 0.0).then(|| Rate { peak_bps: rounded(peak), average_bps: rounded(bits / length) })
+}
+
+/// Pictures a second: as they come, which is more to be believed than what the configuration says.
+pub(crate) fn fps(track: &Track, info: &TrackInfo) -> Option<f64> {
+    let counted = track.complete().rev().take(3).fold((0_u64, 0.0), |(samples, length), segment| {
+        (samples + segment.samples(), length + seconds(segment.duration_ticks, segment.timescale))
+    });
+    let said = || info.video.as_ref().and_then(|video| video.fps).filter(|fps| fps.1 > 0);
+    match counted {
+        (samples, length) if samples > 1 && length > 0.0 => Some(samples as f64 / length),
+        _ => said().map(|(rate, ticks)| f64::from(rate) / f64::from(ticks)),
+    }
+}
+
+pub(crate) fn codec_string(info: &TrackInfo) -> &str {
+    match (&info.video, &info.audio) {
+        (Some(video), _) => &video.codec_string,
+        (None, Some(audio)) => &audio.codec_string,
+        (None, None) => "",
+    }
+}
+
+/// Players begin with the first variant: the source, then the others by name.
+pub(crate) fn source_first(renditions: &BTreeMap<String, Vec<Track>>) -> impl Iterator<Item = (&String, &Vec<Track>)> {
+    let is_source = |(name, _): &(&String, &Vec<Track>)| name.as_str() == weir_hub::SOURCE_RENDITION;
+    let others = renditions.iter().filter(move |found| !is_source(found));
+    renditions.get_key_value(weir_hub::SOURCE_RENDITION).into_iter().chain(others)
+}

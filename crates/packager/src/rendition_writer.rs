@@ -1,0 +1,242 @@
+//! One rendition into segments: which frame begins one, and that picture and sound begin theirs together.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir_hub::{Entry, Tracks};
+use weir_media::{MediaKind, MediaTime, TrackInfo};
+
+use crate::PackagerConfig;
+use crate::boundaries::Boundaries;
+use crate::store::Change;
+use crate::track_writer::{Cut, TrackWriter};
+
+/// Cuts of the picture that the sound has not reached: sound that is this far behind is not coming.
+const CUTS_AHEAD_MAX: usize = 32;
+
+/// Time that is missing between two segments and more than this is a discontinuity: players then put the segments edge to
+/// edge instead of waiting in the hole. Less is the guess at a last frame's length.
+const BREAK_MIN: Duration = Duration::from_millis(500);
+
+/// What happened, for whoever watches the schedule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// A segment of the leading track ended because the next one began.
+    pub(crate) segment_ended: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct RenditionWriter {
+    config: PackagerConfig,
+    tracks: Arc<Tracks>,
+    video: Option<TrackWriter>,
+    audio: Option<TrackWriter>,
+    /// The picture's cuts, for the sound to follow.
+    cuts: VecDeque<(MediaTime, Cut)>,
+    breaks: u64,
+    period_start: MediaTime,
+    /// Configurations changed: the next segment begins a period, and a discontinuity.
+    reconfigured: bool,
+    /// Pictures up to the next keyframe cannot be decoded.
+    wants_keyframe: bool,
+    /// Sound may go on without a cut of the picture: only the sound was cut short.
+    sound_resumes: Option<Cut>,
+    last_picture: Option<MediaTime>,
+}
+
+impl RenditionWriter {
+    pub(crate) fn new(config: PackagerConfig) -> Self {
+        Self {
+            config,
+            tracks: Arc::default(),
+            video: None,
+            audio: None,
+            cuts: VecDeque::new(),
+            breaks: 0,
+            period_start: MediaTime::ZERO,
+            reconfigured: false,
+            wants_keyframe: true,
+            sound_resumes: None,
+            last_picture: None,
+        }
+    }
+
+    pub(crate) fn push(&mut self, entry: &Entry, boundaries: &mut Boundaries, changes: &mut Vec<Change>) -> Progress {
+        if !Arc::ptr_eq(&entry.tracks, &self.tracks) {
+            self.take_tracks(&entry.tracks, changes);
+        }
+        match entry.kind {
+            MediaKind::Video => self.push_picture(entry, boundaries, changes),
+            MediaKind::Audio => self.push_sound(entry, boundaries, changes),
+        }
+    }
+
+    /// Ends everything that is open: the source is silent, or frames were lost.
+    pub(crate) fn flush(&mut self, changes: &mut Vec<Change>) {
+        for track in [&mut self.video, &mut self.audio].into_iter().flatten() {
+            track.flush(changes);
+        }
+        self.wants_keyframe = true;
+        self.cuts.clear();
+        self.sound_resumes = None;
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        [&self.video, &self.audio].into_iter().flatten().any(TrackWriter::is_open)
+    }
+
+    fn take_tracks(&mut self, tracks: &Arc<Tracks>, changes: &mut Vec<Change>) {
+        let known = [(&self.video, &tracks.video), (&self.audio, &tracks.audio)];
+        let differs = known.into_iter().any(|(writer, info)| match (writer, info) {
+            (Some(writer), Some(info)) => writer.differs(info),
+            _ => false,
+        });
+        if differs {
+            self.flush(changes);
+            self.reconfigured = true;
+        }
+        take_track(&mut self.video, tracks.video.as_ref(), &self.config, changes);
+        take_track(&mut self.audio, tracks.audio.as_ref(), &self.config, changes);
+        self.tracks = Arc::clone(tracks);
+    }
+
+    fn push_picture(&mut self, entry: &Entry, boundaries: &mut Boundaries, changes: &mut Vec<Change>) -> Progress {
+        let frame = &entry.frame;
+        if self.video.as_ref().is_some_and(|video| video.is_hole(frame.dts)) {
+            self.flush(changes);
+        }
+        let Some(video) = &mut self.video else { return Progress::default() };
+        if self.wants_keyframe && !frame.is_keyframe() {
+            return Progress::default();
+        }
+        self.wants_keyframe = false;
+        self.last_picture = Some(frame.dts);
+        let ends = match video.open_start() {
+            None => true,
+            Some(start) => frame.is_keyframe() && boundaries.cut_at(frame.pts, start) || video.is_overfull(),
+        };
+        if !ends {
+            video.push(frame, None, changes);
+            return Progress::default();
+        }
+        let segment_ended = video.is_open();
+        let number = if segment_ended { 0 } else { boundaries.start_at(frame.pts) };
+        let end = video.end();
+        let cut = self.next_cut(number, frame.pts, !segment_ended, end);
+        let Some(video) = &mut self.video else { return Progress::default() };
+        video.push(frame, Some(cut), changes);
+        // The sound's first segment takes the number of the picture's.
+        let number = video.next_number().map_or(cut.number, |next| next - 1);
+        self.cuts.push_back((frame.pts, Cut { number, ..cut }));
+        if self.cuts.len() > CUTS_AHEAD_MAX {
+            self.cuts.pop_front();
+        }
+        self.tell_live(changes);
+        Progress { segment_ended }
+    }
+
+    /// The cut at `time`; one after a pause is a discontinuity if time is missing since `end`.
+    fn next_cut(&mut self, number: u64, time: MediaTime, after_pause: bool, end: MediaTime) -> Cut {
+        let missing = after_pause && end > MediaTime::ZERO && time.since(end) > BREAK_MIN;
+        if self.reconfigured {
+            self.period_start = time;
+            self.reconfigured = false;
+            self.breaks += 1;
+        } else if missing {
+            self.breaks += 1;
+        }
+        Cut { number, breaks: self.breaks, period_start: self.period_start }
+    }
+
+    fn push_sound(&mut self, entry: &Entry, boundaries: &mut Boundaries, changes: &mut Vec<Change>) -> Progress {
+        let frame = &entry.frame;
+        let leads = self.sound_leads(frame.dts);
+        let Some(audio) = &mut self.audio else { return Progress::default() };
+        if audio.is_hole(frame.dts) {
+            audio.flush(changes);
+            let cut = Cut { number: 0, breaks: self.breaks, period_start: self.period_start };
+            self.sound_resumes = (!leads).then_some(cut);
+        }
+        if leads {
+            return self.push_leading_sound(entry, boundaries, changes);
+        }
+        let mut cut = None;
+        while let Some((_, next)) = self.cuts.pop_front_if(|(time, _)| *time <= frame.dts) {
+            cut = Some(next);
+        }
+        if !audio.is_open() {
+            // Sound before the first picture belongs to no segment.
+            cut = cut.or(self.sound_resumes.take());
+            if cut.is_none() {
+                return Progress::default();
+            }
+        }
+        self.sound_resumes = None;
+        audio.push(frame, cut, changes);
+        Progress::default()
+    }
+
+    fn push_leading_sound(
+        &mut self,
+        entry: &Entry,
+        boundaries: &mut Boundaries,
+        changes: &mut Vec<Change>,
+    ) -> Progress {
+        let frame = &entry.frame;
+        self.cuts.clear();
+        let Some(audio) = &mut self.audio else { return Progress::default() };
+        let ends = match audio.open_start() {
+            None => true,
+            Some(start) => boundaries.cut_at(frame.pts, start) || audio.is_overfull(),
+        };
+        if !ends {
+            audio.push(frame, None, changes);
+            return Progress::default();
+        }
+        let segment_ended = audio.is_open();
+        let number = if segment_ended { 0 } else { boundaries.start_at(frame.pts) };
+        let end = audio.end();
+        let cut = self.next_cut(number, frame.pts, !segment_ended, end);
+        if let Some(audio) = &mut self.audio {
+            audio.push(frame, Some(cut), changes);
+        }
+        self.tell_live(changes);
+        Progress { segment_ended }
+    }
+
+    /// Sound cuts for itself where there is no picture, or none any more.
+    fn sound_leads(&self, dts: MediaTime) -> bool {
+        if self.tracks.video.is_none() || self.video.is_none() {
+            return true;
+        }
+        let patience = self.config.segment_target * 3 / 2;
+        self.last_picture.is_some_and(|picture| dts.since(picture) > patience)
+    }
+
+    fn tell_live(&self, changes: &mut Vec<Change>) {
+        for (writer, info) in [(&self.video, &self.tracks.video), (&self.audio, &self.tracks.audio)] {
+            if let Some(writer) = writer {
+                changes.push(Change::Live { kind: writer.kind, live: info.is_some() });
+            }
+        }
+    }
+}
+
+/// Sets up a track's writer, anew if its configuration changed. A track that can't be written is left out, and said.
+fn take_track(
+    writer: &mut Option<TrackWriter>,
+    info: Option<&Arc<TrackInfo>>,
+    config: &PackagerConfig,
+    changes: &mut Vec<Change>,
+) {
+    let Some(info) = info else { return };
+    let taken = match writer {
+        Some(writer) if writer.differs(info) => writer.reconfigure(info, config, changes),
+        Some(_) => Ok(()),
+        None => TrackWriter::new(info, config, changes).map(|new| *writer = Some(new)),
+    };
+    if let Err(error) = taken {
+        tracing::warn!(codec = %info.codec, %error, "a track is not packaged");
+    }
+}

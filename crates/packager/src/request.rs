@@ -1,0 +1,217 @@
+//! What a request asks for: paths and query strings, which come from outside and are bounded before they are looked at.
+
+use weir_media::MediaKind;
+
+/// The longest real path is some 50 bytes beside the rendition's name.
+const PATH_BYTES_MAX: usize = 256;
+/// A token and three short parameters.
+const QUERY_BYTES_MAX: usize = 2048;
+const TOKEN_BYTES_MAX: usize = 1024;
+const RENDITION_BYTES_MAX: usize = 64;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target<'a> {
+    Multivariant,
+    Manifest,
+    Playlist { rendition: &'a str, kind: MediaKind },
+    Init { rendition: &'a str, kind: MediaKind, number: u32 },
+    Segment { rendition: &'a str, kind: MediaKind, number: u64 },
+    Part { rendition: &'a str, kind: MediaKind, number: u64, part: usize },
+}
+
+impl<'a> Target<'a> {
+    pub(crate) fn parse(path: &'a str) -> Option<Self> {
+        if path.len() > PATH_BYTES_MAX {
+            return None;
+        }
+        let mut pieces = path.split('/');
+        let (first, second, third) = (pieces.next()?, pieces.next(), pieces.next());
+        if pieces.next().is_some() {
+            return None;
+        }
+        match (second, third) {
+            (None, _) if first == "master.m3u8" => Some(Self::Multivariant),
+            (None, _) if first == "manifest.mpd" => Some(Self::Manifest),
+            (Some(playlist), None) if is_rendition_name(first) => {
+                Some(Self::Playlist { rendition: first, kind: kind(playlist.strip_suffix(".m3u8")?)? })
+            }
+            (Some(folder), Some(file)) if is_rendition_name(first) => Self::parse_file(first, kind(folder)?, file),
+            _ => None,
+        }
+    }
+
+    fn parse_file(rendition: &'a str, kind: MediaKind, file: &str) -> Option<Self> {
+        if let Some(number) = file.strip_prefix("init-") {
+            let number = u32::try_from(parse_number(number.strip_suffix(".mp4")?)?).ok()?;
+            return Some(Self::Init { rendition, kind, number });
+        }
+        let name = file.strip_suffix(".m4s")?;
+        Some(match name.split_once('.') {
+            None => Self::Segment { rendition, kind, number: parse_number(name)? },
+            Some((number, part)) => {
+                let part = usize::try_from(parse_number(part)?).ok()?;
+                Self::Part { rendition, kind, number: parse_number(number)?, part }
+            }
+        })
+    }
+}
+
+/// Names that can stand in a path, a playlist and a manifest as they are.
+pub(crate) fn is_rendition_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    !name.is_empty() && name.len() <= RENDITION_BYTES_MAX && name.bytes().all(fits)
+}
+
+fn kind(name: &str) -> Option<MediaKind> {
+    match name {
+        "video" => Some(MediaKind::Video),
+        "audio" => Some(MediaKind::Audio),
+        _ => None,
+    }
+}
+
+/// Digits only, no signs, at most 18 of them: it fits, and nothing is added to it without a check.
+fn parse_number(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.len() <= 18 && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok())?
+}
+
+/// What a query asks of a playlist.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Query {
+    /// `_HLS_msn`, and `_HLS_part` with it: answer when that is in the playlist.
+    pub(crate) until: Option<(u64, Option<usize>)>,
+    /// `_HLS_skip`: a delta update will do.
+    pub(crate) skip: bool,
+    /// Goes behind every address: "?token=...", or nothing.
+    pub(crate) suffix: String,
+}
+
+impl Query {
+    /// Unknown parameters are none of our business. What is wrong is said, without repeating what came.
+    pub(crate) fn parse(query: Option<&str>) -> Result<Self, &'static str> {
+        let query = query.unwrap_or("");
+        if query.len() > QUERY_BYTES_MAX {
+            return Err("the query is too long");
+        }
+        let (mut number, mut part, mut parsed) = (None, None, Self::default());
+        for pair in query.split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            match name {
+                "_HLS_msn" => number = Some(parse_number(value).ok_or("_HLS_msn is not a number")?),
+                "_HLS_part" => {
+                    let index = parse_number(value).and_then(|index| usize::try_from(index).ok());
+                    part = Some(index.ok_or("_HLS_part is not a number")?);
+                }
+                "_HLS_skip" => parsed.skip = matches!(value, "YES" | "v2"),
+                "token" if is_token(value) => parsed.suffix = format!("?token={value}"),
+                "token" => return Err("the token is malformed"),
+                _ => {}
+            }
+        }
+        parsed.until = match (number, part) {
+            (None, Some(_)) => return Err("_HLS_part needs _HLS_msn"),
+            (number, part) => number.map(|number| (number, part)),
+        };
+        Ok(parsed)
+    }
+}
+
+/// Nothing that could end an attribute, a line or an element of what it is written into.
+fn is_token(value: &str) -> bool {
+    let fits =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'%' | b'=' | b'+');
+    !value.is_empty() && value.len() <= TOKEN_BYTES_MAX && value.bytes().all(fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn paths_are_what_playlists_say() {
+        let (rendition, video, audio) = ("source", MediaKind::Video, MediaKind::Audio);
+        for (path, expected) in [
+            ("master.m3u8", Target::Multivariant),
+            ("manifest.mpd", Target::Manifest),
+            ("source/video.m3u8", Target::Playlist { rendition, kind: video }),
+            ("source/audio.m3u8", Target::Playlist { rendition, kind: audio }),
+            ("source/video/init-3.mp4", Target::Init { rendition, kind: video, number: 3 }),
+            ("source/video/120.m4s", Target::Segment { rendition, kind: video, number: 120 }),
+            ("source/audio/120.2.m4s", Target::Part { rendition, kind: audio, number: 120, part: 2 }),
+            ("720p_a-1/video.m3u8", Target::Playlist { rendition: "720p_a-1", kind: video }),
+        ] {
+            assert_eq!(Target::parse(path), Some(expected), "{path}");
+        }
+        let long = "a".repeat(65) + "/video.m3u8";
+        for path in [
+            "",
+            "/",
+            "//",
+            "/master.m3u8",
+            "master.m3u8/",
+            "source",
+            "source/",
+            "source/text.m3u8",
+            "source/video.m3u",
+            "source/video/",
+            "source/video/.m4s",
+            "source/video/x.m4s",
+            "source/video/1.m4s/2",
+            "source/video/-1.m4s",
+            "source/video/+1.m4s",
+            "source/video/1..m4s",
+            "source/video/1.2.3.m4s",
+            "source/video/9999999999999999999.m4s",
+            "source/video/init-99999999999.mp4",
+            "source/video/init-.mp4",
+            "../video.m3u8",
+            "source/../video.m3u8",
+            "so\"urce/video.m3u8",
+            "sourc\u{e9}/video.m3u8",
+            &long,
+            &"a/".repeat(500),
+        ] {
+            assert_eq!(Target::parse(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn queries_are_read_and_bounded() {
+        let query = |until, skip, suffix: &str| Ok(Query { until, skip, suffix: suffix.to_owned() });
+        for (text, expected) in [
+            ("", query(None, false, "")),
+            ("a=b&c&&=", query(None, false, "")),
+            ("_HLS_msn=7", query(Some((7, None)), false, "")),
+            ("_HLS_part=2&_HLS_msn=7", query(Some((7, Some(2))), false, "")),
+            ("_HLS_msn=7&_HLS_skip=YES&token=a.b-c_d~", query(Some((7, None)), true, "?token=a.b-c_d~")),
+            ("_HLS_skip=v2", query(None, true, "")),
+            ("_HLS_skip=NO", query(None, false, "")),
+            ("_HLS_part=2", Err("_HLS_part needs _HLS_msn")),
+            ("_HLS_msn=", Err("_HLS_msn is not a number")),
+            ("_HLS_msn=-1", Err("_HLS_msn is not a number")),
+            ("_HLS_msn=18446744073709551616", Err("_HLS_msn is not a number")),
+            ("_HLS_msn=1&_HLS_part=x", Err("_HLS_part is not a number")),
+            ("token=", Err("the token is malformed")),
+            ("token=a\"b", Err("the token is malformed")),
+            ("token=a\nb", Err("the token is malformed")),
+            ("token=a<b", Err("the token is malformed")),
+        ] {
+            assert_eq!(Query::parse(Some(text)), expected, "{text}");
+        }
+        assert_eq!(Query::parse(None), Ok(Query::default()));
+        assert!(Query::parse(Some(&format!("token={}", "a".repeat(1024)))).is_ok());
+        assert_eq!(Query::parse(Some(&format!("token={}", "a".repeat(1025)))), Err("the token is malformed"));
+        assert_eq!(Query::parse(Some(&"a".repeat(2049))), Err("the query is too long"));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(path in "[a-z0-9./_-]{0,40}|.{0,300}", query in "(_HLS_(msn|part|skip)|token|&|=|[0-9]{0,22}|.){0,12}") {
+            let _ = Target::parse(&path);
+            let _ = Query::parse(Some(&query));
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! The segment store: every track's segments and parts, bounded in time and bytes, from which all protocols are served.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use time::OffsetDateTime;
+use weir_media::{MediaKind, MediaTime, TrackInfo};
+
+use crate::PackagerConfig;
+use crate::clock::{media_time, seconds};
+
+/// A few frames that a player can take alone.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub(crate) body: Bytes,
+    pub(crate) duration_ticks: u64,
+    /// Begins with a keyframe.
+    pub(crate) independent: bool,
+    pub(crate) samples: u32,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Segment {
+    pub(crate) number: u64,
+    /// Which of the track's init segments it needs.
+    pub(crate) init: u32,
+    /// How many discontinuities of the rendition lie before it.
+    pub(crate) breaks: u64,
+    /// When the rendition's present decoder configurations came into force: DASH's Period begins there.
+    pub(crate) period_start: MediaTime,
+    /// When its first frame is shown.
+    pub(crate) start_ticks: u64,
+    pub(crate) timescale: u32,
+    pub(crate) duration_ticks: u64,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) bytes: usize,
+    /// All parts in one; None while it is open.
+    pub(crate) body: Option<Bytes>,
+}
+
+impl Segment {
+    pub(crate) fn start(&self) -> MediaTime {
+        media_time(self.start_ticks, self.timescale)
+    }
+
+    pub(crate) fn end(&self) -> MediaTime {
+        media_time(self.start_ticks + self.duration_ticks, self.timescale)
+    }
+
+    pub(crate) fn seconds(&self) -> f64 {
+        seconds(self.duration_ticks, self.timescale)
+    }
+
+    pub(crate) fn samples(&self) -> u64 {
+        self.parts.iter().map(|part| u64::from(part.samples)).sum()
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.body.is_some()
+    }
+
+    pub(crate) fn is_independent(&self) -> bool {
+        self.parts.first().is_some_and(|part| part.independent)
+    }
+
+    /// One body out of its parts, which from then on are slices of it: a part costs no memory beside its segment.
+    fn complete(&mut self) {
+        let mut body = BytesMut::with_capacity(self.bytes);
+        for part in &self.parts {
+            body.extend_from_slice(&part.body);
+        }
+        let body = body.freeze();
+        let mut at = 0;
+        for part in &mut self.parts {
+            let end = at + part.body.len();
+            part.body = body.slice(at..end);
+            at = end;
+        }
+        self.body = Some(body);
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Init {
+    pub(crate) body: Bytes,
+    pub(crate) info: Arc<TrackInfo>,
+}
+
+/// One track of a rendition.
+#[derive(Debug)]
+pub(crate) struct Track {
+    pub(crate) kind: MediaKind,
+    pub(crate) inits: BTreeMap<u32, Init>,
+    /// Consecutive numbers; the last may be open.
+    pub(crate) segments: VecDeque<Segment>,
+    /// The oldest segment that playlists show: older ones are kept for those who read an older playlist.
+    pub(crate) first_listed: u64,
+    /// The rendition has such a track now.
+    pub(crate) live: bool,
+    /// No part is longer.
+    pub(crate) part_target: Duration,
+    rendered: [Option<(u64, Bytes)>; 2],
+}
+
+impl Track {
+    fn new(kind: MediaKind, part_target: Duration) -> Self {
+        let (inits, segments) = (BTreeMap::new(), VecDeque::new());
+        Self { kind, inits, segments, first_listed: 0, live: true, part_target, rendered: [None, None] }
+    }
+
+    /// What playlists show, oldest first, the open segment last.
+    pub(crate) fn listed(&self) -> impl DoubleEndedIterator<Item = &Segment> + Clone {
+        self.segments.iter().filter(|segment| segment.number >= self.first_listed)
+    }
+
+    /// What DASH shows, and what is measured.
+    pub(crate) fn complete(&self) -> impl DoubleEndedIterator<Item = &Segment> + Clone {
+        self.listed().filter(|segment| segment.is_complete())
+    }
+
+    pub(crate) fn segment(&self, number: u64) -> Option<&Segment> {
+        let first = self.segments.front()?.number;
+        self.segments.get(usize::try_from(number.checked_sub(first)?).ok()?)
+    }
+
+    /// The newest segment and its newest part, as rendition reports and blocking requests count: a segment without parts
+    /// does not exist yet.
+    pub(crate) fn newest(&self) -> Option<(u64, usize)> {
+        let newest = self.segments.iter().rev().find(|segment| !segment.parts.is_empty())?;
+        Some((newest.number, newest.parts.len() - 1))
+    }
+
+    pub(crate) fn info(&self) -> Option<&Arc<TrackInfo>> {
+        let init = self.segments.back().map(|segment| segment.init)?;
+        self.inits.get(&init).map(|init| &init.info)
+    }
+
+    pub(crate) fn rendered(&self, version: u64, skip: bool) -> Option<Bytes> {
+        let (at, body) = self.rendered[usize::from(skip)].as_ref()?;
+        (*at == version).then(|| body.clone())
+    }
+
+    pub(crate) fn keep_rendered(&mut self, version: u64, skip: bool, body: Bytes) {
+        self.rendered[usize::from(skip)] = Some((version, body));
+    }
+
+    /// Moves the beginning of the playlist, never back.
+    fn list_from(&mut self, window: Duration) {
+        let Some(end) = self.segments.back().map(Segment::end) else { return };
+        let within = |segment: &&Segment| end.since(segment.start()) <= window || !segment.is_complete();
+        let newest = self.segments.back().map_or(0, |segment| segment.number);
+        let first = self.segments.iter().find(within).map_or(newest, |segment| segment.number);
+        self.first_listed = self.first_listed.max(first);
+    }
+
+    fn pop_oldest(&mut self) -> usize {
+        let Some(oldest) = self.segments.pop_front() else { return 0 };
+        if let Some(next) = self.segments.front() {
+            self.first_listed = self.first_listed.max(next.number);
+            let needed = next.init;
+            self.inits.retain(|number, _| *number >= needed);
+        }
+        oldest.bytes
+    }
+}
+
+/// What the packaging of a rendition does to the store. All that one frame causes is applied at once, so that nobody sees a
+/// segment that ended without the one that follows.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Init { kind: MediaKind, number: u32, init: Init },
+    Begin { kind: MediaKind, segment: Segment },
+    Part { kind: MediaKind, part: Part },
+    End { kind: MediaKind },
+    Live { kind: MediaKind, live: bool },
+}
+
+#[derive(Debug)]
+pub(crate) struct Store {
+    config: PackagerConfig,
+    pub(crate) renditions: BTreeMap<String, Vec<Track>>,
+    /// The wall clock at the stream's time zero.
+    pub(crate) zero_at: Option<OffsetDateTime>,
+    /// HLS's target duration, one for all playlists. It is what was asked for, and only rises if keyframes are further apart.
+    pub(crate) target_seconds: u64,
+    /// Rises with every change.
+    pub(crate) version: u64,
+    bytes: usize,
+}
+
+impl Store {
+    /// Kept beyond the window for those who still read an older playlist (RFC 8216bis, 6.2.2).
+    const GRACE: Duration = Duration::from_secs(12);
+
+    pub(crate) fn new(config: PackagerConfig) -> Self {
+        let target_seconds = (config.segment_target.as_secs_f64().round() as u64).max(1);
+        Self { config, renditions: BTreeMap::new(), zero_at: None, target_seconds, version: 0, bytes: 0 }
+    }
+
+    pub(crate) fn config(&self) -> &PackagerConfig {
+        &self.config
+    }
+
+    pub(crate) fn track(&self, rendition: &str, kind: MediaKind) -> Option<&Track> {
+        self.renditions.get(rendition)?.iter().find(|track| track.kind == kind)
+    }
+
+    pub(crate) fn track_mut(&mut self, rendition: &str, kind: MediaKind) -> Option<&mut Track> {
+        self.renditions.get_mut(rendition)?.iter_mut().find(|track| track.kind == kind)
+    }
+
+    pub(crate) fn apply(&mut self, rendition: &str, changes: Vec<Change>) {
+        if changes.is_empty() {
+            return;
+        }
+        self.version += 1;
+        let mut ended = false;
+        for change in changes {
+            ended |= matches!(change, Change::End { .. });
+            self.apply_one(rendition, change);
+        }
+        if ended {
+            self.evict();
+        }
+    }
+
+    fn apply_one(&mut self, rendition: &str, change: Change) {
+        match change {
+            Change::Init { kind, number, init } => {
+                self.track_or_new(rendition, kind).inits.insert(number, init);
+            }
+            Change::Live { kind, live } => {
+                if let Some(track) = self.track_mut(rendition, kind) {
+                    track.live = live;
+                }
+            }
+            Change::Begin { kind, segment } => {
+                let track = self.track_or_new(rendition, kind);
+                if track.segments.is_empty() {
+                    track.first_listed = segment.number;
+                }
+                track.segments.push_back(segment);
+            }
+            Change::Part { kind, part } => self.add_part(rendition, kind, part),
+            Change::End { kind } => {
+                let Some(track) = self.track_mut(rendition, kind) else { return };
+                match track.segments.back_mut() {
+                    // Nothing came: there never was such a segment, and the next one has its number.
+                    Some(open) if open.parts.is_empty() => drop(track.segments.pop_back()),
+                    Some(open) => open.complete(),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    fn add_part(&mut self, rendition: &str, kind: MediaKind, part: Part) {
+        let bytes = part.body.len();
+        let Some(track) = self.track_mut(rendition, kind) else { return };
+        let Some(open) = track.segments.back_mut() else { return };
+        let length = Duration::from_secs_f64(seconds(part.duration_ticks, open.timescale));
+        track.part_target = track.part_target.max(length);
+        open.duration_ticks += part.duration_ticks;
+        open.bytes += bytes;
+        open.parts.push(part);
+        let rounded = open.seconds().round() as u64;
+        self.target_seconds = self.target_seconds.max(rounded);
+        self.bytes += bytes;
+    }
+
+    fn track_or_new(&mut self, rendition: &str, kind: MediaKind) -> &mut Track {
+        let part_target = self.config.part_target;
+        let tracks = self.renditions.entry(rendition.to_owned()).or_default();
+        let at = tracks.iter().position(|track| track.kind == kind).unwrap_or_else(|| {
+            tracks.push(Track::new(kind, part_target));
+            tracks.len() - 1
+        });
+        &mut tracks[at]
+    }
+
+    fn evict(&mut self) {
+        // Three target durations is the least that a live playlist may hold.
+        let window = self.config.window.max(Duration::from_secs(self.target_seconds * 3));
+        let kept = window + Self::GRACE;
+        let mut freed = 0;
+        for track in self.renditions.values_mut().flatten() {
+            track.list_from(window);
+            while let (Some(oldest), Some(newest)) = (track.segments.front(), track.segments.back()) {
+                if oldest.number >= track.first_listed || newest.end().since(oldest.end()) <= kept {
+                    break;
+                }
+                freed += track.pop_oldest();
+            }
+        }
+        self.bytes -= freed;
+        while self.bytes > self.config.window_bytes_max {
+            let oldest = self.renditions.values_mut().flatten().filter(|track| track.segments.len() > 1);
+            let oldest = oldest.min_by_key(|track| track.segments.front().map(Segment::start));
+            let Some(track) = oldest else { break };
+            self.bytes -= track.pop_oldest();
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}

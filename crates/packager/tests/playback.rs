@@ -1,0 +1,53 @@
+//! What the packager makes is taken by real decoders, and holds together in time.
+
+mod support;
+
+use support::{Rig, checker, publish};
+use weir_packager::PackagerConfig;
+use weir_testkit::ffmpeg;
+use weir_testkit::frames::SyntheticConfig;
+
+#[tokio::test]
+async fn picture_and_sound_decode_without_an_error() {
+    let mut rig = Rig::new(PackagerConfig::default());
+    publish(&mut rig.publish(), SyntheticConfig::default(), 0.0, 9.0);
+    rig.finish().await;
+    let folder = tempfile::tempdir().unwrap();
+    rig.dump(folder.path(), &["source/video.m3u8", "source/audio.m3u8"]).await;
+
+    for (path, codec, packets) in [("source/video.m3u8", "h264", 270), ("source/audio.m3u8", "aac", 422)] {
+        let file = folder.path().join(path);
+        assert_eq!(ffmpeg::decode_errors(&file), "", "{path}");
+        let probed = ffmpeg::probe(&file);
+        assert_eq!(probed["streams"][0]["codec_name"], codec);
+        let kind = if codec == "h264" { "v" } else { "a" };
+        let times = ffmpeg::packet_times_ms(&file, kind);
+        assert_eq!(times.len(), packets, "{path}");
+        assert!(times.windows(2).all(|pair| (10..=40).contains(&(pair[1] - pair[0]))), "{path}: {times:?}");
+        assert_continuous(&rig, path).await;
+    }
+    let video = rig.checked("source/video.m3u8").await;
+    let lengths: Vec<f64> = video.complete().map(|segment| segment.duration).collect();
+    assert_eq!(lengths, [2.0, 2.0, 2.0, 2.0, 1.0]);
+    assert_eq!((video.target, video.discontinuities), (2, 0));
+}
+
+/// Every chunk of every listed segment begins where the one before it ended; segments are the sum of their parts.
+async fn assert_continuous(rig: &Rig, path: &str) {
+    let playlist = rig.checked(path).await;
+    let mut end = None;
+    for segment in playlist.complete() {
+        let body = rig.get(&format!("source/{}", segment.uri.as_ref().unwrap())).await;
+        let chunks = checker::chunks(&body);
+        assert!(chunks[0].2, "segment {} begins with a keyframe", segment.number);
+        for (decode, duration, _) in chunks {
+            assert!(end.is_none_or(|end| end == decode), "{path}, segment {}: {end:?}, {decode}", segment.number);
+            end = Some(decode + duration);
+        }
+        let mut parts = Vec::new();
+        for part in &segment.parts {
+            parts.extend_from_slice(&rig.get(&format!("source/{}", part.uri)).await);
+        }
+        assert!(segment.parts.is_empty() || parts == body, "segment {} is its parts", segment.number);
+    }
+}

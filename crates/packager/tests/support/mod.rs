@@ -1,0 +1,124 @@
+//! A stream in a box for tests: synthetic frames go in, playlists and files come out and onto disk.
+#![allow(dead_code, reason = "each test uses its part")]
+
+pub mod checker;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::task::JoinHandle;
+use weir_hub::{Publisher, StreamHub, Tracks, WindowLimits};
+use weir_media::{Frame, MediaKind, MediaTime, TrackInfo};
+use weir_model::StreamId;
+use weir_observe::Observe;
+use weir_packager::{Answer, Cache, Packager, PackagerConfig};
+use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
+
+pub struct Rig {
+    pub hub: StreamHub,
+    pub observe: Observe,
+    pub packager: Packager,
+    pub running: JoinHandle<()>,
+}
+
+impl Rig {
+    pub fn new(config: PackagerConfig) -> Self {
+        // Frames are written faster than real time: nothing may fall out before it is read.
+        let hub = StreamHub::new(WindowLimits { duration: Duration::from_secs(36_000), ..WindowLimits::FRAMES });
+        let observe = Observe::new();
+        let packager = Packager::new(config, StreamId(7), observe.clone());
+        let running = tokio::spawn(packager.clone().run(hub.source(), "source".to_owned()));
+        Self { hub, observe, packager, running }
+    }
+
+    pub fn publish(&self) -> Publisher {
+        self.hub.publish_source(Instant::now())
+    }
+
+    /// Closes the stream and waits until all is packaged.
+    pub async fn finish(&mut self) {
+        self.hub.close();
+        (&mut self.running).await.unwrap();
+    }
+
+    pub async fn get(&self, path: &str) -> Bytes {
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        match self.packager.answer(path, query).await {
+            Answer::Found { body, .. } => body,
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+
+    pub async fn text(&self, path: &str) -> String {
+        String::from_utf8(self.get(path).await.to_vec()).unwrap()
+    }
+
+    /// A track's playlist with everything it says, checked against the specification.
+    pub async fn checked(&self, path: &str) -> checker::Playlist {
+        let text = self.text(path).await;
+        checker::check(&text).unwrap_or_else(|wrong| panic!("{path}: {wrong}\n{text}"))
+    }
+
+    /// Writes the playlists and everything that they name below a folder.
+    pub async fn dump(&self, folder: &Path, playlists: &[&str]) {
+        for path in playlists {
+            let mut text = self.text(path).await;
+            let playlist = checker::check(&text).unwrap();
+            for uri in playlist.uris() {
+                let file = folder.join("source").join(&uri);
+                std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+                std::fs::write(file, self.get(&format!("source/{uri}")).await).unwrap();
+            }
+            text.push_str("#EXT-X-ENDLIST\n");
+            let file = folder.join(path);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+    }
+}
+
+pub fn tracks_of(source: &SyntheticSource) -> Tracks {
+    let mut tracks = Tracks::default();
+    for track in source.tracks() {
+        add(&mut tracks, track);
+    }
+    tracks
+}
+
+pub fn add(tracks: &mut Tracks, track: TrackInfo) {
+    match track.kind() {
+        MediaKind::Video => tracks.video = Some(Arc::new(track)),
+        MediaKind::Audio => tracks.audio = Some(Arc::new(track)),
+    }
+}
+
+pub fn kind_of(frame: &Frame) -> MediaKind {
+    if frame.track == weir_media::TrackId::SOURCE_VIDEO { MediaKind::Video } else { MediaKind::Audio }
+}
+
+/// Frames moved to begin at `at`, in milliseconds as RTMP counts them.
+pub fn write(publisher: &mut Publisher, frames: Vec<Frame>, at: MediaTime) {
+    for frame in frames {
+        let kind = kind_of(&frame);
+        let moved = |time: MediaTime| MediaTime::from_millis((time + at).as_millis());
+        publisher.write(Frame { dts: moved(frame.dts), pts: moved(frame.pts), ..frame }, kind, Instant::now());
+    }
+}
+
+/// Publishes so many seconds of a synthetic source, from `at` on.
+pub fn publish(publisher: &mut Publisher, config: SyntheticConfig, at: f64, seconds: f64) {
+    let mut source = SyntheticSource::new(config);
+    publisher.set_tracks(tracks_of(&source));
+    let frames = source.frames_until(time(seconds));
+    write(publisher, frames, time(at));
+}
+
+pub fn time(seconds: f64) -> MediaTime {
+    MediaTime::from_nanos((seconds * 1e9) as i64)
+}
+
+pub fn is_immutable(answer: &Answer) -> bool {
+    matches!(answer, Answer::Found { cache: Cache::Immutable, .. })
+}
