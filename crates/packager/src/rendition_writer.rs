@@ -66,6 +66,13 @@ impl RenditionWriter {
         if !Arc::ptr_eq(&entry.tracks, &self.tracks) {
             self.take_tracks(&entry.tracks, changes);
         }
+        let writer = match entry.kind {
+            MediaKind::Video => &self.video,
+            MediaKind::Audio => &self.audio,
+        };
+        if writer.as_ref().is_some_and(|writer| writer.knows(entry.frame.dts)) {
+            return Progress::default();
+        }
         match entry.kind {
             MediaKind::Video => self.push_picture(entry, boundaries, changes),
             MediaKind::Audio => self.push_sound(entry, boundaries, changes),

@@ -302,9 +302,4 @@ impl Store {
             self.bytes -= track.pop_oldest();
         }
     }
-
-    #[cfg(test)]
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
-    }
 }

@@ -66,6 +66,7 @@ pub(crate) struct TrackWriter {
     next_number: Option<u64>,
     /// Where the newest sample that was written ends.
     end_ticks: u64,
+    newest_dts: Option<MediaTime>,
 }
 
 impl TrackWriter {
@@ -93,6 +94,7 @@ impl TrackWriter {
             last_frame_ticks: clock.nominal_ticks(),
             next_number: None,
             end_ticks: 0,
+            newest_dts: None,
             clock,
         })
     }
@@ -139,6 +141,11 @@ impl TrackWriter {
         self.next_number
     }
 
+    /// The frame has been taken before: who subscribes anew begins with what the hub has cached.
+    pub(crate) fn knows(&self, dts: MediaTime) -> bool {
+        self.newest_dts.is_some_and(|newest| dts <= newest)
+    }
+
     /// The open segment has to end with the next frame, keyframe or not.
     pub(crate) fn is_overfull(&self) -> bool {
         self.open.as_ref().is_some_and(|open| {
@@ -158,6 +165,7 @@ impl TrackWriter {
 
     /// Takes a frame; it begins a new segment if there is a cut.
     pub(crate) fn push(&mut self, frame: &Frame, cut: Option<Cut>, changes: &mut Vec<Change>) {
+        self.newest_dts = Some(frame.dts);
         let ticks = self.clock.stamp(frame.dts).max(self.end_ticks);
         // Never earlier than the end of what was written: after silence the last frame's length was a guess.
         let ticks = self.held.as_ref().map_or(ticks, |held| ticks.max(held.ticks + 1));

@@ -3,40 +3,40 @@
 use std::collections::BTreeMap;
 
 #[derive(Debug, Default, Clone)]
-pub struct Segment {
-    pub number: u64,
-    pub uri: Option<String>,
-    pub map: String,
-    pub duration: f64,
-    pub parts: Vec<Part>,
-    pub breaks: u64,
-    pub date: String,
+pub(crate) struct Segment {
+    pub(crate) number: u64,
+    pub(crate) uri: Option<String>,
+    pub(crate) map: String,
+    pub(crate) duration: f64,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) breaks: u64,
+    pub(crate) date: String,
 }
 
 #[derive(Debug, Default, Clone)]
-pub struct Part {
-    pub uri: String,
-    pub duration: f64,
-    pub independent: bool,
+pub(crate) struct Part {
+    pub(crate) uri: String,
+    pub(crate) duration: f64,
+    pub(crate) independent: bool,
 }
 
 #[derive(Debug, Default, Clone)]
-pub struct Playlist {
-    pub target: u64,
-    pub part_target: f64,
-    pub media_sequence: u64,
-    pub discontinuity_sequence: u64,
-    pub skipped: u64,
-    pub independent: bool,
+pub(crate) struct Playlist {
+    pub(crate) target: u64,
+    pub(crate) part_target: f64,
+    pub(crate) media_sequence: u64,
+    pub(crate) discontinuity_sequence: u64,
+    pub(crate) skipped: u64,
+    pub(crate) independent: bool,
     /// The last one may be open: parts, and no address of its own.
-    pub segments: Vec<Segment>,
-    pub hint: Option<String>,
-    pub reports: Vec<String>,
-    pub discontinuities: u64,
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) hint: Option<String>,
+    pub(crate) reports: Vec<String>,
+    pub(crate) discontinuities: u64,
 }
 
 impl Playlist {
-    pub fn uris(&self) -> Vec<String> {
+    pub(crate) fn uris(&self) -> Vec<String> {
         let mut uris = Vec::new();
         for segment in &self.segments {
             uris.push(segment.map.clone());
@@ -48,13 +48,13 @@ impl Playlist {
         uris
     }
 
-    pub fn complete(&self) -> impl Iterator<Item = &Segment> {
+    pub(crate) fn complete(&self) -> impl Iterator<Item = &Segment> {
         self.segments.iter().filter(|segment| segment.uri.is_some())
     }
 }
 
 /// `A=1,B="x,y"` as a map, quotes taken off.
-pub fn attributes(text: &str) -> BTreeMap<String, String> {
+pub(crate) fn attributes(text: &str) -> BTreeMap<String, String> {
     let (mut found, mut rest) = (BTreeMap::new(), text);
     while let Some((name, after)) = rest.split_once('=') {
         let (value, next) = match after.strip_prefix('"') {
@@ -78,7 +78,7 @@ macro_rules! ensure {
     };
 }
 
-pub fn check(text: &str) -> Result<Playlist, String> {
+pub(crate) fn check(text: &str) -> Result<Playlist, String> {
     let playlist = parse(text)?;
     ensure!(playlist.target > 0, "a target duration is needed");
     ensure!(playlist.part_target > 0.0, "a part target is needed");
@@ -115,7 +115,7 @@ pub fn check(text: &str) -> Result<Playlist, String> {
 }
 
 /// What may not happen between two readings of one playlist.
-pub fn check_reload(before: &Playlist, after: &Playlist) -> Result<(), String> {
+pub(crate) fn check_reload(before: &Playlist, after: &Playlist) -> Result<(), String> {
     ensure!(after.media_sequence >= before.media_sequence, "the media sequence went back");
     ensure!(after.discontinuity_sequence >= before.discontinuity_sequence, "the discontinuity sequence went back");
     for segment in &after.segments {
@@ -208,7 +208,7 @@ fn parse(text: &str) -> Result<Playlist, String> {
 }
 
 /// `(tfdt, sum of durations, first sample is a keyframe)` of each chunk in a file of ours.
-pub fn chunks(mut data: &[u8]) -> Vec<(u64, u64, bool)> {
+pub(crate) fn chunks(mut data: &[u8]) -> Vec<(u64, u64, bool)> {
     let mut found = Vec::new();
     while data.len() >= 8 {
         let size = be32(data, 0) as usize;

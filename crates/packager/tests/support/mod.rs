@@ -1,7 +1,7 @@
 //! A stream in a box for tests: synthetic frames go in, playlists and files come out and onto disk.
 #![allow(dead_code, reason = "each test uses its part")]
 
-pub mod checker;
+pub(crate) mod checker;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,34 +16,36 @@ use weir_observe::Observe;
 use weir_packager::{Answer, Cache, Packager, PackagerConfig};
 use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
 
-pub struct Rig {
-    pub hub: StreamHub,
-    pub observe: Observe,
-    pub packager: Packager,
-    pub running: JoinHandle<()>,
+pub(crate) struct Rig {
+    pub(crate) hub: StreamHub,
+    pub(crate) observe: Observe,
+    pub(crate) packager: Packager,
+    pub(crate) running: JoinHandle<()>,
 }
 
 impl Rig {
-    pub fn new(config: PackagerConfig) -> Self {
+    /// Returns when the packager follows the source.
+    pub(crate) async fn new(config: PackagerConfig) -> Self {
         // Frames are written faster than real time: nothing may fall out before it is read.
         let hub = StreamHub::new(WindowLimits { duration: Duration::from_secs(36_000), ..WindowLimits::FRAMES });
         let observe = Observe::new();
         let packager = Packager::new(config, StreamId(7), observe.clone());
         let running = tokio::spawn(packager.clone().run(hub.source(), "source".to_owned()));
+        tokio::task::yield_now().await;
         Self { hub, observe, packager, running }
     }
 
-    pub fn publish(&self) -> Publisher {
+    pub(crate) fn publisher(&self) -> Publisher {
         self.hub.publish_source(Instant::now())
     }
 
     /// Closes the stream and waits until all is packaged.
-    pub async fn finish(&mut self) {
+    pub(crate) async fn finish(&mut self) {
         self.hub.close();
         (&mut self.running).await.unwrap();
     }
 
-    pub async fn get(&self, path: &str) -> Bytes {
+    pub(crate) async fn get(&self, path: &str) -> Bytes {
         let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
         match self.packager.answer(path, query).await {
             Answer::Found { body, .. } => body,
@@ -51,18 +53,29 @@ impl Rig {
         }
     }
 
-    pub async fn text(&self, path: &str) -> String {
+    pub(crate) async fn text(&self, path: &str) -> String {
         String::from_utf8(self.get(path).await.to_vec()).unwrap()
     }
 
     /// A track's playlist with everything it says, checked against the specification.
-    pub async fn checked(&self, path: &str) -> checker::Playlist {
+    pub(crate) async fn checked(&self, path: &str) -> checker::Playlist {
         let text = self.text(path).await;
         checker::check(&text).unwrap_or_else(|wrong| panic!("{path}: {wrong}\n{text}"))
     }
 
+    /// One file of an init segment and the segments that need it, as an MSE player would append them.
+    pub(crate) async fn append(&self, folder: &Path, path: &str, init: &str) -> std::path::PathBuf {
+        let mut bytes = self.get(&format!("source/{init}")).await.to_vec();
+        for segment in self.checked(path).await.complete().filter(|segment| segment.map == init) {
+            bytes.extend_from_slice(&self.get(&format!("source/{}", segment.uri.as_ref().unwrap())).await);
+        }
+        let file = folder.join(init.replace('/', "-"));
+        std::fs::write(&file, bytes).unwrap();
+        file
+    }
+
     /// Writes the playlists and everything that they name below a folder.
-    pub async fn dump(&self, folder: &Path, playlists: &[&str]) {
+    pub(crate) async fn dump(&self, folder: &Path, playlists: &[&str]) {
         for path in playlists {
             let mut text = self.text(path).await;
             let playlist = checker::check(&text).unwrap();
@@ -79,7 +92,7 @@ impl Rig {
     }
 }
 
-pub fn tracks_of(source: &SyntheticSource) -> Tracks {
+pub(crate) fn tracks_of(source: &SyntheticSource) -> Tracks {
     let mut tracks = Tracks::default();
     for track in source.tracks() {
         add(&mut tracks, track);
@@ -87,38 +100,40 @@ pub fn tracks_of(source: &SyntheticSource) -> Tracks {
     tracks
 }
 
-pub fn add(tracks: &mut Tracks, track: TrackInfo) {
+pub(crate) fn add(tracks: &mut Tracks, track: TrackInfo) {
     match track.kind() {
         MediaKind::Video => tracks.video = Some(Arc::new(track)),
         MediaKind::Audio => tracks.audio = Some(Arc::new(track)),
     }
 }
 
-pub fn kind_of(frame: &Frame) -> MediaKind {
+pub(crate) fn kind_of(frame: &Frame) -> MediaKind {
     if frame.track == weir_media::TrackId::SOURCE_VIDEO { MediaKind::Video } else { MediaKind::Audio }
 }
 
 /// Frames moved to begin at `at`, in milliseconds as RTMP counts them.
-pub fn write(publisher: &mut Publisher, frames: Vec<Frame>, at: MediaTime) {
+pub(crate) async fn write(publisher: &mut Publisher, frames: Vec<Frame>, at: MediaTime) {
     for frame in frames {
         let kind = kind_of(&frame);
         let moved = |time: MediaTime| MediaTime::from_millis((time + at).as_millis());
         publisher.write(Frame { dts: moved(frame.dts), pts: moved(frame.pts), ..frame }, kind, Instant::now());
+        // The packager reads each frame before the next one comes, as it does in life.
+        tokio::task::yield_now().await;
     }
 }
 
 /// Publishes so many seconds of a synthetic source, from `at` on.
-pub fn publish(publisher: &mut Publisher, config: SyntheticConfig, at: f64, seconds: f64) {
+pub(crate) async fn publish(publisher: &mut Publisher, config: SyntheticConfig, at: f64, seconds: f64) {
     let mut source = SyntheticSource::new(config);
     publisher.set_tracks(tracks_of(&source));
     let frames = source.frames_until(time(seconds));
-    write(publisher, frames, time(at));
+    write(publisher, frames, time(at)).await;
 }
 
-pub fn time(seconds: f64) -> MediaTime {
+pub(crate) fn time(seconds: f64) -> MediaTime {
     MediaTime::from_nanos((seconds * 1e9) as i64)
 }
 
-pub fn is_immutable(answer: &Answer) -> bool {
+pub(crate) fn is_immutable(answer: &Answer) -> bool {
     matches!(answer, Answer::Found { cache: Cache::Immutable, .. })
 }
