@@ -9,7 +9,7 @@ use weir_media::MediaTime;
 const KEPT_MAX: usize = 64;
 
 /// Keyframes that are meant to be at the same time are, but for rounding to milliseconds and one frame at 60 fps.
-const SAME_TIME_NANOS: u64 = 20_000_000;
+const SAME_TIME: MediaTime = MediaTime::from_millis(20);
 
 /// A GOP of a second from an encoder that counts milliseconds may end at 1.999 s: a twentieth of the target too early is in time.
 const EARLY_SHARE: u32 = 20;
@@ -32,7 +32,7 @@ impl Boundaries {
     /// only when it is half a target over.
     pub(crate) fn cut_at(&mut self, time: MediaTime, open_start: MediaTime) -> bool {
         let early = self.target / EARLY_SHARE;
-        if self.kept.iter().any(|kept| kept.as_nanos().abs_diff(time.as_nanos()) <= SAME_TIME_NANOS) {
+        if self.kept.iter().any(|kept| (*kept).max(time) - (*kept).min(time) <= SAME_TIME) {
             return time.since(open_start) > early;
         }
         let open_for = time.since(open_start);
@@ -43,13 +43,15 @@ impl Boundaries {
         open_for >= self.target + self.target / 2
     }
 
-    /// A segment begins here because it must; returns the number that a track's first segment gets here.
+    /// A segment begins here because it must. Returns the number that a track's first segment gets here: that of the segment
+    /// which the other renditions have at that time, so that the same number is the same time.
     pub(crate) fn start_at(&mut self, time: MediaTime) -> u64 {
         let early = self.target / EARLY_SHARE;
         if self.kept.back().is_none_or(|newest| time.since(*newest) >= self.target - early) {
             self.set(time);
         }
-        self.count.saturating_sub(1)
+        let until = self.kept.partition_point(|kept| *kept <= time + SAME_TIME) as u64;
+        (self.count - self.kept.len() as u64 + until).saturating_sub(1)
     }
 
     fn set(&mut self, time: MediaTime) {
@@ -117,7 +119,9 @@ mod tests {
         assert_eq!(boundaries.start_at(ms(0)), 0);
         assert!(boundaries.cut_at(ms(2000), ms(0)));
         assert!(boundaries.cut_at(ms(4000), ms(2000)));
-        assert_eq!(boundaries.start_at(ms(4000)), 2);
+        for (at, number) in [(0, 0), (1000, 0), (1985, 1), (3000, 1), (4000, 2), (4500, 2)] {
+            assert_eq!(boundaries.start_at(ms(at)), number, "{at}");
+        }
         for at in 3..1000 {
             boundaries.cut_at(ms(at * 2000), ms(at * 2000 - 2000));
         }

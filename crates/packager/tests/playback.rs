@@ -32,6 +32,24 @@ async fn picture_and_sound_decode_without_an_error() {
     assert_eq!((video.target, video.discontinuities), (2, 0));
 }
 
+#[tokio::test]
+async fn dash_plays_the_same_files() {
+    let rig = Rig::new(PackagerConfig::default()).await;
+    publish(&mut rig.publisher(), SyntheticConfig::default(), 0.0, 8.5).await;
+    let folder = tempfile::tempdir().unwrap();
+    rig.dump(folder.path(), &["source/video.m3u8", "source/audio.m3u8"]).await;
+    // A live manifest makes a player wait for more: this one is told that there is no more.
+    let manifest = rig.text("manifest.mpd").await;
+    let ended = manifest.replace("type=\"dynamic\"", "type=\"static\" mediaPresentationDuration=\"PT8S\"");
+    let file = folder.path().join("manifest.mpd");
+    std::fs::write(&file, ended).unwrap();
+    let probed = ffmpeg::probe(&file);
+    let codecs: Vec<_> = (0..2).map(|index| probed["streams"][index]["codec_name"].clone()).collect();
+    assert_eq!(codecs, ["h264", "aac"]);
+    assert_eq!(ffmpeg::packet_times_ms(&file, "v").len(), 240);
+    assert_eq!(ffmpeg::decode_errors(&file), "");
+}
+
 /// Every chunk of every listed segment begins where the one before it ended; segments are the sum of their parts.
 async fn assert_continuous(rig: &Rig, path: &str) {
     let playlist = rig.checked(path).await;

@@ -56,7 +56,6 @@ async fn silence_ends_the_segment_and_is_told_once() {
     let rig = Rig::new(PackagerConfig::default()).await;
     let mut publisher = rig.publisher();
     publish(&mut publisher, SyntheticConfig::default(), 0.0, 2.9).await;
-    println!("{}", rig.text("source/video.m3u8").await);
     assert_eq!(rig.checked("source/video.m3u8").await.complete().count(), 1);
     tokio::time::sleep(Duration::from_secs(60)).await;
     let playlist = rig.checked("source/video.m3u8").await;
@@ -69,7 +68,12 @@ async fn silence_ends_the_segment_and_is_told_once() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     let events = rig.observe.events().since(None, 10);
     assert_eq!(events.iter().filter(|event| event.kind == "segment_late").count(), 2, "late anew");
-    assert_eq!(rig.checked("source/video.m3u8").await.discontinuities, 1);
+    let playlist = rig.checked("source/video.m3u8").await;
+    assert_eq!(
+        (playlist.media_sequence, playlist.discontinuity_sequence),
+        (2, 1),
+        "what was before is out of the window"
+    );
 }
 
 #[tokio::test]
@@ -184,6 +188,44 @@ async fn a_rendition_that_comes_back_goes_on_where_it_stopped() {
     let playlist = rig.checked("source/video.m3u8").await;
     assert_eq!((playlist.media_sequence, playlist.segments.last().unwrap().number), (0, 5));
     again.abort();
+}
+
+#[tokio::test]
+async fn renditions_share_boundaries_and_a_master_playlist() {
+    let config = PackagerConfig { window: Duration::from_secs(60), ..PackagerConfig::default() };
+    let rig = Rig::new(config).await;
+    let mut made = rig.hub.publish_rendition("360p");
+    let follower = tokio::spawn(rig.packager.clone().run(rig.hub.rendition("360p"), "360p".to_owned()));
+    tokio::task::yield_now().await;
+    let mut publisher = rig.publisher();
+    // A keyframe each second; the other rendition is a second late, has no sound, and starts out of phase.
+    let second = SyntheticConfig { gop_frames: 30, ..SyntheticConfig::default() };
+    let small = SyntheticConfig { width: 160, height: 90, audio: None, ..second.clone() };
+    publish(&mut publisher, second.clone(), 0.0, 4.5).await;
+    assert_eq!(rig.text("master.m3u8").await.matches("#EXT-X-STREAM-INF").count(), 1);
+    publish(&mut made, small, 3.0, 10.0).await;
+    let mut source = SyntheticSource::new(second);
+    let later = source.frames_until(time(12.5)).into_iter().filter(|frame| frame.dts > time(4.5));
+    write(&mut publisher, later.collect(), MediaTime::ZERO).await;
+
+    let master = rig.text("master.m3u8").await;
+    assert_eq!(master.matches("#EXT-X-STREAM-INF").count(), 2, "{master}");
+    assert!(master.ends_with(",AUDIO=\"source\"\n360p/video.m3u8\n"), "it has the source's sound: {master}");
+    let dates = |playlist: checker::Playlist| -> Vec<(u64, String)> {
+        playlist.complete().map(|segment| (segment.number, segment.date.clone())).collect()
+    };
+    let (source, made_dates) =
+        (dates(rig.checked("source/video.m3u8").await), dates(rig.checked("360p/video.m3u8").await));
+    let shared: Vec<_> = made_dates.iter().skip(1).filter(|found| source.contains(found)).collect();
+    assert_eq!(shared.len(), 4, "same numbers at the same times: {source:?} {made_dates:?}");
+    let text = rig.text("source/video.m3u8").await;
+    assert!(text.contains("#EXT-X-RENDITION-REPORT:URI=\"../360p/video.m3u8\",LAST-MSN="), "{text}");
+    let manifest = rig.text("manifest.mpd").await;
+    assert_eq!((manifest.matches("<Representation ").count(), manifest.matches("<Period").count()), (3, 1));
+
+    follower.abort();
+    assert!(follower.await.unwrap_err().is_cancelled());
+    assert_eq!(rig.text("master.m3u8").await.matches("#EXT-X-STREAM-INF").count(), 1, "it left");
 }
 
 #[tokio::test]
