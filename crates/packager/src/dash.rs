@@ -89,10 +89,11 @@ fn put_period(
             continue;
         }
         let kind = folder(kind);
+        let independent = of_kind.clone().all(|found| measure::all_independent(found.track));
+        let sap = if independent { " startWithSAP=\"1\"" } else { "" };
         let _ = writeln!(
             out,
-            "<AdaptationSet id=\"{id}\" contentType=\"{kind}\" mimeType=\"{kind}/mp4\" segmentAlignment=\"true\" \
-             startWithSAP=\"1\">"
+            "<AdaptationSet id=\"{id}\" contentType=\"{kind}\" mimeType=\"{kind}/mp4\" segmentAlignment=\"true\"{sap}>"
         );
         of_kind.for_each(|found| put_representation(out, found, start, suffix));
         out.push_str("</AdaptationSet>\n");

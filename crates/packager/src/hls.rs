@@ -10,8 +10,6 @@ use crate::measure;
 use crate::store::{Segment, Store, Track};
 use crate::wall_time::{rfc3339, wall_time};
 
-/// Parts are listed in so many target durations before the end, as the specification has it.
-const PARTS_TARGETS: u64 = 3;
 /// Players stay so many parts behind the newest one; the specification wants two at least and says three.
 const PART_HOLD_BACK_PARTS: f64 = 3.0;
 /// Classic players stay three target durations behind.
@@ -44,7 +42,10 @@ pub(crate) fn is_ready(store: &Store) -> bool {
 }
 
 pub(crate) fn multivariant(store: &Store, suffix: &str) -> String {
-    let mut out = String::from("#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-INDEPENDENT-SEGMENTS\n");
+    let mut out = String::from("#EXTM3U\n#EXT-X-VERSION:9\n");
+    if store.renditions.values().flatten().all(measure::all_independent) {
+        out.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
+    }
     let mut variants = String::new();
     let source_sound =
         store.renditions.get(weir_hub::SOURCE_RENDITION).and_then(|tracks| offered(tracks, MediaKind::Audio));
@@ -104,7 +105,7 @@ fn put_variant(
 /// A track's playlist. `skip` asks for a delta update; `suffix` is put behind every address.
 pub(crate) fn media(store: &Store, rendition: &str, track: &Track, skip: bool, suffix: &str) -> String {
     let target = store.target_seconds;
-    let part_target = track.part_target.as_secs_f64();
+    let part_target = track.part_target(store.config().part_target, target).as_secs_f64();
     let mut out = String::with_capacity(4096);
     let _ = write!(
         out,
@@ -118,15 +119,14 @@ pub(crate) fn media(store: &Store, rendition: &str, track: &Track, skip: bool, s
     let first = track.listed().next();
     let _ = writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{}", first.map_or(0, |segment| segment.number));
     let _ = writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", first.map_or(0, |segment| segment.breaks));
-    if track.listed().all(|segment| segment.is_independent() || segment.parts.is_empty()) {
+    if measure::all_independent(track) {
         out.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
     }
     let end = track.segments.back().map(Segment::end);
-    let older_than = |segment: &Segment, targets: u64| {
-        end.is_some_and(|end| end.since(segment.end()) >= Duration::from_secs(target * targets))
+    let is_old = |segment: &Segment| {
+        end.is_some_and(|end| end.since(segment.end()) >= Duration::from_secs(target * SKIP_TARGETS))
     };
-    let skipped =
-        if skip { track.complete().take_while(|segment| older_than(segment, SKIP_TARGETS)).count() } else { 0 };
+    let skipped = if skip { track.complete().take_while(|segment| is_old(segment)).count() } else { 0 };
     if skipped > 0 {
         let _ = writeln!(out, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}");
     }
@@ -144,7 +144,7 @@ pub(crate) fn media(store: &Store, rendition: &str, track: &Track, skip: bool, s
         if let Some(zero_at) = store.zero_at {
             let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", rfc3339(wall_time(zero_at, segment.start())));
         }
-        put_segment(&mut out, track.kind, segment, !older_than(segment, PARTS_TARGETS), suffix);
+        put_segment(&mut out, track.kind, segment, segment.has_parts_listed(end, target), suffix);
     }
     put_hint(&mut out, track, suffix);
     put_reports(&mut out, store, rendition, track.kind, suffix);

@@ -56,6 +56,12 @@ pub(crate) fn fps(track: &Track, info: &TrackInfo) -> Option<f64> {
     }
 }
 
+/// Every segment that is shown begins with a keyframe, which only a GOP of more than 20 s or a source that paused within one
+/// prevents.
+pub(crate) fn all_independent(track: &Track) -> bool {
+    track.listed().all(|segment| segment.is_independent() || segment.parts.is_empty())
+}
+
 pub(crate) fn codec_string(info: &TrackInfo) -> &str {
     match (&info.video, &info.audio) {
         (Some(video), _) => &video.codec_string,

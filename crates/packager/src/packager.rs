@@ -158,7 +158,8 @@ fn playlist(store: &mut Store, rendition: &str, kind: MediaKind, query: &Query) 
     let Some(track) = store.track(rendition, kind) else { return Some(Answer::NotFound) };
     let Some(newest) = track.newest() else { return Some(Answer::NotReady) };
     if let Some(until) = query.until {
-        if let Err(what) = check_until(track, newest, until) {
+        let part_target = track.part_target(store.config().part_target, store.target_seconds);
+        if let Err(what) = check_until(track, newest, until, part_target) {
             return Some(Answer::BadRequest(what.to_owned()));
         }
         if !is_reached(track, newest, until) {
@@ -178,12 +179,17 @@ fn playlist(store: &mut Store, rendition: &str, kind: MediaKind, query: &Query) 
 }
 
 /// Whether a blocking request asks for what can come soon.
-fn check_until(track: &Track, newest: (u64, usize), (number, part): (u64, Option<usize>)) -> Result<(), &'static str> {
+fn check_until(
+    track: &Track,
+    newest: (u64, usize),
+    (number, part): (u64, Option<usize>),
+    part_target: Duration,
+) -> Result<(), &'static str> {
     if number > newest.0 + SEGMENTS_AHEAD_MAX {
         return Err("_HLS_msn is too far ahead");
     }
     // The specification's advance part limit: the parts of three seconds, rounded up, three at least.
-    let parts_ahead = ((3.0 / track.part_target.as_secs_f64()).ceil() as usize).max(3);
+    let parts_ahead = ((3.0 / part_target.as_secs_f64()).ceil() as usize).max(3);
     let open_parts = if number == newest.0 { newest.1 } else { 0 };
     if number >= newest.0 && part.is_some_and(|part| part > open_parts + parts_ahead) && !is_complete(track, number) {
         return Err("_HLS_part is too far ahead");
@@ -220,6 +226,7 @@ struct Following {
     name: String,
     writer: RenditionWriter,
     schedule: Schedule,
+    anchored: bool,
 }
 
 impl Following {
@@ -234,7 +241,7 @@ impl Following {
         }
         let writer = lock(&shared.parked).remove(&name).unwrap_or_else(|| RenditionWriter::new(shared.config));
         let schedule = Schedule::new(shared.config.segment_target);
-        Some(Self { shared: Arc::clone(shared), name, writer, schedule })
+        Some(Self { shared: Arc::clone(shared), name, writer, schedule, anchored: false })
     }
 
     async fn follow(mut self, rendition: &Rendition) {
@@ -246,11 +253,14 @@ impl Following {
             };
             match next {
                 Ok(Next::Item(entry)) => {
-                    self.anchor(&entry, subscriber.lag());
+                    if !self.anchored {
+                        self.anchor(&entry, subscriber.lag());
+                    }
                     self.push(&entry);
                 }
                 Ok(Next::Skipped { items }) => {
                     tracing::warn!(stream_id = %self.shared.stream_id, rendition = %self.name, items, "frames were lost");
+                    self.writer.want_keyframe();
                     self.flush();
                 }
                 Ok(Next::Closed) => break,
@@ -261,7 +271,8 @@ impl Following {
 
     /// Ties the stream's time zero to the wall clock, once: playlists and manifests must agree for ever. `lag` is how far the
     /// frames that are cached reach beyond this one.
-    fn anchor(&self, entry: &Entry, lag: Duration) {
+    fn anchor(&mut self, entry: &Entry, lag: Duration) {
+        self.anchored = true;
         let mut store = self.shared.store();
         if store.zero_at.is_none() {
             let ago = i64::try_from(lag.as_nanos()).unwrap_or(0).saturating_add(entry.frame.dts.as_nanos());
@@ -315,6 +326,7 @@ impl Following {
 
 impl Drop for Following {
     fn drop(&mut self) {
+        self.writer.want_keyframe();
         self.flush();
         // What is left can be played; the multivariant playlist offers it no more.
         let gone = [MediaKind::Video, MediaKind::Audio].map(|kind| crate::store::Change::Live { kind, live: false });

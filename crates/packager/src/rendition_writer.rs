@@ -84,9 +84,13 @@ impl RenditionWriter {
         for track in [&mut self.video, &mut self.audio].into_iter().flatten() {
             track.flush(changes);
         }
-        self.wants_keyframe = true;
         self.cuts.clear();
         self.sound_resumes = None;
+    }
+
+    /// What came last does not lead to what comes next: pictures begin again with a keyframe.
+    pub(crate) fn want_keyframe(&mut self) {
+        self.wants_keyframe = true;
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -101,6 +105,7 @@ impl RenditionWriter {
         });
         if differs {
             self.flush(changes);
+            self.want_keyframe();
             self.reconfigured = true;
         }
         take_track(&mut self.video, tracks.video.as_ref(), &self.config, changes);
@@ -113,6 +118,8 @@ impl RenditionWriter {
         if self.video.as_ref().is_some_and(|video| video.is_hole(frame.dts)) {
             self.flush(changes);
         }
+        // Another session's pictures, or those after a leap. A mere pause within a GOP can be decoded across.
+        self.wants_keyframe |= frame.flags.discontinuity;
         let Some(video) = &mut self.video else { return Progress::default() };
         if self.wants_keyframe && !frame.is_keyframe() {
             return Progress::default();

@@ -41,6 +41,8 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
+    const PARTS_TARGETS: u64 = 3;
+
     pub(crate) fn start(&self) -> MediaTime {
         media_time(self.start_ticks, self.timescale)
     }
@@ -63,6 +65,11 @@ impl Segment {
 
     pub(crate) fn is_independent(&self) -> bool {
         self.parts.first().is_some_and(|part| part.independent)
+    }
+
+    /// Parts are listed in three target durations before the playlist's end, as the specification has it.
+    pub(crate) fn has_parts_listed(&self, end: Option<MediaTime>, target_seconds: u64) -> bool {
+        end.is_none_or(|end| end.since(self.end()) < Duration::from_secs(target_seconds * Self::PARTS_TARGETS))
     }
 
     /// One body out of its parts, which from then on are slices of it: a part costs no memory beside its segment.
@@ -99,15 +106,23 @@ pub(crate) struct Track {
     pub(crate) first_listed: u64,
     /// The rendition has such a track now.
     pub(crate) live: bool,
-    /// No part is longer.
-    pub(crate) part_target: Duration,
     rendered: [Option<(u64, Bytes)>; 2],
 }
 
 impl Track {
-    fn new(kind: MediaKind, part_target: Duration) -> Self {
+    fn new(kind: MediaKind) -> Self {
         let (inits, segments) = (BTreeMap::new(), VecDeque::new());
-        Self { kind, inits, segments, first_listed: 0, live: true, part_target, rendered: [None, None] }
+        Self { kind, inits, segments, first_listed: 0, live: true, rendered: [None, None] }
+    }
+
+    /// No part that is listed is longer. It is what was asked for, unless pictures are slower than that; one long pause
+    /// between two pictures raises it only for as long as the part is listed, because players keep a distance by it.
+    pub(crate) fn part_target(&self, asked: Duration, target_seconds: u64) -> Duration {
+        let end = self.segments.back().map(Segment::end);
+        let recent = self.segments.iter().rev().take_while(|segment| segment.has_parts_listed(end, target_seconds));
+        let longest =
+            recent.flat_map(|segment| segment.parts.iter().map(|part| seconds(part.duration_ticks, segment.timescale)));
+        longest.map(Duration::from_secs_f64).fold(asked, Duration::max)
     }
 
     /// What playlists show, oldest first, the open segment last.
@@ -260,8 +275,6 @@ impl Store {
         let bytes = part.body.len();
         let Some(track) = self.track_mut(rendition, kind) else { return };
         let Some(open) = track.segments.back_mut() else { return };
-        let length = Duration::from_secs_f64(seconds(part.duration_ticks, open.timescale));
-        track.part_target = track.part_target.max(length);
         open.duration_ticks += part.duration_ticks;
         open.bytes += bytes;
         open.parts.push(part);
@@ -271,10 +284,9 @@ impl Store {
     }
 
     fn track_or_new(&mut self, rendition: &str, kind: MediaKind) -> &mut Track {
-        let part_target = self.config.part_target;
         let tracks = self.renditions.entry(rendition.to_owned()).or_default();
         let at = tracks.iter().position(|track| track.kind == kind).unwrap_or_else(|| {
-            tracks.push(Track::new(kind, part_target));
+            tracks.push(Track::new(kind));
             tracks.len() - 1
         });
         &mut tracks[at]

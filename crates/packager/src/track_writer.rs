@@ -13,8 +13,9 @@ use crate::store::{Change, Init, Part, Segment};
 
 /// A frame that comes so long after the one before it is not the next picture: something is missing in between.
 const HOLE: Duration = Duration::from_secs(1);
-/// Unless pictures are that slow: so many times the last one's length.
+/// Unless pictures are that slow: so many times the last one's length, but not without end.
 const HOLE_FRAMES: u64 = 4;
+const HOLE_MAX: Duration = Duration::from_secs(5);
 
 /// A part holds this many frames at most: 0.5 s at 1,000 frames a second.
 const PART_SAMPLES_MAX: usize = 500;
@@ -159,7 +160,8 @@ impl TrackWriter {
     pub(crate) fn is_hole(&self, dts: MediaTime) -> bool {
         let Some(held) = &self.held else { return false };
         let ticks = u64::try_from(dts.as_ticks(self.clock.timescale())).unwrap_or(0);
-        let limit = self.clock.ticks_of(HOLE).max(self.last_frame_ticks.saturating_mul(HOLE_FRAMES));
+        let slow = self.last_frame_ticks.saturating_mul(HOLE_FRAMES).min(self.clock.ticks_of(HOLE_MAX));
+        let limit = self.clock.ticks_of(HOLE).max(slow);
         ticks.saturating_sub(held.ticks) > limit
     }
 

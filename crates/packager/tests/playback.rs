@@ -1,5 +1,7 @@
 //! What the packager makes is taken by real decoders, and holds together in time.
 
+#![allow(clippy::unwrap_used, reason = "a panic in a test is the report")]
+
 mod support;
 
 use support::{Rig, checker, publish};

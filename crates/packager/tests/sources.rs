@@ -191,6 +191,30 @@ async fn a_rendition_that_comes_back_goes_on_where_it_stopped() {
 }
 
 #[tokio::test]
+async fn a_pause_within_a_gop_loses_no_picture() {
+    for (pause, breaks, longest_part) in [(0.5, 0, 0.54), (2.0, 1, 0.334)] {
+        let rig = Rig::new(PackagerConfig { window: Duration::from_secs(60), ..PackagerConfig::default() }).await;
+        let mut publisher = rig.publisher();
+        let mut source = SyntheticSource::new(SyntheticConfig::default());
+        publisher.set_tracks(tracks_of(&source));
+        write(&mut publisher, source.frames_until(time(3.0)), MediaTime::ZERO).await;
+        write(&mut publisher, source.frames_until(time(6.1)), time(pause)).await;
+        let playlist = rig.checked("source/video.m3u8").await;
+        assert_eq!(playlist.discontinuities, breaks, "{pause}");
+        assert!(playlist.part_target <= longest_part, "{pause}: {}", playlist.part_target);
+        let mut pictures = 0;
+        for segment in playlist.complete() {
+            let file = rig.get(&format!("source/{}", segment.uri.as_ref().unwrap())).await;
+            pictures += checker::samples(&file);
+        }
+        assert_eq!(pictures, 180, "{pause}");
+        // The long part leaves the list, and with it the reason for a longer target.
+        write(&mut publisher, source.frames_until(time(14.1)), time(pause)).await;
+        assert!(rig.checked("source/video.m3u8").await.part_target <= 0.334, "{pause}");
+    }
+}
+
+#[tokio::test]
 async fn renditions_share_boundaries_and_a_master_playlist() {
     let config = PackagerConfig { window: Duration::from_secs(60), ..PackagerConfig::default() };
     let rig = Rig::new(config).await;

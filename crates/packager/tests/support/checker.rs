@@ -72,8 +72,9 @@ pub(crate) fn attributes(text: &str) -> BTreeMap<String, String> {
 
 macro_rules! ensure {
     ($holds:expr, $($words:tt)*) => {
-        if !$holds {
-            return Err(format!($($words)*));
+        match $holds {
+            true => {}
+            false => return Err(format!($($words)*)),
         }
     };
 }
@@ -228,6 +229,12 @@ pub(crate) fn chunks(mut data: &[u8]) -> Vec<(u64, u64, bool)> {
         data = &data[size..];
     }
     found
+}
+
+/// How many frames a file of ours has.
+pub(crate) fn samples(data: &[u8]) -> u32 {
+    let truns = data.windows(4).enumerate().filter(|(_, kind)| kind == b"trun");
+    truns.map(|(at, _)| be32(data, at + 8)).sum()
 }
 
 fn be32(data: &[u8], at: usize) -> u32 {
