@@ -4,10 +4,74 @@
 
 mod support;
 
-use support::{Rig, checker, publish};
+use std::path::Path;
+
+use support::{Rig, add, checker, publish, write};
+use weir_hub::Tracks;
+use weir_media::{Codec, Frame, FrameFlags, MediaTime, TrackId, codec};
+use weir_mux::flv::file::FlvTagKind;
+use weir_mux::flv::{AudioTag, VideoTag, parse_audio, parse_video};
 use weir_packager::PackagerConfig;
-use weir_testkit::ffmpeg;
+use weir_testkit::ffmpeg::{self, Clip};
+use weir_testkit::flv::read_flv;
 use weir_testkit::frames::SyntheticConfig;
+
+/// What an encoder made, as the hub would carry it.
+fn read_clip(file: &Path) -> (Tracks, Vec<Frame>) {
+    let (mut tracks, mut frames) = (Tracks::default(), Vec::new());
+    for tag in read_flv(file) {
+        let dts = MediaTime::from_millis(i64::from(tag.timestamp_ms));
+        let mut frame = |track, cts_ms: i32, keyframe, payload| {
+            let flags = FrameFlags { keyframe, discontinuity: false };
+            frames.push(Frame { track, dts, pts: dts + MediaTime::from_millis(cts_ms.into()), flags, payload });
+        };
+        match tag.kind {
+            FlvTagKind::Video => match parse_video(&tag.body).unwrap() {
+                VideoTag::Config { codec, config } => {
+                    add(&mut tracks, codec::parse(codec, TrackId::SOURCE_VIDEO, config).unwrap());
+                }
+                VideoTag::Frame { cts_ms, keyframe, payload, .. } => {
+                    frame(TrackId::SOURCE_VIDEO, cts_ms, keyframe, payload);
+                }
+                _ => {}
+            },
+            FlvTagKind::Audio => match parse_audio(&tag.body).unwrap() {
+                AudioTag::Config { config, .. } => {
+                    add(&mut tracks, codec::parse(Codec::Aac, TrackId::SOURCE_AUDIO, config).unwrap());
+                }
+                AudioTag::Frame { payload, .. } => frame(TrackId::SOURCE_AUDIO, 0, true, payload),
+                _ => {}
+            },
+            FlvTagKind::Script => {}
+        }
+    }
+    (tracks, frames)
+}
+
+#[tokio::test]
+async fn what_an_encoder_made_comes_out_bit_for_bit() {
+    for b_frames in [0, 2] {
+        let folder = tempfile::tempdir().unwrap();
+        let clip = Clip { seconds: 6, size: "320x180", gop_frames: 60, b_frames, audio: true, ..Clip::default() };
+        let clip = clip.make(&folder.path().join("clip.flv"));
+        let (tracks, frames) = read_clip(&clip);
+        let mut rig = Rig::new(PackagerConfig::default()).await;
+        let mut publisher = rig.publisher();
+        publisher.set_tracks(tracks);
+        write(&mut publisher, frames, MediaTime::ZERO).await;
+        rig.finish().await;
+        let [video, audio] = ["source/video.m3u8", "source/audio.m3u8"];
+        rig.dump(folder.path(), &[video, audio]).await;
+        let [video_file, audio_file] = [video, audio].map(|path| folder.path().join(path));
+        assert_eq!(ffmpeg::h264_sha256(&video_file), ffmpeg::h264_sha256(&clip), "{b_frames} B-frames");
+        assert_eq!(ffmpeg::decode_errors(&video_file), "", "{b_frames} B-frames");
+        assert_eq!(ffmpeg::decode_errors(&audio_file), "");
+        let lengths: Vec<f64> = rig.checked(video).await.complete().map(|segment| segment.duration).collect();
+        assert!(lengths.len() == 3 && lengths.iter().all(|length| (length - 2.0).abs() < 0.005), "{lengths:?}");
+        assert_continuous(&rig, video).await;
+        assert_continuous(&rig, audio).await;
+    }
+}
 
 #[tokio::test]
 async fn picture_and_sound_decode_without_an_error() {
