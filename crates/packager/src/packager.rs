@@ -89,7 +89,7 @@ impl Packager {
             }
             Target::Manifest if config.dash => self.manifest(&query),
             Target::Part { rendition, kind, number, part } if config.hls => {
-                self.wait(|store| part_file(store.track(rendition, kind)?, number, part)).await
+                self.wait(|store| part_file(store.track(rendition, kind), number, part)).await
             }
             Target::Init { rendition, kind, number } if config.hls || config.dash => {
                 let store = self.shared.store();
@@ -211,8 +211,9 @@ fn is_reached(track: &Track, newest: (u64, usize), (number, part): (u64, Option<
 }
 
 /// A part; None as long as it is just to come.
-fn part_file(track: &Track, number: u64, part: usize) -> Option<Answer> {
-    let Some(segment) = track.segment(number) else { return Some(Answer::NotFound) };
+fn part_file(track: Option<&Track>, number: u64, part: usize) -> Option<Answer> {
+    let found = track.and_then(|track| Some((track, track.segment(number)?)));
+    let Some((track, segment)) = found else { return Some(Answer::NotFound) };
     match segment.parts.get(part) {
         Some(part) => Some(file(track.kind, Some(part.body.clone()))),
         None if segment.is_complete() || part > segment.parts.len() => Some(Answer::NotFound),

@@ -4,6 +4,7 @@ mod support;
 
 use std::time::Duration;
 
+use proptest::prelude::*;
 use support::{Rig, checker, publish, time, tracks_of, write};
 use weir_media::MediaTime;
 use weir_packager::{Answer, Cache, PackagerConfig};
@@ -157,6 +158,8 @@ async fn what_is_off_is_not_there() {
         (true, true, "source/video/0.99.m4s", false),
         (true, true, "source/video/init-1.mp4", false),
         (true, true, "other/video.m3u8", false),
+        (true, true, "other/video/0.0.m4s", false),
+        (true, true, "source/video/7.0.m4s", false),
         (true, true, "source/video/init-0.mp4", true),
     ] {
         let rig = Rig::new(PackagerConfig { hls, dash, ..PackagerConfig::default() }).await;
@@ -256,4 +259,27 @@ async fn the_window_moves_and_old_files_stay_a_while() {
     let file = |number: u64| format!("source/video/{number}.m4s");
     assert!(support::is_immutable(&rig.packager.answer(&file(playlist.media_sequence - 5), None).await));
     assert_eq!(rig.packager.answer(&file(playlist.media_sequence - 9), None).await, Answer::NotFound);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+    /// Whatever is asked is answered, in the time that a reload may wait at most.
+    #[test]
+    fn every_request_is_answered(
+        path in "(source|other|\\.\\.)?/?(video|audio)?(\\.m3u8|/init-[0-9]{0,11}\\.mp4|/[0-9]{0,20}(\\.[0-9]{0,20})?\\.m4s)|master\\.m3u8|manifest\\.mpd|.{0,40}",
+        query in prop::option::of("(_HLS_(msn|part|skip)=[0-9YES]{0,20}&?){0,3}(token=[a-z.<\"&]{0,9})?|.{0,40}"),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let rig = Rig::new(PackagerConfig::default()).await;
+            publish(&mut rig.publisher(), slow(), 0.0, 2.75).await;
+            let begun = tokio::time::Instant::now();
+            let answer = rig.packager.answer(&path, query.as_deref()).await;
+            assert!(begun.elapsed() <= Duration::from_millis(6_010), "{path} {query:?}: {answer:?}");
+            if let Answer::Found { body, cache: Cache::Playlist, .. } = answer {
+                let text = String::from_utf8(body.to_vec()).unwrap();
+                assert!(text.contains("#EXT-X-STREAM-INF") || checker::check(&text).is_ok(), "{text}");
+            }
+        });
+    }
 }
