@@ -1,5 +1,13 @@
 //! One publish to ten destinations of three kinds, and a chain of servers: what arrives is what was sent, bit for bit and in time.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test: its panics are its report"
+)]
+
 mod common;
 
 use std::path::Path;
