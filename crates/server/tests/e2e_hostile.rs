@@ -172,8 +172,8 @@ fn a_thousand_connections_come_and_go_without_a_trace() {
         }
         api.wait_stream(&stream, "offline", SOON);
     };
-    // The list of the last 10,000 events fills first: a cycle makes three.
-    cycle(3_500);
+    // The ring of the last 10,000 events has room for 16,384 and goes round once first; a cycle makes three.
+    cycle(5_500);
     let before = weir.stats();
     cycle(500);
     let middle = weir.stats();
@@ -189,8 +189,8 @@ fn a_thousand_connections_come_and_go_without_a_trace() {
         after.fds
     );
     assert!(after.fds <= before.fds + 3, "{before:?} {after:?}");
-    // 1 kB a cycle would be a leak.
-    assert!(after.rss_bytes < before.rss_bytes + 1_000 * 1_000, "{before:?} {middle:?} {after:?}");
+    // The allocator breathes by 2 MB; a connection that stays behind holds 4 kB and more.
+    assert!(after.rss_bytes < before.rss_bytes + 1_000 * 3_000, "{before:?} {middle:?} {after:?}");
 }
 
 /// The key is free again a moment after its publisher has gone.
