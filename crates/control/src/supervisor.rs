@@ -34,6 +34,7 @@ pub struct Supervisor {
     push_options: PushOptions,
     /// Names of restreams whose settings are at fault, for the board.
     faulty_names: BTreeMap<RestreamId, String>,
+    next_schedule_at: Option<OffsetDateTime>,
 }
 
 impl Supervisor {
@@ -44,7 +45,7 @@ impl Supervisor {
         lanes: Lanes,
         push_options: PushOptions,
     ) -> Self {
-        Self { commands, runtime, observe, lanes, push_options, faulty_names: BTreeMap::new() }
+        Self { commands, runtime, observe, lanes, push_options, faulty_names: BTreeMap::new(), next_schedule_at: None }
     }
 
     /// Runs until told to stop, then drains: publishers are sent away, destinations are told goodbye.
@@ -53,13 +54,16 @@ impl Supervisor {
         while !stop.is_cancelled() {
             if due {
                 self.round().await;
+                self.apply_schedules().await;
             }
             self.stop_what_gave_up().await;
             due = tokio::select! {
                 () = stop.cancelled() => break,
                 () = self.runtime.kicked() => true,
                 () = tokio::time::sleep(LOOK_EVERY) => {
-                    self.apply_schedules().await;
+                    if self.next_schedule_at.is_some_and(|at| at <= OffsetDateTime::now_utc()) {
+                        self.apply_schedules().await;
+                    }
                     false
                 }
             };
@@ -180,10 +184,14 @@ impl Supervisor {
         }
     }
 
-    /// What falls due kicks.
-    async fn apply_schedules(&self) {
-        if let Err(error) = self.commands.apply_schedules(OffsetDateTime::now_utc()).await {
-            tracing::error!(%error, "schedules could not be applied");
+    /// What falls due kicks. Reads every restream, so it is done after changes and when something is due, not at each look.
+    async fn apply_schedules(&mut self) {
+        match self.commands.apply_schedules(OffsetDateTime::now_utc()).await {
+            Ok(next) => self.next_schedule_at = next,
+            Err(error) => {
+                tracing::error!(%error, "schedules could not be applied; they are tried again");
+                self.next_schedule_at = Some(OffsetDateTime::now_utc() + LOOK_EVERY);
+            }
         }
     }
 
