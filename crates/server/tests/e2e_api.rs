@@ -12,7 +12,8 @@ mod common;
 
 use common::{SOON, weir};
 use serde_json::json;
-use weir_testkit::Weir;
+use weir_testkit::events::Event;
+use weir_testkit::{Publisher, Weir};
 
 #[test]
 fn what_is_wrong_is_refused_by_name() {
@@ -124,4 +125,23 @@ fn the_demo_is_live_with_a_push_by_itself() {
     let mut player = weir_testkit::ffmpeg::play(&format!("{}/play/demo-sink", weir.rtmp()), 2, &played);
     assert!(player.wait_ended(SOON).success(), "{:?}", player.output());
     assert_eq!(weir_testkit::ffmpeg::decode_errors(&played), "");
+}
+
+#[test]
+fn the_event_stream_goes_on_behind_the_last_event_seen() {
+    let weir = weir().start();
+    let api = weir.api();
+    let live = api.events(None);
+    let stream = api.create_stream("cam1");
+    let publish = || Publisher::publish(&weir.rtmp_address(), "live", &stream.stream_key).unwrap();
+    let to = |state: &'static str| move |event: &Event| event.kind == "stream_state" && event.data["to"] == state;
+    drop(publish());
+    let first = live.wait_for("it started", SOON, to("starting"));
+    let last = live.wait_for("it ended", SOON, to("offline"));
+    assert!(last.id > first.id);
+    let again = api.events(Some(first.id));
+    again.wait_for("what came since", SOON, to("offline"));
+    assert!(again.all().iter().all(|event| event.id > first.id), "{:?}", again.all());
+    let listed = api.get(&format!("/events?since={}", first.id)).expect(200);
+    assert_eq!(listed["items"][0]["id"], again.all()[0].id, "the list and the stream agree: {listed}");
 }
