@@ -21,6 +21,10 @@ use crate::stream_run::StreamRun;
 /// Looked at this often for what ends by itself, and for schedules that fall due.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// A stream's restreams share its lane up to this number, then the next lane, and so on: what wakes together runs together,
+/// in one cache and without a system call to wake another thread. One core carries about 500 pushes of 4 Mbps.
+const RESTREAMS_PER_LANE: usize = 250;
+
 /// All goodbyes together when the server stops; each takes a second at most.
 const DRAIN_MAX: Duration = Duration::from_secs(3);
 
@@ -134,7 +138,8 @@ impl Supervisor {
             }
             Step::StartRestream(spec) => {
                 if let Some(run) = streams.get_mut(&spec.stream_id) {
-                    let lane = self.lanes.pick(spec.id.0);
+                    let step = run.restreams_count() / RESTREAMS_PER_LANE;
+                    let lane = self.lanes.pick_beside(spec.stream_id.0, step);
                     run.start_restream(*spec, &self.observe, &self.push_options, lane);
                 }
             }

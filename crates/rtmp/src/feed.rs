@@ -31,10 +31,6 @@ impl Feed {
         self.window.cursor()
     }
 
-    pub fn subscribers(&self) -> usize {
-        self.window.cursors()
-    }
-
     /// Serialises the rendition's frames until it closes. Owned by the stream's task tree.
     pub async fn run(self, rendition: Rendition) {
         self.pump(rendition.subscribe()).await;
