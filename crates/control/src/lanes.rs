@@ -49,10 +49,15 @@ impl Lanes {
 
     /// The same number always gets the same lane.
     pub fn pick(&self, number: i64) -> &Handle {
+        self.pick_beside(number, 0)
+    }
+
+    /// The lane `step` lanes beyond that of `number`.
+    pub fn pick_beside(&self, number: i64, step: usize) -> &Handle {
         // Fibonacci hashing: neighbouring ids spread evenly over any number of lanes.
         let hash = number.cast_unsigned().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
         let handles = &self.shared.handles;
-        &handles[hash as usize % handles.len()]
+        &handles[(hash as usize).wrapping_add(step) % handles.len()]
     }
 }
 

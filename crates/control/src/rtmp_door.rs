@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tokio::runtime::Handle;
 use weir_hub::SOURCE_RENDITION;
 use weir_ingest::{IngestMeter, Occupied, RtmpSession};
 use weir_media::WireClock;
@@ -78,8 +79,12 @@ impl RtmpDoor {
         if rendition != SOURCE_RENDITION {
             return Err(Refusal::new(RefusalCode::NotFound, "no such rendition"));
         }
-        let found =
-            self.runtime.in_stream(grant.stream_id, PATIENCE, |run| (run.hub.clone(), run.feeds.feed(rendition))).await;
+        let found = self
+            .runtime
+            .in_stream(grant.stream_id, PATIENCE, |run| {
+                (run.hub.clone(), run.feeds.feed(rendition, &Handle::current()))
+            })
+            .await;
         let (hub, feed) = found.ok_or_else(|| Refusal::new(RefusalCode::NotFound, "no such stream"))?;
         if !hub.pulse().attached {
             return Err(Refusal::new(RefusalCode::NotFound, "the stream is not live"));

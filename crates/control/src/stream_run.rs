@@ -125,6 +125,10 @@ impl StreamRun {
         handle.inspect(|handle| handle.retry()).is_some()
     }
 
+    pub(crate) fn restreams_count(&self) -> usize {
+        self.restreams.len()
+    }
+
     pub(crate) fn actual(&self) -> ActualStream {
         ActualStream {
             stream: self.stream.clone(),

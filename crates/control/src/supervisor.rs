@@ -21,6 +21,10 @@ use crate::stream_run::StreamRun;
 /// Looked at this often for what ends by itself, and for schedules that fall due.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// A stream's restreams share its lane up to this number, then the next lane, and so on: what wakes together runs together,
+/// in one cache and without a system call to wake another thread. One core carries about 500 pushes of 4 Mbps.
+const RESTREAMS_PER_LANE: usize = 250;
+
 /// All goodbyes together when the server stops; each takes a second at most.
 const DRAIN_MAX: Duration = Duration::from_secs(3);
 
@@ -34,6 +38,7 @@ pub struct Supervisor {
     push_options: PushOptions,
     /// Names of restreams whose settings are at fault, for the board.
     faulty_names: BTreeMap<RestreamId, String>,
+    next_schedule_at: Option<OffsetDateTime>,
 }
 
 impl Supervisor {
@@ -44,7 +49,7 @@ impl Supervisor {
         lanes: Lanes,
         push_options: PushOptions,
     ) -> Self {
-        Self { commands, runtime, observe, lanes, push_options, faulty_names: BTreeMap::new() }
+        Self { commands, runtime, observe, lanes, push_options, faulty_names: BTreeMap::new(), next_schedule_at: None }
     }
 
     /// Runs until told to stop, then drains: publishers are sent away, destinations are told goodbye.
@@ -53,13 +58,16 @@ impl Supervisor {
         while !stop.is_cancelled() {
             if due {
                 self.round().await;
+                self.apply_schedules().await;
             }
             self.stop_what_gave_up().await;
             due = tokio::select! {
                 () = stop.cancelled() => break,
                 () = self.runtime.kicked() => true,
                 () = tokio::time::sleep(LOOK_EVERY) => {
-                    self.apply_schedules().await;
+                    if self.next_schedule_at.is_some_and(|at| at <= OffsetDateTime::now_utc()) {
+                        self.apply_schedules().await;
+                    }
                     false
                 }
             };
@@ -130,7 +138,8 @@ impl Supervisor {
             }
             Step::StartRestream(spec) => {
                 if let Some(run) = streams.get_mut(&spec.stream_id) {
-                    let lane = self.lanes.pick(spec.id.0);
+                    let step = run.restreams_count() / RESTREAMS_PER_LANE;
+                    let lane = self.lanes.pick_beside(spec.stream_id.0, step);
                     run.start_restream(*spec, &self.observe, &self.push_options, lane);
                 }
             }
@@ -180,10 +189,14 @@ impl Supervisor {
         }
     }
 
-    /// What falls due kicks.
-    async fn apply_schedules(&self) {
-        if let Err(error) = self.commands.apply_schedules(OffsetDateTime::now_utc()).await {
-            tracing::error!(%error, "schedules could not be applied");
+    /// What falls due kicks. Reads every restream, so it is done after changes and when something is due, not at each look.
+    async fn apply_schedules(&mut self) {
+        match self.commands.apply_schedules(OffsetDateTime::now_utc()).await {
+            Ok(next) => self.next_schedule_at = next,
+            Err(error) => {
+                tracing::error!(%error, "schedules could not be applied; they are tried again");
+                self.next_schedule_at = Some(OffsetDateTime::now_utc() + LOOK_EVERY);
+            }
         }
     }
 

@@ -1,9 +1,11 @@
 //! A cursor: one subscriber's position in a window, with no queue of its own.
 
-use tokio::sync::watch;
+use std::future::poll_fn;
+use std::task::{Context, Poll, Waker};
+
 use weir_media::MediaTime;
 
-use crate::window::{Item, Look, Position, Window};
+use crate::window::{Item, Look, Position, Ring, Window};
 
 /// What reading gives.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,35 +23,92 @@ pub enum Next<T> {
 #[derive(Debug)]
 pub struct Cursor<T> {
     window: Window<T>,
-    changed: watch::Receiver<u64>,
+    place: Place,
+    /// The epoch since which this waker is registered.
+    registered: Option<(u64, Waker)>,
+}
+
+#[derive(Debug)]
+struct Place {
     position: Position,
     /// Items lost since the last start that was read; told when the jump lands.
     lost: u64,
 }
 
 impl<T: Item> Cursor<T> {
-    pub(crate) fn new(window: Window<T>, changed: watch::Receiver<u64>, position: Position) -> Self {
-        Self { window, changed, position, lost: 0 }
+    pub(crate) fn new(window: Window<T>, position: Position) -> Self {
+        Self { window, place: Place { position, lost: 0 }, registered: None }
     }
 
     /// The next item, waiting for it if need be. Cancel-safe: the position moves only when a value is returned.
     pub async fn next(&mut self) -> Next<T> {
-        loop {
-            if let Some(next) = self.try_next() {
-                return next;
-            }
-            // `try_next` marked the version as seen before it looked, so a push in between wakes us here at once.
-            // The sender lives in the window, which we hold: `changed` cannot fail.
-            let _ = self.changed.changed().await;
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// As [`Cursor::next`]; one lock for looking and, if there is nothing, for registering.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next<T>> {
+        let mut ring = self.window.ring();
+        if let Some(next) = self.place.read(&ring) {
+            return Poll::Ready(next);
         }
+        let known = |(epoch, waker): &(u64, Waker)| *epoch == ring.epoch() && waker.will_wake(cx.waker());
+        if !self.registered.as_ref().is_some_and(known) {
+            let epoch = ring.wait(cx.waker());
+            drop(ring);
+            match &mut self.registered {
+                Some((known, waker)) => {
+                    *known = epoch;
+                    waker.clone_from(cx.waker());
+                }
+                registered => *registered = Some((epoch, cx.waker().clone())),
+            }
+        }
+        Poll::Pending
     }
 
     /// The next item if there is one now.
     pub fn try_next(&mut self) -> Option<Next<T>> {
-        self.changed.mark_unchanged();
+        self.place.read(&self.window.ring())
+    }
+
+    /// Gives up everything up to the newest start that is now in the window or, if that has been read, up to the next
+    /// one to come; says how many items are passed over now. For a subscriber that knows it is behind.
+    pub fn skip_to_newest_start(&mut self) -> u64 {
+        let ring = self.window.ring();
+        let end = ring.end_seq();
+        let Position::At(here) = self.place.position else { return 0 };
+        match ring.newest_start() {
+            Position::At(start) if start >= here => {
+                self.place.position = Position::At(start);
+                start - here
+            }
+            _ => {
+                self.place.position = ring.next_start();
+                end.saturating_sub(here)
+            }
+        }
+    }
+
+    /// How far the next item to read is behind the newest one.
+    pub fn lag(&self) -> std::time::Duration {
+        let ring = self.window.ring();
+        let Some(newest) = ring.newest_time() else { return std::time::Duration::ZERO };
+        match ring.look(self.place.position) {
+            Look::Item(item) => newest.since(item.time()),
+            _ => std::time::Duration::ZERO,
+        }
+    }
+
+    /// The time of the newest item in the window.
+    pub fn newest_time(&self) -> Option<MediaTime> {
+        self.window.ring().newest_time()
+    }
+}
+
+impl Place {
+    fn read<T: Item>(&mut self, ring: &Ring<T>) -> Option<Next<T>> {
         loop {
-            let look = self.window.ring().look(self.position);
-            match look {
+            match ring.look(self.position) {
                 Look::Item(item) => {
                     if let Position::At(seq) = &mut self.position {
                         *seq += 1;
@@ -76,38 +135,5 @@ impl<T: Item> Cursor<T> {
                 Look::Closed => return Some(Next::Closed),
             }
         }
-    }
-
-    /// Gives up everything up to the newest start that is now in the window or, if that has been read, up to the next
-    /// one to come; says how many items are passed over now. For a subscriber that knows it is behind.
-    pub fn skip_to_newest_start(&mut self) -> u64 {
-        let ring = self.window.ring();
-        let end = ring.end_seq();
-        let Position::At(here) = self.position else { return 0 };
-        match ring.newest_start() {
-            Position::At(start) if start >= here => {
-                self.position = Position::At(start);
-                start - here
-            }
-            _ => {
-                self.position = ring.next_start();
-                end.saturating_sub(here)
-            }
-        }
-    }
-
-    /// How far the next item to read is behind the newest one.
-    pub fn lag(&self) -> std::time::Duration {
-        let ring = self.window.ring();
-        let Some(newest) = ring.newest_time() else { return std::time::Duration::ZERO };
-        match ring.look(self.position) {
-            Look::Item(item) => newest.since(item.time()),
-            _ => std::time::Duration::ZERO,
-        }
-    }
-
-    /// The time of the newest item in the window.
-    pub fn newest_time(&self) -> Option<MediaTime> {
-        self.window.ring().newest_time()
     }
 }

@@ -14,10 +14,11 @@ pub struct WindowLimits {
 }
 
 impl WindowLimits {
-    /// 6 s: three GOPs of 2 s, so that one keyframe is always ahead of a subscriber that lags a whole GOP.
-    /// 8,192 items: 6 s of 120 fps video and 47 packets/s of audio is 1,002; eight times that for long GOPs.
-    /// 64 MiB: 6 s at 50 Mbps is 37.5 MB.
-    pub const FRAMES: Self = Self { duration: Duration::from_secs(6), items_max: 8_192, bytes_max: 64 << 20 };
+    /// 2 s beside the newest GOP: what subscribes to frames is within this server and keeps up; what faces a network
+    /// (feeds) has windows of its own.
+    /// 8,192 items: 4 s of 120 fps video and 47 packets/s of audio is 668; twelve times that for long GOPs.
+    /// 64 MiB: a GOP of 10 s at 50 Mbps is 62.5 MB.
+    pub const FRAMES: Self = Self { duration: Duration::from_secs(2), items_max: 8_192, bytes_max: 64 << 20 };
 }
 
 impl Default for WindowLimits {

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 
-use tokio::sync::watch;
 use weir_media::MediaTime;
 
 use crate::{Cursor, WindowLimits};
@@ -30,10 +30,8 @@ impl<T> Clone for Window<T> {
 
 #[derive(Debug)]
 struct Shared<T> {
-    // A std mutex: sections are short and hold no await. Held while cloning a handful of items, never while writing to a socket.
+    // A std mutex: sections are short and hold no await. Held while cloning one item, never while waking or writing to a socket.
     ring: Mutex<Ring<T>>,
-    /// Changes whenever the ring does. Kept outside the mutex so that waking never happens while it is held.
-    changed: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
@@ -46,27 +44,47 @@ pub(crate) struct Ring<T> {
     bytes: usize,
     limits: WindowLimits,
     closed: bool,
+    /// Of cursors that found nothing since the last change. Registered under the lock that was looked under, so that no
+    /// change can come between looking and waiting.
+    waiting: Vec<Waker>,
+    /// Counts changes: a cursor that has registered since the last one does not do so again.
+    epoch: u64,
 }
 
 impl<T: Item> Window<T> {
     pub fn new(limits: WindowLimits) -> Self {
-        let ring =
-            Ring { items: VecDeque::new(), first_seq: 0, starts: VecDeque::new(), bytes: 0, limits, closed: false };
-        Self { shared: Arc::new(Shared { ring: Mutex::new(ring), changed: watch::Sender::new(0) }) }
+        let ring = Ring {
+            items: VecDeque::new(),
+            first_seq: 0,
+            starts: VecDeque::new(),
+            bytes: 0,
+            limits,
+            closed: false,
+            waiting: Vec::new(),
+            epoch: 0,
+        };
+        Self { shared: Arc::new(Shared { ring: Mutex::new(ring) }) }
     }
 
     /// Appends an item and evicts what no longer fits. Never waits for a cursor.
     pub fn push(&self, item: T) {
         // Evicted items are dropped after the lock is released: freeing payloads takes longer than the ring's bookkeeping.
-        let evicted = self.ring().push(item);
-        self.shared.changed.send_modify(|version| *version = version.wrapping_add(1));
+        let (evicted, waiting) = {
+            let mut ring = self.ring();
+            (ring.push(item), ring.changed())
+        };
+        waiting.into_iter().for_each(Waker::wake);
         drop(evicted);
     }
 
     /// No more items will come; cursors read what is left, then end.
     pub fn close(&self) {
-        self.ring().closed = true;
-        self.shared.changed.send_modify(|version| *version = version.wrapping_add(1));
+        let waiting = {
+            let mut ring = self.ring();
+            ring.closed = true;
+            ring.changed()
+        };
+        waiting.into_iter().for_each(Waker::wake);
     }
 
     /// Forgets all items, so that a late joiner does not start on media of a session long gone. Sequence numbers go on.
@@ -78,17 +96,13 @@ impl<T: Item> Window<T> {
     /// A cursor on the newest start (the cached GOP), or on the first start to come.
     pub fn cursor(&self) -> Cursor<T> {
         let position = self.ring().newest_start();
-        Cursor::new(self.clone(), self.shared.changed.subscribe(), position)
+        Cursor::new(self.clone(), position)
     }
 
     /// How many items and bytes are held now.
     pub fn held(&self) -> (usize, usize) {
         let ring = self.ring();
         (ring.items.len(), ring.bytes)
-    }
-
-    pub fn cursors(&self) -> usize {
-        self.shared.changed.receiver_count()
     }
 
     pub(crate) fn ring(&self) -> MutexGuard<'_, Ring<T>> {
@@ -161,6 +175,23 @@ impl<T: Item> Ring<T> {
         self.starts.clear();
         self.bytes = 0;
         std::mem::take(&mut self.items)
+    }
+
+    /// Takes those to wake; they are woken after the lock is released.
+    fn changed(&mut self) -> Vec<Waker> {
+        self.epoch += 1;
+        let capacity = self.waiting.len();
+        std::mem::replace(&mut self.waiting, Vec::with_capacity(capacity))
+    }
+
+    /// Has `waker` woken at the next change; gives the epoch that this holds for.
+    pub(crate) fn wait(&mut self, waker: &Waker) -> u64 {
+        self.waiting.push(waker.clone());
+        self.epoch
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     pub(crate) fn look(&self, position: Position) -> Look<T> {

@@ -182,51 +182,77 @@ proptest! {
     }
 }
 
-/// Every interleaving of a publisher's two steps (write under the lock; bump the version) with a subscriber's three (mark
-/// the version seen; look under the lock; sleep only if the version has not moved) for three items: none sleeps for ever
-/// while an unread item is there. These are the steps that `push` and `Cursor::next` are made of, in their order.
+/// Every interleaving of a publisher's two steps (write and take the waiting, under the lock; wake them) with a subscriber's
+/// two (look and, finding nothing, register, under the lock; sleep until woken) for three items: none sleeps for ever while an
+/// unread item is there. These are the steps that `push` and `Cursor::poll_next` are made of, in their order.
 #[test]
 fn model_no_interleaving_loses_a_wakeup() {
     #[derive(Clone, Copy)]
     struct Model {
         items: u32,
-        version: u32,
-        publisher_step: u8,
-        seen: u32,
+        /// The publisher holds a waker that it has taken and not yet woken.
+        to_wake: Option<bool>,
         read: u32,
-        subscriber_step: u8,
+        registered: bool,
+        asleep: bool,
     }
     const ITEMS: u32 = 3;
     fn explore(model: Model, visited: &mut u32) {
         *visited += 1;
-        let publisher_done = model.items == ITEMS && model.publisher_step == 0;
-        let asleep = model.subscriber_step == 2 && model.version == model.seen;
-        if publisher_done && (asleep || model.read == ITEMS) {
+        let publisher_done = model.items == ITEMS && model.to_wake.is_none();
+        if publisher_done && (model.asleep || model.read == ITEMS) {
             assert_eq!(model.read, ITEMS, "the subscriber sleeps although an item is unread");
             return;
         }
         if !publisher_done {
             let mut next = model;
-            match model.publisher_step {
-                0 => (next.items, next.publisher_step) = (model.items + 1, 1),
-                _ => (next.version, next.publisher_step) = (model.version + 1, 0),
+            match model.to_wake {
+                None => {
+                    next.items += 1;
+                    next.to_wake = Some(std::mem::take(&mut next.registered));
+                }
+                Some(wakes) => {
+                    next.to_wake = None;
+                    next.asleep &= !wakes;
+                }
             }
             explore(next, visited);
         }
-        if model.read < ITEMS && !asleep {
+        if model.read < ITEMS && !model.asleep {
             let mut next = model;
-            match model.subscriber_step {
-                0 => (next.seen, next.subscriber_step) = (model.version, 1),
-                1 if model.read < model.items => (next.read, next.subscriber_step) = (model.read + 1, 0),
-                1 => next.subscriber_step = 2,
-                _ => next.subscriber_step = 0,
+            if model.read < model.items {
+                next.read += 1;
+            } else {
+                (next.registered, next.asleep) = (true, true);
             }
             explore(next, visited);
         }
     }
     let mut visited = 0;
-    explore(Model { items: 0, version: 0, publisher_step: 0, seen: 0, read: 0, subscriber_step: 0 }, &mut visited);
-    assert!(visited > 100, "explored only {visited} states");
+    explore(Model { items: 0, to_wake: None, read: 0, registered: false, asleep: false }, &mut visited);
+    assert!(visited > 50, "explored only {visited} states");
+}
+
+/// A cursor that is polled again and again without a change registers once, and again after its waker changed.
+#[test]
+fn waiting_takes_one_place() {
+    use std::task::{Context, Poll, Waker};
+    struct Silent;
+    impl std::task::Wake for Silent {
+        fn wake(self: Arc<Self>) {}
+    }
+    let window: Window<Tick> = Window::new(LIMITS);
+    let mut cursor = window.cursor();
+    let mut poll = |waker: &Waker| matches!(cursor.poll_next(&mut Context::from_waker(waker)), Poll::Pending);
+    let (first, second) = (Waker::from(Arc::new(Silent)), Waker::from(Arc::new(Silent)));
+    for _ in 0..10 {
+        assert!(poll(&first));
+    }
+    assert_eq!(window.ring().waiting.len(), 1);
+    assert!(poll(&second));
+    assert_eq!(window.ring().waiting.len(), 2);
+    window.push(tick(1, 5));
+    assert_eq!(window.ring().waiting.len(), 0);
 }
 
 /// The same with real threads: one writer at full speed, eight readers, every reader sees order and exact gaps.

@@ -1,6 +1,7 @@
 //! One destination: wait for the source, connect, push, retry, and say truthfully how it goes; and RTMP play, its mirror.
 
 pub mod backoff;
+mod cold;
 mod failure;
 mod feeds;
 mod gauge;

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,7 @@ use weir_rtmp::session::is_auth_rejection;
 use weir_rtmp::url::RtmpUrl;
 
 use crate::backoff::{Backoff, Eagerness};
+use crate::cold::Cold;
 use crate::failure;
 use crate::feeds::Feeds;
 use crate::gauge::{Clock, Gauge};
@@ -26,9 +28,9 @@ use crate::machine::{Action, Failure, Input, Machine, Retry, View};
 /// The source is not live when nothing came for so long. Half a second of jitter on a lossy uplink is nothing yet.
 const SOURCE_QUIET_AFTER: Duration = Duration::from_secs(1);
 
-/// How often progress is looked at: soon after acceptance, so that `streaming` shows without delay; then twice a second.
+/// How often progress is looked at: soon after acceptance, so that `streaming` shows without delay; then once a second.
 const LOOK_EVERY_AT_FIRST: Duration = Duration::from_millis(50);
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A look at a refused port takes no longer.
 const DOOR_TIMEOUT: Duration = Duration::from_secs(1);
@@ -84,6 +86,14 @@ enum Link {
     Looking(Boxed<bool>),
 }
 
+/// Why the task woke.
+enum Wake {
+    Stop,
+    Look,
+    Retry,
+    Link(LinkReport),
+}
+
 /// What the link reports.
 enum LinkReport {
     Dialed(Result<Box<PublishConnection>, PushError>),
@@ -130,13 +140,25 @@ impl PushTask {
         self.report_status();
         while !self.gave_up {
             let deadline = self.machine.deadline(Clock::read().now).map_or(look_at, |at| look_at.min(at.into()));
-            tokio::select! {
-                () = stop.cancelled() => break,
-                report = self.link.report() => self.on_link(report),
-                () = sleep_until(deadline) => {}
-                changed = pulse.changed() => if changed.is_err() { break },
-                changed = tracks.changed() => if changed.is_err() { break },
-                Some(()) = retry.recv() => self.tell(Input::RetryNow),
+            let rare = Cold::new(async {
+                tokio::select! {
+                    () = stop.cancelled() => Wake::Stop,
+                    () = sleep_until(deadline) => Wake::Look,
+                    changed = pulse.changed() => if changed.is_ok() { Wake::Look } else { Wake::Stop },
+                    changed = tracks.changed() => if changed.is_ok() { Wake::Look } else { Wake::Stop },
+                    Some(()) = retry.recv() => Wake::Retry,
+                }
+            });
+            let wake = tokio::select! {
+                biased;
+                report = self.link.report() => Wake::Link(report),
+                wake = rare => wake,
+            };
+            match wake {
+                Wake::Stop => break,
+                Wake::Look => {}
+                Wake::Retry => self.tell(Input::RetryNow),
+                Wake::Link(report) => self.on_link(report),
             }
             let now = tokio::time::Instant::now();
             let looking = now >= look_at;
@@ -216,7 +238,7 @@ impl PushTask {
     fn on_link(&mut self, report: LinkReport) {
         match report {
             LinkReport::Dialed(Ok(connection)) => {
-                let feed = self.context.feeds.feed(&self.plan.rendition);
+                let feed = self.context.feeds.feed(&self.plan.rendition, &Handle::current());
                 self.link = Link::Open(Box::new(OpenLink::new(*connection, feed)));
                 self.tell(Input::Accepted);
             }

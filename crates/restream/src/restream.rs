@@ -83,7 +83,8 @@ pub fn start(spec: &RestreamSpec, context: &PushContext, lane: &Handle) -> Restr
     let mut prepare = |url: &PushUrl, backup: bool| {
         let (sender, receiver) = mpsc::channel(1);
         retry.push(sender);
-        PushTask::new(context.clone(), plan(spec, url, backup)).run(stop.clone(), receiver)
+        // Boxed: `together` would hold it several times over, and room for a backup that most restreams don't have.
+        Box::pin(PushTask::new(context.clone(), plan(spec, url, backup)).run(stop.clone(), receiver))
     };
     let primary = prepare(&spec.primary, false);
     let backup = spec.backup.as_ref().map(|url| prepare(url, true));
@@ -92,15 +93,14 @@ pub fn start(spec: &RestreamSpec, context: &PushContext, lane: &Handle) -> Restr
 }
 
 /// Runs both pushes; whichever ends first takes the other along, since both follow the same source and the same wish.
-async fn together<P, B>(primary: P, backup: Option<B>, stop: CancellationToken) -> RestreamOutcome
+async fn together<P, B>(mut primary: P, backup: Option<B>, stop: CancellationToken) -> RestreamOutcome
 where
-    P: Future<Output = PushOutcome>,
-    B: Future<Output = PushOutcome>,
+    P: Future<Output = PushOutcome> + Unpin,
+    B: Future<Output = PushOutcome> + Unpin,
 {
     let outcomes = match backup {
         None => [primary.await, PushOutcome::Stopped],
-        Some(backup) => {
-            tokio::pin!(primary, backup);
+        Some(mut backup) => {
             tokio::select! {
                 outcome = &mut primary => {
                     stop.cancel();

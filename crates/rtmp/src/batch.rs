@@ -22,6 +22,14 @@ const DATA_CSID: u32 = 5;
 const AUDIO_CSID: u32 = 4;
 const VIDEO_CSID: u32 = 6;
 
+/// Lengths of what `write_chunks` puts before a body: our chunk stream ids are below 64, so their header is one byte.
+const BASIC_HEADER_BYTES: usize = 1;
+const RELATIVE_HEADER_BYTES: usize = 7;
+/// A difference from here on is written as an extended timestamp.
+const EXTENDED_FROM_MS: i64 = 0xFF_FFFF;
+/// Room for headers; a message in two chunks needs 9.
+const MESSAGE_OVERHEAD_BYTES: usize = 32;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageKind {
     Data,
@@ -47,14 +55,26 @@ impl MessageKind {
     }
 }
 
-/// One audio or video message on the stream's timeline.
+/// One audio or video message on the stream's timeline, on its way into a batch.
 #[derive(Clone, Debug)]
 pub(crate) struct MediaOut {
     pub(crate) kind: MessageKind,
     pub(crate) timestamp_ms: i64,
-    /// Time of the message before it on the same chunk stream, in the shared serialisation.
+    /// Time of the message before it on the same chunk stream.
     pub(crate) previous_ms: i64,
     pub(crate) body: Bytes,
+}
+
+/// A message within a batch's shared bytes: its body is not kept a second time.
+#[derive(Clone, Copy, Debug)]
+struct Placed {
+    kind: MessageKind,
+    timestamp_ms: i64,
+    previous_ms: i64,
+    /// Where the body begins in the shared bytes, and its length without the headers of continuation chunks.
+    at: usize,
+    body_bytes: usize,
+    continuation_bytes: usize,
 }
 
 /// What a connection must send before media: metadata and decoder configurations, as message bodies.
@@ -68,20 +88,77 @@ pub struct Setup {
 /// See the module. Held by reference count in the feed's window.
 #[derive(Debug)]
 pub struct Batch {
-    pub(crate) time: MediaTime,
-    pub(crate) start: bool,
-    pub(crate) setup: Arc<Setup>,
-    pub(crate) messages: Vec<MediaOut>,
+    /// Rises by one from batch to batch of a feed: a gap tells an outlet that some were passed over.
+    number: u64,
+    time: MediaTime,
+    start: bool,
+    setup: Arc<Setup>,
+    messages: Vec<Placed>,
     /// Time of the keyframe that makes this batch a start: where a connection that begins here puts its zero.
-    pub(crate) start_ms: i64,
-    pub(crate) shared: Bytes,
+    start_ms: i64,
+    shared: Bytes,
     /// `shared` has messages of this kind, be they only a configuration.
-    pub(crate) has_audio: bool,
-    pub(crate) has_video: bool,
-    pub(crate) video_frames: u32,
+    has_audio: bool,
+    has_video: bool,
+    video_frames: u32,
 }
 
 impl Batch {
+    /// Serialises messages for all connections; `changed` configurations go before them.
+    pub(crate) fn new(
+        number: u64,
+        time: MediaTime,
+        start: bool,
+        setup: &Arc<Setup>,
+        changed: bool,
+        messages: &[MediaOut],
+    ) -> Self {
+        let of_kind = |kind| messages.iter().find(move |message| message.kind == kind);
+        let first_ms = messages.first().map_or(0, |message| message.timestamp_ms);
+        let total: usize = messages.iter().map(|message| message.body.len() + MESSAGE_OVERHEAD_BYTES).sum();
+        let mut shared = BytesMut::with_capacity(total);
+        let configs = [(MessageKind::Video, &setup.video_config), (MessageKind::Audio, &setup.audio_config)];
+        for (kind, config) in configs {
+            if let Some(config) = config.as_ref().filter(|_| changed) {
+                // Difference 0 to the message before: the chain of differences of the kind is left as it was.
+                let at_ms = of_kind(kind).map_or(first_ms, |message| message.previous_ms);
+                place(&mut shared, kind, at_ms, at_ms, config);
+            }
+        }
+        let placed = messages
+            .iter()
+            .map(|message| place(&mut shared, message.kind, message.timestamp_ms, message.previous_ms, &message.body))
+            .collect();
+        Self {
+            number,
+            time,
+            start,
+            // A start with pictures begins at its picture, which is the last message; a start of audio alone at its first.
+            start_ms: of_kind(MessageKind::Video).map_or(first_ms, |message| message.timestamp_ms),
+            has_audio: of_kind(MessageKind::Audio).is_some() || (changed && setup.audio_config.is_some()),
+            has_video: of_kind(MessageKind::Video).is_some() || (changed && setup.video_config.is_some()),
+            video_frames: u32::from(of_kind(MessageKind::Video).is_some()),
+            setup: Arc::clone(setup),
+            messages: placed,
+            shared: shared.freeze(),
+        }
+    }
+
+    /// A message's body, out of the shared bytes.
+    fn body(&self, message: &Placed) -> Bytes {
+        if message.body_bytes <= MEDIA_CHUNK_BYTES {
+            return self.shared.slice(message.at..message.at + message.body_bytes);
+        }
+        let mut body = BytesMut::with_capacity(message.body_bytes);
+        let mut at = message.at;
+        while body.len() < message.body_bytes {
+            let piece = MEDIA_CHUNK_BYTES.min(message.body_bytes - body.len());
+            body.extend_from_slice(&self.shared[at..at + piece]);
+            at += piece + message.continuation_bytes;
+        }
+        body.freeze()
+    }
+
     pub fn video_frames(&self) -> u32 {
         self.video_frames
     }
@@ -122,8 +199,7 @@ impl Item for SharedBatch {
     }
 
     fn size_bytes(&self) -> usize {
-        // The bodies of the messages are there too, beside the serialised copy.
-        self.0.shared.len() * 2
+        self.0.shared.len()
     }
 }
 
@@ -134,13 +210,15 @@ pub struct Outlet {
     /// The connection's time zero on the stream's timeline.
     zero_ms: Option<i64>,
     setup: Option<Arc<Setup>>,
+    /// Of the last batch.
+    number: Option<u64>,
     video_begun: bool,
     audio_begun: bool,
 }
 
 impl Outlet {
     pub fn new(stream_id: u32) -> Self {
-        Self { stream_id, zero_ms: None, setup: None, video_begun: false, audio_begun: false }
+        Self { stream_id, zero_ms: None, setup: None, number: None, video_begun: false, audio_begun: false }
     }
 
     /// Whether `bytes` are the shared ones of `batch`, not made for one connection. For tests and figures.
@@ -158,6 +236,9 @@ impl Outlet {
     /// The bytes for this batch: the shared ones, except around this connection's start. The first batch after the
     /// beginning or a skip must be a start; the window's cursor sees to that.
     pub fn bytes(&mut self, batch: &Batch) -> Bytes {
+        if self.number.replace(batch.number).is_some_and(|last| last + 1 != batch.number) {
+            self.skipped();
+        }
         let begun = (self.video_begun || !batch.has_video) && (self.audio_begun || !batch.has_audio);
         let same_setup = self.setup.as_ref().is_some_and(|setup| Arc::ptr_eq(setup, &batch.setup));
         if begun && self.setup.is_some() {
@@ -192,12 +273,12 @@ impl Outlet {
             let at_ms = wire_ms(message.timestamp_ms, zero_ms);
             if *begun {
                 let previous_timestamp_ms = wire_ms(message.previous_ms, zero_ms);
-                let message_out = self.message(message.kind, at_ms, message.body.clone());
+                let message_out = self.message(message.kind, at_ms, batch.body(message));
                 let header = Header::Delta { previous_timestamp_ms };
                 write_chunks(&mut out, message.kind.csid(), header, &message_out, MEDIA_CHUNK_BYTES);
             } else if message.timestamp_ms >= zero_ms {
                 *begun = true;
-                self.full(&mut out, message.kind, at_ms, message.body.clone());
+                self.full(&mut out, message.kind, at_ms, batch.body(message));
             }
             // Else it is audio from before the picture that this connection begins with: nobody can play it in place.
         }
@@ -220,30 +301,20 @@ fn wire_ms(timestamp_ms: i64, zero_ms: i64) -> u32 {
     (timestamp_ms - zero_ms) as u32
 }
 
-/// Serialises a batch's messages with differences, for all who have begun.
-pub(crate) fn serialise_shared(messages: &[MediaOut], extra_setup: Option<&Setup>, at_ms: i64) -> Bytes {
-    let total: usize = messages.iter().map(|message| message.body.len() + 32).sum();
-    let mut out = BytesMut::with_capacity(total + 1_024);
-    if let Some(setup) = extra_setup {
-        let first_previous =
-            |kind| messages.iter().find(|message| message.kind == kind).map_or(at_ms, |message| message.previous_ms);
-        // Difference 0 to the message before: the chain of differences of the kind is left as it was.
-        for (kind, config) in [(MessageKind::Video, &setup.video_config), (MessageKind::Audio, &setup.audio_config)] {
-            if let Some(config) = config {
-                delta(&mut out, kind, first_previous(kind), first_previous(kind), config.clone());
-            }
-        }
-    }
-    for message in messages {
-        delta(&mut out, message.kind, message.timestamp_ms, message.previous_ms, message.body.clone());
-    }
-    out.freeze()
-}
-
-fn delta(out: &mut BytesMut, kind: MessageKind, timestamp_ms: i64, previous_ms: i64, body: Bytes) {
+/// Appends one message with a relative header; says where its body lies.
+fn place(out: &mut BytesMut, kind: MessageKind, timestamp_ms: i64, previous_ms: i64, body: &Bytes) -> Placed {
+    // Chunk type 1 says at most 2^31 - 1 ms, 24 days: no connection outlives such a gap.
+    let difference_ms = (timestamp_ms - previous_ms).clamp(0, i64::from(i32::MAX));
     // The stream id is not on the wire in chunk type 1; absolute times matter only by their difference.
-    let message =
-        Message { type_id: kind.type_id(), stream_id: 0, timestamp_ms: wire_ms(timestamp_ms, 0), payload: body };
-    let header = Header::Delta { previous_timestamp_ms: wire_ms(previous_ms, 0) };
-    write_chunks(out, kind.csid(), header, &message, MEDIA_CHUNK_BYTES);
+    let message = Message {
+        type_id: kind.type_id(),
+        stream_id: 0,
+        timestamp_ms: wire_ms(difference_ms, 0),
+        payload: body.clone(),
+    };
+    let extended_bytes = if difference_ms >= EXTENDED_FROM_MS { 4 } else { 0 };
+    let at = out.len() + BASIC_HEADER_BYTES + RELATIVE_HEADER_BYTES + extended_bytes;
+    write_chunks(out, kind.csid(), Header::Delta { previous_timestamp_ms: 0 }, &message, MEDIA_CHUNK_BYTES);
+    let continuation_bytes = BASIC_HEADER_BYTES + extended_bytes;
+    Placed { kind, timestamp_ms, previous_ms, at, body_bytes: body.len(), continuation_bytes }
 }

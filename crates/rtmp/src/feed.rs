@@ -8,11 +8,12 @@ use weir_hub::{Cursor, Next, Rendition, Subscriber, Window, WindowLimits};
 use crate::batch::SharedBatch;
 use crate::from_frames::Batcher;
 
-/// Audio waits this long for the picture that ends its batch, no longer: one frame at 30 fps.
-const FLUSH_AFTER: Duration = Duration::from_millis(33);
+/// Audio waits this long for the picture that ends its batch, no longer. Above the 42 ms between pictures at 24 fps: a picture
+/// that comes when it should must not find its audio gone ahead in a write of its own.
+const FLUSH_AFTER: Duration = Duration::from_millis(50);
 
-/// The same span as the hub's: batches are 30 a second, and their bytes are counted twice.
-const LIMITS: WindowLimits = WindowLimits { duration: Duration::from_secs(6), items_max: 8_192, bytes_max: 128 << 20 };
+/// A destination may lag 4 s (two usual GOPs) before it skips. Bytes: 4 to 6 s at 50 Mbps are 37 MB.
+const LIMITS: WindowLimits = WindowLimits { duration: Duration::from_secs(4), items_max: 8_192, bytes_max: 64 << 20 };
 
 /// Handle on one rendition's batches. Clones share them; somebody must drive [`Feed::run`].
 #[derive(Clone, Debug)]
@@ -30,13 +31,21 @@ impl Feed {
         self.window.cursor()
     }
 
-    pub fn subscribers(&self) -> usize {
-        self.window.cursors()
-    }
-
     /// Serialises the rendition's frames until it closes. Owned by the stream's task tree.
     pub async fn run(self, rendition: Rendition) {
         self.pump(rendition.subscribe()).await;
+        self.window.close();
+    }
+
+    /// Offers another feed's batches: the same ones, in a window of their own, for the tasks of another thread.
+    pub async fn relay(self, mut batches: Cursor<SharedBatch>) {
+        loop {
+            match batches.next().await {
+                Next::Item(batch) => self.window.push(batch),
+                Next::Skipped { items } => tracing::warn!(batches = items, "a relay fell behind its feed"),
+                Next::Closed => break,
+            }
+        }
         self.window.close();
     }
 

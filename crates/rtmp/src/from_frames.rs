@@ -7,7 +7,7 @@ use weir_hub::{Entry, Tracks};
 use weir_media::{Codec, MediaKind, MediaTime, TrackInfo};
 use weir_mux::flv;
 
-use crate::batch::{Batch, MediaOut, MessageKind, Setup, SharedBatch, serialise_shared};
+use crate::batch::{Batch, MediaOut, MessageKind, Setup, SharedBatch};
 use crate::wire::{Value, encode};
 
 /// An audio-only rendition is sent in batches of this length, as if it had 30 pictures a second.
@@ -42,6 +42,7 @@ pub fn check_tracks(tracks: &Tracks, enhanced: bool) -> Result<(), Unsupported> 
 /// Gathers a rendition's frames into batches: each video frame ends one, with the audio that came before it.
 #[derive(Debug, Default)]
 pub struct Batcher {
+    number: u64,
     tracks: Option<Arc<Tracks>>,
     setup: Arc<Setup>,
     /// The setup changed since the last batch: its configurations go into the next one's shared bytes.
@@ -95,24 +96,10 @@ impl Batcher {
         }
         let messages = std::mem::take(&mut self.pending);
         let start = std::mem::take(&mut self.pending_start);
-        let changed = std::mem::take(&mut self.setup_changed).then(|| Arc::clone(&self.setup));
-        let first_ms = messages.first().map_or(0, |message| message.timestamp_ms);
-        // A start with pictures begins at its picture, which is the last message; a start of audio alone at its first.
-        let start_ms =
-            messages.iter().find(|message| message.kind == MessageKind::Video).map_or(first_ms, |m| m.timestamp_ms);
-        let has = |kind| messages.iter().any(|message| message.kind == kind);
-        let configures = |config: fn(&Setup) -> bool| changed.as_deref().is_some_and(config);
-        Some(SharedBatch::new(Batch {
-            time: self.pending_time,
-            start,
-            start_ms,
-            shared: serialise_shared(&messages, changed.as_deref(), first_ms),
-            has_audio: has(MessageKind::Audio) || configures(|setup| setup.audio_config.is_some()),
-            has_video: has(MessageKind::Video) || configures(|setup| setup.video_config.is_some()),
-            video_frames: u32::from(has(MessageKind::Video)),
-            setup: Arc::clone(&self.setup),
-            messages,
-        }))
+        let changed = std::mem::take(&mut self.setup_changed);
+        self.number += 1;
+        let batch = Batch::new(self.number, self.pending_time, start, &self.setup, changed, &messages);
+        Some(SharedBatch::new(batch))
     }
 
     fn change_tracks(&mut self, tracks: &Arc<Tracks>) {

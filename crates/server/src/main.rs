@@ -15,6 +15,9 @@ use clap::Parser as _;
 
 use cli::{Apikey, Cli, Command};
 
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Serve(command) => {

@@ -1,5 +1,13 @@
 //! Encoders that people have publish by RTMP and RTMPS, and what they send comes out at a destination.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test: its panics are its report"
+)]
+
 mod common;
 
 use std::path::Path;

@@ -1,11 +1,20 @@
 //! One publish to ten destinations of three kinds, and a chain of servers: what arrives is what was sent, bit for bit and in time.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test: its panics are its report"
+)]
+
 mod common;
 
 use std::path::Path;
 use std::time::Duration;
 
-use common::{SOON, clip, frame_numbers, weir};
+use common::{SOON, clip, frame_numbers, weir, weir_with_tls};
+use serde_json::json;
 use weir_testkit::ffmpeg::{self, Clip};
 use weir_testkit::publisher::Feed;
 use weir_testkit::{Destination, Nginx, wait_until};
@@ -142,4 +151,44 @@ fn a_chain_of_two_servers_ends_in_a_sink() {
     assert!(numbers.is_sorted_by(|a, b| b - a == 1), "no frame is missing: {numbers:?}");
     drop(feed);
     second.api().wait_restream(last, "awaiting_stream", Duration::from_secs(20));
+}
+
+/// A platform inside the house signs its own certificate: `tls.ca` is what makes it trusted, and nothing else does.
+#[test]
+fn rtmps_is_pushed_to_whom_the_private_ca_vouches_for() {
+    let receiving = weir_with_tls().start();
+    let certificate = receiving.data().join("self-signed.crt");
+    let trusting = weir().set("tls.ca", certificate.to_str().unwrap()).start();
+    let relayed = receiving.api().create_stream("relayed");
+    let stream = trusting.api().create_stream("cam1");
+    // By name: a certificate is for a name.
+    let url = format!("{}/live/{}", receiving.rtmps().replace("127.0.0.1", "localhost"), relayed.stream_key);
+    let id = trusting.api().create_restream(&stream, "push", &url);
+    let _feed = Feed::live(&trusting.rtmp_address(), &stream.stream_key, &clip(300_000));
+    trusting.api().wait_restream(id, "streaming", SOON);
+    let ingest = receiving.api().wait_stream(&relayed, "live", SOON);
+    assert_eq!(ingest["ingest"]["protocol"], "rtmps");
+}
+
+#[test]
+fn the_backup_is_fed_beside_the_primary_and_goes_on_alone() {
+    let weir = weir().start();
+    let api = weir.api();
+    let stream = api.create_stream("cam1");
+    let (primary, backup) = (Destination::new(), Destination::new());
+    let uris = json!({ "uri": primary.url("key"), "backup_uri": backup.url("key") });
+    let id = api.create_restream_with(&stream, "push", &uris);
+    let _feed = Feed::live(&weir.rtmp_address(), &stream.stream_key, &clip(300_000));
+    primary.wait_video_frames(30, SOON);
+    backup.wait_video_frames(30, SOON);
+    api.wait_restream_where(id, "streams to both", SOON, |status| {
+        status["state"] == "streaming" && status["backup"]["state"] == "streaming"
+    });
+    primary.stop();
+    api.wait_restream_where(id, "tells of the primary alone", SOON, |status| {
+        status["state"] == "error" && status["backup"]["state"] == "streaming"
+    });
+    let before = backup.video_frames();
+    backup.wait_video_frames(before + 60, SOON);
+    assert_eq!(backup.connections(), 1);
 }

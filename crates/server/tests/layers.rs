@@ -1,5 +1,13 @@
 //! Holds the architecture: who may depend on whom, who alone may use what, how files open and how long they get, and deny.toml's rules.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test: its panics are its report"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -14,8 +14,8 @@ use weir_model::Secret;
 /// Another process (`weir apikey create` beside a running server) may hold the write lock for a moment.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// API reads are short; four run at once before one waits.
-const READERS: u32 = 4;
+/// API reads are short; two run at once before one waits. Each is a thread.
+const READERS: u32 = 2;
 
 const PROOF_PLACE: &str = "sealing/proof/1";
 const PROOF: &[u8] = b"weir";
@@ -39,6 +39,8 @@ impl Store {
             // WAL with NORMAL would lose the last commits when the machine (not only the process) dies.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            // In KiB. The default, 2 MB for each connection, would hold our whole database five times.
+            .pragma("cache_size", "-256")
             .busy_timeout(BUSY_TIMEOUT)
             .disable_statement_logging();
         let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;

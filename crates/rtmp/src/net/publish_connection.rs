@@ -170,6 +170,10 @@ impl PublishConnection {
     /// One write and one read. Ready when either did something, so that the caller looks at what came of it.
     fn poll_io(&mut self, cx: &mut Context<'_>, pending: &mut VecDeque<Bytes>) -> Poll<Result<(), PushError>> {
         let write = self.poll_write(cx, pending);
+        // All is away: the caller has more to do than to read, and calls again. At 30 writes a second each look counts.
+        if matches!(write, Poll::Ready(Ok(()))) && pending.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
         // Reads even when writing failed: a server that turns us away writes why before it closes.
         let read = match self.transport.poll_read(cx, &mut self.read_buffer) {
             Poll::Ready(Ok(0)) => return Poll::Ready(Err(PushError::Closed)),
