@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
-use weir_control::Commands;
+use weir_control::{Commands, Playback};
 use weir_observe::Observe;
 use weir_store::Store;
 
@@ -16,6 +16,7 @@ const MAX_FOLLOWERS: usize = 256;
 #[derive(Debug, Clone)]
 pub struct ApiContext {
     pub commands: Commands,
+    pub playback: Playback,
     pub store: Store,
     pub observe: Observe,
     pub urls: PublicUrls,
@@ -25,9 +26,11 @@ pub struct ApiContext {
 /// How the outside reaches us, without a slash at the end; None where it can't.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PublicUrls {
-    /// `http://host:8080`: the base of HLS, DASH, WHEP and the watch page once something serves those.
+    /// `http://host:8080`: the base of HLS and DASH.
     pub playback: Option<String>,
-    /// `http://host:8080`: the base of WHIP.
+    /// `http://host:8080`: the base of the watch page, once there is one.
+    pub watch: Option<String>,
+    /// `http://host:8080`: the base of WHIP and WHEP, once something serves those.
     pub whip: Option<String>,
     /// `rtmp://host:1935`
     pub rtmp: Option<String>,

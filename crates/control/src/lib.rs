@@ -3,6 +3,7 @@
 mod bitrate_watch;
 pub mod commands;
 mod lanes;
+mod playback;
 mod reconcile;
 mod rtmp_door;
 mod runtime;
@@ -12,6 +13,7 @@ mod supervisor;
 
 pub use commands::{CommandError, Commands};
 pub use lanes::Lanes;
+pub use playback::{Playback, PlaybackRefusal};
 pub use rtmp_door::RtmpDoor;
 pub use runtime::Runtime;
 pub use supervisor::Supervisor;

@@ -1,3 +1,5 @@
+//! The reconciler held by tables, and by the rule that carrying out leaves nothing to do.
+
 use super::*;
 
 use weir_model::{

@@ -1,14 +1,16 @@
 //! One stream running: its hub, its door, its feeds, its restreams and the task that states how it does.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use time::OffsetDateTime;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
-use weir_hub::{StreamHub, WindowLimits};
+use weir_hub::{SOURCE_RENDITION, StreamHub, WindowLimits};
 use weir_ingest::SourceDoor;
 use weir_model::{PushStatus, Reason, RestreamId, RestreamSpec, RestreamState, RestreamStatus, Stream};
 use weir_observe::{Observe, RestreamLine};
+use weir_packager::{Packager, PackagerConfig};
 use weir_restream::{Feeds, PushContext, RestreamHandle};
 use weir_rtmp::net::PushOptions;
 
@@ -22,6 +24,9 @@ pub(crate) struct StreamRun {
     pub(crate) hub: StreamHub,
     pub(crate) door: SourceDoor,
     pub(crate) feeds: Feeds,
+    pub(crate) packager: Packager,
+    /// None when neither HLS nor DASH is wanted.
+    packaging: Option<AbortHandle>,
     /// Where its ingest and its feeds run.
     pub(crate) lane: Handle,
     restreams: BTreeMap<RestreamId, RestreamRun>,
@@ -41,7 +46,10 @@ impl StreamRun {
         let door = SourceDoor::new(stream.id, hub.clone(), observe.clone());
         let status =
             lane.spawn(stream_status::tell(stream.name.to_string(), hub.clone(), door.clone(), observe.clone()));
+        let packager = Packager::new(packager_config(&stream), stream.id, observe.clone());
         Self {
+            packaging: start_packaging(&packager, &stream, &hub, lane),
+            packager,
             feeds: Feeds::new(hub.clone(), lane.clone()),
             status: status.abort_handle(),
             lane: lane.clone(),
@@ -64,6 +72,12 @@ impl StreamRun {
             let tell =
                 stream_status::tell(stream.name.to_string(), self.hub.clone(), self.door.clone(), observe.clone());
             self.status = self.lane.spawn(tell).abort_handle();
+        }
+        if packager_config(&stream) != packager_config(&self.stream) {
+            // Another window or other outputs: players reload.
+            self.stop_packaging();
+            self.packager = Packager::new(packager_config(&stream), stream.id, observe.clone());
+            self.packaging = start_packaging(&self.packager, &stream, &self.hub, &self.lane);
         }
         self.stream = stream;
     }
@@ -125,6 +139,12 @@ impl StreamRun {
         handle.inspect(|handle| handle.retry()).is_some()
     }
 
+    fn stop_packaging(&mut self) {
+        if let Some(packaging) = self.packaging.take() {
+            packaging.abort();
+        }
+    }
+
     pub(crate) fn restreams_count(&self) -> usize {
         self.restreams.len()
     }
@@ -142,5 +162,20 @@ impl Drop for StreamRun {
         self.door.evict("the stream was deleted or the server is stopping");
         self.hub.close();
         self.status.abort();
+        self.stop_packaging();
+    }
+}
+
+fn start_packaging(packager: &Packager, stream: &Stream, hub: &StreamHub, lane: &Handle) -> Option<AbortHandle> {
+    let run = || packager.clone().run(hub.source(), SOURCE_RENDITION.to_owned());
+    (stream.hls || stream.dash).then(|| lane.spawn(run()).abort_handle())
+}
+
+fn packager_config(stream: &Stream) -> PackagerConfig {
+    PackagerConfig {
+        window: Duration::from_secs(u64::from(stream.dvr_seconds)),
+        hls: stream.hls,
+        dash: stream.dash,
+        ..PackagerConfig::default()
     }
 }

@@ -1,3 +1,5 @@
+//! The stream hub: its pulse, its starts, its tracks.
+
 use super::*;
 use crate::{Next, Tracks};
 use bytes::Bytes;

@@ -1,3 +1,5 @@
+//! The window held by tables, properties, a model of its wake-ups and real threads.
+
 use proptest::prelude::*;
 
 use super::*;

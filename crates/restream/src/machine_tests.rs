@@ -1,3 +1,5 @@
+//! The push state machine under a clock moved by hand: every rule of retry and of truth.
+
 use super::*;
 use crate::backoff::Eagerness;
 

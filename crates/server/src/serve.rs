@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use weir_api::{ApiContext, PublicUrls, Readiness};
-use weir_control::{Commands, Lanes, RtmpDoor, Runtime, Supervisor};
+use weir_control::{Commands, Lanes, Playback, RtmpDoor, Runtime, Supervisor};
 use weir_model::Platforms;
 use weir_observe::Observe;
 use weir_rtmp::net::{ListenLimits, Listener, PushOptions};
@@ -42,12 +42,13 @@ pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow:
     // Stopped after the listeners: a publisher that is sent away must not come back through an open door.
     let stop_supervisor = CancellationToken::new();
     let supervising = tokio::spawn(supervisor.run(stop_supervisor.clone()));
-    let door = Arc::new(RtmpDoor::new(commands.clone(), runtime, observe.clone()));
+    let door = Arc::new(RtmpDoor::new(commands.clone(), runtime.clone(), observe.clone()));
     for listener in [sockets.rtmp, sockets.rtmps].into_iter().flatten() {
         tasks.spawn(rtmp_listener::run(listener, Arc::clone(&door), lanes.clone(), observe.clone(), stop.clone()));
     }
     let api = ApiContext {
         commands: commands.clone(),
+        playback: Playback::new(commands.clone(), runtime.clone()),
         store: store.clone(),
         observe: observe.clone(),
         urls: urls.clone(),
@@ -131,7 +132,8 @@ impl Sockets {
             rtmp: rtmp("rtmp", &self.rtmp),
             rtmps: rtmp("rtmps", &self.rtmps),
             secure_cookies: self.http.iter().all(|(_, tls)| tls.is_some()),
-            // HLS, DASH, WHIP and SRT are not served by this version.
+            playback: self.http_url.clone(),
+            // WHIP and SRT are not served by this version.
             ..PublicUrls::default()
         })
     }

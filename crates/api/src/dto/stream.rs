@@ -197,12 +197,14 @@ fn push_urls(stream: &Stream, slot: Slot, urls: &PublicUrls, reveal: bool) -> Op
 }
 
 fn play_urls(stream: &Stream, urls: &PublicUrls) -> PlayUrlsDto {
-    let at = |on: bool, path: String| urls.playback.as_ref().filter(|_| on).map(|base| format!("{base}{path}"));
+    let at = |base: &Option<String>, on: bool, path: String| {
+        base.as_ref().filter(|_| on).map(|base| format!("{base}{path}"))
+    };
     let name = &stream.name;
     PlayUrlsDto {
-        hls: at(stream.hls, format!("/play/{name}/master.m3u8")),
-        dash: at(stream.dash, format!("/play/{name}/manifest.mpd")),
-        whep: at(stream.webrtc, format!("/whep/{name}")),
-        watch: at(true, format!("/watch/{name}")),
+        hls: at(&urls.playback, stream.hls, format!("/play/{name}/master.m3u8")),
+        dash: at(&urls.playback, stream.dash, format!("/play/{name}/manifest.mpd")),
+        whep: at(&urls.whip, stream.webrtc, format!("/whep/{name}")),
+        watch: at(&urls.watch, true, format!("/watch/{name}")),
     }
 }

@@ -33,7 +33,10 @@ pub(crate) async fn get(
     let headers = response.headers_mut();
     // Players live on other sites; nothing here depends on who asks.
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Content-Length, Content-Range, ETag, Date"));
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("Content-Length, Content-Range, ETag, Date"),
+    );
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
     response
 }
@@ -86,7 +89,8 @@ fn whole(body: Bytes) -> Response {
 /// One range of a segment, as RFC 9110 has it; several or nonsense get the whole.
 fn ranged(body: &Bytes, asked: &HeaderMap) -> Response {
     let total = body.len();
-    let wanted = asked.get(header::RANGE).and_then(|range| range.to_str().ok()).and_then(|range| parse_range(range, total));
+    let wanted =
+        asked.get(header::RANGE).and_then(|range| range.to_str().ok()).and_then(|range| parse_range(range, total));
     let mut response = match wanted {
         None => whole(body.clone()),
         Some(None) => {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt;
 use weir_api::{ApiContext, PublicUrls, Readiness, router};
-use weir_control::{Commands, Runtime};
+use weir_control::{Commands, Playback, Runtime};
 use weir_model::{Platforms, Role};
 use weir_observe::Observe;
 use weir_store::{SealingKey, Store};
@@ -43,7 +43,9 @@ impl Api {
         let dir = tempfile::tempdir().unwrap();
         let key = SealingKey::load_or_create(dir.path()).unwrap();
         let store = Store::open(&dir.path().join("weir.db"), &key).await.unwrap();
-        let commands = Commands::new(store.clone(), Platforms::load().unwrap(), Runtime::new()).await.unwrap();
+        let runtime = Runtime::new();
+        let commands = Commands::new(store.clone(), Platforms::load().unwrap(), runtime.clone()).await.unwrap();
+        let playback = Playback::new(commands.clone(), runtime);
         let urls = PublicUrls {
             rtmp: Some("rtmp://weir.test:1935".into()),
             rtmps: Some("rtmps://weir.test:1936".into()),
@@ -51,7 +53,7 @@ impl Api {
         };
         let readiness = Readiness::new();
         readiness.set_ready();
-        let context = ApiContext { commands, store, observe: Observe::new(), urls, readiness };
+        let context = ApiContext { commands, playback, store, observe: Observe::new(), urls, readiness };
         let key = async |role: Role| {
             let (_, secret) = context.store.create_api_key(role.as_str(), role).await.unwrap();
             format!("apikey {}", secret.expose())

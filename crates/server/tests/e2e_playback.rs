@@ -1,0 +1,66 @@
+//! HLS and DASH of a live stream as players get them, from one store of segments.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test: its panics are its report")]
+
+mod common;
+
+use std::process::Command;
+
+use common::{SOON, clip, weir};
+use weir_testkit::publisher::Feed;
+use weir_testkit::wait_until_some;
+
+/// What ffmpeg complains about when it plays four seconds.
+fn play_errors(url: &str) -> String {
+    let output = Command::new("ffmpeg")
+        .args(["-nostdin", "-v", "error", "-xerror", "-i", url, "-t", "4", "-f", "null", "-"])
+        .output()
+        .expect("ffmpeg runs");
+    format!("{}{}", String::from_utf8_lossy(&output.stderr), if output.status.success() { "" } else { "it failed" })
+}
+
+fn http_get(url: &str) -> Option<String> {
+    let output = Command::new("curl").args(["--silent", "--fail", url]).output().expect("curl runs");
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn a_live_stream_plays_as_hls_and_dash() {
+    let weir = weir().start();
+    let stream = weir.api().create_stream("cam1");
+    let _feed = Feed::live(&weir.rtmp_address(), &stream.stream_key, &clip(500_000));
+    weir.api().wait_stream(&stream, "live", SOON);
+
+    let base = format!("{}/play/cam1", weir.http());
+    let shown = weir.api().get(&format!("/streams/{}", stream.id)).expect(200);
+    assert_eq!(shown["play_urls"]["hls"], format!("{base}/master.m3u8"));
+    let playlist = wait_until_some("two segments are listed", SOON, || {
+        http_get(&format!("{base}/source/video.m3u8")).filter(|text| text.matches("#EXTINF").count() >= 2)
+    });
+    for tag in
+        ["#EXT-X-PART-INF", "CAN-BLOCK-RELOAD=YES", "#EXT-X-PRELOAD-HINT", "#EXT-X-PROGRAM-DATE-TIME", "#EXT-X-MAP"]
+    {
+        assert!(playlist.contains(tag), "{tag} is missing in\n{playlist}");
+    }
+    assert!(!playlist.contains("#EXT-X-DISCONTINUITY\n"), "steady running has none");
+    for name in ["master.m3u8", "manifest.mpd"] {
+        assert_eq!(play_errors(&format!("{base}/{name}")), "", "{name}");
+    }
+    for wrong in ["nothing.m3u8", "..%2f..%2fsecret.key", "source/video/999999.m4s", "source/video.m3u8?_HLS_msn=x"] {
+        assert!(http_get(&format!("{base}/{wrong}")).is_none(), "{wrong} was served");
+    }
+}
+
+#[test]
+fn what_may_not_be_watched_is_not_served() {
+    let weir = weir().start();
+    let stream = weir.api().create_stream("cam1");
+    let _feed = Feed::live(&weir.rtmp_address(), &stream.stream_key, &clip(200_000));
+    let master = format!("{}/play/cam1/master.m3u8", weir.http());
+    wait_until_some("the stream can be watched", SOON, || http_get(&master));
+    let stream_path = format!("/streams/{}", stream.id);
+    weir.api().patch(&stream_path, &serde_json::json!({ "protected": true })).expect(200);
+    assert!(http_get(&master).is_none(), "protected");
+    weir.api().patch(&stream_path, &serde_json::json!({ "protected": false, "hls": false })).expect(200);
+    wait_until_some("HLS is off", SOON, || http_get(&master).is_none().then_some(()));
+}
