@@ -3,7 +3,7 @@
 use crate::context::{ApiContext, App};
 use crate::input::MAX_BODY_BYTES;
 use crate::problem::Problem;
-use crate::routes::{api_keys, destinations, events, health, platforms, play, restreams, session, streams, system};
+use crate::routes::{api_keys, destinations, events, health, platforms, play_tokens, restreams, session, streams, system, watch};
 use crate::{auth, idempotency, middleware};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -31,8 +31,9 @@ pub fn router(context: ApiContext) -> Router {
         .route_layer(from_fn_with_state(app.clone(), idempotency::once))
         .route_layer(from_fn_with_state(app.clone(), middleware::to_the_end))
         .route_layer(from_fn_with_state(app.clone(), auth::authenticate))
-        // After the layers above: players have no key, and are counted in no audit.
-        .route("/play/{name}/{*path}", axum::routing::get(play::get).options(play::preflight))
+        // After the layers above: viewers have no key, and are counted in no audit.
+        .route("/watch/{name}", axum::routing::get(watch::page))
+        .route("/assets/{*path}", axum::routing::get(watch::asset))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn(middleware::in_time))
         .layer(from_fn(middleware::secure_headers))
@@ -65,6 +66,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(streams::start))
         .routes(routes!(streams::stop))
         .routes(routes!(streams::rotate_key))
+        .routes(routes!(play_tokens::create))
         .routes(routes!(destinations::list, destinations::create))
         .routes(routes!(destinations::read, destinations::change, destinations::remove))
         .routes(routes!(restreams::list, restreams::create))

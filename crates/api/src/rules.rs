@@ -35,6 +35,7 @@ pub(crate) const RULES: &[(Method, &str, Access)] = &[
     (Method::POST, "/api/v1/streams/{id}/start", OPERATE),
     (Method::POST, "/api/v1/streams/{id}/stop", OPERATE),
     (Method::POST, "/api/v1/streams/{id}/rotate-key", OPERATE),
+    (Method::POST, "/api/v1/streams/{id}/tokens", OPERATE),
     (Method::GET, "/api/v1/destinations", READ),
     (Method::POST, "/api/v1/destinations", ADMIN),
     (Method::GET, "/api/v1/destinations/{id}", READ),

@@ -23,3 +23,4 @@ mod wall_time;
 pub use answer::{Answer, Cache};
 pub use config::PackagerConfig;
 pub use packager::Packager;
+pub use request::is_well_formed;

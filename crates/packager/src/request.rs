@@ -9,6 +9,11 @@ const QUERY_BYTES_MAX: usize = 2048;
 const TOKEN_BYTES_MAX: usize = 1024;
 const RENDITION_BYTES_MAX: usize = 64;
 
+/// Whether a path below `/play/<stream>/` and a query are of a form that is ever answered.
+pub fn is_well_formed(path: &str, query: Option<&str>) -> bool {
+    Target::parse(path).is_some() && Query::parse(query).is_ok()
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target<'a> {
     Multivariant,

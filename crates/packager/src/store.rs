@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use weir_media::{MediaKind, MediaTime, TrackInfo};
 
 use crate::PackagerConfig;
+use crate::answer::Rendered;
 use crate::clock::{media_time, seconds};
 
 /// A few frames that a player can take alone.
@@ -106,7 +107,7 @@ pub(crate) struct Track {
     pub(crate) first_listed: u64,
     /// The rendition has such a track now.
     pub(crate) live: bool,
-    rendered: [Option<(u64, Bytes)>; 2],
+    rendered: [Option<(u64, Rendered)>; 2],
 }
 
 impl Track {
@@ -152,13 +153,13 @@ impl Track {
         self.inits.get(&init).map(|init| &init.info)
     }
 
-    pub(crate) fn rendered(&self, version: u64, skip: bool) -> Option<Bytes> {
-        let (at, body) = self.rendered[usize::from(skip)].as_ref()?;
-        (*at == version).then(|| body.clone())
+    pub(crate) fn rendered(&self, version: u64, skip: bool) -> Option<&Rendered> {
+        let (at, rendered) = self.rendered[usize::from(skip)].as_ref()?;
+        (*at == version).then_some(rendered)
     }
 
-    pub(crate) fn keep_rendered(&mut self, version: u64, skip: bool, body: Bytes) {
-        self.rendered[usize::from(skip)] = Some((version, body));
+    pub(crate) fn keep_rendered(&mut self, version: u64, skip: bool, rendered: Rendered) {
+        self.rendered[usize::from(skip)] = Some((version, rendered));
     }
 
     /// Moves the beginning of the playlist, never back.

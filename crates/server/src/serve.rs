@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use weir_api::{ApiContext, PublicUrls, Readiness};
+use weir_api::{ApiContext, HttpServer, PublicUrls, Readiness};
 use weir_control::{Commands, Lanes, Playback, RtmpDoor, Runtime, Supervisor};
 use weir_model::Platforms;
 use weir_observe::Observe;
@@ -54,10 +54,11 @@ pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow:
         urls: urls.clone(),
         readiness: readiness.clone(),
     };
-    let router = weir_api::router(api);
+    let http_lanes = Lanes::start_as("http", config.lanes).context("cannot start the threads of HTTP")?;
+    let server = HttpServer::new(api, config.http_limits, http_lanes);
     for (listener, tls) in sockets.http {
         let stop = stop.clone();
-        tasks.spawn(weir_api::serve(listener, tls, router.clone(), async move { stop.cancelled().await }));
+        tasks.spawn(server.clone().serve(listener, tls, async move { stop.cancelled().await }));
     }
     readiness.set_ready();
     say_ready(&urls, sockets.http_url.as_deref());
@@ -133,6 +134,7 @@ impl Sockets {
             rtmps: rtmp("rtmps", &self.rtmps),
             secure_cookies: self.http.iter().all(|(_, tls)| tls.is_some()),
             playback: self.http_url.clone(),
+            watch: self.http_url.clone(),
             // WHIP and SRT are not served by this version.
             ..PublicUrls::default()
         })
