@@ -3,7 +3,9 @@
 use crate::context::{ApiContext, App};
 use crate::input::MAX_BODY_BYTES;
 use crate::problem::Problem;
-use crate::routes::{api_keys, destinations, events, health, platforms, play_tokens, restreams, session, streams, system, watch};
+use crate::routes::{
+    api_keys, destinations, events, health, platforms, play_tokens, restreams, session, streams, system, watch,
+};
 use crate::{auth, idempotency, middleware};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;

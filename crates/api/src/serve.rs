@@ -98,7 +98,12 @@ impl HttpServer {
     /// Serves until `shutdown` ends, then lets requests under way finish (bounded by whoever awaits this).
     ///
     /// With a TLS configuration it is HTTPS.
-    pub async fn serve(self, listener: TcpListener, tls: Option<Arc<ServerConfig>>, shutdown: impl Future<Output = ()>) {
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        tls: Option<Arc<ServerConfig>>,
+        shutdown: impl Future<Output = ()>,
+    ) {
         let tls = tls.map(|config| {
             let mut config = ServerConfig::clone(&config);
             config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -188,11 +193,7 @@ impl HttpServer {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
-            .max_buf_size(MAX_HEADER_BYTES);
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADER_BYTES);
         builder
             .http2()
             .timer(TokioTimer::new())

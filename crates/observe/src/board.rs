@@ -214,7 +214,8 @@ mod tests {
         board.set_stream(id, "cam1", StreamStatus::offline(OffsetDateTime::UNIX_EPOCH));
         let book = board.viewer_book(id).unwrap();
         let hour = Duration::from_secs(3600);
-        for (kind, viewer) in [(ViewerKind::Hls, 7), (ViewerKind::Hls, 7), (ViewerKind::Hls, 8), (ViewerKind::Dash, 7)] {
+        for (kind, viewer) in [(ViewerKind::Hls, 7), (ViewerKind::Hls, 7), (ViewerKind::Hls, 8), (ViewerKind::Dash, 7)]
+        {
             book.saw(kind, viewer, hour);
         }
         let viewers = board.stream(id).unwrap().viewers;
