@@ -2,6 +2,7 @@
 // One page so far; the dashboard will be another entry of PAGES.
 
 import { cp, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const PAGES = ["watch"];
@@ -45,3 +46,8 @@ for (const page of PAGES) {
   );
 }
 await cp("public", "dist/assets", { recursive: true, filter: (path) => !path.endsWith(".gitkeep") });
+
+// Compressed here, once, and not by the server for each who asks.
+for (const path of Object.keys(result.metafile.outputs)) {
+  await writeFile(`${path}.gz`, gzipSync(await readFile(path), { level: 9 }));
+}

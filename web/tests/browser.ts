@@ -37,6 +37,10 @@ export interface Report {
   stalls: number;
   errors: string[];
   latency: number | null;
+  /** When it stalled, in seconds of play. */
+  stalledAt: number[];
+  /** What it aims at, as far as it says. */
+  target: number | null;
 }
 
 /** A segment that was fetched: whole, or put together from its parts. */
@@ -57,11 +61,12 @@ const STARTS: Record<PlayerName, string> = {
     hls.on(Hls.Events.ERROR, (_, error) => { if (error.fatal) errors.push(error.details); });
     hls.loadSource(url);
     hls.attachMedia(video);
-    latency = () => hls.latency;`,
+    latency = () => hls.latency;
+    target = () => hls.targetLatency;`,
   "dash.js": `
     const player = dashjs.MediaPlayer().create();
     player.on("error", ({ error }) => errors.push(String(error.code) + " " + error.message));
-    player.initialize(video, url, true);
+    if (window.DBG) player.updateSettings({debug:{logLevel:4}}); player.initialize(video, url, true);
     latency = () => player.getCurrentLiveLatency();`,
   shaka: `
     const player = new shaka.Player();
@@ -78,16 +83,17 @@ function page(player: PlayerName): string {
       const video = document.querySelector("video");
       const url = new URLSearchParams(location.search).get("url");
       const errors = [];
-      let latency = () => null, stalls = 0, began;
+      let latency = () => null, target = () => null, began;
+      const stalledAt = [];
       video.addEventListener("timeupdate", () => { began ??= video.currentTime; });
       // Counted once a second has been played: until then a player may still be looking for its place.
-      video.addEventListener("waiting", () => { if (video.currentTime - began > 1) stalls += 1; });
+      video.addEventListener("waiting", () => { if (video.currentTime - began > 1) stalledAt.push(video.currentTime - began); });
       video.play().catch(() => {});
       ${STARTS[player]}
       window.report = () => ({
         currentTime: began === undefined ? 0 : video.currentTime - began,
         frames: video.getVideoPlaybackQuality().totalVideoFrames,
-        stalls, errors, latency: latency(),
+        stalls: stalledAt.length, stalledAt, errors, latency: latency(), target: target(),
       });
     </script>`;
 }

@@ -62,6 +62,8 @@ const TOO_MANY: &[u8] =
 #[derive(Clone, Debug)]
 pub struct HttpServer {
     shared: Arc<Shared>,
+    /// Not among what connections share: the last to let go of a lane waits for its end, and must not be on it.
+    lanes: Lanes,
 }
 
 #[derive(Debug)]
@@ -70,7 +72,6 @@ struct Shared {
     origin: Origin,
     guests: Guests,
     observe: Observe,
-    lanes: Lanes,
     /// Where the router runs.
     control: Handle,
     full: Complaint,
@@ -86,13 +87,12 @@ impl HttpServer {
             guests: Guests::new(limits),
             observe: context.observe.clone(),
             router: crate::router(context),
-            lanes,
             control: Handle::current(),
             full: Complaint::new("too many HTTP connections from one address"),
             slow: Complaint::new("an HTTP client that did not read was cut off"),
             unreadable: Complaint::new("an HTTP request that can't be read"),
         };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(shared), lanes }
     }
 
     /// Serves until `shutdown` ends, then lets requests under way finish (bounded by whoever awaits this).
@@ -135,27 +135,29 @@ impl HttpServer {
                 },
             };
             let Some(guest) = self.shared.guests.admit(ip) else {
-                self.turn_away(socket, ip, tls.is_some());
+                self.shared.turn_away(socket, ip, tls.is_some());
                 continue;
             };
             // Leaves this runtime's reactor for that of its lane.
             let Ok(socket) = socket.into_std() else { continue };
             number += 1;
-            let (server, tls, drain) = (self.clone(), tls.clone(), draining.subscribe());
+            let (shared, tls, drain) = (Arc::clone(&self.shared), tls.clone(), draining.subscribe());
             let connection = async move {
-                server.welcome(socket, guest, tls, drain).await;
+                shared.welcome(socket, guest, tls, drain).await;
                 drop(permit);
             };
-            connections.spawn_on(connection, self.shared.lanes.pick(number));
+            connections.spawn_on(connection, self.lanes.pick(number));
         }
         drop(listener);
         draining.send_replace(true);
         while connections.join_next().await.is_some() {}
     }
+}
 
+impl Shared {
     fn turn_away(&self, mut socket: TcpStream, ip: IpAddr, is_tls: bool) {
-        self.shared.observe.counters().add(Counter::HttpLimited, 1);
-        self.shared.full.raise(ip);
+        self.observe.counters().add(Counter::HttpLimited, 1);
+        self.full.raise(ip);
         if !is_tls {
             // Fits into the kernel's buffer: it never waits.
             let _ = futures_util::FutureExt::now_or_never(socket.write_all(TOO_MANY));
@@ -163,7 +165,7 @@ impl HttpServer {
     }
 
     async fn welcome(
-        &self,
+        self: &Arc<Self>,
         socket: std::net::TcpStream,
         guest: Guest,
         tls: Option<TlsAcceptor>,
@@ -171,7 +173,7 @@ impl HttpServer {
     ) {
         let _ = socket.set_nodelay(true);
         let Ok(socket) = TcpStream::from_std(socket) else { return };
-        let (shared, ip) = (Arc::clone(&self.shared), guest.ip());
+        let (shared, ip) = (Arc::clone(self), guest.ip());
         let on_stall = move || {
             shared.observe.counters().add(Counter::HttpSlowReaders, 1);
             shared.slow.raise(ip);
@@ -188,7 +190,7 @@ impl HttpServer {
         }
     }
 
-    async fn talk<S>(&self, socket: S, guest: Guest, mut drain: watch::Receiver<bool>)
+    async fn talk<S>(self: &Arc<Self>, socket: S, guest: Guest, mut drain: watch::Receiver<bool>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -200,7 +202,7 @@ impl HttpServer {
             .keep_alive_interval(HTTP2_PING_EVERY)
             .max_concurrent_streams(HTTP2_STREAMS_MAX)
             .max_header_list_size(MAX_HEADER_BYTES as u32);
-        let (guest, shared) = (Arc::new(guest), Arc::clone(&self.shared));
+        let (guest, shared) = (Arc::new(guest), Arc::clone(self));
         let ip = guest.ip();
         let service = service_fn(move |request: Request<Incoming>| {
             let (guest, shared) = (Arc::clone(&guest), Arc::clone(&shared));
@@ -218,16 +220,11 @@ impl HttpServer {
             }
         };
         // An error here is the peer's: hung up, or sent what is no HTTP.
-        let is_parse = |error: &Box<dyn std::error::Error + Send + Sync>| {
-            error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse)
-        };
-        if ended.is_err_and(|error| is_parse(&error)) {
-            self.shared.unreadable.raise(ip);
+        if ended.is_err_and(|error| error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse)) {
+            self.unreadable.raise(ip);
         }
     }
-}
 
-impl Shared {
     async fn answer(&self, request: Request<Incoming>, guest: &Guest) -> Response<OriginBody> {
         if Origin::serves(request.uri().path()) {
             let (parts, _) = request.into_parts();

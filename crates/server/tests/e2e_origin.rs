@@ -283,7 +283,9 @@ fn the_watch_page_is_there() {
     assert_eq!(curl(&format!("{}/watch/nobody", weir.http()), &[]).status, 404);
     assert!(!text.contains("//"), "nothing comes from elsewhere: {text}");
     let script = text.split("src=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
-    let script = curl(&format!("{}{script}", weir.http()), &["--compressed"]);
+    let url = format!("{}{script}", weir.http());
+    assert_eq!(curl(&url, &["-H", "Accept-Encoding: gzip"]).header("content-encoding"), "gzip");
+    let script = curl(&url, &["--compressed"]);
     assert_eq!((script.status, script.header("content-type")), (200, "text/javascript; charset=utf-8"));
     assert!(script.header("cache-control").contains("immutable"));
     assert_eq!(curl(&format!("{}/assets/..%2f..%2fCargo.toml", weir.http()), &[]).status, 404);

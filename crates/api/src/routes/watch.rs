@@ -1,10 +1,11 @@
 //! `/watch/<name>`, the public page with a player, and the files that pages load.
 
 use crate::context::App;
+use crate::origin::accepts_gzip;
 use crate::web_assets::{content_type, file};
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use std::borrow::Cow;
 
@@ -31,15 +32,20 @@ pub(crate) async fn page(State(app): State<App>, Path(name): Path<String>) -> Re
     (status, headers, body_of(body.unwrap_or(Cow::Borrowed(NOT_BUILT.as_bytes())))).into_response()
 }
 
-/// Their names have a hash of what is in them.
-pub(crate) async fn asset(Path(path): Path<String>) -> Response {
+/// Their names have a hash of what is in them; beside each lies the same compressed.
+pub(crate) async fn asset(Path(path): Path<String>, asked: HeaderMap) -> Response {
     let path = format!("assets/{path}");
-    let Some(body) = file(&path) else { return StatusCode::NOT_FOUND.into_response() };
-    let headers: [(HeaderName, HeaderValue); 2] = [
-        (header::CONTENT_TYPE, HeaderValue::from_static(content_type(&path))),
-        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")),
+    let Some(plain) = file(&path) else { return StatusCode::NOT_FOUND.into_response() };
+    let packed = Some(format!("{path}.gz")).filter(|_| accepts_gzip(&asked)).and_then(|path| file(&path));
+    let headers = [
+        (header::CONTENT_TYPE, content_type(&path)),
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+        (header::VARY, "Accept-Encoding"),
     ];
-    (headers, body_of(body)).into_response()
+    match packed {
+        Some(packed) => (headers, [(header::CONTENT_ENCODING, "gzip")], body_of(packed)).into_response(),
+        None => (headers, body_of(plain)).into_response(),
+    }
 }
 
 fn body_of(bytes: Cow<'static, [u8]>) -> Body {
