@@ -16,6 +16,7 @@ const FLAGS = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
+  "--disable-background-media-suspend",
   "--disable-background-timer-throttling",
   "--disable-renderer-backgrounding",
   "--disable-backgrounding-occluded-windows",
@@ -41,6 +42,8 @@ export interface Report {
   stalledAt: number[];
   /** What it aims at, as far as it says. */
   target: number | null;
+  /** Time, paused, readyState, speed, what is buffered: for whoever has to find out why it stalled. */
+  state: unknown[];
 }
 
 /** A segment that was fetched: whole, or put together from its parts. */
@@ -57,7 +60,9 @@ const SCRIPTS: Record<PlayerName, string> = {
 
 const STARTS: Record<PlayerName, string> = {
   "hls.js": `
-    const hls = new Hls({ lowLatencyMode: true });
+    // Without leave to play faster, hls.js stays as far behind as it was when it began.
+    const hls = new Hls({ lowLatencyMode: true, maxLiveSyncPlaybackRate: 1.5 });
+    hls.on(Hls.Events.MANIFEST_PARSED, () => video.play());
     hls.on(Hls.Events.ERROR, (_, error) => { if (error.fatal) errors.push(error.details); });
     hls.loadSource(url);
     hls.attachMedia(video);
@@ -66,18 +71,18 @@ const STARTS: Record<PlayerName, string> = {
   "dash.js": `
     const player = dashjs.MediaPlayer().create();
     player.on("error", ({ error }) => errors.push(String(error.code) + " " + error.message));
-    if (window.DBG) player.updateSettings({debug:{logLevel:4}}); player.initialize(video, url, true);
+    player.initialize(video, url, true);
     latency = () => player.getCurrentLiveLatency();`,
   shaka: `
     const player = new shaka.Player();
     player.addEventListener("error", ({ detail }) => errors.push("shaka " + detail.code));
-    player.attach(video).then(() => player.load(url)).catch((error) => errors.push("shaka " + error.code));
+    player.attach(video).then(() => player.load(url)).then(() => video.play()).catch((error) => errors.push("shaka " + error.code));
     latency = () => (player.isLive() ? Date.now() / 1000 - player.getPlayheadTimeAsDate() / 1000 : null);`,
 };
 
 function page(player: PlayerName): string {
   return `<!doctype html><meta charset="utf-8"><title>${player}</title>
-    <body style="margin:0;background:#000"><video muted autoplay playsinline style="width:100%"></video>
+    <body style="margin:0;background:#000"><video muted playsinline style="width:100%"></video>
     <script src="/player.js"></script>
     <script>
       const video = document.querySelector("video");
@@ -88,12 +93,13 @@ function page(player: PlayerName): string {
       video.addEventListener("timeupdate", () => { began ??= video.currentTime; });
       // Counted once a second has been played: until then a player may still be looking for its place.
       video.addEventListener("waiting", () => { if (video.currentTime - began > 1) stalledAt.push(video.currentTime - began); });
-      video.play().catch(() => {});
       ${STARTS[player]}
       window.report = () => ({
         currentTime: began === undefined ? 0 : video.currentTime - began,
         frames: video.getVideoPlaybackQuality().totalVideoFrames,
         stalls: stalledAt.length, stalledAt, errors, latency: latency(), target: target(),
+        state: [video.currentTime, video.paused, video.readyState, video.playbackRate,
+          ...Array.from({ length: video.buffered.length }, (_, at) => [video.buffered.start(at), video.buffered.end(at)])],
       });
     </script>`;
 }

@@ -80,7 +80,7 @@ async function start(): Promise<void> {
 }
 
 function startHls(): void {
-  const hls = new Hls({ lowLatencyMode: true, backBufferLength: 30, maxLiveSyncPlaybackRate: 1.1 });
+  const hls = new Hls({ lowLatencyMode: true, backBufferLength: 30, maxLiveSyncPlaybackRate: 1.5 });
   player = hls;
   window.weirPlayer = hls;
   hls.on(Events.MANIFEST_PARSED, (_, { levels }) => {

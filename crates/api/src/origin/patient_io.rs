@@ -91,12 +91,12 @@ mod tests {
         let (near, mut far) = tokio::io::duplex(1_000);
         let stalls = Arc::new(AtomicUsize::new(0));
         let told = Arc::clone(&stalls);
-        let mut io = PatientIo::new(near, Arc::new(move || drop(told.fetch_add(1, Ordering::Relaxed))));
+        let mut io = PatientIo::new(near, Arc::new(move || _ = told.fetch_add(1, Ordering::Relaxed)));
         let start = Instant::now();
         let writing = tokio::spawn(async move { io.write_all(&[0; 10_000]).await });
         // Slow, and not too slow: a little is read every 50 s.
         for _ in 0..5 {
-            tokio::time::sleep(Duration::from_secs(50)).await;
+            sleep(Duration::from_secs(50)).await;
             far.read_exact(&mut [0; 500]).await.unwrap();
         }
         let error = writing.await.unwrap().unwrap_err();

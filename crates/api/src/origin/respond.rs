@@ -221,10 +221,8 @@ mod tests {
         assert_eq!(part.headers()[header::CONTENT_LENGTH], "10");
         assert_eq!(bytes(part)[0], 10);
         let beyond = get(&[(header::RANGE, "bytes=100-")]);
-        assert_eq!(
-            (beyond.status().as_u16(), beyond.headers()[header::CONTENT_RANGE].to_str()),
-            (416, Ok("bytes */100"))
-        );
+        assert_eq!(beyond.status(), 416);
+        assert_eq!(beyond.headers()[header::CONTENT_RANGE], "bytes */100");
 
         for (known, status) in
             [(tag.to_str().unwrap(), 304), ("W/\"0000000000000009\", \"x\"", 304), ("*", 304), ("\"x\"", 200)]
