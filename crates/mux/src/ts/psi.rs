@@ -4,11 +4,14 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::section::LongSection;
 use super::stream::TsStream;
-use super::{PROGRAMS_MAX, STREAMS_MAX};
+use super::{PID_NULL, PROGRAMS_MAX, STREAMS_MAX};
 
 const TABLE_PAT: u8 = 0;
 const TABLE_PMT: u8 = 2;
 pub(super) const TABLE_SCTE35: u8 = 0xFC;
+
+/// PIDs that a table may give away; the others have their meaning already.
+const FREE_PIDS: std::ops::Range<u16> = 0x10..PID_NULL;
 
 /// One section of the PAT: programme numbers and the PIDs of their PMTs; 0, the network's, is left out.
 pub(super) fn parse_pat(section: &LongSection) -> Option<Vec<(u16, u16)>> {
@@ -17,7 +20,7 @@ pub(super) fn parse_pat(section: &LongSection) -> Option<Vec<(u16, u16)>> {
     }
     let rows = section.body.as_chunks::<4>().0.iter();
     let programs = rows.map(|&[a, b, c, d]| (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]) & 0x1FFF));
-    Some(programs.filter(|(number, _)| *number != 0).take(PROGRAMS_MAX).collect())
+    Some(programs.filter(|(number, pid)| *number != 0 && FREE_PIDS.contains(pid)).take(PROGRAMS_MAX).collect())
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +43,8 @@ impl Pmt {
             rest = after;
             let pid = u16::from_be_bytes([a, b]) & 0x1FFF;
             // Two streams on one PID make no sense: the first has it.
-            if streams.len() < STREAMS_MAX && streams.iter().all(|(known, _)| *known != pid) {
+            let free = FREE_PIDS.contains(&pid);
+            if free && streams.len() < STREAMS_MAX && streams.iter().all(|(known, _)| *known != pid) {
                 streams.push((pid, TsStream::of(stream_type, descriptors)));
             }
         }

@@ -263,18 +263,17 @@ impl TsReader {
             return;
         }
         let other = found.map(|found| found.0) != self.chosen.map(|chosen| chosen.0);
-        if let Some((_, pid)) = self.chosen {
-            self.followed
-                .remove(&pid)
-                .filter(|followed| followed.stream.is_some())
-                .map(|media| self.followed.insert(pid, media));
+        if let Some((_, pid)) = self.chosen
+            && self.followed.get(&pid).is_some_and(|followed| followed.stream.is_none())
+        {
+            self.followed.remove(&pid);
         }
         self.chosen = found;
         if other {
             self.end_streams(&[]);
             self.pmt = None;
         }
-        if let Some((_, pid)) = found.filter(|(_, pid)| *pid != PID_PAT && *pid != PID_NULL) {
+        if let Some((_, pid)) = found {
             self.followed.insert(pid, Followed::new(None, Content::Pmt(SectionAssembler::default())));
         }
     }
@@ -293,13 +292,15 @@ impl TsReader {
             if !read(pid, stream) {
                 let why = if stream.is_carried() { NotCarried::Another } else { NotCarried::Unsupported };
                 self.events.push_back(TsEvent::NotCarried { pid, stream, why });
-            } else if !self.followed.contains_key(&pid) {
+                continue;
+            }
+            self.followed.entry(pid).or_insert_with(|| {
                 let content = match Unpacker::of(stream) {
                     Some(unpacker) => Content::Media { pes: PesAssembler::default(), unpacker },
                     None => Content::Splices(SectionAssembler::default()),
                 };
-                self.followed.insert(pid, Followed::new(Some(stream), content));
-            }
+                Followed::new(Some(stream), content)
+            });
         }
         self.last_pcr = self.last_pcr.filter(|_| self.pmt.as_ref().is_some_and(|before| before.pcr_pid == pmt.pcr_pid));
         self.pmt = Some(pmt);

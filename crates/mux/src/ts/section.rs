@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     fn section(length: usize) -> Bytes {
-        let mut bytes = vec![0xFC, 0x30 | (length - 3 >> 8) as u8, (length - 3) as u8];
+        let mut bytes = vec![0xFC, 0x30 | ((length - 3) >> 8) as u8, (length - 3) as u8];
         bytes.extend((3..length).map(|at| at as u8));
         bytes.into()
     }

@@ -112,22 +112,22 @@ impl SoundUnpacker {
                 let Ok(header) = AdtsHeader::parse(frame) else { return };
                 let config = header.audio_specific_config();
                 if header.frame_bytes > header.header_bytes {
-                    self.aac(config, [frame.slice(header.header_bytes..)], sink);
+                    self.aac(&config, [frame.slice(header.header_bytes..)], sink);
                 }
             }
             Framing::Latm(latm) => match latm.unpack(&frame[LOAS_HEADER_BYTES..]) {
-                Some((config, payloads)) => self.aac(config, payloads, sink),
+                Some((config, payloads)) => self.aac(&config, payloads, sink),
                 None => sink.broken(),
             },
             Framing::Mpeg => self.mpeg_frame(frame, sink),
         }
     }
 
-    fn aac(&mut self, config: Bytes, payloads: impl IntoIterator<Item = Bytes>, sink: &mut Sink<'_>) {
+    fn aac(&mut self, config: &Bytes, payloads: impl IntoIterator<Item = Bytes>, sink: &mut Sink<'_>) {
         if !sink.track(Codec::Aac, config.clone(), &mut self.config) {
             return sink.broken();
         }
-        let Ok(asc) = AacConfig::parse(&config) else { return sink.broken() };
+        let Ok(asc) = AacConfig::parse(config) else { return sink.broken() };
         for payload in payloads {
             match self.clock.next(asc.frame_samples, asc.sample_rate_hz) {
                 Some(time) => sink.frame(MediaKind::Audio, true, time, 0, payload),
