@@ -10,6 +10,8 @@ mod boundaries;
 mod clock;
 mod config;
 mod dash;
+mod disk;
+mod dvr;
 mod hls;
 mod measure;
 mod packager;
@@ -22,4 +24,6 @@ mod wall_time;
 
 pub use answer::{Answer, Cache};
 pub use config::PackagerConfig;
+pub use disk::{Disk, RealDisk, SpaceLimits};
+pub use dvr::{DvrLimits, DvrShelf};
 pub use packager::Packager;
