@@ -75,13 +75,7 @@ impl Packager {
         Self::with(config, stream_id, observe, shelf, run)
     }
 
-    fn with(
-        config: PackagerConfig,
-        stream_id: StreamId,
-        observe: Observe,
-        shelf: Option<&DvrShelf>,
-        run: u64,
-    ) -> Self {
+    fn with(config: PackagerConfig, stream_id: StreamId, observe: Observe, shelf: Option<&DvrShelf>, run: u64) -> Self {
         let config = config.bounded();
         let mut store = Store::new(config);
         store.run = run;

@@ -239,10 +239,9 @@ impl RenditionWriter {
 
     fn tell_live(&self, changes: &mut Vec<Change>) {
         // Also of a track that only an earlier run had.
-        for (kind, writer, info) in [
-            (MediaKind::Video, &self.video, &self.tracks.video),
-            (MediaKind::Audio, &self.audio, &self.tracks.audio),
-        ] {
+        for (kind, writer, info) in
+            [(MediaKind::Video, &self.video, &self.tracks.video), (MediaKind::Audio, &self.audio, &self.tracks.audio)]
+        {
             changes.push(Change::Live { kind, live: writer.is_some() && info.is_some() });
         }
     }

@@ -401,7 +401,8 @@ impl Store {
         let kept = window + Self::GRACE;
         let mut freed = 0;
         let mut backlog = self.backlog.as_mut();
-        let tracks = self.renditions.iter_mut().flat_map(|(name, tracks)| tracks.iter_mut().map(move |track| (name, track)));
+        let tracks =
+            self.renditions.iter_mut().flat_map(|(name, tracks)| tracks.iter_mut().map(move |track| (name, track)));
         for (name, track) in tracks {
             track.list_from(window);
             while let (Some(oldest), Some(newest)) = (track.segments.front(), track.segments.back()) {
@@ -417,7 +418,8 @@ impl Store {
         }
         self.bytes = self.bytes.saturating_sub(freed);
         while self.bytes > self.config.window_bytes_max {
-            let tracks = self.renditions.iter_mut().flat_map(|(name, tracks)| tracks.iter_mut().map(move |track| (name, track)));
+            let tracks =
+                self.renditions.iter_mut().flat_map(|(name, tracks)| tracks.iter_mut().map(move |track| (name, track)));
             let oldest = tracks.filter_map(|(name, track)| {
                 let (index, oldest) = track.first_in_memory()?;
                 let start = oldest.start();

@@ -98,7 +98,8 @@ impl TrackWriter {
             last_frame_ticks: clock.nominal_ticks(),
             next_number: resume.map(|resume| resume.number),
             // Rounded up: time does not go back by a tick either.
-            end_ticks: resume.map_or(0, |resume| u64::try_from(resume.end.as_ticks(clock.timescale())).unwrap_or(0) + 1),
+            end_ticks: resume
+                .map_or(0, |resume| u64::try_from(resume.end.as_ticks(clock.timescale())).unwrap_or(0) + 1),
             newest_dts: None,
             clock,
         })

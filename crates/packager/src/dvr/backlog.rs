@@ -38,10 +38,22 @@ impl TrackKey {
 pub(crate) enum Job {
     /// Files, each with its bytes.
     Delete(Vec<(PathBuf, u64)>),
-    Line { text: String, of: Line },
-    Segment { track: TrackKey, number: u64, file: PathBuf, body: Bytes, line: String },
+    Line {
+        text: String,
+        of: Line,
+    },
+    Segment {
+        track: TrackKey,
+        number: u64,
+        file: PathBuf,
+        body: Bytes,
+        line: String,
+    },
     /// The index anew.
-    Index { text: String, lines: usize },
+    Index {
+        text: String,
+        lines: usize,
+    },
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -91,12 +103,15 @@ impl Store {
         if !backlog.doomed.is_empty() {
             return Some(Job::Delete(std::mem::take(&mut backlog.doomed)));
         }
-        let live: usize = self.renditions.values().flatten().map(|track| track.segments.len() + track.inits.len()).sum();
+        let live: usize =
+            self.renditions.values().flatten().map(|track| track.segments.len() + track.inits.len()).sum();
         if backlog.lines > live * 2 + DEAD_LINES_MAX {
             let (text, lines) = self.records();
             return Some(Job::Index { text, lines });
         }
-        if !backlog.zero_saved && let Some(zero_at) = self.zero_at {
+        if !backlog.zero_saved
+            && let Some(zero_at) = self.zero_at
+        {
             return Some(Job::Line { text: Record::zero(zero_at), of: Line::Zero });
         }
         while let Some((key, number)) = self.backlog.as_ref().and_then(|backlog| backlog.inits.first()).cloned() {
@@ -144,9 +159,10 @@ impl Store {
         let mut freed = 0;
         while freed < bytes {
             let on_disk = |track: &&mut Track| track.segments.front().is_some_and(Segment::is_on_disk_only);
-            let tracks = self.renditions.iter_mut().flat_map(|(name, tracks)| {
-                tracks.iter_mut().filter(on_disk).map(move |track| (name, track))
-            });
+            let tracks = self
+                .renditions
+                .iter_mut()
+                .flat_map(|(name, tracks)| tracks.iter_mut().filter(on_disk).map(move |track| (name, track)));
             let oldest = tracks.min_by_key(|(_, track)| track.segments.front().map(Segment::start));
             let Some((name, track)) = oldest else { break };
             let (Some(popped), Some(backlog)) = (track.pop_oldest(), &mut self.backlog) else { break };
@@ -162,7 +178,9 @@ impl Store {
     /// The whole index as it should be, and its lines.
     pub(crate) fn records(&self) -> (String, usize) {
         let mut text = self.zero_at.map_or(String::new(), Record::zero);
-        for (name, track) in self.renditions.iter().flat_map(|(name, tracks)| tracks.iter().map(move |track| (name, track))) {
+        for (name, track) in
+            self.renditions.iter().flat_map(|(name, tracks)| tracks.iter().map(move |track| (name, track)))
+        {
             let key = TrackKey::new(name, track.kind);
             track.inits.iter().for_each(|(number, init)| text.push_str(&Record::init(&key, *number, init)));
             let saved = track.segments.iter().filter(|segment| segment.saved);

@@ -18,9 +18,17 @@ use crate::store::{Init, Segment};
 pub(crate) enum Record {
     /// The wall clock at the stream's time zero, in nanoseconds since 1970.
     Zero(i128),
-    Init { track: TrackKey, number: u32, init: Init },
+    Init {
+        track: TrackKey,
+        number: u32,
+        init: Init,
+    },
     /// A segment whose file was written before this line; and where the track's playlist began then.
-    Segment { track: TrackKey, segment: Segment, first_listed: u64 },
+    Segment {
+        track: TrackKey,
+        segment: Segment,
+        first_listed: u64,
+    },
 }
 
 impl Record {
@@ -110,9 +118,9 @@ fn sealed(text: String) -> String {
 
 /// FNV-1a: against torn and mixed lines, not against people.
 fn checksum(text: &str) -> String {
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     format!("{hash:016x}")
 }
 
@@ -161,8 +169,11 @@ mod tests {
     fn what_is_written_is_read() {
         let (track, text) = lines();
         let records: Vec<Record> = Record::parse_all(text.as_bytes()).collect();
-        let [Record::Zero(zero), Record::Init { init, number: 3, .. }, Record::Segment { segment, first_listed: 40, .. }] =
-            &records[..]
+        let [
+            Record::Zero(zero),
+            Record::Init { init, number: 3, .. },
+            Record::Segment { segment, first_listed: 40, .. },
+        ] = &records[..]
         else {
             panic!("{records:?}");
         };

@@ -42,7 +42,13 @@ impl DvrShelf {
     /// The same on any disk, for tests.
     pub fn on(disk: Arc<dyn Disk>, root: PathBuf, limits: DvrLimits) -> Self {
         let reads = Arc::new(Semaphore::new(READS_MAX));
-        Self { space: Space::new(disk, root, limits.space), limits, reads, cache: Arc::default(), streams: Arc::default() }
+        Self {
+            space: Space::new(disk, root, limits.space),
+            limits,
+            reads,
+            cache: Arc::default(),
+            streams: Arc::default(),
+        }
     }
 
     /// Whether a window of that length reaches beyond memory.
@@ -70,7 +76,12 @@ impl DvrShelf {
 
     pub(crate) fn stream(&self, id: StreamId) -> StreamShelf {
         self.streams.fetch_add(1, Ordering::Relaxed);
-        StreamShelf { shelf: self.clone(), folder: self.folder(id), own_bytes: AtomicU64::new(0), torn: AtomicBool::new(false) }
+        StreamShelf {
+            shelf: self.clone(),
+            folder: self.folder(id),
+            own_bytes: AtomicU64::new(0),
+            torn: AtomicBool::new(false),
+        }
     }
 
     fn folder(&self, id: StreamId) -> PathBuf {

@@ -181,10 +181,8 @@ impl<'a> Health<'a> {
     }
 
     fn tell(&self, event: &str, code: &str) {
-        let mut about = fields([
-            ("stream_id", self.shared.stream_id.0.into()),
-            ("segments_lost", self.lost_before.into()),
-        ]);
+        let mut about =
+            fields([("stream_id", self.shared.stream_id.0.into()), ("segments_lost", self.lost_before.into())]);
         if !code.is_empty() {
             about.insert("reason".to_owned(), code.into());
         }
