@@ -10,9 +10,6 @@ mod restore;
 mod shelf;
 mod writer;
 
-#[cfg(test)]
-mod tests;
-
 pub(crate) use backlog::{Backlog, TrackKey};
 pub(crate) use reader::ReadFault;
 pub(crate) use restore::{Restored, Resume, TrackResume, read};

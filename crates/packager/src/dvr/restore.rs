@@ -181,9 +181,10 @@ impl Restored {
 }
 
 impl Found {
-    /// A playlist has no holes: what is before a segment that is missing is missing too.
+    /// A power cut takes the newest files; and a playlist has no holes: what is before one that is missing is missing too.
     fn keep_from_last(&mut self, is_missing: impl Fn(&Segment, &BTreeMap<u32, Init>) -> bool) {
         let inits = &self.inits;
+        while self.segments.pop_back_if(|newest| is_missing(newest, inits)).is_some() {}
         if let Some(index) = self.segments.iter().rposition(|segment| is_missing(segment, inits)) {
             self.segments.drain(..=index);
         }

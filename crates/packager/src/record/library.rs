@@ -117,11 +117,13 @@ impl Recordings {
     pub(super) fn begin(&self, stream_id: StreamId, stream_name: &str, first: &[u8]) -> Result<i64, NoSpace> {
         let bytes = first.len() as u64;
         self.space.claim(bytes)?;
-        let started_at = OffsetDateTime::now_utc();
+        let now = OffsetDateTime::now_utc();
         let recording = {
             let mut known = self.known();
-            let now_ms = i64::try_from(started_at.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX / 2);
+            let now_ms = i64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX / 2);
             let id = known.last_key_value().map_or(now_ms, |(last, _)| now_ms.max(last + 1));
+            // What the name will say after a restart.
+            let started_at = begun_at(id).unwrap_or(now);
             let file_name = format!("{id}-{stream_name}-{}.mp4", stamp(started_at));
             let path = self.space.root.join(stream_id.0.to_string()).join(&file_name);
             let recording = Recording { id, stream_id, file_name, started_at, duration: None, bytes, path };
@@ -174,6 +176,10 @@ impl Recordings {
     }
 }
 
+fn begun_at(id: i64) -> Option<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(id) * 1_000_000).ok()
+}
+
 /// "20260131T120000Z"
 fn stamp(at: OffsetDateTime) -> String {
     let (date, clock) = (at.date(), at.time());
@@ -198,7 +204,7 @@ fn parse(path: &Path, bytes: u64) -> Option<Recording> {
     let stem = file_name.strip_suffix(".mp4")?;
     let (id, rest) = stem.split_once('-')?;
     let id: i64 = id.parse().ok()?;
-    let started_at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(id) * 1_000_000).ok()?;
+    let started_at = begun_at(id)?;
     let millis = rest.rsplit_once('-')?.1.strip_suffix("ms").and_then(|millis| millis.parse().ok());
     let duration = millis.map(Duration::from_millis);
     Some(Recording { id, stream_id, file_name, started_at, duration, bytes, path: path.to_owned() })
