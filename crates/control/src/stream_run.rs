@@ -83,6 +83,10 @@ impl StreamRun {
         if packager_config(&stream) != packager_config(&self.stream) {
             // Another window or other outputs: players reload.
             self.stop_packaging();
+            let config = packager_config(&stream);
+            if self.shelves.dvr.as_ref().is_some_and(|dvr| !dvr.is_for(config.window)) {
+                delete_window(&self.packager, &self.stream, &self.lane);
+            }
             self.packager = open_packager(&stream, observe, self.shelves.dvr.as_ref(), &self.lane);
             self.packaging = start_packaging(&self.packager, &stream, &self.hub, &self.lane);
         }
@@ -161,10 +165,7 @@ impl StreamRun {
     /// The stream is deleted, and what it has on disk with it.
     pub(crate) fn delete(mut self) {
         self.stop_packaging();
-        if let Some(dvr) = self.shelves.dvr.take() {
-            let id = self.stream.id;
-            self.lane.spawn_blocking(move || remove_window(&dvr, id));
-        }
+        delete_window(&self.packager, &self.stream, &self.lane);
     }
 
     pub(crate) fn actual(&self) -> ActualStream {
@@ -187,9 +188,9 @@ impl Drop for StreamRun {
 fn open_packager(stream: &Stream, observe: &Observe, dvr: Option<&DvrShelf>, lane: &Handle) -> Packager {
     let config = packager_config(stream);
     if let Some(dvr) = dvr.filter(|dvr| !dvr.is_for(config.window)).cloned() {
-        // What a longer window left.
+        // What a longer window left when the server was last up.
         let id = stream.id;
-        lane.spawn_blocking(move || remove_window(&dvr, id));
+        lane.spawn_blocking(move || tell_window_fault(id, dvr.remove(id)));
     }
     Packager::open(config, stream.id, observe.clone(), dvr)
 }
@@ -209,9 +210,13 @@ fn start_recording(
     Some(stop)
 }
 
-/// Blocks.
-fn remove_window(dvr: &DvrShelf, id: StreamId) {
-    if let Err(error) = dvr.remove(id) {
+fn delete_window(packager: &Packager, stream: &Stream, lane: &Handle) {
+    let (packager, id) = (packager.clone(), stream.id);
+    lane.spawn_blocking(move || tell_window_fault(id, packager.delete_window()));
+}
+
+fn tell_window_fault(id: StreamId, deleted: std::io::Result<()>) {
+    if let Err(error) = deleted {
         tracing::warn!(stream_id = %id, %error, "a stream's window could not be deleted from disk");
     }
 }

@@ -32,6 +32,9 @@ const SEGMENTS_AHEAD_MAX: u64 = 2;
 const WAIT_TARGETS: u64 = 3;
 /// A run of the server begins at least so long after what the one before it wrote: the guess at a last frame's length.
 const RESUME_AFTER: MediaTime = MediaTime::from_millis(100);
+/// And on a whole frame of the one before, at 25, 30, 50 and 60 fps: who counts frames by their times must not find two in one
+/// place because milliseconds are rounded.
+const RESUME_GRID: MediaTime = MediaTime::from_millis(200);
 
 /// Clones share it; one per stream, for as long as the stream exists, so that numbers never go back.
 #[derive(Clone, Debug)]
@@ -105,6 +108,11 @@ impl Packager {
             self.shared.restored().await;
             dvr::write(self.shared, shelf).await;
         }
+    }
+
+    /// Deletes what the window has on disk; nothing is written any more. Blocks.
+    pub fn delete_window(&self) -> std::io::Result<()> {
+        self.shared.shelf.as_ref().map_or(Ok(()), |shelf| shelf.delete())
     }
 
     /// Packages a rendition until it is closed. A name that can't stand in a path, or one that is being followed already,
@@ -383,7 +391,7 @@ impl Following {
             };
             let by_the_clock = i64::try_from((hub_zero_at - zero_at).whole_nanoseconds()).unwrap_or(0);
             // A clock that was set back must not take the timeline with it.
-            MediaTime::from_nanos(by_the_clock).max(end + RESUME_AFTER - entry.frame.dts)
+            on_grid(MediaTime::from_nanos(by_the_clock).max(end + RESUME_AFTER - entry.frame.dts))
         });
         self.shift = Some(shift);
         shift
@@ -443,6 +451,12 @@ impl Drop for Following {
         lock(&self.shared.parked).insert(self.name.clone(), writer);
         lock(&self.shared.followed).remove(&self.name);
     }
+}
+
+/// The next step of the grid.
+fn on_grid(shift: MediaTime) -> MediaTime {
+    let step = RESUME_GRID.as_nanos();
+    MediaTime::from_nanos(shift.as_nanos().saturating_add(step - 1).div_euclid(step) * step)
 }
 
 fn shifted(mut entry: Entry, shift: MediaTime) -> Entry {

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -81,6 +81,7 @@ impl DvrShelf {
             folder: self.folder(id),
             own_bytes: AtomicU64::new(0),
             torn: AtomicBool::new(false),
+            deleted: Mutex::default(),
         }
     }
 
@@ -97,6 +98,8 @@ pub(crate) struct StreamShelf {
     own_bytes: AtomicU64,
     /// The index may end within a line.
     pub(super) torn: AtomicBool,
+    /// The window is deleted; held while anything is written, so that nothing is written after.
+    deleted: Mutex<bool>,
 }
 
 impl StreamShelf {
@@ -123,6 +126,18 @@ impl StreamShelf {
     pub(super) fn release(&self, bytes: u64) {
         self.own_bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.space().release(bytes);
+    }
+
+    /// Deletes the window for good. Blocks.
+    pub(crate) fn delete(&self) -> io::Result<()> {
+        let mut deleted = self.gate();
+        *deleted = true;
+        self.disk().remove(&self.folder)
+    }
+
+    /// Whether the window is deleted; it is not while the answer is held.
+    pub(super) fn gate(&self) -> MutexGuard<'_, bool> {
+        self.deleted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn own_bytes(&self) -> u64 {

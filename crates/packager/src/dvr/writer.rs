@@ -98,19 +98,22 @@ fn settle(shared: &Shared, job: Job) {
 impl StreamShelf {
     /// Gives the job back, done or not. Blocks.
     fn perform(&self, job: Job) -> (Job, Result<(), NoSpace>) {
+        let deleted = self.gate();
         let done = match &job {
+            _ if *deleted => Ok(()),
             Job::Delete(files) => {
-                self.delete(files);
+                self.delete_files(files);
                 Ok(())
             }
             Job::Line { text, .. } => self.append(text),
             Job::Index { text, .. } => self.disk().replace(&self.index(), text.as_bytes()).map_err(NoSpace::from),
             Job::Segment { file, body, line, .. } => self.write_segment(&self.folder.join(file), body, line),
         };
+        drop(deleted);
         (job, done)
     }
 
-    fn delete(&self, files: &[(PathBuf, u64)]) {
+    fn delete_files(&self, files: &[(PathBuf, u64)]) {
         for (file, bytes) in files {
             match self.disk().remove(&self.folder.join(file)) {
                 Ok(()) => self.release(*bytes),
