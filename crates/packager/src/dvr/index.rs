@@ -33,17 +33,17 @@ pub(crate) enum Record {
 
 impl Record {
     pub(crate) fn zero(at: time::OffsetDateTime) -> String {
-        sealed(format!("z {}", at.unix_timestamp_nanos()))
+        sealed(&format!("z {}", at.unix_timestamp_nanos()))
     }
 
     pub(crate) fn init(track: &TrackKey, number: u32, init: &Init) -> String {
         let (config, body) = (hex(&init.info.config), hex(&init.body));
-        sealed(format!("i {} {} {number} {} {config} {body}", track.rendition, folder(track.kind), init.info.codec))
+        sealed(&format!("i {} {} {number} {} {config} {body}", track.rendition, folder(track.kind), init.info.codec))
     }
 
     pub(crate) fn segment(track: &TrackKey, segment: &Segment, first_listed: u64) -> String {
         let TrackKey { rendition, kind } = track;
-        sealed(format!(
+        sealed(&format!(
             "s {rendition} {} {} {} {} {} {} {} {} {} {} {} {} {first_listed}",
             folder(*kind),
             segment.number,
@@ -111,8 +111,8 @@ fn next<T: FromStr>(words: &mut std::str::Split<'_, char>) -> Option<T> {
     words.next()?.parse().ok()
 }
 
-fn sealed(text: String) -> String {
-    let sum = checksum(&text);
+fn sealed(text: &str) -> String {
+    let sum = checksum(text);
     format!("{text} {sum}\n")
 }
 
@@ -178,7 +178,7 @@ mod tests {
             panic!("{records:?}");
         };
         assert_eq!((*zero, &*init.body, init.info.codec), (5_000_000_000, &b"init"[..], Codec::Aac));
-        assert_eq!(Record::segment(&track, segment, 40), text.split_inclusive('\n').last().unwrap());
+        assert_eq!(Record::segment(&track, segment, 40), text.split_inclusive('\n').next_back().unwrap());
         assert!(segment.saved && segment.is_complete() && segment.independent);
     }
 
