@@ -3,7 +3,9 @@
 use crate::context::{ApiContext, App};
 use crate::input::MAX_BODY_BYTES;
 use crate::problem::Problem;
-use crate::routes::{api_keys, destinations, events, health, platforms, play, restreams, session, streams, system};
+use crate::routes::{
+    api_keys, destinations, events, health, platforms, play, recordings, restreams, session, streams, system,
+};
 use crate::{auth, idempotency, middleware};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -65,6 +67,10 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(streams::start))
         .routes(routes!(streams::stop))
         .routes(routes!(streams::rotate_key))
+        .routes(routes!(recordings::list))
+        .routes(routes!(recordings::of_stream))
+        .routes(routes!(recordings::read, recordings::remove))
+        .routes(routes!(recordings::file))
         .routes(routes!(destinations::list, destinations::create))
         .routes(routes!(destinations::read, destinations::change, destinations::remove))
         .routes(routes!(restreams::list, restreams::create))

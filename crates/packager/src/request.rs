@@ -17,11 +17,11 @@ pub(crate) enum Target<'a> {
     Manifest,
     Playlist { rendition: &'a str, kind: MediaKind },
     Init { rendition: &'a str, kind: MediaKind, number: u32 },
-    Segment { rendition: &'a str, kind: MediaKind, number: u64 },
-    Part { rendition: &'a str, kind: MediaKind, number: u64, part: usize },
+    Segment { rendition: &'a str, kind: MediaKind, number: u64, run: u64 },
+    Part { rendition: &'a str, kind: MediaKind, number: u64, run: u64, part: usize },
     TsMultivariant,
     TsPlaylist { rendition: &'a str },
-    TsSegment { rendition: &'a str, number: u64 },
+    TsSegment { rendition: &'a str, number: u64, run: u64 },
 }
 
 impl<'a> Target<'a> {
@@ -40,9 +40,9 @@ impl<'a> Target<'a> {
             (Some(file), None) if first == TS_FOLDER => (file == "master.m3u8").then_some(Self::TsMultivariant),
             (Some(rendition), Some(file)) if first == TS_FOLDER => Self::parse_ts(rendition, file),
             (Some(playlist), None) if is_rendition_name(first) => {
-                Some(Self::Playlist { rendition: first, kind: kind(playlist.strip_suffix(".m3u8")?)? })
+                Some(Self::Playlist { rendition: first, kind: kind_of(playlist.strip_suffix(".m3u8")?)? })
             }
-            (Some(folder), Some(file)) if is_rendition_name(first) => Self::parse_file(first, kind(folder)?, file),
+            (Some(folder), Some(file)) if is_rendition_name(first) => Self::parse_file(first, kind_of(folder)?, file),
             _ => None,
         }
     }
@@ -52,7 +52,10 @@ impl<'a> Target<'a> {
             return None;
         }
         match file.strip_suffix(".ts") {
-            Some(number) => Some(Self::TsSegment { rendition, number: parse_number(number)? }),
+            Some(name) => {
+                let (number, run) = parse_segment(name)?;
+                Some(Self::TsSegment { rendition, number, run })
+            }
             None => (file == "media.m3u8").then_some(Self::TsPlaylist { rendition }),
         }
     }
@@ -64,10 +67,14 @@ impl<'a> Target<'a> {
         }
         let name = file.strip_suffix(".m4s")?;
         Some(match name.split_once('.') {
-            None => Self::Segment { rendition, kind, number: parse_number(name)? },
-            Some((number, part)) => {
+            None => {
+                let (number, run) = parse_segment(name)?;
+                Self::Segment { rendition, kind, number, run }
+            }
+            Some((name, part)) => {
                 let part = usize::try_from(parse_number(part)?).ok()?;
-                Self::Part { rendition, kind, number: parse_number(number)?, part }
+                let (number, run) = parse_segment(name)?;
+                Self::Part { rendition, kind, number, run, part }
             }
         })
     }
@@ -79,7 +86,15 @@ pub(crate) fn is_rendition_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= RENDITION_BYTES_MAX && name != TS_FOLDER && name.bytes().all(fits)
 }
 
-fn kind(name: &str) -> Option<MediaKind> {
+/// "57" or "57-1795270912000": a segment's number and run.
+fn parse_segment(name: &str) -> Option<(u64, u64)> {
+    match name.split_once('-') {
+        None => Some((parse_number(name)?, 0)),
+        Some((number, run)) => Some((parse_number(number)?, parse_number(run).filter(|run| *run > 0)?)),
+    }
+}
+
+pub(crate) fn kind_of(name: &str) -> Option<MediaKind> {
     match name {
         "video" => Some(MediaKind::Video),
         "audio" => Some(MediaKind::Audio),
@@ -156,11 +171,14 @@ mod tests {
             ("source/video.m3u8", Target::Playlist { rendition, kind: video }),
             ("source/audio.m3u8", Target::Playlist { rendition, kind: audio }),
             ("source/video/init-3.mp4", Target::Init { rendition, kind: video, number: 3 }),
-            ("source/video/120.m4s", Target::Segment { rendition, kind: video, number: 120 }),
-            ("source/audio/120.2.m4s", Target::Part { rendition, kind: audio, number: 120, part: 2 }),
+            ("source/video/120.m4s", Target::Segment { rendition, kind: video, number: 120, run: 0 }),
+            ("source/video/120-7.m4s", Target::Segment { rendition, kind: video, number: 120, run: 7 }),
+            ("source/audio/120.2.m4s", Target::Part { rendition, kind: audio, number: 120, run: 0, part: 2 }),
+            ("source/audio/120-7.2.m4s", Target::Part { rendition, kind: audio, number: 120, run: 7, part: 2 }),
             ("ts/master.m3u8", Target::TsMultivariant),
             ("ts/source/media.m3u8", Target::TsPlaylist { rendition }),
-            ("ts/source/120.ts", Target::TsSegment { rendition, number: 120 }),
+            ("ts/source/120.ts", Target::TsSegment { rendition, number: 120, run: 0 }),
+            ("ts/source/120-7.ts", Target::TsSegment { rendition, number: 120, run: 7 }),
             ("720p_a-1/video.m3u8", Target::Playlist { rendition: "720p_a-1", kind: video }),
         ] {
             assert_eq!(Target::parse(path), Some(expected), "{path}");
@@ -183,6 +201,10 @@ mod tests {
             "source/video/-1.m4s",
             "source/video/+1.m4s",
             "source/video/1..m4s",
+            "source/video/1-.m4s",
+            "source/video/1-0.m4s",
+            "source/video/1-2-3.m4s",
+            "source/video/1.2-3.m4s",
             "source/video/1.2.3.m4s",
             "source/video/9999999999999999999.m4s",
             "source/video/init-99999999999.mp4",

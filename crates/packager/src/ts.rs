@@ -142,7 +142,7 @@ pub(crate) fn media(store: &Store, rendition: &str, suffix: &str) -> Result<Stri
         if let Some(zero_at) = store.zero_at {
             let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", rfc3339(wall_time(zero_at, segment.start())));
         }
-        let _ = writeln!(out, "#EXTINF:{:.5},\n{}.ts{suffix}", segment.seconds(), segment.number);
+        let _ = writeln!(out, "#EXTINF:{:.5},\n{}.ts{suffix}", segment.seconds(), segment.name());
     }
     Ok(out)
 }
@@ -206,9 +206,9 @@ pub(crate) enum RecipeError {
 
 impl Recipe {
     /// None where the segment is not listed, and was not.
-    pub(crate) fn of(store: &Store, rendition: &str, number: u64) -> Option<Self> {
+    pub(crate) fn of(store: &Store, rendition: &str, number: u64, run: u64) -> Option<Self> {
         let tracks = Tracks::of(store, rendition)?;
-        let segment = tracks.lead.segment(number).filter(|segment| segment.body.is_some())?;
+        let segment = tracks.lead.segment(number).filter(|segment| segment.run == run && segment.body.is_some())?;
         if !tracks.sound_has_come(segment) {
             return None;
         }

@@ -111,7 +111,7 @@ fn ranged(body: &Bytes, asked: &HeaderMap) -> Response {
 }
 
 /// None: not a range that we read. `Some(None)`: a range with nothing in it.
-fn parse_range(text: &str, total: usize) -> Option<Option<(usize, usize)>> {
+pub(super) fn parse_range(text: &str, total: usize) -> Option<Option<(usize, usize)>> {
     let (first, last) = text.strip_prefix("bytes=").filter(|ranges| !ranges.contains(','))?.split_once('-')?;
     let range = match (first.trim(), last.trim()) {
         ("", suffix) => (total.saturating_sub(suffix.parse().ok()?), total.checked_sub(1)),
