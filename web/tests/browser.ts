@@ -146,7 +146,7 @@ export const RECORDER = `{
   window.fetchedSegments = async () => {
     const parts = new Map(), whole = {};
     for (const [path, bytes] of bodies) {
-      const [, segment, part] = /^(.*\\/[0-9]+)\\.(?:([0-9]+)\\.)?m4s$/.exec(path) ?? [];
+      const [, segment, part] = /^(.*\\/[0-9]+(?:-[0-9]+)?)\\.(?:([0-9]+)\\.)?m4s$/.exec(path) ?? [];
       if (segment === undefined) continue;
       if (part === undefined) whole[segment] = { bytes: bytes.length, sha256: await hash(bytes) };
       else parts.set(segment, [...(parts.get(segment) ?? []), [Number(part), bytes]]);

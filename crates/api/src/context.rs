@@ -4,6 +4,7 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
 use weir_control::{Commands, Playback};
 use weir_observe::Observe;
+use weir_packager::Recordings;
 use weir_store::Store;
 
 /// A password check takes 19 MiB and tens of milliseconds of a core: more at once would be a way to wear us out.
@@ -21,6 +22,8 @@ pub struct ApiContext {
     pub observe: Observe,
     pub urls: PublicUrls,
     pub readiness: Readiness,
+    /// None where recording is off.
+    pub recordings: Option<Recordings>,
 }
 
 /// How the outside reaches us, without a slash at the end; None where it can't.

@@ -7,6 +7,7 @@ pub(crate) mod ladder;
 pub(crate) mod platform;
 pub(crate) mod play_token;
 pub(crate) mod push_status;
+pub(crate) mod recording;
 pub(crate) mod restream;
 pub(crate) mod restream_input;
 pub(crate) mod stream;

@@ -25,6 +25,7 @@ pub(crate) use complaint::Complaint;
 pub use limits::HttpLimits;
 pub(crate) use limits::{Guest, Guests};
 pub(crate) use patient_io::PatientIo;
+pub(crate) use range::{Wanted, parse_range};
 pub(crate) use respond::accepts_gzip;
 use respond::{preflight, refusal, respond};
 

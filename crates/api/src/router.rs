@@ -4,7 +4,8 @@ use crate::context::{ApiContext, App};
 use crate::input::MAX_BODY_BYTES;
 use crate::problem::Problem;
 use crate::routes::{
-    api_keys, destinations, events, health, platforms, play_tokens, restreams, session, streams, system, watch,
+    api_keys, destinations, events, health, platforms, play_tokens, recordings, restreams, session, streams, system,
+    watch,
 };
 use crate::{auth, idempotency, middleware};
 use axum::Router;
@@ -69,6 +70,10 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(streams::stop))
         .routes(routes!(streams::rotate_key))
         .routes(routes!(play_tokens::create))
+        .routes(routes!(recordings::list))
+        .routes(routes!(recordings::of_stream))
+        .routes(routes!(recordings::read, recordings::remove))
+        .routes(routes!(recordings::file))
         .routes(routes!(destinations::list, destinations::create))
         .routes(routes!(destinations::read, destinations::change, destinations::remove))
         .routes(routes!(restreams::list, restreams::create))

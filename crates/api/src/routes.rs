@@ -8,6 +8,7 @@ pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod platforms;
 pub(crate) mod play_tokens;
+pub(crate) mod recordings;
 pub(crate) mod restreams;
 pub(crate) mod session;
 pub(crate) mod streams;

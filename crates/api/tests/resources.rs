@@ -24,6 +24,7 @@ async fn streams() {
         ("ladder", Value::Null),
         ("hls", json!(true)),
         ("dvr_seconds", json!(60)),
+        ("record", json!(false)),
         ("protected", json!(false)),
         ("encoder_policy", json!("prefer_hw")),
     ] {

@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use weir_hub::{SOURCE_RENDITION, StreamHub, WindowLimits};
 use weir_ingest::SourceDoor;
-use weir_model::{PushStatus, Reason, RestreamId, RestreamSpec, RestreamState, RestreamStatus, Stream};
+use weir_model::{PushStatus, Reason, RestreamId, RestreamSpec, RestreamState, RestreamStatus, Stream, StreamId};
 use weir_observe::{Observe, RestreamLine};
-use weir_packager::{Packager, PackagerConfig};
+use weir_packager::{DvrShelf, Packager, PackagerConfig, record};
 use weir_restream::{Feeds, PushContext, RestreamHandle};
 use weir_rtmp::net::PushOptions;
 
 use crate::reconcile::ActualStream;
+use crate::shelves::Shelves;
 use crate::stream_status;
 
 /// The stream's task tree: dropping it ends everything in it.
@@ -25,8 +27,11 @@ pub(crate) struct StreamRun {
     pub(crate) door: SourceDoor,
     pub(crate) feeds: Feeds,
     pub(crate) packager: Packager,
-    /// None when neither HLS nor DASH is wanted.
-    packaging: Option<AbortHandle>,
+    /// Empty when neither HLS nor DASH is wanted.
+    packaging: Vec<AbortHandle>,
+    /// Dropped, the recording is ended properly.
+    recording: Option<oneshot::Sender<()>>,
+    shelves: Shelves,
     /// Where its ingest and its feeds run.
     pub(crate) lane: Handle,
     restreams: BTreeMap<RestreamId, RestreamRun>,
@@ -41,13 +46,15 @@ struct RestreamRun {
 }
 
 impl StreamRun {
-    pub(crate) fn start(stream: Stream, observe: &Observe, lane: &Handle) -> Self {
+    pub(crate) fn start(stream: Stream, observe: &Observe, shelves: &Shelves, lane: &Handle) -> Self {
         let hub = StreamHub::new(WindowLimits::FRAMES);
         let door = SourceDoor::new(stream.id, hub.clone(), observe.clone());
         let status =
             lane.spawn(stream_status::tell(stream.name.to_string(), hub.clone(), door.clone(), observe.clone()));
-        let packager = Packager::new(packager_config(&stream), stream.id, observe.clone());
+        let packager = open_packager(&stream, observe, shelves.dvr.as_ref(), lane);
         Self {
+            recording: start_recording(&stream, &hub, shelves, observe, lane),
+            shelves: shelves.clone(),
             packaging: start_packaging(&packager, &stream, &hub, lane),
             packager,
             feeds: Feeds::new(hub.clone(), lane.clone()),
@@ -76,8 +83,16 @@ impl StreamRun {
         if packager_config(&stream) != packager_config(&self.stream) {
             // Another window or other outputs: players reload.
             self.stop_packaging();
-            self.packager = Packager::new(packager_config(&stream), stream.id, observe.clone());
+            let config = packager_config(&stream);
+            if self.shelves.dvr.as_ref().is_some_and(|dvr| !dvr.is_for(config.window)) {
+                delete_window(&self.packager, &self.stream, &self.lane);
+            }
+            self.packager = open_packager(&stream, observe, self.shelves.dvr.as_ref(), &self.lane);
             self.packaging = start_packaging(&self.packager, &stream, &self.hub, &self.lane);
+        }
+        // Under another name it is another file.
+        if stream.record != self.stream.record || stream.name != self.stream.name {
+            self.recording = start_recording(&stream, &self.hub, &self.shelves, observe, &self.lane);
         }
         self.stream = stream;
     }
@@ -140,13 +155,17 @@ impl StreamRun {
     }
 
     fn stop_packaging(&mut self) {
-        if let Some(packaging) = self.packaging.take() {
-            packaging.abort();
-        }
+        self.packaging.drain(..).for_each(|task| task.abort());
     }
 
     pub(crate) fn restreams_count(&self) -> usize {
         self.restreams.len()
+    }
+
+    /// The stream is deleted, and what it has on disk with it.
+    pub(crate) fn delete(mut self) {
+        self.stop_packaging();
+        delete_window(&self.packager, &self.stream, &self.lane);
     }
 
     pub(crate) fn actual(&self) -> ActualStream {
@@ -166,9 +185,49 @@ impl Drop for StreamRun {
     }
 }
 
-fn start_packaging(packager: &Packager, stream: &Stream, hub: &StreamHub, lane: &Handle) -> Option<AbortHandle> {
-    let run = || packager.clone().run(hub.source(), SOURCE_RENDITION.to_owned());
-    (stream.hls || stream.dash).then(|| lane.spawn(run()).abort_handle())
+fn open_packager(stream: &Stream, observe: &Observe, dvr: Option<&DvrShelf>, lane: &Handle) -> Packager {
+    let config = packager_config(stream);
+    if let Some(dvr) = dvr.filter(|dvr| !dvr.is_for(config.window)).cloned() {
+        // What a longer window left when the server was last up.
+        let id = stream.id;
+        lane.spawn_blocking(move || tell_window_fault(id, dvr.remove(id)));
+    }
+    Packager::open(config, stream.id, observe.clone(), dvr)
+}
+
+/// None when nothing is to be recorded.
+fn start_recording(
+    stream: &Stream,
+    hub: &StreamHub,
+    shelves: &Shelves,
+    observe: &Observe,
+    lane: &Handle,
+) -> Option<oneshot::Sender<()>> {
+    let recordings = shelves.recordings.clone().filter(|_| stream.record)?;
+    let (stop, stopped) = oneshot::channel();
+    let name = stream.name.to_string();
+    lane.spawn(record(hub.source(), stream.id, name, recordings, observe.clone(), stopped));
+    Some(stop)
+}
+
+fn delete_window(packager: &Packager, stream: &Stream, lane: &Handle) {
+    let (packager, id) = (packager.clone(), stream.id);
+    lane.spawn_blocking(move || tell_window_fault(id, packager.delete_window()));
+}
+
+fn tell_window_fault(id: StreamId, deleted: std::io::Result<()>) {
+    if let Err(error) = deleted {
+        tracing::warn!(stream_id = %id, %error, "a stream's window could not be deleted from disk");
+    }
+}
+
+fn start_packaging(packager: &Packager, stream: &Stream, hub: &StreamHub, lane: &Handle) -> Vec<AbortHandle> {
+    if !(stream.hls || stream.dash) {
+        return Vec::new();
+    }
+    let run = lane.spawn(packager.clone().run(hub.source(), SOURCE_RENDITION.to_owned()));
+    let save = lane.spawn(packager.clone().save());
+    vec![run.abort_handle(), save.abort_handle()]
 }
 
 fn packager_config(stream: &Stream) -> PackagerConfig {

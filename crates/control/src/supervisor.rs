@@ -16,6 +16,7 @@ use crate::commands::{Commands, Desired};
 use crate::lanes::Lanes;
 use crate::reconcile::{ActualStream, DesiredStream, Step, reconcile};
 use crate::runtime::Runtime;
+use crate::shelves::Shelves;
 use crate::stream_run::StreamRun;
 
 /// Looked at this often for what ends by itself, and for schedules that fall due.
@@ -36,6 +37,7 @@ pub struct Supervisor {
     observe: Observe,
     lanes: Lanes,
     push_options: PushOptions,
+    shelves: Shelves,
     /// Names of restreams whose settings are at fault, for the board.
     faulty_names: BTreeMap<RestreamId, String>,
     next_schedule_at: Option<OffsetDateTime>,
@@ -48,8 +50,18 @@ impl Supervisor {
         observe: Observe,
         lanes: Lanes,
         push_options: PushOptions,
+        shelves: Shelves,
     ) -> Self {
-        Self { commands, runtime, observe, lanes, push_options, faulty_names: BTreeMap::new(), next_schedule_at: None }
+        Self {
+            commands,
+            runtime,
+            observe,
+            lanes,
+            push_options,
+            shelves,
+            faulty_names: BTreeMap::new(),
+            next_schedule_at: None,
+        }
     }
 
     /// Runs until told to stop, then drains: publishers are sent away, destinations are told goodbye.
@@ -129,7 +141,7 @@ impl Supervisor {
         match step {
             Step::StartStream(stream) => {
                 let lane = self.lanes.pick(stream.id.0);
-                streams.insert(stream.id, StreamRun::start(*stream, &self.observe, lane));
+                streams.insert(stream.id, StreamRun::start(*stream, &self.observe, &self.shelves, lane));
             }
             Step::UpdateStream(stream) => {
                 if let Some(run) = streams.get_mut(&stream.id) {
@@ -167,7 +179,9 @@ impl Supervisor {
     fn stop_stream(&self, id: StreamId) {
         // Dropped outside the lock: its door and its hub wake others.
         let run = self.runtime.streams().remove(&id);
-        drop(run);
+        if let Some(run) = run {
+            run.delete();
+        }
         self.observe.board().forget_stream(id);
     }
 

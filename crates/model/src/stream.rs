@@ -23,6 +23,8 @@ pub struct Stream {
     pub dash: bool,
     pub webrtc: bool,
     pub dvr_seconds: u32,
+    /// Whether the source is kept as files.
+    pub record: bool,
     pub protected: bool,
     pub slate: Option<Slate>,
     pub encoder_policy: EncoderPolicy,
@@ -45,6 +47,7 @@ impl Stream {
             dash: true,
             webrtc: true,
             dvr_seconds: 60,
+            record: false,
             protected: false,
             slate: None,
             encoder_policy: EncoderPolicy::default(),

@@ -27,6 +27,11 @@ impl Boundaries {
         Self { target, kept: VecDeque::new(), count: 0 }
     }
 
+    /// The first boundary gets this number: segments had the ones before it.
+    pub(crate) fn begin_at(&mut self, number: u64) {
+        self.count = self.count.max(number);
+    }
+
     /// Whether a segment that began at `open_start` ends with the keyframe at `time`. Whoever comes first to a time sets the
     /// boundary, the other renditions keep to it. A rendition whose keyframes never meet the others' cuts on its own, but
     /// only when it is half a target over.

@@ -130,10 +130,12 @@ fn put_representation(out: &mut String, found: &Representation<'_>, period_start
             audio.channels
         );
     }
+    // A run begins a Period: all segments here are of one.
+    let run = if first.run == 0 { String::new() } else { format!("-{}", first.run) };
     let _ = write!(
         out,
         "<SegmentTemplate timescale=\"{}\" presentationTimeOffset=\"{}\" startNumber=\"{}\" \
-         initialization=\"{rendition}/{kind}/init-{}.mp4{suffix}\" media=\"{rendition}/{kind}/$Number$.m4s{suffix}\">\n\
+         initialization=\"{rendition}/{kind}/init-{}.mp4{suffix}\" media=\"{rendition}/{kind}/$Number${run}.m4s{suffix}\">\n\
          <SegmentTimeline>\n",
         first.timescale,
         period_start.as_ticks(first.timescale),

@@ -132,7 +132,7 @@ pub(crate) fn media(store: &Store, rendition: &str, track: &Track, skip: bool, s
     }
     let mut before: Option<&Segment> = skipped.checked_sub(1).and_then(|last| track.listed().nth(last));
     let mut mapped = None;
-    for segment in track.listed().skip(skipped).filter(|segment| !segment.parts.is_empty()) {
+    for segment in track.listed().skip(skipped).filter(|segment| segment.has_begun()) {
         // One tag for each, so that picture and sound count the same even if one of them missed a segment.
         let breaks = before.map_or(0, |before| segment.breaks.saturating_sub(before.breaks));
         (0..breaks).for_each(|_| out.push_str("#EXT-X-DISCONTINUITY\n"));
@@ -152,25 +152,25 @@ pub(crate) fn media(store: &Store, rendition: &str, track: &Track, skip: bool, s
 }
 
 fn put_segment(out: &mut String, kind: MediaKind, segment: &Segment, with_parts: bool, suffix: &str) {
-    let (folder, number) = (folder(kind), segment.number);
+    let (folder, name) = (folder(kind), segment.name());
     for (index, part) in segment.parts.iter().enumerate().filter(|_| with_parts) {
         let duration = seconds(part.duration_ticks, segment.timescale);
         let independent = if part.independent { ",INDEPENDENT=YES" } else { "" };
         let _ = writeln!(
             out,
-            "#EXT-X-PART:DURATION={duration:.5},URI=\"{folder}/{number}.{index}.m4s{suffix}\"{independent}"
+            "#EXT-X-PART:DURATION={duration:.5},URI=\"{folder}/{name}.{index}.m4s{suffix}\"{independent}"
         );
     }
     if segment.is_complete() {
-        let _ = writeln!(out, "#EXTINF:{:.5},\n{folder}/{number}.m4s{suffix}", segment.seconds());
+        let _ = writeln!(out, "#EXTINF:{:.5},\n{folder}/{name}.m4s{suffix}", segment.seconds());
     }
 }
 
 /// The part that comes next. It has begun already: a part ends when a frame of the next one is here.
 fn put_hint(out: &mut String, track: &Track, suffix: &str) {
     if let Some(open) = track.segments.back().filter(|segment| !segment.is_complete()) {
-        let (folder, number, part) = (folder(track.kind), open.number, open.parts.len());
-        let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{folder}/{number}.{part}.m4s{suffix}\"");
+        let (folder, name, part) = (folder(track.kind), open.name(), open.parts.len());
+        let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{folder}/{name}.{part}.m4s{suffix}\"");
     }
 }
 

@@ -47,7 +47,7 @@ fn measure<'a>(segments: impl Iterator<Item = &'a Segment>) -> Option<Rate> {
 /// Pictures a second: as they come, which is more to be believed than what the configuration says.
 pub(crate) fn fps(track: &Track, info: &TrackInfo) -> Option<f64> {
     let counted = track.complete().rev().take(3).fold((0_u64, 0.0), |(samples, length), segment| {
-        (samples + segment.samples(), length + seconds(segment.duration_ticks, segment.timescale))
+        (samples + segment.samples, length + seconds(segment.duration_ticks, segment.timescale))
     });
     let said = || info.video.as_ref().and_then(|video| video.fps).filter(|fps| fps.1 > 0);
     match counted {
@@ -59,7 +59,7 @@ pub(crate) fn fps(track: &Track, info: &TrackInfo) -> Option<f64> {
 /// Every segment that is shown begins with a keyframe, which only a GOP of more than 20 s or a source that paused within one
 /// prevents.
 pub(crate) fn all_independent(track: &Track) -> bool {
-    track.listed().all(|segment| segment.is_independent() || segment.parts.is_empty())
+    track.listed().all(|segment| segment.independent || !segment.has_begun())
 }
 
 pub(crate) fn codec_string(info: &TrackInfo) -> &str {

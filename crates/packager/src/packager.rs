@@ -6,25 +6,28 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use time::OffsetDateTime;
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 use tokio::time::{Instant, timeout_at};
 use weir_hub::{Entry, Next, Rendition};
-use weir_media::MediaKind;
+use weir_media::{MediaKind, MediaTime};
 use weir_model::StreamId;
 use weir_observe::{Observe, fields};
 
 use crate::answer::{Rendered, fnv1a};
 use crate::boundaries::Boundaries;
+use crate::dvr::{self, Backlog, DvrShelf, ReadFault, Restored, Resume, StreamShelf, TrackKey};
 use crate::rendition_writer::RenditionWriter;
 use crate::request::{Query, Target, is_rendition_name};
 use crate::schedule::Schedule;
-use crate::store::{Store, Track};
-use crate::{Answer, Cache, PackagerConfig, dash, hls};
+use crate::store::{Segment, Store, Track};
+use crate::ts_cache::TsCache;
+use crate::{Answer, Cache, PackagerConfig, dash, hls, ts};
 
 const TYPE_HLS: &str = "application/vnd.apple.mpegurl";
 const TYPE_DASH: &str = "application/dash+xml";
 const TYPE_VIDEO: &str = "video/mp4";
 const TYPE_AUDIO: &str = "audio/mp4";
+const TYPE_TS: &str = "video/mp2t";
 
 /// A request may ask for two segments beyond the newest one, no more (RFC 8216bis, 6.2.5.2).
 const SEGMENTS_AHEAD_MAX: u64 = 2;
@@ -32,6 +35,11 @@ const SEGMENTS_AHEAD_MAX: u64 = 2;
 const WAIT_TARGETS: u64 = 3;
 /// The manifest says what time it is: one that is given out again must not be wrong by more than this.
 const TEXT_AGE_MAX: Duration = Duration::from_millis(100);
+/// A run of the server begins at least so long after what the one before it wrote: the guess at a last frame's length.
+const RESUME_AFTER: MediaTime = MediaTime::from_millis(100);
+/// And on a whole frame of the one before, at 25, 30, 50 and 60 fps: who counts frames by their times must not find two in one
+/// place because milliseconds are rounded.
+const RESUME_GRID: MediaTime = MediaTime::from_millis(200);
 
 /// Clones share it; one per stream, for as long as the stream exists, so that numbers never go back.
 #[derive(Clone, Debug)]
@@ -40,10 +48,10 @@ pub struct Packager {
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Shared {
     config: PackagerConfig,
-    stream_id: StreamId,
-    observe: Observe,
+    pub(crate) stream_id: StreamId,
+    pub(crate) observe: Observe,
     // std mutexes: no await while they are held. The store's is held for a few parts a second, and to write a playlist once
     // per version.
     store: Mutex<Store>,
@@ -51,34 +59,80 @@ struct Shared {
     /// Writers of renditions that are not followed now: who comes back goes on where it stopped.
     parked: Mutex<BTreeMap<String, RenditionWriter>>,
     followed: Mutex<BTreeSet<String>>,
-    version: watch::Sender<u64>,
     /// The multivariant playlist and the manifest as they were written last, with the version and the time of that.
     rendered: Mutex<[Option<(u64, Instant, Rendered)>; 2]>,
     /// Names mean the same bytes for as long as this packager lives, not beyond: tags are made with this.
     epoch: u64,
+    pub(crate) version: watch::Sender<u64>,
+    /// Where the window reaches beyond memory.
+    shelf: Option<Arc<StreamShelf>>,
+    /// Set when what an earlier run left on disk is in the store.
+    restored: OnceCell<()>,
+    /// Where renditions of an earlier run go on.
+    resumes: Mutex<BTreeMap<String, Resume>>,
+    /// What the hub's times need to stand on this timeline, which an earlier run may have begun.
+    shift: Mutex<Option<MediaTime>>,
+    /// Locked before the store, where both are, and while a segment is made: who asks for the same one waits for it.
+    ts_cache: Mutex<TsCache>,
 }
 
 impl Packager {
     pub fn new(config: PackagerConfig, stream_id: StreamId, observe: Observe) -> Self {
+        Self::with(config, stream_id, observe, None, 0)
+    }
+
+    /// One that shares its names with no other run of the server, and whose window reaches onto a shelf if it is long. What
+    /// is there already is gone on from.
+    pub fn open(config: PackagerConfig, stream_id: StreamId, observe: Observe, shelf: Option<&DvrShelf>) -> Self {
+        let shelf = shelf.filter(|shelf| shelf.is_for(config.bounded().window));
+        let run = u64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap_or(1).max(1);
+        Self::with(config, stream_id, observe, shelf, run)
+    }
+
+    fn with(config: PackagerConfig, stream_id: StreamId, observe: Observe, shelf: Option<&DvrShelf>, run: u64) -> Self {
         let config = config.bounded();
+        let mut store = Store::new(config);
+        store.run = run;
+        let mut boundaries = Boundaries::new(config.segment_target);
+        // Seconds since 1970: segments take a second at least, so that numbers never go back over a restart.
+        boundaries.begin_at(run / 1000);
         let shared = Shared {
             config,
             stream_id,
             observe,
-            store: Mutex::new(Store::new(config)),
-            boundaries: Mutex::new(Boundaries::new(config.segment_target)),
+            store: Mutex::new(store),
+            boundaries: Mutex::new(boundaries),
             parked: Mutex::default(),
             followed: Mutex::default(),
             version: watch::Sender::new(0),
             rendered: Mutex::default(),
             epoch: OffsetDateTime::now_utc().unix_timestamp_nanos() as u64,
+            ts_cache: Mutex::default(),
+            shelf: shelf.map(|shelf| Arc::new(shelf.stream(stream_id))),
+            restored: OnceCell::new(),
+            resumes: Mutex::default(),
+            shift: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// Brings the window to disk for as long as it is polled, if there is a shelf.
+    pub async fn save(self) {
+        if let Some(shelf) = self.shared.shelf.clone() {
+            self.shared.restored().await;
+            dvr::write(self.shared, shelf).await;
+        }
+    }
+
+    /// Deletes what the window has on disk; nothing is written any more. Blocks.
+    pub fn delete_window(&self) -> std::io::Result<()> {
+        self.shared.shelf.as_ref().map_or(Ok(()), |shelf| shelf.delete())
     }
 
     /// Packages a rendition until it is closed. A name that can't stand in a path, or one that is being followed already,
     /// is refused, and said in the log.
     pub async fn run(self, rendition: Rendition, name: String) {
+        self.shared.restored().await;
         let Some(following) = Following::begin(&self.shared, name) else { return };
         following.follow(&rendition).await;
     }
@@ -102,6 +156,7 @@ impl Packager {
             Ok(query) => query,
             Err(what) => return Answer::BadRequest(what.to_owned()),
         };
+        self.shared.restored().await;
         let config = &self.shared.config;
         match target {
             Target::Multivariant if config.hls => self.multivariant(&query),
@@ -109,20 +164,69 @@ impl Packager {
                 self.wait(|store| playlist(store, rendition, kind, &query)).await
             }
             Target::Manifest if config.dash => self.manifest(&query),
-            Target::Part { rendition, kind, number, part } if config.hls => {
-                self.wait(|store| part_file(store.track(rendition, kind), number, part)).await
+            Target::Part { rendition, kind, number, run, part } if config.hls => {
+                self.wait(|store| part_file(store.track(rendition, kind), number, run, part)).await
             }
             Target::Init { rendition, kind, number } if config.hls || config.dash => {
                 let store = self.shared.store();
                 let init = store.track(rendition, kind).and_then(|track| track.inits.get(&number));
                 file(kind, init.map(|init| init.body.clone()))
             }
-            Target::Segment { rendition, kind, number } if config.hls || config.dash => {
-                let store = self.shared.store();
-                let segment = store.track(rendition, kind).and_then(|track| track.segment(number));
-                file(kind, segment.and_then(|segment| segment.body.clone()))
+            Target::Segment { rendition, kind, number, run } if config.hls || config.dash => {
+                self.segment(rendition, kind, number, run).await
             }
+            Target::TsMultivariant if config.hls => self.ts_playlist(|store| ts::multivariant(store, &query.suffix)),
+            Target::TsPlaylist { rendition } if config.hls => {
+                self.ts_playlist(|store| ts::media(store, rendition, &query.suffix))
+            }
+            Target::TsSegment { rendition, number, run } if config.hls => self.ts_segment(rendition, number, run),
             _ => Answer::NotFound,
+        }
+    }
+
+    fn ts_playlist(&self, write: impl FnOnce(&Store) -> Result<String, ts::Missing>) -> Answer {
+        match write(&self.shared.store()) {
+            Ok(text) => Rendered::new(text).answer_to_one(TYPE_HLS, Cache::Playlist),
+            Err(ts::Missing::Yet) => Answer::NotReady,
+            Err(ts::Missing::Forever) => Answer::NotFound,
+        }
+    }
+
+    /// Made when it is first asked for: some milliseconds for a segment of 1 MB, once.
+    fn ts_segment(&self, rendition: &str, number: u64, run: u64) -> Answer {
+        let mut cache = lock(&self.shared.ts_cache);
+        let Some(recipe) = ts::Recipe::of(&self.shared.store(), rendition, number, run) else {
+            return Answer::NotFound;
+        };
+        if let Some(body) = cache.get(rendition, (number, run)) {
+            return found(TYPE_TS, body, Cache::Immutable);
+        }
+        match recipe.make() {
+            Ok(body) => {
+                cache.put(rendition, (number, run), body.clone());
+                found(TYPE_TS, body, Cache::Immutable)
+            }
+            Err(error) => {
+                tracing::warn!(stream_id = %self.shared.stream_id, rendition, number, %error, "a segment can't be MPEG-TS");
+                Answer::NotFound
+            }
+        }
+    }
+
+    async fn segment(&self, rendition: &str, kind: MediaKind, number: u64, run: u64) -> Answer {
+        let on_disk = {
+            let store = self.shared.store();
+            let segment = store.track(rendition, kind).and_then(|track| track.segment(number));
+            match segment.filter(|segment| segment.run == run) {
+                Some(segment) if segment.is_on_disk_only() => TrackKey::new(rendition, kind).file(segment),
+                found => return file(kind, found.and_then(|segment| segment.body.clone())),
+            }
+        };
+        let Some(shelf) = self.shared.shelf.clone() else { return Answer::NotFound };
+        match shelf.read(on_disk).await {
+            Ok(body) => file(kind, Some(body)),
+            Err(ReadFault::Busy) => Answer::NotReady,
+            Err(ReadFault::Gone) => Answer::NotFound,
         }
     }
 
@@ -188,8 +292,42 @@ impl Packager {
 }
 
 impl Shared {
-    fn store(&self) -> MutexGuard<'_, Store> {
+    pub(crate) fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes what an earlier run left, once; whoever comes first does it for all.
+    async fn restored(&self) {
+        let Some(shelf) = &self.shelf else { return };
+        self.restored.get_or_init(|| self.restore(shelf)).await;
+    }
+
+    async fn restore(&self, shelf: &Arc<StreamShelf>) {
+        let (on_disk, window) = (Arc::clone(shelf), self.config.window);
+        let read = move || dvr::read(&on_disk, window, OffsetDateTime::now_utc());
+        let restored = match tokio::task::spawn_blocking(read).await {
+            Ok(Ok(restored)) => restored,
+            Ok(Err(error)) => {
+                tracing::error!(stream_id = %self.stream_id, %error, "the window on disk can't be read: it begins anew");
+                Restored::default()
+            }
+            Err(_) => Restored::default(),
+        };
+        shelf.count(restored.disk_bytes());
+        let (resumes, version) = {
+            let mut store = self.store();
+            let (resumes, end, number) = restored.put(&mut store);
+            if !resumes.is_empty() {
+                let mut boundaries = Boundaries::new(self.config.segment_target);
+                boundaries.begin_at(number);
+                *lock(&self.boundaries) = boundaries;
+                store.resumed_end = Some(end);
+            }
+            store.backlog = Some(Backlog::new(shelf.memory_window()));
+            (resumes, store.version)
+        };
+        *lock(&self.resumes) = resumes;
+        self.version.send_replace(version);
     }
 }
 
@@ -251,7 +389,7 @@ fn check_until(
 }
 
 fn is_complete(track: &Track, number: u64) -> bool {
-    track.segment(number).is_some_and(|segment| segment.body.is_some())
+    track.segment(number).is_some_and(Segment::is_complete)
 }
 
 /// Whether the playlist has that segment, or that part of it. A part beyond a segment's last one is the next one's first.
@@ -264,8 +402,9 @@ fn is_reached(track: &Track, newest: (u64, usize), (number, part): (u64, Option<
 }
 
 /// A part; None as long as it is just to come.
-fn part_file(track: Option<&Track>, number: u64, part: usize) -> Option<Answer> {
-    let found = track.and_then(|track| Some((track, track.segment(number)?)));
+fn part_file(track: Option<&Track>, number: u64, run: u64, part: usize) -> Option<Answer> {
+    let segment = |track: &Track| track.segment(number).filter(|segment| segment.run == run).cloned();
+    let found = track.and_then(|track| Some((track, segment(track)?)));
     let Some((track, segment)) = found else { return Some(Answer::NotFound) };
     match segment.parts.get(part) {
         Some(part) => Some(file(track.kind, Some(part.body.clone()))),
@@ -280,7 +419,8 @@ struct Following {
     name: String,
     writer: RenditionWriter,
     schedule: Schedule,
-    anchored: bool,
+    /// None until the first frame.
+    shift: Option<MediaTime>,
 }
 
 impl Following {
@@ -293,9 +433,12 @@ impl Following {
             tracing::warn!(stream_id = %shared.stream_id, rendition = %name, "the rendition is packaged already");
             return None;
         }
-        let writer = lock(&shared.parked).remove(&name).unwrap_or_else(|| RenditionWriter::new(shared.config));
+        let writer = lock(&shared.parked).remove(&name).unwrap_or_else(|| match lock(&shared.resumes).remove(&name) {
+            Some(resume) => RenditionWriter::resumed(shared.config, resume),
+            None => RenditionWriter::new(shared.config),
+        });
         let schedule = Schedule::new(shared.config.segment_target);
-        Some(Self { shared: Arc::clone(shared), name, writer, schedule, anchored: false })
+        Some(Self { shared: Arc::clone(shared), name, writer, schedule, shift: None })
     }
 
     async fn follow(mut self, rendition: &Rendition) {
@@ -307,10 +450,11 @@ impl Following {
             };
             match next {
                 Ok(Next::Item(entry)) => {
-                    if !self.anchored {
-                        self.anchor(&entry, subscriber.lag());
-                    }
-                    self.push(&entry);
+                    let shift = match self.shift {
+                        Some(shift) => shift,
+                        None => self.anchor(&entry, subscriber.lag()),
+                    };
+                    self.push(&shifted(entry, shift));
                 }
                 Ok(Next::Skipped { items }) => {
                     tracing::warn!(stream_id = %self.shared.stream_id, rendition = %self.name, items, "frames were lost");
@@ -323,16 +467,26 @@ impl Following {
         }
     }
 
-    /// Ties the stream's time zero to the wall clock, once: playlists and manifests must agree for ever. `lag` is how far the
-    /// frames that are cached reach beyond this one.
-    fn anchor(&mut self, entry: &Entry, lag: Duration) {
-        self.anchored = true;
-        let mut store = self.shared.store();
-        if store.zero_at.is_none() {
+    /// Ties the stream's time zero to the wall clock, once: playlists and manifests must agree for ever, over restarts of the
+    /// server too. `lag` is how far the frames that are cached reach beyond this one. Returns what the hub's times need to
+    /// stand on this timeline.
+    fn anchor(&mut self, entry: &Entry, lag: Duration) -> MediaTime {
+        let mut shift = lock(&self.shared.shift);
+        let shift = *shift.get_or_insert_with(|| {
+            let mut store = self.shared.store();
             let ago = i64::try_from(lag.as_nanos()).unwrap_or(0).saturating_add(entry.frame.dts.as_nanos());
             let now = OffsetDateTime::now_utc();
-            store.zero_at = Some(now.checked_sub(time::Duration::nanoseconds(ago)).unwrap_or(now));
-        }
+            let hub_zero_at = now.checked_sub(time::Duration::nanoseconds(ago)).unwrap_or(now);
+            let Some((zero_at, end)) = store.zero_at.zip(store.resumed_end) else {
+                store.zero_at = Some(hub_zero_at);
+                return MediaTime::ZERO;
+            };
+            let by_the_clock = i64::try_from((hub_zero_at - zero_at).whole_nanoseconds()).unwrap_or(0);
+            // A clock that was set back must not take the timeline with it.
+            on_grid(MediaTime::from_nanos(by_the_clock).max(end + RESUME_AFTER - entry.frame.dts))
+        });
+        self.shift = Some(shift);
+        shift
     }
 
     fn push(&mut self, entry: &Entry) {
@@ -389,6 +543,18 @@ impl Drop for Following {
         lock(&self.shared.parked).insert(self.name.clone(), writer);
         lock(&self.shared.followed).remove(&self.name);
     }
+}
+
+/// The next step of the grid.
+fn on_grid(shift: MediaTime) -> MediaTime {
+    let step = RESUME_GRID.as_nanos();
+    MediaTime::from_nanos(shift.as_nanos().saturating_add(step - 1).div_euclid(step) * step)
+}
+
+fn shifted(mut entry: Entry, shift: MediaTime) -> Entry {
+    entry.frame.dts = entry.frame.dts + shift;
+    entry.frame.pts = entry.frame.pts + shift;
+    entry
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -9,6 +9,7 @@ use weir_media::{MediaKind, MediaTime, TrackInfo};
 
 use crate::PackagerConfig;
 use crate::boundaries::Boundaries;
+use crate::dvr::{Resume, TrackResume};
 use crate::store::Change;
 use crate::track_writer::{Cut, TrackWriter};
 
@@ -43,6 +44,8 @@ pub(crate) struct RenditionWriter {
     /// Sound may go on without a cut of the picture: only the sound was cut short.
     sound_resumes: Option<Cut>,
     last_picture: Option<MediaTime>,
+    /// Where the tracks of an earlier run of the server ended, until they begin again.
+    resume: Resume,
 }
 
 impl RenditionWriter {
@@ -59,7 +62,13 @@ impl RenditionWriter {
             wants_keyframe: true,
             sound_resumes: None,
             last_picture: None,
+            resume: Resume::default(),
         }
+    }
+
+    /// Goes on where an earlier run ended: numbers and discontinuities rise from there, and a Period begins.
+    pub(crate) fn resumed(config: PackagerConfig, resume: Resume) -> Self {
+        Self { breaks: resume.breaks, reconfigured: true, resume, ..Self::new(config) }
     }
 
     pub(crate) fn push(&mut self, entry: &Entry, boundaries: &mut Boundaries, changes: &mut Vec<Change>) -> Progress {
@@ -108,8 +117,8 @@ impl RenditionWriter {
             self.want_keyframe();
             self.reconfigured = true;
         }
-        take_track(&mut self.video, tracks.video.as_ref(), &self.config, changes);
-        take_track(&mut self.audio, tracks.audio.as_ref(), &self.config, changes);
+        take_track(&mut self.video, tracks.video.as_ref(), &self.config, &mut self.resume.video, changes);
+        take_track(&mut self.audio, tracks.audio.as_ref(), &self.config, &mut self.resume.audio, changes);
         self.tracks = Arc::clone(tracks);
     }
 
@@ -229,10 +238,11 @@ impl RenditionWriter {
     }
 
     fn tell_live(&self, changes: &mut Vec<Change>) {
-        for (writer, info) in [(&self.video, &self.tracks.video), (&self.audio, &self.tracks.audio)] {
-            if let Some(writer) = writer {
-                changes.push(Change::Live { kind: writer.kind, live: info.is_some() });
-            }
+        // Also of a track that only an earlier run had.
+        for (kind, writer, info) in
+            [(MediaKind::Video, &self.video, &self.tracks.video), (MediaKind::Audio, &self.audio, &self.tracks.audio)]
+        {
+            changes.push(Change::Live { kind, live: writer.is_some() && info.is_some() });
         }
     }
 }
@@ -242,13 +252,14 @@ fn take_track(
     writer: &mut Option<TrackWriter>,
     info: Option<&Arc<TrackInfo>>,
     config: &PackagerConfig,
+    resume: &mut Option<TrackResume>,
     changes: &mut Vec<Change>,
 ) {
     let Some(info) = info else { return };
     let taken = match writer {
         Some(writer) if writer.differs(info) => writer.reconfigure(info, config, changes),
         Some(_) => Ok(()),
-        None => TrackWriter::new(info, config, changes).map(|new| *writer = Some(new)),
+        None => TrackWriter::new(info, config, resume.take(), changes).map(|new| *writer = Some(new)),
     };
     if let Err(error) = taken {
         tracing::warn!(codec = %info.codec, %error, "a track is not packaged");

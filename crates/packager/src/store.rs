@@ -11,6 +11,7 @@ use weir_media::{MediaKind, MediaTime, TrackInfo};
 use crate::PackagerConfig;
 use crate::answer::Rendered;
 use crate::clock::{media_time, seconds};
+use crate::dvr::Backlog;
 
 /// A few frames that a player can take alone.
 #[derive(Clone, Debug)]
@@ -25,6 +26,9 @@ pub(crate) struct Part {
 #[derive(Clone, Debug)]
 pub(crate) struct Segment {
     pub(crate) number: u64,
+    /// Stands in its name beside the number, because after a crash a number may come again with other bytes; 0 stands for
+    /// itself.
+    pub(crate) run: u64,
     /// Which of the track's init segments it needs.
     pub(crate) init: u32,
     /// How many discontinuities of the rendition lie before it.
@@ -35,14 +39,45 @@ pub(crate) struct Segment {
     pub(crate) start_ticks: u64,
     pub(crate) timescale: u32,
     pub(crate) duration_ticks: u64,
+    /// None where the segment is on disk only.
     pub(crate) parts: Vec<Part>,
+    pub(crate) samples: u64,
+    /// Begins with a keyframe.
+    pub(crate) independent: bool,
     pub(crate) bytes: usize,
-    /// All parts in one; None while it is open.
+    /// All parts in one; None while it is open, and where it is on disk only.
     pub(crate) body: Option<Bytes>,
+    /// The same bytes are on disk.
+    pub(crate) saved: bool,
 }
 
 impl Segment {
     const PARTS_TARGETS: u64 = 3;
+
+    /// One that an index tells of, its times still to be filled in.
+    pub(crate) fn on_disk(number: u64, run: u64, init: u32) -> Self {
+        Self {
+            number,
+            run,
+            init,
+            breaks: 0,
+            period_start: MediaTime::ZERO,
+            start_ticks: 0,
+            timescale: 1,
+            duration_ticks: 0,
+            parts: Vec::new(),
+            samples: 0,
+            independent: false,
+            bytes: 0,
+            body: None,
+            saved: true,
+        }
+    }
+
+    /// What stands before ".m4s".
+    pub(crate) fn name(&self) -> String {
+        if self.run == 0 { self.number.to_string() } else { format!("{}-{}", self.number, self.run) }
+    }
 
     pub(crate) fn start(&self) -> MediaTime {
         media_time(self.start_ticks, self.timescale)
@@ -56,16 +91,17 @@ impl Segment {
         seconds(self.duration_ticks, self.timescale)
     }
 
-    pub(crate) fn samples(&self) -> u64 {
-        self.parts.iter().map(|part| u64::from(part.samples)).sum()
-    }
-
     pub(crate) fn is_complete(&self) -> bool {
-        self.body.is_some()
+        self.body.is_some() || self.saved
     }
 
-    pub(crate) fn is_independent(&self) -> bool {
-        self.parts.first().is_some_and(|part| part.independent)
+    /// A segment without samples does not exist yet.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.samples > 0
+    }
+
+    pub(crate) fn is_on_disk_only(&self) -> bool {
+        self.saved && self.body.is_none()
     }
 
     /// Parts are listed in three target durations before the playlist's end, as the specification has it.
@@ -90,7 +126,7 @@ impl Segment {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Init {
     pub(crate) body: Bytes,
     pub(crate) info: Arc<TrackInfo>,
@@ -111,7 +147,7 @@ pub(crate) struct Track {
 }
 
 impl Track {
-    fn new(kind: MediaKind) -> Self {
+    pub(crate) fn new(kind: MediaKind) -> Self {
         let (inits, segments) = (BTreeMap::new(), VecDeque::new());
         Self { kind, inits, segments, first_listed: 0, live: true, rendered: [None, None] }
     }
@@ -141,11 +177,16 @@ impl Track {
         self.segments.get(usize::try_from(number.checked_sub(first)?).ok()?)
     }
 
+    pub(crate) fn segment_mut(&mut self, number: u64) -> Option<&mut Segment> {
+        let first = self.segments.front()?.number;
+        self.segments.get_mut(usize::try_from(number.checked_sub(first)?).ok()?)
+    }
+
     /// The newest segment and its newest part, as rendition reports and blocking requests count: a segment without parts
     /// does not exist yet.
     pub(crate) fn newest(&self) -> Option<(u64, usize)> {
-        let newest = self.segments.iter().rev().find(|segment| !segment.parts.is_empty())?;
-        Some((newest.number, newest.parts.len() - 1))
+        let newest = self.segments.iter().rev().find(|segment| segment.has_begun())?;
+        Some((newest.number, newest.parts.len().saturating_sub(1)))
     }
 
     pub(crate) fn info(&self) -> Option<&Arc<TrackInfo>> {
@@ -171,14 +212,44 @@ impl Track {
         self.first_listed = self.first_listed.max(first);
     }
 
-    fn pop_oldest(&mut self) -> usize {
-        let Some(oldest) = self.segments.pop_front() else { return 0 };
+    pub(crate) fn pop_oldest(&mut self) -> Option<Segment> {
+        let oldest = self.segments.pop_front()?;
         if let Some(next) = self.segments.front() {
             self.first_listed = self.first_listed.max(next.number);
             let needed = next.init;
             self.inits.retain(|number, _| *number >= needed);
         }
-        oldest.bytes
+        Some(oldest)
+    }
+
+    /// The oldest segment that takes memory.
+    fn first_in_memory(&self) -> Option<(usize, &Segment)> {
+        let index = self.segments.partition_point(Segment::is_on_disk_only);
+        Some((index, self.segments.get(index)?))
+    }
+
+    /// Takes what is complete and older than `kept` out of memory. What is not on disk by now is gone, and with it all that is
+    /// older: a playlist has no holes. Returns the bytes that are free.
+    fn leave_memory(&mut self, rendition: &str, kept: Duration, backlog: &mut Backlog) -> usize {
+        let Some(end) = self.segments.back().map(Segment::end) else { return 0 };
+        let mut freed = 0;
+        while let Some((index, oldest)) = self.first_in_memory()
+            && oldest.is_complete()
+            && end.since(oldest.end()) > kept
+        {
+            freed += self.leave_memory_at(index, rendition, Some(&mut *backlog));
+        }
+        freed
+    }
+
+    fn leave_memory_at(&mut self, index: usize, rendition: &str, mut backlog: Option<&mut Backlog>) -> usize {
+        let Some(segment) = self.segments.get_mut(index) else { return 0 };
+        if segment.saved {
+            segment.parts = Vec::new();
+            return segment.body.take().map_or(0, |body| body.len());
+        }
+        let popped: Vec<Segment> = std::iter::from_fn(|| self.pop_oldest()).take(index + 1).collect();
+        popped.iter().map(|segment| forget(segment, rendition, self.kind, &mut backlog)).sum()
     }
 }
 
@@ -193,6 +264,14 @@ pub(crate) enum Change {
     Live { kind: MediaKind, live: bool },
 }
 
+/// What is to be done when a segment has left the window; returns the bytes of memory that it took.
+fn forget(segment: &Segment, rendition: &str, kind: MediaKind, backlog: &mut Option<&mut Backlog>) -> usize {
+    if let Some(backlog) = backlog {
+        backlog.left(rendition, kind, segment);
+    }
+    if segment.is_on_disk_only() { 0 } else { segment.bytes }
+}
+
 #[derive(Debug)]
 pub(crate) struct Store {
     config: PackagerConfig,
@@ -203,6 +282,12 @@ pub(crate) struct Store {
     pub(crate) target_seconds: u64,
     /// Rises with every change.
     pub(crate) version: u64,
+    /// See [`Segment::run`].
+    pub(crate) run: u64,
+    /// Where the timeline of an earlier run ended, if this one goes on from it.
+    pub(crate) resumed_end: Option<MediaTime>,
+    /// What is to be written, where the window reaches beyond memory.
+    pub(crate) backlog: Option<Backlog>,
     bytes: usize,
 }
 
@@ -212,7 +297,18 @@ impl Store {
 
     pub(crate) fn new(config: PackagerConfig) -> Self {
         let target_seconds = (config.segment_target.as_secs_f64().round() as u64).max(1);
-        Self { config, renditions: BTreeMap::new(), zero_at: None, target_seconds, version: 0, bytes: 0 }
+        let renditions = BTreeMap::new();
+        Self {
+            config,
+            renditions,
+            zero_at: None,
+            target_seconds,
+            version: 0,
+            run: 0,
+            resumed_end: None,
+            backlog: None,
+            bytes: 0,
+        }
     }
 
     pub(crate) fn config(&self) -> &PackagerConfig {
@@ -245,6 +341,9 @@ impl Store {
     fn apply_one(&mut self, rendition: &str, change: Change) {
         match change {
             Change::Init { kind, number, init } => {
+                if let Some(backlog) = &mut self.backlog {
+                    backlog.add_init(rendition, kind, number);
+                }
                 self.track_or_new(rendition, kind).inits.insert(number, init);
             }
             Change::Live { kind, live } => {
@@ -252,7 +351,8 @@ impl Store {
                     track.live = live;
                 }
             }
-            Change::Begin { kind, segment } => {
+            Change::Begin { kind, mut segment } => {
+                segment.run = self.run;
                 let track = self.track_or_new(rendition, kind);
                 if track.segments.is_empty() {
                     track.first_listed = segment.number;
@@ -264,6 +364,7 @@ impl Store {
                 let Some(track) = self.track_mut(rendition, kind) else { return };
                 match track.segments.back_mut() {
                     // Nothing came: there never was such a segment, and the next one has its number.
+                    Some(open) if open.is_complete() => {}
                     Some(open) if open.parts.is_empty() => drop(track.segments.pop_back()),
                     Some(open) => open.complete(),
                     None => {}
@@ -277,6 +378,8 @@ impl Store {
         let Some(track) = self.track_mut(rendition, kind) else { return };
         let Some(open) = track.segments.back_mut() else { return };
         open.duration_ticks += part.duration_ticks;
+        open.independent |= open.samples == 0 && part.independent;
+        open.samples += u64::from(part.samples);
         open.bytes += bytes;
         open.parts.push(part);
         let rounded = open.seconds().round() as u64;
@@ -284,7 +387,7 @@ impl Store {
         self.bytes += bytes;
     }
 
-    fn track_or_new(&mut self, rendition: &str, kind: MediaKind) -> &mut Track {
+    pub(crate) fn track_or_new(&mut self, rendition: &str, kind: MediaKind) -> &mut Track {
         let tracks = self.renditions.entry(rendition.to_owned()).or_default();
         let at = tracks.iter().position(|track| track.kind == kind).unwrap_or_else(|| {
             tracks.push(Track::new(kind));
@@ -298,21 +401,34 @@ impl Store {
         let window = self.config.window.max(Duration::from_secs(self.target_seconds * 3));
         let kept = window + Self::GRACE;
         let mut freed = 0;
-        for track in self.renditions.values_mut().flatten() {
+        let mut backlog = self.backlog.as_mut();
+        let tracks =
+            self.renditions.iter_mut().flat_map(|(name, tracks)| tracks.iter_mut().map(move |track| (name, track)));
+        for (name, track) in tracks {
             track.list_from(window);
             while let (Some(oldest), Some(newest)) = (track.segments.front(), track.segments.back()) {
                 if oldest.number >= track.first_listed || newest.end().since(oldest.end()) <= kept {
                     break;
                 }
-                freed += track.pop_oldest();
+                let Some(oldest) = track.pop_oldest() else { break };
+                freed += forget(&oldest, name, track.kind, &mut backlog);
+            }
+            if let Some(backlog) = &mut backlog {
+                freed += track.leave_memory(name, backlog.memory_window + Self::GRACE, backlog);
             }
         }
-        self.bytes -= freed;
+        self.bytes = self.bytes.saturating_sub(freed);
         while self.bytes > self.config.window_bytes_max {
-            let oldest = self.renditions.values_mut().flatten().filter(|track| track.segments.len() > 1);
-            let oldest = oldest.min_by_key(|track| track.segments.front().map(Segment::start));
-            let Some(track) = oldest else { break };
-            self.bytes -= track.pop_oldest();
+            let tracks =
+                self.renditions.iter_mut().flat_map(|(name, tracks)| tracks.iter_mut().map(move |track| (name, track)));
+            let oldest = tracks.filter_map(|(name, track)| {
+                let (index, oldest) = track.first_in_memory()?;
+                let start = oldest.start();
+                (index + 1 < track.segments.len()).then_some((start, index, name, track))
+            });
+            let Some((_, index, name, track)) = oldest.min_by_key(|(start, ..)| *start) else { break };
+            let freed = track.leave_memory_at(index, name, self.backlog.as_mut());
+            self.bytes = self.bytes.saturating_sub(freed);
         }
     }
 }

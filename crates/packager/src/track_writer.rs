@@ -9,6 +9,7 @@ use weir_mux::fmp4::{self, Fmp4Error, Sample};
 
 use crate::PackagerConfig;
 use crate::clock::{TrackClock, media_time};
+use crate::dvr::TrackResume;
 use crate::store::{Change, Init, Part, Segment};
 
 /// A frame that comes so long after the one before it is not the next picture: something is missing in between.
@@ -74,16 +75,18 @@ impl TrackWriter {
     pub(crate) fn new(
         info: &Arc<TrackInfo>,
         config: &PackagerConfig,
+        resume: Option<TrackResume>,
         changes: &mut Vec<Change>,
     ) -> Result<Self, Fmp4Error> {
         let body = fmp4::init_segment(info)?;
         let clock = TrackClock::new(info);
         let kind = info.kind();
-        changes.push(Change::Init { kind, number: 0, init: Init { body, info: Arc::clone(info) } });
+        let number = resume.map_or(0, |resume| resume.init);
+        changes.push(Change::Init { kind, number, init: Init { body, info: Arc::clone(info) } });
         Ok(Self {
             kind,
             info: Arc::clone(info),
-            init: 0,
+            init: number,
             part_ticks_max: clock.ticks_of(config.part_target),
             segment_bytes_max: config.window_bytes_max / 4,
             held: None,
@@ -93,8 +96,10 @@ impl TrackWriter {
             open: None,
             sequence: 0,
             last_frame_ticks: clock.nominal_ticks(),
-            next_number: None,
-            end_ticks: 0,
+            next_number: resume.map(|resume| resume.number),
+            // Rounded up: time does not go back by a tick either.
+            end_ticks: resume
+                .map_or(0, |resume| u64::try_from(resume.end.as_ticks(clock.timescale())).unwrap_or(0) + 1),
             newest_dts: None,
             clock,
         })
@@ -242,6 +247,7 @@ impl TrackWriter {
         self.open = Some(Open { start: media_time(start_ticks, timescale), ticks: 0, bytes: 0, parts: 0 });
         let segment = Segment {
             number,
+            run: 0,
             init: self.init,
             breaks: cut.breaks,
             period_start: cut.period_start,
@@ -249,8 +255,11 @@ impl TrackWriter {
             timescale,
             duration_ticks: 0,
             parts: Vec::new(),
+            samples: 0,
+            independent: false,
             bytes: 0,
             body: None,
+            saved: false,
         };
         changes.push(Change::Begin { kind: self.kind, segment });
     }

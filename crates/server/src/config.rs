@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use ipnet::IpNet;
 use weir_api::HttpLimits;
+use weir_packager::{DvrLimits, RecordingLimits, SpaceLimits};
 
 const ENV_PREFIX: &str = "WEIR_";
 
@@ -14,7 +16,7 @@ const ENV_PREFIX: &str = "WEIR_";
 const OTHER_ENV: [&str; 4] = ["WEIR_ADMIN_PASSWORD", "WEIR_ADMIN_APIKEY", "WEIR_CONFIG", "WEIR_DATA"];
 
 /// Every key with its default, in the order of `weir.toml`, which is the manual of them all.
-const KEYS: [(&str, &str); 21] = [
+const KEYS: [(&str, &str); 27] = [
     ("public_host", ""),
     ("http.listen", "0.0.0.0:8080"),
     ("http.connections_per_ip_max", "4096"),
@@ -36,6 +38,12 @@ const KEYS: [(&str, &str); 21] = [
     ("database.url", ""),
     ("media.lanes", "0"),
     ("media.send_buffer_kb", "256"),
+    ("dvr.memory_seconds", "60"),
+    ("dvr.max_disk_mb", "20480"),
+    ("dvr.min_free_mb", "1024"),
+    ("recording.max_disk_mb", "102400"),
+    ("recording.min_free_mb", "1024"),
+    ("recording.file_minutes", "60"),
 ];
 
 /// What the server runs by. An address that is None is off.
@@ -54,6 +62,8 @@ pub(crate) struct Config {
     pub(crate) database_url: Option<String>,
     pub(crate) lanes: Option<usize>,
     pub(crate) send_buffer_bytes: u32,
+    pub(crate) dvr: DvrLimits,
+    pub(crate) recording: RecordingLimits,
 }
 
 #[derive(Clone, Debug)]
@@ -221,6 +231,8 @@ impl Config {
             database_url: values.some("database.url"),
             lanes: Some(lanes).filter(|lanes| *lanes > 0),
             send_buffer_bytes: send_buffer_kb << 10,
+            dvr: dvr_limits(values)?,
+            recording: recording_limits(values)?,
             tls,
         };
         if config.http.is_none() && config.https.is_none() {
@@ -228,6 +240,31 @@ impl Config {
         }
         Ok(config)
     }
+}
+
+fn dvr_limits(values: &Values) -> anyhow::Result<DvrLimits> {
+    let memory_seconds: u64 = values.parsed("dvr.memory_seconds", "a number")?;
+    // Playlists reach back six segments at least, and players want the newest ones at once.
+    if !(12..=600).contains(&memory_seconds) {
+        bail!("dvr.memory_seconds must be from 12 to 600");
+    }
+    let space = space_limits(values, "dvr.max_disk_mb", "dvr.min_free_mb")?;
+    Ok(DvrLimits { space, memory_window: Duration::from_secs(memory_seconds) })
+}
+
+fn recording_limits(values: &Values) -> anyhow::Result<RecordingLimits> {
+    let minutes: u64 = values.parsed("recording.file_minutes", "a number")?;
+    if !(1..=1_440).contains(&minutes) {
+        bail!("recording.file_minutes must be from 1 to 1440");
+    }
+    let space = space_limits(values, "recording.max_disk_mb", "recording.min_free_mb")?;
+    Ok(RecordingLimits { space, file_duration: Duration::from_secs(minutes * 60) })
+}
+
+fn space_limits(values: &Values, max: &str, min_free: &str) -> anyhow::Result<SpaceLimits> {
+    // 32 bits of megabytes are 4 PB: shifted, they fit.
+    let bytes = |key: &str| anyhow::Ok(u64::from(values.parsed::<u32>(key, "a number of megabytes")?) << 20);
+    Ok(SpaceLimits { max_bytes: bytes(max)?, min_free_bytes: bytes(min_free)? })
 }
 
 fn udp_ports(text: &str) -> anyhow::Result<()> {
@@ -276,6 +313,9 @@ mod tests {
             ("[egress]\ndeny = [\"10.0.0.0/33\"]\n", &[], "egress.deny: \"10.0.0.0/33\" is not a network"),
             ("[webrtc]\nudp_ports = \"5-1\"\n", &[], "is not a range"),
             ("[http]\nlisten = \"\"\n", &[], "both off"),
+            ("[dvr]\nmemory_seconds = 5\n", &[], "dvr.memory_seconds must be from 12"),
+            ("[dvr]\nmax_disk_mb = -1\n", &[], "dvr.max_disk_mb = \"-1\" is not a number of megabytes"),
+            ("[recording]\nfile_minutes = 0\n", &[], "recording.file_minutes must be from 1"),
             ("x = [", &[], "not valid TOML"),
         ] {
             let error = read(text, env).unwrap_err();

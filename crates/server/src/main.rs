@@ -8,6 +8,7 @@ mod demo;
 mod logging;
 mod rtmp_listener;
 mod serve;
+mod shelves;
 mod tls;
 
 use anyhow::Context as _;

@@ -17,7 +17,7 @@ use weir_observe::Observe;
 use weir_rtmp::net::{ListenLimits, Listener, PushOptions};
 
 use crate::config::Config;
-use crate::{addresses, bootstrap, demo, rtmp_listener, tls};
+use crate::{addresses, bootstrap, demo, rtmp_listener, shelves, tls};
 
 /// From the signal to the end, whatever hangs.
 const DRAIN_MAX: Duration = Duration::from_secs(8);
@@ -28,6 +28,7 @@ pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow:
     let observe = Observe::new();
     let lanes = Lanes::start(config.lanes).context("cannot start the media threads")?;
     let runtime = Runtime::new();
+    let shelves = shelves::open(&config, data, &store).await?;
     let commands = Commands::new(store.clone(), Platforms::load()?, runtime.clone()).await?;
 
     let server_tls = tls::server_config(&config.tls, data, config.public_host.as_deref())?;
@@ -38,7 +39,14 @@ pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow:
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     let push_options = push_options(&config)?;
-    let supervisor = Supervisor::new(commands.clone(), runtime.clone(), observe.clone(), lanes.clone(), push_options);
+    let supervisor = Supervisor::new(
+        commands.clone(),
+        runtime.clone(),
+        observe.clone(),
+        lanes.clone(),
+        push_options,
+        shelves.clone(),
+    );
     // Stopped after the listeners: a publisher that is sent away must not come back through an open door.
     let stop_supervisor = CancellationToken::new();
     let supervising = tokio::spawn(supervisor.run(stop_supervisor.clone()));
@@ -53,6 +61,7 @@ pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow:
         observe: observe.clone(),
         urls: urls.clone(),
         readiness: readiness.clone(),
+        recordings: shelves.recordings.clone(),
     };
     let http_lanes = Lanes::start_as("http", Some(http_threads())).context("cannot start the threads of HTTP")?;
     let server = HttpServer::new(api, config.http_limits, http_lanes);

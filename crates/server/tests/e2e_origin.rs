@@ -224,7 +224,7 @@ fn the_rude_are_limited_and_logged() {
     let newest = wait_until_some("the playlist", SOON, || {
         let text = curl(&format!("{base}/source/video.m3u8"), &[]).text();
         let last = text.lines().rfind(|line| line.ends_with(".m4s") && !line.starts_with('#'))?.to_owned();
-        last.strip_prefix("video/")?.strip_suffix(".m4s")?.parse::<u64>().ok()
+        last.strip_prefix("video/")?.strip_suffix(".m4s")?.split('-').next()?.parse::<u64>().ok()
     });
     let block = format!("GET /play/cam1/source/video.m3u8?_HLS_msn={} HTTP/1.1\r\nHost: a\r\n\r\n", newest + 2);
     let waiting: Vec<_> = (0..5).map(|_| raw(&block)).collect();

@@ -7,8 +7,8 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Row};
 use weir_model::{EncoderPolicy, Slate, Slot, Source, SourceKind, Stream, StreamId, StreamName};
 
-const COLUMNS: &str = "id, version, name, active, ladder, hls, dash, webrtc, dvr_seconds, protected, slate, \
-                       encoder_policy, srt_passphrase, created_at, updated_at";
+const COLUMNS: &str = "id, version, name, active, ladder, hls, dash, webrtc, dvr_seconds, record, protected, \
+                       slate, encoder_policy, srt_passphrase, created_at, updated_at";
 const UNIQUE: &[(&str, &str)] = &[("stream.name", "name"), ("source.stream_key_lookup", "stream_key")];
 
 fn place(column: &str, id: StreamId) -> String {
@@ -28,8 +28,9 @@ impl Store {
         stream.created_at = now();
         stream.updated_at = stream.created_at;
         sqlx::query(
-            "insert into stream (id, version, name, active, ladder, hls, dash, webrtc, dvr_seconds, protected, slate, \
-             encoder_policy, srt_passphrase, created_at, updated_at) values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            "insert into stream (id, version, name, active, ladder, hls, dash, webrtc, dvr_seconds, record, \
+             protected, slate, encoder_policy, srt_passphrase, created_at, updated_at) \
+             values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
         )
         .bind(stream.id.0)
         .bind(stream.version)
@@ -40,6 +41,7 @@ impl Store {
         .bind(stream.dash)
         .bind(stream.webrtc)
         .bind(i64::from(stream.dvr_seconds))
+        .bind(stream.record)
         .bind(stream.protected)
         .bind(slate_text(stream.slate.as_ref()))
         .bind(stream.encoder_policy.as_str())
@@ -60,7 +62,7 @@ impl Store {
         stream.updated_at = now();
         let changed = sqlx::query(
             "update stream set version = version + 1, name = ?, active = ?, ladder = ?, hls = ?, dash = ?, webrtc = ?, \
-             dvr_seconds = ?, protected = ?, slate = ?, encoder_policy = ?, srt_passphrase = ?, updated_at = ? \
+             dvr_seconds = ?, record = ?, protected = ?, slate = ?, encoder_policy = ?, srt_passphrase = ?, updated_at = ? \
              where id = ? and version = ?",
         )
         .bind(stream.name.as_str())
@@ -70,6 +72,7 @@ impl Store {
         .bind(stream.dash)
         .bind(stream.webrtc)
         .bind(i64::from(stream.dvr_seconds))
+        .bind(stream.record)
         .bind(stream.protected)
         .bind(slate_text(stream.slate.as_ref()))
         .bind(stream.encoder_policy.as_str())
@@ -191,6 +194,7 @@ impl Store {
             webrtc: row.try_get("webrtc")?,
             dvr_seconds: u32::try_from(row.try_get::<i64, _>("dvr_seconds")?)
                 .map_err(|_| StoreError::Corrupt("dvr_seconds"))?,
+            record: row.try_get("record")?,
             protected: row.try_get("protected")?,
             slate: slate.map(|text| if text == "card" { Slate::Card } else { Slate::File(text) }),
             encoder_policy: EncoderPolicy::ALL

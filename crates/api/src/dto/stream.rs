@@ -119,6 +119,7 @@ pub(crate) struct StreamDto {
     dash: bool,
     webrtc: bool,
     dvr_seconds: u32,
+    record: bool,
     protected: bool,
     slate: Option<String>,
     encoder_policy: EncoderPolicyDto,
@@ -142,6 +143,7 @@ impl StreamDto {
             dash: stream.dash,
             webrtc: stream.webrtc,
             dvr_seconds: stream.dvr_seconds,
+            record: stream.record,
             protected: stream.protected,
             slate: stream.slate.as_ref().map(|slate| match slate {
                 Slate::Card => "card".to_owned(),

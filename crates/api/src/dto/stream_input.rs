@@ -74,6 +74,9 @@ pub(crate) struct StreamInput {
     webrtc: bool,
     #[serde(default)]
     dvr_seconds: Option<u32>,
+    /// Whether the source is kept as files.
+    #[serde(default)]
+    record: bool,
     #[serde(default)]
     protected: bool,
     /// null, "card" or a file.
@@ -98,6 +101,7 @@ impl StreamInput {
         stream.dash = self.dash;
         stream.webrtc = self.webrtc;
         stream.dvr_seconds = self.dvr_seconds.unwrap_or(stream.dvr_seconds);
+        stream.record = self.record;
         stream.protected = self.protected;
         stream.slate = self.slate.map(slate_of);
         stream.encoder_policy = self.encoder_policy.map(Into::into).unwrap_or_default();
@@ -129,6 +133,8 @@ pub(crate) struct StreamPatch {
     #[serde(default, deserialize_with = "present")]
     dvr_seconds: Option<u32>,
     #[serde(default, deserialize_with = "present")]
+    record: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
     protected: Option<bool>,
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
@@ -158,6 +164,7 @@ struct PlainChange {
     dash: Option<bool>,
     webrtc: Option<bool>,
     dvr_seconds: Option<u32>,
+    record: Option<bool>,
     protected: Option<bool>,
     encoder_policy: Option<EncoderPolicy>,
 }
@@ -176,6 +183,7 @@ impl StreamPatch {
                 dash: self.dash,
                 webrtc: self.webrtc,
                 dvr_seconds: self.dvr_seconds,
+                record: self.record,
                 protected: self.protected,
                 encoder_policy: self.encoder_policy.map(Into::into),
             },
@@ -195,6 +203,7 @@ impl StreamChange {
         set(&mut stream.dash, self.plain.dash.as_ref());
         set(&mut stream.webrtc, self.plain.webrtc.as_ref());
         set(&mut stream.dvr_seconds, self.plain.dvr_seconds.as_ref());
+        set(&mut stream.record, self.plain.record.as_ref());
         set(&mut stream.protected, self.plain.protected.as_ref());
         set(&mut stream.encoder_policy, self.plain.encoder_policy.as_ref());
     }

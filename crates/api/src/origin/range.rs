@@ -2,7 +2,7 @@
 
 /// What of `total` bytes a `Range` header wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(crate) enum Wanted {
     Whole,
     /// First and last byte.
     Part(usize, usize),
@@ -10,7 +10,7 @@ pub(super) enum Wanted {
     Nothing,
 }
 
-pub(super) fn parse_range(text: &str, total: usize) -> Wanted {
+pub(crate) fn parse_range(text: &str, total: usize) -> Wanted {
     read(text, total).unwrap_or(Wanted::Whole)
 }
 

@@ -53,7 +53,8 @@ impl Api {
         };
         let readiness = Readiness::new();
         readiness.set_ready();
-        let context = ApiContext { commands, playback, store, observe: Observe::new(), urls, readiness };
+        let context =
+            ApiContext { commands, playback, store, observe: Observe::new(), urls, readiness, recordings: None };
         let key = async |role: Role| {
             let (_, secret) = context.store.create_api_key(role.as_str(), role).await.unwrap();
             format!("apikey {}", secret.expose())

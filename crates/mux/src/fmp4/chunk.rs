@@ -38,6 +38,11 @@ const SAMPLE_ROW_BYTES: usize = 16;
 /// One `moof` and `mdat` of a track of that kind. `sequence` rises with every chunk of the track; `decode_ticks` is the decode
 /// time of the first sample.
 pub fn chunk(kind: MediaKind, sequence: u32, decode_ticks: u64, samples: &[Sample]) -> Bytes {
+    track_chunk(TRACK_ID, kind, sequence, decode_ticks, samples)
+}
+
+/// The same of a file with several tracks.
+pub fn track_chunk(track_id: u32, kind: MediaKind, sequence: u32, decode_ticks: u64, samples: &[Sample]) -> Bytes {
     let data_bytes: usize = samples.iter().map(|sample| sample.payload.len()).sum();
     let mut out = BytesMut::with_capacity(FIXED_BYTES + samples.len() * SAMPLE_ROW_BYTES + data_bytes);
     let mut offset_at = 0;
@@ -45,7 +50,7 @@ pub fn chunk(kind: MediaKind, sequence: u32, decode_ticks: u64, samples: &[Sampl
         put_full_box(out, b"mfhd", 0, 0, |out| out.put_u32(sequence));
         put_box(out, b"traf", |out| {
             put_full_box(out, b"tfhd", 0, TFHD_BASE_IS_MOOF | TFHD_DEFAULT_FLAGS, |out| {
-                out.put_u32(TRACK_ID);
+                out.put_u32(track_id);
                 out.put_u32(if kind == MediaKind::Audio { SYNC_SAMPLE } else { OTHER_SAMPLE });
             });
             put_full_box(out, b"tfdt", 1, 0, |out| out.put_u64(decode_ticks));

@@ -19,35 +19,46 @@ const TRACK_FLAGS: u32 = 7;
 
 /// `ftyp` and `moov` of one track.
 pub fn init_segment(track: &TrackInfo) -> Result<Bytes, Fmp4Error> {
-    let entry = sample_entry(track)?;
-    let timescale = timescale(track);
+    movie(&[track])
+}
+
+/// `ftyp` and `moov` of a file with several tracks: their ids are 1, 2, ... as they stand in `tracks`.
+pub fn movie(tracks: &[&TrackInfo]) -> Result<Bytes, Fmp4Error> {
+    let numbered = || (TRACK_ID..).zip(tracks);
+    let entries: Vec<BytesMut> = tracks.iter().map(|track| sample_entry(track)).collect::<Result<_, _>>()?;
+    let movie_timescale = tracks.first().map_or(1, |track| timescale(track));
     let mut out = BytesMut::with_capacity(1024);
     put_box(&mut out, b"ftyp", |out| {
         out.put_slice(b"iso6");
         out.put_u32(0);
-        out.put_slice(b"iso6cmfcmp41");
+        // CMAF allows one track a file.
+        out.put_slice(if tracks.len() == 1 { b"iso6cmfcmp41" } else { b"iso6iso5mp41" });
     });
     put_box(&mut out, b"moov", |out| {
         put_full_box(out, b"mvhd", 0, 0, |out| {
-            put_times(out, timescale);
+            put_times(out, movie_timescale);
             out.put_u32(UNITY);
             out.put_u16(0x0100);
             out.put_bytes(0, 10);
             put_matrix(out);
             out.put_bytes(0, 24);
-            out.put_u32(TRACK_ID + 1);
+            out.put_u32(TRACK_ID + u32::try_from(tracks.len()).unwrap_or(1));
         });
-        put_box(out, b"trak", |out| {
-            put_track_header(out, track);
-            put_box(out, b"mdia", |out| put_media(out, track, timescale, &entry));
-        });
-        put_box(out, b"mvex", |out| {
-            put_full_box(out, b"trex", 0, 0, |out| {
-                out.put_u32(TRACK_ID);
-                // The first and only sample entry; no default duration, size or flags.
-                out.put_u32(1);
-                out.put_bytes(0, 12);
+        for ((id, track), entry) in numbered().zip(&entries) {
+            put_box(out, b"trak", |out| {
+                put_track_header(out, id, track);
+                put_box(out, b"mdia", |out| put_media(out, track, timescale(track), entry));
             });
+        }
+        put_box(out, b"mvex", |out| {
+            for (id, _) in numbered() {
+                put_full_box(out, b"trex", 0, 0, |out| {
+                    out.put_u32(id);
+                    // The first and only sample entry; no default duration, size or flags.
+                    out.put_u32(1);
+                    out.put_bytes(0, 12);
+                });
+            }
         });
     });
     Ok(out.freeze())
@@ -66,10 +77,10 @@ fn put_matrix(out: &mut BytesMut) {
     }
 }
 
-fn put_track_header(out: &mut BytesMut, track: &TrackInfo) {
+fn put_track_header(out: &mut BytesMut, id: u32, track: &TrackInfo) {
     put_full_box(out, b"tkhd", 0, TRACK_FLAGS, |out| {
         out.put_u64(0);
-        out.put_u32(TRACK_ID);
+        out.put_u32(id);
         out.put_bytes(0, 4 + 4 + 8 + 2 + 2);
         // Volume: 1.0 for sound, 0 for pictures.
         out.put_u16(if track.audio.is_some() { 0x0100 } else { 0 });

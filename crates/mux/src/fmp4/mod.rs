@@ -1,18 +1,20 @@
-//! CMAF: fragmented MP4 with one track a file, as HLS and DASH both take it.
+//! CMAF: fragmented MP4 with one track a file, as HLS and DASH both take it; and with several, as recordings are.
 
 mod boxes;
 mod chunk;
 mod init;
+mod read;
 
 #[cfg(test)]
 mod tests;
 
-pub use chunk::{Sample, chunk};
-pub use init::init_segment;
+pub use chunk::{Sample, chunk, track_chunk};
+pub use init::{init_segment, movie};
+pub use read::{TimedSample, samples};
 
 use weir_media::{Codec, TrackInfo};
 
-/// Every file has one track.
+/// Of the only track, or the first.
 const TRACK_ID: u32 = 1;
 
 /// MPEG's 90 kHz: whole ticks for 24, 25, 30, 50 and 60 fps, and for milliseconds.
@@ -27,6 +29,8 @@ pub enum Fmp4Error {
     NoFormat { codec: Codec },
     #[error("{codec} without its decoder configuration can't be written as MP4")]
     NoConfiguration { codec: Codec },
+    #[error("this is no segment that was written here")]
+    NotOurs,
 }
 
 /// Ticks a second of a track's files: 90,000 for pictures; sound counts its samples.

@@ -27,10 +27,14 @@ pub(crate) struct Rig {
 impl Rig {
     /// Returns when the packager follows the source.
     pub(crate) async fn new(config: PackagerConfig) -> Self {
+        let observe = Observe::new();
+        Self::of(Packager::new(config, StreamId(7), observe.clone()), observe).await
+    }
+
+    /// The same of a packager that has been made already.
+    pub(crate) async fn of(packager: Packager, observe: Observe) -> Self {
         // Frames are written faster than real time: nothing may fall out before it is read.
         let hub = StreamHub::new(WindowLimits { duration: Duration::from_secs(36_000), ..WindowLimits::FRAMES });
-        let observe = Observe::new();
-        let packager = Packager::new(config, StreamId(7), observe.clone());
         let running = tokio::spawn(packager.clone().run(hub.source(), "source".to_owned()));
         tokio::task::yield_now().await;
         Self { hub, observe, packager, running }

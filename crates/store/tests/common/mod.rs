@@ -35,6 +35,7 @@ pub(crate) fn stream(name: &str) -> Stream {
         dash: true,
         webrtc: true,
         dvr_seconds: 60,
+        record: true,
         protected: false,
         slate: None,
         encoder_policy: EncoderPolicy::PreferHardware,

@@ -1,0 +1,195 @@
+//! What an earlier run of the server left of a stream's window: read, checked against the files, and put in order.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use weir_media::{MediaKind, MediaTime};
+
+use super::index::Record;
+use super::{StreamShelf, TrackKey};
+use crate::store::{Init, Segment, Store, Track};
+
+/// Tracks whose ends are closer together than this were live together: they end with the same number, and go on alike.
+const TOGETHER: Duration = Duration::from_secs(30);
+
+/// Where a rendition's tracks go on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Resume {
+    pub(crate) breaks: u64,
+    pub(crate) video: Option<TrackResume>,
+    pub(crate) audio: Option<TrackResume>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TrackResume {
+    /// The number of its next init segment.
+    pub(crate) init: u32,
+    /// The number of its next segment.
+    pub(crate) number: u64,
+    pub(crate) end: MediaTime,
+}
+
+/// A window as it was found.
+#[derive(Debug, Default)]
+pub(crate) struct Restored {
+    pub(crate) zero_at: Option<OffsetDateTime>,
+    tracks: Vec<(TrackKey, Found)>,
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    inits: BTreeMap<u32, Init>,
+    segments: VecDeque<Segment>,
+    first_listed: u64,
+}
+
+/// Reads the window, and deletes what does not belong to it. Blocks.
+pub(crate) fn read(shelf: &StreamShelf, window: Duration, now: OffsetDateTime) -> io::Result<Restored> {
+    let text = match shelf.disk().read(&shelf.index()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        text => text?,
+    };
+    let mut restored = Restored::default();
+    for record in Record::parse_all(&text) {
+        restored.take(record);
+    }
+    let files: HashMap<PathBuf, u64> = shelf.disk().files(&shelf.folder)?.into_iter().collect();
+    let is_there = |key: &TrackKey, segment: &Segment| {
+        files.get(&shelf.folder.join(key.file(segment))) == Some(&(segment.bytes as u64))
+    };
+    for (key, found) in &mut restored.tracks {
+        found.keep_from_last(|segment, inits| !is_there(key, segment) || !inits.contains_key(&segment.init));
+    }
+    restored.end_together();
+    restored.expire(window, now);
+    restored.delete_others(shelf, files.into_keys())?;
+    Ok(restored)
+}
+
+impl Restored {
+    /// The whole of it into a store that has nothing yet. Returns where renditions go on, the end of the timeline, and the
+    /// number after the last.
+    pub(crate) fn put(self, store: &mut Store) -> (BTreeMap<String, Resume>, MediaTime, u64) {
+        let (mut resumes, mut end, mut number) = (BTreeMap::<String, Resume>::new(), MediaTime::ZERO, 0);
+        store.zero_at = self.zero_at;
+        for (key, found) in self.tracks {
+            let Some(last) = found.segments.back() else { continue };
+            let init = found.inits.keys().next_back().map_or(0, |last| last + 1);
+            let track_resume = TrackResume { init, number: last.number + 1, end: last.end() };
+            let resume = resumes.entry(key.rendition.clone()).or_default();
+            resume.breaks = resume.breaks.max(last.breaks);
+            match key.kind {
+                MediaKind::Video => resume.video = Some(track_resume),
+                MediaKind::Audio => resume.audio = Some(track_resume),
+            }
+            (end, number) = (end.max(last.end()), number.max(last.number + 1));
+            let longest = found.segments.iter().map(Segment::seconds).fold(0.0, f64::max);
+            store.target_seconds = store.target_seconds.max(longest.round() as u64);
+            let track: &mut Track = store.track_or_new(&key.rendition, key.kind);
+            // The source is always expected back; other renditions are there again when someone makes them.
+            track.live = key.rendition == weir_hub::SOURCE_RENDITION;
+            (track.inits, track.segments, track.first_listed) = (found.inits, found.segments, found.first_listed);
+        }
+        store.version += 1;
+        (resumes, end, number)
+    }
+
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.tracks.iter().flat_map(|(_, found)| &found.segments).map(|segment| segment.bytes as u64).sum()
+    }
+
+    fn take(&mut self, record: Record) {
+        match record {
+            Record::Zero(nanos) => self.zero_at = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok(),
+            Record::Init { track, number, init } => {
+                self.found(track).inits.insert(number, init);
+            }
+            Record::Segment { track, segment, first_listed } => {
+                let found = self.found(track);
+                // A number that comes again is of a later run, which did not know the first.
+                while found.segments.back().is_some_and(|last| last.number >= segment.number) {
+                    found.segments.pop_back();
+                }
+                if found.segments.back().is_some_and(|last| last.number + 1 != segment.number) {
+                    found.segments.clear();
+                }
+                found.segments.push_back(segment);
+                found.first_listed = found.first_listed.max(first_listed);
+            }
+        }
+    }
+
+    fn found(&mut self, key: TrackKey) -> &mut Found {
+        let at = self.tracks.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
+            self.tracks.push((key, Found::default()));
+            self.tracks.len() - 1
+        });
+        &mut self.tracks[at].1
+    }
+
+    /// Of two tracks that were live, one may have one segment more on disk: it goes, so that the same number stays the same
+    /// time. What ended long before is of no use to anyone who joins now.
+    fn end_together(&mut self) {
+        let ends = self.tracks.iter().filter_map(|(_, found)| found.segments.back().map(Segment::end));
+        let Some(end) = ends.max() else { return };
+        let recent = |found: &Found| found.segments.back().is_some_and(|last| end.since(last.end()) <= TOGETHER);
+        self.tracks.retain(|(_, found)| recent(found));
+        let Some(last) = self.tracks.iter().filter_map(|(_, found)| Some(found.segments.back()?.number)).min() else {
+            return;
+        };
+        for (_, found) in &mut self.tracks {
+            while found.segments.back().is_some_and(|segment| segment.number > last) {
+                found.segments.pop_back();
+            }
+        }
+        self.tracks.retain(|(_, found)| !found.segments.is_empty());
+    }
+
+    /// The window goes on while the server is down: what was listed last may have been later than the index knows, but was
+    /// within the window, and so never earlier than this.
+    fn expire(&mut self, window: Duration, now: OffsetDateTime) {
+        let Some(zero_at) = self.zero_at else { return };
+        let nanos = i64::try_from((now - zero_at).whole_nanoseconds()).unwrap_or(i64::MAX);
+        let now = MediaTime::from_nanos(nanos);
+        for (_, found) in &mut self.tracks {
+            let within = |segment: &&Segment| now.since(segment.start()) <= window;
+            // The last one stays, whatever its age: numbers go on from it.
+            let last = found.segments.back().map_or(0, |last| last.number);
+            let first = found.segments.iter().find(within).map_or(last, |segment| segment.number);
+            found.first_listed = found.first_listed.max(first).min(last);
+            while found.segments.front().is_some_and(|oldest| oldest.number < found.first_listed) {
+                found.segments.pop_front();
+            }
+            let needed = found.segments.front().map_or(0, |oldest| oldest.init);
+            found.inits.retain(|number, _| *number >= needed);
+        }
+    }
+
+    fn delete_others(&self, shelf: &StreamShelf, files: impl Iterator<Item = PathBuf>) -> io::Result<()> {
+        let index = shelf.index();
+        let mut kept: Vec<PathBuf> = vec![index];
+        for (key, found) in &self.tracks {
+            kept.extend(found.segments.iter().map(|segment| shelf.folder.join(key.file(segment))));
+        }
+        kept.sort();
+        let is_kept = |path: &Path| kept.binary_search_by(|known| known.as_path().cmp(path)).is_ok();
+        files.filter(|path| !is_kept(path)).try_for_each(|path| shelf.disk().remove(&path))
+    }
+}
+
+impl Found {
+    /// A power cut takes the newest files; and a playlist has no holes: what is before one that is missing is missing too.
+    fn keep_from_last(&mut self, is_missing: impl Fn(&Segment, &BTreeMap<u32, Init>) -> bool) {
+        let inits = &self.inits;
+        while self.segments.pop_back_if(|newest| is_missing(newest, inits)).is_some() {}
+        if let Some(index) = self.segments.iter().rposition(|segment| is_missing(segment, inits)) {
+            self.segments.drain(..=index);
+        }
+        if let Some(first) = self.segments.front() {
+            self.first_listed = self.first_listed.max(first.number);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The task that brings a stream's backlog to disk, one job after another, on a thread that may wait for the disk.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use weir_observe::fields;
+
+use super::StreamShelf;
+use super::backlog::Job;
+use crate::disk::NoSpace;
+use crate::packager::Shared;
+
+/// Between two tries on a disk that is full.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// How often a job that takes long is looked at, and whether trouble is over.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// A disk is well again when it has been for so long: at a limit, every other write fails and makes room.
+const WELL_AFTER: Duration = Duration::from_secs(5);
+/// The last sixteenth of the space is for streams that have less than their share.
+const RESERVE_SHARE: u64 = 16;
+
+/// Writes for as long as it is polled.
+pub(crate) async fn write(shared: Arc<Shared>, shelf: Arc<StreamShelf>) {
+    let mut version = shared.version.subscribe();
+    let mut health = Health::new(&shared);
+    loop {
+        version.mark_unchanged();
+        make_room_for_others(&shared, &shelf);
+        let Some(job) = shared.store().next_job() else {
+            health.look(true);
+            let waiting = async {
+                if health.is_ill() {
+                    sleep(LOOK_EVERY).await;
+                } else {
+                    // The sender lives in what we hold.
+                    let _ = version.changed().await;
+                }
+            };
+            waiting.await;
+            continue;
+        };
+        let on_disk = Arc::clone(&shelf);
+        let mut doing = tokio::task::spawn_blocking(move || on_disk.perform(job));
+        let done = loop {
+            tokio::select! {
+                done = &mut doing => break done,
+                () = sleep(LOOK_EVERY) => health.look(false),
+            }
+        };
+        match done {
+            Ok((job, Ok(()))) => settle(&shared, job),
+            Ok((job, Err(error))) => {
+                health.failed(error.code(), &error.to_string());
+                // Of the oldest, the room for what is newest.
+                if shared.store().shrink(job_bytes(&job)) == 0 {
+                    sleep(RETRY_AFTER).await;
+                }
+            }
+            // It panicked, and has said so; or the server is stopping.
+            Err(_) => sleep(RETRY_AFTER).await,
+        }
+    }
+}
+
+/// Leaves the last of the space to those who have little of it.
+fn make_room_for_others(shared: &Shared, shelf: &StreamShelf) {
+    let max = shelf.space().limits.max_bytes;
+    let over = shelf.space().used().saturating_sub(max - max / RESERVE_SHARE);
+    let beyond = shelf.own_bytes().saturating_sub(shelf.share_bytes());
+    if over.min(beyond) > 0 {
+        shared.store().shrink(over.min(beyond));
+    }
+}
+
+fn job_bytes(job: &Job) -> u64 {
+    match job {
+        Job::Segment { body, .. } => body.len() as u64,
+        // A block, which is the least that a file system gives.
+        _ => 4096,
+    }
+}
+
+fn settle(shared: &Shared, job: Job) {
+    let mut store = shared.store();
+    match job {
+        Job::Delete(_) => {}
+        Job::Line { of, .. } => store.line_saved(&of),
+        Job::Index { lines, .. } => store.index_saved(lines),
+        Job::Segment { track, number, file, body, .. } => {
+            store.segment_saved(&track, number, file, body.len() as u64);
+        }
+    }
+}
+
+impl StreamShelf {
+    /// Gives the job back, done or not. Blocks.
+    fn perform(&self, job: Job) -> (Job, Result<(), NoSpace>) {
+        let deleted = self.gate();
+        let done = match &job {
+            _ if *deleted => Ok(()),
+            Job::Delete(files) => {
+                self.delete_files(files);
+                Ok(())
+            }
+            Job::Line { text, .. } => self.append(text),
+            Job::Index { text, .. } => self.disk().replace(&self.index(), text.as_bytes()).map_err(NoSpace::from),
+            Job::Segment { file, body, line, .. } => self.write_segment(&self.folder.join(file), body, line),
+        };
+        drop(deleted);
+        (job, done)
+    }
+
+    fn delete_files(&self, files: &[(PathBuf, u64)]) {
+        for (file, bytes) in files {
+            match self.disk().remove(&self.folder.join(file)) {
+                Ok(()) => self.release(*bytes),
+                // It takes its room until the next start, which deletes what no index knows.
+                Err(error) => tracing::warn!(%error, "a segment of a window could not be deleted"),
+            }
+        }
+    }
+
+    fn write_segment(&self, path: &std::path::Path, body: &[u8], line: &str) -> Result<(), NoSpace> {
+        let bytes = body.len() as u64;
+        self.claim(bytes)?;
+        let written = self.disk().write(path, body).map_err(NoSpace::from).and_then(|()| self.append(line));
+        if written.is_err() {
+            let _ = self.disk().remove(path);
+            self.release(bytes);
+        }
+        written
+    }
+
+    /// After an error the line may be there in part: the next one must not be taken for its end.
+    fn append(&self, line: &str) -> Result<(), NoSpace> {
+        let torn = self.torn.load(Ordering::Relaxed);
+        let text = if torn { format!("\n{line}") } else { line.to_owned() };
+        let appended = self.disk().append(&self.index(), text.as_bytes());
+        self.torn.store(appended.is_err(), Ordering::Relaxed);
+        Ok(appended?)
+    }
+}
+
+/// Whether the disk keeps up, told once when it does not and once when it does again.
+struct Health<'a> {
+    shared: &'a Shared,
+    ill: bool,
+    last_failure: Instant,
+    lost_before: u64,
+}
+
+impl<'a> Health<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        Self { shared, ill: false, last_failure: Instant::now(), lost_before: 0 }
+    }
+
+    fn is_ill(&self) -> bool {
+        self.ill
+    }
+
+    fn failed(&mut self, code: &str, message: &str) {
+        self.last_failure = Instant::now();
+        if !self.ill {
+            self.ill = true;
+            tracing::warn!(stream_id = %self.shared.stream_id, code, message, "the window can't be written to disk");
+            self.tell("dvr_disk_full", code);
+        }
+    }
+
+    /// Looks at what was lost, which is how a slow disk shows, and whether all has been well for long enough.
+    fn look(&mut self, idle: bool) {
+        let lost = self.shared.store().backlog.as_ref().map_or(0, |backlog| backlog.lost);
+        if lost > self.lost_before {
+            self.lost_before = lost;
+            self.failed("too_slow", "segments left memory before they were written");
+        }
+        if idle && self.ill && self.last_failure.elapsed() >= WELL_AFTER {
+            self.ill = false;
+            self.tell("dvr_disk_recovered", "");
+        }
+    }
+
+    fn tell(&self, event: &str, code: &str) {
+        let mut about =
+            fields([("stream_id", self.shared.stream_id.0.into()), ("segments_lost", self.lost_before.into())]);
+        if !code.is_empty() {
+            about.insert("reason".to_owned(), code.into());
+        }
+        self.shared.observe.events().emit(event, about);
+    }
+}

@@ -1,0 +1,255 @@
+//! One recording's media: frames in, fragments of all tracks out, time from zero.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use weir_hub::{Entry, Tracks};
+use weir_media::{MediaKind, MediaTime, TrackInfo};
+use weir_mux::fmp4::{self, Fmp4Error, Sample};
+
+use crate::clock::TrackClock;
+
+/// A crash costs this much at most: a fragment ends with the next keyframe, or at the latest so long after it began.
+const FRAGMENT_MAX: Duration = Duration::from_secs(2);
+/// Or at so many bytes: 2 s at 64 Mbps.
+const FRAGMENT_BYTES_MAX: usize = 16 << 20;
+
+#[derive(Debug)]
+struct Held {
+    ticks: u64,
+    composition_offset_ticks: i32,
+    keyframe: bool,
+    payload: Bytes,
+}
+
+#[derive(Debug)]
+struct Track {
+    id: u32,
+    kind: MediaKind,
+    clock: TrackClock,
+    /// The newest frame: how long it lasts, the next one says.
+    held: Option<Held>,
+    pending: Vec<Sample>,
+    pending_start: u64,
+    last_ticks: u64,
+}
+
+/// Fragments of a file that is being made.
+#[derive(Debug)]
+pub(crate) struct FileWriter {
+    tracks: Vec<Track>,
+    infos: Arc<Tracks>,
+    zero: MediaTime,
+    end: MediaTime,
+    fragment_start: MediaTime,
+    fragment_bytes: usize,
+    sequence: u32,
+}
+
+impl FileWriter {
+    /// A file that begins with a frame at `zero`, and its first bytes. A track that can't be written is left out.
+    pub(crate) fn begin(infos: &Arc<Tracks>, zero: MediaTime) -> Result<(Self, Bytes), Fmp4Error> {
+        let all: Vec<&Arc<TrackInfo>> = [&infos.video, &infos.audio].into_iter().flatten().collect();
+        let mut fit: Vec<&TrackInfo> = Vec::new();
+        let mut fault = None;
+        for info in all {
+            match fmp4::init_segment(info) {
+                Ok(_) => fit.push(info),
+                Err(error) => fault = Some(error),
+            }
+        }
+        if let Some(fault) = fault.filter(|_| fit.is_empty()) {
+            return Err(fault);
+        }
+        let head = fmp4::movie(&fit)?;
+        let tracks = (1..).zip(&fit).map(|(id, info)| Track {
+            id,
+            kind: info.kind(),
+            clock: TrackClock::new(info),
+            held: None,
+            pending: Vec::new(),
+            pending_start: 0,
+            last_ticks: TrackClock::new(info).nominal_ticks(),
+        });
+        let tracks = tracks.collect();
+        let infos = Arc::clone(infos);
+        let writer = Self { tracks, infos, zero, end: zero, fragment_start: zero, fragment_bytes: 0, sequence: 0 };
+        Ok((writer, head))
+    }
+
+    /// Whether frames of these tracks can go on in this file.
+    pub(crate) fn takes(&self, tracks: &Arc<Tracks>) -> bool {
+        let same = |ours: &Option<Arc<TrackInfo>>, theirs: &Option<Arc<TrackInfo>>| match (ours, theirs) {
+            (Some(ours), Some(theirs)) => ours.codec == theirs.codec && ours.config == theirs.config,
+            // One that has gone may come back.
+            (_, None) => true,
+            (None, Some(_)) => false,
+        };
+        Arc::ptr_eq(&self.infos, tracks)
+            || same(&self.infos.video, &tracks.video) && same(&self.infos.audio, &tracks.audio)
+    }
+
+    pub(crate) fn duration(&self) -> Duration {
+        self.end.since(self.zero)
+    }
+
+    /// Takes a frame; a fragment that it ends is returned.
+    pub(crate) fn push(&mut self, entry: &Entry) -> Option<Bytes> {
+        let frame = &entry.frame;
+        let leads = entry.kind == MediaKind::Video || self.infos.video.is_none();
+        let begins = leads && frame.is_keyframe() && self.infos.video.is_some();
+        let is_full = frame.dts.since(self.fragment_start) >= FRAGMENT_MAX || self.fragment_bytes >= FRAGMENT_BYTES_MAX;
+        if frame.dts < self.zero || !self.tracks.iter().any(|track| track.kind == entry.kind) {
+            return None;
+        }
+        self.hold(entry);
+        self.end = self.end.max(frame.dts);
+        if !(leads && (begins || is_full)) {
+            return None;
+        }
+        // The frame itself is held: it begins the next fragment.
+        let fragment = self.fragment();
+        self.fragment_start = frame.dts;
+        fragment
+    }
+
+    /// The last fragment, with what is held.
+    pub(crate) fn finish(&mut self) -> Option<Bytes> {
+        for track in &mut self.tracks {
+            let end = track.held.as_ref().map(|held| held.ticks + track.last_ticks);
+            end.into_iter().for_each(|end| track.release(end));
+        }
+        self.fragment()
+    }
+
+    fn hold(&mut self, entry: &Entry) {
+        let frame = &entry.frame;
+        let since_zero = frame.dts - self.zero;
+        let Some(track) = self.tracks.iter_mut().find(|track| track.kind == entry.kind) else { return };
+        let ticks = track.clock.stamp(since_zero);
+        track.release(ticks);
+        let offset = (frame.pts - frame.dts).as_ticks(track.clock.timescale());
+        self.fragment_bytes += frame.payload.len();
+        track.held = Some(Held {
+            ticks,
+            composition_offset_ticks: i32::try_from(offset).unwrap_or(0).max(0),
+            keyframe: frame.is_keyframe(),
+            payload: frame.payload.clone(),
+        });
+    }
+
+    fn fragment(&mut self) -> Option<Bytes> {
+        let mut out = BytesMut::new();
+        for track in self.tracks.iter_mut().filter(|track| !track.pending.is_empty()) {
+            self.sequence = self.sequence.wrapping_add(1);
+            let samples = std::mem::take(&mut track.pending);
+            out.extend_from_slice(&fmp4::track_chunk(
+                track.id,
+                track.kind,
+                self.sequence,
+                track.pending_start,
+                &samples,
+            ));
+        }
+        self.fragment_bytes = 0;
+        (!out.is_empty()).then(|| out.freeze())
+    }
+}
+
+impl Track {
+    /// What is held ends where the next frame begins.
+    fn release(&mut self, end_ticks: u64) {
+        let Some(held) = self.held.take() else { return };
+        self.last_ticks = end_ticks.saturating_sub(held.ticks);
+        if self.pending.is_empty() {
+            self.pending_start = held.ticks;
+        }
+        self.pending.push(Sample {
+            duration_ticks: u32::try_from(self.last_ticks).unwrap_or(u32::MAX),
+            composition_offset_ticks: held.composition_offset_ticks,
+            keyframe: held.keyframe,
+            payload: held.payload,
+        });
+    }
+}
+
+/// How many of a file's bytes are whole boxes: what a crash left torn at the end is beyond. And how many milliseconds the
+/// first track's fragments reach, as far as they tell.
+pub(crate) fn whole_boxes(mut read_at: impl FnMut(u64, &mut [u8]) -> bool, total: u64) -> u64 {
+    let mut at = 0;
+    let mut whole = 0;
+    let mut header = [0_u8; 8];
+    while at + 8 <= total && read_at(at, &mut header) {
+        let [a, b, c, d, kind @ ..] = header;
+        let size = u64::from(u32::from_be_bytes([a, b, c, d]));
+        if size < 8 || at + size > total {
+            break;
+        }
+        at += size;
+        // A `moof` without its `mdat` is of no use.
+        if &kind != b"moof" {
+            whole = at;
+        }
+    }
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(out: &mut Vec<u8>, kind: &[u8; 4], body: usize) {
+        out.extend_from_slice(&(body as u32 + 8).to_be_bytes());
+        out.extend_from_slice(kind);
+        out.resize(out.len() + body, 0xFF);
+    }
+
+    #[test]
+    fn a_torn_end_is_found() {
+        let mut file = Vec::new();
+        put(&mut file, b"ftyp", 16);
+        put(&mut file, b"moov", 100);
+        let head = file.len() as u64;
+        put(&mut file, b"moof", 50);
+        put(&mut file, b"mdat", 500);
+        let first = file.len() as u64;
+        put(&mut file, b"moof", 50);
+        let moof = file.len() as u64;
+        put(&mut file, b"mdat", 500);
+        let all = file.len() as u64;
+        let whole = |total: u64| {
+            let read = |at: u64, into: &mut [u8]| {
+                into.copy_from_slice(&file[at as usize..at as usize + into.len()]);
+                true
+            };
+            whole_boxes(read, total)
+        };
+        for (total, expected) in [
+            (0, 0),
+            (7, 0),
+            (head, head),
+            (head + 20, head),
+            (first - 1, head),
+            (first, first),
+            (moof, first),
+            (moof + 4, first),
+            (all - 1, first),
+            (all, all),
+        ] {
+            assert_eq!(whole(total), expected, "{total}");
+        }
+        assert_eq!(
+            whole_boxes(
+                |_, into| {
+                    into.fill(0);
+                    true
+                },
+                1 << 40
+            ),
+            0,
+            "zeros are no boxes"
+        );
+        assert_eq!(whole_boxes(|_, _| false, 100), 0);
+    }
+}
