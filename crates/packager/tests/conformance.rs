@@ -1,0 +1,165 @@
+//! Everything a stream serves keeps the rules of `weir_testkit::conformance`, at every moment, whatever its source does.
+
+#![allow(clippy::unwrap_used, reason = "a panic in a test is the report")]
+
+mod support;
+
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use support::{Rig, kind_of, tracks_of, write};
+use weir_hub::Publisher;
+use weir_media::{Frame, MediaKind, MediaTime};
+use weir_packager::{Answer, Packager, PackagerConfig};
+use weir_testkit::conformance::{Rule, Watcher};
+use weir_testkit::frames::{SyntheticAudio, SyntheticConfig, SyntheticSource};
+
+/// Looks so often: several times a segment, seldom enough that parts have come.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+fn watcher(packager: &Packager) -> Watcher<impl FnMut(&str) -> Option<Vec<u8>>> {
+    let packager = packager.clone();
+    let fetch = move |path: &str| {
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        // What can be answered is answered at once; nobody writes while somebody would wait.
+        match pin!(packager.answer(path, query)).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Answer::Found { body, .. }) => Some(body.to_vec()),
+            _ => None,
+        }
+    };
+    // Media is written as fast as it can be.
+    Watcher::new(fetch).without_clock()
+}
+
+/// Publishes so many seconds of it from `at` on, looking all the time.
+async fn publish_watched<F: FnMut(&str) -> Option<Vec<u8>>>(
+    publisher: &mut Publisher,
+    source: SyntheticConfig,
+    (at, seconds): (f64, f64),
+    keep: impl Fn(&Frame) -> bool,
+    watcher: &mut Watcher<F>,
+) {
+    let mut source = SyntheticSource::new(source);
+    publisher.set_tracks(tracks_of(&source));
+    let mut until = Duration::ZERO;
+    while until.as_secs_f64() < seconds {
+        until += LOOK_EVERY;
+        let frames = source.frames_until(support::time(until.as_secs_f64().min(seconds)));
+        write(publisher, frames.into_iter().filter(&keep).collect(), support::time(at)).await;
+        watcher.look();
+    }
+}
+
+fn with(fps: (u32, u32), gop_frames: u32, sample_rate_hz: u32) -> SyntheticConfig {
+    let audio = Some(SyntheticAudio { sample_rate_hz, channels: 2 });
+    SyntheticConfig { fps, gop_frames, audio, ..SyntheticConfig::default() }
+}
+
+#[tokio::test]
+async fn steady_sources_of_all_rates() {
+    for (fps, gop_frames, sample_rate_hz) in [
+        ((30, 1), 60, 48_000),
+        ((30_000, 1001), 60, 44_100),
+        ((25, 1), 50, 48_000),
+        ((24, 1), 24, 32_000),
+        ((60, 1), 60, 96_000),
+        ((50, 1), 175, 48_000),
+        ((15, 1), 30, 22_050),
+        ((12, 1), 24, 48_000),
+        ((10, 1), 50, 16_000),
+        ((5, 1), 10, 8_000),
+    ] {
+        let rig = Rig::new(PackagerConfig::default()).await;
+        let mut watcher = watcher(&rig.packager);
+        let source = with(fps, gop_frames, sample_rate_hz);
+        publish_watched(&mut rig.publisher(), source, (0.0, 30.0), |_| true, &mut watcher).await;
+        println!("{fps:?}, GOP {gop_frames}, {sample_rate_hz} Hz:\n{}", watcher.violations());
+        watcher.assert_valid();
+        assert!(watcher.segments_checked() >= 10);
+        assert_eq!(watcher.playlist("source/video.m3u8").unwrap().discontinuities(), 0);
+    }
+}
+
+#[tokio::test]
+async fn publishers_that_come_back() {
+    for away in [0.0, 0.04, 0.3, 0.7, 1.2, 2.0, 5.0, 20.0] {
+        let rig = Rig::new(PackagerConfig { window: Duration::from_secs(30), ..PackagerConfig::default() }).await;
+        let mut watcher = watcher(&rig.packager);
+        for session in 0..8 {
+            let at = f64::from(session) * (3.5 + away);
+            let source = SyntheticConfig::default();
+            publish_watched(&mut rig.publisher(), source, (at, 3.5), |_| true, &mut watcher).await;
+        }
+        println!("away for {away} s:\n{}", watcher.violations());
+        watcher.assert_valid();
+    }
+}
+
+#[tokio::test]
+async fn tracks_that_are_missing_or_fall_silent() {
+    let video = |frame: &Frame| kind_of(frame) == MediaKind::Video;
+    let within = |from: f64, to: f64, frame: &Frame| frame.dts >= support::time(from) && frame.dts < support::time(to);
+    let cases: [(&str, bool, &dyn Fn(&Frame) -> bool); 6] = [
+        ("no sound", false, &|_| true),
+        ("sound that never comes", true, &video),
+        ("sound that pauses for 0.8 s", true, &|frame| video(frame) || !within(5.0, 5.8, frame)),
+        ("sound that pauses for 4 s", true, &|frame| video(frame) || !within(5.0, 9.0, frame)),
+        ("sound that begins late", true, &|frame| video(frame) || !within(0.0, 5.0, frame)),
+        ("pictures that pause for 1.5 s", true, &|frame| !video(frame) || !within(5.0, 6.5, frame)),
+    ];
+    for (name, has_sound, keep) in cases {
+        let rig = Rig::new(PackagerConfig { window: Duration::from_secs(30), ..PackagerConfig::default() }).await;
+        let mut watcher = watcher(&rig.packager);
+        let audio = SyntheticConfig::default().audio.filter(|_| has_sound);
+        let source = SyntheticConfig { audio, ..SyntheticConfig::default() };
+        publish_watched(&mut rig.publisher(), source, (0.0, 16.0), keep, &mut watcher).await;
+        println!("{name}:\n{}", watcher.violations());
+        watcher.assert_valid();
+    }
+}
+
+#[tokio::test]
+async fn a_configuration_that_changes() {
+    let rig = Rig::new(PackagerConfig { window: Duration::from_secs(30), ..PackagerConfig::default() }).await;
+    let mut watcher = watcher(&rig.packager);
+    for (index, width) in [320, 640, 320].into_iter().enumerate() {
+        let source = SyntheticConfig { width, ..SyntheticConfig::default() };
+        publish_watched(&mut rig.publisher(), source, (index as f64 * 5.5, 5.5), |_| true, &mut watcher).await;
+    }
+    println!("{}", watcher.violations());
+    watcher.assert_valid();
+    assert_eq!(watcher.playlist("source/video.m3u8").unwrap().discontinuities(), 2);
+    assert_eq!(watcher.manifest().unwrap().periods.len(), 3);
+}
+
+#[tokio::test]
+async fn renditions_beside_the_source() {
+    let rig = Rig::new(PackagerConfig { window: Duration::from_secs(30), ..PackagerConfig::default() }).await;
+    let mut watcher = watcher(&rig.packager);
+    let mut made = rig.hub.publish_rendition("360p");
+    tokio::spawn(rig.packager.clone().run(rig.hub.rendition("360p"), "360p".to_owned()));
+    tokio::task::yield_now().await;
+    let mut publisher = rig.publisher();
+    let mut source = SyntheticSource::new(SyntheticConfig::default());
+    let small = SyntheticConfig { width: 160, height: 90, audio: None, ..SyntheticConfig::default() };
+    let mut follower = SyntheticSource::new(small);
+    publisher.set_tracks(tracks_of(&source));
+    made.set_tracks(tracks_of(&follower));
+    for half in 1..=40 {
+        write(&mut publisher, source.frames_until(support::time(f64::from(half) / 2.0)), MediaTime::ZERO).await;
+        // A transcoder is a second behind.
+        write(&mut made, follower.frames_until(support::time(f64::from(half) / 2.0 - 1.0)), MediaTime::ZERO).await;
+        watcher.look();
+    }
+    println!("{}", watcher.violations());
+    watcher.assert_valid();
+    assert!(watcher.playlist("360p/video.m3u8").unwrap().complete().count() > 4);
+}
+
+#[test]
+fn rules_say_where_they_stand() {
+    for rule in Rule::ALL {
+        assert!(rule.text().contains(": "), "{rule:?}");
+    }
+}
