@@ -1,7 +1,6 @@
 //! HLS playlists (RFC 8216bis): the multivariant playlist, and media playlists with parts, delta updates and reports.
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use weir_media::{MediaKind, TrackInfo};
 
@@ -122,11 +121,8 @@ pub(crate) fn media(store: &Store, rendition: &str, track: &Track, skip: bool, s
     if measure::all_independent(track) {
         out.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
     }
-    let end = track.segments.back().map(Segment::end);
-    let is_old = |segment: &Segment| {
-        end.is_some_and(|end| end.since(segment.end()) >= Duration::from_secs(target * SKIP_TARGETS))
-    };
-    let skipped = if skip { track.complete().take_while(|segment| is_old(segment)).count() } else { 0 };
+    let skipped = if skip { track.count_before(target * SKIP_TARGETS) } else { 0 };
+    let parts_from = track.parts_from(target);
     if skipped > 0 {
         let _ = writeln!(out, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}");
     }
@@ -144,7 +140,7 @@ pub(crate) fn media(store: &Store, rendition: &str, track: &Track, skip: bool, s
         if let Some(zero_at) = store.zero_at {
             let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", rfc3339(wall_time(zero_at, segment.start())));
         }
-        put_segment(&mut out, track.kind, segment, segment.has_parts_listed(end, target), suffix);
+        put_segment(&mut out, track.kind, segment, segment.number >= parts_from, suffix);
     }
     put_hint(&mut out, track, suffix);
     put_reports(&mut out, store, rendition, track.kind, suffix);

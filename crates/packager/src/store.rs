@@ -11,6 +11,9 @@ use weir_media::{MediaKind, MediaTime, TrackInfo};
 use crate::PackagerConfig;
 use crate::clock::{media_time, seconds};
 
+/// Parts, but the last of a segment, last so much of the part target at least (RFC 8216bis, 4.4.4.9).
+const PART_SHARE_MIN: f64 = 0.85;
+
 /// A few frames that a player can take alone.
 #[derive(Clone, Debug)]
 pub(crate) struct Part {
@@ -41,8 +44,6 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    const PARTS_TARGETS: u64 = 3;
-
     pub(crate) fn start(&self) -> MediaTime {
         media_time(self.start_ticks, self.timescale)
     }
@@ -65,11 +66,6 @@ impl Segment {
 
     pub(crate) fn is_independent(&self) -> bool {
         self.parts.first().is_some_and(|part| part.independent)
-    }
-
-    /// Parts are listed in three target durations before the playlist's end, as the specification has it.
-    pub(crate) fn has_parts_listed(&self, end: Option<MediaTime>, target_seconds: u64) -> bool {
-        end.is_none_or(|end| end.since(self.end()) < Duration::from_secs(target_seconds * Self::PARTS_TARGETS))
     }
 
     /// One body out of its parts, which from then on are slices of it: a part costs no memory beside its segment.
@@ -110,19 +106,56 @@ pub(crate) struct Track {
 }
 
 impl Track {
+    const PARTS_TARGETS: u64 = 3;
+    /// The least that a live playlist may hold (RFC 8216bis, 6.2.2).
+    const LISTED_TARGETS_MIN: u64 = 3;
+
     fn new(kind: MediaKind) -> Self {
         let (inits, segments) = (BTreeMap::new(), VecDeque::new());
         Self { kind, inits, segments, first_listed: 0, live: true, rendered: [None, None] }
     }
 
+    /// Segments, newest first, each with the seconds of media that follow it. A pause of the source is no media: players
+    /// count what they can play.
+    fn followed(&self) -> impl Iterator<Item = (&Segment, f64)> {
+        self.segments.iter().rev().scan(0.0, |after, segment| {
+            let behind = *after;
+            *after += segment.seconds();
+            Some((segment, behind))
+        })
+    }
+
+    /// How many of the oldest listed segments have at least so much media behind them.
+    pub(crate) fn count_before(&self, seconds: u64) -> usize {
+        let newer = self.followed().take_while(|(segment, behind)| {
+            segment.number >= self.first_listed && (*behind < seconds as f64 || !segment.is_complete())
+        });
+        self.listed().count() - newer.count()
+    }
+
+    /// Parts are listed in three target durations before the playlist's end, as the specification has it: from this segment on.
+    pub(crate) fn parts_from(&self, target_seconds: u64) -> u64 {
+        let near = self.followed().take_while(|(_, behind)| *behind < (target_seconds * Self::PARTS_TARGETS) as f64);
+        near.last().map_or(0, |(segment, _)| segment.number)
+    }
+
     /// No part that is listed is longer. It is what was asked for, unless pictures are slower than that; one long pause
     /// between two pictures raises it only for as long as the part is listed, because players keep a distance by it.
+    /// Where whole frames fill it badly (four of 15 fps are 267 ms) it is what they do fill: parts have to last 85 % of it.
     pub(crate) fn part_target(&self, asked: Duration, target_seconds: u64) -> Duration {
-        let end = self.segments.back().map(Segment::end);
-        let recent = self.segments.iter().rev().take_while(|segment| segment.has_parts_listed(end, target_seconds));
-        let longest =
-            recent.flat_map(|segment| segment.parts.iter().map(|part| seconds(part.duration_ticks, segment.timescale)));
-        longest.map(Duration::from_secs_f64).fold(asked, Duration::max)
+        let from = self.parts_from(target_seconds);
+        let (mut longest, mut fullest) = (0.0_f64, 0.0_f64);
+        for segment in self.segments.iter().rev().take_while(|segment| segment.number >= from) {
+            // A segment's last part ends with it, full or not.
+            let full = segment.parts.len().saturating_sub(usize::from(segment.is_complete()));
+            for (index, part) in segment.parts.iter().enumerate() {
+                let length = seconds(part.duration_ticks, segment.timescale);
+                longest = longest.max(length);
+                fullest = if index < full { fullest.max(length) } else { fullest };
+            }
+        }
+        let filled = fullest > 0.0 && longest < asked.as_secs_f64() * PART_SHARE_MIN;
+        if filled { up_to_hundredths(longest) } else { asked.max(Duration::from_secs_f64(longest)) }
     }
 
     /// What playlists show, oldest first, the open segment last.
@@ -161,12 +194,19 @@ impl Track {
         self.rendered[usize::from(skip)] = Some((version, body));
     }
 
-    /// Moves the beginning of the playlist, never back.
-    fn list_from(&mut self, window: Duration) {
+    /// Moves the beginning of the playlist, never back, and not so far that too little is left.
+    fn list_from(&mut self, window: Duration, target_seconds: u64) {
         let Some(end) = self.segments.back().map(Segment::end) else { return };
-        let within = |segment: &&Segment| end.since(segment.start()) <= window || !segment.is_complete();
-        let newest = self.segments.back().map_or(0, |segment| segment.number);
-        let first = self.segments.iter().find(within).map_or(newest, |segment| segment.number);
+        let least = (target_seconds * Self::LISTED_TARGETS_MIN) as f64;
+        let mut kept = 0.0;
+        let mut first = self.segments.back().map_or(0, |newest| newest.number);
+        for segment in self.segments.iter().rev() {
+            if segment.is_complete() && kept >= least && end.since(segment.start()) > window {
+                break;
+            }
+            kept += if segment.is_complete() { segment.seconds() } else { 0.0 };
+            first = segment.number;
+        }
         self.first_listed = self.first_listed.max(first);
     }
 
@@ -179,6 +219,11 @@ impl Track {
         }
         oldest.bytes
     }
+}
+
+/// RTMP's milliseconds make the same four frames 266 or 267 ms long: what is announced shall not follow that.
+fn up_to_hundredths(seconds: f64) -> Duration {
+    Duration::from_millis((seconds * 100.0).ceil() as u64 * 10)
 }
 
 /// What the packaging of a rendition does to the store. All that one frame causes is applied at once, so that nobody sees a
@@ -293,12 +338,11 @@ impl Store {
     }
 
     fn evict(&mut self) {
-        // Three target durations is the least that a live playlist may hold.
-        let window = self.config.window.max(Duration::from_secs(self.target_seconds * 3));
+        let (window, target_seconds) = (self.config.window, self.target_seconds);
         let kept = window + Self::GRACE;
         let mut freed = 0;
         for track in self.renditions.values_mut().flatten() {
-            track.list_from(window);
+            track.list_from(window, target_seconds);
             while let (Some(oldest), Some(newest)) = (track.segments.front(), track.segments.back()) {
                 if oldest.number >= track.first_listed || newest.end().since(oldest.end()) <= kept {
                     break;

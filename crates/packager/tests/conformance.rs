@@ -32,6 +32,11 @@ fn watcher(packager: &Packager) -> Watcher<impl FnMut(&str) -> Option<Vec<u8>>> 
     Watcher::new(fetch).without_clock()
 }
 
+/// What is wrong, under the name of the case.
+fn violations<F: FnMut(&str) -> Option<Vec<u8>>>(case: &str, watcher: &Watcher<F>) -> Vec<String> {
+    watcher.violations().found().iter().map(|found| format!("{case}: {found}")).collect()
+}
+
 /// Publishes so many seconds of it from `at` on, looking all the time.
 async fn publish_watched<F: FnMut(&str) -> Option<Vec<u8>>>(
     publisher: &mut Publisher,
@@ -58,6 +63,7 @@ fn with(fps: (u32, u32), gop_frames: u32, sample_rate_hz: u32) -> SyntheticConfi
 
 #[tokio::test]
 async fn steady_sources_of_all_rates() {
+    let mut wrong = Vec::new();
     for (fps, gop_frames, sample_rate_hz) in [
         ((30, 1), 60, 48_000),
         ((30_000, 1001), 60, 44_100),
@@ -74,15 +80,16 @@ async fn steady_sources_of_all_rates() {
         let mut watcher = watcher(&rig.packager);
         let source = with(fps, gop_frames, sample_rate_hz);
         publish_watched(&mut rig.publisher(), source, (0.0, 30.0), |_| true, &mut watcher).await;
-        println!("{fps:?}, GOP {gop_frames}, {sample_rate_hz} Hz:\n{}", watcher.violations());
-        watcher.assert_valid();
+        wrong.extend(violations(&format!("{fps:?}, GOP {gop_frames}, {sample_rate_hz} Hz"), &watcher));
         assert!(watcher.segments_checked() >= 10);
         assert_eq!(watcher.playlist("source/video.m3u8").unwrap().discontinuities(), 0);
     }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
 #[tokio::test]
 async fn publishers_that_come_back() {
+    let mut wrong = Vec::new();
     for away in [0.0, 0.04, 0.3, 0.7, 1.2, 2.0, 5.0, 20.0] {
         let rig = Rig::new(PackagerConfig { window: Duration::from_secs(30), ..PackagerConfig::default() }).await;
         let mut watcher = watcher(&rig.packager);
@@ -91,13 +98,14 @@ async fn publishers_that_come_back() {
             let source = SyntheticConfig::default();
             publish_watched(&mut rig.publisher(), source, (at, 3.5), |_| true, &mut watcher).await;
         }
-        println!("away for {away} s:\n{}", watcher.violations());
-        watcher.assert_valid();
+        wrong.extend(violations(&format!("away for {away} s"), &watcher));
     }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
 #[tokio::test]
 async fn tracks_that_are_missing_or_fall_silent() {
+    let mut wrong = Vec::new();
     let video = |frame: &Frame| kind_of(frame) == MediaKind::Video;
     let within = |from: f64, to: f64, frame: &Frame| frame.dts >= support::time(from) && frame.dts < support::time(to);
     let cases: [(&str, bool, &dyn Fn(&Frame) -> bool); 6] = [
@@ -114,9 +122,9 @@ async fn tracks_that_are_missing_or_fall_silent() {
         let audio = SyntheticConfig::default().audio.filter(|_| has_sound);
         let source = SyntheticConfig { audio, ..SyntheticConfig::default() };
         publish_watched(&mut rig.publisher(), source, (0.0, 16.0), keep, &mut watcher).await;
-        println!("{name}:\n{}", watcher.violations());
-        watcher.assert_valid();
+        wrong.extend(violations(name, &watcher));
     }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
 #[tokio::test]
@@ -127,7 +135,6 @@ async fn a_configuration_that_changes() {
         let source = SyntheticConfig { width, ..SyntheticConfig::default() };
         publish_watched(&mut rig.publisher(), source, (index as f64 * 5.5, 5.5), |_| true, &mut watcher).await;
     }
-    println!("{}", watcher.violations());
     watcher.assert_valid();
     assert_eq!(watcher.playlist("source/video.m3u8").unwrap().discontinuities(), 2);
     assert_eq!(watcher.manifest().unwrap().periods.len(), 3);
@@ -152,7 +159,6 @@ async fn renditions_beside_the_source() {
         write(&mut made, follower.frames_until(support::time(f64::from(half) / 2.0 - 1.0)), MediaTime::ZERO).await;
         watcher.look();
     }
-    println!("{}", watcher.violations());
     watcher.assert_valid();
     assert!(watcher.playlist("360p/video.m3u8").unwrap().complete().count() > 4);
 }

@@ -7,8 +7,6 @@ use super::{Rule, Violations};
 const LENGTH_SLACK: f64 = 0.001;
 /// Wall times are written in milliseconds; pictures reorder by whole milliseconds too.
 const WALL_SLACK_MILLIS: i64 = 12;
-/// The share of PART-TARGET that a part fills at least.
-const PART_SHARE_MIN: f64 = 0.85;
 const PART_HOLD_BACK_PARTS: f64 = 3.0;
 const HOLD_BACK_TARGETS: f64 = 3.0;
 const SKIP_TARGETS: f64 = 6.0;
@@ -70,12 +68,6 @@ fn check_segment(playlist: &MediaPlaylist, segment: &Segment, out: &mut Violatio
     for (index, part) in parts.iter().enumerate() {
         out.check(part.duration > 0.0, Rule::SegmentLength, || format!("part {number}.{index} has no length"));
         out.check(part.duration <= part_target + LENGTH_SLACK, Rule::PartTarget, || {
-            format!("part {number}.{index} lasts {}, PART-TARGET is {part_target}", part.duration)
-        });
-        // The last part of an open segment may be its last one.
-        let is_last = index + 1 == parts.len();
-        let holds = is_last || part.duration + LENGTH_SLACK >= part_target * PART_SHARE_MIN;
-        out.check(holds, Rule::PartShort, || {
             format!("part {number}.{index} lasts {}, PART-TARGET is {part_target}", part.duration)
         });
     }

@@ -3,6 +3,9 @@
 use super::playlist::{MediaPlaylist, Segment};
 use super::{Rule, Violations};
 
+/// Segments may be a millisecond short, as RTMP counts.
+const LENGTH_SLACK: f64 = 0.02;
+
 pub fn check_reload(before: &MediaPlaylist, after: &MediaPlaylist, out: &mut Violations) {
     let (was, is) = (before.media_sequence.unwrap_or(0), after.media_sequence.unwrap_or(0));
     out.check(is >= was, Rule::ReloadMediaSequence, || format!("{was}, then {is}"));
@@ -20,8 +23,7 @@ pub fn check_reload(before: &MediaPlaylist, after: &MediaPlaylist, out: &mut Vio
     let removed = after.media_sequence > before.media_sequence;
     let length: f64 = after.complete().map(|segment| segment.duration).sum();
     let least = after.target_seconds as f64 * 3.0;
-    // A segment may be shorter than the target by up to half a second and still count as one.
-    out.check(!removed || length > least - 1.0, Rule::ReloadWindow, || {
+    out.check(!removed || length + LENGTH_SLACK >= least, Rule::ReloadWindow, || {
         format!("something was removed, {length:.3} s are left, {least} are needed")
     });
     check_hint(before, after, out);

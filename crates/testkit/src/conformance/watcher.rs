@@ -13,8 +13,8 @@ use super::playlist_rules::check_playlist;
 use super::reload_rules::check_reload;
 use super::{Rule, Violations};
 
-/// Sound begins its segment with its first frame at or after the picture's: a frame is 64 ms at 16 kHz.
-const BOUNDARY_SLACK_MILLIS: i64 = 70;
+/// Sound begins its segment with its first frame at or after the picture's: a frame is 128 ms at 8 kHz.
+const BOUNDARY_SLACK_MILLIS: i64 = 130;
 /// Playlists are fetched one after the other: what one reports may have moved on by a segment.
 const REPORT_SLACK_SEGMENTS: u64 = 1;
 
@@ -30,6 +30,8 @@ pub struct Watcher<F> {
     facts: BTreeMap<String, SegmentFacts>,
     parts_checked: BTreeSet<String>,
     last_manifest: Option<Manifest>,
+    /// The first segment that was seen of each playlist.
+    firsts: BTreeMap<String, u64>,
 }
 
 impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
@@ -50,6 +52,7 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
             facts: BTreeMap::new(),
             parts_checked: BTreeSet::new(),
             last_manifest: None,
+            firsts: BTreeMap::new(),
         }
     }
 
@@ -128,6 +131,9 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
             self.look_at_delta(path, &text, &playlist);
         }
         self.look_at_files(path, &playlist);
+        if let Some(first) = playlist.segments.first() {
+            self.firsts.entry(path.to_owned()).or_insert(first.number);
+        }
         self.seen.insert(path.to_owned(), playlist);
     }
 
@@ -162,7 +168,7 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
                 self.facts.extend(facts.map(|facts| (uri, facts)));
             }
             self.check_neighbours(path, &playlist.segments[index.saturating_sub(1)..=index]);
-            self.look_at_parts(path, &init, segment, body.as_deref());
+            self.look_at_parts(path, &init, (segment, playlist.part_target.unwrap_or(0.0)), body.as_deref());
         }
     }
 
@@ -175,7 +181,13 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
         }
     }
 
-    fn look_at_parts(&mut self, path: &str, init: &Init, segment: &Segment, body: Option<&[u8]>) {
+    fn look_at_parts(
+        &mut self,
+        path: &str,
+        init: &Init,
+        (segment, part_target): (&Segment, f64),
+        body: Option<&[u8]>,
+    ) {
         let is_new = |part: &super::Part| !self.parts_checked.contains(&resolve(path, &part.uri));
         if body.is_none() && !segment.parts.iter().any(is_new) {
             return;
@@ -190,7 +202,7 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
             self.parts_checked.insert(uri);
         }
         if !bodies.is_empty() {
-            check_parts(init, segment, body, &bodies, self.out.at(path));
+            check_parts(init, segment, part_target, body, &bodies, self.out.at(path));
         }
     }
 
@@ -227,6 +239,8 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
         let mut starts: BTreeMap<u64, (i64, &String)> = BTreeMap::new();
         for path in all {
             let segments = self.seen.get(path).into_iter().flat_map(|playlist| &playlist.segments);
+            // A track that comes in later begins within a segment of the others.
+            let segments = segments.filter(|segment| self.firsts.get(path) != Some(&segment.number));
             for (number, at) in segments.filter_map(|segment| Some((segment.number, segment.wall_millis?))) {
                 let (first, of) = *starts.entry(number).or_insert((at, path));
                 self.out.at(path).check((at - first).abs() <= BOUNDARY_SLACK_MILLIS, Rule::Boundaries, || {
