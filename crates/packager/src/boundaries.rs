@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use weir_media::MediaTime;
 
+use crate::eras::Eras;
+
 /// Kept for renditions that lag: a transcoder is some seconds behind, two minutes of boundaries are plenty.
 const KEPT_MAX: usize = 64;
 
@@ -16,6 +18,7 @@ const EARLY_SHARE: u32 = 20;
 
 #[derive(Debug)]
 pub(crate) struct Boundaries {
+    pub(crate) eras: Eras,
     target: Duration,
     kept: VecDeque<MediaTime>,
     /// Of all times, those that are kept no longer with them.
@@ -24,7 +27,7 @@ pub(crate) struct Boundaries {
 
 impl Boundaries {
     pub(crate) fn new(target: Duration) -> Self {
-        Self { target, kept: VecDeque::new(), count: 0 }
+        Self { eras: Eras::default(), target, kept: VecDeque::new(), count: 0 }
     }
 
     /// Whether a segment that began at `open_start` ends with the keyframe at `time`. Whoever comes first to a time sets the

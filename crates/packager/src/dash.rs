@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::time::Duration;
 
 use time::OffsetDateTime;
 use weir_media::{MediaKind, MediaTime, TrackInfo};
@@ -13,6 +14,9 @@ use crate::wall_time::rfc3339;
 
 /// Players stay three segments behind, as with classic HLS.
 const DELAY_TARGETS: u64 = 3;
+
+/// A period that ends so much before the next one begins is only rounded.
+const ROUNDING_MAX: Duration = Duration::from_millis(20);
 
 /// A rendition's track within one Period.
 struct Representation<'a> {
@@ -59,7 +63,7 @@ pub(crate) fn manifest(store: &Store, now: OffsetDateTime, suffix: &str) -> Opti
     (written > 0).then_some(out)
 }
 
-/// A Period: from one change of decoder configuration to the next. Says whether there was anything in it.
+/// A Period: from one change of decoder configuration, or one pause of the source, to the next. Says whether there was anything in it.
 fn put_period(
     out: &mut String,
     tracks: &[(&str, &Track)],
@@ -82,7 +86,15 @@ fn put_period(
     if representations.is_empty() {
         return false;
     }
-    let _ = writeln!(out, "<Period id=\"p{}\" start=\"PT{:.3}S\">", start.as_millis(), start.as_secs_f64());
+    let _ = write!(out, "<Period id=\"p{}\" start=\"PT{:.3}S\"", start.as_millis(), start.as_secs_f64());
+    // The source was away between two periods: this one ends with its media, not with the next one's start.
+    let media_end = representations.iter().filter_map(|found| found.segments.last()).map(|last| last.end()).max();
+    if let (Some(end), Some(media_end)) = (end, media_end)
+        && end.since(media_end) > ROUNDING_MAX
+    {
+        let _ = write!(out, " duration=\"PT{:.3}S\"", (media_end - start).as_secs_f64());
+    }
+    out.push_str(">\n");
     for (id, kind) in [(0, MediaKind::Video), (1, MediaKind::Audio)] {
         let mut of_kind = representations.iter().filter(|found| found.track.kind == kind).peekable();
         if of_kind.peek().is_none() {

@@ -12,7 +12,7 @@ use crate::clock::{TrackClock, media_time};
 use crate::store::{Change, Init, Part, Segment};
 
 /// A frame that comes so long after the one before it is not the next picture: something is missing in between.
-const HOLE: Duration = Duration::from_secs(1);
+pub(crate) const HOLE: Duration = Duration::from_secs(1);
 /// Unless pictures are that slow: so many times the last one's length, but not without end.
 const HOLE_FRAMES: u64 = 4;
 const HOLE_MAX: Duration = Duration::from_secs(5);
@@ -140,6 +140,12 @@ impl TrackWriter {
 
     pub(crate) fn next_number(&self) -> Option<u64> {
         self.next_number
+    }
+
+    /// When the frame after the newest one is due, while a segment is open.
+    pub(crate) fn next_dts(&self) -> Option<MediaTime> {
+        let held = self.held.as_ref().filter(|_| self.is_open())?;
+        Some(media_time(held.ticks + self.clock.nominal_ticks(), self.clock.timescale()))
     }
 
     /// The frame has been taken before: who subscribes anew begins with what the hub has cached.

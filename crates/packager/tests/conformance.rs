@@ -18,7 +18,7 @@ use weir_testkit::frames::{SyntheticAudio, SyntheticConfig, SyntheticSource};
 /// Looks so often: several times a segment, seldom enough that parts have come.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-fn watcher(packager: &Packager) -> Watcher<impl FnMut(&str) -> Option<Vec<u8>>> {
+fn watcher(packager: &Packager) -> Watcher<impl FnMut(&str) -> Option<Vec<u8>> + use<>> {
     let packager = packager.clone();
     let fetch = move |path: &str| {
         let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
@@ -153,7 +153,7 @@ async fn renditions_beside_the_source() {
     let mut follower = SyntheticSource::new(small);
     publisher.set_tracks(tracks_of(&source));
     made.set_tracks(tracks_of(&follower));
-    for half in 1..=40 {
+    for half in 1..=60 {
         write(&mut publisher, source.frames_until(support::time(f64::from(half) / 2.0)), MediaTime::ZERO).await;
         // A transcoder is a second behind.
         write(&mut made, follower.frames_until(support::time(f64::from(half) / 2.0 - 1.0)), MediaTime::ZERO).await;
@@ -161,6 +161,40 @@ async fn renditions_beside_the_source() {
     }
     watcher.assert_valid();
     assert!(watcher.playlist("360p/video.m3u8").unwrap().complete().count() > 4);
+}
+
+#[tokio::test]
+async fn a_rendition_that_begins_after_a_break() {
+    let rig = Rig::new(PackagerConfig { window: Duration::from_secs(60), ..PackagerConfig::default() }).await;
+    let mut watcher = watcher(&rig.packager);
+    let source = SyntheticConfig::default();
+    publish_watched(&mut rig.publisher(), source.clone(), (0.0, 5.0), |_| true, &mut watcher).await;
+    publish_watched(&mut rig.publisher(), source.clone(), (25.0, 8.0), |_| true, &mut watcher).await;
+    let mut made = rig.hub.publish_rendition("360p");
+    tokio::spawn(rig.packager.clone().run(rig.hub.rendition("360p"), "360p".to_owned()));
+    tokio::task::yield_now().await;
+    publish_watched(&mut made, SyntheticConfig { audio: None, ..source }, (29.0, 4.0), |_| true, &mut watcher).await;
+    watcher.assert_valid();
+    let made = watcher.playlist("360p/video.m3u8").unwrap();
+    assert_eq!(made.discontinuity_sequence, 1, "it counts the break before its time");
+}
+
+#[tokio::test]
+async fn silence_stands_where_sound_is_missing() {
+    let mut rig = Rig::new(PackagerConfig { window: Duration::from_secs(30), ..PackagerConfig::default() }).await;
+    let mut watcher = watcher(&rig.packager);
+    let keep = |frame: &Frame| {
+        let missing = support::time(3.0)..support::time(8.0);
+        kind_of(frame) == MediaKind::Video || !missing.contains(&frame.dts)
+    };
+    publish_watched(&mut rig.publisher(), SyntheticConfig::default(), (0.0, 12.0), keep, &mut watcher).await;
+    rig.finish().await;
+    let folder = tempfile::tempdir().unwrap();
+    rig.dump(folder.path(), &["source/audio.m3u8"]).await;
+    let file = folder.path().join("source/audio.m3u8");
+    assert_eq!(weir_testkit::ffmpeg::decode_errors(&file), "");
+    let times = weir_testkit::ffmpeg::packet_times_ms(&file, "a");
+    assert!(times.windows(2).all(|pair| (20..=45).contains(&(pair[1] - pair[0]))), "{times:?}");
 }
 
 #[test]

@@ -51,6 +51,7 @@ rules! {
     Codecs = "4.4.6.2: CODECS are what the initialisation segments say",
     Resolution = "4.4.6.2: RESOLUTION is what the initialisation segment says",
     Boundaries = "ours: the same number is the same time in every rendition",
+    BreaksAlike = "6.2.4: segments of the same time have the same discontinuity sequence number in every rendition",
     Missing = "6.2.1: everything that is listed can be fetched",
     InitSegment = "ISO/IEC 14496-12: an initialisation segment can be read, and describes one track",
     FragmentSyntax = "ISO/IEC 14496-12: a segment is whole boxes, and its samples lie in its mdat",

@@ -236,13 +236,17 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
     }
 
     fn check_boundaries<'a>(&mut self, all: impl Iterator<Item = &'a String>) {
-        let mut starts: BTreeMap<u64, (i64, &String)> = BTreeMap::new();
+        let mut starts: BTreeMap<u64, (i64, u64, &String)> = BTreeMap::new();
         for path in all {
             let segments = self.seen.get(path).into_iter().flat_map(|playlist| &playlist.segments);
             // A track that comes in later begins within a segment of the others.
             let segments = segments.filter(|segment| self.firsts.get(path) != Some(&segment.number));
-            for (number, at) in segments.filter_map(|segment| Some((segment.number, segment.wall_millis?))) {
-                let (first, of) = *starts.entry(number).or_insert((at, path));
+            for segment in segments {
+                let (number, Some(at)) = (segment.number, segment.wall_millis) else { continue };
+                let (first, breaks, of) = *starts.entry(number).or_insert((at, segment.breaks, path));
+                self.out.at(path).check(breaks == segment.breaks, Rule::BreaksAlike, || {
+                    format!("segment {number} lies behind {} discontinuities, that of {of} behind {breaks}", segment.breaks)
+                });
                 self.out.at(path).check((at - first).abs() <= BOUNDARY_SLACK_MILLIS, Rule::Boundaries, || {
                     format!("segment {number} begins {} ms after that of {of}", at - first)
                 });
@@ -275,6 +279,12 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
             }
         }
         self.last_manifest = Some(manifest);
+    }
+}
+
+impl<F> std::fmt::Debug for Watcher<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watcher").field("master", &self.master).field("out", &self.out).finish_non_exhaustive()
     }
 }
 
