@@ -4,7 +4,7 @@ use super::playlist::MediaPlaylist;
 use super::{Rule, Violations};
 
 /// `full` and `delta` were made of the same state.
-pub fn check_delta(full: &MediaPlaylist, delta: &MediaPlaylist, out: &mut Violations) {
+pub(super) fn check_delta(full: &MediaPlaylist, delta: &MediaPlaylist, out: &mut Violations) {
     let Some(skipped) = delta.skipped else {
         return out.check(full == delta, Rule::DeltaEqual, || "without EXT-X-SKIP it is another playlist".to_owned());
     };

@@ -14,7 +14,7 @@ const CLOCK_SLACK_MILLIS: i64 = 5_000;
 const EDGE_LATE_SECONDS: f64 = 10.0;
 const EDGE_EARLY_SECONDS: f64 = 1.0;
 
-pub fn check_manifest(manifest: &Manifest, now_millis: Option<i64>, out: &mut Violations) {
+pub(super) fn check_manifest(manifest: &Manifest, now_millis: Option<i64>, out: &mut Violations) {
     let holds = manifest.is_live && manifest.update_period_seconds > 0.0 && manifest.buffer_depth_seconds > 0.0;
     out.check(holds, Rule::ManifestHeader, || "it is not dynamic, or lacks what that needs".to_owned());
     out.check(!manifest.periods.is_empty(), Rule::ManifestPeriods, || "there is none".to_owned());
@@ -89,7 +89,7 @@ fn check_edge(manifest: &Manifest, now_millis: Option<i64>, out: &mut Violations
     }
 }
 
-pub fn check_manifest_reload(before: &Manifest, after: &Manifest, out: &mut Violations) {
+pub(super) fn check_manifest_reload(before: &Manifest, after: &Manifest, out: &mut Violations) {
     let holds = before.availability_start_millis == after.availability_start_millis;
     out.check(holds, Rule::ManifestReload, || "availabilityStartTime changed".to_owned());
     out.check(after.publish_millis >= before.publish_millis, Rule::ManifestReload, || "publishTime went back".to_owned());
@@ -105,7 +105,7 @@ pub fn check_manifest_reload(before: &Manifest, after: &Manifest, out: &mut Viol
     }
 }
 
-pub fn check_manifest_init(found: &Representation, init: &Init, out: &mut Violations) {
+pub(super) fn check_manifest_init(found: &Representation, init: &Init, out: &mut Violations) {
     // 88.2 and 96 kHz do not fit a sample entry, which then says 0.
     let rate_holds = init.sample_rate_hz == 0 || found.sample_rate_hz == init.sample_rate_hz;
     let holds = (&found.codecs, found.width, found.height) == (&init.codec, init.width, init.height)

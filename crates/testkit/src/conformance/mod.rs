@@ -7,6 +7,7 @@ mod attributes;
 mod captions;
 mod delta_rules;
 mod file_rules;
+mod http;
 mod manifest;
 mod manifest_rules;
 mod mp4;
@@ -20,6 +21,7 @@ mod watcher;
 mod xml;
 
 pub use captions::caption_bytes;
+pub use http::player;
 pub use manifest::Manifest;
 pub use mp4::{Fragment, Init, fragments};
 pub use multivariant::Multivariant;

@@ -14,6 +14,8 @@ pub struct Init {
     /// Of a sample entry for sound; 0 where it does not fit.
     pub sample_rate_hz: u32,
     pub length_size: usize,
+    /// The body of the configuration box (`avcC`, `hvcC`, `av1C`, `esds`, `dOps`).
+    pub config: Vec<u8>,
 }
 
 /// One `moof` with its samples.
@@ -56,7 +58,8 @@ impl Init {
         self.width > 0
     }
 
-    pub(super) fn parse(data: &[u8]) -> Option<Self> {
+    /// None where it can't be read, or has not exactly one track.
+    pub fn parse(data: &[u8]) -> Option<Self> {
         let tracks: Vec<&[u8]> = children(find(data, "moov")?)?.into_iter().filter(|(kind, _)| kind == b"trak").map(|found| found.1).collect();
         let [track] = tracks[..] else { return None };
         find(data, "moov/mvex/trex")?;
@@ -98,6 +101,7 @@ impl Init {
             (b"Opus", b"dOps") => "opus".to_owned(),
             _ => return None,
         };
+        init.config = config.to_vec();
         Some(init)
     }
 }

@@ -12,7 +12,7 @@ const HOLD_BACK_TARGETS: f64 = 3.0;
 const SKIP_TARGETS: f64 = 6.0;
 const PARTS_LISTED_TARGETS: f64 = 3.0;
 
-pub fn check_playlist(playlist: &MediaPlaylist, out: &mut Violations) {
+pub(super) fn check_playlist(playlist: &MediaPlaylist, out: &mut Violations) {
     let target = playlist.target_seconds as f64;
     out.check(target > 0.0, Rule::TargetDuration, || "no EXT-X-TARGETDURATION".to_owned());
     out.check(playlist.media_sequence.is_some(), Rule::MediaSequence, || "no EXT-X-MEDIA-SEQUENCE".to_owned());

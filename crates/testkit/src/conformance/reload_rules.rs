@@ -6,7 +6,7 @@ use super::{Rule, Violations};
 /// Segments may be a millisecond short, as RTMP counts.
 const LENGTH_SLACK: f64 = 0.02;
 
-pub fn check_reload(before: &MediaPlaylist, after: &MediaPlaylist, out: &mut Violations) {
+pub(super) fn check_reload(before: &MediaPlaylist, after: &MediaPlaylist, out: &mut Violations) {
     let (was, is) = (before.media_sequence.unwrap_or(0), after.media_sequence.unwrap_or(0));
     out.check(is >= was, Rule::ReloadMediaSequence, || format!("{was}, then {is}"));
     let (was, is) = (before.newest(), after.newest());

@@ -18,6 +18,9 @@ const BOUNDARY_SLACK_MILLIS: i64 = 130;
 /// Playlists are fetched one after the other: what one reports may have moved on by a segment.
 const REPORT_SLACK_SEGMENTS: u64 = 1;
 
+/// Half a part.
+const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(150);
+
 /// `fetch` takes an address below the stream's own ("source/video.m3u8?x=y") and gives the body of a 200.
 pub struct Watcher<F> {
     fetch: F,
@@ -89,6 +92,18 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
         multivariant.check_inits(&inits, self.out.at(&master));
         self.look_at_manifest();
         true
+    }
+
+    /// Looks for so long, at least once, as often as players of low latency do.
+    pub fn look_for(&mut self, length: std::time::Duration) {
+        let end = std::time::Instant::now() + length;
+        loop {
+            self.look();
+            if std::time::Instant::now() >= end {
+                return;
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
     }
 
     /// The newest reading of a media playlist, by its address.
