@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use weir_media::codec::captions::Captions;
 use weir_media::{MediaKind, MediaTime, TrackInfo};
 
 use crate::hls::folder;
@@ -107,11 +108,24 @@ fn put_period(
             out,
             "<AdaptationSet id=\"{id}\" contentType=\"{kind}\" mimeType=\"{kind}/mp4\" segmentAlignment=\"true\"{sap}>"
         );
+        put_captions(out, of_kind.clone().fold(Captions::default(), |all, found| all.and(found.track.captions)));
         of_kind.for_each(|found| put_representation(out, found, start, suffix));
         out.push_str("</AdaptationSet>\n");
     }
     out.push_str("</Period>\n");
     true
+}
+
+/// SCTE 214-1, 6.1: which captions ride in the pictures; of unknown language.
+fn put_captions(out: &mut String, captions: Captions) {
+    let channels: Vec<String> = captions.channels().map(|channel| format!("CC{channel}=und")).collect();
+    let services: Vec<String> = captions.services().map(|service| format!("{service}=lang:und")).collect();
+    for (scheme, values) in [("cea-608", channels), ("cea-708", services)] {
+        if !values.is_empty() {
+            let value = values.join(";");
+            let _ = writeln!(out, "<Accessibility schemeIdUri=\"urn:scte:dash:cc:{scheme}:2015\" value=\"{value}\"/>");
+        }
+    }
 }
 
 fn put_representation(out: &mut String, found: &Representation<'_>, period_start: MediaTime, suffix: &str) {

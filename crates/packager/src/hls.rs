@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use weir_media::codec::captions::Captions;
 use weir_media::{MediaKind, TrackInfo};
 
 use crate::clock::seconds;
@@ -67,8 +68,24 @@ pub(crate) fn multivariant(store: &Store, suffix: &str) -> String {
             (None, _) => {}
         }
     }
+    put_captions(&mut out, store);
     out.push_str(&variants);
     out
+}
+
+/// All variants name one group: captions are in the pictures, the same in each rendition that kept them.
+const CAPTIONS_GROUP: &str = "captions";
+
+fn put_captions(out: &mut String, store: &Store) {
+    let captions = store.renditions.values().flatten().filter(|track| track.live);
+    let captions = captions.fold(Captions::default(), |all, track| all.and(track.captions));
+    let channels = captions.channels().map(|channel| format!("CC{channel}"));
+    for id in channels.chain(captions.services().map(|service| format!("SERVICE{service}"))) {
+        let _ = writeln!(
+            out,
+            "#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID=\"{CAPTIONS_GROUP}\",NAME=\"{id}\",AUTOSELECT=YES,INSTREAM-ID=\"{id}\""
+        );
+    }
 }
 
 fn put_variant(
@@ -97,6 +114,9 @@ fn put_variant(
     }
     if let Some((group, _)) = sound {
         let _ = write!(out, ",AUDIO=\"{group}\"");
+    }
+    if !track.captions.is_empty() {
+        let _ = write!(out, ",CLOSED-CAPTIONS=\"{CAPTIONS_GROUP}\"");
     }
     let _ = writeln!(out, "\n{name}/{}.m3u8{suffix}", folder(track.kind));
 }

@@ -190,7 +190,11 @@ impl RenditionWriter {
                 return;
             }
             let flags = FrameFlags { keyframe: true, discontinuity: false };
-            self.push_sound(&Frame { track, dts, pts: dts, flags, payload: silence.payload.clone() }, boundaries, changes);
+            self.push_sound(
+                &Frame { track, dts, pts: dts, flags, payload: silence.payload.clone() },
+                boundaries,
+                changes,
+            );
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use time::OffsetDateTime;
+use weir_media::codec::captions::Captions;
 use weir_media::{MediaKind, MediaTime, TrackInfo};
 
 use crate::PackagerConfig;
@@ -102,6 +103,8 @@ pub(crate) struct Track {
     pub(crate) first_listed: u64,
     /// The rendition has such a track now.
     pub(crate) live: bool,
+    /// Closed captions that its pictures have carried so far.
+    pub(crate) captions: Captions,
     rendered: [Option<(u64, Bytes)>; 2],
 }
 
@@ -112,7 +115,15 @@ impl Track {
 
     fn new(kind: MediaKind) -> Self {
         let (inits, segments) = (BTreeMap::new(), VecDeque::new());
-        Self { kind, inits, segments, first_listed: 0, live: true, rendered: [None, None] }
+        Self {
+            kind,
+            inits,
+            segments,
+            first_listed: 0,
+            live: true,
+            captions: Captions::default(),
+            rendered: [None, None],
+        }
     }
 
     /// Segments, newest first, each with the seconds of media that follow it. A pause of the source is no media: players
@@ -235,6 +246,7 @@ pub(crate) enum Change {
     Part { kind: MediaKind, part: Part },
     End { kind: MediaKind },
     Live { kind: MediaKind, live: bool },
+    Captions { kind: MediaKind, captions: Captions },
 }
 
 #[derive(Debug)]
@@ -296,6 +308,7 @@ impl Store {
                     track.live = live;
                 }
             }
+            Change::Captions { kind, captions } => self.track_or_new(rendition, kind).captions = captions,
             Change::Begin { kind, segment } => {
                 let track = self.track_or_new(rendition, kind);
                 if track.segments.is_empty() {

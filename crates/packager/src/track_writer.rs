@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use weir_media::codec::captions::Captions;
 use weir_media::{Frame, MediaKind, MediaTime, TrackInfo};
 use weir_mux::fmp4::{self, Fmp4Error, Sample};
 
@@ -68,6 +69,7 @@ pub(crate) struct TrackWriter {
     /// Where the newest sample that was written ends.
     end_ticks: u64,
     newest_dts: Option<MediaTime>,
+    captions: Captions,
 }
 
 impl TrackWriter {
@@ -96,6 +98,7 @@ impl TrackWriter {
             next_number: None,
             end_ticks: 0,
             newest_dts: None,
+            captions: Captions::default(),
             clock,
         })
     }
@@ -174,6 +177,7 @@ impl TrackWriter {
     /// Takes a frame; it begins a new segment if there is a cut.
     pub(crate) fn push(&mut self, frame: &Frame, cut: Option<Cut>, changes: &mut Vec<Change>) {
         self.newest_dts = Some(frame.dts);
+        self.look_for_captions(&frame.payload, changes);
         let ticks = self.clock.stamp(frame.dts).max(self.end_ticks);
         // Never earlier than the end of what was written: after silence the last frame's length was a guess.
         let ticks = self.held.as_ref().map_or(ticks, |held| ticks.max(held.ticks + 1));
@@ -193,6 +197,15 @@ impl TrackWriter {
             keyframe: frame.is_keyframe(),
             payload: frame.payload.clone(),
         });
+    }
+
+    /// Once seen they are told for good: between two captions there may be minutes.
+    fn look_for_captions(&mut self, payload: &[u8], changes: &mut Vec<Change>) {
+        let captions = self.captions.and(Captions::of(self.info.codec, payload));
+        if captions != self.captions {
+            self.captions = captions;
+            changes.push(Change::Captions { kind: self.kind, captions });
+        }
     }
 
     /// Writes all there is and ends the segment: the source is silent, or something is missing.

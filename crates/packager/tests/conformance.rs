@@ -12,7 +12,7 @@ use support::{Rig, kind_of, tracks_of, write};
 use weir_hub::Publisher;
 use weir_media::{Frame, MediaKind, MediaTime};
 use weir_packager::{Answer, Packager, PackagerConfig};
-use weir_testkit::conformance::{Rule, Watcher};
+use weir_testkit::conformance::{Rule, Watcher, caption_bytes};
 use weir_testkit::frames::{SyntheticAudio, SyntheticConfig, SyntheticSource};
 
 /// Looks so often: several times a segment, seldom enough that parts have come.
@@ -195,6 +195,53 @@ async fn silence_stands_where_sound_is_missing() {
     assert_eq!(weir_testkit::ffmpeg::decode_errors(&file), "");
     let times = weir_testkit::ffmpeg::packet_times_ms(&file, "a");
     assert!(times.windows(2).all(|pair| (20..=45).contains(&(pair[1] - pair[0]))), "{times:?}");
+}
+
+/// An SEI message with three of CEA-608's and 708's constructs: CC1, CC3 and service 1.
+const CAPTIONS: &[u8] = b"\x06\x04\x14\xB5\x00\x31GA94\x03\x43\xFF\xFC\x94\x20\xFD\x15\x2C\xFF\x02\x21\xFF\x80";
+
+#[tokio::test]
+async fn captions_are_kept_and_signalled_once_seen() {
+    let rig = Rig::new(PackagerConfig::default()).await;
+    let mut watcher = watcher(&rig.packager);
+    let mut publisher = rig.publisher();
+    let mut source = SyntheticSource::new(SyntheticConfig::default());
+    publisher.set_tracks(tracks_of(&source));
+    let mut sent = Vec::new();
+    for half in 1..=16 {
+        let mut frames = source.frames_until(support::time(f64::from(half) / 2.0));
+        for frame in frames.iter_mut().filter(|frame| half > 5 && kind_of(frame) == MediaKind::Video) {
+            let mut payload = bytes::BytesMut::new();
+            weir_media::codec::nal::put_unit(&mut payload, CAPTIONS);
+            payload.extend_from_slice(&frame.payload);
+            frame.payload = payload.freeze();
+            sent.extend_from_slice(CAPTIONS);
+        }
+        write(&mut publisher, frames, MediaTime::ZERO).await;
+        watcher.look();
+        if half == 5 {
+            assert!(!rig.text("master.m3u8").await.contains("CAPTIONS"), "none seen, none told");
+        }
+    }
+    watcher.assert_valid();
+    let master = rig.text("master.m3u8").await;
+    for id in ["CC1", "CC3", "SERVICE1"] {
+        let line = format!(
+            "#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID=\"captions\",NAME=\"{id}\",AUTOSELECT=YES,INSTREAM-ID=\"{id}\"\n"
+        );
+        assert!(master.contains(&line), "{master}");
+    }
+    assert!(master.contains(",CLOSED-CAPTIONS=\"captions\"\nsource/video.m3u8"), "{master}");
+    let manifest = rig.text("manifest.mpd").await;
+    for (scheme, value) in [("608", "CC1=und;CC3=und"), ("708", "1=lang:und")] {
+        let line = format!("<Accessibility schemeIdUri=\"urn:scte:dash:cc:cea-{scheme}:2015\" value=\"{value}\"/>");
+        assert!(manifest.contains(&line), "{manifest}");
+    }
+    let mut kept = Vec::new();
+    for segment in rig.checked("source/video.m3u8").await.complete() {
+        kept.extend(caption_bytes(&rig.get(&format!("source/{}", segment.uri.as_ref().unwrap())).await));
+    }
+    assert!(kept.len() > 100 * CAPTIONS.len() && sent.starts_with(&kept), "{} of {} bytes", kept.len(), sent.len());
 }
 
 #[test]

@@ -61,7 +61,8 @@ fn a_publisher_killed_and_restarted_twenty_times() {
         let mut breaks = 0;
         wait_until("a player plays across the restarts", Duration::from_secs(60), || {
             watcher.look();
-            breaks = breaks.max(watcher.playlist(VIDEO).map_or(0, |it| it.discontinuity_sequence + it.discontinuities()));
+            breaks =
+                breaks.max(watcher.playlist(VIDEO).map_or(0, |it| it.discontinuity_sequence + it.discontinuities()));
             player.has_ended()
         });
         assert!(breaks <= SESSIONS, "{breaks} discontinuities");

@@ -10,9 +10,17 @@ pub(super) fn check_delta(full: &MediaPlaylist, delta: &MediaPlaylist, out: &mut
     };
     let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
     let boundary = full.control.number("CAN-SKIP-UNTIL").unwrap_or(f64::MAX);
-    let kept: f64 = full.segments.iter().skip(skipped).map(|segment| {
-        segment.uri.as_ref().map_or_else(|| segment.parts.iter().map(|part| part.duration).sum(), |_| segment.duration)
-    }).sum();
+    let kept: f64 = full
+        .segments
+        .iter()
+        .skip(skipped)
+        .map(|segment| {
+            segment
+                .uri
+                .as_ref()
+                .map_or_else(|| segment.parts.iter().map(|part| part.duration).sum(), |_| segment.duration)
+        })
+        .sum();
     out.check(skipped > 0 && kept + 0.01 >= boundary, Rule::DeltaSkip, || {
         format!("{skipped} segments are skipped, {kept:.3} s are left, the boundary is {boundary}")
     });

@@ -66,8 +66,7 @@ pub(super) fn check_segment(
 /// Two segments that follow one another.
 pub(super) fn check_follows(before: &SegmentFacts, after: &SegmentFacts, out: &mut Violations) {
     let scaled = |ticks: u64, from: u32| ticks as f64 / f64::from(from.max(1));
-    let (end, start) =
-        (scaled(before.end_ticks, before.timescale), scaled(after.start_ticks, after.timescale));
+    let (end, start) = (scaled(before.end_ticks, before.timescale), scaled(after.start_ticks, after.timescale));
     let broken = before.breaks < after.breaks;
     // Another timescale rounds once.
     let slack = if before.timescale == after.timescale { 0.0 } else { 0.000_1 };

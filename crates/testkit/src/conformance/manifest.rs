@@ -69,7 +69,9 @@ impl Manifest {
             update_period_seconds: seconds("minimumUpdatePeriod")?,
             max_segment_seconds: seconds("maxSegmentDuration")?,
             is_live: root.get("type") == Some("dynamic")
-                && root.get("profiles").is_some_and(|profiles| profiles.contains("urn:mpeg:dash:profile:isoff-live:2011"))
+                && root
+                    .get("profiles")
+                    .is_some_and(|profiles| profiles.contains("urn:mpeg:dash:profile:isoff-live:2011"))
                 && seconds("minBufferTime").is_some(),
             periods: root.all("Period").map(period).collect::<Option<_>>()?,
         })

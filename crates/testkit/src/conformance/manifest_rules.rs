@@ -27,7 +27,9 @@ pub(super) fn check_manifest(manifest: &Manifest, now_millis: Option<i64>, out: 
         let holds = pair[1].start_seconds > pair[0].start_seconds
             && pair[1].start_seconds + TIMELINE_SLACK_SECONDS >= end
             && pair[0].id != pair[1].id;
-        out.check(holds, Rule::ManifestPeriods, || format!("{} ends at {end}, {} begins at {}", pair[0].id, pair[1].id, pair[1].start_seconds));
+        out.check(holds, Rule::ManifestPeriods, || {
+            format!("{} ends at {end}, {} begins at {}", pair[0].id, pair[1].id, pair[1].start_seconds)
+        });
     }
     for (index, period) in manifest.periods.iter().enumerate() {
         let next = manifest.periods.get(index + 1).map(|next| next.start_seconds - period.start_seconds);
@@ -56,7 +58,10 @@ fn check_period(manifest: &Manifest, period: &Period, is_open: bool, length: Opt
         for segment in &found.segments {
             let seconds = segment.duration_ticks as f64 / f64::from(found.timescale.max(1));
             out.check(seconds <= manifest.max_segment_seconds, Rule::ManifestHeader, || {
-                format!("segment {} lasts {seconds}, maxSegmentDuration is {}", segment.number, manifest.max_segment_seconds)
+                format!(
+                    "segment {} lasts {seconds}, maxSegmentDuration is {}",
+                    segment.number, manifest.max_segment_seconds
+                )
             });
         }
         check_ends(period, found, is_open, length, out);
@@ -92,7 +97,9 @@ fn check_edge(manifest: &Manifest, now_millis: Option<i64>, out: &mut Violations
 pub(super) fn check_manifest_reload(before: &Manifest, after: &Manifest, out: &mut Violations) {
     let holds = before.availability_start_millis == after.availability_start_millis;
     out.check(holds, Rule::ManifestReload, || "availabilityStartTime changed".to_owned());
-    out.check(after.publish_millis >= before.publish_millis, Rule::ManifestReload, || "publishTime went back".to_owned());
+    out.check(after.publish_millis >= before.publish_millis, Rule::ManifestReload, || {
+        "publishTime went back".to_owned()
+    });
     for period in &after.periods {
         let Some(old) = before.periods.iter().find(|old| old.id == period.id) else { continue };
         out.check(old.start_seconds == period.start_seconds, Rule::ManifestReload, || format!("{} moved", period.id));

@@ -29,3 +29,5 @@ pub use playlist::{MediaPlaylist, Part, Segment};
 pub use rules::{Rule, Violation, Violations};
 pub use watcher::Watcher;
 
+#[cfg(test)]
+mod tests;

@@ -60,7 +60,11 @@ impl Init {
 
     /// None where it can't be read, or has not exactly one track.
     pub fn parse(data: &[u8]) -> Option<Self> {
-        let tracks: Vec<&[u8]> = children(find(data, "moov")?)?.into_iter().filter(|(kind, _)| kind == b"trak").map(|found| found.1).collect();
+        let tracks: Vec<&[u8]> = children(find(data, "moov")?)?
+            .into_iter()
+            .filter(|(kind, _)| kind == b"trak")
+            .map(|found| found.1)
+            .collect();
         let [track] = tracks[..] else { return None };
         find(data, "moov/mvex/trex")?;
         let media_header = find(track, "mdia/mdhd")?;

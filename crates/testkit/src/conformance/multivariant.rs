@@ -67,7 +67,9 @@ impl Multivariant {
             let (peak, average) = (attributes.number("BANDWIDTH"), attributes.number("AVERAGE-BANDWIDTH"));
             let holds = peak.is_some_and(|peak| peak > 0.0 && average.is_none_or(|average| average <= peak));
             out.check(holds, Rule::Variants, || format!("{uri} has BANDWIDTH {peak:?}, average {average:?}"));
-            for (attribute, kind) in [("AUDIO", "AUDIO"), ("SUBTITLES", "SUBTITLES"), ("CLOSED-CAPTIONS", "CLOSED-CAPTIONS")] {
+            for (attribute, kind) in
+                [("AUDIO", "AUDIO"), ("SUBTITLES", "SUBTITLES"), ("CLOSED-CAPTIONS", "CLOSED-CAPTIONS")]
+            {
                 let Some(group) = attributes.get(attribute).filter(|group| *group != "NONE") else { continue };
                 let holds = self.media.iter().any(|media| media.is("TYPE", kind) && media.is("GROUP-ID", group));
                 out.check(holds, Rule::Groups, || format!("{uri} names {attribute} group {group:?}"));
@@ -84,7 +86,8 @@ impl Multivariant {
             let holds = named && captions == instream && captions != media.get("URI").is_some();
             out.check(holds, Rule::Groups, || format!("{media:?} lacks something, or has too much"));
         }
-        let none: Vec<bool> = self.variants.iter().map(|found| found.attributes.is("CLOSED-CAPTIONS", "NONE")).collect();
+        let none: Vec<bool> =
+            self.variants.iter().map(|found| found.attributes.is("CLOSED-CAPTIONS", "NONE")).collect();
         let holds = none.iter().all(|found| *found) || none.iter().all(|found| !*found);
         out.check(holds, Rule::Groups, || "CLOSED-CAPTIONS=NONE here and not there".to_owned());
     }

@@ -125,12 +125,15 @@ fn check_hint(playlist: &MediaPlaylist, out: &mut Violations) {
     let parts = || playlist.segments.iter().flat_map(|segment| &segment.parts);
     for hint in &playlist.hints {
         let uri = hint.get("URI").unwrap_or_default();
-        let known = parts().any(|part| part.uri == uri) || playlist.segments.iter().any(|it| it.uri.as_deref() == Some(uri));
+        let known =
+            parts().any(|part| part.uri == uri) || playlist.segments.iter().any(|it| it.uri.as_deref() == Some(uri));
         out.check(hint.is("TYPE", "PART") && !uri.is_empty() && !known, Rule::PreloadHint, || {
             format!("the hint {uri:?} is no part to come")
         });
     }
     let open = playlist.segments.last().is_some_and(|segment| segment.uri.is_none());
     let expected = if open { 1..=1 } else { 0..=1 };
-    out.check(expected.contains(&playlist.hints.len()), Rule::PreloadHint, || format!("{} hints", playlist.hints.len()));
+    out.check(expected.contains(&playlist.hints.len()), Rule::PreloadHint, || {
+        format!("{} hints", playlist.hints.len())
+    });
 }

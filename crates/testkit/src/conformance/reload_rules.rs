@@ -47,9 +47,8 @@ fn check_segment(old: &Segment, segment: &Segment, out: &mut Violations) {
 fn check_hint(before: &MediaPlaylist, after: &MediaPlaylist, out: &mut Violations) {
     let Some(hint) = before.hints.first().and_then(|hint| hint.get("URI")) else { return };
     let parts = |playlist: &MediaPlaylist| -> Vec<(u64, String)> {
-        let of = |segment: &Segment| {
-            segment.parts.iter().map(|part| (segment.number, part.uri.clone())).collect::<Vec<_>>()
-        };
+        let of =
+            |segment: &Segment| segment.parts.iter().map(|part| (segment.number, part.uri.clone())).collect::<Vec<_>>();
         playlist.segments.iter().flat_map(of).collect()
     };
     let (known, now) = (parts(before), parts(after));

@@ -15,9 +15,10 @@ pub(super) fn wall_millis(text: &str) -> Option<i64> {
         && (0.0..61.0).contains(&second);
     // Howard Hinnant's days_from_civil: years begin in March, so that leap days come last.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + (month * 153 + 2) / 5 + day
-        - 1
-        - 719_468;
+    let days =
+        year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + (month * 153 + 2) / 5 + day
+            - 1
+            - 719_468;
     valid.then(|| ((days * 24 + hour) * 60 + minute) * 60_000 + (second * 1000.0).round() as i64)
 }
 

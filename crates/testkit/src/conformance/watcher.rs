@@ -26,7 +26,7 @@ pub struct Watcher<F> {
     fetch: F,
     master: String,
     manifest: Option<String>,
-    now_millis: fn() -> Option<i64>,
+    pub(super) now_millis: fn() -> Option<i64>,
     out: Violations,
     seen: BTreeMap<String, MediaPlaylist>,
     inits: BTreeMap<String, Option<Init>>,
@@ -196,13 +196,7 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
         }
     }
 
-    fn look_at_parts(
-        &mut self,
-        path: &str,
-        init: &Init,
-        (segment, part_target): (&Segment, f64),
-        body: Option<&[u8]>,
-    ) {
+    fn look_at_parts(&mut self, path: &str, init: &Init, (segment, part_target): (&Segment, f64), body: Option<&[u8]>) {
         let is_new = |part: &super::Part| !self.parts_checked.contains(&resolve(path, &part.uri));
         if body.is_none() && !segment.parts.iter().any(is_new) {
             return;
@@ -236,7 +230,10 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
         let Some(playlist) = self.seen.get(path).filter(|playlist| playlist.part_target.is_some()) else { return };
         let out = self.out.at(path);
         for other in all.filter(|other| *other != path) {
-            let report = playlist.reports.iter().find(|report| report.get("URI").is_some_and(|uri| resolve(path, uri) == *other));
+            let report = playlist
+                .reports
+                .iter()
+                .find(|report| report.get("URI").is_some_and(|uri| resolve(path, uri) == *other));
             let Some(report) = report else {
                 out.add(Rule::Report, format!("{other} is not reported"));
                 continue;
@@ -260,7 +257,10 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
                 let (number, Some(at)) = (segment.number, segment.wall_millis) else { continue };
                 let (first, breaks, of) = *starts.entry(number).or_insert((at, segment.breaks, path));
                 self.out.at(path).check(breaks == segment.breaks, Rule::BreaksAlike, || {
-                    format!("segment {number} lies behind {} discontinuities, that of {of} behind {breaks}", segment.breaks)
+                    format!(
+                        "segment {number} lies behind {} discontinuities, that of {of} behind {breaks}",
+                        segment.breaks
+                    )
                 });
                 self.out.at(path).check((at - first).abs() <= BOUNDARY_SLACK_MILLIS, Rule::Boundaries, || {
                     format!("segment {number} begins {} ms after that of {of}", at - first)

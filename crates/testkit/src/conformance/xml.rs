@@ -70,9 +70,12 @@ mod tests {
 
     #[test]
     fn elements_are_read() {
-        let root = Element::parse("<?xml version=\"1.0\"?>\n<a x=\"1\" y=\"p&amp;q\"><b/>\n<b z=\"2\"></b></a>\n").unwrap();
+        let root =
+            Element::parse("<?xml version=\"1.0\"?>\n<a x=\"1\" y=\"p&amp;q\"><b/>\n<b z=\"2\"></b></a>\n").unwrap();
         assert_eq!((root.get("x"), root.get("y"), root.all("b").count()), (Some("1"), Some("p&q"), 2));
-        for broken in ["", "<a>", "<a></b>", "<a/><b/>", "<a x=1/>", "<a x=\"1/>", "<a>text</a>", "<a x=\"1\" x=\"2\"/>"] {
+        for broken in
+            ["", "<a>", "<a></b>", "<a/><b/>", "<a x=1/>", "<a x=\"1/>", "<a>text</a>", "<a x=\"1\" x=\"2\"/>"]
+        {
             assert_eq!(Element::parse(broken), None, "{broken}");
         }
     }

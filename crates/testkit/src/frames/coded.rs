@@ -15,8 +15,30 @@ use crate::conformance::{Init, fragments};
 pub fn coded_clip(video: Codec, audio: Option<Codec>) -> Vec<FlvTag> {
     let folder = tempfile::tempdir().unwrap();
     let picture: &[&str] = match video {
-        Codec::H265 => &["-c:v", "libx265", "-preset", "ultrafast", "-tag:v", "hvc1", "-x265-params", "log-level=none:bframes=0:keyint=30:min-keyint=30:scenecut=0:open-gop=0"],
-        Codec::Av1 => &["-c:v", "libaom-av1", "-usage", "realtime", "-cpu-used", "10", "-lag-in-frames", "0", "-b:v", "150k", "-g", "30"],
+        Codec::H265 => &[
+            "-c:v",
+            "libx265",
+            "-preset",
+            "ultrafast",
+            "-tag:v",
+            "hvc1",
+            "-x265-params",
+            "log-level=none:bframes=0:keyint=30:min-keyint=30:scenecut=0:open-gop=0",
+        ],
+        Codec::Av1 => &[
+            "-c:v",
+            "libaom-av1",
+            "-usage",
+            "realtime",
+            "-cpu-used",
+            "10",
+            "-lag-in-frames",
+            "0",
+            "-b:v",
+            "150k",
+            "-g",
+            "30",
+        ],
         other => panic!("{other} is made without an encoder"),
     };
     let input = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30", "-pix_fmt", "yuv420p"];
