@@ -68,14 +68,12 @@ fn what_ffmpeg_publishes_keeps_every_rule_and_plays_in_gstreamer() {
         watcher.look();
         watcher.playlist("source/video.m3u8").is_some_and(|playlist| playlist.complete().count() >= 2)
     });
-    let players = ["master.m3u8", "manifest.mpd"].map(|name| (name, gstreamer::play(&format!("{base}/{name}"), 120)));
+    let mut player = gstreamer::play(&format!("{base}/master.m3u8"), 90);
     watcher.look_for(Duration::from_secs(12));
     watcher.assert_valid();
     assert_eq!(watcher.playlist("source/video.m3u8").unwrap().discontinuities(), 0);
-    for (name, mut player) in players {
-        let status = player.wait_ended(SOON * 2);
-        assert!(status.success(), "{name}: {:?}", player.output());
-    }
+    let status = player.wait_ended(SOON * 2);
+    assert!(status.success(), "GStreamer: {:?}", player.output());
 }
 
 #[test]

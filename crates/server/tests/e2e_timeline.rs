@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use common::{SOON, clip, weir};
 use weir_media::{Codec, MediaTime};
 use weir_mux::flv::file::{FlvReader, FlvTag, FlvTagKind};
-use weir_testkit::conformance::{Watcher, player};
+use weir_testkit::conformance::{Rule, Watcher, player};
 use weir_testkit::frames::{SyntheticConfig, SyntheticSource, coded_clip};
 use weir_testkit::publisher::{Feed, looped};
 use weir_testkit::{Publisher, Weir, ffmpeg, wait_until, wait_until_some};
@@ -56,7 +56,10 @@ fn a_publisher_killed_and_restarted_twenty_times() {
                 thread::sleep(Duration::from_millis(200));
             }
         });
-        wait_until("it can be watched", SOON, || watcher.look());
+        wait_until("a classic player finds two segments", SOON, || {
+            watcher.look();
+            watcher.playlist(VIDEO).is_some_and(|playlist| playlist.complete().count() >= 2)
+        });
         let mut player = ffmpeg::play(&format!("{}/play/cam1/{VIDEO}", weir.http()), 18, &file);
         let mut breaks = 0;
         wait_until("a player plays across the restarts", Duration::from_secs(60), || {
@@ -113,7 +116,8 @@ fn clocks_that_leap_reset_repeat_and_fall() {
     println!("longest time without a new segment: {longest:?}; {:?} segments", newest);
     // Two target durations, and what a busy machine adds.
     assert!(longest < Duration::from_secs(4 + 3), "{longest:?}");
-    watcher.assert_valid();
+    // Groups of stamps 200 ms apart fill no part well: the source's own doing.
+    watcher.assert_valid_but(&[Rule::PartShort]);
 }
 
 #[test]

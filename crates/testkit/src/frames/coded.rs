@@ -31,7 +31,7 @@ pub fn coded_clip(video: Codec, audio: Option<Codec>) -> Vec<FlvTag> {
             "-usage",
             "realtime",
             "-cpu-used",
-            "10",
+            "8",
             "-lag-in-frames",
             "0",
             "-b:v",
