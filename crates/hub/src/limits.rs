@@ -14,11 +14,11 @@ pub struct WindowLimits {
 }
 
 impl WindowLimits {
-    /// 2 s beside the newest GOP: what subscribes to frames is within this server and keeps up; what faces a network
-    /// (feeds) has windows of its own.
+    /// 1 s, or the newest GOP where that is longer: what subscribes to frames is within this server and keeps up; what faces a
+    /// network (feeds) has windows of its own.
     /// 8,192 items: 4 s of 120 fps video and 47 packets/s of audio is 668; twelve times that for long GOPs.
     /// 64 MiB: a GOP of 10 s at 50 Mbps is 62.5 MB.
-    pub const FRAMES: Self = Self { duration: Duration::from_secs(2), items_max: 8_192, bytes_max: 64 << 20 };
+    pub const FRAMES: Self = Self { duration: Duration::from_secs(1), items_max: 8_192, bytes_max: 64 << 20 };
 }
 
 impl Default for WindowLimits {

@@ -140,19 +140,18 @@ impl<T: Item> Ring<T> {
         self.evict(newest)
     }
 
-    /// Evicts whole GOPs while the window without its oldest one still spans the wanted duration, then enforces the hard bounds.
+    /// Evicts what is older than the wanted duration, up to the newest start; then enforces the hard bounds.
+    ///
+    /// Item by item, not GOP by GOP: who lags reads on from the middle of a GOP, and who has fallen out goes to the newest
+    /// start, so the head of an older GOP is of no use to anybody.
     fn evict(&mut self, newest: MediaTime) -> Vec<T> {
         let mut evicted = Vec::new();
-        while let Some(&second_start) = self.starts.get(1) {
-            let Some(start_item) = self.items.get(self.index(second_start)) else { break };
-            if newest.since(start_item.time()) < self.limits.duration {
-                break;
-            }
-            while self.first_seq < second_start {
-                evicted.extend(self.pop());
-            }
+        let newest_start = self.starts.back().copied().unwrap_or(self.first_seq);
+        while self.first_seq < newest_start
+            && self.items.front().is_some_and(|item| newest.since(item.time()) > self.limits.duration)
+        {
+            evicted.extend(self.pop());
         }
-        // Items ahead of the first start can be of no use to anybody new; they go with the first GOP by the rule above.
         // The newest item always stays, whatever its size: a door that lets nothing through would be a silent failure.
         while self.items.len() > 1 && (self.items.len() > self.limits.items_max || self.bytes > self.limits.bytes_max) {
             evicted.extend(self.pop());

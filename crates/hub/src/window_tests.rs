@@ -90,11 +90,15 @@ fn falling_out_of_an_endless_gop_waits_for_the_next_start_and_counts_all() {
 }
 
 #[test]
-fn window_keeps_the_wanted_duration_in_whole_gops() {
+fn window_keeps_the_wanted_duration_and_always_the_newest_gop() {
     let window = Window::new(LIMITS);
     fill(&window, 0..64, 5);
-    // Newest is 6.3 s. Without the GOP at 5.0 s only 0.8 s would be left, so it stays: 14 items.
-    assert_eq!(window.held(), (14, 140));
+    // Newest is 6.3 s: 5.3 s to 6.3 s stay, from the middle of a GOP.
+    assert_eq!(window.held(), (11, 110));
+    let window = Window::new(LIMITS);
+    fill(&window, 0..64, 40);
+    // The newest GOP began at 4.0 s, longer ago than the duration: all of it stays.
+    assert_eq!(window.held(), (24, 240));
 }
 
 #[test]

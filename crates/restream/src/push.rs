@@ -2,11 +2,12 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use weir_hub::StreamHub;
@@ -130,7 +131,7 @@ impl PushTask {
     }
 
     /// Runs until cancelled or given up. `retry` wakes it to try at once.
-    pub(crate) async fn run(mut self, stop: CancellationToken, mut retry: mpsc::Receiver<()>) -> PushOutcome {
+    pub(crate) async fn run(mut self, stop: CancellationToken, retry: Arc<Notify>) -> PushOutcome {
         let mut pulse = self.context.hub.watch_pulse();
         let mut tracks = self.context.hub.rendition(&self.plan.rendition).watch_tracks();
         let mut look_at = tokio::time::Instant::now();
@@ -146,7 +147,7 @@ impl PushTask {
                     () = sleep_until(deadline) => Wake::Look,
                     changed = pulse.changed() => if changed.is_ok() { Wake::Look } else { Wake::Stop },
                     changed = tracks.changed() => if changed.is_ok() { Wake::Look } else { Wake::Stop },
-                    Some(()) = retry.recv() => Wake::Retry,
+                    () = retry.notified() => Wake::Retry,
                 }
             });
             let wake = tokio::select! {
@@ -176,10 +177,11 @@ impl PushTask {
         self.leave().await
     }
 
-    async fn leave(mut self) -> PushOutcome {
+    async fn leave(&mut self) -> PushOutcome {
         self.look_at_progress();
         match std::mem::replace(&mut self.link, Link::None) {
-            Link::Open(open) => open.close().await,
+            // Boxed, like every future that is needed rarely: inside this one, each push would hold room for it all its life.
+            Link::Open(open) => Box::pin(open.close()).await,
             Link::Closing { goodbye, .. } => goodbye.await,
             Link::None | Link::Dialing(_) | Link::Looking(_) => {}
         }

@@ -1,8 +1,10 @@
 //! A restream running: its primary push, its backup push beside it, and the handle that control holds.
 
+use std::sync::Arc;
+
 use time::OffsetDateTime;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use weir_hub::SOURCE_RENDITION;
@@ -29,7 +31,7 @@ pub enum RestreamOutcome {
 #[derive(Debug)]
 pub struct RestreamHandle {
     stop: CancellationToken,
-    retry: Vec<mpsc::Sender<()>>,
+    retry: Vec<Arc<Notify>>,
     task: JoinHandle<RestreamOutcome>,
 }
 
@@ -37,8 +39,7 @@ impl RestreamHandle {
     /// Tries at once, whatever it is waiting for.
     pub fn retry(&self) {
         for retry in &self.retry {
-            // Full: a wish to retry is on its way already.
-            let _ = retry.try_send(());
+            retry.notify_one();
         }
     }
 
@@ -81,10 +82,10 @@ pub fn start(spec: &RestreamSpec, context: &PushContext, lane: &Handle) -> Restr
     let stop = CancellationToken::new();
     let mut retry = Vec::new();
     let mut prepare = |url: &PushUrl, backup: bool| {
-        let (sender, receiver) = mpsc::channel(1);
-        retry.push(sender);
+        let wish = Arc::new(Notify::new());
+        retry.push(Arc::clone(&wish));
         // Boxed: `together` would hold it several times over, and room for a backup that most restreams don't have.
-        Box::pin(PushTask::new(context.clone(), plan(spec, url, backup)).run(stop.clone(), receiver))
+        Box::pin(PushTask::new(context.clone(), plan(spec, url, backup)).run(stop.clone(), wish))
     };
     let primary = prepare(&spec.primary, false);
     let backup = spec.backup.as_ref().map(|url| prepare(url, true));

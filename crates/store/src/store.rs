@@ -40,7 +40,7 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             // In KiB. The default, 2 MB for each connection, would hold our whole database five times.
-            .pragma("cache_size", "-256")
+            .pragma("cache_size", "-64")
             .busy_timeout(BUSY_TIMEOUT)
             .disable_statement_logging();
         let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;

@@ -98,7 +98,16 @@ impl Api {
 
     #[track_caller]
     pub fn create_stream(&self, name: &str) -> TestStream {
-        let stream = self.post("/streams", &json!({ "name": name })).expect(201);
+        self.create_stream_with(name, &json!({}))
+    }
+
+    #[track_caller]
+    pub fn create_stream_with(&self, name: &str, extra: &Value) -> TestStream {
+        let mut body = json!({ "name": name });
+        for (key, value) in extra.as_object().expect("an object") {
+            body[key] = value.clone();
+        }
+        let stream = self.post("/streams", &body).expect(201);
         // The answer to POST is the one place that shows the full key: it ends the push URL.
         let push_url =
             stream["push_urls"]["primary"]["rtmp"].as_str().unwrap_or_else(|| panic!("no push URL: {stream}"));

@@ -16,8 +16,10 @@ use crate::session::{ClientEvent, ClientSession, Rejection};
 
 /// Slices of one vectored write.
 const SLICES_MAX: usize = 64;
-/// A server says little to a publisher; a destination should cost few kilobytes.
+/// A server says little to a publisher.
 const READ_BYTES: usize = 4 * 1024;
+/// What is read at a goodbye is thrown away, and its buffer is part of the future.
+const DRAIN_BYTES: usize = 512;
 /// How long a goodbye may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -53,7 +55,6 @@ pub struct PublishConnection {
     inside_message: bool,
     /// The caller gave something and was not yet told that it is gone.
     owes_drained: bool,
-    read_buffer: Box<[u8]>,
     progress: Progress,
 }
 
@@ -65,7 +66,6 @@ impl PublishConnection {
             control: Bytes::new(),
             inside_message: false,
             owes_drained: false,
-            read_buffer: vec![0; READ_BYTES].into_boxed_slice(),
             progress: Progress::default(),
         }
     }
@@ -102,7 +102,7 @@ impl PublishConnection {
                 self.flush_control().await?;
             }
             self.transport.shutdown().await?;
-            self.transport.drain(&mut self.read_buffer).await;
+            self.transport.drain(&mut [0; DRAIN_BYTES]).await;
             Ok::<(), PushError>(())
         };
         // The destination may be gone or stuck, which is why we leave.
@@ -175,10 +175,12 @@ impl PublishConnection {
             return Poll::Ready(Ok(()));
         }
         // Reads even when writing failed: a server that turns us away writes why before it closes.
-        let read = match self.transport.poll_read(cx, &mut self.read_buffer) {
+        // On the stack: whatever comes is consumed at once, and hundreds of destinations need no buffer each for it.
+        let mut buffer = [0; READ_BYTES];
+        let read = match self.transport.poll_read(cx, &mut buffer) {
             Poll::Ready(Ok(0)) => return Poll::Ready(Err(PushError::Closed)),
             Poll::Ready(Ok(count)) => {
-                self.session.feed(self.read_buffer.get(..count).unwrap_or_default())?;
+                self.session.feed(buffer.get(..count).unwrap_or_default())?;
                 return Poll::Ready(Ok(()));
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -228,6 +230,8 @@ impl PublishConnection {
                 if !self.control.is_empty() {
                     return;
                 }
+                // An empty `Bytes` would still hold on to the memory that it was cut from.
+                self.control = Bytes::new();
             }
             let Some(front) = pending.front_mut() else { return };
             if written < front.len() {

@@ -60,7 +60,8 @@ impl Outbox {
     }
 
     pub(super) fn take(&mut self) -> Bytes {
-        self.out.split().freeze()
+        // Not `split`: that would keep the allocation for more, and after the publish there is hardly ever any.
+        std::mem::take(&mut self.out).freeze()
     }
 
     pub(super) fn is_empty(&self) -> bool {
