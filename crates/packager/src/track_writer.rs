@@ -233,8 +233,9 @@ impl TrackWriter {
             keyframe: held.keyframe,
             payload: held.payload,
         });
-        // Out as soon as it is full: another frame like this one would be too much.
-        if self.part_ticks + duration > self.part_ticks_max || self.part.len() >= PART_SAMPLES_MAX {
+        // Out as soon as it is full: another frame would be too much. A pause before this one says nothing of the next.
+        let next = self.part.iter().map(|sample| u64::from(sample.duration_ticks)).min().unwrap_or(duration);
+        if self.part_ticks + next > self.part_ticks_max || self.part.len() >= PART_SAMPLES_MAX {
             self.end_part(changes);
         }
     }

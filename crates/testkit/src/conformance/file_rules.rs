@@ -105,7 +105,7 @@ pub(super) fn check_parts(
     }
 }
 
-/// A part ends early only where the frame that follows is longer than others and would not have fitted.
+/// A part ends early only where one frame in it or behind it is longer than others.
 fn check_filled(listed: &Segment, part_target: f64, parts: &[Vec<u8>], out: &mut Violations) {
     let lengths = |bytes: &Vec<u8>| -> Vec<u64> {
         let samples = fragments(bytes).into_iter().flatten().flat_map(|fragment| fragment.samples);
@@ -113,8 +113,9 @@ fn check_filled(listed: &Segment, part_target: f64, parts: &[Vec<u8>], out: &mut
     };
     for (index, (part, pair)) in listed.parts.iter().zip(parts.windows(2)).enumerate() {
         let (these, next) = (lengths(&pair[0]), lengths(&pair[1]));
-        let longest = these.iter().max().copied().unwrap_or(0);
-        let is_long = next.first().is_some_and(|next| *next > longest + longest / 2);
+        let samples = || these.iter().chain(next.first());
+        let (shortest, longest) = (samples().min().copied().unwrap_or(0), samples().max().copied().unwrap_or(0));
+        let is_long = longest > shortest + shortest / 2;
         let is_full = part.duration + LENGTH_SLACK >= part_target * PART_SHARE_MIN;
         out.check(is_full || is_long || part_target > PART_TARGET_REGULAR_MAX, Rule::PartShort, || {
             format!("part {}.{index} lasts {}, PART-TARGET is {part_target}", listed.number, part.duration)

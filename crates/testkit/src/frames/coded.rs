@@ -57,7 +57,7 @@ pub fn coded_clip(video: Codec, audio: Option<Codec>) -> Vec<FlvTag> {
 fn track(file: &Path, input: &[&str], codec: Codec) -> Vec<FlvTag> {
     let mut command = Command::new("ffmpeg");
     command.args(["-nostdin", "-hide_banner", "-v", "error"]).args(input).args(["-t", "6"]);
-    command.args(["-movflags", "empty_moov+default_base_moof+frag_keyframe", "-f", "mp4", "-y"]).arg(file);
+    command.args(["-movflags", "delay_moov+default_base_moof+frag_keyframe", "-f", "mp4", "-y"]).arg(file);
     let output = command.output().expect("ffmpeg runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let data = std::fs::read(file).unwrap();
