@@ -103,12 +103,15 @@ async fn publishers_that_come_back() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
+/// Which frames are sent.
+type Keep<'a> = &'a dyn Fn(&Frame) -> bool;
+
 #[tokio::test]
 async fn tracks_that_are_missing_or_fall_silent() {
     let mut wrong = Vec::new();
     let video = |frame: &Frame| kind_of(frame) == MediaKind::Video;
     let within = |from: f64, to: f64, frame: &Frame| frame.dts >= support::time(from) && frame.dts < support::time(to);
-    let cases: [(&str, bool, &dyn Fn(&Frame) -> bool); 6] = [
+    let cases: [(&str, bool, Keep<'_>); 6] = [
         ("no sound", false, &|_| true),
         ("sound that never comes", true, &video),
         ("sound that pauses for 0.8 s", true, &|frame| video(frame) || !within(5.0, 5.8, frame)),

@@ -58,7 +58,12 @@ const AT_ONCE: &[Row] = &[
     (Rule::MediaSequence, |it| drop_lines(it, VIDEO, "MEDIA-SEQUENCE")),
     (Rule::Map, |it| drop_lines(it, VIDEO, "EXT-X-MAP")),
     (Rule::MapChange, |it| {
-        edit(it, VIDEO, "#EXTINF:1.00000,\nvideo/15", "#EXT-X-MAP:URI=\"audio/init-0.mp4\"\n#EXTINF:1.00000,\nvideo/15")
+        edit(
+            it,
+            VIDEO,
+            "#EXTINF:1.00000,\nvideo/15",
+            "#EXT-X-MAP:URI=\"audio/init-0.mp4\"\n#EXTINF:1.00000,\nvideo/15",
+        );
     }),
     (Rule::PartTarget, |it| edit(it, VIDEO, "PART-TARGET=0.250", "PART-TARGET=0.240")),
     (Rule::PartShort, |it| edit(it, VIDEO, "PART-TARGET=0.250", "PART-TARGET=0.300")),
@@ -111,15 +116,15 @@ const AT_ONCE: &[Row] = &[
             MPD,
             "<S t=\"900000\" d=\"90000\" r=\"8\"/>",
             "<S t=\"900000\" d=\"90000\" r=\"3\"/><S t=\"1270000\" d=\"90000\" r=\"4\"/>",
-        )
+        );
     }),
     (Rule::ManifestSegments, |it| edit(it, MPD, "t=\"900000\" d=\"90000\"", "t=\"900000\" d=\"90001\"")),
     (Rule::ManifestPeriodStart, |it| edit(it, MPD, "start=\"PT0.000S\"", "start=\"PT0.000S\" duration=\"PT5S\"")),
     (Rule::ManifestEdge, |it| {
-        edit(it, MPD, "availabilityStartTime=\"2026-01-01T00:00:00", "availabilityStartTime=\"2025-12-31T00:00:00")
+        edit(it, MPD, "availabilityStartTime=\"2026-01-01T00:00:00", "availabilityStartTime=\"2025-12-31T00:00:00");
     }),
     (Rule::ManifestEdge, |it| {
-        edit(it, MPD, "availabilityStartTime=\"2026-01-01T00:00:00", "availabilityStartTime=\"2026-01-01T00:00:10")
+        edit(it, MPD, "availabilityStartTime=\"2026-01-01T00:00:00", "availabilityStartTime=\"2026-01-01T00:00:10");
     }),
     (Rule::ManifestCodecs, |it| edit(it, MPD, "mp4a.40.2", "mp4a.40.5")),
     (Rule::ManifestCodecs, |it| edit(it, MPD, "height=\"180\"", "height=\"181\"")),
@@ -130,7 +135,7 @@ const ON_RELOAD: &[Row] = &[
     (Rule::ReloadMediaSequence, |it| edit(it, VIDEO, "MEDIA-SEQUENCE:10", "MEDIA-SEQUENCE:9")),
     (Rule::ReloadDiscontinuity, |it| edit(it, VIDEO, "DISCONTINUITY-SEQUENCE:2", "DISCONTINUITY-SEQUENCE:1")),
     (Rule::ReloadDiscontinuity, |it| {
-        edit(it, VIDEO, "#EXTINF:1.00000,\nvideo/15", "#EXT-X-DISCONTINUITY\n#EXTINF:1.00000,\nvideo/15")
+        edit(it, VIDEO, "#EXTINF:1.00000,\nvideo/15", "#EXT-X-DISCONTINUITY\n#EXTINF:1.00000,\nvideo/15");
     }),
     (Rule::ReloadTarget, |it| edit(it, VIDEO, "TARGETDURATION:1", "TARGETDURATION:0")),
     (Rule::ReloadSegment, |it| edit(it, VIDEO, "1.00000,\nvideo/13", "1.00010,\nvideo/13")),
@@ -142,15 +147,15 @@ const ON_RELOAD: &[Row] = &[
             VIDEO,
             "#EXT-X-PRELOAD-HINT",
             "#EXT-X-PART:DURATION=0.25000,URI=\"video/19.3.m4s\"\n#EXT-X-PRELOAD-HINT",
-        )
+        );
     }),
     (Rule::ReloadWindow, |it| *it = site(17, 18)),
     (Rule::ManifestReload, |it| {
-        edit(it, MPD, "publishTime=\"2026-01-01T00:00:20", "publishTime=\"2026-01-01T00:00:19")
+        edit(it, MPD, "publishTime=\"2026-01-01T00:00:20", "publishTime=\"2026-01-01T00:00:19");
     }),
     (Rule::ManifestReload, |it| edit(it, MPD, "start=\"PT0.000S\"", "start=\"PT0.500S\"")),
     (Rule::ManifestReload, |it| {
-        edit(it, MPD, "availabilityStartTime=\"2026-01-01T00:00:00", "availabilityStartTime=\"2026-01-01T00:00:01")
+        edit(it, MPD, "availabilityStartTime=\"2026-01-01T00:00:00", "availabilityStartTime=\"2026-01-01T00:00:01");
     }),
 ];
 
