@@ -20,6 +20,8 @@ mod schedule;
 mod silence;
 mod store;
 mod track_writer;
+mod ts;
+mod ts_cache;
 mod wall_time;
 
 pub use answer::{Answer, Cache};
