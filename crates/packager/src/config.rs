@@ -42,7 +42,8 @@ impl Default for PackagerConfig {
     fn default() -> Self {
         Self {
             segment_target: Duration::from_secs(2),
-            part_target: Duration::from_millis(333),
+            // A third of a second, and the millisecond that RTMP may round to it: whole frames of 12, 15, 24, 30 and 60 fps.
+            part_target: Duration::from_millis(334),
             window: Self::WINDOW_MIN,
             window_bytes_max: 256 << 20,
             hls: true,

@@ -88,7 +88,7 @@ impl Packager {
         store.run = run;
         let mut boundaries = Boundaries::new(config.segment_target);
         // Seconds since 1970: segments take a second at least, so that numbers never go back over a restart.
-        boundaries.begin_at(run / 1000);
+        boundaries.begin_at(run / 1000, 0);
         let shared = Shared {
             config,
             stream_id,
@@ -267,15 +267,15 @@ impl Shared {
         shelf.count(restored.disk_bytes());
         let (resumes, version) = {
             let mut store = self.store();
-            let (resumes, end, number) = restored.put(&mut store);
-            if !resumes.is_empty() {
+            let ended = restored.put(&mut store);
+            if !ended.resumes.is_empty() {
                 let mut boundaries = Boundaries::new(self.config.segment_target);
-                boundaries.begin_at(number);
+                boundaries.begin_at(ended.next_number, ended.breaks);
                 *lock(&self.boundaries) = boundaries;
-                store.resumed_end = Some(end);
+                store.resumed_end = Some(ended.end);
             }
             store.backlog = Some(Backlog::new(shelf.memory_window()));
-            (resumes, store.version)
+            (ended.resumes, store.version)
         };
         *lock(&self.resumes) = resumes;
         self.version.send_replace(version);
