@@ -9,11 +9,12 @@ help: ## list the commands
 run: ## build, and start the server with a demo stream already live (Ctrl-C stops it)
 	@scripts/run.sh
 
-test: ## every check: format, lints, dependencies, Rust tests, end-to-end with real ffmpeg, nginx and GStreamer
+test: ## every check: format, lints, dependencies, Rust tests, end-to-end with real ffmpeg, nginx, GStreamer and Chromium
 	@scripts/test.sh
 
 build: ## the release binary, target/release/weir
 	@scripts/install-packages.sh build
+	@scripts/build-web.sh
 	cargo build --release --locked -p weir-server
 
 fuzz: ## the long run of every fuzz target (MINUTES=30 in total by default)
@@ -21,6 +22,7 @@ fuzz: ## the long run of every fuzz target (MINUTES=30 in total by default)
 
 bench: ## what a pushed second costs, beside nginx-rtmp and the floor (prints a table, writes benches/results/)
 	@scripts/install-packages.sh bench
+	@scripts/build-web.sh
 	cargo build --release --locked -p weir-server -p weir-benches
 	target/release/weir-benches $(or $(BENCH),all)
 

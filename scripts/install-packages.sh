@@ -10,14 +10,18 @@ task=${1:?usage: install-packages.sh build|run|test|bench}
 
 # Every build: cc for the bundled SQLite and ring, certificates for crates.io.
 build="build-essential pkg-config ca-certificates"
+# Builds the web pages. Asked of the machine and not of dpkg: npm often comes with a newer Node.js from elsewhere, and Debian's
+# package would fight with that.
+command -v npm >/dev/null || build="$build nodejs npm"
 # The demo stream is made by ffmpeg.
 run="ffmpeg"
 # Independent peers of the end-to-end tests: publishers and sinks that are not ours.
-test="ffmpeg nginx libnginx-mod-rtmp openssl
+# Chromium plays the streams in other people's players.
+test="ffmpeg nginx libnginx-mod-rtmp openssl curl chromium
   gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
   gstreamer1.0-plugins-ugly gstreamer1.0-libav"
 # The fan-out bench runs nginx-rtmp beside Weir; ffmpeg makes its source file.
-bench="ffmpeg nginx libnginx-mod-rtmp"
+bench="ffmpeg nginx libnginx-mod-rtmp curl"
 
 case $task in
   build) wanted=$build why="to compile" ;;

@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/install-packages.sh run
+scripts/build-web.sh
 cargo build --release --locked -p weir-server
 # exec: Ctrl-C and SIGTERM reach the server itself, which drains and ends.
 exec target/release/weir serve --demo "$@"

@@ -56,7 +56,14 @@ dependencies() {
   cargo deny --locked check
 }
 
+browsers() {
+  # The binary that the Rust tests have just built.
+  WEIR_BIN=${CARGO_TARGET_DIR:-$PWD/target}/debug/weir npm --prefix web run --silent test
+}
+
 check "system packages" scripts/install-packages.sh test
+check "web pages" scripts/build-web.sh
+check "web types" npm --prefix web run --silent check
 check "format" cargo fmt --all --check
 check "lints" cargo clippy --locked --workspace --all-targets -- -D warnings
 if command -v cargo-deny >/dev/null; then
@@ -65,6 +72,7 @@ else
   row "dependencies (cargo-deny)" skipped 0 "not installed; tests/layers.rs holds deny.toml's licences, sources and bans"
 fi
 rust_tests
+check "browsers" browsers
 
 printf '\n== Summary\n'
 printf '%s\n' "${rows[@]}"

@@ -125,15 +125,20 @@ fn one_run(system: System, destinations: usize, seconds: u64, clip: &Path) -> an
     })
 }
 
-/// The clip of the peers' figures, made once.
+/// The clip of the peers' figures.
 fn bench_clip() -> anyhow::Result<PathBuf> {
+    made_clip("720p30-4mbps.flv", &Clip::of_the_bench())
+}
+
+/// A clip, made once.
+pub(crate) fn made_clip(name: &str, of: &Clip) -> anyhow::Result<PathBuf> {
     let folder = std::env::current_exe()?.with_file_name("bench-clips");
     std::fs::create_dir_all(&folder)?;
-    let clip = folder.join("720p30-4mbps.flv");
+    let clip = folder.join(name);
     if !clip.exists() {
         // A half-made one must not be taken for the clip next time.
         let part = folder.join("part.flv");
-        Clip::of_the_bench().make(&part);
+        of.make(&part);
         std::fs::rename(part, &clip)?;
     }
     Ok(clip)

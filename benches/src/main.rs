@@ -8,6 +8,8 @@ mod chunk_reader;
 mod fanout;
 mod floor;
 mod hub;
+mod origin;
+mod origin_load;
 mod publisher;
 mod recovery;
 mod report;
@@ -34,10 +36,16 @@ enum Bench {
     Fanout(fanout::Options),
     /// How soon a destination that was away is pushed to again.
     Recovery(recovery::Options),
+    /// The playback origin beside nginx, 2,000 viewers, and what packaging costs.
+    Origin(origin::Options),
     /// The hub alone: one publisher and 1 to 1,000 cursors.
     Hub,
     /// The chunk reader alone, beside rml_rtmp's.
     ChunkReader,
+    #[command(hide = true)]
+    OriginBlast { address: SocketAddr, path: String, connections: usize, seconds: u64 },
+    #[command(hide = true)]
+    OriginView { address: SocketAddr, playlist: String, viewers: usize, seconds: u64 },
     #[command(hide = true)]
     Sink,
     #[command(hide = true)]
@@ -58,12 +66,20 @@ fn main() -> anyhow::Result<()> {
             chunk_reader::run()?;
             hub::run()?;
             recovery::run(&recovery::Options::parse_from([""]))?;
+            origin::run(&origin::Options::parse_from([""]))?;
             fanout::run(&fanout::Options::parse_from([""]))
         }
         Bench::Fanout(options) => fanout::run(&options),
         Bench::Recovery(options) => recovery::run(&options),
         Bench::Hub => hub::run(),
         Bench::ChunkReader => chunk_reader::run(),
+        Bench::Origin(options) => origin::run(&options),
+        Bench::OriginBlast { address, path, connections, seconds } => {
+            origin_load::blast(address, &path, connections, seconds)
+        }
+        Bench::OriginView { address, playlist, viewers, seconds } => {
+            origin_load::view(address, &playlist, viewers, seconds)
+        }
         Bench::Sink => sink::run(),
         Bench::Publisher { address, app, stream_key, clip } => publisher::run(address, &app, &stream_key, &clip),
         Bench::Floor { sink, destinations, coalesced, clip } => floor::run(sink, destinations, coalesced, &clip),

@@ -168,7 +168,7 @@ impl Drop for Role {
 }
 
 /// Starts the publisher; returns it with the time at which its publish was accepted.
-fn publish(address: &str, app: &str, stream_key: &str, clip: &Path) -> anyhow::Result<(Role, u64)> {
+pub(crate) fn publish(address: &str, app: &str, stream_key: &str, clip: &Path) -> anyhow::Result<(Role, u64)> {
     let mut publisher = Role::start(&["publisher", address, app, stream_key, &clip.to_string_lossy()])?;
     let published_at_ns = publisher.line()?.parse()?;
     Ok((publisher, published_at_ns))

@@ -5,6 +5,7 @@ pub(crate) mod destination;
 pub(crate) mod event;
 pub(crate) mod ladder;
 pub(crate) mod platform;
+pub(crate) mod play_token;
 pub(crate) mod push_status;
 pub(crate) mod recording;
 pub(crate) mod restream;

@@ -6,13 +6,16 @@ mod dto;
 mod idempotency;
 mod input;
 mod middleware;
+mod origin;
 mod problem;
 mod router;
 mod routes;
 mod rules;
 mod serve;
+mod web_assets;
 
 pub use context::{ApiContext, PublicUrls, Readiness};
+pub use origin::{HttpLimits, PATH_BYTES_MAX, QUERY_BYTES_MAX};
 pub use problem::Problem;
 pub use router::{openapi_json, router};
-pub use serve::{MAX_CONNECTIONS, MAX_HEADER_BYTES, serve};
+pub use serve::{HttpServer, MAX_CONNECTIONS, MAX_HEADER_BYTES};

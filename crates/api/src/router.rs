@@ -4,7 +4,8 @@ use crate::context::{ApiContext, App};
 use crate::input::MAX_BODY_BYTES;
 use crate::problem::Problem;
 use crate::routes::{
-    api_keys, destinations, events, health, platforms, play, recordings, restreams, session, streams, system,
+    api_keys, destinations, events, health, platforms, play_tokens, recordings, restreams, session, streams, system,
+    watch,
 };
 use crate::{auth, idempotency, middleware};
 use axum::Router;
@@ -33,8 +34,9 @@ pub fn router(context: ApiContext) -> Router {
         .route_layer(from_fn_with_state(app.clone(), idempotency::once))
         .route_layer(from_fn_with_state(app.clone(), middleware::to_the_end))
         .route_layer(from_fn_with_state(app.clone(), auth::authenticate))
-        // After the layers above: players have no key, and are counted in no audit.
-        .route("/play/{name}/{*path}", axum::routing::get(play::get).options(play::preflight))
+        // After the layers above: viewers have no key, and are counted in no audit.
+        .route("/watch/{name}", axum::routing::get(watch::page))
+        .route("/assets/{*path}", axum::routing::get(watch::asset))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn(middleware::in_time))
         .layer(from_fn(middleware::secure_headers))
@@ -71,6 +73,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(recordings::of_stream))
         .routes(routes!(recordings::read, recordings::remove))
         .routes(routes!(recordings::file))
+        .routes(routes!(play_tokens::create))
         .routes(routes!(destinations::list, destinations::create))
         .routes(routes!(destinations::read, destinations::change, destinations::remove))
         .routes(routes!(restreams::list, restreams::create))

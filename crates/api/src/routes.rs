@@ -7,12 +7,13 @@ pub(crate) mod destinations;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod platforms;
-pub(crate) mod play;
+pub(crate) mod play_tokens;
 pub(crate) mod recordings;
 pub(crate) mod restreams;
 pub(crate) mod session;
 pub(crate) mod streams;
 pub(crate) mod system;
+pub(crate) mod watch;
 
 use crate::auth::Caller;
 use crate::context::App;

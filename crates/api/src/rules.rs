@@ -40,6 +40,7 @@ pub(crate) const RULES: &[(Method, &str, Access)] = &[
     (Method::GET, "/api/v1/recordings/{id}", READ),
     (Method::DELETE, "/api/v1/recordings/{id}", OPERATE),
     (Method::GET, "/api/v1/recordings/{id}/file", READ),
+    (Method::POST, "/api/v1/streams/{id}/tokens", OPERATE),
     (Method::GET, "/api/v1/destinations", READ),
     (Method::POST, "/api/v1/destinations", ADMIN),
     (Method::GET, "/api/v1/destinations/{id}", READ),

@@ -101,6 +101,10 @@ impl Commands {
         self.shared.directory.read().unwrap_or_else(PoisonError::into_inner).play(name)
     }
 
+    pub(crate) fn sign_play_token(&self, token: &[u8]) -> [u8; 32] {
+        self.store().sign_play_token(token)
+    }
+
     pub fn platforms(&self) -> &Platforms {
         &self.shared.platforms
     }

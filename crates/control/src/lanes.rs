@@ -29,6 +29,11 @@ struct Shared {
 impl Lanes {
     /// One lane per core, or as many as asked for.
     pub fn start(lanes: Option<usize>) -> io::Result<Self> {
+        Self::start_as("lane", lanes)
+    }
+
+    /// The same for other work, in threads of another name.
+    pub fn start_as(name: &str, lanes: Option<usize>) -> io::Result<Self> {
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let count = lanes.unwrap_or_else(cores).clamp(1, LANES_MAX);
         let (stop, stopped) = watch::channel(false);
@@ -42,7 +47,7 @@ impl Lanes {
                     let _ = stopped.wait_for(|stop| *stop).await;
                 });
             };
-            threads.push(std::thread::Builder::new().name(format!("lane-{number}")).spawn(run)?);
+            threads.push(std::thread::Builder::new().name(format!("{name}-{number}")).spawn(run)?);
         }
         Ok(Self { shared: Arc::new(Shared { handles, stop, threads }) })
     }

@@ -3,6 +3,7 @@
 mod bitrate_watch;
 pub mod commands;
 mod lanes;
+mod play_token;
 mod playback;
 mod reconcile;
 mod rtmp_door;
@@ -14,6 +15,7 @@ mod supervisor;
 
 pub use commands::{CommandError, Commands};
 pub use lanes::Lanes;
+pub use play_token::{PlayToken, TOKEN_LIFE_MAX};
 pub use playback::{Playback, PlaybackRefusal};
 pub use rtmp_door::RtmpDoor;
 pub use runtime::Runtime;

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
+use crate::audience::Audience;
 use weir_model::{PushStatus, RestreamId, RestreamStatus, StreamId, StreamStatus, Viewers};
 
 /// Written about once a second by each stage, read by the API. BTreeMaps keep listings and metrics in order.
@@ -38,8 +40,30 @@ pub enum ViewerKind {
     Srt,
 }
 
+/// Viewers with a connection are counted while it lives, viewers who come and go (HLS, DASH) while they keep coming.
 #[derive(Debug, Default)]
-struct ViewerCounts([AtomicU64; 5]);
+struct ViewerCounts {
+    held: [AtomicU64; 5],
+    hls: Audience,
+    dash: Audience,
+}
+
+/// Where viewers of a stream who come and go are told, as often as they come.
+#[derive(Clone, Debug)]
+pub struct ViewerBook {
+    counts: Arc<ViewerCounts>,
+}
+
+impl ViewerBook {
+    /// `viewer` is the same number for the same viewer; not seen again for `window`, it is counted no more.
+    pub fn saw(&self, kind: ViewerKind, viewer: u64, window: Duration) {
+        match kind {
+            ViewerKind::Hls => self.counts.hls.saw(viewer, Instant::now(), window),
+            ViewerKind::Dash => self.counts.dash.saw(viewer, Instant::now(), window),
+            ViewerKind::Webrtc | ViewerKind::Rtmp | ViewerKind::Srt => {}
+        }
+    }
+}
 
 /// One viewer, counted as long as this lives.
 #[derive(Debug)]
@@ -50,7 +74,7 @@ pub struct Viewer {
 
 impl Drop for Viewer {
     fn drop(&mut self) {
-        if let Some(count) = self.counts.0.get(self.kind as usize) {
+        if let Some(count) = self.counts.held.get(self.kind as usize) {
             count.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -58,9 +82,16 @@ impl Drop for Viewer {
 
 impl ViewerCounts {
     fn read(&self) -> Viewers {
-        let [hls, dash, webrtc, rtmp, srt] = &self.0;
+        let [hls, dash, webrtc, rtmp, srt] = &self.held;
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Viewers { hls: read(hls), dash: read(dash), webrtc: read(webrtc), rtmp: read(rtmp), srt: read(srt) }
+        let now = Instant::now();
+        Viewers {
+            hls: read(hls) + self.hls.count(now),
+            dash: read(dash) + self.dash.count(now),
+            webrtc: read(webrtc),
+            rtmp: read(rtmp),
+            srt: read(srt),
+        }
     }
 }
 
@@ -89,10 +120,16 @@ impl Board {
     pub fn viewer(&self, id: StreamId, kind: ViewerKind) -> Option<Viewer> {
         let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
         let counts = Arc::clone(&streams.get(&id)?.viewers);
-        if let Some(count) = counts.0.get(kind as usize) {
+        if let Some(count) = counts.held.get(kind as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
         Some(Viewer { counts, kind })
+    }
+
+    /// For viewers who come and go; None while the stream does not run.
+    pub fn viewer_book(&self, id: StreamId) -> Option<ViewerBook> {
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        Some(ViewerBook { counts: Arc::clone(&streams.get(&id)?.viewers) })
     }
 
     pub fn forget_stream(&self, id: StreamId) {
@@ -167,6 +204,22 @@ mod tests {
         // A status written meanwhile does not disturb the counts.
         board.set_stream(id, "cam1", StreamStatus::offline(OffsetDateTime::UNIX_EPOCH));
         assert_eq!(board.stream(id).unwrap().viewers, Viewers::default());
+    }
+
+    #[test]
+    fn who_comes_again_is_one_viewer() {
+        let board = Board::default();
+        let id = StreamId(1);
+        assert!(board.viewer_book(id).is_none());
+        board.set_stream(id, "cam1", StreamStatus::offline(OffsetDateTime::UNIX_EPOCH));
+        let book = board.viewer_book(id).unwrap();
+        let hour = Duration::from_secs(3600);
+        for (kind, viewer) in [(ViewerKind::Hls, 7), (ViewerKind::Hls, 7), (ViewerKind::Hls, 8), (ViewerKind::Dash, 7)]
+        {
+            book.saw(kind, viewer, hour);
+        }
+        let viewers = board.stream(id).unwrap().viewers;
+        assert_eq!((viewers.hls, viewers.dash, viewers.rtmp), (2, 1, 0));
     }
 
     #[test]

@@ -28,6 +28,8 @@ counters! {
     RtmpConnectionsFailed = "weir_rtmp_connections_failed_total", "RTMP connections closed for a fault of the peer.";
     IngestRefused = "weir_ingest_refused_total", "Publishers refused: unknown key, disabled, or already publishing.";
     PlayRefused = "weir_play_refused_total", "Players refused.";
+    HttpLimited = "weir_http_limited_total", "HTTP connections and requests refused by a limit.";
+    HttpSlowReaders = "weir_http_slow_readers_total", "HTTP connections closed because the client did not read.";
     TimelineRepairs = "weir_timeline_repairs_total", "Jumps, resets, wraps and backward steps of source clocks that were repaired.";
     HubSkippedFrames = "weir_hub_skipped_frames_total", "Frames that slow subscribers skipped.";
 }

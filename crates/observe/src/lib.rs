@@ -1,5 +1,6 @@
 //! What is: events, the live board of every stream and restream, and metrics. Everyone tells it, only the API reads it.
 
+mod audience;
 mod board;
 mod counters;
 mod event;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 use weir_model::{RestreamId, RestreamStatus, StreamId, StreamStatus};
 
-pub use board::{Board, RestreamLine, StreamLine, Viewer, ViewerKind};
+pub use board::{Board, RestreamLine, StreamLine, Viewer, ViewerBook, ViewerKind};
 pub use counters::{Counter, Counters};
 pub use event::{Event, EventCursor, EventLog, fields};
 

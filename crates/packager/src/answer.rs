@@ -1,5 +1,7 @@
 //! What a request below `/play/<stream>/` gets, in words that every HTTP server understands.
 
+use std::sync::{Arc, OnceLock};
+
 use bytes::Bytes;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -8,6 +10,11 @@ pub enum Answer {
         content_type: &'static str,
         body: Bytes,
         cache: Cache,
+        /// Other bytes under the same address have another tag.
+        tag: u64,
+        /// Where whoever compresses a shared text puts the result, for all who ask for the same version; None for what
+        /// is one viewer's own, or is compressed already.
+        compressed: Option<Arc<OnceLock<Bytes>>>,
     },
     NotFound,
     BadRequest(String),
@@ -24,4 +31,33 @@ pub enum Cache {
     Playlist,
     /// A second: it changes with every segment.
     Short,
+}
+
+/// A playlist or manifest, written once for all who ask for that version of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Rendered {
+    body: Bytes,
+    tag: u64,
+    compressed: Arc<OnceLock<Bytes>>,
+}
+
+impl Rendered {
+    pub(crate) fn new(text: String) -> Self {
+        Self { tag: fnv1a(text.as_bytes()), body: text.into(), compressed: Arc::default() }
+    }
+
+    pub(crate) fn answer(&self, content_type: &'static str, cache: Cache) -> Answer {
+        let compressed = Some(Arc::clone(&self.compressed));
+        Answer::Found { content_type, body: self.body.clone(), cache, tag: self.tag, compressed }
+    }
+
+    /// With one viewer's token in it.
+    pub(crate) fn answer_to_one(self, content_type: &'static str, cache: Cache) -> Answer {
+        Answer::Found { content_type, body: self.body, cache, tag: self.tag, compressed: None }
+    }
+}
+
+/// FNV-1a: tells versions of one text apart, quickly. Nobody gains by making two that collide.
+pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3))
 }

@@ -42,8 +42,10 @@ impl Default for PackagerConfig {
     fn default() -> Self {
         Self {
             segment_target: Duration::from_secs(2),
-            // A third of a second, and the millisecond that RTMP may round to it: whole frames of 12, 15, 24, 30 and 60 fps.
-            part_target: Duration::from_millis(334),
+            // 10 pictures of 30 a second and 16 AAC frames of 48 kHz: a segment of 2 s is six parts of each, and none of them is
+            // a rest of a few frames. At 333 ms sound had one of 85 ms, and hls.js, which looks for what comes next within
+            // 250 ms, now and then passed over it and stalled.
+            part_target: Duration::from_millis(350),
             window: Self::WINDOW_MIN,
             window_bytes_max: 256 << 20,
             hls: true,

@@ -33,3 +33,4 @@ pub use disk::{Disk, RealDisk, SpaceLimits};
 pub use dvr::{DvrLimits, DvrShelf};
 pub use packager::Packager;
 pub use record::{Recording, RecordingLimits, Recordings, RemoveFault, record};
+pub use request::is_well_formed;

@@ -13,6 +13,7 @@ use weir_media::{MediaKind, MediaTime};
 use weir_model::StreamId;
 use weir_observe::{Observe, fields};
 
+use crate::answer::{Rendered, fnv1a};
 use crate::boundaries::Boundaries;
 use crate::dvr::{self, Backlog, DvrShelf, ReadFault, Restored, Resume, StreamShelf, TrackKey};
 use crate::rendition_writer::RenditionWriter;
@@ -37,6 +38,8 @@ const RESUME_AFTER: MediaTime = MediaTime::from_millis(100);
 /// And on a whole frame of the one before, at 25, 30, 50 and 60 fps: who counts frames by their times must not find two in one
 /// place because milliseconds are rounded.
 const RESUME_GRID: MediaTime = MediaTime::from_millis(200);
+/// The manifest says what time it is: one that is given out again must not be wrong by more than this.
+const TEXT_AGE_MAX: Duration = Duration::from_millis(100);
 
 /// Clones share it; one per stream, for as long as the stream exists, so that numbers never go back.
 #[derive(Clone, Debug)]
@@ -67,6 +70,10 @@ pub(crate) struct Shared {
     shift: Mutex<Option<MediaTime>>,
     /// Locked before the store, where both are, and while a segment is made: who asks for the same one waits for it.
     ts_cache: Mutex<TsCache>,
+    /// The multivariant playlist and the manifest as they were written last, with the version and the time of that.
+    rendered: Mutex<[Option<(u64, Instant, Rendered)>; 2]>,
+    /// Names mean the same bytes for as long as this packager lives, not beyond: tags are made with this.
+    epoch: u64,
 }
 
 impl Packager {
@@ -103,6 +110,8 @@ impl Packager {
             restored: OnceCell::new(),
             resumes: Mutex::default(),
             shift: Mutex::default(),
+            rendered: Mutex::default(),
+            epoch: OffsetDateTime::now_utc().unix_timestamp_nanos() as u64,
         };
         Self { shared: Arc::new(shared) }
     }
@@ -128,8 +137,20 @@ impl Packager {
         following.follow(&rendition).await;
     }
 
+    pub fn config(&self) -> &PackagerConfig {
+        &self.shared.config
+    }
+
     /// One GET below `/play/<stream>/`. Requests for a playlist or a part that is just to come wait for it here.
     pub async fn answer(&self, path: &str, query: Option<&str>) -> Answer {
+        let mut answer = self.find(path, query).await;
+        if let Answer::Found { cache: Cache::Immutable, tag, .. } = &mut answer {
+            *tag = self.shared.epoch ^ fnv1a(path.as_bytes());
+        }
+        answer
+    }
+
+    async fn find(&self, path: &str, query: Option<&str>) -> Answer {
         let Some(target) = Target::parse(path) else { return Answer::NotFound };
         let query = match Query::parse(query) {
             Ok(query) => query,
@@ -165,7 +186,7 @@ impl Packager {
 
     fn ts_playlist(&self, write: impl FnOnce(&Store) -> Result<String, ts::Missing>) -> Answer {
         match write(&self.shared.store()) {
-            Ok(text) => found(TYPE_HLS, text.into(), Cache::Playlist),
+            Ok(text) => Rendered::new(text).answer_to_one(TYPE_HLS, Cache::Playlist),
             Err(ts::Missing::Yet) => Answer::NotReady,
             Err(ts::Missing::Forever) => Answer::NotFound,
         }
@@ -210,22 +231,50 @@ impl Packager {
     }
 
     fn multivariant(&self, query: &Query) -> Answer {
-        let store = self.shared.store();
-        if !hls::is_ready(&store) {
-            return Answer::NotReady;
-        }
-        found(TYPE_HLS, hls::multivariant(&store, &query.suffix).into(), Cache::Playlist)
+        let write = |store: &Store| hls::is_ready(store).then(|| hls::multivariant(store, &query.suffix));
+        self.written_once(0, query, TYPE_HLS, Cache::Playlist, write)
     }
 
     fn manifest(&self, query: &Query) -> Answer {
-        match dash::manifest(&self.shared.store(), OffsetDateTime::now_utc(), &query.suffix) {
-            Some(text) => found(TYPE_DASH, text.into(), Cache::Short),
-            None => Answer::NotReady,
+        let write = |store: &Store| dash::manifest(store, OffsetDateTime::now_utc(), &query.suffix);
+        self.written_once(1, query, TYPE_DASH, Cache::Short, write)
+    }
+
+    /// What `write` makes of the store; for those without a token, what it made last if that still holds.
+    fn written_once(
+        &self,
+        place: usize,
+        query: &Query,
+        content_type: &'static str,
+        cache: Cache,
+        write: impl FnOnce(&Store) -> Option<String>,
+    ) -> Answer {
+        let store = self.shared.store();
+        let version = store.version;
+        if !query.suffix.is_empty() {
+            return write(&store)
+                .map_or(Answer::NotReady, |text| Rendered::new(text).answer_to_one(content_type, cache));
         }
+        let mut kept = lock(&self.shared.rendered);
+        if let Some((at, when, rendered)) = &kept[place]
+            && *at == version
+            && when.elapsed() < TEXT_AGE_MAX
+        {
+            return rendered.answer(content_type, cache);
+        }
+        let Some(text) = write(&store) else { return Answer::NotReady };
+        let rendered = Rendered::new(text);
+        let answer = rendered.answer(content_type, cache);
+        kept[place] = Some((version, Instant::now(), rendered));
+        answer
     }
 
     /// Asks `look` after every change of the store, until it knows an answer or time is up.
     async fn wait(&self, mut look: impl FnMut(&mut Store) -> Option<Answer>) -> Answer {
+        // Most need not wait, and setting up for it costs more than looking.
+        if let Some(answer) = look(&mut self.shared.store()) {
+            return answer;
+        }
         let mut version = self.shared.version.subscribe();
         let seconds = self.shared.store().target_seconds * WAIT_TARGETS;
         let deadline = Instant::now() + Duration::from_secs(seconds);
@@ -283,7 +332,7 @@ impl Shared {
 }
 
 fn found(content_type: &'static str, body: Bytes, cache: Cache) -> Answer {
-    Answer::Found { content_type, body, cache }
+    Answer::Found { content_type, body, cache, tag: 0, compressed: None }
 }
 
 fn file(kind: MediaKind, body: Option<Bytes>) -> Answer {
@@ -306,14 +355,18 @@ fn playlist(store: &mut Store, rendition: &str, kind: MediaKind, query: &Query) 
     }
     // Written once for all who ask, unless every address in it carries the asker's token.
     let (version, shared) = (store.version, query.suffix.is_empty());
-    if let Some(body) = shared.then(|| track.rendered(version, query.skip)).flatten() {
-        return Some(found(TYPE_HLS, body, Cache::Playlist));
+    if let Some(rendered) = shared.then(|| track.rendered(version, query.skip)).flatten() {
+        return Some(rendered.answer(TYPE_HLS, Cache::Playlist));
     }
-    let body = Bytes::from(hls::media(store, rendition, track, query.skip, &query.suffix));
-    if shared && let Some(track) = store.track_mut(rendition, kind) {
-        track.keep_rendered(version, query.skip, body.clone());
+    let rendered = Rendered::new(hls::media(store, rendition, track, query.skip, &query.suffix));
+    if !shared {
+        return Some(rendered.answer_to_one(TYPE_HLS, Cache::Playlist));
     }
-    Some(found(TYPE_HLS, body, Cache::Playlist))
+    let answer = rendered.answer(TYPE_HLS, Cache::Playlist);
+    if let Some(track) = store.track_mut(rendition, kind) {
+        track.keep_rendered(version, query.skip, rendered);
+    }
+    Some(answer)
 }
 
 /// Whether a blocking request asks for what can come soon.

@@ -11,6 +11,11 @@ const RENDITION_BYTES_MAX: usize = 64;
 /// Where HLS with MPEG-TS is; no rendition's name.
 const TS_FOLDER: &str = "ts";
 
+/// Whether a path below `/play/<stream>/` and a query are of a form that is ever answered.
+pub fn is_well_formed(path: &str, query: Option<&str>) -> bool {
+    Target::parse(path).is_some() && Query::parse(query).is_ok()
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target<'a> {
     Multivariant,

@@ -10,6 +10,7 @@ use weir_media::codec::captions::Captions;
 use weir_media::{MediaKind, MediaTime, TrackInfo};
 
 use crate::PackagerConfig;
+use crate::answer::Rendered;
 use crate::clock::{media_time, seconds};
 use crate::dvr::Backlog;
 
@@ -141,7 +142,7 @@ pub(crate) struct Track {
     pub(crate) live: bool,
     /// Closed captions that its pictures have carried so far.
     pub(crate) captions: Captions,
-    rendered: [Option<(u64, Bytes)>; 2],
+    rendered: [Option<(u64, Rendered)>; 2],
 }
 
 impl Track {
@@ -237,13 +238,13 @@ impl Track {
         self.inits.get(&init).map(|init| &init.info)
     }
 
-    pub(crate) fn rendered(&self, version: u64, skip: bool) -> Option<Bytes> {
-        let (at, body) = self.rendered[usize::from(skip)].as_ref()?;
-        (*at == version).then(|| body.clone())
+    pub(crate) fn rendered(&self, version: u64, skip: bool) -> Option<&Rendered> {
+        let (at, rendered) = self.rendered[usize::from(skip)].as_ref()?;
+        (*at == version).then_some(rendered)
     }
 
-    pub(crate) fn keep_rendered(&mut self, version: u64, skip: bool, body: Bytes) {
-        self.rendered[usize::from(skip)] = Some((version, body));
+    pub(crate) fn keep_rendered(&mut self, version: u64, skip: bool, rendered: Rendered) {
+        self.rendered[usize::from(skip)] = Some((version, rendered));
     }
 
     /// Moves the beginning of the playlist, never back, and not so far that too little is left.

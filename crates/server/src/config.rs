@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use ipnet::IpNet;
+use weir_api::HttpLimits;
 use weir_packager::{DvrLimits, RecordingLimits, SpaceLimits};
 
 const ENV_PREFIX: &str = "WEIR_";
@@ -15,9 +16,11 @@ const ENV_PREFIX: &str = "WEIR_";
 const OTHER_ENV: [&str; 4] = ["WEIR_ADMIN_PASSWORD", "WEIR_ADMIN_APIKEY", "WEIR_CONFIG", "WEIR_DATA"];
 
 /// Every key with its default, in the order of `weir.toml`, which is the manual of them all.
-const KEYS: [(&str, &str); 25] = [
+const KEYS: [(&str, &str); 27] = [
     ("public_host", ""),
     ("http.listen", "0.0.0.0:8080"),
+    ("http.connections_per_ip_max", "4096"),
+    ("http.requests_per_ip_max", "4096"),
     ("https.listen", ""),
     ("rtmp.listen", "0.0.0.0:1935"),
     ("rtmp.connections_max", "4096"),
@@ -49,6 +52,7 @@ pub(crate) struct Config {
     pub(crate) public_host: Option<String>,
     pub(crate) http: Option<SocketAddr>,
     pub(crate) https: Option<SocketAddr>,
+    pub(crate) http_limits: HttpLimits,
     pub(crate) rtmp: Option<SocketAddr>,
     pub(crate) rtmps: Option<SocketAddr>,
     pub(crate) rtmp_connections_max: usize,
@@ -215,6 +219,10 @@ impl Config {
             public_host: values.some("public_host"),
             http: values.address("http.listen")?,
             https: values.address("https.listen")?.filter(|_| tls.can_serve()),
+            http_limits: HttpLimits {
+                connections_per_ip_max: values.parsed("http.connections_per_ip_max", "a number")?,
+                requests_per_ip_max: values.parsed("http.requests_per_ip_max", "a number")?,
+            },
             rtmp: values.address("rtmp.listen")?,
             rtmps: values.address("rtmps.listen")?.filter(|_| tls.can_serve()),
             rtmp_connections_max: values.parsed("rtmp.connections_max", "a number")?,

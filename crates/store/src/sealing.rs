@@ -1,4 +1,5 @@
-//! The key in `secret.key`, and what is done with it: sealing secrets at rest and finding stream keys by a keyed hash.
+//! The key in `secret.key`, and what is done with it: sealing secrets at rest, finding stream keys by a keyed hash, signing
+//! playback tokens.
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -41,6 +42,7 @@ pub struct SealingKey(Arc<Keys>);
 struct Keys {
     cipher: XChaCha20Poly1305,
     lookup: Zeroizing<[u8; KEY_BYTES]>,
+    play: Zeroizing<[u8; KEY_BYTES]>,
 }
 
 impl std::fmt::Debug for SealingKey {
@@ -78,11 +80,12 @@ impl SealingKey {
         Ok(Self::from_bytes(key))
     }
 
-    /// Two keys from one, so that the sealing key never meets the hash.
+    /// Three keys from one, so that none of them meets what another is used on.
     fn from_bytes(key: &[u8; KEY_BYTES]) -> Self {
         let seal = Zeroizing::new(keyed_hash(key, b"weir seal v1"));
         let lookup = Zeroizing::new(keyed_hash(key, b"weir lookup v1"));
-        Self(Arc::new(Keys { cipher: XChaCha20Poly1305::new((&*seal).into()), lookup }))
+        let play = Zeroizing::new(keyed_hash(key, b"weir play token v1"));
+        Self(Arc::new(Keys { cipher: XChaCha20Poly1305::new((&*seal).into()), lookup, play }))
     }
 
     /// `place` is the table, column and row: a sealed value copied elsewhere does not open there.
@@ -115,6 +118,11 @@ impl SealingKey {
     /// The hash by which a stream key is found: useless to whoever has only the database.
     pub(crate) fn lookup(&self, stream_key: &str) -> [u8; 32] {
         keyed_hash(&self.0.lookup, stream_key.as_bytes())
+    }
+
+    /// The signature of a playback token: the same on every node that has this key.
+    pub(crate) fn sign_play_token(&self, token: &[u8]) -> [u8; 32] {
+        keyed_hash(&self.0.play, token)
     }
 }
 

@@ -62,6 +62,11 @@ impl Store {
         self.key.lookup(stream_key)
     }
 
+    /// What proves that a playback token is ours.
+    pub fn sign_play_token(&self, token: &[u8]) -> [u8; 32] {
+        self.key.sign_play_token(token)
+    }
+
     async fn prove_key(&self) -> Result<()> {
         let mut tx = self.begin().await?;
         let proof: Option<Vec<u8>> =

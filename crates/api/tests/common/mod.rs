@@ -7,8 +7,8 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt;
-use weir_api::{ApiContext, PublicUrls, Readiness, router};
-use weir_control::{Commands, Playback, Runtime};
+use weir_api::{ApiContext, HttpLimits, HttpServer, PublicUrls, Readiness, router};
+use weir_control::{Commands, Lanes, Playback, Runtime};
 use weir_model::{Platforms, Role};
 use weir_observe::Observe;
 use weir_store::{SealingKey, Store};
@@ -61,6 +61,11 @@ impl Api {
         };
         let (admin, operator, viewer) = (key(Role::Admin).await, key(Role::Operator).await, key(Role::Viewer).await);
         Self { router: router(context.clone()), context, admin, operator, viewer, _dir: dir }
+    }
+
+    /// The same with a socket, on a lane of its own.
+    pub(crate) fn server(&self) -> HttpServer {
+        HttpServer::new(self.context.clone(), HttpLimits::default(), Lanes::start(Some(1)).unwrap())
     }
 
     /// As admin.

@@ -1,0 +1,192 @@
+//! The playback origin: `/play/<name>/...` for players, without a key, answered before the router sees it.
+//!
+//! It is what thousands ask all the time, so its way is short: the stream by its name, the packager's answer, headers, and
+//! the packager's own bytes. Nothing is copied per viewer, and nothing compressed twice.
+
+mod body;
+mod complaint;
+mod limits;
+mod patient_io;
+pub(crate) mod range;
+mod respond;
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, Response, StatusCode, header};
+use weir_control::{Playback, PlaybackRefusal};
+use weir_observe::{Counter, Observe, ViewerKind};
+
+pub(crate) use body::OriginBody;
+pub(crate) use complaint::Complaint;
+pub use limits::HttpLimits;
+pub(crate) use limits::{Guest, Guests};
+pub(crate) use patient_io::PatientIo;
+pub(crate) use respond::accepts_gzip;
+use respond::{preflight, refusal, respond};
+
+/// Longer ones are no player's: a token and three short parameters are 150 bytes.
+pub const QUERY_BYTES_MAX: usize = 2_048;
+
+/// Longer ones are none of ours: a stream's name, a rendition's name and a number.
+pub const PATH_BYTES_MAX: usize = 512;
+
+/// Players look at the playlist once a target duration; who did not for three is gone.
+const VIEWER_WINDOW_TARGETS: u32 = 3;
+/// Players poll no faster than this in trouble, however short the segments are.
+const VIEWER_WINDOW_MIN: Duration = Duration::from_secs(6);
+
+/// Everything that answers viewers; clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    playback: Playback,
+    observe: Observe,
+    /// Makes viewers into numbers that tell nobody who they are.
+    hasher: RandomState,
+    odd_paths: Complaint,
+    long_queries: Complaint,
+    too_many: Complaint,
+}
+
+impl Origin {
+    pub(crate) fn new(playback: Playback, observe: Observe) -> Self {
+        let shared = Shared {
+            playback,
+            observe,
+            hasher: RandomState::new(),
+            odd_paths: Complaint::new("a playback path that is none of ours"),
+            long_queries: Complaint::new("a playback address that is too long"),
+            too_many: Complaint::new("too many requests at once from one address"),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Whether a request is for here.
+    pub(crate) fn serves(path: &str) -> bool {
+        path.starts_with("/play/")
+    }
+
+    pub(crate) async fn answer(&self, request: &Parts, guest: &Guest) -> Response<OriginBody> {
+        let shared = &*self.shared;
+        let Some(_request) = guest.begin_request() else {
+            shared.observe.counters().add(Counter::HttpLimited, 1);
+            shared.too_many.raise(guest.ip());
+            return respond::busy();
+        };
+        match request.method {
+            Method::GET | Method::HEAD => {}
+            Method::OPTIONS => return preflight(),
+            _ => return respond::method_not_allowed(),
+        }
+        let (path, query) = (request.uri.path(), request.uri.query());
+        if path.len() > PATH_BYTES_MAX || query.is_some_and(|query| query.len() > QUERY_BYTES_MAX) {
+            shared.long_queries.raise(guest.ip());
+            return refusal(StatusCode::URI_TOO_LONG);
+        }
+        let Some((name, file)) = split(path) else {
+            shared.odd_paths.raise(guest.ip());
+            return refusal(StatusCode::NOT_FOUND);
+        };
+        let token = query.and_then(token);
+        let (stream, packager) = match shared.playback.packager(name, token, guest.ip()).await {
+            Ok(found) => found,
+            Err(PlaybackRefusal::NotFound) => return refusal(StatusCode::NOT_FOUND),
+            Err(PlaybackRefusal::Protected) => return refusal(StatusCode::FORBIDDEN),
+        };
+        let answer = packager.answer(file, query).await;
+        if let Some(kind) = viewer_kind(file)
+            && matches!(answer, weir_packager::Answer::Found { .. })
+            && let Some(book) = shared.observe.board().viewer_book(stream)
+        {
+            let window = (packager.config().segment_target * VIEWER_WINDOW_TARGETS).max(VIEWER_WINDOW_MIN);
+            book.saw(kind, self.viewer(guest.ip(), &request.headers, token), window);
+        }
+        respond(answer, &request.method, &request.headers)
+    }
+
+    /// A number for who asks: no cookie, so it is the address, the program, and the token where there is one.
+    fn viewer(&self, ip: IpAddr, headers: &HeaderMap, token: Option<&str>) -> u64 {
+        let agent = headers.get(header::USER_AGENT).map(header::HeaderValue::as_bytes);
+        self.shared.hasher.hash_one((ip, agent, token))
+    }
+}
+
+/// `/play/<name>/<file>` in its two parts; None for what can't be an address of ours: nothing of ours needs an escape, and a
+/// dot at the beginning of a piece means to climb.
+fn split(path: &str) -> Option<(&str, &str)> {
+    let (name, file) = path.strip_prefix("/play/")?.split_once('/')?;
+    let is_odd = |byte: u8| !(byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'-' | b'_'));
+    let odd = name.is_empty() || path.bytes().any(is_odd) || path.contains("/.") || path.contains("//");
+    (!odd).then_some((name, file))
+}
+
+/// What a player shows in `?token=`. Ours need no escapes.
+fn token(query: &str) -> Option<&str> {
+    query.split('&').find_map(|pair| pair.strip_prefix("token="))
+}
+
+/// Who is counted: whoever follows a playlist. Segments are the same for all protocols.
+fn viewer_kind(file: &str) -> Option<ViewerKind> {
+    if file.ends_with(".mpd") {
+        return Some(ViewerKind::Dash);
+    }
+    (file.ends_with(".m3u8") && !file.ends_with("master.m3u8")).then_some(ViewerKind::Hls)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_split_and_climbing_is_refused() {
+        for (path, expected) in [
+            ("/play/cam1/master.m3u8", Some(("cam1", "master.m3u8"))),
+            ("/play/cam-1_a/source/video/1.2.m4s", Some(("cam-1_a", "source/video/1.2.m4s"))),
+            ("/play/cam1", None),
+            ("/play//master.m3u8", None),
+            ("/play/../secret.key", None),
+            ("/play/cam1/../../secret.key", None),
+            ("/play/cam1/..%2f..%2fsecret.key", None),
+            ("/play/cam1/%2e%2e/secret.key", None),
+            ("/play/cam1/.hidden", None),
+            ("/play/cam1/a\\b", None),
+            ("/play/cam1//etc/passwd", None),
+        ] {
+            assert_eq!(split(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_found_among_parameters() {
+        for (query, expected) in [
+            ("token=a", Some("a")),
+            ("_HLS_msn=1&token=a.b&x", Some("a.b")),
+            ("mytoken=a", None),
+            ("token", None),
+            ("", None),
+        ] {
+            assert_eq!(token(query), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn followers_of_playlists_are_viewers() {
+        for (file, expected) in [
+            ("master.m3u8", None),
+            ("ts/master.m3u8", None),
+            ("source/video.m3u8", Some(ViewerKind::Hls)),
+            ("manifest.mpd", Some(ViewerKind::Dash)),
+            ("source/video/1.m4s", None),
+        ] {
+            assert_eq!(viewer_kind(file), expected, "{file}");
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! `/streams/{id}/tokens`
+
+use crate::context::App;
+use crate::dto::play_token::{PlayTokenDto, PlayTokenInput};
+use crate::input::{Body, Id};
+use crate::problem::Problem;
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use weir_model::StreamId;
+
+/// A token with which viewers watch a protected stream
+#[utoipa::path(post, path = "/api/v1/streams/{id}/tokens", tag = "streams", params(("id" = i64, Path)),
+    request_body(content = Option<PlayTokenInput>), responses(
+    (status = 201, body = PlayTokenDto), (status = 404, body = Problem), (status = 422, body = Problem)))]
+pub(crate) async fn create(
+    State(app): State<App>,
+    Id(id): Id,
+    Body(input): Body<PlayTokenInput>,
+) -> Result<(StatusCode, Json<PlayTokenDto>), Problem> {
+    let (life, ip) = input.read()?;
+    let stream = app.api.store.stream(StreamId(id)).await?;
+    let token = app.api.playback.issue_token(stream.id, ip, life).ok_or_else(Problem::internal)?;
+    Ok((StatusCode::CREATED, Json(token.into())))
+}

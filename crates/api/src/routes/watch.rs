@@ -1,0 +1,56 @@
+//! `/watch/<name>`, the public page with a player, and the files that pages load.
+
+use crate::context::App;
+use crate::origin::accepts_gzip;
+use crate::web_assets::{content_type, file};
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use std::borrow::Cow;
+
+const PAGE: &str = "watch/index.html";
+
+const NOT_BUILT: &str = "<!doctype html><meta charset=utf-8><title>Weir</title><p>The web assets were not built into this \
+                         server. Build it with <code>make build</code>, which needs npm.";
+
+/// The player's own files and nothing else; media comes as blobs out of its hands, and its worker is one, too.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+                      media-src 'self' blob:; connect-src 'self'; worker-src 'self' blob:; frame-ancestors 'none'; \
+                      base-uri 'none'; form-action 'none'";
+
+/// The same page for every stream: it reads its name and its token from its address.
+pub(crate) async fn page(State(app): State<App>, Path(name): Path<String>) -> Response {
+    let status = if app.api.playback.exists(&name) { StatusCode::OK } else { StatusCode::NOT_FOUND };
+    let body = file(PAGE);
+    let status = if body.is_some() { status } else { StatusCode::SERVICE_UNAVAILABLE };
+    let headers = [
+        (header::CONTENT_TYPE, content_type(PAGE)),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+    ];
+    (status, headers, body_of(body.unwrap_or(Cow::Borrowed(NOT_BUILT.as_bytes())))).into_response()
+}
+
+/// Their names have a hash of what is in them; beside each lies the same compressed.
+pub(crate) async fn asset(Path(path): Path<String>, asked: HeaderMap) -> Response {
+    let path = format!("assets/{path}");
+    let Some(plain) = file(&path) else { return StatusCode::NOT_FOUND.into_response() };
+    let packed = Some(format!("{path}.gz")).filter(|_| accepts_gzip(&asked)).and_then(|path| file(&path));
+    let headers = [
+        (header::CONTENT_TYPE, content_type(&path)),
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+        (header::VARY, "Accept-Encoding"),
+    ];
+    match packed {
+        Some(packed) => (headers, [(header::CONTENT_ENCODING, "gzip")], body_of(packed)).into_response(),
+        None => (headers, body_of(plain)).into_response(),
+    }
+}
+
+fn body_of(bytes: Cow<'static, [u8]>) -> Body {
+    Body::from(match bytes {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => Bytes::from(bytes),
+    })
+}

@@ -1,0 +1,53 @@
+// Builds every page below web/ into web/dist, from where the server takes them into its binary.
+// One page so far; the dashboard will be another entry of PAGES.
+
+import { cp, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+
+const PAGES = ["watch"];
+
+// The folder itself stays: the server is compiled against it with or without what is in it.
+await mkdir("dist", { recursive: true });
+for (const name of await readdir("dist")) {
+  if (name !== ".gitkeep") await rm(`dist/${name}`, { recursive: true });
+}
+
+const result = await build({
+  entryPoints: PAGES.flatMap((page) => [`${page}/src/main.ts`, `${page}/src/style.css`]),
+  outbase: ".",
+  outdir: "dist/assets",
+  entryNames: "[dir]/[name]-[hash]",
+  bundle: true,
+  minify: true,
+  format: "esm",
+  target: ["es2020", "safari15"],
+  legalComments: "eof",
+  metafile: true,
+  logLevel: "warning",
+});
+
+// Pages name their sources; what they get is the built file, whose name has a hash and may be kept for ever.
+const built = new Map(
+  Object.entries(result.metafile.outputs)
+    .filter(([, output]) => output.entryPoint)
+    .map(([path, output]) => [`/${output.entryPoint}`, path.replace(/^dist/, "")]),
+);
+for (const page of PAGES) {
+  const html = await readFile(`${page}/index.html`, "utf8");
+  await mkdir(`dist/${page}`, { recursive: true });
+  await writeFile(
+    `dist/${page}/index.html`,
+    html.replace(/(src|href)="(\/[^"]+\.(?:ts|css))"/g, (_, attribute, source) => {
+      const path = built.get(source);
+      if (!path) throw new Error(`${page}/index.html names ${source}, which is not built`);
+      return `${attribute}="${path}"`;
+    }),
+  );
+}
+await cp("public", "dist/assets", { recursive: true, filter: (path) => !path.endsWith(".gitkeep") });
+
+// Compressed here, once, and not by the server for each who asks.
+for (const path of Object.keys(result.metafile.outputs)) {
+  await writeFile(`${path}.gz`, gzipSync(await readFile(path), { level: 9 }));
+}

@@ -1,0 +1,155 @@
+// hls.js (low latency), dash.js and Shaka Player and our own watch page play one stream side by side for a minute:
+// nothing stalls, and all of them are given the same bytes.
+
+import assert from "node:assert/strict";
+import type { ChildProcess } from "node:child_process";
+import { mkdir } from "node:fs/promises";
+import type { Server } from "node:http";
+import { after, before, test } from "node:test";
+import type { Browser, Page } from "playwright-core";
+import { type Fetched, type PlayerName, RECORDER, type Report, startBrowser, startPlayerSite } from "./browser";
+import { publish, type Stream, waitFor, Weir } from "./weir";
+
+const PLAY_SECONDS = 60;
+/** Players find their place and their speed; what they report until then is on its way. */
+const SETTLE_SECONDS = 10;
+const LATENCY_MAX_SECONDS = 2.0;
+const PICTURES = "test-results";
+
+let weir: Weir, browser: Browser, stream: Stream, publisher: ChildProcess;
+const sites: Server[] = [];
+
+before(async () => {
+  await mkdir(PICTURES, { recursive: true });
+  [weir, browser] = await Promise.all([Weir.start(), startBrowser()]);
+  stream = await weir.createStream("browser-test", { protected: true });
+});
+
+after(async () => {
+  publisher?.kill("SIGINT");
+  await browser?.close();
+  sites.forEach((site) => site.close());
+  await weir?.stop();
+});
+
+async function token(): Promise<string> {
+  return (await weir.api("POST", `/streams/${stream.id}/tokens`, { expires_in_seconds: 600 })).token;
+}
+
+async function openPlayer(player: PlayerName, path: string): Promise<Page> {
+  const site = await startPlayerSite(player);
+  sites.push(site.server);
+  const page = await (await browser.newContext({ viewport: { width: 640, height: 360 } })).newPage();
+  await page.addInitScript(RECORDER);
+  const url = `${weir.http}/play/${stream.name}/${path}?token=${await token()}`;
+  await page.goto(`${site.url}?url=${encodeURIComponent(url)}`);
+  return page;
+}
+
+function report(page: Page): Promise<Report> {
+  return page.evaluate("report()");
+}
+
+async function watchReport(page: Page): Promise<{ time: number; frames: number; latency: number; level: number }> {
+  return page.evaluate(`(() => {
+    const video = document.querySelector("video");
+    const { latency, currentLevel } = window.weirPlayer ?? {};
+    return { time: video.currentTime, frames: video.getVideoPlaybackQuality().totalVideoFrames, latency, level: currentLevel };
+  })()`);
+}
+
+test("players play a minute without a stall, from the same bytes", { timeout: 150_000 }, async (context) => {
+  // The page is there before the stream is: it says so, and begins by itself.
+  const watch = await (await browser.newContext({ viewport: { width: 1100, height: 720 } })).newPage();
+  const trouble: string[] = [];
+  watch.on("pageerror", (error) => trouble.push(error.message));
+  watch.on("console", (message) => {
+    if (/content security policy/i.test(message.text())) trouble.push(message.text());
+  });
+  await watch.goto(`${weir.http}/watch/${stream.name}?token=${await token()}`);
+  await waitFor("the watch page says that the stream is offline", 10_000, async () =>
+    (await watch.textContent("#notice"))?.includes("offline") ? true : undefined,
+  );
+  await watch.screenshot({ path: `${PICTURES}/watch-offline.png` });
+
+  publisher = publish(stream.pushUrl);
+  // DASH players keep three segments behind the edge: there have to be as many.
+  const media = `${weir.http}/play/${stream.name}/source/video.m3u8?token=${await token()}`;
+  await waitFor("the stream has some segments", 25_000, async () =>
+    ((await (await fetch(media)).text()).match(/#EXTINF/g) ?? []).length >= 4 ? true : undefined,
+  );
+  // One after the other: a browser that starts three at once on two cores is what would be measured.
+  const pages: [PlayerName, Page][] = [];
+  for (const [player, path] of [["dash.js", "manifest.mpd"], ["shaka", "manifest.mpd"], ["hls.js", "master.m3u8"]] as const) {
+    const page = await openPlayer(player, path);
+    pages.push([player, page]);
+    await waitFor(`${player} plays`, 25_000, async () => ((await report(page)).currentTime > 0.2 ? true : undefined));
+  }
+  const [[, dash], [, shaka], [, hls]] = pages as [[PlayerName, Page], [PlayerName, Page], [PlayerName, Page]];
+  await waitFor("the watch page plays", 25_000, async () => ((await watchReport(watch)).time > 0 ? true : undefined));
+
+  const start = Date.now();
+  const watchStart = await watchReport(watch);
+  const before = new Map(await Promise.all(pages.map(async ([player, page]) => [player, await report(page)] as const)));
+  const latencies: number[] = [];
+  const course: string[] = [];
+  for (let second = 1; second <= PLAY_SECONDS; second++) {
+    await new Promise((resolve) => setTimeout(resolve, Math.max(0, start + second * 1_000 - Date.now())));
+    const { latency } = await report(hls);
+    if (second % 5 === 0) course.push((latency ?? NaN).toFixed(2));
+    if (second > SETTLE_SECONDS && latency !== null) latencies.push(latency);
+  }
+  const viewers = (await weir.api("GET", `/streams/${stream.id}`)).status.viewers;
+
+  context.diagnostic(`latency by hls.js every 5 s: ${course.join(" ")}`);
+  const ended: [PlayerName, Report, number][] = [];
+  for (const [player, page] of pages) {
+    const now = await report(page);
+    await page.screenshot({ path: `${PICTURES}/${player}.png` });
+    const played = now.currentTime - (before.get(player)?.currentTime ?? 0);
+    context.diagnostic(`${player}: ${JSON.stringify({ ...now, played })}`);
+    ended.push([player, now, played]);
+  }
+  for (const [player, now, played] of ended) {
+    assert.deepEqual(now.errors, [], player);
+    assert.equal(now.stalls, 0, `${player} stalled`);
+    // Catching up, or falling back to where it wants to be, is 10 % at most.
+    assert.ok(played > PLAY_SECONDS * 0.95, `${player} played only ${played} s`);
+    assert.ok(now.frames > PLAY_SECONDS * 30 * 0.9, `${player} decoded only ${now.frames} frames`);
+  }
+  latencies.sort((one, other) => one - other);
+  const [median, worst] = [latencies[latencies.length >> 1] ?? NaN, latencies.at(-1) ?? NaN];
+  context.diagnostic(`LL-HLS latency by hls.js: median ${median.toFixed(2)} s, worst ${worst.toFixed(2)} s`);
+  assert.ok(worst <= LATENCY_MAX_SECONDS, `hls.js was ${worst} s behind`);
+
+  const watchEnd = await watchReport(watch);
+  context.diagnostic(`watch: ${JSON.stringify(watchEnd)}`);
+  assert.ok(watchEnd.time - watchStart.time > PLAY_SECONDS * 0.95, "the watch page goes on");
+  assert.ok(watchEnd.frames - watchStart.frames > PLAY_SECONDS * 30 * 0.9, "the watch page decodes");
+  assert.match((await watch.textContent("#latency")) ?? "", /^[0-9.]+ s behind live$/);
+  assert.equal(await watch.locator("#quality option").count(), 2, "automatic, and the one rendition there is");
+  assert.equal(await watch.textContent("#notice"), "");
+  assert.deepEqual(trouble, []);
+  await watch.screenshot({ path: `${PICTURES}/watch.png` });
+  await watch.setViewportSize({ width: 390, height: 780 });
+  await watch.screenshot({ path: `${PICTURES}/watch-phone.png` });
+
+  // Four players with a token each, from one address.
+  assert.deepEqual({ hls: viewers.hls, dash: viewers.dash }, { hls: 2, dash: 2 });
+  assert.ok(!weir.log.some((line) => line.includes("token=")), "tokens are in no log");
+
+  const fetched = await Promise.all([hls, dash, shaka].map((page) => page.evaluate<Record<string, Fetched>>("fetchedSegments()")));
+  const [byHls, byDash, byShaka] = fetched as [Record<string, Fetched>, Record<string, Fetched>, Record<string, Fetched>];
+  const same = { video: 0, audio: 0 };
+  for (const [segment, { bytes, sha256 }] of Object.entries(byDash)) {
+    const kind = segment.includes("/video/") ? "video" : "audio";
+    assert.equal(byShaka[segment]?.sha256 ?? sha256, sha256, `${segment}: dash.js and Shaka`);
+    const hlsSegment = byHls[segment];
+    // The last one's parts may not all have come yet.
+    if (!hlsSegment || hlsSegment.bytes < bytes) continue;
+    assert.equal(hlsSegment.sha256, sha256, `${segment}: DASH and HLS`);
+    if (byShaka[segment]) same[kind] += 1;
+  }
+  context.diagnostic(`segments with one sha256 in all three players: ${JSON.stringify(same)}`);
+  assert.ok(same.video >= 20 && same.audio >= 20, `only ${JSON.stringify(same)} segments were fetched by all three`);
+});

@@ -1,0 +1,83 @@
+// The real server as a child process, a stream on it, and ffmpeg that publishes to it.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+const API_KEY = "weir-browser-test-admin-key-51c2";
+
+export interface Stream {
+  id: number;
+  name: string;
+  pushUrl: string;
+}
+
+export class Weir {
+  private constructor(
+    readonly http: string,
+    private readonly child: ChildProcess,
+    private readonly data: string,
+    readonly log: string[],
+  ) {}
+
+  /** Starts it on free ports, with a data directory of its own. */
+  static async start(): Promise<Weir> {
+    const binary = process.env["WEIR_BIN"] ?? "../target/debug/weir";
+    const data = await mkdtemp(join(tmpdir(), "weir-browser-"));
+    const listen = { HTTP: "", RTMP: "", RTMPS: "", SRT: "" };
+    const ports = Object.fromEntries(Object.keys(listen).map((name) => [`WEIR_${name}__LISTEN`, "127.0.0.1:0"]));
+    const env = { ...process.env, ...ports, WEIR_ADMIN_APIKEY: API_KEY, WEIR_ADMIN_PASSWORD: "weir-browser-test-77e1" };
+    const child = spawn(binary, ["serve", "--data", data], { env, stdio: ["ignore", "pipe", "pipe"] });
+    const log: string[] = [];
+    createInterface({ input: child.stderr }).on("line", (line) => log.push(line));
+    const http = await new Promise<string>((resolve, reject) => {
+      child.on("error", reject);
+      child.on("exit", (code) => reject(new Error(`weir ended with ${code}:\n${log.join("\n")}`)));
+      createInterface({ input: child.stdout }).on("line", (line) => resolve(JSON.parse(line).http));
+    });
+    return new Weir(http, child, data, log);
+  }
+
+  async api(method: string, path: string, body?: object): Promise<any> {
+    const headers = { authorization: `apikey ${API_KEY}`, "content-type": "application/json" };
+    const init = { method, headers, ...(body ? { body: JSON.stringify(body) } : {}) };
+    const response = await fetch(`${this.http}/api/v1${path}`, init);
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+    return response.json();
+  }
+
+  async createStream(name: string, more: object = {}): Promise<Stream> {
+    const stream = await this.api("POST", "/streams", { name, ...more });
+    return { id: stream.id, name, pushUrl: stream.push_urls.primary.rtmp };
+  }
+
+  async stop(): Promise<void> {
+    this.child.removeAllListeners("exit");
+    const ended = new Promise((resolve) => this.child.on("exit", resolve));
+    this.child.kill("SIGTERM");
+    await ended;
+    await rm(this.data, { recursive: true, force: true });
+  }
+}
+
+/** 720p30 with a keyframe every 2 s and a tone; cheap to encode and to decode. */
+export function publish(url: string): ChildProcess {
+  const input = "-re -f lavfi -i testsrc2=size=1280x720:rate=30 -re -f lavfi -i sine=frequency=440:sample_rate=48000";
+  const video = "-c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p -g 60 -keyint_min 60 -sc_threshold 0";
+  const rate = "-b:v 1500k -maxrate 1500k -bufsize 1500k -c:a aac -b:a 96k -f flv";
+  const options = ["-nostdin", "-v", "error", ...`${input} ${video} ${rate}`.split(" "), url];
+  return spawn("ffmpeg", options, { stdio: ["ignore", "ignore", "inherit"] });
+}
+
+/** Until `look` finds something; fails with `what` after `limitMs`. */
+export async function waitFor<T>(what: string, limitMs: number, look: () => Promise<T | undefined>): Promise<T> {
+  const end = Date.now() + limitMs;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined) return found;
+    if (Date.now() > end) throw new Error(`${what}: not within ${limitMs} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
