@@ -14,6 +14,7 @@ mod random;
 mod rtmp_url;
 mod run;
 mod server_session;
+mod ts_reader;
 
 pub use amf0::fuzz_amf0;
 pub use chunk_reader::fuzz_chunk_reader;
@@ -24,6 +25,7 @@ pub use random::Random;
 pub use rtmp_url::fuzz_rtmp_url;
 pub use run::{Failure, Run, hex, seeds};
 pub use server_session::fuzz_server_session;
+pub use ts_reader::fuzz_ts_reader;
 
 /// One parser and how to try it.
 #[derive(Debug, Clone, Copy)]
@@ -56,4 +58,5 @@ pub const TARGETS: &[Target] = &[
         generate: Some(server_session::generate),
         short_inputs: 5_000,
     },
+    Target { name: "ts_reader", body: fuzz_ts_reader, generate: Some(ts_reader::generate), short_inputs: 2_000 },
 ];

@@ -2,3 +2,4 @@
 
 pub mod flv;
 pub mod fmp4;
+pub mod ts;

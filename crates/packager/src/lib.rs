@@ -21,6 +21,8 @@ mod request;
 mod schedule;
 mod store;
 mod track_writer;
+mod ts;
+mod ts_cache;
 mod wall_time;
 
 pub use answer::{Answer, Cache};

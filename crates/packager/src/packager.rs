@@ -19,12 +19,14 @@ use crate::rendition_writer::RenditionWriter;
 use crate::request::{Query, Target, is_rendition_name};
 use crate::schedule::Schedule;
 use crate::store::{Segment, Store, Track};
-use crate::{Answer, Cache, PackagerConfig, dash, hls};
+use crate::ts_cache::TsCache;
+use crate::{Answer, Cache, PackagerConfig, dash, hls, ts};
 
 const TYPE_HLS: &str = "application/vnd.apple.mpegurl";
 const TYPE_DASH: &str = "application/dash+xml";
 const TYPE_VIDEO: &str = "video/mp4";
 const TYPE_AUDIO: &str = "audio/mp4";
+const TYPE_TS: &str = "video/mp2t";
 
 /// A request may ask for two segments beyond the newest one, no more (RFC 8216bis, 6.2.5.2).
 const SEGMENTS_AHEAD_MAX: u64 = 2;
@@ -63,6 +65,8 @@ pub(crate) struct Shared {
     resumes: Mutex<BTreeMap<String, Resume>>,
     /// What the hub's times need to stand on this timeline, which an earlier run may have begun.
     shift: Mutex<Option<MediaTime>>,
+    /// Locked before the store, where both are, and while a segment is made: who asks for the same one waits for it.
+    ts_cache: Mutex<TsCache>,
 }
 
 impl Packager {
@@ -94,6 +98,7 @@ impl Packager {
             parked: Mutex::default(),
             followed: Mutex::default(),
             version: watch::Sender::new(0),
+            ts_cache: Mutex::default(),
             shelf: shelf.map(|shelf| Arc::new(shelf.stream(stream_id))),
             restored: OnceCell::new(),
             resumes: Mutex::default(),
@@ -149,7 +154,41 @@ impl Packager {
             Target::Segment { rendition, kind, number, run } if config.hls || config.dash => {
                 self.segment(rendition, kind, number, run).await
             }
+            Target::TsMultivariant if config.hls => self.ts_playlist(|store| ts::multivariant(store, &query.suffix)),
+            Target::TsPlaylist { rendition } if config.hls => {
+                self.ts_playlist(|store| ts::media(store, rendition, &query.suffix))
+            }
+            Target::TsSegment { rendition, number, run } if config.hls => self.ts_segment(rendition, number, run),
             _ => Answer::NotFound,
+        }
+    }
+
+    fn ts_playlist(&self, write: impl FnOnce(&Store) -> Result<String, ts::Missing>) -> Answer {
+        match write(&self.shared.store()) {
+            Ok(text) => found(TYPE_HLS, text.into(), Cache::Playlist),
+            Err(ts::Missing::Yet) => Answer::NotReady,
+            Err(ts::Missing::Forever) => Answer::NotFound,
+        }
+    }
+
+    /// Made when it is first asked for: some milliseconds for a segment of 1 MB, once.
+    fn ts_segment(&self, rendition: &str, number: u64, run: u64) -> Answer {
+        let mut cache = lock(&self.shared.ts_cache);
+        let Some(recipe) = ts::Recipe::of(&self.shared.store(), rendition, number, run) else {
+            return Answer::NotFound;
+        };
+        if let Some(body) = cache.get(rendition, (number, run)) {
+            return found(TYPE_TS, body, Cache::Immutable);
+        }
+        match recipe.make() {
+            Ok(body) => {
+                cache.put(rendition, (number, run), body.clone());
+                found(TYPE_TS, body, Cache::Immutable)
+            }
+            Err(error) => {
+                tracing::warn!(stream_id = %self.shared.stream_id, rendition, number, %error, "a segment can't be MPEG-TS");
+                Answer::NotFound
+            }
         }
     }
 

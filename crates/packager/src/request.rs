@@ -8,6 +8,8 @@ const PATH_BYTES_MAX: usize = 256;
 const QUERY_BYTES_MAX: usize = 2048;
 const TOKEN_BYTES_MAX: usize = 1024;
 const RENDITION_BYTES_MAX: usize = 64;
+/// Where HLS with MPEG-TS is; no rendition's name.
+const TS_FOLDER: &str = "ts";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target<'a> {
@@ -17,6 +19,9 @@ pub(crate) enum Target<'a> {
     Init { rendition: &'a str, kind: MediaKind, number: u32 },
     Segment { rendition: &'a str, kind: MediaKind, number: u64, run: u64 },
     Part { rendition: &'a str, kind: MediaKind, number: u64, run: u64, part: usize },
+    TsMultivariant,
+    TsPlaylist { rendition: &'a str },
+    TsSegment { rendition: &'a str, number: u64, run: u64 },
 }
 
 impl<'a> Target<'a> {
@@ -32,11 +37,26 @@ impl<'a> Target<'a> {
         match (second, third) {
             (None, _) if first == "master.m3u8" => Some(Self::Multivariant),
             (None, _) if first == "manifest.mpd" => Some(Self::Manifest),
+            (Some(file), None) if first == TS_FOLDER => (file == "master.m3u8").then_some(Self::TsMultivariant),
+            (Some(rendition), Some(file)) if first == TS_FOLDER => Self::parse_ts(rendition, file),
             (Some(playlist), None) if is_rendition_name(first) => {
                 Some(Self::Playlist { rendition: first, kind: kind_of(playlist.strip_suffix(".m3u8")?)? })
             }
             (Some(folder), Some(file)) if is_rendition_name(first) => Self::parse_file(first, kind_of(folder)?, file),
             _ => None,
+        }
+    }
+
+    fn parse_ts(rendition: &'a str, file: &str) -> Option<Self> {
+        if !is_rendition_name(rendition) {
+            return None;
+        }
+        match file.strip_suffix(".ts") {
+            Some(name) => {
+                let (number, run) = parse_segment(name)?;
+                Some(Self::TsSegment { rendition, number, run })
+            }
+            None => (file == "media.m3u8").then_some(Self::TsPlaylist { rendition }),
         }
     }
 
@@ -63,7 +83,7 @@ impl<'a> Target<'a> {
 /// Names that can stand in a path, a playlist and a manifest as they are.
 pub(crate) fn is_rendition_name(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    !name.is_empty() && name.len() <= RENDITION_BYTES_MAX && name.bytes().all(fits)
+    !name.is_empty() && name.len() <= RENDITION_BYTES_MAX && name != TS_FOLDER && name.bytes().all(fits)
 }
 
 /// "57" or "57-1795270912000": a segment's number and run.
@@ -155,6 +175,10 @@ mod tests {
             ("source/video/120-7.m4s", Target::Segment { rendition, kind: video, number: 120, run: 7 }),
             ("source/audio/120.2.m4s", Target::Part { rendition, kind: audio, number: 120, run: 0, part: 2 }),
             ("source/audio/120-7.2.m4s", Target::Part { rendition, kind: audio, number: 120, run: 7, part: 2 }),
+            ("ts/master.m3u8", Target::TsMultivariant),
+            ("ts/source/media.m3u8", Target::TsPlaylist { rendition }),
+            ("ts/source/120.ts", Target::TsSegment { rendition, number: 120, run: 0 }),
+            ("ts/source/120-7.ts", Target::TsSegment { rendition, number: 120, run: 7 }),
             ("720p_a-1/video.m3u8", Target::Playlist { rendition: "720p_a-1", kind: video }),
         ] {
             assert_eq!(Target::parse(path), Some(expected), "{path}");
@@ -185,6 +209,14 @@ mod tests {
             "source/video/9999999999999999999.m4s",
             "source/video/init-99999999999.mp4",
             "source/video/init-.mp4",
+            "ts",
+            "ts/video.m3u8",
+            "ts/source/master.m3u8",
+            "ts/source/.ts",
+            "ts/source/-1.ts",
+            "ts/../1.ts",
+            "ts/ts/1.ts",
+            "ts/video/1.m4s",
             "../video.m3u8",
             "source/../video.m3u8",
             "so\"urce/video.m3u8",

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -131,7 +130,9 @@ impl PushTask {
     }
 
     /// Runs until cancelled or given up. `retry` wakes it to try at once.
-    pub(crate) async fn run(mut self, stop: CancellationToken, retry: Arc<Notify>) -> PushOutcome {
+    ///
+    /// By reference: an async function that takes `self` keeps it twice in its future.
+    pub(crate) async fn run(&mut self, stop: &CancellationToken, retry: &Notify) -> PushOutcome {
         let mut pulse = self.context.hub.watch_pulse();
         let mut tracks = self.context.hub.rendition(&self.plan.rendition).watch_tracks();
         let mut look_at = tokio::time::Instant::now();

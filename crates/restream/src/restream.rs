@@ -84,8 +84,9 @@ pub fn start(spec: &RestreamSpec, context: &PushContext, lane: &Handle) -> Restr
     let mut prepare = |url: &PushUrl, backup: bool| {
         let wish = Arc::new(Notify::new());
         retry.push(Arc::clone(&wish));
+        let (mut task, stop) = (PushTask::new(context.clone(), plan(spec, url, backup)), stop.clone());
         // Boxed: `together` would hold it several times over, and room for a backup that most restreams don't have.
-        Box::pin(PushTask::new(context.clone(), plan(spec, url, backup)).run(stop.clone(), wish))
+        Box::pin(async move { task.run(&stop, &wish).await })
     };
     let primary = prepare(&spec.primary, false);
     let backup = spec.backup.as_ref().map(|url| prepare(url, true));

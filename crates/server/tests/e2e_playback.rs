@@ -24,6 +24,12 @@ fn http_get(url: &str) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+fn http_headers(url: &str) -> String {
+    let args = ["--silent", "--fail", "--output", "/dev/null", "--dump-header", "-", url];
+    let output = Command::new("curl").args(args).output().expect("curl runs");
+    String::from_utf8_lossy(&output.stdout).to_lowercase()
+}
+
 #[test]
 fn a_live_stream_plays_as_hls_and_dash() {
     let weir = weir().start();
@@ -46,7 +52,23 @@ fn a_live_stream_plays_as_hls_and_dash() {
     for name in ["master.m3u8", "manifest.mpd"] {
         assert_eq!(play_errors(&format!("{base}/{name}")), "", "{name}");
     }
-    for wrong in ["nothing.m3u8", "..%2f..%2fsecret.key", "source/video/999999.m4s", "source/video.m3u8?_HLS_msn=x"] {
+    wait_until_some("a segment of MPEG-TS is listed", SOON, || http_get(&format!("{base}/ts/master.m3u8")));
+    assert_eq!(play_errors(&format!("{base}/ts/master.m3u8")), "", "MPEG-TS");
+    let first = http_get(&format!("{base}/ts/source/media.m3u8"))
+        .and_then(|text| Some(text.lines().find(|line| line.ends_with(".ts"))?.to_owned()))
+        .expect("a segment");
+    let headers = http_headers(&format!("{base}/ts/source/{first}"));
+    for expected in ["content-type: video/mp2t", "cache-control: public, max-age=3600, immutable"] {
+        assert!(headers.contains(expected), "{headers}");
+    }
+    for wrong in [
+        "ts/source/999999.ts",
+        "ts/nothing/media.m3u8",
+        "nothing.m3u8",
+        "..%2f..%2fsecret.key",
+        "source/video/999999.m4s",
+        "source/video.m3u8?_HLS_msn=x",
+    ] {
         assert!(http_get(&format!("{base}/{wrong}")).is_none(), "{wrong} was served");
     }
 }

@@ -53,6 +53,17 @@ fn hevc_records() {
 }
 
 #[test]
+fn hevc_records_are_built_as_they_are_read() {
+    for config in [X265_MAIN, X265_MAIN_10] {
+        let record = h265::HevcConfig::parse(&hex(config)).unwrap();
+        let built = h265::HevcConfig::build(&record.vps, &record.sps, &record.pps).unwrap();
+        assert_eq!(h265::HevcConfig::parse(&built).unwrap(), record);
+        assert_eq!(video(Codec::H265, config), parse(Codec::H265, TrackId(0), built).unwrap().video.unwrap());
+    }
+    assert!(h265::HevcConfig::build(&[], &[], &[]).is_err());
+}
+
+#[test]
 fn av1_records() {
     assert_video(Codec::Av1, AOM_MAIN, ((640, 360), None, "Main", "2.1", 8, Some(0), "av01.0.01M.08"));
     // The record may leave the sequence header to the stream.

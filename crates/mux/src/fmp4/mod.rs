@@ -3,12 +3,14 @@
 mod boxes;
 mod chunk;
 mod init;
+mod read;
 
 #[cfg(test)]
 mod tests;
 
 pub use chunk::{Sample, chunk, track_chunk};
 pub use init::{init_segment, movie};
+pub use read::{TimedSample, samples};
 
 use weir_media::{Codec, TrackInfo};
 
@@ -27,6 +29,8 @@ pub enum Fmp4Error {
     NoFormat { codec: Codec },
     #[error("{codec} without its decoder configuration can't be written as MP4")]
     NoConfiguration { codec: Codec },
+    #[error("this is no segment that was written here")]
+    NotOurs,
 }
 
 /// Ticks a second of a track's files: 90,000 for pictures; sound counts its samples.

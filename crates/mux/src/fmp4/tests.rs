@@ -123,3 +123,47 @@ fn an_empty_chunk_is_still_well_formed() {
     let chunk = chunk(MediaKind::Video, 0, 0, &[]);
     assert_eq!(boxes(&chunk).unwrap().len(), 2);
 }
+
+#[test]
+fn what_was_written_is_read_back() {
+    let samples_of = |kind, count: u8| -> Vec<Sample> {
+        let sample = |number: u8| Sample {
+            duration_ticks: 3000 + u32::from(number),
+            composition_offset_ticks: if kind == MediaKind::Video { i32::from(number) * 1500 } else { 0 },
+            keyframe: kind == MediaKind::Audio || number == 0,
+            payload: Bytes::from(vec![number; usize::from(number) * 10]),
+        };
+        (0..count).map(sample).collect()
+    };
+    for kind in [MediaKind::Video, MediaKind::Audio] {
+        let parts = [samples_of(kind, 5), samples_of(kind, 3)];
+        let second_ticks = (1 << 33) + 3000 * 5 + 10;
+        let data = [chunk(kind, 1, 1 << 33, &parts[0]), chunk(kind, 2, second_ticks, &parts[1])].concat();
+        let segment = Bytes::from(data);
+        let read = samples(&segment).unwrap();
+        assert_eq!((read[0].decode_ticks, read[5].decode_ticks), (1 << 33, second_ticks));
+        assert_eq!(read[4].decode_ticks, (1 << 33) + 3000 * 4 + 6);
+        let written: Vec<&Sample> = parts.iter().flatten().collect();
+        assert_eq!(read.iter().map(|timed| &timed.sample).collect::<Vec<_>>(), written);
+        for cut in 0..segment.len() {
+            let whole = chunk(kind, 1, 1 << 33, &parts[0]).len();
+            assert_eq!(samples(&segment.slice(..cut)).is_ok(), cut == 0 || cut == whole, "{cut}");
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_break_the_reader(changes in proptest::collection::vec((0..400_usize, 0..=255_u8), 1..9)) {
+        let payload = Bytes::from_static(&[7; 100]);
+        let sample = Sample { duration_ticks: 1, composition_offset_ticks: 0, keyframe: true, payload };
+        let mut data = chunk(MediaKind::Video, 1, 0, &[sample.clone(), sample]).to_vec();
+        for (at, byte) in changes {
+            let at = at % data.len();
+            data[at] = byte;
+        }
+        if let Ok(read) = samples(&data.into()) {
+            proptest::prop_assert!(read.len() < 400);
+        }
+    }
+}

@@ -4,7 +4,7 @@ mod sps;
 
 use std::fmt::Write;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{CodecError, check_config_len, frame_rate, nal};
 use crate::{Codec, TrackId, TrackInfo, VideoFormat};
@@ -12,12 +12,15 @@ use crate::{Codec, TrackId, TrackInfo, VideoFormat};
 const HVCC: &str = "the hvcC record";
 const HVCC_FIXED_BYTES: usize = 23;
 const NAL_HEADER_BYTES: usize = 2;
+/// Of the whole stream: profile, compatibility, constraints, level.
+const PROFILE_TIER_LEVEL_BYTES: usize = 12;
 
 /// `nal_unit_type` values.
 pub mod unit_type {
     pub const VPS: u8 = 32;
     pub const SPS: u8 = 33;
     pub const PPS: u8 = 34;
+    pub const AUD: u8 = 35;
     /// The first and the last of the pictures at which a decoder can start (BLA, IDR, CRA).
     pub const IRAP: std::ops::RangeInclusive<u8> = 16..=21;
 }
@@ -84,6 +87,40 @@ impl HevcConfig {
         }
         Ok(config)
     }
+
+    /// The record of these parameter sets (NAL units with their headers), for payloads with 4-byte lengths.
+    pub fn build(vps: &[Bytes], sps: &[Bytes], pps: &[Bytes]) -> Result<Bytes, CodecError> {
+        let first = sps.first().ok_or(CodecError::Missing { what: "SPS" })?;
+        let parsed = sps::Sps::parse(first)?;
+        // What stands before the profile: four bits of the VPS's number, three of sub-layers, one of nesting.
+        let head = nal::unescaped(&first[NAL_HEADER_BYTES..], 1 + PROFILE_TIER_LEVEL_BYTES);
+        let (&layers, profile) = head.split_first().ok_or(CodecError::Truncated { what: "the HEVC SPS" })?;
+        let mut out = BytesMut::with_capacity(128);
+        out.put_u8(1);
+        out.put_slice(profile);
+        // No segmentation and no parallelism that a decoder could count on.
+        out.put_slice(&[0xF0, 0, 0xFC, 0xFC | parsed.chroma_format]);
+        out.put_slice(&[0xF8 | (parsed.bit_depth - 8) & 7, 0xF8 | (parsed.chroma_bit_depth - 8) & 7]);
+        // No frame rate, layers and nesting as the SPS has them, lengths of 4 bytes.
+        out.put_slice(&[0, 0, ((layers >> 1 & 7) + 1) << 3 | (layers & 1) << 2 | 3]);
+        out.put_u8(3);
+        for (kind, sets) in [(unit_type::VPS, vps), (unit_type::SPS, sps), (unit_type::PPS, pps)] {
+            put_array(&mut out, kind, sets)?;
+        }
+        Ok(out.freeze())
+    }
+}
+
+/// All sets of a kind; "complete" says that payloads hold none.
+fn put_array(out: &mut BytesMut, kind: u8, sets: &[Bytes]) -> Result<(), CodecError> {
+    let too_long = |what, bytes| CodecError::TooLong { what, bytes, max: usize::from(u16::MAX) };
+    out.put_u8(0x80 | kind);
+    out.put_u16(u16::try_from(sets.len()).map_err(|_| too_long("the number of parameter sets", sets.len()))?);
+    for set in sets {
+        out.put_u16(u16::try_from(set.len()).map_err(|_| too_long("a parameter set", set.len()))?);
+        out.put_slice(set);
+    }
+    Ok(())
 }
 
 fn take<const N: usize>(record: &[u8], at: &mut usize) -> Result<[u8; N], CodecError> {

@@ -15,7 +15,9 @@ pub(super) struct Sps {
     /// As shown.
     pub(super) width: u32,
     pub(super) height: u32,
+    pub(super) chroma_format: u8,
     pub(super) bit_depth: u8,
+    pub(super) chroma_bit_depth: u8,
     pub(super) reorder_frames: u32,
     /// Ticks a picture and ticks a second, where stated.
     pub(super) timing: Option<(u32, u32)>,
@@ -49,11 +51,7 @@ impl Sps {
             coded_width.saturating_sub(unit_x * crop_x),
             coded_height.saturating_sub(unit_y * crop_y),
         )?;
-        let bit_depth = match bits.unsigned()? {
-            extra @ 0..=8 => u8::try_from(extra).unwrap_or(0) + 8,
-            extra => return Err(CodecError::invalid(SPS, format!("bit depth 8 + {extra}"))),
-        };
-        bits.unsigned()?;
+        let (bit_depth, chroma_bit_depth) = (bit_depth(bits)?, bit_depth(bits)?);
         let order_bits = bits.unsigned()?.min(12) + 4;
         let each_layer = bits.bit()?;
         let mut reorder_frames = 0;
@@ -65,7 +63,15 @@ impl Sps {
         }
         // A reader of dashboards can do without the frame rate: what follows is long, and encoders differ.
         let timing = timing(bits, order_bits).unwrap_or(None);
-        Ok(Self { width, height, bit_depth, reorder_frames, timing })
+        let chroma_format = u8::try_from(chroma_format & 3).unwrap_or(1);
+        Ok(Self { width, height, chroma_format, bit_depth, chroma_bit_depth, reorder_frames, timing })
+    }
+}
+
+fn bit_depth(bits: &mut BitReader<'_>) -> Result<u8, CodecError> {
+    match bits.unsigned()? {
+        extra @ 0..=8 => Ok(u8::try_from(extra).unwrap_or(0) + 8),
+        extra => Err(CodecError::invalid(SPS, format!("bit depth 8 + {extra}"))),
     }
 }
 

@@ -1,0 +1,118 @@
+//! MPEG-TS (ISO/IEC 13818-1): packets of 188 bytes to and from frames, for SRT and for HLS's old boxes.
+
+mod bits;
+mod clock;
+mod crc;
+mod elementary;
+mod latm;
+mod packet;
+mod parameter_sets;
+mod pes;
+mod psi;
+mod reader;
+mod section;
+mod segment;
+mod sound;
+mod stream;
+mod sync;
+mod video;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use crc::crc32;
+pub use reader::{TsCounts, TsReader};
+pub use segment::{TsSample, segment};
+pub use stream::TsStream;
+pub use writer::TsWriter;
+
+use bytes::Bytes;
+use weir_media::codec::CodecError;
+use weir_media::{Codec, MediaKind, TrackInfo};
+
+pub const PACKET_BYTES: usize = 188;
+const SYNC_BYTE: u8 = 0x47;
+/// PTS, DTS and the base of the PCR count 1/90,000 s in 33 bits.
+pub const CLOCK_HZ: u32 = 90_000;
+const CLOCK_BITS: u32 = 33;
+const PID_PAT: u16 = 0;
+const PID_NULL: u16 = 0x1FFF;
+
+/// One PES packet, thus one picture. A 4K keyframe at 200 Mbps is some 4 MB.
+pub const PES_BYTES_MAX: usize = 8 << 20;
+/// The longest section of any kind: a length of 12 bits, and the three bytes before it.
+pub const SECTION_BYTES_MAX: usize = 4096 + 2;
+/// Programmes of one transport: a satellite multiplex has some 20.
+pub const PROGRAMS_MAX: usize = 256;
+/// Elementary streams of one programme, thus PIDs that are followed: films in many languages have some 20.
+pub const STREAMS_MAX: usize = 64;
+
+/// Why a track or a frame can't be written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TsError {
+    #[error("{codec} can't be carried in MPEG-TS")]
+    NotWritable { codec: Codec },
+    #[error("there is no such track to write to")]
+    NoTrack { kind: MediaKind },
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+}
+
+/// What the reader found, in the order of arrival.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TsEvent {
+    /// A programme was chosen, or its streams are others than before.
+    Program(TsProgram),
+    /// The programme that was asked for is not there.
+    ProgramMissing {
+        wanted: u16,
+        available: Vec<u16>,
+    },
+    /// The decoder configuration of the picture or the sound: new, or changed.
+    Track(TrackInfo),
+    /// The programme has no such track any more.
+    TrackEnded(MediaKind),
+    Frame(TsFrame),
+    /// A stream of the programme that is not read.
+    NotCarried {
+        pid: u16,
+        stream: TsStream,
+        why: NotCarried,
+    },
+    /// A splice information section (SCTE 35) with its CRC, which was right.
+    Scte35 {
+        pid: u16,
+        section: Bytes,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotCarried {
+    /// Nothing of ours can be made of it.
+    Unsupported,
+    /// It could be read, but another one of its kind is.
+    Another,
+}
+
+/// The programme that is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TsProgram {
+    pub number: u16,
+    /// PID and content, in the order of the PMT.
+    pub streams: Vec<(u16, TsStream)>,
+    /// All programmes of the transport.
+    pub available: Vec<u16>,
+}
+
+/// A frame on the sender's clock; its payload is normalised as [`weir_media::Frame`] says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TsFrame {
+    pub kind: MediaKind,
+    pub keyframe: bool,
+    /// 90 kHz, the wraps of 33 bits unrolled; modulo 2^33 it is what was sent.
+    pub dts_ticks: i64,
+    /// Presentation minus decode time.
+    pub cts_ticks: i64,
+    pub payload: Bytes,
+}

@@ -1,0 +1,148 @@
+//! Parameter sets that come within the stream, gathered into the decoder configuration that goes beside it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use weir_media::codec::h264::AvcConfig;
+use weir_media::codec::h265::HevcConfig;
+use weir_media::codec::{CONFIG_BYTES_MAX, CodecError};
+
+use super::bits::Bits;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SetKind {
+    Vps,
+    Sps,
+    Pps,
+}
+
+/// The sets in force by their numbers. The codecs have at most 16, 32 and 256; more bytes than a record may have are refused
+/// when the record is made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct ParameterSets {
+    vps: BTreeMap<u32, Bytes>,
+    sps: BTreeMap<u32, Bytes>,
+    pps: BTreeMap<u32, Bytes>,
+}
+
+impl ParameterSets {
+    pub(super) fn is_empty(&self) -> bool {
+        self.vps.is_empty() && self.sps.is_empty() && self.pps.is_empty()
+    }
+
+    /// Takes one NAL unit, which has a header of so many bytes.
+    pub(super) fn add(&mut self, kind: SetKind, unit: &[u8], header_bytes: usize) {
+        let Some(number) = number_of(kind, unit, header_bytes) else { return };
+        let sets = match kind {
+            SetKind::Vps => &mut self.vps,
+            SetKind::Sps => &mut self.sps,
+            SetKind::Pps => &mut self.pps,
+        };
+        if sets.get(&number).is_none_or(|known| known[..] != *unit) {
+            sets.insert(number, Bytes::copy_from_slice(unit));
+        }
+    }
+
+    /// Brings in what one picture carried. Another SPS is another stream: what was known before is forgotten, unless the
+    /// picture has none of its kind. The same one again only adds.
+    pub(super) fn merge(&mut self, seen: Self) {
+        let other = seen.sps.iter().any(|(number, unit)| self.sps.get(number) != Some(unit));
+        for (known, seen) in [(&mut self.vps, seen.vps), (&mut self.sps, seen.sps), (&mut self.pps, seen.pps)] {
+            if other && !seen.is_empty() {
+                *known = seen;
+            } else {
+                known.extend(seen);
+            }
+        }
+    }
+
+    /// The `avcC` record; None before there are an SPS and a PPS.
+    pub(super) fn avc(&self) -> Option<Result<Bytes, CodecError>> {
+        let (sps, pps) = (list(&self.sps), list(&self.pps));
+        self.is_complete().then(|| bounded(AvcConfig::build(&sps, &pps)))
+    }
+
+    /// The `hvcC` record.
+    pub(super) fn hevc(&self) -> Option<Result<Bytes, CodecError>> {
+        let (vps, sps, pps) = (list(&self.vps), list(&self.sps), list(&self.pps));
+        self.is_complete().then(|| bounded(HevcConfig::build(&vps, &sps, &pps)))
+    }
+
+    fn is_complete(&self) -> bool {
+        !self.sps.is_empty() && !self.pps.is_empty()
+    }
+}
+
+fn list(sets: &BTreeMap<u32, Bytes>) -> Vec<Bytes> {
+    sets.values().cloned().collect()
+}
+
+fn bounded(record: Result<Bytes, CodecError>) -> Result<Bytes, CodecError> {
+    let record = record?;
+    let (bytes, max) = (record.len(), CONFIG_BYTES_MAX);
+    if bytes > max { Err(CodecError::TooLong { what: "a decoder configuration", bytes, max }) } else { Ok(record) }
+}
+
+/// The set's number within its kind; None where the unit is too short or the number too large.
+fn number_of(kind: SetKind, unit: &[u8], header_bytes: usize) -> Option<u32> {
+    const H264_HEADER_BYTES: usize = 1;
+    let mut bits = Bits::new(unit.get(header_bytes..)?);
+    let (number, max) = match kind {
+        SetKind::Vps => (bits.bits(4)?, 15),
+        // H.264: behind profile, constraints and level. There is no room for emulation prevention so early.
+        SetKind::Sps if header_bytes == H264_HEADER_BYTES => {
+            bits.skip(24)?;
+            (bits.unsigned()?, 31)
+        }
+        // HEVC: behind profile and levels of all layers, which nobody has two of: the first is the number.
+        SetKind::Sps => (0, 0),
+        SetKind::Pps => (bits.unsigned()?, 255),
+    };
+    (number <= max).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sets(units: &[(SetKind, &[u8])]) -> ParameterSets {
+        let mut sets = ParameterSets::default();
+        units.iter().for_each(|(kind, unit)| sets.add(*kind, unit, 1));
+        sets
+    }
+
+    const SPS: &[u8] = &[0x67, 66, 0, 30, 0x95];
+    const OTHER_SPS: &[u8] = &[0x67, 66, 0, 31, 0x95];
+    /// Numbers 0 and 1.
+    const PPS: [&[u8]; 2] = [&[0x68, 0xC0], &[0x68, 0x50]];
+
+    #[test]
+    fn the_same_stream_gathers_and_another_one_replaces() {
+        let mut known = sets(&[(SetKind::Sps, SPS), (SetKind::Pps, PPS[0])]);
+        known.merge(sets(&[(SetKind::Pps, PPS[1])]));
+        assert_eq!((known.sps.len(), known.pps.len()), (1, 2));
+        let before = known.clone();
+        known.merge(sets(&[(SetKind::Sps, SPS), (SetKind::Pps, PPS[0])]));
+        assert_eq!(known, before, "an encoder that repeats some of them changes nothing");
+        known.merge(sets(&[(SetKind::Sps, OTHER_SPS), (SetKind::Pps, PPS[0])]));
+        assert_eq!((known.sps[&0][..].to_vec(), known.pps.len()), (OTHER_SPS.to_vec(), 1));
+    }
+
+    #[test]
+    fn nonsense_is_not_kept() {
+        // A PPS of number 256, one cut short, an SPS of number 32.
+        let mut sets = sets(&[(SetKind::Pps, &[0x68, 0, 0x80, 0x80]), (SetKind::Pps, &[0x68]), (SetKind::Sps, SPS)]);
+        sets.add(SetKind::Sps, &[0x67, 66, 0, 30, 0x04, 0x20], 1);
+        assert_eq!((sets.sps.len(), sets.pps.len()), (1, 0));
+        assert_eq!(sets.avc(), None);
+        for _ in 0..2 {
+            for number in 0..256_u32 {
+                let code = (number + 1) << (31 - 2 * (number + 1).ilog2());
+                let unit = [&[0x68][..], &code.to_be_bytes()].concat();
+                sets.add(SetKind::Pps, &[unit, vec![1; 300]].concat(), 1);
+            }
+        }
+        assert_eq!(sets.pps.len(), 256);
+        assert!(matches!(sets.avc(), Some(Err(_))), "more than any decoder's configuration");
+    }
+}

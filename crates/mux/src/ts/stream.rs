@@ -1,0 +1,182 @@
+//! What an elementary stream is, as its PMT entry says it: a number, and descriptors where the number says "private".
+
+use std::fmt;
+
+use weir_media::MediaKind;
+
+pub(super) mod stream_type {
+    pub(crate) const MPEG_AUDIO: u8 = 0x03;
+    pub(crate) const PRIVATE: u8 = 0x06;
+    pub(crate) const AAC_ADTS: u8 = 0x0F;
+    pub(crate) const H264: u8 = 0x1B;
+    pub(crate) const H265: u8 = 0x24;
+}
+
+pub(super) const DESCRIPTOR_REGISTRATION: u8 = 0x05;
+/// DVB's extension descriptor, with a second tag behind; ours is Opus's.
+pub(super) const DESCRIPTOR_EXTENSION: u8 = 0x7F;
+pub(super) const EXTENSION_OPUS: u8 = 0x80;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TsStream {
+    H264,
+    H265,
+    Mpeg2Video,
+    Av1,
+    AacAdts,
+    AacLatm,
+    Opus {
+        /// The channel configuration code: 1 and 2 are mono and stereo.
+        channels: u8,
+    },
+    /// Layers I to III: which, only the frames say. Layer III is carried.
+    MpegAudio,
+    Ac3,
+    Eac3,
+    Dts,
+    Scte35,
+    TimedId3,
+    Teletext,
+    DvbSubtitle,
+    Other {
+        stream_type: u8,
+    },
+}
+
+impl TsStream {
+    pub(super) fn of(stream_type: u8, descriptors: &[u8]) -> Self {
+        match stream_type {
+            0x01 | 0x02 => Self::Mpeg2Video,
+            0x03 | 0x04 => Self::MpegAudio,
+            stream_type::PRIVATE => Self::of_private(descriptors),
+            stream_type::AAC_ADTS => Self::AacAdts,
+            0x11 => Self::AacLatm,
+            0x15 => Self::TimedId3,
+            stream_type::H264 => Self::H264,
+            stream_type::H265 => Self::H265,
+            // ATSC's numbers, which everyone uses.
+            0x81 => Self::Ac3,
+            0x86 => Self::Scte35,
+            0x87 => Self::Eac3,
+            0x8A => Self::Dts,
+            stream_type => Self::Other { stream_type },
+        }
+    }
+
+    fn of_private(list: &[u8]) -> Self {
+        let opus_channels = descriptors(list).find_map(|(tag, body)| match (tag, body) {
+            (DESCRIPTOR_EXTENSION, [EXTENSION_OPUS, channels, ..]) => Some(*channels),
+            _ => None,
+        });
+        for (tag, body) in descriptors(list) {
+            return match (tag, body) {
+                (DESCRIPTOR_REGISTRATION, [b'O', b'p', b'u', b's', ..]) => {
+                    Self::Opus { channels: opus_channels.unwrap_or(2) }
+                }
+                (DESCRIPTOR_REGISTRATION, [b'H', b'E', b'V', b'C', ..]) => Self::H265,
+                (DESCRIPTOR_REGISTRATION, [b'A', b'V', b'0', b'1', ..]) => Self::Av1,
+                (DESCRIPTOR_REGISTRATION, [b'A', b'C', b'-', b'3', ..]) | (0x6A, _) => Self::Ac3,
+                (DESCRIPTOR_REGISTRATION, [b'E', b'A', b'C', b'3', ..]) | (0x7A, _) => Self::Eac3,
+                (0x7B, _) => Self::Dts,
+                (0x56, _) => Self::Teletext,
+                (0x59, _) => Self::DvbSubtitle,
+                _ => continue,
+            };
+        }
+        Self::Other { stream_type: stream_type::PRIVATE }
+    }
+
+    /// Pictures or sound; None for data.
+    pub const fn kind(self) -> Option<MediaKind> {
+        match self {
+            Self::H264 | Self::H265 | Self::Mpeg2Video | Self::Av1 => Some(MediaKind::Video),
+            Self::AacAdts
+            | Self::AacLatm
+            | Self::Opus { .. }
+            | Self::MpegAudio
+            | Self::Ac3
+            | Self::Eac3
+            | Self::Dts => Some(MediaKind::Audio),
+            Self::Scte35 | Self::TimedId3 | Self::Teletext | Self::DvbSubtitle | Self::Other { .. } => None,
+        }
+    }
+
+    /// Whether frames can be made of it.
+    pub const fn is_carried(self) -> bool {
+        matches!(
+            self,
+            Self::H264 | Self::H265 | Self::AacAdts | Self::AacLatm | Self::Opus { channels: 1 | 2 } | Self::MpegAudio
+        )
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::H264 => "H.264",
+            Self::H265 => "HEVC",
+            Self::Mpeg2Video => "MPEG-2 video",
+            Self::Av1 => "AV1",
+            Self::AacAdts => "AAC",
+            Self::AacLatm => "AAC in LATM",
+            Self::Opus { .. } => "Opus",
+            Self::MpegAudio => "MPEG audio",
+            Self::Ac3 => "AC-3",
+            Self::Eac3 => "E-AC-3",
+            Self::Dts => "DTS",
+            Self::Scte35 => "SCTE 35",
+            Self::TimedId3 => "ID3",
+            Self::Teletext => "teletext",
+            Self::DvbSubtitle => "DVB subtitles",
+            Self::Other { .. } => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for TsStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Other { stream_type } => write!(f, "of type {stream_type:#04x}"),
+            stream => f.write_str(stream.name()),
+        }
+    }
+}
+
+/// Tag and body of each descriptor; a broken tail is left out.
+fn descriptors(mut list: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    std::iter::from_fn(move || {
+        let (&[tag, length], rest) = list.split_first_chunk::<2>()?;
+        let (body, rest) = rest.split_at_checked(usize::from(length))?;
+        list = rest;
+        Some((tag, body))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_are_known_by_type_and_descriptors() {
+        let registered = |name: &[u8]| [&[0x05, 4][..], name].concat();
+        for (stream_type, descriptors, expected) in [
+            (0x1B, vec![], TsStream::H264),
+            (0x24, vec![], TsStream::H265),
+            (0x0F, vec![], TsStream::AacAdts),
+            (0x11, vec![], TsStream::AacLatm),
+            (0x04, vec![], TsStream::MpegAudio),
+            (0x81, vec![], TsStream::Ac3),
+            (0x86, registered(b"CUEI"), TsStream::Scte35),
+            (0x06, registered(b"HEVC"), TsStream::H265),
+            (0x06, registered(b"Opus"), TsStream::Opus { channels: 2 }),
+            (0x06, [registered(b"Opus"), vec![0x7F, 2, 0x80, 1]].concat(), TsStream::Opus { channels: 1 }),
+            (0x06, vec![0x0A, 4, 1, 2, 3, 0, 0x6A, 1, 0], TsStream::Ac3),
+            (0x06, vec![0x7A, 0], TsStream::Eac3),
+            (0x06, vec![0x6A, 9], TsStream::Other { stream_type: 6 }),
+            (0x06, vec![0x05], TsStream::Other { stream_type: 6 }),
+            (0xEA, vec![], TsStream::Other { stream_type: 0xEA }),
+        ] {
+            assert_eq!(TsStream::of(stream_type, &descriptors), expected, "{stream_type:#x} {descriptors:?}");
+        }
+        assert!(!TsStream::Opus { channels: 6 }.is_carried() && !TsStream::Ac3.is_carried());
+        assert_eq!(TsStream::Other { stream_type: 0xEA }.to_string(), "of type 0xea");
+    }
+}

@@ -1,0 +1,178 @@
+//! Pictures: Annex B with everything in it becomes NAL units with lengths, the parameter sets beside them.
+
+use bytes::{Bytes, BytesMut};
+use weir_media::codec::{h264, h265, nal};
+use weir_media::{Codec, MediaKind};
+
+use super::clock::distance;
+use super::elementary::Sink;
+use super::parameter_sets::{ParameterSets, SetKind};
+use super::pes::Pes;
+
+/// When a picture's time is not said and no step is known: 30 fps.
+const STEP_TICKS: i64 = 3000;
+/// A longer step than this is a pause, not the length of a picture.
+const STEP_TICKS_MAX: i64 = 90_000;
+
+const H264_END_OF_SEQUENCE: u8 = 10;
+const H264_END_OF_STREAM: u8 = 11;
+const H265_END_OF_SEQUENCE: u8 = 36;
+const H265_END_OF_STREAM: u8 = 37;
+const H265_VCL_LAST: u8 = 31;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum UnitKind {
+    /// Says where a picture begins; frames say it by themselves.
+    Delimiter,
+    Set(SetKind),
+    Slice,
+    /// Of no use to anybody: the end of a sequence, a unit without a header.
+    Nothing,
+    /// SEI (captions among it), filler and whatever comes: goes along untouched.
+    Other,
+}
+
+/// One picture as it is being gathered.
+#[derive(Debug, Default)]
+struct Picture {
+    payload: BytesMut,
+    units: usize,
+    sets: ParameterSets,
+    has_slice: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct VideoUnpacker {
+    codec: Codec,
+    sets: ParameterSets,
+    config: Option<Bytes>,
+    last_dts: Option<i64>,
+    step_ticks: i64,
+}
+
+impl VideoUnpacker {
+    pub(super) fn new(codec: Codec) -> Self {
+        Self { codec, sets: ParameterSets::default(), config: None, last_dts: None, step_ticks: STEP_TICKS }
+    }
+
+    /// One PES packet is one picture, as everybody sends it; where it holds several, their delimiters part them.
+    pub(super) fn unpack(&mut self, pes: &Pes, sink: &mut Sink<'_>) {
+        let mut stamp = pes.pts.map(|pts| {
+            let dts = pes.dts.unwrap_or(pts);
+            (sink.unroller.unroll(dts), distance(dts, pts))
+        });
+        let mut picture = Picture::default();
+        let mut first = true;
+        for unit in nal::annex_b(&pes.data) {
+            let kind = kind_of(self.codec, unit);
+            if first && stamp.is_none() && kind == UnitKind::Slice && !begins_picture(self.codec, unit) {
+                // The rest of a picture that has gone out without it.
+                return sink.broken();
+            }
+            first = false;
+            match kind {
+                UnitKind::Delimiter if picture.has_slice => {
+                    self.emit(std::mem::take(&mut picture), stamp.take(), pes.random_access, sink);
+                }
+                UnitKind::Delimiter | UnitKind::Nothing => {}
+                UnitKind::Set(set) => picture.sets.add(set, unit, header_bytes(self.codec)),
+                UnitKind::Slice | UnitKind::Other => {
+                    picture.has_slice |= kind == UnitKind::Slice;
+                    picture.units += 1;
+                    nal::put_unit(&mut picture.payload, unit);
+                }
+            }
+        }
+        self.emit(picture, stamp, pes.random_access, sink);
+    }
+
+    fn emit(&mut self, picture: Picture, stamp: Option<(i64, i64)>, random_access: bool, sink: &mut Sink<'_>) {
+        let has_sets = !picture.sets.is_empty();
+        if has_sets {
+            self.take_sets(picture.sets, sink);
+        }
+        if !picture.has_slice {
+            return;
+        }
+        let (dts, cts) = match (stamp, self.last_dts) {
+            (Some(stamp), _) => stamp,
+            (None, Some(last)) => (last.saturating_add(self.step_ticks), 0),
+            // Nobody said a time yet.
+            (None, None) => return sink.broken(),
+        };
+        if let Some(step) = self.last_dts.map(|last| dts.saturating_sub(last))
+            && (1..=STEP_TICKS_MAX).contains(&step)
+        {
+            self.step_ticks = step;
+        }
+        self.last_dts = Some(dts);
+        if picture.units > nal::NAL_UNITS_MAX {
+            return sink.broken();
+        }
+        // Whoever joins in the middle waits for the first configuration.
+        if self.config.is_none() {
+            return;
+        }
+        let payload = picture.payload.freeze();
+        let keyframe = match self.codec {
+            Codec::H265 => h265::is_keyframe(&payload),
+            // Open GOPs: the sender promises a start, brings the sets for it, and the picture needs no other.
+            _ => {
+                let promised = random_access && has_sets;
+                h264::is_keyframe(&payload) || promised && h264::slice_kind(&payload) == Some(h264::SliceKind::I)
+            }
+        };
+        sink.frame(MediaKind::Video, keyframe, dts, cts, payload);
+    }
+
+    fn take_sets(&mut self, seen: ParameterSets, sink: &mut Sink<'_>) {
+        let before = self.sets.clone();
+        self.sets.merge(seen);
+        if self.sets == before {
+            return;
+        }
+        let record = if self.codec == Codec::H265 { self.sets.hevc() } else { self.sets.avc() };
+        let told = match record {
+            None => true,
+            Some(Ok(record)) => sink.track(self.codec, record, &mut self.config),
+            Some(Err(_)) => false,
+        };
+        if !told {
+            // Damaged, or nothing that a decoder knows: what was in force stays.
+            sink.broken();
+            self.sets = before;
+        }
+    }
+}
+
+fn header_bytes(codec: Codec) -> usize {
+    if codec == Codec::H265 { 2 } else { 1 }
+}
+
+fn kind_of(codec: Codec, unit: &[u8]) -> UnitKind {
+    let Some(&first) = unit.first().filter(|_| unit.len() > header_bytes(codec)) else { return UnitKind::Nothing };
+    if codec == Codec::H265 {
+        return match first >> 1 & 0x3F {
+            h265::unit_type::VPS => UnitKind::Set(SetKind::Vps),
+            h265::unit_type::SPS => UnitKind::Set(SetKind::Sps),
+            h265::unit_type::PPS => UnitKind::Set(SetKind::Pps),
+            h265::unit_type::AUD => UnitKind::Delimiter,
+            H265_END_OF_SEQUENCE | H265_END_OF_STREAM => UnitKind::Nothing,
+            ..=H265_VCL_LAST => UnitKind::Slice,
+            _ => UnitKind::Other,
+        };
+    }
+    match first & 0x1F {
+        h264::unit_type::SPS => UnitKind::Set(SetKind::Sps),
+        h264::unit_type::PPS => UnitKind::Set(SetKind::Pps),
+        h264::unit_type::AUD => UnitKind::Delimiter,
+        H264_END_OF_SEQUENCE | H264_END_OF_STREAM => UnitKind::Nothing,
+        h264::unit_type::SLICE..=h264::unit_type::IDR => UnitKind::Slice,
+        _ => UnitKind::Other,
+    }
+}
+
+/// The first slice of a picture says so in its first bit: macroblock 0 in Exp-Golomb, or a flag of its own.
+fn begins_picture(codec: Codec, slice: &[u8]) -> bool {
+    slice.get(header_bytes(codec)).is_some_and(|byte| byte & 0x80 != 0)
+}

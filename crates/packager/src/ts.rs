@@ -1,0 +1,235 @@
+//! HLS with MPEG-TS segments, for old boxes: one playlist a rendition, picture and sound in one file.
+//!
+//! Nothing is made until somebody asks: a TS segment is muxed from the CMAF segments of the same time, which are there
+//! anyway, and kept for those who ask next. A stream whose TS nobody watches costs nothing, and one that is watched by
+//! thousands costs one muxing a segment. It is cut where the picture's CMAF segments are and has their numbers.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use weir_media::{Codec, Frame, FrameFlags, MediaKind, MediaTime, TrackId, TrackInfo};
+use weir_mux::fmp4::{self, Fmp4Error};
+use weir_mux::ts::{self, TsError, TsSample};
+
+use crate::clock::media_time;
+use crate::measure;
+use crate::store::{Segment, Store, Track};
+use crate::wall_time::{rfc3339, wall_time};
+
+/// Sound is cut with the first frame that is not before the picture's cut; its clock may count it half a frame earlier.
+const SOUND_EARLY: MediaTime = MediaTime::from_millis(20);
+/// Sound that is so many segments behind the picture is not waited for any longer.
+const SOUND_BEHIND_MAX: u64 = 2;
+
+/// What TS adds at most: 2 % of packet headers, half a packet a frame (60 fps), tables, and counters brought round.
+const ADDED_SHARE: u64 = 32;
+const ADDED_BPS: u64 = 100_000;
+
+/// What one playlist takes its segments from.
+#[derive(Clone, Copy, Debug)]
+struct Tracks<'a> {
+    /// Says where segments begin: the picture, or the sound where there is none.
+    lead: &'a Track,
+    sound: Option<&'a Track>,
+}
+
+fn is_writable(info: &TrackInfo) -> bool {
+    info.codec != Codec::Av1
+}
+
+impl<'a> Tracks<'a> {
+    /// None where there is nothing to play, or pictures that TS can't carry.
+    fn of(store: &'a Store, rendition: &str) -> Option<Self> {
+        let own = store.renditions.get(rendition)?;
+        let find =
+            |tracks: &'a [Track], kind| tracks.iter().find(|track| track.kind == kind && track.newest().is_some());
+        let (video, audio) = (find(own, MediaKind::Video), find(own, MediaKind::Audio));
+        let Some(lead) = video else { return Some(Self { lead: audio?, sound: None }) };
+        // A rendition without sound of its own has the source's.
+        let source = || find(store.renditions.get(weir_hub::SOURCE_RENDITION)?, MediaKind::Audio);
+        lead.info().is_some_and(|info| is_writable(info)).then(|| Self { lead, sound: audio.or_else(source) })
+    }
+
+    /// What can be asked for, oldest first: what is in memory, up to where the sound has come as far.
+    fn listed(self) -> impl Iterator<Item = &'a Segment> {
+        let in_memory = self.lead.listed().skip_while(|segment| segment.body.is_none());
+        in_memory.take_while(move |segment| segment.body.is_some() && self.sound_has_come(segment))
+    }
+
+    fn end_of(self, segment: &Segment) -> MediaTime {
+        let next = self.lead.segment(segment.number + 1);
+        next.map_or(segment.end(), |next| next.start().min(segment.end()))
+    }
+
+    /// The sound's segments that begin within this one of the picture.
+    fn sound_of(self, segment: &Segment) -> impl Iterator<Item = &'a Segment> {
+        let (start, end) = (segment.start(), self.end_of(segment));
+        let begins = move |sound: &&Segment| (start..end).contains(&(sound.start() + SOUND_EARLY));
+        self.sound.into_iter().flat_map(|track| &track.segments).filter(begins)
+    }
+
+    fn sound_has_come(self, segment: &Segment) -> bool {
+        let Some(sound) = self.sound.filter(|sound| sound.live) else { return true };
+        let end = self.end_of(segment);
+        let newest = self.lead.newest().map_or(0, |(number, _)| number);
+        sound.segments.back().is_some_and(|newest| newest.start() + SOUND_EARLY >= end)
+            || newest >= segment.number + SOUND_BEHIND_MAX
+    }
+}
+
+/// Why there is no playlist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// There will be: its first segment is being made.
+    Yet,
+    /// TS can't carry it, or nobody knows it.
+    Forever,
+}
+
+pub(crate) fn multivariant(store: &Store, suffix: &str) -> Result<String, Missing> {
+    let (mut variants, mut coming) = (String::new(), store.renditions.is_empty());
+    for (name, own) in measure::source_first(&store.renditions) {
+        if !own.iter().any(|track| track.live) {
+            continue;
+        }
+        coming |= own.iter().all(|track| track.newest().is_none());
+        let Some(tracks) = Tracks::of(store, name) else { continue };
+        coming = true;
+        if tracks.listed().next().is_some() {
+            put_variant(&mut variants, name, tracks, suffix);
+        }
+    }
+    match (variants.is_empty(), coming) {
+        (false, _) => Ok(format!("#EXTM3U\n#EXT-X-VERSION:3\n{variants}")),
+        (true, true) => Err(Missing::Yet),
+        (true, false) => Err(Missing::Forever),
+    }
+}
+
+fn put_variant(out: &mut String, name: &str, tracks: Tracks<'_>, suffix: &str) {
+    let Some(info) = tracks.lead.info() else { return };
+    let mut rate = measure::rate(tracks.lead);
+    let mut codecs = measure::codec_string(info).to_owned();
+    if let Some((sound, sound_info)) = tracks.sound.and_then(|sound| Some((sound, sound.info()?))) {
+        rate = rate + measure::rate(sound);
+        codecs = format!("{codecs},{}", measure::codec_string(sound_info));
+    }
+    let [peak_bps, average_bps] =
+        [rate.peak_bps, rate.average_bps].map(|bps| bps.saturating_add(bps / ADDED_SHARE).saturating_add(ADDED_BPS));
+    let _ = write!(out, "#EXT-X-STREAM-INF:BANDWIDTH={peak_bps},AVERAGE-BANDWIDTH={average_bps},CODECS=\"{codecs}\"");
+    if let Some(video) = &info.video {
+        let _ = write!(out, ",RESOLUTION={}x{}", video.width, video.height);
+    }
+    let _ = writeln!(out, "\n{name}/media.m3u8{suffix}");
+}
+
+/// A rendition's playlist.
+pub(crate) fn media(store: &Store, rendition: &str, suffix: &str) -> Result<String, Missing> {
+    let tracks = Tracks::of(store, rendition).ok_or(Missing::Forever)?;
+    let first = tracks.listed().next().ok_or(Missing::Yet)?;
+    let mut out = String::with_capacity(1024);
+    let _ = write!(
+        out,
+        "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:{}\n#EXT-X-MEDIA-SEQUENCE:{}\n\
+         #EXT-X-DISCONTINUITY-SEQUENCE:{}\n",
+        store.target_seconds, first.number, first.breaks
+    );
+    let mut breaks = first.breaks;
+    for segment in tracks.listed() {
+        (breaks..segment.breaks).for_each(|_| out.push_str("#EXT-X-DISCONTINUITY\n"));
+        breaks = segment.breaks;
+        if let Some(zero_at) = store.zero_at {
+            let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", rfc3339(wall_time(zero_at, segment.start())));
+        }
+        let _ = writeln!(out, "#EXTINF:{:.5},\n{}.ts{suffix}", segment.seconds(), segment.name());
+    }
+    Ok(out)
+}
+
+/// CMAF segments of one track, and what their decoder was told.
+#[derive(Debug)]
+struct Piece {
+    info: Arc<TrackInfo>,
+    init: u32,
+    bodies: Vec<(Bytes, u32)>,
+}
+
+impl Piece {
+    fn of<'a>(track: &Track, segments: impl Iterator<Item = &'a Segment>) -> Option<Self> {
+        let mut piece: Option<Self> = None;
+        for segment in segments {
+            let (Some(init), Some(body)) = (track.inits.get(&segment.init), &segment.body) else { continue };
+            let piece = piece.get_or_insert_with(|| Self {
+                info: Arc::clone(&init.info),
+                init: segment.init,
+                bodies: Vec::new(),
+            });
+            // A segment has one PMT: what comes under another configuration is another one's.
+            if piece.init == segment.init {
+                piece.bodies.push((body.clone(), segment.timescale));
+            }
+        }
+        piece
+    }
+
+    fn samples(&self, out: &mut Vec<TsSample>) -> Result<(), Fmp4Error> {
+        let kind = self.info.kind();
+        let track = if kind == MediaKind::Video { TrackId::SOURCE_VIDEO } else { TrackId::SOURCE_AUDIO };
+        for (body, timescale) in &self.bodies {
+            for timed in fmp4::samples(body)? {
+                let dts = media_time(timed.decode_ticks, *timescale);
+                let offset = MediaTime::from_ticks(i64::from(timed.sample.composition_offset_ticks), *timescale);
+                let flags = FrameFlags { keyframe: timed.sample.keyframe, discontinuity: false };
+                let frame = Frame { track, dts, pts: dts + offset, flags, payload: timed.sample.payload };
+                out.push(TsSample { kind, frame });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a TS segment is made of: counted references, taken while the store is locked; made of them afterwards.
+#[derive(Debug)]
+pub(crate) struct Recipe {
+    lead: Piece,
+    sound: Option<Piece>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RecipeError {
+    #[error(transparent)]
+    Read(#[from] Fmp4Error),
+    #[error(transparent)]
+    Write(#[from] TsError),
+}
+
+impl Recipe {
+    /// None where the segment is not listed, and was not.
+    pub(crate) fn of(store: &Store, rendition: &str, number: u64, run: u64) -> Option<Self> {
+        let tracks = Tracks::of(store, rendition)?;
+        let segment = tracks.lead.segment(number).filter(|segment| segment.run == run && segment.body.is_some())?;
+        if !tracks.sound_has_come(segment) {
+            return None;
+        }
+        let lead = Piece::of(tracks.lead, std::iter::once(segment))?;
+        let sound = tracks.sound.and_then(|track| Piece::of(track, tracks.sound_of(segment)));
+        Some(Self { lead, sound })
+    }
+
+    pub(crate) fn make(&self) -> Result<Bytes, RecipeError> {
+        let mut samples = Vec::new();
+        self.lead.samples(&mut samples)?;
+        let (mut video, mut audio) = (None, None);
+        if let Some(sound) = &self.sound {
+            sound.samples(&mut samples)?;
+            audio = Some(&*sound.info);
+        }
+        match self.lead.info.kind() {
+            MediaKind::Video => video = Some(&*self.lead.info),
+            MediaKind::Audio => audio = Some(&*self.lead.info),
+        }
+        let inits = self.lead.init.wrapping_add(self.sound.as_ref().map_or(0, |sound| sound.init));
+        Ok(ts::segment(video, audio, (inits & 0x1F) as u8, &samples)?)
+    }
+}
