@@ -36,9 +36,9 @@ fn fetch(url: &str, file: &Path, more: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn create(weir: &Weir, more: Value) -> TestStream {
+fn create(weir: &Weir, more: &Value) -> TestStream {
     let stream = weir.api().create_stream("cam1");
-    weir.api().patch(&format!("/streams/{}", stream.id), &more).expect(200);
+    weir.api().patch(&format!("/streams/{}", stream.id), more).expect(200);
     stream
 }
 
@@ -50,7 +50,7 @@ fn sequence(playlist: &str, tag: &str) -> u64 {
 #[test]
 fn a_window_plays_from_its_start_after_kill_9() {
     let mut weir = weir().set("dvr.memory_seconds", "12").set("dvr.min_free_mb", "0").start();
-    let stream = create(&weir, json!({ "dvr_seconds": 600 }));
+    let stream = create(&weir, &json!({ "dvr_seconds": 600 }));
     let video = |weir: &Weir| http_get(&format!("{}/play/cam1/source/video.m3u8", weir.http()));
     let feed = Feed::live(&weir.rtmp_address(), &stream.stream_key, &clip(200_000));
     let before = wait_until_some("seven segments are listed", LONG, || {
@@ -101,7 +101,7 @@ fn a_window_plays_from_its_start_after_kill_9() {
 #[test]
 fn a_recording_is_playable_after_kill_9() {
     let mut weir = weir().set("recording.min_free_mb", "0").start();
-    let stream = create(&weir, json!({ "record": true }));
+    let stream = create(&weir, &json!({ "record": true }));
     let of_stream = format!("/streams/{}/recordings", stream.id);
     let list = |weir: &Weir| weir.api().get(&of_stream).expect(200)["items"].as_array().unwrap().clone();
     let feed = Feed::live(&weir.rtmp_address(), &stream.stream_key, &clip(200_000));
