@@ -7,7 +7,7 @@ mod body;
 mod complaint;
 mod limits;
 mod patient_io;
-mod range;
+pub(crate) mod range;
 mod respond;
 
 use std::hash::{BuildHasher as _, RandomState};
@@ -25,7 +25,6 @@ pub(crate) use complaint::Complaint;
 pub use limits::HttpLimits;
 pub(crate) use limits::{Guest, Guests};
 pub(crate) use patient_io::PatientIo;
-pub(crate) use range::{Wanted, parse_range};
 pub(crate) use respond::accepts_gzip;
 use respond::{preflight, refusal, respond};
 

@@ -5,6 +5,7 @@
 //! `tests/short.rs` says which of them is missing.
 
 mod amf0;
+mod captions;
 mod chunk_reader;
 mod codec_config;
 mod flv_tag;
@@ -18,6 +19,7 @@ mod server_session;
 mod ts_reader;
 
 pub use amf0::fuzz_amf0;
+pub use captions::fuzz_captions;
 pub use chunk_reader::fuzz_chunk_reader;
 pub use codec_config::fuzz_codec_config;
 pub use flv_tag::fuzz_flv_tag;
@@ -44,6 +46,7 @@ pub struct Target {
 
 pub const TARGETS: &[Target] = &[
     Target { name: "amf0", body: fuzz_amf0, generate: Some(amf0::generate), short_inputs: 100_000 },
+    Target { name: "captions", body: fuzz_captions, generate: Some(captions::generate), short_inputs: 50_000 },
     Target {
         name: "chunk_reader",
         body: fuzz_chunk_reader,

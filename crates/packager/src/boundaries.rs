@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use weir_media::MediaTime;
 
+use crate::eras::Eras;
+
 /// Kept for renditions that lag: a transcoder is some seconds behind, two minutes of boundaries are plenty.
 const KEPT_MAX: usize = 64;
 
@@ -16,6 +18,7 @@ const EARLY_SHARE: u32 = 20;
 
 #[derive(Debug)]
 pub(crate) struct Boundaries {
+    pub(crate) eras: Eras,
     target: Duration,
     kept: VecDeque<MediaTime>,
     /// Of all times, those that are kept no longer with them.
@@ -24,12 +27,13 @@ pub(crate) struct Boundaries {
 
 impl Boundaries {
     pub(crate) fn new(target: Duration) -> Self {
-        Self { target, kept: VecDeque::new(), count: 0 }
+        Self { eras: Eras::default(), target, kept: VecDeque::new(), count: 0 }
     }
 
-    /// The first boundary gets this number: segments had the ones before it.
-    pub(crate) fn begin_at(&mut self, number: u64) {
+    /// The first boundary gets this number, and the first era has so many breaks before it: an earlier run had the others.
+    pub(crate) fn begin_at(&mut self, number: u64, breaks: u64) {
         self.count = self.count.max(number);
+        self.eras = Eras::after(breaks);
     }
 
     /// Whether a segment that began at `open_start` ends with the keyframe at `time`. Whoever comes first to a time sets the

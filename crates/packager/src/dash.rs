@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::time::Duration;
 
 use time::OffsetDateTime;
+use weir_media::codec::captions::Captions;
 use weir_media::{MediaKind, MediaTime, TrackInfo};
 
 use crate::hls::folder;
@@ -13,6 +15,9 @@ use crate::wall_time::rfc3339;
 
 /// Players stay three segments behind, as with classic HLS.
 const DELAY_TARGETS: u64 = 3;
+
+/// A period that ends so much before the next one begins is only rounded.
+const ROUNDING_MAX: Duration = Duration::from_millis(20);
 
 /// A rendition's track within one Period.
 struct Representation<'a> {
@@ -59,7 +64,7 @@ pub(crate) fn manifest(store: &Store, now: OffsetDateTime, suffix: &str) -> Opti
     (written > 0).then_some(out)
 }
 
-/// A Period: from one change of decoder configuration to the next. Says whether there was anything in it.
+/// A Period: from one change of decoder configuration, or one pause of the source, to the next. Says whether there was anything in it.
 fn put_period(
     out: &mut String,
     tracks: &[(&str, &Track)],
@@ -82,7 +87,15 @@ fn put_period(
     if representations.is_empty() {
         return false;
     }
-    let _ = writeln!(out, "<Period id=\"p{}\" start=\"PT{:.3}S\">", start.as_millis(), start.as_secs_f64());
+    let _ = write!(out, "<Period id=\"p{}\" start=\"PT{:.3}S\"", start.as_millis(), start.as_secs_f64());
+    // The source was away between two periods: this one ends with its media, not with the next one's start.
+    let media_end = representations.iter().filter_map(|found| found.segments.last()).map(|last| last.end()).max();
+    if let (Some(end), Some(media_end)) = (end, media_end)
+        && end.since(media_end) > ROUNDING_MAX
+    {
+        let _ = write!(out, " duration=\"PT{:.3}S\"", (media_end - start).as_secs_f64());
+    }
+    out.push_str(">\n");
     for (id, kind) in [(0, MediaKind::Video), (1, MediaKind::Audio)] {
         let mut of_kind = representations.iter().filter(|found| found.track.kind == kind).peekable();
         if of_kind.peek().is_none() {
@@ -95,11 +108,24 @@ fn put_period(
             out,
             "<AdaptationSet id=\"{id}\" contentType=\"{kind}\" mimeType=\"{kind}/mp4\" segmentAlignment=\"true\"{sap}>"
         );
+        put_captions(out, of_kind.clone().fold(Captions::default(), |all, found| all.and(found.track.captions)));
         of_kind.for_each(|found| put_representation(out, found, start, suffix));
         out.push_str("</AdaptationSet>\n");
     }
     out.push_str("</Period>\n");
     true
+}
+
+/// SCTE 214-1, 6.1: which captions ride in the pictures; of unknown language.
+fn put_captions(out: &mut String, captions: Captions) {
+    let channels: Vec<String> = captions.channels().map(|channel| format!("CC{channel}=und")).collect();
+    let services: Vec<String> = captions.services().map(|service| format!("{service}=lang:und")).collect();
+    for (scheme, values) in [("cea-608", channels), ("cea-708", services)] {
+        if !values.is_empty() {
+            let value = values.join(";");
+            let _ = writeln!(out, "<Accessibility schemeIdUri=\"urn:scte:dash:cc:{scheme}:2015\" value=\"{value}\"/>");
+        }
+    }
 }
 
 fn put_representation(out: &mut String, found: &Representation<'_>, period_start: MediaTime, suffix: &str) {

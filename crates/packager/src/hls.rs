@@ -1,8 +1,8 @@
 //! HLS playlists (RFC 8216bis): the multivariant playlist, and media playlists with parts, delta updates and reports.
 
 use std::fmt::Write;
-use std::time::Duration;
 
+use weir_media::codec::captions::Captions;
 use weir_media::{MediaKind, TrackInfo};
 
 use crate::clock::seconds;
@@ -68,8 +68,24 @@ pub(crate) fn multivariant(store: &Store, suffix: &str) -> String {
             (None, _) => {}
         }
     }
+    put_captions(&mut out, store);
     out.push_str(&variants);
     out
+}
+
+/// All variants name one group: captions are in the pictures, the same in each rendition that kept them.
+const CAPTIONS_GROUP: &str = "captions";
+
+fn put_captions(out: &mut String, store: &Store) {
+    let captions = store.renditions.values().flatten().filter(|track| track.live);
+    let captions = captions.fold(Captions::default(), |all, track| all.and(track.captions));
+    let channels = captions.channels().map(|channel| format!("CC{channel}"));
+    for id in channels.chain(captions.services().map(|service| format!("SERVICE{service}"))) {
+        let _ = writeln!(
+            out,
+            "#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID=\"{CAPTIONS_GROUP}\",NAME=\"{id}\",AUTOSELECT=YES,INSTREAM-ID=\"{id}\""
+        );
+    }
 }
 
 fn put_variant(
@@ -99,6 +115,9 @@ fn put_variant(
     if let Some((group, _)) = sound {
         let _ = write!(out, ",AUDIO=\"{group}\"");
     }
+    if !track.captions.is_empty() {
+        let _ = write!(out, ",CLOSED-CAPTIONS=\"{CAPTIONS_GROUP}\"");
+    }
     let _ = writeln!(out, "\n{name}/{}.m3u8{suffix}", folder(track.kind));
 }
 
@@ -122,11 +141,8 @@ pub(crate) fn media(store: &Store, rendition: &str, track: &Track, skip: bool, s
     if measure::all_independent(track) {
         out.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
     }
-    let end = track.segments.back().map(Segment::end);
-    let is_old = |segment: &Segment| {
-        end.is_some_and(|end| end.since(segment.end()) >= Duration::from_secs(target * SKIP_TARGETS))
-    };
-    let skipped = if skip { track.complete().take_while(|segment| is_old(segment)).count() } else { 0 };
+    let skipped = if skip { track.count_before(target * SKIP_TARGETS) } else { 0 };
+    let parts_from = track.parts_from(target);
     if skipped > 0 {
         let _ = writeln!(out, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}");
     }
@@ -144,7 +160,7 @@ pub(crate) fn media(store: &Store, rendition: &str, track: &Track, skip: bool, s
         if let Some(zero_at) = store.zero_at {
             let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", rfc3339(wall_time(zero_at, segment.start())));
         }
-        put_segment(&mut out, track.kind, segment, segment.has_parts_listed(end, target), suffix);
+        put_segment(&mut out, track.kind, segment, segment.number >= parts_from, suffix);
     }
     put_hint(&mut out, track, suffix);
     put_reports(&mut out, store, rendition, track.kind, suffix);

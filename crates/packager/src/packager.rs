@@ -33,13 +33,13 @@ const TYPE_TS: &str = "video/mp2t";
 const SEGMENTS_AHEAD_MAX: u64 = 2;
 /// A request waits three target durations at most, then it is told to come again.
 const WAIT_TARGETS: u64 = 3;
-/// The manifest says what time it is: one that is given out again must not be wrong by more than this.
-const TEXT_AGE_MAX: Duration = Duration::from_millis(100);
 /// A run of the server begins at least so long after what the one before it wrote: the guess at a last frame's length.
 const RESUME_AFTER: MediaTime = MediaTime::from_millis(100);
 /// And on a whole frame of the one before, at 25, 30, 50 and 60 fps: who counts frames by their times must not find two in one
 /// place because milliseconds are rounded.
 const RESUME_GRID: MediaTime = MediaTime::from_millis(200);
+/// The manifest says what time it is: one that is given out again must not be wrong by more than this.
+const TEXT_AGE_MAX: Duration = Duration::from_millis(100);
 
 /// Clones share it; one per stream, for as long as the stream exists, so that numbers never go back.
 #[derive(Clone, Debug)]
@@ -59,10 +59,6 @@ pub(crate) struct Shared {
     /// Writers of renditions that are not followed now: who comes back goes on where it stopped.
     parked: Mutex<BTreeMap<String, RenditionWriter>>,
     followed: Mutex<BTreeSet<String>>,
-    /// The multivariant playlist and the manifest as they were written last, with the version and the time of that.
-    rendered: Mutex<[Option<(u64, Instant, Rendered)>; 2]>,
-    /// Names mean the same bytes for as long as this packager lives, not beyond: tags are made with this.
-    epoch: u64,
     pub(crate) version: watch::Sender<u64>,
     /// Where the window reaches beyond memory.
     shelf: Option<Arc<StreamShelf>>,
@@ -74,6 +70,10 @@ pub(crate) struct Shared {
     shift: Mutex<Option<MediaTime>>,
     /// Locked before the store, where both are, and while a segment is made: who asks for the same one waits for it.
     ts_cache: Mutex<TsCache>,
+    /// The multivariant playlist and the manifest as they were written last, with the version and the time of that.
+    rendered: Mutex<[Option<(u64, Instant, Rendered)>; 2]>,
+    /// Names mean the same bytes for as long as this packager lives, not beyond: tags are made with this.
+    epoch: u64,
 }
 
 impl Packager {
@@ -95,7 +95,7 @@ impl Packager {
         store.run = run;
         let mut boundaries = Boundaries::new(config.segment_target);
         // Seconds since 1970: segments take a second at least, so that numbers never go back over a restart.
-        boundaries.begin_at(run / 1000);
+        boundaries.begin_at(run / 1000, 0);
         let shared = Shared {
             config,
             stream_id,
@@ -105,13 +105,13 @@ impl Packager {
             parked: Mutex::default(),
             followed: Mutex::default(),
             version: watch::Sender::new(0),
-            rendered: Mutex::default(),
-            epoch: OffsetDateTime::now_utc().unix_timestamp_nanos() as u64,
             ts_cache: Mutex::default(),
             shelf: shelf.map(|shelf| Arc::new(shelf.stream(stream_id))),
             restored: OnceCell::new(),
             resumes: Mutex::default(),
             shift: Mutex::default(),
+            rendered: Mutex::default(),
+            epoch: OffsetDateTime::now_utc().unix_timestamp_nanos() as u64,
         };
         Self { shared: Arc::new(shared) }
     }
@@ -316,15 +316,15 @@ impl Shared {
         shelf.count(restored.disk_bytes());
         let (resumes, version) = {
             let mut store = self.store();
-            let (resumes, end, number) = restored.put(&mut store);
-            if !resumes.is_empty() {
+            let ended = restored.put(&mut store);
+            if !ended.resumes.is_empty() {
                 let mut boundaries = Boundaries::new(self.config.segment_target);
-                boundaries.begin_at(number);
+                boundaries.begin_at(ended.next_number, ended.breaks);
                 *lock(&self.boundaries) = boundaries;
-                store.resumed_end = Some(end);
+                store.resumed_end = Some(ended.end);
             }
             store.backlog = Some(Backlog::new(shelf.memory_window()));
-            (resumes, store.version)
+            (ended.resumes, store.version)
         };
         *lock(&self.resumes) = resumes;
         self.version.send_replace(version);

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_hub::{Entry, Tracks};
-use weir_media::{MediaKind, MediaTime, TrackInfo};
+use weir_media::{Frame, FrameFlags, MediaKind, MediaTime, TrackId, TrackInfo};
 
 use crate::PackagerConfig;
 use crate::boundaries::Boundaries;
 use crate::dvr::{Resume, TrackResume};
+use crate::eras::{Era, Eras};
+use crate::silence::Silence;
 use crate::store::Change;
-use crate::track_writer::{Cut, TrackWriter};
+use crate::track_writer::{Cut, HOLE, TrackWriter};
 
 /// Cuts of the picture that the sound has not reached: sound that is this far behind is not coming.
 const CUTS_AHEAD_MAX: usize = 32;
@@ -19,6 +21,13 @@ const CUTS_AHEAD_MAX: usize = 32;
 /// Time that is missing between two segments and more than this is a discontinuity: players then put the segments edge to
 /// edge instead of waiting in the hole. Less is the guess at a last frame's length.
 const BREAK_MIN: Duration = Duration::from_millis(500);
+
+/// Sound that is missing for so long is filled with silence; less is an encoder whose stamps jitter, and is stretched.
+const FILL_MIN: Duration = Duration::from_millis(150);
+/// Sound may lie so far behind the picture in the input's interleaving; what is further behind does not come.
+const SOUND_LATE_MAX: MediaTime = MediaTime::from_millis(1000);
+/// What is filled at once at most: a picture may come 5 s after the one before it, 512 frames at 96 kHz are 5.4 s.
+const FILL_FRAMES_MAX: usize = 512;
 
 /// What happened, for whoever watches the schedule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,9 +44,9 @@ pub(crate) struct RenditionWriter {
     audio: Option<TrackWriter>,
     /// The picture's cuts, for the sound to follow.
     cuts: VecDeque<(MediaTime, Cut)>,
-    breaks: u64,
-    period_start: MediaTime,
-    /// Configurations changed: the next segment begins a period, and a discontinuity.
+    /// Put where sound is missing, where its codec has one.
+    silence: Option<Silence>,
+    /// Configurations changed: the next segment begins another era.
     reconfigured: bool,
     /// Pictures up to the next keyframe cannot be decoded.
     wants_keyframe: bool,
@@ -56,8 +65,7 @@ impl RenditionWriter {
             video: None,
             audio: None,
             cuts: VecDeque::new(),
-            breaks: 0,
-            period_start: MediaTime::ZERO,
+            silence: None,
             reconfigured: false,
             wants_keyframe: true,
             sound_resumes: None,
@@ -66,9 +74,9 @@ impl RenditionWriter {
         }
     }
 
-    /// Goes on where an earlier run ended: numbers and discontinuities rise from there, and a Period begins.
+    /// Goes on where an earlier run ended: numbers rise from there, and another era begins.
     pub(crate) fn resumed(config: PackagerConfig, resume: Resume) -> Self {
-        Self { breaks: resume.breaks, reconfigured: true, resume, ..Self::new(config) }
+        Self { reconfigured: true, resume, ..Self::new(config) }
     }
 
     pub(crate) fn push(&mut self, entry: &Entry, boundaries: &mut Boundaries, changes: &mut Vec<Change>) -> Progress {
@@ -83,8 +91,21 @@ impl RenditionWriter {
             return Progress::default();
         }
         match entry.kind {
-            MediaKind::Video => self.push_picture(entry, boundaries, changes),
-            MediaKind::Audio => self.push_sound(entry, boundaries, changes),
+            MediaKind::Video => {
+                let progress = self.push_picture(entry, boundaries, changes);
+                // Pictures that go on show that time does.
+                self.fill_sound(entry.frame.dts - SOUND_LATE_MAX, boundaries, changes);
+                progress
+            }
+            MediaKind::Audio => {
+                let gap = self.audio.as_ref().and_then(TrackWriter::next_dts).map(|next| entry.frame.dts.since(next));
+                // Beside pictures a longer one has been filled from behind already.
+                let longest = if self.sound_leads(entry.frame.dts) { HOLE } else { HOLE * 2 };
+                if gap.is_some_and(|gap| (FILL_MIN..longest).contains(&gap)) {
+                    self.fill_sound(entry.frame.dts, boundaries, changes);
+                }
+                self.push_sound(&entry.frame, boundaries, changes)
+            }
         }
     }
 
@@ -118,6 +139,7 @@ impl RenditionWriter {
             self.reconfigured = true;
         }
         take_track(&mut self.video, tracks.video.as_ref(), &self.config, &mut self.resume.video, changes);
+        self.silence = tracks.audio.as_deref().and_then(Silence::of);
         take_track(&mut self.audio, tracks.audio.as_ref(), &self.config, &mut self.resume.audio, changes);
         self.tracks = Arc::clone(tracks);
     }
@@ -146,7 +168,7 @@ impl RenditionWriter {
         let segment_ended = video.is_open();
         let number = if segment_ended { 0 } else { boundaries.start_at(frame.pts) };
         let end = video.end();
-        let cut = self.next_cut(number, frame.pts, !segment_ended, end);
+        let cut = self.next_cut(number, frame.pts, !segment_ended, end, &mut boundaries.eras);
         let Some(video) = &mut self.video else { return Progress::default() };
         video.push(frame, Some(cut), changes);
         // The sound's first segment takes the number of the picture's.
@@ -160,29 +182,42 @@ impl RenditionWriter {
     }
 
     /// The cut at `time`; one after a pause is a discontinuity if time is missing since `end`.
-    fn next_cut(&mut self, number: u64, time: MediaTime, after_pause: bool, end: MediaTime) -> Cut {
+    fn next_cut(&mut self, number: u64, time: MediaTime, after_pause: bool, end: MediaTime, eras: &mut Eras) -> Cut {
         let missing = after_pause && end > MediaTime::ZERO && time.since(end) > BREAK_MIN;
-        if self.reconfigured {
-            self.period_start = time;
-            self.reconfigured = false;
-            self.breaks += 1;
-        } else if missing {
-            self.breaks += 1;
-        }
-        Cut { number, breaks: self.breaks, period_start: self.period_start }
+        let breaks = std::mem::take(&mut self.reconfigured) || missing;
+        let Era { breaks, start } = if breaks { eras.begin(time) } else { eras.at(time) };
+        Cut { number, breaks, period_start: start }
     }
 
-    fn push_sound(&mut self, entry: &Entry, boundaries: &mut Boundaries, changes: &mut Vec<Change>) -> Progress {
-        let frame = &entry.frame;
+    /// Silence up to `until`, where sound has begun and is missing.
+    fn fill_sound(&mut self, until: MediaTime, boundaries: &mut Boundaries, changes: &mut Vec<Change>) {
+        let Some(silence) = self.silence.clone().filter(|_| self.tracks.audio.is_some()) else { return };
+        let (length, track) = (silence.length, TrackId::SOURCE_AUDIO);
+        for _ in 0..FILL_FRAMES_MAX {
+            let Some(dts) = self.audio.as_ref().and_then(TrackWriter::next_dts) else { return };
+            if dts + length > until {
+                return;
+            }
+            let flags = FrameFlags { keyframe: true, discontinuity: false };
+            self.push_sound(
+                &Frame { track, dts, pts: dts, flags, payload: silence.payload.clone() },
+                boundaries,
+                changes,
+            );
+        }
+    }
+
+    fn push_sound(&mut self, frame: &Frame, boundaries: &mut Boundaries, changes: &mut Vec<Change>) -> Progress {
         let leads = self.sound_leads(frame.dts);
         let Some(audio) = &mut self.audio else { return Progress::default() };
         if audio.is_hole(frame.dts) {
             audio.flush(changes);
-            let cut = Cut { number: 0, breaks: self.breaks, period_start: self.period_start };
+            let Era { breaks, start } = boundaries.eras.at(frame.dts);
+            let cut = Cut { number: 0, breaks, period_start: start };
             self.sound_resumes = (!leads).then_some(cut);
         }
         if leads {
-            return self.push_leading_sound(entry, boundaries, changes);
+            return self.push_leading_sound(frame, boundaries, changes);
         }
         let mut cut = None;
         while let Some((_, next)) = self.cuts.pop_front_if(|(time, _)| *time <= frame.dts) {
@@ -202,11 +237,10 @@ impl RenditionWriter {
 
     fn push_leading_sound(
         &mut self,
-        entry: &Entry,
+        frame: &Frame,
         boundaries: &mut Boundaries,
         changes: &mut Vec<Change>,
     ) -> Progress {
-        let frame = &entry.frame;
         self.cuts.clear();
         let Some(audio) = &mut self.audio else { return Progress::default() };
         let ends = match audio.open_start() {
@@ -220,7 +254,7 @@ impl RenditionWriter {
         let segment_ended = audio.is_open();
         let number = if segment_ended { 0 } else { boundaries.start_at(frame.pts) };
         let end = audio.end();
-        let cut = self.next_cut(number, frame.pts, !segment_ended, end);
+        let cut = self.next_cut(number, frame.pts, !segment_ended, end, &mut boundaries.eras);
         if let Some(audio) = &mut self.audio {
             audio.push(frame, Some(cut), changes);
         }

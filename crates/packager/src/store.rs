@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use time::OffsetDateTime;
+use weir_media::codec::captions::Captions;
 use weir_media::{MediaKind, MediaTime, TrackInfo};
 
 use crate::PackagerConfig;
 use crate::answer::Rendered;
 use crate::clock::{media_time, seconds};
 use crate::dvr::Backlog;
+
+/// Parts, but the last of a segment, last so much of the part target at least (RFC 8216bis, 4.4.4.9).
+const PART_SHARE_MIN: f64 = 0.85;
 
 /// A few frames that a player can take alone.
 #[derive(Clone, Debug)]
@@ -52,8 +56,6 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    const PARTS_TARGETS: u64 = 3;
-
     /// One that an index tells of, its times still to be filled in.
     pub(crate) fn on_disk(number: u64, run: u64, init: u32) -> Self {
         Self {
@@ -104,11 +106,6 @@ impl Segment {
         self.saved && self.body.is_none()
     }
 
-    /// Parts are listed in three target durations before the playlist's end, as the specification has it.
-    pub(crate) fn has_parts_listed(&self, end: Option<MediaTime>, target_seconds: u64) -> bool {
-        end.is_none_or(|end| end.since(self.end()) < Duration::from_secs(target_seconds * Self::PARTS_TARGETS))
-    }
-
     /// One body out of its parts, which from then on are slices of it: a part costs no memory beside its segment.
     fn complete(&mut self) {
         let mut body = BytesMut::with_capacity(self.bytes);
@@ -143,23 +140,70 @@ pub(crate) struct Track {
     pub(crate) first_listed: u64,
     /// The rendition has such a track now.
     pub(crate) live: bool,
+    /// Closed captions that its pictures have carried so far.
+    pub(crate) captions: Captions,
     rendered: [Option<(u64, Rendered)>; 2],
 }
 
 impl Track {
+    const PARTS_TARGETS: u64 = 3;
+    /// The least that a live playlist may hold (RFC 8216bis, 6.2.2).
+    const LISTED_TARGETS_MIN: u64 = 3;
+
     pub(crate) fn new(kind: MediaKind) -> Self {
         let (inits, segments) = (BTreeMap::new(), VecDeque::new());
-        Self { kind, inits, segments, first_listed: 0, live: true, rendered: [None, None] }
+        Self {
+            kind,
+            inits,
+            segments,
+            first_listed: 0,
+            live: true,
+            captions: Captions::default(),
+            rendered: [None, None],
+        }
+    }
+
+    /// Segments, newest first, each with the seconds of media that follow it. A pause of the source is no media: players
+    /// count what they can play.
+    fn followed(&self) -> impl Iterator<Item = (&Segment, f64)> {
+        self.segments.iter().rev().scan(0.0, |after, segment| {
+            let behind = *after;
+            *after += segment.seconds();
+            Some((segment, behind))
+        })
+    }
+
+    /// How many of the oldest listed segments have at least so much media behind them.
+    pub(crate) fn count_before(&self, seconds: u64) -> usize {
+        let newer = self.followed().take_while(|(segment, behind)| {
+            segment.number >= self.first_listed && (*behind < seconds as f64 || !segment.is_complete())
+        });
+        self.listed().count() - newer.count()
+    }
+
+    /// Parts are listed in three target durations before the playlist's end, as the specification has it: from this segment on.
+    pub(crate) fn parts_from(&self, target_seconds: u64) -> u64 {
+        let near = self.followed().take_while(|(_, behind)| *behind < (target_seconds * Self::PARTS_TARGETS) as f64);
+        near.last().map_or(0, |(segment, _)| segment.number)
     }
 
     /// No part that is listed is longer. It is what was asked for, unless pictures are slower than that; one long pause
     /// between two pictures raises it only for as long as the part is listed, because players keep a distance by it.
+    /// Where whole frames fill it badly (four of 15 fps are 267 ms) it is what they do fill: parts have to last 85 % of it.
     pub(crate) fn part_target(&self, asked: Duration, target_seconds: u64) -> Duration {
-        let end = self.segments.back().map(Segment::end);
-        let recent = self.segments.iter().rev().take_while(|segment| segment.has_parts_listed(end, target_seconds));
-        let longest =
-            recent.flat_map(|segment| segment.parts.iter().map(|part| seconds(part.duration_ticks, segment.timescale)));
-        longest.map(Duration::from_secs_f64).fold(asked, Duration::max)
+        let from = self.parts_from(target_seconds);
+        let (mut longest, mut fullest) = (0.0_f64, 0.0_f64);
+        for segment in self.segments.iter().rev().take_while(|segment| segment.number >= from) {
+            // A segment's last part ends with it, full or not.
+            let full = segment.parts.len().saturating_sub(usize::from(segment.is_complete()));
+            for (index, part) in segment.parts.iter().enumerate() {
+                let length = seconds(part.duration_ticks, segment.timescale);
+                longest = longest.max(length);
+                fullest = if index < full { fullest.max(length) } else { fullest };
+            }
+        }
+        let filled = fullest > 0.0 && longest < asked.as_secs_f64() * PART_SHARE_MIN;
+        if filled { up_to_hundredths(longest) } else { asked.max(Duration::from_secs_f64(longest)) }
     }
 
     /// What playlists show, oldest first, the open segment last.
@@ -203,12 +247,19 @@ impl Track {
         self.rendered[usize::from(skip)] = Some((version, rendered));
     }
 
-    /// Moves the beginning of the playlist, never back.
-    fn list_from(&mut self, window: Duration) {
+    /// Moves the beginning of the playlist, never back, and not so far that too little is left.
+    fn list_from(&mut self, window: Duration, target_seconds: u64) {
         let Some(end) = self.segments.back().map(Segment::end) else { return };
-        let within = |segment: &&Segment| end.since(segment.start()) <= window || !segment.is_complete();
-        let newest = self.segments.back().map_or(0, |segment| segment.number);
-        let first = self.segments.iter().find(within).map_or(newest, |segment| segment.number);
+        let least = (target_seconds * Self::LISTED_TARGETS_MIN) as f64;
+        let mut kept = 0.0;
+        let mut first = self.segments.back().map_or(0, |newest| newest.number);
+        for segment in self.segments.iter().rev() {
+            if segment.is_complete() && kept >= least && end.since(segment.start()) > window {
+                break;
+            }
+            kept += if segment.is_complete() { segment.seconds() } else { 0.0 };
+            first = segment.number;
+        }
         self.first_listed = self.first_listed.max(first);
     }
 
@@ -253,6 +304,11 @@ impl Track {
     }
 }
 
+/// RTMP's milliseconds make the same four frames 266 or 267 ms long: what is announced shall not follow that.
+fn up_to_hundredths(seconds: f64) -> Duration {
+    Duration::from_millis((seconds * 100.0).ceil() as u64 * 10)
+}
+
 /// What the packaging of a rendition does to the store. All that one frame causes is applied at once, so that nobody sees a
 /// segment that ended without the one that follows.
 #[derive(Debug)]
@@ -262,6 +318,7 @@ pub(crate) enum Change {
     Part { kind: MediaKind, part: Part },
     End { kind: MediaKind },
     Live { kind: MediaKind, live: bool },
+    Captions { kind: MediaKind, captions: Captions },
 }
 
 /// What is to be done when a segment has left the window; returns the bytes of memory that it took.
@@ -351,6 +408,7 @@ impl Store {
                     track.live = live;
                 }
             }
+            Change::Captions { kind, captions } => self.track_or_new(rendition, kind).captions = captions,
             Change::Begin { kind, mut segment } => {
                 segment.run = self.run;
                 let track = self.track_or_new(rendition, kind);
@@ -397,15 +455,14 @@ impl Store {
     }
 
     fn evict(&mut self) {
-        // Three target durations is the least that a live playlist may hold.
-        let window = self.config.window.max(Duration::from_secs(self.target_seconds * 3));
+        let (window, target_seconds) = (self.config.window, self.target_seconds);
         let kept = window + Self::GRACE;
         let mut freed = 0;
         let mut backlog = self.backlog.as_mut();
         let tracks =
             self.renditions.iter_mut().flat_map(|(name, tracks)| tracks.iter_mut().map(move |track| (name, track)));
         for (name, track) in tracks {
-            track.list_from(window);
+            track.list_from(window, target_seconds);
             while let (Some(oldest), Some(newest)) = (track.segments.front(), track.segments.back()) {
                 if oldest.number >= track.first_listed || newest.end().since(oldest.end()) <= kept {
                     break;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use weir_media::codec::captions::Captions;
 use weir_media::{Frame, MediaKind, MediaTime, TrackInfo};
 use weir_mux::fmp4::{self, Fmp4Error, Sample};
 
@@ -13,7 +14,7 @@ use crate::dvr::TrackResume;
 use crate::store::{Change, Init, Part, Segment};
 
 /// A frame that comes so long after the one before it is not the next picture: something is missing in between.
-const HOLE: Duration = Duration::from_secs(1);
+pub(crate) const HOLE: Duration = Duration::from_secs(1);
 /// Unless pictures are that slow: so many times the last one's length, but not without end.
 const HOLE_FRAMES: u64 = 4;
 const HOLE_MAX: Duration = Duration::from_secs(5);
@@ -69,6 +70,7 @@ pub(crate) struct TrackWriter {
     /// Where the newest sample that was written ends.
     end_ticks: u64,
     newest_dts: Option<MediaTime>,
+    captions: Captions,
 }
 
 impl TrackWriter {
@@ -101,6 +103,7 @@ impl TrackWriter {
             end_ticks: resume
                 .map_or(0, |resume| u64::try_from(resume.end.as_ticks(clock.timescale())).unwrap_or(0) + 1),
             newest_dts: None,
+            captions: Captions::default(),
             clock,
         })
     }
@@ -147,6 +150,12 @@ impl TrackWriter {
         self.next_number
     }
 
+    /// When the frame after the newest one is due, while a segment is open.
+    pub(crate) fn next_dts(&self) -> Option<MediaTime> {
+        let held = self.held.as_ref().filter(|_| self.is_open())?;
+        Some(media_time(held.ticks + self.clock.nominal_ticks(), self.clock.timescale()))
+    }
+
     /// The frame has been taken before: who subscribes anew begins with what the hub has cached.
     pub(crate) fn knows(&self, dts: MediaTime) -> bool {
         self.newest_dts.is_some_and(|newest| dts <= newest)
@@ -173,6 +182,7 @@ impl TrackWriter {
     /// Takes a frame; it begins a new segment if there is a cut.
     pub(crate) fn push(&mut self, frame: &Frame, cut: Option<Cut>, changes: &mut Vec<Change>) {
         self.newest_dts = Some(frame.dts);
+        self.look_for_captions(&frame.payload, changes);
         let ticks = self.clock.stamp(frame.dts).max(self.end_ticks);
         // Never earlier than the end of what was written: after silence the last frame's length was a guess.
         let ticks = self.held.as_ref().map_or(ticks, |held| ticks.max(held.ticks + 1));
@@ -192,6 +202,15 @@ impl TrackWriter {
             keyframe: frame.is_keyframe(),
             payload: frame.payload.clone(),
         });
+    }
+
+    /// Once seen they are told for good: between two captions there may be minutes.
+    fn look_for_captions(&mut self, payload: &[u8], changes: &mut Vec<Change>) {
+        let captions = self.captions.and(Captions::of(self.info.codec, payload));
+        if captions != self.captions {
+            self.captions = captions;
+            changes.push(Change::Captions { kind: self.kind, captions });
+        }
     }
 
     /// Writes all there is and ends the segment: the source is silent, or something is missing.
@@ -219,8 +238,9 @@ impl TrackWriter {
             keyframe: held.keyframe,
             payload: held.payload,
         });
-        // Out as soon as it is full: another frame like this one would be too much.
-        if self.part_ticks + duration > self.part_ticks_max || self.part.len() >= PART_SAMPLES_MAX {
+        // Out as soon as it is full: another frame would be too much. A pause before this one says nothing of the next.
+        let next = self.part.iter().map(|sample| u64::from(sample.duration_ticks)).min().unwrap_or(duration);
+        if self.part_ticks + next > self.part_ticks_max || self.part.len() >= PART_SAMPLES_MAX {
             self.end_part(changes);
         }
     }

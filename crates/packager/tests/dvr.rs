@@ -92,7 +92,7 @@ impl Server {
     async fn with_memory(root: &Path, window_seconds: u64, max_bytes: u64, memory_window: Duration) -> Self {
         let disk = Arc::new(FaultyDisk::default());
         let space = SpaceLimits { max_bytes, min_free_bytes: 0 };
-        let shelf = DvrShelf::on(disk.clone(), root.to_owned(), DvrLimits { space, memory_window });
+        let shelf = DvrShelf::on(Arc::<FaultyDisk>::clone(&disk), root.to_owned(), DvrLimits { space, memory_window });
         let config = PackagerConfig { window: Duration::from_secs(window_seconds), ..PackagerConfig::default() };
         let observe = Observe::new();
         let packager = Packager::open(config, StreamId(7), observe.clone(), Some(&shelf));

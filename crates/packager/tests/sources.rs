@@ -64,7 +64,7 @@ async fn silence_ends_the_segment_and_is_told_once() {
     let late: Vec<_> = events.iter().filter(|event| event.kind == "segment_late").collect();
     assert_eq!(late.len(), 1);
     assert_eq!((&late[0].fields["stream_id"], &late[0].fields["rendition"]), (&7.into(), &"source".into()));
-    publish(&mut publisher, SyntheticConfig::default(), 62.9, 5.0).await;
+    publish(&mut publisher, SyntheticConfig::default(), 62.9, 7.0).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     let events = rig.observe.events().since(None, 10);
     assert_eq!(events.iter().filter(|event| event.kind == "segment_late").count(), 2, "late anew");

@@ -5,10 +5,13 @@
 mod common;
 
 use std::process::Command;
+use std::time::Duration;
 
 use common::{SOON, clip, weir};
+use weir_testkit::conformance::{Watcher, player};
+use weir_testkit::ffmpeg::{self, Clip};
 use weir_testkit::publisher::Feed;
-use weir_testkit::wait_until_some;
+use weir_testkit::{gstreamer, wait_until, wait_until_some};
 
 /// What ffmpeg complains about when it plays four seconds.
 fn play_errors(url: &str) -> String {
@@ -71,6 +74,28 @@ fn a_live_stream_plays_as_hls_and_dash() {
     ] {
         assert!(http_get(&format!("{base}/{wrong}")).is_none(), "{wrong} was served");
     }
+}
+
+#[test]
+fn what_ffmpeg_publishes_keeps_every_rule_and_plays_in_gstreamer() {
+    let weir = weir().start();
+    let stream = weir.api().create_stream("cam1");
+    let folder = tempfile::tempdir().unwrap();
+    let clip = Clip { seconds: 40, size: "320x180", gop_frames: 60, b_frames: 2, ..Clip::default() };
+    let clip = clip.make(&folder.path().join("clip.flv"));
+    let _publisher = ffmpeg::publish(&clip, &weir.push_url(&stream.stream_key));
+    let base = format!("{}/play/cam1", weir.http());
+    let mut watcher = Watcher::new(player(&base));
+    wait_until("two segments are listed", SOON, || {
+        watcher.look();
+        watcher.playlist("source/video.m3u8").is_some_and(|playlist| playlist.complete().count() >= 2)
+    });
+    let mut player = gstreamer::play(&format!("{base}/master.m3u8"), 90);
+    watcher.look_for(Duration::from_secs(12));
+    watcher.assert_valid();
+    assert_eq!(watcher.playlist("source/video.m3u8").unwrap().discontinuities(), 0);
+    let status = player.wait_ended(SOON * 2);
+    assert!(status.success(), "GStreamer: {:?}", player.output());
 }
 
 #[test]

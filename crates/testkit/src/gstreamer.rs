@@ -20,3 +20,15 @@ pub fn publish(element: &str, file: &Path, url: &str) -> Child {
     };
     Child::start(command)
 }
+
+/// Plays HLS for so many pictures and as long of sound, as a clock would have it, and drops what it decoded.
+/// The pipeline ends by itself when both have come; an error of any element ends it with another status than 0.
+pub fn play(url: &str, pictures: u32) -> Child {
+    let mut command = Command::new("gst-launch-1.0");
+    command.args(["-q", "uridecodebin3", &format!("uri={url}"), "name=d"]);
+    let sink = |buffers: u32| format!("num-buffers={buffers}");
+    command.args(["d.", "!", "queue", "!", "videoconvert", "!", "fakesink", "sync=true", &sink(pictures)]);
+    // AAC frames of 48 kHz come 47 a second, pictures 30.
+    command.args(["d.", "!", "queue", "!", "audioconvert", "!", "fakesink", "sync=true", &sink(pictures * 3 / 2)]);
+    Child::start(command)
+}

@@ -11,6 +11,7 @@
 pub mod adobe_auth;
 pub mod api;
 mod child;
+pub mod conformance;
 pub mod destination;
 pub mod events;
 pub mod ffmpeg;

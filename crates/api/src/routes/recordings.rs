@@ -6,7 +6,7 @@ use crate::context::App;
 use crate::dto::List;
 use crate::dto::recording::RecordingDto;
 use crate::input::{Id, PageParams, Params};
-use crate::origin::{Wanted, parse_range};
+use crate::origin::range::{Wanted, parse_range};
 use crate::problem::Problem;
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -88,8 +88,8 @@ pub(crate) async fn file(
     // A range of a file that has grown since is of no use to who asks with If-Range.
     let same = text(header::IF_RANGE).is_none_or(|known| known == tag);
     let range = text(header::RANGE).filter(|_| same);
-    let range = range.map_or(Wanted::Whole, |range| parse_range(range, usize::try_from(total).unwrap_or(usize::MAX)));
-    let (status, first, length) = match range {
+    let wanted = range.map_or(Wanted::Whole, |range| parse_range(range, usize::try_from(total).unwrap_or(usize::MAX)));
+    let (status, first, length) = match wanted {
         Wanted::Whole => (StatusCode::OK, 0, total),
         Wanted::Part(first, last) => (StatusCode::PARTIAL_CONTENT, first as u64, (last - first) as u64 + 1),
         Wanted::Nothing => {

@@ -3,6 +3,7 @@
 pub mod aac;
 pub mod av1;
 mod bits;
+pub mod captions;
 mod gop_meter;
 pub mod h264;
 pub mod h265;

@@ -18,7 +18,6 @@ const TOGETHER: Duration = Duration::from_secs(30);
 /// Where a rendition's tracks go on.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Resume {
-    pub(crate) breaks: u64,
     pub(crate) video: Option<TrackResume>,
     pub(crate) audio: Option<TrackResume>,
 }
@@ -30,6 +29,16 @@ pub(crate) struct TrackResume {
     /// The number of its next segment.
     pub(crate) number: u64,
     pub(crate) end: MediaTime,
+}
+
+/// Where an earlier run ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) resumes: BTreeMap<String, Resume>,
+    pub(crate) end: MediaTime,
+    /// The number after the last segment's.
+    pub(crate) next_number: u64,
+    pub(crate) breaks: u64,
 }
 
 /// A window as it was found.
@@ -70,22 +79,22 @@ pub(crate) fn read(shelf: &StreamShelf, window: Duration, now: OffsetDateTime) -
 }
 
 impl Restored {
-    /// The whole of it into a store that has nothing yet. Returns where renditions go on, the end of the timeline, and the
-    /// number after the last.
-    pub(crate) fn put(self, store: &mut Store) -> (BTreeMap<String, Resume>, MediaTime, u64) {
-        let (mut resumes, mut end, mut number) = (BTreeMap::<String, Resume>::new(), MediaTime::ZERO, 0);
+    /// The whole of it into a store that has nothing yet. Returns where it ended.
+    pub(crate) fn put(self, store: &mut Store) -> Ended {
+        let (mut resumes, mut end) = (BTreeMap::<String, Resume>::new(), MediaTime::ZERO);
+        let (mut next_number, mut breaks) = (0, 0);
         store.zero_at = self.zero_at;
         for (key, found) in self.tracks {
             let Some(last) = found.segments.back() else { continue };
             let init = found.inits.keys().next_back().map_or(0, |last| last + 1);
             let track_resume = TrackResume { init, number: last.number + 1, end: last.end() };
             let resume = resumes.entry(key.rendition.clone()).or_default();
-            resume.breaks = resume.breaks.max(last.breaks);
+            breaks = breaks.max(last.breaks);
             match key.kind {
                 MediaKind::Video => resume.video = Some(track_resume),
                 MediaKind::Audio => resume.audio = Some(track_resume),
             }
-            (end, number) = (end.max(last.end()), number.max(last.number + 1));
+            (end, next_number) = (end.max(last.end()), next_number.max(last.number + 1));
             let longest = found.segments.iter().map(Segment::seconds).fold(0.0, f64::max);
             store.target_seconds = store.target_seconds.max(longest.round() as u64);
             let track: &mut Track = store.track_or_new(&key.rendition, key.kind);
@@ -94,7 +103,7 @@ impl Restored {
             (track.inits, track.segments, track.first_listed) = (found.inits, found.segments, found.first_listed);
         }
         store.version += 1;
-        (resumes, end, number)
+        Ended { resumes, end, next_number, breaks }
     }
 
     pub(crate) fn disk_bytes(&self) -> u64 {

@@ -174,8 +174,7 @@ impl Track {
     }
 }
 
-/// How many of a file's bytes are whole boxes: what a crash left torn at the end is beyond. And how many milliseconds the
-/// first track's fragments reach, as far as they tell.
+/// How many of a file's bytes are whole boxes: what a crash left torn at the end is beyond.
 pub(crate) fn whole_boxes(mut read_at: impl FnMut(u64, &mut [u8]) -> bool, total: u64) -> u64 {
     let mut at = 0;
     let mut whole = 0;

@@ -1,6 +1,7 @@
 //! Synthetic media that real decoders take without an error: H.264 with a moving block and numbered frames, silent AAC.
 
 mod bit_writer;
+mod coded;
 mod picture;
 mod silence;
 
@@ -11,6 +12,7 @@ use weir_media::{Codec, Frame, FrameFlags, MediaTime, TrackId, TrackInfo, codec}
 use weir_mux::flv;
 use weir_mux::flv::file::{FlvTag, FlvTagKind, FlvWriter};
 
+pub use coded::coded_clip;
 use picture::PictureEncoder;
 pub use picture::frame_number;
 

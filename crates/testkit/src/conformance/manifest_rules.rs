@@ -1,0 +1,122 @@
+//! What a live manifest must be, by itself and after the one before it.
+
+use super::manifest::{Manifest, Period, Representation};
+use super::mp4::Init;
+use super::{Rule, Violations};
+
+/// A frame of sound, or of a picture at 20 fps: what tracks of one period may differ by.
+const TRACK_SLACK_SECONDS: f64 = 0.05;
+/// One tick of rounding, and a millisecond of RTMP's composition times.
+const TIMELINE_SLACK_SECONDS: f64 = 0.002;
+/// A test's machine may be slow to ask.
+const CLOCK_SLACK_MILLIS: i64 = 5_000;
+/// A segment is listed when it is complete: later than its end by what the encoder, the network and a busy machine take.
+const EDGE_LATE_SECONDS: f64 = 10.0;
+const EDGE_EARLY_SECONDS: f64 = 1.0;
+
+pub(super) fn check_manifest(manifest: &Manifest, now_millis: Option<i64>, out: &mut Violations) {
+    let holds = manifest.is_live && manifest.update_period_seconds > 0.0 && manifest.buffer_depth_seconds > 0.0;
+    out.check(holds, Rule::ManifestHeader, || "it is not dynamic, or lacks what that needs".to_owned());
+    out.check(!manifest.periods.is_empty(), Rule::ManifestPeriods, || "there is none".to_owned());
+    let near_now = |millis: i64| now_millis.is_none_or(|now| (now - millis).abs() <= CLOCK_SLACK_MILLIS);
+    out.check(manifest.clock_millis.is_some_and(near_now), Rule::ManifestClock, || {
+        format!("it says {:?}, it is {now_millis:?}", manifest.clock_millis)
+    });
+    for pair in manifest.periods.windows(2) {
+        let end = pair[0].start_seconds + pair[0].duration_seconds.unwrap_or(0.0);
+        let holds = pair[1].start_seconds > pair[0].start_seconds
+            && pair[1].start_seconds + TIMELINE_SLACK_SECONDS >= end
+            && pair[0].id != pair[1].id;
+        out.check(holds, Rule::ManifestPeriods, || {
+            format!("{} ends at {end}, {} begins at {}", pair[0].id, pair[1].id, pair[1].start_seconds)
+        });
+    }
+    for (index, period) in manifest.periods.iter().enumerate() {
+        let next = manifest.periods.get(index + 1).map(|next| next.start_seconds - period.start_seconds);
+        let is_open = index == 0 || next.is_none();
+        check_period(manifest, period, is_open, period.duration_seconds.or(next), out);
+    }
+    check_edge(manifest, now_millis, out);
+}
+
+fn check_period(manifest: &Manifest, period: &Period, is_open: bool, length: Option<f64>, out: &mut Violations) {
+    out.check(!period.representations.is_empty(), Rule::ManifestPeriods, || format!("{} is empty", period.id));
+    let end = |found: &Representation| {
+        found.segments.last().map_or(0.0, |last| found.seconds(last.start_ticks + last.duration_ticks))
+    };
+    let end = period.representations.iter().map(end).fold(0.0, f64::max);
+    let holds = length.is_none_or(|length| (end - length).abs() <= TRACK_SLACK_SECONDS);
+    out.check(holds, Rule::ManifestPeriodStart, || format!("{} ends at {length:?}, its media at {end:.4}", period.id));
+    for found in &period.representations {
+        for pair in found.segments.windows(2) {
+            let gap = (pair[1].start_ticks - pair[0].start_ticks - pair[0].duration_ticks) as f64;
+            let gap = gap / f64::from(found.timescale.max(1));
+            out.check(gap.abs() <= TIMELINE_SLACK_SECONDS, Rule::ManifestTimeline, || {
+                format!("{} of {}: {gap:.4} s between {} and {}", found.id, period.id, pair[0].number, pair[1].number)
+            });
+        }
+        for segment in &found.segments {
+            let seconds = segment.duration_ticks as f64 / f64::from(found.timescale.max(1));
+            out.check(seconds <= manifest.max_segment_seconds, Rule::ManifestHeader, || {
+                format!(
+                    "segment {} lasts {seconds}, maxSegmentDuration is {}",
+                    segment.number, manifest.max_segment_seconds
+                )
+            });
+        }
+        check_ends(period, found, is_open, length, out);
+    }
+}
+
+fn check_ends(period: &Period, found: &Representation, is_open: bool, length: Option<f64>, out: &mut Violations) {
+    let (Some(first), Some(last)) = (found.segments.first(), found.segments.last()) else {
+        return out.add(Rule::ManifestTimeline, format!("{} of {} lists nothing", found.id, period.id));
+    };
+    let (start, end) = (found.seconds(first.start_ticks), found.seconds(last.start_ticks + last.duration_ticks));
+    // The oldest segments of the first period are gone from the window; a rendition may come in during the last one.
+    let begins = start.abs() <= TRACK_SLACK_SECONDS || is_open && start > 0.0;
+    out.check(begins, Rule::ManifestPeriodStart, || format!("{} of {} begins at {start:.4}", found.id, period.id));
+    // A track may miss its end, a picture that pauses while sound goes on, but not outlast it.
+    let holds = length.is_none_or(|length| end <= length + TRACK_SLACK_SECONDS);
+    out.check(holds, Rule::ManifestPeriodStart, || {
+        format!("{} of {} ends at {end:.4}, the period at {length:?}", found.id, period.id)
+    });
+}
+
+fn check_edge(manifest: &Manifest, now_millis: Option<i64>, out: &mut Violations) {
+    let (Some(now), Some(period)) = (now_millis, manifest.periods.last()) else { return };
+    let now = (now - manifest.availability_start_millis) as f64 / 1000.0 - period.start_seconds;
+    for found in &period.representations {
+        let end = found.segments.last().map_or(0.0, |last| found.seconds(last.start_ticks + last.duration_ticks));
+        let late = now - end;
+        let allowed = -EDGE_EARLY_SECONDS..=EDGE_LATE_SECONDS + manifest.max_segment_seconds;
+        out.check(allowed.contains(&late), Rule::ManifestEdge, || format!("{} ends {late:.3} s ago", found.id));
+    }
+}
+
+pub(super) fn check_manifest_reload(before: &Manifest, after: &Manifest, out: &mut Violations) {
+    let holds = before.availability_start_millis == after.availability_start_millis;
+    out.check(holds, Rule::ManifestReload, || "availabilityStartTime changed".to_owned());
+    out.check(after.publish_millis >= before.publish_millis, Rule::ManifestReload, || {
+        "publishTime went back".to_owned()
+    });
+    for period in &after.periods {
+        let Some(old) = before.periods.iter().find(|old| old.id == period.id) else { continue };
+        out.check(old.start_seconds == period.start_seconds, Rule::ManifestReload, || format!("{} moved", period.id));
+        for found in &period.representations {
+            let old = old.representations.iter().find(|old| old.id == found.id);
+            let listed = |number: u64| old.into_iter().flat_map(|old| &old.segments).find(|it| it.number == number);
+            let same = found.segments.iter().all(|it| listed(it.number).is_none_or(|old| old == it));
+            out.check(same, Rule::ManifestReload, || format!("segments of {} changed", found.id));
+        }
+    }
+}
+
+pub(super) fn check_manifest_init(found: &Representation, init: &Init, out: &mut Violations) {
+    // 88.2 and 96 kHz do not fit a sample entry, which then says 0.
+    let rate_holds = init.sample_rate_hz == 0 || found.sample_rate_hz == init.sample_rate_hz;
+    let holds = (&found.codecs, found.width, found.height) == (&init.codec, init.width, init.height)
+        && found.timescale == init.timescale
+        && (init.is_video() || rate_holds);
+    out.check(holds, Rule::ManifestCodecs, || format!("{}: {found:?} is said, {init:?} it is", found.id));
+}
