@@ -79,11 +79,23 @@ fn no_secret_is_ever_said_or_stored_in_the_clear() {
                 panic!("{place} says {secret}: ...{}", text.get(from..at + secret.len()).unwrap_or_default());
             }
         }
-        for file in std::fs::read_dir(weir.data()).unwrap().flatten() {
-            let bytes = std::fs::read(file.path()).unwrap();
+        for path in files_under(weir.data()) {
+            let bytes = std::fs::read(&path).unwrap();
             // A stream's own key is looked up when an encoder comes; destinations' keys and our own are sealed or hashed.
             let clear = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
-            assert!(!clear || *secret == stream.stream_key, "{} holds {secret} in the clear", file.path().display());
+            assert!(!clear || *secret == stream.stream_key, "{} holds {secret} in the clear", path.display());
         }
     }
+}
+
+/// Every file in the folder and in the folders in it.
+fn files_under(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        match entry.file_type().unwrap().is_dir() {
+            true => files.extend(files_under(&entry.path())),
+            false => files.push(entry.path()),
+        }
+    }
+    files
 }
