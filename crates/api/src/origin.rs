@@ -32,6 +32,7 @@ pub use limits::HttpLimits;
 pub(crate) use limits::{Guest, Guests};
 pub(crate) use patient_io::PatientIo;
 pub(crate) use respond::accepts_gzip;
+use read_head::{Head, read_head};
 use reply::Reply;
 use respond::respond;
 
@@ -45,6 +46,15 @@ pub const PATH_BYTES_MAX: usize = 512;
 const VIEWER_WINDOW_TARGETS: u32 = 3;
 /// Players poll no faster than this in trouble, however short the segments are.
 const VIEWER_WINDOW_MIN: Duration = Duration::from_secs(6);
+
+/// For fuzzing: how long the request at the beginning of these bytes is, its path and its query, if it is one that is answered
+/// without the HTTP library.
+pub fn read_plain_request(bytes: &[u8]) -> Option<(usize, &str, Option<&str>)> {
+    match read_head(bytes) {
+        Head::Plain { asked, length } => Some((length, asked.path, asked.query)),
+        Head::Partial | Head::Foreign => None,
+    }
+}
 
 /// Everything that answers viewers; clones share it.
 #[derive(Clone, Debug)]

@@ -2,10 +2,11 @@
 
 use std::io::Write as _;
 
+use axum::body::Body;
 use axum::http::header::HeaderName;
 use axum::http::{HeaderValue, Response, StatusCode};
 use bytes::Bytes;
-use weir_packager::Cache;
+use weir_packager::{Cache, Growing};
 
 use super::body::OriginBody;
 
@@ -13,9 +14,20 @@ use super::body::OriginBody;
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) about: About,
-    /// None where none may be said.
+    /// None where none may be said, or is known.
     pub(super) length: Option<usize>,
-    pub(super) body: Bytes,
+    pub(super) body: ReplyBody,
+}
+
+#[derive(Debug)]
+pub(super) enum ReplyBody {
+    Whole(Bytes),
+    /// Sent part by part as each is made.
+    Growing(Box<Growing>),
+}
+
+impl ReplyBody {
+    pub(super) const EMPTY: Self = Self::Whole(Bytes::new());
 }
 
 /// What an answer is about; its headers follow from that.
@@ -59,12 +71,12 @@ pub(super) enum Value {
 impl Reply {
     /// An answer without a body.
     pub(super) fn refusal(status: StatusCode) -> Self {
-        Self { status, about: About::Refusal { retry: false }, length: Some(0), body: Bytes::new() }
+        Self { status, about: About::Refusal { retry: false }, length: Some(0), body: ReplyBody::EMPTY }
     }
 
     pub(super) fn bad_request(why: String) -> Self {
         let body = Bytes::from(why);
-        Self { length: Some(body.len()), body, ..Self::refusal(StatusCode::BAD_REQUEST) }
+        Self { length: Some(body.len()), body: ReplyBody::Whole(body), ..Self::refusal(StatusCode::BAD_REQUEST) }
     }
 
     /// Too many at once from there.
@@ -117,7 +129,7 @@ impl Reply {
                 if self.status == StatusCode::METHOD_NOT_ALLOWED {
                     put("allow", Text("GET, HEAD, OPTIONS"));
                 }
-                if !self.body.is_empty() {
+                if self.length.is_some_and(|length| length > 0) {
                     put("content-type", Text("text/plain"));
                 }
             }
@@ -151,8 +163,14 @@ impl Reply {
                 headers.insert(HeaderName::from_static(name), value);
             }
         });
-        // The same `Bytes` for every viewer: a count, no copy.
-        *response.body_mut() = self.body.into();
+        *response.body_mut() = match self.body {
+            // The same `Bytes` for every viewer: a count, no copy.
+            ReplyBody::Whole(body) => body.into(),
+            ReplyBody::Growing(segment) => {
+                let parts = futures_util::stream::unfold(segment, async |mut segment| Some((segment.next().await?, segment)));
+                OriginBody::Routed(Body::from_stream(parts))
+            }
+        };
         response
     }
 
@@ -170,6 +188,9 @@ impl Reply {
             value.write(out);
             out.extend_from_slice(b"\r\n");
         });
+        if matches!(self.body, ReplyBody::Growing(_)) {
+            out.extend_from_slice(b"transfer-encoding: chunked\r\n");
+        }
         out.extend_from_slice(b"date: ");
         out.extend_from_slice(date);
         out.extend_from_slice(b"\r\n\r\n");
@@ -218,9 +239,9 @@ mod tests {
         };
         let body = Bytes::from_static(b"abc");
         for reply in [
-            Reply { status: StatusCode::OK, about: media(false), length: Some(3), body: body.clone() },
-            Reply { status: StatusCode::PARTIAL_CONTENT, about: media(true), length: Some(3), body },
-            Reply { status: StatusCode::NOT_MODIFIED, about: media(false), length: None, body: Bytes::new() },
+            Reply { status: StatusCode::OK, about: media(false), length: Some(3), body: ReplyBody::Whole(body.clone()) },
+            Reply { status: StatusCode::PARTIAL_CONTENT, about: media(true), length: Some(3), body: ReplyBody::Whole(body) },
+            Reply { status: StatusCode::NOT_MODIFIED, about: media(false), length: None, body: ReplyBody::EMPTY },
             Reply::refusal(StatusCode::NOT_FOUND),
             Reply::refusal(StatusCode::METHOD_NOT_ALLOWED),
             Reply::bad_request("_HLS_msn is not a number".to_owned()),

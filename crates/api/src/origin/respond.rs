@@ -6,11 +6,11 @@ use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use weir_packager::{Answer, Cache};
+use weir_packager::{Answer, Cache, Growing};
 
 use super::asked::{Asked, Verb};
 use super::range::{Wanted, parse_range};
-use super::reply::{About, ContentRange, Reply, Tag};
+use super::reply::{About, ContentRange, Reply, ReplyBody, Tag};
 
 /// Level 4: a playlist of 8 kB in 60 us to 15 % of its size; level 9 takes three times as long for another 1 %.
 const GZIP_LEVEL: u32 = 4;
@@ -21,6 +21,7 @@ const GZIP_BYTES_MIN: usize = 256;
 pub(super) fn respond(answer: Answer, asked: &Asked<'_>) -> Reply {
     let (content_type, body, cache, tag, compressed) = match answer {
         Answer::Found { content_type, body, cache, tag, compressed } => (content_type, body, cache, tag, compressed),
+        Answer::Growing { content_type, segment, tag } => return growing(content_type, segment, tag, asked),
         Answer::NotFound => return Reply::refusal(StatusCode::NOT_FOUND),
         Answer::BadRequest(why) => return Reply::bad_request(why),
         Answer::NotReady => return Reply::come_again(StatusCode::SERVICE_UNAVAILABLE),
@@ -52,7 +53,19 @@ pub(super) fn respond(answer: Answer, asked: &Asked<'_>) -> Reply {
         status,
         about: About::Media { content_type, cache, tag, range },
         length: (status != StatusCode::NOT_MODIFIED).then_some(body.len()),
-        body: if asked.verb == Verb::Head { Bytes::new() } else { body },
+        body: if asked.verb == Verb::Head { ReplyBody::EMPTY } else { ReplyBody::Whole(body) },
+    }
+}
+
+/// What is not whole yet has neither a length nor ranges; who has the whole of it already hears so.
+fn growing(content_type: &'static str, segment: Box<Growing>, tag: u64, asked: &Asked<'_>) -> Reply {
+    let tag = Tag { number: tag, compressed: false };
+    let is_known = asked.if_none_match.is_some_and(|known| matches_tag(known, tag));
+    Reply {
+        status: if is_known { StatusCode::NOT_MODIFIED } else { StatusCode::OK },
+        about: About::Media { content_type, cache: Cache::Immutable, tag, range: None },
+        length: None,
+        body: if is_known || asked.verb == Verb::Head { ReplyBody::EMPTY } else { ReplyBody::Growing(segment) },
     }
 }
 

@@ -4,17 +4,18 @@
 //! asks for anything else goes over to the library with what has been read of it, and stays there.
 
 use std::cell::RefCell;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Write as _};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
+use weir_packager::Growing;
 
 use super::read_head::{Head, SHORT_HEAD_BYTES_MAX, read_head};
+use super::reply::ReplyBody;
 use super::rewind_io::RewindIo;
 use super::{Guest, Origin};
 
@@ -76,7 +77,13 @@ impl Origin {
                     filled += more;
                     output.clear();
                     with_date(|date| reply.write_head(date, &mut output));
-                    write_all(&mut socket, &output, reply.body).await.ok()?;
+                    match reply.body {
+                        ReplyBody::Whole(body) => write_all(&mut socket, &output, &body).await.ok()?,
+                        ReplyBody::Growing(segment) => {
+                            // Boxed, so that all other requests do not carry the room for this.
+                            filled += Box::pin(write_growing(&mut socket, &output, *segment, &mut room[more..])).await?;
+                        }
+                    }
                     input.copy_within(length..filled, 0);
                     filled -= length;
                     if filled <= INPUT_BYTES && input.len() > INPUT_BYTES {
@@ -121,8 +128,7 @@ fn poll_read<S: AsyncRead + Unpin>(socket: &mut S, cx: &mut Context<'_>, room: &
 }
 
 /// Head and body in one call where the kernel takes them.
-async fn write_all<S: AsyncWrite + Unpin>(socket: &mut S, mut head: &[u8], body: Bytes) -> io::Result<()> {
-    let mut body = &*body;
+async fn write_all<S: AsyncWrite + Unpin>(socket: &mut S, mut head: &[u8], mut body: &[u8]) -> io::Result<()> {
     while !head.is_empty() || !body.is_empty() {
         let written = match (head.is_empty(), body.is_empty()) {
             (false, false) => socket.write_vectored(&[IoSlice::new(head), IoSlice::new(body)]).await?,
@@ -136,6 +142,34 @@ async fn write_all<S: AsyncWrite + Unpin>(socket: &mut S, mut head: &[u8], body:
         (head, body) = (&head[of_head..], &body[written - of_head..]);
     }
     socket.flush().await
+}
+
+/// A segment in chunks, a part in each; returns what came into `room` meanwhile. None where the client has gone, or the segment
+/// ends before its end: the connection is cut then, so that nobody takes it for whole.
+async fn write_growing<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: &mut S,
+    head: &[u8],
+    mut segment: Growing,
+    room: &mut [u8],
+) -> Option<usize> {
+    let mut filled = 0;
+    // Ends the chunk before it, and begins the next one.
+    let mut between = head.to_vec();
+    loop {
+        let (next, more) = while_connected(segment.next(), socket, &mut room[filled..]).await?;
+        filled += more;
+        let Some(part) = next else {
+            between.extend_from_slice(b"0\r\n\r\n");
+            write_all(socket, &between, &[]).await.ok()?;
+            return Some(filled);
+        };
+        let part = part.ok()?;
+        // Writing to a Vec can't fail.
+        let _ = write!(between, "{:x}\r\n", part.len());
+        write_all(socket, &between, &part).await.ok()?;
+        between.clear();
+        between.extend_from_slice(b"\r\n");
+    }
 }
 
 thread_local! {
