@@ -31,9 +31,9 @@ pub(crate) use complaint::Complaint;
 pub use limits::HttpLimits;
 pub(crate) use limits::{Guest, Guests};
 pub(crate) use patient_io::PatientIo;
-pub(crate) use respond::accepts_gzip;
 use read_head::{Head, read_head};
 use reply::Reply;
+pub(crate) use respond::accepts_gzip;
 use respond::respond;
 
 /// Longer ones are no player's: a token and three short parameters are 150 bytes.

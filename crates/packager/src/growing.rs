@@ -76,7 +76,9 @@ impl Growing {
     fn step(&self) -> Step {
         let store = self.shared.store();
         let segment = store.track(&self.rendition, self.kind).and_then(|track| track.segment(self.number));
-        let Some(segment) = segment.filter(|segment| segment.run == self.run) else { return Step::End(Err(Unfinished)) };
+        let Some(segment) = segment.filter(|segment| segment.run == self.run) else {
+            return Step::End(Err(Unfinished));
+        };
         match segment.parts.get(self.parts) {
             Some(part) => Step::Part(part.body.clone()),
             None if !Segment::is_complete(segment) => Step::Wait,

@@ -19,9 +19,7 @@ pub fn is_well_formed(path: &str, query: Option<&str>) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target<'a> {
     Multivariant,
-    Manifest {
-        low_latency: bool,
-    },
+    Manifest { low_latency: bool },
     Playlist { rendition: &'a str, kind: MediaKind },
     Init { rendition: &'a str, kind: MediaKind, number: u32 },
     Segment { rendition: &'a str, kind: MediaKind, number: u64, run: u64 },

@@ -17,10 +17,7 @@ pub(super) enum Head<'a> {
     /// So far it may become a plain request.
     Partial,
     /// The first `length` bytes are this request.
-    Plain {
-        asked: Asked<'a>,
-        length: usize,
-    },
+    Plain { asked: Asked<'a>, length: usize },
     /// Something else, or nothing that can be read: the library knows what to say.
     Foreign,
 }
@@ -133,7 +130,10 @@ mod tests {
             assert_eq!(read(&text[..length]), Head::Partial, "{length}");
         }
         let head = read("HEAD /play/a/1 HTTP/1.1\r\n\r\n");
-        assert!(matches!(head, Head::Plain { asked: Asked { verb: Verb::Head, query: None, .. }, length: 27 }), "{head:?}");
+        assert!(
+            matches!(head, Head::Plain { asked: Asked { verb: Verb::Head, query: None, .. }, length: 27 }),
+            "{head:?}"
+        );
         let twice = read("GET /play/a/1 HTTP/1.1\r\nRange: 1\r\nRange: 2\r\n\r\n");
         assert!(matches!(twice, Head::Plain { asked: Asked { range: Some("1"), .. }, .. }));
     }

@@ -167,7 +167,8 @@ impl Reply {
             // The same `Bytes` for every viewer: a count, no copy.
             ReplyBody::Whole(body) => body.into(),
             ReplyBody::Growing(segment) => {
-                let parts = futures_util::stream::unfold(segment, async |mut segment| Some((segment.next().await?, segment)));
+                let parts =
+                    futures_util::stream::unfold(segment, async |mut segment| Some((segment.next().await?, segment)));
                 OriginBody::Routed(Body::from_stream(parts))
             }
         };
@@ -180,7 +181,9 @@ impl Reply {
         match status {
             StatusCode::OK => out.extend_from_slice(b"HTTP/1.1 200 OK\r\n"),
             // Writing to a Vec can't fail.
-            _ => drop(write!(out, "HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default())),
+            _ => {
+                drop(write!(out, "HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default()))
+            }
         }
         self.each_header(&mut |name, value| {
             out.extend_from_slice(name.as_bytes());
@@ -239,8 +242,18 @@ mod tests {
         };
         let body = Bytes::from_static(b"abc");
         for reply in [
-            Reply { status: StatusCode::OK, about: media(false), length: Some(3), body: ReplyBody::Whole(body.clone()) },
-            Reply { status: StatusCode::PARTIAL_CONTENT, about: media(true), length: Some(3), body: ReplyBody::Whole(body) },
+            Reply {
+                status: StatusCode::OK,
+                about: media(false),
+                length: Some(3),
+                body: ReplyBody::Whole(body.clone()),
+            },
+            Reply {
+                status: StatusCode::PARTIAL_CONTENT,
+                about: media(true),
+                length: Some(3),
+                body: ReplyBody::Whole(body),
+            },
             Reply { status: StatusCode::NOT_MODIFIED, about: media(false), length: None, body: ReplyBody::EMPTY },
             Reply::refusal(StatusCode::NOT_FOUND),
             Reply::refusal(StatusCode::METHOD_NOT_ALLOWED),
@@ -253,8 +266,11 @@ mod tests {
             let mut headers = [httparse::EMPTY_HEADER; 32];
             let mut read = httparse::Response::new(&mut headers);
             assert!(read.parse(&head).unwrap().is_complete());
-            let mut said: Vec<_> =
-                read.headers.iter().map(|it| (it.name.to_owned(), String::from_utf8(it.value.to_vec()).unwrap())).collect();
+            let mut said: Vec<_> = read
+                .headers
+                .iter()
+                .map(|it| (it.name.to_owned(), String::from_utf8(it.value.to_vec()).unwrap()))
+                .collect();
             assert_eq!(said.pop().unwrap(), ("date".to_owned(), "Sun, 06 Nov 1994 08:49:37 GMT".to_owned()));
             let code = read.code.unwrap();
             let response = reply.into_response();

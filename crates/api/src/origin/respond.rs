@@ -213,6 +213,9 @@ mod tests {
             assert_eq!(response.headers().contains_key(header::RETRY_AFTER), status == 503);
         }
         assert_eq!(Reply::busy().into_response().status(), 429);
-        assert_eq!(Reply::preflight().into_response().headers()[header::ACCESS_CONTROL_ALLOW_METHODS], "GET, HEAD, OPTIONS");
+        assert_eq!(
+            Reply::preflight().into_response().headers()[header::ACCESS_CONTROL_ALLOW_METHODS],
+            "GET, HEAD, OPTIONS"
+        );
     }
 }

@@ -81,7 +81,8 @@ impl Origin {
                         ReplyBody::Whole(body) => write_all(&mut socket, &output, &body).await.ok()?,
                         ReplyBody::Growing(segment) => {
                             // Boxed, so that all other requests do not carry the room for this.
-                            filled += Box::pin(write_growing(&mut socket, &output, *segment, &mut room[more..])).await?;
+                            filled +=
+                                Box::pin(write_growing(&mut socket, &output, *segment, &mut room[more..])).await?;
                         }
                     }
                     input.copy_within(length..filled, 0);
