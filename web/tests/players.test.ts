@@ -159,6 +159,9 @@ test("players play a minute without a stall, from the same bytes", { timeout: 15
 
 test("dash.js plays from segments that are still being made", { timeout: 150_000 }, async (context) => {
   await Promise.all(browser.contexts().map((one) => one.close()));
+  publisher ??= publish(stream.pushUrl);
+  const manifest = `${weir.http}/play/${stream.name}/manifest-ll.mpd?token=${await token()}`;
+  await waitFor("the manifest is there", 25_000, async () => ((await fetch(manifest)).ok ? true : undefined));
   const page = await openPlayer("dash.js", "manifest-ll.mpd");
   await waitFor("dash.js plays", 25_000, async () => ((await report(page)).currentTime > 0.2 ? true : undefined));
   const start = Date.now();

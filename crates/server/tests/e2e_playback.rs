@@ -112,13 +112,13 @@ fn gstreamer_plays_dash_by_the_clock() {
         http_get(&manifest).filter(|text| text.contains(" r=\"2\"") || text.matches("<S ").count() >= 6)
     });
     let begun = std::time::Instant::now();
-    let mut player = gstreamer::play_dash(&manifest, 600);
-    let status = player.wait_ended(SOON * 2);
-    assert!(status.success(), "GStreamer: {:?}", player.output());
-    let took = begun.elapsed();
+    let player = gstreamer::play_dash(&manifest);
     // 20 s of pictures and 19.2 s of sound.
+    wait_until("GStreamer has played 20 s", Duration::from_secs(30), || {
+        gstreamer::played(&player, "video") >= 600 && gstreamer::played(&player, "audio") >= 900
+    });
+    let took = begun.elapsed();
     assert!(took >= Duration::from_secs(18), "it did not play by the clock: {took:?}");
-    assert!(took <= Duration::from_secs(30), "it stopped to buffer: {took:?}");
 }
 
 #[test]
