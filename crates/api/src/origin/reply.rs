@@ -180,9 +180,10 @@ impl Reply {
         let status = self.status;
         match status {
             StatusCode::OK => out.extend_from_slice(b"HTTP/1.1 200 OK\r\n"),
-            // Writing to a Vec can't fail.
             _ => {
-                drop(write!(out, "HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default()))
+                let reason = status.canonical_reason().unwrap_or_default();
+                // Writing to a Vec can't fail.
+                let _ = write!(out, "HTTP/1.1 {} {reason}\r\n", status.as_str());
             }
         }
         self.each_header(&mut |name, value| {
