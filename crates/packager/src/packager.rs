@@ -1,6 +1,7 @@
 //! The handle on a stream's packager: follows renditions, answers requests.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -179,7 +180,7 @@ impl Packager {
             Target::TsPlaylist { rendition } if config.hls => {
                 self.ts_playlist(|store| ts::media(store, rendition, &query.suffix))
             }
-            Target::TsSegment { rendition, number, run } if config.hls => self.ts_segment(rendition, number, run),
+            Target::TsSegment { rendition, number, run } if config.hls => self.ts_segment(rendition, number, run).await,
             _ => Answer::NotFound,
         }
     }
@@ -193,11 +194,21 @@ impl Packager {
     }
 
     /// Made when it is first asked for: some milliseconds for a segment of 1 MB, once.
-    fn ts_segment(&self, rendition: &str, number: u64, run: u64) -> Answer {
-        let mut cache = lock(&self.shared.ts_cache);
-        let Some(recipe) = ts::Recipe::of(&self.shared.store(), rendition, number, run) else {
+    async fn ts_segment(&self, rendition: &str, number: u64, run: u64) -> Answer {
+        let Some(mut recipe) = ts::Recipe::of(&self.shared.store(), rendition, number, run) else {
             return Answer::NotFound;
         };
+        if let Some(body) = lock(&self.shared.ts_cache).get(rendition, (number, run)) {
+            return found(TYPE_TS, body, Cache::Immutable);
+        }
+        for path in recipe.files() {
+            match self.read(path.clone()).await {
+                Ok(body) => recipe.give(&path, body),
+                Err(fault) => return fault,
+            }
+        }
+        let mut cache = lock(&self.shared.ts_cache);
+        // Somebody else may have made it meanwhile.
         if let Some(body) = cache.get(rendition, (number, run)) {
             return found(TYPE_TS, body, Cache::Immutable);
         }
@@ -215,19 +226,26 @@ impl Packager {
 
     async fn segment(&self, rendition: &str, kind: MediaKind, number: u64, run: u64) -> Answer {
         let on_disk = {
-            let store = self.shared.store();
-            let segment = store.track(rendition, kind).and_then(|track| track.segment(number));
+            let mut store = self.shared.store();
+            let segment = store.track_mut(rendition, kind).and_then(|track| track.segment_mut(number));
             match segment.filter(|segment| segment.run == run) {
                 Some(segment) if segment.is_on_disk_only() => TrackKey::new(rendition, kind).file(segment),
-                found => return file(kind, found.and_then(|segment| segment.body.clone())),
+                found => return file(kind, found.and_then(Segment::body)),
             }
         };
-        let Some(shelf) = self.shared.shelf.clone() else { return Answer::NotFound };
-        match shelf.read(on_disk).await {
+        match self.read(on_disk).await {
             Ok(body) => file(kind, Some(body)),
-            Err(ReadFault::Busy) => Answer::NotReady,
-            Err(ReadFault::Gone) => Answer::NotFound,
+            Err(fault) => fault,
         }
+    }
+
+    /// A file of the window on disk, or what to answer instead.
+    async fn read(&self, path: PathBuf) -> Result<Bytes, Answer> {
+        let Some(shelf) = self.shared.shelf.clone() else { return Err(Answer::NotFound) };
+        shelf.read(path).await.map_err(|fault| match fault {
+            ReadFault::Busy => Answer::NotReady,
+            ReadFault::Gone => Answer::NotFound,
+        })
     }
 
     fn multivariant(&self, query: &Query) -> Answer {

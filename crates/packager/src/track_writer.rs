@@ -265,22 +265,8 @@ impl TrackWriter {
         self.next_number = Some(number + 1);
         let timescale = self.clock.timescale();
         self.open = Some(Open { start: media_time(start_ticks, timescale), ticks: 0, bytes: 0, parts: 0 });
-        let segment = Segment {
-            number,
-            run: 0,
-            init: self.init,
-            breaks: cut.breaks,
-            period_start: cut.period_start,
-            start_ticks,
-            timescale,
-            duration_ticks: 0,
-            parts: Vec::new(),
-            samples: 0,
-            independent: false,
-            bytes: 0,
-            body: None,
-            saved: false,
-        };
+        let mut segment = Segment::open(number, self.init, start_ticks, timescale);
+        (segment.breaks, segment.period_start) = (cut.breaks, cut.period_start);
         changes.push(Change::Begin { kind: self.kind, segment });
     }
 

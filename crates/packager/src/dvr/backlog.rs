@@ -46,7 +46,8 @@ pub(crate) enum Job {
         track: TrackKey,
         number: u64,
         file: PathBuf,
-        body: Bytes,
+        parts: Vec<Bytes>,
+        bytes: u64,
         line: String,
     },
     /// The index anew.
@@ -194,11 +195,13 @@ impl Store {
         let tracks = self.renditions.iter().flat_map(|(name, tracks)| tracks.iter().map(move |track| (name, track)));
         let unsaved = tracks.filter_map(|(name, track)| {
             let first = track.segments.get(track.segments.partition_point(|segment| segment.saved))?;
-            Some((first.start(), name, track, first, first.body.clone()?))
+            first.is_complete().then(|| (first.start(), name, track, first))
         });
-        let (_, name, track, segment, body) = unsaved.min_by_key(|(start, ..)| *start)?;
+        let (_, name, track, segment) = unsaved.min_by_key(|(start, ..)| *start)?;
         let key = TrackKey::new(name, track.kind);
         let line = Record::segment(&key, segment, track.first_listed);
-        Some(Job::Segment { number: segment.number, file: key.file(segment), body, line, track: key })
+        let parts = segment.parts.iter().map(|part| part.body.clone()).collect();
+        let bytes = segment.bytes as u64;
+        Some(Job::Segment { number: segment.number, file: key.file(segment), parts, bytes, line, track: key })
     }
 }
