@@ -460,7 +460,7 @@ impl Following {
     }
 
     async fn follow(mut self, rendition: &Rendition) {
-        let mut subscriber = rendition.subscribe();
+        let mut subscriber = rendition.subscribe_unhurried();
         loop {
             let next = match self.schedule.deadline() {
                 Some(deadline) => timeout_at(deadline, subscriber.next()).await,

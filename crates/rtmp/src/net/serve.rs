@@ -174,8 +174,9 @@ impl<H: Handler> Connection<H> {
         if self.publishes.is_empty() || !self.duplex.has_low_water() {
             return;
         }
+        let hurried = self.publishes.iter().any(|(_, publishing)| publishing.session.is_hurried());
         let (missing, limit) = (self.session.missing_bytes(), self.session.unacknowledged_bytes_max());
-        if let Some(bytes) = self.low_water.mark(missing, limit, now) {
+        if let Some(bytes) = self.low_water.mark(missing, limit, hurried, now) {
             self.duplex.set_low_water(bytes);
         }
     }
@@ -183,7 +184,7 @@ impl<H: Handler> Connection<H> {
     async fn on_event(&mut self, event: ServerEvent) -> Result<(), CloseReason> {
         match event {
             ServerEvent::Media { stream_id, message } => {
-                self.low_water.on_message(is_picture(&message), message.payload.len());
+                self.low_water.on_message(is_picture(&message), message.payload.len(), message.timestamp_ms);
                 let publish = self.publishes.iter_mut().find(|(id, _)| *id == stream_id);
                 match publish.map(|(_, publishing)| publishing.session.media(message)) {
                     Some(Err(refusal)) => self.turn_away(stream_id, refusal),
