@@ -14,6 +14,7 @@ mod disk;
 mod dvr;
 mod eras;
 mod hls;
+mod listing;
 mod measure;
 mod packager;
 mod record;

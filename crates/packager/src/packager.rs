@@ -71,6 +71,8 @@ pub(crate) struct Shared {
     shift: Mutex<Option<MediaTime>>,
     /// Locked before the store, where both are, and while a segment is made: who asks for the same one waits for it.
     ts_cache: Mutex<TsCache>,
+    /// Playlists of MPEG-TS as they were written last, with the version.
+    ts_rendered: Mutex<BTreeMap<String, (u64, Rendered)>>,
     /// The multivariant playlist and the manifest as they were written last, with the version and the time of that.
     rendered: Mutex<[Option<(u64, Instant, Rendered)>; 2]>,
     /// Names mean the same bytes for as long as this packager lives, not beyond: tags are made with this.
@@ -107,6 +109,7 @@ impl Packager {
             followed: Mutex::default(),
             version: watch::Sender::new(0),
             ts_cache: Mutex::default(),
+            ts_rendered: Mutex::default(),
             shelf: shelf.map(|shelf| Arc::new(shelf.stream(stream_id))),
             restored: OnceCell::new(),
             resumes: Mutex::default(),
@@ -176,21 +179,43 @@ impl Packager {
             Target::Segment { rendition, kind, number, run } if config.hls || config.dash => {
                 self.segment(rendition, kind, number, run).await
             }
-            Target::TsMultivariant if config.hls => self.ts_playlist(|store| ts::multivariant(store, &query.suffix)),
+            Target::TsMultivariant if config.hls => {
+                self.ts_playlist("", &query, |store| ts::multivariant(store, &query.suffix))
+            }
             Target::TsPlaylist { rendition } if config.hls => {
-                self.ts_playlist(|store| ts::media(store, rendition, &query.suffix))
+                self.ts_playlist(rendition, &query, |store| ts::media(store, rendition, &query.suffix))
             }
             Target::TsSegment { rendition, number, run } if config.hls => self.ts_segment(rendition, number, run).await,
             _ => Answer::NotFound,
         }
     }
 
-    fn ts_playlist(&self, write: impl FnOnce(&Store) -> Result<String, ts::Missing>) -> Answer {
-        match write(&self.shared.store()) {
-            Ok(text) => Rendered::new(text).answer_to_one(TYPE_HLS, Cache::Playlist),
-            Err(ts::Missing::Yet) => Answer::NotReady,
-            Err(ts::Missing::Forever) => Answer::NotFound,
+    /// The playlist of a rendition, or of all where there is no name.
+    fn ts_playlist(
+        &self,
+        name: &str,
+        query: &Query,
+        write: impl FnOnce(&Store) -> Result<String, ts::Missing>,
+    ) -> Answer {
+        let store = self.shared.store();
+        let shared = query.suffix.is_empty();
+        let mut kept = lock(&self.shared.ts_rendered);
+        if let Some((_, rendered)) = kept.get(name).filter(|(version, _)| shared && *version == store.version) {
+            return rendered.answer(TYPE_HLS, Cache::Playlist);
         }
+        let text = match write(&store) {
+            Ok(text) => text,
+            Err(ts::Missing::Yet) => return Answer::NotReady,
+            Err(ts::Missing::Forever) => return Answer::NotFound,
+        };
+        let rendered = Rendered::new(text);
+        if !shared {
+            return rendered.answer_to_one(TYPE_HLS, Cache::Playlist);
+        }
+        let answer = rendered.answer(TYPE_HLS, Cache::Playlist);
+        // Only names of renditions come here, which are few.
+        kept.insert(name.to_owned(), (store.version, rendered));
+        answer
     }
 
     /// Made when it is first asked for: some milliseconds for a segment of 1 MB, once.
@@ -376,6 +401,8 @@ fn playlist(store: &mut Store, rendition: &str, kind: MediaKind, query: &Query) 
     if let Some(rendered) = shared.then(|| track.rendered(version, query.skip)).flatten() {
         return Some(rendered.answer(TYPE_HLS, Cache::Playlist));
     }
+    store.settle(rendition, kind);
+    let track = store.track(rendition, kind)?;
     let rendered = Rendered::new(hls::media(store, rendition, track, query.skip, &query.suffix));
     if !shared {
         return Some(rendered.answer_to_one(TYPE_HLS, Cache::Playlist));

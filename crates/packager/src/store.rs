@@ -13,6 +13,7 @@ use crate::PackagerConfig;
 use crate::answer::Rendered;
 use crate::clock::{media_time, seconds};
 use crate::dvr::Backlog;
+use crate::listing::Listing;
 
 /// Parts, but the last of a segment, last so much of the part target at least (RFC 8216bis, 4.4.4.9).
 const PART_SHARE_MIN: f64 = 0.85;
@@ -161,6 +162,7 @@ pub(crate) struct Track {
     /// Closed captions that its pictures have carried so far.
     pub(crate) captions: Captions,
     rendered: [Option<(u64, Rendered)>; 2],
+    pub(crate) listing: Listing,
 }
 
 impl Track {
@@ -178,6 +180,7 @@ impl Track {
             live: true,
             captions: Captions::default(),
             rendered: [None, None],
+            listing: Listing::default(),
         }
     }
 
@@ -397,6 +400,15 @@ impl Store {
 
     pub(crate) fn track_mut(&mut self, rendition: &str, kind: MediaKind) -> Option<&mut Track> {
         self.renditions.get_mut(rendition)?.iter_mut().find(|track| track.kind == kind)
+    }
+
+    /// Writes down what of a track's playlist changes no more.
+    pub(crate) fn settle(&mut self, rendition: &str, kind: MediaKind) {
+        let (target, zero_at) = (self.target_seconds, self.zero_at);
+        let Some(track) = self.track_mut(rendition, kind) else { return };
+        let mut listing = std::mem::take(&mut track.listing);
+        listing.update(track, track.parts_from(target), target, zero_at);
+        track.listing = listing;
     }
 
     pub(crate) fn apply(&mut self, rendition: &str, changes: Vec<Change>) {
