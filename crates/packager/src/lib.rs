@@ -17,6 +17,7 @@ mod hls;
 mod listing;
 mod measure;
 mod packager;
+mod part;
 mod record;
 mod rendition_writer;
 mod request;

@@ -169,7 +169,7 @@ impl Packager {
             }
             Target::Manifest if config.dash => self.manifest(&query),
             Target::Part { rendition, kind, number, run, part } if config.hls => {
-                self.wait(|store| part_file(store.track(rendition, kind), number, run, part)).await
+                self.wait(|store| part_file(store.track_mut(rendition, kind), number, run, part)).await
             }
             Target::Init { rendition, kind, number } if config.hls || config.dash => {
                 let store = self.shared.store();
@@ -447,13 +447,15 @@ fn is_reached(track: &Track, newest: (u64, usize), (number, part): (u64, Option<
 }
 
 /// A part; None as long as it is just to come.
-fn part_file(track: Option<&Track>, number: u64, run: u64, part: usize) -> Option<Answer> {
-    let segment = |track: &Track| track.segment(number).filter(|segment| segment.run == run).cloned();
-    let found = track.and_then(|track| Some((track, segment(track)?)));
-    let Some((track, segment)) = found else { return Some(Answer::NotFound) };
-    match segment.parts.get(part) {
-        Some(part) => Some(file(track.kind, Some(part.body.clone()))),
-        None if segment.is_complete() || part > segment.parts.len() => Some(Answer::NotFound),
+fn part_file(track: Option<&mut Track>, number: u64, run: u64, part: usize) -> Option<Answer> {
+    let Some(track) = track else { return Some(Answer::NotFound) };
+    let kind = track.kind;
+    let segment = track.segment_mut(number).filter(|segment| segment.run == run);
+    let Some(segment) = segment else { return Some(Answer::NotFound) };
+    let (is_complete, count) = (segment.is_complete(), segment.parts.len());
+    match segment.parts.get_mut(part) {
+        Some(part) => Some(file(kind, Some(part.body()))),
+        None if is_complete || part > count => Some(Answer::NotFound),
         None => None,
     }
 }

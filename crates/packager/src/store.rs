@@ -14,19 +14,10 @@ use crate::answer::Rendered;
 use crate::clock::{media_time, seconds};
 use crate::dvr::Backlog;
 use crate::listing::Listing;
+use crate::part::Part;
 
 /// Parts, but the last of a segment, last so much of the part target at least (RFC 8216bis, 4.4.4.9).
 const PART_SHARE_MIN: f64 = 0.85;
-
-/// A few frames that a player can take alone.
-#[derive(Clone, Debug)]
-pub(crate) struct Part {
-    pub(crate) body: Bytes,
-    pub(crate) duration_ticks: u64,
-    /// Begins with a keyframe.
-    pub(crate) independent: bool,
-    pub(crate) samples: u32,
-}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Segment {
@@ -128,13 +119,13 @@ impl Segment {
         }
         let mut body = BytesMut::with_capacity(self.bytes);
         for part in &self.parts {
-            body.extend_from_slice(&part.body);
+            part.put(&mut body);
         }
         let body = body.freeze();
         let mut at = 0;
         for part in &mut self.parts {
-            let end = at + part.body.len();
-            part.body = body.slice(at..end);
+            let end = at + part.bytes;
+            part.set_body(body.slice(at..end));
             at = end;
         }
         self.whole = Some(body.clone());
@@ -463,7 +454,7 @@ impl Store {
     }
 
     fn add_part(&mut self, rendition: &str, kind: MediaKind, part: Part) {
-        let bytes = part.body.len();
+        let bytes = part.bytes;
         let Some(track) = self.track_mut(rendition, kind) else { return };
         let Some(open) = track.segments.back_mut() else { return };
         open.duration_ticks += part.duration_ticks;

@@ -16,6 +16,7 @@ use weir_mux::ts::{self, TsError, TsSample};
 use crate::clock::media_time;
 use crate::dvr::TrackKey;
 use crate::measure;
+use crate::part::Part;
 use crate::store::{Segment, Store, Track};
 use crate::wall_time::{rfc3339, wall_time};
 
@@ -158,7 +159,7 @@ pub(crate) fn media(store: &Store, rendition: &str, suffix: &str) -> Result<Stri
 /// Where the bytes of a CMAF segment are.
 #[derive(Clone, Debug)]
 enum Source {
-    Parts(Vec<Bytes>),
+    Parts(Vec<Part>),
     /// Below the stream's folder on the shelf.
     File(PathBuf),
 }
@@ -168,7 +169,7 @@ impl Source {
         if segment.is_on_disk_only() {
             return Self::File(TrackKey::new(rendition, kind).file(segment));
         }
-        Self::Parts(segment.parts.iter().map(|part| part.body.clone()).collect())
+        Self::Parts(segment.parts.clone())
     }
 }
 
@@ -202,11 +203,11 @@ impl Piece {
         let kind = self.info.kind();
         let track = if kind == MediaKind::Video { TrackId::SOURCE_VIDEO } else { TrackId::SOURCE_AUDIO };
         let bodies = self.sources.iter().flat_map(|(source, timescale)| match source {
-            Source::Parts(parts) => parts.iter().map(|part| (part, timescale)).collect(),
+            Source::Parts(parts) => parts.iter().map(|part| (part.clone().body(), timescale)).collect(),
             Source::File(_) => Vec::new(),
         });
         for (body, timescale) in bodies {
-            for timed in fmp4::samples(body)? {
+            for timed in fmp4::samples(&body)? {
                 let dts = media_time(timed.decode_ticks, *timescale);
                 let offset = MediaTime::from_ticks(i64::from(timed.sample.composition_offset_ticks), *timescale);
                 let flags = FrameFlags { keyframe: timed.sample.keyframe, discontinuity: false };
@@ -258,7 +259,7 @@ impl Recipe {
         let pieces = [Some(&mut self.lead), self.sound.as_mut()];
         for (source, _) in pieces.into_iter().flatten().flat_map(|piece| &mut piece.sources) {
             if matches!(source, Source::File(wanted) if wanted == path) {
-                *source = Source::Parts(vec![body.clone()]);
+                *source = Source::Parts(vec![Part::new(Arc::from([body.clone()]), 0, true, 0)]);
             }
         }
     }

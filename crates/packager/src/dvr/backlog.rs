@@ -8,6 +8,7 @@ use weir_media::MediaKind;
 
 use super::index::Record;
 use crate::hls::folder;
+use crate::part::Part;
 use crate::store::{Segment, Store, Track};
 
 /// Files that wait to be deleted, while the disk hangs: two tracks for 14 hours. What is forgotten beyond is deleted at the
@@ -46,7 +47,7 @@ pub(crate) enum Job {
         track: TrackKey,
         number: u64,
         file: PathBuf,
-        parts: Vec<Bytes>,
+        pieces: Vec<Bytes>,
         bytes: u64,
         line: String,
     },
@@ -200,8 +201,8 @@ impl Store {
         let (_, name, track, segment) = unsaved.min_by_key(|(start, ..)| *start)?;
         let key = TrackKey::new(name, track.kind);
         let line = Record::segment(&key, segment, track.first_listed);
-        let parts = segment.parts.iter().map(|part| part.body.clone()).collect();
+        let pieces = segment.parts.iter().flat_map(Part::pieces).cloned().collect();
         let bytes = segment.bytes as u64;
-        Some(Job::Segment { number: segment.number, file: key.file(segment), parts, bytes, line, track: key })
+        Some(Job::Segment { number: segment.number, file: key.file(segment), pieces, bytes, line, track: key })
     }
 }

@@ -105,8 +105,8 @@ impl StreamShelf {
             }
             Job::Line { text, .. } => self.append(text),
             Job::Index { text, .. } => self.disk().replace(&self.index(), text.as_bytes()).map_err(NoSpace::from),
-            Job::Segment { file, parts, line, .. } => {
-                self.write_segment(&self.folder.join(file), &parts.concat(), line)
+            Job::Segment { file, pieces, line, .. } => {
+                self.write_segment(&self.folder.join(file), &pieces.concat(), line)
             }
         };
         drop(deleted);
