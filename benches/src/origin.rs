@@ -42,7 +42,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let large = made_clip("720p30-4mbps.flv", &Clip::of_the_bench())?;
     let small = Clip { size: "640x360", gop_frames: 60, video_kbps: 300, audio: false, ..Clip::default() };
     let small = made_clip("360p30-300kbps.flv", &small)?;
-    let packaging = packaging::measure(&packaging::Options { streams: options.streams, ..packaging::Options::parse_from([""]) })?;
+    let packaging =
+        packaging::measure(&packaging::Options { streams: options.streams, ..packaging::Options::parse_from([""]) })?;
     let serving = serving(options, &large)?;
     let viewers = viewers(options, &small)?;
     print(&serving, &viewers);

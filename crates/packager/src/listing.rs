@@ -79,7 +79,13 @@ impl Listing {
 
     /// Writes what it has but the first `skipped` segments. Returns how many of the listed segments are behind that, and the
     /// breaks and the init segment of the last of them.
-    pub(crate) fn put(&self, out: &mut String, track: &Track, skipped: usize, suffix: &str) -> (usize, Option<(u64, u32)>) {
+    pub(crate) fn put(
+        &self,
+        out: &mut String,
+        track: &Track,
+        skipped: usize,
+        suffix: &str,
+    ) -> (usize, Option<(u64, u32)>) {
         let state = |lines: &Lines| (lines.breaks, lines.init);
         let Some(first) = self.lines.get(skipped) else {
             let before = skipped.checked_sub(1).and_then(|last| track.listed().nth(last));
@@ -125,11 +131,5 @@ pub(crate) fn put_time(out: &mut String, segment: &Segment, zero_at: Option<Offs
 }
 
 pub(crate) fn put_address(out: &mut String, track: &Track, segment: &Segment, suffix: &str) {
-    let _ = writeln!(
-        out,
-        "#EXTINF:{:.5},\n{}/{}.m4s{suffix}",
-        segment.seconds(),
-        folder(track.kind),
-        segment.name()
-    );
+    let _ = writeln!(out, "#EXTINF:{:.5},\n{}/{}.m4s{suffix}", segment.seconds(), folder(track.kind), segment.name());
 }

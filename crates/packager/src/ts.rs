@@ -243,15 +243,16 @@ impl Recipe {
             return None;
         }
         let lead = Piece::of(tracks.rendition, tracks.lead, std::iter::once(segment))?;
-        let sound =
-            tracks.sound.and_then(|track| Piece::of(tracks.sound_rendition, track, tracks.sound_of(segment)));
+        let sound = tracks.sound.and_then(|track| Piece::of(tracks.sound_rendition, track, tracks.sound_of(segment)));
         Some(Self { lead, sound })
     }
 
     /// What has to be read from disk first.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let sources = [Some(&self.lead), self.sound.as_ref()].into_iter().flatten().flat_map(|piece| &piece.sources);
-        sources.filter_map(|(source, _)| if let Source::File(path) = source { Some(path.clone()) } else { None }).collect()
+        sources
+            .filter_map(|(source, _)| if let Source::File(path) = source { Some(path.clone()) } else { None })
+            .collect()
     }
 
     /// A file has been read.

@@ -36,7 +36,8 @@ impl SmallDisk {
     /// None, and said, where this user may not mount.
     fn mount() -> Option<Self> {
         let at = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m", "weir-test"]).arg(at.path()).output();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m", "weir-test"]).arg(at.path()).output();
         match mounted {
             Ok(output) if output.status.success() => Some(Self { at }),
             Ok(output) => {
@@ -91,11 +92,19 @@ fn start_of(source: &SyntheticSource, hub: &StreamHub) -> Publisher {
 fn reasons(observe: &Observe, kind: &str) -> Vec<String> {
     let events = observe.events().since(None, usize::MAX);
     let of_kind = events.iter().filter(|event| event.kind == kind);
-    of_kind.map(|event| event.fields.get("reason").map_or(String::new(), |reason| reason.as_str().unwrap().to_owned())).collect()
+    of_kind
+        .map(|event| event.fields.get("reason").map_or(String::new(), |reason| reason.as_str().unwrap().to_owned()))
+        .collect()
 }
 
 /// Publishes two seconds every now and then, until such an event is there.
-async fn publish_until(publisher: &mut Publisher, source: &mut SyntheticSource, at: &mut f64, observe: &Observe, kind: &str) {
+async fn publish_until(
+    publisher: &mut Publisher,
+    source: &mut SyntheticSource,
+    at: &mut f64,
+    observe: &Observe,
+    kind: &str,
+) {
     let published = async {
         while reasons(observe, kind).is_empty() {
             *at += 2.0;

@@ -7,18 +7,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tokio::time::{Sleep, timeout_at};
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use super::close_reason::CloseReason;
 use super::duplex::{Duplex, Io};
 use super::handler::{Handler, PlayRequest, Playing, PublishRequest, Publishing};
-use super::low_water::LowWater;
 use super::listener::Incoming;
+use super::low_water::LowWater;
 use super::transport::{CountedTcp, Transport};
 use super::{now, random_bytes};
-use crate::session::{MediaKind, MediaMessage, Refusal, RefusalCode, ServerEvent, ServerSession, ServerTimers, StreamName};
+use crate::parcel::Parcel;
+use crate::session::{
+    MediaKind, MediaMessage, Refusal, RefusalCode, ServerEvent, ServerSession, ServerTimers, StreamName,
+};
 
 impl Incoming {
     /// Serves the whole connection on the current runtime. Its place in the caps is free when this returns.
@@ -84,7 +86,7 @@ struct Connection<H> {
 enum Wake {
     Io(Result<Io, io::Error>),
     PublishEnded(u32, Refusal),
-    PlayMedia(Option<Bytes>),
+    PlayMedia(Option<Parcel>),
     Timer,
 }
 
@@ -124,7 +126,7 @@ impl<H: Handler> Connection<H> {
                 Wake::Io(Ok(Io::End)) => return Err(CloseReason::PeerClosed),
                 Wake::Io(Err(error)) => return Err(error.into()),
                 Wake::PublishEnded(stream_id, refusal) => self.turn_away(stream_id, refusal)?,
-                Wake::PlayMedia(Some(bytes)) => self.duplex.send(bytes),
+                Wake::PlayMedia(Some(parcel)) => parcel.pieces().for_each(|piece| self.duplex.send(piece)),
                 Wake::PlayMedia(None) => {
                     if let Some((stream_id, _)) = self.play.take() {
                         self.session.end_play(stream_id);
@@ -147,8 +149,7 @@ impl<H: Handler> Connection<H> {
 
     async fn wait(&mut self, mut timer: Pin<&mut Sleep>) -> Wake {
         let held_until = self.low_water.rings_at();
-        let deadline =
-            [self.session.poll_timeout(), self.duplex.stalled_at(), held_until].into_iter().flatten().min();
+        let deadline = [self.session.poll_timeout(), self.duplex.stalled_at(), held_until].into_iter().flatten().min();
         if let Some(deadline) = deadline {
             // Deadlines mostly move away: one that rings early only looks and goes on, and resetting on every read
             // would cost more.
@@ -289,7 +290,7 @@ fn poll_ended(publishes: &mut [(u32, Publishing)], cx: &mut Context<'_>) -> Poll
     Poll::Pending
 }
 
-async fn next_media(play: Option<&mut (u32, Playing)>) -> Option<Bytes> {
+async fn next_media(play: Option<&mut (u32, Playing)>) -> Option<Parcel> {
     match play {
         Some((stream_id, playing)) => playing.session.next(*stream_id).await,
         None => std::future::pending().await,
