@@ -180,42 +180,48 @@ impl Packager {
                 self.segment(rendition, kind, number, run).await
             }
             Target::TsMultivariant if config.hls => {
-                self.ts_playlist("", &query, |store| ts::multivariant(store, &query.suffix))
+                let write = |store: &Store| ts::multivariant(store, &query.suffix);
+                self.wait(|store| self.ts_playlist(store, "", &query, write)).await
             }
             Target::TsPlaylist { rendition } if config.hls => {
-                self.ts_playlist(rendition, &query, |store| ts::media(store, rendition, &query.suffix))
+                let write = |store: &Store| ts::media(store, rendition, &query.suffix);
+                self.wait(|store| self.ts_playlist(store, rendition, &query, write)).await
             }
             Target::TsSegment { rendition, number, run } if config.hls => self.ts_segment(rendition, number, run).await,
             _ => Answer::NotFound,
         }
     }
 
-    /// The playlist of a rendition, or of all where there is no name.
+    /// The playlist of a rendition, or of all where there is no name. None as long as its first segment is just to come: a
+    /// player of old that is told to come again, or gets a list of nothing, gives up.
     fn ts_playlist(
         &self,
+        store: &Store,
         name: &str,
         query: &Query,
         write: impl FnOnce(&Store) -> Result<String, ts::Missing>,
-    ) -> Answer {
-        let store = self.shared.store();
+    ) -> Option<Answer> {
         let shared = query.suffix.is_empty();
         let mut kept = lock(&self.shared.ts_rendered);
         if let Some((_, rendered)) = kept.get(name).filter(|(version, _)| shared && *version == store.version) {
-            return rendered.answer(TYPE_HLS, Cache::Playlist);
+            return Some(rendered.answer(TYPE_HLS, Cache::Playlist));
         }
-        let text = match write(&store) {
+        let text = match write(store) {
             Ok(text) => text,
-            Err(ts::Missing::Yet) => return Answer::NotReady,
-            Err(ts::Missing::Forever) => return Answer::NotFound,
+            Err(ts::Missing::Yet) => {
+                let coming = store.renditions.values().flatten().any(|track| track.live && track.newest().is_some());
+                return (!coming).then_some(Answer::NotReady);
+            }
+            Err(ts::Missing::Forever) => return Some(Answer::NotFound),
         };
         let rendered = Rendered::new(text);
         if !shared {
-            return rendered.answer_to_one(TYPE_HLS, Cache::Playlist);
+            return Some(rendered.answer_to_one(TYPE_HLS, Cache::Playlist));
         }
         let answer = rendered.answer(TYPE_HLS, Cache::Playlist);
         // Only names of renditions come here, which are few.
         kept.insert(name.to_owned(), (store.version, rendered));
-        answer
+        Some(answer)
     }
 
     /// Made when it is first asked for: some milliseconds for a segment of 1 MB, once.
