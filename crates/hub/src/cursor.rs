@@ -28,7 +28,7 @@ pub struct Cursor<T> {
     /// The epoch since which this waker is registered.
     registered: Option<(u64, Waker)>,
     /// Counted for as long as the cursor lives, if it is in a hurry.
-    hurry: Option<Hurry>,
+    _hurry: Option<Hurry>,
 }
 
 #[derive(Debug)]
@@ -40,16 +40,11 @@ struct Place {
 
 impl<T: Item> Cursor<T> {
     pub(crate) fn new(window: Window<T>, position: Position) -> Self {
-        Self { window, place: Place { position, lost: 0 }, registered: None, hurry: None }
+        Self { window, place: Place { position, lost: 0 }, registered: None, _hurry: None }
     }
 
     pub(crate) fn in_a_hurry(self, hurry: Hurry) -> Self {
-        Self { hurry: Some(hurry), ..self }
-    }
-
-    /// Whether a publisher is asked to hand on at once what it has, for this one's sake.
-    pub fn is_in_a_hurry(&self) -> bool {
-        self.hurry.is_some()
+        Self { _hurry: Some(hurry), ..self }
     }
 
     /// The next item, waiting for it if need be. Cancel-safe: the position moves only when a value is returned.
