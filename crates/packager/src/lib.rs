@@ -19,6 +19,7 @@ mod measure;
 mod packager;
 mod part;
 mod record;
+mod reload;
 mod rendition_writer;
 mod request;
 mod schedule;

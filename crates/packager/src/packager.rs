@@ -17,6 +17,7 @@ use weir_observe::{Observe, fields};
 use crate::answer::{Rendered, fnv1a};
 use crate::boundaries::Boundaries;
 use crate::dvr::{self, Backlog, DvrShelf, ReadFault, Restored, Resume, StreamShelf, TrackKey};
+use crate::reload::{check_until, is_reached};
 use crate::rendition_writer::RenditionWriter;
 use crate::request::{Query, Target, is_rendition_name};
 use crate::schedule::Schedule;
@@ -30,8 +31,6 @@ const TYPE_VIDEO: &str = "video/mp4";
 const TYPE_AUDIO: &str = "audio/mp4";
 const TYPE_TS: &str = "video/mp2t";
 
-/// A request may ask for two segments beyond the newest one, no more (RFC 8216bis, 6.2.5.2).
-const SEGMENTS_AHEAD_MAX: u64 = 2;
 /// A request waits three target durations at most, then it is told to come again.
 const WAIT_TARGETS: u64 = 3;
 /// A run of the server begins at least so long after what the one before it wrote: the guess at a last frame's length.
@@ -234,7 +233,7 @@ impl Packager {
         }
         for path in recipe.files() {
             match self.read(path.clone()).await {
-                Ok(body) => recipe.give(&path, body),
+                Ok(body) => recipe.give(&path, &body),
                 Err(fault) => return fault,
             }
         }
@@ -418,38 +417,6 @@ fn playlist(store: &mut Store, rendition: &str, kind: MediaKind, query: &Query) 
         track.keep_rendered(version, query.skip, rendered);
     }
     Some(answer)
-}
-
-/// Whether a blocking request asks for what can come soon.
-fn check_until(
-    track: &Track,
-    newest: (u64, usize),
-    (number, part): (u64, Option<usize>),
-    part_target: Duration,
-) -> Result<(), &'static str> {
-    if number > newest.0 + SEGMENTS_AHEAD_MAX {
-        return Err("_HLS_msn is too far ahead");
-    }
-    // The specification's advance part limit: the parts of three seconds, rounded up, three at least.
-    let parts_ahead = ((3.0 / part_target.as_secs_f64()).ceil() as usize).max(3);
-    let open_parts = if number == newest.0 { newest.1 } else { 0 };
-    if number >= newest.0 && part.is_some_and(|part| part > open_parts + parts_ahead) && !is_complete(track, number) {
-        return Err("_HLS_part is too far ahead");
-    }
-    Ok(())
-}
-
-fn is_complete(track: &Track, number: u64) -> bool {
-    track.segment(number).is_some_and(Segment::is_complete)
-}
-
-/// Whether the playlist has that segment, or that part of it. A part beyond a segment's last one is the next one's first.
-fn is_reached(track: &Track, newest: (u64, usize), (number, part): (u64, Option<usize>)) -> bool {
-    match part {
-        None => newest.0 > number || is_complete(track, number),
-        Some(_) if number < newest.0 => true,
-        Some(part) => number == newest.0 && part <= newest.1,
-    }
 }
 
 /// A part; None as long as it is just to come.

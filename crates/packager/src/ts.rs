@@ -256,7 +256,7 @@ impl Recipe {
     }
 
     /// A file has been read.
-    pub(crate) fn give(&mut self, path: &Path, body: Bytes) {
+    pub(crate) fn give(&mut self, path: &Path, body: &Bytes) {
         let pieces = [Some(&mut self.lead), self.sound.as_mut()];
         for (source, _) in pieces.into_iter().flatten().flat_map(|piece| &mut piece.sources) {
             if matches!(source, Source::File(wanted) if wanted == path) {
