@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::Parser;
 use serde_json::{Value, json};
 use weir_testkit::ffmpeg::Clip;
@@ -151,7 +151,7 @@ fn http_threads(pid: u32) -> anyhow::Result<usize> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task"))?;
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
     let count = names.filter(|name| name.starts_with("http-")).count();
-    ensure!(count > 0, "no thread of the server is called http-N");
+    anyhow::ensure!(count > 0, "no thread of the server is called http-N");
     Ok(count)
 }
 

@@ -78,11 +78,12 @@ impl Growing {
         let Some(segment) = segment.filter(|segment| segment.run == self.run) else {
             return Step::End(Err(Unfinished));
         };
-        let (is_complete, bytes) = (segment.is_complete(), segment.bytes);
-        match segment.parts.get_mut(self.parts) {
-            Some(part) => Step::Part(part.body()),
-            None if !is_complete => Step::Wait,
-            None => Step::End(if self.bytes == bytes { Ok(()) } else { Err(Unfinished) }),
+        if let Some(part) = segment.parts.get_mut(self.parts) {
+            return Step::Part(part.body());
+        }
+        match segment.is_complete() {
+            false => Step::Wait,
+            true => Step::End(if self.bytes == segment.bytes { Ok(()) } else { Err(Unfinished) }),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Low-latency DASH: the manifest lists the segment that is being made, and its parts are given out as they come.
 
+#![allow(clippy::panic, reason = "in tests a panic is the report")]
+
 mod support;
 
 use std::time::Duration;

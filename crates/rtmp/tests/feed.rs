@@ -78,7 +78,9 @@ fn reader() -> ChunkReader {
 }
 
 /// (kind, milliseconds, number of the frame or None for a configuration)
-fn summary(messages: &[Message]) -> Vec<(char, u32, Option<u32>)> {
+type Summary = Vec<(char, u32, Option<u32>)>;
+
+fn summary(messages: &[Message]) -> Summary {
     let number = |payload: &[u8]| Some(u32::from_be_bytes(payload[..4].try_into().unwrap()));
     let one = |message: &Message| match message.type_id {
         type_id::VIDEO => match parse_video(&message.payload).unwrap() {
@@ -177,7 +179,7 @@ proptest! {
     #[test]
     fn skips_resume_cleanly(from in 0usize..5, skips in prop::collection::vec((1usize..120, 1usize..30), 0..4)) {
         // Made once: each run of 256 would spend a quarter of a second on it.
-        static MADE: OnceLock<(Vec<SharedBatch>, Vec<(char, u32, Option<u32>)>)> = OnceLock::new();
+        static MADE: OnceLock<(Vec<SharedBatch>, Summary)> = OnceLock::new();
         let (batches, truth) = MADE.get_or_init(|| {
             let batches = batches();
             let truth = summary(&send(&batches, 0, &[], 1));

@@ -118,7 +118,7 @@ fn publish_hour(weir: &Weir, stream: &TestStream, hour: &[FlvTag]) -> Publisher 
         move || get("source/video.m3u8").map_or(String::new(), |text| String::from_utf8_lossy(&text).into_owned());
     let segments_before = playlist().matches("#EXTINF").count();
     let mut publisher = Publisher::publish(&weir.rtmp_address(), "live", &stream.stream_key).unwrap();
-    let (head, media) = hour.split_at(hour.iter().position(|tag| is_video_frame(tag)).unwrap());
+    let (head, media) = hour.split_at(hour.iter().position(is_video_frame).unwrap());
     head.iter().for_each(|tag| publisher.send(tag).unwrap());
     for (number, gop) in media.chunks(12).enumerate() {
         gop.iter().for_each(|tag| publisher.send(tag).unwrap());

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use common::{SOON, clip, weir};
-use weir_testkit::conformance::{self, Watcher, player};
+use weir_testkit::conformance::{Watcher, player};
 use weir_testkit::ffmpeg::{self, Clip};
 use weir_testkit::publisher::Feed;
 use weir_testkit::{gstreamer, wait_until, wait_until_some};
@@ -91,7 +91,7 @@ fn what_ffmpeg_publishes_keeps_every_rule_and_plays_in_gstreamer() {
         watcher.playlist("source/video.m3u8").is_some_and(|playlist| playlist.complete().count() >= 2)
     });
     // Of MPEG-TS the same rules, those of files of fragmented MP4 aside.
-    let mut ts_watcher = Watcher::new(conformance::player(&base)).hls_only("ts/master.m3u8");
+    let mut ts_watcher = Watcher::new(player(&base)).hls_only("ts/master.m3u8");
     let mut player = gstreamer::play(&format!("{base}/master.m3u8"), 90);
     for _ in 0..4 {
         watcher.look_for(Duration::from_secs(3));

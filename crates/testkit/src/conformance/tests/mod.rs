@@ -127,7 +127,7 @@ const AT_ONCE: &[Row] = &[
         edit(it, MPD, "availabilityStartTime=\"2026-01-01T00:00:00", "availabilityStartTime=\"2026-01-01T00:00:10");
     }),
     (Rule::ManifestLowLatency, |it| {
-        edit(it, MPD, "timescale=\"90000\"", "timescale=\"90000\" availabilityTimeOffset=\"0.7\"")
+        edit(it, MPD, "timescale=\"90000\"", "timescale=\"90000\" availabilityTimeOffset=\"0.7\"");
     }),
     (Rule::ManifestLowLatency, |it| {
         let early = "timescale=\"90000\" availabilityTimeOffset=\"0.7\" availabilityTimeComplete=\"false\"";
