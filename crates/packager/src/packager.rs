@@ -258,11 +258,11 @@ impl Packager {
     async fn segment(&self, rendition: &str, kind: MediaKind, number: u64, run: u64) -> Answer {
         let on_disk = {
             let mut store = self.shared.store();
+            let patience = Duration::from_secs(store.target_seconds * WAIT_TARGETS);
             let segment = store.track_mut(rendition, kind).and_then(|track| track.segment_mut(number));
             match segment.filter(|segment| segment.run == run) {
                 Some(segment) if segment.is_on_disk_only() => TrackKey::new(rendition, kind).file(segment),
                 Some(segment) if !segment.is_complete() && segment.has_begun() => {
-                    let patience = Duration::from_secs(store.target_seconds * WAIT_TARGETS);
                     let segment = Growing::new(&self.shared, rendition, kind, (number, run), patience);
                     return Answer::Growing { content_type: content_type(kind), segment: Box::new(segment), tag: 0 };
                 }
