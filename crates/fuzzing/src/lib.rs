@@ -17,6 +17,7 @@ mod rtmp_url;
 mod run;
 mod server_session;
 mod ts_reader;
+mod worker_protocol;
 
 pub use amf0::fuzz_amf0;
 pub use captions::fuzz_captions;
@@ -30,6 +31,7 @@ pub use rtmp_url::fuzz_rtmp_url;
 pub use run::{Failure, Run, hex, seeds};
 pub use server_session::fuzz_server_session;
 pub use ts_reader::fuzz_ts_reader;
+pub use worker_protocol::fuzz_worker_protocol;
 
 /// One parser and how to try it.
 #[derive(Debug, Clone, Copy)]
@@ -70,4 +72,10 @@ pub const TARGETS: &[Target] = &[
         short_inputs: 5_000,
     },
     Target { name: "ts_reader", body: fuzz_ts_reader, generate: Some(ts_reader::generate), short_inputs: 2_000 },
+    Target {
+        name: "worker_protocol",
+        body: fuzz_worker_protocol,
+        generate: Some(worker_protocol::generate),
+        short_inputs: 20_000,
+    },
 ];
