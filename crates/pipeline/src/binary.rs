@@ -27,12 +27,18 @@ impl WorkerBinary {
         Self::choose(std::env::var_os(WORKER_VARIABLE), &server)
     }
 
+    /// The one at a known place.
+    pub fn at(path: impl Into<PathBuf>) -> Result<Self, WorkerMissing> {
+        let path = path.into();
+        if path.is_file() { Ok(Self { path }) } else { Err(WorkerMissing(path)) }
+    }
+
     fn choose(named: Option<OsString>, server: &Path) -> Result<Self, WorkerMissing> {
         let path = match named.filter(|named| !named.is_empty()) {
             Some(named) => PathBuf::from(named),
             None => server.with_file_name(WORKER_NAME),
         };
-        if path.is_file() { Ok(Self { path }) } else { Err(WorkerMissing(path)) }
+        Self::at(path)
     }
 
     pub fn path(&self) -> &Path {

@@ -130,7 +130,7 @@ fn follow_source(
         if let Some(gst::EventView::Caps(caps)) = info.event().map(|event| event.view())
             && let Ok(source) = VideoInfo::from_caps(caps.caps())
         {
-            let text = recipe::size_caps(&output, memory, &colorimetry(&source));
+            let text = recipe::size_caps(&output, memory, &colorimetry(caps.caps(), &source));
             if let Ok(caps) = gst::Caps::from_str(&text) {
                 size.set_property("caps", caps);
             }
@@ -143,12 +143,15 @@ fn follow_source(
     Ok(())
 }
 
-fn colorimetry(source: &VideoInfo) -> String {
-    let colorimetry = source.colorimetry().to_string();
-    let chroma_site = source.chroma_site();
-    let mut text = if colorimetry.is_empty() { String::new() } else { format!(",colorimetry={colorimetry}") };
-    if !chroma_site.is_empty() {
-        text.push_str(&format!(",chroma-site={}", chroma_site.to_str()));
+/// As the caps say it, or as GStreamer understands caps that do not say it.
+fn colorimetry(caps: &gst::CapsRef, source: &VideoInfo) -> String {
+    let field = |name| caps.structure(0).and_then(|caps| caps.get::<String>(name).ok());
+    let colorimetry = field("colorimetry").unwrap_or_else(|| source.colorimetry().to_string());
+    // Typed, because what has no name is written in numbers with colons, which would be read as something else.
+    let mut text = if colorimetry.is_empty() { String::new() } else { format!(",colorimetry=(string){colorimetry}") };
+    // VideoInfo has another idea of it than the caps that it was made of.
+    if let Some(chroma_site) = field("chroma-site") {
+        text.push_str(&format!(",chroma-site=(string){chroma_site}"));
     }
     text
 }

@@ -91,7 +91,7 @@ pub(crate) fn audio_source(codec: Codec) -> Vec<Step> {
         _ => ("aacparse", &["avdec_aac", "faad"]),
     };
     let caps = format!(
-        "audio/x-raw,format=F32LE,layout=non-interleaved,rate={},channels={}",
+        "audio/x-raw,format=F32LE,layout=interleaved,rate={},channels={}",
         AudioOutput::SAMPLE_RATE_HZ,
         AudioOutput::CHANNELS
     );
@@ -100,7 +100,6 @@ pub(crate) fn audio_source(codec: Codec) -> Vec<Step> {
         Step::any("decode", decoders),
         Step::new("convert", "audioconvert"),
         Step::new("resample", "audioresample"),
-        Step::new("layout", "audioconvert"),
         Step::new("caps", "capsfilter").set("caps", caps),
         Step::new("tee", "tee").set("allow-not-linked", true),
     ]
@@ -125,7 +124,8 @@ pub(crate) fn video_branch(output: &VideoOutput, file: &EncoderFile, decode_in: 
 fn scaling(decode_in: Memory, encode_in: Memory) -> Vec<Step> {
     // `bilinear2`, because plain bilinear aliases beyond 2:1.
     let videoscale = || Step::new("scale", "videoscale").set("method", "bilinear2").set("add-borders", false);
-    let cudascale = || Step::new("scale", "cudascale").set_if_there("add-borders", false);
+    // It converts as well, which decoded pictures of ten bits need.
+    let cudascale = || Step::any("scale", &["cudaconvertscale", "cudascale"]).set_if_there("add-borders", false);
     let vapostproc = || Step::new("scale", "vapostproc").set_if_there("add-borders", false);
     match (decode_in, encode_in) {
         (Memory::System, Memory::System) => vec![videoscale()],
