@@ -45,8 +45,10 @@ pub(crate) fn generate(random: &mut Random) -> Vec<u8> {
         let kind = random.below(8) as u8;
         let body = match kind {
             2 => br#"{"decode_in":"system","video":[],"audio":[{"id":1,"bitrate_kbps":64}]}"#.to_vec(),
-            5 => br#"{"pictures_in":1,"pictures_decoded":1,"outputs":[{"id":1,"frames":1,"bytes":9,"latency_ms":0.5}]}"#
-                .to_vec(),
+            5 => {
+                br#"{"pictures_in":1,"pictures_decoded":1,"outputs":[{"id":1,"frames":1,"bytes":9,"latency_ms":0.5}]}"#
+                    .to_vec()
+            }
             6 => br#"{"output":null,"message":"x"}"#.to_vec(),
             _ => {
                 let length = random.length(60);

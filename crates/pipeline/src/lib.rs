@@ -9,6 +9,7 @@ mod encoders;
 mod link;
 mod message;
 mod plan;
+mod proof;
 
 pub use binary::{WORKER_NAME, WORKER_VARIABLE, WorkerBinary, WorkerMissing};
 pub use decoder::{Decoder, ProtocolFault};
@@ -19,3 +20,4 @@ pub use message::{
     TrackConfig, WireFrame, WorkerFault, encode,
 };
 pub use plan::{AudioOutput, Fps, OutputId, VideoOutput, WorkerPlan};
+pub use proof::{Abilities, DECODE_CUDA, DECODE_VA, Inventory, Proof, prove_all};

@@ -63,10 +63,7 @@ pub enum LinkFault {
 }
 
 /// Starts a worker that passes over pictures up to `resume_after`. Must be called within a runtime.
-pub fn start(
-    binary: &WorkerBinary,
-    resume_after: Option<MediaTime>,
-) -> io::Result<(Worker, LinkWriter, LinkReader)> {
+pub fn start(binary: &WorkerBinary, resume_after: Option<MediaTime>) -> io::Result<(Worker, LinkWriter, LinkReader)> {
     let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let mut command = Command::new(binary.path());

@@ -83,13 +83,9 @@ mod tests {
 
     #[test]
     fn fractions_are_what_people_mean() {
-        for (written, numerator, denominator) in [
-            (30.0, 30, 1),
-            (29.97, 30_000, 1001),
-            (59.94, 60_000, 1001),
-            (23.976, 24_000, 1001),
-            (12.5, 12_500, 1000),
-        ] {
+        for (written, numerator, denominator) in
+            [(30.0, 30, 1), (29.97, 30_000, 1001), (59.94, 60_000, 1001), (23.976, 24_000, 1001), (12.5, 12_500, 1000)]
+        {
             assert_eq!(Fps::new(written), Fps { numerator, denominator }, "{written}");
         }
     }

@@ -67,9 +67,8 @@ fn problem(known: &Json, value: &Value) -> Option<String> {
             let above = known["max"].as_f64().is_some_and(|max| (*number as f64) > max);
             (below || above).then(|| format!("{number} is out of {}..={}", known["min"], known["max"]))
         }
-        ("enum", Value::Text(nick)) => {
-            (!strings("values").contains(&nick.as_str())).then(|| format!("{nick:?} is none of {:?}", strings("values")))
-        }
+        ("enum", Value::Text(nick)) => (!strings("values").contains(&nick.as_str()))
+            .then(|| format!("{nick:?} is none of {:?}", strings("values"))),
         ("flags", Value::Text(flag)) => {
             let listed = strings("flags");
             (!listed.is_empty() && !listed.contains(&flag.as_str())).then(|| format!("{flag:?} is no flag"))
@@ -118,8 +117,12 @@ fn files_fit_together() {
     // At most one file says how an element is used in one version.
     for minor in [22, 24, 26, 28] {
         let version = Version { major: 1, minor };
-        let mut elements: Vec<&str> =
-            encoders.all().iter().filter(|file| file.is_for(version)).map(|file: &EncoderFile| &*file.element).collect();
+        let mut elements: Vec<&str> = encoders
+            .all()
+            .iter()
+            .filter(|file| file.is_for(version))
+            .map(|file: &EncoderFile| &*file.element)
+            .collect();
         elements.sort_unstable();
         assert!(elements.windows(2).all(|pair| pair[0] != pair[1]), "{version:?}: {elements:?}");
     }

@@ -22,11 +22,15 @@ impl From<gst::StateChangeError> for BuildFault {
     }
 }
 
+/// The first factory of a step that there is.
+pub(crate) fn find(step: &Step) -> Result<gst::ElementFactory, BuildFault> {
+    let there = step.factories.iter().find_map(|name| gst::ElementFactory::find(name));
+    there.ok_or_else(|| BuildFault(format!("GStreamer has no {} here", step.factories.join(" or "))))
+}
+
 /// Makes the element of a step; `prefix` tells whose it is.
 pub(crate) fn make(step: &Step, prefix: &str) -> Result<gst::Element, BuildFault> {
-    let there = step.factories.iter().find_map(|name| gst::ElementFactory::find(name));
-    let factory = there.ok_or_else(|| BuildFault(format!("GStreamer has no {} here", step.factories.join(" or "))))?;
-    let element = factory.create().name(format!("{prefix}-{}", step.role)).build()?;
+    let element = find(step)?.create().name(format!("{prefix}-{}", step.role)).build()?;
     for setting in &step.set {
         set(&element, setting)?;
     }

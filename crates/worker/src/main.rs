@@ -8,6 +8,7 @@ mod graph;
 mod keyframes;
 mod outbox;
 mod picture;
+mod prove;
 mod recipe;
 #[cfg(test)]
 mod recipe_tests;
@@ -20,7 +21,12 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let outcome = socket().and_then(serve::serve);
+    let outcome = match std::env::args().collect::<Vec<_>>().as_slice() {
+        [_] => socket().and_then(serve::serve),
+        [_, verb] if verb == "inventory" => prove::inventory(),
+        [_, verb, what] if verb == "prove" => prove::prove(what),
+        _ => Err(io::Error::other("it takes no arguments")),
+    };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

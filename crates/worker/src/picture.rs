@@ -65,8 +65,7 @@ impl Pictures {
                 changed = Some(config);
             }
         }
-        (!payload.is_empty() && !self.config.is_empty())
-            .then(|| Picture { config: changed, payload: payload.freeze() })
+        (!payload.is_empty() && !self.config.is_empty()).then(|| Picture { config: changed, payload: payload.freeze() })
     }
 
     fn kind(&self, unit: &[u8]) -> Unit {

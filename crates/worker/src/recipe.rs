@@ -1,8 +1,10 @@
 //! The graph as plain data: which elements with which properties make a plan's branches. No GStreamer, so tests can read it.
 
+use std::fmt::Display;
+
 use weir_media::Codec;
 use weir_model::{RateControl, VideoCodec};
-use weir_pipeline::{AudioOutput, EncoderFile, Memory, Value, VideoOutput};
+use weir_pipeline::{AudioOutput, EncoderFile, Fps, Memory, Value, VideoOutput};
 
 /// One element.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,13 +33,16 @@ impl Step {
         Self { role, factories: factories.iter().map(|name| (*name).to_owned()).collect(), set: Vec::new() }
     }
 
-    fn set(mut self, property: &str, value: impl ToString) -> Self {
-        self.set.push(Setting { property: property.to_owned(), value: value.to_string(), optional: false });
-        self
+    fn set(self, property: &str, value: impl Display) -> Self {
+        self.push(property, &value, false)
     }
 
-    fn set_if_there(mut self, property: &str, value: impl ToString) -> Self {
-        self.set.push(Setting { property: property.to_owned(), value: value.to_string(), optional: true });
+    fn set_if_there(self, property: &str, value: impl Display) -> Self {
+        self.push(property, &value, true)
+    }
+
+    fn push(mut self, property: &str, value: &dyn Display, optional: bool) -> Self {
+        self.set.push(Setting { property: property.to_owned(), value: value.to_string(), optional });
         self
     }
 }
@@ -181,7 +186,7 @@ fn encoder(output: &VideoOutput, file: &EncoderFile) -> Step {
     if let Some((property, value)) = file.buffer_setting(output.bitrate_kbps, buffer_ms) {
         step = step.set_if_there(property, text(&value, output));
     }
-    let fps = output.fps.map_or(FPS_ASSUMED, |fps| fps.as_f64());
+    let fps = output.fps.map_or(FPS_ASSUMED, Fps::as_f64);
     let gop_frames = (fps * f64::from(output.gop_ms) / 1000.0).ceil() as u32;
     let (property, value) = file.keyframes_setting(gop_frames);
     step.set(property, text(&value, output))
@@ -204,6 +209,15 @@ fn encoded_caps(output: &VideoOutput, file: &EncoderFile) -> String {
     let wanted = output.profile.as_deref().unwrap_or(default);
     let profile = file.profiles.get(wanted).or_else(|| file.profiles.get("main")).map_or(default, String::as_str);
     format!("{media},profile={profile}")
+}
+
+/// Pictures to try an encoder with.
+pub(crate) fn test_pictures(count: u32, width: u32, height: u32) -> Vec<Step> {
+    let caps = format!("video/x-raw,format=I420,width={width},height={height},framerate=30/1,colorimetry=bt709");
+    vec![
+        Step::new("pictures", "videotestsrc").set("num-buffers", count),
+        Step::new("pictures-caps", "capsfilter").set("caps", caps),
+    ]
 }
 
 /// One encode of sound, from the tee on.

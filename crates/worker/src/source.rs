@@ -123,10 +123,9 @@ fn caps(track: &TrackConfig) -> Result<gst::Caps, BuildFault> {
             .field("alignment", "au")
             .field("codec_data", record(config))
             .build(),
-        Codec::Av1 => gst::Caps::builder("video/x-av1")
-            .field("stream-format", "obu-stream")
-            .field("alignment", "tu")
-            .build(),
+        Codec::Av1 => {
+            gst::Caps::builder("video/x-av1").field("stream-format", "obu-stream").field("alignment", "tu").build()
+        }
         Codec::Aac => {
             let aac = AacConfig::parse(config).map_err(|error| BuildFault(error.to_string()))?;
             gst::Caps::builder("audio/mpeg")

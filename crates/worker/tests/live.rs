@@ -226,3 +226,21 @@ async fn a_fault_names_its_output() {
     assert_eq!((fault.output, fault.message.as_str()), (Some(OutputId(7)), "there is no encoder nonsense"));
     assert_eq!(run.worker.exited().await.map(|status| status.success()), Some(false));
 }
+
+/// Software encoders work wherever the tests run; what is not there has its reason.
+#[tokio::test]
+async fn abilities_are_proven_by_trying() {
+    let binary = WorkerBinary::at(env!("CARGO_BIN_EXE_weir-worker")).unwrap();
+    let encoders = weir_pipeline::Encoders::load().unwrap();
+    let abilities = weir_pipeline::prove_all(&binary, &encoders).await;
+    let version = abilities.gstreamer.expect("GStreamer is there");
+    let expected: Vec<&str> =
+        encoders.all().iter().filter(|file| file.is_for(version)).map(|file| file.id.as_str()).collect();
+    assert_eq!(abilities.encoders.len(), expected.len());
+    let x264 = &abilities.encoders["x264"];
+    assert!(x264.ok && x264.ms.is_some_and(|ms| ms > 0.0) && x264.reason.is_none(), "{x264:?}");
+    for (id, proof) in &abilities.encoders {
+        assert!(proof.ok || proof.reason.as_ref().is_some_and(|reason| !reason.is_empty()), "{id}: {proof:?}");
+    }
+    assert!(!weir_pipeline::Abilities::none("x").decodes_in(Memory::Cuda));
+}
