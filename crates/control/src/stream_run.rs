@@ -38,7 +38,8 @@ pub(crate) struct StreamRun {
     shelves: Shelves,
     /// Where its ingest and its feeds run.
     pub(crate) lane: Handle,
-    restreams: BTreeMap<RestreamId, RestreamRun>,
+    /// Boxed, as on the live board: a tree's nodes are half empty.
+    restreams: BTreeMap<RestreamId, Box<RestreamRun>>,
     status: AbortHandle,
 }
 
@@ -153,7 +154,7 @@ impl StreamRun {
         // The supervisor has seen to it that there is one.
         let Ok(rendition) = renditions::of_wish(&self.stream, &spec.rendition) else { return };
         let handle = weir_restream::start(&spec, &rendition, &context, lane);
-        self.restreams.insert(spec.id, RestreamRun { spec: Ok(spec), handle: Some(handle) });
+        self.restreams.insert(spec.id, Box::new(RestreamRun { spec: Ok(spec), handle: Some(handle) }));
         self.want();
     }
 
@@ -166,7 +167,7 @@ impl StreamRun {
         };
         let status = RestreamStatus { push, backup: None };
         observe.board().set_restream(id, RestreamLine { stream_id: self.stream.id, name, status, connects: 0 });
-        self.restreams.insert(id, RestreamRun { spec: Err(reason), handle: None });
+        self.restreams.insert(id, Box::new(RestreamRun { spec: Err(reason), handle: None }));
     }
 
     pub(crate) fn rename_restream(&mut self, spec: RestreamSpec, observe: &Observe) {

@@ -110,6 +110,7 @@ fn source_rendition(ingest: &IngestStatus) -> RenditionStatus {
         bitrate_bps: ingest.bitrate_bps,
         target_bps: None,
         fps: ingest.fps,
+        latency_ms: None,
         state: StreamState::Live,
     }
 }

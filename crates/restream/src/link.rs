@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
 use weir_hub::{Cursor, Next};
 use weir_rtmp::batch::{Outlet, SharedBatch};
 use weir_rtmp::net::{PublishConnection, PushError, PushEvent, PushProgress};
+use weir_rtmp::parcel::Parcel;
 
 use crate::feeds::FeedHandle;
 
@@ -21,7 +21,7 @@ pub(crate) struct OpenLink {
     cursor: Cursor<SharedBatch>,
     outlet: Outlet,
     /// Taken from the cursor, not yet with the kernel.
-    pending: VecDeque<Bytes>,
+    pending: VecDeque<Parcel>,
     has_written: bool,
     dropped_frames: u64,
     /// What connecting alone had written: handshake and commands are no media.
@@ -104,9 +104,9 @@ impl OpenLink {
     fn take(&mut self, next: Next<SharedBatch>) -> Option<LinkEvent> {
         match next {
             Next::Item(batch) => {
-                let bytes = self.outlet.bytes(&batch);
-                if !bytes.is_empty() {
-                    self.pending.push_back(bytes);
+                let parcel = self.outlet.parcel(&batch);
+                if !parcel.is_empty() {
+                    self.pending.push_back(parcel);
                 }
                 None
             }
@@ -122,12 +122,12 @@ impl OpenLink {
 
     /// What else is there already: after a stall, many batches leave in one write.
     fn take_more(&mut self) {
-        let mut bytes: usize = self.pending.iter().map(Bytes::len).sum();
+        let mut bytes: usize = self.pending.iter().map(Parcel::left_bytes).sum();
         while self.pending.len() < BATCHES_AT_ONCE_MAX && bytes < BYTES_AT_ONCE_MAX {
             match self.cursor.try_next() {
                 Some(next @ (Next::Item(_) | Next::Skipped { .. })) => {
                     self.take(next);
-                    bytes += self.pending.back().map_or(0, Bytes::len);
+                    bytes += self.pending.back().map_or(0, Parcel::left_bytes);
                 }
                 // The end is met again by `next`.
                 Some(Next::Closed) | None => break,

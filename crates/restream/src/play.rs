@@ -1,10 +1,10 @@
 //! RTMP play: a stream's feed to one player, on a connection that the player opened.
 
-use bytes::Bytes;
 use weir_hub::{Cursor, Next, StreamHub};
 use weir_observe::Viewer;
 use weir_rtmp::batch::{Outlet, SharedBatch};
 use weir_rtmp::net::{BoxFuture, PlaySession};
+use weir_rtmp::parcel::Parcel;
 
 use crate::feeds::FeedHandle;
 
@@ -27,7 +27,7 @@ impl RtmpPlay {
         Self { hub, cursor: feed.subscribe(), outlet: None, _feed: feed, _viewer: viewer }
     }
 
-    async fn next_bytes(&mut self, stream_id: u32) -> Option<Bytes> {
+    async fn next_parcel(&mut self, stream_id: u32) -> Option<Parcel> {
         let outlet = self.outlet.get_or_insert_with(|| Outlet::new(stream_id));
         let mut pulse = self.hub.watch_pulse();
         loop {
@@ -39,9 +39,9 @@ impl RtmpPlay {
             };
             match next {
                 Next::Item(batch) => {
-                    let bytes = outlet.bytes(&batch);
-                    if !bytes.is_empty() {
-                        return Some(bytes);
+                    let parcel = outlet.parcel(&batch);
+                    if !parcel.is_empty() {
+                        return Some(parcel);
                     }
                 }
                 Next::Skipped { .. } => outlet.skipped(),
@@ -66,7 +66,7 @@ async fn source_gone_too_long(pulse: &mut tokio::sync::watch::Receiver<weir_hub:
 }
 
 impl PlaySession for RtmpPlay {
-    fn next<'a>(&'a mut self, stream_id: u32) -> BoxFuture<'a, Option<Bytes>> {
-        Box::pin(self.next_bytes(stream_id))
+    fn next<'a>(&'a mut self, stream_id: u32) -> BoxFuture<'a, Option<Parcel>> {
+        Box::pin(self.next_parcel(stream_id))
     }
 }

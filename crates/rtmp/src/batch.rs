@@ -6,12 +6,14 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use weir_hub::Item;
 use weir_media::MediaTime;
+use weir_mux::flv::TagHeader;
 
+use crate::parcel::{Parcel, ParcelWriter};
 use crate::session::{PLAY_CHUNK_SIZE, PUSH_CHUNK_SIZE};
-use crate::wire::{Header, Message, type_id, write_chunks};
+use crate::wire::{Header, MessageHeader, type_id};
 
 /// Chunk size of all media that we send: what pushes and plays announce.
 pub const MEDIA_CHUNK_BYTES: usize = PUSH_CHUNK_SIZE as usize;
@@ -21,14 +23,6 @@ const _: () = assert!(PUSH_CHUNK_SIZE == PLAY_CHUNK_SIZE, "batches are shared by
 const DATA_CSID: u32 = 5;
 const AUDIO_CSID: u32 = 4;
 const VIDEO_CSID: u32 = 6;
-
-/// Lengths of what `write_chunks` puts before a body: our chunk stream ids are below 64, so their header is one byte.
-const BASIC_HEADER_BYTES: usize = 1;
-const RELATIVE_HEADER_BYTES: usize = 7;
-/// A difference from here on is written as an extended timestamp.
-const EXTENDED_FROM_MS: i64 = 0xFF_FFFF;
-/// Room for headers; a message in two chunks needs 9.
-const MESSAGE_OVERHEAD_BYTES: usize = 32;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageKind {
@@ -62,19 +56,9 @@ pub(crate) struct MediaOut {
     pub(crate) timestamp_ms: i64,
     /// Time of the message before it on the same chunk stream.
     pub(crate) previous_ms: i64,
-    pub(crate) body: Bytes,
-}
-
-/// A message within a batch's shared bytes: its body is not kept a second time.
-#[derive(Clone, Copy, Debug)]
-struct Placed {
-    kind: MessageKind,
-    timestamp_ms: i64,
-    previous_ms: i64,
-    /// Where the body begins in the shared bytes, and its length without the headers of continuation chunks.
-    at: usize,
-    body_bytes: usize,
-    continuation_bytes: usize,
+    /// The body: what FLV puts before a payload, and the payload as the hub has it.
+    pub(crate) tag: TagHeader,
+    pub(crate) payload: Bytes,
 }
 
 /// What a connection must send before media: metadata and decoder configurations, as message bodies.
@@ -93,10 +77,10 @@ pub struct Batch {
     time: MediaTime,
     start: bool,
     setup: Arc<Setup>,
-    messages: Vec<Placed>,
+    messages: Box<[MediaOut]>,
     /// Time of the keyframe that makes this batch a start: where a connection that begins here puts its zero.
     start_ms: i64,
-    shared: Bytes,
+    shared: Parcel,
     /// `shared` has messages of this kind, be they only a configuration.
     has_audio: bool,
     has_video: bool,
@@ -111,24 +95,21 @@ impl Batch {
         start: bool,
         setup: &Arc<Setup>,
         changed: bool,
-        messages: &[MediaOut],
+        messages: Box<[MediaOut]>,
     ) -> Self {
         let of_kind = |kind| messages.iter().find(move |message| message.kind == kind);
         let first_ms = messages.first().map_or(0, |message| message.timestamp_ms);
-        let total: usize = messages.iter().map(|message| message.body.len() + MESSAGE_OVERHEAD_BYTES).sum();
-        let mut shared = BytesMut::with_capacity(total);
+        let mut shared = ParcelWriter::new(MEDIA_CHUNK_BYTES);
         let configs = [(MessageKind::Video, &setup.video_config), (MessageKind::Audio, &setup.audio_config)];
         for (kind, config) in configs {
             if let Some(config) = config.as_ref().filter(|_| changed) {
                 // Difference 0 to the message before: the chain of differences of the kind is left as it was.
-                let at_ms = of_kind(kind).map_or(first_ms, |message| message.previous_ms);
-                place(&mut shared, kind, at_ms, at_ms, config);
+                relative(&mut shared, kind, 0, &[], config);
             }
         }
-        let placed = messages
-            .iter()
-            .map(|message| place(&mut shared, message.kind, message.timestamp_ms, message.previous_ms, &message.body))
-            .collect();
+        for MediaOut { kind, timestamp_ms, previous_ms, tag, payload } in &messages {
+            relative(&mut shared, *kind, timestamp_ms - previous_ms, tag, payload);
+        }
         Self {
             number,
             time,
@@ -139,24 +120,9 @@ impl Batch {
             has_video: of_kind(MessageKind::Video).is_some() || (changed && setup.video_config.is_some()),
             video_frames: u32::from(of_kind(MessageKind::Video).is_some()),
             setup: Arc::clone(setup),
-            messages: placed,
-            shared: shared.freeze(),
+            shared: shared.finish(),
+            messages,
         }
-    }
-
-    /// A message's body, out of the shared bytes.
-    fn body(&self, message: &Placed) -> Bytes {
-        if message.body_bytes <= MEDIA_CHUNK_BYTES {
-            return self.shared.slice(message.at..message.at + message.body_bytes);
-        }
-        let mut body = BytesMut::with_capacity(message.body_bytes);
-        let mut at = message.at;
-        while body.len() < message.body_bytes {
-            let piece = MEDIA_CHUNK_BYTES.min(message.body_bytes - body.len());
-            body.extend_from_slice(&self.shared[at..at + piece]);
-            at += piece + message.continuation_bytes;
-        }
-        body.freeze()
     }
 
     pub fn video_frames(&self) -> u32 {
@@ -199,7 +165,7 @@ impl Item for SharedBatch {
     }
 
     fn size_bytes(&self) -> usize {
-        self.0.shared.len()
+        self.0.shared.left_bytes()
     }
 }
 
@@ -221,9 +187,9 @@ impl Outlet {
         Self { stream_id, zero_ms: None, setup: None, number: None, video_begun: false, audio_begun: false }
     }
 
-    /// Whether `bytes` are the shared ones of `batch`, not made for one connection. For tests and figures.
-    pub fn shares(bytes: &Bytes, batch: &Batch) -> bool {
-        std::ptr::eq(bytes.as_ptr(), batch.shared.as_ptr())
+    /// Whether `parcel` is the shared one of `batch`, not made for one connection. For tests and figures.
+    pub fn shares(parcel: &Parcel, batch: &Batch) -> bool {
+        parcel.shares(&batch.shared)
     }
 
     /// Batches were passed over: the next one gets full headers and the configurations again.
@@ -233,9 +199,9 @@ impl Outlet {
         self.audio_begun = false;
     }
 
-    /// The bytes for this batch: the shared ones, except around this connection's start. The first batch after the
+    /// What to send for this batch: the shared parcel, except around this connection's start. The first batch after the
     /// beginning or a skip must be a start; the window's cursor sees to that.
-    pub fn bytes(&mut self, batch: &Batch) -> Bytes {
+    pub fn parcel(&mut self, batch: &Batch) -> Parcel {
         if self.number.replace(batch.number).is_some_and(|last| last + 1 != batch.number) {
             self.skipped();
         }
@@ -246,52 +212,56 @@ impl Outlet {
             self.setup = Some(Arc::clone(&batch.setup));
             return batch.shared.clone();
         }
-        self.own_bytes(batch, same_setup)
+        self.own_parcel(batch, same_setup)
     }
 
-    fn own_bytes(&mut self, batch: &Batch, same_setup: bool) -> Bytes {
+    fn own_parcel(&mut self, batch: &Batch, same_setup: bool) -> Parcel {
         let zero_ms = *self.zero_ms.get_or_insert(batch.start_ms);
-        let mut out = BytesMut::with_capacity(batch.shared.len() + 1_024);
+        let mut out = ParcelWriter::new(MEDIA_CHUNK_BYTES);
         if !same_setup {
             let at_ms = wire_ms(batch.start_ms, zero_ms);
             let setup = &batch.setup;
-            self.full(&mut out, MessageKind::Data, at_ms, setup.metadata.clone());
+            self.write(&mut out, MessageKind::Data, Header::Full, at_ms, &[], &setup.metadata);
             for (kind, config) in [(MessageKind::Video, &setup.video_config), (MessageKind::Audio, &setup.audio_config)]
             {
                 if let Some(config) = config {
-                    self.full(&mut out, kind, at_ms, config.clone());
+                    self.write(&mut out, kind, Header::Full, at_ms, &[], config);
                 }
             }
             self.setup = Some(Arc::clone(setup));
         }
-        for message in &batch.messages {
-            let begun = match message.kind {
+        for MediaOut { kind, timestamp_ms, previous_ms, tag, payload } in &batch.messages {
+            let begun = match kind {
                 MessageKind::Video => &mut self.video_begun,
                 MessageKind::Audio => &mut self.audio_begun,
                 MessageKind::Data => continue,
             };
-            let at_ms = wire_ms(message.timestamp_ms, zero_ms);
-            if *begun {
-                let previous_timestamp_ms = wire_ms(message.previous_ms, zero_ms);
-                let message_out = self.message(message.kind, at_ms, batch.body(message));
-                let header = Header::Delta { previous_timestamp_ms };
-                write_chunks(&mut out, message.kind.csid(), header, &message_out, MEDIA_CHUNK_BYTES);
-            } else if message.timestamp_ms >= zero_ms {
+            let header = if *begun {
+                Header::Delta { previous_timestamp_ms: wire_ms(*previous_ms, zero_ms) }
+            } else if *timestamp_ms >= zero_ms {
                 *begun = true;
-                self.full(&mut out, message.kind, at_ms, batch.body(message));
-            }
-            // Else it is audio from before the picture that this connection begins with: nobody can play it in place.
+                Header::Full
+            } else {
+                // Audio from before the picture that this connection begins with: nobody can play it in place.
+                continue;
+            };
+            self.write(&mut out, *kind, header, wire_ms(*timestamp_ms, zero_ms), tag, payload);
         }
-        out.freeze()
+        out.finish()
     }
 
-    fn full(&self, out: &mut BytesMut, kind: MessageKind, at_ms: u32, body: Bytes) {
-        let message = self.message(kind, at_ms, body);
-        write_chunks(out, kind.csid(), Header::Full, &message, MEDIA_CHUNK_BYTES);
-    }
-
-    fn message(&self, kind: MessageKind, timestamp_ms: u32, payload: Bytes) -> Message {
-        Message { type_id: kind.type_id(), stream_id: self.stream_id, timestamp_ms, payload }
+    fn write(
+        &self,
+        out: &mut ParcelWriter,
+        kind: MessageKind,
+        header: Header,
+        timestamp_ms: u32,
+        tag: &[u8],
+        payload: &Bytes,
+    ) {
+        let length = tag.len() + payload.len();
+        let message = MessageHeader { type_id: kind.type_id(), stream_id: self.stream_id, timestamp_ms, length };
+        out.message(kind.csid(), header, &message, tag, payload);
     }
 }
 
@@ -301,20 +271,11 @@ fn wire_ms(timestamp_ms: i64, zero_ms: i64) -> u32 {
     (timestamp_ms - zero_ms) as u32
 }
 
-/// Appends one message with a relative header; says where its body lies.
-fn place(out: &mut BytesMut, kind: MessageKind, timestamp_ms: i64, previous_ms: i64, body: &Bytes) -> Placed {
+/// Appends one message with a relative header, right for every connection: it names neither its time nor its message stream.
+fn relative(out: &mut ParcelWriter, kind: MessageKind, difference_ms: i64, tag: &[u8], payload: &Bytes) {
     // Chunk type 1 says at most 2^31 - 1 ms, 24 days: no connection outlives such a gap.
-    let difference_ms = (timestamp_ms - previous_ms).clamp(0, i64::from(i32::MAX));
-    // The stream id is not on the wire in chunk type 1; absolute times matter only by their difference.
-    let message = Message {
-        type_id: kind.type_id(),
-        stream_id: 0,
-        timestamp_ms: wire_ms(difference_ms, 0),
-        payload: body.clone(),
-    };
-    let extended_bytes = if difference_ms >= EXTENDED_FROM_MS { 4 } else { 0 };
-    let at = out.len() + BASIC_HEADER_BYTES + RELATIVE_HEADER_BYTES + extended_bytes;
-    write_chunks(out, kind.csid(), Header::Delta { previous_timestamp_ms: 0 }, &message, MEDIA_CHUNK_BYTES);
-    let continuation_bytes = BASIC_HEADER_BYTES + extended_bytes;
-    Placed { kind, timestamp_ms, previous_ms, at, body_bytes: body.len(), continuation_bytes }
+    let timestamp_ms = wire_ms(difference_ms.clamp(0, i64::from(i32::MAX)), 0);
+    let length = tag.len() + payload.len();
+    let message = MessageHeader { type_id: kind.type_id(), stream_id: 0, timestamp_ms, length };
+    out.message(kind.csid(), Header::Delta { previous_timestamp_ms: 0 }, &message, tag, payload);
 }

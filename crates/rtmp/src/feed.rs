@@ -12,8 +12,9 @@ use crate::from_frames::Batcher;
 /// that comes when it should must not find its audio gone ahead in a write of its own.
 const FLUSH_AFTER: Duration = Duration::from_millis(50);
 
-/// A destination may lag 3 s before it skips, beside what its socket holds. Bytes: 10 s of GOP at 50 Mbps are 62.5 MB.
-const LIMITS: WindowLimits = WindowLimits { duration: Duration::from_secs(3), items_max: 8_192, bytes_max: 64 << 20 };
+/// A destination may lag 2 s before it skips, beside what its socket holds (half a second at 4 Mbps). Bytes: 10 s of GOP at
+/// 50 Mbps are 62.5 MB.
+const LIMITS: WindowLimits = WindowLimits { duration: Duration::from_secs(2), items_max: 8_192, bytes_max: 64 << 20 };
 
 /// Handle on one rendition's batches. Clones share them; somebody must drive [`Feed::run`].
 #[derive(Clone, Debug)]

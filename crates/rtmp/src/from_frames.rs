@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use weir_hub::{Entry, Tracks};
 use weir_media::{Codec, MediaKind, MediaTime, TrackInfo};
-use weir_mux::flv;
+use weir_mux::flv::{self, TagHeader};
 
 use crate::batch::{Batch, MediaOut, MessageKind, Setup, SharedBatch};
 use crate::wire::{Value, encode};
@@ -65,20 +65,18 @@ impl Batcher {
             self.change_tracks(&entry.tracks);
         }
         let timestamp_ms = entry.frame.dts.as_millis();
-        let (kind, last_ms, body) = match entry.kind {
+        let (kind, last_ms, tag) = match entry.kind {
             MediaKind::Video => {
-                (MessageKind::Video, &mut self.last_video_ms, video_body(entry, self.tracks.as_deref())?)
+                (MessageKind::Video, &mut self.last_video_ms, video_tag(entry, self.tracks.as_deref())?)
             }
-            MediaKind::Audio => {
-                (MessageKind::Audio, &mut self.last_audio_ms, audio_body(entry, self.tracks.as_deref())?)
-            }
+            MediaKind::Audio => (MessageKind::Audio, &mut self.last_audio_ms, audio_tag(self.tracks.as_deref())?),
         };
         let previous_ms = last_ms.replace(timestamp_ms).unwrap_or(timestamp_ms);
         if self.pending.is_empty() {
             self.pending_time = entry.frame.dts;
         }
         self.pending_start |= entry.is_start();
-        self.pending.push(MediaOut { kind, timestamp_ms, previous_ms, body });
+        self.pending.push(MediaOut { kind, timestamp_ms, previous_ms, tag, payload: entry.frame.payload.clone() });
         let audio_only = self.tracks.as_ref().is_some_and(|tracks| tracks.video.is_none());
         let long = audio_only && entry.frame.dts - self.pending_time >= AUDIO_BATCH;
         if kind == MessageKind::Video || long || self.pending.len() >= BATCH_MESSAGES_MAX { self.flush() } else { None }
@@ -94,11 +92,11 @@ impl Batcher {
         if self.pending.is_empty() {
             return None;
         }
-        let messages = std::mem::take(&mut self.pending);
+        let messages = std::mem::take(&mut self.pending).into_boxed_slice();
         let start = std::mem::take(&mut self.pending_start);
         let changed = std::mem::take(&mut self.setup_changed);
         self.number += 1;
-        let batch = Batch::new(self.number, self.pending_time, start, &self.setup, changed, &messages);
+        let batch = Batch::new(self.number, self.pending_time, start, &self.setup, changed, messages);
         Some(SharedBatch::new(batch))
     }
 
@@ -119,23 +117,14 @@ impl Batcher {
     }
 }
 
-fn video_body(entry: &Entry, tracks: Option<&Tracks>) -> Option<Bytes> {
+fn video_tag(entry: &Entry, tracks: Option<&Tracks>) -> Option<TagHeader> {
     let codec = tracks?.video.as_ref()?.codec;
     let cts_ms = i32::try_from(entry.frame.pts.as_millis() - entry.frame.dts.as_millis()).unwrap_or(0);
-    let header = flv::video_frame_header(codec, entry.frame.is_keyframe(), cts_ms).ok()?;
-    Some(joined(&header, &entry.frame.payload))
+    flv::video_frame_header(codec, entry.frame.is_keyframe(), cts_ms).ok()
 }
 
-fn audio_body(entry: &Entry, tracks: Option<&Tracks>) -> Option<Bytes> {
-    let header = flv::audio_frame_header(tracks?.audio.as_ref()?.codec).ok()?;
-    Some(joined(&header, &entry.frame.payload))
-}
-
-fn joined(header: &[u8], payload: &[u8]) -> Bytes {
-    let mut body = BytesMut::with_capacity(header.len() + payload.len());
-    body.put_slice(header);
-    body.put_slice(payload);
-    body.freeze()
+fn audio_tag(tracks: Option<&Tracks>) -> Option<TagHeader> {
+    flv::audio_frame_header(tracks?.audio.as_ref()?.codec).ok()
 }
 
 /// H.264 goes as every server has always known it; what came later only as Enhanced RTMP.

@@ -4,6 +4,7 @@ pub mod batch;
 pub mod feed;
 pub mod from_frames;
 pub mod net;
+pub mod parcel;
 pub mod session;
 pub mod stream_key;
 pub mod to_frames;

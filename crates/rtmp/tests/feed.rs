@@ -112,7 +112,7 @@ fn send(batches: &[SharedBatch], from: usize, skips: &[std::ops::Range<usize>], 
         if std::mem::take(&mut skipping) {
             outlet.skipped();
         }
-        messages.extend(read(&mut reader, &outlet.bytes(batch)));
+        messages.extend(read(&mut reader, &outlet.parcel(batch).pieces().collect::<Vec<_>>().concat()));
     }
     messages
 }
@@ -165,8 +165,8 @@ fn nearly_all_bytes_are_shared() {
     let batches = batches();
     let mut outlet = Outlet::new(1);
     let own = batches.iter().filter(|batch| {
-        let bytes = outlet.bytes(batch);
-        !batches.iter().any(|other| Outlet::shares(&bytes, other))
+        let parcel = outlet.parcel(batch);
+        !batches.iter().any(|other| Outlet::shares(&parcel, other))
     });
     assert!(own.count() <= 2, "only the first batch, and the first one with sound, are made for the connection");
 }

@@ -8,10 +8,10 @@ use std::process::{Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use support::{PATIENCE, Seen, Server, Tls, drive_all, media, options, push};
 use tokio::process::{Child, Command};
 use weir_rtmp::net::{CloseReason, ListenLimits, MediaKind, MediaMessage, PushError};
+use weir_rtmp::parcel::Parcel;
 use weir_rtmp::wire::type_id;
 
 const VIDEO_FRAMES: usize = 60;
@@ -163,7 +163,7 @@ impl Material {
         Self { directory, source, copy, server, messages }
     }
 
-    fn serialised(&self, stream_id: u32) -> VecDeque<Bytes> {
+    fn serialised(&self, stream_id: u32) -> VecDeque<Parcel> {
         let one = |message: &MediaMessage| {
             let type_id = match message.kind {
                 MediaKind::Audio => type_id::AUDIO,

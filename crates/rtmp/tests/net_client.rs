@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use session_support::{Peer, RANDOM, number, object, text};
 use support::{PATIENCE, Seen, Server, Tls, media, options, push};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -204,10 +204,10 @@ async fn a_stalled_server_and_cancelled_drives_lose_nothing() {
     let mut connection = push(&server.target(false, "key"), &small).await.unwrap();
     assert!(matches!(server.next().await, Seen::Publish { .. }));
     let count = 60;
-    let mut pending: VecDeque<Bytes> = (0..count)
+    let mut pending: VecDeque<_> = (0..count)
         .map(|n| media(connection.stream_id(), type_id::VIDEO, n, &vec![n as u8; 70_000 + n as usize]))
         .collect();
-    let total: u64 = pending.iter().map(|bytes| bytes.len() as u64).sum();
+    let total: u64 = pending.iter().map(|bytes| bytes.left_bytes() as u64).sum();
     let before = connection.progress().written_bytes;
     let mut cancelled = 0;
     loop {
@@ -280,7 +280,7 @@ async fn a_wedged_server_stops_the_progress() {
         let options = PushOptions { tls: Arc::clone(&tls.client), ..options() };
         let url = format!("{scheme}://localhost:{}/live", addr.port());
         let mut connection = push(&target(&url), &options).await.unwrap();
-        let mut pending: VecDeque<Bytes> = (0..20).map(|n| media(1, type_id::VIDEO, n, &vec![0; 1 << 20])).collect();
+        let mut pending: VecDeque<_> = (0..20).map(|n| media(1, type_id::VIDEO, n, &vec![0; 1 << 20])).collect();
         let stalled = tokio::time::timeout(Duration::from_millis(500), connection.drive(&mut pending)).await;
         assert!(stalled.is_err(), "{stalled:?}");
         let before = connection.progress();

@@ -73,9 +73,8 @@ fn report(ok: bool, gstreamer: Option<&str>, encoders: &[EncoderReport], finding
             "reason": report.proof.reason,
         })
     };
-    let finding = |finding: &Finding| {
-        json!({"what": finding.what, "ok": finding.problem.is_none(), "reason": finding.problem})
-    };
+    let finding =
+        |finding: &Finding| json!({"what": finding.what, "ok": finding.problem.is_none(), "reason": finding.problem});
     json!({
         "ok": ok,
         "version": env!("CARGO_PKG_VERSION"),

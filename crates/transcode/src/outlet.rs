@@ -29,6 +29,7 @@ pub(crate) struct Outlet {
     meter: GopMeter,
     started: Instant,
     wrote_at: Option<Instant>,
+    pub(crate) latency_ms: Option<f64>,
 }
 
 impl Outlet {
@@ -47,6 +48,7 @@ impl Outlet {
             meter: GopMeter::new(),
             started: now,
             wrote_at: None,
+            latency_ms: None,
         }
     }
 
@@ -133,6 +135,7 @@ impl Outlet {
             bitrate_bps: if flows { self.meter.bitrate_bps(elapsed) } else { 0 },
             target_bps: Some(self.plan.target_bps()),
             fps: self.meter.fps().filter(|_| flows),
+            latency_ms: self.latency_ms.filter(|_| flows),
             state,
         }
     }

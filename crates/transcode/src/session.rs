@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use weir_hub::{Next, Subscriber, Tracks};
 use weir_media::{Codec, MediaKind, TrackId, TrackInfo};
 use weir_pipeline::{
-    LinkFault, LinkReader, LinkWriter, Message, OutputId, TrackConfig, WireFrame, Worker, WorkerFault, WorkerPlan,
+    LinkFault, LinkReader, LinkWriter, Message, OutputId, Progress, TrackConfig, WireFrame, Worker, WorkerFault, WorkerPlan,
 };
 
 use crate::outlet::Outlet;
@@ -68,6 +68,7 @@ impl Session {
                             if let Some(complaint) = watchdog.report(&progress, &videos, Instant::now()) {
                                 break failed(complaint);
                             }
+                            take_latencies(&progress, outlets);
                         }
                         Ok(Message::Fault(fault)) => break End::Failed(fault),
                         Ok(message) => {
@@ -95,9 +96,17 @@ impl Session {
             }
         };
         drop(reader);
-        // The feeding half is dropped with its scope: the worker sees the end of its socket.
-        worker.end(END_PATIENCE).await;
+        // The feeding half is dropped with its scope: the worker sees the end of its socket. One that failed is not waited for.
+        let patience = if matches!(end, End::Failed(_)) { Duration::ZERO } else { END_PATIENCE };
+        worker.end(patience).await;
         end
+    }
+}
+
+fn take_latencies(progress: &Progress, outlets: &mut Outlets) {
+    for outlet in outlets.values_mut() {
+        let of = progress.outputs.iter().find(|output| output.id == outlet.plan.video);
+        outlet.latency_ms = of.and_then(|output| output.latency_ms).or(outlet.latency_ms);
     }
 }
 

@@ -334,6 +334,7 @@ fn statuses(outlets: &Outlets, refused: &[Refused], now: Instant) -> Vec<Renditi
         bitrate_bps: 0,
         target_bps: None,
         fps: None,
+        latency_ms: None,
         state: StreamState::Failed,
     });
     outlets.values().map(|outlet| outlet.status(now)).chain(refused).collect()

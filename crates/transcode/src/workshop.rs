@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 use weir_model::VideoCodec;
-use weir_pipeline::{
-    Abilities, EncoderFile, Encoders, EncodersFault, Proof, WorkerBinary, WorkerMissing, prove_all,
-};
+use weir_pipeline::{Abilities, EncoderFile, Encoders, EncodersFault, Proof, WorkerBinary, WorkerMissing, prove_all};
 
 use crate::admission::Ledger;
 

@@ -3,9 +3,8 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use bytes::Bytes;
-
 use super::BoxFuture;
+use crate::parcel::Parcel;
 use crate::session::{MediaMessage, Refusal};
 use crate::stream_key::StreamKey;
 use crate::wire::Value;
@@ -60,9 +59,9 @@ pub struct Playing {
 
 /// Gives the media of one play.
 pub trait PlaySession: Send {
-    /// The next bytes to send: whole messages for message stream `stream_id`, in chunks of at most
+    /// The next to send: whole messages for message stream `stream_id`, in chunks of at most
     /// [`super::PLAY_CHUNK_SIZE`]. `None` ends the play. Must be cancel-safe.
-    fn next<'a>(&'a mut self, stream_id: u32) -> BoxFuture<'a, Option<Bytes>>;
+    fn next<'a>(&'a mut self, stream_id: u32) -> BoxFuture<'a, Option<Parcel>>;
 }
 
 impl fmt::Debug for PublishRequest {

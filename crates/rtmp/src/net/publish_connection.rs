@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::progress::{Progress, PushProgress};
 use super::push_error::PushError;
 use super::transport::Transport;
+use crate::parcel::{self, Parcel};
 use crate::session::{ClientEvent, ClientSession, Rejection};
 
 /// Slices of one vectored write.
@@ -49,7 +50,7 @@ pub(super) enum Answer {
 pub struct PublishConnection {
     transport: Transport,
     session: ClientSession,
-    /// Our own messages (acks, pongs), and of them what is not yet sent. They go between whole `Bytes`.
+    /// Our own messages (acks, pongs), and of them what is not yet sent. They go between whole parcels.
     control: Bytes,
     /// The front of the caller's queue is half on the wire: nothing may come before its rest.
     inside_message: bool,
@@ -77,10 +78,10 @@ impl PublishConnection {
 
     /// Writes from `pending` and reads what the server says, until something is worth knowing.
     ///
-    /// Each `Bytes` holds whole messages in chunks of [`super::PUSH_CHUNK_SIZE`]. Cancel-safe: what was written has
-    /// left `pending`, and a half-written `Bytes` stays at its front with the rest. The caller may append to `pending`
+    /// Each parcel holds whole messages in chunks of [`super::PUSH_CHUNK_SIZE`]. Cancel-safe: what was written has
+    /// left `pending`, and a half-written parcel stays at its front with the rest. The caller may append to `pending`
     /// between calls and remove all but the front (all, if nothing of it was written).
-    pub async fn drive(&mut self, pending: &mut VecDeque<Bytes>) -> Result<PushEvent, PushError> {
+    pub async fn drive(&mut self, pending: &mut VecDeque<Parcel>) -> Result<PushEvent, PushError> {
         std::future::poll_fn(|cx| self.poll_drive(cx, pending)).await
     }
 
@@ -137,7 +138,7 @@ impl PublishConnection {
     fn poll_drive(
         &mut self,
         cx: &mut Context<'_>,
-        pending: &mut VecDeque<Bytes>,
+        pending: &mut VecDeque<Parcel>,
     ) -> Poll<Result<PushEvent, PushError>> {
         self.owes_drained |= !pending.is_empty();
         loop {
@@ -168,7 +169,7 @@ impl PublishConnection {
     }
 
     /// One write and one read. Ready when either did something, so that the caller looks at what came of it.
-    fn poll_io(&mut self, cx: &mut Context<'_>, pending: &mut VecDeque<Bytes>) -> Poll<Result<(), PushError>> {
+    fn poll_io(&mut self, cx: &mut Context<'_>, pending: &mut VecDeque<Parcel>) -> Poll<Result<(), PushError>> {
         let write = self.poll_write(cx, pending);
         // All is away: the caller has more to do than to read, and calls again. At 30 writes a second each look counts.
         if matches!(write, Poll::Ready(Ok(()))) && pending.is_empty() {
@@ -194,22 +195,24 @@ impl PublishConnection {
     }
 
     /// One vectored write of what waits, our own messages at the first place where they may stand.
-    fn poll_write(&mut self, cx: &mut Context<'_>, pending: &mut VecDeque<Bytes>) -> Poll<io::Result<()>> {
+    fn poll_write(&mut self, cx: &mut Context<'_>, pending: &mut VecDeque<Parcel>) -> Poll<io::Result<()>> {
         if self.control.is_empty() && self.session.has_output() {
             self.control = self.session.take_output();
         }
         if self.control.is_empty() && pending.is_empty() {
             return if self.transport.needs_flush() { self.transport.poll_flush(cx) } else { Poll::Pending };
         }
-        let before_control = usize::from(self.inside_message);
-        let media = |from: usize| pending.iter().skip(from).map(|bytes| &**bytes);
-        let order = media(0).take(before_control).chain([&*self.control]).chain(media(before_control));
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let mut used = 0;
-        for (slice, bytes) in slices.iter_mut().zip(order.filter(|bytes| !bytes.is_empty())) {
-            *slice = IoSlice::new(bytes);
+        let mut media = pending.iter();
+        if self.inside_message {
+            used = parcel::gather(media.next().into_iter(), &mut slices);
+        }
+        if let Some(slice) = slices.get_mut(used).filter(|_| !self.control.is_empty()) {
+            *slice = IoSlice::new(&self.control);
             used += 1;
         }
+        used += parcel::gather(media, slices.get_mut(used..).unwrap_or_default());
         let written = match self.transport.poll_write(cx, slices.get(..used).unwrap_or_default()) {
             Poll::Ready(Ok(0)) if used > 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             Poll::Ready(Ok(written)) => written,
@@ -220,28 +223,22 @@ impl PublishConnection {
         Poll::Ready(Ok(()))
     }
 
-    fn on_written(&mut self, mut written: usize, pending: &mut VecDeque<Bytes>) {
+    fn on_written(&mut self, mut written: usize, pending: &mut VecDeque<Parcel>) {
         self.progress.written_bytes += written as u64;
-        loop {
-            if !self.inside_message {
-                let control = written.min(self.control.len());
-                self.control.advance(control);
-                written -= control;
-                if !self.control.is_empty() {
-                    return;
-                }
+        if let Some(front) = pending.front().filter(|_| self.inside_message) {
+            let rest = written.min(front.left_bytes());
+            self.inside_message = parcel::advance(pending, rest, true);
+            written -= rest;
+        }
+        if !self.inside_message {
+            let control = written.min(self.control.len());
+            self.control.advance(control);
+            written -= control;
+            if self.control.is_empty() {
                 // An empty `Bytes` would still hold on to the memory that it was cut from.
                 self.control = Bytes::new();
+                self.inside_message = parcel::advance(pending, written, false);
             }
-            let Some(front) = pending.front_mut() else { return };
-            if written < front.len() {
-                front.advance(written);
-                self.inside_message |= written > 0;
-                return;
-            }
-            written -= front.len();
-            pending.pop_front();
-            self.inside_message = false;
         }
     }
 

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tokio::time::{Sleep, timeout_at};
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
@@ -17,6 +16,7 @@ use super::handler::{Handler, PlayRequest, Playing, PublishRequest, Publishing};
 use super::listener::Incoming;
 use super::transport::{CountedTcp, Transport};
 use super::{now, random_bytes};
+use crate::parcel::Parcel;
 use crate::session::{Refusal, RefusalCode, ServerEvent, ServerSession, ServerTimers, StreamName};
 
 impl Incoming {
@@ -81,7 +81,7 @@ struct Connection<H> {
 enum Wake {
     Io(Result<Io, io::Error>),
     PublishEnded(u32, Refusal),
-    PlayMedia(Option<Bytes>),
+    PlayMedia(Option<Parcel>),
     Timer,
 }
 
@@ -114,7 +114,7 @@ impl<H: Handler> Connection<H> {
                 Wake::Io(Ok(Io::End)) => return Err(CloseReason::PeerClosed),
                 Wake::Io(Err(error)) => return Err(error.into()),
                 Wake::PublishEnded(stream_id, refusal) => self.turn_away(stream_id, refusal)?,
-                Wake::PlayMedia(Some(bytes)) => self.duplex.send(bytes),
+                Wake::PlayMedia(Some(parcel)) => parcel.pieces().for_each(|piece| self.duplex.send(piece)),
                 Wake::PlayMedia(None) => {
                     if let Some((stream_id, _)) = self.play.take() {
                         self.session.end_play(stream_id);
@@ -248,7 +248,7 @@ fn poll_ended(publishes: &mut [(u32, Publishing)], cx: &mut Context<'_>) -> Poll
     Poll::Pending
 }
 
-async fn next_media(play: Option<&mut (u32, Playing)>) -> Option<Bytes> {
+async fn next_media(play: Option<&mut (u32, Playing)>) -> Option<Parcel> {
     match play {
         Some((stream_id, playing)) => playing.session.next(*stream_id).await,
         None => std::future::pending().await,

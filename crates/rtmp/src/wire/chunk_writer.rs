@@ -19,13 +19,41 @@ pub enum Header {
     Delta { previous_timestamp_ms: u32 },
 }
 
-/// Appends `message` as chunks of `chunk_size` (at least 1) on chunk stream `csid` (2 to 65599).
+/// A message without its payload.
+#[derive(Debug, Clone, Copy)]
+pub struct MessageHeader {
+    pub type_id: u8,
+    pub stream_id: u32,
+    pub timestamp_ms: u32,
+    /// Of the whole payload, in bytes.
+    pub length: usize,
+}
+
+/// The header of each further chunk of a message: at most 3 bytes of basic header and 4 of extended timestamp.
+#[derive(Debug, Clone, Copy)]
+pub struct Continuation {
+    bytes: [u8; 7],
+    length: usize,
+}
+
+impl std::ops::Deref for Continuation {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+/// Appends the header of a message's first chunk on chunk stream `csid` (2 to 65599); gives that of its further chunks.
 ///
-/// A payload above [`MESSAGE_BYTES_MAX`] has no form on the wire: nothing is written.
-pub fn write_chunks(out: &mut BytesMut, csid: u32, header: Header, message: &Message, chunk_size: usize) {
-    let length = message.payload.len();
-    if length > MESSAGE_BYTES_MAX {
-        return;
+/// A payload above [`MESSAGE_BYTES_MAX`] has no form on the wire: nothing is written and nothing given.
+pub fn write_chunk_header(
+    out: &mut BytesMut,
+    csid: u32,
+    header: Header,
+    message: &MessageHeader,
+) -> Option<Continuation> {
+    if message.length > MESSAGE_BYTES_MAX {
+        return None;
     }
     let (chunk_type, timestamp) = match header {
         Header::Full => (0, message.timestamp_ms),
@@ -35,32 +63,40 @@ pub fn write_chunks(out: &mut BytesMut, csid: u32, header: Header, message: &Mes
         },
     };
     let extended = timestamp >= EXTENDED_TIMESTAMP;
-    // Each further chunk repeats the extended timestamp, as the specification says and ffmpeg expects.
-    let (continuation, continuation_basic_bytes) = BasicHeader::write(3, csid);
-    let continuation_bytes = continuation_basic_bytes + if extended { 4 } else { 0 };
-    let chunk_size = chunk_size.max(1);
-    let further_chunks = length.saturating_sub(1) / chunk_size;
-    // 3 + 11 + 4: the longest basic header, message header and extended timestamp.
-    out.reserve(18 + length + further_chunks * continuation_bytes);
-
     let (basic, basic_bytes) = BasicHeader::write(chunk_type, csid);
     out.put_slice(&basic[..basic_bytes]);
     out.put_uint(u64::from(timestamp.min(EXTENDED_TIMESTAMP)), 3);
-    out.put_uint(length as u64, 3);
+    out.put_uint(message.length as u64, 3);
     out.put_u8(message.type_id);
     if chunk_type == 0 {
         out.put_u32_le(message.stream_id);
     }
+    // Each further chunk repeats the extended timestamp, as the specification says and ffmpeg expects.
+    let (basic, length) = BasicHeader::write(3, csid);
+    let mut continuation = Continuation { bytes: [0; 7], length };
+    continuation.bytes[..length].copy_from_slice(&basic[..length]);
     if extended {
         out.put_u32(timestamp);
+        continuation.bytes[length..length + 4].copy_from_slice(&timestamp.to_be_bytes());
+        continuation.length += 4;
     }
-    let (first, rest) = message.payload.split_at(length.min(chunk_size));
+    Some(continuation)
+}
+
+/// Appends `message` as chunks of `chunk_size` (at least 1), as [`write_chunk_header`] says.
+pub fn write_chunks(out: &mut BytesMut, csid: u32, header: Header, message: &Message, chunk_size: usize) {
+    let Message { type_id, stream_id, timestamp_ms, ref payload } = *message;
+    let length = payload.len();
+    let chunk_size = chunk_size.max(1);
+    // 3 + 11 + 4: the longest basic header, message header and extended timestamp; 3 + 4 of it before each further chunk.
+    let further_chunks = length.saturating_sub(1) / chunk_size;
+    out.reserve(18 + length.min(MESSAGE_BYTES_MAX) + further_chunks.min(MESSAGE_BYTES_MAX) * 7);
+    let head = MessageHeader { type_id, stream_id, timestamp_ms, length };
+    let Some(continuation) = write_chunk_header(out, csid, header, &head) else { return };
+    let (first, rest) = payload.split_at(length.min(chunk_size));
     out.put_slice(first);
     for chunk in rest.chunks(chunk_size) {
-        out.put_slice(&continuation[..continuation_basic_bytes]);
-        if extended {
-            out.put_u32(timestamp);
-        }
+        out.put_slice(&continuation);
         out.put_slice(chunk);
     }
 }

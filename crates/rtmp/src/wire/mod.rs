@@ -18,7 +18,7 @@ use bytes::Bytes;
 
 pub use amf0::{AmfError, Value, decode_all, encode};
 pub use chunk_reader::{ChunkReader, ReadLimits};
-pub use chunk_writer::{ChunkWriter, Header, write_chunks};
+pub use chunk_writer::{ChunkWriter, Continuation, Header, MessageHeader, write_chunk_header, write_chunks};
 pub use error::WireError;
 pub use handshake::{ClientHandshake, ServerHandshake};
 

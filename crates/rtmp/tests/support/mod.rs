@@ -19,6 +19,7 @@ use weir_rtmp::net::{
     Playing, PublishConnection, PublishRequest, PublishSession, Publishing, PushError, PushEvent, PushOptions,
     PushTarget, Refusal, RefusalCode, connect_publish,
 };
+use weir_rtmp::parcel::Parcel;
 use weir_rtmp::url::RtmpUrl;
 use weir_rtmp::wire::{Header, Message, Value, type_id, write_chunks};
 
@@ -39,7 +40,7 @@ pub enum Seen {
 pub struct Recorder {
     seen: mpsc::UnboundedSender<Seen>,
     pub kick: Mutex<Vec<oneshot::Sender<Refusal>>>,
-    pub play: Mutex<VecDeque<Bytes>>,
+    pub play: Mutex<VecDeque<Parcel>>,
 }
 
 impl Handler for Recorder {
@@ -98,12 +99,12 @@ impl Drop for Recording {
 }
 
 struct Replay {
-    media: VecDeque<Bytes>,
+    media: VecDeque<Parcel>,
     seen: mpsc::UnboundedSender<Seen>,
 }
 
 impl PlaySession for Replay {
-    fn next<'a>(&'a mut self, _stream_id: u32) -> BoxFuture<'a, Option<Bytes>> {
+    fn next<'a>(&'a mut self, _stream_id: u32) -> BoxFuture<'a, Option<Parcel>> {
         Box::pin(async { self.media.pop_front() })
     }
 }
@@ -239,16 +240,16 @@ pub async fn push(target: &PushTarget, options: &PushOptions) -> Result<PublishC
 }
 
 /// A whole message as a destination's queue holds it.
-pub fn media(stream_id: u32, type_id: u8, timestamp_ms: u32, payload: &[u8]) -> Bytes {
+pub fn media(stream_id: u32, type_id: u8, timestamp_ms: u32, payload: &[u8]) -> Parcel {
     let message = Message { type_id, stream_id, timestamp_ms, payload: Bytes::copy_from_slice(payload) };
     let mut out = BytesMut::new();
     let csid = if type_id == type_id::AUDIO { 4 } else { 6 };
     write_chunks(&mut out, csid, Header::Full, &message, PLAY_CHUNK_SIZE as usize);
-    out.freeze()
+    out.freeze().into()
 }
 
 /// Drives until all of `pending` is written.
-pub async fn drive_all(connection: &mut PublishConnection, pending: &mut VecDeque<Bytes>) {
+pub async fn drive_all(connection: &mut PublishConnection, pending: &mut VecDeque<Parcel>) {
     let drained = async { while connection.drive(pending).await.unwrap() != PushEvent::Drained {} };
     tokio::time::timeout(PATIENCE, drained).await.expect("not written in time");
 }
