@@ -89,15 +89,20 @@ fn a_ladder_a_push_of_its_own_and_the_source_from_one_decode() {
     assert_worker_is_built();
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    // Its keyframes are not where ours are.
-    let clip = Clip { seconds: 16, size: "1280x720", gop_frames: 45, video_kbps: 2500, ..Clip::default() };
+    // Its keyframes are not where ours are. Small, so that a busy machine carries it: a machine that does not makes holes.
+    let clip = Clip { seconds: 16, gop_frames: 75, video_kbps: 800, ..Clip::default() };
     let source = clip.make(&path("source.flv"));
     let weir = weir().start();
     let api = weir.api();
-    let stream = api.create_stream_with("cam1", &json!({"ladder": "hd"}));
+    let rungs =
+        [("p360", (640, 360), 700), ("p240", (426, 240), 400), ("p180", (320, 180), 250), ("p90", (160, 90), 100)];
+    let ladder = rungs.map(|(name, (width, height), kbps)| {
+        json!({"name": name, "width": width, "height": height, "video_bitrate_kbps": kbps, "rate_control": "vbr"})
+    });
+    let stream = api.create_stream_with("cam1", &json!({"ladder": ladder}));
     let (as_is, own) = (Destination::new(), Destination::new());
     let rendition = json!({
-        "name": "small", "width": 640, "height": 360, "video_bitrate_kbps": 600, "audio_bitrate_kbps": 64,
+        "name": "small", "width": 480, "height": 270, "video_bitrate_kbps": 600, "audio_bitrate_kbps": 64,
         "rate_control": "cbr",
     });
     let restreams = [
@@ -114,7 +119,6 @@ fn a_ladder_a_push_of_its_own_and_the_source_from_one_decode() {
         api.wait_restream(id, "streaming", SOON);
     }
     let base = format!("{}/play/cam1", weir.http());
-    let rungs = [("720p", (1280, 720)), ("480p", (854, 480)), ("360p", (640, 360)), ("240p", (426, 240))];
     wait_until_some("the master playlist has four renditions", SOON, || {
         let text = String::from_utf8(player(&base)("master.m3u8")?).ok()?;
         (text.matches("#EXT-X-STREAM-INF").count() == rungs.len()).then_some(())
@@ -136,7 +140,7 @@ fn a_ladder_a_push_of_its_own_and_the_source_from_one_decode() {
     watcher.assert_valid();
 
     let mut common: Option<Vec<i64>> = None;
-    for (name, size) in rungs {
+    for (name, size, _) in rungs {
         let file = download(&base, name, folder.path());
         let video = ffmpeg::probe(&file)["streams"][0].clone();
         assert_eq!((video["width"].as_i64(), video["height"].as_i64()), (Some(size.0), Some(size.1)), "{name}");

@@ -1,5 +1,6 @@
 //! One rendition on its way into the hub: its tracks, the order of its times, its sound, and what it measures.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,9 @@ use crate::sound::Sound;
 /// Nothing for so long: it does not flow.
 const QUIET_AFTER: Duration = Duration::from_secs(2);
 
+/// Encoders of pictures take up to a second for their first one; 47 frames of sound are a second.
+const EARLY_SOUNDS_MAX: usize = 96;
+
 #[derive(Debug)]
 pub(crate) struct Outlet {
     pub(crate) plan: RenditionPlan,
@@ -26,6 +30,8 @@ pub(crate) struct Outlet {
     /// Pictures up to the next keyframe can't be decoded by who reads on.
     wants_keyframe: bool,
     sound: Sound,
+    /// Sound that is out of its encoder before the first picture is out of its own.
+    early: VecDeque<WireFrame>,
     meter: GopMeter,
     started: Instant,
     wrote_at: Option<Instant>,
@@ -45,6 +51,7 @@ impl Outlet {
             last_sound: None,
             wants_keyframe: true,
             sound: Sound::default(),
+            early: VecDeque::new(),
             meter: GopMeter::new(),
             started: now,
             wrote_at: None,
@@ -99,9 +106,19 @@ impl Outlet {
             self.last_sound = Some(silence.dts);
             self.publisher.write(silence, MediaKind::Audio, now);
         }
+        for early in std::mem::take(&mut self.early) {
+            self.sound(&early, now);
+        }
     }
 
     pub(crate) fn sound(&mut self, frame: &WireFrame, now: Instant) {
+        if self.last_picture.is_none() {
+            if self.early.len() == EARLY_SOUNDS_MAX {
+                self.early.pop_front();
+            }
+            self.early.push_back(frame.clone());
+            return;
+        }
         if self.last_sound.is_some_and(|last| frame.dts <= last) || !self.sound.take(frame.dts) {
             return;
         }
@@ -138,5 +155,120 @@ impl Outlet {
             latency_ms: self.latency_ms.filter(|_| flows),
             state,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use weir_hub::{Next, StreamHub, WindowLimits};
+    use weir_pipeline::OutputId;
+
+    use super::*;
+    use crate::wants::tests::settings;
+
+    const VIDEO: OutputId = OutputId(1);
+
+    fn plan() -> RenditionPlan {
+        RenditionPlan {
+            name: "small".to_owned(),
+            settings: settings(640, 360, 600),
+            video: VIDEO,
+            audio: OutputId(2),
+            family: "x264".to_owned(),
+            element: "x264enc".to_owned(),
+            device: None,
+            reason: String::new(),
+            degraded: false,
+        }
+    }
+
+    fn frame(ms: i64, keyframe: bool) -> WireFrame {
+        let at = MediaTime::from_millis(ms);
+        let payload = Bytes::from_static(&[1]);
+        WireFrame { track: 1, dts: at, pts: at, keyframe, discontinuity: false, payload }
+    }
+
+    /// Baseline, 640x368.
+    const AVCC: &[u8] = &[
+        1, 0x42, 0xC0, 0x1E, 0xFF, 0xE1, 0, 25, 0x67, 0x42, 0xC0, 0x1E, 0xD9, 0, 0xA0, 0x2F, 0xF9, 0x70, 0x11, 0, 0, 3,
+        0, 1, 0, 0, 3, 0, 0x32, 0x0F, 0x16, 0x2E, 0x48, 1, 0, 5, 0x68, 0xCB, 0x83, 0xCB, 0x20,
+    ];
+
+    struct Bench {
+        hub: StreamHub,
+        outlet: Outlet,
+        now: Instant,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let (hub, now) = (StreamHub::new(WindowLimits::FRAMES), Instant::now());
+            let mut outlet = Outlet::new(plan(), hub.publish_rendition("small"), now);
+            outlet.configure(Codec::H264, Bytes::from_static(AVCC)).unwrap();
+            Self { hub, outlet, now }
+        }
+
+        /// What a subscriber reads: `v` and `a` with milliseconds, keyframes of the picture in capitals.
+        fn published(&self) -> Vec<String> {
+            let mut cursor = self.hub.rendition("small").subscribe();
+            let mut read = Vec::new();
+            while let Some(Next::Item(entry)) = cursor.try_next() {
+                let kind = match entry.kind {
+                    MediaKind::Video if entry.frame.is_keyframe() => "V",
+                    MediaKind::Video => "v",
+                    MediaKind::Audio => "a",
+                };
+                read.push(format!("{kind}{}", entry.frame.dts.as_millis()));
+            }
+            read
+        }
+    }
+
+    #[test]
+    fn sound_that_is_early_waits_for_the_first_picture() {
+        let mut bench = Bench::new();
+        for ms in [960, 981, 1003, 1024] {
+            bench.outlet.sound(&frame(ms, true), bench.now);
+        }
+        bench.outlet.picture(&frame(1000, false), true, bench.now);
+        assert!(bench.published().is_empty(), "nothing begins without a keyframe");
+        bench.outlet.picture(&frame(1000, true), true, bench.now);
+        bench.outlet.sound(&frame(1045, true), bench.now);
+        assert_eq!(bench.published(), ["V1000", "a1003", "a1024", "a1045"]);
+    }
+
+    #[test]
+    fn a_successor_repeats_nothing_and_begins_with_a_keyframe() {
+        let mut bench = Bench::new();
+        for (ms, keyframe) in [(0, true), (33, false), (67, false)] {
+            bench.outlet.picture(&frame(ms, keyframe), true, bench.now);
+        }
+        bench.outlet.resume(plan());
+        for (ms, keyframe) in [(33, true), (67, false), (100, false), (133, true), (167, false)] {
+            bench.outlet.picture(&frame(ms, keyframe), true, bench.now);
+        }
+        assert_eq!(bench.published(), ["V133", "v167"], "who joins now begins there");
+        assert_eq!(bench.outlet.last_picture(), Some(MediaTime::from_millis(167)));
+    }
+
+    #[test]
+    fn a_source_without_sound_is_given_silence() {
+        let mut bench = Bench::new();
+        for number in 0..4 {
+            bench.outlet.picture(&frame(number * 33, number == 0), false, bench.now);
+        }
+        assert_eq!(bench.published(), ["V0", "a0", "v33", "a21", "v66", "a43", "a64", "v99", "a85"]);
+    }
+
+    #[test]
+    fn states_follow_the_pictures() {
+        let mut bench = Bench::new();
+        let later = |seconds: u64| bench.now + Duration::from_secs(seconds);
+        assert_eq!(bench.outlet.status(bench.now).state, StreamState::Starting);
+        bench.outlet.picture(&frame(0, true), true, bench.now);
+        assert_eq!(bench.outlet.status(later(1)).state, StreamState::Live);
+        let stalled = bench.outlet.status(later(3));
+        assert_eq!((stalled.state, stalled.bitrate_bps), (StreamState::Stalled, 0));
     }
 }

@@ -9,7 +9,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use weir_hub::{Next, Subscriber, Tracks};
 use weir_media::{Codec, MediaKind, TrackId, TrackInfo};
 use weir_pipeline::{
-    LinkFault, LinkReader, LinkWriter, Message, OutputId, Progress, TrackConfig, WireFrame, Worker, WorkerFault, WorkerPlan,
+    LinkFault, LinkReader, LinkWriter, Message, OutputId, Progress, TrackConfig, WireFrame, Worker, WorkerFault,
+    WorkerPlan,
 };
 
 use crate::outlet::Outlet;
