@@ -90,7 +90,7 @@ fn a_ladder_a_push_of_its_own_and_the_source_from_one_decode() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     // Its keyframes are not where ours are. Small, so that a busy machine carries it: a machine that does not makes holes.
-    let clip = Clip { seconds: 16, gop_frames: 75, video_kbps: 800, ..Clip::default() };
+    let clip = Clip { seconds: 16, gop_frames: 75, b_frames: 2, video_kbps: 800, ..Clip::default() };
     let source = clip.make(&path("source.flv"));
     let weir = weir().start();
     let api = weir.api();
