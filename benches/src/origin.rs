@@ -84,7 +84,8 @@ fn serving(options: &Options, clip: &Path) -> anyhow::Result<Value> {
     std::thread::sleep(Duration::from_secs(15));
     let (_, file) = segment(address, 900_000);
     let playlist = fetch(address, MEDIA).context("the playlist")?;
-    let nginx = StaticNginx::start(&[("segment.m4s", &file), ("playlist.m3u8", &playlist)])?;
+    let threads = http_threads(server.pid())?;
+    let nginx = StaticNginx::start(&[("segment.m4s", &file), ("playlist.m3u8", &playlist)], threads)?;
     let idle = cpu_ms(server.pid());
     std::thread::sleep(Duration::from_secs(5));
     let idle_ms_per_second = (cpu_ms(server.pid()) - idle) / 5.0;
@@ -106,7 +107,8 @@ fn serving(options: &Options, clip: &Path) -> anyhow::Result<Value> {
     let medians = |values: &[Vec<f64>; 2]| (median(values[0].clone()), median(values[1].clone()));
     let ((gb, nginx_gb), (us, nginx_us)) = (medians(&gigabyte), medians(&request));
     Ok(json!({
-        "rounds": options.rounds, "connections": options.connections,
+        "rounds": options.rounds, "connections": options.connections, "worker_threads_each": threads,
+        "both": "keep-alive HTTP/1.1 without end, the same client, no gzip, the same rules for caches and other sites in the headers",
         "segment_bytes": file.len(), "playlist_bytes": playlist.len(), "idle_cpu_ms_per_second": idle_ms_per_second,
         "cpu_s_per_gb": { "weir": gb, "nginx": nginx_gb, "ratio": gb / nginx_gb, "weir_runs": gigabyte[0], "nginx_runs": gigabyte[1] },
         "cpu_us_per_playlist": { "weir": us, "nginx": nginx_us, "ratio": us / nginx_us, "weir_runs": request[0], "nginx_runs": request[1] },
@@ -163,11 +165,21 @@ fn packaging(options: &Options, clip: &Path) -> anyhow::Result<Value> {
     Ok(json!({ "streams": options.streams, "cpu_ms_per_media_second": cpu / media_seconds }))
 }
 
+/// How many threads answer viewers: nginx gets as many workers.
+fn http_threads(pid: u32) -> anyhow::Result<usize> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task"))?;
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    let count = names.filter(|name| name.starts_with("http-")).count();
+    ensure!(count > 0, "no thread of the server is called http-N");
+    Ok(count)
+}
+
 fn cpu_ms(pid: u32) -> f64 {
     ProcessStats::cpu_of_tree(pid).as_secs_f64() * 1000.0
 }
 
-/// nginx as it is best at files: one worker, `sendfile`, no log.
+/// nginx as it is best at files: `sendfile`, no log, and what an origin has to say in its headers. Without a cache of open files,
+/// as playlists change under their name.
 struct StaticNginx {
     child: Child,
     address: SocketAddr,
@@ -175,7 +187,7 @@ struct StaticNginx {
 }
 
 impl StaticNginx {
-    fn start(files: &[(&str, &[u8])]) -> anyhow::Result<Self> {
+    fn start(files: &[(&str, &[u8])], workers: usize) -> anyhow::Result<Self> {
         let folder = tempfile::TempDir::with_prefix("weir-bench-nginx-")?;
         for (name, body) in files {
             std::fs::write(folder.path().join(name), body)?;
@@ -183,10 +195,14 @@ impl StaticNginx {
         let address = SocketAddr::from(([127, 0, 0, 1], weir_testkit::nginx::free_port()));
         let path = folder.path().display();
         let configuration = format!(
-            "user root; daemon off; worker_processes 1; pid {path}/pid; error_log {path}/error.log warn;
+            "user root; daemon off; worker_processes {workers}; pid {path}/pid; error_log {path}/error.log warn;
              events {{ worker_connections 4096; }}
              http {{ access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_requests 1000000000;
                types {{ application/vnd.apple.mpegurl m3u8; video/mp4 m4s; }}
+               add_header Access-Control-Allow-Origin *;
+               add_header Access-Control-Expose-Headers 'Content-Length, Content-Range, ETag, Date';
+               add_header X-Content-Type-Options nosniff; add_header Cache-Control $cache_rule;
+               map $uri $cache_rule {{ ~m3u8$ no-cache; default 'public, max-age=3600, immutable'; }}
                server {{ listen {address}; root {path}; }} }}"
         );
         let file = folder.path().join("nginx.conf");
@@ -229,6 +245,12 @@ fn print(serving: &Value, viewers: &Value, packaging: &Value) {
         row("CPU us per playlist", &serving["cpu_us_per_playlist"], 1),
     ];
     print_table("The same files by Weir and nginx (medians)", &["", "weir", "nginx", "ratio"], &rows);
+    println!(
+        "  each with {} thread(s) for {} connections: {}",
+        serving["worker_threads_each"],
+        serving["connections"],
+        serving["both"].as_str().unwrap_or_default()
+    );
     let head = ["viewers", "segments", "errors", "p50 ms", "p99 ms", "max ms", "CPU %", "kB/viewer"];
     let cells = vec![
         viewers["viewers"].to_string(),

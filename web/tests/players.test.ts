@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import type { Server } from "node:http";
 import { after, before, test } from "node:test";
@@ -14,6 +15,8 @@ const PLAY_SECONDS = 60;
 /** Players find their place and their speed; what they report until then is on its way. */
 const SETTLE_SECONDS = 10;
 const LATENCY_MAX_SECONDS = 2.0;
+/// The manifest asks for 3 s.
+const DASH_LATENCY_MAX_SECONDS = 4.0;
 const PICTURES = "test-results";
 
 let weir: Weir, browser: Browser, stream: Stream, publisher: ChildProcess;
@@ -152,4 +155,49 @@ test("players play a minute without a stall, from the same bytes", { timeout: 15
   }
   context.diagnostic(`segments with one sha256 in all three players: ${JSON.stringify(same)}`);
   assert.ok(same.video >= 20 && same.audio >= 20, `only ${JSON.stringify(same)} segments were fetched by all three`);
+});
+
+test("dash.js plays from segments that are still being made", { timeout: 150_000 }, async (context) => {
+  await Promise.all(browser.contexts().map((one) => one.close()));
+  publisher ??= publish(stream.pushUrl);
+  const manifest = `${weir.http}/play/${stream.name}/manifest-ll.mpd?token=${await token()}`;
+  await waitFor("the manifest is there", 25_000, async () => ((await fetch(manifest)).ok ? true : undefined));
+  const page = await openPlayer("dash.js", "manifest-ll.mpd");
+  await waitFor("dash.js plays", 25_000, async () => ((await report(page)).currentTime > 0.2 ? true : undefined));
+  const start = Date.now();
+  const before = await report(page);
+  const latencies: number[] = [];
+  const course: string[] = [];
+  for (let second = 1; second <= PLAY_SECONDS; second++) {
+    await new Promise((resolve) => setTimeout(resolve, Math.max(0, start + second * 1_000 - Date.now())));
+    const { latency } = await report(page);
+    if (second % 5 === 0) course.push((latency ?? NaN).toFixed(2));
+    if (second > SETTLE_SECONDS && latency !== null) latencies.push(latency);
+  }
+  const now = await report(page);
+  const played = now.currentTime - before.currentTime;
+  await page.screenshot({ path: `${PICTURES}/dash.js-low-latency.png` });
+  context.diagnostic(`latency by dash.js every 5 s: ${course.join(" ")}`);
+  context.diagnostic(`dash.js: ${JSON.stringify({ ...now, played })}`);
+  assert.deepEqual(now.errors, []);
+  assert.equal(now.stalls, 0, "it stalled");
+  assert.ok(played > PLAY_SECONDS * 0.95, `it played only ${played} s`);
+  latencies.sort((one, other) => one - other);
+  const [median, worst] = [latencies[latencies.length >> 1] ?? NaN, latencies.at(-1) ?? NaN];
+  context.diagnostic(`low-latency DASH by dash.js: median ${median.toFixed(2)} s, worst ${worst.toFixed(2)} s`);
+  assert.ok(worst <= DASH_LATENCY_MAX_SECONDS, `dash.js was ${worst} s behind`);
+
+  // What came in pieces is what the segment is.
+  let same = 0;
+  const query = `token=${await token()}`;
+  for (const [path, { sha256 }] of Object.entries(await page.evaluate<Record<string, Fetched>>("fetchedSegments()"))) {
+    const answer = await fetch(`${weir.http}${path}.m4s?${query}`);
+    // Chunked: it is still being made.
+    if (!answer.ok || !answer.headers.has("content-length")) continue;
+    const whole = createHash("sha256").update(new Uint8Array(await answer.arrayBuffer())).digest("hex");
+    assert.equal(sha256, whole, path);
+    same += 1;
+  }
+  context.diagnostic(`${same} segments with the sha256 of the complete file`);
+  assert.ok(same >= 40, `only ${same} segments were compared`);
 });

@@ -15,7 +15,7 @@ mod serve;
 mod web_assets;
 
 pub use context::{ApiContext, PublicUrls, Readiness};
-pub use origin::{HttpLimits, PATH_BYTES_MAX, QUERY_BYTES_MAX};
+pub use origin::{HttpLimits, PATH_BYTES_MAX, QUERY_BYTES_MAX, read_plain_request};
 pub use problem::Problem;
 pub use router::{openapi_json, router};
 pub use serve::{HttpServer, MAX_CONNECTIONS, MAX_HEADER_BYTES};

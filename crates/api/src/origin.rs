@@ -3,12 +3,17 @@
 //! It is what thousands ask all the time, so its way is short: the stream by its name, the packager's answer, headers, and
 //! the packager's own bytes. Nothing is copied per viewer, and nothing compressed twice.
 
+mod asked;
 mod body;
 mod complaint;
 mod limits;
 mod patient_io;
 pub(crate) mod range;
+mod read_head;
+mod reply;
 mod respond;
+mod rewind_io;
+mod short_way;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
@@ -16,17 +21,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, Response, StatusCode, header};
+use axum::http::{Response, StatusCode};
 use weir_control::{Playback, PlaybackRefusal};
 use weir_observe::{Counter, Observe, ViewerKind};
 
+use asked::{Asked, Verb};
 pub(crate) use body::OriginBody;
 pub(crate) use complaint::Complaint;
 pub use limits::HttpLimits;
 pub(crate) use limits::{Guest, Guests};
 pub(crate) use patient_io::PatientIo;
+use read_head::{Head, read_head};
+use reply::Reply;
 pub(crate) use respond::accepts_gzip;
-use respond::{preflight, refusal, respond};
+use respond::respond;
 
 /// Longer ones are no player's: a token and three short parameters are 150 bytes.
 pub const QUERY_BYTES_MAX: usize = 2_048;
@@ -38,6 +46,15 @@ pub const PATH_BYTES_MAX: usize = 512;
 const VIEWER_WINDOW_TARGETS: u32 = 3;
 /// Players poll no faster than this in trouble, however short the segments are.
 const VIEWER_WINDOW_MIN: Duration = Duration::from_secs(6);
+
+/// For fuzzing: how long the request at the beginning of these bytes is, its path and its query, if it is one that is answered
+/// without the HTTP library.
+pub fn read_plain_request(bytes: &[u8]) -> Option<(usize, &str, Option<&str>)> {
+    match read_head(bytes) {
+        Head::Plain { asked, length } => Some((length, asked.path, asked.query)),
+        Head::Partial | Head::Foreign => None,
+    }
+}
 
 /// Everything that answers viewers; clones share it.
 #[derive(Clone, Debug)]
@@ -74,32 +91,37 @@ impl Origin {
         path.starts_with("/play/")
     }
 
-    pub(crate) async fn answer(&self, request: &Parts, guest: &Guest) -> Response<OriginBody> {
+    /// For requests that the HTTP library has read.
+    pub(crate) async fn respond(&self, request: &Parts, guest: &Guest) -> Response<OriginBody> {
+        self.answer(&Asked::from(request), guest).await.into_response()
+    }
+
+    async fn answer(&self, asked: &Asked<'_>, guest: &Guest) -> Reply {
         let shared = &*self.shared;
         let Some(_request) = guest.begin_request() else {
             shared.observe.counters().add(Counter::HttpLimited, 1);
             shared.too_many.raise(guest.ip());
-            return respond::busy();
+            return Reply::busy();
         };
-        match request.method {
-            Method::GET | Method::HEAD => {}
-            Method::OPTIONS => return preflight(),
-            _ => return respond::method_not_allowed(),
+        match asked.verb {
+            Verb::Get | Verb::Head => {}
+            Verb::Options => return Reply::preflight(),
+            Verb::Other => return Reply::refusal(StatusCode::METHOD_NOT_ALLOWED),
         }
-        let (path, query) = (request.uri.path(), request.uri.query());
+        let (path, query) = (asked.path, asked.query);
         if path.len() > PATH_BYTES_MAX || query.is_some_and(|query| query.len() > QUERY_BYTES_MAX) {
             shared.long_queries.raise(guest.ip());
-            return refusal(StatusCode::URI_TOO_LONG);
+            return Reply::refusal(StatusCode::URI_TOO_LONG);
         }
         let Some((name, file)) = split(path) else {
             shared.odd_paths.raise(guest.ip());
-            return refusal(StatusCode::NOT_FOUND);
+            return Reply::refusal(StatusCode::NOT_FOUND);
         };
         let token = query.and_then(token);
         let (stream, packager) = match shared.playback.packager(name, token, guest.ip()).await {
             Ok(found) => found,
-            Err(PlaybackRefusal::NotFound) => return refusal(StatusCode::NOT_FOUND),
-            Err(PlaybackRefusal::Protected) => return refusal(StatusCode::FORBIDDEN),
+            Err(PlaybackRefusal::NotFound) => return Reply::refusal(StatusCode::NOT_FOUND),
+            Err(PlaybackRefusal::Protected) => return Reply::refusal(StatusCode::FORBIDDEN),
         };
         let answer = packager.answer(file, query).await;
         if let Some(kind) = viewer_kind(file)
@@ -107,14 +129,13 @@ impl Origin {
             && let Some(book) = shared.observe.board().viewer_book(stream)
         {
             let window = (packager.config().segment_target * VIEWER_WINDOW_TARGETS).max(VIEWER_WINDOW_MIN);
-            book.saw(kind, self.viewer(guest.ip(), &request.headers, token), window);
+            book.saw(kind, self.viewer(guest.ip(), asked.user_agent, token), window);
         }
-        respond(answer, &request.method, &request.headers)
+        respond(answer, asked)
     }
 
     /// A number for who asks: no cookie, so it is the address, the program, and the token where there is one.
-    fn viewer(&self, ip: IpAddr, headers: &HeaderMap, token: Option<&str>) -> u64 {
-        let agent = headers.get(header::USER_AGENT).map(header::HeaderValue::as_bytes);
+    fn viewer(&self, ip: IpAddr, agent: Option<&[u8]>, token: Option<&str>) -> u64 {
         self.shared.hasher.hash_one((ip, agent, token))
     }
 }

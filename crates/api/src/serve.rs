@@ -190,7 +190,18 @@ impl Shared {
         }
     }
 
+    /// Players' plain requests are answered on the short way; a connection with any other goes over to the HTTP library.
     async fn talk<S>(self: &Arc<Self>, socket: S, guest: Guest, mut drain: watch::Receiver<bool>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        if let Some(socket) = self.origin.serve_short(socket, &guest, &mut drain, HEADER_TIMEOUT).await {
+            // Boxed, so that viewers' connections do not carry the room for this.
+            Box::pin(self.talk_any(socket, guest, drain)).await;
+        }
+    }
+
+    async fn talk_any<S>(self: &Arc<Self>, socket: S, guest: Guest, mut drain: watch::Receiver<bool>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -228,7 +239,7 @@ impl Shared {
     async fn answer(&self, request: Request<Incoming>, guest: &Guest) -> Response<OriginBody> {
         if Origin::serves(request.uri().path()) {
             let (parts, _) = request.into_parts();
-            return self.origin.answer(&parts, guest).await;
+            return self.origin.respond(&parts, guest).await;
         }
         // Boxed, so that viewers' requests do not carry the room for this.
         Box::pin(self.route(request)).await

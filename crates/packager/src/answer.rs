@@ -4,6 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
+use crate::growing::Growing;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     Found {
@@ -15,6 +17,12 @@ pub enum Answer {
         /// Where whoever compresses a shared text puts the result, for all who ask for the same version; None for what
         /// is one viewer's own, or is compressed already.
         compressed: Option<Arc<OnceLock<Bytes>>>,
+    },
+    /// A segment that is not finished yet, with the tag that it will have when it is.
+    Growing {
+        content_type: &'static str,
+        segment: Box<Growing>,
+        tag: u64,
     },
     NotFound,
     BadRequest(String),

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use weir_media::codec::captions::Captions;
 use weir_media::{MediaKind, MediaTime, TrackInfo};
 
+use crate::clock::seconds;
 use crate::hls::folder;
 use crate::measure;
 use crate::store::{Segment, Store, Track};
@@ -19,16 +20,36 @@ const DELAY_TARGETS: u64 = 3;
 /// A period that ends so much before the next one begins is only rounded.
 const ROUNDING_MAX: Duration = Duration::from_millis(20);
 
+/// What low latency aims at: a player that is so far behind has two or three parts in hand when one is late by as much as a
+/// busy machine or a mobile network makes it.
+const LATENCY_TARGET_MILLIS: u64 = 3_000;
+const LATENCY_MIN_MILLIS: u64 = 1_500;
+const LATENCY_MAX_MILLIS: u64 = 6_000;
+
+const PROFILE_LOW_LATENCY: &str = ",http://www.dashif.org/guidelines/low-latency-live-v5";
+
+/// How often a player of low latency asks for the manifest: segments are listed when they begin, and are to be found then.
+const LOW_LATENCY_UPDATE: Duration = Duration::from_millis(500);
+
 /// A rendition's track within one Period.
 struct Representation<'a> {
     rendition: &'a str,
     track: &'a Track,
     info: &'a TrackInfo,
     segments: Vec<&'a Segment>,
+    /// The one that is being made, with how long it will be, as far as can be known.
+    open: Option<(&'a Segment, u64)>,
 }
 
-/// The manifest; None while no segment is complete. `suffix` is put behind every address.
-pub(crate) fn manifest(store: &Store, now: OffsetDateTime, suffix: &str) -> Option<String> {
+impl<'a> Representation<'a> {
+    fn first(&self) -> Option<&'a Segment> {
+        self.segments.first().copied().or(self.open.map(|(segment, _)| segment))
+    }
+}
+
+/// The manifest; None while no segment is complete. `suffix` is put behind every address. For low latency it lists the segments
+/// that are being made, too.
+pub(crate) fn manifest(store: &Store, now: OffsetDateTime, suffix: &str, low_latency: bool) -> Option<String> {
     let zero_at = store.zero_at?;
     let tracks: Vec<(&str, &Track)> = measure::source_first(&store.renditions)
         .flat_map(|(name, tracks)| tracks.iter().map(move |track| (name.as_str(), track)))
@@ -39,25 +60,40 @@ pub(crate) fn manifest(store: &Store, now: OffsetDateTime, suffix: &str) -> Opti
     let target = store.target_seconds;
     let suffix = suffix.replace('&', "&amp;");
     let mut out = String::with_capacity(4096);
+    let (update, delay, profile) = match low_latency {
+        false => (Duration::from_secs(target), Duration::from_secs(target * DELAY_TARGETS), ""),
+        true => (LOW_LATENCY_UPDATE, Duration::from_millis(LATENCY_TARGET_MILLIS), PROFILE_LOW_LATENCY),
+    };
     let _ = write!(
         out,
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-         <MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" profiles=\"urn:mpeg:dash:profile:isoff-live:2011\" \
-         type=\"dynamic\" availabilityStartTime=\"{}\" publishTime=\"{}\" minimumUpdatePeriod=\"PT{target}S\" \
+         <MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" profiles=\"urn:mpeg:dash:profile:isoff-live:2011{profile}\" \
+         type=\"dynamic\" availabilityStartTime=\"{}\" publishTime=\"{}\" minimumUpdatePeriod=\"PT{}S\" \
          timeShiftBufferDepth=\"PT{}S\" maxSegmentDuration=\"PT{}S\" minBufferTime=\"PT{target}S\" \
          suggestedPresentationDelay=\"PT{}S\">\n",
         rfc3339(zero_at),
         rfc3339(now),
+        update.as_secs_f64(),
         store.config().window.as_secs(),
         // A segment may be longer than the target by half a second before the target counts as one more.
         target + 1,
-        target * DELAY_TARGETS,
+        delay.as_secs_f64(),
     );
+    if low_latency {
+        let _ = writeln!(
+            out,
+            "<ServiceDescription id=\"0\"><Latency target=\"{LATENCY_TARGET_MILLIS}\" min=\"{LATENCY_MIN_MILLIS}\" \
+             max=\"{LATENCY_MAX_MILLIS}\"/><PlaybackRate min=\"0.96\" max=\"1.04\"/></ServiceDescription>"
+        );
+    }
     let mut begun = periods.iter().copied().peekable();
     let mut written = 0;
     while let Some(start) = begun.next() {
         let end = begun.peek().copied();
-        written += usize::from(put_period(&mut out, &tracks, start, end, &suffix));
+        // What is being made is of the last one.
+        let part_target = (low_latency && end.is_none()).then_some(store.config().part_target);
+        let late_by = part_target.map(|part| (part, target));
+        written += usize::from(put_period(&mut out, &tracks, (start, end), &suffix, late_by));
     }
     let _ =
         writeln!(out, "<UTCTiming schemeIdUri=\"urn:mpeg:dash:utc:direct:2014\" value=\"{}\"/>\n</MPD>", rfc3339(now));
@@ -65,12 +101,14 @@ pub(crate) fn manifest(store: &Store, now: OffsetDateTime, suffix: &str) -> Opti
 }
 
 /// A Period: from one change of decoder configuration, or one pause of the source, to the next. Says whether there was anything in it.
+///
+/// `open` asks for the segments that are being made: the length of parts, and of segments where none was complete yet.
 fn put_period(
     out: &mut String,
     tracks: &[(&str, &Track)],
-    start: MediaTime,
-    end: Option<MediaTime>,
+    (start, end): (MediaTime, Option<MediaTime>),
     suffix: &str,
+    open: Option<(Duration, u64)>,
 ) -> bool {
     let within = |segment: &&Segment| {
         let at = segment.start().max(segment.period_start);
@@ -81,7 +119,8 @@ fn put_period(
         .filter_map(|&(rendition, track)| {
             let segments: Vec<&Segment> = track.complete().filter(within).collect();
             let info = &*track.inits.get(&segments.first()?.init)?.info;
-            Some(Representation { rendition, track, info, segments })
+            let open = open.and_then(|(_, target)| being_made(track, &segments, target));
+            Some(Representation { rendition, track, info, segments, open })
         })
         .collect();
     if representations.is_empty() {
@@ -109,11 +148,23 @@ fn put_period(
             "<AdaptationSet id=\"{id}\" contentType=\"{kind}\" mimeType=\"{kind}/mp4\" segmentAlignment=\"true\"{sap}>"
         );
         put_captions(out, of_kind.clone().fold(Captions::default(), |all, found| all.and(found.track.captions)));
-        of_kind.for_each(|found| put_representation(out, found, start, suffix));
+        of_kind.for_each(|found| put_representation(out, found, start, suffix, open.map(|(part, _)| part)));
         out.push_str("</AdaptationSet>\n");
     }
     out.push_str("</Period>\n");
     true
+}
+
+/// The segment that is being made, if it goes on from those: it will be as long as the one before it, or is so already.
+fn being_made<'a>(track: &'a Track, segments: &[&Segment], target: u64) -> Option<(&'a Segment, u64)> {
+    let open = track.listed().next_back().filter(|segment| segment.has_begun() && !segment.is_complete())?;
+    let before = segments.last()?;
+    if open.number != before.number + 1 || open.period_start != before.period_start || open.run != before.run {
+        return None;
+    }
+    let telling = segments.iter().rev().find(|segment| segment.seconds() >= target as f64 / 2.0);
+    let likely = telling.map_or(target * u64::from(open.timescale), |segment| segment.duration_ticks);
+    Some((open, likely.max(open.duration_ticks)))
 }
 
 /// SCTE 214-1, 6.1: which captions ride in the pictures; of unknown language.
@@ -128,9 +179,15 @@ fn put_captions(out: &mut String, captions: Captions) {
     }
 }
 
-fn put_representation(out: &mut String, found: &Representation<'_>, period_start: MediaTime, suffix: &str) {
-    let Representation { rendition, track, info, segments } = found;
-    let Some(first) = segments.first() else { return };
+fn put_representation(
+    out: &mut String,
+    found: &Representation<'_>,
+    period_start: MediaTime,
+    suffix: &str,
+    part_target: Option<Duration>,
+) {
+    let Representation { rendition, track, info, segments, open } = found;
+    let Some(first) = found.first() else { return };
     let kind = folder(track.kind);
     let _ = write!(
         out,
@@ -158,9 +215,16 @@ fn put_representation(out: &mut String, found: &Representation<'_>, period_start
     }
     // A run begins a Period: all segments here are of one.
     let run = if first.run == 0 { String::new() } else { format!("-{}", first.run) };
+    // Of the segment that is being made: the others are there since long.
+    let newest = open.or(segments.last().map(|last| (*last, last.duration_ticks)));
+    let early = part_target.zip(newest).and_then(|(part, (segment, ticks))| {
+        let early = seconds(ticks, segment.timescale) - part.as_secs_f64();
+        (early > 0.0).then(|| format!(" availabilityTimeOffset=\"{early:.3}\" availabilityTimeComplete=\"false\""))
+    });
+    let early = early.unwrap_or_default();
     let _ = write!(
         out,
-        "<SegmentTemplate timescale=\"{}\" presentationTimeOffset=\"{}\" startNumber=\"{}\" \
+        "<SegmentTemplate timescale=\"{}\" presentationTimeOffset=\"{}\"{early} startNumber=\"{}\" \
          initialization=\"{rendition}/{kind}/init-{}.mp4{suffix}\" media=\"{rendition}/{kind}/$Number${run}.m4s{suffix}\">\n\
          <SegmentTimeline>\n",
         first.timescale,
@@ -168,21 +232,19 @@ fn put_representation(out: &mut String, found: &Representation<'_>, period_start
         first.number,
         first.init,
     );
-    put_timeline(out, segments);
+    put_timeline(out, segments, *open);
     out.push_str("</SegmentTimeline>\n</SegmentTemplate>\n</Representation>\n");
 }
 
 /// `S` rows: equal lengths edge to edge share one.
-fn put_timeline(out: &mut String, segments: &[&Segment]) {
+fn put_timeline(out: &mut String, segments: &[&Segment], open: Option<(&Segment, u64)>) {
     let mut rows: Vec<(u64, u64, u64)> = Vec::new();
-    for segment in segments {
+    for (segment, ticks) in segments.iter().map(|segment| (*segment, segment.duration_ticks)).chain(open) {
         match rows.last_mut() {
-            Some((start, length, count))
-                if *length == segment.duration_ticks && *start + *length * *count == segment.start_ticks =>
-            {
+            Some((start, length, count)) if *length == ticks && *start + *length * *count == segment.start_ticks => {
                 *count += 1;
             }
-            _ => rows.push((segment.start_ticks, segment.duration_ticks, 1)),
+            _ => rows.push((segment.start_ticks, ticks, 1)),
         }
     }
     for (start, length, count) in rows {

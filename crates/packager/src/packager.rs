@@ -16,6 +16,7 @@ use weir_observe::{Observe, fields};
 use crate::answer::{Rendered, fnv1a};
 use crate::boundaries::Boundaries;
 use crate::dvr::{self, Backlog, DvrShelf, ReadFault, Restored, Resume, StreamShelf, TrackKey};
+use crate::growing::Growing;
 use crate::rendition_writer::RenditionWriter;
 use crate::request::{Query, Target, is_rendition_name};
 use crate::schedule::Schedule;
@@ -70,8 +71,8 @@ pub(crate) struct Shared {
     shift: Mutex<Option<MediaTime>>,
     /// Locked before the store, where both are, and while a segment is made: who asks for the same one waits for it.
     ts_cache: Mutex<TsCache>,
-    /// The multivariant playlist and the manifest as they were written last, with the version and the time of that.
-    rendered: Mutex<[Option<(u64, Instant, Rendered)>; 2]>,
+    /// The multivariant playlist and both manifests as they were written last, with the version and the time of that.
+    rendered: Mutex<[Option<(u64, Instant, Rendered)>; 3]>,
     /// Names mean the same bytes for as long as this packager lives, not beyond: tags are made with this.
     epoch: u64,
 }
@@ -144,7 +145,7 @@ impl Packager {
     /// One GET below `/play/<stream>/`. Requests for a playlist or a part that is just to come wait for it here.
     pub async fn answer(&self, path: &str, query: Option<&str>) -> Answer {
         let mut answer = self.find(path, query).await;
-        if let Answer::Found { cache: Cache::Immutable, tag, .. } = &mut answer {
+        if let Answer::Found { cache: Cache::Immutable, tag, .. } | Answer::Growing { tag, .. } = &mut answer {
             *tag = self.shared.epoch ^ fnv1a(path.as_bytes());
         }
         answer
@@ -163,7 +164,7 @@ impl Packager {
             Target::Playlist { rendition, kind } if config.hls => {
                 self.wait(|store| playlist(store, rendition, kind, &query)).await
             }
-            Target::Manifest if config.dash => self.manifest(&query),
+            Target::Manifest { low_latency } if config.dash => self.manifest(&query, low_latency),
             Target::Part { rendition, kind, number, run, part } if config.hls => {
                 self.wait(|store| part_file(store.track(rendition, kind), number, run, part)).await
             }
@@ -219,6 +220,11 @@ impl Packager {
             let segment = store.track(rendition, kind).and_then(|track| track.segment(number));
             match segment.filter(|segment| segment.run == run) {
                 Some(segment) if segment.is_on_disk_only() => TrackKey::new(rendition, kind).file(segment),
+                Some(segment) if !segment.is_complete() && segment.has_begun() => {
+                    let patience = Duration::from_secs(store.target_seconds * WAIT_TARGETS);
+                    let segment = Growing::new(&self.shared, rendition, kind, (number, run), patience);
+                    return Answer::Growing { content_type: content_type(kind), segment: Box::new(segment), tag: 0 };
+                }
                 found => return file(kind, found.and_then(|segment| segment.body.clone())),
             }
         };
@@ -235,9 +241,10 @@ impl Packager {
         self.written_once(0, query, TYPE_HLS, Cache::Playlist, write)
     }
 
-    fn manifest(&self, query: &Query) -> Answer {
-        let write = |store: &Store| dash::manifest(store, OffsetDateTime::now_utc(), &query.suffix);
-        self.written_once(1, query, TYPE_DASH, Cache::Short, write)
+    fn manifest(&self, query: &Query, low_latency: bool) -> Answer {
+        let write = |store: &Store| dash::manifest(store, OffsetDateTime::now_utc(), &query.suffix, low_latency);
+        let (place, cache) = if low_latency { (2, Cache::Playlist) } else { (1, Cache::Short) };
+        self.written_once(place, query, TYPE_DASH, cache, write)
     }
 
     /// What `write` makes of the store; for those without a token, what it made last if that still holds.
@@ -336,8 +343,11 @@ fn found(content_type: &'static str, body: Bytes, cache: Cache) -> Answer {
 }
 
 fn file(kind: MediaKind, body: Option<Bytes>) -> Answer {
-    let content_type = if kind == MediaKind::Video { TYPE_VIDEO } else { TYPE_AUDIO };
-    body.map_or(Answer::NotFound, |body| found(content_type, body, Cache::Immutable))
+    body.map_or(Answer::NotFound, |body| found(content_type(kind), body, Cache::Immutable))
+}
+
+fn content_type(kind: MediaKind) -> &'static str {
+    if kind == MediaKind::Video { TYPE_VIDEO } else { TYPE_AUDIO }
 }
 
 /// A media playlist; None as long as it has to wait.

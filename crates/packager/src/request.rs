@@ -19,7 +19,7 @@ pub fn is_well_formed(path: &str, query: Option<&str>) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target<'a> {
     Multivariant,
-    Manifest,
+    Manifest { low_latency: bool },
     Playlist { rendition: &'a str, kind: MediaKind },
     Init { rendition: &'a str, kind: MediaKind, number: u32 },
     Segment { rendition: &'a str, kind: MediaKind, number: u64, run: u64 },
@@ -41,7 +41,8 @@ impl<'a> Target<'a> {
         }
         match (second, third) {
             (None, _) if first == "master.m3u8" => Some(Self::Multivariant),
-            (None, _) if first == "manifest.mpd" => Some(Self::Manifest),
+            (None, _) if first == "manifest.mpd" => Some(Self::Manifest { low_latency: false }),
+            (None, _) if first == "manifest-ll.mpd" => Some(Self::Manifest { low_latency: true }),
             (Some(file), None) if first == TS_FOLDER => (file == "master.m3u8").then_some(Self::TsMultivariant),
             (Some(rendition), Some(file)) if first == TS_FOLDER => Self::parse_ts(rendition, file),
             (Some(playlist), None) if is_rendition_name(first) => {
@@ -172,7 +173,8 @@ mod tests {
         let (rendition, video, audio) = ("source", MediaKind::Video, MediaKind::Audio);
         for (path, expected) in [
             ("master.m3u8", Target::Multivariant),
-            ("manifest.mpd", Target::Manifest),
+            ("manifest.mpd", Target::Manifest { low_latency: false }),
+            ("manifest-ll.mpd", Target::Manifest { low_latency: true }),
             ("source/video.m3u8", Target::Playlist { rendition, kind: video }),
             ("source/audio.m3u8", Target::Playlist { rendition, kind: audio }),
             ("source/video/init-3.mp4", Target::Init { rendition, kind: video, number: 3 }),

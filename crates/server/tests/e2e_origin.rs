@@ -188,6 +188,85 @@ fn answers_can_be_cached_compressed_and_cut() {
     assert_eq!(curl(&format!("{}/healthz", weir.http()), &["--http2-prior-knowledge"]).status, 200, "the API, too");
 }
 
+/// Plain requests are answered without the HTTP library; `Connection: close` is enough to go by it.
+#[test]
+fn both_ways_answer_alike() {
+    let weir = weir().start();
+    let (_, _feed) = live(&weir, "cam1");
+    let base = format!("{}/play/cam1", weir.http());
+    let text = curl(&format!("{base}/source/video.m3u8"), &[]).text();
+    let segment = text.lines().rfind(|line| line.ends_with(".m4s") && !line.starts_with('#')).unwrap();
+    let segment = format!("source/{segment}");
+    let tag = format!("If-None-Match: {}", curl(&format!("{base}/{segment}"), &[]).header("etag"));
+    let segment = segment.as_str();
+    for (file, option, value) in [
+        (segment, "-H", "X: y"),
+        (segment, "-H", "Range: bytes=5-99"),
+        (segment, "-H", "Range: bytes=-1"),
+        (segment, "-H", "Range: bytes=999999999-"),
+        (segment, "-H", tag.as_str()),
+        (segment, "-H", "Accept-Encoding: gzip"),
+        (segment, "--head", "--silent"),
+        ("source/video/init-0.mp4", "-H", "User-Agent: a"),
+        ("source/video/999999.m4s", "-H", "X: y"),
+        ("nothing", "-H", "X: y"),
+        ("source/video.m3u8?_HLS_msn=x", "-H", "X: y"),
+        ("source/video.m3u8?_HLS_msn=99999999999", "-H", "X: y"),
+    ] {
+        let ask = |more: &[&str]| {
+            let Answer { status, version, mut headers, body } =
+                curl(&format!("{base}/{file}"), &[&[option, value], more].concat());
+            headers.retain(|(name, _)| name != "date" && name != "connection");
+            headers.sort();
+            (status, version, headers, body)
+        };
+        let (short, long) = (ask(&[]), ask(&["-H", "Connection: close"]));
+        assert_eq!(short, long, "{file} {value}");
+    }
+    // Several requests at once on one connection, and then one that is not plain: each gets its answer, in order.
+    let mut socket = TcpStream::connect(weir.http().replace("http://", "")).unwrap();
+    socket.set_read_timeout(Some(SOON)).unwrap();
+    let get = |path: &str, header: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n{header}\r\n");
+    let init = "/play/cam1/source/video/init-0.mp4";
+    let all = [
+        get(init, ""),
+        get("/play/cam1/no", ""),
+        get(init, "Range: bytes=0-3\r\n"),
+        get("/healthz", "Connection: close\r\n"),
+    ];
+    socket.write_all(all.concat().as_bytes()).unwrap();
+    let mut answers = Vec::new();
+    socket.read_to_end(&mut answers).unwrap();
+    let answers = String::from_utf8_lossy(&answers);
+    let statuses: Vec<_> = answers.match_indices("HTTP/1.1 ").map(|(at, _)| &answers[at + 9..at + 12]).collect();
+    assert_eq!(statuses, ["200", "404", "206", "200"], "{answers}");
+}
+
+#[test]
+fn a_segment_is_sent_while_it_is_made() {
+    let weir = weir().start();
+    let (_, _feed) = live(&weir, "cam1");
+    let base = format!("{}/play/cam1/source", weir.http());
+    for (option, version) in [("--http1.1", "HTTP/1.1"), ("--http2-prior-knowledge", "HTTP/2")] {
+        let (segment, growing) = wait_until_some("a segment has begun", SOON, || {
+            let text = curl(&format!("{base}/video.m3u8"), &[]).text();
+            let hint = text.split("PRELOAD-HINT:TYPE=PART,URI=\"").nth(1)?.split('"').next()?;
+            let (name, part) = hint.strip_suffix(".m4s")?.rsplit_once('.')?;
+            let segment = format!("{base}/{name}.m4s");
+            let answer = (part != "0").then(|| curl(&segment, &[option]))?;
+            // It may have ended just now.
+            (answer.status == 200 && answer.header("content-length").is_empty()).then_some((segment, answer))
+        });
+        assert_eq!(growing.version, version);
+        let chunked = if option == "--http1.1" { "chunked" } else { "" };
+        assert_eq!(growing.header("transfer-encoding"), chunked);
+        let whole = curl(&segment, &[option]);
+        assert_eq!(whole.header("content-length"), whole.body.len().to_string());
+        assert!(growing.body == whole.body, "{} bytes, then {}", growing.body.len(), whole.body.len());
+        assert_eq!(growing.header("etag"), whole.header("etag"));
+    }
+}
+
 #[test]
 fn the_rude_are_limited_and_logged() {
     let weir = weir().set("http.connections_per_ip_max", "8").set("http.requests_per_ip_max", "3").start();

@@ -99,6 +99,29 @@ fn what_ffmpeg_publishes_keeps_every_rule_and_plays_in_gstreamer() {
 }
 
 #[test]
+fn gstreamer_plays_dash_by_the_clock() {
+    let weir = weir().start();
+    let stream = weir.api().create_stream("cam1");
+    let folder = tempfile::tempdir().unwrap();
+    let clip = Clip { seconds: 60, size: "320x180", gop_frames: 60, b_frames: 2, ..Clip::default() };
+    let clip = clip.make(&folder.path().join("clip.flv"));
+    let _publisher = ffmpeg::publish(&clip, &weir.push_url(&stream.stream_key));
+    let manifest = format!("{}/play/cam1/manifest.mpd", weir.http());
+    // A player stays three segments behind: there have to be as many.
+    wait_until_some("three segments are listed", SOON, || {
+        http_get(&manifest).filter(|text| text.contains(" r=\"2\"") || text.matches("<S ").count() >= 6)
+    });
+    let begun = std::time::Instant::now();
+    let player = gstreamer::play_dash(&manifest);
+    // 20 s of pictures and 19.2 s of sound.
+    wait_until("GStreamer has played 20 s", Duration::from_secs(30), || {
+        gstreamer::played(&player, "video") >= 600 && gstreamer::played(&player, "audio") >= 900
+    });
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_secs(18), "it did not play by the clock: {took:?}");
+}
+
+#[test]
 fn what_may_not_be_watched_is_not_served() {
     let weir = weir().start();
     let stream = weir.api().create_stream("cam1");

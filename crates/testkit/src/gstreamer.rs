@@ -21,6 +21,23 @@ pub fn publish(element: &str, file: &Path, url: &str) -> Child {
     Child::start(command)
 }
 
+/// Plays DASH by the clock until it is stopped; what it has played, [`played`] counts.
+///
+/// `playbin` takes `dashdemux`: the newer `dashdemux2` of GStreamer 1.22 (`playbin3`) plays live DASH, too, but only when it has
+/// 30 s of it, whatever the manifest says, and it waits at the live edge until they have come.
+pub fn play_dash(url: &str) -> Child {
+    let sink = |kind: &str| format!("{kind}-sink=fakesink name={kind}s sync=true silent=false");
+    let mut command = Command::new("gst-launch-1.0");
+    command.args(["-v", "playbin", &format!("uri={url}"), &sink("video"), &sink("audio")]);
+    Child::start(command)
+}
+
+/// How many buffers of "video" or "audio" a player has shown.
+pub fn played(player: &Child, kind: &str) -> usize {
+    let shown = format!("{kind}s: last-message = chain");
+    player.output().iter().filter(|line| line.contains(&shown)).count()
+}
+
 /// Plays HLS for so many pictures and as long of sound, as a clock would have it, and drops what it decoded.
 /// The pipeline ends by itself when both have come; an error of any element ends it with another status than 0.
 pub fn play(url: &str, pictures: u32) -> Child {

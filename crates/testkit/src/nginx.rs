@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -96,7 +97,14 @@ impl Drop for Nginx {
     }
 }
 
-/// A port that was free a moment ago, for programs that can't pick one themselves.
+/// A port that was free a moment ago, for programs that can't pick one themselves. Not one of those that the system gives to
+/// outgoing connections (32768 and up): a test beside this one would soon have it.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Test programs that run side by side begin in different places.
+    let begin = std::process::id().wrapping_mul(97);
+    let port =
+        || 20_000 + u16::try_from(begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000).unwrap_or(0);
+    let mut ports = std::iter::repeat_with(port).take(10_000);
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
 }

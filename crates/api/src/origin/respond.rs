@@ -1,17 +1,16 @@
 //! The packager's answers as HTTP: cache rules, tags, ranges, compression, and leave for players on other sites.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 
-use axum::http::header::{self, HeaderName};
-use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use weir_packager::{Answer, Cache};
+use weir_packager::{Answer, Cache, Growing};
 
-use super::body::OriginBody;
+use super::asked::{Asked, Verb};
 use super::range::{Wanted, parse_range};
+use super::reply::{About, ContentRange, Reply, ReplyBody, Tag};
 
 /// Level 4: a playlist of 8 kB in 60 us to 15 % of its size; level 9 takes three times as long for another 1 %.
 const GZIP_LEVEL: u32 = 4;
@@ -19,144 +18,70 @@ const GZIP_LEVEL: u32 = 4;
 /// Below this the header of the compression and one packet less are all that is won.
 const GZIP_BYTES_MIN: usize = 256;
 
-pub(super) fn respond(answer: Answer, method: &Method, asked: &HeaderMap) -> Response<OriginBody> {
+pub(super) fn respond(answer: Answer, asked: &Asked<'_>) -> Reply {
     let (content_type, body, cache, tag, compressed) = match answer {
         Answer::Found { content_type, body, cache, tag, compressed } => (content_type, body, cache, tag, compressed),
-        Answer::NotFound => return refusal(StatusCode::NOT_FOUND),
-        Answer::BadRequest(why) => {
-            let mut response = refusal(StatusCode::BAD_REQUEST);
-            *response.body_mut() = Bytes::from(why).into();
-            return response;
-        }
-        Answer::NotReady => return busy_with(StatusCode::SERVICE_UNAVAILABLE),
+        Answer::Growing { content_type, segment, tag } => return growing(content_type, segment, tag, asked),
+        Answer::NotFound => return Reply::refusal(StatusCode::NOT_FOUND),
+        Answer::BadRequest(why) => return Reply::bad_request(why),
+        Answer::NotReady => return Reply::come_again(StatusCode::SERVICE_UNAVAILABLE),
     };
     let is_file = cache == Cache::Immutable;
-    let gzip = compressed.filter(|_| body.len() >= GZIP_BYTES_MIN && accepts_gzip(asked));
-    let tag = etag(tag, gzip.is_some());
-    let is_known = asked.get(header::IF_NONE_MATCH).is_some_and(|known| matches_tag(known, &tag));
+    let gzip = compressed.filter(|_| body.len() >= GZIP_BYTES_MIN && asked.accept_encoding.is_some_and(takes_gzip));
+    let tag = Tag { number: tag, compressed: gzip.is_some() };
+    let is_known = asked.if_none_match.is_some_and(|known| matches_tag(known, tag));
     let total = body.len();
-    let (status, body, content_range) = match asked.get(header::RANGE).filter(|_| is_file && !is_known) {
+    let (status, body, range) = match asked.range.filter(|_| is_file && !is_known) {
         None if is_known => (StatusCode::NOT_MODIFIED, Bytes::new(), None),
         None => (StatusCode::OK, body, None),
-        Some(range) => match parse_range(range.to_str().unwrap_or_default(), total) {
+        Some(range) => match parse_range(range, total) {
             Wanted::Whole => (StatusCode::OK, body, None),
             Wanted::Part(first, last) => {
-                let range = format!("bytes {first}-{last}/{total}");
+                let range = ContentRange::Part { first, last, total };
                 (StatusCode::PARTIAL_CONTENT, body.slice(first..=last), Some(range))
             }
-            Wanted::Nothing => (StatusCode::RANGE_NOT_SATISFIABLE, Bytes::new(), Some(format!("bytes */{total}"))),
+            Wanted::Nothing => {
+                (StatusCode::RANGE_NOT_SATISFIABLE, Bytes::new(), Some(ContentRange::Unsatisfied { total }))
+            }
         },
     };
     let body = match &gzip {
         Some(kept) if status == StatusCode::OK => kept.get_or_init(|| compress(&body)).clone(),
         _ => body,
     };
-
-    let mut response = bare(status);
-    let headers = response.headers_mut();
-    put(headers, header::CONTENT_TYPE, content_type);
-    put(
-        headers,
-        header::CACHE_CONTROL,
-        match cache {
-            // A segment's name is never used for other bytes.
-            Cache::Immutable => "public, max-age=3600, immutable",
-            Cache::Short => "public, max-age=1",
-            Cache::Playlist => "no-cache",
-        },
-    );
-    headers.insert(header::ETAG, tag);
-    if is_file {
-        put(headers, header::ACCEPT_RANGES, "bytes");
-    } else {
-        put(headers, header::VARY, "Accept-Encoding");
+    Reply {
+        status,
+        about: About::Media { content_type, cache, tag, range },
+        length: (status != StatusCode::NOT_MODIFIED).then_some(body.len()),
+        body: if asked.verb == Verb::Head { ReplyBody::EMPTY } else { ReplyBody::Whole(body) },
     }
-    if gzip.is_some() {
-        put(headers, header::CONTENT_ENCODING, "gzip");
+}
+
+/// What is not whole yet has neither a length nor ranges; who has the whole of it already hears so.
+fn growing(content_type: &'static str, segment: Box<Growing>, tag: u64, asked: &Asked<'_>) -> Reply {
+    let tag = Tag { number: tag, compressed: false };
+    let is_known = asked.if_none_match.is_some_and(|known| matches_tag(known, tag));
+    Reply {
+        status: if is_known { StatusCode::NOT_MODIFIED } else { StatusCode::OK },
+        about: About::Media { content_type, cache: Cache::Immutable, tag, range: None },
+        length: None,
+        body: if is_known || asked.verb == Verb::Head { ReplyBody::EMPTY } else { ReplyBody::Growing(segment) },
     }
-    if let Some(range) = content_range.and_then(|range| HeaderValue::from_str(&range).ok()) {
-        headers.insert(header::CONTENT_RANGE, range);
-    }
-    if status != StatusCode::NOT_MODIFIED {
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-    }
-    if *method != Method::HEAD {
-        // The same `Bytes` for every viewer: a count, no copy.
-        *response.body_mut() = body.into();
-    }
-    response
-}
-
-/// An answer without a body.
-pub(super) fn refusal(status: StatusCode) -> Response<OriginBody> {
-    let mut response = bare(status);
-    put(response.headers_mut(), header::CACHE_CONTROL, "no-cache");
-    put(response.headers_mut(), header::CONTENT_LENGTH, "0");
-    if status == StatusCode::BAD_REQUEST {
-        response.headers_mut().remove(header::CONTENT_LENGTH);
-        put(response.headers_mut(), header::CONTENT_TYPE, "text/plain");
-    }
-    response
-}
-
-/// Too many at once from there.
-pub(super) fn busy() -> Response<OriginBody> {
-    busy_with(StatusCode::TOO_MANY_REQUESTS)
-}
-
-fn busy_with(status: StatusCode) -> Response<OriginBody> {
-    let mut response = refusal(status);
-    put(response.headers_mut(), header::RETRY_AFTER, "1");
-    response
-}
-
-pub(super) fn method_not_allowed() -> Response<OriginBody> {
-    let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED);
-    put(response.headers_mut(), header::ALLOW, "GET, HEAD, OPTIONS");
-    response
-}
-
-/// What a browser asks before a range request of another site.
-pub(super) fn preflight() -> Response<OriginBody> {
-    let mut response = bare(StatusCode::NO_CONTENT);
-    let headers = response.headers_mut();
-    put(headers, header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS");
-    put(headers, header::ACCESS_CONTROL_ALLOW_HEADERS, "Range, If-None-Match, Content-Type");
-    put(headers, header::ACCESS_CONTROL_MAX_AGE, "86400");
-    response
-}
-
-/// What every answer has: players live on other sites, and nothing here depends on who asks.
-fn bare(status: StatusCode) -> Response<OriginBody> {
-    let mut response = Response::new(OriginBody::empty());
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.reserve(12);
-    put(headers, header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
-    put(headers, header::ACCESS_CONTROL_EXPOSE_HEADERS, "Content-Length, Content-Range, ETag, Date");
-    put(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    response
-}
-
-fn put(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
-    headers.insert(name, HeaderValue::from_static(value));
-}
-
-fn etag(tag: u64, compressed: bool) -> HeaderValue {
-    let mut text = String::with_capacity(24);
-    // Writing to a String can't fail, and hexadecimal digits are always a header.
-    let _ = write!(text, "\"{tag:016x}{}\"", if compressed { "-gz" } else { "" });
-    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
 /// Weak comparison, as `If-None-Match` asks for.
-fn matches_tag(known: &HeaderValue, tag: &HeaderValue) -> bool {
-    let (Ok(known), Ok(tag)) = (known.to_str(), tag.to_str()) else { return false };
-    known.split(',').map(str::trim).any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag)
+fn matches_tag(known: &str, tag: Tag) -> bool {
+    let mut text = Vec::with_capacity(24);
+    tag.write(&mut text);
+    let is_it = |one: &str| one == "*" || one.strip_prefix("W/").unwrap_or(one).as_bytes() == text;
+    known.split(',').map(str::trim).any(is_it)
 }
 
 pub(crate) fn accepts_gzip(asked: &HeaderMap) -> bool {
-    let Some(accepted) = asked.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()) else { return false };
+    asked.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).is_some_and(takes_gzip)
+}
+
+fn takes_gzip(accepted: &str) -> bool {
     accepted.split(',').any(|one| {
         let (coding, weight) = one.split_once(';').unwrap_or((one, ""));
         let weight = weight.trim().strip_prefix("q=").map_or(1.0, |weight| weight.parse().unwrap_or(0.0));
@@ -176,7 +101,17 @@ mod tests {
     use std::io::Read as _;
     use std::sync::{Arc, OnceLock};
 
+    use axum::http::header::HeaderName;
+    use axum::http::{HeaderValue, Method, Request, Response};
+
+    use super::super::body::OriginBody;
     use super::*;
+
+    fn respond(answer: Answer, method: &Method, headers: &HeaderMap) -> Response<OriginBody> {
+        let (mut parts, ()) = Request::new(()).into_parts();
+        (parts.method, parts.headers) = (method.clone(), headers.clone());
+        super::respond(answer, &Asked::from(&parts)).into_response()
+    }
 
     fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
@@ -277,7 +212,10 @@ mod tests {
             assert_eq!(response.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
             assert_eq!(response.headers().contains_key(header::RETRY_AFTER), status == 503);
         }
-        assert_eq!(busy().status(), 429);
-        assert_eq!(preflight().headers()[header::ACCESS_CONTROL_ALLOW_METHODS], "GET, HEAD, OPTIONS");
+        assert_eq!(Reply::busy().into_response().status(), 429);
+        assert_eq!(
+            Reply::preflight().into_response().headers()[header::ACCESS_CONTROL_ALLOW_METHODS],
+            "GET, HEAD, OPTIONS"
+        );
     }
 }

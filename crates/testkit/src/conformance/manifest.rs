@@ -12,6 +12,8 @@ pub struct Manifest {
     pub buffer_depth_seconds: f64,
     pub update_period_seconds: f64,
     pub max_segment_seconds: f64,
+    /// Target, least and most of the latency that players are to keep, in milliseconds.
+    pub latency: Option<[u64; 3]>,
     pub is_live: bool,
     pub periods: Vec<Period>,
 }
@@ -35,6 +37,10 @@ pub struct Representation {
     pub timescale: u32,
     pub offset_ticks: i64,
     pub initialization: String,
+    /// How long before its end a segment can be fetched; 0 where segments are listed when they are complete.
+    pub early_seconds: f64,
+    /// `availabilityTimeComplete="false"`: until then it is sent as it is made.
+    pub is_chunked: bool,
     /// Schemes of Accessibility descriptors of the adaptation set.
     pub accessibility: Vec<String>,
     pub segments: Vec<ListedSegment>,
@@ -68,6 +74,7 @@ impl Manifest {
             buffer_depth_seconds: seconds("timeShiftBufferDepth")?,
             update_period_seconds: seconds("minimumUpdatePeriod")?,
             max_segment_seconds: seconds("maxSegmentDuration")?,
+            latency: root.all("ServiceDescription").flat_map(|found| found.all("Latency")).next().and_then(latency),
             is_live: root.get("type") == Some("dynamic")
                 && root
                     .get("profiles")
@@ -76,6 +83,10 @@ impl Manifest {
             periods: root.all("Period").map(period).collect::<Option<_>>()?,
         })
     }
+}
+
+fn latency(element: &Element) -> Option<[u64; 3]> {
+    Some([element.number("target")?, element.number("min")?, element.number("max")?])
 }
 
 fn period(element: &Element) -> Option<Period> {
@@ -107,6 +118,8 @@ fn representation(set: &Element, element: &Element) -> Option<Representation> {
         timescale: template.number("timescale")?,
         offset_ticks: template.number("presentationTimeOffset").unwrap_or(0),
         initialization: template.get("initialization")?.replace("$RepresentationID$", id),
+        early_seconds: template.number("availabilityTimeOffset").unwrap_or(0.0),
+        is_chunked: template.get("availabilityTimeComplete") == Some("false"),
         accessibility: accessibility.filter_map(|it| it.get("schemeIdUri").map(str::to_owned)).collect(),
         segments: Vec::new(),
     };

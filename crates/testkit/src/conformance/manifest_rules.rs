@@ -1,6 +1,6 @@
 //! What a live manifest must be, by itself and after the one before it.
 
-use super::manifest::{Manifest, Period, Representation};
+use super::manifest::{ListedSegment, Manifest, Period, Representation};
 use super::mp4::Init;
 use super::{Rule, Violations};
 
@@ -65,7 +65,27 @@ fn check_period(manifest: &Manifest, period: &Period, is_open: bool, length: Opt
             });
         }
         check_ends(period, found, is_open, length, out);
+        check_early(manifest, found, out);
     }
+}
+
+/// DASH-IF's rules of low latency: what can be fetched early is sent in chunks, and never before it has begun; the manifest
+/// says how far behind to stay, and is fetched anew more often than a segment lasts.
+fn check_early(manifest: &Manifest, found: &Representation, out: &mut Violations) {
+    let early = found.early_seconds;
+    out.check(found.is_chunked == (early > 0.0), Rule::ManifestLowLatency, || {
+        format!("{}: availabilityTimeOffset {early}, availabilityTimeComplete {}", found.id, !found.is_chunked)
+    });
+    let Some(last) = found.segments.last().filter(|_| found.is_chunked) else { return };
+    let length = last.duration_ticks as f64 / f64::from(found.timescale.max(1));
+    out.check(early < length, Rule::ManifestLowLatency, || {
+        format!("{}: {early} s before the end of what lasts {length}", found.id)
+    });
+    out.check(manifest.update_period_seconds < length, Rule::ManifestLowLatency, || {
+        format!("segments of {length} s are listed every {} s", manifest.update_period_seconds)
+    });
+    let holds = manifest.latency.is_some_and(|[target, min, max]| min <= target && target <= max && min > 0);
+    out.check(holds, Rule::ManifestLowLatency, || format!("the latency to keep is {:?}", manifest.latency));
 }
 
 fn check_ends(period: &Period, found: &Representation, is_open: bool, length: Option<f64>, out: &mut Violations) {
@@ -88,7 +108,8 @@ fn check_edge(manifest: &Manifest, now_millis: Option<i64>, out: &mut Violations
     let now = (now - manifest.availability_start_millis) as f64 / 1000.0 - period.start_seconds;
     for found in &period.representations {
         let end = found.segments.last().map_or(0.0, |last| found.seconds(last.start_ticks + last.duration_ticks));
-        let late = now - end;
+        // One that is listed when it begins may be fetched when its first part is there.
+        let late = now - (end - found.early_seconds);
         let allowed = -EDGE_EARLY_SECONDS..=EDGE_LATE_SECONDS + manifest.max_segment_seconds;
         out.check(allowed.contains(&late), Rule::ManifestEdge, || format!("{} ends {late:.3} s ago", found.id));
     }
@@ -106,10 +127,21 @@ pub(super) fn check_manifest_reload(before: &Manifest, after: &Manifest, out: &m
         for found in &period.representations {
             let old = old.representations.iter().find(|old| old.id == found.id);
             let listed = |number: u64| old.into_iter().flat_map(|old| &old.segments).find(|it| it.number == number);
-            let same = found.segments.iter().all(|it| listed(it.number).is_none_or(|old| old == it));
+            // How long the newest will be is a guess as long as it is being made.
+            let guessed = |old: &ListedSegment| {
+                found.is_chunked && before_last(before, &found.id).is_some_and(|last| last.number == old.number)
+            };
+            let is_same = |old: &ListedSegment, it: &ListedSegment| {
+                old == it || guessed(old) && old.start_ticks == it.start_ticks && old.uri == it.uri
+            };
+            let same = found.segments.iter().all(|it| listed(it.number).is_none_or(|old| is_same(old, it)));
             out.check(same, Rule::ManifestReload, || format!("segments of {} changed", found.id));
         }
     }
+}
+
+fn before_last<'a>(before: &'a Manifest, id: &str) -> Option<&'a ListedSegment> {
+    before.periods.last()?.representations.iter().find(|found| found.id == id)?.segments.last()
 }
 
 pub(super) fn check_manifest_init(found: &Representation, init: &Init, out: &mut Violations) {

@@ -68,6 +68,7 @@ rules! {
     ManifestSegments = "DASH 5.3.9.6: a timeline's times are those of the segments",
     ManifestPeriodStart = "IOP 4.2.2: a period's media begins and ends with it",
     ManifestEdge = "DASH 5.3.9.5: the newest segment has just ended, none is of the future",
+    ManifestLowLatency = "IOP 9.X.4: what is listed before its end comes in chunks, early by less than it lasts, in a manifest that says how far behind to stay",
     ManifestCodecs = "DASH 5.3.7: codecs, size and rate are what the initialisation segment says",
 }
 

@@ -25,14 +25,14 @@ const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(150);
 pub struct Watcher<F> {
     fetch: F,
     master: String,
-    manifest: Option<String>,
+    manifests: Vec<String>,
     pub(super) now_millis: fn() -> Option<i64>,
     out: Violations,
     seen: BTreeMap<String, MediaPlaylist>,
     inits: BTreeMap<String, Option<Init>>,
     facts: BTreeMap<String, SegmentFacts>,
     parts_checked: BTreeSet<String>,
-    last_manifest: Option<Manifest>,
+    last_manifests: BTreeMap<String, Manifest>,
     /// The first segment that was seen of each playlist.
     firsts: BTreeMap<String, u64>,
 }
@@ -47,21 +47,21 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
         Self {
             fetch,
             master: "master.m3u8".to_owned(),
-            manifest: Some("manifest.mpd".to_owned()),
+            manifests: vec!["manifest.mpd".to_owned(), "manifest-ll.mpd".to_owned()],
             now_millis: now,
             out: Violations::default(),
             seen: BTreeMap::new(),
             inits: BTreeMap::new(),
             facts: BTreeMap::new(),
             parts_checked: BTreeSet::new(),
-            last_manifest: None,
+            last_manifests: BTreeMap::new(),
             firsts: BTreeMap::new(),
         }
     }
 
     /// Another multivariant playlist, and no manifest: MPEG-TS lists other files.
     pub fn hls_only(self, master: &str) -> Self {
-        Self { master: master.to_owned(), manifest: None, ..self }
+        Self { master: master.to_owned(), manifests: Vec::new(), ..self }
     }
 
     /// The media was not made in real time: wall times are not compared with this machine's.
@@ -90,7 +90,9 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
         };
         let inits = playlists.iter().filter_map(|(uri, path)| init_of(uri, path)).collect();
         multivariant.check_inits(&inits, self.out.at(&master));
-        self.look_at_manifest();
+        for path in self.manifests.clone() {
+            self.look_at_manifest(&path);
+        }
         true
     }
 
@@ -112,7 +114,12 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
     }
 
     pub fn manifest(&self) -> Option<&Manifest> {
-        self.last_manifest.as_ref()
+        self.last_manifests.get("manifest.mpd")
+    }
+
+    /// That of low latency.
+    pub fn low_latency_manifest(&self) -> Option<&Manifest> {
+        self.last_manifests.get("manifest-ll.mpd")
     }
 
     pub fn violations(&self) -> &Violations {
@@ -276,31 +283,30 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
         }
     }
 
-    fn look_at_manifest(&mut self) {
-        let Some(path) = self.manifest.clone() else { return };
-        let Some(text) = self.text(&path) else { return };
+    fn look_at_manifest(&mut self, path: &str) {
+        let Some(text) = self.text(path) else { return };
         let Some(manifest) = Manifest::parse(&text) else {
-            return self.out.at(&path).add(Rule::ManifestHeader, "it can't be read");
+            return self.out.at(path).add(Rule::ManifestHeader, "it can't be read");
         };
-        check_manifest(&manifest, (self.now_millis)(), self.out.at(&path));
-        if let Some(before) = &self.last_manifest {
-            check_manifest_reload(before, &manifest, self.out.at(&path));
+        check_manifest(&manifest, (self.now_millis)(), self.out.at(path));
+        if let Some(before) = self.last_manifests.get(path) {
+            check_manifest_reload(before, &manifest, self.out.at(path));
         }
         for found in manifest.periods.iter().flat_map(|period| &period.representations) {
             if let Some(init) = self.init(&found.initialization) {
-                check_manifest_init(found, &init, self.out.at(&path));
+                check_manifest_init(found, &init, self.out.at(path));
             }
             for segment in &found.segments {
                 // Those that no playlist lists yet, or lists no more, are judged when they are.
                 let Some(facts) = self.facts.get(&segment.uri) else { continue };
                 let length = (facts.end_ticks - facts.start_ticks).cast_signed();
                 let holds = (facts.presentation_ticks, length) == (segment.start_ticks, segment.duration_ticks);
-                self.out.at(&path).check(holds, Rule::ManifestSegments, || {
+                self.out.at(path).check(holds, Rule::ManifestSegments, || {
                     format!("{} begins at {}, lasts {length}: {segment:?}", segment.uri, facts.presentation_ticks)
                 });
             }
         }
-        self.last_manifest = Some(manifest);
+        self.last_manifests.insert(path.to_owned(), manifest);
     }
 }
 

@@ -126,6 +126,22 @@ const AT_ONCE: &[Row] = &[
     (Rule::ManifestEdge, |it| {
         edit(it, MPD, "availabilityStartTime=\"2026-01-01T00:00:00", "availabilityStartTime=\"2026-01-01T00:00:10");
     }),
+    (Rule::ManifestLowLatency, |it| {
+        edit(it, MPD, "timescale=\"90000\"", "timescale=\"90000\" availabilityTimeOffset=\"0.7\"");
+    }),
+    (Rule::ManifestLowLatency, |it| {
+        let early = "timescale=\"90000\" availabilityTimeOffset=\"0.7\" availabilityTimeComplete=\"false\"";
+        edit(it, MPD, "timescale=\"90000\"", early);
+        edit(it, MPD, "minimumUpdatePeriod=\"PT1S\"", "minimumUpdatePeriod=\"PT0.5S\"");
+    }),
+    (Rule::ManifestLowLatency, |it| {
+        let early = "timescale=\"90000\" availabilityTimeOffset=\"1.5\" availabilityTimeComplete=\"false\"";
+        edit(it, MPD, "timescale=\"90000\"", early);
+        let said =
+            "<ServiceDescription id=\"0\"><Latency target=\"3000\" min=\"1500\" max=\"6000\"/></ServiceDescription>";
+        edit(it, MPD, "<Period", &format!("{said}\n<Period"));
+        edit(it, MPD, "minimumUpdatePeriod=\"PT1S\"", "minimumUpdatePeriod=\"PT0.5S\"");
+    }),
     (Rule::ManifestCodecs, |it| edit(it, MPD, "mp4a.40.2", "mp4a.40.5")),
     (Rule::ManifestCodecs, |it| edit(it, MPD, "height=\"180\"", "height=\"181\"")),
 ];

@@ -1,0 +1,190 @@
+//! The short way of a request: read off the connection, answered, written to it, without the HTTP library in between.
+//!
+//! Half of what a playlist cost was the library's work for requests of every kind; players send one kind. A connection that
+//! asks for anything else goes over to the library with what has been read of it, and stays there.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice, Write as _};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use weir_packager::Growing;
+
+use super::read_head::{Head, SHORT_HEAD_BYTES_MAX, read_head};
+use super::reply::ReplyBody;
+use super::rewind_io::RewindIo;
+use super::{Guest, Origin};
+
+/// What most requests fit into; a connection that waits for its next one holds no more than this.
+const INPUT_BYTES: usize = 1024;
+
+/// Our heads are some 450 bytes.
+const OUTPUT_BYTES: usize = 512;
+
+impl Origin {
+    /// Answers plain requests until the connection ends; returns it where something else comes.
+    ///
+    /// `head_limit` is the time for the head of a request, from the answer before it; an idle connection ends so, too.
+    pub(crate) async fn serve_short<S>(
+        &self,
+        mut socket: S,
+        guest: &Guest,
+        drain: &mut watch::Receiver<bool>,
+        head_limit: Duration,
+    ) -> Option<RewindIo<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let (mut input, mut filled) = (vec![0; INPUT_BYTES], 0);
+        let mut output = Vec::with_capacity(OUTPUT_BYTES);
+        let mut deadline = Instant::now() + head_limit;
+        // Set for the first request, and only looked after when it rings: a timer that was set for each would cost more.
+        let mut alarm = pin!(sleep_until(deadline));
+        // Its guard must not live on while the connection is awaited below.
+        let mut draining = pin!(async { drop(drain.wait_for(|draining| *draining).await) });
+        loop {
+            let (head, room) = input.split_at_mut(filled);
+            match read_head(head) {
+                Head::Foreign => {
+                    input.truncate(filled);
+                    return Some(RewindIo::new(socket, input));
+                }
+                Head::Partial if room.is_empty() => input.resize(SHORT_HEAD_BYTES_MAX, 0),
+                Head::Partial => {
+                    let more = std::future::poll_fn(|cx| {
+                        if let Poll::Ready(more) = poll_read(&mut socket, cx, room) {
+                            return Poll::Ready(more.ok());
+                        }
+                        while alarm.as_mut().poll(cx).is_ready() {
+                            if deadline <= Instant::now() {
+                                return Poll::Ready(None);
+                            }
+                            alarm.as_mut().reset(deadline);
+                        }
+                        draining.as_mut().poll(cx).map(|()| None)
+                    });
+                    match more.await {
+                        None | Some(0) => return None,
+                        Some(more) => filled += more,
+                    }
+                }
+                Head::Plain { asked, length } => {
+                    let (reply, more) = while_connected(self.answer(&asked, guest), &mut socket, room).await?;
+                    filled += more;
+                    output.clear();
+                    with_date(|date| reply.write_head(date, &mut output));
+                    match reply.body {
+                        ReplyBody::Whole(body) => write_all(&mut socket, &output, &body).await.ok()?,
+                        ReplyBody::Growing(segment) => {
+                            // Boxed, so that all other requests do not carry the room for this.
+                            filled +=
+                                Box::pin(write_growing(&mut socket, &output, *segment, &mut room[more..])).await?;
+                        }
+                    }
+                    input.copy_within(length..filled, 0);
+                    filled -= length;
+                    if filled <= INPUT_BYTES && input.len() > INPUT_BYTES {
+                        input.truncate(INPUT_BYTES);
+                        input.shrink_to_fit();
+                    }
+                    deadline = Instant::now() + head_limit;
+                }
+            }
+        }
+    }
+}
+
+/// What is awaited, and how many bytes came into `room` meanwhile: who waits for a part may say more already. None where the
+/// client has gone.
+async fn while_connected<S: AsyncRead + Unpin, T>(
+    awaited: impl Future<Output = T>,
+    socket: &mut S,
+    room: &mut [u8],
+) -> Option<(T, usize)> {
+    let mut awaited = pin!(awaited);
+    let mut filled = 0;
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(done) = awaited.as_mut().poll(cx) {
+            return Poll::Ready(Some((done, filled)));
+        }
+        while filled < room.len() {
+            match ready!(poll_read(socket, cx, &mut room[filled..])) {
+                Ok(more @ 1..) => filled += more,
+                Ok(0) | Err(_) => return Poll::Ready(None),
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+fn poll_read<S: AsyncRead + Unpin>(socket: &mut S, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
+    let mut buffer = ReadBuf::new(room);
+    ready!(Pin::new(socket).poll_read(cx, &mut buffer))?;
+    Poll::Ready(Ok(buffer.filled().len()))
+}
+
+/// Head and body in one call where the kernel takes them.
+async fn write_all<S: AsyncWrite + Unpin>(socket: &mut S, mut head: &[u8], mut body: &[u8]) -> io::Result<()> {
+    while !head.is_empty() || !body.is_empty() {
+        let written = match (head.is_empty(), body.is_empty()) {
+            (false, false) => socket.write_vectored(&[IoSlice::new(head), IoSlice::new(body)]).await?,
+            (false, true) => socket.write(head).await?,
+            (true, _) => socket.write(body).await?,
+        };
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        let of_head = written.min(head.len());
+        (head, body) = (&head[of_head..], &body[written - of_head..]);
+    }
+    socket.flush().await
+}
+
+/// A segment in chunks, a part in each; returns what came into `room` meanwhile. None where the client has gone, or the segment
+/// ends before its end: the connection is cut then, so that nobody takes it for whole.
+async fn write_growing<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: &mut S,
+    head: &[u8],
+    mut segment: Growing,
+    room: &mut [u8],
+) -> Option<usize> {
+    let mut filled = 0;
+    // Ends the chunk before it, and begins the next one.
+    let mut between = head.to_vec();
+    loop {
+        let (next, more) = while_connected(segment.next(), socket, &mut room[filled..]).await?;
+        filled += more;
+        let Some(part) = next else {
+            between.extend_from_slice(b"0\r\n\r\n");
+            write_all(socket, &between, &[]).await.ok()?;
+            return Some(filled);
+        };
+        let part = part.ok()?;
+        // Writing to a Vec can't fail.
+        let _ = write!(between, "{:x}\r\n", part.len());
+        write_all(socket, &between, &part).await.ok()?;
+        between.clear();
+        between.extend_from_slice(b"\r\n");
+    }
+}
+
+thread_local! {
+    /// The second that was written out last, and how it reads.
+    static DATE: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
+}
+
+fn with_date<T>(tell: impl FnOnce(&[u8]) -> T) -> T {
+    let now = SystemTime::now();
+    let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    DATE.with_borrow_mut(|(written, text)| {
+        if *written != second || text.is_empty() {
+            (*written, *text) = (second, httpdate::fmt_http_date(now));
+        }
+        tell(text.as_bytes())
+    })
+}

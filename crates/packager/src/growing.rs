@@ -1,0 +1,98 @@
+//! A segment that is still being made, given out part by part as each is ready: low-latency DASH takes it so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use weir_media::MediaKind;
+
+use crate::packager::Shared;
+use crate::store::Segment;
+
+/// The rest of a segment won't come: the source went away for good, or whoever reads is so slow that it has left memory. What
+/// was given out is not the whole, and must not end as if it were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the segment was not finished")]
+pub struct Unfinished;
+
+/// Gives out exactly the bytes that the complete segment will have.
+#[derive(Clone, Debug)]
+pub struct Growing {
+    shared: Arc<Shared>,
+    version: watch::Receiver<u64>,
+    rendition: String,
+    kind: MediaKind,
+    number: u64,
+    run: u64,
+    /// How many parts, and bytes, were given out.
+    parts: usize,
+    bytes: usize,
+    /// No part takes longer.
+    patience: Duration,
+}
+
+enum Step {
+    Part(Bytes),
+    Wait,
+    End(Result<(), Unfinished>),
+}
+
+impl Growing {
+    pub(crate) fn new(
+        shared: &Arc<Shared>,
+        rendition: &str,
+        kind: MediaKind,
+        (number, run): (u64, u64),
+        patience: Duration,
+    ) -> Self {
+        let (shared, version) = (Arc::clone(shared), shared.version.subscribe());
+        let rendition = rendition.to_owned();
+        Self { shared, version, rendition, kind, number, run, parts: 0, bytes: 0, patience }
+    }
+
+    /// The next part, as soon as there is one; None at the segment's end. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Result<Bytes, Unfinished>> {
+        loop {
+            self.version.mark_unchanged();
+            match self.step() {
+                Step::Part(body) => {
+                    self.parts += 1;
+                    self.bytes += body.len();
+                    return Some(Ok(body));
+                }
+                Step::End(end) => return end.err().map(Err),
+                Step::Wait => {}
+            }
+            // The sender lives as long as we do.
+            if timeout(self.patience, self.version.changed()).await.is_err() {
+                return Some(Err(Unfinished));
+            }
+        }
+    }
+
+    fn step(&self) -> Step {
+        let store = self.shared.store();
+        let segment = store.track(&self.rendition, self.kind).and_then(|track| track.segment(self.number));
+        let Some(segment) = segment.filter(|segment| segment.run == self.run) else {
+            return Step::End(Err(Unfinished));
+        };
+        match segment.parts.get(self.parts) {
+            Some(part) => Step::Part(part.body.clone()),
+            None if !Segment::is_complete(segment) => Step::Wait,
+            None => Step::End(if self.bytes == segment.bytes { Ok(()) } else { Err(Unfinished) }),
+        }
+    }
+}
+
+impl PartialEq for Growing {
+    /// The same place in the same segment.
+    fn eq(&self, other: &Self) -> bool {
+        let place = |it: &Self| (it.kind, it.number, it.run, it.parts);
+        Arc::ptr_eq(&self.shared, &other.shared) && self.rendition == other.rendition && place(self) == place(other)
+    }
+}
+
+impl Eq for Growing {}
