@@ -179,6 +179,7 @@ fn a_ladder_a_push_of_its_own_and_the_source_from_one_decode() {
             packets.iter().filter(|packet| range.contains(&packet.pts_ms)).map(|packet| packet.bytes).sum();
         let kbps = bytes * 8 / 1000;
         println!("second {second}: {kbps} kbps");
+        assert!((540..=660).contains(&kbps), "second {second}: {kbps} kbps");
     }
     let bytes: i64 = packets.iter().filter(|packet| packet.pts_ms >= start).map(|packet| packet.bytes).sum();
     let kbps = bytes * 8 / (packets.last().unwrap().pts_ms - start);
