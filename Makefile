@@ -12,10 +12,10 @@ run: ## build, and start the server with a demo stream already live (Ctrl-C stop
 test: ## every check: format, lints, dependencies, Rust tests, end-to-end with real ffmpeg, nginx, GStreamer and Chromium
 	@scripts/test.sh
 
-build: ## the release binary, target/release/weir
+build: ## the release binaries, target/release/weir and target/release/weir-worker
 	@scripts/install-packages.sh build
 	@scripts/build-web.sh
-	cargo build --release --locked -p weir-server
+	cargo build --release --locked -p weir-server -p weir-worker
 
 fuzz: ## the long run of every fuzz target (MINUTES=30 in total by default)
 	@scripts/fuzz.sh
@@ -23,7 +23,7 @@ fuzz: ## the long run of every fuzz target (MINUTES=30 in total by default)
 bench: ## what a pushed second costs, beside nginx-rtmp and the floor (prints a table, writes benches/results/)
 	@scripts/install-packages.sh bench
 	@scripts/build-web.sh
-	cargo build --release --locked -p weir-server -p weir-benches
+	cargo build --release --locked -p weir-server -p weir-worker -p weir-benches
 	target/release/weir-benches $(or $(BENCH),all)
 
 fmt: ## format the sources

@@ -9,17 +9,19 @@ set -euo pipefail
 task=${1:?usage: install-packages.sh build|run|test|bench}
 
 # Every build: cc for the bundled SQLite and ring, certificates for crates.io.
-build="build-essential pkg-config ca-certificates"
+# The worker is linked with GStreamer.
+build="build-essential pkg-config ca-certificates libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev"
 # Builds the web pages. Asked of the machine and not of dpkg: npm often comes with a newer Node.js from elsewhere, and Debian's
 # package would fight with that.
 command -v npm >/dev/null || build="$build nodejs npm"
+# What the worker decodes, scales and encodes with: base has the scalers, good the deinterlacer, bad the parsers and hardware
+# encoders, ugly x264, libav the decoders and AAC.
+plugins="gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav"
 # The demo stream is made by ffmpeg.
-run="ffmpeg"
+run="ffmpeg $plugins"
 # Independent peers of the end-to-end tests: publishers and sinks that are not ours.
 # Chromium plays the streams in other people's players.
-test="ffmpeg nginx libnginx-mod-rtmp openssl curl chromium
-  gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
-  gstreamer1.0-plugins-ugly gstreamer1.0-libav"
+test="ffmpeg nginx libnginx-mod-rtmp openssl curl procps chromium gstreamer1.0-tools $plugins"
 # The fan-out bench runs nginx-rtmp beside Weir; ffmpeg makes its source file.
 bench="ffmpeg nginx libnginx-mod-rtmp curl"
 

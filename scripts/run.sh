@@ -4,6 +4,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/install-packages.sh run
 scripts/build-web.sh
-cargo build --release --locked -p weir-server
+cargo build --release --locked -p weir-server -p weir-worker
 # exec: Ctrl-C and SIGTERM reach the server itself, which drains and ends.
 exec target/release/weir serve --demo "$@"

@@ -6,6 +6,7 @@ use weir_control::{Commands, Playback};
 use weir_observe::Observe;
 use weir_packager::Recordings;
 use weir_store::Store;
+use weir_transcode::Workshop;
 
 /// A password check takes 19 MiB and tens of milliseconds of a core: more at once would be a way to wear us out.
 const PASSWORD_CHECKS: usize = 2;
@@ -24,6 +25,8 @@ pub struct ApiContext {
     pub readiness: Readiness,
     /// None where recording is off.
     pub recordings: Option<Recordings>,
+    /// Knows what this machine can encode.
+    pub workshop: Workshop,
 }
 
 /// How the outside reaches us, without a slash at the end; None where it can't.

@@ -6,6 +6,7 @@ mod lanes;
 mod play_token;
 mod playback;
 mod reconcile;
+mod renditions;
 mod rtmp_door;
 mod runtime;
 mod shelves;

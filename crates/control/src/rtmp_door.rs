@@ -13,6 +13,7 @@ use weir_restream::RtmpPlay;
 use weir_rtmp::net::{Handler, PlayRequest, Playing, PublishRequest, Publishing, Refusal, RefusalCode};
 
 use crate::commands::{Commands, PublishRefusal};
+use crate::renditions;
 use crate::runtime::Runtime;
 
 /// The application names of the contract: `rtmp://host/live/<key>` and `rtmp://host/play/<name>`.
@@ -76,16 +77,15 @@ impl RtmpDoor {
             return Err(Refusal::new(RefusalCode::Denied, "this stream is protected"));
         }
         let rendition = wanted_rendition(&request.query);
-        if rendition != SOURCE_RENDITION {
-            return Err(Refusal::new(RefusalCode::NotFound, "no such rendition"));
-        }
         let found = self
             .runtime
             .in_stream(grant.stream_id, PATIENCE, |run| {
-                (run.hub.clone(), run.feeds.feed(rendition, &Handle::current()))
+                let rendition = renditions::of_name(&run.stream, rendition)?;
+                Some((run.hub.clone(), run.feeds.feed(&rendition, &Handle::current())))
             })
             .await;
-        let (hub, feed) = found.ok_or_else(|| Refusal::new(RefusalCode::NotFound, "no such stream"))?;
+        let found = found.ok_or_else(|| Refusal::new(RefusalCode::NotFound, "no such stream"))?;
+        let (hub, feed) = found.ok_or_else(|| Refusal::new(RefusalCode::NotFound, "no such rendition"))?;
         if !hub.pulse().attached {
             return Err(Refusal::new(RefusalCode::NotFound, "the stream is not live"));
         }

@@ -7,15 +7,17 @@ use time::OffsetDateTime;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
-use weir_hub::{SOURCE_RENDITION, StreamHub, WindowLimits};
+use weir_hub::{StreamHub, WindowLimits};
 use weir_ingest::SourceDoor;
 use weir_model::{PushStatus, Reason, RestreamId, RestreamSpec, RestreamState, RestreamStatus, Stream, StreamId};
 use weir_observe::{Observe, RestreamLine};
 use weir_packager::{DvrShelf, Packager, PackagerConfig, record};
 use weir_restream::{Feeds, PushContext, RestreamHandle};
 use weir_rtmp::net::PushOptions;
+use weir_transcode::{TranscodeHandle, Workshop};
 
 use crate::reconcile::ActualStream;
+use crate::renditions;
 use crate::shelves::Shelves;
 use crate::stream_status;
 
@@ -27,8 +29,10 @@ pub(crate) struct StreamRun {
     pub(crate) door: SourceDoor,
     pub(crate) feeds: Feeds,
     pub(crate) packager: Packager,
-    /// Empty when neither HLS nor DASH is wanted.
-    packaging: Vec<AbortHandle>,
+    /// What follows each rendition that viewers are offered, by its name and the hub's; empty when neither HLS nor DASH is wanted.
+    packaging: BTreeMap<(String, String), AbortHandle>,
+    saving: AbortHandle,
+    transcoder: TranscodeHandle,
     /// Dropped, the recording is ended properly.
     recording: Option<oneshot::Sender<()>>,
     shelves: Shelves,
@@ -47,16 +51,25 @@ struct RestreamRun {
 }
 
 impl StreamRun {
-    pub(crate) fn start(stream: Stream, observe: &Observe, shelves: &Shelves, lane: &Handle) -> Self {
+    pub(crate) fn start(
+        stream: Stream,
+        observe: &Observe,
+        shelves: &Shelves,
+        workshop: &Workshop,
+        lane: &Handle,
+    ) -> Self {
         let hub = StreamHub::new(WindowLimits::FRAMES);
         let door = SourceDoor::new(stream.id, hub.clone(), observe.clone());
-        let status =
-            lane.spawn(stream_status::tell(stream.name.to_string(), hub.clone(), door.clone(), observe.clone()));
+        let transcoder = weir_transcode::start(stream.id, hub.clone(), workshop.clone(), observe.clone(), lane);
+        let sources = (hub.clone(), door.clone(), transcoder.statuses());
+        let status = lane.spawn(stream_status::tell(stream.name.to_string(), sources, observe.clone()));
         let packager = open_packager(&stream, observe, shelves.dvr.as_ref(), lane);
-        Self {
+        let mut run = Self {
             recording: start_recording(&stream, &hub, shelves, observe, lane),
             shelves: shelves.clone(),
-            packaging: start_packaging(&packager, &stream, &hub, lane),
+            packaging: BTreeMap::new(),
+            saving: lane.spawn(packager.clone().save()).abort_handle(),
+            transcoder,
             packager,
             feeds: Feeds::new(hub.clone(), lane.clone()),
             status: status.abort_handle(),
@@ -65,7 +78,10 @@ impl StreamRun {
             stream,
             hub,
             door,
-        }
+        };
+        run.package();
+        run.want();
+        run
     }
 
     /// Takes new settings; sends the publisher away where they say so.
@@ -77,8 +93,8 @@ impl StreamRun {
         }
         if stream.name != self.stream.name {
             self.status.abort();
-            let tell =
-                stream_status::tell(stream.name.to_string(), self.hub.clone(), self.door.clone(), observe.clone());
+            let sources = (self.hub.clone(), self.door.clone(), self.transcoder.statuses());
+            let tell = stream_status::tell(stream.name.to_string(), sources, observe.clone());
             self.status = self.lane.spawn(tell).abort_handle();
         }
         if packager_config(&stream) != packager_config(&self.stream) {
@@ -89,13 +105,37 @@ impl StreamRun {
                 delete_window(&self.packager, &self.stream, &self.lane);
             }
             self.packager = open_packager(&stream, observe, self.shelves.dvr.as_ref(), &self.lane);
-            self.packaging = start_packaging(&self.packager, &stream, &self.hub, &self.lane);
+            self.saving = self.lane.spawn(self.packager.clone().save()).abort_handle();
         }
         // Under another name it is another file.
         if stream.record != self.stream.record || stream.name != self.stream.name {
             self.recording = start_recording(&stream, &self.hub, &self.shelves, observe, &self.lane);
         }
         self.stream = stream;
+        self.package();
+        self.want();
+    }
+
+    /// Has each rendition that is offered packaged, and no other; what goes on is not touched.
+    fn package(&mut self) {
+        let offered = if self.stream.hls || self.stream.dash { renditions::offered(&self.stream) } else { Vec::new() };
+        for (_, task) in self.packaging.extract_if(.., |rendition, _| !offered.contains(rendition)) {
+            task.abort();
+        }
+        for (name, in_hub) in offered {
+            let entry = self.packaging.entry((name.clone(), in_hub.clone()));
+            entry.or_insert_with(|| {
+                let packaging = self.packager.clone().run(self.hub.rendition(&in_hub), name);
+                self.lane.spawn(packaging).abort_handle()
+            });
+        }
+    }
+
+    /// Tells the transcoder what is to be encoded.
+    fn want(&self) {
+        let specs = self.restreams.values().filter(|run| run.handle.is_some());
+        let specs = specs.filter_map(|run| run.spec.as_ref().ok());
+        self.transcoder.want(renditions::wants(&self.stream, specs));
     }
 
     pub(crate) fn start_restream(
@@ -111,8 +151,11 @@ impl StreamRun {
             observe: observe.clone(),
             options: options.clone(),
         };
-        let handle = weir_restream::start(&spec, &context, lane);
+        // The supervisor has seen to it that there is one.
+        let Ok(rendition) = renditions::of_wish(&self.stream, &spec.rendition) else { return };
+        let handle = weir_restream::start(&spec, &rendition, &context, lane);
         self.restreams.insert(spec.id, Box::new(RestreamRun { spec: Ok(spec), handle: Some(handle) }));
+        self.want();
     }
 
     /// Shows why a restream is not even tried.
@@ -136,7 +179,9 @@ impl StreamRun {
 
     /// Takes a restream out; the caller stops what it gets.
     pub(crate) fn take_restream(&mut self, id: RestreamId) -> Option<RestreamHandle> {
-        self.restreams.remove(&id)?.handle
+        let run = self.restreams.remove(&id)?;
+        self.want();
+        run.handle
     }
 
     pub(crate) fn take_restreams(&mut self) -> Vec<RestreamHandle> {
@@ -147,7 +192,11 @@ impl StreamRun {
     pub(crate) fn take_finished(&mut self) -> Vec<(RestreamId, RestreamHandle)> {
         let finished = |run: &mut RestreamRun| run.handle.as_ref().is_some_and(RestreamHandle::is_finished);
         let taken = self.restreams.extract_if(.., |_, run| finished(run));
-        taken.filter_map(|(id, run)| run.handle.map(|handle| (id, handle))).collect()
+        let taken: Vec<_> = taken.filter_map(|(id, run)| run.handle.map(|handle| (id, handle))).collect();
+        if !taken.is_empty() {
+            self.want();
+        }
+        taken
     }
 
     pub(crate) fn retry(&self, id: RestreamId) -> bool {
@@ -156,7 +205,8 @@ impl StreamRun {
     }
 
     fn stop_packaging(&mut self) {
-        self.packaging.drain(..).for_each(|task| task.abort());
+        std::mem::take(&mut self.packaging).into_values().for_each(|task| task.abort());
+        self.saving.abort();
     }
 
     pub(crate) fn restreams_count(&self) -> usize {
@@ -220,15 +270,6 @@ fn tell_window_fault(id: StreamId, deleted: std::io::Result<()>) {
     if let Err(error) = deleted {
         tracing::warn!(stream_id = %id, %error, "a stream's window could not be deleted from disk");
     }
-}
-
-fn start_packaging(packager: &Packager, stream: &Stream, hub: &StreamHub, lane: &Handle) -> Vec<AbortHandle> {
-    if !(stream.hls || stream.dash) {
-        return Vec::new();
-    }
-    let run = lane.spawn(packager.clone().run(hub.source(), SOURCE_RENDITION.to_owned()));
-    let save = lane.spawn(packager.clone().save());
-    vec![run.abort_handle(), save.abort_handle()]
 }
 
 fn packager_config(stream: &Stream) -> PackagerConfig {

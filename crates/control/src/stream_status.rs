@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use weir_hub::{SOURCE_RENDITION, SourcePulse, StreamHub};
 use weir_ingest::SourceDoor;
@@ -18,7 +19,11 @@ const TELL_EVERY: Duration = Duration::from_millis(500);
 const STALLED_AFTER: Duration = Duration::from_secs(2);
 
 /// Runs for as long as the stream does.
-pub(crate) async fn tell(name: String, hub: StreamHub, door: SourceDoor, observe: Observe) {
+pub(crate) async fn tell(
+    name: String,
+    (hub, door, renditions): (StreamHub, SourceDoor, watch::Receiver<Vec<RenditionStatus>>),
+    observe: Observe,
+) {
     let id = door.stream_id();
     let mut pulse = hub.watch_pulse();
     let mut shown = StreamStatus::offline(OffsetDateTime::now_utc());
@@ -31,7 +36,8 @@ pub(crate) async fn tell(name: String, hub: StreamHub, door: SourceDoor, observe
             sessions = beat.sessions;
             bitrate = BitrateWatch::default();
         }
-        let next = status(&beat, door.measure(now), &mut bitrate, &shown, now);
+        let mut next = status(&beat, door.measure(now), &mut bitrate, &shown, now);
+        next.renditions.extend(renditions.borrow().iter().cloned());
         for warning in next.warnings.iter().filter(|new| shown.warnings.iter().all(|old| old.code != new.code)) {
             let event = [
                 ("stream_id", id.0.into()),
@@ -104,6 +110,7 @@ fn source_rendition(ingest: &IngestStatus) -> RenditionStatus {
         bitrate_bps: ingest.bitrate_bps,
         target_bps: None,
         fps: ingest.fps,
+        latency_ms: None,
         state: StreamState::Live,
     }
 }

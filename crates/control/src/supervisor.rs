@@ -11,10 +11,12 @@ use weir_model::{ReasonCode, RestreamId, StreamId};
 use weir_observe::Observe;
 use weir_restream::{RestreamHandle, RestreamOutcome};
 use weir_rtmp::net::PushOptions;
+use weir_transcode::Workshop;
 
 use crate::commands::{Commands, Desired};
 use crate::lanes::Lanes;
 use crate::reconcile::{ActualStream, DesiredStream, Step, reconcile};
+use crate::renditions;
 use crate::runtime::Runtime;
 use crate::shelves::Shelves;
 use crate::stream_run::StreamRun;
@@ -38,6 +40,7 @@ pub struct Supervisor {
     lanes: Lanes,
     push_options: PushOptions,
     shelves: Shelves,
+    workshop: Workshop,
     /// Names of restreams whose settings are at fault, for the board.
     faulty_names: BTreeMap<RestreamId, String>,
     next_schedule_at: Option<OffsetDateTime>,
@@ -51,6 +54,7 @@ impl Supervisor {
         lanes: Lanes,
         push_options: PushOptions,
         shelves: Shelves,
+        workshop: Workshop,
     ) -> Self {
         Self {
             commands,
@@ -59,6 +63,7 @@ impl Supervisor {
             lanes,
             push_options,
             shelves,
+            workshop,
             faulty_names: BTreeMap::new(),
             next_schedule_at: None,
         }
@@ -124,7 +129,13 @@ impl Supervisor {
             let mut restreams = BTreeMap::new();
             for restream in wanted.restreams {
                 match restream {
-                    Ok(spec) => restreams.insert(spec.id, Ok(spec)),
+                    Ok(spec) => {
+                        let found = renditions::of_wish(&wanted.stream, &spec.rendition);
+                        if found.is_err() {
+                            self.faulty_names.insert(spec.id, spec.name.clone());
+                        }
+                        restreams.insert(spec.id, found.map(|_| spec))
+                    }
                     Err(fault) => {
                         self.faulty_names.insert(fault.id, fault.name);
                         restreams.insert(fault.id, Err(fault.fault.reason()))
@@ -141,7 +152,8 @@ impl Supervisor {
         match step {
             Step::StartStream(stream) => {
                 let lane = self.lanes.pick(stream.id.0);
-                streams.insert(stream.id, StreamRun::start(*stream, &self.observe, &self.shelves, lane));
+                streams
+                    .insert(stream.id, StreamRun::start(*stream, &self.observe, &self.shelves, &self.workshop, lane));
             }
             Step::UpdateStream(stream) => {
                 if let Some(run) = streams.get_mut(&stream.id) {

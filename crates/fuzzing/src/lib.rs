@@ -19,6 +19,7 @@ mod run;
 mod scte35;
 mod server_session;
 mod ts_reader;
+mod worker_protocol;
 
 pub use amf0::fuzz_amf0;
 pub use captions::fuzz_captions;
@@ -34,6 +35,7 @@ pub use run::{Failure, Run, hex, seeds};
 pub use scte35::fuzz_scte35;
 pub use server_session::fuzz_server_session;
 pub use ts_reader::fuzz_ts_reader;
+pub use worker_protocol::fuzz_worker_protocol;
 
 /// One parser and how to try it.
 #[derive(Debug, Clone, Copy)]
@@ -76,4 +78,10 @@ pub const TARGETS: &[Target] = &[
     },
     Target { name: "scte35", body: fuzz_scte35, generate: Some(scte35::generate), short_inputs: 100_000 },
     Target { name: "ts_reader", body: fuzz_ts_reader, generate: Some(ts_reader::generate), short_inputs: 2_000 },
+    Target {
+        name: "worker_protocol",
+        body: fuzz_worker_protocol,
+        generate: Some(worker_protocol::generate),
+        short_inputs: 20_000,
+    },
 ];

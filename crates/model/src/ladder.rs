@@ -5,12 +5,81 @@ use serde::{Deserialize, Serialize};
 /// One encoder session each; a ladder longer than this is a mistake on any machine.
 pub const MAX_RENDITIONS: usize = 16;
 
-/// The ladders that come with the server.
-const BUILTIN_LADDERS: [&str; 3] = ["sd", "hd", "fhd"];
+/// The ladders that come with the server: one file each in `pipelines/ladders`.
+const BUILTIN_LADDERS: [(&str, &str); 5] = [
+    ("sd", include_str!("../../../pipelines/ladders/sd.toml")),
+    ("hd", include_str!("../../../pipelines/ladders/hd.toml")),
+    ("fhd", include_str!("../../../pipelines/ladders/fhd.toml")),
+    ("vertical", include_str!("../../../pipelines/ladders/vertical.toml")),
+    ("low-latency", include_str!("../../../pipelines/ladders/low-latency.toml")),
+];
 
 /// Whether `name` is one of the ladders that come with the server.
 pub fn is_builtin_ladder(name: &str) -> bool {
-    BUILTIN_LADDERS.contains(&name)
+    BUILTIN_LADDERS.iter().any(|(builtin, _)| *builtin == name)
+}
+
+/// A ladder that comes with the server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BuiltinLadder {
+    pub name: &'static str,
+    /// What people call it.
+    pub title: String,
+    pub renditions: Vec<Rendition>,
+}
+
+impl BuiltinLadder {
+    /// All of them, in the order in which they are shown. A test holds that their files can be read.
+    pub fn all() -> Vec<Self> {
+        BUILTIN_LADDERS.iter().filter_map(|(name, text)| Self::parse(name, text).ok()).collect()
+    }
+
+    fn named(wanted: &str) -> Option<Self> {
+        let (name, text) = BUILTIN_LADDERS.iter().find(|(name, _)| *name == wanted)?;
+        Self::parse(name, text).ok()
+    }
+
+    fn parse(name: &'static str, text: &str) -> Result<Self, toml::de::Error> {
+        let file: LadderFile = toml::from_str(text)?;
+        Ok(Self { name, title: file.title, renditions: file.rendition.into_iter().map(Into::into).collect() })
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LadderFile {
+    title: String,
+    rendition: Vec<RenditionLine>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RenditionLine {
+    name: String,
+    width: u32,
+    height: u32,
+    fps: Option<f64>,
+    video_bitrate_kbps: u32,
+    audio_bitrate_kbps: u32,
+    gop_seconds: Option<f64>,
+}
+
+impl From<RenditionLine> for Rendition {
+    /// H.264 at up to the bitrate: what a quiet picture does not need is not sent.
+    fn from(line: RenditionLine) -> Self {
+        let settings = EncodingSettings {
+            width: line.width,
+            height: line.height,
+            fps: line.fps,
+            video_bitrate_kbps: line.video_bitrate_kbps,
+            audio_bitrate_kbps: line.audio_bitrate_kbps,
+            codec: VideoCodec::H264,
+            gop_seconds: line.gop_seconds.unwrap_or(2.0),
+            rate_control: RateControl::Vbr,
+            profile: None,
+        };
+        Self { name: line.name, encoding: Encoding::Encode(settings) }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +102,14 @@ pub enum LadderFault {
 }
 
 impl Ladder {
+    /// What it consists of; nothing for a name that does not exist (any more).
+    pub fn renditions(&self) -> Vec<Rendition> {
+        match self {
+            Self::Named(name) => BuiltinLadder::named(name).map(|ladder| ladder.renditions).unwrap_or_default(),
+            Self::Inline(renditions) => renditions.clone(),
+        }
+    }
+
     pub fn check(&self) -> Result<(), LadderFault> {
         match self {
             Self::Named(name) if is_builtin_ladder(name) => Ok(()),
@@ -200,6 +277,21 @@ mod tests {
         }
         let nameless = Rendition { name: "a/b".into(), encoding: Encoding::Passthrough };
         assert_eq!(nameless.check().unwrap_err().field, "name");
+    }
+
+    #[test]
+    fn the_files_are_good_ladders() {
+        let all = BuiltinLadder::all();
+        assert_eq!(all.len(), BUILTIN_LADDERS.len(), "one of them can't be read");
+        for ladder in &all {
+            assert_eq!(Ladder::Inline(ladder.renditions.clone()).check(), Ok(()), "{}", ladder.name);
+            assert_eq!(Ladder::Named(ladder.name.to_owned()).renditions(), ladder.renditions);
+        }
+        let names = |name: &str| -> Vec<String> {
+            Ladder::Named(name.to_owned()).renditions().into_iter().map(|rendition| rendition.name).collect()
+        };
+        assert_eq!(names("hd"), ["720p", "480p", "360p", "240p"]);
+        assert!(names("none").is_empty());
     }
 
     #[test]

@@ -17,8 +17,8 @@ mod stream;
 pub use destination::Destination;
 pub use id::{ApiKeyId, DestinationId, RestreamId, StreamId};
 pub use ladder::{
-    Encoding, EncodingSettings, Ladder, LadderFault, MAX_RENDITIONS, RateControl, Rendition, RenditionFault,
-    VideoCodec, is_builtin_ladder,
+    BuiltinLadder, Encoding, EncodingSettings, Ladder, LadderFault, MAX_RENDITIONS, RateControl, Rendition,
+    RenditionFault, VideoCodec, is_builtin_ladder,
 };
 pub use name::{MAX_LABEL_CHARS, MAX_STREAM_NAME_BYTES, NameFault, StreamName, checked_label};
 pub use platform::{Platform, PlatformRules, Platforms, PlatformsFault, Protocol, RetryBudget};

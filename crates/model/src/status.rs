@@ -173,6 +173,8 @@ pub struct RenditionStatus {
     pub bitrate_bps: u64,
     pub target_bps: Option<u64>,
     pub fps: Option<f64>,
+    /// What encoding it adds: from a picture's way into the worker to its way out.
+    pub latency_ms: Option<f64>,
     pub state: StreamState,
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use weir_model::{PushStatus, RestreamState, StreamState};
+use weir_model::{PushStatus, RenditionStatus, RestreamState, StreamState};
 
 use crate::{Counter, Observe};
 
@@ -40,6 +40,26 @@ fn streams(text: &mut Text, observe: &Observe) {
     series("weir_ingest_dropped_frames", "Frames of this session that could not be used.", &|status| {
         Some(status.ingest.as_ref()?.dropped_frames as f64)
     });
+    type Figure = fn(&RenditionStatus) -> Option<f64>;
+    let figures: [(&str, &str, Figure); 4] = [
+        ("weir_rendition_live", "1 while it flows.", |rendition| {
+            Some(f64::from(u8::from(rendition.state == StreamState::Live)))
+        }),
+        ("weir_rendition_bitrate_bps", "Its pictures, as encoded now.", |rendition| Some(rendition.bitrate_bps as f64)),
+        ("weir_rendition_fps", "Pictures a second now.", |rendition| rendition.fps),
+        ("weir_rendition_latency_ms", "What encoding adds.", |rendition| rendition.latency_ms),
+    ];
+    for (name, help, figure) in figures {
+        text.head(name, "gauge", help);
+        for (status, stream) in &streams {
+            for rendition in &status.renditions {
+                let labels = [("stream", &**stream), ("rendition", &rendition.name), ("encoder", &rendition.encoder)];
+                if let Some(value) = figure(rendition) {
+                    text.line(name, &labels, value);
+                }
+            }
+        }
+    }
     text.head("weir_viewers", "gauge", "Who is watching now.");
     for (status, stream) in &streams {
         let viewers = status.viewers;

@@ -357,8 +357,11 @@ impl PushTask {
     }
 
     fn report_status(&mut self) {
-        let source = self.context.observe.stream_status(self.plan.stream_id).ingest;
-        let target_bps = source.map(|ingest| ingest.bitrate_bps).filter(|bps| *bps > 0);
+        let stream = self.context.observe.stream_status(self.plan.stream_id);
+        let encoded = stream.renditions.iter().find(|rendition| rendition.name == self.plan.rendition);
+        // The source has none: what it sends now is what should arrive.
+        let target_bps = encoded.and_then(|rendition| rendition.target_bps);
+        let target_bps = target_bps.or(stream.ingest.map(|ingest| ingest.bitrate_bps)).filter(|bps| *bps > 0);
         let status = self.gauge.status(&self.shown, target_bps, Clock::read());
         let connects = std::mem::take(&mut self.connects);
         self.context.observe.board().update_push(self.plan.restream_id, self.plan.backup, status, connects);

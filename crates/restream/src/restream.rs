@@ -7,10 +7,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use weir_hub::SOURCE_RENDITION;
-use weir_model::{
-    Fault, PushStatus, PushUrl, Reason, ReasonCode, RenditionWish, RestreamSpec, RestreamState, RestreamStatus,
-};
+use weir_model::{Fault, PushStatus, PushUrl, Reason, ReasonCode, RestreamSpec, RestreamState, RestreamStatus};
 use weir_observe::RestreamLine;
 use weir_rtmp::StreamKey;
 use weir_rtmp::net::PushTarget;
@@ -66,8 +63,8 @@ impl Drop for RestreamHandle {
     }
 }
 
-/// Starts a restream on `lane`; the caller owns what comes back.
-pub fn start(spec: &RestreamSpec, context: &PushContext, lane: &Handle) -> RestreamHandle {
+/// Starts a restream of that rendition in the hub on `lane`; the caller owns what comes back.
+pub fn start(spec: &RestreamSpec, rendition: &str, context: &PushContext, lane: &Handle) -> RestreamHandle {
     let now = OffsetDateTime::now_utc();
     let waiting = || PushStatus { state: RestreamState::AwaitingStream, ..PushStatus::stopped(now) };
     context.observe.board().set_restream(
@@ -84,7 +81,7 @@ pub fn start(spec: &RestreamSpec, context: &PushContext, lane: &Handle) -> Restr
     let mut prepare = |url: &PushUrl, backup: bool| {
         let wish = Arc::new(Notify::new());
         retry.push(Arc::clone(&wish));
-        let (mut task, stop) = (PushTask::new(context.clone(), plan(spec, url, backup)), stop.clone());
+        let (mut task, stop) = (PushTask::new(context.clone(), plan(spec, rendition, url, backup)), stop.clone());
         // Boxed: `together` would hold it several times over, and room for a backup that most restreams don't have.
         Box::pin(async move { task.run(&stop, &wish).await })
     };
@@ -118,31 +115,19 @@ where
     if outcomes.contains(&PushOutcome::GaveUp) { RestreamOutcome::GaveUp } else { RestreamOutcome::Stopped }
 }
 
-fn plan(spec: &RestreamSpec, url: &PushUrl, backup: bool) -> PushPlan {
-    let rendition = rendition(&spec.rendition);
+fn plan(spec: &RestreamSpec, rendition: &str, url: &PushUrl, backup: bool) -> PushPlan {
     PushPlan {
         restream_id: spec.id,
         stream_id: spec.stream_id,
         backup,
-        target: rendition.as_ref().map_err(Clone::clone).and_then(|_| target(url, spec.enhanced_rtmp)),
-        rendition: rendition.unwrap_or(SOURCE_RENDITION).to_owned(),
+        target: target(url, spec.enhanced_rtmp),
+        rendition: rendition.to_owned(),
         rules: spec.retry,
         eagerness: Eagerness {
             delay_min: spec.budget.min_backoff,
             delay_max: spec.budget.max_backoff,
             attempts_per_10_minutes: Some(spec.budget.attempts_per_10_minutes),
         },
-    }
-}
-
-/// The rendition in the hub that serves a wish.
-fn rendition(wish: &RenditionWish) -> Result<&'static str, Reason> {
-    match wish {
-        RenditionWish::AsIs => Ok(SOURCE_RENDITION),
-        RenditionWish::Named(name) if name == SOURCE_RENDITION => Ok(SOURCE_RENDITION),
-        RenditionWish::Named(_) | RenditionWish::Inline(_) => Err(not_in_this_version(
-            "this version can't transcode; set the rendition to null to send the source as it is",
-        )),
     }
 }
 

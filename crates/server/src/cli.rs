@@ -15,6 +15,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the server.
     Serve(Serve),
+    /// What this machine can do, by trying; ends with 1 when the server could not run.
+    Doctor(Doctor),
     /// API keys; works beside a running server.
     #[command(subcommand)]
     Apikey(Apikey),
@@ -29,6 +31,15 @@ pub(crate) struct Serve {
     pub(crate) demo: bool,
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// For programs.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]

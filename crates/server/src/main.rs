@@ -5,11 +5,14 @@ mod bootstrap;
 mod cli;
 mod config;
 mod demo;
+mod doctor;
 mod logging;
 mod rtmp_listener;
 mod serve;
 mod shelves;
 mod tls;
+
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
@@ -19,16 +22,22 @@ use cli::{Apikey, Cli, Command};
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Serve(command) => {
             logging::start(command.log_format);
             let config = config::load(command.place.config.as_deref())?;
-            control_runtime()?.block_on(serve::run(config, &command.place.data, command.demo))
+            control_runtime()?.block_on(serve::run(config, &command.place.data, command.demo))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Doctor(command) => {
+            let config = config::load(command.place.config.as_deref())?;
+            control_runtime()?.block_on(doctor::run(&config, &command.place.data, command.json))
         }
         Command::Apikey(Apikey::Create { place, name, role }) => {
             let config = config::load(place.config.as_deref())?;
-            control_runtime()?.block_on(create_api_key(&config, &place.data, &name, role))
+            control_runtime()?.block_on(create_api_key(&config, &place.data, &name, role))?;
+            Ok(ExitCode::SUCCESS)
         }
     }
 }

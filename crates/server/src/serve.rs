@@ -15,6 +15,7 @@ use weir_control::{Commands, Lanes, Playback, RtmpDoor, Runtime, Supervisor};
 use weir_model::Platforms;
 use weir_observe::Observe;
 use weir_rtmp::net::{ListenLimits, Listener, PushOptions};
+use weir_transcode::Workshop;
 
 use crate::config::Config;
 use crate::{addresses, bootstrap, demo, rtmp_listener, shelves, tls};
@@ -39,6 +40,7 @@ pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow:
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     let push_options = push_options(&config)?;
+    let workshop = Workshop::open()?;
     let supervisor = Supervisor::new(
         commands.clone(),
         runtime.clone(),
@@ -46,6 +48,7 @@ pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow:
         lanes.clone(),
         push_options,
         shelves.clone(),
+        workshop.clone(),
     );
     // Stopped after the listeners: a publisher that is sent away must not come back through an open door.
     let stop_supervisor = CancellationToken::new();
@@ -62,6 +65,7 @@ pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow:
         urls: urls.clone(),
         readiness: readiness.clone(),
         recordings: shelves.recordings.clone(),
+        workshop,
     };
     let http_lanes = Lanes::start_as("http", Some(http_threads())).context("cannot start the threads of HTTP")?;
     let server = HttpServer::new(api, config.http_limits, http_lanes);

@@ -12,6 +12,7 @@ use weir_control::{Commands, Lanes, Playback, Runtime};
 use weir_model::{Platforms, Role};
 use weir_observe::Observe;
 use weir_store::{SealingKey, Store};
+use weir_transcode::Workshop;
 
 pub(crate) struct Api {
     pub(crate) router: Router,
@@ -53,8 +54,8 @@ impl Api {
         };
         let readiness = Readiness::new();
         readiness.set_ready();
-        let context =
-            ApiContext { commands, playback, store, observe: Observe::new(), urls, readiness, recordings: None };
+        let (observe, recordings, workshop) = (Observe::new(), None, Workshop::open().unwrap());
+        let context = ApiContext { commands, playback, store, observe, urls, readiness, recordings, workshop };
         let key = async |role: Role| {
             let (_, secret) = context.store.create_api_key(role.as_str(), role).await.unwrap();
             format!("apikey {}", secret.expose())

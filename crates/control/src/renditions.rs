@@ -1,0 +1,156 @@
+//! Which renditions a stream is to have, from its ladder and its restreams' wishes: pure.
+
+use weir_hub::SOURCE_RENDITION;
+use weir_model::{Encoding, Fault, Reason, ReasonCode, Rendition, RenditionWish, RestreamSpec, Stream};
+use weir_transcode::{Want, Wants, shared_name};
+
+/// What viewers are offered: the name in addresses, and the hub's rendition that it is.
+pub(crate) fn offered(stream: &Stream) -> Vec<(String, String)> {
+    let Some(ladder) = &stream.ladder else {
+        return vec![(SOURCE_RENDITION.to_owned(), SOURCE_RENDITION.to_owned())];
+    };
+    ladder.renditions().iter().map(|rendition| (rendition.name.clone(), in_hub(rendition))).collect()
+}
+
+/// The hub's rendition that serves a wish.
+pub(crate) fn of_wish(stream: &Stream, wish: &RenditionWish) -> Result<String, Reason> {
+    match wish {
+        RenditionWish::AsIs => Ok(SOURCE_RENDITION.to_owned()),
+        RenditionWish::Named(name) => of_name(stream, name).ok_or_else(|| {
+            let message = format!("the stream's ladder has no rendition named {name:?}");
+            Reason::new(ReasonCode::Internal, message).with_fault(Fault::Config)
+        }),
+        RenditionWish::Inline(Rendition { encoding: Encoding::Encode(settings), .. }) => Ok(shared_name(settings)),
+        RenditionWish::Inline(Rendition { encoding: Encoding::Passthrough, .. }) => Ok(SOURCE_RENDITION.to_owned()),
+    }
+}
+
+/// The hub's rendition of a name of the stream's ladder. The input as it is can always be asked for.
+pub(crate) fn of_name(stream: &Stream, name: &str) -> Option<String> {
+    let ladder = stream.ladder.as_ref().map(weir_model::Ladder::renditions).unwrap_or_default();
+    let found = ladder.iter().find(|rendition| rendition.name == name);
+    found.map(in_hub).or_else(|| (name == SOURCE_RENDITION).then(|| SOURCE_RENDITION.to_owned()))
+}
+
+/// What must be encoded. A ladder is always on: viewers of HLS can't be asked before they come.
+pub(crate) fn wants<'a>(stream: &Stream, restreams: impl Iterator<Item = &'a RestreamSpec>) -> Wants {
+    if !stream.active {
+        return Wants::default();
+    }
+    let ladder = stream.ladder.as_ref().map(weir_model::Ladder::renditions).unwrap_or_default();
+    let mut renditions: Vec<Want> = ladder
+        .into_iter()
+        .filter_map(|rendition| match rendition.encoding {
+            Encoding::Encode(settings) => Some(Want { name: rendition.name, settings }),
+            Encoding::Passthrough => None,
+        })
+        .collect();
+    for restream in restreams {
+        if let RenditionWish::Inline(Rendition { encoding: Encoding::Encode(settings), .. }) = &restream.rendition {
+            let want = Want { name: shared_name(settings), settings: settings.clone() };
+            if !renditions.contains(&want) {
+                renditions.push(want);
+            }
+        }
+    }
+    Wants { renditions, policy: stream.encoder_policy }
+}
+
+fn in_hub(rendition: &Rendition) -> String {
+    match rendition.encoding {
+        Encoding::Encode(_) => rendition.name.clone(),
+        Encoding::Passthrough => SOURCE_RENDITION.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_model::{
+        EncodingSettings, Ladder, PushUrl, RateControl, RestreamId, RetryBudget, RetryRules, StreamId, StreamName,
+        VideoCodec,
+    };
+
+    use super::*;
+
+    fn settings(width: u32, height: u32) -> EncodingSettings {
+        EncodingSettings {
+            width,
+            height,
+            fps: None,
+            video_bitrate_kbps: 600,
+            audio_bitrate_kbps: 96,
+            codec: VideoCodec::H264,
+            gop_seconds: 2.0,
+            rate_control: RateControl::Cbr,
+            profile: None,
+        }
+    }
+
+    fn rendition(name: &str, encoding: Encoding) -> Rendition {
+        Rendition { name: name.to_owned(), encoding }
+    }
+
+    fn stream(ladder: Option<Ladder>) -> Stream {
+        Stream { ladder, ..Stream::draft(StreamName::new("cam1").unwrap()) }
+    }
+
+    fn laddered() -> Stream {
+        let small = rendition("small", Encoding::Encode(settings(320, 180)));
+        stream(Some(Ladder::Inline(vec![rendition("asis", Encoding::Passthrough), small])))
+    }
+
+    fn restream(rendition: RenditionWish) -> RestreamSpec {
+        RestreamSpec {
+            id: RestreamId(1),
+            stream_id: StreamId(1),
+            name: "r".to_owned(),
+            primary: PushUrl::parse("rtmp://h/a/k").unwrap(),
+            backup: None,
+            rendition,
+            retry: RetryRules::default(),
+            budget: RetryBudget::default(),
+            enhanced_rtmp: false,
+        }
+    }
+
+    #[test]
+    fn viewers_are_offered_the_ladder_or_the_source() {
+        let pairs = |stream: &Stream| -> Vec<String> {
+            offered(stream).into_iter().map(|(name, hub)| format!("{name}={hub}")).collect()
+        };
+        assert_eq!(pairs(&stream(None)), ["source=source"]);
+        assert_eq!(pairs(&laddered()), ["asis=source", "small=small"]);
+        assert_eq!(pairs(&stream(Some(Ladder::Named("hd".to_owned())))).len(), 4);
+    }
+
+    #[test]
+    fn wishes_are_found_or_refused() {
+        let own = settings(640, 360);
+        for (wish, expected) in [
+            (RenditionWish::AsIs, Some("source")),
+            (RenditionWish::Named("source".to_owned()), Some("source")),
+            (RenditionWish::Named("asis".to_owned()), Some("source")),
+            (RenditionWish::Named("small".to_owned()), Some("small")),
+            (RenditionWish::Named("720p".to_owned()), None),
+            (RenditionWish::Inline(rendition("x", Encoding::Passthrough)), Some("source")),
+            (RenditionWish::Inline(rendition("x", Encoding::Encode(own))), Some("~640x360-h264-cbr-600k-96k-2s")),
+        ] {
+            let found = of_wish(&laddered(), &wish);
+            assert_eq!(found.as_deref().ok(), expected, "{wish:?}");
+            assert!(found.is_ok() || found.unwrap_err().fault == Fault::Config);
+        }
+    }
+
+    #[test]
+    fn what_is_encoded_is_the_ladder_and_what_restreams_ask_for() {
+        let own = |name: &str| restream(RenditionWish::Inline(rendition(name, Encoding::Encode(settings(640, 360)))));
+        let restreams =
+            [own("a"), own("b"), restream(RenditionWish::Named("small".to_owned())), restream(RenditionWish::AsIs)];
+        let names = |stream: &Stream| -> Vec<String> {
+            wants(stream, restreams.iter()).renditions.into_iter().map(|want| want.name).collect()
+        };
+        assert_eq!(names(&laddered()), ["small", "~640x360-h264-cbr-600k-96k-2s"]);
+        assert_eq!(names(&stream(None)), ["~640x360-h264-cbr-600k-96k-2s"]);
+        assert!(names(&Stream { active: false, ..laddered() }).is_empty());
+    }
+}

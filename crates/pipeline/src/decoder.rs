@@ -1,0 +1,120 @@
+//! Bytes of a worker's socket into messages: sans-IO, bounded, and strict about what it takes.
+
+use bytes::{Buf, Bytes, BytesMut};
+use serde::de::DeserializeOwned;
+use weir_media::MediaTime;
+
+use crate::message::{
+    DISCONTINUITY, FRAME_HEAD_BYTES, HEADER_BYTES, Hello, KEYFRAME, Kind, MAGIC, Message, PROTOCOL_VERSION,
+    TRACK_HEAD_BYTES, TrackConfig, WireFrame, codec_from_byte,
+};
+
+/// What can't be a message of ours. The connection is over then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProtocolFault {
+    #[error("a message of unknown kind {0}")]
+    Kind(u8),
+    #[error("unknown flags in a message's header")]
+    Flags,
+    #[error("a message of {bytes} bytes, which one of its kind can't have")]
+    Length { bytes: usize },
+    #[error("the first message was no greeting, or a later one was")]
+    Greeting,
+    #[error("the other end speaks version {0} of the protocol, not {PROTOCOL_VERSION}: two releases are mixed")]
+    Version(u16),
+    #[error("an unknown codec")]
+    Codec,
+    #[error("a body that can't be read: {0}")]
+    Json(String),
+}
+
+/// Bytes are put into [`Decoder::buffer`], messages come out of [`Decoder::next_message`].
+#[derive(Debug, Default)]
+pub struct Decoder {
+    buffer: BytesMut,
+    greeted: bool,
+}
+
+impl Decoder {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Where what was read goes, at its end.
+    pub fn buffer(&mut self) -> &mut BytesMut {
+        &mut self.buffer
+    }
+
+    /// The next message, when all of it is there. Payloads are slices of what was read, not copies.
+    pub fn next_message(&mut self) -> Result<Option<Message>, ProtocolFault> {
+        let Some(header) = self.buffer.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
+        let [a, b, c, d, kind, flags, 0, 0] = *header else { return Err(ProtocolFault::Flags) };
+        let bytes = u32::from_le_bytes([a, b, c, d]) as usize;
+        let kind = Kind::from_byte(kind).ok_or(ProtocolFault::Kind(kind))?;
+        if !kind.bytes().contains(&bytes) {
+            return Err(ProtocolFault::Length { bytes });
+        }
+        if flags & !(KEYFRAME | DISCONTINUITY) != 0 || (flags != 0 && kind != Kind::Frame) {
+            return Err(ProtocolFault::Flags);
+        }
+        if (kind == Kind::Hello) == self.greeted {
+            return Err(ProtocolFault::Greeting);
+        }
+        if self.buffer.len() < HEADER_BYTES + bytes {
+            // What is to come is bounded by the kind, so room for it can be made at once.
+            self.buffer.reserve(HEADER_BYTES + bytes - self.buffer.len());
+            return Ok(None);
+        }
+        self.buffer.advance(HEADER_BYTES);
+        let body = self.buffer.split_to(bytes).freeze();
+        let message = read(kind, flags, body)?;
+        self.greeted = true;
+        Ok(Some(message))
+    }
+}
+
+/// The body's length has been checked against its kind.
+fn read(kind: Kind, flags: u8, mut body: Bytes) -> Result<Message, ProtocolFault> {
+    let length = ProtocolFault::Length { bytes: body.len() };
+    Ok(match kind {
+        Kind::Hello => {
+            if body.split_to(MAGIC.len()) != MAGIC[..] {
+                return Err(ProtocolFault::Greeting);
+            }
+            let (version, after) = (body.get_u16_le(), body.get_i64_le());
+            if version != PROTOCOL_VERSION {
+                return Err(ProtocolFault::Version(version));
+            }
+            let resume_after = (after != i64::MIN).then_some(MediaTime::from_nanos(after));
+            Message::Hello(Hello { version, resume_after })
+        }
+        Kind::Plan => Message::Plan(json(&body)?),
+        Kind::Progress => Message::Progress(json(&body)?),
+        Kind::Fault => Message::Fault(json(&body)?),
+        Kind::Track => {
+            let mut head = body.split_to(TRACK_HEAD_BYTES.min(body.len()));
+            let (Ok(track), Ok(codec)) = (head.try_get_u32_le(), head.try_get_u8()) else { return Err(length) };
+            let codec = codec_from_byte(codec).ok_or(ProtocolFault::Codec)?;
+            Message::Track(TrackConfig { track, codec, config: body })
+        }
+        Kind::Frame => {
+            let mut head = body.split_to(FRAME_HEAD_BYTES.min(body.len()));
+            let (Ok(track), Ok(dts), Ok(pts)) = (head.try_get_u32_le(), head.try_get_i64_le(), head.try_get_i64_le())
+            else {
+                return Err(length);
+            };
+            Message::Frame(WireFrame {
+                track,
+                dts: MediaTime::from_nanos(dts),
+                pts: MediaTime::from_nanos(pts),
+                keyframe: flags & KEYFRAME != 0,
+                discontinuity: flags & DISCONTINUITY != 0,
+                payload: body,
+            })
+        }
+    })
+}
+
+fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ProtocolFault> {
+    serde_json::from_slice(body).map_err(|error| ProtocolFault::Json(error.to_string()))
+}

@@ -1,0 +1,23 @@
+//! What a worker should run, as plain data, and how it is started and talked to. No GStreamer.
+//!
+//! A stream that is transcoded has one worker process. Its plan, the source's frames and the renditions' frames go over a
+//! Unix socket pair in a small versioned protocol (`message`, `decoder`); the worker gets its end as standard input.
+
+mod binary;
+mod decoder;
+mod encoders;
+mod link;
+mod message;
+mod plan;
+mod proof;
+
+pub use binary::{WORKER_NAME, WORKER_VARIABLE, WorkerBinary, WorkerMissing};
+pub use decoder::{Decoder, ProtocolFault};
+pub use encoders::{Buffer, BufferUnit, EncoderFile, Encoders, EncodersFault, Keyframes, Memory, Value, Version};
+pub use link::{LinkFault, LinkReader, LinkWriter, Worker, start};
+pub use message::{
+    CONFIG_BYTES_MAX, FRAME_BYTES_MAX, Hello, JSON_BYTES_MAX, Message, OutputProgress, PROTOCOL_VERSION, Progress,
+    TrackConfig, WireFrame, WorkerFault, encode,
+};
+pub use plan::{AudioOutput, Fps, OutputId, VideoOutput, WorkerPlan};
+pub use proof::{Abilities, DECODE_CUDA, DECODE_VA, Inventory, Proof, prove_all};

@@ -1,0 +1,152 @@
+//! A running worker: the process and both directions of its socket.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::process::{Child, ChildStderr, Command};
+use weir_media::MediaTime;
+
+use crate::message::{Hello, Message, PROTOCOL_VERSION, encode};
+use crate::{Decoder, ProtocolFault, WorkerBinary};
+
+/// What a worker may print in a line; libraries in it print what they like.
+const LOG_LINE_BYTES_MAX: u64 = 500;
+
+/// Read at once: some frames of all renditions.
+const READ_BYTES: usize = 64 << 10;
+
+/// Owns the process. Dropped, it is killed.
+#[derive(Debug)]
+pub struct Worker {
+    child: Child,
+    pid: u32,
+}
+
+impl Worker {
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Waits so long for it to end by itself, which it does when its socket is closed; then kills it. It is gone afterwards.
+    pub async fn end(mut self, patience: Duration) -> Option<ExitStatus> {
+        if let Ok(status) = tokio::time::timeout(patience, self.child.wait()).await {
+            return status.ok();
+        }
+        let _ = self.child.kill().await;
+        None
+    }
+
+    /// The end of a worker that was not told to. Cancel-safe.
+    pub async fn exited(&mut self) -> Option<ExitStatus> {
+        self.child.wait().await.ok()
+    }
+}
+
+/// Why a worker can't be talked to any more.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkFault {
+    #[error("the worker closed its end")]
+    Closed,
+    #[error("the worker's socket: {0}")]
+    Io(#[from] io::Error),
+    #[error("the worker sent what can't be: {0}")]
+    Protocol(#[from] ProtocolFault),
+    #[error("a message over the protocol's limits")]
+    TooLarge,
+}
+
+/// Starts a worker that passes over pictures up to `resume_after`. Must be called within a runtime.
+pub fn start(binary: &WorkerBinary, resume_after: Option<MediaTime>) -> io::Result<(Worker, LinkWriter, LinkReader)> {
+    let (ours, theirs) = StdUnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let mut command = Command::new(binary.path());
+    command
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        // glibc makes an arena for each of GStreamer's threads: 190 to 230 MB instead of 120 to 190 after some restarts.
+        .env("MALLOC_ARENA_MAX", "2");
+    // The server's settings hold secrets that a worker has no use for.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("WEIR_")) {
+        command.env_remove(name);
+    }
+    let mut child = command.spawn()?;
+    let pid = child.id().unwrap_or_default();
+    if let Some(stderr) = child.stderr.take() {
+        tokio::spawn(log(stderr, pid));
+    }
+    let (read, write) = UnixStream::from_std(ours)?.into_split();
+    let hello = Hello { version: PROTOCOL_VERSION, resume_after };
+    let writer = LinkWriter { half: write, head: BytesMut::new(), hello: Some(hello) };
+    Ok((Worker { child, pid }, writer, LinkReader { half: read, decoder: Decoder::new() }))
+}
+
+/// The way to the worker.
+#[derive(Debug)]
+pub struct LinkWriter {
+    half: OwnedWriteHalf,
+    head: BytesMut,
+    /// To be said before anything else.
+    hello: Option<Hello>,
+}
+
+impl LinkWriter {
+    /// Waits while the worker does not read. Not cancel-safe: a message cut short ends the connection.
+    pub async fn send(&mut self, message: &Message) -> Result<(), LinkFault> {
+        self.head.clear();
+        if let Some(hello) = self.hello.take() {
+            let _ = encode(&Message::Hello(hello), &mut self.head);
+        }
+        let payload = encode(message, &mut self.head).ok_or(LinkFault::TooLarge)?;
+        self.half.write_all(&self.head).await?;
+        self.half.write_all(&payload).await?;
+        Ok(())
+    }
+}
+
+/// The way from the worker.
+#[derive(Debug)]
+pub struct LinkReader {
+    half: OwnedReadHalf,
+    decoder: Decoder,
+}
+
+impl LinkReader {
+    /// The next message. Cancel-safe: what was read stays in the decoder.
+    pub async fn next(&mut self) -> Result<Message, LinkFault> {
+        loop {
+            if let Some(message) = self.decoder.next_message()? {
+                return Ok(message);
+            }
+            self.decoder.buffer().reserve(READ_BYTES);
+            if self.half.read_buf(self.decoder.buffer()).await? == 0 {
+                return Err(LinkFault::Closed);
+            }
+        }
+    }
+}
+
+/// What the worker and the libraries in it print, as our log.
+async fn log(stderr: ChildStderr, pid: u32) {
+    let (mut reader, mut line) = (BufReader::new(stderr), Vec::new());
+    loop {
+        line.clear();
+        // A line without an end is given out in pieces.
+        match (&mut reader).take(LOG_LINE_BYTES_MAX).read_until(b'\n', &mut line).await {
+            Ok(1..) => {}
+            _ => return,
+        }
+        let text = String::from_utf8_lossy(&line);
+        if !text.trim().is_empty() {
+            tracing::info!(worker = pid, "{}", text.trim_end());
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The messages between the server and a worker, and how they are written.
+//!
+//! Each is 8 bytes of header (length of the body, kind, flags, two of zero), then the body; all numbers are little-endian.
+//! The first in each direction is [`Message::Hello`]. What is rare is JSON, frames are not.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+use weir_media::{Codec, MediaTime};
+
+use crate::{OutputId, WorkerPlan};
+
+/// Both ends are built together; another number means that files of two releases were mixed.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// A picture of 100 Mbps that is one second's worth is 12.5 MB.
+pub const FRAME_BYTES_MAX: usize = 16 << 20;
+/// Parameter sets are some hundred bytes.
+pub const CONFIG_BYTES_MAX: usize = 64 << 10;
+/// A plan of 32 outputs is 8 kB.
+pub const JSON_BYTES_MAX: usize = 256 << 10;
+
+pub(crate) const HEADER_BYTES: usize = 8;
+pub(crate) const MAGIC: &[u8; 4] = b"WEIR";
+/// Magic, version, and the time after which pictures are wanted.
+pub(crate) const HELLO_BYTES: usize = 4 + 2 + 8;
+/// Number, codec.
+pub(crate) const TRACK_HEAD_BYTES: usize = 4 + 1;
+/// Number, decode and presentation time.
+pub(crate) const FRAME_HEAD_BYTES: usize = 4 + 8 + 8;
+
+pub(crate) const KEYFRAME: u8 = 1;
+pub(crate) const DISCONTINUITY: u8 = 2;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Message {
+    Hello(Hello),
+    /// Server: run this from now on.
+    Plan(WorkerPlan),
+    /// Server: what the following source frames are. Worker: what an output's following frames are.
+    Track(TrackConfig),
+    Frame(WireFrame),
+    /// Worker: it lives, and so far it has come.
+    Progress(Progress),
+    /// Worker: it ends because of this.
+    Fault(WorkerFault),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hello {
+    pub version: u16,
+    /// Pictures and sound up to here have been published by an earlier worker: decode them, but give nothing of them.
+    pub resume_after: Option<MediaTime>,
+}
+
+/// A track's codec and decoder configuration record; `track` is a source track or an [`OutputId`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackConfig {
+    pub track: u32,
+    pub codec: Codec,
+    pub config: Bytes,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WireFrame {
+    pub track: u32,
+    pub dts: MediaTime,
+    pub pts: MediaTime,
+    pub keyframe: bool,
+    pub discontinuity: bool,
+    pub payload: Bytes,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Source pictures that went in.
+    pub pictures_in: u64,
+    /// Source pictures that came out of the decoder.
+    pub pictures_decoded: u64,
+    pub outputs: Vec<OutputProgress>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutputProgress {
+    pub id: OutputId,
+    pub frames: u64,
+    pub bytes: u64,
+    /// From a picture's way in to its way out: the mean since the last report.
+    pub latency_ms: Option<f64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerFault {
+    /// The output that failed, where it was one.
+    pub output: Option<OutputId>,
+    pub message: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Hello = 1,
+    Plan = 2,
+    Track = 3,
+    Frame = 4,
+    Progress = 5,
+    Fault = 6,
+}
+
+impl Kind {
+    pub(crate) fn from_byte(byte: u8) -> Option<Self> {
+        [Self::Hello, Self::Plan, Self::Track, Self::Frame, Self::Progress, Self::Fault]
+            .into_iter()
+            .find(|kind| *kind as u8 == byte)
+    }
+
+    /// What a body of this kind may be long.
+    pub(crate) fn bytes(self) -> std::ops::RangeInclusive<usize> {
+        match self {
+            Self::Hello => HELLO_BYTES..=HELLO_BYTES,
+            Self::Track => TRACK_HEAD_BYTES..=TRACK_HEAD_BYTES + CONFIG_BYTES_MAX,
+            Self::Frame => FRAME_HEAD_BYTES..=FRAME_HEAD_BYTES + FRAME_BYTES_MAX,
+            Self::Plan | Self::Progress | Self::Fault => 2..=JSON_BYTES_MAX,
+        }
+    }
+}
+
+const CODECS: [Codec; 6] = [Codec::H264, Codec::H265, Codec::Av1, Codec::Aac, Codec::Opus, Codec::Mp3];
+
+pub(crate) fn codec_from_byte(byte: u8) -> Option<Codec> {
+    CODECS.get(usize::from(byte)).copied()
+}
+
+/// Appends a message, all but a frame's payload: that is returned, to be written after it. None when it is over the limits,
+/// which is for the caller to have prevented; nothing is appended then.
+#[must_use]
+pub fn encode(message: &Message, out: &mut BytesMut) -> Option<Bytes> {
+    let mut body = BytesMut::new();
+    let (mut flags, mut payload) = (0, Bytes::new());
+    let kind = match message {
+        Message::Hello(hello) => {
+            body.put_slice(MAGIC);
+            body.put_u16_le(hello.version);
+            body.put_i64_le(hello.resume_after.map_or(i64::MIN, MediaTime::as_nanos));
+            Kind::Hello
+        }
+        Message::Plan(plan) => put_json(plan, &mut body, Kind::Plan)?,
+        Message::Progress(progress) => put_json(progress, &mut body, Kind::Progress)?,
+        Message::Fault(fault) => put_json(fault, &mut body, Kind::Fault)?,
+        Message::Track(track) => {
+            body.put_u32_le(track.track);
+            body.put_u8(CODECS.iter().position(|codec| *codec == track.codec)? as u8);
+            body.put_slice(&track.config);
+            Kind::Track
+        }
+        Message::Frame(frame) => {
+            body.put_u32_le(frame.track);
+            body.put_i64_le(frame.dts.as_nanos());
+            body.put_i64_le(frame.pts.as_nanos());
+            flags = if frame.keyframe { KEYFRAME } else { 0 } | if frame.discontinuity { DISCONTINUITY } else { 0 };
+            payload = frame.payload.clone();
+            Kind::Frame
+        }
+    };
+    let length = body.len() + payload.len();
+    if !kind.bytes().contains(&length) {
+        return None;
+    }
+    out.put_u32_le(length as u32);
+    out.put_slice(&[kind as u8, flags, 0, 0]);
+    out.put_slice(&body);
+    Some(payload)
+}
+
+fn put_json(value: &impl Serialize, body: &mut BytesMut, kind: Kind) -> Option<Kind> {
+    body.put_slice(&serde_json::to_vec(value).ok()?);
+    Some(kind)
+}

@@ -1,0 +1,240 @@
+//! One decode, many renditions: a ladder, a push of its own making and the source as it is, all at once, judged by ffprobe.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test: its panics are its report"
+)]
+
+mod common;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use common::{SOON, weir};
+use serde_json::json;
+use weir_testkit::conformance::{Watcher, player};
+use weir_testkit::ffmpeg::{self, Clip};
+use weir_testkit::{Destination, Weir, wait_until, wait_until_some};
+
+const FRAME_MS: i64 = 34;
+
+/// The worker processes of a server.
+fn workers(weir: &Weir) -> Vec<u32> {
+    let output = Command::new("pgrep").args(["-x", "weir-worker", "-P", &weir.pid().to_string()]).output();
+    let output = output.expect("pgrep runs");
+    String::from_utf8_lossy(&output.stdout).lines().filter_map(|line| line.parse().ok()).collect()
+}
+
+/// It is another package's program: `cargo test --workspace` builds it, `cargo test -p weir-server` alone does not.
+fn assert_worker_is_built() {
+    let worker = Path::new(env!("CARGO_BIN_EXE_weir")).with_file_name("weir-worker");
+    assert!(worker.exists(), "{} is missing: cargo build -p weir-worker", worker.display());
+}
+
+/// A rendition's segments as one file.
+fn download(base: &str, name: &str, folder: &Path) -> std::path::PathBuf {
+    let mut get = player(base);
+    let playlist = get(&format!("{name}/video.m3u8")).expect("a playlist");
+    let playlist = String::from_utf8(playlist).unwrap();
+    let quoted = |line: &str| line.split("URI=\"").nth(1).and_then(|rest| rest.split('"').next()).map(str::to_owned);
+    let map = playlist.lines().find(|line| line.starts_with("#EXT-X-MAP")).and_then(quoted).expect("a map");
+    let mut media = get(&format!("{name}/{map}")).expect("an init segment");
+    for line in playlist.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+        media.extend(get(&format!("{name}/{line}")).expect("a segment"));
+    }
+    let file = folder.join(format!("{name}.mp4"));
+    std::fs::write(&file, media).unwrap();
+    file
+}
+
+struct Packet {
+    pts_ms: i64,
+    bytes: i64,
+    key: bool,
+}
+
+fn video_packets(file: &Path) -> Vec<Packet> {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-select_streams", "v", "-show_entries", "packet=pts_time,size,flags", "-of", "csv=p=0"])
+        .arg(file)
+        .output()
+        .expect("ffprobe runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let packets = text.lines().filter_map(|line| {
+        let mut parts = line.split(',');
+        let pts: f64 = parts.next()?.parse().ok()?;
+        let bytes = parts.next()?.parse().ok()?;
+        Some(Packet { pts_ms: (pts * 1000.0).round() as i64, bytes, key: parts.next()?.contains('K') })
+    });
+    packets.collect()
+}
+
+fn keyframes_ms(packets: &[Packet]) -> Vec<i64> {
+    packets.iter().filter(|packet| packet.key).map(|packet| packet.pts_ms).collect()
+}
+
+/// But for the first, which is where somebody began.
+fn assert_every_two_seconds(name: &str, keyframes: &[i64]) {
+    assert!(keyframes.len() >= 3, "{name}: {keyframes:?}");
+    let steady = keyframes[1..].windows(2).all(|pair| (pair[1] - pair[0] - 2000).abs() <= FRAME_MS);
+    assert!(steady, "{name}: {keyframes:?}");
+}
+
+#[test]
+fn a_ladder_a_push_of_its_own_and_the_source_from_one_decode() {
+    assert_worker_is_built();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    // Its keyframes are not where ours are. Small, so that a busy machine carries it: a machine that does not makes holes.
+    let clip = Clip { seconds: 16, gop_frames: 75, b_frames: 2, video_kbps: 800, ..Clip::default() };
+    let source = clip.make(&path("source.flv"));
+    let weir = weir().start();
+    let api = weir.api();
+    let rungs =
+        [("p360", (640, 360), 700), ("p240", (426, 240), 400), ("p180", (320, 180), 250), ("p90", (160, 90), 100)];
+    let ladder = rungs.map(|(name, (width, height), kbps)| {
+        json!({"name": name, "width": width, "height": height, "video_bitrate_kbps": kbps, "rate_control": "vbr"})
+    });
+    let stream = api.create_stream_with("cam1", &json!({"ladder": ladder}));
+    let (as_is, own) = (Destination::new(), Destination::new());
+    let rendition = json!({
+        "name": "small", "width": 480, "height": 270, "video_bitrate_kbps": 600, "audio_bitrate_kbps": 64,
+        "rate_control": "cbr",
+    });
+    let restreams = [
+        api.create_restream(&stream, "as it is", &as_is.url("a")),
+        api.create_restream_with(
+            &stream,
+            "small",
+            &json!({"uri": own.url("b"), "rendition": rendition, "active": true}),
+        ),
+    ];
+    let mut publisher = ffmpeg::publish(&source, &weir.push_url(&stream.stream_key));
+    api.wait_stream(&stream, "live", SOON);
+    for id in restreams {
+        api.wait_restream(id, "streaming", SOON);
+    }
+    let base = format!("{}/play/cam1", weir.http());
+    wait_until_some("the master playlist has four renditions", SOON, || {
+        let text = String::from_utf8(player(&base)("master.m3u8")?).ok()?;
+        (text.matches("#EXT-X-STREAM-INF").count() == rungs.len()).then_some(())
+    });
+    assert_eq!(workers(&weir).len(), 1, "one worker");
+
+    // Both protocols by their rules, as they grow.
+    let mut watcher = Watcher::new(player(&base));
+    watcher.look_for(Duration::from_secs(5));
+    let status = api.stream_status(&stream);
+    let renditions = status["renditions"].as_array().unwrap();
+    assert_eq!(renditions.len(), 1 + rungs.len() + 1, "the source, the ladder and the push: {renditions:?}");
+    let encoded =
+        renditions.iter().filter(|rendition| rendition["encoder"] == "x264enc" && rendition["state"] == "live");
+    assert_eq!(encoded.count(), rungs.len() + 1, "{renditions:?}");
+    assert_eq!(workers(&weir).len(), 1, "still one worker");
+    assert!(publisher.wait_ended(SOON).success());
+    watcher.look();
+    watcher.assert_valid();
+
+    let mut common: Option<Vec<i64>> = None;
+    for (name, size, _) in rungs {
+        let file = download(&base, name, folder.path());
+        let video = ffmpeg::probe(&file)["streams"][0].clone();
+        assert_eq!((video["width"].as_i64(), video["height"].as_i64()), (Some(size.0), Some(size.1)), "{name}");
+        let keyframes = keyframes_ms(&video_packets(&file));
+        println!("{name}: keyframes at {keyframes:?} ms");
+        assert_every_two_seconds(name, &keyframes);
+        assert_eq!(
+            *common.get_or_insert_with(|| keyframes.clone()),
+            keyframes,
+            "{name} has its keyframes where others do"
+        );
+        assert_eq!(ffmpeg::decode_errors(&file), "", "{name}");
+    }
+
+    for id in restreams {
+        api.post(&format!("/restreams/{id}/stop"), &serde_json::Value::Null).expect(200);
+    }
+    as_is.save_flv(0, &path("as-is.flv"));
+    let pictures = |file: &Path| video_packets(file).len();
+    println!("{} of {} pictures of the source pushed", pictures(&path("as-is.flv")), pictures(&source));
+    assert_eq!(ffmpeg::h264_sha256(&path("as-is.flv")), ffmpeg::h264_sha256(&source), "bit for bit as published");
+    assert_eq!(ffmpeg::audio_sha256(&path("as-is.flv")), ffmpeg::audio_sha256(&source));
+    own.save_flv(0, &path("own.flv"));
+    let packets = video_packets(&path("own.flv"));
+    assert_every_two_seconds("the push", &keyframes_ms(&packets));
+    let probe = ffmpeg::probe(&path("own.flv"));
+    let sound = probe["streams"].as_array().unwrap().iter().any(|stream| stream["codec_name"] == "aac");
+    assert!(sound, "{probe}");
+    // Whole seconds, from the second GOP on.
+    let start = keyframes_ms(&packets)[1];
+    let seconds = (packets.last().unwrap().pts_ms - start) / 1000;
+    assert!(seconds >= 6, "{seconds} s");
+    for second in 0..seconds {
+        let range = start + second * 1000..start + (second + 1) * 1000;
+        let bytes: i64 =
+            packets.iter().filter(|packet| range.contains(&packet.pts_ms)).map(|packet| packet.bytes).sum();
+        let kbps = bytes * 8 / 1000;
+        println!("second {second}: {kbps} kbps");
+        assert!((540..=660).contains(&kbps), "second {second}: {kbps} kbps");
+    }
+    let bytes: i64 = packets.iter().filter(|packet| packet.pts_ms >= start).map(|packet| packet.bytes).sum();
+    let kbps = bytes * 8 / (packets.last().unwrap().pts_ms - start);
+    assert!((540..=660).contains(&kbps), "{kbps} kbps");
+    drop(weir);
+}
+
+#[test]
+fn a_worker_that_is_killed_costs_its_renditions_two_seconds_and_the_source_nothing() {
+    assert_worker_is_built();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let clip = Clip { seconds: 12, size: "320x180", audio: false, video_kbps: 300, ..Clip::default() };
+    let source = clip.make(&path("source.flv"));
+    let weir = weir().start();
+    let api = weir.api();
+    let small = json!([{"name": "small", "width": 160, "height": 90, "video_bitrate_kbps": 100}]);
+    let stream = api.create_stream_with("cam1", &json!({"ladder": small}));
+    let (as_is, named) = (Destination::new(), Destination::new());
+    let restreams = [
+        api.create_restream(&stream, "as it is", &as_is.url("a")),
+        api.create_restream_with(
+            &stream,
+            "small",
+            &json!({"uri": named.url("b"), "rendition": "small", "active": true}),
+        ),
+    ];
+    let mut publisher = ffmpeg::publish(&source, &weir.push_url(&stream.stream_key));
+    named.wait_video_frames(60, SOON);
+    for signal in ["-KILL", "-STOP"] {
+        let [victim] = workers(&weir)[..] else { panic!("{:?}", workers(&weir)) };
+        let before = named.video_frames();
+        let killed = Command::new("kill").args([signal, &victim.to_string()]).status().unwrap();
+        assert!(killed.success());
+        wait_until("another worker is at work", SOON, || {
+            workers(&weir).iter().any(|worker| *worker != victim) && named.video_frames() > before + 10
+        });
+    }
+    assert!(publisher.wait_ended(SOON).success());
+    for id in restreams {
+        api.post(&format!("/restreams/{id}/stop"), &serde_json::Value::Null).expect(200);
+    }
+    as_is.save_flv(0, &path("as-is.flv"));
+    assert_eq!(ffmpeg::h264_sha256(&path("as-is.flv")), ffmpeg::h264_sha256(&source), "bit for bit as published");
+    named.save_flv(0, &path("small.flv"));
+    assert_eq!(ffmpeg::decode_errors(&path("small.flv")), "", "what is left can be decoded");
+    let times = ffmpeg::packet_times_ms(&path("small.flv"), "v");
+    assert!(times.is_sorted_by(|a, b| a < b), "times go forward");
+    let hole = times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+    println!("{} of 360 pictures, the largest hole {hole} ms", times.len());
+    // One that is stopped is noticed after two seconds of silence; the newest GOP is then made again.
+    assert!(hole <= 3500, "{hole} ms");
+    // The source has no sound, its renditions are silent: destinations refuse streams without.
+    let sound = ffmpeg::packet_times_ms(&path("small.flv"), "a");
+    assert!(sound.len() > 300, "{}", sound.len());
+    let status = api.stream_status(&stream);
+    println!("{status}");
+}

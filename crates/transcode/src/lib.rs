@@ -1,0 +1,22 @@
+//! The transcoder: a subscriber of the source that publishes renditions back into the hub.
+//!
+//! What is to run is decided by a pure function ([`plan`]); one worker process per stream runs it (`session`), watched and
+//! started again when it fails. The hub, and whoever reads renditions from it, does not know that there is a transcoder.
+
+mod admission;
+mod backoff;
+mod families;
+mod linger;
+mod outlet;
+mod plan;
+mod session;
+mod sound;
+mod stage;
+mod wants;
+mod watchdog;
+mod workshop;
+
+pub use plan::{Machine, Refused, RenditionPlan, SourceShape, TranscodePlan, plan};
+pub use stage::{TranscodeHandle, start};
+pub use wants::{Want, Wants, shared_name};
+pub use workshop::{EncoderReport, Workshop};

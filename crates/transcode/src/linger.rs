@@ -1,0 +1,72 @@
+//! A rendition that nobody wants any more goes on for a while: whoever reconnects finds it running.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::wants::Want;
+
+/// A restream that is edited is stopped and started again within a second or two.
+pub(crate) const LINGER: Duration = Duration::from_secs(10);
+
+/// What runs because it is wanted, or was until a moment ago.
+#[derive(Debug, Default)]
+pub(crate) struct Linger {
+    runs: BTreeMap<String, Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    want: Want,
+    /// None while it is wanted.
+    unwanted_since: Option<Instant>,
+}
+
+impl Linger {
+    /// Takes what is wanted now; what has the same name and other settings is replaced at once.
+    pub(crate) fn update(&mut self, wanted: &[Want], now: Instant) {
+        for running in self.runs.values_mut() {
+            running.unwanted_since.get_or_insert(now);
+        }
+        for want in wanted {
+            self.runs.insert(want.name.clone(), Running { want: want.clone(), unwanted_since: None });
+        }
+        self.expire(now);
+    }
+
+    /// Lets go of what nobody came back for; whether there was any.
+    pub(crate) fn expire(&mut self, now: Instant) -> bool {
+        let before = self.runs.len();
+        let keeps = |since: Instant| now.saturating_duration_since(since) < LINGER;
+        self.runs.retain(|_, running| running.unwanted_since.is_none_or(keeps));
+        self.runs.len() != before
+    }
+
+    pub(crate) fn wants(&self) -> Vec<Want> {
+        self.runs.values().map(|running| running.want.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wants::tests::settings;
+
+    #[test]
+    fn what_is_let_go_stays_ten_seconds() {
+        let (start, mut linger) = (Instant::now(), Linger::default());
+        let at = |seconds: u64| start + Duration::from_secs(seconds);
+        let want = |name: &str, kbps| Want { name: name.to_owned(), settings: settings(640, 360, kbps) };
+        let names = |linger: &Linger| linger.wants().iter().map(|want| want.name.clone()).collect::<Vec<_>>();
+        linger.update(&[want("a", 1), want("b", 1)], at(0));
+        linger.update(&[want("b", 2)], at(1));
+        assert_eq!(names(&linger), ["a", "b"]);
+        assert_eq!(linger.wants()[1].settings.video_bitrate_kbps, 2, "an edit takes effect at once");
+        assert!(!linger.expire(at(10)));
+        assert!(linger.expire(at(11)));
+        assert_eq!(names(&linger), ["b"]);
+        linger.update(&[], at(20));
+        linger.update(&[want("b", 2)], at(25));
+        assert!(!linger.expire(at(100)), "wanted again in time");
+        assert_eq!(names(&linger), ["b"]);
+    }
+}

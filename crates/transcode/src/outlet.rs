@@ -1,0 +1,274 @@
+//! One rendition on its way into the hub: its tracks, the order of its times, its sound, and what it measures.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use weir_hub::{Publisher, Tracks};
+use weir_media::codec::{self, GopMeter, aac::AacConfig};
+use weir_media::{Codec, Frame, FrameFlags, MediaKind, MediaTime, TrackId, TrackInfo};
+use weir_model::{RenditionStatus, StreamState};
+use weir_pipeline::{AudioOutput, WireFrame};
+
+use crate::plan::RenditionPlan;
+use crate::sound::Sound;
+
+/// Nothing for so long: it does not flow.
+const QUIET_AFTER: Duration = Duration::from_secs(2);
+
+/// Encoders of pictures take up to a second for their first one; 47 frames of sound are a second.
+const EARLY_SOUNDS_MAX: usize = 96;
+
+#[derive(Debug)]
+pub(crate) struct Outlet {
+    pub(crate) plan: RenditionPlan,
+    publisher: Publisher,
+    video: Option<Arc<TrackInfo>>,
+    audio: Option<Arc<TrackInfo>>,
+    last_picture: Option<MediaTime>,
+    last_sound: Option<MediaTime>,
+    /// Pictures up to the next keyframe can't be decoded by who reads on.
+    wants_keyframe: bool,
+    sound: Sound,
+    /// Sound that is out of its encoder before the first picture is out of its own.
+    early: VecDeque<WireFrame>,
+    meter: GopMeter,
+    started: Instant,
+    wrote_at: Option<Instant>,
+    pub(crate) latency_ms: Option<f64>,
+}
+
+impl Outlet {
+    pub(crate) fn new(plan: RenditionPlan, publisher: Publisher, now: Instant) -> Self {
+        let config = AacConfig::build_lc(AudioOutput::SAMPLE_RATE_HZ, AudioOutput::CHANNELS).ok();
+        let audio = config.and_then(|config| codec::parse(Codec::Aac, TrackId::SOURCE_AUDIO, config).ok());
+        Self {
+            plan,
+            publisher,
+            video: None,
+            audio: audio.map(Arc::new),
+            last_picture: None,
+            last_sound: None,
+            wants_keyframe: true,
+            sound: Sound::default(),
+            early: VecDeque::new(),
+            meter: GopMeter::new(),
+            started: now,
+            wrote_at: None,
+            latency_ms: None,
+        }
+    }
+
+    /// Goes on with what another worker, or another encoder, gives.
+    pub(crate) fn resume(&mut self, plan: RenditionPlan) {
+        self.plan = plan;
+        self.wants_keyframe = true;
+    }
+
+    /// Goes on with the same encoder; only what it is called, or why, has changed.
+    pub(crate) fn resume_same(&mut self, plan: RenditionPlan) {
+        self.plan = plan;
+    }
+
+    /// Goes on in a rendition whose cache was emptied.
+    pub(crate) fn publish_anew(&mut self, publisher: Publisher) {
+        self.publisher = publisher;
+        self.wants_keyframe = true;
+    }
+
+    /// The newest picture that was published.
+    pub(crate) fn last_picture(&self) -> Option<MediaTime> {
+        self.last_picture
+    }
+
+    pub(crate) fn configure(&mut self, codec: Codec, config: bytes::Bytes) -> Result<(), codec::CodecError> {
+        self.video = Some(Arc::new(codec::parse(codec, TrackId::SOURCE_VIDEO, config)?));
+        Ok(())
+    }
+
+    pub(crate) fn picture(&mut self, frame: &WireFrame, source_has_sound: bool, now: Instant) {
+        let Some(video) = &self.video else { return };
+        // Of a successor, what its predecessor gave already.
+        if self.last_picture.is_some_and(|last| frame.dts <= last) || (self.wants_keyframe && !frame.keyframe) {
+            return;
+        }
+        if frame.keyframe {
+            self.publisher.set_tracks(Tracks { video: Some(Arc::clone(video)), audio: self.audio.clone() });
+        }
+        self.wants_keyframe = false;
+        self.last_picture = Some(frame.dts);
+        self.wrote_at = Some(now);
+        let elapsed = now.saturating_duration_since(self.started);
+        self.meter.record(frame.dts, frame.pts, frame.keyframe, frame.payload.len(), elapsed);
+        let flags = FrameFlags { keyframe: frame.keyframe, discontinuity: frame.discontinuity };
+        self.write(MediaKind::Video, frame, flags, now);
+        for silence in self.sound.picture(frame.dts, source_has_sound) {
+            self.last_sound = Some(silence.dts);
+            self.publisher.write(silence, MediaKind::Audio, now);
+        }
+        for early in std::mem::take(&mut self.early) {
+            self.sound(&early, now);
+        }
+    }
+
+    pub(crate) fn sound(&mut self, frame: &WireFrame, now: Instant) {
+        if self.last_picture.is_none() {
+            if self.early.len() == EARLY_SOUNDS_MAX {
+                self.early.pop_front();
+            }
+            self.early.push_back(frame.clone());
+            return;
+        }
+        if self.last_sound.is_some_and(|last| frame.dts <= last) || !self.sound.take(frame.dts) {
+            return;
+        }
+        self.last_sound = Some(frame.dts);
+        self.write(MediaKind::Audio, frame, FrameFlags { keyframe: true, discontinuity: false }, now);
+    }
+
+    fn write(&mut self, kind: MediaKind, frame: &WireFrame, flags: FrameFlags, now: Instant) {
+        let track = match kind {
+            MediaKind::Video => TrackId::SOURCE_VIDEO,
+            MediaKind::Audio => TrackId::SOURCE_AUDIO,
+        };
+        let frame = Frame { track, dts: frame.dts, pts: frame.pts, flags, payload: frame.payload.clone() };
+        self.publisher.write(frame, kind, now);
+    }
+
+    pub(crate) fn status(&self, now: Instant) -> RenditionStatus {
+        let flows = self.wrote_at.is_some_and(|at| now.saturating_duration_since(at) < QUIET_AFTER);
+        let state = match self.wrote_at {
+            None => StreamState::Starting,
+            Some(_) if flows => StreamState::Live,
+            Some(_) => StreamState::Stalled,
+        };
+        let elapsed = now.saturating_duration_since(self.started);
+        RenditionStatus {
+            name: self.plan.name.clone(),
+            encoder: self.plan.element.clone(),
+            device: self.plan.device.map(|device| device.to_string()),
+            width: Some(self.plan.settings.width),
+            height: Some(self.plan.settings.height),
+            bitrate_bps: if flows { self.meter.bitrate_bps(elapsed) } else { 0 },
+            target_bps: Some(self.plan.target_bps()),
+            fps: self.meter.fps().filter(|_| flows),
+            latency_ms: self.latency_ms.filter(|_| flows),
+            state,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use weir_hub::{Next, StreamHub, WindowLimits};
+    use weir_pipeline::OutputId;
+
+    use super::*;
+    use crate::wants::tests::settings;
+
+    const VIDEO: OutputId = OutputId(1);
+
+    fn plan() -> RenditionPlan {
+        RenditionPlan {
+            name: "small".to_owned(),
+            settings: settings(640, 360, 600),
+            video: VIDEO,
+            audio: OutputId(2),
+            family: "x264".to_owned(),
+            element: "x264enc".to_owned(),
+            device: None,
+            reason: String::new(),
+            degraded: false,
+        }
+    }
+
+    fn frame(ms: i64, keyframe: bool) -> WireFrame {
+        let at = MediaTime::from_millis(ms);
+        let payload = Bytes::from_static(&[1]);
+        WireFrame { track: 1, dts: at, pts: at, keyframe, discontinuity: false, payload }
+    }
+
+    /// Baseline, 640x368.
+    const AVCC: &[u8] = &[
+        1, 0x42, 0xC0, 0x1E, 0xFF, 0xE1, 0, 25, 0x67, 0x42, 0xC0, 0x1E, 0xD9, 0, 0xA0, 0x2F, 0xF9, 0x70, 0x11, 0, 0, 3,
+        0, 1, 0, 0, 3, 0, 0x32, 0x0F, 0x16, 0x2E, 0x48, 1, 0, 5, 0x68, 0xCB, 0x83, 0xCB, 0x20,
+    ];
+
+    struct Bench {
+        hub: StreamHub,
+        outlet: Outlet,
+        now: Instant,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let (hub, now) = (StreamHub::new(WindowLimits::FRAMES), Instant::now());
+            let mut outlet = Outlet::new(plan(), hub.publish_rendition("small"), now);
+            outlet.configure(Codec::H264, Bytes::from_static(AVCC)).unwrap();
+            Self { hub, outlet, now }
+        }
+
+        /// What a subscriber reads: `v` and `a` with milliseconds, keyframes of the picture in capitals.
+        fn published(&self) -> Vec<String> {
+            let mut cursor = self.hub.rendition("small").subscribe();
+            let mut read = Vec::new();
+            while let Some(Next::Item(entry)) = cursor.try_next() {
+                let kind = match entry.kind {
+                    MediaKind::Video if entry.frame.is_keyframe() => "V",
+                    MediaKind::Video => "v",
+                    MediaKind::Audio => "a",
+                };
+                read.push(format!("{kind}{}", entry.frame.dts.as_millis()));
+            }
+            read
+        }
+    }
+
+    #[test]
+    fn sound_that_is_early_waits_for_the_first_picture() {
+        let mut bench = Bench::new();
+        for ms in [960, 981, 1003, 1024] {
+            bench.outlet.sound(&frame(ms, true), bench.now);
+        }
+        bench.outlet.picture(&frame(1000, false), true, bench.now);
+        assert!(bench.published().is_empty(), "nothing begins without a keyframe");
+        bench.outlet.picture(&frame(1000, true), true, bench.now);
+        bench.outlet.sound(&frame(1045, true), bench.now);
+        assert_eq!(bench.published(), ["V1000", "a1003", "a1024", "a1045"]);
+    }
+
+    #[test]
+    fn a_successor_repeats_nothing_and_begins_with_a_keyframe() {
+        let mut bench = Bench::new();
+        for (ms, keyframe) in [(0, true), (33, false), (67, false)] {
+            bench.outlet.picture(&frame(ms, keyframe), true, bench.now);
+        }
+        bench.outlet.resume(plan());
+        for (ms, keyframe) in [(33, true), (67, false), (100, false), (133, true), (167, false)] {
+            bench.outlet.picture(&frame(ms, keyframe), true, bench.now);
+        }
+        assert_eq!(bench.published(), ["V133", "v167"], "who joins now begins there");
+        assert_eq!(bench.outlet.last_picture(), Some(MediaTime::from_millis(167)));
+    }
+
+    #[test]
+    fn a_source_without_sound_is_given_silence() {
+        let mut bench = Bench::new();
+        for number in 0..4 {
+            bench.outlet.picture(&frame(number * 33, number == 0), false, bench.now);
+        }
+        assert_eq!(bench.published(), ["V0", "a0", "v33", "a21", "v66", "a43", "a64", "v99", "a85"]);
+    }
+
+    #[test]
+    fn states_follow_the_pictures() {
+        let mut bench = Bench::new();
+        let later = |seconds: u64| bench.now + Duration::from_secs(seconds);
+        assert_eq!(bench.outlet.status(bench.now).state, StreamState::Starting);
+        bench.outlet.picture(&frame(0, true), true, bench.now);
+        assert_eq!(bench.outlet.status(later(1)).state, StreamState::Live);
+        let stalled = bench.outlet.status(later(3));
+        assert_eq!((stalled.state, stalled.bitrate_bps), (StreamState::Stalled, 0));
+    }
+}

@@ -1,0 +1,230 @@
+//! What one worker is to run: pure, from what is wanted, what the source is and what the machine can do.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use weir_model::{EncoderPolicy, EncodingSettings};
+use weir_pipeline::{Abilities, AudioOutput, EncoderFile, Encoders, Fps, Memory, OutputId, VideoOutput, WorkerPlan};
+
+use crate::admission::{cores_for, megapixels_a_second};
+use crate::wants::Want;
+
+/// The source as far as it is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SourceShape {
+    pub width: u32,
+    pub height: u32,
+    pub fps: Option<f64>,
+}
+
+/// The machine as the plan sees it.
+#[derive(Clone, Debug)]
+pub struct Machine<'a> {
+    pub abilities: &'a Abilities,
+    pub encoders: &'a Encoders,
+    /// Families that failed lately.
+    pub avoided: BTreeSet<String>,
+    /// Cores that are left for this stream.
+    pub cores_free: f64,
+    /// The least loaded device of each family that has devices.
+    pub devices: BTreeMap<String, u32>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TranscodePlan {
+    pub worker: WorkerPlan,
+    pub renditions: Vec<RenditionPlan>,
+    pub refused: Vec<Refused>,
+    /// What it takes of the machine's cores, as far as measured.
+    pub cores: f64,
+}
+
+/// Where a rendition comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RenditionPlan {
+    pub name: String,
+    pub settings: EncodingSettings,
+    pub video: OutputId,
+    pub audio: OutputId,
+    pub family: String,
+    /// What the API shows: the GStreamer element.
+    pub element: String,
+    pub device: Option<u32>,
+    /// Why this encoder.
+    pub reason: String,
+    /// It was to be in hardware, and is not.
+    pub degraded: bool,
+}
+
+impl RenditionPlan {
+    pub fn target_bps(&self) -> u64 {
+        u64::from(self.settings.video_bitrate_kbps + self.settings.audio_bitrate_kbps) * 1000
+    }
+}
+
+/// What this machine can't carry, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub name: String,
+    pub reason: String,
+}
+
+/// An encoder chosen for some settings.
+struct Choice<'a> {
+    file: &'a EncoderFile,
+    device: Option<u32>,
+    reason: String,
+    degraded: bool,
+}
+
+/// Equal wishes are one encode; the order of `wants` is the order in which they get what there is.
+pub fn plan(source: SourceShape, wants: &[Want], policy: EncoderPolicy, machine: &Machine<'_>) -> TranscodePlan {
+    let mut plan = TranscodePlan::default();
+    let mut cores = 0.0;
+    for want in wants {
+        let choice = match choose(&want.settings, policy, machine) {
+            Ok(choice) => choice,
+            Err(reason) => {
+                plan.refused.push(Refused { name: want.name.clone(), reason });
+                continue;
+            }
+        };
+        let video = video_output(&want.settings, &choice);
+        if !plan.worker.video.contains(&video) {
+            let megapixels = megapixels_a_second(want.settings.width, want.settings.height, want.settings.fps, source);
+            let needs = cores_for(choice.file, megapixels);
+            if cores + needs > machine.cores_free {
+                let reason = format!(
+                    "the machine has no room for it: it takes about {needs:.2} cores and {:.2} are free",
+                    (machine.cores_free - cores).max(0.0)
+                );
+                plan.refused.push(Refused { name: want.name.clone(), reason });
+                continue;
+            }
+            cores += needs;
+            plan.worker.video.push(video.clone());
+        }
+        let audio = audio_output(want.settings.audio_bitrate_kbps);
+        if !plan.worker.audio.contains(&audio) {
+            plan.worker.audio.push(audio.clone());
+        }
+        plan.renditions.push(RenditionPlan {
+            name: want.name.clone(),
+            settings: want.settings.clone(),
+            video: video.id,
+            audio: audio.id,
+            family: choice.file.family.clone(),
+            element: choice.file.element.clone(),
+            device: choice.device,
+            reason: choice.reason,
+            degraded: choice.degraded,
+        });
+    }
+    plan.worker.decode_in = decode_in(&plan.worker, machine);
+    plan.cores = cores;
+    plan
+}
+
+/// The first encoder of the codec that was proven and that the policy allows; the files' order is the preference.
+fn choose<'a>(settings: &EncodingSettings, policy: EncoderPolicy, machine: &Machine<'a>) -> Result<Choice<'a>, String> {
+    let Some(version) = machine.abilities.gstreamer else {
+        let reason = machine.abilities.cuda_decoding.reason.clone().unwrap_or_default();
+        return Err(format!("nothing can be encoded here: {reason}"));
+    };
+    let fits = |file: &&EncoderFile| {
+        file.is_for(version)
+            && file.codec == settings.codec
+            && settings.profile.as_ref().is_none_or(|profile| file.profiles.contains_key(profile))
+    };
+    let (mut hardware_missing, mut software_missing) = (Vec::new(), Vec::new());
+    for file in machine.encoders.all().iter().filter(fits) {
+        let allowed = match policy {
+            EncoderPolicy::PreferHardware => true,
+            EncoderPolicy::HardwareOnly => file.is_hardware(),
+            EncoderPolicy::SoftwareOnly => !file.is_hardware(),
+        };
+        if !allowed {
+            continue;
+        }
+        let missing = if file.is_hardware() { &mut hardware_missing } else { &mut software_missing };
+        if machine.avoided.contains(&file.family) {
+            missing.push(format!("{} failed a moment ago", file.title));
+            continue;
+        }
+        match machine.abilities.encoders.get(&file.id) {
+            Some(proof) if proof.ok => {}
+            Some(proof) => {
+                missing.push(format!("{}: {}", file.title, proof.reason.as_deref().unwrap_or("it does not work")));
+                continue;
+            }
+            None => continue,
+        }
+        let failed = |file: &EncoderFile| machine.avoided.contains(&file.family);
+        let degraded = !file.is_hardware() && machine.encoders.all().iter().filter(fits).any(failed);
+        let reason = match policy {
+            _ if file.is_hardware() => format!("{} works here", file.title),
+            EncoderPolicy::SoftwareOnly => "only software is wanted".to_owned(),
+            _ if hardware_missing.is_empty() => "no hardware encodes this codec".to_owned(),
+            _ => hardware_missing.join("; "),
+        };
+        return Ok(Choice { file, device: machine.devices.get(&file.family).copied(), reason, degraded });
+    }
+    hardware_missing.extend(software_missing);
+    let codec = settings.codec.as_str();
+    let of = settings.profile.as_ref().map(|profile| format!(" {profile}")).unwrap_or_default();
+    Err(match (policy, hardware_missing.is_empty()) {
+        (EncoderPolicy::HardwareOnly, true) => format!("no hardware encoder of {codec}{of} is known"),
+        (_, true) => format!("no encoder of {codec}{of} is known"),
+        (EncoderPolicy::HardwareOnly, false) => {
+            format!("no hardware encoder of {codec}{of} works here: {}", hardware_missing.join("; "))
+        }
+        (_, false) => format!("no encoder of {codec}{of} works here: {}", hardware_missing.join("; ")),
+    })
+}
+
+fn video_output(settings: &EncodingSettings, choice: &Choice<'_>) -> VideoOutput {
+    let mut output = VideoOutput {
+        id: OutputId(0),
+        codec: settings.codec,
+        width: settings.width,
+        height: settings.height,
+        fps: settings.fps.map(Fps::new),
+        bitrate_kbps: settings.video_bitrate_kbps,
+        rate_control: settings.rate_control,
+        gop_ms: (settings.gop_seconds * 1000.0).round() as u32,
+        profile: settings.profile.clone(),
+        encoder: choice.file.id.clone(),
+        device: choice.device,
+    };
+    output.id = number_of(&format!("{output:?}"));
+    output
+}
+
+fn audio_output(bitrate_kbps: u32) -> AudioOutput {
+    AudioOutput { id: number_of(&format!("sound at {bitrate_kbps}")), bitrate_kbps }
+}
+
+/// FNV-1a: equal things have equal numbers; two of the few dozen encodes of a stream meet in one of 2^32 about never.
+fn number_of(what: &str) -> OutputId {
+    let hash = what.bytes().fold(0x811C_9DC5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    OutputId(hash)
+}
+
+/// Where hardware encodes, pictures are decoded into its memory and stay there. Where none does but a card can decode (a compute
+/// card without an encoder), it does, and the pictures come down once.
+fn decode_in(plan: &WorkerPlan, machine: &Machine<'_>) -> Memory {
+    let memory =
+        |output: &VideoOutput| machine.encoders.get(&output.encoder).map_or(Memory::System, |file| file.memory);
+    let count = |wanted| plan.video.iter().filter(|output| memory(output) == wanted).count();
+    let (cuda, va) = (count(Memory::Cuda), count(Memory::Va));
+    let preferred = match (cuda, va) {
+        (0, 0) if machine.abilities.decodes_in(Memory::Cuda) => Memory::Cuda,
+        (0, 0) => Memory::System,
+        _ if cuda >= va => Memory::Cuda,
+        _ => Memory::Va,
+    };
+    if machine.abilities.decodes_in(preferred) { preferred } else { Memory::System }
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

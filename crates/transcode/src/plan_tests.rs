@@ -1,0 +1,220 @@
+//! Plans for machines of many kinds, as tables.
+
+use weir_model::{RateControl, VideoCodec};
+use weir_pipeline::{Proof, Version};
+
+use super::*;
+use crate::wants::tests::settings;
+
+const HD30: SourceShape = SourceShape { width: 1280, height: 720, fps: Some(30.0) };
+
+/// A machine where these encoders work and all others that are for its GStreamer do not.
+struct Bench {
+    abilities: Abilities,
+    encoders: Encoders,
+}
+
+impl Bench {
+    fn new(minor: u32, works: &[&str]) -> Self {
+        let encoders = Encoders::load().unwrap();
+        let version = Version { major: 1, minor };
+        let mut abilities = Abilities { gstreamer: Some(version), ..Abilities::none("no such device") };
+        for file in encoders.all().iter().filter(|file| file.is_for(version)) {
+            let ok = works.contains(&file.id.as_str());
+            let reason = (!ok).then(|| format!("no {} here", file.family));
+            abilities.encoders.insert(file.id.clone(), Proof { ok, ms: ok.then_some(5.0), reason });
+        }
+        let all_known = works.iter().all(|id| abilities.encoders.contains_key(*id) || id.starts_with("decode"));
+        assert!(all_known, "{works:?} in 1.{minor}");
+        abilities.cuda_decoding.ok = works.contains(&"decode-cuda");
+        abilities.va_decoding.ok = works.contains(&"decode-va");
+        Self { abilities, encoders }
+    }
+
+    fn machine(&self) -> Machine<'_> {
+        Machine {
+            abilities: &self.abilities,
+            encoders: &self.encoders,
+            avoided: BTreeSet::new(),
+            cores_free: 8.0,
+            devices: BTreeMap::new(),
+        }
+    }
+}
+
+fn want(name: &str, settings: EncodingSettings) -> Want {
+    Want { name: name.to_owned(), settings }
+}
+
+fn ladder() -> Vec<Want> {
+    [(1280, 720, 2500), (854, 480, 1200), (640, 360, 700), (426, 240, 350)]
+        .into_iter()
+        .map(|(width, height, kbps)| want(&format!("{height}p"), settings(width, height, kbps)))
+        .collect()
+}
+
+const H264: VideoCodec = VideoCodec::H264;
+const H265: VideoCodec = VideoCodec::H265;
+const AV1: VideoCodec = VideoCodec::Av1;
+const PREFER: EncoderPolicy = EncoderPolicy::PreferHardware;
+const HARDWARE: EncoderPolicy = EncoderPolicy::HardwareOnly;
+const SOFTWARE: EncoderPolicy = EncoderPolicy::SoftwareOnly;
+
+/// Which encoder, decoded where; or the word that the refusal must have.
+#[test]
+fn machines_of_many_kinds() {
+    let nvidia_new: &[&str] = &["nvenc-h264", "nvenc-h265", "nvenc-av1", "decode-cuda", "x264", "x265", "svtav1"];
+    let nvidia_old: &[&str] = &["nvenc-h264-legacy", "nvenc-h265-legacy", "decode-cuda", "x264", "x265"];
+    let h100: &[&str] = &["decode-cuda", "x264", "x265"];
+    let intel: &[&str] = &["qsv-h264", "qsv-h265", "va-h264", "va-h265", "decode-va", "x264"];
+    let newer_intel: &[&str] = &["va-h264-lp", "va-h265", "va-av1", "decode-va", "x264"];
+    let amd: &[&str] = &["va-h264", "va-h265", "decode-va", "x264", "x265"];
+    let both: &[&str] = &["nvenc-h264", "qsv-h264", "decode-cuda", "decode-va", "x264"];
+    let plain: &[&str] = &["x264", "x265", "openh264"];
+    let lean: &[&str] = &["openh264"];
+    let undecoded: &[&str] = &["nvenc-h264", "x264"];
+    let (system, cuda, va) = (Memory::System, Memory::Cuda, Memory::Va);
+    type Row<'a> = (&'a str, u32, &'a [&'a str], EncoderPolicy, VideoCodec, Result<(&'a str, Memory), &'a str>);
+    let table: &[Row<'_>] = &[
+        ("nothing but CPU", 22, plain, PREFER, H264, Ok(("x264enc", system))),
+        ("nothing but CPU, HEVC", 22, plain, PREFER, H265, Ok(("x265enc", system))),
+        ("nothing but CPU, hardware asked", 22, plain, HARDWARE, H264, Err("no nvenc here")),
+        ("no x264", 24, lean, PREFER, H264, Ok(("openh264enc", system))),
+        ("no x264, HEVC", 24, lean, PREFER, H265, Err("x265: no x265 here")),
+        ("no AV1", 22, plain, PREFER, AV1, Err("AOM AV1")),
+        ("nothing works", 26, &[], PREFER, H264, Err("no x264 here")),
+        ("NVIDIA", 26, nvidia_new, PREFER, H264, Ok(("nvh264enc", cuda))),
+        ("NVIDIA, HEVC", 26, nvidia_new, PREFER, H265, Ok(("nvh265enc", cuda))),
+        ("NVIDIA, AV1", 28, nvidia_new, PREFER, AV1, Ok(("nvav1enc", cuda))),
+        ("NVIDIA on Debian 12", 22, nvidia_old, PREFER, H264, Ok(("nvh264enc", cuda))),
+        ("NVIDIA on Debian 12, AV1", 22, nvidia_old, PREFER, AV1, Err("AV1")),
+        ("NVIDIA, CPU asked", 26, nvidia_new, SOFTWARE, H264, Ok(("x264enc", cuda))),
+        ("H100: decodes, can't encode", 22, h100, PREFER, H264, Ok(("x264enc", cuda))),
+        ("H100, hardware asked", 24, h100, HARDWARE, H264, Err("no nvenc here")),
+        ("Intel", 24, intel, PREFER, H264, Ok(("qsvh264enc", va))),
+        ("Intel, HEVC", 26, intel, PREFER, H265, Ok(("qsvh265enc", va))),
+        ("newer Intel by VA", 26, newer_intel, PREFER, H264, Ok(("vah264lpenc", va))),
+        ("newer Intel by VA, AV1", 26, newer_intel, PREFER, AV1, Ok(("vaav1enc", va))),
+        ("AMD", 22, amd, HARDWARE, H264, Ok(("vah264enc", va))),
+        ("NVIDIA beside Intel", 28, both, PREFER, H264, Ok(("nvh264enc", cuda))),
+        ("encodes, can't decode", 26, undecoded, PREFER, H264, Ok(("nvh264enc", system))),
+    ];
+    for (machine, minor, works, policy, codec, expected) in table {
+        let bench = Bench::new(*minor, works);
+        let wants = [want("a", EncodingSettings { codec: *codec, ..settings(640, 360, 600) })];
+        let plan = plan(HD30, &wants, *policy, &bench.machine());
+        match expected {
+            Ok((element, memory)) => {
+                assert_eq!(plan.refused, [], "{machine}");
+                assert_eq!(
+                    (plan.renditions[0].element.as_str(), plan.worker.decode_in),
+                    (*element, *memory),
+                    "{machine}"
+                );
+            }
+            Err(word) => {
+                assert!(plan.renditions.is_empty(), "{machine}: {plan:?}");
+                assert!(plan.refused[0].reason.contains(word), "{machine}: {}", plan.refused[0].reason);
+            }
+        }
+    }
+}
+
+#[test]
+fn equal_wishes_are_one_encode() {
+    let bench = Bench::new(22, &["x264"]);
+    let same = settings(640, 360, 700);
+    let cbr = EncodingSettings { rate_control: RateControl::Cbr, ..same.clone() };
+    let quiet = EncodingSettings { audio_bitrate_kbps: 64, ..same.clone() };
+    let mut wants = ladder();
+    wants.extend([want("~push", same), want("~cbr", cbr), want("~quiet", quiet)]);
+    let plan = plan(HD30, &wants, PREFER, &bench.machine());
+    assert_eq!((plan.renditions.len(), plan.worker.video.len(), plan.worker.audio.len()), (7, 5, 2));
+    let video = |name: &str| plan.renditions.iter().find(|rendition| rendition.name == name).unwrap().video;
+    assert_eq!(video("360p"), video("~push"));
+    assert_eq!(video("360p"), video("~quiet"), "another sound is no reason for another picture");
+    assert_ne!(video("360p"), video("~cbr"));
+    let audio: Vec<u32> = plan.worker.audio.iter().map(|output| output.bitrate_kbps).collect();
+    assert_eq!(audio, [128, 64]);
+}
+
+#[test]
+fn numbers_stay_when_others_come_and_go() {
+    let bench = Bench::new(22, &["x264"]);
+    let of = |wants: &[Want]| plan(HD30, wants, PREFER, &bench.machine()).worker;
+    let (all, less) = (of(&ladder()), of(&ladder()[2..]));
+    assert_eq!(all.video[2..], less.video);
+    let mut ids: Vec<_> = all.video.iter().map(|output| output.id).chain(all.audio.iter().map(|o| o.id)).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 5);
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_figures() {
+    let bench = Bench::new(22, &["x264"]);
+    for (cores, fits) in [(8.0, 4), (0.65, 4), (0.62, 3), (0.55, 2), (0.37, 1), (0.15, 2), (0.0, 0)] {
+        let plan = plan(HD30, &ladder(), PREFER, &Machine { cores_free: cores, ..bench.machine() });
+        assert_eq!(plan.renditions.len(), fits, "{cores} cores: {:?}", plan.refused);
+        assert!(plan.cores <= cores);
+        assert!(plan.refused.iter().all(|refused| refused.reason.contains("cores")), "{:?}", plan.refused);
+    }
+    let gpu = Bench::new(26, &["nvenc-h264"]);
+    let plan = plan(HD30, &ladder(), PREFER, &Machine { cores_free: 0.0, ..gpu.machine() });
+    assert_eq!((plan.renditions.len(), plan.cores), (4, 0.0), "a GPU's work is not the CPU's");
+}
+
+#[test]
+fn a_family_that_failed_is_replaced_and_it_is_said() {
+    let bench = Bench::new(26, &["nvenc-h264", "decode-cuda", "qsv-h264", "decode-va", "x264"]);
+    let with = |avoided: &[&str]| {
+        let avoided = avoided.iter().map(|family| (*family).to_owned()).collect();
+        plan(HD30, &ladder()[..1], PREFER, &Machine { avoided, ..bench.machine() })
+    };
+    for (avoided, element, degraded, memory) in [
+        (&[][..], "nvh264enc", false, Memory::Cuda),
+        (&["nvenc"], "qsvh264enc", false, Memory::Va),
+        (&["nvenc", "qsv"], "x264enc", true, Memory::Cuda),
+    ] {
+        let plan = with(avoided);
+        let rendition = &plan.renditions[0];
+        assert_eq!((rendition.element.as_str(), rendition.degraded), (element, degraded), "{avoided:?}");
+        assert_eq!(plan.worker.decode_in, memory, "{avoided:?}");
+    }
+    assert!(with(&["nvenc", "qsv"]).renditions[0].reason.contains("NVENC H.264 failed a moment ago"));
+}
+
+#[test]
+fn reasons_and_devices_are_shown() {
+    let bench = Bench::new(22, &["x264"]);
+    let first = |policy| plan(HD30, &ladder()[..1], policy, &bench.machine()).renditions.remove(0);
+    assert!(first(PREFER).reason.starts_with("NVENC H.264: no nvenc here; Quick Sync H.264: no qsv here"));
+    assert_eq!(first(SOFTWARE).reason, "only software is wanted");
+    assert_eq!(first(PREFER).target_bps(), 2_628_000);
+    let gpu = Bench::new(26, &["nvenc-h264"]);
+    let devices = BTreeMap::from([("nvenc".to_owned(), 1)]);
+    let placed = plan(HD30, &ladder(), PREFER, &Machine { devices, ..gpu.machine() });
+    assert!(placed.worker.video.iter().all(|output| output.device == Some(1)));
+}
+
+#[test]
+fn without_gstreamer_the_reason_is_said() {
+    let encoders = Encoders::load().unwrap();
+    let abilities = Abilities::none("there is no worker at /x");
+    let bench = Bench { abilities, encoders };
+    let plan = plan(HD30, &ladder(), PREFER, &bench.machine());
+    assert_eq!(plan.refused.len(), 4);
+    assert_eq!(plan.refused[0].reason, "nothing can be encoded here: there is no worker at /x");
+}
+
+#[test]
+fn profiles_choose_among_encoders() {
+    let bench = Bench::new(22, &["x264", "x265"]);
+    for (codec, profile, fits) in
+        [(H264, "baseline", true), (H264, "main10", false), (H265, "main10", true), (H265, "high", false)]
+    {
+        let settings = EncodingSettings { codec, profile: Some(profile.to_owned()), ..settings(640, 360, 600) };
+        let plan = plan(HD30, &[want("a", settings)], PREFER, &bench.machine());
+        assert_eq!(plan.renditions.len() == 1, fits, "{codec:?} {profile}: {:?}", plan.refused);
+    }
+}

@@ -1,0 +1,242 @@
+//! One worker's life: the source's frames to it, its renditions to the hub, until it is not needed or fails.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+use weir_hub::{Next, Subscriber, Tracks};
+use weir_media::{Codec, MediaKind, TrackId, TrackInfo};
+use weir_pipeline::{
+    LinkFault, LinkReader, LinkWriter, Message, OutputId, Progress, TrackConfig, WireFrame, Worker, WorkerFault,
+    WorkerPlan,
+};
+
+use crate::outlet::Outlet;
+use crate::watchdog::{Complaint, Watchdog};
+
+/// How often time itself is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// A worker whose socket was closed ends in milliseconds; one that hangs is killed.
+const END_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Why a worker's life ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The stream is closed for good.
+    Closed,
+    /// The source's codec is another one: another graph.
+    OtherCodec,
+    /// The caller's `leave` said so.
+    Left,
+    Failed(WorkerFault),
+}
+
+/// Renditions that are being published, by name.
+pub(crate) type Outlets = BTreeMap<String, Outlet>;
+
+/// A worker and both ways to it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) worker: Worker,
+    pub(crate) writer: LinkWriter,
+    pub(crate) reader: LinkReader,
+}
+
+impl Session {
+    /// Runs until it ends. `plan` is followed as it changes; `look` is called four times a second, and ends it by `true`.
+    pub(crate) async fn run(
+        self,
+        source: Subscriber,
+        plan: watch::Receiver<WorkerPlan>,
+        outlets: &mut Outlets,
+        mut look: impl FnMut(&mut Outlets) -> bool,
+    ) -> End {
+        let Self { mut worker, writer, mut reader } = self;
+        let mut watchdog = Watchdog::new(Instant::now());
+        let sound = watch::Sender::new(false);
+        let mut ticks = interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let end = {
+            let mut feeding = std::pin::pin!(feed(writer, source, plan.clone(), &sound));
+            loop {
+                tokio::select! {
+                    message = reader.next() => match message {
+                        Ok(Message::Progress(progress)) => {
+                            let videos: Vec<OutputId> = plan.borrow().video.iter().map(|output| output.id).collect();
+                            if let Some(complaint) = watchdog.report(&progress, &videos, Instant::now()) {
+                                break failed(complaint);
+                            }
+                            take_latencies(&progress, outlets);
+                        }
+                        Ok(Message::Fault(fault)) => break End::Failed(fault),
+                        Ok(message) => {
+                            watchdog.heard(Instant::now());
+                            if let Err(fault) = receive(message, outlets, *sound.borrow()) {
+                                break End::Failed(fault);
+                            }
+                        }
+                        Err(fault) => break gone(&mut worker, &fault).await,
+                    },
+                    end = &mut feeding => match end {
+                        Ok(end) => break end,
+                        // What it says of itself is better than a broken pipe.
+                        Err(fault) => break last_words(&mut reader, &mut worker, &fault).await,
+                    },
+                    _ = ticks.tick() => {
+                        if let Some(complaint) = watchdog.look(Instant::now()) {
+                            break failed(complaint);
+                        }
+                        if look(outlets) {
+                            break End::Left;
+                        }
+                    }
+                }
+            }
+        };
+        drop(reader);
+        // The feeding half is dropped with its scope: the worker sees the end of its socket. One that failed is not waited for.
+        let patience = if matches!(end, End::Failed(_)) { Duration::ZERO } else { END_PATIENCE };
+        worker.end(patience).await;
+        end
+    }
+}
+
+fn take_latencies(progress: &Progress, outlets: &mut Outlets) {
+    for outlet in outlets.values_mut() {
+        let of = progress.outputs.iter().find(|output| output.id == outlet.plan.video);
+        outlet.latency_ms = of.and_then(|output| output.latency_ms).or(outlet.latency_ms);
+    }
+}
+
+fn failed(complaint: Complaint) -> End {
+    End::Failed(match complaint {
+        Complaint::Silent => WorkerFault { output: None, message: "the worker gave no sign of life".to_owned() },
+        Complaint::Stuck(id) => WorkerFault { output: Some(id), message: "an encoder gives nothing".to_owned() },
+    })
+}
+
+async fn gone(worker: &mut Worker, fault: &LinkFault) -> End {
+    let status = tokio::time::timeout(END_PATIENCE, worker.exited()).await.ok().flatten();
+    let message = status.map_or_else(|| fault.to_string(), |status| format!("the worker ended: {status}"));
+    End::Failed(WorkerFault { output: None, message })
+}
+
+async fn last_words(reader: &mut LinkReader, worker: &mut Worker, fault: &LinkFault) -> End {
+    let words = async {
+        loop {
+            match reader.next().await {
+                Ok(Message::Fault(fault)) => return Some(fault),
+                Ok(_) => {}
+                Err(_) => return None,
+            }
+        }
+    };
+    match tokio::time::timeout(END_PATIENCE, words).await {
+        Ok(Some(fault)) => End::Failed(fault),
+        _ => gone(worker, fault).await,
+    }
+}
+
+fn receive(message: Message, outlets: &mut Outlets, source_has_sound: bool) -> Result<(), WorkerFault> {
+    match message {
+        Message::Track(track) => {
+            let id = OutputId(track.track);
+            for outlet in outlets.values_mut().filter(|outlet| outlet.plan.video == id) {
+                let configured = outlet.configure(track.codec, track.config.clone());
+                configured.map_err(|error| WorkerFault {
+                    output: Some(id),
+                    message: format!("an encoder's configuration can't be read: {error}"),
+                })?;
+            }
+        }
+        Message::Frame(frame) => {
+            let (id, now) = (OutputId(frame.track), Instant::now());
+            for outlet in outlets.values_mut() {
+                if outlet.plan.video == id {
+                    outlet.picture(&frame, source_has_sound, now);
+                } else if outlet.plan.audio == id {
+                    outlet.sound(&frame, now);
+                }
+            }
+        }
+        Message::Hello(_) | Message::Plan(_) | Message::Progress(_) | Message::Fault(_) => {}
+    }
+    Ok(())
+}
+
+/// The way in: the plan, what the tracks are, and the frames. While the worker does not read, this waits and the source does not:
+/// the subscriber falls out of the window and goes on at the newest keyframe.
+async fn feed(
+    mut writer: LinkWriter,
+    mut source: Subscriber,
+    mut plan: watch::Receiver<WorkerPlan>,
+    sound: &watch::Sender<bool>,
+) -> Result<End, LinkFault> {
+    let message = Message::Plan(plan.borrow_and_update().clone());
+    writer.send(&message).await?;
+    let (mut told, mut lost) = (Arc::new(Tracks::default()), false);
+    loop {
+        let next = tokio::select! {
+            next = source.next() => next,
+            changed = plan.changed() => {
+                if changed.is_err() {
+                    return Ok(End::Left);
+                }
+                let message = Message::Plan(plan.borrow_and_update().clone());
+                writer.send(&message).await?;
+                continue;
+            }
+        };
+        let entry = match next {
+            Next::Item(entry) => entry,
+            Next::Skipped { items } => {
+                tracing::warn!(items, "the transcoder fell behind its source and goes on at the newest keyframe");
+                lost = true;
+                continue;
+            }
+            Next::Closed => return Ok(End::Closed),
+        };
+        if !Arc::ptr_eq(&entry.tracks, &told) {
+            for kind in [MediaKind::Video, MediaKind::Audio] {
+                let (before, now) = (told.of_kind(kind), entry.tracks.of_kind(kind));
+                let Some(now) = now.filter(|now| before != Some(*now)) else { continue };
+                if before.is_some_and(|before| before.codec != now.codec) {
+                    return Ok(End::OtherCodec);
+                }
+                writer.send(&Message::Track(track_config(kind, now))).await?;
+            }
+            sound.send_replace(entry.tracks.audio.is_some());
+            told = Arc::clone(&entry.tracks);
+        }
+        let frame = entry.frame;
+        let message = Message::Frame(WireFrame {
+            track: u32::from(number(entry.kind).0),
+            dts: frame.dts,
+            pts: frame.pts,
+            keyframe: frame.flags.keyframe,
+            discontinuity: frame.flags.discontinuity || std::mem::take(&mut lost),
+            payload: frame.payload,
+        });
+        match writer.send(&message).await {
+            // A frame of more than the protocol carries is not a picture.
+            Err(LinkFault::TooLarge) => tracing::warn!("a frame was too large for the transcoder"),
+            sent => sent?,
+        }
+    }
+}
+
+fn number(kind: MediaKind) -> TrackId {
+    match kind {
+        MediaKind::Video => TrackId::SOURCE_VIDEO,
+        MediaKind::Audio => TrackId::SOURCE_AUDIO,
+    }
+}
+
+fn track_config(kind: MediaKind, info: &TrackInfo) -> TrackConfig {
+    // Decoders of MP3 need none.
+    let config = if info.codec == Codec::Mp3 { bytes::Bytes::new() } else { info.config.clone() };
+    TrackConfig { track: u32::from(number(kind).0), codec: info.codec, config }
+}

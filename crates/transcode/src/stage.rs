@@ -1,0 +1,341 @@
+//! The stage of one stream: starts a worker when renditions are wanted and the source lives, keeps it to the plan, starts it
+//! again when it fails.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use weir_hub::{StreamHub, Subscriber};
+use weir_media::MediaTime;
+use weir_model::{EncoderPolicy, RenditionStatus, StreamId, StreamState};
+use weir_observe::{Observe, fields};
+use weir_pipeline::{OutputId, WorkerFault, WorkerPlan};
+
+use crate::backoff::Backoff;
+use crate::families::Families;
+use crate::linger::Linger;
+use crate::outlet::Outlet;
+use crate::plan::{Machine, Refused, SourceShape, TranscodePlan, plan};
+use crate::session::{End, Outlets, Session};
+use crate::wants::Wants;
+use crate::workshop::Workshop;
+
+/// An encoder that reconnects finds the worker warm; after that it ends.
+const SOURCE_GONE_MAX: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether there is something to do.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// A stream's transcoder. Dropped, it ends, and its worker with it.
+#[derive(Debug)]
+pub struct TranscodeHandle {
+    wants: watch::Sender<Wants>,
+    statuses: watch::Receiver<Vec<RenditionStatus>>,
+    task: AbortHandle,
+}
+
+impl TranscodeHandle {
+    /// What is wanted from now on; what is let go runs on for ten seconds.
+    pub fn want(&self, wants: Wants) {
+        self.wants.send_if_modified(|now| {
+            let changed = *now != wants;
+            *now = wants;
+            changed
+        });
+    }
+
+    /// How the renditions are, as last measured.
+    pub fn statuses(&self) -> watch::Receiver<Vec<RenditionStatus>> {
+        self.statuses.clone()
+    }
+}
+
+impl Drop for TranscodeHandle {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Starts a stream's transcoder on `lane`; it has a worker only while there is something to do.
+pub fn start(id: StreamId, hub: StreamHub, workshop: Workshop, observe: Observe, lane: &Handle) -> TranscodeHandle {
+    let (wants, wanted) = watch::channel(Wants::default());
+    let (tell, statuses) = watch::channel(Vec::new());
+    let stage = Stage {
+        id,
+        hub,
+        observe,
+        wanted,
+        tell,
+        linger: Linger::default(),
+        families: Families::default(),
+        outlets: Outlets::new(),
+        plan: TranscodePlan::default(),
+        ledger: LedgerEntry { id, workshop: workshop.clone() },
+        workshop,
+    };
+    TranscodeHandle { wants, statuses, task: lane.spawn(stage.run()).abort_handle() }
+}
+
+struct Stage {
+    id: StreamId,
+    hub: StreamHub,
+    workshop: Workshop,
+    observe: Observe,
+    wanted: watch::Receiver<Wants>,
+    tell: watch::Sender<Vec<RenditionStatus>>,
+    linger: Linger,
+    families: Families,
+    outlets: Outlets,
+    plan: TranscodePlan,
+    ledger: LedgerEntry,
+}
+
+/// Gives back what the stream had planned, however its task ends.
+struct LedgerEntry {
+    id: StreamId,
+    workshop: Workshop,
+}
+
+impl LedgerEntry {
+    fn take(&self, cores: f64) {
+        self.workshop.ledger().take(self.id, cores);
+    }
+}
+
+impl Drop for LedgerEntry {
+    fn drop(&mut self) {
+        self.take(0.0);
+    }
+}
+
+impl Stage {
+    async fn run(mut self) {
+        let mut backoff = Backoff::new();
+        loop {
+            let Some((source, shape)) = self.work().await else { return };
+            // The first time, proofs are made: the source is subscribed to, so it starts with what is newest then.
+            let (id, workshop) = (self.id, self.workshop.clone());
+            let abilities = workshop.abilities().await;
+            let decide = |wants: &Linger, avoided, policy| {
+                let machine = Machine {
+                    abilities,
+                    encoders: workshop.encoders(),
+                    avoided,
+                    cores_free: workshop.ledger().free_for(id),
+                    devices: BTreeMap::new(),
+                };
+                plan(shape, &wants.wants(), policy, &machine)
+            };
+            let policy = self.wanted.borrow().policy;
+            let plan = decide(&self.linger, self.families.avoided(), policy);
+            self.adopt(plan, Instant::now());
+            if self.plan.worker.video.is_empty() {
+                // All refused: nothing changes before the wishes do, or a family has recovered.
+                self.pause(LOOK_EVERY).await;
+                continue;
+            }
+            let started = Instant::now();
+            let end = self.session(source, &decide).await;
+            self.ledger.take(0.0);
+            match end {
+                End::Closed => return,
+                End::OtherCodec => {}
+                End::Left => self.forget_media(),
+                End::Failed(fault) => {
+                    self.failed(&fault);
+                    self.pause(backoff.after(started, Instant::now())).await;
+                }
+            }
+        }
+    }
+
+    /// Waits until there is something wanted and a source to make it of. None when the stream is over.
+    async fn work(&mut self) -> Option<(Subscriber, SourceShape)> {
+        loop {
+            self.linger.update(&self.wanted.borrow_and_update().renditions, Instant::now());
+            let (wants, tracks) = (self.linger.wants(), self.hub.source().tracks());
+            if wants.is_empty() && !self.outlets.is_empty() {
+                self.adopt(TranscodePlan::default(), Instant::now());
+            }
+            let live = self.hub.pulse().started;
+            if let Some(video) = tracks.video.as_ref().filter(|_| live && !wants.is_empty()) {
+                let format = video.video.clone().unwrap_or_default();
+                let fps =
+                    format.fps.map(|(numerator, denominator)| f64::from(numerator) / f64::from(denominator.max(1)));
+                let shape = SourceShape { width: format.width, height: format.height, fps };
+                return Some((self.hub.source().subscribe(), shape));
+            }
+            let mut pulse = self.hub.watch_pulse();
+            pulse.mark_unchanged();
+            let idle = wants.is_empty() && self.outlets.is_empty();
+            tokio::select! {
+                changed = self.wanted.changed() => changed.ok()?,
+                _ = pulse.changed() => {}
+                // Without anything to do a stream's transcoder sleeps.
+                () = tokio::time::sleep(LOOK_EVERY), if !idle => self.tell_statuses(),
+            }
+        }
+    }
+
+    async fn session(
+        &mut self,
+        source: Subscriber,
+        decide: &impl Fn(&Linger, BTreeSet<String>, EncoderPolicy) -> TranscodePlan,
+    ) -> End {
+        let unable = |message: String| End::Failed(WorkerFault { output: None, message });
+        let binary = match self.workshop.binary() {
+            Ok(binary) => binary.clone(),
+            Err(missing) => return unable(missing.to_string()),
+        };
+        // Renditions go on together, so that their keyframes stay aligned.
+        let resume_after: Option<MediaTime> = self.outlets.values().filter_map(Outlet::last_picture).max();
+        let (worker, writer, reader) = match weir_pipeline::start(&binary, resume_after) {
+            Ok(started) => started,
+            Err(error) => return unable(format!("the worker can't be started: {error}")),
+        };
+        tracing::info!(stream_id = %self.id, worker = worker.pid(), outputs = self.plan.worker.video.len(), "transcoding");
+        let (plans, followed) = watch::channel(self.plan.worker.clone());
+        let mut outlets = std::mem::take(&mut self.outlets);
+        let session = Session { worker, writer, reader };
+        let end = session.run(source, followed, &mut outlets, |outlets| self.look(outlets, &plans, decide)).await;
+        self.outlets = outlets;
+        end
+    }
+
+    /// What time and wishes bring; whether the worker is to end.
+    fn look(
+        &mut self,
+        outlets: &mut Outlets,
+        plans: &watch::Sender<WorkerPlan>,
+        decide: &impl Fn(&Linger, BTreeSet<String>, EncoderPolicy) -> TranscodePlan,
+    ) -> bool {
+        let now = Instant::now();
+        let mut changed = self.linger.expire(now);
+        for family in self.families.recover(now) {
+            tracing::info!(stream_id = %self.id, family, "an encoder family is tried again");
+            changed = true;
+        }
+        if self.wanted.has_changed().unwrap_or(false) {
+            let wants = self.wanted.borrow_and_update().clone();
+            self.linger.update(&wants.renditions, now);
+            changed = true;
+        }
+        if changed {
+            let policy = self.wanted.borrow().policy;
+            let plan = decide(&self.linger, self.families.avoided(), policy);
+            if plan.worker.video.is_empty() || plan.worker.decode_in != self.plan.worker.decode_in {
+                return true;
+            }
+            std::mem::swap(&mut self.outlets, outlets);
+            self.adopt(plan, now);
+            std::mem::swap(&mut self.outlets, outlets);
+            plans.send_replace(self.plan.worker.clone());
+        }
+        self.tell.send_replace(statuses(outlets, &self.plan.refused, now));
+        let pulse = self.hub.pulse();
+        let quiet = pulse.last_frame_at.is_none_or(|at| now.saturating_duration_since(at) > SOURCE_GONE_MAX);
+        !pulse.attached && quiet
+    }
+
+    /// Makes the plan the one in force: renditions that it has not are no longer published.
+    fn adopt(&mut self, plan: TranscodePlan, now: Instant) {
+        self.outlets.retain(|name, _| plan.renditions.iter().any(|rendition| rendition.name == *name));
+        for rendition in &plan.renditions {
+            match self.outlets.get_mut(&rendition.name) {
+                Some(outlet) if outlet.plan.video == rendition.video => outlet.resume_same(rendition.clone()),
+                Some(outlet) => outlet.resume(rendition.clone()),
+                None => {
+                    let publisher = self.hub.publish_rendition(&rendition.name);
+                    self.outlets.insert(rendition.name.clone(), Outlet::new(rendition.clone(), publisher, now));
+                }
+            }
+        }
+        for refused in plan.refused.iter().filter(|refused| !self.plan.refused.contains(refused)) {
+            tracing::warn!(stream_id = %self.id, rendition = refused.name, reason = refused.reason, "a rendition is refused");
+            self.observe.events().emit(
+                "rendition_refused",
+                fields([
+                    ("stream_id", self.id.0.into()),
+                    ("rendition", refused.name.clone().into()),
+                    ("reason", refused.reason.clone().into()),
+                ]),
+            );
+        }
+        for rendition in &plan.renditions {
+            let before = self.plan.renditions.iter().find(|before| before.name == rendition.name);
+            if before.is_none_or(|before| before.element != rendition.element || before.reason != rendition.reason) {
+                let kind = if rendition.degraded { "rendition_degraded" } else { "rendition_planned" };
+                self.observe.events().emit(
+                    kind,
+                    fields([
+                        ("stream_id", self.id.0.into()),
+                        ("rendition", rendition.name.clone().into()),
+                        ("encoder", rendition.element.clone().into()),
+                        ("reason", rendition.reason.clone().into()),
+                    ]),
+                );
+            }
+        }
+        self.ledger.take(plan.cores);
+        self.plan = plan;
+        self.tell_statuses();
+    }
+
+    /// Nobody who joins later shall begin with what is cached now.
+    fn forget_media(&mut self) {
+        for (name, outlet) in &mut self.outlets {
+            self.hub.rendition(name).clear();
+            outlet.publish_anew(self.hub.publish_rendition(name));
+        }
+    }
+
+    fn failed(&mut self, fault: &WorkerFault) {
+        tracing::warn!(stream_id = %self.id, reason = fault.message, "a transcoding worker failed and is started again");
+        self.observe
+            .events()
+            .emit("worker_failed", fields([("stream_id", self.id.0.into()), ("reason", fault.message.clone().into())]));
+        let family = |id: OutputId| {
+            let rendition = self.plan.renditions.iter().find(|rendition| rendition.video == id)?;
+            let file = self.workshop.encoders().all().iter().find(|file| file.element == rendition.element)?;
+            file.is_hardware().then(|| rendition.family.clone())
+        };
+        if let Some(family) = fault.output.and_then(family)
+            && self.families.failed(&family, Instant::now())
+        {
+            tracing::warn!(stream_id = %self.id, family, "an encoder family keeps failing and is avoided for a while");
+        }
+        // Who reads on can't decode what follows a hole.
+        for outlet in self.outlets.values_mut() {
+            outlet.resume(outlet.plan.clone());
+        }
+    }
+
+    /// Waits, but not longer than until something else is wanted.
+    async fn pause(&mut self, length: Duration) {
+        self.tell_statuses();
+        let _ = tokio::time::timeout(length, self.wanted.changed()).await;
+        self.wanted.mark_changed();
+    }
+
+    fn tell_statuses(&self) {
+        self.tell.send_replace(statuses(&self.outlets, &self.plan.refused, Instant::now()));
+    }
+}
+
+fn statuses(outlets: &Outlets, refused: &[Refused], now: Instant) -> Vec<RenditionStatus> {
+    let refused = refused.iter().map(|refused| RenditionStatus {
+        name: refused.name.clone(),
+        encoder: String::new(),
+        device: None,
+        width: None,
+        height: None,
+        bitrate_bps: 0,
+        target_bps: None,
+        fps: None,
+        latency_ms: None,
+        state: StreamState::Failed,
+    });
+    outlets.values().map(|outlet| outlet.status(now)).chain(refused).collect()
+}

@@ -1,0 +1,70 @@
+//! What is wanted of a stream's transcoder: renditions by name, of which several may be the same encode.
+
+use weir_model::{EncoderPolicy, EncodingSettings};
+
+/// All that is wanted now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wants {
+    pub renditions: Vec<Want>,
+    pub policy: EncoderPolicy,
+}
+
+/// A rendition in the hub, and what it is to be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Want {
+    /// Its name in the hub.
+    pub name: String,
+    pub settings: EncodingSettings,
+}
+
+/// The hub's name for settings that have no name of their own, as restreams ask for them: equal settings are one rendition.
+pub fn shared_name(settings: &EncodingSettings) -> String {
+    let EncodingSettings { width, height, video_bitrate_kbps, audio_bitrate_kbps, .. } = settings;
+    let fps = settings.fps.map(|fps| format!("-{fps}fps")).unwrap_or_default();
+    let profile = settings.profile.as_ref().map(|profile| format!("-{profile}")).unwrap_or_default();
+    let (codec, rate_control) = (settings.codec.as_str(), settings.rate_control.as_str());
+    format!(
+        "~{width}x{height}{fps}-{codec}{profile}-{rate_control}-{video_bitrate_kbps}k-{audio_bitrate_kbps}k-{}s",
+        settings.gop_seconds
+    )
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use weir_model::{RateControl, VideoCodec};
+
+    use super::*;
+
+    pub(crate) fn settings(width: u32, height: u32, kbps: u32) -> EncodingSettings {
+        EncodingSettings {
+            width,
+            height,
+            fps: None,
+            video_bitrate_kbps: kbps,
+            audio_bitrate_kbps: 128,
+            codec: VideoCodec::H264,
+            gop_seconds: 2.0,
+            rate_control: RateControl::Vbr,
+            profile: None,
+        }
+    }
+
+    #[test]
+    fn equal_settings_have_one_name() {
+        let of = settings(640, 360, 600);
+        assert_eq!(shared_name(&of), "~640x360-h264-vbr-600k-128k-2s");
+        assert_eq!(shared_name(&of), shared_name(&of.clone()));
+        for other in [
+            EncodingSettings { fps: Some(25.0), ..of.clone() },
+            EncodingSettings { profile: Some("main".to_owned()), ..of.clone() },
+            EncodingSettings { rate_control: RateControl::Cbr, ..of.clone() },
+            EncodingSettings { gop_seconds: 1.5, ..of.clone() },
+            EncodingSettings { codec: VideoCodec::H265, ..of.clone() },
+            settings(640, 362, 600),
+        ] {
+            assert_ne!(shared_name(&other), shared_name(&of));
+        }
+        // It can never be the name of a ladder's rendition: those have letters, digits, '-' and '_'.
+        assert!(shared_name(&of).starts_with('~'));
+    }
+}

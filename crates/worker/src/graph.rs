@@ -1,0 +1,139 @@
+//! The stream's graph: makes what runs match the plan, one branch at a time.
+
+use std::collections::BTreeMap;
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use weir_media::{MediaKind, MediaTime, TrackId};
+use weir_pipeline::{Encoders, OutputId, TrackConfig, WireFrame, WorkerFault, WorkerPlan};
+
+use crate::branch::Branch;
+use crate::element::BuildFault;
+use crate::outbox::Outbox;
+use crate::source::Source;
+
+#[derive(Debug)]
+pub(crate) struct Graph {
+    pipeline: gst::Pipeline,
+    encoders: Encoders,
+    outbox: Outbox,
+    resume_after: Option<MediaTime>,
+    plan: WorkerPlan,
+    video: Option<Source>,
+    audio: Option<Source>,
+    branches: BTreeMap<OutputId, Branch>,
+}
+
+fn fault(output: Option<OutputId>) -> impl FnOnce(BuildFault) -> WorkerFault {
+    move |fault| WorkerFault { output, message: fault.0 }
+}
+
+impl Graph {
+    pub(crate) fn new(
+        encoders: Encoders,
+        outbox: Outbox,
+        resume_after: Option<MediaTime>,
+    ) -> Result<Self, WorkerFault> {
+        let pipeline = gst::Pipeline::with_name("weir");
+        let playing = pipeline.set_state(gst::State::Playing).map_err(BuildFault::from);
+        playing.map_err(fault(None))?;
+        Ok(Self {
+            pipeline,
+            encoders,
+            outbox,
+            resume_after,
+            plan: WorkerPlan::default(),
+            video: None,
+            audio: None,
+            branches: BTreeMap::new(),
+        })
+    }
+
+    pub(crate) fn bus(&self) -> Option<gst::Bus> {
+        self.pipeline.bus()
+    }
+
+    /// What the plan no longer has ends, what is new begins, the rest is not touched.
+    pub(crate) fn run(&mut self, plan: WorkerPlan) -> Result<(), WorkerFault> {
+        let stays = |id: &OutputId| {
+            let video = |plan: &WorkerPlan| plan.video.iter().find(|output| output.id == *id).cloned();
+            let audio = |plan: &WorkerPlan| plan.audio.iter().find(|output| output.id == *id).cloned();
+            (video(&plan), audio(&plan)) == (video(&self.plan), audio(&self.plan))
+        };
+        let leaving: Vec<OutputId> = self.branches.keys().filter(|id| !stays(id)).copied().collect();
+        for id in leaving {
+            if let Some(branch) = self.branches.remove(&id) {
+                branch.end(&self.pipeline);
+                self.outbox.forget(id);
+            }
+        }
+        self.plan = plan;
+        self.add_video()?;
+        self.add_audio()
+    }
+
+    /// A track of the source begins, or goes on with another configuration.
+    pub(crate) fn track(&mut self, track: &TrackConfig) -> Result<(), WorkerFault> {
+        let kind = track.codec.kind();
+        let source = match kind {
+            MediaKind::Video => &mut self.video,
+            MediaKind::Audio => &mut self.audio,
+        };
+        if let Some(source) = source {
+            // Another codec needs other elements: the server starts another worker then, so this is not met.
+            return match source.reconfigure(track).map_err(fault(None))? {
+                true => Ok(()),
+                false => Err(WorkerFault { output: None, message: "the source's codec changed".to_owned() }),
+            };
+        }
+        let built = Source::build(&self.pipeline, track, self.plan.decode_in, self.resume_after, &self.outbox);
+        *source = Some(built.map_err(fault(None))?);
+        match kind {
+            MediaKind::Video => self.add_video(),
+            MediaKind::Audio => self.add_audio(),
+        }
+    }
+
+    pub(crate) fn frame(&mut self, frame: WireFrame) -> Result<(), WorkerFault> {
+        let source = match TrackId(u16::try_from(frame.track).unwrap_or(u16::MAX)) {
+            TrackId::SOURCE_VIDEO => &self.video,
+            TrackId::SOURCE_AUDIO => &self.audio,
+            _ => &None,
+        };
+        let Some(source) = source else { return Ok(()) };
+        source.push(frame, &self.outbox).map_err(|error| WorkerFault {
+            output: None,
+            message: format!("the source's frames are not taken any more: {error}"),
+        })
+    }
+
+    fn add_video(&mut self) -> Result<(), WorkerFault> {
+        let Some(source) = &self.video else { return Ok(()) };
+        for output in &self.plan.video {
+            if self.branches.contains_key(&output.id) {
+                continue;
+            }
+            let unknown = || BuildFault(format!("there is no encoder {}", output.encoder));
+            let file = self.encoders.get(&output.encoder).ok_or_else(unknown).map_err(fault(Some(output.id)))?;
+            let built = Branch::video(&self.pipeline, output, file, self.plan.decode_in, &self.outbox);
+            let mut branch = built.map_err(fault(Some(output.id)))?;
+            branch.link(&source.tee).map_err(fault(Some(output.id)))?;
+            self.branches.insert(output.id, branch);
+        }
+        Ok(())
+    }
+
+    fn add_audio(&mut self) -> Result<(), WorkerFault> {
+        let Some(source) = &self.audio else { return Ok(()) };
+        for output in &self.plan.audio {
+            if self.branches.contains_key(&output.id) {
+                continue;
+            }
+            let built = Branch::audio(&self.pipeline, output, &self.outbox);
+            let mut branch = built.map_err(fault(Some(output.id)))?;
+            branch.link(&source.tee).map_err(fault(Some(output.id)))?;
+            self.branches.insert(output.id, branch);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,59 @@
+//! The one clock of keyframes: slots of equal length on the stream's timeline. The first picture of a slot is a keyframe.
+//!
+//! It looks at nothing but the picture's time, so that all renditions, and a worker that is started later, agree without talking.
+
+/// Follows one encoder's pictures.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyframeClock {
+    slot_ns: u64,
+    /// None before the first picture, which is a keyframe anyway.
+    slot: Option<u64>,
+}
+
+impl KeyframeClock {
+    pub(crate) fn new(gop_ms: u32) -> Self {
+        Self { slot_ns: u64::from(gop_ms.max(1)) * 1_000_000, slot: None }
+    }
+
+    /// Whether this picture must be made a keyframe.
+    pub(crate) fn opens(&mut self, pts_ns: u64) -> bool {
+        let slot = self.slot_of(pts_ns);
+        let before = self.slot.replace(slot);
+        before.is_some_and(|before| before != slot)
+    }
+
+    /// Times that came from milliseconds are up to 0.5 ms early: half a millisecond before the slot is in it.
+    fn slot_of(&self, pts_ns: u64) -> u64 {
+        pts_ns.saturating_add(500_000) / self.slot_ns
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which of the pictures at these milliseconds are forced.
+    fn forced(gop_ms: u32, pictures: impl IntoIterator<Item = u64>) -> Vec<u64> {
+        let mut clock = KeyframeClock::new(gop_ms);
+        pictures.into_iter().filter(|ms| clock.opens(ms * 1_000_000)).collect()
+    }
+
+    #[test]
+    fn a_slot_opens_with_a_keyframe() {
+        let at_30_fps = |frames: std::ops::Range<u64>| frames.map(|frame| (frame * 100 + 1) / 3);
+        assert_eq!(forced(2000, at_30_fps(0..181)), [2000, 4000, 6000]);
+        // A rendition that begins in the middle has its next keyframe where the others have theirs.
+        assert_eq!(forced(2000, at_30_fps(37..150)), [2000, 4000]);
+        assert_eq!(forced(1000, [0, 990, 3300, 3400, 4000]), [3300, 4000], "a gap over several slots is one keyframe");
+        assert_eq!(forced(2000, [0, 1990, 2023, 4076]), [2023, 4076], "at no fixed rate");
+        assert_eq!(forced(2000, [0, 10_000, 1000, 1500]), [10_000, 1000], "time that jumps");
+    }
+
+    #[test]
+    fn rounding_does_not_shift_a_slot() {
+        let mut clock = KeyframeClock::new(2000);
+        assert!(!clock.opens(1_966_666_667));
+        assert!(clock.opens(1_999_999_999));
+        assert!(!clock.opens(2_033_333_333));
+    }
+}

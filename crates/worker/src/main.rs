@@ -1,0 +1,45 @@
+//! The worker: runs one stream's plan in GStreamer, in a process of its own, for as long as its server holds the other end.
+//!
+//! Its standard input is one end of a Unix socket pair. It is meant to be killed: nothing in it outlives it.
+
+mod branch;
+mod element;
+mod graph;
+mod keyframes;
+mod outbox;
+mod picture;
+mod prove;
+mod recipe;
+#[cfg(test)]
+mod recipe_tests;
+mod serve;
+mod source;
+
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let outcome = match std::env::args().collect::<Vec<_>>().as_slice() {
+        [_] => socket().and_then(serve::serve),
+        [_, verb] if verb == "inventory" => prove::inventory(),
+        [_, verb, what] if verb == "prove" => prove::prove(what),
+        _ => Err(io::Error::other("it takes no arguments")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "weir-worker: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The server's socket, which is our standard input.
+fn socket() -> io::Result<UnixStream> {
+    let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    // Whoever starts this by hand has a terminal there.
+    socket.peer_addr().map_err(|_| io::Error::other("it is started by weir, not by hand"))?;
+    Ok(socket)
+}

@@ -1,0 +1,240 @@
+//! The graph as plain data: which elements with which properties make a plan's branches. No GStreamer, so tests can read it.
+
+use std::fmt::Display;
+
+use weir_media::Codec;
+use weir_model::{RateControl, VideoCodec};
+use weir_pipeline::{AudioOutput, EncoderFile, Fps, Memory, Value, VideoOutput};
+
+/// One element.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// What it is here: its name ends in this.
+    pub(crate) role: &'static str,
+    /// The first of these that exists.
+    pub(crate) factories: Vec<String>,
+    pub(crate) set: Vec<Setting>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Setting {
+    pub(crate) property: String,
+    pub(crate) value: String,
+    /// Left out where the element does not have it.
+    pub(crate) optional: bool,
+}
+
+impl Step {
+    fn new(role: &'static str, factory: &str) -> Self {
+        Self { role, factories: vec![factory.to_owned()], set: Vec::new() }
+    }
+
+    fn any(role: &'static str, factories: &[&str]) -> Self {
+        Self { role, factories: factories.iter().map(|name| (*name).to_owned()).collect(), set: Vec::new() }
+    }
+
+    fn set(self, property: &str, value: impl Display) -> Self {
+        self.push(property, &value, false)
+    }
+
+    fn set_if_there(self, property: &str, value: impl Display) -> Self {
+        self.push(property, &value, true)
+    }
+
+    fn push(mut self, property: &str, value: &dyn Display, optional: bool) -> Self {
+        self.set.push(Setting { property: property.to_owned(), value: value.to_string(), optional });
+        self
+    }
+}
+
+/// The rate control's buffer: a second for CBR, which is what platforms expect; 0.6 s where bits may be saved.
+const CBR_BUFFER_MS: u32 = 1000;
+const VBR_BUFFER_MS: u32 = 600;
+
+/// Where the source's rate is not known; only the safety net beside our clock depends on it.
+const FPS_ASSUMED: f64 = 60.0;
+
+/// Pictures that may wait in front of a branch: enough for branches to run beside one another, and at 30 fps 133 ms.
+const QUEUE_PICTURES: u32 = 4;
+/// Sound is in pieces of about 21 ms.
+const QUEUE_SOUNDS: u32 = 16;
+
+fn queue(buffers: u32) -> Step {
+    Step::new("queue", "queue")
+        .set("max-size-buffers", buffers)
+        .set("max-size-bytes", 0)
+        .set("max-size-time", 0)
+        .set("silent", true)
+}
+
+/// From the source's frames to raw pictures in that memory.
+pub(crate) fn video_source(codec: Codec, decode_in: Memory) -> Vec<Step> {
+    let (parser, software, cuda, va): (&str, &[&str], &[&str], &[&str]) = match codec {
+        Codec::H265 => ("h265parse", &["avdec_h265"], &["nvh265dec", "nvh265sldec"], &["vah265dec"]),
+        Codec::Av1 => ("av1parse", &["dav1ddec", "av1dec"], &["nvav1dec"], &["vaav1dec"]),
+        _ => ("h264parse", &["avdec_h264"], &["nvh264dec", "nvh264sldec"], &["vah264dec"]),
+    };
+    let decoder = match decode_in {
+        Memory::System => software,
+        Memory::Cuda => cuda,
+        Memory::Va => va,
+    };
+    let mut steps = vec![Step::new("parse", parser), Step::any("decode", decoder)];
+    if decode_in == Memory::System {
+        // Lets progressive pictures through as they are.
+        steps.push(Step::new("deinterlace", "deinterlace"));
+    }
+    steps.push(Step::new("tee", "tee").set("allow-not-linked", true));
+    steps
+}
+
+/// From the source's sound to what all encoders of sound take.
+pub(crate) fn audio_source(codec: Codec) -> Vec<Step> {
+    let (parser, decoders): (&str, &[&str]) = match codec {
+        Codec::Opus => ("opusparse", &["opusdec", "avdec_opus"]),
+        Codec::Mp3 => ("mpegaudioparse", &["mpg123audiodec", "avdec_mp3"]),
+        _ => ("aacparse", &["avdec_aac", "faad"]),
+    };
+    let caps = format!(
+        "audio/x-raw,format=F32LE,layout=interleaved,rate={},channels={}",
+        AudioOutput::SAMPLE_RATE_HZ,
+        AudioOutput::CHANNELS
+    );
+    vec![
+        Step::new("parse", parser),
+        Step::any("decode", decoders),
+        Step::new("convert", "audioconvert"),
+        Step::new("resample", "audioresample"),
+        Step::new("caps", "capsfilter").set("caps", caps),
+        Step::new("tee", "tee").set("allow-not-linked", true),
+    ]
+}
+
+/// One picture encode, from the tee on.
+pub(crate) fn video_branch(output: &VideoOutput, file: &EncoderFile, decode_in: Memory) -> Vec<Step> {
+    let mut steps = vec![queue(QUEUE_PICTURES)];
+    if let Some(fps) = output.fps {
+        let rate = format!("video/x-raw(ANY),framerate={}/{}", fps.numerator, fps.denominator);
+        steps.push(Step::new("rate", "videorate").set("skip-to-first", true));
+        steps.push(Step::new("rate-caps", "capsfilter").set("caps", rate));
+    }
+    steps.extend(scaling(decode_in, file.memory));
+    steps.push(Step::new("size", "capsfilter").set("caps", size_caps(output, file.memory, "")));
+    steps.push(encoder(output, file));
+    steps.push(Step::new("caps", "capsfilter").set("caps", encoded_caps(output, file)));
+    steps
+}
+
+/// Each rung scales from the source: in a cascade the lower ones lose up to 2 dB, and it is no cheaper.
+fn scaling(decode_in: Memory, encode_in: Memory) -> Vec<Step> {
+    // `bilinear2`, because plain bilinear aliases beyond 2:1.
+    let videoscale = || Step::new("scale", "videoscale").set("method", "bilinear2").set("add-borders", false);
+    // It converts as well, which decoded pictures of ten bits need.
+    let cudascale = || Step::any("scale", &["cudaconvertscale", "cudascale"]).set_if_there("add-borders", false);
+    let vapostproc = || Step::new("scale", "vapostproc").set_if_there("add-borders", false);
+    match (decode_in, encode_in) {
+        (Memory::System, Memory::System) => vec![videoscale()],
+        (Memory::System, Memory::Cuda) => vec![Step::new("upload", "cudaupload"), cudascale()],
+        (Memory::Cuda, Memory::Cuda) => vec![cudascale()],
+        // vapostproc reads and gives either memory.
+        (Memory::System | Memory::Va, Memory::Va) | (Memory::Va, Memory::System) => vec![vapostproc()],
+        (Memory::Cuda, Memory::System) => vec![Step::new("download", "cudadownload"), videoscale()],
+        (Memory::Cuda, Memory::Va) => vec![Step::new("download", "cudadownload"), vapostproc()],
+        (Memory::Va, Memory::Cuda) => vec![
+            Step::new("download", "vapostproc"),
+            Step::new("download-caps", "capsfilter").set("caps", "video/x-raw"),
+            Step::new("upload", "cudaupload"),
+            cudascale(),
+        ],
+    }
+}
+
+/// The canvas. `colorimetry` is what the decoder says, in caps' words; it is filled in when that is known. Without it SD sizes
+/// would be converted to BT.601, pixel by pixel, which costs 20 % and changes the picture.
+pub(crate) fn size_caps(output: &VideoOutput, memory: Memory, colorimetry: &str) -> String {
+    let ten_bits = output.profile.as_deref() == Some("main10");
+    let format = match (memory, ten_bits) {
+        (Memory::System, false) => ",format=I420",
+        (Memory::System, true) => ",format=I420_10LE",
+        (_, false) => ",format=NV12",
+        (_, true) => ",format=P010_10LE",
+    };
+    let features = match memory {
+        Memory::System => "",
+        Memory::Cuda => "(memory:CUDAMemory)",
+        Memory::Va => "(memory:VAMemory)",
+    };
+    let VideoOutput { width, height, .. } = output;
+    format!("video/x-raw{features}{format},width={width},height={height},pixel-aspect-ratio=1/1{colorimetry}")
+}
+
+fn encoder(output: &VideoOutput, file: &EncoderFile) -> Step {
+    let mut step = Step::new("encode", &file.element);
+    let (sets, buffer_ms) = match output.rate_control {
+        RateControl::Cbr => (&file.set.cbr, CBR_BUFFER_MS),
+        RateControl::Vbr => (&file.set.vbr, VBR_BUFFER_MS),
+    };
+    for (property, value) in file.set.always.iter().chain(sets) {
+        // `qos` belongs to the base class of newer versions.
+        step = match property.as_str() {
+            "qos" => step.set_if_there(property, text(value, output)),
+            _ => step.set(property, text(value, output)),
+        };
+    }
+    let (property, value) = file.bitrate_setting(output.bitrate_kbps);
+    step = step.set(property, text(&value, output));
+    if let Some((property, value)) = file.buffer_setting(output.bitrate_kbps, buffer_ms) {
+        step = step.set_if_there(property, text(&value, output));
+    }
+    let fps = output.fps.map_or(FPS_ASSUMED, Fps::as_f64);
+    let gop_frames = (fps * f64::from(output.gop_ms) / 1000.0).ceil() as u32;
+    let (property, value) = file.keyframes_setting(gop_frames);
+    step.set(property, text(&value, output))
+}
+
+fn text(value: &Value, output: &VideoOutput) -> String {
+    match value {
+        Value::Bool(value) => value.to_string(),
+        Value::Number(value) => value.to_string(),
+        Value::Text(value) => value.replace("{kbit}", &output.bitrate_kbps.to_string()),
+    }
+}
+
+fn encoded_caps(output: &VideoOutput, file: &EncoderFile) -> String {
+    let (media, default) = match output.codec {
+        VideoCodec::H265 => ("video/x-h265,stream-format=byte-stream,alignment=au", "main"),
+        VideoCodec::Av1 => ("video/x-av1,stream-format=obu-stream,alignment=tu", "main"),
+        VideoCodec::H264 => ("video/x-h264,stream-format=byte-stream,alignment=au", "high"),
+    };
+    let wanted = output.profile.as_deref().unwrap_or(default);
+    let profile = file.profiles.get(wanted).or_else(|| file.profiles.get("main")).map_or(default, String::as_str);
+    format!("{media},profile={profile}")
+}
+
+/// Pictures to try an encoder with.
+pub(crate) fn test_pictures(count: u32, width: u32, height: u32) -> Vec<Step> {
+    let caps = format!("video/x-raw,format=I420,width={width},height={height},framerate=30/1,colorimetry=bt709");
+    vec![
+        Step::new("pictures", "videotestsrc").set("num-buffers", count),
+        Step::new("pictures-caps", "capsfilter").set("caps", caps),
+    ]
+}
+
+/// One encode of sound, from the tee on.
+pub(crate) fn audio_branch(output: &AudioOutput) -> Vec<Step> {
+    let bits = u64::from(output.bitrate_kbps) * 1000;
+    vec![queue(QUEUE_SOUNDS), Step::new("encode", "avenc_aac").set("bitrate", bits)]
+}
+
+/// As one would write it for gst-launch: what people review.
+#[cfg(test)]
+pub(crate) fn shown(steps: &[Step]) -> String {
+    let step = |step: &Step| {
+        let set = step.set.iter().map(|setting| {
+            let mark = if setting.optional { "?" } else { "" };
+            format!(" {}{mark}={}", setting.property, setting.value)
+        });
+        format!("{}{}", step.factories.join("|"), set.collect::<String>())
+    };
+    steps.iter().map(step).collect::<Vec<_>>().join("\n  ! ")
+}

@@ -1,0 +1,81 @@
+//! The graphs that come of plans, as text: `pipelines/graphs` is what people review as a diff.
+
+use std::path::Path;
+
+use weir_media::Codec;
+use weir_model::{RateControl, VideoCodec};
+use weir_pipeline::{AudioOutput, Encoders, Fps, Memory, OutputId, VideoOutput};
+
+use crate::recipe::{audio_branch, audio_source, shown, video_branch, video_source};
+
+/// Set to write the files anew.
+const WRITE: &str = "WEIR_WRITE_GOLDENS";
+
+fn output(encoder: &str, codec: VideoCodec, rate_control: RateControl) -> VideoOutput {
+    VideoOutput {
+        id: OutputId(1),
+        codec,
+        width: 854,
+        height: 480,
+        fps: None,
+        bitrate_kbps: 1200,
+        rate_control,
+        gop_ms: 2000,
+        profile: None,
+        encoder: encoder.to_owned(),
+        device: None,
+    }
+}
+
+/// Every encoder from each memory that the source may be decoded in.
+fn graphs() -> Vec<(String, String)> {
+    let encoders = Encoders::load().unwrap();
+    let mut graphs = Vec::new();
+    for file in encoders.all() {
+        let memories = if file.is_hardware() { vec![file.memory, Memory::System] } else { vec![Memory::System] };
+        let mut text = format!("# {} ({}), 854x480 at 1200 kbps, a keyframe every 2 s.\n", file.title, file.id);
+        for memory in memories {
+            for rate_control in [RateControl::Cbr, RateControl::Vbr] {
+                let output = output(&file.id, file.codec, rate_control);
+                let branch = shown(&video_branch(&output, file, memory));
+                text.push_str(&format!("\n## decoded in {memory:?} memory, {}\n  {branch}\n", rate_control.as_str()));
+            }
+        }
+        graphs.push((file.id.clone(), text));
+    }
+    let mut text = String::from("# What all branches hang on, and the sound's branches.\n");
+    for codec in [Codec::H264, Codec::H265, Codec::Av1] {
+        for memory in [Memory::System, Memory::Cuda, Memory::Va] {
+            let source = shown(&video_source(codec, memory));
+            text.push_str(&format!("\n## {codec}, decoded in {memory:?} memory\n  {source}\n"));
+        }
+    }
+    for codec in [Codec::Aac, Codec::Opus, Codec::Mp3] {
+        text.push_str(&format!("\n## {codec}\n  {}\n", shown(&audio_source(codec))));
+    }
+    let sound = AudioOutput { id: OutputId(2), bitrate_kbps: 128 };
+    text.push_str(&format!("\n## AAC at 128 kbps\n  {}\n", shown(&audio_branch(&sound))));
+    let x264 = encoders.get("x264").unwrap();
+    let rated = VideoOutput { fps: Some(Fps::new(29.97)), ..output("x264", VideoCodec::H264, RateControl::Vbr) };
+    let branch = shown(&video_branch(&rated, x264, Memory::System));
+    text.push_str(&format!("\n## x264 at 29.97 pictures a second\n  {branch}\n"));
+    graphs.push(("source".to_owned(), text));
+    graphs
+}
+
+#[test]
+fn graphs_are_as_reviewed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../pipelines/graphs");
+    let mut differ = Vec::new();
+    for (name, text) in graphs() {
+        let file = folder.join(format!("{name}.txt"));
+        if std::env::var_os(WRITE).is_some() {
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(&file, &text).unwrap();
+        }
+        if std::fs::read_to_string(&file).ok().as_deref() != Some(&text) {
+            differ.push(name);
+        }
+    }
+    assert!(differ.is_empty(), "graphs of {differ:?} changed: review what {WRITE}=1 writes to pipelines/graphs");
+}

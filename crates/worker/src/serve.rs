@@ -1,0 +1,107 @@
+//! The conversation with the server: messages in, a report four times a second, and an end when either side is gone.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::Duration;
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use weir_pipeline::{Decoder, Encoders, Hello, Message, PROTOCOL_VERSION, WorkerFault};
+
+use crate::branch::output_of;
+use crate::graph::Graph;
+use crate::outbox::Outbox;
+
+/// The server takes a worker for dead after some of these are missing.
+const REPORT_EVERY: Duration = Duration::from_millis(250);
+
+const READ_BYTES: usize = 64 << 10;
+
+/// Serves until the server closes its end.
+pub(crate) fn serve(stream: UnixStream) -> io::Result<()> {
+    gst::init().map_err(io::Error::other)?;
+    let encoders = Encoders::load().map_err(io::Error::other)?;
+    let mut inbox = Inbox { stream: stream.try_clone()?, decoder: Decoder::new(), chunk: vec![0; READ_BYTES] };
+    let outbox = Outbox::new(stream);
+    let Some(Message::Hello(hello)) = inbox.next()? else { return Ok(()) };
+    outbox.send(&Message::Hello(Hello { version: PROTOCOL_VERSION, resume_after: None }))?;
+
+    let mut graph = Graph::new(encoders, outbox.clone(), hello.resume_after).map_err(|fault| end(&outbox, &fault))?;
+    if let Some(bus) = graph.bus() {
+        let outbox = outbox.clone();
+        thread::Builder::new().name("bus".to_owned()).spawn(move || follow(&bus, &outbox))?;
+    }
+    let reporter = outbox.clone();
+    thread::Builder::new().name("report".to_owned()).spawn(move || report(&reporter))?;
+
+    while let Some(message) = inbox.next()? {
+        let done = match message {
+            Message::Plan(plan) => graph.run(plan),
+            Message::Track(track) => graph.track(&track),
+            Message::Frame(frame) => graph.frame(frame),
+            Message::Hello(_) | Message::Progress(_) | Message::Fault(_) => Ok(()),
+        };
+        done.map_err(|fault| end(&outbox, &fault))?;
+    }
+    // Taking the graph down properly could hang in a driver, and whoever waited for it is gone.
+    std::process::exit(0);
+}
+
+/// Tells why it is over.
+fn end(outbox: &Outbox, fault: &WorkerFault) -> io::Error {
+    let _ = outbox.send(&Message::Fault(fault.clone()));
+    io::Error::other(fault.message.clone())
+}
+
+struct Inbox {
+    stream: UnixStream,
+    decoder: Decoder,
+    chunk: Vec<u8>,
+}
+
+impl Inbox {
+    /// None at the end.
+    fn next(&mut self) -> io::Result<Option<Message>> {
+        loop {
+            if let Some(message) = self.decoder.next_message().map_err(io::Error::other)? {
+                return Ok(Some(message));
+            }
+            match self.stream.read(&mut self.chunk) {
+                Ok(0) => return Ok(None),
+                Ok(count) => self.decoder.buffer().extend_from_slice(&self.chunk[..count]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Says that it lives. The main thread may be waiting for a decoder that hangs, so this is also what notices that the server is gone.
+fn report(outbox: &Outbox) {
+    while outbox.send(&Message::Progress(outbox.progress())).is_ok() {
+        thread::sleep(REPORT_EVERY);
+    }
+    std::process::exit(0);
+}
+
+/// What elements complain of: an error is the end, since nobody knows what state a graph is in after one.
+fn follow(bus: &gst::Bus, outbox: &Outbox) {
+    for message in bus.iter_timed(gst::ClockTime::NONE) {
+        let source = message.src().map(|source| source.name().to_string()).unwrap_or_default();
+        match message.view() {
+            gst::MessageView::Error(error) => {
+                let debug = error.debug().map(|debug| format!(" ({debug})")).unwrap_or_default();
+                let mut message = format!("{source}: {}{debug}", error.error());
+                message.truncate(message.floor_char_boundary(2000));
+                let fault = WorkerFault { output: output_of(&source), message };
+                let _ = writeln!(io::stderr(), "weir-worker: {}", end(outbox, &fault));
+                std::process::exit(1);
+            }
+            gst::MessageView::Warning(warning) => {
+                let _ = writeln!(io::stderr(), "weir-worker: {source}: {}", warning.error());
+            }
+            _ => {}
+        }
+    }
+}
