@@ -5,13 +5,13 @@
 mod support;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use support::{Rig, add, checker, is_immutable, kind_of, publish, time, tracks_of, write};
 use weir_hub::Tracks;
 use weir_media::codec::aac::AacConfig;
-use weir_media::{Codec, MediaKind, MediaTime, TrackId, codec};
+use weir_media::{Codec, Frame, FrameFlags, MediaKind, MediaTime, Timeline, TrackId, WireClock, codec};
 use weir_mux::ts::{TsCounts, TsEvent, TsReader};
 use weir_packager::{Answer, Cache, PackagerConfig};
 use weir_testkit::ffmpeg;
@@ -253,4 +253,65 @@ async fn pictures_that_ts_cannot_carry_are_not_offered() {
     for path in ["ts/master.m3u8", MEDIA, "ts/source/0.ts"] {
         assert_eq!(rig.packager.answer(path, None).await, Answer::NotFound, "{path}");
     }
+}
+
+/// 33 bits of 90 kHz end after 26.5 hours; encoders that run for days send such streams.
+#[tokio::test]
+async fn a_transport_stream_plays_across_the_wrap_of_its_clock() {
+    const WRAP_SECONDS: f64 = (1_u64 << 33) as f64 / 90_000.0;
+    let folder = tempfile::tempdir().unwrap();
+    let clip = ffmpeg::Clip { seconds: 10, size: "320x180", gop_frames: 60, b_frames: 2, ..ffmpeg::Clip::default() };
+    let clip = clip.make(&folder.path().join("clip.flv"));
+    let file = folder.path().join("wraps.ts");
+    let offset = format!("{:.3}", WRAP_SECONDS - 5.0);
+    let made = std::process::Command::new("ffmpeg")
+        .args(["-v", "error", "-i", clip.to_str().unwrap(), "-c", "copy", "-output_ts_offset", &offset])
+        .arg(&file)
+        .status();
+    assert!(made.unwrap().success());
+    let (events, _) = read(&std::fs::read(&file).unwrap());
+    let wraps = times(&events, MediaKind::Video).windows(2).any(|pair| pair[0] >> 33 != pair[1] >> 33);
+    assert!(wraps, "the clip does not contain the wrap");
+
+    // As a door takes it: raw stamps onto the timeline, frames into the hub.
+    let mut rig = Rig::new(PackagerConfig::default()).await;
+    let mut publisher = rig.publisher();
+    let mut timeline = Timeline::new();
+    timeline.begin_session(WireClock::MPEG_TS, Duration::ZERO);
+    let mut tracks = Tracks::default();
+    let mut first = None;
+    for event in events {
+        match event {
+            TsEvent::Track(info) => {
+                add(&mut tracks, info);
+                publisher.set_tracks(tracks.clone());
+            }
+            TsEvent::Frame(frame) => {
+                let since = frame.dts_ticks - *first.get_or_insert(frame.dts_ticks);
+                let now = Duration::from_micros(u64::try_from(since.max(0)).unwrap() * 1_000 / 90);
+                let track = match frame.kind {
+                    MediaKind::Video => TrackId::SOURCE_VIDEO,
+                    MediaKind::Audio => TrackId::SOURCE_AUDIO,
+                };
+                let raw = u64::try_from(frame.dts_ticks & ((1 << 33) - 1)).unwrap();
+                let (stamped, _) = timeline.stamp(track, frame.kind, raw, frame.cts_ticks, now);
+                let flags = FrameFlags { keyframe: frame.keyframe, discontinuity: stamped.discontinuity };
+                let frame =
+                    (Frame { track, dts: stamped.dts, pts: stamped.pts, flags, payload: frame.payload }, frame.kind);
+                publisher.write(frame.0, frame.1, Instant::now());
+                tokio::task::yield_now().await;
+            }
+            _ => {}
+        }
+    }
+    rig.finish().await;
+    assert_eq!(timeline.counts().wraps, 1);
+    let playlist = rig.checked("source/video.m3u8").await;
+    let seconds: f64 = playlist.complete().map(|segment| segment.duration).sum();
+    assert!((7.9..=10.1).contains(&seconds), "{seconds}");
+    for path in ["source/video.m3u8", "source/audio.m3u8", MEDIA] {
+        assert!(!rig.text(path).await.contains("#EXT-X-DISCONTINUITY\n"), "{path}");
+    }
+    let again = dump(&rig, folder.path()).await;
+    assert_eq!(ffmpeg::decode_errors(&again), "");
 }
