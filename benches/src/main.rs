@@ -10,6 +10,7 @@ mod floor;
 mod hub;
 mod origin;
 mod origin_load;
+mod packaging;
 mod publisher;
 mod recovery;
 mod report;
@@ -38,6 +39,8 @@ enum Bench {
     Recovery(recovery::Options),
     /// The playback origin beside nginx, 2,000 viewers, and what packaging costs.
     Origin(origin::Options),
+    /// What packaging costs, ingest included, with nobody watching.
+    Packaging(packaging::Options),
     /// The hub alone: one publisher and 1 to 1,000 cursors.
     Hub,
     /// The chunk reader alone, beside rml_rtmp's.
@@ -71,6 +74,7 @@ fn main() -> anyhow::Result<()> {
         }
         Bench::Fanout(options) => fanout::run(&options),
         Bench::Recovery(options) => recovery::run(&options),
+        Bench::Packaging(options) => packaging::run(&options),
         Bench::Hub => hub::run(),
         Bench::ChunkReader => chunk_reader::run(),
         Bench::Origin(options) => origin::run(&options),

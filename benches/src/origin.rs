@@ -6,13 +6,14 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use clap::Parser;
 use serde_json::{Value, json};
 use weir_testkit::ffmpeg::Clip;
 use weir_testkit::{ProcessStats, Weir, WeirOptions, wait_until_some};
 
 use crate::fanout::made_clip;
+use crate::packaging;
 use crate::report::{median, print_table, write};
 use crate::system::{Role, publish, weir_binary};
 
@@ -41,10 +42,12 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let large = made_clip("720p30-4mbps.flv", &Clip::of_the_bench())?;
     let small = Clip { size: "640x360", gop_frames: 60, video_kbps: 300, audio: false, ..Clip::default() };
     let small = made_clip("360p30-300kbps.flv", &small)?;
-    let packaging = packaging(options, &large)?;
+    let packaging =
+        packaging::measure(&packaging::Options { streams: options.streams, ..packaging::Options::parse_from([""]) })?;
     let serving = serving(options, &large)?;
     let viewers = viewers(options, &small)?;
-    print(&serving, &viewers, &packaging);
+    print(&serving, &viewers);
+    packaging::print(&packaging);
     write("origin", &json!({ "serving": serving, "viewers": viewers, "packaging": packaging }))
 }
 
@@ -61,7 +64,7 @@ fn options() -> anyhow::Result<WeirOptions> {
     Ok(Weir::options(weir_binary()?))
 }
 
-fn fetch(address: SocketAddr, path: &str) -> Option<Vec<u8>> {
+pub(crate) fn fetch(address: SocketAddr, path: &str) -> Option<Vec<u8>> {
     let output = Command::new("curl").args(["--silent", "--fail", &format!("http://{address}{path}")]).output().ok()?;
     output.status.success().then_some(output.stdout)
 }
@@ -143,38 +146,16 @@ fn viewers(options: &Options, clip: &Path) -> anyhow::Result<Value> {
     Ok(report)
 }
 
-/// CPU per second of media, ingest and packaging together, with nobody watching.
-fn packaging(options: &Options, clip: &Path) -> anyhow::Result<Value> {
-    eprintln!("packaging {} streams", options.streams);
-    let server = self::options()?.start();
-    let mut publishers = Vec::new();
-    for number in 0..options.streams {
-        let stream = server.api().create_stream(&format!("s{number}"));
-        publishers.push(publish(&server.rtmp_address(), "live", &stream.stream_key, clip)?.0);
-    }
-    std::thread::sleep(Duration::from_secs(5));
-    let window = 3 * options.seconds;
-    let (start, before) = (Instant::now(), cpu_ms(server.pid()));
-    std::thread::sleep(Duration::from_secs(window));
-    let cpu = cpu_ms(server.pid()) - before;
-    let media_seconds = start.elapsed().as_secs_f64() * options.streams as f64;
-    let address: SocketAddr = server.http().replace("http://", "").parse()?;
-    for number in 0..options.streams {
-        ensure!(fetch(address, &format!("/play/s{number}/master.m3u8")).is_some(), "stream {number} is not packaged");
-    }
-    Ok(json!({ "streams": options.streams, "cpu_ms_per_media_second": cpu / media_seconds }))
-}
-
 /// How many threads answer viewers: nginx gets as many workers.
 fn http_threads(pid: u32) -> anyhow::Result<usize> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task"))?;
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
     let count = names.filter(|name| name.starts_with("http-")).count();
-    ensure!(count > 0, "no thread of the server is called http-N");
+    anyhow::ensure!(count > 0, "no thread of the server is called http-N");
     Ok(count)
 }
 
-fn cpu_ms(pid: u32) -> f64 {
+pub(crate) fn cpu_ms(pid: u32) -> f64 {
     ProcessStats::cpu_of_tree(pid).as_secs_f64() * 1000.0
 }
 
@@ -234,7 +215,7 @@ impl Drop for StaticNginx {
     }
 }
 
-fn print(serving: &Value, viewers: &Value, packaging: &Value) {
+fn print(serving: &Value, viewers: &Value) {
     let number = |value: &Value, digits: usize| format!("{:.*}", digits, value.as_f64().unwrap_or(f64::NAN));
     let row = |name: &str, value: &Value, digits: usize| {
         let cells = [&value["weir"], &value["nginx"]].map(|value| number(value, digits));
@@ -263,6 +244,4 @@ fn print(serving: &Value, viewers: &Value, packaging: &Value) {
         format!("{:.1}", viewers["rss_bytes_per_viewer"].as_f64().unwrap_or_default() / 1e3),
     ];
     print_table("Viewers of a 300 kbps stream, each with one connection", &head, &[cells]);
-    let cells = vec![packaging["streams"].to_string(), number(&packaging["cpu_ms_per_media_second"], 2)];
-    print_table("Packaging 4 Mbps streams, ingest included", &["streams", "CPU ms per media second"], &[cells]);
 }

@@ -16,6 +16,7 @@ mod play_request;
 mod random;
 mod rtmp_url;
 mod run;
+mod scte35;
 mod server_session;
 mod ts_reader;
 mod worker_protocol;
@@ -31,6 +32,7 @@ pub use play_request::fuzz_play_request;
 pub use random::Random;
 pub use rtmp_url::fuzz_rtmp_url;
 pub use run::{Failure, Run, hex, seeds};
+pub use scte35::fuzz_scte35;
 pub use server_session::fuzz_server_session;
 pub use ts_reader::fuzz_ts_reader;
 pub use worker_protocol::fuzz_worker_protocol;
@@ -74,6 +76,7 @@ pub const TARGETS: &[Target] = &[
         generate: Some(server_session::generate),
         short_inputs: 5_000,
     },
+    Target { name: "scte35", body: fuzz_scte35, generate: Some(scte35::generate), short_inputs: 100_000 },
     Target { name: "ts_reader", body: fuzz_ts_reader, generate: Some(ts_reader::generate), short_inputs: 2_000 },
     Target {
         name: "worker_protocol",

@@ -5,6 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use weir_media::MediaTime;
 
+use crate::hurry::Hurry;
 use crate::window::{Item, Look, Position, Ring, Window};
 
 /// What reading gives.
@@ -26,6 +27,8 @@ pub struct Cursor<T> {
     place: Place,
     /// The epoch since which this waker is registered.
     registered: Option<(u64, Waker)>,
+    /// Counted for as long as the cursor lives, if it is in a hurry.
+    _hurry: Option<Hurry>,
 }
 
 #[derive(Debug)]
@@ -37,7 +40,11 @@ struct Place {
 
 impl<T: Item> Cursor<T> {
     pub(crate) fn new(window: Window<T>, position: Position) -> Self {
-        Self { window, place: Place { position, lost: 0 }, registered: None }
+        Self { window, place: Place { position, lost: 0 }, registered: None, _hurry: None }
+    }
+
+    pub(crate) fn in_a_hurry(self, hurry: Hurry) -> Self {
+        Self { _hurry: Some(hurry), ..self }
     }
 
     /// The next item, waiting for it if need be. Cancel-safe: the position moves only when a value is returned.

@@ -5,6 +5,7 @@
 //! streams x window, whatever the number of subscribers.
 
 mod cursor;
+mod hurry;
 mod limits;
 mod rendition;
 mod stream;

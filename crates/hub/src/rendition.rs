@@ -6,6 +6,7 @@ use std::time::Instant;
 use tokio::sync::watch;
 use weir_media::{Frame, MediaKind, MediaTime, TrackInfo};
 
+use crate::hurry::Hurries;
 use crate::{Cursor, Item, SourcePulse, Window, WindowLimits};
 
 /// The tracks of a rendition at one moment. Every entry points at its own, which is what makes a GOP self-contained.
@@ -65,15 +66,21 @@ pub type Subscriber = Cursor<Entry>;
 pub struct Rendition {
     window: Window<Entry>,
     tracks: watch::Sender<Arc<Tracks>>,
+    hurries: Hurries,
 }
 
 impl Rendition {
     pub fn new(limits: WindowLimits) -> Self {
-        Self { window: Window::new(limits), tracks: watch::Sender::new(Arc::default()) }
+        Self { window: Window::new(limits), tracks: watch::Sender::new(Arc::default()), hurries: Hurries::default() }
     }
 
     /// Starts on the cached GOP, or waits for the first.
     pub fn subscribe(&self) -> Subscriber {
+        self.window.cursor().in_a_hurry(self.hurries.add())
+    }
+
+    /// For one who makes parts of a third of a second or files: a tenth of a second of frames at once is as good.
+    pub fn subscribe_unhurried(&self) -> Subscriber {
         self.window.cursor()
     }
 
@@ -127,6 +134,11 @@ impl Publisher {
 
     pub fn tracks(&self) -> &Arc<Tracks> {
         &self.tracks
+    }
+
+    /// Whether any subscriber wants frames one by one, as they come.
+    pub fn is_hurried(&self) -> bool {
+        self.rendition.hurries.any()
     }
 
     /// Writes a frame; never waits. `now` feeds the liveness that stages watch.

@@ -86,3 +86,16 @@ fn media_of_long_ago_is_no_start_for_newcomers() {
         assert_eq!(hub.source().subscribe().try_next().is_some(), kept, "away for {away:?}");
     }
 }
+
+#[test]
+fn a_publisher_knows_whether_anyone_is_in_a_hurry() {
+    let hub = StreamHub::new(WindowLimits::FRAMES);
+    let publisher = hub.publish_source(Instant::now());
+    let _recorder = hub.source().subscribe_unhurried();
+    assert!(!publisher.is_hurried());
+    let (first, second) = (hub.source().subscribe(), hub.source().subscribe());
+    drop(first);
+    assert!(publisher.is_hurried());
+    drop(second);
+    assert!(!publisher.is_hurried());
+}

@@ -114,4 +114,8 @@ impl PublishSession for RtmpSession {
         }
         Ok(())
     }
+
+    fn is_hurried(&self) -> bool {
+        self.ticket.publisher.is_hurried()
+    }
 }

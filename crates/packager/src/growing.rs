@@ -10,7 +10,6 @@ use tokio::time::timeout;
 use weir_media::MediaKind;
 
 use crate::packager::Shared;
-use crate::store::Segment;
 
 /// The rest of a segment won't come: the source went away for good, or whoever reads is so slow that it has left memory. What
 /// was given out is not the whole, and must not end as if it were.
@@ -74,15 +73,17 @@ impl Growing {
     }
 
     fn step(&self) -> Step {
-        let store = self.shared.store();
-        let segment = store.track(&self.rendition, self.kind).and_then(|track| track.segment(self.number));
+        let mut store = self.shared.store();
+        let segment = store.track_mut(&self.rendition, self.kind).and_then(|track| track.segment_mut(self.number));
         let Some(segment) = segment.filter(|segment| segment.run == self.run) else {
             return Step::End(Err(Unfinished));
         };
-        match segment.parts.get(self.parts) {
-            Some(part) => Step::Part(part.body.clone()),
-            None if !Segment::is_complete(segment) => Step::Wait,
-            None => Step::End(if self.bytes == segment.bytes { Ok(()) } else { Err(Unfinished) }),
+        if let Some(part) = segment.parts.get_mut(self.parts) {
+            return Step::Part(part.body());
+        }
+        match segment.is_complete() {
+            false => Step::Wait,
+            true => Step::End(if self.bytes == segment.bytes { Ok(()) } else { Err(Unfinished) }),
         }
     }
 }

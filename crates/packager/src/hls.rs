@@ -6,9 +6,9 @@ use weir_media::codec::captions::Captions;
 use weir_media::{MediaKind, TrackInfo};
 
 use crate::clock::seconds;
+use crate::listing::{put_address, put_breaks, put_map, put_time};
 use crate::measure;
 use crate::store::{Segment, Store, Track};
-use crate::wall_time::{rfc3339, wall_time};
 
 /// Players stay so many parts behind the newest one; the specification wants two at least and says three.
 const PART_HOLD_BACK_PARTS: f64 = 3.0;
@@ -121,7 +121,7 @@ fn put_variant(
     let _ = writeln!(out, "\n{name}/{}.m3u8{suffix}", folder(track.kind));
 }
 
-/// A track's playlist. `skip` asks for a delta update; `suffix` is put behind every address.
+/// A track's playlist; its listing has been brought up to date. `skip` asks for a delta update; `suffix` is put behind every address.
 pub(crate) fn media(store: &Store, rendition: &str, track: &Track, skip: bool, suffix: &str) -> String {
     let target = store.target_seconds;
     let part_target = track.part_target(store.config().part_target, target).as_secs_f64();
@@ -146,29 +146,24 @@ pub(crate) fn media(store: &Store, rendition: &str, track: &Track, skip: bool, s
     if skipped > 0 {
         let _ = writeln!(out, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}");
     }
-    let mut before: Option<&Segment> = skipped.checked_sub(1).and_then(|last| track.listed().nth(last));
-    let mut mapped = None;
-    for segment in track.listed().skip(skipped).filter(|segment| segment.has_begun()) {
-        // One tag for each, so that picture and sound count the same even if one of them missed a segment.
-        let breaks = before.map_or(0, |before| segment.breaks.saturating_sub(before.breaks));
-        (0..breaks).for_each(|_| out.push_str("#EXT-X-DISCONTINUITY\n"));
-        before = Some(segment);
-        if mapped != Some(segment.init) {
-            let _ = writeln!(out, "#EXT-X-MAP:URI=\"{}/init-{}.mp4{suffix}\"", folder(track.kind), segment.init);
-            mapped = Some(segment.init);
+    let (listed, mut before) = track.listing.put(&mut out, track, skipped, suffix);
+    for segment in track.listed().skip(listed).filter(|segment| segment.has_begun()) {
+        let (breaks, init) = before.unzip();
+        put_breaks(&mut out, breaks.map_or(0, |breaks| segment.breaks.saturating_sub(breaks)));
+        if init != Some(segment.init) {
+            put_map(&mut out, track, segment.init, suffix);
         }
-        if let Some(zero_at) = store.zero_at {
-            let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", rfc3339(wall_time(zero_at, segment.start())));
-        }
-        put_segment(&mut out, track.kind, segment, segment.number >= parts_from, suffix);
+        before = Some((segment.breaks, segment.init));
+        put_time(&mut out, segment, store.zero_at);
+        put_segment(&mut out, track, segment, segment.number >= parts_from, suffix);
     }
     put_hint(&mut out, track, suffix);
     put_reports(&mut out, store, rendition, track.kind, suffix);
     out
 }
 
-fn put_segment(out: &mut String, kind: MediaKind, segment: &Segment, with_parts: bool, suffix: &str) {
-    let (folder, name) = (folder(kind), segment.name());
+fn put_segment(out: &mut String, track: &Track, segment: &Segment, with_parts: bool, suffix: &str) {
+    let (folder, name) = (folder(track.kind), segment.name());
     for (index, part) in segment.parts.iter().enumerate().filter(|_| with_parts) {
         let duration = seconds(part.duration_ticks, segment.timescale);
         let independent = if part.independent { ",INDEPENDENT=YES" } else { "" };
@@ -178,7 +173,7 @@ fn put_segment(out: &mut String, kind: MediaKind, segment: &Segment, with_parts:
         );
     }
     if segment.is_complete() {
-        let _ = writeln!(out, "#EXTINF:{:.5},\n{folder}/{name}.m4s{suffix}", segment.seconds());
+        put_address(out, track, segment, suffix);
     }
 }
 

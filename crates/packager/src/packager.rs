@@ -1,6 +1,7 @@
 //! The handle on a stream's packager: follows renditions, answers requests.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::answer::{Rendered, fnv1a};
 use crate::boundaries::Boundaries;
 use crate::dvr::{self, Backlog, DvrShelf, ReadFault, Restored, Resume, StreamShelf, TrackKey};
 use crate::growing::Growing;
+use crate::reload::{check_until, is_reached};
 use crate::rendition_writer::RenditionWriter;
 use crate::request::{Query, Target, is_rendition_name};
 use crate::schedule::Schedule;
@@ -30,8 +32,6 @@ const TYPE_VIDEO: &str = "video/mp4";
 const TYPE_AUDIO: &str = "audio/mp4";
 const TYPE_TS: &str = "video/mp2t";
 
-/// A request may ask for two segments beyond the newest one, no more (RFC 8216bis, 6.2.5.2).
-const SEGMENTS_AHEAD_MAX: u64 = 2;
 /// A request waits three target durations at most, then it is told to come again.
 const WAIT_TARGETS: u64 = 3;
 /// A run of the server begins at least so long after what the one before it wrote: the guess at a last frame's length.
@@ -71,6 +71,8 @@ pub(crate) struct Shared {
     shift: Mutex<Option<MediaTime>>,
     /// Locked before the store, where both are, and while a segment is made: who asks for the same one waits for it.
     ts_cache: Mutex<TsCache>,
+    /// Playlists of MPEG-TS as they were written last, with the version.
+    ts_rendered: Mutex<BTreeMap<String, (u64, Rendered)>>,
     /// The multivariant playlist and both manifests as they were written last, with the version and the time of that.
     rendered: Mutex<[Option<(u64, Instant, Rendered)>; 3]>,
     /// Names mean the same bytes for as long as this packager lives, not beyond: tags are made with this.
@@ -107,6 +109,7 @@ impl Packager {
             followed: Mutex::default(),
             version: watch::Sender::new(0),
             ts_cache: Mutex::default(),
+            ts_rendered: Mutex::default(),
             shelf: shelf.map(|shelf| Arc::new(shelf.stream(stream_id))),
             restored: OnceCell::new(),
             resumes: Mutex::default(),
@@ -166,7 +169,7 @@ impl Packager {
             }
             Target::Manifest { low_latency } if config.dash => self.manifest(&query, low_latency),
             Target::Part { rendition, kind, number, run, part } if config.hls => {
-                self.wait(|store| part_file(store.track(rendition, kind), number, run, part)).await
+                self.wait(|store| part_file(store.track_mut(rendition, kind), number, run, part)).await
             }
             Target::Init { rendition, kind, number } if config.hls || config.dash => {
                 let store = self.shared.store();
@@ -176,29 +179,67 @@ impl Packager {
             Target::Segment { rendition, kind, number, run } if config.hls || config.dash => {
                 self.segment(rendition, kind, number, run).await
             }
-            Target::TsMultivariant if config.hls => self.ts_playlist(|store| ts::multivariant(store, &query.suffix)),
-            Target::TsPlaylist { rendition } if config.hls => {
-                self.ts_playlist(|store| ts::media(store, rendition, &query.suffix))
+            Target::TsMultivariant if config.hls => {
+                let write = |store: &Store| ts::multivariant(store, &query.suffix);
+                self.wait(|store| self.ts_playlist(store, "", &query, write)).await
             }
-            Target::TsSegment { rendition, number, run } if config.hls => self.ts_segment(rendition, number, run),
+            Target::TsPlaylist { rendition } if config.hls => {
+                let write = |store: &Store| ts::media(store, rendition, &query.suffix);
+                self.wait(|store| self.ts_playlist(store, rendition, &query, write)).await
+            }
+            Target::TsSegment { rendition, number, run } if config.hls => self.ts_segment(rendition, number, run).await,
             _ => Answer::NotFound,
         }
     }
 
-    fn ts_playlist(&self, write: impl FnOnce(&Store) -> Result<String, ts::Missing>) -> Answer {
-        match write(&self.shared.store()) {
-            Ok(text) => Rendered::new(text).answer_to_one(TYPE_HLS, Cache::Playlist),
-            Err(ts::Missing::Yet) => Answer::NotReady,
-            Err(ts::Missing::Forever) => Answer::NotFound,
+    /// The playlist of a rendition, or of all where there is no name. None as long as its first segment is just to come: a
+    /// player of old that is told to come again, or gets a list of nothing, gives up.
+    fn ts_playlist(
+        &self,
+        store: &Store,
+        name: &str,
+        query: &Query,
+        write: impl FnOnce(&Store) -> Result<String, ts::Missing>,
+    ) -> Option<Answer> {
+        let shared = query.suffix.is_empty();
+        let mut kept = lock(&self.shared.ts_rendered);
+        if let Some((_, rendered)) = kept.get(name).filter(|(version, _)| shared && *version == store.version) {
+            return Some(rendered.answer(TYPE_HLS, Cache::Playlist));
         }
+        let text = match write(store) {
+            Ok(text) => text,
+            Err(ts::Missing::Yet) => {
+                let coming = store.renditions.values().flatten().any(|track| track.live && track.newest().is_some());
+                return (!coming).then_some(Answer::NotReady);
+            }
+            Err(ts::Missing::Forever) => return Some(Answer::NotFound),
+        };
+        let rendered = Rendered::new(text);
+        if !shared {
+            return Some(rendered.answer_to_one(TYPE_HLS, Cache::Playlist));
+        }
+        let answer = rendered.answer(TYPE_HLS, Cache::Playlist);
+        // Only names of renditions come here, which are few.
+        kept.insert(name.to_owned(), (store.version, rendered));
+        Some(answer)
     }
 
     /// Made when it is first asked for: some milliseconds for a segment of 1 MB, once.
-    fn ts_segment(&self, rendition: &str, number: u64, run: u64) -> Answer {
-        let mut cache = lock(&self.shared.ts_cache);
-        let Some(recipe) = ts::Recipe::of(&self.shared.store(), rendition, number, run) else {
+    async fn ts_segment(&self, rendition: &str, number: u64, run: u64) -> Answer {
+        let Some(mut recipe) = ts::Recipe::of(&self.shared.store(), rendition, number, run) else {
             return Answer::NotFound;
         };
+        if let Some(body) = lock(&self.shared.ts_cache).get(rendition, (number, run)) {
+            return found(TYPE_TS, body, Cache::Immutable);
+        }
+        for path in recipe.files() {
+            match self.read(path.clone()).await {
+                Ok(body) => recipe.give(&path, &body),
+                Err(fault) => return fault,
+            }
+        }
+        let mut cache = lock(&self.shared.ts_cache);
+        // Somebody else may have made it meanwhile.
         if let Some(body) = cache.get(rendition, (number, run)) {
             return found(TYPE_TS, body, Cache::Immutable);
         }
@@ -216,24 +257,31 @@ impl Packager {
 
     async fn segment(&self, rendition: &str, kind: MediaKind, number: u64, run: u64) -> Answer {
         let on_disk = {
-            let store = self.shared.store();
-            let segment = store.track(rendition, kind).and_then(|track| track.segment(number));
+            let mut store = self.shared.store();
+            let patience = Duration::from_secs(store.target_seconds * WAIT_TARGETS);
+            let segment = store.track_mut(rendition, kind).and_then(|track| track.segment_mut(number));
             match segment.filter(|segment| segment.run == run) {
                 Some(segment) if segment.is_on_disk_only() => TrackKey::new(rendition, kind).file(segment),
                 Some(segment) if !segment.is_complete() && segment.has_begun() => {
-                    let patience = Duration::from_secs(store.target_seconds * WAIT_TARGETS);
                     let segment = Growing::new(&self.shared, rendition, kind, (number, run), patience);
                     return Answer::Growing { content_type: content_type(kind), segment: Box::new(segment), tag: 0 };
                 }
-                found => return file(kind, found.and_then(|segment| segment.body.clone())),
+                found => return file(kind, found.and_then(Segment::body)),
             }
         };
-        let Some(shelf) = self.shared.shelf.clone() else { return Answer::NotFound };
-        match shelf.read(on_disk).await {
+        match self.read(on_disk).await {
             Ok(body) => file(kind, Some(body)),
-            Err(ReadFault::Busy) => Answer::NotReady,
-            Err(ReadFault::Gone) => Answer::NotFound,
+            Err(fault) => fault,
         }
+    }
+
+    /// A file of the window on disk, or what to answer instead.
+    async fn read(&self, path: PathBuf) -> Result<Bytes, Answer> {
+        let Some(shelf) = self.shared.shelf.clone() else { return Err(Answer::NotFound) };
+        shelf.read(path).await.map_err(|fault| match fault {
+            ReadFault::Busy => Answer::NotReady,
+            ReadFault::Gone => Answer::NotFound,
+        })
     }
 
     fn multivariant(&self, query: &Query) -> Answer {
@@ -368,6 +416,8 @@ fn playlist(store: &mut Store, rendition: &str, kind: MediaKind, query: &Query) 
     if let Some(rendered) = shared.then(|| track.rendered(version, query.skip)).flatten() {
         return Some(rendered.answer(TYPE_HLS, Cache::Playlist));
     }
+    store.settle(rendition, kind);
+    let track = store.track(rendition, kind)?;
     let rendered = Rendered::new(hls::media(store, rendition, track, query.skip, &query.suffix));
     if !shared {
         return Some(rendered.answer_to_one(TYPE_HLS, Cache::Playlist));
@@ -379,46 +429,16 @@ fn playlist(store: &mut Store, rendition: &str, kind: MediaKind, query: &Query) 
     Some(answer)
 }
 
-/// Whether a blocking request asks for what can come soon.
-fn check_until(
-    track: &Track,
-    newest: (u64, usize),
-    (number, part): (u64, Option<usize>),
-    part_target: Duration,
-) -> Result<(), &'static str> {
-    if number > newest.0 + SEGMENTS_AHEAD_MAX {
-        return Err("_HLS_msn is too far ahead");
-    }
-    // The specification's advance part limit: the parts of three seconds, rounded up, three at least.
-    let parts_ahead = ((3.0 / part_target.as_secs_f64()).ceil() as usize).max(3);
-    let open_parts = if number == newest.0 { newest.1 } else { 0 };
-    if number >= newest.0 && part.is_some_and(|part| part > open_parts + parts_ahead) && !is_complete(track, number) {
-        return Err("_HLS_part is too far ahead");
-    }
-    Ok(())
-}
-
-fn is_complete(track: &Track, number: u64) -> bool {
-    track.segment(number).is_some_and(Segment::is_complete)
-}
-
-/// Whether the playlist has that segment, or that part of it. A part beyond a segment's last one is the next one's first.
-fn is_reached(track: &Track, newest: (u64, usize), (number, part): (u64, Option<usize>)) -> bool {
-    match part {
-        None => newest.0 > number || is_complete(track, number),
-        Some(_) if number < newest.0 => true,
-        Some(part) => number == newest.0 && part <= newest.1,
-    }
-}
-
 /// A part; None as long as it is just to come.
-fn part_file(track: Option<&Track>, number: u64, run: u64, part: usize) -> Option<Answer> {
-    let segment = |track: &Track| track.segment(number).filter(|segment| segment.run == run).cloned();
-    let found = track.and_then(|track| Some((track, segment(track)?)));
-    let Some((track, segment)) = found else { return Some(Answer::NotFound) };
-    match segment.parts.get(part) {
-        Some(part) => Some(file(track.kind, Some(part.body.clone()))),
-        None if segment.is_complete() || part > segment.parts.len() => Some(Answer::NotFound),
+fn part_file(track: Option<&mut Track>, number: u64, run: u64, part: usize) -> Option<Answer> {
+    let Some(track) = track else { return Some(Answer::NotFound) };
+    let kind = track.kind;
+    let segment = track.segment_mut(number).filter(|segment| segment.run == run);
+    let Some(segment) = segment else { return Some(Answer::NotFound) };
+    let (is_complete, count) = (segment.is_complete(), segment.parts.len());
+    match segment.parts.get_mut(part) {
+        Some(part) => Some(file(kind, Some(part.body()))),
+        None if is_complete || part > count => Some(Answer::NotFound),
         None => None,
     }
 }
@@ -452,7 +472,7 @@ impl Following {
     }
 
     async fn follow(mut self, rendition: &Rendition) {
-        let mut subscriber = rendition.subscribe();
+        let mut subscriber = rendition.subscribe_unhurried();
         loop {
             let next = match self.schedule.deadline() {
                 Some(deadline) => timeout_at(deadline, subscriber.next()).await,

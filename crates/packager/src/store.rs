@@ -13,19 +13,11 @@ use crate::PackagerConfig;
 use crate::answer::Rendered;
 use crate::clock::{media_time, seconds};
 use crate::dvr::Backlog;
+use crate::listing::Listing;
+use crate::part::Part;
 
 /// Parts, but the last of a segment, last so much of the part target at least (RFC 8216bis, 4.4.4.9).
 const PART_SHARE_MIN: f64 = 0.85;
-
-/// A few frames that a player can take alone.
-#[derive(Clone, Debug)]
-pub(crate) struct Part {
-    pub(crate) body: Bytes,
-    pub(crate) duration_ticks: u64,
-    /// Begins with a keyframe.
-    pub(crate) independent: bool,
-    pub(crate) samples: u32,
-}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Segment {
@@ -49,8 +41,10 @@ pub(crate) struct Segment {
     /// Begins with a keyframe.
     pub(crate) independent: bool,
     pub(crate) bytes: usize,
-    /// All parts in one; None while it is open, and where it is on disk only.
-    pub(crate) body: Option<Bytes>,
+    /// Its parts are all there, or were: it may be on disk only.
+    pub(crate) complete: bool,
+    /// All parts in one, from the first time on that somebody asked for it.
+    whole: Option<Bytes>,
     /// The same bytes are on disk.
     pub(crate) saved: bool,
 }
@@ -71,9 +65,15 @@ impl Segment {
             samples: 0,
             independent: false,
             bytes: 0,
-            body: None,
+            complete: true,
+            whole: None,
             saved: true,
         }
+    }
+
+    /// One that begins.
+    pub(crate) fn open(number: u64, init: u32, start_ticks: u64, timescale: u32) -> Self {
+        Self { start_ticks, timescale, complete: false, saved: false, ..Self::on_disk(number, 0, init) }
     }
 
     /// What stands before ".m4s".
@@ -94,7 +94,7 @@ impl Segment {
     }
 
     pub(crate) fn is_complete(&self) -> bool {
-        self.body.is_some() || self.saved
+        self.complete
     }
 
     /// A segment without samples does not exist yet.
@@ -103,23 +103,33 @@ impl Segment {
     }
 
     pub(crate) fn is_on_disk_only(&self) -> bool {
-        self.saved && self.body.is_none()
+        self.saved && self.parts.is_empty()
     }
 
-    /// One body out of its parts, which from then on are slices of it: a part costs no memory beside its segment.
-    fn complete(&mut self) {
+    /// All of it, once it is complete and while it is in memory.
+    ///
+    /// Parts are put together when somebody asks, not before: most segments of most streams are never asked for, and of low
+    /// latency only their parts are. From then on parts are slices, so that they cost no memory beside the segment.
+    pub(crate) fn body(&mut self) -> Option<Bytes> {
+        if !self.complete || self.parts.is_empty() {
+            return None;
+        }
+        if let Some(whole) = &self.whole {
+            return Some(whole.clone());
+        }
         let mut body = BytesMut::with_capacity(self.bytes);
         for part in &self.parts {
-            body.extend_from_slice(&part.body);
+            part.put(&mut body);
         }
         let body = body.freeze();
         let mut at = 0;
         for part in &mut self.parts {
-            let end = at + part.body.len();
-            part.body = body.slice(at..end);
+            let end = at + part.bytes;
+            part.set_body(body.slice(at..end));
             at = end;
         }
-        self.body = Some(body);
+        self.whole = Some(body.clone());
+        Some(body)
     }
 }
 
@@ -143,6 +153,7 @@ pub(crate) struct Track {
     /// Closed captions that its pictures have carried so far.
     pub(crate) captions: Captions,
     rendered: [Option<(u64, Rendered)>; 2],
+    pub(crate) listing: Listing,
 }
 
 impl Track {
@@ -160,6 +171,7 @@ impl Track {
             live: true,
             captions: Captions::default(),
             rendered: [None, None],
+            listing: Listing::default(),
         }
     }
 
@@ -296,8 +308,9 @@ impl Track {
     fn leave_memory_at(&mut self, index: usize, rendition: &str, mut backlog: Option<&mut Backlog>) -> usize {
         let Some(segment) = self.segments.get_mut(index) else { return 0 };
         if segment.saved {
-            segment.parts = Vec::new();
-            return segment.body.take().map_or(0, |body| body.len());
+            segment.whole = None;
+            let in_memory = !std::mem::take(&mut segment.parts).is_empty();
+            return if in_memory { segment.bytes } else { 0 };
         }
         let popped: Vec<Segment> = std::iter::from_fn(|| self.pop_oldest()).take(index + 1).collect();
         popped.iter().map(|segment| forget(segment, rendition, self.kind, &mut backlog)).sum()
@@ -380,6 +393,15 @@ impl Store {
         self.renditions.get_mut(rendition)?.iter_mut().find(|track| track.kind == kind)
     }
 
+    /// Writes down what of a track's playlist changes no more.
+    pub(crate) fn settle(&mut self, rendition: &str, kind: MediaKind) {
+        let (target, zero_at) = (self.target_seconds, self.zero_at);
+        let Some(track) = self.track_mut(rendition, kind) else { return };
+        let mut listing = std::mem::take(&mut track.listing);
+        listing.update(track, track.parts_from(target), target, zero_at);
+        track.listing = listing;
+    }
+
     pub(crate) fn apply(&mut self, rendition: &str, changes: Vec<Change>) {
         if changes.is_empty() {
             return;
@@ -424,7 +446,7 @@ impl Store {
                     // Nothing came: there never was such a segment, and the next one has its number.
                     Some(open) if open.is_complete() => {}
                     Some(open) if open.parts.is_empty() => drop(track.segments.pop_back()),
-                    Some(open) => open.complete(),
+                    Some(open) => open.complete = true,
                     None => {}
                 }
             }
@@ -432,7 +454,7 @@ impl Store {
     }
 
     fn add_part(&mut self, rendition: &str, kind: MediaKind, part: Part) {
-        let bytes = part.body.len();
+        let bytes = part.bytes;
         let Some(track) = self.track_mut(rendition, kind) else { return };
         let Some(open) = track.segments.back_mut() else { return };
         open.duration_ticks += part.duration_ticks;

@@ -11,7 +11,8 @@ use weir_mux::fmp4::{self, Fmp4Error, Sample};
 use crate::PackagerConfig;
 use crate::clock::{TrackClock, media_time};
 use crate::dvr::TrackResume;
-use crate::store::{Change, Init, Part, Segment};
+use crate::part::Part;
+use crate::store::{Change, Init, Segment};
 
 /// A frame that comes so long after the one before it is not the next picture: something is missing in between.
 pub(crate) const HOLE: Duration = Duration::from_secs(1);
@@ -250,13 +251,13 @@ impl TrackWriter {
         let independent = first.keyframe || self.kind == MediaKind::Audio;
         let samples = u32::try_from(self.part.len()).unwrap_or(u32::MAX);
         self.sequence = self.sequence.wrapping_add(1);
-        let body = fmp4::chunk(self.kind, self.sequence, self.part_start_ticks, &self.part);
+        let head = fmp4::chunk_head(self.kind, self.sequence, self.part_start_ticks, &self.part);
+        let pieces = std::iter::once(head).chain(self.part.drain(..).map(|sample| sample.payload)).collect();
+        let part = Part::new(pieces, self.part_ticks, independent, samples);
         open.ticks += self.part_ticks;
-        open.bytes += body.len();
+        open.bytes += part.bytes;
         open.parts += 1;
-        let part = Part { body, duration_ticks: self.part_ticks, independent, samples };
         changes.push(Change::Part { kind: self.kind, part });
-        self.part.clear();
         self.part_ticks = 0;
     }
 
@@ -265,22 +266,8 @@ impl TrackWriter {
         self.next_number = Some(number + 1);
         let timescale = self.clock.timescale();
         self.open = Some(Open { start: media_time(start_ticks, timescale), ticks: 0, bytes: 0, parts: 0 });
-        let segment = Segment {
-            number,
-            run: 0,
-            init: self.init,
-            breaks: cut.breaks,
-            period_start: cut.period_start,
-            start_ticks,
-            timescale,
-            duration_ticks: 0,
-            parts: Vec::new(),
-            samples: 0,
-            independent: false,
-            bytes: 0,
-            body: None,
-            saved: false,
-        };
+        let mut segment = Segment::open(number, self.init, start_ticks, timescale);
+        (segment.breaks, segment.period_start) = (cut.breaks, cut.period_start);
         changes.push(Change::Begin { kind: self.kind, segment });
     }
 

@@ -1,10 +1,11 @@
 //! HLS with MPEG-TS segments, for old boxes: one playlist a rendition, picture and sound in one file.
 //!
 //! Nothing is made until somebody asks: a TS segment is muxed from the CMAF segments of the same time, which are there
-//! anyway, and kept for those who ask next. A stream whose TS nobody watches costs nothing, and one that is watched by
+//! anyway, in memory or on disk, and kept for those who ask next. A stream whose TS nobody watches costs nothing, and one that is watched by
 //! thousands costs one muxing a segment. It is cut where the picture's CMAF segments are and has their numbers.
 
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,7 +14,9 @@ use weir_mux::fmp4::{self, Fmp4Error};
 use weir_mux::ts::{self, TsError, TsSample};
 
 use crate::clock::media_time;
+use crate::dvr::TrackKey;
 use crate::measure;
+use crate::part::Part;
 use crate::store::{Segment, Store, Track};
 use crate::wall_time::{rfc3339, wall_time};
 
@@ -29,6 +32,9 @@ const ADDED_BPS: u64 = 100_000;
 /// What one playlist takes its segments from.
 #[derive(Clone, Copy, Debug)]
 struct Tracks<'a> {
+    rendition: &'a str,
+    /// Whose sound it is.
+    sound_rendition: &'a str,
     /// Says where segments begin: the picture, or the sound where there is none.
     lead: &'a Track,
     sound: Option<&'a Track>,
@@ -40,21 +46,24 @@ fn is_writable(info: &TrackInfo) -> bool {
 
 impl<'a> Tracks<'a> {
     /// None where there is nothing to play, or pictures that TS can't carry.
-    fn of(store: &'a Store, rendition: &str) -> Option<Self> {
+    fn of(store: &'a Store, rendition: &'a str) -> Option<Self> {
         let own = store.renditions.get(rendition)?;
         let find =
             |tracks: &'a [Track], kind| tracks.iter().find(|track| track.kind == kind && track.newest().is_some());
         let (video, audio) = (find(own, MediaKind::Video), find(own, MediaKind::Audio));
-        let Some(lead) = video else { return Some(Self { lead: audio?, sound: None }) };
+        let Some(lead) = video else {
+            return Some(Self { rendition, sound_rendition: rendition, lead: audio?, sound: None });
+        };
         // A rendition without sound of its own has the source's.
-        let source = || find(store.renditions.get(weir_hub::SOURCE_RENDITION)?, MediaKind::Audio);
-        lead.info().is_some_and(|info| is_writable(info)).then(|| Self { lead, sound: audio.or_else(source) })
+        let sound_rendition = if audio.is_some() { rendition } else { weir_hub::SOURCE_RENDITION };
+        let source = || find(store.renditions.get(sound_rendition)?, MediaKind::Audio);
+        let sound = audio.or_else(source);
+        lead.info().is_some_and(|info| is_writable(info)).then_some(Self { rendition, sound_rendition, lead, sound })
     }
 
-    /// What can be asked for, oldest first: what is in memory, up to where the sound has come as far.
+    /// What can be asked for, oldest first, up to where the sound has come as far.
     fn listed(self) -> impl Iterator<Item = &'a Segment> {
-        let in_memory = self.lead.listed().skip_while(|segment| segment.body.is_none());
-        in_memory.take_while(move |segment| segment.body.is_some() && self.sound_has_come(segment))
+        self.lead.complete().take_while(move |segment| self.sound_has_come(segment))
     }
 
     fn end_of(self, segment: &Segment) -> MediaTime {
@@ -147,27 +156,44 @@ pub(crate) fn media(store: &Store, rendition: &str, suffix: &str) -> Result<Stri
     Ok(out)
 }
 
+/// Where the bytes of a CMAF segment are.
+#[derive(Clone, Debug)]
+enum Source {
+    Parts(Vec<Part>),
+    /// Below the stream's folder on the shelf.
+    File(PathBuf),
+}
+
+impl Source {
+    fn of(segment: &Segment, rendition: &str, kind: MediaKind) -> Self {
+        if segment.is_on_disk_only() {
+            return Self::File(TrackKey::new(rendition, kind).file(segment));
+        }
+        Self::Parts(segment.parts.clone())
+    }
+}
+
 /// CMAF segments of one track, and what their decoder was told.
 #[derive(Debug)]
 struct Piece {
     info: Arc<TrackInfo>,
     init: u32,
-    bodies: Vec<(Bytes, u32)>,
+    sources: Vec<(Source, u32)>,
 }
 
 impl Piece {
-    fn of<'a>(track: &Track, segments: impl Iterator<Item = &'a Segment>) -> Option<Self> {
+    fn of<'a>(rendition: &str, track: &Track, segments: impl Iterator<Item = &'a Segment>) -> Option<Self> {
         let mut piece: Option<Self> = None;
-        for segment in segments {
-            let (Some(init), Some(body)) = (track.inits.get(&segment.init), &segment.body) else { continue };
+        for segment in segments.filter(|segment| segment.is_complete()) {
+            let Some(init) = track.inits.get(&segment.init) else { continue };
             let piece = piece.get_or_insert_with(|| Self {
                 info: Arc::clone(&init.info),
                 init: segment.init,
-                bodies: Vec::new(),
+                sources: Vec::new(),
             });
             // A segment has one PMT: what comes under another configuration is another one's.
             if piece.init == segment.init {
-                piece.bodies.push((body.clone(), segment.timescale));
+                piece.sources.push((Source::of(segment, rendition, track.kind), segment.timescale));
             }
         }
         piece
@@ -176,8 +202,12 @@ impl Piece {
     fn samples(&self, out: &mut Vec<TsSample>) -> Result<(), Fmp4Error> {
         let kind = self.info.kind();
         let track = if kind == MediaKind::Video { TrackId::SOURCE_VIDEO } else { TrackId::SOURCE_AUDIO };
-        for (body, timescale) in &self.bodies {
-            for timed in fmp4::samples(body)? {
+        let bodies = self.sources.iter().flat_map(|(source, timescale)| match source {
+            Source::Parts(parts) => parts.iter().map(|part| (part.clone().body(), timescale)).collect(),
+            Source::File(_) => Vec::new(),
+        });
+        for (body, timescale) in bodies {
+            for timed in fmp4::samples(&body)? {
                 let dts = media_time(timed.decode_ticks, *timescale);
                 let offset = MediaTime::from_ticks(i64::from(timed.sample.composition_offset_ticks), *timescale);
                 let flags = FrameFlags { keyframe: timed.sample.keyframe, discontinuity: false };
@@ -208,13 +238,31 @@ impl Recipe {
     /// None where the segment is not listed, and was not.
     pub(crate) fn of(store: &Store, rendition: &str, number: u64, run: u64) -> Option<Self> {
         let tracks = Tracks::of(store, rendition)?;
-        let segment = tracks.lead.segment(number).filter(|segment| segment.run == run && segment.body.is_some())?;
+        let segment = tracks.lead.segment(number).filter(|segment| segment.run == run && segment.is_complete())?;
         if !tracks.sound_has_come(segment) {
             return None;
         }
-        let lead = Piece::of(tracks.lead, std::iter::once(segment))?;
-        let sound = tracks.sound.and_then(|track| Piece::of(track, tracks.sound_of(segment)));
+        let lead = Piece::of(tracks.rendition, tracks.lead, std::iter::once(segment))?;
+        let sound = tracks.sound.and_then(|track| Piece::of(tracks.sound_rendition, track, tracks.sound_of(segment)));
         Some(Self { lead, sound })
+    }
+
+    /// What has to be read from disk first.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let sources = [Some(&self.lead), self.sound.as_ref()].into_iter().flatten().flat_map(|piece| &piece.sources);
+        sources
+            .filter_map(|(source, _)| if let Source::File(path) = source { Some(path.clone()) } else { None })
+            .collect()
+    }
+
+    /// A file has been read.
+    pub(crate) fn give(&mut self, path: &Path, body: &Bytes) {
+        let pieces = [Some(&mut self.lead), self.sound.as_mut()];
+        for (source, _) in pieces.into_iter().flatten().flat_map(|piece| &mut piece.sources) {
+            if matches!(source, Source::File(wanted) if wanted == path) {
+                *source = Source::Parts(vec![Part::new(Arc::from([body.clone()]), 0, true, 0)]);
+            }
+        }
     }
 
     pub(crate) fn make(&self) -> Result<Bytes, RecipeError> {

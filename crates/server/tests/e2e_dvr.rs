@@ -10,11 +10,16 @@ use std::time::Duration;
 
 use common::{SOON, clip, weir};
 use serde_json::{Value, json};
+use weir_media::MediaTime;
+use weir_mux::flv::file::{FlvReader, FlvTag};
 use weir_testkit::api::TestStream;
+use weir_testkit::conformance::player;
+use weir_testkit::destination::is_video_frame;
 use weir_testkit::ffmpeg;
+use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
 use weir_testkit::process::ADMIN_API_KEY;
 use weir_testkit::publisher::Feed;
-use weir_testkit::{Weir, wait_until, wait_until_some};
+use weir_testkit::{Publisher, Weir, wait_until, wait_until_some};
 
 /// Three times the real time of what is being waited for.
 const LONG: Duration = Duration::from_secs(90);
@@ -96,6 +101,77 @@ fn a_window_plays_from_its_start_after_kill_9() {
     assert!(folder.exists());
     weir.api().delete(&format!("/streams/{}", stream.id)).expect(204);
     wait_until("the window is deleted", SOON, || !folder.exists());
+}
+
+/// An hour but half a minute of small pictures, two a second, a keyframe every six: 595 segments.
+fn an_hour() -> Vec<FlvTag> {
+    let config = SyntheticConfig { fps: (2, 1), gop_frames: 12, audio: None, ..SyntheticConfig::default() };
+    let mut reader = FlvReader::new();
+    reader.feed(&SyntheticSource::new(config).flv_file(MediaTime::from_millis(3_570_000)));
+    std::iter::from_fn(|| reader.next_tag().unwrap()).collect()
+}
+
+/// Publishes faster than real time, by the stamps: a GOP, and the next as soon as that one is in the playlist.
+fn publish_hour(weir: &Weir, stream: &TestStream, hour: &[FlvTag]) -> Publisher {
+    let mut get = player(&format!("{}/play/cam1", weir.http()));
+    let mut playlist =
+        move || get("source/video.m3u8").map_or(String::new(), |text| String::from_utf8_lossy(&text).into_owned());
+    let segments_before = playlist().matches("#EXTINF").count();
+    let mut publisher = Publisher::publish(&weir.rtmp_address(), "live", &stream.stream_key).unwrap();
+    let (head, media) = hour.split_at(hour.iter().position(is_video_frame).unwrap());
+    head.iter().for_each(|tag| publisher.send(tag).unwrap());
+    for (number, gop) in media.chunks(12).enumerate() {
+        gop.iter().for_each(|tag| publisher.send(tag).unwrap());
+        wait_until("the GOP is in the playlist", SOON, || {
+            let text = playlist();
+            let open = text.rsplit("#EXTINF").next().unwrap_or_default();
+            // How long the newest picture lasts, the next one says.
+            text.matches("#EXTINF").count() >= segments_before + number && open.matches("#EXT-X-PART:").count() >= 11
+        });
+    }
+    publisher
+}
+
+#[test]
+fn two_hours_play_from_their_start_after_kill_9_in_the_middle() {
+    let mut weir = weir().set("dvr.memory_seconds", "600").set("dvr.min_free_mb", "0").start();
+    let stream = create(&weir, &json!({ "dvr_seconds": 7200 }));
+    let hour = an_hour();
+    let listed = |weir: &Weir, count: usize| {
+        wait_until_some(&format!("{count} segments are listed"), LONG, || {
+            http_get(&format!("{}/play/cam1/source/video.m3u8", weir.http()))
+                .filter(|text| text.matches("#EXTINF").count() >= count)
+        })
+    };
+    let publisher = publish_hour(&weir, &stream, &hour);
+    let before = listed(&weir, 594);
+    let folder = weir.data().join("dvr").join(stream.id.to_string()).join("source/video");
+    let on_disk = || std::fs::read_dir(&folder).map_or(0, Iterator::count);
+    wait_until("they are on disk", LONG, || on_disk() >= 594);
+    weir = weir.kill_and_restart();
+    drop(publisher);
+
+    let _publisher = publish_hour(&weir, &stream, &hour);
+    let after = listed(&weir, 1187);
+    assert_eq!(sequence(&after, "#EXT-X-MEDIA-SEQUENCE:"), sequence(&before, "#EXT-X-MEDIA-SEQUENCE:"));
+    assert_eq!(after.matches("#EXT-X-DISCONTINUITY\n").count(), 1);
+    // Every picture from the first one on, over the restart: two hours but the segments at both ends of the runs.
+    let output = Command::new("ffmpeg")
+        .args(["-nostdin", "-v", "error", "-xerror", "-live_start_index", "0", "-i"])
+        .arg(format!("{}/play/cam1/source/video.m3u8", weir.http()))
+        .args(["-t", "7100", "-c", "copy", "-f", "framecrc", "-"])
+        .output()
+        .unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    let pictures = output.stdout.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"0,")).count();
+    assert!((14_100..=14_250).contains(&pictures), "{pictures}");
+    // MPEG-TS reaches back as far, though what it is made of is on disk only.
+    let ts = http_get(&format!("{}/play/cam1/ts/source/media.m3u8", weir.http())).unwrap();
+    assert!(ts.matches("#EXTINF").count() >= 1186, "{}", ts.matches("#EXTINF").count());
+    let first = ts.lines().find(|line| line.ends_with(".ts")).unwrap();
+    let file = folder.with_file_name("first.ts");
+    assert_eq!(fetch(&format!("{}/play/cam1/ts/source/{first}", weir.http()), &file, &[]), "200");
+    assert_eq!((ffmpeg::decode_errors(&file), ffmpeg::packet_times_ms(&file, "v").len()), (String::new(), 12));
 }
 
 #[test]

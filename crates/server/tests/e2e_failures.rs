@@ -20,7 +20,7 @@ use weir_testkit::ffmpeg::Clip;
 use weir_testkit::publisher::Feed;
 use weir_testkit::sink_session::{ConnectAnswer, PublishAnswer};
 use weir_testkit::unreachable::{ClosedPort, SilentPort};
-use weir_testkit::{Answers, Destination, Publisher};
+use weir_testkit::{Answers, Destination, Publisher, wait_until};
 
 /// `connecting` lasts at most 10 s; then the reason is there.
 const CONNECTING_MAX: Duration = Duration::from_secs(14);
@@ -90,6 +90,8 @@ fn retries_are_counted_and_announced_and_back_off() {
     });
     assert!(status["attempt"].as_u64() >= Some(1), "{status}");
     api.wait_restream_where(id, "is at its third attempt", SOON, |status| status["attempt"].as_u64() >= Some(3));
+    // An attempt is counted when it begins, and reaches the destination a moment later.
+    wait_until("the third attempt reaches the destination", SOON, || busy.pushes().len() >= 3);
     let pushes = busy.pushes();
     let gap = |number: usize| (pushes[number].at - pushes[number - 1].at).as_secs_f64();
     // 1 s doubling, each give or take 20 %, and the time of the attempt itself.

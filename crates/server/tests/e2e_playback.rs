@@ -90,9 +90,16 @@ fn what_ffmpeg_publishes_keeps_every_rule_and_plays_in_gstreamer() {
         watcher.look();
         watcher.playlist("source/video.m3u8").is_some_and(|playlist| playlist.complete().count() >= 2)
     });
+    // Of MPEG-TS the same rules, those of files of fragmented MP4 aside.
+    let mut ts_watcher = Watcher::new(player(&base)).hls_only("ts/master.m3u8");
     let mut player = gstreamer::play(&format!("{base}/master.m3u8"), 90);
-    watcher.look_for(Duration::from_secs(12));
+    for _ in 0..4 {
+        watcher.look_for(Duration::from_secs(3));
+        assert!(ts_watcher.look(), "MPEG-TS is served");
+    }
     watcher.assert_valid();
+    ts_watcher.assert_valid();
+    assert!(ts_watcher.playlist("ts/source/media.m3u8").unwrap().complete().count() >= 4);
     assert_eq!(watcher.playlist("source/video.m3u8").unwrap().discontinuities(), 0);
     let status = player.wait_ended(SOON * 2);
     assert!(status.success(), "GStreamer: {:?}", player.output());

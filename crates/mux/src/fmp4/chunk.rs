@@ -41,10 +41,33 @@ pub fn chunk(kind: MediaKind, sequence: u32, decode_ticks: u64, samples: &[Sampl
     track_chunk(TRACK_ID, kind, sequence, decode_ticks, samples)
 }
 
+/// The same up to its samples' bytes, which follow one another behind it: for who copies them later, or never.
+pub fn chunk_head(kind: MediaKind, sequence: u32, decode_ticks: u64, samples: &[Sample]) -> Bytes {
+    put_head(TRACK_ID, kind, sequence, decode_ticks, samples, 0).freeze()
+}
+
 /// The same of a file with several tracks.
 pub fn track_chunk(track_id: u32, kind: MediaKind, sequence: u32, decode_ticks: u64, samples: &[Sample]) -> Bytes {
-    let data_bytes: usize = samples.iter().map(|sample| sample.payload.len()).sum();
-    let mut out = BytesMut::with_capacity(FIXED_BYTES + samples.len() * SAMPLE_ROW_BYTES + data_bytes);
+    let mut out = put_head(track_id, kind, sequence, decode_ticks, samples, data_bytes(samples));
+    for sample in samples {
+        out.put_slice(&sample.payload);
+    }
+    out.freeze()
+}
+
+fn data_bytes(samples: &[Sample]) -> usize {
+    samples.iter().map(|sample| sample.payload.len()).sum()
+}
+
+fn put_head(
+    track_id: u32,
+    kind: MediaKind,
+    sequence: u32,
+    decode_ticks: u64,
+    samples: &[Sample],
+    room_bytes: usize,
+) -> BytesMut {
+    let mut out = BytesMut::with_capacity(FIXED_BYTES + samples.len() * SAMPLE_ROW_BYTES + room_bytes);
     let mut offset_at = 0;
     put_box(&mut out, b"moof", |out| {
         put_full_box(out, b"mfhd", 0, 0, |out| out.put_u32(sequence));
@@ -60,12 +83,9 @@ pub fn track_chunk(track_id: u32, kind: MediaKind, sequence: u32, decode_ticks: 
     // The data begins after mdat's own header.
     let data_offset = u32::try_from(out.len() + 8).unwrap_or(u32::MAX);
     out[offset_at..offset_at + 4].copy_from_slice(&data_offset.to_be_bytes());
-    put_box(&mut out, b"mdat", |out| {
-        for sample in samples {
-            out.put_slice(&sample.payload);
-        }
-    });
-    out.freeze()
+    out.put_u32(u32::try_from(8 + data_bytes(samples)).unwrap_or(u32::MAX));
+    out.put_slice(b"mdat");
+    out
 }
 
 /// Returns where the data offset has to be written. Sound needs neither flags nor composition times.

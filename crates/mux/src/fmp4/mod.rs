@@ -8,7 +8,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-pub use chunk::{Sample, chunk, track_chunk};
+pub use chunk::{Sample, chunk, chunk_head, track_chunk};
 pub use init::{init_segment, movie};
 pub use read::{TimedSample, samples};
 

@@ -10,6 +10,7 @@ mod parameter_sets;
 mod pes;
 mod psi;
 mod reader;
+mod scte35;
 mod section;
 mod segment;
 mod sound;
@@ -23,6 +24,7 @@ mod tests;
 
 pub use crc::crc32;
 pub use reader::{TsCounts, TsReader};
+pub use scte35::{SEGMENTATIONS_MAX, Segmentation, Splice, SpliceCommand};
 pub use segment::{TsSample, segment};
 pub use stream::TsStream;
 pub use writer::TsWriter;
@@ -80,7 +82,7 @@ pub enum TsEvent {
         stream: TsStream,
         why: NotCarried,
     },
-    /// A splice information section (SCTE 35) with its CRC, which was right.
+    /// A splice information section (SCTE 35) with its CRC, which was right; [`Splice::parse`] reads it.
     Scte35 {
         pid: u16,
         section: Bytes,

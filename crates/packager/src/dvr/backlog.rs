@@ -8,6 +8,7 @@ use weir_media::MediaKind;
 
 use super::index::Record;
 use crate::hls::folder;
+use crate::part::Part;
 use crate::store::{Segment, Store, Track};
 
 /// Files that wait to be deleted, while the disk hangs: two tracks for 14 hours. What is forgotten beyond is deleted at the
@@ -46,7 +47,8 @@ pub(crate) enum Job {
         track: TrackKey,
         number: u64,
         file: PathBuf,
-        body: Bytes,
+        pieces: Vec<Bytes>,
+        bytes: u64,
         line: String,
     },
     /// The index anew.
@@ -194,11 +196,13 @@ impl Store {
         let tracks = self.renditions.iter().flat_map(|(name, tracks)| tracks.iter().map(move |track| (name, track)));
         let unsaved = tracks.filter_map(|(name, track)| {
             let first = track.segments.get(track.segments.partition_point(|segment| segment.saved))?;
-            Some((first.start(), name, track, first, first.body.clone()?))
+            first.is_complete().then(|| (first.start(), name, track, first))
         });
-        let (_, name, track, segment, body) = unsaved.min_by_key(|(start, ..)| *start)?;
+        let (_, name, track, segment) = unsaved.min_by_key(|(start, ..)| *start)?;
         let key = TrackKey::new(name, track.kind);
         let line = Record::segment(&key, segment, track.first_listed);
-        Some(Job::Segment { number: segment.number, file: key.file(segment), body, line, track: key })
+        let pieces = segment.parts.iter().flat_map(Part::pieces).cloned().collect();
+        let bytes = segment.bytes as u64;
+        Some(Job::Segment { number: segment.number, file: key.file(segment), pieces, bytes, line, track: key })
     }
 }

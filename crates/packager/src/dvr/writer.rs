@@ -77,7 +77,7 @@ fn make_room_for_others(shared: &Shared, shelf: &StreamShelf) {
 
 fn job_bytes(job: &Job) -> u64 {
     match job {
-        Job::Segment { body, .. } => body.len() as u64,
+        Job::Segment { bytes, .. } => *bytes,
         // A block, which is the least that a file system gives.
         _ => 4096,
     }
@@ -89,9 +89,7 @@ fn settle(shared: &Shared, job: Job) {
         Job::Delete(_) => {}
         Job::Line { of, .. } => store.line_saved(&of),
         Job::Index { lines, .. } => store.index_saved(lines),
-        Job::Segment { track, number, file, body, .. } => {
-            store.segment_saved(&track, number, file, body.len() as u64);
-        }
+        Job::Segment { track, number, file, bytes, .. } => store.segment_saved(&track, number, file, bytes),
     }
 }
 
@@ -107,7 +105,9 @@ impl StreamShelf {
             }
             Job::Line { text, .. } => self.append(text),
             Job::Index { text, .. } => self.disk().replace(&self.index(), text.as_bytes()).map_err(NoSpace::from),
-            Job::Segment { file, body, line, .. } => self.write_segment(&self.folder.join(file), body, line),
+            Job::Segment { file, pieces, line, .. } => {
+                self.write_segment(&self.folder.join(file), &pieces.concat(), line)
+            }
         };
         drop(deleted);
         (job, done)

@@ -33,7 +33,7 @@ pub async fn record(
 ) {
     let mut recorder =
         Recorder { stream_id, stream_name, recordings, observe, open: None, ill: false, retry_at: None, last: None };
-    let mut subscriber = rendition.subscribe();
+    let mut subscriber = rendition.subscribe_unhurried();
     let mut stop = std::pin::pin!(stop);
     // Told to stop only between frames: what is being written is written to its end.
     while recorder.step(&mut subscriber, &mut stop).await {}

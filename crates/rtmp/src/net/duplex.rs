@@ -67,6 +67,19 @@ impl Duplex {
         self.read_buffer.get(..count).unwrap_or_default()
     }
 
+    /// Whether that read emptied the socket, as far as can be told from here.
+    pub(super) fn was_emptied_by(&self, count: usize) -> bool {
+        count < self.read_buffer.len()
+    }
+
+    pub(super) fn set_low_water(&self, bytes: usize) {
+        self.transport.set_low_water(bytes);
+    }
+
+    pub(super) fn has_low_water(&self) -> bool {
+        self.transport.has_low_water()
+    }
+
     /// When the peer, taking nothing, will have had its time; `None` when it owes us nothing.
     pub(super) fn stalled_at(&self) -> Option<Instant> {
         let waits = !self.unsent.is_empty() || self.transport.needs_flush();

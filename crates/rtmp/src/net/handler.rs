@@ -50,6 +50,12 @@ pub struct Publishing {
 pub trait PublishSession: Send {
     /// An error turns the publisher away.
     fn media(&mut self, message: MediaMessage) -> Result<(), Refusal>;
+
+    /// Whether each picture is wanted as it comes. Else some may come together, up to a tenth of a second of them, which
+    /// spares most of the wakes.
+    fn is_hurried(&self) -> bool {
+        true
+    }
 }
 
 /// An accepted play.

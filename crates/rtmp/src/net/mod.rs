@@ -6,6 +6,7 @@ mod dial;
 mod duplex;
 mod handler;
 mod listener;
+mod low_water;
 mod progress;
 mod publish_connection;
 mod push;

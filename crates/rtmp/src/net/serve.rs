@@ -14,10 +14,13 @@ use super::close_reason::CloseReason;
 use super::duplex::{Duplex, Io};
 use super::handler::{Handler, PlayRequest, Playing, PublishRequest, Publishing};
 use super::listener::Incoming;
+use super::low_water::LowWater;
 use super::transport::{CountedTcp, Transport};
 use super::{now, random_bytes};
 use crate::parcel::Parcel;
-use crate::session::{Refusal, RefusalCode, ServerEvent, ServerSession, ServerTimers, StreamName};
+use crate::session::{
+    MediaKind, MediaMessage, Refusal, RefusalCode, ServerEvent, ServerSession, ServerTimers, StreamName,
+};
 
 impl Incoming {
     /// Serves the whole connection on the current runtime. Its place in the caps is free when this returns.
@@ -40,6 +43,7 @@ impl Incoming {
                     tls,
                     publishes: Vec::new(),
                     play: None,
+                    low_water: LowWater::default(),
                 };
                 // Boxed: the state of a TLS connection and its buffers are too much for a caller's future.
                 Box::pin(connection.run()).await
@@ -75,6 +79,7 @@ struct Connection<H> {
     publishes: Vec<(u32, Publishing)>,
     /// One per connection; players open a connection for each stream.
     play: Option<(u32, Playing)>,
+    low_water: LowWater,
 }
 
 /// What ended a wait.
@@ -103,13 +108,20 @@ impl<H: Handler> Connection<H> {
 
     async fn steps(&mut self) -> Result<std::convert::Infallible, CloseReason> {
         let mut timer = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
+        let mut emptied = false;
         loop {
             while let Some(event) = self.session.next_event(now())? {
                 self.on_event(event).await?;
             }
+            if std::mem::take(&mut emptied) {
+                self.hold_reads(now());
+            }
             self.duplex.send(self.session.take_output());
             match self.wait(timer.as_mut()).await {
-                Wake::Io(Ok(Io::Read(count))) => self.session.feed(self.duplex.read_bytes(count), now())?,
+                Wake::Io(Ok(Io::Read(count))) => {
+                    self.session.feed(self.duplex.read_bytes(count), now())?;
+                    emptied = self.duplex.was_emptied_by(count);
+                }
                 Wake::Io(Ok(Io::Sent)) => {}
                 Wake::Io(Ok(Io::End)) => return Err(CloseReason::PeerClosed),
                 Wake::Io(Err(error)) => return Err(error.into()),
@@ -124,6 +136,9 @@ impl<H: Handler> Connection<H> {
                 Wake::Timer => {
                     let now = now();
                     self.session.on_timeout(now)?;
+                    if let Some(bytes) = self.low_water.on_ring(now) {
+                        self.duplex.set_low_water(bytes);
+                    }
                     if self.duplex.stalled_at().is_some_and(|deadline| now >= deadline) {
                         return Err(CloseReason::WriteStalled);
                     }
@@ -133,7 +148,8 @@ impl<H: Handler> Connection<H> {
     }
 
     async fn wait(&mut self, mut timer: Pin<&mut Sleep>) -> Wake {
-        let deadline = [self.session.poll_timeout(), self.duplex.stalled_at()].into_iter().flatten().min();
+        let held_until = self.low_water.rings_at();
+        let deadline = [self.session.poll_timeout(), self.duplex.stalled_at(), held_until].into_iter().flatten().min();
         if let Some(deadline) = deadline {
             // Deadlines mostly move away: one that rings early only looks and goes on, and resetting on every read
             // would cost more.
@@ -154,9 +170,22 @@ impl<H: Handler> Connection<H> {
         }
     }
 
+    /// Has the socket wait for what is worth a wake.
+    fn hold_reads(&mut self, now: Instant) {
+        if self.publishes.is_empty() || !self.duplex.has_low_water() {
+            return;
+        }
+        let hurried = self.publishes.iter().any(|(_, publishing)| publishing.session.is_hurried());
+        let (missing, limit) = (self.session.missing_bytes(), self.session.unacknowledged_bytes_max());
+        if let Some(bytes) = self.low_water.mark(missing, limit, hurried, now) {
+            self.duplex.set_low_water(bytes);
+        }
+    }
+
     async fn on_event(&mut self, event: ServerEvent) -> Result<(), CloseReason> {
         match event {
             ServerEvent::Media { stream_id, message } => {
+                self.low_water.on_message(is_picture(&message), message.payload.len(), message.timestamp_ms);
                 let publish = self.publishes.iter_mut().find(|(id, _)| *id == stream_id);
                 match publish.map(|(_, publishing)| publishing.session.media(message)) {
                     Some(Err(refusal)) => self.turn_away(stream_id, refusal),
@@ -230,6 +259,19 @@ impl<H: Handler> Connection<H> {
             self.play = None;
         }
     }
+}
+
+/// Not a decoder configuration, which some encoders repeat before each keyframe.
+fn is_picture(message: &MediaMessage) -> bool {
+    /// Enhanced RTMP's mark, and its packet types with a frame: with and without a composition time.
+    const ENHANCED: u8 = 0x80;
+    const CODED_FRAMES: [u8; 2] = [1, 3];
+    message.kind == MediaKind::Video
+        && match *message.payload {
+            [first, ..] if first & ENHANCED != 0 => CODED_FRAMES.contains(&(first & 0x0F)),
+            [_, packet_type, ..] => packet_type == 1,
+            _ => false,
+        }
 }
 
 async fn answer_until<T>(deadline: Option<Instant>, answer: impl Future<Output = T>) -> Result<T, CloseReason> {

@@ -1,4 +1,4 @@
-//! What the kernel knows about a connection's progress: `TCP_INFO`.
+//! What the kernel knows about a connection's progress, `TCP_INFO`, and what it is told about it.
 
 use tokio::net::TcpStream;
 
@@ -19,6 +19,17 @@ pub(super) fn tcp_info(tcp: &TcpStream) -> Option<TcpInfo> {
     })
 }
 
+/// The kernel keeps it below half of its receive buffer, and calls at once if as much is there already.
+#[cfg(target_os = "linux")]
+pub(super) fn set_low_water(tcp: &TcpStream, bytes: usize) {
+    let bytes = nix::libc::c_int::try_from(bytes).unwrap_or(nix::libc::c_int::MAX);
+    // Fails only on a dead socket, of which the next read tells.
+    let _ = nix::sys::socket::setsockopt(tcp, kernel::LowWater, &bytes);
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn set_low_water(_tcp: &TcpStream, _bytes: usize) {}
+
 #[cfg(not(target_os = "linux"))]
 pub(super) fn tcp_info(_tcp: &TcpStream) -> Option<TcpInfo> {
     None
@@ -26,7 +37,7 @@ pub(super) fn tcp_info(_tcp: &TcpStream) -> Option<TcpInfo> {
 
 #[cfg(target_os = "linux")]
 mod kernel {
-    use nix::{getsockopt_impl, libc, sockopt_impl};
+    use nix::{getsockopt_impl, libc, setsockopt_impl, sockopt_impl};
 
     /// `struct tcp_info` up to and with `tcpi_bytes_acked`, in Linux since 4.1; the kernel fills as much as is asked
     /// for. Raw bytes rather than libc's struct, whose length follows the libc and not the kernel.
@@ -38,6 +49,7 @@ mod kernel {
     pub(super) const ACKED_BYTES_AT: usize = 120;
 
     sockopt_impl!(TcpInfoStart, GetOnly, libc::IPPROTO_TCP, libc::TCP_INFO, [u8; START_BYTES]);
+    sockopt_impl!(LowWater, SetOnly, libc::SOL_SOCKET, libc::SO_RCVLOWAT, libc::c_int);
 }
 
 #[cfg(all(test, target_os = "linux"))]

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
-use super::tcp_info::{TcpInfo, tcp_info};
+use super::tcp_info::{TcpInfo, set_low_water, tcp_info};
 
 /// See the module. `Tls` is boxed: a TLS connection is a kilobyte of state.
 #[derive(Debug)]
@@ -77,6 +77,17 @@ impl Transport {
 
     pub(super) fn tcp_info(&self) -> Option<TcpInfo> {
         tcp_info(&self.tcp().tcp)
+    }
+
+    /// Has the kernel call us when so many bytes are there, not before. Not inside TLS, whose records are not ours to count.
+    pub(super) fn set_low_water(&self, bytes: usize) {
+        if let Self::Plain(tcp) = self {
+            set_low_water(&tcp.tcp, bytes);
+        }
+    }
+
+    pub(super) fn has_low_water(&self) -> bool {
+        cfg!(target_os = "linux") && matches!(self, Self::Plain(_))
     }
 
     fn tcp(&self) -> &CountedTcp {

@@ -13,6 +13,11 @@ impl AckDuty {
         self.window_bytes = Some(u64::from(bytes.max(1)));
     }
 
+    /// A quarter of the peer's window.
+    pub(super) fn slack_bytes(&self) -> usize {
+        self.window_bytes.map_or(usize::MAX, |bytes| usize::try_from(bytes / 4).unwrap_or(usize::MAX))
+    }
+
     /// The sequence number to send now, if any: the total received, mod 2^32 as the field is 32 bits wide.
     ///
     /// Sent at half the window, as librtmp does: senders that stop at a full window never have to.

@@ -140,6 +140,17 @@ impl ServerSession {
         Ok(None)
     }
 
+    /// What is still to come of a message that has begun; 0 between messages.
+    pub fn missing_bytes(&self) -> usize {
+        self.reader.missing_bytes()
+    }
+
+    /// So many bytes of the peer may lie unread without its having to wait for an acknowledgement: those that we send come
+    /// at half of its window.
+    pub fn unacknowledged_bytes_max(&self) -> usize {
+        self.ack_duty.slack_bytes()
+    }
+
     /// What has to be sent, whole messages.
     pub fn take_output(&mut self) -> Bytes {
         self.out.take()

@@ -10,9 +10,9 @@ use super::{MESSAGE_BYTES_MAX, Message, WireError, type_id};
 
 /// Both directions start with this chunk size (section 5.4.1).
 pub(super) const CHUNK_SIZE_AT_START: usize = 128;
-/// The most that a first chunk reserves for its message, and only if as much has been received. With all 32
-/// chunk streams open this is 32 x 16 KiB = 512 KiB per connection.
-const FIRST_RESERVE_BYTES: usize = 16 << 10;
+/// The most that a first chunk reserves for its message, and only if as much has been received: a picture that came with
+/// one read is copied once. With all 32 chunk streams open this is 32 x 32 KiB = 1 MiB per connection.
+const FIRST_RESERVE_BYTES: usize = 32 << 10;
 
 /// What one peer may make us hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,6 +138,12 @@ impl ChunkReader {
     /// All bytes fed so far; what an acknowledgement counts from.
     pub fn received_bytes(&self) -> u64 {
         self.received_bytes
+    }
+
+    /// What is still to come of the message whose chunk was read last, headers not counted; 0 if it is whole.
+    pub fn missing_bytes(&self) -> usize {
+        let current = self.streams.get(self.current).filter(|stream| stream.in_message);
+        current.map_or(0, |stream| stream.length - stream.partial.len())
     }
 
     fn read_message(&mut self) -> Result<Option<Message>, WireError> {

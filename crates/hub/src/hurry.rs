@@ -1,0 +1,33 @@
+//! Who wants frames at once: counted, so that a publisher may gather some where nobody does.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// How many are in a hurry. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hurries {
+    count: Arc<AtomicUsize>,
+}
+
+/// One of them, for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Hurry {
+    count: Arc<AtomicUsize>,
+}
+
+impl Hurries {
+    pub(crate) fn add(&self) -> Hurry {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        Hurry { count: Arc::clone(&self.count) }
+    }
+
+    pub(crate) fn any(&self) -> bool {
+        self.count.load(Ordering::Relaxed) > 0
+    }
+}
+
+impl Drop for Hurry {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,74 @@
+//! A part: a few frames that a player can take alone, put together when it is asked for.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// Until somebody asks, a part is its head and the frames as they came from the source: most parts of most streams are never
+/// asked for, and copying frames costs as much as all else that packaging does.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    body: Body,
+    pub(crate) bytes: usize,
+    pub(crate) duration_ticks: u64,
+    /// Begins with a keyframe.
+    pub(crate) independent: bool,
+    pub(crate) samples: u32,
+}
+
+#[derive(Clone, Debug)]
+enum Body {
+    Pieces(Arc<[Bytes]>),
+    Whole(Bytes),
+}
+
+impl Part {
+    /// Out of pieces that follow one another.
+    pub(crate) fn new(pieces: Arc<[Bytes]>, duration_ticks: u64, independent: bool, samples: u32) -> Self {
+        let bytes = pieces.iter().map(Bytes::len).sum();
+        Self { body: Body::Pieces(pieces), bytes, duration_ticks, independent, samples }
+    }
+
+    /// Its bytes in one, for this and the next who asks.
+    pub(crate) fn body(&mut self) -> Bytes {
+        if let Body::Whole(whole) = &self.body {
+            return whole.clone();
+        }
+        let mut whole = BytesMut::with_capacity(self.bytes);
+        self.put(&mut whole);
+        let whole = whole.freeze();
+        self.set_body(whole.clone());
+        whole
+    }
+
+    /// The same bytes, which lie elsewhere now.
+    pub(crate) fn set_body(&mut self, whole: Bytes) {
+        self.body = Body::Whole(whole);
+    }
+
+    pub(crate) fn put(&self, out: &mut BytesMut) {
+        self.pieces().iter().for_each(|piece| out.put_slice(piece));
+    }
+
+    pub(crate) fn pieces(&self) -> &[Bytes] {
+        match &self.body {
+            Body::Pieces(pieces) => pieces,
+            Body::Whole(whole) => std::slice::from_ref(whole),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_put_together_once() {
+        let pieces = [&b"head"[..], b"one", b"", b"two"].map(Bytes::from_static);
+        let mut part = Part::new(pieces.into(), 1, true, 3);
+        assert_eq!((part.bytes, part.pieces().len()), (10, 4));
+        let body = part.body();
+        assert_eq!(&body[..], b"headonetwo");
+        assert_eq!((part.body().as_ptr(), part.pieces().len(), part.bytes), (body.as_ptr(), 1, 10));
+    }
+}

@@ -1,0 +1,40 @@
+//! Blocking requests for playlists: which are allowed, and when they have what they wait for.
+
+use std::time::Duration;
+
+use crate::store::{Segment, Track};
+
+/// A request may ask for two segments beyond the newest one, no more (RFC 8216bis, 6.2.5.2).
+const SEGMENTS_AHEAD_MAX: u64 = 2;
+
+/// Whether a blocking request asks for what can come soon.
+pub(crate) fn check_until(
+    track: &Track,
+    newest: (u64, usize),
+    (number, part): (u64, Option<usize>),
+    part_target: Duration,
+) -> Result<(), &'static str> {
+    if number > newest.0 + SEGMENTS_AHEAD_MAX {
+        return Err("_HLS_msn is too far ahead");
+    }
+    // The specification's advance part limit: the parts of three seconds, rounded up, three at least.
+    let parts_ahead = ((3.0 / part_target.as_secs_f64()).ceil() as usize).max(3);
+    let open_parts = if number == newest.0 { newest.1 } else { 0 };
+    if number >= newest.0 && part.is_some_and(|part| part > open_parts + parts_ahead) && !is_complete(track, number) {
+        return Err("_HLS_part is too far ahead");
+    }
+    Ok(())
+}
+
+fn is_complete(track: &Track, number: u64) -> bool {
+    track.segment(number).is_some_and(Segment::is_complete)
+}
+
+/// Whether the playlist has that segment, or that part of it. A part beyond a segment's last one is the next one's first.
+pub(crate) fn is_reached(track: &Track, newest: (u64, usize), (number, part): (u64, Option<usize>)) -> bool {
+    match part {
+        None => newest.0 > number || is_complete(track, number),
+        Some(_) if number < newest.0 => true,
+        Some(part) => number == newest.0 && part <= newest.1,
+    }
+}
