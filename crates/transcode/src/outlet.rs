@@ -16,8 +16,8 @@ use crate::sound::Sound;
 /// Nothing for so long: it does not flow.
 const QUIET_AFTER: Duration = Duration::from_secs(2);
 
-/// Encoders of pictures take up to a second for their first one; 47 frames of sound are a second.
-const EARLY_SOUNDS_MAX: usize = 96;
+/// Two seconds: encoders of pictures take up to one for their first. Pictures that are later than this are not waited for.
+const SOUNDS_WAITING_MAX: usize = 96;
 
 #[derive(Debug)]
 pub(crate) struct Outlet {
@@ -30,8 +30,9 @@ pub(crate) struct Outlet {
     /// Pictures up to the next keyframe can't be decoded by who reads on.
     wants_keyframe: bool,
     sound: Sound,
-    /// Sound that is out of its encoder before the first picture is out of its own.
-    early: VecDeque<WireFrame>,
+    /// Sound is out of its encoder sooner than the pictures of its time are out of theirs. It waits for them: who cuts segments
+    /// where pictures have keyframes must not have read the sound beyond.
+    waiting: VecDeque<WireFrame>,
     meter: GopMeter,
     started: Instant,
     wrote_at: Option<Instant>,
@@ -51,7 +52,7 @@ impl Outlet {
             last_sound: None,
             wants_keyframe: true,
             sound: Sound::default(),
-            early: VecDeque::new(),
+            waiting: VecDeque::new(),
             meter: GopMeter::new(),
             started: now,
             wrote_at: None,
@@ -96,6 +97,9 @@ impl Outlet {
             self.publisher.set_tracks(Tracks { video: Some(Arc::clone(video)), audio: self.audio.clone() });
         }
         self.wants_keyframe = false;
+        while let Some(sound) = self.waiting.pop_front_if(|sound| sound.dts < frame.dts) {
+            self.write_sound(&sound, now);
+        }
         self.last_picture = Some(frame.dts);
         self.wrote_at = Some(now);
         let elapsed = now.saturating_duration_since(self.started);
@@ -106,19 +110,18 @@ impl Outlet {
             self.last_sound = Some(silence.dts);
             self.publisher.write(silence, MediaKind::Audio, now);
         }
-        for early in std::mem::take(&mut self.early) {
-            self.sound(&early, now);
-        }
     }
 
     pub(crate) fn sound(&mut self, frame: &WireFrame, now: Instant) {
-        if self.last_picture.is_none() {
-            if self.early.len() == EARLY_SOUNDS_MAX {
-                self.early.pop_front();
-            }
-            self.early.push_back(frame.clone());
-            return;
+        self.waiting.push_back(frame.clone());
+        if self.waiting.len() > SOUNDS_WAITING_MAX
+            && let Some(oldest) = self.waiting.pop_front()
+        {
+            self.write_sound(&oldest, now);
         }
+    }
+
+    fn write_sound(&mut self, frame: &WireFrame, now: Instant) {
         if self.last_sound.is_some_and(|last| frame.dts <= last) || !self.sound.take(frame.dts) {
             return;
         }
@@ -226,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn sound_that_is_early_waits_for_the_first_picture() {
+    fn sound_waits_for_the_pictures_of_its_time() {
         let mut bench = Bench::new();
         for ms in [960, 981, 1003, 1024] {
             bench.outlet.sound(&frame(ms, true), bench.now);
@@ -235,7 +238,14 @@ mod tests {
         assert!(bench.published().is_empty(), "nothing begins without a keyframe");
         bench.outlet.picture(&frame(1000, true), true, bench.now);
         bench.outlet.sound(&frame(1045, true), bench.now);
-        assert_eq!(bench.published(), ["V1000", "a1003", "a1024", "a1045"]);
+        bench.outlet.picture(&frame(1033, false), true, bench.now);
+        bench.outlet.picture(&frame(1067, false), true, bench.now);
+        assert_eq!(bench.published(), ["V1000", "a1003", "a1024", "v1033", "a1045", "v1067"]);
+        // Pictures that don't come any more do not hold it up for ever.
+        for number in 0..100 {
+            bench.outlet.sound(&frame(1088 + number * 21, true), bench.now);
+        }
+        assert_eq!(bench.published().last().map(String::as_str), Some("a1151"));
     }
 
     #[test]
