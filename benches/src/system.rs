@@ -71,7 +71,7 @@ impl Running {
                 let pushes: String =
                     (0..destinations).map(|number| format!("push rtmp://{sink}/app/{};\n", key(number))).collect();
                 let server = Nginx::start(&pushes);
-                let rss_before_bytes = nginx_worker_rss(&server)?;
+                let rss_before_bytes = settled_rss_bytes(nginx_worker(&server)?);
                 let (publisher, published_at_ns) = publish(&server.address().to_string(), "app", "bench", clip)?;
                 Ok(Started { running: Self::Nginx { server, publisher }, published_at_ns, rss_before_bytes })
             }
@@ -104,7 +104,7 @@ impl Running {
 
     pub(crate) fn rss_bytes(&self) -> anyhow::Result<u64> {
         match self {
-            Self::Nginx { server, .. } => nginx_worker_rss(server),
+            Self::Nginx { server, .. } => Ok(ProcessStats::of(nginx_worker(server)?).rss_bytes),
             _ => Ok(ProcessStats::of(self.pid()).rss_bytes),
         }
     }
@@ -195,9 +195,14 @@ pub(crate) fn weir_binary() -> anyhow::Result<PathBuf> {
     Ok(binary)
 }
 
-/// Everything happens in the one worker; the master only waits.
-fn nginx_worker_rss(server: &Nginx) -> anyhow::Result<u64> {
-    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", server.pid()))?;
-    let worker = children.split_whitespace().next().context("nginx has no worker")?;
-    Ok(ProcessStats::of(worker.parse()?).rss_bytes)
+/// Everything happens in the one worker; the master only waits. It listens before it has a worker.
+fn nginx_worker(server: &Nginx) -> anyhow::Result<u32> {
+    let children = format!("/proc/{0}/task/{0}/children", server.pid());
+    for _ in 0..100 {
+        if let Some(worker) = std::fs::read_to_string(&children)?.split_whitespace().next() {
+            return Ok(worker.parse()?);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    anyhow::bail!("nginx has no worker")
 }
