@@ -177,8 +177,8 @@ async fn a_segment_waits_for_its_sound_but_not_for_ever() {
     publisher.set_tracks(tracks_of(&source));
     let (pictures, sound): (Vec<_>, Vec<_>) =
         source.frames_until(time(12.0)).into_iter().partition(|frame| kind_of(frame) == MediaKind::Video);
-    let until = |seconds: f64| move |frame: &&weir_media::Frame| frame.dts < time(seconds);
-    let after = |frames: &[weir_media::Frame], from: f64, to: f64| -> Vec<weir_media::Frame> {
+    let until = |seconds: f64| move |frame: &&Frame| frame.dts < time(seconds);
+    let after = |frames: &[Frame], from: f64, to: f64| -> Vec<Frame> {
         frames.iter().filter(until(to)).filter(|frame| frame.dts >= time(from)).cloned().collect()
     };
     write(&mut publisher, after(&pictures, 0.0, 0.1), MediaTime::ZERO).await;
@@ -205,7 +205,7 @@ async fn picture_or_sound_alone() {
         let all = tracks_of(&source);
         let video = all.video.filter(|_| with_picture);
         publisher.set_tracks(Tracks { video, audio: all.audio.filter(|_| with_sound) });
-        let wanted = |frame: &weir_media::Frame| (kind_of(frame) == MediaKind::Video) == with_picture;
+        let wanted = |frame: &Frame| (kind_of(frame) == MediaKind::Video) == with_picture;
         let frames = source.frames_until(time(9.0)).into_iter().filter(wanted).collect();
         write(&mut publisher, frames, MediaTime::ZERO).await;
         rig.finish().await;
