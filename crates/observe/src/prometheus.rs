@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use weir_model::{PushStatus, RenditionStatus, RestreamState, StreamState};
+use weir_model::{PushStatus, RenditionState, RenditionStatus, RestreamState, StreamState};
 
 use crate::{Counter, Observe};
 
@@ -41,9 +41,12 @@ fn streams(text: &mut Text, observe: &Observe) {
         Some(status.ingest.as_ref()?.dropped_frames as f64)
     });
     type Figure = fn(&RenditionStatus) -> Option<f64>;
-    let figures: [(&str, &str, Figure); 4] = [
+    let figures: [(&str, &str, Figure); 5] = [
         ("weir_rendition_live", "1 while it flows.", |rendition| {
-            Some(f64::from(u8::from(rendition.state == StreamState::Live)))
+            Some(f64::from(u8::from(matches!(rendition.state, RenditionState::Live | RenditionState::Degraded))))
+        }),
+        ("weir_rendition_degraded", "1 while it is late, or not from the encoder that was wanted.", |rendition| {
+            Some(f64::from(u8::from(rendition.state == RenditionState::Degraded)))
         }),
         ("weir_rendition_bitrate_bps", "Its pictures, as encoded now.", |rendition| Some(rendition.bitrate_bps as f64)),
         ("weir_rendition_fps", "Pictures a second now.", |rendition| rendition.fps),

@@ -9,20 +9,21 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use weir_hub::{StreamHub, Subscriber};
 use weir_media::MediaTime;
-use weir_model::{EncoderPolicy, RenditionStatus, StreamId, StreamState};
+use weir_model::{EncoderPolicy, RenditionState, RenditionStatus, StreamId};
 use weir_observe::{Observe, fields};
 use weir_pipeline::{OutputId, WorkerFault, WorkerPlan};
 
 use crate::backoff::Backoff;
 use crate::families::Families;
+use crate::lag::LagChange;
 use crate::linger::Linger;
 use crate::outlet::Outlet;
 use crate::plan::{Machine, Refused, SourceShape, TranscodePlan, plan};
-use crate::session::{End, Outlets, Session};
+use crate::session::{End, Feeding, Host, Outlets, Session};
 use crate::wants::Wants;
 use crate::workshop::Workshop;
 
-/// An encoder that reconnects finds the worker warm; after that it ends.
+/// What was made of a source that is gone for longer is no start for a newcomer.
 const SOURCE_GONE_MAX: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether there is something to do.
@@ -71,6 +72,7 @@ pub fn start(id: StreamId, hub: StreamHub, workshop: Workshop, observe: Observe,
         linger: Linger::default(),
         families: Families::default(),
         outlets: Outlets::new(),
+        stale: false,
         plan: TranscodePlan::default(),
         ledger: LedgerEntry { id, workshop: workshop.clone() },
         workshop,
@@ -88,6 +90,8 @@ struct Stage {
     linger: Linger,
     families: Families,
     outlets: Outlets,
+    /// What the outlets have published is forgotten already.
+    stale: bool,
     plan: TranscodePlan,
     ledger: LedgerEntry,
 }
@@ -141,8 +145,7 @@ impl Stage {
             self.ledger.take(0.0);
             match end {
                 End::Closed => return,
-                End::OtherCodec => {}
-                End::Left => self.forget_media(),
+                End::OtherCodec | End::Left | End::Drained => {}
                 End::Failed(fault) => {
                     self.failed(&fault);
                     self.pause(backoff.after(started, Instant::now())).await;
@@ -159,7 +162,12 @@ impl Stage {
             if wants.is_empty() && !self.outlets.is_empty() {
                 self.adopt(TranscodePlan::default(), Instant::now());
             }
-            let live = self.hub.pulse().started;
+            let source = self.hub.pulse();
+            let live = source.started;
+            let gone = |at: Instant| at.elapsed() > SOURCE_GONE_MAX;
+            if !source.attached && !self.stale && source.last_frame_at.is_some_and(gone) {
+                self.forget_media();
+            }
             if let Some(video) = tracks.video.as_ref().filter(|_| live && !wants.is_empty()) {
                 let format = video.video.clone().unwrap_or_default();
                 let fps =
@@ -182,7 +190,7 @@ impl Stage {
     async fn session(
         &mut self,
         source: Subscriber,
-        decide: &impl Fn(&Linger, BTreeSet<String>, EncoderPolicy) -> TranscodePlan,
+        decide: &(impl Fn(&Linger, BTreeSet<String>, EncoderPolicy) -> TranscodePlan + Sync),
     ) -> End {
         let unable = |message: String| End::Failed(WorkerFault { output: None, message });
         let binary = match self.workshop.binary() {
@@ -196,18 +204,18 @@ impl Stage {
             Err(error) => return unable(format!("the worker can't be started: {error}")),
         };
         tracing::info!(stream_id = %self.id, worker = worker.pid(), outputs = self.plan.worker.video.len(), "transcoding");
-        let (plans, followed) = watch::channel(self.plan.worker.clone());
-        let mut outlets = std::mem::take(&mut self.outlets);
+        self.stale = false;
+        let newest = self.hub.source().subscribe_unhurried();
+        let (plans, plan) = watch::channel(self.plan.worker.clone());
+        let feeding = Feeding { source, plan, pulse: self.hub.watch_pulse() };
         let session = Session { worker, writer, reader };
-        let end = session.run(source, followed, &mut outlets, |outlets| self.look(outlets, &plans, decide)).await;
-        self.outlets = outlets;
-        end
+        session.run(feeding, &mut Hosting { stage: self, newest, plans, decide }).await
     }
 
     /// What time and wishes bring; whether the worker is to end.
     fn look(
         &mut self,
-        outlets: &mut Outlets,
+        source: Option<MediaTime>,
         plans: &watch::Sender<WorkerPlan>,
         decide: &impl Fn(&Linger, BTreeSet<String>, EncoderPolicy) -> TranscodePlan,
     ) -> bool {
@@ -228,15 +236,33 @@ impl Stage {
             if plan.worker.video.is_empty() || plan.worker.decode_in != self.plan.worker.decode_in {
                 return true;
             }
-            std::mem::swap(&mut self.outlets, outlets);
             self.adopt(plan, now);
-            std::mem::swap(&mut self.outlets, outlets);
             plans.send_replace(self.plan.worker.clone());
         }
-        self.tell.send_replace(statuses(outlets, &self.plan.refused, now));
-        let pulse = self.hub.pulse();
-        let quiet = pulse.last_frame_at.is_none_or(|at| now.saturating_duration_since(at) > SOURCE_GONE_MAX);
-        !pulse.attached && quiet
+        self.look_at_lag(source, now);
+        self.tell_statuses();
+        false
+    }
+
+    /// Says which renditions fall behind, and which are in time again.
+    fn look_at_lag(&mut self, source: Option<MediaTime>, now: Instant) {
+        for (name, outlet) in &mut self.outlets {
+            let (kind, reason) = match outlet.look(source, now) {
+                None => continue,
+                Some(LagChange::Late) => ("rendition_degraded", "it is behind its source"),
+                Some(LagChange::InTime) => ("rendition_recovered", "it is in time again"),
+            };
+            tracing::warn!(stream_id = %self.id, rendition = name, reason, "a rendition's delay changed");
+            self.observe.events().emit(
+                kind,
+                fields([
+                    ("stream_id", self.id.0.into()),
+                    ("rendition", name.clone().into()),
+                    ("encoder", outlet.plan.element.clone().into()),
+                    ("reason", reason.into()),
+                ]),
+            );
+        }
     }
 
     /// Makes the plan the one in force: renditions that it has not are no longer published.
@@ -289,6 +315,7 @@ impl Stage {
             self.hub.rendition(name).clear();
             outlet.publish_anew(self.hub.publish_rendition(name));
         }
+        self.stale = true;
     }
 
     fn failed(&mut self, fault: &WorkerFault) {
@@ -320,11 +347,31 @@ impl Stage {
     }
 
     fn tell_statuses(&self) {
-        self.tell.send_replace(statuses(&self.outlets, &self.plan.refused, Instant::now()));
+        let source_lives = self.hub.pulse().attached;
+        self.tell.send_replace(statuses(&self.outlets, &self.plan.refused, source_lives, Instant::now()));
     }
 }
 
-fn statuses(outlets: &Outlets, refused: &[Refused], now: Instant) -> Vec<RenditionStatus> {
+/// A stage while a worker runs for it.
+struct Hosting<'a, D> {
+    stage: &'a mut Stage,
+    /// Never read: it knows how far the source is.
+    newest: Subscriber,
+    plans: watch::Sender<WorkerPlan>,
+    decide: &'a D,
+}
+
+impl<D: Fn(&Linger, BTreeSet<String>, EncoderPolicy) -> TranscodePlan> Host for Hosting<'_, D> {
+    fn outlets(&mut self) -> &mut Outlets {
+        &mut self.stage.outlets
+    }
+
+    fn look(&mut self) -> bool {
+        self.stage.look(self.newest.newest_time(), &self.plans, self.decide)
+    }
+}
+
+fn statuses(outlets: &Outlets, refused: &[Refused], source_lives: bool, now: Instant) -> Vec<RenditionStatus> {
     let refused = refused.iter().map(|refused| RenditionStatus {
         name: refused.name.clone(),
         encoder: String::new(),
@@ -335,7 +382,8 @@ fn statuses(outlets: &Outlets, refused: &[Refused], now: Instant) -> Vec<Renditi
         target_bps: None,
         fps: None,
         latency_ms: None,
-        state: StreamState::Failed,
+        state: RenditionState::Failed,
+        reason: Some(refused.reason.clone()),
     });
-    outlets.values().map(|outlet| outlet.status(now)).chain(refused).collect()
+    outlets.values().map(|outlet| outlet.status(source_lives, now)).chain(refused).collect()
 }

@@ -40,6 +40,11 @@ pub(crate) fn serve(stream: UnixStream) -> io::Result<()> {
             Message::Plan(plan) => graph.run(plan),
             Message::Track(track) => graph.track(&track),
             Message::Frame(frame) => graph.frame(frame),
+            Message::End => {
+                graph.end();
+                outbox.send(&Message::End)?;
+                Ok(())
+            }
             Message::Hello(_) | Message::Progress(_) | Message::Fault(_) => Ok(()),
         };
         done.map_err(|fault| end(&outbox, &fault))?;
