@@ -3,6 +3,7 @@
 mod auth;
 mod context;
 mod dto;
+mod gpu_metrics;
 mod idempotency;
 mod input;
 mod middleware;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 use weir_model::{RestreamId, RestreamStatus, StreamId, StreamStatus};
 
-pub use board::{Board, RestreamLine, StreamLine, Viewer, ViewerBook, ViewerKind};
+pub use board::{Board, RestreamLine, StreamLine, Viewer, ViewerBook, ViewerKind, WorkerLine};
 pub use counters::{Counter, Counters};
 pub use event::{Event, EventCursor, EventLog, fields};
 

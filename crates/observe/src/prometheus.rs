@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use weir_model::{PushStatus, RenditionState, RenditionStatus, RestreamState, StreamState};
 
-use crate::{Counter, Observe};
+use crate::{Counter, Observe, WorkerLine};
 
 pub(crate) fn render(observe: &Observe) -> String {
     let mut text = Text::default();
@@ -61,6 +61,19 @@ fn streams(text: &mut Text, observe: &Observe) {
                     text.line(name, &labels, value);
                 }
             }
+        }
+    }
+    type WorkerFigure = fn(&WorkerLine) -> f64;
+    let figures: [(&str, &str, &str, WorkerFigure); 3] = [
+        ("weir_worker_rss_bytes", "gauge", "Memory of its transcoding process.", |worker| worker.rss_bytes as f64),
+        ("weir_worker_cpu_seconds_total", "counter", "CPU time of its transcoding process.", |worker| worker.cpu_seconds),
+        ("weir_worker_starts_total", "counter", "Transcoding processes so far.", |worker| worker.starts as f64),
+    ];
+    let workers: Vec<_> = observe.board().workers();
+    for (name, kind, help, figure) in figures {
+        text.head(name, kind, help);
+        for (stream, worker) in &workers {
+            text.line(name, &[("stream", stream)], figure(worker));
         }
     }
     text.head("weir_viewers", "gauge", "Who is watching now.");

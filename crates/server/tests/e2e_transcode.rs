@@ -20,6 +20,7 @@ use serde_json::json;
 use weir_media::MediaTime;
 use weir_mux::flv::file::{FlvTag, FlvTagKind};
 use weir_testkit::conformance::{Watcher, player};
+use weir_testkit::destination::is_video_frame;
 use weir_testkit::ffmpeg::{self, Clip};
 use weir_testkit::frames::{SyntheticConfig, SyntheticSource, flv_tag};
 use weir_testkit::{Destination, Publisher, Weir, wait_until, wait_until_some};
@@ -200,8 +201,13 @@ fn a_worker_that_is_killed_costs_its_renditions_two_seconds_and_the_source_nothi
     let source = clip.make(&path("source.flv"));
     let weir = weir().start();
     let api = weir.api();
-    let small = json!([{"name": "small", "width": 160, "height": 90, "video_bitrate_kbps": 100}]);
-    let stream = api.create_stream_with("cam1", &json!({"ladder": small}));
+    let ladder = |kbps: u32| {
+        json!([
+            {"name": "small", "width": 160, "height": 90, "video_bitrate_kbps": 100},
+            {"name": "other", "width": 128, "height": 72, "video_bitrate_kbps": kbps, "audio_bitrate_kbps": 64},
+        ])
+    };
+    let stream = api.create_stream_with("cam1", &json!({"ladder": ladder(100)}));
     let (as_is, named) = (Destination::new(), Destination::new());
     let restreams = [
         api.create_restream(&stream, "as it is", &as_is.url("a")),
@@ -212,7 +218,22 @@ fn a_worker_that_is_killed_costs_its_renditions_two_seconds_and_the_source_nothi
         ),
     ];
     let mut publisher = ffmpeg::publish(&source, &weir.push_url(&stream.stream_key));
-    named.wait_video_frames(60, SOON);
+    named.wait_video_frames(30, SOON);
+
+    // A rendition that is edited begins anew; the other one, in the same worker, does not notice.
+    let before = workers(&weir);
+    api.patch(&format!("/streams/{}", stream.id), &json!({"ladder": ladder(200)})).expect(200);
+    wait_until("the edited rendition has its new rate", SOON, || {
+        let status = api.stream_status(&stream);
+        let renditions = status["renditions"].as_array().unwrap();
+        renditions.iter().any(|it| it["name"] == "other" && it["target_bps"] == 264_000 && it["state"] == "live")
+    });
+    assert_eq!(workers(&weir), before, "in the same worker");
+    named.wait_video_frames(named.video_frames() + 15, SOON);
+    let pushed: Vec<FlvTag> = named.received().into_iter().map(|received| received.tag).filter(is_video_frame).collect();
+    let steps = pushed.windows(2).map(|pair| pair[1].timestamp_ms - pair[0].timestamp_ms);
+    assert_eq!(steps.filter(|step| *step > 40).count(), 0, "nothing is missing in the other rendition");
+
     for signal in ["-KILL", "-KILL", "-KILL", "-STOP"] {
         let [victim] = workers(&weir)[..] else { panic!("{:?}", workers(&weir)) };
         let before = named.video_frames();
@@ -291,7 +312,7 @@ fn publish_phases(publisher: &mut Publisher, phases: &[Phase]) -> usize {
         for tag in source.config_tags().into_iter().chain(frames.iter().map(flv_tag)) {
             let at = zero + MediaTime::from_millis(i64::from(tag.timestamp_ms));
             thread::sleep((start + Duration::from_millis(at.as_millis() as u64)).saturating_duration_since(Instant::now()));
-            pictures += usize::from(weir_testkit::destination::is_video_frame(&tag));
+            pictures += usize::from(is_video_frame(&tag));
             let tag = if phase.corrupt { spoil(tag, pictures) } else { tag };
             publisher.send(&FlvTag { timestamp_ms: (at + jumped).as_millis() as u32, ..tag }).unwrap();
         }

@@ -9,8 +9,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use weir_hub::{Next, SourcePulse, Subscriber, Tracks};
 use weir_media::{Codec, MediaKind, TrackId, TrackInfo};
 use weir_pipeline::{
-    LinkFault, LinkReader, LinkWriter, Message, OutputId, Progress, TrackConfig, WireFrame, Worker, WorkerFault,
-    WorkerPlan,
+    LinkFault, LinkReader, LinkWriter, Message, OutputId, Progress, TrackConfig, Usage, WireFrame, Worker,
+    WorkerFault, WorkerPlan,
 };
 
 use crate::outlet::Outlet;
@@ -46,7 +46,7 @@ pub(crate) type Outlets = BTreeMap<String, Outlet>;
 pub(crate) trait Host {
     fn outlets(&mut self) -> &mut Outlets;
     /// Called four times a second: what time and wishes bring. True ends the worker.
-    fn look(&mut self) -> bool;
+    fn look(&mut self, usage: Option<Usage>) -> bool;
 }
 
 /// What the worker is made of the source by.
@@ -65,12 +65,14 @@ pub(crate) struct Session {
     pub(crate) worker: Worker,
     pub(crate) writer: LinkWriter,
     pub(crate) reader: LinkReader,
+    /// One that takes more is ended before it takes the machine's.
+    pub(crate) memory_max_bytes: u64,
 }
 
 impl Session {
     /// Runs until it ends.
     pub(crate) async fn run(self, feeding: Feeding, host: &mut impl Host) -> End {
-        let Self { mut worker, writer, mut reader } = self;
+        let Self { mut worker, writer, mut reader, memory_max_bytes } = self;
         let mut watchdog = Watchdog::new(Instant::now());
         let sound = watch::Sender::new(false);
         let plan = feeding.plan.clone();
@@ -114,7 +116,13 @@ impl Session {
                         if draining_since.is_some_and(|since| since.elapsed() > DRAIN_MAX) {
                             break End::Drained;
                         }
-                        if host.look() {
+                        let usage = worker.usage();
+                        if let Some(usage) = usage.filter(|usage| usage.rss_bytes > memory_max_bytes) {
+                            let (takes, may) = (usage.rss_bytes >> 20, memory_max_bytes >> 20);
+                            let message = format!("the worker takes {takes} MB of memory, its plan at most {may}");
+                            break End::Failed(WorkerFault { output: None, message });
+                        }
+                        if host.look(usage) {
                             break End::Left;
                         }
                     }

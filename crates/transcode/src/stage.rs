@@ -1,18 +1,20 @@
 //! The stage of one stream: starts a worker when renditions are wanted and the source lives, keeps it to the plan, starts it
 //! again when it fails.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use weir_gpu::Device;
 use weir_hub::{StreamHub, Subscriber};
 use weir_media::MediaTime;
 use weir_model::{EncoderPolicy, RenditionState, RenditionStatus, StreamId};
-use weir_observe::{Observe, fields};
-use weir_pipeline::{OutputId, WorkerFault, WorkerPlan};
+use weir_observe::{Observe, WorkerLine, fields};
+use weir_pipeline::{Abilities, EncoderFile, OutputId, Usage, WorkerFault, WorkerPlan};
 
+use crate::admission::memory_max_bytes;
 use crate::backoff::Backoff;
 use crate::families::Families;
 use crate::lag::LagChange;
@@ -25,6 +27,9 @@ use crate::workshop::Workshop;
 
 /// What was made of a source that is gone for longer is no start for a newcomer.
 const SOURCE_GONE_MAX: Duration = Duration::from_secs(10);
+
+/// The family whose devices are chosen from.
+const NVENC: &str = "nvenc";
 
 /// How often it is looked whether there is something to do.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -73,6 +78,7 @@ pub fn start(id: StreamId, hub: StreamHub, workshop: Workshop, observe: Observe,
         families: Families::default(),
         outlets: Outlets::new(),
         stale: false,
+        worker_starts: 0,
         plan: TranscodePlan::default(),
         ledger: LedgerEntry { id, workshop: workshop.clone() },
         workshop,
@@ -92,6 +98,7 @@ struct Stage {
     outlets: Outlets,
     /// What the outlets have published is forgotten already.
     stale: bool,
+    worker_starts: u64,
     plan: TranscodePlan,
     ledger: LedgerEntry,
 }
@@ -116,19 +123,25 @@ impl Drop for LedgerEntry {
 
 impl Stage {
     async fn run(mut self) {
-        let mut backoff = Backoff::new();
+        let (id, workshop, mut backoff) = (self.id, self.workshop.clone(), Backoff::new());
+        // Proofs take seconds the first time: they are made when something is wanted, not when its source is there.
+        while self.wanted.borrow_and_update().renditions.is_empty() {
+            if self.wanted.changed().await.is_err() {
+                return;
+            }
+        }
+        let abilities = workshop.abilities().await;
         loop {
             let Some((source, shape)) = self.work().await else { return };
-            // The first time, proofs are made: the source is subscribed to, so it starts with what is newest then.
-            let (id, workshop) = (self.id, self.workshop.clone());
-            let abilities = workshop.abilities().await;
+            // All of a worker is on one device: pictures stay in its memory from the decoder to the encoders.
+            let device = self.device(abilities).await;
             let decide = |wants: &Linger, avoided, policy| {
                 let machine = Machine {
                     abilities,
                     encoders: workshop.encoders(),
                     avoided,
                     cores_free: workshop.ledger().free_for(id),
-                    devices: BTreeMap::new(),
+                    devices: device.iter().map(|device| (NVENC.to_owned(), device.index)).collect(),
                 };
                 plan(shape, &wants.wants(), policy, &machine)
             };
@@ -140,18 +153,32 @@ impl Stage {
                 self.pause(LOOK_EVERY).await;
                 continue;
             }
-            let started = Instant::now();
-            let end = self.session(source, &decide).await;
+            let published = self.newest_picture();
+            let end = self.session(source, shape, device.as_ref(), &decide).await;
             self.ledger.take(0.0);
             match end {
                 End::Closed => return,
                 End::OtherCodec | End::Left | End::Drained => {}
                 End::Failed(fault) => {
                     self.failed(&fault);
-                    self.pause(backoff.after(started, Instant::now())).await;
+                    self.pause(backoff.after(self.newest_picture() > published)).await;
                 }
             }
         }
+    }
+
+    fn newest_picture(&self) -> Option<MediaTime> {
+        self.outlets.values().filter_map(Outlet::last_picture).max()
+    }
+
+    /// The device that takes the next worker; None without any that works.
+    async fn device(&self, abilities: &Abilities) -> Option<Device> {
+        let family = |file: &&EncoderFile| file.family == NVENC && abilities.encoders.get(&file.id).is_some_and(|it| it.ok);
+        let works = abilities.cuda_decoding.ok || self.workshop.encoders().all().iter().any(|file| family(&file));
+        if !works {
+            return None;
+        }
+        weir_gpu::least_loaded(&self.workshop.devices().await.devices).cloned()
     }
 
     /// Waits until there is something wanted and a source to make it of. None when the stream is over.
@@ -190,6 +217,8 @@ impl Stage {
     async fn session(
         &mut self,
         source: Subscriber,
+        shape: SourceShape,
+        device: Option<&Device>,
         decide: &(impl Fn(&Linger, BTreeSet<String>, EncoderPolicy) -> TranscodePlan + Sync),
     ) -> End {
         let unable = |message: String| End::Failed(WorkerFault { output: None, message });
@@ -198,18 +227,24 @@ impl Stage {
             Err(missing) => return unable(missing.to_string()),
         };
         // Renditions go on together, so that their keyframes stay aligned.
-        let resume_after: Option<MediaTime> = self.outlets.values().filter_map(Outlet::last_picture).max();
-        let (worker, writer, reader) = match weir_pipeline::start(&binary, resume_after) {
+        let resume_after = self.newest_picture();
+        // A device in slices is not named by its own UUID: CUDA finds its slice.
+        let uuid = device.filter(|device| !device.mig).and_then(|device| device.uuid.as_deref());
+        let (worker, writer, reader) = match weir_pipeline::start(&binary, resume_after, uuid) {
             Ok(started) => started,
             Err(error) => return unable(format!("the worker can't be started: {error}")),
         };
         tracing::info!(stream_id = %self.id, worker = worker.pid(), outputs = self.plan.worker.video.len(), "transcoding");
         self.stale = false;
+        self.worker_starts += 1;
+        let memory_max_bytes = memory_max_bytes(&self.plan.worker, shape);
         let newest = self.hub.source().subscribe_unhurried();
         let (plans, plan) = watch::channel(self.plan.worker.clone());
         let feeding = Feeding { source, plan, pulse: self.hub.watch_pulse() };
-        let session = Session { worker, writer, reader };
-        session.run(feeding, &mut Hosting { stage: self, newest, plans, decide }).await
+        let session = Session { worker, writer, reader, memory_max_bytes };
+        let end = session.run(feeding, &mut Hosting { stage: self, newest, plans, decide }).await;
+        self.observe.board().set_worker(self.id, None);
+        end
     }
 
     /// What time and wishes bring; whether the worker is to end.
@@ -366,7 +401,16 @@ impl<D: Fn(&Linger, BTreeSet<String>, EncoderPolicy) -> TranscodePlan> Host for 
         &mut self.stage.outlets
     }
 
-    fn look(&mut self) -> bool {
+    fn look(&mut self, usage: Option<Usage>) -> bool {
+        let line = |usage: Usage| WorkerLine {
+            pid: usage.pid,
+            rss_bytes: usage.rss_bytes,
+            cpu_seconds: usage.cpu.as_secs_f64(),
+            starts: self.stage.worker_starts,
+        };
+        if let Some(usage) = usage {
+            self.stage.observe.board().set_worker(self.stage.id, Some(line(usage)));
+        }
         self.stage.look(self.newest.newest_time(), &self.plans, self.decide)
     }
 }

@@ -53,7 +53,7 @@ impl Run {
     fn start(resume_after: Option<MediaTime>) -> Self {
         // Cargo builds it for tests and tells where it is.
         let binary = WorkerBinary::at(env!("CARGO_BIN_EXE_weir-worker")).unwrap();
-        let (worker, writer, reader) = weir_pipeline::start(&binary, resume_after).unwrap();
+        let (worker, writer, reader) = weir_pipeline::start(&binary, resume_after, None).unwrap();
         Self { worker, writer, reader, tracks: BTreeMap::new(), frames: BTreeMap::new(), ended: false }
     }
 
@@ -250,7 +250,9 @@ async fn a_fault_names_its_output() {
 async fn abilities_are_proven_by_trying() {
     let binary = WorkerBinary::at(env!("CARGO_BIN_EXE_weir-worker")).unwrap();
     let encoders = weir_pipeline::Encoders::load().unwrap();
-    let abilities = weir_pipeline::prove_all(&binary, &encoders).await;
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("abilities.json");
+    let abilities = weir_pipeline::prove_once(&binary, &encoders, &cache, "no driver").await;
     let version = abilities.gstreamer.expect("GStreamer is there");
     let expected: Vec<&str> =
         encoders.all().iter().filter(|file| file.is_for(version)).map(|file| file.id.as_str()).collect();
@@ -261,4 +263,14 @@ async fn abilities_are_proven_by_trying() {
         assert!(proof.ok || proof.reason.as_ref().is_some_and(|reason| !reason.is_empty()), "{id}: {proof:?}");
     }
     assert!(!weir_pipeline::Abilities::none("x").decodes_in(Memory::Cuda));
+
+    // What was found is kept for the same driver: the figures are those of the first try. Where hardware is there and does not
+    // work, everything is tried again.
+    if cache.exists() {
+        assert_eq!(weir_pipeline::prove_once(&binary, &encoders, &cache, "no driver").await, abilities);
+        let other = weir_pipeline::prove_once(&binary, &encoders, &cache, "another driver").await;
+        assert!(other != abilities && other.encoders["x264"].ok);
+        std::fs::write(&cache, "{").unwrap();
+        assert!(weir_pipeline::prove_once(&binary, &encoders, &cache, "another driver").await.encoders["x264"].ok);
+    }
 }
