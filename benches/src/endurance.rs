@@ -36,8 +36,14 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     std::fs::remove_dir_all(&folder)?;
     let mut back_ms = kills(&clip, options.kills)?;
     back_ms.sort_by(f64::total_cmp);
-    let at = |share: f64| back_ms.get(((back_ms.len().max(1) - 1) as f64 * share) as usize).copied().unwrap_or_default();
-    let row = vec![back_ms.len().to_string(), format!("{:.0}", at(0.5)), format!("{:.0}", at(0.95)), format!("{:.0}", at(1.0))];
+    let at =
+        |share: f64| back_ms.get(((back_ms.len().max(1) - 1) as f64 * share) as usize).copied().unwrap_or_default();
+    let row = vec![
+        back_ms.len().to_string(),
+        format!("{:.0}", at(0.5)),
+        format!("{:.0}", at(0.95)),
+        format!("{:.0}", at(1.0)),
+    ];
     print_table("A worker is killed (kill -9)", &["kills", "renditions back p50 ms", "p95 ms", "max ms"], &[row]);
     let cycles = cycles(&clip, options.cycles)?;
     let rows: Vec<_> = cycles
@@ -51,9 +57,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 fn ladder() -> serde_json::Value {
-    let rung = |name: &str, width: u32, height: u32, kbps: u32| {
-        json!({"name": name, "width": width, "height": height, "video_bitrate_kbps": kbps})
-    };
+    let rung = |name: &str, width: u32, height: u32, kbps: u32| json!({"name": name, "width": width, "height": height, "video_bitrate_kbps": kbps});
     json!({"ladder": [rung("big", 640, 360, 500), rung("small", 320, 180, 200)]})
 }
 

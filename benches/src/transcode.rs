@@ -71,8 +71,7 @@ fn compare(options: &Options, folder: &Path) -> anyhow::Result<()> {
     }
     let cpu = |runs: &[Run]| median(runs.iter().map(|run| run.cpu_s).collect());
     let ratio = cpu(&ours) / cpu(&theirs);
-    let rounds: Vec<Value> =
-        ours.iter().zip(&theirs).map(|(ours, theirs)| json!([ours.cpu_s, theirs.cpu_s])).collect();
+    let rounds: Vec<Value> = ours.iter().zip(&theirs).map(|(ours, theirs)| json!([ours.cpu_s, theirs.cpu_s])).collect();
     let (last, their_last) = (ours.last().context("a round")?, theirs.last().context("a round")?);
     let (mut rows, mut rungs) = (Vec::new(), Vec::new());
     for (number, (name, size, _)) in RUNGS[..LADDER].iter().enumerate() {

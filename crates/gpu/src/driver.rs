@@ -46,7 +46,8 @@ fn none(error: &NvmlError) -> Inventory {
         NvmlError::DriverNotLoaded => "the NVIDIA driver is installed and not loaded".to_owned(),
         NvmlError::NoPermission => "this user may not use the NVIDIA driver".to_owned(),
         NvmlError::LibRmVersionMismatch => {
-            "the NVIDIA driver was replaced: its kernel module and its library differ until the machine is restarted".to_owned()
+            "the NVIDIA driver was replaced: its kernel module and its library differ until the machine is restarted"
+                .to_owned()
         }
         other => format!("the NVIDIA driver: {other}"),
     };

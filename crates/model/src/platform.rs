@@ -87,7 +87,8 @@ impl PlatformRules {
     pub fn fit(&self, asked: &EncodingSettings) -> EncodingSettings {
         let takes = |list: &[String], what: &str| list.is_empty() || list.iter().any(|item| item == what);
         let codec = if takes(&self.video_codecs, asked.codec.as_str()) { asked.codec } else { VideoCodec::H264 };
-        let profile = asked.profile.clone().filter(|profile| codec == asked.codec && takes(&self.video_profiles, profile));
+        let profile =
+            asked.profile.clone().filter(|profile| codec == asked.codec && takes(&self.video_profiles, profile));
         let gop_fits = self.gop_max_seconds.is_none_or(|max| asked.gop_seconds <= max);
         let at_most = |asked: u32, max: Option<u32>| max.map_or(asked, |max| asked.min(max));
         let (width, height) = self.size(asked.width, asked.height);

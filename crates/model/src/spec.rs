@@ -1,8 +1,8 @@
 //! A restream as the restreamer is to run it: every reference resolved, comparable, so that a change is a difference.
 
 use crate::{
-    Destination, Encoding, Platform, Platforms, PushUrl, PushUrlFault, Reason, ReasonCode, Rendition, RenditionWish, Restream, RestreamId,
-    RetryBudget, RetryRules, StreamId, Target, status::Fault,
+    Destination, Encoding, Platform, Platforms, PushUrl, PushUrlFault, Reason, ReasonCode, Rendition, RenditionWish,
+    Restream, RestreamId, RetryBudget, RetryRules, StreamId, Target, status::Fault,
 };
 
 #[derive(Debug, Clone, PartialEq)]
@@ -73,7 +73,8 @@ pub fn resolve(
         enhanced_rtmp: platform.is_none_or(|platform| platform.enhanced_rtmp),
         primary,
         backup,
-        rendition: platform.map_or_else(|| restream.rendition.clone(), |platform| fitted(&restream.rendition, platform)),
+        rendition: platform
+            .map_or_else(|| restream.rendition.clone(), |platform| fitted(&restream.rendition, platform)),
         retry: restream.retry,
     })
 }

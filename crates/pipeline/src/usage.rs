@@ -21,7 +21,8 @@ impl Usage {
         let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).ok();
         let status = read("status")?;
         // One that has ended and was not waited for yet has no memory.
-        let kib: u64 = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().split(' ').next()?.parse().ok())?;
+        let kib: u64 =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().split(' ').next()?.parse().ok())?;
         let stat = read("stat")?;
         // The second field, the name, may contain anything: the count starts behind its parenthesis. utime and stime follow as
         // the 12th and 13th.

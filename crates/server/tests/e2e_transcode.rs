@@ -94,20 +94,31 @@ fn a_ladder_a_push_of_its_own_and_the_source_from_one_decode() {
     assert_worker_is_built();
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    // Its keyframes are not where ours are. Small, so that a busy machine carries it: a machine that does not makes holes.
-    let clip = Clip { seconds: 16, gop_frames: 75, b_frames: 2, video_kbps: 800, ..Clip::default() };
+    // Small, so that a busy machine carries it: a machine that does not makes holes. Set, it is 720p with a ladder of that size.
+    let full = std::env::var_os("WEIR_TEST_720P").is_some();
+    let clip = if full {
+        Clip { seconds: 30, ..Clip::of_the_bench() }
+    } else {
+        Clip { seconds: 16, video_kbps: 800, ..Clip::default() }
+    };
+    // Its keyframes are not where ours are.
+    let clip = Clip { gop_frames: 75, b_frames: 2, ..clip };
     let source = clip.make(&path("source.flv"));
     let weir = weir().start();
     let api = weir.api();
-    let rungs =
-        [("p360", (640, 360), 700), ("p240", (426, 240), 400), ("p180", (320, 180), 250), ("p90", (160, 90), 100)];
+    let rungs = if full {
+        [("p720", (1280, 720), 2500), ("p480", (854, 480), 1200), ("p360", (640, 360), 700), ("p240", (426, 240), 350)]
+    } else {
+        [("p360", (640, 360), 700), ("p240", (426, 240), 400), ("p180", (320, 180), 250), ("p90", (160, 90), 100)]
+    };
     let ladder = rungs.map(|(name, (width, height), kbps)| {
         json!({"name": name, "width": width, "height": height, "video_bitrate_kbps": kbps, "rate_control": "vbr"})
     });
     let stream = api.create_stream_with("cam1", &json!({"ladder": ladder}));
     let (as_is, own) = (Destination::new(), Destination::new());
+    let (width, height) = if full { (640, 360) } else { (480, 270) };
     let rendition = json!({
-        "name": "small", "width": 480, "height": 270, "video_bitrate_kbps": 600, "audio_bitrate_kbps": 64,
+        "name": "small", "width": width, "height": height, "video_bitrate_kbps": 600, "audio_bitrate_kbps": 64,
         "rate_control": "cbr",
     });
     let restreams = [
@@ -230,7 +241,8 @@ fn a_worker_that_is_killed_costs_its_renditions_two_seconds_and_the_source_nothi
     });
     assert_eq!(workers(&weir), before, "in the same worker");
     named.wait_video_frames(named.video_frames() + 15, SOON);
-    let pushed: Vec<FlvTag> = named.received().into_iter().map(|received| received.tag).filter(is_video_frame).collect();
+    let pushed: Vec<FlvTag> =
+        named.received().into_iter().map(|received| received.tag).filter(is_video_frame).collect();
     let steps = pushed.windows(2).map(|pair| pair[1].timestamp_ms - pair[0].timestamp_ms);
     assert_eq!(steps.filter(|step| *step > 40).count(), 0, "nothing is missing in the other rendition");
 
@@ -311,7 +323,9 @@ fn publish_phases(publisher: &mut Publisher, phases: &[Phase]) -> usize {
         let frames = source.frames_until(MediaTime::from_millis(phase.seconds * 1000));
         for tag in source.config_tags().into_iter().chain(frames.iter().map(flv_tag)) {
             let at = zero + MediaTime::from_millis(i64::from(tag.timestamp_ms));
-            thread::sleep((start + Duration::from_millis(at.as_millis() as u64)).saturating_duration_since(Instant::now()));
+            thread::sleep(
+                (start + Duration::from_millis(at.as_millis() as u64)).saturating_duration_since(Instant::now()),
+            );
             pictures += usize::from(is_video_frame(&tag));
             let tag = if phase.corrupt { spoil(tag, pictures) } else { tag };
             publisher.send(&FlvTag { timestamp_ms: (at + jumped).as_millis() as u32, ..tag }).unwrap();

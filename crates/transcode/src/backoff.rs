@@ -37,6 +37,9 @@ mod tests {
         let mut backoff = Backoff::new();
         let waits: Vec<u128> = (0..8).map(|_| backoff.after(false).as_millis()).collect();
         assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
-        assert_eq!([backoff.after(true), backoff.after(true), backoff.after(false)], [DELAY_MIN, DELAY_MIN, DELAY_MIN * 2]);
+        assert_eq!(
+            [backoff.after(true), backoff.after(true), backoff.after(false)],
+            [DELAY_MIN, DELAY_MIN, DELAY_MIN * 2]
+        );
     }
 }

@@ -9,8 +9,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use weir_hub::{Next, SourcePulse, Subscriber, Tracks};
 use weir_media::{Codec, MediaKind, TrackId, TrackInfo};
 use weir_pipeline::{
-    LinkFault, LinkReader, LinkWriter, Message, OutputId, Progress, TrackConfig, Usage, WireFrame, Worker,
-    WorkerFault, WorkerPlan,
+    LinkFault, LinkReader, LinkWriter, Message, OutputId, Progress, TrackConfig, Usage, WireFrame, Worker, WorkerFault,
+    WorkerPlan,
 };
 
 use crate::outlet::Outlet;

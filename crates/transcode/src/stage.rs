@@ -173,7 +173,8 @@ impl Stage {
 
     /// The device that takes the next worker; None without any that works.
     async fn device(&self, abilities: &Abilities) -> Option<Device> {
-        let family = |file: &&EncoderFile| file.family == NVENC && abilities.encoders.get(&file.id).is_some_and(|it| it.ok);
+        let family =
+            |file: &&EncoderFile| file.family == NVENC && abilities.encoders.get(&file.id).is_some_and(|it| it.ok);
         let works = abilities.cuda_decoding.ok || self.workshop.encoders().all().iter().any(|file| family(&file));
         if !works {
             return None;

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 use weir_gpu::Inventory;
 use weir_model::VideoCodec;
-use weir_pipeline::{Abilities, EncoderFile, Encoders, EncodersFault, Proof, WorkerBinary, WorkerMissing, prove_all, prove_once};
+use weir_pipeline::{
+    Abilities, EncoderFile, Encoders, EncodersFault, Proof, WorkerBinary, WorkerMissing, prove_all, prove_once,
+};
 
 use crate::admission::Ledger;
 

@@ -39,7 +39,12 @@ fn plugins() -> BTreeMap<String, String> {
         Some((plugin.plugin_name().to_string(), plugin.version().to_string()))
     };
     let encoders = Encoders::load().map(|encoders| encoders.all().to_vec()).unwrap_or_default();
-    let elements = encoders.iter().map(|file| file.element.as_str()).chain(["avdec_h264", "videoscale", "cudascale", "vapostproc"]);
+    let elements = encoders.iter().map(|file| file.element.as_str()).chain([
+        "avdec_h264",
+        "videoscale",
+        "cudascale",
+        "vapostproc",
+    ]);
     elements.filter_map(ours).collect()
 }
 
