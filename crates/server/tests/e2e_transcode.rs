@@ -392,7 +392,9 @@ fn whatever_the_source_does_renditions_keep_canvas_alignment_and_time() {
     assert!(keyframes[0].len() >= 8, "{:?}", keyframes[0]);
     pushed.save_flv(0, &folder.path().join("pushed.flv"));
     let configs = pushed.received().iter().filter(|received| is_video_config(&received.tag)).count();
-    assert_eq!((configs, pushed.connections()), (1, 1), "nothing begins anew");
+    // 30 -> 60 -> 30 fps: an encoder writes the rate into its parameter sets. Sizes alone change nothing.
+    assert!((1..=3).contains(&configs), "{configs} configurations");
+    assert_eq!(pushed.connections(), 1, "nothing begins anew");
     for kind in ["v", "a"] {
         let times = ffmpeg::packet_times_ms(&folder.path().join("pushed.flv"), kind);
         assert!(times.is_sorted_by(|a, b| a < b), "{kind}: times go forward");
