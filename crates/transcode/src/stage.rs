@@ -20,7 +20,7 @@ use crate::families::Families;
 use crate::lag::LagChange;
 use crate::linger::Linger;
 use crate::outlet::Outlet;
-use crate::plan::{Machine, Refused, SourceShape, TranscodePlan, plan};
+use crate::plan::{Machine, Refused, SourceShape, TranscodePlan, decoding, plan};
 use crate::session::{End, Feeding, Host, Outlets, Session};
 use crate::wants::Wants;
 use crate::workshop::Workshop;
@@ -160,8 +160,9 @@ impl Stage {
                 End::Closed => return,
                 End::OtherCodec | End::Left | End::Drained => {}
                 End::Failed(fault) => {
-                    self.failed(&fault);
-                    self.pause(backoff.after(self.newest_picture() > published)).await;
+                    let gave_pictures = self.newest_picture() > published;
+                    self.failed(&fault, gave_pictures);
+                    self.pause(backoff.after(gave_pictures)).await;
                 }
             }
         }
@@ -354,7 +355,7 @@ impl Stage {
         self.stale = true;
     }
 
-    fn failed(&mut self, fault: &WorkerFault) {
+    fn failed(&mut self, fault: &WorkerFault, gave_pictures: bool) {
         tracing::warn!(stream_id = %self.id, reason = fault.message, "a transcoding worker failed and is started again");
         self.observe
             .events()
@@ -364,7 +365,15 @@ impl Stage {
             let file = self.workshop.encoders().all().iter().find(|file| file.element == rendition.element)?;
             file.is_hardware().then(|| rendition.family.clone())
         };
-        if let Some(family) = fault.output.and_then(family)
+        // A worker that gives nothing and blames no output: what it decodes in comes first, then what it encodes with.
+        let decoder = || decoding(self.plan.worker.decode_in).map(str::to_owned);
+        let encoder = || self.plan.renditions.iter().find_map(|rendition| family(rendition.video));
+        let blamed = match fault.output {
+            Some(output) => family(output),
+            None if gave_pictures => None,
+            None => decoder().or_else(encoder),
+        };
+        if let Some(family) = blamed
             && self.families.failed(&family, Instant::now())
         {
             tracing::warn!(stream_id = %self.id, family, "an encoder family keeps failing and is avoided for a while");

@@ -54,8 +54,8 @@ impl Graph {
         })
     }
 
-    pub(crate) fn bus(&self) -> Option<gst::Bus> {
-        self.pipeline.bus()
+    pub(crate) fn pipeline(&self) -> &gst::Pipeline {
+        &self.pipeline
     }
 
     /// What the plan no longer has ends, what is new begins, the rest is not touched.
