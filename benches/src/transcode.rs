@@ -29,8 +29,11 @@ pub(crate) struct Options {
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// The ladder of the comparison: name, size, kbps.
-const RUNGS: [(&str, &str, u32); 6] = [
+/// Name, size, kbps.
+type Rung = (&'static str, &'static str, u32);
+
+/// The ladder of the comparison is the first four.
+const RUNGS: [Rung; 6] = [
     ("720p", "1280x720", 2500),
     ("480p", "854x480", 1200),
     ("360p", "640x360", 700),
@@ -66,7 +69,7 @@ fn compare(options: &Options, folder: &Path) -> anyhow::Result<()> {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 1..=options.rounds {
         eprintln!("round {round} of {}: weir, then ffmpeg", options.rounds);
-        ours.push(run_weir(&clip, LADDER, 1, folder)?);
+        ours.push(run_weir(&clip, &RUNGS[..LADDER], 1, folder)?);
         theirs.push(run_ffmpeg(&source, LADDER, folder)?);
     }
     let cpu = |runs: &[Run]| median(runs.iter().map(|run| run.cpu_s).collect());
@@ -124,22 +127,26 @@ fn compare(options: &Options, folder: &Path) -> anyhow::Result<()> {
     )
 }
 
-/// From 1 to 6 rungs, and from 1 to 4 streams of two rungs.
+/// From 1 to 6 rungs, and from 1 to 4 streams of two small rungs: four of large ones are more than two cores carry.
 fn grow(clip: &[FlvTag], seconds: u32, folder: &Path) -> anyhow::Result<Vec<Value>> {
     let (mut rows, mut figures) = (Vec::new(), Vec::new());
-    for (rungs, streams) in [(1, 1), (2, 1), (4, 1), (6, 1), (2, 2), (2, 4)] {
-        eprintln!("{streams} streams of {rungs} rungs");
+    let small = &RUNGS[2..LADDER];
+    for (rungs, streams) in
+        [(&RUNGS[..1], 1), (&RUNGS[..2], 1), (&RUNGS[..4], 1), (&RUNGS[..], 1), (small, 1), (small, 2), (small, 4)]
+    {
+        let names = rungs.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join(" ");
+        eprintln!("{streams} streams of {names}");
         let run = run_weir(clip, rungs, streams, folder)?;
         let cores = run.cpu_s / f64::from(seconds);
         let mut added = run.added_ms.concat();
         added.sort_by(f64::total_cmp);
         let p95 = added.get(added.len() * 95 / 100).copied().unwrap_or_default();
-        rows.push(vec![streams.to_string(), rungs.to_string(), format!("{cores:.2}"), format!("{p95:.0}")]);
+        rows.push(vec![names.clone(), streams.to_string(), format!("{cores:.2}"), format!("{p95:.0}")]);
         figures.push(json!({
-            "streams": streams, "rungs": rungs, "cores": cores, "added_ms_p95": p95, "worker_bytes": run.worker_bytes,
+            "streams": streams, "rungs": names, "cores": cores, "added_ms_p95": p95, "worker_bytes": run.worker_bytes,
         }));
     }
-    print_table("Growth", &["streams", "rungs each", "cores", "added p95 ms"], &rows);
+    print_table("Growth", &["rungs", "streams", "cores", "added p95 ms"], &rows);
     Ok(figures)
 }
 
@@ -160,12 +167,12 @@ fn make_source(folder: &Path, seconds: u32) -> anyhow::Result<PathBuf> {
     Ok(file)
 }
 
-fn run_weir(clip: &[FlvTag], rungs: usize, streams: usize, folder: &Path) -> anyhow::Result<Run> {
+fn run_weir(clip: &[FlvTag], rungs: &[Rung], streams: usize, folder: &Path) -> anyhow::Result<Run> {
     let server = Weir::options(weir_binary()?).start();
     let api = server.api();
     // Encoders are tried once, before anything is measured.
     api.get("/system").expect(200);
-    let ladder: Vec<Value> = RUNGS[..rungs]
+    let ladder: Vec<Value> = rungs
         .iter()
         .map(|(name, size, kbps)| {
             let (width, height) = size.split_once('x').unwrap_or_default();
@@ -183,7 +190,7 @@ fn run_weir(clip: &[FlvTag], rungs: usize, streams: usize, folder: &Path) -> any
         let stream = api.create_stream_with(&format!("bench{number}"), &body);
         let as_is = Destination::new();
         api.create_restream(&stream, "as it is", &as_is.url("k"));
-        let named: Vec<Destination> = RUNGS[..rungs]
+        let named: Vec<Destination> = rungs
             .iter()
             .map(|(name, ..)| {
                 let target = Destination::new();
@@ -217,7 +224,7 @@ fn run_weir(clip: &[FlvTag], rungs: usize, streams: usize, folder: &Path) -> any
     let (_, as_is, named) = all.first().context("a stream")?;
     let mut files = Vec::new();
     let mut added_ms = Vec::new();
-    for ((name, ..), target) in RUNGS.iter().zip(named) {
+    for ((name, ..), target) in rungs.iter().zip(named) {
         wait_until("its last pictures came", LIMIT, || target.video_frames() + 2 >= pictures);
         let file = folder.join(format!("weir-{name}.flv"));
         target.save_flv(0, &file);

@@ -226,6 +226,15 @@ async fn feed(
         let gone = !pulse.borrow_and_update().attached;
         let next = tokio::select! {
             biased;
+            // Before the frames: a worker that is behind always has some waiting, and a smaller plan is what helps it.
+            changed = plan.changed() => {
+                if changed.is_err() {
+                    return Ok(Fed::Over(End::Left));
+                }
+                let message = Message::Plan(plan.borrow_and_update().clone());
+                writer.send(&message).await?;
+                continue;
+            }
             next = source.next() => next,
             () = std::future::ready(()), if gone => {
                 writer.send(&Message::End).await?;
@@ -235,14 +244,6 @@ async fn feed(
                 Ok(()) => continue,
                 Err(_) => return Ok(Fed::Over(End::Closed)),
             },
-            changed = plan.changed() => {
-                if changed.is_err() {
-                    return Ok(Fed::Over(End::Left));
-                }
-                let message = Message::Plan(plan.borrow_and_update().clone());
-                writer.send(&message).await?;
-                continue;
-            }
         };
         let entry = match next {
             Next::Item(entry) => entry,
