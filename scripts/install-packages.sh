@@ -9,8 +9,8 @@ set -euo pipefail
 task=${1:?usage: install-packages.sh build|run|test|bench}
 
 # Every build: cc for the bundled SQLite and ring, certificates for crates.io.
-# The worker is linked with GStreamer.
-build="build-essential pkg-config ca-certificates libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev"
+# The worker is linked with GStreamer, the server with libsrt: the GnuTLS flavour, which is the one that GStreamer and ffmpeg load.
+build="build-essential pkg-config ca-certificates libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libsrt-gnutls-dev"
 # Builds the web pages. Asked of the machine and not of dpkg: npm often comes with a newer Node.js from elsewhere, and Debian's
 # package would fight with that.
 command -v npm >/dev/null || build="$build nodejs npm"
@@ -21,9 +21,9 @@ plugins="gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugin
 run="ffmpeg $plugins"
 # Independent peers of the end-to-end tests: publishers and sinks that are not ours.
 # Chromium plays the streams in other people's players.
-test="ffmpeg nginx libnginx-mod-rtmp openssl curl procps chromium gstreamer1.0-tools $plugins"
-# The fan-out bench runs nginx-rtmp beside Weir; ffmpeg makes its source file.
-bench="ffmpeg nginx libnginx-mod-rtmp curl"
+test="ffmpeg nginx libnginx-mod-rtmp srt-tools openssl curl procps chromium gstreamer1.0-tools $plugins"
+# The fan-out bench runs nginx-rtmp beside Weir, that of SRT srt-live-transmit; ffmpeg makes their source file.
+bench="ffmpeg nginx libnginx-mod-rtmp srt-tools curl"
 
 case $task in
   build) wanted=$build why="to compile" ;;

@@ -30,6 +30,6 @@ pub use spec::{ConfigFault, RestreamSpec, resolve};
 pub use srt_url::{MAX_LATENCY_US, PASSPHRASE_BYTES, SrtUrl, checked_passphrase};
 pub use status::{
     Fault, IngestProtocol, IngestStatus, PushStatus, Reason, ReasonCode, RenditionStatus, RestreamState,
-    RestreamStatus, StreamState, StreamStatus, Viewers, Warning,
+    RestreamStatus, SrtFigures, StreamState, StreamStatus, Viewers, Warning,
 };
 pub use stream::{EncoderPolicy, MAX_DVR_SECONDS, MAX_PLAYLIST_ITEMS, Slate, Slot, Source, SourceKind, Stream};

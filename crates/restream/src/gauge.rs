@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
-use weir_model::PushStatus;
-use weir_rtmp::net::PushProgress;
+use weir_model::{Advice, PushStatus, Warning};
 
+use crate::link::Progress;
 use crate::machine::View;
 
 /// Bitrate is measured over this long: keyframes come every second or two.
@@ -17,19 +17,21 @@ pub(crate) struct Gauge {
     /// Of connections that have ended.
     sent_before: u64,
     acked_before: u64,
-    now: PushProgress,
+    now: Progress,
     dropped_frames: u64,
     /// Acknowledged in all at moments past, oldest first.
     samples: VecDeque<(Instant, u64)>,
     /// Moments told before, so that the same one is told the same way every time: two clocks never quite agree.
     told: VecDeque<(Instant, OffsetDateTime)>,
+    /// What is warned of, and since when.
+    warned: Vec<(&'static str, OffsetDateTime)>,
 }
 
 /// Since, connected since, next retry, and their predecessors.
 const TOLD_MAX: usize = 6;
 
 impl Gauge {
-    pub(crate) fn progress(&mut self, progress: PushProgress, dropped_frames: u64, now: Instant) {
+    pub(crate) fn progress(&mut self, progress: Progress, dropped_frames: u64, now: Instant) {
         self.now = progress;
         self.dropped_frames += dropped_frames;
         let acked = self.acked_bytes();
@@ -42,11 +44,18 @@ impl Gauge {
     pub(crate) fn disconnected(&mut self) {
         self.sent_before += self.now.written_bytes;
         self.acked_before += self.now.acked_bytes;
-        self.now = PushProgress::default();
+        self.now = Progress::default();
         self.samples.clear();
     }
 
-    pub(crate) fn status(&mut self, view: &View, target_bps: Option<u64>, clock: Clock) -> PushStatus {
+    /// `advice`: what is known without measuring.
+    pub(crate) fn status(
+        &mut self,
+        view: &View,
+        target_bps: Option<u64>,
+        advice: &[Advice],
+        clock: Clock,
+    ) -> PushStatus {
         PushStatus {
             state: view.state,
             since: self.tell(view.since, clock),
@@ -58,12 +67,29 @@ impl Gauge {
             sent_bytes: self.sent_before + self.now.written_bytes,
             acked_bytes: self.acked_bytes(),
             dropped_frames: self.dropped_frames,
-            rtt_ms: self.now.rtt_us.map(|us| f64::from(us) / 1_000.0),
-            loss_percent: None,
-            latency_ms: None,
+            rtt_ms: self.now.rtt_ms,
+            loss_percent: self.now.path.as_ref().map(|path| path.loss_percent),
+            latency_ms: self.now.path.as_ref().map(|path| path.latency_ms),
+            srt: self.now.path.as_ref().map(|path| path.srt),
             connected_since: view.connected_since.map(|at| self.tell(at, clock)),
-            warnings: Vec::new(),
+            warnings: self.warnings(advice, clock),
         }
+    }
+
+    /// What is to be thought about, each since it was first so.
+    fn warnings(&mut self, advice: &[Advice], clock: Clock) -> Vec<Warning> {
+        let measured = self.now.path.iter().flat_map(|path| &path.advice);
+        let measured = measured.map(|advice| (advice.code, advice.message.clone()));
+        let known = advice.iter().map(|advice| (advice.code, advice.message.to_owned()));
+        let warning = |(code, message): (&'static str, String)| {
+            let before = self.warned.iter().find(|(warned, _)| *warned == code);
+            let since = before.map_or(clock.wall, |(_, since)| *since);
+            Warning { code: code.to_owned(), message, since }
+        };
+        let warnings: Vec<(&'static str, Warning)> =
+            known.chain(measured).map(|advice| (advice.0, warning(advice))).collect();
+        self.warned = warnings.iter().map(|(code, warning)| (*code, warning.since)).collect();
+        warnings.into_iter().map(|(_, warning)| warning).collect()
     }
 
     fn tell(&mut self, at: Instant, clock: Clock) -> OffsetDateTime {
@@ -116,8 +142,11 @@ mod tests {
         let mut gauge = Gauge::default();
         let start = Instant::now();
         for second in 0..10 {
-            let progress =
-                PushProgress { written_bytes: second * 1_000_000, acked_bytes: second * 125_000, rtt_us: Some(1_500) };
+            let progress = Progress {
+                written_bytes: second * 1_000_000,
+                acked_bytes: second * 125_000,
+                ..Progress::default()
+            };
             gauge.progress(progress, 1, start + Duration::from_secs(second));
         }
         assert_eq!(gauge.bitrate_bps(start + Duration::from_secs(9)), 1_000_000);

@@ -58,6 +58,7 @@ pub(crate) enum Opt {
     ReceiveBufferBytes = 6,
     UdpSendBufferBytes = 8,
     UdpReceiveBufferBytes = 9,
+    ReuseAddress = 15,
     LatencyMs = 23,
     Passphrase = 26,
     KeyBytes = 27,

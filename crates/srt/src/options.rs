@@ -31,6 +31,8 @@ pub(crate) fn set_common(socket: &Socket) -> Result<(), Fault> {
 
 pub(crate) fn set_for_listener(socket: &Socket, latency: Duration) -> Result<(), Fault> {
     set_common(socket)?;
+    // UDP has no connections that linger: a port that is taken is somebody else's, and packets would go to either.
+    socket.set_flag(Opt::ReuseAddress, false)?;
     socket.set_int(Opt::LatencyMs, milliseconds(latency))?;
     socket.set_int(Opt::SendBufferBytes, SEND_BUFFER_BYTES)?;
     socket.set_int(Opt::UdpReceiveBufferBytes, LISTENER_UDP_BYTES)

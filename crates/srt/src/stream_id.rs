@@ -16,7 +16,8 @@ const LIVE: &str = "live/";
 /// What a caller wants. `Debug` shows neither key nor token.
 #[derive(Clone, PartialEq, Eq)]
 pub enum StreamId<'a> {
-    Publish { stream_key: Cow<'a, str> },
+    /// `program`: which programme of the transport stream is wanted; the first, if not said.
+    Publish { stream_key: Cow<'a, str>, program: Option<u16> },
     Request { name: Cow<'a, str>, rendition: Option<Cow<'a, str>>, token: Option<Cow<'a, str>> },
 }
 
@@ -27,12 +28,13 @@ pub enum StreamIdFault {
     Empty,
     #[error("the stream id is longer than 512 bytes")]
     TooLong,
-    #[error("the stream id has no resource (r=) or an unknown mode (m=)")]
+    #[error("the stream id has no resource (r=), an unknown mode (m=) or a programme that is no number")]
     Malformed,
 }
 
 impl<'a> StreamId<'a> {
-    /// `publish:<key>`, `request:<name>[/<rendition>][?token=<token>]`, `#!::m=publish,r=<key>` and its like, or a bare key.
+    /// `publish:<key>[?program=<number>]`, `request:<name>[/<rendition>][?token=<token>]`, `#!::m=publish,r=<key>` and its like, or
+    /// a bare key.
     pub fn parse(text: &'a str) -> Result<Self, StreamIdFault> {
         if text.len() > STREAM_ID_BYTES_MAX {
             return Err(StreamIdFault::TooLong);
@@ -54,31 +56,38 @@ impl<'a> StreamId<'a> {
             let token = query.split('&').find_map(|pair| pair.strip_prefix("token="));
             return Self::request(name, token);
         }
-        Self::publish(text.strip_prefix(PUBLISH).unwrap_or(text))
+        let key = text.strip_prefix(PUBLISH).unwrap_or(text);
+        let (key, query) = key.split_once('?').unwrap_or((key, ""));
+        Self::publish(key, query.split('&').find_map(|pair| pair.strip_prefix("program=")))
     }
 
     /// The pairs of access control, in any order. What is said twice counts as it was said last; unknown keys are for others.
     fn of_pairs(pairs: &'a str) -> Result<Self, StreamIdFault> {
-        let (mut mode, mut resource, mut token) = ("request", "", None);
+        let (mut mode, mut resource, mut token, mut program) = ("request", "", None, None);
         for (key, value) in pairs.split(',').filter_map(|pair| pair.split_once('=')) {
             match key.trim() {
                 "m" => mode = value.trim(),
                 "r" => resource = value.trim(),
                 "token" => token = Some(value.trim()),
+                "program" => program = Some(value.trim()),
                 _ => {}
             }
         }
         match mode {
             _ if resource.is_empty() => Err(StreamIdFault::Malformed),
-            "publish" => Self::publish(resource),
+            "publish" => Self::publish(resource, program),
             "request" => Self::request(resource, token),
             _ => Err(StreamIdFault::Malformed),
         }
     }
 
-    fn publish(key: &'a str) -> Result<Self, StreamIdFault> {
+    fn publish(key: &'a str, program: Option<&'a str>) -> Result<Self, StreamIdFault> {
         let key = key.strip_prefix(LIVE).unwrap_or(key);
-        if key.is_empty() { Err(StreamIdFault::Empty) } else { Ok(Self::Publish { stream_key: key.into() }) }
+        if key.is_empty() {
+            return Err(StreamIdFault::Empty);
+        }
+        let program = program.map(|number| number.parse().map_err(|_| StreamIdFault::Malformed)).transpose()?;
+        Ok(Self::Publish { stream_key: key.into(), program })
     }
 
     fn request(path: &'a str, token: Option<&'a str>) -> Result<Self, StreamIdFault> {
@@ -97,7 +106,7 @@ impl<'a> StreamId<'a> {
     fn into_owned<'b>(self) -> StreamId<'b> {
         let owned = |text: Cow<'a, str>| Cow::Owned(text.into_owned());
         match self {
-            Self::Publish { stream_key } => StreamId::Publish { stream_key: owned(stream_key) },
+            Self::Publish { stream_key, program } => StreamId::Publish { stream_key: owned(stream_key), program },
             Self::Request { name, rendition, token } => {
                 StreamId::Request { name: owned(name), rendition: rendition.map(owned), token: token.map(owned) }
             }
@@ -145,7 +154,8 @@ mod tests {
 
     #[test]
     fn every_way_of_writing() {
-        let publish = |key: &'static str| Ok(StreamId::Publish { stream_key: key.into() });
+        let of_program = |key: &'static str, program| Ok(StreamId::Publish { stream_key: key.into(), program });
+        let publish = |key| of_program(key, None);
         let request = |name: &'static str, rendition: Option<&'static str>, token: Option<&'static str>| {
             let (rendition, token) = (rendition.map(Cow::from), token.map(Cow::from));
             Ok(StreamId::Request { name: name.into(), rendition, token })
@@ -162,6 +172,9 @@ mod tests {
             ("%23%21%3A%3Ar%3Dabc%2Cm%3Dpublish", publish("abc")),
             ("publish%3Aabc", publish("abc")),
             ("50%", publish("50%")),
+            ("publish:abc?program=2", of_program("abc", Some(2))),
+            ("#!::m=publish,r=abc,program=7", of_program("abc", Some(7))),
+            ("publish:abc?program=x", Err(StreamIdFault::Malformed)),
             ("request:cam1", request("cam1", None, None)),
             ("request:cam1/720p", request("cam1", Some("720p"), None)),
             ("request:cam1/", request("cam1", None, None)),

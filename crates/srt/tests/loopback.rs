@@ -21,7 +21,7 @@ struct Doorkeeper;
 
 impl Gate for Doorkeeper {
     fn ask(&self, id: &StreamId<'_>, _remote: SocketAddr) -> Result<Admittance, i32> {
-        let StreamId::Publish { stream_key } = id else { return Err(reject::BAD_MODE) };
+        let StreamId::Publish { stream_key, .. } = id else { return Err(reject::BAD_MODE) };
         match &**stream_key {
             "plain" => Ok(Admittance::default()),
             "sealed" => Ok(Admittance { passphrase: Some(PASSPHRASE.to_owned()), latency: None }),
