@@ -133,6 +133,7 @@ pub struct SrtFeeds {
 #[derive(Debug, Default)]
 struct Shared {
     stop: AtomicBool,
+    killed: AtomicBool,
     connected: AtomicU64,
     lost: AtomicU64,
     frames: AtomicU64,
@@ -162,6 +163,11 @@ impl SrtFeeds {
     /// ... and that were cut off or not let in.
     pub fn lost(&self) -> u64 {
         self.shared.lost.load(Ordering::Relaxed)
+    }
+
+    /// Ends all of them at once, without a goodbye: the far end is told nothing but that the sockets are gone.
+    pub fn kill(self) {
+        self.shared.killed.store(true, Ordering::Relaxed);
     }
 
     /// Frames sent by all of them.
@@ -201,7 +207,9 @@ async fn publish_live(target: CallTarget, mut source: SyntheticSource, shared: A
         }
         tokio::time::sleep(FRAMES_EVERY).await;
     }
-    connection.close().await;
+    if !shared.killed.load(Ordering::Relaxed) {
+        connection.close().await;
+    }
 }
 
 fn write(writer: &mut TsWriter, frame: &Frame, out: &mut BytesMut) {
