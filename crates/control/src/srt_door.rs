@@ -99,7 +99,9 @@ impl SrtDoor {
         };
         let sent_away = async {
             match evicted.await {
-                Ok(eviction) => tracing::info!(stream_id = %grant.stream_id, why = eviction.0, "a publisher is sent away"),
+                Ok(eviction) => {
+                    tracing::info!(stream_id = %grant.stream_id, why = eviction.0, "a publisher is sent away")
+                }
                 // The door is gone with its stream.
                 Err(_) => std::future::pending().await,
             }
@@ -110,13 +112,7 @@ impl SrtDoor {
         }
     }
 
-    async fn play(
-        &self,
-        connection: SrtConnection,
-        name: &str,
-        rendition: Option<&str>,
-        token: Option<&str>,
-    ) -> Ended {
+    async fn play(&self, connection: SrtConnection, name: &str, rendition: Option<&str>, token: Option<&str>) -> Ended {
         let Ok(stream_id) = self.playback.admit(name, token, connection.remote().ip()) else { return "not admitted" };
         let rendition = rendition.unwrap_or(SOURCE_RENDITION);
         let found = self

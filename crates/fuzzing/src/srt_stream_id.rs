@@ -34,8 +34,32 @@ pub fn fuzz_srt_stream_id(data: &[u8]) {
 
 pub(crate) fn generate(random: &mut Random) -> Vec<u8> {
     const PIECES: [&str; 26] = [
-        "#!::", "%23!::", "publish:", "request:", "live/", "m=publish", "m=request", "m=", "r=", "u=me", "token=t",
-        "program=2", "program=x", ",", "=", "/", "?", "&", "%2C", "%3A", "%", "%zz", "key", "cam1", " ", "é",
+        "#!::",
+        "%23!::",
+        "publish:",
+        "request:",
+        "live/",
+        "m=publish",
+        "m=request",
+        "m=",
+        "r=",
+        "u=me",
+        "token=t",
+        "program=2",
+        "program=x",
+        ",",
+        "=",
+        "/",
+        "?",
+        "&",
+        "%2C",
+        "%3A",
+        "%",
+        "%zz",
+        "key",
+        "cam1",
+        " ",
+        "é",
     ];
     let mut text = String::new();
     for _ in 0..random.length(12) {

@@ -77,8 +77,7 @@ impl SourceWriter {
             MediaKind::Audio => TrackId::SOURCE_AUDIO,
         };
         let elapsed = self.ticket.door().elapsed(now);
-        let stamped =
-            self.ticket.on_timeline(|timeline| timeline.stamp(track, kind, dts_ticks, cts_ticks, elapsed));
+        let stamped = self.ticket.on_timeline(|timeline| timeline.stamp(track, kind, dts_ticks, cts_ticks, elapsed));
         // None: another publisher took over; what this one still sends goes nowhere.
         let Some((stamped, event)) = stamped else { return };
         if let Some(event) = event {

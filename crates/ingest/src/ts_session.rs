@@ -112,7 +112,9 @@ impl TsSession {
                             "the source's {stream} (PID {pid}) is not carried: send H.264 or HEVC pictures and AAC, MP3 or Opus sound"
                         ),
                         NotCarried::Another if stream.kind().is_some() => {
-                            format!("the source's second {stream} (PID {pid}) is not carried: the first of each kind is")
+                            format!(
+                                "the source's second {stream} (PID {pid}) is not carried: the first of each kind is"
+                            )
                         }
                         // Subtitles and other data are nobody's loss here.
                         _ => continue,

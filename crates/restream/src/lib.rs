@@ -15,6 +15,7 @@ mod source_gone;
 mod srt_link;
 mod srt_play;
 mod target;
+mod tcp_loss;
 
 pub use feeds::{FeedHandle, Feeds, TsFeedHandle};
 pub use play::RtmpPlay;

@@ -47,6 +47,8 @@ pub(crate) struct Progress {
     /// More is under way.
     pub(crate) outstanding: bool,
     pub(crate) rtt_ms: Option<f64>,
+    /// Of TCP's segments; SRT's is in its figures.
+    pub(crate) tcp_loss_percent: Option<f64>,
     /// SRT's figures.
     pub(crate) path: Option<PathFigures>,
 }

@@ -1,6 +1,7 @@
 //! An open RTMP push: batches from the feed's cursor, through the outlet, onto the connection.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use weir_hub::{Cursor, Next};
 use weir_rtmp::batch::{Outlet, SharedBatch};
@@ -9,6 +10,7 @@ use weir_rtmp::parcel::Parcel;
 
 use crate::feeds::FeedHandle;
 use crate::link::{LinkEvent, Progress};
+use crate::tcp_loss::TcpLoss;
 
 /// Taken from the cursor in one go when the connection was behind: what one vectored write takes.
 const BATCHES_AT_ONCE_MAX: usize = 64;
@@ -27,6 +29,7 @@ pub(crate) struct RtmpLink {
     dropped_frames: u64,
     /// What connecting alone had written: handshake and commands are no media.
     written_before_media: u64,
+    loss: TcpLoss,
     /// Keeps the feed running.
     _feed: FeedHandle,
 }
@@ -45,6 +48,7 @@ impl RtmpLink {
             has_written: false,
             dropped_frames: 0,
             written_before_media,
+            loss: TcpLoss::default(),
             _feed: feed,
         }
     }
@@ -74,13 +78,14 @@ impl RtmpLink {
     }
 
     /// Of media alone.
-    pub(crate) fn progress(&self) -> Progress {
+    pub(crate) fn progress(&mut self) -> Progress {
         let progress = self.connection.progress();
         Progress {
             written_bytes: progress.written_bytes.saturating_sub(self.written_before_media),
             acked_bytes: progress.acked_bytes.saturating_sub(self.written_before_media),
             outstanding: progress.acked_bytes < progress.written_bytes,
             rtt_ms: progress.rtt_us.map(|us| f64::from(us) / 1_000.0),
+            tcp_loss_percent: self.loss.look(progress.sent_segments, progress.resent_segments, Instant::now()),
             path: None,
         }
     }

@@ -82,6 +82,7 @@ impl SrtLink {
             acked_bytes: self.acked_bytes,
             outstanding: stats.send_buffered_bytes > 0,
             rtt_ms: Some(stats.rtt_ms),
+            tcp_loss_percent: None,
             path: self.path.as_ref().map(|(_, figures)| figures.clone()),
         }
     }

@@ -29,9 +29,10 @@ impl Target {
             PushUrl::Rtmp { server, login, stream_key, .. } => {
                 let mut url = RtmpUrl::parse(server)
                     .map_err(|error| Reason::new(ReasonCode::Internal, error.to_string()).with_fault(Fault::Config))?;
-                url.credentials = login
-                    .as_ref()
-                    .map(|login| Credentials { user: login.user.clone(), password: login.password.expose().to_owned() });
+                url.credentials = login.as_ref().map(|login| Credentials {
+                    user: login.user.clone(),
+                    password: login.password.expose().to_owned(),
+                });
                 Ok(Self::Rtmp(PushTarget { url, stream_key: StreamKey::new(stream_key.expose()), enhanced }))
             }
         }

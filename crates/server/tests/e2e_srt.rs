@@ -209,9 +209,8 @@ fn failures_are_told_apart() {
         (rejected, "srt_rejected"),
         (nobody, "unreachable"),
     ] {
-        let status = api.wait_restream_where(id, &format!("tells of {code}"), SOON, |status| {
-            status["reason"]["code"] == code
-        });
+        let status =
+            api.wait_restream_where(id, &format!("tells of {code}"), SOON, |status| status["reason"]["code"] == code);
         assert_eq!(status["state"], "error", "{status}");
     }
     let reason = api.wait_restream_where(rejected, "tells the code", SOON, |status| !status["reason"].is_null());
@@ -256,6 +255,36 @@ fn hevc_passes_and_rtmp_says_why_not() {
     api.post(&format!("/restreams/{by_srt}/stop"), &Value::Null).expect(200);
     wait_until("all pictures had arrived", SOON, || ffmpeg::packet_times_ms(&path("out.ts"), "v").len() == 120);
     assert_eq!(ffmpeg::slices_sha256(&path("out.ts")), ffmpeg::slices_sha256(&source));
+}
+
+/// AC-3 and MP2 go no further: the pictures are live, and the operator reads why there is no sound.
+#[test]
+fn sound_that_is_not_carried_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let weir = srt_weir().start();
+    let api = weir.api();
+    let mut publishers = Vec::new();
+    for (codec, name) in [("ac3", "AC-3"), ("mp2", "MPEG audio")] {
+        let stream = api.create_stream(codec);
+        let url = weir.srt_push_url(&stream.stream_key);
+        let clip = Clip { seconds: 20, size: "320x180", video_kbps: 200, ..Clip::default() };
+        let clip = clip.make(&folder.path().join(format!("{codec}.ts")));
+        let mut command = Command::new("ffmpeg");
+        command.args(["-nostdin", "-v", "error", "-re", "-i"]).arg(&clip);
+        command.args(["-c:v", "copy", "-c:a", codec, "-f", "mpegts", &url]);
+        publishers.push((Child::start(command), stream, name));
+    }
+    for (_publisher, stream, name) in &publishers {
+        let status = api.wait_stream(stream, "live", SOON);
+        assert_eq!(status["ingest"]["video_codec"], "h264", "{status}");
+        assert!(status["ingest"]["audio_codec"].is_null(), "{name}: {status}");
+        wait_until("a warning tells it", SOON, || {
+            let status = api.stream_status(stream);
+            let mut warnings = status["warnings"].as_array().unwrap().iter();
+            warnings
+                .any(|warning| warning["code"] == "codec_not_carried" && warning["message"].to_string().contains(name))
+        });
+    }
 }
 
 /// Players ask for a stream by its name; unknown, offline and protected streams are refused.
@@ -437,7 +466,8 @@ fn losses_are_repaired_where_the_latency_allows_it_and_told_where_not() {
     let api = weir.api();
     let stream = api.create_stream("cam1");
     let bad = BadPath { loss_percent: 5.0, delay: Duration::from_millis(20) };
-    let (long, short) = (srt::live_transmit("latency=20", &path("long.ts")), srt::live_transmit("latency=20", &path("short.ts")));
+    let (long, short) =
+        (srt::live_transmit("latency=20", &path("long.ts")), srt::live_transmit("latency=20", &path("short.ts")));
     let relays = [UdpRelay::start(long.address, bad), UdpRelay::start(short.address, bad)];
     let url = |relay: &UdpRelay, latency: &str| format!("srt://{}?mode=caller&latency={latency}", relay.address());
     let repaired = api.create_restream(&stream, "long", &url(&relays[0], "500ms"));
@@ -486,18 +516,30 @@ fn a_thousand_flapping_callers_leave_nothing_behind() {
 
 fn flap(weir: &Weir, cycles: usize) -> String {
     let api = weir.api();
-    let stream = api.create_stream("cam1");
-    let cycle = || {
-        let target = srt::target(&weir.srt(), &stream.stream_key, None);
+    let streams: Vec<TestStream> = (0..16).map(|number| api.create_stream(&format!("cam{number}"))).collect();
+    let door: SocketAddr = weir.srt().replace("srt://", "").parse().unwrap();
+    let cycle = |number: usize| {
+        // Every second one vanishes, as if its cable was pulled: the server hears no goodbye, and waits five seconds for a word.
+        let path = BadPath { loss_percent: 0.0, delay: Duration::ZERO };
+        let relay = (number % 2 == 1).then(|| UdpRelay::start(door, path));
+        let address = relay.as_ref().map_or(door, UdpRelay::address).to_string();
+        let target = srt::target(&address, &streams[number % streams.len()].stream_key, None);
         let feeds = SrtFeeds::start(vec![target], || source(100_000));
+        // One that comes too soon after a vanished one finds its key in use.
         wait_until("the caller was let in or refused", SOON, || feeds.connected() + feeds.lost() > 0);
+        drop(relay);
         feeds.kill();
     };
-    (0..10).for_each(|_| cycle());
-    wait_until("the first were gone", SOON, || api.stream_status(&stream)["state"] == "offline");
+    let all_gone = || {
+        wait_until("all were gone", SOON, || {
+            streams.iter().all(|stream| api.stream_status(stream)["state"] == "offline")
+        });
+    };
+    (0..20).for_each(cycle);
+    all_gone();
     let before = weir.stats();
-    (0..cycles).for_each(|_| cycle());
-    wait_until("the last was gone", SOON, || api.stream_status(&stream)["state"] == "offline");
+    (0..cycles).for_each(cycle);
+    all_gone();
     // libsrt's collector takes closed sockets away a few seconds later.
     wait_until("threads and descriptors were as before", SOON, || {
         let now = weir.stats();
@@ -506,5 +548,12 @@ fn flap(weir: &Weir, cycles: usize) -> String {
     let after = weir.stats();
     let grown = after.rss_bytes.saturating_sub(before.rss_bytes);
     assert!(grown < 12_000_000 + cycles as u64 * 2_000, "{grown} bytes more after {cycles} cycles");
-    format!("{} kB more, threads {} -> {}, descriptors {} -> {}", grown / 1_000, before.threads, after.threads, before.fds, after.fds)
+    format!(
+        "{} kB more, threads {} -> {}, descriptors {} -> {}",
+        grown / 1_000,
+        before.threads,
+        after.threads,
+        before.fds,
+        after.fds
+    )
 }

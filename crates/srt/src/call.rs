@@ -11,6 +11,7 @@ use crate::ffi::{Fault, Opt, Socket, State};
 use crate::options::{milliseconds, set_for_caller};
 use crate::reactor::Watched;
 use crate::reject;
+use crate::seat::Seat;
 
 /// Without an answer for this long, nobody is there. A handshake that is lost is repeated four times a second.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -94,11 +95,12 @@ async fn call_address(target: &CallTarget, address: SocketAddr, deadline: Instan
         return Err(CallError::Unreachable);
     }
     let socket = prepared(target, left - BEYOND_TIMEOUT)?;
+    let seat = Seat::take(&socket, address)?;
     let watched = Watched::new(socket, EVENTS)?;
     watched.socket.connect(address)?;
     loop {
         match watched.socket.state() {
-            State::Connected => return Ok(SrtConnection::new(watched, address)),
+            State::Connected => return Ok(SrtConnection::new(watched, address, Some(seat))),
             State::Broken => return Err(refusal(watched.socket.reject_reason())),
             State::Connecting if Instant::now() >= deadline => return Err(CallError::Unreachable),
             State::Connecting => {

@@ -52,7 +52,6 @@ impl Caps {
     pub(crate) fn open(&self) -> usize {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).total
     }
-
 }
 
 impl Drop for Permit {

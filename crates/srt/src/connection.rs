@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::ffi::{self, Socket, State, code};
 use crate::reactor::Watched;
+use crate::seat::Seat;
 use crate::stats::SrtStats;
 
 /// The largest message of live mode: an MTU of 1500 without the headers of IP, UDP and SRT.
@@ -58,14 +59,16 @@ pub struct SrtConnection {
     last_stats: Mutex<SrtStats>,
     /// Since when the far end is gone, while its last media is still read.
     lost_at: Option<Instant>,
+    /// Of a call; behind the socket, which leaves it first.
+    _seat: Option<Seat>,
 }
 
 impl SrtConnection {
-    pub(crate) fn new(watched: Watched, remote: SocketAddr) -> Self {
+    pub(crate) fn new(watched: Watched, remote: SocketAddr, seat: Option<Seat>) -> Self {
         let stream_id = watched.socket.stream_id();
         let stats = watched.socket.stats().map(SrtStats::from).unwrap_or_default();
         let receive_latency = Duration::from_millis(u64::from(stats.receive_latency_ms));
-        Self { watched, remote, stream_id, receive_latency, last_stats: Mutex::new(stats), lost_at: None }
+        Self { watched, remote, stream_id, receive_latency, last_stats: Mutex::new(stats), lost_at: None, _seat: seat }
     }
 
     pub fn remote(&self) -> SocketAddr {

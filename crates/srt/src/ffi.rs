@@ -56,9 +56,9 @@ pub(crate) enum Opt {
     ReceiveBlocks = 2,
     SendBufferBytes = 5,
     ReceiveBufferBytes = 6,
-    UdpSendBufferBytes = 8,
     UdpReceiveBufferBytes = 9,
     ReuseAddress = 15,
+    BandwidthBytesMax = 16,
     LatencyMs = 23,
     Passphrase = 26,
     KeyBytes = 27,
@@ -208,6 +208,10 @@ impl Socket {
     }
 
     pub(crate) fn set_int(&self, option: Opt, value: i32) -> Result<(), Fault> {
+        self.set(option, &value.to_ne_bytes())
+    }
+
+    pub(crate) fn set_long(&self, option: Opt, value: i64) -> Result<(), Fault> {
         self.set(option, &value.to_ne_bytes())
     }
 

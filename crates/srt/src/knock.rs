@@ -43,14 +43,14 @@ fn induction() -> [u8; PACKET_BYTES] {
     let words: [u32; PACKET_BYTES / 4] = [
         0x8000_0000, // control packet, type 0: handshake
         0,
-        0, // time
-        0, // to nobody in particular
-        4, // version
-        2, // no encryption; "datagram", which is what the first one says
+        0,           // time
+        0,           // to nobody in particular
+        4,           // version
+        2,           // no encryption; "datagram", which is what the first one says
         0x1234_5678, // first sequence number
-        1_500, // MTU
-        8_192, // packets in flight
-        1, // type: induction
+        1_500,       // MTU
+        8_192,       // packets in flight
+        1,           // type: induction
         SOCKET_ID,
         0, // no cookie yet
         0, // the peer's address, which is not looked at

@@ -13,6 +13,7 @@ pub mod outlet;
 pub mod path;
 mod reactor;
 pub mod reject;
+mod seat;
 pub mod stats;
 pub mod stream_id;
 

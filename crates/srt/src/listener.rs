@@ -120,7 +120,7 @@ impl SrtListener {
                 let Some(permit) = self.caps.admit(remote.ip()) else { continue };
                 match Watched::new(socket, EVENTS) {
                     Ok(watched) => {
-                        let connection = SrtConnection::new(watched, remote);
+                        let connection = SrtConnection::new(watched, remote, None);
                         return Accepted { connection, place: Place { _permit: permit } };
                     }
                     Err(fault) => tracing::warn!(message = fault.message, "an SRT connection can't be watched"),

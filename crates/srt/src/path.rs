@@ -150,7 +150,9 @@ impl PathMeter {
             // The far end does not say what it gave up; with less than one round trip it can only be all of it.
             advise(
                 "srt_loss_not_repaired",
-                format!("{loss_percent:.1} % of the packets are lost, and the latency leaves no time to send them again"),
+                format!(
+                    "{loss_percent:.1} % of the packets are lost, and the latency leaves no time to send them again"
+                ),
             );
         }
         advice

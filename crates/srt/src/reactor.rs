@@ -42,9 +42,8 @@ impl Reactor {
             .get_or_init(|| Epoll::create().map(|epoll| Reactor { epoll, bells: Mutex::default() }))
             .as_ref()
             .map_err(Clone::clone)?;
-        let runs = THREAD.get_or_init(|| {
-            std::thread::Builder::new().name("srt-epoll".to_owned()).spawn(|| reactor.run()).is_ok()
-        });
+        let runs = THREAD
+            .get_or_init(|| std::thread::Builder::new().name("srt-epoll".to_owned()).spawn(|| reactor.run()).is_ok());
         if *runs {
             Ok(reactor)
         } else {

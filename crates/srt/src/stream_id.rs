@@ -17,8 +17,15 @@ const LIVE: &str = "live/";
 #[derive(Clone, PartialEq, Eq)]
 pub enum StreamId<'a> {
     /// `program`: which programme of the transport stream is wanted; the first, if not said.
-    Publish { stream_key: Cow<'a, str>, program: Option<u16> },
-    Request { name: Cow<'a, str>, rendition: Option<Cow<'a, str>>, token: Option<Cow<'a, str>> },
+    Publish {
+        stream_key: Cow<'a, str>,
+        program: Option<u16>,
+    },
+    Request {
+        name: Cow<'a, str>,
+        rendition: Option<Cow<'a, str>>,
+        token: Option<Cow<'a, str>>,
+    },
 }
 
 /// Why a stream id says nothing that we understand.
@@ -118,11 +125,9 @@ impl fmt::Debug for StreamId<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Publish { .. } => f.debug_struct("Publish").finish_non_exhaustive(),
-            Self::Request { name, rendition, .. } => f
-                .debug_struct("Request")
-                .field("name", name)
-                .field("rendition", rendition)
-                .finish_non_exhaustive(),
+            Self::Request { name, rendition, .. } => {
+                f.debug_struct("Request").field("name", name).field("rendition", rendition).finish_non_exhaustive()
+            }
         }
     }
 }

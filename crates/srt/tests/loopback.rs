@@ -141,8 +141,7 @@ async fn passphrases_keys_and_latency() {
     }
     // The largest wish of all three counts: the caller's, the listener's, the stream's.
     for (stream_id, asked_ms, expected_ms) in [("plain", 20, 300), ("plain", 500, 500), ("slow", 20, 700)] {
-        let wanted =
-            CallTarget { latency: Some(Duration::from_millis(asked_ms)), ..target(&listener, stream_id) };
+        let wanted = CallTarget { latency: Some(Duration::from_millis(asked_ms)), ..target(&listener, stream_id) };
         let caller = call(&wanted, &everyone()).await.unwrap();
         let accepted = accept(&listener).await;
         let negotiated = (caller.stats().send_latency_ms, accepted.connection.stats().receive_latency_ms);

@@ -213,11 +213,8 @@ async fn publish_live(target: CallTarget, mut source: SyntheticSource, shared: A
 }
 
 fn write(writer: &mut TsWriter, frame: &Frame, out: &mut BytesMut) {
-    let kind = if frame.track == TrackId::SOURCE_VIDEO {
-        weir_media::MediaKind::Video
-    } else {
-        weir_media::MediaKind::Audio
-    };
+    let kind =
+        if frame.track == TrackId::SOURCE_VIDEO { weir_media::MediaKind::Video } else { weir_media::MediaKind::Audio };
     writer.write(kind, frame, out).expect("synthetic frames can be carried");
 }
 

@@ -134,11 +134,7 @@ impl Relaying {
                 let Some(Reverse(late)) = self.late.pop() else { break };
                 let (address, behind) = &self.callers[late.caller];
                 // A full buffer or an absent listener is one more loss.
-                let _ = if late.back {
-                    self.front.send_to(&late.packet, address)
-                } else {
-                    behind.send(&late.packet)
-                };
+                let _ = if late.back { self.front.send_to(&late.packet, address) } else { behind.send(&late.packet) };
                 self.shared.passed.fetch_add(1, Ordering::Relaxed);
             }
             if idle {
