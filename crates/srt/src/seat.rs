@@ -89,7 +89,7 @@ mod tests {
         drop(first);
         let third = Seat::take(&sockets[3], remote(1)).unwrap();
         assert_eq!(third.port, second.port, "the seat is free again");
-        let ports_of = |port: u16| super::ports().iter().any(|shared| shared.port == port);
+        let ports_of = |port: u16| ports().iter().any(|shared| shared.port == port);
         let port = second.port;
         drop((second, third, again));
         assert!(!ports_of(port), "a port without calls is forgotten");

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use srt_tokio::{SrtListener as TokioListener, SrtSocket};
 use tokio::time::timeout;
+use weir_srt::call::Permit;
 use weir_srt::{
     Accepted, Admittance, CallTarget, Gate, ListenLimits, Received, SrtConnection, SrtListener, StreamId, call, reject,
 };
@@ -92,7 +93,7 @@ async fn we_push_to_it_twice() {
         payload_bytes: None,
         send_buffer_bytes: None,
     };
-    let permit = (Arc::new(|_| true)) as weir_srt::call::Permit;
+    let permit: Permit = Arc::new(|_| true);
     let callers = [call(&target, &permit).await.unwrap(), call(&target, &permit).await.unwrap()];
     let sockets = timeout(SOON, accepting).await.unwrap().unwrap();
     for caller in &callers {
