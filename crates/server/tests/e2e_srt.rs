@@ -400,7 +400,7 @@ fn hostile_callers_change_nothing() {
     let calls = |query: &str| -> Child {
         let url = format!("srt://{address}?streamid={}&{query}", second.stream_key);
         let mut command = Command::new("sh");
-        command.args(["-c", "exec srt-live-transmit -q file://con \"$0\" < \"$1\"", &url]).arg(&file);
+        command.args(["-c", "exec timeout 8 srt-live-transmit -q -a:no file://con \"$0\" < \"$1\"", &url]).arg(&file);
         Child::start(command)
     };
     calls("transtype=file&messageapi=0").wait_ended(SOON);

@@ -56,9 +56,9 @@ pub fn live_transmit(query: &str, file: &Path) -> SrtListening {
 pub fn live_transmit_on(address: SocketAddr, query: &str, file: &Path) -> SrtListening {
     let separator = if query.is_empty() { "" } else { "&" };
     let url = format!("srt://{address}?mode=listener{separator}{query}");
-    // It writes to its standard output; the shell gives way to it, so that signals reach it.
+    // It writes to its standard output, where the last 4 kB would wait for more; the shell gives way to it, so that signals reach it.
     let mut command = Command::new("sh");
-    command.args(["-c", "exec srt-live-transmit -q -chunk:1456 \"$0\" file://con > \"$1\"", &url]).arg(file);
+    command.args(["-c", "exec stdbuf -o0 srt-live-transmit -q -chunk:1456 \"$0\" file://con > \"$1\"", &url]).arg(file);
     SrtListening { address, child: Child::start(command) }
 }
 
