@@ -14,6 +14,7 @@ pub struct Board {
     streams: RwLock<BTreeMap<StreamId, StreamLine>>,
     /// Boxed: ids rise, so nodes of the tree stay half empty, at half a kilobyte for each place.
     restreams: RwLock<BTreeMap<RestreamId, Box<RestreamLine>>>,
+    workers: RwLock<BTreeMap<StreamId, WorkerLine>>,
 }
 
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct StreamLine {
     pub name: String,
     pub status: StreamStatus,
     viewers: Arc<ViewerCounts>,
+    /// The longest that a segment was overdue since the history looked, in milliseconds.
+    segment_late_ms: Arc<AtomicU64>,
 }
 
 #[derive(Clone, Debug)]
@@ -30,6 +33,16 @@ pub struct RestreamLine {
     pub status: RestreamStatus,
     /// Connections opened since the restream was started, the first included.
     pub connects: u64,
+}
+
+/// A stream's transcoding process, as last measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WorkerLine {
+    pub pid: u32,
+    pub rss_bytes: u64,
+    pub cpu_seconds: f64,
+    /// Workers of this stream so far, this one included.
+    pub starts: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +120,13 @@ impl Board {
                 }
             }
             None => {
-                streams.insert(id, StreamLine { name: name.to_owned(), status, viewers: Arc::default() });
+                let line = StreamLine {
+                    name: name.to_owned(),
+                    status,
+                    viewers: Arc::default(),
+                    segment_late_ms: Arc::default(),
+                };
+                streams.insert(id, line);
             }
         }
     }
@@ -133,7 +152,42 @@ impl Board {
         Some(ViewerBook { counts: Arc::clone(&streams.get(&id)?.viewers) })
     }
 
+    /// A segment is not there so long after it should have been.
+    pub fn note_late_segment(&self, id: StreamId, late: Duration) {
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = streams.get(&id) {
+            let late_ms = u64::try_from(late.as_millis()).unwrap_or(u64::MAX);
+            line.segment_late_ms.fetch_max(late_ms, Ordering::Relaxed);
+        }
+    }
+
+    /// Looks at every stream that runs; `look` must be quick, whoever tells waits for it.
+    pub fn each_stream(&self, mut look: impl FnMut(StreamId, &StreamLine)) {
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        streams.iter().for_each(|(id, line)| look(*id, line));
+    }
+
+    /// Looks at every restream that runs; see `each_stream`.
+    pub fn each_restream(&self, mut look: impl FnMut(RestreamId, &RestreamStatus)) {
+        let restreams = self.restreams.read().unwrap_or_else(PoisonError::into_inner);
+        restreams.iter().for_each(|(id, line)| look(*id, &line.status));
+    }
+
+    /// None when it has ended.
+    pub fn set_worker(&self, id: StreamId, line: Option<WorkerLine>) {
+        let mut workers = self.workers.write().unwrap_or_else(PoisonError::into_inner);
+        match line {
+            Some(line) => workers.insert(id, line),
+            None => workers.remove(&id),
+        };
+    }
+
+    pub fn worker(&self, id: StreamId) -> Option<WorkerLine> {
+        self.workers.read().unwrap_or_else(PoisonError::into_inner).get(&id).copied()
+    }
+
     pub fn forget_stream(&self, id: StreamId) {
+        self.set_worker(id, None);
         self.streams.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
@@ -175,6 +229,13 @@ impl Board {
         streams.iter().map(|(id, line)| (*id, line.clone())).collect()
     }
 
+    /// With the names of their streams.
+    pub(crate) fn workers(&self) -> Vec<(String, WorkerLine)> {
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
+        workers.iter().filter_map(|(id, line)| Some((streams.get(id)?.name.clone(), *line))).collect()
+    }
+
     pub(crate) fn restreams(&self) -> Vec<(RestreamId, RestreamLine)> {
         let restreams = self.restreams.read().unwrap_or_else(PoisonError::into_inner);
         restreams.iter().map(|(id, line)| (*id, RestreamLine::clone(line))).collect()
@@ -182,7 +243,11 @@ impl Board {
 }
 
 impl StreamLine {
-    pub(crate) fn status_with_viewers(&self) -> StreamStatus {
+    pub(crate) fn take_segment_late(&self) -> Duration {
+        Duration::from_millis(self.segment_late_ms.swap(0, Ordering::Relaxed))
+    }
+
+    pub fn status_with_viewers(&self) -> StreamStatus {
         StreamStatus { viewers: self.viewers.read(), ..self.status.clone() }
     }
 }

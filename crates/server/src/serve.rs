@@ -10,8 +10,13 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+<<<<<<< HEAD
 use weir_api::{ApiContext, HttpServer, PublicUrls, Readiness};
 use weir_control::{Commands, Lanes, Playback, RtmpDoor, Runtime, SrtDoor, Supervisor};
+=======
+use weir_api::{ApiContext, HttpServer, PublicUrls, Readiness, Thumbnails, WebhookCaller, Webhooks};
+use weir_control::{Commands, Lanes, Playback, RtmpDoor, Runtime, Supervisor};
+>>>>>>> main
 use weir_model::Platforms;
 use weir_observe::Observe;
 use weir_rtmp::net::{ListenLimits, Listener, PushOptions};
@@ -45,8 +50,9 @@ pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow:
 
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
+    let keeping_history = tokio::spawn(observe.clone().keep_history());
     let push_options = push_options(&config)?;
-    let workshop = Workshop::open()?;
+    let workshop = Workshop::with_cache(Some(data.join("abilities.json")))?;
     let supervisor = Supervisor::new(
         commands.clone(),
         runtime.clone(),
@@ -63,12 +69,20 @@ pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow:
     for listener in [sockets.rtmp, sockets.rtmps].into_iter().flatten() {
         tasks.spawn(rtmp_listener::run(listener, Arc::clone(&door), lanes.clone(), observe.clone(), stop.clone()));
     }
+<<<<<<< HEAD
     if let Some(listener) = srt {
         tasks.spawn(srt_listener::run(listener, srt_door, lanes.clone(), observe.clone(), stop.clone()));
     }
+=======
+    let playback = Playback::new(commands.clone(), runtime.clone());
+    let webhooks = Webhooks::new();
+>>>>>>> main
     let api = ApiContext {
         commands: commands.clone(),
-        playback: Playback::new(commands.clone(), runtime.clone()),
+        thumbnails: Thumbnails::new(playback.clone(), workshop.clone()),
+        playback,
+        data: data.to_owned(),
+        webhooks: webhooks.clone(),
         store: store.clone(),
         observe: observe.clone(),
         urls: urls.clone(),
@@ -76,6 +90,9 @@ pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow:
         recordings: shelves.recordings.clone(),
         workshop,
     };
+    let egress = config.egress.clone();
+    let caller = WebhookCaller::new(tls::client_config(&config.tls)?, Arc::new(move |address| egress.permits(address)));
+    let telling_webhooks = tokio::spawn(webhooks.run(api.clone(), caller));
     let http_lanes = Lanes::start_as("http", Some(http_threads())).context("cannot start the threads of HTTP")?;
     let server = HttpServer::new(api, config.http_limits, http_lanes);
     for (listener, tls) in sockets.http {
@@ -91,6 +108,8 @@ pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow:
     let signal = wait_for_signal().await?;
     tracing::info!(signal, "draining");
     readiness.drain();
+    keeping_history.abort();
+    telling_webhooks.abort();
     stop.cancel();
     let drain = async {
         while tasks.join_next().await.is_some() {}

@@ -6,12 +6,14 @@
 mod admission;
 mod backoff;
 mod families;
+mod lag;
 mod linger;
 mod outlet;
 mod plan;
 mod session;
 mod sound;
 mod stage;
+mod thumbnail;
 mod wants;
 mod watchdog;
 mod workshop;
