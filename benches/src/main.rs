@@ -84,12 +84,9 @@ fn main() -> anyhow::Result<()> {
             hub::run()?;
             recovery::run(&recovery::Options::parse_from([""]))?;
             origin::run(&origin::Options::parse_from([""]))?;
-<<<<<<< HEAD
             srt::run(&srt::Options::parse_from([""]))?;
-=======
             transcode::run(&transcode::Options::parse_from([""]))?;
             endurance::run(&endurance::Options::parse_from([""]))?;
->>>>>>> main
             fanout::run(&fanout::Options::parse_from([""]))
         }
         Bench::Fanout(options) => fanout::run(&options),

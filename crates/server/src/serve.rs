@@ -10,13 +10,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-<<<<<<< HEAD
-use weir_api::{ApiContext, HttpServer, PublicUrls, Readiness};
-use weir_control::{Commands, Lanes, Playback, RtmpDoor, Runtime, SrtDoor, Supervisor};
-=======
 use weir_api::{ApiContext, HttpServer, PublicUrls, Readiness, Thumbnails, WebhookCaller, Webhooks};
-use weir_control::{Commands, Lanes, Playback, RtmpDoor, Runtime, Supervisor};
->>>>>>> main
+use weir_control::{Commands, Lanes, Playback, RtmpDoor, Runtime, SrtDoor, Supervisor};
 use weir_model::Platforms;
 use weir_observe::Observe;
 use weir_rtmp::net::{ListenLimits, Listener, PushOptions};
@@ -69,14 +64,11 @@ pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow:
     for listener in [sockets.rtmp, sockets.rtmps].into_iter().flatten() {
         tasks.spawn(rtmp_listener::run(listener, Arc::clone(&door), lanes.clone(), observe.clone(), stop.clone()));
     }
-<<<<<<< HEAD
     if let Some(listener) = srt {
         tasks.spawn(srt_listener::run(listener, srt_door, lanes.clone(), observe.clone(), stop.clone()));
     }
-=======
     let playback = Playback::new(commands.clone(), runtime.clone());
     let webhooks = Webhooks::new();
->>>>>>> main
     let api = ApiContext {
         commands: commands.clone(),
         thumbnails: Thumbnails::new(playback.clone(), workshop.clone()),
