@@ -60,7 +60,8 @@ struct Running {
 
 impl Running {
     fn start(system: System, ports: &[u16], clip: &Path) -> anyhow::Result<Self> {
-        let far = |port: &u16| format!("srt://127.0.0.1:{port}?mode=caller");
+        // The sink asks for a stream id, as every gate of ours does.
+        let far = |port: &u16| format!("srt://127.0.0.1:{port}?mode=caller&streamid=publish:bench");
         if system == System::Weir {
             let weir = Weir::options(weir_binary()?).start();
             let api = weir.api();

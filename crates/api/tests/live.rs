@@ -26,6 +26,8 @@ fn live(gop_seconds: f64, bitrate_bps: u64) -> StreamStatus {
         latency_ms: None,
         rtt_ms: None,
         loss_percent: None,
+        continuity_errors: None,
+        srt: None,
     };
     let state = StreamState::Live;
     StreamStatus { state, ingest: Some(ingest), ..StreamStatus::offline(OffsetDateTime::UNIX_EPOCH) }

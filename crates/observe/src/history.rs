@@ -211,6 +211,8 @@ mod tests {
             latency_ms: None,
             rtt_ms: None,
             loss_percent: None,
+            continuity_errors: None,
+            srt: None,
         };
         let state = StreamState::Live;
         StreamStatus { state, ingest: Some(ingest), ..StreamStatus::offline(OffsetDateTime::UNIX_EPOCH) }

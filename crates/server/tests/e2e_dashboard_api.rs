@@ -52,7 +52,7 @@ fn answers_are_quick_while_twenty_pushes_hang() {
         api.wait_restream(*id, "connecting", SOON);
     }
     let paths = ["/streams", "/restreams", "/restreams/1", "/streams/1/stats", "/events?limit=100", "/destinations"];
-    let mut round = || {
+    let round = || {
         let mut took: Vec<Duration> = (0..300).map(|number| api.get(paths[number % paths.len()]).took).collect();
         took.extend((0..20).map(|_| api.patch("/restreams/1", &json!({"client_user_id": 1})).took));
         took.sort_unstable();

@@ -145,14 +145,18 @@ impl SrtConnection {
         }
     }
 
-    /// Waits until what was sent has arrived, for at most a second, then says goodbye.
+    /// Waits until what was sent has arrived and its time has come, for at most a second, then says goodbye: at that word most
+    /// receivers throw away what still waits for its time.
     pub async fn close(self) {
-        let all_arrived = async {
+        let all_played = async {
             while self.is_open() && self.stats().send_buffered_bytes > 0 {
                 sleep(CLOSE_LOOK_EVERY).await;
             }
+            if self.is_open() && self.stats().sent_packets > 0 {
+                sleep(Duration::from_millis(u64::from(self.stats().send_latency_ms)) + CLOSE_LOOK_EVERY).await;
+            }
         };
-        let _ = timeout(CLOSE_TIMEOUT, all_arrived).await;
+        let _ = timeout(CLOSE_TIMEOUT, all_played).await;
     }
 
     fn socket(&self) -> &Socket {

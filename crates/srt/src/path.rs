@@ -16,6 +16,9 @@ const LATENCY_PER_RTT_MIN: f64 = 4.0;
 /// A near destination's round trip is measured as 0.1 ms, and means nothing.
 const RTT_MS_MIN: f64 = 1.0;
 
+/// What the library says before it has measured; the first measurement replaces it.
+const RTT_MS_UNMEASURED: f64 = 100.0;
+
 /// Which way the media goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -120,7 +123,8 @@ impl PathMeter {
     fn advice(&self, rtt_ms: f64, latency_ms: f64, loss_percent: f64, dropped_percent: f64) -> Vec<PathAdvice> {
         let mut advice = Vec::new();
         let mut advise = |code, message| advice.push(PathAdvice { code, message });
-        if rtt_ms >= RTT_MS_MIN && latency_ms < rtt_ms * LATENCY_PER_RTT_MIN {
+        let measured = (rtt_ms - RTT_MS_UNMEASURED).abs() > f64::EPSILON;
+        if measured && rtt_ms >= RTT_MS_MIN && latency_ms < rtt_ms * LATENCY_PER_RTT_MIN {
             let enough = (rtt_ms * LATENCY_PER_RTT_MIN / 10.0).ceil() * 10.0;
             advise(
                 "srt_latency_below_rtt",
@@ -196,6 +200,7 @@ mod tests {
             (Direction::Receive, fine, &[]),
             (Direction::Send, SrtStats { send_lost_packets: 50, ..fine }, &[]),
             (Direction::Send, SrtStats { rtt_ms: 0.3, send_latency_ms: 0, ..fine }, &[]),
+            (Direction::Send, SrtStats { rtt_ms: RTT_MS_UNMEASURED, ..short }, &[]),
             (Direction::Send, short, &["srt_latency_below_rtt"]),
             (Direction::Receive, short, &["srt_latency_below_rtt"]),
             (Direction::Send, SrtStats { send_dropped_packets: 5, ..fine }, &["bandwidth_below_source"]),

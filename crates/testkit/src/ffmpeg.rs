@@ -116,23 +116,22 @@ pub fn audio_sha256(file: &Path) -> String {
     payload_sha256(file, &["-map", "0:a:0", "-c:a", "copy", "-f", "adts"])
 }
 
-/// SHA-256 of the pictures alone, slice by slice: parameter sets, delimiters and messages may be repeated or left out on the
-/// way through another container; pictures may not.
+/// The pictures alone, slice by slice, each as the beginning of its SHA-256: parameter sets, delimiters and messages may be repeated
+/// or left out on the way through another container; pictures may not.
 #[track_caller]
-pub fn slices_sha256(file: &Path) -> String {
+pub fn slices(file: &Path) -> Vec<u64> {
     let probed = probe(file);
     let hevc = probed["streams"].as_array().is_some_and(|all| all.iter().any(|one| one["codec_name"] == "hevc"));
     let (filter, format) = if hevc { ("hevc_mp4toannexb", "hevc") } else { ("h264_mp4toannexb", "h264") };
     let stream = payload(file, &["-map", "0:v:0", "-c:v", "copy", "-bsf:v", filter, "-f", format]);
-    let mut hash = Sha256::new();
-    for unit in annex_b(&stream) {
-        let Some(first) = unit.first() else { continue };
-        let is_slice = if hevc { first >> 1 & 0x3F < 32 } else { (1..=5).contains(&(first & 0x1F)) };
-        if is_slice {
-            hash.update(unit);
-        }
-    }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    let is_slice = |unit: &[u8]| {
+        unit.first().is_some_and(|first| if hevc { first >> 1 & 0x3F < 32 } else { (1..=5).contains(&(first & 0x1F)) })
+    };
+    annex_b(&stream).filter(|unit| is_slice(unit)).map(digest).collect()
+}
+
+fn digest(bytes: &[u8]) -> u64 {
+    u64::from_be_bytes(*Sha256::digest(bytes).first_chunk().expect("32 bytes"))
 }
 
 /// The coded AAC frames of a file, each as a number of its own.
@@ -145,8 +144,7 @@ pub fn aac_frames(file: &Path) -> Vec<u64> {
         let length = usize::from(high & 3) << 11 | usize::from(middle) << 3 | usize::from(low >> 5);
         let header = if flags & 1 == 1 { 7 } else { 9 };
         let Some(body) = rest.get(header..length) else { break };
-        let digest = Sha256::digest(body);
-        frames.push(u64::from_be_bytes(*digest.first_chunk().expect("32 bytes")));
+        frames.push(digest(body));
         rest = &rest[length..];
     }
     frames
