@@ -151,7 +151,7 @@ fn a_ladder_a_push_of_its_own_and_the_source_from_one_decode() {
         renditions.iter().filter(|rendition| rendition["encoder"] == "x264enc" && rendition["state"] == "live");
     assert_eq!(encoded.count(), rungs.len() + 1, "{renditions:?}");
     assert_eq!(workers(&weir).len(), 1, "still one worker");
-    assert!(publisher.wait_ended(SOON).success());
+    assert!(publisher.wait_ended(3 * SOON).success());
     watcher.look();
     watcher.assert_valid();
 
