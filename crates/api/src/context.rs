@@ -1,5 +1,12 @@
 //! What the handlers work with.
 
+use crate::catalogue::Catalogues;
+use crate::live::LiveBoard;
+use crate::login_limit::LoginLimit;
+use crate::thumbnails::Thumbnails;
+use crate::webhooks::Webhooks;
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
 use weir_control::{Commands, Playback};
@@ -27,6 +34,10 @@ pub struct ApiContext {
     pub recordings: Option<Recordings>,
     /// Knows what this machine can encode.
     pub workshop: Workshop,
+    pub thumbnails: Thumbnails,
+    pub webhooks: Webhooks,
+    /// Where everything is that has to last.
+    pub data: PathBuf,
 }
 
 /// How the outside reaches us, without a slash at the end; None where it can't.
@@ -88,20 +99,31 @@ impl Default for Readiness {
     }
 }
 
+/// Who is at the other end of the connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
 /// The context with what only the API itself needs.
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) api: ApiContext,
     pub(crate) password_checks: Arc<Semaphore>,
+    pub(crate) login_limit: Arc<LoginLimit>,
+    pub(crate) catalogues: Arc<Catalogues>,
+    pub(crate) live: Arc<LiveBoard>,
     pub(crate) followers: Arc<Semaphore>,
     pub(crate) openapi: Arc<str>,
 }
 
 impl App {
     pub(crate) fn new(api: ApiContext, openapi: String) -> Self {
+        let catalogues = Arc::<Catalogues>::default();
         Self {
             api,
+            live: Arc::new(LiveBoard::new(Arc::clone(&catalogues))),
+            catalogues,
             password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS)),
+            login_limit: Arc::default(),
             followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
             openapi: openapi.into(),
         }

@@ -1,11 +1,14 @@
 //! REST, events, authentication, metrics and health: the only crate that knows HTTP and the JSON shapes.
 
 mod auth;
+mod catalogue;
 mod context;
 mod dto;
 mod gpu_metrics;
 mod idempotency;
 mod input;
+mod live;
+mod login_limit;
 mod middleware;
 mod origin;
 mod problem;
@@ -13,10 +16,16 @@ mod router;
 mod routes;
 mod rules;
 mod serve;
+mod thumbnails;
 mod web_assets;
+mod webhook_call;
+mod webhooks;
 
 pub use context::{ApiContext, PublicUrls, Readiness};
 pub use origin::{HttpLimits, PATH_BYTES_MAX, QUERY_BYTES_MAX, read_plain_request};
 pub use problem::Problem;
 pub use router::{openapi_json, router};
 pub use serve::{HttpServer, MAX_CONNECTIONS, MAX_HEADER_BYTES};
+pub use thumbnails::Thumbnails;
+pub use webhook_call::{Permit, WebhookCaller};
+pub use webhooks::Webhooks;

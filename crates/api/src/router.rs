@@ -4,8 +4,8 @@ use crate::context::{ApiContext, App};
 use crate::input::MAX_BODY_BYTES;
 use crate::problem::Problem;
 use crate::routes::{
-    api_keys, destinations, events, health, platforms, play_tokens, recordings, restreams, session, streams, system,
-    watch,
+    api_keys, audit, destinations, events, health, ladders, live, platforms, play_tokens, recordings, restreams,
+    session, stats, streams, system, thumbnail, users, watch, webhooks,
 };
 use crate::{auth, idempotency, middleware};
 use axum::Router;
@@ -60,15 +60,23 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(health::metrics))
         .routes(routes!(system::openapi))
         .routes(routes!(system::system))
-        .routes(routes!(session::log_in, session::read, session::log_out))
+        .routes(routes!(session::log_in, session::read, session::change, session::log_out))
+        .routes(routes!(users::list, users::create))
+        .routes(routes!(users::read, users::change, users::remove))
+        .routes(routes!(audit::list))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::remove))
         .routes(routes!(platforms::list))
         .routes(routes!(events::list))
         .routes(routes!(events::follow))
+        .routes(routes!(live::follow))
         .routes(routes!(streams::list, streams::create))
         .routes(routes!(streams::read, streams::change, streams::remove))
         .routes(routes!(streams::start))
         .routes(routes!(streams::stop))
         .routes(routes!(streams::rotate_key))
+        .routes(routes!(stats::of_stream))
+        .routes(routes!(thumbnail::read))
         .routes(routes!(recordings::list))
         .routes(routes!(recordings::of_stream))
         .routes(routes!(recordings::read, recordings::remove))
@@ -76,8 +84,11 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(play_tokens::create))
         .routes(routes!(destinations::list, destinations::create))
         .routes(routes!(destinations::read, destinations::change, destinations::remove))
+        .routes(routes!(ladders::list, ladders::create))
+        .routes(routes!(ladders::read, ladders::change, ladders::remove))
         .routes(routes!(restreams::list, restreams::create))
         .routes(routes!(restreams::read, restreams::change, restreams::remove))
+        .routes(routes!(stats::of_restream))
         .routes(routes!(restreams::start))
         .routes(routes!(restreams::stop))
         .routes(routes!(restreams::retry))

@@ -3,17 +3,24 @@
 #![allow(unused_qualifications, reason = "utoipa's macro writes them")]
 
 pub(crate) mod api_keys;
+pub(crate) mod audit;
 pub(crate) mod destinations;
 pub(crate) mod events;
 pub(crate) mod health;
+pub(crate) mod ladders;
+pub(crate) mod live;
 pub(crate) mod platforms;
 pub(crate) mod play_tokens;
 pub(crate) mod recordings;
 pub(crate) mod restreams;
 pub(crate) mod session;
+pub(crate) mod stats;
 pub(crate) mod streams;
 pub(crate) mod system;
+pub(crate) mod thumbnail;
+pub(crate) mod users;
 pub(crate) mod watch;
+pub(crate) mod webhooks;
 
 use crate::auth::Caller;
 use crate::context::App;

@@ -34,6 +34,18 @@ id!(
     RestreamId
 );
 id!(
+    /// Names one person who may log in.
+    UserId
+);
+id!(
+    /// Names one ladder.
+    LadderId
+);
+id!(
+    /// Names one webhook.
+    WebhookId
+);
+id!(
     /// Names one API key (not its secret).
     ApiKeyId
 );

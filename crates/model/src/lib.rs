@@ -5,26 +5,31 @@ mod id;
 mod ladder;
 mod name;
 mod platform;
+mod platform_check;
 mod push_url;
 mod restream;
 mod role;
+mod saved_ladder;
 mod secret;
 mod spec;
 mod srt_url;
 mod status;
 mod stream;
+mod webhook;
 
 pub use destination::Destination;
-pub use id::{ApiKeyId, DestinationId, RestreamId, StreamId};
+pub use id::{ApiKeyId, DestinationId, LadderId, RestreamId, StreamId, UserId, WebhookId};
 pub use ladder::{
     BuiltinLadder, Encoding, EncodingSettings, Ladder, LadderFault, MAX_RENDITIONS, RateControl, Rendition,
     RenditionFault, VideoCodec, is_builtin_ladder,
 };
 pub use name::{MAX_LABEL_CHARS, MAX_STREAM_NAME_BYTES, NameFault, StreamName, checked_label};
 pub use platform::{Platform, PlatformRules, Platforms, PlatformsFault, Protocol, RetryBudget};
+pub use platform_check::{Sent, Violation, check_platform};
 pub use push_url::{Advice, Login, MAX_URL_BYTES, PushUrl, PushUrlFault, masked_uri};
 pub use restream::{RenditionWish, Restream, RetryRules, RetryRulesFault, Schedule, Target};
 pub use role::Role;
+pub use saved_ladder::{BUILTIN_LADDER_ID_MAX, SavedLadder, SavedLadderFault};
 pub use secret::Secret;
 pub use spec::{ConfigFault, RestreamSpec, resolve};
 pub use srt_url::{MAX_LATENCY_US, PASSPHRASE_BYTES, SrtUrl, checked_passphrase};
@@ -33,3 +38,4 @@ pub use status::{
     RestreamState, RestreamStatus, StreamState, StreamStatus, Viewers, Warning,
 };
 pub use stream::{EncoderPolicy, MAX_DVR_SECONDS, MAX_PLAYLIST_ITEMS, Slate, Slot, Source, SourceKind, Stream};
+pub use webhook::{MAX_WEBHOOK_TYPES, MAX_WEBHOOKS, Webhook, WebhookFault};

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use weir_api::{ApiContext, HttpServer, PublicUrls, Readiness};
+use weir_api::{ApiContext, HttpServer, PublicUrls, Readiness, Thumbnails, WebhookCaller, Webhooks};
 use weir_control::{Commands, Lanes, Playback, RtmpDoor, Runtime, Supervisor};
 use weir_model::Platforms;
 use weir_observe::Observe;
@@ -39,6 +39,7 @@ pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow:
 
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
+    let keeping_history = tokio::spawn(observe.clone().keep_history());
     let push_options = push_options(&config)?;
     let workshop = Workshop::with_cache(Some(data.join("abilities.json")))?;
     let supervisor = Supervisor::new(
@@ -57,9 +58,14 @@ pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow:
     for listener in [sockets.rtmp, sockets.rtmps].into_iter().flatten() {
         tasks.spawn(rtmp_listener::run(listener, Arc::clone(&door), lanes.clone(), observe.clone(), stop.clone()));
     }
+    let playback = Playback::new(commands.clone(), runtime.clone());
+    let webhooks = Webhooks::new();
     let api = ApiContext {
         commands: commands.clone(),
-        playback: Playback::new(commands.clone(), runtime.clone()),
+        thumbnails: Thumbnails::new(playback.clone(), workshop.clone()),
+        playback,
+        data: data.to_owned(),
+        webhooks: webhooks.clone(),
         store: store.clone(),
         observe: observe.clone(),
         urls: urls.clone(),
@@ -67,6 +73,9 @@ pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow:
         recordings: shelves.recordings.clone(),
         workshop,
     };
+    let egress = config.egress.clone();
+    let caller = WebhookCaller::new(tls::client_config(&config.tls)?, Arc::new(move |address| egress.permits(address)));
+    let telling_webhooks = tokio::spawn(webhooks.run(api.clone(), caller));
     let http_lanes = Lanes::start_as("http", Some(http_threads())).context("cannot start the threads of HTTP")?;
     let server = HttpServer::new(api, config.http_limits, http_lanes);
     for (listener, tls) in sockets.http {
@@ -82,6 +91,8 @@ pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow:
     let signal = wait_for_signal().await?;
     tracing::info!(signal, "draining");
     readiness.drain();
+    keeping_history.abort();
+    telling_webhooks.abort();
     stop.cancel();
     let drain = async {
         while tasks.join_next().await.is_some() {}

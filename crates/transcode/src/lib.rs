@@ -13,6 +13,7 @@ mod plan;
 mod session;
 mod sound;
 mod stage;
+mod thumbnail;
 mod wants;
 mod watchdog;
 mod workshop;
