@@ -4,7 +4,7 @@ use crate::context::{ApiContext, App};
 use crate::input::MAX_BODY_BYTES;
 use crate::problem::Problem;
 use crate::routes::{
-    api_keys, destinations, events, health, platforms, play_tokens, recordings, restreams, session, streams, system,
+    api_keys, dashboard, destinations, events, health, platforms, play_tokens, recordings, restreams, session, streams, system,
     watch,
 };
 use crate::{auth, idempotency, middleware};
@@ -30,7 +30,7 @@ pub fn router(context: ApiContext) -> Router {
     let app = App::new(context, openapi_json());
     routes
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-        .fallback(|| async { Problem::not_found() })
+        .fallback(dashboard::page)
         .route_layer(from_fn_with_state(app.clone(), idempotency::once))
         .route_layer(from_fn_with_state(app.clone(), middleware::to_the_end))
         .route_layer(from_fn_with_state(app.clone(), auth::authenticate))

@@ -3,6 +3,7 @@
 #![allow(unused_qualifications, reason = "utoipa's macro writes them")]
 
 pub(crate) mod api_keys;
+pub(crate) mod dashboard;
 pub(crate) mod destinations;
 pub(crate) mod events;
 pub(crate) mod health;

@@ -1,0 +1,86 @@
+// What pages read, and how they change it. The server's answers live here and nowhere else.
+
+import { QueryClient, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { onEvent } from "../live/events";
+import { sampleRestreams, sampleStreams } from "../live/history";
+import { ApiError, get, getAll } from "./client";
+import type { ApiKey, Destination, List, Platform, Recording, Restream, Session, Stream, System } from "./types";
+
+/** Figures are a second old at most. */
+const LIVE_MS = 1_000;
+/** What changes only when somebody changes it. */
+const CALM_MS = 30_000;
+
+export const queryClient = new QueryClient({
+  defaultOptions: {
+    queries: { retry: false, staleTime: CALM_MS, refetchOnWindowFocus: true },
+    mutations: { retry: false },
+  },
+});
+
+/** States change at once, not with the next look. */
+onEvent(({ type }) => {
+  if (type.startsWith("stream") || type.startsWith("worker")) void queryClient.invalidateQueries({ queryKey: ["streams"] });
+  if (type.startsWith("restream")) void queryClient.invalidateQueries({ queryKey: ["restreams"] });
+  if (type.startsWith("recording")) void queryClient.invalidateQueries({ queryKey: ["recordings"] });
+});
+
+export function useSession() {
+  return useQuery({
+    queryKey: ["session"],
+    queryFn: () => get<Session>("/session"),
+    staleTime: Number.POSITIVE_INFINITY,
+    refetchOnWindowFocus: false,
+  });
+}
+
+export function useStreams() {
+  return useQuery({
+    queryKey: ["streams"],
+    queryFn: async () => {
+      const streams = await getAll<Stream>("/streams");
+      sampleStreams(streams, Date.now() / 1000);
+      return streams;
+    },
+    refetchInterval: LIVE_MS,
+    staleTime: 0,
+  });
+}
+
+export function useRestreams() {
+  return useQuery({
+    queryKey: ["restreams"],
+    queryFn: async () => {
+      const restreams = await getAll<Restream>("/restreams");
+      sampleRestreams(restreams, Date.now() / 1000);
+      return restreams;
+    },
+    refetchInterval: LIVE_MS,
+    staleTime: 0,
+  });
+}
+
+export function useSystem(live = false) {
+  return useQuery({ queryKey: ["system"], queryFn: () => get<System>("/system"), refetchInterval: live ? 2_000 : CALM_MS, staleTime: 0 });
+}
+
+function useAll<T>(key: string, path: string) {
+  return useQuery({ queryKey: [key], queryFn: () => getAll<T>(path), refetchInterval: CALM_MS });
+}
+
+export const useDestinations = () => useAll<Destination>("destinations", "/destinations");
+export const useApiKeys = () => useAll<ApiKey>("apikeys", "/apikeys");
+export const useRecordings = () => useAll<Recording>("recordings", "/recordings");
+
+export function usePlatforms() {
+  return useQuery({ queryKey: ["platforms"], queryFn: async () => (await get<List<Platform>>("/platforms")).items, staleTime: Number.POSITIVE_INFINITY });
+}
+
+/** A change: does it, then has read anew what it touches. */
+export function useChange<Input, Output = unknown>(change: (input: Input) => Promise<Output>, ...touches: string[]) {
+  const client = useQueryClient();
+  return useMutation<Output, ApiError, Input>({
+    mutationFn: change,
+    onSettled: () => Promise.all(touches.map((key) => client.invalidateQueries({ queryKey: [key] }))),
+  });
+}
