@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use weir_model::{Role, Secret};
+use weir_model::{Role, Secret, UserId};
 
 pub(crate) const COOKIE: &str = "weir_session";
 const CSRF_HEADER: &str = "x-csrf-token";
@@ -23,6 +23,8 @@ pub(crate) struct Caller {
     pub(crate) actor: String,
     pub(crate) name: String,
     pub(crate) role: Role,
+    /// None for API keys.
+    pub(crate) user_id: Option<UserId>,
     /// Set when a browser called.
     pub(crate) cookie: Option<Secret>,
 }
@@ -60,7 +62,13 @@ async fn let_in(app: &App, method: &Method, headers: &HeaderMap, role: Role) -> 
     let caller = match authorisation(headers) {
         Some(key) => {
             let key = app.api.store.api_key_of(&key?).await?.ok_or_else(Problem::unauthorised)?;
-            Caller { actor: format!("apikey:{}", key.name), name: key.name, role: key.role, cookie: None }
+            Caller {
+                actor: format!("apikey:{}", key.name),
+                name: key.name,
+                role: key.role,
+                user_id: None,
+                cookie: None,
+            }
         }
         None => {
             let cookie = session_cookie(headers).ok_or_else(Problem::unauthorised)?;
@@ -70,7 +78,7 @@ async fn let_in(app: &App, method: &Method, headers: &HeaderMap, role: Role) -> 
                 return Err(Problem::forbidden("changes made with the cookie need the header X-CSRF-Token"));
             }
             let actor = format!("user:{}", account.name);
-            Caller { actor, name: account.name, role: account.role, cookie: Some(cookie) }
+            Caller { actor, name: account.name, role: account.role, user_id: Some(account.id), cookie: Some(cookie) }
         }
     };
     caller.require(role)?;

@@ -1,5 +1,7 @@
 //! What the handlers work with.
 
+use crate::login_limit::LoginLimit;
+use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
 use weir_control::{Commands, Playback};
@@ -88,11 +90,16 @@ impl Default for Readiness {
     }
 }
 
+/// Who is at the other end of the connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
 /// The context with what only the API itself needs.
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) api: ApiContext,
     pub(crate) password_checks: Arc<Semaphore>,
+    pub(crate) login_limit: Arc<LoginLimit>,
     pub(crate) followers: Arc<Semaphore>,
     pub(crate) openapi: Arc<str>,
 }
@@ -102,6 +109,7 @@ impl App {
         Self {
             api,
             password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS)),
+            login_limit: Arc::default(),
             followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
             openapi: openapi.into(),
         }

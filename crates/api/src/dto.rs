@@ -1,6 +1,7 @@
 //! The JSON shapes of the contract, and how they become the model's nouns and back. They live here alone.
 
 pub(crate) mod api_key;
+pub(crate) mod audit;
 pub(crate) mod destination;
 pub(crate) mod event;
 pub(crate) mod ladder;
@@ -10,9 +11,11 @@ pub(crate) mod push_status;
 pub(crate) mod recording;
 pub(crate) mod restream;
 pub(crate) mod restream_input;
+pub(crate) mod saved_ladder;
 pub(crate) mod stream;
 pub(crate) mod stream_input;
 pub(crate) mod stream_status;
+pub(crate) mod user;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::OffsetDateTime;

@@ -5,6 +5,7 @@ mod context;
 mod dto;
 mod idempotency;
 mod input;
+mod login_limit;
 mod middleware;
 mod origin;
 mod problem;

@@ -73,6 +73,10 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail)
     }
 
+    pub(crate) fn too_many_tries() -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_tries", "too many wrong passwords; wait before trying again")
+    }
+
     pub(crate) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong here; the log says what")
     }
@@ -121,6 +125,14 @@ impl From<StoreError> for Problem {
             StoreError::InUse { used_by } => {
                 Self::new(StatusCode::CONFLICT, "in_use", format!("it is still used by {used_by}"))
             }
+            StoreError::LastAdmin => {
+                Self::new(StatusCode::CONFLICT, "last_admin", "it is the last admin: nobody could make another")
+            }
+            StoreError::Quota { made, quota } => Self::new(
+                StatusCode::FORBIDDEN,
+                "quota",
+                format!("{made} restreams are made and the quota is {quota}; an admin can raise it"),
+            ),
             StoreError::WrongSealingKey
             | StoreError::Corrupt(_)
             | StoreError::Io(_)

@@ -4,8 +4,8 @@ use crate::context::{ApiContext, App};
 use crate::input::MAX_BODY_BYTES;
 use crate::problem::Problem;
 use crate::routes::{
-    api_keys, dashboard, destinations, events, health, platforms, play_tokens, recordings, restreams, session, streams, system,
-    watch,
+    api_keys, audit, destinations, events, health, ladders, platforms, play_tokens, recordings, restreams, session,
+    streams, system, users, watch,
 };
 use crate::{auth, idempotency, middleware};
 use axum::Router;
@@ -30,7 +30,7 @@ pub fn router(context: ApiContext) -> Router {
     let app = App::new(context, openapi_json());
     routes
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-        .fallback(dashboard::page)
+        .fallback(crate::routes::dashboard::page)
         .route_layer(from_fn_with_state(app.clone(), idempotency::once))
         .route_layer(from_fn_with_state(app.clone(), middleware::to_the_end))
         .route_layer(from_fn_with_state(app.clone(), auth::authenticate))
@@ -60,7 +60,10 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(health::metrics))
         .routes(routes!(system::openapi))
         .routes(routes!(system::system))
-        .routes(routes!(session::log_in, session::read, session::log_out))
+        .routes(routes!(session::log_in, session::read, session::change, session::log_out))
+        .routes(routes!(users::list, users::create))
+        .routes(routes!(users::read, users::change, users::remove))
+        .routes(routes!(audit::list))
         .routes(routes!(platforms::list))
         .routes(routes!(events::list))
         .routes(routes!(events::follow))
@@ -76,6 +79,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(play_tokens::create))
         .routes(routes!(destinations::list, destinations::create))
         .routes(routes!(destinations::read, destinations::change, destinations::remove))
+        .routes(routes!(ladders::list, ladders::create))
+        .routes(routes!(ladders::read, ladders::change, ladders::remove))
         .routes(routes!(restreams::list, restreams::create))
         .routes(routes!(restreams::read, restreams::change, restreams::remove))
         .routes(routes!(restreams::start))

@@ -3,10 +3,12 @@
 #![allow(unused_qualifications, reason = "utoipa's macro writes them")]
 
 pub(crate) mod api_keys;
+pub(crate) mod audit;
 pub(crate) mod dashboard;
 pub(crate) mod destinations;
 pub(crate) mod events;
 pub(crate) mod health;
+pub(crate) mod ladders;
 pub(crate) mod platforms;
 pub(crate) mod play_tokens;
 pub(crate) mod recordings;
@@ -14,6 +16,7 @@ pub(crate) mod restreams;
 pub(crate) mod session;
 pub(crate) mod streams;
 pub(crate) mod system;
+pub(crate) mod users;
 pub(crate) mod watch;
 
 use crate::auth::Caller;

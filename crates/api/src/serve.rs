@@ -29,7 +29,7 @@ use tower::ServiceExt as _;
 use weir_control::Lanes;
 use weir_observe::{Counter, Observe};
 
-use crate::context::ApiContext;
+use crate::context::{ApiContext, Peer};
 use crate::origin::{Complaint, Guest, Guests, HttpLimits, Origin, OriginBody, PatientIo};
 use crate::problem::Problem;
 
@@ -242,10 +242,11 @@ impl Shared {
             return self.origin.respond(&parts, guest).await;
         }
         // Boxed, so that viewers' requests do not carry the room for this.
-        Box::pin(self.route(request)).await
+        Box::pin(self.route(request, guest.ip())).await
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Response<OriginBody> {
+    async fn route(&self, mut request: Request<Incoming>, ip: IpAddr) -> Response<OriginBody> {
+        request.extensions_mut().insert(Peer(ip));
         let routed = self.router.clone().oneshot(request.map(Body::new));
         let mut running = Running(self.control.spawn(routed));
         match (&mut running.0).await {

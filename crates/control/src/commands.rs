@@ -4,6 +4,7 @@ mod check;
 mod destinations;
 mod directory;
 mod error;
+mod ladders;
 mod restreams;
 mod streams;
 
@@ -70,7 +71,9 @@ impl Commands {
         let destinations = self.store().all_destinations().await?;
         let destinations: BTreeMap<DestinationId, Destination> =
             destinations.into_iter().map(|destination| (destination.id, destination)).collect();
-        let streams = self.store().all_streams().await?;
+        let ladders = self.store().all_ladders().await?;
+        let mut streams = self.store().all_streams().await?;
+        streams.iter_mut().for_each(|stream| ladders::put_in(stream, &ladders));
         let mut desired: BTreeMap<_, Desired> =
             streams.into_iter().map(|stream| (stream.id, Desired { stream, restreams: Vec::new() })).collect();
         for restream in self.store().all_restreams().await?.iter().filter(|restream| restream.active) {

@@ -34,6 +34,14 @@ id!(
     RestreamId
 );
 id!(
+    /// Names one person who may log in.
+    UserId
+);
+id!(
+    /// Names one ladder.
+    LadderId
+);
+id!(
     /// Names one API key (not its secret).
     ApiKeyId
 );

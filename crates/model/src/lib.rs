@@ -8,6 +8,7 @@ mod platform;
 mod push_url;
 mod restream;
 mod role;
+mod saved_ladder;
 mod secret;
 mod spec;
 mod srt_url;
@@ -15,7 +16,7 @@ mod status;
 mod stream;
 
 pub use destination::Destination;
-pub use id::{ApiKeyId, DestinationId, RestreamId, StreamId};
+pub use id::{ApiKeyId, DestinationId, LadderId, RestreamId, StreamId, UserId};
 pub use ladder::{
     BuiltinLadder, Encoding, EncodingSettings, Ladder, LadderFault, MAX_RENDITIONS, RateControl, Rendition,
     RenditionFault, VideoCodec, is_builtin_ladder,
@@ -25,6 +26,7 @@ pub use platform::{Platform, PlatformRules, Platforms, PlatformsFault, Protocol,
 pub use push_url::{Advice, Login, MAX_URL_BYTES, PushUrl, PushUrlFault, masked_uri};
 pub use restream::{RenditionWish, Restream, RetryRules, RetryRulesFault, Schedule, Target};
 pub use role::Role;
+pub use saved_ladder::{BUILTIN_LADDER_ID_MAX, SavedLadder, SavedLadderFault};
 pub use secret::Secret;
 pub use spec::{ConfigFault, RestreamSpec, resolve};
 pub use srt_url::{MAX_LATENCY_US, PASSPHRASE_BYTES, SrtUrl, checked_passphrase};

@@ -30,7 +30,7 @@ pub(crate) async fn admit_admin(store: &Store) -> anyhow::Result<()> {
             None => (random_password()?, true),
         };
         store
-            .create_account(ADMIN, Role::Admin, &Secret::new(password.clone()))
+            .create_account(ADMIN, Role::Admin, &Secret::new(password.clone()), None)
             .await
             .context("cannot make the admin account")?;
         if made {

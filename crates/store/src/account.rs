@@ -1,33 +1,39 @@
-//! People who log in with a password, and the browsers in which they did.
+//! People who log in with a password.
 
-use crate::api_key::{hash, random_token, role_of};
-use crate::store::{from_ms, next_id, now, to_ms};
+use crate::api_key::{hash, role_of};
+use crate::page::{Page, rows_wanted};
+use crate::password::password_hash;
+use crate::store::{next_id, now, time_of, to_ms};
 use crate::{Result, Store, StoreError};
-use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
-use argon2::{Algorithm, Argon2, Params, Version};
 use sqlx::Row;
-use std::time::Duration;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use time::OffsetDateTime;
-use weir_model::{Role, Secret};
+use weir_model::{Role, Secret, UserId};
 
-/// Argon2 reads all of it; more is an attack on our time.
-pub const MAX_PASSWORD_BYTES: usize = 1_024;
-
-/// A working week, so that nobody is thrown out in the middle of a day.
-const LOGIN_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
+const UNIQUE: &[(&str, &str)] = &[("account.name", "name")];
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Account {
-    pub id: i64,
+    pub id: UserId,
+    /// Rises by one with every change; what `If-Match` compares.
+    pub version: i64,
     pub name: String,
     pub role: Role,
+    /// How many restreams it may make; None: as many as it likes.
+    pub restream_quota: Option<u32>,
+    pub created_at: OffsetDateTime,
+    pub updated_at: OffsetDateTime,
 }
 
-/// A browser that has just logged in, and the cookie it proves that with.
-#[derive(Debug, Clone)]
-pub struct Login {
-    pub cookie: Secret,
-    pub expires_at: OffsetDateTime,
+/// What is to be different about an account; None stays.
+#[derive(Debug, Clone, Default)]
+pub struct AccountChange {
+    pub name: Option<String>,
+    pub role: Option<Role>,
+    /// A new password ends every login but the one with the cookie `keep`.
+    pub password: Option<Secret>,
+    pub keep: Option<Secret>,
+    pub restream_quota: Option<Option<u32>>,
 }
 
 impl Store {
@@ -35,111 +41,135 @@ impl Store {
         Ok(sqlx::query("select 1 from account limit 1").fetch_optional(&self.readers).await?.is_some())
     }
 
-    pub async fn create_account(&self, name: &str, role: Role, password: &Secret) -> Result<Account> {
-        if password.is_empty() || password.expose().len() > MAX_PASSWORD_BYTES {
-            return Err(StoreError::Limit { field: "password", problem: "must be 1 to 1024 bytes long" });
-        }
+    pub async fn create_account(
+        &self,
+        name: &str,
+        role: Role,
+        password: &Secret,
+        restream_quota: Option<u32>,
+    ) -> Result<Account> {
         let password_hash = password_hash(password).await?;
         let mut tx = self.begin().await?;
-        let id = next_id(&mut tx, "account").await?;
-        sqlx::query("insert into account (id, name, role, password_hash, created_at) values (?,?,?,?,?)")
-            .bind(id)
-            .bind(name.to_owned())
-            .bind(role.as_str())
-            .bind(password_hash)
-            .bind(to_ms(now()))
-            .execute(&mut *tx)
-            .await
-            .map_err(|error| StoreError::unique(error, &[("account.name", "name")]))?;
-        tx.commit().await?;
-        Ok(Account { id, name: name.to_owned(), role })
-    }
-
-    /// The account whose name and password these are. An unknown name costs the same time as a wrong password.
-    pub async fn check_password(&self, name: &str, password: &Secret) -> Result<Option<Account>> {
-        let row = sqlx::query("select id, name, role, password_hash from account where name = ?")
-            .bind(name.to_owned())
-            .fetch_optional(&self.readers)
-            .await?;
-        let stored = match &row {
-            Some(row) => row.try_get("password_hash")?,
-            None => decoy_hash().to_owned(),
-        };
-        if password.expose().len() > MAX_PASSWORD_BYTES || !password_matches(stored, password.clone()).await? {
-            return Ok(None);
-        }
-        row.map(|row| Ok(Account { id: row.try_get("id")?, name: row.try_get("name")?, role: role_of(&row)? }))
-            .transpose()
-    }
-
-    pub async fn create_login(&self, account: &Account) -> Result<Login> {
-        let login = Login { cookie: random_token()?.into(), expires_at: now() + LOGIN_LIFE };
-        let mut tx = self.begin().await?;
-        sqlx::query("delete from login where expires_at < ?").bind(to_ms(now())).execute(&mut *tx).await?;
-        sqlx::query("insert into login (token_hash, account_id, expires_at) values (?,?,?)")
-            .bind(hash(login.cookie.expose()))
-            .bind(account.id)
-            .bind(to_ms(login.expires_at))
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        Ok(login)
-    }
-
-    /// Whose cookie this is.
-    pub async fn account_of(&self, cookie: &Secret) -> Result<Option<Account>> {
-        let row = sqlx::query(
-            "select account.id, account.name, account.role, login.expires_at from login \
-             join account on account.id = login.account_id where login.token_hash = ?",
+        let id = UserId(next_id(&mut tx, "account").await?);
+        let at = now();
+        sqlx::query(
+            "insert into account (id, version, name, role, password_hash, restream_quota, created_at, updated_at) \
+             values (?,1,?,?,?,?,?,?)",
         )
-        .bind(hash(cookie.expose()))
-        .fetch_optional(&self.readers)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        if from_ms(row.try_get("expires_at")?)? < now() {
-            return Ok(None);
-        }
-        Ok(Some(Account { id: row.try_get("id")?, name: row.try_get("name")?, role: role_of(&row)? }))
+        .bind(id.0)
+        .bind(name.to_owned())
+        .bind(role.as_str())
+        .bind(password_hash)
+        .bind(restream_quota.map(i64::from))
+        .bind(to_ms(at))
+        .bind(to_ms(at))
+        .execute(&mut *tx)
+        .await
+        .map_err(|error| StoreError::unique(error, UNIQUE))?;
+        tx.commit().await?;
+        Ok(Account { id, version: 1, name: name.to_owned(), role, restream_quota, created_at: at, updated_at: at })
     }
 
-    pub async fn delete_login(&self, cookie: &Secret) -> Result<()> {
+    pub async fn account(&self, id: UserId) -> Result<Account> {
+        let row = sqlx::query("select * from account where id = ?").bind(id.0).fetch_optional(&self.readers).await?;
+        account_of(&row.ok_or(StoreError::NotFound)?)
+    }
+
+    pub async fn accounts(&self, after: i64, limit: u32) -> Result<Page<Account>> {
+        let (limit, rows) = rows_wanted(limit);
+        let rows = sqlx::query("select * from account where id > ? order by id limit ?")
+            .bind(after)
+            .bind(rows)
+            .fetch_all(&self.readers)
+            .await?;
+        let items = rows.iter().map(account_of).collect::<Result<Vec<_>>>()?;
+        Ok(Page::new(items, limit, |account| account.id.0))
+    }
+
+    /// With `version`, only if it still has that one. The last admin stays one: nobody could make another.
+    pub async fn update_account(&self, id: UserId, version: Option<i64>, change: AccountChange) -> Result<Account> {
+        // Before the transaction: it takes tens of milliseconds.
+        let new_hash = match &change.password {
+            Some(password) => Some(password_hash(password).await?),
+            None => None,
+        };
         let mut tx = self.begin().await?;
-        sqlx::query("delete from login where token_hash = ?").bind(hash(cookie.expose())).execute(&mut *tx).await?;
+        let mut account = read(&mut tx, id, version).await?;
+        if change.role.is_some_and(|role| role != Role::Admin) {
+            check_not_last_admin(&mut tx, &account).await?;
+        }
+        account.name = change.name.unwrap_or(account.name);
+        account.role = change.role.unwrap_or(account.role);
+        account.restream_quota = change.restream_quota.unwrap_or(account.restream_quota);
+        account.version += 1;
+        account.updated_at = now();
+        sqlx::query(
+            "update account set version = ?, name = ?, role = ?, restream_quota = ?, updated_at = ?, \
+             password_hash = coalesce(?, password_hash) where id = ?",
+        )
+        .bind(account.version)
+        .bind(account.name.clone())
+        .bind(account.role.as_str())
+        .bind(account.restream_quota.map(i64::from))
+        .bind(to_ms(account.updated_at))
+        .bind(&new_hash)
+        .bind(id.0)
+        .execute(&mut *tx)
+        .await
+        .map_err(|error| StoreError::unique(error, UNIQUE))?;
+        if new_hash.is_some() {
+            // Whoever knew the old password is out.
+            let keep = change.keep.map(|cookie| hash(cookie.expose())).unwrap_or_default();
+            sqlx::query("delete from login where account_id = ? and token_hash <> ?")
+                .bind(id.0)
+                .bind(keep)
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(account)
+    }
+
+    /// Ends its logins, too.
+    pub async fn delete_account(&self, id: UserId, version: Option<i64>) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let account = read(&mut tx, id, version).await?;
+        check_not_last_admin(&mut tx, &account).await?;
+        sqlx::query("delete from account where id = ?").bind(id.0).execute(&mut *tx).await?;
         Ok(tx.commit().await?)
     }
 }
 
-/// OWASP's first choice for argon2id: 19 MiB, two passes, one lane.
-fn argon2() -> Argon2<'static> {
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::DEFAULT)
-}
-
-/// A hash that no password has, with the parameters of real ones.
-fn decoy_hash() -> &'static str {
-    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-}
-
-async fn password_hash(password: &Secret) -> Result<String> {
-    let password = password.clone();
-    blocking(move || {
-        let mut salt = [0; 16];
-        getrandom::fill(&mut salt).map_err(|_| StoreError::Random)?;
-        let salt = SaltString::encode_b64(&salt).map_err(StoreError::PasswordHash)?;
-        let hash = argon2().hash_password(password.expose().as_bytes(), &salt).map_err(StoreError::PasswordHash)?;
-        Ok(hash.to_string())
+pub(crate) fn account_of(row: &SqliteRow) -> Result<Account> {
+    let quota: Option<i64> = row.try_get("restream_quota")?;
+    Ok(Account {
+        id: UserId(row.try_get("id")?),
+        version: row.try_get("version")?,
+        name: row.try_get("name")?,
+        role: role_of(row)?,
+        restream_quota: quota.map(u32::try_from).transpose().map_err(|_| StoreError::Corrupt("a quota"))?,
+        created_at: time_of(row, "created_at")?,
+        updated_at: time_of(row, "updated_at")?,
     })
-    .await
 }
 
-async fn password_matches(stored: String, password: Secret) -> Result<bool> {
-    blocking(move || {
-        let stored = PasswordHash::new(&stored).map_err(StoreError::PasswordHash)?;
-        Ok(argon2().verify_password(password.expose().as_bytes(), &stored).is_ok())
-    })
-    .await
+async fn read(tx: &mut SqliteConnection, id: UserId, version: Option<i64>) -> Result<Account> {
+    let row = sqlx::query("select * from account where id = ?").bind(id.0).fetch_optional(tx).await?;
+    let account = account_of(&row.ok_or(StoreError::NotFound)?)?;
+    if version.is_some_and(|version| version != account.version) {
+        return Err(StoreError::Stale);
+    }
+    Ok(account)
 }
 
-/// Tens of milliseconds of computing must not hold up the threads that move media.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Corrupt("a password hash"))?
+async fn check_not_last_admin(tx: &mut SqliteConnection, account: &Account) -> Result<()> {
+    if account.role != Role::Admin {
+        return Ok(());
+    }
+    let other = sqlx::query("select 1 from account where role = ? and id <> ? limit 1")
+        .bind(Role::Admin.as_str())
+        .bind(account.id.0)
+        .fetch_optional(tx)
+        .await?;
+    if other.is_some() { Ok(()) } else { Err(StoreError::LastAdmin) }
 }

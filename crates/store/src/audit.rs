@@ -18,6 +18,9 @@ pub struct AuditEntry {
     pub subject: String,
 }
 
+/// The newest are kept: a year of a change every five minutes, about 10 MB.
+pub const AUDIT_ROWS_MAX: i64 = 100_000;
+
 impl Store {
     pub async fn record_audit(&self, actor: &str, action: &str, subject: &str) -> Result<()> {
         let mut tx = self.begin().await?;
@@ -30,13 +33,20 @@ impl Store {
             .bind(subject.to_owned())
             .execute(&mut *tx)
             .await?;
+        // Ids rise by one: at most one row goes for one that comes.
+        sqlx::query("delete from audit where id <= ?").bind(id - AUDIT_ROWS_MAX).execute(&mut *tx).await?;
         Ok(tx.commit().await?)
     }
 
-    pub async fn audit(&self, after: i64, limit: u32) -> Result<Page<AuditEntry>> {
+    /// Oldest first, after the id; or newest first, before it (0: from the end).
+    pub async fn audit(&self, from: i64, limit: u32, newest_first: bool) -> Result<Page<AuditEntry>> {
         let (limit, rows) = rows_wanted(limit);
-        let rows = sqlx::query("select id, at, actor, action, subject from audit where id > ? order by id limit ?")
-            .bind(after)
+        let query = match newest_first {
+            false => "select id, at, actor, action, subject from audit where id > ? order by id limit ?",
+            true => "select id, at, actor, action, subject from audit where id < ? order by id desc limit ?",
+        };
+        let rows = sqlx::query(query)
+            .bind(if newest_first && from == 0 { i64::MAX } else { from })
             .bind(rows)
             .fetch_all(&self.readers)
             .await?;

@@ -11,6 +11,10 @@ pub enum StoreError {
     Dangling { field: &'static str },
     #[error("it was changed meanwhile")]
     Stale,
+    #[error("it is the last admin")]
+    LastAdmin,
+    #[error("{made} of {quota} restreams are made")]
+    Quota { made: i64, quota: u32 },
     #[error("still in use by {used_by}")]
     InUse { used_by: String },
     #[error("secret.key is not the key that this database was made with")]

@@ -6,18 +6,23 @@ mod audit;
 mod destination;
 mod error;
 mod idempotency;
+mod ladder;
+mod login;
 mod page;
+mod password;
 mod restream;
 mod sealing;
 mod store;
 mod stream;
 
-pub use account::{Account, Login, MAX_PASSWORD_BYTES};
+pub use account::{Account, AccountChange};
 pub use api_key::{ApiKey, MIN_API_KEY_BYTES};
-pub use audit::AuditEntry;
+pub use audit::{AUDIT_ROWS_MAX, AuditEntry};
 pub use error::StoreError;
 pub use idempotency::{Answer, IDEMPOTENCY_LIFE, Reservation};
+pub use login::Login;
 pub use page::{MAX_PAGE_ROWS, Page};
+pub use password::MAX_PASSWORD_BYTES;
 pub use sealing::{KEY_FILE, SealingKey, SealingKeyError};
 pub use store::Store;
 

@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Row};
 use std::time::Duration;
 use weir_model::{
     DestinationId, ReasonCode, Rendition, RenditionWish, Restream, RestreamId, RetryRules, Schedule, Secret, StreamId,
-    Target,
+    Target, UserId,
 };
 
 const COLUMNS: &str = "id, version, stream_id, name, active, client_user_id, uri, destination_id, stream_key, \
@@ -38,8 +38,16 @@ enum RenditionColumn {
 
 impl Store {
     /// Gives the restream its id, version and times.
-    pub async fn create_restream(&self, mut restream: Restream) -> Result<Restream> {
+    pub async fn create_restream(&self, restream: Restream) -> Result<Restream> {
+        self.create_restream_of(None, restream).await
+    }
+
+    /// The same for a person, whose quota is kept.
+    pub async fn create_restream_of(&self, owner: Option<UserId>, mut restream: Restream) -> Result<Restream> {
         let mut tx = self.begin().await?;
+        if let Some(owner) = owner {
+            check_quota(&mut tx, owner).await?;
+        }
         restream.id = RestreamId(next_id(&mut tx, "restream").await?);
         restream.version = 1;
         restream.created_at = now();
@@ -48,8 +56,8 @@ impl Store {
         let target = self.target_columns(&restream)?;
         sqlx::query(
             "insert into restream (id, version, stream_id, name, active, client_user_id, uri, destination_id, stream_key, \
-             backup_uri, rendition, start_at, stop_at, source_lost_ms, give_up_ms, stop_reason, created_at, updated_at) \
-             values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+             backup_uri, rendition, start_at, stop_at, source_lost_ms, give_up_ms, stop_reason, created_at, updated_at, \
+             owner_id) values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
         )
         .bind(restream.id.0)
         .bind(restream.version)
@@ -69,6 +77,7 @@ impl Store {
         .bind(restream.stop_reason.map(ReasonCode::as_str))
         .bind(to_ms(restream.created_at))
         .bind(to_ms(restream.updated_at))
+        .bind(owner.map(|owner| owner.0))
         .execute(&mut *tx)
         .await
         .map_err(|error| StoreError::unique(error, UNIQUE))?;
@@ -218,6 +227,19 @@ impl Store {
             updated_at: time_of(row, "updated_at")?,
         })
     }
+}
+
+/// Within the transaction of the insert, so that two at once can't both be the last one.
+async fn check_quota(tx: &mut SqliteConnection, owner: UserId) -> Result<()> {
+    let quota: Option<i64> = sqlx::query_scalar("select restream_quota from account where id = ?")
+        .bind(owner.0)
+        .fetch_optional(&mut *tx)
+        .await?
+        .flatten();
+    let Some(quota) = quota.and_then(|quota| u32::try_from(quota).ok()) else { return Ok(()) };
+    let made: i64 =
+        sqlx::query_scalar("select count(*) from restream where owner_id = ?").bind(owner.0).fetch_one(tx).await?;
+    if made >= i64::from(quota) { Err(StoreError::Quota { made, quota }) } else { Ok(()) }
 }
 
 /// Says which reference leads nowhere; the foreign keys alone would not say.

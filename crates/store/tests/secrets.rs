@@ -30,7 +30,7 @@ async fn planted_secrets_are_not_in_the_file() {
     let keyed = Target::Destination { destination_id: saved.id, stream_key: "planted-key".into() };
     store.create_restream(restream(made.id, "b", keyed)).await.unwrap();
     store.ensure_api_key("env", Role::Admin, &"planted-apikey".into()).await.unwrap();
-    store.create_account("admin", Role::Admin, &"planted-password".into()).await.unwrap();
+    store.create_account("admin", Role::Admin, &"planted-password".into(), None).await.unwrap();
     store.reserve_idempotency("c", "k", b"planted-request").await.unwrap();
     let answer = Answer { status: 201, body: b"planted-answer".to_vec() };
     store.finish_idempotency("c", "k", &answer).await.unwrap();
@@ -97,7 +97,7 @@ async fn api_keys() {
 async fn accounts_and_logins() {
     let (_dir, store) = fresh().await;
     assert!(!store.has_accounts().await.unwrap());
-    let admin = store.create_account("admin", Role::Admin, &"correct horse".into()).await.unwrap();
+    let admin = store.create_account("admin", Role::Admin, &"correct horse".into(), None).await.unwrap();
     assert!(store.has_accounts().await.unwrap());
     assert_eq!(store.check_password("admin", &"correct horse".into()).await.unwrap(), Some(admin.clone()));
     assert_eq!(store.check_password("admin", &"wrong".into()).await.unwrap(), None);
@@ -105,7 +105,7 @@ async fn accounts_and_logins() {
     assert_eq!(store.check_password("admin", &"x".repeat(2000).into()).await.unwrap(), None);
 
     for bad in [String::new(), "x".repeat(1025)] {
-        let refused = store.create_account("other", Role::Viewer, &bad.into()).await;
+        let refused = store.create_account("other", Role::Viewer, &bad.into(), None).await;
         assert!(matches!(refused, Err(StoreError::Limit { field: "password", .. })));
     }
 
@@ -140,7 +140,7 @@ async fn audit_is_kept_in_order() {
     let (_dir, store) = fresh().await;
     store.record_audit("apikey:ci", "reveal", "restream/1").await.unwrap();
     store.record_audit("apikey:ci", "reveal", "restream/2").await.unwrap();
-    let page = store.audit(0, 1).await.unwrap();
+    let page = store.audit(0, 1, false).await.unwrap();
     assert_eq!(page.items[0].subject, "restream/1");
-    assert_eq!(store.audit(page.next_after.unwrap(), 1).await.unwrap().items[0].subject, "restream/2");
+    assert_eq!(store.audit(page.next_after.unwrap(), 1, false).await.unwrap().items[0].subject, "restream/2");
 }

@@ -46,9 +46,14 @@ pub(crate) async fn list(
 
 /// A new restream
 #[utoipa::path(post, path = "/api/v1/restreams", tag = "restreams", request_body = RestreamInput, responses(
-    (status = 201, body = RestreamDto), (status = 409, body = Problem), (status = 422, body = Problem)))]
-pub(crate) async fn create(State(app): State<App>, Body(input): Body<RestreamInput>) -> Result<Response, Problem> {
-    let restream = app.api.commands.create_restream(input.into_model()?).await?;
+    (status = 201, body = RestreamDto), (status = 403, body = Problem), (status = 409, body = Problem),
+    (status = 422, body = Problem)))]
+pub(crate) async fn create(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Body(input): Body<RestreamInput>,
+) -> Result<Response, Problem> {
+    let restream = app.api.commands.create_restream_of(caller.user_id, input.into_model()?).await?;
     Ok(created("restreams", restream.id.0, restream.version, dto(&app, &restream, false)))
 }
 

@@ -1,8 +1,9 @@
 //! `/session`: the dashboard's login.
 
 use crate::auth::{COOKIE, Caller, csrf_token, session_cookie};
-use crate::context::App;
+use crate::context::{App, Peer};
 use crate::dto::api_key::RoleDto;
+use crate::dto::user::new_password;
 use crate::input::Body;
 use crate::problem::Problem;
 use axum::extract::State;
@@ -10,9 +11,12 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use weir_model::Secret;
+use weir_store::{Account, AccountChange};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -21,8 +25,20 @@ pub(crate) struct LoginInput {
     password: String,
 }
 
+/// No Debug: it holds passwords.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PasswordInput {
+    password: String,
+    /// 8 characters or more.
+    new_password: String,
+}
+
+/// Who calls.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct UserDto {
+pub(crate) struct SessionUserDto {
+    /// Null for API keys.
+    id: Option<i64>,
     name: String,
     role: RoleDto,
 }
@@ -31,26 +47,32 @@ pub(crate) struct UserDto {
 pub(crate) struct SessionDto {
     /// Send it as X-CSRF-Token with every change; null for API keys, which need none.
     csrf_token: Option<String>,
-    user: UserDto,
+    user: SessionUserDto,
 }
 
 /// Logs in; sets the cookie
 #[utoipa::path(post, path = "/api/v1/session", tag = "session", security(()), request_body = LoginInput, responses(
-    (status = 200, body = SessionDto), (status = 401, body = Problem)))]
-pub(crate) async fn log_in(State(app): State<App>, Body(input): Body<LoginInput>) -> Result<Response, Problem> {
-    let checking = app.password_checks.acquire().await.map_err(|_| Problem::internal())?;
-    let account = app.api.store.check_password(&input.name, &Secret::new(input.password)).await?;
-    drop(checking);
-    let Some(account) = account else {
-        tracing::warn!("a login was refused");
-        return Err(Problem::new(StatusCode::UNAUTHORIZED, "bad_credentials", "name or password is wrong"));
+    (status = 200, body = SessionDto), (status = 401, body = Problem), (status = 429, body = Problem)))]
+pub(crate) async fn log_in(
+    State(app): State<App>,
+    peer: Option<Extension<Peer>>,
+    Body(input): Body<LoginInput>,
+) -> Result<Response, Problem> {
+    let ip = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(Peer(ip))| ip);
+    let account = match check(&app, &input.name, input.password, ip).await? {
+        Checked::Right(account) => account,
+        Checked::Wrong => {
+            return Err(Problem::new(StatusCode::UNAUTHORIZED, "bad_credentials", "name or password is wrong"));
+        }
+        Checked::Wait(wait) => return Ok(come_back(wait)),
     };
     let login = app.api.store.create_login(&account).await?;
+    app.api.store.record_audit(&format!("user:{}", account.name), "log_in", "session").await?;
     let life = (login.expires_at - OffsetDateTime::now_utc()).whole_seconds().max(0);
     let cookie = cookie(&app, login.cookie.expose(), life);
     let session = SessionDto {
         csrf_token: Some(csrf_token(&login.cookie)),
-        user: UserDto { name: account.name, role: account.role.into() },
+        user: SessionUserDto { id: Some(account.id.0), name: account.name, role: account.role.into() },
     };
     Ok(([(header::SET_COOKIE, cookie)], Json(session)).into_response())
 }
@@ -61,8 +83,69 @@ pub(crate) async fn log_in(State(app): State<App>, Body(input): Body<LoginInput>
 pub(crate) async fn read(Extension(caller): Extension<Caller>) -> Json<SessionDto> {
     Json(SessionDto {
         csrf_token: caller.cookie.as_ref().map(csrf_token),
-        user: UserDto { name: caller.name, role: caller.role.into() },
+        user: SessionUserDto { id: caller.user_id.map(|id| id.0), name: caller.name, role: caller.role.into() },
     })
+}
+
+/// Changes one's own password; ends one's logins elsewhere
+#[utoipa::path(patch, path = "/api/v1/session", tag = "session", request_body = PasswordInput, responses(
+    (status = 204), (status = 409, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
+pub(crate) async fn change(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    peer: Option<Extension<Peer>>,
+    Body(input): Body<PasswordInput>,
+) -> Result<Response, Problem> {
+    let Some(id) = caller.user_id else {
+        return Err(Problem::new(StatusCode::CONFLICT, "no_password", "an API key has no password"));
+    };
+    let new_password = new_password(input.new_password, "new_password")?;
+    let ip = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(Peer(ip))| ip);
+    match check(&app, &caller.name, input.password, ip).await? {
+        Checked::Right(_) => {}
+        Checked::Wrong => return Err(Problem::invalid("password", "is not the one that is in use")),
+        Checked::Wait(wait) => return Ok(come_back(wait)),
+    }
+    let change = AccountChange { password: Some(new_password), keep: caller.cookie, ..AccountChange::default() };
+    let hashing = app.password_checks.acquire().await.map_err(|_| Problem::internal())?;
+    app.api.store.update_account(id, None, change).await?;
+    drop(hashing);
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+enum Checked {
+    Right(Account),
+    Wrong,
+    /// Too many were wrong: not even looked at.
+    Wait(Duration),
+}
+
+async fn check(app: &App, name: &str, password: String, ip: IpAddr) -> Result<Checked, Problem> {
+    let password = Secret::new(password);
+    // Waits its turn first, so that many at once can't all be let through before the first is found wrong.
+    let checking = app.password_checks.acquire().await.map_err(|_| Problem::internal())?;
+    if let Some(wait) = app.login_limit.wait(name, ip, Instant::now()) {
+        return Ok(Checked::Wait(wait));
+    }
+    let account = app.api.store.check_password(name, &password).await?;
+    drop(checking);
+    Ok(match account {
+        Some(account) => {
+            app.login_limit.was_right(name, ip);
+            Checked::Right(account)
+        }
+        None => {
+            // Without the name: people type passwords there.
+            tracing::warn!(remote = %ip, "a wrong password was refused");
+            app.login_limit.was_wrong(name, ip, Instant::now());
+            Checked::Wrong
+        }
+    })
+}
+
+fn come_back(wait: Duration) -> Response {
+    let seconds = wait.as_secs_f64().ceil() as u64;
+    ([(header::RETRY_AFTER, seconds.to_string())], Problem::too_many_tries()).into_response()
 }
 
 /// Logs out

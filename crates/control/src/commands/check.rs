@@ -2,8 +2,9 @@
 
 use super::{CommandError, Result};
 use weir_model::{
-    Destination, LadderFault, MAX_DVR_SECONDS, MAX_PLAYLIST_ITEMS, MAX_URL_BYTES, Platforms, PushUrl, PushUrlFault,
-    RenditionWish, Restream, Slate, Slot, SourceKind, Stream, Target, checked_label, checked_passphrase,
+    Destination, Ladder, LadderFault, MAX_DVR_SECONDS, MAX_PLAYLIST_ITEMS, MAX_URL_BYTES, Platforms, PushUrl,
+    PushUrlFault, RenditionWish, Restream, SavedLadder, SavedLadderFault, Slate, Slot, SourceKind, Stream, Target,
+    checked_label, checked_passphrase,
 };
 
 const PULL_SCHEMES: [&str; 7] = ["rtmp://", "rtmps://", "srt://", "rtsp://", "http://", "https://", "file://"];
@@ -31,11 +32,9 @@ pub(super) fn check_stream(stream: &mut Stream) -> Result<()> {
             SourceKind::Playlist { items, .. } => check_playlist(items)?,
         }
     }
-    if let Some(ladder) = &stream.ladder {
-        ladder.check().map_err(|fault| match fault {
-            LadderFault::Rendition(fault) => CommandError::invalid(format!("ladder.{}", fault.field), fault.problem),
-            other => CommandError::invalid("ladder", other),
-        })?;
+    // Whether there is one of a name is for the store to say.
+    if let Some(ladder @ Ladder::Inline(_)) = &stream.ladder {
+        ladder.check().map_err(|fault| ladder_fault("ladder", fault))?;
     }
     if stream.dvr_seconds > MAX_DVR_SECONDS {
         return Err(invalid("dvr_seconds", "must be at most 86400"));
@@ -47,6 +46,21 @@ pub(super) fn check_stream(stream: &mut Stream) -> Result<()> {
         checked_passphrase(passphrase.expose()).map_err(|problem| invalid("srt_passphrase", problem))?;
     }
     Ok(())
+}
+
+pub(super) fn check_ladder(ladder: &SavedLadder) -> Result<()> {
+    ladder.check().map_err(|fault| match fault {
+        SavedLadderFault::Renditions(fault) => ladder_fault("renditions", fault),
+        SavedLadderFault::Title => CommandError::invalid("title", fault),
+        SavedLadderFault::Name | SavedLadderFault::Builtin => CommandError::invalid("name", fault),
+    })
+}
+
+fn ladder_fault(field: &str, fault: LadderFault) -> CommandError {
+    match fault {
+        LadderFault::Rendition(fault) => CommandError::invalid(format!("{field}.{}", fault.field), fault.problem),
+        other => CommandError::invalid(field, other),
+    }
 }
 
 fn check_pull(uri: &str) -> Result<()> {

@@ -3,14 +3,19 @@
 use super::check::check_restream;
 use super::{CommandError, Commands, Result, STALE_RETRIES};
 use time::OffsetDateTime;
-use weir_model::{Destination, ReasonCode, Restream, RestreamId, Target};
+use weir_model::{Destination, ReasonCode, Restream, RestreamId, Target, UserId};
 use weir_store::StoreError;
 
 impl Commands {
-    pub async fn create_restream(&self, mut restream: Restream) -> Result<Restream> {
+    pub async fn create_restream(&self, restream: Restream) -> Result<Restream> {
+        self.create_restream_of(None, restream).await
+    }
+
+    /// The same for a person, whose quota is kept.
+    pub async fn create_restream_of(&self, owner: Option<UserId>, mut restream: Restream) -> Result<Restream> {
         let _changing = self.shared.changing.lock().await;
         self.check_with_destination(&mut restream).await?;
-        let restream = self.store().create_restream(restream).await?;
+        let restream = self.store().create_restream_of(owner, restream).await?;
         self.kick();
         Ok(restream)
     }

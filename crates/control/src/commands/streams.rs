@@ -17,6 +17,7 @@ impl Commands {
         check_stream(&mut stream)?;
         fill_keys(&mut stream, None)?;
         let _changing = self.shared.changing.lock().await;
+        self.check_named_ladder(&stream).await?;
         let stream = self.store().create_stream(stream).await?;
         self.streams_changed().await?;
         Ok(stream)
@@ -39,6 +40,7 @@ impl Commands {
             let mut stream = old.clone();
             change(&mut stream)?;
             check_stream(&mut stream)?;
+            self.check_named_ladder(&stream).await?;
             fill_keys(&mut stream, Some(&old))?;
             if stream == old {
                 return Ok(old);

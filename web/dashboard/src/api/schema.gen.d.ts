@@ -39,6 +39,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Changes and reveals; the newest 100,000 are kept */
+        get: operations["list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/destinations": {
         parameters: {
             query?: never;
@@ -108,6 +125,43 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ladders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All ladders: those that come with the server, then one's own, oldest first */
+        get: operations["list"];
+        put?: never;
+        /** A new ladder; streams use it by its name */
+        post: operations["create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ladders/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One ladder */
+        get: operations["read"];
+        put?: never;
+        post?: never;
+        /** Deletes it, unless a stream uses it */
+        delete: operations["remove"];
+        options?: never;
+        head?: never;
+        /** Changes what is named; streams that use it follow at once */
+        patch: operations["change"];
         trace?: never;
     };
     "/api/v1/openapi.json": {
@@ -300,7 +354,8 @@ export interface paths {
         delete: operations["log_out"];
         options?: never;
         head?: never;
-        patch?: never;
+        /** Changes one's own password; ends one's logins elsewhere */
+        patch: operations["change"];
         trace?: never;
     };
     "/api/v1/streams": {
@@ -442,6 +497,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Everyone who may log in, oldest first */
+        get: operations["list"];
+        put?: never;
+        /** A new person */
+        post: operations["create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One person */
+        get: operations["read"];
+        put?: never;
+        post?: never;
+        /** Ends a person's logins and account; what they made stays */
+        delete: operations["remove"];
+        options?: never;
+        head?: never;
+        /** Changes what is named; a new password ends the person's logins elsewhere */
+        patch: operations["change"];
+        trace?: never;
+    };
     "/healthz": {
         parameters: {
             query?: never;
@@ -509,6 +601,17 @@ export interface components {
         ApiKeyInput: {
             name: string;
             role: components["schemas"]["RoleDto"];
+        };
+        AuditDto: {
+            /** @description post, patch, delete, reveal or log_in */
+            action: string;
+            /** @description `user:<name>` or `apikey:<name>` */
+            actor: string;
+            at: components["schemas"]["Timestamp"];
+            /** Format: int64 */
+            id: number;
+            /** @description The address under /api/v1 that it was done to, as `streams/7`. */
+            subject: string;
         };
         /** @enum {string} */
         CodecDto: "h264" | "h265" | "av1";
@@ -587,6 +690,19 @@ export interface components {
         };
         /** @description A ladder's name, or renditions. */
         LadderDto: string | components["schemas"]["RenditionDto"][];
+        LadderInput: {
+            /** @description How streams name it: lower-case letters, digits, '-' and '_'. */
+            name: string;
+            renditions: components["schemas"]["RenditionDto"][];
+            /** @description What people call it; the name when absent. */
+            title?: string | null;
+        };
+        /** @description What is absent stays; `renditions` are replaced as a whole. */
+        LadderPatch: {
+            name?: string | null;
+            renditions?: components["schemas"]["RenditionDto"][] | null;
+            title?: string | null;
+        };
         /** @description How lists answer. */
         List_ApiKeyDto: {
             items: {
@@ -597,6 +713,22 @@ export interface components {
                 key?: string | null;
                 name: string;
                 role: components["schemas"]["RoleDto"];
+            }[];
+            /** @description Give it as `cursor` for what follows; null at the end. */
+            next_cursor?: string | null;
+        };
+        /** @description How lists answer. */
+        List_AuditDto: {
+            items: {
+                /** @description post, patch, delete, reveal or log_in */
+                action: string;
+                /** @description `user:<name>` or `apikey:<name>` */
+                actor: string;
+                at: components["schemas"]["Timestamp"];
+                /** Format: int64 */
+                id: number;
+                /** @description The address under /api/v1 that it was done to, as `streams/7`. */
+                subject: string;
             }[];
             /** @description Give it as `cursor` for what follows; null at the end. */
             next_cursor?: string | null;
@@ -697,6 +829,22 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description How lists answer. */
+        List_SavedLadderDto: {
+            items: {
+                /** @description It comes with the server and can't be changed. */
+                builtin: boolean;
+                created_at?: components["schemas"]["Timestamp"] | null;
+                /** Format: int64 */
+                id: number;
+                name: string;
+                renditions: components["schemas"]["RenditionDto"][];
+                title: string;
+                updated_at?: components["schemas"]["Timestamp"] | null;
+            }[];
+            /** @description Give it as `cursor` for what follows; null at the end. */
+            next_cursor?: string | null;
+        };
+        /** @description How lists answer. */
         List_StreamDto: {
             items: {
                 active: boolean;
@@ -724,8 +872,29 @@ export interface components {
             /** @description Give it as `cursor` for what follows; null at the end. */
             next_cursor?: string | null;
         };
+        /** @description How lists answer. */
+        List_UserDto: {
+            items: {
+                created_at: components["schemas"]["Timestamp"];
+                /** Format: int64 */
+                id: number;
+                name: string;
+                /** Format: int32 */
+                restream_quota?: number | null;
+                role: components["schemas"]["RoleDto"];
+                updated_at: components["schemas"]["Timestamp"];
+            }[];
+            /** @description Give it as `cursor` for what follows; null at the end. */
+            next_cursor?: string | null;
+        };
         LoginInput: {
             name: string;
+            password: string;
+        };
+        /** @description No Debug: it holds passwords. */
+        PasswordInput: {
+            /** @description 8 characters or more. */
+            new_password: string;
             password: string;
         };
         PlatformDto: {
@@ -1006,6 +1175,17 @@ export interface components {
             /** Format: int32 */
             video_recommended_kbps?: number | null;
         };
+        SavedLadderDto: {
+            /** @description It comes with the server and can't be changed. */
+            builtin: boolean;
+            created_at?: components["schemas"]["Timestamp"] | null;
+            /** Format: int64 */
+            id: number;
+            name: string;
+            renditions: components["schemas"]["RenditionDto"][];
+            title: string;
+            updated_at?: components["schemas"]["Timestamp"] | null;
+        };
         /** @description Times that are still to come; one that came has done its work and is null again. */
         ScheduleDto: {
             start_at?: components["schemas"]["Timestamp"] | null;
@@ -1014,7 +1194,17 @@ export interface components {
         SessionDto: {
             /** @description Send it as X-CSRF-Token with every change; null for API keys, which need none. */
             csrf_token?: string | null;
-            user: components["schemas"]["UserDto"];
+            user: components["schemas"]["SessionUserDto"];
+        };
+        /** @description Who calls. */
+        SessionUserDto: {
+            /**
+             * Format: int64
+             * @description Null for API keys.
+             */
+            id?: number | null;
+            name: string;
+            role: components["schemas"]["RoleDto"];
         };
         /** @enum {string} */
         SlotDto: "primary" | "backup";
@@ -1129,8 +1319,34 @@ export interface components {
          */
         Timestamp: string;
         UserDto: {
+            created_at: components["schemas"]["Timestamp"];
+            /** Format: int64 */
+            id: number;
             name: string;
+            /** Format: int32 */
+            restream_quota?: number | null;
             role: components["schemas"]["RoleDto"];
+            updated_at: components["schemas"]["Timestamp"];
+        };
+        /** @description No Debug: it holds a password. */
+        UserInput: {
+            name: string;
+            /** @description 8 characters or more. */
+            password: string;
+            /**
+             * Format: int32
+             * @description How many restreams this person may make; null is no limit.
+             */
+            restream_quota?: number | null;
+            role: components["schemas"]["RoleDto"];
+        };
+        /** @description What is absent stays. A new password ends all logins. */
+        UserPatch: {
+            name?: string | null;
+            password?: string | null;
+            /** Format: int32 */
+            restream_quota?: number | null;
+            role?: components["schemas"]["RoleDto"] | null;
         };
         ViewersDto: {
             /** Format: int64 */
@@ -1244,6 +1460,32 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: {
+                /** @description 1 to 500; 100 when absent. */
+                limit?: string;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description The newest entry first instead of the oldest. */
+                newest_first?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_AuditDto"];
                 };
             };
         };
@@ -1489,6 +1731,198 @@ export interface operations {
             };
         };
     };
+    list: {
+        parameters: {
+            query?: {
+                /** @description 1 to 500; 100 when absent. */
+                limit?: string;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_SavedLadderDto"];
+                };
+            };
+        };
+    };
+    create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LadderInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedLadderDto"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedLadderDto"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LadderPatch"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedLadderDto"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     openapi: {
         parameters: {
             query?: never;
@@ -1703,6 +2137,14 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RestreamDto"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             409: {
@@ -1998,6 +2440,14 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     log_out: {
@@ -2014,6 +2464,51 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordInput"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
             };
         };
     };
@@ -2393,6 +2888,198 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SystemDto"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: {
+                /** @description 1 to 500; 100 when absent. */
+                limit?: string;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_UserDto"];
+                };
+            };
+        };
+    };
+    create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserDto"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserDto"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserPatch"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserDto"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };

@@ -1,0 +1,106 @@
+//! Ladders that are kept under a name.
+
+use crate::dto::ladder::RenditionDto;
+use crate::dto::{Timestamp, set};
+use crate::input::present;
+use crate::problem::Problem;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use weir_model::{BuiltinLadder, LadderId, Rendition, SavedLadder};
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LadderInput {
+    /// How streams name it: lower-case letters, digits, '-' and '_'.
+    name: String,
+    /// What people call it; the name when absent.
+    #[serde(default)]
+    title: Option<String>,
+    renditions: Vec<RenditionDto>,
+}
+
+impl LadderInput {
+    pub(crate) fn into_model(self) -> Result<SavedLadder, Problem> {
+        let title = self.title.unwrap_or_else(|| self.name.clone());
+        Ok(SavedLadder::draft(self.name, title, renditions_of(self.renditions)?))
+    }
+}
+
+/// What is absent stays; `renditions` are replaced as a whole.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LadderPatch {
+    #[serde(default, deserialize_with = "present")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    title: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    renditions: Option<Vec<RenditionDto>>,
+}
+
+/// A patch whose every value is one that the model has.
+pub(crate) struct LadderChange {
+    name: Option<String>,
+    title: Option<String>,
+    renditions: Option<Vec<Rendition>>,
+}
+
+impl LadderPatch {
+    pub(crate) fn into_change(self) -> Result<LadderChange, Problem> {
+        let renditions = self.renditions.map(renditions_of).transpose()?;
+        Ok(LadderChange { name: self.name, title: self.title, renditions })
+    }
+}
+
+impl LadderChange {
+    pub(crate) fn apply(&self, ladder: &mut SavedLadder) {
+        set(&mut ladder.name, self.name.as_ref());
+        set(&mut ladder.title, self.title.as_ref());
+        set(&mut ladder.renditions, self.renditions.as_ref());
+    }
+}
+
+fn renditions_of(dtos: Vec<RenditionDto>) -> Result<Vec<Rendition>, Problem> {
+    dtos.into_iter().enumerate().map(|(i, dto)| dto.into_model(&format!("renditions[{i}]"))).collect()
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SavedLadderDto {
+    pub(crate) id: i64,
+    name: String,
+    title: String,
+    /// It comes with the server and can't be changed.
+    builtin: bool,
+    renditions: Vec<RenditionDto>,
+    /// Null where it comes with the server.
+    created_at: Option<Timestamp>,
+    updated_at: Option<Timestamp>,
+}
+
+impl From<&SavedLadder> for SavedLadderDto {
+    fn from(ladder: &SavedLadder) -> Self {
+        Self {
+            id: ladder.id.0,
+            name: ladder.name.clone(),
+            title: ladder.title.clone(),
+            builtin: false,
+            renditions: ladder.renditions.iter().map(Into::into).collect(),
+            created_at: Some(ladder.created_at.into()),
+            updated_at: Some(ladder.updated_at.into()),
+        }
+    }
+}
+
+impl From<(LadderId, BuiltinLadder)> for SavedLadderDto {
+    fn from((id, ladder): (LadderId, BuiltinLadder)) -> Self {
+        Self {
+            id: id.0,
+            name: ladder.name.to_owned(),
+            title: ladder.title,
+            builtin: true,
+            renditions: ladder.renditions.iter().map(Into::into).collect(),
+            created_at: None,
+            updated_at: None,
+        }
+    }
+}
