@@ -4,7 +4,7 @@ import { QueryClient, useMutation, useQuery, useQueryClient } from "@tanstack/re
 import { onEvent } from "../live/events";
 import { sampleRestreams, sampleStreams } from "../live/history";
 import { ApiError, get, getAll } from "./client";
-import type { ApiKey, Destination, List, Platform, Recording, Restream, Session, Stream, System } from "./types";
+import type { ApiKey, Audit, Destination, List, Platform, Recording, Restream, SavedLadder, Session, Stream, System, User } from "./types";
 
 /** Figures are a second old at most. */
 const LIVE_MS = 1_000;
@@ -70,10 +70,21 @@ function useAll<T>(key: string, path: string) {
 
 export const useDestinations = () => useAll<Destination>("destinations", "/destinations");
 export const useApiKeys = () => useAll<ApiKey>("apikeys", "/apikeys");
+export const useUsers = () => useAll<User>("users", "/users");
+export const useSavedLadders = () => useAll<SavedLadder>("ladders", "/ladders");
 export const useRecordings = () => useAll<Recording>("recordings", "/recordings");
 
 export function usePlatforms() {
   return useQuery({ queryKey: ["platforms"], queryFn: async () => (await get<List<Platform>>("/platforms")).items, staleTime: Number.POSITIVE_INFINITY });
+}
+
+/** The newest changes, a page at a time. */
+export function useAudit(cursor: string | undefined) {
+  return useQuery({
+    queryKey: ["audit", cursor],
+    queryFn: () => get<List<Audit>>(`/audit?newest_first=true&limit=100${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`),
+    staleTime: 0,
+  });
 }
 
 /** A change: does it, then has read anew what it touches. */

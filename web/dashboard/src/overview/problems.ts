@@ -20,7 +20,7 @@ export function troublesOf(streams: Stream[], restreams: Restream[]): Trouble[] 
   for (const stream of streams) {
     const { state, reason, since, warnings } = stream.status;
     if ((state as StreamState) === "stalled" || (state as StreamState) === "failed") {
-      troubles.push({ key: `stream/${stream.id}`, weight: 2, stream, title: stream.name, reason: reason?.message ?? t.overview.reasons[state as "stalled" | "failed"], since });
+      troubles.push({ key: `stream/${stream.id}`, weight: 2, stream, title: stream.name, reason: reason?.message ?? t.overview.reasons[state] ?? state, since });
     }
     for (const warning of warnings) {
       troubles.push({ key: `stream/${stream.id}/${warning.code}`, weight: 1, stream, title: stream.name, reason: warning.message, since: warning.since });

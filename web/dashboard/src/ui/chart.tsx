@@ -72,7 +72,7 @@ function data(lines: Line[]): uPlot.AlignedData {
     });
   });
   const times = [...rows.keys()].sort((one, other) => one - other);
-  const columns = lines.map((line, at) => times.map((time) => rows.get(time)?.[at] ?? null));
+  const columns = lines.map((_, at) => times.map((time) => rows.get(time)?.[at] ?? null));
   const targets = lines.filter(({ target }) => target != null).map(({ target }) => times.map(() => target ?? null));
   return [times, ...columns, ...targets];
 }
