@@ -125,7 +125,7 @@ impl StreamRun {
         for (name, in_hub) in offered {
             let entry = self.packaging.entry((name.clone(), in_hub.clone()));
             entry.or_insert_with(|| {
-                let packaging = self.packager.clone().run(self.hub.rendition(&in_hub), name);
+                let packaging = self.packager.clone().run(self.hub.clone(), in_hub, name);
                 self.lane.spawn(packaging).abort_handle()
             });
         }

@@ -127,6 +127,7 @@ mod tests {
             started,
             last_frame_at: Some(now - Duration::from_millis(quiet)),
             sessions: 1,
+            ..SourcePulse::default()
         };
         for (pulse, expected) in [
             (SourcePulse::default(), StreamState::Offline),

@@ -157,9 +157,10 @@ impl Publisher {
                 due
             }
         };
+        let time = frame.dts;
         self.rendition.window.push(Entry { frame, kind, tracks: Arc::clone(&self.tracks), start });
         if let Some((pulse, session)) = &self.pulse {
-            pulse.send_if_modified(|pulse| pulse.sessions == *session && pulse.beat(now, start));
+            pulse.send_if_modified(|pulse| pulse.sessions == *session && pulse.beat(now, time, start));
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use weir_media::MediaTime;
 
 use crate::{Publisher, Rendition, WindowLimits};
 
@@ -30,6 +31,8 @@ pub struct SourcePulse {
     pub attached: bool,
     /// When the newest frame came.
     pub last_frame_at: Option<Instant>,
+    /// The stream's time then: the latest of all its frames.
+    pub last_frame_time: MediaTime,
     /// Publishers that came so far.
     pub sessions: u64,
     /// The present session has given a frame to start on.
@@ -42,9 +45,16 @@ impl SourcePulse {
         self.started && self.last_frame_at.is_some_and(|at| now.saturating_duration_since(at) < within)
     }
 
+    /// What the stream's time is at `now`, if it ever had a frame.
+    pub fn time_at(&self, now: Instant) -> Option<MediaTime> {
+        let since = now.saturating_duration_since(self.last_frame_at?);
+        Some(self.last_frame_time + MediaTime::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)))
+    }
+
     /// Returns whether watchers should wake: only when the source starts, not at every frame.
-    pub(crate) fn beat(&mut self, now: Instant, start: bool) -> bool {
+    pub(crate) fn beat(&mut self, now: Instant, time: MediaTime, start: bool) -> bool {
         self.last_frame_at = Some(now);
+        self.last_frame_time = self.last_frame_time.max(time);
         let begins = start && !self.started;
         self.started |= start;
         begins

@@ -36,6 +36,22 @@ fn pulse_follows_the_publisher() {
 }
 
 #[test]
+fn the_stream_s_time_runs_on_from_the_latest_frame() {
+    let hub = StreamHub::new(WindowLimits::FRAMES);
+    let start = Instant::now();
+    assert_eq!(hub.pulse().time_at(start), None);
+    let mut publisher = hub.publish_source(start);
+    publisher.set_tracks(Tracks { video: Some(info(TrackId::SOURCE_VIDEO, Codec::H264)), audio: None });
+    publisher.write(frame(TrackId::SOURCE_VIDEO, 500, true), MediaKind::Video, start);
+    // Sound may come behind the picture.
+    publisher.write(frame(TrackId::SOURCE_AUDIO, 450, true), MediaKind::Audio, start);
+    for (after_ms, time_ms) in [(0, 500), (300, 800)] {
+        let at = start + Duration::from_millis(after_ms);
+        assert_eq!(hub.pulse().time_at(at).map(MediaTime::as_millis), Some(time_ms));
+    }
+}
+
+#[test]
 fn audio_alone_offers_a_start_each_second() {
     let hub = StreamHub::new(WindowLimits::FRAMES);
     let mut publisher = hub.publish_source(Instant::now());

@@ -1,4 +1,4 @@
-//! The handle on a stream's packager: follows renditions, answers requests.
+//! The handle on a stream's packager: answers requests, and has renditions followed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -9,19 +9,19 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 use tokio::sync::{OnceCell, watch};
 use tokio::time::{Instant, timeout_at};
-use weir_hub::{Entry, Next, Rendition};
+use weir_hub::StreamHub;
 use weir_media::{MediaKind, MediaTime};
 use weir_model::StreamId;
-use weir_observe::{Observe, fields};
+use weir_observe::Observe;
 
 use crate::answer::{Rendered, fnv1a};
 use crate::boundaries::Boundaries;
 use crate::dvr::{self, Backlog, DvrShelf, ReadFault, Restored, Resume, StreamShelf, TrackKey};
+use crate::following::Following;
 use crate::growing::Growing;
 use crate::reload::{check_until, is_reached};
 use crate::rendition_writer::RenditionWriter;
-use crate::request::{Query, Target, is_rendition_name};
-use crate::schedule::Schedule;
+use crate::request::{Query, Target};
 use crate::store::{Segment, Store, Track};
 use crate::ts_cache::TsCache;
 use crate::{Answer, Cache, PackagerConfig, dash, hls, ts};
@@ -34,11 +34,6 @@ const TYPE_TS: &str = "video/mp2t";
 
 /// A request waits three target durations at most, then it is told to come again.
 const WAIT_TARGETS: u64 = 3;
-/// A run of the server begins at least so long after what the one before it wrote: the guess at a last frame's length.
-const RESUME_AFTER: MediaTime = MediaTime::from_millis(100);
-/// And on a whole frame of the one before, at 25, 30, 50 and 60 fps: who counts frames by their times must not find two in one
-/// place because milliseconds are rounded.
-const RESUME_GRID: MediaTime = MediaTime::from_millis(200);
 /// The manifest says what time it is: one that is given out again must not be wrong by more than this.
 const TEXT_AGE_MAX: Duration = Duration::from_millis(100);
 
@@ -50,25 +45,25 @@ pub struct Packager {
 
 #[derive(Debug)]
 pub(crate) struct Shared {
-    config: PackagerConfig,
+    pub(crate) config: PackagerConfig,
     pub(crate) stream_id: StreamId,
     pub(crate) observe: Observe,
     // std mutexes: no await while they are held. The store's is held for a few parts a second, and to write a playlist once
     // per version.
     store: Mutex<Store>,
-    boundaries: Mutex<Boundaries>,
+    pub(crate) boundaries: Mutex<Boundaries>,
     /// Writers of renditions that are not followed now: who comes back goes on where it stopped.
-    parked: Mutex<BTreeMap<String, RenditionWriter>>,
-    followed: Mutex<BTreeSet<String>>,
+    pub(crate) parked: Mutex<BTreeMap<String, RenditionWriter>>,
+    pub(crate) followed: Mutex<BTreeSet<String>>,
     pub(crate) version: watch::Sender<u64>,
     /// Where the window reaches beyond memory.
     shelf: Option<Arc<StreamShelf>>,
     /// Set when what an earlier run left on disk is in the store.
     restored: OnceCell<()>,
     /// Where renditions of an earlier run go on.
-    resumes: Mutex<BTreeMap<String, Resume>>,
+    pub(crate) resumes: Mutex<BTreeMap<String, Resume>>,
     /// What the hub's times need to stand on this timeline, which an earlier run may have begun.
-    shift: Mutex<Option<MediaTime>>,
+    pub(crate) shift: Mutex<Option<MediaTime>>,
     /// Locked before the store, where both are, and while a segment is made: who asks for the same one waits for it.
     ts_cache: Mutex<TsCache>,
     /// Playlists of MPEG-TS as they were written last, with the version.
@@ -133,12 +128,12 @@ impl Packager {
         self.shared.shelf.as_ref().map_or(Ok(()), |shelf| shelf.delete())
     }
 
-    /// Packages a rendition until it is closed. A name that can't stand in a path, or one that is being followed already,
+    /// Packages the rendition that the hub knows as `in_hub`, as `name`, until it is closed. A name that can't stand in a path, or one that is being followed already,
     /// is refused, and said in the log.
-    pub async fn run(self, rendition: Rendition, name: String) {
+    pub async fn run(self, hub: StreamHub, in_hub: String, name: String) {
         self.shared.restored().await;
         let Some(following) = Following::begin(&self.shared, name) else { return };
-        following.follow(&rendition).await;
+        following.follow(&hub, &hub.rendition(&in_hub)).await;
     }
 
     pub fn config(&self) -> &PackagerConfig {
@@ -443,150 +438,6 @@ fn part_file(track: Option<&mut Track>, number: u64, run: u64, part: usize) -> O
     }
 }
 
-/// One rendition being followed. Dropped in any way (the task may be aborted), the writer goes back to be taken up again.
-struct Following {
-    shared: Arc<Shared>,
-    name: String,
-    writer: RenditionWriter,
-    schedule: Schedule,
-    /// None until the first frame.
-    shift: Option<MediaTime>,
-}
-
-impl Following {
-    fn begin(shared: &Arc<Shared>, name: String) -> Option<Self> {
-        if !is_rendition_name(&name) {
-            tracing::warn!(stream_id = %shared.stream_id, rendition = ?name, "a rendition of that name can't be packaged");
-            return None;
-        }
-        if !lock(&shared.followed).insert(name.clone()) {
-            tracing::warn!(stream_id = %shared.stream_id, rendition = %name, "the rendition is packaged already");
-            return None;
-        }
-        let writer = lock(&shared.parked).remove(&name).unwrap_or_else(|| match lock(&shared.resumes).remove(&name) {
-            Some(resume) => RenditionWriter::resumed(shared.config, resume),
-            None => RenditionWriter::new(shared.config),
-        });
-        let schedule = Schedule::new(shared.config.segment_target);
-        Some(Self { shared: Arc::clone(shared), name, writer, schedule, shift: None })
-    }
-
-    async fn follow(mut self, rendition: &Rendition) {
-        let mut subscriber = rendition.subscribe_unhurried();
-        loop {
-            let next = match self.schedule.deadline() {
-                Some(deadline) => timeout_at(deadline, subscriber.next()).await,
-                None => Ok(subscriber.next().await),
-            };
-            match next {
-                Ok(Next::Item(entry)) => {
-                    let shift = match self.shift {
-                        Some(shift) => shift,
-                        None => self.anchor(&entry, subscriber.lag()),
-                    };
-                    self.push(&shifted(entry, shift));
-                }
-                Ok(Next::Skipped { items }) => {
-                    tracing::warn!(stream_id = %self.shared.stream_id, rendition = %self.name, items, "frames were lost");
-                    self.writer.want_keyframe();
-                    self.flush();
-                }
-                Ok(Next::Closed) => break,
-                Err(_) => self.on_deadline(),
-            }
-        }
-    }
-
-    /// Ties the stream's time zero to the wall clock, once: playlists and manifests must agree for ever, over restarts of the
-    /// server too. `lag` is how far the frames that are cached reach beyond this one. Returns what the hub's times need to
-    /// stand on this timeline.
-    fn anchor(&mut self, entry: &Entry, lag: Duration) -> MediaTime {
-        let mut shift = lock(&self.shared.shift);
-        let shift = *shift.get_or_insert_with(|| {
-            let mut store = self.shared.store();
-            let ago = i64::try_from(lag.as_nanos()).unwrap_or(0).saturating_add(entry.frame.dts.as_nanos());
-            let now = OffsetDateTime::now_utc();
-            let hub_zero_at = now.checked_sub(time::Duration::nanoseconds(ago)).unwrap_or(now);
-            let Some((zero_at, end)) = store.zero_at.zip(store.resumed_end) else {
-                store.zero_at = Some(hub_zero_at);
-                return MediaTime::ZERO;
-            };
-            let by_the_clock = i64::try_from((hub_zero_at - zero_at).whole_nanoseconds()).unwrap_or(0);
-            // A clock that was set back must not take the timeline with it.
-            on_grid(MediaTime::from_nanos(by_the_clock).max(end + RESUME_AFTER - entry.frame.dts))
-        });
-        self.shift = Some(shift);
-        shift
-    }
-
-    fn push(&mut self, entry: &Entry) {
-        let mut changes = Vec::new();
-        let progress = self.writer.push(entry, &mut lock(&self.shared.boundaries), &mut changes);
-        self.schedule.on_frame(Instant::now(), self.writer.is_open(), progress.segment_ended);
-        self.apply(changes);
-    }
-
-    fn flush(&mut self) {
-        let mut changes = Vec::new();
-        self.writer.flush(&mut changes);
-        self.schedule.on_flush();
-        self.apply(changes);
-    }
-
-    fn on_deadline(&mut self) {
-        let overdue = self.schedule.on_deadline(Instant::now());
-        if let Some(waited) = overdue.late_for {
-            let event = fields([
-                ("stream_id", self.shared.stream_id.0.into()),
-                ("rendition", self.name.as_str().into()),
-                ("target_seconds", self.shared.config.segment_target.as_secs_f64().into()),
-                ("waited_seconds", ((waited.as_secs_f64() * 1000.0).round() / 1000.0).into()),
-            ]);
-            self.shared.observe.events().emit("segment_late", event);
-        }
-        if overdue.silent {
-            self.flush();
-        }
-    }
-
-    fn apply(&self, changes: Vec<crate::store::Change>) {
-        if changes.is_empty() {
-            return;
-        }
-        let version = {
-            let mut store = self.shared.store();
-            store.apply(&self.name, changes);
-            store.version
-        };
-        self.shared.version.send_replace(version);
-    }
-}
-
-impl Drop for Following {
-    fn drop(&mut self) {
-        self.writer.want_keyframe();
-        self.flush();
-        // What is left can be played; the multivariant playlist offers it no more.
-        let gone = [MediaKind::Video, MediaKind::Audio].map(|kind| crate::store::Change::Live { kind, live: false });
-        self.apply(gone.into());
-        let writer = std::mem::replace(&mut self.writer, RenditionWriter::new(self.shared.config));
-        lock(&self.shared.parked).insert(self.name.clone(), writer);
-        lock(&self.shared.followed).remove(&self.name);
-    }
-}
-
-/// The next step of the grid.
-fn on_grid(shift: MediaTime) -> MediaTime {
-    let step = RESUME_GRID.as_nanos();
-    MediaTime::from_nanos(shift.as_nanos().saturating_add(step - 1).div_euclid(step) * step)
-}
-
-fn shifted(mut entry: Entry, shift: MediaTime) -> Entry {
-    entry.frame.dts = entry.frame.dts + shift;
-    entry.frame.pts = entry.frame.pts + shift;
-    entry
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

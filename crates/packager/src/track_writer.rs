@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use weir_media::codec::captions::Captions;
 use weir_media::{Frame, MediaKind, MediaTime, TrackInfo};
 use weir_mux::fmp4::{self, Fmp4Error, Sample};
@@ -11,6 +10,7 @@ use weir_mux::fmp4::{self, Fmp4Error, Sample};
 use crate::PackagerConfig;
 use crate::clock::{TrackClock, media_time};
 use crate::dvr::TrackResume;
+use crate::held::Held;
 use crate::part::Part;
 use crate::store::{Change, Init, Segment};
 
@@ -36,14 +36,6 @@ pub(crate) struct Cut {
 }
 
 #[derive(Debug)]
-struct Held {
-    ticks: u64,
-    composition_offset_ticks: i32,
-    keyframe: bool,
-    payload: Bytes,
-}
-
-#[derive(Debug)]
 struct Open {
     start: MediaTime,
     ticks: u64,
@@ -59,7 +51,6 @@ pub(crate) struct TrackWriter {
     init: u32,
     part_ticks_max: u64,
     segment_bytes_max: usize,
-    /// The newest frame: how long it lasts, the next one says.
     held: Option<Held>,
     part: Vec<Sample>,
     part_start_ticks: u64,
@@ -191,18 +182,12 @@ impl TrackWriter {
             self.last_frame_ticks = ticks - held.ticks;
             self.write(held, ticks, changes);
         }
-        let offset = (frame.pts - frame.dts).as_ticks(self.clock.timescale());
-        let offset = i32::try_from(offset).unwrap_or(0).max(0);
+        let held = Held::new(frame, ticks, self.clock.timescale());
         if let Some(cut) = cut {
             self.end_segment(changes);
-            self.begin_segment(cut, ticks + u64::from(offset.unsigned_abs()), changes);
+            self.begin_segment(cut, held.shown_ticks(), changes);
         }
-        self.held = Some(Held {
-            ticks,
-            composition_offset_ticks: offset,
-            keyframe: frame.is_keyframe(),
-            payload: frame.payload.clone(),
-        });
+        self.held = Some(held);
     }
 
     /// Once seen they are told for good: between two captions there may be minutes.
@@ -233,12 +218,7 @@ impl TrackWriter {
         }
         self.end_ticks = end_ticks;
         self.part_ticks += duration;
-        self.part.push(Sample {
-            duration_ticks: u32::try_from(duration).unwrap_or(u32::MAX),
-            composition_offset_ticks: held.composition_offset_ticks,
-            keyframe: held.keyframe,
-            payload: held.payload,
-        });
+        self.part.push(held.lasting(duration));
         // Out as soon as it is full: another frame would be too much. A pause before this one says nothing of the next.
         let next = self.part.iter().map(|sample| u64::from(sample.duration_ticks)).min().unwrap_or(duration);
         if self.part_ticks + next > self.part_ticks_max || self.part.len() >= PART_SAMPLES_MAX {

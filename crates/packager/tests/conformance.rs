@@ -148,7 +148,7 @@ async fn renditions_beside_the_source() {
     let rig = Rig::new(PackagerConfig { window: Duration::from_secs(30), ..PackagerConfig::default() }).await;
     let mut watcher = watcher(&rig.packager);
     let mut made = rig.hub.publish_rendition("360p");
-    tokio::spawn(rig.packager.clone().run(rig.hub.rendition("360p"), "360p".to_owned()));
+    tokio::spawn(rig.packager.clone().run(rig.hub.clone(), "360p".to_owned(), "360p".to_owned()));
     tokio::task::yield_now().await;
     let mut publisher = rig.publisher();
     let mut source = SyntheticSource::new(SyntheticConfig::default());
@@ -174,7 +174,7 @@ async fn a_rendition_that_begins_after_a_break() {
     publish_watched(&mut rig.publisher(), source.clone(), (0.0, 5.0), |_| true, &mut watcher).await;
     publish_watched(&mut rig.publisher(), source.clone(), (25.0, 8.0), |_| true, &mut watcher).await;
     let mut made = rig.hub.publish_rendition("360p");
-    tokio::spawn(rig.packager.clone().run(rig.hub.rendition("360p"), "360p".to_owned()));
+    tokio::spawn(rig.packager.clone().run(rig.hub.clone(), "360p".to_owned(), "360p".to_owned()));
     tokio::task::yield_now().await;
     publish_watched(&mut made, SyntheticConfig { audio: None, ..source }, (29.0, 4.0), |_| true, &mut watcher).await;
     watcher.assert_valid();

@@ -69,6 +69,13 @@ pub struct Setup {
     pub audio_config: Option<Bytes>,
 }
 
+impl Setup {
+    fn configs(&self) -> impl Iterator<Item = (MessageKind, &Bytes)> {
+        let configs = [(MessageKind::Video, &self.video_config), (MessageKind::Audio, &self.audio_config)];
+        configs.into_iter().filter_map(|(kind, config)| Some((kind, config.as_ref()?)))
+    }
+}
+
 /// See the module. Held by reference count in the feed's window.
 #[derive(Debug)]
 pub struct Batch {
@@ -100,12 +107,9 @@ impl Batch {
         let of_kind = |kind| messages.iter().find(move |message| message.kind == kind);
         let first_ms = messages.first().map_or(0, |message| message.timestamp_ms);
         let mut shared = ParcelWriter::new(MEDIA_CHUNK_BYTES);
-        let configs = [(MessageKind::Video, &setup.video_config), (MessageKind::Audio, &setup.audio_config)];
-        for (kind, config) in configs {
-            if let Some(config) = config.as_ref().filter(|_| changed) {
-                // Difference 0 to the message before: the chain of differences of the kind is left as it was.
-                relative(&mut shared, kind, 0, &[], config);
-            }
+        for (kind, config) in setup.configs().filter(|_| changed) {
+            // Difference 0 to the message before: the chain of differences of the kind is left as it was.
+            relative(&mut shared, kind, 0, &[], config);
         }
         for MediaOut { kind, timestamp_ms, previous_ms, tag, payload } in &messages {
             relative(&mut shared, *kind, timestamp_ms - previous_ms, tag, payload);
@@ -221,12 +225,9 @@ impl Outlet {
         if !same_setup {
             let at_ms = wire_ms(batch.start_ms, zero_ms);
             let setup = &batch.setup;
-            self.write(&mut out, MessageKind::Data, Header::Full, at_ms, &[], &setup.metadata);
-            for (kind, config) in [(MessageKind::Video, &setup.video_config), (MessageKind::Audio, &setup.audio_config)]
-            {
-                if let Some(config) = config {
-                    self.write(&mut out, kind, Header::Full, at_ms, &[], config);
-                }
+            let metadata = (MessageKind::Data, &setup.metadata);
+            for (kind, body) in std::iter::once(metadata).chain(setup.configs()) {
+                write(&mut out, kind, Header::Full, self.stream_id, at_ms, &[], body);
             }
             self.setup = Some(Arc::clone(setup));
         }
@@ -245,23 +246,9 @@ impl Outlet {
                 // Audio from before the picture that this connection begins with: nobody can play it in place.
                 continue;
             };
-            self.write(&mut out, *kind, header, wire_ms(*timestamp_ms, zero_ms), tag, payload);
+            write(&mut out, *kind, header, self.stream_id, wire_ms(*timestamp_ms, zero_ms), tag, payload);
         }
         out.finish()
-    }
-
-    fn write(
-        &self,
-        out: &mut ParcelWriter,
-        kind: MessageKind,
-        header: Header,
-        timestamp_ms: u32,
-        tag: &[u8],
-        payload: &Bytes,
-    ) {
-        let length = tag.len() + payload.len();
-        let message = MessageHeader { type_id: kind.type_id(), stream_id: self.stream_id, timestamp_ms, length };
-        out.message(kind.csid(), header, &message, tag, payload);
     }
 }
 
@@ -275,7 +262,19 @@ fn wire_ms(timestamp_ms: i64, zero_ms: i64) -> u32 {
 fn relative(out: &mut ParcelWriter, kind: MessageKind, difference_ms: i64, tag: &[u8], payload: &Bytes) {
     // Chunk type 1 says at most 2^31 - 1 ms, 24 days: no connection outlives such a gap.
     let timestamp_ms = wire_ms(difference_ms.clamp(0, i64::from(i32::MAX)), 0);
+    write(out, kind, Header::Delta { previous_timestamp_ms: 0 }, 0, timestamp_ms, tag, payload);
+}
+
+fn write(
+    out: &mut ParcelWriter,
+    kind: MessageKind,
+    header: Header,
+    stream_id: u32,
+    timestamp_ms: u32,
+    tag: &[u8],
+    payload: &Bytes,
+) {
     let length = tag.len() + payload.len();
-    let message = MessageHeader { type_id: kind.type_id(), stream_id: 0, timestamp_ms, length };
-    out.message(kind.csid(), Header::Delta { previous_timestamp_ms: 0 }, &message, tag, payload);
+    let message = MessageHeader { type_id: kind.type_id(), stream_id, timestamp_ms, length };
+    out.message(kind.csid(), header, &message, tag, payload);
 }

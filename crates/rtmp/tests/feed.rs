@@ -114,7 +114,7 @@ fn send(batches: &[SharedBatch], from: usize, skips: &[std::ops::Range<usize>], 
         if std::mem::take(&mut skipping) {
             outlet.skipped();
         }
-        messages.extend(read(&mut reader, &outlet.parcel(batch).pieces().collect::<Vec<_>>().concat()));
+        messages.extend(read(&mut reader, &outlet.parcel(batch).slices().collect::<Vec<_>>().concat()));
     }
     messages
 }

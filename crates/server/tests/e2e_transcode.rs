@@ -139,7 +139,7 @@ fn a_ladder_a_push_of_its_own_and_the_source_from_one_decode() {
     watcher.look();
     watcher.assert_valid();
 
-    let mut common: Option<Vec<i64>> = None;
+    let mut longest: Vec<i64> = Vec::new();
     for (name, size, _) in rungs {
         let file = download(&base, name, folder.path());
         let video = ffmpeg::probe(&file)["streams"][0].clone();
@@ -147,11 +147,11 @@ fn a_ladder_a_push_of_its_own_and_the_source_from_one_decode() {
         let keyframes = keyframes_ms(&video_packets(&file));
         println!("{name}: keyframes at {keyframes:?} ms");
         assert_every_two_seconds(name, &keyframes);
-        assert_eq!(
-            *common.get_or_insert_with(|| keyframes.clone()),
-            keyframes,
-            "{name} has its keyframes where others do"
-        );
+        // A busy machine's last segment may come after we asked for it; where keyframes are, that changes nothing.
+        assert!(keyframes.len() >= 5, "{name}: {keyframes:?}");
+        let both = keyframes.len().min(longest.len());
+        assert_eq!(longest[..both], keyframes[..both], "{name} has its keyframes where others do");
+        longest = if keyframes.len() > longest.len() { keyframes } else { longest };
         assert_eq!(ffmpeg::decode_errors(&file), "", "{name}");
     }
 

@@ -9,6 +9,7 @@ use weir_media::{MediaKind, MediaTime, TrackInfo};
 use weir_mux::fmp4::{self, Fmp4Error, Sample};
 
 use crate::clock::TrackClock;
+use crate::held::Held;
 
 /// A crash costs this much at most: a fragment ends with the next keyframe, or at the latest so long after it began.
 const FRAGMENT_MAX: Duration = Duration::from_secs(2);
@@ -16,19 +17,10 @@ const FRAGMENT_MAX: Duration = Duration::from_secs(2);
 const FRAGMENT_BYTES_MAX: usize = 16 << 20;
 
 #[derive(Debug)]
-struct Held {
-    ticks: u64,
-    composition_offset_ticks: i32,
-    keyframe: bool,
-    payload: Bytes,
-}
-
-#[derive(Debug)]
 struct Track {
     id: u32,
     kind: MediaKind,
     clock: TrackClock,
-    /// The newest frame: how long it lasts, the next one says.
     held: Option<Held>,
     pending: Vec<Sample>,
     pending_start: u64,
@@ -129,14 +121,8 @@ impl FileWriter {
         let Some(track) = self.tracks.iter_mut().find(|track| track.kind == entry.kind) else { return };
         let ticks = track.clock.stamp(since_zero);
         track.release(ticks);
-        let offset = (frame.pts - frame.dts).as_ticks(track.clock.timescale());
         self.fragment_bytes += frame.payload.len();
-        track.held = Some(Held {
-            ticks,
-            composition_offset_ticks: i32::try_from(offset).unwrap_or(0).max(0),
-            keyframe: frame.is_keyframe(),
-            payload: frame.payload.clone(),
-        });
+        track.held = Some(Held::new(frame, ticks, track.clock.timescale()));
     }
 
     fn fragment(&mut self) -> Option<Bytes> {
@@ -165,12 +151,7 @@ impl Track {
         if self.pending.is_empty() {
             self.pending_start = held.ticks;
         }
-        self.pending.push(Sample {
-            duration_ticks: u32::try_from(self.last_ticks).unwrap_or(u32::MAX),
-            composition_offset_ticks: held.composition_offset_ticks,
-            keyframe: held.keyframe,
-            payload: held.payload,
-        });
+        self.pending.push(held.lasting(self.last_ticks));
     }
 }
 

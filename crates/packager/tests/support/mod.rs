@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::task::JoinHandle;
-use weir_hub::{Publisher, StreamHub, Tracks, WindowLimits};
+use weir_hub::{Publisher, SOURCE_RENDITION, StreamHub, Tracks, WindowLimits};
 use weir_media::{Frame, MediaKind, MediaTime, TrackInfo};
 use weir_model::StreamId;
 use weir_observe::Observe;
@@ -35,7 +35,7 @@ impl Rig {
     pub(crate) async fn of(packager: Packager, observe: Observe) -> Self {
         // Frames are written faster than real time: nothing may fall out before it is read.
         let hub = StreamHub::new(WindowLimits { duration: Duration::from_secs(36_000), ..WindowLimits::FRAMES });
-        let running = tokio::spawn(packager.clone().run(hub.source(), "source".to_owned()));
+        let running = tokio::spawn(packager.clone().run(hub.clone(), SOURCE_RENDITION.to_owned(), "source".to_owned()));
         tokio::task::yield_now().await;
         Self { hub, observe, packager, running }
     }

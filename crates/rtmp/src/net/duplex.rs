@@ -5,11 +5,11 @@ use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::{Buf as _, Bytes};
 use tokio::time::timeout;
 
 use super::now;
 use super::transport::Transport;
+use crate::parcel::{self, Parcel};
 
 /// One read takes at most this, so one connection holds a core for no longer than parsing it takes.
 const READ_BYTES: usize = 32 * 1024;
@@ -24,7 +24,7 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(super) struct Duplex {
     transport: Transport,
     read_buffer: Box<[u8]>,
-    unsent: VecDeque<Bytes>,
+    unsent: VecDeque<Parcel>,
     unsent_bytes: usize,
     /// Since when nothing of `unsent` went.
     waiting_since: Instant,
@@ -51,15 +51,16 @@ impl Duplex {
     }
 
     /// Queues whole messages.
-    pub(super) fn send(&mut self, bytes: Bytes) {
-        if bytes.is_empty() {
+    pub(super) fn send(&mut self, messages: impl Into<Parcel>) {
+        let messages = messages.into();
+        if messages.is_empty() {
             return;
         }
         if self.unsent.is_empty() {
             self.waiting_since = now();
         }
-        self.unsent_bytes += bytes.len();
-        self.unsent.push_back(bytes);
+        self.unsent_bytes += messages.left_bytes();
+        self.unsent.push_back(messages);
     }
 
     /// What the last read gave.
@@ -111,15 +112,13 @@ impl Duplex {
         let had = !self.unsent.is_empty();
         while !self.unsent.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            for (slice, bytes) in slices.iter_mut().zip(&self.unsent) {
-                *slice = IoSlice::new(bytes);
-            }
-            let used = self.unsent.len().min(SLICES_MAX);
+            let used = parcel::gather(self.unsent.iter(), &mut slices);
             match self.transport.poll_write(cx, slices.get(..used).unwrap_or_default()) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(count)) => {
                     self.waiting_since = now();
-                    self.sent(count);
+                    self.unsent_bytes = self.unsent_bytes.saturating_sub(count);
+                    parcel::advance(&mut self.unsent, count, false);
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => return Poll::Pending,
@@ -132,18 +131,6 @@ impl Duplex {
             return Poll::Pending;
         }
         if had { Poll::Ready(Ok(())) } else { Poll::Pending }
-    }
-
-    fn sent(&mut self, mut count: usize) {
-        self.unsent_bytes = self.unsent_bytes.saturating_sub(count);
-        while let Some(front) = self.unsent.front_mut() {
-            if count < front.len() {
-                front.advance(count);
-                return;
-            }
-            count -= front.len();
-            self.unsent.pop_front();
-        }
     }
 
     /// Sends the rest, closes our direction and lets the peer read it before the socket goes.

@@ -126,7 +126,7 @@ impl<H: Handler> Connection<H> {
                 Wake::Io(Ok(Io::End)) => return Err(CloseReason::PeerClosed),
                 Wake::Io(Err(error)) => return Err(error.into()),
                 Wake::PublishEnded(stream_id, refusal) => self.turn_away(stream_id, refusal)?,
-                Wake::PlayMedia(Some(parcel)) => parcel.pieces().for_each(|piece| self.duplex.send(piece)),
+                Wake::PlayMedia(Some(parcel)) => self.duplex.send(parcel),
                 Wake::PlayMedia(None) => {
                     if let Some((stream_id, _)) = self.play.take() {
                         self.session.end_play(stream_id);

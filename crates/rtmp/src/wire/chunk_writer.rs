@@ -88,11 +88,10 @@ pub fn write_chunks(out: &mut BytesMut, csid: u32, header: Header, message: &Mes
     let Message { type_id, stream_id, timestamp_ms, ref payload } = *message;
     let length = payload.len();
     let chunk_size = chunk_size.max(1);
-    // 3 + 11 + 4: the longest basic header, message header and extended timestamp; 3 + 4 of it before each further chunk.
-    let further_chunks = length.saturating_sub(1) / chunk_size;
-    out.reserve(18 + length.min(MESSAGE_BYTES_MAX) + further_chunks.min(MESSAGE_BYTES_MAX) * 7);
     let head = MessageHeader { type_id, stream_id, timestamp_ms, length };
     let Some(continuation) = write_chunk_header(out, csid, header, &head) else { return };
+    let further_chunks = length.saturating_sub(1) / chunk_size;
+    out.reserve(length + further_chunks * continuation.len());
     let (first, rest) = payload.split_at(length.min(chunk_size));
     out.put_slice(first);
     for chunk in rest.chunks(chunk_size) {

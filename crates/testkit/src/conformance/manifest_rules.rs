@@ -12,9 +12,7 @@ const TIMELINE_SLACK_SECONDS: f64 = 0.002;
 const CLOCK_SLACK_MILLIS: i64 = 5_000;
 /// A segment is listed when it is complete: later than its end by what the encoder, the network and a busy machine take.
 const EDGE_LATE_SECONDS: f64 = 10.0;
-/// How far ahead of its time a segment may be listed. The clock is set by the first frame: where a machine was so busy that this one
-/// came late, what follows comes early by as much.
-const EDGE_EARLY_SECONDS: f64 = 2.0;
+const EDGE_EARLY_SECONDS: f64 = 1.0;
 
 pub(super) fn check_manifest(manifest: &Manifest, now_millis: Option<i64>, out: &mut Violations) {
     let holds = manifest.is_live && manifest.update_period_seconds > 0.0 && manifest.buffer_depth_seconds > 0.0;
