@@ -4,6 +4,7 @@ import { CircleHelp, Lock } from "lucide-react";
 import { Component, type ReactNode, useEffect } from "react";
 import { ApiError, setCsrfToken, whenLoggedOut } from "./api/client";
 import { queryClient, useSession } from "./api/queries";
+import { followBoard } from "./live/board";
 import { follow } from "./live/events";
 import { match, usePath } from "./router";
 import { ROUTES } from "./routes";
@@ -23,7 +24,11 @@ export function App() {
   const { data: session, error, isPending, refetch } = useSession();
   useEffect(() => setCsrfToken(session?.csrf_token ?? null), [session]);
   const here = Boolean(session);
-  useEffect(() => (here ? follow() : undefined), [here]);
+  useEffect(() => {
+    if (!here) return;
+    const ends = [follow(), followBoard(queryClient)];
+    return () => ends.forEach((end) => end());
+  }, [here]);
   if (session) {
     return (
       <SessionContext value={session}>

@@ -1,13 +1,14 @@
 // What pages read, and how they change it. The server's answers live here and nowhere else.
 
 import { QueryClient, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useBoardIsOpen } from "../live/board";
 import { onEvent } from "../live/events";
 import { sampleRestreams, sampleStreams } from "../live/history";
 import { ApiError, get, getAll } from "./client";
 import type { ApiKey, Audit, Destination, List, Platform, Recording, Restream, SavedLadder, Session, Stream, System, User } from "./types";
 
-/** Figures are a second old at most. */
-const LIVE_MS = 1_000;
+/** How often figures are asked for while the server does not tell them by itself. */
+const ASKED_MS = 1_500;
 /** What changes only when somebody changes it. */
 const CALM_MS = 30_000;
 
@@ -35,27 +36,29 @@ export function useSession() {
 }
 
 export function useStreams() {
+  const isOpen = useBoardIsOpen();
   return useQuery({
     queryKey: ["streams"],
     queryFn: async () => {
       const streams = await getAll<Stream>("/streams");
-      sampleStreams(streams, Date.now() / 1000);
+      if (!isOpen) sampleStreams(streams, Date.now() / 1000);
       return streams;
     },
-    refetchInterval: LIVE_MS,
+    refetchInterval: isOpen ? CALM_MS : ASKED_MS,
     staleTime: 0,
   });
 }
 
 export function useRestreams() {
+  const isOpen = useBoardIsOpen();
   return useQuery({
     queryKey: ["restreams"],
     queryFn: async () => {
       const restreams = await getAll<Restream>("/restreams");
-      sampleRestreams(restreams, Date.now() / 1000);
+      if (!isOpen) sampleRestreams(restreams, Date.now() / 1000);
       return restreams;
     },
-    refetchInterval: LIVE_MS,
+    refetchInterval: isOpen ? CALM_MS : ASKED_MS,
     staleTime: 0,
   });
 }

@@ -23,7 +23,7 @@ export function EventList({ events, compact }: { events: readonly WeirEvent[]; c
   );
   if (events.length === 0) return <p className="no-events">{t.events.none}</p>;
   return (
-    <ol className={`events ${compact ? "compact" : ""}`}>
+    <ol className={`events ${compact ? "compact" : ""}`} {...(compact ? { tabIndex: 0, "aria-label": t.nav.events } : {})}>
       {events.map((event) => {
         const { tone, text, detail } = describe(event, names);
         const stream = names.stream(event["stream_id"]);

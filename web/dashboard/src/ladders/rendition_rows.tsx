@@ -11,7 +11,7 @@ import { NEW_RENDITION } from "./ladders";
 export function RenditionTable({ renditions }: { renditions: Rendition[] }) {
   return (
     <div className="table-box">
-      <table className="table">
+      <table className="table rendition-table">
         <thead>
           <tr>
             <th scope="col">{t.rendition.title}</th>

@@ -1,9 +1,10 @@
-// The last five minutes of every figure, second by second, as this page has seen them: what sparklines and graphs draw.
+// The last quarter of an hour of every figure, second by second: what sparklines and graphs draw. Seen by this page, and
+// before it was opened remembered by the server.
 
 import type { Restream, Stream } from "../api/types";
 
-/** Five minutes at one sample a second. */
-export const KEPT_SAMPLES = 300;
+/** Fifteen minutes at one sample a second. */
+export const KEPT_SAMPLES = 900;
 
 export class Series {
   readonly times = new Float64Array(KEPT_SAMPLES);

@@ -77,7 +77,7 @@ function RestreamDots({ restreams }: { restreams: Restream[] }) {
           {restreams.map(({ id, status }) => <span key={id} className={`dot ${toneOf(status.state)}`} />)}
         </span>
       )}
-      <span className={failed > 0 ? "bad" : undefined}>{failed > 0 ? t.overview.failed(failed, restreams.length) : t.overview.pushing(streaming, restreams.length)}</span>
+      <span className={failed > 0 ? "text-bad" : undefined}>{failed > 0 ? t.overview.failed(failed, restreams.length) : t.overview.pushing(streaming, restreams.length)}</span>
     </span>
   );
 }

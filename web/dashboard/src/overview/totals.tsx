@@ -3,6 +3,7 @@
 import { useSystem } from "../api/queries";
 import type { Restream, Stream } from "../api/types";
 import { bitrateParts, count } from "../format";
+import { useLoad } from "../live/board";
 import { machineOf } from "../system/machine";
 import { t } from "../text";
 import { Figure, Meter } from "../ui/figure";
@@ -30,8 +31,8 @@ export function Totals({ streams, restreams }: { streams: Stream[]; restreams: R
 }
 
 function Machine() {
-  const { data: system } = useSystem(true);
-  const meters = system ? machineOf(system) : [];
+  const { data: system } = useSystem();
+  const meters = machineOf(system, useLoad());
   if (meters.length === 0) return null;
   return (
     <div className="meters">

@@ -173,6 +173,7 @@ function Check({ platform, stream, ladder, wish, own, onFix }: CheckProps) {
   // One of the ladder costs nothing more; else one is made for it.
   const fitting = ladder.find((each) => !each.passthrough && violationsOf(platform, sentRendition(each, ingest)).length === 0);
   const made = mend(platform, sent);
+  const enough = fitting && (fitting.height ?? 0) >= (made.height ?? 0) * 0.9;
   return (
     <div className="check">
       <ul>
@@ -183,9 +184,10 @@ function Check({ platform, stream, ladder, wish, own, onFix }: CheckProps) {
           </li>
         ))}
       </ul>
-      {fitting
-        ? <Button size="small" icon={WandSparkles} onClick={() => onFix(fitting.name)}>{t.rules.useRendition(fitting.name)}</Button>
-        : <Button size="small" icon={WandSparkles} onClick={() => onFix(made)}>{t.rules.transcode(made)}</Button>}
+      <div className="check-fixes">
+        {enough || <Button size="small" icon={WandSparkles} onClick={() => onFix(made)}>{t.rules.transcode(made)}</Button>}
+        {fitting && <Button size="small" kind={enough ? "plain" : "ghost"} icon={WandSparkles} onClick={() => onFix(fitting.name)}>{t.rules.useRendition(fitting.name)}</Button>}
+      </div>
     </div>
   );
 }

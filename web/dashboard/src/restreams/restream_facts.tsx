@@ -5,6 +5,7 @@ import type { PushStatus, Restream } from "../api/types";
 import { bitrate, bytes, count, milliseconds, percent, since } from "../format";
 import { useNow } from "../live/clock";
 import { ackedBps } from "../live/history";
+import { usePast } from "../live/past";
 import { t } from "../text";
 import { Facts } from "../ui/facts";
 import { StateBadge } from "../ui/state";
@@ -12,6 +13,7 @@ import { Attempt } from "./retry";
 
 export function RestreamFacts({ restream }: { restream: Restream }) {
   const { status } = restream;
+  usePast("restreams", restream.id);
   return (
     <div className="restream-facts">
       <PushFacts status={status} acked={ackedBps(restream.id)} />

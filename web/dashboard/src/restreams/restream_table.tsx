@@ -67,6 +67,7 @@ const Row = memo(function Row({ restream, stream, destination, showStream, open,
   const acked = ackedBps(id);
   const wish = wishName(restream);
   const running = status.state !== "stopped";
+  const flows = running && status.state !== "awaiting_stream";
   return (
     <li className="restream" data-state={status.state}>
       <div className="restream-row">
@@ -91,7 +92,7 @@ const Row = memo(function Row({ restream, stream, destination, showStream, open,
         </div>
         <span className="restream-rendition" title={t.restreams.what}>{wish === "source" ? t.restreams.asIs : wish}</span>
         <div className="restream-flow">
-          {running && <Sparkline of={keys.restream(id)} label={t.restreams.sparkline(name)} tone={status.state === "error" ? "bad" : "accent"} />}
+          {flows && <Sparkline of={keys.restream(id)} label={t.restreams.sparkline(name)} tone={status.state === "error" ? "bad" : "accent"} />}
           {status.state === "streaming" && (
             <span className="restream-rates">
               <span title={t.restreams.sent}><Bitrate bps={status.bitrate_bps} /></span>

@@ -5,6 +5,7 @@ import { WifiOff } from "lucide-react";
 import { useStreams } from "../api/queries";
 import { duration } from "../format";
 import { useNow } from "../live/clock";
+import { useHeardAt } from "../live/board";
 import { useConnection } from "../live/events";
 import { t } from "../text";
 import { Button } from "../ui/button";
@@ -16,11 +17,13 @@ export function StaleNotice() {
   const now = useNow();
   const client = useQueryClient();
   const connection = useConnection();
+  const heardAt = useHeardAt();
   const { dataUpdatedAt, errorUpdatedAt, failureReason } = useStreams();
-  const age = now - dataUpdatedAt;
+  const newest = Math.max(dataUpdatedAt, heardAt);
+  const age = now - newest;
   // A page in the background does not ask; what it shows is old for a moment when it is looked at again.
-  const failing = connection === "lost" || failureReason !== null || errorUpdatedAt > dataUpdatedAt;
-  if (dataUpdatedAt === 0 || age < STALE_MS || !failing) return null;
+  const failing = connection === "lost" || failureReason !== null || errorUpdatedAt > newest;
+  if (newest === 0 || age < STALE_MS || !failing) return null;
   return (
     <div className="stale" role="alert">
       <WifiOff aria-hidden size={16} />

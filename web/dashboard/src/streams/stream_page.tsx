@@ -7,6 +7,7 @@ import { useChange, useRestreams, useStreams } from "../api/queries";
 import { since } from "../format";
 import { useLadder } from "../ladders/ladders";
 import { useNow } from "../live/clock";
+import { usePast } from "../live/past";
 import { RestreamDialog } from "../restreams/restream_dialog";
 import { RestreamTable } from "../restreams/restream_table";
 import { Link, navigate } from "../router";
@@ -42,6 +43,7 @@ export function StreamPage({ parameters }: { parameters: Record<string, string> 
   const start = useChange(() => post(`/streams/${id}/start`), "streams");
   const stop = useChange(() => post(`/streams/${id}/stop`), "streams");
   const now = useNow();
+  usePast("streams", id);
   const close = () => setOpen(undefined);
 
   if (!stream) {
@@ -81,19 +83,21 @@ export function StreamPage({ parameters }: { parameters: Record<string, string> 
     >
       <WarningList stream={stream} />
       <div className="stream-top">
-        <Preview stream={stream} />
-        <Panel title={t.flow.title} className="flow-panel">
-          <FlowPicture stream={stream} restreams={restreams} ladder={ladder} selected={selected} onSelect={setSelected} />
-        </Panel>
+        <div className="stack">
+          <Preview stream={stream} />
+          <PushPanel stream={stream} />
+          <PlayPanel stream={stream} />
+        </div>
+        <div className="stack">
+          <Panel title={t.flow.title} className="flow-panel">
+            <FlowPicture stream={stream} restreams={restreams} ladder={ladder} selected={selected} onSelect={setSelected} />
+          </Panel>
+          <Inspector stream={stream} restreams={restreams} selected={selected} />
+        </div>
       </div>
-      <Inspector stream={stream} restreams={restreams} selected={selected} />
       <Panel title={t.nav.restreams} actions={may && <Button kind="primary" size="small" icon={Plus} onClick={() => setOpen("restream")}>{t.restreams.add}</Button>}>
         <RestreamTable restreams={restreams} streams={[stream]} />
       </Panel>
-      <div className="two">
-        <PushPanel stream={stream} />
-        <PlayPanel stream={stream} />
-      </div>
       <LadderPanel stream={stream} restreams={restreams} />
       <Graphs stream={stream} restreams={restreams} />
 

@@ -5,6 +5,7 @@ import { useSystem } from "../api/queries";
 import type { Encoder } from "../api/types";
 import { codec, duration, full, milliseconds } from "../format";
 import { groupBy } from "../group";
+import { useLoad } from "../live/board";
 import { t } from "../text";
 import { Facts } from "../ui/facts";
 import { Meter } from "../ui/figure";
@@ -13,8 +14,9 @@ import { machineOf } from "./machine";
 
 export function SystemPage() {
   const { data: system, error, isPending } = useSystem(true);
+  const load = useLoad();
   if (!system) return <Page title={t.nav.system}>{error ? <Failed error={error} /> : isPending ? <Loading /> : null}</Page>;
-  const meters = machineOf(system);
+  const meters = machineOf(system, load);
   return (
     <Page title={t.nav.system}>
       <div className="stack">
@@ -63,7 +65,7 @@ function Encoders({ encoders }: { encoders: Encoder[] }) {
                 <td className="mono">{element}</td>
                 <td>
                   <span className="proof">
-                    {proof.ok ? <Check aria-hidden size={15} className="good" /> : <X aria-hidden size={15} className="faint" />}
+                    {proof.ok ? <Check aria-hidden size={15} className="text-good" /> : <X aria-hidden size={15} className="faint" />}
                     {proof.ok ? t.system.works(proof.ms == null ? "" : milliseconds(proof.ms)) : <span className="faint">{reason ?? t.system.fails}</span>}
                   </span>
                 </td>

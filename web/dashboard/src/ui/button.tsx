@@ -43,7 +43,7 @@ export function CopyButton({ text, what, disabled }: { text: string; what: strin
   };
   return (
     <button type="button" className="icon-button" title={t.copy(what)} onClick={() => void copy()} disabled={disabled}>
-      {copied ? <Check aria-hidden size={15} className="good" /> : <Copy aria-hidden size={15} />}
+      {copied ? <Check aria-hidden size={15} className="text-good" /> : <Copy aria-hidden size={15} />}
       <span className="sr-only">{copied ? t.copied : t.copy(what)}</span>
     </button>
   );

@@ -105,7 +105,7 @@ function options(lines: Line[], { width, height, format }: { width: number; heig
       y: { range: (_, __, max) => [0, Math.max(max ?? 0, 1e-9) * 1.15] },
     },
     axes: [
-      { ...axis, grid: { show: false }, values: (_, ticks) => ticks.map((tick) => clock(tick * 1000).slice(0, 5)), space: 90, size: 26 },
+      { ...axis, grid: { show: false }, values: (_, ticks) => ticks.map((tick) => clock(tick * 1000).slice(0, 5)), incrs: [60, 120, 300], space: 40, size: 26 },
       { ...axis, values: (_, ticks) => ticks.map(format), space: 44, size: 72 },
     ],
     series: [{}, ...drawn, ...targets],

@@ -1,7 +1,7 @@
 // The last minutes of one figure as a line. Painted on a canvas, outside React: fifty of them a second cost next to nothing.
 
 import { useEffect, useRef } from "react";
-import { KEPT_SAMPLES, onSamples, series } from "../live/history";
+import { onSamples, series } from "../live/history";
 
 /** Two minutes: what an eye takes in at this size. */
 const SHOWN_SECONDS = 120;
@@ -52,7 +52,7 @@ function paint(canvas: HTMLCanvasElement, key: string): void {
     else line.lineTo(x, y);
     last = x;
   });
-  if (drawn < 2 || drawn > KEPT_SAMPLES) return;
+  if (drawn < 2) return;
   const colour = getComputedStyle(canvas).color;
   context.strokeStyle = colour;
   context.lineWidth = 1.5;
