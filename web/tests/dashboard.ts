@@ -3,10 +3,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import type { Browser, BrowserContext, Page } from "playwright-core";
-import { waitFor, type Weir } from "./weir";
+import type { Weir } from "./weir";
 
 /** Everything here is waited for by its condition; this is when a slow machine under load is given up. */
 export const PATIENCE_MS = 60_000;
@@ -90,9 +89,49 @@ export class Sink {
   }
 }
 
-export async function untilText(page: Page, selector: string, wanted: RegExp, limitMs = PATIENCE_MS): Promise<string> {
-  return waitFor(`${selector} says ${wanted}`, limitMs, async () => {
-    const text = (await page.locator(selector).first().textContent().catch(() => null)) ?? "";
-    return wanted.test(text) ? text : undefined;
-  });
+/** A way to the server that can be cut and mended. */
+export class Cuttable {
+  private readonly sockets = new Set<Socket>();
+  private isCut = false;
+
+  private constructor(private readonly server: Server) {}
+
+  static async to(http: string): Promise<Cuttable> {
+    const { hostname, port } = new URL(http);
+    const server = createServer();
+    const line = new Cuttable(server);
+    server.on("connection", (socket) => {
+      if (line.isCut) return socket.destroy();
+      const far = connect(Number(port), hostname);
+      for (const [one, other] of [[socket, far], [far, socket]] as const) {
+        line.sockets.add(one);
+        one.pipe(other);
+        one.on("error", () => other.destroy());
+        one.on("close", () => {
+          line.sockets.delete(one);
+          other.destroy();
+        });
+      }
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    return line;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  cut(): void {
+    this.isCut = true;
+    this.sockets.forEach((socket) => socket.destroy());
+  }
+
+  mend(): void {
+    this.isCut = false;
+  }
+
+  close(): void {
+    this.cut();
+    this.server.close();
+  }
 }

@@ -1,5 +1,7 @@
 //! What the handlers work with.
 
+use crate::catalogue::Catalogues;
+use crate::live::LiveBoard;
 use crate::login_limit::LoginLimit;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -100,14 +102,19 @@ pub(crate) struct App {
     pub(crate) api: ApiContext,
     pub(crate) password_checks: Arc<Semaphore>,
     pub(crate) login_limit: Arc<LoginLimit>,
+    pub(crate) catalogues: Arc<Catalogues>,
+    pub(crate) live: Arc<LiveBoard>,
     pub(crate) followers: Arc<Semaphore>,
     pub(crate) openapi: Arc<str>,
 }
 
 impl App {
     pub(crate) fn new(api: ApiContext, openapi: String) -> Self {
+        let catalogues = Arc::<Catalogues>::default();
         Self {
             api,
+            live: Arc::new(LiveBoard::new(Arc::clone(&catalogues))),
+            catalogues,
             password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS)),
             login_limit: Arc::default(),
             followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),

@@ -5,6 +5,8 @@ pub(crate) mod audit;
 pub(crate) mod destination;
 pub(crate) mod event;
 pub(crate) mod ladder;
+pub(crate) mod live;
+pub(crate) mod past;
 pub(crate) mod platform;
 pub(crate) mod play_token;
 pub(crate) mod push_status;

@@ -1,10 +1,12 @@
 //! REST, events, authentication, metrics and health: the only crate that knows HTTP and the JSON shapes.
 
 mod auth;
+mod catalogue;
 mod context;
 mod dto;
 mod idempotency;
 mod input;
+mod live;
 mod login_limit;
 mod middleware;
 mod origin;

@@ -4,8 +4,8 @@ use crate::context::{ApiContext, App};
 use crate::input::MAX_BODY_BYTES;
 use crate::problem::Problem;
 use crate::routes::{
-    api_keys, audit, destinations, events, health, ladders, platforms, play_tokens, recordings, restreams, session,
-    streams, system, users, watch,
+    api_keys, audit, destinations, events, health, ladders, live, platforms, play_tokens, recordings, restreams,
+    session, stats, streams, system, users, watch,
 };
 use crate::{auth, idempotency, middleware};
 use axum::Router;
@@ -67,11 +67,13 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(platforms::list))
         .routes(routes!(events::list))
         .routes(routes!(events::follow))
+        .routes(routes!(live::follow))
         .routes(routes!(streams::list, streams::create))
         .routes(routes!(streams::read, streams::change, streams::remove))
         .routes(routes!(streams::start))
         .routes(routes!(streams::stop))
         .routes(routes!(streams::rotate_key))
+        .routes(routes!(stats::of_stream))
         .routes(routes!(recordings::list))
         .routes(routes!(recordings::of_stream))
         .routes(routes!(recordings::read, recordings::remove))
@@ -83,6 +85,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(ladders::read, ladders::change, ladders::remove))
         .routes(routes!(restreams::list, restreams::create))
         .routes(routes!(restreams::read, restreams::change, restreams::remove))
+        .routes(routes!(stats::of_restream))
         .routes(routes!(restreams::start))
         .routes(routes!(restreams::stop))
         .routes(routes!(restreams::retry))

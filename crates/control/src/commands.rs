@@ -14,6 +14,7 @@ pub use error::CommandError;
 use crate::runtime::Runtime;
 use directory::Directory;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::Mutex;
 use weir_model::{
@@ -40,6 +41,8 @@ struct Shared {
     /// One change at a time, so that the directory never falls behind the store.
     changing: Mutex<()>,
     directory: RwLock<Directory>,
+    /// Rises with every change.
+    version: AtomicU64,
 }
 
 /// A stream as it should be, with the restreams that should run for it.
@@ -62,7 +65,8 @@ impl Commands {
     /// Reads the stored streams, so that publishing is answered from memory.
     pub async fn new(store: Store, platforms: Platforms, runtime: Runtime) -> std::result::Result<Self, StoreError> {
         let directory = RwLock::new(Directory::read(&store).await?);
-        let shared = Shared { store, platforms, runtime, changing: Mutex::new(()), directory };
+        let shared =
+            Shared { store, platforms, runtime, changing: Mutex::new(()), directory, version: AtomicU64::new(1) };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -124,7 +128,19 @@ impl Commands {
         Ok(())
     }
 
+    /// Rises with every change that this process made: what was read of the store at one version is as it is in the store
+    /// for as long as the version stays.
+    pub fn version(&self) -> u64 {
+        self.shared.version.load(Ordering::Acquire)
+    }
+
+    /// After a change that nothing which runs depends on.
+    fn note_change(&self) {
+        self.shared.version.fetch_add(1, Ordering::Release);
+    }
+
     fn kick(&self) {
+        self.note_change();
         self.shared.runtime.kick();
     }
 }

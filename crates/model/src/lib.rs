@@ -5,6 +5,7 @@ mod id;
 mod ladder;
 mod name;
 mod platform;
+mod platform_check;
 mod push_url;
 mod restream;
 mod role;
@@ -23,6 +24,7 @@ pub use ladder::{
 };
 pub use name::{MAX_LABEL_CHARS, MAX_STREAM_NAME_BYTES, NameFault, StreamName, checked_label};
 pub use platform::{Platform, PlatformRules, Platforms, PlatformsFault, Protocol, RetryBudget};
+pub use platform_check::{Sent, Violation, check_platform};
 pub use push_url::{Advice, Login, MAX_URL_BYTES, PushUrl, PushUrlFault, masked_uri};
 pub use restream::{RenditionWish, Restream, RetryRules, RetryRulesFault, Schedule, Target};
 pub use role::Role;

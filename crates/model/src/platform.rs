@@ -77,7 +77,7 @@ pub struct PlatformRules {
     /// Rejects or hides a stream without sound.
     pub audio_required: bool,
     pub audio_max_kbps: Option<u32>,
-    /// B-frames disturb it.
+    /// B-frames are taken.
     pub b_frames: bool,
 }
 

@@ -30,7 +30,7 @@ pub enum SavedLadderFault {
     Name,
     #[error("is the name of a ladder that comes with the server")]
     Builtin,
-    #[error("must be 1 to 100 characters long, without control characters")]
+    #[error("must be 1 to 200 characters long, without control characters")]
     Title,
     #[error(transparent)]
     Renditions(LadderFault),

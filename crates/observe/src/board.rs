@@ -21,6 +21,8 @@ pub struct StreamLine {
     pub name: String,
     pub status: StreamStatus,
     viewers: Arc<ViewerCounts>,
+    /// The longest that a segment was overdue since the history looked, in milliseconds.
+    segment_late_ms: Arc<AtomicU64>,
 }
 
 #[derive(Clone, Debug)]
@@ -107,7 +109,13 @@ impl Board {
                 }
             }
             None => {
-                streams.insert(id, StreamLine { name: name.to_owned(), status, viewers: Arc::default() });
+                let line = StreamLine {
+                    name: name.to_owned(),
+                    status,
+                    viewers: Arc::default(),
+                    segment_late_ms: Arc::default(),
+                };
+                streams.insert(id, line);
             }
         }
     }
@@ -131,6 +139,27 @@ impl Board {
     pub fn viewer_book(&self, id: StreamId) -> Option<ViewerBook> {
         let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
         Some(ViewerBook { counts: Arc::clone(&streams.get(&id)?.viewers) })
+    }
+
+    /// A segment is not there so long after it should have been.
+    pub fn note_late_segment(&self, id: StreamId, late: Duration) {
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = streams.get(&id) {
+            let late_ms = u64::try_from(late.as_millis()).unwrap_or(u64::MAX);
+            line.segment_late_ms.fetch_max(late_ms, Ordering::Relaxed);
+        }
+    }
+
+    /// Looks at every stream that runs; `look` must be quick, whoever tells waits for it.
+    pub fn each_stream(&self, mut look: impl FnMut(StreamId, &StreamLine)) {
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        streams.iter().for_each(|(id, line)| look(*id, line));
+    }
+
+    /// Looks at every restream that runs; see `each_stream`.
+    pub fn each_restream(&self, mut look: impl FnMut(RestreamId, &RestreamStatus)) {
+        let restreams = self.restreams.read().unwrap_or_else(PoisonError::into_inner);
+        restreams.iter().for_each(|(id, line)| look(*id, &line.status));
     }
 
     pub fn forget_stream(&self, id: StreamId) {
@@ -182,7 +211,11 @@ impl Board {
 }
 
 impl StreamLine {
-    pub(crate) fn status_with_viewers(&self) -> StreamStatus {
+    pub(crate) fn take_segment_late(&self) -> Duration {
+        Duration::from_millis(self.segment_late_ms.swap(0, Ordering::Relaxed))
+    }
+
+    pub fn status_with_viewers(&self) -> StreamStatus {
         StreamStatus { viewers: self.viewers.read(), ..self.status.clone() }
     }
 }

@@ -4,9 +4,13 @@ mod audience;
 mod board;
 mod counters;
 mod event;
+mod history;
+mod load;
 mod prometheus;
+mod series;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 use weir_model::{RestreamId, RestreamStatus, StreamId, StreamStatus};
@@ -14,6 +18,12 @@ use weir_model::{RestreamId, RestreamStatus, StreamId, StreamStatus};
 pub use board::{Board, RestreamLine, StreamLine, Viewer, ViewerBook, ViewerKind};
 pub use counters::{Counter, Counters};
 pub use event::{Event, EventCursor, EventLog, fields};
+pub use history::{History, Metric, Past, SERIES_MAX, Subject};
+pub use load::Load;
+pub use series::{COARSE_SECONDS, COARSE_STEP_SECONDS, FINE_SECONDS, SERIES_BYTES_MAX};
+
+/// How often the past is written down.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The handle that is passed to whoever tells or reads; clones share it.
 #[derive(Clone, Debug)]
@@ -26,6 +36,8 @@ struct Shared {
     events: EventLog,
     board: Board,
     counters: Counters,
+    history: History,
+    load: load::LoadMeter,
     started_at: OffsetDateTime,
 }
 
@@ -36,6 +48,8 @@ impl Observe {
             events: EventLog::new(started_at),
             board: Board::default(),
             counters: Counters::default(),
+            history: History::new(started_at),
+            load: load::LoadMeter::default(),
             started_at,
         };
         Self { shared: Arc::new(shared) }
@@ -55,6 +69,26 @@ impl Observe {
 
     pub fn counters(&self) -> &Counters {
         &self.shared.counters
+    }
+
+    pub fn history(&self) -> &History {
+        &self.shared.history
+    }
+
+    /// How busy this machine was in the last second.
+    pub fn load(&self) -> Load {
+        self.shared.load.read()
+    }
+
+    /// Writes down the past, for as long as it is polled.
+    pub async fn keep_history(self) {
+        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.shared.load.look();
+            self.shared.history.look(self.board(), Instant::now());
+        }
     }
 
     /// `offline` since the server's start for a stream that nothing was heard of.

@@ -113,6 +113,7 @@ impl Following {
     fn on_deadline(&mut self) {
         let overdue = self.schedule.on_deadline(Instant::now());
         if let Some(waited) = overdue.late_for {
+            self.shared.observe.board().note_late_segment(self.shared.stream_id, waited);
             let event = fields([
                 ("stream_id", self.shared.stream_id.0.into()),
                 ("rendition", self.name.as_str().into()),

@@ -39,6 +39,7 @@ pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow:
 
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
+    let keeping_history = tokio::spawn(observe.clone().keep_history());
     let push_options = push_options(&config)?;
     let workshop = Workshop::open()?;
     let supervisor = Supervisor::new(
@@ -82,6 +83,7 @@ pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow:
     let signal = wait_for_signal().await?;
     tracing::info!(signal, "draining");
     readiness.drain();
+    keeping_history.abort();
     stop.cancel();
     let drain = async {
         while tasks.join_next().await.is_some() {}

@@ -185,7 +185,8 @@ export const t = {
     behind: (seconds: string) => `${seconds} s behind`,
     offline: "Nothing is sent at the moment.",
     noHls: "HLS is off.",
-    failed: "The preview stopped.",
+    failed: "The preview can't be played.",
+    again: "Waiting for the first pictures…",
   },
 
   flow: {

@@ -1,6 +1,7 @@
 //! What one connection to a destination is doing, with reasons and warnings.
 
 use crate::dto::Timestamp;
+use crate::dto::ladder::RenditionDto;
 use serde::Serialize;
 use utoipa::ToSchema;
 use weir_model::{PushStatus, Reason, Warning};
@@ -21,14 +22,21 @@ impl From<&Reason> for ReasonDto {
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct WarningDto {
-    code: String,
-    message: String,
-    since: Timestamp,
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) since: Timestamp,
+    /// A rendition that would put it right, ready to be a restream's `rendition`.
+    pub(crate) suggestion: Option<RenditionDto>,
 }
 
 impl From<&Warning> for WarningDto {
     fn from(warning: &Warning) -> Self {
-        Self { code: warning.code.clone(), message: warning.message.clone(), since: warning.since.into() }
+        Self {
+            code: warning.code.clone(),
+            message: warning.message.clone(),
+            since: warning.since.into(),
+            suggestion: None,
+        }
     }
 }
 
@@ -50,7 +58,7 @@ pub(crate) struct PushStatusDto {
     /// SRT, as negotiated.
     latency_ms: Option<f64>,
     connected_since: Option<Timestamp>,
-    warnings: Vec<WarningDto>,
+    pub(crate) warnings: Vec<WarningDto>,
 }
 
 impl From<&PushStatus> for PushStatusDto {

@@ -1,7 +1,7 @@
 //! Restreams as they are read, with what they are doing.
 
 use crate::dto::ladder::{RenditionWishDto, wish_dto};
-use crate::dto::push_status::PushStatusDto;
+use crate::dto::push_status::{PushStatusDto, WarningDto};
 use crate::dto::{Timestamp, shown};
 use crate::problem::Problem;
 use serde::{Deserialize, Serialize};
@@ -93,8 +93,18 @@ pub(crate) struct RestreamDto {
     status: RestreamStatusDto,
 }
 
+impl RestreamStatusDto {
+    /// `warnings` are what the platform has against it.
+    pub(crate) fn new(restream: &Restream, status: RestreamStatus, warnings: Vec<WarningDto>) -> Self {
+        let status = observed(restream, status);
+        let mut push = PushStatusDto::from(&status.push);
+        push.warnings.extend(warnings);
+        Self { push, backup: status.backup.as_ref().map(Into::into), probe: None }
+    }
+}
+
 impl RestreamDto {
-    pub(crate) fn new(restream: &Restream, status: RestreamStatus, reveal: bool) -> Self {
+    pub(crate) fn new(restream: &Restream, status: RestreamStatusDto, reveal: bool) -> Self {
         let whole = |uri: &Secret| {
             if reveal {
                 return uri.expose().to_owned();
@@ -116,7 +126,6 @@ impl RestreamDto {
                 (None, Some(destination_id.0), Some(key))
             }
         };
-        let status = observed(restream, status);
         Self {
             id: restream.id.0,
             name: restream.name.clone(),
@@ -132,11 +141,7 @@ impl RestreamDto {
             retry: restream.retry.into(),
             created_at: restream.created_at.into(),
             updated_at: restream.updated_at.into(),
-            status: RestreamStatusDto {
-                push: (&status.push).into(),
-                backup: status.backup.as_ref().map(Into::into),
-                probe: None,
-            },
+            status,
         }
     }
 }

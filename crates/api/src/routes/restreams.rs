@@ -2,9 +2,10 @@
 
 use super::{created, one, reveal};
 use crate::auth::Caller;
+use crate::catalogue::Catalogue;
 use crate::context::App;
 use crate::dto::List;
-use crate::dto::restream::{RestreamDto, RetryAnswer};
+use crate::dto::restream::{RestreamDto, RestreamStatusDto, RetryAnswer};
 use crate::dto::restream_input::{RestreamInput, RestreamPatch};
 use crate::input::{Body, Id, IfMatch, PageParams, Params, RevealParams};
 use crate::problem::Problem;
@@ -16,12 +17,16 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use weir_model::{Restream, RestreamId, StreamId};
 
-fn dto(app: &App, restream: &Restream, reveal: bool) -> RestreamDto {
-    RestreamDto::new(restream, app.api.observe.restream_status(restream.id), reveal)
+fn dto(app: &App, catalogue: &Catalogue, restream: &Restream, reveal: bool) -> RestreamDto {
+    let source = app.api.observe.stream_status(restream.stream_id);
+    let warnings = catalogue.warnings(restream, &source, app.api.commands.platforms());
+    let status = RestreamStatusDto::new(restream, app.api.observe.restream_status(restream.id), warnings);
+    RestreamDto::new(restream, status, reveal)
 }
 
-fn answer(app: &App, restream: &Restream) -> Response {
-    one(StatusCode::OK, restream.version, dto(app, restream, false))
+async fn answer(app: &App, restream: &Restream) -> Result<Response, Problem> {
+    let catalogue = app.catalogues.read(&app.api).await?;
+    Ok(one(StatusCode::OK, restream.version, dto(app, &catalogue, restream, false)))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -41,7 +46,8 @@ pub(crate) async fn list(
 ) -> Result<Json<List<RestreamDto>>, Problem> {
     let (after, limit) = page.read()?;
     let page = app.api.store.restreams(of.stream_id.map(StreamId), after, limit).await?;
-    Ok(Json(List::new(page, |restream| dto(&app, &restream, false))))
+    let catalogue = app.catalogues.read(&app.api).await?;
+    Ok(Json(List::new(page, |restream| dto(&app, &catalogue, &restream, false))))
 }
 
 /// A new restream
@@ -54,7 +60,8 @@ pub(crate) async fn create(
     Body(input): Body<RestreamInput>,
 ) -> Result<Response, Problem> {
     let restream = app.api.commands.create_restream_of(caller.user_id, input.into_model()?).await?;
-    Ok(created("restreams", restream.id.0, restream.version, dto(&app, &restream, false)))
+    let catalogue = app.catalogues.read(&app.api).await?;
+    Ok(created("restreams", restream.id.0, restream.version, dto(&app, &catalogue, &restream, false)))
 }
 
 /// One restream
@@ -70,7 +77,8 @@ pub(crate) async fn read(
     if params.reveal {
         reveal(&app, &caller, format!("restreams/{id}")).await?;
     }
-    Ok(one(StatusCode::OK, restream.version, dto(&app, &restream, params.reveal)))
+    let catalogue = app.catalogues.read(&app.api).await?;
+    Ok(one(StatusCode::OK, restream.version, dto(&app, &catalogue, &restream, params.reveal)))
 }
 
 /// Changes what is named; only this restream notices
@@ -87,7 +95,7 @@ pub(crate) async fn change(
     let change = patch.into_change()?;
     let restream =
         app.api.commands.update_restream(RestreamId(id), version, move |restream| change.apply(restream)).await?;
-    Ok(answer(&app, &restream))
+    answer(&app, &restream).await
 }
 
 /// Stops and deletes it
@@ -107,7 +115,7 @@ pub(crate) async fn remove(
     (status = 200, body = RestreamDto), (status = 404, body = Problem)))]
 pub(crate) async fn start(State(app): State<App>, Id(id): Id) -> Result<Response, Problem> {
     let restream = app.api.commands.start_restream(RestreamId(id)).await?;
-    Ok(answer(&app, &restream))
+    answer(&app, &restream).await
 }
 
 /// Stops it
@@ -115,7 +123,7 @@ pub(crate) async fn start(State(app): State<App>, Id(id): Id) -> Result<Response
     (status = 200, body = RestreamDto), (status = 404, body = Problem)))]
 pub(crate) async fn stop(State(app): State<App>, Id(id): Id) -> Result<Response, Problem> {
     let restream = app.api.commands.stop_restream(RestreamId(id)).await?;
-    Ok(answer(&app, &restream))
+    answer(&app, &restream).await
 }
 
 /// Tries at once instead of waiting for the next attempt

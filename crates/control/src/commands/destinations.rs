@@ -9,7 +9,9 @@ impl Commands {
     pub async fn create_destination(&self, mut destination: Destination) -> Result<Destination> {
         check_destination(&mut destination, &self.shared.platforms)?;
         let _changing = self.shared.changing.lock().await;
-        Ok(self.store().create_destination(destination).await?)
+        let destination = self.store().create_destination(destination).await?;
+        self.note_change();
+        Ok(destination)
     }
 
     /// Refused when a restream that uses it would no longer fit. See `update_stream` for `version` and `change`.
@@ -50,7 +52,9 @@ impl Commands {
     /// Refused while a restream uses it.
     pub async fn delete_destination(&self, id: DestinationId, version: Option<i64>) -> Result<()> {
         let _changing = self.shared.changing.lock().await;
-        Ok(self.store().delete_destination(id, version).await?)
+        self.store().delete_destination(id, version).await?;
+        self.note_change();
+        Ok(())
     }
 
     async fn check_users(&self, destination: &Destination) -> Result<()> {

@@ -9,7 +9,9 @@ impl Commands {
     pub async fn create_ladder(&self, ladder: SavedLadder) -> Result<SavedLadder> {
         check_ladder(&ladder)?;
         let _changing = self.shared.changing.lock().await;
-        Ok(self.store().create_ladder(ladder).await?)
+        let ladder = self.store().create_ladder(ladder).await?;
+        self.note_change();
+        Ok(ladder)
     }
 
     /// See `update_stream` for `version` and `change`.
@@ -47,7 +49,9 @@ impl Commands {
     /// Refused while a stream names it.
     pub async fn delete_ladder(&self, id: LadderId, version: Option<i64>) -> Result<()> {
         let _changing = self.shared.changing.lock().await;
-        Ok(self.store().delete_ladder(id, version).await?)
+        self.store().delete_ladder(id, version).await?;
+        self.note_change();
+        Ok(())
     }
 
     /// A stream may name a ladder that comes with the server or one that is stored.

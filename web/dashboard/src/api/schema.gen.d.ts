@@ -164,6 +164,23 @@ export interface paths {
         patch: operations["change"];
         trace?: never;
     };
+    "/api/v1/live": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The live board (server-sent events): `snapshot` first, then `delta` once a second and at once when a state changes */
+        get: operations["follow"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/openapi.json": {
         parameters: {
             query?: never;
@@ -321,6 +338,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/restreams/{id}/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A restream's figures over time: seconds for 15 minutes, steps of ten seconds for a day */
+        get: operations["of_restream"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/restreams/{id}/stop": {
         parameters: {
             query?: never;
@@ -440,6 +474,23 @@ export interface paths {
         put?: never;
         /** Lets it be published to */
         post: operations["start"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/streams/{id}/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A stream's figures over time: seconds for 15 minutes, steps of ten seconds for a day */
+        get: operations["of_stream"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -887,6 +938,68 @@ export interface components {
             /** @description Give it as `cursor` for what follows; null at the end. */
             next_cursor?: string | null;
         };
+        /** @description The data of an event `delta`, once a second: what is different from what was told before. */
+        LiveDeltaDto: {
+            at: components["schemas"]["Timestamp"];
+            /** Format: int64 */
+            config_version: number;
+            restreams: components["schemas"]["LiveRestreamDto"][];
+            /** @description Ids of restreams that were deleted. */
+            restreams_gone: number[];
+            streams: components["schemas"]["LiveStreamDto"][];
+            /** @description Ids of streams that were deleted. */
+            streams_gone: number[];
+            system: components["schemas"]["LoadDto"];
+        };
+        /** @description Either of the two. */
+        LiveDto: components["schemas"]["LiveSnapshotDto"] | components["schemas"]["LiveDeltaDto"];
+        LiveRestreamDto: {
+            active: boolean;
+            /** Format: int64 */
+            id: number;
+            name: string;
+            status: components["schemas"]["RestreamStatusDto"];
+            /** Format: int64 */
+            stream_id: number;
+        };
+        /** @description The data of an event `snapshot`: everything there is. */
+        LiveSnapshotDto: {
+            at: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description Rises with every change of what is stored: lists that were read before are old then.
+             */
+            config_version: number;
+            restreams: components["schemas"]["LiveRestreamDto"][];
+            streams: components["schemas"]["LiveStreamDto"][];
+            system: components["schemas"]["LoadDto"];
+        };
+        LiveStreamDto: {
+            active: boolean;
+            /** Format: int64 */
+            id: number;
+            name: string;
+            status: components["schemas"]["StreamStatusDto"];
+        };
+        /** @description How busy the machine was in the last second; null where the kernel does not say. */
+        LoadDto: {
+            /**
+             * Format: double
+             * @description Of all cores together.
+             */
+            cpu_percent?: number | null;
+            /** Format: int64 */
+            memory_available_bytes?: number | null;
+            /** Format: int64 */
+            memory_total_bytes?: number | null;
+            /**
+             * Format: double
+             * @description This process without its workers, in percent of one core.
+             */
+            process_cpu_percent?: number | null;
+            /** Format: int64 */
+            process_memory_bytes?: number | null;
+        };
         LoginInput: {
             name: string;
             password: string;
@@ -1191,6 +1304,18 @@ export interface components {
             start_at?: components["schemas"]["Timestamp"] | null;
             stop_at?: components["schemas"]["Timestamp"] | null;
         };
+        SeriesDto: {
+            /**
+             * @description Of a stream: ingest_bitrate_bps, ingest_fps, ingest_gop_seconds, segment_late_seconds, viewers_hls, viewers_dash,
+             *     viewers_webrtc, viewers_rtmp, viewers_srt, rendition_bitrate_bps, rendition_fps. Of a restream: sent_bitrate_bps,
+             *     acked_bitrate_bps, rtt_ms. What never was above zero is not there.
+             */
+            metric: string;
+            /** @description The rendition's name, where the metric is a rendition's. */
+            rendition?: string | null;
+            /** @description Null where nothing was measured. */
+            values: (number | null)[];
+        };
         SessionDto: {
             /** @description Send it as X-CSRF-Token with every change; null for API keys, which need none. */
             csrf_token?: string | null;
@@ -1231,6 +1356,18 @@ export interface components {
         };
         /** @enum {string} */
         SourceKindDto: "push" | "pull" | "playlist";
+        /** @description The points of all series have the same times: the first one's is `from`, each is `step_seconds` after the one before. */
+        StatsDto: {
+            from: components["schemas"]["Timestamp"];
+            /** @description How many points each series has. */
+            points: number;
+            series: components["schemas"]["SeriesDto"][];
+            /**
+             * Format: int64
+             * @description 1 within the last 15 minutes, else 10.
+             */
+            step_seconds: number;
+        };
         StreamDto: {
             active: boolean;
             created_at: components["schemas"]["Timestamp"];
@@ -1364,6 +1501,7 @@ export interface components {
             code: string;
             message: string;
             since: components["schemas"]["Timestamp"];
+            suggestion?: components["schemas"]["RenditionDto"] | null;
         };
     };
     responses: never;
@@ -1923,6 +2061,33 @@ export interface operations {
             };
         };
     };
+    follow: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["LiveDto"];
+                };
+            };
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     openapi: {
         parameters: {
             query?: never;
@@ -2343,6 +2508,46 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RestreamDto"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    of_restream: {
+        parameters: {
+            query?: {
+                /** @description From this time on, a day at most; the last 15 minutes when absent. */
+                since?: components["schemas"]["Timestamp"];
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsDto"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             404: {
@@ -2791,6 +2996,46 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["StreamDto"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    of_stream: {
+        parameters: {
+            query?: {
+                /** @description From this time on, a day at most; the last 15 minutes when absent. */
+                since?: components["schemas"]["Timestamp"];
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsDto"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             404: {

@@ -44,6 +44,9 @@ export function Preview({ stream }: { stream: Stream }) {
   );
 }
 
+/** A stream that has just begun has no segment yet, and one that was interrupted has none for a moment. */
+const AGAIN_MS = 1_500;
+
 function Player({ stream, onEnd }: { stream: Stream; onEnd: () => void }) {
   const video = useRef<HTMLVideoElement>(null);
   const player = useRef<Hls>(null);
@@ -53,6 +56,7 @@ function Player({ stream, onEnd }: { stream: Stream; onEnd: () => void }) {
   const [latency, setLatency] = useState<number>();
   const [muted, setMuted] = useState(true);
   const [trouble, setTrouble] = useState<string>();
+  const [attempt, setAttempt] = useState(0);
   const { id, name, protected: isProtected } = stream;
 
   useEffect(() => {
@@ -60,6 +64,7 @@ function Player({ stream, onEnd }: { stream: Stream; onEnd: () => void }) {
     if (!element) return;
     let ended = false;
     const timer = window.setInterval(() => setLatency(player.current?.latency), 1_000);
+    let again: number | undefined;
     void (async () => {
       const source = await playlistOf(id, name, isProtected);
       const { default: Hls, Events } = await import("hls.js");
@@ -78,18 +83,22 @@ function Player({ stream, onEnd }: { stream: Stream; onEnd: () => void }) {
       hls.on(Events.LEVELS_UPDATED, show);
       hls.on(Events.LEVEL_SWITCHED, (_, { level }) => setHeight(hls.levels[level]?.height));
       hls.on(Events.ERROR, (_, error) => {
-        if (error.fatal) setTrouble(t.preview.failed);
+        if (!error.fatal) return;
+        setTrouble(t.preview.again);
+        again = window.setTimeout(() => setAttempt((before) => before + 1), AGAIN_MS);
       });
+      hls.on(Events.FRAG_BUFFERED, () => setTrouble(undefined));
       hls.loadSource(source);
       hls.attachMedia(element);
     })().catch((error: unknown) => setTrouble(error instanceof Error ? error.message : t.preview.failed));
     return () => {
       ended = true;
       window.clearInterval(timer);
+      window.clearTimeout(again);
       player.current?.destroy();
       player.current = null;
     };
-  }, [id, name, isProtected]);
+  }, [id, name, isProtected, attempt]);
 
   const choose = useCallback((value: number) => {
     setChosen(value);

@@ -1,0 +1,263 @@
+//! What a platform will hold against what it is sent, in words, and the rendition that would please it: pure.
+
+use crate::{Encoding, EncodingSettings, IngestStatus, Platform, RateControl, Rendition, VideoCodec};
+
+/// Measured rates swing around their target: only what is clearly above a limit is.
+const BITRATE_TOLERANCE: f64 = 1.1;
+/// 59.94 fps measured over a second may read 60.4.
+const FPS_TOLERANCE: f64 = 0.75;
+/// A keyframe interval of 4 s measured on a wall clock may read 4.02.
+const GOP_TOLERANCE_SECONDS: f64 = 0.1;
+
+/// What sound is suggested; platforms with a lower limit get that.
+const AUDIO_KBPS: u32 = 128;
+/// Suggested bitrates are multiples of this: people read them.
+const BITRATE_STEP_KBPS: u32 = 100;
+/// As a rendition's own limits have it.
+const BITRATE_KBPS_MIN: u32 = 200;
+const SIZE_MIN: u32 = 16;
+
+/// What goes to the platform; unknown figures are None and offend nobody.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Sent {
+    pub width: Option<u32>,
+    pub height: Option<u32>,
+    pub fps: Option<f64>,
+    pub video_bps: Option<u64>,
+    pub video_codec: Option<String>,
+    /// None: not known whether there is sound. `Some(None)`: there is none.
+    pub audio_codec: Option<Option<String>>,
+    pub gop_seconds: Option<f64>,
+    pub rate_control: Option<RateControl>,
+    pub b_frames: Option<bool>,
+}
+
+impl Sent {
+    /// The source as it is.
+    pub fn source(ingest: &IngestStatus, warnings: &[crate::Warning]) -> Self {
+        let warned = |code: &str| warnings.iter().any(|warning| warning.code == code);
+        Self {
+            width: ingest.width,
+            height: ingest.height,
+            fps: ingest.fps,
+            video_bps: Some(ingest.bitrate_bps).filter(|bps| *bps > 0),
+            video_codec: ingest.video_codec.clone(),
+            // Sound that has not come yet is not missing: the ingest says when it is.
+            audio_codec: match &ingest.audio_codec {
+                Some(codec) => Some(Some(codec.clone())),
+                None => warned("missing_audio").then_some(None),
+            },
+            gop_seconds: ingest.gop_seconds,
+            rate_control: None,
+            b_frames: Some(warned("b_frames")),
+        }
+    }
+
+    /// What our encoder makes: coded sound is always there, B-frames never.
+    pub fn encoded(settings: &EncodingSettings) -> Self {
+        Self {
+            width: Some(settings.width),
+            height: Some(settings.height),
+            fps: settings.fps,
+            video_bps: Some(u64::from(settings.video_bitrate_kbps) * 1_000),
+            video_codec: Some(settings.codec.as_str().to_owned()),
+            audio_codec: Some(Some("aac".to_owned())),
+            gop_seconds: Some(settings.gop_seconds),
+            rate_control: Some(settings.rate_control),
+            b_frames: Some(false),
+        }
+    }
+}
+
+/// A rule that is broken.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Violation {
+    pub code: &'static str,
+    /// For people: what is, what the platform says to it, and what to do.
+    pub message: String,
+}
+
+/// The rules that `sent` breaks, and one rendition that breaks none; None where nothing is broken or the size is not known.
+pub fn check_platform(platform: &Platform, sent: &Sent) -> (Vec<Violation>, Option<Rendition>) {
+    let violations = violations(platform, sent);
+    let suggestion = if violations.is_empty() { None } else { suggestion(platform, sent) };
+    (violations, suggestion)
+}
+
+fn violations(platform: &Platform, sent: &Sent) -> Vec<Violation> {
+    let (rules, title) = (&platform.rules, &platform.title);
+    let mut found = Vec::new();
+    let mut add = |code, message| found.push(Violation { code, message });
+    let listed = |list: &[String], codec: &str| list.is_empty() || list.iter().any(|known| known == codec);
+    if let Some(codec) = sent.video_codec.as_ref().filter(|codec| !listed(&rules.video_codecs, codec)) {
+        let takes = rules.video_codecs.join(", ");
+        let message = format!("the video is {codec}, {title} takes {takes}: transcode to h264");
+        add("codec_unsupported_by_destination", message);
+    }
+    match &sent.audio_codec {
+        Some(Some(codec)) if !listed(&rules.audio_codecs, codec) => {
+            let takes = rules.audio_codecs.join(", ");
+            let message = format!("the sound is {codec}, {title} takes {takes}: transcode, which makes it aac");
+            add("codec_unsupported_by_destination", message);
+        }
+        Some(None) if rules.audio_required => {
+            let message = format!("there is no sound, and {title} wants some: transcode, which adds silence");
+            add("missing_audio", message);
+        }
+        _ => {}
+    }
+    if let (Some(gop), Some(max)) = (sent.gop_seconds, rules.gop_max_seconds)
+        && gop > max + GOP_TOLERANCE_SECONDS
+    {
+        let good = rules.gop_recommended_seconds;
+        add(
+            "gop_too_long",
+            format!("GOP is {}, {title} rejects over {}: transcode to {}", seconds(gop), seconds(max), seconds(good)),
+        );
+    }
+    if let (Some(bps), Some(max)) = (sent.video_bps, rules.video_max_kbps)
+        && bps as f64 > f64::from(max) * 1_000.0 * BITRATE_TOLERANCE
+    {
+        let message = format!("{} kbps are sent, {title} takes at most {max}: transcode to less", bps / 1_000);
+        add("bitrate_too_high", message);
+    }
+    if let (Some(width), Some(height)) = (sent.width, sent.height)
+        && scale(platform, width, height) < 1.0
+    {
+        let (max_width, max_height) = (rules.max_width.unwrap_or(u32::MAX), rules.max_height.unwrap_or(u32::MAX));
+        let message =
+            format!("the picture is {width}x{height}, {title} takes up to {max_width}x{max_height}: transcode to less");
+        add("picture_too_large", message);
+    }
+    if let (Some(fps), Some(max)) = (sent.fps, rules.max_fps)
+        && fps > f64::from(max) + FPS_TOLERANCE
+    {
+        add("fps_too_high", format!("{fps:.0} frames a second, {title} takes up to {max}: transcode to {max}"));
+    }
+    if rules.cbr && sent.rate_control == Some(RateControl::Vbr) {
+        add("not_cbr", format!("the bitrate varies, {title} wants it constant: set the rate control to cbr"));
+    }
+    if !rules.b_frames && sent.b_frames == Some(true) {
+        let message =
+            format!("the video has B-frames, which disturb {title}: transcode, or set them to 0 in the encoder");
+        add("b_frames", message);
+    }
+    found
+}
+
+/// How much smaller the picture must be; a picture that stands upright may be as tall as another may be wide.
+fn scale(platform: &Platform, width: u32, height: u32) -> f64 {
+    let max = |limit: Option<u32>| f64::from(limit.unwrap_or(u32::MAX));
+    let (long, short) = (max(platform.rules.max_width), max(platform.rules.max_height));
+    let (long, short) = (long.max(short), long.min(short));
+    let (w, h) = (f64::from(width.max(1)), f64::from(height.max(1)));
+    (long / w.max(h)).min(short / w.min(h)).min(1.0)
+}
+
+fn suggestion(platform: &Platform, sent: &Sent) -> Option<Rendition> {
+    let rules = &platform.rules;
+    let (width, height) = (sent.width?, sent.height?);
+    let scale = scale(platform, width, height);
+    let even = |size: u32| (((f64::from(size) * scale) as u32) & !1).max(SIZE_MIN);
+    let (width, height) = (even(width), even(height));
+    let source_kbps = sent.video_bps.map(|bps| u32::try_from(bps / 1_000).unwrap_or(u32::MAX));
+    let wanted = source_kbps.or(rules.video_recommended_kbps).unwrap_or(4_000);
+    // More than what comes in buys nothing, more than what is recommended is seldom kept.
+    let kbps = wanted.min(rules.video_recommended_kbps.or(rules.video_max_kbps).unwrap_or(wanted));
+    let settings = EncodingSettings {
+        width,
+        height,
+        fps: match (sent.fps, rules.max_fps) {
+            (Some(fps), Some(max)) if fps > f64::from(max) + FPS_TOLERANCE => Some(f64::from(max)),
+            _ => None,
+        },
+        video_bitrate_kbps: (kbps / BITRATE_STEP_KBPS * BITRATE_STEP_KBPS).max(BITRATE_KBPS_MIN),
+        audio_bitrate_kbps: rules.audio_max_kbps.map_or(AUDIO_KBPS, |max| max.min(AUDIO_KBPS)),
+        codec: VideoCodec::H264,
+        gop_seconds: rules.gop_recommended_seconds,
+        rate_control: RateControl::Cbr,
+        profile: None,
+    };
+    let name = format!("{}-{}p", platform.id, width.min(height));
+    let rendition = Rendition { name, encoding: Encoding::Encode(settings) };
+    // A suggestion that would be refused helps nobody.
+    rendition.check().is_ok().then_some(rendition)
+}
+
+/// `2 s`, `8.3 s`
+fn seconds(value: f64) -> String {
+    let rounded = (value * 10.0).round() / 10.0;
+    format!("{rounded} s")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Platforms;
+
+    fn fine() -> Sent {
+        Sent {
+            width: Some(1920),
+            height: Some(1080),
+            fps: Some(30.0),
+            video_bps: Some(4_400_000),
+            video_codec: Some("h264".into()),
+            audio_codec: Some(Some("aac".into())),
+            gop_seconds: Some(2.0),
+            rate_control: None,
+            b_frames: Some(false),
+        }
+    }
+
+    fn check(platform: &str, sent: &Sent) -> (Vec<Violation>, Option<Rendition>) {
+        check_platform(Platforms::load().unwrap().get(platform).unwrap(), sent)
+    }
+
+    #[test]
+    fn each_rule_has_its_code_and_what_is_suggested_breaks_none() {
+        for (platform, sent, code) in [
+            ("facebook", Sent { gop_seconds: Some(10.0), ..fine() }, "gop_too_long"),
+            ("twitch", Sent { video_codec: Some("h265".into()), ..fine() }, "codec_unsupported_by_destination"),
+            ("youtube", Sent { audio_codec: Some(Some("opus".into())), ..fine() }, "codec_unsupported_by_destination"),
+            ("youtube", Sent { audio_codec: Some(None), ..fine() }, "missing_audio"),
+            ("twitch", Sent { video_bps: Some(20_000_000), ..fine() }, "bitrate_too_high"),
+            ("facebook", Sent { width: Some(3840), height: Some(2160), ..fine() }, "picture_too_large"),
+            ("facebook", Sent { fps: Some(120.0), ..fine() }, "fps_too_high"),
+            ("twitch", Sent { rate_control: Some(RateControl::Vbr), ..fine() }, "not_cbr"),
+            ("kick", Sent { b_frames: Some(true), ..fine() }, "b_frames"),
+        ] {
+            let (found, suggestion) = check(platform, &sent);
+            assert!(found.iter().any(|violation| violation.code == code), "{platform} {code}: {found:?}");
+            let Some(Rendition { encoding: Encoding::Encode(settings), .. }) = suggestion else {
+                unreachable!("{platform} {code}: {found:?}")
+            };
+            assert_eq!(check(platform, &Sent::encoded(&settings)), (vec![], None), "{platform} {code}: {settings:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_fine_or_unknown_offends_nobody() {
+        for platform in ["youtube", "facebook", "twitch", "kick", "generic-rtmp", "generic-srt"] {
+            for sent in [Sent::default(), Sent { gop_seconds: Some(4.05), fps: Some(60.5), ..fine() }] {
+                assert_eq!(check(platform, &sent), (vec![], None), "{platform}");
+            }
+        }
+        let upright = Sent { width: Some(1080), height: Some(1920), ..fine() };
+        assert_eq!(check("facebook", &upright).0, vec![]);
+        assert_eq!(
+            check("facebook", &Sent { gop_seconds: Some(9.0), ..Sent::default() }).1,
+            None,
+            "no size, no advice"
+        );
+    }
+
+    #[test]
+    fn the_words_say_what_to_do() {
+        let (found, suggestion) = check("facebook", &Sent { gop_seconds: Some(10.02), ..fine() });
+        assert_eq!(found[0].message, "GOP is 10 s, Facebook rejects over 4 s: transcode to 2 s");
+        let suggestion = suggestion.unwrap();
+        assert_eq!(suggestion.name, "facebook-1080p");
+        let Encoding::Encode(settings) = suggestion.encoding else { unreachable!() };
+        assert_eq!((settings.video_bitrate_kbps, settings.gop_seconds), (4_000, 2.0));
+    }
+}
