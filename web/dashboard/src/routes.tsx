@@ -27,7 +27,7 @@ export interface Route {
 }
 
 export const ROUTES: Route[] = [
-  { path: "/", page: OverviewPage, resources: ["streams", "restreams"], nav: { label: t.nav.overview, icon: LayoutGrid, group: "watch" } },
+  { path: "/", page: OverviewPage, resources: ["streams", "restreams", "live"], nav: { label: t.nav.overview, icon: LayoutGrid, group: "watch" } },
   { path: "/streams", page: StreamsPage, resources: ["streams"], nav: { label: t.nav.streams, icon: Radio, group: "watch" } },
   { path: "/streams/:id", page: StreamPage, resources: ["streams", "restreams", "platforms"] },
   { path: "/restreams", page: RestreamsPage, resources: ["restreams", "platforms"], nav: { label: t.nav.restreams, icon: Send, group: "watch" } },

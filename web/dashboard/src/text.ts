@@ -344,6 +344,7 @@ export const t = {
     size: (title: string, is: string, max: string) => `The picture is ${is}; ${title} takes ${max} at most.`,
     fps: (title: string, is: number, max: number) => `It is ${Math.round(is)} fps; ${title} takes ${max} at most.`,
     useRendition: (name: string) => `Send ${name} instead`,
+    fix: ({ height, gop_seconds }: Rendition) => `Transcode to ${height}p, ${gop_seconds ?? 2} s keyframes`,
     transcode: ({ height, gop_seconds, video_bitrate_kbps }: Rendition) => `Transcode to ${height}p, ${mbps(video_bitrate_kbps ?? 0)}, keyframe every ${gop_seconds} s`,
   },
 

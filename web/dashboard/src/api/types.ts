@@ -50,31 +50,7 @@ export interface List<T> {
   next_cursor?: string | null;
 }
 
-/** How busy the machine was in the last second. */
-export interface Load {
-  cpu_percent: number | null;
-  process_cpu_percent: number | null;
-  memory_total_bytes: number | null;
-  memory_available_bytes: number | null;
-  process_memory_bytes: number | null;
-}
-
-interface LiveItem<Status> {
-  id: number;
-  name: string;
-  active: boolean;
-  status: Status;
-}
-
-export interface LiveSnapshot {
-  at: string;
-  config_version: number;
-  system: Load;
-  streams: LiveItem<StreamStatus>[];
-  restreams: LiveItem<Restream["status"]>[];
-}
-
-export interface LiveDelta extends LiveSnapshot {
-  streams_gone: number[];
-  restreams_gone: number[];
-}
+export type Load = Schemas["LoadDto"];
+export type LiveSnapshot = Schemas["LiveSnapshotDto"];
+export type LiveDelta = Schemas["LiveDeltaDto"];
+export type Stats = Schemas["StatsDto"];

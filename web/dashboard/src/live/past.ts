@@ -2,13 +2,8 @@
 
 import { useEffect } from "react";
 import { get } from "../api/client";
+import type { Stats } from "../api/types";
 import { keys, series, tellSamples } from "./history";
-
-interface Stats {
-  from: string;
-  step_seconds: number;
-  series: { metric: string; rendition?: string | null; values: (number | null)[] }[];
-}
 
 function keyOf(kind: "streams" | "restreams", id: number, metric: string, rendition: string | null | undefined): string | undefined {
   if (kind === "restreams") return { sent_bitrate_bps: keys.restream(id), acked_bitrate_bps: keys.acked(id) }[metric];

@@ -1,10 +1,10 @@
 // Restreams as rows: where, how it goes, why not, what next. A hundred of them stay readable.
 
-import { ChevronRight, CirclePlay, CircleStop, Pencil, Trash2 } from "lucide-react";
+import { ChevronRight, CirclePlay, CircleStop, Pencil, Trash2, WandSparkles } from "lucide-react";
 import { memo, useState } from "react";
-import { post, remove } from "../api/client";
+import { patch, post, remove } from "../api/client";
 import { useChange, useDestinations } from "../api/queries";
-import type { Destination, Restream, Stream } from "../api/types";
+import type { Destination, Rendition, Restream, Stream } from "../api/types";
 import { bitrate, since } from "../format";
 import { useNow } from "../live/clock";
 import { ackedBps, keys } from "../live/history";
@@ -88,7 +88,7 @@ const Row = memo(function Row({ restream, stream, destination, showStream, open,
             {status.backup && <span className="restream-backup">{t.restreams.backup} <StateBadge state={status.backup.state} /></span>}
           </span>
           {status.reason && <span className={`restream-reason ${status.state === "error" ? "bad" : ""}`}>{status.reason.message}</span>}
-          {status.state !== "error" && status.warnings[0] && <span className="restream-reason wait">{status.warnings[0].message}</span>}
+          <Advice restream={restream} />
         </div>
         <span className="restream-rendition" title={t.restreams.what}>{wish === "source" ? t.restreams.asIs : wish}</span>
         <div className="restream-flow">
@@ -130,6 +130,25 @@ function Held({ restream: { status, schedule } }: { restream: Restream }) {
   if (status.state === "streaming" && status.connected_since) return <span className="faint">{t.forTime(since(status.connected_since, now))}</span>;
   if (status.state === "stopped" && schedule.start_at) return <span className="faint">{t.restreams.startsAt(new Date(schedule.start_at).toLocaleString("en-GB", { dateStyle: "short", timeStyle: "short" }))}</span>;
   return null;
+}
+
+/** What the platform has against what it is sent, and the click that mends it. */
+function Advice({ restream: { id, status } }: { restream: Restream }) {
+  const may = useMay("operator");
+  const fix = useChange((rendition: Rendition) => patch(`/restreams/${id}`, { rendition }), "restreams");
+  const warning = status.warnings.find(({ suggestion }) => suggestion) ?? status.warnings[0];
+  if (!warning || status.state === "stopped") return null;
+  const { suggestion } = warning;
+  return (
+    <span className="restream-advice">
+      <span className="restream-reason wait">{warning.message}</span>
+      {may && suggestion && (
+        <Button size="small" icon={WandSparkles} busy={fix.isPending} onClick={() => fix.mutate(suggestion, { onSuccess: () => toast.good(t.saved), onError: toast.bad })}>
+          {t.rules.fix(suggestion)}
+        </Button>
+      )}
+    </span>
+  );
 }
 
 function RemoveRestream({ restream, onClose }: { restream: Restream | undefined; onClose: () => void }) {
