@@ -8,6 +8,11 @@ cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-always}
 # CI compiles once: what would make the next build quicker costs this one a tenth.
 [ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0
+# One compiler pass for lints and tests: Clippy's driver stands in for rustc in our own crates and does all that rustc does, so that
+# dependencies are compiled once. With `cargo clippy` they are checked first and then compiled for the tests: four minutes on two cores.
+export RUSTC_WORKSPACE_WRAPPER=clippy-driver
+# How `cargo clippy -- -D warnings` tells its driver.
+export CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__
 passed=0 failed=0 rows=()
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -67,7 +72,7 @@ check "system packages" scripts/install-packages.sh test
 check "web pages" scripts/build-web.sh
 check "web types" npm --prefix web run --silent check
 check "format" cargo fmt --all --check
-check "lints" cargo clippy --locked --workspace --all-targets -- -D warnings
+check "lints and build" cargo test --locked --workspace --no-run
 if command -v cargo-deny >/dev/null; then
   check "dependencies (cargo-deny)" dependencies
 else

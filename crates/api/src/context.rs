@@ -3,7 +3,9 @@
 use crate::catalogue::Catalogues;
 use crate::live::LiveBoard;
 use crate::login_limit::LoginLimit;
+use crate::thumbnails::Thumbnails;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
 use weir_control::{Commands, Playback};
@@ -31,6 +33,9 @@ pub struct ApiContext {
     pub recordings: Option<Recordings>,
     /// Knows what this machine can encode.
     pub workshop: Workshop,
+    pub thumbnails: Thumbnails,
+    /// Where everything is that has to last.
+    pub data: PathBuf,
 }
 
 /// How the outside reaches us, without a slash at the end; None where it can't.

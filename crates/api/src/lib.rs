@@ -15,6 +15,7 @@ mod router;
 mod routes;
 mod rules;
 mod serve;
+mod thumbnails;
 mod web_assets;
 
 pub use context::{ApiContext, PublicUrls, Readiness};
@@ -22,3 +23,4 @@ pub use origin::{HttpLimits, PATH_BYTES_MAX, QUERY_BYTES_MAX, read_plain_request
 pub use problem::Problem;
 pub use router::{openapi_json, router};
 pub use serve::{HttpServer, MAX_CONNECTIONS, MAX_HEADER_BYTES};
+pub use thumbnails::Thumbnails;

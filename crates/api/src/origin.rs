@@ -23,7 +23,11 @@ use std::time::Duration;
 use axum::http::request::Parts;
 use axum::http::{Response, StatusCode};
 use weir_control::{Playback, PlaybackRefusal};
+use weir_model::StreamId;
 use weir_observe::{Counter, Observe, ViewerKind};
+use weir_packager::{Answer, Cache};
+
+use crate::thumbnails::{Thumbnail, Thumbnails};
 
 use asked::{Asked, Verb};
 pub(crate) use body::OriginBody;
@@ -41,6 +45,9 @@ pub const QUERY_BYTES_MAX: usize = 2_048;
 
 /// Longer ones are none of ours: a stream's name, a rendition's name and a number.
 pub const PATH_BYTES_MAX: usize = 512;
+
+/// Of `/play/<name>/`, beside what the packager has there.
+const THUMBNAIL: &str = "thumbnail.jpg";
 
 /// Players look at the playlist once a target duration; who did not for three is gone.
 const VIEWER_WINDOW_TARGETS: u32 = 3;
@@ -66,6 +73,7 @@ pub(crate) struct Origin {
 struct Shared {
     playback: Playback,
     observe: Observe,
+    thumbnails: Thumbnails,
     /// Makes viewers into numbers that tell nobody who they are.
     hasher: RandomState,
     odd_paths: Complaint,
@@ -74,10 +82,11 @@ struct Shared {
 }
 
 impl Origin {
-    pub(crate) fn new(playback: Playback, observe: Observe) -> Self {
+    pub(crate) fn new(playback: Playback, observe: Observe, thumbnails: Thumbnails) -> Self {
         let shared = Shared {
             playback,
             observe,
+            thumbnails,
             hasher: RandomState::new(),
             odd_paths: Complaint::new("a playback path that is none of ours"),
             long_queries: Complaint::new("a playback address that is too long"),
@@ -123,15 +132,30 @@ impl Origin {
             Err(PlaybackRefusal::NotFound) => return Reply::refusal(StatusCode::NOT_FOUND),
             Err(PlaybackRefusal::Protected) => return Reply::refusal(StatusCode::FORBIDDEN),
         };
+        if file == THUMBNAIL {
+            return respond(self.thumbnail(stream).await, asked);
+        }
         let answer = packager.answer(file, query).await;
         if let Some(kind) = viewer_kind(file)
-            && matches!(answer, weir_packager::Answer::Found { .. })
+            && matches!(answer, Answer::Found { .. })
             && let Some(book) = shared.observe.board().viewer_book(stream)
         {
             let window = (packager.config().segment_target * VIEWER_WINDOW_TARGETS).max(VIEWER_WINDOW_MIN);
             book.saw(kind, self.viewer(guest.ip(), asked.user_agent, token), window);
         }
         respond(answer, asked)
+    }
+
+    /// The latest picture.
+    async fn thumbnail(&self, stream: StreamId) -> Answer {
+        let found = |picture: Thumbnail| Answer::Found {
+            content_type: "image/jpeg",
+            body: picture.jpeg,
+            cache: Cache::Short,
+            tag: picture.tag,
+            compressed: None,
+        };
+        self.shared.thumbnails.newest(stream).await.map_or(Answer::NotFound, found)
     }
 
     /// A number for who asks: no cookie, so it is the address, the program, and the token where there is one.

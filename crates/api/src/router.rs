@@ -5,7 +5,7 @@ use crate::input::MAX_BODY_BYTES;
 use crate::problem::Problem;
 use crate::routes::{
     api_keys, audit, destinations, events, health, ladders, live, platforms, play_tokens, recordings, restreams,
-    session, stats, streams, system, users, watch,
+    session, stats, streams, system, thumbnail, users, watch,
 };
 use crate::{auth, idempotency, middleware};
 use axum::Router;
@@ -74,6 +74,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(streams::stop))
         .routes(routes!(streams::rotate_key))
         .routes(routes!(stats::of_stream))
+        .routes(routes!(thumbnail::read))
         .routes(routes!(recordings::list))
         .routes(routes!(recordings::of_stream))
         .routes(routes!(recordings::read, recordings::remove))

@@ -18,6 +18,7 @@ pub(crate) mod session;
 pub(crate) mod stats;
 pub(crate) mod streams;
 pub(crate) mod system;
+pub(crate) mod thumbnail;
 pub(crate) mod users;
 pub(crate) mod watch;
 

@@ -44,6 +44,7 @@ pub(crate) const RULES: &[(Method, &str, Access)] = &[
     (Method::POST, "/api/v1/streams/{id}/stop", OPERATE),
     (Method::POST, "/api/v1/streams/{id}/rotate-key", OPERATE),
     (Method::GET, "/api/v1/streams/{id}/stats", READ),
+    (Method::GET, "/api/v1/streams/{id}/thumbnail.jpg", READ),
     (Method::GET, "/api/v1/streams/{id}/recordings", READ),
     (Method::GET, "/api/v1/recordings", READ),
     (Method::GET, "/api/v1/recordings/{id}", READ),

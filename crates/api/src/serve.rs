@@ -83,7 +83,7 @@ impl HttpServer {
     /// To be called in the control plane's runtime. `lanes` carry the connections.
     pub fn new(context: ApiContext, limits: HttpLimits, lanes: Lanes) -> Self {
         let shared = Shared {
-            origin: Origin::new(context.playback.clone(), context.observe.clone()),
+            origin: Origin::new(context.playback.clone(), context.observe.clone(), context.thumbnails.clone()),
             guests: Guests::new(limits),
             observe: context.observe.clone(),
             router: crate::router(context),

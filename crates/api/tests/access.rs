@@ -153,4 +153,7 @@ async fn health_without_a_key() {
     assert_eq!((status("/healthz").await, status("/readyz").await), (200, 503));
     let system = api.get("/system").await.json();
     assert!(system["version"].is_string() && system["uptime_seconds"].as_f64().unwrap() >= 0.0);
+    assert!(system["disk"]["available_bytes"].as_u64().unwrap() > 0 && system["cpu_cores"].as_u64().unwrap() > 0);
+    assert_eq!(api.stream("cam1").await, 1);
+    assert_eq!(api.get("/streams/1/thumbnail.jpg").await.status, 404, "nothing has been shown");
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use weir_hub::Rendition;
 use weir_model::StreamId;
 use weir_packager::Packager;
 
@@ -60,6 +61,11 @@ impl Playback {
             return Err(PlaybackRefusal::Protected);
         }
         Ok(grant.stream_id)
+    }
+
+    /// The source of a stream that runs.
+    pub fn source(&self, id: StreamId) -> Option<Rendition> {
+        self.runtime.streams().get(&id).map(|run| run.hub.source())
     }
 
     /// Whether there is a stream of this name that may be published to.

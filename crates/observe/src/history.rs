@@ -71,7 +71,7 @@ impl History {
         let mut records = self.records();
         board.each_stream(|id, line| records.stream(second, id, line));
         board.each_restream(|id, status| records.restream(second, id, status));
-        if second % 60 == 0 {
+        if second.is_multiple_of(60) {
             records.forget(second);
         }
     }

@@ -70,7 +70,7 @@ impl Series {
             self.count += 1;
         }
         self.end += 1;
-        if self.end % COARSE_STEP_SECONDS == 0 {
+        if self.end.is_multiple_of(COARSE_STEP_SECONDS) {
             let mean = (self.count > 0).then(|| self.sum / f64::from(self.count));
             put(&mut self.coarse, packed(mean), COARSE_POINTS);
             (self.sum, self.count) = (0.0, 0);

@@ -10,6 +10,7 @@ mod link;
 mod message;
 mod plan;
 mod proof;
+mod thumbnail;
 
 pub use binary::{WORKER_NAME, WORKER_VARIABLE, WorkerBinary, WorkerMissing};
 pub use decoder::{Decoder, ProtocolFault};
@@ -21,3 +22,4 @@ pub use message::{
 };
 pub use plan::{AudioOutput, Fps, OutputId, VideoOutput, WorkerPlan};
 pub use proof::{Abilities, DECODE_CUDA, DECODE_VA, Inventory, Proof, prove_all};
+pub use thumbnail::{THUMBNAIL_NAME, THUMBNAIL_VERB, THUMBNAIL_WIDTH, thumbnail};

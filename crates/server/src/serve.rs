@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use weir_api::{ApiContext, HttpServer, PublicUrls, Readiness};
+use weir_api::{ApiContext, HttpServer, PublicUrls, Readiness, Thumbnails};
 use weir_control::{Commands, Lanes, Playback, RtmpDoor, Runtime, Supervisor};
 use weir_model::Platforms;
 use weir_observe::Observe;
@@ -58,9 +58,12 @@ pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow:
     for listener in [sockets.rtmp, sockets.rtmps].into_iter().flatten() {
         tasks.spawn(rtmp_listener::run(listener, Arc::clone(&door), lanes.clone(), observe.clone(), stop.clone()));
     }
+    let playback = Playback::new(commands.clone(), runtime.clone());
     let api = ApiContext {
         commands: commands.clone(),
-        playback: Playback::new(commands.clone(), runtime.clone()),
+        thumbnails: Thumbnails::new(playback.clone(), workshop.clone()),
+        playback,
+        data: data.to_owned(),
         store: store.clone(),
         observe: observe.clone(),
         urls: urls.clone(),

@@ -52,10 +52,35 @@ fn no_secret_is_ever_said_or_stored_in_the_clear() {
         good.stream_keys()
     );
 
-    let mut said = Vec::new();
-    for path in
-        ["/restreams", "/streams", "/destinations", "/events", "/system", "//metrics", "//readyz", "/openapi.json"]
-    {
+    // A password, right and wrong, and one that was typed where the name goes.
+    let password = "plantedpasswordofauser0007";
+    let typed_as_name = "plantedname0008";
+    api.post("/users", &json!({ "name": "anna", "password": password, "role": "viewer" })).expect(201);
+    let log_in = |name: &str, password: &str| {
+        let answer = api.with_key("").post("/session", &json!({ "name": name, "password": password }));
+        (answer.status, answer.body.to_string())
+    };
+    assert_eq!(log_in("anna", password).0, 200);
+    let mut said = vec![
+        ("a refused login".to_owned(), log_in(typed_as_name, "plantedwrong0009").1),
+        ("another refused login".to_owned(), log_in("anna", "plantedwrong0009").1),
+    ];
+    for path in [
+        "/restreams",
+        "/streams",
+        "/destinations",
+        "/events",
+        "/system",
+        "/audit",
+        "/users",
+        "/apikeys",
+        "/ladders",
+        "/streams/1/stats",
+        "/restreams/1/stats",
+        "//metrics",
+        "//readyz",
+        "/openapi.json",
+    ] {
         said.push((path.to_owned(), api.get(path).body.to_string()));
     }
     said.push(("the event stream".to_owned(), events.all().iter().map(|event| event.data.to_string()).collect()));
@@ -66,6 +91,9 @@ fn no_secret_is_ever_said_or_stored_in_the_clear() {
         &planted[..],
         &[
             unknown_key,
+            password,
+            typed_as_name,
+            "plantedwrong0009",
             stream.stream_key.as_str(),
             weir_testkit::process::ADMIN_API_KEY,
             weir_testkit::process::ADMIN_PASSWORD,

@@ -12,6 +12,7 @@ mod plan;
 mod session;
 mod sound;
 mod stage;
+mod thumbnail;
 mod wants;
 mod watchdog;
 mod workshop;

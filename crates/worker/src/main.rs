@@ -14,6 +14,7 @@ mod recipe;
 mod recipe_tests;
 mod serve;
 mod source;
+mod thumbnail;
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     let outcome = match std::env::args().collect::<Vec<_>>().as_slice() {
         [_] => socket().and_then(serve::serve),
         [_, verb] if verb == "inventory" => prove::inventory(),
+        [_, verb] if verb == weir_pipeline::THUMBNAIL_VERB => thumbnail::run(),
         [_, verb, what] if verb == "prove" => prove::prove(what),
         _ => Err(io::Error::other("it takes no arguments")),
     };

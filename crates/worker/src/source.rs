@@ -109,7 +109,7 @@ fn watch(decode: &gst::Element, kind: MediaKind, resume_after: Option<MediaTime>
     });
 }
 
-fn caps(track: &TrackConfig) -> Result<gst::Caps, BuildFault> {
+pub(crate) fn caps(track: &TrackConfig) -> Result<gst::Caps, BuildFault> {
     let config = &track.config;
     let record = |config: &Bytes| gst::Buffer::from_slice(config.clone());
     Ok(match track.codec {

@@ -2,11 +2,13 @@
 
 use crate::context::App;
 use crate::dto::Timestamp;
+use crate::dto::live::LoadDto;
 use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use serde::Serialize;
+use std::path::Path;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use weir_transcode::EncoderReport;
@@ -16,8 +18,53 @@ pub(crate) struct SystemDto {
     version: &'static str,
     started_at: Timestamp,
     uptime_seconds: f64,
+    cpu_cores: usize,
+    /// How busy it was in the last second.
+    load: LoadDto,
+    /// Where the data directory is; null where the system does not say.
+    disk: Option<DiskDto>,
+    /// None is known of in this version.
+    gpus: Vec<GpuDto>,
+    /// What GStreamer the worker has; null: there is none, and nothing can be transcoded.
+    gstreamer: Option<String>,
     /// Each encoder that this GStreamer may have, and whether it works here.
     encoders: Vec<EncoderDto>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct DiskDto {
+    path: String,
+    total_bytes: u64,
+    /// What is left for us.
+    available_bytes: u64,
+}
+
+impl DiskDto {
+    fn of(path: &Path) -> Option<Self> {
+        let found = nix::sys::statvfs::statvfs(path).ok()?;
+        let block_bytes = found.fragment_size();
+        Some(Self {
+            path: path.display().to_string(),
+            total_bytes: found.blocks().saturating_mul(block_bytes),
+            available_bytes: found.blocks_available().saturating_mul(block_bytes),
+        })
+    }
+}
+
+/// Figures that a device does not tell are null.
+#[derive(Debug, Serialize, ToSchema)]
+struct GpuDto {
+    index: u32,
+    name: Option<String>,
+    uuid: Option<String>,
+    mig: bool,
+    memory_total_bytes: Option<u64>,
+    memory_used_bytes: Option<u64>,
+    utilization_percent: Option<u32>,
+    encoder_percent: Option<u32>,
+    decoder_percent: Option<u32>,
+    encoder_sessions: Option<u32>,
+    temperature_celsius: Option<u32>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -60,6 +107,11 @@ pub(crate) async fn system(State(app): State<App>) -> Json<SystemDto> {
         version: env!("CARGO_PKG_VERSION"),
         started_at: started_at.into(),
         uptime_seconds: (OffsetDateTime::now_utc() - started_at).as_seconds_f64(),
+        cpu_cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        load: app.api.observe.load().into(),
+        disk: DiskDto::of(&app.api.data),
+        gpus: Vec::new(),
+        gstreamer: app.api.workshop.abilities().await.gstreamer.map(String::from),
         encoders: app.api.workshop.encoder_reports().await.into_iter().map(Into::into).collect(),
     })
 }

@@ -1,0 +1,57 @@
+//! One picture as a small JPEG, made by a worker that does nothing else and ends.
+
+use std::io;
+use std::process::Stdio;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::Command;
+
+use crate::{Hello, Message, PROTOCOL_VERSION, TrackConfig, WireFrame, WorkerBinary, encode};
+
+/// What the worker is asked.
+pub const THUMBNAIL_VERB: &str = "thumbnail";
+
+/// How wide; as high as the picture's shape asks for. Two tiles of a dashboard on a fine screen.
+pub const THUMBNAIL_WIDTH: u32 = 480;
+
+/// The name of the process: workers of streams are counted by theirs. Linux keeps 15 characters.
+pub const THUMBNAIL_NAME: &str = "weir-thumbnail";
+
+/// 480 x 480 at the quality used are 30 kB, noise is 100 kB.
+const JPEG_BYTES_MAX: u64 = 512 << 10;
+
+/// A start of GStreamer takes 0.2 s, a picture of 4K 0.1 s; a busy machine is slower.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Decodes a keyframe and makes a JPEG of it, in a process that may crash, hang or ask for the moon.
+pub async fn thumbnail(binary: &WorkerBinary, track: TrackConfig, keyframe: WireFrame) -> io::Result<Vec<u8>> {
+    let made = tokio::time::timeout(PATIENCE, make(binary, track, keyframe)).await;
+    made.unwrap_or_else(|_| Err(io::Error::other(format!("no picture within {} s", PATIENCE.as_secs()))))
+}
+
+async fn make(binary: &WorkerBinary, track: TrackConfig, keyframe: WireFrame) -> io::Result<Vec<u8>> {
+    let mut command = Command::new(binary.path());
+    command.arg0(THUMBNAIL_NAME).arg(THUMBNAIL_VERB).kill_on_drop(true);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn()?;
+    let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+        return Err(io::Error::other("a process without pipes"));
+    };
+    let hello = Message::Hello(Hello { version: PROTOCOL_VERSION, resume_after: None });
+    for message in [hello, Message::Track(track), Message::Frame(keyframe)] {
+        let mut head = BytesMut::new();
+        let payload = encode(&message, &mut head).ok_or_else(|| io::Error::other("a keyframe that is too large"))?;
+        input.write_all(&head).await?;
+        input.write_all(&payload).await?;
+    }
+    drop(input);
+    let mut jpeg = Vec::new();
+    output.take(JPEG_BYTES_MAX + 1).read_to_end(&mut jpeg).await?;
+    let status = child.wait().await?;
+    match status.success() && !jpeg.is_empty() && jpeg.len() as u64 <= JPEG_BYTES_MAX {
+        true => Ok(jpeg),
+        false => Err(io::Error::other(format!("the worker made no picture and ended with {status}"))),
+    }
+}
