@@ -39,6 +39,14 @@ async function untilState(row: Locator, state: string): Promise<void> {
   await waitFor(`the row says ${state}`, PATIENCE_MS, async () => ((await row.getAttribute("data-state").catch(() => null)) === state ? true : undefined));
 }
 
+/** To another page, as a click on a link would. */
+async function go(page: Page, path: string): Promise<void> {
+  await page.evaluate((to) => {
+    history.pushState(null, "", to);
+    dispatchEvent(new PopStateEvent("popstate"));
+  }, path);
+}
+
 /** What the page asked for has come. */
 async function settled(page: Page): Promise<void> {
   await page.getByRole("heading", { level: 1 }).waitFor();
@@ -54,8 +62,8 @@ test("the operator's first day", { timeout: 240_000 }, async (context) => {
   const dialog = page.getByRole("dialog");
   await dialog.getByLabel("Name").fill("first-day");
   await dialog.getByRole("button", { name: "Create stream" }).click();
-  const server = await dialog.locator(".key-row", { hasText: "Server" }).locator("dd").innerText();
-  const key = await dialog.locator(".key-row", { hasText: "Stream key" }).locator("dd").innerText();
+  const server = await dialog.locator(".key-row", { hasText: "Server" }).locator("dd .mono").innerText();
+  const key = await dialog.locator(".key-row", { hasText: "Stream key" }).locator("dd .mono").innerText();
   assert.match(server, /^rtmp:\/\/.+\/live$/);
   await dialog.getByRole("button", { name: "Open stream" }).click();
   await page.getByRole("heading", { level: 1, name: "first-day" }).waitFor();
@@ -124,7 +132,7 @@ test("the operator's first day", { timeout: 240_000 }, async (context) => {
     await dialog.getByLabel("Video, kbps").fill("300");
     await dialog.getByRole("button", { name: "Save" }).click();
     await dialog.waitFor({ state: "detached" });
-    const node = page.getByRole("button", { name: `Rendition ${name}` });
+    const node = page.getByRole("button", { name: new RegExp(`^Rendition ${name}`) });
     await waitFor(`${name} runs`, PATIENCE_MS, async () => {
       const text = await node.innerText().catch(() => "");
       return text.includes(`${width}×${height}`) && /\d kbps/.test(text) && !text.includes("not running") ? true : undefined;
@@ -132,12 +140,12 @@ test("the operator's first day", { timeout: 240_000 }, async (context) => {
   };
   await ladder("240p", 426, 240);
   await ladder("180p", 320, 180);
-  assert.equal(await page.getByRole("button", { name: "Rendition 240p" }).count(), 0);
+  await page.getByRole("button", { name: /^Rendition 240p/ }).waitFor({ state: "detached" });
   await untilState(row, "streaming");
 
   // Keys are shown to who asks, and that is written down.
   await page.getByRole("button", { name: "Reveal keys" }).click();
-  await waitFor("the key", PATIENCE_MS, async () => ((await page.locator(".key-row", { hasText: "Stream key" }).locator("dd").innerText()) === key ? true : undefined));
+  await waitFor("the key", PATIENCE_MS, async () => ((await page.locator(".key-row", { hasText: "Stream key" }).locator("dd .mono").innerText()) === key ? true : undefined));
   await page.getByRole("link", { name: "Audit" }).click();
   await page.locator("tr", { hasText: "revealed" }).first().waitFor();
   await page.getByRole("link", { name: "Events" }).click();
@@ -180,7 +188,7 @@ test("who may do what", { timeout: 120_000 }, async () => {
     const { page, trouble } = await visit(browser, weir);
     await logIn(page, name, word);
     const has = async (path: string, button: string | RegExp) => {
-      await page.goto(path);
+      await go(page, path);
       await settled(page);
       return (await page.getByRole("button", { name: button }).count()) > 0;
     };
@@ -236,8 +244,10 @@ test("every resource of the API has its page, and every page is accessible", { t
   const { page, trouble } = await visit(browser, weir);
   const seen: string[] = [];
   const check = async (what: string) => {
-    await page.evaluate(axe);
-    const found = (await page.evaluate(`axe.run({ resultTypes: ["violations"] })`)) as { violations: { id: string; impact: string; nodes: { target: string[]; any: { message: string }[] }[] }[] };
+    await page.evaluate(`window.axe ?? (() => { ${axe} })()`);
+    // The light theme differs in its colours only.
+    const only = what.startsWith("light") ? `, runOnly: ["color-contrast"]` : "";
+    const found = (await page.evaluate(`axe.run({ resultTypes: ["violations"]${only} })`)) as { violations: { id: string; impact: string; nodes: { target: string[]; any: { message: string }[] }[] }[] };
     for (const { id, impact, nodes } of found.violations) {
       const where = nodes.slice(0, 3).map(({ target, any }) => `${target.join(" ")} (${any[0]?.message ?? ""})`).join("; ");
       if (["serious", "critical"].includes(impact)) seen.push(`${what}: ${id}: ${where}`);
@@ -249,23 +259,24 @@ test("every resource of the API has its page, and every page is accessible", { t
   await check("login");
   await logIn(page, "admin", ADMIN_PASSWORD);
   for (const theme of ["dark", "light"]) {
-    await page.evaluate((chosen) => localStorage.setItem("weir-theme", chosen), theme);
+    await page.evaluate((chosen) => (document.documentElement.dataset["theme"] = chosen), theme);
     for (const path of paths) {
-      await page.goto(path);
+      await go(page, path);
       await settled(page);
       await check(`${theme} ${path}`);
     }
-    await page.goto("/streams/1");
+    await go(page, "/streams/1");
     await page.getByRole("button", { name: "Add restream" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "YouTube" }).waitFor();
     await check(`${theme} add restream`);
+    await page.keyboard.press("Escape");
   }
   assert.deepEqual(seen, []);
   assert.deepEqual(trouble, []);
   await page.context().close();
 });
 
-test("the first page is light", { timeout: 60_000 }, async (context) => {
+test("the first page is light", { timeout: 60_000, skip: Boolean(process.env["WEB_FROM_DISK"]) }, async (context) => {
   const { page } = await visit(browser, weir);
   let bytes = 0;
   const names: string[] = [];

@@ -514,6 +514,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/streams/{id}/thumbnail.jpg": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A small JPEG of the newest keyframe, up to some seconds old; 404 while nothing has been shown */
+        get: operations["read"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/streams/{id}/tokens": {
         parameters: {
             query?: never;
@@ -691,6 +708,16 @@ export interface components {
             platform?: string | null;
             url?: string | null;
         };
+        DiskDto: {
+            /**
+             * Format: int64
+             * @description What is left for us.
+             */
+            available_bytes: number;
+            path: string;
+            /** Format: int64 */
+            total_bytes: number;
+        };
         EncoderDto: {
             codec: string;
             /** @description GStreamer's name for it. */
@@ -708,6 +735,28 @@ export interface components {
             /** Format: int64 */
             id: number;
             type: string;
+        };
+        /** @description Figures that a device does not tell are null. */
+        GpuDto: {
+            /** Format: int32 */
+            decoder_percent?: number | null;
+            /** Format: int32 */
+            encoder_percent?: number | null;
+            /** Format: int32 */
+            encoder_sessions?: number | null;
+            /** Format: int32 */
+            index: number;
+            /** Format: int64 */
+            memory_total_bytes?: number | null;
+            /** Format: int64 */
+            memory_used_bytes?: number | null;
+            mig: boolean;
+            name?: string | null;
+            /** Format: int32 */
+            temperature_celsius?: number | null;
+            /** Format: int32 */
+            utilization_percent?: number | null;
+            uuid?: string | null;
         };
         Health: {
             ok: boolean;
@@ -1443,8 +1492,16 @@ export interface components {
             warnings: components["schemas"]["WarningDto"][];
         };
         SystemDto: {
+            cpu_cores: number;
+            disk?: components["schemas"]["DiskDto"] | null;
             /** @description Each encoder that this GStreamer may have, and whether it works here. */
             encoders: components["schemas"]["EncoderDto"][];
+            /** @description None is known of in this version. */
+            gpus: components["schemas"]["GpuDto"][];
+            /** @description What GStreamer the worker has; null: there is none, and nothing can be transcoded. */
+            gstreamer?: string | null;
+            /** @description How busy it was in the last second. */
+            load: components["schemas"]["LoadDto"];
             started_at: components["schemas"]["Timestamp"];
             /** Format: double */
             uptime_seconds: number;
@@ -3065,6 +3122,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["StreamDto"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": number[];
                 };
             };
             404: {

@@ -103,7 +103,7 @@ export function RestreamDialog({ stream: given, restream, onClose }: RestreamDia
         <dl className="key-rows">
           <div className="key-row">
             <dt>{t.restreams.destination}</dt>
-            <dd className="mono">{destination.url}</dd>
+            <dd><span className="mono">{destination.url}</span></dd>
           </div>
         </dl>
       ) : (

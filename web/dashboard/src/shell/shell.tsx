@@ -1,7 +1,7 @@
 // What is around every page: the navigation, who is logged in, and whether what is shown is of now.
 
 import * as Radix from "@radix-ui/react-dialog";
-import { LogOut, Menu as MenuIcon, Monitor, Moon, Sun, UserRound } from "lucide-react";
+import { KeyRound, LogOut, Menu as MenuIcon, Monitor, Moon, Sun, UserRound } from "lucide-react";
 import { type ReactNode, useEffect, useState } from "react";
 import { call, setCsrfToken } from "../api/client";
 import { queryClient, useRestreams, useStreams } from "../api/queries";
@@ -10,6 +10,7 @@ import { ROUTES } from "../routes";
 import { t } from "../text";
 import { Menu } from "../ui/menu";
 import { Toasts } from "../ui/toast";
+import { ChangePassword } from "./change_password";
 import { Logo } from "./logo";
 import { useMay, useUser } from "./session";
 import { StaleNotice } from "./stale";
@@ -112,8 +113,10 @@ function Account() {
     queryClient.clear();
     location.assign("/");
   };
+  const [changing, setChanging] = useState(false);
   return (
     <div className="account">
+      {changing && <ChangePassword onClose={() => setChanging(false)} />}
       <Menu
         label={t.account.menu}
         trigger={
@@ -129,6 +132,7 @@ function Account() {
           theme !== "dark" && { label: t.account.dark, icon: Moon, onSelect: () => chooseTheme("dark") },
           theme !== "light" && { label: t.account.light, icon: Sun, onSelect: () => chooseTheme("light") },
           theme !== "system" && { label: t.account.system, icon: Monitor, onSelect: () => chooseTheme("system") },
+          { label: t.account.password, icon: KeyRound, onSelect: () => setChanging(true) },
           { label: t.account.logOut, icon: LogOut, onSelect: () => void logOut() },
         ]}
       />

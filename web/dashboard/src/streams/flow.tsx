@@ -3,7 +3,7 @@
 import { Cpu, MonitorPlay, Send, Shuffle, Video } from "lucide-react";
 import { type ReactNode, useLayoutEffect, useRef, useState } from "react";
 import type { Rendition, Restream, Stream } from "../api/types";
-import { bitrate, codec, count, fps, size } from "../format";
+import { bitrate, codec, fps, size } from "../format";
 import { t } from "../text";
 import { StateBadge, type Tone, toneOf } from "../ui/state";
 import { Attempt } from "../restreams/retry";
@@ -22,7 +22,8 @@ export function FlowPicture({ stream, restreams, ladder, selected, onSelect }: F
   const box = useRef<HTMLDivElement>(null);
   const lines = useLines(box, flow);
   const node = (id: NodeId, tone: Tone, content: ReactNode, label: string) => (
-    <button key={id} type="button" className={`node ${tone}`} data-node={id} aria-pressed={selected === id} aria-label={label} onClick={() => onSelect(id)}>
+    <button key={id} type="button" className={`node ${tone}`} data-node={id} aria-pressed={selected === id} onClick={() => onSelect(id)}>
+      <span className="sr-only">{label}</span>
       {content}
     </button>
   );
@@ -49,7 +50,7 @@ export function FlowPicture({ stream, restreams, ladder, selected, onSelect }: F
               )}
               <StateBadge state={state} />
             </>
-          ), t.flow.sourceLabel(t.states[state as "live"] ?? state))}
+          ), t.flow.source)}
         </div>
       </div>
       <div className="flow-column" role="group" aria-label={t.flow.ladder}>
@@ -136,9 +137,9 @@ function outputTone(node: OutputNode, stream: Stream): Tone {
 }
 
 function outputLabel(node: OutputNode): string {
-  if (node.kind === "viewers") return `${t.protocols[node.protocol]}: ${t.flow.viewers(node.count)}`;
-  if (node.kind === "more") return t.flow.more(count(node.count) as unknown as number);
-  return `${node.restream.name}: ${t.states[node.restream.status.state as "error"]}`;
+  if (node.kind === "viewers") return t.flow.viewersOf;
+  if (node.kind === "more") return t.nav.restreams;
+  return t.restreams.one;
 }
 
 interface DrawnLine {

@@ -50,8 +50,10 @@ export function PushKeys({ urls, revealed }: { urls: PushUrls; revealed: boolean
         {current?.rows.map(([label, value, secret]) => (
           <div key={label} className="key-row">
             <dt>{label}</dt>
-            <dd className="mono">{value}</dd>
-            <CopyButton text={value} what={label} disabled={secret && !revealed} />
+            <dd>
+              <span className="mono">{value}</span>
+              <CopyButton text={value} what={label} disabled={secret && !revealed} />
+            </dd>
           </div>
         ))}
       </dl>

@@ -17,8 +17,10 @@ export function PlayPanel({ stream }: { stream: Stream }) {
           {rows.map(([label, url]) => url && (
             <div key={label} className="key-row">
               <dt>{label}</dt>
-              <dd className="mono"><a href={url} target="_blank" rel="noreferrer">{url}</a></dd>
-              <CopyButton text={url} what={label} />
+              <dd>
+                <span className="mono"><a href={url} target="_blank" rel="noreferrer">{url}</a></span>
+                <CopyButton text={url} what={label} />
+              </dd>
             </div>
           ))}
         </dl>

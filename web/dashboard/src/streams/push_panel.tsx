@@ -42,7 +42,7 @@ export function PushPanel({ stream }: { stream: Stream }) {
           <dl className="key-rows" key={slot}>
             <div className="key-row">
               <dt>{t.push.kinds[kind]} · {t.flow.slot[slot]}</dt>
-              <dd className="mono">{uri ?? items?.join("\n")}</dd>
+              <dd><span className="mono">{uri ?? items?.join("\n")}</span></dd>
             </div>
           </dl>
         ))}

@@ -2,8 +2,8 @@
 
 import { Check, X } from "lucide-react";
 import { useSystem } from "../api/queries";
-import type { Encoder } from "../api/types";
-import { codec, duration, full, milliseconds } from "../format";
+import type { Encoder, System } from "../api/types";
+import { bytes, codec, count, duration, full, milliseconds, NOTHING, percent } from "../format";
 import { groupBy } from "../group";
 import { useLoad } from "../live/board";
 import { t } from "../text";
@@ -24,6 +24,8 @@ export function SystemPage() {
           <div className="panel-body">
             <Facts facts={[
               [t.system.version, <span className="mono">{system.version}</span>],
+              [t.system.cores, String(system.cpu_cores)],
+              ["GStreamer", system.gstreamer ?? t.system.noGstreamer],
               [t.system.uptime, duration(system.uptime_seconds * 1000)],
               [t.system.started, full(system.started_at)],
               [t.system.api, <a href="/api/v1/openapi.json" target="_blank" rel="noreferrer" className="mono">/api/v1/openapi.json</a>],
@@ -36,9 +38,45 @@ export function SystemPage() {
             <div className="panel-body meters-wide">{meters.map(({ label, share, text }) => <Meter key={label} label={label} share={share} text={text} />)}</div>
           </Panel>
         )}
+        {system.gpus.length > 0 && <Gpus gpus={system.gpus} />}
         <Encoders encoders={system.encoders} />
       </div>
     </Page>
+  );
+}
+
+function Gpus({ gpus }: { gpus: System["gpus"] }) {
+  return (
+    <Panel title={t.system.gpus}>
+      <div className="table-box">
+        <table className="table">
+          <thead>
+            <tr>
+              <th scope="col">{t.system.card}</th>
+              <th scope="col" className="number">{t.system.busy}</th>
+              <th scope="col" className="number">{t.rendition.encoder}</th>
+              <th scope="col" className="number">{t.system.decoder}</th>
+              <th scope="col" className="number">{t.system.sessions}</th>
+              <th scope="col" className="number">{t.system.memory}</th>
+              <th scope="col" className="number">{t.system.temperature}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {gpus.map((gpu) => (
+              <tr key={gpu.index}>
+                <td><b>{gpu.name ?? t.system.gpu(gpu.index)}</b></td>
+                <td className="number">{percent(gpu.utilization_percent)}</td>
+                <td className="number">{percent(gpu.encoder_percent)}</td>
+                <td className="number">{percent(gpu.decoder_percent)}</td>
+                <td className="number">{count(gpu.encoder_sessions)}</td>
+                <td className="number">{bytes(gpu.memory_used_bytes)} / {bytes(gpu.memory_total_bytes)}</td>
+                <td className="number">{gpu.temperature_celsius == null ? NOTHING : `${gpu.temperature_celsius} °C`}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </Panel>
   );
 }
 

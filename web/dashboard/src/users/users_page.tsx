@@ -147,8 +147,10 @@ function ApiKeyDialog({ onClose }: { onClose: () => void }) {
           <dl className="key-rows">
             <div className="key-row">
               <dt>{t.apiKeys.one}</dt>
-              <dd className="mono">{create.data.key}</dd>
-              <CopyButton text={create.data.key} what={t.apiKeys.one} />
+              <dd>
+                <span className="mono">{create.data.key}</span>
+                <CopyButton text={create.data.key} what={t.apiKeys.one} />
+              </dd>
             </div>
           </dl>
         </div>
