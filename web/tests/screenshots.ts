@@ -1,16 +1,19 @@
 // Every page, dark and light, desktop and phone, of a server on which something happens: `make screenshots`.
 
-import type { ChildProcess } from "node:child_process";
-import { mkdir } from "node:fs/promises";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { startBrowser } from "./browser";
 import { freePort, logIn, visit } from "./dashboard";
-import { ADMIN_PASSWORD, publish, type Stream, waitFor, Weir } from "./weir";
+import { ADMIN_PASSWORD, type Stream, waitFor, Weir } from "./weir";
 
 const TO = process.argv[2] ?? "../docs/screenshots";
 const SETTLE_SECONDS = Number(process.argv[3] ?? 45);
 const ONLY = process.argv[4];
 
+const folder = await mkdtemp(join(tmpdir(), "weir-pictures-"));
 const weir = await Weir.start();
 const browser = await startBrowser();
 const publishers: ChildProcess[] = [];
@@ -63,11 +66,12 @@ try {
   publishers.forEach((publisher) => publisher.kill("SIGINT"));
   await browser.close();
   await weir.stop();
+  await rm(folder, { recursive: true, force: true });
 }
 
 async function playPreview(page: Page): Promise<void> {
   await page.getByRole("button", { name: "Play preview" }).click();
-  await page.waitForFunction("document.querySelector('video')?.currentTime > 1", undefined, { timeout: 30_000 }).catch(() => undefined);
+  await waitFor("the preview plays", 60_000, async () => ((await page.evaluate(`document.querySelector("video")?.currentTime ?? 0`) as number) > 1 ? true : undefined));
   await page.waitForTimeout(3_000);
 }
 
@@ -86,7 +90,6 @@ async function newStream(page: Page): Promise<void> {
 
 /** Something of everything: live and not, pushed and refused, a ladder, people. */
 async function furnish(): Promise<{ main: Stream }> {
-  const small = { size: "640x360", rate: 25, kbps: 800 };
   const main = await weir.createStream("main-stage", { ladder: [rendition("360p", 640, 360, 600), rendition("240p", 426, 240, 300)] });
   const second = await weir.createStream("studio-b", {});
   const third = await weir.createStream("city-cam-north", { record: true });
@@ -94,9 +97,9 @@ async function furnish(): Promise<{ main: Stream }> {
   await weir.createStream("archive-loop", { active: false });
   const sinks = await Promise.all(["sink-a", "sink-b"].map((name) => weir.createStream(name, { hls: false, dash: false })));
   publishers.push(
-    publish(main.pushUrl, { size: "1280x720", rate: 30, kbps: 2200, gop: 10, picture: "mandelbrot" }),
-    publish(second.pushUrl, { ...small, picture: "life" }),
-    publish(third.pushUrl, { ...small, picture: "smptehdbars" }),
+    loop(main.pushUrl, { size: "1280x720", rate: 30, kbps: 2400, gop: 10, picture: "mandelbrot" }),
+    loop(second.pushUrl, { size: "640x360", rate: 25, kbps: 1400, gop: 2, picture: "gradients" }),
+    loop(third.pushUrl, { size: "1280x720", rate: 25, kbps: 900, gop: 2, picture: "smptehdbars" }),
   );
   const youtube = await weir.api("POST", "/destinations", { name: "YouTube, main channel", platform: "youtube", url: "rtmp://a.rtmp.youtube.com/live2", backup_url: "rtmp://b.rtmp.youtube.com/live2?backup=1" });
   await weir.api("POST", "/destinations", { name: "Church TV", platform: "generic-rtmp", url: "rtmps://ingest.church.example:443/live", backup_url: null });
@@ -113,6 +116,24 @@ async function furnish(): Promise<{ main: Stream }> {
   await weir.api("POST", "/ladders", { name: "event-3", title: "Event, three renditions", renditions: [rendition("1080p", 1920, 1080, 5000), rendition("720p", 1280, 720, 2800), rendition("480p", 854, 480, 1200)] });
   await waitFor("main-stage is live", 60_000, async () => ((await weir.api("GET", `/streams/${main.id}`)).status.live ? true : undefined));
   return { main };
+}
+
+interface Clip {
+  size: string;
+  rate: number;
+  kbps: number;
+  /** Seconds from keyframe to keyframe. */
+  gop: number;
+  /** A source of lavfi. */
+  picture: string;
+}
+
+/** Encoded once and then copied: a machine that takes pictures of pages has no time to encode others. */
+function loop(url: string, { size, rate, kbps, gop, picture }: Clip): ChildProcess {
+  const clip = join(folder, `${picture}.flv`);
+  const make = `-v error -f lavfi -i ${picture}=size=${size}:rate=${rate} -f lavfi -i sine=frequency=330 -t 20 -c:v libx264 -preset veryfast -bf 0 -pix_fmt yuv420p -g ${rate * gop} -keyint_min ${rate * gop} -sc_threshold 0 -b:v ${kbps}k -minrate ${kbps}k -maxrate ${kbps}k -bufsize ${kbps}k -c:a aac -b:a 96k ${clip}`;
+  spawnSync("ffmpeg", make.split(" "), { stdio: ["ignore", "ignore", "inherit"] });
+  return spawn("ffmpeg", `-nostdin -v error -re -stream_loop -1 -i ${clip} -c copy -f flv ${url}`.split(" "), { stdio: ["ignore", "ignore", "inherit"] });
 }
 
 function rendition(name: string, width: number, height: number, kbps: number): object {

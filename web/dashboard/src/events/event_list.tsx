@@ -36,7 +36,7 @@ export function EventList({ events, compact }: { events: readonly WeirEvent[]; c
                 {stream ? <Link to={`/streams/${String(event["stream_id"])}`}>{stream}</Link> : String(event["stream"] ?? "")}
               </span>
             )}
-            <span className="event-text">
+            <span className="event-text" title={compact ? detail : undefined}>
               {text}
               {detail && <span className="event-detail">{detail}</span>}
             </span>
