@@ -4,6 +4,7 @@ use crate::catalogue::Catalogues;
 use crate::live::LiveBoard;
 use crate::login_limit::LoginLimit;
 use crate::thumbnails::Thumbnails;
+use crate::webhooks::Webhooks;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub struct ApiContext {
     /// Knows what this machine can encode.
     pub workshop: Workshop,
     pub thumbnails: Thumbnails,
+    pub webhooks: Webhooks,
     /// Where everything is that has to last.
     pub data: PathBuf,
 }

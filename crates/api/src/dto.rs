@@ -18,6 +18,7 @@ pub(crate) mod stream;
 pub(crate) mod stream_input;
 pub(crate) mod stream_status;
 pub(crate) mod user;
+pub(crate) mod webhook;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::OffsetDateTime;

@@ -17,6 +17,8 @@ mod rules;
 mod serve;
 mod thumbnails;
 mod web_assets;
+mod webhook_call;
+mod webhooks;
 
 pub use context::{ApiContext, PublicUrls, Readiness};
 pub use origin::{HttpLimits, PATH_BYTES_MAX, QUERY_BYTES_MAX, read_plain_request};
@@ -24,3 +26,5 @@ pub use problem::Problem;
 pub use router::{openapi_json, router};
 pub use serve::{HttpServer, MAX_CONNECTIONS, MAX_HEADER_BYTES};
 pub use thumbnails::Thumbnails;
+pub use webhook_call::{Permit, WebhookCaller};
+pub use webhooks::Webhooks;

@@ -5,7 +5,7 @@ use crate::input::MAX_BODY_BYTES;
 use crate::problem::Problem;
 use crate::routes::{
     api_keys, audit, destinations, events, health, ladders, live, platforms, play_tokens, recordings, restreams,
-    session, stats, streams, system, thumbnail, users, watch,
+    session, stats, streams, system, thumbnail, users, watch, webhooks,
 };
 use crate::{auth, idempotency, middleware};
 use axum::Router;
@@ -64,6 +64,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(users::list, users::create))
         .routes(routes!(users::read, users::change, users::remove))
         .routes(routes!(audit::list))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::remove))
         .routes(routes!(platforms::list))
         .routes(routes!(events::list))
         .routes(routes!(events::follow))

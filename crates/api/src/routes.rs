@@ -21,6 +21,7 @@ pub(crate) mod system;
 pub(crate) mod thumbnail;
 pub(crate) mod users;
 pub(crate) mod watch;
+pub(crate) mod webhooks;
 
 use crate::auth::Caller;
 use crate::context::App;

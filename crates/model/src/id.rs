@@ -42,6 +42,10 @@ id!(
     LadderId
 );
 id!(
+    /// Names one webhook.
+    WebhookId
+);
+id!(
     /// Names one API key (not its secret).
     ApiKeyId
 );

@@ -15,9 +15,10 @@ mod spec;
 mod srt_url;
 mod status;
 mod stream;
+mod webhook;
 
 pub use destination::Destination;
-pub use id::{ApiKeyId, DestinationId, LadderId, RestreamId, StreamId, UserId};
+pub use id::{ApiKeyId, DestinationId, LadderId, RestreamId, StreamId, UserId, WebhookId};
 pub use ladder::{
     BuiltinLadder, Encoding, EncodingSettings, Ladder, LadderFault, MAX_RENDITIONS, RateControl, Rendition,
     RenditionFault, VideoCodec, is_builtin_ladder,
@@ -37,3 +38,4 @@ pub use status::{
     RestreamStatus, StreamState, StreamStatus, Viewers, Warning,
 };
 pub use stream::{EncoderPolicy, MAX_DVR_SECONDS, MAX_PLAYLIST_ITEMS, Slate, Slot, Source, SourceKind, Stream};
+pub use webhook::{MAX_WEBHOOK_TYPES, MAX_WEBHOOKS, Webhook, WebhookFault};

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use weir_api::{ApiContext, HttpServer, PublicUrls, Readiness, Thumbnails};
+use weir_api::{ApiContext, HttpServer, PublicUrls, Readiness, Thumbnails, WebhookCaller, Webhooks};
 use weir_control::{Commands, Lanes, Playback, RtmpDoor, Runtime, Supervisor};
 use weir_model::Platforms;
 use weir_observe::Observe;
@@ -59,11 +59,13 @@ pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow:
         tasks.spawn(rtmp_listener::run(listener, Arc::clone(&door), lanes.clone(), observe.clone(), stop.clone()));
     }
     let playback = Playback::new(commands.clone(), runtime.clone());
+    let webhooks = Webhooks::new();
     let api = ApiContext {
         commands: commands.clone(),
         thumbnails: Thumbnails::new(playback.clone(), workshop.clone()),
         playback,
         data: data.to_owned(),
+        webhooks: webhooks.clone(),
         store: store.clone(),
         observe: observe.clone(),
         urls: urls.clone(),
@@ -71,6 +73,9 @@ pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow:
         recordings: shelves.recordings.clone(),
         workshop,
     };
+    let egress = config.egress.clone();
+    let caller = WebhookCaller::new(tls::client_config(&config.tls)?, Arc::new(move |address| egress.permits(address)));
+    let telling_webhooks = tokio::spawn(webhooks.run(api.clone(), caller));
     let http_lanes = Lanes::start_as("http", Some(http_threads())).context("cannot start the threads of HTTP")?;
     let server = HttpServer::new(api, config.http_limits, http_lanes);
     for (listener, tls) in sockets.http {
@@ -87,6 +92,7 @@ pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow:
     tracing::info!(signal, "draining");
     readiness.drain();
     keeping_history.abort();
+    telling_webhooks.abort();
     stop.cancel();
     let drain = async {
         while tasks.join_next().await.is_some() {}

@@ -14,6 +14,7 @@ mod restream;
 mod sealing;
 mod store;
 mod stream;
+mod webhook;
 
 pub use account::{Account, AccountChange};
 pub use api_key::{ApiKey, MIN_API_KEY_BYTES};

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt;
-use weir_api::{ApiContext, HttpLimits, HttpServer, PublicUrls, Readiness, Thumbnails, router};
+use weir_api::{ApiContext, HttpLimits, HttpServer, PublicUrls, Readiness, Thumbnails, Webhooks, router};
 use weir_control::{Commands, Lanes, Playback, Runtime};
 use weir_model::{Platforms, Role};
 use weir_observe::Observe;
@@ -57,8 +57,20 @@ impl Api {
         let (observe, recordings, workshop) = (Observe::new(), None, Workshop::open().unwrap());
         let thumbnails = Thumbnails::new(playback.clone(), workshop.clone());
         let data = dir.path().to_owned();
-        let context =
-            ApiContext { commands, playback, store, observe, urls, readiness, recordings, workshop, thumbnails, data };
+        let webhooks = Webhooks::new();
+        let context = ApiContext {
+            commands,
+            playback,
+            store,
+            observe,
+            urls,
+            readiness,
+            recordings,
+            workshop,
+            thumbnails,
+            data,
+            webhooks,
+        };
         let key = async |role: Role| {
             let (_, secret) = context.store.create_api_key(role.as_str(), role).await.unwrap();
             format!("apikey {}", secret.expose())

@@ -1,0 +1,77 @@
+//! Webhooks: who is told of events.
+
+use crate::dto::{Timestamp, shown};
+use crate::webhooks::Delivery;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use weir_model::Webhook;
+
+/// No Debug: it holds secrets.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WebhookInput {
+    /// `http://` or `https://`; each event is a POST of its JSON.
+    url: String,
+    /// Signs: `Weir-Signature: v1=hex(HMAC-SHA256(secret, timestamp + "." + body))`.
+    #[serde(default)]
+    secret: Option<String>,
+    /// Types of events; all when null.
+    #[serde(default)]
+    types: Option<Vec<String>>,
+}
+
+impl From<WebhookInput> for Webhook {
+    fn from(input: WebhookInput) -> Self {
+        Self::draft(input.url.trim(), input.secret.map(Into::into), input.types)
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WebhookDto {
+    id: i64,
+    /// Without what may be secret in it.
+    url: String,
+    secret: Option<String>,
+    types: Option<Vec<String>>,
+    created_at: Timestamp,
+    status: WebhookStatusDto,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct WebhookStatusDto {
+    /// The last event that was taken.
+    last_event_id: Option<u64>,
+    last_told_at: Option<Timestamp>,
+    /// Tries of the event under way that failed; 0: all is well.
+    failed_attempts: u32,
+    failure: Option<String>,
+    next_try_at: Option<Timestamp>,
+}
+
+/// Scheme and host: what follows is a secret as often as not.
+fn masked(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", ""));
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let more = if path.len() > 1 { "/…" } else { "" };
+    format!("{scheme}://{host}{more}")
+}
+
+impl WebhookDto {
+    pub(crate) fn new(webhook: &Webhook, delivery: &Delivery) -> Self {
+        Self {
+            id: webhook.id.0,
+            url: masked(webhook.url.expose()),
+            secret: webhook.secret.as_ref().map(|secret| shown(secret, false)),
+            types: webhook.types.clone(),
+            created_at: webhook.created_at.into(),
+            status: WebhookStatusDto {
+                last_event_id: delivery.told.map(|(id, _)| id),
+                last_told_at: delivery.told.map(|(_, at)| at.into()),
+                failed_attempts: delivery.attempts,
+                failure: delivery.failure.clone(),
+                next_try_at: delivery.next_try_at.map(Into::into),
+            },
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! `/webhooks`: admins only, because events leave the house.
+
+use crate::context::App;
+use crate::dto::List;
+use crate::dto::webhook::{WebhookDto, WebhookInput};
+use crate::input::{Body, Id, PageParams, Params};
+use crate::problem::Problem;
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use weir_model::{Webhook, WebhookId};
+
+fn dto(app: &App, webhook: &Webhook) -> WebhookDto {
+    WebhookDto::new(webhook, &app.api.webhooks.delivery(webhook.id))
+}
+
+/// All webhooks, and how they fare
+#[utoipa::path(get, path = "/api/v1/webhooks", tag = "webhooks", params(PageParams), responses(
+    (status = 200, body = List<WebhookDto>)))]
+pub(crate) async fn list(
+    State(app): State<App>,
+    Params(page): Params<PageParams>,
+) -> Result<Json<List<WebhookDto>>, Problem> {
+    let (after, limit) = page.read()?;
+    let page = app.api.store.webhooks(after, limit).await?;
+    Ok(Json(List::new(page, |webhook| dto(&app, &webhook))))
+}
+
+/// A new webhook; it is told of events from now on, one after another, each until it is taken
+#[utoipa::path(post, path = "/api/v1/webhooks", tag = "webhooks", request_body = WebhookInput, responses(
+    (status = 201, body = WebhookDto), (status = 422, body = Problem)))]
+pub(crate) async fn create(
+    State(app): State<App>,
+    Body(input): Body<WebhookInput>,
+) -> Result<(StatusCode, Json<WebhookDto>), Problem> {
+    let webhook = Webhook::from(input);
+    webhook.check().map_err(|fault| Problem::invalid(fault.field, fault.problem))?;
+    let webhook = app.api.store.create_webhook(webhook).await?;
+    app.api.webhooks.note_change();
+    Ok((StatusCode::CREATED, Json(dto(&app, &webhook))))
+}
+
+/// Tells it no more
+#[utoipa::path(delete, path = "/api/v1/webhooks/{id}", tag = "webhooks", params(("id" = i64, Path)), responses(
+    (status = 204), (status = 404, body = Problem)))]
+pub(crate) async fn remove(State(app): State<App>, Id(id): Id) -> Result<StatusCode, Problem> {
+    app.api.store.delete_webhook(WebhookId(id)).await?;
+    app.api.webhooks.note_change();
+    Ok(StatusCode::NO_CONTENT)
+}

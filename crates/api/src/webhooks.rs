@@ -1,0 +1,125 @@
+//! Events told to webhooks: each in its order, one request per event, and again until it is taken.
+
+use crate::context::ApiContext;
+use crate::dto::event::EventDto;
+use crate::webhook_call::{CallFault, WebhookCaller};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use time::OffsetDateTime;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use weir_model::{Webhook, WebhookId};
+use weir_observe::Observe;
+
+/// The contract's: a second, doubling to a minute.
+const RETRY_MIN: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// Changes made by another process are seen this late.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// How one webhook fares.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Delivery {
+    /// The last event that was taken, and when.
+    pub(crate) told: Option<(u64, OffsetDateTime)>,
+    /// Why the event under way was not taken at its last try.
+    pub(crate) failure: Option<String>,
+    pub(crate) attempts: u32,
+    pub(crate) next_try_at: Option<OffsetDateTime>,
+}
+
+/// Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Webhooks {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    changed: Notify,
+    fares: Mutex<BTreeMap<WebhookId, Delivery>>,
+}
+
+impl Webhooks {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One was made or deleted.
+    pub(crate) fn note_change(&self) {
+        self.shared.changed.notify_one();
+    }
+
+    pub(crate) fn delivery(&self, id: WebhookId) -> Delivery {
+        self.fares(|fares| fares.get(&id).cloned().unwrap_or_default())
+    }
+
+    /// Tells them for as long as it is polled.
+    pub async fn run(self, api: ApiContext, caller: WebhookCaller) {
+        let mut tasks: BTreeMap<WebhookId, Task> = BTreeMap::new();
+        // Those that were there at the start hear of what happens from the start on.
+        let mut since = Some(0);
+        loop {
+            match api.store.webhooks(0, weir_store::MAX_PAGE_ROWS).await {
+                Ok(page) => {
+                    tasks.retain(|id, _| page.items.iter().any(|webhook| webhook.id == *id));
+                    self.fares(|fares| fares.retain(|id, _| page.items.iter().any(|webhook| webhook.id == *id)));
+                    for webhook in page.items {
+                        tasks.entry(webhook.id).or_insert_with(|| {
+                            let telling = self.clone().tell(webhook, api.observe.clone(), caller.clone(), since);
+                            Task(tokio::spawn(telling).abort_handle())
+                        });
+                    }
+                    since = None;
+                }
+                Err(error) => tracing::error!(%error, "the webhooks could not be read"),
+            }
+            let _ = tokio::time::timeout(LOOK_EVERY, self.shared.changed.notified()).await;
+        }
+    }
+
+    async fn tell(self, webhook: Webhook, observe: Observe, caller: WebhookCaller, since: Option<u64>) {
+        let mut events = observe.events().subscribe(since);
+        loop {
+            let event = events.next().await;
+            if !webhook.wants(&event.kind) {
+                continue;
+            }
+            let id = event.id;
+            let body = serde_json::to_string(&EventDto::from(event)).unwrap_or_default();
+            let mut wait = RETRY_MIN;
+            while let Err(fault) = caller.call(&webhook, &body).await {
+                self.failed(webhook.id, &fault, wait);
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(RETRY_MAX);
+            }
+            let delivery = Delivery { told: Some((id, OffsetDateTime::now_utc())), ..Delivery::default() };
+            self.fares(|fares| fares.insert(webhook.id, delivery));
+        }
+    }
+
+    fn failed(&self, id: WebhookId, fault: &CallFault, wait: Duration) {
+        tracing::warn!(webhook_id = %id, %fault, "a webhook did not take an event");
+        self.fares(|fares| {
+            let delivery = fares.entry(id).or_default();
+            delivery.failure = Some(fault.to_string());
+            delivery.attempts += 1;
+            delivery.next_try_at = Some(OffsetDateTime::now_utc() + wait);
+        });
+    }
+
+    fn fares<T>(&self, look: impl FnOnce(&mut BTreeMap<WebhookId, Delivery>) -> T) -> T {
+        look(&mut self.shared.fares.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Dropped, it is no longer told.
+struct Task(AbortHandle);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
