@@ -1,6 +1,6 @@
 // Every page: its address, its name, who may see it, and which of the API's resources it shows.
 
-import { Activity, Cpu, Film, FileClock, LayoutGrid, Layers, type LucideIcon, Radio, Send, Server, Users } from "lucide-react";
+import { Activity, Cpu, Film, FileClock, LayoutGrid, Layers, type LucideIcon, Radio, Send, Server, Users, Webhook } from "lucide-react";
 import type { ComponentType } from "react";
 import type { Role } from "./api/types";
 import { AuditPage } from "./audit/audit_page";
@@ -15,6 +15,7 @@ import { StreamsPage } from "./streams/streams_page";
 import { SystemPage } from "./system/system_page";
 import { t } from "./text";
 import { UsersPage } from "./users/users_page";
+import { WebhooksPage } from "./webhooks/webhooks_page";
 
 export interface Route {
   path: string;
@@ -35,6 +36,7 @@ export const ROUTES: Route[] = [
   { path: "/destinations", page: DestinationsPage, resources: ["destinations", "platforms"], nav: { label: t.nav.destinations, icon: Server, group: "set" } },
   { path: "/ladders", page: LaddersPage, resources: ["ladders"], nav: { label: t.nav.ladders, icon: Layers, group: "set" } },
   { path: "/recordings", page: RecordingsPage, resources: ["recordings"], nav: { label: t.nav.recordings, icon: Film, group: "set" } },
+  { path: "/webhooks", page: WebhooksPage, resources: ["webhooks"], role: "admin", nav: { label: t.nav.webhooks, icon: Webhook, group: "run" } },
   { path: "/users", page: UsersPage, resources: ["users", "apikeys"], role: "admin", nav: { label: t.nav.users, icon: Users, group: "run" } },
   { path: "/audit", page: AuditPage, resources: ["audit"], role: "admin", nav: { label: t.nav.audit, icon: FileClock, group: "run" } },
   { path: "/system", page: SystemPage, resources: ["system", "health"], nav: { label: t.nav.system, icon: Cpu, group: "run" } },

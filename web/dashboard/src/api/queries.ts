@@ -5,7 +5,7 @@ import { useBoardIsOpen } from "../live/board";
 import { onEvent } from "../live/events";
 import { sampleRestreams, sampleStreams } from "../live/history";
 import { ApiError, get, getAll } from "./client";
-import type { ApiKey, Audit, Destination, List, Platform, Recording, Restream, SavedLadder, Session, Stream, System, User } from "./types";
+import type { ApiKey, Audit, Destination, List, Platform, Recording, Restream, SavedLadder, Session, Stream, System, User, Webhook } from "./types";
 
 /** How often figures are asked for while the server does not tell them by itself. */
 const ASKED_MS = 1_500;
@@ -75,6 +75,7 @@ export const useDestinations = () => useAll<Destination>("destinations", "/desti
 export const useApiKeys = () => useAll<ApiKey>("apikeys", "/apikeys");
 export const useUsers = () => useAll<User>("users", "/users");
 export const useSavedLadders = () => useAll<SavedLadder>("ladders", "/ladders");
+export const useWebhooks = () => useAll<Webhook>("webhooks", "/webhooks");
 export const useRecordings = () => useAll<Recording>("recordings", "/recordings");
 
 export function usePlatforms() {

@@ -602,6 +602,41 @@ export interface paths {
         patch: operations["change"];
         trace?: never;
     };
+    "/api/v1/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All webhooks, and how they fare */
+        get: operations["list"];
+        put?: never;
+        /** A new webhook; it is told of events from now on, one after another, each until it is taken */
+        post: operations["create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Tells it no more */
+        delete: operations["remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/healthz": {
         parameters: {
             query?: never;
@@ -983,6 +1018,21 @@ export interface components {
                 restream_quota?: number | null;
                 role: components["schemas"]["RoleDto"];
                 updated_at: components["schemas"]["Timestamp"];
+            }[];
+            /** @description Give it as `cursor` for what follows; null at the end. */
+            next_cursor?: string | null;
+        };
+        /** @description How lists answer. */
+        List_WebhookDto: {
+            items: {
+                created_at: components["schemas"]["Timestamp"];
+                /** Format: int64 */
+                id: number;
+                secret?: string | null;
+                status: components["schemas"]["WebhookStatusDto"];
+                types?: string[] | null;
+                /** @description Without what may be secret in it. */
+                url: string;
             }[];
             /** @description Give it as `cursor` for what follows; null at the end. */
             next_cursor?: string | null;
@@ -1559,6 +1609,40 @@ export interface components {
             message: string;
             since: components["schemas"]["Timestamp"];
             suggestion?: components["schemas"]["RenditionDto"] | null;
+        };
+        WebhookDto: {
+            created_at: components["schemas"]["Timestamp"];
+            /** Format: int64 */
+            id: number;
+            secret?: string | null;
+            status: components["schemas"]["WebhookStatusDto"];
+            types?: string[] | null;
+            /** @description Without what may be secret in it. */
+            url: string;
+        };
+        /** @description No Debug: it holds secrets. */
+        WebhookInput: {
+            /** @description Signs: `Weir-Signature: v1=hex(HMAC-SHA256(secret, timestamp + "." + body))`. */
+            secret?: string | null;
+            /** @description Types of events; all when null. */
+            types?: string[] | null;
+            /** @description `http://` or `https://`; each event is a POST of its JSON. */
+            url: string;
+        };
+        WebhookStatusDto: {
+            /**
+             * Format: int32
+             * @description Tries of the event under way that failed; 0: all is well.
+             */
+            failed_attempts: number;
+            failure?: string | null;
+            /**
+             * Format: int64
+             * @description The last event that was taken.
+             */
+            last_event_id?: number | null;
+            last_told_at?: components["schemas"]["Timestamp"] | null;
+            next_try_at?: components["schemas"]["Timestamp"] | null;
         };
     };
     responses: never;
@@ -3406,6 +3490,88 @@ export interface operations {
                 };
             };
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: {
+                /** @description 1 to 500; 100 when absent. */
+                limit?: string;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_WebhookDto"];
+                };
+            };
+        };
+    };
+    create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookDto"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -28,6 +28,7 @@ export type User = Schemas["UserDto"];
 export type UserPatch = Schemas["UserPatch"];
 export type Audit = Schemas["AuditDto"];
 export type SavedLadder = Schemas["SavedLadderDto"];
+export type Webhook = Schemas["WebhookDto"];
 export type ApiKey = Schemas["ApiKeyDto"];
 export type Recording = Schemas["RecordingDto"];
 export type System = Schemas["SystemDto"];
