@@ -18,6 +18,9 @@ import { TroubleList } from "./trouble_list";
 /** Beyond, tiles are looked for by name. */
 const SEARCH_FROM = 9;
 
+/** From here on, what is out of sight is not drawn. */
+const MANY = 24;
+
 export function OverviewPage() {
   const { data: streams, error, isPending } = useStreams();
   const { data: restreams = [] } = useRestreams();
@@ -47,7 +50,7 @@ export function OverviewPage() {
                 <span className="toolbar-note">{t.streams.shown(shown.length, streams.length)}</span>
               </div>
             )}
-            <ul className="tiles">
+            <ul className={shown.length > MANY ? "tiles many" : "tiles"}>
               {shown.map((stream) => <StreamTile key={stream.id} stream={stream} restreams={byStream.get(stream.id) ?? []} />)}
             </ul>
           </section>

@@ -26,6 +26,9 @@ import { RestreamDialog } from "./restream_dialog";
 import { RestreamFacts } from "./restream_facts";
 import { Attempt, RetryNow } from "./retry";
 
+/** From here on, what is out of sight is not drawn. */
+const MANY = 30;
+
 export function RestreamTable({ restreams, streams, showStream }: { restreams: Restream[]; streams: Stream[]; showStream?: boolean }) {
   const { data: destinations = [] } = useDestinations();
   const [editing, setEditing] = useState<Restream>();
@@ -34,7 +37,7 @@ export function RestreamTable({ restreams, streams, showStream }: { restreams: R
   if (restreams.length === 0) return <p className="no-events">{t.restreams.none}</p>;
   return (
     <>
-      <ul className="restreams">
+      <ul className={restreams.length > MANY ? "restreams many" : "restreams"}>
         {restreams.map((restream) => (
           <Row key={restream.id} restream={restream} stream={streams.find(({ id }) => id === restream.stream_id)} showStream={showStream ?? false}
             destination={destinations.find(({ id }) => id === restream.destination_id)} open={open === restream.id}
@@ -67,7 +70,7 @@ const Row = memo(function Row({ restream, stream, destination, showStream, open,
   const acked = ackedBps(id);
   const wish = wishName(restream);
   const running = status.state !== "stopped";
-  const flows = running && status.state !== "awaiting_stream";
+  const flows = status.state === "streaming" || status.state === "connecting";
   return (
     <li className="restream" data-state={status.state}>
       <div className="restream-row">
@@ -92,7 +95,7 @@ const Row = memo(function Row({ restream, stream, destination, showStream, open,
         </div>
         <span className="restream-rendition" title={t.restreams.what}>{wish === "source" ? t.restreams.asIs : wish}</span>
         <div className="restream-flow">
-          {flows && <Sparkline of={keys.restream(id)} label={t.restreams.sparkline(name)} tone={status.state === "error" ? "bad" : "accent"} />}
+          {flows && <Sparkline of={keys.restream(id)} label={t.restreams.sparkline(name)} />}
           {status.state === "streaming" && (
             <span className="restream-rates">
               <span title={t.restreams.sent}><Bitrate bps={status.bitrate_bps} /></span>
