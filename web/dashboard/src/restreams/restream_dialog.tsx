@@ -107,7 +107,7 @@ export function RestreamDialog({ stream: given, restream, onClose }: RestreamDia
           </div>
         </dl>
       ) : (
-        <TextField label={t.restreams.server} mono value={server} onChange={(event) => setServer(event.target.value)} required={!restream}
+        <TextField label={t.restreams.server} mono value={server} onChange={(event) => setServer(event.target.value)} required={!restream && !key.includes("://")}
           placeholder={isSrt ? "srt://host:9000?mode=caller&latency=2500000" : "rtmp://host/app"} hint={isSrt ? t.restreams.srtHint : undefined} error={errorOf(save.error, "uri")} />
       )}
       <TextField label={t.restreams.key} mono value={key} onChange={(event) => setKey(event.target.value)} required={Boolean(destination) && !restream}
