@@ -215,6 +215,10 @@ export const t = {
     ingest: "Ingest",
     renditions: "Renditions",
     picture: "Picture",
+    lateness: "Segment lateness",
+    span: "How far back",
+    viewersOf: (protocol: string) => `Viewers by ${protocol}, last five minutes`,
+    minutes: (minutes: string) => `${minutes} min`,
     of: (name: string) => `Bitrate of ${name}, last five minutes`,
   },
 

@@ -3,7 +3,7 @@
 import { QueryClient, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useBoardIsOpen } from "../live/board";
 import { onEvent } from "../live/events";
-import { sampleRestreams, sampleStreams } from "../live/history";
+import { noteLateSegment, sampleRestreams, sampleStreams } from "../live/history";
 import { ApiError, get, getAll } from "./client";
 import type { ApiKey, Audit, Destination, List, Platform, Recording, Restream, SavedLadder, Session, Stream, System, User, Webhook } from "./types";
 
@@ -20,7 +20,8 @@ export const queryClient = new QueryClient({
 });
 
 /** States change at once, not with the next look. */
-onEvent(({ type }) => {
+onEvent(({ type, stream_id, waited_seconds }) => {
+  if (type === "segment_late") noteLateSegment(Number(stream_id), Number(waited_seconds));
   if (type.startsWith("stream") || type.startsWith("worker")) void queryClient.invalidateQueries({ queryKey: ["streams"] });
   if (type.startsWith("restream")) void queryClient.invalidateQueries({ queryKey: ["restreams"] });
   if (type.startsWith("recording")) void queryClient.invalidateQueries({ queryKey: ["recordings"] });

@@ -55,6 +55,7 @@ export const keys = {
   gop: (stream: number) => `gop/${stream}`,
   rendition: (stream: number, name: string) => `rendition/${stream}/${name}`,
   lateness: (stream: number) => `lateness/${stream}`,
+  viewers: (stream: number, protocol: string) => `viewers/${stream}/${protocol}`,
   restream: (restream: number) => `restream/${restream}`,
   acked: (restream: number) => `acked/${restream}`,
 };
@@ -75,12 +76,27 @@ export function tellSamples(): void {
   listeners.forEach((listener) => listener());
 }
 
+/** Late segments are told by events, not by figures: by how much, and when we heard it. */
+const lateness = new Map<number, [number, number]>();
+const LATE_SHOWN_SECONDS = 2;
+
+export function noteLateSegment(stream: number, waitedSeconds: number): void {
+  lateness.set(stream, [waitedSeconds, Date.now() / 1000]);
+}
+
 export function sampleStreams(streams: Stream[], at: number): void {
   for (const { id, status } of streams) {
-    const { ingest, renditions } = status;
+    const { ingest, renditions, viewers } = status;
+    const [late, heard] = lateness.get(id) ?? [0, 0];
+    if (status.live) series(keys.lateness(id)).push(at, Date.now() / 1000 - heard < LATE_SHOWN_SECONDS ? late : 0);
     series(keys.ingest(id)).push(at, ingest?.bitrate_bps ?? 0);
     if (ingest?.fps != null) series(keys.fps(id)).push(at, ingest.fps);
     if (ingest?.gop_seconds != null) series(keys.gop(id)).push(at, ingest.gop_seconds);
+    for (const [protocol, count] of Object.entries(viewers)) {
+      // Most streams are watched by two ways of five.
+      const key = keys.viewers(id, protocol);
+      if (count > 0 || all.has(key)) series(key).push(at, count);
+    }
     for (const rendition of renditions) series(keys.rendition(id, rendition.name)).push(at, rendition.bitrate_bps);
   }
   tellSamples();

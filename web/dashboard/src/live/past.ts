@@ -7,6 +7,7 @@ import { keys, series, tellSamples } from "./history";
 
 function keyOf(kind: "streams" | "restreams", id: number, metric: string, rendition: string | null | undefined): string | undefined {
   if (kind === "restreams") return { sent_bitrate_bps: keys.restream(id), acked_bitrate_bps: keys.acked(id) }[metric];
+  if (metric.startsWith("viewers_")) return keys.viewers(id, metric.slice("viewers_".length));
   if (metric === "rendition_bitrate_bps" && rendition) return keys.rendition(id, rendition);
   return { ingest_bitrate_bps: keys.ingest(id), ingest_fps: keys.fps(id), ingest_gop_seconds: keys.gop(id), segment_late_seconds: keys.lateness(id) }[metric];
 }

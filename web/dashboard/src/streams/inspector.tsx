@@ -29,7 +29,23 @@ export function Inspector({ stream, restreams, selected }: InspectorProps) {
     );
   }
   if (kind === "rendition") return <RenditionInspector stream={stream} name={rest} />;
+  if (kind === "viewers") return <ViewersInspector stream={stream} protocol={rest} />;
   return <SourceInspector stream={stream} />;
+}
+
+function ViewersInspector({ stream, protocol }: { stream: Stream; protocol: string }) {
+  const name = t.protocols[protocol] ?? protocol;
+  const lines: Line[] = [{ key: keys.viewers(stream.id, protocol), label: t.overview.viewersTitle, colour: "--chart-1" }];
+  const { hls, dash, whep } = stream.play_urls;
+  const address = { hls, dash, webrtc: whep }[protocol];
+  const facts: [string, ReactNode][] = [
+    [t.overview.viewersTitle, count(stream.status.viewers[protocol as keyof Stream["status"]["viewers"]])],
+    ...(address ? [[t.push.address, <span className="mono">{address}</span>] as [string, ReactNode]] : []),
+  ];
+  return (
+    <Around title={name} chart={<Chart lines={lines} label={t.graphs.viewersOf(name)} height={170} format={(value) => (Number.isInteger(value) ? count(value) : "")} />} facts={<Facts facts={facts} />}
+      wanted={(event) => event["stream_id"] === stream.id && event.type === "segment_late"} />
+  );
 }
 
 function Around({ title, chart, facts, wanted }: { title: string; chart: ReactNode; facts: ReactNode; wanted: (event: WeirEvent) => boolean }) {

@@ -90,12 +90,12 @@ export function StreamPage({ parameters }: { parameters: Record<string, string> 
         </div>
         <div className="stack">
           <Panel title={t.flow.title} className="flow-panel">
-            <FlowPicture stream={stream} restreams={restreams} ladder={ladder} selected={selected} onSelect={setSelected} />
+            <FlowPicture stream={stream} restreams={restreams} ladder={ladder} selected={selected} onSelect={(node) => (node === "more" ? document.getElementById("restreams")?.scrollIntoView() : setSelected(node))} />
           </Panel>
           <Inspector stream={stream} restreams={restreams} selected={selected} />
         </div>
       </div>
-      <Panel title={t.nav.restreams} actions={may && <Button kind="primary" size="small" icon={Plus} onClick={() => setOpen("restream")}>{t.restreams.add}</Button>}>
+      <Panel id="restreams" title={t.nav.restreams} actions={may && <Button kind="primary" size="small" icon={Plus} onClick={() => setOpen("restream")}>{t.restreams.add}</Button>}>
         <RestreamTable restreams={restreams} streams={[stream]} />
       </Panel>
       <LadderPanel stream={stream} restreams={restreams} />

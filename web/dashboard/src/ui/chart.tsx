@@ -21,11 +21,11 @@ interface ChartProps {
   lines: Line[];
   height?: number;
   format?: (value: number) => string;
+  /** How far back. */
+  seconds?: number;
 }
 
-const SHOWN_SECONDS = 300;
-
-export function Chart({ label, lines, height = 180, format = bitrate }: ChartProps) {
+export function Chart({ label, lines, height = 180, format = bitrate, seconds = 300 }: ChartProps) {
   const box = useRef<HTMLDivElement>(null);
   const [theme] = useTheme();
   const [ready, setReady] = useState(false);
@@ -40,7 +40,7 @@ export function Chart({ label, lines, height = 180, format = bitrate }: ChartPro
     void import("uplot").then(({ default: UPlot }) => {
       if (ended) return;
       const width = () => Math.max(200, element.clientWidth);
-      plot = new UPlot(options(lines, { width: width(), height, format }, element), data(lines), element);
+      plot = new UPlot(options(lines, { width: width(), height, format, seconds }, element), data(lines), element);
       setReady(true);
       const draw = () => plot?.setData(data(lines));
       const stopSamples = onSamples(draw);
@@ -56,7 +56,7 @@ export function Chart({ label, lines, height = 180, format = bitrate }: ChartPro
       stop();
       plot?.destroy();
     };
-  }, [wanted, height, theme]);
+  }, [wanted, height, theme, seconds]);
   return <div ref={box} className="chart" data-ready={ready || undefined} style={{ minHeight: height }} role="img" aria-label={label} />;
 }
 
@@ -77,7 +77,7 @@ function data(lines: Line[]): uPlot.AlignedData {
   return [times, ...columns, ...targets];
 }
 
-function options(lines: Line[], { width, height, format }: { width: number; height: number; format: (value: number) => string }, element: HTMLElement): uPlot.Options {
+function options(lines: Line[], { width, height, format, seconds }: { width: number; height: number; format: (value: number) => string; seconds: number }, element: HTMLElement): uPlot.Options {
   const style = getComputedStyle(element);
   const colour = (name: string) => style.getPropertyValue(name).trim();
   const axis = { stroke: colour("--text-3"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "11px 'Inter Variable', sans-serif" };
@@ -101,12 +101,12 @@ function options(lines: Line[], { width, height, format }: { width: number; heig
     legend: { show: false },
     cursor: { points: { size: 6 }, drag: { x: false, y: false } },
     scales: {
-      x: { time: true, range: (_, __, max) => [(max ?? 0) - SHOWN_SECONDS, max ?? 0] },
+      x: { time: true, range: (_, __, max) => [(max ?? 0) - seconds, max ?? 0] },
       y: { range: (_, __, max) => [0, Math.max(max ?? 0, 1e-9) * 1.15] },
     },
     axes: [
       { ...axis, grid: { show: false }, values: (_, ticks) => ticks.map((tick) => clock(tick * 1000).slice(0, 5)), incrs: [60, 120, 300], space: 40, size: 26 },
-      { ...axis, values: (_, ticks) => ticks.map(format), space: 44, size: 72 },
+      { ...axis, values: (_, ticks) => ticks.map(format), space: 34, size: 72 },
     ],
     series: [{}, ...drawn, ...targets],
     plugins: [tooltip(lines, format)],
