@@ -83,7 +83,8 @@ interface Told {
 
 /** What is told replaces what was known of it; the rest stays the same objects, so that nothing is drawn in vain. */
 function lay<T extends { id: number }>(client: QueryClient, key: string, told: Told[], gone: number[] | undefined): void {
-  if (told.length === 0 && !gone?.length) return;
+  // Not read yet: what is on its way has it all.
+  if (!client.getQueryData([key]) || (told.length === 0 && !gone?.length)) return;
   const byId = new Map(told.map((each) => [each.id, each]));
   let unknown = byId.size;
   client.setQueryData<T[]>([key], (known) => {

@@ -17,12 +17,15 @@ interface DialogProps {
   children: ReactNode;
 }
 
+/** A click beside it loses nothing that was typed, nor a key that is shown once. */
+const stay = (event: Event) => event.preventDefault();
+
 export function Dialog({ title, description, open, onClose, wide, children }: DialogProps) {
   return (
     <Radix.Root open={open} onOpenChange={(next) => !next && onClose()}>
       <Radix.Portal>
         <div className="veil" aria-hidden />
-        <Radix.Content className={`dialog ${wide ? "wide" : ""}`} {...(description ? {} : { "aria-describedby": undefined })}>
+        <Radix.Content className={`dialog ${wide ? "wide" : ""}`} onPointerDownOutside={stay} {...(description ? {} : { "aria-describedby": undefined })}>
           <header className="dialog-head">
             <Radix.Title className="dialog-title">{title}</Radix.Title>
             <Radix.Close className="icon-button" title={t.close}>
