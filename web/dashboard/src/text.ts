@@ -310,6 +310,7 @@ export const t = {
     own: ({ name, height, video_bitrate_kbps, gop_seconds }: Rendition) => `${name}: ${height}p · ${video_bitrate_kbps} kbps · keyframe every ${gop_seconds ?? 2} s`,
     backup: "Backup",
     backupUrl: "Backup URL",
+    both: "Send to the backup server, too",
     backupKept: (masked: string) => `Leave empty to keep ${masked}`,
     backupHint: "With its key. It is fed all the time, beside the first.",
     startAt: "Start at",

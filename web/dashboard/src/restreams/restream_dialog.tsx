@@ -40,30 +40,33 @@ export function RestreamDialog({ stream: given, restream, onClose }: RestreamDia
   const [key, setKey] = useState("");
   const [name, setName] = useState(restream?.name ?? "");
   const [backup, setBackup] = useState("");
+  const [both, setBoth] = useState(false);
   const [wish, setWish] = useState<string>(typeof restream?.rendition === "string" ? restream.rendition : restream?.rendition ? OWN : "");
   const [own, setOwn] = useState<Rendition | undefined>(restream?.rendition && typeof restream.rendition !== "string" ? restream.rendition : undefined);
   const [active, setActive] = useState(true);
   const [startAt, setStartAt] = useState(local(restream?.schedule.start_at));
   const [stopAt, setStopAt] = useState(local(restream?.schedule.stop_at));
 
+  const backupServer = destination ? undefined : platform?.backup_url;
   const suggested = freeName(destination?.name ?? platform?.title ?? t.restreams.one, restreams.filter(({ stream_id, id }) => stream_id === streamId && id !== restream?.id).map((each) => each.name));
 
   const save = useChange(async () => {
     const rendition = wish === "" ? null : wish === OWN ? (own ?? null) : wish;
     const schedule = { start_at: utc(startAt), stop_at: utc(stopAt) };
-    const target = destination ? { destination_id: destination.id, ...(key ? { stream_key: key.trim() } : {}) } : { ...(uriChanged(restream, server, key) ? { uri: join(server, key) } : {}) };
-    const backupUri = backup ? { backup_uri: backup.trim() } : {};
+    // What is sent again although it is the same might cut the push.
+    const target = destination
+      ? { ...(key || destination.id !== restream?.destination_id ? { destination_id: destination.id } : {}), ...(key ? { stream_key: key.trim() } : {}) }
+      : uriChanged(restream, server, key) ? { uri: join(server, key) } : {};
+    const backupUri = backup ? { backup_uri: backup.trim() } : both && backupServer && key ? { backup_uri: join(backupServer, key) } : {};
     const common = { name: (name || suggested).trim(), rendition, schedule, ...backupUri };
     if (restream) return patch(`/restreams/${restream.id}`, { ...common, ...target });
     return post("/restreams", { ...common, ...target, stream_id: streamId, active });
   }, "restreams");
 
-  const pickPlatform = ({ id, url, backup_url }: Platform) => {
+  const pickPlatform = ({ id, url }: Platform) => {
     setDestinationId(undefined);
     setPlatformId(id);
     setServer(url ?? "");
-    setBackup("");
-    void backup_url;
   };
   const pickDestination = ({ id }: Destination) => setDestinationId(id);
 
@@ -123,6 +126,7 @@ export function RestreamDialog({ stream: given, restream, onClose }: RestreamDia
           }
         }} />
       )}
+      {backupServer && !restream && <Toggle label={t.restreams.both} hint={backupServer} checked={both} onChange={(event) => setBoth(event.target.checked)} />}
       <details className="more" open={Boolean(restream)}>
         <summary>{t.restreams.more}</summary>
         <div className="more-body">
@@ -131,7 +135,7 @@ export function RestreamDialog({ stream: given, restream, onClose }: RestreamDia
             {ladder.map(({ name: each, height, video_bitrate_kbps }) => <option key={each} value={each}>{each}{video_bitrate_kbps ? ` · ${height}p · ${video_bitrate_kbps} kbps` : ""}</option>)}
             {own && <option value={OWN}>{t.restreams.own(own)}</option>}
           </SelectField>
-          <TextField label={t.restreams.backupUrl} mono value={backup} onChange={(event) => setBackup(event.target.value)} hint={restream?.backup_uri ? t.restreams.backupKept(restream.backup_uri) : (platform?.backup_url ?? t.restreams.backupHint)} error={errorOf(save.error, "backup_uri")} />
+          <TextField label={t.restreams.backupUrl} mono value={backup} onChange={(event) => setBackup(event.target.value)} hint={restream?.backup_uri ? t.restreams.backupKept(restream.backup_uri) : t.restreams.backupHint} error={errorOf(save.error, "backup_uri")} />
           <div className="two tight">
             <TextField label={t.restreams.startAt} type="datetime-local" value={startAt} onChange={(event) => setStartAt(event.target.value)} error={errorOf(save.error, "schedule.start_at")} />
             <TextField label={t.restreams.stopAt} type="datetime-local" value={stopAt} onChange={(event) => setStopAt(event.target.value)} error={errorOf(save.error, "schedule.stop_at")} />
@@ -197,7 +201,9 @@ function join(server: string, key: string): string {
   const [url, last] = [server.trim(), key.trim()];
   if (!last) return url;
   if (last.includes("://")) return last;
-  return `${url.replace(/\/+$/, "")}/${last.replace(/^\/+/, "")}`;
+  // YouTube's backup server has a query, and the key goes before it.
+  const [path = "", query] = url.split(/\?(.*)/);
+  return `${path.replace(/\/+$/, "")}/${last.replace(/^\/+/, "")}${query ? `?${query}` : ""}`;
 }
 
 /** What is shown of a restream's address is not its whole address: sent again only when somebody changed it. */
