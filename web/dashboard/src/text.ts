@@ -302,6 +302,7 @@ export const t = {
     server: "Server URL",
     srtHint: "The whole SRT address. Say a latency: 1-2 s between regions, 2-5 s over the public internet.",
     key: "Stream key",
+    srtKeyHint: "The listener's stream id, where it asks for one. A whole srt:// address does, too.",
     keyKept: (masked: string) => (masked ? `Leave empty to keep ${masked}` : "Leave empty to keep it"),
     nameHint: "Once only within its stream.",
     more: "Rendition, backup, schedule",

@@ -114,7 +114,7 @@ export function RestreamDialog({ stream: given, restream, onClose }: RestreamDia
           placeholder={isSrt ? "srt://host:9000?mode=caller&latency=2500000" : "rtmp://host/app"} hint={isSrt ? t.restreams.srtHint : undefined} error={errorOf(save.error, "uri")} />
       )}
       <TextField label={t.restreams.key} mono value={key} onChange={(event) => setKey(event.target.value)} required={Boolean(destination) && !restream}
-        hint={restream ? t.restreams.keyKept(restream.stream_key ?? "") : platform?.key_help} error={errorOf(save.error, "stream_key")} />
+        hint={restream ? t.restreams.keyKept(restream.stream_key ?? "") : isSrt ? t.restreams.srtKeyHint : platform?.key_help} error={errorOf(save.error, "stream_key")} />
       <TextField label={t.name} value={name} onChange={(event) => setName(event.target.value)} placeholder={suggested} hint={t.restreams.nameHint} error={errorOf(save.error, "name")} />
 
       {platform && stream && (
@@ -196,11 +196,12 @@ function Check({ platform, stream, ladder, wish, own, onFix }: CheckProps) {
   );
 }
 
-/** URL and key are one address: a slash between them, and never two. SRT has no key apart from it. */
+/** URL and key are one address: a slash between them, and never two. SRT's key is its stream id. */
 function join(server: string, key: string): string {
   const [url, last] = [server.trim(), key.trim()];
   if (!last) return url;
   if (last.includes("://")) return last;
+  if (url.startsWith("srt:")) return /[?&]streamid=/.test(url) ? url : `${url}${url.includes("?") ? "&" : "?"}streamid=${encodeURIComponent(last)}`;
   // YouTube's backup server has a query, and the key goes before it.
   const [path = "", query] = url.split(/\?(.*)/);
   return `${path.replace(/\/+$/, "")}/${last.replace(/^\/+/, "")}${query ? `?${query}` : ""}`;
