@@ -1,16 +1,22 @@
 # The project's commands. Each works on a fresh Debian or Ubuntu machine that has only Rust: what else it needs it installs, and says so.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test build fuzz bench screenshots fmt
+.PHONY: help run test test-gpu build fuzz bench screenshots fmt
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## build, and start the server with a demo stream already live (Ctrl-C stops it)
 	@scripts/run.sh
 
 test: ## every check: format, lints, dependencies, Rust tests, end-to-end with real ffmpeg, nginx, GStreamer and Chromium
 	@scripts/test.sh
+
+test-gpu: ## the tests that need an NVIDIA card: a ladder decoded, and where the card can encoded, on it
+	@scripts/install-packages.sh test
+	@scripts/build-web.sh
+	cargo build --locked -p weir-worker
+	cargo test --locked -p weir-server --test e2e_gpu -- --ignored --nocapture
 
 build: ## the release binaries, target/release/weir and target/release/weir-worker
 	@scripts/install-packages.sh build

@@ -21,7 +21,8 @@ plugins="gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugin
 run="ffmpeg $plugins"
 # Independent peers of the end-to-end tests: publishers and sinks that are not ours.
 # Chromium plays the streams in other people's players.
-test="ffmpeg nginx libnginx-mod-rtmp openssl curl procps chromium gstreamer1.0-tools $plugins"
+# NVIDIA's headers (MIT licensed, no driver): the stub driver that the hardware encoders' tests build.
+test="ffmpeg nginx libnginx-mod-rtmp openssl curl procps chromium gstreamer1.0-tools libffmpeg-nvenc-dev $plugins"
 # The fan-out bench runs nginx-rtmp beside Weir; ffmpeg makes its source file.
 bench="ffmpeg nginx libnginx-mod-rtmp curl"
 

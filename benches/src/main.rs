@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command that prints a table")]
 
 mod chunk_reader;
+mod endurance;
 mod fanout;
 mod floor;
 mod hub;
@@ -17,6 +18,7 @@ mod report;
 mod sink;
 mod stamp;
 mod system;
+mod transcode;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -41,6 +43,10 @@ enum Bench {
     Origin(origin::Options),
     /// What packaging costs, ingest included, with nobody watching.
     Packaging(packaging::Options),
+    /// The transcoder beside one ffmpeg with the same x264 settings.
+    Transcode(transcode::Options),
+    /// The transcoder's worker killed, and started and stopped, again and again.
+    Endurance(endurance::Options),
     /// The hub alone: one publisher and 1 to 1,000 cursors.
     Hub,
     /// The chunk reader alone, beside rml_rtmp's.
@@ -70,11 +76,15 @@ fn main() -> anyhow::Result<()> {
             hub::run()?;
             recovery::run(&recovery::Options::parse_from([""]))?;
             origin::run(&origin::Options::parse_from([""]))?;
+            transcode::run(&transcode::Options::parse_from([""]))?;
+            endurance::run(&endurance::Options::parse_from([""]))?;
             fanout::run(&fanout::Options::parse_from([""]))
         }
         Bench::Fanout(options) => fanout::run(&options),
         Bench::Recovery(options) => recovery::run(&options),
         Bench::Packaging(options) => packaging::run(&options),
+        Bench::Transcode(options) => transcode::run(&options),
+        Bench::Endurance(options) => endurance::run(&options),
         Bench::Hub => hub::run(),
         Bench::ChunkReader => chunk_reader::run(),
         Bench::Origin(options) => origin::run(&options),

@@ -4,6 +4,7 @@ mod auth;
 mod catalogue;
 mod context;
 mod dto;
+mod gpu_metrics;
 mod idempotency;
 mod input;
 mod live;

@@ -101,7 +101,7 @@ impl Thumbnails {
             tracing::warn!(stream_id = %id, %error, "no picture could be made of a stream");
             None
         });
-        Some(kept.put(made)?)
+        kept.put(made)
     }
 }
 

@@ -60,6 +60,11 @@ async fn follow_resume_and_drain() {
     assert_eq!(list["items"][0]["id"], json!(first));
     assert_eq!(api.get("/events?limit=1").await.json()["next_cursor"], json!(before.to_string()));
 
+    let newest = api.get("/events?newest_first=true&limit=1").await.json();
+    assert_eq!((&newest["items"][0]["id"], &newest["next_cursor"]), (&json!(first), &json!(first.to_string())));
+    let older = api.get(&format!("/events?newest_first=true&before={first}&limit=1")).await.json();
+    assert_eq!(older["items"][0]["id"], json!(before));
+
     // Followers must not hold up the end.
     api.context.readiness.drain();
     stop.send(()).unwrap();

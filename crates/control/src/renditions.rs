@@ -25,6 +25,15 @@ pub(crate) fn of_wish(stream: &Stream, wish: &RenditionWish) -> Result<String, R
     }
 }
 
+/// Makes a wish that the source as it is serves say so: when the ladder's rendition of that name becomes an encoded one, the restream
+/// is another, and takes that.
+pub(crate) fn settle(stream: &Stream, spec: &mut RestreamSpec) -> Result<(), Reason> {
+    if of_wish(stream, &spec.rendition)? == SOURCE_RENDITION {
+        spec.rendition = RenditionWish::AsIs;
+    }
+    Ok(())
+}
+
 /// The hub's rendition of a name of the stream's ladder. The input as it is can always be asked for.
 pub(crate) fn of_name(stream: &Stream, name: &str) -> Option<String> {
     let ladder = stream.ladder.as_ref().map(weir_model::Ladder::renditions).unwrap_or_default();
@@ -139,6 +148,20 @@ mod tests {
             assert_eq!(found.as_deref().ok(), expected, "{wish:?}");
             assert!(found.is_ok() || found.unwrap_err().fault == Fault::Config);
         }
+    }
+
+    #[test]
+    fn a_rendition_that_becomes_an_encoded_one_makes_another_restream() {
+        let settled = |stream: &Stream, wish: &str| {
+            let mut spec = restream(RenditionWish::Named(wish.to_owned()));
+            settle(stream, &mut spec).map(|()| spec.rendition)
+        };
+        assert_eq!(settled(&laddered(), "asis"), Ok(RenditionWish::AsIs));
+        assert_eq!(settled(&laddered(), "small"), Ok(RenditionWish::Named("small".to_owned())));
+        let encoded = vec![rendition("asis", Encoding::Encode(settings(640, 360)))];
+        let encoded = stream(Some(Ladder::Inline(encoded)));
+        assert_eq!(settled(&encoded, "asis"), Ok(RenditionWish::Named("asis".to_owned())));
+        assert!(settled(&encoded, "small").is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use weir_hub::{SOURCE_RENDITION, SourcePulse, StreamHub};
 use weir_ingest::SourceDoor;
-use weir_model::{IngestStatus, RenditionStatus, StreamState, StreamStatus, Viewers, Warning};
+use weir_model::{IngestStatus, RenditionState, RenditionStatus, StreamState, StreamStatus, Viewers, Warning};
 use weir_observe::{Observe, fields};
 
 use crate::bitrate_watch::BitrateWatch;
@@ -111,7 +111,8 @@ fn source_rendition(ingest: &IngestStatus) -> RenditionStatus {
         target_bps: None,
         fps: ingest.fps,
         latency_ms: None,
-        state: StreamState::Live,
+        state: RenditionState::Live,
+        reason: None,
     }
 }
 

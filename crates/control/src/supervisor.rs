@@ -129,12 +129,12 @@ impl Supervisor {
             let mut restreams = BTreeMap::new();
             for restream in wanted.restreams {
                 match restream {
-                    Ok(spec) => {
-                        let found = renditions::of_wish(&wanted.stream, &spec.rendition);
+                    Ok(mut spec) => {
+                        let found = renditions::settle(&wanted.stream, &mut spec);
                         if found.is_err() {
                             self.faulty_names.insert(spec.id, spec.name.clone());
                         }
-                        restreams.insert(spec.id, found.map(|_| spec))
+                        restreams.insert(spec.id, found.map(|()| spec))
                     }
                     Err(fault) => {
                         self.faulty_names.insert(fault.id, fault.name);

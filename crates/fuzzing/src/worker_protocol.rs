@@ -1,7 +1,7 @@
 //! The worker's socket: bytes in pieces of any size; what is read can be written, and is the same bytes again.
 
 use bytes::BytesMut;
-use weir_pipeline::{Decoder, Message, ProtocolFault, encode};
+use weir_pipeline::{Decoder, Message, PROTOCOL_VERSION, ProtocolFault, encode};
 
 use crate::random::Random;
 
@@ -40,9 +40,10 @@ fn read(data: &[u8], step: usize) -> (Vec<Message>, Option<ProtocolFault>) {
 /// A greeting, then messages of every kind with bodies of right and wrong lengths.
 pub(crate) fn generate(random: &mut Random) -> Vec<u8> {
     let mut input = vec![random.below(256) as u8];
-    put(&mut input, 1, 0, b"WEIR\x01\x00\x00\x00\x00\x00\x00\x00\x00\x80");
+    let [low, high] = PROTOCOL_VERSION.to_le_bytes();
+    put(&mut input, 1, 0, &[b'W', b'E', b'I', b'R', low, high, 0, 0, 0, 0, 0, 0, 0, 0x80]);
     for _ in 0..random.below(8) {
-        let kind = random.below(8) as u8;
+        let kind = random.below(9) as u8;
         let body = match kind {
             2 => br#"{"decode_in":"system","video":[],"audio":[{"id":1,"bitrate_kbps":64}]}"#.to_vec(),
             5 => {
@@ -50,6 +51,7 @@ pub(crate) fn generate(random: &mut Random) -> Vec<u8> {
                     .to_vec()
             }
             6 => br#"{"output":null,"message":"x"}"#.to_vec(),
+            7 => Vec::new(),
             _ => {
                 let length = random.length(60);
                 random.bytes(length)

@@ -1,5 +1,7 @@
 //! Which renditions a stream is offered in: a named ladder, or a list of its own.
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 
 /// One encoder session each; a ladder longer than this is a mistake on any machine.
@@ -31,12 +33,19 @@ pub struct BuiltinLadder {
 impl BuiltinLadder {
     /// All of them, in the order in which they are shown. A test holds that their files can be read.
     pub fn all() -> Vec<Self> {
-        BUILTIN_LADDERS.iter().filter_map(|(name, text)| Self::parse(name, text).ok()).collect()
+        Self::parsed().to_vec()
     }
 
-    fn named(wanted: &str) -> Option<Self> {
-        let (name, text) = BUILTIN_LADDERS.iter().find(|(name, _)| *name == wanted)?;
-        Self::parse(name, text).ok()
+    fn named(wanted: &str) -> Option<&'static Self> {
+        Self::parsed().iter().find(|ladder| ladder.name == wanted)
+    }
+
+    /// Read once: a stream asks for its ladder at every change of anything.
+    fn parsed() -> &'static [Self] {
+        static PARSED: LazyLock<Vec<BuiltinLadder>> = LazyLock::new(|| {
+            BUILTIN_LADDERS.iter().filter_map(|(name, text)| BuiltinLadder::parse(name, text).ok()).collect()
+        });
+        &PARSED
     }
 
     fn parse(name: &'static str, text: &str) -> Result<Self, toml::de::Error> {
@@ -105,7 +114,7 @@ impl Ladder {
     /// What it consists of; nothing for a name that does not exist (any more).
     pub fn renditions(&self) -> Vec<Rendition> {
         match self {
-            Self::Named(name) => BuiltinLadder::named(name).map(|ladder| ladder.renditions).unwrap_or_default(),
+            Self::Named(name) => BuiltinLadder::named(name).map(|ladder| ladder.renditions.clone()).unwrap_or_default(),
             Self::Inline(renditions) => renditions.clone(),
         }
     }

@@ -1,8 +1,8 @@
 //! A restream as the restreamer is to run it: every reference resolved, comparable, so that a change is a difference.
 
 use crate::{
-    Destination, Platforms, PushUrl, PushUrlFault, Reason, ReasonCode, RenditionWish, Restream, RestreamId,
-    RetryBudget, RetryRules, StreamId, Target, status::Fault,
+    Destination, Encoding, Platform, Platforms, PushUrl, PushUrlFault, Reason, ReasonCode, Rendition, RenditionWish,
+    Restream, RestreamId, RetryBudget, RetryRules, StreamId, Target, status::Fault,
 };
 
 #[derive(Debug, Clone, PartialEq)]
@@ -73,9 +73,21 @@ pub fn resolve(
         enhanced_rtmp: platform.is_none_or(|platform| platform.enhanced_rtmp),
         primary,
         backup,
-        rendition: restream.rendition.clone(),
+        rendition: platform
+            .map_or_else(|| restream.rendition.clone(), |platform| fitted(&restream.rendition, platform)),
         retry: restream.retry,
     })
+}
+
+/// A rendition of the restream's own is made to fit the platform; one of the ladder is for others too.
+fn fitted(wish: &RenditionWish, platform: &Platform) -> RenditionWish {
+    match wish {
+        RenditionWish::Inline(Rendition { name, encoding: Encoding::Encode(settings) }) => {
+            let encoding = Encoding::Encode(platform.rules.fit(settings));
+            RenditionWish::Inline(Rendition { name: name.clone(), encoding })
+        }
+        other => other.clone(),
+    }
 }
 
 #[cfg(test)]

@@ -85,6 +85,13 @@ named!(
     Fault { Source = "source", Destination = "destination", Config = "config", Server = "server" }
 );
 
+named!(
+    /// How a rendition is. Degraded: it flows, but late, or not from the encoder that it was to be made by.
+    RenditionState {
+        Offline = "offline", Starting = "starting", Live = "live", Degraded = "degraded", Stalled = "stalled", Failed = "failed",
+    }
+);
+
 named!(IngestProtocol {
     Rtmp = "rtmp", Rtmps = "rtmps", Srt = "srt", Whip = "whip", Pull = "pull", Playlist = "playlist",
 });
@@ -175,7 +182,9 @@ pub struct RenditionStatus {
     pub fps: Option<f64>,
     /// What encoding it adds: from a picture's way into the worker to its way out.
     pub latency_ms: Option<f64>,
-    pub state: StreamState,
+    pub state: RenditionState,
+    /// Why this encoder, why it is degraded, or why there is none.
+    pub reason: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

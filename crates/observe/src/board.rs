@@ -14,6 +14,7 @@ pub struct Board {
     streams: RwLock<BTreeMap<StreamId, StreamLine>>,
     /// Boxed: ids rise, so nodes of the tree stay half empty, at half a kilobyte for each place.
     restreams: RwLock<BTreeMap<RestreamId, Box<RestreamLine>>>,
+    workers: RwLock<BTreeMap<StreamId, WorkerLine>>,
 }
 
 #[derive(Clone, Debug)]
@@ -32,6 +33,16 @@ pub struct RestreamLine {
     pub status: RestreamStatus,
     /// Connections opened since the restream was started, the first included.
     pub connects: u64,
+}
+
+/// A stream's transcoding process, as last measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WorkerLine {
+    pub pid: u32,
+    pub rss_bytes: u64,
+    pub cpu_seconds: f64,
+    /// Workers of this stream so far, this one included.
+    pub starts: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,7 +173,21 @@ impl Board {
         restreams.iter().for_each(|(id, line)| look(*id, &line.status));
     }
 
+    /// None when it has ended.
+    pub fn set_worker(&self, id: StreamId, line: Option<WorkerLine>) {
+        let mut workers = self.workers.write().unwrap_or_else(PoisonError::into_inner);
+        match line {
+            Some(line) => workers.insert(id, line),
+            None => workers.remove(&id),
+        };
+    }
+
+    pub fn worker(&self, id: StreamId) -> Option<WorkerLine> {
+        self.workers.read().unwrap_or_else(PoisonError::into_inner).get(&id).copied()
+    }
+
     pub fn forget_stream(&self, id: StreamId) {
+        self.set_worker(id, None);
         self.streams.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
@@ -202,6 +227,13 @@ impl Board {
     pub(crate) fn streams(&self) -> Vec<(StreamId, StreamLine)> {
         let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
         streams.iter().map(|(id, line)| (*id, line.clone())).collect()
+    }
+
+    /// With the names of their streams.
+    pub(crate) fn workers(&self) -> Vec<(String, WorkerLine)> {
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
+        workers.iter().filter_map(|(id, line)| Some((streams.get(id)?.name.clone(), *line))).collect()
     }
 
     pub(crate) fn restreams(&self) -> Vec<(RestreamId, RestreamLine)> {

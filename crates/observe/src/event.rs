@@ -88,6 +88,13 @@ impl EventLog {
         kept.events.iter().skip(first).take(limit).map(Event::from).collect()
     }
 
+    /// The events before `before`, newest first; the newest of all when None.
+    pub fn newest(&self, before: Option<u64>, limit: usize) -> Vec<Event> {
+        let kept = self.kept();
+        let end = before.map_or(kept.events.len(), |before| kept.events.partition_point(|event| event.id < before));
+        kept.events.iter().take(end).rev().take(limit).map(Event::from).collect()
+    }
+
     /// Follows from `since` on; from now on when None.
     pub fn subscribe(&self, since: Option<u64>) -> EventCursor<'_> {
         let newest = self.newest.subscribe();
@@ -141,6 +148,9 @@ mod tests {
         assert_eq!(after(Some(ids[0]), 10), ids[1..]);
         assert_eq!(after(Some(ids[0]), 1), ids[1..2]);
         assert!(after(Some(ids[2]), 10).is_empty());
+        let newest = |before, limit| log.newest(before, limit).into_iter().map(|event| event.id).collect::<Vec<_>>();
+        assert_eq!(newest(None, 2), [ids[2], ids[1]]);
+        assert_eq!(newest(Some(ids[1]), 2), [ids[0]]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use weir_model::{RestreamId, RestreamStatus, StreamId, StreamStatus};
 
-pub use board::{Board, RestreamLine, StreamLine, Viewer, ViewerBook, ViewerKind};
+pub use board::{Board, RestreamLine, StreamLine, Viewer, ViewerBook, ViewerKind, WorkerLine};
 pub use counters::{Counter, Counters};
 pub use event::{Event, EventCursor, EventLog, fields};
 pub use history::{History, Metric, Past, SERIES_MAX, Subject};

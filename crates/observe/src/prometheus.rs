@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use weir_model::{PushStatus, RenditionStatus, RestreamState, StreamState};
+use weir_model::{PushStatus, RenditionState, RenditionStatus, RestreamState, StreamState};
 
-use crate::{Counter, Observe};
+use crate::{Counter, Observe, WorkerLine};
 
 pub(crate) fn render(observe: &Observe) -> String {
     let mut text = Text::default();
@@ -41,9 +41,12 @@ fn streams(text: &mut Text, observe: &Observe) {
         Some(status.ingest.as_ref()?.dropped_frames as f64)
     });
     type Figure = fn(&RenditionStatus) -> Option<f64>;
-    let figures: [(&str, &str, Figure); 4] = [
+    let figures: [(&str, &str, Figure); 5] = [
         ("weir_rendition_live", "1 while it flows.", |rendition| {
-            Some(f64::from(u8::from(rendition.state == StreamState::Live)))
+            Some(f64::from(u8::from(matches!(rendition.state, RenditionState::Live | RenditionState::Degraded))))
+        }),
+        ("weir_rendition_degraded", "1 while it is late, or not from the encoder that was wanted.", |rendition| {
+            Some(f64::from(u8::from(rendition.state == RenditionState::Degraded)))
         }),
         ("weir_rendition_bitrate_bps", "Its pictures, as encoded now.", |rendition| Some(rendition.bitrate_bps as f64)),
         ("weir_rendition_fps", "Pictures a second now.", |rendition| rendition.fps),
@@ -58,6 +61,21 @@ fn streams(text: &mut Text, observe: &Observe) {
                     text.line(name, &labels, value);
                 }
             }
+        }
+    }
+    type WorkerFigure = fn(&WorkerLine) -> f64;
+    let figures: [(&str, &str, &str, WorkerFigure); 3] = [
+        ("weir_worker_rss_bytes", "gauge", "Memory of its transcoding process.", |worker| worker.rss_bytes as f64),
+        ("weir_worker_cpu_seconds_total", "counter", "CPU time of its transcoding process.", |worker| {
+            worker.cpu_seconds
+        }),
+        ("weir_worker_starts_total", "counter", "Transcoding processes so far.", |worker| worker.starts as f64),
+    ];
+    let workers: Vec<_> = observe.board().workers();
+    for (name, kind, help, figure) in figures {
+        text.head(name, kind, help);
+        for (stream, worker) in &workers {
+            text.line(name, &[("stream", stream)], figure(worker));
         }
     }
     text.head("weir_viewers", "gauge", "Who is watching now.");

@@ -91,6 +91,7 @@ fn read(kind: Kind, flags: u8, mut body: Bytes) -> Result<Message, ProtocolFault
         Kind::Plan => Message::Plan(json(&body)?),
         Kind::Progress => Message::Progress(json(&body)?),
         Kind::Fault => Message::Fault(json(&body)?),
+        Kind::End => Message::End,
         Kind::Track => {
             let mut head = body.split_to(TRACK_HEAD_BYTES.min(body.len()));
             let (Ok(track), Ok(codec)) = (head.try_get_u32_le(), head.try_get_u8()) else { return Err(length) };

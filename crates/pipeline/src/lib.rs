@@ -11,6 +11,7 @@ mod message;
 mod plan;
 mod proof;
 mod thumbnail;
+mod usage;
 
 pub use binary::{WORKER_NAME, WORKER_VARIABLE, WorkerBinary, WorkerMissing};
 pub use decoder::{Decoder, ProtocolFault};
@@ -21,5 +22,6 @@ pub use message::{
     TrackConfig, WireFrame, WorkerFault, encode,
 };
 pub use plan::{AudioOutput, Fps, OutputId, VideoOutput, WorkerPlan};
-pub use proof::{Abilities, DECODE_CUDA, DECODE_VA, Inventory, Proof, prove_all};
 pub use thumbnail::{THUMBNAIL_NAME, THUMBNAIL_VERB, THUMBNAIL_WIDTH, thumbnail};
+pub use proof::{Abilities, DECODE_CUDA, DECODE_VA, Inventory, Proof, prove_all, prove_once};
+pub use usage::Usage;

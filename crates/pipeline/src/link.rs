@@ -14,7 +14,7 @@ use tokio::process::{Child, ChildStderr, Command};
 use weir_media::MediaTime;
 
 use crate::message::{Hello, Message, PROTOCOL_VERSION, encode};
-use crate::{Decoder, ProtocolFault, WorkerBinary};
+use crate::{Decoder, ProtocolFault, Usage, WorkerBinary};
 
 /// What a worker may print in a line; libraries in it print what they like.
 const LOG_LINE_BYTES_MAX: u64 = 500;
@@ -43,6 +43,11 @@ impl Worker {
         None
     }
 
+    /// What it takes now; None when it has ended.
+    pub fn usage(&self) -> Option<Usage> {
+        Usage::of(self.pid)
+    }
+
     /// The end of a worker that was not told to. Cancel-safe.
     pub async fn exited(&mut self) -> Option<ExitStatus> {
         self.child.wait().await.ok()
@@ -62,8 +67,13 @@ pub enum LinkFault {
     TooLarge,
 }
 
-/// Starts a worker that passes over pictures up to `resume_after`. Must be called within a runtime.
-pub fn start(binary: &WorkerBinary, resume_after: Option<MediaTime>) -> io::Result<(Worker, LinkWriter, LinkReader)> {
+/// Starts a worker that passes over pictures up to `resume_after` and sees of all NVIDIA devices only the one of that UUID, if one is
+/// given. Must be called within a runtime.
+pub fn start(
+    binary: &WorkerBinary,
+    resume_after: Option<MediaTime>,
+    device: Option<&str>,
+) -> io::Result<(Worker, LinkWriter, LinkReader)> {
     let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let mut command = Command::new(binary.path());
@@ -77,6 +87,10 @@ pub fn start(binary: &WorkerBinary, resume_after: Option<MediaTime>) -> io::Resu
     // The server's settings hold secrets that a worker has no use for.
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("WEIR_")) {
         command.env_remove(name);
+    }
+    // Elements take the first device that they see; which one that is, is decided here.
+    if let Some(uuid) = device {
+        command.env("CUDA_VISIBLE_DEVICES", uuid);
     }
     let mut child = command.spawn()?;
     let pid = child.id().unwrap_or_default();

@@ -10,7 +10,7 @@ use weir_media::{Codec, MediaTime};
 use crate::{OutputId, WorkerPlan};
 
 /// Both ends are built together; another number means that files of two releases were mixed.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
 
 /// A picture of 100 Mbps that is one second's worth is 12.5 MB.
 pub const FRAME_BYTES_MAX: usize = 16 << 20;
@@ -43,6 +43,8 @@ pub enum Message {
     Progress(Progress),
     /// Worker: it ends because of this.
     Fault(WorkerFault),
+    /// Server: the source has ended, give what is still in your hands. Worker: that was all.
+    End,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,11 +105,12 @@ pub(crate) enum Kind {
     Frame = 4,
     Progress = 5,
     Fault = 6,
+    End = 7,
 }
 
 impl Kind {
     pub(crate) fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Hello, Self::Plan, Self::Track, Self::Frame, Self::Progress, Self::Fault]
+        [Self::Hello, Self::Plan, Self::Track, Self::Frame, Self::Progress, Self::Fault, Self::End]
             .into_iter()
             .find(|kind| *kind as u8 == byte)
     }
@@ -119,6 +122,7 @@ impl Kind {
             Self::Track => TRACK_HEAD_BYTES..=TRACK_HEAD_BYTES + CONFIG_BYTES_MAX,
             Self::Frame => FRAME_HEAD_BYTES..=FRAME_HEAD_BYTES + FRAME_BYTES_MAX,
             Self::Plan | Self::Progress | Self::Fault => 2..=JSON_BYTES_MAX,
+            Self::End => 0..=0,
         }
     }
 }
@@ -145,6 +149,7 @@ pub fn encode(message: &Message, out: &mut BytesMut) -> Option<Bytes> {
         Message::Plan(plan) => put_json(plan, &mut body, Kind::Plan)?,
         Message::Progress(progress) => put_json(progress, &mut body, Kind::Progress)?,
         Message::Fault(fault) => put_json(fault, &mut body, Kind::Fault)?,
+        Message::End => Kind::End,
         Message::Track(track) => {
             body.put_u32_le(track.track);
             body.put_u8(CODECS.iter().position(|codec| *codec == track.codec)? as u8);

@@ -1,7 +1,9 @@
 //! What this machine can do, by trying: each encoder really encodes some pictures, in a process that may crash or hang.
+//! What was found is kept on disk for as long as plugins and drivers stay the same.
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -34,10 +36,12 @@ pub struct Inventory {
     pub gstreamer: Version,
     /// What need not be tried, and why not: elements that its graph needs are not there.
     pub missing: BTreeMap<String, String>,
+    /// The plugins that graphs are made of, with their versions.
+    pub plugins: BTreeMap<String, String>,
 }
 
 /// The proofs of one machine.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Abilities {
     /// None: there is no GStreamer, or no worker.
     pub gstreamer: Option<Version>,
@@ -72,19 +76,65 @@ impl Abilities {
 pub const DECODE_CUDA: &str = "decode-cuda";
 pub const DECODE_VA: &str = "decode-va";
 
-/// Tries everything that is there, one after another.
-pub async fn prove_all(binary: &WorkerBinary, encoders: &Encoders) -> Abilities {
+/// What was found, and of what it is true.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    release: String,
+    driver: String,
+    inventory: Inventory,
+    abilities: Abilities,
+}
+
+/// Tries everything that is there, one after another, unless that has been done with the same plugins and the same driver, and all that
+/// is there worked: then what `cache` holds is true. `driver` says which one, in whatever words.
+pub async fn prove_once(binary: &WorkerBinary, encoders: &Encoders, cache: &Path, driver: &str) -> Abilities {
     let inventory: Inventory = match ask(binary, &["inventory"]).await {
         Ok(inventory) => inventory,
         Err(error) => return Abilities::none(&error.to_string()),
     };
+    let release = env!("CARGO_PKG_VERSION");
+    // A cache that can't be read is one that is not there.
+    let kept = tokio::fs::read(cache).await.ok().and_then(|text| serde_json::from_slice::<Kept>(&text).ok());
+    if let Some(kept) =
+        kept.filter(|kept| kept.release == release && kept.driver == driver && kept.inventory == inventory)
+    {
+        return kept.abilities;
+    }
+    let abilities = prove_these(binary, encoders, &inventory).await;
+    // What was tried and failed may work at the next start: a card that is full, a driver that hung.
+    let lasts = |(id, proof): (&str, &Proof)| proof.ok || inventory.missing.contains_key(id);
+    let all = abilities.encoders.iter().map(|(id, proof)| (id.as_str(), proof));
+    let decoding = [(DECODE_CUDA, &abilities.cuda_decoding), (DECODE_VA, &abilities.va_decoding)];
+    if !all.chain(decoding).all(lasts) {
+        return abilities;
+    }
+    let kept = Kept { release: release.to_owned(), driver: driver.to_owned(), inventory, abilities };
+    if let Ok(text) = serde_json::to_vec_pretty(&kept) {
+        // Whole or not at all; without it the next start tries again.
+        let new = cache.with_extension("new");
+        if tokio::fs::write(&new, text).await.is_ok() {
+            let _ = tokio::fs::rename(&new, cache).await;
+        }
+    }
+    kept.abilities
+}
+
+/// Tries everything that is there, one after another.
+pub async fn prove_all(binary: &WorkerBinary, encoders: &Encoders) -> Abilities {
+    match ask::<Inventory>(binary, &["inventory"]).await {
+        Ok(inventory) => prove_these(binary, encoders, &inventory).await,
+        Err(error) => Abilities::none(&error.to_string()),
+    }
+}
+
+async fn prove_these(binary: &WorkerBinary, encoders: &Encoders, inventory: &Inventory) -> Abilities {
     let version = inventory.gstreamer;
     let mut abilities = Abilities { gstreamer: Some(version), ..Abilities::none("") };
     for file in encoders.all().iter().filter(|file| file.is_for(version)) {
-        abilities.encoders.insert(file.id.clone(), prove(binary, &inventory, &file.id).await);
+        abilities.encoders.insert(file.id.clone(), prove(binary, inventory, &file.id).await);
     }
-    abilities.cuda_decoding = prove(binary, &inventory, DECODE_CUDA).await;
-    abilities.va_decoding = prove(binary, &inventory, DECODE_VA).await;
+    abilities.cuda_decoding = prove(binary, inventory, DECODE_CUDA).await;
+    abilities.va_decoding = prove(binary, inventory, DECODE_VA).await;
     abilities
 }
 

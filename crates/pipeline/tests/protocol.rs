@@ -50,6 +50,7 @@ fn everything() -> Vec<Message> {
         frame(100_000),
         Message::Progress(Progress { pictures_in: 1, pictures_decoded: 1, outputs: vec![output] }),
         Message::Fault(WorkerFault { output: None, message: "out of memory".to_owned() }),
+        Message::End,
     ]
 }
 
@@ -100,6 +101,7 @@ fn what_breaks_a_rule_is_told() {
         (after_greeting(&[20, 0, 0, 0, 4, 0, 0, 1]), ProtocolFault::Flags),
         (after_greeting(&[255, 255, 255, 255, 4, 0, 0, 0]), ProtocolFault::Length { bytes: u32::MAX as usize }),
         (after_greeting(&[4, 0, 0, 0, 3, 0, 0, 0]), ProtocolFault::Length { bytes: 4 }),
+        (after_greeting(&[1, 0, 0, 0, 7, 0, 0, 0]), ProtocolFault::Length { bytes: 1 }),
         (after_greeting(&[5, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 6]), ProtocolFault::Codec),
     ] {
         assert_eq!(read(&data, data.len()), Err(expected), "{data:?}");

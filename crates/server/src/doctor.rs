@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
+use weir_gpu::{Device, Inventory};
 use weir_transcode::{EncoderReport, Workshop};
 
 use crate::config::Config;
@@ -26,14 +27,15 @@ pub(crate) async fn run(config: &Config, data: &Path, as_json: bool) -> anyhow::
     let workshop = Workshop::open()?;
     let encoders = workshop.encoder_reports().await;
     let gstreamer = workshop.abilities().await.gstreamer.map(String::from);
+    let devices = workshop.devices().await;
     let mut findings = ports(config);
     findings.push(folder(data));
     findings.push(clock());
     let ok = findings.iter().all(|finding| finding.problem.is_none());
     if as_json {
-        println!("{:#}", report(ok, gstreamer.as_deref(), &encoders, &findings));
+        println!("{:#}", report(ok, gstreamer.as_deref(), &encoders, &devices, &findings));
     } else {
-        print!("{}", text(ok, gstreamer.as_deref(), &encoders, &findings));
+        print!("{}", text(ok, gstreamer.as_deref(), &encoders, &devices, &findings));
     }
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -63,7 +65,13 @@ fn clock() -> Finding {
     Finding { what: format!("clock {}", now.date()), problem }
 }
 
-fn report(ok: bool, gstreamer: Option<&str>, encoders: &[EncoderReport], findings: &[Finding]) -> Value {
+fn report(
+    ok: bool,
+    gstreamer: Option<&str>,
+    encoders: &[EncoderReport],
+    devices: &Inventory,
+    findings: &[Finding],
+) -> Value {
     let encoder = |report: &EncoderReport| {
         json!({
             "family": report.family,
@@ -80,11 +88,36 @@ fn report(ok: bool, gstreamer: Option<&str>, encoders: &[EncoderReport], finding
         "version": env!("CARGO_PKG_VERSION"),
         "gstreamer": gstreamer,
         "encoders": encoders.iter().map(encoder).collect::<Vec<_>>(),
+        "gpus": devices.devices.iter().map(gpu).collect::<Vec<_>>(),
+        "gpus_driver": devices.driver,
+        "gpus_reason": devices.reason,
         "checks": findings.iter().map(finding).collect::<Vec<_>>(),
     })
 }
 
-fn text(ok: bool, gstreamer: Option<&str>, encoders: &[EncoderReport], findings: &[Finding]) -> String {
+fn gpu(device: &Device) -> Value {
+    json!({
+        "index": device.index,
+        "name": device.name,
+        "uuid": device.uuid,
+        "mig": device.mig,
+        "memory_total_bytes": device.memory_total_bytes,
+        "memory_used_bytes": device.memory_used_bytes,
+        "encoder_percent": device.encoder_percent,
+        "decoder_percent": device.decoder_percent,
+        "encoder_sessions": device.encoder_sessions,
+        "temperature_celsius": device.temperature_celsius,
+        "missing": device.missing,
+    })
+}
+
+fn text(
+    ok: bool,
+    gstreamer: Option<&str>,
+    encoders: &[EncoderReport],
+    devices: &Inventory,
+    findings: &[Finding],
+) -> String {
     let mut out = String::new();
     for finding in findings {
         let state = finding.problem.as_deref().unwrap_or("ok");
@@ -97,6 +130,17 @@ fn text(ok: bool, gstreamer: Option<&str>, encoders: &[EncoderReport], findings:
             (None, reason) => reason.clone().unwrap_or_default(),
         };
         let _ = writeln!(out, "  {:<38} {state}", report.title);
+    }
+    if let Some(reason) = &devices.reason {
+        let _ = writeln!(out, "{:<40} {reason}", "GPUs");
+    }
+    for device in &devices.devices {
+        let what = format!("GPU {} {}", device.index, device.name.as_deref().unwrap_or_default());
+        let missing = device.missing.join("; ");
+        let _ = match device.memory_total_bytes.zip(device.memory_used_bytes) {
+            Some((total, used)) => writeln!(out, "{what:<40} {} of {} MB taken {missing}", used >> 20, total >> 20),
+            None => writeln!(out, "{what:<40} {missing}"),
+        };
     }
     let _ = writeln!(out, "{}", if ok { "The server can run here." } else { "The server can't run here." });
     out
@@ -114,12 +158,15 @@ mod tests {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let problem = TcpListener::bind(taken.local_addr().unwrap()).err().map(|error| error.to_string());
         let findings = [Finding { what: "rtmp port".to_owned(), problem }, clock()];
-        let report = report(false, Some("1.22"), &encoders, &findings);
+        let sliced = Device { missing: vec!["encoder utilisation: not supported".to_owned()], ..Device::default() };
+        let devices = Inventory { devices: vec![sliced], ..Inventory::default() };
+        let report = report(false, Some("1.22"), &encoders, &devices, &findings);
         assert_eq!(report["encoders"][0]["reason"], "no such device");
         assert_eq!(report["encoders"][0]["proof"]["ok"], false);
         assert_eq!((&report["checks"][0]["ok"], &report["checks"][1]["ok"]), (&json!(false), &json!(true)));
-        let text = text(false, None, &encoders, &findings);
-        for expected in ["no such device", "nothing can be transcoded", "can't run here"] {
+        assert_eq!(report["gpus"][0]["encoder_percent"], Value::Null);
+        let text = text(false, None, &encoders, &devices, &findings);
+        for expected in ["no such device", "encoder utilisation", "nothing can be transcoded", "can't run here"] {
             assert!(text.contains(expected), "{text}");
         }
     }

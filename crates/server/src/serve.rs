@@ -41,7 +41,7 @@ pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow:
     let mut tasks = JoinSet::new();
     let keeping_history = tokio::spawn(observe.clone().keep_history());
     let push_options = push_options(&config)?;
-    let workshop = Workshop::open()?;
+    let workshop = Workshop::with_cache(Some(data.join("abilities.json")))?;
     let supervisor = Supervisor::new(
         commands.clone(),
         runtime.clone(),

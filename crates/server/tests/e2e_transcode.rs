@@ -12,13 +12,18 @@ mod common;
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use common::{SOON, weir};
 use serde_json::json;
+use weir_media::MediaTime;
+use weir_mux::flv::file::{FlvTag, FlvTagKind};
 use weir_testkit::conformance::{Watcher, player};
+use weir_testkit::destination::is_video_frame;
 use weir_testkit::ffmpeg::{self, Clip};
-use weir_testkit::{Destination, Weir, wait_until, wait_until_some};
+use weir_testkit::frames::{SyntheticConfig, SyntheticSource, flv_tag};
+use weir_testkit::{Destination, Publisher, Weir, wait_until, wait_until_some};
 
 const FRAME_MS: i64 = 34;
 
@@ -89,20 +94,31 @@ fn a_ladder_a_push_of_its_own_and_the_source_from_one_decode() {
     assert_worker_is_built();
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    // Its keyframes are not where ours are. Small, so that a busy machine carries it: a machine that does not makes holes.
-    let clip = Clip { seconds: 16, gop_frames: 75, b_frames: 2, video_kbps: 800, ..Clip::default() };
+    // Small, so that a busy machine carries it: a machine that does not makes holes. Set, it is 720p with a ladder of that size.
+    let full = std::env::var_os("WEIR_TEST_720P").is_some();
+    let clip = if full {
+        Clip { seconds: 30, ..Clip::of_the_bench() }
+    } else {
+        Clip { seconds: 16, video_kbps: 800, ..Clip::default() }
+    };
+    // Its keyframes are not where ours are.
+    let clip = Clip { gop_frames: 75, b_frames: 2, ..clip };
     let source = clip.make(&path("source.flv"));
     let weir = weir().start();
     let api = weir.api();
-    let rungs =
-        [("p360", (640, 360), 700), ("p240", (426, 240), 400), ("p180", (320, 180), 250), ("p90", (160, 90), 100)];
+    let rungs = if full {
+        [("p720", (1280, 720), 2500), ("p480", (854, 480), 1200), ("p360", (640, 360), 700), ("p240", (426, 240), 350)]
+    } else {
+        [("p360", (640, 360), 700), ("p240", (426, 240), 400), ("p180", (320, 180), 250), ("p90", (160, 90), 100)]
+    };
     let ladder = rungs.map(|(name, (width, height), kbps)| {
         json!({"name": name, "width": width, "height": height, "video_bitrate_kbps": kbps, "rate_control": "vbr"})
     });
     let stream = api.create_stream_with("cam1", &json!({"ladder": ladder}));
     let (as_is, own) = (Destination::new(), Destination::new());
+    let (width, height) = if full { (640, 360) } else { (480, 270) };
     let rendition = json!({
-        "name": "small", "width": 480, "height": 270, "video_bitrate_kbps": 600, "audio_bitrate_kbps": 64,
+        "name": "small", "width": width, "height": height, "video_bitrate_kbps": 600, "audio_bitrate_kbps": 64,
         "rate_control": "cbr",
     });
     let restreams = [
@@ -192,12 +208,17 @@ fn a_worker_that_is_killed_costs_its_renditions_two_seconds_and_the_source_nothi
     assert_worker_is_built();
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let clip = Clip { seconds: 12, size: "320x180", audio: false, video_kbps: 300, ..Clip::default() };
+    let clip = Clip { seconds: 16, size: "320x180", audio: false, video_kbps: 300, ..Clip::default() };
     let source = clip.make(&path("source.flv"));
     let weir = weir().start();
     let api = weir.api();
-    let small = json!([{"name": "small", "width": 160, "height": 90, "video_bitrate_kbps": 100}]);
-    let stream = api.create_stream_with("cam1", &json!({"ladder": small}));
+    let ladder = |kbps: u32| {
+        json!([
+            {"name": "small", "width": 160, "height": 90, "video_bitrate_kbps": 100},
+            {"name": "other", "width": 128, "height": 72, "video_bitrate_kbps": kbps, "audio_bitrate_kbps": 64},
+        ])
+    };
+    let stream = api.create_stream_with("cam1", &json!({"ladder": ladder(100)}));
     let (as_is, named) = (Destination::new(), Destination::new());
     let restreams = [
         api.create_restream(&stream, "as it is", &as_is.url("a")),
@@ -208,15 +229,32 @@ fn a_worker_that_is_killed_costs_its_renditions_two_seconds_and_the_source_nothi
         ),
     ];
     let mut publisher = ffmpeg::publish(&source, &weir.push_url(&stream.stream_key));
-    named.wait_video_frames(60, SOON);
-    for signal in ["-KILL", "-STOP"] {
+    named.wait_video_frames(30, SOON);
+
+    // A rendition that is edited begins anew; the other one, in the same worker, does not notice.
+    let before = workers(&weir);
+    api.patch(&format!("/streams/{}", stream.id), &json!({"ladder": ladder(200)})).expect(200);
+    wait_until("the edited rendition has its new rate", SOON, || {
+        let status = api.stream_status(&stream);
+        let renditions = status["renditions"].as_array().unwrap();
+        renditions.iter().any(|it| it["name"] == "other" && it["target_bps"] == 264_000 && it["state"] == "live")
+    });
+    assert_eq!(workers(&weir), before, "in the same worker");
+    named.wait_video_frames(named.video_frames() + 15, SOON);
+    let pushed: Vec<FlvTag> =
+        named.received().into_iter().map(|received| received.tag).filter(is_video_frame).collect();
+    let steps = pushed.windows(2).map(|pair| pair[1].timestamp_ms - pair[0].timestamp_ms);
+    assert_eq!(steps.filter(|step| *step > 40).count(), 0, "nothing is missing in the other rendition");
+
+    for signal in ["-KILL", "-KILL", "-KILL", "-STOP"] {
         let [victim] = workers(&weir)[..] else { panic!("{:?}", workers(&weir)) };
         let before = named.video_frames();
         let killed = Command::new("kill").args([signal, &victim.to_string()]).status().unwrap();
         assert!(killed.success());
-        wait_until("another worker is at work", SOON, || {
-            workers(&weir).iter().any(|worker| *worker != victim) && named.video_frames() > before + 10
+        let back = wait_until("another worker is at work", SOON, || {
+            matches!(workers(&weir)[..], [worker] if worker != victim) && named.video_frames() > before + 10
         });
+        println!("{signal}: renditions were back after {} ms", back.as_millis());
     }
     assert!(publisher.wait_ended(SOON).success());
     for id in restreams {
@@ -229,7 +267,7 @@ fn a_worker_that_is_killed_costs_its_renditions_two_seconds_and_the_source_nothi
     let times = ffmpeg::packet_times_ms(&path("small.flv"), "v");
     assert!(times.is_sorted_by(|a, b| a < b), "times go forward");
     let hole = times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
-    println!("{} of 360 pictures, the largest hole {hole} ms", times.len());
+    println!("{} of 480 pictures, the largest hole {hole} ms", times.len());
     // One that is stopped is noticed after two seconds of silence; the newest GOP is then made again.
     assert!(hole <= 3500, "{hole} ms");
     // The source has no sound, its renditions are silent: destinations refuse streams without.
@@ -237,4 +275,136 @@ fn a_worker_that_is_killed_costs_its_renditions_two_seconds_and_the_source_nothi
     assert!(sound.len() > 300, "{}", sound.len());
     let status = api.stream_status(&stream);
     println!("{status}");
+}
+
+/// A part of a publish: what the source is like, and how its messages are spoilt.
+struct Phase {
+    seconds: i64,
+    size: (u32, u32),
+    fps: u32,
+    audio: bool,
+    corrupt: bool,
+    /// The time that is missing before it.
+    jump_ms: i64,
+}
+
+const STEADY: Phase = Phase { seconds: 2, size: (1280, 720), fps: 30, audio: true, corrupt: false, jump_ms: 0 };
+
+/// Every tenth picture has a few wrong bits, its length prefixes included; the first ones of the session are spared.
+fn spoil(tag: FlvTag, number: usize) -> FlvTag {
+    const FLV_HEADER_BYTES: usize = 5;
+    if tag.kind != FlvTagKind::Video || !number.is_multiple_of(10) {
+        return tag;
+    }
+    let mut body = tag.body.to_vec();
+    let length = body.len() - FLV_HEADER_BYTES;
+    for step in [3, 7, 11] {
+        body[FLV_HEADER_BYTES + number * step % length] ^= 1 << (number % 8);
+    }
+    FlvTag { body: body.into(), ..tag }
+}
+
+/// One connection, in real time. Returns how many pictures it sent.
+fn publish_phases(publisher: &mut Publisher, phases: &[Phase]) -> usize {
+    let (start, mut zero, mut pictures) = (Instant::now(), MediaTime::ZERO, 0);
+    let mut jumped = MediaTime::ZERO;
+    for phase in phases {
+        let (width, height) = phase.size;
+        let config = SyntheticConfig {
+            width,
+            height,
+            fps: (phase.fps, 1),
+            gop_frames: phase.fps,
+            video_bitrate_bps: Some(300_000),
+            audio: SyntheticConfig::default().audio.filter(|_| phase.audio),
+        };
+        jumped = jumped + MediaTime::from_millis(phase.jump_ms);
+        let mut source = SyntheticSource::new(config);
+        let frames = source.frames_until(MediaTime::from_millis(phase.seconds * 1000));
+        for tag in source.config_tags().into_iter().chain(frames.iter().map(flv_tag)) {
+            let at = zero + MediaTime::from_millis(i64::from(tag.timestamp_ms));
+            thread::sleep(
+                (start + Duration::from_millis(at.as_millis() as u64)).saturating_duration_since(Instant::now()),
+            );
+            pictures += usize::from(is_video_frame(&tag));
+            let tag = if phase.corrupt { spoil(tag, pictures) } else { tag };
+            publisher.send(&FlvTag { timestamp_ms: (at + jumped).as_millis() as u32, ..tag }).unwrap();
+        }
+        zero = zero + MediaTime::from_millis(phase.seconds * 1000);
+    }
+    pictures
+}
+
+#[test]
+fn whatever_the_source_does_renditions_keep_canvas_alignment_and_time() {
+    assert_worker_is_built();
+    let folder = tempfile::tempdir().unwrap();
+    let weir = weir().start();
+    let api = weir.api();
+    let rungs = [("p180", (320, 180)), ("p90", (160, 90))];
+    let ladder: Vec<_> = rungs
+        .iter()
+        .map(|(name, (width, height))| {
+            json!({"name": name, "width": width, "height": height, "video_bitrate_kbps": 150, "gop_seconds": 1})
+        })
+        .chain([json!({"name": "asis", "passthrough": true})])
+        .collect();
+    let stream = api.create_stream_with("cam1", &json!({"ladder": ladder}));
+    let pushed = Destination::new();
+    api.create_restream_with(&stream, "small", &json!({"uri": pushed.url("b"), "rendition": "p90", "active": true}));
+    // Its encoders are tried before the first worker starts: what comes meanwhile is not encoded.
+    wait_until("encoders were tried", SOON, || api.get("/system").expect(200)["encoders"].is_array());
+    let mut publisher = Publisher::publish(&weir.rtmp_address(), "live", &stream.stream_key).unwrap();
+    let pictures = publish_phases(
+        &mut publisher,
+        &[
+            STEADY,
+            Phase { size: (1920, 1080), ..STEADY },
+            Phase { size: (640, 480), fps: 60, ..STEADY },
+            Phase { audio: false, ..STEADY },
+            Phase { seconds: 3, corrupt: true, ..STEADY },
+            Phase { jump_ms: 10_000, ..STEADY },
+        ],
+    );
+    publisher.unpublish();
+    api.wait_stream(&stream, "offline", SOON);
+    let base = format!("{}/play/cam1", weir.http());
+    let last_ms = |name: &str| video_packets(&download(&base, name, folder.path())).last().map(|packet| packet.pts_ms);
+    wait_until("the source's last picture is in every rendition", SOON, || {
+        let ends = ["asis", "p180", "p90"].map(last_ms);
+        ends[0].is_some() && ends.iter().all(|end| *end == ends[0])
+    });
+
+    let keyframes = rungs.map(|(name, size)| {
+        let file = download(&base, name, folder.path());
+        let video = ffmpeg::probe(&file)["streams"][0].clone();
+        assert_eq!((video["width"].as_i64(), video["height"].as_i64()), (Some(size.0), Some(size.1)), "{name}");
+        assert_eq!(ffmpeg::decode_errors(&file), "", "{name}");
+        let packets = video_packets(&file);
+        assert!(packets.is_sorted_by(|a, b| a.pts_ms < b.pts_ms), "{name}: times go forward");
+        println!("{name}: {} of {pictures} pictures", packets.len());
+        // What was spoilt may be lost up to the next keyframe, and a busy machine begins late.
+        assert!(packets.len() * 10 > pictures * 6, "{name}: {} of {pictures} pictures", packets.len());
+        keyframes_ms(&packets)
+    });
+    println!("keyframes at {:?}", keyframes[0]);
+    assert_eq!(keyframes[0], keyframes[1], "aligned");
+    assert!(keyframes[0].len() >= 8, "{:?}", keyframes[0]);
+    pushed.save_flv(0, &folder.path().join("pushed.flv"));
+    let configs = pushed.received().iter().filter(|received| is_video_config(&received.tag)).count();
+    // 30 -> 60 -> 30 fps: an encoder writes the rate into its parameter sets. Sizes alone change nothing.
+    assert!((1..=3).contains(&configs), "{configs} configurations");
+    assert_eq!(pushed.connections(), 1, "nothing begins anew");
+    for kind in ["v", "a"] {
+        let times = ffmpeg::packet_times_ms(&folder.path().join("pushed.flv"), kind);
+        assert!(times.is_sorted_by(|a, b| a < b), "{kind}: times go forward");
+        // Silence where the source has none; the jump is one.
+        let holes: Vec<i64> = times.windows(2).map(|pair| pair[1] - pair[0]).filter(|hole| *hole > 700).collect();
+        println!("{kind}: {} frames, holes of {holes:?} ms", times.len());
+    }
+    assert_eq!(workers(&weir).len(), 0, "without a source there is no worker");
+}
+
+fn is_video_config(tag: &FlvTag) -> bool {
+    tag.kind == FlvTagKind::Video && tag.body.get(1) == Some(&0)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use weir_model::StreamId;
-use weir_pipeline::EncoderFile;
+use weir_pipeline::{EncoderFile, WorkerPlan};
 
 use crate::plan::SourceShape;
 
@@ -23,6 +23,23 @@ pub(crate) fn megapixels_a_second(width: u32, height: u32, fps: Option<f64>, sou
 /// Hardware takes none that counts.
 pub(crate) fn cores_for(file: &EncoderFile, megapixels_a_second: f64) -> f64 {
     file.cores_per_megapixel_second.unwrap_or_default() * megapixels_a_second
+}
+
+/// GStreamer, its plugins and the frames on their way: measured 60 MB.
+const WORKER_BYTES: u64 = 512 << 20;
+/// Raw pictures in 4:2:0: one and a half bytes a pixel, up to two where they have ten bits.
+const BYTES_PER_PIXEL: u64 = 3;
+/// A branch has some pictures in its queue, and its encoder up to 60 of lookahead, reference and threads.
+const PICTURES_PER_OUTPUT: u64 = 96;
+/// A source of which nothing is known yet.
+const SOURCE_ASSUMED: u64 = 1920 * 1080;
+
+/// More than a sound worker can take: one that takes more leaks. Measured with four rungs: 133 MB, a fifth of this.
+pub(crate) fn memory_max_bytes(plan: &WorkerPlan, source: SourceShape) -> u64 {
+    let pixels = |width: u32, height: u32| u64::from(width) * u64::from(height);
+    let source = pixels(source.width, source.height).max(SOURCE_ASSUMED);
+    let outputs: u64 = plan.video.iter().map(|output| pixels(output.width, output.height)).sum();
+    WORKER_BYTES + (source + outputs) * BYTES_PER_PIXEL * PICTURES_PER_OUTPUT
 }
 
 /// What the streams of this server have planned.

@@ -1,12 +1,10 @@
 //! How long to wait before a worker is started again.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A worker that dies once is back at once: viewers notice two seconds.
 const DELAY_MIN: Duration = Duration::from_millis(100);
 const DELAY_MAX: Duration = Duration::from_secs(5);
-/// Whoever lived so long was well; its end is a first one.
-const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(crate) struct Backoff {
@@ -18,9 +16,10 @@ impl Backoff {
         Self { delay: DELAY_MIN }
     }
 
-    /// The wait after a life from `started` to `ended`.
-    pub(crate) fn after(&mut self, started: Instant, ended: Instant) -> Duration {
-        if ended.saturating_duration_since(started) >= HEALTHY_AFTER {
+    /// The wait after a life in which it gave pictures, or did not: one that worked is back at once however often it is killed, and
+    /// what can't begin does not wear out the machine.
+    pub(crate) fn after(&mut self, gave_pictures: bool) -> Duration {
+        if gave_pictures {
             self.delay = DELAY_MIN;
         }
         let delay = self.delay;
@@ -35,11 +34,12 @@ mod tests {
 
     #[test]
     fn doubles_up_to_a_bound_and_forgets() {
-        let (start, mut backoff) = (Instant::now(), Backoff::new());
-        let short = start + Duration::from_secs(1);
-        let waits: Vec<u128> = (0..8).map(|_| backoff.after(start, short).as_millis()).collect();
+        let mut backoff = Backoff::new();
+        let waits: Vec<u128> = (0..8).map(|_| backoff.after(false).as_millis()).collect();
         assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
-        assert_eq!(backoff.after(start, start + HEALTHY_AFTER), DELAY_MIN);
-        assert_eq!(backoff.after(start, short), DELAY_MIN * 2);
+        assert_eq!(
+            [backoff.after(true), backoff.after(true), backoff.after(false)],
+            [DELAY_MIN, DELAY_MIN, DELAY_MIN * 2]
+        );
     }
 }

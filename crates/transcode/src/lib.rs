@@ -6,6 +6,7 @@
 mod admission;
 mod backoff;
 mod families;
+mod lag;
 mod linger;
 mod outlet;
 mod plan;

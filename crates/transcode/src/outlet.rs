@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use weir_hub::{Publisher, Tracks};
 use weir_media::codec::{self, GopMeter, aac::AacConfig};
 use weir_media::{Codec, Frame, FrameFlags, MediaKind, MediaTime, TrackId, TrackInfo};
-use weir_model::{RenditionStatus, StreamState};
+use weir_model::{RenditionState, RenditionStatus};
 use weir_pipeline::{AudioOutput, WireFrame};
 
+use crate::lag::{Lag, LagChange};
 use crate::plan::RenditionPlan;
 use crate::sound::Sound;
 
@@ -37,6 +38,7 @@ pub(crate) struct Outlet {
     started: Instant,
     wrote_at: Option<Instant>,
     pub(crate) latency_ms: Option<f64>,
+    lag: Lag,
 }
 
 impl Outlet {
@@ -57,6 +59,7 @@ impl Outlet {
             started: now,
             wrote_at: None,
             latency_ms: None,
+            lag: Lag::default(),
         }
     }
 
@@ -69,6 +72,20 @@ impl Outlet {
     /// Goes on with the same encoder; only what it is called, or why, has changed.
     pub(crate) fn resume_same(&mut self, plan: RenditionPlan) {
         self.plan = plan;
+    }
+
+    /// The source has ended: sound behind the last picture is not held back any more. What comes next begins anew.
+    pub(crate) fn end(&mut self, now: Instant) {
+        while let Some(sound) = self.waiting.pop_front() {
+            self.write_sound(&sound, now);
+        }
+        self.wants_keyframe = true;
+    }
+
+    /// Looks how far it is behind the newest of the source; what changed, in words.
+    pub(crate) fn look(&mut self, source: Option<MediaTime>, now: Instant) -> Option<LagChange> {
+        let behind = source.zip(self.last_picture).map(|(source, last)| source.since(last));
+        self.lag.look(behind.unwrap_or_default(), now)
     }
 
     /// Goes on in a rendition whose cache was emptied.
@@ -138,12 +155,16 @@ impl Outlet {
         self.publisher.write(frame, kind, now);
     }
 
-    pub(crate) fn status(&self, now: Instant) -> RenditionStatus {
+    pub(crate) fn status(&self, source_lives: bool, now: Instant) -> RenditionStatus {
         let flows = self.wrote_at.is_some_and(|at| now.saturating_duration_since(at) < QUIET_AFTER);
-        let state = match self.wrote_at {
-            None => StreamState::Starting,
-            Some(_) if flows => StreamState::Live,
-            Some(_) => StreamState::Stalled,
+        let late = self.lag.is_late();
+        let (state, reason) = match self.wrote_at {
+            None => (RenditionState::Starting, None),
+            Some(_) if flows && late => (RenditionState::Degraded, Some("it is behind its source".to_owned())),
+            Some(_) if flows && self.plan.degraded => (RenditionState::Degraded, None),
+            Some(_) if flows => (RenditionState::Live, None),
+            Some(_) if source_lives => (RenditionState::Stalled, None),
+            Some(_) => (RenditionState::Offline, None),
         };
         let elapsed = now.saturating_duration_since(self.started);
         RenditionStatus {
@@ -157,6 +178,7 @@ impl Outlet {
             fps: self.meter.fps().filter(|_| flows),
             latency_ms: self.latency_ms.filter(|_| flows),
             state,
+            reason: reason.or_else(|| Some(self.plan.reason.clone())),
         }
     }
 }
@@ -272,13 +294,33 @@ mod tests {
     }
 
     #[test]
+    fn the_end_brings_the_sound_that_waits() {
+        let mut bench = Bench::new();
+        bench.outlet.picture(&frame(0, true), true, bench.now);
+        for ms in [0, 21, 43] {
+            bench.outlet.sound(&frame(ms, true), bench.now);
+        }
+        assert_eq!(bench.published(), ["V0"]);
+        bench.outlet.end(bench.now);
+        assert_eq!(bench.published(), ["V0", "a0", "a21", "a43"]);
+        bench.outlet.picture(&frame(100, false), true, bench.now);
+        assert_eq!(bench.published().len(), 4, "what follows begins with a keyframe");
+    }
+
+    #[test]
     fn states_follow_the_pictures() {
         let mut bench = Bench::new();
         let later = |seconds: u64| bench.now + Duration::from_secs(seconds);
-        assert_eq!(bench.outlet.status(bench.now).state, StreamState::Starting);
+        assert_eq!(bench.outlet.status(true, bench.now).state, RenditionState::Starting);
         bench.outlet.picture(&frame(0, true), true, bench.now);
-        assert_eq!(bench.outlet.status(later(1)).state, StreamState::Live);
-        let stalled = bench.outlet.status(later(3));
-        assert_eq!((stalled.state, stalled.bitrate_bps), (StreamState::Stalled, 0));
+        assert_eq!(bench.outlet.status(true, later(1)).state, RenditionState::Live);
+        let stalled = bench.outlet.status(true, later(3));
+        assert_eq!((stalled.state, stalled.bitrate_bps), (RenditionState::Stalled, 0));
+        assert_eq!(bench.outlet.status(false, later(3)).state, RenditionState::Offline);
+        // Two seconds behind for longer than a moment.
+        let source = Some(MediaTime::from_millis(2_000));
+        let changes = [0, 1_500].map(|ms| bench.outlet.look(source, bench.now + Duration::from_millis(ms)));
+        assert_eq!(changes, [None, Some(LagChange::Late)]);
+        assert_eq!(bench.outlet.status(true, later(1)).state, RenditionState::Degraded);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use weir_model::{EncoderPolicy, EncodingSettings};
-use weir_pipeline::{Abilities, AudioOutput, EncoderFile, Encoders, Fps, Memory, OutputId, VideoOutput, WorkerPlan};
+use weir_pipeline::{Abilities, AudioOutput, DECODE_CUDA, DECODE_VA, EncoderFile, Encoders, Fps, Memory, OutputId, VideoOutput, WorkerPlan};
 
 use crate::admission::{cores_for, megapixels_a_second};
 use crate::wants::Want;
@@ -222,7 +222,17 @@ fn decode_in(plan: &WorkerPlan, machine: &Machine<'_>) -> Memory {
         _ if cuda >= va => Memory::Cuda,
         _ => Memory::Va,
     };
-    if machine.abilities.decodes_in(preferred) { preferred } else { Memory::System }
+    let fails = decoding(preferred).is_some_and(|name| machine.avoided.contains(name));
+    if machine.abilities.decodes_in(preferred) && !fails { preferred } else { Memory::System }
+}
+
+/// What decoding in a card's memory is called among the families that failed lately.
+pub(crate) fn decoding(memory: Memory) -> Option<&'static str> {
+    match memory {
+        Memory::System => None,
+        Memory::Cuda => Some(DECODE_CUDA),
+        Memory::Va => Some(DECODE_VA),
+    }
 }
 
 #[cfg(test)]

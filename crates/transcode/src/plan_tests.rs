@@ -174,6 +174,7 @@ fn a_family_that_failed_is_replaced_and_it_is_said() {
     for (avoided, element, degraded, memory) in [
         (&[][..], "nvh264enc", false, Memory::Cuda),
         (&["nvenc"], "qsvh264enc", false, Memory::Va),
+        (&["decode-cuda"], "nvh264enc", false, Memory::System),
         (&["nvenc", "qsv"], "x264enc", true, Memory::Cuda),
     ] {
         let plan = with(avoided);

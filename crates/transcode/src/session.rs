@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
-use weir_hub::{Next, Subscriber, Tracks};
+use weir_hub::{Next, SourcePulse, Subscriber, Tracks};
 use weir_media::{Codec, MediaKind, TrackId, TrackInfo};
 use weir_pipeline::{
-    LinkFault, LinkReader, LinkWriter, Message, OutputId, Progress, TrackConfig, WireFrame, Worker, WorkerFault,
+    LinkFault, LinkReader, LinkWriter, Message, OutputId, Progress, TrackConfig, Usage, WireFrame, Worker, WorkerFault,
     WorkerPlan,
 };
 
@@ -22,6 +22,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// A worker whose socket was closed ends in milliseconds; one that hangs is killed.
 const END_PATIENCE: Duration = Duration::from_millis(500);
 
+/// What encoders still hold when the source has ended is out in a fraction of a second.
+const DRAIN_MAX: Duration = Duration::from_secs(3);
+
 /// Why a worker's life ended.
 #[derive(Debug)]
 pub(crate) enum End {
@@ -29,13 +32,32 @@ pub(crate) enum End {
     Closed,
     /// The source's codec is another one: another graph.
     OtherCodec,
-    /// The caller's `leave` said so.
+    /// The host said so.
     Left,
+    /// The source has ended, and all that was made of it is published.
+    Drained,
     Failed(WorkerFault),
 }
 
 /// Renditions that are being published, by name.
 pub(crate) type Outlets = BTreeMap<String, Outlet>;
+
+/// Whom a worker's life serves.
+pub(crate) trait Host {
+    fn outlets(&mut self) -> &mut Outlets;
+    /// Called four times a second: what time and wishes bring. True ends the worker.
+    fn look(&mut self, usage: Option<Usage>) -> bool;
+}
+
+/// What the worker is made of the source by.
+#[derive(Debug)]
+pub(crate) struct Feeding {
+    pub(crate) source: Subscriber,
+    /// Followed as it changes.
+    pub(crate) plan: watch::Receiver<WorkerPlan>,
+    /// Whether the source still has a publisher.
+    pub(crate) pulse: watch::Receiver<SourcePulse>,
+}
 
 /// A worker and both ways to it.
 #[derive(Debug)]
@@ -43,24 +65,22 @@ pub(crate) struct Session {
     pub(crate) worker: Worker,
     pub(crate) writer: LinkWriter,
     pub(crate) reader: LinkReader,
+    /// One that takes more is ended before it takes the machine's.
+    pub(crate) memory_max_bytes: u64,
 }
 
 impl Session {
-    /// Runs until it ends. `plan` is followed as it changes; `look` is called four times a second, and ends it by `true`.
-    pub(crate) async fn run(
-        self,
-        source: Subscriber,
-        plan: watch::Receiver<WorkerPlan>,
-        outlets: &mut Outlets,
-        mut look: impl FnMut(&mut Outlets) -> bool,
-    ) -> End {
-        let Self { mut worker, writer, mut reader } = self;
+    /// Runs until it ends.
+    pub(crate) async fn run(self, feeding: Feeding, host: &mut impl Host) -> End {
+        let Self { mut worker, writer, mut reader, memory_max_bytes } = self;
         let mut watchdog = Watchdog::new(Instant::now());
         let sound = watch::Sender::new(false);
+        let plan = feeding.plan.clone();
+        let mut draining_since: Option<Instant> = None;
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let end = {
-            let mut feeding = std::pin::pin!(feed(writer, source, plan.clone(), &sound));
+            let mut feeding = std::pin::pin!(feed(writer, feeding, &sound));
             loop {
                 tokio::select! {
                     message = reader.next() => match message {
@@ -69,19 +89,23 @@ impl Session {
                             if let Some(complaint) = watchdog.report(&progress, &videos, Instant::now()) {
                                 break failed(complaint);
                             }
-                            take_latencies(&progress, outlets);
+                            take_latencies(&progress, host.outlets());
                         }
+                        Ok(Message::End) => break End::Drained,
+                        // Parsers complain of an end without any picture: there was nothing in it to be lost.
+                        Ok(Message::Fault(_)) | Err(_) if draining_since.is_some() => break End::Drained,
                         Ok(Message::Fault(fault)) => break End::Failed(fault),
                         Ok(message) => {
                             watchdog.heard(Instant::now());
-                            if let Err(fault) = receive(message, outlets, *sound.borrow()) {
+                            if let Err(fault) = receive(message, host.outlets(), *sound.borrow()) {
                                 break End::Failed(fault);
                             }
                         }
                         Err(fault) => break gone(&mut worker, &fault).await,
                     },
-                    end = &mut feeding => match end {
-                        Ok(end) => break end,
+                    fed = &mut feeding, if draining_since.is_none() => match fed {
+                        Ok(Fed::Ended) => draining_since = Some(Instant::now()),
+                        Ok(Fed::Over(end)) => break end,
                         // What it says of itself is better than a broken pipe.
                         Err(fault) => break last_words(&mut reader, &mut worker, &fault).await,
                     },
@@ -89,13 +113,26 @@ impl Session {
                         if let Some(complaint) = watchdog.look(Instant::now()) {
                             break failed(complaint);
                         }
-                        if look(outlets) {
+                        if draining_since.is_some_and(|since| since.elapsed() > DRAIN_MAX) {
+                            break End::Drained;
+                        }
+                        let usage = worker.usage();
+                        if let Some(usage) = usage.filter(|usage| usage.rss_bytes > memory_max_bytes) {
+                            let (takes, may) = (usage.rss_bytes >> 20, memory_max_bytes >> 20);
+                            let message = format!("the worker takes {takes} MB of memory, its plan at most {may}");
+                            break End::Failed(WorkerFault { output: None, message });
+                        }
+                        if host.look(usage) {
                             break End::Left;
                         }
                     }
                 }
             }
         };
+        if matches!(end, End::Drained) {
+            let now = Instant::now();
+            host.outlets().values_mut().for_each(|outlet| outlet.end(now));
+        }
         drop(reader);
         // The feeding half is dropped with its scope: the worker sees the end of its socket. One that failed is not waited for.
         let patience = if matches!(end, End::Failed(_)) { Duration::ZERO } else { END_PATIENCE };
@@ -162,33 +199,51 @@ fn receive(message: Message, outlets: &mut Outlets, source_has_sound: bool) -> R
                 }
             }
         }
-        Message::Hello(_) | Message::Plan(_) | Message::Progress(_) | Message::Fault(_) => {}
+        Message::Hello(_) | Message::Plan(_) | Message::Progress(_) | Message::Fault(_) | Message::End => {}
     }
     Ok(())
+}
+
+/// How the way in ended.
+enum Fed {
+    /// The source's publisher has gone, and the worker has been told so behind its last frame.
+    Ended,
+    Over(End),
 }
 
 /// The way in: the plan, what the tracks are, and the frames. While the worker does not read, this waits and the source does not:
 /// the subscriber falls out of the window and goes on at the newest keyframe.
 async fn feed(
     mut writer: LinkWriter,
-    mut source: Subscriber,
-    mut plan: watch::Receiver<WorkerPlan>,
+    Feeding { mut source, mut plan, mut pulse }: Feeding,
     sound: &watch::Sender<bool>,
-) -> Result<End, LinkFault> {
+) -> Result<Fed, LinkFault> {
     let message = Message::Plan(plan.borrow_and_update().clone());
     writer.send(&message).await?;
     let (mut told, mut lost) = (Arc::new(Tracks::default()), false);
     loop {
+        // What it wrote last is in the window before it is seen to be gone.
+        let gone = !pulse.borrow_and_update().attached;
         let next = tokio::select! {
-            next = source.next() => next,
+            biased;
+            // Before the frames: a worker that is behind always has some waiting, and a smaller plan is what helps it.
             changed = plan.changed() => {
                 if changed.is_err() {
-                    return Ok(End::Left);
+                    return Ok(Fed::Over(End::Left));
                 }
                 let message = Message::Plan(plan.borrow_and_update().clone());
                 writer.send(&message).await?;
                 continue;
             }
+            next = source.next() => next,
+            () = std::future::ready(()), if gone => {
+                writer.send(&Message::End).await?;
+                return Ok(Fed::Ended);
+            }
+            changed = pulse.changed() => match changed {
+                Ok(()) => continue,
+                Err(_) => return Ok(Fed::Over(End::Closed)),
+            },
         };
         let entry = match next {
             Next::Item(entry) => entry,
@@ -197,14 +252,14 @@ async fn feed(
                 lost = true;
                 continue;
             }
-            Next::Closed => return Ok(End::Closed),
+            Next::Closed => return Ok(Fed::Over(End::Closed)),
         };
         if !Arc::ptr_eq(&entry.tracks, &told) {
             for kind in [MediaKind::Video, MediaKind::Audio] {
                 let (before, now) = (told.of_kind(kind), entry.tracks.of_kind(kind));
                 let Some(now) = now.filter(|now| before != Some(*now)) else { continue };
                 if before.is_some_and(|before| before.codec != now.codec) {
-                    return Ok(End::OtherCodec);
+                    return Ok(Fed::Over(End::OtherCodec));
                 }
                 writer.send(&Message::Track(track_config(kind, now))).await?;
             }

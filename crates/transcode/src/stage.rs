@@ -1,29 +1,35 @@
 //! The stage of one stream: starts a worker when renditions are wanted and the source lives, keeps it to the plan, starts it
 //! again when it fails.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use weir_gpu::Device;
 use weir_hub::{StreamHub, Subscriber};
 use weir_media::MediaTime;
-use weir_model::{EncoderPolicy, RenditionStatus, StreamId, StreamState};
-use weir_observe::{Observe, fields};
-use weir_pipeline::{OutputId, WorkerFault, WorkerPlan};
+use weir_model::{EncoderPolicy, RenditionState, RenditionStatus, StreamId};
+use weir_observe::{Observe, WorkerLine, fields};
+use weir_pipeline::{Abilities, EncoderFile, OutputId, Usage, WorkerFault, WorkerPlan};
 
+use crate::admission::memory_max_bytes;
 use crate::backoff::Backoff;
 use crate::families::Families;
+use crate::lag::LagChange;
 use crate::linger::Linger;
 use crate::outlet::Outlet;
-use crate::plan::{Machine, Refused, SourceShape, TranscodePlan, plan};
-use crate::session::{End, Outlets, Session};
+use crate::plan::{Machine, Refused, SourceShape, TranscodePlan, decoding, plan};
+use crate::session::{End, Feeding, Host, Outlets, Session};
 use crate::wants::Wants;
 use crate::workshop::Workshop;
 
-/// An encoder that reconnects finds the worker warm; after that it ends.
+/// What was made of a source that is gone for longer is no start for a newcomer.
 const SOURCE_GONE_MAX: Duration = Duration::from_secs(10);
+
+/// The family whose devices are chosen from.
+const NVENC: &str = "nvenc";
 
 /// How often it is looked whether there is something to do.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -71,6 +77,8 @@ pub fn start(id: StreamId, hub: StreamHub, workshop: Workshop, observe: Observe,
         linger: Linger::default(),
         families: Families::default(),
         outlets: Outlets::new(),
+        stale: false,
+        worker_starts: 0,
         plan: TranscodePlan::default(),
         ledger: LedgerEntry { id, workshop: workshop.clone() },
         workshop,
@@ -88,6 +96,9 @@ struct Stage {
     linger: Linger,
     families: Families,
     outlets: Outlets,
+    /// What the outlets have published is forgotten already.
+    stale: bool,
+    worker_starts: u64,
     plan: TranscodePlan,
     ledger: LedgerEntry,
 }
@@ -112,19 +123,25 @@ impl Drop for LedgerEntry {
 
 impl Stage {
     async fn run(mut self) {
-        let mut backoff = Backoff::new();
+        let (id, workshop, mut backoff) = (self.id, self.workshop.clone(), Backoff::new());
+        // Proofs take seconds the first time: they are made when something is wanted, not when its source is there.
+        while self.wanted.borrow_and_update().renditions.is_empty() {
+            if self.wanted.changed().await.is_err() {
+                return;
+            }
+        }
+        let abilities = workshop.abilities().await;
         loop {
             let Some((source, shape)) = self.work().await else { return };
-            // The first time, proofs are made: the source is subscribed to, so it starts with what is newest then.
-            let (id, workshop) = (self.id, self.workshop.clone());
-            let abilities = workshop.abilities().await;
+            // All of a worker is on one device: pictures stay in its memory from the decoder to the encoders.
+            let device = self.device(abilities).await;
             let decide = |wants: &Linger, avoided, policy| {
                 let machine = Machine {
                     abilities,
                     encoders: workshop.encoders(),
                     avoided,
                     cores_free: workshop.ledger().free_for(id),
-                    devices: BTreeMap::new(),
+                    devices: device.iter().map(|device| (NVENC.to_owned(), device.index)).collect(),
                 };
                 plan(shape, &wants.wants(), policy, &machine)
             };
@@ -136,19 +153,34 @@ impl Stage {
                 self.pause(LOOK_EVERY).await;
                 continue;
             }
-            let started = Instant::now();
-            let end = self.session(source, &decide).await;
+            let published = self.newest_picture();
+            let end = self.session(source, shape, device.as_ref(), &decide).await;
             self.ledger.take(0.0);
             match end {
                 End::Closed => return,
-                End::OtherCodec => {}
-                End::Left => self.forget_media(),
+                End::OtherCodec | End::Left | End::Drained => {}
                 End::Failed(fault) => {
-                    self.failed(&fault);
-                    self.pause(backoff.after(started, Instant::now())).await;
+                    let gave_pictures = self.newest_picture() > published;
+                    self.failed(&fault, gave_pictures);
+                    self.pause(backoff.after(gave_pictures)).await;
                 }
             }
         }
+    }
+
+    fn newest_picture(&self) -> Option<MediaTime> {
+        self.outlets.values().filter_map(Outlet::last_picture).max()
+    }
+
+    /// The device that takes the next worker; None without any that works.
+    async fn device(&self, abilities: &Abilities) -> Option<Device> {
+        let family =
+            |file: &&EncoderFile| file.family == NVENC && abilities.encoders.get(&file.id).is_some_and(|it| it.ok);
+        let works = abilities.cuda_decoding.ok || self.workshop.encoders().all().iter().any(|file| family(&file));
+        if !works {
+            return None;
+        }
+        weir_gpu::least_loaded(&self.workshop.devices().await.devices).cloned()
     }
 
     /// Waits until there is something wanted and a source to make it of. None when the stream is over.
@@ -159,7 +191,12 @@ impl Stage {
             if wants.is_empty() && !self.outlets.is_empty() {
                 self.adopt(TranscodePlan::default(), Instant::now());
             }
-            let live = self.hub.pulse().started;
+            let source = self.hub.pulse();
+            let live = source.started;
+            let gone = |at: Instant| at.elapsed() > SOURCE_GONE_MAX;
+            if !source.attached && !self.stale && source.last_frame_at.is_some_and(gone) {
+                self.forget_media();
+            }
             if let Some(video) = tracks.video.as_ref().filter(|_| live && !wants.is_empty()) {
                 let format = video.video.clone().unwrap_or_default();
                 let fps =
@@ -182,7 +219,9 @@ impl Stage {
     async fn session(
         &mut self,
         source: Subscriber,
-        decide: &impl Fn(&Linger, BTreeSet<String>, EncoderPolicy) -> TranscodePlan,
+        shape: SourceShape,
+        device: Option<&Device>,
+        decide: &(impl Fn(&Linger, BTreeSet<String>, EncoderPolicy) -> TranscodePlan + Sync),
     ) -> End {
         let unable = |message: String| End::Failed(WorkerFault { output: None, message });
         let binary = match self.workshop.binary() {
@@ -190,24 +229,30 @@ impl Stage {
             Err(missing) => return unable(missing.to_string()),
         };
         // Renditions go on together, so that their keyframes stay aligned.
-        let resume_after: Option<MediaTime> = self.outlets.values().filter_map(Outlet::last_picture).max();
-        let (worker, writer, reader) = match weir_pipeline::start(&binary, resume_after) {
+        let resume_after = self.newest_picture();
+        // A device in slices is not named by its own UUID: CUDA finds its slice.
+        let uuid = device.filter(|device| !device.mig).and_then(|device| device.uuid.as_deref());
+        let (worker, writer, reader) = match weir_pipeline::start(&binary, resume_after, uuid) {
             Ok(started) => started,
             Err(error) => return unable(format!("the worker can't be started: {error}")),
         };
         tracing::info!(stream_id = %self.id, worker = worker.pid(), outputs = self.plan.worker.video.len(), "transcoding");
-        let (plans, followed) = watch::channel(self.plan.worker.clone());
-        let mut outlets = std::mem::take(&mut self.outlets);
-        let session = Session { worker, writer, reader };
-        let end = session.run(source, followed, &mut outlets, |outlets| self.look(outlets, &plans, decide)).await;
-        self.outlets = outlets;
+        self.stale = false;
+        self.worker_starts += 1;
+        let memory_max_bytes = memory_max_bytes(&self.plan.worker, shape);
+        let newest = self.hub.source().subscribe_unhurried();
+        let (plans, plan) = watch::channel(self.plan.worker.clone());
+        let feeding = Feeding { source, plan, pulse: self.hub.watch_pulse() };
+        let session = Session { worker, writer, reader, memory_max_bytes };
+        let end = session.run(feeding, &mut Hosting { stage: self, newest, plans, decide }).await;
+        self.observe.board().set_worker(self.id, None);
         end
     }
 
     /// What time and wishes bring; whether the worker is to end.
     fn look(
         &mut self,
-        outlets: &mut Outlets,
+        source: Option<MediaTime>,
         plans: &watch::Sender<WorkerPlan>,
         decide: &impl Fn(&Linger, BTreeSet<String>, EncoderPolicy) -> TranscodePlan,
     ) -> bool {
@@ -228,15 +273,33 @@ impl Stage {
             if plan.worker.video.is_empty() || plan.worker.decode_in != self.plan.worker.decode_in {
                 return true;
             }
-            std::mem::swap(&mut self.outlets, outlets);
             self.adopt(plan, now);
-            std::mem::swap(&mut self.outlets, outlets);
             plans.send_replace(self.plan.worker.clone());
         }
-        self.tell.send_replace(statuses(outlets, &self.plan.refused, now));
-        let pulse = self.hub.pulse();
-        let quiet = pulse.last_frame_at.is_none_or(|at| now.saturating_duration_since(at) > SOURCE_GONE_MAX);
-        !pulse.attached && quiet
+        self.look_at_lag(source, now);
+        self.tell_statuses();
+        false
+    }
+
+    /// Says which renditions fall behind, and which are in time again.
+    fn look_at_lag(&mut self, source: Option<MediaTime>, now: Instant) {
+        for (name, outlet) in &mut self.outlets {
+            let (kind, reason) = match outlet.look(source, now) {
+                None => continue,
+                Some(LagChange::Late) => ("rendition_degraded", "it is behind its source"),
+                Some(LagChange::InTime) => ("rendition_recovered", "it is in time again"),
+            };
+            tracing::warn!(stream_id = %self.id, rendition = name, reason, "a rendition's delay changed");
+            self.observe.events().emit(
+                kind,
+                fields([
+                    ("stream_id", self.id.0.into()),
+                    ("rendition", name.clone().into()),
+                    ("encoder", outlet.plan.element.clone().into()),
+                    ("reason", reason.into()),
+                ]),
+            );
+        }
     }
 
     /// Makes the plan the one in force: renditions that it has not are no longer published.
@@ -289,9 +352,10 @@ impl Stage {
             self.hub.rendition(name).clear();
             outlet.publish_anew(self.hub.publish_rendition(name));
         }
+        self.stale = true;
     }
 
-    fn failed(&mut self, fault: &WorkerFault) {
+    fn failed(&mut self, fault: &WorkerFault, gave_pictures: bool) {
         tracing::warn!(stream_id = %self.id, reason = fault.message, "a transcoding worker failed and is started again");
         self.observe
             .events()
@@ -301,7 +365,15 @@ impl Stage {
             let file = self.workshop.encoders().all().iter().find(|file| file.element == rendition.element)?;
             file.is_hardware().then(|| rendition.family.clone())
         };
-        if let Some(family) = fault.output.and_then(family)
+        // A worker that gives nothing and blames no output: what it decodes in comes first, then what it encodes with.
+        let decoder = || decoding(self.plan.worker.decode_in).map(str::to_owned);
+        let encoder = || self.plan.renditions.iter().find_map(|rendition| family(rendition.video));
+        let blamed = match fault.output {
+            Some(output) => family(output),
+            None if gave_pictures => None,
+            None => decoder().or_else(encoder),
+        };
+        if let Some(family) = blamed
             && self.families.failed(&family, Instant::now())
         {
             tracing::warn!(stream_id = %self.id, family, "an encoder family keeps failing and is avoided for a while");
@@ -320,11 +392,40 @@ impl Stage {
     }
 
     fn tell_statuses(&self) {
-        self.tell.send_replace(statuses(&self.outlets, &self.plan.refused, Instant::now()));
+        let source_lives = self.hub.pulse().attached;
+        self.tell.send_replace(statuses(&self.outlets, &self.plan.refused, source_lives, Instant::now()));
     }
 }
 
-fn statuses(outlets: &Outlets, refused: &[Refused], now: Instant) -> Vec<RenditionStatus> {
+/// A stage while a worker runs for it.
+struct Hosting<'a, D> {
+    stage: &'a mut Stage,
+    /// Never read: it knows how far the source is.
+    newest: Subscriber,
+    plans: watch::Sender<WorkerPlan>,
+    decide: &'a D,
+}
+
+impl<D: Fn(&Linger, BTreeSet<String>, EncoderPolicy) -> TranscodePlan> Host for Hosting<'_, D> {
+    fn outlets(&mut self) -> &mut Outlets {
+        &mut self.stage.outlets
+    }
+
+    fn look(&mut self, usage: Option<Usage>) -> bool {
+        let line = |usage: Usage| WorkerLine {
+            pid: usage.pid,
+            rss_bytes: usage.rss_bytes,
+            cpu_seconds: usage.cpu.as_secs_f64(),
+            starts: self.stage.worker_starts,
+        };
+        if let Some(usage) = usage {
+            self.stage.observe.board().set_worker(self.stage.id, Some(line(usage)));
+        }
+        self.stage.look(self.newest.newest_time(), &self.plans, self.decide)
+    }
+}
+
+fn statuses(outlets: &Outlets, refused: &[Refused], source_lives: bool, now: Instant) -> Vec<RenditionStatus> {
     let refused = refused.iter().map(|refused| RenditionStatus {
         name: refused.name.clone(),
         encoder: String::new(),
@@ -335,7 +436,8 @@ fn statuses(outlets: &Outlets, refused: &[Refused], now: Instant) -> Vec<Renditi
         target_bps: None,
         fps: None,
         latency_ms: None,
-        state: StreamState::Failed,
+        state: RenditionState::Failed,
+        reason: Some(refused.reason.clone()),
     });
-    outlets.values().map(|outlet| outlet.status(now)).chain(refused).collect()
+    outlets.values().map(|outlet| outlet.status(source_lives, now)).chain(refused).collect()
 }

@@ -1,12 +1,20 @@
 //! What all streams' transcoders share: the encoders known, what the machine can do, and how much of it is taken.
 
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::OnceCell;
+use weir_gpu::Inventory;
 use weir_model::VideoCodec;
-use weir_pipeline::{Abilities, EncoderFile, Encoders, EncodersFault, Proof, WorkerBinary, WorkerMissing, prove_all};
+use weir_pipeline::{
+    Abilities, EncoderFile, Encoders, EncodersFault, Proof, WorkerBinary, WorkerMissing, prove_all, prove_once,
+};
 
 use crate::admission::Ledger;
+
+/// The driver's figures are means over some hundred milliseconds; asked more often they cost and say the same.
+const DEVICES_FOR: Duration = Duration::from_secs(1);
 
 /// One encoder of this machine.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,17 +39,28 @@ struct Shared {
     binary: Result<WorkerBinary, WorkerMissing>,
     abilities: OnceCell<Abilities>,
     ledger: Ledger,
+    /// Where proofs are kept over a restart; None: they are made anew.
+    cache: Option<PathBuf>,
+    /// The devices as they were last seen, and when.
+    devices: Mutex<Option<(Instant, Arc<Inventory>)>>,
 }
 
 impl Workshop {
     /// With the worker that lies beside the server, or that the environment names.
     pub fn open() -> Result<Self, EncodersFault> {
+        Self::with_cache(None)
+    }
+
+    /// The same, with a file in which proofs are kept.
+    pub fn with_cache(cache: Option<PathBuf>) -> Result<Self, EncodersFault> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let shared = Shared {
             encoders: Encoders::load()?,
             binary: WorkerBinary::find(),
             abilities: OnceCell::new(),
             ledger: Ledger::new(cores as f64),
+            cache,
+            devices: Mutex::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -49,10 +68,14 @@ impl Workshop {
     /// What this machine can do, tried once: whoever asks first waits some seconds, the others with it.
     pub async fn abilities(&self) -> &Abilities {
         let prove = || async {
-            match &self.shared.binary {
-                Ok(binary) => prove_all(binary, &self.shared.encoders).await,
-                Err(missing) => Abilities::none(&missing.to_string()),
-            }
+            let (binary, encoders) = match &self.shared.binary {
+                Ok(binary) => (binary, &self.shared.encoders),
+                Err(missing) => return Abilities::none(&missing.to_string()),
+            };
+            let Some(cache) = &self.shared.cache else { return prove_all(binary, encoders).await };
+            let devices = self.devices().await;
+            let names: Vec<_> = devices.devices.iter().map(|device| (&device.uuid, device.mig)).collect();
+            prove_once(binary, encoders, cache, &format!("{:?} {names:?}", devices.driver)).await
         };
         self.shared.abilities.get_or_init(prove).await
     }
@@ -76,6 +99,19 @@ impl Workshop {
             })
         };
         self.shared.encoders.all().iter().filter_map(report).collect()
+    }
+
+    /// The NVIDIA devices, as they were within the last second.
+    pub async fn devices(&self) -> Arc<Inventory> {
+        let kept = |shared: &Shared| shared.devices.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((_, devices)) = kept(&self.shared).filter(|(at, _)| at.elapsed() < DEVICES_FOR) {
+            return devices;
+        }
+        // A driver that hangs holds up whoever asked, and nothing else.
+        let seen = Arc::new(tokio::task::spawn_blocking(weir_gpu::inventory).await.unwrap_or_default());
+        let entry = Some((Instant::now(), Arc::clone(&seen)));
+        *self.shared.devices.lock().unwrap_or_else(PoisonError::into_inner) = entry;
+        seen
     }
 
     pub fn encoders(&self) -> &Encoders {

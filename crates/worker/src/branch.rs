@@ -84,6 +84,18 @@ impl Branch {
         Ok(())
     }
 
+    /// Tells when the source's end has come out of it, behind all that it held.
+    pub(crate) fn tell_end(&self, ended: &mpsc::Sender<()>) {
+        let Some(pad) = self.elements.last().and_then(|sink| sink.static_pad("sink")) else { return };
+        let ended = ended.clone();
+        pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+            if let Some(gst::EventView::Eos(_)) = info.event().map(|event| event.view()) {
+                let _ = ended.send(());
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+
     /// Ends it while the others go on.
     pub(crate) fn end(mut self, pipeline: &gst::Pipeline) {
         if let Some((tee, pad)) = self.tee.take() {

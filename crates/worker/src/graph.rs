@@ -1,6 +1,8 @@
 //! The stream's graph: makes what runs match the plan, one branch at a time.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -11,6 +13,9 @@ use crate::branch::Branch;
 use crate::element::BuildFault;
 use crate::outbox::Outbox;
 use crate::source::Source;
+
+/// What encoders hold is out in milliseconds; one that hangs must not hold up the others' end.
+const END_PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(crate) struct Graph {
@@ -49,8 +54,8 @@ impl Graph {
         })
     }
 
-    pub(crate) fn bus(&self) -> Option<gst::Bus> {
-        self.pipeline.bus()
+    pub(crate) fn pipeline(&self) -> &gst::Pipeline {
+        &self.pipeline
     }
 
     /// What the plan no longer has ends, what is new begins, the rest is not touched.
@@ -96,15 +101,40 @@ impl Graph {
 
     pub(crate) fn frame(&mut self, frame: WireFrame) -> Result<(), WorkerFault> {
         let source = match TrackId(u16::try_from(frame.track).unwrap_or(u16::MAX)) {
-            TrackId::SOURCE_VIDEO => &self.video,
-            TrackId::SOURCE_AUDIO => &self.audio,
-            _ => &None,
+            TrackId::SOURCE_VIDEO => &mut self.video,
+            TrackId::SOURCE_AUDIO => &mut self.audio,
+            _ => return Ok(()),
         };
         let Some(source) = source else { return Ok(()) };
         source.push(frame, &self.outbox).map_err(|error| WorkerFault {
             output: None,
             message: format!("the source's frames are not taken any more: {error}"),
         })
+    }
+
+    /// The source has ended: what decoders and encoders still hold goes out before this returns.
+    pub(crate) fn end(&mut self) {
+        let (ended, ends) = mpsc::channel();
+        let mut awaited = 0;
+        // A parser that never saw a frame complains of its end.
+        for source in [&self.video, &self.audio].into_iter().flatten().filter(|source| source.is_fed()) {
+            let kind = source.kind();
+            for (id, branch) in &self.branches {
+                let is_sound = self.plan.audio.iter().any(|output| output.id == *id);
+                if is_sound == (kind == MediaKind::Audio) {
+                    branch.tell_end(&ended);
+                    awaited += 1;
+                }
+            }
+            source.end();
+        }
+        let until = Instant::now() + END_PATIENCE;
+        for _ in 0..awaited {
+            let left = until.saturating_duration_since(Instant::now());
+            if ends.recv_timeout(left).is_err() {
+                return;
+            }
+        }
     }
 
     fn add_video(&mut self) -> Result<(), WorkerFault> {

@@ -1,5 +1,6 @@
 //! One encoder or decoder tried on some pictures, for the server that wants to know what this machine can do.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
@@ -28,7 +29,23 @@ pub(crate) fn inventory() -> io::Result<()> {
         let reason = steps.iter().find_map(|step| find(step).err())?;
         Some((id.to_owned(), reason.0))
     });
-    say(&Inventory { gstreamer: Version { major, minor }, missing: missing.collect() })
+    say(&Inventory { gstreamer: Version { major, minor }, missing: missing.collect(), plugins: plugins() })
+}
+
+/// The plugins that encoders and decoders come from: another version may do what an earlier one did not.
+fn plugins() -> BTreeMap<String, String> {
+    let ours = |element: &str| {
+        let plugin = gst::ElementFactory::find(element)?.plugin()?;
+        Some((plugin.plugin_name().to_string(), plugin.version().to_string()))
+    };
+    let encoders = Encoders::load().map(|encoders| encoders.all().to_vec()).unwrap_or_default();
+    let elements = encoders.iter().map(|file| file.element.as_str()).chain([
+        "avdec_h264",
+        "videoscale",
+        "cudascale",
+        "vapostproc",
+    ]);
+    elements.filter_map(ours).collect()
 }
 
 /// Prints the proof of an encoder's file, or of decoding in a card's memory.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
-use weir_pipeline::{Decoder, Encoders, Hello, Message, PROTOCOL_VERSION, WorkerFault};
+use weir_pipeline::{Decoder, Encoders, Hello, Message, OutputId, PROTOCOL_VERSION, WorkerFault};
 
 use crate::branch::output_of;
 use crate::graph::Graph;
@@ -28,10 +28,8 @@ pub(crate) fn serve(stream: UnixStream) -> io::Result<()> {
     outbox.send(&Message::Hello(Hello { version: PROTOCOL_VERSION, resume_after: None }))?;
 
     let mut graph = Graph::new(encoders, outbox.clone(), hello.resume_after).map_err(|fault| end(&outbox, &fault))?;
-    if let Some(bus) = graph.bus() {
-        let outbox = outbox.clone();
-        thread::Builder::new().name("bus".to_owned()).spawn(move || follow(&bus, &outbox))?;
-    }
+    let (pipeline, complaints) = (graph.pipeline().clone(), outbox.clone());
+    thread::Builder::new().name("bus".to_owned()).spawn(move || follow(&pipeline, &complaints))?;
     let reporter = outbox.clone();
     thread::Builder::new().name("report".to_owned()).spawn(move || report(&reporter))?;
 
@@ -40,6 +38,11 @@ pub(crate) fn serve(stream: UnixStream) -> io::Result<()> {
             Message::Plan(plan) => graph.run(plan),
             Message::Track(track) => graph.track(&track),
             Message::Frame(frame) => graph.frame(frame),
+            Message::End => {
+                graph.end();
+                outbox.send(&Message::End)?;
+                Ok(())
+            }
             Message::Hello(_) | Message::Progress(_) | Message::Fault(_) => Ok(()),
         };
         done.map_err(|fault| end(&outbox, &fault))?;
@@ -86,7 +89,8 @@ fn report(outbox: &Outbox) {
 }
 
 /// What elements complain of: an error is the end, since nobody knows what state a graph is in after one.
-fn follow(bus: &gst::Bus, outbox: &Outbox) {
+fn follow(pipeline: &gst::Pipeline, outbox: &Outbox) {
+    let Some(bus) = pipeline.bus() else { return };
     for message in bus.iter_timed(gst::ClockTime::NONE) {
         let source = message.src().map(|source| source.name().to_string()).unwrap_or_default();
         match message.view() {
@@ -94,7 +98,7 @@ fn follow(bus: &gst::Bus, outbox: &Outbox) {
                 let debug = error.debug().map(|debug| format!(" ({debug})")).unwrap_or_default();
                 let mut message = format!("{source}: {}{debug}", error.error());
                 message.truncate(message.floor_char_boundary(2000));
-                let fault = WorkerFault { output: output_of(&source), message };
+                let fault = WorkerFault { output: output_of(&source).or_else(|| refusing(pipeline)), message };
                 let _ = writeln!(io::stderr(), "weir-worker: {}", end(outbox, &fault));
                 std::process::exit(1);
             }
@@ -104,4 +108,13 @@ fn follow(bus: &gst::Bus, outbox: &Outbox) {
             _ => {}
         }
     }
+}
+
+/// The output that took no more. Some encoders refuse a picture without a word: then it is the source that complains, of an end of
+/// its way, and which branch that was stands at the pads.
+fn refusing(pipeline: &gst::Pipeline) -> Option<OutputId> {
+    let refused = |element: &gst::Element| {
+        element.src_pads().iter().any(|pad| pad.last_flow_result() == Err(gst::FlowError::Error))
+    };
+    pipeline.children().iter().filter(|element| refused(element)).find_map(|element| output_of(&element.name()))
 }

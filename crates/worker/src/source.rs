@@ -22,6 +22,7 @@ pub(crate) struct Source {
     kind: MediaKind,
     codec: Codec,
     input: AppSrc,
+    fed: bool,
     pub(crate) tee: gst::Element,
 }
 
@@ -60,7 +61,7 @@ impl Source {
         watch(decode, kind, resume_after, outbox);
         let tee = tee.clone();
         start(&elements)?;
-        Ok(Self { kind, codec: track.codec, input, tee })
+        Ok(Self { kind, codec: track.codec, input, fed: false, tee })
     }
 
     /// Takes another configuration of the same codec with the next frame; false for another codec.
@@ -72,14 +73,30 @@ impl Source {
         Ok(true)
     }
 
+    pub(crate) fn kind(&self) -> MediaKind {
+        self.kind
+    }
+
+    /// Whether any frame went in.
+    pub(crate) fn is_fed(&self) -> bool {
+        self.fed
+    }
+
+    /// No more frames: what elements hold goes on, and the end behind it.
+    pub(crate) fn end(&self) {
+        // It can only refuse because it is being taken down.
+        let _ = self.input.end_of_stream();
+    }
+
     /// Waits while the decoder has enough.
-    pub(crate) fn push(&self, frame: WireFrame, outbox: &Outbox) -> Result<(), gst::FlowError> {
+    pub(crate) fn push(&mut self, frame: WireFrame, outbox: &Outbox) -> Result<(), gst::FlowError> {
         let time = |time: MediaTime| u64::try_from(time.as_nanos()).ok().map(gst::ClockTime::from_nseconds);
         // Nothing of ours lies before the stream's beginning.
         let Some(pts) = time(frame.pts) else { return Ok(()) };
         if self.kind == MediaKind::Video {
             outbox.count_in(frame.pts.as_nanos());
         }
+        self.fed = true;
         let mut buffer = gst::Buffer::from_slice(frame.payload);
         if let Some(buffer) = buffer.get_mut() {
             buffer.set_pts(pts);

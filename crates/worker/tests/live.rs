@@ -45,14 +45,16 @@ struct Run {
     reader: LinkReader,
     tracks: BTreeMap<OutputId, Vec<TrackInfo>>,
     frames: BTreeMap<OutputId, Vec<WireFrame>>,
+    /// All that it held is here.
+    ended: bool,
 }
 
 impl Run {
     fn start(resume_after: Option<MediaTime>) -> Self {
         // Cargo builds it for tests and tells where it is.
         let binary = WorkerBinary::at(env!("CARGO_BIN_EXE_weir-worker")).unwrap();
-        let (worker, writer, reader) = weir_pipeline::start(&binary, resume_after).unwrap();
-        Self { worker, writer, reader, tracks: BTreeMap::new(), frames: BTreeMap::new() }
+        let (worker, writer, reader) = weir_pipeline::start(&binary, resume_after, None).unwrap();
+        Self { worker, writer, reader, tracks: BTreeMap::new(), frames: BTreeMap::new(), ended: false }
     }
 
     async fn send(&mut self, message: &Message) {
@@ -77,12 +79,12 @@ impl Run {
                 discontinuity: false,
                 payload: frame.payload,
             });
-            let Self { writer, reader, tracks, frames, .. } = self;
+            let Self { writer, reader, tracks, frames, ended, .. } = self;
             let mut sending = std::pin::pin!(writer.send(&message));
             loop {
                 tokio::select! {
                     sent = &mut sending => break sent.unwrap(),
-                    received = reader.next() => take(tracks, frames, received.unwrap()),
+                    received = reader.next() => take(tracks, frames, ended, received.unwrap()),
                 }
             }
         }
@@ -92,7 +94,7 @@ impl Run {
         let wait = async {
             while !done(self) {
                 let message = self.reader.next().await.unwrap();
-                take(&mut self.tracks, &mut self.frames, message);
+                take(&mut self.tracks, &mut self.frames, &mut self.ended, message);
             }
         };
         let waited = tokio::time::timeout(SOON, wait).await;
@@ -117,6 +119,7 @@ impl Run {
 fn take(
     tracks: &mut BTreeMap<OutputId, Vec<TrackInfo>>,
     frames: &mut BTreeMap<OutputId, Vec<WireFrame>>,
+    ended: &mut bool,
     message: Message,
 ) {
     match message {
@@ -126,6 +129,7 @@ fn take(
         }
         Message::Frame(frame) => frames.entry(OutputId(frame.track)).or_default().push(frame),
         Message::Fault(fault) => panic!("the worker ends: {}", fault.message),
+        Message::End => *ended = true,
         Message::Hello(_) | Message::Progress(_) | Message::Plan(_) => {}
     }
 }
@@ -196,6 +200,20 @@ async fn another_size_of_the_source_keeps_the_canvas() {
     assert_eq!((run.size(1), run.size(2)), ((320, 180), (160, 90)));
 }
 
+/// x265 looks half a second ahead, and decoders hold pictures back: none of them is lost when the source ends.
+#[tokio::test]
+async fn the_source_s_end_brings_what_encoders_hold() {
+    let mut run = Run::start(None);
+    let mut source = source(160, 90);
+    run.send(&plan(vec![output(1, (160, 90), VideoCodec::H264), output(2, (128, 72), VideoCodec::H265)])).await;
+    run.tracks_of(&source).await;
+    run.feed(source.frames_until(ms(1000))).await;
+    run.send(&Message::End).await;
+    run.until("the end was there", |run| run.ended).await;
+    assert_eq!((run.frames(1).len(), run.frames(2).len()), (30, 30));
+    assert!(run.frames(SOUND.0).last().unwrap().pts > ms(950));
+}
+
 /// A successor decodes the newest GOP again, and gives only what its predecessor had not.
 #[tokio::test]
 async fn a_successor_begins_after_what_was_published() {
@@ -232,7 +250,9 @@ async fn a_fault_names_its_output() {
 async fn abilities_are_proven_by_trying() {
     let binary = WorkerBinary::at(env!("CARGO_BIN_EXE_weir-worker")).unwrap();
     let encoders = weir_pipeline::Encoders::load().unwrap();
-    let abilities = weir_pipeline::prove_all(&binary, &encoders).await;
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("abilities.json");
+    let abilities = weir_pipeline::prove_once(&binary, &encoders, &cache, "no driver").await;
     let version = abilities.gstreamer.expect("GStreamer is there");
     let expected: Vec<&str> =
         encoders.all().iter().filter(|file| file.is_for(version)).map(|file| file.id.as_str()).collect();
@@ -243,4 +263,14 @@ async fn abilities_are_proven_by_trying() {
         assert!(proof.ok || proof.reason.as_ref().is_some_and(|reason| !reason.is_empty()), "{id}: {proof:?}");
     }
     assert!(!weir_pipeline::Abilities::none("x").decodes_in(Memory::Cuda));
+
+    // What was found is kept for the same driver: the figures are those of the first try. Where hardware is there and does not
+    // work, everything is tried again.
+    if cache.exists() {
+        assert_eq!(weir_pipeline::prove_once(&binary, &encoders, &cache, "no driver").await, abilities);
+        let other = weir_pipeline::prove_once(&binary, &encoders, &cache, "another driver").await;
+        assert!(other != abilities && other.encoders["x264"].ok);
+        std::fs::write(&cache, "{").unwrap();
+        assert!(weir_pipeline::prove_once(&binary, &encoders, &cache, "another driver").await.encoders["x264"].ok);
+    }
 }

@@ -86,7 +86,12 @@ struct RenditionStatusDto {
     bitrate_bps: u64,
     target_bps: Option<u64>,
     fps: Option<f64>,
+    /// What encoding adds.
+    latency_ms: Option<f64>,
+    /// offline, starting, live, degraded, stalled or failed
     state: &'static str,
+    /// Why this encoder, why it is degraded, or why there is none.
+    reason: Option<String>,
 }
 
 impl From<&RenditionStatus> for RenditionStatusDto {
@@ -100,7 +105,9 @@ impl From<&RenditionStatus> for RenditionStatusDto {
             bitrate_bps: rendition.bitrate_bps,
             target_bps: rendition.target_bps,
             fps: rendition.fps,
+            latency_ms: rendition.latency_ms,
             state: rendition.state.as_str(),
+            reason: rendition.reason.clone(),
         }
     }
 }

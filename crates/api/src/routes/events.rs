@@ -33,6 +33,11 @@ pub(crate) struct Since {
     since: Option<u64>,
     /// 1 to 500; 100 when absent.
     limit: Option<usize>,
+    /// The newest event first instead of the oldest; `next_cursor` is then the id to give as `before`.
+    #[serde(default)]
+    newest_first: bool,
+    /// With `newest_first`: only events before this id.
+    before: Option<u64>,
 }
 
 /// Events, oldest first; `next_cursor` is the id to give as `since`
@@ -46,7 +51,11 @@ pub(crate) async fn list(
     if !(1..=MAX_LIMIT).contains(&limit) {
         return Err(Problem::invalid("limit", "must be a number from 1 to 500"));
     }
-    let mut events = app.api.observe.events().since(query.since, limit + 1);
+    let log = app.api.observe.events();
+    let mut events = match query.newest_first {
+        false => log.since(query.since, limit + 1),
+        true => log.newest(query.before, limit + 1),
+    };
     let more = events.len() > limit;
     events.truncate(limit);
     let next_cursor = events.last().filter(|_| more).map(|event| event.id.to_string());

@@ -1,6 +1,7 @@
 //! What supervisors and Prometheus ask; without a key.
 
 use crate::context::App;
+use crate::gpu_metrics;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -31,5 +32,7 @@ pub(crate) async fn readyz(State(app): State<App>) -> (StatusCode, Json<Health>)
 #[utoipa::path(get, path = "/metrics", tag = "health", security(()), responses(
     (status = 200, content_type = "text/plain", body = String)))]
 pub(crate) async fn metrics(State(app): State<App>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.api.observe.render_prometheus())
+    let devices = app.api.workshop.devices().await;
+    let text = app.api.observe.render_prometheus() + &gpu_metrics::render(&devices);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }

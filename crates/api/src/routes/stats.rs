@@ -29,7 +29,7 @@ pub(crate) async fn of_stream(
     Params(query): Params<SinceTime>,
 ) -> Result<Json<StatsDto>, Problem> {
     app.api.store.stream(StreamId(id)).await?;
-    Ok(past(&app, Subject::Stream(StreamId(id)), query))
+    Ok(past(&app, Subject::Stream(StreamId(id)), &query))
 }
 
 /// A restream's figures over time: seconds for 15 minutes, steps of ten seconds for a day
@@ -42,10 +42,10 @@ pub(crate) async fn of_restream(
     Params(query): Params<SinceTime>,
 ) -> Result<Json<StatsDto>, Problem> {
     app.api.store.restream(RestreamId(id)).await?;
-    Ok(past(&app, Subject::Restream(RestreamId(id)), query))
+    Ok(past(&app, Subject::Restream(RestreamId(id)), &query))
 }
 
-fn past(app: &App, subject: Subject, query: SinceTime) -> Json<StatsDto> {
-    let since = query.since.map(|since| since.0);
+fn past(app: &App, subject: Subject, query: &SinceTime) -> Json<StatsDto> {
+    let since = query.since.as_ref().map(|since| since.0);
     Json(app.api.observe.history().past(subject, since, Instant::now()).into())
 }

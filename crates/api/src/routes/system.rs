@@ -23,12 +23,14 @@ pub(crate) struct SystemDto {
     load: LoadDto,
     /// Where the data directory is; null where the system does not say.
     disk: Option<DiskDto>,
-    /// None is known of in this version.
-    gpus: Vec<GpuDto>,
     /// What GStreamer the worker has; null: there is none, and nothing can be transcoded.
     gstreamer: Option<String>,
     /// Each encoder that this GStreamer may have, and whether it works here.
     encoders: Vec<EncoderDto>,
+    /// NVIDIA's, as their driver tells it; what it does not tell is null.
+    gpus: Vec<GpuDto>,
+    /// Why there are none.
+    gpus_reason: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -49,22 +51,6 @@ impl DiskDto {
             available_bytes: found.blocks_available().saturating_mul(block_bytes),
         })
     }
-}
-
-/// Figures that a device does not tell are null.
-#[derive(Debug, Serialize, ToSchema)]
-struct GpuDto {
-    index: u32,
-    name: Option<String>,
-    uuid: Option<String>,
-    mig: bool,
-    memory_total_bytes: Option<u64>,
-    memory_used_bytes: Option<u64>,
-    utilization_percent: Option<u32>,
-    encoder_percent: Option<u32>,
-    decoder_percent: Option<u32>,
-    encoder_sessions: Option<u32>,
-    temperature_celsius: Option<u32>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -99,10 +85,49 @@ impl From<EncoderReport> for EncoderDto {
     }
 }
 
+#[derive(Debug, Serialize, ToSchema)]
+struct GpuDto {
+    index: u32,
+    name: Option<String>,
+    uuid: Option<String>,
+    driver: Option<String>,
+    /// Divided into slices: utilisation is not told then.
+    mig: bool,
+    memory_total_bytes: Option<u64>,
+    memory_used_bytes: Option<u64>,
+    utilization_percent: Option<u32>,
+    encoder_percent: Option<u32>,
+    decoder_percent: Option<u32>,
+    encoder_sessions: Option<u32>,
+    temperature_celsius: Option<u32>,
+    /// What it does not tell, and why.
+    missing: Vec<String>,
+}
+
+fn gpus(inventory: &weir_gpu::Inventory) -> Vec<GpuDto> {
+    let gpu = |device: &weir_gpu::Device| GpuDto {
+        index: device.index,
+        name: device.name.clone(),
+        uuid: device.uuid.clone(),
+        driver: inventory.driver.clone(),
+        mig: device.mig,
+        memory_total_bytes: device.memory_total_bytes,
+        memory_used_bytes: device.memory_used_bytes,
+        utilization_percent: device.utilization_percent,
+        encoder_percent: device.encoder_percent,
+        decoder_percent: device.decoder_percent,
+        encoder_sessions: device.encoder_sessions,
+        temperature_celsius: device.temperature_celsius,
+        missing: device.missing.clone(),
+    };
+    inventory.devices.iter().map(gpu).collect()
+}
+
 /// What this server is, and what its machine can do. The first call tries the encoders, which takes some seconds.
 #[utoipa::path(get, path = "/api/v1/system", tag = "system", responses((status = 200, body = SystemDto)))]
 pub(crate) async fn system(State(app): State<App>) -> Json<SystemDto> {
     let started_at = app.api.observe.started_at();
+    let devices = app.api.workshop.devices().await;
     Json(SystemDto {
         version: env!("CARGO_PKG_VERSION"),
         started_at: started_at.into(),
@@ -110,9 +135,10 @@ pub(crate) async fn system(State(app): State<App>) -> Json<SystemDto> {
         cpu_cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         load: app.api.observe.load().into(),
         disk: DiskDto::of(&app.api.data),
-        gpus: Vec::new(),
         gstreamer: app.api.workshop.abilities().await.gstreamer.map(String::from),
         encoders: app.api.workshop.encoder_reports().await.into_iter().map(Into::into).collect(),
+        gpus: gpus(&devices),
+        gpus_reason: devices.reason.clone(),
     })
 }
 
