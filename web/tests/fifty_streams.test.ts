@@ -12,6 +12,7 @@ import { logIn, PATIENCE_MS, visit } from "./dashboard";
 import { ADMIN_PASSWORD, type Stream, waitFor, Weir } from "./weir";
 
 const STREAMS = 50;
+const ON_SCREEN = 8;
 const MEASURED_SECONDS = 10;
 /** Of one core, by the page's own process. */
 const PAGE_CPU_MAX = 0.1;
@@ -56,13 +57,14 @@ test("fifty live streams cost the page less than a tenth of a core", { timeout: 
   const { page, trouble } = await visit(browser, weir);
   await logIn(page, "admin", ADMIN_PASSWORD);
   await waitFor("all are live on the page", PATIENCE_MS, async () => ((await page.locator('.tile .state[data-state="live"]').count()) === STREAMS ? true : undefined));
-  const figures = () => page.locator(".tile .bitrate").allTextContents();
+  // Those on the screen: what nobody sees is left as it was until somebody does.
+  const figures = async () => (await page.locator(".tile .bitrate").allTextContents()).slice(0, ON_SCREEN);
   const [before, cpuBefore, began] = [await figures(), await pageCpuSeconds(), Date.now()];
   await new Promise((resolve) => setTimeout(resolve, MEASURED_SECONDS * 1_000));
   const [cpu, seconds, now] = [(await pageCpuSeconds()) - cpuBefore, (Date.now() - began) / 1_000, await figures()];
   const moved = now.filter((figure, at) => figure !== before[at]).length;
-  context.diagnostic(`${((cpu / seconds) * 100).toFixed(1)} % of a core; ${moved} of ${STREAMS} figures moved in ${seconds.toFixed(1)} s`);
-  assert.ok(moved > STREAMS / 2, `only ${moved} tiles moved`);
+  context.diagnostic(`${((cpu / seconds) * 100).toFixed(1)} % of a core; ${moved} of ${ON_SCREEN} figures moved in ${seconds.toFixed(1)} s`);
+  assert.ok(moved > ON_SCREEN / 2, `only ${moved} tiles moved`);
   assert.ok(cpu / seconds < PAGE_CPU_MAX, `${cpu} s of CPU in ${seconds} s`);
   await page.screenshot({ path: "test-results/fifty.png" });
   assert.deepEqual(trouble, []);

@@ -3,7 +3,7 @@
 import { QueryClient, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useBoardIsOpen } from "../live/board";
 import { onEvent } from "../live/events";
-import { noteLateSegment, sampleRestreams, sampleStreams } from "../live/history";
+import { noteLateSegment, sampleRestreams, sampleStreams, tellSamples } from "../live/history";
 import { ApiError, get, getAll } from "./client";
 import type { ApiKey, Audit, Destination, List, Platform, Recording, Restream, SavedLadder, Session, Stream, System, User, Webhook } from "./types";
 
@@ -42,11 +42,16 @@ export function useStreams() {
     queryKey: ["streams"],
     queryFn: async () => {
       const streams = await getAll<Stream>("/streams");
-      if (!isOpen) sampleStreams(streams, Date.now() / 1000);
+      if (!isOpen) {
+        sampleStreams(streams, Date.now() / 1000);
+        tellSamples();
+      }
       return streams;
     },
     refetchInterval: isOpen ? CALM_MS : ASKED_MS,
     staleTime: 0,
+    // Nearly every figure is another one each second: comparing them all costs more than drawing them.
+    structuralSharing: false,
   });
 }
 
@@ -56,11 +61,16 @@ export function useRestreams() {
     queryKey: ["restreams"],
     queryFn: async () => {
       const restreams = await getAll<Restream>("/restreams");
-      if (!isOpen) sampleRestreams(restreams, Date.now() / 1000);
+      if (!isOpen) {
+        sampleRestreams(restreams, Date.now() / 1000);
+        tellSamples();
+      }
       return restreams;
     },
     refetchInterval: isOpen ? CALM_MS : ASKED_MS,
     staleTime: 0,
+    // Nearly every figure is another one each second: comparing them all costs more than drawing them.
+    structuralSharing: false,
   });
 }
 

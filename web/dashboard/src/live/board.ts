@@ -3,7 +3,7 @@
 import type { QueryClient } from "@tanstack/react-query";
 import { useSyncExternalStore } from "react";
 import type { LiveDelta, LiveSnapshot, Load, Restream, Stream } from "../api/types";
-import { sampleRestreams, sampleStreams } from "./history";
+import { sampleRestreams, sampleStreams, tellSamples } from "./history";
 import { followEvents } from "./server_sent";
 
 export interface Board {
@@ -64,6 +64,7 @@ export function followBoard(client: QueryClient): () => void {
         const at = Date.parse(told.at) / 1000;
         sampleStreams(client.getQueryData<Stream[]>(["streams"]) ?? [], at);
         sampleRestreams(client.getQueryData<Restream[]>(["restreams"]) ?? [], at);
+        tellSamples();
       }
       set({ isOpen: true, heardAt: now, load: told.system });
     },

@@ -99,7 +99,6 @@ export function sampleStreams(streams: Stream[], at: number): void {
     }
     for (const rendition of renditions) series(keys.rendition(id, rendition.name)).push(at, rendition.bitrate_bps);
   }
-  tellSamples();
 }
 
 const ackedBefore = new Map<number, [number, number]>();
@@ -116,7 +115,6 @@ export function sampleRestreams(restreams: Restream[], at: number): void {
       ackedBefore.set(id, [at, status.acked_bytes]);
     }
   }
-  tellSamples();
 }
 
 /** The newest acknowledged bitrate, or undefined where there is none yet. */

@@ -1,6 +1,7 @@
 // One stream at a glance.
 
 import { Eye, TriangleAlert } from "lucide-react";
+import { type ReactNode, useEffect, useRef, useState } from "react";
 import type { Restream, Stream } from "../api/types";
 import { codec, fps } from "../format";
 import { keys } from "../live/history";
@@ -12,13 +13,32 @@ import { StateBadge, toneOf } from "../ui/state";
 import { Picture } from "../ui/picture";
 import { viewersOf } from "./problems";
 
+/** What is out of sight stays as it was until it is seen: fifty tiles cost no more than the dozen on the screen. */
 export function StreamTile({ stream, restreams }: { stream: Stream; restreams: Restream[] }) {
+  const item = useRef<HTMLLIElement>(null);
+  const [seen, setSeen] = useState(true);
+  const drawn = useRef<ReactNode>(null);
+  useEffect(() => {
+    const element = item.current;
+    if (!element) return;
+    const observer = new IntersectionObserver(([entry]) => setSeen(entry?.isIntersecting ?? true), { rootMargin: "200px" });
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
+  if (seen || !drawn.current) drawn.current = <Tile stream={stream} restreams={restreams} />;
+  return (
+    <li ref={item} className="tile" data-tone={toneOf(stream.status.state)}>
+      {drawn.current}
+    </li>
+  );
+}
+
+function Tile({ stream, restreams }: { stream: Stream; restreams: Restream[] }) {
   const { ingest, state, viewers, warnings } = stream.status;
   const live = state === "live" || state === "stalled";
   const watching = viewersOf(stream);
   const byProtocol = Object.entries(viewers).filter(([, count]) => count > 0).map(([protocol, count]) => `${t.protocols[protocol] ?? protocol} ${count}`);
   return (
-    <li className="tile" data-tone={toneOf(state)}>
       <Link to={`/streams/${stream.id}`} className="tile-link">
         <span className="tile-picture">
           <Picture stream={stream} />
@@ -61,7 +81,6 @@ export function StreamTile({ stream, restreams }: { stream: Stream; restreams: R
           </span>
         </span>
       </Link>
-    </li>
   );
 }
 

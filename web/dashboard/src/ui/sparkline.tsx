@@ -2,17 +2,20 @@
 
 import { useEffect, useRef } from "react";
 import { onSamples, series } from "../live/history";
+import { useTheme } from "../shell/theme";
 
 /** Two minutes: what an eye takes in at this size. */
 const SHOWN_SECONDS = 120;
 
 export function Sparkline({ of, label, tone = "accent" }: { of: string; label: string; tone?: "accent" | "bad" | "idle" }) {
   const canvas = useRef<HTMLCanvasElement>(null);
+  const [theme] = useTheme();
   useEffect(() => {
     const element = canvas.current;
     if (!element) return;
     let visible = true;
-    const draw = () => visible && paint(element, of);
+    const colour = getComputedStyle(element).color;
+    const draw = () => visible && paint(element, of, colour);
     const seen = new IntersectionObserver(([entry]) => {
       visible = entry?.isIntersecting ?? true;
       draw();
@@ -23,11 +26,11 @@ export function Sparkline({ of, label, tone = "accent" }: { of: string; label: s
       stop();
       seen.disconnect();
     };
-  }, [of]);
+  }, [of, tone, theme]);
   return <canvas ref={canvas} className={`sparkline tone-${tone}`} role="img" aria-label={label} />;
 }
 
-function paint(canvas: HTMLCanvasElement, key: string): void {
+function paint(canvas: HTMLCanvasElement, key: string, colour: string): void {
   const scale = window.devicePixelRatio || 1;
   const [width, height] = [canvas.clientWidth, canvas.clientHeight];
   if (width === 0) return;
@@ -53,7 +56,6 @@ function paint(canvas: HTMLCanvasElement, key: string): void {
     last = x;
   });
   if (drawn < 2) return;
-  const colour = getComputedStyle(canvas).color;
   context.strokeStyle = colour;
   context.lineWidth = 1.5;
   context.lineJoin = "round";
