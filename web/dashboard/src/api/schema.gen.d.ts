@@ -39,6 +39,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Changes and reveals; the newest 100,000 are kept */
+        get: operations["list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/destinations": {
         parameters: {
             query?: never;
@@ -101,6 +118,60 @@ export interface paths {
             cookie?: never;
         };
         /** Events as they happen (server-sent events); resumes by `Last-Event-ID` */
+        get: operations["follow"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ladders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All ladders: those that come with the server, then one's own, oldest first */
+        get: operations["list"];
+        put?: never;
+        /** A new ladder; streams use it by its name */
+        post: operations["create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ladders/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One ladder */
+        get: operations["read"];
+        put?: never;
+        post?: never;
+        /** Deletes it, unless a stream uses it */
+        delete: operations["remove"];
+        options?: never;
+        head?: never;
+        /** Changes what is named; streams that use it follow at once */
+        patch: operations["change"];
+        trace?: never;
+    };
+    "/api/v1/live": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The live board (server-sent events): `snapshot` first, then `delta` once a second and at once when a state changes */
         get: operations["follow"];
         put?: never;
         post?: never;
@@ -267,6 +338,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/restreams/{id}/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A restream's figures over time: seconds for 15 minutes, steps of ten seconds for a day */
+        get: operations["of_restream"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/restreams/{id}/stop": {
         parameters: {
             query?: never;
@@ -300,7 +388,8 @@ export interface paths {
         delete: operations["log_out"];
         options?: never;
         head?: never;
-        patch?: never;
+        /** Changes one's own password; ends one's logins elsewhere */
+        patch: operations["change"];
         trace?: never;
     };
     "/api/v1/streams": {
@@ -391,6 +480,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/streams/{id}/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A stream's figures over time: seconds for 15 minutes, steps of ten seconds for a day */
+        get: operations["of_stream"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/streams/{id}/stop": {
         parameters: {
             query?: never;
@@ -402,6 +508,23 @@ export interface paths {
         put?: never;
         /** Ends it and refuses its publishers */
         post: operations["stop"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/streams/{id}/thumbnail.jpg": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A small JPEG of the newest keyframe, up to some seconds old; 404 while nothing has been shown */
+        get: operations["read"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -437,6 +560,78 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Everyone who may log in, oldest first */
+        get: operations["list"];
+        put?: never;
+        /** A new person */
+        post: operations["create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One person */
+        get: operations["read"];
+        put?: never;
+        post?: never;
+        /** Ends a person's logins and account; what they made stays */
+        delete: operations["remove"];
+        options?: never;
+        head?: never;
+        /** Changes what is named; a new password ends the person's logins elsewhere */
+        patch: operations["change"];
+        trace?: never;
+    };
+    "/api/v1/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All webhooks, and how they fare */
+        get: operations["list"];
+        put?: never;
+        /** A new webhook; it is told of events from now on, one after another, each until it is taken */
+        post: operations["create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Tells it no more */
+        delete: operations["remove"];
         options?: never;
         head?: never;
         patch?: never;
@@ -510,6 +705,17 @@ export interface components {
             name: string;
             role: components["schemas"]["RoleDto"];
         };
+        AuditDto: {
+            /** @description post, patch, delete, reveal or log_in */
+            action: string;
+            /** @description `user:<name>` or `apikey:<name>` */
+            actor: string;
+            at: components["schemas"]["Timestamp"];
+            /** Format: int64 */
+            id: number;
+            /** @description The address under /api/v1 that it was done to, as `streams/7`. */
+            subject: string;
+        };
         /** @enum {string} */
         CodecDto: "h264" | "h265" | "av1";
         DestinationDto: {
@@ -537,6 +743,16 @@ export interface components {
             platform?: string | null;
             url?: string | null;
         };
+        DiskDto: {
+            /**
+             * Format: int64
+             * @description What is left for us.
+             */
+            available_bytes: number;
+            path: string;
+            /** Format: int64 */
+            total_bytes: number;
+        };
         EncoderDto: {
             codec: string;
             /** @description GStreamer's name for it. */
@@ -555,10 +771,10 @@ export interface components {
             id: number;
             type: string;
         };
+        /** @description Figures that a device does not tell are null. */
         GpuDto: {
             /** Format: int32 */
             decoder_percent?: number | null;
-            driver?: string | null;
             /** Format: int32 */
             encoder_percent?: number | null;
             /** Format: int32 */
@@ -569,10 +785,7 @@ export interface components {
             memory_total_bytes?: number | null;
             /** Format: int64 */
             memory_used_bytes?: number | null;
-            /** @description Divided into slices: utilisation is not told then. */
             mig: boolean;
-            /** @description What it does not tell, and why. */
-            missing: string[];
             name?: string | null;
             /** Format: int32 */
             temperature_celsius?: number | null;
@@ -612,6 +825,19 @@ export interface components {
         };
         /** @description A ladder's name, or renditions. */
         LadderDto: string | components["schemas"]["RenditionDto"][];
+        LadderInput: {
+            /** @description How streams name it: lower-case letters, digits, '-' and '_'. */
+            name: string;
+            renditions: components["schemas"]["RenditionDto"][];
+            /** @description What people call it; the name when absent. */
+            title?: string | null;
+        };
+        /** @description What is absent stays; `renditions` are replaced as a whole. */
+        LadderPatch: {
+            name?: string | null;
+            renditions?: components["schemas"]["RenditionDto"][] | null;
+            title?: string | null;
+        };
         /** @description How lists answer. */
         List_ApiKeyDto: {
             items: {
@@ -622,6 +848,22 @@ export interface components {
                 key?: string | null;
                 name: string;
                 role: components["schemas"]["RoleDto"];
+            }[];
+            /** @description Give it as `cursor` for what follows; null at the end. */
+            next_cursor?: string | null;
+        };
+        /** @description How lists answer. */
+        List_AuditDto: {
+            items: {
+                /** @description post, patch, delete, reveal or log_in */
+                action: string;
+                /** @description `user:<name>` or `apikey:<name>` */
+                actor: string;
+                at: components["schemas"]["Timestamp"];
+                /** Format: int64 */
+                id: number;
+                /** @description The address under /api/v1 that it was done to, as `streams/7`. */
+                subject: string;
             }[];
             /** @description Give it as `cursor` for what follows; null at the end. */
             next_cursor?: string | null;
@@ -722,6 +964,22 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description How lists answer. */
+        List_SavedLadderDto: {
+            items: {
+                /** @description It comes with the server and can't be changed. */
+                builtin: boolean;
+                created_at?: components["schemas"]["Timestamp"] | null;
+                /** Format: int64 */
+                id: number;
+                name: string;
+                renditions: components["schemas"]["RenditionDto"][];
+                title: string;
+                updated_at?: components["schemas"]["Timestamp"] | null;
+            }[];
+            /** @description Give it as `cursor` for what follows; null at the end. */
+            next_cursor?: string | null;
+        };
+        /** @description How lists answer. */
         List_StreamDto: {
             items: {
                 active: boolean;
@@ -749,8 +1007,106 @@ export interface components {
             /** @description Give it as `cursor` for what follows; null at the end. */
             next_cursor?: string | null;
         };
+        /** @description How lists answer. */
+        List_UserDto: {
+            items: {
+                created_at: components["schemas"]["Timestamp"];
+                /** Format: int64 */
+                id: number;
+                name: string;
+                /** Format: int32 */
+                restream_quota?: number | null;
+                role: components["schemas"]["RoleDto"];
+                updated_at: components["schemas"]["Timestamp"];
+            }[];
+            /** @description Give it as `cursor` for what follows; null at the end. */
+            next_cursor?: string | null;
+        };
+        /** @description How lists answer. */
+        List_WebhookDto: {
+            items: {
+                created_at: components["schemas"]["Timestamp"];
+                /** Format: int64 */
+                id: number;
+                secret?: string | null;
+                status: components["schemas"]["WebhookStatusDto"];
+                types?: string[] | null;
+                /** @description Without what may be secret in it. */
+                url: string;
+            }[];
+            /** @description Give it as `cursor` for what follows; null at the end. */
+            next_cursor?: string | null;
+        };
+        /** @description The data of an event `delta`, once a second: what is different from what was told before. */
+        LiveDeltaDto: {
+            at: components["schemas"]["Timestamp"];
+            /** Format: int64 */
+            config_version: number;
+            restreams: components["schemas"]["LiveRestreamDto"][];
+            /** @description Ids of restreams that were deleted. */
+            restreams_gone: number[];
+            streams: components["schemas"]["LiveStreamDto"][];
+            /** @description Ids of streams that were deleted. */
+            streams_gone: number[];
+            system: components["schemas"]["LoadDto"];
+        };
+        /** @description Either of the two. */
+        LiveDto: components["schemas"]["LiveSnapshotDto"] | components["schemas"]["LiveDeltaDto"];
+        LiveRestreamDto: {
+            active: boolean;
+            /** Format: int64 */
+            id: number;
+            name: string;
+            status: components["schemas"]["RestreamStatusDto"];
+            /** Format: int64 */
+            stream_id: number;
+        };
+        /** @description The data of an event `snapshot`: everything there is. */
+        LiveSnapshotDto: {
+            at: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description Rises with every change of what is stored: lists that were read before are old then.
+             */
+            config_version: number;
+            restreams: components["schemas"]["LiveRestreamDto"][];
+            streams: components["schemas"]["LiveStreamDto"][];
+            system: components["schemas"]["LoadDto"];
+        };
+        LiveStreamDto: {
+            active: boolean;
+            /** Format: int64 */
+            id: number;
+            name: string;
+            status: components["schemas"]["StreamStatusDto"];
+        };
+        /** @description How busy the machine was in the last second; null where the kernel does not say. */
+        LoadDto: {
+            /**
+             * Format: double
+             * @description Of all cores together.
+             */
+            cpu_percent?: number | null;
+            /** Format: int64 */
+            memory_available_bytes?: number | null;
+            /** Format: int64 */
+            memory_total_bytes?: number | null;
+            /**
+             * Format: double
+             * @description This process without its workers, in percent of one core.
+             */
+            process_cpu_percent?: number | null;
+            /** Format: int64 */
+            process_memory_bytes?: number | null;
+        };
         LoginInput: {
             name: string;
+            password: string;
+        };
+        /** @description No Debug: it holds passwords. */
+        PasswordInput: {
+            /** @description 8 characters or more. */
+            new_password: string;
             password: string;
         };
         PlatformDto: {
@@ -901,15 +1257,7 @@ export interface components {
             fps?: number | null;
             /** Format: int32 */
             height?: number | null;
-            /**
-             * Format: double
-             * @description What encoding adds.
-             */
-            latency_ms?: number | null;
             name: string;
-            /** @description Why this encoder, why it is degraded, or why there is none. */
-            reason?: string | null;
-            /** @description offline, starting, live, degraded, stalled or failed */
             state: string;
             /** Format: int64 */
             target_bps?: number | null;
@@ -1039,15 +1387,48 @@ export interface components {
             /** Format: int32 */
             video_recommended_kbps?: number | null;
         };
+        SavedLadderDto: {
+            /** @description It comes with the server and can't be changed. */
+            builtin: boolean;
+            created_at?: components["schemas"]["Timestamp"] | null;
+            /** Format: int64 */
+            id: number;
+            name: string;
+            renditions: components["schemas"]["RenditionDto"][];
+            title: string;
+            updated_at?: components["schemas"]["Timestamp"] | null;
+        };
         /** @description Times that are still to come; one that came has done its work and is null again. */
         ScheduleDto: {
             start_at?: components["schemas"]["Timestamp"] | null;
             stop_at?: components["schemas"]["Timestamp"] | null;
         };
+        SeriesDto: {
+            /**
+             * @description Of a stream: ingest_bitrate_bps, ingest_fps, ingest_gop_seconds, segment_late_seconds, viewers_hls, viewers_dash,
+             *     viewers_webrtc, viewers_rtmp, viewers_srt, rendition_bitrate_bps, rendition_fps. Of a restream: sent_bitrate_bps,
+             *     acked_bitrate_bps, rtt_ms. What never was above zero is not there.
+             */
+            metric: string;
+            /** @description The rendition's name, where the metric is a rendition's. */
+            rendition?: string | null;
+            /** @description Null where nothing was measured. */
+            values: (number | null)[];
+        };
         SessionDto: {
             /** @description Send it as X-CSRF-Token with every change; null for API keys, which need none. */
             csrf_token?: string | null;
-            user: components["schemas"]["UserDto"];
+            user: components["schemas"]["SessionUserDto"];
+        };
+        /** @description Who calls. */
+        SessionUserDto: {
+            /**
+             * Format: int64
+             * @description Null for API keys.
+             */
+            id?: number | null;
+            name: string;
+            role: components["schemas"]["RoleDto"];
         };
         /** @enum {string} */
         SlotDto: "primary" | "backup";
@@ -1074,6 +1455,18 @@ export interface components {
         };
         /** @enum {string} */
         SourceKindDto: "push" | "pull" | "playlist";
+        /** @description The points of all series have the same times: the first one's is `from`, each is `step_seconds` after the one before. */
+        StatsDto: {
+            from: components["schemas"]["Timestamp"];
+            /** @description How many points each series has. */
+            points: number;
+            series: components["schemas"]["SeriesDto"][];
+            /**
+             * Format: int64
+             * @description 1 within the last 15 minutes, else 10.
+             */
+            step_seconds: number;
+        };
         StreamDto: {
             active: boolean;
             created_at: components["schemas"]["Timestamp"];
@@ -1149,12 +1542,16 @@ export interface components {
             warnings: components["schemas"]["WarningDto"][];
         };
         SystemDto: {
+            cpu_cores: number;
+            disk?: components["schemas"]["DiskDto"] | null;
             /** @description Each encoder that this GStreamer may have, and whether it works here. */
             encoders: components["schemas"]["EncoderDto"][];
-            /** @description NVIDIA's, as their driver tells it; what it does not tell is null. */
+            /** @description None is known of in this version. */
             gpus: components["schemas"]["GpuDto"][];
-            /** @description Why there are none. */
-            gpus_reason?: string | null;
+            /** @description What GStreamer the worker has; null: there is none, and nothing can be transcoded. */
+            gstreamer?: string | null;
+            /** @description How busy it was in the last second. */
+            load: components["schemas"]["LoadDto"];
             started_at: components["schemas"]["Timestamp"];
             /** Format: double */
             uptime_seconds: number;
@@ -1166,8 +1563,34 @@ export interface components {
          */
         Timestamp: string;
         UserDto: {
+            created_at: components["schemas"]["Timestamp"];
+            /** Format: int64 */
+            id: number;
             name: string;
+            /** Format: int32 */
+            restream_quota?: number | null;
             role: components["schemas"]["RoleDto"];
+            updated_at: components["schemas"]["Timestamp"];
+        };
+        /** @description No Debug: it holds a password. */
+        UserInput: {
+            name: string;
+            /** @description 8 characters or more. */
+            password: string;
+            /**
+             * Format: int32
+             * @description How many restreams this person may make; null is no limit.
+             */
+            restream_quota?: number | null;
+            role: components["schemas"]["RoleDto"];
+        };
+        /** @description What is absent stays. A new password ends all logins. */
+        UserPatch: {
+            name?: string | null;
+            password?: string | null;
+            /** Format: int32 */
+            restream_quota?: number | null;
+            role?: components["schemas"]["RoleDto"] | null;
         };
         ViewersDto: {
             /** Format: int64 */
@@ -1185,6 +1608,41 @@ export interface components {
             code: string;
             message: string;
             since: components["schemas"]["Timestamp"];
+            suggestion?: components["schemas"]["RenditionDto"] | null;
+        };
+        WebhookDto: {
+            created_at: components["schemas"]["Timestamp"];
+            /** Format: int64 */
+            id: number;
+            secret?: string | null;
+            status: components["schemas"]["WebhookStatusDto"];
+            types?: string[] | null;
+            /** @description Without what may be secret in it. */
+            url: string;
+        };
+        /** @description No Debug: it holds secrets. */
+        WebhookInput: {
+            /** @description Signs: `Weir-Signature: v1=hex(HMAC-SHA256(secret, timestamp + "." + body))`. */
+            secret?: string | null;
+            /** @description Types of events; all when null. */
+            types?: string[] | null;
+            /** @description `http://` or `https://`; each event is a POST of its JSON. */
+            url: string;
+        };
+        WebhookStatusDto: {
+            /**
+             * Format: int32
+             * @description Tries of the event under way that failed; 0: all is well.
+             */
+            failed_attempts: number;
+            failure?: string | null;
+            /**
+             * Format: int64
+             * @description The last event that was taken.
+             */
+            last_event_id?: number | null;
+            last_told_at?: components["schemas"]["Timestamp"] | null;
+            next_try_at?: components["schemas"]["Timestamp"] | null;
         };
     };
     responses: never;
@@ -1281,6 +1739,32 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: {
+                /** @description 1 to 500; 100 when absent. */
+                limit?: string;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description The newest entry first instead of the oldest. */
+                newest_first?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_AuditDto"];
                 };
             };
         };
@@ -1526,6 +2010,225 @@ export interface operations {
             };
         };
     };
+    list: {
+        parameters: {
+            query?: {
+                /** @description 1 to 500; 100 when absent. */
+                limit?: string;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_SavedLadderDto"];
+                };
+            };
+        };
+    };
+    create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LadderInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedLadderDto"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedLadderDto"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LadderPatch"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedLadderDto"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    follow: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["LiveDto"];
+                };
+            };
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     openapi: {
         parameters: {
             query?: never;
@@ -1742,6 +2445,14 @@ export interface operations {
                     "application/json": components["schemas"]["RestreamDto"];
                 };
             };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -1950,6 +2661,46 @@ export interface operations {
             };
         };
     };
+    of_restream: {
+        parameters: {
+            query?: {
+                /** @description From this time on, a day at most; the last 15 minutes when absent. */
+                since?: components["schemas"]["Timestamp"];
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsDto"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     stop: {
         parameters: {
             query?: never;
@@ -2035,6 +2786,14 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     log_out: {
@@ -2051,6 +2810,51 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordInput"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
             };
         };
     };
@@ -2345,6 +3149,46 @@ export interface operations {
             };
         };
     };
+    of_stream: {
+        parameters: {
+            query?: {
+                /** @description From this time on, a day at most; the last 15 minutes when absent. */
+                since?: components["schemas"]["Timestamp"];
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsDto"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     stop: {
         parameters: {
             query?: never;
@@ -2362,6 +3206,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["StreamDto"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": number[];
                 };
             };
             404: {
@@ -2430,6 +3303,280 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SystemDto"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: {
+                /** @description 1 to 500; 100 when absent. */
+                limit?: string;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_UserDto"];
+                };
+            };
+        };
+    };
+    create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserDto"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserDto"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserPatch"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserDto"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: {
+                /** @description 1 to 500; 100 when absent. */
+                limit?: string;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_WebhookDto"];
+                };
+            };
+        };
+    };
+    create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookInput"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookDto"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };
