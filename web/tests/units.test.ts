@@ -78,7 +78,7 @@ test("problems come first", () => {
 test("figures as people read them", () => {
   for (const [value, shown] of [[0, "0 kbps"], [999_400, "999 kbps"], [999_600, "1.00 Mbps"], [9_996_000, "10.0 Mbps"], [2e9, "2.00 Gbps"]] as const) assert.equal(bitrate(value), shown);
   for (const [value, shown] of [[5, "5 B"], [999_600, "1.0 MB"], [123_456, "123 kB"], [1.5e9, "1.5 GB"]] as const) assert.equal(bytes(value), shown);
-  for (const [value, shown] of [[29.97, "30"], [59.5, "59.50"], [25, "25"]] as const) assert.equal(fps(value), shown);
+  for (const [value, shown] of [[29.97, "30"], [29.88, "30"], [59.5, "59.50"], [25, "25"]] as const) assert.equal(fps(value), shown);
   for (const [value, shown] of [[-5, "0 s"], [59_900, "59 s"], [61_000, "1 m 01 s"], [7_265_000, "2 h 01 m"], [90_000_000, "1 d 1 h"]] as const) assert.equal(duration(value), shown);
 });
 

@@ -44,7 +44,7 @@ export function percent(value: number | null | undefined): string {
 export function fps(value: number | null | undefined): string {
   if (value == null) return NOTHING;
   const rounded = Math.round(value * 100) / 100;
-  return Math.abs(rounded - Math.round(rounded)) < 0.05 ? WHOLE.format(rounded) : HUNDREDTHS.format(rounded);
+  return Math.abs(rounded - Math.round(rounded)) < 0.15 ? WHOLE.format(rounded) : HUNDREDTHS.format(rounded);
 }
 
 export function seconds(value: number | null | undefined): string {
