@@ -771,10 +771,10 @@ export interface components {
             id: number;
             type: string;
         };
-        /** @description Figures that a device does not tell are null. */
         GpuDto: {
             /** Format: int32 */
             decoder_percent?: number | null;
+            driver?: string | null;
             /** Format: int32 */
             encoder_percent?: number | null;
             /** Format: int32 */
@@ -785,7 +785,10 @@ export interface components {
             memory_total_bytes?: number | null;
             /** Format: int64 */
             memory_used_bytes?: number | null;
+            /** @description Divided into slices: utilisation is not told then. */
             mig: boolean;
+            /** @description What it does not tell, and why. */
+            missing: string[];
             name?: string | null;
             /** Format: int32 */
             temperature_celsius?: number | null;
@@ -1257,7 +1260,15 @@ export interface components {
             fps?: number | null;
             /** Format: int32 */
             height?: number | null;
+            /**
+             * Format: double
+             * @description What encoding adds.
+             */
+            latency_ms?: number | null;
             name: string;
+            /** @description Why this encoder, why it is degraded, or why there is none. */
+            reason?: string | null;
+            /** @description offline, starting, live, degraded, stalled or failed */
             state: string;
             /** Format: int64 */
             target_bps?: number | null;
@@ -1546,8 +1557,10 @@ export interface components {
             disk?: components["schemas"]["DiskDto"] | null;
             /** @description Each encoder that this GStreamer may have, and whether it works here. */
             encoders: components["schemas"]["EncoderDto"][];
-            /** @description None is known of in this version. */
+            /** @description NVIDIA's, as their driver tells it; what it does not tell is null. */
             gpus: components["schemas"]["GpuDto"][];
+            /** @description Why there are none. */
+            gpus_reason?: string | null;
             /** @description What GStreamer the worker has; null: there is none, and nothing can be transcoded. */
             gstreamer?: string | null;
             /** @description How busy it was in the last second. */
@@ -1971,6 +1984,10 @@ export interface operations {
                 since?: number;
                 /** @description 1 to 500; 100 when absent. */
                 limit?: number;
+                /** @description The newest event first instead of the oldest; `next_cursor` is then the id to give as `before`. */
+                newest_first?: boolean;
+                /** @description With `newest_first`: only events before this id. */
+                before?: number;
             };
             header?: never;
             path?: never;
