@@ -51,7 +51,7 @@ export function OverviewPage() {
               </div>
             )}
             <ul className={shown.length > MANY ? "tiles many" : "tiles"}>
-              {shown.map((stream) => <StreamTile key={stream.id} stream={stream} restreams={byStream.get(stream.id) ?? []} />)}
+              {shown.map((stream) => <StreamTile key={stream.id} stream={stream} restreams={byStream.get(stream.id) ?? []} isOneOfMany={shown.length > MANY} />)}
             </ul>
           </section>
         </>

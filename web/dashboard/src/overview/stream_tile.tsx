@@ -13,8 +13,9 @@ import { StateBadge, toneOf } from "../ui/state";
 import { Picture } from "../ui/picture";
 import { viewersOf } from "./problems";
 
-/** What is out of sight stays as it was until it is seen: fifty tiles cost no more than the dozen on the screen. */
-export function StreamTile({ stream, restreams }: { stream: Stream; restreams: Restream[] }) {
+/** Among many, figures out of sight stay as they were until they are seen: fifty tiles cost little more than the dozen on the
+ *  screen. States are always those of now. */
+export function StreamTile({ stream, restreams, isOneOfMany }: { stream: Stream; restreams: Restream[]; isOneOfMany: boolean }) {
   const item = useRef<HTMLLIElement>(null);
   const [seen, setSeen] = useState(true);
   const drawn = useRef<ReactNode>(null);
@@ -25,7 +26,12 @@ export function StreamTile({ stream, restreams }: { stream: Stream; restreams: R
     observer.observe(element);
     return () => observer.disconnect();
   }, []);
-  if (seen || !drawn.current) drawn.current = <Tile stream={stream} restreams={restreams} />;
+  const states = useRef("");
+  const now = [stream.name, stream.status.state, stream.status.warnings.length, ...restreams.map(({ status }) => status.state)].join();
+  if (seen || !isOneOfMany || states.current !== now) {
+    states.current = now;
+    drawn.current = <Tile stream={stream} restreams={restreams} />;
+  }
   return (
     <li ref={item} className="tile" data-tone={toneOf(stream.status.state)}>
       {drawn.current}
