@@ -1,7 +1,7 @@
 // What pages read, and how they change it. The server's answers live here and nowhere else.
 
 import { QueryClient, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useBoardIsOpen } from "../live/board";
+import { boardIsOpen, useBoardIsOpen } from "../live/board";
 import { onEvent } from "../live/events";
 import { noteLateSegment, sampleRestreams, sampleStreams, tellSamples } from "../live/history";
 import { ApiError, get, getAll } from "./client";
@@ -22,9 +22,11 @@ export const queryClient = new QueryClient({
 /** States change at once, not with the next look. */
 onEvent(({ type, stream_id, waited_seconds }) => {
   if (type === "segment_late") noteLateSegment(Number(stream_id), Number(waited_seconds));
+  if (type.startsWith("recording")) void queryClient.invalidateQueries({ queryKey: ["recordings"] });
+  // The board tells of states by itself.
+  if (boardIsOpen()) return;
   if (type.startsWith("stream") || type.startsWith("worker")) void queryClient.invalidateQueries({ queryKey: ["streams"] });
   if (type.startsWith("restream")) void queryClient.invalidateQueries({ queryKey: ["restreams"] });
-  if (type.startsWith("recording")) void queryClient.invalidateQueries({ queryKey: ["recordings"] });
 });
 
 export function useSession() {

@@ -27,6 +27,10 @@ function subscribe(listener: () => void): () => void {
   return () => listeners.delete(listener);
 }
 
+export function boardIsOpen(): boolean {
+  return board.isOpen;
+}
+
 export function useBoardIsOpen(): boolean {
   return useSyncExternalStore(subscribe, () => board.isOpen);
 }
@@ -39,16 +43,36 @@ export function useLoad(): Load | undefined {
   return useSyncExternalStore(subscribe, () => board.load);
 }
 
+/** An eye sees no difference; the page does. */
+const LAID_EVERY_MS = 500;
+
 /** Follows, and keeps the lists of streams and restreams current; returns how to end it. */
 export function followBoard(client: QueryClient): () => void {
   let version: number | undefined;
   let sampledAt = 0;
+  let laidAt = 0;
+  let waiting: [string, LiveSnapshot | LiveDelta][] = [];
+  let timer: number | undefined;
   const end = followEvents("/api/v1/live", {
     lastId: () => undefined,
     onOpen: () => undefined,
     onLost: () => set({ isOpen: false }),
     onMessage: ({ type, data }) => {
-      const told = JSON.parse(data) as LiveSnapshot | LiveDelta;
+      waiting.push([type, JSON.parse(data) as LiveSnapshot | LiveDelta]);
+      const left = LAID_EVERY_MS - (Date.now() - laidAt);
+      if (left <= 0) layAll();
+      else timer ??= window.setTimeout(layAll, left);
+    },
+  });
+
+  /** Streams that change their states all at once shall not draw the page for each. */
+  function layAll(): void {
+    window.clearTimeout(timer);
+    timer = undefined;
+    laidAt = Date.now();
+    const all = waiting;
+    waiting = [];
+    for (const [type, told] of all) {
       const now = Date.now();
       lay<Stream>(client, "streams", told.streams, type === "delta" ? (told as LiveDelta).streams_gone : undefined);
       lay<Restream>(client, "restreams", told.restreams, type === "delta" ? (told as LiveDelta).restreams_gone : undefined);
@@ -67,10 +91,12 @@ export function followBoard(client: QueryClient): () => void {
         tellSamples();
       }
       set({ isOpen: true, heardAt: now, load: told.system });
-    },
-  });
+    }
+  }
+
   return () => {
     end();
+    window.clearTimeout(timer);
     set({ isOpen: false, heardAt: 0, load: undefined });
   };
 }
