@@ -1,6 +1,7 @@
 // Every page, dark and light, desktop and phone, of a server on which something happens: `make screenshots`.
 
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -96,11 +97,11 @@ async function furnish(): Promise<{ main: Stream }> {
   await weir.createStream("field-unit", {});
   await weir.createStream("archive-loop", { active: false });
   const sinks = await Promise.all(["sink-a", "sink-b"].map((name) => weir.createStream(name, { hls: false, dash: false })));
-  publishers.push(
+  await Promise.all([
     loop(main.pushUrl, { size: "1280x720", rate: 30, kbps: 2400, gop: 10, picture: "mandelbrot" }),
     loop(second.pushUrl, { size: "640x360", rate: 25, kbps: 1400, gop: 2, picture: "gradients" }),
     loop(third.pushUrl, { size: "1280x720", rate: 25, kbps: 900, gop: 2, picture: "smptehdbars" }),
-  );
+  ]);
   const youtube = await weir.api("POST", "/destinations", { name: "YouTube, main channel", platform: "youtube", url: "rtmp://a.rtmp.youtube.com/live2", backup_url: "rtmp://b.rtmp.youtube.com/live2?backup=1" });
   await weir.api("POST", "/destinations", { name: "Church TV", platform: "generic-rtmp", url: "rtmps://ingest.church.example:443/live", backup_url: null });
   const push = (stream: Stream, name: string, more: object) => weir.api("POST", "/restreams", { stream_id: stream.id, name, active: true, ...more });
@@ -129,11 +130,11 @@ interface Clip {
 }
 
 /** Encoded once and then copied: a machine that takes pictures of pages has no time to encode others. */
-function loop(url: string, { size, rate, kbps, gop, picture }: Clip): ChildProcess {
+async function loop(url: string, { size, rate, kbps, gop, picture }: Clip): Promise<void> {
   const clip = join(folder, `${picture}.flv`);
   const make = `-v error -f lavfi -i ${picture}=size=${size}:rate=${rate} -f lavfi -i sine=frequency=330 -t 20 -c:v libx264 -preset veryfast -bf 0 -pix_fmt yuv420p -g ${rate * gop} -keyint_min ${rate * gop} -sc_threshold 0 -b:v ${kbps}k -minrate ${kbps}k -maxrate ${kbps}k -bufsize ${kbps}k -c:a aac -b:a 96k ${clip}`;
-  spawnSync("ffmpeg", make.split(" "), { stdio: ["ignore", "ignore", "inherit"] });
-  return spawn("ffmpeg", `-nostdin -v error -re -stream_loop -1 -i ${clip} -c copy -f flv ${url}`.split(" "), { stdio: ["ignore", "ignore", "inherit"] });
+  await once(spawn("ffmpeg", make.split(" "), { stdio: ["ignore", "ignore", "inherit"] }), "exit");
+  publishers.push(spawn("ffmpeg", `-nostdin -v error -re -stream_loop -1 -i ${clip} -c copy -f flv ${url}`.split(" "), { stdio: ["ignore", "ignore", "inherit"] }));
 }
 
 function rendition(name: string, width: number, height: number, kbps: number): object {
