@@ -22,6 +22,6 @@ pub use message::{
     TrackConfig, WireFrame, WorkerFault, encode,
 };
 pub use plan::{AudioOutput, Fps, OutputId, VideoOutput, WorkerPlan};
-pub use thumbnail::{THUMBNAIL_NAME, THUMBNAIL_VERB, THUMBNAIL_WIDTH, thumbnail};
 pub use proof::{Abilities, DECODE_CUDA, DECODE_VA, Inventory, Proof, prove_all, prove_once};
+pub use thumbnail::{THUMBNAIL_NAME, THUMBNAIL_VERB, THUMBNAIL_WIDTH, thumbnail};
 pub use usage::Usage;

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use weir_model::{EncoderPolicy, EncodingSettings};
-use weir_pipeline::{Abilities, AudioOutput, DECODE_CUDA, DECODE_VA, EncoderFile, Encoders, Fps, Memory, OutputId, VideoOutput, WorkerPlan};
+use weir_pipeline::{
+    Abilities, AudioOutput, DECODE_CUDA, DECODE_VA, EncoderFile, Encoders, Fps, Memory, OutputId, VideoOutput,
+    WorkerPlan,
+};
 
 use crate::admission::{cores_for, megapixels_a_second};
 use crate::wants::Want;
