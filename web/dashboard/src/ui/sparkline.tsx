@@ -7,6 +7,9 @@ import { useTheme } from "../shell/theme";
 /** Two minutes: what an eye takes in at this size. */
 const SHOWN_SECONDS = 120;
 
+/** A second is a pixel and a half: every other one is soon enough. */
+const PAINTED_EVERY_MS = 1_900;
+
 export function Sparkline({ of, label, tone = "accent" }: { of: string; label: string; tone?: "accent" | "bad" | "idle" }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [theme] = useTheme();
@@ -15,13 +18,18 @@ export function Sparkline({ of, label, tone = "accent" }: { of: string; label: s
     if (!element) return;
     let visible = true;
     const colour = getComputedStyle(element).color;
-    const draw = () => visible && paint(element, of, colour);
+    let paintedAt = 0;
+    const draw = () => {
+      if (visible) paint(element, of, colour);
+      paintedAt = Date.now();
+    };
+    const drawSometimes = () => Date.now() - paintedAt >= PAINTED_EVERY_MS && draw();
     const seen = new IntersectionObserver(([entry]) => {
       visible = entry?.isIntersecting ?? true;
       draw();
     });
     seen.observe(element);
-    const stop = onSamples(draw);
+    const stop = onSamples(drawSometimes);
     return () => {
       stop();
       seen.disconnect();
