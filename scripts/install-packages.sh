@@ -9,8 +9,8 @@ set -euo pipefail
 task=${1:?usage: install-packages.sh build|run|test|bench}
 
 # Every build: cc for the bundled SQLite and ring, certificates for crates.io.
-# The worker is linked with GStreamer.
-build="build-essential pkg-config ca-certificates libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev"
+# The worker is linked with GStreamer, the server with libsrt: the GnuTLS flavour, which is the one that GStreamer and ffmpeg load.
+build="build-essential pkg-config ca-certificates libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libsrt-gnutls-dev"
 # Builds the web pages. Asked of the machine and not of dpkg: npm often comes with a newer Node.js from elsewhere, and Debian's
 # package would fight with that.
 command -v npm >/dev/null || build="$build nodejs npm"
@@ -22,9 +22,10 @@ run="ffmpeg $plugins"
 # Independent peers of the end-to-end tests: publishers and sinks that are not ours.
 # Chromium plays the streams in other people's players.
 # NVIDIA's headers (MIT licensed, no driver): the stub driver that the hardware encoders' tests build.
-test="ffmpeg nginx libnginx-mod-rtmp openssl curl procps chromium gstreamer1.0-tools libffmpeg-nvenc-dev $plugins"
-# The fan-out bench runs nginx-rtmp beside Weir; ffmpeg makes its source file.
-bench="ffmpeg nginx libnginx-mod-rtmp curl"
+test="ffmpeg nginx libnginx-mod-rtmp srt-tools openssl curl procps chromium gstreamer1.0-tools libffmpeg-nvenc-dev $plugins"
+# The fan-out bench runs nginx-rtmp beside Weir, that of SRT srt-live-transmit; ffmpeg makes their source file, and is the
+# transcoder's peer.
+bench="ffmpeg nginx libnginx-mod-rtmp srt-tools curl $plugins"
 
 case $task in
   build) wanted=$build why="to compile" ;;

@@ -126,7 +126,7 @@ fn one_run(system: System, destinations: usize, seconds: u64, clip: &Path) -> an
 }
 
 /// The clip of the peers' figures.
-fn bench_clip() -> anyhow::Result<PathBuf> {
+pub(crate) fn bench_clip() -> anyhow::Result<PathBuf> {
     made_clip("720p30-4mbps.flv", &Clip::of_the_bench())
 }
 

@@ -16,6 +16,8 @@ mod publisher;
 mod recovery;
 mod report;
 mod sink;
+mod srt;
+mod srt_roles;
 mod stamp;
 mod system;
 mod transcode;
@@ -37,6 +39,8 @@ enum Bench {
     All,
     /// One stream pushed to many destinations: CPU, latency, memory, start, loss.
     Fanout(fanout::Options),
+    /// One stream to many SRT destinations, beside srt-live-transmit.
+    Srt(srt::Options),
     /// How soon a destination that was away is pushed to again.
     Recovery(recovery::Options),
     /// The playback origin beside nginx, 2,000 viewers, and what packaging costs.
@@ -55,6 +59,10 @@ enum Bench {
     OriginBlast { address: SocketAddr, path: String, connections: usize, seconds: u64 },
     #[command(hide = true)]
     OriginView { address: SocketAddr, playlist: String, viewers: usize, seconds: u64 },
+    #[command(hide = true)]
+    SrtSink { listeners: usize },
+    #[command(hide = true)]
+    SrtSource { clip: PathBuf, relays: Vec<String> },
     #[command(hide = true)]
     Sink,
     #[command(hide = true)]
@@ -78,6 +86,7 @@ fn main() -> anyhow::Result<()> {
             origin::run(&origin::Options::parse_from([""]))?;
             transcode::run(&transcode::Options::parse_from([""]))?;
             endurance::run(&endurance::Options::parse_from([""]))?;
+            srt::run(&srt::Options::parse_from([""]))?;
             fanout::run(&fanout::Options::parse_from([""]))
         }
         Bench::Fanout(options) => fanout::run(&options),
@@ -94,6 +103,9 @@ fn main() -> anyhow::Result<()> {
         Bench::OriginView { address, playlist, viewers, seconds } => {
             origin_load::view(address, &playlist, viewers, seconds)
         }
+        Bench::Srt(options) => srt::run(&options),
+        Bench::SrtSink { listeners } => srt_roles::sink(listeners),
+        Bench::SrtSource { clip, relays } => srt_roles::source(&clip, &relays),
         Bench::Sink => sink::run(),
         Bench::Publisher { address, app, stream_key, clip } => publisher::run(address, &app, &stream_key, &clip),
         Bench::Floor { sink, destinations, coalesced, clip } => floor::run(sink, destinations, coalesced, &clip),

@@ -18,6 +18,7 @@ mod rtmp_url;
 mod run;
 mod scte35;
 mod server_session;
+mod srt_stream_id;
 mod ts_reader;
 mod worker_protocol;
 
@@ -34,6 +35,7 @@ pub use rtmp_url::fuzz_rtmp_url;
 pub use run::{Failure, Run, hex, seeds};
 pub use scte35::fuzz_scte35;
 pub use server_session::fuzz_server_session;
+pub use srt_stream_id::fuzz_srt_stream_id;
 pub use ts_reader::fuzz_ts_reader;
 pub use worker_protocol::fuzz_worker_protocol;
 
@@ -77,6 +79,12 @@ pub const TARGETS: &[Target] = &[
         short_inputs: 5_000,
     },
     Target { name: "scte35", body: fuzz_scte35, generate: Some(scte35::generate), short_inputs: 100_000 },
+    Target {
+        name: "srt_stream_id",
+        body: fuzz_srt_stream_id,
+        generate: Some(srt_stream_id::generate),
+        short_inputs: 100_000,
+    },
     Target { name: "ts_reader", body: fuzz_ts_reader, generate: Some(ts_reader::generate), short_inputs: 2_000 },
     Target {
         name: "worker_protocol",

@@ -81,8 +81,7 @@ impl SourceDoor {
     pub fn admit(&self, meter: IngestMeter, clock: WireClock, now: Instant) -> Result<Admission, Occupied> {
         let mut state = self.state();
         if let Some(holder) = state.holder.take() {
-            let heard_at = holder.meter.last_frame_at().unwrap_or(holder.admitted_at);
-            if now.saturating_duration_since(heard_at) < TAKEOVER_AFTER {
+            if !holder.is_silent(now) {
                 state.holder = Some(holder);
                 return Err(Occupied);
             }
@@ -97,6 +96,11 @@ impl SourceDoor {
         state.holder = Some(Holder { ticket: number, meter: Arc::clone(&meter), admitted_at: now, evict });
         let publisher = self.shared.hub.publish_source(now);
         Ok(Admission { ticket: Ticket { door: self.clone(), number, publisher, meter }, evicted })
+    }
+
+    /// Whether nobody publishes, or only somebody who has gone silent. Who comes next may still be faster.
+    pub fn is_free(&self, now: Instant) -> bool {
+        self.state().holder.as_ref().is_none_or(|holder| holder.is_silent(now))
     }
 
     /// Sends the present publisher away: its key was changed, its stream stopped or deleted.
@@ -126,6 +130,13 @@ impl SourceDoor {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Holder {
+    fn is_silent(&self, now: Instant) -> bool {
+        let heard_at = self.meter.last_frame_at().unwrap_or(self.admitted_at);
+        now.saturating_duration_since(heard_at) >= TAKEOVER_AFTER
     }
 }
 
@@ -172,6 +183,7 @@ mod tests {
         let now = Instant::now();
         let first = door.admit(meter(), WireClock::RTMP, now).unwrap();
         assert_eq!(door.admit(meter(), WireClock::RTMP, now).unwrap_err(), Occupied);
+        assert!(!door.is_free(now) && door.is_free(now + TAKEOVER_AFTER));
         drop(first);
         assert!(door.admit(meter(), WireClock::RTMP, now).is_ok());
     }

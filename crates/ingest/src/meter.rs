@@ -1,5 +1,6 @@
 //! What arrives, measured: bitrate, picture rate, GOP length, losses and format of one publisher's session.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -7,8 +8,12 @@ use time::OffsetDateTime;
 use weir_media::codec::GopMeter;
 use weir_media::{Frame, MediaKind, TrackInfo};
 use weir_model::{IngestProtocol, IngestStatus, Slot, Warning};
+use weir_srt::path::PathFigures;
 
 use crate::warnings;
+
+/// A programme with more of them is told about these.
+const NOT_CARRIED_MAX: usize = 8;
 
 /// One session's meter, written by the session and read by the stream's status about once a second.
 #[derive(Debug)]
@@ -30,6 +35,17 @@ struct State {
     dropped_frames: u64,
     last_frame_at: Option<Instant>,
     last_audio_at: Option<Instant>,
+    transport: Option<TransportFigures>,
+    path: Option<PathFigures>,
+    /// What the source sends and we can't carry, by its PID.
+    not_carried: BTreeMap<u16, String>,
+}
+
+/// What a transport stream's reader counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TransportFigures {
+    pub(crate) continuity_errors: u64,
+    pub(crate) broken_frames: u64,
 }
 
 impl IngestMeter {
@@ -70,6 +86,34 @@ impl IngestMeter {
         self.state().dropped_frames += 1;
     }
 
+    pub(crate) fn transport(&self, figures: TransportFigures) {
+        self.state().transport = Some(figures);
+    }
+
+    pub(crate) fn path(&self, figures: PathFigures) {
+        self.state().path = Some(figures);
+    }
+
+    /// Replaces what was said of a programme before.
+    pub(crate) fn forget_not_carried(&self) {
+        self.state().not_carried.clear();
+    }
+
+    pub(crate) fn not_carried(&self, pid: u16, message: String) {
+        let mut state = self.state();
+        if state.not_carried.len() < NOT_CARRIED_MAX {
+            state.not_carried.insert(pid, message);
+        }
+    }
+
+    pub(crate) fn track_ended(&self, kind: MediaKind) {
+        let mut state = self.state();
+        match kind {
+            MediaKind::Video => state.video_info = None,
+            MediaKind::Audio => state.audio_info = None,
+        }
+    }
+
     pub(crate) fn last_frame_at(&self) -> Option<Instant> {
         self.state().last_frame_at
     }
@@ -90,10 +134,12 @@ impl IngestMeter {
             fps: state.video.fps(),
             bitrate_bps: state.video.bitrate_bps(since_began) + state.audio.bitrate_bps(since_began),
             gop_seconds: state.video.gop_seconds(),
-            dropped_frames: state.dropped_frames,
-            latency_ms: None,
-            rtt_ms: None,
-            loss_percent: None,
+            dropped_frames: state.dropped_frames + state.transport.map_or(0, |transport| transport.broken_frames),
+            latency_ms: state.path.as_ref().map(|path| path.latency_ms),
+            rtt_ms: state.path.as_ref().map(|path| path.rtt_ms),
+            loss_percent: state.path.as_ref().map(|path| path.loss_percent),
+            continuity_errors: state.transport.map(|transport| transport.continuity_errors),
+            srt: state.path.as_ref().map(|path| path.srt),
         };
         let facts = warnings::Facts {
             has_video: video.is_some(),
@@ -104,7 +150,16 @@ impl IngestMeter {
             nominal_fps: format.and_then(|format| format.fps),
             fps: state.video.fps(),
         };
-        (status, warnings::from_facts(&facts, self.began_at))
+        let mut warnings = warnings::from_facts(&facts, self.began_at);
+        let advice = state.path.iter().flat_map(|path| &path.advice);
+        let of_path = advice.map(|advice| (advice.code, advice.message.clone()));
+        let of_tracks = state.not_carried.values().map(|message| ("codec_not_carried", message.clone()));
+        warnings.extend(of_path.chain(of_tracks).map(|(code, message)| Warning {
+            code: code.to_owned(),
+            message,
+            since: self.began_at,
+        }));
+        (status, warnings)
     }
 
     fn since_began(&self, now: Instant) -> Duration {

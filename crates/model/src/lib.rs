@@ -35,7 +35,7 @@ pub use spec::{ConfigFault, RestreamSpec, resolve};
 pub use srt_url::{MAX_LATENCY_US, PASSPHRASE_BYTES, SrtUrl, checked_passphrase};
 pub use status::{
     Fault, IngestProtocol, IngestStatus, PushStatus, Reason, ReasonCode, RenditionState, RenditionStatus,
-    RestreamState, RestreamStatus, StreamState, StreamStatus, Viewers, Warning,
+    RestreamState, RestreamStatus, SrtFigures, StreamState, StreamStatus, Viewers, Warning,
 };
 pub use stream::{EncoderPolicy, MAX_DVR_SECONDS, MAX_PLAYLIST_ITEMS, Slate, Slot, Source, SourceKind, Stream};
 pub use webhook::{MAX_WEBHOOK_TYPES, MAX_WEBHOOKS, Webhook, WebhookFault};

@@ -167,6 +167,26 @@ pub struct IngestStatus {
     pub latency_ms: Option<f64>,
     pub rtt_ms: Option<f64>,
     pub loss_percent: Option<f64>,
+    /// MPEG-TS: packets whose counter does not follow on the one before.
+    pub continuity_errors: Option<u64>,
+    pub srt: Option<SrtFigures>,
+}
+
+/// What is known of an SRT connection's path beside the figures that all protocols have. Counts are since it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SrtFigures {
+    /// Sent again because the far end missed them (a push), or missed by us and asked for again (an ingest).
+    pub lost_packets: u64,
+    pub retransmitted_packets: u64,
+    /// Never repaired: their time had passed.
+    pub dropped_packets: u64,
+    /// Encrypted with another key.
+    pub undecryptable_packets: u64,
+    /// What lies in the sending or the receiving buffer.
+    pub buffer_ms: u32,
+    pub rate_bps: u64,
+    /// What the path could carry, as estimated.
+    pub bandwidth_bps: u64,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -214,6 +234,7 @@ pub struct PushStatus {
     pub loss_percent: Option<f64>,
     /// SRT, as negotiated.
     pub latency_ms: Option<f64>,
+    pub srt: Option<SrtFigures>,
     pub connected_since: Option<OffsetDateTime>,
     pub warnings: Vec<Warning>,
 }
@@ -235,6 +256,7 @@ impl PushStatus {
             rtt_ms: None,
             loss_percent: None,
             latency_ms: None,
+            srt: None,
             connected_since: None,
             warnings: Vec::new(),
         }

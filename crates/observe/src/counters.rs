@@ -26,6 +26,7 @@ macro_rules! counters {
 counters! {
     RtmpConnections = "weir_rtmp_connections_total", "RTMP and RTMPS connections accepted.";
     RtmpConnectionsFailed = "weir_rtmp_connections_failed_total", "RTMP connections closed for a fault of the peer.";
+    SrtConnections = "weir_srt_connections_total", "SRT connections let in.";
     IngestRefused = "weir_ingest_refused_total", "Publishers refused: unknown key, disabled, or already publishing.";
     PlayRefused = "weir_play_refused_total", "Players refused.";
     HttpLimited = "weir_http_limited_total", "HTTP connections and requests refused by a limit.";

@@ -2,13 +2,58 @@
 
 use weir_model::{Fault, Reason, ReasonCode};
 use weir_rtmp::net::PushError;
+use weir_srt::CallError;
+use weir_srt::connection::ConnectionLost;
 
+use crate::link::LinkError;
 use crate::machine::{Failure, Retry};
+use crate::srt_link::SrtLost;
 
 /// A far end's own words are shown, cut here: they come from outside.
 const PEER_TEXT_CHARS_MAX: usize = 300;
 
-pub(crate) fn of(error: &PushError) -> Failure {
+pub(crate) fn of(error: &LinkError) -> Failure {
+    match error {
+        LinkError::Rtmp(error) => of_rtmp(error),
+        LinkError::Call(error) => of_call(error),
+        LinkError::SrtLost(lost) => of_srt_lost(lost),
+    }
+}
+
+fn of_call(error: &CallError) -> Failure {
+    let message = error.to_string();
+    let (code, retry) = match error {
+        // Nobody is there to be disturbed by a look.
+        CallError::Unreachable => (ReasonCode::Unreachable, Retry::BackoffAndWatchDoor),
+        CallError::Resolve => (ReasonCode::Unreachable, Retry::Backoff),
+        // What a listener does not want now it may want later: a key in use, a stream that is not there yet.
+        CallError::Rejected { .. } => (ReasonCode::SrtRejected, Retry::Backoff),
+        // The other side may be given its passphrase, too.
+        CallError::EncryptionMismatch { .. } => (ReasonCode::EncryptionMismatch, Retry::Backoff),
+        CallError::Setup(_) => (ReasonCode::Internal, Retry::Backoff),
+        CallError::NotPermitted => return not_permitted(message),
+    };
+    Failure { reason: Reason::new(code, message), retry }
+}
+
+fn of_srt_lost(lost: &SrtLost) -> Failure {
+    let (code, message) = match &lost.why {
+        ConnectionLost::Gone if lost.silent => {
+            (ReasonCode::Stalled, "nothing was heard of the destination any more".to_owned())
+        }
+        ConnectionLost::Gone => (ReasonCode::Refused, "the destination closed the connection".to_owned()),
+        ConnectionLost::Other(_) => (ReasonCode::Internal, lost.why.to_string()),
+    };
+    // It may be restarting: look whether it is there again.
+    Failure { reason: Reason::new(code, message), retry: Retry::BackoffAndWatchDoor }
+}
+
+fn not_permitted(message: String) -> Failure {
+    let reason = Reason::new(ReasonCode::Refused, message).with_fault(Fault::Config);
+    Failure { reason, retry: Retry::Pointless }
+}
+
+pub(crate) fn of_rtmp(error: &PushError) -> Failure {
     let message: String = error.to_string().chars().take(PEER_TEXT_CHARS_MAX).collect();
     let (code, retry) = match error {
         PushError::Refused => (ReasonCode::Refused, Retry::BackoffAndWatchDoor),
@@ -22,10 +67,7 @@ pub(crate) fn of(error: &PushError) -> Failure {
         }
         // The far end went away. It may be restarting: look whether its port opens again.
         PushError::Closed | PushError::Io(_) => (ReasonCode::Refused, Retry::BackoffAndWatchDoor),
-        PushError::NotPermitted => {
-            let reason = Reason::new(ReasonCode::Refused, message).with_fault(Fault::Config);
-            return Failure { reason, retry: Retry::Pointless };
-        }
+        PushError::NotPermitted => return not_permitted(message),
     };
     Failure { reason: Reason::new(code, message), retry }
 }
@@ -49,14 +91,32 @@ mod tests {
             (PushError::Closed, ReasonCode::Refused, Retry::BackoffAndWatchDoor),
             (PushError::NotPermitted, ReasonCode::Refused, Retry::Pointless),
         ] {
-            let failure = of(&error);
+            let failure = of_rtmp(&error);
             assert_eq!((failure.reason.code, failure.retry), (code, retry), "{error:?}");
         }
     }
 
     #[test]
+    fn each_srt_error_has_its_code() {
+        let lost = |why, silent| LinkError::SrtLost(SrtLost { why, silent });
+        for (error, code) in [
+            (LinkError::Call(CallError::Unreachable), ReasonCode::Unreachable),
+            (LinkError::Call(CallError::Resolve), ReasonCode::Unreachable),
+            (LinkError::Call(CallError::Rejected { code: 1403 }), ReasonCode::SrtRejected),
+            (LinkError::Call(CallError::EncryptionMismatch { code: 10 }), ReasonCode::EncryptionMismatch),
+            (LinkError::Call(CallError::NotPermitted), ReasonCode::Refused),
+            (lost(ConnectionLost::Gone, false), ReasonCode::Refused),
+            (lost(ConnectionLost::Gone, true), ReasonCode::Stalled),
+        ] {
+            assert_eq!(of(&error).reason.code, code, "{error:?}");
+        }
+        let rejected = of(&LinkError::Call(CallError::Rejected { code: 1403 }));
+        assert!(rejected.reason.message.contains("1403"), "the code is told");
+    }
+
+    #[test]
     fn the_far_ends_words_are_shown_but_not_without_end() {
-        let failure = of(&PushError::Rejected {
+        let failure = of_rtmp(&PushError::Rejected {
             code: "NetStream.Publish.Denied".into(),
             description: "x".repeat(100_000),
             auth: true,

@@ -4,32 +4,40 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
-use weir_model::PushStatus;
-use weir_rtmp::net::PushProgress;
+use weir_model::{Advice, PushStatus, Warning};
 
+use crate::link::Progress;
 use crate::machine::View;
 
 /// Bitrate is measured over this long: keyframes come every second or two.
 const BITRATE_OVER: Duration = Duration::from_secs(4);
+
+/// TCP halves its rate at each loss; at 1 % and 50 ms it carries about 3 Mbps.
+const TCP_LOSS_PERCENT_MIN: f64 = 1.0;
+
+/// Below this RTMP gets through most paths.
+const RTMP_ON_LOSSY_PATH_BPS_MAX: u64 = 5_000_000;
 
 #[derive(Debug, Default)]
 pub(crate) struct Gauge {
     /// Of connections that have ended.
     sent_before: u64,
     acked_before: u64,
-    now: PushProgress,
+    now: Progress,
     dropped_frames: u64,
     /// Acknowledged in all at moments past, oldest first.
     samples: VecDeque<(Instant, u64)>,
     /// Moments told before, so that the same one is told the same way every time: two clocks never quite agree.
     told: VecDeque<(Instant, OffsetDateTime)>,
+    /// What is warned of, and since when.
+    warned: Vec<(&'static str, OffsetDateTime)>,
 }
 
 /// Since, connected since, next retry, and their predecessors.
 const TOLD_MAX: usize = 6;
 
 impl Gauge {
-    pub(crate) fn progress(&mut self, progress: PushProgress, dropped_frames: u64, now: Instant) {
+    pub(crate) fn progress(&mut self, progress: Progress, dropped_frames: u64, now: Instant) {
         self.now = progress;
         self.dropped_frames += dropped_frames;
         let acked = self.acked_bytes();
@@ -42,11 +50,18 @@ impl Gauge {
     pub(crate) fn disconnected(&mut self) {
         self.sent_before += self.now.written_bytes;
         self.acked_before += self.now.acked_bytes;
-        self.now = PushProgress::default();
+        self.now = Progress::default();
         self.samples.clear();
     }
 
-    pub(crate) fn status(&mut self, view: &View, target_bps: Option<u64>, clock: Clock) -> PushStatus {
+    /// `advice`: what is known without measuring.
+    pub(crate) fn status(
+        &mut self,
+        view: &View,
+        target_bps: Option<u64>,
+        advice: &[Advice],
+        clock: Clock,
+    ) -> PushStatus {
         PushStatus {
             state: view.state,
             since: self.tell(view.since, clock),
@@ -58,12 +73,38 @@ impl Gauge {
             sent_bytes: self.sent_before + self.now.written_bytes,
             acked_bytes: self.acked_bytes(),
             dropped_frames: self.dropped_frames,
-            rtt_ms: self.now.rtt_us.map(|us| f64::from(us) / 1_000.0),
-            loss_percent: None,
-            latency_ms: None,
+            rtt_ms: self.now.rtt_ms,
+            loss_percent: self.now.path.as_ref().map(|path| path.loss_percent).or(self.now.tcp_loss_percent),
+            latency_ms: self.now.path.as_ref().map(|path| path.latency_ms),
+            srt: self.now.path.as_ref().map(|path| path.srt),
             connected_since: view.connected_since.map(|at| self.tell(at, clock)),
-            warnings: Vec::new(),
+            warnings: self.warnings(advice, target_bps, clock),
         }
+    }
+
+    /// What is to be thought about, each since it was first so.
+    fn warnings(&mut self, advice: &[Advice], target_bps: Option<u64>, clock: Clock) -> Vec<Warning> {
+        let measured = self.now.path.iter().flat_map(|path| &path.advice);
+        let measured = measured.map(|advice| (advice.code, advice.message.clone()));
+        let known = advice.iter().map(|advice| (advice.code, advice.message.to_owned()));
+        let lossy_tcp = self.now.tcp_loss_percent.filter(|percent| {
+            *percent >= TCP_LOSS_PERCENT_MIN && target_bps.is_some_and(|bps| bps > RTMP_ON_LOSSY_PATH_BPS_MAX)
+        });
+        let lossy_tcp = lossy_tcp.map(|percent| {
+            let message = format!(
+                "{percent:.1} % of what is sent is lost on the way; above 5 Mbps RTMP stumbles over that: use SRT, or send less"
+            );
+            ("rtmp_on_lossy_path", message)
+        });
+        let warning = |(code, message): (&'static str, String)| {
+            let before = self.warned.iter().find(|(warned, _)| *warned == code);
+            let since = before.map_or(clock.wall, |(_, since)| *since);
+            Warning { code: code.to_owned(), message, since }
+        };
+        let warnings: Vec<(&'static str, Warning)> =
+            known.chain(measured).chain(lossy_tcp).map(|advice| (advice.0, warning(advice))).collect();
+        self.warned = warnings.iter().map(|(code, warning)| (*code, warning.since)).collect();
+        warnings.into_iter().map(|(_, warning)| warning).collect()
     }
 
     fn tell(&mut self, at: Instant, clock: Clock) -> OffsetDateTime {
@@ -110,6 +151,52 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use weir_model::RestreamState;
+
+    fn view(at: Instant) -> View {
+        View {
+            state: RestreamState::Streaming,
+            since: at,
+            reason: None,
+            attempt: 1,
+            next_retry_at: None,
+            connected_since: Some(at),
+        }
+    }
+
+    #[test]
+    fn a_lossy_path_is_warned_of_where_rtmp_can_not_bear_it() {
+        let clock = Clock::read();
+        for (loss, target_bps, expected) in [
+            (Some(2.0), Some(8_000_000), Some("rtmp_on_lossy_path")),
+            (Some(2.0), Some(4_000_000), None),
+            (Some(0.5), Some(8_000_000), None),
+            (None, Some(8_000_000), None),
+            (Some(2.0), None, None),
+        ] {
+            let mut gauge = Gauge::default();
+            gauge.progress(Progress { tcp_loss_percent: loss, ..Progress::default() }, 0, clock.now);
+            let status = gauge.status(&view(clock.now), target_bps, &[], clock);
+            assert_eq!(
+                status.warnings.first().map(|warning| warning.code.as_str()),
+                expected,
+                "{loss:?} {target_bps:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_warning_keeps_its_time() {
+        let mut gauge = Gauge::default();
+        let advice = [Advice { code: "srt_latency_missing", message: "say it" }];
+        let first = Clock::read();
+        let later = Clock { now: first.now, wall: first.wall + Duration::from_secs(5) };
+        let since = |status: PushStatus| status.warnings[0].since;
+        assert_eq!(since(gauge.status(&view(first.now), None, &advice, first)), first.wall);
+        assert_eq!(since(gauge.status(&view(first.now), None, &advice, later)), first.wall);
+        assert!(gauge.status(&view(first.now), None, &[], later).warnings.is_empty());
+        assert_eq!(since(gauge.status(&view(first.now), None, &advice, later)), later.wall);
+    }
 
     #[test]
     fn totals_survive_reconnection_and_bitrate_is_of_acknowledged_bytes() {
@@ -117,7 +204,7 @@ mod tests {
         let start = Instant::now();
         for second in 0..10 {
             let progress =
-                PushProgress { written_bytes: second * 1_000_000, acked_bytes: second * 125_000, rtt_us: Some(1_500) };
+                Progress { written_bytes: second * 1_000_000, acked_bytes: second * 125_000, ..Progress::default() };
             gauge.progress(progress, 1, start + Duration::from_secs(second));
         }
         assert_eq!(gauge.bitrate_bps(start + Duration::from_secs(9)), 1_000_000);

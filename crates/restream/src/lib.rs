@@ -1,4 +1,4 @@
-//! One destination: wait for the source, connect, push, retry, and say truthfully how it goes; and RTMP play, its mirror.
+//! One destination: wait for the source, connect, push, retry, and say truthfully how it goes; and play, its mirror.
 
 pub mod backoff;
 mod cold;
@@ -10,8 +10,15 @@ pub mod machine;
 mod play;
 mod push;
 mod restream;
+mod rtmp_link;
+mod source_gone;
+mod srt_link;
+mod srt_play;
+mod target;
+mod tcp_loss;
 
-pub use feeds::{FeedHandle, Feeds};
+pub use feeds::{FeedHandle, Feeds, TsFeedHandle};
 pub use play::RtmpPlay;
 pub use push::PushContext;
 pub use restream::{RestreamHandle, RestreamOutcome, start};
+pub use srt_play::SrtPlay;

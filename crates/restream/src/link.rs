@@ -1,33 +1,23 @@
-//! An open push: batches from the feed's cursor, through the outlet, onto the connection.
+//! An open push of either protocol, and what it has in common: what happens on it, and how far it has come.
 
-use std::collections::VecDeque;
+use weir_rtmp::net::{PublishConnection, PushError, PushEvent};
+use weir_srt::path::PathFigures;
+use weir_srt::{CallError, SrtConnection};
 
-use weir_hub::{Cursor, Next};
-use weir_rtmp::batch::{Outlet, SharedBatch};
-use weir_rtmp::net::{PublishConnection, PushError, PushEvent, PushProgress};
-use weir_rtmp::parcel::Parcel;
+use crate::rtmp_link::RtmpLink;
+use crate::srt_link::{SrtLink, SrtLost};
 
-use crate::feeds::FeedHandle;
-
-/// Taken from the cursor in one go when the connection was behind: what one vectored write takes.
-const BATCHES_AT_ONCE_MAX: usize = 64;
-
-/// ... and no more than this, so that a slow destination holds little beside the shared window.
-const BYTES_AT_ONCE_MAX: usize = 256 << 10;
+/// What came of dialling.
+#[derive(Debug)]
+pub(crate) enum Dialed {
+    Rtmp(Box<PublishConnection>),
+    Srt(Box<SrtConnection>),
+}
 
 #[derive(Debug)]
-pub(crate) struct OpenLink {
-    connection: PublishConnection,
-    cursor: Cursor<SharedBatch>,
-    outlet: Outlet,
-    /// Taken from the cursor, not yet with the kernel.
-    pending: VecDeque<Parcel>,
-    has_written: bool,
-    dropped_frames: u64,
-    /// What connecting alone had written: handshake and commands are no media.
-    written_before_media: u64,
-    /// Keeps the feed running.
-    _feed: FeedHandle,
+pub(crate) enum OpenLink {
+    Rtmp(Box<RtmpLink>),
+    Srt(Box<SrtLink>),
 }
 
 /// What came up while media flowed.
@@ -35,103 +25,62 @@ pub(crate) struct OpenLink {
 pub(crate) enum LinkEvent {
     /// The first media has left: time to look whether it arrives.
     FirstWrite,
-    Event(PushEvent),
+    Rtmp(PushEvent),
     /// The rendition ended: its stream is being taken down.
     FeedEnded,
 }
 
+/// Why there is no connection, or no more.
+#[derive(Debug)]
+pub(crate) enum LinkError {
+    Rtmp(PushError),
+    Call(CallError),
+    SrtLost(SrtLost),
+}
+
+/// How far a push has come. Bytes are of media.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Progress {
+    pub(crate) written_bytes: u64,
+    /// Never falls, never above `written_bytes`.
+    pub(crate) acked_bytes: u64,
+    /// More is under way.
+    pub(crate) outstanding: bool,
+    pub(crate) rtt_ms: Option<f64>,
+    /// Of TCP's segments; SRT's is in its figures.
+    pub(crate) tcp_loss_percent: Option<f64>,
+    /// SRT's figures.
+    pub(crate) path: Option<PathFigures>,
+}
+
 impl OpenLink {
-    pub(crate) fn new(connection: PublishConnection, feed: FeedHandle) -> Self {
-        let cursor = feed.subscribe();
-        let outlet = Outlet::new(connection.stream_id());
-        let written_before_media = connection.progress().written_bytes;
-        let pending = VecDeque::new();
-        Self {
-            connection,
-            cursor,
-            outlet,
-            pending,
-            has_written: false,
-            dropped_frames: 0,
-            written_before_media,
-            _feed: feed,
+    /// Pushes until something is worth knowing. Cancel-safe.
+    pub(crate) async fn run(&mut self) -> Result<LinkEvent, LinkError> {
+        match self {
+            Self::Rtmp(link) => link.run().await.map_err(LinkError::Rtmp),
+            Self::Srt(link) => link.run().await.map_err(LinkError::SrtLost),
         }
     }
 
-    /// Pushes until something is worth knowing. Cancel-safe: what was taken from the cursor is in `pending`.
-    pub(crate) async fn run(&mut self) -> Result<LinkEvent, PushError> {
-        loop {
-            if self.pending.is_empty() {
-                tokio::select! {
-                    biased;
-                    next = self.cursor.next() => match self.take(next) {
-                        Some(event) => return Ok(event),
-                        None => self.take_more(),
-                    },
-                    event = self.connection.drive(&mut self.pending) => return event.map(LinkEvent::Event),
-                }
-            }
-            if !self.pending.is_empty() {
-                let first = !std::mem::replace(&mut self.has_written, true);
-                match self.connection.drive(&mut self.pending).await? {
-                    PushEvent::Drained if first => return Ok(LinkEvent::FirstWrite),
-                    PushEvent::Drained => {}
-                    event => return Ok(LinkEvent::Event(event)),
-                }
-            }
-        }
-    }
-
-    /// Of media alone.
-    pub(crate) fn progress(&self) -> PushProgress {
-        let progress = self.connection.progress();
-        PushProgress {
-            written_bytes: progress.written_bytes.saturating_sub(self.written_before_media),
-            acked_bytes: progress.acked_bytes.saturating_sub(self.written_before_media),
-            ..progress
+    pub(crate) fn progress(&mut self) -> Progress {
+        match self {
+            Self::Rtmp(link) => link.progress(),
+            Self::Srt(link) => link.progress(),
         }
     }
 
     /// Pictures passed over since the last call.
     pub(crate) fn take_dropped_frames(&mut self) -> u64 {
-        std::mem::take(&mut self.dropped_frames)
-    }
-
-    pub(crate) async fn close(self) {
-        self.connection.close().await;
-    }
-
-    fn take(&mut self, next: Next<SharedBatch>) -> Option<LinkEvent> {
-        match next {
-            Next::Item(batch) => {
-                let parcel = self.outlet.parcel(&batch);
-                if !parcel.is_empty() {
-                    self.pending.push_back(parcel);
-                }
-                None
-            }
-            Next::Skipped { items } => {
-                // A batch is one picture with its sound.
-                self.dropped_frames += items;
-                self.outlet.skipped();
-                None
-            }
-            Next::Closed => Some(LinkEvent::FeedEnded),
+        match self {
+            Self::Rtmp(link) => link.take_dropped_frames(),
+            Self::Srt(link) => link.take_dropped_frames(),
         }
     }
 
-    /// What else is there already: after a stall, many batches leave in one write.
-    fn take_more(&mut self) {
-        let mut bytes: usize = self.pending.iter().map(Parcel::left_bytes).sum();
-        while self.pending.len() < BATCHES_AT_ONCE_MAX && bytes < BYTES_AT_ONCE_MAX {
-            match self.cursor.try_next() {
-                Some(next @ (Next::Item(_) | Next::Skipped { .. })) => {
-                    self.take(next);
-                    bytes += self.pending.back().map_or(0, Parcel::left_bytes);
-                }
-                // The end is met again by `next`.
-                Some(Next::Closed) | None => break,
-            }
+    pub(crate) async fn close(self) {
+        match self {
+            Self::Rtmp(link) => link.close().await,
+            Self::Srt(link) => link.close().await,
         }
     }
 }

@@ -7,9 +7,7 @@ use weir_rtmp::net::{BoxFuture, PlaySession};
 use weir_rtmp::parcel::Parcel;
 
 use crate::feeds::FeedHandle;
-
-/// A player is kept this long without a source, as with a push: an encoder that restarts loses no viewer.
-const SOURCE_GONE_MAX: std::time::Duration = std::time::Duration::from_secs(60);
+use crate::source_gone::source_gone_too_long;
 
 /// One player.
 #[derive(Debug)]
@@ -47,20 +45,6 @@ impl RtmpPlay {
                 Next::Skipped { .. } => outlet.skipped(),
                 Next::Closed => return None,
             }
-        }
-    }
-}
-
-/// Resolves when no publisher has been there for [`SOURCE_GONE_MAX`].
-async fn source_gone_too_long(pulse: &mut tokio::sync::watch::Receiver<weir_hub::SourcePulse>) {
-    loop {
-        // The sender lives in the hub, which the caller holds.
-        if pulse.wait_for(|pulse| !pulse.attached).await.is_err() {
-            return;
-        }
-        let back = pulse.wait_for(|pulse| pulse.attached);
-        if tokio::time::timeout(SOURCE_GONE_MAX, back).await.is_err() {
-            return;
         }
     }
 }

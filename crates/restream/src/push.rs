@@ -4,16 +4,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use weir_hub::StreamHub;
 use weir_model::{Reason, ReasonCode, RestreamId, RestreamState, RetryRules, StreamId};
 use weir_observe::{Counter, Observe, fields};
-use weir_rtmp::from_frames::check_tracks;
-use weir_rtmp::net::{PublishConnection, PushError, PushEvent, PushOptions, PushTarget, connect_publish};
+use weir_rtmp::net::{PushError, PushEvent, PushOptions};
 use weir_rtmp::session::is_auth_rejection;
 use weir_rtmp::url::RtmpUrl;
 
@@ -22,8 +20,11 @@ use crate::cold::Cold;
 use crate::failure;
 use crate::feeds::Feeds;
 use crate::gauge::{Clock, Gauge};
-use crate::link::{LinkEvent, OpenLink};
+use crate::link::{Dialed, LinkError, LinkEvent, OpenLink};
 use crate::machine::{Action, Failure, Input, Machine, Retry, View};
+use crate::rtmp_link::RtmpLink;
+use crate::srt_link::SrtLink;
+use crate::target::Target;
 
 /// The source is not live when nothing came for so long. Half a second of jitter on a lossy uplink is nothing yet.
 const SOURCE_QUIET_AFTER: Duration = Duration::from_secs(1);
@@ -31,9 +32,6 @@ const SOURCE_QUIET_AFTER: Duration = Duration::from_secs(1);
 /// How often progress is looked at: soon after acceptance, so that `streaming` shows without delay; then once a second.
 const LOOK_EVERY_AT_FIRST: Duration = Duration::from_millis(50);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// A look at a refused port takes no longer.
-const DOOR_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What every push of a stream shares.
 #[derive(Clone, Debug)]
@@ -54,7 +52,7 @@ pub(crate) struct PushPlan {
     pub(crate) rules: RetryRules,
     pub(crate) eagerness: Eagerness,
     /// Where to, or why nowhere.
-    pub(crate) target: Result<PushTarget, Reason>,
+    pub(crate) target: Result<Target, Reason>,
 }
 
 /// How a push ended.
@@ -80,8 +78,8 @@ type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// The connection, in whatever condition.
 enum Link {
     None,
-    Dialing(Boxed<Result<PublishConnection, PushError>>),
-    Open(Box<OpenLink>),
+    Dialing(Boxed<Result<Dialed, LinkError>>),
+    Open(OpenLink),
     Closing { goodbye: Boxed<()>, then_dial: bool },
     Looking(Boxed<bool>),
 }
@@ -96,8 +94,8 @@ enum Wake {
 
 /// What the link reports.
 enum LinkReport {
-    Dialed(Result<Box<PublishConnection>, PushError>),
-    Flow(Result<LinkEvent, PushError>),
+    Dialed(Result<Dialed, LinkError>),
+    Flow(Result<LinkEvent, LinkError>),
     Closed { then_dial: bool },
     Looked { open: bool },
 }
@@ -107,7 +105,7 @@ impl Link {
     async fn report(&mut self) -> LinkReport {
         match self {
             Self::None => std::future::pending().await,
-            Self::Dialing(dialing) => LinkReport::Dialed(dialing.await.map(Box::new)),
+            Self::Dialing(dialing) => LinkReport::Dialed(dialing.await),
             Self::Open(open) => LinkReport::Flow(open.run().await),
             Self::Closing { goodbye, then_dial } => {
                 let then_dial = *then_dial;
@@ -204,7 +202,8 @@ impl PushTask {
             Action::HangUp => self.hang_up(false),
             Action::LookAtDoor => {
                 if let (Link::None, Ok(target)) = (&self.link, &self.plan.target) {
-                    self.link = Link::Looking(Box::pin(door_is_open(target.url.clone(), self.context.options.clone())));
+                    let look = target.clone().door_is_open(self.context.options.clone());
+                    self.link = Link::Looking(Box::pin(look));
                 }
             }
             Action::GiveUp => {
@@ -222,7 +221,7 @@ impl PushTask {
         let Ok(target) = self.plan.target.clone() else { return };
         let options = self.context.options.clone();
         self.connects += 1;
-        self.link = Link::Dialing(Box::pin(async move { connect_publish(&target, &options).await }));
+        self.link = Link::Dialing(Box::pin(target.dial(options)));
     }
 
     fn hang_up(&mut self, then_dial: bool) {
@@ -240,14 +239,13 @@ impl PushTask {
 
     fn on_link(&mut self, report: LinkReport) {
         match report {
-            LinkReport::Dialed(Ok(connection)) => {
-                let feed = self.context.feeds.feed(&self.plan.rendition, &Handle::current());
-                self.link = Link::Open(Box::new(OpenLink::new(*connection, feed)));
+            LinkReport::Dialed(Ok(dialed)) => {
+                self.link = Link::Open(self.open(dialed));
                 self.tell(Input::Accepted);
             }
             LinkReport::Dialed(Err(error)) => self.fail(failure::of(&error)),
             LinkReport::Flow(Ok(LinkEvent::FirstWrite)) => self.look_at_progress(),
-            LinkReport::Flow(Ok(LinkEvent::Event(event))) => self.on_push_event(event),
+            LinkReport::Flow(Ok(LinkEvent::Rtmp(event))) => self.on_push_event(event),
             // The stream is being taken down; so will be this task.
             LinkReport::Flow(Ok(LinkEvent::FeedEnded)) => self.hang_up(false),
             LinkReport::Flow(Err(error)) => {
@@ -270,6 +268,23 @@ impl PushTask {
         }
     }
 
+    fn open(&self, dialed: Dialed) -> OpenLink {
+        let (feeds, rendition, lane) = (&self.context.feeds, &self.plan.rendition, Handle::current());
+        match dialed {
+            Dialed::Rtmp(connection) => {
+                OpenLink::Rtmp(Box::new(RtmpLink::new(*connection, feeds.feed(rendition, &lane))))
+            }
+            Dialed::Srt(connection) => {
+                let payload_bytes = match &self.plan.target {
+                    Ok(Target::Srt { call, .. }) => call.payload_bytes,
+                    _ => None,
+                };
+                let feed = feeds.ts_feed(rendition, &lane);
+                OpenLink::Srt(Box::new(SrtLink::new(*connection, payload_bytes, feed)))
+            }
+        }
+    }
+
     /// The connection is gone already: nothing to say goodbye to.
     fn fail(&mut self, failure: Failure) {
         self.link = Link::None;
@@ -280,14 +295,15 @@ impl PushTask {
         match event {
             PushEvent::Status { level, code, description } if level == "error" => {
                 let auth = is_auth_rejection(&code, &description);
-                let failure = failure::of(&PushError::Rejected { code, description, auth });
+                let failure = failure::of_rtmp(&PushError::Rejected { code, description, auth });
                 self.tell(Input::Failed(failure));
             }
             PushEvent::Status { level, code, description } => {
                 tracing::info!(restream_id = %self.plan.restream_id, level, code, description, "the destination says");
             }
             PushEvent::ReconnectRequest { tc_url } => {
-                if let (Some(url), Ok(target)) = (tc_url.and_then(|url| RtmpUrl::parse(&url).ok()), &mut self.plan.target)
+                if let (Some(url), Ok(Target::Rtmp(target))) =
+                    (tc_url.and_then(|url| RtmpUrl::parse(&url).ok()), &mut self.plan.target)
                     // A key never moves from an encrypted connection to an open one because a server says so.
                     && (url.tls || !target.url.tls)
                 {
@@ -304,9 +320,9 @@ impl PushTask {
         let now = Clock::read().now;
         if let Ok(target) = &self.plan.target {
             let tracks = self.context.hub.rendition(&self.plan.rendition).tracks();
-            let check = if tracks.is_empty() { Ok(()) } else { check_tracks(&tracks, target.enhanced) };
+            let check = if tracks.is_empty() { Ok(()) } else { target.check_tracks(&tracks) };
             self.tell(match check {
-                Err(why) => Input::Blocked(Reason::new(ReasonCode::UnsupportedCodec, why.to_string())),
+                Err(why) => Input::Blocked(Reason::new(ReasonCode::UnsupportedCodec, why)),
                 Ok(()) => Input::Unblocked,
             });
         }
@@ -318,10 +334,10 @@ impl PushTask {
         let Link::Open(open) = &mut self.link else { return };
         let progress = open.progress();
         let dropped = open.take_dropped_frames();
+        let (acked_bytes, outstanding) = (progress.acked_bytes, progress.outstanding);
         self.gauge.progress(progress, dropped, Clock::read().now);
         self.context.observe.counters().add(Counter::HubSkippedFrames, dropped);
-        let outstanding = progress.acked_bytes < progress.written_bytes;
-        self.tell(Input::Progress { acked_bytes: progress.acked_bytes, outstanding });
+        self.tell(Input::Progress { acked_bytes, outstanding });
     }
 
     /// Takes the last figures of a connection that is about to end.
@@ -362,22 +378,9 @@ impl PushTask {
         // The source has none: what it sends now is what should arrive.
         let target_bps = encoded.and_then(|rendition| rendition.target_bps);
         let target_bps = target_bps.or(stream.ingest.map(|ingest| ingest.bitrate_bps)).filter(|bps| *bps > 0);
-        let status = self.gauge.status(&self.shown, target_bps, Clock::read());
+        let advice = self.plan.target.as_ref().map_or(&[][..], Target::advice);
+        let status = self.gauge.status(&self.shown, target_bps, advice, Clock::read());
         let connects = std::mem::take(&mut self.connects);
         self.context.observe.board().update_push(self.plan.restream_id, self.plan.backup, status, connects);
     }
-}
-
-/// Whether anybody accepts TCP there now.
-async fn door_is_open(url: RtmpUrl, options: PushOptions) -> bool {
-    let look = async {
-        let addresses = tokio::net::lookup_host((url.host.as_str(), url.port)).await.ok()?;
-        for address in addresses.filter(|address| (options.permit)(address.ip())) {
-            if TcpStream::connect(address).await.is_ok() {
-                return Some(());
-            }
-        }
-        None
-    };
-    matches!(timeout(DOOR_TIMEOUT, look).await, Ok(Some(())))
 }

@@ -7,14 +7,12 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use weir_model::{Fault, PushStatus, PushUrl, Reason, ReasonCode, RestreamSpec, RestreamState, RestreamStatus};
+use weir_model::{PushStatus, PushUrl, RestreamSpec, RestreamState, RestreamStatus};
 use weir_observe::RestreamLine;
-use weir_rtmp::StreamKey;
-use weir_rtmp::net::PushTarget;
-use weir_rtmp::url::{Credentials, RtmpUrl};
 
 use crate::backoff::Eagerness;
 use crate::push::{PushContext, PushOutcome, PushPlan, PushTask};
+use crate::target::Target;
 
 /// What a restream came to by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +118,7 @@ fn plan(spec: &RestreamSpec, rendition: &str, url: &PushUrl, backup: bool) -> Pu
         restream_id: spec.id,
         stream_id: spec.stream_id,
         backup,
-        target: target(url, spec.enhanced_rtmp),
+        target: Target::new(url, spec.enhanced_rtmp),
         rendition: rendition.to_owned(),
         rules: spec.retry,
         eagerness: Eagerness {
@@ -129,20 +127,4 @@ fn plan(spec: &RestreamSpec, rendition: &str, url: &PushUrl, backup: bool) -> Pu
             attempts_per_10_minutes: Some(spec.budget.attempts_per_10_minutes),
         },
     }
-}
-
-fn target(url: &PushUrl, enhanced: bool) -> Result<PushTarget, Reason> {
-    let PushUrl::Rtmp { server, login, stream_key, .. } = url else {
-        return Err(not_in_this_version("this version can't push over SRT; use an RTMP or RTMPS destination"));
-    };
-    let mut url = RtmpUrl::parse(server)
-        .map_err(|error| Reason::new(ReasonCode::Internal, error.to_string()).with_fault(Fault::Config))?;
-    url.credentials = login
-        .as_ref()
-        .map(|login| Credentials { user: login.user.clone(), password: login.password.expose().to_owned() });
-    Ok(PushTarget { url, stream_key: StreamKey::new(stream_key.expose()), enhanced })
-}
-
-fn not_in_this_version(message: &str) -> Reason {
-    Reason::new(ReasonCode::Internal, message)
 }

@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use ipnet::IpNet;
 use weir_api::HttpLimits;
 use weir_packager::{DvrLimits, RecordingLimits, SpaceLimits};
+use weir_srt::ListenLimits;
 
 const ENV_PREFIX: &str = "WEIR_";
 
@@ -16,7 +17,7 @@ const ENV_PREFIX: &str = "WEIR_";
 const OTHER_ENV: [&str; 4] = ["WEIR_ADMIN_PASSWORD", "WEIR_ADMIN_APIKEY", "WEIR_CONFIG", "WEIR_DATA"];
 
 /// Every key with its default, in the order of `weir.toml`, which is the manual of them all.
-const KEYS: [(&str, &str); 27] = [
+const KEYS: [(&str, &str); 30] = [
     ("public_host", ""),
     ("http.listen", "0.0.0.0:8080"),
     ("http.connections_per_ip_max", "4096"),
@@ -27,6 +28,9 @@ const KEYS: [(&str, &str); 27] = [
     ("rtmp.connections_per_ip_max", "256"),
     ("rtmps.listen", "0.0.0.0:1936"),
     ("srt.listen", "0.0.0.0:8890"),
+    ("srt.latency_ms", "120"),
+    ("srt.connections_max", "4096"),
+    ("srt.connections_per_ip_max", "256"),
     ("webrtc.udp_ports", "10000-10100"),
     ("webrtc.public_ips", ""),
     ("tls.cert", ""),
@@ -57,6 +61,8 @@ pub(crate) struct Config {
     pub(crate) rtmps: Option<SocketAddr>,
     pub(crate) rtmp_connections_max: usize,
     pub(crate) rtmp_connections_per_ip_max: usize,
+    pub(crate) srt: Option<SocketAddr>,
+    pub(crate) srt_limits: ListenLimits,
     pub(crate) tls: Tls,
     pub(crate) egress: Egress,
     pub(crate) database_url: Option<String>,
@@ -207,7 +213,6 @@ impl Config {
             ca: values.some("tls.ca").map(Into::into),
         };
         // Known already, used when their protocols come: a mistake in them is told today.
-        values.address("srt.listen")?;
         values.list::<std::net::IpAddr>("webrtc.public_ips", "an IP address")?;
         udp_ports(values.text("webrtc.udp_ports"))?;
         let lanes: usize = values.parsed("media.lanes", "a number")?;
@@ -227,6 +232,8 @@ impl Config {
             rtmps: values.address("rtmps.listen")?.filter(|_| tls.can_serve()),
             rtmp_connections_max: values.parsed("rtmp.connections_max", "a number")?,
             rtmp_connections_per_ip_max: values.parsed("rtmp.connections_per_ip_max", "a number")?,
+            srt: values.address("srt.listen")?,
+            srt_limits: srt_limits(values)?,
             egress: Egress { deny: values.networks("egress.deny")?, allow: values.networks("egress.allow")? },
             database_url: values.some("database.url"),
             lanes: Some(lanes).filter(|lanes| *lanes > 0),
@@ -240,6 +247,19 @@ impl Config {
         }
         Ok(config)
     }
+}
+
+fn srt_limits(values: &Values) -> anyhow::Result<ListenLimits> {
+    let latency_ms: u64 = values.parsed("srt.latency_ms", "a number")?;
+    // A minute, as for pushes: what is more is a mistake of units.
+    if latency_ms > 60_000 {
+        bail!("srt.latency_ms must be at most 60000");
+    }
+    Ok(ListenLimits {
+        connections_max: values.parsed("srt.connections_max", "a number")?,
+        connections_per_ip_max: values.parsed("srt.connections_per_ip_max", "a number")?,
+        latency: Duration::from_millis(latency_ms),
+    })
 }
 
 fn dvr_limits(values: &Values) -> anyhow::Result<DvrLimits> {
@@ -313,6 +333,7 @@ mod tests {
             ("[egress]\ndeny = [\"10.0.0.0/33\"]\n", &[], "egress.deny: \"10.0.0.0/33\" is not a network"),
             ("[webrtc]\nudp_ports = \"5-1\"\n", &[], "is not a range"),
             ("[http]\nlisten = \"\"\n", &[], "both off"),
+            ("[srt]\nlatency_ms = 2500000\n", &[], "srt.latency_ms must be at most 60000"),
             ("[dvr]\nmemory_seconds = 5\n", &[], "dvr.memory_seconds must be from 12"),
             ("[dvr]\nmax_disk_mb = -1\n", &[], "dvr.max_disk_mb = \"-1\" is not a number of megabytes"),
             ("[recording]\nfile_minutes = 0\n", &[], "recording.file_minutes must be from 1"),

@@ -10,6 +10,7 @@ mod logging;
 mod rtmp_listener;
 mod serve;
 mod shelves;
+mod srt_listener;
 mod tls;
 
 use std::process::ExitCode;

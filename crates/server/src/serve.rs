@@ -11,14 +11,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use weir_api::{ApiContext, HttpServer, PublicUrls, Readiness, Thumbnails, WebhookCaller, Webhooks};
-use weir_control::{Commands, Lanes, Playback, RtmpDoor, Runtime, Supervisor};
+use weir_control::{Commands, Lanes, Playback, RtmpDoor, Runtime, SrtDoor, Supervisor};
 use weir_model::Platforms;
 use weir_observe::Observe;
 use weir_rtmp::net::{ListenLimits, Listener, PushOptions};
+use weir_srt::SrtListener;
 use weir_transcode::Workshop;
 
 use crate::config::Config;
-use crate::{addresses, bootstrap, demo, rtmp_listener, shelves, tls};
+use crate::{addresses, bootstrap, demo, rtmp_listener, shelves, srt_listener, tls};
 
 /// From the signal to the end, whatever hangs.
 const DRAIN_MAX: Duration = Duration::from_secs(8);
@@ -34,7 +35,12 @@ pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow:
 
     let server_tls = tls::server_config(&config.tls, data, config.public_host.as_deref())?;
     let sockets = Sockets::bind(&config, server_tls).await?;
-    let urls = sockets.urls(config.public_host.as_deref())?;
+    let srt_door = Arc::new(SrtDoor::new(commands.clone(), runtime.clone(), observe.clone()));
+    let srt = bind_srt(&config, &srt_door)?;
+    let urls = PublicUrls {
+        srt: srt.as_ref().map(|srt| addresses::url("srt", srt.local_addr(), config.public_host.as_deref())),
+        ..sockets.urls(config.public_host.as_deref())?
+    };
     let readiness = Readiness::new();
 
     let stop = CancellationToken::new();
@@ -57,6 +63,9 @@ pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow:
     let door = Arc::new(RtmpDoor::new(commands.clone(), runtime.clone(), observe.clone()));
     for listener in [sockets.rtmp, sockets.rtmps].into_iter().flatten() {
         tasks.spawn(rtmp_listener::run(listener, Arc::clone(&door), lanes.clone(), observe.clone(), stop.clone()));
+    }
+    if let Some(listener) = srt {
+        tasks.spawn(srt_listener::run(listener, srt_door, lanes.clone(), observe.clone(), stop.clone()));
     }
     let playback = Playback::new(commands.clone(), runtime.clone());
     let webhooks = Webhooks::new();
@@ -165,10 +174,17 @@ impl Sockets {
             secure_cookies: self.http.iter().all(|(_, tls)| tls.is_some()),
             playback: self.http_url.clone(),
             watch: self.http_url.clone(),
-            // WHIP and SRT are not served by this version.
+            // WHIP is not served by this version.
             ..PublicUrls::default()
         })
     }
+}
+
+fn bind_srt(config: &Config, door: &Arc<SrtDoor>) -> anyhow::Result<Option<SrtListener>> {
+    let Some(address) = config.srt else { return Ok(None) };
+    let gate = Arc::clone(door);
+    let listener = SrtListener::bind(address, config.srt_limits, gate);
+    listener.map(Some).with_context(|| format!("cannot listen for SRT on {address}"))
 }
 
 fn push_options(config: &Config) -> anyhow::Result<PushOptions> {

@@ -29,7 +29,9 @@ const SOLE_USERS: &[(&str, &[DependencyKind], &[&str])] = &[
     // A peer to test against, never what ships: it panics on hostile input (docs/decisions/0001-own-rtmp-core.md).
     ("rml_*", SHIPPED, &[]),
     ("rml_*", &[DependencyKind::Development], &["weir-rtmp", "weir-testkit", "weir-benches"]),
+    // Likewise (docs/decisions/0004-libsrt.md).
     ("srt-tokio", SHIPPED, &[]),
+    ("srt-tokio", &[DependencyKind::Development], &["weir-srt"]),
 ];
 const ANY: &[DependencyKind] = &[DependencyKind::Normal, DependencyKind::Build, DependencyKind::Development];
 const SHIPPED: &[DependencyKind] = &[DependencyKind::Normal, DependencyKind::Build];

@@ -116,6 +116,54 @@ pub fn audio_sha256(file: &Path) -> String {
     payload_sha256(file, &["-map", "0:a:0", "-c:a", "copy", "-f", "adts"])
 }
 
+/// SHA-256 of the pictures alone, slice by slice: parameter sets, delimiters and messages may be repeated or left out on the
+/// way through another container; pictures may not.
+#[track_caller]
+pub fn slices_sha256(file: &Path) -> String {
+    let probed = probe(file);
+    let hevc = probed["streams"].as_array().is_some_and(|all| all.iter().any(|one| one["codec_name"] == "hevc"));
+    let (filter, format) = if hevc { ("hevc_mp4toannexb", "hevc") } else { ("h264_mp4toannexb", "h264") };
+    let stream = payload(file, &["-map", "0:v:0", "-c:v", "copy", "-bsf:v", filter, "-f", format]);
+    let mut hash = Sha256::new();
+    for unit in annex_b(&stream) {
+        let Some(first) = unit.first() else { continue };
+        let is_slice = if hevc { first >> 1 & 0x3F < 32 } else { (1..=5).contains(&(first & 0x1F)) };
+        if is_slice {
+            hash.update(unit);
+        }
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The coded AAC frames of a file, each as a number of its own.
+#[track_caller]
+pub fn aac_frames(file: &Path) -> Vec<u64> {
+    let stream = payload(file, &["-map", "0:a:0", "-c:a", "copy", "-f", "adts"]);
+    let mut frames = Vec::new();
+    let mut rest = &stream[..];
+    while let &[0xFF, flags, _, high, middle, low, _, ..] = rest {
+        let length = usize::from(high & 3) << 11 | usize::from(middle) << 3 | usize::from(low >> 5);
+        let header = if flags & 1 == 1 { 7 } else { 9 };
+        let Some(body) = rest.get(header..length) else { break };
+        let digest = Sha256::digest(body);
+        frames.push(u64::from_be_bytes(*digest.first_chunk().expect("32 bytes")));
+        rest = &rest[length..];
+    }
+    frames
+}
+
+/// The units between start codes; the zeros before a start code are not theirs.
+fn annex_b(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let starts: Vec<usize> =
+        stream.windows(3).enumerate().filter(|(_, code)| code == &[0, 0, 1]).map(|(at, _)| at + 3).collect();
+    let ends = starts.iter().skip(1).map(|start| start - 3).chain([stream.len()]).collect::<Vec<_>>();
+    starts.into_iter().zip(ends).map(|(start, end)| {
+        let unit = &stream[start..end.max(start)];
+        let zeros = unit.iter().rev().take_while(|byte| **byte == 0).count();
+        &unit[..unit.len() - zeros]
+    })
+}
+
 /// Decode times in milliseconds of one kind of packet (`v` or `a`), in file order.
 #[track_caller]
 pub fn packet_times_ms(file: &Path, kind: &str) -> Vec<i64> {
@@ -148,11 +196,17 @@ pub fn decode_errors(file: &Path) -> String {
     String::from_utf8_lossy(&output(command).stderr).into_owned()
 }
 
-fn payload_sha256(file: &Path, options: &[&str]) -> String {
+#[track_caller]
+fn payload(file: &Path, options: &[&str]) -> Vec<u8> {
     let mut command = ffmpeg();
     command.arg("-i").arg(file).args(options).arg("-");
     let payload = run(command).stdout;
     assert!(!payload.is_empty(), "{} has no such payload", file.display());
+    payload
+}
+
+fn payload_sha256(file: &Path, options: &[&str]) -> String {
+    let payload = payload(file, options);
     Sha256::digest(&payload).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -23,6 +23,8 @@ pub mod process;
 pub mod process_stats;
 pub mod publisher;
 pub mod sink_session;
+pub mod srt;
+pub mod udp_relay;
 pub mod unreachable;
 mod wait;
 

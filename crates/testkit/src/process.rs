@@ -105,6 +105,7 @@ impl Weir {
         WeirOptions { binary: binary.into(), data: Data::Temporary(data), env: Vec::new(), args: Vec::new() }
             .set("http.listen", "127.0.0.1:0")
             .set("rtmp.listen", "127.0.0.1:0")
+            .set("srt.listen", "")
             .env("WEIR_ADMIN_APIKEY", ADMIN_API_KEY)
             .env("WEIR_ADMIN_PASSWORD", ADMIN_PASSWORD)
             .env("RUST_BACKTRACE", "1")
@@ -132,6 +133,16 @@ impl Weir {
     /// Where an encoder sends to: `rtmp://127.0.0.1:PORT/live/<stream_key>`.
     pub fn push_url(&self, stream_key: &str) -> String {
         format!("{}/live/{stream_key}", self.rtmp())
+    }
+
+    /// `srt://127.0.0.1:PORT`
+    pub fn srt(&self) -> String {
+        self.address("srt")
+    }
+
+    /// Where an SRT encoder sends to: `srt://127.0.0.1:PORT?mode=caller&streamid=publish:<stream_key>`.
+    pub fn srt_push_url(&self, stream_key: &str) -> String {
+        format!("{}?mode=caller&streamid=publish:{stream_key}", self.srt())
     }
 
     /// `HOST:PORT` of the RTMP listener.

@@ -12,6 +12,7 @@ pub struct ProcessStats {
     pub rss_bytes: u64,
     /// Open file descriptors.
     pub fds: usize,
+    pub threads: usize,
     /// User and system time, of threads that have ended too.
     pub cpu: Duration,
 }
@@ -27,6 +28,7 @@ impl ProcessStats {
             .unwrap_or_else(|| panic!("process {pid} has no memory: it has ended"));
         Self {
             rss_bytes: rss_kib * 1024,
+            threads: fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count),
             fds: fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count),
             cpu: cpu(pid),
         }

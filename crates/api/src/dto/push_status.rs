@@ -4,7 +4,7 @@ use crate::dto::Timestamp;
 use crate::dto::ladder::RenditionDto;
 use serde::Serialize;
 use utoipa::ToSchema;
-use weir_model::{PushStatus, Reason, Warning};
+use weir_model::{PushStatus, Reason, SrtFigures, Warning};
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ReasonDto {
@@ -40,6 +40,33 @@ impl From<&Warning> for WarningDto {
     }
 }
 
+/// An SRT connection's path; counts are since it was opened.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SrtFiguresDto {
+    lost_packets: u64,
+    retransmitted_packets: u64,
+    /// Never repaired: their time had passed.
+    dropped_packets: u64,
+    undecryptable_packets: u64,
+    buffer_ms: u32,
+    rate_bps: u64,
+    bandwidth_bps: u64,
+}
+
+impl From<SrtFigures> for SrtFiguresDto {
+    fn from(figures: SrtFigures) -> Self {
+        Self {
+            lost_packets: figures.lost_packets,
+            retransmitted_packets: figures.retransmitted_packets,
+            dropped_packets: figures.dropped_packets,
+            undecryptable_packets: figures.undecryptable_packets,
+            buffer_ms: figures.buffer_ms,
+            rate_bps: figures.rate_bps,
+            bandwidth_bps: figures.bandwidth_bps,
+        }
+    }
+}
+
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PushStatusDto {
     /// stopped, awaiting_stream, connecting, streaming or error
@@ -57,6 +84,7 @@ pub(crate) struct PushStatusDto {
     loss_percent: Option<f64>,
     /// SRT, as negotiated.
     latency_ms: Option<f64>,
+    srt: Option<SrtFiguresDto>,
     connected_since: Option<Timestamp>,
     pub(crate) warnings: Vec<WarningDto>,
 }
@@ -77,6 +105,7 @@ impl From<&PushStatus> for PushStatusDto {
             rtt_ms: push.rtt_ms,
             loss_percent: push.loss_percent,
             latency_ms: push.latency_ms,
+            srt: push.srt.map(Into::into),
             connected_since: push.connected_since.map(Into::into),
             warnings: push.warnings.iter().map(Into::into).collect(),
         }

@@ -1,7 +1,7 @@
 //! What a stream is doing.
 
 use crate::dto::Timestamp;
-use crate::dto::push_status::{ReasonDto, WarningDto};
+use crate::dto::push_status::{ReasonDto, SrtFiguresDto, WarningDto};
 use serde::Serialize;
 use utoipa::ToSchema;
 use weir_model::{IngestStatus, RenditionStatus, StreamState, StreamStatus, Viewers};
@@ -52,7 +52,11 @@ struct IngestDto {
     dropped_frames: u64,
     latency_ms: Option<f64>,
     rtt_ms: Option<f64>,
+    /// Of the last ten seconds, repaired or not.
     loss_percent: Option<f64>,
+    /// MPEG-TS: packets whose counter does not follow on the one before.
+    continuity_errors: Option<u64>,
+    srt: Option<SrtFiguresDto>,
 }
 
 impl From<&IngestStatus> for IngestDto {
@@ -72,6 +76,8 @@ impl From<&IngestStatus> for IngestDto {
             latency_ms: ingest.latency_ms,
             rtt_ms: ingest.rtt_ms,
             loss_percent: ingest.loss_percent,
+            continuity_errors: ingest.continuity_errors,
+            srt: ingest.srt.map(Into::into),
         }
     }
 }

@@ -12,6 +12,9 @@ pub struct PushProgress {
     /// Never falls, never above `written_bytes`.
     pub acked_bytes: u64,
     pub rtt_us: Option<u32>,
+    /// TCP segments, and of them those sent again; 0 where the kernel does not tell.
+    pub sent_segments: u32,
+    pub resent_segments: u32,
 }
 
 /// Most that rustls keeps of plaintext it has taken and not yet given to the socket (its default buffer limit).
@@ -39,6 +42,8 @@ impl Progress {
             written_bytes: self.written_bytes,
             acked_bytes: self.kernel_acked_bytes.load(Ordering::Relaxed).max(self.peer.acked_bytes()),
             rtt_us: info.map(|info| info.rtt_us),
+            sent_segments: info.map_or(0, |info| info.sent_segments),
+            resent_segments: info.map_or(0, |info| info.resent_segments),
         }
     }
 }

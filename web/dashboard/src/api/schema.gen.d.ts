@@ -803,6 +803,11 @@ export interface components {
             audio_codec?: string | null;
             /** Format: int64 */
             bitrate_bps: number;
+            /**
+             * Format: int64
+             * @description MPEG-TS: packets whose counter does not follow on the one before.
+             */
+            continuity_errors?: number | null;
             /** Format: int64 */
             dropped_frames: number;
             /** Format: double */
@@ -813,7 +818,10 @@ export interface components {
             height?: number | null;
             /** Format: double */
             latency_ms?: number | null;
-            /** Format: double */
+            /**
+             * Format: double
+             * @description Of the last ten seconds, repaired or not.
+             */
             loss_percent?: number | null;
             /** @description rtmp, rtmps, srt, whip, pull or playlist */
             protocol: string;
@@ -822,6 +830,7 @@ export interface components {
             rtt_ms?: number | null;
             /** @description primary or backup */
             slot: string;
+            srt?: components["schemas"]["SrtFiguresDto"] | null;
             video_codec?: string | null;
             /** Format: int32 */
             width?: number | null;
@@ -1191,6 +1200,7 @@ export interface components {
             /** Format: int64 */
             sent_bytes: number;
             since: components["schemas"]["Timestamp"];
+            srt?: components["schemas"]["SrtFiguresDto"] | null;
             /** @description stopped, awaiting_stream, connecting, streaming or error */
             state: string;
             /** Format: int64 */
@@ -1466,6 +1476,26 @@ export interface components {
         };
         /** @enum {string} */
         SourceKindDto: "push" | "pull" | "playlist";
+        /** @description An SRT connection's path; counts are since it was opened. */
+        SrtFiguresDto: {
+            /** Format: int64 */
+            bandwidth_bps: number;
+            /** Format: int32 */
+            buffer_ms: number;
+            /**
+             * Format: int64
+             * @description Never repaired: their time had passed.
+             */
+            dropped_packets: number;
+            /** Format: int64 */
+            lost_packets: number;
+            /** Format: int64 */
+            rate_bps: number;
+            /** Format: int64 */
+            retransmitted_packets: number;
+            /** Format: int64 */
+            undecryptable_packets: number;
+        };
         /** @description The points of all series have the same times: the first one's is `from`, each is `step_seconds` after the one before. */
         StatsDto: {
             from: components["schemas"]["Timestamp"];

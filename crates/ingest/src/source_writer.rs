@@ -1,0 +1,100 @@
+//! One publisher's frames onto the stream's timeline and into the hub, whatever protocol they came by.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use weir_hub::Tracks;
+use weir_media::{Frame, FrameFlags, MediaKind, TimelineEvent, TrackId, TrackInfo};
+use weir_observe::Counter;
+
+use crate::door::Ticket;
+use crate::meter::IngestMeter;
+
+/// Dropping it frees the stream's door.
+#[derive(Debug)]
+pub(crate) struct SourceWriter {
+    ticket: Ticket,
+    tracks: Tracks,
+}
+
+/// A frame on the clock that the ticket was admitted with.
+#[derive(Debug)]
+pub(crate) struct RawFrame {
+    pub(crate) kind: MediaKind,
+    pub(crate) keyframe: bool,
+    pub(crate) dts_ticks: u64,
+    pub(crate) cts_ticks: i64,
+    pub(crate) payload: Bytes,
+}
+
+impl SourceWriter {
+    pub(crate) fn new(ticket: Ticket) -> Self {
+        Self { ticket, tracks: Tracks::default() }
+    }
+
+    pub(crate) fn ticket(&self) -> &Ticket {
+        &self.ticket
+    }
+
+    pub(crate) fn meter(&self) -> &IngestMeter {
+        &self.ticket.meter
+    }
+
+    pub(crate) fn is_hurried(&self) -> bool {
+        self.ticket.publisher.is_hurried()
+    }
+
+    pub(crate) fn track(&mut self, info: TrackInfo) {
+        self.ticket.meter.track(&info);
+        tracing::info!(
+            stream_id = %self.ticket.door().stream_id(),
+            codec = %info.codec,
+            video = ?info.video.as_ref().map(|video| (video.width, video.height, &video.profile)),
+            audio = ?info.audio.as_ref().map(|audio| (audio.sample_rate_hz, audio.channels)),
+            "the source has a track"
+        );
+        match info.kind() {
+            MediaKind::Video => self.tracks.video = Some(Arc::new(info)),
+            MediaKind::Audio => self.tracks.audio = Some(Arc::new(info)),
+        }
+        self.ticket.publisher.set_tracks(self.tracks.clone());
+    }
+
+    pub(crate) fn track_ended(&mut self, kind: MediaKind) {
+        self.ticket.meter.track_ended(kind);
+        match kind {
+            MediaKind::Video => self.tracks.video = None,
+            MediaKind::Audio => self.tracks.audio = None,
+        }
+        self.ticket.publisher.set_tracks(self.tracks.clone());
+    }
+
+    pub(crate) fn frame(&mut self, frame: RawFrame, now: Instant) {
+        let RawFrame { kind, keyframe, dts_ticks, cts_ticks, payload } = frame;
+        let track = match kind {
+            MediaKind::Video => TrackId::SOURCE_VIDEO,
+            MediaKind::Audio => TrackId::SOURCE_AUDIO,
+        };
+        let elapsed = self.ticket.door().elapsed(now);
+        let stamped = self.ticket.on_timeline(|timeline| timeline.stamp(track, kind, dts_ticks, cts_ticks, elapsed));
+        // None: another publisher took over; what this one still sends goes nowhere.
+        let Some((stamped, event)) = stamped else { return };
+        if let Some(event) = event {
+            self.repaired(&event);
+        }
+        let flags = FrameFlags { keyframe, discontinuity: stamped.discontinuity };
+        let frame = Frame { track, dts: stamped.dts, pts: stamped.pts, flags, payload };
+        self.ticket.meter.frame(&frame, kind, now);
+        self.ticket.publisher.write(frame, kind, now);
+    }
+
+    fn repaired(&self, event: &TimelineEvent) {
+        let door = self.ticket.door();
+        door.observe().counters().add(Counter::TimelineRepairs, 1);
+        // Single nudges are too many to tell; leaps are worth a line each.
+        if !matches!(event, TimelineEvent::Duplicate | TimelineEvent::Backward { .. }) {
+            tracing::info!(stream_id = %door.stream_id(), ?event, "the source's clock was repaired");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! One MPEG-TS publisher's session: bytes in, frames on the stream's timeline out, and what is not carried told in words.
+
+use std::time::{Duration, Instant};
+
+use weir_mux::ts::{NotCarried, Splice, SpliceCommand, TsEvent, TsReader};
+use weir_observe::fields;
+use weir_srt::path::PathFigures;
+
+use crate::door::Ticket;
+use crate::meter::TransportFigures;
+use crate::source_writer::{RawFrame, SourceWriter};
+
+/// Bytes without a single frame for so long are no media of ours: the publisher is sent away, instead of fed to a void.
+const FRAMES_WITHIN: Duration = Duration::from_secs(15);
+
+/// Splices told in this time, and no more: a break has a handful, and whoever sends a thousand means no good.
+const SPLICES_OVER: Duration = Duration::from_secs(10);
+const SPLICES_MAX: u32 = 20;
+
+/// Takes what a publisher sends; dropping it frees the stream's door.
+#[derive(Debug)]
+pub struct TsSession {
+    writer: SourceWriter,
+    reader: TsReader,
+    /// When bytes began to come without a frame.
+    fruitless_since: Option<Instant>,
+    splices_since: Option<Instant>,
+    splices: u32,
+}
+
+/// Nothing usable arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no picture or sound that can be used came in {} s of MPEG-TS", FRAMES_WITHIN.as_secs())]
+pub struct Useless;
+
+impl TsSession {
+    /// Reads the programme of that number, or the first one.
+    pub fn new(ticket: Ticket, program: Option<u16>) -> Self {
+        Self {
+            writer: SourceWriter::new(ticket),
+            reader: TsReader::new(program),
+            fruitless_since: None,
+            splices_since: None,
+            splices: 0,
+        }
+    }
+
+    /// Takes bytes as they came; an error turns the publisher away.
+    pub fn bytes(&mut self, bytes: &[u8], now: Instant) -> Result<(), Useless> {
+        self.reader.feed(bytes);
+        self.fruitless_since.get_or_insert(now);
+        self.take_events(now);
+        let fruitless = self.fruitless_since.is_some_and(|at| now.saturating_duration_since(at) >= FRAMES_WITHIN);
+        if fruitless { Err(Useless) } else { Ok(()) }
+    }
+
+    /// Nothing comes any more: the last picture is whole now.
+    pub fn finish(&mut self, now: Instant) {
+        self.reader.finish();
+        self.take_events(now);
+        self.tell_counts();
+    }
+
+    /// How the way here is, to be told about once a second.
+    pub fn path(&self, figures: PathFigures) {
+        self.writer.meter().path(figures);
+        self.tell_counts();
+    }
+
+    /// Whether each picture is wanted as it comes.
+    pub fn is_hurried(&self) -> bool {
+        self.writer.is_hurried()
+    }
+
+    fn tell_counts(&self) {
+        let counts = self.reader.counts();
+        self.writer.meter().transport(TransportFigures {
+            continuity_errors: counts.continuity_errors,
+            broken_frames: counts.broken_frames,
+        });
+    }
+
+    fn take_events(&mut self, now: Instant) {
+        while let Some(event) = self.reader.next_event() {
+            let stream_id = self.writer.ticket().door().stream_id();
+            match event {
+                TsEvent::Frame(frame) => {
+                    self.fruitless_since = None;
+                    let frame = RawFrame {
+                        kind: frame.kind,
+                        keyframe: frame.keyframe,
+                        // The timeline counts modulo 2^33, as the sender did.
+                        dts_ticks: frame.dts_ticks.cast_unsigned(),
+                        cts_ticks: frame.cts_ticks,
+                        payload: frame.payload,
+                    };
+                    self.writer.frame(frame, now);
+                }
+                TsEvent::Track(info) => self.writer.track(info),
+                TsEvent::TrackEnded(kind) => self.writer.track_ended(kind),
+                TsEvent::Program(program) => {
+                    self.writer.meter().forget_not_carried();
+                    let streams: Vec<String> = program.streams.iter().map(|(_, stream)| stream.to_string()).collect();
+                    tracing::info!(%stream_id, program = program.number, ?streams, "the source has a programme");
+                }
+                TsEvent::ProgramMissing { wanted, available } => {
+                    tracing::warn!(%stream_id, wanted, ?available, "the programme that was asked for is not there");
+                }
+                TsEvent::NotCarried { pid, stream, why } => {
+                    let message = match why {
+                        NotCarried::Unsupported if stream.kind().is_some() => format!(
+                            "the source's {stream} (PID {pid}) is not carried: send H.264 or HEVC pictures and AAC, MP3 or Opus sound"
+                        ),
+                        NotCarried::Another if stream.kind().is_some() => {
+                            format!(
+                                "the source's second {stream} (PID {pid}) is not carried: the first of each kind is"
+                            )
+                        }
+                        // Subtitles and other data are nobody's loss here.
+                        _ => continue,
+                    };
+                    tracing::warn!(%stream_id, message);
+                    self.writer.meter().not_carried(pid, message);
+                }
+                TsEvent::Scte35 { pid, section } => self.splice(pid, &section, now),
+            }
+        }
+    }
+
+    fn splice(&mut self, pid: u16, section: &[u8], now: Instant) {
+        let Some(splice) = Splice::parse(section) else { return };
+        let command = match splice.command {
+            // Sent all the time, to say that somebody is there.
+            SpliceCommand::Null => return,
+            SpliceCommand::Insert { out: true, .. } => "out",
+            SpliceCommand::Insert { .. } => "in",
+            SpliceCommand::TimeSignal if splice.segmentations.iter().any(weir_mux::ts::Segmentation::is_out) => "out",
+            SpliceCommand::TimeSignal if splice.segmentations.iter().any(weir_mux::ts::Segmentation::is_in) => "in",
+            SpliceCommand::TimeSignal => "time_signal",
+            SpliceCommand::Other { .. } => "other",
+        };
+        if self.splices_since.is_none_or(|at| now.saturating_duration_since(at) >= SPLICES_OVER) {
+            self.splices_since = Some(now);
+            self.splices = 0;
+        }
+        self.splices += 1;
+        if self.splices > SPLICES_MAX {
+            return;
+        }
+        let door = self.writer.ticket().door();
+        let event = [
+            ("stream_id", door.stream_id().0.into()),
+            ("pid", pid.into()),
+            ("command", command.into()),
+            ("pts_ticks", splice.pts_ticks.into()),
+        ];
+        door.observe().events().emit("scte35", fields(event));
+    }
+}

@@ -1,0 +1,144 @@
+//! Frames to SRT: one rendition's entries become batches of MPEG-TS packets, written once for all connections.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use weir_hub::{Entry, Item, Tracks};
+use weir_media::{Codec, MediaKind, MediaTime};
+use weir_mux::ts::{TsError, TsWriter};
+
+/// An audio-only rendition is sent in batches of this length, as if it had 30 pictures a second.
+const AUDIO_BATCH: MediaTime = MediaTime::from_millis(33);
+
+/// A batch never holds more frames, whatever the source does: 64 AAC frames are 1.4 s of sound.
+const BATCH_FRAMES_MAX: usize = 64;
+
+/// Why a rendition can't go out over SRT.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsupported {
+    #[error("{0} can't be carried in MPEG-TS, which SRT carries")]
+    Codec(Codec),
+    #[error("this kind of {codec} can't be carried in MPEG-TS: {why}")]
+    Variant { codec: Codec, why: String },
+}
+
+/// Whether tracks can be sent as MPEG-TS.
+pub fn check_tracks(tracks: &Tracks) -> Result<(), Unsupported> {
+    for info in [&tracks.video, &tracks.audio].into_iter().flatten() {
+        let (video, audio) = match info.kind() {
+            MediaKind::Video => (Some(&**info), None),
+            MediaKind::Audio => (None, Some(&**info)),
+        };
+        match TsWriter::new(video, audio) {
+            Ok(_) => {}
+            Err(TsError::NotWritable { codec }) => return Err(Unsupported::Codec(codec)),
+            Err(error) => return Err(Unsupported::Variant { codec: info.codec, why: error.to_string() }),
+        }
+    }
+    Ok(())
+}
+
+/// One picture and the sound before it, as packets. Held by reference count in the feed's window; the bytes are shared by all.
+#[derive(Clone, Debug)]
+pub struct TsBatch {
+    time: MediaTime,
+    start: bool,
+    has_video: bool,
+    packets: Bytes,
+}
+
+impl TsBatch {
+    /// Whole packets of 188 bytes.
+    pub fn packets(&self) -> &Bytes {
+        &self.packets
+    }
+
+    pub fn has_video(&self) -> bool {
+        self.has_video
+    }
+}
+
+impl Item for TsBatch {
+    fn time(&self) -> MediaTime {
+        self.time
+    }
+
+    fn is_start(&self) -> bool {
+        self.start
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.packets.len()
+    }
+}
+
+/// Gathers a rendition's frames into batches: each video frame ends one, with the audio that came before it.
+#[derive(Debug, Default)]
+pub struct Batcher {
+    tracks: Option<Arc<Tracks>>,
+    /// None where the tracks can't be carried: then nothing is made of them.
+    writer: Option<TsWriter>,
+    out: BytesMut,
+    frames: usize,
+    time: MediaTime,
+    start: bool,
+}
+
+impl Batcher {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next entry; gives a batch when one is complete.
+    pub fn push(&mut self, entry: &Entry) -> Option<TsBatch> {
+        if self.tracks.as_ref().is_none_or(|tracks| !Arc::ptr_eq(tracks, &entry.tracks)) {
+            self.change_tracks(&entry.tracks);
+        }
+        let writer = self.writer.as_mut()?;
+        if let Err(error) = writer.write(entry.kind, &entry.frame, &mut self.out) {
+            tracing::debug!(%error, "a frame can't be written as MPEG-TS");
+            return None;
+        }
+        if self.frames == 0 {
+            self.time = entry.frame.dts;
+        }
+        self.frames += 1;
+        self.start |= entry.is_start();
+        let is_video = entry.kind == MediaKind::Video;
+        let audio_only = entry.tracks.video.is_none();
+        let long = audio_only && entry.frame.dts - self.time >= AUDIO_BATCH;
+        if is_video || long || self.frames >= BATCH_FRAMES_MAX { self.take(is_video) } else { None }
+    }
+
+    /// Whether something waits for its batch to be completed.
+    pub fn has_pending(&self) -> bool {
+        self.frames > 0
+    }
+
+    /// Ends the batch now: audio must not wait for a picture that does not come.
+    pub fn flush(&mut self) -> Option<TsBatch> {
+        self.take(false)
+    }
+
+    fn take(&mut self, has_video: bool) -> Option<TsBatch> {
+        if std::mem::take(&mut self.frames) == 0 {
+            return None;
+        }
+        let start = std::mem::take(&mut self.start);
+        Some(TsBatch { time: self.time, start, has_video, packets: self.out.split().freeze() })
+    }
+
+    fn change_tracks(&mut self, tracks: &Arc<Tracks>) {
+        let (video, audio) = (tracks.video.as_deref(), tracks.audio.as_deref());
+        let changed = match &mut self.writer {
+            // Counters go on, and a new version of the PMT says what is new.
+            Some(writer) => writer.set_tracks(video, audio),
+            None => TsWriter::new(video, audio).map(|writer| self.writer = Some(writer)),
+        };
+        if let Err(error) = changed {
+            tracing::info!(%error, "the rendition can't be written as MPEG-TS");
+            self.writer = None;
+        }
+        self.tracks = Some(Arc::clone(tracks));
+    }
+}
