@@ -1,10 +1,10 @@
 # The project's commands. Each works on a fresh Debian or Ubuntu machine that has only Rust: what else it needs it installs, and says so.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test test-gpu build fuzz bench fmt
+.PHONY: help run test test-gpu build fuzz bench screenshots fmt
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## build, and start the server with a demo stream already live (Ctrl-C stops it)
 	@scripts/run.sh
@@ -31,6 +31,12 @@ bench: ## what a pushed second costs, beside nginx-rtmp and the floor (prints a 
 	@scripts/build-web.sh
 	cargo build --release --locked -p weir-server -p weir-worker -p weir-benches
 	target/release/weir-benches $(or $(BENCH),all)
+
+screenshots: ## every page of the dashboard, dark and light, desktop and phone, into docs/screenshots
+	@scripts/install-packages.sh test
+	@scripts/build-web.sh
+	cargo build --locked -p weir-server -p weir-worker
+	WEIR_BIN=$${CARGO_TARGET_DIR:-$$PWD/target}/debug/weir npm --prefix web run --silent screenshots
 
 fmt: ## format the sources
 	cargo fmt --all

@@ -19,7 +19,7 @@ fi
 
 sources=$(find . \( -name node_modules -o -name dist -o -name test-results -o -name tests \) -prune -o -type f -print0 |
   sort -z | xargs -0 sha256sum | sha256sum)
-if [ "$(cat node_modules/.weir-built 2>/dev/null)" != "$sources" ] || [ ! -e dist/watch/index.html ]; then
+if [ "$(cat node_modules/.weir-built 2>/dev/null)" != "$sources" ] || [ ! -e dist/dashboard/index.html ] || [ ! -e dist/watch/index.html ]; then
   echo "Building the web pages" >&2
   npm run --silent build
   echo "$sources" >node_modules/.weir-built

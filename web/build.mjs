@@ -1,11 +1,14 @@
 // Builds every page below web/ into web/dist, from where the server takes them into its binary.
-// One page so far; the dashboard will be another entry of PAGES.
 
 import { cp, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
-const PAGES = ["watch"];
+/** Each page's script and style. */
+const PAGES = {
+  dashboard: ["dashboard/src/main.tsx", "dashboard/src/styles/index.css"],
+  watch: ["watch/src/main.ts", "watch/src/style.css"],
+};
 
 // The folder itself stays: the server is compiled against it with or without what is in it.
 await mkdir("dist", { recursive: true });
@@ -14,14 +17,22 @@ for (const name of await readdir("dist")) {
 }
 
 const result = await build({
-  entryPoints: PAGES.flatMap((page) => [`${page}/src/main.ts`, `${page}/src/style.css`]),
+  entryPoints: Object.values(PAGES).flat(),
   outbase: ".",
   outdir: "dist/assets",
   entryNames: "[dir]/[name]-[hash]",
+  chunkNames: "chunks/[name]-[hash]",
+  assetNames: "files/[name]-[hash]",
+  publicPath: "/assets",
+  loader: { ".woff2": "file" },
   bundle: true,
+  // What only one page needs, or needs late (the player), is a file of its own.
+  splitting: true,
   minify: true,
   format: "esm",
-  target: ["es2020", "safari15"],
+  jsx: "automatic",
+  define: { "process.env.NODE_ENV": '"production"' },
+  target: ["es2022", "safari16"],
   legalComments: "eof",
   metafile: true,
   logLevel: "warning",
@@ -33,12 +44,12 @@ const built = new Map(
     .filter(([, output]) => output.entryPoint)
     .map(([path, output]) => [`/${output.entryPoint}`, path.replace(/^dist/, "")]),
 );
-for (const page of PAGES) {
+for (const page of Object.keys(PAGES)) {
   const html = await readFile(`${page}/index.html`, "utf8");
   await mkdir(`dist/${page}`, { recursive: true });
   await writeFile(
     `dist/${page}/index.html`,
-    html.replace(/(src|href)="(\/[^"]+\.(?:ts|css))"/g, (_, attribute, source) => {
+    html.replace(/(src|href)="(\/[^"]+\.(?:tsx?|css))"/g, (_, attribute, source) => {
       const path = built.get(source);
       if (!path) throw new Error(`${page}/index.html names ${source}, which is not built`);
       return `${attribute}="${path}"`;
@@ -47,7 +58,7 @@ for (const page of PAGES) {
 }
 await cp("public", "dist/assets", { recursive: true, filter: (path) => !path.endsWith(".gitkeep") });
 
-// Compressed here, once, and not by the server for each who asks.
-for (const path of Object.keys(result.metafile.outputs)) {
+// Compressed here, once, and not by the server for each who asks. Fonts are compressed in themselves.
+for (const path of Object.keys(result.metafile.outputs).filter((path) => /\.(js|css)$/.test(path))) {
   await writeFile(`${path}.gz`, gzipSync(await readFile(path), { level: 9 }));
 }

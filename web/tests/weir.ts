@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 const API_KEY = "weir-browser-test-admin-key-51c2";
+export const ADMIN_PASSWORD = "weir-browser-test-77e1";
 
 export interface Stream {
   id: number;
@@ -28,7 +29,7 @@ export class Weir {
     const data = await mkdtemp(join(tmpdir(), "weir-browser-"));
     const listen = { HTTP: "", RTMP: "", RTMPS: "", SRT: "" };
     const ports = Object.fromEntries(Object.keys(listen).map((name) => [`WEIR_${name}__LISTEN`, "127.0.0.1:0"]));
-    const env = { ...process.env, ...ports, WEIR_ADMIN_APIKEY: API_KEY, WEIR_ADMIN_PASSWORD: "weir-browser-test-77e1" };
+    const env = { ...process.env, ...ports, WEIR_ADMIN_APIKEY: API_KEY, WEIR_ADMIN_PASSWORD: ADMIN_PASSWORD };
     const child = spawn(binary, ["serve", "--data", data], { env, stdio: ["ignore", "pipe", "pipe"] });
     const log: string[] = [];
     createInterface({ input: child.stderr }).on("line", (line) => log.push(line));
@@ -45,7 +46,8 @@ export class Weir {
     const init = { method, headers, ...(body ? { body: JSON.stringify(body) } : {}) };
     const response = await fetch(`${this.http}/api/v1${path}`, init);
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
-    return response.json();
+    const text = await response.text();
+    return text ? JSON.parse(text) : undefined;
   }
 
   async createStream(name: string, more: object = {}): Promise<Stream> {
@@ -62,12 +64,22 @@ export class Weir {
   }
 }
 
+interface Picture {
+  size?: string;
+  rate?: number;
+  kbps?: number;
+  /** Seconds from keyframe to keyframe. */
+  gop?: number;
+  /** A source of lavfi. */
+  picture?: string;
+}
+
 /** 720p30 with a keyframe every 2 s and a tone; cheap to encode and to decode. */
-export function publish(url: string): ChildProcess {
-  const input = "-re -f lavfi -i testsrc2=size=1280x720:rate=30 -re -f lavfi -i sine=frequency=440:sample_rate=48000";
-  const video = "-c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p -g 60 -keyint_min 60 -sc_threshold 0";
-  const rate = "-b:v 1500k -maxrate 1500k -bufsize 1500k -c:a aac -b:a 96k -f flv";
-  const options = ["-nostdin", "-v", "error", ...`${input} ${video} ${rate}`.split(" "), url];
+export function publish(url: string, { size = "1280x720", rate = 30, kbps = 1500, gop = 2, picture = "testsrc2" }: Picture = {}): ChildProcess {
+  const input = `-re -f lavfi -i ${picture}=size=${size}:rate=${rate} -re -f lavfi -i sine=frequency=440:sample_rate=48000`;
+  const video = `-c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p -g ${rate * gop} -keyint_min ${rate * gop} -sc_threshold 0`;
+  const bitrate = `-b:v ${kbps}k -maxrate ${kbps}k -bufsize ${kbps}k -c:a aac -b:a 96k -f flv`;
+  const options = ["-nostdin", "-v", "error", ...`${input} ${video} ${bitrate}`.split(" "), url];
   return spawn("ffmpeg", options, { stdio: ["ignore", "ignore", "inherit"] });
 }
 

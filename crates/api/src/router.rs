@@ -30,7 +30,7 @@ pub fn router(context: ApiContext) -> Router {
     let app = App::new(context, openapi_json());
     routes
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-        .fallback(|| async { Problem::not_found() })
+        .fallback(crate::routes::dashboard::page)
         .route_layer(from_fn_with_state(app.clone(), idempotency::once))
         .route_layer(from_fn_with_state(app.clone(), middleware::to_the_end))
         .route_layer(from_fn_with_state(app.clone(), auth::authenticate))

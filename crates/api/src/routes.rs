@@ -4,6 +4,7 @@
 
 pub(crate) mod api_keys;
 pub(crate) mod audit;
+pub(crate) mod dashboard;
 pub(crate) mod destinations;
 pub(crate) mod events;
 pub(crate) mod health;

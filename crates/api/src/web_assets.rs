@@ -18,6 +18,7 @@ pub(crate) fn content_type(path: &str) -> &'static str {
         Some("html") => "text/html; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
+        Some("woff2") => "font/woff2",
         Some("svg") => "image/svg+xml",
         Some("json" | "map") => "application/json",
         _ => "application/octet-stream",

@@ -123,11 +123,12 @@ fn tell(http: Option<&str>, rtmp: &str) {
     let http = http.unwrap_or("(http is off)");
     eprintln!(
         "\nWeir runs with a demo: a live test picture, and a push of it to a sink.\n\
-         \n  API           {http}/api/v1/streams   (the admin's name and password: above, at the first start)\
+         \n  dashboard     {http}/   (the admin's name and password: above, at the first start)\
+         \n  API           {http}/api/v1/streams\
          \n  health        {http}/readyz   metrics {http}/metrics\
          \n  play          ffplay {rtmp}/play/{SOURCE}\
          \n  play the sink ffplay {rtmp}/play/{SINK}\
-         \n  publish       server {rtmp}/live, stream key: from POST /api/v1/streams {{\"name\":\"cam1\"}}\
+         \n  publish       server {rtmp}/live, stream key: of a new stream in the dashboard\
          \n\nCtrl-C stops it.\n"
     );
 }

@@ -22,12 +22,17 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// The same page for every stream: it reads its name and its token from its address.
 pub(crate) async fn page(State(app): State<App>, Path(name): Path<String>) -> Response {
     let status = if app.api.playback.exists(&name) { StatusCode::OK } else { StatusCode::NOT_FOUND };
-    let body = file(PAGE);
+    page_of(PAGE, status, POLICY)
+}
+
+/// A page below `web/dist`; its files have names that change with it, so it is asked for anew each time.
+pub(crate) fn page_of(path: &str, status: StatusCode, policy: &'static str) -> Response {
+    let body = file(path);
     let status = if body.is_some() { status } else { StatusCode::SERVICE_UNAVAILABLE };
     let headers = [
-        (header::CONTENT_TYPE, content_type(PAGE)),
+        (header::CONTENT_TYPE, content_type(path)),
         (header::CACHE_CONTROL, "no-cache"),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::CONTENT_SECURITY_POLICY, policy),
     ];
     (status, headers, body_of(body.unwrap_or(Cow::Borrowed(NOT_BUILT.as_bytes())))).into_response()
 }

@@ -1,0 +1,102 @@
+// Renditions as a table: to read, or to edit in place.
+
+import { Plus, Trash2 } from "lucide-react";
+import type { InputHTMLAttributes } from "react";
+import type { Rendition } from "../api/types";
+import { codec } from "../format";
+import { t } from "../text";
+import { Button, IconButton } from "../ui/button";
+import { NEW_RENDITION } from "./ladders";
+
+export function RenditionTable({ renditions }: { renditions: Rendition[] }) {
+  return (
+    <div className="table-box">
+      <table className="table rendition-table">
+        <thead>
+          <tr>
+            <th scope="col">{t.rendition.title}</th>
+            <th scope="col">{t.rendition.size}</th>
+            <th scope="col" className="number">{t.rendition.video}</th>
+            <th scope="col" className="number">{t.rendition.audio}</th>
+            <th scope="col">{t.rendition.codec}</th>
+            <th scope="col" className="number">{t.rendition.gop}</th>
+            <th scope="col">{t.rendition.rate}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {renditions.map((rendition, at) => (
+            <tr key={at}>
+              <td><b>{rendition.name}</b></td>
+              {rendition.passthrough ? (
+                <td colSpan={6} className="faint">{t.flow.untouched}</td>
+              ) : (
+                <>
+                  <td>{rendition.width}×{rendition.height}{rendition.fps ? ` · ${t.fps(String(rendition.fps))}` : ""}</td>
+                  <td className="number">{rendition.video_bitrate_kbps} <span className="unit">kbps</span></td>
+                  <td className="number">{rendition.audio_bitrate_kbps} <span className="unit">kbps</span></td>
+                  <td>{codec(rendition.codec)}</td>
+                  <td className="number">{rendition.gop_seconds} <span className="unit">s</span></td>
+                  <td>{(rendition.rate_control ?? "cbr").toUpperCase()}</td>
+                </>
+              )}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+export function RenditionEditor({ renditions, onChange }: { renditions: Rendition[]; onChange: (renditions: Rendition[]) => void }) {
+  const set = (at: number, change: Partial<Rendition>) => onChange(renditions.map((each, index) => (index === at ? { ...each, ...change } : each)));
+  return (
+    <div className="renditions">
+      {renditions.map((rendition, at) => (
+        <fieldset key={at} className="rendition">
+          <legend className="sr-only">{t.rendition.nth(at + 1)}</legend>
+          <Cell label={t.rendition.called} value={rendition.name} onChange={(event) => set(at, { name: event.target.value })} required placeholder="720p" />
+          {rendition.passthrough ? (
+            <p className="rendition-as-is">{t.flow.untouched}</p>
+          ) : (
+            <>
+              <Cell label={t.rendition.width} type="number" min={16} max={7680} step={2} value={rendition.width ?? ""} onChange={(event) => set(at, { width: Number(event.target.value) })} required />
+              <Cell label={t.rendition.height} type="number" min={16} max={4320} step={2} value={rendition.height ?? ""} onChange={(event) => set(at, { height: Number(event.target.value) })} required />
+              <Cell label={t.rendition.videoKbps} type="number" min={50} value={rendition.video_bitrate_kbps ?? ""} onChange={(event) => set(at, { video_bitrate_kbps: Number(event.target.value) })} required />
+              <Cell label={t.rendition.audioKbps} type="number" min={16} value={rendition.audio_bitrate_kbps ?? ""} onChange={(event) => set(at, { audio_bitrate_kbps: Number(event.target.value) })} required />
+              <label className="cell">
+                <span>{t.rendition.codec}</span>
+                <select value={rendition.codec ?? "h264"} onChange={(event) => set(at, { codec: event.target.value as "h264" })}>
+                  {(["h264", "h265"] as const).map((each) => <option key={each} value={each}>{codec(each)}</option>)}
+                </select>
+              </label>
+              <Cell label={t.rendition.gopSeconds} type="number" min={0.5} max={10} step={0.5} value={rendition.gop_seconds ?? 2} onChange={(event) => set(at, { gop_seconds: Number(event.target.value) })} />
+              <label className="cell">
+                <span>{t.rendition.rate}</span>
+                <select value={rendition.rate_control ?? "cbr"} onChange={(event) => set(at, { rate_control: event.target.value as "cbr" })}>
+                  <option value="cbr">CBR</option>
+                  <option value="vbr">VBR</option>
+                </select>
+              </label>
+            </>
+          )}
+          <IconButton label={t.rendition.remove(rendition.name)} icon={Trash2} onClick={() => onChange(renditions.filter((_, index) => index !== at))} />
+        </fieldset>
+      ))}
+      <div className="rendition-add">
+        <Button size="small" icon={Plus} onClick={() => onChange([...renditions, NEW_RENDITION])}>{t.rendition.add}</Button>
+        {!renditions.some(({ passthrough }) => passthrough) && (
+          <Button size="small" kind="ghost" icon={Plus} onClick={() => onChange([{ name: "source", passthrough: true }, ...renditions])}>{t.rendition.addSource}</Button>
+        )}
+      </div>
+    </div>
+  );
+}
+
+function Cell({ label, ...rest }: { label: string } & InputHTMLAttributes<HTMLInputElement>) {
+  return (
+    <label className="cell">
+      <span>{label}</span>
+      <input autoComplete="off" spellCheck={false} {...rest} />
+    </label>
+  );
+}

@@ -1,0 +1,121 @@
+// The picture of one stream's way, as plain data: boxes in three columns and who feeds whom. Pure.
+
+import type { Rendition, RenditionStatus, Restream, Stream } from "../api/types";
+
+export type NodeId = string;
+
+export interface SourceNode {
+  kind: "source";
+  id: NodeId;
+}
+export interface RenditionNode {
+  kind: "rendition";
+  id: NodeId;
+  name: string;
+  passthrough: boolean;
+  /** What it is doing; missing while nothing runs. */
+  status: RenditionStatus | undefined;
+  /** What was asked for. */
+  wanted: Rendition | undefined;
+}
+export interface ViewersNode {
+  kind: "viewers";
+  id: NodeId;
+  protocol: "hls" | "dash" | "webrtc" | "rtmp" | "srt";
+  count: number;
+}
+export interface RestreamNode {
+  kind: "restream";
+  id: NodeId;
+  restream: Restream;
+}
+export interface MoreNode {
+  kind: "more";
+  id: NodeId;
+  count: number;
+}
+export type OutputNode = ViewersNode | RestreamNode | MoreNode;
+export type FlowNode = SourceNode | RenditionNode | OutputNode;
+
+export interface Flow {
+  source: SourceNode;
+  renditions: RenditionNode[];
+  outputs: OutputNode[];
+  /** From, to. */
+  edges: [NodeId, NodeId][];
+}
+
+export const SOURCE_RENDITION = "source";
+/** More restreams than this do not fit into a picture; the table below has all. */
+const RESTREAMS_SHOWN = 8;
+
+const renditionId = (name: string): NodeId => `rendition/${name}`;
+
+/** `ladder` is what the stream's ladder is made of, where its name is known. */
+export function flowOf(stream: Stream, restreams: Restream[], ladder: Rendition[]): Flow {
+  const source: SourceNode = { kind: "source", id: "source" };
+  const renditions = renditionsOf(stream, restreams, ladder);
+  const known = new Set(renditions.map(({ name }) => name));
+  const edges: [NodeId, NodeId][] = renditions.map(({ id }) => [source.id, id]);
+  const outputs: OutputNode[] = [];
+
+  const { viewers } = stream.status;
+  const shownProtocols: [ViewersNode["protocol"], boolean][] = [
+    ["hls", stream.hls],
+    ["dash", stream.dash],
+    ["webrtc", stream.webrtc && Boolean(stream.play_urls.whep)],
+    ["rtmp", viewers.rtmp > 0],
+    ["srt", viewers.srt > 0],
+  ];
+  const inLadder = new Set(ladder.map(({ name }) => name));
+  for (const [protocol, shown] of shownProtocols) {
+    if (!shown) continue;
+    const node: ViewersNode = { kind: "viewers", id: `viewers/${protocol}`, protocol, count: viewers[protocol] };
+    outputs.push(node);
+    // Viewers choose among the ladder's renditions, or take the source where there is none.
+    for (const { id, name } of renditions) {
+      if (inLadder.size === 0 ? name === SOURCE_RENDITION : inLadder.has(name)) edges.push([id, node.id]);
+    }
+  }
+
+  const ordered = [...restreams].sort((one, other) => urgency(one) - urgency(other) || one.id - other.id);
+  const shown = ordered.length > RESTREAMS_SHOWN ? ordered.slice(0, RESTREAMS_SHOWN - 1) : ordered;
+  for (const restream of shown) {
+    const node: RestreamNode = { kind: "restream", id: `restream/${restream.id}`, restream };
+    outputs.push(node);
+    const name = wishName(restream);
+    edges.push([known.has(name) ? renditionId(name) : source.id, node.id]);
+  }
+  if (ordered.length > shown.length) {
+    const node: MoreNode = { kind: "more", id: "more", count: ordered.length - shown.length };
+    outputs.push(node);
+    edges.push([renditions[0]?.id ?? source.id, node.id]);
+  }
+  return { source, renditions, outputs, edges };
+}
+
+/** The rendition that a restream takes. */
+export function wishName({ rendition }: Restream): string {
+  if (!rendition) return SOURCE_RENDITION;
+  return typeof rendition === "string" ? rendition : rendition.name;
+}
+
+function renditionsOf(stream: Stream, restreams: Restream[], ladder: Rendition[]): RenditionNode[] {
+  const running = new Map(stream.status.renditions.map((status) => [status.name, status]));
+  const wanted = new Map<string, Rendition | undefined>(ladder.map((rendition) => [rendition.name, rendition]));
+  for (const { rendition } of restreams) {
+    if (rendition && typeof rendition !== "string" && !wanted.has(rendition.name)) wanted.set(rendition.name, rendition);
+  }
+  const takesSource = ladder.length === 0 || restreams.some((restream) => wishName(restream) === SOURCE_RENDITION);
+  const names = new Set<string>([...(takesSource || running.has(SOURCE_RENDITION) ? [SOURCE_RENDITION] : []), ...wanted.keys(), ...running.keys()]);
+  return [...names].map((name) => {
+    const status = running.get(name);
+    const asked = wanted.get(name);
+    return { kind: "rendition", id: renditionId(name), name, status, wanted: asked, passthrough: asked ? Boolean(asked.passthrough) : name === SOURCE_RENDITION };
+  });
+}
+
+const URGENCY: Record<string, number> = { error: 0, connecting: 1, streaming: 2, awaiting_stream: 3, stopped: 4 };
+function urgency({ status }: Restream): number {
+  return URGENCY[status.state] ?? 4;
+}

@@ -1,0 +1,52 @@
+// How to send to this stream. Keys are masked until somebody asks for them, which is written down.
+
+import { Eye, EyeOff } from "lucide-react";
+import { useState } from "react";
+import { get } from "../api/client";
+import type { Stream } from "../api/types";
+import { useMay } from "../shell/session";
+import { t } from "../text";
+import { Button } from "../ui/button";
+import { Panel } from "../ui/page";
+import { toast } from "../ui/toast";
+import { PushKeys } from "./keys";
+
+/** Somebody may look over a shoulder: keys hide again. */
+const REVEALED_MS = 60_000;
+
+export function PushPanel({ stream }: { stream: Stream }) {
+  const [revealed, setRevealed] = useState<Stream["push_urls"]>();
+  const may = useMay("operator");
+  const pulls = stream.sources.filter(({ kind }) => kind !== "push");
+  const reveal = async () => {
+    try {
+      const whole = await get<Stream>(`/streams/${stream.id}?reveal=true`);
+      setRevealed(whole.push_urls);
+      window.setTimeout(() => setRevealed(undefined), REVEALED_MS);
+    } catch (error) {
+      toast.bad(error);
+    }
+  };
+  const pushes = stream.sources.some(({ kind }) => kind === "push");
+  return (
+    <Panel
+      title={t.push.title}
+      actions={may && pushes && (revealed
+        ? <Button size="small" icon={EyeOff} onClick={() => setRevealed(undefined)}>{t.push.hide}</Button>
+        : <Button size="small" icon={Eye} onClick={() => void reveal()}>{t.push.reveal}</Button>)}
+    >
+      <div className="panel-body">
+        {pushes && <PushKeys urls={revealed ?? stream.push_urls} revealed={Boolean(revealed)} />}
+        {pushes && <p className="hint">{revealed ? t.push.revealed : t.push.obs}</p>}
+        {pulls.map(({ slot, kind, uri, items }) => (
+          <dl className="key-rows" key={slot}>
+            <div className="key-row">
+              <dt>{t.push.kinds[kind]} · {t.flow.slot[slot]}</dt>
+              <dd><span className="mono">{uri ?? items?.join("\n")}</span></dd>
+            </div>
+          </dl>
+        ))}
+      </div>
+    </Panel>
+  );
+}
