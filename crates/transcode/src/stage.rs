@@ -240,11 +240,10 @@ impl Stage {
         self.stale = false;
         self.worker_starts += 1;
         let memory_max_bytes = memory_max_bytes(&self.plan.worker, shape);
-        let newest = self.hub.source().subscribe_unhurried();
         let (plans, plan) = watch::channel(self.plan.worker.clone());
         let feeding = Feeding { source, plan, pulse: self.hub.watch_pulse() };
         let session = Session { worker, writer, reader, memory_max_bytes };
-        let end = session.run(feeding, &mut Hosting { stage: self, newest, plans, decide }).await;
+        let end = session.run(feeding, &mut Hosting { stage: self, plans, decide }).await;
         self.observe.board().set_worker(self.id, None);
         end
     }
@@ -252,7 +251,6 @@ impl Stage {
     /// What time and wishes bring; whether the worker is to end.
     fn look(
         &mut self,
-        source: Option<MediaTime>,
         plans: &watch::Sender<WorkerPlan>,
         decide: &impl Fn(&Linger, BTreeSet<String>, EncoderPolicy) -> TranscodePlan,
     ) -> bool {
@@ -276,13 +274,15 @@ impl Stage {
             self.adopt(plan, now);
             plans.send_replace(self.plan.worker.clone());
         }
-        self.look_at_lag(source, now);
+        self.look_at_lag(now);
         self.tell_statuses();
         false
     }
 
     /// Says which renditions fall behind, and which are in time again.
-    fn look_at_lag(&mut self, source: Option<MediaTime>, now: Instant) {
+    fn look_at_lag(&mut self, now: Instant) {
+        let pulse = self.hub.pulse();
+        let source = pulse.last_frame_at.map(|_| pulse.last_frame_time);
         for (name, outlet) in &mut self.outlets {
             let (kind, reason) = match outlet.look(source, now) {
                 None => continue,
@@ -400,8 +400,6 @@ impl Stage {
 /// A stage while a worker runs for it.
 struct Hosting<'a, D> {
     stage: &'a mut Stage,
-    /// Never read: it knows how far the source is.
-    newest: Subscriber,
     plans: watch::Sender<WorkerPlan>,
     decide: &'a D,
 }
@@ -421,7 +419,7 @@ impl<D: Fn(&Linger, BTreeSet<String>, EncoderPolicy) -> TranscodePlan> Host for 
         if let Some(usage) = usage {
             self.stage.observe.board().set_worker(self.stage.id, Some(line(usage)));
         }
-        self.stage.look(self.newest.newest_time(), &self.plans, self.decide)
+        self.stage.look(&self.plans, self.decide)
     }
 }
 
