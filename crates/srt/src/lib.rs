@@ -1,7 +1,6 @@
 //! SRT connections: listening, calling, and frames as MPEG-TS for them, over libsrt.
 
 pub mod call;
-mod caps;
 pub mod connection;
 pub mod feed;
 mod ffi;

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::caps::{Caps, Permit};
 use crate::connection::{EVENTS, SrtConnection};
 use crate::ffi::{self, Answer, Asking, Fault, Hook, Opt, Socket};
 use crate::options::set_for_listener;
 use crate::reactor::Watched;
 use crate::reject;
 use crate::stream_id::StreamId;
+use weir_caps::{Caps, Permit};
 
 /// Callers that wait to be accepted; libsrt rejects more.
 const BACKLOG: i32 = 256;

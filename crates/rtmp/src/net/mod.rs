@@ -1,6 +1,5 @@
 //! RTMP over TCP and TLS, on tokio: a listener that serves publishers and players, and the connection of a push.
 
-mod caps;
 mod close_reason;
 mod dial;
 mod duplex;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Counts open connections; cheap to share.
 #[derive(Debug)]
-pub(super) struct Caps {
+pub struct Caps {
     total_max: usize,
     per_ip_max: usize,
     open: Mutex<Open>,
@@ -21,18 +21,24 @@ struct Open {
 
 /// One connection's place; given back on drop.
 #[derive(Debug)]
-pub(super) struct Permit {
+pub struct Permit {
     caps: Arc<Caps>,
     group: IpAddr,
 }
 
 impl Caps {
-    pub(super) fn new(total_max: usize, per_ip_max: usize) -> Arc<Self> {
+    pub fn new(total_max: usize, per_ip_max: usize) -> Arc<Self> {
         Arc::new(Self { total_max, per_ip_max, open: Mutex::default() })
     }
 
+    /// Whether there is a place now; who is let in on this may still find it taken.
+    pub fn has_place(&self, ip: IpAddr) -> bool {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.total < self.total_max && open.per_ip.get(&group(ip)).copied().unwrap_or(0) < self.per_ip_max
+    }
+
     /// A place, unless there are too many already; refusals are counted.
-    pub(super) fn admit(self: &Arc<Self>, ip: IpAddr) -> Option<Permit> {
+    pub fn admit(self: &Arc<Self>, ip: IpAddr) -> Option<Permit> {
         let group = group(ip);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let from_group = open.per_ip.get(&group).copied().unwrap_or(0);
@@ -45,11 +51,11 @@ impl Caps {
         Some(Permit { caps: Arc::clone(self), group })
     }
 
-    pub(super) fn open(&self) -> usize {
+    pub fn open(&self) -> usize {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).total
     }
 
-    pub(super) fn refused(&self) -> u64 {
+    pub fn refused(&self) -> u64 {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).refused
     }
 }
@@ -90,6 +96,7 @@ mod tests {
         let _third = caps.admit(ip("2001:db8::1")).unwrap();
         let _fourth = caps.admit(ip("2001:db8::2")).unwrap();
         assert!(caps.admit(ip("10.0.0.9")).is_none(), "the total is reached");
+        assert!(!caps.has_place(ip("10.0.0.9")));
         assert_eq!((caps.open(), caps.refused()), (4, 2));
         drop(first);
         assert!(caps.admit(ip("2001:db8::3")).is_none(), "one /64 counts as one");
