@@ -75,7 +75,7 @@ fn in_hub(rendition: &Rendition) -> String {
 #[cfg(test)]
 mod tests {
     use weir_model::{
-        EncodingSettings, Ladder, PushUrl, RateControl, RestreamId, RetryBudget, RetryRules, StreamId, StreamName,
+        EncodingSettings, Fit, Ladder, PushUrl, RateControl, RestreamId, RetryBudget, RetryRules, StreamId, StreamName,
         VideoCodec,
     };
 
@@ -92,6 +92,7 @@ mod tests {
             gop_seconds: 2.0,
             rate_control: RateControl::Cbr,
             profile: None,
+            fit: Fit::Pad,
         }
     }
 

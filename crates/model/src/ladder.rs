@@ -71,6 +71,8 @@ struct RenditionLine {
     video_bitrate_kbps: u32,
     audio_bitrate_kbps: u32,
     gop_seconds: Option<f64>,
+    #[serde(default)]
+    fit: Fit,
 }
 
 impl From<RenditionLine> for Rendition {
@@ -86,6 +88,7 @@ impl From<RenditionLine> for Rendition {
             gop_seconds: line.gop_seconds.unwrap_or(2.0),
             rate_control: RateControl::Vbr,
             profile: None,
+            fit: line.fit,
         };
         Self { name: line.name, encoding: Encoding::Encode(settings) }
     }
@@ -167,6 +170,32 @@ pub struct EncodingSettings {
     pub rate_control: RateControl,
     /// None: the encoder's best that everyone plays.
     pub profile: Option<String>,
+    /// Rows written before there was a choice have none.
+    #[serde(default)]
+    pub fit: Fit,
+}
+
+/// What happens to a source whose shape is not the rendition's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fit {
+    /// All of it is seen, in the middle, with black bars.
+    #[default]
+    Pad,
+    /// Its middle fills the canvas; what is beyond is cut off.
+    Crop,
+    /// All of it fills the canvas, out of shape.
+    Stretch,
+}
+
+impl Fit {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pad => "pad",
+            Self::Crop => "crop",
+            Self::Stretch => "stretch",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -266,6 +295,7 @@ mod tests {
             gop_seconds: 2.0,
             rate_control: RateControl::Cbr,
             profile: Some("high".into()),
+            fit: Fit::Pad,
         }
     }
 
@@ -305,6 +335,20 @@ mod tests {
         };
         assert_eq!(names("hd"), ["720p", "480p", "360p", "240p"]);
         assert!(names("none").is_empty());
+        let fits = |name: &str| {
+            Ladder::Named(name.to_owned()).renditions().into_iter().all(|rendition| {
+                matches!(rendition.encoding, Encoding::Encode(settings) if settings.fit == Fit::Crop)
+            })
+        };
+        assert!(fits("vertical") && !fits("hd"), "a phone's picture is filled");
+    }
+
+    /// What a database from before `fit` holds.
+    #[test]
+    fn older_rows_are_read() {
+        let row = "width = 1280\nheight = 720\nvideo_bitrate_kbps = 3000\naudio_bitrate_kbps = 128\ncodec = \"h264\"\n\
+                   gop_seconds = 2.0\nrate_control = \"cbr\"\nprofile = \"high\"\n";
+        assert_eq!(toml::from_str(row), Ok(hd()));
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod webhook;
 pub use destination::Destination;
 pub use id::{ApiKeyId, DestinationId, LadderId, RestreamId, StreamId, UserId, WebhookId};
 pub use ladder::{
-    BuiltinLadder, Encoding, EncodingSettings, Ladder, LadderFault, MAX_RENDITIONS, RateControl, Rendition,
+    BuiltinLadder, Encoding, EncodingSettings, Fit, Ladder, LadderFault, MAX_RENDITIONS, RateControl, Rendition,
     RenditionFault, VideoCodec, is_builtin_ladder,
 };
 pub use name::{MAX_LABEL_CHARS, MAX_STREAM_NAME_BYTES, NameFault, StreamName, checked_label};

@@ -102,6 +102,7 @@ impl PlatformRules {
             gop_seconds: if gop_fits { asked.gop_seconds } else { self.gop_recommended_seconds },
             rate_control: asked.rate_control,
             profile,
+            fit: asked.fit,
         }
     }
 
@@ -203,7 +204,7 @@ impl Platforms {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::RateControl;
+    use crate::{Fit, RateControl};
 
     #[test]
     fn built_in_files() {
@@ -260,6 +261,7 @@ mod tests {
             gop_seconds: 10.0,
             rate_control: RateControl::Vbr,
             profile: Some("main10".into()),
+            fit: Fit::Crop,
         };
         let fit = |id: &str, asked: &EncodingSettings| platforms.get(id).unwrap().rules.fit(asked);
         let twitch = fit("twitch", &asked);
@@ -273,6 +275,7 @@ mod tests {
             gop_seconds: 2.0,
             rate_control: RateControl::Vbr,
             profile: None,
+            fit: Fit::Crop,
         };
         assert_eq!(twitch, expected);
         assert_eq!(fit("twitch", &twitch), twitch, "what fits stays");

@@ -1,6 +1,6 @@
 //! What a platform will hold against what it is sent, in words, and the rendition that would please it: pure.
 
-use crate::{Encoding, EncodingSettings, IngestStatus, Platform, RateControl, Rendition, VideoCodec};
+use crate::{Encoding, EncodingSettings, Fit, IngestStatus, Platform, RateControl, Rendition, VideoCodec};
 
 /// Measured rates swing around their target: only what is clearly above a limit is.
 const BITRATE_TOLERANCE: f64 = 1.1;
@@ -177,6 +177,7 @@ fn suggestion(platform: &Platform, sent: &Sent) -> Option<Rendition> {
         gop_seconds: rules.gop_recommended_seconds,
         rate_control: RateControl::Cbr,
         profile: None,
+        fit: Fit::Pad,
     };
     let name = format!("{}-{}p", platform.id, width.min(height));
     let rendition = Rendition { name, encoding: Encoding::Encode(settings) };

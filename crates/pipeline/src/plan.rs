@@ -1,7 +1,7 @@
 //! What one worker runs: every encode of a stream, as data that says all that the graph needs.
 
 use serde::{Deserialize, Serialize};
-use weir_model::{RateControl, VideoCodec};
+use weir_model::{Fit, RateControl, VideoCodec};
 
 use crate::Memory;
 
@@ -33,6 +33,7 @@ pub struct VideoOutput {
     /// A keyframe opens every slot of so long on the stream's timeline.
     pub gop_ms: u32,
     pub profile: Option<String>,
+    pub fit: Fit,
     /// The file in `pipelines/encoders`, without its ending.
     pub encoder: String,
     /// The device's index where the family has devices.

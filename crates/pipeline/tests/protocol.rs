@@ -4,7 +4,7 @@
 
 use bytes::{Bytes, BytesMut};
 use weir_media::{Codec, MediaTime};
-use weir_model::{RateControl, VideoCodec};
+use weir_model::{Fit, RateControl, VideoCodec};
 use weir_pipeline::{
     AudioOutput, CONFIG_BYTES_MAX, Decoder, FRAME_BYTES_MAX, Fps, Hello, Memory, Message, OutputId, OutputProgress,
     PROTOCOL_VERSION, Progress, ProtocolFault, TrackConfig, VideoOutput, WireFrame, WorkerFault, WorkerPlan, encode,
@@ -36,6 +36,7 @@ fn everything() -> Vec<Message> {
         rate_control: RateControl::Cbr,
         gop_ms: 2000,
         profile: Some("high".to_owned()),
+        fit: Fit::Crop,
         encoder: "x264".to_owned(),
         device: None,
     };

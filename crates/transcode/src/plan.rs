@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use weir_model::{EncoderPolicy, EncodingSettings};
+use weir_model::{EncoderPolicy, EncodingSettings, Fit};
 use weir_pipeline::{
     Abilities, AudioOutput, DECODE_CUDA, DECODE_VA, EncoderFile, Encoders, Fps, Memory, OutputId, VideoOutput,
     WorkerPlan,
@@ -118,7 +118,7 @@ pub fn plan(source: SourceShape, wants: &[Want], policy: EncoderPolicy, machine:
             family: choice.file.family.clone(),
             element: choice.file.element.clone(),
             device: choice.device,
-            reason: choice.reason,
+            reason: reason_of(&choice, &video),
             degraded: choice.degraded,
         });
     }
@@ -184,6 +184,14 @@ fn choose<'a>(settings: &EncodingSettings, policy: EncoderPolicy, machine: &Mach
     })
 }
 
+/// Why this encoder, and what its pictures leave the card for.
+fn reason_of(choice: &Choice<'_>, video: &VideoOutput) -> String {
+    match video.fit {
+        Fit::Crop if choice.file.is_hardware() => format!("{}; pictures are cut in system memory", choice.reason),
+        _ => choice.reason.clone(),
+    }
+}
+
 fn video_output(settings: &EncodingSettings, choice: &Choice<'_>) -> VideoOutput {
     let mut output = VideoOutput {
         id: OutputId(0),
@@ -195,6 +203,7 @@ fn video_output(settings: &EncodingSettings, choice: &Choice<'_>) -> VideoOutput
         rate_control: settings.rate_control,
         gop_ms: (settings.gop_seconds * 1000.0).round() as u32,
         profile: settings.profile.clone(),
+        fit: settings.fit,
         encoder: choice.file.id.clone(),
         device: choice.device,
     };

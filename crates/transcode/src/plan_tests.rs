@@ -193,6 +193,12 @@ fn reasons_and_devices_are_shown() {
     assert_eq!(first(SOFTWARE).reason, "only software is wanted");
     assert_eq!(first(PREFER).target_bps(), 2_628_000);
     let gpu = Bench::new(26, &["nvenc-h264"]);
+    let cut = [want("a", EncodingSettings { fit: Fit::Crop, ..settings(360, 640, 700) })];
+    for (bench, expected) in [(&gpu, true), (&bench, false)] {
+        let plan = plan(HD30, &cut, PREFER, &bench.machine());
+        assert_eq!(plan.renditions[0].reason.ends_with("; pictures are cut in system memory"), expected);
+        assert_eq!(plan.worker.video[0].fit, Fit::Crop);
+    }
     let devices = BTreeMap::from([("nvenc".to_owned(), 1)]);
     let placed = plan(HD30, &ladder(), PREFER, &Machine { devices, ..gpu.machine() });
     assert!(placed.worker.video.iter().all(|output| output.device == Some(1)));

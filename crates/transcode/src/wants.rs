@@ -1,6 +1,6 @@
 //! What is wanted of a stream's transcoder: renditions by name, of which several may be the same encode.
 
-use weir_model::{EncoderPolicy, EncodingSettings};
+use weir_model::{EncoderPolicy, EncodingSettings, Fit};
 
 /// All that is wanted now.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,9 +22,13 @@ pub fn shared_name(settings: &EncodingSettings) -> String {
     let EncodingSettings { width, height, video_bitrate_kbps, audio_bitrate_kbps, .. } = settings;
     let fps = settings.fps.map(|fps| format!("-{fps}fps")).unwrap_or_default();
     let profile = settings.profile.as_ref().map(|profile| format!("-{profile}")).unwrap_or_default();
+    let fit = match settings.fit {
+        Fit::Pad => String::new(),
+        other => format!("-{}", other.as_str()),
+    };
     let (codec, rate_control) = (settings.codec.as_str(), settings.rate_control.as_str());
     format!(
-        "~{width}x{height}{fps}-{codec}{profile}-{rate_control}-{video_bitrate_kbps}k-{audio_bitrate_kbps}k-{}s",
+        "~{width}x{height}{fit}{fps}-{codec}{profile}-{rate_control}-{video_bitrate_kbps}k-{audio_bitrate_kbps}k-{}s",
         settings.gop_seconds
     )
 }
@@ -46,6 +50,7 @@ pub(crate) mod tests {
             gop_seconds: 2.0,
             rate_control: RateControl::Vbr,
             profile: None,
+            fit: Fit::Pad,
         }
     }
 
@@ -59,6 +64,7 @@ pub(crate) mod tests {
             EncodingSettings { profile: Some("main".to_owned()), ..of.clone() },
             EncodingSettings { rate_control: RateControl::Cbr, ..of.clone() },
             EncodingSettings { gop_seconds: 1.5, ..of.clone() },
+            EncodingSettings { fit: Fit::Crop, ..of.clone() },
             EncodingSettings { codec: VideoCodec::H265, ..of.clone() },
             settings(640, 362, 600),
         ] {

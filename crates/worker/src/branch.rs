@@ -1,6 +1,5 @@
 //! One output running: its elements from the tee to the sink, and what it gives as frames.
 
-use std::str::FromStr;
 use std::sync::Mutex;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -9,12 +8,13 @@ use bytes::Bytes;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app::{AppSink, AppSinkCallbacks};
-use gstreamer_video::{DownstreamForceKeyUnitEvent, VideoInfo};
+use gstreamer_video::DownstreamForceKeyUnitEvent;
 use weir_media::{Codec, MediaTime};
 use weir_model::VideoCodec;
 use weir_pipeline::{AudioOutput, EncoderFile, Memory, Message, OutputId, TrackConfig, VideoOutput, WireFrame};
 
-use crate::element::{BuildFault, chain, make, remove, start};
+use crate::canvas;
+use crate::element::{BuildFault, chain, make, pad, remove, start};
 use crate::keyframes::KeyframeClock;
 use crate::outbox::Outbox;
 use crate::picture::Pictures;
@@ -22,9 +22,6 @@ use crate::recipe::{self, Step};
 
 /// A pad that is busy lets go after a picture; longer means that the branch hangs.
 const UNLINK_PATIENCE: Duration = Duration::from_secs(2);
-
-/// Sizes round to even numbers: 854x480 is not exactly 16:9. More than this is another shape, and gets bars.
-const SHAPE_TOLERANCE: f64 = 0.01;
 
 /// Samples that may wait in the sink; each is taken at once.
 const SINK_BUFFERS: u32 = 8;
@@ -53,7 +50,7 @@ impl Branch {
         let branch = Self::build(pipeline, &prefix(output.id), &steps, video_sink(output.id, codec, outbox))?;
         let with_role = |role| steps.iter().position(|step| step.role == role).and_then(|at| branch.elements.get(at));
         if let (Some(scale), Some(size)) = (with_role("scale"), with_role("size")) {
-            follow_source(scale, size, output, file.memory)?;
+            canvas::follow_source(with_role("crop"), scale, size, output, file.memory)?;
         }
         if let Some(encode) = with_role("encode") {
             force_keyframes(encode, KeyframeClock::new(output.gop_ms))?;
@@ -124,56 +121,6 @@ fn prefix(id: OutputId) -> String {
 pub(crate) fn output_of(element: &str) -> Option<OutputId> {
     let number = element.strip_prefix("output")?.split('-').next()?;
     number.parse().ok().map(OutputId)
-}
-
-fn pad(element: &gst::Element, name: &str) -> Result<gst::Pad, BuildFault> {
-    element.static_pad(name).ok_or_else(|| BuildFault(format!("{} has no pad {name}", element.name())))
-}
-
-/// When the source's pictures change, the canvas stays: colours are passed on as they are, and what has another shape gets bars.
-fn follow_source(
-    scale: &gst::Element,
-    size: &gst::Element,
-    output: &VideoOutput,
-    memory: Memory,
-) -> Result<(), BuildFault> {
-    let (scaler, size, output) = (scale.clone(), size.clone(), output.clone());
-    pad(scale, "sink")?.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        if let Some(gst::EventView::Caps(caps)) = info.event().map(|event| event.view())
-            && let Ok(source) = VideoInfo::from_caps(caps.caps())
-        {
-            let text = recipe::size_caps(&output, memory, &colorimetry(caps.caps(), &source));
-            if let Ok(caps) = gst::Caps::from_str(&text) {
-                size.set_property("caps", caps);
-            }
-            if scaler.find_property("add-borders").is_some() {
-                scaler.set_property("add-borders", is_other_shape(&source, &output));
-            }
-        }
-        gst::PadProbeReturn::Ok
-    });
-    Ok(())
-}
-
-/// As the caps say it, or as GStreamer understands caps that do not say it.
-fn colorimetry(caps: &gst::CapsRef, source: &VideoInfo) -> String {
-    let field = |name| caps.structure(0).and_then(|caps| caps.get::<String>(name).ok());
-    let colorimetry = field("colorimetry").unwrap_or_else(|| source.colorimetry().to_string());
-    // Typed, because what has no name is written in numbers with colons, which would be read as something else.
-    let mut text = if colorimetry.is_empty() { String::new() } else { format!(",colorimetry=(string){colorimetry}") };
-    // VideoInfo has another idea of it than the caps that it was made of.
-    if let Some(chroma_site) = field("chroma-site") {
-        text.push_str(&format!(",chroma-site=(string){chroma_site}"));
-    }
-    text
-}
-
-fn is_other_shape(source: &VideoInfo, output: &VideoOutput) -> bool {
-    let par = source.par();
-    let pixel = f64::from(par.numer()) / f64::from(par.denom().max(1));
-    let source = f64::from(source.width()) * pixel / f64::from(source.height().max(1));
-    let canvas = f64::from(output.width) / f64::from(output.height.max(1));
-    (source / canvas - 1.0).abs() > SHAPE_TOLERANCE
 }
 
 /// Sends the order right before the picture, into the same pad: whatever the encoder has in hand, it is this picture's.
@@ -272,38 +219,6 @@ mod tests {
         assert_eq!(output_of(&format!("{}-encode", prefix(OutputId(4_000_000_000)))), Some(OutputId(4_000_000_000)));
         for other in ["video-decode", "output-encode", "outputx-1", ""] {
             assert_eq!(output_of(other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn bars_are_for_other_shapes_only() {
-        gst::init().unwrap();
-        let output = |width, height| VideoOutput {
-            id: OutputId(1),
-            codec: VideoCodec::H264,
-            width,
-            height,
-            fps: None,
-            bitrate_kbps: 1,
-            rate_control: weir_model::RateControl::Cbr,
-            gop_ms: 2000,
-            profile: None,
-            encoder: "x264".to_owned(),
-            device: None,
-        };
-        let source = |width, height, par: (i32, i32)| {
-            let info = VideoInfo::builder(gstreamer_video::VideoFormat::I420, width, height);
-            info.par(gst::Fraction::new(par.0, par.1)).build().unwrap()
-        };
-        for (source, output, expected) in [
-            (source(1280, 720, (1, 1)), output(854, 480), false),
-            (source(1280, 720, (1, 1)), output(426, 240), false),
-            (source(640, 480, (1, 1)), output(640, 360), true),
-            (source(720, 576, (16, 11)), output(1280, 720), true),
-            (source(720, 576, (64, 45)), output(1280, 720), false),
-            (source(1280, 720, (1, 1)), output(1080, 1920), true),
-        ] {
-            assert_eq!(is_other_shape(&source, &output), expected, "{source:?} on {}x{}", output.width, output.height);
         }
     }
 }

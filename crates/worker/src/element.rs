@@ -50,6 +50,11 @@ fn set(element: &gst::Element, setting: &Setting) -> Result<(), BuildFault> {
     Ok(())
 }
 
+/// A pad that elements of its kind always have.
+pub(crate) fn pad(element: &gst::Element, name: &str) -> Result<gst::Pad, BuildFault> {
+    element.static_pad(name).ok_or_else(|| BuildFault(format!("{} has no pad {name}", element.name())))
+}
+
 /// Adds elements to the pipeline and links them in their order.
 pub(crate) fn chain(pipeline: &gst::Pipeline, elements: &[gst::Element]) -> Result<(), BuildFault> {
     pipeline.add_many(elements)?;

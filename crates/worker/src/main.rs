@@ -3,6 +3,9 @@
 //! Its standard input is one end of a Unix socket pair. It is meant to be killed: nothing in it outlives it.
 
 mod branch;
+mod canvas;
+#[cfg(test)]
+mod canvas_tests;
 mod element;
 mod graph;
 mod keyframes;

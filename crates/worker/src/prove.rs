@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
-use weir_model::RateControl;
+use weir_model::{Fit, RateControl};
 use weir_pipeline::{DECODE_CUDA, DECODE_VA, Encoders, Inventory, Memory, OutputId, Proof, Version, VideoOutput};
 
 use crate::element::{BuildFault, chain, find, make};
@@ -83,6 +83,7 @@ fn steps(what: &str) -> Result<Vec<Step>, BuildFault> {
         rate_control: RateControl::Vbr,
         gop_ms: 1000,
         profile: None,
+        fit: Fit::Pad,
         encoder: file.id.clone(),
         device: None,
     };

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use weir_media::Codec;
-use weir_model::{RateControl, VideoCodec};
+use weir_model::{Fit, RateControl, VideoCodec};
 use weir_pipeline::{AudioOutput, EncoderFile, Fps, Memory, Value, VideoOutput};
 
 /// One element.
@@ -118,7 +118,7 @@ pub(crate) fn video_branch(output: &VideoOutput, file: &EncoderFile, decode_in: 
         steps.push(Step::new("rate", "videorate").set("skip-to-first", true));
         steps.push(Step::new("rate-caps", "capsfilter").set("caps", rate));
     }
-    steps.extend(scaling(decode_in, file.memory));
+    steps.extend(scaling(decode_in, file.memory, output.fit));
     steps.push(Step::new("size", "capsfilter").set("caps", size_caps(output, file.memory, "")));
     steps.push(encoder(output, file));
     steps.push(Step::new("caps", "capsfilter").set("caps", encoded_caps(output, file)));
@@ -126,7 +126,30 @@ pub(crate) fn video_branch(output: &VideoOutput, file: &EncoderFile, decode_in: 
 }
 
 /// Each rung scales from the source: in a cascade the lower ones lose up to 2 dB, and it is no cheaper.
-fn scaling(decode_in: Memory, encode_in: Memory) -> Vec<Step> {
+fn scaling(decode_in: Memory, encode_in: Memory, fit: Fit) -> Vec<Step> {
+    if fit != Fit::Crop {
+        return only_scaling(decode_in, encode_in);
+    }
+    // No element of 1.22 to 1.28 cuts in a card's memory, so these pictures come down. Cut before they are scaled: what nobody sees is not.
+    let mut steps = match decode_in {
+        Memory::System => vec![],
+        Memory::Cuda => vec![Step::new("download", "cudadownload")],
+        Memory::Va => va_download(),
+    };
+    steps.push(Step::new("crop", "videocrop"));
+    steps.extend(only_scaling(Memory::System, encode_in));
+    steps
+}
+
+/// vapostproc reads and gives either memory.
+fn va_download() -> Vec<Step> {
+    vec![
+        Step::new("download", "vapostproc"),
+        Step::new("download-caps", "capsfilter").set("caps", "video/x-raw"),
+    ]
+}
+
+fn only_scaling(decode_in: Memory, encode_in: Memory) -> Vec<Step> {
     // `bilinear2`, because plain bilinear aliases beyond 2:1.
     let videoscale = || Step::new("scale", "videoscale").set("method", "bilinear2").set("add-borders", false);
     // It converts as well, which decoded pictures of ten bits need.
@@ -136,16 +159,14 @@ fn scaling(decode_in: Memory, encode_in: Memory) -> Vec<Step> {
         (Memory::System, Memory::System) => vec![videoscale()],
         (Memory::System, Memory::Cuda) => vec![Step::new("upload", "cudaupload"), cudascale()],
         (Memory::Cuda, Memory::Cuda) => vec![cudascale()],
-        // vapostproc reads and gives either memory.
         (Memory::System | Memory::Va, Memory::Va) | (Memory::Va, Memory::System) => vec![vapostproc()],
         (Memory::Cuda, Memory::System) => vec![Step::new("download", "cudadownload"), videoscale()],
         (Memory::Cuda, Memory::Va) => vec![Step::new("download", "cudadownload"), vapostproc()],
-        (Memory::Va, Memory::Cuda) => vec![
-            Step::new("download", "vapostproc"),
-            Step::new("download-caps", "capsfilter").set("caps", "video/x-raw"),
-            Step::new("upload", "cudaupload"),
-            cudascale(),
-        ],
+        (Memory::Va, Memory::Cuda) => {
+            let mut steps = va_download();
+            steps.extend([Step::new("upload", "cudaupload"), cudascale()]);
+            steps
+        }
     }
 }
 

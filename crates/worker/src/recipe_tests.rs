@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use weir_media::Codec;
-use weir_model::{RateControl, VideoCodec};
+use weir_model::{Fit, RateControl, VideoCodec};
 use weir_pipeline::{AudioOutput, Encoders, Fps, Memory, OutputId, VideoOutput};
 
 use crate::recipe::{audio_branch, audio_source, shown, video_branch, video_source};
@@ -22,9 +22,15 @@ fn output(encoder: &str, codec: VideoCodec, rate_control: RateControl) -> VideoO
         rate_control,
         gop_ms: 2000,
         profile: None,
+        fit: Fit::Pad,
         encoder: encoder.to_owned(),
         device: None,
     }
+}
+
+/// H.264 of that size, by x264.
+pub(crate) fn output_of_size(width: u32, height: u32) -> VideoOutput {
+    VideoOutput { width, height, ..output("x264", VideoCodec::H264, RateControl::Vbr) }
 }
 
 /// Every encoder from each memory that the source may be decoded in.
@@ -59,6 +65,17 @@ fn graphs() -> Vec<(String, String)> {
     let rated = VideoOutput { fps: Some(Fps::new(29.97)), ..output("x264", VideoCodec::H264, RateControl::Vbr) };
     let branch = shown(&video_branch(&rated, x264, Memory::System));
     text.push_str(&format!("\n## x264 at 29.97 pictures a second\n  {branch}\n"));
+    for (id, codec, memory) in [
+        ("x264", VideoCodec::H264, Memory::System),
+        ("x264", VideoCodec::H264, Memory::Cuda),
+        ("x264", VideoCodec::H264, Memory::Va),
+        ("nvenc-h264", VideoCodec::H264, Memory::Cuda),
+        ("va-h264", VideoCodec::H264, Memory::Va),
+    ] {
+        let cut = VideoOutput { fit: Fit::Crop, ..output(id, codec, RateControl::Vbr) };
+        let branch = shown(&video_branch(&cut, encoders.get(id).unwrap(), memory));
+        text.push_str(&format!("\n## {id}, cut to its shape, decoded in {memory:?} memory\n  {branch}\n"));
+    }
     graphs.push(("source".to_owned(), text));
     graphs
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use weir_media::codec;
 use weir_media::{Codec, Frame, MediaTime, TrackId, TrackInfo};
-use weir_model::{RateControl, VideoCodec};
+use weir_model::{Fit, RateControl, VideoCodec};
 use weir_pipeline::{
     AudioOutput, LinkReader, LinkWriter, Memory, Message, OutputId, TrackConfig, VideoOutput, WireFrame, Worker,
     WorkerBinary, WorkerPlan,
@@ -28,6 +28,7 @@ fn output(id: u32, (width, height): (u32, u32), codec: VideoCodec) -> VideoOutpu
         rate_control: if id == 2 { RateControl::Cbr } else { RateControl::Vbr },
         gop_ms: 1000,
         profile: None,
+        fit: Fit::Pad,
         encoder: if codec == VideoCodec::H265 { "x265" } else { "x264" }.to_owned(),
         device: None,
     }

@@ -247,6 +247,8 @@ export const t = {
     codec: "Codec",
     gop: "Keyframes",
     rate: "Rate",
+    fit: "Other shapes",
+    fits: { pad: "bars", crop: "cut", stretch: "stretched" },
     called: "Rendition",
     width: "Width",
     height: "Height",

@@ -6,7 +6,7 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 use utoipa::ToSchema;
-use weir_model::{Encoding, EncodingSettings, Ladder, RateControl, Rendition, RenditionWish, VideoCodec};
+use weir_model::{Encoding, EncodingSettings, Fit, Ladder, RateControl, Rendition, RenditionWish, VideoCodec};
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -21,6 +21,15 @@ pub(crate) enum CodecDto {
 pub(crate) enum RateControlDto {
     Cbr,
     Vbr,
+}
+
+/// What happens to a source of another shape than the rendition: bars around it, its middle only, or out of shape.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum FitDto {
+    Pad,
+    Crop,
+    Stretch,
 }
 
 /// Either `passthrough`, or a size and a bitrate.
@@ -48,6 +57,8 @@ pub(crate) struct RenditionDto {
     rate_control: Option<RateControlDto>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     profile: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fit: Option<FitDto>,
 }
 
 impl RenditionDto {
@@ -63,6 +74,7 @@ impl RenditionDto {
             self.gop_seconds.is_some(),
             self.rate_control.is_some(),
             self.profile.is_some(),
+            self.fit.is_some(),
         ];
         if self.passthrough {
             if encodes.contains(&true) {
@@ -90,6 +102,11 @@ impl RenditionDto {
                 Some(RateControlDto::Vbr) => RateControl::Vbr,
             },
             profile: self.profile,
+            fit: match self.fit {
+                None | Some(FitDto::Pad) => Fit::Pad,
+                Some(FitDto::Crop) => Fit::Crop,
+                Some(FitDto::Stretch) => Fit::Stretch,
+            },
         };
         Ok(Rendition { name: self.name, encoding: Encoding::Encode(settings) })
     }
@@ -120,6 +137,11 @@ impl From<&Rendition> for RenditionDto {
                 RateControl::Vbr => RateControlDto::Vbr,
             }),
             profile: encode.and_then(|e| e.profile.clone()),
+            fit: encode.map(|e| match e.fit {
+                Fit::Pad => FitDto::Pad,
+                Fit::Crop => FitDto::Crop,
+                Fit::Stretch => FitDto::Stretch,
+            }),
         }
     }
 }

@@ -792,6 +792,11 @@ export interface components {
             name?: string | null;
             /** Format: int32 */
             temperature_celsius?: number | null;
+        /**
+         * @description What happens to a source of another shape than the rendition: bars around it, its middle only, or out of shape.
+         * @enum {string}
+         */
+        FitDto: "pad" | "crop" | "stretch";
             /** Format: int32 */
             utilization_percent?: number | null;
             uuid?: string | null;
@@ -1315,6 +1320,7 @@ export interface components {
             /** @description Fed all the time beside the primary. */
             backup_uri?: string | null;
             /** Format: int64 */
+            fit?: components["schemas"]["FitDto"] | null;
             client_user_id?: number | null;
             /** Format: int64 */
             destination_id?: number | null;

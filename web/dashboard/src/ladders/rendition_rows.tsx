@@ -31,7 +31,7 @@ export function RenditionTable({ renditions }: { renditions: Rendition[] }) {
                 <td colSpan={6} className="faint">{t.flow.untouched}</td>
               ) : (
                 <>
-                  <td>{rendition.width}×{rendition.height}{rendition.fps ? ` · ${t.fps(String(rendition.fps))}` : ""}</td>
+                  <td>{rendition.width}×{rendition.height}{rendition.fit && rendition.fit !== "pad" ? ` · ${t.rendition.fits[rendition.fit]}` : ""}{rendition.fps ? ` · ${t.fps(String(rendition.fps))}` : ""}</td>
                   <td className="number">{rendition.video_bitrate_kbps} <span className="unit">kbps</span></td>
                   <td className="number">{rendition.audio_bitrate_kbps} <span className="unit">kbps</span></td>
                   <td>{codec(rendition.codec)}</td>
@@ -75,6 +75,12 @@ export function RenditionEditor({ renditions, onChange }: { renditions: Renditio
                 <select value={rendition.rate_control ?? "cbr"} onChange={(event) => set(at, { rate_control: event.target.value as "cbr" })}>
                   <option value="cbr">CBR</option>
                   <option value="vbr">VBR</option>
+                </select>
+              </label>
+              <label className="cell">
+                <span>{t.rendition.fit}</span>
+                <select value={rendition.fit ?? "pad"} onChange={(event) => set(at, { fit: event.target.value as "pad" })}>
+                  {(["pad", "crop", "stretch"] as const).map((each) => <option key={each} value={each}>{t.rendition.fits[each]}</option>)}
                 </select>
               </label>
             </>
