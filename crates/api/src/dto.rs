@@ -6,6 +6,7 @@ pub(crate) mod destination;
 pub(crate) mod event;
 pub(crate) mod ladder;
 pub(crate) mod live;
+pub(crate) mod logo;
 pub(crate) mod past;
 pub(crate) mod platform;
 pub(crate) mod play_token;

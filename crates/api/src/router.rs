@@ -4,7 +4,7 @@ use crate::context::{ApiContext, App};
 use crate::input::MAX_BODY_BYTES;
 use crate::problem::Problem;
 use crate::routes::{
-    api_keys, audit, destinations, events, health, ladders, live, platforms, play_tokens, recordings, restreams,
+    api_keys, audit, destinations, events, health, ladders, live, logo, platforms, play_tokens, recordings, restreams,
     session, stats, streams, system, thumbnail, users, watch, webhooks,
 };
 use crate::{auth, idempotency, middleware};
@@ -77,6 +77,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(streams::rotate_key))
         .routes(routes!(stats::of_stream))
         .routes(routes!(thumbnail::read))
+        .routes(routes!(logo::read, logo::put, logo::remove))
         .routes(routes!(recordings::list))
         .routes(routes!(recordings::of_stream))
         .routes(routes!(recordings::read, recordings::remove))

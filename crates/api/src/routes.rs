@@ -10,6 +10,7 @@ pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod ladders;
 pub(crate) mod live;
+pub(crate) mod logo;
 pub(crate) mod platforms;
 pub(crate) mod play_tokens;
 pub(crate) mod recordings;

@@ -5,6 +5,7 @@ mod destinations;
 mod directory;
 mod error;
 mod ladders;
+mod logos;
 mod restreams;
 mod streams;
 
@@ -13,6 +14,7 @@ pub use error::CommandError;
 
 use crate::runtime::Runtime;
 use directory::Directory;
+use logos::Logos;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -41,6 +43,8 @@ struct Shared {
     /// One change at a time, so that the directory never falls behind the store.
     changing: Mutex<()>,
     directory: RwLock<Directory>,
+    /// Those of the streams that have one, as they were last read: they are large, and every change asks for all streams.
+    logos: Mutex<Logos>,
     /// Rises with every change.
     version: AtomicU64,
 }
@@ -65,8 +69,15 @@ impl Commands {
     /// Reads the stored streams, so that publishing is answered from memory.
     pub async fn new(store: Store, platforms: Platforms, runtime: Runtime) -> std::result::Result<Self, StoreError> {
         let directory = RwLock::new(Directory::read(&store).await?);
-        let shared =
-            Shared { store, platforms, runtime, changing: Mutex::new(()), directory, version: AtomicU64::new(1) };
+        let shared = Shared {
+            store,
+            platforms,
+            runtime,
+            changing: Mutex::new(()),
+            directory,
+            logos: Mutex::default(),
+            version: AtomicU64::new(1),
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -78,6 +89,7 @@ impl Commands {
         let ladders = self.store().all_ladders().await?;
         let mut streams = self.store().all_streams().await?;
         streams.iter_mut().for_each(|stream| ladders::put_in(stream, &ladders));
+        self.carry_logos(&mut streams).await?;
         let mut desired: BTreeMap<_, Desired> =
             streams.into_iter().map(|stream| (stream.id, Desired { stream, restreams: Vec::new() })).collect();
         for restream in self.store().all_restreams().await?.iter().filter(|restream| restream.active) {

@@ -2,7 +2,7 @@
 
 use weir_hub::SOURCE_RENDITION;
 use weir_model::{Encoding, Fault, Reason, ReasonCode, Rendition, RenditionWish, RestreamSpec, Stream};
-use weir_transcode::{Want, Wants, shared_name};
+use weir_transcode::{LogoWish, Want, Wants, shared_name};
 
 /// What viewers are offered: the name in addresses, and the hub's rendition that it is.
 pub(crate) fn offered(stream: &Stream) -> Vec<(String, String)> {
@@ -62,7 +62,8 @@ pub(crate) fn wants<'a>(stream: &Stream, restreams: impl Iterator<Item = &'a Res
             }
         }
     }
-    Wants { renditions, policy: stream.encoder_policy }
+    let logo = stream.logo_image.clone().map(|image| LogoWish { placement: stream.logo, image });
+    Wants { renditions, policy: stream.encoder_policy, logo }
 }
 
 fn in_hub(rendition: &Rendition) -> String {

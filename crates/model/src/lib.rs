@@ -3,6 +3,7 @@
 mod destination;
 mod id;
 mod ladder;
+mod logo;
 mod name;
 mod platform;
 mod platform_check;
@@ -23,6 +24,7 @@ pub use ladder::{
     BuiltinLadder, Encoding, EncodingSettings, Fit, Ladder, LadderFault, MAX_RENDITIONS, RateControl, Rendition,
     RenditionFault, VideoCodec, is_builtin_ladder,
 };
+pub use logo::{Corner, LOGO_BYTES_MAX, LOGO_SIDE_MAX, LogoImage, LogoPlacement, LogoPlacementFault};
 pub use name::{MAX_LABEL_CHARS, MAX_STREAM_NAME_BYTES, NameFault, StreamName, checked_label};
 pub use platform::{Platform, PlatformRules, Platforms, PlatformsFault, Protocol, RetryBudget};
 pub use platform_check::{Sent, Violation, check_platform};

@@ -1,6 +1,6 @@
 //! A stream: the durable, named thing that sources publish into and everything else is made from.
 
-use crate::{Ladder, Secret, StreamId, StreamName};
+use crate::{Ladder, LogoImage, LogoPlacement, Secret, StreamId, StreamName};
 use time::OffsetDateTime;
 
 /// A day: what a disk-backed window may hold at most.
@@ -28,6 +28,9 @@ pub struct Stream {
     pub protected: bool,
     pub slate: Option<Slate>,
     pub encoder_policy: EncoderPolicy,
+    /// How its logo lies, whether it has one or not.
+    pub logo: LogoPlacement,
+    pub logo_image: Option<LogoImage>,
     pub srt_passphrase: Option<Secret>,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
@@ -51,6 +54,8 @@ impl Stream {
             protected: false,
             slate: None,
             encoder_policy: EncoderPolicy::default(),
+            logo: LogoPlacement::default(),
+            logo_image: None,
             srt_passphrase: None,
             created_at: OffsetDateTime::UNIX_EPOCH,
             updated_at: OffsetDateTime::UNIX_EPOCH,

@@ -3,10 +3,12 @@
 use bytes::{Buf, Bytes, BytesMut};
 use serde::de::DeserializeOwned;
 use weir_media::MediaTime;
+use weir_model::{Corner, LogoPlacement};
 
+use crate::Logo;
 use crate::message::{
-    DISCONTINUITY, FRAME_HEAD_BYTES, HEADER_BYTES, Hello, KEYFRAME, Kind, MAGIC, Message, PROTOCOL_VERSION,
-    TRACK_HEAD_BYTES, TrackConfig, WireFrame, codec_from_byte,
+    DISCONTINUITY, FRAME_HEAD_BYTES, HEADER_BYTES, Hello, KEYFRAME, Kind, LOGO_HEAD_BYTES, MAGIC, Message,
+    PROTOCOL_VERSION, TRACK_HEAD_BYTES, TrackConfig, WireFrame, codec_from_byte,
 };
 
 /// What can't be a message of ours. The connection is over then.
@@ -22,6 +24,8 @@ pub enum ProtocolFault {
     Greeting,
     #[error("the other end speaks version {0} of the protocol, not {PROTOCOL_VERSION}: two releases are mixed")]
     Version(u16),
+    #[error("a logo at no place that there is")]
+    Placement,
     #[error("an unknown codec")]
     Codec,
     #[error("a body that can't be read: {0}")]
@@ -92,6 +96,7 @@ fn read(kind: Kind, flags: u8, mut body: Bytes) -> Result<Message, ProtocolFault
         Kind::Progress => Message::Progress(json(&body)?),
         Kind::Fault => Message::Fault(json(&body)?),
         Kind::End => Message::End,
+        Kind::Logo => Message::Logo(logo(body)?),
         Kind::Track => {
             let mut head = body.split_to(TRACK_HEAD_BYTES.min(body.len()));
             let (Ok(track), Ok(codec)) = (head.try_get_u32_le(), head.try_get_u8()) else { return Err(length) };
@@ -114,6 +119,24 @@ fn read(kind: Kind, flags: u8, mut body: Bytes) -> Result<Message, ProtocolFault
             })
         }
     })
+}
+
+/// An empty body is no logo.
+fn logo(mut body: Bytes) -> Result<Option<Logo>, ProtocolFault> {
+    if body.is_empty() {
+        return Ok(None);
+    }
+    let length = ProtocolFault::Length { bytes: body.len() };
+    let mut head = body.split_to(LOGO_HEAD_BYTES.min(body.len()));
+    let (Ok(corner), Ok(width_percent), Ok(margin_percent), Ok(opacity)) =
+        (head.try_get_u8(), head.try_get_f64_le(), head.try_get_f64_le(), head.try_get_f64_le())
+    else {
+        return Err(length);
+    };
+    let position = *Corner::ALL.get(usize::from(corner)).ok_or(ProtocolFault::Placement)?;
+    let placement = LogoPlacement { position, width_percent, margin_percent, opacity };
+    placement.check().map_err(|_| ProtocolFault::Placement)?;
+    Ok(Some(Logo { placement, png: body }))
 }
 
 fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ProtocolFault> {

@@ -7,6 +7,7 @@ mod binary;
 mod decoder;
 mod encoders;
 mod link;
+mod logo;
 mod message;
 mod plan;
 mod proof;
@@ -17,6 +18,7 @@ pub use binary::{WORKER_NAME, WORKER_VARIABLE, WorkerBinary, WorkerMissing};
 pub use decoder::{Decoder, ProtocolFault};
 pub use encoders::{Buffer, BufferUnit, EncoderFile, Encoders, EncodersFault, Keyframes, Memory, Value, Version};
 pub use link::{LinkFault, LinkReader, LinkWriter, Worker, start};
+pub use logo::{Logo, LogoFault, LogoPixels};
 pub use message::{
     CONFIG_BYTES_MAX, FRAME_BYTES_MAX, Hello, JSON_BYTES_MAX, Message, OutputProgress, PROTOCOL_VERSION, Progress,
     TrackConfig, WireFrame, WorkerFault, encode,

@@ -6,11 +6,12 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use weir_media::{Codec, MediaTime};
+use weir_model::{Corner, LOGO_BYTES_MAX};
 
-use crate::{OutputId, WorkerPlan};
+use crate::{Logo, OutputId, WorkerPlan};
 
 /// Both ends are built together; another number means that files of two releases were mixed.
-pub const PROTOCOL_VERSION: u16 = 2;
+pub const PROTOCOL_VERSION: u16 = 3;
 
 /// A picture of 100 Mbps that is one second's worth is 12.5 MB.
 pub const FRAME_BYTES_MAX: usize = 16 << 20;
@@ -28,6 +29,9 @@ pub(crate) const TRACK_HEAD_BYTES: usize = 4 + 1;
 /// Number, decode and presentation time.
 pub(crate) const FRAME_HEAD_BYTES: usize = 4 + 8 + 8;
 
+/// Corner, width, margin, opacity.
+pub(crate) const LOGO_HEAD_BYTES: usize = 1 + 3 * 8;
+
 pub(crate) const KEYFRAME: u8 = 1;
 pub(crate) const DISCONTINUITY: u8 = 2;
 
@@ -36,6 +40,8 @@ pub enum Message {
     Hello(Hello),
     /// Server: run this from now on.
     Plan(WorkerPlan),
+    /// Server: this lies over every rendition from now on; None: nothing does.
+    Logo(Option<Logo>),
     /// Server: what the following source frames are. Worker: what an output's following frames are.
     Track(TrackConfig),
     Frame(WireFrame),
@@ -106,11 +112,12 @@ pub(crate) enum Kind {
     Progress = 5,
     Fault = 6,
     End = 7,
+    Logo = 8,
 }
 
 impl Kind {
     pub(crate) fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Hello, Self::Plan, Self::Track, Self::Frame, Self::Progress, Self::Fault, Self::End]
+        [Self::Hello, Self::Plan, Self::Track, Self::Frame, Self::Progress, Self::Fault, Self::End, Self::Logo]
             .into_iter()
             .find(|kind| *kind as u8 == byte)
     }
@@ -122,6 +129,7 @@ impl Kind {
             Self::Track => TRACK_HEAD_BYTES..=TRACK_HEAD_BYTES + CONFIG_BYTES_MAX,
             Self::Frame => FRAME_HEAD_BYTES..=FRAME_HEAD_BYTES + FRAME_BYTES_MAX,
             Self::Plan | Self::Progress | Self::Fault => 2..=JSON_BYTES_MAX,
+            Self::Logo => 0..=LOGO_HEAD_BYTES + LOGO_BYTES_MAX,
             Self::End => 0..=0,
         }
     }
@@ -150,6 +158,16 @@ pub fn encode(message: &Message, out: &mut BytesMut) -> Option<Bytes> {
         Message::Progress(progress) => put_json(progress, &mut body, Kind::Progress)?,
         Message::Fault(fault) => put_json(fault, &mut body, Kind::Fault)?,
         Message::End => Kind::End,
+        Message::Logo(logo) => {
+            if let Some(Logo { placement, png }) = logo {
+                body.put_u8(Corner::ALL.iter().position(|corner| *corner == placement.position)? as u8);
+                for figure in [placement.width_percent, placement.margin_percent, placement.opacity] {
+                    body.put_f64_le(figure);
+                }
+                payload = png.clone();
+            }
+            Kind::Logo
+        }
         Message::Track(track) => {
             body.put_u32_le(track.track);
             body.put_u8(CODECS.iter().position(|codec| *codec == track.codec)? as u8);

@@ -38,6 +38,9 @@ pub struct VideoOutput {
     pub encoder: String,
     /// The device's index where the family has devices.
     pub device: Option<u32>,
+    /// Its pictures come into system memory between scaler and encoder, where a logo can be laid over them. Of software encoders
+    /// they are there anyway.
+    pub overlaid: bool,
 }
 
 /// One sound encode: AAC-LC, 48 kHz, stereo, which every destination takes.

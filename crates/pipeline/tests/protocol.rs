@@ -4,10 +4,11 @@
 
 use bytes::{Bytes, BytesMut};
 use weir_media::{Codec, MediaTime};
-use weir_model::{Fit, RateControl, VideoCodec};
+use weir_model::{Fit, LOGO_BYTES_MAX, LogoPlacement, RateControl, VideoCodec};
 use weir_pipeline::{
-    AudioOutput, CONFIG_BYTES_MAX, Decoder, FRAME_BYTES_MAX, Fps, Hello, Memory, Message, OutputId, OutputProgress,
-    PROTOCOL_VERSION, Progress, ProtocolFault, TrackConfig, VideoOutput, WireFrame, WorkerFault, WorkerPlan, encode,
+    AudioOutput, CONFIG_BYTES_MAX, Decoder, FRAME_BYTES_MAX, Fps, Hello, Logo, Memory, Message, OutputId,
+    OutputProgress, PROTOCOL_VERSION, Progress, ProtocolFault, TrackConfig, VideoOutput, WireFrame, WorkerFault,
+    WorkerPlan, encode,
 };
 
 fn hello() -> Message {
@@ -39,12 +40,15 @@ fn everything() -> Vec<Message> {
         fit: Fit::Crop,
         encoder: "x264".to_owned(),
         device: None,
+        overlaid: true,
     };
     let audio = AudioOutput { id: OutputId(10), bitrate_kbps: 96 };
     let output = OutputProgress { id: OutputId(9), frames: 3, bytes: 4, latency_ms: Some(12.5) };
     vec![
         hello(),
         Message::Plan(WorkerPlan { decode_in: Memory::System, video: vec![video], audio: vec![audio] }),
+        Message::Logo(None),
+        Message::Logo(Some(Logo { placement: LogoPlacement::default(), png: Bytes::from_static(b"PNG") })),
         Message::Track(TrackConfig { track: 1, codec: Codec::Opus, config: Bytes::from_static(b"OpusHead") }),
         Message::Track(TrackConfig { track: 1, codec: Codec::Mp3, config: Bytes::new() }),
         frame(0),
@@ -103,6 +107,9 @@ fn what_breaks_a_rule_is_told() {
         (after_greeting(&[255, 255, 255, 255, 4, 0, 0, 0]), ProtocolFault::Length { bytes: u32::MAX as usize }),
         (after_greeting(&[4, 0, 0, 0, 3, 0, 0, 0]), ProtocolFault::Length { bytes: 4 }),
         (after_greeting(&[1, 0, 0, 0, 7, 0, 0, 0]), ProtocolFault::Length { bytes: 1 }),
+        (after_greeting(&[1, 0, 0, 0, 8, 0, 0, 0, 0]), ProtocolFault::Length { bytes: 1 }),
+        (after_greeting(&[&[25, 0, 0, 0, 8, 0, 0, 0, 4][..], &[0; 24]].concat()), ProtocolFault::Placement),
+        (after_greeting(&[&[25, 0, 0, 0, 8, 0, 0, 0, 1][..], &[255; 24]].concat()), ProtocolFault::Placement),
         (after_greeting(&[5, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 6]), ProtocolFault::Codec),
     ] {
         assert_eq!(read(&data, data.len()), Err(expected), "{data:?}");
@@ -117,7 +124,10 @@ fn limits_hold_when_writing_too() {
     let mut out = BytesMut::new();
     assert!(encode(&frame(FRAME_BYTES_MAX), &mut out).is_some());
     assert!(encode(&Message::Track(config(CONFIG_BYTES_MAX)), &mut out).is_some());
+    let logo = |bytes| Message::Logo(Some(Logo { placement: LogoPlacement::default(), png: vec![0; bytes].into() }));
+    assert!(encode(&logo(LOGO_BYTES_MAX), &mut out).is_some());
     let length = out.len();
+    assert!(encode(&logo(LOGO_BYTES_MAX + 1), &mut out).is_none());
     assert!(encode(&frame(FRAME_BYTES_MAX + 1), &mut out).is_none());
     assert!(encode(&Message::Track(config(CONFIG_BYTES_MAX + 1)), &mut out).is_none());
     let message = "x".repeat(300_000);

@@ -250,6 +250,16 @@ fn a_worker_that_is_killed_costs_its_renditions_two_seconds_and_the_source_nothi
     let steps = pushed.windows(2).map(|pair| pair[1].timestamp_ms - pair[0].timestamp_ms);
     assert_eq!(steps.filter(|step| *step > 40).count(), 0, "nothing is missing in the other rendition");
 
+    // A logo comes while it is live, in the same worker; the one after a kill has it too.
+    let logo = std::fs::read(ffmpeg::make_png("blue", "64x64", &path("logo.png"))).unwrap();
+    let place = json!({"position": "bottom_left", "width_percent": 20, "margin_percent": 5});
+    api.patch(&format!("/streams/{}", stream.id), &json!({"logo": place})).expect(200);
+    let pictures_before_logo = named.video_frames();
+    api.put_png(&format!("/streams/{}/logo", stream.id), &logo).expect(200);
+    named.wait_video_frames(named.video_frames() + 30, SOON);
+    assert_eq!(workers(&weir), before, "in the same worker");
+    let pictures_with_logo = named.video_frames();
+
     for signal in ["-KILL", "-KILL", "-KILL", "-STOP"] {
         let [victim] = workers(&weir)[..] else { panic!("{:?}", workers(&weir)) };
         let before = named.video_frames();
@@ -268,6 +278,11 @@ fn a_worker_that_is_killed_costs_its_renditions_two_seconds_and_the_source_nothi
     assert_eq!(ffmpeg::h264_sha256(&path("as-is.flv")), ffmpeg::h264_sha256(&source), "bit for bit as published");
     named.save_flv(0, &path("small.flv"));
     assert_eq!(ffmpeg::decode_errors(&path("small.flv")), "", "what is left can be decoded");
+    // 32x32 at (8, 50) of 160x90; its middle.
+    let corner = ffmpeg::colours(&path("small.flv"), "16:16:16:58");
+    let is_blue = |[red, green, blue]: &[u8; 3]| *red < 40 && *green < 40 && *blue > 200;
+    assert!(!corner[..pictures_before_logo].iter().any(is_blue), "no logo before there was one");
+    assert!(corner[pictures_with_logo..].iter().all(is_blue), "from then on it stays");
     let times = ffmpeg::packet_times_ms(&path("small.flv"), "v");
     assert!(times.is_sorted_by(|a, b| a < b), "times go forward");
     let hole = times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();

@@ -5,10 +5,10 @@ use crate::store::{next_id, now, time_of, to_ms};
 use crate::{Result, Store, StoreError};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Row};
-use weir_model::{EncoderPolicy, Slate, Slot, Source, SourceKind, Stream, StreamId, StreamName};
+use weir_model::{EncoderPolicy, LogoImage, Slate, Slot, Source, SourceKind, Stream, StreamId, StreamName};
 
 const COLUMNS: &str = "id, version, name, active, ladder, hls, dash, webrtc, dvr_seconds, record, protected, \
-                       slate, encoder_policy, srt_passphrase, created_at, updated_at";
+                       slate, encoder_policy, logo, logo_image, srt_passphrase, created_at, updated_at";
 const UNIQUE: &[(&str, &str)] = &[("stream.name", "name"), ("source.stream_key_lookup", "stream_key")];
 
 fn place(column: &str, id: StreamId) -> String {
@@ -29,8 +29,8 @@ impl Store {
         stream.updated_at = stream.created_at;
         sqlx::query(
             "insert into stream (id, version, name, active, ladder, hls, dash, webrtc, dvr_seconds, record, \
-             protected, slate, encoder_policy, srt_passphrase, created_at, updated_at) \
-             values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+             protected, slate, encoder_policy, logo, srt_passphrase, created_at, updated_at) \
+             values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
         )
         .bind(stream.id.0)
         .bind(stream.version)
@@ -45,6 +45,7 @@ impl Store {
         .bind(stream.protected)
         .bind(slate_text(stream.slate.as_ref()))
         .bind(stream.encoder_policy.as_str())
+        .bind(json(Some(&stream.logo))?)
         .bind(self.seal_opt(&place("srt_passphrase", stream.id), stream.srt_passphrase.as_ref())?)
         .bind(to_ms(stream.created_at))
         .bind(to_ms(stream.updated_at))
@@ -62,7 +63,8 @@ impl Store {
         stream.updated_at = now();
         let changed = sqlx::query(
             "update stream set version = version + 1, name = ?, active = ?, ladder = ?, hls = ?, dash = ?, webrtc = ?, \
-             dvr_seconds = ?, record = ?, protected = ?, slate = ?, encoder_policy = ?, srt_passphrase = ?, updated_at = ? \
+             dvr_seconds = ?, record = ?, protected = ?, slate = ?, encoder_policy = ?, logo = ?, \
+             srt_passphrase = ?, updated_at = ? \
              where id = ? and version = ?",
         )
         .bind(stream.name.as_str())
@@ -76,6 +78,7 @@ impl Store {
         .bind(stream.protected)
         .bind(slate_text(stream.slate.as_ref()))
         .bind(stream.encoder_policy.as_str())
+        .bind(json(Some(&stream.logo))?)
         .bind(self.seal_opt(&place("srt_passphrase", stream.id), stream.srt_passphrase.as_ref())?)
         .bind(to_ms(stream.updated_at))
         .bind(stream.id.0)
@@ -105,6 +108,39 @@ impl Store {
         }
         sqlx::query("delete from stream where id = ?").bind(id.0).execute(&mut *tx).await?;
         Ok(tx.commit().await?)
+    }
+
+    /// The picture that lies over its renditions, or none any more. Everything else of the stream stays.
+    pub async fn set_logo(&self, id: StreamId, image: Option<&LogoImage>) -> Result<Stream> {
+        let mut tx = self.begin().await?;
+        let changed =
+            sqlx::query("update stream set version = version + 1, logo_image = ?, updated_at = ? where id = ?")
+                .bind(json(image)?)
+                .bind(to_ms(now()))
+                .bind(id.0)
+                .execute(&mut *tx)
+                .await?;
+        if changed.rows_affected() == 0 {
+            return Err(StoreError::NotFound);
+        }
+        match image {
+            Some(image) => {
+                let put = "insert into logo (stream_id, png) values (?, ?) \
+                           on conflict (stream_id) do update set png = excluded.png";
+                sqlx::query(put).bind(id.0).bind(&*image.png).execute(&mut *tx).await?;
+            }
+            None => {
+                sqlx::query("delete from logo where stream_id = ?").bind(id.0).execute(&mut *tx).await?;
+            }
+        }
+        tx.commit().await?;
+        self.stream(id).await
+    }
+
+    /// The picture itself.
+    pub async fn logo(&self, id: StreamId) -> Result<Option<Vec<u8>>> {
+        let found = sqlx::query_scalar("select png from logo where stream_id = ?").bind(id.0);
+        Ok(found.fetch_optional(&self.readers).await?)
     }
 
     pub async fn stream(&self, id: StreamId) -> Result<Stream> {
@@ -201,6 +237,8 @@ impl Store {
                 .into_iter()
                 .find(|known| known.as_str() == policy)
                 .ok_or(StoreError::Corrupt("an encoder policy"))?,
+            logo: from_json(row.try_get("logo")?, "a logo's placement")?.unwrap_or_default(),
+            logo_image: from_json(row.try_get("logo_image")?, "a logo")?,
             srt_passphrase: self.open_secret_opt(&place("srt_passphrase", id), row.try_get("srt_passphrase")?)?,
             created_at: time_of(row, "created_at")?,
             updated_at: time_of(row, "updated_at")?,

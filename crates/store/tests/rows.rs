@@ -7,8 +7,8 @@ mod common;
 use common::{destination, fresh, restream, stream, uri};
 use time::OffsetDateTime;
 use weir_model::{
-    DestinationId, Encoding, Ladder, ReasonCode, Rendition, RenditionWish, RestreamId, Schedule, Slate, Slot, Source,
-    SourceKind, StreamId, StreamName, Target,
+    Corner, DestinationId, Encoding, Ladder, LogoImage, ReasonCode, Rendition, RenditionWish, RestreamId, Schedule,
+    Slate, Slot, Source, SourceKind, StreamId, StreamName, Target,
 };
 use weir_store::{Store, StoreError};
 
@@ -86,6 +86,29 @@ async fn restreams() {
     store.delete_destination(saved.id, Some(1)).await.unwrap();
     assert!(matches!(store.destination(saved.id).await, Err(StoreError::NotFound)));
     assert!(matches!(store.delete_restream(RestreamId(77), None).await, Err(StoreError::NotFound)));
+}
+
+#[tokio::test]
+async fn logos_come_and_go_with_their_stream() {
+    let (dir, store) = fresh().await;
+    let mut made = store.create_stream(stream("cam1")).await.unwrap();
+    assert_eq!((store.logo(made.id).await.unwrap(), &made.logo_image), (None, &None));
+    made.logo.position = Corner::BottomLeft;
+    let placed = store.update_stream(made).await.unwrap();
+    let picture = |bytes: &[u8]| LogoImage { digest: "d1".to_owned(), width: 3, height: 2, png: bytes.into() };
+    let with = store.set_logo(placed.id, Some(&picture(b"PNG"))).await.unwrap();
+    assert_eq!((with.version, with.logo.position, &with.logo_image), (3, Corner::BottomLeft, &Some(picture(b""))));
+    assert!(with.logo_image.unwrap().png.is_empty(), "a stream does not carry its picture");
+    store.set_logo(placed.id, Some(&picture(b"other"))).await.unwrap();
+    let again: Store = common::open(dir.path()).await;
+    assert_eq!(again.logo(placed.id).await.unwrap().as_deref(), Some(&b"other"[..]));
+    assert_eq!(store.set_logo(placed.id, None).await.unwrap().logo_image, None);
+    assert_eq!(store.logo(placed.id).await.unwrap(), None);
+
+    store.set_logo(placed.id, Some(&picture(b"PNG"))).await.unwrap();
+    store.delete_stream(placed.id, None).await.unwrap();
+    assert_eq!(store.logo(placed.id).await.unwrap(), None, "it went with its stream");
+    assert!(matches!(store.set_logo(placed.id, None).await, Err(StoreError::NotFound)));
 }
 
 #[tokio::test]

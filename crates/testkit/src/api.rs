@@ -67,6 +67,13 @@ impl Api {
         self.call("DELETE", path, None)
     }
 
+    pub fn put_png(&self, path: &str, png: &[u8]) -> Answer {
+        let (url, start) = (self.url(path), Instant::now());
+        let request = self.agent.put(&url).header("authorization", &self.authorization);
+        let outcome = request.header("content-type", "image/png").send(png);
+        answer(&url, outcome, start)
+    }
+
     /// A body as it is, valid JSON or not.
     pub fn call(&self, method: &str, path: &str, body: Option<String>) -> Answer {
         let url = self.url(path);

@@ -195,6 +195,22 @@ pub fn decode_errors(file: &Path) -> String {
 }
 
 #[track_caller]
+/// A part of each picture ("WIDTH:HEIGHT:X:Y") as one colour: red, green and blue.
+pub fn colours(file: &Path, part: &str) -> Vec<[u8; 3]> {
+    let filter = format!("crop={part},scale=1:1:flags=area");
+    let bytes = payload(file, &["-vf", &filter, "-pix_fmt", "rgb24", "-fps_mode", "passthrough", "-f", "rawvideo"]);
+    bytes.as_chunks().0.to_vec()
+}
+
+/// A picture of one colour.
+#[track_caller]
+pub fn make_png(colour: &str, size: &str, path: &Path) -> PathBuf {
+    let mut command = ffmpeg();
+    command.args(["-f", "lavfi", "-i", &format!("color={colour}:size={size}"), "-frames:v", "1", "-y"]).arg(path);
+    run(command);
+    path.to_owned()
+}
+
 fn payload(file: &Path, options: &[&str]) -> Vec<u8> {
     let mut command = ffmpeg();
     command.arg("-i").arg(file).args(options).arg("-");

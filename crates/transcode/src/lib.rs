@@ -18,7 +18,7 @@ mod wants;
 mod watchdog;
 mod workshop;
 
-pub use plan::{Machine, Refused, RenditionPlan, SourceShape, TranscodePlan, plan};
+pub use plan::{Machine, Refused, RenditionPlan, SourceShape, Terms, TranscodePlan, plan};
 pub use stage::{TranscodeHandle, start};
-pub use wants::{Want, Wants, shared_name};
+pub use wants::{LogoWish, Want, Wants, shared_name};
 pub use workshop::{EncoderReport, Workshop};

@@ -71,6 +71,20 @@ pub struct Refused {
     pub reason: String,
 }
 
+/// What holds for all renditions of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    pub policy: EncoderPolicy,
+    /// A logo lies over them.
+    pub logo: bool,
+}
+
+impl From<EncoderPolicy> for Terms {
+    fn from(policy: EncoderPolicy) -> Self {
+        Self { policy, logo: false }
+    }
+}
+
 /// An encoder chosen for some settings.
 struct Choice<'a> {
     file: &'a EncoderFile,
@@ -80,7 +94,8 @@ struct Choice<'a> {
 }
 
 /// Equal wishes are one encode; the order of `wants` is the order in which they get what there is.
-pub fn plan(source: SourceShape, wants: &[Want], policy: EncoderPolicy, machine: &Machine<'_>) -> TranscodePlan {
+pub fn plan(source: SourceShape, wants: &[Want], terms: impl Into<Terms>, machine: &Machine<'_>) -> TranscodePlan {
+    let Terms { policy, logo } = terms.into();
     let mut plan = TranscodePlan::default();
     let mut cores = 0.0;
     for want in wants {
@@ -91,7 +106,7 @@ pub fn plan(source: SourceShape, wants: &[Want], policy: EncoderPolicy, machine:
                 continue;
             }
         };
-        let video = video_output(&want.settings, &choice);
+        let video = video_output(&want.settings, &choice, logo);
         if !plan.worker.video.contains(&video) {
             let megapixels = megapixels_a_second(want.settings.width, want.settings.height, want.settings.fps, source);
             let needs = cores_for(choice.file, megapixels);
@@ -186,13 +201,17 @@ fn choose<'a>(settings: &EncodingSettings, policy: EncoderPolicy, machine: &Mach
 
 /// Why this encoder, and what its pictures leave the card for.
 fn reason_of(choice: &Choice<'_>, video: &VideoOutput) -> String {
-    match video.fit {
-        Fit::Crop if choice.file.is_hardware() => format!("{}; pictures are cut in system memory", choice.reason),
-        _ => choice.reason.clone(),
+    let mut reason = choice.reason.clone();
+    if video.fit == Fit::Crop && choice.file.is_hardware() {
+        reason.push_str("; pictures are cut in system memory");
     }
+    if video.overlaid {
+        reason.push_str("; the logo is laid on in system memory");
+    }
+    reason
 }
 
-fn video_output(settings: &EncodingSettings, choice: &Choice<'_>) -> VideoOutput {
+fn video_output(settings: &EncodingSettings, choice: &Choice<'_>, logo: bool) -> VideoOutput {
     let mut output = VideoOutput {
         id: OutputId(0),
         codec: settings.codec,
@@ -206,6 +225,7 @@ fn video_output(settings: &EncodingSettings, choice: &Choice<'_>) -> VideoOutput
         fit: settings.fit,
         encoder: choice.file.id.clone(),
         device: choice.device,
+        overlaid: logo && choice.file.is_hardware(),
     };
     output.id = number_of(&format!("{output:?}"));
     output

@@ -199,6 +199,12 @@ fn reasons_and_devices_are_shown() {
         assert_eq!(plan.renditions[0].reason.ends_with("; pictures are cut in system memory"), expected);
         assert_eq!(plan.worker.video[0].fit, Fit::Crop);
     }
+    // A logo that comes, goes or changes leaves software's encodes alone.
+    for (bench, begins_anew) in [(&gpu, true), (&bench, false)] {
+        let with = |logo| plan(HD30, &ladder()[..1], Terms { policy: PREFER, logo }, &bench.machine());
+        assert_eq!(with(true).worker.video[0].id != with(false).worker.video[0].id, begins_anew);
+        assert_eq!(with(true).renditions[0].reason.ends_with("; the logo is laid on in system memory"), begins_anew);
+    }
     let devices = BTreeMap::from([("nvenc".to_owned(), 1)]);
     let placed = plan(HD30, &ladder(), PREFER, &Machine { devices, ..gpu.machine() });
     assert!(placed.worker.video.iter().all(|output| output.device == Some(1)));

@@ -9,11 +9,12 @@ use tokio::time::{MissedTickBehavior, interval};
 use weir_hub::{Next, SourcePulse, Subscriber, Tracks};
 use weir_media::{Codec, MediaKind, TrackId, TrackInfo};
 use weir_pipeline::{
-    LinkFault, LinkReader, LinkWriter, Message, OutputId, Progress, TrackConfig, Usage, WireFrame, Worker, WorkerFault,
-    WorkerPlan,
+    LinkFault, LinkReader, LinkWriter, Logo, Message, OutputId, Progress, TrackConfig, Usage, WireFrame, Worker,
+    WorkerFault, WorkerPlan,
 };
 
 use crate::outlet::Outlet;
+use crate::wants::LogoWish;
 use crate::watchdog::{Complaint, Watchdog};
 
 /// How often time itself is looked at.
@@ -55,6 +56,8 @@ pub(crate) struct Feeding {
     pub(crate) source: Subscriber,
     /// Followed as it changes.
     pub(crate) plan: watch::Receiver<WorkerPlan>,
+    /// What lies over all renditions; followed too.
+    pub(crate) logo: watch::Receiver<Option<LogoWish>>,
     /// Whether the source still has a publisher.
     pub(crate) pulse: watch::Receiver<SourcePulse>,
 }
@@ -199,7 +202,12 @@ fn receive(message: Message, outlets: &mut Outlets, source_has_sound: bool) -> R
                 }
             }
         }
-        Message::Hello(_) | Message::Plan(_) | Message::Progress(_) | Message::Fault(_) | Message::End => {}
+        Message::Hello(_)
+        | Message::Plan(_)
+        | Message::Logo(_)
+        | Message::Progress(_)
+        | Message::Fault(_)
+        | Message::End => {}
     }
     Ok(())
 }
@@ -215,11 +223,13 @@ enum Fed {
 /// the subscriber falls out of the window and goes on at the newest keyframe.
 async fn feed(
     mut writer: LinkWriter,
-    Feeding { mut source, mut plan, mut pulse }: Feeding,
+    Feeding { mut source, mut plan, mut logo, mut pulse }: Feeding,
     sound: &watch::Sender<bool>,
 ) -> Result<Fed, LinkFault> {
     let message = Message::Plan(plan.borrow_and_update().clone());
     writer.send(&message).await?;
+    // Before any picture.
+    writer.send(&logo_message(&mut logo)).await?;
     let (mut told, mut lost) = (Arc::new(Tracks::default()), false);
     loop {
         // What it wrote last is in the window before it is seen to be gone.
@@ -233,6 +243,10 @@ async fn feed(
                 }
                 let message = Message::Plan(plan.borrow_and_update().clone());
                 writer.send(&message).await?;
+                continue;
+            }
+            Ok(()) = logo.changed() => {
+                writer.send(&logo_message(&mut logo)).await?;
                 continue;
             }
             next = source.next() => next,
@@ -281,6 +295,10 @@ async fn feed(
             sent => sent?,
         }
     }
+}
+
+fn logo_message(logo: &mut watch::Receiver<Option<LogoWish>>) -> Message {
+    Message::Logo(logo.borrow_and_update().as_ref().map(Logo::from))
 }
 
 fn number(kind: MediaKind) -> TrackId {

@@ -10,7 +10,7 @@ use tokio::task::AbortHandle;
 use weir_gpu::Device;
 use weir_hub::{StreamHub, Subscriber};
 use weir_media::MediaTime;
-use weir_model::{EncoderPolicy, RenditionState, RenditionStatus, StreamId};
+use weir_model::{RenditionState, RenditionStatus, StreamId};
 use weir_observe::{Observe, WorkerLine, fields};
 use weir_pipeline::{Abilities, EncoderFile, OutputId, Usage, WorkerFault, WorkerPlan};
 
@@ -20,9 +20,9 @@ use crate::families::Families;
 use crate::lag::LagChange;
 use crate::linger::Linger;
 use crate::outlet::Outlet;
-use crate::plan::{Machine, Refused, SourceShape, TranscodePlan, decoding, plan};
+use crate::plan::{Machine, Refused, SourceShape, Terms, TranscodePlan, decoding, plan};
 use crate::session::{End, Feeding, Host, Outlets, Session};
-use crate::wants::Wants;
+use crate::wants::{LogoWish, Wants};
 use crate::workshop::Workshop;
 
 /// What was made of a source that is gone for longer is no start for a newcomer.
@@ -135,7 +135,7 @@ impl Stage {
             let Some((source, shape)) = self.work().await else { return };
             // All of a worker is on one device: pictures stay in its memory from the decoder to the encoders.
             let device = self.device(abilities).await;
-            let decide = |wants: &Linger, avoided, policy| {
+            let decide = |wants: &Linger, avoided, terms: Terms| {
                 let machine = Machine {
                     abilities,
                     encoders: workshop.encoders(),
@@ -143,10 +143,10 @@ impl Stage {
                     cores_free: workshop.ledger().free_for(id),
                     devices: device.iter().map(|device| (NVENC.to_owned(), device.index)).collect(),
                 };
-                plan(shape, &wants.wants(), policy, &machine)
+                plan(shape, &wants.wants(), terms, &machine)
             };
-            let policy = self.wanted.borrow().policy;
-            let plan = decide(&self.linger, self.families.avoided(), policy);
+            let terms = self.wanted.borrow().terms();
+            let plan = decide(&self.linger, self.families.avoided(), terms);
             self.adopt(plan, Instant::now());
             if self.plan.worker.video.is_empty() {
                 // All refused: nothing changes before the wishes do, or a family has recovered.
@@ -221,7 +221,7 @@ impl Stage {
         source: Subscriber,
         shape: SourceShape,
         device: Option<&Device>,
-        decide: &(impl Fn(&Linger, BTreeSet<String>, EncoderPolicy) -> TranscodePlan + Sync),
+        decide: &(impl Fn(&Linger, BTreeSet<String>, Terms) -> TranscodePlan + Sync),
     ) -> End {
         let unable = |message: String| End::Failed(WorkerFault { output: None, message });
         let binary = match self.workshop.binary() {
@@ -241,9 +241,10 @@ impl Stage {
         self.worker_starts += 1;
         let memory_max_bytes = memory_max_bytes(&self.plan.worker, shape);
         let (plans, plan) = watch::channel(self.plan.worker.clone());
-        let feeding = Feeding { source, plan, pulse: self.hub.watch_pulse() };
+        let (logos, logo) = watch::channel(self.wanted.borrow().logo.clone());
+        let feeding = Feeding { source, plan, logo, pulse: self.hub.watch_pulse() };
         let session = Session { worker, writer, reader, memory_max_bytes };
-        let end = session.run(feeding, &mut Hosting { stage: self, plans, decide }).await;
+        let end = session.run(feeding, &mut Hosting { stage: self, plans, logos, decide }).await;
         self.observe.board().set_worker(self.id, None);
         end
     }
@@ -252,7 +253,7 @@ impl Stage {
     fn look(
         &mut self,
         plans: &watch::Sender<WorkerPlan>,
-        decide: &impl Fn(&Linger, BTreeSet<String>, EncoderPolicy) -> TranscodePlan,
+        decide: &impl Fn(&Linger, BTreeSet<String>, Terms) -> TranscodePlan,
     ) -> bool {
         let now = Instant::now();
         let mut changed = self.linger.expire(now);
@@ -266,8 +267,8 @@ impl Stage {
             changed = true;
         }
         if changed {
-            let policy = self.wanted.borrow().policy;
-            let plan = decide(&self.linger, self.families.avoided(), policy);
+            let terms = self.wanted.borrow().terms();
+            let plan = decide(&self.linger, self.families.avoided(), terms);
             if plan.worker.video.is_empty() || plan.worker.decode_in != self.plan.worker.decode_in {
                 return true;
             }
@@ -401,10 +402,11 @@ impl Stage {
 struct Hosting<'a, D> {
     stage: &'a mut Stage,
     plans: watch::Sender<WorkerPlan>,
+    logos: watch::Sender<Option<LogoWish>>,
     decide: &'a D,
 }
 
-impl<D: Fn(&Linger, BTreeSet<String>, EncoderPolicy) -> TranscodePlan> Host for Hosting<'_, D> {
+impl<D: Fn(&Linger, BTreeSet<String>, Terms) -> TranscodePlan> Host for Hosting<'_, D> {
     fn outlets(&mut self) -> &mut Outlets {
         &mut self.stage.outlets
     }
@@ -419,6 +421,12 @@ impl<D: Fn(&Linger, BTreeSet<String>, EncoderPolicy) -> TranscodePlan> Host for 
         if let Some(usage) = usage {
             self.stage.observe.board().set_worker(self.stage.id, Some(line(usage)));
         }
+        let logo = self.stage.wanted.borrow().logo.clone();
+        self.logos.send_if_modified(|now| {
+            let changed = *now != logo;
+            *now = logo;
+            changed
+        });
         self.stage.look(&self.plans, self.decide)
     }
 }

@@ -1,12 +1,39 @@
 //! What is wanted of a stream's transcoder: renditions by name, of which several may be the same encode.
 
-use weir_model::{EncoderPolicy, EncodingSettings, Fit};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use weir_model::{EncoderPolicy, EncodingSettings, Fit, LogoImage, LogoPlacement};
+use weir_pipeline::Logo;
+
+use crate::plan::Terms;
 
 /// All that is wanted now.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Wants {
     pub renditions: Vec<Want>,
     pub policy: EncoderPolicy,
+    /// What lies over each of them.
+    pub logo: Option<LogoWish>,
+}
+
+impl Wants {
+    pub(crate) fn terms(&self) -> Terms {
+        Terms { policy: self.policy, logo: self.logo.is_some() }
+    }
+}
+
+/// The same picture at the same place is the same wish.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogoWish {
+    pub placement: LogoPlacement,
+    pub image: LogoImage,
+}
+
+impl From<&LogoWish> for Logo {
+    fn from(wish: &LogoWish) -> Self {
+        Self { placement: wish.placement, png: Bytes::from_owner(Arc::clone(&wish.image.png)) }
+    }
 }
 
 /// A rendition in the hub, and what it is to be.

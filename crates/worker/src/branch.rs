@@ -17,6 +17,7 @@ use crate::canvas;
 use crate::element::{BuildFault, chain, make, pad, remove, start};
 use crate::keyframes::KeyframeClock;
 use crate::outbox::Outbox;
+use crate::overlay::{LogoSlot, lay_over};
 use crate::picture::Pictures;
 use crate::recipe::{self, Step};
 
@@ -39,6 +40,7 @@ impl Branch {
         output: &VideoOutput,
         file: &EncoderFile,
         decode_in: Memory,
+        logo: &LogoSlot,
         outbox: &Outbox,
     ) -> Result<Self, BuildFault> {
         let codec = match output.codec {
@@ -53,6 +55,9 @@ impl Branch {
             canvas::follow_source(with_role("crop"), scale, size, output, file.memory)?;
         }
         if let Some(encode) = with_role("encode") {
+            if output.overlaid || !file.is_hardware() {
+                lay_over(encode, logo)?;
+            }
             force_keyframes(encode, KeyframeClock::new(output.gop_ms))?;
         }
         Ok(branch)

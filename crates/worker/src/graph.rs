@@ -1,17 +1,19 @@
 //! The stream's graph: makes what runs match the plan, one branch at a time.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use weir_media::{MediaKind, MediaTime, TrackId};
-use weir_pipeline::{Encoders, OutputId, TrackConfig, WireFrame, WorkerFault, WorkerPlan};
+use weir_pipeline::{Encoders, Logo, OutputId, TrackConfig, WireFrame, WorkerFault, WorkerPlan};
 
 use crate::branch::Branch;
 use crate::element::BuildFault;
 use crate::outbox::Outbox;
+use crate::overlay::LogoSlot;
 use crate::source::Source;
 
 /// What encoders hold is out in milliseconds; one that hangs must not hold up the others' end.
@@ -24,6 +26,7 @@ pub(crate) struct Graph {
     outbox: Outbox,
     resume_after: Option<MediaTime>,
     plan: WorkerPlan,
+    logo: LogoSlot,
     video: Option<Source>,
     audio: Option<Source>,
     branches: BTreeMap<OutputId, Branch>,
@@ -48,6 +51,7 @@ impl Graph {
             outbox,
             resume_after,
             plan: WorkerPlan::default(),
+            logo: LogoSlot::default(),
             video: None,
             audio: None,
             branches: BTreeMap::new(),
@@ -75,6 +79,13 @@ impl Graph {
         self.plan = plan;
         self.add_video()?;
         self.add_audio()
+    }
+
+    /// Lies over the next pictures of every rendition. One that can't be read is no reason to end: there is none then.
+    pub(crate) fn logo(&self, logo: Option<&Logo>) {
+        if let Err(fault) = self.logo.put(logo) {
+            let _ = writeln!(io::stderr(), "weir-worker: the logo {fault}");
+        }
     }
 
     /// A track of the source begins, or goes on with another configuration.
@@ -145,7 +156,7 @@ impl Graph {
             }
             let unknown = || BuildFault(format!("there is no encoder {}", output.encoder));
             let file = self.encoders.get(&output.encoder).ok_or_else(unknown).map_err(fault(Some(output.id)))?;
-            let built = Branch::video(&self.pipeline, output, file, self.plan.decode_in, &self.outbox);
+            let built = Branch::video(&self.pipeline, output, file, self.plan.decode_in, &self.logo, &self.outbox);
             let mut branch = built.map_err(fault(Some(output.id)))?;
             branch.link(&source.tee).map_err(fault(Some(output.id)))?;
             self.branches.insert(output.id, branch);

@@ -10,6 +10,9 @@ mod element;
 mod graph;
 mod keyframes;
 mod outbox;
+mod overlay;
+#[cfg(test)]
+mod overlay_tests;
 mod picture;
 mod prove;
 mod recipe;

@@ -86,6 +86,7 @@ fn steps(what: &str) -> Result<Vec<Step>, BuildFault> {
         fit: Fit::Pad,
         encoder: file.id.clone(),
         device: None,
+        overlaid: false,
     };
     let mut steps = recipe::test_pictures(PICTURES, WIDTH, HEIGHT);
     steps.extend(recipe::video_branch(&output, file, Memory::System));

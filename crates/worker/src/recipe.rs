@@ -120,6 +120,17 @@ pub(crate) fn video_branch(output: &VideoOutput, file: &EncoderFile, decode_in: 
     }
     steps.extend(scaling(decode_in, file.memory, output.fit));
     steps.push(Step::new("size", "capsfilter").set("caps", size_caps(output, file.memory, "")));
+    if output.overlaid {
+        // Scaled on the card first: what comes down is no larger than the canvas. Encoders take either memory.
+        match file.memory {
+            Memory::System => {}
+            Memory::Cuda => steps.push(Step::new("overlay-download", "cudadownload")),
+            Memory::Va => steps.extend([
+                Step::new("overlay-download", "vapostproc"),
+                Step::new("overlay-caps", "capsfilter").set("caps", "video/x-raw"),
+            ]),
+        }
+    }
     steps.push(encoder(output, file));
     steps.push(Step::new("caps", "capsfilter").set("caps", encoded_caps(output, file)));
     steps

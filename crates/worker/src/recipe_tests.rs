@@ -25,6 +25,7 @@ fn output(encoder: &str, codec: VideoCodec, rate_control: RateControl) -> VideoO
         fit: Fit::Pad,
         encoder: encoder.to_owned(),
         device: None,
+        overlaid: false,
     }
 }
 
@@ -75,6 +76,11 @@ fn graphs() -> Vec<(String, String)> {
         let cut = VideoOutput { fit: Fit::Crop, ..output(id, codec, RateControl::Vbr) };
         let branch = shown(&video_branch(&cut, encoders.get(id).unwrap(), memory));
         text.push_str(&format!("\n## {id}, cut to its shape, decoded in {memory:?} memory\n  {branch}\n"));
+    }
+    for (id, memory) in [("nvenc-h264", Memory::Cuda), ("va-h264", Memory::Va)] {
+        let overlaid = VideoOutput { overlaid: true, ..output(id, VideoCodec::H264, RateControl::Vbr) };
+        let branch = shown(&video_branch(&overlaid, encoders.get(id).unwrap(), memory));
+        text.push_str(&format!("\n## {id} under a logo, decoded in {memory:?} memory\n  {branch}\n"));
     }
     graphs.push(("source".to_owned(), text));
     graphs

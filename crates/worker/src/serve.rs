@@ -36,6 +36,10 @@ pub(crate) fn serve(stream: UnixStream) -> io::Result<()> {
     while let Some(message) = inbox.next()? {
         let done = match message {
             Message::Plan(plan) => graph.run(plan),
+            Message::Logo(logo) => {
+                graph.logo(logo.as_ref());
+                Ok(())
+            }
             Message::Track(track) => graph.track(&track),
             Message::Frame(frame) => graph.frame(frame),
             Message::End => {

@@ -31,6 +31,7 @@ fn output(id: u32, (width, height): (u32, u32), codec: VideoCodec) -> VideoOutpu
         fit: Fit::Pad,
         encoder: if codec == VideoCodec::H265 { "x265" } else { "x264" }.to_owned(),
         device: None,
+        overlaid: false,
     }
 }
 
@@ -131,7 +132,7 @@ fn take(
         Message::Frame(frame) => frames.entry(OutputId(frame.track)).or_default().push(frame),
         Message::Fault(fault) => panic!("the worker ends: {}", fault.message),
         Message::End => *ended = true,
-        Message::Hello(_) | Message::Progress(_) | Message::Plan(_) => {}
+        Message::Hello(_) | Message::Progress(_) | Message::Plan(_) | Message::Logo(_) => {}
     }
 }
 

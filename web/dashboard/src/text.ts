@@ -176,6 +176,21 @@ export const t = {
     policies: { prefer_hw: "Hardware where it works", hw_only: "Hardware only", sw_only: "Software only" },
   },
 
+  logo: {
+    title: "Logo",
+    body: "Lies over every encoded rendition at the same place. The source as is stays untouched.",
+    picture: "The logo",
+    none: "No logo",
+    file: "Picture",
+    fileHint: "PNG, at most 1 MiB and 2000×2000 pixels.",
+    remove: "Take the logo off",
+    position: "Corner",
+    corners: { top_left: "Top left", top_right: "Top right", bottom_left: "Bottom left", bottom_right: "Bottom right" },
+    width: "Width, % of the picture",
+    margin: "Distance from the edges, %",
+    opacity: "Opacity, %",
+  },
+
   preview: {
     title: "Preview",
     play: "Play preview",

@@ -2,6 +2,7 @@
 
 use crate::context::PublicUrls;
 use crate::dto::ladder::LadderDto;
+use crate::dto::logo::LogoDto;
 use crate::dto::stream_status::StreamStatusDto;
 use crate::dto::{Timestamp, shown};
 use serde::{Deserialize, Serialize};
@@ -123,6 +124,7 @@ pub(crate) struct StreamDto {
     protected: bool,
     slate: Option<String>,
     encoder_policy: EncoderPolicyDto,
+    logo: LogoDto,
     srt_passphrase: Option<String>,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -150,6 +152,7 @@ impl StreamDto {
                 Slate::File(path) => path.clone(),
             }),
             encoder_policy: stream.encoder_policy.into(),
+            logo: stream.into(),
             srt_passphrase: stream.srt_passphrase.as_ref().map(|passphrase| shown(passphrase, reveal)),
             created_at: stream.created_at.into(),
             updated_at: stream.updated_at.into(),

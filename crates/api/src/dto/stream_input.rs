@@ -1,6 +1,7 @@
 //! Streams as they are asked for: whole, or as a patch.
 
 use crate::dto::ladder::LadderDto;
+use crate::dto::logo::LogoInput;
 use crate::dto::stream::{EncoderPolicyDto, SlotDto, SourceKindDto};
 use crate::dto::{set, yes};
 use crate::input::present;
@@ -84,6 +85,8 @@ pub(crate) struct StreamInput {
     slate: Option<String>,
     #[serde(default)]
     encoder_policy: Option<EncoderPolicyDto>,
+    #[serde(default)]
+    logo: Option<LogoInput>,
     /// 10 to 79 characters.
     #[serde(default)]
     srt_passphrase: Option<String>,
@@ -105,6 +108,7 @@ impl StreamInput {
         stream.protected = self.protected;
         stream.slate = self.slate.map(slate_of);
         stream.encoder_policy = self.encoder_policy.map(Into::into).unwrap_or_default();
+        self.logo.unwrap_or_default().apply(&mut stream.logo);
         stream.srt_passphrase = self.srt_passphrase.map(Into::into);
         Ok(stream)
     }
@@ -141,6 +145,9 @@ pub(crate) struct StreamPatch {
     slate: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
     encoder_policy: Option<EncoderPolicyDto>,
+    /// What is absent in it stays too.
+    #[serde(default, deserialize_with = "present")]
+    logo: Option<LogoInput>,
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
     srt_passphrase: Option<Option<String>>,
@@ -154,6 +161,7 @@ pub(crate) struct StreamChange {
     ladder: Option<Option<Ladder>>,
     slate: Option<Option<Slate>>,
     srt_passphrase: Option<Option<Secret>>,
+    logo: LogoInput,
     plain: PlainChange,
 }
 
@@ -177,6 +185,7 @@ impl StreamPatch {
             ladder: self.ladder.map(|ladder| ladder.map(LadderDto::into_model).transpose()).transpose()?,
             slate: self.slate.map(|slate| slate.map(slate_of)),
             srt_passphrase: self.srt_passphrase.map(|passphrase| passphrase.map(Into::into)),
+            logo: self.logo.unwrap_or_default(),
             plain: PlainChange {
                 active: self.active,
                 hls: self.hls,
@@ -198,6 +207,7 @@ impl StreamChange {
         set(&mut stream.ladder, self.ladder.as_ref());
         set(&mut stream.slate, self.slate.as_ref());
         set(&mut stream.srt_passphrase, self.srt_passphrase.as_ref());
+        self.logo.apply(&mut stream.logo);
         set(&mut stream.active, self.plain.active.as_ref());
         set(&mut stream.hls, self.plain.hls.as_ref());
         set(&mut stream.dash, self.plain.dash.as_ref());

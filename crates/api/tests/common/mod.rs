@@ -27,6 +27,7 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Answer {
@@ -102,6 +103,16 @@ impl Api {
     }
 
     pub(crate) async fn call(&self, method: &str, path: &str, body: Option<&str>, headers: &[(&str, &str)]) -> Answer {
+        self.call_with_bytes(method, path, body.map(str::as_bytes), headers).await
+    }
+
+    pub(crate) async fn call_with_bytes(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&[u8]>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
         let path = if path.starts_with("/api/") || ["/healthz", "/readyz", "/metrics"].contains(&path) {
             path.to_owned()
         } else {
@@ -111,11 +122,12 @@ impl Api {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_owned()));
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_vec()));
         let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
-        Answer { status: parts.status, headers: parts.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Answer { status: parts.status, headers: parts.headers, text, bytes: bytes.to_vec() }
     }
 
     /// A stream to hang restreams on; its id.

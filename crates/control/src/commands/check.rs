@@ -42,6 +42,7 @@ pub(super) fn check_stream(stream: &mut Stream) -> Result<()> {
     if let Some(Slate::File(path)) = &stream.slate {
         check_path("slate", path)?;
     }
+    stream.logo.check().map_err(|fault| CommandError::invalid(format!("logo.{}", fault.field), fault.problem))?;
     if let Some(passphrase) = &stream.srt_passphrase {
         checked_passphrase(passphrase.expose()).map_err(|problem| invalid("srt_passphrase", problem))?;
     }

@@ -5,8 +5,8 @@ use std::path::Path;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use weir_model::{
-    Destination, DestinationId, EncoderPolicy, Ladder, RenditionWish, Restream, RestreamId, RetryRules, Schedule, Slot,
-    Source, SourceKind, Stream, StreamId, StreamName, Target,
+    Destination, DestinationId, EncoderPolicy, Ladder, LogoPlacement, RenditionWish, Restream, RestreamId, RetryRules,
+    Schedule, Slot, Source, SourceKind, Stream, StreamId, StreamName, Target,
 };
 use weir_store::{SealingKey, Store};
 
@@ -39,6 +39,8 @@ pub(crate) fn stream(name: &str) -> Stream {
         protected: false,
         slate: None,
         encoder_policy: EncoderPolicy::PreferHardware,
+        logo: LogoPlacement::default(),
+        logo_image: None,
         srt_passphrase: Some("planted-passphrase".into()),
         created_at: OffsetDateTime::UNIX_EPOCH,
         updated_at: OffsetDateTime::UNIX_EPOCH,

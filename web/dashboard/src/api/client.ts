@@ -38,7 +38,8 @@ export function whenLoggedOut(then: () => void): void {
 
 export async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
   const headers: Record<string, string> = { accept: "application/json" };
-  if (body !== undefined) headers["content-type"] = "application/json";
+  const isFile = body instanceof Blob;
+  if (body !== undefined) headers["content-type"] = isFile ? body.type : "application/json";
   if (csrfToken && method !== "GET") headers["x-csrf-token"] = csrfToken;
   let response: Response;
   try {
@@ -47,7 +48,7 @@ export async function call<T>(method: string, path: string, body?: unknown): Pro
       headers,
       credentials: "same-origin",
       signal: AbortSignal.timeout(TIMEOUT_MS),
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(body === undefined ? {} : { body: isFile ? body : JSON.stringify(body) }),
     });
   } catch {
     throw new ApiError(UNREACHABLE, "unreachable", "The server can't be reached.");
@@ -68,6 +69,7 @@ export async function call<T>(method: string, path: string, body?: unknown): Pro
 export const get = <T>(path: string): Promise<T> => call("GET", path);
 export const post = <T>(path: string, body: unknown = {}): Promise<T> => call("POST", path, body);
 export const patch = <T>(path: string, body: unknown): Promise<T> => call("PATCH", path, body);
+export const putPicture = <T>(path: string, picture: Blob): Promise<T> => call("PUT", path, picture);
 export const remove = (path: string): Promise<void> => call("DELETE", path);
 
 function parsed(text: string): Problem | undefined {

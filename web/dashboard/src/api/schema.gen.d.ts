@@ -429,6 +429,25 @@ export interface paths {
         patch: operations["change"];
         trace?: never;
     };
+    "/api/v1/streams/{id}/logo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The stream's logo as it was put */
+        get: operations["read"];
+        /** Lays a PNG of at most 1 MiB and 2000x2000 pixels over every encoded rendition */
+        put: operations["put"];
+        post?: never;
+        /** Takes the logo off */
+        delete: operations["remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/streams/{id}/recordings": {
         parameters: {
             query?: never;
@@ -718,6 +737,8 @@ export interface components {
         };
         /** @enum {string} */
         CodecDto: "h264" | "h265" | "av1";
+        /** @enum {string} */
+        CornerDto: "top_left" | "top_right" | "bottom_left" | "bottom_right";
         DestinationDto: {
             backup_url?: string | null;
             created_at: components["schemas"]["Timestamp"];
@@ -771,6 +792,11 @@ export interface components {
             id: number;
             type: string;
         };
+        /**
+         * @description What happens to a source of another shape than the rendition: bars around it, its middle only, or out of shape.
+         * @enum {string}
+         */
+        FitDto: "pad" | "crop" | "stretch";
         GpuDto: {
             /** Format: int32 */
             decoder_percent?: number | null;
@@ -792,11 +818,6 @@ export interface components {
             name?: string | null;
             /** Format: int32 */
             temperature_celsius?: number | null;
-        /**
-         * @description What happens to a source of another shape than the rendition: bars around it, its middle only, or out of shape.
-         * @enum {string}
-         */
-        FitDto: "pad" | "crop" | "stretch";
             /** Format: int32 */
             utilization_percent?: number | null;
             uuid?: string | null;
@@ -1009,6 +1030,7 @@ export interface components {
                 /** Format: int64 */
                 id: number;
                 ladder?: components["schemas"]["LadderDto"] | null;
+                logo: components["schemas"]["LogoDto"];
                 name: string;
                 play_urls: components["schemas"]["PlayUrlsDto"];
                 protected: boolean;
@@ -1119,6 +1141,53 @@ export interface components {
         LoginInput: {
             name: string;
             password: string;
+        };
+        /** @description How the logo lies over every encoded rendition; the picture itself is put at `/streams/{id}/logo`. */
+        LogoDto: {
+            image?: components["schemas"]["LogoImageDto"] | null;
+            /**
+             * Format: double
+             * @description From both edges, of the picture's width.
+             */
+            margin_percent: number;
+            /**
+             * Format: double
+             * @description From 0 to 1.
+             */
+            opacity: number;
+            position: components["schemas"]["CornerDto"];
+            /**
+             * Format: double
+             * @description Of the picture's width.
+             */
+            width_percent: number;
+        };
+        LogoImageDto: {
+            /** @description Another picture has another one. */
+            digest: string;
+            /** Format: int32 */
+            height: number;
+            /** Format: int32 */
+            width: number;
+        };
+        /** @description What is absent stays as it is, or is as usual: top_right, 12, 3 and 1. */
+        LogoInput: {
+            /**
+             * Format: double
+             * @description 0 to 50.
+             */
+            margin_percent?: number | null;
+            /**
+             * Format: double
+             * @description 0 to 1.
+             */
+            opacity?: number | null;
+            position?: components["schemas"]["CornerDto"] | null;
+            /**
+             * Format: double
+             * @description 1 to 100.
+             */
+            width_percent?: number | null;
         };
         /** @description No Debug: it holds passwords. */
         PasswordInput: {
@@ -1251,6 +1320,7 @@ export interface components {
             /** Format: int32 */
             audio_bitrate_kbps?: number | null;
             codec?: components["schemas"]["CodecDto"] | null;
+            fit?: components["schemas"]["FitDto"] | null;
             /** Format: double */
             fps?: number | null;
             /** Format: double */
@@ -1320,7 +1390,6 @@ export interface components {
             /** @description Fed all the time beside the primary. */
             backup_uri?: string | null;
             /** Format: int64 */
-            fit?: components["schemas"]["FitDto"] | null;
             client_user_id?: number | null;
             /** Format: int64 */
             destination_id?: number | null;
@@ -1525,6 +1594,7 @@ export interface components {
             /** Format: int64 */
             id: number;
             ladder?: components["schemas"]["LadderDto"] | null;
+            logo: components["schemas"]["LogoDto"];
             name: string;
             play_urls: components["schemas"]["PlayUrlsDto"];
             protected: boolean;
@@ -1546,6 +1616,7 @@ export interface components {
             encoder_policy?: components["schemas"]["EncoderPolicyDto"] | null;
             hls?: boolean;
             ladder?: components["schemas"]["LadderDto"] | null;
+            logo?: components["schemas"]["LogoInput"] | null;
             /** @description 1 to 64 of a-z, 0-9, - and _; part of the playback addresses. */
             name: string;
             protected?: boolean;
@@ -1567,6 +1638,7 @@ export interface components {
             encoder_policy?: components["schemas"]["EncoderPolicyDto"] | null;
             hls?: boolean | null;
             ladder?: components["schemas"]["LadderDto"] | null;
+            logo?: components["schemas"]["LogoInput"] | null;
             name?: string | null;
             protected?: boolean | null;
             record?: boolean | null;
@@ -3089,6 +3161,141 @@ export interface operations {
                 };
             };
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": unknown;
+                };
+            };
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "image/png": number[];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StreamDto"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,6 +1,6 @@
 // Everything about one stream.
 
-import { CirclePlay, CircleStop, KeyRound, Plus, RadioTower, Settings2, Trash2, ExternalLink } from "lucide-react";
+import { CirclePlay, CircleStop, KeyRound, Plus, RadioTower, Settings2, Stamp, Trash2, ExternalLink } from "lucide-react";
 import { useState } from "react";
 import { post, remove } from "../api/client";
 import { useChange, useRestreams, useStreams } from "../api/queries";
@@ -23,6 +23,7 @@ import { FlowPicture } from "./flow";
 import { Graphs } from "./graphs";
 import { Inspector } from "./inspector";
 import { LadderPanel } from "./ladder_panel";
+import { LogoDialog } from "./logo_dialog";
 import { PlayPanel } from "./play_panel";
 import { Preview } from "./preview";
 import { PushPanel } from "./push_panel";
@@ -38,7 +39,7 @@ export function StreamPage({ parameters }: { parameters: Record<string, string> 
   const restreams = allRestreams.filter(({ stream_id }) => stream_id === id);
   const ladder = useLadder(stream?.ladder);
   const [selected, setSelected] = useState("source");
-  const [open, setOpen] = useState<"restream" | "remove" | "rotate" | "settings">();
+  const [open, setOpen] = useState<"restream" | "remove" | "rotate" | "settings" | "logo">();
   const may = useMay("operator");
   const start = useChange(() => post(`/streams/${id}/start`), "streams");
   const stop = useChange(() => post(`/streams/${id}/stop`), "streams");
@@ -74,6 +75,7 @@ export function StreamPage({ parameters }: { parameters: Record<string, string> 
           {may && (
             <Menu label={t.more} items={[
               { label: t.streams.settings, icon: Settings2, onSelect: () => setOpen("settings") },
+              { label: t.logo.title, icon: Stamp, onSelect: () => setOpen("logo") },
               { label: t.streams.rotate, icon: KeyRound, onSelect: () => setOpen("rotate") },
               { label: t.streams.remove, icon: Trash2, danger: true, onSelect: () => setOpen("remove") },
             ]} />
@@ -103,6 +105,7 @@ export function StreamPage({ parameters }: { parameters: Record<string, string> 
 
       {open === "restream" && <RestreamDialog stream={stream} onClose={close} />}
       {open === "settings" && <StreamSettings stream={stream} onClose={close} />}
+      {open === "logo" && <LogoDialog stream={stream} onClose={close} />}
       {open === "rotate" && <RotateKey stream={stream} onClose={close} />}
       <Confirm title={t.streams.removeTitle(stream.name)} body={t.streams.removeBody(restreams.length)} action={t.streams.remove} open={open === "remove"} onClose={close}
         onConfirm={async () => {

@@ -1,0 +1,76 @@
+//! Changes to the logos of streams.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use weir_model::{LogoImage, Stream, StreamId};
+use weir_pipeline::LogoPixels;
+use weir_store::StoreError;
+
+use super::{CommandError, Commands, Result};
+
+/// Of the picture's SHA-256: enough to tell two pictures apart.
+const DIGEST_BYTES: usize = 8;
+
+/// The pictures of those streams that have one.
+pub(super) type Logos = BTreeMap<StreamId, LogoImage>;
+
+impl Commands {
+    /// Takes a PNG that can be read, and lays it over the stream's renditions from now on.
+    pub async fn set_logo(&self, id: StreamId, version: Option<i64>, png: Vec<u8>) -> Result<Stream> {
+        // Reading it takes milliseconds, of the largest some tens.
+        let read = tokio::task::spawn_blocking(move || LogoPixels::decode(&png).map(|pixels| (pixels, png))).await;
+        let read = read.map_err(|_| CommandError::invalid("logo", "can't be read"))?;
+        let (pixels, png) = read.map_err(|fault| CommandError::invalid("logo", fault))?;
+        let mut digest = String::new();
+        for byte in Sha256::digest(&png).iter().take(DIGEST_BYTES) {
+            let _ = write!(digest, "{byte:02x}");
+        }
+        self.change_logo(
+            id,
+            version,
+            Some(LogoImage { digest, width: pixels.width, height: pixels.height, png: png.into() }),
+        )
+        .await
+    }
+
+    /// NotFound when it has none.
+    pub async fn remove_logo(&self, id: StreamId, version: Option<i64>) -> Result<Stream> {
+        self.change_logo(id, version, None).await
+    }
+
+    async fn change_logo(&self, id: StreamId, version: Option<i64>, image: Option<LogoImage>) -> Result<Stream> {
+        let _changing = self.shared.changing.lock().await;
+        let old = self.store().stream(id).await?;
+        if version.is_some_and(|version| version != old.version) {
+            return Err(StoreError::Stale.into());
+        }
+        match (&old.logo_image, &image) {
+            (None, None) => return Err(StoreError::NotFound.into()),
+            (before, now) if before == now => return Ok(old),
+            _ => {}
+        }
+        let stream = self.store().set_logo(id, image.as_ref()).await?;
+        self.streams_changed().await?;
+        Ok(stream)
+    }
+
+    /// Puts the pictures beside what is known of them, for whoever runs the streams.
+    pub(super) async fn carry_logos(&self, streams: &mut [Stream]) -> Result<()> {
+        let mut logos = self.shared.logos.lock().await;
+        let mut kept = Logos::new();
+        for stream in streams {
+            let Some(image) = &mut stream.logo_image else { continue };
+            match logos.remove(&stream.id).filter(|known| known == image) {
+                Some(known) => *image = known,
+                // Gone since the streams were read: the next round knows.
+                None => image.png = self.store().logo(stream.id).await?.map(Arc::from).unwrap_or_default(),
+            }
+            kept.insert(stream.id, image.clone());
+        }
+        *logos = kept;
+        Ok(())
+    }
+}
