@@ -23,6 +23,7 @@ use weir_testkit::conformance::{Watcher, player};
 use weir_testkit::destination::is_video_frame;
 use weir_testkit::ffmpeg::{self, Clip};
 use weir_testkit::frames::{SyntheticConfig, SyntheticSource, flv_tag};
+use weir_testkit::srt;
 use weir_testkit::{Destination, Publisher, Weir, wait_until, wait_until_some};
 
 const FRAME_MS: i64 = 34;
@@ -294,6 +295,43 @@ fn a_worker_that_is_killed_costs_its_renditions_two_seconds_and_the_source_nothi
     assert!(sound.len() > 300, "{}", sound.len());
     let status = api.stream_status(&stream);
     println!("{status}");
+}
+
+/// Ten bits of PQ come out as an ordinary picture that is as bright as it should be; passed through they stay what they are.
+#[test]
+fn a_source_of_high_dynamic_range_is_mapped_for_everyone_s_screen() {
+    assert_worker_is_built();
+    let folder = tempfile::tempdir().unwrap();
+    let source = ffmpeg::make_hdr(8, "320x180", &folder.path().join("hdr.ts"));
+    let weir = weir().set("srt.listen", "127.0.0.1:0").start();
+    let api = weir.api();
+    let ladder = json!([
+        {"name": "asis", "passthrough": true},
+        {"name": "sdr", "width": 160, "height": 90, "video_bitrate_kbps": 300, "gop_seconds": 1},
+    ]);
+    let stream = api.create_stream_with("cam1", &json!({"ladder": ladder}));
+    wait_until("encoders were tried", SOON, || api.get("/system").expect(200)["encoders"].is_array());
+    let mut publisher = srt::publish(&source, &weir.srt_push_url(&stream.stream_key));
+    assert!(publisher.wait_ended(SOON).success(), "{:?}", publisher.output());
+    let base = format!("{}/play/cam1", weir.http());
+    let [mapped, as_is] = ["sdr", "asis"].map(|name| {
+        let segments = |list: Vec<u8>| String::from_utf8_lossy(&list).matches("#EXTINF").count();
+        wait_until(name, SOON, || player(&base)(&format!("{name}/video.m3u8")).is_some_and(|list| segments(list) >= 3));
+        download(&base, name, folder.path())
+    });
+    let format = |file: &Path| {
+        let video = ffmpeg::probe(file)["streams"][0].clone();
+        ["pix_fmt", "color_transfer", "color_primaries"].map(|name| video[name].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(format(&mapped), ["yuv420p", "bt709", "bt709"]);
+    assert_eq!(format(&as_is), ["yuv420p10le", "smpte2084", "bt2020"]);
+    assert_eq!(ffmpeg::decode_errors(&mapped), "");
+    // Nine tenths of the signal, and where 12 % of white's light is on a screen.
+    for (part, expected) in [("40:40:20:25", 228_u8), ("40:40:100:25", 107)] {
+        let colours = ffmpeg::colours(&mapped, part);
+        let off = colours.iter().flatten().map(|value| value.abs_diff(expected)).max();
+        assert!(off <= Some(5), "{expected}: {:?}", colours[colours.len() / 2]);
+    }
 }
 
 /// A part of a publish: what the source is like, and how its messages are spoilt.

@@ -194,7 +194,20 @@ pub fn decode_errors(file: &Path) -> String {
     String::from_utf8_lossy(&output(command).stderr).into_owned()
 }
 
+/// HEVC of ten bits, PQ in BT.2020, as MPEG-TS: the left half is grey of 203 nits, which is a screen's white, the right of 24.
 #[track_caller]
+pub fn make_hdr(seconds: u32, size: &str, path: &Path) -> PathBuf {
+    let mut command = ffmpeg();
+    command.args(["-f", "lavfi", "-i", &format!("color=gray:size={size}:rate=30")]);
+    command.args(["-t", &seconds.to_string()]);
+    command.args(["-vf", "format=yuv420p10le,geq=lum='if(lt(X,W/2),573,390)':cb=512:cr=512"]);
+    command.args(["-c:v", "libx265", "-preset", "ultrafast", "-g", "30", "-bf", "0", "-x265-params"]);
+    command.arg("log-level=error:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:range=limited:bframes=0");
+    command.args(["-f", "mpegts", "-y"]).arg(path);
+    run(command);
+    path.to_owned()
+}
+
 /// A part of each picture ("WIDTH:HEIGHT:X:Y") as one colour: red, green and blue.
 pub fn colours(file: &Path, part: &str) -> Vec<[u8; 3]> {
     let filter = format!("crop={part},scale=1:1:flags=area");
@@ -211,6 +224,7 @@ pub fn make_png(colour: &str, size: &str, path: &Path) -> PathBuf {
     path.to_owned()
 }
 
+#[track_caller]
 fn payload(file: &Path, options: &[&str]) -> Vec<u8> {
     let mut command = ffmpeg();
     command.arg("-i").arg(file).args(options).arg("-");

@@ -17,6 +17,8 @@ pub struct SourceShape {
     pub width: u32,
     pub height: u32,
     pub fps: Option<f64>,
+    /// More than eight bits: most of these are HDR.
+    pub deep: bool,
 }
 
 /// The machine as the plan sees it.
@@ -137,7 +139,7 @@ pub fn plan(source: SourceShape, wants: &[Want], terms: impl Into<Terms>, machin
             degraded: choice.degraded,
         });
     }
-    plan.worker.decode_in = decode_in(&plan.worker, machine);
+    plan.worker.decode_in = decode_in(&plan.worker, source, machine);
     plan.cores = cores;
     plan
 }
@@ -243,7 +245,11 @@ fn number_of(what: &str) -> OutputId {
 
 /// Where hardware encodes, pictures are decoded into its memory and stay there. Where none does but a card can decode (a compute
 /// card without an encoder), it does, and the pictures come down once.
-fn decode_in(plan: &WorkerPlan, machine: &Machine<'_>) -> Memory {
+fn decode_in(plan: &WorkerPlan, source: SourceShape, machine: &Machine<'_>) -> Memory {
+    // HDR is mapped in system memory; on a card it would come out dark.
+    if source.deep && plan.video.iter().any(|output| output.profile.as_deref() != Some("main10")) {
+        return Memory::System;
+    }
     let memory =
         |output: &VideoOutput| machine.encoders.get(&output.encoder).map_or(Memory::System, |file| file.memory);
     let count = |wanted| plan.video.iter().filter(|output| memory(output) == wanted).count();

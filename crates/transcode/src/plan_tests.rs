@@ -6,7 +6,7 @@ use weir_pipeline::{Proof, Version};
 use super::*;
 use crate::wants::tests::settings;
 
-const HD30: SourceShape = SourceShape { width: 1280, height: 720, fps: Some(30.0) };
+const HD30: SourceShape = SourceShape { width: 1280, height: 720, fps: Some(30.0), deep: false };
 
 /// A machine where these encoders work and all others that are for its GStreamer do not.
 struct Bench {
@@ -208,6 +208,21 @@ fn reasons_and_devices_are_shown() {
     let devices = BTreeMap::from([("nvenc".to_owned(), 1)]);
     let placed = plan(HD30, &ladder(), PREFER, &Machine { devices, ..gpu.machine() });
     assert!(placed.worker.video.iter().all(|output| output.device == Some(1)));
+}
+
+/// Only there HDR is mapped.
+#[test]
+fn deep_sources_are_decoded_in_system_memory() {
+    let bench = Bench::new(26, &["nvenc-h264", "nvenc-h265", "decode-cuda"]);
+    let main10 = EncodingSettings { codec: H265, profile: Some("main10".to_owned()), ..settings(640, 360, 600) };
+    for (deep, settings, expected) in [
+        (false, settings(640, 360, 600), Memory::Cuda),
+        (true, settings(640, 360, 600), Memory::System),
+        (true, main10, Memory::Cuda),
+    ] {
+        let plan = plan(SourceShape { deep, ..HD30 }, &[want("a", settings)], PREFER, &bench.machine());
+        assert_eq!((plan.renditions.len(), plan.worker.decode_in), (1, expected), "{:?}", plan.refused);
+    }
 }
 
 #[test]

@@ -201,7 +201,8 @@ impl Stage {
                 let format = video.video.clone().unwrap_or_default();
                 let fps =
                     format.fps.map(|(numerator, denominator)| f64::from(numerator) / f64::from(denominator.max(1)));
-                let shape = SourceShape { width: format.width, height: format.height, fps };
+                let deep = format.bit_depth > 8;
+                let shape = SourceShape { width: format.width, height: format.height, fps, deep };
                 return Some((self.hub.source().subscribe(), shape));
             }
             let mut pulse = self.hub.watch_pulse();

@@ -20,6 +20,7 @@ use crate::outbox::Outbox;
 use crate::overlay::{LogoSlot, lay_over};
 use crate::picture::Pictures;
 use crate::recipe::{self, Step};
+use crate::tone::{ToneMapper, map_tones};
 
 /// A pad that is busy lets go after a picture; longer means that the branch hangs.
 const UNLINK_PATIENCE: Duration = Duration::from_secs(2);
@@ -40,7 +41,7 @@ impl Branch {
         output: &VideoOutput,
         file: &EncoderFile,
         decode_in: Memory,
-        logo: &LogoSlot,
+        (logo, tones): (&LogoSlot, &ToneMapper),
         outbox: &Outbox,
     ) -> Result<Self, BuildFault> {
         let codec = match output.codec {
@@ -51,6 +52,10 @@ impl Branch {
         let steps = recipe::video_branch(output, file, decode_in);
         let branch = Self::build(pipeline, &prefix(output.id), &steps, video_sink(output.id, codec, outbox))?;
         let with_role = |role| steps.iter().position(|step| step.role == role).and_then(|at| branch.elements.get(at));
+        // Ten bits stay what they are.
+        if let (Some(queue), false) = (branch.elements.first(), recipe::has_ten_bits(output)) {
+            map_tones(queue, tones)?;
+        }
         if let (Some(scale), Some(size)) = (with_role("scale"), with_role("size")) {
             canvas::follow_source(with_role("crop"), scale, size, output, file.memory)?;
         }

@@ -15,6 +15,7 @@ use crate::element::BuildFault;
 use crate::outbox::Outbox;
 use crate::overlay::LogoSlot;
 use crate::source::Source;
+use crate::tone::ToneMapper;
 
 /// What encoders hold is out in milliseconds; one that hangs must not hold up the others' end.
 const END_PATIENCE: Duration = Duration::from_secs(2);
@@ -27,6 +28,7 @@ pub(crate) struct Graph {
     resume_after: Option<MediaTime>,
     plan: WorkerPlan,
     logo: LogoSlot,
+    tones: ToneMapper,
     video: Option<Source>,
     audio: Option<Source>,
     branches: BTreeMap<OutputId, Branch>,
@@ -52,6 +54,7 @@ impl Graph {
             resume_after,
             plan: WorkerPlan::default(),
             logo: LogoSlot::default(),
+            tones: ToneMapper::default(),
             video: None,
             audio: None,
             branches: BTreeMap::new(),
@@ -156,7 +159,14 @@ impl Graph {
             }
             let unknown = || BuildFault(format!("there is no encoder {}", output.encoder));
             let file = self.encoders.get(&output.encoder).ok_or_else(unknown).map_err(fault(Some(output.id)))?;
-            let built = Branch::video(&self.pipeline, output, file, self.plan.decode_in, &self.logo, &self.outbox);
+            let built = Branch::video(
+                &self.pipeline,
+                output,
+                file,
+                self.plan.decode_in,
+                (&self.logo, &self.tones),
+                &self.outbox,
+            );
             let mut branch = built.map_err(fault(Some(output.id)))?;
             branch.link(&source.tee).map_err(fault(Some(output.id)))?;
             self.branches.insert(output.id, branch);

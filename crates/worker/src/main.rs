@@ -21,6 +21,7 @@ mod recipe_tests;
 mod serve;
 mod source;
 mod thumbnail;
+mod tone;
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;

@@ -41,7 +41,7 @@ fn plugins() -> BTreeMap<String, String> {
     let encoders = Encoders::load().map(|encoders| encoders.all().to_vec()).unwrap_or_default();
     let elements = encoders.iter().map(|file| file.element.as_str()).chain([
         "avdec_h264",
-        "videoscale",
+        "videoconvertscale",
         "cudascale",
         "vapostproc",
     ]);

@@ -161,8 +161,9 @@ fn va_download() -> Vec<Step> {
 }
 
 fn only_scaling(decode_in: Memory, encode_in: Memory) -> Vec<Step> {
-    // `bilinear2`, because plain bilinear aliases beyond 2:1.
-    let videoscale = || Step::new("scale", "videoscale").set("method", "bilinear2").set("add-borders", false);
+    // `bilinear2`, because plain bilinear aliases beyond 2:1. Of pictures that have our format already it converts nothing; others, of ten
+    // bits or 4:2:2, `videoscale` would refuse.
+    let videoscale = || Step::new("scale", "videoconvertscale").set("method", "bilinear2").set("add-borders", false);
     // It converts as well, which decoded pictures of ten bits need.
     let cudascale = || Step::any("scale", &["cudaconvertscale", "cudascale"]).set_if_there("add-borders", false);
     let vapostproc = || Step::new("scale", "vapostproc").set_if_there("add-borders", false);
@@ -181,11 +182,14 @@ fn only_scaling(decode_in: Memory, encode_in: Memory) -> Vec<Step> {
     }
 }
 
+pub(crate) fn has_ten_bits(output: &VideoOutput) -> bool {
+    output.profile.as_deref() == Some("main10")
+}
+
 /// The canvas. `colorimetry` is what the decoder says, in caps' words; it is filled in when that is known. Without it SD sizes
 /// would be converted to BT.601, pixel by pixel, which costs 20 % and changes the picture.
 pub(crate) fn size_caps(output: &VideoOutput, memory: Memory, colorimetry: &str) -> String {
-    let ten_bits = output.profile.as_deref() == Some("main10");
-    let format = match (memory, ten_bits) {
+    let format = match (memory, has_ten_bits(output)) {
         (Memory::System, false) => ",format=I420",
         (Memory::System, true) => ",format=I420_10LE",
         (_, false) => ",format=NV12",

@@ -14,6 +14,7 @@ use weir_pipeline::{
 use crate::element::{BuildFault, chain, make};
 use crate::recipe;
 use crate::source;
+use crate::tone::{ToneMapper, map_tones};
 
 /// Below the server's own, so that what is said is why.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -57,6 +58,9 @@ fn picture(track: &TrackConfig, frame: WireFrame) -> Result<Vec<u8>, BuildFault>
     let mut elements: Vec<gst::Element> = vec![input.clone().upcast()];
     for step in recipe::video_source(track.codec, Memory::System).iter().filter(|step| step.role != "tee") {
         elements.push(make(step, "thumbnail")?);
+    }
+    if let Some(decoded) = elements.last() {
+        map_tones(decoded, &ToneMapper::default())?;
     }
     let width = i32::try_from(THUMBNAIL_WIDTH).unwrap_or(i32::MAX);
     // Square pixels and a width: the scaler finds the height that keeps the picture's shape.
