@@ -256,9 +256,6 @@ impl Rendition {
         if !(16..=8192).contains(&encode.height) || encode.height % 2 != 0 {
             return fault("height", "must be an even number from 16 to 8192");
         }
-        if encode.codec == VideoCodec::Av1 {
-            return fault("codec", "can't be av1 in this version: it encodes h264 and h265");
-        }
         if encode.fps.is_some_and(|fps| !(1.0..=240.0).contains(&fps)) {
             return fault("fps", "must be from 1 to 240");
         }
@@ -309,7 +306,6 @@ mod tests {
         for (settings, field) in [
             (EncodingSettings { width: 1281, ..hd() }, "width"),
             (EncodingSettings { height: 0, ..hd() }, "height"),
-            (EncodingSettings { codec: VideoCodec::Av1, ..hd() }, "codec"),
             (EncodingSettings { fps: Some(f64::NAN), ..hd() }, "fps"),
             (EncodingSettings { video_bitrate_kbps: 0, ..hd() }, "video_bitrate_kbps"),
             (EncodingSettings { audio_bitrate_kbps: 1000, ..hd() }, "audio_bitrate_kbps"),
@@ -336,9 +332,10 @@ mod tests {
         assert_eq!(names("hd"), ["720p", "480p", "360p", "240p"]);
         assert!(names("none").is_empty());
         let fits = |name: &str| {
-            Ladder::Named(name.to_owned()).renditions().into_iter().all(|rendition| {
-                matches!(rendition.encoding, Encoding::Encode(settings) if settings.fit == Fit::Crop)
-            })
+            Ladder::Named(name.to_owned())
+                .renditions()
+                .into_iter()
+                .all(|rendition| matches!(rendition.encoding, Encoding::Encode(settings) if settings.fit == Fit::Crop))
         };
         assert!(fits("vertical") && !fits("hd"), "a phone's picture is filled");
     }

@@ -47,6 +47,8 @@ pub struct EncoderFile {
     pub cores_per_megapixel_second: Option<f64>,
     pub bitrate: Bitrate,
     pub buffer: Option<Buffer>,
+    /// What it is told of pictures in place of what they are, as caps.
+    pub told: Option<String>,
     pub keyframes: Keyframes,
     pub set: Sets,
 }
@@ -97,6 +99,9 @@ pub struct Keyframes {
     pub value: Option<i64>,
     pub gops: Option<u32>,
     pub max: Option<u32>,
+    /// It does not take orders for keyframes: it begins anew for each.
+    #[serde(default)]
+    pub by_restart: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -47,7 +47,7 @@ impl Branch {
         let codec = match output.codec {
             VideoCodec::H264 => Codec::H264,
             VideoCodec::H265 => Codec::H265,
-            VideoCodec::Av1 => return Err(BuildFault("AV1 is not encoded".to_owned())),
+            VideoCodec::Av1 => Codec::Av1,
         };
         let steps = recipe::video_branch(output, file, decode_in);
         let branch = Self::build(pipeline, &prefix(output.id), &steps, video_sink(output.id, codec, outbox))?;
@@ -63,7 +63,11 @@ impl Branch {
             if output.overlaid || !file.is_hardware() {
                 lay_over(encode, logo)?;
             }
-            force_keyframes(encode, KeyframeClock::new(output.gop_ms))?;
+            let clock = KeyframeClock::new(output.gop_ms);
+            match file.keyframes.by_restart {
+                true => restart_for_keyframes(encode, clock)?,
+                false => force_keyframes(encode, clock)?,
+            }
         }
         Ok(branch)
     }
@@ -143,6 +147,31 @@ fn force_keyframes(encode: &gst::Element, clock: KeyframeClock) -> Result<(), Bu
             // Without a running time, which means the next picture. Given one, GStreamer up to 1.28 compares it with the
             // encoder's shifted segment before the first output and then ignores every later order.
             pad.send_event(DownstreamForceKeyUnitEvent::builder().all_headers(true).build());
+        }
+        gst::PadProbeReturn::Ok
+    });
+    Ok(())
+}
+
+/// For encoders that take no orders: each of our keyframes is the first picture of an encoder that begins anew, between two pictures and
+/// in the thread that brings them. Those that look ahead would lose what they hold.
+fn restart_for_keyframes(encode: &gst::Element, clock: KeyframeClock) -> Result<(), BuildFault> {
+    let (clock, encode) = (Mutex::new(clock), encode.clone());
+    let sink = pad(&encode, "sink")?;
+    let source = sink.peer().ok_or_else(|| BuildFault("an encoder that is linked to nothing".to_owned()))?;
+    source.add_probe(gst::PadProbeType::BUFFER, move |source, info| {
+        let pts = info.buffer().and_then(|buffer| buffer.pts());
+        let opens = pts.is_some_and(|pts| clock.lock().is_ok_and(|mut clock| clock.opens(pts.nseconds())));
+        if opens {
+            // Linked again, a pad tells once more what the pictures are.
+            let _ = source.unlink(&sink);
+            let anew = encode.set_state(gst::State::Null).and_then(|_| {
+                let _ = source.link(&sink);
+                encode.set_state(gst::State::Playing)
+            });
+            if anew.is_err() {
+                gst::element_error!(encode, gst::CoreError::StateChange, ["it can't begin anew"]);
+            }
         }
         gst::PadProbeReturn::Ok
     });

@@ -1,10 +1,11 @@
-//! An encoder's byte stream into the hub's form: NAL units with lengths, parameter sets beside them.
+//! An encoder's byte stream into the hub's form: NAL units with lengths, parameter sets beside them; AV1's units with sizes.
 
 use bytes::{Bytes, BytesMut};
 use weir_media::Codec;
 use weir_media::codec::h264::AvcConfig;
 use weir_media::codec::h265::HevcConfig;
 use weir_media::codec::nal;
+use weir_media::codec::obu::TemporalUnit;
 
 /// Follows one output's pictures.
 #[derive(Debug)]
@@ -37,6 +38,9 @@ impl Pictures {
 
     /// None when there is nothing in it that could be decoded.
     pub(crate) fn read(&mut self, data: &[u8]) -> Option<Picture> {
+        if self.codec == Codec::Av1 {
+            return self.temporal_unit(data);
+        }
         let (mut video, mut sequence, mut picture) = (Vec::new(), Vec::new(), Vec::new());
         let mut payload = BytesMut::with_capacity(data.len() + 16);
         for unit in nal::annex_b(data) {
@@ -66,6 +70,16 @@ impl Pictures {
             }
         }
         (!payload.is_empty() && !self.config.is_empty()).then(|| Picture { config: changed, payload: payload.freeze() })
+    }
+
+    fn temporal_unit(&mut self, data: &[u8]) -> Option<Picture> {
+        // Ours made it, as above.
+        let TemporalUnit { config, payload } = TemporalUnit::read(data).ok()?;
+        let config = config.filter(|config| *config != self.config);
+        if let Some(config) = &config {
+            self.config = config.clone();
+        }
+        (!payload.is_empty() && !self.config.is_empty()).then_some(Picture { config, payload })
     }
 
     fn kind(&self, unit: &[u8]) -> Unit {

@@ -131,7 +131,14 @@ pub(crate) fn video_branch(output: &VideoOutput, file: &EncoderFile, decode_in: 
             ]),
         }
     }
+    if let Some(caps) = &file.told {
+        steps.push(Step::new("told", "capssetter").set("caps", caps));
+    }
     steps.push(encoder(output, file));
+    if file.codec == VideoCodec::Av1 {
+        // Not all of these encoders say which form of the stream they give.
+        steps.push(Step::new("parse", "av1parse"));
+    }
     steps.push(Step::new("caps", "capsfilter").set("caps", encoded_caps(output, file)));
     steps
 }
@@ -154,10 +161,7 @@ fn scaling(decode_in: Memory, encode_in: Memory, fit: Fit) -> Vec<Step> {
 
 /// vapostproc reads and gives either memory.
 fn va_download() -> Vec<Step> {
-    vec![
-        Step::new("download", "vapostproc"),
-        Step::new("download-caps", "capsfilter").set("caps", "video/x-raw"),
-    ]
+    vec![Step::new("download", "vapostproc"), Step::new("download-caps", "capsfilter").set("caps", "video/x-raw")]
 }
 
 fn only_scaling(decode_in: Memory, encode_in: Memory) -> Vec<Step> {
@@ -239,7 +243,8 @@ fn text(value: &Value, output: &VideoOutput) -> String {
 fn encoded_caps(output: &VideoOutput, file: &EncoderFile) -> String {
     let (media, default) = match output.codec {
         VideoCodec::H265 => ("video/x-h265,stream-format=byte-stream,alignment=au", "main"),
-        VideoCodec::Av1 => ("video/x-av1,stream-format=obu-stream,alignment=tu", "main"),
+        // The parser says the profile.
+        VideoCodec::Av1 => return "video/x-av1,stream-format=obu-stream,alignment=tu".to_owned(),
         VideoCodec::H264 => ("video/x-h264,stream-format=byte-stream,alignment=au", "high"),
     };
     let wanted = output.profile.as_deref().unwrap_or(default);

@@ -29,7 +29,12 @@ fn output(id: u32, (width, height): (u32, u32), codec: VideoCodec) -> VideoOutpu
         gop_ms: 1000,
         profile: None,
         fit: Fit::Pad,
-        encoder: if codec == VideoCodec::H265 { "x265" } else { "x264" }.to_owned(),
+        encoder: match codec {
+            VideoCodec::H264 => "x264",
+            VideoCodec::H265 => "x265",
+            VideoCodec::Av1 => "aom-av1",
+        }
+        .to_owned(),
         device: None,
         overlaid: false,
     }
@@ -153,10 +158,12 @@ async fn renditions_are_aligned_and_come_and_go_while_it_runs() {
     run.tracks_of(&source).await;
     run.feed(source.frames_until(ms(2500))).await;
     // The second leaves, a third of another codec comes; the first is not disturbed.
-    run.send(&plan(vec![first, output(3, (128, 72), VideoCodec::H265)])).await;
+    let av1 = output(4, (96, 54), VideoCodec::Av1);
+    run.send(&plan(vec![first, output(3, (128, 72), VideoCodec::H265), av1])).await;
     run.feed(source.frames_until(ms(5000))).await;
     run.until("all pictures of the first were there", |run| run.frames(1).len() >= 150).await;
     run.until("the third had its keyframes", |run| run.keyframes_ms(3).len() >= 3).await;
+    run.until("the fourth had its keyframes", |run| run.keyframes_ms(4).len() >= 3).await;
     run.until("sound was there", |run| run.frames(SOUND.0).len() >= 220).await;
 
     assert_eq!(run.frames(1).len(), 150, "none is lost");
@@ -165,11 +172,17 @@ async fn renditions_are_aligned_and_come_and_go_while_it_runs() {
     let second = run.keyframes_ms(2);
     assert!(second.starts_with(&[0, 1000, 2000]) && second.len() <= 3, "{second:?}");
     let third = run.keyframes_ms(3);
-    assert!((2300..=3000).contains(&third[0]) && third[1..].ends_with(&[3000, 4000]), "{third:?}");
-    assert_eq!((run.size(1), run.size(2), run.size(3)), ((320, 180), (160, 90), (128, 72)));
+    // What was on its way through the decoder when the plan came is theirs too: eight pictures may wait.
+    assert!((2200..=3000).contains(&third[0]) && third[1..].ends_with(&[3000, 4000]), "{third:?}");
+    let fourth = run.keyframes_ms(4);
+    assert!((2200..=3000).contains(&fourth[0]) && fourth[1..].ends_with(&[3000, 4000]), "{fourth:?}");
+    let steps = run.frames(4).windows(2).map(|pair| (pair[1].pts - pair[0].pts).as_millis());
+    assert!(steps.into_iter().all(|step| (33..=34).contains(&step)), "an encoder that begins anew loses nothing");
+    assert_eq!((run.size(1), run.size(2), run.size(3), run.size(4)), ((320, 180), (160, 90), (128, 72), (96, 54)));
     assert_eq!(run.tracks[&OutputId(1)].len(), 1, "one configuration throughout");
-    let codecs = [1, 3].map(|id| run.tracks[&OutputId(id)][0].codec);
-    assert_eq!(codecs, [Codec::H264, Codec::H265]);
+    let codecs = [1, 3, 4].map(|id| run.tracks[&OutputId(id)][0].codec);
+    assert_eq!(codecs, [Codec::H264, Codec::H265, Codec::Av1]);
+    assert_eq!(run.tracks[&OutputId(4)].len(), 1, "one configuration, however often it begins anew");
     let sound = run.frames(SOUND.0);
     assert!(sound.windows(2).all(|pair| (20..=23).contains(&(pair[1].pts - pair[0].pts).as_millis())));
 

@@ -3,19 +3,53 @@
 use bytes::Bytes;
 
 use super::bits::BitReader;
+use super::obu::Unit;
 use super::{CodecError, check_config_len, check_picture_size, frame_rate};
 use crate::{Codec, TrackId, TrackInfo, VideoFormat};
 
 const AV1C: &str = "the av1C record";
 const SEQUENCE_HEADER: &str = "the AV1 sequence header";
 const RECORD_FIXED_BYTES: usize = 4;
-const OBU_SEQUENCE_HEADER: u8 = 1;
+pub(super) const OBU_SEQUENCE_HEADER: u8 = 1;
 
+/// What an encoder's sequence header says, as far as players and records need it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct SequenceHeader {
+pub(super) struct SequenceHeader {
     width: u32,
     height: u32,
     fps: Option<(u32, u32)>,
+    profile: u8,
+    /// Of the first operating point.
+    level: u8,
+    high_tier: bool,
+    colour: ColourConfig,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct ColourConfig {
+    high_bit_depth: bool,
+    twelve_bit: bool,
+    monochrome: bool,
+    subsampling_x: bool,
+    subsampling_y: bool,
+    chroma_position: u8,
+}
+
+/// The `av1C` record of a sequence header, with its whole unit behind it.
+pub(super) fn record_bytes(header: &SequenceHeader, obu: &[u8]) -> Bytes {
+    let colour = &header.colour;
+    let flags = [
+        header.high_tier,
+        colour.high_bit_depth,
+        colour.twelve_bit,
+        colour.monochrome,
+        colour.subsampling_x,
+        colour.subsampling_y,
+    ];
+    let flags = flags.iter().fold(0, |flags, flag| flags << 1 | u8::from(*flag));
+    let mut record = vec![0x81, header.profile << 5 | header.level & 0x1F, flags << 2 | colour.chroma_position & 3, 0];
+    record.extend_from_slice(obu);
+    record.into()
 }
 
 /// The track of an `av1C` record. Where the record leaves the sequence header to the stream, the size is 0.
@@ -50,47 +84,25 @@ pub fn track_info(id: TrackId, config: Bytes) -> Result<TrackInfo, CodecError> {
 
 /// The payload of the first sequence header among some OBUs.
 fn sequence_header_obu(mut obus: &[u8]) -> Result<Option<&[u8]>, CodecError> {
-    while let Some((&header, mut rest)) = obus.split_first() {
-        let (extension, sized) = (header & 4 != 0, header & 2 != 0);
-        if extension {
-            rest = rest.get(1..).ok_or(CodecError::Truncated { what: AV1C })?;
-        }
-        let length = if sized {
-            let (length, after) = leb128(rest)?;
-            rest = after;
-            length
-        } else {
-            rest.len()
-        };
-        let (payload, after) = rest.split_at_checked(length).ok_or(CodecError::Truncated { what: AV1C })?;
-        if header >> 3 & 0x0F == OBU_SEQUENCE_HEADER {
-            return Ok(Some(payload));
+    while !obus.is_empty() {
+        let (unit, after) = Unit::split(obus)?;
+        if unit.kind == OBU_SEQUENCE_HEADER {
+            return Ok(Some(unit.payload));
         }
         obus = after;
     }
     Ok(None)
 }
 
-fn leb128(data: &[u8]) -> Result<(usize, &[u8]), CodecError> {
-    let mut value = 0_u64;
-    for (index, &byte) in data.iter().take(8).enumerate() {
-        value |= u64::from(byte & 0x7F) << (7 * index);
-        if byte & 0x80 == 0 {
-            let value = usize::try_from(value).map_err(|_| CodecError::invalid(AV1C, "the size of an OBU"))?;
-            return Ok((value, &data[index + 1..]));
-        }
-    }
-    Err(CodecError::invalid(AV1C, "the size of an OBU"))
-}
-
-/// AV1 specification, 5.5.1, as far as the picture size.
-fn sequence_header(obu: &[u8]) -> Result<SequenceHeader, CodecError> {
+/// AV1 specification, 5.5.1, as far as the colours.
+pub(super) fn sequence_header(obu: &[u8]) -> Result<SequenceHeader, CodecError> {
     let mut bits = BitReader::new(obu, SEQUENCE_HEADER);
-    bits.skip(3 + 1)?;
+    let profile = bits.bits(3)? as u8;
+    bits.skip(1)?;
     let reduced = bits.bit()?;
-    let mut fps = None;
+    let (mut fps, mut level, mut high_tier) = (None, 0, false);
     if reduced {
-        bits.skip(5)?;
+        level = bits.bits(5)? as u8;
     } else {
         let mut delay_bits = None;
         if bits.bit()? {
@@ -101,11 +113,13 @@ fn sequence_header(obu: &[u8]) -> Result<SequenceHeader, CodecError> {
             }
         }
         let display_delays = bits.bit()?;
-        for _ in 0..=bits.bits(5)? {
+        for point in 0..=bits.bits(5)? {
             bits.skip(12)?;
+            let its_level = bits.bits(5)? as u8;
             // Tiers exist from level 4.0 on, which is number 8.
-            if bits.bits(5)? > 7 {
-                bits.skip(1)?;
+            let its_tier = its_level > 7 && bits.bit()?;
+            if point == 0 {
+                (level, high_tier) = (its_level, its_tier);
             }
             if let Some(delay_bits) = delay_bits
                 && bits.bit()?
@@ -120,7 +134,65 @@ fn sequence_header(obu: &[u8]) -> Result<SequenceHeader, CodecError> {
     let (width_bits, height_bits) = (bits.bits(4)? + 1, bits.bits(4)? + 1);
     let (width, height) = (bits.bits(width_bits)?, bits.bits(height_bits)?);
     let (width, height) = check_picture_size(SEQUENCE_HEADER, u64::from(width) + 1, u64::from(height) + 1)?;
-    Ok(SequenceHeader { width, height, fps })
+    tools(&mut bits, reduced)?;
+    let colour = colour_config(&mut bits, profile)?;
+    Ok(SequenceHeader { width, height, fps, profile, level, high_tier, colour })
+}
+
+/// Passes over what says which tools are used.
+fn tools(bits: &mut BitReader<'_>, reduced: bool) -> Result<(), CodecError> {
+    /// "As each frame says."
+    const SELECT: u32 = 2;
+    if !reduced && bits.bit()? {
+        bits.skip(4 + 3)?;
+    }
+    bits.skip(3)?;
+    if !reduced {
+        bits.skip(4)?;
+        let order_hint = bits.bit()?;
+        if order_hint {
+            bits.skip(2)?;
+        }
+        let screen_content = if bits.bit()? { SELECT } else { bits.bits(1)? };
+        if screen_content > 0 && !bits.bit()? {
+            bits.skip(1)?;
+        }
+        if order_hint {
+            bits.skip(3)?;
+        }
+    }
+    bits.skip(3)
+}
+
+/// 5.5.2.
+fn colour_config(bits: &mut BitReader<'_>, profile: u8) -> Result<ColourConfig, CodecError> {
+    const BT_709: u32 = 1;
+    const SRGB: u32 = 13;
+    const IDENTITY: u32 = 0;
+    let high_bit_depth = bits.bit()?;
+    let twelve_bit = profile == 2 && high_bit_depth && bits.bit()?;
+    let monochrome = profile != 1 && bits.bit()?;
+    let described = bits.bit()?;
+    let is_rgb = described && (bits.bits(8)?, bits.bits(8)?, bits.bits(8)?) == (BT_709, SRGB, IDENTITY);
+    let mut colour = ColourConfig { high_bit_depth, twelve_bit, monochrome, ..ColourConfig::default() };
+    if is_rgb && !monochrome {
+        return Ok(colour);
+    }
+    bits.skip(1)?;
+    (colour.subsampling_x, colour.subsampling_y) = match profile {
+        _ if monochrome => (true, true),
+        0 => (true, true),
+        1 => (false, false),
+        _ if twelve_bit => {
+            let across = bits.bit()?;
+            (across, across && bits.bit()?)
+        }
+        _ => (true, false),
+    };
+    if !monochrome && colour.subsampling_x && colour.subsampling_y {
+        colour.chroma_position = bits.bits(2)? as u8;
+    }
+    Ok(colour)
 }
 
 /// The frame rate, if pictures come at equal intervals.

@@ -8,6 +8,7 @@ mod gop_meter;
 pub mod h264;
 pub mod h265;
 pub mod nal;
+pub mod obu;
 pub mod opus;
 
 use bytes::Bytes;

@@ -71,6 +71,25 @@ fn av1_records() {
     assert_video(Codec::Av1, "81096c00", ((0, 0), None, "Main", "4.1", 12, Some(0), "av01.0.09M.12"));
 }
 
+#[test]
+fn av1_records_are_built_of_what_encoders_give() {
+    // A delimiter, the sequence header, a frame of three bytes, padding, and a last frame without a size.
+    let unit =
+        hex("12000a0b0000000cc4ff6736be4010").iter().chain(&hex("3203aabbcc7a0100300102")).copied().collect::<Vec<_>>();
+    let read = obu::TemporalUnit::read(&unit).unwrap();
+    assert_eq!(read.config, Some(hex(AOM_MAIN)));
+    assert_eq!(read.payload, hex("0a0b0000000cc4ff6736be40103203aabbcc32020102"));
+    assert_eq!(obu::TemporalUnit::read(&hex("12003203aabbcc")).unwrap().config, None);
+    let long = [&[0x30_u8][..], &[7; 300]].concat();
+    let sized = obu::TemporalUnit::read(&long).unwrap().payload;
+    assert_eq!(sized[..3], [0x32, 0xAC, 0x02]);
+    assert_eq!(obu::TemporalUnit::read(&sized).unwrap().payload, sized);
+    for length in 1..unit.len() {
+        let _ = obu::TemporalUnit::read(&unit[..length]);
+    }
+    assert!(obu::TemporalUnit::read(&hex("32ff")).is_err());
+}
+
 type Expected<'a> = ((u32, u32), Option<(u32, u32)>, &'a str, &'a str, u8, Option<u8>, &'a str);
 
 fn assert_video(codec: Codec, config: &str, expected: Expected<'_>) {

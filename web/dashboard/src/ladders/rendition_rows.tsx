@@ -66,7 +66,7 @@ export function RenditionEditor({ renditions, onChange }: { renditions: Renditio
               <label className="cell">
                 <span>{t.rendition.codec}</span>
                 <select value={rendition.codec ?? "h264"} onChange={(event) => set(at, { codec: event.target.value as "h264" })}>
-                  {(["h264", "h265"] as const).map((each) => <option key={each} value={each}>{codec(each)}</option>)}
+                  {(["h264", "h265", "av1"] as const).map((each) => <option key={each} value={each}>{codec(each)}</option>)}
                 </select>
               </label>
               <Cell label={t.rendition.gopSeconds} type="number" min={0.5} max={10} step={0.5} value={rendition.gop_seconds ?? 2} onChange={(event) => set(at, { gop_seconds: Number(event.target.value) })} />

@@ -1,0 +1,88 @@
+//! AV1's units (OBUs) as encoders give them: what of a temporal unit is stored, and the `av1C` record of its sequence header.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::CodecError;
+use super::av1::{OBU_SEQUENCE_HEADER, record_bytes, sequence_header};
+
+const TEMPORAL_DELIMITER: u8 = 2;
+const PADDING: u8 = 15;
+
+const OBU: &str = "an AV1 unit";
+
+/// A temporal unit as files and the hub hold it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TemporalUnit {
+    /// The record of the sequence header in it, where it has one: at keyframes.
+    pub config: Option<Bytes>,
+    /// Without delimiters and padding, each unit with its size. The sequence header stays: who begins there may need it.
+    pub payload: Bytes,
+}
+
+impl TemporalUnit {
+    /// Of a stream of units with sizes ("low overhead"); the last may go without.
+    pub fn read(data: &[u8]) -> Result<Self, CodecError> {
+        let (mut config, mut payload) = (None, BytesMut::with_capacity(data.len()));
+        let mut rest = data;
+        while !rest.is_empty() {
+            let (unit, after) = Unit::split(rest)?;
+            rest = after;
+            match unit.kind {
+                TEMPORAL_DELIMITER | PADDING => continue,
+                OBU_SEQUENCE_HEADER => {
+                    let mut obu = BytesMut::new();
+                    unit.put(&mut obu);
+                    config = Some(record_bytes(&sequence_header(unit.payload)?, &obu));
+                }
+                _ => {}
+            }
+            unit.put(&mut payload);
+        }
+        Ok(Self { config, payload: payload.freeze() })
+    }
+}
+
+pub(super) struct Unit<'a> {
+    pub(super) kind: u8,
+    /// The header's bytes, the extension among them.
+    head: &'a [u8],
+    pub(super) payload: &'a [u8],
+}
+
+impl<'a> Unit<'a> {
+    /// The first unit, and what is behind it.
+    pub(super) fn split(data: &'a [u8]) -> Result<(Self, &'a [u8]), CodecError> {
+        let truncated = || CodecError::Truncated { what: OBU };
+        let first = *data.first().ok_or_else(truncated)?;
+        let (extension, sized) = (first & 4 != 0, first & 2 != 0);
+        let (head, rest) = data.split_at_checked(1 + usize::from(extension)).ok_or_else(truncated)?;
+        let (length, rest) = if sized { leb128(rest)? } else { (rest.len(), rest) };
+        let (payload, after) = rest.split_at_checked(length).ok_or_else(truncated)?;
+        Ok((Self { kind: first >> 3 & 0x0F, head, payload }, after))
+    }
+
+    /// With its size.
+    fn put(&self, out: &mut BytesMut) {
+        out.put_u8(self.head.first().copied().unwrap_or_default() | 2);
+        out.put_slice(self.head.get(1..).unwrap_or_default());
+        let mut length = self.payload.len();
+        while length > 0x7F {
+            out.put_u8(length as u8 | 0x80);
+            length >>= 7;
+        }
+        out.put_u8(length as u8);
+        out.put_slice(self.payload);
+    }
+}
+
+fn leb128(data: &[u8]) -> Result<(usize, &[u8]), CodecError> {
+    let mut value = 0_u64;
+    for (index, &byte) in data.iter().take(8).enumerate() {
+        value |= u64::from(byte & 0x7F) << (7 * index);
+        if byte & 0x80 == 0 {
+            let value = usize::try_from(value).map_err(|_| CodecError::invalid(OBU, "its size"))?;
+            return Ok((value, &data[index + 1..]));
+        }
+    }
+    Err(CodecError::invalid(OBU, "its size"))
+}
