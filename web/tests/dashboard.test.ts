@@ -14,6 +14,7 @@ import { ADMIN_PASSWORD, publish, waitFor, Weir } from "./weir";
 const ERROR_SHOWN_MS = 3_000;
 /** Everything that the first page loads, as it comes over the wire. */
 const FIRST_LOAD_MAX_BYTES = 300_000;
+const ONE_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
 const PICTURE = { size: "640x360", rate: 25, kbps: 800 };
 
 let weir: Weir, browser: Browser;
@@ -142,6 +143,26 @@ test("the operator's first day", { timeout: 240_000 }, async (context) => {
   await ladder("180p", 320, 180);
   await page.getByRole("button", { name: /^Rendition 240p/ }).waitFor({ state: "detached" });
   await untilState(row, "streaming");
+
+  // A logo: put over it, seen again, taken off.
+  const logo = async (change: () => Promise<void>) => {
+    await page.locator(".page-actions").getByRole("button", { name: "More actions" }).click();
+    await page.getByRole("menuitem", { name: "Logo" }).click();
+    await change();
+    await dialog.getByRole("button", { name: "Save" }).click();
+    await dialog.waitFor({ state: "detached" });
+  };
+  await logo(async () => {
+    await dialog.getByLabel("Picture", { exact: true }).setInputFiles({ name: "logo.png", mimeType: "image/png", buffer: Buffer.from(ONE_PIXEL, "base64") });
+    await dialog.getByLabel("Corner").selectOption({ label: "Bottom left" });
+  });
+  await logo(async () => {
+    const shown = dialog.getByRole("img", { name: "The logo" });
+    await waitFor("the logo is shown", PATIENCE_MS, async () => ((await shown.evaluate((image: HTMLImageElement) => image.naturalWidth).catch(() => 0)) === 1 ? true : undefined));
+    assert.equal(await dialog.getByLabel("Corner").inputValue(), "bottom_left");
+    await dialog.getByLabel("Take the logo off").check();
+  });
+  await logo(async () => dialog.getByText("No logo").waitFor());
 
   // Keys are shown to who asks, and that is written down.
   await page.getByRole("button", { name: "Reveal keys" }).click();

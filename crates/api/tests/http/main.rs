@@ -7,6 +7,7 @@ mod common;
 mod events;
 mod ladders;
 mod live;
+mod logos;
 mod resources;
 mod users;
 mod webhooks;

@@ -1,7 +1,6 @@
 //! The logo of a stream: the picture at its own address, the place in the stream.
-#![allow(clippy::unwrap_used, reason = "a panic in a test is the report")]
 
-mod common;
+use crate::common;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use common::{Answer, Api};
