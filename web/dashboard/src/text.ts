@@ -233,7 +233,7 @@ export const t = {
     lateness: "Segment lateness",
     span: "How far back",
     viewersOf: (protocol: string) => `Viewers by ${protocol}, last five minutes`,
-    minutes: (minutes: string) => `${minutes} min`,
+    spans: { "5": "5 min", "15": "15 min", "60": "1 h", "360": "6 h", "1440": "24 h" },
     of: (name: string) => `Bitrate of ${name}, last five minutes`,
   },
 
@@ -419,6 +419,7 @@ export const t = {
     restream: (id: string) => `Restream ${id}`,
     refused: "A publisher was refused",
     late: "Segments come late",
+    lateBy: (rendition: string, waited: number, target: number) => `${rendition}: nothing for ${waited.toFixed(1)} s, a segment is ${target} s`,
     workerFailed: "The transcoder failed and is started again",
     planned: (rendition: string, encoder: string) => `${rendition} is encoded by ${encoder}`,
     degraded: (rendition: string, encoder: string) => `${rendition} had to move to ${encoder}`,
