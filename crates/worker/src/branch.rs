@@ -16,6 +16,7 @@ use weir_pipeline::{AudioOutput, EncoderFile, Memory, Message, OutputId, TrackCo
 
 use crate::element::{BuildFault, chain, make, remove, start};
 use crate::keyframes::KeyframeClock;
+use crate::loudness::Leveller;
 use crate::outbox::Outbox;
 use crate::picture::Pictures;
 use crate::recipe::{self, Step};
@@ -63,7 +64,11 @@ impl Branch {
 
     pub(crate) fn audio(pipeline: &gst::Pipeline, output: &AudioOutput, outbox: &Outbox) -> Result<Self, BuildFault> {
         let steps = recipe::audio_branch(output);
-        Self::build(pipeline, &prefix(output.id), &steps, audio_sink(output.id, outbox))
+        let branch = Self::build(pipeline, &prefix(output.id), &steps, audio_sink(output.id, outbox))?;
+        if let (Some(lufs), Some(queue)) = (output.loudness_lufs, branch.elements.first()) {
+            level(&pad(queue, "src")?, Leveller::new(lufs)?);
+        }
+        Ok(branch)
     }
 
     fn build(pipeline: &gst::Pipeline, prefix: &str, steps: &[Step], sink: AppSink) -> Result<Self, BuildFault> {
@@ -174,6 +179,21 @@ fn is_other_shape(source: &VideoInfo, output: &VideoOutput) -> bool {
     let source = f64::from(source.width()) * pixel / f64::from(source.height().max(1));
     let canvas = f64::from(output.width) / f64::from(output.height.max(1));
     (source / canvas - 1.0).abs() > SHAPE_TOLERANCE
+}
+
+/// Brings the sound that goes by to its loudness.
+fn level(pad: &gst::Pad, leveller: Leveller) {
+    let leveller = Mutex::new(leveller);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        // Other branches have the same buffer: this one gets a copy of its own to write to.
+        if let Some(buffer) = info.buffer_mut().map(gst::Buffer::make_mut)
+            && let Ok(mut map) = buffer.map_writable()
+            && let Ok(mut leveller) = leveller.lock()
+        {
+            leveller.process_bytes(&mut map);
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// Sends the order right before the picture, into the same pad: whatever the encoder has in hand, it is this picture's.

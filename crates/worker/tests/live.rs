@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use weir_media::codec;
 use weir_media::{Codec, Frame, MediaTime, TrackId, TrackInfo};
-use weir_model::{RateControl, VideoCodec};
+use weir_model::{AudioCodec, RateControl, VideoCodec};
 use weir_pipeline::{
-    AudioOutput, LinkReader, LinkWriter, Memory, Message, OutputId, TrackConfig, VideoOutput, WireFrame, Worker,
+    AudioOutput, LinkReader, LinkWriter, Memory, Message, OutputId, Start, TrackConfig, VideoOutput, WireFrame, Worker,
     WorkerBinary, WorkerPlan,
 };
 use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
@@ -34,7 +34,7 @@ fn output(id: u32, (width, height): (u32, u32), codec: VideoCodec) -> VideoOutpu
 }
 
 fn plan(video: Vec<VideoOutput>) -> Message {
-    let audio = vec![AudioOutput { id: SOUND, bitrate_kbps: 64 }];
+    let audio = vec![AudioOutput { id: SOUND, codec: AudioCodec::Aac, bitrate_kbps: 64, loudness_lufs: None }];
     Message::Plan(WorkerPlan { decode_in: Memory::System, video, audio })
 }
 
@@ -53,7 +53,8 @@ impl Run {
     fn start(resume_after: Option<MediaTime>) -> Self {
         // Cargo builds it for tests and tells where it is.
         let binary = WorkerBinary::at(env!("CARGO_BIN_EXE_weir-worker")).unwrap();
-        let (worker, writer, reader) = weir_pipeline::start(&binary, resume_after, None).unwrap();
+        let (worker, writer, reader) =
+            weir_pipeline::start(&binary, Start { resume_after, ..Start::default() }).unwrap();
         Self { worker, writer, reader, tracks: BTreeMap::new(), frames: BTreeMap::new(), ended: false }
     }
 
