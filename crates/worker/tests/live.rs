@@ -164,7 +164,8 @@ async fn renditions_are_aligned_and_come_and_go_while_it_runs() {
     let second = run.keyframes_ms(2);
     assert!(second.starts_with(&[0, 1000, 2000]) && second.len() <= 3, "{second:?}");
     let third = run.keyframes_ms(3);
-    assert!((2300..=3000).contains(&third[0]) && third[1..].ends_with(&[3000, 4000]), "{third:?}");
+    // Up to 8 pictures wait to be decoded and 4 in the branch when it comes.
+    assert!((2100..=3000).contains(&third[0]) && third[1..].ends_with(&[3000, 4000]), "{third:?}");
     assert_eq!((run.size(1), run.size(2), run.size(3)), ((320, 180), (160, 90), (128, 72)));
     assert_eq!(run.tracks[&OutputId(1)].len(), 1, "one configuration throughout");
     let codecs = [1, 3].map(|id| run.tracks[&OutputId(id)][0].codec);
