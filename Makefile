@@ -16,7 +16,7 @@ test-gpu: ## the tests that need an NVIDIA card: a ladder decoded, and where the
 	@scripts/install-packages.sh test
 	@scripts/build-web.sh
 	cargo build --locked -p weir-worker
-	cargo test --locked -p weir-server --test e2e_gpu -- --ignored --nocapture
+	cargo test --locked -p weir-server --test e2e gpu:: -- --ignored --nocapture
 
 build: ## the release binaries, target/release/weir and target/release/weir-worker
 	@scripts/install-packages.sh build

@@ -13,10 +13,11 @@ import { ADMIN_PASSWORD, type Stream, waitFor, Weir } from "./weir";
 
 const STREAMS = 50;
 const ON_SCREEN = 8;
-const MEASURED_SECONDS = 10;
-/** Of one core, by the page's own process. A tenth is what we want on a machine that is free; two cores that other tests load
- *  many times over count more for the same work (14 to 20 % were seen), and a page that draws too much costs half a core. */
-const PAGE_CPU_MAX = 0.3;
+const MEASURED_SECONDS = 8;
+/** Of one core, by the page's own process. What other programs do on the machine can only add to it (their share of its caches, a core
+ *  that is lent out), so the first of some windows that keeps to it is the page's own cost. */
+const PAGE_CPU_MAX = 0.1;
+const WINDOWS = 5;
 
 let weir: Weir, browser: Browser, publisher: ChildProcess, folder: string;
 
@@ -58,15 +59,23 @@ test("fifty live streams cost the page little", { timeout: 240_000 }, async (con
   const { page, trouble } = await visit(browser, weir);
   await logIn(page, "admin", ADMIN_PASSWORD);
   await waitFor("all are live on the page", PATIENCE_MS, async () => ((await page.locator('.tile .state[data-state="live"]').count()) === STREAMS ? true : undefined));
+  // Pictures come one a second; those that are seen first come first. Loading them is no part of staying smooth.
+  await waitFor("the pictures on the screen have come", PATIENCE_MS, async () => ((await page.locator(".tile img[data-shown]").count()) >= ON_SCREEN ? true : undefined));
   // Those on the screen: what nobody sees is left as it was until somebody does.
   const figures = async () => (await page.locator(".tile .bitrate").allTextContents()).slice(0, ON_SCREEN);
-  const [before, cpuBefore, began] = [await figures(), await pageCpuSeconds(), Date.now()];
-  await new Promise((resolve) => setTimeout(resolve, MEASURED_SECONDS * 1_000));
-  const [cpu, seconds, now] = [(await pageCpuSeconds()) - cpuBefore, (Date.now() - began) / 1_000, await figures()];
-  const moved = now.filter((figure, at) => figure !== before[at]).length;
-  context.diagnostic(`${((cpu / seconds) * 100).toFixed(1)} % of a core; ${moved} of ${ON_SCREEN} figures moved in ${seconds.toFixed(1)} s`);
+  const shares: number[] = [];
+  let moved = 0;
+  do {
+    const [before, cpuBefore, began] = [await figures(), await pageCpuSeconds(), Date.now()];
+    await new Promise((resolve) => setTimeout(resolve, MEASURED_SECONDS * 1_000));
+    shares.push(((await pageCpuSeconds()) - cpuBefore) / ((Date.now() - began) / 1_000));
+    const now = await figures();
+    moved = Math.max(moved, now.filter((figure, at) => figure !== before[at]).length);
+  } while (Math.min(...shares) >= PAGE_CPU_MAX && shares.length < WINDOWS);
+  const told = shares.map((share) => `${(share * 100).toFixed(1)} %`).join(", ");
+  context.diagnostic(`${told} of a core; ${moved} of ${ON_SCREEN} figures moved in ${MEASURED_SECONDS} s`);
   assert.ok(moved > ON_SCREEN / 2, `only ${moved} tiles moved`);
-  assert.ok(cpu / seconds < PAGE_CPU_MAX, `${cpu} s of CPU in ${seconds} s`);
+  assert.ok(Math.min(...shares) < PAGE_CPU_MAX, `the page takes ${told} of a core`);
   await page.screenshot({ path: "test-results/fifty.png" });
   assert.deepEqual(trouble, []);
 });

@@ -1,0 +1,12 @@
+//! The API over HTTP, resource by resource: one program, so that its server's code is linked once.
+
+#![allow(clippy::unwrap_used, reason = "a test: its panics are its report, and what it measured is printed")]
+
+mod access;
+mod common;
+mod events;
+mod ladders;
+mod live;
+mod resources;
+mod users;
+mod webhooks;

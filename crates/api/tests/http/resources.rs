@@ -1,0 +1,270 @@
+//! Streams, destinations, restreams and keys, by the contract's own bodies.
+
+use crate::common;
+
+use common::Api;
+use serde_json::{Value, json};
+use weir_model::{ReasonCode, RestreamId};
+
+#[tokio::test]
+async fn streams() {
+    let api = Api::start().await;
+    let made = api.post("/streams", json!({"name": "cam1"})).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    assert_eq!((made.header("etag"), made.header("location")), ("\"1\"", "/api/v1/streams/1"));
+    let stream = made.json();
+    let key = stream["sources"][0]["stream_key"].as_str().unwrap().to_owned();
+    assert_eq!(key.len(), 28, "the first answer shows the key");
+    assert_eq!(stream["push_urls"]["primary"]["rtmp"], json!(format!("rtmp://weir.test:1935/live/{key}")));
+    assert_eq!(stream["push_urls"]["primary"]["srt"], Value::Null);
+    assert_eq!(stream["push_urls"]["backup"], Value::Null);
+    for (field, value) in [
+        ("active", json!(true)),
+        ("ladder", Value::Null),
+        ("hls", json!(true)),
+        ("dvr_seconds", json!(60)),
+        ("record", json!(false)),
+        ("protected", json!(false)),
+        ("encoder_policy", json!("prefer_hw")),
+    ] {
+        assert_eq!(stream[field], value, "{field}");
+    }
+    assert_eq!((&stream["status"]["live"], &stream["status"]["state"]), (&json!(false), &json!("offline")));
+    assert!(stream["created_at"].as_str().unwrap().ends_with('Z'));
+
+    let read = api.get("/streams/1").await;
+    assert!(!read.text.contains(&key) && read.text.contains('…'), "{}", read.text);
+    assert!(api.get("/streams/1?reveal=true").await.text.contains(&key));
+
+    let patch = json!({"ladder": [{"name": "source", "passthrough": true},
+        {"name": "720p", "width": 1280, "height": 720, "video_bitrate_kbps": 3000}], "srt_passphrase": "0123456789",
+        "sources": [{"slot": "primary", "kind": "push"}, {"slot": "backup", "kind": "pull", "uri": "rtsp://u:planted@h/1"}]});
+    let changed = api.patch("/streams/1", patch).await;
+    assert_eq!(changed.status, 200, "{}", changed.text);
+    assert!(!changed.text.contains("planted") && !changed.text.contains("0123456789"));
+    let changed = changed.json();
+    assert_eq!(changed["ladder"][0], json!({"name": "source", "passthrough": true}));
+    assert_eq!(changed["ladder"][1]["codec"], "h264");
+    assert_eq!(changed["sources"][1]["uri"], "rtsp://h/1");
+    let changed = api.patch("/streams/1", json!({"ladder": null, "srt_passphrase": null})).await.json();
+    assert_eq!((&changed["ladder"], &changed["srt_passphrase"]), (&Value::Null, &Value::Null));
+    assert!(api.context.commands.authorise_publish(&key).is_ok(), "patches keep the key");
+
+    let rotated = api.post("/streams/1/rotate-key", json!({"slot": "primary"})).await.json();
+    assert_ne!(rotated["sources"][0]["stream_key"], json!(key));
+    assert!(api.context.commands.authorise_publish(&key).is_err());
+    assert_eq!(api.call("POST", "/streams/1/rotate-key", None, &[("authorization", &api.operator)]).await.status, 200);
+    assert_eq!(api.post("/streams/1/rotate-key", json!({"slot": "backup"})).await.status, 422);
+    assert_eq!(api.post("/streams/1/stop", json!({})).await.json()["active"], false);
+    assert_eq!(api.post("/streams/1/start", json!({})).await.json()["active"], true);
+
+    assert_eq!(api.post("/streams", json!({"name": "cam1"})).await.status, 409);
+    assert_eq!(api.delete("/streams/1").await.status, 204);
+    assert_eq!(api.get("/streams/1").await.status, 404);
+    assert_eq!(api.delete("/streams/1").await.status, 404);
+}
+
+#[tokio::test]
+async fn faults_have_their_field() {
+    let api = Api::start().await;
+    api.stream("cam1").await;
+    let good = json!({"name": "r", "stream_id": 1, "uri": "rtmp://h/app/k"});
+    let with = |field: &str, value: Value| {
+        let mut body = good.clone();
+        body[field] = value;
+        body
+    };
+    for (path, body, field) in [
+        ("/streams", json!({}), "name"),
+        ("/streams", json!({"name": "Cam"}), "name"),
+        ("/streams", json!({"name": "x", "nmae": 1}), "nmae"),
+        ("/streams", json!({"name": "x", "active": "yes"}), "active"),
+        ("/streams", json!({"name": "x", "ladder": "nope"}), "ladder"),
+        ("/streams", json!({"name": "x", "ladder": 5}), "ladder"),
+        ("/streams", json!({"name": "x", "ladder": [{"name": "a", "width": 2, "bogus": 1}]}), "ladder[0].bogus"),
+        ("/streams", json!({"name": "x", "ladder": [{"name": "a"}]}), "ladder[0].width"),
+        ("/streams", json!({"name": "x", "sources": [{"kind": "pull"}]}), "sources[0].uri"),
+        ("/streams", json!({"name": "x", "sources": [{"kind": "push", "uri": "x"}]}), "sources[0].uri"),
+        ("/streams", json!({"name": "x", "sources": [{"kind": "teleport"}]}), "sources[0].kind"),
+        ("/streams", json!({"name": "x", "srt_passphrase": "planted"}), "srt_passphrase"),
+        ("/restreams", json!({"name": "r", "stream_id": 1}), "uri"),
+        ("/restreams", with("uri", json!("rtmp://planted")), "uri"),
+        ("/restreams", with("uri", json!("srt://h:1?mode=listener")), "uri"),
+        ("/restreams", with("uri", json!("srt://h:1?tpyo=planted")), "uri"),
+        ("/restreams", with("stream_key", json!("planted")), "stream_key"),
+        ("/restreams", with("destination_id", json!(1)), "destination_id"),
+        ("/restreams", with("stream_id", json!(77)), "stream_id"),
+        ("/restreams", with("stream_id", json!("1")), "stream_id"),
+        ("/restreams", with("backup_uri", json!("planted")), "backup_uri"),
+        ("/restreams", with("retry", json!({"give_up_minutes": -1})), "retry.give_up_minutes"),
+        ("/restreams", with("retry", json!({"give_up": 1})), "retry.give_up"),
+        ("/restreams", with("schedule", json!({"start_at": "tomorrow"})), "schedule.start_at"),
+        ("/restreams", with("rendition", json!({"name": "x", "bogus": 1})), "rendition.bogus"),
+        ("/restreams", with("rendition", json!(7)), "rendition"),
+        ("/restreams", with("client_user_id", json!("x")), "client_user_id"),
+        ("/restreams", with("bogus", json!(1)), "bogus"),
+        ("/destinations", json!({"name": "d", "url": "rtmp://planted"}), "url"),
+        ("/destinations", json!({"name": "d", "url": "rtmp://h/a", "platform": "myspace"}), "platform"),
+        ("/apikeys", json!({"name": "x", "role": "god"}), "role"),
+    ] {
+        let answer = api.post(path, body.clone()).await;
+        let problem = answer.json();
+        assert_eq!(answer.status, 422, "{path} {body}: {}", answer.text);
+        assert_eq!(problem["field"], field, "{path} {body}: {}", answer.text);
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+        assert_eq!(problem["status"], 422);
+        for member in ["type", "title", "detail", "code"] {
+            assert!(problem[member].is_string(), "{member}");
+        }
+        assert!(!answer.text.contains("planted"), "{}", answer.text);
+    }
+    assert_eq!(api.get("/streams").await.json()["items"].as_array().unwrap().len(), 1);
+}
+
+/// Gcore's exact body, and what is read back of it.
+#[tokio::test]
+async fn restream_by_one_line() {
+    let api = Api::start().await;
+    for i in 1..=20 {
+        api.stream(&format!("cam{i}")).await;
+    }
+    let body = r#"{
+"name": "first restream",
+"active": true,
+"uri": "rtmp://a.rtmp.youtube.com/live/k17a-13s8",
+"stream_id": 20,
+"client_user_id": 10
+}"#;
+    let made = api.call("POST", "/restreams", Some(body), &[("authorization", &api.operator)]).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    assert!(!made.text.contains("13s8"), "{}", made.text);
+    let restream = made.json();
+    assert_eq!(restream["uri"], "rtmp://a.rtmp.youtube.com/live");
+    assert_eq!(restream["stream_key"], "k17a…");
+    assert_eq!((&restream["client_user_id"], &restream["stream_id"]), (&json!(10), &json!(20)));
+    assert_eq!(restream["retry"], json!({"source_lost_seconds": 3.0, "give_up_minutes": 60.0}));
+    assert_eq!(restream["status"]["state"], "awaiting_stream");
+    for field in ["reason", "backup", "probe", "next_retry_at", "rtt_ms"] {
+        assert_eq!(restream["status"][field], Value::Null, "{field}");
+    }
+    let id = restream["id"].as_i64().unwrap();
+    let revealed = api.get(&format!("/restreams/{id}?reveal=true")).await;
+    assert_eq!(revealed.json()["uri"], "rtmp://a.rtmp.youtube.com/live/k17a-13s8");
+    let again = api.call("POST", "/restreams", Some(body), &[("authorization", &api.operator)]).await;
+    assert_eq!((again.status.as_u16(), again.json()["field"].clone()), (409, json!("name")));
+    let elsewhere =
+        api.post("/restreams", json!({"name": "first restream", "stream_id": 1, "uri": "rtmp://h/a/k"})).await;
+    assert_eq!(elsewhere.json()["status"]["state"], "stopped");
+    assert_eq!(api.get("/restreams?stream_id=20").await.json()["items"].as_array().unwrap().len(), 1);
+
+    // The server gives up; a start forgets why.
+    api.context.commands.stop_restream_for(RestreamId(id), ReasonCode::SourceTimeout).await.unwrap();
+    let status = api.get(&format!("/restreams/{id}")).await.json()["status"].clone();
+    assert_eq!((&status["state"], &status["reason"]["code"]), (&json!("stopped"), &json!("source_timeout")));
+    let started = api.post(&format!("/restreams/{id}/start"), json!({})).await.json();
+    assert_eq!(started["status"]["reason"], Value::Null);
+    assert_eq!(api.post(&format!("/restreams/{id}/stop"), json!({})).await.json()["active"], false);
+    let retry = api.post(&format!("/restreams/{id}/retry"), json!({})).await;
+    assert_eq!((retry.status.as_u16(), retry.json()["code"].clone()), (409, json!("not_running")));
+}
+
+#[tokio::test]
+async fn restream_by_destination_and_one_off_srt() {
+    let api = Api::start().await;
+    api.stream("cam1").await;
+    let saved = api.post(
+        "/destinations",
+        json!({"name": "YouTube", "url": "rtmp://a.rtmp.youtube.com/live2", "backup_url": null}),
+    );
+    let saved = saved.await;
+    assert_eq!((saved.status.as_u16(), &saved.json()["platform"]), (201, &json!("youtube")), "{}", saved.text);
+    let body = json!({"name": "yt", "stream_id": 1, "destination_id": 1, "stream_key": "planted-abcdef",
+        "rendition": "720p", "retry": {"give_up_minutes": 0.5}, "schedule": {"start_at": "2030-01-01T01:00:00+01:00"}});
+    let made = api.post("/restreams", body).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let restream = made.json();
+    assert_eq!((&restream["stream_key"], &restream["uri"]), (&json!("plan…"), &Value::Null));
+    assert_eq!(restream["schedule"]["start_at"], "2030-01-01T00:00:00Z");
+    assert_eq!(restream["rendition"], "720p");
+    let used = api.delete("/destinations/1").await;
+    assert_eq!((used.status.as_u16(), used.json()["code"].clone()), (409, json!("in_use")));
+
+    let changed = api.patch("/restreams/1", json!({"stream_key": "another-key-x", "rendition": null})).await;
+    assert_eq!((changed.status.as_u16(), changed.json()["rendition"].clone()), (200, Value::Null), "{}", changed.text);
+    assert_eq!(api.get("/restreams/1?reveal=true").await.json()["stream_key"], "another-key-x");
+    let changed = api.patch("/restreams/1", json!({"uri": "rtmp://h/app/k"})).await;
+    assert_eq!(changed.json()["destination_id"], Value::Null);
+    assert_eq!(api.patch("/restreams/1", json!({"stream_key": "x"})).await.json()["field"], "stream_key");
+    assert_eq!(api.delete("/destinations/1").await.status, 204);
+
+    let srt = json!({"name": "srt", "stream_id": 1, "stream_key": "srt://127.0.0.1:9001?mode=caller&passphrase=planted-pass&streamid=planted-id"});
+    let made = api.post("/restreams", srt).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    assert!(!made.text.contains("planted"), "{}", made.text);
+    assert_eq!(made.json()["uri"], "srt://127.0.0.1:9001?mode=caller");
+    assert_eq!(made.json()["status"]["warnings"][0]["code"], "srt_latency_missing");
+    let lonely = api.post("/restreams", json!({"name": "x", "stream_id": 1, "stream_key": "abc"})).await;
+    assert_eq!(lonely.json()["field"], "destination_id");
+
+    let hidden =
+        api.post("/destinations", json!({"name": "srt", "url": "srt://h:9?passphrase=planted-pass&latency=2s"})).await;
+    assert_eq!(hidden.status, 201, "{}", hidden.text);
+    assert!(!hidden.text.contains("planted"));
+    assert_eq!(hidden.json()["platform"], "generic-srt");
+    assert!(api.get("/destinations/2?reveal=true").await.text.contains("planted-pass"));
+}
+
+#[tokio::test]
+async fn lists_have_pages() {
+    let api = Api::start().await;
+    for i in 1..=5 {
+        api.stream(&format!("s{i}")).await;
+    }
+    let first = api.get("/streams?limit=3").await.json();
+    assert_eq!((first["items"].as_array().unwrap().len(), &first["next_cursor"]), (3, &json!("3")));
+    let rest = api.get("/streams?limit=3&cursor=3").await.json();
+    assert_eq!((rest["items"][0]["id"].clone(), &rest["next_cursor"]), (json!(4), &Value::Null));
+    for (query, field) in [("limit=0", "limit"), ("limit=501", "limit"), ("limit=x", "limit"), ("cursor=x", "cursor")] {
+        let answer = api.get(&format!("/streams?{query}")).await;
+        assert_eq!((answer.status.as_u16(), answer.json()["field"].clone()), (422, json!(field)), "{query}");
+    }
+    assert_eq!(api.get("/restreams?stream_id=x").await.status, 400);
+    assert_eq!(api.get("/platforms").await.json()["items"].as_array().unwrap().len(), 9);
+}
+
+#[tokio::test]
+async fn stale_changes_are_refused() {
+    let api = Api::start().await;
+    api.stream("cam1").await;
+    let change = async |tag: &str, method: &str| {
+        let body = Some(r#"{"dvr_seconds":5}"#).filter(|_| method == "PATCH");
+        api.call(method, "/streams/1", body, &[("authorization", &api.admin), ("if-match", tag)]).await.status.as_u16()
+    };
+    assert_eq!(change("\"7\"", "PATCH").await, 412);
+    assert_eq!(change("nonsense", "PATCH").await, 412);
+    assert_eq!(change("\"1\"", "PATCH").await, 200);
+    assert_eq!(change("\"1\"", "DELETE").await, 412);
+    assert_eq!(api.get("/streams/1").await.header("etag"), "\"2\"");
+    assert_eq!(change("*", "DELETE").await, 204);
+}
+
+#[tokio::test]
+async fn a_repeated_request_gets_the_first_answer() {
+    let api = Api::start().await;
+    let post = async |auth: &str, key: &str, body: &str| {
+        api.call("POST", "/streams", Some(body), &[("authorization", auth), ("idempotency-key", key)]).await
+    };
+    let first = post(&api.admin, "k1", r#"{"name":"a"}"#).await;
+    let again = post(&api.admin, "k1", r#"{"name":"a"}"#).await;
+    assert_eq!((first.status.as_u16(), again.status.as_u16()), (201, 201));
+    assert_eq!(first.text, again.text, "with the key that is shown once");
+    assert_eq!((again.header("etag"), again.header("location")), ("\"1\"", "/api/v1/streams/1"));
+    assert_eq!(again.header("content-type"), "application/json");
+    assert_eq!(post(&api.admin, "k1", r#"{"name":"b"}"#).await.status, 422);
+    assert_eq!(post(&api.operator, "k1", r#"{"name":"b"}"#).await.status, 201, "keys belong to their caller");
+    let refused = post(&api.admin, "k2", r#"{"name":"a"}"#).await;
+    assert_eq!(refused.status, 409);
+    assert_eq!(post(&api.admin, "k2", r#"{"name":"a"}"#).await.text, refused.text);
+    assert_eq!(post(&api.admin, "", r#"{"name":"a"}"#).await.status, 400);
+    assert_eq!(api.get("/streams").await.json()["items"].as_array().unwrap().len(), 2);
+}

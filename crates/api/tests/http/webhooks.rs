@@ -1,0 +1,105 @@
+//! Webhooks: told in order, signed, again after a failure, and their secrets kept.
+
+use crate::common;
+
+use common::Api;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use weir_api::WebhookCaller;
+
+/// Takes one request and answers with this status.
+async fn answer(listener: &TcpListener, status: &str) -> String {
+    let (mut socket, _) = listener.accept().await.unwrap();
+    let mut text = String::new();
+    let mut buffer = [0; 4096];
+    while !text.ends_with('}') {
+        let read = socket.read(&mut buffer).await.unwrap();
+        assert!(read > 0, "closed after {text:?}");
+        text.push_str(&String::from_utf8_lossy(&buffer[..read]));
+    }
+    socket.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").as_bytes()).await.unwrap();
+    text
+}
+
+fn event_of(request: &str) -> Value {
+    serde_json::from_str(request.split("\r\n\r\n").nth(1).unwrap()).unwrap()
+}
+
+fn caller(permit: bool) -> WebhookCaller {
+    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    WebhookCaller::new(Arc::new(tls), Arc::new(move |_| permit))
+}
+
+#[tokio::test]
+async fn told_in_order_signed_and_again_after_a_failure() {
+    let api = Api::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook/planted-token?x=1", listener.local_addr().unwrap());
+    let telling = tokio::spawn(api.context.webhooks.clone().run(api.context.clone(), caller(true)));
+    let made = api.post("/webhooks", json!({"url": url, "secret": "planted-secret", "types": ["wanted"]})).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let emit = |kind: &str, n: u64| api.context.observe.events().emit(kind, weir_observe::fields([("n", n.into())]));
+    // It is told from when its task runs: say it until it is heard.
+    let first = loop {
+        emit("wanted", 1);
+        emit("other", 9);
+        let heard = tokio::time::timeout(std::time::Duration::from_millis(50), answer(&listener, "500 No")).await;
+        if let Ok(heard) = heard {
+            break heard;
+        }
+    };
+    assert!(first.starts_with("POST /hook/planted-token?x=1 HTTP/1.1"), "{first}");
+    assert!(first.contains("Weir-Timestamp: ") && first.contains("Weir-Signature: v1="), "{first}");
+    let status = api.get("/webhooks").await.json()["items"][0]["status"].clone();
+    assert!(status["failed_attempts"].as_u64() <= Some(1), "{status}");
+    let second = answer(&listener, "204 No Content").await;
+    assert_eq!(event_of(&first)["id"], event_of(&second)["id"], "the same again");
+    emit("wanted", 2);
+    let mut last = event_of(&second);
+    while last["n"] != 2 {
+        let next = event_of(&answer(&listener, "200 OK").await);
+        assert_eq!(next["type"], "wanted");
+        assert!(next["id"].as_u64() > last["id"].as_u64(), "in order");
+        last = next;
+    }
+    let listed = api.get("/webhooks").await;
+    assert!(!listed.text.contains("planted"), "{}", listed.text);
+    let audit = api.get("/audit").await;
+    assert!(!audit.text.contains("planted"));
+
+    assert_eq!(api.delete("/webhooks/1").await.status, 204);
+    assert_eq!(api.delete("/webhooks/1").await.status, 404);
+    telling.abort();
+}
+
+#[tokio::test]
+async fn what_can_not_be_is_refused() {
+    let api = Api::start().await;
+    for (body, field) in [
+        (json!({"url": "ftp://h"}), "url"),
+        (json!({"url": "http://h", "types": []}), "types"),
+        (json!({"url": "http://h", "secret": ""}), "secret"),
+        (json!({}), "url"),
+    ] {
+        let refused = api.post("/webhooks", body.clone()).await;
+        assert_eq!((refused.status.as_u16(), refused.json()["field"].clone()), (422, json!(field)), "{body}");
+    }
+    let telling = tokio::spawn(api.context.webhooks.clone().run(api.context.clone(), caller(false)));
+    api.post("/webhooks", json!({"url": "http://127.0.0.1:9/"})).await;
+    let failure = loop {
+        api.context.observe.events().emit("any", serde_json::Map::new());
+        let status = api.get("/webhooks").await.json()["items"][0]["status"].clone();
+        if let Some(failure) = status["failure"].as_str() {
+            break failure.to_owned();
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(failure, "the configuration does not permit this address");
+    telling.abort();
+}

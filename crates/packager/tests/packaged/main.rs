@@ -1,0 +1,19 @@
+//! What a packager makes of whole streams: one program, linked once.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test: its panics are its report, and what it measured is printed"
+)]
+
+mod conformance;
+mod disk_full;
+mod dvr;
+mod low_latency_dash;
+mod playback;
+mod playlists;
+mod sources;
+mod support;
+mod ts;

@@ -1,0 +1,29 @@
+//! The real server with real encoders, players and destinations: one program, linked once. The transcoder's tests are one of their
+//! own, for they run alone.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test: its panics are its report, and what it measured is printed"
+)]
+
+mod api;
+#[path = "../common/mod.rs"]
+mod common;
+mod dashboard_api;
+mod dvr;
+mod failures;
+mod gpu;
+mod hostile;
+mod isolation;
+mod nvidia;
+mod origin;
+mod playback;
+mod publish;
+mod push;
+mod restart;
+mod secrets;
+mod srt;
+mod timeline;

@@ -1,0 +1,186 @@
+//! One publish to ten destinations of three kinds, and a chain of servers: what arrives is what was sent, bit for bit and in time.
+
+use crate::common;
+
+use std::path::Path;
+use std::time::Duration;
+
+use common::{SOON, clip, frame_numbers, weir, weir_with_tls};
+use serde_json::json;
+use weir_testkit::ffmpeg::{self, Clip};
+use weir_testkit::publisher::Feed;
+use weir_testkit::{Destination, Nginx, wait_until};
+
+#[test]
+fn ten_pushes_carry_the_same_media() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    // B-frames, so that presentation and decode times differ and must both survive.
+    let source = Clip { seconds: 6, b_frames: 2, ..Clip::default() }.make(&path("source.flv"));
+    let (weir, other, nginx) = (weir().start(), weir().start(), Nginx::recorder());
+    let (api, other_api) = (weir.api(), other.api());
+    let stream = api.create_stream("cam1");
+
+    let mut restreams = Vec::new();
+    let mut push = |name: &str, uri: &str| restreams.push(api.create_restream(&stream, name, uri));
+    // 3 x ffmpeg -listen, 3 x nginx-rtmp, 3 x Weir itself (each passed on to a recorder), 1 x our own recorder.
+    let mut listeners = Vec::new();
+    let mut recordings = Vec::new();
+    for number in 0..3 {
+        let file = path(&format!("ffmpeg{number}.flv"));
+        let (url, child) = ffmpeg::listen(&file);
+        push(&format!("ffmpeg {number}"), &url);
+        listeners.push(child);
+        recordings.push(file);
+    }
+    for number in 0..3 {
+        push(&format!("nginx {number}"), &nginx.url(&format!("k{number}")));
+        recordings.push(nginx.recording(&format!("k{number}")));
+    }
+    let mut recorders = Vec::new();
+    for number in 0..3 {
+        let relayed = other_api.create_stream(&format!("relayed{number}"));
+        let recorder = Destination::new();
+        other_api.create_restream(&relayed, "on", &recorder.url("key"));
+        push(&format!("weir {number}"), &other.push_url(&relayed.stream_key));
+        recorders.push((recorder, path(&format!("weir{number}.flv"))));
+    }
+    let own = Destination::new();
+    push("own", &own.url("key"));
+    recorders.push((own, path("own.flv")));
+
+    let mut publisher = ffmpeg::publish(&source, &weir.push_url(&stream.stream_key));
+    for id in &restreams {
+        api.wait_restream(*id, "streaming", SOON);
+    }
+    assert!(publisher.wait_ended(SOON).success());
+    for (recorder, _) in &recorders {
+        recorder.wait_video_frames(180, SOON);
+    }
+    wait_until("nginx had written everything", SOON, || {
+        (0..3).all(|number| ffmpeg::packet_times_ms(&nginx.recording(&format!("k{number}")), "v").len() == 180)
+    });
+    // Stopping a restream ends its push properly: ffmpeg finishes its file then.
+    for id in &restreams {
+        api.post(&format!("/restreams/{id}/stop"), &serde_json::Value::Null).expect(200);
+    }
+    for child in &mut listeners {
+        child.wait_ended(SOON);
+    }
+    for (recorder, file) in &recorders {
+        recorder.save_flv(0, file);
+        recordings.push(file.clone());
+    }
+    assert_eq!(recordings.len(), 10);
+    for recording in &recordings {
+        assert_same_media(&source, recording);
+    }
+}
+
+/// Equal payload, equal distances in time within and between the tracks, and a decoder that has nothing to say.
+fn assert_same_media(source: &Path, received: &Path) {
+    let name = received.display();
+    assert_eq!(ffmpeg::h264_sha256(received), ffmpeg::h264_sha256(source), "{name}: video payload");
+    assert_eq!(ffmpeg::audio_sha256(received), ffmpeg::audio_sha256(source), "{name}: audio payload");
+    assert_eq!(ffmpeg::decode_errors(received), "", "{name}");
+    let times = |file: &Path| (ffmpeg::packet_times_ms(file, "v"), ffmpeg::packet_times_ms(file, "a"));
+    let ((source_video, source_audio), (video, audio)) = (times(source), times(received));
+    // One offset for both tracks: it is taken out by the first video frame's time.
+    let relative = |times: &[i64], start: i64| times.iter().map(|time| time - start).collect::<Vec<_>>();
+    assert_eq!(relative(&video, video[0]), relative(&source_video, source_video[0]), "{name}: video times");
+    assert_eq!(relative(&audio, video[0]), relative(&source_audio, source_video[0]), "{name}: audio against video");
+    assert!(video.is_sorted_by(|a, b| a < b) && audio.is_sorted_by(|a, b| a < b), "{name}: times go forward");
+}
+
+#[test]
+fn a_hundred_restreams_to_one_sink() {
+    let weir = weir().start();
+    let api = weir.api();
+    let stream = api.create_stream("cam1");
+    let sink = Destination::new();
+    let restreams: Vec<i64> = (0..100)
+        .map(|number| api.create_restream(&stream, &format!("r{number}"), &sink.url(&format!("k{number}"))))
+        .collect();
+    let feed = Feed::live(&weir.rtmp_address(), &stream.stream_key, &clip(400_000));
+    for id in &restreams {
+        api.wait_restream(*id, "streaming", SOON);
+    }
+    assert_eq!(sink.stream_keys().len(), 100, "each key was published");
+
+    let (before, frames) = (weir.stats(), sink.video_frames());
+    sink.wait_video_frames(frames + 100 * 30 * 4, SOON);
+    let cpu = weir.stats().cpu - before.cpu;
+    // Nothing is thrown away and nothing repeated: each destination has the same frames.
+    println!(
+        "100 restreams of 500 kbps: {:.2} ms CPU per destination-second (debug build), {} MB RSS, {} fds",
+        cpu.as_secs_f64() * 1000.0 / 400.0,
+        before.rss_bytes / 1_000_000,
+        before.fds
+    );
+    for id in &restreams {
+        let status = api.restream_status(*id);
+        assert_eq!((&status["state"], &status["dropped_frames"]), (&"streaming".into(), &0.into()), "{status}");
+    }
+    drop(feed);
+}
+
+#[test]
+fn a_chain_of_two_servers_ends_in_a_sink() {
+    let (first, second) = (weir().start(), weir().start());
+    let sink = Destination::new();
+    let on = second.api().create_stream("on");
+    let last = second.api().create_restream(&on, "to the sink", &sink.url("key"));
+    let source = first.api().create_stream("source");
+    let hop = first.api().create_restream(&source, "to the second", &second.push_url(&on.stream_key));
+    assert_eq!(second.api().restream_status(last)["state"], "awaiting_stream");
+
+    let feed = Feed::live(&first.rtmp_address(), &source.stream_key, &clip(300_000));
+    first.api().wait_restream(hop, "streaming", SOON);
+    second.api().wait_restream(last, "streaming", SOON);
+    sink.wait_video_frames(90, SOON);
+    let numbers = frame_numbers(sink.received().iter().map(|received| &received.tag));
+    assert_eq!(numbers[0], 0, "the first GOP is not lost over two hops");
+    assert!(numbers.is_sorted_by(|a, b| b - a == 1), "no frame is missing: {numbers:?}");
+    drop(feed);
+    second.api().wait_restream(last, "awaiting_stream", Duration::from_secs(20));
+}
+
+/// A platform inside the house signs its own certificate: `tls.ca` is what makes it trusted, and nothing else does.
+#[test]
+fn rtmps_is_pushed_to_whom_the_private_ca_vouches_for() {
+    let receiving = weir_with_tls().start();
+    let certificate = receiving.data().join("self-signed.crt");
+    let trusting = weir().set("tls.ca", certificate.to_str().unwrap()).start();
+    let relayed = receiving.api().create_stream("relayed");
+    let stream = trusting.api().create_stream("cam1");
+    // By name: a certificate is for a name.
+    let url = format!("{}/live/{}", receiving.rtmps().replace("127.0.0.1", "localhost"), relayed.stream_key);
+    let id = trusting.api().create_restream(&stream, "push", &url);
+    let _feed = Feed::live(&trusting.rtmp_address(), &stream.stream_key, &clip(300_000));
+    trusting.api().wait_restream(id, "streaming", SOON);
+    let ingest = receiving.api().wait_stream(&relayed, "live", SOON);
+    assert_eq!(ingest["ingest"]["protocol"], "rtmps");
+}
+
+#[test]
+fn the_backup_is_fed_beside_the_primary_and_goes_on_alone() {
+    let weir = weir().start();
+    let api = weir.api();
+    let stream = api.create_stream("cam1");
+    let (primary, backup) = (Destination::new(), Destination::new());
+    let uris = json!({ "uri": primary.url("key"), "backup_uri": backup.url("key") });
+    let id = api.create_restream_with(&stream, "push", &uris);
+    let _feed = Feed::live(&weir.rtmp_address(), &stream.stream_key, &clip(300_000));
+    primary.wait_video_frames(30, SOON);
+    backup.wait_video_frames(30, SOON);
+    api.wait_restream_where(id, "streams to both", SOON, |status| {
+        status["state"] == "streaming" && status["backup"]["state"] == "streaming"
+    });
+    primary.stop();
+    api.wait_restream_where(id, "tells of the primary alone", SOON, |status| {
+        status["state"] == "error" && status["backup"]["state"] == "streaming"
+    });
+    let before = backup.video_frames();
+    backup.wait_video_frames(before + 60, SOON);
+    assert_eq!(backup.connections(), 1);
+}

@@ -1,0 +1,195 @@
+//! Playlists, manifests and media stay valid whatever the publisher and its clock do, and come in time.
+
+use crate::common;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{SOON, clip, weir};
+use weir_media::{Codec, MediaTime};
+use weir_mux::flv::file::{FlvReader, FlvTag, FlvTagKind};
+use weir_testkit::conformance::{Rule, Watcher, player};
+use weir_testkit::frames::{SyntheticConfig, SyntheticSource, coded_clip};
+use weir_testkit::publisher::{Feed, looped};
+use weir_testkit::{Publisher, Weir, ffmpeg, wait_until, wait_until_some};
+
+const VIDEO: &str = "source/video.m3u8";
+const AUDIO: &str = "source/audio.m3u8";
+
+fn watcher(weir: &Weir, name: &str) -> Watcher<impl FnMut(&str) -> Option<Vec<u8>> + use<>> {
+    Watcher::new(player(&format!("{}/play/{name}", weir.http())))
+}
+
+fn synthetic(config: SyntheticConfig) -> Vec<FlvTag> {
+    let mut reader = FlvReader::new();
+    reader.feed(&SyntheticSource::new(config).flv_file(MediaTime::from_millis(10_000)));
+    std::iter::from_fn(|| reader.next_tag().unwrap()).collect()
+}
+
+/// Sends the clip in real time for so long, and is gone without a word.
+fn publish_and_die(weir: &Weir, stream_key: &str, clip: &[FlvTag], length: Duration) {
+    let mut publisher = wait_until_some("the key is free again", SOON, || {
+        Publisher::publish(&weir.rtmp_address(), "live", stream_key).ok()
+    });
+    let start = Instant::now();
+    for (at_ms, tag) in looped(clip).take_while(|(at_ms, _)| u128::from(*at_ms) < length.as_millis()) {
+        thread::sleep((start + Duration::from_millis(at_ms)).saturating_duration_since(Instant::now()));
+        publisher.send(&FlvTag { timestamp_ms: at_ms as u32, ..tag.clone() }).unwrap();
+    }
+}
+
+#[test]
+fn a_publisher_killed_and_restarted_twenty_times() {
+    const SESSIONS: u64 = 20;
+    let weir = weir().start();
+    let stream = weir.api().create_stream("cam1");
+    let clip = clip(200_000);
+    let mut watcher = watcher(&weir, "cam1");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("played.mkv");
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..SESSIONS {
+                publish_and_die(&weir, &stream.stream_key, &clip, Duration::from_millis(1200));
+                thread::sleep(Duration::from_millis(200));
+            }
+        });
+        wait_until("a classic player finds two segments", SOON, || {
+            watcher.look();
+            watcher.playlist(VIDEO).is_some_and(|playlist| playlist.complete().count() >= 2)
+        });
+        let mut player = ffmpeg::play(&format!("{}/play/cam1/{VIDEO}", weir.http()), 18, &file);
+        let mut breaks = 0;
+        wait_until("a player plays across the restarts", Duration::from_secs(60), || {
+            watcher.look();
+            breaks =
+                breaks.max(watcher.playlist(VIDEO).map_or(0, |it| it.discontinuity_sequence + it.discontinuities()));
+            player.has_ended()
+        });
+        assert!(breaks <= SESSIONS, "{breaks} discontinuities");
+        println!("{breaks} discontinuities over {SESSIONS} restarts, {} segments judged", watcher.segments_checked());
+    });
+    watcher.assert_valid();
+    let times = ffmpeg::packet_times_ms(&file, "v");
+    let length = times.last().unwrap() - times[0];
+    assert!(length > 15_000, "it played {length} ms");
+}
+
+/// The publisher's clock of the time that really passed.
+fn broken_clock(at_ms: u64) -> u32 {
+    const HOUR_MS: u64 = 3_600_000;
+    let base = 5_000_000 + at_ms;
+    let stamp = match at_ms / 4000 {
+        0 => base,
+        1 => base + HOUR_MS,
+        2 => base - HOUR_MS,
+        3 => at_ms - 12_000,
+        // Stamps come in groups of the same, then zigzag.
+        4 => base / 200 * 200,
+        5 => base - at_ms % 5 * 30,
+        _ => base,
+    };
+    stamp as u32
+}
+
+#[test]
+fn clocks_that_leap_reset_repeat_and_fall() {
+    let weir = weir().start();
+    let stream = weir.api().create_stream("cam1");
+    let publisher = Publisher::publish(&weir.rtmp_address(), "live", &stream.stream_key).unwrap();
+    let _feed = Feed::start(publisher, clip(200_000), broken_clock);
+    let mut watcher = watcher(&weir, "cam1");
+    wait_until("it can be watched", SOON, || watcher.look());
+    let (start, mut newest, mut since, mut longest) = (Instant::now(), None, Instant::now(), Duration::ZERO);
+    while start.elapsed() < Duration::from_secs(28) {
+        watcher.look();
+        let now = watcher.playlist(VIDEO).and_then(|playlist| playlist.complete().next_back().map(|it| it.number));
+        if now != newest {
+            longest = longest.max(since.elapsed());
+            (newest, since) = (now, Instant::now());
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    longest = longest.max(since.elapsed());
+    println!("longest time without a new segment: {longest:?}; the newest is {newest:?}");
+    // Two target durations, and what a busy machine adds.
+    assert!(longest < Duration::from_secs(4 + 3), "{longest:?}");
+    // Groups of stamps 200 ms apart fill no part well: the source's own doing.
+    watcher.assert_valid_but(&[Rule::PartShort]);
+}
+
+#[test]
+fn millisecond_counters_wrap_unseen_in_two_streams_at_once() {
+    let weir = weir().start();
+    let starts = [("wrap24", (1_u64 << 24) - 3000), ("wrap32", (1 << 32) - 3000)];
+    let feeds = starts.map(|(name, start)| {
+        let stream = weir.api().create_stream(name);
+        let publisher = Publisher::publish(&weir.rtmp_address(), "live", &stream.stream_key).unwrap();
+        Feed::start(publisher, clip(200_000), move |at_ms| (start + at_ms) as u32)
+    });
+    let mut watchers = starts.map(|(name, _)| watcher(&weir, name));
+    wait_until("both have played across the wrap", SOON * 2, || {
+        watchers.iter_mut().all(|watcher| {
+            watcher.look();
+            watcher.playlist(VIDEO).is_some_and(|playlist| playlist.complete().count() >= 4)
+        })
+    });
+    for watcher in watchers {
+        watcher.assert_valid();
+        let playlist = watcher.playlist(VIDEO).unwrap();
+        assert_eq!((playlist.discontinuity_sequence, playlist.discontinuities()), (0, 0));
+    }
+    assert!(feeds.iter().all(|feed| !feed.was_cut()));
+}
+
+#[test]
+fn the_first_part_and_the_first_playlist_come_soon() {
+    let weir = weir().start();
+    let stream = weir.api().create_stream("cam1");
+    let start = Instant::now();
+    let _feed = Feed::live(&weir.rtmp_address(), &stream.stream_key, &synthetic(SyntheticConfig::default()));
+    let mut get = player(&format!("{}/play/cam1", weir.http()));
+    let mut first = |what: &str, wanted: &str| {
+        wait_until(what, SOON, || get(VIDEO).is_some_and(|text| String::from_utf8_lossy(&text).contains(wanted)));
+        start.elapsed()
+    };
+    let part = first("the first part is listed", "#EXT-X-PART:");
+    let segment = first("the first segment is listed", "#EXTINF:");
+    get("master.m3u8").expect("the multivariant playlist is there");
+    println!("first part after {part:?}, first playable playlist after {segment:?} (GOP of 2 s)");
+    // 1 s and 2.5 s, and what a busy machine adds.
+    assert!(part < Duration::from_millis(1000 + 2000), "{part:?}");
+    assert!(segment < Duration::from_millis(2500 + 3000), "{segment:?}");
+}
+
+#[test]
+fn codecs_and_single_tracks() {
+    let weir = weir().start();
+    let of_kind = |kind: FlvTagKind| clip(200_000).into_iter().filter(|tag| tag.kind == kind).collect::<Vec<_>>();
+    let cases = [
+        ("sound", of_kind(FlvTagKind::Audio), "mp4a.40.2", vec![AUDIO]),
+        ("pictures", of_kind(FlvTagKind::Video), "avc1.", vec![VIDEO]),
+        ("hevc", coded_clip(Codec::H265, Some(Codec::Opus)), "hvc1.", vec![VIDEO, AUDIO]),
+        ("av1", coded_clip(Codec::Av1, None), "av01.", vec![VIDEO]),
+    ];
+    let live: Vec<_> = cases
+        .into_iter()
+        .map(|(name, clip, codec, playlists)| {
+            let stream = weir.api().create_stream(name);
+            let feed = Feed::live(&weir.rtmp_address(), &stream.stream_key, &clip);
+            (name, codec, playlists, watcher(&weir, name), feed)
+        })
+        .collect();
+    for (name, codec, playlists, mut watcher, feed) in live {
+        wait_until(&format!("{name} has three segments in each playlist"), SOON * 2, || {
+            watcher.look();
+            let enough = |path: &&str| watcher.playlist(path).is_some_and(|playlist| playlist.complete().count() >= 3);
+            playlists.iter().all(enough)
+        });
+        watcher.assert_valid();
+        let master = player(&format!("{}/play/{name}", weir.http()))("master.m3u8").unwrap();
+        let master = String::from_utf8(master).unwrap();
+        assert!(master.contains(&format!("CODECS=\"{codec}")), "{name}: {master}");
+        drop(feed);
+    }
+}

@@ -1,0 +1,8 @@
+//! What the database keeps, gives back and never tells: one program, linked once.
+
+#![allow(clippy::unwrap_used, reason = "a test: its panics are its report, and what it measured is printed")]
+
+mod common;
+mod crash;
+mod rows;
+mod secrets;

@@ -1,0 +1,154 @@
+//! Rows come back as they went in, and what must not happen is refused by name.
+
+use crate::common;
+
+use common::{destination, fresh, restream, stream, uri};
+use time::OffsetDateTime;
+use weir_model::{
+    DestinationId, Encoding, EncodingDraft, Ladder, PictureDraft, ReasonCode, Rendition, RenditionDraft, RestreamId,
+    RestreamRendition, Schedule, Slate, Slot, Source, SourceKind, StreamId, StreamName, Target,
+};
+use weir_store::{Store, StoreError};
+
+#[tokio::test]
+async fn streams() {
+    let (_dir, store) = fresh().await;
+    let made = store.create_stream(stream("cam1")).await.unwrap();
+    assert_eq!((made.id, made.version), (StreamId(1), 1));
+    assert_eq!(store.stream(made.id).await.unwrap(), made);
+
+    let mut changed = made.clone();
+    changed.name = StreamName::new("cam2").unwrap();
+    changed.ladder = Some(Ladder::Inline(vec![Rendition { name: "source".into(), encoding: Encoding::Passthrough }]));
+    changed.slate = Some(Slate::Card);
+    changed.srt_passphrase = None;
+    changed.sources = vec![
+        Source { slot: Slot::Primary, kind: SourceKind::Pull { uri: "rtsp://u:p@h/1".into() } },
+        Source { slot: Slot::Backup, kind: SourceKind::Playlist { items: vec!["/a.mp4".into()], looped: true } },
+    ];
+    let changed = store.update_stream(changed).await.unwrap();
+    assert_eq!(changed.version, 2);
+    assert_eq!(store.stream(made.id).await.unwrap(), changed);
+    assert!(matches!(store.update_stream(made.clone()).await, Err(StoreError::Stale)));
+
+    assert!(matches!(store.create_stream(stream("cam2")).await, Err(StoreError::Duplicate { field: "name" })));
+    let other = store.create_stream(stream("cam3")).await.unwrap();
+    assert_eq!(other.id, StreamId(2), "a failed insert used no id");
+    let mut same_key = stream("cam4");
+    same_key.sources = other.sources.clone();
+    assert!(matches!(store.create_stream(same_key).await, Err(StoreError::Duplicate { field: "stream_key" })));
+
+    assert!(matches!(store.delete_stream(made.id, Some(1)).await, Err(StoreError::Stale)));
+    store.delete_stream(made.id, Some(2)).await.unwrap();
+    assert!(matches!(store.stream(made.id).await, Err(StoreError::NotFound)));
+    assert!(matches!(store.delete_stream(made.id, None).await, Err(StoreError::NotFound)));
+    assert!(matches!(store.update_stream(changed).await, Err(StoreError::NotFound)));
+    store.delete_stream(other.id, None).await.unwrap();
+    assert_eq!(store.create_stream(stream("cam5")).await.unwrap().id, StreamId(3), "ids are never used twice");
+}
+
+#[tokio::test]
+async fn restreams() {
+    let (_dir, store) = fresh().await;
+    let one = store.create_stream(stream("one")).await.unwrap();
+    let two = store.create_stream(stream("two")).await.unwrap();
+    let made = store.create_restream(restream(one.id, "first", uri("rtmp://h/app/k"))).await.unwrap();
+    assert_eq!(store.restream(made.id).await.unwrap(), made);
+
+    let again = store.create_restream(restream(one.id, "first", uri("rtmp://h/app/k"))).await;
+    assert!(matches!(again, Err(StoreError::Duplicate { field: "name" })));
+    store.create_restream(restream(two.id, "first", uri("rtmp://h/app/k"))).await.unwrap();
+
+    let nowhere = store.create_restream(restream(StreamId(99), "x", uri("rtmp://h/app/k"))).await;
+    assert!(matches!(nowhere, Err(StoreError::Dangling { field: "stream_id" })));
+    let saved = store.create_destination(destination("saved")).await.unwrap();
+    let keyed = |id: DestinationId| Target::Destination { destination_id: id, stream_key: "planted-key".into() };
+    let nowhere = store.create_restream(restream(one.id, "x", keyed(DestinationId(99)))).await;
+    assert!(matches!(nowhere, Err(StoreError::Dangling { field: "destination_id" })));
+
+    let mut changed = made.clone();
+    changed.target = keyed(saved.id);
+    changed.backup_uri = None;
+    // What was left out is not there when it comes back.
+    let picture = PictureDraft { width: 1280, height: 720, gop_seconds: Some(1.0), ..PictureDraft::default() };
+    let own = RenditionDraft { name: "own".into(), encoding: EncodingDraft::Encode(picture) };
+    changed.rendition = RestreamRendition::Inline(own);
+    changed.stop_reason = Some(ReasonCode::SourceTimeout);
+    let at = OffsetDateTime::from_unix_timestamp(2_000_000_000).unwrap();
+    changed.schedule = Schedule { start_at: Some(at), stop_at: None };
+    let changed = store.update_restream(changed).await.unwrap();
+    assert_eq!(store.restream(made.id).await.unwrap(), changed);
+    assert!(matches!(store.update_restream(made).await, Err(StoreError::Stale)));
+
+    let used = store.delete_destination(saved.id, None).await;
+    assert!(matches!(used, Err(StoreError::InUse { used_by }) if used_by == "1 restream"));
+    store.delete_stream(one.id, None).await.unwrap();
+    assert!(matches!(store.restream(changed.id).await, Err(StoreError::NotFound)), "it went with its stream");
+    store.delete_destination(saved.id, Some(1)).await.unwrap();
+    assert!(matches!(store.destination(saved.id).await, Err(StoreError::NotFound)));
+    assert!(matches!(store.delete_restream(RestreamId(77), None).await, Err(StoreError::NotFound)));
+}
+
+#[tokio::test]
+async fn destinations() {
+    let (_dir, store) = fresh().await;
+    let made = store.create_destination(destination("a")).await.unwrap();
+    assert_eq!(store.destination(made.id).await.unwrap(), made);
+    let mut changed = made.clone();
+    changed.backup_url = Some("rtmp://b/app".into());
+    let changed = store.update_destination(changed).await.unwrap();
+    assert_eq!(store.destinations(0, 10).await.unwrap().items, [changed]);
+    assert!(matches!(store.update_destination(made).await, Err(StoreError::Stale)));
+    assert!(matches!(store.create_destination(destination("a")).await, Err(StoreError::Duplicate { field: "name" })));
+}
+
+#[tokio::test]
+async fn pages_end_and_hold_their_own_sources() {
+    let (_dir, store) = fresh().await;
+    for i in 0..5 {
+        store.create_stream(stream(&format!("s{i}"))).await.unwrap();
+    }
+    let mut names = Vec::new();
+    let mut after = 0;
+    loop {
+        let page = store.streams(after, 2).await.unwrap();
+        assert!(page.items.len() <= 2);
+        for stream in &page.items {
+            let SourceKind::Push { stream_key } = &stream.sources[0].kind else { unreachable!() };
+            assert_eq!(stream_key.expose(), format!("planted-ingest-{}", stream.name));
+            names.push(stream.name.to_string());
+        }
+        match page.next_after {
+            Some(next) => after = next,
+            None => break,
+        }
+    }
+    assert_eq!(names, ["s0", "s1", "s2", "s3", "s4"]);
+    assert_eq!(store.all_streams().await.unwrap().len(), 5);
+
+    let stream_id = StreamId(2);
+    for i in 0..3 {
+        store.create_restream(restream(stream_id, &format!("r{i}"), uri("rtmp://h/a/k"))).await.unwrap();
+    }
+    store.create_restream(restream(StreamId(1), "other", uri("rtmp://h/a/k"))).await.unwrap();
+    assert_eq!(store.restreams(Some(stream_id), 0, 2).await.unwrap().next_after, Some(2));
+    assert_eq!(store.restreams(Some(stream_id), 2, 2).await.unwrap().items.len(), 1);
+    assert_eq!(store.restreams(None, 0, 500).await.unwrap().items.len(), 4);
+    assert_eq!(store.all_restreams().await.unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn writers_at_once_lose_nothing() {
+    let (dir, store) = fresh().await;
+    let beside: Store = common::open(dir.path()).await;
+    let writes = (0..40).map(|i| {
+        let store = if i % 2 == 0 { store.clone() } else { beside.clone() };
+        tokio::spawn(async move { store.create_stream(stream(&format!("s{i}"))).await.unwrap().id })
+    });
+    let mut ids: Vec<i64> = Vec::new();
+    for write in writes.collect::<Vec<_>>() {
+        ids.push(write.await.unwrap().0);
+    }
+    ids.sort_unstable();
+    assert_eq!(ids, (1..=40).collect::<Vec<_>>());
+}

@@ -1,0 +1,144 @@
+//! What the database file tells whoever steals it, and who is let in.
+
+use crate::common;
+
+use common::{destination, fresh, open, restream, stream, uri};
+use std::fs;
+use weir_model::{Role, Secret, SourceKind, StreamId, Target};
+use weir_store::{Answer, KEY_FILE, Reservation, SealingKey, Store, StoreError};
+
+/// Every byte of every database file, the write-ahead log too.
+fn file_bytes(dir: &std::path::Path) -> Vec<u8> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name() != KEY_FILE {
+            all.extend(fs::read(entry.path()).unwrap());
+        }
+    }
+    all
+}
+
+#[tokio::test]
+async fn planted_secrets_are_not_in_the_file() {
+    let (dir, store) = fresh().await;
+    let made = store.create_stream(stream("cam1")).await.unwrap();
+    let saved = store.create_destination(destination("d")).await.unwrap();
+    store.create_restream(restream(made.id, "a", uri("rtmp://h/app/planted-uri"))).await.unwrap();
+    let keyed = Target::Destination { destination_id: saved.id, stream_key: "planted-key".into() };
+    store.create_restream(restream(made.id, "b", keyed)).await.unwrap();
+    store.ensure_api_key("env", Role::Admin, &"planted-apikey".into()).await.unwrap();
+    store.create_account("admin", Role::Admin, &"planted-password".into(), None).await.unwrap();
+    store.reserve_idempotency("c", "k", b"planted-request").await.unwrap();
+    let answer = Answer { status: 201, body: b"planted-answer".to_vec() };
+    store.finish_idempotency("c", "k", &answer).await.unwrap();
+
+    let grep = |bytes: &[u8], text: &[u8]| bytes.windows(text.len()).any(|window| window == text);
+    let before = file_bytes(dir.path());
+    store.close().await;
+    for bytes in [before, file_bytes(dir.path())] {
+        assert!(grep(&bytes, b"cam1"), "the search itself works");
+        assert!(!grep(&bytes, b"planted"));
+    }
+    assert!(!format!("{made:?}{saved:?}").contains("planted"));
+}
+
+#[tokio::test]
+async fn another_key_is_refused() {
+    let (dir, store) = fresh().await;
+    store.close().await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let wrong = SealingKey::load_or_create(elsewhere.path()).unwrap();
+    let opened = Store::open(&dir.path().join("weir.db"), &wrong).await;
+    assert!(matches!(opened, Err(StoreError::WrongSealingKey)));
+    let store = open(dir.path()).await;
+    assert_eq!(store.all_streams().await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn secrets_survive_a_reopen() {
+    let (dir, store) = fresh().await;
+    store.create_stream(stream("cam1")).await.unwrap();
+    store.close().await;
+    let store = open(dir.path()).await;
+    let stream = store.stream(StreamId(1)).await.unwrap();
+    let SourceKind::Push { stream_key } = &stream.sources[0].kind else { unreachable!() };
+    assert_eq!(stream_key.expose(), "planted-ingest-cam1");
+    assert_eq!(stream.srt_passphrase, Some(Secret::new("planted-passphrase")));
+}
+
+#[tokio::test]
+async fn api_keys() {
+    let (_dir, store) = fresh().await;
+    let (key, secret) = store.create_api_key("ci", Role::Operator).await.unwrap();
+    assert!(secret.expose().len() > 40);
+    assert_eq!(store.api_key_of(&secret).await.unwrap(), Some(key.clone()));
+    assert_eq!(store.api_key_of(&"nonsense".into()).await.unwrap(), None);
+    assert!(matches!(store.create_api_key("ci", Role::Viewer).await, Err(StoreError::Duplicate { field: "name" })));
+
+    let env = Secret::new("1234$abcdef");
+    store.ensure_api_key("environment", Role::Admin, &env).await.unwrap();
+    store.ensure_api_key("environment", Role::Admin, &env).await.unwrap();
+    assert_eq!(store.api_keys(0, 10).await.unwrap().items.len(), 2);
+    store.ensure_api_key("environment", Role::Admin, &"another-key".into()).await.unwrap();
+    assert_eq!(store.api_key_of(&env).await.unwrap(), None, "the old one of that name is gone");
+
+    let short = store.ensure_api_key("short", Role::Admin, &"1234567".into()).await;
+    assert!(matches!(short, Err(StoreError::Limit { field: "key", .. })));
+
+    store.delete_api_key(key.id).await.unwrap();
+    assert_eq!(store.api_key_of(&secret).await.unwrap(), None);
+    assert!(matches!(store.delete_api_key(key.id).await, Err(StoreError::NotFound)));
+}
+
+#[tokio::test]
+async fn accounts_and_logins() {
+    let (_dir, store) = fresh().await;
+    assert!(!store.has_accounts().await.unwrap());
+    let admin = store.create_account("admin", Role::Admin, &"correct horse".into(), None).await.unwrap();
+    assert!(store.has_accounts().await.unwrap());
+    assert_eq!(store.check_password("admin", &"correct horse".into()).await.unwrap(), Some(admin.clone()));
+    assert_eq!(store.check_password("admin", &"wrong".into()).await.unwrap(), None);
+    assert_eq!(store.check_password("nobody", &"correct horse".into()).await.unwrap(), None);
+    assert_eq!(store.check_password("admin", &"x".repeat(2000).into()).await.unwrap(), None);
+
+    for bad in [String::new(), "x".repeat(1025)] {
+        let refused = store.create_account("other", Role::Viewer, &bad.into(), None).await;
+        assert!(matches!(refused, Err(StoreError::Limit { field: "password", .. })));
+    }
+
+    let login = store.create_login(&admin).await.unwrap();
+    assert_eq!(store.account_of(&login.cookie).await.unwrap(), Some(admin));
+    assert_eq!(store.account_of(&"x".into()).await.unwrap(), None);
+    store.delete_login(&login.cookie).await.unwrap();
+    assert_eq!(store.account_of(&login.cookie).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn idempotency() {
+    let (_dir, store) = fresh().await;
+    let reserve = |caller: &'static str, request: &'static str| {
+        let store = store.clone();
+        async move { store.reserve_idempotency(caller, "k1", request.as_bytes()).await.unwrap() }
+    };
+    assert_eq!(reserve("a", "POST /x {}").await, Reservation::Mine);
+    assert_eq!(reserve("a", "POST /x {}").await, Reservation::Pending);
+    assert_eq!(reserve("b", "POST /x {}").await, Reservation::Mine, "callers don't share keys");
+    store.release_idempotency("a", "k1").await.unwrap();
+    assert_eq!(reserve("a", "POST /x {}").await, Reservation::Mine);
+    let answer = Answer { status: 201, body: b"{}".to_vec() };
+    store.finish_idempotency("a", "k1", &answer).await.unwrap();
+    store.release_idempotency("a", "k1").await.unwrap();
+    assert_eq!(reserve("a", "POST /x {}").await, Reservation::Answered(answer));
+    assert_eq!(reserve("a", "POST /y {}").await, Reservation::Mismatch);
+}
+
+#[tokio::test]
+async fn audit_is_kept_in_order() {
+    let (_dir, store) = fresh().await;
+    store.record_audit("apikey:ci", "reveal", "restream/1").await.unwrap();
+    store.record_audit("apikey:ci", "reveal", "restream/2").await.unwrap();
+    let page = store.audit(0, 1, false).await.unwrap();
+    assert_eq!(page.items[0].subject, "restream/1");
+    assert_eq!(store.audit(page.next_after.unwrap(), 1, false).await.unwrap().items[0].subject, "restream/2");
+}
