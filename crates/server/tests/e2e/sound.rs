@@ -1,25 +1,15 @@
 //! The sound of renditions: alone, as Opus, at its loudness, in time with the picture; made of 44.1 kHz in six channels.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test: its panics are its report"
-)]
-
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use common::{SOON, weir};
+use crate::common::{SOON, weir};
 use serde_json::{Value, json};
 use weir_mux::flv::file::FlvTagKind;
 use weir_testkit::api::id_of;
 use weir_testkit::conformance::{Watcher, player};
-use weir_testkit::{Destination, ffmpeg, srt, wait_until, wait_until_some};
+use weir_testkit::{Destination, Weir, ffmpeg, srt, wait_until, wait_until_some};
 
 const SECONDS: u32 = 18;
 /// Issue 4's limit; people notice 80 ms.
@@ -298,6 +288,29 @@ fn sound_alone_opus_loudness_and_skew() {
     assert_eq!(both, [("audio".to_owned(), "opus".to_owned()), ("video".to_owned(), "h264".to_owned())]);
 }
 
+/// By a control group where the kernel lets us, else by its own limits; what it takes is measured.
+fn assert_worker_is_limited(weir: &Weir) {
+    let pid = run("pgrep", &["-x", "weir-worker", "-P", &weir.pid().to_string()]);
+    let pid = String::from_utf8(pid).unwrap().trim().to_owned();
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
+    if read("cgroup").contains("weir-worker-") {
+        println!("held by a control group");
+    } else {
+        let limits = read("limits");
+        let data = limits.lines().find(|line| line.starts_with("Max data size")).unwrap();
+        // Twice of what it may use: what is reserved is not all used.
+        assert!(data.contains(&(2u64 << 29).to_string()), "{data}");
+        let stat = read("stat");
+        let nice = stat.rsplit(')').next().unwrap().split_whitespace().nth(16).unwrap();
+        assert_eq!(nice, "10", "{stat}");
+    }
+    let metrics = player(&weir.http())("metrics").expect("metrics");
+    let metrics = String::from_utf8(metrics).unwrap();
+    for name in ["weir_worker_cpu_percent", "weir_worker_rss_bytes"] {
+        assert!(metrics.contains(&format!("{name}{{stream=\"radio\"}}")), "{name}");
+    }
+}
+
 #[test]
 fn a_source_without_a_picture_has_its_ladder_of_sound() {
     let folder = tempfile::tempdir().unwrap();
@@ -307,7 +320,7 @@ fn a_source_without_a_picture_has_its_ladder_of_sound() {
         "ffmpeg",
         &["-nostdin", "-v", "error", "-f", "lavfi", "-i", tone, "-c:a", "aac", "-y", source.to_str().unwrap()],
     );
-    let weir = weir().start();
+    let weir = weir().set("transcode.worker_memory_mb", "512").set("transcode.worker_cpu_percent", "400").start();
     let api = weir.api();
     let stream = api.create_stream_with("radio", &json!({"ladder": "audio-only"}));
     let mut publisher = ffmpeg::publish(&source, &weir.push_url(&stream.stream_key));
@@ -316,6 +329,7 @@ fn a_source_without_a_picture_has_its_ladder_of_sound() {
         let master = player(&base)("master.m3u8").map(|text| String::from_utf8(text).unwrap()).unwrap_or_default();
         ["audio-128/audio.m3u8", "audio-64/audio.m3u8"].iter().all(|name| master.contains(name))
     });
+    assert_worker_is_limited(&weir);
     let mut watcher = Watcher::new(player(&base));
     watcher.look_for(Duration::from_secs(3));
     assert!(publisher.wait_ended(2 * SOON).success());
