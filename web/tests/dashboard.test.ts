@@ -143,6 +143,16 @@ test("the operator's first day", { timeout: 240_000 }, async (context) => {
   await page.getByRole("button", { name: /^Rendition 240p/ }).waitFor({ state: "detached" });
   await untilState(row, "streaming");
 
+  // The server's own memory of a day is drawn, too.
+  const [past] = await Promise.all([
+    page.waitForResponse((response) => /\/streams\/\d+\/stats\?since=/.test(response.url())),
+    page.getByRole("button", { name: "24 h" }).click(),
+  ]);
+  const told = (await past.json()) as { step_seconds: number; series: { metric: string; values: (number | null)[] }[] };
+  assert.equal(told.step_seconds, 10);
+  assert.ok(told.series.some(({ metric, values }) => metric === "ingest_bitrate_bps" && values.some((value) => (value ?? 0) > 0)), "the day has the last seconds in it");
+  await page.locator(".chart[data-ready] canvas").first().waitFor();
+
   // Keys are shown to who asks, and that is written down.
   await page.getByRole("button", { name: "Reveal keys" }).click();
   await waitFor("the key", PATIENCE_MS, async () => ((await page.locator(".key-row", { hasText: "Stream key" }).locator("dd .mono").innerText()) === key ? true : undefined));

@@ -55,6 +55,21 @@ function report(page: Page): Promise<Report> {
   return page.evaluate("report()");
 }
 
+/** How far behind live a player is from second to second, once it has found its place; its course also before. */
+async function latencyOver(seconds: number, page: Page): Promise<{ median: number; worst: number; course: string }> {
+  const start = Date.now();
+  const settled: number[] = [];
+  const course: string[] = [];
+  for (let second = 1; second <= seconds; second++) {
+    await new Promise((resolve) => setTimeout(resolve, Math.max(0, start + second * 1_000 - Date.now())));
+    const { latency } = await report(page);
+    if (second % 5 === 0) course.push((latency ?? NaN).toFixed(2));
+    if (second > SETTLE_SECONDS && latency !== null) settled.push(latency);
+  }
+  settled.sort((one, other) => one - other);
+  return { median: settled[settled.length >> 1] ?? NaN, worst: settled.at(-1) ?? NaN, course: course.join(" ") };
+}
+
 async function watchReport(page: Page): Promise<{ time: number; frames: number; latency: number; level: number }> {
   return page.evaluate(`(() => {
     const video = document.querySelector("video");
@@ -93,20 +108,12 @@ test("players play a minute without a stall, from the same bytes", { timeout: 15
   const [[, dash], [, shaka], [, hls]] = pages as [[PlayerName, Page], [PlayerName, Page], [PlayerName, Page]];
   await waitFor("the watch page plays", 25_000, async () => ((await watchReport(watch)).time > 0 ? true : undefined));
 
-  const start = Date.now();
   const watchStart = await watchReport(watch);
   const before = new Map(await Promise.all(pages.map(async ([player, page]) => [player, await report(page)] as const)));
-  const latencies: number[] = [];
-  const course: string[] = [];
-  for (let second = 1; second <= PLAY_SECONDS; second++) {
-    await new Promise((resolve) => setTimeout(resolve, Math.max(0, start + second * 1_000 - Date.now())));
-    const { latency } = await report(hls);
-    if (second % 5 === 0) course.push((latency ?? NaN).toFixed(2));
-    if (second > SETTLE_SECONDS && latency !== null) latencies.push(latency);
-  }
+  const { median, worst, course } = await latencyOver(PLAY_SECONDS, hls);
   const viewers = (await weir.api("GET", `/streams/${stream.id}`)).status.viewers;
 
-  context.diagnostic(`latency by hls.js every 5 s: ${course.join(" ")}`);
+  context.diagnostic(`latency by hls.js every 5 s: ${course}`);
   const ended: [PlayerName, Report, number][] = [];
   for (const [player, page] of pages) {
     const now = await report(page);
@@ -122,8 +129,6 @@ test("players play a minute without a stall, from the same bytes", { timeout: 15
     assert.ok(played > PLAY_SECONDS * 0.95, `${player} played only ${played} s`);
     assert.ok(now.frames > PLAY_SECONDS * 30 * 0.9, `${player} decoded only ${now.frames} frames`);
   }
-  latencies.sort((one, other) => one - other);
-  const [median, worst] = [latencies[latencies.length >> 1] ?? NaN, latencies.at(-1) ?? NaN];
   context.diagnostic(`LL-HLS latency by hls.js: median ${median.toFixed(2)} s, worst ${worst.toFixed(2)} s`);
   assert.ok(worst <= LATENCY_MAX_SECONDS, `hls.js was ${worst} s behind`);
 
@@ -166,26 +171,16 @@ test("dash.js plays from segments that are still being made", { timeout: 150_000
   await waitFor("the manifest is there", 25_000, async () => ((await fetch(manifest)).ok ? true : undefined));
   const page = await openPlayer("dash.js", "manifest-ll.mpd");
   await waitFor("dash.js plays", 25_000, async () => ((await report(page)).currentTime > 0.2 ? true : undefined));
-  const start = Date.now();
   const before = await report(page);
-  const latencies: number[] = [];
-  const course: string[] = [];
-  for (let second = 1; second <= DASH_SECONDS; second++) {
-    await new Promise((resolve) => setTimeout(resolve, Math.max(0, start + second * 1_000 - Date.now())));
-    const { latency } = await report(page);
-    if (second % 5 === 0) course.push((latency ?? NaN).toFixed(2));
-    if (second > SETTLE_SECONDS && latency !== null) latencies.push(latency);
-  }
+  const { median, worst, course } = await latencyOver(DASH_SECONDS, page);
   const now = await report(page);
   const played = now.currentTime - before.currentTime;
   await page.screenshot({ path: `${PICTURES}/dash.js-low-latency.png` });
-  context.diagnostic(`latency by dash.js every 5 s: ${course.join(" ")}`);
+  context.diagnostic(`latency by dash.js every 5 s: ${course}`);
   context.diagnostic(`dash.js: ${JSON.stringify({ ...now, played })}`);
   assert.deepEqual(now.errors, []);
   assert.equal(now.stalls, 0, "it stalled");
   assert.ok(played > DASH_SECONDS * 0.95, `it played only ${played} s`);
-  latencies.sort((one, other) => one - other);
-  const [median, worst] = [latencies[latencies.length >> 1] ?? NaN, latencies.at(-1) ?? NaN];
   context.diagnostic(`low-latency DASH by dash.js: median ${median.toFixed(2)} s, worst ${worst.toFixed(2)} s`);
   assert.ok(median <= DASH_LATENCY_MAX_SECONDS, `dash.js was ${median} s behind`);
 

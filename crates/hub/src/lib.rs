@@ -5,6 +5,7 @@
 //! streams x window, whatever the number of subscribers.
 
 mod cursor;
+mod feed;
 mod hurry;
 mod limits;
 mod rendition;
@@ -12,6 +13,7 @@ mod stream;
 mod window;
 
 pub use cursor::{Cursor, Next};
+pub use feed::{Batcher, Feed};
 pub use limits::WindowLimits;
 pub use rendition::{Entry, Publisher, Rendition, Subscriber, Tracks};
 pub use stream::{SOURCE_RENDITION, SourcePulse, StreamHub};

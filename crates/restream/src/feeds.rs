@@ -9,50 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::runtime::{Handle, Id};
 use tokio::task::AbortHandle;
-use weir_hub::{Cursor, Item, Rendition, StreamHub};
-use weir_rtmp::batch::SharedBatch;
-use weir_srt::from_frames::TsBatch;
-
-/// What serialises a rendition for one protocol.
-pub trait Serialiser: Clone + Default + Send + 'static {
-    type Batch: Item;
-
-    fn subscribe(&self) -> Cursor<Self::Batch>;
-    fn run(self, rendition: Rendition) -> impl Future<Output = ()> + Send + 'static;
-    fn relay(self, batches: Cursor<Self::Batch>) -> impl Future<Output = ()> + Send + 'static;
-}
-
-impl Serialiser for weir_rtmp::feed::Feed {
-    type Batch = SharedBatch;
-
-    fn subscribe(&self) -> Cursor<SharedBatch> {
-        self.subscribe()
-    }
-
-    fn run(self, rendition: Rendition) -> impl Future<Output = ()> + Send + 'static {
-        self.run(rendition)
-    }
-
-    fn relay(self, batches: Cursor<SharedBatch>) -> impl Future<Output = ()> + Send + 'static {
-        self.relay(batches)
-    }
-}
-
-impl Serialiser for weir_srt::feed::Feed {
-    type Batch = TsBatch;
-
-    fn subscribe(&self) -> Cursor<TsBatch> {
-        self.subscribe()
-    }
-
-    fn run(self, rendition: Rendition) -> impl Future<Output = ()> + Send + 'static {
-        self.run(rendition)
-    }
-
-    fn relay(self, batches: Cursor<TsBatch>) -> impl Future<Output = ()> + Send + 'static {
-        self.relay(batches)
-    }
-}
+use weir_hub::{Batcher, Cursor, Feed, StreamHub};
+use weir_rtmp::from_frames::RtmpBatcher;
+use weir_srt::from_frames::TsBatcher;
 
 /// Handle on a stream's feeds; clones share it.
 #[derive(Clone, Debug)]
@@ -65,45 +24,45 @@ struct Shared {
     hub: StreamHub,
     /// Where the serialising runs: the stream's lane, beside its ingest.
     lane: Handle,
-    rtmp: Table<weir_rtmp::feed::Feed>,
-    ts: Table<weir_srt::feed::Feed>,
+    rtmp: Table<RtmpBatcher>,
+    ts: Table<TsBatcher>,
 }
 
 /// What runs of one protocol, by rendition and lane.
-type Table<F> = Mutex<HashMap<(String, Id), Weak<Running<F>>>>;
+type Table<B> = Mutex<HashMap<(String, Id), Weak<Running<B>>>>;
 
 /// Keeps a feed running; the last one to be dropped ends it.
 #[derive(Debug)]
-pub struct FeedHandle<F: Serialiser = weir_rtmp::feed::Feed> {
-    running: Arc<Running<F>>,
+pub struct FeedHandle<B: Batcher = RtmpBatcher> {
+    running: Arc<Running<B>>,
 }
 
 /// A feed of MPEG-TS.
-pub type TsFeedHandle = FeedHandle<weir_srt::feed::Feed>;
+pub type TsFeedHandle = FeedHandle<TsBatcher>;
 
-impl<F: Serialiser> Clone for FeedHandle<F> {
+impl<B: Batcher> Clone for FeedHandle<B> {
     fn clone(&self) -> Self {
         Self { running: Arc::clone(&self.running) }
     }
 }
 
 #[derive(Debug)]
-struct Running<F: Serialiser> {
-    feed: F,
+struct Running<B: Batcher> {
+    feed: Feed<B>,
     task: AbortHandle,
     /// What a relay reads from.
-    _origin: Option<FeedHandle<F>>,
+    _origin: Option<FeedHandle<B>>,
 }
 
-impl<F: Serialiser> Drop for Running<F> {
+impl<B: Batcher> Drop for Running<B> {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl<F: Serialiser> FeedHandle<F> {
+impl<B: Batcher> FeedHandle<B> {
     /// Starts on the cached GOP or waits for one.
-    pub fn subscribe(&self) -> Cursor<F::Batch> {
+    pub fn subscribe(&self) -> Cursor<B::Batch> {
         self.running.feed.subscribe()
     }
 }
@@ -123,26 +82,26 @@ impl Feeds {
         self.of(&self.shared.ts, rendition, lane)
     }
 
-    fn of<F: Serialiser>(&self, table: &Table<F>, rendition: &str, lane: &Handle) -> FeedHandle<F> {
+    fn of<B: Batcher>(&self, table: &Table<B>, rendition: &str, lane: &Handle) -> FeedHandle<B> {
         let home = &self.shared.lane;
         let here = self.running(table, rendition, home, || None);
         if lane.id() == home.id() { here } else { self.running(table, rendition, lane, || Some(here.clone())) }
     }
 
-    fn running<F: Serialiser>(
+    fn running<B: Batcher>(
         &self,
-        table: &Table<F>,
+        table: &Table<B>,
         rendition: &str,
         lane: &Handle,
-        origin: impl FnOnce() -> Option<FeedHandle<F>>,
-    ) -> FeedHandle<F> {
+        origin: impl FnOnce() -> Option<FeedHandle<B>>,
+    ) -> FeedHandle<B> {
         let mut running = table.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (rendition.to_owned(), lane.id());
         if let Some(running) = running.get(&key).and_then(Weak::upgrade) {
             return FeedHandle { running };
         }
         running.retain(|_, feed| feed.strong_count() > 0);
-        let feed = F::default();
+        let feed = Feed::default();
         let origin = origin();
         let task = match &origin {
             None => lane.spawn(feed.clone().run(self.shared.hub.rendition(rendition))),

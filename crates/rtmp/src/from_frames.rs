@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use weir_hub::{Entry, Tracks};
+use weir_hub::{Batcher, Entry, Tracks};
 use weir_media::{Codec, MediaKind, MediaTime, TrackInfo};
 use weir_mux::flv::{self, TagHeader};
 
@@ -41,7 +41,7 @@ pub fn check_tracks(tracks: &Tracks, enhanced: bool) -> Result<(), Unsupported> 
 
 /// Gathers a rendition's frames into batches: each video frame ends one, with the audio that came before it.
 #[derive(Debug, Default)]
-pub struct Batcher {
+pub struct RtmpBatcher {
     number: u64,
     tracks: Option<Arc<Tracks>>,
     setup: Arc<Setup>,
@@ -54,13 +54,10 @@ pub struct Batcher {
     last_video_ms: Option<i64>,
 }
 
-impl Batcher {
-    pub fn new() -> Self {
-        Self::default()
-    }
+impl Batcher for RtmpBatcher {
+    type Batch = SharedBatch;
 
-    /// Takes the next entry; gives a batch when one is complete.
-    pub fn push(&mut self, entry: &Entry) -> Option<SharedBatch> {
+    fn push(&mut self, entry: &Entry) -> Option<SharedBatch> {
         if self.tracks.as_ref().is_none_or(|tracks| !Arc::ptr_eq(tracks, &entry.tracks)) {
             self.change_tracks(&entry.tracks);
         }
@@ -82,13 +79,12 @@ impl Batcher {
         if kind == MessageKind::Video || long || self.pending.len() >= BATCH_MESSAGES_MAX { self.flush() } else { None }
     }
 
-    /// Whether something waits for its batch to be completed.
-    pub fn has_pending(&self) -> bool {
+    fn has_pending(&self) -> bool {
         !self.pending.is_empty()
     }
 
     /// Ends the batch now: audio must not wait for a picture that does not come.
-    pub fn flush(&mut self) -> Option<SharedBatch> {
+    fn flush(&mut self) -> Option<SharedBatch> {
         if self.pending.is_empty() {
             return None;
         }
@@ -99,7 +95,9 @@ impl Batcher {
         let batch = Batch::new(self.number, self.pending_time, start, &self.setup, changed, messages);
         Some(SharedBatch::new(batch))
     }
+}
 
+impl RtmpBatcher {
     fn change_tracks(&mut self, tracks: &Arc<Tracks>) {
         self.tracks = Some(Arc::clone(tracks));
         let setup = Setup {

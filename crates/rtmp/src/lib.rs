@@ -1,7 +1,6 @@
 //! RTMP and RTMPS connections, to and from frames, on our own sans-IO protocol core.
 
 pub mod batch;
-pub mod feed;
 pub mod from_frames;
 pub mod net;
 pub mod parcel;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use weir_hub::{Entry, Item, Tracks};
+use weir_hub::{Batcher, Entry, Item, Tracks};
 use weir_media::{Codec, MediaKind, MediaTime};
 use weir_mux::ts::{TsError, TsWriter};
 
@@ -74,7 +74,7 @@ impl Item for TsBatch {
 
 /// Gathers a rendition's frames into batches: each video frame ends one, with the audio that came before it.
 #[derive(Debug, Default)]
-pub struct Batcher {
+pub struct TsBatcher {
     tracks: Option<Arc<Tracks>>,
     /// None where the tracks can't be carried: then nothing is made of them.
     writer: Option<TsWriter>,
@@ -84,13 +84,10 @@ pub struct Batcher {
     start: bool,
 }
 
-impl Batcher {
-    pub fn new() -> Self {
-        Self::default()
-    }
+impl Batcher for TsBatcher {
+    type Batch = TsBatch;
 
-    /// Takes the next entry; gives a batch when one is complete.
-    pub fn push(&mut self, entry: &Entry) -> Option<TsBatch> {
+    fn push(&mut self, entry: &Entry) -> Option<TsBatch> {
         if self.tracks.as_ref().is_none_or(|tracks| !Arc::ptr_eq(tracks, &entry.tracks)) {
             self.change_tracks(&entry.tracks);
         }
@@ -110,16 +107,17 @@ impl Batcher {
         if is_video || long || self.frames >= BATCH_FRAMES_MAX { self.take(is_video) } else { None }
     }
 
-    /// Whether something waits for its batch to be completed.
-    pub fn has_pending(&self) -> bool {
+    fn has_pending(&self) -> bool {
         self.frames > 0
     }
 
     /// Ends the batch now: audio must not wait for a picture that does not come.
-    pub fn flush(&mut self) -> Option<TsBatch> {
+    fn flush(&mut self) -> Option<TsBatch> {
         self.take(false)
     }
+}
 
+impl TsBatcher {
     fn take(&mut self, has_video: bool) -> Option<TsBatch> {
         if std::mem::take(&mut self.frames) == 0 {
             return None;

@@ -2,7 +2,6 @@
 
 pub mod call;
 pub mod connection;
-pub mod feed;
 mod ffi;
 pub mod from_frames;
 mod knock;

@@ -218,7 +218,7 @@ export const t = {
     lateness: "Segment lateness",
     span: "How far back",
     viewersOf: (protocol: string) => `Viewers by ${protocol}, last five minutes`,
-    minutes: (minutes: string) => `${minutes} min`,
+    spans: { "5": "5 min", "15": "15 min", "60": "1 h", "360": "6 h", "1440": "24 h" },
     of: (name: string) => `Bitrate of ${name}, last five minutes`,
   },
 

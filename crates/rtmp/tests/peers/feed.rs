@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use weir_hub::{Cursor, Next, StreamHub, Tracks, WindowLimits};
+use weir_hub::{Batcher, Cursor, Feed, Next, StreamHub, Tracks, WindowLimits};
 use weir_media::{Codec, Frame, FrameFlags, MediaKind, MediaTime, TrackId, TrackInfo};
 use weir_mux::flv::{AudioTag, VideoTag, parse_audio, parse_video};
 use weir_rtmp::batch::{Outlet, SharedBatch};
-use weir_rtmp::from_frames::Batcher;
+use weir_rtmp::from_frames::RtmpBatcher;
 use weir_rtmp::wire::{ChunkReader, Message, ReadLimits, type_id};
 
 fn info(id: TrackId, codec: Codec, config: &'static [u8]) -> Arc<TrackInfo> {
@@ -28,7 +28,7 @@ fn batches() -> Vec<SharedBatch> {
     let hub = StreamHub::new(WindowLimits::FRAMES);
     let mut subscriber = hub.source().subscribe();
     let mut publisher = hub.publish_source(Instant::now());
-    let mut batcher = Batcher::new();
+    let mut batcher = RtmpBatcher::default();
     let mut all = Vec::new();
     let mut events: Vec<(i64, MediaKind)> = (0..125).map(|n| (n * 40, MediaKind::Video)).collect();
     events.extend((0..234).map(|n| (n * 64 / 3, MediaKind::Audio)));
@@ -202,7 +202,7 @@ proptest! {
 #[tokio::test]
 async fn sound_does_not_wait_for_a_picture_that_does_not_come() {
     let hub = StreamHub::new(WindowLimits::FRAMES);
-    let feed = weir_rtmp::feed::Feed::new();
+    let feed = Feed::<RtmpBatcher>::new();
     let mut cursor: Cursor<SharedBatch> = feed.subscribe();
     let running = tokio::spawn(feed.clone().run(hub.source()));
     let mut publisher = hub.publish_source(Instant::now());

@@ -7,6 +7,8 @@ import { followEvents } from "./server_sent";
 
 /** Shown at most; the server keeps more. */
 const KEPT_EVENTS = 1_000;
+/** What the server gives at once, at most. */
+const PAGE_EVENTS = 500;
 
 export type Connection = "connecting" | "open" | "lost";
 
@@ -53,17 +55,18 @@ export function follow(): () => void {
   };
 }
 
+/** The newest that the page shows, however many the server keeps. */
 async function readBefore(): Promise<void> {
   try {
-    let since = "";
-    const before: WeirEvent[] = [];
-    for (let page = 0; page < 20; page++) {
-      const answer: List<WeirEvent> = await get(`/events?limit=500${since}`);
-      before.push(...answer.items);
+    const known: WeirEvent[] = [];
+    let before = "";
+    while (known.length < KEPT_EVENTS) {
+      const answer: List<WeirEvent> = await get(`/events?newest_first=true&limit=${PAGE_EVENTS}${before}`);
+      known.push(...answer.items);
       if (!answer.next_cursor) break;
-      since = `&since=${answer.next_cursor}`;
+      before = `&before=${answer.next_cursor}`;
     }
-    events = before.reverse().slice(0, KEPT_EVENTS);
+    events = known;
     tell();
   } catch {
     // The connection will say that there is none.

@@ -6,6 +6,9 @@ import type { Restream, Stream } from "../api/types";
 /** Fifteen minutes at one sample a second. */
 export const KEPT_SAMPLES = 900;
 
+/** When, in seconds since 1970, and what. */
+export type Sample = [number, number];
+
 export class Series {
   readonly times = new Float64Array(KEPT_SAMPLES);
   readonly values = new Float64Array(KEPT_SAMPLES);
@@ -35,8 +38,8 @@ export class Series {
   }
 
   /** Older samples, learned from the server after the newer ones were seen. */
-  prepend(samples: [number, number][]): void {
-    const newer: [number, number][] = [];
+  prepend(samples: Sample[]): void {
+    const newer: Sample[] = [];
     this.each((time, value) => newer.push([time, value]));
     const begin = newer[0]?.[0] ?? Number.POSITIVE_INFINITY;
     const all = [...samples.filter(([time]) => time < begin), ...newer].slice(-KEPT_SAMPLES);

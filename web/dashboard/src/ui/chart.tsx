@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from "react";
 import type uPlot from "uplot";
 import { bitrate, clock } from "../format";
-import { onSamples, series } from "../live/history";
+import { onSamples, type Sample, series } from "../live/history";
 import { useTheme } from "../shell/theme";
 
 export interface Line {
@@ -23,12 +23,20 @@ interface ChartProps {
   format?: (value: number) => string;
   /** How far back. */
   seconds?: number;
+  /** What to draw instead of what this page saw: hours that the server remembers. */
+  past?: ReadonlyMap<string, Sample[]> | undefined;
 }
 
-export function Chart({ label, lines, height = 180, format = bitrate, seconds = 300 }: ChartProps) {
+/** From a minute to a quarter of a day, which a day has four of. */
+const AXIS_STEPS_SECONDS = [60, 120, 300, 900, 1_800, 3_600, 7_200, 10_800, 21_600];
+
+export function Chart({ label, lines, height = 180, format = bitrate, seconds = 300, past }: ChartProps) {
   const box = useRef<HTMLDivElement>(null);
   const [theme] = useTheme();
   const [ready, setReady] = useState(false);
+  // Read by the plot, which is not made anew with each answer.
+  const told = useRef(past);
+  const redraw = useRef(() => {});
   // Anew only when other lines are wanted, not with each sample.
   const wanted = JSON.stringify(lines);
   useEffect(() => {
@@ -40,10 +48,11 @@ export function Chart({ label, lines, height = 180, format = bitrate, seconds = 
     void import("uplot").then(({ default: UPlot }) => {
       if (ended) return;
       const width = () => Math.max(200, element.clientWidth);
-      plot = new UPlot(options(lines, { width: width(), height, format, seconds }, element), data(lines), element);
+      plot = new UPlot(options(lines, { width: width(), height, format, seconds }, element), data(lines, told.current), element);
       setReady(true);
-      const draw = () => plot?.setData(data(lines));
-      const stopSamples = onSamples(draw);
+      const draw = () => plot?.setData(data(lines, told.current));
+      redraw.current = draw;
+      const stopSamples = onSamples(() => told.current || draw());
       const resized = new ResizeObserver(() => plot?.setSize({ width: width(), height }));
       resized.observe(element);
       stop = () => {
@@ -53,23 +62,30 @@ export function Chart({ label, lines, height = 180, format = bitrate, seconds = 
     });
     return () => {
       ended = true;
+      redraw.current = () => {};
       stop();
       plot?.destroy();
     };
   }, [wanted, height, theme, seconds]);
+  useEffect(() => {
+    told.current = past;
+    redraw.current();
+  }, [past]);
   return <div ref={box} className="chart" data-ready={ready || undefined} style={{ minHeight: height }} role="img" aria-label={label} />;
 }
 
-function data(lines: Line[]): uPlot.AlignedData {
+function data(lines: Line[], past: ReadonlyMap<string, Sample[]> | undefined): uPlot.AlignedData {
   // All series are sampled together; where one lacks a second, the line is joined over it.
   const rows = new Map<number, (number | null)[]>();
   lines.forEach(({ key }, at) => {
-    series(key).each((time, value) => {
+    const each = (time: number, value: number) => {
       const second = Math.round(time);
       let row = rows.get(second);
       if (!row) rows.set(second, (row = new Array<number | null>(lines.length).fill(null)));
       row[at] = value;
-    });
+    };
+    if (past) past.get(key)?.forEach(([time, value]) => each(time, value));
+    else series(key).each(each);
   });
   const times = [...rows.keys()].sort((one, other) => one - other);
   const columns = lines.map((_, at) => times.map((time) => rows.get(time)?.[at] ?? null));
@@ -105,7 +121,7 @@ function options(lines: Line[], { width, height, format, seconds }: { width: num
       y: { range: (_, __, max) => [0, Math.max(max ?? 0, 1e-9) * 1.15] },
     },
     axes: [
-      { ...axis, grid: { show: false }, values: (_, ticks) => ticks.map((tick) => clock(tick * 1000).slice(0, 5)), incrs: [60, 120, 300], space: 40, size: 26 },
+      { ...axis, grid: { show: false }, values: (_, ticks) => ticks.map((tick) => clock(tick * 1000).slice(0, 5)), incrs: AXIS_STEPS_SECONDS, space: 40, size: 26 },
       { ...axis, values: (_, ticks) => ticks.map(format), space: 34, size: 72 },
     ],
     series: [{}, ...drawn, ...targets],

@@ -1,34 +1,45 @@
-//! A feed: one rendition as RTMP batches in a window of their own, shared by every destination and player.
+//! A feed: one rendition, written once for a protocol into batches in a window of their own that all its receivers share.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
+use crate::{Cursor, Entry, Item, Next, Rendition, Subscriber, Window, WindowLimits};
 use tokio::time::{Instant, sleep_until};
-use weir_hub::{Cursor, Next, Rendition, Subscriber, Window, WindowLimits};
-
-use crate::batch::SharedBatch;
-use crate::from_frames::Batcher;
 
 /// Audio waits this long for the picture that ends its batch, no longer. Above the 42 ms between pictures at 24 fps: a picture
 /// that comes when it should must not find its audio gone ahead in a write of its own.
 const FLUSH_AFTER: Duration = Duration::from_millis(50);
 
-/// A destination may lag 2 s before it skips, beside what its socket holds (half a second at 4 Mbps). Bytes: 10 s of GOP at
+/// A destination may lag 2 s before it skips, beside what its socket holds (by RTMP half a second at 4 Mbps). Bytes: 10 s of GOP at
 /// 50 Mbps are 62.5 MB.
 const LIMITS: WindowLimits = WindowLimits { duration: Duration::from_secs(2), items_max: 8_192, bytes_max: 64 << 20 };
 
-/// Handle on one rendition's batches. Clones share them; somebody must drive [`Feed::run`].
-#[derive(Clone, Debug)]
-pub struct Feed {
-    window: Window<SharedBatch>,
+/// Writes entries as one protocol has them; a new one begins with the first entry that it is given.
+pub trait Batcher: Debug + Default + Send + 'static {
+    /// Some frames as they go to every receiver.
+    type Batch: Debug + Item;
+
+    /// Takes the next entry; gives a batch when one is complete.
+    fn push(&mut self, entry: &Entry) -> Option<Self::Batch>;
+    /// Whether something waits for what completes its batch.
+    fn has_pending(&self) -> bool;
+    /// What waits, as it is.
+    fn flush(&mut self) -> Option<Self::Batch>;
 }
 
-impl Feed {
+/// Handle on one rendition's batches. Clones share them; somebody must drive [`Feed::run`].
+#[derive(Debug)]
+pub struct Feed<B: Batcher> {
+    window: Window<B::Batch>,
+}
+
+impl<B: Batcher> Feed<B> {
     pub fn new() -> Self {
         Self { window: Window::new(LIMITS) }
     }
 
     /// Starts on the cached GOP or waits for one.
-    pub fn subscribe(&self) -> Cursor<SharedBatch> {
+    pub fn subscribe(&self) -> Cursor<B::Batch> {
         self.window.cursor()
     }
 
@@ -39,7 +50,7 @@ impl Feed {
     }
 
     /// Offers another feed's batches: the same ones, in a window of their own, for the tasks of another thread.
-    pub async fn relay(self, mut batches: Cursor<SharedBatch>) {
+    pub async fn relay(self, mut batches: Cursor<B::Batch>) {
         loop {
             match batches.next().await {
                 Next::Item(batch) => self.window.push(batch),
@@ -51,7 +62,7 @@ impl Feed {
     }
 
     async fn pump(&self, mut frames: Subscriber) {
-        let mut batcher = Batcher::new();
+        let mut batcher = B::default();
         let mut flush_at = None;
         loop {
             let next = match frames.try_next() {
@@ -95,7 +106,13 @@ impl Feed {
     }
 }
 
-impl Default for Feed {
+impl<B: Batcher> Clone for Feed<B> {
+    fn clone(&self) -> Self {
+        Self { window: self.window.clone() }
+    }
+}
+
+impl<B: Batcher> Default for Feed<B> {
     fn default() -> Self {
         Self::new()
     }
