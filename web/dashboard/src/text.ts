@@ -408,6 +408,7 @@ export const t = {
     restream: (id: string) => `Restream ${id}`,
     refused: "A publisher was refused",
     late: "Segments come late",
+    lateBy: (rendition: string, waited: number, target: number) => `${rendition}: nothing for ${waited.toFixed(1)} s, a segment is ${target} s`,
     workerFailed: "The transcoder failed and is started again",
     planned: (rendition: string, encoder: string) => `${rendition} is encoded by ${encoder}`,
     degraded: (rendition: string, encoder: string) => `${rendition} had to move to ${encoder}`,

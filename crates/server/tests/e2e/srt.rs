@@ -218,7 +218,7 @@ fn failures_are_told_apart() {
     let reason = api.wait_restream_where(rejected, "tells the code", SOON, |status| !status["reason"].is_null());
     assert!(reason["reason"]["message"].as_str().unwrap().contains("1403"), "{reason}");
     // Somebody comes: found soon, though attempts are far apart by now.
-    let came = srt::live_transmit_on(absent, "", &folder.path().join("came.ts"));
+    let mut came = srt::live_transmit_on(absent, "", &folder.path().join("came.ts"));
     api.wait_restream(nobody, "streaming", Duration::from_secs(30));
     // It freezes: not a word more, though nothing was closed.
     came.child.freeze();
@@ -226,9 +226,16 @@ fn failures_are_told_apart() {
         status["reason"]["code"] == "stalled"
     });
     came.child.thaw();
-    api.wait_restream(nobody, "streaming", SOON);
+    // What was frozen takes the next call, or finds its connection broken and ends: then somebody else comes in its place.
+    let mut instead = None;
+    wait_until("it was streaming again", Duration::from_secs(40), || {
+        if came.child.has_ended() && instead.is_none() {
+            instead = Some(srt::live_transmit_on(absent, "", &folder.path().join("instead.ts")));
+        }
+        api.restream_status(nobody)["state"] == "streaming"
+    });
     // It leaves: told within three seconds, and a busy machine's second.
-    drop(came);
+    drop((came, instead));
     let left = srt::live_transmit_on(absent, "", &folder.path().join("left.ts"));
     api.wait_restream(nobody, "streaming", SOON);
     left.child.terminate();

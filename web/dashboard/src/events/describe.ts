@@ -33,7 +33,7 @@ export function describe(event: WeirEvent, names: Names): Described {
     case "ingest_refused":
       return { tone: "wait", text: t.events.refused, detail: [about("protocol"), about("reason"), about("remote")].filter(Boolean).join(" · ") };
     case "segment_late":
-      return { tone: "wait", text: t.events.late, detail: fieldsOf(event) };
+      return { tone: "wait", text: t.events.late, detail: t.events.lateBy(about("rendition"), Number(event["waited_seconds"]), Number(event["target_seconds"])) };
     case "worker_failed":
       return { tone: "bad", text: t.events.workerFailed, detail: about("reason") };
     case "rendition_planned":
