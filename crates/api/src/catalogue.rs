@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 use weir_model::{
-    Destination, DestinationId, Encoding, Platform, Platforms, PushUrl, Rendition, RenditionWish, Restream, RestreamId,
-    Sent, StreamId, StreamStatus, Target, check_platform,
+    Destination, DestinationId, Encoding, Platform, Platforms, PushUrl, Rendition, Restream, RestreamId,
+    RestreamRendition, Sent, StreamId, StreamStatus, Target, check_platform,
 };
 use weir_store::StoreError;
 
@@ -78,9 +78,8 @@ impl Catalogue {
         source: &StreamStatus,
         platforms: &Platforms,
     ) -> Vec<WarningDto> {
-        let Some((platform, sent)) = self.platform(restream, platforms).zip(self.sent(restream, source)) else {
-            return Vec::new();
-        };
+        let Some(platform) = self.platform(restream, platforms) else { return Vec::new() };
+        let Some(sent) = self.sent(restream, source, platform) else { return Vec::new() };
         let (violations, suggestion) = check_platform(platform, &sent);
         let since = source.since.max(restream.updated_at);
         let suggestion = suggestion.as_ref();
@@ -109,21 +108,22 @@ impl Catalogue {
     }
 
     /// None while it is not known what comes in.
-    fn sent(&self, restream: &Restream, source: &StreamStatus) -> Option<Sent> {
+    fn sent(&self, restream: &Restream, source: &StreamStatus, platform: &Platform) -> Option<Sent> {
         let ingest = source.ingest.as_ref();
         let rendition = match &restream.rendition {
-            RenditionWish::AsIs => None,
-            RenditionWish::Inline(rendition) => Some(rendition),
-            RenditionWish::Named(name) => {
+            RestreamRendition::AsIs => None,
+            RestreamRendition::Inline(draft) => Some(draft.fill(Some(&platform.rules))),
+            RestreamRendition::Named(name) => {
                 let ladder = &self.streams.get(&restream.stream_id)?.ladder;
-                ladder.iter().find(|rendition| rendition.name == *name)
+                ladder.iter().find(|rendition| rendition.name == *name).cloned()
             }
         };
-        match rendition.map(|rendition| &rendition.encoding) {
+        match rendition.map(|rendition| rendition.encoding) {
             Some(Encoding::Encode(settings)) => {
-                let encoded = Sent::encoded(settings);
+                let encoded = Sent::encoded(&settings);
                 Some(Sent { fps: encoded.fps.or_else(|| ingest?.fps), ..encoded })
             }
+            Some(Encoding::Sound(settings)) => Some(Sent::sound(&settings)),
             Some(Encoding::Passthrough) | None => Some(Sent::source(ingest?, &source.warnings)),
         }
     }

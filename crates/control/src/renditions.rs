@@ -20,8 +20,7 @@ pub(crate) fn of_wish(stream: &Stream, wish: &RenditionWish) -> Result<String, R
             let message = format!("the stream's ladder has no rendition named {name:?}");
             Reason::new(ReasonCode::Internal, message).with_fault(Fault::Config)
         }),
-        RenditionWish::Inline(Rendition { encoding: Encoding::Encode(settings), .. }) => Ok(shared_name(settings)),
-        RenditionWish::Inline(Rendition { encoding: Encoding::Passthrough, .. }) => Ok(SOURCE_RENDITION.to_owned()),
+        RenditionWish::Inline(own) => Ok(shared_name(&own.encoding).unwrap_or_else(|| SOURCE_RENDITION.to_owned())),
     }
 }
 
@@ -47,20 +46,12 @@ pub(crate) fn wants<'a>(stream: &Stream, restreams: impl Iterator<Item = &'a Res
         return Wants::default();
     }
     let ladder = stream.ladder.as_ref().map(weir_model::Ladder::renditions).unwrap_or_default();
-    let mut renditions: Vec<Want> = ladder
-        .into_iter()
-        .filter_map(|rendition| match rendition.encoding {
-            Encoding::Encode(settings) => Some(Want { name: rendition.name, settings }),
-            Encoding::Passthrough => None,
-        })
-        .collect();
+    let mut renditions: Vec<Want> =
+        ladder.into_iter().filter_map(|rendition| Want::new(rendition.name, &rendition.encoding)).collect();
     for restream in restreams {
-        if let RenditionWish::Inline(Rendition { encoding: Encoding::Encode(settings), .. }) = &restream.rendition {
-            let want = Want { name: shared_name(settings), settings: settings.clone() };
-            if !renditions.contains(&want) {
-                renditions.push(want);
-            }
-        }
+        let RenditionWish::Inline(own) = &restream.rendition else { continue };
+        let want = shared_name(&own.encoding).and_then(|name| Want::new(name, &own.encoding));
+        renditions.extend(want.filter(|want| !renditions.contains(want)));
     }
     let logo = stream.logo_image.clone().map(|image| LogoWish { placement: stream.logo, image });
     Wants { renditions, policy: stream.encoder_policy, logo }
@@ -68,7 +59,7 @@ pub(crate) fn wants<'a>(stream: &Stream, restreams: impl Iterator<Item = &'a Res
 
 fn in_hub(rendition: &Rendition) -> String {
     match rendition.encoding {
-        Encoding::Encode(_) => rendition.name.clone(),
+        Encoding::Encode(_) | Encoding::Sound(_) => rendition.name.clone(),
         Encoding::Passthrough => SOURCE_RENDITION.to_owned(),
     }
 }
@@ -76,8 +67,8 @@ fn in_hub(rendition: &Rendition) -> String {
 #[cfg(test)]
 mod tests {
     use weir_model::{
-        EncodingSettings, Fit, Ladder, PushUrl, RateControl, RestreamId, RetryBudget, RetryRules, StreamId, StreamName,
-        VideoCodec,
+        AudioCodec, EncodingSettings, Fit, Ladder, PushUrl, RateControl, RestreamId, RetryBudget, RetryRules, StreamId,
+        StreamName, VideoCodec,
     };
 
     use super::*;
@@ -89,6 +80,8 @@ mod tests {
             fps: None,
             video_bitrate_kbps: 600,
             audio_bitrate_kbps: 96,
+            audio_codec: AudioCodec::Aac,
+            loudness_lufs: None,
             codec: VideoCodec::H264,
             gop_seconds: 2.0,
             rate_control: RateControl::Cbr,

@@ -4,16 +4,19 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{AudioCodec, SoundSettings};
+
 /// One encoder session each; a ladder longer than this is a mistake on any machine.
 pub const MAX_RENDITIONS: usize = 16;
 
 /// The ladders that come with the server: one file each in `pipelines/ladders`.
-const BUILTIN_LADDERS: [(&str, &str); 5] = [
+const BUILTIN_LADDERS: [(&str, &str); 6] = [
     ("sd", include_str!("../../../pipelines/ladders/sd.toml")),
     ("hd", include_str!("../../../pipelines/ladders/hd.toml")),
     ("fhd", include_str!("../../../pipelines/ladders/fhd.toml")),
     ("vertical", include_str!("../../../pipelines/ladders/vertical.toml")),
     ("low-latency", include_str!("../../../pipelines/ladders/low-latency.toml")),
+    ("audio-only", include_str!("../../../pipelines/ladders/audio-only.toml")),
 ];
 
 /// Whether `name` is one of the ladders that come with the server.
@@ -50,7 +53,9 @@ impl BuiltinLadder {
 
     fn parse(name: &'static str, text: &str) -> Result<Self, toml::de::Error> {
         let file: LadderFile = toml::from_str(text)?;
-        Ok(Self { name, title: file.title, renditions: file.rendition.into_iter().map(Into::into).collect() })
+        let renditions: Option<Vec<Rendition>> = file.rendition.into_iter().map(RenditionLine::rendition).collect();
+        let half = || serde::de::Error::custom("a rendition has a size and a video bitrate, or neither");
+        Ok(Self { name, title: file.title, renditions: renditions.ok_or_else(half)? })
     }
 }
 
@@ -61,36 +66,45 @@ struct LadderFile {
     rendition: Vec<RenditionLine>,
 }
 
+/// Without size and video bitrate there is sound alone.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RenditionLine {
     name: String,
-    width: u32,
-    height: u32,
+    width: Option<u32>,
+    height: Option<u32>,
     fps: Option<f64>,
-    video_bitrate_kbps: u32,
+    video_bitrate_kbps: Option<u32>,
     audio_bitrate_kbps: u32,
     gop_seconds: Option<f64>,
     #[serde(default)]
     fit: Fit,
 }
 
-impl From<RenditionLine> for Rendition {
-    /// H.264 at up to the bitrate: what a quiet picture does not need is not sent.
-    fn from(line: RenditionLine) -> Self {
-        let settings = EncodingSettings {
-            width: line.width,
-            height: line.height,
-            fps: line.fps,
-            video_bitrate_kbps: line.video_bitrate_kbps,
-            audio_bitrate_kbps: line.audio_bitrate_kbps,
-            codec: VideoCodec::H264,
-            gop_seconds: line.gop_seconds.unwrap_or(2.0),
-            rate_control: RateControl::Vbr,
-            profile: None,
-            fit: line.fit,
+impl RenditionLine {
+    /// H.264 at up to the bitrate: what a quiet picture does not need is not sent. None where half a picture is described.
+    fn rendition(self) -> Option<Rendition> {
+        let sound =
+            SoundSettings { bitrate_kbps: self.audio_bitrate_kbps, codec: AudioCodec::Aac, loudness_lufs: None };
+        let encoding = match (self.width, self.height, self.video_bitrate_kbps) {
+            (None, None, None) if self.fps.is_none() && self.gop_seconds.is_none() => Encoding::Sound(sound),
+            (Some(width), Some(height), Some(video_bitrate_kbps)) => Encoding::Encode(EncodingSettings {
+                width,
+                height,
+                fps: self.fps,
+                video_bitrate_kbps,
+                audio_bitrate_kbps: sound.bitrate_kbps,
+                audio_codec: sound.codec,
+                loudness_lufs: sound.loudness_lufs,
+                codec: VideoCodec::H264,
+                gop_seconds: self.gop_seconds.unwrap_or(2.0),
+                rate_control: RateControl::Vbr,
+                profile: None,
+                fit: self.fit,
+            }),
+            _ => return None,
         };
-        Self { name: line.name, encoding: Encoding::Encode(settings) }
+        Some(Rendition { name: self.name, encoding })
     }
 }
 
@@ -155,6 +169,8 @@ pub enum Encoding {
     /// The input as it is.
     Passthrough,
     Encode(EncodingSettings),
+    /// Sound without a picture.
+    Sound(SoundSettings),
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -165,6 +181,11 @@ pub struct EncodingSettings {
     pub fps: Option<f64>,
     pub video_bitrate_kbps: u32,
     pub audio_bitrate_kbps: u32,
+    #[serde(default)]
+    pub audio_codec: AudioCodec,
+    /// See [`SoundSettings::loudness_lufs`].
+    #[serde(default)]
+    pub loudness_lufs: Option<f64>,
     pub codec: VideoCodec,
     pub gop_seconds: f64,
     pub rate_control: RateControl,
@@ -194,6 +215,16 @@ impl Fit {
             Self::Pad => "pad",
             Self::Crop => "crop",
             Self::Stretch => "stretch",
+        }
+    }
+}
+
+impl EncodingSettings {
+    pub fn sound(&self) -> SoundSettings {
+        SoundSettings {
+            bitrate_kbps: self.audio_bitrate_kbps,
+            codec: self.audio_codec,
+            loudness_lufs: self.loudness_lufs,
         }
     }
 }
@@ -248,7 +279,11 @@ impl Rendition {
         if self.name.is_empty() || self.name.len() > 32 || !self.name.chars().all(slug) {
             return fault("name", "must be 1 to 32 letters, digits, '-' or '_'");
         }
-        let Encoding::Encode(encode) = &self.encoding else { return Ok(()) };
+        let encode = match &self.encoding {
+            Encoding::Passthrough => return Ok(()),
+            Encoding::Sound(sound) => return sound.check(),
+            Encoding::Encode(encode) => encode,
+        };
         // 4:2:0 chroma needs even sizes; 8192 is the largest any hardware encoder takes.
         if !(16..=8192).contains(&encode.width) || encode.width % 2 != 0 {
             return fault("width", "must be an even number from 16 to 8192");
@@ -262,9 +297,7 @@ impl Rendition {
         if !(50..=200_000).contains(&encode.video_bitrate_kbps) {
             return fault("video_bitrate_kbps", "must be from 50 to 200000");
         }
-        if !(16..=512).contains(&encode.audio_bitrate_kbps) {
-            return fault("audio_bitrate_kbps", "must be from 16 to 512");
-        }
+        encode.sound().check()?;
         if !(0.5..=20.0).contains(&encode.gop_seconds) {
             return fault("gop_seconds", "must be from 0.5 to 20");
         }
@@ -288,6 +321,8 @@ mod tests {
             fps: None,
             video_bitrate_kbps: 3000,
             audio_bitrate_kbps: 128,
+            audio_codec: AudioCodec::Aac,
+            loudness_lufs: None,
             codec: VideoCodec::H264,
             gop_seconds: 2.0,
             rate_control: RateControl::Cbr,
@@ -330,6 +365,8 @@ mod tests {
             Ladder::Named(name.to_owned()).renditions().into_iter().map(|rendition| rendition.name).collect()
         };
         assert_eq!(names("hd"), ["720p", "480p", "360p", "240p"]);
+        let radio = Ladder::Named("audio-only".to_owned()).renditions();
+        assert!(radio.len() >= 2 && radio.iter().all(|rendition| matches!(rendition.encoding, Encoding::Sound(_))));
         assert!(names("none").is_empty());
         let fits = |name: &str| {
             Ladder::Named(name.to_owned())
@@ -346,6 +383,21 @@ mod tests {
         let row = "width = 1280\nheight = 720\nvideo_bitrate_kbps = 3000\naudio_bitrate_kbps = 128\ncodec = \"h264\"\n\
                    gop_seconds = 2.0\nrate_control = \"cbr\"\nprofile = \"high\"\n";
         assert_eq!(toml::from_str(row), Ok(hd()));
+    }
+
+    #[test]
+    fn half_a_picture_is_no_rendition() {
+        for (line, is_good) in [
+            ("", true),
+            ("width = 640\nheight = 360\nvideo_bitrate_kbps = 600", true),
+            ("width = 640\nheight = 360", false),
+            ("video_bitrate_kbps = 600", false),
+            ("gop_seconds = 2.0", false),
+            ("widht = 640", false),
+        ] {
+            let text = format!("title = \"t\"\n[[rendition]]\nname = \"a\"\naudio_bitrate_kbps = 64\n{line}");
+            assert_eq!(BuiltinLadder::parse("t", &text).is_ok(), is_good, "{line}");
+        }
     }
 
     #[test]

@@ -8,10 +8,12 @@ mod name;
 mod platform;
 mod platform_check;
 mod push_url;
+mod rendition_draft;
 mod restream;
 mod role;
 mod saved_ladder;
 mod secret;
+mod sound;
 mod spec;
 mod srt_url;
 mod status;
@@ -29,10 +31,12 @@ pub use name::{MAX_LABEL_CHARS, MAX_STREAM_NAME_BYTES, NameFault, StreamName, ch
 pub use platform::{Platform, PlatformRules, Platforms, PlatformsFault, Protocol, RetryBudget};
 pub use platform_check::{Sent, Violation, check_platform};
 pub use push_url::{Advice, Login, MAX_URL_BYTES, PushUrl, PushUrlFault, masked_uri};
-pub use restream::{RenditionWish, Restream, RetryRules, RetryRulesFault, Schedule, Target};
+pub use rendition_draft::{EncodingDraft, PictureDraft, RenditionDraft, SoundDraft};
+pub use restream::{RenditionWish, Restream, RestreamRendition, RetryRules, RetryRulesFault, Schedule, Target};
 pub use role::Role;
 pub use saved_ladder::{BUILTIN_LADDER_ID_MAX, SavedLadder, SavedLadderFault};
 pub use secret::Secret;
+pub use sound::{AudioCodec, SoundSettings};
 pub use spec::{ConfigFault, RestreamSpec, resolve};
 pub use srt_url::{MAX_LATENCY_US, PASSPHRASE_BYTES, SrtUrl, checked_passphrase};
 pub use status::{

@@ -1,14 +1,17 @@
 //! What the big platforms demand of a stream and of whoever connects: one file each in `pipelines/platforms`.
 
-use crate::{EncodingSettings, PushUrl, VideoCodec};
+use crate::{PushUrl, VideoCodec};
 use serde::Deserialize;
 use std::time::Duration;
 
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 9] = [
     ("youtube", include_str!("../../../pipelines/platforms/youtube.toml")),
     ("twitch", include_str!("../../../pipelines/platforms/twitch.toml")),
     ("facebook", include_str!("../../../pipelines/platforms/facebook.toml")),
     ("kick", include_str!("../../../pipelines/platforms/kick.toml")),
+    ("x", include_str!("../../../pipelines/platforms/x.toml")),
+    ("instagram", include_str!("../../../pipelines/platforms/instagram.toml")),
+    ("tiktok", include_str!("../../../pipelines/platforms/tiktok.toml")),
     ("generic-rtmp", include_str!("../../../pipelines/platforms/generic-rtmp.toml")),
     ("generic-srt", include_str!("../../../pipelines/platforms/generic-srt.toml")),
 ];
@@ -82,42 +85,14 @@ pub struct PlatformRules {
 }
 
 impl PlatformRules {
-    /// The settings, made to fit what the platform takes: beyond its limits it would refuse them, or encode them again worse. What is
-    /// within them stays as it was asked for.
-    pub fn fit(&self, asked: &EncodingSettings) -> EncodingSettings {
-        let takes = |list: &[String], what: &str| list.is_empty() || list.iter().any(|item| item == what);
-        let codec = if takes(&self.video_codecs, asked.codec.as_str()) { asked.codec } else { VideoCodec::H264 };
-        let profile =
-            asked.profile.clone().filter(|profile| codec == asked.codec && takes(&self.video_profiles, profile));
-        let gop_fits = self.gop_max_seconds.is_none_or(|max| asked.gop_seconds <= max);
-        let at_most = |asked: u32, max: Option<u32>| max.map_or(asked, |max| asked.min(max));
-        let (width, height) = self.size(asked.width, asked.height);
-        EncodingSettings {
-            width,
-            height,
-            fps: asked.fps.map(|fps| self.max_fps.map_or(fps, |max| fps.min(f64::from(max)))),
-            video_bitrate_kbps: at_most(asked.video_bitrate_kbps, self.video_max_kbps),
-            audio_bitrate_kbps: at_most(asked.audio_bitrate_kbps, self.audio_max_kbps),
-            codec,
-            gop_seconds: if gop_fits { asked.gop_seconds } else { self.gop_recommended_seconds },
-            rate_control: asked.rate_control,
-            profile,
-            fit: asked.fit,
+    /// The profile for who has not said any. None: the encoder's usual one, which is the best that everyone plays, is taken.
+    pub(crate) fn usual_profile(&self, codec: VideoCodec) -> Option<String> {
+        let listed = |name: &&str| self.video_profiles.iter().any(|profile| profile == name);
+        // The lists are H.264's.
+        if codec != VideoCodec::H264 || self.video_profiles.is_empty() || listed(&"high") {
+            return None;
         }
-    }
-
-    /// The largest size of that shape that the platform takes. Its limits are those of a wide picture; a tall one may be as tall as
-    /// a wide one is wide.
-    fn size(&self, width: u32, height: u32) -> (u32, u32) {
-        let (long, short) = (width.max(height), width.min(height));
-        let share = |max: Option<u32>, side: u32| max.map_or(1.0, |max| f64::from(max) / f64::from(side.max(1)));
-        let scale = share(self.max_width, long).min(share(self.max_height, short));
-        if scale >= 1.0 {
-            return (width, height);
-        }
-        // 4:2:0 needs even sizes.
-        let scaled = |side: u32| ((f64::from(side) * scale / 2.0).round() as u32 * 2).max(2);
-        (scaled(width), scaled(height))
+        ["main", "baseline"].into_iter().find(listed).map(str::to_owned)
     }
 }
 
@@ -204,13 +179,15 @@ impl Platforms {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Fit, RateControl};
 
     #[test]
     fn built_in_files() {
         let platforms = Platforms::load().unwrap();
         let ids: Vec<&str> = platforms.all().iter().map(|platform| platform.id.as_str()).collect();
-        assert_eq!(ids, ["youtube", "twitch", "facebook", "kick", "generic-rtmp", "generic-srt"]);
+        assert_eq!(
+            ids,
+            ["youtube", "twitch", "facebook", "kick", "x", "instagram", "tiktok", "generic-rtmp", "generic-srt"]
+        );
         for platform in platforms.all() {
             for url in [&platform.url, &platform.backup_url].into_iter().flatten() {
                 assert_eq!(PushUrl::check_server(url), Ok(()), "{}", platform.id);
@@ -241,48 +218,14 @@ mod tests {
             ("rtmps://live-api-s.facebook.com:443/rtmp/k", "facebook"),
             ("rtmp://LIVE.twitch.tv/app/k", "twitch"),
             ("rtmp://eviltwitch.tv/app/k", "generic-rtmp"),
+            ("rtmps://va.pscp.tv:443/x/k", "x"),
+            ("rtmps://live-upload.instagram.com:443/rtmp/k", "instagram"),
+            ("rtmp://push-rtmp-f5-sg01.tiktokcdn.com/game/k", "tiktok"),
             ("rtmp://127.0.0.1/app/k", "generic-rtmp"),
             ("srt://127.0.0.1:9000", "generic-srt"),
         ] {
             assert_eq!(platforms.of(&PushUrl::parse(uri).unwrap()).unwrap().id, id, "{uri}");
         }
-    }
-
-    #[test]
-    fn settings_are_made_to_fit() {
-        let platforms = Platforms::load().unwrap();
-        let asked = EncodingSettings {
-            width: 3840,
-            height: 2160,
-            fps: Some(120.0),
-            video_bitrate_kbps: 20_000,
-            audio_bitrate_kbps: 320,
-            codec: VideoCodec::H265,
-            gop_seconds: 10.0,
-            rate_control: RateControl::Vbr,
-            profile: Some("main10".into()),
-            fit: Fit::Crop,
-        };
-        let fit = |id: &str, asked: &EncodingSettings| platforms.get(id).unwrap().rules.fit(asked);
-        let twitch = fit("twitch", &asked);
-        let expected = EncodingSettings {
-            width: 1920,
-            height: 1080,
-            fps: Some(60.0),
-            video_bitrate_kbps: 8_000,
-            audio_bitrate_kbps: 160,
-            codec: VideoCodec::H264,
-            gop_seconds: 2.0,
-            rate_control: RateControl::Vbr,
-            profile: None,
-            fit: Fit::Crop,
-        };
-        assert_eq!(twitch, expected);
-        assert_eq!(fit("twitch", &twitch), twitch, "what fits stays");
-        assert_eq!(fit("generic-rtmp", &asked), asked, "no rules");
-        let tall = EncodingSettings { width: 2160, height: 3840, ..asked };
-        let tall = fit("twitch", &tall);
-        assert_eq!((tall.width, tall.height), (1080, 1920));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! What a platform will hold against what it is sent, in words, and the rendition that would please it: pure.
 
-use crate::{Encoding, EncodingSettings, Fit, IngestStatus, Platform, RateControl, Rendition, VideoCodec};
+use crate::{
+    AudioCodec, Encoding, EncodingSettings, Fit, IngestStatus, Platform, RateControl, Rendition, SoundSettings,
+    VideoCodec,
+};
 
 /// Measured rates swing around their target: only what is clearly above a limit is.
 const BITRATE_TOLERANCE: f64 = 1.1;
@@ -27,6 +30,9 @@ pub struct Sent {
     pub video_codec: Option<String>,
     /// None: not known whether there is sound. `Some(None)`: there is none.
     pub audio_codec: Option<Option<String>>,
+    /// Of an encoder of ours: what the source's sound takes is not measured apart.
+    pub audio_kbps: Option<u32>,
+    pub video_profile: Option<String>,
     pub gop_seconds: Option<f64>,
     pub rate_control: Option<RateControl>,
     pub b_frames: Option<bool>,
@@ -47,6 +53,8 @@ impl Sent {
                 Some(codec) => Some(Some(codec.clone())),
                 None => warned("missing_audio").then_some(None),
             },
+            audio_kbps: None,
+            video_profile: None,
             gop_seconds: ingest.gop_seconds,
             rate_control: None,
             b_frames: Some(warned("b_frames")),
@@ -61,10 +69,20 @@ impl Sent {
             fps: settings.fps,
             video_bps: Some(u64::from(settings.video_bitrate_kbps) * 1_000),
             video_codec: Some(settings.codec.as_str().to_owned()),
-            audio_codec: Some(Some("aac".to_owned())),
+            video_profile: settings.profile.clone().filter(|_| settings.codec == VideoCodec::H264),
             gop_seconds: Some(settings.gop_seconds),
             rate_control: Some(settings.rate_control),
             b_frames: Some(false),
+            ..Self::sound(&settings.sound())
+        }
+    }
+
+    /// The same of sound alone.
+    pub fn sound(settings: &SoundSettings) -> Self {
+        Self {
+            audio_codec: Some(Some(settings.codec.as_str().to_owned())),
+            audio_kbps: Some(settings.bitrate_kbps),
+            ..Self::default()
         }
     }
 }
@@ -105,6 +123,19 @@ fn violations(platform: &Platform, sent: &Sent) -> Vec<Violation> {
             add("missing_audio", message);
         }
         _ => {}
+    }
+    if let Some(profile) = sent.video_profile.as_ref().filter(|profile| !listed(&rules.video_profiles, profile)) {
+        let takes = rules.video_profiles.join(", ");
+        let message = format!("the profile is {profile}, {title} takes {takes}: leave it out, or set one of these");
+        add("profile_unsupported_by_destination", message);
+    }
+    if let (Some(kbps), Some(max)) = (sent.audio_kbps, rules.audio_max_kbps)
+        && kbps > max
+    {
+        add(
+            "audio_bitrate_too_high",
+            format!("the sound has {kbps} kbps, {title} takes at most {max}: set it to less"),
+        );
     }
     if let (Some(gop), Some(max)) = (sent.gop_seconds, rules.gop_max_seconds)
         && gop > max + GOP_TOLERANCE_SECONDS
@@ -173,6 +204,8 @@ fn suggestion(platform: &Platform, sent: &Sent) -> Option<Rendition> {
         },
         video_bitrate_kbps: (kbps / BITRATE_STEP_KBPS * BITRATE_STEP_KBPS).max(BITRATE_KBPS_MIN),
         audio_bitrate_kbps: rules.audio_max_kbps.map_or(AUDIO_KBPS, |max| max.min(AUDIO_KBPS)),
+        audio_codec: AudioCodec::Aac,
+        loudness_lufs: None,
         codec: VideoCodec::H264,
         gop_seconds: rules.gop_recommended_seconds,
         rate_control: RateControl::Cbr,
@@ -204,6 +237,8 @@ mod tests {
             video_bps: Some(4_400_000),
             video_codec: Some("h264".into()),
             audio_codec: Some(Some("aac".into())),
+            audio_kbps: None,
+            video_profile: None,
             gop_seconds: Some(2.0),
             rate_control: None,
             b_frames: Some(false),
@@ -224,6 +259,11 @@ mod tests {
             ("twitch", Sent { video_bps: Some(20_000_000), ..fine() }, "bitrate_too_high"),
             ("facebook", Sent { width: Some(3840), height: Some(2160), ..fine() }, "picture_too_large"),
             ("facebook", Sent { fps: Some(120.0), ..fine() }, "fps_too_high"),
+            ("twitch", Sent { audio_kbps: Some(320), ..fine() }, "audio_bitrate_too_high"),
+            ("kick", Sent { video_profile: Some("main10".into()), ..fine() }, "profile_unsupported_by_destination"),
+            ("x", Sent { gop_seconds: Some(5.0), ..fine() }, "gop_too_long"),
+            ("tiktok", Sent { rate_control: Some(RateControl::Vbr), ..fine() }, "not_cbr"),
+            ("instagram", Sent { video_bps: Some(12_000_000), ..fine() }, "bitrate_too_high"),
             ("twitch", Sent { rate_control: Some(RateControl::Vbr), ..fine() }, "not_cbr"),
             ("kick", Sent { b_frames: Some(true), ..fine() }, "b_frames"),
         ] {

@@ -1,6 +1,6 @@
 //! A restream: one stream sent to one destination, with its key, its wishes and whether it should run.
 
-use crate::{DestinationId, ReasonCode, Rendition, RestreamId, Secret, StreamId};
+use crate::{DestinationId, ReasonCode, Rendition, RenditionDraft, RestreamId, Secret, StreamId};
 use std::time::Duration;
 use time::OffsetDateTime;
 
@@ -17,7 +17,7 @@ pub struct Restream {
     pub client_user_id: Option<i64>,
     pub target: Target,
     pub backup_uri: Option<Secret>,
-    pub rendition: RenditionWish,
+    pub rendition: RestreamRendition,
     pub schedule: Schedule,
     pub retry: RetryRules,
     /// Why it was stopped by the server itself; cleared by a start.
@@ -38,7 +38,7 @@ impl Restream {
             client_user_id: None,
             target,
             backup_uri: None,
-            rendition: RenditionWish::AsIs,
+            rendition: RestreamRendition::AsIs,
             schedule: Schedule::default(),
             retry: RetryRules::default(),
             stop_reason: None,
@@ -56,7 +56,17 @@ pub enum Target {
     Destination { destination_id: DestinationId, stream_key: Secret },
 }
 
-/// In which quality a restream is sent.
+/// In which quality a restream is to be sent, as somebody said it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum RestreamRendition {
+    #[default]
+    AsIs,
+    /// A rendition of the stream's ladder.
+    Named(String),
+    Inline(RenditionDraft),
+}
+
+/// In which quality a restream is sent: nothing is left out.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum RenditionWish {
     #[default]

@@ -1,8 +1,8 @@
 //! A restream as the restreamer is to run it: every reference resolved, comparable, so that a change is a difference.
 
 use crate::{
-    Destination, Encoding, Platform, Platforms, PushUrl, PushUrlFault, Reason, ReasonCode, Rendition, RenditionWish,
-    Restream, RestreamId, RetryBudget, RetryRules, StreamId, Target, status::Fault,
+    Destination, Platform, Platforms, PushUrl, PushUrlFault, Reason, ReasonCode, RenditionWish, Restream, RestreamId,
+    RestreamRendition, RetryBudget, RetryRules, StreamId, Target, status::Fault,
 };
 
 #[derive(Debug, Clone, PartialEq)]
@@ -73,27 +73,25 @@ pub fn resolve(
         enhanced_rtmp: platform.is_none_or(|platform| platform.enhanced_rtmp),
         primary,
         backup,
-        rendition: platform
-            .map_or_else(|| restream.rendition.clone(), |platform| fitted(&restream.rendition, platform)),
+        rendition: filled(&restream.rendition, platform),
         retry: restream.retry,
     })
 }
 
-/// A rendition of the restream's own is made to fit the platform; one of the ladder is for others too.
-fn fitted(wish: &RenditionWish, platform: &Platform) -> RenditionWish {
-    match wish {
-        RenditionWish::Inline(Rendition { name, encoding: Encoding::Encode(settings) }) => {
-            let encoding = Encoding::Encode(platform.rules.fit(settings));
-            RenditionWish::Inline(Rendition { name: name.clone(), encoding })
-        }
-        other => other.clone(),
+/// A rendition of the restream's own is what was said of it, and for the rest what suits the platform; one of the ladder is for
+/// others too.
+fn filled(asked: &RestreamRendition, platform: Option<&Platform>) -> RenditionWish {
+    match asked {
+        RestreamRendition::AsIs => RenditionWish::AsIs,
+        RestreamRendition::Named(name) => RenditionWish::Named(name.clone()),
+        RestreamRendition::Inline(draft) => RenditionWish::Inline(draft.fill(platform.map(|platform| &platform.rules))),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DestinationId, Schedule};
+    use crate::{DestinationId, Encoding, EncodingDraft, PictureDraft, RenditionDraft, Schedule};
     use time::OffsetDateTime;
 
     fn restream(target: Target) -> Restream {
@@ -106,7 +104,7 @@ mod tests {
             client_user_id: Some(10),
             target,
             backup_uri: None,
-            rendition: RenditionWish::AsIs,
+            rendition: RestreamRendition::AsIs,
             schedule: Schedule::default(),
             retry: RetryRules::default(),
             stop_reason: None,
@@ -159,5 +157,21 @@ mod tests {
         assert!(pushed.primary.is_srt() && pushed.backup.is_none());
 
         assert_eq!(resolve(&by_destination("k"), None, &platforms), Err(ConfigFault::DestinationMissing));
+    }
+
+    #[test]
+    fn a_rendition_of_its_own_is_filled_by_the_platform_and_keeps_what_was_said() {
+        let platforms = Platforms::load().unwrap();
+        let picture = PictureDraft { width: 1280, height: 720, gop_seconds: Some(9.0), ..PictureDraft::default() };
+        let draft = RenditionDraft { name: "own".into(), encoding: EncodingDraft::Encode(picture) };
+        let rendition = RestreamRendition::Inline(draft);
+        for (uri, kbps) in [("rtmp://live.twitch.tv/app/k", 3_250), ("rtmp://127.0.0.1/app/k", 2_700)] {
+            let own = Restream { rendition: rendition.clone(), ..restream(Target::Uri(uri.into())) };
+            let RenditionWish::Inline(wish) = resolve(&own, None, &platforms).unwrap().rendition else {
+                unreachable!("{uri}")
+            };
+            let Encoding::Encode(settings) = wish.encoding else { unreachable!("{uri}") };
+            assert_eq!((settings.video_bitrate_kbps, settings.gop_seconds), (kbps, 9.0), "{uri}");
+        }
     }
 }

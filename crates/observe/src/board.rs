@@ -41,6 +41,8 @@ pub struct WorkerLine {
     pub pid: u32,
     pub rss_bytes: u64,
     pub cpu_seconds: f64,
+    /// Over the last second or two: 100 is one core.
+    pub cpu_percent: f64,
     /// Workers of this stream so far, this one included.
     pub starts: u64,
 }

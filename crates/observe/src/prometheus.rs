@@ -64,11 +64,17 @@ fn streams(text: &mut Text, observe: &Observe) {
         }
     }
     type WorkerFigure = fn(&WorkerLine) -> f64;
-    let figures: [(&str, &str, &str, WorkerFigure); 3] = [
+    let figures: [(&str, &str, &str, WorkerFigure); 4] = [
         ("weir_worker_rss_bytes", "gauge", "Memory of its transcoding process.", |worker| worker.rss_bytes as f64),
         ("weir_worker_cpu_seconds_total", "counter", "CPU time of its transcoding process.", |worker| {
             worker.cpu_seconds
         }),
+        (
+            "weir_worker_cpu_percent",
+            "gauge",
+            "CPU that its transcoding process takes now; 100 is one core.",
+            |worker| worker.cpu_percent,
+        ),
         ("weir_worker_starts_total", "counter", "Transcoding processes so far.", |worker| worker.starts as f64),
     ];
     let workers: Vec<_> = observe.board().workers();

@@ -16,10 +16,15 @@ const SAME_TIME: MediaTime = MediaTime::from_millis(20);
 /// A GOP of a second from an encoder that counts milliseconds may end at 1.999 s: a twentieth of the target too early is in time.
 const EARLY_SHARE: u32 = 20;
 
+/// Sound follows pictures whose last segment began so many targets ago at most: GOPs may be long.
+const FOLLOWED_TARGETS: u32 = 8;
+
 #[derive(Debug)]
 pub(crate) struct Boundaries {
     pub(crate) eras: Eras,
     target: Duration,
+    /// The newest picture that a segment began with, of any rendition.
+    newest_picture: Option<MediaTime>,
     kept: VecDeque<MediaTime>,
     /// Of all times, those that are kept no longer with them.
     count: u64,
@@ -27,7 +32,7 @@ pub(crate) struct Boundaries {
 
 impl Boundaries {
     pub(crate) fn new(target: Duration) -> Self {
-        Self { eras: Eras::default(), target, kept: VecDeque::new(), count: 0 }
+        Self { eras: Eras::default(), target, newest_picture: None, kept: VecDeque::new(), count: 0 }
     }
 
     /// The first boundary gets this number, and the first era has so many breaks before it: an earlier run had the others.
@@ -50,6 +55,23 @@ impl Boundaries {
             return true;
         }
         open_for >= self.target + self.target / 2
+    }
+
+    /// A segment of a rendition with pictures begins here.
+    pub(crate) fn picture_at(&mut self, time: MediaTime) {
+        self.newest_picture = Some(self.newest_picture.map_or(time, |newest| newest.max(time)));
+    }
+
+    /// The same as [`Boundaries::cut_at`] for sound that has no picture of its own. It could end anywhere, so as long as others
+    /// have pictures it sets nothing: it would be a little earlier than the keyframe that they all wait for.
+    pub(crate) fn cut_sound_at(&mut self, time: MediaTime, open_start: MediaTime) -> bool {
+        let followed = self.newest_picture.is_some_and(|picture| time.since(picture) < self.target * FOLLOWED_TARGETS);
+        if !followed {
+            return self.cut_at(time, open_start);
+        }
+        let met = self.kept.iter().any(|kept| (*kept).max(time) - (*kept).min(time) <= SAME_TIME);
+        let early = self.target / EARLY_SHARE;
+        if met { time.since(open_start) > early } else { time.since(open_start) >= self.target + self.target / 2 }
     }
 
     /// A segment begins here because it must. Returns the number that a track's first segment gets here: that of the segment
@@ -120,6 +142,37 @@ mod tests {
         // Never meets the others: cuts all the same.
         let alone: Vec<i64> = (3..9).map(|second| second * 1000 + 400).collect();
         assert_eq!(cuts(&mut boundaries, &alone), [6400]);
+    }
+
+    #[test]
+    fn sound_alone_cuts_where_pictures_do() {
+        let cut_sound = |boundaries: &mut Boundaries, from: i64, to: i64| -> Vec<i64> {
+            let mut start = from;
+            let mut cuts = Vec::new();
+            for at in (from..to).step_by(21) {
+                if boundaries.cut_sound_at(ms(at), ms(start)) {
+                    start = at;
+                    cuts.push(at);
+                }
+            }
+            cuts
+        };
+        let mut boundaries = Boundaries::new(Duration::from_secs(2));
+        boundaries.start_at(ms(0));
+        assert_eq!(cut_sound(&mut boundaries, 0, 6_300), [1911, 3822, 5733], "no pictures: as it likes");
+        let mut boundaries = Boundaries::new(Duration::from_secs(2));
+        let mut cuts = Vec::new();
+        boundaries.start_at(ms(0));
+        boundaries.picture_at(ms(0));
+        for gop in 1..4 {
+            assert!(boundaries.cut_at(ms(gop * 2500), ms(gop * 2500 - 2500)));
+            boundaries.picture_at(ms(gop * 2500));
+            cuts.extend(cut_sound(&mut boundaries, gop * 2500 - 2500, gop * 2500 + 40));
+        }
+        assert!(cuts.iter().all(|cut| cut % 2500 < 25 || cut % 2500 > 2475), "{cuts:?}");
+        assert_eq!(boundaries.kept.len(), 4, "it sets none");
+        // The pictures have ended.
+        assert!(cut_sound(&mut boundaries, 30_000, 36_300).len() >= 3);
     }
 
     #[test]

@@ -165,6 +165,7 @@ impl RenditionWriter {
             video.push(frame, None, changes);
             return Progress::default();
         }
+        boundaries.picture_at(frame.pts);
         let segment_ended = video.is_open();
         let number = if segment_ended { 0 } else { boundaries.start_at(frame.pts) };
         let end = video.end();
@@ -242,9 +243,11 @@ impl RenditionWriter {
         changes: &mut Vec<Change>,
     ) -> Progress {
         self.cuts.clear();
+        let alone = self.tracks.video.is_none();
         let Some(audio) = &mut self.audio else { return Progress::default() };
         let ends = match audio.open_start() {
             None => true,
+            Some(start) if alone => boundaries.cut_sound_at(frame.pts, start) || audio.is_overfull(),
             Some(start) => boundaries.cut_at(frame.pts, start) || audio.is_overfull(),
         };
         if !ends {

@@ -40,25 +40,30 @@ struct Tracks<'a> {
     sound: Option<&'a Track>,
 }
 
+/// Opus could be written, but no box that needs TS plays it.
 fn is_writable(info: &TrackInfo) -> bool {
-    info.codec != Codec::Av1
+    !matches!(info.codec, Codec::Av1 | Codec::Opus)
 }
 
 impl<'a> Tracks<'a> {
-    /// None where there is nothing to play, or pictures that TS can't carry.
+    /// None where there is nothing to play, or what TS can't carry.
     fn of(store: &'a Store, rendition: &'a str) -> Option<Self> {
         let own = store.renditions.get(rendition)?;
         let find =
             |tracks: &'a [Track], kind| tracks.iter().find(|track| track.kind == kind && track.newest().is_some());
         let (video, audio) = (find(own, MediaKind::Video), find(own, MediaKind::Audio));
-        let Some(lead) = video else {
-            return Some(Self { rendition, sound_rendition: rendition, lead: audio?, sound: None });
+        let writable = |track: &&Track| track.info().is_some_and(|info| is_writable(info));
+        let Some(lead) = video.filter(writable) else {
+            let lead = audio.filter(writable).filter(|_| video.is_none())?;
+            return Some(Self { rendition, sound_rendition: rendition, lead, sound: None });
         };
-        // A rendition without sound of its own has the source's.
-        let sound_rendition = if audio.is_some() { rendition } else { weir_hub::SOURCE_RENDITION };
-        let source = || find(store.renditions.get(sound_rendition)?, MediaKind::Audio);
-        let sound = audio.or_else(source);
-        lead.info().is_some_and(|info| is_writable(info)).then_some(Self { rendition, sound_rendition, lead, sound })
+        // A rendition without sound that can be written has the source's.
+        let own_sound = audio.filter(writable);
+        let sound_rendition = if own_sound.is_some() { rendition } else { weir_hub::SOURCE_RENDITION };
+        let source = || find(store.renditions.get(sound_rendition)?, MediaKind::Audio).filter(writable);
+        let sound = own_sound.or_else(source);
+        // A silent picture is worse than another rendition.
+        (audio.is_none() || sound.is_some()).then_some(Self { rendition, sound_rendition, lead, sound })
     }
 
     /// What can be asked for, oldest first, up to where the sound has come as far.

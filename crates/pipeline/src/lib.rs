@@ -4,6 +4,7 @@
 //! Unix socket pair in a small versioned protocol (`message`, `decoder`); the worker gets its end as standard input.
 
 mod binary;
+mod cage;
 mod decoder;
 mod encoders;
 mod link;
@@ -15,15 +16,16 @@ mod thumbnail;
 mod usage;
 
 pub use binary::{WORKER_NAME, WORKER_VARIABLE, WorkerBinary, WorkerMissing};
+pub use cage::{Cages, WorkerLimits};
 pub use decoder::{Decoder, ProtocolFault};
 pub use encoders::{Buffer, BufferUnit, EncoderFile, Encoders, EncodersFault, Keyframes, Memory, Value, Version};
-pub use link::{LinkFault, LinkReader, LinkWriter, Worker, start};
+pub use link::{DATA_MAX_VARIABLE, LinkFault, LinkReader, LinkWriter, NICE_VARIABLE, Start, Worker, start};
 pub use logo::{Logo, LogoFault, LogoPixels};
 pub use message::{
     CONFIG_BYTES_MAX, FRAME_BYTES_MAX, Hello, JSON_BYTES_MAX, Message, OutputProgress, PROTOCOL_VERSION, Progress,
     TrackConfig, WireFrame, WorkerFault, encode,
 };
 pub use plan::{AudioOutput, Fps, OutputId, VideoOutput, WorkerPlan};
-pub use proof::{Abilities, DECODE_CUDA, DECODE_VA, Inventory, Proof, prove_all, prove_once};
+pub use proof::{Abilities, DECODE_CUDA, DECODE_VA, ENCODE_OPUS, Inventory, Proof, prove_all, prove_once};
 pub use thumbnail::{THUMBNAIL_NAME, THUMBNAIL_VERB, THUMBNAIL_WIDTH, thumbnail};
-pub use usage::Usage;
+pub use usage::{CpuShare, Usage};

@@ -13,6 +13,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, ChildStderr, Command};
 use weir_media::MediaTime;
 
+use crate::cage::{Cage, Cages, NICE_WITHOUT_CGROUP, WorkerLimits};
 use crate::message::{Hello, Message, PROTOCOL_VERSION, encode};
 use crate::{Decoder, ProtocolFault, Usage, WorkerBinary};
 
@@ -27,7 +28,27 @@ const READ_BYTES: usize = 64 << 10;
 pub struct Worker {
     child: Child,
     pid: u32,
+    /// After the process: a group that is in use can't be removed.
+    _cage: Option<Cage>,
 }
+
+/// How a worker is started.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Start<'a> {
+    /// It passes over pictures up to here.
+    pub resume_after: Option<MediaTime>,
+    /// The UUID of the only NVIDIA device that it sees; None: all of them.
+    pub device: Option<&'a str>,
+    /// What it may take, and how that is held.
+    pub limits: Option<(&'a Cages, WorkerLimits)>,
+}
+
+/// Where control groups can't hold it, the worker limits itself by these, before it does anything else.
+pub const DATA_MAX_VARIABLE: &str = "WORKER_DATA_MAX_BYTES";
+pub const NICE_VARIABLE: &str = "WORKER_NICE";
+
+/// What a process has reserved for writing, and RLIMIT_DATA counts, is about twice what it uses: stacks, arenas, pools.
+const RESERVED_PER_USED: u64 = 2;
 
 impl Worker {
     pub fn pid(&self) -> u32 {
@@ -67,13 +88,9 @@ pub enum LinkFault {
     TooLarge,
 }
 
-/// Starts a worker that passes over pictures up to `resume_after` and sees of all NVIDIA devices only the one of that UUID, if one is
-/// given. Must be called within a runtime.
-pub fn start(
-    binary: &WorkerBinary,
-    resume_after: Option<MediaTime>,
-    device: Option<&str>,
-) -> io::Result<(Worker, LinkWriter, LinkReader)> {
+/// Starts a worker. Must be called within a runtime.
+pub fn start(binary: &WorkerBinary, start: Start<'_>) -> io::Result<(Worker, LinkWriter, LinkReader)> {
+    let Start { resume_after, device, limits } = start;
     let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let mut command = Command::new(binary.path());
@@ -92,15 +109,25 @@ pub fn start(
     if let Some(uuid) = device {
         command.env("CUDA_VISIBLE_DEVICES", uuid);
     }
+    if let Some((_, limits)) = limits.filter(|(cages, _)| !cages.are_held()) {
+        // A card's driver reserves as much as the card has.
+        if device.is_none() {
+            command.env(DATA_MAX_VARIABLE, limits.memory_bytes.saturating_mul(RESERVED_PER_USED).to_string());
+        }
+        if limits.cpu_cores.is_some() {
+            command.env(NICE_VARIABLE, NICE_WITHOUT_CGROUP.to_string());
+        }
+    }
     let mut child = command.spawn()?;
     let pid = child.id().unwrap_or_default();
+    let cage = limits.and_then(|(cages, limits)| cages.hold(pid, limits));
     if let Some(stderr) = child.stderr.take() {
         tokio::spawn(log(stderr, pid));
     }
     let (read, write) = UnixStream::from_std(ours)?.into_split();
     let hello = Hello { version: PROTOCOL_VERSION, resume_after };
     let writer = LinkWriter { half: write, head: BytesMut::new(), hello: Some(hello) };
-    Ok((Worker { child, pid }, writer, LinkReader { half: read, decoder: Decoder::new() }))
+    Ok((Worker { child, pid, _cage: cage }, writer, LinkReader { half: read, decoder: Decoder::new() }))
 }
 
 /// The way to the worker.

@@ -1,7 +1,7 @@
 //! What one worker runs: every encode of a stream, as data that says all that the graph needs.
 
 use serde::{Deserialize, Serialize};
-use weir_model::{Fit, RateControl, VideoCodec};
+use weir_model::{AudioCodec, Fit, RateControl, VideoCodec};
 
 use crate::Memory;
 
@@ -43,16 +43,27 @@ pub struct VideoOutput {
     pub overlaid: bool,
 }
 
-/// One sound encode: AAC-LC, 48 kHz, stereo, which every destination takes.
+/// One sound encode, at 48 kHz in stereo, which every destination takes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AudioOutput {
     pub id: OutputId,
+    pub codec: AudioCodec,
     pub bitrate_kbps: u32,
+    /// What it is brought to before it is encoded; None: it stays as it came.
+    pub loudness_lufs: Option<f64>,
 }
 
 impl AudioOutput {
     pub const SAMPLE_RATE_HZ: u32 = 48_000;
     pub const CHANNELS: u8 = 2;
+
+    /// The GStreamer element that makes it.
+    pub fn element(codec: AudioCodec) -> &'static str {
+        match codec {
+            AudioCodec::Aac => "avenc_aac",
+            AudioCodec::Opus => "opusenc",
+        }
+    }
 }
 
 /// Frames a second as a fraction.

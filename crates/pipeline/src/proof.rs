@@ -50,6 +50,8 @@ pub struct Abilities {
     /// Where pictures can be decoded besides system memory.
     pub cuda_decoding: Proof,
     pub va_decoding: Proof,
+    /// Whether sound can be made Opus; AAC comes with what everything else needs.
+    pub opus: Proof,
 }
 
 impl Abilities {
@@ -60,6 +62,7 @@ impl Abilities {
             encoders: BTreeMap::new(),
             cuda_decoding: Proof::failed(reason),
             va_decoding: Proof::failed(reason),
+            opus: Proof::failed(reason),
         }
     }
 
@@ -75,6 +78,7 @@ impl Abilities {
 /// What is proven beside the encoders, by the names that the worker knows.
 pub const DECODE_CUDA: &str = "decode-cuda";
 pub const DECODE_VA: &str = "decode-va";
+pub const ENCODE_OPUS: &str = "encode-opus";
 
 /// What was found, and of what it is true.
 #[derive(Serialize, Deserialize)]
@@ -104,8 +108,9 @@ pub async fn prove_once(binary: &WorkerBinary, encoders: &Encoders, cache: &Path
     // What was tried and failed may work at the next start: a card that is full, a driver that hung.
     let lasts = |(id, proof): (&str, &Proof)| proof.ok || inventory.missing.contains_key(id);
     let all = abilities.encoders.iter().map(|(id, proof)| (id.as_str(), proof));
-    let decoding = [(DECODE_CUDA, &abilities.cuda_decoding), (DECODE_VA, &abilities.va_decoding)];
-    if !all.chain(decoding).all(lasts) {
+    let others =
+        [(DECODE_CUDA, &abilities.cuda_decoding), (DECODE_VA, &abilities.va_decoding), (ENCODE_OPUS, &abilities.opus)];
+    if !all.chain(others).all(lasts) {
         return abilities;
     }
     let kept = Kept { release: release.to_owned(), driver: driver.to_owned(), inventory, abilities };
@@ -135,6 +140,7 @@ async fn prove_these(binary: &WorkerBinary, encoders: &Encoders, inventory: &Inv
     }
     abilities.cuda_decoding = prove(binary, inventory, DECODE_CUDA).await;
     abilities.va_decoding = prove(binary, inventory, DECODE_VA).await;
+    abilities.opus = prove(binary, inventory, ENCODE_OPUS).await;
     abilities
 }
 

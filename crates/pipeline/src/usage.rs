@@ -1,7 +1,7 @@
 //! What a worker takes of the machine, read from /proc.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Of one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,33 @@ impl Usage {
     }
 }
 
+/// Figures of a process have steps of 10 ms: over a second they are one percent.
+const SHARE_OVER: Duration = Duration::from_secs(1);
+
+/// How much of a core a process takes, from what it has taken so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CpuShare {
+    since: Option<(u32, Instant, Duration)>,
+    percent: f64,
+}
+
+impl CpuShare {
+    /// Looked at as often as one likes; another process begins anew.
+    pub fn look(&mut self, usage: Usage, now: Instant) -> f64 {
+        match self.since {
+            Some((pid, at, cpu)) if pid == usage.pid => {
+                let elapsed = now.saturating_duration_since(at);
+                if elapsed >= SHARE_OVER {
+                    self.percent = usage.cpu.saturating_sub(cpu).as_secs_f64() / elapsed.as_secs_f64() * 100.0;
+                    self.since = Some((pid, now, usage.cpu));
+                }
+            }
+            _ => *self = Self { since: Some((usage.pid, now, usage.cpu)), percent: 0.0 },
+        }
+        self.percent
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,5 +68,22 @@ mod tests {
         let usage = Usage::of(std::process::id()).unwrap();
         assert!(usage.rss_bytes > 500_000, "{usage:?}");
         assert_eq!(Usage::of(0), None);
+    }
+
+    #[test]
+    fn a_share_is_of_the_time_between() {
+        let (start, mut share) = (Instant::now(), CpuShare::default());
+        for (pid, ms, cpu_ms, expected) in [
+            (1, 0, 5_000, 0.0),
+            (1, 250, 5_200, 0.0),
+            (1, 1_000, 5_500, 50.0),
+            (1, 1_250, 5_500, 50.0),
+            (1, 3_000, 8_500, 150.0),
+            (2, 3_250, 100, 0.0),
+            (2, 4_250, 100, 0.0),
+        ] {
+            let usage = Usage { pid, rss_bytes: 0, cpu: Duration::from_millis(cpu_ms) };
+            assert_eq!(share.look(usage, start + Duration::from_millis(ms)).round(), expected, "{pid} at {ms} ms");
+        }
     }
 }

@@ -4,7 +4,7 @@
 
 use bytes::{Bytes, BytesMut};
 use weir_media::{Codec, MediaTime};
-use weir_model::{Fit, LOGO_BYTES_MAX, LogoPlacement, RateControl, VideoCodec};
+use weir_model::{AudioCodec, Fit, LOGO_BYTES_MAX, LogoPlacement, RateControl, VideoCodec};
 use weir_pipeline::{
     AudioOutput, CONFIG_BYTES_MAX, Decoder, FRAME_BYTES_MAX, Fps, Hello, Logo, Memory, Message, OutputId,
     OutputProgress, PROTOCOL_VERSION, Progress, ProtocolFault, TrackConfig, VideoOutput, WireFrame, WorkerFault,
@@ -42,7 +42,7 @@ fn everything() -> Vec<Message> {
         device: None,
         overlaid: true,
     };
-    let audio = AudioOutput { id: OutputId(10), bitrate_kbps: 96 };
+    let audio = AudioOutput { id: OutputId(10), codec: AudioCodec::Opus, bitrate_kbps: 96, loudness_lufs: Some(-23.0) };
     let output = OutputProgress { id: OutputId(9), frames: 3, bytes: 4, latency_ms: Some(12.5) };
     vec![
         hello(),

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use weir_api::HttpLimits;
 use weir_packager::{DvrLimits, RecordingLimits, SpaceLimits};
 use weir_srt::ListenLimits;
+use weir_transcode::WorkshopOptions;
 
 const ENV_PREFIX: &str = "WEIR_";
 
@@ -17,7 +18,7 @@ const ENV_PREFIX: &str = "WEIR_";
 const OTHER_ENV: [&str; 4] = ["WEIR_ADMIN_PASSWORD", "WEIR_ADMIN_APIKEY", "WEIR_CONFIG", "WEIR_DATA"];
 
 /// Every key with its default, in the order of `weir.toml`, which is the manual of them all.
-const KEYS: [(&str, &str); 30] = [
+const KEYS: [(&str, &str); 32] = [
     ("public_host", ""),
     ("http.listen", "0.0.0.0:8080"),
     ("http.connections_per_ip_max", "4096"),
@@ -42,6 +43,8 @@ const KEYS: [(&str, &str); 30] = [
     ("database.url", ""),
     ("media.lanes", "0"),
     ("media.send_buffer_kb", "256"),
+    ("transcode.worker_memory_mb", "0"),
+    ("transcode.worker_cpu_percent", "0"),
     ("dvr.memory_seconds", "60"),
     ("dvr.max_disk_mb", "20480"),
     ("dvr.min_free_mb", "1024"),
@@ -68,6 +71,9 @@ pub(crate) struct Config {
     pub(crate) database_url: Option<String>,
     pub(crate) lanes: Option<usize>,
     pub(crate) send_buffer_bytes: u32,
+    /// Of each worker; None: what its plan can need at most, and all cores.
+    pub(crate) worker_memory_bytes: Option<u64>,
+    pub(crate) worker_cpu_cores: Option<f64>,
     pub(crate) dvr: DvrLimits,
     pub(crate) recording: RecordingLimits,
 }
@@ -238,6 +244,8 @@ impl Config {
             database_url: values.some("database.url"),
             lanes: Some(lanes).filter(|lanes| *lanes > 0),
             send_buffer_bytes: send_buffer_kb << 10,
+            worker_memory_bytes: worker_memory(values)?,
+            worker_cpu_cores: worker_cores(values)?,
             dvr: dvr_limits(values)?,
             recording: recording_limits(values)?,
             tls,
@@ -246,6 +254,15 @@ impl Config {
             bail!("http.listen and https.listen are both off: nobody could reach the API");
         }
         Ok(config)
+    }
+
+    /// What holds for all transcoding; `abilities` is the file of what this machine can do.
+    pub(crate) fn workshop_options(&self, abilities: PathBuf) -> WorkshopOptions {
+        WorkshopOptions {
+            cache: Some(abilities),
+            worker_memory_bytes: self.worker_memory_bytes,
+            worker_cpu_cores: self.worker_cpu_cores,
+        }
     }
 }
 
@@ -260,6 +277,24 @@ fn srt_limits(values: &Values) -> anyhow::Result<ListenLimits> {
         connections_per_ip_max: values.parsed("srt.connections_per_ip_max", "a number")?,
         latency: Duration::from_millis(latency_ms),
     })
+}
+
+fn worker_memory(values: &Values) -> anyhow::Result<Option<u64>> {
+    let megabytes: u32 = values.parsed("transcode.worker_memory_mb", "a number of megabytes")?;
+    // GStreamer and its plugins alone take 60 MB, a ladder of four 133: below this nothing would ever run.
+    if (1..256).contains(&megabytes) {
+        bail!("transcode.worker_memory_mb must be 0 or at least 256");
+    }
+    Ok(Some(u64::from(megabytes) << 20).filter(|bytes| *bytes > 0))
+}
+
+fn worker_cores(values: &Values) -> anyhow::Result<Option<f64>> {
+    let percent: u32 = values.parsed("transcode.worker_cpu_percent", "a number")?;
+    // A tenth of a core decodes nothing in time.
+    if (1..10).contains(&percent) || percent > 100_000 {
+        bail!("transcode.worker_cpu_percent must be 0 or from 10 to 100000");
+    }
+    Ok(Some(f64::from(percent) / 100.0).filter(|cores| *cores > 0.0))
 }
 
 fn dvr_limits(values: &Values) -> anyhow::Result<DvrLimits> {
@@ -334,6 +369,8 @@ mod tests {
             ("[webrtc]\nudp_ports = \"5-1\"\n", &[], "is not a range"),
             ("[http]\nlisten = \"\"\n", &[], "both off"),
             ("[srt]\nlatency_ms = 2500000\n", &[], "srt.latency_ms must be at most 60000"),
+            ("[transcode]\nworker_memory_mb = 100\n", &[], "worker_memory_mb must be 0 or at least 256"),
+            ("[transcode]\nworker_cpu_percent = 5\n", &[], "worker_cpu_percent must be 0 or from 10"),
             ("[dvr]\nmemory_seconds = 5\n", &[], "dvr.memory_seconds must be from 12"),
             ("[dvr]\nmax_disk_mb = -1\n", &[], "dvr.max_disk_mb = \"-1\" is not a number of megabytes"),
             ("[recording]\nfile_minutes = 0\n", &[], "recording.file_minutes must be from 1"),

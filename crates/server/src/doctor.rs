@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use weir_gpu::{Device, Inventory};
-use weir_transcode::{EncoderReport, Workshop};
+use weir_transcode::{Cages, EncoderReport, Workshop};
 
 use crate::config::Config;
 
@@ -91,6 +91,7 @@ fn report(
         "gpus": devices.devices.iter().map(gpu).collect::<Vec<_>>(),
         "gpus_driver": devices.driver,
         "gpus_reason": devices.reason,
+        "workers": Cages::look().to_string(),
         "checks": findings.iter().map(finding).collect::<Vec<_>>(),
     })
 }
@@ -131,6 +132,7 @@ fn text(
         };
         let _ = writeln!(out, "  {:<38} {state}", report.title);
     }
+    let _ = writeln!(out, "{:<40} {}", "Workers", Cages::look());
     if let Some(reason) = &devices.reason {
         let _ = writeln!(out, "{:<40} {reason}", "GPUs");
     }

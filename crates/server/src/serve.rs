@@ -16,7 +16,7 @@ use weir_model::Platforms;
 use weir_observe::Observe;
 use weir_rtmp::net::{ListenLimits, Listener, PushOptions};
 use weir_srt::SrtListener;
-use weir_transcode::Workshop;
+use weir_transcode::{Cages, Workshop};
 
 use crate::config::Config;
 use crate::{addresses, bootstrap, demo, rtmp_listener, shelves, srt_listener, tls};
@@ -47,7 +47,9 @@ pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow:
     let mut tasks = JoinSet::new();
     let keeping_history = tokio::spawn(observe.clone().keep_history());
     let push_options = push_options(&config)?;
-    let workshop = Workshop::with_cache(Some(data.join("abilities.json")))?;
+    let cages = Cages::open();
+    tracing::info!("{cages}");
+    let workshop = Workshop::with(config.workshop_options(data.join("abilities.json")), cages)?;
     let supervisor = Supervisor::new(
         commands.clone(),
         runtime.clone(),

@@ -8,8 +8,8 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Row};
 use std::time::Duration;
 use weir_model::{
-    DestinationId, ReasonCode, Rendition, RenditionWish, Restream, RestreamId, RetryRules, Schedule, Secret, StreamId,
-    Target, UserId,
+    DestinationId, ReasonCode, RenditionDraft, Restream, RestreamId, RestreamRendition, RetryRules, Schedule, Secret,
+    StreamId, Target, UserId,
 };
 
 const COLUMNS: &str = "id, version, stream_id, name, active, client_user_id, uri, destination_id, stream_key, \
@@ -28,12 +28,12 @@ struct TargetColumns {
     stream_key: Option<Vec<u8>>,
 }
 
-/// The rendition column: null, a JSON string or a JSON object, like the API's field.
+/// The rendition column: null, a JSON string or a JSON object, like the API's field; what was left out is not in it.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(untagged)]
 enum RenditionColumn {
     Named(String),
-    Inline(Rendition),
+    Inline(RenditionDraft),
 }
 
 impl Store {
@@ -208,9 +208,9 @@ impl Store {
             target,
             backup_uri: secret("backup_uri")?,
             rendition: match from_json(row.try_get("rendition")?, "a rendition")? {
-                None => RenditionWish::AsIs,
-                Some(RenditionColumn::Named(name)) => RenditionWish::Named(name),
-                Some(RenditionColumn::Inline(rendition)) => RenditionWish::Inline(rendition),
+                None => RestreamRendition::AsIs,
+                Some(RenditionColumn::Named(name)) => RestreamRendition::Named(name),
+                Some(RenditionColumn::Inline(rendition)) => RestreamRendition::Inline(rendition),
             },
             schedule: Schedule {
                 start_at: row.try_get::<Option<i64>, _>("start_at")?.map(from_ms).transpose()?,
@@ -257,11 +257,11 @@ async fn check_references(tx: &mut SqliteConnection, restream: &Restream) -> Res
     Ok(())
 }
 
-fn rendition_text(wish: &RenditionWish) -> Result<Option<String>> {
-    let column = match wish {
-        RenditionWish::AsIs => None,
-        RenditionWish::Named(name) => Some(RenditionColumn::Named(name.clone())),
-        RenditionWish::Inline(rendition) => Some(RenditionColumn::Inline(rendition.clone())),
+fn rendition_text(asked: &RestreamRendition) -> Result<Option<String>> {
+    let column = match asked {
+        RestreamRendition::AsIs => None,
+        RestreamRendition::Named(name) => Some(RenditionColumn::Named(name.clone())),
+        RestreamRendition::Inline(rendition) => Some(RenditionColumn::Inline(rendition.clone())),
     };
     json(column.as_ref())
 }

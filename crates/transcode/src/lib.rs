@@ -21,4 +21,5 @@ mod workshop;
 pub use plan::{Machine, Refused, RenditionPlan, SourceShape, Terms, TranscodePlan, plan};
 pub use stage::{TranscodeHandle, start};
 pub use wants::{LogoWish, Want, Wants, shared_name};
-pub use workshop::{EncoderReport, Workshop};
+pub use weir_pipeline::Cages;
+pub use workshop::{EncoderReport, Workshop, WorkshopOptions};

@@ -48,6 +48,8 @@ impl Linger {
 
 #[cfg(test)]
 mod tests {
+    use weir_model::Encoding;
+
     use super::*;
     use crate::wants::tests::settings;
 
@@ -55,12 +57,13 @@ mod tests {
     fn what_is_let_go_stays_ten_seconds() {
         let (start, mut linger) = (Instant::now(), Linger::default());
         let at = |seconds: u64| start + Duration::from_secs(seconds);
-        let want = |name: &str, kbps| Want { name: name.to_owned(), settings: settings(640, 360, kbps) };
+        let want = |name: &str, kbps| Want::new(name.to_owned(), &Encoding::Encode(settings(640, 360, kbps))).unwrap();
         let names = |linger: &Linger| linger.wants().iter().map(|want| want.name.clone()).collect::<Vec<_>>();
         linger.update(&[want("a", 1), want("b", 1)], at(0));
         linger.update(&[want("b", 2)], at(1));
         assert_eq!(names(&linger), ["a", "b"]);
-        assert_eq!(linger.wants()[1].settings.video_bitrate_kbps, 2, "an edit takes effect at once");
+        let edited = linger.wants()[1].picture.clone().unwrap();
+        assert_eq!(edited.video_bitrate_kbps, 2, "an edit takes effect at once");
         assert!(!linger.expire(at(10)));
         assert!(linger.expire(at(11)));
         assert_eq!(names(&linger), ["b"]);

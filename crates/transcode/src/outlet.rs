@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use weir_hub::{Publisher, Tracks};
-use weir_media::codec::{self, GopMeter, aac::AacConfig};
+use weir_media::codec::{self, GopMeter};
 use weir_media::{Codec, Frame, FrameFlags, MediaKind, MediaTime, TrackId, TrackInfo};
 use weir_model::{RenditionState, RenditionStatus};
-use weir_pipeline::{AudioOutput, WireFrame};
+use weir_pipeline::WireFrame;
 
 use crate::lag::{Lag, LagChange};
 use crate::plan::RenditionPlan;
-use crate::sound::Sound;
+use crate::sound::{self, Sound};
 
 /// Nothing for so long: it does not flow.
 const QUIET_AFTER: Duration = Duration::from_secs(2);
@@ -31,6 +31,8 @@ pub(crate) struct Outlet {
     /// Pictures up to the next keyframe can't be decoded by who reads on.
     wants_keyframe: bool,
     sound: Sound,
+    /// The tracks in force have another codec of sound: what comes waits for the next keyframe.
+    other_sound: bool,
     /// Sound is out of its encoder sooner than the pictures of its time are out of theirs. It waits for them: who cuts segments
     /// where pictures have keyframes must not have read the sound beyond.
     waiting: VecDeque<WireFrame>,
@@ -43,17 +45,17 @@ pub(crate) struct Outlet {
 
 impl Outlet {
     pub(crate) fn new(plan: RenditionPlan, publisher: Publisher, now: Instant) -> Self {
-        let config = AacConfig::build_lc(AudioOutput::SAMPLE_RATE_HZ, AudioOutput::CHANNELS).ok();
-        let audio = config.and_then(|config| codec::parse(Codec::Aac, TrackId::SOURCE_AUDIO, config).ok());
+        let codec = plan.sound.codec;
         Self {
             plan,
             publisher,
             video: None,
-            audio: audio.map(Arc::new),
+            audio: sound::track(codec).map(Arc::new),
             last_picture: None,
             last_sound: None,
             wants_keyframe: true,
-            sound: Sound::default(),
+            sound: Sound::new(codec),
+            other_sound: false,
             waiting: VecDeque::new(),
             meter: GopMeter::new(),
             started: now,
@@ -65,13 +67,26 @@ impl Outlet {
 
     /// Goes on with what another worker, or another encoder, gives.
     pub(crate) fn resume(&mut self, plan: RenditionPlan) {
-        self.plan = plan;
+        self.resume_same(plan);
         self.wants_keyframe = true;
     }
 
-    /// Goes on with the same encoder; only what it is called, or why, has changed.
+    /// Goes on with the same encoder of pictures; what it is called, or why, or the sound has changed.
     pub(crate) fn resume_same(&mut self, plan: RenditionPlan) {
+        let codec = plan.sound.codec;
+        if codec != self.plan.sound.codec {
+            self.audio = sound::track(codec).map(Arc::new);
+            self.sound.go_on_as(codec);
+            self.waiting.clear();
+            // Sound alone says what it is with its next frame.
+            self.other_sound = plan.video.is_some();
+            self.wants_keyframe = true;
+        }
         self.plan = plan;
+    }
+
+    fn is_sound_alone(&self) -> bool {
+        self.plan.video.is_none()
     }
 
     /// The source has ended: sound behind the last picture is not held back any more. What comes next begins anew.
@@ -84,7 +99,7 @@ impl Outlet {
 
     /// Looks how far it is behind the newest of the source; what changed, in words.
     pub(crate) fn look(&mut self, source: Option<MediaTime>, now: Instant) -> Option<LagChange> {
-        let behind = source.zip(self.last_picture).map(|(source, last)| source.since(last));
+        let behind = source.zip(self.newest()).map(|(source, last)| source.since(last));
         self.lag.look(behind.unwrap_or_default(), now)
     }
 
@@ -97,6 +112,11 @@ impl Outlet {
     /// The newest picture that was published.
     pub(crate) fn last_picture(&self) -> Option<MediaTime> {
         self.last_picture
+    }
+
+    /// The newest frame of what it is made of.
+    pub(crate) fn newest(&self) -> Option<MediaTime> {
+        if self.is_sound_alone() { self.last_sound } else { self.last_picture }
     }
 
     pub(crate) fn configure(&mut self, codec: Codec, config: bytes::Bytes) -> Result<(), codec::CodecError> {
@@ -112,6 +132,7 @@ impl Outlet {
         }
         if frame.keyframe {
             self.publisher.set_tracks(Tracks { video: Some(Arc::clone(video)), audio: self.audio.clone() });
+            self.other_sound = false;
         }
         self.wants_keyframe = false;
         while let Some(sound) = self.waiting.pop_front_if(|sound| sound.dts < frame.dts) {
@@ -138,12 +159,48 @@ impl Outlet {
         }
     }
 
-    fn write_sound(&mut self, frame: &WireFrame, now: Instant) {
-        if self.last_sound.is_some_and(|last| frame.dts <= last) || !self.sound.take(frame.dts) {
+    /// Other renditions have their pictures up to `pictures`: sound alone follows them, so that segments begin where pictures
+    /// have keyframes. None where there are no pictures.
+    pub(crate) fn follow(&mut self, pictures: Option<MediaTime>, now: Instant) {
+        if !self.is_sound_alone() {
             return;
+        }
+        while let Some(sound) = self.waiting.pop_front_if(|sound| pictures.is_none_or(|time| sound.dts <= time)) {
+            self.write_sound(&sound, now);
+        }
+    }
+
+    /// The source has come to that time: silence where sound alone has none.
+    pub(crate) fn fill(&mut self, source: MediaTime, source_has_sound: bool, now: Instant) {
+        if !self.is_sound_alone() {
+            return;
+        }
+        for silence in self.sound.alone(source, source_has_sound) {
+            self.say_alone(silence.payload.len(), silence.dts, now);
+            self.last_sound = Some(silence.dts);
+            self.publisher.write(silence, MediaKind::Audio, now);
+        }
+    }
+
+    fn write_sound(&mut self, frame: &WireFrame, now: Instant) {
+        if self.is_sound_alone() {
+            self.sound.begin(frame.dts);
+        }
+        if self.other_sound || self.last_sound.is_some_and(|last| frame.dts <= last) || !self.sound.take(frame.dts) {
+            return;
+        }
+        if self.is_sound_alone() {
+            self.say_alone(frame.payload.len(), frame.dts, now);
         }
         self.last_sound = Some(frame.dts);
         self.write(MediaKind::Audio, frame, FrameFlags { keyframe: true, discontinuity: false }, now);
+    }
+
+    /// What pictures say otherwise: the tracks, and how much flows.
+    fn say_alone(&mut self, bytes: usize, dts: MediaTime, now: Instant) {
+        self.publisher.set_tracks(Tracks { video: None, audio: self.audio.clone() });
+        self.wrote_at = Some(now);
+        self.meter.record(dts, dts, true, bytes, now.saturating_duration_since(self.started));
     }
 
     fn write(&mut self, kind: MediaKind, frame: &WireFrame, flags: FrameFlags, now: Instant) {
@@ -171,11 +228,11 @@ impl Outlet {
             name: self.plan.name.clone(),
             encoder: self.plan.element.clone(),
             device: self.plan.device.map(|device| device.to_string()),
-            width: Some(self.plan.settings.width),
-            height: Some(self.plan.settings.height),
+            width: self.plan.picture.as_ref().map(|picture| picture.width),
+            height: self.plan.picture.as_ref().map(|picture| picture.height),
             bitrate_bps: if flows { self.meter.bitrate_bps(elapsed) } else { 0 },
             target_bps: Some(self.plan.target_bps()),
-            fps: self.meter.fps().filter(|_| flows),
+            fps: self.meter.fps().filter(|_| flows && !self.is_sound_alone()),
             latency_ms: self.latency_ms.filter(|_| flows),
             state,
             reason: reason.or_else(|| Some(self.plan.reason.clone())),
@@ -197,10 +254,11 @@ mod tests {
     fn plan() -> RenditionPlan {
         RenditionPlan {
             name: "small".to_owned(),
-            settings: settings(640, 360, 600),
-            video: VIDEO,
+            sound: settings(640, 360, 600).sound(),
+            picture: Some(settings(640, 360, 600)),
+            video: Some(VIDEO),
             audio: OutputId(2),
-            family: "x264".to_owned(),
+            family: Some("x264".to_owned()),
             element: "x264enc".to_owned(),
             device: None,
             reason: String::new(),
@@ -219,6 +277,10 @@ mod tests {
         1, 0x42, 0xC0, 0x1E, 0xFF, 0xE1, 0, 25, 0x67, 0x42, 0xC0, 0x1E, 0xD9, 0, 0xA0, 0x2F, 0xF9, 0x70, 0x11, 0, 0, 3,
         0, 1, 0, 0, 3, 0, 0x32, 0x0F, 0x16, 0x2E, 0x48, 1, 0, 5, 0x68, 0xCB, 0x83, 0xCB, 0x20,
     ];
+
+    fn radio() -> RenditionPlan {
+        RenditionPlan { picture: None, video: None, element: "avenc_aac".to_owned(), ..plan() }
+    }
 
     struct Bench {
         hub: StreamHub,
@@ -305,6 +367,44 @@ mod tests {
         assert_eq!(bench.published(), ["V0", "a0", "a21", "a43"]);
         bench.outlet.picture(&frame(100, false), true, bench.now);
         assert_eq!(bench.published().len(), 4, "what follows begins with a keyframe");
+    }
+
+    #[test]
+    fn sound_alone_follows_the_pictures_of_others() {
+        let (mut bench, now) = (Bench::new(), Instant::now());
+        bench.outlet = Outlet::new(radio(), bench.hub.publish_rendition("small"), now);
+        for number in 0..50 {
+            bench.outlet.sound(&frame(number * 1000 / 46, true), now);
+        }
+        assert!(bench.published().is_empty());
+        bench.outlet.follow(Some(MediaTime::from_millis(1_020)), now);
+        // A second of it is what makes a start.
+        assert_eq!(bench.published(), ["a1000"]);
+        assert_eq!(bench.hub.rendition("small").tracks().video, None);
+        bench.outlet.follow(None, now);
+        assert_eq!(bench.outlet.newest(), Some(MediaTime::from_millis(1_065)));
+        let status = bench.outlet.status(true, now);
+        assert_eq!((status.state, status.width, status.fps), (RenditionState::Live, None, None));
+        assert_eq!(status.target_bps, Some(128_000));
+        // Nothing comes for long: silence.
+        bench.outlet.fill(MediaTime::from_millis(8_000), true, now);
+        assert!(bench.outlet.newest() > Some(MediaTime::from_millis(2_900)), "{:?}", bench.outlet.newest());
+    }
+
+    #[test]
+    fn another_codec_of_sound_begins_with_a_keyframe() {
+        let mut bench = Bench::new();
+        bench.outlet.picture(&frame(0, true), true, bench.now);
+        let opus = weir_model::SoundSettings { codec: weir_model::AudioCodec::Opus, ..plan().sound };
+        bench.outlet.resume_same(RenditionPlan { sound: opus, ..plan() });
+        bench.outlet.sound(&frame(10, true), bench.now);
+        bench.outlet.picture(&frame(33, false), true, bench.now);
+        assert_eq!(bench.published(), ["V0"], "players have the old configuration");
+        bench.outlet.picture(&frame(67, true), true, bench.now);
+        bench.outlet.sound(&frame(80, true), bench.now);
+        bench.outlet.picture(&frame(100, false), true, bench.now);
+        assert_eq!(bench.published(), ["V67", "a80", "v100"]);
+        assert_eq!(bench.hub.rendition("small").tracks().audio.as_ref().unwrap().codec, Codec::Opus);
     }
 
     #[test]

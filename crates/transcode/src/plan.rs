@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use weir_model::{EncoderPolicy, EncodingSettings, Fit};
+use weir_model::{AudioCodec, EncoderPolicy, EncodingSettings, Fit, SoundSettings};
 use weir_pipeline::{
     Abilities, AudioOutput, DECODE_CUDA, DECODE_VA, EncoderFile, Encoders, Fps, Memory, OutputId, VideoOutput,
     WorkerPlan,
@@ -47,10 +47,13 @@ pub struct TranscodePlan {
 #[derive(Clone, Debug, PartialEq)]
 pub struct RenditionPlan {
     pub name: String,
-    pub settings: EncodingSettings,
-    pub video: OutputId,
+    /// None: sound alone.
+    pub picture: Option<EncodingSettings>,
+    pub sound: SoundSettings,
+    pub video: Option<OutputId>,
     pub audio: OutputId,
-    pub family: String,
+    /// Of the picture's encoder.
+    pub family: Option<String>,
     /// What the API shows: the GStreamer element.
     pub element: String,
     pub device: Option<u32>,
@@ -62,7 +65,8 @@ pub struct RenditionPlan {
 
 impl RenditionPlan {
     pub fn target_bps(&self) -> u64 {
-        u64::from(self.settings.video_bitrate_kbps + self.settings.audio_bitrate_kbps) * 1000
+        let picture_kbps = self.picture.as_ref().map_or(0, |picture| picture.video_bitrate_kbps);
+        u64::from(picture_kbps + self.sound.bitrate_kbps) * 1000
     }
 }
 
@@ -97,46 +101,45 @@ struct Choice<'a> {
 
 /// Equal wishes are one encode; the order of `wants` is the order in which they get what there is.
 pub fn plan(source: SourceShape, wants: &[Want], terms: impl Into<Terms>, machine: &Machine<'_>) -> TranscodePlan {
-    let Terms { policy, logo } = terms.into();
+    let terms = terms.into();
     let mut plan = TranscodePlan::default();
     let mut cores = 0.0;
     for want in wants {
-        let choice = match choose(&want.settings, policy, machine) {
-            Ok(choice) => choice,
+        let refused = |reason| Refused { name: want.name.clone(), reason };
+        let audio = match audio_output(&want.sound, machine) {
+            Ok(audio) => audio,
             Err(reason) => {
-                plan.refused.push(Refused { name: want.name.clone(), reason });
+                plan.refused.push(refused(reason));
                 continue;
             }
         };
-        let video = video_output(&want.settings, &choice, logo);
-        if !plan.worker.video.contains(&video) {
-            let megapixels = megapixels_a_second(want.settings.width, want.settings.height, want.settings.fps, source);
-            let needs = cores_for(choice.file, megapixels);
-            if cores + needs > machine.cores_free {
-                let reason = format!(
-                    "the machine has no room for it: it takes about {needs:.2} cores and {:.2} are free",
-                    (machine.cores_free - cores).max(0.0)
-                );
-                plan.refused.push(Refused { name: want.name.clone(), reason });
-                continue;
-            }
-            cores += needs;
-            plan.worker.video.push(video.clone());
-        }
-        let audio = audio_output(want.settings.audio_bitrate_kbps);
+        let picture = match &want.picture {
+            None => None,
+            Some(settings) => match plan_picture(settings, source, terms, machine, cores, &mut plan.worker) {
+                Ok(picture) => Some(picture),
+                Err(reason) => {
+                    plan.refused.push(refused(reason));
+                    continue;
+                }
+            },
+        };
         if !plan.worker.audio.contains(&audio) {
             plan.worker.audio.push(audio.clone());
         }
+        cores += picture.as_ref().map_or(0.0, |picture| picture.cores);
+        let sound = || AudioOutput::element(want.sound.codec).to_owned();
+        let choice = picture.as_ref().map(|picture| &picture.choice);
         plan.renditions.push(RenditionPlan {
             name: want.name.clone(),
-            settings: want.settings.clone(),
-            video: video.id,
+            picture: want.picture.clone(),
+            sound: want.sound,
+            video: picture.as_ref().map(|picture| picture.output),
             audio: audio.id,
-            family: choice.file.family.clone(),
-            element: choice.file.element.clone(),
-            device: choice.device,
-            reason: reason_of(&choice, &video),
-            degraded: choice.degraded,
+            family: choice.map(|choice| choice.file.family.clone()),
+            element: choice.map_or_else(sound, |choice| choice.file.element.clone()),
+            device: choice.and_then(|choice| choice.device),
+            reason: picture.as_ref().map_or_else(|| "sound alone".to_owned(), |picture| picture.reason.clone()),
+            degraded: choice.is_some_and(|choice| choice.degraded),
         });
     }
     plan.worker.decode_in = decode_in(&plan.worker, source, machine);
@@ -144,11 +147,45 @@ pub fn plan(source: SourceShape, wants: &[Want], terms: impl Into<Terms>, machin
     plan
 }
 
+/// A picture that the worker's plan has.
+struct PicturePlan<'a> {
+    output: OutputId,
+    choice: Choice<'a>,
+    /// Why this encoder, and what its pictures leave the card for.
+    reason: String,
+    /// What it takes beyond what is planned already.
+    cores: f64,
+}
+
+/// Puts the picture into the worker's plan unless an equal one is there; or says why this machine can't carry it.
+fn plan_picture<'a>(
+    settings: &EncodingSettings,
+    source: SourceShape,
+    Terms { policy, logo }: Terms,
+    machine: &Machine<'a>,
+    cores_planned: f64,
+    worker: &mut WorkerPlan,
+) -> Result<PicturePlan<'a>, String> {
+    let choice = choose(settings, policy, machine)?;
+    let video = video_output(settings, &choice, logo);
+    let (output, reason) = (video.id, reason_of(&choice, &video));
+    if worker.video.contains(&video) {
+        return Ok(PicturePlan { output, choice, reason, cores: 0.0 });
+    }
+    let megapixels = megapixels_a_second(settings.width, settings.height, settings.fps, source);
+    let cores = cores_for(choice.file, megapixels);
+    let free = (machine.cores_free - cores_planned).max(0.0);
+    if cores > free {
+        return Err(format!("the machine has no room for it: it takes about {cores:.2} cores and {free:.2} are free"));
+    }
+    worker.video.push(video);
+    Ok(PicturePlan { output, choice, reason, cores })
+}
+
 /// The first encoder of the codec that was proven and that the policy allows; the files' order is the preference.
 fn choose<'a>(settings: &EncodingSettings, policy: EncoderPolicy, machine: &Machine<'a>) -> Result<Choice<'a>, String> {
     let Some(version) = machine.abilities.gstreamer else {
-        let reason = machine.abilities.cuda_decoding.reason.clone().unwrap_or_default();
-        return Err(format!("nothing can be encoded here: {reason}"));
+        return Err(nothing_works(machine));
     };
     let fits = |file: &&EncoderFile| {
         file.is_for(version)
@@ -233,8 +270,24 @@ fn video_output(settings: &EncodingSettings, choice: &Choice<'_>, logo: bool) ->
     output
 }
 
-fn audio_output(bitrate_kbps: u32) -> AudioOutput {
-    AudioOutput { id: number_of(&format!("sound at {bitrate_kbps}")), bitrate_kbps }
+fn audio_output(sound: &SoundSettings, machine: &Machine<'_>) -> Result<AudioOutput, String> {
+    if machine.abilities.gstreamer.is_none() {
+        return Err(nothing_works(machine));
+    }
+    let opus = &machine.abilities.opus;
+    if sound.codec == AudioCodec::Opus && !opus.ok {
+        return Err(format!("Opus can't be made here: {}", opus.reason.as_deref().unwrap_or("it does not work")));
+    }
+    let SoundSettings { bitrate_kbps, codec, loudness_lufs } = *sound;
+    let mut output = AudioOutput { id: OutputId(0), codec, bitrate_kbps, loudness_lufs };
+    output.id = number_of(&format!("{output:?}"));
+    Ok(output)
+}
+
+/// Without a worker all proofs have the same reason.
+fn nothing_works(machine: &Machine<'_>) -> String {
+    let reason = machine.abilities.cuda_decoding.reason.clone().unwrap_or_default();
+    format!("nothing can be encoded here: {reason}")
 }
 
 /// FNV-1a: equal things have equal numbers; two of the few dozen encodes of a stream meet in one of 2^32 about never.

@@ -1,6 +1,6 @@
 //! Plans for machines of many kinds, as tables.
 
-use weir_model::{RateControl, VideoCodec};
+use weir_model::{Encoding, RateControl, VideoCodec};
 use weir_pipeline::{Proof, Version};
 
 use super::*;
@@ -24,10 +24,12 @@ impl Bench {
             let reason = (!ok).then(|| format!("no {} here", file.family));
             abilities.encoders.insert(file.id.clone(), Proof { ok, ms: ok.then_some(5.0), reason });
         }
-        let all_known = works.iter().all(|id| abilities.encoders.contains_key(*id) || id.starts_with("decode"));
+        let all_known =
+            works.iter().all(|id| abilities.encoders.contains_key(*id) || id.starts_with("decode") || *id == "opus");
         assert!(all_known, "{works:?} in 1.{minor}");
         abilities.cuda_decoding.ok = works.contains(&"decode-cuda");
         abilities.va_decoding.ok = works.contains(&"decode-va");
+        abilities.opus.ok = works.contains(&"opus");
         Self { abilities, encoders }
     }
 
@@ -43,7 +45,7 @@ impl Bench {
 }
 
 fn want(name: &str, settings: EncodingSettings) -> Want {
-    Want { name: name.to_owned(), settings }
+    Want::new(name.to_owned(), &Encoding::Encode(settings)).unwrap()
 }
 
 fn ladder() -> Vec<Want> {
@@ -130,12 +132,34 @@ fn equal_wishes_are_one_encode() {
     wants.extend([want("~push", same), want("~cbr", cbr), want("~quiet", quiet)]);
     let plan = plan(HD30, &wants, PREFER, &bench.machine());
     assert_eq!((plan.renditions.len(), plan.worker.video.len(), plan.worker.audio.len()), (7, 5, 2));
-    let video = |name: &str| plan.renditions.iter().find(|rendition| rendition.name == name).unwrap().video;
+    let video = |name: &str| plan.renditions.iter().find(|rendition| rendition.name == name).unwrap().video.unwrap();
     assert_eq!(video("360p"), video("~push"));
     assert_eq!(video("360p"), video("~quiet"), "another sound is no reason for another picture");
     assert_ne!(video("360p"), video("~cbr"));
     let audio: Vec<u32> = plan.worker.audio.iter().map(|output| output.bitrate_kbps).collect();
     assert_eq!(audio, [128, 64]);
+}
+
+#[test]
+fn sound_alone_takes_no_picture_and_shares_its_encode() {
+    let bench = Bench::new(22, &["x264"]);
+    let radio = |name: &str, sound| Want::new(name.to_owned(), &Encoding::Sound(sound)).unwrap();
+    let plain = SoundSettings { bitrate_kbps: 128, codec: AudioCodec::Aac, loudness_lufs: None };
+    let level = SoundSettings { loudness_lufs: Some(-23.0), ..plain };
+    let opus = SoundSettings { codec: AudioCodec::Opus, ..plain };
+    let wants = [radio("radio", plain), radio("level", level), radio("opus", opus)];
+    // It costs nothing that counts: a machine without a free core carries it.
+    let full = Machine { cores_free: 0.0, ..bench.machine() };
+    let alone = plan(HD30, &wants, PREFER, &full);
+    assert_eq!((alone.worker.video.len(), alone.worker.audio.len(), alone.renditions.len()), (0, 2, 2));
+    assert_eq!((alone.renditions[0].element.as_str(), alone.renditions[0].target_bps()), ("avenc_aac", 128_000));
+    assert_eq!(alone.refused[0].name, "opus");
+    assert!(alone.refused[0].reason.starts_with("Opus can't be made here"), "{}", alone.refused[0].reason);
+
+    let able = Bench::new(22, &["x264", "opus"]);
+    let beside = plan(HD30, &[&ladder()[..], &wants[..]].concat(), PREFER, &able.machine());
+    assert_eq!((beside.worker.video.len(), beside.worker.audio.len(), beside.refused.len()), (4, 3, 0));
+    assert_eq!(beside.renditions[0].audio, beside.renditions[4].audio, "the ladder's sound is the radio's");
 }
 
 #[test]

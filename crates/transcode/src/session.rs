@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use weir_hub::{Next, SourcePulse, Subscriber, Tracks};
-use weir_media::{Codec, MediaKind, TrackId, TrackInfo};
+use weir_media::{Codec, MediaKind, MediaTime, TrackId, TrackInfo};
 use weir_pipeline::{
     LinkFault, LinkReader, LinkWriter, Logo, Message, OutputId, Progress, TrackConfig, Usage, WireFrame, Worker,
     WorkerFault, WorkerPlan,
@@ -78,7 +78,7 @@ impl Session {
         let Self { mut worker, writer, mut reader, memory_max_bytes } = self;
         let mut watchdog = Watchdog::new(Instant::now());
         let sound = watch::Sender::new(false);
-        let plan = feeding.plan.clone();
+        let (plan, pulse) = (feeding.plan.clone(), feeding.pulse.clone());
         let mut draining_since: Option<Instant> = None;
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -119,6 +119,8 @@ impl Session {
                         if draining_since.is_some_and(|since| since.elapsed() > DRAIN_MAX) {
                             break End::Drained;
                         }
+                        let (source, has_sound, now) = (pulse.borrow().last_frame_time, *sound.borrow(), Instant::now());
+                        host.outlets().values_mut().for_each(|outlet| outlet.fill(source, has_sound, now));
                         let usage = worker.usage();
                         if let Some(usage) = usage.filter(|usage| usage.rss_bytes > memory_max_bytes) {
                             let (takes, may) = (usage.rss_bytes >> 20, memory_max_bytes >> 20);
@@ -146,7 +148,7 @@ impl Session {
 
 fn take_latencies(progress: &Progress, outlets: &mut Outlets) {
     for outlet in outlets.values_mut() {
-        let of = progress.outputs.iter().find(|output| output.id == outlet.plan.video);
+        let of = progress.outputs.iter().find(|output| Some(output.id) == outlet.plan.video);
         outlet.latency_ms = of.and_then(|output| output.latency_ms).or(outlet.latency_ms);
     }
 }
@@ -184,7 +186,7 @@ fn receive(message: Message, outlets: &mut Outlets, source_has_sound: bool) -> R
     match message {
         Message::Track(track) => {
             let id = OutputId(track.track);
-            for outlet in outlets.values_mut().filter(|outlet| outlet.plan.video == id) {
+            for outlet in outlets.values_mut().filter(|outlet| outlet.plan.video == Some(id)) {
                 let configured = outlet.configure(track.codec, track.config.clone());
                 configured.map_err(|error| WorkerFault {
                     output: Some(id),
@@ -195,12 +197,17 @@ fn receive(message: Message, outlets: &mut Outlets, source_has_sound: bool) -> R
         Message::Frame(frame) => {
             let (id, now) = (OutputId(frame.track), Instant::now());
             for outlet in outlets.values_mut() {
-                if outlet.plan.video == id {
+                if outlet.plan.video == Some(id) {
                     outlet.picture(&frame, source_has_sound, now);
                 } else if outlet.plan.audio == id {
                     outlet.sound(&frame, now);
                 }
             }
+            let any = outlets.values().any(|outlet| outlet.plan.video.is_some());
+            let newest = outlets.values().filter_map(Outlet::last_picture).max();
+            // Before the first picture nothing is known of where segments begin.
+            let follow = any.then(|| newest.unwrap_or(MediaTime::from_nanos(i64::MIN)));
+            outlets.values_mut().for_each(|outlet| outlet.follow(follow, now));
         }
         Message::Hello(_)
         | Message::Plan(_)
@@ -226,8 +233,10 @@ async fn feed(
     Feeding { mut source, mut plan, mut logo, mut pulse }: Feeding,
     sound: &watch::Sender<bool>,
 ) -> Result<Fed, LinkFault> {
-    let message = Message::Plan(plan.borrow_and_update().clone());
-    writer.send(&message).await?;
+    let first = plan.borrow_and_update().clone();
+    // Where no pictures are made none are decoded. A plan that has some again is for another worker.
+    let feeds = |kind| kind == MediaKind::Audio || !first.video.is_empty();
+    writer.send(&Message::Plan(first.clone())).await?;
     // Before any picture.
     writer.send(&logo_message(&mut logo)).await?;
     let (mut told, mut lost) = (Arc::new(Tracks::default()), false);
@@ -269,7 +278,7 @@ async fn feed(
             Next::Closed => return Ok(Fed::Over(End::Closed)),
         };
         if !Arc::ptr_eq(&entry.tracks, &told) {
-            for kind in [MediaKind::Video, MediaKind::Audio] {
+            for kind in [MediaKind::Video, MediaKind::Audio].into_iter().filter(|kind| feeds(*kind)) {
                 let (before, now) = (told.of_kind(kind), entry.tracks.of_kind(kind));
                 let Some(now) = now.filter(|now| before != Some(*now)) else { continue };
                 if before.is_some_and(|before| before.codec != now.codec) {
@@ -279,6 +288,9 @@ async fn feed(
             }
             sound.send_replace(entry.tracks.audio.is_some());
             told = Arc::clone(&entry.tracks);
+        }
+        if !feeds(entry.kind) {
+            continue;
         }
         let frame = entry.frame;
         let message = Message::Frame(WireFrame {

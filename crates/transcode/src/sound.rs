@@ -2,30 +2,47 @@
 //! without sound, and players wait for it.
 
 use bytes::Bytes;
-use weir_media::{Frame, FrameFlags, MediaTime, TrackId};
+use weir_media::codec::{self, aac::AacConfig, opus};
+use weir_media::{Codec, Frame, FrameFlags, MediaTime, TrackId, TrackInfo};
+use weir_model::AudioCodec;
 use weir_pipeline::AudioOutput;
 
 /// AAC-LC's raw_data_block (ISO/IEC 14496-3, 4.4.2.1) of a pair of channels without any scale factor band.
-const SILENCE: &[u8] = &[0x21, 0x00, 0x03, 0x20, 0x64, 0x1C];
-const FRAME_SAMPLES: i64 = 1024;
+const AAC_SILENCE: &[u8] = &[0x21, 0x00, 0x03, 0x20, 0x64, 0x1C];
+const AAC_FRAME_SAMPLES: i64 = 1024;
+
+/// A CELT frame of 20 ms (RFC 6716, 3.1: configuration 31, mono, which stereo decoders take) of silence.
+const OPUS_SILENCE: &[u8] = &[0xF8, 0xFF, 0xFE];
+const OPUS_FRAME_SAMPLES: i64 = 960;
+/// What libopus looks ahead at 48 kHz: decoders throw so much away at the start.
+const OPUS_PRE_SKIP: u16 = 312;
 
 /// The source's sound may be so far behind its picture; what comes later has been filled with silence.
 const LATE_MAX: MediaTime = MediaTime::from_millis(1000);
 
+/// Sound without a picture has only the source to be measured by, and comes by way of a worker that may be late itself.
+const LATE_ALONE_MAX: MediaTime = MediaTime::from_millis(5000);
+
 /// Filled at once at most: a picture may come 5 s after the one before it; 47 frames are a second.
 const FILL_FRAMES_MAX: i64 = 256;
 
+/// The track of what the worker gives.
+pub(crate) fn track(codec: AudioCodec) -> Option<TrackInfo> {
+    let (codec, config) = match codec {
+        AudioCodec::Aac => (Codec::Aac, AacConfig::build_lc(AudioOutput::SAMPLE_RATE_HZ, AudioOutput::CHANNELS)),
+        AudioCodec::Opus => (Codec::Opus, opus::opus_head(AudioOutput::CHANNELS, OPUS_PRE_SKIP)),
+    };
+    codec::parse(codec, TrackId::SOURCE_AUDIO, config.ok()?).ok()
+}
+
 /// Where one rendition's sound stands.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Sound {
+    codec: AudioCodec,
     /// Where the next frame belongs; None before the first picture.
     next: Option<MediaTime>,
     /// Where silence began, and how many frames of it there were: times are counted from there, so that they do not drift.
     silence: Option<(MediaTime, i64)>,
-}
-
-fn length() -> MediaTime {
-    samples(FRAME_SAMPLES)
 }
 
 fn samples(count: i64) -> MediaTime {
@@ -33,27 +50,66 @@ fn samples(count: i64) -> MediaTime {
 }
 
 impl Sound {
+    pub(crate) fn new(codec: AudioCodec) -> Self {
+        Self { codec, next: None, silence: None }
+    }
+
+    /// Goes on where it is in another codec.
+    pub(crate) fn go_on_as(&mut self, codec: AudioCodec) {
+        self.codec = codec;
+        self.silence = None;
+    }
+
+    fn frame_samples(&self) -> i64 {
+        match self.codec {
+            AudioCodec::Aac => AAC_FRAME_SAMPLES,
+            AudioCodec::Opus => OPUS_FRAME_SAMPLES,
+        }
+    }
+
+    /// Sound that has no picture to wait for begins with its first frame.
+    pub(crate) fn begin(&mut self, dts: MediaTime) {
+        self.next.get_or_insert(dts);
+    }
+
     /// Whether a frame of the worker's may follow; sound before the first picture, or where silence has been put, may not.
     pub(crate) fn take(&mut self, dts: MediaTime) -> bool {
         let Some(next) = self.next else { return false };
         // Encoders' times jitter by a sample or two; half a frame is a frame that is there already.
-        if dts + samples(FRAME_SAMPLES / 2) < next {
+        if dts + samples(self.frame_samples() / 2) < next {
             return false;
         }
-        self.next = Some(dts + length());
+        self.next = Some(dts + samples(self.frame_samples()));
         self.silence = None;
         true
     }
 
     /// A picture was published: the silence that is due now.
     pub(crate) fn picture(&mut self, dts: MediaTime, source_has_sound: bool) -> Vec<Frame> {
-        let mut next = *self.next.get_or_insert(dts);
-        let until = if source_has_sound { dts - LATE_MAX } else { dts };
-        if next > until {
+        self.begin(dts);
+        self.fill(if source_has_sound { dts - LATE_MAX } else { dts })
+    }
+
+    /// The same where there is no picture: the source has come to `source`.
+    pub(crate) fn alone(&mut self, source: MediaTime, source_has_sound: bool) -> Vec<Frame> {
+        let until = source - if source_has_sound { LATE_ALONE_MAX } else { LATE_MAX };
+        if until < MediaTime::ZERO {
             return Vec::new();
         }
+        if !source_has_sound {
+            self.begin(until);
+        }
+        self.fill(until)
+    }
+
+    fn fill(&mut self, until: MediaTime) -> Vec<Frame> {
+        let Some(mut next) = self.next.filter(|next| *next <= until) else { return Vec::new() };
+        let (length, payload) = match self.codec {
+            AudioCodec::Aac => (AAC_FRAME_SAMPLES, AAC_SILENCE),
+            AudioCodec::Opus => (OPUS_FRAME_SAMPLES, OPUS_SILENCE),
+        };
         // A hole that is longer than what is filled at once is no longer a hole in the sound alone.
-        let oldest = until - samples(FRAME_SAMPLES * FILL_FRAMES_MAX);
+        let oldest = until - samples(length * FILL_FRAMES_MAX);
         if next < oldest {
             next = oldest;
             self.silence = None;
@@ -66,10 +122,10 @@ impl Sound {
                 dts: next,
                 pts: next,
                 flags: FrameFlags { keyframe: true, discontinuity: false },
-                payload: Bytes::from_static(SILENCE),
+                payload: Bytes::from_static(payload),
             });
             count += 1;
-            next = start + samples(FRAME_SAMPLES * count);
+            next = start + samples(length * count);
         }
         self.next = Some(next);
         self.silence = Some((start, count));
@@ -94,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_source_without_sound_gets_silence_without_drift() {
-        let mut sound = Sound::default();
+        let mut sound = Sound::new(AudioCodec::Aac);
         let times = pictures(&mut sound, 0..600_000, false);
         // 48000 / 1024 a second.
         assert!((28_124..=28_126).contains(&times.len()), "{}", times.len());
@@ -103,7 +159,7 @@ mod tests {
 
     #[test]
     fn sound_that_is_only_late_is_waited_for() {
-        let mut sound = Sound::default();
+        let mut sound = Sound::new(AudioCodec::Aac);
         assert!(!sound.take(ms(0)), "before the first picture");
         assert!(pictures(&mut sound, 0..900, true).is_empty());
         for number in 0..40 {
@@ -113,12 +169,12 @@ mod tests {
 
     #[test]
     fn sound_that_goes_and_returns() {
-        let mut sound = Sound::default();
+        let mut sound = Sound::new(AudioCodec::Aac);
         pictures(&mut sound, 0..100, true);
         assert!(sound.take(ms(80)));
         let filled = pictures(&mut sound, 100..3_100, true);
         // From the end of the last frame to a second behind the picture.
-        assert_eq!(filled.first(), Some(&(ms(80) + length()).as_nanos()));
+        assert_eq!(filled.first(), Some(&(ms(80) + samples(1024)).as_nanos()));
         assert!((2_040_000_000..=2_067_000_000).contains(filled.last().unwrap()), "{filled:?}");
         assert!(filled.windows(2).all(|pair| (21_333_333..=21_333_334).contains(&(pair[1] - pair[0]))));
         assert!(!sound.take(ms(1_500)), "there is silence already");
@@ -127,8 +183,37 @@ mod tests {
     }
 
     #[test]
+    fn codecs_have_their_silence_and_their_track() {
+        for (codec, media, samples, payload) in
+            [(AudioCodec::Aac, Codec::Aac, 1024, AAC_SILENCE), (AudioCodec::Opus, Codec::Opus, 960, OPUS_SILENCE)]
+        {
+            assert_eq!(track(codec).unwrap().codec, media);
+            let frames = Sound::new(codec).alone(ms(2_000), false);
+            let mut sound = Sound::new(codec);
+            sound.picture(ms(0), false);
+            let more = sound.picture(ms(500), false);
+            assert_eq!((frames.len(), &more[0].payload[..]), (1, payload), "{codec:?}");
+            assert_eq!((more[1].dts - more[0].dts).as_nanos() / 1000, samples * 1_000_000 / 48_000, "{codec:?}");
+        }
+    }
+
+    #[test]
+    fn sound_alone_is_filled_by_the_sources_time() {
+        let mut silent = Sound::new(AudioCodec::Aac);
+        assert!(silent.alone(ms(900), false).is_empty(), "it may still come");
+        assert_eq!(silent.alone(ms(1_000), false).len(), 1);
+        assert_eq!(silent.alone(ms(2_000), false).len(), 46);
+        let mut late = Sound::new(AudioCodec::Aac);
+        assert!(late.alone(ms(60_000), true).is_empty(), "before its first frame");
+        late.begin(ms(60_000));
+        assert!(late.take(ms(60_000)));
+        assert!(late.alone(ms(64_000), true).is_empty());
+        assert!(!late.alone(ms(66_000), true).is_empty());
+    }
+
+    #[test]
     fn a_jump_is_not_filled_whole() {
-        let mut sound = Sound::default();
+        let mut sound = Sound::new(AudioCodec::Aac);
         sound.picture(ms(0), false);
         let filled = sound.picture(ms(3_600_000), false);
         assert!(filled.len() as i64 <= FILL_FRAMES_MAX + 1);

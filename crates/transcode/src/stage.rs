@@ -12,7 +12,7 @@ use weir_hub::{StreamHub, Subscriber};
 use weir_media::MediaTime;
 use weir_model::{RenditionState, RenditionStatus, StreamId};
 use weir_observe::{Observe, WorkerLine, fields};
-use weir_pipeline::{Abilities, EncoderFile, OutputId, Usage, WorkerFault, WorkerPlan};
+use weir_pipeline::{Abilities, CpuShare, EncoderFile, OutputId, Start, Usage, WorkerFault, WorkerPlan};
 
 use crate::admission::memory_max_bytes;
 use crate::backoff::Backoff;
@@ -79,6 +79,7 @@ pub fn start(id: StreamId, hub: StreamHub, workshop: Workshop, observe: Observe,
         outlets: Outlets::new(),
         stale: false,
         worker_starts: 0,
+        cpu: CpuShare::default(),
         plan: TranscodePlan::default(),
         ledger: LedgerEntry { id, workshop: workshop.clone() },
         workshop,
@@ -99,6 +100,7 @@ struct Stage {
     /// What the outlets have published is forgotten already.
     stale: bool,
     worker_starts: u64,
+    cpu: CpuShare,
     plan: TranscodePlan,
     ledger: LedgerEntry,
 }
@@ -148,19 +150,19 @@ impl Stage {
             let terms = self.wanted.borrow().terms();
             let plan = decide(&self.linger, self.families.avoided(), terms);
             self.adopt(plan, Instant::now());
-            if self.plan.worker.video.is_empty() {
+            if self.plan.renditions.is_empty() {
                 // All refused: nothing changes before the wishes do, or a family has recovered.
                 self.pause(LOOK_EVERY).await;
                 continue;
             }
-            let published = self.newest_picture();
+            let published = self.newest();
             let end = self.session(source, shape, device.as_ref(), &decide).await;
             self.ledger.take(0.0);
             match end {
                 End::Closed => return,
                 End::OtherCodec | End::Left | End::Drained => {}
                 End::Failed(fault) => {
-                    let gave_pictures = self.newest_picture() > published;
+                    let gave_pictures = self.newest() > published;
                     self.failed(&fault, gave_pictures);
                     self.pause(backoff.after(gave_pictures)).await;
                 }
@@ -168,8 +170,10 @@ impl Stage {
         }
     }
 
-    fn newest_picture(&self) -> Option<MediaTime> {
-        self.outlets.values().filter_map(Outlet::last_picture).max()
+    /// The newest picture that was published; where there are none, the newest sound.
+    fn newest(&self) -> Option<MediaTime> {
+        let pictures = self.outlets.values().filter_map(Outlet::last_picture).max();
+        pictures.or_else(|| self.outlets.values().filter_map(Outlet::newest).max())
     }
 
     /// The device that takes the next worker; None without any that works.
@@ -197,8 +201,11 @@ impl Stage {
             if !source.attached && !self.stale && source.last_frame_at.is_some_and(gone) {
                 self.forget_media();
             }
-            if let Some(video) = tracks.video.as_ref().filter(|_| live && !wants.is_empty()) {
-                let format = video.video.clone().unwrap_or_default();
+            // Sound alone is made of a source without a picture, too.
+            let wants_pictures = wants.iter().any(|want| want.picture.is_some());
+            let enough = tracks.video.is_some() || (!wants_pictures && tracks.audio.is_some());
+            if enough && live && !wants.is_empty() {
+                let format = tracks.video.as_ref().and_then(|video| video.video.clone()).unwrap_or_default();
                 let fps =
                     format.fps.map(|(numerator, denominator)| f64::from(numerator) / f64::from(denominator.max(1)));
                 let deep = format.bit_depth > 8;
@@ -230,21 +237,22 @@ impl Stage {
             Err(missing) => return unable(missing.to_string()),
         };
         // Renditions go on together, so that their keyframes stay aligned.
-        let resume_after = self.newest_picture();
+        let resume_after = self.newest();
         // A device in slices is not named by its own UUID: CUDA finds its slice.
         let uuid = device.filter(|device| !device.mig).and_then(|device| device.uuid.as_deref());
-        let (worker, writer, reader) = match weir_pipeline::start(&binary, resume_after, uuid) {
+        let limits = self.workshop.limits(memory_max_bytes(&self.plan.worker, shape));
+        let start = Start { resume_after, device: uuid, limits: Some((self.workshop.cages(), limits)) };
+        let (worker, writer, reader) = match weir_pipeline::start(&binary, start) {
             Ok(started) => started,
             Err(error) => return unable(format!("the worker can't be started: {error}")),
         };
-        tracing::info!(stream_id = %self.id, worker = worker.pid(), outputs = self.plan.worker.video.len(), "transcoding");
+        tracing::info!(stream_id = %self.id, worker = worker.pid(), outputs = self.plan.renditions.len(), "transcoding");
         self.stale = false;
         self.worker_starts += 1;
-        let memory_max_bytes = memory_max_bytes(&self.plan.worker, shape);
         let (plans, plan) = watch::channel(self.plan.worker.clone());
         let (logos, logo) = watch::channel(self.wanted.borrow().logo.clone());
         let feeding = Feeding { source, plan, logo, pulse: self.hub.watch_pulse() };
-        let session = Session { worker, writer, reader, memory_max_bytes };
+        let session = Session { worker, writer, reader, memory_max_bytes: limits.memory_bytes };
         let end = session.run(feeding, &mut Hosting { stage: self, plans, logos, decide }).await;
         self.observe.board().set_worker(self.id, None);
         end
@@ -270,7 +278,9 @@ impl Stage {
         if changed {
             let terms = self.wanted.borrow().terms();
             let plan = decide(&self.linger, self.families.avoided(), terms);
-            if plan.worker.video.is_empty() || plan.worker.decode_in != self.plan.worker.decode_in {
+            // A worker that makes pictures is fed with pictures from its start.
+            let same_kinds = plan.worker.video.is_empty() == self.plan.worker.video.is_empty();
+            if plan.renditions.is_empty() || !same_kinds || plan.worker.decode_in != self.plan.worker.decode_in {
                 return true;
             }
             self.adopt(plan, now);
@@ -363,13 +373,13 @@ impl Stage {
             .events()
             .emit("worker_failed", fields([("stream_id", self.id.0.into()), ("reason", fault.message.clone().into())]));
         let family = |id: OutputId| {
-            let rendition = self.plan.renditions.iter().find(|rendition| rendition.video == id)?;
+            let rendition = self.plan.renditions.iter().find(|rendition| rendition.video == Some(id))?;
             let file = self.workshop.encoders().all().iter().find(|file| file.element == rendition.element)?;
-            file.is_hardware().then(|| rendition.family.clone())
+            rendition.family.clone().filter(|_| file.is_hardware())
         };
         // A worker that gives nothing and blames no output: what it decodes in comes first, then what it encodes with.
         let decoder = || decoding(self.plan.worker.decode_in).map(str::to_owned);
-        let encoder = || self.plan.renditions.iter().find_map(|rendition| family(rendition.video));
+        let encoder = || self.plan.renditions.iter().find_map(|rendition| family(rendition.video?));
         let blamed = match fault.output {
             Some(output) => family(output),
             None if gave_pictures => None,
@@ -413,14 +423,15 @@ impl<D: Fn(&Linger, BTreeSet<String>, Terms) -> TranscodePlan> Host for Hosting<
     }
 
     fn look(&mut self, usage: Option<Usage>) -> bool {
-        let line = |usage: Usage| WorkerLine {
-            pid: usage.pid,
-            rss_bytes: usage.rss_bytes,
-            cpu_seconds: usage.cpu.as_secs_f64(),
-            starts: self.stage.worker_starts,
-        };
         if let Some(usage) = usage {
-            self.stage.observe.board().set_worker(self.stage.id, Some(line(usage)));
+            let line = WorkerLine {
+                pid: usage.pid,
+                rss_bytes: usage.rss_bytes,
+                cpu_seconds: usage.cpu.as_secs_f64(),
+                cpu_percent: self.stage.cpu.look(usage, Instant::now()),
+                starts: self.stage.worker_starts,
+            };
+            self.stage.observe.board().set_worker(self.stage.id, Some(line));
         }
         let logo = self.stage.wanted.borrow().logo.clone();
         self.logos.send_if_modified(|now| {

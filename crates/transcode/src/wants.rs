@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use weir_model::{EncoderPolicy, EncodingSettings, Fit, LogoImage, LogoPlacement};
+use weir_model::{AudioCodec, EncoderPolicy, Encoding, EncodingSettings, Fit, LogoImage, LogoPlacement, SoundSettings};
 use weir_pipeline::Logo;
 
 use crate::plan::Terms;
@@ -41,11 +41,41 @@ impl From<&LogoWish> for Logo {
 pub struct Want {
     /// Its name in the hub.
     pub name: String,
-    pub settings: EncodingSettings,
+    /// None: sound alone.
+    pub picture: Option<EncodingSettings>,
+    pub sound: SoundSettings,
 }
 
-/// The hub's name for settings that have no name of their own, as restreams ask for them: equal settings are one rendition.
-pub fn shared_name(settings: &EncodingSettings) -> String {
+impl Want {
+    /// None for the input as it is, of which nothing need be made.
+    pub fn new(name: String, encoding: &Encoding) -> Option<Self> {
+        let (picture, sound) = match encoding {
+            Encoding::Passthrough => return None,
+            Encoding::Encode(settings) => (Some(settings.clone()), settings.sound()),
+            Encoding::Sound(sound) => (None, *sound),
+        };
+        Some(Self { name, picture, sound })
+    }
+}
+
+/// The hub's name for what has no name of its own, as restreams ask for it: equal wishes are one rendition. None for the input
+/// as it is.
+pub fn shared_name(encoding: &Encoding) -> Option<String> {
+    match encoding {
+        Encoding::Passthrough => None,
+        Encoding::Encode(settings) => Some(picture_name(settings)),
+        Encoding::Sound(sound) => Some(format!("~sound-{}k{}", sound.bitrate_kbps, sound_suffix(sound))),
+    }
+}
+
+/// What is out of the ordinary.
+fn sound_suffix(sound: &SoundSettings) -> String {
+    let codec = if sound.codec == AudioCodec::Aac { "" } else { "-opus" };
+    let loudness = sound.loudness_lufs.map(|lufs| format!("-at{lufs}lufs")).unwrap_or_default();
+    format!("{codec}{loudness}")
+}
+
+fn picture_name(settings: &EncodingSettings) -> String {
     let EncodingSettings { width, height, video_bitrate_kbps, audio_bitrate_kbps, .. } = settings;
     let fps = settings.fps.map(|fps| format!("-{fps}fps")).unwrap_or_default();
     let profile = settings.profile.as_ref().map(|profile| format!("-{profile}")).unwrap_or_default();
@@ -55,7 +85,8 @@ pub fn shared_name(settings: &EncodingSettings) -> String {
     };
     let (codec, rate_control) = (settings.codec.as_str(), settings.rate_control.as_str());
     format!(
-        "~{width}x{height}{fit}{fps}-{codec}{profile}-{rate_control}-{video_bitrate_kbps}k-{audio_bitrate_kbps}k-{}s",
+        "~{width}x{height}{fit}{fps}-{codec}{profile}-{rate_control}-{video_bitrate_kbps}k-{audio_bitrate_kbps}k{}-{}s",
+        sound_suffix(&settings.sound()),
         settings.gop_seconds
     )
 }
@@ -73,6 +104,8 @@ pub(crate) mod tests {
             fps: None,
             video_bitrate_kbps: kbps,
             audio_bitrate_kbps: 128,
+            audio_codec: AudioCodec::Aac,
+            loudness_lufs: None,
             codec: VideoCodec::H264,
             gop_seconds: 2.0,
             rate_control: RateControl::Vbr,
@@ -84,8 +117,8 @@ pub(crate) mod tests {
     #[test]
     fn equal_settings_have_one_name() {
         let of = settings(640, 360, 600);
-        assert_eq!(shared_name(&of), "~640x360-h264-vbr-600k-128k-2s");
-        assert_eq!(shared_name(&of), shared_name(&of.clone()));
+        let name = |settings: &EncodingSettings| shared_name(&Encoding::Encode(settings.clone())).unwrap();
+        assert_eq!(name(&of), "~640x360-h264-vbr-600k-128k-2s");
         for other in [
             EncodingSettings { fps: Some(25.0), ..of.clone() },
             EncodingSettings { profile: Some("main".to_owned()), ..of.clone() },
@@ -93,11 +126,16 @@ pub(crate) mod tests {
             EncodingSettings { gop_seconds: 1.5, ..of.clone() },
             EncodingSettings { fit: Fit::Crop, ..of.clone() },
             EncodingSettings { codec: VideoCodec::H265, ..of.clone() },
+            EncodingSettings { audio_codec: AudioCodec::Opus, ..of.clone() },
+            EncodingSettings { loudness_lufs: Some(-23.0), ..of.clone() },
             settings(640, 362, 600),
         ] {
-            assert_ne!(shared_name(&other), shared_name(&of));
+            assert_ne!(name(&other), name(&of));
         }
+        let radio = SoundSettings { bitrate_kbps: 96, codec: AudioCodec::Opus, loudness_lufs: Some(-16.5) };
+        assert_eq!(shared_name(&Encoding::Sound(radio)).as_deref(), Some("~sound-96k-opus-at-16.5lufs"));
+        assert_eq!(shared_name(&Encoding::Passthrough), None);
         // It can never be the name of a ladder's rendition: those have letters, digits, '-' and '_'.
-        assert!(shared_name(&of).starts_with('~'));
+        assert!(name(&of).starts_with('~'));
     }
 }

@@ -8,7 +8,8 @@ use tokio::sync::OnceCell;
 use weir_gpu::Inventory;
 use weir_model::VideoCodec;
 use weir_pipeline::{
-    Abilities, EncoderFile, Encoders, EncodersFault, Proof, WorkerBinary, WorkerMissing, prove_all, prove_once,
+    Abilities, Cages, EncoderFile, Encoders, EncodersFault, Proof, WorkerBinary, WorkerLimits, WorkerMissing,
+    prove_all, prove_once,
 };
 
 use crate::admission::Ledger;
@@ -27,6 +28,17 @@ pub struct EncoderReport {
     pub proof: Proof,
 }
 
+/// What the operator says of all workers.
+#[derive(Clone, Debug, Default)]
+pub struct WorkshopOptions {
+    /// Where proofs are kept over a restart; None: they are made anew.
+    pub cache: Option<PathBuf>,
+    /// The most that a worker may take; None: far more than its plan was measured to need.
+    pub worker_memory_bytes: Option<u64>,
+    /// None: all that there are.
+    pub worker_cpu_cores: Option<f64>,
+}
+
 /// Clones share it.
 #[derive(Clone, Debug)]
 pub struct Workshop {
@@ -39,8 +51,8 @@ struct Shared {
     binary: Result<WorkerBinary, WorkerMissing>,
     abilities: OnceCell<Abilities>,
     ledger: Ledger,
-    /// Where proofs are kept over a restart; None: they are made anew.
-    cache: Option<PathBuf>,
+    options: WorkshopOptions,
+    cages: Cages,
     /// The devices as they were last seen, and when.
     devices: Mutex<Option<(Instant, Arc<Inventory>)>>,
 }
@@ -48,18 +60,19 @@ struct Shared {
 impl Workshop {
     /// With the worker that lies beside the server, or that the environment names.
     pub fn open() -> Result<Self, EncodersFault> {
-        Self::with_cache(None)
+        Self::with(WorkshopOptions::default(), Cages::none("nothing is run"))
     }
 
-    /// The same, with a file in which proofs are kept.
-    pub fn with_cache(cache: Option<PathBuf>) -> Result<Self, EncodersFault> {
+    /// The same for a server, which holds its workers.
+    pub fn with(options: WorkshopOptions, cages: Cages) -> Result<Self, EncodersFault> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let shared = Shared {
             encoders: Encoders::load()?,
             binary: WorkerBinary::find(),
             abilities: OnceCell::new(),
             ledger: Ledger::new(cores as f64),
-            cache,
+            options,
+            cages,
             devices: Mutex::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -72,7 +85,7 @@ impl Workshop {
                 Ok(binary) => (binary, &self.shared.encoders),
                 Err(missing) => return Abilities::none(&missing.to_string()),
             };
-            let Some(cache) = &self.shared.cache else { return prove_all(binary, encoders).await };
+            let Some(cache) = &self.shared.options.cache else { return prove_all(binary, encoders).await };
             let devices = self.devices().await;
             let names: Vec<_> = devices.devices.iter().map(|device| (&device.uuid, device.mig)).collect();
             prove_once(binary, encoders, cache, &format!("{:?} {names:?}", devices.driver)).await
@@ -120,6 +133,19 @@ impl Workshop {
 
     pub(crate) fn binary(&self) -> Result<&WorkerBinary, &WorkerMissing> {
         self.shared.binary.as_ref()
+    }
+
+    pub(crate) fn cages(&self) -> &Cages {
+        &self.shared.cages
+    }
+
+    /// What a worker may take whose plan needs so much at most.
+    pub(crate) fn limits(&self, plan_memory_bytes: u64) -> WorkerLimits {
+        let options = &self.shared.options;
+        WorkerLimits {
+            memory_bytes: options.worker_memory_bytes.unwrap_or(plan_memory_bytes),
+            cpu_cores: options.worker_cpu_cores,
+        }
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {

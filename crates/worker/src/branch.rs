@@ -16,6 +16,7 @@ use weir_pipeline::{AudioOutput, EncoderFile, Memory, Message, OutputId, TrackCo
 use crate::canvas;
 use crate::element::{BuildFault, chain, make, pad, remove, start};
 use crate::keyframes::KeyframeClock;
+use crate::loudness::Leveller;
 use crate::outbox::Outbox;
 use crate::overlay::{LogoSlot, lay_over};
 use crate::picture::Pictures;
@@ -74,7 +75,11 @@ impl Branch {
 
     pub(crate) fn audio(pipeline: &gst::Pipeline, output: &AudioOutput, outbox: &Outbox) -> Result<Self, BuildFault> {
         let steps = recipe::audio_branch(output);
-        Self::build(pipeline, &prefix(output.id), &steps, audio_sink(output.id, outbox))
+        let branch = Self::build(pipeline, &prefix(output.id), &steps, audio_sink(output.id, outbox))?;
+        if let (Some(lufs), Some(queue)) = (output.loudness_lufs, branch.elements.first()) {
+            level(&pad(queue, "src")?, Leveller::new(lufs)?);
+        }
+        Ok(branch)
     }
 
     fn build(pipeline: &gst::Pipeline, prefix: &str, steps: &[Step], sink: AppSink) -> Result<Self, BuildFault> {
@@ -135,6 +140,21 @@ fn prefix(id: OutputId) -> String {
 pub(crate) fn output_of(element: &str) -> Option<OutputId> {
     let number = element.strip_prefix("output")?.split('-').next()?;
     number.parse().ok().map(OutputId)
+}
+
+/// Brings the sound that goes by to its loudness.
+fn level(pad: &gst::Pad, leveller: Leveller) {
+    let leveller = Mutex::new(leveller);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        // Other branches have the same buffer: this one gets a copy of its own to write to.
+        if let Some(buffer) = info.buffer_mut().map(gst::Buffer::make_mut)
+            && let Ok(mut map) = buffer.map_writable()
+            && let Ok(mut leveller) = leveller.lock()
+        {
+            leveller.process_bytes(&mut map);
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// Sends the order right before the picture, into the same pad: whatever the encoder has in hand, it is this picture's.

@@ -9,6 +9,8 @@ mod canvas_tests;
 mod element;
 mod graph;
 mod keyframes;
+mod limiter;
+mod loudness;
 mod outbox;
 mod overlay;
 #[cfg(test)]
@@ -28,7 +30,10 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
+use rustix::process::{Resource, Rlimit, nice, setrlimit};
+
 fn main() -> ExitCode {
+    limit_itself();
     let outcome = match std::env::args().collect::<Vec<_>>().as_slice() {
         [_] => socket().and_then(serve::serve),
         [_, verb] if verb == "inventory" => prove::inventory(),
@@ -42,6 +47,18 @@ fn main() -> ExitCode {
             let _ = writeln!(io::stderr(), "weir-worker: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Takes the limits that its server could not put around it; without any, or where they can't be taken, it runs on.
+fn limit_itself() {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    if let Some(bytes) = number(weir_pipeline::DATA_MAX_VARIABLE) {
+        let most = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+        let _ = setrlimit(Resource::Data, most);
+    }
+    if let Some(level) = number(weir_pipeline::NICE_VARIABLE).and_then(|level| i32::try_from(level).ok()) {
+        let _ = nice(level);
     }
 }
 

@@ -6,8 +6,11 @@ use std::time::{Duration, Instant};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
-use weir_model::{Fit, RateControl};
-use weir_pipeline::{DECODE_CUDA, DECODE_VA, Encoders, Inventory, Memory, OutputId, Proof, Version, VideoOutput};
+use weir_model::{AudioCodec, Fit, RateControl};
+use weir_pipeline::{
+    AudioOutput, DECODE_CUDA, DECODE_VA, ENCODE_OPUS, Encoders, Inventory, Memory, OutputId, Proof, Version,
+    VideoOutput,
+};
 
 use crate::element::{BuildFault, chain, find, make};
 use crate::recipe::{self, Step};
@@ -23,7 +26,7 @@ pub(crate) fn inventory() -> io::Result<()> {
     gst::init().map_err(io::Error::other)?;
     let (major, minor, ..) = gst::version();
     let encoders = Encoders::load().map_err(io::Error::other)?;
-    let ids = encoders.all().iter().map(|file| file.id.as_str()).chain([DECODE_CUDA, DECODE_VA]);
+    let ids = encoders.all().iter().map(|file| file.id.as_str()).chain([DECODE_CUDA, DECODE_VA, ENCODE_OPUS]);
     let missing = ids.filter_map(|id| {
         let steps = steps(id).ok()?;
         let reason = steps.iter().find_map(|step| find(step).err())?;
@@ -44,6 +47,7 @@ fn plugins() -> BTreeMap<String, String> {
         "videoconvertscale",
         "cudascale",
         "vapostproc",
+        AudioOutput::element(AudioCodec::Opus),
     ]);
     elements.filter_map(ours).collect()
 }
@@ -66,6 +70,10 @@ fn say(value: &impl serde::Serialize) -> io::Result<()> {
 }
 
 fn steps(what: &str) -> Result<Vec<Step>, BuildFault> {
+    if what == ENCODE_OPUS {
+        let sound = AudioOutput { id: OutputId(0), codec: AudioCodec::Opus, bitrate_kbps: 64, loudness_lufs: None };
+        return Ok([recipe::test_sound(), recipe::audio_branch(&sound)].concat());
+    }
     let encoders = Encoders::load().map_err(|error| BuildFault(error.to_string()))?;
     let (id, decode_in) = match what {
         DECODE_CUDA => ("x264", Some(Memory::Cuda)),

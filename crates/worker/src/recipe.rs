@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use weir_media::Codec;
-use weir_model::{Fit, RateControl, VideoCodec};
+use weir_model::{AudioCodec, Fit, RateControl, VideoCodec};
 use weir_pipeline::{AudioOutput, EncoderFile, Fps, Memory, Value, VideoOutput};
 
 /// One element.
@@ -264,7 +264,17 @@ pub(crate) fn test_pictures(count: u32, width: u32, height: u32) -> Vec<Step> {
 /// One encode of sound, from the tee on.
 pub(crate) fn audio_branch(output: &AudioOutput) -> Vec<Step> {
     let bits = u64::from(output.bitrate_kbps) * 1000;
-    vec![queue(QUEUE_SOUNDS), Step::new("encode", "avenc_aac").set("bitrate", bits)]
+    let encode = Step::new("encode", AudioOutput::element(output.codec)).set("bitrate", bits);
+    match output.codec {
+        AudioCodec::Aac => vec![queue(QUEUE_SOUNDS), encode],
+        // It takes whole numbers only.
+        AudioCodec::Opus => vec![queue(QUEUE_SOUNDS), Step::new("whole", "audioconvert"), encode],
+    }
+}
+
+/// Sound to try an encoder with: half a second.
+pub(crate) fn test_sound() -> Vec<Step> {
+    vec![Step::new("sound", "audiotestsrc").set("num-buffers", 24).set("samplesperbuffer", 1024)]
 }
 
 /// As one would write it for gst-launch: what people review.

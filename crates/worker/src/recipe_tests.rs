@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use weir_media::Codec;
-use weir_model::{Fit, RateControl, VideoCodec};
+use weir_model::{AudioCodec, Fit, RateControl, VideoCodec};
 use weir_pipeline::{AudioOutput, Encoders, Fps, Memory, OutputId, VideoOutput};
 
 use crate::recipe::{audio_branch, audio_source, shown, video_branch, video_source};
@@ -60,8 +60,10 @@ fn graphs() -> Vec<(String, String)> {
     for codec in [Codec::Aac, Codec::Opus, Codec::Mp3] {
         text.push_str(&format!("\n## {codec}\n  {}\n", shown(&audio_source(codec))));
     }
-    let sound = AudioOutput { id: OutputId(2), bitrate_kbps: 128 };
-    text.push_str(&format!("\n## AAC at 128 kbps\n  {}\n", shown(&audio_branch(&sound))));
+    for (title, codec) in [("AAC", AudioCodec::Aac), ("Opus", AudioCodec::Opus)] {
+        let sound = AudioOutput { id: OutputId(2), codec, bitrate_kbps: 128, loudness_lufs: None };
+        text.push_str(&format!("\n## {title} at 128 kbps\n  {}\n", shown(&audio_branch(&sound))));
+    }
     let x264 = encoders.get("x264").unwrap();
     let rated = VideoOutput { fps: Some(Fps::new(29.97)), ..output("x264", VideoCodec::H264, RateControl::Vbr) };
     let branch = shown(&video_branch(&rated, x264, Memory::System));

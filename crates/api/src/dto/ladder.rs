@@ -6,7 +6,10 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 use utoipa::ToSchema;
-use weir_model::{Encoding, EncodingSettings, Fit, Ladder, RateControl, Rendition, RenditionWish, VideoCodec};
+use weir_model::{
+    AudioCodec, EncodingDraft, Fit, Ladder, PictureDraft, RateControl, Rendition, RenditionDraft, RestreamRendition,
+    SoundDraft, VideoCodec,
+};
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -14,6 +17,13 @@ pub(crate) enum CodecDto {
     H264,
     H265,
     Av1,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum AudioCodecDto {
+    Aac,
+    Opus,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
@@ -32,7 +42,8 @@ pub(crate) enum FitDto {
     Stretch,
 }
 
-/// Either `passthrough`, or a size and a bitrate.
+/// Either `passthrough`, or a size and a bitrate, or `audio_bitrate_kbps` alone, which is sound without a picture. A restream's own
+/// may leave out everything but its size: what is left out follows the platform's rules.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RenditionDto {
@@ -49,6 +60,12 @@ pub(crate) struct RenditionDto {
     video_bitrate_kbps: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     audio_bitrate_kbps: Option<u32>,
+    /// `aac` unless said otherwise; `opus` goes where it is taken (CMAF, Enhanced RTMP, SRT).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    audio_codec: Option<AudioCodecDto>,
+    /// Brings the sound to this integrated loudness (EBU R128), -30 to -10; left out, it stays as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    loudness_lufs: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     codec: Option<CodecDto>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -62,82 +79,120 @@ pub(crate) struct RenditionDto {
 }
 
 impl RenditionDto {
-    /// `field` is where it stands in the request.
-    pub(crate) fn into_model(self, field: &str) -> Result<Rendition, Problem> {
-        let encodes = [
+    /// As it was said. `field` is where it stands in the request.
+    pub(crate) fn into_draft(self, field: &str) -> Result<RenditionDraft, Problem> {
+        let sound_said =
+            self.audio_bitrate_kbps.is_some() || self.audio_codec.is_some() || self.loudness_lufs.is_some();
+        let picture_said = [
             self.width.is_some(),
             self.height.is_some(),
             self.fps.is_some(),
             self.video_bitrate_kbps.is_some(),
-            self.audio_bitrate_kbps.is_some(),
             self.codec.is_some(),
             self.gop_seconds.is_some(),
             self.rate_control.is_some(),
             self.profile.is_some(),
             self.fit.is_some(),
-        ];
+        ]
+        .contains(&true);
+        let sound = SoundDraft {
+            audio_bitrate_kbps: self.audio_bitrate_kbps,
+            audio_codec: self.audio_codec.map(|codec| match codec {
+                AudioCodecDto::Aac => AudioCodec::Aac,
+                AudioCodecDto::Opus => AudioCodec::Opus,
+            }),
+            loudness_lufs: self.loudness_lufs,
+        };
         if self.passthrough {
-            if encodes.contains(&true) {
+            if picture_said || sound_said {
                 return Err(Problem::invalid(format!("{field}.passthrough"), "goes with a name and nothing else"));
             }
-            return Ok(Rendition { name: self.name, encoding: Encoding::Passthrough });
+            return Ok(RenditionDraft { name: self.name, encoding: EncodingDraft::Passthrough });
+        }
+        if sound.audio_bitrate_kbps.is_some() && !picture_said {
+            return Ok(RenditionDraft { name: self.name, encoding: EncodingDraft::Sound(sound) });
         }
         let required = |value: Option<u32>, name: &str| {
-            value.ok_or_else(|| Problem::invalid(format!("{field}.{name}"), "is required unless it is passthrough"))
+            let problem = "is required unless it is passthrough, or sound alone with nothing but audio_bitrate_kbps";
+            value.ok_or_else(|| Problem::invalid(format!("{field}.{name}"), problem))
         };
-        let settings = EncodingSettings {
+        let picture = PictureDraft {
             width: required(self.width, "width")?,
             height: required(self.height, "height")?,
             fps: self.fps,
-            video_bitrate_kbps: required(self.video_bitrate_kbps, "video_bitrate_kbps")?,
-            audio_bitrate_kbps: self.audio_bitrate_kbps.unwrap_or(128),
-            codec: match self.codec {
-                None | Some(CodecDto::H264) => VideoCodec::H264,
-                Some(CodecDto::H265) => VideoCodec::H265,
-                Some(CodecDto::Av1) => VideoCodec::Av1,
-            },
-            gop_seconds: self.gop_seconds.unwrap_or(2.0),
-            rate_control: match self.rate_control {
-                None | Some(RateControlDto::Cbr) => RateControl::Cbr,
-                Some(RateControlDto::Vbr) => RateControl::Vbr,
-            },
+            video_bitrate_kbps: self.video_bitrate_kbps,
+            codec: self.codec.map(|codec| match codec {
+                CodecDto::H264 => VideoCodec::H264,
+                CodecDto::H265 => VideoCodec::H265,
+                CodecDto::Av1 => VideoCodec::Av1,
+            }),
+            gop_seconds: self.gop_seconds,
+            rate_control: self.rate_control.map(|rate_control| match rate_control {
+                RateControlDto::Cbr => RateControl::Cbr,
+                RateControlDto::Vbr => RateControl::Vbr,
+            }),
             profile: self.profile,
-            fit: match self.fit {
-                None | Some(FitDto::Pad) => Fit::Pad,
-                Some(FitDto::Crop) => Fit::Crop,
-                Some(FitDto::Stretch) => Fit::Stretch,
-            },
+            fit: self.fit.map(|fit| match fit {
+                FitDto::Pad => Fit::Pad,
+                FitDto::Crop => Fit::Crop,
+                FitDto::Stretch => Fit::Stretch,
+            }),
+            sound,
         };
-        Ok(Rendition { name: self.name, encoding: Encoding::Encode(settings) })
+        Ok(RenditionDraft { name: self.name, encoding: EncodingDraft::Encode(picture) })
+    }
+
+    /// The whole of it: a ladder is for nobody in particular, so its bitrate must be said.
+    pub(crate) fn into_model(self, field: &str) -> Result<Rendition, Problem> {
+        let draft = self.into_draft(field)?;
+        if let EncodingDraft::Encode(PictureDraft { video_bitrate_kbps: None, .. }) = &draft.encoding {
+            return Err(Problem::invalid(
+                format!("{field}.video_bitrate_kbps"),
+                "is required unless it is passthrough",
+            ));
+        }
+        Ok(draft.fill(None))
     }
 }
 
 impl From<&Rendition> for RenditionDto {
     fn from(rendition: &Rendition) -> Self {
-        let encode = match &rendition.encoding {
-            Encoding::Passthrough => None,
-            Encoding::Encode(settings) => Some(settings),
+        (&RenditionDraft::from(rendition)).into()
+    }
+}
+
+impl From<&RenditionDraft> for RenditionDto {
+    fn from(draft: &RenditionDraft) -> Self {
+        let (picture, sound) = match &draft.encoding {
+            EncodingDraft::Passthrough => (None, None),
+            EncodingDraft::Sound(sound) => (None, Some(sound)),
+            EncodingDraft::Encode(picture) => (Some(picture), Some(&picture.sound)),
         };
         Self {
-            name: rendition.name.clone(),
-            passthrough: encode.is_none(),
-            width: encode.map(|e| e.width),
-            height: encode.map(|e| e.height),
-            fps: encode.and_then(|e| e.fps),
-            video_bitrate_kbps: encode.map(|e| e.video_bitrate_kbps),
-            audio_bitrate_kbps: encode.map(|e| e.audio_bitrate_kbps),
-            codec: encode.map(|e| match e.codec {
+            name: draft.name.clone(),
+            passthrough: matches!(draft.encoding, EncodingDraft::Passthrough),
+            width: picture.map(|picture| picture.width),
+            height: picture.map(|picture| picture.height),
+            fps: picture.and_then(|picture| picture.fps),
+            video_bitrate_kbps: picture.and_then(|picture| picture.video_bitrate_kbps),
+            audio_bitrate_kbps: sound.and_then(|sound| sound.audio_bitrate_kbps),
+            audio_codec: sound.and_then(|sound| sound.audio_codec).map(|codec| match codec {
+                AudioCodec::Aac => AudioCodecDto::Aac,
+                AudioCodec::Opus => AudioCodecDto::Opus,
+            }),
+            loudness_lufs: sound.and_then(|sound| sound.loudness_lufs),
+            codec: picture.and_then(|picture| picture.codec).map(|codec| match codec {
                 VideoCodec::H264 => CodecDto::H264,
                 VideoCodec::H265 => CodecDto::H265,
                 VideoCodec::Av1 => CodecDto::Av1,
             }),
-            gop_seconds: encode.map(|e| e.gop_seconds),
-            rate_control: encode.map(|e| match e.rate_control {
+            gop_seconds: picture.and_then(|picture| picture.gop_seconds),
+            rate_control: picture.and_then(|picture| picture.rate_control).map(|rate_control| match rate_control {
                 RateControl::Cbr => RateControlDto::Cbr,
                 RateControl::Vbr => RateControlDto::Vbr,
             }),
-            profile: encode.and_then(|e| e.profile.clone()),
-            fit: encode.map(|e| match e.fit {
+            profile: picture.and_then(|picture| picture.profile.clone()),
+            fit: picture.and_then(|picture| picture.fit).map(|fit| match fit {
                 Fit::Pad => FitDto::Pad,
                 Fit::Crop => FitDto::Crop,
                 Fit::Stretch => FitDto::Stretch,
@@ -201,7 +256,7 @@ impl From<&Ladder> for LadderDto {
     }
 }
 
-/// A rendition of the stream's ladder by name, or one of its own; null is the source as it is.
+/// A rendition of the stream's ladder by name, or one of its own, as it was said; null is the source as it is.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(untagged)]
 pub(crate) enum RenditionWishDto {
@@ -231,18 +286,18 @@ impl<'de> Deserialize<'de> for RenditionWishDto {
     }
 }
 
-pub(crate) fn wish_of(dto: Option<RenditionWishDto>) -> Result<RenditionWish, Problem> {
+pub(crate) fn wish_of(dto: Option<RenditionWishDto>) -> Result<RestreamRendition, Problem> {
     Ok(match dto {
-        None => RenditionWish::AsIs,
-        Some(RenditionWishDto::Named(name)) => RenditionWish::Named(name),
-        Some(RenditionWishDto::Inline(rendition)) => RenditionWish::Inline(rendition.into_model("rendition")?),
+        None => RestreamRendition::AsIs,
+        Some(RenditionWishDto::Named(name)) => RestreamRendition::Named(name),
+        Some(RenditionWishDto::Inline(rendition)) => RestreamRendition::Inline(rendition.into_draft("rendition")?),
     })
 }
 
-pub(crate) fn wish_dto(wish: &RenditionWish) -> Option<RenditionWishDto> {
-    match wish {
-        RenditionWish::AsIs => None,
-        RenditionWish::Named(name) => Some(RenditionWishDto::Named(name.clone())),
-        RenditionWish::Inline(rendition) => Some(RenditionWishDto::Inline(rendition.into())),
+pub(crate) fn wish_dto(asked: &RestreamRendition) -> Option<RenditionWishDto> {
+    match asked {
+        RestreamRendition::AsIs => None,
+        RestreamRendition::Named(name) => Some(RenditionWishDto::Named(name.clone())),
+        RestreamRendition::Inline(draft) => Some(RenditionWishDto::Inline(draft.into())),
     }
 }

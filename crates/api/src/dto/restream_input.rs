@@ -8,7 +8,7 @@ use crate::problem::Problem;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use weir_control::CommandError;
-use weir_model::{DestinationId, RenditionWish, Restream, RetryRules, Schedule, Secret, StreamId, Target};
+use weir_model::{DestinationId, Restream, RestreamRendition, RetryRules, Schedule, Secret, StreamId, Target};
 
 /// Complete with `name`, `stream_id` and `uri`; or with `destination_id` and `stream_key` instead of `uri`.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -114,7 +114,7 @@ pub(crate) struct RestreamChange {
     active: Option<bool>,
     target: Option<TargetChange>,
     backup_uri: Option<Option<Secret>>,
-    rendition: Option<RenditionWish>,
+    rendition: Option<RestreamRendition>,
     schedule: Option<Schedule>,
     retry: Option<RetryRules>,
     client_user_id: Option<Option<i64>>,

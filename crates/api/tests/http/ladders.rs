@@ -15,7 +15,7 @@ async fn builtin_ones_are_read_only() {
     let api = Api::start().await;
     let list = api.get("/ladders").await.json();
     let names: Vec<&str> = list["items"].as_array().unwrap().iter().map(|l| l["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["sd", "hd", "fhd", "vertical", "low-latency"]);
+    assert_eq!(names, ["sd", "hd", "fhd", "vertical", "low-latency", "audio-only"]);
     let hd = api.get("/ladders/2").await.json();
     assert_eq!((&hd["builtin"], &hd["renditions"][0]["name"]), (&json!(true), &json!("720p")));
     for refused in [api.patch("/ladders/2", json!({"title": "x"})).await, api.delete("/ladders/2").await] {

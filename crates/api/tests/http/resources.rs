@@ -229,7 +229,7 @@ async fn lists_have_pages() {
         assert_eq!((answer.status.as_u16(), answer.json()["field"].clone()), (422, json!(field)), "{query}");
     }
     assert_eq!(api.get("/restreams?stream_id=x").await.status, 400);
-    assert_eq!(api.get("/platforms").await.json()["items"].as_array().unwrap().len(), 6);
+    assert_eq!(api.get("/platforms").await.json()["items"].as_array().unwrap().len(), 9);
 }
 
 #[tokio::test]

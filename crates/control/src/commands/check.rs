@@ -3,7 +3,7 @@
 use super::{CommandError, Result};
 use weir_model::{
     Destination, Ladder, LadderFault, MAX_DVR_SECONDS, MAX_PLAYLIST_ITEMS, MAX_URL_BYTES, Platforms, PushUrl,
-    PushUrlFault, RenditionWish, Restream, SavedLadder, SavedLadderFault, Slate, Slot, SourceKind, Stream, Target,
+    PushUrlFault, Restream, RestreamRendition, SavedLadder, SavedLadderFault, Slate, Slot, SourceKind, Stream, Target,
     checked_label, checked_passphrase,
 };
 
@@ -134,14 +134,14 @@ pub(super) fn check_restream(restream: &mut Restream, destination: Option<&Desti
         PushUrl::parse(uri.expose()).map_err(|fault| url_fault("backup_uri", &fault))?;
     }
     match &restream.rendition {
-        RenditionWish::AsIs => {}
-        RenditionWish::Named(name) => {
+        RestreamRendition::AsIs => {}
+        RestreamRendition::Named(name) => {
             let slug = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
             if name.is_empty() || name.len() > 32 || !name.chars().all(slug) {
                 return Err(CommandError::invalid("rendition", "must be 1 to 32 letters, digits, '-' or '_'"));
             }
         }
-        RenditionWish::Inline(rendition) => rendition
+        RestreamRendition::Inline(rendition) => rendition
             .check()
             .map_err(|fault| CommandError::invalid(format!("rendition.{}", fault.field), fault.problem))?,
     }

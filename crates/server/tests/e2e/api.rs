@@ -137,3 +137,51 @@ fn the_event_stream_goes_on_behind_the_last_event_seen() {
     let listed = api.get(&format!("/events?since={}", first.id)).expect(200);
     assert_eq!(listed["items"][0]["id"], again.all()[0].id, "the list and the stream agree: {listed}");
 }
+
+#[test]
+fn a_restreams_rendition_keeps_what_was_said_and_a_warning_says_what_it_breaks() {
+    let weir = weir().start();
+    let api = weir.api();
+    let stream = api.create_stream("cam1");
+    let twitch = json!({ "name": "t", "platform": "twitch", "url": "rtmp://127.0.0.1:9/app" });
+    let twitch = weir_testkit::api::id_of(&api.post("/destinations", &twitch).expect(201));
+    let create = |name: &str, rendition: &serde_json::Value| {
+        let body = json!({
+            "name": name, "stream_id": stream.id, "destination_id": twitch, "stream_key": "k", "rendition": rendition,
+        });
+        api.post("/restreams", &body)
+    };
+    let codes = |shown: &serde_json::Value| -> Vec<String> {
+        let warnings = shown["status"]["warnings"].as_array().unwrap();
+        warnings.iter().map(|warning| warning["code"].as_str().unwrap().to_owned()).collect()
+    };
+    for (name, rendition, expected) in [
+        ("only its size", json!({ "name": "own", "width": 1280, "height": 720 }), &[][..]),
+        (
+            "much",
+            json!({
+                "name": "own", "width": 1280, "height": 720, "gop_seconds": 10.0, "video_bitrate_kbps": 20_000,
+                "rate_control": "vbr", "audio_bitrate_kbps": 320,
+            }),
+            &["audio_bitrate_too_high", "gop_too_long", "bitrate_too_high", "not_cbr"],
+        ),
+        ("sound alone", json!({ "name": "own", "audio_bitrate_kbps": 96 }), &[]),
+    ] {
+        let id = weir_testkit::api::id_of(&create(name, &rendition).expect(201));
+        let shown = api.get(&format!("/restreams/{id}")).expect(200);
+        assert_eq!(shown["rendition"], rendition, "{name}");
+        assert_eq!(codes(&shown), expected, "{name}: {shown}");
+        for warning in shown["status"]["warnings"].as_array().unwrap() {
+            assert_eq!(warning["suggestion"]["rate_control"], "cbr", "{name}");
+        }
+    }
+    let half = json!({ "name": "own", "width": 1280 });
+    assert_eq!(create("half", &half).expect(422)["field"], "rendition.height");
+    let nothing = json!({ "name": "own" });
+    assert_eq!(create("nothing", &nothing).expect(422)["field"], "rendition.width");
+    let shrill = json!({ "name": "own", "audio_bitrate_kbps": 96, "loudness_lufs": -5 });
+    assert_eq!(create("shrill", &shrill).expect(422)["field"], "rendition.loudness_lufs");
+    // A ladder is for nobody in particular: nothing says its bitrate but who makes it.
+    let ladder = json!({ "name": "cam2", "ladder": [{ "name": "a", "width": 1280, "height": 720 }] });
+    assert_eq!(api.post("/streams", &ladder).expect(422)["field"], "ladder[0].video_bitrate_kbps");
+}

@@ -25,5 +25,6 @@ mod publish;
 mod push;
 mod restart;
 mod secrets;
+mod sound;
 mod srt;
 mod timeline;

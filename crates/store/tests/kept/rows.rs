@@ -5,8 +5,9 @@ use crate::common;
 use common::{destination, fresh, restream, stream, uri};
 use time::OffsetDateTime;
 use weir_model::{
-    Corner, DestinationId, Encoding, Ladder, LogoImage, ReasonCode, Rendition, RenditionWish, RestreamId, Schedule,
-    Slate, Slot, Source, SourceKind, StreamId, StreamName, Target,
+    Corner, DestinationId, Encoding, EncodingDraft, Ladder, LogoImage, PictureDraft, ReasonCode, Rendition,
+    RenditionDraft, RestreamId, RestreamRendition, Schedule, Slate, Slot, Source, SourceKind, StreamId, StreamName,
+    Target,
 };
 use weir_store::{Store, StoreError};
 
@@ -69,7 +70,10 @@ async fn restreams() {
     let mut changed = made.clone();
     changed.target = keyed(saved.id);
     changed.backup_uri = None;
-    changed.rendition = RenditionWish::Inline(Rendition { name: "source".into(), encoding: Encoding::Passthrough });
+    // What was left out is not there when it comes back.
+    let picture = PictureDraft { width: 1280, height: 720, gop_seconds: Some(1.0), ..PictureDraft::default() };
+    let own = RenditionDraft { name: "own".into(), encoding: EncodingDraft::Encode(picture) };
+    changed.rendition = RestreamRendition::Inline(own);
     changed.stop_reason = Some(ReasonCode::SourceTimeout);
     let at = OffsetDateTime::from_unix_timestamp(2_000_000_000).unwrap();
     changed.schedule = Schedule { start_at: Some(at), stop_at: None };

@@ -724,6 +724,8 @@ export interface components {
             name: string;
             role: components["schemas"]["RoleDto"];
         };
+        /** @enum {string} */
+        AudioCodecDto: "aac" | "opus";
         AuditDto: {
             /** @description post, patch, delete, reveal or log_in */
             action: string;
@@ -1315,10 +1317,14 @@ export interface components {
             /** Format: int64 */
             stream_id: number;
         };
-        /** @description Either `passthrough`, or a size and a bitrate. */
+        /**
+         * @description Either `passthrough`, or a size and a bitrate, or `audio_bitrate_kbps` alone, which is sound without a picture. A restream's own
+         *     may leave out everything but its size: what is left out follows the platform's rules.
+         */
         RenditionDto: {
             /** Format: int32 */
             audio_bitrate_kbps?: number | null;
+            audio_codec?: components["schemas"]["AudioCodecDto"] | null;
             codec?: components["schemas"]["CodecDto"] | null;
             fit?: components["schemas"]["FitDto"] | null;
             /** Format: double */
@@ -1327,6 +1333,11 @@ export interface components {
             gop_seconds?: number | null;
             /** Format: int32 */
             height?: number | null;
+            /**
+             * Format: double
+             * @description Brings the sound to this integrated loudness (EBU R128), -30 to -10; left out, it stays as it came.
+             */
+            loudness_lufs?: number | null;
             name: string;
             passthrough?: boolean;
             profile?: string | null;
@@ -1360,7 +1371,7 @@ export interface components {
             /** Format: int32 */
             width?: number | null;
         };
-        /** @description A rendition of the stream's ladder by name, or one of its own; null is the source as it is. */
+        /** @description A rendition of the stream's ladder by name, or one of its own, as it was said; null is the source as it is. */
         RenditionWishDto: string | components["schemas"]["RenditionDto"];
         RestreamDto: {
             active: boolean;

@@ -27,6 +27,13 @@ export const NEW_RENDITION: Rendition = {
   rate_control: "cbr",
 };
 
+export const NEW_SOUND: Rendition = { name: "audio", audio_bitrate_kbps: 96, audio_codec: "aac" };
+
+/** Nothing is said of a picture. */
+export function isSoundAlone({ passthrough, width, height }: Rendition): boolean {
+  return !passthrough && width == null && height == null;
+}
+
 /** What all renditions cost a viewer's server together, in kbit/s. */
 export function kbpsOf(renditions: Rendition[]): number {
   return renditions.reduce((all, { video_bitrate_kbps, audio_bitrate_kbps }) => all + (video_bitrate_kbps ?? 0) + (audio_bitrate_kbps ?? 0), 0);

@@ -2,6 +2,7 @@
 
 import type { Ingest, Platform, Rendition } from "../api/types";
 import { codec } from "../format";
+import { isSoundAlone } from "../ladders/ladders";
 import { t } from "../text";
 
 export interface Violation {
@@ -30,9 +31,11 @@ export function sentAsIs(ingest: Ingest): Sent {
 
 export function sentRendition(rendition: Rendition, ingest: Ingest | null | undefined): Sent {
   if (rendition.passthrough) return ingest ? sentAsIs(ingest) : {};
+  const audio = rendition.audio_codec ?? "aac";
+  if (isSoundAlone(rendition)) return { audio_codec: audio };
   return {
     video_codec: rendition.codec ?? "h264",
-    audio_codec: "aac",
+    audio_codec: audio,
     width: rendition.width,
     height: rendition.height,
     fps: rendition.fps ?? ingest?.fps,

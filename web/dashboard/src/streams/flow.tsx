@@ -4,6 +4,7 @@ import { Cpu, MonitorPlay, Send, Shuffle, Video } from "lucide-react";
 import { type ReactNode, useLayoutEffect, useRef, useState } from "react";
 import type { Rendition, Restream, Stream } from "../api/types";
 import { bitrate, codec, fps, size } from "../format";
+import { isSoundAlone } from "../ladders/ladders";
 import { t } from "../text";
 import { StateBadge, type Tone, toneOf } from "../ui/state";
 import { Attempt } from "../restreams/retry";
@@ -77,7 +78,7 @@ function RenditionBox({ node: { name, passthrough, status, wanted } }: { node: R
       <span className="node-note">
         {passthrough
           ? t.flow.untouched
-          : [size(status?.width ?? wanted?.width, status?.height ?? wanted?.height), status ? encoderName(status.encoder, status.device) : t.flow.notRunning].join(" · ")}
+          : [wanted && isSoundAlone(wanted) ? t.rendition.soundAlone : size(status?.width ?? wanted?.width, status?.height ?? wanted?.height), status ? encoderName(status.encoder, status.device) : t.flow.notRunning].join(" · ")}
       </span>
       {target != null && status && (
         <span className="node-target" title={t.flow.target(bitrate(target))}>

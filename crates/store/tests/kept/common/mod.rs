@@ -5,8 +5,8 @@ use std::path::Path;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use weir_model::{
-    Destination, DestinationId, EncoderPolicy, Ladder, LogoPlacement, RenditionWish, Restream, RestreamId, RetryRules,
-    Schedule, Slot, Source, SourceKind, Stream, StreamId, StreamName, Target,
+    Destination, DestinationId, EncoderPolicy, Ladder, LogoPlacement, Restream, RestreamId, RestreamRendition,
+    RetryRules, Schedule, Slot, Source, SourceKind, Stream, StreamId, StreamName, Target,
 };
 use weir_store::{SealingKey, Store};
 
@@ -70,7 +70,7 @@ pub(crate) fn restream(stream_id: StreamId, name: &str, target: Target) -> Restr
         client_user_id: Some(10),
         target,
         backup_uri: Some("rtmp://b/app/planted-backup".into()),
-        rendition: RenditionWish::Named("720p".into()),
+        rendition: RestreamRendition::Named("720p".into()),
         schedule: Schedule::default(),
         retry: RetryRules::default(),
         stop_reason: None,

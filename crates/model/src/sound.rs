@@ -1,0 +1,78 @@
+//! The sound of a rendition: what it is coded as, how much of it, and how loud it is made.
+
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use crate::RenditionFault;
+
+/// Below it neither codec is worth hearing in stereo; above it neither gains anything.
+const BITRATE_KBPS: RangeInclusive<u32> = 16..=512;
+/// EBU R128 asks for -23, AES and Spotify for -16 and -14; beyond these nobody asks for anything.
+const LOUDNESS_LUFS: RangeInclusive<f64> = -30.0..=-10.0;
+
+/// Where nothing else is said.
+pub(crate) const BITRATE_KBPS_DEFAULT: u32 = 128;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AudioCodec {
+    /// AAC-LC: every destination and every player takes it.
+    #[default]
+    Aac,
+    /// Better at low rates; by Enhanced RTMP, in CMAF and in MPEG-TS over SRT.
+    Opus,
+}
+
+impl AudioCodec {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Aac => "aac",
+            Self::Opus => "opus",
+        }
+    }
+}
+
+/// Equal settings are one encode.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SoundSettings {
+    pub bitrate_kbps: u32,
+    #[serde(default)]
+    pub codec: AudioCodec,
+    /// Integrated loudness that it is brought to, by EBU R128's measure. None: it stays as it came.
+    #[serde(default)]
+    pub loudness_lufs: Option<f64>,
+}
+
+impl SoundSettings {
+    pub(crate) fn check(&self) -> Result<(), RenditionFault> {
+        let fault = |field, problem| Err(RenditionFault { field, problem });
+        if !BITRATE_KBPS.contains(&self.bitrate_kbps) {
+            return fault("audio_bitrate_kbps", "must be from 16 to 512");
+        }
+        if self.loudness_lufs.is_some_and(|lufs| !LOUDNESS_LUFS.contains(&lufs)) {
+            return fault("loudness_lufs", "must be from -30 to -10");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_name_their_field() {
+        let fine = SoundSettings { bitrate_kbps: 96, codec: AudioCodec::Opus, loudness_lufs: Some(-23.0) };
+        assert_eq!(fine.check(), Ok(()));
+        for (settings, field) in [
+            (SoundSettings { bitrate_kbps: 15, ..fine }, "audio_bitrate_kbps"),
+            (SoundSettings { bitrate_kbps: 513, ..fine }, "audio_bitrate_kbps"),
+            (SoundSettings { loudness_lufs: Some(-9.9), ..fine }, "loudness_lufs"),
+            (SoundSettings { loudness_lufs: Some(-30.1), ..fine }, "loudness_lufs"),
+            (SoundSettings { loudness_lufs: Some(f64::NAN), ..fine }, "loudness_lufs"),
+        ] {
+            assert_eq!(settings.check().unwrap_err().field, field, "{settings:?}");
+        }
+    }
+}
