@@ -21,7 +21,7 @@ plugins="gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugin
 run="ffmpeg $plugins"
 # Independent peers of the end-to-end tests: publishers and sinks that are not ours.
 # Chromium plays the streams in other people's players.
-# jemalloc as Debian has it, for CI, which need not compile ours.
+# jemalloc as Debian has it, so that tests need not compile ours.
 # NVIDIA's headers (MIT licensed, no driver): the stub driver that the hardware encoders' tests build.
 test="ffmpeg nginx libnginx-mod-rtmp srt-tools openssl curl procps chromium gstreamer1.0-tools libffmpeg-nvenc-dev libjemalloc-dev $plugins"
 # The fan-out bench runs nginx-rtmp beside Weir, that of SRT srt-live-transmit; ffmpeg makes their source file, and is the

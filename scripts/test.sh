@@ -6,8 +6,10 @@ cd "$(dirname "$0")/.."
 
 # Same flags for every step, so that the dependency tree is compiled once. `--locked`: a test run never edits Cargo.lock.
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-always}
-# CI compiles once: what would make the next build quicker costs this one a tenth.
-[ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0
+# A folder of its own: a bare `cargo build`, with other flags, and this would build each other's dependencies anew.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target/test}
+# What would make the next build quicker costs this one a tenth.
+export CARGO_INCREMENTAL=0
 # One compiler pass for lints and tests: Clippy's driver stands in for rustc in our own crates and does all that rustc does, so that
 # dependencies are compiled once. With `cargo clippy` they are checked first and then compiled for the tests: four minutes on two cores.
 export RUSTC_WORKSPACE_WRAPPER=clippy-driver
@@ -65,16 +67,14 @@ dependencies() {
 
 browsers() {
   # The binary that the Rust tests have just built.
-  WEIR_BIN=${CARGO_TARGET_DIR:-$PWD/target}/debug/weir npm --prefix web run --silent test
+  WEIR_BIN=$CARGO_TARGET_DIR/debug/weir npm --prefix web run --silent test
 }
 
 check "system packages" scripts/install-packages.sh test
-# Nor does CI configure and compile jemalloc, a fifth of the whole build (150 s of CPU, most of it its configure script): Debian's
-# of the same kind stands in, with its own settings.
-if [ -n "${CI:-}" ]; then
-  jemalloc=$(cc -print-file-name=libjemalloc_pic.a)
-  [ ! -e "$jemalloc" ] || export JEMALLOC_OVERRIDE=$jemalloc
-fi
+# jemalloc is a fifth of the whole build (150 s of CPU, most of it its configure script): Debian's of the same kind stands in for
+# ours, with its own settings.
+jemalloc=$(cc -print-file-name=libjemalloc_pic.a)
+[ ! -e "$jemalloc" ] || export JEMALLOC_OVERRIDE=$jemalloc
 check "web pages" scripts/build-web.sh
 check "web types" npm --prefix web run --silent check
 check "format" cargo fmt --all --check

@@ -10,6 +10,7 @@ mod chunk_reader;
 mod codec_config;
 mod flv_tag;
 mod handshake;
+mod logo_png;
 mod mutate;
 mod play_head;
 mod play_request;
@@ -28,6 +29,7 @@ pub use chunk_reader::fuzz_chunk_reader;
 pub use codec_config::fuzz_codec_config;
 pub use flv_tag::fuzz_flv_tag;
 pub use handshake::fuzz_handshake;
+pub use logo_png::fuzz_logo_png;
 pub use play_head::fuzz_play_head;
 pub use play_request::fuzz_play_request;
 pub use random::Random;
@@ -64,6 +66,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "codec_config", body: fuzz_codec_config, generate: None, short_inputs: 40_000 },
     Target { name: "flv_tag", body: fuzz_flv_tag, generate: Some(flv_tag::generate), short_inputs: 100_000 },
     Target { name: "handshake", body: fuzz_handshake, generate: Some(handshake::generate), short_inputs: 8_000 },
+    Target { name: "logo_png", body: fuzz_logo_png, generate: Some(logo_png::generate), short_inputs: 3_000 },
     Target { name: "play_head", body: fuzz_play_head, generate: Some(play_head::generate), short_inputs: 100_000 },
     Target {
         name: "play_request",

@@ -27,6 +27,9 @@ interface ChartProps {
   past?: ReadonlyMap<string, Sample[]> | undefined;
 }
 
+/** What says nothing is a line at the bottom, not an axis of zeros. */
+const LEAST_BPS = 100_000;
+
 /** From a minute to a quarter of a day, which a day has four of. */
 const AXIS_STEPS_SECONDS = [60, 120, 300, 900, 1_800, 3_600, 7_200, 10_800, 21_600];
 
@@ -118,7 +121,7 @@ function options(lines: Line[], { width, height, format, seconds }: { width: num
     cursor: { points: { size: 6 }, drag: { x: false, y: false } },
     scales: {
       x: { time: true, range: (_, __, max) => [(max ?? 0) - seconds, max ?? 0] },
-      y: { range: (_, __, max) => [0, Math.max(max ?? 0, 1e-9) * 1.15] },
+      y: { range: (_, __, max) => [0, Math.max(max ?? 0, format === bitrate ? LEAST_BPS : 1) * 1.15] },
     },
     axes: [
       { ...axis, grid: { show: false }, values: (_, ticks) => ticks.map((tick) => clock(tick * 1000).slice(0, 5)), incrs: AXIS_STEPS_SECONDS, space: 40, size: 26 },
