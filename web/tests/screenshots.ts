@@ -32,6 +32,7 @@ try {
     ["destinations", "/destinations"],
     ["ladders", "/ladders"],
     ["recordings", "/recordings"],
+    ["webhooks", "/webhooks"],
     ["users", "/users"],
     ["audit", "/audit"],
     ["system", "/system"],
