@@ -37,14 +37,12 @@ impl Cages {
     /// Looks whether control groups may be made here. A server that is not alone in its own, or whose own was not given to it,
     /// leaves everything as it is.
     pub fn open() -> Self {
-        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        Self::in_folder(Path::new(CGROUP_ROOT), &own, std::process::id())
+        Self::in_folder(Path::new(CGROUP_ROOT), &own_groups(), std::process::id())
     }
 
     /// The same without changing anything, for who only wants to know.
     pub fn look() -> Self {
-        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        Self { folder: given(Path::new(CGROUP_ROOT), &own) }
+        Self { folder: given(Path::new(CGROUP_ROOT), &own_groups()) }
     }
 
     /// Of a server that makes none.
@@ -128,6 +126,11 @@ fn sweep(folder: &Path) {
             let _ = fs::remove_dir(entry.path());
         }
     }
+}
+
+/// Which groups the server is in, a line each.
+fn own_groups() -> String {
+    fs::read_to_string("/proc/self/cgroup").unwrap_or_default()
 }
 
 /// The server's own control group, if others may be made below it.

@@ -1,6 +1,6 @@
 //! `/streams/{id}/logo`
 
-use super::one;
+use super::streams::answer;
 use crate::context::App;
 use crate::dto::stream::StreamDto;
 use crate::input::{Id, IfMatch, MAX_BODY_BYTES};
@@ -51,8 +51,7 @@ pub(crate) async fn put(
         _ => Problem::malformed("the body could not be read"),
     })?;
     let stream = app.api.commands.set_logo(StreamId(id), version, png.into()).await?;
-    let dto = StreamDto::new(&stream, &app.api.observe.stream_status(stream.id), &app.api.urls, false);
-    Ok(one(StatusCode::OK, stream.version, dto))
+    Ok(answer(&app, &stream))
 }
 
 /// Takes the logo off

@@ -18,7 +18,8 @@ fn dto(app: &App, stream: &Stream, reveal: bool) -> StreamDto {
     StreamDto::new(stream, &app.api.observe.stream_status(stream.id), &app.api.urls, reveal)
 }
 
-fn answer(app: &App, stream: &Stream) -> Response {
+/// The stream as it is now.
+pub(super) fn answer(app: &App, stream: &Stream) -> Response {
     one(StatusCode::OK, stream.version, dto(app, stream, false))
 }
 

@@ -1,5 +1,4 @@
 //! The router over a real store, called without a socket.
-#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part; a panic is the report")]
 
 use axum::Router;
 use axum::body::{Body, to_bytes};

@@ -1,6 +1,4 @@
 //! A stream in a box for tests: synthetic frames go in, playlists and files come out and onto disk.
-#![allow(dead_code, reason = "each test uses its part")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in tests a panic is the report")]
 
 pub(crate) mod checker;
 

@@ -1,11 +1,4 @@
 //! What the connection tests share: a handler that records, a key that is refused, TLS with a private CA.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "shared by several test binaries, each using a part"
-)]
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -24,10 +17,10 @@ use weir_rtmp::url::RtmpUrl;
 use weir_rtmp::wire::{Header, Message, Value, type_id, write_chunks};
 
 /// Long enough for a loaded machine; nothing waits this long when all is well.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
-pub enum Seen {
+pub(crate) enum Seen {
     Publish { app: String, key: String, query: String, connect: Vec<(String, Value)> },
     Media { key: String, message: MediaMessage },
     Unpublish { key: String },
@@ -37,10 +30,10 @@ pub enum Seen {
 }
 
 /// Accepts everything but the keys `denied`, `busy` and `badmedia`, and tells what it sees.
-pub struct Recorder {
+pub(crate) struct Recorder {
     seen: mpsc::UnboundedSender<Seen>,
-    pub kick: Mutex<Vec<oneshot::Sender<Refusal>>>,
-    pub play: Mutex<VecDeque<Parcel>>,
+    pub(crate) kick: Mutex<Vec<oneshot::Sender<Refusal>>>,
+    pub(crate) play: Mutex<VecDeque<Parcel>>,
 }
 
 impl Handler for Recorder {
@@ -115,20 +108,20 @@ impl Drop for Replay {
     }
 }
 
-pub struct Server {
-    pub addr: SocketAddr,
-    pub recorder: Arc<Recorder>,
-    pub listener: Arc<Listener>,
+pub(crate) struct Server {
+    pub(crate) addr: SocketAddr,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) listener: Arc<Listener>,
     seen: mpsc::UnboundedReceiver<Seen>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Server {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(None, ListenLimits::default()).await
     }
 
-    pub async fn start_with(tls: Option<Arc<rustls::ServerConfig>>, limits: ListenLimits) -> Self {
+    pub(crate) async fn start_with(tls: Option<Arc<rustls::ServerConfig>>, limits: ListenLimits) -> Self {
         let (sender, seen) = mpsc::unbounded_channel();
         let recorder = Arc::new(Recorder { seen: sender.clone(), kick: Mutex::default(), play: Mutex::default() });
         let listener = Arc::new(Listener::bind((Ipv4Addr::LOCALHOST, 0).into(), tls, limits).await.unwrap());
@@ -149,21 +142,11 @@ impl Server {
         Self { addr, recorder, listener, seen, task }
     }
 
-    pub async fn next(&mut self) -> Seen {
+    pub(crate) async fn next(&mut self) -> Seen {
         tokio::time::timeout(PATIENCE, self.seen.recv()).await.expect("nothing seen in time").unwrap()
     }
 
-    /// Skips media.
-    pub async fn next_but_media(&mut self) -> Seen {
-        loop {
-            match self.next().await {
-                Seen::Media { .. } => {}
-                seen => return seen,
-            }
-        }
-    }
-
-    pub async fn closed(&mut self) -> CloseReason {
+    pub(crate) async fn closed(&mut self) -> CloseReason {
         loop {
             if let Seen::Closed(reason) = self.next().await {
                 return reason;
@@ -171,12 +154,12 @@ impl Server {
         }
     }
 
-    pub fn kick(&self, refusal: Refusal) {
+    pub(crate) fn kick(&self, refusal: Refusal) {
         let kick = self.recorder.kick.lock().unwrap().pop().unwrap();
         kick.send(refusal).unwrap();
     }
 
-    pub fn target(&self, tls: bool, key: &str) -> PushTarget {
+    pub(crate) fn target(&self, tls: bool, key: &str) -> PushTarget {
         let scheme = if tls { "rtmps" } else { "rtmp" };
         let url = RtmpUrl::parse(&format!("{scheme}://localhost:{}/live", self.addr.port())).unwrap();
         PushTarget { url, stream_key: key.into(), enhanced: false }
@@ -190,13 +173,13 @@ impl Drop for Server {
 }
 
 /// One certificate for localhost, and clients that trust only it.
-pub struct Tls {
-    pub server: Arc<rustls::ServerConfig>,
-    pub client: Arc<rustls::ClientConfig>,
+pub(crate) struct Tls {
+    pub(crate) server: Arc<rustls::ServerConfig>,
+    pub(crate) client: Arc<rustls::ClientConfig>,
 }
 
 impl Tls {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let ca_key = rcgen::KeyPair::generate().unwrap();
         let mut ca = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
@@ -226,7 +209,7 @@ impl Tls {
     }
 }
 
-pub fn options() -> PushOptions {
+pub(crate) fn options() -> PushOptions {
     let client = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -235,12 +218,12 @@ pub fn options() -> PushOptions {
     PushOptions::new(Arc::new(client))
 }
 
-pub async fn push(target: &PushTarget, options: &PushOptions) -> Result<PublishConnection, PushError> {
+pub(crate) async fn push(target: &PushTarget, options: &PushOptions) -> Result<PublishConnection, PushError> {
     tokio::time::timeout(PATIENCE, connect_publish(target, options)).await.expect("no answer at all")
 }
 
 /// A whole message as a destination's queue holds it.
-pub fn media(stream_id: u32, type_id: u8, timestamp_ms: u32, payload: &[u8]) -> Parcel {
+pub(crate) fn media(stream_id: u32, type_id: u8, timestamp_ms: u32, payload: &[u8]) -> Parcel {
     let message = Message { type_id, stream_id, timestamp_ms, payload: Bytes::copy_from_slice(payload) };
     let mut out = BytesMut::new();
     let csid = if type_id == type_id::AUDIO { 4 } else { 6 };
@@ -249,7 +232,7 @@ pub fn media(stream_id: u32, type_id: u8, timestamp_ms: u32, payload: &[u8]) -> 
 }
 
 /// Drives until all of `pending` is written.
-pub async fn drive_all(connection: &mut PublishConnection, pending: &mut VecDeque<Parcel>) {
+pub(crate) async fn drive_all(connection: &mut PublishConnection, pending: &mut VecDeque<Parcel>) {
     let drained = async { while connection.drive(pending).await.unwrap() != PushEvent::Drained {} };
     tokio::time::timeout(PATIENCE, drained).await.expect("not written in time");
 }

@@ -1,5 +1,4 @@
 //! A store in a directory of its own, and rows to put in it.
-#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::path::Path;
 use tempfile::TempDir;
