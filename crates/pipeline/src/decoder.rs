@@ -32,6 +32,11 @@ pub enum ProtocolFault {
     Json(String),
 }
 
+/// From here on a body takes the memory that it was read into along with it, which is then at most twice as large (a read
+/// makes room for 64 KiB); a shorter one is copied out. It would hold on to all of that memory: the configuration of a track for
+/// as long as a playlist names the track, a second of small frames five megabytes.
+const HANDED_OVER_BYTES_MIN: usize = 64 << 10;
+
 /// Bytes are put into [`Decoder::buffer`], messages come out of [`Decoder::next_message`].
 #[derive(Debug, Default)]
 pub struct Decoder {
@@ -49,7 +54,7 @@ impl Decoder {
         &mut self.buffer
     }
 
-    /// The next message, when all of it is there. Payloads are slices of what was read, not copies.
+    /// The next message, when all of it is there. It can be kept: it holds little more memory than its own.
     pub fn next_message(&mut self) -> Result<Option<Message>, ProtocolFault> {
         let Some(header) = self.buffer.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
         let [a, b, c, d, kind, flags, 0, 0] = *header else { return Err(ProtocolFault::Flags) };
@@ -70,7 +75,13 @@ impl Decoder {
             return Ok(None);
         }
         self.buffer.advance(HEADER_BYTES);
-        let body = self.buffer.split_to(bytes).freeze();
+        let body = if bytes < HANDED_OVER_BYTES_MIN {
+            let body = self.buffer.get(..bytes).map(Bytes::copy_from_slice).unwrap_or_default();
+            self.buffer.advance(bytes);
+            body
+        } else {
+            self.buffer.split_to(bytes).freeze()
+        };
         let message = read(kind, flags, body)?;
         self.greeted = true;
         Ok(Some(message))

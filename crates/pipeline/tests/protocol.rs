@@ -89,6 +89,23 @@ fn what_goes_in_comes_out() {
 }
 
 #[test]
+fn what_is_kept_holds_no_memory_of_others() {
+    let track = TrackConfig { track: 1, codec: Codec::Opus, config: Bytes::from_static(b"OpusHead") };
+    let data = written(&[hello(), Message::Track(track), frame(500), frame(60_000), frame(3)]);
+    let messages = read(&data, data.len()).unwrap();
+    let held: Vec<_> = messages
+        .iter()
+        .filter_map(|message| match message {
+            Message::Track(track) => Some(&track.config),
+            Message::Frame(frame) => Some(&frame.payload),
+            _ => None,
+        })
+        .map(|bytes| (bytes.len(), bytes.is_unique()))
+        .collect();
+    assert_eq!(held, [(8, true), (500, true), (60_000, true), (3, true)]);
+}
+
+#[test]
 fn what_breaks_a_rule_is_told() {
     let greeting = written(&[hello()]);
     let after_greeting = |bytes: &[u8]| [&greeting[..], bytes].concat();
