@@ -5,6 +5,9 @@ use crate::Device;
 /// A worker decodes and scales beside encoding: with less free memory than this it fails in the middle. One 1080p stream takes about 300 MB.
 const MEMORY_FREE_MIN_BYTES: u64 = 512 << 20;
 
+/// Encoders that are busier than this have no time for another stream.
+const ENCODER_PERCENT_MAX: u32 = 95;
+
 /// The one with the least to do: by its encoders, then its decoders, its sessions, and its memory. What a device does not tell counts
 /// as nothing, so that a driver without figures still gets streams. None where all are full or can't be opened.
 pub fn least_loaded(devices: &[Device]) -> Option<&Device> {
@@ -19,7 +22,8 @@ pub fn least_loaded(devices: &[Device]) -> Option<&Device> {
 
 fn has_room(device: &Device) -> bool {
     let free = device.memory_total_bytes.zip(device.memory_used_bytes).map(|(total, used)| total.saturating_sub(used));
-    free.is_none_or(|free| free >= MEMORY_FREE_MIN_BYTES)
+    let idle = device.encoder_percent.is_none_or(|percent| percent <= ENCODER_PERCENT_MAX);
+    idle && free.is_none_or(|free| free >= MEMORY_FREE_MIN_BYTES)
 }
 
 #[cfg(test)]
@@ -51,6 +55,8 @@ mod tests {
             (vec![device(0, None, 0, 0), device(1, None, 0, 0)], Some(0)),
             (vec![device(0, Some(0), 0, 8000), device(1, Some(50), 3, 10)], Some(1)),
             (vec![device(0, Some(0), 0, 8000)], None),
+            (vec![device(0, Some(96), 0, 10)], None),
+            (vec![device(0, Some(96), 0, 10), device(1, Some(94), 9, 900)], Some(1)),
             (vec![device(0, Some(60), 0, 0), decoding, unreadable], Some(0)),
         ] {
             assert_eq!(least_loaded(&devices).map(|device| device.index), expected, "{devices:?}");

@@ -16,17 +16,18 @@ use crate::{Encoders, Memory, Version, WorkerBinary};
 /// Some pictures take milliseconds; a driver that starts up, seconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Whether something works, how long a try took, and why it does not work.
+/// Whether something works, how long a try took and what of the CPU, and why it does not work.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Proof {
     pub ok: bool,
     pub ms: Option<f64>,
+    pub cpu_ms: Option<f64>,
     pub reason: Option<String>,
 }
 
 impl Proof {
     fn failed(reason: impl Into<String>) -> Self {
-        Self { ok: false, ms: None, reason: Some(reason.into()) }
+        Self { ok: false, ms: None, cpu_ms: None, reason: Some(reason.into()) }
     }
 }
 
@@ -38,6 +39,8 @@ pub struct Inventory {
     pub missing: BTreeMap<String, String>,
     /// The plugins that graphs are made of, with their versions.
     pub plugins: BTreeMap<String, String>,
+    /// What the CPU calls itself: another one has another speed.
+    pub cpu: Option<String>,
 }
 
 /// The proofs of one machine.
@@ -52,6 +55,8 @@ pub struct Abilities {
     pub va_decoding: Proof,
     /// Whether sound can be made Opus; AAC comes with what everything else needs.
     pub opus: Proof,
+    /// The same pictures on every machine, encoded by x264.
+    pub speed: Proof,
 }
 
 impl Abilities {
@@ -63,7 +68,14 @@ impl Abilities {
             cuda_decoding: Proof::failed(reason),
             va_decoding: Proof::failed(reason),
             opus: Proof::failed(reason),
+            speed: Proof::failed(reason),
         }
+    }
+
+    /// How many times the CPU time of the machine that costs were measured on this one takes; 1 where it is not known.
+    pub fn slowdown(&self) -> f64 {
+        let (least, most) = SLOWDOWN;
+        self.speed.cpu_ms.map_or(1.0, |cpu_ms| (cpu_ms / SPEED_REFERENCE_MS).clamp(least, most))
     }
 
     pub fn decodes_in(&self, memory: Memory) -> bool {
@@ -79,6 +91,12 @@ impl Abilities {
 pub const DECODE_CUDA: &str = "decode-cuda";
 pub const DECODE_VA: &str = "decode-va";
 pub const ENCODE_OPUS: &str = "encode-opus";
+pub const SPEED: &str = "speed";
+
+/// What [`SPEED`] takes on the machine that the encoders' files and admission have their costs from (2 cores of a Xeon).
+const SPEED_REFERENCE_MS: f64 = 175.0;
+/// What is further off was measured wrong: a machine that slept, a counter that stood still.
+const SLOWDOWN: (f64, f64) = (0.5, 8.0);
 
 /// What was found, and of what it is true.
 #[derive(Serialize, Deserialize)]
@@ -108,8 +126,12 @@ pub async fn prove_once(binary: &WorkerBinary, encoders: &Encoders, cache: &Path
     // What was tried and failed may work at the next start: a card that is full, a driver that hung.
     let lasts = |(id, proof): (&str, &Proof)| proof.ok || inventory.missing.contains_key(id);
     let all = abilities.encoders.iter().map(|(id, proof)| (id.as_str(), proof));
-    let others =
-        [(DECODE_CUDA, &abilities.cuda_decoding), (DECODE_VA, &abilities.va_decoding), (ENCODE_OPUS, &abilities.opus)];
+    let others = [
+        (DECODE_CUDA, &abilities.cuda_decoding),
+        (DECODE_VA, &abilities.va_decoding),
+        (ENCODE_OPUS, &abilities.opus),
+        (SPEED, &abilities.speed),
+    ];
     if !all.chain(others).all(lasts) {
         return abilities;
     }
@@ -141,6 +163,7 @@ async fn prove_these(binary: &WorkerBinary, encoders: &Encoders, inventory: &Inv
     abilities.cuda_decoding = prove(binary, inventory, DECODE_CUDA).await;
     abilities.va_decoding = prove(binary, inventory, DECODE_VA).await;
     abilities.opus = prove(binary, inventory, ENCODE_OPUS).await;
+    abilities.speed = prove(binary, inventory, SPEED).await;
     abilities
 }
 

@@ -17,7 +17,7 @@ const TICKS_PER_SECOND: u64 = 100;
 
 impl Usage {
     /// None where there is no such process any more.
-    pub(crate) fn of(pid: u32) -> Option<Self> {
+    pub fn of(pid: u32) -> Option<Self> {
         let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).ok();
         let status = read("status")?;
         // One that has ended and was not waited for yet has no memory.

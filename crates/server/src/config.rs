@@ -18,7 +18,7 @@ const ENV_PREFIX: &str = "WEIR_";
 const OTHER_ENV: [&str; 4] = ["WEIR_ADMIN_PASSWORD", "WEIR_ADMIN_APIKEY", "WEIR_CONFIG", "WEIR_DATA"];
 
 /// Every key with its default, in the order of `weir.toml`, which is the manual of them all.
-const KEYS: [(&str, &str); 32] = [
+const KEYS: [(&str, &str); 33] = [
     ("public_host", ""),
     ("http.listen", "0.0.0.0:8080"),
     ("http.connections_per_ip_max", "4096"),
@@ -43,6 +43,7 @@ const KEYS: [(&str, &str); 32] = [
     ("database.url", ""),
     ("media.lanes", "0"),
     ("media.send_buffer_kb", "256"),
+    ("transcode.cpu_percent", "0"),
     ("transcode.worker_memory_mb", "0"),
     ("transcode.worker_cpu_percent", "0"),
     ("dvr.memory_seconds", "60"),
@@ -73,6 +74,7 @@ pub(crate) struct Config {
     pub(crate) send_buffer_bytes: u32,
     /// Of each worker; None: what its plan can need at most, and all cores.
     pub(crate) worker_memory_bytes: Option<u64>,
+    pub(crate) encoding_cores: Option<f64>,
     pub(crate) worker_cpu_cores: Option<f64>,
     pub(crate) dvr: DvrLimits,
     pub(crate) recording: RecordingLimits,
@@ -245,7 +247,8 @@ impl Config {
             lanes: Some(lanes).filter(|lanes| *lanes > 0),
             send_buffer_bytes: send_buffer_kb << 10,
             worker_memory_bytes: worker_memory(values)?,
-            worker_cpu_cores: worker_cores(values)?,
+            encoding_cores: cores(values, "transcode.cpu_percent")?,
+            worker_cpu_cores: cores(values, "transcode.worker_cpu_percent")?,
             dvr: dvr_limits(values)?,
             recording: recording_limits(values)?,
             tls,
@@ -261,6 +264,7 @@ impl Config {
         WorkshopOptions {
             cache: Some(abilities),
             worker_memory_bytes: self.worker_memory_bytes,
+            cores: self.encoding_cores,
             worker_cpu_cores: self.worker_cpu_cores,
         }
     }
@@ -288,11 +292,12 @@ fn worker_memory(values: &Values) -> anyhow::Result<Option<u64>> {
     Ok(Some(u64::from(megabytes) << 20).filter(|bytes| *bytes > 0))
 }
 
-fn worker_cores(values: &Values) -> anyhow::Result<Option<f64>> {
-    let percent: u32 = values.parsed("transcode.worker_cpu_percent", "a number")?;
+/// So many cores; None: all there are.
+fn cores(values: &Values, name: &str) -> anyhow::Result<Option<f64>> {
+    let percent: u32 = values.parsed(name, "a number")?;
     // A tenth of a core decodes nothing in time.
     if (1..10).contains(&percent) || percent > 100_000 {
-        bail!("transcode.worker_cpu_percent must be 0 or from 10 to 100000");
+        bail!("{name} must be 0 or from 10 to 100000");
     }
     Ok(Some(f64::from(percent) / 100.0).filter(|cores| *cores > 0.0))
 }
@@ -371,6 +376,7 @@ mod tests {
             ("[srt]\nlatency_ms = 2500000\n", &[], "srt.latency_ms must be at most 60000"),
             ("[transcode]\nworker_memory_mb = 100\n", &[], "worker_memory_mb must be 0 or at least 256"),
             ("[transcode]\nworker_cpu_percent = 5\n", &[], "worker_cpu_percent must be 0 or from 10"),
+            ("[transcode]\ncpu_percent = 9\n", &[], "transcode.cpu_percent must be 0 or from 10"),
             ("[dvr]\nmemory_seconds = 5\n", &[], "dvr.memory_seconds must be from 12"),
             ("[dvr]\nmax_disk_mb = -1\n", &[], "dvr.max_disk_mb = \"-1\" is not a number of megabytes"),
             ("[recording]\nfile_minutes = 0\n", &[], "recording.file_minutes must be from 1"),

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use weir_gpu::{Device, Inventory};
-use weir_transcode::{Cages, EncoderReport, Workshop};
+use weir_transcode::{Cages, Capacity, EncoderReport, Workshop};
 
 use crate::config::Config;
 
@@ -32,10 +32,12 @@ pub(crate) async fn run(config: &Config, data: &Path, as_json: bool) -> anyhow::
     findings.push(folder(data));
     findings.push(clock());
     let ok = findings.iter().all(|finding| finding.problem.is_none());
+    let capacity = workshop.capacity().await;
+    let report = Report { ok, gstreamer, capacity, encoders, devices: &devices, findings };
     if as_json {
-        println!("{:#}", report(ok, gstreamer.as_deref(), &encoders, &devices, &findings));
+        println!("{:#}", report.json());
     } else {
-        print!("{}", text(ok, gstreamer.as_deref(), &encoders, &devices, &findings));
+        print!("{}", report.text());
     }
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -65,35 +67,79 @@ fn clock() -> Finding {
     Finding { what: format!("clock {}", now.date()), problem }
 }
 
-fn report(
+/// All that was found out.
+struct Report<'a> {
     ok: bool,
-    gstreamer: Option<&str>,
-    encoders: &[EncoderReport],
-    devices: &Inventory,
-    findings: &[Finding],
-) -> Value {
-    let encoder = |report: &EncoderReport| {
+    gstreamer: Option<String>,
+    capacity: Capacity,
+    encoders: Vec<EncoderReport>,
+    devices: &'a Inventory,
+    findings: Vec<Finding>,
+}
+
+impl Report<'_> {
+    fn json(&self) -> Value {
+        let encoder = |report: &EncoderReport| {
+            json!({
+                "family": report.family,
+                "codec": report.codec.as_str(),
+                "element": report.element,
+                "proof": {"ok": report.proof.ok, "ms": report.proof.ms},
+                "reason": report.proof.reason,
+            })
+        };
+        let finding = |finding: &Finding| json!({"what": finding.what, "ok": finding.problem.is_none(), "reason": finding.problem});
         json!({
-            "family": report.family,
-            "codec": report.codec.as_str(),
-            "element": report.element,
-            "proof": {"ok": report.proof.ok, "ms": report.proof.ms},
-            "reason": report.proof.reason,
+            "ok": self.ok,
+            "version": env!("CARGO_PKG_VERSION"),
+            "gstreamer": self.gstreamer,
+            "cpu": {"cores": self.capacity.cores, "speed": self.capacity.speed},
+            "encoders": self.encoders.iter().map(encoder).collect::<Vec<_>>(),
+            "gpus": self.devices.devices.iter().map(gpu).collect::<Vec<_>>(),
+            "gpus_driver": self.devices.driver,
+            "gpus_reason": self.devices.reason,
+            "workers": Cages::look().to_string(),
+            "checks": self.findings.iter().map(finding).collect::<Vec<_>>(),
         })
-    };
-    let finding =
-        |finding: &Finding| json!({"what": finding.what, "ok": finding.problem.is_none(), "reason": finding.problem});
-    json!({
-        "ok": ok,
-        "version": env!("CARGO_PKG_VERSION"),
-        "gstreamer": gstreamer,
-        "encoders": encoders.iter().map(encoder).collect::<Vec<_>>(),
-        "gpus": devices.devices.iter().map(gpu).collect::<Vec<_>>(),
-        "gpus_driver": devices.driver,
-        "gpus_reason": devices.reason,
-        "workers": Cages::look().to_string(),
-        "checks": findings.iter().map(finding).collect::<Vec<_>>(),
-    })
+    }
+
+    fn text(&self) -> String {
+        let mut out = String::new();
+        for finding in &self.findings {
+            let state = finding.problem.as_deref().unwrap_or("ok");
+            let _ = writeln!(out, "{:<40} {state}", finding.what);
+        }
+        let _ = writeln!(
+            out,
+            "{:<40} {}",
+            "GStreamer",
+            self.gstreamer.as_deref().unwrap_or("not there: nothing can be transcoded")
+        );
+        for report in &self.encoders {
+            let state = match (&report.proof.ms, &report.proof.reason) {
+                (Some(ms), _) => format!("works ({ms:.0} ms)"),
+                (None, reason) => reason.clone().unwrap_or_default(),
+            };
+            let _ = writeln!(out, "  {:<38} {state}", report.title);
+        }
+        let speed =
+            self.capacity.speed.map(|speed| format!(", {speed:.1} x the speed of those that costs were measured on"));
+        let _ = writeln!(out, "{:<40} {} cores{}", "CPU for encoding", self.capacity.cores, speed.unwrap_or_default());
+        let _ = writeln!(out, "{:<40} {}", "Workers", Cages::look());
+        if let Some(reason) = &self.devices.reason {
+            let _ = writeln!(out, "{:<40} {reason}", "GPUs");
+        }
+        for device in &self.devices.devices {
+            let what = format!("GPU {} {}", device.index, device.name.as_deref().unwrap_or_default());
+            let missing = device.missing.join("; ");
+            let _ = match device.memory_total_bytes.zip(device.memory_used_bytes) {
+                Some((total, used)) => writeln!(out, "{what:<40} {} of {} MB taken {missing}", used >> 20, total >> 20),
+                None => writeln!(out, "{what:<40} {missing}"),
+            };
+        }
+        let _ = writeln!(out, "{}", if self.ok { "The server can run here." } else { "The server can't run here." });
+        out
+    }
 }
 
 fn gpu(device: &Device) -> Value {
@@ -112,42 +158,6 @@ fn gpu(device: &Device) -> Value {
     })
 }
 
-fn text(
-    ok: bool,
-    gstreamer: Option<&str>,
-    encoders: &[EncoderReport],
-    devices: &Inventory,
-    findings: &[Finding],
-) -> String {
-    let mut out = String::new();
-    for finding in findings {
-        let state = finding.problem.as_deref().unwrap_or("ok");
-        let _ = writeln!(out, "{:<40} {state}", finding.what);
-    }
-    let _ = writeln!(out, "{:<40} {}", "GStreamer", gstreamer.unwrap_or("not there: nothing can be transcoded"));
-    for report in encoders {
-        let state = match (&report.proof.ms, &report.proof.reason) {
-            (Some(ms), _) => format!("works ({ms:.0} ms)"),
-            (None, reason) => reason.clone().unwrap_or_default(),
-        };
-        let _ = writeln!(out, "  {:<38} {state}", report.title);
-    }
-    let _ = writeln!(out, "{:<40} {}", "Workers", Cages::look());
-    if let Some(reason) = &devices.reason {
-        let _ = writeln!(out, "{:<40} {reason}", "GPUs");
-    }
-    for device in &devices.devices {
-        let what = format!("GPU {} {}", device.index, device.name.as_deref().unwrap_or_default());
-        let missing = device.missing.join("; ");
-        let _ = match device.memory_total_bytes.zip(device.memory_used_bytes) {
-            Some((total, used)) => writeln!(out, "{what:<40} {} of {} MB taken {missing}", used >> 20, total >> 20),
-            None => writeln!(out, "{what:<40} {missing}"),
-        };
-    }
-    let _ = writeln!(out, "{}", if ok { "The server can run here." } else { "The server can't run here." });
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,16 +169,25 @@ mod tests {
         (proof.ok, proof.ms, proof.reason) = (false, None, Some("no such device".to_owned()));
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let problem = TcpListener::bind(taken.local_addr().unwrap()).err().map(|error| error.to_string());
-        let findings = [Finding { what: "rtmp port".to_owned(), problem }, clock()];
+        let findings = vec![Finding { what: "rtmp port".to_owned(), problem }, clock()];
         let sliced = Device { missing: vec!["encoder utilisation: not supported".to_owned()], ..Device::default() };
         let devices = Inventory { devices: vec![sliced], ..Inventory::default() };
-        let report = report(false, Some("1.22"), &encoders, &devices, &findings);
+        let capacity = Capacity { cores: 8.0, cores_free: 8.0, speed: Some(0.42) };
+        let report = Report { ok: false, gstreamer: None, capacity, encoders, devices: &devices, findings };
+        let text = report.text();
+        let report = report.json();
         assert_eq!(report["encoders"][0]["reason"], "no such device");
         assert_eq!(report["encoders"][0]["proof"]["ok"], false);
         assert_eq!((&report["checks"][0]["ok"], &report["checks"][1]["ok"]), (&json!(false), &json!(true)));
         assert_eq!(report["gpus"][0]["encoder_percent"], Value::Null);
-        let text = text(false, None, &encoders, &devices, &findings);
-        for expected in ["no such device", "encoder utilisation", "nothing can be transcoded", "can't run here"] {
+        assert_eq!(report["cpu"]["speed"], 0.42);
+        for expected in [
+            "8 cores, 0.4 x the speed",
+            "no such device",
+            "encoder utilisation",
+            "nothing can be transcoded",
+            "can't run here",
+        ] {
             assert!(text.contains(expected), "{text}");
         }
     }

@@ -4,25 +4,78 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use weir_model::StreamId;
-use weir_pipeline::{EncoderFile, WorkerPlan};
+use weir_pipeline::{Encoders, Fps, Memory, VideoOutput, WorkerPlan};
 
-use crate::plan::SourceShape;
+use crate::plan::{MAIN10, SourceShape};
 
 /// Where the source does not say it.
 const FPS_ASSUMED: f64 = 30.0;
 
-/// Planned cores may be so many times the machine's. The measured cost is that of a full share of motion; ingest, packaging
-/// and pushes are small beside it.
-const OVERCOMMIT: f64 = 1.0;
+// What a plan takes of the machine that they were measured on, by the growth of `benches/transcode` from 1 to 6 rungs of 720p30 and of
+// smaller ones: 0.61, 0.87, 1.14, 1.24 and 0.47 cores, where these give 0.59, 0.87, 1.09, 1.19 and 0.46.
 
-pub(crate) fn megapixels_a_second(width: u32, height: u32, fps: Option<f64>, source: SourceShape) -> f64 {
-    let fps = fps.or(source.fps).unwrap_or(FPS_ASSUMED);
-    f64::from(width) * f64::from(height) * fps / 1e6
+/// The server's part of it: ingest, the protocol, packaging; and the sound's decoder.
+const WORKER_CORES: f64 = 0.05;
+const DECODING_PER_MEGAPIXEL_SECOND: f64 = 0.0055;
+/// Five milliseconds a picture of 1080p.
+const TONE_MAPPING_PER_MEGAPIXEL_SECOND: f64 = 0.0024;
+/// Reading the source for one more size, whatever that is, ...
+const SCALING_CORES: f64 = 0.03;
+/// ... and writing it.
+const SCALING_PER_MEGAPIXEL_SECOND: f64 = 0.005;
+/// AAC 0.022, Opus 0.017 for stereo at 48 kHz.
+const SOUND_CORES: f64 = 0.02;
+/// Measuring it over three seconds, with true peaks, and limiting what is louder.
+const LOUDNESS_CORES: f64 = 0.02;
+
+/// What plans cost on this machine, made from one source.
+pub(crate) struct Costs<'a> {
+    pub(crate) encoders: &'a Encoders,
+    pub(crate) source: SourceShape,
+    /// How many times the time of the machine that the figures are from.
+    pub(crate) slowdown: f64,
 }
 
-/// Hardware takes none that counts.
-pub(crate) fn cores_for(file: &EncoderFile, megapixels_a_second: f64) -> f64 {
-    file.cores_per_megapixel_second.unwrap_or_default() * megapixels_a_second
+impl Costs<'_> {
+    /// Cores that the plan keeps busy.
+    pub(crate) fn of(&self, plan: &WorkerPlan) -> f64 {
+        if plan.video.is_empty() && plan.audio.is_empty() {
+            return 0.0;
+        }
+        let loud = plan.audio.iter().filter(|output| output.loudness_lufs.is_some()).count();
+        let sound = plan.audio.len() as f64 * SOUND_CORES + loud as f64 * LOUDNESS_CORES;
+        (WORKER_CORES + sound) * self.slowdown + self.pictures(plan)
+    }
+
+    /// Those for pictures alone.
+    pub(crate) fn pictures(&self, plan: &WorkerPlan) -> f64 {
+        if plan.video.is_empty() {
+            return 0.0;
+        }
+        let SourceShape { width, height, fps, deep, .. } = self.source;
+        let source = self.megapixels_a_second(width, height, fps);
+        let decoding = if plan.decode_in == Memory::System { source * DECODING_PER_MEGAPIXEL_SECOND } else { 0.0 };
+        let mapped = deep && plan.video.iter().any(|output| output.profile.as_deref() != Some(MAIN10));
+        let mapping = if mapped { source * TONE_MAPPING_PER_MEGAPIXEL_SECOND } else { 0.0 };
+        let outputs: f64 = plan.video.iter().map(|output| self.picture(output)).sum();
+        (decoding + mapping + outputs) * self.slowdown
+    }
+
+    fn picture(&self, output: &VideoOutput) -> f64 {
+        let file = self.encoders.get(&output.encoder);
+        // A card scales what it encodes.
+        let Some(encoding) = file.and_then(|file| file.cores_per_megapixel_second) else { return 0.0 };
+        let fps = output.fps.map(Fps::as_f64);
+        let megapixels = self.megapixels_a_second(output.width, output.height, fps);
+        let same_size = (output.width, output.height) == (self.source.width, self.source.height);
+        let scaling = if same_size { 0.0 } else { SCALING_CORES + SCALING_PER_MEGAPIXEL_SECOND * megapixels };
+        encoding * megapixels + scaling
+    }
+
+    fn megapixels_a_second(&self, width: u32, height: u32, fps: Option<f64>) -> f64 {
+        let fps = fps.or(self.source.fps).unwrap_or(FPS_ASSUMED);
+        f64::from(width) * f64::from(height) * fps / 1e6
+    }
 }
 
 /// GStreamer, its plugins and the frames on their way: measured 60 MB.
@@ -42,33 +95,71 @@ pub(crate) fn memory_max_bytes(plan: &WorkerPlan, source: SourceShape) -> u64 {
     WORKER_BYTES + (source + outputs) * BYTES_PER_PIXEL * PICTURES_PER_OUTPUT
 }
 
-/// What the streams of this server have planned.
+/// A worker's measured share becomes this much of its mean at each look, four times a second: a mean over twelve seconds.
+const MEASURED_WEIGHT: f64 = 0.02;
+
+/// What the streams of this server have planned, and what they really take.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     cores: f64,
-    taken: Mutex<BTreeMap<StreamId, f64>>,
+    taken: Mutex<BTreeMap<StreamId, Taken>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    planned: f64,
+    measured: f64,
+}
+
+impl Taken {
+    /// Pictures that are harder than most take more than was planned; those that are easier may become harder.
+    fn cores(self) -> f64 {
+        self.planned.max(self.measured)
+    }
 }
 
 impl Ledger {
     pub(crate) fn new(cores: f64) -> Self {
-        Self { cores: cores * OVERCOMMIT, taken: Mutex::default() }
+        Self { cores, taken: Mutex::default() }
     }
 
-    /// What a stream may plan with: all that others do not have.
+    /// All that may be planned.
+    pub(crate) fn cores(&self) -> f64 {
+        self.cores
+    }
+
+    /// What nobody has.
+    pub(crate) fn free(&self) -> f64 {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.cores - taken.values().map(|taken| taken.cores()).sum::<f64>()).max(0.0)
+    }
+
+    /// What a stream may plan with: all that others do not have, less what its own pictures take beyond their plan.
     pub(crate) fn free_for(&self, stream: StreamId) -> f64 {
         let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let others: f64 = taken.iter().filter(|(id, _)| **id != stream).map(|(_, cores)| cores).sum();
-        (self.cores - others).max(0.0)
+        let not_free = taken.iter().map(|(id, taken)| match *id == stream {
+            true => taken.cores() - taken.planned,
+            false => taken.cores(),
+        });
+        (self.cores - not_free.sum::<f64>()).max(0.0)
     }
 
     /// Says what a stream takes from now on; zero gives it back.
     pub(crate) fn take(&self, stream: StreamId, cores: f64) {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if cores > 0.0 {
-            taken.insert(stream, cores)
+            taken.entry(stream).or_insert(Taken { planned: cores, measured: cores }).planned = cores;
         } else {
-            taken.remove(&stream)
-        };
+            taken.remove(&stream);
+        }
+    }
+
+    /// What the stream's worker takes now.
+    pub(crate) fn measured(&self, stream: StreamId, cores: f64) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(taken) = taken.get_mut(&stream) {
+            taken.measured += (cores - taken.measured) * MEASURED_WEIGHT;
+        }
     }
 }
 
@@ -85,6 +176,21 @@ mod tests {
         assert_eq!((free(1), free(2), free(3)), (2.0, 2.5, 0.5));
         ledger.take(StreamId(2), 0.0);
         ledger.take(StreamId(1), 9.0);
-        assert_eq!((free(1), free(3)), (4.0, 0.0));
+        assert_eq!((free(1), free(3), ledger.free()), (4.0, 0.0, 0.0));
+    }
+
+    #[test]
+    fn what_is_measured_counts_where_it_is_more() {
+        let ledger = Ledger::new(4.0);
+        ledger.take(StreamId(1), 1.0);
+        let free = |id| (ledger.free_for(StreamId(id)) * 10.0).round() / 10.0;
+        ledger.measured(StreamId(1), 9.0);
+        assert!(free(2) > 2.7, "a moment is no mean");
+        (0..1000).for_each(|_| ledger.measured(StreamId(1), 2.0));
+        assert_eq!((free(1), free(2)), (3.0, 2.0));
+        (0..1000).for_each(|_| ledger.measured(StreamId(1), 0.2));
+        assert_eq!((free(1), free(2)), (4.0, 3.0));
+        ledger.measured(StreamId(7), 3.0);
+        assert_eq!(free(2), 3.0, "who has planned nothing takes nothing");
     }
 }

@@ -22,4 +22,4 @@ pub use plan::{Machine, Refused, RenditionPlan, SourceShape, Terms, TranscodePla
 pub use stage::{TranscodeHandle, start};
 pub use wants::{LogoWish, Want, Wants, shared_name};
 pub use weir_pipeline::Cages;
-pub use workshop::{EncoderReport, Workshop, WorkshopOptions};
+pub use workshop::{Capacity, EncoderReport, Workshop, WorkshopOptions};

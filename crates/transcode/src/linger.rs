@@ -1,6 +1,5 @@
 //! A rendition that nobody wants any more goes on for a while: whoever reconnects finds it running.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::wants::Want;
@@ -8,10 +7,10 @@ use crate::wants::Want;
 /// A restream that is edited is stopped and started again within a second or two.
 pub(crate) const LINGER: Duration = Duration::from_secs(10);
 
-/// What runs because it is wanted, or was until a moment ago.
+/// What runs because it is wanted, in the order of the wishes, and behind it what was wanted until a moment ago.
 #[derive(Debug, Default)]
 pub(crate) struct Linger {
-    runs: BTreeMap<String, Running>,
+    runs: Vec<Running>,
 }
 
 #[derive(Debug)]
@@ -24,12 +23,10 @@ struct Running {
 impl Linger {
     /// Takes what is wanted now; what has the same name and other settings is replaced at once.
     pub(crate) fn update(&mut self, wanted: &[Want], now: Instant) {
-        for running in self.runs.values_mut() {
-            running.unwanted_since.get_or_insert(now);
-        }
-        for want in wanted {
-            self.runs.insert(want.name.clone(), Running { want: want.clone(), unwanted_since: None });
-        }
+        let now_wanted = wanted.iter().map(|want| Running { want: want.clone(), unwanted_since: None });
+        let let_go = self.runs.drain(..).filter(|running| wanted.iter().all(|want| want.name != running.want.name));
+        let let_go = let_go.map(|running| Running { unwanted_since: running.unwanted_since.or(Some(now)), ..running });
+        self.runs = now_wanted.chain(let_go).collect();
         self.expire(now);
     }
 
@@ -37,12 +34,12 @@ impl Linger {
     pub(crate) fn expire(&mut self, now: Instant) -> bool {
         let before = self.runs.len();
         let keeps = |since: Instant| now.saturating_duration_since(since) < LINGER;
-        self.runs.retain(|_, running| running.unwanted_since.is_none_or(keeps));
+        self.runs.retain(|running| running.unwanted_since.is_none_or(keeps));
         self.runs.len() != before
     }
 
     pub(crate) fn wants(&self) -> Vec<Want> {
-        self.runs.values().map(|running| running.want.clone()).collect()
+        self.runs.iter().map(|running| running.want.clone()).collect()
     }
 }
 
@@ -61,13 +58,17 @@ mod tests {
         let names = |linger: &Linger| linger.wants().iter().map(|want| want.name.clone()).collect::<Vec<_>>();
         linger.update(&[want("a", 1), want("b", 1)], at(0));
         linger.update(&[want("b", 2)], at(1));
-        assert_eq!(names(&linger), ["a", "b"]);
-        let edited = linger.wants()[1].picture.clone().unwrap();
+        assert_eq!(names(&linger), ["b", "a"], "what is wanted comes first");
+        let edited = linger.wants()[0].picture.clone().unwrap();
         assert_eq!(edited.video_bitrate_kbps, 2, "an edit takes effect at once");
         assert!(!linger.expire(at(10)));
         assert!(linger.expire(at(11)));
         assert_eq!(names(&linger), ["b"]);
-        linger.update(&[], at(20));
+        linger.update(&[want("z", 1), want("b", 2), want("c", 1)], at(12));
+        assert_eq!(names(&linger), ["z", "b", "c"], "in the order of the wishes");
+        linger.update(&[want("b", 2)], at(13));
+        assert!(linger.expire(at(23)));
+        linger.update(&[], at(23));
         linger.update(&[want("b", 2)], at(25));
         assert!(!linger.expire(at(100)), "wanted again in time");
         assert_eq!(names(&linger), ["b"]);

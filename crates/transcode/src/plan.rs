@@ -1,6 +1,6 @@
 //! What one worker is to run: pure, from what is wanted, what the source is and what the machine can do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use weir_model::{AudioCodec, EncoderPolicy, EncodingSettings, Fit, SoundSettings};
 use weir_pipeline::{
@@ -8,8 +8,11 @@ use weir_pipeline::{
     WorkerPlan,
 };
 
-use crate::admission::{cores_for, megapixels_a_second};
+use crate::admission::Costs;
 use crate::wants::Want;
+
+/// The profile that keeps ten bits, and so HDR.
+pub(crate) const MAIN10: &str = "main10";
 
 /// The source as far as it is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -19,6 +22,8 @@ pub struct SourceShape {
     pub fps: Option<f64>,
     /// More than eight bits: most of these are HDR.
     pub deep: bool,
+    /// It has no picture, and so its renditions have none.
+    pub sound_alone: bool,
 }
 
 /// The machine as the plan sees it.
@@ -26,12 +31,14 @@ pub struct SourceShape {
 pub struct Machine<'a> {
     pub abilities: &'a Abilities,
     pub encoders: &'a Encoders,
-    /// Families that failed lately.
-    pub avoided: BTreeSet<String>,
+    /// Families that can't be had for now, and why.
+    pub avoided: BTreeMap<String, String>,
     /// Cores that are left for this stream.
     pub cores_free: f64,
     /// The least loaded device of each family that has devices.
     pub devices: BTreeMap<String, u32>,
+    /// What runs already goes on: nothing is stopped to make room.
+    pub running: &'a [RenditionPlan],
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -75,6 +82,8 @@ impl RenditionPlan {
 pub struct Refused {
     pub name: String,
     pub reason: String,
+    /// It is only a matter of room, which may come.
+    pub for_room: bool,
 }
 
 /// What holds for all renditions of a stream.
@@ -99,87 +108,95 @@ struct Choice<'a> {
     degraded: bool,
 }
 
-/// Equal wishes are one encode; the order of `wants` is the order in which they get what there is.
+/// Equal wishes are one encode; the order of `wants` is the order in which they get what there is, behind what runs already.
 pub fn plan(source: SourceShape, wants: &[Want], terms: impl Into<Terms>, machine: &Machine<'_>) -> TranscodePlan {
     let terms = terms.into();
+    let costs = Costs { encoders: machine.encoders, source, slowdown: machine.abilities.slowdown() };
     let mut plan = TranscodePlan::default();
-    let mut cores = 0.0;
-    for want in wants {
-        let refused = |reason| Refused { name: want.name.clone(), reason };
-        let audio = match audio_output(&want.sound, machine) {
-            Ok(audio) => audio,
-            Err(reason) => {
-                plan.refused.push(refused(reason));
-                continue;
+    let (running, new): (Vec<_>, Vec<_>) = wants.iter().partition(|want| runs(want, machine.running));
+    for (want, is_new) in running.into_iter().map(|want| (want, false)).chain(new.into_iter().map(|want| (want, true)))
+    {
+        let planned = plan_rendition(want, source, terms, machine, &plan.worker).and_then(|(rendition, mut worker)| {
+            worker.decode_in = decode_in(&worker, source, machine);
+            let room = Room { taken: plan.cores, free: machine.cores_free };
+            let adds_pictures = worker.video != plan.worker.video;
+            let cores = costs.of(&worker);
+            // Sound, and what a card does, take too little to be refused for.
+            if is_new && adds_pictures && costs.pictures(&worker) > costs.pictures(&plan.worker) && cores > room.free {
+                return Err((room.missing_for(cores), true));
             }
-        };
-        let picture = match &want.picture {
-            None => None,
-            Some(settings) => match plan_picture(settings, source, terms, machine, cores, &mut plan.worker) {
-                Ok(picture) => Some(picture),
-                Err(reason) => {
-                    plan.refused.push(refused(reason));
-                    continue;
-                }
-            },
-        };
-        if !plan.worker.audio.contains(&audio) {
-            plan.worker.audio.push(audio.clone());
-        }
-        cores += picture.as_ref().map_or(0.0, |picture| picture.cores);
-        let sound = || AudioOutput::element(want.sound.codec).to_owned();
-        let choice = picture.as_ref().map(|picture| &picture.choice);
-        plan.renditions.push(RenditionPlan {
-            name: want.name.clone(),
-            picture: want.picture.clone(),
-            sound: want.sound,
-            video: picture.as_ref().map(|picture| picture.output),
-            audio: audio.id,
-            family: choice.map(|choice| choice.file.family.clone()),
-            element: choice.map_or_else(sound, |choice| choice.file.element.clone()),
-            device: choice.and_then(|choice| choice.device),
-            reason: picture.as_ref().map_or_else(|| "sound alone".to_owned(), |picture| picture.reason.clone()),
-            degraded: choice.is_some_and(|choice| choice.degraded),
+            Ok((rendition, worker, cores))
         });
+        match planned {
+            Ok((rendition, worker, cores)) => {
+                plan.renditions.push(rendition);
+                (plan.worker, plan.cores) = (worker, cores);
+            }
+            Err((reason, for_room)) => plan.refused.push(Refused { name: want.name.clone(), reason, for_room }),
+        }
     }
-    plan.worker.decode_in = decode_in(&plan.worker, source, machine);
-    plan.cores = cores;
     plan
 }
 
-/// A picture that the worker's plan has.
-struct PicturePlan<'a> {
-    output: OutputId,
-    choice: Choice<'a>,
-    /// Why this encoder, and what its pictures leave the card for.
-    reason: String,
-    /// What it takes beyond what is planned already.
-    cores: f64,
+fn runs(want: &Want, running: &[RenditionPlan]) -> bool {
+    running.iter().any(|it| it.name == want.name && it.picture == want.picture && it.sound == want.sound)
 }
 
-/// Puts the picture into the worker's plan unless an equal one is there; or says why this machine can't carry it.
-fn plan_picture<'a>(
-    settings: &EncodingSettings,
+/// The cores that a stream has been given.
+struct Room {
+    taken: f64,
+    free: f64,
+}
+
+impl Room {
+    fn missing_for(&self, cores: f64) -> String {
+        let (takes, free) = (cores - self.taken, (self.free - self.taken).max(0.0));
+        format!("the machine has no room for it: it takes about {takes:.2} cores and {free:.2} are free")
+    }
+}
+
+/// The rendition, and the worker's plan with what it is made of; or why it can't be made here, and false: no room would help.
+fn plan_rendition(
+    want: &Want,
     source: SourceShape,
-    Terms { policy, logo }: Terms,
-    machine: &Machine<'a>,
-    cores_planned: f64,
-    worker: &mut WorkerPlan,
-) -> Result<PicturePlan<'a>, String> {
-    let choice = choose(settings, policy, machine)?;
-    let video = video_output(settings, &choice, logo);
-    let (output, reason) = (video.id, reason_of(&choice, &video));
-    if worker.video.contains(&video) {
-        return Ok(PicturePlan { output, choice, reason, cores: 0.0 });
+    terms: Terms,
+    machine: &Machine<'_>,
+    worker: &WorkerPlan,
+) -> Result<(RenditionPlan, WorkerPlan), (String, bool)> {
+    let mut worker = worker.clone();
+    let never = |reason| (reason, false);
+    let audio = audio_output(&want.sound, machine).map_err(never)?;
+    let mut rendition = RenditionPlan {
+        name: want.name.clone(),
+        picture: want.picture.clone(),
+        sound: want.sound,
+        video: None,
+        audio: audio.id,
+        family: None,
+        element: AudioOutput::element(want.sound.codec).to_owned(),
+        device: None,
+        reason: "sound alone".to_owned(),
+        degraded: false,
+    };
+    if !worker.audio.contains(&audio) {
+        worker.audio.push(audio);
     }
-    let megapixels = megapixels_a_second(settings.width, settings.height, settings.fps, source);
-    let cores = cores_for(choice.file, megapixels);
-    let free = (machine.cores_free - cores_planned).max(0.0);
-    if cores > free {
-        return Err(format!("the machine has no room for it: it takes about {cores:.2} cores and {free:.2} are free"));
+    if let Some(settings) = &want.picture {
+        if source.sound_alone {
+            return Err(never("the source has no picture".to_owned()));
+        }
+        let choice = choose(settings, terms.policy, machine).map_err(never)?;
+        let video = video_output(settings, &choice, terms.logo);
+        rendition.video = Some(video.id);
+        rendition.reason = reason_of(&choice, &video);
+        rendition.family = Some(choice.file.family.clone());
+        rendition.element.clone_from(&choice.file.element);
+        (rendition.device, rendition.degraded) = (choice.device, choice.degraded);
+        if !worker.video.contains(&video) {
+            worker.video.push(video);
+        }
     }
-    worker.video.push(video);
-    Ok(PicturePlan { output, choice, reason, cores })
+    Ok((rendition, worker))
 }
 
 /// The first encoder of the codec that was proven and that the policy allows; the files' order is the preference.
@@ -203,8 +220,8 @@ fn choose<'a>(settings: &EncodingSettings, policy: EncoderPolicy, machine: &Mach
             continue;
         }
         let missing = if file.is_hardware() { &mut hardware_missing } else { &mut software_missing };
-        if machine.avoided.contains(&file.family) {
-            missing.push(format!("{} failed a moment ago", file.title));
+        if let Some(why) = machine.avoided.get(&file.family) {
+            missing.push(format!("{} {why}", file.title));
             continue;
         }
         match machine.abilities.encoders.get(&file.id) {
@@ -215,7 +232,7 @@ fn choose<'a>(settings: &EncodingSettings, policy: EncoderPolicy, machine: &Mach
             }
             None => continue,
         }
-        let failed = |file: &EncoderFile| machine.avoided.contains(&file.family);
+        let failed = |file: &EncoderFile| machine.avoided.contains_key(&file.family);
         let degraded = !file.is_hardware() && machine.encoders.all().iter().filter(fits).any(failed);
         let reason = match policy {
             _ if file.is_hardware() => format!("{} works here", file.title),
@@ -300,7 +317,7 @@ fn number_of(what: &str) -> OutputId {
 /// card without an encoder), it does, and the pictures come down once.
 fn decode_in(plan: &WorkerPlan, source: SourceShape, machine: &Machine<'_>) -> Memory {
     // HDR is mapped in system memory; on a card it would come out dark.
-    if source.deep && plan.video.iter().any(|output| output.profile.as_deref() != Some("main10")) {
+    if source.deep && plan.video.iter().any(|output| output.profile.as_deref() != Some(MAIN10)) {
         return Memory::System;
     }
     let memory =
@@ -313,7 +330,7 @@ fn decode_in(plan: &WorkerPlan, source: SourceShape, machine: &Machine<'_>) -> M
         _ if cuda >= va => Memory::Cuda,
         _ => Memory::Va,
     };
-    let fails = decoding(preferred).is_some_and(|name| machine.avoided.contains(name));
+    let fails = decoding(preferred).is_some_and(|name| machine.avoided.contains_key(name));
     if machine.abilities.decodes_in(preferred) && !fails { preferred } else { Memory::System }
 }
 

@@ -6,7 +6,7 @@ use weir_pipeline::{Proof, Version};
 use super::*;
 use crate::wants::tests::settings;
 
-const HD30: SourceShape = SourceShape { width: 1280, height: 720, fps: Some(30.0), deep: false };
+const HD30: SourceShape = SourceShape { width: 1280, height: 720, fps: Some(30.0), deep: false, sound_alone: false };
 
 /// A machine where these encoders work and all others that are for its GStreamer do not.
 struct Bench {
@@ -22,7 +22,7 @@ impl Bench {
         for file in encoders.all().iter().filter(|file| file.is_for(version)) {
             let ok = works.contains(&file.id.as_str());
             let reason = (!ok).then(|| format!("no {} here", file.family));
-            abilities.encoders.insert(file.id.clone(), Proof { ok, ms: ok.then_some(5.0), reason });
+            abilities.encoders.insert(file.id.clone(), Proof { ok, reason, ..Proof::default() });
         }
         let all_known =
             works.iter().all(|id| abilities.encoders.contains_key(*id) || id.starts_with("decode") || *id == "opus");
@@ -37,9 +37,10 @@ impl Bench {
         Machine {
             abilities: &self.abilities,
             encoders: &self.encoders,
-            avoided: BTreeSet::new(),
+            avoided: BTreeMap::new(),
             cores_free: 8.0,
             devices: BTreeMap::new(),
+            running: &[],
         }
     }
 }
@@ -177,22 +178,89 @@ fn numbers_stay_when_others_come_and_go() {
 #[test]
 fn what_does_not_fit_is_refused_with_figures() {
     let bench = Bench::new(22, &["x264"]);
-    for (cores, fits) in [(8.0, 4), (0.65, 4), (0.62, 3), (0.55, 2), (0.37, 1), (0.15, 2), (0.0, 0)] {
+    // With decoding and sound 0.58, then 0.25, 0.15 and 0.08 for sizes of its own.
+    for (cores, fits) in [
+        (8.0, "720p 480p 360p 240p"),
+        (1.09, "720p 480p 360p 240p"),
+        (1.05, "720p 480p 360p"),
+        (0.9, "720p 480p"),
+        (0.93, "720p 480p 240p"),
+        (0.6, "720p"),
+        (0.5, "480p"),
+        (0.32, "240p"),
+        (0.2, ""),
+        (0.0, ""),
+    ] {
         let plan = plan(HD30, &ladder(), PREFER, &Machine { cores_free: cores, ..bench.machine() });
-        assert_eq!(plan.renditions.len(), fits, "{cores} cores: {:?}", plan.refused);
+        let names: Vec<_> = plan.renditions.iter().map(|rendition| rendition.name.as_str()).collect();
+        assert_eq!(names.join(" "), fits, "{cores} cores: {:?}", plan.refused);
         assert!(plan.cores <= cores);
-        assert!(plan.refused.iter().all(|refused| refused.reason.contains("cores")), "{:?}", plan.refused);
+        assert!(plan.refused.iter().all(|refused| refused.for_room && refused.reason.contains("cores")), "{plan:?}");
     }
-    let gpu = Bench::new(26, &["nvenc-h264"]);
+    let without = plan(HD30, &ladder(), PREFER, &Machine { cores_free: 0.7, ..bench.machine() }).refused;
+    assert_eq!(without[0].reason, "the machine has no room for it: it takes about 0.25 cores and 0.12 are free");
+    let gpu = Bench::new(26, &["nvenc-h264", "decode-cuda"]);
     let plan = plan(HD30, &ladder(), PREFER, &Machine { cores_free: 0.0, ..gpu.machine() });
-    assert_eq!((plan.renditions.len(), plan.cores), (4, 0.0), "a GPU's work is not the CPU's");
+    assert_eq!(plan.renditions.len(), 4, "a GPU's work is not the CPU's");
+    assert!(plan.cores > 0.0 && plan.cores < 0.1, "{}", plan.cores);
+}
+
+#[test]
+fn costs_are_those_of_the_machine_and_the_source() {
+    let mut bench = Bench::new(22, &["x264", "x265", "decode-cuda"]);
+    let cores = |bench: &Bench, source, wants: &[Want]| plan(source, wants, PREFER, &bench.machine()).cores;
+    let one = [want("a", settings(640, 360, 600))];
+    let of = |bench: &Bench, source| (cores(bench, source, &one) * 100.0).round() as u32;
+    let on_card = of(&bench, HD30);
+    bench.abilities.cuda_decoding.ok = false;
+    // The card decoded 28 megapixels a second; mapping HDR takes half as much again, twice the pictures twice of all of it.
+    let by_size = [HD30, SourceShape { deep: true, ..HD30 }, SourceShape { fps: Some(60.0), ..HD30 }];
+    assert_eq!((on_card, by_size.map(|source| of(&bench, source))), (22, [38, 44, 65]));
+    // The size of the source needs no scaling.
+    assert_eq!(of(&bench, SourceShape { width: 640, height: 360, ..HD30 }), 20);
+    let slower = Proof { ok: true, cpu_ms: Some(350.0), ..Proof::default() };
+    bench.abilities.speed = slower;
+    assert_eq!(of(&bench, HD30), 75);
+}
+
+#[test]
+fn what_runs_is_not_stopped_to_make_room() {
+    let bench = Bench::new(22, &["x264"]);
+    let small = [want("small", settings(424, 240, 350))];
+    let running = plan(HD30, &small, PREFER, &bench.machine()).renditions;
+    let wants = [ladder(), small.to_vec()].concat();
+    for (cores, running, expected) in [
+        (0.3, &running[..], "small"),
+        (0.0, &running, "small"),
+        (0.65, &running, "small 480p 240p"),
+        (0.65, &[], "720p"),
+        // Another one that is called the same.
+        (0.65, &[RenditionPlan { picture: Some(settings(400, 240, 350)), ..running[0].clone() }], "720p"),
+    ] {
+        let plan = plan(HD30, &wants, PREFER, &Machine { cores_free: cores, running, ..bench.machine() });
+        let names: Vec<_> = plan.renditions.iter().map(|rendition| rendition.name.as_str()).collect();
+        assert_eq!(names.join(" "), expected, "{cores} cores: {:?}", plan.refused);
+    }
+}
+
+#[test]
+fn a_source_without_pictures_gives_sound_alone() {
+    let bench = Bench::new(22, &["x264"]);
+    let sound = SoundSettings { bitrate_kbps: 96, codec: AudioCodec::Aac, loudness_lufs: None };
+    let radio = Want::new("radio".to_owned(), &Encoding::Sound(sound)).unwrap();
+    let wants = [ladder(), vec![radio]].concat();
+    let plan = plan(SourceShape { sound_alone: true, ..SourceShape::default() }, &wants, PREFER, &bench.machine());
+    assert_eq!((plan.renditions.len(), plan.worker.video.len(), plan.refused.len()), (1, 0, 4));
+    assert_eq!(plan.refused[0].reason, "the source has no picture");
+    assert!(!plan.refused[0].for_room);
 }
 
 #[test]
 fn a_family_that_failed_is_replaced_and_it_is_said() {
     let bench = Bench::new(26, &["nvenc-h264", "decode-cuda", "qsv-h264", "decode-va", "x264"]);
     let with = |avoided: &[&str]| {
-        let avoided = avoided.iter().map(|family| (*family).to_owned()).collect();
+        let why = |family: &&str| ((*family).to_owned(), "has no card with room".to_owned());
+        let avoided = avoided.iter().map(why).collect();
         plan(HD30, &ladder()[..1], PREFER, &Machine { avoided, ..bench.machine() })
     };
     for (avoided, element, degraded, memory) in [
@@ -206,7 +274,11 @@ fn a_family_that_failed_is_replaced_and_it_is_said() {
         assert_eq!((rendition.element.as_str(), rendition.degraded), (element, degraded), "{avoided:?}");
         assert_eq!(plan.worker.decode_in, memory, "{avoided:?}");
     }
-    assert!(with(&["nvenc", "qsv"]).renditions[0].reason.contains("NVENC H.264 failed a moment ago"));
+    assert!(
+        with(&["nvenc", "qsv"]).renditions[0]
+            .reason
+            .contains("NVENC H.264 has no card with room; Quick Sync H.264 has no card")
+    );
 }
 
 #[test]

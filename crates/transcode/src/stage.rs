@@ -1,7 +1,6 @@
 //! The stage of one stream: starts a worker when renditions are wanted and the source lives, keeps it to the plan, starts it
 //! again when it fails.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -12,7 +11,7 @@ use weir_hub::{StreamHub, Subscriber};
 use weir_media::MediaTime;
 use weir_model::{RenditionState, RenditionStatus, StreamId};
 use weir_observe::{Observe, WorkerLine, fields};
-use weir_pipeline::{Abilities, CpuShare, EncoderFile, OutputId, Start, Usage, WorkerFault, WorkerPlan};
+use weir_pipeline::{Abilities, CpuShare, DECODE_CUDA, EncoderFile, OutputId, Start, Usage, WorkerFault, WorkerPlan};
 
 use crate::admission::memory_max_bytes;
 use crate::backoff::Backoff;
@@ -20,7 +19,7 @@ use crate::families::Families;
 use crate::lag::LagChange;
 use crate::linger::Linger;
 use crate::outlet::Outlet;
-use crate::plan::{Machine, Refused, SourceShape, Terms, TranscodePlan, decoding, plan};
+use crate::plan::{Machine, Refused, RenditionPlan, SourceShape, TranscodePlan, decoding, plan};
 use crate::session::{End, Feeding, Host, Outlets, Session};
 use crate::wants::{LogoWish, Wants};
 use crate::workshop::Workshop;
@@ -28,8 +27,14 @@ use crate::workshop::Workshop;
 /// What was made of a source that is gone for longer is no start for a newcomer.
 const SOURCE_GONE_MAX: Duration = Duration::from_secs(10);
 
+/// A source that sends sound says within this time whether it has pictures, too.
+const PICTURE_AWAITED_MAX: Duration = Duration::from_secs(3);
+
 /// The family whose devices are chosen from.
 const NVENC: &str = "nvenc";
+
+/// How often it is looked whether there is room for what was refused.
+const ROOM_LOOKED_FOR_EVERY: Duration = Duration::from_secs(2);
 
 /// How often it is looked whether there is something to do.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -80,6 +85,8 @@ pub fn start(id: StreamId, hub: StreamHub, workshop: Workshop, observe: Observe,
         stale: false,
         worker_starts: 0,
         cpu: CpuShare::default(),
+        sound_since: None,
+        looked_for_room: Instant::now(),
         plan: TranscodePlan::default(),
         ledger: LedgerEntry { id, workshop: workshop.clone() },
         workshop,
@@ -101,6 +108,9 @@ struct Stage {
     stale: bool,
     worker_starts: u64,
     cpu: CpuShare,
+    /// The source is live since then and has shown no picture.
+    sound_since: Option<Instant>,
+    looked_for_room: Instant,
     plan: TranscodePlan,
     ledger: LedgerEntry,
 }
@@ -117,6 +127,29 @@ impl LedgerEntry {
     }
 }
 
+/// What a worker's plan is made by, for as long as it runs.
+struct Planner<'a> {
+    abilities: &'a Abilities,
+    shape: SourceShape,
+    /// All of a worker is on one device: pictures stay in its memory from the decoder to the encoders.
+    device: Option<Device>,
+}
+
+impl Planner<'_> {
+    /// `running` is what goes on whether there is room or not.
+    fn plan(&self, stage: &Stage, running: &[RenditionPlan]) -> TranscodePlan {
+        let machine = Machine {
+            abilities: self.abilities,
+            encoders: stage.workshop.encoders(),
+            avoided: stage.families.avoided(),
+            cores_free: stage.workshop.cores_free_for(stage.id),
+            devices: self.device.iter().map(|device| (NVENC.to_owned(), device.index)).collect(),
+            running,
+        };
+        plan(self.shape, &stage.linger.wants(), stage.wanted.borrow().terms(), &machine)
+    }
+}
+
 impl Drop for LedgerEntry {
     fn drop(&mut self) {
         self.take(0.0);
@@ -125,7 +158,7 @@ impl Drop for LedgerEntry {
 
 impl Stage {
     async fn run(mut self) {
-        let (id, workshop, mut backoff) = (self.id, self.workshop.clone(), Backoff::new());
+        let (workshop, mut backoff) = (self.workshop.clone(), Backoff::new());
         // Proofs take seconds the first time: they are made when something is wanted, not when its source is there.
         while self.wanted.borrow_and_update().renditions.is_empty() {
             if self.wanted.changed().await.is_err() {
@@ -133,34 +166,30 @@ impl Stage {
             }
         }
         let abilities = workshop.abilities().await;
+        // What a failed worker ran is run again; what was stopped with its source looks for room anew.
+        let mut running = Vec::new();
         loop {
             let Some((source, shape)) = self.work().await else { return };
-            // All of a worker is on one device: pictures stay in its memory from the decoder to the encoders.
+            self.families.recover(Instant::now(), || workshop.has_room());
             let device = self.device(abilities).await;
-            let decide = |wants: &Linger, avoided, terms: Terms| {
-                let machine = Machine {
-                    abilities,
-                    encoders: workshop.encoders(),
-                    avoided,
-                    cores_free: workshop.ledger().free_for(id),
-                    devices: device.iter().map(|device| (NVENC.to_owned(), device.index)).collect(),
-                };
-                plan(shape, &wants.wants(), terms, &machine)
-            };
-            let terms = self.wanted.borrow().terms();
-            let plan = decide(&self.linger, self.families.avoided(), terms);
+            let planner = Planner { abilities, shape, device };
+            let plan = planner.plan(&self, &running);
             self.adopt(plan, Instant::now());
             if self.plan.renditions.is_empty() {
-                // All refused: nothing changes before the wishes do, or a family has recovered.
+                // All refused: nothing changes before the wishes do, a family has recovered, or there is room.
                 self.pause(LOOK_EVERY).await;
                 continue;
             }
             let published = self.newest();
-            let end = self.session(source, shape, device.as_ref(), &decide).await;
-            self.ledger.take(0.0);
+            let end = self.session(source, &planner).await;
+            running.clone_from(&self.plan.renditions);
             match end {
                 End::Closed => return,
-                End::OtherCodec | End::Left | End::Drained => {}
+                End::OtherCodec | End::Left => {}
+                End::Drained => {
+                    running.clear();
+                    self.ledger.take(0.0);
+                }
                 End::Failed(fault) => {
                     let gave_pictures = self.newest() > published;
                     self.failed(&fault, gave_pictures);
@@ -176,15 +205,23 @@ impl Stage {
         pictures.or_else(|| self.outlets.values().filter_map(Outlet::newest).max())
     }
 
-    /// The device that takes the next worker; None without any that works.
-    async fn device(&self, abilities: &Abilities) -> Option<Device> {
+    /// The device that takes the next worker; None without any that works or has room.
+    async fn device(&mut self, abilities: &Abilities) -> Option<Device> {
         let family =
             |file: &&EncoderFile| file.family == NVENC && abilities.encoders.get(&file.id).is_some_and(|it| it.ok);
-        let works = abilities.cuda_decoding.ok || self.workshop.encoders().all().iter().any(|file| family(&file));
-        if !works {
+        let encodes = self.workshop.encoders().all().iter().any(|file| family(&file));
+        if !encodes && !abilities.cuda_decoding.ok {
             return None;
         }
-        weir_gpu::least_loaded(&self.workshop.devices().await.devices).cloned()
+        let seen = self.workshop.devices().await;
+        let device = weir_gpu::least_loaded(&seen.devices).cloned();
+        // Without the driver's figures nothing is known to be full.
+        if device.is_none() && !seen.devices.is_empty() {
+            for family in [NVENC, DECODE_CUDA] {
+                self.families.full(family);
+            }
+        }
+        device
     }
 
     /// Waits until there is something wanted and a source to make it of. None when the stream is over.
@@ -201,16 +238,23 @@ impl Stage {
             if !source.attached && !self.stale && source.last_frame_at.is_some_and(gone) {
                 self.forget_media();
             }
-            // Sound alone is made of a source without a picture, too.
+            let sound_alone = live && tracks.video.is_none() && tracks.audio.is_some();
+            let sound_since = sound_alone.then(|| self.sound_since.unwrap_or_else(Instant::now));
+            self.sound_since = sound_since;
+            // Where pictures are wanted they are waited for, but not for ever: sound alone is made of such a source, too.
             let wants_pictures = wants.iter().any(|want| want.picture.is_some());
-            let enough = tracks.video.is_some() || (!wants_pictures && tracks.audio.is_some());
+            let patience = if wants_pictures { PICTURE_AWAITED_MAX } else { Duration::ZERO };
+            let enough = tracks.video.is_some() || sound_since.is_some_and(|since| since.elapsed() >= patience);
             if enough && live && !wants.is_empty() {
                 let format = tracks.video.as_ref().and_then(|video| video.video.clone()).unwrap_or_default();
                 let fps =
                     format.fps.map(|(numerator, denominator)| f64::from(numerator) / f64::from(denominator.max(1)));
                 let deep = format.bit_depth > 8;
-                let shape = SourceShape { width: format.width, height: format.height, fps, deep };
+                let shape = SourceShape { width: format.width, height: format.height, fps, deep, sound_alone };
                 return Some((self.hub.source().subscribe(), shape));
+            }
+            if !live {
+                self.ledger.take(0.0);
             }
             let mut pulse = self.hub.watch_pulse();
             pulse.mark_unchanged();
@@ -224,13 +268,7 @@ impl Stage {
         }
     }
 
-    async fn session(
-        &mut self,
-        source: Subscriber,
-        shape: SourceShape,
-        device: Option<&Device>,
-        decide: &(impl Fn(&Linger, BTreeSet<String>, Terms) -> TranscodePlan + Sync),
-    ) -> End {
+    async fn session(&mut self, source: Subscriber, planner: &Planner<'_>) -> End {
         let unable = |message: String| End::Failed(WorkerFault { output: None, message });
         let binary = match self.workshop.binary() {
             Ok(binary) => binary.clone(),
@@ -239,8 +277,8 @@ impl Stage {
         // Renditions go on together, so that their keyframes stay aligned.
         let resume_after = self.newest();
         // A device in slices is not named by its own UUID: CUDA finds its slice.
-        let uuid = device.filter(|device| !device.mig).and_then(|device| device.uuid.as_deref());
-        let limits = self.workshop.limits(memory_max_bytes(&self.plan.worker, shape));
+        let uuid = planner.device.as_ref().filter(|device| !device.mig).and_then(|device| device.uuid.as_deref());
+        let limits = self.workshop.limits(memory_max_bytes(&self.plan.worker, planner.shape));
         let start = Start { resume_after, device: uuid, limits: Some((self.workshop.cages(), limits)) };
         let (worker, writer, reader) = match weir_pipeline::start(&binary, start) {
             Ok(started) => started,
@@ -253,21 +291,22 @@ impl Stage {
         let (logos, logo) = watch::channel(self.wanted.borrow().logo.clone());
         let feeding = Feeding { source, plan, logo, pulse: self.hub.watch_pulse() };
         let session = Session { worker, writer, reader, memory_max_bytes: limits.memory_bytes };
-        let end = session.run(feeding, &mut Hosting { stage: self, plans, logos, decide }).await;
+        let end = session.run(feeding, &mut Hosting { stage: self, plans, logos, planner }).await;
         self.observe.board().set_worker(self.id, None);
         end
     }
 
     /// What time and wishes bring; whether the worker is to end.
-    fn look(
-        &mut self,
-        plans: &watch::Sender<WorkerPlan>,
-        decide: &impl Fn(&Linger, BTreeSet<String>, Terms) -> TranscodePlan,
-    ) -> bool {
+    fn look(&mut self, plans: &watch::Sender<WorkerPlan>, planner: &Planner<'_>) -> bool {
         let now = Instant::now();
         let mut changed = self.linger.expire(now);
-        for family in self.families.recover(now) {
+        let workshop = self.workshop.clone();
+        for family in self.families.recover(now, || workshop.has_room()) {
             tracing::info!(stream_id = %self.id, family, "an encoder family is tried again");
+            // Which device it is to be on is decided before a worker starts.
+            if family == NVENC && planner.device.is_none() {
+                return true;
+            }
             changed = true;
         }
         if self.wanted.has_changed().unwrap_or(false) {
@@ -275,9 +314,17 @@ impl Stage {
             self.linger.update(&wants.renditions, now);
             changed = true;
         }
+        // The source had no picture, and has one.
+        if planner.shape.sound_alone && self.hub.source().tracks().video.is_some() {
+            return true;
+        }
+        let refused_for_room = self.plan.refused.iter().any(|refused| refused.for_room);
+        if !changed && refused_for_room && now.duration_since(self.looked_for_room) >= ROOM_LOOKED_FOR_EVERY {
+            self.looked_for_room = now;
+            changed = planner.plan(self, &self.plan.renditions).renditions.len() > self.plan.renditions.len();
+        }
         if changed {
-            let terms = self.wanted.borrow().terms();
-            let plan = decide(&self.linger, self.families.avoided(), terms);
+            let plan = planner.plan(self, &self.plan.renditions);
             // A worker that makes pictures is fed with pictures from its start.
             let same_kinds = plan.worker.video.is_empty() == self.plan.worker.video.is_empty();
             if plan.renditions.is_empty() || !same_kinds || plan.worker.decode_in != self.plan.worker.decode_in {
@@ -327,7 +374,12 @@ impl Stage {
                 }
             }
         }
-        for refused in plan.refused.iter().filter(|refused| !self.plan.refused.contains(refused)) {
+        // How much room is missing changes all the time.
+        let told = |refused: &Refused| {
+            let before = self.plan.refused.iter().find(|before| before.name == refused.name);
+            before.is_some_and(|before| before.for_room && refused.for_room || before == refused)
+        };
+        for refused in plan.refused.iter().filter(|refused| !told(refused)) {
             tracing::warn!(stream_id = %self.id, rendition = refused.name, reason = refused.reason, "a rendition is refused");
             self.observe.events().emit(
                 "rendition_refused",
@@ -386,7 +438,7 @@ impl Stage {
             None => decoder().or_else(encoder),
         };
         if let Some(family) = blamed
-            && self.families.failed(&family, Instant::now())
+            && self.families.failed(&family, &fault.message, Instant::now())
         {
             tracing::warn!(stream_id = %self.id, family, "an encoder family keeps failing and is avoided for a while");
         }
@@ -410,25 +462,27 @@ impl Stage {
 }
 
 /// A stage while a worker runs for it.
-struct Hosting<'a, D> {
+struct Hosting<'a> {
     stage: &'a mut Stage,
     plans: watch::Sender<WorkerPlan>,
     logos: watch::Sender<Option<LogoWish>>,
-    decide: &'a D,
+    planner: &'a Planner<'a>,
 }
 
-impl<D: Fn(&Linger, BTreeSet<String>, Terms) -> TranscodePlan> Host for Hosting<'_, D> {
+impl Host for Hosting<'_> {
     fn outlets(&mut self) -> &mut Outlets {
         &mut self.stage.outlets
     }
 
     fn look(&mut self, usage: Option<Usage>) -> bool {
         if let Some(usage) = usage {
+            let cpu_percent = self.stage.cpu.look(usage, Instant::now());
+            self.stage.workshop.ledger().measured(self.stage.id, cpu_percent / 100.0);
             let line = WorkerLine {
                 pid: usage.pid,
                 rss_bytes: usage.rss_bytes,
                 cpu_seconds: usage.cpu.as_secs_f64(),
-                cpu_percent: self.stage.cpu.look(usage, Instant::now()),
+                cpu_percent,
                 starts: self.stage.worker_starts,
             };
             self.stage.observe.board().set_worker(self.stage.id, Some(line));
@@ -439,7 +493,7 @@ impl<D: Fn(&Linger, BTreeSet<String>, Terms) -> TranscodePlan> Host for Hosting<
             *now = logo;
             changed
         });
-        self.stage.look(&self.plans, self.decide)
+        self.stage.look(&self.plans, self.planner)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::OnceCell;
 use weir_gpu::Inventory;
-use weir_model::VideoCodec;
+use weir_model::{StreamId, VideoCodec};
 use weir_pipeline::{
     Abilities, Cages, EncoderFile, Encoders, EncodersFault, Proof, WorkerBinary, WorkerLimits, WorkerMissing,
     prove_all, prove_once,
@@ -16,6 +16,9 @@ use crate::admission::Ledger;
 
 /// The driver's figures are means over some hundred milliseconds; asked more often they cost and say the same.
 const DEVICES_FOR: Duration = Duration::from_secs(1);
+
+/// A card that was full is looked at so often.
+const ROOM_FOR: Duration = Duration::from_secs(10);
 
 /// One encoder of this machine.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,11 +31,22 @@ pub struct EncoderReport {
     pub proof: Proof,
 }
 
+/// How much this machine can encode in software, and how much of that is left.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Capacity {
+    pub cores: f64,
+    pub cores_free: f64,
+    /// How fast one core is beside those of the machine that costs were measured on; None where it was not measured.
+    pub speed: Option<f64>,
+}
+
 /// What the operator says of all workers.
 #[derive(Clone, Debug, Default)]
 pub struct WorkshopOptions {
     /// Where proofs are kept over a restart; None: they are made anew.
     pub cache: Option<PathBuf>,
+    /// What may be planned for all encoding in software; None: all cores.
+    pub cores: Option<f64>,
     /// The most that a worker may take; None: far more than its plan was measured to need.
     pub worker_memory_bytes: Option<u64>,
     /// None: all that there are.
@@ -65,12 +79,12 @@ impl Workshop {
 
     /// The same for a server, which holds its workers.
     pub fn with(options: WorkshopOptions, cages: Cages) -> Result<Self, EncodersFault> {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let all = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as f64;
         let shared = Shared {
             encoders: Encoders::load()?,
             binary: WorkerBinary::find(),
             abilities: OnceCell::new(),
-            ledger: Ledger::new(cores as f64),
+            ledger: Ledger::new(options.cores.unwrap_or_else(all)),
             options,
             cages,
             devices: Mutex::default(),
@@ -114,6 +128,12 @@ impl Workshop {
         self.shared.encoders.all().iter().filter_map(report).collect()
     }
 
+    pub async fn capacity(&self) -> Capacity {
+        let abilities = self.abilities().await;
+        let speed = abilities.speed.ok.then(|| abilities.slowdown().recip());
+        Capacity { cores: self.ledger().cores(), cores_free: self.ledger().free(), speed }
+    }
+
     /// The NVIDIA devices, as they were within the last second.
     pub async fn devices(&self) -> Arc<Inventory> {
         let kept = |shared: &Shared| shared.devices.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -125,6 +145,16 @@ impl Workshop {
         let entry = Some((Instant::now(), Arc::clone(&seen)));
         *self.shared.devices.lock().unwrap_or_else(PoisonError::into_inner) = entry;
         seen
+    }
+
+    /// Whether a card has room, as far as is known: figures that are old are asked for anew, and this does not wait for them.
+    pub(crate) fn has_room(&self) -> bool {
+        let kept = self.shared.devices.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if kept.as_ref().is_none_or(|(at, _)| at.elapsed() > ROOM_FOR) {
+            let workshop = self.clone();
+            tokio::spawn(async move { workshop.devices().await });
+        }
+        kept.is_some_and(|(_, seen)| weir_gpu::least_loaded(&seen.devices).is_some())
     }
 
     pub fn encoders(&self) -> &Encoders {
@@ -146,6 +176,12 @@ impl Workshop {
             memory_bytes: options.worker_memory_bytes.unwrap_or(plan_memory_bytes),
             cpu_cores: options.worker_cpu_cores,
         }
+    }
+
+    /// Cores that a stream may plan with.
+    pub(crate) fn cores_free_for(&self, stream: StreamId) -> f64 {
+        let free = self.ledger().free_for(stream);
+        self.shared.options.worker_cpu_cores.map_or(free, |most| free.min(most))
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {

@@ -2,23 +2,31 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use weir_model::{AudioCodec, Fit, RateControl};
 use weir_pipeline::{
-    AudioOutput, DECODE_CUDA, DECODE_VA, ENCODE_OPUS, Encoders, Inventory, Memory, OutputId, Proof, Version,
-    VideoOutput,
+    AudioOutput, DECODE_CUDA, DECODE_VA, ENCODE_OPUS, Encoders, Inventory, Memory, OutputId, Proof, SPEED, Usage,
+    Version, VideoOutput,
 };
 
 use crate::element::{BuildFault, chain, find, make};
 use crate::recipe::{self, Step};
 
-const PICTURES: u32 = 10;
+/// How many pictures, and how large.
+struct Try {
+    pictures: u32,
+    width: u32,
+    height: u32,
+}
+
 /// Sizes below this are refused by some hardware.
-const WIDTH: u32 = 320;
-const HEIGHT: u32 = 192;
+const WHETHER: Try = Try { pictures: 10, width: 320, height: 192 };
+/// Enough for a figure in CPU times that have steps of 10 ms.
+const HOW_FAST: Try = Try { pictures: 60, width: 640, height: 360 };
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Prints what there is to be tried.
@@ -26,13 +34,20 @@ pub(crate) fn inventory() -> io::Result<()> {
     gst::init().map_err(io::Error::other)?;
     let (major, minor, ..) = gst::version();
     let encoders = Encoders::load().map_err(io::Error::other)?;
-    let ids = encoders.all().iter().map(|file| file.id.as_str()).chain([DECODE_CUDA, DECODE_VA, ENCODE_OPUS]);
+    let ids = encoders.all().iter().map(|file| file.id.as_str()).chain([DECODE_CUDA, DECODE_VA, ENCODE_OPUS, SPEED]);
     let missing = ids.filter_map(|id| {
         let steps = steps(id).ok()?;
         let reason = steps.iter().find_map(|step| find(step).err())?;
         Some((id.to_owned(), reason.0))
     });
-    say(&Inventory { gstreamer: Version { major, minor }, missing: missing.collect(), plugins: plugins() })
+    let gstreamer = Version { major, minor };
+    say(&Inventory { gstreamer, missing: missing.collect(), plugins: plugins(), cpu: cpu() })
+}
+
+/// ARM has no such line: there the speed is measured anew with each release only.
+fn cpu() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    Some(text.lines().find(|line| line.starts_with("model name"))?.split_once(':')?.1.trim().to_owned())
 }
 
 /// The plugins that encoders and decoders come from: another version may do what an earlier one did not.
@@ -55,11 +70,15 @@ fn plugins() -> BTreeMap<String, String> {
 /// Prints the proof of an encoder's file, or of decoding in a card's memory.
 pub(crate) fn prove(what: &str) -> io::Result<()> {
     gst::init().map_err(io::Error::other)?;
-    let started = Instant::now();
+    let cpu = || Usage::of(std::process::id()).map(|usage| usage.cpu);
+    let (started, cpu_before) = (Instant::now(), cpu());
     let outcome = steps(what).and_then(|steps| run(&steps));
+    let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+    let cpu_time = cpu().zip(cpu_before).map(|(after, before)| ms(after.saturating_sub(before)));
     say(&Proof {
         ok: outcome.is_ok(),
-        ms: outcome.is_ok().then(|| started.elapsed().as_secs_f64() * 1000.0),
+        ms: outcome.is_ok().then(|| ms(started.elapsed())),
+        cpu_ms: cpu_time.filter(|_| outcome.is_ok()),
         reason: outcome.err().map(|fault| fault.0),
     })
 }
@@ -75,17 +94,18 @@ fn steps(what: &str) -> Result<Vec<Step>, BuildFault> {
         return Ok([recipe::test_sound(), recipe::audio_branch(&sound)].concat());
     }
     let encoders = Encoders::load().map_err(|error| BuildFault(error.to_string()))?;
-    let (id, decode_in) = match what {
-        DECODE_CUDA => ("x264", Some(Memory::Cuda)),
-        DECODE_VA => ("x264", Some(Memory::Va)),
-        id => (id, None),
+    let (id, decode_in, Try { pictures, width, height }) = match what {
+        DECODE_CUDA => ("x264", Some(Memory::Cuda), WHETHER),
+        DECODE_VA => ("x264", Some(Memory::Va), WHETHER),
+        SPEED => ("x264", None, HOW_FAST),
+        id => (id, None, WHETHER),
     };
     let file = encoders.get(id).ok_or_else(|| BuildFault(format!("there is no encoder {id}")))?;
     let output = VideoOutput {
         id: OutputId(0),
         codec: file.codec,
-        width: WIDTH,
-        height: HEIGHT,
+        width,
+        height,
         fps: None,
         bitrate_kbps: 500,
         rate_control: RateControl::Vbr,
@@ -96,7 +116,7 @@ fn steps(what: &str) -> Result<Vec<Step>, BuildFault> {
         device: None,
         overlaid: false,
     };
-    let mut steps = recipe::test_pictures(PICTURES, WIDTH, HEIGHT);
+    let mut steps = recipe::test_pictures(pictures, width, height);
     steps.extend(recipe::video_branch(&output, file, Memory::System));
     if let Some(memory) = decode_in {
         let decoding = recipe::video_source(weir_media::Codec::H264, memory);
@@ -107,7 +127,8 @@ fn steps(what: &str) -> Result<Vec<Step>, BuildFault> {
 
 /// Runs to the end of the pictures.
 fn run(steps: &[Step]) -> Result<(), BuildFault> {
-    let pipeline = gst::Pipeline::new();
+    // Taking it down could hang in a driver, and the process ends with its answer.
+    let pipeline = ManuallyDrop::new(gst::Pipeline::new());
     let mut elements = Vec::new();
     for (number, step) in steps.iter().enumerate() {
         elements.push(make(step, &format!("proof{number}"))?);

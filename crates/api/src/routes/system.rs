@@ -11,7 +11,7 @@ use serde::Serialize;
 use std::path::Path;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
-use weir_transcode::EncoderReport;
+use weir_transcode::{Capacity, EncoderReport};
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SystemDto {
@@ -27,6 +27,7 @@ pub(crate) struct SystemDto {
     gstreamer: Option<String>,
     /// Each encoder that this GStreamer may have, and whether it works here.
     encoders: Vec<EncoderDto>,
+    transcoding: TranscodingDto,
     /// NVIDIA's, as their driver tells it; what it does not tell is null.
     gpus: Vec<GpuDto>,
     /// Why there are none.
@@ -123,6 +124,23 @@ fn gpus(inventory: &weir_gpu::Inventory) -> Vec<GpuDto> {
     inventory.devices.iter().map(gpu).collect()
 }
 
+/// Encoding in software: what does not fit is refused.
+#[derive(Debug, Serialize, ToSchema)]
+struct TranscodingDto {
+    /// Cores that may be planned.
+    cores: f64,
+    /// Those that no stream has planned or takes.
+    cores_free: f64,
+    /// How fast one core encodes beside those that costs were measured on; null where it could not be tried.
+    speed: Option<f64>,
+}
+
+impl From<Capacity> for TranscodingDto {
+    fn from(Capacity { cores, cores_free, speed }: Capacity) -> Self {
+        Self { cores, cores_free, speed }
+    }
+}
+
 /// What this server is, and what its machine can do. The first call tries the encoders, which takes some seconds.
 #[utoipa::path(get, path = "/api/v1/system", tag = "system", responses((status = 200, body = SystemDto)))]
 pub(crate) async fn system(State(app): State<App>) -> Json<SystemDto> {
@@ -137,6 +155,7 @@ pub(crate) async fn system(State(app): State<App>) -> Json<SystemDto> {
         disk: DiskDto::of(&app.api.data),
         gstreamer: app.api.workshop.abilities().await.gstreamer.map(String::from),
         encoders: app.api.workshop.encoder_reports().await.into_iter().map(Into::into).collect(),
+        transcoding: app.api.workshop.capacity().await.into(),
         gpus: gpus(&devices),
         gpus_reason: devices.reason.clone(),
     })

@@ -24,6 +24,7 @@ mod playback;
 mod publish;
 mod push;
 mod restart;
+mod room;
 mod secrets;
 mod sound;
 mod srt;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use weir_mux::flv::file::FlvTagKind;
 use weir_testkit::api::id_of;
 use weir_testkit::conformance::{Watcher, player};
+use weir_testkit::ffmpeg::Clip;
 use weir_testkit::{Destination, Weir, ffmpeg, srt, wait_until, wait_until_some};
 
 const SECONDS: u32 = 18;
@@ -343,4 +344,38 @@ fn a_source_without_a_picture_has_its_ladder_of_sound() {
         assert!(times.len() > 250, "{name}: {}", times.len());
         assert!(times.windows(2).all(|pair| (20..=23).contains(&(pair[1] - pair[0]))), "{name}: {times:?}");
     }
+}
+
+#[test]
+fn renditions_with_pictures_wait_for_one_and_sound_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let voice = folder.path().join("voice.flv");
+    let tone = "sine=frequency=440:sample_rate=44100:duration=20";
+    run(
+        "ffmpeg",
+        &["-nostdin", "-v", "error", "-f", "lavfi", "-i", tone, "-c:a", "aac", "-y", voice.to_str().unwrap()],
+    );
+    let weir = weir().start();
+    let api = weir.api();
+    let small = json!({"name": "small", "width": 160, "height": 90, "video_bitrate_kbps": 150});
+    let ladder = json!([small, {"name": "quiet", "audio_bitrate_kbps": 64}]);
+    let mixed = api.create_stream_with("mixed", &json!({"ladder": ladder}));
+    let states = || {
+        let status = api.stream_status(&mixed);
+        let all = status["renditions"].as_array().cloned().unwrap_or_default();
+        let of = |name: &str| all.iter().find(|it| it["name"] == name).cloned().unwrap_or_default();
+        (of("small"), of("quiet"))
+    };
+    let said = ffmpeg::publish(&voice, &weir.push_url(&mixed.stream_key));
+    wait_until("the sound is made, and the picture is missed", SOON, || {
+        let (small, quiet) = states();
+        quiet["state"] == "live" && small["state"] == "failed" && small["reason"] == "the source has no picture"
+    });
+    drop(said);
+    let filmed = Clip { size: "160x90", seconds: 6, ..Clip::default() }.make(&folder.path().join("filmed.flv"));
+    let _film = ffmpeg::publish(&filmed, &weir.push_url(&mixed.stream_key));
+    wait_until("both are made", SOON, || {
+        let (small, quiet) = states();
+        quiet["state"] == "live" && small["state"] == "live"
+    });
 }

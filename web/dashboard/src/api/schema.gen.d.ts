@@ -1685,6 +1685,7 @@ export interface components {
             /** @description How busy it was in the last second. */
             load: components["schemas"]["LoadDto"];
             started_at: components["schemas"]["Timestamp"];
+            transcoding: components["schemas"]["TranscodingDto"];
             /** Format: double */
             uptime_seconds: number;
             version: string;
@@ -1694,6 +1695,24 @@ export interface components {
          * @description RFC 3339, written in UTC, read with any offset.
          */
         Timestamp: string;
+        /** @description Encoding in software: what does not fit is refused. */
+        TranscodingDto: {
+            /**
+             * Format: double
+             * @description Cores that may be planned.
+             */
+            cores: number;
+            /**
+             * Format: double
+             * @description Those that no stream has planned or takes.
+             */
+            cores_free: number;
+            /**
+             * Format: double
+             * @description How fast one core encodes beside those that costs were measured on; null where it could not be tried.
+             */
+            speed?: number | null;
+        };
         UserDto: {
             created_at: components["schemas"]["Timestamp"];
             /** Format: int64 */

@@ -28,3 +28,9 @@ export function machineOf(system: System | undefined, told: Load | undefined): S
   if (disk) add(t.system.disk, disk.total_bytes - disk.available_bytes, disk.total_bytes, t.system.free(bytes(disk.available_bytes)));
   return shares;
 }
+
+/** How much of the CPU encoding in software has been given: what does not fit any more is refused. */
+export function encodingOf({ transcoding: { cores, cores_free } }: System): Share {
+  const taken = Math.max(0, cores - cores_free);
+  return { label: t.system.encoding, share: cores ? taken / cores : 0, text: t.system.coresTaken(taken.toFixed(1), String(cores)) };
+}

@@ -10,13 +10,13 @@ import { t } from "../text";
 import { Facts } from "../ui/facts";
 import { Meter } from "../ui/figure";
 import { Failed, Loading, Page, Panel } from "../ui/page";
-import { machineOf } from "./machine";
+import { encodingOf, machineOf } from "./machine";
 
 export function SystemPage() {
   const { data: system, error, isPending } = useSystem(true);
   const load = useLoad();
   if (!system) return <Page title={t.nav.system}>{error ? <Failed error={error} /> : isPending ? <Loading /> : null}</Page>;
-  const meters = machineOf(system, load);
+  const meters = [...machineOf(system, load), encodingOf(system)];
   return (
     <Page title={t.nav.system}>
       <div className="stack">
@@ -33,11 +33,9 @@ export function SystemPage() {
             ]} />
           </div>
         </Panel>
-        {meters.length > 0 && (
-          <Panel title={t.system.load}>
-            <div className="panel-body meters-wide">{meters.map(({ label, share, text }) => <Meter key={label} label={label} share={share} text={text} />)}</div>
-          </Panel>
-        )}
+        <Panel title={t.system.load}>
+          <div className="panel-body meters-wide">{meters.map(({ label, share, text }) => <Meter key={label} label={label} share={share} text={text} />)}</div>
+        </Panel>
         {system.gpus.length > 0 && <Gpus gpus={system.gpus} />}
         <Encoders encoders={system.encoders} />
       </div>
