@@ -194,18 +194,41 @@ pub fn decode_errors(file: &Path) -> String {
     String::from_utf8_lossy(&output(command).stderr).into_owned()
 }
 
-/// HEVC of ten bits, PQ in BT.2020, as MPEG-TS: the left half is grey of 203 nits, which is a screen's white, the right of 24.
-#[track_caller]
-pub fn make_hdr(seconds: u32, size: &str, path: &Path) -> PathBuf {
-    let mut command = ffmpeg();
-    command.args(["-f", "lavfi", "-i", &format!("color=gray:size={size}:rate=30")]);
-    command.args(["-t", &seconds.to_string()]);
-    command.args(["-vf", "format=yuv420p10le,geq=lum='if(lt(X,W/2),573,390)':cb=512:cr=512"]);
-    command.args(["-c:v", "libx265", "-preset", "ultrafast", "-g", "30", "-bf", "0", "-x265-params"]);
-    command.arg("log-level=error:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:range=limited:bframes=0");
-    command.args(["-f", "mpegts", "-y"]).arg(path);
-    run(command);
-    path.to_owned()
+/// Pictures of high dynamic range: HEVC of ten bits in BT.2020.
+#[derive(Clone, Copy, Debug)]
+pub struct Hdr {
+    /// As FFmpeg calls it.
+    pub transfer: &'static str,
+    pub pixels: &'static str,
+    pub range: &'static str,
+    /// The codes of 203 nits, which is a screen's white, and of 24.
+    pub luma: (u32, u32),
+}
+
+impl Hdr {
+    pub const PQ: Self = Self { transfer: "smpte2084", pixels: "yuv420p10le", range: "limited", luma: (573, 390) };
+    pub const PQ_FULL_RANGE: Self = Self { range: "full", luma: (594, 381), ..Self::PQ };
+    /// As cameras and contribution encoders have it.
+    pub const HLG_422: Self = Self { transfer: "arib-std-b67", pixels: "yuv422p10le", luma: (721, 385), ..Self::PQ };
+
+    /// Makes it as MPEG-TS: the left half is grey of 203 nits, the right of 24.
+    #[track_caller]
+    pub fn make(self, seconds: u32, size: &str, path: &Path) -> PathBuf {
+        let Self { transfer, pixels, range, luma: (left, right) } = self;
+        let mut command = ffmpeg();
+        command.args(["-f", "lavfi", "-i", &format!("color=gray:size={size}:rate=30")]);
+        command.args(["-t", &seconds.to_string()]);
+        // Codes are written as they are: without a range of its own the filter's picture would be converted.
+        let levels = if range == "full" { "pc" } else { "tv" };
+        let draw = format!("geq=lum='if(lt(X,W/2),{left},{right})':cb=512:cr=512");
+        command.args(["-vf", &format!("format={pixels},setrange={levels},{draw}"), "-color_range", levels]);
+        command.args(["-c:v", "libx265", "-preset", "ultrafast", "-g", "30", "-bf", "0", "-x265-params"]);
+        let params = "log-level=error:colorprim=bt2020:colormatrix=bt2020nc:bframes=0";
+        command.arg(format!("{params}:transfer={transfer}:range={range}"));
+        command.args(["-f", "mpegts", "-y"]).arg(path);
+        run(command);
+        path.to_owned()
+    }
 }
 
 /// A part of each picture ("WIDTH:HEIGHT:X:Y") as one colour: red, green and blue.

@@ -5,7 +5,7 @@
 //! what mapping red, green and blue by the curve does to all but strong colours, at the cost of one look-up a pixel.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -88,18 +88,20 @@ impl Mapping {
             VideoTransferFunction::AribStdB67 => Transfer::Hlg,
             _ => return None,
         };
-        // What decoders in system memory give of ten bits.
-        if source.format() != VideoFormat::I42010le || colorimetry.range() == VideoColorRange::Range0_255 {
-            return None;
-        }
-        let mapped = VideoInfo::builder(VideoFormat::I420, source.width(), source.height()).build().ok()?;
-        static PQ: LazyLock<Curve> = LazyLock::new(|| Curve::new(Transfer::Pq));
-        static HLG: LazyLock<Curve> = LazyLock::new(|| Curve::new(Transfer::Hlg));
-        let curve = match transfer {
-            Transfer::Pq => &*PQ,
-            Transfer::Hlg => &*HLG,
-        };
+        let mapped =
+            VideoInfo::builder(mapped_format(source.format())?, source.width(), source.height()).build().ok()?;
+        let curve = Curve::of(transfer, colorimetry.range() == VideoColorRange::Range0_255);
         Some(Self { source, mapped, curve })
+    }
+}
+
+/// What decoders in system memory give of ten bits, and the same of eight.
+fn mapped_format(format: VideoFormat) -> Option<VideoFormat> {
+    match format {
+        VideoFormat::I42010le => Some(VideoFormat::I420),
+        VideoFormat::I42210le => Some(VideoFormat::Y42b),
+        VideoFormat::Y44410le => Some(VideoFormat::Y444),
+        _ => None,
     }
 }
 
@@ -160,19 +162,41 @@ const fn chroma_row(row: usize) -> [i32; 2] {
     [(of_cb * scale) as i32, (of_cr * scale) as i32]
 }
 
+/// Where black is, how far white is from it, and how far the strongest chroma of both signs are apart.
+#[derive(Clone, Copy)]
+struct Range {
+    black: f64,
+    white: f64,
+    chroma: f64,
+}
+
+const LIMITED: Range = Range { black: 64.0, white: 876.0, chroma: 896.0 };
+const FULL: Range = Range { black: 0.0, white: 1023.0, chroma: 1023.0 };
+/// What comes out always has a limited range.
+const CHROMA_OF_EIGHT_BITS: f64 = 224.0;
+
 impl Curve {
-    fn new(transfer: Transfer) -> Self {
-        let signal = |code: f64| ((code - 64.0) / 876.0).clamp(0.0, 1.0);
+    /// Made when the first picture of the kind comes.
+    fn of(transfer: Transfer, full: bool) -> &'static Self {
+        static CURVES: [OnceLock<Curve>; 4] = [const { OnceLock::new() }; 4];
+        let place = &CURVES[usize::from(transfer == Transfer::Hlg) * 2 + usize::from(full)];
+        place.get_or_init(|| Self::new(transfer, if full { FULL } else { LIMITED }))
+    }
+
+    fn new(transfer: Transfer, range: Range) -> Self {
+        let signal = |code: f64| ((code - range.black) / range.white).clamp(0.0, 1.0);
         let mapped = |code: f64| (share_of_white(nits(transfer, signal(code)))).powf(1.0 / DISPLAY_GAMMA);
         let luma = |code: u16| (16.0 + 219.0 * mapped(f64::from(code))).round() as u8;
         // How much faster the new signal rises than the old one, here.
         let slope = |code: u16| {
-            let (below, above) = (f64::from(code).max(64.0) - 8.0, f64::from(code).max(64.0) + 8.0);
+            let code = f64::from(code).max(range.black);
+            let (below, above) = (code - 8.0, code + 8.0);
             let rise = mapped(above) - mapped(below);
             (rise / (signal(above) - signal(below)).max(1e-6)).clamp(0.0, SLOPE_MAX)
         };
-        // A quarter, because eight bits have a quarter of ten bits' steps.
-        let chroma = |code: u16| (slope(code) / 4.0 * 4096.0).round() as i32;
+        // About a quarter, because eight bits have a quarter of ten bits' steps.
+        let steps = CHROMA_OF_EIGHT_BITS / range.chroma;
+        let chroma = |code: u16| (slope(code) * steps * 4096.0).round() as i32;
         Self { luma: (0..1024).map(luma).collect(), chroma: (0..1024).map(chroma).collect() }
     }
 
@@ -197,7 +221,9 @@ impl Curve {
             }
         }
         let (from_chroma, to_chroma) = (stride(source, 1)?, target.plane_stride()[1] as usize);
-        let (columns, rows) = (width.div_ceil(2), height.div_ceil(2));
+        let format = source.format_info();
+        let (across, down) = (*format.w_sub().get(1)?, *format.h_sub().get(1)?);
+        let (columns, rows) = (width.div_ceil(1 << across), height.div_ceil(1 << down));
         for (plane, [of_cb, of_cr]) in [(1, CB_OF), (2, CR_OF)] {
             let (blue, red) = (source.plane_data(1).ok()?, source.plane_data(2).ok()?);
             let data = target.plane_data_mut(plane).ok()?;
@@ -205,7 +231,7 @@ impl Curve {
                 for column in 0..columns {
                     let at = row * from_chroma + column * 2;
                     let (cb, cr) = (samples(blue, at)? as i32 - 512, samples(red, at)? as i32 - 512);
-                    let keep = self.chroma[samples(luma, row * 2 * from + column * 4)?];
+                    let keep = self.chroma[samples(luma, (row << down) * from + (column << across) * 2)?];
                     let turned = (of_cb * cb + of_cr * cr) >> 12;
                     *data.get_mut(row * to_chroma + column)? = (128 + ((turned * keep) >> 12)).clamp(16, 240) as u8;
                 }
@@ -253,16 +279,25 @@ mod tests {
     #[test]
     fn greys_come_out_where_screens_show_them() {
         // PQ codes of light, by its formula: black, a face's shadow, middle grey, diffuse white, the peak, and beyond.
-        let pq = Curve::new(Transfer::Pq);
+        let pq = Curve::of(Transfer::Pq, false);
         for (code, expected) in [(0, 16), (64, 16), (940, 235), (723, 235)] {
             assert_eq!(pq.luma[code], expected, "{code}");
         }
         // 26 nits: 18 % of diffuse white's light and a little; 203 nits.
         let (grey, white) = (pq.luma[64 + 326], pq.luma[64 + 509]);
         assert!((105..=120).contains(&grey) && (205..=220).contains(&white), "{grey} {white}");
-        let hlg = Curve::new(Transfer::Hlg);
+        let hlg = Curve::of(Transfer::Hlg, false);
         assert!((205..=220).contains(&hlg.luma[64 + 657]), "75 % is HLG's diffuse white: {}", hlg.luma[64 + 657]);
-        for curve in [&pq, &hlg] {
+        let [full_pq, full_hlg] = [Transfer::Pq, Transfer::Hlg].map(|transfer| Curve::of(transfer, true));
+        // The same light in all codes: black, 203 nits and the peak.
+        for (code, as_limited) in [(0, 64), (594, 573), (770, 723), (1023, 940)] {
+            assert!(full_pq.luma[code].abs_diff(pq.luma[as_limited]) <= 1, "{code}");
+        }
+        assert!((205..=220).contains(&full_hlg.luma[767]), "{}", full_hlg.luma[767]);
+        // Chroma of 448 is its most in limited range, 511.5 in full range.
+        let (limited, full) = (f64::from(pq.chroma[573]) * 448.0, f64::from(full_pq.chroma[594]) * 511.5);
+        assert!((limited / full - 1.0).abs() < 0.02, "{limited} {full}");
+        for curve in [pq, hlg, full_pq, full_hlg] {
             assert!(curve.luma.is_sorted());
             let step = curve.luma.windows(2).map(|pair| pair[1] - pair[0]).max();
             assert!(step <= Some(2), "no bands: {step:?}");
