@@ -15,7 +15,7 @@ const PLATFORM = {
   title: "Strict",
   rules: {
     gop_recommended_seconds: 2, gop_max_seconds: 4, video_recommended_kbps: 4000, video_max_kbps: 6000, cbr: true, max_width: 1920, max_height: 1080, max_fps: 60,
-    video_codecs: ["h264"], video_profiles: [], audio_codecs: ["aac"], audio_required: true, audio_max_kbps: 160, b_frames: false,
+    video_codecs: ["h264"], video_profiles: [], audio_codecs: ["aac"], video_required: true, audio_required: true, audio_max_kbps: 160, b_frames: false,
   },
 } as unknown as Platform;
 
@@ -31,6 +31,7 @@ test("a platform's rules find what it would refuse, and nothing else", () => {
     [{ video_codec: "h265" }, ["codec"]],
     [{ audio_codec: "opus" }, ["audio_codec"]],
     [{ audio_codec: null }, ["missing_audio"]],
+    [{ video_codec: null }, ["missing_video"]],
     [{ width: 3840, height: 2160 }, ["size"]],
     [{ width: 1080, height: 1920 }, []],
     [{ fps: 120 }, ["fps"]],

@@ -77,7 +77,10 @@ pub struct PlatformRules {
     pub video_profiles: Vec<String>,
     #[serde(default)]
     pub audio_codecs: Vec<String>,
-    /// Rejects or hides a stream without sound.
+    /// Rejects or hides a stream without a picture.
+    #[serde(default)]
+    pub video_required: bool,
+    /// The same without sound.
     pub audio_required: bool,
     pub audio_max_kbps: Option<u32>,
     /// B-frames are taken.

@@ -36,6 +36,8 @@ pub struct Sent {
     pub gop_seconds: Option<f64>,
     pub rate_control: Option<RateControl>,
     pub b_frames: Option<bool>,
+    /// It is sound alone.
+    pub no_picture: bool,
 }
 
 impl Sent {
@@ -58,6 +60,8 @@ impl Sent {
             gop_seconds: ingest.gop_seconds,
             rate_control: None,
             b_frames: Some(warned("b_frames")),
+            // It has been sending for a while, and no picture.
+            no_picture: ingest.bitrate_bps > 0 && ingest.audio_codec.is_some() && ingest.video_codec.is_none(),
         }
     }
 
@@ -73,6 +77,7 @@ impl Sent {
             gop_seconds: Some(settings.gop_seconds),
             rate_control: Some(settings.rate_control),
             b_frames: Some(false),
+            no_picture: false,
             ..Self::sound(&settings.sound())
         }
     }
@@ -82,6 +87,7 @@ impl Sent {
         Self {
             audio_codec: Some(Some(settings.codec.as_str().to_owned())),
             audio_kbps: Some(settings.bitrate_kbps),
+            no_picture: true,
             ..Self::default()
         }
     }
@@ -111,6 +117,9 @@ fn violations(platform: &Platform, sent: &Sent) -> Vec<Violation> {
         let takes = rules.video_codecs.join(", ");
         let message = format!("the video is {codec}, {title} takes {takes}: transcode to h264");
         add("codec_unsupported_by_destination", message);
+    }
+    if sent.no_picture && rules.video_required {
+        add("missing_video", format!("it is sound alone, and {title} wants a picture: send a rendition that has one"));
     }
     match &sent.audio_codec {
         Some(Some(codec)) if !listed(&rules.audio_codecs, codec) => {
@@ -242,6 +251,7 @@ mod tests {
             gop_seconds: Some(2.0),
             rate_control: None,
             b_frames: Some(false),
+            no_picture: false,
         }
     }
 
@@ -274,6 +284,40 @@ mod tests {
             };
             assert_eq!(check(platform, &Sent::encoded(&settings)), (vec![], None), "{platform} {code}: {settings:?}");
         }
+    }
+
+    #[test]
+    fn sound_alone_is_shown_by_no_platform() {
+        let radio = Sent::sound(&SoundSettings { bitrate_kbps: 96, codec: AudioCodec::Aac, loudness_lufs: None });
+        let codes =
+            |platform| check(platform, &radio).0.into_iter().map(|violation| violation.code).collect::<Vec<_>>();
+        for platform in ["youtube", "facebook", "twitch", "kick", "x", "instagram", "tiktok"] {
+            assert_eq!(codes(platform), ["missing_video"], "{platform}");
+        }
+        for platform in ["generic-rtmp", "generic-srt"] {
+            assert_eq!(codes(platform), [""; 0], "{platform}");
+        }
+        let mut ingest = IngestStatus {
+            protocol: crate::IngestProtocol::Rtmp,
+            slot: crate::Slot::Primary,
+            remote: None,
+            video_codec: None,
+            audio_codec: Some("aac".to_owned()),
+            width: None,
+            height: None,
+            fps: None,
+            bitrate_bps: 0,
+            gop_seconds: None,
+            dropped_frames: 0,
+            latency_ms: None,
+            rtt_ms: None,
+            loss_percent: None,
+            continuity_errors: None,
+            srt: None,
+        };
+        assert!(!Sent::source(&ingest, &[]).no_picture, "it has only just begun");
+        ingest.bitrate_bps = 96_000;
+        assert!(Sent::source(&ingest, &[]).no_picture);
     }
 
     #[test]

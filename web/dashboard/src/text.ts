@@ -367,6 +367,7 @@ export const t = {
     saysGop: (seconds: number) => `keyframe every ${seconds} s at most`,
     codec: (title: string, is: string, takes: string) => `The video is ${is}; ${title} takes ${takes} only.`,
     audioCodec: (title: string, is: string, takes: string) => `The audio is ${is}; ${title} takes ${takes} only.`,
+    noVideo: (title: string) => `There is no picture; ${title} wants one.`,
     noAudio: (title: string) => `There is no audio; ${title} wants some.`,
     gopMax: (title: string, is: number, max: number) => `A keyframe comes every ${is.toFixed(1)} s; ${title} rejects over ${max} s.`,
     gop: (title: string, is: number, wanted: number) => `A keyframe comes every ${is.toFixed(1)} s; ${title} recommends ${wanted} s.`,

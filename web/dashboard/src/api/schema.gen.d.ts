@@ -1493,6 +1493,7 @@ export interface components {
             video_profiles: string[];
             /** Format: int32 */
             video_recommended_kbps?: number | null;
+            video_required: boolean;
         };
         SavedLadderDto: {
             /** @description It comes with the server and can't be changed. */

@@ -56,6 +56,7 @@ export function violationsOf({ title, rules }: Platform, sent: Sent): Violation[
   const { video_codec: video, audio_codec: audio, height, width, fps, kbps, gop_seconds: gop } = sent;
   if (video && rules.video_codecs.length > 0 && !rules.video_codecs.includes(video)) add("codec", true, t.rules.codec(title, codec(video), rules.video_codecs.map(codec).join(", ")));
   if (audio && rules.audio_codecs.length > 0 && !rules.audio_codecs.includes(audio)) add("audio_codec", true, t.rules.audioCodec(title, codec(audio), rules.audio_codecs.map(codec).join(", ")));
+  if (audio && !video && rules.video_required) add("missing_video", true, t.rules.noVideo(title));
   if (!audio && video && rules.audio_required) add("missing_audio", true, t.rules.noAudio(title));
   if (gop && rules.gop_max_seconds && gop > rules.gop_max_seconds * TOLERANCE) add("gop", true, t.rules.gopMax(title, gop, rules.gop_max_seconds));
   else if (gop && gop > rules.gop_recommended_seconds * 1.25) add("gop", false, t.rules.gop(title, gop, rules.gop_recommended_seconds));
