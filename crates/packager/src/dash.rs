@@ -11,7 +11,9 @@ use weir_media::{MediaKind, MediaTime, TrackInfo};
 use crate::clock::seconds;
 use crate::hls::folder;
 use crate::measure;
-use crate::store::{Segment, Store, Track};
+use crate::segment::Segment;
+use crate::store::Store;
+use crate::track::Track;
 use crate::wall_time::rfc3339;
 
 /// Players stay three segments behind, as with classic HLS.

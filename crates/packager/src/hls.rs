@@ -8,7 +8,9 @@ use weir_media::{MediaKind, TrackInfo};
 use crate::clock::seconds;
 use crate::listing::{put_address, put_breaks, put_map, put_time};
 use crate::measure;
-use crate::store::{Segment, Store, Track};
+use crate::segment::Segment;
+use crate::store::Store;
+use crate::track::Track;
 
 /// Players stay so many parts behind the newest one; the specification wants two at least and says three.
 const PART_HOLD_BACK_PARTS: f64 = 3.0;

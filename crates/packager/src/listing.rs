@@ -7,7 +7,8 @@ use std::fmt::Write;
 use time::OffsetDateTime;
 
 use crate::hls::folder;
-use crate::store::{Segment, Track};
+use crate::segment::Segment;
+use crate::track::Track;
 use crate::wall_time::{rfc3339, wall_time};
 
 /// Text of segments that have left the playlist is cut off when it is more than this, and more than what is left.

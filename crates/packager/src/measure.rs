@@ -6,7 +6,8 @@ use std::ops::Add;
 use weir_media::TrackInfo;
 
 use crate::clock::seconds;
-use crate::store::{Segment, Track};
+use crate::segment::Segment;
+use crate::track::Track;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rate {

@@ -22,7 +22,9 @@ use crate::growing::Growing;
 use crate::reload::{check_until, is_reached};
 use crate::rendition_writer::RenditionWriter;
 use crate::request::{Query, Target};
-use crate::store::{Segment, Store, Track};
+use crate::segment::Segment;
+use crate::store::Store;
+use crate::track::Track;
 use crate::ts_cache::TsCache;
 use crate::{Answer, Cache, PackagerConfig, dash, hls, ts};
 

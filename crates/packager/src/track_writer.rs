@@ -12,7 +12,9 @@ use crate::clock::{TrackClock, media_time};
 use crate::dvr::TrackResume;
 use crate::held::Held;
 use crate::part::Part;
-use crate::store::{Change, Init, Segment};
+use crate::segment::Segment;
+use crate::store::Change;
+use crate::track::Init;
 
 /// A frame that comes so long after the one before it is not the next picture: something is missing in between.
 pub(crate) const HOLE: Duration = Duration::from_secs(1);

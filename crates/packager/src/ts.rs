@@ -17,7 +17,9 @@ use crate::clock::media_time;
 use crate::dvr::TrackKey;
 use crate::measure;
 use crate::part::Part;
-use crate::store::{Segment, Store, Track};
+use crate::segment::Segment;
+use crate::store::Store;
+use crate::track::Track;
 use crate::wall_time::{rfc3339, wall_time};
 
 /// Sound is cut with the first frame that is not before the picture's cut; its clock may count it half a frame earlier.

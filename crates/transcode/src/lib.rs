@@ -5,6 +5,7 @@
 
 mod admission;
 mod backoff;
+mod choice;
 mod families;
 mod lag;
 mod linger;
@@ -13,6 +14,7 @@ mod plan;
 mod session;
 mod sound;
 mod stage;
+mod telling;
 mod thumbnail;
 mod wants;
 mod watchdog;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use weir_model::{AudioCodec, EncoderPolicy, EncodingSettings, Fit, SoundSettings};
+use weir_model::{EncoderPolicy, EncodingSettings, SoundSettings};
 use weir_pipeline::{
-    Abilities, AudioOutput, DECODE_CUDA, DECODE_VA, EncoderFile, Encoders, Fps, Memory, OutputId, VideoOutput,
-    WorkerPlan,
+    Abilities, AudioOutput, DECODE_CUDA, DECODE_VA, Encoders, Memory, OutputId, VideoOutput, WorkerPlan,
 };
 
 use crate::admission::Costs;
+use crate::choice::{audio_output, choose, reason_of, video_output};
 use crate::wants::Want;
 
 /// The profile that keeps ten bits, and so HDR.
@@ -100,14 +100,6 @@ impl From<EncoderPolicy> for Terms {
     }
 }
 
-/// An encoder chosen for some settings.
-struct Choice<'a> {
-    file: &'a EncoderFile,
-    device: Option<u32>,
-    reason: String,
-    degraded: bool,
-}
-
 /// Equal wishes are one encode; the order of `wants` is the order in which they get what there is, behind what runs already.
 pub fn plan(source: SourceShape, wants: &[Want], terms: impl Into<Terms>, machine: &Machine<'_>) -> TranscodePlan {
     let terms = terms.into();
@@ -197,120 +189,6 @@ fn plan_rendition(
         }
     }
     Ok((rendition, worker))
-}
-
-/// The first encoder of the codec that was proven and that the policy allows; the files' order is the preference.
-fn choose<'a>(settings: &EncodingSettings, policy: EncoderPolicy, machine: &Machine<'a>) -> Result<Choice<'a>, String> {
-    let Some(version) = machine.abilities.gstreamer else {
-        return Err(nothing_works(machine));
-    };
-    let fits = |file: &&EncoderFile| {
-        file.is_for(version)
-            && file.codec == settings.codec
-            && settings.profile.as_ref().is_none_or(|profile| file.profiles.contains_key(profile))
-    };
-    let (mut hardware_missing, mut software_missing) = (Vec::new(), Vec::new());
-    for file in machine.encoders.all().iter().filter(fits) {
-        let allowed = match policy {
-            EncoderPolicy::PreferHardware => true,
-            EncoderPolicy::HardwareOnly => file.is_hardware(),
-            EncoderPolicy::SoftwareOnly => !file.is_hardware(),
-        };
-        if !allowed {
-            continue;
-        }
-        let missing = if file.is_hardware() { &mut hardware_missing } else { &mut software_missing };
-        if let Some(why) = machine.avoided.get(&file.family) {
-            missing.push(format!("{} {why}", file.title));
-            continue;
-        }
-        match machine.abilities.encoders.get(&file.id) {
-            Some(proof) if proof.ok => {}
-            Some(proof) => {
-                missing.push(format!("{}: {}", file.title, proof.reason.as_deref().unwrap_or("it does not work")));
-                continue;
-            }
-            None => continue,
-        }
-        let failed = |file: &EncoderFile| machine.avoided.contains_key(&file.family);
-        let degraded = !file.is_hardware() && machine.encoders.all().iter().filter(fits).any(failed);
-        let reason = match policy {
-            _ if file.is_hardware() => format!("{} works here", file.title),
-            EncoderPolicy::SoftwareOnly => "only software is wanted".to_owned(),
-            _ if hardware_missing.is_empty() => "no hardware encodes this codec".to_owned(),
-            _ => hardware_missing.join("; "),
-        };
-        return Ok(Choice { file, device: machine.devices.get(&file.family).copied(), reason, degraded });
-    }
-    hardware_missing.extend(software_missing);
-    let codec = settings.codec.as_str();
-    let of = settings.profile.as_ref().map(|profile| format!(" {profile}")).unwrap_or_default();
-    Err(match (policy, hardware_missing.is_empty()) {
-        (EncoderPolicy::HardwareOnly, true) => format!("no hardware encoder of {codec}{of} is known"),
-        (_, true) => format!("no encoder of {codec}{of} is known"),
-        (EncoderPolicy::HardwareOnly, false) => {
-            format!("no hardware encoder of {codec}{of} works here: {}", hardware_missing.join("; "))
-        }
-        (_, false) => format!("no encoder of {codec}{of} works here: {}", hardware_missing.join("; ")),
-    })
-}
-
-/// Why this encoder, and what its pictures leave the card for.
-fn reason_of(choice: &Choice<'_>, video: &VideoOutput) -> String {
-    let mut reason = choice.reason.clone();
-    if video.fit == Fit::Crop && choice.file.is_hardware() {
-        reason.push_str("; pictures are cut in system memory");
-    }
-    if video.overlaid {
-        reason.push_str("; the logo is laid on in system memory");
-    }
-    reason
-}
-
-fn video_output(settings: &EncodingSettings, choice: &Choice<'_>, logo: bool) -> VideoOutput {
-    let mut output = VideoOutput {
-        id: OutputId(0),
-        codec: settings.codec,
-        width: settings.width,
-        height: settings.height,
-        fps: settings.fps.map(Fps::new),
-        bitrate_kbps: settings.video_bitrate_kbps,
-        rate_control: settings.rate_control,
-        gop_ms: (settings.gop_seconds * 1000.0).round() as u32,
-        profile: settings.profile.clone(),
-        fit: settings.fit,
-        encoder: choice.file.id.clone(),
-        device: choice.device,
-        overlaid: logo && choice.file.is_hardware(),
-    };
-    output.id = number_of(&format!("{output:?}"));
-    output
-}
-
-fn audio_output(sound: &SoundSettings, machine: &Machine<'_>) -> Result<AudioOutput, String> {
-    if machine.abilities.gstreamer.is_none() {
-        return Err(nothing_works(machine));
-    }
-    let opus = &machine.abilities.opus;
-    if sound.codec == AudioCodec::Opus && !opus.ok {
-        return Err(format!("Opus can't be made here: {}", opus.reason.as_deref().unwrap_or("it does not work")));
-    }
-    let SoundSettings { bitrate_kbps, codec, loudness_lufs } = *sound;
-    let mut output = AudioOutput { id: OutputId(0), codec, bitrate_kbps, loudness_lufs };
-    output.id = number_of(&format!("{output:?}"));
-    Ok(output)
-}
-
-/// Without a worker all proofs have the same reason.
-fn nothing_works(machine: &Machine<'_>) -> String {
-    let reason = machine.abilities.cuda_decoding.reason.clone().unwrap_or_default();
-    format!("nothing can be encoded here: {reason}")
-}
-
-/// FNV-1a: equal things have equal numbers; two of the few dozen encodes of a stream meet in one of 2^32 about never.
-fn number_of(what: &str) -> OutputId {
-    let hash = what.bytes().fold(0x811C_9DC5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    OutputId(hash)
 }
 
 /// Where hardware encodes, pictures are decoded into its memory and stay there. Where none does but a card can decode (a compute

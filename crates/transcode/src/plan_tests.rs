@@ -1,6 +1,6 @@
 //! Plans for machines of many kinds, as tables.
 
-use weir_model::{Encoding, RateControl, VideoCodec};
+use weir_model::{AudioCodec, Encoding, Fit, RateControl, VideoCodec};
 use weir_pipeline::{Proof, Version};
 
 use super::*;

@@ -9,20 +9,20 @@ use tokio::task::AbortHandle;
 use weir_gpu::Device;
 use weir_hub::{StreamHub, Subscriber};
 use weir_media::MediaTime;
-use weir_model::{RenditionState, RenditionStatus, StreamId};
-use weir_observe::{Observe, WorkerLine, fields};
+use weir_model::{RenditionStatus, StreamId};
+use weir_observe::{Observe, WorkerLine};
 use weir_pipeline::{Abilities, CpuShare, DECODE_CUDA, EncoderFile, OutputId, Start, Usage, WorkerFault, WorkerPlan};
 
 use crate::admission::memory_max_bytes;
 use crate::backoff::Backoff;
 use crate::families::Families;
-use crate::lag::LagChange;
 use crate::linger::Linger;
 use crate::outlet::Outlet;
 use crate::plan::{Machine, Refused, RenditionPlan, SourceShape, TranscodePlan, decoding, plan};
 use crate::session::{End, Feeding, Host, Outlets, Session};
+use crate::telling::{Teller, statuses};
 use crate::wants::{LogoWish, Wants};
-use crate::workshop::Workshop;
+use crate::workshop::{LedgerEntry, Workshop};
 
 /// What was made of a source that is gone for longer is no start for a newcomer.
 const SOURCE_GONE_MAX: Duration = Duration::from_secs(10);
@@ -76,6 +76,7 @@ pub fn start(id: StreamId, hub: StreamHub, workshop: Workshop, observe: Observe,
     let stage = Stage {
         id,
         hub,
+        teller: Teller { id, observe: observe.clone() },
         observe,
         wanted,
         tell,
@@ -88,7 +89,7 @@ pub fn start(id: StreamId, hub: StreamHub, workshop: Workshop, observe: Observe,
         sound_since: None,
         looked_for_room: Instant::now(),
         plan: TranscodePlan::default(),
-        ledger: LedgerEntry { id, workshop: workshop.clone() },
+        ledger: workshop.ledger_entry(id),
         workshop,
     };
     TranscodeHandle { wants, statuses, task: lane.spawn(stage.run()).abort_handle() }
@@ -99,6 +100,7 @@ struct Stage {
     hub: StreamHub,
     workshop: Workshop,
     observe: Observe,
+    teller: Teller,
     wanted: watch::Receiver<Wants>,
     tell: watch::Sender<Vec<RenditionStatus>>,
     linger: Linger,
@@ -113,18 +115,6 @@ struct Stage {
     looked_for_room: Instant,
     plan: TranscodePlan,
     ledger: LedgerEntry,
-}
-
-/// Gives back what the stream had planned, however its task ends.
-struct LedgerEntry {
-    id: StreamId,
-    workshop: Workshop,
-}
-
-impl LedgerEntry {
-    fn take(&self, cores: f64) {
-        self.workshop.ledger().take(self.id, cores);
-    }
 }
 
 /// What a worker's plan is made by, for as long as it runs.
@@ -147,12 +137,6 @@ impl Planner<'_> {
             running,
         };
         plan(self.shape, &stage.linger.wants(), stage.wanted.borrow().terms(), &machine)
-    }
-}
-
-impl Drop for LedgerEntry {
-    fn drop(&mut self) {
-        self.take(0.0);
     }
 }
 
@@ -343,21 +327,9 @@ impl Stage {
         let pulse = self.hub.pulse();
         let source = pulse.last_frame_at.map(|_| pulse.last_frame_time);
         for (name, outlet) in &mut self.outlets {
-            let (kind, reason) = match outlet.look(source, now) {
-                None => continue,
-                Some(LagChange::Late) => ("rendition_degraded", "it is behind its source"),
-                Some(LagChange::InTime) => ("rendition_recovered", "it is in time again"),
-            };
-            tracing::warn!(stream_id = %self.id, rendition = name, reason, "a rendition's delay changed");
-            self.observe.events().emit(
-                kind,
-                fields([
-                    ("stream_id", self.id.0.into()),
-                    ("rendition", name.clone().into()),
-                    ("encoder", outlet.plan.element.clone().into()),
-                    ("reason", reason.into()),
-                ]),
-            );
+            if let Some(change) = outlet.look(source, now) {
+                self.teller.delay(name, &outlet.plan.element, change);
+            }
         }
     }
 
@@ -380,29 +352,12 @@ impl Stage {
             before.is_some_and(|before| before.for_room && refused.for_room || before == refused)
         };
         for refused in plan.refused.iter().filter(|refused| !told(refused)) {
-            tracing::warn!(stream_id = %self.id, rendition = refused.name, reason = refused.reason, "a rendition is refused");
-            self.observe.events().emit(
-                "rendition_refused",
-                fields([
-                    ("stream_id", self.id.0.into()),
-                    ("rendition", refused.name.clone().into()),
-                    ("reason", refused.reason.clone().into()),
-                ]),
-            );
+            self.teller.refused(refused);
         }
         for rendition in &plan.renditions {
             let before = self.plan.renditions.iter().find(|before| before.name == rendition.name);
             if before.is_none_or(|before| before.element != rendition.element || before.reason != rendition.reason) {
-                let kind = if rendition.degraded { "rendition_degraded" } else { "rendition_planned" };
-                self.observe.events().emit(
-                    kind,
-                    fields([
-                        ("stream_id", self.id.0.into()),
-                        ("rendition", rendition.name.clone().into()),
-                        ("encoder", rendition.element.clone().into()),
-                        ("reason", rendition.reason.clone().into()),
-                    ]),
-                );
+                self.teller.planned(rendition);
             }
         }
         self.ledger.take(plan.cores);
@@ -420,10 +375,7 @@ impl Stage {
     }
 
     fn failed(&mut self, fault: &WorkerFault, gave_pictures: bool) {
-        tracing::warn!(stream_id = %self.id, reason = fault.message, "a transcoding worker failed and is started again");
-        self.observe
-            .events()
-            .emit("worker_failed", fields([("stream_id", self.id.0.into()), ("reason", fault.message.clone().into())]));
+        self.teller.worker_failed(fault);
         let family = |id: OutputId| {
             let rendition = self.plan.renditions.iter().find(|rendition| rendition.video == Some(id))?;
             let file = self.workshop.encoders().all().iter().find(|file| file.element == rendition.element)?;
@@ -495,21 +447,4 @@ impl Host for Hosting<'_> {
         });
         self.stage.look(&self.plans, self.planner)
     }
-}
-
-fn statuses(outlets: &Outlets, refused: &[Refused], source_lives: bool, now: Instant) -> Vec<RenditionStatus> {
-    let refused = refused.iter().map(|refused| RenditionStatus {
-        name: refused.name.clone(),
-        encoder: String::new(),
-        device: None,
-        width: None,
-        height: None,
-        bitrate_bps: 0,
-        target_bps: None,
-        fps: None,
-        latency_ms: None,
-        state: RenditionState::Failed,
-        reason: Some(refused.reason.clone()),
-    });
-    outlets.values().map(|outlet| outlet.status(source_lives, now)).chain(refused).collect()
 }

@@ -184,7 +184,29 @@ impl Workshop {
         self.shared.options.worker_cpu_cores.map_or(free, |most| free.min(most))
     }
 
+    pub(crate) fn ledger_entry(&self, id: StreamId) -> LedgerEntry {
+        LedgerEntry { id, workshop: self.clone() }
+    }
+
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.shared.ledger
+    }
+}
+
+/// What a stream has of the ledger. Dropped, it gives that back, however the stream's task ends.
+pub(crate) struct LedgerEntry {
+    id: StreamId,
+    workshop: Workshop,
+}
+
+impl LedgerEntry {
+    pub(crate) fn take(&self, cores: f64) {
+        self.workshop.ledger().take(self.id, cores);
+    }
+}
+
+impl Drop for LedgerEntry {
+    fn drop(&mut self) {
+        self.take(0.0);
     }
 }

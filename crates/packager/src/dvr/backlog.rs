@@ -9,7 +9,9 @@ use weir_media::MediaKind;
 use super::index::Record;
 use crate::hls::folder;
 use crate::part::Part;
-use crate::store::{Segment, Store, Track};
+use crate::segment::Segment;
+use crate::store::Store;
+use crate::track::Track;
 
 /// Files that wait to be deleted, while the disk hangs: two tracks for 14 hours. What is forgotten beyond is deleted at the
 /// next start.

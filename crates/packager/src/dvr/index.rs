@@ -11,7 +11,8 @@ use weir_media::{Codec, MediaKind, MediaTime, TrackId, codec};
 use super::TrackKey;
 use crate::hls::folder;
 use crate::request::{is_rendition_name, kind_of};
-use crate::store::{Init, Segment};
+use crate::segment::Segment;
+use crate::track::Init;
 
 /// One line.
 #[derive(Debug)]

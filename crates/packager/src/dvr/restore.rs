@@ -10,7 +10,9 @@ use weir_media::{MediaKind, MediaTime};
 
 use super::index::Record;
 use super::{StreamShelf, TrackKey};
-use crate::store::{Init, Segment, Store, Track};
+use crate::segment::Segment;
+use crate::store::Store;
+use crate::track::{Init, Track};
 
 /// Tracks whose ends are closer together than this were live together: they end with the same number, and go on alike.
 const TOGETHER: Duration = Duration::from_secs(30);
