@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -75,7 +76,8 @@ impl Abilities {
     /// How many times the CPU time of the machine that costs were measured on this one takes; 1 where it is not known.
     pub fn slowdown(&self) -> f64 {
         let (least, most) = SLOWDOWN;
-        self.speed.cpu_ms.map_or(1.0, |cpu_ms| (cpu_ms / SPEED_REFERENCE_MS).clamp(least, most))
+        let slowdown = self.speed.cpu_ms.map_or(1.0, |cpu_ms| (cpu_ms / SPEED_REFERENCE_MS).clamp(least, most));
+        if SAME_SPEED.contains(&slowdown) { 1.0 } else { slowdown }
     }
 
     pub fn decodes_in(&self, memory: Memory) -> bool {
@@ -97,6 +99,8 @@ pub const SPEED: &str = "speed";
 const SPEED_REFERENCE_MS: f64 = 175.0;
 /// What is further off was measured wrong: a machine that slept, a counter that stood still.
 const SLOWDOWN: (f64, f64) = (0.5, 8.0);
+/// On one machine the try differs by as much from run to run (150 to 210 ms): whether a ladder fits must not.
+const SAME_SPEED: RangeInclusive<f64> = 0.8..=1.25;
 
 /// What was found, and of what it is true.
 #[derive(Serialize, Deserialize)]
@@ -183,4 +187,26 @@ async fn ask<T: DeserializeOwned>(binary: &WorkerBinary, arguments: &[&str]) -> 
         return Err(io::Error::other(format!("the try ended with {}", output.status)));
     }
     serde_json::from_slice(&output.stdout).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slower_machine_pays_more_and_the_same_one_always_the_same() {
+        for (cpu_ms, expected) in [
+            (None, 1.0),
+            (Some(150.0), 1.0),
+            (Some(210.0), 1.0),
+            (Some(350.0), 2.0),
+            (Some(105.0), 0.6),
+            (Some(0.0), 0.5),
+            (Some(1e9), 8.0),
+        ] {
+            let mut abilities = Abilities::none("not tried");
+            abilities.speed.cpu_ms = cpu_ms;
+            assert!((abilities.slowdown() - expected).abs() < 0.001, "{cpu_ms:?}: {}", abilities.slowdown());
+        }
+    }
 }

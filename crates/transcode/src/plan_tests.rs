@@ -178,16 +178,16 @@ fn numbers_stay_when_others_come_and_go() {
 #[test]
 fn what_does_not_fit_is_refused_with_figures() {
     let bench = Bench::new(22, &["x264"]);
-    // With decoding and sound 0.58, then 0.25, 0.15 and 0.08 for sizes of its own.
+    // With decoding and sound 0.60, then 0.25, 0.15 and 0.08 for sizes of its own.
     for (cores, fits) in [
         (8.0, "720p 480p 360p 240p"),
-        (1.09, "720p 480p 360p 240p"),
-        (1.05, "720p 480p 360p"),
-        (0.9, "720p 480p"),
-        (0.93, "720p 480p 240p"),
-        (0.6, "720p"),
-        (0.5, "480p"),
-        (0.32, "240p"),
+        (1.11, "720p 480p 360p 240p"),
+        (1.07, "720p 480p 360p"),
+        (0.92, "720p 480p"),
+        (0.95, "720p 480p 240p"),
+        (0.62, "720p"),
+        (0.52, "480p"),
+        (0.34, "240p"),
         (0.2, ""),
         (0.0, ""),
     ] {
@@ -197,12 +197,12 @@ fn what_does_not_fit_is_refused_with_figures() {
         assert!(plan.cores <= cores);
         assert!(plan.refused.iter().all(|refused| refused.for_room && refused.reason.contains("cores")), "{plan:?}");
     }
-    let without = plan(HD30, &ladder(), PREFER, &Machine { cores_free: 0.7, ..bench.machine() }).refused;
+    let without = plan(HD30, &ladder(), PREFER, &Machine { cores_free: 0.72, ..bench.machine() }).refused;
     assert_eq!(without[0].reason, "the machine has no room for it: it takes about 0.25 cores and 0.12 are free");
     let gpu = Bench::new(26, &["nvenc-h264", "decode-cuda"]);
     let plan = plan(HD30, &ladder(), PREFER, &Machine { cores_free: 0.0, ..gpu.machine() });
     assert_eq!(plan.renditions.len(), 4, "a GPU's work is not the CPU's");
-    assert!(plan.cores > 0.0 && plan.cores < 0.1, "{}", plan.cores);
+    assert!(plan.cores > 0.0 && plan.cores < 0.12, "{}", plan.cores);
 }
 
 #[test]
@@ -215,12 +215,12 @@ fn costs_are_those_of_the_machine_and_the_source() {
     bench.abilities.cuda_decoding.ok = false;
     // The card decoded 28 megapixels a second; mapping HDR takes half as much again, twice the pictures twice of all of it.
     let by_size = [HD30, SourceShape { deep: true, ..HD30 }, SourceShape { fps: Some(60.0), ..HD30 }];
-    assert_eq!((on_card, by_size.map(|source| of(&bench, source))), (22, [38, 44, 65]));
+    assert_eq!((on_card, by_size.map(|source| of(&bench, source))), (24, [40, 46, 67]));
     // The size of the source needs no scaling.
-    assert_eq!(of(&bench, SourceShape { width: 640, height: 360, ..HD30 }), 20);
+    assert_eq!(of(&bench, SourceShape { width: 640, height: 360, ..HD30 }), 22);
     let slower = Proof { ok: true, cpu_ms: Some(350.0), ..Proof::default() };
     bench.abilities.speed = slower;
-    assert_eq!(of(&bench, HD30), 75);
+    assert_eq!(of(&bench, HD30), 79);
 }
 
 #[test]
@@ -230,12 +230,12 @@ fn what_runs_is_not_stopped_to_make_room() {
     let running = plan(HD30, &small, PREFER, &bench.machine()).renditions;
     let wants = [ladder(), small.to_vec()].concat();
     for (cores, running, expected) in [
-        (0.3, &running[..], "small"),
+        (0.32, &running[..], "small"),
         (0.0, &running, "small"),
-        (0.65, &running, "small 480p 240p"),
-        (0.65, &[], "720p"),
+        (0.67, &running, "small 480p 240p"),
+        (0.67, &[], "720p"),
         // Another one that is called the same.
-        (0.65, &[RenditionPlan { picture: Some(settings(400, 240, 350)), ..running[0].clone() }], "720p"),
+        (0.67, &[RenditionPlan { picture: Some(settings(400, 240, 350)), ..running[0].clone() }], "720p"),
     ] {
         let plan = plan(HD30, &wants, PREFER, &Machine { cores_free: cores, running, ..bench.machine() });
         let names: Vec<_> = plan.renditions.iter().map(|rendition| rendition.name.as_str()).collect();

@@ -6,9 +6,9 @@ use weir_testkit::api::TestStream;
 use weir_testkit::ffmpeg::{self, Clip};
 use weir_testkit::{Api, wait_until_some};
 
-/// What admission reckons for the ladder below, of a source of 320x180 at 30 fps: the worker 0.05, sound 0.02, decoding 0.01, as it is
+/// What admission reckons for the ladder below, of a source of 320x180 at 30 fps: the worker 0.07, sound 0.02, decoding 0.01, as it is
 /// 0.02, and half the size 0.04.
-const CORES: f64 = 0.14;
+const CORES: f64 = 0.16;
 
 fn wait_renditions(api: &Api, stream: &TestStream, state: &str) -> Vec<Value> {
     wait_until_some(&format!("the renditions of {} are {state}", stream.name), 2 * SOON, || {
