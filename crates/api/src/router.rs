@@ -60,6 +60,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(health::metrics))
         .routes(routes!(system::openapi))
         .routes(routes!(system::system))
+        .routes(routes!(system::prove))
         .routes(routes!(session::log_in, session::read, session::change, session::log_out))
         .routes(routes!(users::list, users::create))
         .routes(routes!(users::read, users::change, users::remove))

@@ -34,6 +34,7 @@ pub(crate) const RULES: &[(Method, &str, Access)] = &[
     (Method::POST, "/api/v1/webhooks", ADMIN),
     (Method::DELETE, "/api/v1/webhooks/{id}", ADMIN),
     (Method::GET, "/api/v1/system", READ),
+    (Method::POST, "/api/v1/system/prove", ADMIN),
     (Method::GET, "/api/v1/platforms", READ),
     (Method::GET, "/api/v1/events", READ),
     (Method::GET, "/api/v1/events/stream", READ),

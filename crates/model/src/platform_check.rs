@@ -19,6 +19,8 @@ const BITRATE_STEP_KBPS: u32 = 100;
 /// As a rendition's own limits have it.
 const BITRATE_KBPS_MIN: u32 = 200;
 const SIZE_MIN: u32 = 16;
+/// What is suggested to who sends none.
+const PICTURE: (u32, u32) = (1280, 720);
 
 /// What goes to the platform; unknown figures are None and offend nobody.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -196,7 +198,12 @@ fn scale(platform: &Platform, width: u32, height: u32) -> f64 {
 
 fn suggestion(platform: &Platform, sent: &Sent) -> Option<Rendition> {
     let rules = &platform.rules;
-    let (width, height) = (sent.width?, sent.height?);
+    let (width, height) = match (sent.width, sent.height) {
+        (Some(width), Some(height)) => (width, height),
+        // Any picture is better than none.
+        _ if sent.no_picture => PICTURE,
+        _ => return None,
+    };
     let scale = scale(platform, width, height);
     let even = |size: u32| (((f64::from(size) * scale) as u32) & !1).max(SIZE_MIN);
     let (width, height) = (even(width), even(height));
@@ -293,6 +300,10 @@ mod tests {
             |platform| check(platform, &radio).0.into_iter().map(|violation| violation.code).collect::<Vec<_>>();
         for platform in ["youtube", "facebook", "twitch", "kick", "x", "instagram", "tiktok"] {
             assert_eq!(codes(platform), ["missing_video"], "{platform}");
+            let Some(Rendition { encoding: Encoding::Encode(settings), .. }) = check(platform, &radio).1 else {
+                unreachable!("{platform}")
+            };
+            assert_eq!(check(platform, &Sent::encoded(&settings)), (vec![], None), "{platform}: {settings:?}");
         }
         for platform in ["generic-rtmp", "generic-srt"] {
             assert_eq!(codes(platform), [""; 0], "{platform}");

@@ -26,6 +26,8 @@ pub use message::{
     TrackConfig, WireFrame, WorkerFault, encode,
 };
 pub use plan::{AudioOutput, Fps, OutputId, VideoOutput, WorkerPlan};
-pub use proof::{Abilities, DECODE_CUDA, DECODE_VA, ENCODE_OPUS, Inventory, Proof, SPEED, prove_all, prove_once};
+pub use proof::{
+    Abilities, DECODE_CUDA, DECODE_VA, ENCODE_OPUS, Inventory, Proof, SPEED, prove_again, prove_all, prove_once,
+};
 pub use thumbnail::{THUMBNAIL_NAME, THUMBNAIL_VERB, THUMBNAIL_WIDTH, thumbnail};
 pub use usage::{CpuShare, Usage};

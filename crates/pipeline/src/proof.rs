@@ -73,6 +73,16 @@ impl Abilities {
         }
     }
 
+    /// Whether the same things work. Times differ with every try.
+    pub fn are_those(&self, other: &Self) -> bool {
+        let works = |abilities: &Self| {
+            let encoders = abilities.encoders.iter().filter(|(_, proof)| proof.ok).map(|(id, _)| id.clone());
+            let others = [&abilities.cuda_decoding, &abilities.va_decoding, &abilities.opus].map(|proof| proof.ok);
+            (abilities.gstreamer, encoders.collect::<Vec<_>>(), others)
+        };
+        works(self) == works(other)
+    }
+
     /// How many times the CPU time of the machine that costs were measured on this one takes; 1 where it is not known.
     pub fn slowdown(&self) -> f64 {
         let (least, most) = SLOWDOWN;
@@ -102,6 +112,9 @@ const SLOWDOWN: (f64, f64) = (0.5, 8.0);
 /// On one machine the try differs by as much from run to run (150 to 210 ms): whether a ladder fits must not.
 const SAME_SPEED: RangeInclusive<f64> = 0.8..=1.25;
 
+/// Another one may try in other ways.
+const RELEASE: &str = env!("CARGO_PKG_VERSION");
+
 /// What was found, and of what it is true.
 #[derive(Serialize, Deserialize)]
 struct Kept {
@@ -114,18 +127,34 @@ struct Kept {
 /// Tries everything that is there, one after another, unless that has been done with the same plugins and the same driver, and all that
 /// is there worked: then what `cache` holds is true. `driver` says which one, in whatever words.
 pub async fn prove_once(binary: &WorkerBinary, encoders: &Encoders, cache: &Path, driver: &str) -> Abilities {
-    let inventory: Inventory = match ask(binary, &["inventory"]).await {
+    let inventory = match ask::<Inventory>(binary, &["inventory"]).await {
         Ok(inventory) => inventory,
         Err(error) => return Abilities::none(&error.to_string()),
     };
-    let release = env!("CARGO_PKG_VERSION");
     // A cache that can't be read is one that is not there.
     let kept = tokio::fs::read(cache).await.ok().and_then(|text| serde_json::from_slice::<Kept>(&text).ok());
-    if let Some(kept) =
-        kept.filter(|kept| kept.release == release && kept.driver == driver && kept.inventory == inventory)
-    {
-        return kept.abilities;
+    let is_true = |kept: &Kept| kept.release == RELEASE && kept.driver == driver && kept.inventory == inventory;
+    match kept.filter(is_true) {
+        Some(kept) => kept.abilities,
+        None => prove_and_keep(binary, encoders, inventory, cache, driver).await,
     }
+}
+
+/// The same whatever `cache` holds, which then holds what was found now.
+pub async fn prove_again(binary: &WorkerBinary, encoders: &Encoders, cache: &Path, driver: &str) -> Abilities {
+    match ask::<Inventory>(binary, &["inventory"]).await {
+        Ok(inventory) => prove_and_keep(binary, encoders, inventory, cache, driver).await,
+        Err(error) => Abilities::none(&error.to_string()),
+    }
+}
+
+async fn prove_and_keep(
+    binary: &WorkerBinary,
+    encoders: &Encoders,
+    inventory: Inventory,
+    cache: &Path,
+    driver: &str,
+) -> Abilities {
     let abilities = prove_these(binary, encoders, &inventory).await;
     // What was tried and failed may work at the next start: a card that is full, a driver that hung.
     let lasts = |(id, proof): (&str, &Proof)| proof.ok || inventory.missing.contains_key(id);
@@ -139,7 +168,7 @@ pub async fn prove_once(binary: &WorkerBinary, encoders: &Encoders, cache: &Path
     if !all.chain(others).all(lasts) {
         return abilities;
     }
-    let kept = Kept { release: release.to_owned(), driver: driver.to_owned(), inventory, abilities };
+    let kept = Kept { release: RELEASE.to_owned(), driver: driver.to_owned(), inventory, abilities };
     if let Ok(text) = serde_json::to_vec_pretty(&kept) {
         // Whole or not at all; without it the next start tries again.
         let new = cache.with_extension("new");
@@ -208,5 +237,20 @@ mod tests {
             abilities.speed.cpu_ms = cpu_ms;
             assert!((abilities.slowdown() - expected).abs() < 0.001, "{cpu_ms:?}: {}", abilities.slowdown());
         }
+    }
+
+    #[test]
+    fn what_works_is_what_is_compared() {
+        let with = |ok, ms| {
+            let mut abilities = Abilities::none("not tried");
+            abilities.encoders.insert("x264".to_owned(), Proof { ok, ms, ..Proof::default() });
+            abilities
+        };
+        assert!(with(true, Some(3.0)).are_those(&with(true, Some(4.0))));
+        assert!(!with(true, Some(3.0)).are_those(&with(false, None)));
+        assert!(
+            !Abilities { opus: Proof { ok: true, ..Proof::default() }, ..with(true, None) }
+                .are_those(&with(true, None))
+        );
     }
 }

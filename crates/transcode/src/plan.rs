@@ -110,12 +110,11 @@ pub fn plan(source: SourceShape, wants: &[Want], terms: impl Into<Terms>, machin
     {
         let planned = plan_rendition(want, source, terms, machine, &plan.worker).and_then(|(rendition, mut worker)| {
             worker.decode_in = decode_in(&worker, source, machine);
-            let room = Room { taken: plan.cores, free: machine.cores_free };
-            let adds_pictures = worker.video != plan.worker.video;
             let cores = costs.of(&worker);
             // Sound, and what a card does, take too little to be refused for.
-            if is_new && adds_pictures && costs.pictures(&worker) > costs.pictures(&plan.worker) && cores > room.free {
-                return Err((room.missing_for(cores), true));
+            let adds_pictures = costs.pictures(&worker) > costs.pictures(&plan.worker);
+            if is_new && adds_pictures && cores > machine.cores_free {
+                return Err((no_room(cores - plan.cores, machine.cores_free - plan.cores), true));
             }
             Ok((rendition, worker, cores))
         });
@@ -134,17 +133,8 @@ fn runs(want: &Want, running: &[RenditionPlan]) -> bool {
     running.iter().any(|it| it.name == want.name && it.picture == want.picture && it.sound == want.sound)
 }
 
-/// The cores that a stream has been given.
-struct Room {
-    taken: f64,
-    free: f64,
-}
-
-impl Room {
-    fn missing_for(&self, cores: f64) -> String {
-        let (takes, free) = (cores - self.taken, (self.free - self.taken).max(0.0));
-        format!("the machine has no room for it: it takes about {takes:.2} cores and {free:.2} are free")
-    }
+fn no_room(takes: f64, free: f64) -> String {
+    format!("the machine has no room for it: it takes about {takes:.2} cores and {:.2} are free", free.max(0.0))
 }
 
 /// The rendition, and the worker's plan with what it is made of; or why it can't be made here, and false: no room would help.

@@ -1,6 +1,7 @@
 //! The stage of one stream: starts a worker when renditions are wanted and the source lives, keeps it to the plan, starts it
 //! again when it fails.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -118,18 +119,18 @@ struct Stage {
 }
 
 /// What a worker's plan is made by, for as long as it runs.
-struct Planner<'a> {
-    abilities: &'a Abilities,
+struct Planner {
+    abilities: Arc<Abilities>,
     shape: SourceShape,
     /// All of a worker is on one device: pictures stay in its memory from the decoder to the encoders.
     device: Option<Device>,
 }
 
-impl Planner<'_> {
+impl Planner {
     /// `running` is what goes on whether there is room or not.
     fn plan(&self, stage: &Stage, running: &[RenditionPlan]) -> TranscodePlan {
         let machine = Machine {
-            abilities: self.abilities,
+            abilities: &self.abilities,
             encoders: stage.workshop.encoders(),
             avoided: stage.families.avoided(),
             cores_free: stage.workshop.cores_free_for(stage.id),
@@ -149,13 +150,14 @@ impl Stage {
                 return;
             }
         }
-        let abilities = workshop.abilities().await;
+        workshop.abilities().await;
         // What a failed worker ran is run again; what was stopped with its source looks for room anew.
         let mut running = Vec::new();
         loop {
             let Some((source, shape)) = self.work().await else { return };
+            let abilities = workshop.abilities().await;
             self.families.recover(Instant::now(), || workshop.has_room());
-            let device = self.device(abilities).await;
+            let device = self.device(&abilities).await;
             let planner = Planner { abilities, shape, device };
             let plan = planner.plan(&self, &running);
             self.adopt(plan, Instant::now());
@@ -252,7 +254,7 @@ impl Stage {
         }
     }
 
-    async fn session(&mut self, source: Subscriber, planner: &Planner<'_>) -> End {
+    async fn session(&mut self, source: Subscriber, planner: &Planner) -> End {
         let unable = |message: String| End::Failed(WorkerFault { output: None, message });
         let binary = match self.workshop.binary() {
             Ok(binary) => binary.clone(),
@@ -281,7 +283,7 @@ impl Stage {
     }
 
     /// What time and wishes bring; whether the worker is to end.
-    fn look(&mut self, plans: &watch::Sender<WorkerPlan>, planner: &Planner<'_>) -> bool {
+    fn look(&mut self, plans: &watch::Sender<WorkerPlan>, planner: &Planner) -> bool {
         let now = Instant::now();
         let mut changed = self.linger.expire(now);
         let workshop = self.workshop.clone();
@@ -297,6 +299,10 @@ impl Stage {
             let wants = self.wanted.borrow_and_update().clone();
             self.linger.update(&wants.renditions, now);
             changed = true;
+        }
+        let known = self.workshop.known_abilities();
+        if known.is_some_and(|known| !Arc::ptr_eq(&known, &planner.abilities) && !known.are_those(&planner.abilities)) {
+            return true;
         }
         // The source had no picture, and has one.
         if planner.shape.sound_alone && self.hub.source().tracks().video.is_some() {
@@ -418,7 +424,7 @@ struct Hosting<'a> {
     stage: &'a mut Stage,
     plans: watch::Sender<WorkerPlan>,
     logos: watch::Sender<Option<LogoWish>>,
-    planner: &'a Planner<'a>,
+    planner: &'a Planner,
 }
 
 impl Host for Hosting<'_> {

@@ -4,12 +4,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::OnceCell;
 use weir_gpu::Inventory;
 use weir_model::{StreamId, VideoCodec};
 use weir_pipeline::{
     Abilities, Cages, EncoderFile, Encoders, EncodersFault, Proof, WorkerBinary, WorkerLimits, WorkerMissing,
-    prove_all, prove_once,
+    prove_again, prove_all, prove_once,
 };
 
 use crate::admission::Ledger;
@@ -63,7 +62,10 @@ pub struct Workshop {
 struct Shared {
     encoders: Encoders,
     binary: Result<WorkerBinary, WorkerMissing>,
-    abilities: OnceCell<Abilities>,
+    /// What is known; None: nothing was tried yet.
+    abilities: Mutex<Option<Arc<Abilities>>>,
+    /// Held while it is tried.
+    proving: tokio::sync::Mutex<()>,
     ledger: Ledger,
     options: WorkshopOptions,
     cages: Cages,
@@ -83,7 +85,8 @@ impl Workshop {
         let shared = Shared {
             encoders: Encoders::load()?,
             binary: WorkerBinary::find(),
-            abilities: OnceCell::new(),
+            abilities: Mutex::default(),
+            proving: tokio::sync::Mutex::default(),
             ledger: Ledger::new(options.cores.unwrap_or_else(all)),
             options,
             cages,
@@ -93,18 +96,46 @@ impl Workshop {
     }
 
     /// What this machine can do, tried once: whoever asks first waits some seconds, the others with it.
-    pub async fn abilities(&self) -> &Abilities {
-        let prove = || async {
-            let (binary, encoders) = match &self.shared.binary {
-                Ok(binary) => (binary, &self.shared.encoders),
-                Err(missing) => return Abilities::none(&missing.to_string()),
-            };
-            let Some(cache) = &self.shared.options.cache else { return prove_all(binary, encoders).await };
-            let devices = self.devices().await;
-            let names: Vec<_> = devices.devices.iter().map(|device| (&device.uuid, device.mig)).collect();
-            prove_once(binary, encoders, cache, &format!("{:?} {names:?}", devices.driver)).await
+    pub async fn abilities(&self) -> Arc<Abilities> {
+        match self.known_abilities() {
+            Some(known) => known,
+            None => self.prove(false).await,
+        }
+    }
+
+    /// The same tried again: a driver was mended, a card has room. Streams that run follow what has changed.
+    pub async fn prove_again(&self) {
+        self.prove(true).await;
+    }
+
+    /// As far as anything was tried.
+    pub(crate) fn known_abilities(&self) -> Option<Arc<Abilities>> {
+        self.shared.abilities.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn prove(&self, again: bool) -> Arc<Abilities> {
+        let _alone = self.shared.proving.lock().await;
+        if let Some(known) = self.known_abilities().filter(|_| !again) {
+            return known;
+        }
+        let proven = Arc::new(self.abilities_by_trying(again).await);
+        *self.shared.abilities.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&proven));
+        proven
+    }
+
+    async fn abilities_by_trying(&self, again: bool) -> Abilities {
+        let (binary, encoders) = match &self.shared.binary {
+            Ok(binary) => (binary, &self.shared.encoders),
+            Err(missing) => return Abilities::none(&missing.to_string()),
         };
-        self.shared.abilities.get_or_init(prove).await
+        let Some(cache) = &self.shared.options.cache else { return prove_all(binary, encoders).await };
+        let devices = self.devices().await;
+        let names: Vec<_> = devices.devices.iter().map(|device| (&device.uuid, device.mig)).collect();
+        let driver = format!("{:?} {names:?}", devices.driver);
+        match again {
+            true => prove_again(binary, encoders, cache, &driver).await,
+            false => prove_once(binary, encoders, cache, &driver).await,
+        }
     }
 
     /// Each encoder that this GStreamer may have, and whether it works: what `weir doctor` and `GET /system` show.

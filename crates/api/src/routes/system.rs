@@ -144,6 +144,17 @@ impl From<Capacity> for TranscodingDto {
 /// What this server is, and what its machine can do. The first call tries the encoders, which takes some seconds.
 #[utoipa::path(get, path = "/api/v1/system", tag = "system", responses((status = 200, body = SystemDto)))]
 pub(crate) async fn system(State(app): State<App>) -> Json<SystemDto> {
+    described(&app).await
+}
+
+/// Tries the encoders again, after a driver was mended or a card changed; live streams follow what has changed. Takes some seconds.
+#[utoipa::path(post, path = "/api/v1/system/prove", tag = "system", responses((status = 200, body = SystemDto)))]
+pub(crate) async fn prove(State(app): State<App>) -> Json<SystemDto> {
+    app.api.workshop.prove_again().await;
+    described(&app).await
+}
+
+async fn described(app: &App) -> Json<SystemDto> {
     let started_at = app.api.observe.started_at();
     let devices = app.api.workshop.devices().await;
     Json(SystemDto {

@@ -26,7 +26,7 @@ async fn every_route_by_every_role() {
             assert_eq!(call(&[("authorization", "apikey nonsense")]).await, 401);
             let within = |roots: &[&str]| roots.iter().any(|root| path.starts_with(&format!("/api/v1/{root}")));
             let admin_only = within(&["apikeys", "users", "audit", "webhooks"])
-                || (within(&["destinations", "ladders"]) && method != "GET");
+                || (within(&["destinations", "ladders", "system"]) && method != "GET");
             let reads = method == "GET" || path == "/api/v1/session";
             let viewer = call(&[("authorization", &api.viewer)]).await;
             assert_eq!(viewer == 403, admin_only || !reads, "{method} {path} as viewer: {viewer}");

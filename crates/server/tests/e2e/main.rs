@@ -21,6 +21,7 @@ mod isolation;
 mod nvidia;
 mod origin;
 mod playback;
+mod proof;
 mod publish;
 mod push;
 mod restart;

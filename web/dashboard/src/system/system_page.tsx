@@ -1,15 +1,19 @@
 // The machine: what runs, how busy it is, what it can encode and how that was proved.
 
-import { Check, X } from "lucide-react";
-import { useSystem } from "../api/queries";
+import { Check, RotateCw, X } from "lucide-react";
+import { post } from "../api/client";
+import { useChange, useSystem } from "../api/queries";
 import type { Encoder, System } from "../api/types";
 import { bytes, codec, count, duration, full, milliseconds, NOTHING, percent } from "../format";
 import { groupBy } from "../group";
 import { useLoad } from "../live/board";
+import { useMay } from "../shell/session";
 import { t } from "../text";
+import { Button } from "../ui/button";
 import { Facts } from "../ui/facts";
 import { Meter } from "../ui/figure";
 import { Failed, Loading, Page, Panel } from "../ui/page";
+import { toast } from "../ui/toast";
 import { encodingOf, machineOf } from "./machine";
 
 export function SystemPage() {
@@ -82,7 +86,7 @@ function Gpus({ gpus }: { gpus: System["gpus"] }) {
 function Encoders({ encoders }: { encoders: Encoder[] }) {
   const families = [...groupBy(encoders, ({ family }) => family)].sort(([, one], [, other]) => works(other) - works(one));
   return (
-    <Panel title={t.system.encoders} note={t.system.encodersNote}>
+    <Panel title={t.system.encoders} note={t.system.encodersNote} actions={<TryAgain />}>
       <div className="table-box">
         <table className="table">
           <thead>
@@ -111,6 +115,18 @@ function Encoders({ encoders }: { encoders: Encoder[] }) {
         </table>
       </div>
     </Panel>
+  );
+}
+
+/** After a driver was mended, or a card was put in. */
+function TryAgain() {
+  const may = useMay("admin");
+  const prove = useChange(() => post("/system/prove"), "system");
+  if (!may) return null;
+  return (
+    <Button size="small" icon={RotateCw} busy={prove.isPending} onClick={() => prove.mutate(undefined, { onError: toast.bad })}>
+      {t.system.tryAgain}
+    </Button>
   );
 }
 
