@@ -533,7 +533,7 @@ export const t = {
     gpu: (at: number) => (at === 0 ? "GPU" : `GPU ${at + 1}`),
     encoder: (at: number) => (at === 0 ? "Encoder" : `Encoder ${at + 1}`),
     free: (size: string) => `${size} free`,
-    encoding: "Encoding in software",
+    encoding: "Encoding",
     coresTaken: (taken: string, cores: string) => `${taken} of ${cores} cores`,
     encoders: "Encoders",
     encodersNote: "Each was tried on real pictures.",
