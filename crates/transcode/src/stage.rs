@@ -286,8 +286,8 @@ impl Stage {
     fn look(&mut self, plans: &watch::Sender<WorkerPlan>, planner: &Planner) -> bool {
         let now = Instant::now();
         let mut changed = self.linger.expire(now);
-        let workshop = self.workshop.clone();
-        for family in self.families.recover(now, || workshop.has_room()) {
+        let Self { families, workshop, .. } = &mut *self;
+        for family in families.recover(now, || workshop.has_room()) {
             tracing::info!(stream_id = %self.id, family, "an encoder family is tried again");
             // Which device it is to be on is decided before a worker starts.
             if family == NVENC && planner.device.is_none() {
@@ -308,13 +308,14 @@ impl Stage {
         if planner.shape.sound_alone && self.hub.source().tracks().video.is_some() {
             return true;
         }
-        let refused_for_room = self.plan.refused.iter().any(|refused| refused.for_room);
-        if !changed && refused_for_room && now.duration_since(self.looked_for_room) >= ROOM_LOOKED_FOR_EVERY {
+        let room_is_due = now.duration_since(self.looked_for_room) >= ROOM_LOOKED_FOR_EVERY
+            && self.plan.refused.iter().any(|refused| refused.for_room);
+        let plan = (changed || room_is_due).then(|| planner.plan(self, &self.plan.renditions));
+        if room_is_due {
             self.looked_for_room = now;
-            changed = planner.plan(self, &self.plan.renditions).renditions.len() > self.plan.renditions.len();
         }
-        if changed {
-            let plan = planner.plan(self, &self.plan.renditions);
+        let more = |plan: &TranscodePlan| plan.renditions.len() > self.plan.renditions.len();
+        if let Some(plan) = plan.filter(|plan| changed || more(plan)) {
             // A worker that makes pictures is fed with pictures from its start.
             let same_kinds = plan.worker.video.is_empty() == self.plan.worker.video.is_empty();
             if plan.renditions.is_empty() || !same_kinds || plan.worker.decode_in != self.plan.worker.decode_in {

@@ -167,8 +167,7 @@ impl Workshop {
 
     /// The NVIDIA devices, as they were within the last second.
     pub async fn devices(&self) -> Arc<Inventory> {
-        let kept = |shared: &Shared| shared.devices.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((_, devices)) = kept(&self.shared).filter(|(at, _)| at.elapsed() < DEVICES_FOR) {
+        if let Some((_, devices)) = self.devices_seen().filter(|(at, _)| at.elapsed() < DEVICES_FOR) {
             return devices;
         }
         // A driver that hangs holds up whoever asked, and nothing else.
@@ -178,9 +177,13 @@ impl Workshop {
         seen
     }
 
+    fn devices_seen(&self) -> Option<(Instant, Arc<Inventory>)> {
+        self.shared.devices.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Whether a card has room, as far as is known: figures that are old are asked for anew, and this does not wait for them.
     pub(crate) fn has_room(&self) -> bool {
-        let kept = self.shared.devices.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let kept = self.devices_seen();
         if kept.as_ref().is_none_or(|(at, _)| at.elapsed() > ROOM_FOR) {
             let workshop = self.clone();
             tokio::spawn(async move { workshop.devices().await });

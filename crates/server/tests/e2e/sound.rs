@@ -312,15 +312,20 @@ fn assert_worker_is_limited(weir: &Weir) {
     }
 }
 
+/// Sound alone, as a radio station sends it.
+fn make_tone(seconds: u32, path: &Path) {
+    let tone = format!("sine=frequency=440:sample_rate=44100:duration={seconds}");
+    run(
+        "ffmpeg",
+        &["-nostdin", "-v", "error", "-f", "lavfi", "-i", &tone, "-c:a", "aac", "-y", path.to_str().unwrap()],
+    );
+}
+
 #[test]
 fn a_source_without_a_picture_has_its_ladder_of_sound() {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("radio.flv");
-    let tone = "sine=frequency=440:sample_rate=44100:duration=10";
-    run(
-        "ffmpeg",
-        &["-nostdin", "-v", "error", "-f", "lavfi", "-i", tone, "-c:a", "aac", "-y", source.to_str().unwrap()],
-    );
+    make_tone(10, &source);
     let weir = weir().set("transcode.worker_memory_mb", "512").set("transcode.worker_cpu_percent", "400").start();
     let api = weir.api();
     let stream = api.create_stream_with("radio", &json!({"ladder": "audio-only"}));
@@ -350,11 +355,7 @@ fn a_source_without_a_picture_has_its_ladder_of_sound() {
 fn renditions_with_pictures_wait_for_one_and_sound_does_not() {
     let folder = tempfile::tempdir().unwrap();
     let voice = folder.path().join("voice.flv");
-    let tone = "sine=frequency=440:sample_rate=44100:duration=20";
-    run(
-        "ffmpeg",
-        &["-nostdin", "-v", "error", "-f", "lavfi", "-i", tone, "-c:a", "aac", "-y", voice.to_str().unwrap()],
-    );
+    make_tone(20, &voice);
     let weir = weir().start();
     let api = weir.api();
     let small = json!({"name": "small", "width": 160, "height": 90, "video_bitrate_kbps": 150});
