@@ -1,7 +1,7 @@
 # The project's commands. Each works on a fresh Debian or Ubuntu machine that has only Rust: what else it needs it installs, and says so.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test test-gpu build fuzz bench screenshots fmt
+.PHONY: help run test test-long test-gpu build fuzz bench screenshots fmt
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -11,6 +11,9 @@ run: ## build, and start the server with a demo stream already live (Ctrl-C stop
 
 test: ## every check: format, lints, dependencies, Rust tests, end-to-end with real ffmpeg, nginx, GStreamer and Chromium
 	@scripts/test.sh
+
+test-long: ## the long forms of tests whose short forms `make test` runs (half an hour and more)
+	@WEIR_LONG=1 scripts/test.sh
 
 test-gpu: ## the tests that need an NVIDIA card: a ladder decoded, and where the card can encoded, on it
 	@scripts/install-packages.sh test

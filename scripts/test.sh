@@ -35,19 +35,26 @@ check() { # name, command...
   fi
 }
 
+# `make test-long`: tests that are marked `#[ignore = "long: ..."]` run as well; those of a GPU have a target of their own.
+long_nextest=() long_cargo=()
+if [ -n "${WEIR_LONG:-}" ]; then
+  long_nextest=(--run-ignored all -E 'not test(/^gpu::/)')
+  long_cargo=(-- --include-ignored --skip gpu::)
+fi
+
 # Rust tests: the runner's own counts are added to ours.
 rust_tests() {
   local start=$SECONDS status p f
   printf '\n== Rust tests\n'
   if command -v cargo-nextest >/dev/null; then
-    cargo nextest run --locked --workspace --no-fail-fast 2>&1 | tee "$log"
+    cargo nextest run --locked --workspace --no-fail-fast "${long_nextest[@]}" 2>&1 | tee "$log"
     status=${PIPESTATUS[0]}
     read -r p f < <(plain <"$log" | awk '/Summary \[/ { p = f = 0
       for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p = $(i - 1); if ($i ~ /^failed/ || $i ~ /^timed/) f += $(i - 1) } }
       END { print p + 0, f + 0 }')
   else
     # `--tests`, not the default: documentation examples are checked nowhere in this workspace, because there are none.
-    cargo test --locked --workspace --tests --no-fail-fast 2>&1 | tee "$log"
+    cargo test --locked --workspace --tests --no-fail-fast "${long_cargo[@]}" 2>&1 | tee "$log"
     status=${PIPESTATUS[0]}
     read -r p f < <(plain <"$log" | awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }')
   fi
