@@ -12,7 +12,7 @@ use crate::options::set_for_listener;
 use crate::reactor::Watched;
 use crate::reject;
 use crate::stream_id::StreamId;
-use weir_caps::{Caps, Permit};
+use weir_net::{Caps, Permit};
 
 /// Callers that wait to be accepted; libsrt rejects more.
 const BACKLOG: i32 = 256;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpSocket};
 
 use super::now;
-use weir_caps::{Caps, Permit};
+use weir_net::{Caps, Permit};
 
 /// Connections that the kernel keeps for us while we are busy.
 const BACKLOG: u32 = 1024;
