@@ -21,25 +21,13 @@ const RESTREAM: &str = "demo push";
 const RESTART_AFTER: Duration = Duration::from_secs(2);
 
 /// Runs until told to stop.
-pub(crate) async fn run(
-    commands: Commands,
-    store: Store,
-    urls: PublicUrls,
-    http: Option<String>,
-    stop: CancellationToken,
-) {
-    if let Err(error) = show(&commands, &store, &urls, http.as_deref(), &stop).await {
+pub(crate) async fn run(commands: Commands, store: Store, urls: PublicUrls, stop: CancellationToken) {
+    if let Err(error) = show(&commands, &store, &urls, &stop).await {
         tracing::error!("the demo ended: {error:#}");
     }
 }
 
-async fn show(
-    commands: &Commands,
-    store: &Store,
-    urls: &PublicUrls,
-    http: Option<&str>,
-    stop: &CancellationToken,
-) -> anyhow::Result<()> {
+async fn show(commands: &Commands, store: &Store, urls: &PublicUrls, stop: &CancellationToken) -> anyhow::Result<()> {
     // Our own listener, whatever name the outside knows it by.
     let rtmp = urls.rtmp.as_deref().context("--demo needs rtmp.listen")?;
     let source = demo_stream(commands, store, SOURCE).await?;
@@ -47,7 +35,7 @@ async fn show(
     let source_url = publish_url(rtmp, &source)?;
     let sink_url = publish_url(rtmp, &sink)?;
     demo_restream(commands, store, &source, &sink_url).await?;
-    tell(http, rtmp);
+    tell(urls.playback.as_deref(), rtmp);
     while !stop.is_cancelled() {
         let mut ffmpeg = test_picture(&source_url).spawn().context("cannot start ffmpeg (apt install ffmpeg)")?;
         tokio::select! {

@@ -1,15 +1,22 @@
 //! The `weir` binary: read the configuration, wire the crates together, run, drain.
 
 mod addresses;
+mod base;
 mod bootstrap;
 mod cli;
 mod config;
 mod demo;
 mod doctor;
+mod http;
 mod logging;
+mod outgoing;
+mod owners;
+mod ready_line;
 mod rtmp_listener;
 mod serve;
 mod shelves;
+mod signals;
+mod sockets;
 mod srt_listener;
 mod tls;
 

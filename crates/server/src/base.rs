@@ -1,0 +1,40 @@
+//! What every part of the server stands on: the store and its commands, what is observed, the media threads, the folders, the encoders.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use weir_control::{Commands, Lanes, Runtime, Shelves};
+use weir_model::Platforms;
+use weir_observe::Observe;
+use weir_store::Store;
+use weir_transcode::{Cages, Workshop};
+
+use crate::config::Config;
+use crate::{bootstrap, shelves};
+
+/// Handles that are cloned by whoever needs them.
+pub(crate) struct Base {
+    pub(crate) store: Store,
+    pub(crate) observe: Observe,
+    pub(crate) lanes: Lanes,
+    pub(crate) runtime: Runtime,
+    pub(crate) shelves: Shelves,
+    pub(crate) commands: Commands,
+    pub(crate) workshop: Workshop,
+}
+
+impl Base {
+    pub(crate) async fn open(config: &Config, data: &Path) -> anyhow::Result<Self> {
+        let store = bootstrap::open_store(config, data).await?;
+        bootstrap::admit_admin(&store).await?;
+        let observe = Observe::new();
+        let lanes = Lanes::start(config.lanes).context("cannot start the media threads")?;
+        let runtime = Runtime::new();
+        let shelves = shelves::open(config, data, &store).await?;
+        let commands = Commands::new(store.clone(), Platforms::load()?, runtime.clone()).await?;
+        let cages = Cages::open();
+        tracing::info!("{cages}");
+        let workshop = Workshop::with(config.workshop_options(data.join("abilities.json")), cages)?;
+        Ok(Self { store, observe, lanes, runtime, shelves, commands, workshop })
+    }
+}

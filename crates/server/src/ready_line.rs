@@ -1,0 +1,18 @@
+//! The one line on stdout: whoever started the server learns that it serves, and where.
+
+use serde_json::json;
+use weir_api::PublicUrls;
+
+#[expect(clippy::print_stdout, reason = "the ready line is the contract with whoever started us")]
+pub(crate) fn say(urls: &PublicUrls) {
+    let line = json!({
+        "ready": true,
+        "http": urls.playback,
+        "rtmp": urls.rtmp,
+        "rtmps": urls.rtmps,
+        "srt": urls.srt,
+        "pid": std::process::id(),
+        "version": env!("CARGO_PKG_VERSION"),
+    });
+    println!("{line}");
+}

@@ -1,0 +1,104 @@
+//! Everything that listens, bound before anything runs: a port that is taken ends the start with a clear word.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+use weir_api::PublicUrls;
+use weir_control::SrtDoor;
+use weir_rtmp::net::{ListenLimits, Listener};
+use weir_srt::SrtListener;
+
+use crate::base::Base;
+use crate::config::Config;
+use crate::{addresses, tls};
+
+/// Bound and not yet served. What is off is not there.
+pub(crate) struct Sockets {
+    pub(crate) http: Vec<HttpSocket>,
+    pub(crate) rtmp: Option<Listener>,
+    pub(crate) rtmps: Option<Listener>,
+    pub(crate) srt: Option<SrtSocket>,
+}
+
+/// With TLS it is HTTPS.
+pub(crate) struct HttpSocket {
+    pub(crate) listener: TcpListener,
+    pub(crate) tls: Option<Arc<ServerConfig>>,
+}
+
+/// An SRT listener asks its door before it lets a caller in, so the two are made together.
+pub(crate) struct SrtSocket {
+    pub(crate) listener: SrtListener,
+    pub(crate) door: Arc<SrtDoor>,
+}
+
+impl Sockets {
+    pub(crate) async fn bind(config: &Config, data: &Path, base: &Base) -> anyhow::Result<Self> {
+        let tls = tls::server_config(&config.tls, data, config.public_host.as_deref())?;
+        let mut http = Vec::new();
+        for (address, tls) in [(config.http, None), (config.https, tls.clone())] {
+            let Some(address) = address else { continue };
+            let listener = TcpListener::bind(address).await;
+            let listener = listener.with_context(|| format!("cannot listen for HTTP on {address}"))?;
+            http.push(HttpSocket { listener, tls });
+        }
+        Ok(Self {
+            http,
+            rtmp: bind_rtmp(config.rtmp, config, None).await?,
+            rtmps: bind_rtmp(config.rtmps.filter(|_| tls.is_some()), config, tls).await?,
+            srt: bind_srt(config, base)?,
+        })
+    }
+
+    /// What the outside is told.
+    pub(crate) fn urls(&self, public_host: Option<&str>) -> anyhow::Result<PublicUrls> {
+        let rtmp = |scheme, listener: &Option<Listener>| {
+            listener.as_ref().map(|listener| addresses::url(scheme, listener.local_addr(), public_host))
+        };
+        let http = self.http_url(public_host)?;
+        Ok(PublicUrls {
+            rtmp: rtmp("rtmp", &self.rtmp),
+            rtmps: rtmp("rtmps", &self.rtmps),
+            srt: self.srt.as_ref().map(|srt| addresses::url("srt", srt.listener.local_addr(), public_host)),
+            secure_cookies: self.http.iter().all(|socket| socket.tls.is_some()),
+            playback: http.clone(),
+            watch: http,
+            // WHIP is not served by this version.
+            ..PublicUrls::default()
+        })
+    }
+
+    /// Plain HTTP where there is some, else HTTPS.
+    fn http_url(&self, public_host: Option<&str>) -> anyhow::Result<Option<String>> {
+        let Some(HttpSocket { listener, tls }) = self.http.first() else { return Ok(None) };
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        Ok(Some(addresses::url(scheme, listener.local_addr()?, public_host)))
+    }
+}
+
+async fn bind_rtmp(
+    address: Option<SocketAddr>,
+    config: &Config,
+    tls: Option<Arc<ServerConfig>>,
+) -> anyhow::Result<Option<Listener>> {
+    let Some(address) = address else { return Ok(None) };
+    let limits = ListenLimits {
+        connections_max: config.rtmp_connections_max,
+        connections_per_ip_max: config.rtmp_connections_per_ip_max,
+        ..ListenLimits::default()
+    };
+    let listener = Listener::bind(address, tls, limits).await;
+    listener.map(Some).with_context(|| format!("cannot listen for RTMP on {address}"))
+}
+
+fn bind_srt(config: &Config, base: &Base) -> anyhow::Result<Option<SrtSocket>> {
+    let Some(address) = config.srt else { return Ok(None) };
+    let door = Arc::new(SrtDoor::new(base.commands.clone(), base.runtime.clone(), base.observe.clone()));
+    let listener = SrtListener::bind(address, config.srt_limits, Arc::clone(&door) as Arc<dyn weir_srt::Gate>)
+        .with_context(|| format!("cannot listen for SRT on {address}"))?;
+    Ok(Some(SrtSocket { listener, door }))
+}
