@@ -32,7 +32,7 @@ pub(crate) async fn run(config: &Config, data: &Path, as_json: bool) -> anyhow::
     findings.push(folder(data));
     findings.push(clock());
     let ok = findings.iter().all(|finding| finding.problem.is_none());
-    let capacity = workshop.capacity().await;
+    let capacity = workshop.capacity();
     let report = Report { ok, gstreamer, capacity, encoders, devices: &devices, findings };
     if as_json {
         println!("{:#}", report.json());

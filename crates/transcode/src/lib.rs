@@ -7,6 +7,7 @@ mod admission;
 mod backoff;
 mod choice;
 mod families;
+mod lacks;
 mod lag;
 mod linger;
 mod outlet;
@@ -22,6 +23,7 @@ mod workshop;
 
 pub use plan::{Machine, Refused, RenditionPlan, SourceShape, Terms, TranscodePlan, plan};
 pub use stage::{TranscodeHandle, start};
-pub use wants::{LogoWish, Want, Wants, shared_name};
+pub use thumbnail::Thumbnail;
+pub use wants::{LogoWish, Want, Wants, shared_label, shared_name};
 pub use weir_pipeline::Cages;
 pub use workshop::{Capacity, EncoderReport, Workshop, WorkshopOptions};

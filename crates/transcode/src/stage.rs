@@ -32,7 +32,7 @@ const SOURCE_GONE_MAX: Duration = Duration::from_secs(10);
 const PICTURE_AWAITED_MAX: Duration = Duration::from_secs(3);
 
 /// The family whose devices are chosen from.
-const NVENC: &str = "nvenc";
+pub(crate) const NVENC: &str = "nvenc";
 
 /// How often it is looked whether there is room for what was refused.
 const ROOM_LOOKED_FOR_EVERY: Duration = Duration::from_secs(2);

@@ -12,6 +12,7 @@ use weir_pipeline::{
 };
 
 use crate::admission::Ledger;
+use crate::lacks;
 
 /// The driver's figures are means over some hundred milliseconds; asked more often they cost and say the same.
 const DEVICES_FOR: Duration = Duration::from_secs(1);
@@ -118,7 +119,9 @@ impl Workshop {
         if let Some(known) = self.known_abilities().filter(|_| !again) {
             return known;
         }
-        let proven = Arc::new(self.abilities_by_trying(again).await);
+        let mut proven = self.abilities_by_trying(again).await;
+        lacks::explain(&mut proven, &self.shared.encoders, &*self.devices().await, lacks::has_render_node());
+        let proven = Arc::new(proven);
         *self.shared.abilities.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&proven));
         proven
     }
@@ -159,9 +162,15 @@ impl Workshop {
         self.shared.encoders.all().iter().filter_map(report).collect()
     }
 
-    pub async fn capacity(&self) -> Capacity {
-        let abilities = self.abilities().await;
-        let speed = abilities.speed.ok.then(|| abilities.slowdown().recip());
+    /// Whether `abilities` answers at once.
+    pub fn is_proven(&self) -> bool {
+        self.known_abilities().is_some()
+    }
+
+    /// Its speed where that was tried.
+    pub fn capacity(&self) -> Capacity {
+        let known = self.known_abilities();
+        let speed = known.filter(|abilities| abilities.speed.ok).map(|abilities| abilities.slowdown().recip());
         Capacity { cores: self.ledger().cores(), cores_free: self.ledger().free(), speed }
     }
 

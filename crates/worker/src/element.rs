@@ -25,7 +25,7 @@ impl From<gst::StateChangeError> for BuildFault {
 /// The first factory of a step that there is.
 pub(crate) fn find(step: &Step) -> Result<gst::ElementFactory, BuildFault> {
     let there = step.factories.iter().find_map(|name| gst::ElementFactory::find(name));
-    there.ok_or_else(|| BuildFault(format!("GStreamer has no {} here", step.factories.join(" or "))))
+    there.ok_or_else(|| BuildFault(format!("the GStreamer element {} is not installed", step.factories.join(" or "))))
 }
 
 /// Makes the element of a step; `prefix` tells whose it is.
