@@ -6,11 +6,13 @@ use crate::dto::push_status::WarningDto;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::Mutex;
+use weir_hub::SOURCE_RENDITION;
 use weir_model::{
     Destination, DestinationId, Encoding, Platform, Platforms, PushUrl, Rendition, Restream, RestreamId,
     RestreamRendition, Sent, StreamId, StreamStatus, Target, check_platform,
 };
 use weir_store::StoreError;
+use weir_transcode::shared_name;
 
 /// Every stream and restream as it is stored.
 #[derive(Debug, Default)]
@@ -94,6 +96,30 @@ impl Catalogue {
             .collect()
     }
 
+    /// The stream's rendition that the restream sends, by the name that the stream's status has for it.
+    pub(crate) fn sends(&self, restream: &Restream, platforms: &Platforms) -> String {
+        let rendition = self.rendition(restream, self.platform(restream, platforms));
+        let own = matches!(restream.rendition, RestreamRendition::Inline(_));
+        let encoded = rendition.and_then(|Rendition { name, encoding }| match encoding {
+            Encoding::Passthrough => None,
+            encoding if own => shared_name(&encoding),
+            Encoding::Encode(_) | Encoding::Sound(_) => Some(name),
+        });
+        encoded.unwrap_or_else(|| SOURCE_RENDITION.to_owned())
+    }
+
+    /// What the restream asks for; None for the source as it is.
+    fn rendition(&self, restream: &Restream, platform: Option<&Platform>) -> Option<Rendition> {
+        match &restream.rendition {
+            RestreamRendition::AsIs => None,
+            RestreamRendition::Inline(draft) => Some(draft.fill(platform.map(|platform| &platform.rules))),
+            RestreamRendition::Named(name) => {
+                let ladder = &self.streams.get(&restream.stream_id)?.ladder;
+                ladder.iter().find(|rendition| rendition.name == *name).cloned()
+            }
+        }
+    }
+
     fn platform<'a>(&self, restream: &Restream, platforms: &'a Platforms) -> Option<&'a Platform> {
         let of_url = |url: &str| platforms.of(&PushUrl::parse(url).ok()?);
         match &restream.target {
@@ -110,15 +136,7 @@ impl Catalogue {
     /// None while it is not known what comes in.
     fn sent(&self, restream: &Restream, source: &StreamStatus, platform: &Platform) -> Option<Sent> {
         let ingest = source.ingest.as_ref();
-        let rendition = match &restream.rendition {
-            RestreamRendition::AsIs => None,
-            RestreamRendition::Inline(draft) => Some(draft.fill(Some(&platform.rules))),
-            RestreamRendition::Named(name) => {
-                let ladder = &self.streams.get(&restream.stream_id)?.ladder;
-                ladder.iter().find(|rendition| rendition.name == *name).cloned()
-            }
-        };
-        match rendition.map(|rendition| rendition.encoding) {
+        match self.rendition(restream, Some(platform)).map(|rendition| rendition.encoding) {
             Some(Encoding::Encode(settings)) => {
                 let encoded = Sent::encoded(&settings);
                 Some(Sent { fps: encoded.fps.or_else(|| ingest?.fps), ..encoded })

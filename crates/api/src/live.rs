@@ -108,12 +108,11 @@ impl LiveBoard {
             statuses.insert(*id, status);
         }
         for (id, restream) in &catalogue.restreams {
-            let warnings = statuses.get(&restream.stream_id).map(|source| {
-                let platforms = api.commands.platforms();
-                catalogue.warnings(restream, source, platforms)
-            });
-            let status =
-                RestreamStatusDto::new(restream, api.observe.restream_status(*id), warnings.unwrap_or_default());
+            let platforms = api.commands.platforms();
+            let source = statuses.get(&restream.stream_id);
+            let warnings = source.map(|source| catalogue.warnings(restream, source, platforms)).unwrap_or_default();
+            let sends = catalogue.sends(restream, platforms);
+            let status = RestreamStatusDto::new(restream, api.observe.restream_status(*id), sends, warnings);
             restreams.insert(id.0, text(&LiveRestreamDto::new(restream, status)));
         }
         let load: LoadDto = api.observe.load().into();

@@ -27,7 +27,7 @@ use weir_model::StreamId;
 use weir_observe::{Counter, Observe, ViewerKind};
 use weir_packager::{Answer, Cache};
 
-use crate::thumbnails::{Thumbnail, Thumbnails};
+use crate::thumbnails::Thumbnails;
 
 use asked::{Asked, Verb};
 pub(crate) use body::OriginBody;
@@ -36,7 +36,7 @@ pub use limits::HttpLimits;
 pub(crate) use limits::{Guest, Guests};
 pub(crate) use patient_io::PatientIo;
 use read_head::{Head, read_head};
-use reply::Reply;
+use reply::{Dated, Reply};
 pub(crate) use respond::accepts_gzip;
 use respond::respond;
 
@@ -45,6 +45,9 @@ pub const QUERY_BYTES_MAX: usize = 2_048;
 
 /// Longer ones are none of ours: a stream's name, a rendition's name and a number.
 pub const PATH_BYTES_MAX: usize = 512;
+
+/// A start of GStreamer takes 0.2 s; a busy machine, where others wait before, takes some seconds.
+const THUMBNAIL_PATIENCE: Duration = Duration::from_secs(6);
 
 /// Of `/play/<name>/`, beside what the packager has there.
 const THUMBNAIL: &str = "thumbnail.jpg";
@@ -133,11 +136,12 @@ impl Origin {
             Err(PlaybackRefusal::Protected) => return Reply::refusal(StatusCode::FORBIDDEN),
         };
         if file == THUMBNAIL {
-            return respond(self.thumbnail(stream).await, asked);
+            return self.thumbnail(stream, asked).await;
         }
         let answer = packager.answer(file, query).await;
         if let Some(kind) = viewer_kind(file)
             && matches!(answer, Answer::Found { .. })
+            && !asked.preview.is_some_and(|pass| shared.playback.is_preview(stream, pass))
             && let Some(book) = shared.observe.board().viewer_book(stream)
         {
             let window = (packager.config().segment_target * VIEWER_WINDOW_TARGETS).max(VIEWER_WINDOW_MIN);
@@ -146,16 +150,20 @@ impl Origin {
         respond(answer, asked)
     }
 
-    /// The latest picture.
-    async fn thumbnail(&self, stream: StreamId) -> Answer {
-        let found = |picture: Thumbnail| Answer::Found {
+    /// The latest picture, and how old it is.
+    async fn thumbnail(&self, stream: StreamId, asked: &Asked<'_>) -> Reply {
+        let Some(picture) = self.shared.thumbnails.newest(stream, THUMBNAIL_PATIENCE).await else {
+            return Reply::refusal(StatusCode::NOT_FOUND);
+        };
+        let dated = Dated { age_seconds: picture.age_seconds(), modified: picture.shown_at() };
+        let answer = Answer::Found {
             content_type: "image/jpeg",
             body: picture.jpeg,
             cache: Cache::Short,
             tag: picture.tag,
             compressed: None,
         };
-        self.shared.thumbnails.newest(stream).await.map_or(Answer::NotFound, found)
+        respond(answer, asked).dated(dated)
     }
 
     /// A number for who asks: no cookie, so it is the address, the program, and the token where there is one.

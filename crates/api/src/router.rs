@@ -78,6 +78,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(streams::rotate_key))
         .routes(routes!(stats::of_stream))
         .routes(routes!(thumbnail::read))
+        .routes(routes!(play_tokens::preview_pass))
         .routes(routes!(logo::read, logo::put, logo::remove))
         .routes(routes!(recordings::list))
         .routes(routes!(recordings::of_stream))

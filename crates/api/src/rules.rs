@@ -49,6 +49,7 @@ pub(crate) const RULES: &[(Method, &str, Access)] = &[
     (Method::POST, "/api/v1/streams/{id}/rotate-key", OPERATE),
     (Method::GET, "/api/v1/streams/{id}/stats", READ),
     (Method::GET, "/api/v1/streams/{id}/thumbnail.jpg", READ),
+    (Method::GET, "/api/v1/streams/{id}/preview-pass", READ),
     (Method::GET, "/api/v1/streams/{id}/logo", READ),
     (Method::PUT, "/api/v1/streams/{id}/logo", OPERATE),
     (Method::DELETE, "/api/v1/streams/{id}/logo", OPERATE),

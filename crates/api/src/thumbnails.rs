@@ -1,12 +1,14 @@
 //! Small pictures of what streams show now, made only when somebody asks, and for many askers once.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use weir_control::Playback;
+use weir_hub::StreamHub;
 use weir_model::StreamId;
 use weir_transcode::Workshop;
 
@@ -15,6 +17,9 @@ const MADE_AT_ONCE: usize = 2;
 
 /// For so long a picture is new enough, and a failure is not tried again.
 const FRESH: Duration = Duration::from_secs(5);
+
+/// An older picture says nothing of now. Keyframes that lie further apart make none.
+pub(crate) const AGE_MAX: Duration = Duration::from_secs(30);
 
 /// Where there is an older picture, new ones are begun this far apart in all: fifty tiles on many screens cost a third of a core.
 const PACE: Duration = Duration::from_millis(500);
@@ -40,15 +45,14 @@ struct Shared {
 /// Of one stream.
 #[derive(Debug, Default)]
 struct Kept {
-    /// One makes it, the others wait.
-    turn: tokio::sync::Mutex<()>,
-    newest: Mutex<Newest>,
+    newest: watch::Sender<Newest>,
+    is_being_made: AtomicBool,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Newest {
     picture: Option<Thumbnail>,
-    /// When it was last made, or could not be.
+    /// When one was last made, or could not be.
     at: Option<Instant>,
 }
 
@@ -58,6 +62,23 @@ pub(crate) struct Thumbnail {
     pub(crate) jpeg: Bytes,
     /// Differs between pictures of one stream.
     pub(crate) tag: u64,
+    /// When the stream showed it.
+    shown: Instant,
+}
+
+impl Thumbnail {
+    pub(crate) fn age_seconds(&self) -> u64 {
+        self.shown.elapsed().as_secs()
+    }
+
+    pub(crate) fn shown_at(&self) -> SystemTime {
+        let now = SystemTime::now();
+        now.checked_sub(self.shown.elapsed()).unwrap_or(now)
+    }
+
+    fn is_of_now(&self) -> bool {
+        self.shown.elapsed() <= AGE_MAX
+    }
 }
 
 impl Thumbnails {
@@ -72,36 +93,51 @@ impl Thumbnails {
         Self { shared: Arc::new(shared) }
     }
 
-    /// What the stream shows; None where it has shown nothing.
-    pub(crate) async fn newest(&self, id: StreamId) -> Option<Thumbnail> {
-        let shared = &*self.shared;
-        let source = shared.playback.source(id)?;
-        let kept = shared.kept(id);
-        let before = kept.read();
-        if before.is_fresh() {
-            return before.picture;
+    /// What the stream shows; None where it has shown nothing for [`AGE_MAX`]. Who comes first has it made, and all wait for it
+    /// together, but not longer than `patience`.
+    pub(crate) async fn newest(&self, id: StreamId, patience: Duration) -> Option<Thumbnail> {
+        let hub = self.shared.playback.hub(id)?;
+        let kept = self.shared.kept(id);
+        let mut newest = kept.newest.subscribe();
+        let before = newest.borrow_and_update().clone();
+        let of_now = before.picture.filter(Thumbnail::is_of_now);
+        if before.at.is_some_and(|at| at.elapsed() < FRESH) || of_now.is_some() && !self.shared.may_begin() {
+            return of_now;
         }
-        // Where there is an older picture nobody waits for a better one.
-        let is_first = before.picture.is_none();
-        let (_turn, _making) = if is_first {
-            let turn = kept.turn.lock().await;
-            let made = kept.read();
-            if made.is_fresh() {
-                return made.picture;
-            }
-            (turn, shared.making.acquire().await.ok()?)
-        } else {
-            match (kept.turn.try_lock(), shared.making.try_acquire()) {
-                (Ok(turn), Ok(making)) if shared.may_begin() => (turn, making),
-                _ => return before.picture,
-            }
-        };
-        let made = shared.workshop.thumbnail(&source).await;
-        let made = made.unwrap_or_else(|error| {
+        if let Some(turn) = Turn::take(&kept) {
+            // Of its own: whoever waits may go, and on a slow machine the picture is ready for the next who asks.
+            tokio::spawn(self.clone().make(id, hub, turn));
+        }
+        let _ = tokio::time::timeout(patience, newest.changed()).await;
+        let now = newest.borrow().picture.clone();
+        now.filter(Thumbnail::is_of_now)
+    }
+
+    async fn make(self, id: StreamId, hub: StreamHub, turn: Turn) {
+        let Ok(_making) = self.shared.making.acquire().await else { return };
+        let made = self.shared.workshop.thumbnail(&hub).await.unwrap_or_else(|error| {
             tracing::warn!(stream_id = %id, %error, "no picture could be made of a stream");
             None
         });
-        kept.put(made)
+        turn.kept.put(made);
+    }
+}
+
+/// The right to make a stream's next picture: one has it at a time.
+struct Turn {
+    kept: Arc<Kept>,
+}
+
+impl Turn {
+    fn take(kept: &Arc<Kept>) -> Option<Self> {
+        let was = kept.is_being_made.swap(true, Ordering::AcqRel);
+        (!was).then(|| Self { kept: Arc::clone(kept) })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.kept.is_being_made.store(false, Ordering::Release);
     }
 }
 
@@ -109,7 +145,7 @@ impl Shared {
     fn kept(&self, id: StreamId) -> Arc<Kept> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= SWEPT_ABOVE && !kept.contains_key(&id) {
-            kept.retain(|id, _| self.playback.source(*id).is_some());
+            kept.retain(|id, _| self.playback.hub(*id).is_some());
         }
         Arc::clone(kept.entry(id).or_default())
     }
@@ -125,22 +161,48 @@ impl Shared {
 }
 
 impl Kept {
-    fn read(&self) -> Newest {
-        self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// A failure leaves nothing: an old picture would say that all is well.
-    fn put(&self, made: Option<Vec<u8>>) -> Option<Thumbnail> {
-        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        let tag = newest.picture.as_ref().map_or(1, |picture| picture.tag + 1);
-        newest.at = Some(Instant::now());
-        newest.picture = made.map(|jpeg| Thumbnail { jpeg: jpeg.into(), tag });
-        newest.picture.clone()
+    /// A failure leaves the picture before it, which says how old it is.
+    fn put(&self, made: Option<weir_transcode::Thumbnail>) {
+        self.newest.send_modify(|newest| {
+            newest.at = Some(Instant::now());
+            let Some(made) = made else { return };
+            let tag = newest.picture.as_ref().map_or(1, |picture| picture.tag + 1);
+            newest.picture = Some(Thumbnail { jpeg: made.jpeg.into(), tag, shown: made.shown_at });
+        });
     }
 }
 
-impl Newest {
-    fn is_fresh(&self) -> bool {
-        self.at.is_some_and(|at| at.elapsed() < FRESH)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_leaves_a_picture_that_grows_old() {
+        let kept = Kept::default();
+        let put = |made| {
+            kept.put(made);
+            kept.newest.borrow().picture.clone()
+        };
+        assert_eq!(put(None), None);
+        let made = |seconds_ago| {
+            let shown_at = Instant::now().checked_sub(Duration::from_secs(seconds_ago)).unwrap();
+            Some(weir_transcode::Thumbnail { jpeg: vec![1], shown_at })
+        };
+        for (seconds_ago, of_now) in [(0, true), (29, true), (31, false)] {
+            let before = put(made(seconds_ago)).unwrap();
+            assert_eq!((before.age_seconds(), before.is_of_now()), (seconds_ago, of_now));
+            assert_eq!(put(None), Some(before));
+        }
+        let (first, second) = (put(made(0)).unwrap(), put(made(0)).unwrap());
+        assert_ne!(first.tag, second.tag);
+    }
+
+    #[test]
+    fn one_makes_it_at_a_time() {
+        let kept = Arc::new(Kept::default());
+        let turn = Turn::take(&kept);
+        assert!(turn.is_some() && Turn::take(&kept).is_none());
+        drop(turn);
+        assert!(Turn::take(&kept).is_some());
     }
 }

@@ -4,12 +4,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use weir_hub::Rendition;
+use weir_hub::StreamHub;
 use weir_model::StreamId;
 use weir_packager::Packager;
 
 use crate::commands::Commands;
 use crate::play_token::{self, PlayToken};
+use crate::preview_pass::{self, PreviewPass};
 use crate::runtime::Runtime;
 
 /// A stream that was created a moment ago is waited for this long.
@@ -63,14 +64,26 @@ impl Playback {
         Ok(grant.stream_id)
     }
 
-    /// The source of a stream that runs.
-    pub fn source(&self, id: StreamId) -> Option<Rendition> {
-        self.runtime.streams().get(&id).map(|run| run.hub.source())
+    /// Where the frames of a stream that runs are.
+    pub fn hub(&self, id: StreamId) -> Option<StreamHub> {
+        self.runtime.streams().get(&id).map(|run| run.hub.clone())
     }
 
     /// Whether there is a stream of this name that may be published to.
     pub fn exists(&self, name: &str) -> bool {
         self.commands.find_stream(name).is_some_and(|grant| grant.active)
+    }
+
+    /// A pass for somebody who is logged in and looks at a stream without being its viewer.
+    pub fn issue_preview_pass(&self, stream: StreamId) -> PreviewPass {
+        let sign = |text: &[u8]| self.commands.sign_play_token(text);
+        preview_pass::issue(sign, stream, OffsetDateTime::now_utc())
+    }
+
+    /// Whether whoever shows this pass is no viewer.
+    pub fn is_preview(&self, stream: StreamId, pass: &str) -> bool {
+        let sign = |text: &[u8]| self.commands.sign_play_token(text);
+        preview_pass::is_valid(sign, stream, pass, OffsetDateTime::now_utc())
     }
 
     /// A token for a stream, `lifetime` long; None where the system has no random numbers.

@@ -160,10 +160,12 @@ impl StreamRun {
 
     /// Shows why a restream is not even tried.
     pub(crate) fn show_fault(&mut self, id: RestreamId, name: String, reason: Reason, observe: &Observe) {
+        let now = OffsetDateTime::now_utc();
         let push = PushStatus {
             state: RestreamState::Error,
+            failing_since: Some(now),
             reason: Some(reason.clone()),
-            ..PushStatus::stopped(OffsetDateTime::now_utc())
+            ..PushStatus::stopped(now)
         };
         let status = RestreamStatus { push, backup: None };
         observe.board().set_restream(id, RestreamLine { stream_id: self.stream.id, name, status, connects: 0 });

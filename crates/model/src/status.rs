@@ -221,6 +221,8 @@ pub struct Viewers {
 pub struct PushStatus {
     pub state: RestreamState,
     pub since: OffsetDateTime,
+    /// When the outage began: retries change the state, and not this.
+    pub failing_since: Option<OffsetDateTime>,
     pub reason: Option<Reason>,
     /// Connection attempts since it last streamed; 1 is the first.
     pub attempt: u32,
@@ -245,6 +247,7 @@ impl PushStatus {
         Self {
             state: RestreamState::Stopped,
             since,
+            failing_since: None,
             reason: None,
             attempt: 0,
             next_retry_at: None,

@@ -33,8 +33,8 @@ pub(crate) struct Gauge {
     warned: Vec<(&'static str, OffsetDateTime)>,
 }
 
-/// Since, connected since, next retry, and their predecessors.
-const TOLD_MAX: usize = 6;
+/// Since, failing since, connected since, next retry, and their predecessors.
+const TOLD_MAX: usize = 8;
 
 impl Gauge {
     pub(crate) fn progress(&mut self, progress: Progress, dropped_frames: u64, now: Instant) {
@@ -65,6 +65,7 @@ impl Gauge {
         PushStatus {
             state: view.state,
             since: self.tell(view.since, clock),
+            failing_since: view.failing_since.map(|at| self.tell(at, clock)),
             reason: view.reason.clone(),
             attempt: view.attempt,
             next_retry_at: view.next_retry_at.map(|at| self.tell(at, clock)),
@@ -108,8 +109,11 @@ impl Gauge {
     }
 
     fn tell(&mut self, at: Instant, clock: Clock) -> OffsetDateTime {
-        if let Some((_, wall)) = self.told.iter().find(|(told, _)| *told == at) {
-            return *wall;
+        if let Some(known) = self.told.iter().position(|(told, _)| *told == at) {
+            // What is asked for again stays: an outage's begin is older than what comes and goes meanwhile.
+            let (_, wall) = self.told[known];
+            self.told.make_contiguous()[known..].rotate_left(1);
+            return wall;
         }
         let wall = clock.wall(at);
         self.told.push_back((at, wall));
@@ -157,6 +161,7 @@ mod tests {
         View {
             state: RestreamState::Streaming,
             since: at,
+            failing_since: None,
             reason: None,
             attempt: 1,
             next_retry_at: None,

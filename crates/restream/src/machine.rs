@@ -44,6 +44,8 @@ pub struct Machine {
     source_was_live: bool,
     shown: Shown,
     since: Instant,
+    /// When the outage began that retries have not ended; None while all is well, and while nothing is there to push.
+    failing_since: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -122,6 +124,7 @@ pub enum Action {
 pub struct View {
     pub state: RestreamState,
     pub since: Instant,
+    pub failing_since: Option<Instant>,
     pub reason: Option<Reason>,
     pub attempt: u32,
     pub next_retry_at: Option<Instant>,
@@ -145,6 +148,7 @@ impl Machine {
             source_was_live: false,
             shown,
             since: now,
+            failing_since: None,
         }
     }
 
@@ -158,6 +162,14 @@ impl Machine {
         if shown != self.shown {
             self.shown = shown;
             self.since = now;
+        }
+        match self.shown.state {
+            RestreamState::Error => self.failing_since = self.failing_since.or(Some(now)),
+            // An attempt is no end of an outage.
+            RestreamState::Connecting => {}
+            RestreamState::Streaming | RestreamState::AwaitingStream | RestreamState::Stopped => {
+                self.failing_since = None;
+            }
         }
         action
     }
@@ -183,6 +195,7 @@ impl Machine {
         View {
             state: self.shown.state,
             since: self.since,
+            failing_since: self.failing_since,
             reason: self.shown.reason.clone(),
             attempt: self.backoff.failures() + u32::from(attempting),
             next_retry_at: match &self.phase {

@@ -418,3 +418,32 @@ fn deadlines_are_never_in_the_past() {
         }
     }
 }
+
+#[test]
+fn an_outage_is_as_old_as_its_first_failure() {
+    let mut bench = Bench::streaming(rules(3.0, 60.0));
+    assert_eq!(bench.machine.view().failing_since, None);
+    bench.flow(5.0);
+    bench.fail(ReasonCode::Refused, Retry::Backoff);
+    let began = bench.now;
+    for _ in 0..4 {
+        assert_eq!(bench.machine.view().failing_since, Some(began));
+        bench.pass(20.0);
+        if bench.machine.view().state == RestreamState::Connecting {
+            assert_eq!(bench.machine.view().failing_since, Some(began), "an attempt does not end it");
+            bench.fail(ReasonCode::Timeout, Retry::Backoff);
+        }
+        assert!(bench.machine.view().since > began, "the state is newer");
+    }
+    bench.tell(Input::RetryNow);
+    bench.tell(Input::Accepted);
+    bench.tell(Input::Progress { acked_bytes: 1_000_000, outstanding: true });
+    bench.assert(RestreamState::Streaming);
+    assert_eq!(bench.machine.view().failing_since, None);
+    // Without a source there is nothing to fail at.
+    bench.fail(ReasonCode::Refused, Retry::Backoff);
+    bench.source(false);
+    bench.pass(5.0);
+    bench.assert(RestreamState::AwaitingStream);
+    assert_eq!(bench.machine.view().failing_since, None);
+}

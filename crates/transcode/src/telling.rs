@@ -9,6 +9,7 @@ use weir_pipeline::WorkerFault;
 use crate::lag::LagChange;
 use crate::plan::{Refused, RenditionPlan};
 use crate::session::Outlets;
+use crate::wants::shared_label;
 
 /// Says it of one stream.
 #[derive(Debug)]
@@ -20,14 +21,16 @@ pub(crate) struct Teller {
 impl Teller {
     /// It runs from now on, or by another encoder.
     pub(crate) fn planned(&self, rendition: &RenditionPlan) {
-        let kind = if rendition.degraded { "rendition_degraded" } else { "rendition_planned" };
-        let encoder = ("encoder", rendition.element.as_str());
-        self.emit(kind, [("rendition", rendition.name.as_str()), encoder, ("reason", &rendition.reason)]);
+        let (kind, cause) = match rendition.degraded {
+            true => ("rendition_degraded", Cause::Encoder),
+            false => ("rendition_planned", Cause::Encoder),
+        };
+        self.of_rendition(kind, &rendition.name, Some((&rendition.element, cause)), &rendition.reason);
     }
 
     pub(crate) fn refused(&self, Refused { name, reason, .. }: &Refused) {
         tracing::warn!(stream_id = %self.id, rendition = name, reason, "a rendition is refused");
-        self.emit("rendition_refused", [("rendition", name.as_str()), ("reason", reason)]);
+        self.of_rendition("rendition_refused", name, None, reason);
     }
 
     /// It fell behind, or is in time again.
@@ -37,19 +40,42 @@ impl Teller {
             LagChange::InTime => ("rendition_recovered", "it is in time again"),
         };
         tracing::warn!(stream_id = %self.id, rendition, reason, "a rendition's delay changed");
-        self.emit(kind, [("rendition", rendition), ("encoder", element), ("reason", reason)]);
+        self.of_rendition(kind, rendition, Some((element, Cause::Delay)), reason);
     }
 
     pub(crate) fn worker_failed(&self, fault: &WorkerFault) {
         let reason = fault.message.as_str();
         tracing::warn!(stream_id = %self.id, reason, "a transcoding worker failed and is started again");
-        self.emit("worker_failed", [("reason", reason)]);
+        let said = [("stream_id", self.id.0.into()), ("reason", reason.into())];
+        self.observe.events().emit("worker_failed", fields(said));
     }
 
-    fn emit<const COUNT: usize>(&self, kind: &'static str, said: [(&'static str, &str); COUNT]) {
-        let mut all = fields([("stream_id", self.id.0.into())]);
-        all.extend(said.map(|(name, value)| (name.to_owned(), value.into())));
-        self.observe.events().emit(kind, all);
+    fn of_rendition(&self, kind: &'static str, name: &str, encoded: Option<(&str, Cause)>, reason: &str) {
+        let said = [
+            ("stream_id", self.id.0.into()),
+            ("rendition", name.into()),
+            ("label", shared_label(name).into()),
+            ("encoder", encoded.map(|(element, _)| element).into()),
+            ("cause", encoded.map(|(_, cause)| cause.as_str()).into()),
+            ("reason", reason.into()),
+        ];
+        self.observe.events().emit(kind, fields(said));
+    }
+}
+
+/// What an event of a rendition is about: who encodes it, or how far behind it is.
+#[derive(Clone, Copy)]
+enum Cause {
+    Encoder,
+    Delay,
+}
+
+impl Cause {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Encoder => "encoder",
+            Self::Delay => "delay",
+        }
     }
 }
 

@@ -1,25 +1,69 @@
 //! The newest keyframe of a stream as a small picture.
 
 use std::io;
+use std::time::{Duration, Instant};
 
-use weir_hub::{Next, Rendition};
-use weir_media::MediaKind;
+use weir_hub::{Next, SourcePulse, StreamHub};
+use weir_media::{MediaKind, MediaTime};
 use weir_pipeline::{TrackConfig, WireFrame};
 
 use crate::Workshop;
 
+/// What a stream showed, and when.
+#[derive(Clone, Debug)]
+pub struct Thumbnail {
+    pub jpeg: Vec<u8>,
+    /// When the picture came in, which may be long before somebody asked for it.
+    pub shown_at: Instant,
+}
+
 impl Workshop {
-    /// A JPEG of the picture that a new subscriber would begin with; None where nothing is cached.
-    pub async fn thumbnail(&self, rendition: &Rendition) -> io::Result<Option<Vec<u8>>> {
-        let Some(Next::Item(entry)) = rendition.subscribe_unhurried().try_next() else { return Ok(None) };
+    /// The picture that a new subscriber of the source would begin with; None where nothing is cached.
+    pub async fn thumbnail(&self, hub: &StreamHub) -> io::Result<Option<Thumbnail>> {
+        let Some(Next::Item(entry)) = hub.source().subscribe_unhurried().try_next() else { return Ok(None) };
         let Some(track) = entry.tracks.of_kind(MediaKind::Video).filter(|_| entry.kind == MediaKind::Video) else {
             return Ok(None);
         };
+        let shown_at = came_at(entry.frame.dts, &hub.pulse(), Instant::now());
         let binary = self.binary().map_err(|missing| io::Error::other(missing.to_string()))?;
         let config = TrackConfig { track: 0, codec: track.codec, config: track.config.clone() };
         let frame = entry.frame;
         let (dts, pts, payload) = (frame.dts, frame.pts, frame.payload);
         let keyframe = WireFrame { track: 0, dts, pts, keyframe: true, discontinuity: false, payload };
-        weir_pipeline::thumbnail(binary, config, keyframe).await.map(Some)
+        let jpeg = weir_pipeline::thumbnail(binary, config, keyframe).await?;
+        Ok(Some(Thumbnail { jpeg, shown_at }))
+    }
+}
+
+/// When a frame of the stream's time `dts` came: as long before the newest one as its time is before that one's.
+fn came_at(dts: MediaTime, pulse: &SourcePulse, now: Instant) -> Instant {
+    let Some(newest_at) = pulse.last_frame_at else { return now };
+    let before = (pulse.last_frame_time - dts).as_secs_f64().max(0.0);
+    let before = Duration::try_from_secs_f64(before).unwrap_or_default();
+    newest_at.checked_sub(before).unwrap_or(newest_at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_is_as_old_as_its_time_says() {
+        let now = Instant::now() + Duration::from_secs(1_000);
+        let ago = |seconds: u64| now - Duration::from_secs(seconds);
+        let time = |seconds: i64| MediaTime::from_millis(seconds * 1_000);
+        for (newest_at, newest, keyframe, expected) in [
+            // The source goes on.
+            (Some(ago(0)), 100, 98, ago(2)),
+            // It stalled 40 s ago.
+            (Some(ago(40)), 100, 98, ago(42)),
+            // Pictures that are sent ahead of their time are not of the future.
+            (Some(ago(1)), 100, 101, ago(1)),
+            (None, 0, 0, now),
+        ] {
+            let pulse =
+                SourcePulse { last_frame_at: newest_at, last_frame_time: time(newest), ..SourcePulse::default() };
+            assert_eq!(came_at(time(keyframe), &pulse, now), expected, "{pulse:?}");
+        }
     }
 }

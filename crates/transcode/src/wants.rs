@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use weir_model::{AudioCodec, EncoderPolicy, Encoding, EncodingSettings, Fit, LogoImage, LogoPlacement, SoundSettings};
+use weir_model::{
+    AudioCodec, EncoderPolicy, Encoding, EncodingSettings, Fit, LogoImage, LogoPlacement, SoundSettings, VideoCodec,
+};
 use weir_pipeline::Logo;
 
 use crate::plan::Terms;
@@ -68,6 +70,21 @@ pub fn shared_name(encoding: &Encoding) -> Option<String> {
     }
 }
 
+/// A name of [`shared_name`] in words, as people know renditions: size, codec and bitrate. None for a name that somebody gave.
+pub fn shared_label(name: &str) -> Option<String> {
+    let mut pieces = name.strip_prefix('~')?.split('-');
+    let shape = pieces.next()?;
+    let kbps = |piece: &str| piece.strip_suffix('k').and_then(|number| number.parse::<u32>().ok());
+    if shape == "sound" {
+        return Some(format!("sound alone · {} kbps", pieces.find_map(kbps)?));
+    }
+    let codecs = [(VideoCodec::H264, "H.264"), (VideoCodec::H265, "H.265"), (VideoCodec::Av1, "AV1")];
+    let title = |piece: &str| codecs.iter().find(|(codec, _)| codec.as_str() == piece).map(|(_, title)| *title);
+    let codec = pieces.find_map(title)?;
+    // The picture's bitrate stands before the sound's.
+    Some(format!("{} · {codec} · {} kbps", shape.replace('x', "×"), pieces.find_map(kbps)?))
+}
+
 /// What is out of the ordinary.
 fn sound_suffix(sound: &SoundSettings) -> String {
     let codec = if sound.codec == AudioCodec::Aac { "" } else { "-opus" };
@@ -93,7 +110,7 @@ fn picture_name(settings: &EncodingSettings) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use weir_model::{RateControl, VideoCodec};
+    use weir_model::RateControl;
 
     use super::*;
 
@@ -137,5 +154,37 @@ pub(crate) mod tests {
         assert_eq!(shared_name(&Encoding::Passthrough), None);
         // It can never be the name of a ladder's rendition: those have letters, digits, '-' and '_'.
         assert!(name(&of).starts_with('~'));
+    }
+
+    #[test]
+    fn names_of_ours_are_told_in_words() {
+        let of = settings(640, 360, 600);
+        for (encoding, label) in [
+            (Encoding::Encode(of.clone()), "640×360 · H.264 · 600 kbps"),
+            (
+                Encoding::Encode(EncodingSettings {
+                    fit: Fit::Crop,
+                    fps: Some(29.97),
+                    codec: VideoCodec::H265,
+                    profile: Some("main-10".to_owned()),
+                    loudness_lufs: Some(-23.0),
+                    ..of
+                }),
+                "640×360 · H.265 · 600 kbps",
+            ),
+            (
+                Encoding::Sound(SoundSettings {
+                    bitrate_kbps: 96,
+                    codec: AudioCodec::Opus,
+                    loudness_lufs: Some(-16.5),
+                }),
+                "sound alone · 96 kbps",
+            ),
+        ] {
+            assert_eq!(shared_label(&shared_name(&encoding).unwrap()).as_deref(), Some(label));
+        }
+        for given in ["720p", "source", "~", "~640x360", "~sound"] {
+            assert_eq!(shared_label(given), None, "{given}");
+        }
     }
 }

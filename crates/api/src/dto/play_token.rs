@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::time::Duration;
 use utoipa::ToSchema;
-use weir_control::{PlayToken, TOKEN_LIFE_MAX};
+use weir_control::{PlayToken, PreviewPass, TOKEN_LIFE_MAX};
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -47,5 +47,18 @@ pub(crate) struct PlayTokenDto {
 impl From<PlayToken> for PlayTokenDto {
     fn from(token: PlayToken) -> Self {
         Self { token: token.token.expose().to_owned(), expires_at: token.expires_at.into() }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PreviewPassDto {
+    /// Sent as the header `Weir-Preview` with requests of playlists, which then count no viewer. It opens nothing.
+    pass: String,
+    expires_at: Timestamp,
+}
+
+impl From<PreviewPass> for PreviewPassDto {
+    fn from(pass: PreviewPass) -> Self {
+        Self { pass: pass.pass.expose().to_owned(), expires_at: pass.expires_at.into() }
     }
 }

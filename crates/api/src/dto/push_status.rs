@@ -72,6 +72,8 @@ pub(crate) struct PushStatusDto {
     /// stopped, awaiting_stream, connecting, streaming or error
     state: &'static str,
     since: Timestamp,
+    /// When the outage began; attempts in between do not change it. Null while nothing is wrong.
+    failing_since: Option<Timestamp>,
     reason: Option<ReasonDto>,
     attempt: u32,
     next_retry_at: Option<Timestamp>,
@@ -94,6 +96,7 @@ impl From<&PushStatus> for PushStatusDto {
         Self {
             state: push.state.as_str(),
             since: push.since.into(),
+            failing_since: push.failing_since.map(Into::into),
             reason: push.reason.as_ref().map(Into::into),
             attempt: push.attempt,
             next_retry_at: push.next_retry_at.map(Into::into),

@@ -69,6 +69,8 @@ pub(crate) struct RestreamStatusDto {
     #[serde(flatten)]
     push: PushStatusDto,
     backup: Option<PushStatusDto>,
+    /// Which of the stream's `status.renditions` it sends, whatever its own wish is called.
+    rendition: String,
     /// The newest probe of the far end.
     probe: Option<()>,
 }
@@ -94,12 +96,17 @@ pub(crate) struct RestreamDto {
 }
 
 impl RestreamStatusDto {
-    /// `warnings` are what the platform has against it.
-    pub(crate) fn new(restream: &Restream, status: RestreamStatus, warnings: Vec<WarningDto>) -> Self {
+    /// `rendition` is what it sends, and `warnings` what the platform has against that.
+    pub(crate) fn new(
+        restream: &Restream,
+        status: RestreamStatus,
+        rendition: String,
+        warnings: Vec<WarningDto>,
+    ) -> Self {
         let status = observed(restream, status);
         let mut push = PushStatusDto::from(&status.push);
         push.warnings.extend(warnings);
-        Self { push, backup: status.backup.as_ref().map(Into::into), probe: None }
+        Self { push, backup: status.backup.as_ref().map(Into::into), rendition, probe: None }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::dto::push_status::{ReasonDto, SrtFiguresDto, WarningDto};
 use serde::Serialize;
 use utoipa::ToSchema;
 use weir_model::{IngestStatus, RenditionStatus, StreamState, StreamStatus, Viewers};
+use weir_transcode::shared_label;
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StreamStatusDto {
@@ -85,6 +86,8 @@ impl From<&IngestStatus> for IngestDto {
 #[derive(Debug, Serialize, ToSchema)]
 struct RenditionStatusDto {
     name: String,
+    /// In words, where the name is the server's own: what restreams asked for beside the ladder.
+    label: Option<String>,
     encoder: String,
     device: Option<String>,
     width: Option<u32>,
@@ -104,6 +107,7 @@ impl From<&RenditionStatus> for RenditionStatusDto {
     fn from(rendition: &RenditionStatus) -> Self {
         Self {
             name: rendition.name.clone(),
+            label: shared_label(&rendition.name),
             encoder: rendition.encoder.clone(),
             device: rendition.device.clone(),
             width: rendition.width,

@@ -22,11 +22,25 @@ pub(crate) struct Asked<'a> {
     pub(crate) accept_encoding: Option<&'a str>,
     pub(crate) if_none_match: Option<&'a str>,
     pub(crate) range: Option<&'a str>,
+    /// A pass that says that this is the dashboard's preview.
+    pub(crate) preview: Option<&'a str>,
 }
+
+/// The header that holds it. Other sites can't send it: it is not among those that they are given leave for.
+pub(crate) const PREVIEW: &str = "weir-preview";
 
 impl<'a> Asked<'a> {
     pub(crate) fn new(verb: Verb, path: &'a str, query: Option<&'a str>) -> Self {
-        Self { verb, path, query, user_agent: None, accept_encoding: None, if_none_match: None, range: None }
+        Self {
+            verb,
+            path,
+            query,
+            user_agent: None,
+            accept_encoding: None,
+            if_none_match: None,
+            range: None,
+            preview: None,
+        }
     }
 }
 
@@ -44,6 +58,7 @@ impl<'a> From<&'a Parts> for Asked<'a> {
             accept_encoding: text(headers, &header::ACCEPT_ENCODING),
             if_none_match: text(headers, &header::IF_NONE_MATCH),
             range: text(headers, &header::RANGE),
+            preview: text(headers, &HeaderName::from_static(PREVIEW)),
             ..Self::new(verb, parts.uri.path(), parts.uri.query())
         }
     }

@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::asked::{Asked, Verb};
+use super::asked::{Asked, PREVIEW, Verb};
 use super::{PATH_BYTES_MAX, QUERY_BYTES_MAX};
 
 /// A path, a token of 1 kB and a browser's headers; longer ones are left to the library.
@@ -69,6 +69,7 @@ fn plain<'a>(request: &httparse::Request<'_, 'a>) -> Option<Asked<'a>> {
             // HTTP/1.0's way to say what is understood; also "close", which is the library's business.
             10 if is("connection") && !header.value.eq_ignore_ascii_case(b"keep-alive") => return None,
             10 if is("user-agent") => first(&mut asked.user_agent, header.value),
+            12 if is(PREVIEW) => first(&mut asked.preview, text(header.value)?),
             13 if is("if-none-match") => first(&mut asked.if_none_match, text(header.value)?),
             15 if is("accept-encoding") => first(&mut asked.accept_encoding, text(header.value)?),
             // A body, or a wish to speak something else.
@@ -112,7 +113,7 @@ mod tests {
     #[test]
     fn plain_requests_are_read() {
         let text = "GET /play/cam1/source/video.m3u8?_HLS_msn=7&token=a.b HTTP/1.1\r\nHost: a\r\nuser-AGENT: x y\r\n\
-            Accept-Encoding: br, gzip\r\nIf-None-Match: \"a\"\r\nRANGE: bytes=0-\r\nConnection: Keep-Alive\r\n\r\n";
+            Accept-Encoding: br, gzip\r\nIf-None-Match: \"a\"\r\nRANGE: bytes=0-\r\nWeir-Preview: 1.a\r\nConnection: Keep-Alive\r\n\r\n";
         let expected = Asked {
             verb: Verb::Get,
             path: "/play/cam1/source/video.m3u8",
@@ -121,6 +122,7 @@ mod tests {
             accept_encoding: Some("br, gzip"),
             if_none_match: Some("\"a\""),
             range: Some("bytes=0-"),
+            preview: Some("1.a"),
         };
         let two = format!("{text}{text}");
         for text in [text, &two] {

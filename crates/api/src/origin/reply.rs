@@ -1,6 +1,7 @@
 //! An answer before it is HTTP: what it says in its headers stands here once, for the short way and for the library.
 
 use std::io::Write as _;
+use std::time::SystemTime;
 
 use axum::body::Body;
 use axum::http::header::HeaderName;
@@ -38,6 +39,8 @@ pub(super) enum About {
         cache: Cache,
         tag: Tag,
         range: Option<ContentRange>,
+        /// Of what says how old it is.
+        dated: Option<Dated>,
     },
     Refusal {
         retry: bool,
@@ -53,6 +56,13 @@ pub(super) struct Tag {
     pub(super) compressed: bool,
 }
 
+/// When something was so, and how long that is ago.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Dated {
+    pub(super) age_seconds: u64,
+    pub(super) modified: SystemTime,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ContentRange {
     Part { first: usize, last: usize, total: usize },
@@ -66,6 +76,8 @@ pub(super) enum Value {
     Number(usize),
     Tag(Tag),
     Range(ContentRange),
+    Seconds(u64),
+    Date(SystemTime),
 }
 
 impl Reply {
@@ -88,6 +100,14 @@ impl Reply {
         Self { about: About::Refusal { retry: true }, ..Self::refusal(status) }
     }
 
+    /// Says of what was found how old it is.
+    pub(super) fn dated(mut self, at: Dated) -> Self {
+        if let About::Media { dated, .. } = &mut self.about {
+            *dated = Some(at);
+        }
+        self
+    }
+
     pub(super) fn preflight() -> Self {
         Self { about: About::Preflight, length: None, ..Self::refusal(StatusCode::NO_CONTENT) }
     }
@@ -97,10 +117,10 @@ impl Reply {
         use Value::Text;
         // Players live on other sites, and nothing here depends on who asks.
         put("access-control-allow-origin", Text("*"));
-        put("access-control-expose-headers", Text("Content-Length, Content-Range, ETag, Date"));
+        put("access-control-expose-headers", Text("Age, Content-Length, Content-Range, ETag, Date, Last-Modified"));
         put("x-content-type-options", Text("nosniff"));
         match self.about {
-            About::Media { content_type, cache, tag, range } => {
+            About::Media { content_type, cache, tag, range, dated } => {
                 put("content-type", Text(content_type));
                 let (rule, is_file) = match cache {
                     // A segment's name is never used for other bytes.
@@ -119,6 +139,10 @@ impl Reply {
                 }
                 if let Some(range) = range {
                     put("content-range", Value::Range(range));
+                }
+                if let Some(Dated { age_seconds, modified }) = dated {
+                    put("age", Value::Seconds(age_seconds));
+                    put("last-modified", Value::Date(modified));
                 }
             }
             About::Refusal { retry } => {
@@ -218,6 +242,8 @@ impl Value {
         let _ = match self {
             Self::Text(text) => out.write_all(text.as_bytes()),
             Self::Number(number) => write!(out, "{number}"),
+            Self::Seconds(seconds) => write!(out, "{seconds}"),
+            Self::Date(at) => write!(out, "{}", httpdate::HttpDate::from(at)),
             Self::Tag(tag) => {
                 tag.write(out);
                 Ok(())
@@ -240,6 +266,7 @@ mod tests {
             cache: if range { Cache::Immutable } else { Cache::Playlist },
             tag: Tag { number: 0x1234_5678_9ABC_DEF0, compressed: !range },
             range: range.then_some(ContentRange::Part { first: 1, last: 3, total: 9 }),
+            dated: (!range).then_some(Dated { age_seconds: 7, modified: SystemTime::UNIX_EPOCH }),
         };
         let body = Bytes::from_static(b"abc");
         for reply in [

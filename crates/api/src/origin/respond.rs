@@ -51,7 +51,7 @@ pub(super) fn respond(answer: Answer, asked: &Asked<'_>) -> Reply {
     };
     Reply {
         status,
-        about: About::Media { content_type, cache, tag, range },
+        about: About::Media { content_type, cache, tag, range, dated: None },
         length: (status != StatusCode::NOT_MODIFIED).then_some(body.len()),
         body: if asked.verb == Verb::Head { ReplyBody::EMPTY } else { ReplyBody::Whole(body) },
     }
@@ -63,7 +63,7 @@ fn growing(content_type: &'static str, segment: Box<Growing>, tag: u64, asked: &
     let is_known = asked.if_none_match.is_some_and(|known| matches_tag(known, tag));
     Reply {
         status: if is_known { StatusCode::NOT_MODIFIED } else { StatusCode::OK },
-        about: About::Media { content_type, cache: Cache::Immutable, tag, range: None },
+        about: About::Media { content_type, cache: Cache::Immutable, tag, range: None, dated: None },
         length: None,
         body: if is_known || asked.verb == Verb::Head { ReplyBody::EMPTY } else { ReplyBody::Growing(segment) },
     }

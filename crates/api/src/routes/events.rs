@@ -79,13 +79,7 @@ pub(crate) async fn follow(
 ) -> Result<Sse<impl Stream<Item = Result<Sent, Infallible>>>, Problem> {
     let slot =
         Arc::clone(&app.followers).try_acquire_owned().map_err(|_| Problem::busy("too many follow the events"))?;
-    let since = match headers.get("last-event-id") {
-        None => query.since,
-        Some(id) => {
-            let id = id.to_str().ok().and_then(|id| id.trim().parse().ok());
-            Some(id.ok_or_else(|| Problem::malformed("Last-Event-ID must be the id of an event"))?)
-        }
-    };
+    let since = last_event_id(&headers)?.or(query.since);
     let (sender, receiver) = mpsc::channel(WAITING_EVENTS);
     let (subscribed, from_now_on) = oneshot::channel();
     tokio::spawn(async move {
@@ -110,4 +104,11 @@ pub(crate) async fn follow(
         Some((Ok(Sent::default().id(id).event(kind).data(data)), receiver))
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+}
+
+/// What a follower that comes back has heard last.
+pub(crate) fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(id) = headers.get("last-event-id") else { return Ok(None) };
+    let id = id.to_str().ok().and_then(|id| id.trim().parse().ok());
+    id.map(Some).ok_or_else(|| Problem::malformed("Last-Event-ID must be the id of an event"))
 }

@@ -1,18 +1,23 @@
-//! `/live`: the state of everything, as it changes.
+//! `/live`: the state of everything, as it changes; with the events in between where they are asked for.
 
 use crate::context::App;
+use crate::dto::event::EventDto;
 use crate::dto::live::{LiveDeltaDto, LiveSnapshotDto};
+use crate::input::Params;
 use crate::live::Told;
 use crate::problem::Problem;
+use crate::routes::events::last_event_id;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::sse::{Event as Sent, Sse};
 use futures_util::stream::{Stream, unfold};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
-use utoipa::ToSchema;
+use tokio::sync::{mpsc, oneshot};
+use utoipa::{IntoParams, ToSchema};
+use weir_observe::Event;
 
 /// Whoever was let in is asked again after this: a login that was ended does not watch on for ever. Browsers come back by
 /// themselves.
@@ -21,26 +26,64 @@ const CONNECTION_LIFE: Duration = Duration::from_secs(15 * 60);
 /// Ticks on their way to a slow follower.
 const WAITING: usize = 2;
 
-/// Either of the two.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct LiveParams {
+    /// Tells the events of `/events/stream`, too, each as an event `event`: one connection for all that a page shows. They resume by
+    /// `Last-Event-ID`.
+    #[serde(default)]
+    events: bool,
+}
+
+/// One of the three.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "describes the events")]
 pub(crate) enum LiveDto {
     Snapshot(LiveSnapshotDto),
     Delta(LiveDeltaDto),
+    Event(EventDto),
+}
+
+/// What is told next.
+enum News {
+    Board(Told),
+    Event(Event),
 }
 
 /// The live board (server-sent events): `snapshot` first, then `delta` once a second and at once when a state changes
-#[utoipa::path(get, path = "/api/v1/live", tag = "live", responses(
+#[utoipa::path(get, path = "/api/v1/live", tag = "live", params(LiveParams), responses(
     (status = 200, content_type = "text/event-stream", body = LiveDto), (status = 503, body = Problem)))]
 pub(crate) async fn follow(
     State(app): State<App>,
+    Params(query): Params<LiveParams>,
+    headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Sent, Infallible>>>, Problem> {
+    let since = last_event_id(&headers)?;
     let slot = Arc::clone(&app.followers).try_acquire_owned().map_err(|_| Problem::busy("too many watch"))?;
     let mut follower = app.live.follow(&app.api).await;
     let (sender, receiver) = mpsc::channel(WAITING);
+    let (subscribed, from_now_on) = oneshot::channel();
     tokio::spawn(async move {
-        let forward = async { while sender.send(follower.next().await).await.is_ok() {} };
+        let mut events = query.events.then(|| app.api.observe.events().subscribe(since));
+        let _ = subscribed.send(());
+        let forward = async {
+            loop {
+                let event = async {
+                    match &mut events {
+                        Some(events) => events.next().await,
+                        None => std::future::pending().await,
+                    }
+                };
+                let news = tokio::select! {
+                    told = follower.next() => News::Board(told),
+                    event = event => News::Event(event),
+                };
+                if sender.send(news).await.is_err() {
+                    return;
+                }
+            }
+        };
         tokio::select! {
             () = forward => {}
             () = sender.closed() => {}
@@ -49,12 +92,22 @@ pub(crate) async fn follow(
         }
         drop(slot);
     });
-    let events = unfold(receiver, |mut receiver| async move {
-        let event = match receiver.recv().await? {
-            Told::Snapshot(text) => Sent::default().event("snapshot").data(text),
-            Told::Delta(text) => Sent::default().event("delta").data(&*text),
-        };
-        Some((Ok(event), receiver))
-    });
-    Ok(Sse::new(events))
+    // What happens after this answer has begun is in it.
+    let _ = from_now_on.await;
+    let sent = unfold(receiver, |mut receiver| async move { Some((Ok(sent(receiver.recv().await?)), receiver)) });
+    Ok(Sse::new(sent))
+}
+
+fn sent(news: News) -> Sent {
+    match news {
+        News::Board(Told::Snapshot(text)) => Sent::default().event("snapshot").data(text),
+        News::Board(Told::Delta(text)) => Sent::default().event("delta").data(&*text),
+        News::Event(event) => {
+            let id = event.id.to_string();
+            Sent::default()
+                .id(id)
+                .event("event")
+                .data(serde_json::to_string(&EventDto::from(event)).unwrap_or_default())
+        }
+    }
 }

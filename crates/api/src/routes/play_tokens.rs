@@ -1,7 +1,7 @@
-//! `/streams/{id}/tokens`
+//! `/streams/{id}/tokens` and `/streams/{id}/preview-pass`
 
 use crate::context::App;
-use crate::dto::play_token::{PlayTokenDto, PlayTokenInput};
+use crate::dto::play_token::{PlayTokenDto, PlayTokenInput, PreviewPassDto};
 use crate::input::{Body, Id};
 use crate::problem::Problem;
 use axum::Json;
@@ -22,4 +22,12 @@ pub(crate) async fn create(
     let stream = app.api.store.stream(StreamId(id)).await?;
     let token = app.api.playback.issue_token(stream.id, ip, life).ok_or_else(Problem::internal)?;
     Ok((StatusCode::CREATED, Json(token.into())))
+}
+
+/// A pass with which a look at a stream is not counted as a viewer
+#[utoipa::path(get, path = "/api/v1/streams/{id}/preview-pass", tag = "streams", params(("id" = i64, Path)), responses(
+    (status = 200, body = PreviewPassDto), (status = 404, body = Problem)))]
+pub(crate) async fn preview_pass(State(app): State<App>, Id(id): Id) -> Result<Json<PreviewPassDto>, Problem> {
+    let stream = app.api.store.stream(StreamId(id)).await?;
+    Ok(Json(app.api.playback.issue_preview_pass(stream.id).into()))
 }

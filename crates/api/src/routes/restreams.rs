@@ -19,8 +19,9 @@ use weir_model::{Restream, RestreamId, StreamId};
 
 fn dto(app: &App, catalogue: &Catalogue, restream: &Restream, reveal: bool) -> RestreamDto {
     let source = app.api.observe.stream_status(restream.stream_id);
-    let warnings = catalogue.warnings(restream, &source, app.api.commands.platforms());
-    let status = RestreamStatusDto::new(restream, app.api.observe.restream_status(restream.id), warnings);
+    let platforms = app.api.commands.platforms();
+    let (sends, warnings) = (catalogue.sends(restream, platforms), catalogue.warnings(restream, &source, platforms));
+    let status = RestreamStatusDto::new(restream, app.api.observe.restream_status(restream.id), sends, warnings);
     RestreamDto::new(restream, status, reveal)
 }
 

@@ -3,14 +3,15 @@
 use crate::context::App;
 use crate::dto::Timestamp;
 use crate::dto::live::LoadDto;
+use crate::input::Params;
 use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 use time::OffsetDateTime;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use weir_transcode::{Capacity, EncoderReport};
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -141,22 +142,36 @@ impl From<Capacity> for TranscodingDto {
     }
 }
 
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct SystemParams {
+    /// Answers at once: where nothing was tried yet, `encoders` is empty, and `gstreamer` and `transcoding.speed` are null.
+    #[serde(default)]
+    untried: bool,
+}
+
 /// What this server is, and what its machine can do. The first call tries the encoders, which takes some seconds.
-#[utoipa::path(get, path = "/api/v1/system", tag = "system", responses((status = 200, body = SystemDto)))]
-pub(crate) async fn system(State(app): State<App>) -> Json<SystemDto> {
-    described(&app).await
+#[utoipa::path(get, path = "/api/v1/system", tag = "system", params(SystemParams), responses(
+    (status = 200, body = SystemDto)))]
+pub(crate) async fn system(State(app): State<App>, Params(query): Params<SystemParams>) -> Json<SystemDto> {
+    described(&app, query.untried).await
 }
 
 /// Tries the encoders again, after a driver was mended or a card changed; live streams follow what has changed. Takes some seconds.
 #[utoipa::path(post, path = "/api/v1/system/prove", tag = "system", responses((status = 200, body = SystemDto)))]
 pub(crate) async fn prove(State(app): State<App>) -> Json<SystemDto> {
     app.api.workshop.prove_again().await;
-    described(&app).await
+    described(&app, false).await
 }
 
-async fn described(app: &App) -> Json<SystemDto> {
+async fn described(app: &App, untried: bool) -> Json<SystemDto> {
     let started_at = app.api.observe.started_at();
-    let devices = app.api.workshop.devices().await;
+    let workshop = &app.api.workshop;
+    let devices = workshop.devices().await;
+    let (gstreamer, encoders) = match untried && !workshop.is_proven() {
+        true => (None, Vec::new()),
+        false => (workshop.abilities().await.gstreamer.map(String::from), workshop.encoder_reports().await),
+    };
     Json(SystemDto {
         version: env!("CARGO_PKG_VERSION"),
         started_at: started_at.into(),
@@ -164,9 +179,9 @@ async fn described(app: &App) -> Json<SystemDto> {
         cpu_cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         load: app.api.observe.load().into(),
         disk: DiskDto::of(&app.api.data),
-        gstreamer: app.api.workshop.abilities().await.gstreamer.map(String::from),
-        encoders: app.api.workshop.encoder_reports().await.into_iter().map(Into::into).collect(),
-        transcoding: app.api.workshop.capacity().await.into(),
+        gstreamer,
+        encoders: encoders.into_iter().map(Into::into).collect(),
+        transcoding: workshop.capacity().into(),
         gpus: gpus(&devices),
         gpus_reason: devices.reason.clone(),
     })

@@ -45,6 +45,8 @@ pub(crate) async fn asset(Path(path): Path<String>, asked: HeaderMap) -> Respons
     let headers = [
         (header::CONTENT_TYPE, content_type(&path)),
         (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+        // What a worker may do follows from its own file, not from the page that starts it: the relay asks for the live board.
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; connect-src 'self'; frame-ancestors 'none'"),
         (header::VARY, "Accept-Encoding"),
     ];
     match packed {

@@ -65,22 +65,31 @@ fn a_live_stream_has_a_picture_for_everyone_and_is_on_the_live_board() {
     let stream = api.create_stream("cam1");
     assert_eq!(api.get(&format!("/streams/{}/thumbnail.jpg", stream.id)).status, 404);
     let key = format!("apikey {}", weir_testkit::process::ADMIN_API_KEY);
-    let mut lines = BufReader::new(ask(&weir, "/api/v1/live", &key)).lines().map_while(Result::ok);
+    let mut lines = BufReader::new(ask(&weir, "/api/v1/live?events=true", &key)).lines().map_while(Result::ok);
     let mut next = || -> Value {
         let line = lines.find_map(|line| line.strip_prefix("data: ").map(str::to_owned)).expect("another event");
         serde_json::from_str(&line).unwrap()
     };
     assert_eq!(next()["streams"][0]["status"]["state"], "offline");
     let _feed = Feed::live(&weir.rtmp_address(), &stream.stream_key, &clip(300_000));
-    let is_live = |event: &Value| event["streams"][0]["status"]["state"] == "live";
-    while !is_live(&next()) {}
+    // The board and the events, by one connection.
+    let (mut on_the_board, mut told) = (false, false);
+    while !(on_the_board && told) {
+        let event = next();
+        on_the_board |= event["streams"][0]["status"]["state"] == "live";
+        told |= event["type"] == "stream_state" && event["to"] == "live";
+    }
     // After a failure it is tried again after five seconds.
     for path in [format!("/api/v1/streams/{}/thumbnail.jpg", stream.id), "/play/cam1/thumbnail.jpg".to_owned()] {
         wait_until("there was a picture", SOON, || {
             let mut answer = Vec::new();
             ask(&weir, &path, &key).read_to_end(&mut answer).unwrap();
             let has = |wanted: &[u8]| answer.windows(wanted.len()).any(|window| window == wanted);
-            has(b" 200 OK") && has(b"image/jpeg") && has(&[0xFF, 0xD8, 0xFF])
+            let is_dated = |answer: &[u8]| {
+                let text = String::from_utf8_lossy(answer).to_ascii_lowercase();
+                text.contains("\r\nage: ") && text.contains("\r\nlast-modified: ")
+            };
+            has(b" 200 OK") && has(b"image/jpeg") && has(&[0xFF, 0xD8, 0xFF]) && is_dated(&answer)
         });
     }
 }
