@@ -16,26 +16,34 @@ for (const name of await readdir("dist")) {
   if (name !== ".gitkeep") await rm(`dist/${name}`, { recursive: true });
 }
 
-const result = await build({
-  entryPoints: Object.values(PAGES).flat(),
+const common = {
   outbase: ".",
   outdir: "dist/assets",
   entryNames: "[dir]/[name]-[hash]",
-  chunkNames: "chunks/[name]-[hash]",
-  assetNames: "files/[name]-[hash]",
-  publicPath: "/assets",
-  loader: { ".woff2": "file" },
   bundle: true,
-  // What only one page needs, or needs late (the player), is a file of its own.
-  splitting: true,
   minify: true,
-  format: "esm",
-  jsx: "automatic",
-  define: { "process.env.NODE_ENV": '"production"' },
   target: ["es2022", "safari16"],
   legalComments: "eof",
   metafile: true,
   logLevel: "warning",
+};
+
+// First, because the pages have to know what it is called: its name has a hash like theirs.
+const worker = await build({ ...common, entryPoints: ["dashboard/src/live/relay_worker.ts"], format: "iife" });
+const [workerFile] = Object.keys(worker.metafile.outputs);
+
+const result = await build({
+  ...common,
+  entryPoints: Object.values(PAGES).flat(),
+  chunkNames: "chunks/[name]-[hash]",
+  assetNames: "files/[name]-[hash]",
+  publicPath: "/assets",
+  loader: { ".woff2": "file" },
+  // What only one page needs, or needs late (the player), is a file of its own.
+  splitting: true,
+  format: "esm",
+  jsx: "automatic",
+  define: { "process.env.NODE_ENV": '"production"', RELAY_WORKER: JSON.stringify(workerFile.replace(/^dist/, "")) },
 });
 
 // Pages name their sources; what they get is the built file, whose name has a hash and may be kept for ever.
@@ -59,6 +67,6 @@ for (const page of Object.keys(PAGES)) {
 await cp("public", "dist/assets", { recursive: true, filter: (path) => !path.endsWith(".gitkeep") });
 
 // Compressed here, once, and not by the server for each who asks. Fonts are compressed in themselves.
-for (const path of Object.keys(result.metafile.outputs).filter((path) => /\.(js|css)$/.test(path))) {
+for (const path of [workerFile, ...Object.keys(result.metafile.outputs)].filter((path) => /\.(js|css)$/.test(path))) {
   await writeFile(`${path}.gz`, gzipSync(await readFile(path), { level: 9 }));
 }

@@ -238,7 +238,7 @@ test("who may do what", { timeout: 120_000 }, async () => {
   const all = (...may: boolean[]) => Object.fromEntries(["new stream", "add restream", "reveal keys", "change ladder", "new destination", "new user"].map((what, at) => [what, may[at]]));
   assert.deepEqual(sees, {
     admin: all(true, true, true, true, true, true),
-    operator: all(true, true, true, true, false, false),
+    operator: all(true, true, true, false, false, false),
     viewer: all(false, false, false, false, false, false),
   });
 });

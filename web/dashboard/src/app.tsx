@@ -4,8 +4,9 @@ import { CircleHelp, Lock } from "lucide-react";
 import { Component, type ReactNode, useEffect } from "react";
 import { ApiError, setCsrfToken, whenLoggedOut } from "./api/client";
 import { queryClient, useSession } from "./api/queries";
-import { followBoard } from "./live/board";
-import { follow } from "./live/events";
+import { boardHearer } from "./live/board";
+import { eventsHearer } from "./live/events";
+import { listen } from "./live/listen";
 import { match, usePath } from "./router";
 import { ROUTES } from "./routes";
 import { Login } from "./shell/login";
@@ -23,12 +24,16 @@ whenLoggedOut(() => {
 export function App() {
   const { data: session, error, isPending, refetch } = useSession();
   useEffect(() => setCsrfToken(session?.csrf_token ?? null), [session]);
-  const here = Boolean(session);
+  const token = session?.csrf_token;
   useEffect(() => {
-    if (!here) return;
-    const ends = [follow(), followBoard(queryClient)];
-    return () => ends.forEach((end) => end());
-  }, [here]);
+    if (!token) return;
+    const hearers = [eventsHearer(), boardHearer(queryClient)];
+    const end = listen(token, hearers);
+    return () => {
+      end();
+      hearers.forEach((hearer) => hearer.end());
+    };
+  }, [token]);
   if (session) {
     return (
       <SessionContext value={session}>

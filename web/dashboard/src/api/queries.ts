@@ -1,7 +1,7 @@
 // What pages read, and how they change it. The server's answers live here and nowhere else.
 
 import { QueryClient, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { boardIsOpen, useBoardIsOpen } from "../live/board";
+import { boardIsOpen, readUnder, useBoardIsOpen } from "../live/board";
 import { onEvent } from "../live/events";
 import { noteLateSegment, sampleRestreams, sampleStreams, tellSamples } from "../live/history";
 import { ApiError, get, getAll } from "./client";
@@ -43,7 +43,7 @@ export function useStreams() {
   return useQuery({
     queryKey: ["streams"],
     queryFn: async () => {
-      const streams = await getAll<Stream>("/streams");
+      const streams = await readUnder("streams", () => getAll<Stream>("/streams"));
       if (!isOpen) {
         sampleStreams(streams, Date.now() / 1000);
         tellSamples();
@@ -62,7 +62,7 @@ export function useRestreams() {
   return useQuery({
     queryKey: ["restreams"],
     queryFn: async () => {
-      const restreams = await getAll<Restream>("/restreams");
+      const restreams = await readUnder("restreams", () => getAll<Restream>("/restreams"));
       if (!isOpen) {
         sampleRestreams(restreams, Date.now() / 1000);
         tellSamples();
@@ -76,19 +76,26 @@ export function useRestreams() {
   });
 }
 
-export function useSystem(live = false) {
-  return useQuery({ queryKey: ["system"], queryFn: () => get<System>("/system"), refetchInterval: live ? 2_000 : CALM_MS, staleTime: 0 });
+/** With its encoders, which the first who asks has to wait for. */
+export function useSystem() {
+  return useQuery({ queryKey: ["system"], queryFn: () => get<System>("/system"), refetchInterval: 2_000, staleTime: 0 });
 }
 
-function useAll<T>(key: string, path: string) {
-  return useQuery({ queryKey: [key], queryFn: () => getAll<T>(path), refetchInterval: CALM_MS });
+/** What is known of the machine at once. */
+export function useMachine() {
+  return useQuery({ queryKey: ["machine"], queryFn: () => get<System>("/system?untried=true"), refetchInterval: CALM_MS, staleTime: 0 });
+}
+
+function useAll<T>(key: string, path: string, enabled = true) {
+  return useQuery({ queryKey: [key], queryFn: () => getAll<T>(path), refetchInterval: CALM_MS, enabled });
 }
 
 export const useDestinations = () => useAll<Destination>("destinations", "/destinations");
 export const useApiKeys = () => useAll<ApiKey>("apikeys", "/apikeys");
 export const useUsers = () => useAll<User>("users", "/users");
 export const useSavedLadders = () => useAll<SavedLadder>("ladders", "/ladders");
-export const useWebhooks = () => useAll<Webhook>("webhooks", "/webhooks");
+/** `may`: only admins are told. */
+export const useWebhooks = (may = true) => useAll<Webhook>("webhooks", "/webhooks", may);
 export const useRecordings = () => useAll<Recording>("recordings", "/recordings");
 
 export function usePlatforms() {

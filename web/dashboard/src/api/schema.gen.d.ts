@@ -448,6 +448,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/streams/{id}/preview-pass": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A pass with which a look at a stream is not counted as a viewer */
+        get: operations["preview_pass"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/streams/{id}/recordings": {
         parameters: {
             query?: never;
@@ -540,7 +557,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A small JPEG of the newest keyframe, up to some seconds old; 404 while nothing has been shown */
+        /** A small JPEG of the newest keyframe, with `Age` and `Last-Modified`; 404 where nothing was shown in the last 30 s */
         get: operations["read"];
         put?: never;
         post?: never;
@@ -1108,8 +1125,8 @@ export interface components {
             streams_gone: number[];
             system: components["schemas"]["LoadDto"];
         };
-        /** @description Either of the two. */
-        LiveDto: components["schemas"]["LiveSnapshotDto"] | components["schemas"]["LiveDeltaDto"];
+        /** @description One of the three. */
+        LiveDto: components["schemas"]["LiveSnapshotDto"] | components["schemas"]["LiveDeltaDto"] | components["schemas"]["EventDto"];
         LiveRestreamDto: {
             active: boolean;
             /** Format: int64 */
@@ -1248,6 +1265,11 @@ export interface components {
             watch?: string | null;
             whep?: string | null;
         };
+        PreviewPassDto: {
+            expires_at: components["schemas"]["Timestamp"];
+            /** @description Sent as the header `Weir-Preview` with requests of playlists, which then count no viewer. It opens nothing. */
+            pass: string;
+        };
         /** @description What a caller gets instead of an answer. */
         Problem: {
             /** @description For programs. */
@@ -1279,6 +1301,7 @@ export interface components {
             connected_since?: components["schemas"]["Timestamp"] | null;
             /** Format: int64 */
             dropped_frames: number;
+            failing_since?: components["schemas"]["Timestamp"] | null;
             /**
              * Format: double
              * @description SRT, as negotiated.
@@ -1373,6 +1396,8 @@ export interface components {
             fps?: number | null;
             /** Format: int32 */
             height?: number | null;
+            /** @description In words, where the name is the server's own: what restreams asked for beside the ladder. */
+            label?: string | null;
             /**
              * Format: double
              * @description What encoding adds.
@@ -1454,6 +1479,8 @@ export interface components {
             backup?: components["schemas"]["PushStatusDto"] | null;
             /** @default null */
             probe: unknown;
+            /** @description Which of the stream's `status.renditions` it sends, whatever its own wish is called. */
+            rendition: string;
         };
         /** @description What a retry did. */
         RetryAnswer: {
@@ -2377,7 +2404,13 @@ export interface operations {
     };
     follow: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description Tells the events of `/events/stream`, too, each as an event `event`: one connection for all that a page shows. They resume by
+                 *     `Last-Event-ID`.
+                 */
+                events?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -3353,6 +3386,35 @@ export interface operations {
             };
         };
     };
+    preview_pass: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PreviewPassDto"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     of_stream: {
         parameters: {
             query?: {
@@ -3598,7 +3660,10 @@ export interface operations {
     };
     system: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Answers at once: where nothing was tried yet, `encoders` is empty, and `gstreamer` and `transcoding.speed` are null. */
+                untried?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;

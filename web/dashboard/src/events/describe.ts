@@ -7,6 +7,8 @@ import { type Tone, toneOf } from "../ui/state";
 export interface Names {
   stream: (id: unknown) => string | undefined;
   restream: (id: unknown) => string | undefined;
+  /** What people call a stream's rendition. */
+  rendition?: (stream: unknown, name: string) => string | undefined;
 }
 
 export interface Described {
@@ -20,6 +22,7 @@ const state = (value: unknown): string => t.states[value as "error"] ?? shown(va
 
 export function describe(event: WeirEvent, names: Names): Described {
   const about = (field: string) => shown(event[field]);
+  const rendition = () => names.rendition?.(event["stream_id"], about("rendition")) ?? (about("label") || about("rendition"));
   switch (event.type) {
     case "stream_state":
       return { tone: toneOf(about("to")), text: t.events.streamState(state(event["to"])), detail: about("reason") || undefined };
@@ -30,24 +33,49 @@ export function describe(event: WeirEvent, names: Names): Described {
     }
     case "stream_warning":
       return { tone: "wait", text: about("message") || about("code") };
-    case "ingest_refused":
-      return { tone: "wait", text: t.events.refused, detail: [about("protocol"), about("reason"), about("remote")].filter(Boolean).join(" · ") };
+    case "ingest_refused": {
+      const count = Number(event["count"] ?? 1);
+      const from = about("remote") ? t.events.from(about("remote")) : "";
+      return { tone: "wait", text: count > 1 ? t.events.refusedTimes(count) : t.events.refused, detail: [about("message") || about("reason"), t.protocols[about("protocol")] ?? about("protocol"), from].filter(Boolean).join(" · ") };
+    }
     case "segment_late":
-      return { tone: "wait", text: t.events.late, detail: t.events.lateBy(about("rendition"), Number(event["waited_seconds"]), Number(event["target_seconds"])) };
+      return { tone: "wait", text: t.events.late, detail: t.events.lateBy(rendition(), Number(event["waited_seconds"]), Number(event["target_seconds"])) };
     case "worker_failed":
       return { tone: "bad", text: t.events.workerFailed, detail: about("reason") };
     case "rendition_planned":
-      return { tone: "good", text: t.events.planned(about("rendition"), about("encoder")), detail: about("reason") };
+      return { tone: "good", text: t.events.planned(rendition(), about("encoder")), detail: about("reason") };
     case "rendition_degraded":
-      return { tone: "wait", text: t.events.degraded(about("rendition"), about("encoder")), detail: about("reason") };
+      return event["cause"] === "delay"
+        ? { tone: "wait", text: t.events.isLate(rendition()) }
+        : { tone: "wait", text: t.events.moved(rendition(), about("encoder")), detail: about("reason") };
+    case "rendition_recovered":
+      return { tone: "good", text: t.events.inTime(rendition()) };
     case "rendition_refused":
-      return { tone: "bad", text: t.events.renditionRefused(about("rendition")), detail: about("reason") };
-    default: {
-      const text = t.events.types[event.type] ?? event.type.replaceAll("_", " ");
-      const tone: Tone = /failed|full|refused|error|unhealthy/.test(event.type) ? "bad" : /degraded|warning|late/.test(event.type) ? "wait" : "idle";
-      return { tone, text, detail: fieldsOf(event) || undefined };
-    }
+      return { tone: "bad", text: t.events.renditionRefused(rendition()), detail: about("reason") };
+    case "scte35":
+      return { tone: "idle", text: t.events.scte35(about("command").replaceAll("_", " ")) };
+    default:
+      return changeOf(event) ?? otherOf(event);
   }
+}
+
+/** Somebody changed what is stored. */
+function changeOf(event: WeirEvent): Described | undefined {
+  const [, what = "", how = ""] = /^([a-z]+)_(created|changed|deleted)$/.exec(event.type) ?? [];
+  if (!t.events.what[what]) return undefined;
+  const who = shown(event["by"]).replace(/^\w+:/, "") || t.events.somebody;
+  const fields = event["fields"] ?? event["changed"];
+  const detail = Array.isArray(fields) ? fields.map((field) => shown(field).replaceAll("_", " ")).join(", ") : "";
+  return { tone: "idle", text: t.events.changed(who, t.events.how[how] ?? how, t.events.what[what], shown(event["name"])), detail: detail || undefined };
+}
+
+/** A type that is not known here is shown with what it says: nothing that happened is hidden. */
+function otherOf(event: WeirEvent): Described {
+  const known = t.events.types[event.type];
+  const text = known ?? event.type.replaceAll("_", " ").replace(/^./, (first) => first.toUpperCase());
+  const tone: Tone = /failed|full|refused|error|unhealthy/.test(event.type) ? "bad" : /degraded|warning|late/.test(event.type) ? "wait" : "idle";
+  const said = shown(event["message"] ?? event["reason"]).replaceAll("_", " ");
+  return { tone, text, detail: said || (known ? undefined : fieldsOf(event)) || undefined };
 }
 
 const SAID = new Set(["id", "type", "at", "stream_id", "stream", "restream_id"]);
@@ -55,6 +83,6 @@ const SAID = new Set(["id", "type", "at", "stream_id", "stream", "restream_id"])
 function fieldsOf(event: WeirEvent): string {
   return Object.entries(event)
     .filter(([name, value]) => !SAID.has(name) && value != null)
-    .map(([name, value]) => `${name} ${shown(value)}`)
+    .map(([name, value]) => `${name.replaceAll("_", " ")}: ${shown(value)}`)
     .join(" · ");
 }

@@ -8,7 +8,9 @@ import { useNow } from "../live/clock";
 import { Link } from "../router";
 import { t } from "../text";
 import { Dot } from "../ui/state";
+import { renditionLabel } from "../streams/flow_layout";
 import { describe } from "./describe";
+import { withOutagesAsOne } from "./outages";
 
 export function EventList({ events, compact }: { events: readonly WeirEvent[]; compact?: boolean }) {
   const { data: streams } = useStreams();
@@ -18,13 +20,18 @@ export function EventList({ events, compact }: { events: readonly WeirEvent[]; c
     () => ({
       stream: (id: unknown) => streams?.find((stream) => stream.id === id)?.name,
       restream: (id: unknown) => restreams?.find((restream) => restream.id === id)?.name,
+      rendition: (id: unknown, name: string) => {
+        const label = renditionLabel(name, restreams?.filter(({ stream_id }) => stream_id === id) ?? [], undefined);
+        return label === name ? undefined : label;
+      },
     }),
     [streams, restreams],
   );
+  const happened = useMemo(() => withOutagesAsOne(events), [events]);
   if (events.length === 0) return <p className="no-events">{t.events.none}</p>;
   return (
     <ol className={`events ${compact ? "compact" : ""}`} {...(compact ? { tabIndex: 0, "aria-label": t.nav.events } : {})}>
-      {events.map((event) => {
+      {happened.map(({ event, attempts = 0, since }) => {
         const { tone, text, detail } = describe(event, names);
         const stream = names.stream(event["stream_id"]);
         return (
@@ -39,6 +46,7 @@ export function EventList({ events, compact }: { events: readonly WeirEvent[]; c
             <span className="event-text" title={compact ? detail : undefined}>
               {text}
               {detail && <span className="event-detail">{detail}</span>}
+              {attempts > 1 && since && <span className="event-detail">{t.events.attempts(attempts, moment(since, now))}</span>}
             </span>
             {!compact && <span className="event-type mono">{event.type}</span>}
           </li>

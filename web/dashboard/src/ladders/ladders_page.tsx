@@ -1,6 +1,6 @@
 // Ladders that streams share: those that come with the server, and one's own.
 
-import { Layers, Pencil, Plus, Trash2 } from "lucide-react";
+import { CopyPlus, Layers, Pencil, Plus, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { patch, post, remove } from "../api/client";
 import { useChange, useStreams } from "../api/queries";
@@ -17,29 +17,31 @@ import { RenditionEditor, RenditionTable } from "./rendition_rows";
 export function LaddersPage() {
   const { ladders, isPending, error } = useLadders();
   const { data: streams = [] } = useStreams();
-  const [editing, setEditing] = useState<SavedLadder | "new">();
+  const [editing, setEditing] = useState<{ ladder?: SavedLadder; copyOf?: SavedLadder }>();
   const [removing, setRemoving] = useState<SavedLadder>();
-  const may = useMay("operator");
+  const may = useMay("admin");
   const usedBy = (name: string) => streams.filter(({ ladder }) => ladder === name).length;
   return (
-    <Page title={t.nav.ladders} note={t.ladders.note} actions={may && <Button kind="primary" icon={Plus} onClick={() => setEditing("new")}>{t.ladders.add}</Button>}>
+    <Page title={t.nav.ladders} note={t.ladders.note} actions={may && <Button kind="primary" icon={Plus} onClick={() => setEditing({})}>{t.ladders.add}</Button>}>
       {error && <Failed error={error} />}
       {isPending && <Loading />}
       {!isPending && !error && ladders.length === 0 && <Empty icon={Layers} title={t.ladders.noneYet} />}
       <div className="stack">
         {ladders.map((ladder) => (
           <Panel key={ladder.id} title={ladder.title} note={<><span className="mono">{ladder.name}</span> · {t.ladders.total((kbpsOf(ladder.renditions) / 1000).toFixed(1))} · {t.ladders.usedBy(usedBy(ladder.name))}</>}
-            actions={ladder.builtin ? <span className="chip">{t.ladders.builtin}</span> : may && (
+            actions={
               <>
-                <IconButton label={t.ladders.edit(ladder.title)} icon={Pencil} onClick={() => setEditing(ladder)} />
-                <IconButton label={t.ladders.remove(ladder.title)} icon={Trash2} onClick={() => setRemoving(ladder)} />
+                {ladder.builtin && <span className="chip">{t.ladders.builtin}</span>}
+                {may && <IconButton label={t.ladders.copy(ladder.title)} icon={CopyPlus} onClick={() => setEditing({ copyOf: ladder })} />}
+                {may && !ladder.builtin && <IconButton label={t.ladders.edit(ladder.title)} icon={Pencil} onClick={() => setEditing({ ladder })} />}
+                {may && !ladder.builtin && <IconButton label={t.ladders.remove(ladder.title)} icon={Trash2} onClick={() => setRemoving(ladder)} />}
               </>
-            )}>
+            }>
             <RenditionTable renditions={ladder.renditions} />
           </Panel>
         ))}
       </div>
-      {editing && <LadderDialog ladder={editing === "new" ? undefined : editing} onClose={() => setEditing(undefined)} />}
+      {editing && <LadderDialog {...editing} onClose={() => setEditing(undefined)} />}
       <RemoveLadder ladder={removing} onClose={() => setRemoving(undefined)} />
     </Page>
   );
@@ -53,10 +55,11 @@ function RemoveLadder({ ladder, onClose }: { ladder: SavedLadder | undefined; on
   );
 }
 
-function LadderDialog({ ladder, onClose }: { ladder: SavedLadder | undefined; onClose: () => void }) {
+/** One that exists, or a new one that begins as a copy. */
+function LadderDialog({ ladder, copyOf, onClose }: { ladder?: SavedLadder; copyOf?: SavedLadder; onClose: () => void }) {
   const [title, setTitle] = useState(ladder?.title ?? "");
   const [name, setName] = useState(ladder?.name ?? "");
-  const [renditions, setRenditions] = useState<Rendition[]>(ladder?.renditions ?? [{ ...NEW_RENDITION, name: "720p" }]);
+  const [renditions, setRenditions] = useState<Rendition[]>((ladder ?? copyOf)?.renditions ?? [{ ...NEW_RENDITION, name: "720p" }]);
   const save = useChange(() => (ladder ? patch(`/ladders/${ladder.id}`, { name, title: title || null, renditions }) : post("/ladders", { name, title: title || null, renditions })), "ladders", "streams");
   return (
     <FormDialog wide open onClose={onClose} title={ladder ? t.ladders.edit(ladder.title) : t.ladders.add} submit={t.save} busy={save.isPending} error={save.error} fields={["name", "title"]}

@@ -4,7 +4,7 @@ import type { QueryClient } from "@tanstack/react-query";
 import { useSyncExternalStore } from "react";
 import type { LiveDelta, LiveSnapshot, Load, Restream, Stream } from "../api/types";
 import { sampleRestreams, sampleStreams, tellSamples } from "./history";
-import { followEvents } from "./server_sent";
+import type { Hearer } from "./listen";
 
 export interface Board {
   /** Whether the server tells us at the moment. */
@@ -12,9 +12,14 @@ export interface Board {
   /** When it last did, by our clock; 0 before the first time. */
   heardAt: number;
   load: Load | undefined;
+  /** Since when all cores are busy, by our clock. */
+  busySince: number | undefined;
 }
 
-let board: Board = { isOpen: false, heardAt: 0, load: undefined };
+let board: Board = { isOpen: false, heardAt: 0, load: undefined, busySince: undefined };
+
+/** Of all cores together; what is left is what measuring misses. */
+const BUSY_PERCENT = 97;
 const listeners = new Set<() => void>();
 
 function set(change: Partial<Board>): void {
@@ -43,27 +48,20 @@ export function useLoad(): Load | undefined {
   return useSyncExternalStore(subscribe, () => board.load);
 }
 
+export function useBusySince(): number | undefined {
+  return useSyncExternalStore(subscribe, () => board.busySince);
+}
+
 /** An eye sees no difference; the page does. */
 const LAID_EVERY_MS = 500;
 
-/** Follows, and keeps the lists of streams and restreams current; returns how to end it. */
-export function followBoard(client: QueryClient): () => void {
+/** What the board does when it is told something: it keeps the lists of streams and restreams current. */
+export function boardHearer(client: QueryClient): Hearer & { end: () => void } {
   let version: number | undefined;
   let sampledAt = 0;
   let laidAt = 0;
   let waiting: [string, LiveSnapshot | LiveDelta][] = [];
   let timer: number | undefined;
-  const end = followEvents("/api/v1/live", {
-    lastId: () => undefined,
-    onOpen: () => undefined,
-    onLost: () => set({ isOpen: false }),
-    onMessage: ({ type, data }) => {
-      waiting.push([type, JSON.parse(data) as LiveSnapshot | LiveDelta]);
-      const left = LAID_EVERY_MS - (Date.now() - laidAt);
-      if (left <= 0) layAll();
-      else timer ??= window.setTimeout(layAll, left);
-    },
-  });
 
   /** Streams that change their states all at once shall not draw the page for each. */
   function layAll(): void {
@@ -90,14 +88,25 @@ export function followBoard(client: QueryClient): () => void {
         sampleRestreams(client.getQueryData<Restream[]>(["restreams"]) ?? [], at);
         tellSamples();
       }
-      set({ isOpen: true, heardAt: now, load: told.system });
+      const isBusy = (told.system.cpu_percent ?? 0) >= BUSY_PERCENT;
+      set({ isOpen: true, heardAt: now, load: told.system, busySince: isBusy ? (board.busySince ?? now) : undefined });
     }
   }
 
-  return () => {
-    end();
-    window.clearTimeout(timer);
-    set({ isOpen: false, heardAt: 0, load: undefined });
+  return {
+    onLost: () => set({ isOpen: false }),
+    onRest: () => set({ isOpen: false }),
+    onHeard: (type, data) => {
+      if (type !== "snapshot" && type !== "delta") return;
+      waiting.push([type, JSON.parse(data) as LiveSnapshot | LiveDelta]);
+      const left = LAID_EVERY_MS - (Date.now() - laidAt);
+      if (left <= 0) layAll();
+      else timer ??= window.setTimeout(layAll, left);
+    },
+    end: () => {
+      window.clearTimeout(timer);
+      set({ isOpen: false, heardAt: 0, load: undefined, busySince: undefined });
+    },
   };
 }
 
@@ -108,8 +117,28 @@ interface Told {
   status: unknown;
 }
 
+/** What is told while a list is on its way, by list. */
+const toldMeanwhile = { streams: new Set<Map<number, Told>>(), restreams: new Set<Map<number, Told>>() };
+
+/** Reads a list, and lays over it what was told since it was asked for: an answer may be older than that. */
+export async function readUnder<T extends { id: number }>(key: keyof typeof toldMeanwhile, read: () => Promise<T[]>): Promise<T[]> {
+  const meanwhile = new Map<number, Told>();
+  toldMeanwhile[key].add(meanwhile);
+  try {
+    const list = await read();
+    return meanwhile.size === 0 ? list : list.map((each) => laidOver(each, meanwhile.get(each.id)));
+  } finally {
+    toldMeanwhile[key].delete(meanwhile);
+  }
+}
+
+function laidOver<T extends { id: number }>(known: T, told: Told | undefined): T {
+  return told ? { ...known, name: told.name, active: told.active, status: told.status } : known;
+}
+
 /** What is told replaces what was known of it; the rest stays the same objects, so that nothing is drawn in vain. */
-function lay<T extends { id: number }>(client: QueryClient, key: string, told: Told[], gone: number[] | undefined): void {
+function lay<T extends { id: number }>(client: QueryClient, key: keyof typeof toldMeanwhile, told: Told[], gone: number[] | undefined): void {
+  for (const meanwhile of toldMeanwhile[key]) told.forEach((each) => meanwhile.set(each.id, each));
   // Not read yet: what is on its way has it all.
   if (!client.getQueryData([key]) || (told.length === 0 && !gone?.length)) return;
   const byId = new Map(told.map((each) => [each.id, each]));
@@ -119,9 +148,8 @@ function lay<T extends { id: number }>(client: QueryClient, key: string, told: T
     const left = gone?.length ? known.filter(({ id }) => !gone.includes(id)) : known;
     return left.map((each) => {
       const news = byId.get(each.id);
-      if (!news) return each;
-      unknown--;
-      return { ...each, name: news.name, active: news.active, status: news.status } as unknown as T;
+      if (news) unknown--;
+      return laidOver(each, news);
     });
   });
   if (unknown > 0) void client.invalidateQueries({ queryKey: [key] });

@@ -1,9 +1,9 @@
-// What happened, as it happens: one connection for the whole page.
+// What happened, as it happens.
 
 import { useSyncExternalStore } from "react";
 import { get } from "../api/client";
 import type { List, WeirEvent } from "../api/types";
-import { followEvents } from "./server_sent";
+import type { Hearer } from "./listen";
 
 /** Shown at most; the server keeps more. */
 const KEPT_EVENTS = 1_000;
@@ -27,46 +27,57 @@ function setConnection(next: Connection): void {
   tell();
 }
 
+let reading: Promise<void> | undefined;
+let heardMeanwhile: WeirEvent[] = [];
+
 function heard(event: WeirEvent): void {
+  if (reading) heardMeanwhile.push(event);
+  else add(event);
+}
+
+function add(event: WeirEvent): void {
   if (event.id <= (events[0]?.id ?? 0)) return;
   events = [event, ...events].slice(0, KEPT_EVENTS);
   hearers.forEach((hear) => hear(event));
   tell();
 }
 
-/** Reads what was, then follows; returns how to end it. */
-export function follow(): () => void {
-  let end = () => {};
-  let ended = false;
-  void readBefore().finally(() => {
-    if (ended) return;
-    end = followEvents("/api/v1/events/stream", {
-      lastId: () => events[0]?.id.toString(),
-      onMessage: ({ data }) => heard(JSON.parse(data) as WeirEvent),
-      onOpen: () => setConnection("open"),
-      onLost: () => setConnection("lost"),
-    });
-  });
-  return () => {
-    ended = true;
-    end();
-    events = [];
-    setConnection("connecting");
+/** Tells this page of events as they happen; what was before is read when it joins. */
+export function eventsHearer(): Hearer & { end: () => void } {
+  return {
+    onJoined: () => {
+      reading ??= readMissed().finally(() => {
+        reading = undefined;
+        heardMeanwhile.splice(0).forEach(add);
+      });
+    },
+    onOpen: () => setConnection("open"),
+    onLost: () => setConnection("lost"),
+    onRest: () => setConnection("connecting"),
+    onHeard: (type, data) => {
+      if (type === "event") heard(JSON.parse(data) as WeirEvent);
+    },
+    end: () => {
+      events = [];
+      setConnection("connecting");
+    },
   };
 }
 
-/** The newest that the page shows, however many the server keeps. */
-async function readBefore(): Promise<void> {
+/** The newest that the page shows, as far as it does not have them: however many the server keeps. */
+async function readMissed(): Promise<void> {
   try {
-    const known: WeirEvent[] = [];
+    const newest = events[0]?.id ?? 0;
+    const missed: WeirEvent[] = [];
     let before = "";
-    while (known.length < KEPT_EVENTS) {
+    while (missed.length < KEPT_EVENTS) {
       const answer: List<WeirEvent> = await get(`/events?newest_first=true&limit=${PAGE_EVENTS}${before}`);
-      known.push(...answer.items);
-      if (!answer.next_cursor) break;
+      const unknown = answer.items.filter(({ id }) => id > newest);
+      missed.push(...unknown);
+      if (!answer.next_cursor || unknown.length < answer.items.length) break;
       before = `&before=${answer.next_cursor}`;
     }
-    events = known;
+    events = [...missed, ...events].slice(0, KEPT_EVENTS);
     tell();
   } catch {
     // The connection will say that there is none.

@@ -6,8 +6,13 @@ import type { Restream, Stream } from "../api/types";
 /** Fifteen minutes at one sample a second. */
 export const KEPT_SAMPLES = 900;
 
-/** When, in seconds since 1970, and what. */
+/** When, in seconds since 1970, and what; NaN where nothing was measured. */
 export type Sample = [number, number];
+
+/** Samples further apart have nothing between them: a hiccup of the network is shorter. */
+export const GAP_SECONDS = 5;
+/** What lies nearer to a sample is that sample, told by the other clock. */
+const SAME_SECONDS = 1.5;
 
 export class Series {
   readonly times = new Float64Array(KEPT_SAMPLES);
@@ -37,12 +42,16 @@ export class Series {
     }
   }
 
-  /** Older samples, learned from the server after the newer ones were seen. */
-  prepend(samples: Sample[]): void {
-    const newer: Sample[] = [];
-    this.each((time, value) => newer.push([time, value]));
-    const begin = newer[0]?.[0] ?? Number.POSITIVE_INFINITY;
-    const all = [...samples.filter(([time]) => time < begin), ...newer].slice(-KEPT_SAMPLES);
+  /** Samples that the server remembers, where this page has seen none: before it was opened, and while nobody looked. */
+  fill(samples: Sample[]): void {
+    const seen: Sample[] = [];
+    this.each((time, value) => seen.push([time, value]));
+    let at = 0;
+    const unseen = samples.filter(([time]) => {
+      while (at < seen.length && (seen[at]?.[0] ?? 0) < time - SAME_SECONDS) at++;
+      return (seen[at]?.[0] ?? Number.POSITIVE_INFINITY) > time + SAME_SECONDS;
+    });
+    const all = [...unseen, ...seen].sort(([one], [other]) => one - other).slice(-KEPT_SAMPLES);
     this.length = 0;
     this.next = 0;
     for (const [time, value] of all) this.push(time, value);
@@ -92,7 +101,7 @@ export function sampleStreams(streams: Stream[], at: number): void {
     const { ingest, renditions, viewers } = status;
     const [late, heard] = lateness.get(id) ?? [0, 0];
     if (status.live) series(keys.lateness(id)).push(at, Date.now() / 1000 - heard < LATE_SHOWN_SECONDS ? late : 0);
-    series(keys.ingest(id)).push(at, ingest?.bitrate_bps ?? 0);
+    series(keys.ingest(id)).push(at, ingest?.bitrate_bps ?? Number.NaN);
     if (ingest?.fps != null) series(keys.fps(id)).push(at, ingest.fps);
     if (ingest?.gop_seconds != null) series(keys.gop(id)).push(at, ingest.gop_seconds);
     for (const [protocol, count] of Object.entries(viewers)) {
@@ -108,7 +117,7 @@ const ackedBefore = new Map<number, [number, number]>();
 
 export function sampleRestreams(restreams: Restream[], at: number): void {
   for (const { id, status } of restreams) {
-    series(keys.restream(id)).push(at, status.bitrate_bps);
+    series(keys.restream(id)).push(at, status.connected_since ? status.bitrate_bps : Number.NaN);
     const before = ackedBefore.get(id);
     if (!before || at - before[0] >= 2) {
       // What the far end acknowledged comes in lumps: over two seconds at least.

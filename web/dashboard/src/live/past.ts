@@ -4,6 +4,7 @@ import { useQueries } from "@tanstack/react-query";
 import { useEffect } from "react";
 import { get } from "../api/client";
 import type { Stats } from "../api/types";
+import { isAwake, onAwake, useAwake } from "./awake";
 import { KEPT_SAMPLES, keys, type Sample, series, tellSamples } from "./history";
 
 export interface Subject {
@@ -28,28 +29,43 @@ function samplesOf(subject: Subject, { from, step_seconds, series: told }: Stats
   const begin = Date.parse(from) / 1000;
   return told.flatMap(({ metric, rendition, values }): [string, Sample[]][] => {
     const key = keyOf(subject, metric, rendition);
-    const samples = values.flatMap((value, at): Sample[] => (value == null ? [] : [[begin + at * step_seconds, value]]));
+    const samples = values.map((value, at): Sample => [begin + at * step_seconds, value ?? Number.NaN]);
     return key ? [[key, samples]] : [];
   });
 }
 
-/** Read once; from then on the live board goes on with it. */
-const read = new Set<string>();
-
+/** Reads what was before, and what was while nobody looked; in between the live board goes on with it. */
 export function usePast(kind: Subject["kind"], id: number): void {
+  const awake = useAwake();
   useEffect(() => {
-    const what = `/${kind}/${id}/stats`;
-    if (read.has(what)) return;
-    read.add(what);
-    get<Stats>(what).then(
-      (stats) => {
-        for (const [key, samples] of samplesOf({ kind, id }, stats)) series(key).prepend(samples);
-        tellSamples();
-      },
+    if (awake) void readPast({ kind, id }, KEPT_SAMPLES);
+  }, [kind, id, awake]);
+}
+
+/** How far back each is known, and since which look at the page: while nobody looked, nothing was seen. */
+const read = new Map<string, { seconds: number; looks: number }>();
+let looks = 0;
+onAwake(() => isAwake() && looks++);
+
+/** One after the other: a page of fifty tiles takes no more than one of a browser's six connections for them. */
+let last: Promise<void> = Promise.resolve();
+
+export function readPast({ kind, id }: Subject, seconds: number): Promise<void> {
+  const what = `/${kind}/${id}/stats`;
+  const before = read.get(what);
+  if (before && before.looks === looks && before.seconds >= seconds) return Promise.resolve();
+  read.set(what, { seconds, looks });
+  const since = seconds < KEPT_SAMPLES ? `?since=${new Date(Date.now() - seconds * 1000).toISOString()}` : "";
+  last = last.then(async () => {
+    try {
+      for (const [key, samples] of samplesOf({ kind, id }, await get<Stats>(what + since))) series(key).fill(samples);
+      tellSamples();
+    } catch {
       // Without it graphs begin empty.
-      () => read.delete(what),
-    );
-  }, [kind, id]);
+      read.delete(what);
+    }
+  });
+  return last;
 }
 
 /** The last hours, as the server keeps them; undefined for a span that this page has by itself, second by second. */

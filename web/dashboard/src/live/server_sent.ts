@@ -7,7 +7,7 @@ export interface Message {
   data: string;
 }
 
-interface Follower {
+export interface Follower {
   /** Where to begin and where to go on. */
   lastId: () => string | undefined;
   onMessage: (message: Message) => void;
@@ -41,7 +41,7 @@ async function followOnce(path: string, { lastId, onMessage, onOpen }: Follower,
   const cut = new AbortController();
   const abort = () => cut.abort();
   ended.addEventListener("abort", abort);
-  let silence = window.setTimeout(abort, SILENCE_MS);
+  let silence = setTimeout(abort, SILENCE_MS);
   let opened = false;
   try {
     const last = lastId();
@@ -55,14 +55,14 @@ async function followOnce(path: string, { lastId, onMessage, onOpen }: Follower,
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return opened;
-      window.clearTimeout(silence);
-      silence = window.setTimeout(abort, SILENCE_MS);
+      clearTimeout(silence);
+      silence = setTimeout(abort, SILENCE_MS);
       parser.feed(value);
     }
   } catch {
     return opened;
   } finally {
-    window.clearTimeout(silence);
+    clearTimeout(silence);
     ended.removeEventListener("abort", abort);
   }
 }

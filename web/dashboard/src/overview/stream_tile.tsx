@@ -11,7 +11,7 @@ import { Bitrate } from "../ui/figure";
 import { Sparkline } from "../ui/sparkline";
 import { StateBadge, toneOf } from "../ui/state";
 import { Picture } from "../ui/picture";
-import { viewersOf } from "./problems";
+import { isFailing, viewersOf } from "./problems";
 
 /** Among many, figures out of sight stay as they were until they are seen: fifty tiles cost little more than the dozen on the
  *  screen. States are always those of now. */
@@ -74,7 +74,7 @@ function Tile({ stream, restreams }: { stream: Stream; restreams: Restream[] }) 
             )}
           </span>
           <span className="tile-line">
-            {live ? <Sparkline of={keys.ingest(stream.id)} label={t.overview.sparkline(stream.name)} tone={state === "stalled" ? "bad" : "accent"} /> : <span className="sparkline" />}
+            {live ? <Sparkline of={keys.ingest(stream.id)} subject={{ kind: "streams", id: stream.id }} label={t.overview.sparkline(stream.name)} tone={state === "stalled" ? "bad" : "accent"} /> : <span className="sparkline" />}
             {live && <Bitrate bps={ingest?.bitrate_bps} />}
           </span>
           <span className="tile-foot">
@@ -94,7 +94,7 @@ function Tile({ stream, restreams }: { stream: Stream; restreams: Restream[] }) 
 function RestreamDots({ restreams }: { restreams: Restream[] }) {
   if (restreams.length === 0) return null;
   const streaming = restreams.filter(({ status }) => status.state === "streaming").length;
-  const failed = restreams.filter(({ status }) => status.state === "error").length;
+  const failed = restreams.filter(isFailing).length;
   return (
     <span className="tile-restreams" title={restreams.map(({ name, status }) => `${name}: ${t.states[status.state as "error"]}`).join("\n")}>
       {restreams.length <= 8 && (

@@ -1,18 +1,18 @@
 // All streams together, and what they cost the machine.
 
-import { useSystem } from "../api/queries";
+import { useMachine } from "../api/queries";
 import type { Restream, Stream } from "../api/types";
 import { bitrateParts, count } from "../format";
 import { useLoad } from "../live/board";
 import { machineOf } from "../system/machine";
 import { t } from "../text";
 import { Figure, Meter } from "../ui/figure";
-import { viewersOf } from "./problems";
+import { isFailing, viewersOf } from "./problems";
 
 export function Totals({ streams, restreams }: { streams: Stream[]; restreams: Restream[] }) {
   const live = streams.filter(({ status }) => status.live).length;
   const streaming = restreams.filter(({ status }) => status.state === "streaming").length;
-  const failed = restreams.filter(({ status }) => status.state === "error").length;
+  const failed = restreams.filter(isFailing).length;
   const [inValue, inUnit] = bitrateParts(sum(streams.map(({ status }) => status.ingest?.bitrate_bps ?? 0)));
   const [outValue, outUnit] = bitrateParts(sum(restreams.map(({ status }) => status.bitrate_bps)));
   const started = restreams.filter(({ status }) => status.state !== "stopped").length;
@@ -31,7 +31,7 @@ export function Totals({ streams, restreams }: { streams: Stream[]; restreams: R
 }
 
 function Machine() {
-  const { data: system } = useSystem();
+  const { data: system } = useMachine();
   const meters = machineOf(system, useLoad());
   if (meters.length === 0) return null;
   return (

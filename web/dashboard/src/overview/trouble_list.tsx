@@ -1,32 +1,37 @@
 // What needs somebody, with what can be done about it.
 
 import { CircleAlert, TriangleAlert } from "lucide-react";
+import { useWebhooks } from "../api/queries";
 import { since } from "../format";
+import { useBusySince } from "../live/board";
 import { useNow } from "../live/clock";
 import { Attempt, RetryNow } from "../restreams/retry";
 import { Link } from "../router";
+import { useMay } from "../shell/session";
 import { t } from "../text";
-import type { Trouble } from "./problems";
+import { byHost, inOrderOfHarm, type Trouble, troublesAround } from "./problems";
 
 const SHOWN = 6;
 
-export function TroubleList({ troubles }: { troubles: Trouble[] }) {
+export function TroubleList({ troubles: ofStreams }: { troubles: Trouble[] }) {
   const now = useNow();
+  const { data: webhooks = [] } = useWebhooks(useMay("admin"));
+  const troubles = inOrderOfHarm([...byHost(ofStreams), ...troublesAround(useBusySince(), webhooks, now)]);
   if (troubles.length === 0) return null;
   const shown = troubles.slice(0, SHOWN);
   return (
     <section className="troubles" aria-label={t.overview.attention}>
       <h2 className="sr-only">{t.overview.attention}</h2>
       <ul>
-        {shown.map(({ key, weight, stream, restream, title, reason, since: at }) => (
+        {shown.map(({ key, weight, to, stream, restream, title, reason, since: at }) => (
           <li key={key} className={`trouble ${weight === 2 ? "bad" : "wait"}`}>
             {weight === 2 ? <CircleAlert aria-hidden size={16} /> : <TriangleAlert aria-hidden size={16} />}
-            <Link to={`/streams/${stream.id}`} className="trouble-name">
+            <Link to={to} className="trouble-name">
               {title}
-              {restream && <span className="trouble-of">{t.overview.of(stream.name)}</span>}
+              {stream && restream && <span className="trouble-of">{t.overview.of(stream.name)}</span>}
             </Link>
             <span className="trouble-reason">{reason}</span>
-            <span className="trouble-since">{t.ago(since(at, now))}</span>
+            {at && <span className="trouble-since">{t.ago(since(at, now))}</span>}
             {restream && weight === 2 && (
               <span className="trouble-retry">
                 <Attempt status={restream.status} />

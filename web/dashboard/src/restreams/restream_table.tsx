@@ -10,7 +10,7 @@ import { useNow } from "../live/clock";
 import { ackedBps, keys } from "../live/history";
 import { Link } from "../router";
 import { useMay } from "../shell/session";
-import { wishName } from "../streams/flow_layout";
+import { renditionLabel, SOURCE_RENDITION } from "../streams/flow_layout";
 import { restreamLines } from "../streams/inspector";
 import { t } from "../text";
 import { Button, IconButton } from "../ui/button";
@@ -68,7 +68,7 @@ const Row = memo(function Row({ restream, stream, destination, showStream, open,
   const stop = useChange(() => post(`/restreams/${id}/stop`), "restreams");
   const address = destination?.url ?? restream.uri ?? "";
   const acked = ackedBps(id);
-  const wish = wishName(restream);
+  const sent = status.rendition === SOURCE_RENDITION ? t.restreams.asIs : renditionLabel(status.rendition, [restream], undefined);
   const running = status.state !== "stopped";
   const flows = status.state === "streaming" || status.state === "connecting";
   return (
@@ -93,9 +93,9 @@ const Row = memo(function Row({ restream, stream, destination, showStream, open,
           {status.reason && <span className={`restream-reason ${status.state === "error" ? "bad" : ""}`}>{status.reason.message}</span>}
           <Advice restream={restream} />
         </div>
-        <span className="restream-rendition" title={t.restreams.what}>{wish === "source" ? t.restreams.asIs : wish}</span>
+        <span className="restream-rendition" title={t.restreams.what}>{sent}</span>
         <div className="restream-flow">
-          {flows && <Sparkline of={keys.restream(id)} label={t.restreams.sparkline(name)} />}
+          {flows && <Sparkline of={keys.restream(id)} subject={{ kind: "restreams", id }} label={t.restreams.sparkline(name)} />}
           {status.state === "streaming" && (
             <span className="restream-rates">
               <span title={t.restreams.sent}><Bitrate bps={status.bitrate_bps} /></span>

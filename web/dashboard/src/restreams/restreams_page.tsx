@@ -3,7 +3,8 @@
 import { Plus, Send } from "lucide-react";
 import { useMemo, useState } from "react";
 import { useRestreams, useStreams } from "../api/queries";
-import type { RestreamState } from "../api/types";
+import type { Restream, RestreamState } from "../api/types";
+import { isFailing } from "../overview/problems";
 import { useQueryParameter } from "../router";
 import { useMay } from "../shell/session";
 import { t } from "../text";
@@ -14,6 +15,11 @@ import { RestreamDialog } from "./restream_dialog";
 import { RestreamTable } from "./restream_table";
 
 const STATES: RestreamState[] = ["error", "connecting", "streaming", "awaiting_stream", "stopped"];
+
+/** An attempt to end an outage moves nothing. */
+function urgency(restream: Restream): number {
+  return isFailing(restream) ? 0 : STATES.indexOf(restream.status.state as RestreamState);
+}
 
 export function RestreamsPage() {
   const { data: restreams, error, isPending } = useRestreams();
@@ -28,7 +34,7 @@ export function RestreamsPage() {
     return (restreams ?? [])
       .filter((each) => !state || each.status.state === state)
       .filter(({ name, uri, stream_id }) => !text || [name, uri, streamName.get(stream_id)].some((each) => each?.toLowerCase().includes(text)))
-      .sort((one, other) => STATES.indexOf(one.status.state as RestreamState) - STATES.indexOf(other.status.state as RestreamState) || one.id - other.id);
+      .sort((one, other) => urgency(one) - urgency(other) || one.id - other.id);
   }, [restreams, streams, state, wanted]);
   const count = (each: RestreamState) => restreams?.filter(({ status }) => status.state === each).length ?? 0;
   const add = may && streams.length > 0 && <Button kind="primary" icon={Plus} onClick={() => setAdding(true)}>{t.restreams.add}</Button>;

@@ -5,6 +5,7 @@ import { KeyRound, LogOut, Menu as MenuIcon, Monitor, Moon, Sun, UserRound } fro
 import { type ReactNode, useEffect, useState } from "react";
 import { call, setCsrfToken } from "../api/client";
 import { queryClient, useRestreams, useStreams } from "../api/queries";
+import { isFailing } from "../overview/problems";
 import { Link, usePath } from "../router";
 import { ROUTES } from "../routes";
 import { t } from "../text";
@@ -100,7 +101,7 @@ function useTroubles(): Record<string, number> {
   const { data: restreams = [] } = useRestreams();
   return {
     "/streams": streams.filter(({ status }) => status.state === "stalled" || status.state === "failed").length,
-    "/restreams": restreams.filter(({ status }) => status.state === "error").length,
+    "/restreams": restreams.filter(isFailing).length,
   };
 }
 

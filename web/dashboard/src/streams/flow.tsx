@@ -56,7 +56,7 @@ export function FlowPicture({ stream, restreams, ladder, selected, onSelect }: F
       </div>
       <div className="flow-column" role="group" aria-label={t.flow.ladder}>
         <p className="flow-heading">{t.flow.ladder}</p>
-        <div className="flow-nodes">{flow.renditions.map((rendition) => node(rendition.id, renditionTone(rendition, stream), <RenditionBox node={rendition} />, t.flow.renditionLabel(rendition.name)))}</div>
+        <div className="flow-nodes">{flow.renditions.map((rendition) => node(rendition.id, renditionTone(rendition, stream), <RenditionBox node={rendition} />, t.flow.renditionLabel(rendition.label)))}</div>
       </div>
       <div className="flow-column" role="group" aria-label={t.flow.outputs}>
         <p className="flow-heading">{t.flow.outputs}</p>
@@ -66,13 +66,13 @@ export function FlowPicture({ stream, restreams, ladder, selected, onSelect }: F
   );
 }
 
-function RenditionBox({ node: { name, passthrough, status, wanted } }: { node: RenditionNode }) {
+function RenditionBox({ node: { name, label, passthrough, status, wanted } }: { node: RenditionNode }) {
   const target = status?.target_bps;
   return (
     <>
       <span className="node-head">
         {passthrough ? <Shuffle aria-hidden size={15} /> : <Cpu aria-hidden size={15} />}
-        <b>{name === SOURCE_RENDITION ? t.flow.asIs : name}</b>
+        <b>{name === SOURCE_RENDITION ? t.flow.asIs : label}</b>
         {status && <span className="node-figure">{bitrate(status.bitrate_bps)}</span>}
       </span>
       <span className="node-note">

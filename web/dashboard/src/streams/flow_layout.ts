@@ -12,6 +12,8 @@ export interface RenditionNode {
   kind: "rendition";
   id: NodeId;
   name: string;
+  /** What people call it. */
+  label: string;
   passthrough: boolean;
   /** What it is doing; missing while nothing runs. */
   status: RenditionStatus | undefined;
@@ -83,7 +85,7 @@ export function flowOf(stream: Stream, restreams: Restream[], ladder: Rendition[
   for (const restream of shown) {
     const node: RestreamNode = { kind: "restream", id: `restream/${restream.id}`, restream };
     outputs.push(node);
-    const name = wishName(restream);
+    const name = renditionOf(restream);
     edges.push([known.has(name) ? renditionId(name) : source.id, node.id]);
   }
   if (ordered.length > shown.length) {
@@ -94,28 +96,41 @@ export function flowOf(stream: Stream, restreams: Restream[], ladder: Rendition[
   return { source, renditions, outputs, edges };
 }
 
-/** The rendition that a restream takes. */
-export function wishName({ rendition }: Restream): string {
-  if (!rendition) return SOURCE_RENDITION;
-  return typeof rendition === "string" ? rendition : rendition.name;
+/** The rendition that a restream takes, as the server names it. */
+export function renditionOf({ status }: Restream): string {
+  return status.rendition;
+}
+
+/** What people call a rendition: its own name, or that of the wish that it was made for beside the ladder. */
+export function renditionLabel(name: string, restreams: Restream[], status: RenditionStatus | undefined): string {
+  const wishes = new Set<string>();
+  for (const restream of restreams) {
+    const { rendition } = restream;
+    if (rendition && typeof rendition !== "string" && renditionOf(restream) === name) wishes.add(rendition.name);
+  }
+  if (name === SOURCE_RENDITION) return name;
+  return [...wishes].join(", ") || status?.label || name;
 }
 
 function renditionsOf(stream: Stream, restreams: Restream[], ladder: Rendition[]): RenditionNode[] {
   const running = new Map(stream.status.renditions.map((status) => [status.name, status]));
   const wanted = new Map<string, Rendition | undefined>(ladder.map((rendition) => [rendition.name, rendition]));
-  for (const { rendition } of restreams) {
-    if (rendition && typeof rendition !== "string" && !wanted.has(rendition.name)) wanted.set(rendition.name, rendition);
+  for (const restream of restreams) {
+    const { rendition } = restream;
+    const name = renditionOf(restream);
+    if (rendition && typeof rendition !== "string" && name !== SOURCE_RENDITION && !wanted.has(name)) wanted.set(name, rendition);
   }
-  const takesSource = ladder.length === 0 || restreams.some((restream) => wishName(restream) === SOURCE_RENDITION);
+  const takesSource = ladder.length === 0 || restreams.some((restream) => renditionOf(restream) === SOURCE_RENDITION);
   const names = new Set<string>([...(takesSource || running.has(SOURCE_RENDITION) ? [SOURCE_RENDITION] : []), ...wanted.keys(), ...running.keys()]);
   return [...names].map((name) => {
     const status = running.get(name);
     const asked = wanted.get(name);
-    return { kind: "rendition", id: renditionId(name), name, status, wanted: asked, passthrough: asked ? Boolean(asked.passthrough) : name === SOURCE_RENDITION };
+    const label = renditionLabel(name, restreams, status);
+    return { kind: "rendition", id: renditionId(name), name, label, status, wanted: asked, passthrough: asked ? Boolean(asked.passthrough) : name === SOURCE_RENDITION };
   });
 }
 
 const URGENCY: Record<string, number> = { error: 0, connecting: 1, streaming: 2, awaiting_stream: 3, stopped: 4 };
 function urgency({ status }: Restream): number {
-  return URGENCY[status.state] ?? 4;
+  return status.failing_since ? 0 : (URGENCY[status.state] ?? 4);
 }

@@ -9,6 +9,7 @@ import { t } from "../text";
 import { Chart, Legend, type Line } from "../ui/chart";
 import { Panel } from "../ui/page";
 import { Segments } from "../ui/search";
+import { renditionLabel } from "./flow_layout";
 
 const COLOURS = ["--chart-1", "--chart-2", "--chart-3", "--chart-4", "--chart-5", "--chart-6"];
 const colour = (at: number) => COLOURS[at % COLOURS.length] ?? "--chart-1";
@@ -25,7 +26,7 @@ export function Graphs({ stream, restreams }: { stream: Stream; restreams: Restr
   const { renditions } = stream.status;
   const renditionLines: Line[] = [
     { key: keys.ingest(stream.id), label: t.graphs.ingest, colour: colour(0) },
-    ...renditions.filter(({ name }) => name !== "source").map(({ name }, at) => ({ key: keys.rendition(stream.id, name), label: name, colour: colour(at + 1) })),
+    ...renditions.filter(({ name }) => name !== "source").map((status, at) => ({ key: keys.rendition(stream.id, status.name), label: renditionLabel(status.name, restreams, status), colour: colour(at + 1) })),
   ];
   const drawn = restreams.filter(({ status }) => status.state !== "stopped").slice(0, COLOURS.length);
   const restreamLines: Line[] = drawn.map(({ id, name }, at) => ({ key: keys.restream(id), label: name, colour: colour(at) }));

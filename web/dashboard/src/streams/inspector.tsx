@@ -12,6 +12,7 @@ import { Chart, Legend, type Line } from "../ui/chart";
 import { Facts } from "../ui/facts";
 import { Panel } from "../ui/page";
 import { encoderName } from "./flow";
+import { renditionLabel } from "./flow_layout";
 
 interface InspectorProps {
   stream: Stream;
@@ -28,7 +29,7 @@ export function Inspector({ stream, restreams, selected }: InspectorProps) {
         wanted={(event) => event["restream_id"] === restream.id} />
     );
   }
-  if (kind === "rendition") return <RenditionInspector stream={stream} name={rest} />;
+  if (kind === "rendition") return <RenditionInspector stream={stream} restreams={restreams} name={rest} />;
   if (kind === "viewers") return <ViewersInspector stream={stream} protocol={rest} />;
   return <SourceInspector stream={stream} />;
 }
@@ -99,9 +100,10 @@ function SourceInspector({ stream }: { stream: Stream }) {
   );
 }
 
-function RenditionInspector({ stream, name }: { stream: Stream; name: string }) {
+function RenditionInspector({ stream, restreams, name }: { stream: Stream; restreams: Restream[]; name: string }) {
   const status = stream.status.renditions.find((rendition) => rendition.name === name);
-  const lines: Line[] = [{ key: keys.rendition(stream.id, name), label: name, colour: "--chart-1", target: status?.target_bps }];
+  const label = renditionLabel(name, restreams, status);
+  const lines: Line[] = [{ key: keys.rendition(stream.id, name), label, colour: "--chart-1", target: status?.target_bps }];
   const facts: [string, string][] = status
     ? [
         [t.rendition.encoder, encoderName(status.encoder, status.device)],
@@ -113,7 +115,7 @@ function RenditionInspector({ stream, name }: { stream: Stream; name: string }) 
       ]
     : [[t.ingest.state, t.flow.notRunning]];
   return (
-    <Around title={t.flow.renditionLabel(name)} chart={<Graph lines={lines} label={t.graphs.of(name)} />} facts={<Facts facts={facts} />}
+    <Around title={t.flow.renditionLabel(label)} chart={<Graph lines={lines} label={t.graphs.of(label)} />} facts={<Facts facts={facts} />}
       wanted={(event) => event["stream_id"] === stream.id && (event["rendition"] === name || event.type === "worker_failed")} />
   );
 }

@@ -13,7 +13,11 @@ interface Way {
   label: string;
   /** Label, value, whether it is secret. */
   rows: [string, string, boolean][];
+  hint?: string;
 }
+
+/** Without one, encoders ask for an eighth of a second, which is no time to send again what was lost on the way. */
+const SRT_LATENCY_MICROS = 1_000_000;
 
 /** `rtmp://host/live/KEY` is asked for in two pieces everywhere. */
 function waysOf(urls: NonNullable<PushUrls[Slot]>): Way[] {
@@ -24,7 +28,7 @@ function waysOf(urls: NonNullable<PushUrls[Slot]>): Way[] {
     const at = url.lastIndexOf("/");
     ways.push({ id: protocol, label: t.protocols[protocol] ?? protocol, rows: [[t.push.server, url.slice(0, at), false], [t.push.key, url.slice(at + 1), true]] });
   }
-  if (urls.srt) ways.push({ id: "srt", label: "SRT", rows: [[t.push.address, urls.srt, true]] });
+  if (urls.srt) ways.push({ id: "srt", label: "SRT", rows: [[t.push.address, `${urls.srt}&latency=${SRT_LATENCY_MICROS}`, true]], hint: t.push.srtHint });
   if (urls.whip) {
     const at = urls.whip.lastIndexOf("/");
     ways.push({ id: "whip", label: "WHIP", rows: [[t.push.server, urls.whip.slice(0, at), false], [t.push.bearer, urls.whip.slice(at + 1), true]] });
@@ -57,6 +61,7 @@ export function PushKeys({ urls, revealed }: { urls: PushUrls; revealed: boolean
           </div>
         ))}
       </dl>
+      {current?.hint && <p className="hint">{current.hint}</p>}
     </div>
   );
 }

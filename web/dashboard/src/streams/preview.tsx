@@ -1,12 +1,15 @@
-// What viewers see, here: low-latency HLS with a choice of quality. The player is fetched when somebody presses play.
+// What viewers see, here: HLS with a choice of quality, while somebody looks. The player is fetched when somebody presses play.
 
 import type Hls from "hls.js";
 import { Play, VideoOff, Volume2, VolumeX } from "lucide-react";
 import { useCallback, useEffect, useRef, useState } from "react";
 import { post } from "../api/client";
 import type { Stream } from "../api/types";
+import { useAwake } from "../live/awake";
 import { t } from "../text";
 import { Picture } from "../ui/picture";
+import { PreviewPass } from "./preview_pass";
+import { plainLoader } from "./plain_playlist";
 
 interface Quality {
   value: number;
@@ -15,11 +18,12 @@ interface Quality {
 
 export function Preview({ stream }: { stream: Stream }) {
   const [playing, setPlaying] = useState(false);
+  const awake = useAwake();
   const { live } = stream.status;
   return (
     <section className="preview panel" aria-label={t.preview.title}>
       <div className="preview-stage">
-        {playing && live ? (
+        {playing && live && awake ? (
           <Player stream={stream} onEnd={() => setPlaying(false)} />
         ) : live ? (
           <>
@@ -65,15 +69,25 @@ function Player({ stream, onEnd }: { stream: Stream; onEnd: () => void }) {
     let ended = false;
     const timer = window.setInterval(() => setLatency(player.current?.latency), 1_000);
     let again: number | undefined;
+    const passes: PreviewPass[] = [];
     void (async () => {
-      const source = await playlistOf(id, name, isProtected);
-      const { default: Hls, Events } = await import("hls.js");
+      const [source, { default: Hls, Events }] = await Promise.all([playlistOf(id, name, isProtected), import("hls.js")]);
       if (ended) return;
       if (!Hls.isSupported()) {
         element.src = source;
         return void element.play();
       }
-      const hls = new Hls({ lowLatencyMode: true, backBufferLength: 10, maxLiveSyncPlaybackRate: 1.5 });
+      const pass = new PreviewPass(id);
+      await pass.fetched;
+      if (ended) return pass.end();
+      passes.push(pass);
+      const hls = new Hls({
+        lowLatencyMode: false,
+        liveSyncDurationCount: 2,
+        backBufferLength: 10,
+        pLoader: plainLoader(Hls.DefaultConfig.loader),
+        xhrSetup: (request, url) => pass.show(request, url),
+      });
       player.current = hls;
       const show = () => setQualities(hls.levels.map((level, value) => ({ value, label: `${level.height}p · ${(level.bitrate / 1e6).toFixed(1)} Mbps` })).reverse());
       hls.on(Events.MANIFEST_PARSED, () => {
@@ -95,6 +109,7 @@ function Player({ stream, onEnd }: { stream: Stream; onEnd: () => void }) {
       ended = true;
       window.clearInterval(timer);
       window.clearTimeout(again);
+      passes.forEach((pass) => pass.end());
       player.current?.destroy();
       player.current = null;
     };

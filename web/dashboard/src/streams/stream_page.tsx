@@ -8,6 +8,7 @@ import { since } from "../format";
 import { useLadder } from "../ladders/ladders";
 import { useNow } from "../live/clock";
 import { usePast } from "../live/past";
+import { viewersOf } from "../overview/problems";
 import { RestreamDialog } from "../restreams/restream_dialog";
 import { RestreamTable } from "../restreams/restream_table";
 import { Link, navigate } from "../router";
@@ -39,7 +40,7 @@ export function StreamPage({ parameters }: { parameters: Record<string, string> 
   const restreams = allRestreams.filter(({ stream_id }) => stream_id === id);
   const ladder = useLadder(stream?.ladder);
   const [selected, setSelected] = useState("source");
-  const [open, setOpen] = useState<"restream" | "remove" | "rotate" | "settings" | "logo">();
+  const [open, setOpen] = useState<"restream" | "stop" | "remove" | "rotate" | "settings" | "logo">();
   const may = useMay("operator");
   const start = useChange(() => post(`/streams/${id}/start`), "streams");
   const stop = useChange(() => post(`/streams/${id}/stop`), "streams");
@@ -70,7 +71,7 @@ export function StreamPage({ parameters }: { parameters: Record<string, string> 
             </a>
           )}
           {may && (stream.active
-            ? <Button icon={CircleStop} busy={stop.isPending} onClick={() => stop.mutate(undefined, { onError: toast.bad })}>{t.stop}</Button>
+            ? <Button icon={CircleStop} onClick={() => setOpen("stop")}>{t.stop}</Button>
             : <Button icon={CirclePlay} kind="primary" busy={start.isPending} onClick={() => start.mutate(undefined, { onError: toast.bad })}>{t.start}</Button>)}
           {may && (
             <Menu label={t.more} items={[
@@ -107,6 +108,8 @@ export function StreamPage({ parameters }: { parameters: Record<string, string> 
       {open === "settings" && <StreamSettings stream={stream} onClose={close} />}
       {open === "logo" && <LogoDialog stream={stream} onClose={close} />}
       {open === "rotate" && <RotateKey stream={stream} onClose={close} />}
+      <Confirm title={t.streams.stopTitle(stream.name)} body={t.streams.stopBody(restreams.filter(({ status }) => status.state !== "stopped").length, viewersOf(stream))} action={t.streams.stop} open={open === "stop"} onClose={close}
+        onConfirm={() => stop.mutateAsync(undefined)} />
       <Confirm title={t.streams.removeTitle(stream.name)} body={t.streams.removeBody(restreams.length)} action={t.streams.remove} open={open === "remove"} onClose={close}
         onConfirm={async () => {
           await remove(`/streams/${id}`);

@@ -17,7 +17,7 @@ import { toast } from "../ui/toast";
 import { encodingOf, machineOf } from "./machine";
 
 export function SystemPage() {
-  const { data: system, error, isPending } = useSystem(true);
+  const { data: system, error, isPending } = useSystem();
   const load = useLoad();
   if (!system) return <Page title={t.nav.system}>{error ? <Failed error={error} /> : isPending ? <Loading /> : null}</Page>;
   const meters = [...machineOf(system, load), encodingOf(system)];

@@ -3,8 +3,9 @@
 import { useEffect, useRef, useState } from "react";
 import type uPlot from "uplot";
 import { bitrate, clock } from "../format";
-import { onSamples, type Sample, series } from "../live/history";
+import { GAP_SECONDS, onSamples, type Sample, series } from "../live/history";
 import { useTheme } from "../shell/theme";
+import { aligned, top } from "./chart_data";
 
 export interface Line {
   key: string;
@@ -78,22 +79,16 @@ export function Chart({ label, lines, height = 180, format = bitrate, seconds = 
 }
 
 function data(lines: Line[], past: ReadonlyMap<string, Sample[]> | undefined): uPlot.AlignedData {
-  // All series are sampled together; where one lacks a second, the line is joined over it.
-  const rows = new Map<number, (number | null)[]>();
-  lines.forEach(({ key }, at) => {
-    const each = (time: number, value: number) => {
-      const second = Math.round(time);
-      let row = rows.get(second);
-      if (!row) rows.set(second, (row = new Array<number | null>(lines.length).fill(null)));
-      row[at] = value;
-    };
-    if (past) past.get(key)?.forEach(([time, value]) => each(time, value));
-    else series(key).each(each);
-  });
-  const times = [...rows.keys()].sort((one, other) => one - other);
-  const columns = lines.map((_, at) => times.map((time) => rows.get(time)?.[at] ?? null));
+  const { times, columns } = aligned(
+    lines.map(({ key }) => {
+      const samples: Sample[] = past?.get(key) ?? [];
+      if (!past) series(key).each((time, value) => samples.push([time, value]));
+      return samples;
+    }),
+    GAP_SECONDS,
+  );
   const targets = lines.filter(({ target }) => target != null).map(({ target }) => times.map(() => target ?? null));
-  return [times, ...columns, ...targets];
+  return [times, ...columns, ...targets] as uPlot.AlignedData;
 }
 
 function options(lines: Line[], { width, height, format, seconds }: { width: number; height: number; format: (value: number) => string; seconds: number }, element: HTMLElement): uPlot.Options {
@@ -104,7 +99,7 @@ function options(lines: Line[], { width, height, format, seconds }: { width: num
     label: line.label,
     stroke: colour(line.colour),
     width: 1.5,
-    spanGaps: true,
+    spanGaps: false,
     points: { show: false },
     ...(line.dash ? { dash: line.dash } : {}),
     ...(lines.length === 1 ? { fill: fade(colour(line.colour)) } : {}),
@@ -121,7 +116,7 @@ function options(lines: Line[], { width, height, format, seconds }: { width: num
     cursor: { points: { size: 6 }, drag: { x: false, y: false } },
     scales: {
       x: { time: true, range: (_, __, max) => [(max ?? 0) - seconds, max ?? 0] },
-      y: { range: (_, __, max) => [0, Math.max(max ?? 0, format === bitrate ? LEAST_BPS : 1) * 1.15] },
+      y: { range: (plot) => [0, Math.max(...plot.data.slice(1).map(top), format === bitrate ? LEAST_BPS : 1) * 1.15] },
     },
     axes: [
       { ...axis, grid: { show: false }, values: (_, ticks) => ticks.map((tick) => clock(tick * 1000).slice(0, 5)), incrs: AXIS_STEPS_SECONDS, space: 40, size: 26 },

@@ -1,6 +1,6 @@
 // Inputs with their label, hint and error; the three belong together for whoever can't see them.
 
-import { type InputHTMLAttributes, type ReactNode, type SelectHTMLAttributes, type TextareaHTMLAttributes, useId } from "react";
+import { type InputHTMLAttributes, type ReactNode, type SelectHTMLAttributes, useId } from "react";
 import { ApiError } from "../api/client";
 
 interface Around {
@@ -29,15 +29,6 @@ export function TextField({ label, hint, error, mono, ...rest }: Around & InputH
     <Field label={label} hint={hint} error={error} id={id}>
       <input id={id} className={mono ? "mono" : undefined} aria-invalid={error ? true : undefined} aria-describedby={hint || error ? `${id}-note` : undefined}
         autoComplete="off" spellCheck={false} {...rest} />
-    </Field>
-  );
-}
-
-export function TextArea({ label, hint, error, ...rest }: Around & TextareaHTMLAttributes<HTMLTextAreaElement>) {
-  const id = useId();
-  return (
-    <Field label={label} hint={hint} error={error} id={id}>
-      <textarea id={id} rows={3} aria-describedby={hint || error ? `${id}-note` : undefined} {...rest} />
     </Field>
   );
 }
