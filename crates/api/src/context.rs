@@ -3,12 +3,13 @@
 use crate::catalogue::Catalogues;
 use crate::live::LiveBoard;
 use crate::login_limit::LoginLimit;
+use crate::readiness::Readiness;
 use crate::thumbnails::Thumbnails;
 use crate::webhooks::Webhooks;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use weir_control::{Commands, Playback};
 use weir_observe::Observe;
 use weir_packager::Recordings;
@@ -57,46 +58,6 @@ pub struct PublicUrls {
     pub srt: Option<String>,
     /// Whether browsers come over TLS only, so that the cookie may say so.
     pub secure_cookies: bool,
-}
-
-/// Whether we want traffic; what `/readyz` says and what ends event streams when draining.
-#[derive(Debug, Clone)]
-pub struct Readiness {
-    ready: Arc<watch::Sender<bool>>,
-}
-
-impl Readiness {
-    /// Not ready yet.
-    pub fn new() -> Self {
-        Self { ready: Arc::new(watch::Sender::new(false)) }
-    }
-
-    pub fn set_ready(&self) {
-        self.ready.send_replace(true);
-    }
-
-    /// From now on `/readyz` says no and event streams end.
-    pub fn drain(&self) {
-        self.ready.send_replace(false);
-    }
-
-    pub fn is_ready(&self) -> bool {
-        *self.ready.borrow()
-    }
-
-    /// Returns when draining begins (which may be long after this call, or never).
-    pub(crate) async fn draining(&self) {
-        let mut ready = self.ready.subscribe();
-        // A server that is not ready yet is not draining: wait for ready, then for its end.
-        let _ = ready.wait_for(|ready| *ready).await;
-        let _ = ready.wait_for(|ready| !*ready).await;
-    }
-}
-
-impl Default for Readiness {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 /// Who is at the other end of the connection.

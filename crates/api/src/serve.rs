@@ -27,7 +27,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 use weir_control::Lanes;
-use weir_observe::{Counter, Observe};
+use weir_observe::{Counter, Heartbeat, Observe};
 
 use crate::context::{ApiContext, Peer};
 use crate::origin::{Complaint, Guest, Guests, HttpLimits, Origin, OriginBody, PatientIo};
@@ -95,7 +95,7 @@ impl HttpServer {
         Self { shared: Arc::new(shared), lanes }
     }
 
-    /// Serves until `shutdown` ends, then lets requests under way finish (bounded by whoever awaits this).
+    /// Serves until `shutdown` ends, then lets requests under way finish; dropped, it cuts them off.
     ///
     /// With a TLS configuration it is HTTPS.
     pub async fn serve(
@@ -103,6 +103,7 @@ impl HttpServer {
         listener: TcpListener,
         tls: Option<Arc<ServerConfig>>,
         shutdown: impl Future<Output = ()>,
+        heartbeat: Heartbeat,
     ) {
         let tls = tls.map(|config| {
             let mut config = ServerConfig::clone(&config);
@@ -125,7 +126,7 @@ impl HttpServer {
             let (socket, ip, permit) = tokio::select! {
                 () = &mut shutdown => break,
                 Some(_) = connections.join_next() => continue,
-                accepted = accepted => match accepted {
+                accepted = heartbeat.idle(accepted) => match accepted {
                     Ok(accepted) => accepted,
                     Err(error) => {
                         tracing::warn!(%error, "could not accept an HTTP connection");

@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use weir_model::{Webhook, WebhookId};
-use weir_observe::Observe;
+use weir_observe::{Heartbeat, Observe};
 
 /// The contract's: a second, doubling to a minute.
 const RETRY_MIN: Duration = Duration::from_secs(1);
@@ -56,34 +57,51 @@ impl Webhooks {
         self.fares(|fares| fares.get(&id).cloned().unwrap_or_default())
     }
 
-    /// Tells them for as long as it is polled.
-    pub async fn run(self, api: ApiContext, caller: WebhookCaller) {
+    /// Tells them until told to stop. Then what has happened until now is told once to those who take it, and it ends.
+    pub async fn run(self, api: ApiContext, caller: WebhookCaller, stop: CancellationToken, heartbeat: Heartbeat) {
         let mut tasks: BTreeMap<WebhookId, Task> = BTreeMap::new();
         // Those that were there at the start hear of what happens from the start on.
         let mut since = Some(0);
-        loop {
+        while !stop.is_cancelled() {
             match api.store.webhooks(0, weir_store::MAX_PAGE_ROWS).await {
                 Ok(page) => {
                     tasks.retain(|id, _| page.items.iter().any(|webhook| webhook.id == *id));
                     self.fares(|fares| fares.retain(|id, _| page.items.iter().any(|webhook| webhook.id == *id)));
                     for webhook in page.items {
                         tasks.entry(webhook.id).or_insert_with(|| {
-                            let telling = self.clone().tell(webhook, api.observe.clone(), caller.clone(), since);
-                            Task(tokio::spawn(telling).abort_handle())
+                            let (told, observe, caller) = (self.clone(), api.observe.clone(), caller.clone());
+                            Task(tokio::spawn(told.tell(webhook, observe, caller, since, stop.clone())))
                         });
                     }
                     since = None;
                 }
                 Err(error) => tracing::error!(%error, "the webhooks could not be read"),
             }
-            let _ = tokio::time::timeout(LOOK_EVERY, self.shared.changed.notified()).await;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                _ = heartbeat.idle(tokio::time::timeout(LOOK_EVERY, self.shared.changed.notified())) => {}
+            }
+        }
+        for task in tasks.values_mut() {
+            let _ = (&mut task.0).await;
         }
     }
 
-    async fn tell(self, webhook: Webhook, observe: Observe, caller: WebhookCaller, since: Option<u64>) {
+    async fn tell(
+        self,
+        webhook: Webhook,
+        observe: Observe,
+        caller: WebhookCaller,
+        since: Option<u64>,
+        stop: CancellationToken,
+    ) {
         let mut events = observe.events().subscribe(since);
         loop {
-            let event = events.next().await;
+            let event = tokio::select! {
+                biased;
+                event = events.next() => event,
+                () = stop.cancelled() => return,
+            };
             if !webhook.wants(&event.kind) {
                 continue;
             }
@@ -92,7 +110,10 @@ impl Webhooks {
             let mut wait = RETRY_MIN;
             while let Err(fault) = caller.call(&webhook, &body).await {
                 self.failed(webhook.id, &fault, wait);
-                tokio::time::sleep(wait).await;
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(wait) => {}
+                }
                 wait = (wait * 2).min(RETRY_MAX);
             }
             let delivery = Delivery { told: Some((id, OffsetDateTime::now_utc())), ..Delivery::default() };
@@ -116,7 +137,7 @@ impl Webhooks {
 }
 
 /// Dropped, it is no longer told.
-struct Task(AbortHandle);
+struct Task(JoinHandle<()>);
 
 impl Drop for Task {
     fn drop(&mut self) {

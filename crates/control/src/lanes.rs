@@ -52,6 +52,11 @@ impl Lanes {
         Ok(Self { shared: Arc::new(Shared { handles, stop, threads }) })
     }
 
+    /// All of them.
+    pub fn handles(&self) -> &[Handle] {
+        &self.shared.handles
+    }
+
     /// The same number always gets the same lane.
     pub fn pick(&self, number: i64) -> &Handle {
         self.pick_beside(number, 0)

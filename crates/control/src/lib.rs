@@ -25,4 +25,4 @@ pub use rtmp_door::RtmpDoor;
 pub use runtime::Runtime;
 pub use shelves::Shelves;
 pub use srt_door::SrtDoor;
-pub use supervisor::Supervisor;
+pub use supervisor::{DRAIN_MAX, Supervisor};

@@ -1,5 +1,8 @@
-//! Where streams keep media on disk: windows and recordings.
+//! Where streams keep media on disk, windows and recordings, and who still writes there.
 
+use std::sync::Arc;
+
+use tokio::sync::watch;
 use weir_packager::{DvrShelf, Recordings};
 
 /// None: that is not kept. Clones share it.
@@ -7,4 +10,46 @@ use weir_packager::{DvrShelf, Recordings};
 pub struct Shelves {
     pub dvr: Option<DvrShelf>,
     pub recordings: Option<Recordings>,
+    /// Each recorder that runs holds a receiver; nothing is ever sent.
+    recorders: Arc<watch::Sender<()>>,
+}
+
+/// Held by a recorder for as long as it may write.
+#[derive(Debug)]
+pub(crate) struct Recording {
+    _held: watch::Receiver<()>,
+}
+
+impl Shelves {
+    pub fn new(dvr: Option<DvrShelf>, recordings: Option<Recordings>) -> Self {
+        Self { dvr, recordings, ..Self::default() }
+    }
+
+    pub(crate) fn begin_recording(&self) -> Recording {
+        Recording { _held: self.recorders.subscribe() }
+    }
+
+    /// Returns when no recorder runs.
+    pub(crate) async fn recorders_ended(&self) {
+        self.recorders.closed().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    #[tokio::test]
+    async fn the_last_recorder_is_waited_for() {
+        let shelves = Shelves::default();
+        let ended = async || timeout(Duration::ZERO, shelves.recorders_ended()).await.is_ok();
+        assert!(ended().await, "nobody records");
+        let (first, second) = (shelves.begin_recording(), shelves.clone().begin_recording());
+        drop(first);
+        assert!(!ended().await);
+        drop(second);
+        assert!(ended().await);
+    }
 }

@@ -259,7 +259,12 @@ fn start_recording(
     let recordings = shelves.recordings.clone().filter(|_| stream.record)?;
     let (stop, stopped) = oneshot::channel();
     let name = stream.name.to_string();
-    lane.spawn(record(hub.source(), stream.id, name, recordings, observe.clone(), stopped));
+    let recording = record(hub.source(), stream.id, name, recordings, observe.clone(), stopped);
+    let held = shelves.begin_recording();
+    lane.spawn(async move {
+        recording.await;
+        drop(held);
+    });
     Some(stop)
 }
 

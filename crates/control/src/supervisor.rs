@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use tokio::join;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use weir_model::{ReasonCode, RestreamId, StreamId};
-use weir_observe::Observe;
+use weir_observe::{Heartbeat, Observe};
 use weir_restream::{RestreamHandle, RestreamOutcome};
 use weir_rtmp::net::PushOptions;
 use weir_transcode::Workshop;
@@ -29,7 +30,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const RESTREAMS_PER_LANE: usize = 250;
 
 /// All goodbyes together when the server stops; each takes a second at most.
-const DRAIN_MAX: Duration = Duration::from_secs(3);
+const GOODBYES_MAX: Duration = Duration::from_secs(3);
+
+/// All recordings together: what is in memory is written, and each file gets its name. A disk that hangs does not get longer.
+const RECORDINGS_MAX: Duration = Duration::from_secs(5);
+
+/// A drain takes no longer: its parts run side by side.
+pub const DRAIN_MAX: Duration = RECORDINGS_MAX;
 
 /// What pushes need that the server knows.
 #[derive(Debug)]
@@ -41,6 +48,8 @@ pub struct Supervisor {
     push_options: PushOptions,
     shelves: Shelves,
     workshop: Workshop,
+    /// Restreams that are saying goodbye.
+    leaving: JoinSet<()>,
     /// Names of restreams whose settings are at fault, for the board.
     faulty_names: BTreeMap<RestreamId, String>,
     next_schedule_at: Option<OffsetDateTime>,
@@ -64,22 +73,29 @@ impl Supervisor {
             push_options,
             shelves,
             workshop,
+            leaving: JoinSet::new(),
             faulty_names: BTreeMap::new(),
             next_schedule_at: None,
         }
     }
 
-    /// Runs until told to stop, then drains: publishers are sent away, destinations are told goodbye.
-    pub async fn run(mut self, stop: CancellationToken) {
+    /// Runs until told to stop, then drains: publishers are sent away, destinations are told goodbye, recordings are ended.
+    pub async fn run(mut self, stop: CancellationToken, heartbeat: Heartbeat) {
+        // Whatever a round waits for, a database that hangs included, must not keep anyone from being told goodbye.
+        stop.run_until_cancelled(self.supervise(&heartbeat)).await;
+        self.drain().await;
+    }
+
+    async fn supervise(&mut self, heartbeat: &Heartbeat) {
         let mut due = true;
-        while !stop.is_cancelled() {
+        loop {
+            heartbeat.beat();
             if due {
                 self.round().await;
                 self.apply_schedules().await;
             }
             self.stop_what_gave_up().await;
             due = tokio::select! {
-                () = stop.cancelled() => break,
                 () = self.runtime.kicked() => true,
                 () = tokio::time::sleep(LOOK_EVERY) => {
                     if self.next_schedule_at.is_some_and(|at| at <= OffsetDateTime::now_utc()) {
@@ -89,7 +105,6 @@ impl Supervisor {
                 }
             };
         }
-        self.drain().await;
     }
 
     async fn round(&mut self) {
@@ -105,19 +120,20 @@ impl Supervisor {
         };
         let actual: BTreeMap<StreamId, ActualStream> =
             self.runtime.streams().iter().map(|(id, run)| (*id, run.actual())).collect();
-        let mut leaving = JoinSet::new();
         let mut starts = Vec::new();
         for step in reconcile(&desired, &actual) {
             match step {
-                Step::StopRestream(id) => self.take_restream(id).into_iter().for_each(|handle| {
-                    leaving.spawn(handle.stop());
-                }),
+                Step::StopRestream(id) => {
+                    if let Some(handle) = self.take_restream(id) {
+                        self.leaving.spawn(handle.stop());
+                    }
+                }
                 Step::StopStream(id) => self.stop_stream(id),
                 start => starts.push(start),
             }
         }
         // Old connections leave, at most a second together, before new ones claim the same keys.
-        while leaving.join_next().await.is_some() {}
+        while self.leaving.join_next().await.is_some() {}
         starts.into_iter().for_each(|step| self.start(step));
         self.runtime.round_ended();
     }
@@ -226,17 +242,23 @@ impl Supervisor {
         }
     }
 
-    async fn drain(self) {
+    async fn drain(mut self) {
         let streams = std::mem::take(&mut *self.runtime.streams());
-        let mut leaving = JoinSet::new();
         for (_, mut run) in streams {
             run.door.evict("the server is stopping");
-            run.take_restreams().into_iter().for_each(|handle| {
-                leaving.spawn(handle.stop());
-            });
+            for handle in run.take_restreams() {
+                self.leaving.spawn(handle.stop());
+            }
+            // Dropped, its recorder is told to end, and its players are.
         }
-        if timeout(DRAIN_MAX, async { while leaving.join_next().await.is_some() {} }).await.is_err() {
+        let goodbyes = timeout(GOODBYES_MAX, async { while self.leaving.join_next().await.is_some() {} });
+        let recordings = timeout(RECORDINGS_MAX, self.shelves.recorders_ended());
+        let (goodbyes, recordings) = join!(goodbyes, recordings);
+        if goodbyes.is_err() {
             tracing::warn!("not every destination was told goodbye in time");
+        }
+        if recordings.is_err() {
+            tracing::warn!("not every recording was ended in time: the next start mends what the disk did not take");
         }
     }
 }

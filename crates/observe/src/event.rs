@@ -55,10 +55,7 @@ impl From<&KeptEvent> for Event {
 }
 
 impl EventLog {
-    /// Ids go on rising over restarts because each run begins at the microseconds of its start: 1.8e15 today, under the
-    /// 2^53 that JavaScript counts exactly until the year 2255. A run would have to emit a million events a second to overtake it.
-    pub(crate) fn new(started_at: OffsetDateTime) -> Self {
-        let next_id = u64::try_from(started_at.unix_timestamp_nanos() / 1_000).unwrap_or(1);
+    pub(crate) fn new(next_id: u64) -> Self {
         Self {
             kept: Mutex::new(Kept { events: VecDeque::new(), next_id }),
             newest: watch::Sender::new(next_id.saturating_sub(1)),
@@ -86,6 +83,12 @@ impl EventLog {
         let kept = self.kept();
         let first = kept.events.partition_point(|event| Some(event.id) <= since);
         kept.events.iter().skip(first).take(limit).map(Event::from).collect()
+    }
+
+    /// Returns when an event has this id or a later one.
+    pub async fn reached(&self, id: u64) {
+        // The sender lives in this log.
+        let _ = self.newest.subscribe().wait_for(|newest| *newest >= id).await;
     }
 
     /// The events before `before`, newest first; the newest of all when None.
@@ -135,11 +138,11 @@ mod tests {
     use super::*;
 
     fn log() -> EventLog {
-        EventLog::new(OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(1))
+        EventLog::new(1_000_000)
     }
 
     #[test]
-    fn ids_rise_from_the_start_time_and_since_is_exclusive() {
+    fn ids_rise_and_since_is_exclusive() {
         let log = log();
         let ids: Vec<u64> = (0..3).map(|n| log.emit("x", fields([("n", n.into())]))).collect();
         assert_eq!(ids, [1_000_000, 1_000_001, 1_000_002]);

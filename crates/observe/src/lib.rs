@@ -4,6 +4,7 @@ mod audience;
 mod board;
 mod counters;
 mod event;
+mod heartbeat;
 mod history;
 mod load;
 mod prometheus;
@@ -18,6 +19,7 @@ use weir_model::{RestreamId, RestreamStatus, StreamId, StreamStatus};
 pub use board::{Board, RestreamLine, StreamLine, Viewer, ViewerBook, ViewerKind, WorkerLine};
 pub use counters::{Counter, Counters};
 pub use event::{Event, EventCursor, EventLog, fields};
+pub use heartbeat::{Heartbeat, Heartbeats, SILENCE_MAX, Silence};
 pub use history::{History, Metric, Past, SERIES_MAX, Subject};
 pub use load::Load;
 pub use series::{COARSE_SECONDS, COARSE_STEP_SECONDS, FINE_SECONDS, SERIES_BYTES_MAX};
@@ -37,18 +39,26 @@ struct Shared {
     board: Board,
     counters: Counters,
     history: History,
+    heartbeats: Heartbeats,
     load: load::LoadMeter,
     started_at: OffsetDateTime,
 }
 
 impl Observe {
+    /// For tests and tools: events are numbered by the clock.
     pub fn new() -> Self {
+        Self::with_events_from(u64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000).unwrap_or(1))
+    }
+
+    /// The first event gets this id. Who starts a server again sees to it that ids go on rising.
+    pub fn with_events_from(first_id: u64) -> Self {
         let started_at = OffsetDateTime::now_utc();
         let shared = Shared {
-            events: EventLog::new(started_at),
+            events: EventLog::new(first_id),
             board: Board::default(),
             counters: Counters::default(),
             history: History::new(started_at),
+            heartbeats: Heartbeats::default(),
             load: load::LoadMeter::default(),
             started_at,
         };
@@ -75,17 +85,22 @@ impl Observe {
         &self.shared.history
     }
 
+    pub fn heartbeats(&self) -> &Heartbeats {
+        &self.shared.heartbeats
+    }
+
     /// How busy this machine was in the last second.
     pub fn load(&self) -> Load {
         self.shared.load.read()
     }
 
     /// Writes down the past, for as long as it is polled.
-    pub async fn keep_history(self) {
+    pub async fn keep_history(self, heartbeat: Heartbeat) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            heartbeat.beat();
             self.shared.load.look();
             self.shared.history.look(self.board(), Instant::now());
         }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use time::OffsetDateTime;
 use weir_control::{Commands, Lanes, Runtime, Shelves};
 use weir_model::Platforms;
 use weir_observe::Observe;
@@ -10,12 +11,14 @@ use weir_store::Store;
 use weir_transcode::{Cages, Workshop};
 
 use crate::config::Config;
+use crate::event_ids::EventIds;
 use crate::{bootstrap, shelves};
 
 /// Handles that are cloned by whoever needs them.
 pub(crate) struct Base {
     pub(crate) store: Store,
     pub(crate) observe: Observe,
+    pub(crate) event_ids: EventIds,
     pub(crate) lanes: Lanes,
     pub(crate) runtime: Runtime,
     pub(crate) shelves: Shelves,
@@ -27,7 +30,8 @@ impl Base {
     pub(crate) async fn open(config: &Config, data: &Path) -> anyhow::Result<Self> {
         let store = bootstrap::open_store(config, data).await?;
         bootstrap::admit_admin(&store).await?;
-        let observe = Observe::new();
+        let (event_ids, first_event) = EventIds::reserve(&store, OffsetDateTime::now_utc()).await;
+        let observe = Observe::with_events_from(first_event);
         let lanes = Lanes::start(config.lanes).context("cannot start the media threads")?;
         let runtime = Runtime::new();
         let shelves = shelves::open(config, data, &store).await?;
@@ -35,6 +39,6 @@ impl Base {
         let cages = Cages::open();
         tracing::info!("{cages}");
         let workshop = Workshop::with(config.workshop_options(data.join("abilities.json")), cages)?;
-        Ok(Self { store, observe, lanes, runtime, shelves, commands, workshop })
+        Ok(Self { store, observe, event_ids, lanes, runtime, shelves, commands, workshop })
     }
 }

@@ -57,7 +57,7 @@ pub(crate) enum Apikey {
 }
 
 /// Where the configuration and the data are.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Place {
     /// The configuration file; without it, every key has its default.
     #[arg(long, env = "WEIR_CONFIG")]

@@ -54,9 +54,14 @@ const KEYS: [(&str, &str); 33] = [
     ("recording.file_minutes", "60"),
 ];
 
+/// The keys that SIGHUP puts in force while the server runs; `weir.toml` marks them. All others need a restart.
+pub(crate) const LIVE_KEYS: [&str; 2] = ["tls.cert", "tls.key"];
+
 /// What the server runs by. An address that is None is off.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
+    /// What it was made from.
+    pub(crate) values: Values,
     pub(crate) public_host: Option<String>,
     pub(crate) http: Option<SocketAddr>,
     pub(crate) https: Option<SocketAddr>,
@@ -172,9 +177,25 @@ fn nearest(key: &str) -> &'static str {
     KEYS.iter().map(|(known, _)| *known).min_by_key(|known| distance(known)).unwrap_or_default()
 }
 
-struct Values(BTreeMap<String, String>);
+/// Every key's value as text.
+#[derive(Clone, Debug)]
+pub(crate) struct Values(BTreeMap<String, String>);
 
 impl Values {
+    /// The keys that have another value there.
+    pub(crate) fn changed_from(&self, other: &Self) -> impl Iterator<Item = &'static str> {
+        KEYS.into_iter().map(|(key, _)| key).filter(|key| self.text(key) != other.text(key))
+    }
+
+    /// Takes these keys' values from there.
+    pub(crate) fn take(&mut self, keys: &[&str], from: &Self) {
+        for (key, value) in &mut self.0 {
+            if keys.contains(&key.as_str()) {
+                from.text(key).clone_into(value);
+            }
+        }
+    }
+
     fn text(&self, key: &str) -> &str {
         self.0.get(key).map_or("", |value| value.trim())
     }
@@ -229,6 +250,7 @@ impl Config {
             bail!("media.send_buffer_kb must be from 16 to 16384");
         }
         let config = Self {
+            values: values.clone(),
             public_host: values.some("public_host"),
             http: values.address("http.listen")?,
             https: values.address("https.listen")?.filter(|_| tls.can_serve()),
@@ -415,6 +437,8 @@ mod tests {
         let table: toml::Table = uncommented.parse().unwrap();
         let mut given = Vec::new();
         flatten("", &table, &mut given).unwrap();
+        let marked = text.lines().filter_map(|line| line.strip_prefix("#: ")?.strip_suffix("  # live"));
+        assert_eq!(marked.count(), LIVE_KEYS.len(), "what SIGHUP changes is marked, and nothing else");
         let mut expected: Vec<_> = KEYS.map(|(key, default)| (key.to_owned(), default.to_owned())).to_vec();
         expected.sort();
         given.sort();

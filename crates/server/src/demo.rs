@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use weir_api::PublicUrls;
 use weir_control::Commands;
 use weir_model::{Restream, Secret, SourceKind, Stream, StreamName, Target};
+use weir_observe::Heartbeat;
 use weir_store::Store;
 
 /// The demo's streams. The sink is a stream of this same server: what is pushed to it can be watched.
@@ -20,11 +21,18 @@ const RESTREAM: &str = "demo push";
 /// ffmpeg is started again after this, if it ends.
 const RESTART_AFTER: Duration = Duration::from_secs(2);
 
-/// Runs until told to stop.
-pub(crate) async fn run(commands: Commands, store: Store, urls: PublicUrls, stop: CancellationToken) {
-    if let Err(error) = show(&commands, &store, &urls, &stop).await {
+/// Runs until told to stop. A demo that can't be shown is no fault of the server.
+pub(crate) async fn run(
+    commands: Commands,
+    store: Store,
+    urls: PublicUrls,
+    stop: CancellationToken,
+    heartbeat: Heartbeat,
+) {
+    if let Err(error) = heartbeat.idle(show(&commands, &store, &urls, &stop)).await {
         tracing::error!("the demo ended: {error:#}");
     }
+    heartbeat.idle(stop.cancelled()).await;
 }
 
 async fn show(commands: &Commands, store: &Store, urls: &PublicUrls, stop: &CancellationToken) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use weir_api::{ApiContext, HttpLimits, HttpServer, PublicUrls, Readiness, Thumbnails, Webhooks};
+use weir_api::{ApiContext, PublicUrls, Readiness, Thumbnails, Webhooks};
 use weir_control::{Lanes, Playback};
 
 use crate::base::Base;
@@ -19,16 +19,14 @@ pub(crate) fn api(base: &Base, data: &Path, urls: &PublicUrls) -> ApiContext {
         store: base.store.clone(),
         observe: base.observe.clone(),
         urls: urls.clone(),
-        readiness: Readiness::new(),
+        readiness: Readiness::new(base.observe.heartbeats().clone()),
         recordings: base.shelves.recordings.clone(),
         workshop: base.workshop.clone(),
     }
 }
 
-/// Must be called in the control plane's runtime.
-pub(crate) fn server(api: ApiContext, limits: HttpLimits) -> anyhow::Result<HttpServer> {
-    let lanes = Lanes::start_as("http", Some(threads())).context("cannot start the threads of HTTP")?;
-    Ok(HttpServer::new(api, limits, lanes))
+pub(crate) fn lanes() -> anyhow::Result<Lanes> {
+    Lanes::start_as("http", Some(threads())).context("cannot start the threads of HTTP")
 }
 
 /// Half of the cores answer viewers: the kernel needs the others to send what they are given, and media has to go on.

@@ -3,15 +3,18 @@
 mod addresses;
 mod base;
 mod bootstrap;
+mod certificate;
 mod cli;
 mod config;
 mod demo;
 mod doctor;
+mod event_ids;
 mod http;
 mod logging;
 mod outgoing;
 mod owners;
 mod ready_line;
+mod reload;
 mod rtmp_listener;
 mod serve;
 mod shelves;
@@ -35,7 +38,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Serve(command) => {
             logging::start(command.log_format);
             let config = config::load(command.place.config.as_deref())?;
-            control_runtime()?.block_on(serve::run(config, &command.place.data, command.demo))?;
+            control_runtime()?.block_on(serve::run(config, &command.place, command.demo))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Doctor(command) => {

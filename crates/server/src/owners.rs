@@ -1,51 +1,230 @@
-//! The owners: the server's own long-lived tasks by name, started one by one and stopped in stages.
+//! The owners: the server's own long-lived tasks. Each has a name, a heartbeat, and its time to end in; none may end unasked.
 
-use std::collections::BTreeMap;
+use std::any::Any;
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::runtime::Handle;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use weir_observe::{Heartbeat, Heartbeats};
 
-/// When an owner is stopped, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// When an owner is told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Stage {
-    /// Ended at once: nothing is lost with it.
-    Telling,
-    /// Lets strangers in.
+    /// At once, all side by side: who serves strangers, and who runs streams. None can use up another's time.
     Serving,
-    /// After those: a publisher that is sent away must not come back through an open door.
-    Supervising,
+    /// After those: who tells what they did last, and the threads that they ran on.
+    Telling,
 }
 
-/// Every task whose end would be the end of the server's service.
-#[derive(Debug, Default)]
+/// An owner as it is started.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Owner {
+    /// As the log and `/readyz` call it: "the supervisor".
+    pub(crate) name: &'static str,
+    pub(crate) stage: Stage,
+    /// From being told to stop; what has not ended then is dropped.
+    pub(crate) grace: Duration,
+}
+
+/// Every task whose end would be the end of a part of the service.
+#[derive(Debug)]
 pub(crate) struct Owners {
-    stages: BTreeMap<Stage, Running>,
+    heartbeats: Heartbeats,
+    serving: CancellationToken,
+    telling: CancellationToken,
+    tasks: JoinSet<()>,
+    running: HashMap<Id, Owner>,
 }
 
-#[derive(Debug, Default)]
-struct Running {
-    stop: CancellationToken,
-    tasks: JoinSet<()>,
+/// An owner ended that nobody had told to: the server can't go on as if nothing were.
+#[derive(Debug)]
+pub(crate) struct Fallen {
+    owner: &'static str,
+    how: String,
 }
+
+impl fmt::Display for Fallen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}; this is a fault of Weir's own", self.owner, self.how)
+    }
+}
+
+impl std::error::Error for Fallen {}
 
 impl Owners {
-    /// `run` is given the token that tells it to stop.
-    pub(crate) fn start<F>(&mut self, stage: Stage, run: impl FnOnce(CancellationToken) -> F)
+    pub(crate) fn new(heartbeats: Heartbeats) -> Self {
+        let (serving, telling) = (CancellationToken::new(), CancellationToken::new());
+        Self { heartbeats, serving, telling, tasks: JoinSet::new(), running: HashMap::new() }
+    }
+
+    /// `run` is given the token that tells it to stop, and its heartbeat.
+    pub(crate) fn start<F>(&mut self, owner: Owner, run: impl FnOnce(CancellationToken, Heartbeat) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let running = self.stages.entry(stage).or_default();
-        running.tasks.spawn(run(running.stop.clone()));
+        self.start_on(&Handle::current(), owner, run);
     }
 
-    /// Stops all, stage by stage; bounded by whoever awaits this.
-    pub(crate) async fn stop(self) {
-        for (stage, mut running) in self.stages {
-            running.stop.cancel();
-            if stage == Stage::Telling {
-                running.tasks.abort_all();
-            }
-            while running.tasks.join_next().await.is_some() {}
+    /// The same in another runtime.
+    pub(crate) fn start_on<F>(
+        &mut self,
+        runtime: &Handle,
+        owner: Owner,
+        run: impl FnOnce(CancellationToken, Heartbeat) -> F,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let stop = self.token(owner.stage).clone();
+        let running = Box::pin(run(stop.clone(), self.heartbeats.join(owner.name)));
+        let task = self.tasks.spawn_on(within_grace(owner, stop, running), runtime);
+        self.running.insert(task.id(), owner);
+    }
+
+    /// Returns when an owner has ended that was not told to. Cancel-safe.
+    pub(crate) async fn fallen(&mut self) -> Fallen {
+        match self.tasks.join_next_with_id().await {
+            Some(Ok((id, ()))) => Fallen { owner: self.forget(id), how: "ended unasked".to_owned() },
+            Some(Err(error)) => Fallen { owner: self.forget(error.id()), how: how(error) },
+            // There are always some.
+            None => std::future::pending().await,
         }
+    }
+
+    /// Stops all, stage by stage, each within its grace.
+    pub(crate) async fn stop(mut self) {
+        for stage in [Stage::Serving, Stage::Telling] {
+            self.token(stage).cancel();
+            while self.running.values().any(|owner| owner.stage == stage) {
+                match self.tasks.join_next_with_id().await {
+                    Some(Ok((id, ()))) => {
+                        self.forget(id);
+                    }
+                    Some(Err(error)) => {
+                        let owner = self.forget(error.id());
+                        tracing::error!(owner, "{owner} {}", how(error));
+                    }
+                    None => return,
+                }
+            }
+        }
+    }
+
+    fn token(&self, stage: Stage) -> &CancellationToken {
+        match stage {
+            Stage::Serving => &self.serving,
+            Stage::Telling => &self.telling,
+        }
+    }
+
+    /// It has ended; returns its name.
+    fn forget(&mut self, id: Id) -> &'static str {
+        self.running.remove(&id).map_or("a task", |owner| owner.name)
+    }
+}
+
+async fn within_grace(owner: Owner, stop: CancellationToken, mut running: impl Future<Output = ()> + Unpin) {
+    tokio::select! {
+        () = &mut running => return,
+        () = stop.cancelled() => {}
+    }
+    if timeout(owner.grace, running).await.is_err() {
+        tracing::warn!(owner = owner.name, "{} did not end within {:?} and was cut off", owner.name, owner.grace);
+    }
+}
+
+fn how(error: JoinError) -> String {
+    match error.try_into_panic() {
+        Ok(panic) => format!("panicked: {}", words(&*panic)),
+        Err(_) => "was lost with the thread that it ran on".to_owned(),
+    }
+}
+
+/// What was said at a panic.
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it did not say why")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+    use tokio::time::{Instant, sleep};
+
+    const SERVER: Owner = Owner { name: "a listener", stage: Stage::Serving, grace: Duration::from_secs(2) };
+    const TELLER: Owner = Owner { name: "history", stage: Stage::Telling, grace: Duration::from_secs(1) };
+
+    fn owners() -> Owners {
+        Owners::new(Heartbeats::default())
+    }
+
+    #[tokio::test]
+    async fn whoever_ends_unasked_is_told_with_the_reason() {
+        let lost = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let handle = runtime.handle().clone();
+            runtime.shutdown_background();
+            handle
+        };
+        let mut cases: Vec<(Owners, &str)> = Vec::new();
+        let mut panicking = owners();
+        panicking.start(TELLER, |stop, _| async move { stop.cancelled().await });
+        panicking.start(SERVER, |_, _| async { panic!("index {} out of range", 7) });
+        cases.push((panicking, "a listener panicked: index 7 out of range; this is a fault of Weir's own"));
+        let mut ending = owners();
+        ending.start(TELLER, |_, _| async {});
+        cases.push((ending, "history ended unasked; this is a fault of Weir's own"));
+        let mut orphaned = owners();
+        orphaned.start_on(&lost(), SERVER, |stop, _| async move { stop.cancelled().await });
+        let expected = "a listener was lost with the thread that it ran on; this is a fault of Weir's own";
+        cases.push((orphaned, expected));
+        for (mut owners, expected) in cases {
+            assert_eq!(owners.fallen().await.to_string(), expected);
+            // The rest can still be drained.
+            owners.stop().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stages_follow_one_another_and_nobody_uses_up_anothers_time() {
+        let mut owners = owners();
+        let ended: Arc<Mutex<Vec<(&str, u64)>>> = Arc::default();
+        let began = Instant::now();
+        let end_after = |name: &'static str, seconds: u64| {
+            let ended = Arc::clone(&ended);
+            move |stop: CancellationToken, _: Heartbeat| async move {
+                stop.cancelled().await;
+                sleep(Duration::from_secs(seconds)).await;
+                ended.lock().unwrap().push((name, began.elapsed().as_secs()));
+            }
+        };
+        owners.start(TELLER, end_after("teller", 0));
+        owners.start(SERVER, end_after("hangs", 1_000));
+        owners.start(Owner { grace: Duration::from_secs(5), ..SERVER }, end_after("slow", 4));
+        owners.start(SERVER, end_after("quick", 1));
+        owners.stop().await;
+        assert_eq!(*ended.lock().unwrap(), [("quick", 1), ("slow", 4), ("teller", 4)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stuck_owner_is_heard_of() {
+        let heartbeats = Heartbeats::default();
+        let mut owners = Owners::new(heartbeats.clone());
+        owners.start(SERVER, |stop, heartbeat| async move { heartbeat.idle(stop.cancelled()).await });
+        owners.start(TELLER, |stop, _heartbeat| async move { stop.cancelled().await });
+        sleep(weir_observe::SILENCE_MAX * 2).await;
+        let stuck: Vec<_> = heartbeats.silent().into_iter().map(|silence| silence.owner).collect();
+        assert!(stuck.is_empty(), "its heartbeat was dropped: {stuck:?}");
+        owners.start(TELLER, |stop, heartbeat| async move {
+            stop.cancelled().await;
+            drop(heartbeat);
+        });
+        sleep(weir_observe::SILENCE_MAX * 2).await;
+        let stuck: Vec<_> = heartbeats.silent().into_iter().map(|silence| silence.owner).collect();
+        assert_eq!(stuck, ["history"]);
     }
 }

@@ -1,59 +1,105 @@
-//! `weir serve`: open, bind, start the owners, say that it is ready, run until a signal, drain.
+//! `weir serve`: open, bind, start the owners, say that it is ready, run until a signal or a fault, drain.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-use weir_api::ApiContext;
-use weir_control::{RtmpDoor, Supervisor};
+use tokio::time::timeout;
+use weir_api::{ApiContext, HttpServer};
+use weir_control::{DRAIN_MAX, Lanes, RtmpDoor, Supervisor};
 
 use crate::base::Base;
+use crate::cli::Place;
 use crate::config::Config;
-use crate::owners::{Owners, Stage};
+use crate::owners::{Owner, Owners, Stage};
+use crate::reload::Reload;
+use crate::signals::Signals;
 use crate::sockets::Sockets;
-use crate::{demo, http, outgoing, ready_line, rtmp_listener, signals, srt_listener};
+use crate::{demo, http, outgoing, ready_line, rtmp_listener, srt_listener};
 
-/// From the signal to the end, whatever hangs.
-const DRAIN_MAX: Duration = Duration::from_secs(8);
+// The graces add up to less than `signals::DRAIN_MAX`: 5.5 s for the longest of those who serve, 1 s for those who tell, 1 s for the
+// store; the last half second is for threads to end in.
 
-pub(crate) async fn run(config: Config, data: &Path, with_demo: bool) -> anyhow::Result<()> {
-    let base = Base::open(&config, data).await?;
-    let sockets = Sockets::bind(&config, data, &base).await?;
+/// Publishers and players are told that it is over; who does not listen is cut off.
+const LISTENER_GRACE: Duration = Duration::from_secs(2);
+
+/// Answers under way are written to their end: the longest is a segment on a slow line.
+const HTTP_GRACE: Duration = Duration::from_secs(4);
+
+/// The supervisor's own deadlines, and a moment to stop what it is doing.
+const SUPERVISOR_GRACE: Duration = DRAIN_MAX.saturating_add(Duration::from_millis(500));
+
+/// Events that came last go out to webhooks that answer.
+const TELLER_GRACE: Duration = Duration::from_secs(1);
+
+/// To fold the write-ahead log into the database.
+const STORE_GRACE: Duration = Duration::from_secs(1);
+
+pub(crate) async fn run(config: Config, place: &Place, with_demo: bool) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
+    let base = Base::open(&config, &place.data).await?;
+    let sockets = Sockets::bind(&config, &place.data, &base).await?;
     let urls = sockets.urls(config.public_host.as_deref())?;
-    let api = http::api(&base, data, &urls);
+    let api = http::api(&base, &place.data, &urls);
     let readiness = api.readiness.clone();
+    let http_lanes = http::lanes()?;
 
-    let mut owners = Owners::default();
+    let mut owners = Owners::new(base.observe.heartbeats().clone());
+    watch_lanes(&mut owners, "a media thread", &base.lanes);
+    watch_lanes(&mut owners, "a thread of HTTP", &http_lanes);
     start_tellers(&mut owners, &config, &base, &api)?;
     start_supervisor(&mut owners, &config, &base)?;
-    start_listeners(&mut owners, &config, &base, api, sockets)?;
+    let certificate = sockets.certificate.clone();
+    start_listeners(&mut owners, &base, &HttpServer::new(api, config.http_limits, http_lanes), sockets);
+    let reload = Reload { place: place.clone(), config, observe: base.observe.clone(), certificate };
+    start_reload(&mut owners, reload, &signals);
     readiness.set_ready();
     ready_line::say(&urls);
     if with_demo {
         let (commands, store) = (base.commands.clone(), base.store.clone());
-        owners.start(Stage::Serving, |stop| demo::run(commands, store, urls, stop));
+        let owner = Owner { name: "the demo", stage: Stage::Serving, grace: LISTENER_GRACE };
+        owners.start(owner, |stop, heartbeat| demo::run(commands, store, urls, stop, heartbeat));
     }
 
-    let signal = signals::wait_for_end().await?;
-    tracing::info!(signal, "draining");
-    readiness.drain();
-    let drain = async {
-        owners.stop().await;
-        base.store.close().await;
+    let end = tokio::select! {
+        signal = signals.asked_to_end() => {
+            tracing::info!(signal, "draining");
+            Ok(())
+        }
+        fallen = owners.fallen() => {
+            tracing::error!("{fallen}: draining, then ending with an error, so that the server is started anew");
+            Err(fallen.into())
+        }
     };
-    if tokio::time::timeout(DRAIN_MAX, drain).await.is_err() {
-        tracing::warn!("draining took too long; ending anyway");
+    signals.begin_drain();
+    readiness.drain();
+    owners.stop().await;
+    if timeout(STORE_GRACE, base.store.close()).await.is_err() {
+        tracing::warn!("the database could not be closed in time: the next start reads its write-ahead log");
     }
-    Ok(())
+    end
+}
+
+/// A lane is alive while a task on it gets its turn.
+fn watch_lanes(owners: &mut Owners, name: &'static str, lanes: &Lanes) {
+    for lane in lanes.handles() {
+        let owner = Owner { name, stage: Stage::Telling, grace: TELLER_GRACE };
+        owners.start_on(lane, owner, |stop, heartbeat| async move { heartbeat.idle(stop.cancelled()).await });
+    }
 }
 
 /// Those who write down what happens, and tell it to webhooks.
 fn start_tellers(owners: &mut Owners, config: &Config, base: &Base, api: &ApiContext) -> anyhow::Result<()> {
     let observe = base.observe.clone();
-    owners.start(Stage::Telling, |_| observe.keep_history());
+    let history = Owner { name: "the history", stage: Stage::Telling, grace: TELLER_GRACE };
+    owners.start(history, |stop, heartbeat| async move {
+        stop.run_until_cancelled(observe.keep_history(heartbeat)).await;
+    });
+    let (ids, observe) = (base.event_ids.clone(), base.observe.clone());
+    let numbering = Owner { name: "the keeper of event ids", stage: Stage::Telling, grace: TELLER_GRACE };
+    owners.start(numbering, |stop, heartbeat| ids.keep(observe, stop, heartbeat));
     let (webhooks, api, caller) = (api.webhooks.clone(), api.clone(), outgoing::webhook_caller(config)?);
-    owners.start(Stage::Telling, |_| webhooks.run(api, caller));
+    let telling = Owner { name: "the teller of webhooks", stage: Stage::Telling, grace: TELLER_GRACE };
+    owners.start(telling, |stop, heartbeat| webhooks.run(api, caller, stop, heartbeat));
     Ok(())
 }
 
@@ -67,32 +113,38 @@ fn start_supervisor(owners: &mut Owners, config: &Config, base: &Base) -> anyhow
         base.shelves.clone(),
         base.workshop.clone(),
     );
-    owners.start(Stage::Supervising, |stop| supervisor.run(stop));
+    let owner = Owner { name: "the supervisor", stage: Stage::Serving, grace: SUPERVISOR_GRACE };
+    owners.start(owner, |stop, heartbeat| supervisor.run(stop, heartbeat));
     Ok(())
 }
 
-fn start_listeners(
-    owners: &mut Owners,
-    config: &Config,
-    base: &Base,
-    api: ApiContext,
-    sockets: Sockets,
-) -> anyhow::Result<()> {
+fn start_reload(owners: &mut Owners, reload: Reload, signals: &Signals) {
+    let owner = Owner { name: "the reader of SIGHUP", stage: Stage::Serving, grace: TELLER_GRACE };
+    let signals = signals.clone();
+    owners.start(owner, |stop, heartbeat| reload.run(signals, stop, heartbeat));
+}
+
+fn start_listeners(owners: &mut Owners, base: &Base, http: &HttpServer, sockets: Sockets) {
+    let listener = |name, grace| Owner { name, stage: Stage::Serving, grace };
     let door = Arc::new(RtmpDoor::new(base.commands.clone(), base.runtime.clone(), base.observe.clone()));
-    for listener in [sockets.rtmp, sockets.rtmps].into_iter().flatten() {
+    for (name, socket) in [("the RTMP listener", sockets.rtmp), ("the RTMPS listener", sockets.rtmps)] {
+        let Some(socket) = socket else { continue };
         let (door, lanes, observe) = (Arc::clone(&door), base.lanes.clone(), base.observe.clone());
-        owners.start(Stage::Serving, |stop| rtmp_listener::run(listener, door, lanes, observe, stop));
+        owners.start(listener(name, LISTENER_GRACE), |stop, heartbeat| {
+            rtmp_listener::run(socket, door, lanes, observe, stop, heartbeat)
+        });
     }
     if let Some(srt) = sockets.srt {
         let (lanes, observe) = (base.lanes.clone(), base.observe.clone());
-        owners.start(Stage::Serving, |stop| srt_listener::run(srt.listener, srt.door, lanes, observe, stop));
-    }
-    let server = http::server(api, config.http_limits)?;
-    for socket in sockets.http {
-        let server = server.clone();
-        owners.start(Stage::Serving, |stop: CancellationToken| {
-            server.serve(socket.listener, socket.tls, stop.cancelled_owned())
+        owners.start(listener("the SRT listener", LISTENER_GRACE), |stop, heartbeat| {
+            srt_listener::run(srt.listener, srt.door, lanes, observe, stop, heartbeat)
         });
     }
-    Ok(())
+    for socket in sockets.http {
+        let name = if socket.tls.is_some() { "the HTTPS listener" } else { "the HTTP listener" };
+        let http = http.clone();
+        owners.start(listener(name, HTTP_GRACE), |stop, heartbeat| {
+            http.serve(socket.listener, socket.tls, stop.cancelled_owned(), heartbeat)
+        });
+    }
 }

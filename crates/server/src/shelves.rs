@@ -19,19 +19,19 @@ pub(crate) async fn open(config: &Config, data: &Path, store: &Store) -> anyhow:
     let (dvr, recording) = (config.dvr, config.recording);
     let (dvr_folder, recordings_folder) = (data.join(DVR_FOLDER), data.join(RECORDINGS_FOLDER));
     let open = move || {
-        let mut shelves = Shelves::default();
+        let (mut windows, mut library) = (None, None);
         if dvr.space.max_bytes > 0 {
             let shelf = DvrShelf::open(dvr_folder, dvr).context("cannot open the folder of DVR windows")?;
             if let Err(error) = shelf.clean(&known) {
                 tracing::warn!(%error, "windows of deleted streams could not be removed from disk");
             }
-            shelves.dvr = Some(shelf);
+            windows = Some(shelf);
         }
         if recording.space.max_bytes > 0 {
-            let library = Recordings::open(recordings_folder, recording);
-            shelves.recordings = Some(library.context("cannot open the folder of recordings")?);
+            let opened = Recordings::open(recordings_folder, recording);
+            library = Some(opened.context("cannot open the folder of recordings")?);
         }
-        anyhow::Ok(shelves)
+        anyhow::Ok(Shelves::new(windows, library))
     };
     tokio::task::spawn_blocking(open).await.context("opening media folders failed")?
 }

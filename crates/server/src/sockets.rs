@@ -12,9 +12,10 @@ use weir_control::SrtDoor;
 use weir_rtmp::net::{ListenLimits, Listener};
 use weir_srt::SrtListener;
 
+use crate::addresses;
 use crate::base::Base;
+use crate::certificate::{self, Certificate};
 use crate::config::Config;
-use crate::{addresses, tls};
 
 /// Bound and not yet served. What is off is not there.
 pub(crate) struct Sockets {
@@ -22,6 +23,8 @@ pub(crate) struct Sockets {
     pub(crate) rtmp: Option<Listener>,
     pub(crate) rtmps: Option<Listener>,
     pub(crate) srt: Option<SrtSocket>,
+    /// What those with TLS show; None where there are none.
+    pub(crate) certificate: Option<Certificate>,
 }
 
 /// With TLS it is HTTPS.
@@ -38,7 +41,9 @@ pub(crate) struct SrtSocket {
 
 impl Sockets {
     pub(crate) async fn bind(config: &Config, data: &Path, base: &Base) -> anyhow::Result<Self> {
-        let tls = tls::server_config(&config.tls, data, config.public_host.as_deref())?;
+        let shown = certificate::read(&config.tls, data, config.public_host.as_deref())?;
+        let certificate = shown.map(Certificate::new);
+        let tls = certificate.as_ref().map(Certificate::server_config);
         let mut http = Vec::new();
         for (address, tls) in [(config.http, None), (config.https, tls.clone())] {
             let Some(address) = address else { continue };
@@ -51,6 +56,7 @@ impl Sockets {
             rtmp: bind_rtmp(config.rtmp, config, None).await?,
             rtmps: bind_rtmp(config.rtmps.filter(|_| tls.is_some()), config, tls).await?,
             srt: bind_srt(config, base)?,
+            certificate,
         })
     }
 

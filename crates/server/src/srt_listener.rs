@@ -5,16 +5,17 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use weir_control::{Lanes, SrtDoor};
-use weir_observe::{Counter, Observe};
+use weir_observe::{Counter, Heartbeat, Observe};
 use weir_srt::SrtListener;
 
-/// Runs until told to stop; connections still open then are ended.
+/// Runs until told to stop. Then the door is shut, and connections end as their streams do; dropped, it cuts off the others.
 pub(crate) async fn run(
     listener: SrtListener,
     door: Arc<SrtDoor>,
     lanes: Lanes,
     observe: Observe,
     stop: CancellationToken,
+    heartbeat: Heartbeat,
 ) {
     let mut connections: JoinSet<()> = JoinSet::new();
     let mut number = 0;
@@ -22,7 +23,7 @@ pub(crate) async fn run(
         tokio::select! {
             () = stop.cancelled() => break,
             Some(_) = connections.join_next() => {}
-            accepted = listener.accept() => {
+            accepted = heartbeat.idle(listener.accept()) => {
                 observe.counters().add(Counter::SrtConnections, 1);
                 number += 1;
                 let door = Arc::clone(&door);
@@ -30,5 +31,6 @@ pub(crate) async fn run(
             }
         }
     }
-    connections.shutdown().await;
+    drop(listener);
+    while connections.join_next().await.is_some() {}
 }

@@ -5,6 +5,7 @@ mod api_key;
 mod audit;
 mod destination;
 mod error;
+mod event_ids;
 mod idempotency;
 mod ladder;
 mod login;

@@ -103,6 +103,11 @@ impl Child {
         self.signal(Signal::SIGINT);
     }
 
+    /// SIGHUP: it reads its configuration again.
+    pub fn hang_up(&self) {
+        self.signal(Signal::SIGHUP);
+    }
+
     /// SIGSTOP: it lives, its connections stay open, and it does nothing.
     pub fn freeze(&self) {
         self.signal(Signal::SIGSTOP);

@@ -20,12 +20,20 @@ pub(crate) async fn healthz() -> Json<Health> {
     Json(Health { ok: true })
 }
 
-/// It wants traffic; not while starting or draining
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Ready {
+    ready: bool,
+    /// Why not, each in a sentence for the operator.
+    reasons: Vec<String>,
+}
+
+/// It wants traffic: not while it starts or stops, and not while something keeps it from its work
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()), responses(
-    (status = 200, body = Health), (status = 503, body = Health)))]
-pub(crate) async fn readyz(State(app): State<App>) -> (StatusCode, Json<Health>) {
-    let ok = app.api.readiness.is_ready();
-    (if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(Health { ok }))
+    (status = 200, body = Ready), (status = 503, body = Ready)))]
+pub(crate) async fn readyz(State(app): State<App>) -> (StatusCode, Json<Ready>) {
+    let reasons = app.api.readiness.reasons();
+    let ready = reasons.is_empty();
+    (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(Ready { ready, reasons }))
 }
 
 /// Figures for Prometheus

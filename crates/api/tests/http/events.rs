@@ -36,7 +36,7 @@ async fn follow_resume_and_drain() {
     let shutdown = async {
         let _ = stopped.await;
     };
-    let server = tokio::spawn(api.server().serve(listener, None, shutdown));
+    let server = tokio::spawn(api.serve(listener, shutdown));
 
     let emit = |n: u64| api.context.observe.events().emit("test", weir_observe::fields([("n", n.into())]));
     let before = emit(0);
@@ -78,7 +78,7 @@ async fn headers_have_a_limit() {
     let api = Api::start().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let server = tokio::spawn(api.server().serve(listener, None, std::future::pending()));
+    let server = tokio::spawn(api.serve(listener, std::future::pending()));
     let long = format!("x-long: {}\r\n", "x".repeat(2 * weir_api::MAX_HEADER_BYTES));
     let mut socket = follow(address, &api.viewer, &long).await;
     let text = read_until(&mut socket, "\r\n").await;

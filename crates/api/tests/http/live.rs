@@ -77,7 +77,7 @@ async fn everything_first_and_then_what_changes() {
     api.post("/restreams", json!({"name": "tube", "stream_id": 1, "uri": "rtmp://h/app/planted-key"})).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let server = tokio::spawn(api.server().serve(listener, None, std::future::pending()));
+    let server = tokio::spawn(api.serve(listener, std::future::pending()));
 
     let mut watching = Watching::open(address, &api.viewer).await;
     let (kind, snapshot) = watching.next().await;
@@ -141,7 +141,11 @@ async fn figures_over_time() {
     let api = Api::start().await;
     api.stream("cam1").await;
     api.context.observe.board().set_stream(StreamId(1), "cam1", live(2.0, 3_000_000));
-    let keeping = tokio::spawn(api.context.observe.clone().keep_history());
+    let keeping = tokio::spawn({
+        let observe = api.context.observe.clone();
+        let heartbeat = observe.heartbeats().join("history");
+        observe.keep_history(heartbeat)
+    });
     let stats = loop {
         let stats = api.get("/streams/1/stats").await.json();
         if stats["series"] != json!([]) {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use weir_api::WebhookCaller;
 
 /// Takes one request and answers with this status.
@@ -36,12 +37,17 @@ fn caller(permit: bool) -> WebhookCaller {
     WebhookCaller::new(Arc::new(tls), Arc::new(move |_| permit))
 }
 
+fn run(api: &Api, caller: WebhookCaller, stop: &CancellationToken) -> impl Future<Output = ()> + Send + use<> {
+    let heartbeat = api.context.observe.heartbeats().join("webhooks");
+    api.context.webhooks.clone().run(api.context.clone(), caller, stop.clone(), heartbeat)
+}
+
 #[tokio::test]
 async fn told_in_order_signed_and_again_after_a_failure() {
     let api = Api::start().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook/planted-token?x=1", listener.local_addr().unwrap());
-    let telling = tokio::spawn(api.context.webhooks.clone().run(api.context.clone(), caller(true)));
+    let telling = tokio::spawn(run(&api, caller(true), &CancellationToken::new()));
     let made = api.post("/webhooks", json!({"url": url, "secret": "planted-secret", "types": ["wanted"]})).await;
     assert_eq!(made.status, 201, "{}", made.text);
     let emit = |kind: &str, n: u64| api.context.observe.events().emit(kind, weir_observe::fields([("n", n.into())]));
@@ -90,7 +96,7 @@ async fn what_can_not_be_is_refused() {
         let refused = api.post("/webhooks", body.clone()).await;
         assert_eq!((refused.status.as_u16(), refused.json()["field"].clone()), (422, json!(field)), "{body}");
     }
-    let telling = tokio::spawn(api.context.webhooks.clone().run(api.context.clone(), caller(false)));
+    let telling = tokio::spawn(run(&api, caller(false), &CancellationToken::new()));
     api.post("/webhooks", json!({"url": "http://127.0.0.1:9/"})).await;
     let failure = loop {
         api.context.observe.events().emit("any", serde_json::Map::new());
@@ -102,4 +108,29 @@ async fn what_can_not_be_is_refused() {
     };
     assert_eq!(failure, "the configuration does not permit this address");
     telling.abort();
+}
+
+#[tokio::test]
+async fn at_the_end_what_has_happened_is_told_once_and_in_order() {
+    let api = Api::start().await;
+    let (takes, refuses) =
+        (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    for listener in [&takes, &refuses] {
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        assert_eq!(api.post("/webhooks", json!({"url": url, "types": ["wanted"]})).await.status, 201);
+    }
+    let emit = |n: u64| api.context.observe.events().emit("wanted", weir_observe::fields([("n", n.into())]));
+    for n in 0..3 {
+        emit(n);
+    }
+    let stop = CancellationToken::new();
+    let telling = tokio::spawn(run(&api, caller(true), &stop));
+    let first = answer(&takes, "200 OK").await;
+    let refused = answer(&refuses, "500 No").await;
+    stop.cancel();
+    let told = [event_of(&first), event_of(&answer(&takes, "200 OK").await), event_of(&answer(&takes, "200 OK").await)];
+    assert_eq!(told.map(|event| event["n"].clone()), [json!(0), json!(1), json!(2)]);
+    assert_eq!(event_of(&refused)["n"], 0);
+    // The one that refuses is not waited for: its next try would be in a second.
+    telling.await.unwrap();
 }

@@ -13,6 +13,7 @@ mod api;
 #[path = "../common/mod.rs"]
 mod common;
 mod dashboard_api;
+mod drain;
 mod dvr;
 mod failures;
 mod gpu;
@@ -24,6 +25,7 @@ mod playback;
 mod proof;
 mod publish;
 mod push;
+mod reload;
 mod restart;
 mod room;
 mod secrets;

@@ -5,6 +5,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 use tower::ServiceExt;
 use weir_api::{ApiContext, HttpLimits, HttpServer, PublicUrls, Readiness, Thumbnails, Webhooks, router};
 use weir_control::{Commands, Lanes, Playback, Runtime};
@@ -52,9 +53,9 @@ impl Api {
             rtmps: Some("rtmps://weir.test:1936".into()),
             ..PublicUrls::default()
         };
-        let readiness = Readiness::new();
-        readiness.set_ready();
         let (observe, recordings, workshop) = (Observe::new(), None, Workshop::open().unwrap());
+        let readiness = Readiness::new(observe.heartbeats().clone());
+        readiness.set_ready();
         let thumbnails = Thumbnails::new(playback.clone(), workshop.clone());
         let data = dir.path().to_owned();
         let webhooks = Webhooks::new();
@@ -82,6 +83,16 @@ impl Api {
     /// The same with a socket, on a lane of its own.
     pub(crate) fn server(&self) -> HttpServer {
         HttpServer::new(self.context.clone(), HttpLimits::default(), Lanes::start(Some(1)).unwrap())
+    }
+
+    /// Serves plain HTTP until `shutdown` ends.
+    pub(crate) fn serve<S: Future<Output = ()> + Send + 'static>(
+        &self,
+        listener: TcpListener,
+        shutdown: S,
+    ) -> impl Future<Output = ()> + Send + use<S> {
+        let heartbeat = self.context.observe.heartbeats().join("HTTP");
+        Box::pin(self.server().serve(listener, None, shutdown, heartbeat))
     }
 
     /// As admin.

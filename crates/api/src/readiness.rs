@@ -1,0 +1,95 @@
+//! Whether the server wants traffic, and if not, why: the one place where all reasons meet.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use weir_observe::Heartbeats;
+
+/// What `/readyz` says, and what ends event streams when the server drains. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Readiness {
+    stage: Arc<watch::Sender<Stage>>,
+    heartbeats: Heartbeats,
+}
+
+/// The server's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Starting,
+    Serving,
+    Draining,
+}
+
+impl Readiness {
+    /// Not ready yet. `heartbeats` are those of the server's owners.
+    pub fn new(heartbeats: Heartbeats) -> Self {
+        Self { stage: Arc::new(watch::Sender::new(Stage::Starting)), heartbeats }
+    }
+
+    pub fn set_ready(&self) {
+        self.stage.send_replace(Stage::Serving);
+    }
+
+    /// From now on `/readyz` says no and event streams end.
+    pub fn drain(&self) {
+        self.stage.send_replace(Stage::Draining);
+    }
+
+    /// Why no traffic is wanted, in words for the operator; empty: the server is ready.
+    pub(crate) fn reasons(&self) -> Vec<String> {
+        let stage = match *self.stage.borrow() {
+            Stage::Starting => Some("the server is starting".to_owned()),
+            Stage::Serving => None,
+            Stage::Draining => Some("the server is stopping".to_owned()),
+        };
+        let stuck = self.heartbeats.silent().into_iter().map(|silence| {
+            let seconds = silence.lasted.as_secs();
+            format!("{} has been stuck for {seconds} s: a restart of the server may be needed", silence.owner)
+        });
+        stage.into_iter().chain(stuck).collect()
+    }
+
+    /// Returns when draining begins (which may be long after this call, or never).
+    pub(crate) async fn draining(&self) {
+        let _ = self.stage.subscribe().wait_for(|stage| *stage == Stage::Draining).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use weir_observe::SILENCE_MAX;
+
+    #[tokio::test(start_paused = true)]
+    async fn every_reason_is_told() {
+        let heartbeats = Heartbeats::default();
+        let readiness = Readiness::new(heartbeats.clone());
+        assert_eq!(readiness.reasons(), ["the server is starting"]);
+        readiness.set_ready();
+        assert!(readiness.reasons().is_empty());
+        let heartbeat = heartbeats.join("the supervisor");
+        tokio::time::sleep(SILENCE_MAX + Duration::from_secs(1)).await;
+        let stuck = "the supervisor has been stuck for 16 s: a restart of the server may be needed";
+        assert_eq!(readiness.reasons(), [stuck]);
+        readiness.drain();
+        assert_eq!(readiness.reasons(), ["the server is stopping", stuck]);
+        heartbeat.beat();
+        assert_eq!(readiness.reasons(), ["the server is stopping"]);
+    }
+
+    #[tokio::test]
+    async fn draining_is_waited_for_from_any_stage() {
+        let readiness = Readiness::new(Heartbeats::default());
+        let early = tokio::spawn({
+            let readiness = readiness.clone();
+            async move { readiness.draining().await }
+        });
+        readiness.set_ready();
+        tokio::task::yield_now().await;
+        assert!(!early.is_finished());
+        readiness.drain();
+        early.await.unwrap();
+        readiness.draining().await;
+    }
+}

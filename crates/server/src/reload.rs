@@ -1,0 +1,84 @@
+//! SIGHUP: the configuration is read again. What can change while the server runs changes at once, what can't is named, and a
+//! configuration with a mistake in it changes nothing.
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use weir_observe::{Heartbeat, Observe, fields};
+
+use crate::certificate::{self, Certificate};
+use crate::cli::Place;
+use crate::config::{self, Config, LIVE_KEYS};
+use crate::signals::Signals;
+
+/// What runs, as it was configured, with the handles on what can be changed in it.
+pub(crate) struct Reload {
+    pub(crate) place: Place,
+    /// As it is in force: a key that needs a restart keeps the value that the server was started with.
+    pub(crate) config: Config,
+    pub(crate) observe: Observe,
+    /// None where no listener has TLS.
+    pub(crate) certificate: Option<Certificate>,
+}
+
+/// What a reload came to: the keys that say something else than what was in force.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Changes {
+    applied: Vec<&'static str>,
+    need_restart: Vec<&'static str>,
+}
+
+impl Reload {
+    /// Runs until told to stop.
+    pub(crate) async fn run(mut self, signals: Signals, stop: CancellationToken, heartbeat: Heartbeat) {
+        let reloading = async {
+            loop {
+                heartbeat.idle(signals.asked_to_reload()).await;
+                let outcome = self.reload();
+                self.tell(outcome);
+            }
+        };
+        stop.run_until_cancelled(reloading).await;
+    }
+
+    fn reload(&mut self) -> anyhow::Result<Changes> {
+        let wanted = config::load(self.place.config.as_deref())?;
+        // Whatever may fail comes first: a mistake in the last key must not leave the others half changed.
+        let shown = match self.certificate {
+            Some(_) => certificate::read(&wanted.tls, &self.place.data, wanted.public_host.as_deref())?,
+            None => None,
+        };
+        let mut changes = Changes::default();
+        let is_live = |key: &&str| LIVE_KEYS.contains(key) && (shown.is_some() || !key.starts_with("tls."));
+        (changes.applied, changes.need_restart) = wanted.values.changed_from(&self.config.values).partition(is_live);
+        if let (Some(certificate), Some(shown)) = (&self.certificate, shown) {
+            let is_renewed = certificate.replace(shown);
+            // The usual case: another certificate in the same file.
+            if is_renewed && !changes.applied.contains(&"tls.cert") {
+                changes.applied.push("tls.cert");
+            }
+        }
+        self.config.values.take(&changes.applied, &wanted.values);
+        Ok(changes)
+    }
+
+    fn tell(&self, outcome: anyhow::Result<Changes>) {
+        match outcome {
+            Ok(Changes { applied, need_restart }) => {
+                tracing::info!("the configuration was read again; changed: {}", list(&applied));
+                if !need_restart.is_empty() {
+                    let keys = list(&need_restart);
+                    tracing::warn!("these keys were changed and need a restart of the server: {keys}");
+                }
+                let about = [("applied", json!(applied)), ("needs_restart", json!(need_restart))];
+                self.observe.events().emit("configuration_reloaded", fields(about));
+            }
+            Err(error) => {
+                tracing::error!("the configuration was read again and has a mistake, so nothing changes: {error:#}");
+            }
+        }
+    }
+}
+
+fn list(keys: &[&str]) -> String {
+    if keys.is_empty() { "nothing".to_owned() } else { keys.join(", ") }
+}

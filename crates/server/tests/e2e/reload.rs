@@ -1,0 +1,95 @@
+//! SIGHUP: what can change while the server runs does, the rest is named, and a mistake changes nothing.
+
+use crate::common;
+
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{SOON, clip, weir};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use weir_testkit::publisher::Feed;
+use weir_testkit::{Weir, wait_until};
+
+/// Writes a certificate of its own making and its key, and returns it.
+fn certify(folder: &Path) -> CertificateDer<'static> {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    made.cert.der().clone()
+}
+
+/// Whether the RTMPS listener shows this certificate to a new connection.
+fn shows(weir: &Weir, certificate: &CertificateDer<'static>) -> bool {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone()).unwrap();
+    let config = Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth());
+    let mut tls = ClientConnection::new(config, ServerName::try_from("localhost").unwrap()).unwrap();
+    let mut socket = TcpStream::connect(weir.rtmps().replace("rtmps://", "")).unwrap();
+    socket.set_read_timeout(Some(SOON)).unwrap();
+    while tls.is_handshaking() {
+        if tls.complete_io(&mut socket).is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+fn times_logged(weir: &Weir, text: &str) -> usize {
+    weir.output().iter().filter(|line| line.contains(text)).count()
+}
+
+/// SIGHUP, and waits until the log says this once more.
+fn hang_up(weir: &mut Weir, expected: &str) {
+    let before = times_logged(weir, expected);
+    weir.child().hang_up();
+    wait_until(&format!("the log says {expected:?}"), SOON, || times_logged(weir, expected) > before);
+}
+
+#[test]
+fn sighup_changes_what_can_be_changed_and_says_what_can_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("weir.toml");
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    let configure = |more: &str| {
+        let tls = format!("[tls]\ncert = {:?}\nkey = {:?}\n", cert.to_str().unwrap(), key.to_str().unwrap());
+        std::fs::write(&file, format!("{tls}{more}")).unwrap();
+    };
+    let first = certify(folder.path());
+    configure("");
+    let mut weir = weir().arg("--config").arg(file.to_str().unwrap()).set("rtmps.listen", "127.0.0.1:0").start();
+    let events = weir.api().events(None);
+    let stream = weir.api().create_stream("cam1");
+    let feed = Feed::live(&weir.rtmp_address(), &stream.stream_key, &clip(200_000));
+    weir.api().wait_stream(&stream, "live", SOON);
+    assert!(shows(&weir, &first));
+
+    // Renewed in place, as certificate tools do it.
+    let second = certify(folder.path());
+    assert!(shows(&weir, &first), "nothing changes unasked");
+    hang_up(&mut weir, "read again; changed: tls.cert");
+    assert!(shows(&weir, &second) && !shows(&weir, &first));
+
+    // Mistakes change nothing and are named.
+    std::fs::write(&cert, "no certificate").unwrap();
+    hang_up(&mut weir, "so nothing changes: cannot read the certificate");
+    certify(folder.path());
+    configure("[rtmp]\nlistn = \"x\"\n");
+    hang_up(&mut weir, "so nothing changes: unknown configuration key \"rtmp.listn\"");
+    assert!(shows(&weir, &second));
+
+    // What needs a restart is named each time, until there is one.
+    configure("[media]\nlanes = 3\n");
+    for _ in 0..2 {
+        hang_up(&mut weir, "need a restart of the server: media.lanes");
+    }
+    let reloaded = events.wait_for("configuration_reloaded", SOON, |event| {
+        event.kind == "configuration_reloaded" && event.data["needs_restart"][0] == "media.lanes"
+    });
+    assert_eq!(reloaded.data["applied"][0], "tls.cert");
+    assert!(!shows(&weir, &second), "the third certificate is shown");
+    assert!(!feed.was_cut(), "nobody was disturbed");
+    weir.stop(Duration::from_secs(8));
+}
