@@ -17,12 +17,13 @@ mod short_way;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::request::Parts;
 use axum::http::{Response, StatusCode};
-use weir_control::{Playback, PlaybackRefusal};
+use weir_control::{Playback, PlaybackRefusal, Watchable};
 use weir_model::StreamId;
 use weir_observe::{Counter, Observe, ViewerKind};
 use weir_packager::{Answer, Cache};
@@ -130,15 +131,27 @@ impl Origin {
             return Reply::refusal(StatusCode::NOT_FOUND);
         };
         let token = query.and_then(token);
-        let (stream, packager) = match shared.playback.packager(name, token, guest.ip()).await {
+        let Watchable { stream, packager, protected } = match shared.playback.watch(name, token, guest.ip()).await {
             Ok(found) => found,
-            Err(PlaybackRefusal::NotFound) => return Reply::refusal(StatusCode::NOT_FOUND),
-            Err(PlaybackRefusal::Protected) => return Reply::refusal(StatusCode::FORBIDDEN),
+            Err(refusal) => return refused(refusal),
         };
         if file == THUMBNAIL {
-            return self.thumbnail(stream, asked).await;
+            return self.thumbnail(stream, asked, protected).await;
         }
-        let answer = packager.answer(file, query).await;
+        // Where none is needed it means nothing: whoever makes one up gets what everybody gets, and is counted as everybody is.
+        let token = token.filter(|_| protected);
+        let mut answering = pin!(packager.answer_to(file, query, token));
+        let mut waited = false;
+        let answer = std::future::poll_fn(|cx| {
+            let answer = answering.as_mut().poll(cx);
+            waited |= answer.is_pending();
+            answer
+        })
+        .await;
+        // Who was let in some seconds ago may not be any more.
+        if waited && let Err(refusal) = shared.playback.admit(name, token, guest.ip()) {
+            return refused(refusal);
+        }
         if let Some(kind) = viewer_kind(file)
             && matches!(answer, Answer::Found { .. })
             && !asked.preview.is_some_and(|pass| shared.playback.is_preview(stream, pass))
@@ -147,11 +160,11 @@ impl Origin {
             let window = (packager.config().segment_target * VIEWER_WINDOW_TARGETS).max(VIEWER_WINDOW_MIN);
             book.saw(kind, self.viewer(guest.ip(), asked.user_agent, token), window);
         }
-        respond(answer, asked)
+        respond(answer, asked, protected)
     }
 
     /// The latest picture, and how old it is.
-    async fn thumbnail(&self, stream: StreamId, asked: &Asked<'_>) -> Reply {
+    async fn thumbnail(&self, stream: StreamId, asked: &Asked<'_>, private: bool) -> Reply {
         let Some(picture) = self.shared.thumbnails.newest(stream, THUMBNAIL_PATIENCE).await else {
             return Reply::refusal(StatusCode::NOT_FOUND);
         };
@@ -163,13 +176,20 @@ impl Origin {
             tag: picture.tag,
             compressed: None,
         };
-        respond(answer, asked).dated(dated)
+        respond(answer, asked, private).dated(dated)
     }
 
     /// A number for who asks: no cookie, so it is the address, the program, and the token where there is one.
     fn viewer(&self, ip: IpAddr, agent: Option<&[u8]>, token: Option<&str>) -> u64 {
         self.shared.hasher.hash_one((ip, agent, token))
     }
+}
+
+fn refused(refusal: PlaybackRefusal) -> Reply {
+    Reply::refusal(match refusal {
+        PlaybackRefusal::NotFound => StatusCode::NOT_FOUND,
+        PlaybackRefusal::Protected => StatusCode::FORBIDDEN,
+    })
 }
 
 /// `/play/<name>/<file>` in its two parts; None for what can't be an address of ours: nothing of ours needs an escape, and a

@@ -19,7 +19,7 @@ mod supervisor;
 pub use commands::{CommandError, Commands};
 pub use lanes::Lanes;
 pub use play_token::{PlayToken, TOKEN_LIFE_MAX};
-pub use playback::{Playback, PlaybackRefusal};
+pub use playback::{Playback, PlaybackRefusal, Watchable};
 pub use preview_pass::PreviewPass;
 pub use rtmp_door::RtmpDoor;
 pub use runtime::Runtime;

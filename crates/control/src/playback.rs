@@ -8,7 +8,7 @@ use weir_hub::StreamHub;
 use weir_model::StreamId;
 use weir_packager::Packager;
 
-use crate::commands::Commands;
+use crate::commands::{Commands, PlayGrant};
 use crate::play_token::{self, PlayToken};
 use crate::preview_pass::{self, PreviewPass};
 use crate::runtime::Runtime;
@@ -21,6 +21,15 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct Playback {
     commands: Commands,
     runtime: Runtime,
+}
+
+/// What a viewer may watch.
+#[derive(Clone, Debug)]
+pub struct Watchable {
+    pub stream: StreamId,
+    pub packager: Packager,
+    /// It is for those with a token, and nobody else's to keep.
+    pub protected: bool,
 }
 
 /// Why a stream can't be watched.
@@ -36,24 +45,20 @@ impl Playback {
         Self { commands, runtime }
     }
 
-    /// The packager of the stream, for a viewer at `ip` who shows `token`.
-    pub async fn packager(
-        &self,
-        name: &str,
-        token: Option<&str>,
-        ip: IpAddr,
-    ) -> Result<(StreamId, Packager), PlaybackRefusal> {
-        let id = self.admit(name, token, ip)?;
-        // Nearly always it runs: looked at before anything is set up for waiting.
-        if let Some(run) = self.runtime.streams().get(&id) {
-            return Ok((id, run.packager.clone()));
-        }
-        let packager = self.runtime.in_stream(id, PATIENCE, |run| run.packager.clone()).await;
-        packager.map(|packager| (id, packager)).ok_or(PlaybackRefusal::NotFound)
+    /// The stream's packager, for a viewer at `ip` who shows `token`.
+    pub async fn watch(&self, name: &str, token: Option<&str>, ip: IpAddr) -> Result<Watchable, PlaybackRefusal> {
+        let PlayGrant { stream_id: stream, protected, .. } = self.grant(name, token, ip)?;
+        let packager = self.runtime.in_shown(stream, PATIENCE, |shown| shown.packager.clone()).await;
+        let packager = packager.ok_or(PlaybackRefusal::NotFound)?;
+        Ok(Watchable { stream, packager, protected })
     }
 
     /// Whether a viewer may watch, by whatever protocol.
     pub fn admit(&self, name: &str, token: Option<&str>, ip: IpAddr) -> Result<StreamId, PlaybackRefusal> {
+        self.grant(name, token, ip).map(|grant| grant.stream_id)
+    }
+
+    fn grant(&self, name: &str, token: Option<&str>, ip: IpAddr) -> Result<PlayGrant, PlaybackRefusal> {
         let grant = self.commands.find_stream(name).filter(|grant| grant.active).ok_or(PlaybackRefusal::NotFound)?;
         let sign = |text: &[u8]| self.commands.sign_play_token(text);
         let opens =
@@ -61,12 +66,12 @@ impl Playback {
         if grant.protected && !token.is_some_and(opens) {
             return Err(PlaybackRefusal::Protected);
         }
-        Ok(grant.stream_id)
+        Ok(grant)
     }
 
     /// Where the frames of a stream that runs are.
     pub fn hub(&self, id: StreamId) -> Option<StreamHub> {
-        self.runtime.streams().get(&id).map(|run| run.hub.clone())
+        self.runtime.look_at_shown(id, |shown| shown.hub.clone())
     }
 
     /// Whether there is a stream of this name that may be published to.

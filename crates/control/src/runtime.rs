@@ -1,12 +1,14 @@
 //! What runs, as a handle: commands wake the reconciler and reach running restreams through it.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
+use weir_hub::StreamHub;
 use weir_model::{RestreamId, StreamId};
+use weir_packager::Packager;
 
 use crate::stream_run::StreamRun;
 
@@ -19,9 +21,19 @@ pub struct Runtime {
 #[derive(Debug, Default)]
 struct Shared {
     streams: Mutex<BTreeMap<StreamId, StreamRun>>,
+    /// What viewers of those streams need. It has a lock of its own, which nobody holds for longer than a look: thousands of
+    /// viewers a second must not meet the supervisor, which copies all that runs under the other one.
+    shown: RwLock<HashMap<StreamId, Shown>>,
     kicked: Notify,
     /// Rounds of reconciliation that have ended.
     rounds: watch::Sender<u64>,
+}
+
+/// A running stream as viewers meet it.
+#[derive(Clone, Debug)]
+pub(crate) struct Shown {
+    pub(crate) packager: Packager,
+    pub(crate) hub: StreamHub,
 }
 
 impl Runtime {
@@ -55,11 +67,40 @@ impl Runtime {
         patience: Duration,
         look: impl Fn(&StreamRun) -> T,
     ) -> Option<T> {
+        self.soon(patience, || self.streams().get(&id).map(&look)).await
+    }
+
+    /// What `look` finds of the stream as viewers meet it; who asks for one that was just created waits for it, too.
+    pub(crate) async fn in_shown<T>(&self, id: StreamId, patience: Duration, look: impl Fn(&Shown) -> T) -> Option<T> {
+        // Nearly always it runs: looked at before anything is set up for waiting.
+        match self.look_at_shown(id, &look) {
+            Some(found) => Some(found),
+            None => self.soon(patience, || self.look_at_shown(id, &look)).await,
+        }
+    }
+
+    pub(crate) fn look_at_shown<T>(&self, id: StreamId, look: impl FnOnce(&Shown) -> T) -> Option<T> {
+        self.shared.shown.read().unwrap_or_else(PoisonError::into_inner).get(&id).map(look)
+    }
+
+    /// The stream runs, or does with another packager.
+    pub(crate) fn show(&self, run: &StreamRun) {
+        let shown = Shown { packager: run.packager.clone(), hub: run.hub.clone() };
+        self.shared.shown.write().unwrap_or_else(PoisonError::into_inner).insert(run.stream.id, shown);
+    }
+
+    pub(crate) fn hide(&self, id: StreamId) {
+        let hidden = self.shared.shown.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        // Dropped outside the lock: a window may hang on it.
+        drop(hidden);
+    }
+
+    async fn soon<T>(&self, patience: Duration, look: impl Fn() -> Option<T>) -> Option<T> {
         let mut rounds = self.shared.rounds.subscribe();
         let wait = async {
             loop {
                 rounds.mark_unchanged();
-                if let Some(found) = self.streams().get(&id).map(&look) {
+                if let Some(found) = look() {
                     return Some(found);
                 }
                 rounds.changed().await.ok()?;

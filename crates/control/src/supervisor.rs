@@ -168,12 +168,14 @@ impl Supervisor {
         match step {
             Step::StartStream(stream) => {
                 let lane = self.lanes.pick(stream.id.0);
-                streams
-                    .insert(stream.id, StreamRun::start(*stream, &self.observe, &self.shelves, &self.workshop, lane));
+                let run = StreamRun::start(*stream, &self.observe, &self.shelves, &self.workshop, lane);
+                self.runtime.show(&run);
+                streams.insert(run.stream.id, run);
             }
             Step::UpdateStream(stream) => {
                 if let Some(run) = streams.get_mut(&stream.id) {
                     run.update(*stream, &self.observe);
+                    self.runtime.show(run);
                 }
             }
             Step::StartRestream(spec) => {
@@ -205,6 +207,7 @@ impl Supervisor {
     }
 
     fn stop_stream(&self, id: StreamId) {
+        self.runtime.hide(id);
         // Dropped outside the lock: its door and its hub wake others.
         let run = self.runtime.streams().remove(&id);
         if let Some(run) = run {

@@ -31,6 +31,7 @@ counters! {
     PlayRefused = "weir_play_refused_total", "Players refused.";
     HttpLimited = "weir_http_limited_total", "HTTP connections and requests refused by a limit.";
     HttpSlowReaders = "weir_http_slow_readers_total", "HTTP connections closed because the client did not read.";
+    PlayTextsWritten = "weir_play_texts_written_total", "Playlists and manifests written: each version once, for all viewers.";
     TimelineRepairs = "weir_timeline_repairs_total", "Jumps, resets, wraps and backward steps of source clocks that were repaired.";
     HubSkippedFrames = "weir_hub_skipped_frames_total", "Frames that slow subscribers skipped.";
 }

@@ -49,9 +49,9 @@ impl<'a> Representation<'a> {
     }
 }
 
-/// The manifest; None while no segment is complete. `suffix` is put behind every address. For low latency it lists the segments
+/// The manifest; None while no segment is complete. For low latency it lists the segments
 /// that are being made, too.
-pub(crate) fn manifest(store: &Store, now: OffsetDateTime, suffix: &str, low_latency: bool) -> Option<String> {
+pub(crate) fn manifest(store: &Store, now: OffsetDateTime, low_latency: bool) -> Option<String> {
     let zero_at = store.zero_at?;
     let tracks: Vec<(&str, &Track)> = measure::source_first(&store.renditions)
         .flat_map(|(name, tracks)| tracks.iter().map(move |track| (name.as_str(), track)))
@@ -60,7 +60,6 @@ pub(crate) fn manifest(store: &Store, now: OffsetDateTime, suffix: &str, low_lat
     let periods: BTreeSet<MediaTime> =
         tracks.iter().flat_map(|(_, track)| track.complete().map(|segment| segment.period_start)).collect();
     let target = store.target_seconds;
-    let suffix = suffix.replace('&', "&amp;");
     let mut out = String::with_capacity(4096);
     let (update, delay, profile) = match low_latency {
         false => (Duration::from_secs(target), Duration::from_secs(target * DELAY_TARGETS), ""),
@@ -95,7 +94,7 @@ pub(crate) fn manifest(store: &Store, now: OffsetDateTime, suffix: &str, low_lat
         // What is being made is of the last one.
         let part_target = (low_latency && end.is_none()).then_some(store.config().part_target);
         let late_by = part_target.map(|part| (part, target));
-        written += usize::from(put_period(&mut out, &tracks, (start, end), &suffix, late_by));
+        written += usize::from(put_period(&mut out, &tracks, (start, end), late_by));
     }
     let _ =
         writeln!(out, "<UTCTiming schemeIdUri=\"urn:mpeg:dash:utc:direct:2014\" value=\"{}\"/>\n</MPD>", rfc3339(now));
@@ -109,7 +108,6 @@ fn put_period(
     out: &mut String,
     tracks: &[(&str, &Track)],
     (start, end): (MediaTime, Option<MediaTime>),
-    suffix: &str,
     open: Option<(Duration, u64)>,
 ) -> bool {
     let within = |segment: &&Segment| {
@@ -150,7 +148,7 @@ fn put_period(
             "<AdaptationSet id=\"{id}\" contentType=\"{kind}\" mimeType=\"{kind}/mp4\" segmentAlignment=\"true\"{sap}>"
         );
         put_captions(out, of_kind.clone().fold(Captions::default(), |all, found| all.and(found.track.captions)));
-        of_kind.for_each(|found| put_representation(out, found, start, suffix, open.map(|(part, _)| part)));
+        of_kind.for_each(|found| put_representation(out, found, start, open.map(|(part, _)| part)));
         out.push_str("</AdaptationSet>\n");
     }
     out.push_str("</Period>\n");
@@ -185,7 +183,6 @@ fn put_representation(
     out: &mut String,
     found: &Representation<'_>,
     period_start: MediaTime,
-    suffix: &str,
     part_target: Option<Duration>,
 ) {
     let Representation { rendition, track, info, segments, open } = found;
@@ -227,7 +224,7 @@ fn put_representation(
     let _ = write!(
         out,
         "<SegmentTemplate timescale=\"{}\" presentationTimeOffset=\"{}\"{early} startNumber=\"{}\" \
-         initialization=\"{rendition}/{kind}/init-{}.mp4{suffix}\" media=\"{rendition}/{kind}/$Number${run}.m4s{suffix}\">\n\
+         initialization=\"{rendition}/{kind}/init-{}.mp4\" media=\"{rendition}/{kind}/$Number${run}.m4s\">\n\
          <SegmentTimeline>\n",
         first.timescale,
         period_start.as_ticks(first.timescale),

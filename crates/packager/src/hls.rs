@@ -6,7 +6,7 @@ use weir_media::codec::captions::Captions;
 use weir_media::{MediaKind, TrackInfo};
 
 use crate::clock::seconds;
-use crate::listing::{put_address, put_breaks, put_map, put_time};
+use crate::listing::{Listing, put_address, put_breaks, put_map, put_time};
 use crate::measure;
 use crate::segment::Segment;
 use crate::store::Store;
@@ -43,7 +43,7 @@ pub(crate) fn is_ready(store: &Store) -> bool {
     })
 }
 
-pub(crate) fn multivariant(store: &Store, suffix: &str) -> String {
+pub(crate) fn multivariant(store: &Store) -> String {
     let mut out = String::from("#EXTM3U\n#EXT-X-VERSION:9\n");
     if store.renditions.values().flatten().all(measure::all_independent) {
         out.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
@@ -58,15 +58,15 @@ pub(crate) fn multivariant(store: &Store, suffix: &str) -> String {
             let _ = writeln!(
                 out,
                 "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{name}\",NAME=\"{name}\",DEFAULT=YES,AUTOSELECT=YES,\
-                 CHANNELS=\"{channels}\",URI=\"{name}/audio.m3u8{suffix}\""
+                 CHANNELS=\"{channels}\",URI=\"{name}/audio.m3u8\""
             );
         }
         // A rendition without sound of its own has the source's.
         let group = audio.map(|found| (name.as_str(), found));
         let group = group.or(source_sound.map(|found| (weir_hub::SOURCE_RENDITION, found)));
         match (video, group) {
-            (Some(video), group) => put_variant(&mut variants, name, video, group, suffix),
-            (None, Some((group, audio))) if group == name => put_variant(&mut variants, name, audio, None, suffix),
+            (Some(video), group) => put_variant(&mut variants, name, video, group),
+            (None, Some((group, audio))) if group == name => put_variant(&mut variants, name, audio, None),
             (None, _) => {}
         }
     }
@@ -95,7 +95,6 @@ fn put_variant(
     name: &str,
     (track, info): (&Track, &TrackInfo),
     sound: Option<(&str, (&Track, &TrackInfo))>,
-    suffix: &str,
 ) {
     let mut rate = measure::rate(track);
     let mut codecs = measure::codec_string(info).to_owned();
@@ -120,11 +119,11 @@ fn put_variant(
     if !track.captions.is_empty() {
         let _ = write!(out, ",CLOSED-CAPTIONS=\"{CAPTIONS_GROUP}\"");
     }
-    let _ = writeln!(out, "\n{name}/{}.m3u8{suffix}", folder(track.kind));
+    let _ = writeln!(out, "\n{name}/{}.m3u8", folder(track.kind));
 }
 
-/// A track's playlist; its listing has been brought up to date. `skip` asks for a delta update; `suffix` is put behind every address.
-pub(crate) fn media(store: &Store, rendition: &str, track: &Track, skip: bool, suffix: &str) -> String {
+/// A track's playlist, with its listing, which has been brought up to date. `skip` asks for a delta update.
+pub(crate) fn media(store: &Store, rendition: &str, track: &Track, listing: &Listing, skip: bool) -> String {
     let target = store.target_seconds;
     let part_target = track.part_target(store.config().part_target, target).as_secs_f64();
     let mut out = String::with_capacity(4096);
@@ -148,53 +147,50 @@ pub(crate) fn media(store: &Store, rendition: &str, track: &Track, skip: bool, s
     if skipped > 0 {
         let _ = writeln!(out, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}");
     }
-    let (listed, mut before) = track.listing.put(&mut out, track, skipped, suffix);
+    let (listed, mut before) = listing.put(&mut out, track, skipped);
     for segment in track.listed().skip(listed).filter(|segment| segment.has_begun()) {
         let (breaks, init) = before.unzip();
         put_breaks(&mut out, breaks.map_or(0, |breaks| segment.breaks.saturating_sub(breaks)));
         if init != Some(segment.init) {
-            put_map(&mut out, track, segment.init, suffix);
+            put_map(&mut out, track, segment.init);
         }
         before = Some((segment.breaks, segment.init));
         put_time(&mut out, segment, store.zero_at);
-        put_segment(&mut out, track, segment, segment.number >= parts_from, suffix);
+        put_segment(&mut out, track, segment, segment.number >= parts_from);
     }
-    put_hint(&mut out, track, suffix);
-    put_reports(&mut out, store, rendition, track.kind, suffix);
+    put_hint(&mut out, track);
+    put_reports(&mut out, store, rendition, track.kind);
     out
 }
 
-fn put_segment(out: &mut String, track: &Track, segment: &Segment, with_parts: bool, suffix: &str) {
+fn put_segment(out: &mut String, track: &Track, segment: &Segment, with_parts: bool) {
     let (folder, name) = (folder(track.kind), segment.name());
     for (index, part) in segment.parts.iter().enumerate().filter(|_| with_parts) {
         let duration = seconds(part.duration_ticks, segment.timescale);
         let independent = if part.independent { ",INDEPENDENT=YES" } else { "" };
-        let _ = writeln!(
-            out,
-            "#EXT-X-PART:DURATION={duration:.5},URI=\"{folder}/{name}.{index}.m4s{suffix}\"{independent}"
-        );
+        let _ = writeln!(out, "#EXT-X-PART:DURATION={duration:.5},URI=\"{folder}/{name}.{index}.m4s\"{independent}");
     }
     if segment.is_complete() {
-        put_address(out, track, segment, suffix);
+        put_address(out, track, segment);
     }
 }
 
 /// The part that comes next. It has begun already: a part ends when a frame of the next one is here.
-fn put_hint(out: &mut String, track: &Track, suffix: &str) {
+fn put_hint(out: &mut String, track: &Track) {
     if let Some(open) = track.segments.back().filter(|segment| !segment.is_complete()) {
         let (folder, name, part) = (folder(track.kind), open.name(), open.parts.len());
-        let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{folder}/{name}.{part}.m4s{suffix}\"");
+        let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{folder}/{name}.{part}.m4s\"");
     }
 }
 
-fn put_reports(out: &mut String, store: &Store, rendition: &str, kind: MediaKind, suffix: &str) {
+fn put_reports(out: &mut String, store: &Store, rendition: &str, kind: MediaKind) {
     for (name, tracks) in measure::source_first(&store.renditions) {
         for track in tracks.iter().filter(|track| track.live && !(name == rendition && track.kind == kind)) {
             let Some((number, part)) = track.newest() else { continue };
             let above = if name == rendition { String::new() } else { format!("../{name}/") };
             let _ = writeln!(
                 out,
-                "#EXT-X-RENDITION-REPORT:URI=\"{above}{}.m3u8{suffix}\",LAST-MSN={number},LAST-PART={part}",
+                "#EXT-X-RENDITION-REPORT:URI=\"{above}{}.m3u8\",LAST-MSN={number},LAST-PART={part}",
                 folder(track.kind)
             );
         }

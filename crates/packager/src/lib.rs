@@ -5,6 +5,7 @@
 //! picture does. The stream's timeline goes on over restarts of its publisher, and so do numbers: a discontinuity is written
 //! only where the decoder's configuration changes or where time is missing.
 
+mod addresses;
 mod answer;
 mod boundaries;
 mod clock;
@@ -19,6 +20,7 @@ mod held;
 mod hls;
 mod listing;
 mod measure;
+mod mirror;
 mod packager;
 mod part;
 mod record;
@@ -29,10 +31,11 @@ mod schedule;
 mod segment;
 mod silence;
 mod store;
+mod texts;
 mod track;
 mod track_writer;
 mod ts;
-mod ts_cache;
+mod ts_press;
 mod wall_time;
 
 pub use answer::{Answer, Cache};
@@ -42,4 +45,4 @@ pub use dvr::{DvrLimits, DvrShelf};
 pub use growing::{Growing, Unfinished};
 pub use packager::Packager;
 pub use record::{Recording, RecordingLimits, Recordings, RemoveFault, record};
-pub use request::is_well_formed;
+pub use request::{is_token, is_well_formed};

@@ -24,7 +24,7 @@ struct Lines {
     breaks: u64,
 }
 
-/// The lines of consecutive segments, oldest first, without what is one viewer's own.
+/// The lines of consecutive segments, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
     text: String,
@@ -70,23 +70,17 @@ impl Listing {
         let broke = before.map_or(0, |before| segment.breaks.saturating_sub(before.breaks));
         put_breaks(&mut self.text, broke);
         if before.is_none_or(|before| before.init != segment.init) {
-            put_map(&mut self.text, track, segment.init, "");
+            put_map(&mut self.text, track, segment.init);
         }
         let own_at = self.text.len();
         put_time(&mut self.text, segment, zero_at);
-        put_address(&mut self.text, track, segment, "");
+        put_address(&mut self.text, track, segment);
         self.lines.push_back(Lines { at, own_at, init: segment.init, breaks: segment.breaks });
     }
 
     /// Writes what it has but the first `skipped` segments. Returns how many of the listed segments are behind that, and the
     /// breaks and the init segment of the last of them.
-    pub(crate) fn put(
-        &self,
-        out: &mut String,
-        track: &Track,
-        skipped: usize,
-        suffix: &str,
-    ) -> (usize, Option<(u64, u32)>) {
+    pub(crate) fn put(&self, out: &mut String, track: &Track, skipped: usize) -> (usize, Option<(u64, u32)>) {
         let state = |lines: &Lines| (lines.breaks, lines.init);
         let Some(first) = self.lines.get(skipped) else {
             let before = skipped.checked_sub(1).and_then(|last| track.listed().nth(last));
@@ -95,25 +89,10 @@ impl Listing {
         };
         let before = skipped.checked_sub(1).and_then(|last| self.lines.get(last));
         put_breaks(out, before.map_or(0, |before| first.breaks.saturating_sub(before.breaks)));
-        put_map(out, track, first.init, suffix);
-        let text = self.text.get(first.own_at..).unwrap_or_default();
-        if suffix.is_empty() {
-            out.push_str(text);
-        } else {
-            text.lines().for_each(|line| put_with(out, line, suffix));
-        }
+        put_map(out, track, first.init);
+        out.push_str(self.text.get(first.own_at..).unwrap_or_default());
         (self.lines.len(), self.lines.back().map(state))
     }
-}
-
-/// A line with a suffix behind the address that it has, if it has one.
-fn put_with(out: &mut String, line: &str, suffix: &str) {
-    let with_address = line.strip_prefix("#EXT-X-MAP:").and_then(|_| line.strip_suffix('"'));
-    let _ = match with_address {
-        Some(address) => writeln!(out, "{address}{suffix}\""),
-        None if line.starts_with('#') => writeln!(out, "{line}"),
-        None => writeln!(out, "{line}{suffix}"),
-    };
 }
 
 /// One tag for each, so that picture and sound count the same even if one of them missed a segment.
@@ -121,8 +100,8 @@ pub(crate) fn put_breaks(out: &mut String, count: u64) {
     (0..count).for_each(|_| out.push_str("#EXT-X-DISCONTINUITY\n"));
 }
 
-pub(crate) fn put_map(out: &mut String, track: &Track, init: u32, suffix: &str) {
-    let _ = writeln!(out, "#EXT-X-MAP:URI=\"{}/init-{init}.mp4{suffix}\"", folder(track.kind));
+pub(crate) fn put_map(out: &mut String, track: &Track, init: u32) {
+    let _ = writeln!(out, "#EXT-X-MAP:URI=\"{}/init-{init}.mp4\"", folder(track.kind));
 }
 
 pub(crate) fn put_time(out: &mut String, segment: &Segment, zero_at: Option<OffsetDateTime>) {
@@ -131,6 +110,6 @@ pub(crate) fn put_time(out: &mut String, segment: &Segment, zero_at: Option<Offs
     }
 }
 
-pub(crate) fn put_address(out: &mut String, track: &Track, segment: &Segment, suffix: &str) {
-    let _ = writeln!(out, "#EXTINF:{:.5},\n{}/{}.m4s{suffix}", segment.seconds(), folder(track.kind), segment.name());
+pub(crate) fn put_address(out: &mut String, track: &Track, segment: &Segment) {
+    let _ = writeln!(out, "#EXTINF:{:.5},\n{}/{}.m4s", segment.seconds(), folder(track.kind), segment.name());
 }

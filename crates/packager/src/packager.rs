@@ -14,30 +14,27 @@ use weir_media::{MediaKind, MediaTime};
 use weir_model::StreamId;
 use weir_observe::Observe;
 
-use crate::answer::{Rendered, fnv1a};
+use crate::answer::fnv1a;
 use crate::boundaries::Boundaries;
 use crate::dvr::{self, Backlog, DvrShelf, ReadFault, Restored, Resume, StreamShelf, TrackKey};
 use crate::following::Following;
 use crate::growing::Growing;
-use crate::reload::{check_until, is_reached};
 use crate::rendition_writer::RenditionWriter;
-use crate::request::{Query, Target};
+use crate::request::{Query, Target, is_token};
 use crate::segment::Segment;
 use crate::store::Store;
+use crate::texts::Texts;
 use crate::track::Track;
-use crate::ts_cache::TsCache;
-use crate::{Answer, Cache, PackagerConfig, dash, hls, ts};
+use crate::ts::Recipe;
+use crate::ts_press::{TsPress, TsSegmentId, Unmade};
+use crate::{Answer, Cache, PackagerConfig};
 
-const TYPE_HLS: &str = "application/vnd.apple.mpegurl";
-const TYPE_DASH: &str = "application/dash+xml";
 const TYPE_VIDEO: &str = "video/mp4";
 const TYPE_AUDIO: &str = "audio/mp4";
 const TYPE_TS: &str = "video/mp2t";
 
 /// A request waits three target durations at most, then it is told to come again.
 const WAIT_TARGETS: u64 = 3;
-/// The manifest says what time it is: one that is given out again must not be wrong by more than this.
-const TEXT_AGE_MAX: Duration = Duration::from_millis(100);
 
 /// Clones share it; one per stream, for as long as the stream exists, so that numbers never go back.
 #[derive(Clone, Debug)]
@@ -50,8 +47,7 @@ pub(crate) struct Shared {
     pub(crate) config: PackagerConfig,
     pub(crate) stream_id: StreamId,
     pub(crate) observe: Observe,
-    // std mutexes: no await while they are held. The store's is held for a few parts a second, and to write a playlist once
-    // per version.
+    // std mutexes: no await while they are held. The store's is the one that media waits for: nothing is written under it.
     store: Mutex<Store>,
     pub(crate) boundaries: Mutex<Boundaries>,
     /// Writers of renditions that are not followed now: who comes back goes on where it stopped.
@@ -66,12 +62,8 @@ pub(crate) struct Shared {
     pub(crate) resumes: Mutex<BTreeMap<String, Resume>>,
     /// What the hub's times need to stand on this timeline, which an earlier run may have begun.
     pub(crate) shift: Mutex<Option<MediaTime>>,
-    /// Locked before the store, where both are, and while a segment is made: who asks for the same one waits for it.
-    ts_cache: Mutex<TsCache>,
-    /// Playlists of MPEG-TS as they were written last, with the version.
-    ts_rendered: Mutex<BTreeMap<String, (u64, Rendered)>>,
-    /// The multivariant playlist and both manifests as they were written last, with the version and the time of that.
-    rendered: Mutex<[Option<(u64, Instant, Rendered)>; 3]>,
+    pub(crate) texts: Texts,
+    pub(crate) ts_press: TsPress,
     /// Names mean the same bytes for as long as this packager lives, not beyond: tags are made with this.
     epoch: u64,
 }
@@ -105,13 +97,12 @@ impl Packager {
             parked: Mutex::default(),
             followed: Mutex::default(),
             version: watch::Sender::new(0),
-            ts_cache: Mutex::default(),
-            ts_rendered: Mutex::default(),
+            texts: Texts::new(config),
+            ts_press: TsPress::default(),
             shelf: shelf.map(|shelf| Arc::new(shelf.stream(stream_id))),
             restored: OnceCell::new(),
             resumes: Mutex::default(),
             shift: Mutex::default(),
-            rendered: Mutex::default(),
             epoch: OffsetDateTime::now_utc().unix_timestamp_nanos() as u64,
         };
         Self { shared: Arc::new(shared) }
@@ -144,111 +135,56 @@ impl Packager {
 
     /// One GET below `/play/<stream>/`. Requests for a playlist or a part that is just to come wait for it here.
     pub async fn answer(&self, path: &str, query: Option<&str>) -> Answer {
-        let mut answer = self.find(path, query).await;
+        self.answer_to(path, query, None).await
+    }
+
+    /// The same for a viewer who is let in by a token: it stands behind every address that the answer names.
+    pub async fn answer_to(&self, path: &str, query: Option<&str>, token: Option<&str>) -> Answer {
+        let mut answer = self.find(path, query, token).await;
         if let Answer::Found { cache: Cache::Immutable, tag, .. } | Answer::Growing { tag, .. } = &mut answer {
             *tag = self.shared.epoch ^ fnv1a(path.as_bytes());
         }
         answer
     }
 
-    async fn find(&self, path: &str, query: Option<&str>) -> Answer {
+    async fn find(&self, path: &str, query: Option<&str>, token: Option<&str>) -> Answer {
         let Some(target) = Target::parse(path) else { return Answer::NotFound };
         let query = match Query::parse(query) {
             Ok(query) => query,
             Err(what) => return Answer::BadRequest(what.to_owned()),
         };
+        if token.is_some_and(|token| !is_token(token)) {
+            return Answer::BadRequest("the token is malformed".to_owned());
+        }
         self.shared.restored().await;
-        let config = &self.shared.config;
+        let PackagerConfig { hls, dash, .. } = self.shared.config;
         match target {
-            Target::Multivariant if config.hls => self.multivariant(&query),
-            Target::Playlist { rendition, kind } if config.hls => {
-                self.wait(|store| playlist(store, rendition, kind, &query)).await
+            Target::Playlist { rendition, kind } if hls => {
+                self.shared.media_playlist(rendition, kind, &query, token).await
             }
-            Target::Manifest { low_latency } if config.dash => self.manifest(&query, low_latency),
-            Target::Part { rendition, kind, number, run, part } if config.hls => {
-                self.wait(|store| part_file(store.track_mut(rendition, kind), number, run, part)).await
+            Target::Multivariant | Target::TsMultivariant | Target::TsPlaylist { .. } if hls => {
+                self.shared.text(path, target, token).await
             }
-            Target::Init { rendition, kind, number } if config.hls || config.dash => {
+            Target::Manifest { .. } if dash => self.shared.text(path, target, token).await,
+            Target::Part { rendition, kind, number, run, part } if hls => {
+                let look = || part_file(self.shared.store().track_mut(rendition, kind), number, run, part);
+                self.shared.until(look).await.unwrap_or(Answer::NotReady)
+            }
+            Target::Init { rendition, kind, number } if hls || dash => {
                 let store = self.shared.store();
                 let init = store.track(rendition, kind).and_then(|track| track.inits.get(&number));
                 file(kind, init.map(|init| init.body.clone()))
             }
-            Target::Segment { rendition, kind, number, run } if config.hls || config.dash => {
+            Target::Segment { rendition, kind, number, run } if hls || dash => {
                 self.segment(rendition, kind, number, run).await
             }
-            Target::TsMultivariant if config.hls => {
-                let write = |store: &Store| ts::multivariant(store, &query.suffix);
-                self.wait(|store| self.ts_playlist(store, "", &query, write)).await
+            Target::TsSegment { rendition, number, run } if hls => {
+                let id = TsSegmentId { rendition: rendition.to_owned(), number, run };
+                let recipe = || Recipe::of(&self.shared.store(), rendition, number, run);
+                let made = self.shared.ts_press.get(&self.shared, id, recipe).await;
+                made.map_or_else(Answer::from, |body| found(TYPE_TS, body))
             }
-            Target::TsPlaylist { rendition } if config.hls => {
-                let write = |store: &Store| ts::media(store, rendition, &query.suffix);
-                self.wait(|store| self.ts_playlist(store, rendition, &query, write)).await
-            }
-            Target::TsSegment { rendition, number, run } if config.hls => self.ts_segment(rendition, number, run).await,
             _ => Answer::NotFound,
-        }
-    }
-
-    /// The playlist of a rendition, or of all where there is no name. None as long as its first segment is just to come: a
-    /// player of old that is told to come again, or gets a list of nothing, gives up.
-    fn ts_playlist(
-        &self,
-        store: &Store,
-        name: &str,
-        query: &Query,
-        write: impl FnOnce(&Store) -> Result<String, ts::Missing>,
-    ) -> Option<Answer> {
-        let shared = query.suffix.is_empty();
-        let mut kept = lock(&self.shared.ts_rendered);
-        if let Some((_, rendered)) = kept.get(name).filter(|(version, _)| shared && *version == store.version) {
-            return Some(rendered.answer(TYPE_HLS, Cache::Playlist));
-        }
-        let text = match write(store) {
-            Ok(text) => text,
-            Err(ts::Missing::Yet) => {
-                let coming = store.renditions.values().flatten().any(|track| track.live && track.newest().is_some());
-                return (!coming).then_some(Answer::NotReady);
-            }
-            Err(ts::Missing::Forever) => return Some(Answer::NotFound),
-        };
-        let rendered = Rendered::new(text);
-        if !shared {
-            return Some(rendered.answer_to_one(TYPE_HLS, Cache::Playlist));
-        }
-        let answer = rendered.answer(TYPE_HLS, Cache::Playlist);
-        // Only names of renditions come here, which are few.
-        kept.insert(name.to_owned(), (store.version, rendered));
-        Some(answer)
-    }
-
-    /// Made when it is first asked for: some milliseconds for a segment of 1 MB, once.
-    async fn ts_segment(&self, rendition: &str, number: u64, run: u64) -> Answer {
-        let Some(mut recipe) = ts::Recipe::of(&self.shared.store(), rendition, number, run) else {
-            return Answer::NotFound;
-        };
-        if let Some(body) = lock(&self.shared.ts_cache).get(rendition, (number, run)) {
-            return found(TYPE_TS, body, Cache::Immutable);
-        }
-        for path in recipe.files() {
-            match self.read(path.clone()).await {
-                Ok(body) => recipe.give(&path, &body),
-                Err(fault) => return fault,
-            }
-        }
-        let mut cache = lock(&self.shared.ts_cache);
-        // Somebody else may have made it meanwhile.
-        if let Some(body) = cache.get(rendition, (number, run)) {
-            return found(TYPE_TS, body, Cache::Immutable);
-        }
-        match recipe.make() {
-            Ok(body) => {
-                cache.put(rendition, (number, run), body.clone());
-                found(TYPE_TS, body, Cache::Immutable)
-            }
-            Err(error) => {
-                tracing::warn!(stream_id = %self.shared.stream_id, rendition, number, %error, "a segment can't be MPEG-TS");
-                Answer::NotFound
-            }
         }
     }
 
@@ -266,86 +202,41 @@ impl Packager {
                 found => return file(kind, found.and_then(Segment::body)),
             }
         };
-        match self.read(on_disk).await {
-            Ok(body) => file(kind, Some(body)),
-            Err(fault) => fault,
-        }
-    }
-
-    /// A file of the window on disk, or what to answer instead.
-    async fn read(&self, path: PathBuf) -> Result<Bytes, Answer> {
-        let Some(shelf) = self.shared.shelf.clone() else { return Err(Answer::NotFound) };
-        shelf.read(path).await.map_err(|fault| match fault {
-            ReadFault::Busy => Answer::NotReady,
-            ReadFault::Gone => Answer::NotFound,
-        })
-    }
-
-    fn multivariant(&self, query: &Query) -> Answer {
-        let write = |store: &Store| hls::is_ready(store).then(|| hls::multivariant(store, &query.suffix));
-        self.written_once(0, query, TYPE_HLS, Cache::Playlist, write)
-    }
-
-    fn manifest(&self, query: &Query, low_latency: bool) -> Answer {
-        let write = |store: &Store| dash::manifest(store, OffsetDateTime::now_utc(), &query.suffix, low_latency);
-        let (place, cache) = if low_latency { (2, Cache::Playlist) } else { (1, Cache::Short) };
-        self.written_once(place, query, TYPE_DASH, cache, write)
-    }
-
-    /// What `write` makes of the store; for those without a token, what it made last if that still holds.
-    fn written_once(
-        &self,
-        place: usize,
-        query: &Query,
-        content_type: &'static str,
-        cache: Cache,
-        write: impl FnOnce(&Store) -> Option<String>,
-    ) -> Answer {
-        let store = self.shared.store();
-        let version = store.version;
-        if !query.suffix.is_empty() {
-            return write(&store)
-                .map_or(Answer::NotReady, |text| Rendered::new(text).answer_to_one(content_type, cache));
-        }
-        let mut kept = lock(&self.shared.rendered);
-        if let Some((at, when, rendered)) = &kept[place]
-            && *at == version
-            && when.elapsed() < TEXT_AGE_MAX
-        {
-            return rendered.answer(content_type, cache);
-        }
-        let Some(text) = write(&store) else { return Answer::NotReady };
-        let rendered = Rendered::new(text);
-        let answer = rendered.answer(content_type, cache);
-        kept[place] = Some((version, Instant::now(), rendered));
-        answer
-    }
-
-    /// Asks `look` after every change of the store, until it knows an answer or time is up.
-    async fn wait(&self, mut look: impl FnMut(&mut Store) -> Option<Answer>) -> Answer {
-        // Most need not wait, and setting up for it costs more than looking.
-        if let Some(answer) = look(&mut self.shared.store()) {
-            return answer;
-        }
-        let mut version = self.shared.version.subscribe();
-        let seconds = self.shared.store().target_seconds * WAIT_TARGETS;
-        let deadline = Instant::now() + Duration::from_secs(seconds);
-        loop {
-            version.mark_unchanged();
-            if let Some(answer) = look(&mut self.shared.store()) {
-                return answer;
-            }
-            // The sender lives as long as we do.
-            if timeout_at(deadline, version.changed()).await.is_err() {
-                return Answer::NotReady;
-            }
-        }
+        self.shared.read(on_disk).await.map_or_else(Answer::from, |body| file(kind, Some(body)))
     }
 }
 
 impl Shared {
     pub(crate) fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks `look` after every change of the store, until it knows an answer; None when time is up.
+    pub(crate) async fn until<T>(&self, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+        // Most need not wait, and setting up for it costs more than looking.
+        if let Some(found) = look() {
+            return Some(found);
+        }
+        let mut version = self.version.subscribe();
+        let seconds = self.store().target_seconds * WAIT_TARGETS;
+        let deadline = Instant::now() + Duration::from_secs(seconds);
+        loop {
+            version.mark_unchanged();
+            if let Some(found) = look() {
+                return Some(found);
+            }
+            // The sender lives as long as we do.
+            timeout_at(deadline, version.changed()).await.ok()?.ok()?;
+        }
+    }
+
+    /// A file of the window on disk.
+    pub(crate) async fn read(&self, path: PathBuf) -> Result<Bytes, Unmade> {
+        let shelf = self.shelf.clone().ok_or(Unmade::Gone)?;
+        shelf.read(path).await.map_err(|fault| match fault {
+            ReadFault::Busy => Unmade::Busy,
+            ReadFault::Gone => Unmade::Gone,
+        })
     }
 
     /// Takes what an earlier run left, once; whoever comes first does it for all.
@@ -383,47 +274,25 @@ impl Shared {
     }
 }
 
-fn found(content_type: &'static str, body: Bytes, cache: Cache) -> Answer {
-    Answer::Found { content_type, body, cache, tag: 0, compressed: None }
+impl From<Unmade> for Answer {
+    fn from(unmade: Unmade) -> Self {
+        match unmade {
+            Unmade::Busy => Self::NotReady,
+            Unmade::Gone => Self::NotFound,
+        }
+    }
+}
+
+fn found(content_type: &'static str, body: Bytes) -> Answer {
+    Answer::Found { content_type, body, cache: Cache::Immutable, tag: 0, compressed: None }
 }
 
 fn file(kind: MediaKind, body: Option<Bytes>) -> Answer {
-    body.map_or(Answer::NotFound, |body| found(content_type(kind), body, Cache::Immutable))
+    body.map_or(Answer::NotFound, |body| found(content_type(kind), body))
 }
 
 fn content_type(kind: MediaKind) -> &'static str {
     if kind == MediaKind::Video { TYPE_VIDEO } else { TYPE_AUDIO }
-}
-
-/// A media playlist; None as long as it has to wait.
-fn playlist(store: &mut Store, rendition: &str, kind: MediaKind, query: &Query) -> Option<Answer> {
-    let Some(track) = store.track(rendition, kind) else { return Some(Answer::NotFound) };
-    let Some(newest) = track.newest() else { return Some(Answer::NotReady) };
-    if let Some(until) = query.until {
-        let part_target = track.part_target(store.config().part_target, store.target_seconds);
-        if let Err(what) = check_until(track, newest, until, part_target) {
-            return Some(Answer::BadRequest(what.to_owned()));
-        }
-        if !is_reached(track, newest, until) {
-            return None;
-        }
-    }
-    // Written once for all who ask, unless every address in it carries the asker's token.
-    let (version, shared) = (store.version, query.suffix.is_empty());
-    if let Some(rendered) = shared.then(|| track.rendered(version, query.skip)).flatten() {
-        return Some(rendered.answer(TYPE_HLS, Cache::Playlist));
-    }
-    store.settle(rendition, kind);
-    let track = store.track(rendition, kind)?;
-    let rendered = Rendered::new(hls::media(store, rendition, track, query.skip, &query.suffix));
-    if !shared {
-        return Some(rendered.answer_to_one(TYPE_HLS, Cache::Playlist));
-    }
-    let answer = rendered.answer(TYPE_HLS, Cache::Playlist);
-    if let Some(track) = store.track_mut(rendition, kind) {
-        track.keep_rendered(version, query.skip, rendered);
-    }
-    Some(answer)
 }
 
 /// A part; None as long as it is just to come.

@@ -29,6 +29,11 @@ impl Part {
         Self { body: Body::Pieces(pieces), bytes, duration_ticks, independent, samples }
     }
 
+    /// What is said of it.
+    pub(crate) fn without_bytes(&self) -> Self {
+        Self { body: Body::Whole(Bytes::new()), ..*self }
+    }
+
     /// Its bytes in one, for this and the next who asks.
     pub(crate) fn body(&mut self) -> Bytes {
         if let Body::Whole(whole) = &self.body {

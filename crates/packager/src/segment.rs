@@ -68,6 +68,11 @@ impl Segment {
         if self.run == 0 { self.number.to_string() } else { format!("{}-{}", self.number, self.run) }
     }
 
+    /// What is said of it, without what it takes memory for.
+    pub(crate) fn without_bytes(&self) -> Self {
+        Self { parts: self.parts.iter().map(Part::without_bytes).collect(), whole: None, ..*self }
+    }
+
     pub(crate) fn start(&self) -> MediaTime {
         media_time(self.start_ticks, self.timescale)
     }

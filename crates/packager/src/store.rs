@@ -76,15 +76,6 @@ impl Store {
         self.renditions.get_mut(rendition)?.iter_mut().find(|track| track.kind == kind)
     }
 
-    /// Writes down what of a track's playlist changes no more.
-    pub(crate) fn settle(&mut self, rendition: &str, kind: MediaKind) {
-        let (target, zero_at) = (self.target_seconds, self.zero_at);
-        let Some(track) = self.track_mut(rendition, kind) else { return };
-        let mut listing = std::mem::take(&mut track.listing);
-        listing.update(track, track.parts_from(target), target, zero_at);
-        track.listing = listing;
-    }
-
     pub(crate) fn apply(&mut self, rendition: &str, changes: Vec<Change>) {
         if changes.is_empty() {
             return;

@@ -11,7 +11,6 @@ use weir_media::{MediaKind, TrackInfo};
 use crate::answer::Rendered;
 use crate::clock::seconds;
 use crate::dvr::Backlog;
-use crate::listing::Listing;
 use crate::segment::Segment;
 
 /// Parts, but the last of a segment, last so much of the part target at least (RFC 8216bis, 4.4.4.9).
@@ -37,7 +36,6 @@ pub(crate) struct Track {
     /// Closed captions that its pictures have carried so far.
     pub(crate) captions: Captions,
     rendered: [Option<(u64, Rendered)>; 2],
-    pub(crate) listing: Listing,
 }
 
 impl Track {
@@ -55,7 +53,6 @@ impl Track {
             live: true,
             captions: Captions::default(),
             rendered: [None, None],
-            listing: Listing::default(),
         }
     }
 
@@ -132,6 +129,27 @@ impl Track {
     pub(crate) fn info(&self) -> Option<&Arc<TrackInfo>> {
         let init = self.segments.back().map(|segment| segment.init)?;
         self.inits.get(&init).map(|init| &init.info)
+    }
+
+    /// Takes over what changed in the track that this one mirrors, `room` segments at most. Returns whether that was all.
+    pub(crate) fn follow(&mut self, live: &Self, room: usize) -> bool {
+        (self.live, self.captions, self.first_listed) = (live.live, live.captions, live.first_listed);
+        if !self.inits.keys().eq(live.inits.keys()) {
+            self.inits.clone_from(&live.inits);
+        }
+        // What was open is another one now, or never came to be; what was complete stays as it is.
+        while self.segments.pop_back_if(|newest| !newest.is_complete()).is_some() {}
+        while self.segments.pop_front_if(|oldest| oldest.number < live.first_listed).is_some() {}
+        let next = self.segments.back().map_or(live.first_listed, |newest| newest.number + 1);
+        let known = live.segments.partition_point(|segment| segment.number < next);
+        self.segments.extend(live.segments.iter().skip(known).take(room).map(Segment::without_bytes));
+        live.segments.len() <= known + room
+    }
+
+    /// Forgets the parts of what comes before that number.
+    pub(crate) fn forget_parts(&mut self, before: u64) {
+        let older = self.segments.iter_mut().rev().skip_while(|segment| segment.number >= before);
+        older.take_while(|segment| !segment.parts.is_empty()).for_each(|segment| segment.parts = Vec::new());
     }
 
     pub(crate) fn rendered(&self, version: u64, skip: bool) -> Option<&Rendered> {

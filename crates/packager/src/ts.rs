@@ -19,6 +19,7 @@ use crate::measure;
 use crate::part::Part;
 use crate::segment::Segment;
 use crate::store::Store;
+use crate::texts::Missing;
 use crate::track::Track;
 use crate::wall_time::{rfc3339, wall_time};
 
@@ -94,16 +95,7 @@ impl<'a> Tracks<'a> {
     }
 }
 
-/// Why there is no playlist.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Missing {
-    /// There will be: its first segment is being made.
-    Yet,
-    /// TS can't carry it, or nobody knows it.
-    Forever,
-}
-
-pub(crate) fn multivariant(store: &Store, suffix: &str) -> Result<String, Missing> {
+pub(crate) fn multivariant(store: &Store) -> Result<String, Missing> {
     let (mut variants, mut coming) = (String::new(), store.renditions.is_empty());
     for (name, own) in measure::source_first(&store.renditions) {
         if !own.iter().any(|track| track.live) {
@@ -113,7 +105,7 @@ pub(crate) fn multivariant(store: &Store, suffix: &str) -> Result<String, Missin
         let Some(tracks) = Tracks::of(store, name) else { continue };
         coming = true;
         if tracks.listed().next().is_some() {
-            put_variant(&mut variants, name, tracks, suffix);
+            put_variant(&mut variants, name, tracks);
         }
     }
     match (variants.is_empty(), coming) {
@@ -123,7 +115,7 @@ pub(crate) fn multivariant(store: &Store, suffix: &str) -> Result<String, Missin
     }
 }
 
-fn put_variant(out: &mut String, name: &str, tracks: Tracks<'_>, suffix: &str) {
+fn put_variant(out: &mut String, name: &str, tracks: Tracks<'_>) {
     let Some(info) = tracks.lead.info() else { return };
     let mut rate = measure::rate(tracks.lead);
     let mut codecs = measure::codec_string(info).to_owned();
@@ -137,11 +129,11 @@ fn put_variant(out: &mut String, name: &str, tracks: Tracks<'_>, suffix: &str) {
     if let Some(video) = &info.video {
         let _ = write!(out, ",RESOLUTION={}x{}", video.width, video.height);
     }
-    let _ = writeln!(out, "\n{name}/media.m3u8{suffix}");
+    let _ = writeln!(out, "\n{name}/media.m3u8");
 }
 
 /// A rendition's playlist.
-pub(crate) fn media(store: &Store, rendition: &str, suffix: &str) -> Result<String, Missing> {
+pub(crate) fn media(store: &Store, rendition: &str) -> Result<String, Missing> {
     let tracks = Tracks::of(store, rendition).ok_or(Missing::Forever)?;
     let first = tracks.listed().next().ok_or(Missing::Yet)?;
     let mut out = String::with_capacity(1024);
@@ -158,7 +150,7 @@ pub(crate) fn media(store: &Store, rendition: &str, suffix: &str) -> Result<Stri
         if let Some(zero_at) = store.zero_at {
             let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", rfc3339(wall_time(zero_at, segment.start())));
         }
-        let _ = writeln!(out, "#EXTINF:{:.5},\n{}.ts{suffix}", segment.seconds(), segment.name());
+        let _ = writeln!(out, "#EXTINF:{:.5},\n{}.ts", segment.seconds(), segment.name());
     }
     Ok(out)
 }

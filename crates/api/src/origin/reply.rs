@@ -37,6 +37,8 @@ pub(super) enum About {
     Media {
         content_type: &'static str,
         cache: Cache,
+        /// For the viewer who asked, and nobody else.
+        private: bool,
         tag: Tag,
         range: Option<ContentRange>,
         /// Of what says how old it is.
@@ -120,13 +122,16 @@ impl Reply {
         put("access-control-expose-headers", Text("Age, Content-Length, Content-Range, ETag, Date, Last-Modified"));
         put("x-content-type-options", Text("nosniff"));
         match self.about {
-            About::Media { content_type, cache, tag, range, dated } => {
+            About::Media { content_type, cache, private, tag, range, dated } => {
                 put("content-type", Text(content_type));
-                let (rule, is_file) = match cache {
+                let (rule, is_file) = match (cache, private) {
                     // A segment's name is never used for other bytes.
-                    Cache::Immutable => ("public, max-age=3600, immutable", true),
-                    Cache::Short => ("public, max-age=1", false),
-                    Cache::Playlist => ("no-cache", false),
+                    (Cache::Immutable, false) => ("public, max-age=3600, immutable", true),
+                    (Cache::Immutable, true) => ("private, max-age=3600, immutable", true),
+                    (Cache::Short, false) => ("public, max-age=1", false),
+                    (Cache::Short, true) => ("private, max-age=1", false),
+                    (Cache::Playlist, false) => ("no-cache", false),
+                    (Cache::Playlist, true) => ("private, no-cache", false),
                 };
                 put("cache-control", Text(rule));
                 put("etag", Value::Tag(tag));
@@ -264,6 +269,7 @@ mod tests {
         let media = |range| About::Media {
             content_type: "video/mp4",
             cache: if range { Cache::Immutable } else { Cache::Playlist },
+            private: !range,
             tag: Tag { number: 0x1234_5678_9ABC_DEF0, compressed: !range },
             range: range.then_some(ContentRange::Part { first: 1, last: 3, total: 9 }),
             dated: (!range).then_some(Dated { age_seconds: 7, modified: SystemTime::UNIX_EPOCH }),

@@ -18,10 +18,11 @@ const GZIP_LEVEL: u32 = 4;
 /// Below this the header of the compression and one packet less are all that is won.
 const GZIP_BYTES_MIN: usize = 256;
 
-pub(super) fn respond(answer: Answer, asked: &Asked<'_>) -> Reply {
+/// `private` is what caches between here and the viewer may not give to another one.
+pub(super) fn respond(answer: Answer, asked: &Asked<'_>, private: bool) -> Reply {
     let (content_type, body, cache, tag, compressed) = match answer {
         Answer::Found { content_type, body, cache, tag, compressed } => (content_type, body, cache, tag, compressed),
-        Answer::Growing { content_type, segment, tag } => return growing(content_type, segment, tag, asked),
+        Answer::Growing { content_type, segment, tag } => return growing(content_type, segment, tag, asked, private),
         Answer::NotFound => return Reply::refusal(StatusCode::NOT_FOUND),
         Answer::BadRequest(why) => return Reply::bad_request(why),
         Answer::NotReady => return Reply::come_again(StatusCode::SERVICE_UNAVAILABLE),
@@ -51,19 +52,19 @@ pub(super) fn respond(answer: Answer, asked: &Asked<'_>) -> Reply {
     };
     Reply {
         status,
-        about: About::Media { content_type, cache, tag, range, dated: None },
+        about: About::Media { content_type, cache, private, tag, range, dated: None },
         length: (status != StatusCode::NOT_MODIFIED).then_some(body.len()),
         body: if asked.verb == Verb::Head { ReplyBody::EMPTY } else { ReplyBody::Whole(body) },
     }
 }
 
 /// What is not whole yet has neither a length nor ranges; who has the whole of it already hears so.
-fn growing(content_type: &'static str, segment: Box<Growing>, tag: u64, asked: &Asked<'_>) -> Reply {
+fn growing(content_type: &'static str, segment: Box<Growing>, tag: u64, asked: &Asked<'_>, private: bool) -> Reply {
     let tag = Tag { number: tag, compressed: false };
     let is_known = asked.if_none_match.is_some_and(|known| matches_tag(known, tag));
     Reply {
         status: if is_known { StatusCode::NOT_MODIFIED } else { StatusCode::OK },
-        about: About::Media { content_type, cache: Cache::Immutable, tag, range: None, dated: None },
+        about: About::Media { content_type, cache: Cache::Immutable, private, tag, range: None, dated: None },
         length: None,
         body: if is_known || asked.verb == Verb::Head { ReplyBody::EMPTY } else { ReplyBody::Growing(segment) },
     }
@@ -110,7 +111,30 @@ mod tests {
     fn respond(answer: Answer, method: &Method, headers: &HeaderMap) -> Response<OriginBody> {
         let (mut parts, ()) = Request::new(()).into_parts();
         (parts.method, parts.headers) = (method.clone(), headers.clone());
-        super::respond(answer, &Asked::from(&parts)).into_response()
+        super::respond(answer, &Asked::from(&parts), false).into_response()
+    }
+
+    #[test]
+    fn what_is_protected_is_private() {
+        let playlist = text("#EXTM3U");
+        let picture = Answer::Found {
+            content_type: "image/jpeg",
+            body: Bytes::from_static(b"jpeg"),
+            cache: Cache::Short,
+            tag: 1,
+            compressed: None,
+        };
+        for (answer, open, protected) in [
+            (file(), "public, max-age=3600, immutable", "private, max-age=3600, immutable"),
+            (picture, "public, max-age=1", "private, max-age=1"),
+            (playlist, "no-cache", "private, no-cache"),
+        ] {
+            for (private, expected) in [(false, open), (true, protected)] {
+                let asked = Asked::new(Verb::Get, "/play/cam1/x", None);
+                let response = super::respond(answer.clone(), &asked, private).into_response();
+                assert_eq!(response.headers()[header::CACHE_CONTROL], expected);
+            }
+        }
     }
 
     fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {

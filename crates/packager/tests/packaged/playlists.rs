@@ -2,11 +2,13 @@
 
 use crate::support;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use support::{Rig, checker, publish, time, tracks_of, write};
 use weir_media::MediaTime;
+use weir_observe::Counter;
 use weir_packager::{Answer, Cache, PackagerConfig};
 use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
 
@@ -60,6 +62,38 @@ video/0.m4s
         assert!(with_token.contains(&format!("{address}?token=abc.1")), "{address}:\n{with_token}");
     }
     assert_eq!(with_token.matches("URI=").count() + 1, with_token.matches("?token=abc.1").count());
+}
+
+#[tokio::test]
+async fn each_version_of_a_text_is_written_once_for_all_tokens() {
+    let rig = Rig::new(PackagerConfig::default()).await;
+    let mut publisher = rig.publisher();
+    publish(&mut publisher, slow(), 0.0, 6.75).await;
+    let written = || rig.observe.counters().get(Counter::PlayTextsWritten);
+    let found = |answer: Answer| match answer {
+        Answer::Found { body, tag, .. } => (body, tag),
+        other => panic!("{other:?}"),
+    };
+    for path in ["master.m3u8", "source/video.m3u8", "source/audio.m3u8", "ts/master.m3u8", "ts/source/media.m3u8"] {
+        let before = written();
+        let mut tags = BTreeSet::new();
+        for token in [None, Some("a"), Some("b"), Some("a"), None] {
+            let (body, tag) = found(rig.packager.answer_to(path, Some("token=junk&x=1"), token).await);
+            let text = String::from_utf8(body.to_vec()).unwrap();
+            let put = token.map_or(String::new(), |token| format!("?token={token}"));
+            assert_eq!(text.replace(&put, ""), rig.text(path).await, "{path}");
+            assert_eq!(text.contains("?token="), token.is_some(), "{path}");
+            tags.insert(tag);
+        }
+        assert_eq!((written() - before, tags.len()), (1, 3), "{path}");
+    }
+    let (text, tag) = found(rig.packager.answer("source/video.m3u8", None).await);
+    let (same, same_tag) = found(rig.packager.answer("source/video.m3u8", Some("token=junk")).await);
+    assert_eq!((text.as_ptr(), tag), (same.as_ptr(), same_tag), "what needs no token takes none");
+    publish(&mut publisher, slow(), 6.75, 1.0).await;
+    assert_ne!(found(rig.packager.answer("source/video.m3u8", None).await).1, tag);
+    let refused = rig.packager.answer_to("source/video.m3u8", None, Some("a\"b")).await;
+    assert!(matches!(refused, Answer::BadRequest(_)));
 }
 
 #[tokio::test]

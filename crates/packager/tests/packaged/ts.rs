@@ -2,11 +2,13 @@
 
 use crate::support;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use support::{Rig, add, checker, is_immutable, kind_of, publish, time, tracks_of, write};
+use tokio::task::JoinHandle;
 use weir_hub::Tracks;
 use weir_media::codec::aac::AacConfig;
 use weir_media::{Codec, Frame, FrameFlags, MediaKind, MediaTime, Timeline, TrackId, WireClock, codec};
@@ -165,6 +167,27 @@ async fn a_segment_is_made_once() {
     for path in ["ts/master.m3u8", MEDIA, "ts/source/0.ts"] {
         assert_eq!(off.packager.answer(path, None).await, Answer::NotFound, "{path}");
     }
+}
+
+#[tokio::test]
+async fn all_who_wait_for_a_segment_get_the_one_that_is_made() {
+    let rig = Rig::new(PackagerConfig::default()).await;
+    publish(&mut rig.publisher(), SyntheticConfig::default(), 0.0, 5.0).await;
+    let asked: Vec<_> = (0..50)
+        .map(|_| {
+            let packager = rig.packager.clone();
+            tokio::spawn(async move { packager.answer("ts/source/0.ts", None).await })
+        })
+        .collect();
+    // The first ones have asked, and leave: nobody else is the worse for it.
+    tokio::task::yield_now().await;
+    asked[..10].iter().for_each(JoinHandle::abort);
+    let mut bodies = BTreeSet::new();
+    for asked in asked.into_iter().skip(10) {
+        let Answer::Found { body, .. } = asked.await.unwrap() else { panic!("it is there") };
+        bodies.insert(body.as_ptr() as usize);
+    }
+    assert_eq!(bodies.len(), 1, "made once");
 }
 
 #[tokio::test]

@@ -130,6 +130,38 @@ fn protected_streams_open_by_token_only() {
 }
 
 #[test]
+fn a_token_that_is_not_asked_for_means_nothing() {
+    let weir = weir().start();
+    let (stream, _feed) = live(&weir, "cam1");
+    let base = format!("{}/play/cam1", weir.http());
+    let junk = ["?token=junk", "?token=a%22b", "?token=", "?x=1&token=%ff"];
+    let media = curl(&format!("{base}/source/video.m3u8"), &[]).text();
+    let segment = media.lines().rfind(|line| line.ends_with(".m4s") && !line.starts_with('#')).unwrap();
+    let files = [format!("source/{segment}"), "master.m3u8".to_owned(), "source/video.m3u8".to_owned()];
+    for file in &files {
+        let get = |query: &str| curl(&format!("{base}/{file}{query}"), &[]);
+        for query in junk {
+            // A playlist of a live stream may change between two looks.
+            let (plain, asked) = wait_until_some("nothing changes for a moment", SOON, || {
+                let (before, asked, after) = (get(""), get(query), get(""));
+                (before.header("etag") == after.header("etag")).then_some((before, asked))
+            });
+            assert_eq!((asked.status, asked.header("etag")), (200, plain.header("etag")), "{file}{query}");
+            assert_eq!(asked.body, plain.body, "{file}{query}");
+        }
+    }
+    let path = format!("/streams/{}", stream.id);
+    let rule = |query: &str| curl(&format!("{base}/{}{query}", files[0]), &[]).header("cache-control").to_owned();
+    assert_eq!(rule(""), "public, max-age=3600, immutable");
+    let good = token(&weir, &stream, &json!({}));
+    weir.api().patch(&path, &json!({ "protected": true })).expect(200);
+    assert_eq!(curl(&format!("{base}/{}", files[0]), &[]).status, 403, "at once");
+    assert_eq!(rule(&format!("?token={good}")), "private, max-age=3600, immutable");
+    weir.api().patch(&path, &json!({ "protected": false })).expect(200);
+    assert_eq!(rule(""), "public, max-age=3600, immutable");
+}
+
+#[test]
 fn answers_can_be_cached_compressed_and_cut() {
     let https = format!("127.0.0.1:{}", free_port());
     let weir = weir().set("tls.self_signed", "true").set("https.listen", &https).start();

@@ -50,7 +50,8 @@ impl Rig {
 
     pub(crate) async fn get(&self, path: &str) -> Bytes {
         let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
-        match self.packager.answer(path, query).await {
+        let token = query.and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("token=")));
+        match self.packager.answer_to(path, query, token).await {
             Answer::Found { body, .. } => body,
             other => panic!("{path}: {other:?}"),
         }

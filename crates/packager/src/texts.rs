@@ -1,0 +1,181 @@
+//! Playlists and manifests as answers: each version is written once, for all who ask, outside the lock that media takes.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::time::Instant;
+use weir_media::MediaKind;
+use weir_observe::Counter;
+
+use crate::answer::Rendered;
+use crate::mirror::Mirror;
+use crate::packager::{Shared, lock};
+use crate::reload::{check_until, is_reached};
+use crate::request::{Query, Target};
+use crate::store::Store;
+use crate::{Answer, Cache, PackagerConfig, dash, hls, ts};
+
+const TYPE_HLS: &str = "application/vnd.apple.mpegurl";
+const TYPE_DASH: &str = "application/dash+xml";
+
+/// A manifest says what time it is: one that is given out again must not be wrong by more than this.
+const MANIFEST_AGE_MAX: Duration = Duration::from_millis(100);
+
+/// Why there is no such text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// There will be: its first segment is being made.
+    Yet,
+    /// There may be, some time.
+    Now,
+    /// Its protocol can't carry the stream, or nobody knows the rendition.
+    Forever,
+}
+
+#[derive(Debug)]
+struct Text {
+    version: u64,
+    at: Instant,
+    rendered: Rendered,
+}
+
+#[derive(Debug)]
+pub(crate) struct Texts {
+    /// Locked before the store, where both are, and while a text is written: who asks for the same one waits for it.
+    mirror: Mutex<Mirror>,
+    /// What was written last, by its path. Media playlists are kept by their tracks, where those look who wait for a part.
+    kept: Mutex<BTreeMap<String, Text>>,
+}
+
+impl Texts {
+    pub(crate) fn new(config: PackagerConfig) -> Self {
+        Self { mirror: Mutex::new(Mirror::new(config)), kept: Mutex::default() }
+    }
+
+    /// The newest text at this path, if it holds for the store's version.
+    fn kept(&self, path: &str, version: u64, age_max: Duration) -> Option<Rendered> {
+        let kept = lock(&self.kept);
+        let text = kept.get(path).filter(|text| text.version == version)?;
+        (text.at.elapsed() < age_max).then(|| text.rendered.clone())
+    }
+}
+
+/// Where a request for a media playlist stands.
+enum Due {
+    Written(Rendered),
+    Unwritten,
+    Refused(Answer),
+}
+
+impl Shared {
+    /// A media playlist, as soon as it has what the query waits for.
+    pub(crate) async fn media_playlist(
+        &self,
+        rendition: &str,
+        kind: MediaKind,
+        query: &Query,
+        token: Option<&str>,
+    ) -> Answer {
+        let rendered = match self.until(|| due(&self.store(), rendition, kind, query)).await {
+            Some(Due::Written(rendered)) => Some(rendered),
+            Some(Due::Unwritten) => self.write_media(rendition, kind, query.skip),
+            Some(Due::Refused(answer)) => return answer,
+            None => None,
+        };
+        rendered.map_or(Answer::NotReady, |rendered| rendered.answer(TYPE_HLS, Cache::Playlist, token))
+    }
+
+    fn write_media(&self, rendition: &str, kind: MediaKind, skip: bool) -> Option<Rendered> {
+        let mut mirror = lock(&self.texts.mirror);
+        loop {
+            let store = self.store();
+            // Whoever held the mirror until now may have written just this.
+            let kept = store.track(rendition, kind).and_then(|track| track.rendered(store.version, skip));
+            if let Some(kept) = kept {
+                return Some(kept.clone());
+            }
+            if mirror.follow(&store) {
+                break;
+            }
+        }
+        let rendered = Rendered::new(mirror.media(rendition, kind, skip)?);
+        self.observe.counters().add(Counter::PlayTextsWritten, 1);
+        if let Some(track) = self.store().track_mut(rendition, kind) {
+            track.keep_rendered(mirror.facts().version, skip, rendered.clone());
+        }
+        Some(rendered)
+    }
+
+    /// The text at `path`, which asks for `target`: any but a media playlist.
+    pub(crate) async fn text(&self, path: &str, target: Target<'_>, token: Option<&str>) -> Answer {
+        let written = self.until(|| match self.write_text(path, target) {
+            Err(Missing::Yet) => None,
+            written => Some(written),
+        });
+        match written.await {
+            Some(Ok(rendered)) => {
+                let (content_type, cache) = match target {
+                    Target::Manifest { low_latency: false } => (TYPE_DASH, Cache::Short),
+                    Target::Manifest { low_latency: true } => (TYPE_DASH, Cache::Playlist),
+                    _ => (TYPE_HLS, Cache::Playlist),
+                };
+                rendered.answer(content_type, cache, token)
+            }
+            Some(Err(Missing::Forever)) => Answer::NotFound,
+            _ => Answer::NotReady,
+        }
+    }
+
+    fn write_text(&self, path: &str, target: Target<'_>) -> Result<Rendered, Missing> {
+        let tells_time = matches!(target, Target::Manifest { .. });
+        let age_max = if tells_time { MANIFEST_AGE_MAX } else { Duration::MAX };
+        let kept = || self.texts.kept(path, self.store().version, age_max);
+        if let Some(kept) = kept() {
+            return Ok(kept);
+        }
+        let mut mirror = lock(&self.texts.mirror);
+        if let Some(kept) = kept() {
+            return Ok(kept);
+        }
+        while !mirror.follow(&self.store()) {}
+        let rendered = Rendered::new(write(mirror.facts(), target)?);
+        self.observe.counters().add(Counter::PlayTextsWritten, 1);
+        let text = Text { version: mirror.facts().version, at: Instant::now(), rendered: rendered.clone() };
+        // Only what can be written comes here, and names of renditions are few.
+        lock(&self.texts.kept).insert(path.to_owned(), text);
+        Ok(rendered)
+    }
+}
+
+/// None as long as it has to wait.
+fn due(store: &Store, rendition: &str, kind: MediaKind, query: &Query) -> Option<Due> {
+    let Some(track) = store.track(rendition, kind) else { return Some(Due::Refused(Answer::NotFound)) };
+    let Some(newest) = track.newest() else { return Some(Due::Refused(Answer::NotReady)) };
+    if let Some(until) = query.until {
+        let part_target = track.part_target(store.config().part_target, store.target_seconds);
+        if let Err(what) = check_until(track, newest, until, part_target) {
+            return Some(Due::Refused(Answer::BadRequest(what.to_owned())));
+        }
+        if !is_reached(track, newest, until) {
+            return None;
+        }
+    }
+    Some(track.rendered(store.version, query.skip).map_or(Due::Unwritten, |kept| Due::Written(kept.clone())))
+}
+
+fn write(store: &Store, target: Target<'_>) -> Result<String, Missing> {
+    let written = match target {
+        Target::Multivariant if hls::is_ready(store) => Ok(hls::multivariant(store)),
+        Target::Multivariant => Err(Missing::Now),
+        Target::Manifest { low_latency } => {
+            dash::manifest(store, OffsetDateTime::now_utc(), low_latency).ok_or(Missing::Now)
+        }
+        Target::TsMultivariant => ts::multivariant(store),
+        Target::TsPlaylist { rendition } => ts::media(store, rendition),
+        _ => Err(Missing::Forever),
+    };
+    let is_coming = || store.renditions.values().flatten().any(|track| track.live && track.newest().is_some());
+    written.map_err(|missing| if missing == Missing::Yet && !is_coming() { Missing::Now } else { missing })
+}
