@@ -1,7 +1,9 @@
 //! Which renditions a stream is to have, from its ladder and its restreams' wishes: pure.
 
+use std::time::Duration;
+
 use weir_hub::SOURCE_RENDITION;
-use weir_model::{Encoding, Fault, Reason, ReasonCode, Rendition, RenditionWish, RestreamSpec, Stream};
+use weir_model::{Encoding, Fault, Ladder, Reason, ReasonCode, Rendition, RenditionWish, RestreamSpec, Stream};
 use weir_transcode::{LogoWish, Want, Wants, shared_name};
 
 /// What viewers are offered: the name in addresses, and the hub's rendition that it is.
@@ -10,6 +12,16 @@ pub(crate) fn offered(stream: &Stream) -> Vec<(String, String)> {
         return vec![(SOURCE_RENDITION.to_owned(), SOURCE_RENDITION.to_owned())];
     };
     ladder.renditions().iter().map(|rendition| (rendition.name.clone(), in_hub(rendition))).collect()
+}
+
+/// How far apart keyframes are in what is encoded for viewers, at most.
+pub(crate) fn keyframes_apart(stream: &Stream) -> Duration {
+    let renditions = stream.ladder.iter().flat_map(Ladder::renditions);
+    let seconds = renditions.filter_map(|rendition| match rendition.encoding {
+        Encoding::Encode(settings) => Some(settings.gop_seconds),
+        Encoding::Passthrough | Encoding::Sound(_) => None,
+    });
+    Duration::try_from_secs_f64(seconds.fold(0.0, f64::max)).unwrap_or_default()
 }
 
 /// The hub's rendition that serves a wish.
@@ -35,7 +47,7 @@ pub(crate) fn settle(stream: &Stream, spec: &mut RestreamSpec) -> Result<(), Rea
 
 /// The hub's rendition of a name of the stream's ladder. The input as it is can always be asked for.
 pub(crate) fn of_name(stream: &Stream, name: &str) -> Option<String> {
-    let ladder = stream.ladder.as_ref().map(weir_model::Ladder::renditions).unwrap_or_default();
+    let ladder = stream.ladder.as_ref().map(Ladder::renditions).unwrap_or_default();
     let found = ladder.iter().find(|rendition| rendition.name == name);
     found.map(in_hub).or_else(|| (name == SOURCE_RENDITION).then(|| SOURCE_RENDITION.to_owned()))
 }
@@ -45,7 +57,7 @@ pub(crate) fn wants<'a>(stream: &Stream, restreams: impl Iterator<Item = &'a Res
     if !stream.active {
         return Wants::default();
     }
-    let ladder = stream.ladder.as_ref().map(weir_model::Ladder::renditions).unwrap_or_default();
+    let ladder = stream.ladder.as_ref().map(Ladder::renditions).unwrap_or_default();
     let mut renditions: Vec<Want> =
         ladder.into_iter().filter_map(|rendition| Want::new(rendition.name, &rendition.encoding)).collect();
     for restream in restreams {
@@ -67,7 +79,7 @@ fn in_hub(rendition: &Rendition) -> String {
 #[cfg(test)]
 mod tests {
     use weir_model::{
-        AudioCodec, EncodingSettings, Fit, Ladder, PushUrl, RateControl, RestreamId, RetryBudget, RetryRules, StreamId,
+        AudioCodec, EncodingSettings, Fit, PushUrl, RateControl, RestreamId, RetryBudget, RetryRules, StreamId,
         StreamName, VideoCodec,
     };
 
@@ -114,6 +126,22 @@ mod tests {
             retry: RetryRules::default(),
             budget: RetryBudget::default(),
             enhanced_rtmp: false,
+        }
+    }
+
+    #[test]
+    fn the_longest_gop_that_is_encoded_is_known_before_it_comes() {
+        let encode = |gop_seconds| {
+            let settings = EncodingSettings { gop_seconds, ..settings(320, 180) };
+            rendition("x", Encoding::Encode(settings))
+        };
+        for (ladder, expected) in [
+            (None, 0.0),
+            (Some(vec![rendition("asis", Encoding::Passthrough)]), 0.0),
+            (Some(vec![encode(2.0), encode(4.5), rendition("asis", Encoding::Passthrough), encode(1.0)]), 4.5),
+        ] {
+            let stream = stream(ladder.map(Ladder::Inline));
+            assert_eq!(keyframes_apart(&stream), Duration::from_secs_f64(expected));
         }
     }
 

@@ -97,10 +97,11 @@ impl StreamRun {
             let tell = stream_status::tell(stream.name.to_string(), sources, observe.clone());
             self.status = self.lane.spawn(tell).abort_handle();
         }
-        if packager_config(&stream) != packager_config(&self.stream) {
+        // What was announced of keyframes holds for as long as the playlist does, other encodes or not.
+        let (before, config) = (packager_config(&self.stream), packager_config(&stream));
+        if (PackagerConfig { keyframes_apart: before.keyframes_apart, ..config }) != before {
             // Another window or other outputs: players reload.
             self.stop_packaging();
-            let config = packager_config(&stream);
             if self.shelves.dvr.as_ref().is_some_and(|dvr| !dvr.is_for(config.window)) {
                 delete_window(&self.packager, &self.stream, &self.lane);
             }
@@ -282,6 +283,7 @@ fn tell_window_fault(id: StreamId, deleted: std::io::Result<()>) {
 fn packager_config(stream: &Stream) -> PackagerConfig {
     PackagerConfig {
         window: Duration::from_secs(u64::from(stream.dvr_seconds)),
+        keyframes_apart: renditions::keyframes_apart(stream),
         hls: stream.hls,
         dash: stream.dash,
         ..PackagerConfig::default()

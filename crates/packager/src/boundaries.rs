@@ -6,6 +6,7 @@ use std::time::Duration;
 use weir_media::MediaTime;
 
 use crate::eras::Eras;
+use crate::target::{self, SOUND_OVER};
 
 /// Kept for renditions that lag: a transcoder is some seconds behind, two minutes of boundaries are plenty.
 const KEPT_MAX: usize = 64;
@@ -19,10 +20,32 @@ const EARLY_SHARE: u32 = 20;
 /// Sound follows pictures whose last segment began so many targets ago at most: GOPs may be long.
 const FOLLOWED_TARGETS: u32 = 8;
 
+/// A picture within a GOP, at which a segment may have to end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Within {
+    /// When the next segment would begin.
+    pub(crate) time: MediaTime,
+    pub(crate) open_start: MediaTime,
+    /// How long the segment is without this picture.
+    pub(crate) length: Duration,
+    /// How long the picture lasts, most likely.
+    pub(crate) frame: Duration,
+    /// None where nobody can tell.
+    pub(crate) keyframe_in: Option<Duration>,
+    /// What comes after it is shown after what came before it.
+    pub(crate) is_tidy: bool,
+}
+
+fn is_same(one: MediaTime, other: MediaTime) -> bool {
+    one.max(other) - one.min(other) <= SAME_TIME
+}
+
 #[derive(Debug)]
 pub(crate) struct Boundaries {
     pub(crate) eras: Eras,
     target: Duration,
+    /// None until the target duration is announced.
+    announced: Option<u64>,
     /// The newest picture that a segment began with, of any rendition.
     newest_picture: Option<MediaTime>,
     kept: VecDeque<MediaTime>,
@@ -32,7 +55,7 @@ pub(crate) struct Boundaries {
 
 impl Boundaries {
     pub(crate) fn new(target: Duration) -> Self {
-        Self { eras: Eras::default(), target, newest_picture: None, kept: VecDeque::new(), count: 0 }
+        Self { eras: Eras::default(), target, announced: None, newest_picture: None, kept: VecDeque::new(), count: 0 }
     }
 
     /// The first boundary gets this number, and the first era has so many breaks before it: an earlier run had the others.
@@ -41,20 +64,55 @@ impl Boundaries {
         self.eras = Eras::after(breaks);
     }
 
-    /// Whether a segment that began at `open_start` ends with the keyframe at `time`. Whoever comes first to a time sets the
-    /// boundary, the other renditions keep to it. A rendition whose keyframes never meet the others' cuts on its own, but
-    /// only when it is half a target over.
-    pub(crate) fn cut_at(&mut self, time: MediaTime, open_start: MediaTime) -> bool {
+    /// The target duration is announced: no segment may be longer from now on.
+    pub(crate) fn announced(&mut self, target_seconds: Option<u64>) {
+        self.announced = target_seconds;
+    }
+
+    /// The longest segment of pictures.
+    pub(crate) fn longest(&self) -> Duration {
+        target::longest(self.announced)
+    }
+
+    /// Whether a segment that began at `open_start` ends with the keyframe at `time`, where the next one comes so much later.
+    /// Whoever comes first to a time sets the boundary, the other renditions keep to it. A rendition whose keyframes never meet
+    /// the others' cuts on its own, but only when it is half a target over, or would be over the longest with the next keyframe.
+    pub(crate) fn cut_at(&mut self, time: MediaTime, open_start: MediaTime, next_in: Duration) -> bool {
         let early = self.target / EARLY_SHARE;
-        if self.kept.iter().any(|kept| (*kept).max(time) - (*kept).min(time) <= SAME_TIME) {
-            return time.since(open_start) > early;
-        }
         let open_for = time.since(open_start);
+        if self.kept.iter().any(|kept| is_same(*kept, time)) {
+            return open_for > early;
+        }
         if self.kept.back().is_none_or(|newest| time.since(*newest) >= self.target - early) {
             self.set(time);
             return true;
         }
-        open_for >= self.target + self.target / 2
+        let is_last = open_for + next_in > self.longest();
+        if is_last {
+            self.follow_on(time, open_start);
+        }
+        is_last || open_for >= self.target + self.target / 2
+    }
+
+    /// Whether a segment ends with a picture that is no keyframe, because the next keyframe comes too late.
+    pub(crate) fn cut_within(&mut self, within: &Within) -> bool {
+        let is_last = within.length + within.frame > self.longest();
+        // Before the target is announced keyframes say what it will be.
+        let in_vain = self.announced.is_some()
+            && within.keyframe_in.is_none_or(|keyframe_in| within.length + keyframe_in > self.longest());
+        let cuts = is_last || within.is_tidy && in_vain && within.length >= self.target;
+        if cuts {
+            self.follow_on(within.time, within.open_start);
+        }
+        cuts
+    }
+
+    /// A boundary sooner than the target has it, by whoever cut at the newest one; others can't set it, or there would be two
+    /// for one segment.
+    fn follow_on(&mut self, time: MediaTime, open_start: MediaTime) {
+        if self.kept.back().is_some_and(|newest| is_same(*newest, open_start)) {
+            self.set(time);
+        }
     }
 
     /// A segment of a rendition with pictures begins here.
@@ -63,15 +121,16 @@ impl Boundaries {
     }
 
     /// The same as [`Boundaries::cut_at`] for sound that has no picture of its own. It could end anywhere, so as long as others
-    /// have pictures it sets nothing: it would be a little earlier than the keyframe that they all wait for.
-    pub(crate) fn cut_sound_at(&mut self, time: MediaTime, open_start: MediaTime) -> bool {
+    /// have pictures it sets nothing: it would be a little earlier than the keyframe that they all wait for. `frame` is how long
+    /// a frame of it lasts.
+    pub(crate) fn cut_sound_at(&mut self, time: MediaTime, open_start: MediaTime, frame: Duration) -> bool {
         let followed = self.newest_picture.is_some_and(|picture| time.since(picture) < self.target * FOLLOWED_TARGETS);
         if !followed {
-            return self.cut_at(time, open_start);
+            return self.cut_at(time, open_start, frame);
         }
-        let met = self.kept.iter().any(|kept| (*kept).max(time) - (*kept).min(time) <= SAME_TIME);
         let early = self.target / EARLY_SHARE;
-        if met { time.since(open_start) > early } else { time.since(open_start) >= self.target + self.target / 2 }
+        let met = |kept: &MediaTime| kept.since(open_start) > early && *kept <= time + SAME_TIME;
+        self.kept.iter().any(met) || time.since(open_start) + frame > self.longest() + SOUND_OVER
     }
 
     /// A segment begins here because it must. Returns the number that a track's first segment gets here: that of the segment
@@ -97,6 +156,7 @@ impl Boundaries {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keyframes::Keyframes;
 
     fn ms(millis: i64) -> MediaTime {
         MediaTime::from_millis(millis)
@@ -108,7 +168,7 @@ mod tests {
         boundaries.start_at(start);
         let mut cuts = Vec::new();
         for &at in &keyframes[1..] {
-            if boundaries.cut_at(ms(at), start) {
+            if boundaries.cut_at(ms(at), start, Duration::ZERO) {
                 start = ms(at);
                 cuts.push(at);
             }
@@ -150,7 +210,7 @@ mod tests {
             let mut start = from;
             let mut cuts = Vec::new();
             for at in (from..to).step_by(21) {
-                if boundaries.cut_sound_at(ms(at), ms(start)) {
+                if boundaries.cut_sound_at(ms(at), ms(start), Duration::from_millis(21)) {
                     start = at;
                     cuts.push(at);
                 }
@@ -165,7 +225,7 @@ mod tests {
         boundaries.start_at(ms(0));
         boundaries.picture_at(ms(0));
         for gop in 1..4 {
-            assert!(boundaries.cut_at(ms(gop * 2500), ms(gop * 2500 - 2500)));
+            assert!(boundaries.cut_at(ms(gop * 2500), ms(gop * 2500 - 2500), Duration::ZERO));
             boundaries.picture_at(ms(gop * 2500));
             cuts.extend(cut_sound(&mut boundaries, gop * 2500 - 2500, gop * 2500 + 40));
         }
@@ -175,17 +235,58 @@ mod tests {
         assert!(cut_sound(&mut boundaries, 30_000, 36_300).len() >= 3);
     }
 
+    /// When segments begin of a source with a picture each 20 ms, and keyframes at those times.
+    fn segments(announced: Option<u64>, keyframes: &[i64], until: i64) -> Vec<i64> {
+        let (mut boundaries, mut seen) = (Boundaries::new(Duration::from_secs(2)), Keyframes::default());
+        boundaries.announced(announced);
+        boundaries.start_at(ms(0));
+        let mut begun = vec![0];
+        for at in (0..until).step_by(20) {
+            let (time, open_start) = (ms(at), ms(begun[begun.len() - 1]));
+            let ends = if keyframes.contains(&at) {
+                seen.saw(time);
+                at > 0 && boundaries.cut_at(time, open_start, seen.apart())
+            } else {
+                let (length, frame) = (time.since(open_start), Duration::from_millis(20));
+                let keyframe_in = seen.due_in(time);
+                boundaries.cut_within(&Within { time, open_start, length, frame, keyframe_in, is_tidy: true })
+            };
+            if ends {
+                begun.push(at);
+            }
+        }
+        begun
+    }
+
+    #[test]
+    fn what_is_announced_holds_whatever_keyframes_come() {
+        for (announced, keyframes, until, expected) in [
+            (Some(2), vec![0, 2000, 4000], 5000, vec![0, 2000, 4000]),
+            // A publisher that came back: the keyframe after this one would be too late, or is in time.
+            (Some(2), vec![0, 2000, 3800, 5800], 7000, vec![0, 2000, 3800, 5800]),
+            (Some(2), vec![0, 2000, 2300, 4300], 5000, vec![0, 2000, 4300]),
+            // A GOP that becomes longer is waited for once.
+            (Some(2), vec![0, 2000, 7000, 12_000], 13_000, vec![0, 2000, 4120, 6120, 7000, 9000, 11_000, 12_000]),
+            (Some(5), vec![0, 5000, 10_000], 11_000, vec![0, 5000, 10_000]),
+            // Before anything is announced.
+            (None, vec![0, 5000, 10_000], 11_000, vec![0, 5000, 10_000]),
+            (None, vec![0], 25_000, vec![0, 10_340, 20_680]),
+        ] {
+            assert_eq!(segments(announced, &keyframes, until), expected, "{announced:?} {keyframes:?}");
+        }
+    }
+
     #[test]
     fn numbers_are_those_of_the_boundaries() {
         let mut boundaries = Boundaries::new(Duration::from_secs(2));
         assert_eq!(boundaries.start_at(ms(0)), 0);
-        assert!(boundaries.cut_at(ms(2000), ms(0)));
-        assert!(boundaries.cut_at(ms(4000), ms(2000)));
+        assert!(boundaries.cut_at(ms(2000), ms(0), Duration::ZERO));
+        assert!(boundaries.cut_at(ms(4000), ms(2000), Duration::ZERO));
         for (at, number) in [(0, 0), (1000, 0), (1985, 1), (3000, 1), (4000, 2), (4500, 2)] {
             assert_eq!(boundaries.start_at(ms(at)), number, "{at}");
         }
         for at in 3..1000 {
-            boundaries.cut_at(ms(at * 2000), ms(at * 2000 - 2000));
+            boundaries.cut_at(ms(at * 2000), ms(at * 2000 - 2000), Duration::ZERO);
         }
         assert_eq!(boundaries.kept.len(), KEPT_MAX);
     }

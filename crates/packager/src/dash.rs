@@ -59,7 +59,7 @@ pub(crate) fn manifest(store: &Store, now: OffsetDateTime, low_latency: bool) ->
         .collect();
     let periods: BTreeSet<MediaTime> =
         tracks.iter().flat_map(|(_, track)| track.complete().map(|segment| segment.period_start)).collect();
-    let target = store.target_seconds;
+    let target = store.target_seconds();
     let mut out = String::with_capacity(4096);
     let (update, delay, profile) = match low_latency {
         false => (Duration::from_secs(target), Duration::from_secs(target * DELAY_TARGETS), ""),

@@ -105,7 +105,8 @@ impl Following {
 
     fn flush(&mut self) {
         let mut changes = Vec::new();
-        self.writer.flush(&mut changes);
+        let longest = lock(&self.shared.boundaries).longest();
+        self.writer.flush(longest, &mut changes);
         self.schedule.on_flush();
         self.apply(changes);
     }
@@ -131,11 +132,15 @@ impl Following {
         if changes.is_empty() {
             return;
         }
-        let version = {
+        let (version, target, is_news) = {
             let mut store = self.shared.store();
+            let was_announced = store.is_announced();
             store.apply(&self.name, changes);
-            store.version
+            (store.version, store.target, store.is_announced() != was_announced)
         };
+        if is_news {
+            lock(&self.shared.boundaries).announced(target);
+        }
         self.shared.version.send_replace(version);
     }
 }

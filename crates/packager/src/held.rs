@@ -8,7 +8,7 @@ use weir_mux::fmp4::Sample;
 pub(crate) struct Held {
     pub(crate) ticks: u64,
     composition_offset_ticks: i32,
-    keyframe: bool,
+    pub(crate) keyframe: bool,
     payload: Bytes,
 }
 

@@ -124,8 +124,8 @@ fn put_variant(
 
 /// A track's playlist, with its listing, which has been brought up to date. `skip` asks for a delta update.
 pub(crate) fn media(store: &Store, rendition: &str, track: &Track, listing: &Listing, skip: bool) -> String {
-    let target = store.target_seconds;
-    let part_target = track.part_target(store.config().part_target, target).as_secs_f64();
+    let target = store.target_seconds();
+    let part_target = store.config().part_target.as_secs_f64();
     let mut out = String::with_capacity(4096);
     let _ = write!(
         out,
@@ -148,7 +148,7 @@ pub(crate) fn media(store: &Store, rendition: &str, track: &Track, listing: &Lis
         let _ = writeln!(out, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}");
     }
     let (listed, mut before) = listing.put(&mut out, track, skipped);
-    for segment in track.listed().skip(listed).filter(|segment| segment.has_begun()) {
+    for segment in track.listed().skip(listed).filter(|segment| segment.is_listed()) {
         let (breaks, init) = before.unzip();
         put_breaks(&mut out, breaks.map_or(0, |breaks| segment.breaks.saturating_sub(breaks)));
         if init != Some(segment.init) {
@@ -165,7 +165,7 @@ pub(crate) fn media(store: &Store, rendition: &str, track: &Track, listing: &Lis
 
 fn put_segment(out: &mut String, track: &Track, segment: &Segment, with_parts: bool) {
     let (folder, name) = (folder(track.kind), segment.name());
-    for (index, part) in segment.parts.iter().enumerate().filter(|_| with_parts) {
+    for (index, part) in segment.listed_parts().iter().enumerate().filter(|_| with_parts) {
         let duration = seconds(part.duration_ticks, segment.timescale);
         let independent = if part.independent { ",INDEPENDENT=YES" } else { "" };
         let _ = writeln!(out, "#EXT-X-PART:DURATION={duration:.5},URI=\"{folder}/{name}.{index}.m4s\"{independent}");
@@ -177,7 +177,8 @@ fn put_segment(out: &mut String, track: &Track, segment: &Segment, with_parts: b
 
 /// The part that comes next. It has begun already: a part ends when a frame of the next one is here.
 fn put_hint(out: &mut String, track: &Track) {
-    if let Some(open) = track.segments.back().filter(|segment| !segment.is_complete()) {
+    let goes_on = |segment: &&Segment| !segment.is_complete() && segment.unlisted_from.is_none();
+    if let Some(open) = track.segments.back().filter(goes_on) {
         let (folder, name, part) = (folder(track.kind), open.name(), open.parts.len());
         let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{folder}/{name}.{part}.m4s\"");
     }
@@ -188,11 +189,12 @@ fn put_reports(out: &mut String, store: &Store, rendition: &str, kind: MediaKind
         for track in tracks.iter().filter(|track| track.live && !(name == rendition && track.kind == kind)) {
             let Some((number, part)) = track.newest() else { continue };
             let above = if name == rendition { String::new() } else { format!("../{name}/") };
-            let _ = writeln!(
-                out,
-                "#EXT-X-RENDITION-REPORT:URI=\"{above}{}.m3u8\",LAST-MSN={number},LAST-PART={part}",
-                folder(track.kind)
-            );
+            let kind = folder(track.kind);
+            let _ = write!(out, "#EXT-X-RENDITION-REPORT:URI=\"{above}{kind}.m3u8\",LAST-MSN={number}");
+            let _ = match part {
+                Some(part) => writeln!(out, ",LAST-PART={part}"),
+                None => writeln!(out),
+            };
         }
     }
 }

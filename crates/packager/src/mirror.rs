@@ -37,7 +37,7 @@ impl Mirror {
     /// Takes over what changed. Returns whether that was all; else the store's lock is to be given up in between.
     pub(crate) fn follow(&mut self, live: &Store) -> bool {
         let facts = &mut self.facts;
-        (facts.zero_at, facts.target_seconds) = (live.zero_at, live.target_seconds);
+        (facts.zero_at, facts.target) = (live.zero_at, live.target);
         let mut is_all = true;
         for (name, tracks) in &live.renditions {
             for track in tracks {
@@ -50,7 +50,7 @@ impl Mirror {
 
     /// A track's playlist; None where there is no such track.
     pub(crate) fn media(&mut self, rendition: &str, kind: MediaKind, skip: bool) -> Option<String> {
-        let (target, zero_at) = (self.facts.target_seconds, self.facts.zero_at);
+        let (target, zero_at) = (self.facts.target_seconds(), self.facts.zero_at);
         let from = self.facts.track(rendition, kind)?.parts_from(target);
         self.facts.track_mut(rendition, kind)?.forget_parts(from);
         let track = self.facts.track(rendition, kind)?;

@@ -27,6 +27,7 @@ use crate::texts::Texts;
 use crate::track::Track;
 use crate::ts::Recipe;
 use crate::ts_press::{TsPress, TsSegmentId, Unmade};
+use crate::wall_time::steady_now;
 use crate::{Answer, Cache, PackagerConfig};
 
 const TYPE_VIDEO: &str = "video/mp4";
@@ -77,7 +78,7 @@ impl Packager {
     /// is there already is gone on from.
     pub fn open(config: PackagerConfig, stream_id: StreamId, observe: Observe, shelf: Option<&DvrShelf>) -> Self {
         let shelf = shelf.filter(|shelf| shelf.is_for(config.bounded().window));
-        let run = u64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap_or(1).max(1);
+        let run = u64::try_from(steady_now().unix_timestamp_nanos() / 1_000_000).unwrap_or(1).max(1);
         Self::with(config, stream_id, observe, shelf, run)
     }
 
@@ -191,7 +192,7 @@ impl Packager {
     async fn segment(&self, rendition: &str, kind: MediaKind, number: u64, run: u64) -> Answer {
         let on_disk = {
             let mut store = self.shared.store();
-            let patience = Duration::from_secs(store.target_seconds * WAIT_TARGETS);
+            let patience = Duration::from_secs(store.target_seconds() * WAIT_TARGETS);
             let segment = store.track_mut(rendition, kind).and_then(|track| track.segment_mut(number));
             match segment.filter(|segment| segment.run == run) {
                 Some(segment) if segment.is_on_disk_only() => TrackKey::new(rendition, kind).file(segment),
@@ -218,7 +219,7 @@ impl Shared {
             return Some(found);
         }
         let mut version = self.version.subscribe();
-        let seconds = self.store().target_seconds * WAIT_TARGETS;
+        let seconds = self.store().target_seconds() * WAIT_TARGETS;
         let deadline = Instant::now() + Duration::from_secs(seconds);
         loop {
             version.mark_unchanged();
@@ -246,8 +247,8 @@ impl Shared {
     }
 
     async fn restore(&self, shelf: &Arc<StreamShelf>) {
-        let (on_disk, window) = (Arc::clone(shelf), self.config.window);
-        let read = move || dvr::read(&on_disk, window, OffsetDateTime::now_utc());
+        let on_disk = Arc::clone(shelf);
+        let read = move || dvr::read(&on_disk);
         let restored = match tokio::task::spawn_blocking(read).await {
             Ok(Ok(restored)) => restored,
             Ok(Err(error)) => {
@@ -263,6 +264,7 @@ impl Shared {
             if !ended.resumes.is_empty() {
                 let mut boundaries = Boundaries::new(self.config.segment_target);
                 boundaries.begin_at(ended.next_number, ended.breaks);
+                boundaries.announced(store.target);
                 *lock(&self.boundaries) = boundaries;
                 store.resumed_end = Some(ended.end);
             }

@@ -14,6 +14,8 @@ pub(crate) struct Part {
     /// Begins with a keyframe.
     pub(crate) independent: bool,
     pub(crate) samples: u32,
+    /// It lasts as long as a part must that playlists list.
+    pub(crate) listable: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -26,7 +28,11 @@ impl Part {
     /// Out of pieces that follow one another.
     pub(crate) fn new(pieces: Arc<[Bytes]>, duration_ticks: u64, independent: bool, samples: u32) -> Self {
         let bytes = pieces.iter().map(Bytes::len).sum();
-        Self { body: Body::Pieces(pieces), bytes, duration_ticks, independent, samples }
+        Self { body: Body::Pieces(pieces), bytes, duration_ticks, independent, samples, listable: true }
+    }
+
+    pub(crate) fn listable(self, listable: bool) -> Self {
+        Self { listable, ..self }
     }
 
     /// What is said of it.

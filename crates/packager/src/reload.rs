@@ -11,7 +11,7 @@ const SEGMENTS_AHEAD_MAX: u64 = 2;
 /// Whether a blocking request asks for what can come soon.
 pub(crate) fn check_until(
     track: &Track,
-    newest: (u64, usize),
+    newest: (u64, Option<usize>),
     (number, part): (u64, Option<usize>),
     part_target: Duration,
 ) -> Result<(), &'static str> {
@@ -20,7 +20,7 @@ pub(crate) fn check_until(
     }
     // The specification's advance part limit: the parts of three seconds, rounded up, three at least.
     let parts_ahead = ((3.0 / part_target.as_secs_f64()).ceil() as usize).max(3);
-    let open_parts = if number == newest.0 { newest.1 } else { 0 };
+    let open_parts = newest.1.filter(|_| number == newest.0).unwrap_or(0);
     if number >= newest.0 && part.is_some_and(|part| part > open_parts + parts_ahead) && !is_complete(track, number) {
         return Err("_HLS_part is too far ahead");
     }
@@ -32,10 +32,11 @@ fn is_complete(track: &Track, number: u64) -> bool {
 }
 
 /// Whether the playlist has that segment, or that part of it. A part beyond a segment's last one is the next one's first.
-pub(crate) fn is_reached(track: &Track, newest: (u64, usize), (number, part): (u64, Option<usize>)) -> bool {
-    match part {
-        None => newest.0 > number || is_complete(track, number),
-        Some(_) if number < newest.0 => true,
-        Some(part) => number == newest.0 && part <= newest.1,
+pub(crate) fn is_reached(track: &Track, newest: (u64, Option<usize>), (number, part): (u64, Option<usize>)) -> bool {
+    match (part, newest.1) {
+        _ if number < newest.0 => true,
+        (Some(part), Some(newest_part)) => number == newest.0 && part <= newest_part,
+        // A whole segment has all of its parts, listed or not.
+        _ => is_complete(track, number),
     }
 }

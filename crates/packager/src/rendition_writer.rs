@@ -8,11 +8,13 @@ use weir_hub::{Entry, Tracks};
 use weir_media::{Frame, FrameFlags, MediaKind, MediaTime, TrackId, TrackInfo};
 
 use crate::PackagerConfig;
-use crate::boundaries::Boundaries;
+use crate::boundaries::{Boundaries, Within};
 use crate::dvr::{Resume, TrackResume};
 use crate::eras::{Era, Eras};
+use crate::keyframes::Keyframes;
 use crate::silence::Silence;
 use crate::store::Change;
+use crate::target::SOUND_OVER;
 use crate::track_writer::{Cut, HOLE, TrackWriter};
 
 /// Cuts of the picture that the sound has not reached: sound that is this far behind is not coming.
@@ -21,6 +23,9 @@ const CUTS_AHEAD_MAX: usize = 32;
 /// Time that is missing between two segments and more than this is a discontinuity: players then put the segments edge to
 /// edge instead of waiting in the hole. Less is the guess at a last frame's length.
 const BREAK_MIN: Duration = Duration::from_millis(500);
+
+/// Between times that were counted in ticks and in milliseconds.
+const ROUNDING: MediaTime = MediaTime::from_millis(1);
 
 /// Sound that is missing for so long is filled with silence; less is an encoder whose stamps jitter, and is stretched.
 const FILL_MIN: Duration = Duration::from_millis(150);
@@ -46,8 +51,9 @@ pub(crate) struct RenditionWriter {
     cuts: VecDeque<(MediaTime, Cut)>,
     /// Put where sound is missing, where its codec has one.
     silence: Option<Silence>,
-    /// Configurations changed: the next segment begins another era.
-    reconfigured: bool,
+    /// Configurations changed, or time is missing: the next segment begins another era.
+    breaks: bool,
+    keyframes: Keyframes,
     /// Pictures up to the next keyframe cannot be decoded.
     wants_keyframe: bool,
     /// Sound may go on without a cut of the picture: only the sound was cut short.
@@ -66,7 +72,8 @@ impl RenditionWriter {
             audio: None,
             cuts: VecDeque::new(),
             silence: None,
-            reconfigured: false,
+            breaks: false,
+            keyframes: Keyframes::default(),
             wants_keyframe: true,
             sound_resumes: None,
             last_picture: None,
@@ -76,12 +83,12 @@ impl RenditionWriter {
 
     /// Goes on where an earlier run ended: numbers rise from there, and another era begins.
     pub(crate) fn resumed(config: PackagerConfig, resume: Resume) -> Self {
-        Self { reconfigured: true, resume, ..Self::new(config) }
+        Self { breaks: true, resume, ..Self::new(config) }
     }
 
     pub(crate) fn push(&mut self, entry: &Entry, boundaries: &mut Boundaries, changes: &mut Vec<Change>) -> Progress {
         if !Arc::ptr_eq(&entry.tracks, &self.tracks) {
-            self.take_tracks(&entry.tracks, changes);
+            self.take_tracks(&entry.tracks, boundaries.longest(), changes);
         }
         let writer = match entry.kind {
             MediaKind::Video => &self.video,
@@ -110,9 +117,12 @@ impl RenditionWriter {
     }
 
     /// Ends everything that is open: the source is silent, or frames were lost.
-    pub(crate) fn flush(&mut self, changes: &mut Vec<Change>) {
-        for track in [&mut self.video, &mut self.audio].into_iter().flatten() {
-            track.flush(changes);
+    pub(crate) fn flush(&mut self, longest: Duration, changes: &mut Vec<Change>) {
+        if let Some(video) = &mut self.video {
+            video.flush(longest, changes);
+        }
+        if let Some(audio) = &mut self.audio {
+            audio.flush(longest + SOUND_OVER, changes);
         }
         self.cuts.clear();
         self.sound_resumes = None;
@@ -127,16 +137,16 @@ impl RenditionWriter {
         [&self.video, &self.audio].into_iter().flatten().any(TrackWriter::is_open)
     }
 
-    fn take_tracks(&mut self, tracks: &Arc<Tracks>, changes: &mut Vec<Change>) {
+    fn take_tracks(&mut self, tracks: &Arc<Tracks>, longest: Duration, changes: &mut Vec<Change>) {
         let known = [(&self.video, &tracks.video), (&self.audio, &tracks.audio)];
         let differs = known.into_iter().any(|(writer, info)| match (writer, info) {
             (Some(writer), Some(info)) => writer.differs(info),
             _ => false,
         });
         if differs {
-            self.flush(changes);
+            self.flush(longest, changes);
             self.want_keyframe();
-            self.reconfigured = true;
+            self.breaks = true;
         }
         take_track(&mut self.video, tracks.video.as_ref(), &self.config, &mut self.resume.video, changes);
         self.silence = tracks.audio.as_deref().and_then(Silence::of);
@@ -146,8 +156,13 @@ impl RenditionWriter {
 
     fn push_picture(&mut self, entry: &Entry, boundaries: &mut Boundaries, changes: &mut Vec<Change>) -> Progress {
         let frame = &entry.frame;
-        if self.video.as_ref().is_some_and(|video| video.is_hole(frame.dts)) {
-            self.flush(changes);
+        let longest = boundaries.longest();
+        // Where the newest picture would make its segment too long if it lasted until now, what is missing is told instead.
+        let is_hole = |video: &TrackWriter| video.is_hole(frame.dts) || video.length_at(frame.dts) > longest;
+        if self.video.as_ref().is_some_and(is_hole) {
+            self.flush(longest, changes);
+            self.breaks = true;
+            self.keyframes.lost();
         }
         // Another session's pictures, or those after a leap. A mere pause within a GOP can be decoded across.
         self.wants_keyframe |= frame.flags.discontinuity;
@@ -157,24 +172,42 @@ impl RenditionWriter {
         }
         self.wants_keyframe = false;
         self.last_picture = Some(frame.dts);
+        if frame.is_keyframe() {
+            self.keyframes.saw(frame.pts);
+        }
+        let time = video.shown_from(frame);
         let ends = match video.open_start() {
             None => true,
-            Some(start) => frame.is_keyframe() && boundaries.cut_at(frame.pts, start) || video.is_overfull(),
+            Some(start) if frame.is_keyframe() => {
+                let next_in = self.keyframes.apart().max(video.frame_length());
+                boundaries.cut_at(time, start, next_in) || video.is_overfull()
+            }
+            Some(open_start) => {
+                let within = Within {
+                    time,
+                    open_start,
+                    length: video.length_at(frame.dts),
+                    frame: video.frame_length(),
+                    keyframe_in: self.keyframes.due_in(time),
+                    is_tidy: frame.pts + ROUNDING >= time,
+                };
+                boundaries.cut_within(&within) || video.is_overfull()
+            }
         };
         if !ends {
             video.push(frame, None, changes);
             return Progress::default();
         }
-        boundaries.picture_at(frame.pts);
+        boundaries.picture_at(time);
         let segment_ended = video.is_open();
-        let number = if segment_ended { 0 } else { boundaries.start_at(frame.pts) };
+        let number = if segment_ended { 0 } else { boundaries.start_at(time) };
         let end = video.end();
-        let cut = self.next_cut(number, frame.pts, !segment_ended, end, &mut boundaries.eras);
+        let cut = self.next_cut(number, time, !segment_ended, end, &mut boundaries.eras);
         let Some(video) = &mut self.video else { return Progress::default() };
         video.push(frame, Some(cut), changes);
         // The sound's first segment takes the number of the picture's.
         let number = video.next_number().map_or(cut.number, |next| next - 1);
-        self.cuts.push_back((frame.pts, Cut { number, ..cut }));
+        self.cuts.push_back((time, Cut { number, ..cut }));
         if self.cuts.len() > CUTS_AHEAD_MAX {
             self.cuts.pop_front();
         }
@@ -185,7 +218,7 @@ impl RenditionWriter {
     /// The cut at `time`; one after a pause is a discontinuity if time is missing since `end`.
     fn next_cut(&mut self, number: u64, time: MediaTime, after_pause: bool, end: MediaTime, eras: &mut Eras) -> Cut {
         let missing = after_pause && end > MediaTime::ZERO && time.since(end) > BREAK_MIN;
-        let breaks = std::mem::take(&mut self.reconfigured) || missing;
+        let breaks = std::mem::take(&mut self.breaks) || missing;
         let Era { breaks, start } = if breaks { eras.begin(time) } else { eras.at(time) };
         Cut { number, breaks, period_start: start }
     }
@@ -211,8 +244,9 @@ impl RenditionWriter {
     fn push_sound(&mut self, frame: &Frame, boundaries: &mut Boundaries, changes: &mut Vec<Change>) -> Progress {
         let leads = self.sound_leads(frame.dts);
         let Some(audio) = &mut self.audio else { return Progress::default() };
+        let longest = boundaries.longest() + SOUND_OVER;
         if audio.is_hole(frame.dts) {
-            audio.flush(changes);
+            audio.flush(longest, changes);
             let Era { breaks, start } = boundaries.eras.at(frame.dts);
             let cut = Cut { number: 0, breaks, period_start: start };
             self.sound_resumes = (!leads).then_some(cut);
@@ -232,6 +266,12 @@ impl RenditionWriter {
             }
         }
         self.sound_resumes = None;
+        if cut.is_none() && audio.length_at(frame.dts) + audio.frame_length() > longest {
+            // The picture has paused for so long that its next segment begins behind a break. Sound that no segment can hold until
+            // then would need one of its own, and be counted differently ever after: it is left out, as the pictures are.
+            audio.flush(longest, changes);
+            return Progress::default();
+        }
         audio.push(frame, cut, changes);
         Progress::default()
     }
@@ -247,8 +287,10 @@ impl RenditionWriter {
         let Some(audio) = &mut self.audio else { return Progress::default() };
         let ends = match audio.open_start() {
             None => true,
-            Some(start) if alone => boundaries.cut_sound_at(frame.pts, start) || audio.is_overfull(),
-            Some(start) => boundaries.cut_at(frame.pts, start) || audio.is_overfull(),
+            Some(start) if alone => {
+                boundaries.cut_sound_at(frame.pts, start, audio.frame_length()) || audio.is_overfull()
+            }
+            Some(start) => boundaries.cut_at(frame.pts, start, audio.frame_length()) || audio.is_overfull(),
         };
         if !ends {
             audio.push(frame, None, changes);

@@ -24,6 +24,8 @@ pub(crate) struct Segment {
     pub(crate) duration_ticks: u64,
     /// None where the segment is on disk only.
     pub(crate) parts: Vec<Part>,
+    /// From which of its parts on playlists list none; None where they list all.
+    pub(crate) unlisted_from: Option<usize>,
     pub(crate) samples: u64,
     /// Begins with a keyframe.
     pub(crate) independent: bool,
@@ -49,6 +51,7 @@ impl Segment {
             timescale: 1,
             duration_ticks: 0,
             parts: Vec::new(),
+            unlisted_from: None,
             samples: 0,
             independent: false,
             bytes: 0,
@@ -87,6 +90,29 @@ impl Segment {
 
     pub(crate) fn is_complete(&self) -> bool {
         self.complete
+    }
+
+    /// The parts that playlists list. When a frame was too long to make parts of the length that was announced, those before it
+    /// are listed until the segment is whole, and then none: parts make up their segment, or there are none of it.
+    pub(crate) fn listed_parts(&self) -> &[Part] {
+        match self.unlisted_from {
+            Some(_) if self.complete => &[],
+            Some(from) => self.parts.get(..from).unwrap_or(&self.parts),
+            None => &self.parts,
+        }
+    }
+
+    /// Whether a media playlist has it.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.has_begun() && (self.complete || !self.listed_parts().is_empty())
+    }
+
+    /// As much of it as a media playlist has.
+    pub(crate) fn listed_seconds(&self) -> f64 {
+        match self.complete {
+            true => self.seconds(),
+            false => seconds(self.listed_parts().iter().map(|part| part.duration_ticks).sum(), self.timescale),
+        }
     }
 
     /// A segment without samples does not exist yet.

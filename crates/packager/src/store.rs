@@ -11,6 +11,7 @@ use crate::PackagerConfig;
 use crate::dvr::Backlog;
 use crate::part::Part;
 use crate::segment::Segment;
+use crate::target;
 use crate::track::{Init, Track, forget};
 
 /// What the packaging of a rendition does to the store. All that one frame causes is applied at once, so that nobody sees a
@@ -31,8 +32,8 @@ pub(crate) struct Store {
     pub(crate) renditions: BTreeMap<String, Vec<Track>>,
     /// The wall clock at the stream's time zero.
     pub(crate) zero_at: Option<OffsetDateTime>,
-    /// HLS's target duration, one for all playlists. It is what was asked for, and only rises if keyframes are further apart.
-    pub(crate) target_seconds: u64,
+    /// HLS's target duration, one for all playlists, once it is announced.
+    pub(crate) target: Option<u64>,
     /// Rises with every change.
     pub(crate) version: u64,
     /// See [`Segment::run`].
@@ -49,13 +50,12 @@ impl Store {
     const GRACE: Duration = Duration::from_secs(12);
 
     pub(crate) fn new(config: PackagerConfig) -> Self {
-        let target_seconds = (config.segment_target.as_secs_f64().round() as u64).max(1);
         let renditions = BTreeMap::new();
         Self {
             config,
             renditions,
             zero_at: None,
-            target_seconds,
+            target: None,
             version: 0,
             run: 0,
             resumed_end: None,
@@ -66,6 +66,23 @@ impl Store {
 
     pub(crate) fn config(&self) -> &PackagerConfig {
         &self.config
+    }
+
+    /// The target duration, or what it will be at least.
+    pub(crate) fn target_seconds(&self) -> u64 {
+        let least = self.config.segment_target.max(self.config.keyframes_apart);
+        self.target.unwrap_or_else(|| target::for_length(least))
+    }
+
+    /// Whether playlists can be written: what they say of all that is to come is known.
+    pub(crate) fn is_announced(&self) -> bool {
+        self.target.is_some()
+    }
+
+    /// The first segment is whole.
+    fn announce(&mut self, length: Duration) {
+        let target = self.target_seconds().max(target::for_length(length));
+        self.target.get_or_insert(target);
     }
 
     pub(crate) fn track(&self, rendition: &str, kind: MediaKind) -> Option<&Track> {
@@ -107,11 +124,7 @@ impl Store {
             Change::Captions { kind, captions } => self.track_or_new(rendition, kind).captions = captions,
             Change::Begin { kind, mut segment } => {
                 segment.run = self.run;
-                let track = self.track_or_new(rendition, kind);
-                if track.segments.is_empty() {
-                    track.first_listed = segment.number;
-                }
-                track.segments.push_back(segment);
+                self.track_or_new(rendition, kind).push(segment);
             }
             Change::Part { kind, part } => self.add_part(rendition, kind, part),
             Change::End { kind } => {
@@ -120,7 +133,11 @@ impl Store {
                     // Nothing came: there never was such a segment, and the next one has its number.
                     Some(open) if open.is_complete() => {}
                     Some(open) if open.parts.is_empty() => drop(track.segments.pop_back()),
-                    Some(open) => open.complete = true,
+                    Some(open) => {
+                        open.complete = true;
+                        let length = open.end().since(open.start());
+                        self.announce(length);
+                    }
                     None => {}
                 }
             }
@@ -135,9 +152,10 @@ impl Store {
         open.independent |= open.samples == 0 && part.independent;
         open.samples += u64::from(part.samples);
         open.bytes += bytes;
+        if !part.listable {
+            open.unlisted_from.get_or_insert(open.parts.len());
+        }
         open.parts.push(part);
-        let rounded = open.seconds().round() as u64;
-        self.target_seconds = self.target_seconds.max(rounded);
         self.bytes += bytes;
     }
 
@@ -151,7 +169,7 @@ impl Store {
     }
 
     fn evict(&mut self) {
-        let (window, target_seconds) = (self.config.window, self.target_seconds);
+        let (window, target_seconds) = (self.config.window, self.target_seconds());
         let kept = window + Self::GRACE;
         let mut freed = 0;
         let mut backlog = self.backlog.as_mut();
@@ -159,11 +177,7 @@ impl Store {
             self.renditions.iter_mut().flat_map(|(name, tracks)| tracks.iter_mut().map(move |track| (name, track)));
         for (name, track) in tracks {
             track.list_from(window, target_seconds);
-            while let (Some(oldest), Some(newest)) = (track.segments.front(), track.segments.back()) {
-                if oldest.number >= track.first_listed || newest.end().since(oldest.end()) <= kept {
-                    break;
-                }
-                let Some(oldest) = track.pop_oldest() else { break };
+            while let Some(oldest) = track.pop_older(kept) {
                 freed += forget(&oldest, name, track.kind, &mut backlog);
             }
             if let Some(backlog) = &mut backlog {

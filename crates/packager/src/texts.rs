@@ -15,6 +15,7 @@ use crate::packager::{Shared, lock};
 use crate::reload::{check_until, is_reached};
 use crate::request::{Query, Target};
 use crate::store::Store;
+use crate::track::Track;
 use crate::{Answer, Cache, PackagerConfig, dash, hls, ts};
 
 const TYPE_HLS: &str = "application/vnd.apple.mpegurl";
@@ -152,10 +153,11 @@ impl Shared {
 /// None as long as it has to wait.
 fn due(store: &Store, rendition: &str, kind: MediaKind, query: &Query) -> Option<Due> {
     let Some(track) = store.track(rendition, kind) else { return Some(Due::Refused(Answer::NotFound)) };
-    let Some(newest) = track.newest() else { return Some(Due::Refused(Answer::NotReady)) };
+    let Some(newest) = track.newest().filter(|_| store.is_announced()) else {
+        return (!track.is_coming()).then_some(Due::Refused(Answer::NotReady));
+    };
     if let Some(until) = query.until {
-        let part_target = track.part_target(store.config().part_target, store.target_seconds);
-        if let Err(what) = check_until(track, newest, until, part_target) {
+        if let Err(what) = check_until(track, newest, until, store.config().part_target) {
             return Some(Due::Refused(Answer::BadRequest(what.to_owned())));
         }
         if !is_reached(track, newest, until) {
@@ -167,6 +169,7 @@ fn due(store: &Store, rendition: &str, kind: MediaKind, query: &Query) -> Option
 
 fn write(store: &Store, target: Target<'_>) -> Result<String, Missing> {
     let written = match target {
+        _ if !store.is_announced() => Err(Missing::Yet),
         Target::Multivariant if hls::is_ready(store) => Ok(hls::multivariant(store)),
         Target::Multivariant => Err(Missing::Now),
         Target::Manifest { low_latency } => {
@@ -176,6 +179,6 @@ fn write(store: &Store, target: Target<'_>) -> Result<String, Missing> {
         Target::TsPlaylist { rendition } => ts::media(store, rendition),
         _ => Err(Missing::Forever),
     };
-    let is_coming = || store.renditions.values().flatten().any(|track| track.live && track.newest().is_some());
+    let is_coming = || store.renditions.values().flatten().any(Track::is_coming);
     written.map_err(|missing| if missing == Missing::Yet && !is_coming() { Missing::Now } else { missing })
 }

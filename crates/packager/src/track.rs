@@ -6,15 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use weir_media::codec::captions::Captions;
-use weir_media::{MediaKind, TrackInfo};
+use weir_media::{MediaKind, MediaTime, TrackInfo};
 
 use crate::answer::Rendered;
-use crate::clock::seconds;
 use crate::dvr::Backlog;
 use crate::segment::Segment;
-
-/// Parts, but the last of a segment, last so much of the part target at least (RFC 8216bis, 4.4.4.9).
-const PART_SHARE_MIN: f64 = 0.85;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Init {
@@ -31,6 +27,9 @@ pub(crate) struct Track {
     pub(crate) segments: VecDeque<Segment>,
     /// The oldest segment that playlists show: older ones are kept for those who read an older playlist.
     pub(crate) first_listed: u64,
+    /// Where another run of the server goes on: the first segment's number, and the time that is missing before it. It makes
+    /// nothing older, because whether it has passed only a clock says that may have been set.
+    restarts: VecDeque<(u64, Duration)>,
     /// The rendition has such a track now.
     pub(crate) live: bool,
     /// Closed captions that its pictures have carried so far.
@@ -50,6 +49,7 @@ impl Track {
             inits,
             segments,
             first_listed: 0,
+            restarts: VecDeque::new(),
             live: true,
             captions: Captions::default(),
             rendered: [None, None],
@@ -61,7 +61,7 @@ impl Track {
     fn followed(&self) -> impl Iterator<Item = (&Segment, f64)> {
         self.segments.iter().rev().scan(0.0, |after, segment| {
             let behind = *after;
-            *after += segment.seconds();
+            *after += segment.listed_seconds();
             Some((segment, behind))
         })
     }
@@ -71,32 +71,14 @@ impl Track {
         let newer = self.followed().take_while(|(segment, behind)| {
             segment.number >= self.first_listed && (*behind < seconds as f64 || !segment.is_complete())
         });
-        self.listed().count() - newer.count()
+        let listed = self.segments.back().map_or(0, |newest| newest.number + 1 - self.first_listed);
+        usize::try_from(listed).unwrap_or(0).saturating_sub(newer.count())
     }
 
     /// Parts are listed in three target durations before the playlist's end, as the specification has it: from this segment on.
     pub(crate) fn parts_from(&self, target_seconds: u64) -> u64 {
         let near = self.followed().take_while(|(_, behind)| *behind < (target_seconds * Self::PARTS_TARGETS) as f64);
         near.last().map_or(0, |(segment, _)| segment.number)
-    }
-
-    /// No part that is listed is longer. It is what was asked for, unless pictures are slower than that; one long pause
-    /// between two pictures raises it only for as long as the part is listed, because players keep a distance by it.
-    /// Where whole frames fill it badly (four of 15 fps are 267 ms) it is what they do fill: parts have to last 85 % of it.
-    pub(crate) fn part_target(&self, asked: Duration, target_seconds: u64) -> Duration {
-        let from = self.parts_from(target_seconds);
-        let (mut longest, mut fullest) = (0.0_f64, 0.0_f64);
-        for segment in self.segments.iter().rev().take_while(|segment| segment.number >= from) {
-            // A segment's last part ends with it, full or not.
-            let full = segment.parts.len().saturating_sub(usize::from(segment.is_complete()));
-            for (index, part) in segment.parts.iter().enumerate() {
-                let length = seconds(part.duration_ticks, segment.timescale);
-                longest = longest.max(length);
-                fullest = if index < full { fullest.max(length) } else { fullest };
-            }
-        }
-        let filled = fullest > 0.0 && longest < asked.as_secs_f64() * PART_SHARE_MIN;
-        if filled { up_to_hundredths(longest) } else { asked.max(Duration::from_secs_f64(longest)) }
     }
 
     /// What playlists show, oldest first, the open segment last.
@@ -119,11 +101,16 @@ impl Track {
         self.segments.get_mut(usize::try_from(number.checked_sub(first)?).ok()?)
     }
 
-    /// The newest segment and its newest part, as rendition reports and blocking requests count: a segment without parts
-    /// does not exist yet.
-    pub(crate) fn newest(&self) -> Option<(u64, usize)> {
-        let newest = self.segments.iter().rev().find(|segment| segment.has_begun())?;
-        Some((newest.number, newest.parts.len().saturating_sub(1)))
+    /// The newest segment and its newest part, as rendition reports and blocking requests count them; no part where none of it is
+    /// listed. A segment of which nothing is listed does not exist yet.
+    pub(crate) fn newest(&self) -> Option<(u64, Option<usize>)> {
+        let newest = self.segments.iter().rev().find(|segment| segment.is_listed())?;
+        Some((newest.number, newest.listed_parts().len().checked_sub(1)))
+    }
+
+    /// Whether there is more of it to come than is listed.
+    pub(crate) fn is_coming(&self) -> bool {
+        self.live && self.segments.back().is_some_and(Segment::has_begun)
     }
 
     pub(crate) fn info(&self) -> Option<&Arc<TrackInfo>> {
@@ -161,28 +148,64 @@ impl Track {
         self.rendered[usize::from(skip)] = Some((version, rendered));
     }
 
+    /// A segment begins.
+    pub(crate) fn push(&mut self, segment: Segment) {
+        match self.segments.back() {
+            None => self.first_listed = segment.number,
+            Some(before) if before.run != segment.run => {
+                self.restarts.push_back((segment.number, segment.start().since(before.end())));
+            }
+            Some(_) => {}
+        }
+        self.segments.push_back(segment);
+    }
+
+    /// Takes over what an earlier run left.
+    pub(crate) fn restore(&mut self, inits: BTreeMap<u32, Init>, segments: VecDeque<Segment>, first_listed: u64) {
+        self.inits = inits;
+        segments.into_iter().for_each(|segment| self.push(segment));
+        self.first_listed = first_listed;
+    }
+
+    /// How long before the end `time` was, which lies in that segment: in time that the server has seen pass.
+    fn age(&self, number: u64, time: MediaTime) -> Duration {
+        let end = self.segments.back().map_or(time, Segment::end);
+        let unseen: Duration = self.restarts.iter().filter(|(first, _)| *first > number).map(|(_, gap)| *gap).sum();
+        end.since(time).saturating_sub(unseen)
+    }
+
     /// Moves the beginning of the playlist, never back, and not so far that too little is left.
     pub(crate) fn list_from(&mut self, window: Duration, target_seconds: u64) {
-        let Some(end) = self.segments.back().map(Segment::end) else { return };
         let least = (target_seconds * Self::LISTED_TARGETS_MIN) as f64;
-        let mut kept = 0.0;
-        let mut first = self.segments.back().map_or(0, |newest| newest.number);
+        let (mut kept, mut last_to_go) = (0.0, None);
         for segment in self.segments.iter().rev() {
-            if segment.is_complete() && kept >= least && end.since(segment.start()) > window {
+            if segment.is_complete() && kept >= least {
+                last_to_go = Some(segment.number);
                 break;
             }
             kept += if segment.is_complete() { segment.seconds() } else { 0.0 };
-            first = segment.number;
         }
-        self.first_listed = self.first_listed.max(first);
+        let Some(last_to_go) = last_to_go else { return };
+        while self.first_listed <= last_to_go
+            && self.segment(self.first_listed).is_none_or(|oldest| self.age(oldest.number, oldest.start()) > window)
+        {
+            self.first_listed += 1;
+        }
+    }
+
+    /// Takes the oldest segment out, if it is listed no more and has been so for longer than the rest of `kept`.
+    pub(crate) fn pop_older(&mut self, kept: Duration) -> Option<Segment> {
+        let oldest = self.segments.front().filter(|oldest| oldest.number < self.first_listed)?;
+        (self.age(oldest.number, oldest.end()) > kept).then(|| self.pop_oldest())?
     }
 
     pub(crate) fn pop_oldest(&mut self) -> Option<Segment> {
         let oldest = self.segments.pop_front()?;
         if let Some(next) = self.segments.front() {
             self.first_listed = self.first_listed.max(next.number);
-            let needed = next.init;
+            let (number, needed) = (next.number, next.init);
             self.inits.retain(|number, _| *number >= needed);
+            self.restarts.retain(|(first, _)| *first > number);
         }
         Some(oldest)
     }
@@ -220,11 +243,6 @@ impl Track {
         let popped: Vec<Segment> = std::iter::from_fn(|| self.pop_oldest()).take(index + 1).collect();
         popped.iter().map(|segment| forget(segment, rendition, self.kind, &mut backlog)).sum()
     }
-}
-
-/// RTMP's milliseconds make the same four frames 266 or 267 ms long: what is announced shall not follow that.
-fn up_to_hundredths(seconds: f64) -> Duration {
-    Duration::from_millis((seconds * 100.0).ceil() as u64 * 10)
 }
 
 /// What is to be done when a segment has left the window; returns the bytes of memory that it took.

@@ -22,13 +22,14 @@ pub(crate) const HOLE: Duration = Duration::from_secs(1);
 const HOLE_FRAMES: u64 = 4;
 const HOLE_MAX: Duration = Duration::from_secs(5);
 
+/// Parts, but the last of a segment, last 85 % of what is announced at least (RFC 8216bis, 4.4.4.9). One in a hundred more:
+/// lengths are written with five digits, and compared as binary fractions.
+const PART_PERCENT_MIN: u64 = 86;
+
 /// A part holds this many frames at most: 0.5 s at 1,000 frames a second.
 const PART_SAMPLES_MAX: usize = 500;
 /// A segment holds this many parts at most: 20 s of parts of 200 ms, and some.
 const SEGMENT_PARTS_MAX: usize = 128;
-/// Longer GOPs are cut within: a playlist of segments longer than this serves nobody.
-const SEGMENT_MAX: Duration = Duration::from_secs(20);
-
 /// What a new segment is told by its rendition.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cut {
@@ -39,8 +40,10 @@ pub(crate) struct Cut {
 
 #[derive(Debug)]
 struct Open {
+    /// When it is first shown.
     start: MediaTime,
-    ticks: u64,
+    /// When it is first decoded.
+    decode_ticks: u64,
     bytes: usize,
     parts: usize,
 }
@@ -52,6 +55,11 @@ pub(crate) struct TrackWriter {
     clock: TrackClock,
     init: u32,
     part_ticks_max: u64,
+    part_ticks_min: u64,
+    /// The open segment is listed in parts, because of the one before it the first part could be, at least.
+    lists_parts: bool,
+    /// The first part of the open segment that is too long or too short to be listed.
+    misfit: Option<usize>,
     segment_bytes_max: usize,
     held: Option<Held>,
     part: Vec<Sample>,
@@ -60,6 +68,8 @@ pub(crate) struct TrackWriter {
     open: Option<Open>,
     sequence: u32,
     last_frame_ticks: u64,
+    /// How much later than it is decoded a keyframe is shown.
+    shown_after_ticks: u64,
     next_number: Option<u64>,
     /// Where the newest sample that was written ends.
     end_ticks: u64,
@@ -78,12 +88,16 @@ impl TrackWriter {
         let clock = TrackClock::new(info);
         let kind = info.kind();
         let number = resume.map_or(0, |resume| resume.init);
+        let (part_ticks_min, part_ticks_max) = part_ticks(&clock, config);
         changes.push(Change::Init { kind, number, init: Init { body, info: Arc::clone(info) } });
         Ok(Self {
             kind,
             info: Arc::clone(info),
             init: number,
-            part_ticks_max: clock.ticks_of(config.part_target),
+            part_ticks_max,
+            part_ticks_min,
+            lists_parts: true,
+            misfit: None,
             segment_bytes_max: config.window_bytes_max / 4,
             held: None,
             part: Vec::new(),
@@ -92,6 +106,7 @@ impl TrackWriter {
             open: None,
             sequence: 0,
             last_frame_ticks: clock.nominal_ticks(),
+            shown_after_ticks: 0,
             next_number: resume.map(|resume| resume.number),
             // Rounded up: time does not go back by a tick either.
             end_ticks: resume
@@ -120,7 +135,8 @@ impl TrackWriter {
         let end = self.end();
         self.info = Arc::clone(info);
         self.clock = TrackClock::new(info);
-        self.part_ticks_max = self.clock.ticks_of(config.part_target);
+        (self.part_ticks_min, self.part_ticks_max) = part_ticks(&self.clock, config);
+        self.shown_after_ticks = 0;
         self.last_frame_ticks = self.clock.nominal_ticks();
         // Time does not go back, whatever the new clock counts in.
         self.end_ticks = u64::try_from(end.as_ticks(self.clock.timescale())).unwrap_or(0);
@@ -157,11 +173,28 @@ impl TrackWriter {
 
     /// The open segment has to end with the next frame, keyframe or not.
     pub(crate) fn is_overfull(&self) -> bool {
-        self.open.as_ref().is_some_and(|open| {
-            open.ticks + self.part_ticks >= self.clock.ticks_of(SEGMENT_MAX)
-                || open.bytes >= self.segment_bytes_max
-                || open.parts >= SEGMENT_PARTS_MAX
-        })
+        self.open.as_ref().is_some_and(|open| open.bytes >= self.segment_bytes_max || open.parts >= SEGMENT_PARTS_MAX)
+    }
+
+    /// How long the open segment is if it ends before a frame at `dts`.
+    pub(crate) fn length_at(&self, dts: MediaTime) -> Duration {
+        self.open
+            .as_ref()
+            .map_or(Duration::ZERO, |open| dts.since(media_time(open.decode_ticks, self.clock.timescale())))
+    }
+
+    /// How long a frame lasts, as the newest one did.
+    pub(crate) fn frame_length(&self) -> Duration {
+        media_time(self.last_frame_ticks, self.clock.timescale()).since(MediaTime::ZERO)
+    }
+
+    /// When a segment that begins with this frame is first shown. Within a GOP frames are shown in another order, and as much
+    /// later than they are decoded as its keyframe is.
+    pub(crate) fn shown_from(&self, frame: &Frame) -> MediaTime {
+        match frame.is_keyframe() {
+            true => frame.pts,
+            false => frame.dts + media_time(self.shown_after_ticks, self.clock.timescale()),
+        }
     }
 
     /// Whether something is missing between the newest frame and one at `dts`.
@@ -187,7 +220,7 @@ impl TrackWriter {
         let held = Held::new(frame, ticks, self.clock.timescale());
         if let Some(cut) = cut {
             self.end_segment(changes);
-            self.begin_segment(cut, held.shown_ticks(), changes);
+            self.begin_segment(cut, &held, changes);
         }
         self.held = Some(held);
     }
@@ -201,10 +234,13 @@ impl TrackWriter {
         }
     }
 
-    /// Writes all there is and ends the segment: the source is silent, or something is missing.
-    pub(crate) fn flush(&mut self, changes: &mut Vec<Change>) {
+    /// Writes all there is and ends the segment: the source is silent, or something is missing. How long the last frame lasted
+    /// is a guess, and no reason for a segment longer than `longest`.
+    pub(crate) fn flush(&mut self, longest: Duration, changes: &mut Vec<Change>) {
         if let Some(held) = self.held.take() {
-            let end = held.ticks + self.last_frame_ticks;
+            let begin = self.open.as_ref().map_or(held.ticks, |open| open.decode_ticks);
+            let end = (held.ticks + self.last_frame_ticks).min(begin + self.clock.ticks_of(longest));
+            let end = end.max(held.ticks + 1);
             self.write(held, end, changes);
         }
         self.end_segment(changes);
@@ -213,7 +249,7 @@ impl TrackWriter {
     fn write(&mut self, held: Held, end_ticks: u64, changes: &mut Vec<Change>) {
         let duration = end_ticks - held.ticks;
         if !self.part.is_empty() && self.part_ticks + duration > self.part_ticks_max {
-            self.end_part(changes);
+            self.end_part(false, changes);
         }
         if self.part.is_empty() {
             self.part_start_ticks = held.ticks;
@@ -221,40 +257,55 @@ impl TrackWriter {
         self.end_ticks = end_ticks;
         self.part_ticks += duration;
         self.part.push(held.lasting(duration));
-        // Out as soon as it is full: another frame would be too much. A pause before this one says nothing of the next.
+        // Out as soon as it is full: another frame would be too much. A pause before this one says nothing of the next; and where
+        // it is not long enough, the next one may be shorter.
         let next = self.part.iter().map(|sample| u64::from(sample.duration_ticks)).min().unwrap_or(duration);
-        if self.part_ticks + next > self.part_ticks_max || self.part.len() >= PART_SAMPLES_MAX {
-            self.end_part(changes);
+        let is_full = self.part_ticks >= self.part_ticks_min && self.part_ticks + next > self.part_ticks_max;
+        if is_full || self.part.len() >= PART_SAMPLES_MAX {
+            self.end_part(false, changes);
         }
     }
 
-    fn end_part(&mut self, changes: &mut Vec<Change>) {
+    /// A segment's last part may be short.
+    fn end_part(&mut self, is_last: bool, changes: &mut Vec<Change>) {
         let (Some(first), Some(open)) = (self.part.first(), self.open.as_mut()) else { return };
         let independent = first.keyframe || self.kind == MediaKind::Audio;
         let samples = u32::try_from(self.part.len()).unwrap_or(u32::MAX);
         self.sequence = self.sequence.wrapping_add(1);
         let head = fmp4::chunk_head(self.kind, self.sequence, self.part_start_ticks, &self.part);
         let pieces = std::iter::once(head).chain(self.part.drain(..).map(|sample| sample.payload)).collect();
-        let part = Part::new(pieces, self.part_ticks, independent, samples);
-        open.ticks += self.part_ticks;
+        let fits = self.part_ticks <= self.part_ticks_max && (is_last || self.part_ticks >= self.part_ticks_min);
+        if !fits {
+            self.misfit.get_or_insert(open.parts);
+        }
+        let listable = self.lists_parts && self.misfit.is_none();
+        let part = Part::new(pieces, self.part_ticks, independent, samples).listable(listable);
         open.bytes += part.bytes;
         open.parts += 1;
         changes.push(Change::Part { kind: self.kind, part });
         self.part_ticks = 0;
     }
 
-    fn begin_segment(&mut self, cut: Cut, start_ticks: u64, changes: &mut Vec<Change>) {
+    fn begin_segment(&mut self, cut: Cut, first: &Held, changes: &mut Vec<Change>) {
+        if first.keyframe {
+            self.shown_after_ticks = first.shown_ticks() - first.ticks;
+        }
+        let start_ticks = first.ticks + self.shown_after_ticks;
+        // Where pictures come so slowly that no number of them makes a part, players are not led to wait for one each time.
+        self.lists_parts = self.misfit.take() != Some(0);
         let number = self.next_number.unwrap_or(cut.number);
         self.next_number = Some(number + 1);
         let timescale = self.clock.timescale();
-        self.open = Some(Open { start: media_time(start_ticks, timescale), ticks: 0, bytes: 0, parts: 0 });
+        let start = media_time(start_ticks, timescale);
+        self.open = Some(Open { start, decode_ticks: first.ticks, bytes: 0, parts: 0 });
         let mut segment = Segment::open(number, self.init, start_ticks, timescale);
         (segment.breaks, segment.period_start) = (cut.breaks, cut.period_start);
+        segment.unlisted_from = (!self.lists_parts).then_some(0);
         changes.push(Change::Begin { kind: self.kind, segment });
     }
 
     fn end_segment(&mut self, changes: &mut Vec<Change>) {
-        self.end_part(changes);
+        self.end_part(true, changes);
         self.part.clear();
         self.part_ticks = 0;
         let Some(open) = self.open.take() else { return };
@@ -264,4 +315,10 @@ impl TrackWriter {
         }
         changes.push(Change::End { kind: self.kind });
     }
+}
+
+/// The least and the most that a part may last.
+fn part_ticks(clock: &TrackClock, config: &PackagerConfig) -> (u64, u64) {
+    let max = clock.ticks_of(config.part_target);
+    ((max * PART_PERCENT_MIN).div_ceil(100), max)
 }

@@ -141,7 +141,9 @@ pub(crate) fn media(store: &Store, rendition: &str) -> Result<String, Missing> {
         out,
         "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:{}\n#EXT-X-MEDIA-SEQUENCE:{}\n\
          #EXT-X-DISCONTINUITY-SEQUENCE:{}\n",
-        store.target_seconds, first.number, first.breaks
+        store.target_seconds(),
+        first.number,
+        first.breaks
     );
     let mut breaks = first.breaks;
     for segment in tracks.listed() {

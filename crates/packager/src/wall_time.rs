@@ -1,5 +1,8 @@
 //! Wall-clock times as playlists and manifests write them.
 
+use std::sync::LazyLock;
+use std::time::Instant;
+
 use time::OffsetDateTime;
 use weir_media::MediaTime;
 
@@ -22,6 +25,14 @@ pub(crate) fn rfc3339(at: OffsetDateTime) -> String {
 /// The wall time of a stream time, where zero is at `zero_at`.
 pub(crate) fn wall_time(zero_at: OffsetDateTime, time: MediaTime) -> OffsetDateTime {
     zero_at.checked_add(time::Duration::nanoseconds(time.as_nanos())).unwrap_or(zero_at)
+}
+
+/// What the wall clock said when it was first asked, and what has passed since: whoever sets it meanwhile makes no number go
+/// back that is made of it.
+pub(crate) fn steady_now() -> OffsetDateTime {
+    static BEGAN: LazyLock<(OffsetDateTime, Instant)> = LazyLock::new(|| (OffsetDateTime::now_utc(), Instant::now()));
+    let (wall, at) = *BEGAN;
+    wall.checked_add(time::Duration::try_from(at.elapsed()).unwrap_or_default()).unwrap_or(wall)
 }
 
 #[cfg(test)]

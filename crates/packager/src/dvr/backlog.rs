@@ -63,6 +63,7 @@ pub(crate) enum Job {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Line {
     Zero,
+    Target,
     Init(TrackKey, u32),
 }
 
@@ -72,6 +73,7 @@ pub(crate) struct Backlog {
     doomed: Vec<(PathBuf, u64)>,
     inits: Vec<(TrackKey, u32)>,
     zero_saved: bool,
+    target_saved: bool,
     lines: usize,
     /// Segments that left memory before the disk had taken them.
     pub(crate) lost: u64,
@@ -81,7 +83,8 @@ impl Backlog {
     /// The index is written anew to begin with: what an earlier run left torn in it is gone then.
     pub(crate) fn new(memory_window: Duration) -> Self {
         let lines = usize::MAX;
-        Self { memory_window, doomed: Vec::new(), inits: Vec::new(), zero_saved: false, lines, lost: 0 }
+        let (zero_saved, target_saved) = (false, false);
+        Self { memory_window, doomed: Vec::new(), inits: Vec::new(), zero_saved, target_saved, lines, lost: 0 }
     }
 
     pub(crate) fn add_init(&mut self, rendition: &str, kind: MediaKind, number: u32) {
@@ -118,6 +121,11 @@ impl Store {
         {
             return Some(Job::Line { text: Record::zero(zero_at), of: Line::Zero });
         }
+        if !backlog.target_saved
+            && let Some(target) = self.target
+        {
+            return Some(Job::Line { text: Record::target(target), of: Line::Target });
+        }
         while let Some((key, number)) = self.backlog.as_ref().and_then(|backlog| backlog.inits.first()).cloned() {
             let track = self.track(&key.rendition, key.kind);
             if let Some(init) = track.and_then(|track| track.inits.get(&number)) {
@@ -134,6 +142,7 @@ impl Store {
         backlog.lines = backlog.lines.saturating_add(1);
         match line {
             Line::Zero => backlog.zero_saved = true,
+            Line::Target => backlog.target_saved = true,
             Line::Init(key, number) => backlog.inits.retain(|(other, n)| (other, n) != (key, number)),
         }
     }
@@ -182,6 +191,7 @@ impl Store {
     /// The whole index as it should be, and its lines.
     pub(crate) fn records(&self) -> (String, usize) {
         let mut text = self.zero_at.map_or(String::new(), Record::zero);
+        text.push_str(&self.target.map_or(String::new(), Record::target));
         for (name, track) in
             self.renditions.iter().flat_map(|(name, tracks)| tracks.iter().map(move |track| (name, track)))
         {

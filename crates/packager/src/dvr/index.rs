@@ -19,6 +19,8 @@ use crate::track::Init;
 pub(crate) enum Record {
     /// The wall clock at the stream's time zero, in nanoseconds since 1970.
     Zero(i128),
+    /// The target duration that was announced, in seconds.
+    Target(u64),
     Init {
         track: TrackKey,
         number: u32,
@@ -35,6 +37,10 @@ pub(crate) enum Record {
 impl Record {
     pub(crate) fn zero(at: time::OffsetDateTime) -> String {
         sealed(&format!("z {}", at.unix_timestamp_nanos()))
+    }
+
+    pub(crate) fn target(seconds: u64) -> String {
+        sealed(&format!("t {seconds}"))
     }
 
     pub(crate) fn init(track: &TrackKey, number: u32, init: &Init) -> String {
@@ -73,8 +79,10 @@ impl Record {
         }
         let mut words = text.split(' ');
         let kind = words.next()?;
-        if kind == "z" {
-            return Some(Self::Zero(words.next()?.parse().ok()?));
+        match kind {
+            "z" => return Some(Self::Zero(words.next()?.parse().ok()?)),
+            "t" => return Some(Self::Target(next(&mut words)?)),
+            _ => {}
         }
         let track = TrackKey { rendition: words.next()?.to_owned(), kind: kind_of(words.next()?)? };
         if !is_rendition_name(&track.rendition) {
@@ -160,6 +168,7 @@ mod tests {
         (segment.samples, segment.independent, segment.bytes) = (94, true, 32_000);
         let text = [
             Record::zero(time::OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(5)),
+            Record::target(4),
             Record::init(&track, 3, &init),
             Record::segment(&track, &segment, 40),
         ];
@@ -172,6 +181,7 @@ mod tests {
         let records: Vec<Record> = Record::parse_all(text.as_bytes()).collect();
         let [
             Record::Zero(zero),
+            Record::Target(4),
             Record::Init { init, number: 3, .. },
             Record::Segment { segment, first_listed: 40, .. },
         ] = &records[..]

@@ -47,6 +47,7 @@ pub(crate) struct Ended {
 #[derive(Debug, Default)]
 pub(crate) struct Restored {
     pub(crate) zero_at: Option<OffsetDateTime>,
+    target: Option<u64>,
     tracks: Vec<(TrackKey, Found)>,
 }
 
@@ -58,7 +59,10 @@ struct Found {
 }
 
 /// Reads the window, and deletes what does not belong to it. Blocks.
-pub(crate) fn read(shelf: &StreamShelf, window: Duration, now: OffsetDateTime) -> io::Result<Restored> {
+///
+/// Nothing is too old by the clock: whether the server was down for a day or somebody set the clock forward by one, it can't tell. A
+/// window grows old while the server runs.
+pub(crate) fn read(shelf: &StreamShelf) -> io::Result<Restored> {
     let text = match shelf.disk().read(&shelf.index()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         text => text?,
@@ -75,7 +79,7 @@ pub(crate) fn read(shelf: &StreamShelf, window: Duration, now: OffsetDateTime) -
         found.keep_from_last(|segment, inits| !is_there(key, segment) || !inits.contains_key(&segment.init));
     }
     restored.end_together();
-    restored.expire(window, now);
+    restored.forget_unlisted();
     restored.delete_others(shelf, files.into_keys())?;
     Ok(restored)
 }
@@ -98,11 +102,13 @@ impl Restored {
             }
             (end, next_number) = (end.max(last.end()), next_number.max(last.number + 1));
             let longest = found.segments.iter().map(Segment::seconds).fold(0.0, f64::max);
-            store.target_seconds = store.target_seconds.max(longest.round() as u64);
+            // An index of an older version does not say what was announced: it was the longest segment, rounded.
+            let least = self.target.unwrap_or(store.target_seconds()).max(longest.round() as u64);
+            store.target = store.target.max(Some(least));
             let track: &mut Track = store.track_or_new(&key.rendition, key.kind);
             // The source is always expected back; other renditions are there again when someone makes them.
             track.live = key.rendition == weir_hub::SOURCE_RENDITION;
-            (track.inits, track.segments, track.first_listed) = (found.inits, found.segments, found.first_listed);
+            track.restore(found.inits, found.segments, found.first_listed);
         }
         store.version += 1;
         Ended { resumes, end, next_number, breaks }
@@ -114,6 +120,7 @@ impl Restored {
 
     fn take(&mut self, record: Record) {
         match record {
+            Record::Target(seconds) => self.target = Some(seconds),
             Record::Zero(nanos) => self.zero_at = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok(),
             Record::Init { track, number, init } => {
                 self.found(track).inits.insert(number, init);
@@ -159,21 +166,12 @@ impl Restored {
         self.tracks.retain(|(_, found)| !found.segments.is_empty());
     }
 
-    /// The window goes on while the server is down: what was listed last may have been later than the index knows, but was
-    /// within the window, and so never earlier than this.
-    fn expire(&mut self, window: Duration, now: OffsetDateTime) {
-        let Some(zero_at) = self.zero_at else { return };
-        let nanos = i64::try_from((now - zero_at).whole_nanoseconds()).unwrap_or(i64::MAX);
-        let now = MediaTime::from_nanos(nanos);
+    /// What was not listed any more goes; the last one stays, because numbers go on from it.
+    fn forget_unlisted(&mut self) {
         for (_, found) in &mut self.tracks {
-            let within = |segment: &&Segment| now.since(segment.start()) <= window;
-            // The last one stays, whatever its age: numbers go on from it.
             let last = found.segments.back().map_or(0, |last| last.number);
-            let first = found.segments.iter().find(within).map_or(last, |segment| segment.number);
-            found.first_listed = found.first_listed.max(first).min(last);
-            while found.segments.front().is_some_and(|oldest| oldest.number < found.first_listed) {
-                found.segments.pop_front();
-            }
+            found.first_listed = found.first_listed.min(last);
+            while found.segments.pop_front_if(|oldest| oldest.number < found.first_listed).is_some() {}
             let needed = found.segments.front().map_or(0, |oldest| oldest.init);
             found.inits.retain(|number, _| *number >= needed);
         }

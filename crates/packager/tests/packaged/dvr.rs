@@ -264,6 +264,60 @@ async fn numbers_never_go_back_over_many_restarts_and_decoders_take_it_all() {
     }
 }
 
+/// The index as it would be if the clock had been set forward by so much since it was written.
+fn set_clock_forward(root: &Path, hours: i128) {
+    let index = root.join("7/index");
+    let text = std::fs::read_to_string(&index).unwrap();
+    let moved = text.lines().map(|line| match line.strip_prefix("z ") {
+        None => format!("{line}\n"),
+        Some(zero) => {
+            let zero: i128 = zero.split(' ').next().unwrap().parse().unwrap();
+            let line = format!("z {}", zero - hours * 3_600_000_000_000);
+            // FNV-1a, as in every line.
+            let sum = line.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+            });
+            format!("{line} {sum:016x}\n")
+        }
+    });
+    std::fs::write(&index, moved.collect::<String>()).unwrap();
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_deletes_nothing_and_numbers_go_on() {
+    for hours in [-24, 24, 24 * 400] {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::start(folder.path(), 60, u64::MAX / 2).await;
+        let mut source = SyntheticSource::new(slow());
+        let mut publisher = start_of(&source, &server);
+        server.publish(&mut publisher, &mut source, 30.5).await;
+        let before = server.rig.checked(VIDEO).await;
+        server.kill().await;
+        set_clock_forward(folder.path(), hours);
+
+        let server = Server::start(folder.path(), 60, u64::MAX / 2).await;
+        let offline = server.rig.checked(VIDEO).await;
+        assert_eq!(offline.segments[0].uri, before.segments[0].uri, "{hours} h");
+        let mut source = SyntheticSource::new(slow());
+        let mut publisher = start_of(&source, &server);
+        server.publish(&mut publisher, &mut source, 20.5).await;
+        let after = server.rig.checked(VIDEO).await;
+        assert_eq!((after.media_sequence, after.discontinuities), (before.media_sequence, 1), "{hours} h");
+        let numbers: Vec<u64> = after.segments.iter().map(|segment| segment.number).collect();
+        assert!(numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{hours} h: {numbers:?}");
+        assert!(after.segments.windows(2).all(|pair| pair[0].date < pair[1].date), "{hours} h: time goes back");
+        for segment in after.complete() {
+            server.rig.get(&format!("source/{}", segment.uri.as_ref().unwrap())).await;
+        }
+        assert_eq!(after.target, before.target, "{hours} h");
+        // It grows old as time passes that the server sees.
+        server.publish(&mut publisher, &mut source, 61.5).await;
+        let later = server.rig.checked(VIDEO).await;
+        assert!(later.media_sequence >= numbers[numbers.len() / 2], "{hours} h: {}", later.media_sequence);
+        server.kill().await;
+    }
+}
+
 #[tokio::test]
 async fn a_full_disk_costs_the_window_and_not_the_live_edge() {
     let folder = tempfile::tempdir().unwrap();

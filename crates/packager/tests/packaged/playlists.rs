@@ -12,7 +12,7 @@ use weir_observe::Counter;
 use weir_packager::{Answer, Cache, PackagerConfig};
 use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
 
-/// 10 fps and a GOP of 2 s: parts of 3 frames, few enough to read.
+/// 10 fps and a GOP of 2 s: parts of 4 frames, few enough to read.
 fn slow() -> SyntheticConfig {
     SyntheticConfig { fps: (10, 1), gop_frames: 20, ..SyntheticConfig::default() }
 }
@@ -28,29 +28,27 @@ fn without_dates(text: &str) -> String {
 #[tokio::test]
 async fn a_media_playlist_reads_like_this() {
     let rig = Rig::new(PackagerConfig::default()).await;
-    publish(&mut rig.publisher(), slow(), 0.0, 2.75).await;
+    publish(&mut rig.publisher(), slow(), 0.0, 2.85).await;
     let expected = r#"#EXTM3U
 #EXT-X-VERSION:9
 #EXT-X-TARGETDURATION:2
-#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=12.0,HOLD-BACK=6.0,PART-HOLD-BACK=1.050
-#EXT-X-PART-INF:PART-TARGET=0.350
+#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=12.0,HOLD-BACK=6.0,PART-HOLD-BACK=1.260
+#EXT-X-PART-INF:PART-TARGET=0.420
 #EXT-X-MEDIA-SEQUENCE:0
 #EXT-X-DISCONTINUITY-SEQUENCE:0
 #EXT-X-INDEPENDENT-SEGMENTS
 #EXT-X-MAP:URI="video/init-0.mp4"
 #EXT-X-PROGRAM-DATE-TIME:...
-#EXT-X-PART:DURATION=0.30000,URI="video/0.0.m4s",INDEPENDENT=YES
-#EXT-X-PART:DURATION=0.30000,URI="video/0.1.m4s"
-#EXT-X-PART:DURATION=0.30000,URI="video/0.2.m4s"
-#EXT-X-PART:DURATION=0.30000,URI="video/0.3.m4s"
-#EXT-X-PART:DURATION=0.30000,URI="video/0.4.m4s"
-#EXT-X-PART:DURATION=0.30000,URI="video/0.5.m4s"
-#EXT-X-PART:DURATION=0.20000,URI="video/0.6.m4s"
+#EXT-X-PART:DURATION=0.40000,URI="video/0.0.m4s",INDEPENDENT=YES
+#EXT-X-PART:DURATION=0.40000,URI="video/0.1.m4s"
+#EXT-X-PART:DURATION=0.40000,URI="video/0.2.m4s"
+#EXT-X-PART:DURATION=0.40000,URI="video/0.3.m4s"
+#EXT-X-PART:DURATION=0.40000,URI="video/0.4.m4s"
 #EXTINF:2.00000,
 video/0.m4s
 #EXT-X-PROGRAM-DATE-TIME:...
-#EXT-X-PART:DURATION=0.30000,URI="video/1.0.m4s",INDEPENDENT=YES
-#EXT-X-PART:DURATION=0.30000,URI="video/1.1.m4s"
+#EXT-X-PART:DURATION=0.40000,URI="video/1.0.m4s",INDEPENDENT=YES
+#EXT-X-PART:DURATION=0.40000,URI="video/1.1.m4s"
 #EXT-X-PRELOAD-HINT:TYPE=PART,URI="video/1.2.m4s"
 #EXT-X-RENDITION-REPORT:URI="audio.m3u8",LAST-MSN=1,LAST-PART=1"#;
     let text = rig.text("source/video.m3u8").await;
@@ -210,7 +208,7 @@ async fn reloads_wait_for_what_they_ask() {
     let mut publisher = rig.publisher();
     let mut source = SyntheticSource::new(slow());
     publisher.set_tracks(tracks_of(&source));
-    write(&mut publisher, source.frames_until(time(2.75)), MediaTime::ZERO).await;
+    write(&mut publisher, source.frames_until(time(2.85)), MediaTime::ZERO).await;
     // Newest: segment 1, part 1.
     for (query, expected) in [
         ("_HLS_msn=0", "found"),
@@ -240,7 +238,7 @@ async fn reloads_wait_for_what_they_ask() {
     let list = tokio::spawn(async move { packager.answer("source/video.m3u8", Some("_HLS_msn=1&_HLS_part=2")).await });
     tokio::task::yield_now().await;
     assert!(!part.is_finished() && !list.is_finished());
-    write(&mut publisher, source.frames_until(time(3.05)), MediaTime::ZERO).await;
+    write(&mut publisher, source.frames_until(time(3.25)), MediaTime::ZERO).await;
     assert!(support::is_immutable(&part.await.unwrap()));
     let Answer::Found { body, .. } = list.await.unwrap() else { panic!("the playlist is there") };
     assert!(String::from_utf8_lossy(&body).contains("video/1.2.m4s"));

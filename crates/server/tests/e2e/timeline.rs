@@ -9,6 +9,7 @@ use common::{SOON, clip, weir};
 use weir_media::{Codec, MediaTime};
 use weir_mux::flv::file::{FlvReader, FlvTag, FlvTagKind};
 use weir_testkit::conformance::{Rule, Watcher, player};
+use weir_testkit::ffmpeg::Clip;
 use weir_testkit::frames::{SyntheticConfig, SyntheticSource, coded_clip};
 use weir_testkit::publisher::{Feed, looped};
 use weir_testkit::{Publisher, Weir, ffmpeg, wait_until, wait_until_some};
@@ -36,6 +37,51 @@ fn publish_and_die(weir: &Weir, stream_key: &str, clip: &[FlvTag], length: Durat
         thread::sleep((start + Duration::from_millis(at_ms)).saturating_duration_since(Instant::now()));
         publisher.send(&FlvTag { timestamp_ms: at_ms as u32, ..tag.clone() }).unwrap();
     }
+}
+
+/// One address, and an encoder that is started again with another rate and another GOP each time: so many pictures a second, and
+/// seconds between keyframes.
+fn encoders_started_again(encoders: &[(u32, u32)], seconds: u32) {
+    let weir = weir().start();
+    let stream = weir.api().create_stream("cam1");
+    let folder = tempfile::tempdir().unwrap();
+    let mut watcher = watcher(&weir, "cam1");
+    for (fps, gop_seconds) in encoders {
+        let clip = Clip {
+            seconds,
+            size: "160x90",
+            fps: *fps,
+            gop_frames: fps * gop_seconds,
+            video_kbps: 100,
+            ..Clip::default()
+        };
+        let clip = clip.make(&folder.path().join(format!("{fps}-{gop_seconds}.flv")));
+        let mut encoder = ffmpeg::publish(&clip, &weir.push_url(&stream.stream_key));
+        watcher.look_for(Duration::from_secs(seconds.into()));
+        encoder.wait_ended(SOON);
+    }
+    for path in [VIDEO, AUDIO] {
+        let playlist = watcher.playlist(path).unwrap();
+        assert_eq!(
+            (playlist.target_seconds, playlist.part_target),
+            (u64::from(encoders[0].1.max(2)), Some(0.42)),
+            "{path}"
+        );
+    }
+    // Where a picture lasted from one encoder to the next no parts are as long as they have to be.
+    watcher.assert_valid_but(&[Rule::PartsListed, Rule::PreloadHint]);
+}
+
+#[test]
+fn encoders_of_other_rates_change_no_target() {
+    encoders_started_again(&[(30, 1), (8, 4), (25, 2)], 5);
+}
+
+#[test]
+#[ignore = "long: make test-long"]
+fn encoders_of_all_rates_change_no_target() {
+    let encoders = [(8, 3), (60, 10), (10, 1), (15, 7), (24, 2), (25, 4), (30, 5), (50, 6), (9, 8), (30, 9)];
+    encoders_started_again(&encoders, 40);
 }
 
 #[test]

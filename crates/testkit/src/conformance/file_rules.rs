@@ -6,10 +6,6 @@ use super::{Rule, Violations};
 
 /// Lengths in playlists have five digits.
 const LENGTH_SLACK: f64 = 0.001;
-/// The share of PART-TARGET that a part fills at least.
-const PART_SHARE_MIN: f64 = 0.85;
-/// More than any part that is asked for: a picture that lasts so long alone raised PART-TARGET, other parts can't follow.
-const PART_TARGET_REGULAR_MAX: f64 = 0.5;
 
 /// What is remembered of a segment for the one that follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,13 +76,11 @@ pub(super) fn check_follows(before: &SegmentFacts, after: &SegmentFacts, out: &m
 pub(super) fn check_parts(
     init: &Init,
     listed: &Segment,
-    part_target: f64,
     segment: Option<&[u8]>,
     parts: &[Vec<u8>],
     out: &mut Violations,
 ) {
     let number = listed.number;
-    check_filled(listed, part_target, parts, out);
     if let Some(segment) = segment {
         out.check(parts.concat() == segment, Rule::PartBytes, || format!("segment {number}"));
     }
@@ -101,24 +95,6 @@ pub(super) fn check_parts(
         });
         out.check(!part.independent || starts_with_keyframe(init, bytes, &found), Rule::StartsWithKeyframe, || {
             format!("part {number}.{index} does not")
-        });
-    }
-}
-
-/// A part ends early only where one frame in it or behind it is longer than others.
-fn check_filled(listed: &Segment, part_target: f64, parts: &[Vec<u8>], out: &mut Violations) {
-    let lengths = |bytes: &Vec<u8>| -> Vec<u64> {
-        let samples = fragments(bytes).into_iter().flatten().flat_map(|fragment| fragment.samples);
-        samples.map(|sample| sample.duration_ticks).collect()
-    };
-    for (index, (part, pair)) in listed.parts.iter().zip(parts.windows(2)).enumerate() {
-        let (these, next) = (lengths(&pair[0]), lengths(&pair[1]));
-        let samples = || these.iter().chain(next.first());
-        let (shortest, longest) = (samples().min().copied().unwrap_or(0), samples().max().copied().unwrap_or(0));
-        let is_long = longest > shortest + shortest / 2;
-        let is_full = part.duration + LENGTH_SLACK >= part_target * PART_SHARE_MIN;
-        out.check(is_full || is_long || part_target > PART_TARGET_REGULAR_MAX, Rule::PartShort, || {
-            format!("part {}.{index} lasts {}, PART-TARGET is {part_target}", listed.number, part.duration)
         });
     }
 }

@@ -7,6 +7,10 @@ use super::{Rule, Violations};
 const LENGTH_SLACK: f64 = 0.001;
 /// Wall times are written in milliseconds; pictures reorder by whole milliseconds too.
 const WALL_SLACK_MILLIS: i64 = 12;
+/// The lengths of parts are compared with PART-TARGET as they are written.
+const PART_SLACK: f64 = 0.000_01;
+/// The share of PART-TARGET that a part fills at least.
+const PART_SHARE_MIN: f64 = 0.85;
 const PART_HOLD_BACK_PARTS: f64 = 3.0;
 const HOLD_BACK_TARGETS: f64 = 3.0;
 const SKIP_TARGETS: f64 = 6.0;
@@ -65,9 +69,15 @@ fn check_segment(playlist: &MediaPlaylist, segment: &Segment, out: &mut Violatio
     let is_mp4 = !uri.split('?').next().unwrap_or_default().ends_with(".ts");
     out.check(segment.map.is_some() || !is_mp4, Rule::Map, || format!("segment {number} has no map"));
     let part_target = playlist.part_target.unwrap_or(f64::MAX);
+    // Of an open segment none is known to be the last.
+    let last = segment.uri.as_ref().and(parts.len().checked_sub(1));
     for (index, part) in parts.iter().enumerate() {
+        let is_full = part.duration + PART_SLACK >= part_target * PART_SHARE_MIN;
+        out.check(is_full || last == Some(index), Rule::PartShort, || {
+            format!("part {number}.{index} lasts {}, PART-TARGET is {part_target}", part.duration)
+        });
         out.check(part.duration > 0.0, Rule::SegmentLength, || format!("part {number}.{index} has no length"));
-        out.check(part.duration <= part_target + LENGTH_SLACK, Rule::PartTarget, || {
+        out.check(part.duration <= part_target + PART_SLACK, Rule::PartTarget, || {
             format!("part {number}.{index} lasts {}, PART-TARGET is {part_target}", part.duration)
         });
     }

@@ -9,12 +9,16 @@ const LENGTH_SLACK: f64 = 0.02;
 pub(super) fn check_reload(before: &MediaPlaylist, after: &MediaPlaylist, out: &mut Violations) {
     let (was, is) = (before.media_sequence.unwrap_or(0), after.media_sequence.unwrap_or(0));
     out.check(is >= was, Rule::ReloadMediaSequence, || format!("{was}, then {is}"));
-    let (was, is) = (before.newest(), after.newest());
+    // A segment that is there as a whole is newer than any part of it.
+    let newest = |playlist: &MediaPlaylist| Some((playlist.newest()?.0, playlist.newest()?.1.unwrap_or(usize::MAX)));
+    let (was, is) = (newest(before), newest(after));
     out.check(is >= was, Rule::ReloadMediaSequence, || format!("the newest was {was:?}, then {is:?}"));
     let (was, is) = (before.discontinuity_sequence, after.discontinuity_sequence);
     out.check(is >= was, Rule::ReloadDiscontinuity, || format!("{was}, then {is}"));
     let (was, is) = (before.target_seconds, after.target_seconds);
-    out.check(is >= was, Rule::ReloadTarget, || format!("{was}, then {is}"));
+    out.check(is == was, Rule::ReloadTarget, || format!("{was}, then {is}"));
+    let (was, is) = (before.part_target, after.part_target);
+    out.check(is == was, Rule::ReloadPartTarget, || format!("{was:?}, then {is:?}"));
     for segment in &after.segments {
         if let Some(old) = before.segments.iter().find(|old| old.number == segment.number) {
             check_segment(old, segment, out);

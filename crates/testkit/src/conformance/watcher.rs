@@ -197,7 +197,7 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
                 self.facts.extend(facts.map(|facts| (uri, facts)));
             }
             self.check_neighbours(path, &playlist.segments[index.saturating_sub(1)..=index]);
-            self.look_at_parts(path, &init, (segment, playlist.part_target.unwrap_or(0.0)), body.as_deref());
+            self.look_at_parts(path, &init, segment, body.as_deref());
         }
     }
 
@@ -210,7 +210,7 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
         }
     }
 
-    fn look_at_parts(&mut self, path: &str, init: &Init, (segment, part_target): (&Segment, f64), body: Option<&[u8]>) {
+    fn look_at_parts(&mut self, path: &str, init: &Init, segment: &Segment, body: Option<&[u8]>) {
         let is_new = |part: &super::Part| !self.parts_checked.contains(&resolve(path, &part.uri));
         if body.is_none() && !segment.parts.iter().any(is_new) {
             return;
@@ -225,7 +225,7 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
             self.parts_checked.insert(uri);
         }
         if !bodies.is_empty() {
-            check_parts(init, segment, part_target, body, &bodies, self.out.at(path));
+            check_parts(init, segment, body, &bodies, self.out.at(path));
         }
     }
 
@@ -255,7 +255,8 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
             let said: Option<u64> = report.get("LAST-MSN").and_then(|number| number.parse().ok());
             let newest = self.seen.get(other).and_then(MediaPlaylist::newest);
             let holds = said.zip(newest).is_some_and(|(said, newest)| said.abs_diff(newest.0) <= REPORT_SLACK_SEGMENTS);
-            out.check(holds && report.number("LAST-PART").is_some(), Rule::Report, || {
+            let in_parts = newest.is_some_and(|newest| newest.1.is_some() && said == Some(newest.0));
+            out.check(holds && (report.number("LAST-PART").is_some() || !in_parts), Rule::Report, || {
                 format!("{other} is said to be at {said:?}, it is at {newest:?}")
             });
         }

@@ -88,8 +88,11 @@ pub(crate) fn check(text: &str) -> Result<Playlist, String> {
         let number = segment.number;
         ensure!(!segment.map.is_empty(), "segment {number} has no map");
         ensure!(!segment.date.is_empty(), "segment {number} has no date");
+        let last = segment.uri.as_ref().and(segment.parts.len().checked_sub(1));
         for (index, part) in segment.parts.iter().enumerate() {
-            ensure!(part.duration <= playlist.part_target + 0.0006, "part {number}.{index} exceeds the part target");
+            ensure!(part.duration <= playlist.part_target, "part {number}.{index} exceeds the part target");
+            let is_full = part.duration >= playlist.part_target * 0.85;
+            ensure!(is_full || last == Some(index), "part {number}.{index} is short");
             ensure!(part.duration > 0.0, "part {number}.{index} has no length");
         }
         ensure!(
@@ -118,6 +121,8 @@ pub(crate) fn check(text: &str) -> Result<Playlist, String> {
 /// What may not happen between two readings of one playlist.
 pub(crate) fn check_reload(before: &Playlist, after: &Playlist) -> Result<(), String> {
     ensure!(after.media_sequence >= before.media_sequence, "the media sequence went back");
+    ensure!(after.target == before.target, "the target duration changed");
+    ensure!(after.part_target == before.part_target, "the part target changed");
     ensure!(after.discontinuity_sequence >= before.discontinuity_sequence, "the discontinuity sequence went back");
     for segment in &after.segments {
         let Some(old) = before.segments.iter().find(|old| old.number == segment.number) else { continue };

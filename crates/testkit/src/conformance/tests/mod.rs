@@ -67,6 +67,7 @@ const AT_ONCE: &[Row] = &[
     }),
     (Rule::PartTarget, |it| edit(it, VIDEO, "PART-TARGET=0.250", "PART-TARGET=0.240")),
     (Rule::PartShort, |it| edit(it, VIDEO, "PART-TARGET=0.250", "PART-TARGET=0.300")),
+    (Rule::PartShort, |it| edit(it, VIDEO, "0.25000,URI=\"video/19.1", "0.21000,URI=\"video/19.1")),
     (Rule::PartSum, |it| edit(it, VIDEO, "0.25000,URI=\"video/18.1", "0.24500,URI=\"video/18.1")),
     (Rule::PartsListed, |it| drop_lines(it, VIDEO, "URI=\"video/17.")),
     (Rule::HoldBack, |it| edit(it, VIDEO, ",HOLD-BACK=3.0", ",HOLD-BACK=2.9")),
@@ -154,6 +155,8 @@ const ON_RELOAD: &[Row] = &[
         edit(it, VIDEO, "#EXTINF:1.00000,\nvideo/15", "#EXT-X-DISCONTINUITY\n#EXTINF:1.00000,\nvideo/15");
     }),
     (Rule::ReloadTarget, |it| edit(it, VIDEO, "TARGETDURATION:1", "TARGETDURATION:0")),
+    (Rule::ReloadTarget, |it| edit(it, VIDEO, "TARGETDURATION:1", "TARGETDURATION:2")),
+    (Rule::ReloadPartTarget, |it| edit(it, VIDEO, "PART-TARGET=0.250", "PART-TARGET=0.260")),
     (Rule::ReloadSegment, |it| edit(it, VIDEO, "1.00000,\nvideo/13", "1.00010,\nvideo/13")),
     (Rule::ReloadSegment, |it| edit(it, VIDEO, "00:00:14.000Z", "00:00:14.001Z")),
     (Rule::ReloadPart, |it| edit(it, VIDEO, "0.25000,URI=\"video/19.1", "0.25010,URI=\"video/19.1")),

@@ -1,0 +1,66 @@
+//! When a track's next keyframe is due: it comes as long after the last one as keyframes lately came after one another.
+
+use std::time::Duration;
+
+use weir_media::MediaTime;
+
+/// A keyframe that is later than this is not coming when it was due: encoders count milliseconds, and a GOP may be a frame longer.
+const LATE_MAX: Duration = Duration::from_millis(100);
+
+#[derive(Debug, Default)]
+pub(crate) struct Keyframes {
+    last: Option<MediaTime>,
+    /// Between the last ones: two, because a GOP that was cut short by a restart says nothing about the next.
+    apart: [Duration; 2],
+}
+
+impl Keyframes {
+    pub(crate) fn saw(&mut self, time: MediaTime) {
+        if let Some(last) = self.last.replace(time) {
+            self.apart = [self.apart[1], time.since(last)];
+        }
+    }
+
+    /// Time is missing: what comes next is not so long after the last one because of its encoder.
+    pub(crate) fn lost(&mut self) {
+        self.last = None;
+    }
+
+    /// How long after a keyframe the next one may come; nothing as long as that is not known.
+    pub(crate) fn apart(&self) -> Duration {
+        self.apart[0].max(self.apart[1])
+    }
+
+    /// In how long the next one comes; None where nobody can tell.
+    pub(crate) fn due_in(&self, time: MediaTime) -> Option<Duration> {
+        let due = self.last.filter(|_| !self.apart().is_zero())?;
+        let since = time.since(due);
+        (since <= self.apart() + LATE_MAX).then(|| self.apart().saturating_sub(since))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_come_as_they_came() {
+        let ms = MediaTime::from_millis;
+        let mut keyframes = Keyframes::default();
+        assert_eq!((keyframes.apart(), keyframes.due_in(ms(0))), (Duration::ZERO, None));
+        keyframes.saw(ms(0));
+        assert_eq!(keyframes.due_in(ms(500)), None, "one says nothing");
+        keyframes.saw(ms(2000));
+        for (at, due) in [(2000, Some(2000)), (3500, Some(500)), (4080, Some(0)), (4200, None)] {
+            assert_eq!(keyframes.due_in(ms(at)), due.map(Duration::from_millis), "{at}");
+        }
+        // A restart cuts a GOP short.
+        keyframes.saw(ms(2900));
+        assert_eq!(keyframes.apart(), Duration::from_secs(2));
+        keyframes.saw(ms(3900));
+        assert_eq!(keyframes.apart(), Duration::from_secs(1));
+        keyframes.lost();
+        keyframes.saw(ms(60_000));
+        assert_eq!(keyframes.apart(), Duration::from_secs(1), "an absence is no GOP");
+    }
+}
