@@ -4,6 +4,7 @@ use crate::catalogue::Catalogues;
 use crate::live::LiveBoard;
 use crate::login_limit::LoginLimit;
 use crate::readiness::Readiness;
+use crate::rules::RawUriRule;
 use crate::thumbnails::Thumbnails;
 use crate::webhooks::Webhooks;
 use std::net::IpAddr;
@@ -37,6 +38,7 @@ pub struct ApiContext {
     pub workshop: Workshop,
     pub thumbnails: Thumbnails,
     pub webhooks: Webhooks,
+    pub raw_uris: RawUriRule,
     /// Where everything is that has to last.
     pub data: PathBuf,
 }

@@ -27,7 +27,8 @@ pub use origin::{HttpLimits, PATH_BYTES_MAX, QUERY_BYTES_MAX, read_plain_request
 pub use problem::Problem;
 pub use readiness::Readiness;
 pub use router::{openapi_json, router};
+pub use rules::RawUriRule;
 pub use serve::{HttpServer, MAX_CONNECTIONS, MAX_HEADER_BYTES};
 pub use thumbnails::Thumbnails;
-pub use webhook_call::{Permit, WebhookCaller};
+pub use webhook_call::WebhookCaller;
 pub use webhooks::Webhooks;

@@ -100,6 +100,11 @@ impl From<CommandError> for Problem {
     fn from(error: CommandError) -> Self {
         match error {
             CommandError::Invalid { field, message } => Self::invalid(field, message),
+            CommandError::NotAllowed { field, message } => {
+                let mut problem = Self::forbidden(format!("{field} {message}"));
+                problem.field = Some(field.to_owned());
+                problem
+            }
             CommandError::Store(error) => error.into(),
         }
     }

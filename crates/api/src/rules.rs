@@ -1,7 +1,8 @@
 //! Who may call what: the one table. What is not in it can't be called.
 
 use axum::http::Method;
-use weir_model::Role;
+use weir_control::CommandError;
+use weir_model::{Restream, Role, Secret};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -82,6 +83,30 @@ pub(crate) const RULES: &[(Method, &str, Access)] = &[
     (Method::POST, "/api/v1/apikeys", ADMIN),
     (Method::DELETE, "/api/v1/apikeys/{id}", ADMIN),
 ];
+
+/// Who may name the address of a push in a restream itself, where only admins make destinations: `restreams.raw_uri`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RawUriRule(Role);
+
+impl RawUriRule {
+    /// The rule for destinations.
+    pub const ADMIN: Self = Self(Role::Admin);
+    /// Whoever may make a restream.
+    pub const OPERATOR: Self = Self(Role::Operator);
+
+    /// Addresses that were there `before` may stay: somebody named them who was allowed to.
+    pub(crate) fn check(self, caller: Role, before: Option<&Restream>, after: &Restream) -> Result<(), CommandError> {
+        let was_there = |uri: &Secret| before.is_some_and(|before| before.raw_uris().any(|(_, known)| known == uri));
+        match after.raw_uris().find(|(_, uri)| caller < self.0 && !was_there(uri)) {
+            None => Ok(()),
+            Some((field, _)) => Err(CommandError::NotAllowed {
+                field,
+                message: "names an address of its own, which needs the role admin here: use a destination, or ask for one \
+                          (the configuration's restreams.raw_uri may let operators)",
+            }),
+        }
+    }
+}
 
 /// The rule for a route; None: the path does not take that method.
 pub(crate) fn access(method: &Method, path: &str) -> Option<Access> {

@@ -21,7 +21,7 @@ const FRESH: Duration = Duration::from_secs(5);
 /// An older picture says nothing of now. Keyframes that lie further apart make none.
 pub(crate) const AGE_MAX: Duration = Duration::from_secs(30);
 
-/// Where there is an older picture, new ones are begun this far apart in all: fifty tiles on many screens cost a third of a core.
+/// Where there is an older picture, or none could be made, new ones are begun this far apart in all: fifty tiles on many screens cost a third of a core.
 const PACE: Duration = Duration::from_millis(500);
 
 /// Entries of streams that are gone are looked for when there are more. A picture is about 30 kB.
@@ -100,8 +100,11 @@ impl Thumbnails {
         let kept = self.shared.kept(id);
         let mut newest = kept.newest.subscribe();
         let before = newest.borrow_and_update().clone();
+        // What could not be made is not made by asking for it on many streams.
+        let has_failed = before.at.is_some() && before.picture.is_none();
         let of_now = before.picture.filter(Thumbnail::is_of_now);
-        if before.at.is_some_and(|at| at.elapsed() < FRESH) || of_now.is_some() && !self.shared.may_begin() {
+        let is_paced = of_now.is_some() || has_failed;
+        if before.at.is_some_and(|at| at.elapsed() < FRESH) || is_paced && !self.shared.may_begin() {
             return of_now;
         }
         if let Some(turn) = Turn::take(&kept) {

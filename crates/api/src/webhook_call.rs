@@ -1,7 +1,6 @@
 //! One request to a webhook: signed, to a permitted address, within its time.
 
 use std::fmt::Write as _;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use weir_model::Webhook;
+use weir_net::{Egress, EgressFault};
 
 /// From the name's resolution to the head of the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,10 +27,8 @@ const HEAD_BYTES: usize = 12;
 pub(crate) enum CallFault {
     #[error("the address can't be used")]
     Address,
-    #[error("the name could not be resolved")]
-    Name,
-    #[error("the configuration does not permit this address")]
-    NotPermitted,
+    #[error(transparent)]
+    NoAddress(#[from] EgressFault),
     #[error("it could not be connected to: {0}")]
     Connect(std::io::ErrorKind),
     #[error("TLS failed: {0}")]
@@ -45,14 +43,11 @@ pub(crate) enum CallFault {
     Status(u16),
 }
 
-/// Which addresses may be called.
-pub type Permit = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
-
 /// How the outside is reached; clones share it.
 #[derive(Clone)]
 pub struct WebhookCaller {
     tls: TlsConnector,
-    permit: Permit,
+    egress: Egress,
 }
 
 impl std::fmt::Debug for WebhookCaller {
@@ -62,8 +57,8 @@ impl std::fmt::Debug for WebhookCaller {
 }
 
 impl WebhookCaller {
-    pub fn new(tls: Arc<ClientConfig>, permit: Permit) -> Self {
-        Self { tls: TlsConnector::from(tls), permit }
+    pub fn new(tls: Arc<ClientConfig>, egress: Egress) -> Self {
+        Self { tls: TlsConnector::from(tls), egress }
     }
 
     pub(crate) async fn call(&self, webhook: &Webhook, body: &str) -> Result<(), CallFault> {
@@ -76,12 +71,8 @@ impl WebhookCaller {
         let host = uri.host().ok_or(CallFault::Address)?.trim_matches(['[', ']']).to_owned();
         let is_tls = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-        let found = tokio::net::lookup_host((host.as_str(), port)).await.map_err(|_| CallFault::Name)?;
-        let permitted: Vec<_> = found.filter(|address| (self.permit)(address.ip().to_canonical())).collect();
-        if permitted.is_empty() {
-            return Err(CallFault::NotPermitted);
-        }
-        let socket = TcpStream::connect(&*permitted).await.map_err(|error| CallFault::Connect(error.kind()))?;
+        let addresses = self.egress.resolve(&host, port).await?;
+        let socket = TcpStream::connect(&*addresses).await.map_err(|error| CallFault::Connect(error.kind()))?;
         let request = request(webhook, &uri, body, now);
         let status = if is_tls {
             let name = ServerName::try_from(host).map_err(|_| CallFault::Address)?;

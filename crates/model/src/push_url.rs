@@ -83,7 +83,7 @@ impl PushUrl {
     /// becomes the stream id.
     pub fn from_server_and_key(server: &str, key: &str) -> Result<Self, PushUrlFault> {
         let key = key.trim();
-        if has_scheme(key, "srt://") {
+        if Self::is_whole_url(key) {
             return Self::parse(key);
         }
         let server = checked_url(server)?;
@@ -105,6 +105,11 @@ impl PushUrl {
             url.streamid = Some(key.into());
         }
         Ok(Self::Srt { url })
+    }
+
+    /// Whether a key is an address of its own.
+    pub fn is_whole_url(key: &str) -> bool {
+        has_scheme(key.trim(), "srt://")
     }
 
     /// What a destination may hold: a server that would do with some key.

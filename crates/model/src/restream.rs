@@ -1,6 +1,6 @@
 //! A restream: one stream sent to one destination, with its key, its wishes and whether it should run.
 
-use crate::{DestinationId, ReasonCode, Rendition, RenditionDraft, RestreamId, Secret, StreamId};
+use crate::{DestinationId, PushUrl, ReasonCode, Rendition, RenditionDraft, RestreamId, Secret, StreamId};
 use std::time::Duration;
 use time::OffsetDateTime;
 
@@ -45,6 +45,18 @@ impl Restream {
             created_at: OffsetDateTime::UNIX_EPOCH,
             updated_at: OffsetDateTime::UNIX_EPOCH,
         }
+    }
+
+    /// The addresses that it names itself, instead of taking them from a destination, with the fields that hold them. A key that is a
+    /// whole `srt://` URL leads away from its destination.
+    pub fn raw_uris(&self) -> impl Iterator<Item = (&'static str, &Secret)> {
+        let named = match &self.target {
+            Target::Uri(uri) => Some(("uri", uri)),
+            Target::Destination { stream_key, .. } => {
+                Some(("stream_key", stream_key)).filter(|(_, key)| PushUrl::is_whole_url(key.expose()))
+            }
+        };
+        named.into_iter().chain(self.backup_uri.as_ref().map(|uri| ("backup_uri", uri)))
     }
 }
 
@@ -144,6 +156,25 @@ fn within(number: f64, max: u32, seconds_each: f64) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_of_its_own_are_found_wherever_they_stand() {
+        let restream = |target, backup: Option<&str>| Restream {
+            backup_uri: backup.map(Into::into),
+            ..Restream::draft(StreamId(1), "r", target)
+        };
+        let destination = |key: &str| Target::Destination { destination_id: DestinationId(1), stream_key: key.into() };
+        for (restream, expected) in [
+            (restream(Target::Uri("rtmp://h/app/key".into()), None), &["uri"][..]),
+            (restream(destination("key"), None), &[]),
+            (restream(destination("key-srt://h"), None), &[]),
+            (restream(destination(" SRT://h:1?mode=caller"), None), &["stream_key"]),
+            (restream(destination("key"), Some("rtmp://h/app/key")), &["backup_uri"]),
+        ] {
+            let found: Vec<&str> = restream.raw_uris().map(|(field, _)| field).collect();
+            assert_eq!(found, expected, "{:?}", restream.target);
+        }
+    }
 
     #[test]
     fn retry_rules() {

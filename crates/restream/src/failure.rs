@@ -1,6 +1,7 @@
 //! What a failed push means: its reason in the contract's words, whose fault it is, and whether trying again can help.
 
 use weir_model::{Fault, Reason, ReasonCode};
+use weir_net::EgressFault;
 use weir_rtmp::net::PushError;
 use weir_srt::CallError;
 use weir_srt::connection::ConnectionLost;
@@ -25,13 +26,13 @@ fn of_call(error: &CallError) -> Failure {
     let (code, retry) = match error {
         // Nobody is there to be disturbed by a look.
         CallError::Unreachable => (ReasonCode::Unreachable, Retry::BackoffAndWatchDoor),
-        CallError::Resolve => (ReasonCode::Unreachable, Retry::Backoff),
+        CallError::Address(EgressFault::Resolve) => (ReasonCode::Unreachable, Retry::Backoff),
         // What a listener does not want now it may want later: a key in use, a stream that is not there yet.
         CallError::Rejected { .. } => (ReasonCode::SrtRejected, Retry::Backoff),
         // The other side may be given its passphrase, too.
         CallError::EncryptionMismatch { .. } => (ReasonCode::EncryptionMismatch, Retry::Backoff),
         CallError::Setup(_) => (ReasonCode::Internal, Retry::Backoff),
-        CallError::NotPermitted => return not_permitted(message),
+        CallError::Address(EgressFault::NotPermitted) => return not_permitted(message),
     };
     Failure { reason: Reason::new(code, message), retry }
 }
@@ -101,10 +102,10 @@ mod tests {
         let lost = |why, silent| LinkError::SrtLost(SrtLost { why, silent });
         for (error, code) in [
             (LinkError::Call(CallError::Unreachable), ReasonCode::Unreachable),
-            (LinkError::Call(CallError::Resolve), ReasonCode::Unreachable),
+            (LinkError::Call(CallError::Address(EgressFault::Resolve)), ReasonCode::Unreachable),
             (LinkError::Call(CallError::Rejected { code: 1403 }), ReasonCode::SrtRejected),
             (LinkError::Call(CallError::EncryptionMismatch { code: 10 }), ReasonCode::EncryptionMismatch),
-            (LinkError::Call(CallError::NotPermitted), ReasonCode::Refused),
+            (LinkError::Call(CallError::Address(EgressFault::NotPermitted)), ReasonCode::Refused),
             (lost(ConnectionLost::Gone, false), ReasonCode::Refused),
             (lost(ConnectionLost::Gone, true), ReasonCode::Stalled),
         ] {

@@ -62,7 +62,7 @@ impl Target {
                 .await
                 .map(|connection| Dialed::Rtmp(Box::new(connection)))
                 .map_err(LinkError::Rtmp),
-            Self::Srt { call, .. } => weir_srt::call(&call, &options.permit)
+            Self::Srt { call, .. } => weir_srt::call(&call, &options.egress)
                 .await
                 .map(|connection| Dialed::Srt(Box::new(connection)))
                 .map_err(LinkError::Call),
@@ -76,8 +76,7 @@ impl Target {
             Self::Srt { call, .. } => (call.host.as_str(), call.port),
         };
         let look = async {
-            let addresses = tokio::net::lookup_host((host, port)).await.ok()?;
-            for address in addresses.filter(|address| (options.permit)(address.ip())) {
+            for address in options.egress.resolve(host, port).await.ok()? {
                 let open = match &self {
                     Self::Rtmp(_) => TcpStream::connect(address).await.is_ok(),
                     Self::Srt { .. } => weir_srt::knock(address).await,

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use ipnet::IpNet;
-use weir_api::HttpLimits;
+use weir_api::{HttpLimits, RawUriRule};
+use weir_net::Egress;
 use weir_packager::{DvrLimits, RecordingLimits, SpaceLimits};
 use weir_srt::ListenLimits;
 use weir_transcode::WorkshopOptions;
@@ -18,7 +19,7 @@ const ENV_PREFIX: &str = "WEIR_";
 const OTHER_ENV: [&str; 4] = ["WEIR_ADMIN_PASSWORD", "WEIR_ADMIN_APIKEY", "WEIR_CONFIG", "WEIR_DATA"];
 
 /// Every key with its default, in the order of `weir.toml`, which is the manual of them all.
-const KEYS: [(&str, &str); 33] = [
+const KEYS: [(&str, &str); 34] = [
     ("public_host", ""),
     ("http.listen", "0.0.0.0:8080"),
     ("http.connections_per_ip_max", "4096"),
@@ -40,6 +41,7 @@ const KEYS: [(&str, &str); 33] = [
     ("tls.ca", ""),
     ("egress.deny", ""),
     ("egress.allow", ""),
+    ("restreams.raw_uri", "admin"),
     ("database.url", ""),
     ("media.lanes", "0"),
     ("media.send_buffer_kb", "256"),
@@ -74,6 +76,7 @@ pub(crate) struct Config {
     pub(crate) srt_limits: ListenLimits,
     pub(crate) tls: Tls,
     pub(crate) egress: Egress,
+    pub(crate) raw_uris: RawUriRule,
     pub(crate) database_url: Option<String>,
     pub(crate) lanes: Option<usize>,
     pub(crate) send_buffer_bytes: u32,
@@ -96,22 +99,6 @@ pub(crate) struct Tls {
 impl Tls {
     pub(crate) fn can_serve(&self) -> bool {
         self.own.is_some() || self.self_signed
-    }
-}
-
-/// Where pushes may go. `allow` names exceptions from `deny`.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Egress {
-    deny: Vec<IpNet>,
-    allow: Vec<IpNet>,
-}
-
-impl Egress {
-    pub(crate) fn permits(&self, address: std::net::IpAddr) -> bool {
-        // An IPv4 address written as IPv6 must not slip past an IPv4 rule.
-        let address = address.to_canonical();
-        let within = |nets: &[IpNet]| nets.iter().any(|net| net.contains(&address));
-        !within(&self.deny) || within(&self.allow)
     }
 }
 
@@ -264,7 +251,8 @@ impl Config {
             rtmp_connections_per_ip_max: values.parsed("rtmp.connections_per_ip_max", "a number")?,
             srt: values.address("srt.listen")?,
             srt_limits: srt_limits(values)?,
-            egress: Egress { deny: values.networks("egress.deny")?, allow: values.networks("egress.allow")? },
+            egress: Egress::new(values.networks("egress.deny")?, values.networks("egress.allow")?),
+            raw_uris: raw_uris(values.text("restreams.raw_uri"))?,
             database_url: values.some("database.url"),
             lanes: Some(lanes).filter(|lanes| *lanes > 0),
             send_buffer_bytes: send_buffer_kb << 10,
@@ -289,6 +277,14 @@ impl Config {
             cores: self.encoding_cores,
             worker_cpu_cores: self.worker_cpu_cores,
         }
+    }
+}
+
+fn raw_uris(role: &str) -> anyhow::Result<RawUriRule> {
+    match role {
+        "admin" => Ok(RawUriRule::ADMIN),
+        "operator" => Ok(RawUriRule::OPERATOR),
+        _ => bail!("restreams.raw_uri = {role:?} is neither \"admin\" nor \"operator\""),
     }
 }
 
@@ -393,6 +389,7 @@ mod tests {
             ("[http]\nlisten = \"8080\"\n", &[], "http.listen = \"8080\" is not an address"),
             ("[tls]\ncert = \"a.pem\"\n", &[], "tls.cert and tls.key belong together"),
             ("[egress]\ndeny = [\"10.0.0.0/33\"]\n", &[], "egress.deny: \"10.0.0.0/33\" is not a network"),
+            ("[restreams]\nraw_uri = \"viewer\"\n", &[], "neither \"admin\" nor \"operator\""),
             ("[webrtc]\nudp_ports = \"5-1\"\n", &[], "is not a range"),
             ("[http]\nlisten = \"\"\n", &[], "both off"),
             ("[srt]\nlatency_ms = 2500000\n", &[], "srt.latency_ms must be at most 60000"),
@@ -416,15 +413,12 @@ mod tests {
     }
 
     #[test]
-    fn egress_rules() {
+    fn egress_rules_come_from_both_lists() {
         let text = "[egress]\ndeny = [\"10.0.0.0/8\", \"::1\"]\nallow = [\"10.1.0.0/16\"]\n";
         let egress = read(text, &[]).unwrap().egress;
-        for (address, permitted) in
-            [("10.2.3.4", false), ("::ffff:10.2.3.4", false), ("10.1.3.4", true), ("::1", false), ("8.8.8.8", true)]
-        {
+        for (address, permitted) in [("10.2.3.4", false), ("10.1.3.4", true), ("::1", false), ("8.8.8.8", true)] {
             assert_eq!(egress.permits(address.parse().unwrap()), permitted, "{address}");
         }
-        assert!(Egress::default().permits("127.0.0.1".parse().unwrap()));
     }
 
     #[test]

@@ -7,8 +7,9 @@ use weir_api::{ApiContext, PublicUrls, Readiness, Thumbnails, Webhooks};
 use weir_control::{Lanes, Playback};
 
 use crate::base::Base;
+use crate::config::Config;
 
-pub(crate) fn api(base: &Base, data: &Path, urls: &PublicUrls) -> ApiContext {
+pub(crate) fn api(base: &Base, config: &Config, data: &Path, urls: &PublicUrls) -> ApiContext {
     let playback = Playback::new(base.commands.clone(), base.runtime.clone());
     ApiContext {
         commands: base.commands.clone(),
@@ -22,6 +23,7 @@ pub(crate) fn api(base: &Base, data: &Path, urls: &PublicUrls) -> ApiContext {
         readiness: Readiness::new(base.observe.heartbeats().clone()),
         recordings: base.shelves.recordings.clone(),
         workshop: base.workshop.clone(),
+        raw_uris: config.raw_uris,
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) async fn run(config: Config, place: &Place, with_demo: bool) -> anyho
     let base = Base::open(&config, &place.data).await?;
     let sockets = Sockets::bind(&config, &place.data, &base).await?;
     let urls = sockets.urls(config.public_host.as_deref())?;
-    let api = http::api(&base, &place.data, &urls);
+    let api = http::api(&base, &config, &place.data, &urls);
     let readiness = api.readiness.clone();
     let http_lanes = http::lanes()?;
 

@@ -1,10 +1,10 @@
 //! Calling a listener: from an address to an open connection, or to why there is none.
 
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
+use weir_net::{Egress, EgressFault};
 
 use crate::connection::{EVENTS, SrtConnection};
 use crate::ffi::{Fault, Opt, Socket, State};
@@ -44,16 +44,11 @@ impl std::fmt::Debug for CallTarget {
     }
 }
 
-/// Which addresses may be called.
-pub type Permit = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
-
 /// Why there is no connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    #[error("the host name does not resolve")]
-    Resolve,
-    #[error("the address is not allowed by the egress rules")]
-    NotPermitted,
+    #[error(transparent)]
+    Address(#[from] EgressFault),
     #[error("the host did not answer")]
     Unreachable,
     #[error("the listener rejected the call with code {code}: {}", reject::words(*code))]
@@ -71,14 +66,11 @@ impl From<Fault> for CallError {
 }
 
 /// Calls the addresses of the host in turn until one answers.
-pub async fn call(target: &CallTarget, permit: &Permit) -> Result<SrtConnection, CallError> {
+pub async fn call(target: &CallTarget, egress: &Egress) -> Result<SrtConnection, CallError> {
     let deadline = Instant::now() + CONNECT_TIMEOUT + BEYOND_TIMEOUT;
-    let looked_up = timeout_at(deadline, tokio::net::lookup_host((target.host.as_str(), target.port))).await;
-    let addresses: Vec<SocketAddr> =
-        looked_up.map_err(|_| CallError::Resolve)?.map_err(|_| CallError::Resolve)?.collect();
-    let permitted: Vec<SocketAddr> = addresses.iter().copied().filter(|address| permit(address.ip())).collect();
-    let mut last = if addresses.is_empty() { CallError::Resolve } else { CallError::NotPermitted };
-    for address in permitted {
+    let addresses = timeout_at(deadline, egress.resolve(&target.host, target.port)).await;
+    let mut last = CallError::Unreachable;
+    for address in addresses.map_err(|_| EgressFault::Resolve)?? {
         match call_address(target, address, deadline).await {
             Ok(connection) => return Ok(connection),
             // Somebody answered: what they say is what counts.

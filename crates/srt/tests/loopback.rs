@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use weir_srt::call::Permit;
+use weir_net::{Egress, EgressFault};
 use weir_srt::{
     Accepted, Admittance, CallError, CallTarget, ConnectionLost, Gate, ListenLimits, Received, SrtConnection,
     SrtListener, StreamId, call, reject,
@@ -49,8 +49,8 @@ fn target(listener: &SrtListener, stream_id: &str) -> CallTarget {
     }
 }
 
-fn everyone() -> Permit {
-    Arc::new(|_| true)
+fn everyone() -> Egress {
+    Egress::default()
 }
 
 async fn accept(listener: &SrtListener) -> Accepted {
@@ -156,9 +156,10 @@ async fn nobody_there_no_name_and_not_permitted() {
     let absent = CallTarget { port: free.local_addr().unwrap().port(), ..target(&listener, "plain") };
     assert_eq!(call(&absent, &everyone()).await.unwrap_err(), CallError::Unreachable);
     let nameless = CallTarget { host: "no-such-host.invalid".to_owned(), ..absent };
-    assert_eq!(call(&nameless, &everyone()).await.unwrap_err(), CallError::Resolve);
-    let nobody: Permit = Arc::new(|_| false);
-    assert_eq!(call(&target(&listener, "plain"), &nobody).await.unwrap_err(), CallError::NotPermitted);
+    assert_eq!(call(&nameless, &everyone()).await.unwrap_err(), CallError::Address(EgressFault::Resolve));
+    let elsewhere = Egress::new(["127.0.0.0/8".parse().unwrap()], []);
+    let refused = call(&target(&listener, "plain"), &elsewhere).await.unwrap_err();
+    assert_eq!(refused, CallError::Address(EgressFault::NotPermitted));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use crate::problem::Problem;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use weir_control::CommandError;
-use weir_model::{DestinationId, Restream, RestreamRendition, RetryRules, Schedule, Secret, StreamId, Target};
+use weir_model::{DestinationId, PushUrl, Restream, RestreamRendition, RetryRules, Schedule, Secret, StreamId, Target};
 
 /// Complete with `name`, `stream_id` and `uri`; or with `destination_id` and `stream_key` instead of `uri`.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -65,7 +65,7 @@ fn target_of(uri: Option<String>, destination: Option<i64>, key: Option<String>)
         }),
         (None, None, Some(key)) => {
             let key = key.trim();
-            if key.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("srt://")) {
+            if PushUrl::is_whole_url(key) {
                 Ok(Target::Uri(key.into()))
             } else {
                 Err(Problem::invalid("destination_id", "is required with a stream_key that is not an srt:// URL"))

@@ -60,7 +60,9 @@ pub(crate) async fn create(
     Extension(caller): Extension<Caller>,
     Body(input): Body<RestreamInput>,
 ) -> Result<Response, Problem> {
-    let restream = app.api.commands.create_restream_of(caller.user_id, input.into_model()?).await?;
+    let restream = input.into_model()?;
+    app.api.raw_uris.check(caller.role, None, &restream)?;
+    let restream = app.api.commands.create_restream_of(caller.user_id, restream).await?;
     let catalogue = app.catalogues.read(&app.api).await?;
     Ok(created("restreams", restream.id.0, restream.version, dto(&app, &catalogue, &restream, false)))
 }
@@ -85,17 +87,22 @@ pub(crate) async fn read(
 /// Changes what is named; only this restream notices
 #[utoipa::path(patch, path = "/api/v1/restreams/{id}", tag = "restreams", params(("id" = i64, Path)),
     request_body = RestreamPatch, responses(
-    (status = 200, body = RestreamDto), (status = 404, body = Problem), (status = 409, body = Problem),
-    (status = 412, body = Problem), (status = 422, body = Problem)))]
+    (status = 200, body = RestreamDto), (status = 403, body = Problem), (status = 404, body = Problem),
+    (status = 409, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn change(
     State(app): State<App>,
+    Extension(caller): Extension<Caller>,
     Id(id): Id,
     IfMatch(version): IfMatch,
     Body(patch): Body<RestreamPatch>,
 ) -> Result<Response, Problem> {
-    let change = patch.into_change()?;
-    let restream =
-        app.api.commands.update_restream(RestreamId(id), version, move |restream| change.apply(restream)).await?;
+    let (change, rule) = (patch.into_change()?, app.api.raw_uris);
+    let changed = move |restream: &mut Restream| {
+        let before = restream.clone();
+        change.apply(restream)?;
+        rule.check(caller.role, Some(&before), restream)
+    };
+    let restream = app.api.commands.update_restream(RestreamId(id), version, changed).await?;
     answer(&app, &restream).await
 }
 

@@ -4,6 +4,7 @@ use crate::common;
 
 use common::Api;
 use serde_json::json;
+use weir_api::{RawUriRule, router};
 use weir_model::Role;
 
 /// Every route of the description, by every role and by nobody.
@@ -76,6 +77,54 @@ async fn revealing_needs_operator_and_is_audited() {
     let audit = api.context.store.audit(0, 100, false).await.unwrap().items;
     let seen: Vec<_> = audit.iter().map(|e| (e.actor.as_str(), e.action.as_str(), e.subject.as_str())).collect();
     assert_eq!(seen, [("apikey:admin", "post", "streams"), ("apikey:operator", "reveal", "streams/1")]);
+}
+
+/// Wherever an address can stand; what an admin put there an operator may keep, start and stop.
+#[tokio::test]
+async fn an_address_of_ones_own_is_for_those_who_make_destinations() {
+    let mut api = Api::start().await;
+    api.stream("cam1").await;
+    api.post("/destinations", json!({"name": "d", "platform": "generic-srt", "url": "srt://h:1"})).await;
+    let raw = |name: &str| json!({"name": name, "stream_id": 1, "uri": "rtmp://h/app/key"});
+    assert_eq!(api.post("/restreams", raw("raw")).await.status, 201);
+    let saved = json!({"name": "saved", "stream_id": 1, "destination_id": 1, "stream_key": "key"});
+    let with = |field: &str, value: &str| {
+        let mut body = saved.clone();
+        body["name"] = json!("new");
+        body[field] = json!(value);
+        body
+    };
+    let as_operator = async |api: &Api, method: &str, path: &str, body: &serde_json::Value| {
+        api.call(method, path, Some(&body.to_string()), &[("authorization", &api.operator)]).await
+    };
+    assert_eq!(as_operator(&api, "POST", "/restreams", &saved).await.status, 201);
+    for (method, path, body, field) in [
+        ("POST", "/restreams", raw("new"), "uri"),
+        ("POST", "/restreams", json!({"name": "new", "stream_id": 1, "stream_key": "Srt://h:1"}), "uri"),
+        ("POST", "/restreams", with("stream_key", " srt://h:1"), "stream_key"),
+        ("POST", "/restreams", with("backup_uri", "rtmp://h/app/key"), "backup_uri"),
+        ("PATCH", "/restreams/1", json!({"uri": "rtmp://other/app/key"}), "uri"),
+        ("PATCH", "/restreams/1", json!({"stream_key": "rtmp://other/app/key"}), "uri"),
+        ("PATCH", "/restreams/1", json!({"backup_uri": "rtmp://other/app/key"}), "backup_uri"),
+        ("PATCH", "/restreams/2", json!({"stream_key": "srt://other:1"}), "stream_key"),
+        ("PATCH", "/restreams/2", json!({"uri": "rtmp://other/app/key"}), "uri"),
+    ] {
+        let refused = as_operator(&api, method, path, &body).await;
+        assert_eq!(refused.status, 403, "{method} {path} {body}: {}", refused.text);
+        let problem = refused.json();
+        assert_eq!((&problem["code"], &problem["field"]), (&json!("forbidden"), &json!(field)), "{body}");
+        assert!(problem["detail"].as_str().unwrap().contains("use a destination"), "{problem}");
+    }
+    for (path, body) in [
+        ("/restreams/1", json!({"name": "renamed", "uri": "rtmp://h/app/key"})),
+        ("/restreams/1", json!({"destination_id": 1, "stream_key": "key"})),
+        ("/restreams/2", json!({"stream_key": "another"})),
+    ] {
+        assert_eq!(as_operator(&api, "PATCH", path, &body).await.status, 200, "{path} {body}");
+    }
+    api.context.raw_uris = RawUriRule::OPERATOR;
+    api.router = router(api.context.clone());
+    assert_eq!(as_operator(&api, "POST", "/restreams", &raw("new")).await.status, 201);
 }
 
 #[tokio::test]

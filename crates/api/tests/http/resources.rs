@@ -135,7 +135,7 @@ async fn restream_by_one_line() {
 "stream_id": 20,
 "client_user_id": 10
 }"#;
-    let made = api.call("POST", "/restreams", Some(body), &[("authorization", &api.operator)]).await;
+    let made = api.call("POST", "/restreams", Some(body), &[("authorization", &api.admin)]).await;
     assert_eq!(made.status, 201, "{}", made.text);
     assert!(!made.text.contains("13s8"), "{}", made.text);
     let restream = made.json();

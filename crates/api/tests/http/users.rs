@@ -119,7 +119,8 @@ async fn quotas_bind_people_and_not_keys() {
     let user = json!({"name": "anna", "password": "first password", "role": "operator", "restream_quota": 1});
     api.post("/users", user).await;
     let anna = Browser::log_in(&api, "anna", "first password").await.ok().unwrap();
-    let restream = |name: &str| json!({"name": name, "stream_id": 1, "uri": "rtmp://h/app/key"});
+    api.post("/destinations", json!({"name": "d", "platform": "generic-rtmp", "url": "rtmp://h/app"})).await;
+    let restream = |name: &str| json!({"name": name, "stream_id": 1, "destination_id": 1, "stream_key": "key"});
     assert_eq!(anna.call("POST", "/restreams", restream("a")).await.status, 201);
     let refused = anna.call("POST", "/restreams", restream("b")).await;
     assert_eq!((refused.status.as_u16(), refused.json()["code"].clone()), (403, json!("quota")));

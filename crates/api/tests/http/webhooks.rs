@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use weir_api::WebhookCaller;
+use weir_net::Egress;
 
 /// Takes one request and answers with this status.
 async fn answer(listener: &TcpListener, status: &str) -> String {
@@ -28,13 +29,13 @@ fn event_of(request: &str) -> Value {
     serde_json::from_str(request.split("\r\n\r\n").nth(1).unwrap()).unwrap()
 }
 
-fn caller(permit: bool) -> WebhookCaller {
+fn caller(egress: Egress) -> WebhookCaller {
     let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
-    WebhookCaller::new(Arc::new(tls), Arc::new(move |_| permit))
+    WebhookCaller::new(Arc::new(tls), egress)
 }
 
 fn run(api: &Api, caller: WebhookCaller, stop: &CancellationToken) -> impl Future<Output = ()> + Send + use<> {
@@ -47,7 +48,7 @@ async fn told_in_order_signed_and_again_after_a_failure() {
     let api = Api::start().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook/planted-token?x=1", listener.local_addr().unwrap());
-    let telling = tokio::spawn(run(&api, caller(true), &CancellationToken::new()));
+    let telling = tokio::spawn(run(&api, caller(Egress::default()), &CancellationToken::new()));
     let made = api.post("/webhooks", json!({"url": url, "secret": "planted-secret", "types": ["wanted"]})).await;
     assert_eq!(made.status, 201, "{}", made.text);
     let emit = |kind: &str, n: u64| api.context.observe.events().emit(kind, weir_observe::fields([("n", n.into())]));
@@ -96,7 +97,8 @@ async fn what_can_not_be_is_refused() {
         let refused = api.post("/webhooks", body.clone()).await;
         assert_eq!((refused.status.as_u16(), refused.json()["field"].clone()), (422, json!(field)), "{body}");
     }
-    let telling = tokio::spawn(run(&api, caller(false), &CancellationToken::new()));
+    let telling =
+        tokio::spawn(run(&api, caller(Egress::new(["127.0.0.0/8".parse().unwrap()], [])), &CancellationToken::new()));
     api.post("/webhooks", json!({"url": "http://127.0.0.1:9/"})).await;
     let failure = loop {
         api.context.observe.events().emit("any", serde_json::Map::new());
@@ -106,7 +108,7 @@ async fn what_can_not_be_is_refused() {
         }
         tokio::task::yield_now().await;
     };
-    assert_eq!(failure, "the configuration does not permit this address");
+    assert_eq!(failure, "the address is not allowed by the egress rules");
     telling.abort();
 }
 
@@ -124,7 +126,7 @@ async fn at_the_end_what_has_happened_is_told_once_and_in_order() {
         emit(n);
     }
     let stop = CancellationToken::new();
-    let telling = tokio::spawn(run(&api, caller(true), &stop));
+    let telling = tokio::spawn(run(&api, caller(Egress::default()), &stop));
     let first = answer(&takes, "200 OK").await;
     let refused = answer(&refuses, "500 No").await;
     stop.cancel();

@@ -7,6 +7,9 @@ pub enum CommandError {
     /// A value that can't be; the message never repeats a secret.
     #[error("{field} {message}")]
     Invalid { field: String, message: String },
+    /// A value that who asked for it may not give.
+    #[error("{field} {message}")]
+    NotAllowed { field: &'static str, message: &'static str },
     #[error(transparent)]
     Store(#[from] StoreError),
 }

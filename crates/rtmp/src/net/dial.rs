@@ -1,27 +1,26 @@
 //! From an address to an open transport: DNS, egress rule, TCP to each address in turn, TLS.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::{TlsConnector, TlsStream};
+use weir_net::{Egress, EgressFault};
 
 use super::push::PushOptions;
 use super::push_error::{PushError, PushPhase};
 use super::transport::{CountedTcp, Transport};
 use crate::url::RtmpUrl;
 
-/// Addresses tried of those that a name resolves to.
-const ADDRESSES_MAX: usize = 8;
 /// What an address gets when another one waits behind it: a dead IPv6 route must not use up the time of IPv4.
 const NOT_LAST_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) async fn dial(url: &RtmpUrl, options: &PushOptions, deadline: Instant) -> Result<Transport, PushError> {
-    let addresses = resolve(url, &options.permit, deadline).await?;
+    let addresses = resolve(url, &options.egress, deadline).await?;
     let tcp = connect_any(&addresses, options, deadline).await?;
     // Media is coalesced by its writer, acks and pongs are awaited by the peer: nothing gains from waiting.
     tcp.set_nodelay(true)?;
@@ -39,22 +38,12 @@ pub(super) async fn dial(url: &RtmpUrl, options: &PushOptions, deadline: Instant
     }
 }
 
-async fn resolve(
-    url: &RtmpUrl,
-    permit: &Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
-    deadline: Instant,
-) -> Result<Vec<SocketAddr>, PushError> {
-    let found = match timeout_at(deadline, lookup_host((url.host.as_str(), url.port))).await {
-        Ok(Ok(found)) => found.collect::<Vec<_>>(),
-        Ok(Err(_)) | Err(_) => return Err(PushError::Resolve),
-    };
-    if found.is_empty() {
-        return Err(PushError::Resolve);
+async fn resolve(url: &RtmpUrl, egress: &Egress, deadline: Instant) -> Result<Vec<SocketAddr>, PushError> {
+    match timeout_at(deadline, egress.resolve(&url.host, url.port)).await {
+        Ok(Ok(addresses)) => Ok(addresses),
+        Ok(Err(EgressFault::NotPermitted)) => Err(PushError::NotPermitted),
+        Ok(Err(EgressFault::Resolve)) | Err(_) => Err(PushError::Resolve),
     }
-    // Canonical: or ::ffff:10.0.0.1 would pass a rule against 10.0.0.0/8.
-    let permitted: Vec<_> =
-        found.into_iter().filter(|address| permit(address.ip().to_canonical())).take(ADDRESSES_MAX).collect();
-    if permitted.is_empty() { Err(PushError::NotPermitted) } else { Ok(permitted) }
 }
 
 async fn connect_any(

@@ -1,11 +1,11 @@
 //! Opening a push: connections, redirects and authentication rounds up to an accepted publish.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use weir_net::Egress;
 
 use super::dial::dial;
 use super::publish_connection::{Answer, PublishConnection};
@@ -36,19 +36,19 @@ pub struct PushOptions {
     /// In total, from the start to `NetStream.Publish.Start`.
     pub accept_timeout: Duration,
     pub send_buffer_bytes: u32,
-    /// The egress rule, asked about every address before connecting to it, after redirects too.
-    pub permit: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    /// Asked about every address before connecting to it, after redirects too.
+    pub egress: Egress,
 }
 
 impl PushOptions {
-    /// The usual limits; every address is permitted.
+    /// The usual limits; what may be dialled is what usually may.
     pub fn new(tls: Arc<rustls::ClientConfig>) -> Self {
         Self {
             tls,
             tcp_connect_timeout: Duration::from_secs(5),
             accept_timeout: Duration::from_secs(10),
             send_buffer_bytes: 256 * 1024,
-            permit: Arc::new(|_| true),
+            egress: Egress::default(),
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::session_support;
 use crate::support;
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use support::{PATIENCE, Seen, Server, Tls, media, options, push};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use weir_net::Egress;
 use weir_rtmp::net::{ListenLimits, PushError, PushEvent, PushOptions, PushTarget};
 use weir_rtmp::url::RtmpUrl;
 use weir_rtmp::wire::{ServerHandshake, Value, type_id};
@@ -84,7 +85,7 @@ async fn every_failure_has_its_own_error() {
     let result = push(&target("rtmp://no-such-host.invalid/live"), &options()).await;
     assert!(matches!(result, Err(PushError::Resolve)), "{result:?}");
 
-    let forbid = PushOptions { permit: Arc::new(|ip: IpAddr| !ip.is_loopback()), ..options() };
+    let forbid = PushOptions { egress: Egress::new(["127.0.0.0/8".parse().unwrap()], []), ..options() };
     for host in ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]"] {
         let result = push(&target(&format!("rtmp://{host}/live")), &forbid).await;
         assert!(matches!(result, Err(PushError::NotPermitted)), "{host} {result:?}");
@@ -168,7 +169,7 @@ async fn redirects_are_followed_within_limits() {
 
     // The egress rule is asked about the redirect's address too.
     let (addr, _seen) = scripted(vec![redirect("rtmp://127.0.0.2/live")]).await;
-    let only_first = PushOptions { permit: Arc::new(|ip: IpAddr| ip.to_string() == "127.0.0.1"), ..options() };
+    let only_first = PushOptions { egress: Egress::new(["127.0.0.2/32".parse().unwrap()], []), ..options() };
     let result = push(&target(&format!("rtmp://{addr}/live")), &only_first).await;
     assert!(matches!(result, Err(PushError::NotPermitted)), "{result:?}");
 }

@@ -15,6 +15,7 @@ mod common;
 mod dashboard_api;
 mod drain;
 mod dvr;
+mod egress;
 mod failures;
 mod gpu;
 mod hostile;

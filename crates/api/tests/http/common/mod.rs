@@ -7,7 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
-use weir_api::{ApiContext, HttpLimits, HttpServer, PublicUrls, Readiness, Thumbnails, Webhooks, router};
+use weir_api::{ApiContext, HttpLimits, HttpServer, PublicUrls, RawUriRule, Readiness, Thumbnails, Webhooks, router};
 use weir_control::{Commands, Lanes, Playback, Runtime};
 use weir_model::{Platforms, Role};
 use weir_observe::Observe;
@@ -71,6 +71,7 @@ impl Api {
             thumbnails,
             data,
             webhooks,
+            raw_uris: RawUriRule::ADMIN,
         };
         let key = async |role: Role| {
             let (_, secret) = context.store.create_api_key(role.as_str(), role).await.unwrap();
