@@ -31,9 +31,13 @@ export async function startBrowser(): Promise<Browser> {
 
 export type PlayerName = "hls.js" | "dash.js" | "shaka";
 
+/** Whether a player is to play parts as they come, or whole segments; null: as the player decides by itself. */
+export type LowLatency = boolean | null;
+
 /** What a player page says of itself. */
 export interface Report {
   currentTime: number;
+  /** Pictures that were decoded: what a player skips, or throws away before its decoder, is not among them. */
   frames: number;
   stalls: number;
   errors: string[];
@@ -61,7 +65,7 @@ const SCRIPTS: Record<PlayerName, string> = {
 const STARTS: Record<PlayerName, string> = {
   "hls.js": `
     // Without leave to play faster, hls.js stays as far behind as it was when it began.
-    const hls = new Hls({ lowLatencyMode: true, maxLiveSyncPlaybackRate: 1.5 });
+    const hls = new Hls({ lowLatencyMode: lowLatency ?? true, maxLiveSyncPlaybackRate: 1.5 });
     hls.on(Hls.Events.MANIFEST_PARSED, () => video.play());
     hls.on(Hls.Events.ERROR, (_, error) => { if (error.fatal) errors.push(error.details); });
     hls.loadSource(url);
@@ -75,18 +79,20 @@ const STARTS: Record<PlayerName, string> = {
     latency = () => player.getCurrentLiveLatency();`,
   shaka: `
     const player = new shaka.Player();
+    if (lowLatency !== null) player.configure({ streaming: { lowLatencyMode: lowLatency } });
     player.addEventListener("error", ({ detail }) => errors.push("shaka " + detail.code));
     player.attach(video).then(() => player.load(url)).then(() => video.play()).catch((error) => errors.push("shaka " + error.code));
     latency = () => (player.isLive() ? Date.now() / 1000 - player.getPlayheadTimeAsDate() / 1000 : null);`,
 };
 
-function page(player: PlayerName): string {
+function page(player: PlayerName, lowLatency: LowLatency): string {
   return `<!doctype html><meta charset="utf-8"><title>${player}</title>
     <body style="margin:0;background:#000"><video muted playsinline style="width:100%"></video>
     <script src="/player.js"></script>
     <script>
       const video = document.querySelector("video");
       const url = new URLSearchParams(location.search).get("url");
+      const lowLatency = ${JSON.stringify(lowLatency)};
       const errors = [];
       let latency = () => null, target = () => null, began;
       const stalledAt = [];
@@ -105,13 +111,13 @@ function page(player: PlayerName): string {
 }
 
 /** A site of its own for each player, so that playing from other sites is tested too. */
-export async function startPlayerSite(player: PlayerName): Promise<{ url: string; server: Server }> {
+export async function startPlayerSite(player: PlayerName, lowLatency: LowLatency = null): Promise<{ url: string; server: Server }> {
   const script = await readFile(new URL(`../node_modules/${SCRIPTS[player]}`, import.meta.url));
   const server = createServer((request, response) => {
     if (request.url === "/player.js") {
       response.setHeader("content-type", "text/javascript").end(script);
     } else {
-      response.setHeader("content-type", "text/html").end(page(player));
+      response.setHeader("content-type", "text/html").end(page(player, lowLatency));
     }
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -1,5 +1,5 @@
-// hls.js (low latency), dash.js and Shaka Player and our own watch page play one stream side by side for a minute:
-// nothing stalls, and all of them are given the same bytes.
+// hls.js, dash.js, Shaka Player (over DASH and over low-latency HLS) and our own watch page play one stream side by side for a
+// minute: nothing stalls, every picture is decoded, and all of them are given the same bytes.
 
 import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
@@ -8,7 +8,7 @@ import { mkdir } from "node:fs/promises";
 import type { Server } from "node:http";
 import { after, before, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
-import { type Fetched, type PlayerName, RECORDER, type Report, startBrowser, startPlayerSite } from "./browser";
+import { type Fetched, type LowLatency, type PlayerName, RECORDER, type Report, startBrowser, startPlayerSite } from "./browser";
 import { publish, type Stream, waitFor, Weir } from "./weir";
 
 const PLAY_SECONDS = 60;
@@ -17,6 +17,9 @@ const SETTLE_SECONDS = 10;
 const LATENCY_MAX_SECONDS = 2.0;
 /** The manifest asks for 3 s. */
 const DASH_LATENCY_MAX_SECONDS = 4.0;
+/** Of the pictures that belong to what was played: a player that skips parts stalls nowhere, and shows every third picture. */
+const PICTURES_LEAST = 0.98;
+const FPS = 30;
 /** Of low-latency DASH: long enough for a dozen segments after the player has found its place. */
 const DASH_SECONDS = 35;
 const PICTURES = "test-results";
@@ -41,8 +44,8 @@ async function token(): Promise<string> {
   return (await weir.api("POST", `/streams/${stream.id}/tokens`, { expires_in_seconds: 600 })).token;
 }
 
-async function openPlayer(player: PlayerName, path: string): Promise<Page> {
-  const site = await startPlayerSite(player);
+async function openPlayer(player: PlayerName, path: string, lowLatency: LowLatency = null): Promise<Page> {
+  const site = await startPlayerSite(player, lowLatency);
   sites.push(site.server);
   const page = await (await browser.newContext({ viewport: { width: 640, height: 360 } })).newPage();
   await page.addInitScript(RECORDER);
@@ -68,6 +71,17 @@ async function latencyOver(seconds: number, page: Page): Promise<{ median: numbe
   }
   settled.sort((one, other) => one - other);
   return { median: settled[settled.length >> 1] ?? NaN, worst: settled.at(-1) ?? NaN, course: course.join(" ") };
+}
+
+/** A player's course over some time: no error, no stall, in time, and with its pictures. */
+function assertPlayed(name: string, before: Report, now: Report, seconds: number): void {
+  const played = now.currentTime - before.currentTime;
+  const share = (now.frames - before.frames) / (played * FPS);
+  assert.deepEqual(now.errors, [], name);
+  assert.equal(now.stalls, before.stalls, `${name} stalled`);
+  // Catching up, or falling back to where it wants to be, is 10 % at most.
+  assert.ok(played > seconds * 0.95, `${name} played only ${played} s of ${seconds}`);
+  assert.ok(share >= PICTURES_LEAST, `${name} decoded ${(share * 100).toFixed(1)} % of the pictures`);
 }
 
 async function watchReport(page: Page): Promise<{ time: number; frames: number; latency: number; level: number }> {
@@ -99,36 +113,29 @@ test("players play a minute without a stall, from the same bytes", { timeout: 15
     ((await (await fetch(media)).text()).match(/#EXTINF/g) ?? []).length >= 4 ? true : undefined,
   );
   // One after the other: a browser that starts three at once on two cores is what would be measured.
-  const pages: [PlayerName, Page][] = [];
-  for (const [player, path] of [["dash.js", "manifest.mpd"], ["shaka", "manifest.mpd"], ["hls.js", "master.m3u8"]] as const) {
-    const page = await openPlayer(player, path);
-    pages.push([player, page]);
-    await waitFor(`${player} plays`, 25_000, async () => ((await report(page)).currentTime > 0.2 ? true : undefined));
+  const pages: [string, Page][] = [];
+  for (const [player, path] of [
+    ["dash.js", "manifest.mpd"], ["shaka", "manifest.mpd"], ["shaka", "master.m3u8"], ["hls.js", "master.m3u8"],
+  ] as const) {
+    const [page, name] = [await openPlayer(player, path), `${player} on ${path}`];
+    pages.push([name, page]);
+    await waitFor(`${name} plays`, 25_000, async () => ((await report(page)).currentTime > 0.2 ? true : undefined));
   }
-  const [[, dash], [, shaka], [, hls]] = pages as [[PlayerName, Page], [PlayerName, Page], [PlayerName, Page]];
+  const [dash, shaka, , hls] = pages.map(([, page]) => page) as [Page, Page, Page, Page];
   await waitFor("the watch page plays", 25_000, async () => ((await watchReport(watch)).time > 0 ? true : undefined));
 
   const watchStart = await watchReport(watch);
-  const before = new Map(await Promise.all(pages.map(async ([player, page]) => [player, await report(page)] as const)));
+  const before = await Promise.all(pages.map(([, page]) => report(page)));
   const { median, worst, course } = await latencyOver(PLAY_SECONDS, hls);
   const viewers = (await weir.api("GET", `/streams/${stream.id}`)).status.viewers;
 
   context.diagnostic(`latency by hls.js every 5 s: ${course}`);
-  const ended: [PlayerName, Report, number][] = [];
-  for (const [player, page] of pages) {
-    const now = await report(page);
-    await page.screenshot({ path: `${PICTURES}/${player}.png` });
-    const played = now.currentTime - (before.get(player)?.currentTime ?? 0);
-    context.diagnostic(`${player}: ${JSON.stringify({ ...now, played })}`);
-    ended.push([player, now, played]);
+  const ended = await Promise.all(pages.map(([, page]) => report(page)));
+  for (const [index, [name, page]] of pages.entries()) {
+    await page.screenshot({ path: `${PICTURES}/${name.replaceAll(" ", "-")}.png` });
+    context.diagnostic(`${name}: ${JSON.stringify({ before: before[index], after: ended[index] })}`);
   }
-  for (const [player, now, played] of ended) {
-    assert.deepEqual(now.errors, [], player);
-    assert.equal(now.stalls, 0, `${player} stalled`);
-    // Catching up, or falling back to where it wants to be, is 10 % at most.
-    assert.ok(played > PLAY_SECONDS * 0.95, `${player} played only ${played} s`);
-    assert.ok(now.frames > PLAY_SECONDS * 30 * 0.9, `${player} decoded only ${now.frames} frames`);
-  }
+  for (const [index, [name]] of pages.entries()) assertPlayed(name, before[index]!, ended[index]!, PLAY_SECONDS);
   context.diagnostic(`LL-HLS latency by hls.js: median ${median.toFixed(2)} s, worst ${worst.toFixed(2)} s`);
   assert.ok(worst <= LATENCY_MAX_SECONDS, `hls.js was ${worst} s behind`);
 
@@ -144,8 +151,8 @@ test("players play a minute without a stall, from the same bytes", { timeout: 15
   await watch.setViewportSize({ width: 390, height: 780 });
   await watch.screenshot({ path: `${PICTURES}/watch-phone.png` });
 
-  // Four players with a token each, from one address.
-  assert.deepEqual({ hls: viewers.hls, dash: viewers.dash }, { hls: 2, dash: 2 });
+  // Five players with a token each, from one address.
+  assert.deepEqual({ hls: viewers.hls, dash: viewers.dash }, { hls: 3, dash: 2 });
   assert.ok(!weir.log.some((line) => line.includes("token=")), "tokens are in no log");
 
   const fetched = await Promise.all([hls, dash, shaka].map((page) => page.evaluate<Record<string, Fetched>>("fetchedSegments()")));
@@ -174,13 +181,10 @@ test("dash.js plays from segments that are still being made", { timeout: 150_000
   const before = await report(page);
   const { median, worst, course } = await latencyOver(DASH_SECONDS, page);
   const now = await report(page);
-  const played = now.currentTime - before.currentTime;
   await page.screenshot({ path: `${PICTURES}/dash.js-low-latency.png` });
   context.diagnostic(`latency by dash.js every 5 s: ${course}`);
-  context.diagnostic(`dash.js: ${JSON.stringify({ ...now, played })}`);
-  assert.deepEqual(now.errors, []);
-  assert.equal(now.stalls, 0, "it stalled");
-  assert.ok(played > DASH_SECONDS * 0.95, `it played only ${played} s`);
+  context.diagnostic(`dash.js: ${JSON.stringify({ before, after: now })}`);
+  assertPlayed("dash.js", before, now, DASH_SECONDS);
   context.diagnostic(`low-latency DASH by dash.js: median ${median.toFixed(2)} s, worst ${worst.toFixed(2)} s`);
   assert.ok(median <= DASH_LATENCY_MAX_SECONDS, `dash.js was ${median} s behind`);
 
@@ -197,4 +201,29 @@ test("dash.js plays from segments that are still being made", { timeout: 150_000
   }
   context.diagnostic(`${same} segments with the sha256 of the complete file`);
   assert.ok(same >= DASH_SECONDS / 2, `only ${same} segments were compared`);
+});
+
+/** What the tests above leave out: each player by each protocol, with low latency and without, one after the other. */
+const WAYS: [PlayerName, string, LowLatency][] = [
+  ["hls.js", "master.m3u8", false],
+  ["shaka", "master.m3u8", true],
+  ["shaka", "master.m3u8", false],
+  ["shaka", "manifest.mpd", true],
+  ["shaka", "manifest-ll.mpd", true],
+  ["dash.js", "manifest-ll.mpd", null],
+];
+
+test("every player by every protocol shows its pictures", { skip: !process.env["WEIR_LONG"], timeout: 900_000 }, async (context) => {
+  publisher ??= publish(stream.pushUrl);
+  for (const [player, path, lowLatency] of WAYS) {
+    await Promise.all(browser.contexts().map((one) => one.close()));
+    const name = `${player} on ${path}, low latency ${lowLatency}`;
+    const page = await openPlayer(player, path, lowLatency);
+    await waitFor(`${name} plays`, 25_000, async () => ((await report(page)).currentTime > 2 ? true : undefined));
+    const before = await report(page);
+    await latencyOver(PLAY_SECONDS, page);
+    const now = await report(page);
+    context.diagnostic(`${name}: ${JSON.stringify({ before, after: now })}`);
+    assertPlayed(name, before, now, PLAY_SECONDS);
+  }
 });

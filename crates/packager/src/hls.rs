@@ -5,9 +5,9 @@ use std::fmt::Write;
 use weir_media::codec::captions::Captions;
 use weir_media::{MediaKind, TrackInfo};
 
-use crate::clock::seconds;
 use crate::listing::{Listing, put_address, put_breaks, put_map, put_time};
 use crate::measure;
+use crate::part_times::PartTimes;
 use crate::segment::Segment;
 use crate::store::Store;
 use crate::track::Track;
@@ -165,8 +165,9 @@ pub(crate) fn media(store: &Store, rendition: &str, track: &Track, listing: &Lis
 
 fn put_segment(out: &mut String, track: &Track, segment: &Segment, with_parts: bool) {
     let (folder, name) = (folder(track.kind), segment.name());
+    let mut times = PartTimes::new(segment.timescale);
     for (index, part) in segment.listed_parts().iter().enumerate().filter(|_| with_parts) {
-        let duration = seconds(part.duration_ticks, segment.timescale);
+        let duration = times.next(part.duration_ticks);
         let independent = if part.independent { ",INDEPENDENT=YES" } else { "" };
         let _ = writeln!(out, "#EXT-X-PART:DURATION={duration:.5},URI=\"{folder}/{name}.{index}.m4s\"{independent}");
     }

@@ -24,6 +24,7 @@ mod measure;
 mod mirror;
 mod packager;
 mod part;
+mod part_times;
 mod record;
 mod reload;
 mod rendition_writer;

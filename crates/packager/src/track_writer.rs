@@ -12,6 +12,7 @@ use crate::clock::{TrackClock, media_time};
 use crate::dvr::TrackResume;
 use crate::held::Held;
 use crate::part::Part;
+use crate::part_times;
 use crate::segment::Segment;
 use crate::store::Change;
 use crate::track::Init;
@@ -317,8 +318,8 @@ impl TrackWriter {
     }
 }
 
-/// The least and the most that a part may last.
+/// The least and the most that a part may last. What playlists tell of it is a hair longer, and has to keep to the target, too.
 fn part_ticks(clock: &TrackClock, config: &PackagerConfig) -> (u64, u64) {
-    let max = clock.ticks_of(config.part_target);
+    let max = clock.ticks_of(config.part_target.saturating_sub(part_times::MORE_MAX));
     ((max * PART_PERCENT_MIN).div_ceil(100), max)
 }
