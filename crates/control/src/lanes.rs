@@ -46,6 +46,8 @@ impl Lanes {
                 runtime.block_on(async {
                     let _ = stopped.wait_for(|stop| *stop).await;
                 });
+                // A name that is being resolved or a disk that hangs is not waited for: whoever needs such work done has waited before.
+                runtime.shutdown_background();
             };
             threads.push(std::thread::Builder::new().name(format!("{name}-{number}")).spawn(run)?);
         }

@@ -1,8 +1,10 @@
 //! The supervisor: the one task that starts and stops what runs, by comparing it with what is stored.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use time::OffsetDateTime;
 use tokio::join;
 use tokio::task::JoinSet;
@@ -81,9 +83,14 @@ impl Supervisor {
 
     /// Runs until told to stop, then drains: publishers are sent away, destinations are told goodbye, recordings are ended.
     pub async fn run(mut self, stop: CancellationToken, heartbeat: Heartbeat) {
-        // Whatever a round waits for, a database that hangs included, must not keep anyone from being told goodbye.
-        stop.run_until_cancelled(self.supervise(&heartbeat)).await;
+        // Neither what a round waits for, a database that hangs included, nor a fault of ours in it must keep anyone from being told
+        // goodbye. Drained even after a panic, which its owner hears of afterwards.
+        let supervising = AssertUnwindSafe(stop.run_until_cancelled(self.supervise(&heartbeat)));
+        let outcome = supervising.catch_unwind().await;
         self.drain().await;
+        if let Err(panic) = outcome {
+            resume_unwind(panic);
+        }
     }
 
     async fn supervise(&mut self, heartbeat: &Heartbeat) {

@@ -42,6 +42,8 @@ struct Shared {
     heartbeats: Heartbeats,
     load: load::LoadMeter,
     started_at: OffsetDateTime,
+    /// The same by a clock that is never set.
+    began: Instant,
 }
 
 impl Observe {
@@ -61,12 +63,18 @@ impl Observe {
             heartbeats: Heartbeats::default(),
             load: load::LoadMeter::default(),
             started_at,
+            began: Instant::now(),
         };
         Self { shared: Arc::new(shared) }
     }
 
     pub fn started_at(&self) -> OffsetDateTime {
         self.shared.started_at
+    }
+
+    /// For how long this server has run, whatever was done to the wall clock meanwhile.
+    pub fn uptime(&self) -> Duration {
+        self.shared.began.elapsed()
     }
 
     pub fn events(&self) -> &EventLog {

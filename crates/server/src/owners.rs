@@ -11,6 +11,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use weir_observe::{Heartbeat, Heartbeats};
 
+/// An owner that is cut off is gone at its next step, unless it blocks the thread that it runs on.
+const CUT_OFF_MAX: Duration = Duration::from_millis(100);
+
 /// When an owner is told to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Stage {
@@ -98,17 +101,28 @@ impl Owners {
     pub(crate) async fn stop(mut self) {
         for stage in [Stage::Serving, Stage::Telling] {
             self.token(stage).cancel();
-            while self.running.values().any(|owner| owner.stage == stage) {
-                match self.tasks.join_next_with_id().await {
-                    Some(Ok((id, ()))) => {
-                        self.forget(id);
-                    }
-                    Some(Err(error)) => {
-                        let owner = self.forget(error.id());
-                        tracing::error!(owner, "{owner} {}", how(error));
-                    }
-                    None => return,
+            let graces = self.running.values().filter(|owner| owner.stage == stage).map(|owner| owner.grace);
+            let longest = graces.max().unwrap_or_default() + CUT_OFF_MAX;
+            if timeout(longest, self.ended(stage)).await.is_err() {
+                let hanging = self.running.values().filter(|owner| owner.stage == stage);
+                let names: Vec<_> = hanging.map(|owner| owner.name).collect();
+                tracing::error!("these block a thread and could not even be cut off: {}", names.join(", "));
+            }
+        }
+    }
+
+    /// Returns when no owner of this stage runs. Cancel-safe.
+    async fn ended(&mut self, stage: Stage) {
+        while self.running.values().any(|owner| owner.stage == stage) {
+            match self.tasks.join_next_with_id().await {
+                Some(Ok((id, ()))) => {
+                    self.forget(id);
                 }
+                Some(Err(error)) => {
+                    let owner = self.forget(error.id());
+                    tracing::error!(owner, "{owner} {}", how(error));
+                }
+                None => return,
             }
         }
     }
@@ -208,6 +222,27 @@ mod tests {
         owners.start(SERVER, end_after("quick", 1));
         owners.stop().await;
         assert_eq!(*ended.lock().unwrap(), [("quick", 1), ("slow", 4), ("teller", 4)]);
+    }
+
+    #[tokio::test]
+    async fn who_blocks_a_thread_holds_up_nobody() {
+        let lane = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let grace = Duration::from_millis(50);
+        let mut owners = owners();
+        owners.start_on(lane.handle(), Owner { grace, ..SERVER }, |_, _| async move {
+            let _ = released.recv();
+        });
+        let ended = Arc::new(Mutex::new(false));
+        let telling = Arc::clone(&ended);
+        owners.start(Owner { grace, ..TELLER }, |stop, _| async move {
+            stop.cancelled().await;
+            *telling.lock().unwrap() = true;
+        });
+        owners.stop().await;
+        assert!(*ended.lock().unwrap());
+        drop(release);
+        lane.shutdown_background();
     }
 
     #[tokio::test(start_paused = true)]

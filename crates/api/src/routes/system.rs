@@ -10,7 +10,6 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 use weir_transcode::{Capacity, EncoderReport};
 
@@ -175,7 +174,7 @@ async fn described(app: &App, untried: bool) -> Json<SystemDto> {
     Json(SystemDto {
         version: env!("CARGO_PKG_VERSION"),
         started_at: started_at.into(),
-        uptime_seconds: (OffsetDateTime::now_utc() - started_at).as_seconds_f64(),
+        uptime_seconds: app.api.observe.uptime().as_secs_f64(),
         cpu_cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         load: app.api.observe.load().into(),
         disk: DiskDto::of(&app.api.data),
