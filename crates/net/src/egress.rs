@@ -1,10 +1,10 @@
 //! Where we may connect to: the one rule that pushes, calls and webhooks ask about every address before they dial it.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use crate::InForce;
 use crate::reached::reached;
 
 /// Of the addresses that a name resolves to, so many are tried.
@@ -32,10 +32,10 @@ const DENIED_BY_DEFAULT: [&str; 9] = [
     "192.0.0.192/32",
 ];
 
-/// Clones share one list. The default denies what is denied by default and nothing else.
+/// Clones share one list, which may be replaced while they use it. The default denies what is denied by default and nothing else.
 #[derive(Clone, Debug)]
 pub struct Egress {
-    lists: Arc<Lists>,
+    lists: InForce<Lists>,
 }
 
 #[derive(Debug)]
@@ -58,13 +58,19 @@ impl Egress {
     pub fn new(deny: impl IntoIterator<Item = IpNet>, allow: impl IntoIterator<Item = IpNet>) -> Self {
         let by_default = DENIED_BY_DEFAULT.iter().filter_map(|net| net.parse().ok());
         let deny = by_default.chain(deny).map(canonical).collect();
-        Self { lists: Arc::new(Lists { deny, allow: allow.into_iter().map(canonical).collect() }) }
+        Self { lists: InForce::new(Lists { deny, allow: allow.into_iter().map(canonical).collect() }) }
+    }
+
+    /// Goes by the lists of `other` from now on, with all clones; connections that are open stay.
+    pub fn follow(&self, other: &Self) {
+        self.lists.replace(other.lists.get());
     }
 
     /// Whether nothing that a connection to this address reaches is denied.
     pub fn permits(&self, address: IpAddr) -> bool {
         let within = |nets: &[IpNet], place: &IpAddr| nets.iter().any(|net| net.contains(place));
-        reached(address).iter().all(|place| !within(&self.lists.deny, place) || within(&self.lists.allow, place))
+        let lists = self.lists.get();
+        reached(address).iter().all(|place| !within(&lists.deny, place) || within(&lists.allow, place))
     }
 
     /// The addresses of a host that may be dialled, in the order in which the system wants them tried. The host may be a name or an
@@ -107,6 +113,16 @@ mod tests {
 
     fn permits(egress: &Egress, address: &str) -> bool {
         egress.permits(address.parse().unwrap())
+    }
+
+    #[test]
+    fn clones_follow_a_reload() {
+        let (rules, wanted) = (egress(&[], &[]), egress(&["10.0.0.0/8"], &["169.254.169.254"]));
+        let of_pushes = rules.clone();
+        rules.follow(&wanted);
+        for (address, permitted) in [("10.1.2.3", false), ("169.254.169.254", true), ("192.0.2.1", true)] {
+            assert_eq!(permits(&of_pushes, address), permitted, "{address}");
+        }
     }
 
     const LOOPBACK: [&str; 14] = [

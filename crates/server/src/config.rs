@@ -57,7 +57,7 @@ const KEYS: [(&str, &str); 34] = [
 ];
 
 /// The keys that SIGHUP puts in force while the server runs; `weir.toml` marks them. All others need a restart.
-pub(crate) const LIVE_KEYS: [&str; 2] = ["tls.cert", "tls.key"];
+pub(crate) const LIVE_KEYS: [&str; 4] = ["tls.cert", "tls.key", "egress.deny", "egress.allow"];
 
 /// What the server runs by. An address that is None is off.
 #[derive(Clone, Debug)]

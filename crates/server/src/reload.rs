@@ -57,6 +57,7 @@ impl Reload {
                 changes.applied.push("tls.cert");
             }
         }
+        self.config.egress.follow(&wanted.egress);
         self.config.values.take(&changes.applied, &wanted.values);
         Ok(changes)
     }
