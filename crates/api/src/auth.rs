@@ -1,6 +1,6 @@
 //! Who is calling: an API key, or a browser's cookie with its token against cross-site requests.
 
-use crate::context::App;
+use crate::context::{App, Peer};
 use crate::problem::Problem;
 use crate::rules::{Access, access};
 use axum::extract::{MatchedPath, Request, State};
@@ -10,8 +10,12 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Instant;
 use subtle::ConstantTimeEq;
 use weir_model::{Role, Secret, UserId};
+use weir_observe::{Refusal, RefusalKind};
+use weir_store::ApiKey;
 
 pub(crate) const COOKIE: &str = "weir_session";
 const CSRF_HEADER: &str = "x-csrf-token";
@@ -50,7 +54,8 @@ pub(crate) async fn authenticate(
         return Problem::method_not_allowed().into_response();
     };
     if let Access::AtLeast(role) = rule {
-        match let_in(&app, request.method(), request.headers(), role).await {
+        let from = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Peer(ip)| *ip);
+        match let_in(&app, request.method(), request.headers(), from, role).await {
             Ok(caller) => request.extensions_mut().insert(caller),
             Err(problem) => return problem.into_response(),
         };
@@ -58,10 +63,10 @@ pub(crate) async fn authenticate(
     next.run(request).await
 }
 
-async fn let_in(app: &App, method: &Method, headers: &HeaderMap, role: Role) -> Result<Caller, Problem> {
+async fn let_in(app: &App, method: &Method, headers: &HeaderMap, from: IpAddr, role: Role) -> Result<Caller, Problem> {
     let caller = match authorisation(headers) {
         Some(key) => {
-            let key = app.api.store.api_key_of(&key?).await?.ok_or_else(Problem::unauthorised)?;
+            let key = known_key(app, &key?, from).await?;
             Caller {
                 actor: format!("apikey:{}", key.name),
                 name: key.name,
@@ -83,6 +88,29 @@ async fn let_in(app: &App, method: &Method, headers: &HeaderMap, role: Role) -> 
     };
     caller.require(role)?;
     Ok(caller)
+}
+
+/// The key that this is, unless its address has been guessing: then it is not even looked for.
+async fn known_key(app: &App, key: &Secret, from: IpAddr) -> Result<ApiKey, Problem> {
+    let (network, now) = (weir_net::network(from), Instant::now());
+    let refused = |problem: Problem| {
+        let (remote, code, message) = (SocketAddr::new(from, 0), problem.code, &problem.detail);
+        app.api.observe.refused(&Refusal { kind: RefusalKind::Call, protocol: "http", remote, network, code, message });
+        problem
+    };
+    if let Some(wait) = app.key_guesses.wait(network, key.expose(), now) {
+        return Err(refused(Problem::too_many_tries("API keys", wait)));
+    }
+    match app.api.store.api_key_of(key).await? {
+        Some(known) => {
+            app.key_guesses.was_right(network, key.expose(), now);
+            Ok(known)
+        }
+        None => {
+            app.key_guesses.was_wrong(network, key.expose(), now);
+            Err(refused(Problem::unauthorised()))
+        }
+    }
 }
 
 /// The key of `Authorization: apikey <key>` or `Bearer <key>`; other schemes are refused, not ignored.

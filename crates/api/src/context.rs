@@ -10,8 +10,10 @@ use crate::webhooks::Webhooks;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use weir_control::{Commands, Playback};
+use weir_net::{GuessLimit, GuessRules};
 use weir_observe::Observe;
 use weir_packager::Recordings;
 use weir_store::Store;
@@ -19,6 +21,15 @@ use weir_transcode::Workshop;
 
 /// A password check takes 19 MiB and tens of milliseconds of a core: more at once would be a way to wear us out.
 const PASSWORD_CHECKS: usize = 2;
+
+/// Twenty unknown API keys from one address cost nothing: scripts with old keys. Ours are too long to be guessed; one that an operator
+/// chose is worth 1,460 tries a day.
+const KEY_GUESSES: GuessRules = GuessRules {
+    free: 20,
+    wait_min: Duration::from_secs(1),
+    wait_max: Duration::from_secs(60),
+    forgotten_after: Duration::from_secs(600),
+};
 
 /// Each follower of events holds a connection and a task.
 const MAX_FOLLOWERS: usize = 256;
@@ -72,6 +83,7 @@ pub(crate) struct App {
     pub(crate) api: ApiContext,
     pub(crate) password_checks: Arc<Semaphore>,
     pub(crate) login_limit: Arc<LoginLimit>,
+    pub(crate) key_guesses: Arc<GuessLimit>,
     pub(crate) catalogues: Arc<Catalogues>,
     pub(crate) live: Arc<LiveBoard>,
     pub(crate) followers: Arc<Semaphore>,
@@ -87,6 +99,7 @@ impl App {
             catalogues,
             password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS)),
             login_limit: Arc::default(),
+            key_guesses: Arc::new(GuessLimit::new(KEY_GUESSES)),
             followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
             openapi: openapi.into(),
         }

@@ -3,6 +3,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use std::time::Duration;
 use utoipa::ToSchema;
 use weir_control::CommandError;
 use weir_store::StoreError;
@@ -20,6 +21,9 @@ pub struct Problem {
     /// The field of the request at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
+    /// The header Retry-After.
+    #[serde(skip)]
+    retry_after_seconds: Option<u16>,
 }
 
 impl Problem {
@@ -31,6 +35,7 @@ impl Problem {
             detail: detail.into(),
             code,
             field: None,
+            retry_after_seconds: None,
         }
     }
 
@@ -73,8 +78,11 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail)
     }
 
-    pub(crate) fn too_many_tries() -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_tries", "too many wrong passwords; wait before trying again")
+    pub(crate) fn too_many_tries(of: &str, wait: Duration) -> Self {
+        let detail = format!("too many wrong {of} came from here; wait before trying again");
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_tries", detail);
+        let seconds = u16::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u16::MAX);
+        Self { retry_after_seconds: Some(seconds), ..problem }
     }
 
     pub(crate) fn internal() -> Self {
@@ -88,6 +96,9 @@ impl IntoResponse for Problem {
         let body = serde_json::to_string(&self).unwrap_or_default();
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("apikey, Bearer"));

@@ -32,7 +32,7 @@ pub(crate) enum CallFault {
     #[error("it could not be connected to: {0}")]
     Connect(std::io::ErrorKind),
     #[error("TLS failed: {0}")]
-    Tls(std::io::ErrorKind),
+    Tls(String),
     #[error("the connection broke")]
     Broken,
     #[error("it did not answer in HTTP")]
@@ -76,7 +76,8 @@ impl WebhookCaller {
         let request = request(webhook, &uri, body, now);
         let status = if is_tls {
             let name = ServerName::try_from(host).map_err(|_| CallFault::Address)?;
-            let socket = self.tls.connect(name, socket).await.map_err(|error| CallFault::Tls(error.kind()))?;
+            let socket =
+                self.tls.connect(name, socket).await.map_err(|error| CallFault::Tls(weir_net::tls_fault(&error)))?;
             send(socket, &request).await?
         } else {
             send(socket, &request).await?

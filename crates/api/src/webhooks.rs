@@ -95,7 +95,11 @@ impl Webhooks {
         since: Option<u64>,
         stop: CancellationToken,
     ) {
-        let mut events = observe.events().subscribe(since);
+        // Refusals are told to those who ask for that type by its name: anybody outside can cause them.
+        let mut events = match &webhook.types {
+            Some(_) => observe.events().subscribe_to_all(since),
+            None => observe.events().subscribe(since),
+        };
         loop {
             let event = tokio::select! {
                 biased;

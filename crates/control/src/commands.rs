@@ -16,18 +16,30 @@ use crate::runtime::Runtime;
 use directory::Directory;
 use logos::Logos;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use weir_model::{
     ConfigFault, Destination, DestinationId, Platforms, RestreamId, RestreamSpec, Stream, Target, resolve,
 };
+use weir_net::{GuessLimit, GuessRules};
 use weir_store::{Store, StoreError};
 
 type Result<T> = std::result::Result<T, CommandError>;
 
 /// A change made by another process between our read and our write is read again this often before giving up.
 const STALE_RETRIES: u32 = 5;
+
+/// Twenty unknown keys from one address cost nothing, then one a minute at most may be tried: 1,460 a day. Keys that an operator chose
+/// badly are worth no more.
+const KEY_GUESSES: GuessRules = GuessRules {
+    free: 20,
+    wait_min: Duration::from_secs(1),
+    wait_max: Duration::from_secs(60),
+    forgotten_after: Duration::from_secs(600),
+};
 
 /// Cheap to clone; clones share everything.
 #[derive(Debug, Clone)]
@@ -45,6 +57,7 @@ struct Shared {
     directory: RwLock<Directory>,
     /// Those of the streams that have one, as they were last read: they are large, and every change asks for all streams.
     logos: Mutex<Logos>,
+    key_guesses: GuessLimit,
     /// Rises with every change.
     version: AtomicU64,
 }
@@ -76,6 +89,7 @@ impl Commands {
             changing: Mutex::new(()),
             directory,
             logos: Mutex::default(),
+            key_guesses: GuessLimit::new(KEY_GUESSES),
             version: AtomicU64::new(1),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -109,10 +123,24 @@ impl Commands {
         Ok(desired.into_values().collect())
     }
 
-    /// Whether this key may publish, and into what. From memory: an encoder is waiting on its connection.
-    pub fn authorise_publish(&self, stream_key: &str) -> std::result::Result<PublishGrant, PublishRefusal> {
+    /// Whether this key may publish, and into what, whichever protocol it came by. From memory: an encoder is waiting on its
+    /// connection.
+    pub fn authorise_publish(
+        &self,
+        stream_key: &str,
+        from: IpAddr,
+    ) -> std::result::Result<PublishGrant, PublishRefusal> {
+        let (guesses, who, now) = (&self.shared.key_guesses, weir_net::network(from), Instant::now());
+        if guesses.wait(who, stream_key, now).is_some() {
+            return Err(PublishRefusal::Guessing);
+        }
         let lookup = self.store().stream_key_lookup(stream_key);
-        self.shared.directory.read().unwrap_or_else(PoisonError::into_inner).publish(&lookup)
+        let answer = self.shared.directory.read().unwrap_or_else(PoisonError::into_inner).publish(&lookup);
+        match answer {
+            Err(PublishRefusal::Unknown) => guesses.was_wrong(who, stream_key, now),
+            _ => guesses.was_right(who, stream_key, now),
+        }
+        answer
     }
 
     /// The stream of that name, for whoever wants to play it. From memory.

@@ -1,18 +1,18 @@
 //! Who comes in by RTMP: publishers to their stream's door, players to its feed.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use tokio::runtime::Handle;
 use weir_hub::SOURCE_RENDITION;
 use weir_ingest::{IngestMeter, Occupied, RtmpSession};
 use weir_media::WireClock;
 use weir_model::IngestProtocol;
-use weir_observe::{Counter, Observe, ViewerKind, fields};
+use weir_observe::{Observe, RefusalKind, ViewerKind};
 use weir_restream::RtmpPlay;
-use weir_rtmp::net::{Handler, PlayRequest, Playing, PublishRequest, Publishing, Refusal, RefusalCode};
+use weir_rtmp::net::{CloseReason, Handler, PlayRequest, Playing, PublishRequest, Publishing, Refusal, RefusalCode};
 
-use crate::commands::{Commands, PublishRefusal};
+use crate::commands::Commands;
 use crate::renditions;
 use crate::runtime::Runtime;
 
@@ -41,11 +41,11 @@ impl RtmpDoor {
             let text = format!("publish to /{PUBLISH_APP}/<stream key>");
             return Err(Refusal::new(RefusalCode::Denied, text));
         }
-        let grant = self.commands.authorise_publish(request.stream_key.expose()).map_err(|refusal| match refusal {
-            PublishRefusal::Unknown | PublishRefusal::Disabled => {
-                Refusal::new(RefusalCode::Denied, refusal.to_string())
-            }
-        })?;
+        let key = request.stream_key.expose();
+        let grant = self
+            .commands
+            .authorise_publish(key, request.remote.ip())
+            .map_err(|refusal| Refusal::new(RefusalCode::Denied, refusal.to_string()))?;
         let door = self.runtime.in_stream(grant.stream_id, PATIENCE, |run| run.door.clone()).await;
         let door = door.ok_or_else(|| Refusal::new(RefusalCode::Denied, "the stream is not running"))?;
         let protocol = if request.tls { IngestProtocol::Rtmps } else { IngestProtocol::Rtmp };
@@ -65,6 +65,12 @@ impl RtmpDoor {
                 }
             }),
         })
+    }
+
+    fn refused(&self, kind: RefusalKind, tls: bool, remote: SocketAddr, code: &str, message: &str) {
+        let protocol = if tls { "rtmps" } else { "rtmp" };
+        let network = weir_net::network(remote.ip());
+        self.observe.refused(&weir_observe::Refusal { kind, protocol, remote, network, code, message });
     }
 
     async fn open(&self, request: &PlayRequest) -> Result<Playing, Refusal> {
@@ -98,14 +104,8 @@ impl Handler for RtmpDoor {
     async fn publish(&self, request: PublishRequest) -> Result<Publishing, Refusal> {
         let answer = self.admit(&request).await;
         if let Err(refusal) = &answer {
-            self.observe.counters().add(Counter::IngestRefused, 1);
-            let event: [(&str, Value); 4] = [
-                ("protocol", if request.tls { "rtmps" } else { "rtmp" }.into()),
-                ("remote", request.remote.to_string().into()),
-                ("code", refusal.code.publish_code().into()),
-                ("message", refusal.description.clone().into()),
-            ];
-            self.observe.events().emit("ingest_refused", fields(event));
+            let code = refusal.code.publish_code();
+            self.refused(RefusalKind::Publish, request.tls, request.remote, code, &refusal.description);
         }
         answer
     }
@@ -113,10 +113,14 @@ impl Handler for RtmpDoor {
     async fn play(&self, request: PlayRequest) -> Result<Playing, Refusal> {
         let answer = self.open(&request).await;
         if let Err(refusal) = &answer {
-            self.observe.counters().add(Counter::PlayRefused, 1);
-            tracing::info!(remote = %request.remote, reason = refusal.description, "a player was refused");
+            let code = refusal.code.play_code();
+            self.refused(RefusalKind::Play, request.tls, request.remote, code, &refusal.description);
         }
         answer
+    }
+
+    fn failed(&self, remote: SocketAddr, tls: bool, reason: &CloseReason) {
+        self.refused(RefusalKind::Publish, tls, remote, reason.code(), &reason.to_string());
     }
 }
 

@@ -1,7 +1,6 @@
 //! Who comes in by SRT: publishers to their stream's door, players to its feed.
 
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -10,7 +9,7 @@ use weir_hub::SOURCE_RENDITION;
 use weir_ingest::{Admission, IngestMeter, Occupied, TsSession};
 use weir_media::WireClock;
 use weir_model::IngestProtocol;
-use weir_observe::{Counter, Observe, ViewerKind, fields};
+use weir_observe::{Observe, Refusal, RefusalKind, ViewerKind};
 use weir_restream::SrtPlay;
 use weir_srt::connection::PAYLOAD_BYTES_MAX;
 use weir_srt::path::{Direction, PathMeter};
@@ -38,17 +37,13 @@ const MESSAGES_AT_ONCE: usize = 100;
 /// Figures are told this often.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
-/// Refusals told in a second; all are counted. Anybody can ask, as fast as they like.
-const REFUSALS_TOLD_PER_SECOND: u32 = 10;
-
-/// Answers the SRT listener; clones would tell refusals apart, so there is one.
+/// Answers the SRT listener.
 #[derive(Debug)]
 pub struct SrtDoor {
     commands: Commands,
     playback: Playback,
     runtime: Runtime,
     observe: Observe,
-    told: Mutex<(Option<Instant>, u32)>,
 }
 
 /// How a connection ended, for the log.
@@ -57,7 +52,7 @@ type Ended = &'static str;
 impl SrtDoor {
     pub fn new(commands: Commands, runtime: Runtime, observe: Observe) -> Self {
         let playback = Playback::new(commands.clone(), runtime.clone());
-        Self { commands, playback, runtime, observe, told: Mutex::default() }
+        Self { commands, playback, runtime, observe }
     }
 
     /// Serves a caller that was let in, to its end.
@@ -78,14 +73,15 @@ impl SrtDoor {
     }
 
     async fn publish(&self, connection: SrtConnection, stream_key: &str, program: Option<u16>) -> Ended {
-        let Ok(grant) = self.commands.authorise_publish(stream_key) else { return "the key was changed" };
+        let from = connection.remote().ip();
+        let Ok(grant) = self.commands.authorise_publish(stream_key, from) else { return "the key was changed" };
         let door = self.runtime.in_stream(grant.stream_id, PATIENCE, |run| run.door.clone()).await;
         let Some(door) = door else { return "the stream is not running" };
         let meter = IngestMeter::new(IngestProtocol::Srt, grant.slot, connection.remote().to_string());
         let Admission { ticket, evicted } = match door.admit(meter, WireClock::MPEG_TS, Instant::now()) {
             Ok(admission) => admission,
             Err(Occupied) => {
-                self.refused(connection.remote(), reject::CONFLICT, "already publishing");
+                self.refused(RefusalKind::Publish, connection.remote(), reject::CONFLICT, "already publishing");
                 return "already publishing";
             }
         };
@@ -127,9 +123,9 @@ impl SrtDoor {
         SrtPlay::new(hub, feed, viewer).run(connection).await
     }
 
-    fn ask_to_publish(&self, stream_key: &str) -> Result<Admittance, (i32, String)> {
-        let grant = self.commands.authorise_publish(stream_key).map_err(|refusal| match refusal {
-            PublishRefusal::Unknown => (reject::FORBIDDEN, refusal.to_string()),
+    fn ask_to_publish(&self, stream_key: &str, remote: SocketAddr) -> Result<Admittance, (i32, String)> {
+        let grant = self.commands.authorise_publish(stream_key, remote.ip()).map_err(|refusal| match refusal {
+            PublishRefusal::Unknown | PublishRefusal::Guessing => (reject::FORBIDDEN, refusal.to_string()),
             PublishRefusal::Disabled => (reject::NOT_FOUND, refusal.to_string()),
         })?;
         // One that does not run yet is waited for when the caller is in.
@@ -160,45 +156,29 @@ impl SrtDoor {
         }
     }
 
-    /// Counts and tells; called on the thread that reads the port, so telling has a limit.
-    fn refused(&self, remote: SocketAddr, code: i32, message: &str) {
-        self.observe.counters().add(Counter::IngestRefused, 1);
-        {
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            if told.0.is_none_or(|since| now.saturating_duration_since(since) >= Duration::from_secs(1)) {
-                *told = (Some(now), 0);
-            }
-            told.1 += 1;
-            if told.1 > REFUSALS_TOLD_PER_SECOND {
-                return;
-            }
-        }
-        let event = [
-            ("protocol", "srt".into()),
-            ("remote", remote.to_string().into()),
-            ("code", code.into()),
-            ("message", message.into()),
-        ];
-        self.observe.events().emit("ingest_refused", fields(event));
+    fn refused(&self, kind: RefusalKind, remote: SocketAddr, code: i32, message: &str) {
+        let (network, code) = (weir_net::network(remote.ip()), code.to_string());
+        self.observe.refused(&Refusal { kind, protocol: "srt", remote, network, code: &code, message });
     }
 }
 
 impl Gate for SrtDoor {
     fn ask(&self, id: &StreamId<'_>, remote: SocketAddr) -> Result<Admittance, i32> {
-        match id {
-            StreamId::Publish { stream_key, .. } => self.ask_to_publish(stream_key).map_err(|(code, message)| {
-                self.refused(remote, code, &message);
-                code
-            }),
+        let (kind, answer) = match id {
+            StreamId::Publish { stream_key, .. } => (RefusalKind::Publish, self.ask_to_publish(stream_key, remote)),
             StreamId::Request { name, rendition, token } => {
-                self.ask_to_play(name, rendition.as_deref(), token.as_deref(), remote).map_err(|(code, message)| {
-                    self.observe.counters().add(Counter::PlayRefused, 1);
-                    tracing::debug!(%remote, code, message, "an SRT player was refused");
-                    code
-                })
+                (RefusalKind::Play, self.ask_to_play(name, rendition.as_deref(), token.as_deref(), remote))
             }
-        }
+        };
+        answer.map_err(|(code, message)| {
+            self.refused(kind, remote, code, &message);
+            code
+        })
+    }
+
+    fn turned_away(&self, remote: SocketAddr, code: i32) {
+        let message = if code == reject::OVERLOAD { "too many connections" } else { "it does not say what it wants" };
+        self.refused(RefusalKind::Publish, remote, code, message);
     }
 }
 

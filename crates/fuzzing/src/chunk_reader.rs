@@ -27,6 +27,7 @@ fn limits() -> ReadLimits {
         control_message_bytes_max: 2000,
         media_message_bytes_max: 8000,
         partial_bytes_max: 12_000,
+        first_reserve_bytes: 500,
         chunk_size_max: 1 << 24,
     }
 }

@@ -1,8 +1,10 @@
 //! How many connections there may be, in total and from one address.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::network::network;
 
 /// Counts open connections; cheap to share.
 #[derive(Debug)]
@@ -34,12 +36,12 @@ impl Caps {
     /// Whether there is a place now; who is let in on this may still find it taken.
     pub fn has_place(&self, ip: IpAddr) -> bool {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.total < self.total_max && open.per_ip.get(&group(ip)).copied().unwrap_or(0) < self.per_ip_max
+        open.total < self.total_max && open.per_ip.get(&network(ip)).copied().unwrap_or(0) < self.per_ip_max
     }
 
     /// A place, unless there are too many already; refusals are counted.
     pub fn admit(self: &Arc<Self>, ip: IpAddr) -> Option<Permit> {
-        let group = group(ip);
+        let group = network(ip);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let from_group = open.per_ip.get(&group).copied().unwrap_or(0);
         if open.total >= self.total_max || from_group >= self.per_ip_max {
@@ -70,14 +72,6 @@ impl Drop for Permit {
                 open.per_ip.remove(&self.group);
             }
         }
-    }
-}
-
-/// Whom an address stands for: an IPv6 customer has a whole /64 to come from.
-fn group(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => IpAddr::V4(ip),
-        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX))),
     }
 }
 

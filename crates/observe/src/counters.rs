@@ -29,10 +29,12 @@ counters! {
     SrtConnections = "weir_srt_connections_total", "SRT connections let in.";
     IngestRefused = "weir_ingest_refused_total", "Publishers refused: unknown key, disabled, or already publishing.";
     PlayRefused = "weir_play_refused_total", "Players refused.";
+    ApiKeysRefused = "weir_api_keys_refused_total", "Calls of the API with a key that does not exist, or from an address that guesses.";
     HttpLimited = "weir_http_limited_total", "HTTP connections and requests refused by a limit.";
     HttpSlowReaders = "weir_http_slow_readers_total", "HTTP connections closed because the client did not read.";
     PlayTextsWritten = "weir_play_texts_written_total", "Playlists and manifests written: each version once, for all viewers.";
     TimelineRepairs = "weir_timeline_repairs_total", "Jumps, resets, wraps and backward steps of source clocks that were repaired.";
+    LogLinesDropped = "weir_log_lines_dropped_total", "Lines of the log that were dropped because whoever reads it was too slow.";
     HubSkippedFrames = "weir_hub_skipped_frames_total", "Frames that slow subscribers skipped.";
 }
 

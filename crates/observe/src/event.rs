@@ -10,6 +10,9 @@ use tokio::sync::watch;
 /// Kept in memory: an hour of a busy server (three events a second), about 4 MB.
 const KEPT_MAX: usize = 10_000;
 
+/// Refusals are kept apart: anybody outside can cause them, and they must never push out what matters.
+const REFUSALS_KEPT_MAX: usize = 1_000;
+
 /// Something that happened. Fields never hold a secret.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
@@ -17,6 +20,8 @@ pub struct Event {
     /// `stream_state`, `restream_state`, `ingest_refused`, ...
     pub kind: String,
     pub at: OffsetDateTime,
+    /// Somebody from outside was refused.
+    pub refusal: bool,
     pub fields: Map<String, Value>,
 }
 
@@ -34,7 +39,16 @@ pub struct EventLog {
 #[derive(Debug)]
 struct Kept {
     events: VecDeque<KeptEvent>,
+    refusals: VecDeque<KeptEvent>,
     next_id: u64,
+}
+
+/// Which events a follower hears of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// All but refusals.
+    Usual,
+    All,
 }
 
 /// An event as it is kept: its fields as text, a quarter of the size of a map.
@@ -43,6 +57,7 @@ struct KeptEvent {
     id: u64,
     kind: Box<str>,
     at: OffsetDateTime,
+    refusal: bool,
     fields_json: Box<str>,
 }
 
@@ -50,39 +65,60 @@ impl From<&KeptEvent> for Event {
     fn from(kept: &KeptEvent) -> Self {
         // It was written from a map.
         let fields = serde_json::from_str(&kept.fields_json).unwrap_or_default();
-        Self { id: kept.id, kind: kept.kind.to_string(), at: kept.at, fields }
+        Self { id: kept.id, kind: kept.kind.to_string(), at: kept.at, refusal: kept.refusal, fields }
     }
 }
 
 impl EventLog {
     pub(crate) fn new(next_id: u64) -> Self {
         Self {
-            kept: Mutex::new(Kept { events: VecDeque::new(), next_id }),
+            kept: Mutex::new(Kept { events: VecDeque::new(), refusals: VecDeque::new(), next_id }),
             newest: watch::Sender::new(next_id.saturating_sub(1)),
         }
     }
 
     /// Records an event, in the log too.
     pub fn emit(&self, kind: &str, fields: Map<String, Value>) -> u64 {
-        let mut kept = self.kept();
-        let id = kept.next_id;
-        kept.next_id += 1;
+        self.record(kind, false, fields)
+    }
+
+    /// Records that somebody was refused; read by those who ask for such events.
+    pub(crate) fn emit_refusal(&self, kind: &str, fields: Map<String, Value>) -> u64 {
+        self.record(kind, true, fields)
+    }
+
+    fn record(&self, kind: &str, refusal: bool, fields: Map<String, Value>) -> u64 {
         let fields_json = Value::Object(fields).to_string().into_boxed_str();
-        tracing::info!(event = kind, id, fields = %fields_json, "event");
-        kept.events.push_back(KeptEvent { id, kind: kind.into(), at: OffsetDateTime::now_utc(), fields_json });
-        if kept.events.len() > KEPT_MAX {
-            kept.events.pop_front();
-        }
-        // Told while locked, so that the newest id never seems to fall.
-        self.newest.send_replace(id);
+        let text = fields_json.clone();
+        let id = {
+            let mut kept = self.kept();
+            let id = kept.next_id;
+            kept.next_id += 1;
+            let event = KeptEvent { id, kind: kind.into(), at: OffsetDateTime::now_utc(), refusal, fields_json };
+            let (ring, max) = match refusal {
+                false => (&mut kept.events, KEPT_MAX),
+                true => (&mut kept.refusals, REFUSALS_KEPT_MAX),
+            };
+            ring.push_back(event);
+            if ring.len() > max {
+                ring.pop_front();
+            }
+            // Told while locked, so that the newest id never seems to fall.
+            self.newest.send_replace(id);
+            id
+        };
+        // Not under the lock: whatever reads the log, no stage waits for another's line.
+        tracing::info!(event = kind, id, fields = %text, "event");
         id
     }
 
-    /// The events after `since`, oldest first; all that are kept when None.
+    /// The events after `since`, oldest first, refusals among them; all that are kept when None.
     pub fn since(&self, since: Option<u64>, limit: usize) -> Vec<Event> {
         let kept = self.kept();
-        let first = kept.events.partition_point(|event| Some(event.id) <= since);
-        kept.events.iter().skip(first).take(limit).map(Event::from).collect()
+        let after = |ring: &VecDeque<KeptEvent>| ring.partition_point(|event| Some(event.id) <= since);
+        let usual = kept.events.iter().skip(after(&kept.events));
+        let refusals = kept.refusals.iter().skip(after(&kept.refusals));
+        merged(usual, refusals, |one, other| one.id < other.id).take(limit).map(Event::from).collect()
     }
 
     /// Returns when an event has this id or a later one.
@@ -91,23 +127,59 @@ impl EventLog {
         let _ = self.newest.subscribe().wait_for(|newest| *newest >= id).await;
     }
 
-    /// The events before `before`, newest first; the newest of all when None.
+    /// The events before `before`, newest first, refusals among them; the newest of all when None.
     pub fn newest(&self, before: Option<u64>, limit: usize) -> Vec<Event> {
         let kept = self.kept();
-        let end = before.map_or(kept.events.len(), |before| kept.events.partition_point(|event| event.id < before));
-        kept.events.iter().take(end).rev().take(limit).map(Event::from).collect()
+        let until = |ring: &VecDeque<KeptEvent>| {
+            before.map_or(ring.len(), |before| ring.partition_point(|event| event.id < before))
+        };
+        let usual = kept.events.iter().take(until(&kept.events)).rev();
+        let refusals = kept.refusals.iter().take(until(&kept.refusals)).rev();
+        merged(usual, refusals, |one, other| one.id > other.id).take(limit).map(Event::from).collect()
     }
 
-    /// Follows from `since` on; from now on when None.
+    /// Follows from `since` on, from now on when None: all but refusals.
     pub fn subscribe(&self, since: Option<u64>) -> EventCursor<'_> {
+        self.cursor(since, Wanted::Usual)
+    }
+
+    /// The same with refusals.
+    pub fn subscribe_to_all(&self, since: Option<u64>) -> EventCursor<'_> {
+        self.cursor(since, Wanted::All)
+    }
+
+    fn cursor(&self, since: Option<u64>, wanted: Wanted) -> EventCursor<'_> {
         let newest = self.newest.subscribe();
         let last_id = since.unwrap_or_else(|| *newest.borrow());
-        EventCursor { log: self, newest, last_id }
+        EventCursor { log: self, newest, last_id, wanted }
+    }
+
+    /// The first event after that id.
+    fn next_after(&self, id: u64, wanted: Wanted) -> Option<Event> {
+        let kept = self.kept();
+        let next = |ring: &VecDeque<KeptEvent>| ring.partition_point(|event| event.id <= id);
+        let usual = kept.events.get(next(&kept.events));
+        let refusal = kept.refusals.get(next(&kept.refusals)).filter(|_| wanted == Wanted::All);
+        usual.into_iter().chain(refusal).min_by_key(|event| event.id).map(Event::from)
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Two sequences in one order; `first` says whether the one's next comes before the other's.
+fn merged<'a>(
+    one: impl Iterator<Item = &'a KeptEvent>,
+    other: impl Iterator<Item = &'a KeptEvent>,
+    first: impl Fn(&KeptEvent, &KeptEvent) -> bool,
+) -> impl Iterator<Item = &'a KeptEvent> {
+    let (mut one, mut other) = (one.peekable(), other.peekable());
+    std::iter::from_fn(move || match (one.peek(), other.peek()) {
+        (Some(a), Some(b)) if first(a, b) => one.next(),
+        (_, Some(_)) => other.next(),
+        (_, None) => one.next(),
+    })
 }
 
 /// One follower's position. A follower slower than [`KEPT_MAX`] events misses the oldest: ids show the gap.
@@ -116,6 +188,7 @@ pub struct EventCursor<'a> {
     log: &'a EventLog,
     newest: watch::Receiver<u64>,
     last_id: u64,
+    wanted: Wanted,
 }
 
 impl EventCursor<'_> {
@@ -123,7 +196,7 @@ impl EventCursor<'_> {
     pub async fn next(&mut self) -> Event {
         loop {
             self.newest.mark_unchanged();
-            if let Some(event) = self.log.since(Some(self.last_id), 1).pop() {
+            if let Some(event) = self.log.next_after(self.last_id, self.wanted) {
                 self.last_id = event.id;
                 return event;
             }
@@ -164,6 +237,24 @@ mod tests {
         }
         let kept = log.since(None, usize::MAX);
         assert_eq!((kept.len(), kept[0].id), (KEPT_MAX, 1_000_005));
+    }
+
+    #[tokio::test]
+    async fn refusals_push_out_nothing_and_come_only_to_those_who_ask() {
+        let log = log();
+        let first = log.emit("stream_state", Map::new());
+        for _ in 0..KEPT_MAX * 2 {
+            log.emit_refusal("ingest_refused", Map::new());
+        }
+        let last = log.emit("stream_state", Map::new());
+        let ids = |events: Vec<Event>| events.into_iter().map(|event| event.id).collect::<Vec<_>>();
+        let all = ids(log.since(None, usize::MAX));
+        assert_eq!((all.len(), all[0]), (REFUSALS_KEPT_MAX + 2, first));
+        assert!(all.is_sorted(), "both kinds come in the order in which they happened");
+        assert_eq!(ids(log.newest(None, 2)), [last, last - 1]);
+        assert_eq!(ids(log.newest(Some(last), 1)), [last - 1]);
+        assert_eq!(log.subscribe(Some(first)).next().await.id, last);
+        assert_eq!(log.subscribe_to_all(Some(first)).next().await.id, all[1]);
     }
 
     #[tokio::test]

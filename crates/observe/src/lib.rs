@@ -8,6 +8,7 @@ mod heartbeat;
 mod history;
 mod load;
 mod prometheus;
+mod refusals;
 mod series;
 
 use std::sync::Arc;
@@ -22,9 +23,10 @@ pub use event::{Event, EventCursor, EventLog, fields};
 pub use heartbeat::{Heartbeat, Heartbeats, SILENCE_MAX, Silence};
 pub use history::{History, Metric, Past, SERIES_MAX, Subject};
 pub use load::Load;
+pub use refusals::{Refusal, RefusalKind};
 pub use series::{COARSE_SECONDS, COARSE_STEP_SECONDS, FINE_SECONDS, SERIES_BYTES_MAX};
 
-/// How often the past is written down.
+/// How often the past is written down, and what was held back is told.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The handle that is passed to whoever tells or reads; clones share it.
@@ -41,6 +43,7 @@ struct Shared {
     history: History,
     heartbeats: Heartbeats,
     load: load::LoadMeter,
+    refusals: refusals::Refusals,
     started_at: OffsetDateTime,
     /// The same by a clock that is never set.
     began: Instant,
@@ -62,6 +65,7 @@ impl Observe {
             history: History::new(started_at),
             heartbeats: Heartbeats::default(),
             load: load::LoadMeter::default(),
+            refusals: refusals::Refusals::default(),
             started_at,
             began: Instant::now(),
         };
@@ -102,7 +106,15 @@ impl Observe {
         self.shared.load.read()
     }
 
-    /// Writes down the past, for as long as it is polled.
+    /// Counts a refusal, and tells of it unless the same was told a moment ago: then as a number, later.
+    pub fn refused(&self, refusal: &Refusal<'_>) {
+        self.counters().add(refusal.kind.counter(), 1);
+        if let Some(due) = self.shared.refusals.note(refusal, Instant::now()) {
+            self.events().emit_refusal(due.kind.event(), due.fields);
+        }
+    }
+
+    /// Writes down the past and tells what was held back, for as long as it is polled.
     pub async fn keep_history(self, heartbeat: Heartbeat) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -111,6 +123,9 @@ impl Observe {
             heartbeat.beat();
             self.shared.load.look();
             self.shared.history.look(self.board(), Instant::now());
+            for due in self.shared.refusals.take_due(Instant::now()) {
+                self.events().emit_refusal(due.kind.event(), due.fields);
+            }
         }
     }
 

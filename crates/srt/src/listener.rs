@@ -39,6 +39,9 @@ impl Default for ListenLimits {
 /// Who may come in. Asked on libsrt's thread that reads the port: answers must come from memory, at once.
 pub trait Gate: Send + Sync + 'static {
     fn ask(&self, id: &StreamId<'_>, remote: SocketAddr) -> Result<Admittance, i32>;
+
+    /// One was rejected without being asked about.
+    fn turned_away(&self, _remote: SocketAddr, _code: i32) {}
 }
 
 /// What a caller that may come in has to bring. `Debug` does not show the passphrase.
@@ -133,11 +136,14 @@ impl SrtListener {
 
 fn hook(caps: Arc<Caps>, gate: Arc<dyn Gate>) -> Hook {
     Box::new(move |asking: &Asking<'_>| {
-        if !caps.has_place(asking.remote.ip()) {
-            return Answer::Reject(reject::OVERLOAD);
+        let readable = match caps.has_place(asking.remote.ip()) {
+            true => StreamId::parse(asking.stream_id).map_err(|_| reject::BAD_REQUEST),
+            false => Err(reject::OVERLOAD),
+        };
+        if let Err(code) = readable {
+            gate.turned_away(asking.remote, code);
         }
-        let answer = StreamId::parse(asking.stream_id).map_err(|_| reject::BAD_REQUEST);
-        match answer.and_then(|id| gate.ask(&id, asking.remote)) {
+        match readable.and_then(|id| gate.ask(&id, asking.remote)) {
             Ok(Admittance { passphrase, latency }) => {
                 let latency_ms = latency.map(crate::options::milliseconds);
                 Answer::Admit { passphrase, latency_ms }

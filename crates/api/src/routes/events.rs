@@ -16,6 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use utoipa::IntoParams;
+use weir_model::MAX_WEBHOOK_TYPES;
+use weir_observe::{Event, EventCursor, EventLog};
 
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 500;
@@ -67,6 +69,41 @@ pub(crate) async fn list(
 pub(crate) struct After {
     /// Begins after this id, like the header Last-Event-ID; from now on when absent.
     since: Option<u64>,
+    /// Types of events, with commas between them; `*` stands for all but refusals (`ingest_refused`, `play_refused`,
+    /// `api_key_refused`), which come only when they are named. Absent: `*`.
+    types: Option<String>,
+}
+
+/// What a follower asked for.
+enum Types {
+    Usual,
+    Named { usual_too: bool, names: Vec<String> },
+}
+
+impl Types {
+    fn parse(types: Option<&str>) -> Result<Self, Problem> {
+        let Some(types) = types else { return Ok(Self::Usual) };
+        let names: Vec<String> = types.split(',').map(|name| name.trim().to_owned()).collect();
+        if names.len() > MAX_WEBHOOK_TYPES || names.iter().any(String::is_empty) {
+            return Err(Problem::invalid("types", "must be 1 to 32 types of events with commas between them"));
+        }
+        Ok(Self::Named { usual_too: names.iter().any(|name| name == "*"), names })
+    }
+
+    /// The events that have to be looked at.
+    fn subscribe<'a>(&self, log: &'a EventLog, since: Option<u64>) -> EventCursor<'a> {
+        match self {
+            Self::Usual => log.subscribe(since),
+            Self::Named { .. } => log.subscribe_to_all(since),
+        }
+    }
+
+    fn fit(&self, event: &Event) -> bool {
+        match self {
+            Self::Usual => true,
+            Self::Named { usual_too, names } => *usual_too && !event.refusal || names.contains(&event.kind),
+        }
+    }
 }
 
 /// Events as they happen (server-sent events); resumes by `Last-Event-ID`
@@ -80,13 +117,21 @@ pub(crate) async fn follow(
     let slot =
         Arc::clone(&app.followers).try_acquire_owned().map_err(|_| Problem::busy("too many follow the events"))?;
     let since = last_event_id(&headers)?.or(query.since);
+    let types = Types::parse(query.types.as_deref())?;
     let (sender, receiver) = mpsc::channel(WAITING_EVENTS);
     let (subscribed, from_now_on) = oneshot::channel();
     tokio::spawn(async move {
         let observe = app.api.observe;
-        let mut cursor = observe.events().subscribe(since);
+        let mut cursor = types.subscribe(observe.events(), since);
         let _ = subscribed.send(());
-        let forward = async { while sender.send(cursor.next().await).await.is_ok() {} };
+        let forward = async {
+            loop {
+                let event = cursor.next().await;
+                if types.fit(&event) && sender.send(event).await.is_err() {
+                    return;
+                }
+            }
+        };
         tokio::select! {
             () = forward => {}
             () = sender.closed() => {}

@@ -65,7 +65,7 @@ pub(crate) async fn follow(
     let (sender, receiver) = mpsc::channel(WAITING);
     let (subscribed, from_now_on) = oneshot::channel();
     tokio::spawn(async move {
-        let mut events = query.events.then(|| app.api.observe.events().subscribe(since));
+        let mut events = query.events.then(|| app.api.observe.events().subscribe_to_all(since));
         let _ = subscribed.send(());
         let forward = async {
             loop {

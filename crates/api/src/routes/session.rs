@@ -64,7 +64,7 @@ pub(crate) async fn log_in(
         Checked::Wrong => {
             return Err(Problem::new(StatusCode::UNAUTHORIZED, "bad_credentials", "name or password is wrong"));
         }
-        Checked::Wait(wait) => return Ok(come_back(wait)),
+        Checked::Wait(wait) => return Err(Problem::too_many_tries("passwords", wait)),
     };
     let login = app.api.store.create_login(&account).await?;
     app.api.store.record_audit(&format!("user:{}", account.name), "log_in", "session").await?;
@@ -104,7 +104,7 @@ pub(crate) async fn change(
     match check(&app, &caller.name, input.password, ip).await? {
         Checked::Right(_) => {}
         Checked::Wrong => return Err(Problem::invalid("password", "is not the one that is in use")),
-        Checked::Wait(wait) => return Ok(come_back(wait)),
+        Checked::Wait(wait) => return Err(Problem::too_many_tries("passwords", wait)),
     }
     let change = AccountChange { password: Some(new_password), keep: caller.cookie, ..AccountChange::default() };
     let hashing = app.password_checks.acquire().await.map_err(|_| Problem::internal())?;
@@ -141,11 +141,6 @@ async fn check(app: &App, name: &str, password: String, ip: IpAddr) -> Result<Ch
             Checked::Wrong
         }
     })
-}
-
-fn come_back(wait: Duration) -> Response {
-    let seconds = wait.as_secs_f64().ceil() as u64;
-    ([(header::RETRY_AFTER, seconds.to_string())], Problem::too_many_tries()).into_response()
 }
 
 /// Logs out

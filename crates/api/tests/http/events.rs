@@ -9,8 +9,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 async fn follow(address: std::net::SocketAddr, auth: &str, more: &str) -> TcpStream {
+    ask(address, auth, "", more).await
+}
+
+async fn ask(address: std::net::SocketAddr, auth: &str, query: &str, more: &str) -> TcpStream {
     let mut socket = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET /api/v1/events/stream HTTP/1.1\r\nhost: x\r\nauthorization: {auth}\r\n{more}\r\n");
+    let head = format!("GET /api/v1/events/stream{query} HTTP/1.1\r\nhost: x\r\nauthorization: {auth}\r\n");
+    let request = format!("{head}{more}\r\n");
     socket.write_all(request.as_bytes()).await.unwrap();
     socket
 }
@@ -71,6 +76,37 @@ async fn follow_resume_and_drain() {
     server.await.unwrap();
     let mut rest = Vec::new();
     fresh.read_to_end(&mut rest).await.unwrap();
+}
+
+#[tokio::test]
+async fn refusals_come_to_those_who_name_them() {
+    let api = Api::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(api.server().serve(listener, None, std::future::pending()));
+    let mut usual = ask(address, &api.viewer, "", "").await;
+    let mut named = ask(address, &api.viewer, "?types=ingest_refused", "").await;
+    let mut both = ask(address, &api.viewer, "?types=*,ingest_refused", "").await;
+    for socket in [&mut usual, &mut named, &mut both] {
+        assert!(read_until(socket, "\r\n\r\n").await.starts_with("HTTP/1.1 200"));
+    }
+    let observe = &api.context.observe;
+    for port in [1, 2, 3] {
+        let remote = std::net::SocketAddr::from(([192, 0, 2, 1], port));
+        let (kind, code, message) = (weir_observe::RefusalKind::Publish, "denied", "unknown stream key");
+        observe.refused(&weir_observe::Refusal { kind, protocol: "rtmp", remote, network: remote.ip(), code, message });
+    }
+    observe.events().emit("test", weir_observe::fields([("n", 1.into())]));
+    assert!(!read_until(&mut usual, "event: test").await.contains("ingest_refused"));
+    let text = read_until(&mut both, "event: test").await;
+    assert_eq!(text.matches("event: ingest_refused").count(), 1, "three of one address are one event: {text}");
+    assert!(!read_until(&mut named, "event: ingest_refused").await.contains("event: test"));
+    let list = api.get("/events").await.json();
+    let types: Vec<_> = list["items"].as_array().unwrap().iter().map(|event| event["type"].clone()).collect();
+    assert_eq!(types, [json!("ingest_refused"), json!("test")]);
+    let mut wrong = ask(address, &api.viewer, "?types=a,,b", "").await;
+    assert!(read_until(&mut wrong, "\r\n\r\n").await.starts_with("HTTP/1.1 422"));
+    server.abort();
 }
 
 #[tokio::test]

@@ -21,6 +21,8 @@ pub enum PublishRefusal {
     Unknown,
     #[error("the stream is not active")]
     Disabled,
+    #[error("too many unknown stream keys came from this address; it has to wait")]
+    Guessing,
 }
 
 /// A stream that exists under a name.

@@ -5,6 +5,8 @@ use time::{Duration, OffsetDateTime};
 use weir_model::{ReasonCode, Restream, Slot, Source, SourceKind, StreamId, StreamName};
 use weir_store::SealingKey;
 
+const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
 async fn fresh() -> (tempfile::TempDir, Commands) {
     let dir = tempfile::tempdir().unwrap();
     let key = SealingKey::load_or_create(dir.path()).unwrap();
@@ -37,9 +39,9 @@ async fn keys_publish_until_rotated_or_stopped() {
     let made = commands.create_stream(stream("cam1")).await.unwrap();
     let key = key_of(&made, Slot::Primary);
     assert_eq!(key.len(), 28);
-    let grant = commands.authorise_publish(&key).unwrap();
+    let grant = commands.authorise_publish(&key, HERE).unwrap();
     assert_eq!((grant.stream_id, grant.slot), (made.id, Slot::Primary));
-    assert_eq!(commands.authorise_publish("nonsense"), Err(PublishRefusal::Unknown));
+    assert_eq!(commands.authorise_publish("nonsense", HERE), Err(PublishRefusal::Unknown));
 
     // Adding a backup keeps the primary's key.
     let two = commands
@@ -51,16 +53,16 @@ async fn keys_publish_until_rotated_or_stopped() {
         .unwrap();
     assert_eq!(key_of(&two, Slot::Primary), key);
     let backup = key_of(&two, Slot::Backup);
-    assert_eq!(commands.authorise_publish(&backup).unwrap().slot, Slot::Backup);
+    assert_eq!(commands.authorise_publish(&backup, HERE).unwrap().slot, Slot::Backup);
 
     let rotated = commands.rotate_stream_key(made.id, Some(Slot::Primary)).await.unwrap();
-    assert_eq!(commands.authorise_publish(&key), Err(PublishRefusal::Unknown));
+    assert_eq!(commands.authorise_publish(&key, HERE), Err(PublishRefusal::Unknown));
     assert_eq!(key_of(&rotated, Slot::Backup), backup);
     commands.stop_stream(made.id).await.unwrap();
-    assert_eq!(commands.authorise_publish(&backup), Err(PublishRefusal::Disabled));
+    assert_eq!(commands.authorise_publish(&backup, HERE), Err(PublishRefusal::Disabled));
     assert!(!commands.find_stream("cam1").unwrap().active);
     commands.delete_stream(made.id, None).await.unwrap();
-    assert_eq!(commands.authorise_publish(&backup), Err(PublishRefusal::Unknown));
+    assert_eq!(commands.authorise_publish(&backup, HERE), Err(PublishRefusal::Unknown));
     assert_eq!(commands.find_stream("cam1"), None);
 }
 
@@ -167,4 +169,23 @@ async fn schedules_are_used_up() {
     commands.start_restream(id).await.unwrap();
     assert_eq!(commands.apply_schedules(stop).await.unwrap(), None);
     assert!(!active().await);
+}
+
+#[tokio::test]
+async fn an_address_that_guesses_keys_waits_and_nobody_else_does() {
+    let (_dir, commands) = fresh().await;
+    let made = commands.create_stream(stream("cam1")).await.unwrap();
+    let other = commands.create_stream(stream("cam2")).await.unwrap();
+    let (key, other_key) = (key_of(&made, Slot::Primary), key_of(&other, Slot::Primary));
+    assert!(commands.authorise_publish(&key, HERE).is_ok());
+    for _ in 0..1_000 {
+        let answer = commands.authorise_publish("an old key in an encoder", HERE);
+        assert_eq!(answer, Err(PublishRefusal::Unknown), "the same again is no guess");
+    }
+    for n in 0..100 {
+        let _ = commands.authorise_publish(&format!("guess{n}"), HERE);
+    }
+    assert_eq!(commands.authorise_publish(&other_key, HERE), Err(PublishRefusal::Guessing), "a right one is not found");
+    assert!(commands.authorise_publish(&key, HERE).is_ok(), "who published before goes on");
+    assert!(commands.authorise_publish(&other_key, std::net::Ipv4Addr::new(192, 0, 2, 1).into()).is_ok());
 }

@@ -13,6 +13,8 @@ pub enum CloseReason {
     PeerClosed,
     /// We turned a publisher or player away, or ended an accepted one.
     Refused(Refusal),
+    /// What it asked for has no name that anything could have.
+    Unnameable(Refusal),
     /// The stream that was played has ended.
     PlayEnded,
     HandshakeTimeout,
@@ -28,11 +30,36 @@ pub enum CloseReason {
     Io(String),
 }
 
+impl CloseReason {
+    /// One word, for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::PeerClosed => "peer_closed",
+            Self::Refused(_) => "refused",
+            Self::Unnameable(_) => "bad_name",
+            Self::PlayEnded => "play_ended",
+            Self::HandshakeTimeout => "handshake_timeout",
+            Self::IntentTimeout => "intent_timeout",
+            Self::IdleTimeout => "idle_timeout",
+            Self::WriteStalled => "write_stalled",
+            Self::Protocol(_) => "protocol_error",
+            Self::Tls(_) => "tls_failed",
+            Self::Io(_) => "connection_failed",
+        }
+    }
+
+    /// Whether the peer did wrong and was not told so by the application, which knows what it refused.
+    pub(super) fn is_fault(&self) -> bool {
+        !matches!(self, Self::PeerClosed | Self::Refused(_) | Self::PlayEnded | Self::Io(_))
+    }
+}
+
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PeerClosed => f.write_str("closed by the peer"),
             Self::Refused(refusal) => write!(f, "refused ({:?}): {}", refusal.code, refusal.description),
+            Self::Unnameable(refusal) => f.write_str(&refusal.description),
             Self::PlayEnded => f.write_str("the played stream ended"),
             Self::HandshakeTimeout => f.write_str("no handshake in time"),
             Self::IntentTimeout => f.write_str("no publish or play in time"),

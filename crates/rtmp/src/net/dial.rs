@@ -9,7 +9,7 @@ use rustls::pki_types::ServerName;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::{TlsConnector, TlsStream};
-use weir_net::{Egress, EgressFault};
+use weir_net::{Egress, EgressFault, tls_fault};
 
 use super::push::PushOptions;
 use super::push_error::{PushError, PushPhase};
@@ -33,7 +33,7 @@ pub(super) async fn dial(url: &RtmpUrl, options: &PushOptions, deadline: Instant
     let connecting = TlsConnector::from(Arc::clone(&options.tls)).connect(name, tcp);
     match timeout_at(deadline, connecting).await {
         Err(_) => Err(PushError::Timeout { phase: PushPhase::Tls }),
-        Ok(Err(error)) => Err(PushError::TlsFailed(error.to_string())),
+        Ok(Err(error)) => Err(PushError::TlsFailed(tls_fault(&error))),
         Ok(Ok(tls)) => Ok(Transport::Tls(Box::new(TlsStream::Client(tls)))),
     }
 }

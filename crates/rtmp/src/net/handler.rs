@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use super::BoxFuture;
+use super::close_reason::CloseReason;
 use crate::parcel::Parcel;
 use crate::session::{MediaMessage, Refusal};
 use crate::stream_key::StreamKey;
@@ -14,6 +15,9 @@ use crate::wire::Value;
 pub trait Handler: Send + Sync + 'static {
     fn publish(&self, request: PublishRequest) -> impl Future<Output = Result<Publishing, Refusal>> + Send;
     fn play(&self, request: PlayRequest) -> impl Future<Output = Result<Playing, Refusal>> + Send;
+
+    /// A connection ended for a fault of its own before anything was accepted on it. Anybody can cause that, as often as they like.
+    fn failed(&self, _remote: SocketAddr, _tls: bool, _reason: &CloseReason) {}
 }
 
 /// Somebody wants to publish. `Debug` shows neither key nor query nor connect fields.

@@ -86,7 +86,7 @@ impl From<io::Error> for PushError {
                 Self::Unreachable
             }
             _ if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>) => {
-                Self::TlsFailed(error.to_string())
+                Self::TlsFailed(weir_net::tls_fault(&error))
             }
             _ => Self::Io(error),
         }

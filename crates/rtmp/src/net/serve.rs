@@ -27,8 +27,8 @@ impl Incoming {
     pub async fn serve<H: Handler>(self, handler: Arc<H>) -> CloseReason {
         let Self { remote, tls, tcp, tls_config, limits, accepted_at, permit } = self;
         let opening = open(tcp, tls_config, accepted_at + limits.handshake_timeout);
-        let reason = match opening.await {
-            Err(reason) => reason,
+        let (reason, was_accepted) = match opening.await {
+            Err(reason) => (reason, false),
             Ok((transport, random)) => {
                 let timers = ServerTimers {
                     handshake: limits.handshake_timeout,
@@ -38,18 +38,27 @@ impl Incoming {
                 let connection = Connection {
                     duplex: Duplex::new(transport, limits.write_stall_timeout),
                     session: ServerSession::new(random, timers, accepted_at),
-                    handler,
+                    handler: Arc::clone(&handler),
                     remote,
                     tls,
                     publishes: Vec::new(),
                     play: None,
+                    was_accepted: false,
                     low_water: LowWater::default(),
                 };
                 // Boxed: the state of a TLS connection and its buffers are too much for a caller's future.
                 Box::pin(connection.run()).await
             }
         };
-        tracing::info!(%remote, tls, %reason, "RTMP connection closed");
+        if was_accepted {
+            tracing::info!(%remote, tls, %reason, "RTMP connection closed");
+        } else {
+            // Strangers come and go as fast as they like: no line each. The application tells of them as it sees fit.
+            tracing::debug!(%remote, tls, %reason, "RTMP connection closed before anything was accepted on it");
+            if reason.is_fault() {
+                handler.failed(remote, tls, &reason);
+            }
+        }
         drop(permit);
         reason
     }
@@ -65,7 +74,7 @@ async fn open(
     let Some(config) = tls_config else { return Ok((Transport::Plain(tcp), random)) };
     match timeout_at(deadline.into(), TlsAcceptor::from(config).accept(tcp)).await {
         Err(_) => Err(CloseReason::HandshakeTimeout),
-        Ok(Err(error)) => Err(CloseReason::Tls(error.to_string())),
+        Ok(Err(error)) => Err(CloseReason::Tls(weir_net::tls_fault(&error))),
         Ok(Ok(tls)) => Ok((Transport::Tls(Box::new(TlsStream::Server(tls))), random)),
     }
 }
@@ -79,6 +88,8 @@ struct Connection<H> {
     publishes: Vec<(u32, Publishing)>,
     /// One per connection; players open a connection for each stream.
     play: Option<(u32, Playing)>,
+    /// A publish or play was accepted, at some time.
+    was_accepted: bool,
     low_water: LowWater,
 }
 
@@ -91,7 +102,8 @@ enum Wake {
 }
 
 impl<H: Handler> Connection<H> {
-    async fn run(mut self) -> CloseReason {
+    /// Runs to the end: why it came, and whether anything was accepted before.
+    async fn run(mut self) -> (CloseReason, bool) {
         let reason = match self.steps().await {
             Ok(never) => match never {},
             Err(reason) => reason,
@@ -99,11 +111,11 @@ impl<H: Handler> Connection<H> {
         // Dropped before the goodbyes: a publish is over when its media is.
         self.publishes.clear();
         self.play = None;
-        if matches!(reason, CloseReason::Refused(_) | CloseReason::PlayEnded) {
+        if matches!(reason, CloseReason::Refused(_) | CloseReason::Unnameable(_) | CloseReason::PlayEnded) {
             self.duplex.send(self.session.take_output());
             self.duplex.close_politely().await;
         }
-        reason
+        (reason, self.was_accepted)
     }
 
     async fn steps(&mut self) -> Result<std::convert::Infallible, CloseReason> {
@@ -198,6 +210,7 @@ impl<H: Handler> Connection<H> {
                 self.forget(stream_id);
                 Ok(())
             }
+            ServerEvent::Refused { refusal } => Err(CloseReason::Unnameable(refusal)),
         }
     }
 
@@ -215,17 +228,17 @@ impl<H: Handler> Connection<H> {
             Ok(publishing) => {
                 self.session.accept_publish(stream_id);
                 self.publishes.push((stream_id, publishing));
+                self.was_accepted = true;
                 Ok(())
             }
-            Err(refusal) => self.turn_away(stream_id, refusal),
+            Err(refusal) => Err(self.refuse(stream_id, refusal)),
         }
     }
 
     async fn on_play(&mut self, stream_id: u32, name: StreamName) -> Result<(), CloseReason> {
         if self.play.is_some() {
             let refusal = Refusal::new(RefusalCode::Unsupported, "one stream per connection can be played");
-            self.session.refuse(stream_id, &refusal);
-            return Ok(());
+            return Err(self.refuse(stream_id, refusal));
         }
         let request = PlayRequest {
             remote: self.remote,
@@ -239,13 +252,20 @@ impl<H: Handler> Connection<H> {
             Ok(playing) => {
                 self.session.accept_play(stream_id);
                 self.play = Some((stream_id, playing));
+                self.was_accepted = true;
                 Ok(())
             }
-            Err(refusal) => self.turn_away(stream_id, refusal),
+            Err(refusal) => Err(self.refuse(stream_id, refusal)),
         }
     }
 
-    /// Says no, and closes unless other streams of this connection go on.
+    /// Says no to a request, which ends the connection: one that may ask again and again is a way to wear us out.
+    fn refuse(&mut self, stream_id: u32, refusal: Refusal) -> CloseReason {
+        self.session.refuse(stream_id, &refusal);
+        CloseReason::Refused(refusal)
+    }
+
+    /// Ends an accepted stream, and the connection unless other streams of it go on.
     fn turn_away(&mut self, stream_id: u32, refusal: Refusal) -> Result<(), CloseReason> {
         self.session.refuse(stream_id, &refusal);
         self.forget(stream_id);

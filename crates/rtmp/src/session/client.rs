@@ -20,6 +20,7 @@ const READ_LIMITS: ReadLimits = ReadLimits {
     control_message_bytes_max: 64 * 1024,
     media_message_bytes_max: 256 * 1024,
     partial_bytes_max: 512 * 1024,
+    first_reserve_bytes: ReadLimits::FIRST_RESERVE_BYTES,
     chunk_size_max: 16 * 1024 * 1024,
 };
 

@@ -88,6 +88,10 @@ pub enum SessionError {
     UnknownStream,
     #[error("the peer has more than {OPEN_REQUESTS_MAX} unanswered requests")]
     TooManyOpenRequests,
+    #[error("the peer sends commands without end")]
+    TooManyCommands,
+    #[error("a player sent media")]
+    MediaFromPlayer,
     #[error("the peer answered createStream without a usable stream id")]
     BadStreamId,
     #[error("the peer did not finish the handshake in time")]

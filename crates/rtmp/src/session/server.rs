@@ -1,5 +1,6 @@
 //! The server side of a connection: handshake, connect, and any number of publishes and plays on it.
 
+mod command_rate;
 mod commands;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use super::names::StreamName;
 use super::status::{Refusal, on_status};
 use super::{MediaKind, MediaMessage, SessionError, user_control};
 use crate::wire::{ChunkReader, Message, ReadLimits, ServerHandshake, Value, type_id};
+use command_rate::CommandRate;
 
 /// Message streams that one connection may have: OBS multi-stream needs a handful.
 pub const CREATE_STREAM_MAX: usize = 16;
@@ -54,6 +56,8 @@ pub enum ServerEvent {
     Media { stream_id: u32, message: MediaMessage },
     /// The client ended a publish or play; the connection goes on.
     Ended { stream_id: u32 },
+    /// A request was refused here, because nobody could grant it. Send the output, then close.
+    Refused { refusal: Refusal },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +85,7 @@ pub struct ServerSession {
     handshake: Option<Box<ServerHandshake>>,
     handshake_input: BytesMut,
     reader: ChunkReader,
+    commands: CommandRate,
     out: Outbox,
     ack_duty: AckDuty,
     connect: Option<Vec<(String, Value)>>,
@@ -99,7 +104,8 @@ impl ServerSession {
         Self {
             handshake: Some(Box::new(ServerHandshake::new(random, 0))),
             handshake_input: BytesMut::new(),
-            reader: ChunkReader::new(ReadLimits::default()),
+            reader: ChunkReader::new(ReadLimits::of_strangers()),
+            commands: CommandRate::default(),
             out: Outbox::new(),
             ack_duty: AckDuty::default(),
             connect: None,
@@ -172,6 +178,8 @@ impl ServerSession {
             self.out.user_control(user_control::STREAM_BEGIN, stream_id);
             let status = on_status("status", "NetStream.Publish.Start", "publishing");
             self.out.command(stream_id, &status);
+            // For good: whoever had a key may finish what is under way when its publish ends.
+            self.reader.set_limits(ReadLimits::default());
         }
     }
 
@@ -228,14 +236,17 @@ impl ServerSession {
         if self.handshake.is_some() {
             return Some((self.opened_at + self.timers.handshake, SessionError::HandshakeTimeout));
         }
-        let any = |state| self.streams.values().any(|stream| stream.state == state);
-        if any(StreamState::Publishing) {
+        if self.any(StreamState::Publishing) {
             return Some((self.last_byte_at + self.timers.idle, SessionError::IdleTimeout));
         }
-        if any(StreamState::Playing) {
+        if self.any(StreamState::Playing) {
             return None; // a player need not send anything; the stall of our writes ends it
         }
         Some((self.intent_since + self.timers.intent, SessionError::IntentTimeout))
+    }
+
+    fn any(&self, state: StreamState) -> bool {
+        self.streams.values().any(|stream| stream.state == state)
     }
 
     fn answer(&mut self, stream_id: u32, from: StreamState, to: StreamState) -> bool {
@@ -256,15 +267,19 @@ impl ServerSession {
 
     fn on_message(&mut self, message: Message, now: Instant) -> Result<Option<ServerEvent>, SessionError> {
         match message.type_id {
-            type_id::AUDIO => Ok(self.on_media(MediaKind::Audio, message)),
-            type_id::VIDEO => Ok(self.on_media(MediaKind::Video, message)),
-            type_id::DATA_AMF0 => Ok(self.on_data(message)),
+            type_id::AUDIO => self.on_media(MediaKind::Audio, message),
+            type_id::VIDEO => self.on_media(MediaKind::Video, message),
+            type_id::DATA_AMF0 => self.on_data(message),
             type_id::DATA_AMF3 => {
                 let payload = match message.payload.first() {
                     Some(0) => message.payload.slice(1..),
                     _ => message.payload,
                 };
-                Ok(self.on_data(Message { payload, ..message }))
+                self.on_data(Message { payload, ..message })
+            }
+            // Whoever has a key is trusted with more, and bounded by our answers that it has to take.
+            _ if !self.any(StreamState::Publishing) && !self.commands.may_come(now) => {
+                Err(SessionError::TooManyCommands)
             }
             type_id::COMMAND_AMF0 | type_id::COMMAND_AMF3 => {
                 let command = Command::decode(&message)?;
@@ -289,19 +304,24 @@ impl ServerSession {
         }
     }
 
-    fn on_media(&mut self, kind: MediaKind, message: Message) -> Option<ServerEvent> {
+    fn on_media(&mut self, kind: MediaKind, message: Message) -> Result<Option<ServerEvent>, SessionError> {
         let stream_id = message.stream_id;
         let publishing = self.streams.get(&stream_id).is_some_and(|stream| stream.state == StreamState::Publishing);
-        if !publishing || message.payload.is_empty() {
-            return None;
+        if !publishing {
+            // Some encoders do not wait for the answer. A player has nothing to send, for as long as it plays.
+            let is_player = self.any(StreamState::Playing) && !self.any(StreamState::Publishing);
+            return if is_player { Err(SessionError::MediaFromPlayer) } else { Ok(None) };
+        }
+        if message.payload.is_empty() {
+            return Ok(None);
         }
         let message = MediaMessage { kind, timestamp_ms: message.timestamp_ms, payload: message.payload };
-        Some(ServerEvent::Media { stream_id, message })
+        Ok(Some(ServerEvent::Media { stream_id, message }))
     }
 
-    fn on_data(&mut self, message: Message) -> Option<ServerEvent> {
+    fn on_data(&mut self, message: Message) -> Result<Option<ServerEvent>, SessionError> {
         if message.payload.starts_with(CLEAR_DATA_FRAME) {
-            return None;
+            return Ok(None);
         }
         // "@setDataFrame" asks the server to keep what follows; that is what an FLV script tag holds.
         let payload = if message.payload.starts_with(SET_DATA_FRAME) {

@@ -10,10 +10,6 @@ use super::{MESSAGE_BYTES_MAX, Message, WireError, type_id};
 
 /// Both directions start with this chunk size (section 5.4.1).
 pub(super) const CHUNK_SIZE_AT_START: usize = 128;
-/// The most that a first chunk reserves for its message, and only if as much has been received: a picture that came with
-/// one read is copied once. With all 32 chunk streams open this is 32 x 32 KiB = 1 MiB per connection.
-const FIRST_RESERVE_BYTES: usize = 32 << 10;
-
 /// What one peer may make us hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadLimits {
@@ -27,6 +23,9 @@ pub struct ReadLimits {
     /// memory is at most twice this. Room reserved is not counted: it hangs on how the network cut the bytes,
     /// and whether a peer is refused must not.
     pub partial_bytes_max: usize,
+    /// The most that a first chunk reserves for its message, and only if as much has been received: a picture that came with
+    /// one read is copied once.
+    pub first_reserve_bytes: usize,
     /// Largest chunk size a peer may set. Anything from 2^24 - 1 up means the same: one chunk per message.
     pub chunk_size_max: usize,
 }
@@ -37,6 +36,22 @@ impl ReadLimits {
     pub const MEDIA_MESSAGE_BYTES_MAX: usize = 12 << 20;
     pub const PARTIAL_BYTES_MAX: usize = 16 << 20;
     pub const CHUNK_SIZE_MAX: usize = 16 << 20;
+    /// With all 32 chunk streams open this is 32 x 32 KiB = 1 MiB per connection.
+    pub const FIRST_RESERVE_BYTES: usize = 32 << 10;
+    /// Of somebody whose publish is not accepted, all unfinished messages together. The longest command is `connect`, with
+    /// under a kilobyte; a message of a whole 64 KiB is one that may come all the same.
+    pub const STRANGERS_BYTES_MAX: usize = 64 << 10;
+
+    /// For whoever has not shown a key yet, and for players: 64 KiB, and as much again that their growth may reserve.
+    pub fn of_strangers() -> Self {
+        Self {
+            control_message_bytes_max: Self::STRANGERS_BYTES_MAX,
+            media_message_bytes_max: Self::STRANGERS_BYTES_MAX,
+            partial_bytes_max: Self::STRANGERS_BYTES_MAX,
+            first_reserve_bytes: Self::STRANGERS_BYTES_MAX / Self::CSIDS_MAX,
+            ..Self::default()
+        }
+    }
 
     pub(super) fn message_bytes_max(&self, type_id: u8) -> usize {
         match type_id {
@@ -53,6 +68,7 @@ impl Default for ReadLimits {
             control_message_bytes_max: Self::CONTROL_MESSAGE_BYTES_MAX,
             media_message_bytes_max: Self::MEDIA_MESSAGE_BYTES_MAX,
             partial_bytes_max: Self::PARTIAL_BYTES_MAX,
+            first_reserve_bytes: Self::FIRST_RESERVE_BYTES,
             chunk_size_max: Self::CHUNK_SIZE_MAX,
         }
     }
@@ -107,6 +123,11 @@ impl ChunkReader {
             aggregate: None,
             failed: None,
         }
+    }
+
+    /// What holds from now on, also for messages that have begun.
+    pub fn set_limits(&mut self, limits: ReadLimits) {
+        self.limits = limits;
     }
 
     /// Takes what one read gave. Call [`next`](Self::next) until it returns `None` before feeding again, so that
@@ -253,7 +274,7 @@ impl ChunkReader {
         if needed > held {
             // Grow by doubling, exactly to the length at last, and never ahead of what has been received by
             // more than that: a declared length alone reserves nothing.
-            let ahead = if held == 0 { available.min(FIRST_RESERVE_BYTES) } else { held * 2 };
+            let ahead = if held == 0 { available.min(self.limits.first_reserve_bytes) } else { held * 2 };
             let target = ahead.max(needed).min(stream.length);
             stream.partial.reserve_exact(target - stream.partial.len());
         }

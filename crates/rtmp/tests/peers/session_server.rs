@@ -254,7 +254,8 @@ fn refusals_in_words_that_encoders_know() {
 fn names_that_nobody_could_grant_are_refused_here() {
     for name in ["", &"x".repeat(NAME_BYTES_MAX)] {
         let mut bench = Bench::connected();
-        assert_eq!(bench.request(1, &publish(name)), None);
+        let event = bench.request(1, &publish(name));
+        assert!(matches!(event, Some(ServerEvent::Refused { .. })), "{event:?}");
         let answers = bench.answers();
         assert_eq!(status(&answers.last().unwrap().1).1, "NetStream.Publish.BadName");
     }
@@ -395,6 +396,67 @@ fn play_from_begin_to_end() {
     bench.session.end_play(1);
     let answers = bench.answers();
     assert_eq!(status(&answers[0].1).1, "NetStream.Play.UnpublishNotify");
+}
+
+/// 20 kB of a picture on each of ten chunk streams, none of them whole.
+fn unfinished() -> BytesMut {
+    let mut bytes = BytesMut::new();
+    for csid in 10..20_u8 {
+        let length = 1_000_000_u32.to_be_bytes();
+        bytes.extend_from_slice(&[csid, 0, 0, 0, length[1], length[2], length[3], type_id::VIDEO, 1, 0, 0, 0]);
+        bytes.extend_from_slice(&[0x17; 20_000]);
+    }
+    bytes
+}
+
+#[test]
+fn strangers_hold_64_kb_of_unfinished_messages_and_publishers_a_picture() {
+    let small = {
+        let mut bytes = BytesMut::new();
+        for csid in 10..20_u8 {
+            bytes.extend_from_slice(&[csid, 0, 0, 0, 0, 0xFF, 0xFF, type_id::VIDEO, 1, 0, 0, 0]);
+            bytes.extend_from_slice(&[0x17; 10_000]);
+        }
+        bytes
+    };
+    let whole_chunks = |bench: &mut Bench| {
+        let bytes = bench.peer.message(type_id::SET_CHUNK_SIZE, 0, &20_000_u32.to_be_bytes());
+        assert_eq!(bench.feed(&bytes), Ok(None));
+    };
+    let mut stranger = Bench::connected();
+    whole_chunks(&mut stranger);
+    assert!(matches!(stranger.feed(&unfinished()), Err(SessionError::Wire(_))), "a message over the limit");
+    let mut stranger = Bench::connected();
+    whole_chunks(&mut stranger);
+    let small_chunks = stranger.peer.message(type_id::SET_CHUNK_SIZE, 0, &10_000_u32.to_be_bytes());
+    assert_eq!(stranger.feed(&small_chunks), Ok(None));
+    assert!(matches!(stranger.feed(&small), Err(SessionError::Wire(_))), "ten messages that are over it together");
+
+    let mut publisher = Bench::publishing();
+    whole_chunks(&mut publisher);
+    assert_eq!(publisher.feed(&unfinished()), Ok(None));
+}
+
+#[test]
+fn players_send_commands_only_and_not_without_end() {
+    let playing = || {
+        let mut bench = Bench::new();
+        bench.send(0, &connect("play")).unwrap();
+        bench.request(1, &play("cam1"));
+        bench.session.accept_play(1);
+        bench
+    };
+    for type_id in [type_id::AUDIO, type_id::VIDEO, type_id::DATA_AMF0] {
+        let mut bench = playing();
+        let bytes = bench.peer.message(type_id, 1, b"\x02\x00\x01x");
+        assert_eq!(bench.feed(&bytes), Err(SessionError::MediaFromPlayer), "type {type_id}");
+    }
+    let mut bench = playing();
+    let ping = bench.peer.message(type_id::USER_CONTROL, 0, &[0, 6, 0, 0, 0, 1]);
+    let outcome = (0..2_000).find_map(|_| bench.feed(&ping).err());
+    assert_eq!(outcome, Some(SessionError::TooManyCommands));
+    let mut publisher = Bench::publishing();
+    assert!((0..2_000).all(|_| publisher.feed(&ping).is_ok()));
 }
 
 #[test]

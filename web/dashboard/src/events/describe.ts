@@ -33,10 +33,13 @@ export function describe(event: WeirEvent, names: Names): Described {
     }
     case "stream_warning":
       return { tone: "wait", text: about("message") || about("code") };
-    case "ingest_refused": {
-      const count = Number(event["count"] ?? 1);
+    case "ingest_refused":
+    case "play_refused":
+    case "api_key_refused": {
+      const times = Number(event["count"] ?? 1);
       const from = about("remote") ? t.events.from(about("remote")) : "";
-      return { tone: "wait", text: count > 1 ? t.events.refusedTimes(count) : t.events.refused, detail: [about("message") || about("reason"), t.protocols[about("protocol")] ?? about("protocol"), from].filter(Boolean).join(" · ") };
+      const text = t.events.refused[event.type as keyof typeof t.events.refused](times);
+      return { tone: "wait", text, detail: [about("message"), t.protocols[about("protocol")] ?? about("protocol"), from].filter(Boolean).join(" · ") };
     }
     case "segment_late":
       return { tone: "wait", text: t.events.late, detail: t.events.lateBy(rendition(), Number(event["waited_seconds"]), Number(event["target_seconds"])) };

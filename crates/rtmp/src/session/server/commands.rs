@@ -123,15 +123,11 @@ impl ServerSession {
             return Ok(self.end(stream_id, now));
         }
         // The second argument (live, record, append) is optional, and all kinds are live here.
-        Ok(self
-            .request(stream_id, command, StreamState::PublishRequested)?
-            .map(|name| ServerEvent::Publish { stream_id, name }))
+        self.request(stream_id, command, StreamState::PublishRequested)
     }
 
     fn on_play(&mut self, stream_id: u32, command: &Command) -> Result<Option<ServerEvent>, SessionError> {
-        Ok(self
-            .request(stream_id, command, StreamState::PlayRequested)?
-            .map(|name| ServerEvent::Play { stream_id, name }))
+        self.request(stream_id, command, StreamState::PlayRequested)
     }
 
     /// Notes a request, or refuses it here when nobody could grant it.
@@ -140,7 +136,7 @@ impl ServerSession {
         stream_id: u32,
         command: &Command,
         state: StreamState,
-    ) -> Result<Option<StreamName>, SessionError> {
+    ) -> Result<Option<ServerEvent>, SessionError> {
         let open =
             |stream: &&Stream| matches!(stream.state, StreamState::PublishRequested | StreamState::PlayRequested);
         if self.streams.values().filter(open).count() >= OPEN_REQUESTS_MAX {
@@ -154,16 +150,23 @@ impl ServerSession {
         }
         stream.state = state;
         if too_long {
-            self.refuse(stream_id, &Refusal::new(RefusalCode::NotFound, "the stream name is too long"));
-            return Ok(None);
+            return Ok(Some(self.refuse_name(stream_id, "the stream name is too long")));
         }
         given.clone_into(&mut stream.name);
         let name = StreamName::join(&self.app, given);
         if name.key.expose().is_empty() {
-            self.refuse(stream_id, &Refusal::new(RefusalCode::NotFound, "no stream name was given"));
-            return Ok(None);
+            return Ok(Some(self.refuse_name(stream_id, "no stream name was given")));
         }
-        Ok(Some(name))
+        Ok(Some(match state {
+            StreamState::PlayRequested => ServerEvent::Play { stream_id, name },
+            _ => ServerEvent::Publish { stream_id, name },
+        }))
+    }
+
+    fn refuse_name(&mut self, stream_id: u32, why: &str) -> ServerEvent {
+        let refusal = Refusal::new(RefusalCode::NotFound, why);
+        self.refuse(stream_id, &refusal);
+        ServerEvent::Refused { refusal }
     }
 
     /// The client is done with a stream.
