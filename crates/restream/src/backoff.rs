@@ -61,13 +61,17 @@ impl Backoff {
         // 2^16 s is far above any maximum; the shift can't overflow.
         let doubled = self.eagerness.delay_min.saturating_mul(1 << (self.failures - 1).min(16));
         let jittered = self.jitter(doubled.min(self.eagerness.delay_max));
-        let at = now + jittered;
         self.forget(now);
+        (now + jittered).max(self.allowed_at(now))
+    }
+
+    /// From when on the budget has an attempt left.
+    pub fn allowed_at(&self, now: Instant) -> Instant {
         match self.eagerness.attempts_per_10_minutes {
             Some(budget) if self.attempts.len() >= budget as usize => {
-                self.attempts.front().map_or(at, |first| at.max(*first + BUDGET_WINDOW))
+                self.attempts.front().map_or(now, |first| now.max(*first + BUDGET_WINDOW))
             }
-            _ => at,
+            _ => now,
         }
     }
 

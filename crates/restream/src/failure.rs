@@ -45,8 +45,7 @@ fn of_srt_lost(lost: &SrtLost) -> Failure {
         ConnectionLost::Gone => (ReasonCode::Refused, "the destination closed the connection".to_owned()),
         ConnectionLost::Other(_) => (ReasonCode::Internal, lost.why.to_string()),
     };
-    // It may be restarting: look whether it is there again.
-    Failure { reason: Reason::new(code, message), retry: Retry::BackoffAndWatchDoor }
+    Failure { reason: Reason::new(code, message), retry: Retry::Backoff }
 }
 
 fn not_permitted(message: String) -> Failure {
@@ -66,8 +65,9 @@ pub(crate) fn of_rtmp(error: &PushError) -> Failure {
         PushError::Rejected { .. } | PushError::TooManyRedirects | PushError::Protocol(_) => {
             (ReasonCode::Refused, Retry::Backoff)
         }
-        // The far end went away. It may be restarting: look whether its port opens again.
-        PushError::Closed | PushError::Io(_) => (ReasonCode::Refused, Retry::BackoffAndWatchDoor),
+        // The far end took the connection and went away: a balancer with nobody behind it does the same for ever. Where a server
+        // restarts, the next attempt finds its port refusing, and from then on it is looked at.
+        PushError::Closed | PushError::Io(_) => (ReasonCode::Refused, Retry::Backoff),
         PushError::NotPermitted => return not_permitted(message),
     };
     Failure { reason: Reason::new(code, message), retry }
@@ -89,7 +89,8 @@ mod tests {
             (PushError::Timeout { phase: PushPhase::Publish }, ReasonCode::Timeout, Retry::Backoff),
             (rejected(true), ReasonCode::AuthRejected, Retry::Backoff),
             (rejected(false), ReasonCode::Refused, Retry::Backoff),
-            (PushError::Closed, ReasonCode::Refused, Retry::BackoffAndWatchDoor),
+            (PushError::Closed, ReasonCode::Refused, Retry::Backoff),
+            (PushError::Io(std::io::ErrorKind::Other.into()), ReasonCode::Refused, Retry::Backoff),
             (PushError::NotPermitted, ReasonCode::Refused, Retry::Pointless),
         ] {
             let failure = of_rtmp(&error);
@@ -111,6 +112,12 @@ mod tests {
         ] {
             assert_eq!(of(&error).reason.code, code, "{error:?}");
         }
+        assert_eq!(
+            of(&LinkError::Call(CallError::Unreachable)).retry,
+            Retry::BackoffAndWatchDoor,
+            "nobody listens there"
+        );
+        assert_eq!(of(&lost(ConnectionLost::Gone, false)).retry, Retry::Backoff, "somebody did");
         let rejected = of(&LinkError::Call(CallError::Rejected { code: 1403 }));
         assert!(rejected.reason.message.contains("1403"), "the code is told");
     }

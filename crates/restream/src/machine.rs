@@ -29,8 +29,10 @@ pub const CONNECTING_MAX: Duration = Duration::from_secs(10);
 /// says `awaiting_stream` from `source_lost` on all the same.
 pub const LINGER: Duration = Duration::from_secs(10);
 
-/// A refused port is looked at this often while waiting: nobody is there to be disturbed, and a server that
-/// restarts is found in 2 s instead of at the end of a long back-off.
+/// A port that refused the connect is looked at this often while waiting: nobody is there to be disturbed, and a server that
+/// restarts is found in 2 s instead of at the end of a long back-off. A port that took the connect is never looked at, whatever
+/// came of it: it is open, which says nothing new. And a look is believed once: if the attempt that it brought about fails,
+/// the next one waits its whole time.
 pub const DOOR_EVERY: Duration = Duration::from_millis(1_500);
 
 #[derive(Debug)]
@@ -51,11 +53,21 @@ pub struct Machine {
 #[derive(Debug)]
 enum Phase {
     Idle,
-    Dialing { since: Instant },
+    Dialing { since: Instant, on_a_look: bool },
     Open(Open),
-    Waiting { until: Instant, reason: Reason, door_at: Option<Instant> },
+    Waiting { until: Instant, reason: Reason, look: Look },
     Blocked { reason: Reason },
     GaveUp,
+}
+
+/// Whether the port is looked at while waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// It would say nothing, or what it said was wrong a moment ago.
+    Never,
+    At(Instant),
+    /// It was found open: `until` was brought forward.
+    Believed,
 }
 
 #[derive(Debug)]
@@ -100,7 +112,7 @@ pub struct Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
     Backoff,
-    /// Nothing listens there: wait, but look whether the port opens.
+    /// Nothing listens there, as far as the connect itself can tell: wait, but look whether the port opens.
     BackoffAndWatchDoor,
     Pointless,
 }
@@ -180,7 +192,8 @@ impl Machine {
         let source = gone.map(|at| at + self.rules.source_lost);
         let give_up = gone.filter(|_| self.source_was_live).map(|at| at + self.rules.give_up);
         let phase = match &self.phase {
-            Phase::Waiting { until, door_at, .. } => [Some(*until), *door_at],
+            Phase::Waiting { until, look: Look::At(at), .. } => [Some(*until), Some(*at)],
+            Phase::Waiting { until, .. } => [Some(*until), None],
             Phase::Open(open) => {
                 let stall = open.stalled_at.map_or(open.progress_at + STALL_AFTER, |at| at + STALL_KEPT_FOR);
                 [Some(stall), gone.map(|at| at + self.linger())]
@@ -229,8 +242,10 @@ impl Machine {
             Input::Failed(failure) => return self.failed(failure, now),
             Input::Progress { acked_bytes, outstanding } => self.progress(acked_bytes, outstanding, now),
             Input::DoorOpened => {
-                if let Phase::Waiting { until, door_at: Some(_), .. } = &mut self.phase {
-                    *until = now;
+                if let Phase::Waiting { until, look: look @ Look::At(_), .. } = &mut self.phase {
+                    // The platform's budget of attempts holds all the same.
+                    *until = self.backoff.allowed_at(now).min(*until);
+                    *look = Look::Believed;
                 }
             }
             Input::RetryNow => return self.retry_now(now),
@@ -252,7 +267,7 @@ impl Machine {
     }
 
     fn accepted(&mut self, now: Instant) {
-        if let Phase::Dialing { since } = self.phase {
+        if let Phase::Dialing { since, .. } = self.phase {
             self.phase = Phase::Open(Open {
                 dialed_at: since,
                 accepted_at: now,
@@ -265,17 +280,20 @@ impl Machine {
     }
 
     fn failed(&mut self, failure: Failure, now: Instant) -> Option<Action> {
-        if !matches!(self.phase, Phase::Dialing { .. } | Phase::Open(_)) {
-            return None;
-        }
+        let on_a_look = match self.phase {
+            Phase::Dialing { on_a_look, .. } => on_a_look,
+            Phase::Open(_) => false,
+            _ => return None,
+        };
         self.note_health(now);
         if failure.retry == Retry::Pointless {
             self.phase = Phase::Blocked { reason: failure.reason };
             return Some(Action::HangUp);
         }
         let until = self.backoff.failed(now);
-        let door_at = (failure.retry == Retry::BackoffAndWatchDoor).then_some(now + DOOR_EVERY);
-        self.phase = Phase::Waiting { until, reason: failure.reason, door_at };
+        let watch = failure.retry == Retry::BackoffAndWatchDoor && !on_a_look;
+        let look = if watch { Look::At(now + DOOR_EVERY) } else { Look::Never };
+        self.phase = Phase::Waiting { until, reason: failure.reason, look };
         Some(Action::HangUp)
     }
 
@@ -310,7 +328,8 @@ impl Machine {
 
     fn dial(&mut self, now: Instant) -> Option<Action> {
         self.backoff.attempt(now);
-        self.phase = Phase::Dialing { since: now };
+        let on_a_look = matches!(self.phase, Phase::Waiting { look: Look::Believed, .. });
+        self.phase = Phase::Dialing { since: now, on_a_look };
         Some(Action::Dial)
     }
 
@@ -340,8 +359,8 @@ impl Machine {
                     None
                 }
             }
-            Phase::Waiting { door_at: Some(door_at), .. } if *door_at <= now && source_lives => {
-                *door_at = now + DOOR_EVERY;
+            Phase::Waiting { look: Look::At(at), .. } if *at <= now && source_lives => {
+                *at = now + DOOR_EVERY;
                 Some(Action::LookAtDoor)
             }
             Phase::Open(open) => {

@@ -320,6 +320,69 @@ fn a_refused_port_is_watched_and_taken_when_it_opens() {
     bench.assert(RestreamState::Connecting);
 }
 
+/// Seconds between attempts.
+fn gaps(bench: &Bench) -> Vec<f64> {
+    bench.dials.windows(2).map(|pair| pair[1] - pair[0]).collect()
+}
+
+/// Passes time; each attempt fails like this at once, each look at the port finds it open.
+fn fail_for(bench: &mut Bench, seconds: f64, retry: Retry) {
+    let (mut failed, mut looked) = (0, bench.doors.len());
+    let until = bench.now + Duration::from_secs_f64(seconds);
+    while bench.now < until {
+        if bench.dials.len() > failed {
+            failed = bench.dials.len();
+            bench.fail(ReasonCode::Refused, retry);
+        }
+        if bench.doors.len() > looked {
+            looked = bench.doors.len();
+            bench.tell(Input::DoorOpened);
+        }
+        bench.pass(0.1);
+    }
+}
+
+#[test]
+fn a_port_that_takes_the_connect_is_not_looked_at_whatever_comes_of_it() {
+    let mut bench = Bench::new(RetryRules::default());
+    bench.source(true);
+    fail_for(&mut bench, 60.0, Retry::Backoff);
+    assert!(bench.doors.is_empty());
+    let gaps = gaps(&bench);
+    assert!(gaps.len() >= 5, "{gaps:?}");
+    for (gap, expected) in gaps.iter().zip([1.0, 2.0, 4.0, 8.0, 16.0, 32.0]) {
+        assert!((expected * 0.8..=expected * 1.2 + 0.2).contains(gap), "{gaps:?}");
+    }
+}
+
+#[test]
+fn a_look_is_believed_once_in_each_wait() {
+    let mut bench = Bench::new(RetryRules::default());
+    bench.source(true);
+    // A port that refuses each attempt, and is open whenever it is looked at: the worst that a half-dead balancer does.
+    fail_for(&mut bench, 300.0, Retry::BackoffAndWatchDoor);
+    // The waits go on doubling: those that a look may shorten come to its pace, each other one is waited out.
+    let shortened = gaps(&bench).iter().filter(|gap| **gap < 2.0).count();
+    assert!(bench.dials.len() <= 15, "{:?}", bench.dials);
+    assert!(shortened <= bench.dials.len() / 2 + 1, "{:?}", gaps(&bench));
+    for pair in gaps(&bench).windows(2).skip(2) {
+        assert!(pair[0] > 2.0 || pair[1] > 2.0, "two looks in a row were believed: {:?}", gaps(&bench));
+    }
+}
+
+#[test]
+fn looks_stay_within_the_budget_of_attempts() {
+    let budget = 10;
+    let eagerness = Eagerness { attempts_per_10_minutes: Some(budget), ..Eagerness::default() };
+    let mut bench = Bench::with(RetryRules::default(), eagerness);
+    bench.source(true);
+    fail_for(&mut bench, 1_800.0, Retry::BackoffAndWatchDoor);
+    for window in bench.dials.windows(budget as usize + 1) {
+        assert!(window[budget as usize] - window[0] >= 599.0, "more than {budget} in ten minutes: {:?}", bench.dials);
+    }
+    assert!(bench.dials.len() > 20, "the budget is used: {:?}", bench.dials);
+}
+
 #[test]
 fn retry_now_works_in_every_waiting_state() {
     let mut waiting = Bench::new(RetryRules::default());
