@@ -3,13 +3,15 @@
 use crate::common;
 
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use common::{SOON, clip, frame_numbers, weir, weir_with_tls};
 use serde_json::json;
+use weir_testkit::api::TestStream;
 use weir_testkit::ffmpeg::{self, Clip};
 use weir_testkit::publisher::Feed;
-use weir_testkit::{Destination, Nginx, wait_until};
+use weir_testkit::{Api, Destination, Nginx, wait_until};
 
 #[test]
 fn ten_pushes_carry_the_same_media() {
@@ -160,6 +162,56 @@ fn rtmps_is_pushed_to_whom_the_private_ca_vouches_for() {
     trusting.api().wait_restream(id, "streaming", SOON);
     let ingest = receiving.api().wait_stream(&relayed, "live", SOON);
     assert_eq!(ingest["ingest"]["protocol"], "rtmps");
+}
+
+/// A certificate and its key as operators make them: self-signed, and CA:TRUE because that is openssl's default.
+fn openssl_certificate(folder: &Path, subject: &str, more: &[&str]) -> (String, String) {
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (certificate, key) = (path("server.crt"), path("server.key"));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", subject])
+        .args(["-keyout", &key, "-out", &certificate])
+        .args(more)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    (certificate, key)
+}
+
+#[test]
+fn a_certificate_as_openssl_makes_it_is_trusted_where_it_is_listed_and_nowhere_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["-addext", "subjectAltName=DNS:localhost"];
+    // Without names of today it is for its common name.
+    for (subject, more) in [("/CN=ingest", &names[..]), ("/CN=localhost", &[][..])] {
+        let (certificate, key) = openssl_certificate(folder.path(), subject, more);
+        let receiving =
+            weir().set("tls.cert", &certificate).set("tls.key", &key).set("rtmps.listen", "127.0.0.1:0").start();
+        let relayed = receiving.api().create_stream("relayed");
+        let trusting = weir().set("tls.ca", &certificate).start();
+        let stream = trusting.api().create_stream("cam1");
+        let push = |api: &Api, stream: &TestStream, name: &str, host: &str| {
+            let server = receiving.rtmps().replace("127.0.0.1", host);
+            api.create_restream(stream, name, &format!("{server}/live/{}", relayed.stream_key))
+        };
+        let right = push(&trusting.api(), &stream, "right", "localhost");
+        let wrong = push(&trusting.api(), &stream, "by another name", "127.0.0.1");
+        let _feed = Feed::live(&trusting.rtmp_address(), &stream.stream_key, &clip(300_000));
+        trusting.api().wait_restream(right, "streaming", SOON);
+        let status = trusting.api().wait_restream(wrong, "error", SOON);
+        assert_eq!(status["reason"]["code"], "tls_failed", "{status}");
+        let words = status["reason"]["message"].as_str().unwrap_or_default();
+        assert!(words.contains("for localhost, not for 127.0.0.1") || words.contains("names no host"), "{words}");
+
+        // Nobody has listed it here.
+        let other = weir().start();
+        let stream = other.api().create_stream("cam1");
+        let id = push(&other.api(), &stream, "push", "localhost");
+        let _feed = Feed::live(&other.rtmp_address(), &stream.stream_key, &clip(300_000));
+        let status = other.api().wait_restream(id, "error", SOON);
+        let words = status["reason"]["message"].as_str().unwrap_or_default();
+        assert!(status["reason"]["code"] == "tls_failed" && words.contains("add it to tls.ca"), "{status}");
+    }
 }
 
 #[test]
