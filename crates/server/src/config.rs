@@ -13,14 +13,17 @@ use weir_packager::{DvrLimits, RecordingLimits, SpaceLimits};
 use weir_srt::ListenLimits;
 use weir_transcode::WorkshopOptions;
 
+use crate::logging::LogFilter;
+
 const ENV_PREFIX: &str = "WEIR_";
 
 /// Variables of that prefix which are no configuration keys.
 const OTHER_ENV: [&str; 4] = ["WEIR_ADMIN_PASSWORD", "WEIR_ADMIN_APIKEY", "WEIR_CONFIG", "WEIR_DATA"];
 
 /// Every key with its default, in the order of `weir.toml`, which is the manual of them all.
-const KEYS: [(&str, &str); 34] = [
+const KEYS: [(&str, &str); 35] = [
     ("public_host", ""),
+    ("log.level", "info"),
     ("http.listen", "0.0.0.0:8080"),
     ("http.connections_per_ip_max", "4096"),
     ("http.requests_per_ip_max", "4096"),
@@ -57,7 +60,7 @@ const KEYS: [(&str, &str); 34] = [
 ];
 
 /// The keys that SIGHUP puts in force while the server runs; `weir.toml` marks them. All others need a restart.
-pub(crate) const LIVE_KEYS: [&str; 4] = ["tls.cert", "tls.key", "egress.deny", "egress.allow"];
+pub(crate) const LIVE_KEYS: [&str; 5] = ["log.level", "tls.cert", "tls.key", "egress.deny", "egress.allow"];
 
 /// What the server runs by. An address that is None is off.
 #[derive(Clone, Debug)]
@@ -65,6 +68,7 @@ pub(crate) struct Config {
     /// What it was made from.
     pub(crate) values: Values,
     pub(crate) public_host: Option<String>,
+    pub(crate) log_filter: LogFilter,
     pub(crate) http: Option<SocketAddr>,
     pub(crate) https: Option<SocketAddr>,
     pub(crate) http_limits: HttpLimits,
@@ -239,6 +243,7 @@ impl Config {
         let config = Self {
             values: values.clone(),
             public_host: values.some("public_host"),
+            log_filter: values.text("log.level").parse().context("log.level")?,
             http: values.address("http.listen")?,
             https: values.address("https.listen")?.filter(|_| tls.can_serve()),
             http_limits: HttpLimits {

@@ -1,19 +1,87 @@
-//! Logs go to stderr; stdout is for the ready line.
+//! The log: what of it is shown, in which form, and that writing it never makes anybody wait. It goes to stderr; stdout is for the ready line.
 
+mod filter;
+mod lossy;
+
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::IsTerminal as _;
+use std::panic::PanicHookInfo;
+use std::process::ExitCode;
+use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt, reload};
+use weir_observe::Observe;
 
 use crate::cli::LogFormat;
+pub(crate) use filter::LogFilter;
+use lossy::LossyLog;
 
-/// Without `RUST_LOG`: our own lines from info on, of libraries only warnings.
-const DEFAULT_FILTER: &str = "warn,weir=info,weir_api=info,weir_control=info,weir_ingest=info,weir_observe=info,weir_restream=info,weir_rtmp=info,weir_store=info";
+/// The last lines wait for a reader for so long, and no longer: whoever stops the server waits for its end.
+const LAST_LINES_WAIT: Duration = Duration::from_millis(500);
 
-pub(crate) fn start(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => lines.json().flatten_event(true).init(),
+/// The log of this process; clones share it.
+#[derive(Clone)]
+pub(crate) struct Logging {
+    lines: LossyLog,
+    filter: reload::Handle<EnvFilter, Registry>,
+}
+
+/// Starts it for the whole process, with what `RUST_LOG` asks for or the usual.
+pub(crate) fn start(format: LogFormat) -> anyhow::Result<Logging> {
+    let lines = LossyLog::start(std::io::stderr())?;
+    let (filter, handle) = reload::Layer::new(LogFilter::at_start().to_filter()?);
+    let layer = fmt::layer().with_writer(lines.clone());
+    let layer = match format {
+        LogFormat::Text => layer.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).boxed(),
+    };
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(filter).with(layer))?;
+    let log = Logging { lines, filter: handle };
+    let of_panics = log.clone();
+    std::panic::set_hook(Box::new(move |panic| of_panics.tell_panic(panic)));
+    Ok(log)
+}
+
+impl Logging {
+    /// Shows this from now on. `RUST_LOG` stands above it, as the environment does above every key.
+    pub(crate) fn set_filter(&self, filter: &LogFilter) -> anyhow::Result<()> {
+        if !LogFilter::is_set_by_environment() {
+            self.filter.reload(filter.to_filter()?)?;
+        }
+        Ok(())
+    }
+
+    /// Has lines that were dropped counted there, those dropped so far among them.
+    pub(crate) fn count_drops(&self, observe: &Observe) {
+        self.lines.count_drops(observe.clone());
+    }
+
+    /// The last words of the process: why it ends, if that is a failure, and whatever is not written yet.
+    pub(crate) fn end(&self, outcome: anyhow::Result<ExitCode>) -> ExitCode {
+        let code = outcome.unwrap_or_else(|error| {
+            // Whatever the filter says: an end without a reason helps nobody.
+            self.lines.push(format!("Error: {error:?}\n").as_bytes());
+            ExitCode::FAILURE
+        });
+        self.flush();
+        code
+    }
+
+    /// Gives whoever reads a moment for what is not written yet.
+    pub(crate) fn flush(&self) {
+        self.lines.flush(LAST_LINES_WAIT);
+    }
+
+    /// The standard hook writes to stderr itself, and would wait there for ever where nobody reads.
+    fn tell_panic(&self, panic: &PanicHookInfo<'_>) {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let name = std::thread::current().name().unwrap_or("unnamed").to_owned();
+        tracing::error!(thread = name, place, "panicked: {}", panic.payload_as_str().unwrap_or("without words"));
+        let trace = Backtrace::capture();
+        if trace.status() == BacktraceStatus::Captured {
+            self.lines.push(format!("{trace}\n").as_bytes());
+        }
+        self.flush();
     }
 }

@@ -29,6 +29,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 
 use cli::{Apikey, Cli, Command};
+use logging::Logging;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -36,10 +37,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Serve(command) => {
-            logging::start(command.log_format);
-            let config = config::load(command.place.config.as_deref())?;
-            control_runtime()?.block_on(serve::run(config, &command.place, command.demo))?;
-            Ok(ExitCode::SUCCESS)
+            let log = logging::start(command.log_format)?;
+            Ok(log.end(serve(&command, &log)))
         }
         Command::Doctor(command) => {
             let config = config::load(command.place.config.as_deref())?;
@@ -51,6 +50,13 @@ fn main() -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn serve(command: &cli::Serve, log: &Logging) -> anyhow::Result<ExitCode> {
+    let config = config::load(command.place.config.as_deref())?;
+    log.set_filter(&config.log_filter)?;
+    control_runtime()?.block_on(serve::run(config, &command.place, command.demo, log))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// For API, store and control; media has its lanes.

@@ -8,6 +8,7 @@ use weir_observe::{Heartbeat, Observe, fields};
 use crate::certificate::{self, Certificate};
 use crate::cli::Place;
 use crate::config::{self, Config, LIVE_KEYS};
+use crate::logging::Logging;
 use crate::signals::Signals;
 
 /// What runs, as it was configured, with the handles on what can be changed in it.
@@ -15,6 +16,7 @@ pub(crate) struct Reload {
     pub(crate) place: Place,
     /// As it is in force: a key that needs a restart keeps the value that the server was started with.
     pub(crate) config: Config,
+    pub(crate) log: Logging,
     pub(crate) observe: Observe,
     /// None where no listener has TLS.
     pub(crate) certificate: Option<Certificate>,
@@ -50,6 +52,9 @@ impl Reload {
         let mut changes = Changes::default();
         let is_live = |key: &&str| LIVE_KEYS.contains(key) && (shown.is_some() || !key.starts_with("tls."));
         (changes.applied, changes.need_restart) = wanted.values.changed_from(&self.config.values).partition(is_live);
+        if changes.applied.contains(&"log.level") {
+            self.log.set_filter(&wanted.log_filter)?;
+        }
         if let (Some(certificate), Some(shown)) = (&self.certificate, shown) {
             let is_renewed = certificate.replace(shown);
             // The usual case: another certificate in the same file.

@@ -10,6 +10,7 @@ use weir_control::{DRAIN_MAX, Lanes, RtmpDoor, Supervisor};
 use crate::base::Base;
 use crate::cli::Place;
 use crate::config::Config;
+use crate::logging::Logging;
 use crate::owners::{Owner, Owners, Stage};
 use crate::reload::Reload;
 use crate::signals::Signals;
@@ -34,9 +35,10 @@ const TELLER_GRACE: Duration = Duration::from_secs(1);
 /// To fold the write-ahead log into the database.
 const STORE_GRACE: Duration = Duration::from_secs(1);
 
-pub(crate) async fn run(config: Config, place: &Place, with_demo: bool) -> anyhow::Result<()> {
-    let mut signals = Signals::listen()?;
+pub(crate) async fn run(config: Config, place: &Place, with_demo: bool, log: &Logging) -> anyhow::Result<()> {
+    let mut signals = Signals::listen(log)?;
     let base = Base::open(&config, &place.data).await?;
+    log.count_drops(&base.observe);
     let sockets = Sockets::bind(&config, &place.data, &base).await?;
     let urls = sockets.urls(config.public_host.as_deref())?;
     let api = http::api(&base, &config, &place.data, &urls);
@@ -50,7 +52,8 @@ pub(crate) async fn run(config: Config, place: &Place, with_demo: bool) -> anyho
     start_supervisor(&mut owners, &config, &base)?;
     let certificate = sockets.certificate.clone();
     start_listeners(&mut owners, &base, &HttpServer::new(api, config.http_limits, http_lanes), sockets);
-    let reload = Reload { place: place.clone(), config, observe: base.observe.clone(), certificate };
+    let (place, log, observe) = (place.clone(), log.clone(), base.observe.clone());
+    let reload = Reload { place, config, log, observe, certificate };
     start_reload(&mut owners, reload, &signals);
     readiness.set_ready();
     ready_line::say(&urls);

@@ -9,6 +9,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::logging::Logging;
+
 /// From the signal to the end, whatever hangs.
 pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(8);
 
@@ -23,7 +25,7 @@ pub(crate) struct Signals {
 
 impl Signals {
     /// From now on no signal that is caught here ends the process by itself.
-    pub(crate) fn listen() -> anyhow::Result<Self> {
+    pub(crate) fn listen(log: &Logging) -> anyhow::Result<Self> {
         let (told, end) = watch::channel(None);
         let signals = Self { end, reload: Arc::default(), draining: CancellationToken::new() };
         let runtime = Builder::new_current_thread().enable_all().build().context("cannot wait for signals")?;
@@ -31,10 +33,14 @@ impl Signals {
             let _in_runtime = runtime.enter();
             Caught::new()?
         };
-        let watching = signals.clone();
+        let (watching, log) = (signals.clone(), log.clone());
         std::thread::Builder::new()
             .name("signals".to_owned())
-            .spawn(move || runtime.block_on(watching.watch(caught, &told)))
+            .spawn(move || {
+                runtime.block_on(watching.watch(caught, &told));
+                log.flush();
+                std::process::exit(1);
+            })
             .context("cannot start the thread that waits for signals")?;
         Ok(signals)
     }
@@ -59,6 +65,7 @@ impl Signals {
         self.draining.cancel();
     }
 
+    /// Returns when the process has to end whatever still runs.
     async fn watch(self, mut caught: Caught, told: &watch::Sender<Option<&'static str>>) {
         loop {
             tokio::select! {
@@ -86,7 +93,6 @@ impl Signals {
                 }
             }
         }
-        std::process::exit(1);
     }
 }
 

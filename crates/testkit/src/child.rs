@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -15,12 +16,17 @@ use crate::{ProcessStats, wait_until, wait_until_some};
 /// Enough of a server's log for every check of a one-minute test; a runaway logger can't eat the machine.
 const OUTPUT_LINES_MAX: usize = 50_000;
 
+/// The least that Linux gives.
+const PIPE_BYTES_MIN: i32 = 4_096;
+
 /// A running program. Dropping it kills it.
 #[derive(Debug)]
 pub struct Child {
     name: String,
     child: process::Child,
     output: Output,
+    /// A standard error that nobody reads yet.
+    unread: Option<process::ChildStderr>,
 }
 
 /// Lines of stdout and stderr, as they came.
@@ -49,7 +55,21 @@ impl Output {
 
 impl Child {
     /// Starts `command` with nothing on stdin.
-    pub fn start(mut command: Command) -> Self {
+    pub fn start(command: Command) -> Self {
+        let mut child = Self::spawn(command);
+        child.read_stderr();
+        child
+    }
+
+    /// The same with a standard error that nobody reads before [`Self::read_stderr`]: a pipe that takes a page, then nothing.
+    pub fn start_unread(command: Command) -> Self {
+        let child = Self::spawn(command);
+        let stderr = child.unread.as_ref().expect("it was just made");
+        fcntl(stderr, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES_MIN)).expect("a pipe's size can be set");
+        child
+    }
+
+    fn spawn(mut command: Command) -> Self {
         let name = command.get_program().to_string_lossy().rsplit('/').next().unwrap_or_default().to_owned();
         let mut child = command
             .stdin(Stdio::null())
@@ -59,8 +79,15 @@ impl Child {
             .unwrap_or_else(|error| panic!("{name} did not start ({error}); `make test` installs what tests need"));
         let output = Output::default();
         output.keep(child.stdout.take().expect("stdout is piped"));
-        output.keep(child.stderr.take().expect("stderr is piped"));
-        Self { name, child, output }
+        let unread = child.stderr.take();
+        Self { name, child, output, unread }
+    }
+
+    /// Reads what is printed to stderr from now on, and what waited.
+    pub fn read_stderr(&mut self) {
+        if let Some(stderr) = self.unread.take() {
+            self.output.keep(stderr);
+        }
     }
 
     pub fn pid(&self) -> u32 {

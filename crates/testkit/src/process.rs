@@ -23,6 +23,7 @@ pub struct WeirOptions {
     data: Data,
     env: Vec<(String, String)>,
     args: Vec<String>,
+    log_unread: bool,
 }
 
 /// The server's data directory: kept over a restart, gone at the end of the test.
@@ -65,13 +66,19 @@ impl WeirOptions {
         self
     }
 
+    /// Nobody reads its log until [`Child::read_stderr`].
+    pub fn log_unread(mut self) -> Self {
+        self.log_unread = true;
+        self
+    }
+
     /// Starts it and waits for the ready line.
     #[track_caller]
     pub fn start(self) -> Weir {
         let mut command = Command::new(&self.binary);
         command.arg("serve").arg("--data").arg(self.data.path()).args(&self.args);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
-        let mut child = Child::start(command);
+        let mut child = if self.log_unread { Child::start_unread(command) } else { Child::start(command) };
         let ready = wait_until_some("weir printed its ready line", READY_LIMIT, || {
             let output = child.output();
             let ready = output.iter().find_map(|line| {
@@ -102,7 +109,8 @@ impl Weir {
     /// everything else is off until [`WeirOptions::set`].
     pub fn options(binary: impl Into<PathBuf>) -> WeirOptions {
         let data = TempDir::with_prefix("weir-test-").expect("a temporary folder can be made");
-        WeirOptions { binary: binary.into(), data: Data::Temporary(data), env: Vec::new(), args: Vec::new() }
+        let data = Data::Temporary(data);
+        WeirOptions { binary: binary.into(), data, env: Vec::new(), args: Vec::new(), log_unread: false }
             .set("http.listen", "127.0.0.1:0")
             .set("rtmp.listen", "127.0.0.1:0")
             .set("srt.listen", "")

@@ -10,6 +10,7 @@
 )]
 
 mod api;
+mod backoff;
 #[path = "../common/mod.rs"]
 mod common;
 mod dashboard_api;
@@ -20,12 +21,14 @@ mod failures;
 mod gpu;
 mod hostile;
 mod isolation;
+mod log;
 mod nvidia;
 mod origin;
 mod playback;
 mod proof;
 mod publish;
 mod push;
+mod refusals;
 mod reload;
 mod restart;
 mod room;

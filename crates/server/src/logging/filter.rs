@@ -1,0 +1,101 @@
+//! What of the log is shown: a level for everything of Weir's, or directives for single parts.
+
+use std::fmt;
+use std::str::FromStr;
+
+use anyhow::Context as _;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+/// Stands above the configuration.
+const VARIABLE: &str = EnvFilter::DEFAULT_ENV;
+
+/// Of libraries only warnings are of use to whoever runs a server.
+const OF_LIBRARIES: LevelFilter = LevelFilter::WARN;
+
+/// Directives that are known to be good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LogFilter(String);
+
+impl LogFilter {
+    /// Before the configuration is read. What `RUST_LOG` says wrongly is told by [`Self::to_filter`].
+    pub(crate) fn at_start() -> Self {
+        match std::env::var(VARIABLE) {
+            Ok(directives) if !directives.is_empty() => Self(directives),
+            _ => Self::of_level(LevelFilter::INFO),
+        }
+    }
+
+    pub(crate) fn is_set_by_environment() -> bool {
+        std::env::var_os(VARIABLE).is_some_and(|directives| !directives.is_empty())
+    }
+
+    pub(crate) fn to_filter(&self) -> anyhow::Result<EnvFilter> {
+        EnvFilter::try_new(&self.0).with_context(|| format!("{:?} says nothing about what to log", self.0))
+    }
+
+    /// A directive's target is a prefix: `weir` means all of our crates, those that are still to be written among them.
+    fn of_level(level: LevelFilter) -> Self {
+        Self(format!("{},weir={level}", level.min(OF_LIBRARIES)))
+    }
+}
+
+impl FromStr for LogFilter {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        if let Ok(level) = text.parse::<LevelFilter>() {
+            return Ok(Self::of_level(level));
+        }
+        let filter = Self(text.to_owned());
+        filter.to_filter()?;
+        Ok(filter)
+    }
+}
+
+impl fmt::Display for LogFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing::subscriber::with_default;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    #[test]
+    fn a_level_is_meant_for_everything_of_ours_and_directives_for_what_they_name() {
+        // (what is asked for, and what is shown of: ours at warn, info, debug; srt at debug; a library at warn and info)
+        for (text, expected) in [
+            ("info", [true, true, false, false, true, false]),
+            ("debug", [true, true, true, true, true, false]),
+            ("error", [false, false, false, false, false, false]),
+            ("off", [false, false, false, false, false, false]),
+            ("warn,weir_srt=debug", [true, false, false, true, true, false]),
+        ] {
+            let filter: LogFilter = text.parse().unwrap();
+            let subscriber = tracing_subscriber::registry().with(filter.to_filter().unwrap());
+            let shown = with_default(subscriber, || {
+                [
+                    tracing::enabled!(target: "weir_transcode::stage", tracing::Level::WARN),
+                    tracing::enabled!(target: "weir_pipeline::link", tracing::Level::INFO),
+                    tracing::enabled!(target: "weir_written_tomorrow", tracing::Level::DEBUG),
+                    tracing::enabled!(target: "weir_srt::ffi", tracing::Level::DEBUG),
+                    tracing::enabled!(target: "hyper", tracing::Level::WARN),
+                    tracing::enabled!(target: "hyper", tracing::Level::INFO),
+                ]
+            });
+            assert_eq!(shown, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_told() {
+        for text in ["loud", "weir=loud", "weir=info=debug"] {
+            let error = text.parse::<LogFilter>().map(|filter| filter.to_string()).unwrap_err();
+            assert!(error.to_string().contains(text), "{error}");
+        }
+    }
+}
