@@ -65,7 +65,7 @@ fn drain(
             ServerEvent::Publish { .. } | ServerEvent::Play { .. } if policy & 0x80 != 0 => {}
             ServerEvent::Publish { stream_id, .. } => session.accept_publish(stream_id),
             ServerEvent::Play { stream_id, .. } => session.accept_play(stream_id),
-            ServerEvent::Media { .. } | ServerEvent::Ended { .. } => {}
+            ServerEvent::Media { .. } | ServerEvent::Ended { .. } | ServerEvent::Refused { .. } => {}
         }
         events.push(event);
     }
