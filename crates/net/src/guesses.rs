@@ -205,6 +205,6 @@ mod tests {
         }
         let book = limit.book();
         assert!(book.guessers.len() <= GUESSERS_MAX && book.right.len() <= RIGHT_MAX);
-        assert!(std::mem::size_of::<Guesser>() <= 150);
+        assert!(size_of::<Guesser>() <= 150);
     }
 }

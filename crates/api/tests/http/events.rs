@@ -83,7 +83,7 @@ async fn refusals_come_to_those_who_name_them() {
     let api = Api::start().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let server = tokio::spawn(api.server().serve(listener, None, std::future::pending()));
+    let server = tokio::spawn(api.serve(listener, std::future::pending()));
     let mut usual = ask(address, &api.viewer, "", "").await;
     let mut named = ask(address, &api.viewer, "?types=ingest_refused", "").await;
     let mut both = ask(address, &api.viewer, "?types=*,ingest_refused", "").await;
