@@ -1,8 +1,8 @@
 //! Notices when a source's bitrate falls: the first sign of trouble on the way from the encoder.
 //!
-//! What is usual is what three quarters of the last half minute were above. An encoder's first burst and its keyframes are too short
-//! to move that, however large they are: where they come seldom the quarter lies between them, where they come often the bitrate,
-//! which is a mean over two seconds, has them in it all the time.
+//! What is usual is what nine tenths of the last half minute were above. An encoder's first burst and its keyframes are too short to move
+//! that, however large they are: where keyframes come seldom the usual is what lies between them, and where they come often a look, which is
+//! a mean over some seconds, has them in it all the time.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -14,19 +14,27 @@ use weir_model::Warning;
 const IGNORED_AT_FIRST: Duration = Duration::from_secs(5);
 
 /// The status looks twice a second, and more often when something happens: those looks would count a moment twice.
-const REMEMBERED_EVERY: Duration = Duration::from_millis(400);
+const LOOK_EVERY: Duration = Duration::from_millis(400);
+const LOOKS_PER_SECOND: f64 = 2.0;
 
-/// Half a minute at two looks a second.
+/// Each look is at a mean over two seconds; four of them make one over three and a half, in which keyframes of usual distances even out.
+const TOGETHER: usize = 4;
+
+/// Half a minute.
 const REMEMBERED_MAX: usize = 60;
 
-/// Five seconds of looks: fewer do not say what is usual.
-const REMEMBERED_MIN: usize = 10;
+/// Less than five seconds, or than one keyframe's distance, does not say what is usual.
+const REMEMBERED_SECONDS_MIN: f64 = 5.0;
+/// As long as the distance is not known. Encoders that wait longer are none for live streams.
+const GOP_SECONDS_UNKNOWN: f64 = 10.0;
+
+/// The usual is the value that so many of the remembered are below.
+const BELOW_USUAL: f64 = 0.1;
 
 /// Below this share of the usual for [`FALLEN_FOR`]: fallen. Scene changes of variable-rate encoders stay above.
-const FALLEN_SHARE: f64 = 0.65;
-
-/// A bitrate that is halved at once is below the share after 1.4 s, because it is a mean over 2 s; it is told about 3.5 s after.
-const FALLEN_FOR: Duration = Duration::from_millis(1_500);
+const FALLEN_SHARE: f64 = 0.7;
+/// What is halved at once is below the share after 2 s, and told within 3.5 s.
+const FALLEN_FOR: Duration = Duration::from_secs(1);
 
 /// What has been low for so long is the usual now.
 const LOW_IS_USUAL_AFTER: Duration = Duration::from_secs(30);
@@ -34,22 +42,42 @@ const LOW_IS_USUAL_AFTER: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub(crate) struct BitrateWatch {
     began_at: Option<Instant>,
-    /// Of looks at a bitrate that was not low, oldest first.
+    looked_at: Option<Instant>,
+    /// The newest looks, which are judged together.
+    recent: VecDeque<f64>,
+    /// What they were together while it was not low, oldest first.
     remembered: VecDeque<f64>,
-    remembered_at: Option<Instant>,
     low_since: Option<(Instant, OffsetDateTime)>,
+    told: Option<Warning>,
 }
 
 impl BitrateWatch {
-    pub(crate) fn look(&mut self, bitrate_bps: u64, now: Instant, wall: OffsetDateTime) -> Option<Warning> {
-        let bitrate = bitrate_bps as f64;
+    pub(crate) fn look(
+        &mut self,
+        bitrate_bps: u64,
+        gop_seconds: Option<f64>,
+        now: Instant,
+        wall: OffsetDateTime,
+    ) -> Option<Warning> {
         let began_at = *self.began_at.get_or_insert(now);
-        if now.saturating_duration_since(began_at) < IGNORED_AT_FIRST {
-            return None;
+        let is_early = now.saturating_duration_since(began_at) < IGNORED_AT_FIRST;
+        let is_soon = self.looked_at.is_some_and(|at| now.saturating_duration_since(at) < LOOK_EVERY);
+        if !is_early && !is_soon {
+            self.looked_at = Some(now);
+            self.told = self.judge(bitrate_bps as f64, gop_seconds, now, wall);
         }
-        let Some(usual) = self.usual().filter(|usual| bitrate < usual * FALLEN_SHARE) else {
+        self.told.clone()
+    }
+
+    fn judge(&mut self, bitrate: f64, gop_seconds: Option<f64>, now: Instant, wall: OffsetDateTime) -> Option<Warning> {
+        self.recent.push_back(bitrate);
+        if self.recent.len() > TOGETHER {
+            self.recent.pop_front();
+        }
+        let together = self.recent.iter().sum::<f64>() / self.recent.len() as f64;
+        let Some(usual) = self.usual(gop_seconds).filter(|usual| together < usual * FALLEN_SHARE) else {
             self.low_since = None;
-            self.remember(bitrate, now);
+            self.remember(together);
             return None;
         };
         let (since, since_wall) = *self.low_since.get_or_insert((now, wall));
@@ -66,19 +94,22 @@ impl BitrateWatch {
         })
     }
 
-    /// What a quarter of the looks were below; None while there are too few.
-    fn usual(&self) -> Option<f64> {
+    /// None while too little was seen.
+    fn usual(&self, gop_seconds: Option<f64>) -> Option<f64> {
+        let seconds = gop_seconds.unwrap_or(GOP_SECONDS_UNKNOWN).clamp(REMEMBERED_SECONDS_MIN, GOP_SECONDS_UNKNOWN);
         let mut sorted: Vec<f64> = self.remembered.iter().copied().collect();
+        if (sorted.len() as f64) < seconds * LOOKS_PER_SECOND {
+            return None;
+        }
         sorted.sort_by(f64::total_cmp);
-        sorted.get(sorted.len() / 4).copied().filter(|_| sorted.len() >= REMEMBERED_MIN)
+        sorted.get((sorted.len() as f64 * BELOW_USUAL) as usize).copied()
     }
 
-    fn remember(&mut self, bitrate: f64, now: Instant) {
-        if self.remembered_at.is_some_and(|at| now.saturating_duration_since(at) < REMEMBERED_EVERY) {
+    fn remember(&mut self, together: f64) {
+        if self.recent.len() < TOGETHER {
             return;
         }
-        self.remembered_at = Some(now);
-        self.remembered.push_back(bitrate);
+        self.remembered.push_back(together);
         if self.remembered.len() > REMEMBERED_MAX {
             self.remembered.pop_front();
         }
@@ -101,11 +132,13 @@ mod tests {
     }
 
     /// When it was told, in half seconds from the start.
-    fn told(looks: &[u64]) -> Vec<usize> {
+    fn told(looks: &[u64], gop_seconds: f64) -> Vec<usize> {
         let (start, mut watch) = (Instant::now(), BitrateWatch::default());
         let mut look = |(index, bps): (usize, &u64)| {
             let now = start + Duration::from_millis(500 * index as u64);
-            watch.look(*bps, now, OffsetDateTime::UNIX_EPOCH).map(|_| index)
+            // The second keyframe tells how far they are apart.
+            let known = Some(gop_seconds).filter(|gop| index as f64 > gop * LOOKS_PER_SECOND);
+            watch.look(*bps, known, now, OffsetDateTime::UNIX_EPOCH).map(|_| index)
         };
         looks.iter().enumerate().filter_map(&mut look).collect()
     }
@@ -119,22 +152,43 @@ mod tests {
     }
 
     /// A steady source: its first burst, its keyframes, and a wobble of a fifth up and down.
-    fn steady(seed: usize) -> impl Fn(usize) -> f64 {
-        let burst_for = (chance(seed, 1) * 40.0) as usize;
-        let burst = 1.5 + chance(seed, 2) * 3.0;
-        let gop = 10 + (chance(seed, 3) * 90.0) as usize;
-        let keyframe_share = chance(seed, 4) * 0.7;
-        move |tenth| {
-            let frames = 60.0 * (1.0 - keyframe_share) * (0.8 + 0.4 * chance(seed, 100 + tenth));
-            let keyframe = if tenth % gop == 0 { 60.0 * keyframe_share * gop as f64 } else { 0.0 };
-            (frames + keyframe) * if tenth < burst_for { burst } else { 1.0 }
+    struct Steady {
+        seed: usize,
+        gop_tenths: usize,
+        /// Of all bits.
+        keyframe_share: f64,
+    }
+
+    impl Steady {
+        /// What live encoders do, and what they should not.
+        fn any(seed: usize) -> Self {
+            let (gop_tenths, keyframe_share) = (10 + (chance(seed, 3) * 90.0) as usize, chance(seed, 4) * 0.7);
+            Self { seed, gop_tenths, keyframe_share }
+        }
+
+        fn usual(seed: usize) -> Self {
+            let (gop_tenths, keyframe_share) = (5 + (chance(seed, 3) * 25.0) as usize, chance(seed, 4) * 0.4);
+            Self { seed, gop_tenths, keyframe_share }
+        }
+
+        fn gop_seconds(&self) -> f64 {
+            self.gop_tenths as f64 / 10.0
+        }
+
+        fn kilobits(&self, tenth: usize) -> f64 {
+            let frames = 60.0 * (1.0 - self.keyframe_share) * (0.8 + 0.4 * chance(self.seed, 100 + tenth));
+            let is_keyframe = tenth.is_multiple_of(self.gop_tenths);
+            let keyframe = if is_keyframe { 60.0 * self.keyframe_share * self.gop_tenths as f64 } else { 0.0 };
+            let is_burst = tenth < (chance(self.seed, 1) * 40.0) as usize;
+            (frames + keyframe) * if is_burst { 1.5 + chance(self.seed, 2) * 3.0 } else { 1.0 }
         }
     }
 
     #[test]
     fn fifty_starts_of_a_steady_source_tell_nothing() {
         for seed in 0..50 {
-            let found = told(&looks(120, steady(seed)));
+            let source = Steady::any(seed);
+            let found = told(&looks(120, |tenth| source.kilobits(tenth)), source.gop_seconds());
             assert!(found.is_empty(), "start {seed}: told at {found:?}");
         }
     }
@@ -143,7 +197,7 @@ mod tests {
     #[test]
     fn the_first_burst_is_not_the_usual() {
         for burst_tenths in [10, 20, 40, 60] {
-            let found = told(&looks(60, |tenth| if tenth < burst_tenths { 96.0 } else { 51.0 }));
+            let found = told(&looks(60, |tenth| if tenth < burst_tenths { 96.0 } else { 51.0 }), 2.0);
             assert!(found.is_empty(), "a burst of {burst_tenths} tenths: told at {found:?}");
         }
     }
@@ -151,16 +205,16 @@ mod tests {
     #[test]
     fn a_half_is_told_within_six_seconds_and_is_the_usual_in_the_end() {
         for seed in 0..50 {
-            let steady = steady(seed);
-            for fell_at in [15, 40, 90] {
-                let found =
-                    told(&looks(fell_at + 60, |tenth| steady(tenth) * if tenth >= fell_at * 10 { 0.4 } else { 1.0 }));
+            let source = Steady::usual(seed);
+            for fell_at in [20, 40, 90] {
+                let half = |tenth| source.kilobits(tenth) * if tenth >= fell_at * 10 { 0.5 } else { 1.0 };
+                let found = told(&looks(fell_at + 30, half), source.gop_seconds());
                 let (fell, first) = (fell_at * 2, found.first().copied());
                 assert!(first.is_some_and(|at| at >= fell && at <= fell + 12), "start {seed}: {first:?} after {fell}");
             }
         }
         let halved = |tenth| if tenth >= 300 { 50.0 } else { 100.0 };
-        let found = told(&looks(90, halved));
+        let found = told(&looks(90, halved), 2.0);
         assert!(found.first().is_some_and(|at| (60..=68).contains(at)), "{found:?}");
         assert!(found.last().is_some_and(|at| *at <= 60 + 70), "it ends when low is the new usual: {found:?}");
     }
@@ -168,8 +222,8 @@ mod tests {
     #[test]
     fn a_moment_is_no_fall_and_a_return_ends_it() {
         let dip = |from: usize, to: usize| move |tenth| if (from..to).contains(&tenth) { 30.0 } else { 100.0 };
-        assert!(told(&looks(60, dip(300, 310))).is_empty(), "one second is a scene");
-        let found = told(&looks(60, dip(300, 360)));
-        assert!(found.last().is_some_and(|at| *at < 76), "over two seconds after it returned: {found:?}");
+        assert!(told(&looks(60, dip(300, 310)), 2.0).is_empty(), "one second is a scene");
+        let found = told(&looks(60, dip(300, 360)), 2.0);
+        assert!(found.last().is_some_and(|at| *at < 77), "over soon after it has returned: {found:?}");
     }
 }

@@ -75,7 +75,7 @@ fn status(
     let wall = OffsetDateTime::now_utc();
     let (ingest, mut warnings) = measured.map_or((None, Vec::new()), |(ingest, warnings)| (Some(ingest), warnings));
     if let Some(ingest) = ingest.as_ref().filter(|_| state == StreamState::Live) {
-        warnings.extend(bitrate.look(ingest.bitrate_bps, now, wall));
+        warnings.extend(bitrate.look(ingest.bitrate_bps, ingest.gop_seconds, now, wall));
     }
     StreamStatus {
         state,
