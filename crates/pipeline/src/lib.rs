@@ -5,8 +5,12 @@
 
 mod binary;
 mod cage;
+mod confinement;
 mod decoder;
 mod encoders;
+mod environment;
+mod job;
+mod launcher;
 mod link;
 mod logo;
 mod message;
@@ -17,9 +21,12 @@ mod usage;
 
 pub use binary::{WORKER_NAME, WORKER_VARIABLE, WorkerBinary, WorkerMissing};
 pub use cage::{Cages, WorkerLimits};
+pub use confinement::confine;
 pub use decoder::{Decoder, ProtocolFault};
 pub use encoders::{Buffer, BufferUnit, EncoderFile, Encoders, EncodersFault, Keyframes, Memory, Value, Version};
-pub use link::{DATA_MAX_VARIABLE, LinkFault, LinkReader, LinkWriter, NICE_VARIABLE, Start, Worker, start};
+pub use job::Job;
+pub use launcher::Launcher;
+pub use link::{LinkFault, LinkReader, LinkWriter, Start, Worker, start};
 pub use logo::{Logo, LogoFault, LogoPixels};
 pub use message::{
     CONFIG_BYTES_MAX, FRAME_BYTES_MAX, Hello, JSON_BYTES_MAX, Message, OutputProgress, PROTOCOL_VERSION, Progress,
@@ -27,7 +34,9 @@ pub use message::{
 };
 pub use plan::{AudioOutput, Fps, OutputId, VideoOutput, WorkerPlan};
 pub use proof::{
-    Abilities, DECODE_CUDA, DECODE_VA, ENCODE_OPUS, Inventory, Proof, SPEED, prove_again, prove_all, prove_once,
+    Abilities, DECODE_CUDA, DECODE_VA, ENCODE_OPUS, Inventory, Proof, SPEED, confinement_report, prove_again,
+    prove_all, prove_once,
 };
-pub use thumbnail::{THUMBNAIL_NAME, THUMBNAIL_VERB, THUMBNAIL_WIDTH, thumbnail};
+pub use thumbnail::{THUMBNAIL_WIDTH, thumbnail};
 pub use usage::{CpuShare, Usage};
+pub use weir_confine::Report as ConfinementReport;

@@ -10,12 +10,14 @@ use bytes::BytesMut;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::process::{Child, ChildStderr};
 use weir_media::MediaTime;
 
-use crate::cage::{Cage, Cages, NICE_WITHOUT_CGROUP, WorkerLimits};
+use crate::cage::{Cage, WorkerLimits};
+use crate::job::Job;
+use crate::launcher::{Launched, Launcher};
 use crate::message::{Hello, Message, PROTOCOL_VERSION, encode};
-use crate::{Decoder, ProtocolFault, Usage, WorkerBinary};
+use crate::{Decoder, ProtocolFault, Usage};
 
 /// What a worker may print in a line; libraries in it print what they like.
 const LOG_LINE_BYTES_MAX: u64 = 500;
@@ -39,16 +41,9 @@ pub struct Start<'a> {
     pub resume_after: Option<MediaTime>,
     /// The UUID of the only NVIDIA device that it sees; None: all of them.
     pub device: Option<&'a str>,
-    /// What it may take, and how that is held.
-    pub limits: Option<(&'a Cages, WorkerLimits)>,
+    /// What it may take.
+    pub limits: Option<WorkerLimits>,
 }
-
-/// Where control groups can't hold it, the worker limits itself by these, before it does anything else.
-pub const DATA_MAX_VARIABLE: &str = "WORKER_DATA_MAX_BYTES";
-pub const NICE_VARIABLE: &str = "WORKER_NICE";
-
-/// What a process has reserved for writing, and RLIMIT_DATA counts, is about twice what it uses: stacks, arenas, pools.
-const RESERVED_PER_USED: u64 = 2;
 
 impl Worker {
     pub fn pid(&self) -> u32 {
@@ -89,38 +84,14 @@ pub enum LinkFault {
 }
 
 /// Starts a worker. Must be called within a runtime.
-pub fn start(binary: &WorkerBinary, start: Start<'_>) -> io::Result<(Worker, LinkWriter, LinkReader)> {
+pub fn start(launcher: &Launcher, start: Start<'_>) -> io::Result<(Worker, LinkWriter, LinkReader)> {
     let Start { resume_after, device, limits } = start;
     let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
-    let mut command = Command::new(binary.path());
-    command
-        .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        // glibc makes an arena for each of GStreamer's threads: 190 to 230 MB instead of 120 to 190 after some restarts.
-        .env("MALLOC_ARENA_MAX", "2");
-    // The server's settings hold secrets that a worker has no use for.
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("WEIR_")) {
-        command.env_remove(name);
-    }
-    // Elements take the first device that they see; which one that is, is decided here.
-    if let Some(uuid) = device {
-        command.env("CUDA_VISIBLE_DEVICES", uuid);
-    }
-    if let Some((_, limits)) = limits.filter(|(cages, _)| !cages.are_held()) {
-        // A card's driver reserves as much as the card has.
-        if device.is_none() {
-            command.env(DATA_MAX_VARIABLE, limits.memory_bytes.saturating_mul(RESERVED_PER_USED).to_string());
-        }
-        if limits.cpu_cores.is_some() {
-            command.env(NICE_VARIABLE, NICE_WITHOUT_CGROUP.to_string());
-        }
-    }
-    let mut child = command.spawn()?;
+    let mut command = launcher.command(&Job::Stream, limits, device);
+    command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).stderr(Stdio::piped());
+    let Launched { mut child, cage } = launcher.launch(&mut command, &Job::Stream, limits)?;
     let pid = child.id().unwrap_or_default();
-    let cage = limits.and_then(|(cages, limits)| cages.hold(pid, limits));
     if let Some(stderr) = child.stderr.take() {
         tokio::spawn(log(stderr, pid));
     }

@@ -10,12 +10,18 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::process::Command;
+use tokio::io::AsyncReadExt as _;
+use weir_confine::Report;
 
-use crate::{Encoders, Memory, Version, WorkerBinary};
+use crate::job::Job;
+use crate::launcher::{Launched, Launcher};
+use crate::{Encoders, Memory, Version};
 
 /// Some pictures take milliseconds; a driver that starts up, seconds.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An inventory has a line for each of a hundred plugins.
+const ANSWER_BYTES_MAX: u64 = 1 << 20;
 
 /// Whether something works, how long a try took and what of the CPU, and why it does not work.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -126,8 +132,8 @@ struct Kept {
 
 /// Tries everything that is there, one after another, unless that has been done with the same plugins and the same driver, and all that
 /// is there worked: then what `cache` holds is true. `driver` says which one, in whatever words.
-pub async fn prove_once(binary: &WorkerBinary, encoders: &Encoders, cache: &Path, driver: &str) -> Abilities {
-    let inventory = match ask::<Inventory>(binary, &["inventory"]).await {
+pub async fn prove_once(launcher: &Launcher, encoders: &Encoders, cache: &Path, driver: &str) -> Abilities {
+    let inventory = match ask::<Inventory>(launcher, &Job::Inventory).await {
         Ok(inventory) => inventory,
         Err(error) => return Abilities::none(&error.to_string()),
     };
@@ -136,26 +142,26 @@ pub async fn prove_once(binary: &WorkerBinary, encoders: &Encoders, cache: &Path
     let is_true = |kept: &Kept| kept.release == RELEASE && kept.driver == driver && kept.inventory == inventory;
     match kept.filter(is_true) {
         Some(kept) => kept.abilities,
-        None => prove_and_keep(binary, encoders, inventory, cache, driver).await,
+        None => prove_and_keep(launcher, encoders, inventory, cache, driver).await,
     }
 }
 
 /// The same whatever `cache` holds, which then holds what was found now.
-pub async fn prove_again(binary: &WorkerBinary, encoders: &Encoders, cache: &Path, driver: &str) -> Abilities {
-    match ask::<Inventory>(binary, &["inventory"]).await {
-        Ok(inventory) => prove_and_keep(binary, encoders, inventory, cache, driver).await,
+pub async fn prove_again(launcher: &Launcher, encoders: &Encoders, cache: &Path, driver: &str) -> Abilities {
+    match ask::<Inventory>(launcher, &Job::Inventory).await {
+        Ok(inventory) => prove_and_keep(launcher, encoders, inventory, cache, driver).await,
         Err(error) => Abilities::none(&error.to_string()),
     }
 }
 
 async fn prove_and_keep(
-    binary: &WorkerBinary,
+    launcher: &Launcher,
     encoders: &Encoders,
     inventory: Inventory,
     cache: &Path,
     driver: &str,
 ) -> Abilities {
-    let abilities = prove_these(binary, encoders, &inventory).await;
+    let abilities = prove_these(launcher, encoders, &inventory).await;
     // What was tried and failed may work at the next start: a card that is full, a driver that hung.
     let lasts = |(id, proof): (&str, &Proof)| proof.ok || inventory.missing.contains_key(id);
     let all = abilities.encoders.iter().map(|(id, proof)| (id.as_str(), proof));
@@ -180,42 +186,56 @@ async fn prove_and_keep(
 }
 
 /// Tries everything that is there, one after another.
-pub async fn prove_all(binary: &WorkerBinary, encoders: &Encoders) -> Abilities {
-    match ask::<Inventory>(binary, &["inventory"]).await {
-        Ok(inventory) => prove_these(binary, encoders, &inventory).await,
+pub async fn prove_all(launcher: &Launcher, encoders: &Encoders) -> Abilities {
+    match ask::<Inventory>(launcher, &Job::Inventory).await {
+        Ok(inventory) => prove_these(launcher, encoders, &inventory).await,
         Err(error) => Abilities::none(&error.to_string()),
     }
 }
 
-async fn prove_these(binary: &WorkerBinary, encoders: &Encoders, inventory: &Inventory) -> Abilities {
+async fn prove_these(launcher: &Launcher, encoders: &Encoders, inventory: &Inventory) -> Abilities {
     let version = inventory.gstreamer;
     let mut abilities = Abilities { gstreamer: Some(version), ..Abilities::none("") };
     for file in encoders.all().iter().filter(|file| file.is_for(version)) {
-        abilities.encoders.insert(file.id.clone(), prove(binary, inventory, &file.id).await);
+        abilities.encoders.insert(file.id.clone(), prove(launcher, inventory, &file.id, file.is_hardware()).await);
     }
-    abilities.cuda_decoding = prove(binary, inventory, DECODE_CUDA).await;
-    abilities.va_decoding = prove(binary, inventory, DECODE_VA).await;
-    abilities.opus = prove(binary, inventory, ENCODE_OPUS).await;
-    abilities.speed = prove(binary, inventory, SPEED).await;
+    abilities.cuda_decoding = prove(launcher, inventory, DECODE_CUDA, true).await;
+    abilities.va_decoding = prove(launcher, inventory, DECODE_VA, true).await;
+    abilities.opus = prove(launcher, inventory, ENCODE_OPUS, false).await;
+    abilities.speed = prove(launcher, inventory, SPEED, false).await;
     abilities
 }
 
-async fn prove(binary: &WorkerBinary, inventory: &Inventory, what: &str) -> Proof {
+async fn prove(launcher: &Launcher, inventory: &Inventory, what: &str, on_card: bool) -> Proof {
+    let job = Job::Proof { what: what.to_owned(), on_card };
     match inventory.missing.get(what) {
         Some(reason) => Proof::failed(reason),
-        None => ask(binary, &["prove", what]).await.unwrap_or_else(|error| Proof::failed(error.to_string())),
+        None => ask(launcher, &job).await.unwrap_or_else(|error| Proof::failed(error.to_string())),
     }
 }
 
-async fn ask<T: DeserializeOwned>(binary: &WorkerBinary, arguments: &[&str]) -> io::Result<T> {
-    let mut command = Command::new(binary.path());
-    command.args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(PATIENCE, command.output()).await;
-    let output = output.map_err(|_| io::Error::other(format!("no answer within {} s", PATIENCE.as_secs())))??;
-    if !output.status.success() {
-        return Err(io::Error::other(format!("the try ended with {}", output.status)));
+/// What children can't be kept from on this machine, as one of them says after it was shut in.
+pub async fn confinement_report(launcher: &Launcher) -> io::Result<Report> {
+    ask(launcher, &Job::Confinement).await
+}
+
+async fn ask<T: DeserializeOwned>(launcher: &Launcher, job: &Job) -> io::Result<T> {
+    let mut command = launcher.command(job, None, None);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let Launched { cage: _cage, mut child } = launcher.launch(&mut command, job, None)?;
+    let output = child.stdout.take().ok_or_else(|| io::Error::other("a process without pipes"))?;
+    let answer = async {
+        let mut answer = Vec::new();
+        output.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await?;
+        io::Result::Ok((answer, child.wait().await?))
+    };
+    let answer = tokio::time::timeout(PATIENCE, answer).await;
+    let (answer, status) =
+        answer.map_err(|_| io::Error::other(format!("no answer within {} s", PATIENCE.as_secs())))??;
+    if !status.success() {
+        return Err(io::Error::other(format!("the try ended with {status}")));
     }
-    serde_json::from_slice(&output.stdout).map_err(io::Error::other)
+    serde_json::from_slice(&answer).map_err(io::Error::other)
 }
 
 #[cfg(test)]

@@ -6,18 +6,13 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::Command;
 
-use crate::{Hello, Message, PROTOCOL_VERSION, TrackConfig, WireFrame, WorkerBinary, encode};
-
-/// What the worker is asked.
-pub const THUMBNAIL_VERB: &str = "thumbnail";
+use crate::job::Job;
+use crate::launcher::{Launched, Launcher};
+use crate::{Hello, Message, PROTOCOL_VERSION, TrackConfig, WireFrame, encode};
 
 /// How wide; as high as the picture's shape asks for. Two tiles of a dashboard on a fine screen.
 pub const THUMBNAIL_WIDTH: u32 = 480;
-
-/// The name of the process: workers of streams are counted by theirs. Linux keeps 15 characters.
-pub const THUMBNAIL_NAME: &str = "weir-thumbnail";
 
 /// 480 x 480 at the quality used are 30 kB, noise is 100 kB.
 const JPEG_BYTES_MAX: u64 = 512 << 10;
@@ -26,16 +21,15 @@ const JPEG_BYTES_MAX: u64 = 512 << 10;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Decodes a keyframe and makes a JPEG of it, in a process that may crash, hang or ask for the moon.
-pub async fn thumbnail(binary: &WorkerBinary, track: TrackConfig, keyframe: WireFrame) -> io::Result<Vec<u8>> {
-    let made = tokio::time::timeout(PATIENCE, make(binary, track, keyframe)).await;
+pub async fn thumbnail(launcher: &Launcher, track: TrackConfig, keyframe: WireFrame) -> io::Result<Vec<u8>> {
+    let made = tokio::time::timeout(PATIENCE, make(launcher, track, keyframe)).await;
     made.unwrap_or_else(|_| Err(io::Error::other(format!("no picture within {} s", PATIENCE.as_secs()))))
 }
 
-async fn make(binary: &WorkerBinary, track: TrackConfig, keyframe: WireFrame) -> io::Result<Vec<u8>> {
-    let mut command = Command::new(binary.path());
-    command.arg0(THUMBNAIL_NAME).arg(THUMBNAIL_VERB).kill_on_drop(true);
+async fn make(launcher: &Launcher, track: TrackConfig, keyframe: WireFrame) -> io::Result<Vec<u8>> {
+    let mut command = launcher.command(&Job::Thumbnail, None, None);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn()?;
+    let Launched { cage: _cage, mut child } = launcher.launch(&mut command, &Job::Thumbnail, None)?;
     let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(io::Error::other("a process without pipes"));
     };

@@ -12,7 +12,7 @@ use weir_transcode::{Cages, Workshop};
 
 use crate::config::Config;
 use crate::event_ids::EventIds;
-use crate::{bootstrap, shelves};
+use crate::{bootstrap, confinement, shelves};
 
 /// Handles that are cloned by whoever needs them.
 pub(crate) struct Base {
@@ -39,6 +39,7 @@ impl Base {
         let cages = Cages::open();
         tracing::info!("{cages}");
         let workshop = Workshop::with(config.workshop_options(data.join("abilities.json")), cages)?;
+        tokio::spawn(confinement::tell(workshop.clone()));
         Ok(Self { store, observe, event_ids, lanes, runtime, shelves, commands, workshop })
     }
 }

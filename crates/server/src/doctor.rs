@@ -33,7 +33,8 @@ pub(crate) async fn run(config: &Config, data: &Path, as_json: bool) -> anyhow::
     findings.push(clock());
     let ok = findings.iter().all(|finding| finding.problem.is_none());
     let capacity = workshop.capacity();
-    let report = Report { ok, gstreamer, capacity, encoders, devices: &devices, findings };
+    let not_held = not_held(&workshop).await;
+    let report = Report { ok, gstreamer, capacity, encoders, devices: &devices, not_held, findings };
     if as_json {
         println!("{:#}", report.json());
     } else {
@@ -67,6 +68,16 @@ fn clock() -> Finding {
     Finding { what: format!("clock {}", now.date()), problem }
 }
 
+/// What workers are not kept from, a sentence each.
+async fn not_held(workshop: &Workshop) -> Vec<String> {
+    let mut missing = workshop.confinement().await.map_or_else(|reason| vec![reason], |report| report.missing);
+    if weir_confine::is_root() {
+        // Another user could not open the cards' devices everywhere, nor the caches.
+        missing.push("workers have the server's user, which is root, without its privileges: run the server as a user of its own".to_owned());
+    }
+    missing
+}
+
 /// All that was found out.
 struct Report<'a> {
     ok: bool,
@@ -74,6 +85,7 @@ struct Report<'a> {
     capacity: Capacity,
     encoders: Vec<EncoderReport>,
     devices: &'a Inventory,
+    not_held: Vec<String>,
     findings: Vec<Finding>,
 }
 
@@ -99,6 +111,7 @@ impl Report<'_> {
             "gpus_driver": self.devices.driver,
             "gpus_reason": self.devices.reason,
             "workers": Cages::look().to_string(),
+            "confinement": {"missing": self.not_held},
             "checks": self.findings.iter().map(finding).collect::<Vec<_>>(),
         })
     }
@@ -126,6 +139,10 @@ impl Report<'_> {
             self.capacity.speed.map(|speed| format!(", {speed:.1} x the speed of those that costs were measured on"));
         let _ = writeln!(out, "{:<40} {} cores{}", "CPU for encoding", self.capacity.cores, speed.unwrap_or_default());
         let _ = writeln!(out, "{:<40} {}", "Workers", Cages::look());
+        let held = "they have no network, no files but libraries and devices, no programs, no privileges".to_owned();
+        for line in if self.not_held.is_empty() { std::slice::from_ref(&held) } else { &self.not_held } {
+            let _ = writeln!(out, "{:<40} {line}", "Workers are shut in");
+        }
         if let Some(reason) = &self.devices.reason {
             let _ = writeln!(out, "{:<40} {reason}", "GPUs");
         }
@@ -173,7 +190,15 @@ mod tests {
         let sliced = Device { missing: vec!["encoder utilisation: not supported".to_owned()], ..Device::default() };
         let devices = Inventory { devices: vec![sliced], ..Inventory::default() };
         let capacity = Capacity { cores: 8.0, cores_free: 8.0, speed: Some(0.42) };
-        let report = Report { ok: false, gstreamer: None, capacity, encoders, devices: &devices, findings };
+        let report = Report {
+            ok: false,
+            gstreamer: None,
+            capacity,
+            encoders,
+            devices: &devices,
+            not_held: vec!["no Landlock".to_owned()],
+            findings,
+        };
         let text = report.text();
         let report = report.json();
         assert_eq!(report["encoders"][0]["reason"], "no such device");
@@ -186,6 +211,7 @@ mod tests {
             "no such device",
             "encoder utilisation",
             "nothing can be transcoded",
+            "no Landlock",
             "can't run here",
         ] {
             assert!(text.contains(expected), "{text}");

@@ -6,6 +6,7 @@ mod bootstrap;
 mod certificate;
 mod cli;
 mod config;
+mod confinement;
 mod demo;
 mod doctor;
 mod event_ids;
@@ -38,6 +39,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Serve(command) => {
             let log = logging::start(command.log_format)?;
+            confinement::hide_memory();
             Ok(log.end(serve(&command, &log)))
         }
         Command::Doctor(command) => {

@@ -6,6 +6,14 @@ use std::time::Duration;
 const DELAY_MIN: Duration = Duration::from_millis(100);
 const DELAY_MAX: Duration = Duration::from_secs(5);
 
+/// So long a worker has given pictures that was well: what kills it was not there at its start, and a start every two seconds takes a
+/// sixth of a core.
+const HEALTHY_MIN: Duration = Duration::from_secs(2);
+
+/// After longer waits it has to do well for longer, as many times as long as the wait was: what comes back every few seconds is no
+/// accident any more.
+const HEALTHY_PER_DELAY: u32 = 4;
+
 #[derive(Debug)]
 pub(crate) struct Backoff {
     delay: Duration,
@@ -16,15 +24,20 @@ impl Backoff {
         Self { delay: DELAY_MIN }
     }
 
-    /// The wait after a life in which it gave pictures, or did not: one that worked is back at once however often it is killed, and
-    /// what can't begin does not wear out the machine.
-    pub(crate) fn after(&mut self, gave_pictures: bool) -> Duration {
-        if gave_pictures {
+    /// The wait after a life of which it did well for so long; zero where it gave no pictures. One that is killed now and then is back
+    /// at once, and one that fails soon after each start, with pictures or without, does not wear out the machine.
+    pub(crate) fn after(&mut self, healthy: Duration) -> Duration {
+        if healthy >= HEALTHY_MIN.max(self.waited() * HEALTHY_PER_DELAY) {
             self.delay = DELAY_MIN;
         }
         let delay = self.delay;
         self.delay = (delay * 2).min(DELAY_MAX);
         delay
+    }
+
+    /// The wait before the life that is over now.
+    fn waited(&self) -> Duration {
+        self.delay / 2
     }
 }
 
@@ -32,14 +45,31 @@ impl Backoff {
 mod tests {
     use super::*;
 
+    fn waits(lives_ms: &[u64]) -> Vec<u128> {
+        let mut backoff = Backoff::new();
+        lives_ms.iter().map(|ms| backoff.after(Duration::from_millis(*ms)).as_millis()).collect()
+    }
+
     #[test]
     fn doubles_up_to_a_bound_and_forgets() {
-        let mut backoff = Backoff::new();
-        let waits: Vec<u128> = (0..8).map(|_| backoff.after(false).as_millis()).collect();
-        assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
-        assert_eq!(
-            [backoff.after(true), backoff.after(true), backoff.after(false)],
-            [DELAY_MIN, DELAY_MIN, DELAY_MIN * 2]
-        );
+        assert_eq!(waits(&[0; 8]), [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert_eq!(waits(&[0, 0, 60_000, 0]), [100, 200, 100, 200]);
+    }
+
+    #[test]
+    fn one_that_fails_soon_after_its_first_pictures_waits_longer_each_time() {
+        assert_eq!(waits(&[700; 8]), [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+    }
+
+    #[test]
+    fn kills_that_come_seconds_apart_cost_no_wait() {
+        assert_eq!(waits(&[2_000; 20]), [100; 20]);
+    }
+
+    #[test]
+    fn after_long_waits_it_has_to_do_well_for_longer() {
+        let failing = [0; 7];
+        let then = |ms: u64| *waits(&[&failing[..], &[ms]].concat()).last().unwrap();
+        assert_eq!((then(3_000), then(9_000), then(11_000)), (5_000, 5_000, 100));
     }
 }

@@ -25,5 +25,5 @@ pub use plan::{Machine, Refused, RenditionPlan, SourceShape, Terms, TranscodePla
 pub use stage::{TranscodeHandle, start};
 pub use thumbnail::Thumbnail;
 pub use wants::{LogoWish, Want, Wants, shared_label, shared_name};
-pub use weir_pipeline::Cages;
+pub use weir_pipeline::{Cages, ConfinementReport};
 pub use workshop::{Capacity, EncoderReport, Workshop, WorkshopOptions};

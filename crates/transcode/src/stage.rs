@@ -166,7 +166,7 @@ impl Stage {
                 self.pause(LOOK_EVERY).await;
                 continue;
             }
-            let published = self.newest();
+            let (published, started_at) = (self.newest(), Instant::now());
             let end = self.session(source, &planner).await;
             running.clone_from(&self.plan.renditions);
             match end {
@@ -179,7 +179,8 @@ impl Stage {
                 End::Failed(fault) => {
                     let gave_pictures = self.newest() > published;
                     self.failed(&fault, gave_pictures);
-                    self.pause(backoff.after(gave_pictures)).await;
+                    let healthy = if gave_pictures { started_at.elapsed() } else { Duration::ZERO };
+                    self.pause(backoff.after(healthy)).await;
                 }
             }
         }
@@ -256,8 +257,8 @@ impl Stage {
 
     async fn session(&mut self, source: Subscriber, planner: &Planner) -> End {
         let unable = |message: String| End::Failed(WorkerFault { output: None, message });
-        let binary = match self.workshop.binary() {
-            Ok(binary) => binary.clone(),
+        let launcher = match self.workshop.launcher() {
+            Ok(launcher) => launcher.clone(),
             Err(missing) => return unable(missing.to_string()),
         };
         // Renditions go on together, so that their keyframes stay aligned.
@@ -265,8 +266,8 @@ impl Stage {
         // A device in slices is not named by its own UUID: CUDA finds its slice.
         let uuid = planner.device.as_ref().filter(|device| !device.mig).and_then(|device| device.uuid.as_deref());
         let limits = self.workshop.limits(memory_max_bytes(&self.plan.worker, planner.shape));
-        let start = Start { resume_after, device: uuid, limits: Some((self.workshop.cages(), limits)) };
-        let (worker, writer, reader) = match weir_pipeline::start(&binary, start) {
+        let start = Start { resume_after, device: uuid, limits: Some(limits) };
+        let (worker, writer, reader) = match weir_pipeline::start(&launcher, start) {
             Ok(started) => started,
             Err(error) => return unable(format!("the worker can't be started: {error}")),
         };

@@ -25,12 +25,12 @@ impl Workshop {
             return Ok(None);
         };
         let shown_at = came_at(entry.frame.dts, &hub.pulse(), Instant::now());
-        let binary = self.binary().map_err(|missing| io::Error::other(missing.to_string()))?;
+        let launcher = self.launcher().map_err(|missing| io::Error::other(missing.to_string()))?;
         let config = TrackConfig { track: 0, codec: track.codec, config: track.config.clone() };
         let frame = entry.frame;
         let (dts, pts, payload) = (frame.dts, frame.pts, frame.payload);
         let keyframe = WireFrame { track: 0, dts, pts, keyframe: true, discontinuity: false, payload };
-        let jpeg = weir_pipeline::thumbnail(binary, config, keyframe).await?;
+        let jpeg = weir_pipeline::thumbnail(launcher, config, keyframe).await?;
         Ok(Some(Thumbnail { jpeg, shown_at }))
     }
 }

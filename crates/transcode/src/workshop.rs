@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use weir_gpu::Inventory;
 use weir_model::{StreamId, VideoCodec};
 use weir_pipeline::{
-    Abilities, Cages, EncoderFile, Encoders, EncodersFault, Proof, WorkerBinary, WorkerLimits, WorkerMissing,
-    prove_again, prove_all, prove_once,
+    Abilities, Cages, ConfinementReport, EncoderFile, Encoders, EncodersFault, Launcher, Proof, WorkerBinary,
+    WorkerLimits, WorkerMissing, confinement_report, prove_again, prove_all, prove_once,
 };
 
 use crate::admission::Ledger;
@@ -62,14 +62,13 @@ pub struct Workshop {
 #[derive(Debug)]
 struct Shared {
     encoders: Encoders,
-    binary: Result<WorkerBinary, WorkerMissing>,
+    launcher: Result<Launcher, WorkerMissing>,
     /// What is known; None: nothing was tried yet.
     abilities: Mutex<Option<Arc<Abilities>>>,
     /// Held while it is tried.
     proving: tokio::sync::Mutex<()>,
     ledger: Ledger,
     options: WorkshopOptions,
-    cages: Cages,
     /// The devices as they were last seen, and when.
     devices: Mutex<Option<(Instant, Arc<Inventory>)>>,
 }
@@ -85,12 +84,11 @@ impl Workshop {
         let all = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as f64;
         let shared = Shared {
             encoders: Encoders::load()?,
-            binary: WorkerBinary::find(),
+            launcher: WorkerBinary::find().map(|binary| Launcher::new(binary, cages)),
             abilities: Mutex::default(),
             proving: tokio::sync::Mutex::default(),
             ledger: Ledger::new(options.cores.unwrap_or_else(all)),
             options,
-            cages,
             devices: Mutex::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -127,17 +125,17 @@ impl Workshop {
     }
 
     async fn abilities_by_trying(&self, again: bool) -> Abilities {
-        let (binary, encoders) = match &self.shared.binary {
-            Ok(binary) => (binary, &self.shared.encoders),
+        let (launcher, encoders) = match &self.shared.launcher {
+            Ok(launcher) => (launcher, &self.shared.encoders),
             Err(missing) => return Abilities::none(&missing.to_string()),
         };
-        let Some(cache) = &self.shared.options.cache else { return prove_all(binary, encoders).await };
+        let Some(cache) = &self.shared.options.cache else { return prove_all(launcher, encoders).await };
         let devices = self.devices().await;
         let names: Vec<_> = devices.devices.iter().map(|device| (&device.uuid, device.mig)).collect();
         let driver = format!("{:?} {names:?}", devices.driver);
         match again {
-            true => prove_again(binary, encoders, cache, &driver).await,
-            false => prove_once(binary, encoders, cache, &driver).await,
+            true => prove_again(launcher, encoders, cache, &driver).await,
+            false => prove_once(launcher, encoders, cache, &driver).await,
         }
     }
 
@@ -204,12 +202,14 @@ impl Workshop {
         &self.shared.encoders
     }
 
-    pub(crate) fn binary(&self) -> Result<&WorkerBinary, &WorkerMissing> {
-        self.shared.binary.as_ref()
+    pub(crate) fn launcher(&self) -> Result<&Launcher, &WorkerMissing> {
+        self.shared.launcher.as_ref()
     }
 
-    pub(crate) fn cages(&self) -> &Cages {
-        &self.shared.cages
+    /// What workers are kept from on this machine, and what they can't be; in words.
+    pub async fn confinement(&self) -> Result<ConfinementReport, String> {
+        let launcher = self.launcher().map_err(ToString::to_string)?;
+        confinement_report(launcher).await.map_err(|error| format!("no worker says how it is shut in: {error}"))
     }
 
     /// What a worker may take whose plan needs so much at most.

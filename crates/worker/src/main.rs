@@ -30,35 +30,31 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
-use rustix::process::{Resource, Rlimit, nice, setrlimit};
+use weir_pipeline::Job;
 
 fn main() -> ExitCode {
-    limit_itself();
-    let outcome = match std::env::args().collect::<Vec<_>>().as_slice() {
-        [_] => socket().and_then(serve::serve),
-        [_, verb] if verb == "inventory" => prove::inventory(),
-        [_, verb] if verb == weir_pipeline::THUMBNAIL_VERB => thumbnail::run(),
-        [_, verb, what] if verb == "prove" => prove::prove(what),
-        _ => Err(io::Error::other("it takes no arguments")),
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some(job) = Job::of_arguments(&arguments) else {
+        return ended(Err(io::Error::other("it is started by weir, not by hand")));
     };
+    // Before GStreamer is there, which starts threads, and before anything from outside is read.
+    let confinement = weir_pipeline::confine(&job);
+    ended(match job {
+        Job::Stream => socket().and_then(serve::serve),
+        Job::Thumbnail => thumbnail::run(),
+        Job::Inventory => prove::inventory(),
+        Job::Proof { what, .. } => prove::prove(&what),
+        Job::Confinement => prove::say(&confinement),
+    })
+}
+
+fn ended(outcome: io::Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "weir-worker: {error}");
             ExitCode::FAILURE
         }
-    }
-}
-
-/// Takes the limits that its server could not put around it; without any, or where they can't be taken, it runs on.
-fn limit_itself() {
-    let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
-    if let Some(bytes) = number(weir_pipeline::DATA_MAX_VARIABLE) {
-        let most = Rlimit { current: Some(bytes), maximum: Some(bytes) };
-        let _ = setrlimit(Resource::Data, most);
-    }
-    if let Some(level) = number(weir_pipeline::NICE_VARIABLE).and_then(|level| i32::try_from(level).ok()) {
-        let _ = nice(level);
     }
 }
 

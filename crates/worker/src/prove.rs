@@ -83,7 +83,8 @@ pub(crate) fn prove(what: &str) -> io::Result<()> {
     })
 }
 
-fn say(value: &impl serde::Serialize) -> io::Result<()> {
+/// Answers the server.
+pub(crate) fn say(value: &impl serde::Serialize) -> io::Result<()> {
     let text = serde_json::to_string(value).map_err(io::Error::other)?;
     writeln!(io::stdout(), "{text}")
 }

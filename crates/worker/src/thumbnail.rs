@@ -7,8 +7,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app::{AppSink, AppSrc};
 use weir_pipeline::{
-    CONFIG_BYTES_MAX, Decoder, FRAME_BYTES_MAX, Memory, Message, THUMBNAIL_NAME, THUMBNAIL_WIDTH, TrackConfig,
-    WireFrame,
+    CONFIG_BYTES_MAX, Decoder, FRAME_BYTES_MAX, Memory, Message, THUMBNAIL_WIDTH, TrackConfig, WireFrame,
 };
 
 use crate::element::{BuildFault, chain, make};
@@ -26,8 +25,6 @@ const INPUT_BYTES_MAX: u64 = (FRAME_BYTES_MAX + CONFIG_BYTES_MAX + 1024) as u64;
 const QUALITY: i32 = 75;
 
 pub(crate) fn run() -> io::Result<()> {
-    // Its name is what tells it from the workers of streams. Where it can't be set it only looks like one.
-    let _ = std::fs::write("/proc/self/comm", THUMBNAIL_NAME);
     let (track, frame) = read()?;
     gst::init().map_err(io::Error::other)?;
     let jpeg = picture(&track, frame).map_err(|fault| io::Error::other(fault.0))?;

@@ -9,8 +9,8 @@ use weir_media::codec;
 use weir_media::{Codec, Frame, MediaTime, TrackId, TrackInfo};
 use weir_model::{AudioCodec, Fit, RateControl, VideoCodec};
 use weir_pipeline::{
-    AudioOutput, LinkReader, LinkWriter, Memory, Message, OutputId, Start, TrackConfig, VideoOutput, WireFrame, Worker,
-    WorkerBinary, WorkerPlan,
+    AudioOutput, Cages, Launcher, LinkReader, LinkWriter, Memory, Message, OutputId, Start, TrackConfig, VideoOutput,
+    WireFrame, Worker, WorkerBinary, WorkerPlan,
 };
 use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
 
@@ -45,6 +45,10 @@ fn plan(video: Vec<VideoOutput>) -> Message {
     Message::Plan(WorkerPlan { decode_in: Memory::System, video, audio })
 }
 
+fn launcher() -> Launcher {
+    Launcher::new(WorkerBinary::at(env!("CARGO_BIN_EXE_weir-worker")).unwrap(), Cages::none("a test"))
+}
+
 /// A worker in a test's hands, and what it has given.
 struct Run {
     worker: Worker,
@@ -59,9 +63,8 @@ struct Run {
 impl Run {
     fn start(resume_after: Option<MediaTime>) -> Self {
         // Cargo builds it for tests and tells where it is.
-        let binary = WorkerBinary::at(env!("CARGO_BIN_EXE_weir-worker")).unwrap();
         let (worker, writer, reader) =
-            weir_pipeline::start(&binary, Start { resume_after, ..Start::default() }).unwrap();
+            weir_pipeline::start(&launcher(), Start { resume_after, ..Start::default() }).unwrap();
         Self { worker, writer, reader, tracks: BTreeMap::new(), frames: BTreeMap::new(), ended: false }
     }
 
@@ -264,11 +267,11 @@ async fn a_fault_names_its_output() {
 /// Software encoders work wherever the tests run; what is not there has its reason.
 #[tokio::test]
 async fn abilities_are_proven_by_trying() {
-    let binary = WorkerBinary::at(env!("CARGO_BIN_EXE_weir-worker")).unwrap();
+    let launcher = launcher();
     let encoders = weir_pipeline::Encoders::load().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("abilities.json");
-    let abilities = weir_pipeline::prove_once(&binary, &encoders, &cache, "no driver").await;
+    let abilities = weir_pipeline::prove_once(&launcher, &encoders, &cache, "no driver").await;
     let version = abilities.gstreamer.expect("GStreamer is there");
     let expected: Vec<&str> =
         encoders.all().iter().filter(|file| file.is_for(version)).map(|file| file.id.as_str()).collect();
@@ -283,10 +286,10 @@ async fn abilities_are_proven_by_trying() {
     // What was found is kept for the same driver: the figures are those of the first try. Where hardware is there and does not
     // work, everything is tried again.
     if cache.exists() {
-        assert_eq!(weir_pipeline::prove_once(&binary, &encoders, &cache, "no driver").await, abilities);
-        let other = weir_pipeline::prove_once(&binary, &encoders, &cache, "another driver").await;
+        assert_eq!(weir_pipeline::prove_once(&launcher, &encoders, &cache, "no driver").await, abilities);
+        let other = weir_pipeline::prove_once(&launcher, &encoders, &cache, "another driver").await;
         assert!(other != abilities && other.encoders["x264"].ok);
         std::fs::write(&cache, "{").unwrap();
-        assert!(weir_pipeline::prove_once(&binary, &encoders, &cache, "another driver").await.encoders["x264"].ok);
+        assert!(weir_pipeline::prove_once(&launcher, &encoders, &cache, "another driver").await.encoders["x264"].ok);
     }
 }

@@ -3,11 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test: its panics are its report")]
 
 use weir_media::{Codec, MediaTime};
-use weir_pipeline::{THUMBNAIL_WIDTH, TrackConfig, WireFrame, WorkerBinary, thumbnail};
+use weir_pipeline::{Cages, Launcher, THUMBNAIL_WIDTH, TrackConfig, WireFrame, WorkerBinary, thumbnail};
 use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
 
-fn binary() -> WorkerBinary {
-    WorkerBinary::at(env!("CARGO_BIN_EXE_weir-worker")).unwrap()
+fn launcher() -> Launcher {
+    Launcher::new(WorkerBinary::at(env!("CARGO_BIN_EXE_weir-worker")).unwrap(), Cages::none("a test"))
 }
 
 fn wire(payload: bytes::Bytes) -> WireFrame {
@@ -23,7 +23,7 @@ async fn a_keyframe_becomes_a_jpeg_of_its_shape() {
     let frame = frames.into_iter().find(|frame| frame.track == track.id).unwrap();
     assert!(frame.is_keyframe());
     let config = TrackConfig { track: 0, codec: track.codec, config: track.config.clone() };
-    let jpeg = thumbnail(&binary(), config, wire(frame.payload)).await.unwrap();
+    let jpeg = thumbnail(&launcher(), config, wire(frame.payload)).await.unwrap();
     assert_eq!(jpeg[..3], [0xFF, 0xD8, 0xFF]);
     // The frame header: FF C0, length, precision, height, width.
     let at = jpeg.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
@@ -36,6 +36,6 @@ async fn a_keyframe_becomes_a_jpeg_of_its_shape() {
 #[tokio::test]
 async fn noise_is_refused_and_not_waited_for() {
     let config = TrackConfig { track: 0, codec: Codec::H264, config: bytes::Bytes::from_static(b"\x01nonsense") };
-    let refused = thumbnail(&binary(), config, wire(bytes::Bytes::from(vec![0x5A; 5_000]))).await;
+    let refused = thumbnail(&launcher(), config, wire(bytes::Bytes::from(vec![0x5A; 5_000]))).await;
     assert!(refused.is_err());
 }

@@ -11,6 +11,7 @@
 
 mod api;
 mod backoff;
+mod cage;
 #[path = "../common/mod.rs"]
 mod common;
 mod dashboard_api;

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use weir_media::MediaTime;
 use weir_media::codec::h264::AvcConfig;
 use weir_media::codec::nal;
+use weir_testkit::Weir;
 use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
 use weir_testkit::publisher::Feed;
 use weir_testkit::{wait_until, wait_until_some};
@@ -48,9 +49,8 @@ impl Stub {
         assert!(worker.exists(), "{} is missing: cargo build -p weir-worker", worker.display());
         let show = |path: &Path| path.display().to_string();
         let script = format!(
-            "#!/bin/sh\nexport LD_LIBRARY_PATH='{0}' GST_REGISTRY='{0}/registry.bin' NVIDIA_STUB_LOG='{1}' NVIDIA_STUB_BROKEN='{2}'\nexec '{3}' \"$@\"\n",
+            "#!/bin/sh\nexport LD_LIBRARY_PATH='{0}' GST_REGISTRY='{0}/registry.bin' NVIDIA_STUB_BROKEN='{1}'\nexec '{2}' \"$@\"\n",
             show(stub.folder.path()),
-            show(&stub.path("log")),
             show(&stub.path("broken")),
             show(&worker),
         );
@@ -66,11 +66,12 @@ impl Stub {
     fn worker(&self) -> PathBuf {
         self.path("worker")
     }
+}
 
-    /// What was asked of the driver, a line each.
-    fn asked(&self) -> Vec<String> {
-        fs::read_to_string(self.path("log")).unwrap_or_default().lines().map(str::to_owned).collect()
-    }
+/// What was asked of the driver, a line each.
+fn asked(weir: &Weir) -> Vec<String> {
+    let lines = weir.output();
+    lines.iter().filter_map(|line| Some(line.split_once("nvidia-stub: ")?.1.trim_end().to_owned())).collect()
 }
 
 /// A keyframe and another picture, and parameter sets that say "High", as C.
@@ -129,7 +130,6 @@ fn nvenc_is_chosen_set_up_right_and_left_when_it_fails() {
     assert_eq!(proof("h264")["proof"]["ok"], true, "{report}");
     assert!(proof("h265")["reason"].as_str().unwrap().contains("nvh265enc"), "the stub has no HEVC: {report}");
 
-    let asked_before = stub.asked().len();
     let weir = weir().env("WEIR_WORKER", &stub.worker().display().to_string()).start();
     let api = weir.api();
     let rung = |name: &str, kbps: u32, rate_control: &str| {
@@ -154,10 +154,8 @@ fn nvenc_is_chosen_set_up_right_and_left_when_it_fails() {
     // A busy machine is late.
     let all = renditions("nvh264enc", &["live", "degraded"]);
     assert!(all.iter().any(|it| it["reason"] == "NVENC H.264 works here"), "{all:?}");
-    wait_until("keyframes were ordered", SOON, || {
-        stub.asked()[asked_before..].iter().filter(|line| *line == "forced").count() >= 4
-    });
-    let asked = stub.asked()[asked_before..].to_vec();
+    wait_until("keyframes were ordered", SOON, || asked(&weir).iter().filter(|line| *line == "forced").count() >= 4);
+    let asked = asked(&weir);
     // 586 and 391 steps of 1024 bits are the nearest to 600 and 400 kbps; no B-frames, no delay, keyframes from our clock alone.
     for (rate_control, average, vbv) in [("0x2", 586 * 1024, 600), ("0x1", 391 * 1024, 240)] {
         let expected = format!(

@@ -1,0 +1,41 @@
+//! How much of the machine a process may take, as far as it can limit itself.
+
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
+
+/// A ladder of ten has some hundred pipes and devices open.
+const OPEN_FILES_MAX: u64 = 1_024;
+
+/// What is None is not limited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Reserved for writing: about twice of what is used.
+    pub data_bytes: Option<u64>,
+    pub cpu: Option<Duration>,
+    /// How far it gives way to whatever else wants the CPU.
+    pub nice: Option<u8>,
+}
+
+impl Limits {
+    pub(crate) fn take(&self) -> Result<(), String> {
+        // A core would hold pictures of a stream that may be protected, and fill a disk with each crash.
+        let wanted = [
+            (Resource::Core, Some(0), "core files"),
+            (Resource::Nofile, Some(OPEN_FILES_MAX), "open files"),
+            (Resource::Data, self.data_bytes, "memory"),
+            (Resource::Cpu, self.cpu.map(|cpu| cpu.as_secs().max(1)), "CPU time"),
+        ];
+        for (resource, most, what) in wanted {
+            let Some(most) = most else { continue };
+            // What is lower already can't be raised and needs not be.
+            let most = getrlimit(resource).maximum.map_or(most, |there| there.min(most));
+            setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
+                .map_err(|error| format!("{what} can't be limited: {error}"))?;
+        }
+        if let Some(level) = self.nice {
+            nice(i32::from(level)).map_err(|error| format!("it can't give way to others: {error}"))?;
+        }
+        Ok(())
+    }
+}

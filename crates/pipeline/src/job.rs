@@ -1,0 +1,102 @@
+//! What a child of the server is for: said in its arguments, shown in its name.
+
+use std::ffi::CStr;
+use std::time::Duration;
+
+use crate::WorkerLimits;
+
+/// Of all jobs but a stream's: what they work on is one picture, or a few small ones.
+const SHORT_LIMITS: WorkerLimits = WorkerLimits { memory_bytes: 1 << 30, cpu_cores: None };
+
+/// The slowest try of an encoder takes some seconds of a core; nobody waits for longer than ten seconds.
+const SHORT_CPU: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// One stream's renditions, for as long as the server holds its socket.
+    Stream,
+    /// One picture.
+    Thumbnail,
+    /// What GStreamer has here. Looks for plugins anew, and keeps what it found for the others.
+    Inventory,
+    /// Whether an encoder or a decoder works.
+    Proof { what: String, on_card: bool },
+    /// What a child can't be kept from on this machine.
+    Confinement,
+}
+
+/// As arguments and process names say them.
+const THUMBNAIL: &str = "thumbnail";
+const INVENTORY: &str = "inventory";
+const PROVE: &str = "prove";
+const PROVE_ON_CARD: &str = "prove-on-card";
+const CONFINEMENT: &str = "confinement";
+
+impl Job {
+    pub(crate) fn arguments(&self) -> Vec<&str> {
+        match self {
+            Self::Stream => Vec::new(),
+            Self::Thumbnail => vec![THUMBNAIL],
+            Self::Inventory => vec![INVENTORY],
+            Self::Proof { what, on_card: false } => vec![PROVE, what],
+            Self::Proof { what, on_card: true } => vec![PROVE_ON_CARD, what],
+            Self::Confinement => vec![CONFINEMENT],
+        }
+    }
+
+    /// Of arguments without the program's name; None: nobody of ours says that.
+    pub fn of_arguments(arguments: &[String]) -> Option<Self> {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        Some(match arguments.as_slice() {
+            [] => Self::Stream,
+            [THUMBNAIL] => Self::Thumbnail,
+            [INVENTORY] => Self::Inventory,
+            [PROVE, what] => Self::Proof { what: (*what).to_owned(), on_card: false },
+            [PROVE_ON_CARD, what] => Self::Proof { what: (*what).to_owned(), on_card: true },
+            [CONFINEMENT] => Self::Confinement,
+            _ => return None,
+        })
+    }
+
+    /// The name of the process. Workers of streams are counted by theirs; Linux keeps 15 characters.
+    pub fn process_name(&self) -> &'static CStr {
+        match self {
+            Self::Stream => c"weir-worker",
+            Self::Thumbnail => c"weir-thumbnail",
+            Self::Inventory | Self::Proof { .. } | Self::Confinement => c"weir-proof",
+        }
+    }
+
+    /// What it may take, where its plan does not say so.
+    pub(crate) fn limits(&self) -> Option<WorkerLimits> {
+        (*self != Self::Stream).then_some(SHORT_LIMITS)
+    }
+
+    pub(crate) fn cpu_max(&self) -> Option<Duration> {
+        (*self != Self::Stream).then_some(SHORT_CPU)
+    }
+
+    /// Whether what it reserves says nothing of what it takes: a card's driver reserves as much as the card has.
+    pub(crate) fn reserves_for_cards(&self) -> bool {
+        matches!(self, Self::Inventory | Self::Proof { on_card: true, .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_read_as_they_are_written() {
+        let proof = |on_card| Job::Proof { what: "x264".to_owned(), on_card };
+        for job in [Job::Stream, Job::Thumbnail, Job::Inventory, proof(false), proof(true), Job::Confinement] {
+            let arguments: Vec<String> = job.arguments().into_iter().map(str::to_owned).collect();
+            assert_eq!(Job::of_arguments(&arguments), Some(job.clone()));
+            assert!(job.process_name().to_bytes().len() <= 15, "{job:?}");
+        }
+        for unknown in [&["--help"][..], &["prove"], &["thumbnail", "x"]] {
+            let arguments: Vec<String> = unknown.iter().map(|argument| (*argument).to_owned()).collect();
+            assert_eq!(Job::of_arguments(&arguments), None);
+        }
+    }
+}

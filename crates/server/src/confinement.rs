@@ -1,0 +1,18 @@
+//! What processes that read strangers' media are kept from here, told once in the log; and what the server keeps from them by itself.
+
+use weir_transcode::Workshop;
+
+/// A worker has the server's user: without this it could read the server's memory, where the secrets are, on kernels without Landlock.
+pub(crate) fn hide_memory() {
+    if let Err(error) = weir_confine::hide_memory() {
+        tracing::warn!(error, "the server's memory can't be hidden from other processes of its user");
+    }
+}
+
+pub(crate) async fn tell(workshop: Workshop) {
+    match workshop.confinement().await {
+        Ok(report) if report.missing.is_empty() => tracing::info!("{report}"),
+        Ok(report) => tracing::warn!("{report}"),
+        Err(error) => tracing::warn!(error, "it is not known how workers are shut in"),
+    }
+}
