@@ -10,7 +10,6 @@ use crate::webhooks::Webhooks;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::Semaphore;
 use weir_control::{Commands, Playback};
 use weir_net::{GuessLimit, GuessRules};
@@ -21,15 +20,6 @@ use weir_transcode::Workshop;
 
 /// A password check takes 19 MiB and tens of milliseconds of a core: more at once would be a way to wear us out.
 const PASSWORD_CHECKS: usize = 2;
-
-/// Twenty unknown API keys from one address cost nothing: scripts with old keys. Ours are too long to be guessed; one that an operator
-/// chose is worth 1,460 tries a day.
-const KEY_GUESSES: GuessRules = GuessRules {
-    free: 20,
-    wait_min: Duration::from_secs(1),
-    wait_max: Duration::from_secs(60),
-    forgotten_after: Duration::from_secs(600),
-};
 
 /// Each follower of events holds a connection and a task.
 const MAX_FOLLOWERS: usize = 256;
@@ -99,7 +89,7 @@ impl App {
             catalogues,
             password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS)),
             login_limit: Arc::default(),
-            key_guesses: Arc::new(GuessLimit::new(KEY_GUESSES)),
+            key_guesses: Arc::new(GuessLimit::new(GuessRules::KEYS)),
             followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
             openapi: openapi.into(),
         }

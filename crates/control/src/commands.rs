@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::sync::Mutex;
 use weir_model::{
     ConfigFault, Destination, DestinationId, Platforms, RestreamId, RestreamSpec, Stream, Target, resolve,
@@ -31,15 +31,6 @@ type Result<T> = std::result::Result<T, CommandError>;
 
 /// A change made by another process between our read and our write is read again this often before giving up.
 const STALE_RETRIES: u32 = 5;
-
-/// Twenty unknown keys from one address cost nothing, then one a minute at most may be tried: 1,460 a day. Keys that an operator chose
-/// badly are worth no more.
-const KEY_GUESSES: GuessRules = GuessRules {
-    free: 20,
-    wait_min: Duration::from_secs(1),
-    wait_max: Duration::from_secs(60),
-    forgotten_after: Duration::from_secs(600),
-};
 
 /// Cheap to clone; clones share everything.
 #[derive(Debug, Clone)]
@@ -89,7 +80,7 @@ impl Commands {
             changing: Mutex::new(()),
             directory,
             logos: Mutex::default(),
-            key_guesses: GuessLimit::new(KEY_GUESSES),
+            key_guesses: GuessLimit::new(GuessRules::KEYS),
             version: AtomicU64::new(1),
         };
         Ok(Self { shared: Arc::new(shared) })

@@ -26,6 +26,17 @@ pub struct GuessRules {
     pub forgotten_after: Duration,
 }
 
+impl GuessRules {
+    /// Of stream keys and API keys. Twenty unknown ones from one address cost nothing: encoders and scripts that were set up wrongly.
+    /// Then one a minute at most is looked at, 1,460 a day. Ours are far too long for that; what an operator chose badly is safe enough.
+    pub const KEYS: Self = Self {
+        free: 20,
+        wait_min: Duration::from_secs(1),
+        wait_max: Duration::from_secs(60),
+        forgotten_after: Duration::from_secs(600),
+    };
+}
+
 /// Counts wrong guesses, in memory: a restart forgives.
 #[derive(Debug)]
 pub struct GuessLimit {

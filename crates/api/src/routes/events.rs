@@ -69,8 +69,7 @@ pub(crate) async fn list(
 pub(crate) struct After {
     /// Begins after this id, like the header Last-Event-ID; from now on when absent.
     since: Option<u64>,
-    /// Types of events, with commas between them; `*` stands for all but refusals (`ingest_refused`, `play_refused`,
-    /// `api_key_refused`), which come only when they are named. Absent: `*`.
+    /// Only these types, with commas between them; `*` is all but refusals, which come by their names only. Absent: `*`.
     types: Option<String>,
 }
 

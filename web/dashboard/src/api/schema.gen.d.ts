@@ -2193,6 +2193,8 @@ export interface operations {
             query?: {
                 /** @description Begins after this id, like the header Last-Event-ID; from now on when absent. */
                 since?: number;
+                /** @description Only these types, with commas between them; `*` is all but refusals, which come by their names only. Absent: `*`. */
+                types?: string;
             };
             header?: never;
             path?: never;
