@@ -39,6 +39,10 @@ fn publish_and_die(weir: &Weir, stream_key: &str, clip: &[FlvTag], length: Durat
     }
 }
 
+/// Where a picture lasts from one encoder to the next, or as its clock likes, no parts are as long as they have to be: such segments
+/// are listed as a whole.
+const IN_PARTS: &[Rule] = &[Rule::PartsListed, Rule::PreloadHint];
+
 /// One address, and an encoder that is started again with another rate and another GOP each time: so many pictures a second, and
 /// seconds between keyframes.
 fn encoders_started_again(encoders: &[(u32, u32)], seconds: u32) {
@@ -68,8 +72,7 @@ fn encoders_started_again(encoders: &[(u32, u32)], seconds: u32) {
             "{path}"
         );
     }
-    // Where a picture lasted from one encoder to the next no parts are as long as they have to be.
-    watcher.assert_valid_but(&[Rule::PartsListed, Rule::PreloadHint]);
+    watcher.assert_valid_but(IN_PARTS);
 }
 
 #[test]
@@ -115,7 +118,7 @@ fn a_publisher_killed_and_restarted_twenty_times() {
         assert!(breaks <= SESSIONS, "{breaks} discontinuities");
         println!("{breaks} discontinuities over {SESSIONS} restarts, {} segments judged", watcher.segments_checked());
     });
-    watcher.assert_valid();
+    watcher.assert_valid_but(IN_PARTS);
     let times = ffmpeg::packet_times_ms(&file, "v");
     let length = times.last().unwrap() - times[0];
     assert!(length > 15_000, "it played {length} ms");
@@ -160,8 +163,7 @@ fn clocks_that_leap_reset_repeat_and_fall() {
     println!("longest time without a new segment: {longest:?}; the newest is {newest:?}");
     // Two target durations, and what a busy machine adds.
     assert!(longest < Duration::from_secs(4 + 3), "{longest:?}");
-    // Groups of stamps 200 ms apart fill no part well: the source's own doing.
-    watcher.assert_valid_but(&[Rule::PartShort]);
+    watcher.assert_valid_but(IN_PARTS);
 }
 
 #[test]
@@ -203,8 +205,8 @@ fn the_first_part_and_the_first_playlist_come_soon() {
     let segment = first("the first segment is listed", "#EXTINF:");
     get("master.m3u8").expect("the multivariant playlist is there");
     println!("first part after {part:?}, first playable playlist after {segment:?} (GOP of 2 s)");
-    // 1 s and 2.5 s, and what a busy machine adds.
-    assert!(part < Duration::from_millis(1000 + 2000), "{part:?}");
+    // Playlists begin with the first segment: 2.5 s, and what a busy machine adds.
+    assert!(part < Duration::from_millis(2500 + 2000), "{part:?}");
     assert!(segment < Duration::from_millis(2500 + 3000), "{segment:?}");
 }
 
