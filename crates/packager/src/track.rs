@@ -113,8 +113,9 @@ impl Track {
         self.live && self.segments.back().is_some_and(Segment::has_begun)
     }
 
+    /// What decoders are told of the newest segment that is listed.
     pub(crate) fn info(&self) -> Option<&Arc<TrackInfo>> {
-        let init = self.segments.back().map(|segment| segment.init)?;
+        let init = self.segments.iter().rev().find(|segment| segment.is_listed())?.init;
         self.inits.get(&init).map(|init| &init.info)
     }
 
