@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt, reload};
 use weir_observe::Observe;
 
@@ -36,7 +37,7 @@ pub(crate) fn start(format: LogFormat) -> anyhow::Result<Logging> {
         LogFormat::Text => layer.with_ansi(std::io::stderr().is_terminal()).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
     };
-    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(filter).with(layer))?;
+    tracing_subscriber::registry().with(filter).with(layer).try_init()?;
     let log = Logging { lines, filter: handle };
     let of_panics = log.clone();
     std::panic::set_hook(Box::new(move |panic| of_panics.tell_panic(panic)));

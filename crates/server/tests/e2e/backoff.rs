@@ -14,6 +14,9 @@ use serde_json::json;
 use weir_testkit::publisher::Feed;
 use weir_testkit::{Answers, Destination, wait_until};
 
+/// Attempts in ten minutes, as `platforms` has it.
+const TWITCH_BUDGET: usize = 10;
+
 /// Accepts and closes at once, as a balancer with nobody behind it.
 #[derive(Clone, Debug)]
 struct Balancer {
@@ -74,8 +77,8 @@ fn push_to_balancers(watched: Duration) {
     }
     assert_eq!(plain.most_at_once.load(Ordering::SeqCst), 1, "two connections at once");
     assert_eq!(twitch.most_at_once.load(Ordering::SeqCst), 1, "two connections at once");
-    // Twitch's back-off begins at least where the usual one does, and never has more attempts in a time.
-    assert!(twitch.gaps().len() <= gaps.len(), "{:?}", twitch.gaps());
+    // Its budget of attempts in ten minutes holds against such a peer, too.
+    assert!(twitch.gaps().len() < TWITCH_BUDGET, "{:?}", twitch.gaps());
 }
 
 #[test]

