@@ -9,11 +9,13 @@ mod captions;
 mod chunk_reader;
 mod codec_config;
 mod flv_tag;
+mod forwarded;
 mod handshake;
 mod logo_png;
 mod mutate;
 mod play_head;
 mod play_request;
+mod proxy_header;
 mod random;
 mod rtmp_url;
 mod run;
@@ -28,10 +30,12 @@ pub use captions::fuzz_captions;
 pub use chunk_reader::fuzz_chunk_reader;
 pub use codec_config::fuzz_codec_config;
 pub use flv_tag::fuzz_flv_tag;
+pub use forwarded::fuzz_forwarded;
 pub use handshake::fuzz_handshake;
 pub use logo_png::fuzz_logo_png;
 pub use play_head::fuzz_play_head;
 pub use play_request::fuzz_play_request;
+pub use proxy_header::fuzz_proxy_header;
 pub use random::Random;
 pub use rtmp_url::fuzz_rtmp_url;
 pub use run::{Failure, Run, hex, seeds};
@@ -65,6 +69,7 @@ pub const TARGETS: &[Target] = &[
     },
     Target { name: "codec_config", body: fuzz_codec_config, generate: None, short_inputs: 40_000 },
     Target { name: "flv_tag", body: fuzz_flv_tag, generate: Some(flv_tag::generate), short_inputs: 100_000 },
+    Target { name: "forwarded", body: fuzz_forwarded, generate: Some(forwarded::generate), short_inputs: 100_000 },
     Target { name: "handshake", body: fuzz_handshake, generate: Some(handshake::generate), short_inputs: 8_000 },
     Target { name: "logo_png", body: fuzz_logo_png, generate: Some(logo_png::generate), short_inputs: 3_000 },
     Target { name: "play_head", body: fuzz_play_head, generate: Some(play_head::generate), short_inputs: 100_000 },
@@ -72,6 +77,12 @@ pub const TARGETS: &[Target] = &[
         name: "play_request",
         body: fuzz_play_request,
         generate: Some(play_request::generate),
+        short_inputs: 100_000,
+    },
+    Target {
+        name: "proxy_header",
+        body: fuzz_proxy_header,
+        generate: Some(proxy_header::generate),
         short_inputs: 100_000,
     },
     Target { name: "rtmp_url", body: fuzz_rtmp_url, generate: Some(rtmp_url::generate), short_inputs: 100_000 },

@@ -1,88 +1,340 @@
-//! How many connections there may be, in total and from one address.
+//! How many connections there may be, in total and from one address; where all places are taken, one that waits gives its own up.
+//!
+//! A place that is taken by somebody who asks for nothing is worth less than one for somebody who may. So a newcomer to whom
+//! nothing is left gets the place of a connection that waits: first of those that never asked for anything, then of those that
+//! have been silent for longest. What is under way is never ended, and neither is what its owner did not name a task for.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
+
+use tokio::task::AbortHandle;
 
 use crate::network::network;
 
-/// Counts open connections; cheap to share.
+/// Of so many connections the one is looked for that is to give up its place: 50 us at worst, so that a flood of newcomers does not
+/// take the time of those who are in. The next search goes on behind the last one.
+const LOOKED_AT_MAX: usize = 1_024;
+
+/// What there may be at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CapLimits {
+    pub connections_max: usize,
+    /// From one IPv4 address or one IPv6 /64.
+    pub connections_per_ip_max: usize,
+    pub requests_per_ip_max: usize,
+}
+
+/// Counts open connections and what they ask for; cheap to share.
 #[derive(Debug)]
 pub struct Caps {
-    total_max: usize,
-    per_ip_max: usize,
+    limits: CapLimits,
+    began: Instant,
     open: Mutex<Open>,
 }
 
 #[derive(Debug, Default)]
 struct Open {
+    seats: Vec<Option<Seat>>,
+    free: Vec<usize>,
+    /// Where the next search for a connection that waits begins.
+    hand: usize,
     total: usize,
-    per_ip: HashMap<IpAddr, usize>,
+    per_ip: HashMap<IpAddr, Counted>,
     refused: u64,
+    ended: u64,
+}
+
+/// A connection in its place.
+#[derive(Debug)]
+struct Seat {
+    place: Arc<Place>,
+    /// None: it is a proxy's, which comes for many.
+    group: Option<IpAddr>,
+}
+
+#[derive(Debug, Default)]
+struct Counted {
+    connections: usize,
+    address: Arc<Address>,
+}
+
+#[derive(Debug, Default)]
+struct Address {
+    requests: AtomicUsize,
+}
+
+/// What a connection does with its place.
+#[derive(Debug)]
+pub struct Place {
+    under_way: AtomicU32,
+    has_asked: AtomicBool,
+    /// Milliseconds since the caps were made.
+    waits_since: AtomicU64,
+    task: OnceLock<AbortHandle>,
 }
 
 /// One connection's place; given back on drop.
 #[derive(Debug)]
 pub struct Permit {
     caps: Arc<Caps>,
-    group: IpAddr,
+    number: usize,
+    place: Arc<Place>,
+    address: Option<Arc<Address>>,
+    made_room: bool,
+}
+
+/// Something that a connection was let in for and that goes on: its place is safe meanwhile, and its address counts it.
+#[derive(Debug)]
+pub struct Visit {
+    began: Instant,
+    place: Arc<Place>,
+    address: Arc<Address>,
+    /// Set for one that came through a proxy: its address may have no connection that would forget it.
+    forget: Option<(Arc<Caps>, IpAddr)>,
+}
+
+impl Place {
+    /// The task that serves the connection; aborting it must close the connection.
+    pub fn served_by(&self, task: AbortHandle) {
+        // It has one task.
+        let _ = self.task.set(task);
+    }
+
+    /// How soon it has to go, smallest first; None: it does not.
+    fn rank(&self) -> Option<(bool, u64)> {
+        let waits = self.task.get().is_some() && self.under_way.load(Ordering::Acquire) == 0;
+        waits.then(|| (self.has_asked.load(Ordering::Relaxed), self.waits_since.load(Ordering::Relaxed)))
+    }
 }
 
 impl Caps {
-    pub fn new(total_max: usize, per_ip_max: usize) -> Arc<Self> {
-        Arc::new(Self { total_max, per_ip_max, open: Mutex::default() })
+    pub fn new(limits: CapLimits) -> Arc<Self> {
+        Arc::new(Self { limits, began: Instant::now(), open: Mutex::default() })
     }
 
     /// Whether there is a place now; who is let in on this may still find it taken.
     pub fn has_place(&self, ip: IpAddr) -> bool {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.total < self.total_max && open.per_ip.get(&network(ip)).copied().unwrap_or(0) < self.per_ip_max
+        let open = self.open();
+        let connections = open.per_ip.get(&network(ip)).map_or(0, |counted| counted.connections);
+        open.total < self.limits.connections_max && connections < self.limits.connections_per_ip_max
     }
 
-    /// A place, unless there are too many already; refusals are counted.
+    /// A place, unless there are too many already of whom none only waits; refusals are counted.
     pub fn admit(self: &Arc<Self>, ip: IpAddr) -> Option<Permit> {
-        let group = network(ip);
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let from_group = open.per_ip.get(&group).copied().unwrap_or(0);
-        if open.total >= self.total_max || from_group >= self.per_ip_max {
-            open.refused += 1;
-            return None;
-        }
-        open.total += 1;
-        open.per_ip.insert(group, from_group + 1);
-        Some(Permit { caps: Arc::clone(self), group })
+        self.seat(Some(network(ip)))
     }
 
-    pub fn open(&self) -> usize {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).total
+    /// A place for a proxy: it counts in total, and whom it comes for counts by [`Permit::count_for`] and [`Permit::begin`].
+    pub fn admit_proxy(self: &Arc<Self>) -> Option<Permit> {
+        self.seat(None)
+    }
+
+    pub fn open_connections(&self) -> usize {
+        self.open().total
     }
 
     pub fn refused(&self) -> u64 {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).refused
+        self.open().refused
+    }
+
+    /// Connections that had to give up their place.
+    pub fn ended(&self) -> u64 {
+        self.open().ended
+    }
+
+    fn seat(self: &Arc<Self>, group: Option<IpAddr>) -> Option<Permit> {
+        let mut open = self.open();
+        let ended_before = open.ended;
+        let has_room = self.make_room_of(&mut open, group) && self.make_room(&mut open);
+        if !has_room {
+            open.refused += 1;
+            return None;
+        }
+        let waits_since = AtomicU64::new(millis_since(self.began));
+        let (under_way, has_asked) = (AtomicU32::new(0), AtomicBool::new(false));
+        let place = Arc::new(Place { under_way, has_asked, waits_since, task: OnceLock::new() });
+        let address = group.map(|group| open.count(group));
+        open.total += 1;
+        let seat = Seat { place: Arc::clone(&place), group };
+        let number = match open.free.pop() {
+            Some(number) => {
+                open.seats[number] = Some(seat);
+                number
+            }
+            None => {
+                open.seats.push(Some(seat));
+                open.seats.len() - 1
+            }
+        };
+        let made_room = open.ended > ended_before;
+        Some(Permit { caps: Arc::clone(self), number, place, address, made_room })
+    }
+
+    fn make_room(&self, open: &mut Open) -> bool {
+        open.total < self.limits.connections_max || open.end_one_that_waits(None)
+    }
+
+    fn make_room_of(&self, open: &mut Open, group: Option<IpAddr>) -> bool {
+        let Some(group) = group else { return true };
+        let connections = open.per_ip.get(&group).map_or(0, |counted| counted.connections);
+        connections < self.limits.connections_per_ip_max || open.end_one_that_waits(Some(group))
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    fn count(&mut self, group: IpAddr) -> Arc<Address> {
+        let counted = self.per_ip.entry(group).or_default();
+        counted.connections += 1;
+        Arc::clone(&counted.address)
+    }
+
+    fn discount(&mut self, group: IpAddr) {
+        if let Some(counted) = self.per_ip.get_mut(&group) {
+            counted.connections = counted.connections.saturating_sub(1);
+        }
+        self.forget_if_gone(group);
+    }
+
+    fn forget_if_gone(&mut self, group: IpAddr) {
+        let gone =
+            |counted: &Counted| counted.connections == 0 && counted.address.requests.load(Ordering::Acquire) == 0;
+        if self.per_ip.get(&group).is_some_and(gone) {
+            self.per_ip.remove(&group);
+        }
+    }
+
+    /// Whether there was one. Its place counts as free at once, and its connection is closed as soon as its thread comes to it.
+    fn end_one_that_waits(&mut self, group: Option<IpAddr>) -> bool {
+        let count = self.seats.len();
+        let looked_at = count.min(LOOKED_AT_MAX);
+        let numbers = (0..looked_at).map(|offset| (self.hand + offset) % count);
+        let found = numbers.filter_map(|number| {
+            let seat = self.seats[number].as_ref().filter(|seat| group.is_none() || seat.group == group)?;
+            Some((seat.place.rank()?, number))
+        });
+        let found = found.min();
+        self.hand = (self.hand + looked_at).checked_rem(count).unwrap_or(0);
+        let Some((_, number)) = found else { return false };
+        let Some(seat) = self.take(number) else { return false };
+        if let Some(task) = seat.place.task.get() {
+            task.abort();
+        }
+        self.ended += 1;
+        true
+    }
+
+    fn take(&mut self, number: usize) -> Option<Seat> {
+        let seat = self.seats.get_mut(number)?.take()?;
+        self.free.push(number);
+        self.total -= 1;
+        if let Some(group) = seat.group {
+            self.discount(group);
+        }
+        Some(seat)
+    }
+}
+
+impl Permit {
+    pub fn place(&self) -> &Arc<Place> {
+        &self.place
+    }
+
+    /// Whether another connection had to go for this one.
+    pub fn made_room(&self) -> bool {
+        self.made_room
+    }
+
+    /// It turned out whom a proxy's connection is for. False: that address has too many already.
+    pub fn count_for(&mut self, ip: IpAddr) -> bool {
+        let group = network(ip);
+        let mut open = self.caps.open();
+        if !self.caps.make_room_of(&mut open, Some(group)) {
+            open.refused += 1;
+            return false;
+        }
+        let is_ours = |seat: &&mut Seat| Arc::ptr_eq(&seat.place, &self.place);
+        let Some(seat) = open.seats.get_mut(self.number).and_then(Option::as_mut).filter(is_ours) else { return false };
+        let before = seat.group.replace(group);
+        self.address = Some(open.count(group));
+        if let Some(before) = before {
+            open.discount(before);
+        }
+        true
+    }
+
+    /// Something is under way for `ip`: the connection's own address, or one that came through a proxy. None: too much is.
+    pub fn begin(&self, ip: IpAddr) -> Option<Visit> {
+        if let Some(address) = &self.address {
+            return self.visit(Arc::clone(address), None);
+        }
+        let group = network(ip);
+        let address = Arc::clone(&self.caps.open().per_ip.entry(group).or_default().address);
+        self.visit(address, Some((Arc::clone(&self.caps), group)))
+    }
+
+    fn visit(&self, address: Arc<Address>, forget: Option<(Arc<Caps>, IpAddr)>) -> Option<Visit> {
+        let before = address.requests.fetch_add(1, Ordering::AcqRel);
+        self.place.has_asked.store(true, Ordering::Relaxed);
+        self.place.under_way.fetch_add(1, Ordering::AcqRel);
+        // Made in any case: its end undoes what was counted.
+        let visit = Visit { began: self.caps.began, place: Arc::clone(&self.place), address, forget };
+        (before < self.caps.limits.requests_per_ip_max).then_some(visit)
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut open = self.caps.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.total = open.total.saturating_sub(1);
-        if let Some(count) = open.per_ip.get_mut(&self.group) {
-            *count -= 1;
-            if *count == 0 {
-                open.per_ip.remove(&self.group);
-            }
+        let mut open = self.caps.open();
+        // One that had to go has given its place up already, and somebody else may be in it.
+        let seat = open.seats.get(self.number).and_then(Option::as_ref);
+        if seat.is_some_and(|seat| Arc::ptr_eq(&seat.place, &self.place)) {
+            open.take(self.number);
         }
     }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.place.waits_since.store(millis_since(self.began), Ordering::Relaxed);
+        self.place.under_way.fetch_sub(1, Ordering::AcqRel);
+        let before = self.address.requests.fetch_sub(1, Ordering::AcqRel);
+        if let Some((caps, group)) = self.forget.take().filter(|_| before == 1) {
+            caps.open().forget_if_gone(group);
+        }
+    }
+}
+
+fn millis_since(began: Instant) -> u64 {
+    u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn caps(connections_max: usize, connections_per_ip_max: usize) -> Arc<Caps> {
+        Caps::new(CapLimits { connections_max, connections_per_ip_max, requests_per_ip_max: 3 })
+    }
+
+    /// A task as long as the test, to be ended.
+    fn task() -> tokio::task::JoinHandle<()> {
+        tokio::spawn(std::future::pending())
+    }
+
     #[test]
     fn per_ip_and_total() {
-        let caps = Caps::new(4, 2);
-        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let caps = caps(4, 2);
         let first = caps.admit(ip("10.0.0.1")).unwrap();
         // The same address in IPv6 clothes.
         let _second = caps.admit(ip("::ffff:10.0.0.1")).unwrap();
@@ -91,19 +343,90 @@ mod tests {
         let _fourth = caps.admit(ip("2001:db8::2")).unwrap();
         assert!(caps.admit(ip("10.0.0.9")).is_none(), "the total is reached");
         assert!(!caps.has_place(ip("10.0.0.9")));
-        assert_eq!((caps.open(), caps.refused()), (4, 2));
+        assert_eq!((caps.open_connections(), caps.refused()), (4, 2));
         drop(first);
         assert!(caps.admit(ip("2001:db8::3")).is_none(), "one /64 counts as one");
         assert!(caps.admit(ip("10.0.0.1")).is_some());
-        assert_eq!(caps.open(), 3);
+        assert_eq!(caps.open_connections(), 3);
     }
 
     #[test]
     fn nothing_stays_behind() {
-        let caps = Caps::new(1000, 1000);
-        let permits: Vec<_> = (0..1000_u32).map(|n| caps.admit(IpAddr::from(n.to_be_bytes())).unwrap()).collect();
+        let caps = caps(1000, 1000);
+        for _ in 0..2 {
+            let permits: Vec<_> = (0..1000_u32).map(|n| caps.admit(IpAddr::from(n.to_be_bytes())).unwrap()).collect();
+            drop(permits);
+        }
+        let open = caps.open();
+        assert_eq!((open.total, open.per_ip.len(), open.seats.len()), (0, 0, 1000));
+    }
+
+    #[test]
+    fn requests_count_over_connections_and_as_long_as_they_last() {
+        let caps = caps(10, 10);
+        let (first, second) = (caps.admit(ip("10.0.0.1")).unwrap(), caps.admit(ip("10.0.0.1")).unwrap());
+        let other = caps.admit(ip("10.0.0.2")).unwrap();
+        let visits: Vec<_> = (0..3).map(|_| second.begin(ip("10.0.0.1")).unwrap()).collect();
+        assert!(first.begin(ip("10.0.0.1")).is_none());
+        assert!(other.begin(ip("10.0.0.2")).is_some());
+        drop(visits);
+        assert!(first.begin(ip("10.0.0.1")).is_some());
+    }
+
+    #[test]
+    fn whoever_comes_through_a_proxy_counts_for_himself() {
+        let caps = caps(10, 1);
+        let proxies: Vec<_> = (0..3).map(|_| caps.admit_proxy().unwrap()).collect();
+        let visits: Vec<_> = (0..3).map(|number| proxies[number].begin(ip("10.0.0.1")).unwrap()).collect();
+        assert!(proxies[0].begin(ip("10.0.0.1")).is_none());
+        assert!(proxies[0].begin(ip("10.0.0.2")).is_some());
+        drop(visits);
+        assert!(caps.open().per_ip.is_empty(), "nothing is kept of who has gone");
+        let mut proxies = proxies.into_iter();
+        let (mut first, mut second) = (proxies.next().unwrap(), proxies.next().unwrap());
+        assert!(first.count_for(ip("10.0.0.1")));
+        assert!(!second.count_for(ip("10.0.0.1")), "it has one already");
+        assert!(second.count_for(ip("10.0.0.2")));
+        drop((first, second, proxies));
+        assert_eq!((caps.open_connections(), caps.open().per_ip.len()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn who_waits_makes_room() {
+        let caps = caps(4, 3);
+        let permits: Vec<_> = (0..3).map(|_| caps.admit(ip("10.0.0.1")).unwrap()).collect();
+        let tasks: Vec<_> = permits.iter().map(|_| task()).collect();
+        assert!(caps.admit(ip("10.0.0.1")).is_none(), "nobody said how to end them");
+        for (permit, task) in permits.iter().zip(&tasks) {
+            permit.place().served_by(task.abort_handle());
+        }
+        // The first has asked for something and waits again, the second is being answered, the third never said a word.
+        drop(permits[0].begin(ip("10.0.0.1")));
+        let answered = permits[1].begin(ip("10.0.0.1"));
+        let fourth = caps.admit(ip("10.0.0.1")).unwrap();
+        let fifth = caps.admit(ip("10.0.0.1")).unwrap();
+        assert!(caps.admit(ip("10.0.0.1")).is_none(), "one is under way, and the others are new");
+        let mut ended = Vec::new();
+        for (number, task) in tasks.into_iter().enumerate() {
+            if number != 1 {
+                assert!(task.await.unwrap_err().is_cancelled());
+                ended.push(number);
+            }
+        }
+        assert_eq!((ended, caps.ended(), caps.open_connections()), (vec![0, 2], 2, 3));
         drop(permits);
-        assert_eq!(caps.open(), 0);
-        assert!(caps.open.lock().unwrap().per_ip.is_empty());
+        assert_eq!(caps.open_connections(), 2, "a place that was given up is not given back again");
+        drop((answered, fourth, fifth));
+        assert_eq!(caps.open_connections(), 0);
+    }
+
+    #[tokio::test]
+    async fn strangers_make_room_for_anybody() {
+        let caps = caps(4, 100);
+        let strangers: Vec<_> = (0..4_u8).map(|n| caps.admit(IpAddr::from([10, 0, 0, n])).unwrap()).collect();
+        let task = task();
+        strangers[2].place().served_by(task.abort_handle());
+        assert!(caps.admit(ip("192.0.2.1")).is_some());
+        assert!(task.await.unwrap_err().is_cancelled());
     }
 }

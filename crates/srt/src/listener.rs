@@ -12,7 +12,7 @@ use crate::options::set_for_listener;
 use crate::reactor::Watched;
 use crate::reject;
 use crate::stream_id::StreamId;
-use weir_net::{Caps, Permit};
+use weir_net::{CapLimits, Caps, Permit};
 
 /// Callers that wait to be accepted; libsrt rejects more.
 const BACKLOG: i32 = 256;
@@ -97,7 +97,11 @@ impl SrtListener {
             // Both families, as TCP listeners have it; libsrt wants to be told.
             socket.set_int(Opt::Ipv6Only, 0)?;
         }
-        let caps = Caps::new(limits.connections_max, limits.connections_per_ip_max);
+        let caps = Caps::new(CapLimits {
+            connections_max: limits.connections_max,
+            connections_per_ip_max: limits.connections_per_ip_max,
+            requests_per_ip_max: usize::MAX,
+        });
         socket.set_hook(hook(Arc::clone(&caps), gate))?;
         socket.bind(address)?;
         let local_addr = socket.local_addr()?;
@@ -112,7 +116,7 @@ impl SrtListener {
 
     /// Connections open now.
     pub fn connections_open(&self) -> usize {
-        self.caps.open()
+        self.caps.open_connections()
     }
 
     /// The next caller that was let in. Cancel-safe.

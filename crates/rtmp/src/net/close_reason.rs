@@ -28,6 +28,8 @@ pub enum CloseReason {
     Protocol(SessionError),
     Tls(String),
     Io(String),
+    /// From behind a proxy, where there are so many from one address already.
+    TooMany,
 }
 
 impl CloseReason {
@@ -68,6 +70,7 @@ impl fmt::Display for CloseReason {
             Self::Protocol(error) => write!(f, "protocol error: {error}"),
             Self::Tls(error) => write!(f, "TLS failed: {error}"),
             Self::Io(error) => write!(f, "connection failed: {error}"),
+            Self::TooMany => f.write_str("too many connections from one address"),
         }
     }
 }

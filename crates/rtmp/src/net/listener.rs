@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpSocket};
 
 use super::now;
-use weir_net::{Caps, Permit};
+use weir_net::{CapLimits, Caps, Permit, Place, TrustedProxies};
 
 /// Connections that the kernel keeps for us while we are busy.
 const BACKLOG: u32 = 1024;
@@ -52,6 +52,7 @@ pub struct Listener {
     tls: Option<Arc<rustls::ServerConfig>>,
     limits: ListenLimits,
     caps: Arc<Caps>,
+    proxies: TrustedProxies,
 }
 
 /// An accepted connection on which nothing was read yet. Not bound to a runtime until it is served.
@@ -64,6 +65,21 @@ pub struct Incoming {
     pub(super) limits: ListenLimits,
     pub(super) accepted_at: Instant,
     pub(super) permit: Permit,
+    /// Set where `remote` is a trusted proxy, which may begin with whom it comes for.
+    pub(super) proxies: Option<TrustedProxies>,
+}
+
+impl Incoming {
+    /// The connection's place: its task, once told there, is ended for a newcomer when all places are taken and this one has not got
+    /// as far as publishing or playing.
+    pub fn place(&self) -> Arc<Place> {
+        Arc::clone(self.permit.place())
+    }
+
+    /// Whether another connection, which only waited, had to go for this one.
+    pub fn made_room(&self) -> bool {
+        self.permit.made_room()
+    }
 }
 
 impl Listener {
@@ -78,8 +94,17 @@ impl Listener {
         socket.bind(addr)?;
         let tcp = socket.listen(BACKLOG)?;
         let local_addr = tcp.local_addr()?;
-        let caps = Caps::new(limits.connections_max, limits.connections_per_ip_max);
-        Ok(Self { tcp, local_addr, tls, limits, caps })
+        let caps = Caps::new(CapLimits {
+            connections_max: limits.connections_max,
+            connections_per_ip_max: limits.connections_per_ip_max,
+            requests_per_ip_max: usize::MAX,
+        });
+        Ok(Self { tcp, local_addr, tls, limits, caps, proxies: TrustedProxies::default() })
+    }
+
+    /// Who may say, by the PROXY protocol, for whom a connection is.
+    pub fn behind(self, proxies: TrustedProxies) -> Self {
+        Self { proxies, ..self }
     }
 
     pub fn local_addr(&self) -> SocketAddr {
@@ -102,7 +127,7 @@ impl Listener {
 
     /// Connections open now.
     pub fn connections_open(&self) -> usize {
-        self.caps.open()
+        self.caps.open_connections()
     }
 
     /// Connections closed at once because of the caps.
@@ -117,7 +142,9 @@ impl Listener {
             Err(error) if super::transport::is_end(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let Some(permit) = self.caps.admit(remote.ip()) else {
+        let proxies = self.proxies.trusts(remote.ip()).then(|| self.proxies.clone());
+        let permit = if proxies.is_some() { self.caps.admit_proxy() } else { self.caps.admit(remote.ip()) };
+        let Some(permit) = permit else {
             tracing::debug!(%remote, "RTMP connection over the caps, closed");
             return Ok(None);
         };
@@ -133,6 +160,7 @@ impl Listener {
             limits: self.limits,
             accepted_at: now(),
             permit,
+            proxies,
         }))
     }
 }

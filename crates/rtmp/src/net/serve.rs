@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{Sleep, timeout_at};
 use tokio_rustls::{TlsAcceptor, TlsStream};
+use weir_net::{Permit, TrustedProxies, Visit};
 
 use super::close_reason::CloseReason;
 use super::duplex::{Duplex, Io};
@@ -25,9 +26,11 @@ use crate::session::{
 impl Incoming {
     /// Serves the whole connection on the current runtime. Its place in the caps is free when this returns.
     pub async fn serve<H: Handler>(self, handler: Arc<H>) -> CloseReason {
-        let Self { remote, tls, tcp, tls_config, limits, accepted_at, permit } = self;
-        let opening = open(tcp, tls_config, accepted_at + limits.handshake_timeout);
-        let (reason, was_accepted) = match opening.await {
+        let Self { mut remote, tls, tcp, tls_config, limits, accepted_at, mut permit, proxies } = self;
+        let opening = open(tcp, tls_config, proxies, &mut remote, &mut permit);
+        let deadline = accepted_at + limits.handshake_timeout;
+        let opened = timeout_at(deadline.into(), opening).await.unwrap_or(Err(CloseReason::HandshakeTimeout));
+        let (reason, was_accepted) = match opened {
             Err(reason) => (reason, false),
             Ok((transport, random)) => {
                 let timers = ServerTimers {
@@ -45,6 +48,8 @@ impl Incoming {
                     play: None,
                     was_accepted: false,
                     low_water: LowWater::default(),
+                    permit,
+                    visit: None,
                 };
                 // Boxed: the state of a TLS connection and its buffers are too much for a caller's future.
                 Box::pin(connection.run()).await
@@ -59,7 +64,6 @@ impl Incoming {
                 handler.failed(remote, tls, &reason);
             }
         }
-        drop(permit);
         reason
     }
 }
@@ -67,15 +71,24 @@ impl Incoming {
 async fn open(
     tcp: std::net::TcpStream,
     tls_config: Option<Arc<rustls::ServerConfig>>,
-    deadline: Instant,
+    proxies: Option<TrustedProxies>,
+    remote: &mut SocketAddr,
+    permit: &mut Permit,
 ) -> Result<(Transport, [u8; 1528]), CloseReason> {
     let random = random_bytes()?;
-    let tcp = CountedTcp::new(tokio::net::TcpStream::from_std(tcp)?);
+    let mut tcp = tokio::net::TcpStream::from_std(tcp)?;
+    if let Some(proxies) = proxies {
+        // Boxed: the room for a header is for the few that come through a proxy.
+        *remote = Box::pin(proxies.source(&mut tcp, *remote)).await?;
+        if !proxies.trusts(remote.ip()) && !permit.count_for(remote.ip()) {
+            return Err(CloseReason::TooMany);
+        }
+    }
+    let tcp = CountedTcp::new(tcp);
     let Some(config) = tls_config else { return Ok((Transport::Plain(tcp), random)) };
-    match timeout_at(deadline.into(), TlsAcceptor::from(config).accept(tcp)).await {
-        Err(_) => Err(CloseReason::HandshakeTimeout),
-        Ok(Err(error)) => Err(CloseReason::Tls(weir_net::tls_fault(&error))),
-        Ok(Ok(tls)) => Ok((Transport::Tls(Box::new(TlsStream::Server(tls))), random)),
+    match TlsAcceptor::from(config).accept(tcp).await {
+        Err(error) => Err(CloseReason::Tls(weir_net::tls_fault(&error))),
+        Ok(tls) => Ok((Transport::Tls(Box::new(TlsStream::Server(tls))), random)),
     }
 }
 
@@ -91,6 +104,9 @@ struct Connection<H> {
     /// A publish or play was accepted, at some time.
     was_accepted: bool,
     low_water: LowWater,
+    permit: Permit,
+    /// While something is published or played: then nobody is let in in this one's place.
+    visit: Option<Visit>,
 }
 
 /// What ended a wait.
@@ -229,6 +245,7 @@ impl<H: Handler> Connection<H> {
                 self.session.accept_publish(stream_id);
                 self.publishes.push((stream_id, publishing));
                 self.was_accepted = true;
+                self.hold_place();
                 Ok(())
             }
             Err(refusal) => Err(self.refuse(stream_id, refusal)),
@@ -253,6 +270,7 @@ impl<H: Handler> Connection<H> {
                 self.session.accept_play(stream_id);
                 self.play = Some((stream_id, playing));
                 self.was_accepted = true;
+                self.hold_place();
                 Ok(())
             }
             Err(refusal) => Err(self.refuse(stream_id, refusal)),
@@ -277,6 +295,15 @@ impl<H: Handler> Connection<H> {
         self.publishes.retain(|(id, _)| *id != stream_id);
         if self.play.as_ref().is_some_and(|(id, _)| *id == stream_id) {
             self.play = None;
+        }
+        self.hold_place();
+    }
+
+    fn hold_place(&mut self) {
+        if self.publishes.is_empty() && self.play.is_none() {
+            self.visit = None;
+        } else if self.visit.is_none() {
+            self.visit = self.permit.begin(self.remote.ip());
         }
     }
 }
