@@ -9,6 +9,7 @@
     reason = "a test: its panics are its report, and what it measured is printed"
 )]
 
+mod addresses;
 mod api;
 mod backoff;
 mod cage;
@@ -20,6 +21,7 @@ mod dvr;
 mod egress;
 mod failures;
 mod gpu;
+mod holding;
 mod hostile;
 mod isolation;
 mod log;
