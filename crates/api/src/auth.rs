@@ -53,7 +53,12 @@ pub(crate) async fn authenticate(
     let Some(rule) = access(request.method(), path.as_str()) else {
         return Problem::method_not_allowed().into_response();
     };
-    if let Access::AtLeast(role) = rule {
+    let role = match rule {
+        Access::Open => None,
+        Access::AtLeast(role) => Some(role),
+        Access::Metrics => app.api.metrics_need_key.then_some(Role::Viewer),
+    };
+    if let Some(role) = role {
         let from = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Peer(ip)| *ip);
         match let_in(&app, request.method(), request.headers(), from, role).await {
             Ok(caller) => request.extensions_mut().insert(caller),

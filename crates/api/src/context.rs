@@ -3,10 +3,12 @@
 use crate::catalogue::Catalogues;
 use crate::live::LiveBoard;
 use crate::login_limit::LoginLimit;
+use crate::openapi::openapi_json;
 use crate::readiness::Readiness;
 use crate::rules::RawUriRule;
 use crate::thumbnails::Thumbnails;
 use crate::webhooks::Webhooks;
+use bytes::Bytes;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,6 +42,8 @@ pub struct ApiContext {
     pub thumbnails: Thumbnails,
     pub webhooks: Webhooks,
     pub raw_uris: RawUriRule,
+    /// Whether `/metrics` is for those with a key only.
+    pub metrics_need_key: bool,
     /// Where everything is that has to last.
     pub data: PathBuf,
 }
@@ -59,6 +63,8 @@ pub struct PublicUrls {
     pub rtmps: Option<String>,
     /// `srt://host:8890`
     pub srt: Option<String>,
+    /// `https://host`, where that is how everybody is to come: whoever comes in the clear is sent there.
+    pub https: Option<String>,
     /// Whether browsers come over TLS only, so that the cookie may say so.
     pub secure_cookies: bool,
 }
@@ -66,6 +72,10 @@ pub struct PublicUrls {
 /// Who is at the other end of the connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) IpAddr);
+
+/// Whether the request came over TLS, to us or to a proxy that is trusted to say so.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OverTls(pub(crate) bool);
 
 /// The context with what only the API itself needs.
 #[derive(Clone)]
@@ -77,11 +87,12 @@ pub(crate) struct App {
     pub(crate) catalogues: Arc<Catalogues>,
     pub(crate) live: Arc<LiveBoard>,
     pub(crate) followers: Arc<Semaphore>,
-    pub(crate) openapi: Arc<str>,
+    /// Shared by all who ask for it: it is 100 kB.
+    pub(crate) openapi: Bytes,
 }
 
 impl App {
-    pub(crate) fn new(api: ApiContext, openapi: String) -> Self {
+    pub(crate) fn new(api: ApiContext) -> Self {
         let catalogues = Arc::<Catalogues>::default();
         Self {
             api,
@@ -91,7 +102,7 @@ impl App {
             login_limit: Arc::default(),
             key_guesses: Arc::new(GuessLimit::new(GuessRules::KEYS)),
             followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
-            openapi: openapi.into(),
+            openapi: openapi_json().into(),
         }
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod event;
 pub(crate) mod ladder;
 pub(crate) mod live;
 pub(crate) mod logo;
+pub(crate) mod names;
 pub(crate) mod past;
 pub(crate) mod platform;
 pub(crate) mod play_token;

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use weir_store::{Answer, Reservation};
 
-const HEADER: &str = "idempotency-key";
+pub(crate) const HEADER: &str = "Idempotency-Key";
 const MAX_KEY_BYTES: usize = 255;
 const KEPT_HEADERS: [HeaderName; 3] = [header::CONTENT_TYPE, header::ETAG, header::LOCATION];
 

@@ -3,7 +3,7 @@
 use crate::problem::Problem;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
-use axum::http::{StatusCode, header, request::Parts};
+use axum::http::{HeaderValue, StatusCode, header, request::Parts};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use utoipa::IntoParams;
@@ -20,13 +20,24 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let kind = request.headers().get(header::CONTENT_TYPE).cloned();
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(),
             _ => Problem::malformed("the body could not be read"),
         })?;
+        if !bytes.is_empty() && kind.is_some_and(|kind| !is_json(&kind)) {
+            return Err(Problem::unsupported_media_type("a body is JSON: send it with Content-Type: application/json"));
+        }
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         parse(text).map(Self)
     }
+}
+
+/// `application/json` or `application/<something>+json`, with parameters or without. Pages of other sites can send text without being
+/// asked whether they may, so text is not taken for JSON.
+fn is_json(kind: &HeaderValue) -> bool {
+    let kind = kind.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind.strip_prefix("application/").is_some_and(|kind| kind == "json" || kind.ends_with("+json"))
 }
 
 fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
@@ -114,8 +125,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
 #[into_params(parameter_in = Query)]
 pub(crate) struct PageParams {
     /// 1 to 500; 100 when absent.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 500)]
     limit: Option<String>,
     /// `next_cursor` of the page before.
+    #[param(pattern = "^[0-9]{1,18}$")]
     cursor: Option<String>,
 }
 
@@ -212,6 +225,21 @@ mod tests {
             let problem = parse::<Outer>(body.as_bytes()).unwrap_err();
             assert_eq!((problem.status, problem.field.as_deref()), (status, field), "{body}: {}", problem.detail);
             assert!(!problem.detail.contains("planted"), "{}", problem.detail);
+        }
+    }
+
+    #[test]
+    fn only_json_is_json() {
+        for (kind, expected) in [
+            ("application/json", true),
+            ("Application/JSON; charset=utf-8", true),
+            ("application/merge-patch+json", true),
+            ("text/plain", false),
+            ("text/json", false),
+            ("application/x-www-form-urlencoded", false),
+            ("", false),
+        ] {
+            assert_eq!(is_json(&HeaderValue::from_static(kind)), expected, "{kind}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! What every request goes through.
 
 use crate::auth::Caller;
-use crate::context::App;
+use crate::context::{App, OverTls};
 use crate::problem::Problem;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, header};
@@ -11,6 +11,9 @@ use std::time::Duration;
 
 /// Until the answer begins: a body that drips in, or a store that hangs, must not hold a connection for ever.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What browsers are told to remember.
+const HTTPS_FOR_A_YEAR: &str = "max-age=31536000";
 
 /// Ends what takes too long.
 pub(crate) async fn in_time(request: Request, next: Next) -> Response {
@@ -45,9 +48,14 @@ pub(crate) async fn to_the_end(State(app): State<App>, request: Request, next: N
 }
 
 /// What browsers must not do with our answers. Pages of the dashboard say their own policy.
-pub(crate) async fn secure_headers(request: Request, next: Next) -> Response {
+pub(crate) async fn secure_headers(State(app): State<App>, request: Request, next: Next) -> Response {
+    let over_tls = request.extensions().get::<OverTls>().is_some_and(|OverTls(over_tls)| *over_tls);
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
+    // In the clear it means nothing, and where https is not how everybody is to come it would shut people out.
+    if over_tls && app.api.urls.https.is_some() {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HTTPS_FOR_A_YEAR));
+    }
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),

@@ -6,7 +6,6 @@
 mod asked;
 mod body;
 mod complaint;
-mod limits;
 mod patient_io;
 pub(crate) mod range;
 mod read_head;
@@ -25,16 +24,16 @@ use axum::http::request::Parts;
 use axum::http::{Response, StatusCode};
 use weir_control::{Playback, PlaybackRefusal, Watchable};
 use weir_model::StreamId;
+use weir_net::{Client, Visit};
 use weir_observe::{Counter, Observe, ViewerKind};
 use weir_packager::{Answer, Cache};
 
+use crate::serve::Guest;
 use crate::thumbnails::Thumbnails;
 
 use asked::{Asked, Verb};
-pub(crate) use body::OriginBody;
+pub(crate) use body::{HeldBody, OriginBody};
 pub(crate) use complaint::Complaint;
-pub use limits::HttpLimits;
-pub(crate) use limits::{Guest, Guests};
 pub(crate) use patient_io::PatientIo;
 use read_head::{Head, read_head};
 use reply::{Dated, Reply};
@@ -62,8 +61,8 @@ const VIEWER_WINDOW_MIN: Duration = Duration::from_secs(6);
 /// without the HTTP library.
 pub fn read_plain_request(bytes: &[u8]) -> Option<(usize, &str, Option<&str>)> {
     match read_head(bytes) {
-        Head::Plain { asked, length } => Some((length, asked.path, asked.query)),
-        Head::Partial | Head::Foreign => None,
+        Head::Plain { asked, length, .. } => Some((length, asked.path, asked.query)),
+        Head::Partial | Head::Http2 | Head::Foreign => None,
     }
 }
 
@@ -104,18 +103,28 @@ impl Origin {
         path.starts_with("/play/")
     }
 
-    /// For requests that the HTTP library has read.
-    pub(crate) async fn respond(&self, request: &Parts, guest: &Guest) -> Response<OriginBody> {
-        self.answer(&Asked::from(request), guest).await.into_response()
+    /// Lets a request begin, whatever it is for. It lasts until what is returned is dropped: when its answer has gone. None: too much
+    /// is under way for its client.
+    pub(crate) fn begin(&self, guest: &Guest, client: Client) -> Option<Visit> {
+        let visit = guest.begin(client);
+        if visit.is_none() {
+            self.shared.observe.counters().add(Counter::HttpLimited, 1);
+            self.shared.too_many.raise(client.ip);
+        }
+        visit
     }
 
-    async fn answer(&self, asked: &Asked<'_>, guest: &Guest) -> Reply {
+    pub(crate) fn busy() -> Response<OriginBody> {
+        Reply::busy().into_response()
+    }
+
+    /// For requests that the HTTP library has read.
+    pub(crate) async fn respond(&self, request: &Parts, client: Client) -> Response<OriginBody> {
+        self.answer(&Asked::from(request), client).await.into_response()
+    }
+
+    async fn answer(&self, asked: &Asked<'_>, client: Client) -> Reply {
         let shared = &*self.shared;
-        let Some(_request) = guest.begin_request() else {
-            shared.observe.counters().add(Counter::HttpLimited, 1);
-            shared.too_many.raise(guest.ip());
-            return Reply::busy();
-        };
         match asked.verb {
             Verb::Get | Verb::Head => {}
             Verb::Options => return Reply::preflight(),
@@ -123,15 +132,15 @@ impl Origin {
         }
         let (path, query) = (asked.path, asked.query);
         if path.len() > PATH_BYTES_MAX || query.is_some_and(|query| query.len() > QUERY_BYTES_MAX) {
-            shared.long_queries.raise(guest.ip());
+            shared.long_queries.raise(client.ip);
             return Reply::refusal(StatusCode::URI_TOO_LONG);
         }
         let Some((name, file)) = split(path) else {
-            shared.odd_paths.raise(guest.ip());
+            shared.odd_paths.raise(client.ip);
             return Reply::refusal(StatusCode::NOT_FOUND);
         };
         let token = query.and_then(token);
-        let Watchable { stream, packager, protected } = match shared.playback.watch(name, token, guest.ip()).await {
+        let Watchable { stream, packager, protected } = match shared.playback.watch(name, token, client.ip).await {
             Ok(found) => found,
             Err(refusal) => return refused(refusal),
         };
@@ -149,7 +158,7 @@ impl Origin {
         })
         .await;
         // Who was let in some seconds ago may not be any more.
-        if waited && let Err(refusal) = shared.playback.admit(name, token, guest.ip()) {
+        if waited && let Err(refusal) = shared.playback.admit(name, token, client.ip) {
             return refused(refusal);
         }
         if let Some(kind) = viewer_kind(file)
@@ -158,7 +167,7 @@ impl Origin {
             && let Some(book) = shared.observe.board().viewer_book(stream)
         {
             let window = (packager.config().segment_target * VIEWER_WINDOW_TARGETS).max(VIEWER_WINDOW_MIN);
-            book.saw(kind, self.viewer(guest.ip(), asked.user_agent, token), window);
+            book.saw(kind, self.viewer(client.ip, asked.user_agent, token), window);
         }
         respond(answer, asked, protected)
     }

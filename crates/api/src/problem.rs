@@ -1,5 +1,6 @@
 //! Every error as RFC 9457 problem JSON. Details never repeat what was sent, because what was sent may be a secret.
 
+use crate::openapi::PROBLEM_JSON;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -74,6 +75,10 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is larger than 1 MiB")
     }
 
+    pub(crate) fn unsupported_media_type(detail: &'static str) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+    }
+
     pub(crate) fn busy(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail)
     }
@@ -83,6 +88,11 @@ impl Problem {
         let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_tries", detail);
         let seconds = u16::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u16::MAX);
         Self { retry_after_seconds: Some(seconds), ..problem }
+    }
+
+    pub(crate) fn too_many_requests() -> Self {
+        let detail = "too many requests of this address are under way; come again when some have ended";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail)
     }
 
     pub(crate) fn internal() -> Self {
@@ -99,7 +109,7 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("apikey, Bearer"));
         }

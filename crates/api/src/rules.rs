@@ -10,6 +10,8 @@ pub(crate) enum Access {
     Open,
     /// Whoever has at least this role.
     AtLeast(Role),
+    /// Everyone, or whoever has a key: as the configuration says.
+    Metrics,
 }
 
 const READ: Access = Access::AtLeast(Role::Viewer);
@@ -19,7 +21,7 @@ const ADMIN: Access = Access::AtLeast(Role::Admin);
 pub(crate) const RULES: &[(Method, &str, Access)] = &[
     (Method::GET, "/healthz", Access::Open),
     (Method::GET, "/readyz", Access::Open),
-    (Method::GET, "/metrics", Access::Open),
+    (Method::GET, "/metrics", Access::Metrics),
     (Method::GET, "/api/v1/openapi.json", Access::Open),
     (Method::POST, "/api/v1/session", Access::Open),
     (Method::GET, "/api/v1/session", READ),

@@ -18,6 +18,7 @@ mod spec;
 mod srt_url;
 mod status;
 mod stream;
+mod warning_codes;
 mod webhook;
 
 pub use destination::Destination;
@@ -44,4 +45,5 @@ pub use status::{
     RestreamState, RestreamStatus, SrtFigures, StreamState, StreamStatus, Viewers, Warning,
 };
 pub use stream::{EncoderPolicy, MAX_DVR_SECONDS, MAX_PLAYLIST_ITEMS, Slate, Slot, Source, SourceKind, Stream};
+pub use warning_codes::WARNING_CODES;
 pub use webhook::{MAX_WEBHOOK_TYPES, MAX_WEBHOOKS, Webhook, WebhookFault};

@@ -33,6 +33,7 @@ counters! {
     HttpLimited = "weir_http_limited_total", "HTTP connections and requests refused by a limit.";
     HttpSlowReaders = "weir_http_slow_readers_total", "HTTP connections closed because the client did not read.";
     PlayTextsWritten = "weir_play_texts_written_total", "Playlists and manifests written: each version once, for all viewers.";
+    PlacesGivenUp = "weir_places_given_up_total", "Connections that only waited and were closed for newcomers, all places being taken.";
     TimelineRepairs = "weir_timeline_repairs_total", "Jumps, resets, wraps and backward steps of source clocks that were repaired.";
     LogLinesDropped = "weir_log_lines_dropped_total", "Lines of the log that were dropped because whoever reads it was too slow.";
     HubSkippedFrames = "weir_hub_skipped_frames_total", "Frames that slow subscribers skipped.";

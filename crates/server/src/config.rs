@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use ipnet::IpNet;
-use weir_api::{HttpLimits, RawUriRule};
-use weir_net::Egress;
+use weir_api::RawUriRule;
+use weir_net::{Egress, TrustedProxies};
 use weir_packager::{DvrLimits, RecordingLimits, SpaceLimits};
-use weir_srt::ListenLimits;
 use weir_transcode::WorkshopOptions;
 
+use crate::descriptors::Connections;
 use crate::logging::LogFilter;
+use crate::public_url::PublicUrl;
 
 const ENV_PREFIX: &str = "WEIR_";
 
@@ -21,12 +22,18 @@ const ENV_PREFIX: &str = "WEIR_";
 const OTHER_ENV: [&str; 4] = ["WEIR_ADMIN_PASSWORD", "WEIR_ADMIN_APIKEY", "WEIR_CONFIG", "WEIR_DATA"];
 
 /// Every key with its default, in the order of `weir.toml`, which is the manual of them all.
-const KEYS: [(&str, &str); 35] = [
+const KEYS: [(&str, &str); 41] = [
+    ("public_url", ""),
     ("public_host", ""),
     ("log.level", "info"),
     ("http.listen", "0.0.0.0:8080"),
+    ("http.trusted_proxies", ""),
+    ("http.metrics", "open"),
+    ("http.connections_max", "10000"),
     ("http.connections_per_ip_max", "4096"),
     ("http.requests_per_ip_max", "4096"),
+    ("http.head_seconds", "60"),
+    ("http.stall_seconds", "60"),
     ("https.listen", ""),
     ("rtmp.listen", "0.0.0.0:1935"),
     ("rtmp.connections_max", "4096"),
@@ -67,17 +74,25 @@ pub(crate) const LIVE_KEYS: [&str; 5] = ["log.level", "tls.cert", "tls.key", "eg
 pub(crate) struct Config {
     /// What it was made from.
     pub(crate) values: Values,
+    pub(crate) public_url: Option<PublicUrl>,
+    /// The host of `public_url` where none is given.
     pub(crate) public_host: Option<String>,
     pub(crate) log_filter: LogFilter,
+    pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) http: Option<SocketAddr>,
     pub(crate) https: Option<SocketAddr>,
-    pub(crate) http_limits: HttpLimits,
+    pub(crate) http_connections: Connections,
+    pub(crate) http_requests_per_ip_max: usize,
+    pub(crate) http_head_timeout: Duration,
+    pub(crate) http_stall_timeout: Duration,
+    pub(crate) metrics_need_key: bool,
     pub(crate) rtmp: Option<SocketAddr>,
     pub(crate) rtmps: Option<SocketAddr>,
-    pub(crate) rtmp_connections_max: usize,
-    pub(crate) rtmp_connections_per_ip_max: usize,
+    pub(crate) rtmp_connections: Connections,
+    pub(crate) rtmps_connections: Connections,
     pub(crate) srt: Option<SocketAddr>,
-    pub(crate) srt_limits: ListenLimits,
+    pub(crate) srt_connections: Connections,
+    pub(crate) srt_latency: Duration,
     pub(crate) tls: Tls,
     pub(crate) egress: Egress,
     pub(crate) raw_uris: RawUriRule,
@@ -126,8 +141,8 @@ fn values(text: &str, env: impl Iterator<Item = (String, String)>) -> anyhow::Re
     for (name, value) in env {
         let Some(rest) = name.strip_prefix(ENV_PREFIX) else { continue };
         let key = rest.to_lowercase().replace("__", ".");
-        // Without a section it may be a variable of something else; only `public_host` has none.
-        if OTHER_ENV.contains(&name.as_str()) || !(key.contains('.') || key == "public_host") {
+        // Without a section it may be a variable of something else.
+        if OTHER_ENV.contains(&name.as_str()) || !(key.contains('.') || KEYS.iter().any(|(known, _)| *known == key)) {
             continue;
         }
         given.push((key, value));
@@ -207,6 +222,22 @@ impl Values {
         self.parsed(key, "an address with a port such as \"0.0.0.0:1935\" (empty: off)").map(Some)
     }
 
+    /// A limit of time that is at least one second.
+    fn seconds(&self, key: &str) -> anyhow::Result<Duration> {
+        let seconds: u64 = self.parsed(key, "a number of seconds")?;
+        if !(1..=3_600).contains(&seconds) {
+            bail!("{key} must be from 1 to 3600");
+        }
+        Ok(Duration::from_secs(seconds))
+    }
+
+    fn connections(&self, section: &str) -> anyhow::Result<Connections> {
+        Ok(Connections {
+            max: self.parsed(&format!("{section}.connections_max"), "a number")?,
+            per_ip_max: self.parsed(&format!("{section}.connections_per_ip_max"), "a number")?,
+        })
+    }
+
     fn list<T: std::str::FromStr>(&self, key: &str, expected: &str) -> anyhow::Result<Vec<T>> {
         let items = self.text(key).split(',').map(str::trim).filter(|item| !item.is_empty());
         items.map(|item| item.parse().ok().with_context(|| format!("{key}: {item:?} is not {expected}"))).collect()
@@ -232,6 +263,14 @@ impl Config {
             self_signed: values.parsed("tls.self_signed", "true or false")?,
             ca: values.some("tls.ca").map(Into::into),
         };
+        let https = values.address("https.listen")?;
+        if https.is_some() && !tls.can_serve() {
+            bail!("https.listen needs a certificate: set tls.cert and tls.key, or tls.self_signed = true");
+        }
+        let public_url: Option<PublicUrl> = values
+            .some("public_url")
+            .map(|_| values.parsed("public_url", "an address such as \"https://weir.example\", without a path"))
+            .transpose()?;
         // Known already, used when their protocols come: a mistake in them is told today.
         values.list::<std::net::IpAddr>("webrtc.public_ips", "an IP address")?;
         udp_ports(values.text("webrtc.udp_ports"))?;
@@ -242,20 +281,24 @@ impl Config {
         }
         let config = Self {
             values: values.clone(),
-            public_host: values.some("public_host"),
+            public_host: values.some("public_host").or(public_url.as_ref().map(|url| url.host().to_owned())),
+            public_url,
+            trusted_proxies: TrustedProxies::new(values.networks("http.trusted_proxies")?),
             log_filter: values.text("log.level").parse().context("log.level")?,
             http: values.address("http.listen")?,
-            https: values.address("https.listen")?.filter(|_| tls.can_serve()),
-            http_limits: HttpLimits {
-                connections_per_ip_max: values.parsed("http.connections_per_ip_max", "a number")?,
-                requests_per_ip_max: values.parsed("http.requests_per_ip_max", "a number")?,
-            },
+            https,
+            http_connections: values.connections("http")?,
+            http_requests_per_ip_max: values.parsed("http.requests_per_ip_max", "a number")?,
+            http_head_timeout: values.seconds("http.head_seconds")?,
+            http_stall_timeout: values.seconds("http.stall_seconds")?,
+            metrics_need_key: metrics_need_key(values)?,
             rtmp: values.address("rtmp.listen")?,
             rtmps: values.address("rtmps.listen")?.filter(|_| tls.can_serve()),
-            rtmp_connections_max: values.parsed("rtmp.connections_max", "a number")?,
-            rtmp_connections_per_ip_max: values.parsed("rtmp.connections_per_ip_max", "a number")?,
+            rtmp_connections: values.connections("rtmp")?,
+            rtmps_connections: values.connections("rtmp")?,
             srt: values.address("srt.listen")?,
-            srt_limits: srt_limits(values)?,
+            srt_connections: values.connections("srt")?,
+            srt_latency: srt_latency(values)?,
             egress: Egress::new(values.networks("egress.deny")?, values.networks("egress.allow")?),
             raw_uris: raw_uris(values.text("restreams.raw_uri"))?,
             database_url: values.some("database.url"),
@@ -293,17 +336,22 @@ fn raw_uris(role: &str) -> anyhow::Result<RawUriRule> {
     }
 }
 
-fn srt_limits(values: &Values) -> anyhow::Result<ListenLimits> {
+/// Whether whoever asks for the figures needs a key.
+fn metrics_need_key(values: &Values) -> anyhow::Result<bool> {
+    match values.text("http.metrics") {
+        "open" => Ok(false),
+        "key" => Ok(true),
+        other => bail!("http.metrics = {other:?} is not \"open\" or \"key\""),
+    }
+}
+
+fn srt_latency(values: &Values) -> anyhow::Result<Duration> {
     let latency_ms: u64 = values.parsed("srt.latency_ms", "a number")?;
     // A minute, as for pushes: what is more is a mistake of units.
     if latency_ms > 60_000 {
         bail!("srt.latency_ms must be at most 60000");
     }
-    Ok(ListenLimits {
-        connections_max: values.parsed("srt.connections_max", "a number")?,
-        connections_per_ip_max: values.parsed("srt.connections_per_ip_max", "a number")?,
-        latency: Duration::from_millis(latency_ms),
-    })
+    Ok(Duration::from_millis(latency_ms))
 }
 
 fn worker_memory(values: &Values) -> anyhow::Result<Option<u64>> {
@@ -358,11 +406,17 @@ fn udp_ports(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// What holds where nothing is said.
+#[cfg(test)]
+pub(crate) fn defaults() -> Config {
+    tests::read("[tls]\nself_signed = true\n", &[]).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(text: &str, env: &[(&str, &str)]) -> Result<Config, String> {
+    pub(super) fn read(text: &str, env: &[(&str, &str)]) -> Result<Config, String> {
         let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         values(text, env).and_then(|values| Config::from_values(&Values(values))).map_err(|error| format!("{error:#}"))
     }
@@ -380,6 +434,13 @@ mod tests {
         assert_eq!(config.public_host.as_deref(), Some("weir.example"));
         assert_eq!(config.rtmps.unwrap().port(), 1936);
         assert!(read("[rtmp]\nlisten = \"\"\n", &[]).unwrap().rtmp.is_none());
+        let config = read(
+            "",
+            &[("WEIR_PUBLIC_URL", "https://weir.example:8443"), ("WEIR_HTTP__TRUSTED_PROXIES", "::1,10.0.0.0/8")],
+        );
+        let config = config.unwrap();
+        assert_eq!(config.public_host.as_deref(), Some("weir.example"));
+        assert!(config.trusted_proxies.trusts("10.2.3.4".parse().unwrap()));
     }
 
     #[test]
@@ -392,6 +453,11 @@ mod tests {
             ),
             ("", &[("WEIR_RTMPS__LISTENS", "")], "did you mean \"rtmps.listen\"?"),
             ("[http]\nlisten = \"8080\"\n", &[], "http.listen = \"8080\" is not an address"),
+            ("[https]\nlisten = \"127.0.0.1:0\"\n", &[], "https.listen needs a certificate"),
+            ("public_url = \"weir.example\"\n", &[], "public_url = \"weir.example\" is not an address such as"),
+            ("[http]\ntrusted_proxies = [\"10.0.0.0/33\"]\n", &[], "http.trusted_proxies: \"10.0.0.0/33\" is not a"),
+            ("[http]\nhead_seconds = 0\n", &[], "http.head_seconds must be from 1 to 3600"),
+            ("[http]\nmetrics = \"closed\"\n", &[], "http.metrics = \"closed\" is not"),
             ("[tls]\ncert = \"a.pem\"\n", &[], "tls.cert and tls.key belong together"),
             ("[egress]\ndeny = [\"10.0.0.0/33\"]\n", &[], "egress.deny: \"10.0.0.0/33\" is not a network"),
             ("[restreams]\nraw_uri = \"viewer\"\n", &[], "neither \"admin\" nor \"operator\""),

@@ -11,6 +11,7 @@ use weir_gpu::{Device, Inventory};
 use weir_transcode::{Cages, Capacity, EncoderReport, Workshop};
 
 use crate::config::Config;
+use crate::descriptors::Descriptors;
 
 /// A clock before this has never been set: certificates and tokens would be wrong.
 const CLOCK_MIN_YEAR: i32 = 2025;
@@ -23,7 +24,12 @@ struct Finding {
 }
 
 #[expect(clippy::print_stdout, reason = "the report is what the command is for")]
-pub(crate) async fn run(config: &Config, data: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(
+    config: &Config,
+    descriptors: Descriptors,
+    data: &Path,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
     let workshop = Workshop::open()?;
     let encoders = workshop.encoder_reports().await;
     let gstreamer = workshop.abilities().await.gstreamer.map(String::from);
@@ -31,10 +37,11 @@ pub(crate) async fn run(config: &Config, data: &Path, as_json: bool) -> anyhow::
     let mut findings = ports(config);
     findings.push(folder(data));
     findings.push(clock());
+    findings.push(Finding { what: "file descriptors".to_owned(), problem: descriptors.problem() });
     let ok = findings.iter().all(|finding| finding.problem.is_none());
     let capacity = workshop.capacity();
     let not_held = not_held(&workshop).await;
-    let report = Report { ok, gstreamer, capacity, encoders, devices: &devices, not_held, findings };
+    let report = Report { ok, gstreamer, capacity, encoders, devices: &devices, not_held, findings, descriptors };
     if as_json {
         println!("{:#}", report.json());
     } else {
@@ -87,6 +94,7 @@ struct Report<'a> {
     devices: &'a Inventory,
     not_held: Vec<String>,
     findings: Vec<Finding>,
+    descriptors: Descriptors,
 }
 
 impl Report<'_> {
@@ -112,6 +120,7 @@ impl Report<'_> {
             "gpus_reason": self.devices.reason,
             "workers": Cages::look().to_string(),
             "confinement": {"missing": self.not_held},
+            "descriptors": self.descriptors.json(),
             "checks": self.findings.iter().map(finding).collect::<Vec<_>>(),
         })
     }
@@ -143,6 +152,7 @@ impl Report<'_> {
         for line in if self.not_held.is_empty() { std::slice::from_ref(&held) } else { &self.not_held } {
             let _ = writeln!(out, "{:<40} {line}", "Workers are shut in");
         }
+        let _ = writeln!(out, "{:<40} {}", "Connections", self.descriptors);
         if let Some(reason) = &self.devices.reason {
             let _ = writeln!(out, "{:<40} {reason}", "GPUs");
         }
@@ -190,6 +200,7 @@ mod tests {
         let sliced = Device { missing: vec!["encoder utilisation: not supported".to_owned()], ..Device::default() };
         let devices = Inventory { devices: vec![sliced], ..Inventory::default() };
         let capacity = Capacity { cores: 8.0, cores_free: 8.0, speed: Some(0.42) };
+        let descriptors = crate::descriptors::fit(&mut crate::config::defaults(), 1_024);
         let report = Report {
             ok: false,
             gstreamer: None,
@@ -198,6 +209,7 @@ mod tests {
             devices: &devices,
             not_held: vec!["no Landlock".to_owned()],
             findings,
+            descriptors,
         };
         let text = report.text();
         let report = report.json();
@@ -210,6 +222,7 @@ mod tests {
             "8 cores, 0.4 x the speed",
             "no such device",
             "encoder utilisation",
+            "1024 file descriptors, 256 of them kept",
             "nothing can be transcoded",
             "no Landlock",
             "can't run here",

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use weir_api::{ApiContext, PublicUrls, Readiness, Thumbnails, Webhooks};
+use weir_api::{ApiContext, HttpLimits, HttpServer, PublicUrls, Readiness, Thumbnails, Webhooks};
 use weir_control::{Lanes, Playback};
 
 use crate::base::Base;
@@ -24,7 +24,20 @@ pub(crate) fn api(base: &Base, config: &Config, data: &Path, urls: &PublicUrls) 
         recordings: base.shelves.recordings.clone(),
         workshop: base.workshop.clone(),
         raw_uris: config.raw_uris,
+        metrics_need_key: config.metrics_need_key,
     }
+}
+
+/// Must be called in the control plane's runtime.
+pub(crate) fn server(api: ApiContext, config: &Config, lanes: Lanes) -> HttpServer {
+    let limits = HttpLimits {
+        connections_max: config.http_connections.max,
+        connections_per_ip_max: config.http_connections.per_ip_max,
+        requests_per_ip_max: config.http_requests_per_ip_max,
+        head_timeout: config.http_head_timeout,
+        stall_timeout: config.http_stall_timeout,
+    };
+    HttpServer::new(api, limits, config.trusted_proxies.clone(), lanes)
 }
 
 pub(crate) fn lanes() -> anyhow::Result<Lanes> {

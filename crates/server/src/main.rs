@@ -8,12 +8,14 @@ mod cli;
 mod config;
 mod confinement;
 mod demo;
+mod descriptors;
 mod doctor;
 mod event_ids;
 mod http;
 mod logging;
 mod outgoing;
 mod owners;
+mod public_url;
 mod ready_line;
 mod reload;
 mod rtmp_listener;
@@ -43,8 +45,9 @@ fn main() -> anyhow::Result<ExitCode> {
             Ok(log.end(serve(&command, &log)))
         }
         Command::Doctor(command) => {
-            let config = config::load(command.place.config.as_deref())?;
-            control_runtime()?.block_on(doctor::run(&config, &command.place.data, command.json))
+            let mut config = config::load(command.place.config.as_deref())?;
+            let descriptors = descriptors::fit(&mut config, descriptors::raise_limit()?);
+            control_runtime()?.block_on(doctor::run(&config, descriptors, &command.place.data, command.json))
         }
         Command::Apikey(Apikey::Create { place, name, role }) => {
             let config = config::load(place.config.as_deref())?;
@@ -55,8 +58,9 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 fn serve(command: &cli::Serve, log: &Logging) -> anyhow::Result<ExitCode> {
-    let config = config::load(command.place.config.as_deref())?;
+    let mut config = config::load(command.place.config.as_deref())?;
     log.set_filter(&config.log_filter)?;
+    descriptors::fit(&mut config, descriptors::raise_limit()?).tell();
     control_runtime()?.block_on(serve::run(config, &command.place, command.demo, log))?;
     Ok(ExitCode::SUCCESS)
 }

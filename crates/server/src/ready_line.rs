@@ -4,10 +4,11 @@ use serde_json::json;
 use weir_api::PublicUrls;
 
 #[expect(clippy::print_stdout, reason = "the ready line is the contract with whoever started us")]
-pub(crate) fn say(urls: &PublicUrls) {
+/// `http_url` is where we listen, which need not be how others reach us.
+pub(crate) fn say(urls: &PublicUrls, http_url: Option<&str>) {
     let line = json!({
         "ready": true,
-        "http": urls.playback,
+        "http": http_url,
         "rtmp": urls.rtmp,
         "rtmps": urls.rtmps,
         "srt": urls.srt,

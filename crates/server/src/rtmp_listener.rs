@@ -25,7 +25,11 @@ pub(crate) async fn run(
             Some(_) = connections.join_next() => {}
             incoming = heartbeat.idle(listener.accept()) => {
                 observe.counters().add(Counter::RtmpConnections, 1);
+                if incoming.made_room() {
+                    observe.counters().add(Counter::PlacesGivenUp, 1);
+                }
                 number += 1;
+                let place = incoming.place();
                 let (door, observe) = (Arc::clone(&door), observe.clone());
                 let serve = async move {
                     let reason = incoming.serve(door).await;
@@ -34,7 +38,7 @@ pub(crate) async fn run(
                     }
                     reason
                 };
-                connections.spawn_on(serve, lanes.pick(number));
+                place.served_by(connections.spawn_on(serve, lanes.pick(number)));
             }
         }
     }

@@ -40,7 +40,7 @@ pub(crate) async fn run(config: Config, place: &Place, with_demo: bool, log: &Lo
     let base = Base::open(&config, &place.data).await?;
     log.count_drops(&base.observe);
     let sockets = Sockets::bind(&config, &place.data, &base).await?;
-    let urls = sockets.urls(config.public_host.as_deref())?;
+    let (http_url, urls) = (sockets.http_url(&config)?, sockets.urls(&config)?);
     let api = http::api(&base, &config, &place.data, &urls);
     let readiness = api.readiness.clone();
     let http_lanes = http::lanes()?;
@@ -51,12 +51,12 @@ pub(crate) async fn run(config: Config, place: &Place, with_demo: bool, log: &Lo
     start_tellers(&mut owners, &config, &base, &api)?;
     start_supervisor(&mut owners, &config, &base)?;
     let certificate = sockets.certificate.clone();
-    start_listeners(&mut owners, &base, &HttpServer::new(api, config.http_limits, http_lanes), sockets);
+    start_listeners(&mut owners, &base, &http::server(api, &config, http_lanes), sockets);
     let (place, log, observe) = (place.clone(), log.clone(), base.observe.clone());
     let reload = Reload { place, config, log, observe, certificate };
     start_reload(&mut owners, reload, &signals);
     readiness.set_ready();
-    ready_line::say(&urls);
+    ready_line::say(&urls, http_url.as_deref());
     if with_demo {
         let (commands, store) = (base.commands.clone(), base.store.clone());
         let owner = Owner { name: "the demo", stage: Stage::Serving, grace: LISTENER_GRACE };

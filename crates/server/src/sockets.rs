@@ -16,6 +16,8 @@ use crate::addresses;
 use crate::base::Base;
 use crate::certificate::{self, Certificate};
 use crate::config::Config;
+use crate::descriptors::Connections;
+use crate::public_url::PublicUrl;
 
 /// Bound and not yet served. What is off is not there.
 pub(crate) struct Sockets {
@@ -53,24 +55,30 @@ impl Sockets {
         }
         Ok(Self {
             http,
-            rtmp: bind_rtmp(config.rtmp, config, None).await?,
-            rtmps: bind_rtmp(config.rtmps.filter(|_| tls.is_some()), config, tls).await?,
+            rtmp: bind_rtmp(config.rtmp, config, config.rtmp_connections, None).await?,
+            rtmps: bind_rtmp(config.rtmps.filter(|_| tls.is_some()), config, config.rtmps_connections, tls).await?,
             srt: bind_srt(config, base)?,
             certificate,
         })
     }
 
     /// What the outside is told.
-    pub(crate) fn urls(&self, public_host: Option<&str>) -> anyhow::Result<PublicUrls> {
+    pub(crate) fn urls(&self, config: &Config) -> anyhow::Result<PublicUrls> {
+        let (public_host, public_url) = (config.public_host.as_deref(), config.public_url.as_ref());
         let rtmp = |scheme, listener: &Option<Listener>| {
             listener.as_ref().map(|listener| addresses::url(scheme, listener.local_addr(), public_host))
         };
-        let http = self.http_url(public_host)?;
+        let http = match public_url {
+            Some(url) => Some(url.as_str().to_owned()),
+            None => self.http_url(config)?,
+        };
+        let all_is_tls = self.http.iter().all(|socket| socket.tls.is_some());
         Ok(PublicUrls {
             rtmp: rtmp("rtmp", &self.rtmp),
             rtmps: rtmp("rtmps", &self.rtmps),
             srt: self.srt.as_ref().map(|srt| addresses::url("srt", srt.listener.local_addr(), public_host)),
-            secure_cookies: self.http.iter().all(|socket| socket.tls.is_some()),
+            https: public_url.filter(|url| url.is_https()).map(|url| url.as_str().to_owned()),
+            secure_cookies: public_url.map_or(all_is_tls, PublicUrl::is_https),
             playback: http.clone(),
             watch: http,
             // WHIP is not served by this version.
@@ -79,32 +87,39 @@ impl Sockets {
     }
 
     /// Plain HTTP where there is some, else HTTPS.
-    fn http_url(&self, public_host: Option<&str>) -> anyhow::Result<Option<String>> {
+    pub(crate) fn http_url(&self, config: &Config) -> anyhow::Result<Option<String>> {
         let Some(HttpSocket { listener, tls }) = self.http.first() else { return Ok(None) };
         let scheme = if tls.is_some() { "https" } else { "http" };
-        Ok(Some(addresses::url(scheme, listener.local_addr()?, public_host)))
+        Ok(Some(addresses::url(scheme, listener.local_addr()?, config.public_host.as_deref())))
     }
 }
 
 async fn bind_rtmp(
     address: Option<SocketAddr>,
     config: &Config,
+    connections: Connections,
     tls: Option<Arc<ServerConfig>>,
 ) -> anyhow::Result<Option<Listener>> {
     let Some(address) = address else { return Ok(None) };
     let limits = ListenLimits {
-        connections_max: config.rtmp_connections_max,
-        connections_per_ip_max: config.rtmp_connections_per_ip_max,
+        connections_max: connections.max,
+        connections_per_ip_max: connections.per_ip_max,
         ..ListenLimits::default()
     };
     let listener = Listener::bind(address, tls, limits).await;
-    listener.map(Some).with_context(|| format!("cannot listen for RTMP on {address}"))
+    let listener = listener.with_context(|| format!("cannot listen for RTMP on {address}"))?;
+    Ok(Some(listener.behind(config.trusted_proxies.clone())))
 }
 
 fn bind_srt(config: &Config, base: &Base) -> anyhow::Result<Option<SrtSocket>> {
     let Some(address) = config.srt else { return Ok(None) };
     let door = Arc::new(SrtDoor::new(base.commands.clone(), base.runtime.clone(), base.observe.clone()));
-    let listener = SrtListener::bind(address, config.srt_limits, Arc::clone(&door) as Arc<dyn weir_srt::Gate>)
+    let limits = weir_srt::ListenLimits {
+        connections_max: config.srt_connections.max,
+        connections_per_ip_max: config.srt_connections.per_ip_max,
+        latency: config.srt_latency,
+    };
+    let listener = SrtListener::bind(address, limits, Arc::clone(&door) as Arc<dyn weir_srt::Gate>)
         .with_context(|| format!("cannot listen for SRT on {address}"))?;
     Ok(Some(SrtSocket { listener, door }))
 }

@@ -37,6 +37,7 @@ impl From<Role> for RoleDto {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ApiKeyInput {
+    #[schema(min_length = 1, max_length = 200)]
     pub(crate) name: String,
     pub(crate) role: RoleDto,
 }

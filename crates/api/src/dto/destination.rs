@@ -9,13 +9,16 @@ use weir_model::{Destination, Platforms, PushUrl, Secret, masked_uri};
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DestinationInput {
+    #[schema(min_length = 1, max_length = 200)]
     name: String,
     /// One of `GET /platforms`; judged by the URL when absent.
     #[serde(default)]
     platform: Option<String>,
     /// `rtmp://host/app`, `rtmps://host/app` or an SRT URL.
+    #[schema(max_length = 2048)]
     url: String,
     #[serde(default)]
+    #[schema(max_length = 2048)]
     backup_url: Option<String>,
 }
 
@@ -38,13 +41,15 @@ impl DestinationInput {
 #[serde(deny_unknown_fields)]
 pub(crate) struct DestinationPatch {
     #[serde(default, deserialize_with = "present")]
+    #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
     #[serde(default, deserialize_with = "present")]
     platform: Option<String>,
     #[serde(default, deserialize_with = "present")]
+    #[schema(max_length = 2048)]
     url: Option<String>,
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 2048)]
     backup_url: Option<Option<String>>,
 }
 

@@ -1,6 +1,7 @@
 //! Events: `{id, type, at, ...}`.
 
 use crate::dto::Timestamp;
+use crate::dto::names::EventType;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -10,6 +11,7 @@ use weir_observe::Event;
 pub(crate) struct EventDto {
     id: u64,
     #[serde(rename = "type")]
+    #[schema(value_type = EventType)]
     kind: String,
     at: Timestamp,
     /// What more there is to say about this type of event.

@@ -47,16 +47,21 @@ pub(crate) enum FitDto {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RenditionDto {
+    #[schema(pattern = "^[A-Za-z0-9_-]{1,32}$")]
     name: String,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     passthrough: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 16, maximum = 8192, multiple_of = 2)]
     width: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 16, maximum = 8192, multiple_of = 2)]
     height: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 240)]
     fps: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 50, maximum = 200000)]
     video_bitrate_kbps: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     audio_bitrate_kbps: Option<u32>,
@@ -65,14 +70,17 @@ pub(crate) struct RenditionDto {
     audio_codec: Option<AudioCodecDto>,
     /// Brings the sound to this integrated loudness (EBU R128), -30 to -10; left out, it stays as it came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = -30, maximum = -10)]
     loudness_lufs: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     codec: Option<CodecDto>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0.5, maximum = 20)]
     gop_seconds: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rate_control: Option<RateControlDto>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^(baseline|main|high|main10)$")]
     profile: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fit: Option<FitDto>,

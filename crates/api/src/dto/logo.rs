@@ -82,12 +82,15 @@ pub(crate) struct LogoInput {
     position: Option<CornerDto>,
     /// 1 to 100.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 100)]
     width_percent: Option<f64>,
     /// 0 to 50.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 50)]
     margin_percent: Option<f64>,
     /// 0 to 1.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 1)]
     opacity: Option<f64>,
 }
 

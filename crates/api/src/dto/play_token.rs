@@ -14,6 +14,7 @@ use weir_control::{PlayToken, PreviewPass, TOKEN_LIFE_MAX};
 pub(crate) struct PlayTokenInput {
     /// 1 to 31622400 (366 days); 3600 when absent.
     #[serde(default = "hour")]
+    #[schema(minimum = 1, maximum = 31622400)]
     expires_in_seconds: u64,
     /// Only viewers at this address may use it; null: whoever has it.
     #[serde(default, deserialize_with = "present")]

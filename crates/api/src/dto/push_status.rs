@@ -2,12 +2,14 @@
 
 use crate::dto::Timestamp;
 use crate::dto::ladder::RenditionDto;
+use crate::dto::names::{ReasonCode, WarningCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 use weir_model::{PushStatus, Reason, SrtFigures, Warning};
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ReasonDto {
+    #[schema(value_type = ReasonCode)]
     code: &'static str,
     message: String,
     /// source, destination, config or server
@@ -22,6 +24,7 @@ impl From<&Reason> for ReasonDto {
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct WarningDto {
+    #[schema(value_type = WarningCode)]
     pub(crate) code: String,
     pub(crate) message: String,
     pub(crate) since: Timestamp,

@@ -39,9 +39,11 @@ impl From<Schedule> for ScheduleDto {
 pub(crate) struct RetryDto {
     /// How long the connection is held open; 3 when absent.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 3600)]
     source_lost_seconds: Option<f64>,
     /// After this long it stops for good; 60 when absent.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 10080)]
     give_up_minutes: Option<f64>,
 }
 

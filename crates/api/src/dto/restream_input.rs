@@ -14,6 +14,7 @@ use weir_model::{DestinationId, PushUrl, Restream, RestreamRendition, RetryRules
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RestreamInput {
+    #[schema(min_length = 1, max_length = 200)]
     name: String,
     stream_id: i64,
     #[serde(default)]
@@ -80,6 +81,7 @@ fn target_of(uri: Option<String>, destination: Option<i64>, key: Option<String>)
 #[serde(deny_unknown_fields)]
 pub(crate) struct RestreamPatch {
     #[serde(default, deserialize_with = "present")]
+    #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
     #[serde(default, deserialize_with = "present")]
     stream_id: Option<i64>,

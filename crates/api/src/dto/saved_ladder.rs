@@ -12,10 +12,12 @@ use weir_model::{BuiltinLadder, LadderId, Rendition, SavedLadder};
 #[serde(deny_unknown_fields)]
 pub(crate) struct LadderInput {
     /// How streams name it: lower-case letters, digits, '-' and '_'.
+    #[schema(pattern = "^[a-z0-9_-]{1,64}$")]
     name: String,
     /// What people call it; the name when absent.
     #[serde(default)]
     title: Option<String>,
+    #[schema(min_items = 1, max_items = 16)]
     renditions: Vec<RenditionDto>,
 }
 
@@ -31,10 +33,12 @@ impl LadderInput {
 #[serde(deny_unknown_fields)]
 pub(crate) struct LadderPatch {
     #[serde(default, deserialize_with = "present")]
+    #[schema(pattern = "^[a-z0-9_-]{1,64}$")]
     name: Option<String>,
     #[serde(default, deserialize_with = "present")]
     title: Option<String>,
     #[serde(default, deserialize_with = "present")]
+    #[schema(min_items = 1, max_items = 16)]
     renditions: Option<Vec<RenditionDto>>,
 }
 

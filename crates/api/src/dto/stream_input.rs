@@ -60,6 +60,7 @@ impl SourceInput {
 #[serde(deny_unknown_fields)]
 pub(crate) struct StreamInput {
     /// 1 to 64 of a-z, 0-9, - and _; part of the playback addresses.
+    #[schema(pattern = "^[a-z0-9_-]{1,64}$")]
     name: String,
     #[serde(default = "yes")]
     active: bool,
@@ -74,6 +75,7 @@ pub(crate) struct StreamInput {
     #[serde(default = "yes")]
     webrtc: bool,
     #[serde(default)]
+    #[schema(maximum = 86400)]
     dvr_seconds: Option<u32>,
     /// Whether the source is kept as files.
     #[serde(default)]
@@ -89,6 +91,7 @@ pub(crate) struct StreamInput {
     logo: Option<LogoInput>,
     /// 10 to 79 characters.
     #[serde(default)]
+    #[schema(min_length = 10, max_length = 79)]
     srt_passphrase: Option<String>,
 }
 
@@ -119,6 +122,7 @@ impl StreamInput {
 #[serde(deny_unknown_fields)]
 pub(crate) struct StreamPatch {
     #[serde(default, deserialize_with = "present")]
+    #[schema(pattern = "^[a-z0-9_-]{1,64}$")]
     name: Option<String>,
     #[serde(default, deserialize_with = "present")]
     active: Option<bool>,
@@ -135,6 +139,7 @@ pub(crate) struct StreamPatch {
     #[serde(default, deserialize_with = "present")]
     webrtc: Option<bool>,
     #[serde(default, deserialize_with = "present")]
+    #[schema(maximum = 86400)]
     dvr_seconds: Option<u32>,
     #[serde(default, deserialize_with = "present")]
     record: Option<bool>,
@@ -149,7 +154,7 @@ pub(crate) struct StreamPatch {
     #[serde(default, deserialize_with = "present")]
     logo: Option<LogoInput>,
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, min_length = 10, max_length = 79)]
     srt_passphrase: Option<Option<String>>,
 }
 

@@ -16,8 +16,10 @@ const MIN_PASSWORD_CHARS: usize = 8;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UserInput {
+    #[schema(min_length = 1, max_length = 200)]
     name: String,
     /// 8 characters or more.
+    #[schema(min_length = 8, max_length = 1024)]
     password: String,
     role: RoleDto,
     /// How many restreams this person may make; null is no limit.
@@ -49,8 +51,10 @@ impl UserInput {
 #[serde(deny_unknown_fields)]
 pub(crate) struct UserPatch {
     #[serde(default, deserialize_with = "present")]
+    #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
     #[serde(default, deserialize_with = "present")]
+    #[schema(min_length = 8, max_length = 1024)]
     password: Option<String>,
     #[serde(default, deserialize_with = "present")]
     role: Option<RoleDto>,

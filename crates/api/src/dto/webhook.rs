@@ -11,12 +11,15 @@ use weir_model::Webhook;
 #[serde(deny_unknown_fields)]
 pub(crate) struct WebhookInput {
     /// `http://` or `https://`; each event is a POST of its JSON.
+    #[schema(max_length = 2048)]
     url: String,
     /// Signs: `Weir-Signature: v1=hex(HMAC-SHA256(secret, timestamp + "." + body))`.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 256)]
     secret: Option<String>,
     /// Types of events; all when null.
     #[serde(default)]
+    #[schema(max_items = 32)]
     types: Option<Vec<String>>,
 }
 

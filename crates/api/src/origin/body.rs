@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use weir_net::Visit;
 
 #[derive(Debug)]
 pub(crate) enum OriginBody {
@@ -49,5 +50,35 @@ impl HttpBody for OriginBody {
             Self::Shared(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Self::Routed(body) => body.size_hint(),
         }
+    }
+}
+
+/// An answer's body with what counts it for its address: that ends when the body has gone, not when it was made.
+#[derive(Debug)]
+pub(crate) struct HeldBody {
+    body: OriginBody,
+    _visit: Option<Visit>,
+}
+
+impl HeldBody {
+    pub(crate) fn new(body: OriginBody, visit: Option<Visit>) -> Self {
+        Self { body, _visit: visit }
+    }
+}
+
+impl HttpBody for HeldBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

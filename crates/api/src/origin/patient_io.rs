@@ -9,23 +9,20 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// As long as others give (nginx's `send_timeout`). The kernel asks for more once a third of its buffer, 1.3 MB of 4 MB at
-/// most, has been read: 60 s are enough for whoever reads 180 kbps, and no live stream is less.
-pub(crate) const WRITE_STALL_MAX: Duration = Duration::from_secs(60);
-
 #[derive(Debug)]
 pub(crate) struct PatientIo<S, F> {
     inner: S,
     /// Made at the first write that has to wait; only looked at while one does.
     timer: Option<Pin<Box<Sleep>>>,
     waits: bool,
+    limit: Duration,
     on_stall: Arc<F>,
 }
 
 impl<S, F: Fn()> PatientIo<S, F> {
     /// `on_stall` is told when the peer is given up.
-    pub(crate) fn new(inner: S, on_stall: Arc<F>) -> Self {
-        Self { inner, timer: None, waits: false, on_stall }
+    pub(crate) fn new(inner: S, limit: Duration, on_stall: Arc<F>) -> Self {
+        Self { inner, timer: None, waits: false, limit, on_stall }
     }
 
     fn watch<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -33,10 +30,11 @@ impl<S, F: Fn()> PatientIo<S, F> {
             self.waits = false;
             return outcome;
         }
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(WRITE_STALL_MAX)));
+        let limit = self.limit;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
         if !self.waits {
             self.waits = true;
-            timer.as_mut().reset(Instant::now() + WRITE_STALL_MAX);
+            timer.as_mut().reset(Instant::now() + limit);
         }
         ready!(timer.as_mut().poll(cx));
         (self.on_stall)();
@@ -86,12 +84,14 @@ mod tests {
 
     use super::*;
 
+    const LIMIT: Duration = Duration::from_secs(60);
+
     #[tokio::test(start_paused = true)]
     async fn who_does_not_read_is_given_up() {
         let (near, mut far) = tokio::io::duplex(1_000);
         let stalls = Arc::new(AtomicUsize::new(0));
         let told = Arc::clone(&stalls);
-        let mut io = PatientIo::new(near, Arc::new(move || _ = told.fetch_add(1, Ordering::Relaxed)));
+        let mut io = PatientIo::new(near, LIMIT, Arc::new(move || _ = told.fetch_add(1, Ordering::Relaxed)));
         let start = Instant::now();
         let writing = tokio::spawn(async move { io.write_all(&[0; 10_000]).await });
         // Slow, and not too slow: a little is read every 50 s.
@@ -101,7 +101,7 @@ mod tests {
         }
         let error = writing.await.unwrap().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert_eq!(start.elapsed().as_secs(), 250 + WRITE_STALL_MAX.as_secs());
+        assert_eq!(start.elapsed().as_secs(), 250 + LIMIT.as_secs());
         assert_eq!(stalls.load(Ordering::Relaxed), 1);
     }
 }

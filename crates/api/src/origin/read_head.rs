@@ -2,11 +2,15 @@
 
 use std::mem::MaybeUninit;
 
+use weir_net::Said;
+
 use super::asked::{Asked, PREVIEW, Verb};
 use super::{PATH_BYTES_MAX, QUERY_BYTES_MAX};
 
 /// A path, a token of 1 kB and a browser's headers; longer ones are left to the library.
 pub(super) const SHORT_HEAD_BYTES_MAX: usize = 4 * 1024;
+
+const HTTP2_BEGIN: &[u8] = b"PRI * HTTP/2.0";
 
 /// A browser sends 15.
 const HEADERS_MAX: usize = 32;
@@ -16,8 +20,10 @@ const HEADERS_MAX: usize = 32;
 pub(super) enum Head<'a> {
     /// So far it may become a plain request.
     Partial,
-    /// The first `length` bytes are this request.
-    Plain { asked: Asked<'a>, length: usize },
+    /// The first `length` bytes are this request, and `said` is what proxies have written on it.
+    Plain { asked: Asked<'a>, said: Said<'a>, length: usize },
+    /// The beginning of HTTP/2 by a client that has not asked whether it is spoken here.
+    Http2,
     /// Something else, or nothing that can be read: the library knows what to say.
     Foreign,
 }
@@ -25,6 +31,9 @@ pub(super) enum Head<'a> {
 /// Strict on purpose: what is not understood to the last byte is not answered here.
 pub(super) fn read_head(bytes: &[u8]) -> Head<'_> {
     let (bytes, length_max) = (&bytes[..bytes.len().min(SHORT_HEAD_BYTES_MAX)], SHORT_HEAD_BYTES_MAX);
+    if begins(bytes, HTTP2_BEGIN) {
+        return if bytes.len() < HTTP2_BEGIN.len() { Head::Partial } else { Head::Http2 };
+    }
     if !["GET /play/", "HEAD /play/"].iter().any(|begin| begins(bytes, begin.as_bytes())) {
         return Head::Foreign;
     }
@@ -32,7 +41,7 @@ pub(super) fn read_head(bytes: &[u8]) -> Head<'_> {
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(bytes, &mut headers) {
         Ok(httparse::Status::Complete(length)) => {
-            plain(&request).map_or(Head::Foreign, |asked| Head::Plain { asked, length })
+            plain(&request).map_or(Head::Foreign, |(asked, said)| Head::Plain { asked, said, length })
         }
         Ok(httparse::Status::Partial) if bytes.len() < length_max => Head::Partial,
         Ok(httparse::Status::Partial) | Err(_) => Head::Foreign,
@@ -45,7 +54,7 @@ fn begins(bytes: &[u8], expected: &[u8]) -> bool {
     bytes[..length] == expected[..length]
 }
 
-fn plain<'a>(request: &httparse::Request<'_, 'a>) -> Option<Asked<'a>> {
+fn plain<'a>(request: &httparse::Request<'_, 'a>) -> Option<(Asked<'a>, Said<'a>)> {
     let verb = match request.method? {
         "GET" => Verb::Get,
         "HEAD" => Verb::Head,
@@ -60,18 +69,21 @@ fn plain<'a>(request: &httparse::Request<'_, 'a>) -> Option<Asked<'a>> {
     if request.version != Some(1) || !is_short || !is_plain {
         return None;
     }
-    let mut asked = Asked::new(verb, path, query);
+    let (mut asked, mut said) = (Asked::new(verb, path, query), Said::default());
     for header in &*request.headers {
         let name = header.name;
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         match name.len() {
             5 if is("range") => first(&mut asked.range, text(header.value)?),
+            9 if is("forwarded") => only(&mut said.forwarded, header.value)?,
             // HTTP/1.0's way to say what is understood; also "close", which is the library's business.
             10 if is("connection") && !header.value.eq_ignore_ascii_case(b"keep-alive") => return None,
             10 if is("user-agent") => first(&mut asked.user_agent, header.value),
             12 if is(PREVIEW) => first(&mut asked.preview, text(header.value)?),
             13 if is("if-none-match") => first(&mut asked.if_none_match, text(header.value)?),
             15 if is("accept-encoding") => first(&mut asked.accept_encoding, text(header.value)?),
+            15 if is("x-forwarded-for") => only(&mut said.x_forwarded_for, header.value)?,
+            17 if is("x-forwarded-proto") => only(&mut said.x_forwarded_proto, header.value)?,
             // A body, or a wish to speak something else.
             6 if is("expect") => return None,
             7 if is("upgrade") || is("trailer") => return None,
@@ -80,12 +92,17 @@ fn plain<'a>(request: &httparse::Request<'_, 'a>) -> Option<Asked<'a>> {
             _ => {}
         }
     }
-    Some(asked)
+    Some((asked, said))
 }
 
 /// Of several headers of one name the first counts.
 fn first<T>(place: &mut Option<T>, value: T) {
     place.get_or_insert(value);
+}
+
+/// Several lines of one name are one; the library's way puts them together.
+fn only<'a>(place: &mut Option<&'a str>, value: &'a [u8]) -> Option<()> {
+    place.replace(text(value)?).is_none().then_some(())
 }
 
 /// None for what the library would not call text.
@@ -126,14 +143,14 @@ mod tests {
         };
         let two = format!("{text}{text}");
         for text in [text, &two] {
-            assert_eq!(read(text), Head::Plain { asked: expected, length: two.len() / 2 });
+            assert_eq!(read(text), Head::Plain { asked: expected, said: Said::default(), length: two.len() / 2 });
         }
         for length in 0..text.len() {
             assert_eq!(read(&text[..length]), Head::Partial, "{length}");
         }
         let head = read("HEAD /play/a/1 HTTP/1.1\r\n\r\n");
         assert!(
-            matches!(head, Head::Plain { asked: Asked { verb: Verb::Head, query: None, .. }, length: 27 }),
+            matches!(head, Head::Plain { asked: Asked { verb: Verb::Head, query: None, .. }, length: 27, .. }),
             "{head:?}"
         );
         let twice = read("GET /play/a/1 HTTP/1.1\r\nRange: 1\r\nRange: 2\r\n\r\n");
@@ -141,11 +158,34 @@ mod tests {
     }
 
     #[test]
+    fn what_proxies_write_is_read() {
+        let text = "GET /play/a/1 HTTP/1.1\r\nX-Forwarded-For: 192.0.2.1, 10.0.0.1\r\nforwarded: for=a\r\n\
+            X-Forwarded-Proto: https\r\n\r\n";
+        let Head::Plain { said, .. } = read(text) else { panic!("not plain") };
+        let expected = Said {
+            x_forwarded_for: Some("192.0.2.1, 10.0.0.1"),
+            x_forwarded_proto: Some("https"),
+            forwarded: Some("for=a"),
+        };
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn http2_is_seen_when_all_of_its_beginning_is_there() {
+        let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        for length in 0..preface.len() {
+            let expected = if length < HTTP2_BEGIN.len() { Head::Partial } else { Head::Http2 };
+            assert_eq!(read(&preface[..length]), expected, "{length}");
+        }
+    }
+
+    #[test]
     fn all_else_is_left_to_the_library() {
         let get = |path: &str, headers: &str| format!("GET {path} HTTP/1.1\r\n{headers}\r\n");
         for text in [
-            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(),
-            "P".to_owned(),
+            "PO".to_owned(),
+            "PRI * HTTP/1.1\r\n".to_owned(),
+            get("/play/a/1", "X-Forwarded-For: a\r\nX-Forwarded-For: b\r\n"),
             "\r\n".to_owned(),
             "\u{16}\u{3}\u{1}".to_owned(),
             "POST /play/a/1 HTTP/1.1\r\n\r\n".to_owned(),

@@ -9,21 +9,29 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use weir_packager::Growing;
 
+use super::Origin;
 use super::read_head::{Head, SHORT_HEAD_BYTES_MAX, read_head};
-use super::reply::ReplyBody;
+use super::reply::{Reply, ReplyBody};
 use super::rewind_io::RewindIo;
-use super::{Guest, Origin};
+use crate::serve::Guest;
 
 /// What most requests fit into; a connection that waits for its next one holds no more than this.
 const INPUT_BYTES: usize = 1024;
 
 /// Our heads are some 450 bytes.
 const OUTPUT_BYTES: usize = 512;
+
+/// For last words.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// To a client that speaks HTTP/2 without having asked for it in a TLS handshake.
+const NO_HTTP2_HERE: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\ncontent-type: text/plain\r\n\
+    content-length: 70\r\nconnection: close\r\n\r\nHTTP/2 is spoken over TLS only, where the client asks for it by ALPN.\n";
 
 impl Origin {
     /// Answers plain requests until the connection ends; returns it where something else comes.
@@ -72,8 +80,22 @@ impl Origin {
                         Some(more) => filled += more,
                     }
                 }
-                Head::Plain { asked, length } => {
-                    let (reply, more) = while_connected(self.answer(&asked, guest), &mut socket, room).await?;
+                Head::Http2 => {
+                    // Boxed, so that all other requests do not carry the room for this.
+                    let _ = timeout(GOODBYE_TIMEOUT, Box::pin(say_goodbye(socket, NO_HTTP2_HERE))).await;
+                    return None;
+                }
+                Head::Plain { asked, said, length } => {
+                    let client = guest.client(&said);
+                    if guest.is_sent_to_https(client) {
+                        input.truncate(filled);
+                        return Some(RewindIo::new(socket, input));
+                    }
+                    let visit = self.begin(guest, client);
+                    let (reply, more) = match &visit {
+                        None => (Reply::busy(), 0),
+                        Some(_) => while_connected(self.answer(&asked, client), &mut socket, room).await?,
+                    };
                     filled += more;
                     output.clear();
                     with_date(|date| reply.write_head(date, &mut output));
@@ -85,6 +107,7 @@ impl Origin {
                                 Box::pin(write_growing(&mut socket, &output, *segment, &mut room[more..])).await?;
                         }
                     }
+                    drop(visit);
                     input.copy_within(length..filled, 0);
                     filled -= length;
                     if filled <= INPUT_BYTES && input.len() > INPUT_BYTES {
@@ -143,6 +166,15 @@ async fn write_all<S: AsyncWrite + Unpin>(socket: &mut S, mut head: &[u8], mut b
         (head, body) = (&head[of_head..], &body[written - of_head..]);
     }
     socket.flush().await
+}
+
+/// Last words. What the client still sends is taken until it has heard them: unread, it would have the kernel throw them away.
+async fn say_goodbye<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S, words: &[u8]) -> io::Result<()> {
+    write_all(&mut socket, words, &[]).await?;
+    socket.shutdown().await?;
+    let mut passed_over = [0; INPUT_BYTES];
+    while socket.read(&mut passed_over).await? > 0 {}
+    Ok(())
 }
 
 /// A segment in chunks, a part in each; returns what came into `room` meanwhile. None where the client has gone, or the segment

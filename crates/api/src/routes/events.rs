@@ -28,17 +28,30 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Events waiting for a slow follower; beyond, the log itself is the buffer.
 const WAITING_EVENTS: usize = 64;
 
+/// Ids are what most programs call a number: 64 bits with a sign.
+const EVENT_ID_MAX: u64 = i64::MAX as u64;
+
+fn event_id(field: &'static str, id: Option<u64>) -> Result<Option<u64>, Problem> {
+    match id {
+        Some(id) if id > EVENT_ID_MAX => Err(Problem::invalid(field, "is larger than any event's id")),
+        id => Ok(id),
+    }
+}
+
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Since {
     /// Only events after this id.
+    #[param(maximum = 9223372036854775807i64)]
     since: Option<u64>,
     /// 1 to 500; 100 when absent.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<usize>,
     /// The newest event first instead of the oldest; `next_cursor` is then the id to give as `before`.
     #[serde(default)]
     newest_first: bool,
     /// With `newest_first`: only events before this id.
+    #[param(maximum = 9223372036854775807i64)]
     before: Option<u64>,
 }
 
@@ -53,10 +66,11 @@ pub(crate) async fn list(
     if !(1..=MAX_LIMIT).contains(&limit) {
         return Err(Problem::invalid("limit", "must be a number from 1 to 500"));
     }
+    let (since, before) = (event_id("since", query.since)?, event_id("before", query.before)?);
     let log = app.api.observe.events();
     let mut events = match query.newest_first {
-        false => log.since(query.since, limit + 1),
-        true => log.newest(query.before, limit + 1),
+        false => log.since(since, limit + 1),
+        true => log.newest(before, limit + 1),
     };
     let more = events.len() > limit;
     events.truncate(limit);
@@ -68,6 +82,7 @@ pub(crate) async fn list(
 #[into_params(parameter_in = Query)]
 pub(crate) struct After {
     /// Begins after this id, like the header Last-Event-ID; from now on when absent.
+    #[param(maximum = 9223372036854775807i64)]
     since: Option<u64>,
     /// Only these types, with commas between them; `*` is all but refusals, which come by their names only. Absent: `*`.
     types: Option<String>,
@@ -115,7 +130,7 @@ pub(crate) async fn follow(
 ) -> Result<Sse<impl Stream<Item = Result<Sent, Infallible>>>, Problem> {
     let slot =
         Arc::clone(&app.followers).try_acquire_owned().map_err(|_| Problem::busy("too many follow the events"))?;
-    let since = last_event_id(&headers)?.or(query.since);
+    let since = last_event_id(&headers)?.or(event_id("since", query.since)?);
     let types = Types::parse(query.types.as_deref())?;
     let (sender, receiver) = mpsc::channel(WAITING_EVENTS);
     let (subscribed, from_now_on) = oneshot::channel();
@@ -153,6 +168,6 @@ pub(crate) async fn follow(
 /// What a follower that comes back has heard last.
 pub(crate) fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(id) = headers.get("last-event-id") else { return Ok(None) };
-    let id = id.to_str().ok().and_then(|id| id.trim().parse().ok());
+    let id = id.to_str().ok().and_then(|id| id.trim().parse().ok()).filter(|id| *id <= EVENT_ID_MAX);
     id.map(Some).ok_or_else(|| Problem::malformed("Last-Event-ID must be the id of an event"))
 }

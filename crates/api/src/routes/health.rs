@@ -37,7 +37,7 @@ pub(crate) async fn readyz(State(app): State<App>) -> (StatusCode, Json<Ready>) 
 }
 
 /// Figures for Prometheus
-#[utoipa::path(get, path = "/metrics", tag = "health", security(()), responses(
+#[utoipa::path(get, path = "/metrics", tag = "health", security((), ("authorization" = [])), responses(
     (status = 200, content_type = "text/plain", body = String)))]
 pub(crate) async fn metrics(State(app): State<App>) -> impl IntoResponse {
     let devices = app.api.workshop.devices().await;

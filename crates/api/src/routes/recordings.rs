@@ -94,7 +94,9 @@ pub(crate) async fn file(
         Wanted::Part(first, last) => (StatusCode::PARTIAL_CONTENT, first as u64, (last - first) as u64 + 1),
         Wanted::Nothing => {
             let headers = [(header::CONTENT_RANGE, format!("bytes */{total}"))];
-            return Ok((StatusCode::RANGE_NOT_SATISFIABLE, headers).into_response());
+            let problem =
+                Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "no_such_range", "the file is shorter than that");
+            return Ok((headers, problem).into_response());
         }
     };
     let body = if method == Method::HEAD { Body::empty() } else { stream_file(opened.into(), first, length).await? };

@@ -190,5 +190,5 @@ async fn described(app: &App, untried: bool) -> Json<SystemDto> {
 #[utoipa::path(get, path = "/api/v1/openapi.json", tag = "system", security(()), responses(
     (status = 200, content_type = "application/json", body = Object)))]
 pub(crate) async fn openapi(State(app): State<App>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], app.openapi.to_string())
+    ([(header::CONTENT_TYPE, "application/json")], app.openapi)
 }

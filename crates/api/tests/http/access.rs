@@ -131,6 +131,7 @@ async fn an_address_of_ones_own_is_for_those_who_make_destinations() {
 async fn everything_else_is_a_problem() {
     let api = Api::start().await;
     let auth: &[(&str, &str)] = &[("authorization", &api.admin)];
+    let text: &[(&str, &str)] = &[("authorization", &api.admin), ("content-type", "text/plain")];
     let huge = format!("{{\"name\":\"{}\"}}", "x".repeat(1024 * 1024));
     for (method, path, body, headers, status, code) in [
         ("GET", "/nothing", None, auth, 404, "not_found"),
@@ -144,6 +145,9 @@ async fn everything_else_is_a_problem() {
         ("GET", "/streams", None, &[], 401, "unauthorized"),
         ("GET", "/events?since=x", None, auth, 400, "malformed"),
         ("GET", "/events?limit=0", None, auth, 422, "invalid"),
+        ("GET", "/events?since=9223372036854775808", None, auth, 422, "invalid"),
+        ("GET", "/events/stream?since=9223372036854775808", None, auth, 422, "invalid"),
+        ("POST", "/streams", Some("{\"name\":\"a\"}"), text, 415, "unsupported_media_type"),
     ] {
         let answer = api.call(method, path, body, headers).await;
         assert_eq!(answer.status, status, "{method} {path}: {}", answer.text);
@@ -195,6 +199,9 @@ async fn health_without_a_key() {
     let status = async |path: &str| api.call("GET", path, None, &[]).await.status.as_u16();
     assert_eq!((status("/healthz").await, status("/readyz").await), (200, 200));
     assert_eq!(status("/api/v1/openapi.json").await, 200);
+    let closed = Api::start().await.with(|context| context.metrics_need_key = true);
+    assert_eq!(closed.call("GET", "/metrics", None, &[]).await.status, 401);
+    assert_eq!(closed.call("GET", "/metrics", None, &[("authorization", &closed.viewer)]).await.status, 200);
     let metrics = api.call("GET", "/metrics", None, &[]).await;
     assert!(metrics.header("content-type").starts_with("text/plain"), "{}", metrics.text);
     api.context.readiness.drain();

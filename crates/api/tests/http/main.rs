@@ -4,6 +4,7 @@
 
 mod access;
 mod common;
+mod described;
 mod events;
 mod ladders;
 mod live;

@@ -10,6 +10,7 @@ use tower::ServiceExt;
 use weir_api::{ApiContext, HttpLimits, HttpServer, PublicUrls, RawUriRule, Readiness, Thumbnails, Webhooks, router};
 use weir_control::{Commands, Lanes, Playback, Runtime};
 use weir_model::{Platforms, Role};
+use weir_net::TrustedProxies;
 use weir_observe::Observe;
 use weir_store::{SealingKey, Store};
 use weir_transcode::Workshop;
@@ -72,6 +73,7 @@ impl Api {
             data,
             webhooks,
             raw_uris: RawUriRule::ADMIN,
+            metrics_need_key: false,
         };
         let key = async |role: Role| {
             let (_, secret) = context.store.create_api_key(role.as_str(), role).await.unwrap();
@@ -81,9 +83,16 @@ impl Api {
         Self { router: router(context.clone()), context, admin, operator, viewer, _dir: dir }
     }
 
+    /// The same, otherwise configured.
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut ApiContext)) -> Self {
+        change(&mut self.context);
+        Self { router: router(self.context.clone()), ..self }
+    }
+
     /// The same with a socket, on a lane of its own.
     pub(crate) fn server(&self) -> HttpServer {
-        HttpServer::new(self.context.clone(), HttpLimits::default(), Lanes::start(Some(1)).unwrap())
+        let lanes = Lanes::start(Some(1)).unwrap();
+        HttpServer::new(self.context.clone(), HttpLimits::default(), TrustedProxies::default(), lanes)
     }
 
     /// Serves plain HTTP until `shutdown` ends.
