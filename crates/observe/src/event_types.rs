@@ -3,6 +3,7 @@
 /// In the order of the alphabet. `crates/server/tests/layers.rs` holds that what is emitted is here.
 pub const EVENT_TYPES: &[&str] = &[
     "api_key_refused",
+    "configuration_reloaded",
     "dvr_disk_full",
     "dvr_disk_recovered",
     "ingest_refused",
