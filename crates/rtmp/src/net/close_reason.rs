@@ -47,6 +47,7 @@ impl CloseReason {
             Self::Protocol(_) => "protocol_error",
             Self::Tls(_) => "tls_failed",
             Self::Io(_) => "connection_failed",
+            Self::TooMany => "too_many",
         }
     }
 
