@@ -1,7 +1,6 @@
 //! One request to a webhook: signed, to a permitted address, within its time.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::Uri;
@@ -14,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use weir_model::Webhook;
-use weir_net::{Egress, EgressFault};
+use weir_net::{Egress, EgressFault, InForce};
 
 /// From the name's resolution to the head of the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -46,7 +45,7 @@ pub(crate) enum CallFault {
 /// How the outside is reached; clones share it.
 #[derive(Clone)]
 pub struct WebhookCaller {
-    tls: TlsConnector,
+    tls: InForce<ClientConfig>,
     egress: Egress,
 }
 
@@ -57,8 +56,8 @@ impl std::fmt::Debug for WebhookCaller {
 }
 
 impl WebhookCaller {
-    pub fn new(tls: Arc<ClientConfig>, egress: Egress) -> Self {
-        Self { tls: TlsConnector::from(tls), egress }
+    pub fn new(tls: impl Into<InForce<ClientConfig>>, egress: Egress) -> Self {
+        Self { tls: tls.into(), egress }
     }
 
     pub(crate) async fn call(&self, webhook: &Webhook, body: &str) -> Result<(), CallFault> {
@@ -76,8 +75,8 @@ impl WebhookCaller {
         let request = request(webhook, &uri, body, now);
         let status = if is_tls {
             let name = ServerName::try_from(host).map_err(|_| CallFault::Address)?;
-            let socket =
-                self.tls.connect(name, socket).await.map_err(|error| CallFault::Tls(weir_net::tls_fault(&error)))?;
+            let connecting = TlsConnector::from(self.tls.get()).connect(name, socket);
+            let socket = connecting.await.map_err(|error| CallFault::Tls(weir_net::tls_fault(&error)))?;
             send(socket, &request).await?
         } else {
             send(socket, &request).await?

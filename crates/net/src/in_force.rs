@@ -10,7 +10,7 @@ pub struct InForce<T> {
 
 impl<T> InForce<T> {
     pub fn new(value: T) -> Self {
-        Self { value: Arc::new(RwLock::new(Arc::new(value))) }
+        Self::from(Arc::new(value))
     }
 
     /// The value as it is now; who holds it keeps it over a replacement.
@@ -21,6 +21,12 @@ impl<T> InForce<T> {
     /// Whoever asks from now on gets this one.
     pub fn replace(&self, value: impl Into<Arc<T>>) {
         *self.value.write().unwrap_or_else(PoisonError::into_inner) = value.into();
+    }
+}
+
+impl<T> From<Arc<T>> for InForce<T> {
+    fn from(value: Arc<T>) -> Self {
+        Self { value: Arc::new(RwLock::new(value)) }
     }
 }
 

@@ -67,7 +67,8 @@ const KEYS: [(&str, &str); 41] = [
 ];
 
 /// The keys that SIGHUP puts in force while the server runs; `weir.toml` marks them. All others need a restart.
-pub(crate) const LIVE_KEYS: [&str; 5] = ["log.level", "tls.cert", "tls.key", "egress.deny", "egress.allow"];
+pub(crate) const LIVE_KEYS: [&str; 7] =
+    ["log.level", "tls.cert", "tls.key", "tls.self_signed", "tls.ca", "egress.deny", "egress.allow"];
 
 /// What the server runs by. An address that is None is off.
 #[derive(Clone, Debug)]

@@ -61,8 +61,11 @@ fn serve(command: &cli::Serve, log: &Logging) -> anyhow::Result<ExitCode> {
     let mut config = config::load(command.place.config.as_deref())?;
     log.set_filter(&config.log_filter)?;
     descriptors::fit(&mut config, descriptors::raise_limit()?).tell();
-    control_runtime()?.block_on(serve::run(config, &command.place, command.demo, log))?;
-    Ok(ExitCode::SUCCESS)
+    let runtime = control_runtime()?;
+    let outcome = runtime.block_on(serve::run(config, &command.place, command.demo, log));
+    // Whatever had to be waited for was: a name that is being resolved must not hold up the end.
+    runtime.shutdown_background();
+    outcome.map(|()| ExitCode::SUCCESS)
 }
 
 /// For API, store and control; media has its lanes.

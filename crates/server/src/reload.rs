@@ -9,7 +9,12 @@ use crate::certificate::{self, Certificate};
 use crate::cli::Place;
 use crate::config::{self, Config, LIVE_KEYS};
 use crate::logging::Logging;
+use crate::outgoing::Outgoing;
 use crate::signals::Signals;
+use crate::tls;
+
+/// Listeners with TLS follow these; whether there are such listeners is settled at the start.
+const OF_CERTIFICATE: [&str; 3] = ["tls.cert", "tls.key", "tls.self_signed"];
 
 /// What runs, as it was configured, with the handles on what can be changed in it.
 pub(crate) struct Reload {
@@ -20,6 +25,7 @@ pub(crate) struct Reload {
     pub(crate) observe: Observe,
     /// None where no listener has TLS.
     pub(crate) certificate: Option<Certificate>,
+    pub(crate) outgoing: Outgoing,
 }
 
 /// What a reload came to: the keys that say something else than what was in force.
@@ -49,8 +55,9 @@ impl Reload {
             Some(_) => certificate::read(&wanted.tls, &self.place.data, wanted.public_host.as_deref())?,
             None => None,
         };
+        let trust = tls::client_config(&wanted.tls)?;
         let mut changes = Changes::default();
-        let is_live = |key: &&str| LIVE_KEYS.contains(key) && (shown.is_some() || !key.starts_with("tls."));
+        let is_live = |key: &&str| LIVE_KEYS.contains(key) && (shown.is_some() || !OF_CERTIFICATE.contains(key));
         (changes.applied, changes.need_restart) = wanted.values.changed_from(&self.config.values).partition(is_live);
         if changes.applied.contains(&"log.level") {
             self.log.set_filter(&wanted.log_filter)?;
@@ -62,6 +69,7 @@ impl Reload {
                 changes.applied.push("tls.cert");
             }
         }
+        self.outgoing.trust.replace(trust);
         self.config.egress.follow(&wanted.egress);
         self.config.values.take(&changes.applied, &wanted.values);
         Ok(changes)

@@ -4,18 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use weir_api::{ApiContext, HttpServer};
+use weir_api::{ApiContext, HttpServer, WebhookCaller};
 use weir_control::{DRAIN_MAX, Lanes, RtmpDoor, Supervisor};
+use weir_rtmp::net::PushOptions;
 
 use crate::base::Base;
 use crate::cli::Place;
 use crate::config::Config;
 use crate::logging::Logging;
+use crate::outgoing::Outgoing;
 use crate::owners::{Owner, Owners, Stage};
 use crate::reload::Reload;
 use crate::signals::Signals;
 use crate::sockets::Sockets;
-use crate::{demo, http, outgoing, ready_line, rtmp_listener, srt_listener};
+use crate::{demo, http, ready_line, rtmp_listener, srt_listener};
 
 // The graces add up to less than `signals::DRAIN_MAX`: 5.5 s for the longest of those who serve, 1 s for those who tell, 1 s for the
 // store; the last half second is for threads to end in.
@@ -44,16 +46,17 @@ pub(crate) async fn run(config: Config, place: &Place, with_demo: bool, log: &Lo
     let api = http::api(&base, &config, &place.data, &urls);
     let readiness = api.readiness.clone();
     let http_lanes = http::lanes()?;
+    let outgoing = Outgoing::new(&config)?;
 
     let mut owners = Owners::new(base.observe.heartbeats().clone());
     watch_lanes(&mut owners, "a media thread", &base.lanes);
     watch_lanes(&mut owners, "a thread of HTTP", &http_lanes);
-    start_tellers(&mut owners, &config, &base, &api)?;
-    start_supervisor(&mut owners, &config, &base)?;
+    start_tellers(&mut owners, &base, &api, outgoing.webhook_caller(&config));
+    start_supervisor(&mut owners, &base, outgoing.push_options(&config));
     let certificate = sockets.certificate.clone();
     start_listeners(&mut owners, &base, &http::server(api, &config, http_lanes), sockets);
     let (place, log, observe) = (place.clone(), log.clone(), base.observe.clone());
-    let reload = Reload { place, config, log, observe, certificate };
+    let reload = Reload { place, config, log, observe, certificate, outgoing };
     start_reload(&mut owners, reload, &signals);
     readiness.set_ready();
     ready_line::say(&urls, http_url.as_deref());
@@ -91,7 +94,7 @@ fn watch_lanes(owners: &mut Owners, name: &'static str, lanes: &Lanes) {
 }
 
 /// Those who write down what happens, and tell it to webhooks.
-fn start_tellers(owners: &mut Owners, config: &Config, base: &Base, api: &ApiContext) -> anyhow::Result<()> {
+fn start_tellers(owners: &mut Owners, base: &Base, api: &ApiContext, caller: WebhookCaller) {
     let observe = base.observe.clone();
     let history = Owner { name: "the history", stage: Stage::Telling, grace: TELLER_GRACE };
     owners.start(history, |stop, heartbeat| async move {
@@ -100,25 +103,23 @@ fn start_tellers(owners: &mut Owners, config: &Config, base: &Base, api: &ApiCon
     let (ids, observe) = (base.event_ids.clone(), base.observe.clone());
     let numbering = Owner { name: "the keeper of event ids", stage: Stage::Telling, grace: TELLER_GRACE };
     owners.start(numbering, |stop, heartbeat| ids.keep(observe, stop, heartbeat));
-    let (webhooks, api, caller) = (api.webhooks.clone(), api.clone(), outgoing::webhook_caller(config)?);
+    let (webhooks, api) = (api.webhooks.clone(), api.clone());
     let telling = Owner { name: "the teller of webhooks", stage: Stage::Telling, grace: TELLER_GRACE };
     owners.start(telling, |stop, heartbeat| webhooks.run(api, caller, stop, heartbeat));
-    Ok(())
 }
 
-fn start_supervisor(owners: &mut Owners, config: &Config, base: &Base) -> anyhow::Result<()> {
+fn start_supervisor(owners: &mut Owners, base: &Base, push_options: PushOptions) {
     let supervisor = Supervisor::new(
         base.commands.clone(),
         base.runtime.clone(),
         base.observe.clone(),
         base.lanes.clone(),
-        outgoing::push_options(config)?,
+        push_options,
         base.shelves.clone(),
         base.workshop.clone(),
     );
     let owner = Owner { name: "the supervisor", stage: Stage::Serving, grace: SUPERVISOR_GRACE };
     owners.start(owner, |stop, heartbeat| supervisor.run(stop, heartbeat));
-    Ok(())
 }
 
 fn start_reload(owners: &mut Owners, reload: Reload, signals: &Signals) {

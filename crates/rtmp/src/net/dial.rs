@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
@@ -30,7 +29,7 @@ pub(super) async fn dial(url: &RtmpUrl, options: &PushOptions, deadline: Instant
     }
     let name = ServerName::try_from(url.host.clone())
         .map_err(|_| PushError::TlsFailed("the host is not a name that a certificate can be for".to_owned()))?;
-    let connecting = TlsConnector::from(Arc::clone(&options.tls)).connect(name, tcp);
+    let connecting = TlsConnector::from(options.tls.get()).connect(name, tcp);
     match timeout_at(deadline, connecting).await {
         Err(_) => Err(PushError::Timeout { phase: PushPhase::Tls }),
         Ok(Err(error)) => Err(PushError::TlsFailed(tls_fault(&error))),

@@ -1,11 +1,10 @@
 //! Opening a push: connections, redirects and authentication rounds up to an accepted publish.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use weir_net::Egress;
+use weir_net::{Egress, InForce};
 
 use super::dial::dial;
 use super::publish_connection::{Answer, PublishConnection};
@@ -31,7 +30,8 @@ pub struct PushTarget {
 /// How to push.
 #[derive(Clone)]
 pub struct PushOptions {
-    pub tls: Arc<rustls::ClientConfig>,
+    /// Whom to trust; looked at anew for each connection.
+    pub tls: InForce<rustls::ClientConfig>,
     pub tcp_connect_timeout: Duration,
     /// In total, from the start to `NetStream.Publish.Start`.
     pub accept_timeout: Duration,
@@ -42,9 +42,9 @@ pub struct PushOptions {
 
 impl PushOptions {
     /// The usual limits; what may be dialled is what usually may.
-    pub fn new(tls: Arc<rustls::ClientConfig>) -> Self {
+    pub fn new(tls: impl Into<InForce<rustls::ClientConfig>>) -> Self {
         Self {
-            tls,
+            tls: tls.into(),
             tcp_connect_timeout: Duration::from_secs(5),
             accept_timeout: Duration::from_secs(10),
             send_buffer_bytes: 256 * 1024,

@@ -130,7 +130,7 @@ async fn certificates_are_verified() {
     let result = push(&server.target(true, "key"), &options()).await;
     assert!(matches!(&result, Err(PushError::TlsFailed(words)) if words.contains("UnknownIssuer")), "{result:?}");
 
-    let trusting = PushOptions { tls: tls.client, ..options() };
+    let trusting = PushOptions { tls: tls.client.into(), ..options() };
     let mut other_name = server.target(true, "key");
     other_name.url.host = "127.0.0.1".into();
     let result = push(&other_name, &trusting).await;
@@ -253,7 +253,7 @@ async fn progress_is_what_the_peer_took_not_what_we_wrote() {
         let tls = Tls::new();
         let server_tls = secure.then_some(tls.server);
         let server = Server::start_with(server_tls, ListenLimits::default()).await;
-        let options = PushOptions { tls: tls.client, ..options() };
+        let options = PushOptions { tls: tls.client.into(), ..options() };
         let mut connection = push(&server.target(secure, "key"), &options).await.unwrap();
         let mut pending = VecDeque::from([media(connection.stream_id(), type_id::VIDEO, 0, &[0; 300_000])]);
         support::drive_all(&mut connection, &mut pending).await;
@@ -277,7 +277,7 @@ async fn a_wedged_server_stops_the_progress() {
             if secure { wedged(acceptor.accept(tcp).await.unwrap()).await } else { wedged(tcp).await }
         });
         let scheme = if secure { "rtmps" } else { "rtmp" };
-        let options = PushOptions { tls: Arc::clone(&tls.client), ..options() };
+        let options = PushOptions { tls: Arc::clone(&tls.client).into(), ..options() };
         let url = format!("{scheme}://localhost:{}/live", addr.port());
         let mut connection = push(&target(&url), &options).await.unwrap();
         let mut pending: VecDeque<_> = (0..20).map(|n| media(1, type_id::VIDEO, n, &vec![0; 1 << 20])).collect();

@@ -43,5 +43,5 @@ async fn publishes_over_tcp() {
 async fn publishes_over_tls() {
     let tls = Tls::new();
     let mut server = Server::start_with(Some(tls.server), ListenLimits::default()).await;
-    publishes(&mut server, true, &PushOptions { tls: tls.client, ..options() }).await;
+    publishes(&mut server, true, &PushOptions { tls: tls.client.into(), ..options() }).await;
 }

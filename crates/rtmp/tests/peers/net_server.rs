@@ -87,7 +87,7 @@ async fn refusals_reach_our_client_in_words_over_tcp_and_tls() {
     let tls = Tls::new();
     let plain = Server::start().await;
     let secure = Server::start_with(Some(tls.server), ListenLimits::default()).await;
-    let options = PushOptions { tls: tls.client, ..options() };
+    let options = PushOptions { tls: tls.client.into(), ..options() };
     for (server, tls) in [(&plain, false), (&secure, true)] {
         for (key, expected_code, words, expected_auth) in [
             ("denied", "NetStream.Publish.Denied", "this key is not known", true),
@@ -135,7 +135,7 @@ async fn a_kicked_publisher_is_told_and_closed() {
 async fn a_publisher_that_vanishes_is_unpublished() {
     let tls = Tls::new();
     let mut server = Server::start_with(Some(tls.server), ListenLimits::default()).await;
-    let options = PushOptions { tls: tls.client, ..options() };
+    let options = PushOptions { tls: tls.client.into(), ..options() };
     let connection = push(&server.target(true, "key"), &options).await.unwrap();
     assert!(matches!(server.next().await, Seen::Publish { .. }));
     drop(connection); // without close_notify
