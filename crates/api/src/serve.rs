@@ -107,6 +107,11 @@ impl HttpServer {
         Self { shared: Arc::new(shared), lanes }
     }
 
+    /// How many connections and requests there may be, and are.
+    pub fn caps(&self) -> &Arc<Caps> {
+        &self.shared.caps
+    }
+
     /// Serves until `shutdown` ends, then lets requests under way finish; dropped, it cuts them off.
     ///
     /// With a TLS configuration it is HTTPS.

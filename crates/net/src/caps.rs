@@ -30,9 +30,17 @@ pub struct CapLimits {
 /// Counts open connections and what they ask for; cheap to share.
 #[derive(Debug)]
 pub struct Caps {
-    limits: CapLimits,
+    limits: LimitsInForce,
     began: Instant,
     open: Mutex<Open>,
+}
+
+/// Read at each request, so without a lock; the three need not change in one moment.
+#[derive(Debug, Default)]
+struct LimitsInForce {
+    connections_max: AtomicUsize,
+    connections_per_ip_max: AtomicUsize,
+    requests_per_ip_max: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -112,14 +120,25 @@ impl Place {
 
 impl Caps {
     pub fn new(limits: CapLimits) -> Arc<Self> {
-        Arc::new(Self { limits, began: Instant::now(), open: Mutex::default() })
+        let caps = Self { limits: LimitsInForce::default(), began: Instant::now(), open: Mutex::default() };
+        caps.limit(limits);
+        Arc::new(caps)
+    }
+
+    /// What there may be from now on. Nobody has to go because of it.
+    pub fn limit(&self, limits: CapLimits) {
+        let CapLimits { connections_max, connections_per_ip_max, requests_per_ip_max } = limits;
+        self.limits.connections_max.store(connections_max, Ordering::Relaxed);
+        self.limits.connections_per_ip_max.store(connections_per_ip_max, Ordering::Relaxed);
+        self.limits.requests_per_ip_max.store(requests_per_ip_max, Ordering::Relaxed);
     }
 
     /// Whether there is a place now; who is let in on this may still find it taken.
     pub fn has_place(&self, ip: IpAddr) -> bool {
         let open = self.open();
         let connections = open.per_ip.get(&network(ip)).map_or(0, |counted| counted.connections);
-        open.total < self.limits.connections_max && connections < self.limits.connections_per_ip_max
+        open.total < self.limits.connections_max.load(Ordering::Relaxed)
+            && connections < self.limits.connections_per_ip_max.load(Ordering::Relaxed)
     }
 
     /// A place, unless there are too many already of whom none only waits; refusals are counted.
@@ -174,13 +193,13 @@ impl Caps {
     }
 
     fn make_room(&self, open: &mut Open) -> bool {
-        open.total < self.limits.connections_max || open.end_one_that_waits(None)
+        open.total < self.limits.connections_max.load(Ordering::Relaxed) || open.end_one_that_waits(None)
     }
 
     fn make_room_of(&self, open: &mut Open, group: Option<IpAddr>) -> bool {
         let Some(group) = group else { return true };
         let connections = open.per_ip.get(&group).map_or(0, |counted| counted.connections);
-        connections < self.limits.connections_per_ip_max || open.end_one_that_waits(Some(group))
+        connections < self.limits.connections_per_ip_max.load(Ordering::Relaxed) || open.end_one_that_waits(Some(group))
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -285,7 +304,7 @@ impl Permit {
         self.place.under_way.fetch_add(1, Ordering::AcqRel);
         // Made in any case: its end undoes what was counted.
         let visit = Visit { began: self.caps.began, place: Arc::clone(&self.place), address, forget };
-        (before < self.caps.limits.requests_per_ip_max).then_some(visit)
+        (before < self.caps.limits.requests_per_ip_max.load(Ordering::Relaxed)).then_some(visit)
     }
 }
 

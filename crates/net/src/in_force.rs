@@ -30,6 +30,12 @@ impl<T> From<Arc<T>> for InForce<T> {
     }
 }
 
+impl<T: Default> Default for InForce<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
 impl<T> Clone for InForce<T> {
     fn clone(&self) -> Self {
         Self { value: Arc::clone(&self.value) }

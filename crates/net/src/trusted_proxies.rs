@@ -2,13 +2,13 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
+use crate::InForce;
 use crate::forwarded::{self, Said};
 use crate::proxy_header::{PROXY_HEADER_BYTES_MAX, ProxyHeader, ReadProxyHeader, read_proxy_header};
 
@@ -25,17 +25,22 @@ pub struct Client {
 /// The networks of trusted proxies; clones share them. By default nobody is trusted.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies {
-    networks: Arc<[IpNet]>,
+    networks: InForce<Vec<IpNet>>,
 }
 
 impl TrustedProxies {
     pub fn new(networks: Vec<IpNet>) -> Self {
-        Self { networks: networks.into() }
+        Self { networks: InForce::new(networks) }
+    }
+
+    /// Trusts those whom `other` trusts, from now on, with all clones.
+    pub fn follow(&self, other: &Self) {
+        self.networks.replace(other.networks.get());
     }
 
     pub fn trusts(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
-        self.networks.iter().any(|network| network.contains(&ip))
+        self.networks.get().iter().any(|network| network.contains(&ip))
     }
 
     /// Takes the PROXY header off a connection that a trusted proxy has opened, if it begins with one. The caller has a limit for this,
@@ -127,6 +132,10 @@ mod tests {
         {
             assert_eq!(proxies.trusts(ip.parse().unwrap()), trusted, "{ip}");
         }
-        assert!(!TrustedProxies::default().trusts("127.0.0.1".parse().unwrap()));
+        let nobody = TrustedProxies::default();
+        let of_listener = nobody.clone();
+        assert!(!of_listener.trusts("10.1.2.3".parse().unwrap()));
+        nobody.follow(&proxies);
+        assert!(of_listener.trusts("10.1.2.3".parse().unwrap()), "after a reload");
     }
 }

@@ -67,8 +67,23 @@ const KEYS: [(&str, &str); 41] = [
 ];
 
 /// The keys that SIGHUP puts in force while the server runs; `weir.toml` marks them. All others need a restart.
-pub(crate) const LIVE_KEYS: [&str; 7] =
-    ["log.level", "tls.cert", "tls.key", "tls.self_signed", "tls.ca", "egress.deny", "egress.allow"];
+pub(crate) const LIVE_KEYS: [&str; 15] = [
+    "log.level",
+    "http.trusted_proxies",
+    "http.connections_max",
+    "http.connections_per_ip_max",
+    "http.requests_per_ip_max",
+    "rtmp.connections_max",
+    "rtmp.connections_per_ip_max",
+    "srt.connections_max",
+    "srt.connections_per_ip_max",
+    "tls.cert",
+    "tls.key",
+    "tls.self_signed",
+    "tls.ca",
+    "egress.deny",
+    "egress.allow",
+];
 
 /// What the server runs by. An address that is None is off.
 #[derive(Clone, Debug)]
@@ -503,11 +518,35 @@ mod tests {
         let table: toml::Table = uncommented.parse().unwrap();
         let mut given = Vec::new();
         flatten("", &table, &mut given).unwrap();
-        let marked = text.lines().filter_map(|line| line.strip_prefix("#: ")?.strip_suffix("  # live"));
-        assert_eq!(marked.count(), LIVE_KEYS.len(), "what SIGHUP changes is marked, and nothing else");
         let mut expected: Vec<_> = KEYS.map(|(key, default)| (key.to_owned(), default.to_owned())).to_vec();
         expected.sort();
         given.sort();
         assert_eq!(given, expected);
+    }
+
+    #[test]
+    fn weir_toml_marks_what_sighup_changes() {
+        let mut section = "";
+        let mut marked = Vec::new();
+        for line in include_str!("../../../weir.toml").lines() {
+            if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+                section = name;
+            }
+            let key = line.strip_prefix("#: ").and_then(|rest| rest.strip_suffix("  # live")?.split(' ').next());
+            marked.extend(key.map(|key| format!("{section}.{key}")));
+        }
+        assert_eq!(marked, LIVE_KEYS);
+        assert!(LIVE_KEYS.iter().all(|live| KEYS.iter().any(|(key, _)| key == live)));
+    }
+
+    #[test]
+    fn what_was_changed_is_known_by_its_key() {
+        let old = read("", &[]).unwrap().values;
+        let new = read("[rtmp]\nconnections_max = 5\n[tls]\nself_signed = true\n", &[]).unwrap().values;
+        let changed = |to: &Values| new.changed_from(to).collect::<Vec<_>>();
+        assert_eq!(changed(&old), ["rtmp.connections_max", "tls.self_signed"]);
+        let mut in_force = old;
+        in_force.take(&["rtmp.connections_max"], &new);
+        assert_eq!(changed(&in_force), ["tls.self_signed"], "named until the restart");
     }
 }

@@ -8,6 +8,7 @@ use std::fmt;
 use anyhow::Context as _;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
+use weir_net::CapLimits;
 
 use crate::config::Config;
 
@@ -26,6 +27,10 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
+    pub(crate) fn caps(self, requests_per_ip_max: usize) -> CapLimits {
+        CapLimits { connections_max: self.max, connections_per_ip_max: self.per_ip_max, requests_per_ip_max }
+    }
+
     /// The share that is left where there is less than was asked for. Half of it for one address, so that it can't have all.
     fn scaled(self, room: u64, wanted: u64) -> Self {
         let max = usize::try_from(self.max as u64 * room / wanted.max(1)).unwrap_or(self.max).max(2);

@@ -1,13 +1,17 @@
 //! SIGHUP: the configuration is read again. What can change while the server runs changes at once, what can't is named, and a
 //! configuration with a mistake in it changes nothing.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use weir_net::{CapLimits, Caps};
 use weir_observe::{Heartbeat, Observe, fields};
 
 use crate::certificate::{self, Certificate};
 use crate::cli::Place;
 use crate::config::{self, Config, LIVE_KEYS};
+use crate::descriptors;
 use crate::logging::Logging;
 use crate::outgoing::Outgoing;
 use crate::signals::Signals;
@@ -26,6 +30,13 @@ pub(crate) struct Reload {
     /// None where no listener has TLS.
     pub(crate) certificate: Option<Certificate>,
     pub(crate) outgoing: Outgoing,
+    pub(crate) capped: Vec<Capped>,
+}
+
+/// What a listener lets in, and where the configuration says so.
+pub(crate) struct Capped {
+    pub(crate) caps: Arc<Caps>,
+    pub(crate) limits: fn(&Config) -> CapLimits,
 }
 
 /// What a reload came to: the keys that say something else than what was in force.
@@ -49,7 +60,8 @@ impl Reload {
     }
 
     fn reload(&mut self) -> anyhow::Result<Changes> {
-        let wanted = config::load(self.place.config.as_deref())?;
+        let mut wanted = config::load(self.place.config.as_deref())?;
+        descriptors::fit(&mut wanted, descriptors::raise_limit()?).tell();
         // Whatever may fail comes first: a mistake in the last key must not leave the others half changed.
         let shown = match self.certificate {
             Some(_) => certificate::read(&wanted.tls, &self.place.data, wanted.public_host.as_deref())?,
@@ -69,6 +81,10 @@ impl Reload {
                 changes.applied.push("tls.cert");
             }
         }
+        for Capped { caps, limits } in &self.capped {
+            caps.limit(limits(&wanted));
+        }
+        self.config.trusted_proxies.follow(&wanted.trusted_proxies);
         self.outgoing.trust.replace(trust);
         self.config.egress.follow(&wanted.egress);
         self.config.values.take(&changes.applied, &wanted.values);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use weir_api::{ApiContext, HttpServer, WebhookCaller};
 use weir_control::{DRAIN_MAX, Lanes, RtmpDoor, Supervisor};
+use weir_net::{CapLimits, Caps};
 use weir_rtmp::net::PushOptions;
 
 use crate::base::Base;
@@ -14,7 +15,7 @@ use crate::config::Config;
 use crate::logging::Logging;
 use crate::outgoing::Outgoing;
 use crate::owners::{Owner, Owners, Stage};
-use crate::reload::Reload;
+use crate::reload::{Capped, Reload};
 use crate::signals::Signals;
 use crate::sockets::Sockets;
 use crate::{demo, http, ready_line, rtmp_listener, srt_listener};
@@ -53,10 +54,11 @@ pub(crate) async fn run(config: Config, place: &Place, with_demo: bool, log: &Lo
     watch_lanes(&mut owners, "a thread of HTTP", &http_lanes);
     start_tellers(&mut owners, &base, &api, outgoing.webhook_caller(&config));
     start_supervisor(&mut owners, &base, outgoing.push_options(&config));
-    let certificate = sockets.certificate.clone();
-    start_listeners(&mut owners, &base, &http::server(api, &config, http_lanes), sockets);
+    let http = http::server(api, &config, http_lanes);
+    let (certificate, capped) = (sockets.certificate.clone(), capped(&http, &sockets));
+    start_listeners(&mut owners, &base, &http, sockets);
     let (place, log, observe) = (place.clone(), log.clone(), base.observe.clone());
-    let reload = Reload { place, config, log, observe, certificate, outgoing };
+    let reload = Reload { place, config, log, observe, certificate, outgoing, capped };
     start_reload(&mut owners, reload, &signals);
     readiness.set_ready();
     ready_line::say(&urls, http_url.as_deref());
@@ -126,6 +128,20 @@ fn start_reload(owners: &mut Owners, reload: Reload, signals: &Signals) {
     let owner = Owner { name: "the reader of SIGHUP", stage: Stage::Serving, grace: TELLER_GRACE };
     let signals = signals.clone();
     owners.start(owner, |stop, heartbeat| reload.run(signals, stop, heartbeat));
+}
+
+/// What each listener lets in may be changed while it listens.
+fn capped(http: &HttpServer, sockets: &Sockets) -> Vec<Capped> {
+    let capped = |caps: &Arc<Caps>, limits: fn(&Config) -> CapLimits| Capped { caps: Arc::clone(caps), limits };
+    let mut all = vec![capped(http.caps(), |config| config.http_connections.caps(config.http_requests_per_ip_max))];
+    all.extend(sockets.rtmp.iter().map(|rtmp| capped(rtmp.caps(), |config| config.rtmp_connections.caps(usize::MAX))));
+    all.extend(
+        sockets.rtmps.iter().map(|rtmps| capped(rtmps.caps(), |config| config.rtmps_connections.caps(usize::MAX))),
+    );
+    all.extend(
+        sockets.srt.iter().map(|srt| capped(srt.listener.caps(), |config| config.srt_connections.caps(usize::MAX))),
+    );
+    all
 }
 
 fn start_listeners(owners: &mut Owners, base: &Base, http: &HttpServer, sockets: Sockets) {

@@ -110,6 +110,11 @@ impl SrtListener {
         Ok(Self { watched, local_addr, caps })
     }
 
+    /// How many there may be, and are.
+    pub fn caps(&self) -> &Arc<Caps> {
+        &self.caps
+    }
+
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }

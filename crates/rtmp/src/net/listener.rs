@@ -107,6 +107,11 @@ impl Listener {
         Self { proxies, ..self }
     }
 
+    /// How many there may be, and are.
+    pub fn caps(&self) -> &Arc<Caps> {
+        &self.caps
+    }
+
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }

@@ -11,7 +11,7 @@ use common::{SOON, clip, weir};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use weir_testkit::publisher::Feed;
-use weir_testkit::{Weir, wait_until};
+use weir_testkit::{Publisher, Weir, wait_until};
 
 /// Writes a certificate of its own making and its key, and returns it.
 fn certify(folder: &Path) -> CertificateDer<'static> {
@@ -80,6 +80,13 @@ fn sighup_changes_what_can_be_changed_and_says_what_can_not() {
     hang_up(&mut weir, "so nothing changes: unknown configuration key \"rtmp.listn\"");
     assert!(shows(&weir, &second));
 
+    // What a listener lets in.
+    let connected = || Publisher::publish(&weir.rtmp_address(), "live", "unknown").unwrap_err().code;
+    assert_ne!(connected(), "closed", "let in, and told that its key is unknown");
+    configure("[rtmp]\nconnections_max = 1\n");
+    hang_up(&mut weir, "read again; changed: rtmp.connections_max");
+    assert_eq!(connected(), "closed", "the one place is taken");
+
     // What needs a restart is named each time, until there is one.
     configure("[media]\nlanes = 3\n");
     for _ in 0..2 {
@@ -88,7 +95,7 @@ fn sighup_changes_what_can_be_changed_and_says_what_can_not() {
     let reloaded = events.wait_for("configuration_reloaded", SOON, |event| {
         event.kind == "configuration_reloaded" && event.data["needs_restart"][0] == "media.lanes"
     });
-    assert_eq!(reloaded.data["applied"][0], "tls.cert");
+    assert_eq!(reloaded.data["applied"][0], "rtmp.connections_max", "back to its default");
     assert!(!shows(&weir, &second), "the third certificate is shown");
     assert!(!feed.was_cut(), "nobody was disturbed");
     weir.stop(Duration::from_secs(8));
