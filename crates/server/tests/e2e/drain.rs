@@ -4,14 +4,11 @@ use crate::common;
 
 use std::io::{Read as _, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::time::Duration;
 
 use common::{SOON, clip, weir, weir_with_tls};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::json;
+use weir_testkit::http2::{HEADERS, Http2};
 use weir_testkit::nginx::free_port;
 use weir_testkit::publisher::Feed;
 use weir_testkit::{Destination, Publisher, Weir, ffmpeg, wait_until};
@@ -52,34 +49,14 @@ fn silent_follower(weir: &Weir, path: &str) -> TcpStream {
 }
 
 /// An HTTP/2 client that asks for much and gives the answers no room at all.
-fn stalled_http2(weir: &Weir, https_port: u16) -> StreamOwned<ClientConnection, TcpStream> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(weir.data().join("self-signed.crt")).unwrap()).unwrap();
-    let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    let name = ServerName::try_from("localhost").unwrap();
-    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
-    let socket = TcpStream::connect(("127.0.0.1", https_port)).unwrap();
-    let mut tls = StreamOwned::new(connection, socket);
-    tls.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
-    // SETTINGS: INITIAL_WINDOW_SIZE (4) is 0.
-    tls.write_all(&[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0]).unwrap();
-    let path = b"/api/v1/openapi.json";
-    // GET and https from HPACK's static table; authority and path as literals.
-    let mut block = vec![0x82, 0x87, 0x01, 4];
-    block.extend_from_slice(b"weir");
-    block.extend_from_slice(&[0x04, path.len() as u8]);
-    block.extend_from_slice(path);
-    for stream in [1, 3, 5] {
-        // HEADERS with END_STREAM and END_HEADERS.
-        tls.write_all(&[0, 0, block.len() as u8, 1, 5, 0, 0, 0, stream]).unwrap();
-        tls.write_all(&block).unwrap();
+fn stalled_http2(https_port: u16) -> Http2 {
+    let mut client = Http2::connect(&format!("127.0.0.1:{https_port}"), 0).unwrap();
+    for _ in 0..3 {
+        client.get("/api/v1/openapi.json", &[]).unwrap();
     }
-    tls.flush().unwrap();
-    // The server has answered something: the connection is HTTP/2 on both sides.
-    tls.read_exact(&mut [0; 9]).unwrap();
-    assert_eq!(tls.conn.alpn_protocol(), Some(&b"h2"[..]));
-    tls
+    let frames = client.listen(Duration::from_millis(300));
+    assert!(frames.iter().any(|frame| frame.kind == HEADERS), "the answers have begun: {frames:?}");
+    client
 }
 
 #[test]
@@ -102,7 +79,7 @@ fn sigterm_beside_stalled_viewers_loses_nothing() {
         api.get(&recordings).expect(200)["items"][0]["bytes"].as_u64().unwrap_or(0) > 60_000
     });
 
-    let _stalled = (stalled_http1(&weir), stalled_http2(&weir, https_port));
+    let _stalled = (stalled_http1(&weir), stalled_http2(https_port));
     let _followers = ["/api/v1/events/stream", "/api/v1/live"].map(|path| silent_follower(&weir, path));
     // Half a request, half a TLS hello, half an RTMP handshake.
     let mut half = connect(&weir.http());

@@ -4,13 +4,12 @@ use crate::common;
 
 use std::net::TcpStream;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use common::{SOON, clip, weir};
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls_pki_types::CertificateDer;
 use weir_testkit::publisher::Feed;
+use weir_testkit::tls::tls;
 use weir_testkit::{Publisher, Weir, wait_until};
 
 /// Writes a certificate of its own making and its key, and returns it.
@@ -23,18 +22,13 @@ fn certify(folder: &Path) -> CertificateDer<'static> {
 
 /// Whether the RTMPS listener shows this certificate to a new connection.
 fn shows(weir: &Weir, certificate: &CertificateDer<'static>) -> bool {
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate.clone()).unwrap();
-    let config = Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth());
-    let mut tls = ClientConnection::new(config, ServerName::try_from("localhost").unwrap()).unwrap();
     let mut socket = TcpStream::connect(weir.rtmps().replace("rtmps://", "")).unwrap();
     socket.set_read_timeout(Some(SOON)).unwrap();
+    let mut tls = tls(socket.try_clone().unwrap(), &[]).conn;
     while tls.is_handshaking() {
-        if tls.complete_io(&mut socket).is_err() {
-            return false;
-        }
+        tls.complete_io(&mut socket).unwrap();
     }
-    true
+    tls.peer_certificates() == Some(std::slice::from_ref(certificate))
 }
 
 fn times_logged(weir: &Weir, text: &str) -> usize {
