@@ -1,9 +1,8 @@
 //! What of the log is shown: a level for everything of Weir's, or directives for single parts.
 
-use std::fmt;
 use std::str::FromStr;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -31,7 +30,7 @@ impl LogFilter {
     }
 
     pub(crate) fn to_filter(&self) -> anyhow::Result<EnvFilter> {
-        EnvFilter::try_new(&self.0).with_context(|| format!("{:?} says nothing about what to log", self.0))
+        EnvFilter::try_new(&self.0).with_context(|| format!("{:?} can't be read as what to log", self.0))
     }
 
     /// A directive's target is a prefix: `weir` means all of our crates, those that are still to be written among them.
@@ -44,8 +43,15 @@ impl FromStr for LogFilter {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> anyhow::Result<Self> {
-        if let Ok(level) = text.parse::<LevelFilter>() {
+        if let Some(level) = level_of(text) {
             return Ok(Self::of_level(level));
+        }
+        // A bare word that is no level would be taken for a target, and hide everything else.
+        let is_directive = |item: &str| item.contains(['=', '[']) || level_of(item).is_some();
+        if !text.split(',').all(|item| is_directive(item.trim())) {
+            bail!(
+                "{text:?} is neither a level (error, warn, info, debug, trace, off) nor directives such as \"warn,weir_srt=debug\""
+            );
         }
         let filter = Self(text.to_owned());
         filter.to_filter()?;
@@ -53,10 +59,9 @@ impl FromStr for LogFilter {
     }
 }
 
-impl fmt::Display for LogFilter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+/// Nothing is no level; the library takes it for one.
+fn level_of(text: &str) -> Option<LevelFilter> {
+    text.parse().ok().filter(|_| !text.is_empty())
 }
 
 #[cfg(test)]
@@ -93,8 +98,8 @@ mod tests {
 
     #[test]
     fn nonsense_is_told() {
-        for text in ["loud", "weir=loud", "weir=info=debug"] {
-            let error = text.parse::<LogFilter>().map(|filter| filter.to_string()).unwrap_err();
+        for text in ["", "loud", "weir=loud", "info,loud"] {
+            let error = text.parse::<LogFilter>().unwrap_err();
             assert!(error.to_string().contains(text), "{error}");
         }
     }
