@@ -75,7 +75,8 @@ fn sighup_changes_what_can_be_changed_and_says_what_can_not() {
     assert!(shows(&weir, &second));
 
     // What a listener lets in.
-    let connected = || Publisher::publish(&weir.rtmp_address(), "live", "unknown").unwrap_err().code;
+    let rtmp = weir.rtmp_address();
+    let connected = || Publisher::publish(&rtmp, "live", "unknown").unwrap_err().code;
     assert_ne!(connected(), "closed", "let in, and told that its key is unknown");
     configure("[rtmp]\nconnections_max = 1\n");
     hang_up(&mut weir, "read again; changed: rtmp.connections_max");
