@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -67,6 +67,7 @@ pub(crate) fn read(tls: &Tls, data: &Path, host: Option<&str>) -> anyhow::Result
     let chain = CertificateDer::pem_file_iter(&cert)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .with_context(|| format!("cannot read the certificate {}", cert.display()))?;
+    ensure!(!chain.is_empty(), "there is no certificate in {}: it must be in PEM form", cert.display());
     let key_der =
         PrivateKeyDer::from_pem_file(&key).with_context(|| format!("cannot read the key {}", key.display()))?;
     CertifiedKey::from_der(chain, key_der, &ring::default_provider())
@@ -121,6 +122,7 @@ mod tests {
             (missing.clone(), of(1, SELF_SIGNED_KEY), "cannot read the certificate /nowhere/cert.pem"),
             (of(0, SELF_SIGNED_CERT), missing, "cannot read the key /nowhere/cert.pem"),
             (of(0, SELF_SIGNED_CERT), of(0, SELF_SIGNED_CERT), "cannot read the key"),
+            (of(0, SELF_SIGNED_KEY), of(0, SELF_SIGNED_KEY), "there is no certificate in"),
         ] {
             let tls = Tls { own: Some((cert, key)), self_signed: false, ca: None };
             let error = read(&tls, Path::new("/nowhere"), None).map(|_| ()).unwrap_err();

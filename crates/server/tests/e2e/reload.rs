@@ -68,7 +68,7 @@ fn sighup_changes_what_can_be_changed_and_says_what_can_not() {
 
     // Mistakes change nothing and are named.
     std::fs::write(&cert, "no certificate").unwrap();
-    hang_up(&mut weir, "so nothing changes: cannot read the certificate");
+    hang_up(&mut weir, "so nothing changes: there is no certificate in");
     certify(folder.path());
     configure("[rtmp]\nlistn = \"x\"\n");
     hang_up(&mut weir, "so nothing changes: unknown configuration key \"rtmp.listn\"");
