@@ -13,9 +13,9 @@ use sha2::{Digest, Sha256};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 use subtle::ConstantTimeEq;
+use weir_control::{Credential, Pass, Who};
 use weir_model::{Role, Secret, UserId};
 use weir_observe::{Refusal, RefusalKind};
-use weir_store::ApiKey;
 
 pub(crate) const COOKIE: &str = "weir_session";
 const CSRF_HEADER: &str = "x-csrf-token";
@@ -29,11 +29,24 @@ pub(crate) struct Caller {
     pub(crate) role: Role,
     /// None for API keys.
     pub(crate) user_id: Option<UserId>,
-    /// Set when a browser called.
-    pub(crate) cookie: Option<Secret>,
+    /// What was shown: whoever stays connected is asked for it again.
+    pub(crate) credential: Credential,
 }
 
 impl Caller {
+    /// Set when a browser called.
+    pub(crate) fn cookie(&self) -> Option<&Secret> {
+        match &self.credential {
+            Credential::Cookie(cookie) => Some(cookie),
+            Credential::ApiKey(_) => None,
+        }
+    }
+
+    /// What a connection of this caller goes on by, if it lasts.
+    pub(crate) fn pass(&self, app: &App) -> Pass {
+        Pass::caller(&app.api.commands, self.credential.clone(), self.role)
+    }
+
     pub(crate) fn require(&self, role: Role) -> Result<(), Problem> {
         if self.role >= role {
             Ok(())
@@ -69,34 +82,29 @@ pub(crate) async fn authenticate(
 }
 
 async fn let_in(app: &App, method: &Method, headers: &HeaderMap, from: IpAddr, role: Role) -> Result<Caller, Problem> {
-    let caller = match authorisation(headers) {
-        Some(key) => {
-            let key = known_key(app, &key?, from).await?;
-            Caller {
-                actor: format!("apikey:{}", key.name),
-                name: key.name,
-                role: key.role,
-                user_id: None,
-                cookie: None,
-            }
-        }
-        None => {
-            let cookie = session_cookie(headers).ok_or_else(Problem::unauthorised)?;
-            let account = app.api.store.account_of(&cookie).await?.ok_or_else(Problem::unauthorised)?;
-            let changes = !matches!(*method, Method::GET | Method::HEAD);
-            if changes && !csrf_matches(headers, &cookie) {
-                return Err(Problem::forbidden("changes made with the cookie need the header X-CSRF-Token"));
-            }
-            let actor = format!("user:{}", account.name);
-            Caller { actor, name: account.name, role: account.role, user_id: Some(account.id), cookie: Some(cookie) }
-        }
+    let credential = match authorisation(headers) {
+        Some(key) => Credential::ApiKey(key?),
+        None => Credential::Cookie(session_cookie(headers).ok_or_else(Problem::unauthorised)?),
     };
+    let who = match &credential {
+        Credential::ApiKey(key) => known_key(app, key, &credential, from).await?,
+        Credential::Cookie(_) => app.api.commands.who(&credential).await?.ok_or_else(Problem::unauthorised)?,
+    };
+    let Who { actor, name, role: has, user_id } = who;
+    let caller = Caller { actor, name, role: has, user_id, credential };
+    let changes = !matches!(*method, Method::GET | Method::HEAD);
+    if let Some(cookie) = caller.cookie()
+        && changes
+        && !csrf_matches(headers, cookie)
+    {
+        return Err(Problem::forbidden("changes made with the cookie need the header X-CSRF-Token"));
+    }
     caller.require(role)?;
     Ok(caller)
 }
 
-/// The key that this is, unless its address has been guessing: then it is not even looked for.
-async fn known_key(app: &App, key: &Secret, from: IpAddr) -> Result<ApiKey, Problem> {
+/// Whose key this is, unless its address has been guessing: then it is not even looked for.
+async fn known_key(app: &App, key: &Secret, credential: &Credential, from: IpAddr) -> Result<Who, Problem> {
     let (network, now) = (weir_net::network(from), Instant::now());
     let refused = |problem: Problem| {
         let (remote, code, message) = (SocketAddr::new(from, 0), problem.code, &problem.detail);
@@ -106,7 +114,7 @@ async fn known_key(app: &App, key: &Secret, from: IpAddr) -> Result<ApiKey, Prob
     if let Some(wait) = app.key_guesses.wait(network, key.expose(), now) {
         return Err(refused(Problem::too_many_tries("API keys", wait)));
     }
-    match app.api.store.api_key_of(key).await? {
+    match app.api.commands.who(credential).await? {
         Some(known) => {
             app.key_guesses.was_right(network, key.expose(), now);
             Ok(known)

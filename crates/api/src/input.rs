@@ -1,5 +1,6 @@
 //! What comes in: bodies, ids, pages and preconditions, each refused in words that name the field.
 
+use crate::later;
 use crate::problem::Problem;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -74,7 +75,14 @@ fn json_problem(path: &str, fault: &serde_json::Error) -> Problem {
         }
     };
     if message.starts_with("unknown field") {
-        return Problem::invalid(child(), "is not a known field");
+        let field = child();
+        return match later::names_field(&field) {
+            true => Problem::not_available(field),
+            false => Problem::invalid(field, "is not a known field"),
+        };
+    }
+    if message.starts_with("unknown variant") && later::names_value(parent, &quoted()) {
+        return Problem::not_available(parent);
     }
     if message.starts_with("missing field") {
         return Problem::invalid(child(), "is required");

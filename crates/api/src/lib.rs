@@ -1,5 +1,6 @@
 //! REST, events, authentication, metrics and health: the only crate that knows HTTP and the JSON shapes.
 
+mod acting;
 mod auth;
 mod catalogue;
 mod context;
@@ -7,6 +8,7 @@ mod dto;
 mod gpu_metrics;
 mod idempotency;
 mod input;
+mod later;
 mod live;
 mod login_limit;
 mod middleware;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep_until};
+use weir_model::EventKind;
 
 /// Figures are renewed this often. 50 live streams are about 60 kB of text a second, made once.
 const TICK: Duration = Duration::from_secs(1);
@@ -76,7 +77,7 @@ impl LiveBoard {
             tokio::select! {
                 () = sleep_until(last + TICK) => {}
                 () = async {
-                    while !is_state(&events.next().await.kind) {}
+                    while !is_state(events.next().await.kind) {}
                 } => sleep_until(last + TICK_MIN).await,
             }
             last = Instant::now();
@@ -129,8 +130,8 @@ impl LiveBoard {
     }
 }
 
-fn is_state(kind: &str) -> bool {
-    matches!(kind, "stream_state" | "restream_state" | "stream_warning")
+fn is_state(kind: EventKind) -> bool {
+    matches!(kind, EventKind::StreamState | EventKind::RestreamState | EventKind::StreamWarning)
 }
 
 fn text(value: &impl serde::Serialize) -> String {

@@ -13,6 +13,7 @@ mod reply;
 mod respond;
 mod rewind_io;
 mod short_way;
+mod watched;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use axum::http::request::Parts;
 use axum::http::{Response, StatusCode};
-use weir_control::{Playback, PlaybackRefusal, Watchable};
+use weir_control::{Pass, Playback, PlaybackRefusal, Watchable};
 use weir_model::StreamId;
 use weir_net::{Client, Visit};
 use weir_observe::{Counter, Observe, ViewerKind};
@@ -144,8 +145,12 @@ impl Origin {
             Ok(found) => found,
             Err(refusal) => return refused(refusal),
         };
+        let pass = || shared.playback.pass(stream, token, client.ip);
         if file == THUMBNAIL {
-            return self.thumbnail(stream, asked, protected).await;
+            return self.thumbnail(stream, asked, (protected, pass)).await;
+        }
+        if query.is_some_and(|query| is_catch_up(file, query)) {
+            return Reply::refusal(StatusCode::UNPROCESSABLE_ENTITY);
         }
         // Where none is needed it means nothing: whoever makes one up gets what everybody gets, and is counted as everybody is.
         let token = token.filter(|_| protected);
@@ -169,11 +174,16 @@ impl Origin {
             let window = (packager.config().segment_target * VIEWER_WINDOW_TARGETS).max(VIEWER_WINDOW_MIN);
             book.saw(kind, self.viewer(client.ip, asked.user_agent, token), window);
         }
-        respond(answer, asked, protected)
+        respond(answer, asked, protected, pass)
     }
 
     /// The latest picture, and how old it is.
-    async fn thumbnail(&self, stream: StreamId, asked: &Asked<'_>, private: bool) -> Reply {
+    async fn thumbnail(
+        &self,
+        stream: StreamId,
+        asked: &Asked<'_>,
+        (private, pass): (bool, impl FnOnce() -> Pass),
+    ) -> Reply {
         let Some(picture) = self.shared.thumbnails.newest(stream, THUMBNAIL_PATIENCE).await else {
             return Reply::refusal(StatusCode::NOT_FOUND);
         };
@@ -185,7 +195,7 @@ impl Origin {
             tag: picture.tag,
             compressed: None,
         };
-        respond(answer, asked, private).dated(dated)
+        respond(answer, asked, private, pass).dated(dated)
     }
 
     /// A number for who asks: no cookie, so it is the address, the program, and the token where there is one.
@@ -213,6 +223,13 @@ fn split(path: &str) -> Option<(&str, &str)> {
 /// What a player shows in `?token=`. Ours need no escapes.
 fn token(query: &str) -> Option<&str> {
     query.split('&').find_map(|pair| pair.strip_prefix("token="))
+}
+
+/// What asks for the past, or for a delay: answering with what is live would be another programme than was asked for.
+fn is_catch_up(file: &str, query: &str) -> bool {
+    const PARAMETERS: [&str; 4] = ["from=", "to=", "duration=", "delay="];
+    let asks = |pair: &str| PARAMETERS.iter().any(|name| pair.starts_with(name));
+    (file.ends_with("master.m3u8") || file.ends_with(".mpd")) && query.split('&').any(asks)
 }
 
 /// Who is counted: whoever follows a playlist. Segments are the same for all protocols.
@@ -256,6 +273,20 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(token(query), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn catch_up_is_known() {
+        for (file, query, expected) in [
+            ("master.m3u8", "from=2026-01-31T20:00:00Z", true),
+            ("ts/master.m3u8", "token=a&delay=30", true),
+            ("manifest.mpd", "duration=60", true),
+            ("manifest.mpd", "token=from=", false),
+            ("master.m3u8", "", false),
+            ("source/video.m3u8", "from=1", false),
+        ] {
+            assert_eq!(is_catch_up(file, query), expected, "{file}?{query}");
         }
     }
 

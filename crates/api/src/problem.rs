@@ -47,6 +47,20 @@ impl Problem {
         problem
     }
 
+    /// Nothing is wrong with the field, and nothing in this version acts on it.
+    pub(crate) fn not_available(field: impl Into<String>) -> Self {
+        let field = field.into();
+        let detail = format!("{field} is not available in this version");
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "not_available", detail);
+        problem.field = Some(field);
+        problem
+    }
+
+    /// The same for an address.
+    pub(crate) fn address_not_available() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_available", "this address is not available in this version")
+    }
+
     pub(crate) fn malformed(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "malformed", detail)
     }
@@ -126,6 +140,7 @@ impl From<CommandError> for Problem {
                 problem.field = Some(field.to_owned());
                 problem
             }
+            CommandError::NotAvailable { field } => Self::not_available(field),
             CommandError::Store(error) => error.into(),
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::context::{ApiContext, App};
 use crate::input::MAX_BODY_BYTES;
+use crate::later::PATHS;
 use crate::openapi::Description;
 use crate::problem::Problem;
 use crate::routes::{
@@ -12,6 +13,7 @@ use crate::{auth, idempotency, middleware};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::any;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -27,12 +29,19 @@ pub fn router(context: ApiContext) -> Router {
         .route_layer(from_fn_with_state(app.clone(), middleware::to_the_end))
         .route_layer(from_fn_with_state(app.clone(), auth::authenticate))
         // After the layers above: viewers have no key, and are counted in no audit.
+        .merge(later())
         .route("/watch/{name}", axum::routing::get(watch::page))
         .route("/assets/{*path}", axum::routing::get(watch::asset))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn(middleware::in_time))
         .layer(from_fn_with_state(app.clone(), middleware::secure_headers))
         .with_state(app)
+}
+
+/// Addresses of later versions say so, to whoever asks.
+fn later() -> Router<App> {
+    let not_available = async || Problem::address_not_available();
+    PATHS.iter().fold(Router::new(), |router, path| router.route(path, any(not_available)))
 }
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
@@ -67,6 +76,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(recordings::read, recordings::remove))
         .routes(routes!(recordings::file))
         .routes(routes!(play_tokens::create))
+        .routes(routes!(play_tokens::revoke))
         .routes(routes!(destinations::list, destinations::create))
         .routes(routes!(destinations::read, destinations::change, destinations::remove))
         .routes(routes!(ladders::list, ladders::create))
@@ -78,7 +88,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(restreams::stop))
         .routes(routes!(restreams::retry))
         .routes(routes!(api_keys::list, api_keys::create))
-        .routes(routes!(api_keys::remove))
+        .routes(routes!(api_keys::change, api_keys::remove))
 }
 
 #[cfg(test)]

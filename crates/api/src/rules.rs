@@ -62,6 +62,7 @@ pub(crate) const RULES: &[(Method, &str, Access)] = &[
     (Method::DELETE, "/api/v1/recordings/{id}", OPERATE),
     (Method::GET, "/api/v1/recordings/{id}/file", READ),
     (Method::POST, "/api/v1/streams/{id}/tokens", OPERATE),
+    (Method::POST, "/api/v1/streams/{id}/tokens/revoke", OPERATE),
     (Method::GET, "/api/v1/destinations", READ),
     (Method::POST, "/api/v1/destinations", ADMIN),
     (Method::GET, "/api/v1/destinations/{id}", READ),
@@ -83,6 +84,7 @@ pub(crate) const RULES: &[(Method, &str, Access)] = &[
     (Method::POST, "/api/v1/restreams/{id}/retry", OPERATE),
     (Method::GET, "/api/v1/apikeys", ADMIN),
     (Method::POST, "/api/v1/apikeys", ADMIN),
+    (Method::PATCH, "/api/v1/apikeys/{id}", ADMIN),
     (Method::DELETE, "/api/v1/apikeys/{id}", ADMIN),
 ];
 

@@ -106,7 +106,7 @@ impl Webhooks {
                 event = events.next() => event,
                 () = stop.cancelled() => return,
             };
-            if !webhook.wants(&event.kind) {
+            if !webhook.wants(event.kind) {
                 continue;
             }
             let id = event.id;

@@ -1,5 +1,6 @@
 //! Every change to what is asked for: checked, written to the store, then made known to whatever runs it.
 
+mod callers;
 mod check;
 mod destinations;
 mod directory;
@@ -8,7 +9,10 @@ mod ladders;
 mod logos;
 mod restreams;
 mod streams;
+mod telling;
+mod webhooks;
 
+pub use callers::{Credential, Who};
 pub use directory::{PlayGrant, PublishGrant, PublishRefusal};
 pub use error::CommandError;
 
@@ -18,13 +22,14 @@ use logos::Logos;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Instant;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use weir_model::{
-    ConfigFault, Destination, DestinationId, Platforms, RestreamId, RestreamSpec, Stream, Target, resolve,
+    ConfigFault, Destination, DestinationId, Platforms, RestreamId, RestreamSpec, Stream, StreamId, Target, resolve,
 };
 use weir_net::{GuessLimit, GuessRules};
+use weir_observe::Observe;
 use weir_store::{Store, StoreError};
 
 type Result<T> = std::result::Result<T, CommandError>;
@@ -32,10 +37,15 @@ type Result<T> = std::result::Result<T, CommandError>;
 /// A change made by another process between our read and our write is read again this often before giving up.
 const STALE_RETRIES: u32 = 5;
 
-/// Cheap to clone; clones share everything.
+/// Who changes what nobody asked to be changed just now.
+const SERVER: &str = "server";
+
+/// In somebody's name. Cheap to clone; clones share everything else.
 #[derive(Debug, Clone)]
 pub struct Commands {
     shared: Arc<Shared>,
+    /// `user:name`, `apikey:name`, `schedule` or `server`: what events say.
+    by: Arc<str>,
 }
 
 #[derive(Debug)]
@@ -43,9 +53,14 @@ struct Shared {
     store: Store,
     platforms: Platforms,
     runtime: Runtime,
+    observe: Observe,
     /// One change at a time, so that the directory never falls behind the store.
     changing: Mutex<()>,
     directory: RwLock<Directory>,
+    /// Rises with every other directory: whoever publishes or plays looks again whether they may.
+    directories: watch::Sender<u64>,
+    /// Rises with every change of keys, people and logins: so does whoever calls.
+    callers: watch::Sender<u64>,
     /// Those of the streams that have one, as they were last read: they are large, and every change asks for all streams.
     logos: Mutex<Logos>,
     key_guesses: GuessLimit,
@@ -71,19 +86,33 @@ pub struct Misconfigured {
 
 impl Commands {
     /// Reads the stored streams, so that publishing is answered from memory.
-    pub async fn new(store: Store, platforms: Platforms, runtime: Runtime) -> std::result::Result<Self, StoreError> {
+    pub async fn new(
+        store: Store,
+        platforms: Platforms,
+        runtime: Runtime,
+        observe: Observe,
+    ) -> std::result::Result<Self, StoreError> {
+        streams::make_true(&store).await?;
         let directory = RwLock::new(Directory::read(&store).await?);
         let shared = Shared {
             store,
             platforms,
             runtime,
+            observe,
             changing: Mutex::new(()),
             directory,
+            directories: watch::Sender::new(0),
+            callers: watch::Sender::new(0),
             logos: Mutex::default(),
             key_guesses: GuessLimit::new(GuessRules::KEYS),
             version: AtomicU64::new(1),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(shared), by: SERVER.into() })
+    }
+
+    /// The same in somebody's name.
+    pub fn by(&self, actor: &str) -> Self {
+        Self { shared: Arc::clone(&self.shared), by: actor.into() }
     }
 
     /// What should run now: the one input of reconcile.
@@ -125,8 +154,7 @@ impl Commands {
         if guesses.wait(who, stream_key, now).is_some() {
             return Err(PublishRefusal::Guessing);
         }
-        let lookup = self.store().stream_key_lookup(stream_key);
-        let answer = self.shared.directory.read().unwrap_or_else(PoisonError::into_inner).publish(&lookup);
+        let answer = self.publish_grant(&self.key_lookup(stream_key));
         match answer {
             Err(PublishRefusal::Unknown) => guesses.was_wrong(who, stream_key, now),
             _ => guesses.was_right(who, stream_key, now),
@@ -134,9 +162,32 @@ impl Commands {
         answer
     }
 
+    /// The same for a key that was let in before.
+    pub(crate) fn publish_grant(&self, lookup: &[u8; 32]) -> std::result::Result<PublishGrant, PublishRefusal> {
+        self.directory().publish(lookup)
+    }
+
+    pub(crate) fn key_lookup(&self, stream_key: &str) -> [u8; 32] {
+        self.store().stream_key_lookup(stream_key)
+    }
+
     /// The stream of that name, for whoever wants to play it. From memory.
     pub fn find_stream(&self, name: &str) -> Option<PlayGrant> {
-        self.shared.directory.read().unwrap_or_else(PoisonError::into_inner).play(name)
+        self.directory().play(name)
+    }
+
+    /// The same by its id, which a new name does not change.
+    pub(crate) fn play_grant(&self, id: StreamId) -> Option<PlayGrant> {
+        self.directory().play_by_id(id)
+    }
+
+    /// Wakes when whoever publishes or plays may no longer do so.
+    pub(crate) fn stream_changes(&self) -> watch::Receiver<u64> {
+        self.shared.directories.subscribe()
+    }
+
+    fn directory(&self) -> RwLockReadGuard<'_, Directory> {
+        self.shared.directory.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn sign_play_token(&self, token: &[u8]) -> [u8; 32] {
@@ -155,8 +206,19 @@ impl Commands {
     async fn streams_changed(&self) -> Result<()> {
         let directory = Directory::read(self.store()).await?;
         *self.shared.directory.write().unwrap_or_else(PoisonError::into_inner) = directory;
+        self.shared.directories.send_modify(|version| *version += 1);
         self.kick();
         Ok(())
+    }
+
+    /// Takes over what another process changed about streams: it has no way to tell us.
+    pub async fn look_for_foreign_changes(&self) -> Result<()> {
+        let _changing = self.shared.changing.lock().await;
+        let stamp = self.store().streams_stamp().await?;
+        if self.directory().is_of(stamp) {
+            return Ok(());
+        }
+        self.streams_changed().await
     }
 
     /// Rises with every change that this process made: what was read of the store at one version is as it is in the store

@@ -3,6 +3,7 @@
 mod bitrate_watch;
 pub mod commands;
 mod lanes;
+mod pass;
 mod play_token;
 mod playback;
 mod preview_pass;
@@ -16,8 +17,9 @@ mod stream_run;
 mod stream_status;
 mod supervisor;
 
-pub use commands::{CommandError, Commands};
+pub use commands::{CommandError, Commands, Credential, Who};
 pub use lanes::Lanes;
+pub use pass::{Pass, PassEnd};
 pub use play_token::{PlayToken, TOKEN_LIFE_MAX};
 pub use playback::{Playback, PlaybackRefusal, Watchable};
 pub use preview_pass::PreviewPass;

@@ -9,7 +9,7 @@ use weir_model::StreamId;
 use weir_packager::Packager;
 
 use crate::commands::{Commands, PlayGrant};
-use crate::play_token::{self, PlayToken};
+use crate::pass::{Pass, PassEnd, may_watch};
 use crate::preview_pass::{self, PreviewPass};
 use crate::runtime::Runtime;
 
@@ -59,14 +59,17 @@ impl Playback {
     }
 
     fn grant(&self, name: &str, token: Option<&str>, ip: IpAddr) -> Result<PlayGrant, PlaybackRefusal> {
-        let grant = self.commands.find_stream(name).filter(|grant| grant.active).ok_or(PlaybackRefusal::NotFound)?;
-        let sign = |text: &[u8]| self.commands.sign_play_token(text);
-        let opens =
-            |token| play_token::opens(sign, token, grant.stream_id, ip.to_canonical(), OffsetDateTime::now_utc());
-        if grant.protected && !token.is_some_and(opens) {
-            return Err(PlaybackRefusal::Protected);
+        let grant = self.commands.find_stream(name).ok_or(PlaybackRefusal::NotFound)?;
+        match may_watch(&self.commands, &grant, token, ip, OffsetDateTime::now_utc()) {
+            Ok(_) => Ok(grant),
+            Err(PassEnd::StreamStopped) => Err(PlaybackRefusal::NotFound),
+            Err(_) => Err(PlaybackRefusal::Protected),
         }
-        Ok(grant)
+    }
+
+    /// What a viewer who was admitted, and whose connection lasts, goes on by.
+    pub fn pass(&self, stream: StreamId, token: Option<&str>, ip: IpAddr) -> Pass {
+        Pass::viewer(&self.commands, stream, token, ip)
     }
 
     /// Where the frames of a stream that runs are.
@@ -89,11 +92,5 @@ impl Playback {
     pub fn is_preview(&self, stream: StreamId, pass: &str) -> bool {
         let sign = |text: &[u8]| self.commands.sign_play_token(text);
         preview_pass::is_valid(sign, stream, pass, OffsetDateTime::now_utc())
-    }
-
-    /// A token for a stream, `lifetime` long; None where the system has no random numbers.
-    pub fn issue_token(&self, stream: StreamId, ip: Option<IpAddr>, lifetime: Duration) -> Option<PlayToken> {
-        let sign = |text: &[u8]| self.commands.sign_play_token(text);
-        play_token::issue(sign, stream, ip, OffsetDateTime::now_utc() + lifetime)
     }
 }

@@ -9,10 +9,12 @@ use weir_ingest::{IngestMeter, Occupied, RtmpSession};
 use weir_media::WireClock;
 use weir_model::IngestProtocol;
 use weir_observe::{Observe, RefusalKind, ViewerKind};
-use weir_restream::RtmpPlay;
+use weir_restream::{Cold, RtmpPlay};
 use weir_rtmp::net::{CloseReason, Handler, PlayRequest, Playing, PublishRequest, Publishing, Refusal, RefusalCode};
 
 use crate::commands::Commands;
+use crate::pass::Pass;
+use crate::playback::{Playback, PlaybackRefusal};
 use crate::renditions;
 use crate::runtime::Runtime;
 
@@ -27,13 +29,15 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub struct RtmpDoor {
     commands: Commands,
+    playback: Playback,
     runtime: Runtime,
     observe: Observe,
 }
 
 impl RtmpDoor {
     pub fn new(commands: Commands, runtime: Runtime, observe: Observe) -> Self {
-        Self { commands, runtime, observe }
+        let playback = Playback::new(commands.clone(), runtime.clone());
+        Self { commands, playback, runtime, observe }
     }
 
     async fn admit(&self, request: &PublishRequest) -> Result<Publishing, Refusal> {
@@ -55,15 +59,15 @@ impl RtmpDoor {
             .map_err(|Occupied| Refusal::new(RefusalCode::BadName, "already publishing"))?;
         tracing::info!(stream_id = %grant.stream_id, remote = %request.remote, tls = request.tls, "a publisher was admitted");
         let evicted = admission.evicted;
+        let pass = Pass::publisher(&self.commands, grant.stream_id, request.stream_key.expose());
         Ok(Publishing {
             session: Box::new(RtmpSession::new(admission.ticket)),
-            ended: Box::pin(async move {
-                match evicted.await {
-                    Ok(eviction) => Refusal::new(RefusalCode::Ended, eviction.0),
-                    // The door is gone with its stream.
-                    Err(_) => std::future::pending().await,
+            ended: Box::pin(Cold::new(async move {
+                tokio::select! {
+                    Ok(eviction) = evicted => Refusal::new(RefusalCode::Ended, eviction.0),
+                    end = pass.ended() => Refusal::new(RefusalCode::Ended, end.to_string()),
                 }
-            }),
+            })),
         })
     }
 
@@ -77,15 +81,15 @@ impl RtmpDoor {
         if request.app != PLAY_APP {
             return Err(Refusal::new(RefusalCode::NotFound, format!("play /{PLAY_APP}/<stream name>")));
         }
-        let grant = self.commands.find_stream(&request.name).filter(|grant| grant.active);
-        let grant = grant.ok_or_else(|| Refusal::new(RefusalCode::NotFound, "no such stream"))?;
-        if grant.protected {
-            return Err(Refusal::new(RefusalCode::Denied, "this stream is protected"));
-        }
-        let rendition = wanted_rendition(&request.query);
+        let (token, ip) = (parameter(&request.query, "token="), request.remote.ip());
+        let stream_id = self.playback.admit(&request.name, token, ip).map_err(|refusal| match refusal {
+            PlaybackRefusal::NotFound => Refusal::new(RefusalCode::NotFound, "no such stream"),
+            PlaybackRefusal::Protected => Refusal::new(RefusalCode::Denied, "this stream is protected"),
+        })?;
+        let rendition = parameter(&request.query, "rendition=").unwrap_or(SOURCE_RENDITION);
         let found = self
             .runtime
-            .in_stream(grant.stream_id, PATIENCE, |run| {
+            .in_stream(stream_id, PATIENCE, |run| {
                 let rendition = renditions::of_name(&run.stream, rendition)?;
                 Some((run.hub.clone(), run.feeds.feed(&rendition, &Handle::current())))
             })
@@ -95,8 +99,12 @@ impl RtmpDoor {
         if !hub.pulse().attached {
             return Err(Refusal::new(RefusalCode::NotFound, "the stream is not live"));
         }
-        let viewer = self.observe.board().viewer(grant.stream_id, ViewerKind::Rtmp);
-        Ok(Playing { session: Box::new(RtmpPlay::new(hub, feed, viewer)) })
+        let viewer = self.observe.board().viewer(stream_id, ViewerKind::Rtmp);
+        let pass = self.playback.pass(stream_id, token, ip);
+        Ok(Playing {
+            session: Box::new(RtmpPlay::new(hub, feed, viewer)),
+            ended: Box::pin(Cold::new(async move { Refusal::new(RefusalCode::Ended, pass.ended().await.to_string()) })),
+        })
     }
 }
 
@@ -124,6 +132,7 @@ impl Handler for RtmpDoor {
     }
 }
 
-fn wanted_rendition(query: &str) -> &str {
-    query.split('&').find_map(|pair| pair.strip_prefix("rendition=")).unwrap_or(SOURCE_RENDITION)
+/// The value behind `name`, which ends in "=". Ours need no escapes.
+fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    query.split('&').find_map(|pair| pair.strip_prefix(name))
 }

@@ -10,12 +10,13 @@ use weir_ingest::{Admission, IngestMeter, Occupied, TsSession};
 use weir_media::WireClock;
 use weir_model::IngestProtocol;
 use weir_observe::{Observe, Refusal, RefusalKind, ViewerKind};
-use weir_restream::SrtPlay;
+use weir_restream::{Cold, SrtPlay};
 use weir_srt::connection::PAYLOAD_BYTES_MAX;
 use weir_srt::path::{Direction, PathMeter};
 use weir_srt::{Accepted, Admittance, Gate, Received, SrtConnection, StreamId, reject};
 
 use crate::commands::{Commands, PublishRefusal};
+use crate::pass::Pass;
 use crate::playback::{Playback, PlaybackRefusal};
 use crate::renditions;
 use crate::runtime::Runtime;
@@ -93,15 +94,14 @@ impl SrtDoor {
             tell: ticker(),
             heard_at: Instant::now(),
         };
-        let sent_away = async {
-            match evicted.await {
-                Ok(eviction) => {
-                    tracing::info!(stream_id = %grant.stream_id, why = eviction.0, "a publisher is sent away");
-                }
-                // The door is gone with its stream.
-                Err(_) => std::future::pending().await,
-            }
-        };
+        let pass = Pass::publisher(&self.commands, grant.stream_id, stream_key);
+        let sent_away = Cold::new(async {
+            let why = tokio::select! {
+                Ok(eviction) = evicted => eviction.0.to_owned(),
+                end = pass.ended() => end.to_string(),
+            };
+            tracing::info!(stream_id = %grant.stream_id, why, "a publisher is sent away");
+        });
         tokio::select! {
             ended = reader.run() => ended,
             () = sent_away => "sent away",
@@ -109,7 +109,8 @@ impl SrtDoor {
     }
 
     async fn play(&self, connection: SrtConnection, name: &str, rendition: Option<&str>, token: Option<&str>) -> Ended {
-        let Ok(stream_id) = self.playback.admit(name, token, connection.remote().ip()) else { return "not admitted" };
+        let ip = connection.remote().ip();
+        let Ok(stream_id) = self.playback.admit(name, token, ip) else { return "not admitted" };
         let rendition = rendition.unwrap_or(SOURCE_RENDITION);
         let found = self
             .runtime
@@ -120,7 +121,14 @@ impl SrtDoor {
             .await;
         let Some(Some((hub, feed))) = found else { return "no such rendition" };
         let viewer = self.observe.board().viewer(stream_id, ViewerKind::Srt);
-        SrtPlay::new(hub, feed, viewer).run(connection).await
+        let pass = self.playback.pass(stream_id, token, ip);
+        tokio::select! {
+            ended = SrtPlay::new(hub, feed, viewer).run(connection) => ended,
+            end = Cold::new(pass.ended()) => {
+                tracing::info!(%stream_id, why = %end, "a player is sent away");
+                "sent away"
+            }
+        }
     }
 
     fn ask_to_publish(&self, stream_key: &str, remote: SocketAddr) -> Result<Admittance, (i32, String)> {

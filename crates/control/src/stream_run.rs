@@ -84,13 +84,8 @@ impl StreamRun {
         run
     }
 
-    /// Takes new settings; sends the publisher away where they say so.
+    /// Takes new settings. Whom they shut out is sent away by their own pass.
     pub(crate) fn update(&mut self, stream: Stream, observe: &Observe) {
-        if !stream.active {
-            self.door.evict("the stream was stopped");
-        } else if stream.sources != self.stream.sources {
-            self.door.evict("the stream's sources or keys were changed");
-        }
         if stream.name != self.stream.name {
             self.status.abort();
             let sources = (self.hub.clone(), self.door.clone(), self.transcoder.statuses());

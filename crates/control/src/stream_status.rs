@@ -7,7 +7,9 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use weir_hub::{SOURCE_RENDITION, SourcePulse, StreamHub};
 use weir_ingest::SourceDoor;
-use weir_model::{IngestStatus, RenditionState, RenditionStatus, StreamState, StreamStatus, Viewers, Warning};
+use weir_model::{
+    EventKind, IngestStatus, RenditionState, RenditionStatus, StreamState, StreamStatus, Viewers, Warning,
+};
 use weir_observe::{Observe, fields};
 
 use crate::bitrate_watch::BitrateWatch;
@@ -44,7 +46,7 @@ pub(crate) async fn tell(
                 ("code", warning.code.clone().into()),
                 ("message", warning.message.clone().into()),
             ];
-            observe.events().emit("stream_warning", fields(event));
+            observe.events().emit(EventKind::StreamWarning, fields(event));
         }
         let changed = next.state != shown.state;
         let from = shown.state;
@@ -57,7 +59,7 @@ pub(crate) async fn tell(
                 ("from", from.as_str().into()),
                 ("to", shown.state.as_str().into()),
             ];
-            observe.events().emit("stream_state", fields(event));
+            observe.events().emit(EventKind::StreamState, fields(event));
         }
         // Wakes at once when a publisher comes, starts or goes.
         let _ = timeout(TELL_EVERY, pulse.changed()).await;

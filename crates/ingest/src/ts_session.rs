@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use weir_model::EventKind;
 use weir_mux::ts::{NotCarried, Splice, SpliceCommand, TsEvent, TsReader};
 use weir_observe::fields;
 use weir_srt::path::PathFigures;
@@ -154,6 +155,6 @@ impl TsSession {
             ("command", command.into()),
             ("pts_ticks", splice.pts_ticks.into()),
         ];
-        door.observe().events().emit("scte35", fields(event));
+        door.observe().events().emit(EventKind::Scte35, fields(event));
     }
 }

@@ -1,10 +1,12 @@
 //! The nouns users ask for: streams, destinations, restreams, their states, and what platforms demand. Plain data, no I/O.
 
 mod destination;
+mod event_kind;
 mod id;
 mod ladder;
 mod logo;
 mod name;
+mod named;
 mod platform;
 mod platform_check;
 mod push_url;
@@ -22,6 +24,7 @@ mod warning_codes;
 mod webhook;
 
 pub use destination::Destination;
+pub use event_kind::EventKind;
 pub use id::{ApiKeyId, DestinationId, LadderId, RestreamId, StreamId, UserId, WebhookId};
 pub use ladder::{
     BuiltinLadder, Encoding, EncodingSettings, Fit, Ladder, LadderFault, MAX_RENDITIONS, RateControl, Rendition,
@@ -44,6 +47,6 @@ pub use status::{
     Fault, IngestProtocol, IngestStatus, PushStatus, Reason, ReasonCode, RenditionState, RenditionStatus,
     RestreamState, RestreamStatus, SrtFigures, StreamState, StreamStatus, Viewers, Warning,
 };
-pub use stream::{EncoderPolicy, MAX_DVR_SECONDS, MAX_PLAYLIST_ITEMS, Slate, Slot, Source, SourceKind, Stream};
+pub use stream::{EncoderPolicy, MAX_DVR_SECONDS, Slate, Slot, Source, SourceKind, Stream};
 pub use warning_codes::WARNING_CODES;
-pub use webhook::{MAX_WEBHOOK_TYPES, MAX_WEBHOOKS, Webhook, WebhookFault};
+pub use webhook::{MAX_WEBHOOKS, Webhook, WebhookFault};

@@ -11,6 +11,9 @@ pub const MAX_URL_BYTES: usize = 2_048;
 /// Below this an SRT latency is nearly always a unit mistake: `latency=2500` says 2.5 ms.
 const SUSPICIOUS_LATENCY_US: u64 = 20_000;
 
+/// What restreams will be sent by in a later version.
+const LATER_SCHEMES: [&str; 2] = ["udp://", "rtp://"];
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PushUrl {
     Rtmp {
@@ -39,17 +42,19 @@ pub struct Login {
 pub struct PushUrlFault {
     pub parameter: Option<String>,
     pub message: String,
+    /// Nothing is wrong with it: it asks for what this version does not do.
+    pub is_later: bool,
 }
 
 impl PushUrlFault {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { parameter: None, message: message.into() }
+        Self { parameter: None, message: message.into(), is_later: false }
     }
 
     pub(crate) fn parameter(name: &str, problem: &str) -> Self {
         // A parameter's name is outside text too: show enough to find it.
         let name: String = name.chars().take(40).collect();
-        Self { message: format!("{name:?} {problem}"), parameter: Some(name) }
+        Self { message: format!("{name:?} {problem}"), parameter: Some(name), is_later: false }
     }
 }
 
@@ -280,6 +285,10 @@ fn checked_url(url: &str) -> Result<&str, PushUrlFault> {
     let url = url.trim();
     if url.len() > MAX_URL_BYTES {
         return Err(PushUrlFault::new(format!("must be at most {MAX_URL_BYTES} bytes long")));
+    }
+    if LATER_SCHEMES.iter().any(|scheme| has_scheme(url, scheme)) {
+        let message = "must begin with rtmp://, rtmps:// or srt:// in this version";
+        return Err(PushUrlFault { is_later: true, ..PushUrlFault::new(message) });
     }
     checked_text(url)
 }

@@ -14,6 +14,23 @@ fn srt(uri: &str) -> SrtUrl {
 }
 
 #[test]
+fn schemes_of_a_later_version_are_known_from_mistakes() {
+    for (url, is_later) in [
+        ("udp://239.1.1.1:5000", true),
+        ("RTP://10.0.0.1:5000?ttl=4", true),
+        ("udp://10.0.0.1:5000/a/b?pkt_size=1316", true),
+        ("ftp://10.0.0.1/a/b", false),
+        ("rtmp://10.0.0.1", false),
+        ("udpx://10.0.0.1:1", false),
+    ] {
+        assert_eq!(PushUrl::parse(url).unwrap_err().is_later, is_later, "{url}");
+        if !url.starts_with("rtmp") {
+            assert_eq!(PushUrl::check_server(url).unwrap_err().is_later, is_later, "{url} as a server");
+        }
+    }
+}
+
+#[test]
 fn one_line() {
     for (uri, tls, server, key) in [
         ("rtmp://a.rtmp.youtube.com/live/k17a-13s8", false, "rtmp://a.rtmp.youtube.com/live", "k17a-13s8"),

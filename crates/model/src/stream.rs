@@ -6,9 +6,6 @@ use time::OffsetDateTime;
 /// A day: what a disk-backed window may hold at most.
 pub const MAX_DVR_SECONDS: u32 = 86_400;
 
-/// A playlist is read as a whole; a longer one belongs in a file of its own.
-pub const MAX_PLAYLIST_ITEMS: usize = 1_000;
-
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stream {
     pub id: StreamId,
@@ -26,6 +23,8 @@ pub struct Stream {
     /// Whether the source is kept as files.
     pub record: bool,
     pub protected: bool,
+    /// Playback tokens of another epoch open nothing: it rises when they are revoked.
+    pub play_epoch: u32,
     pub slate: Option<Slate>,
     pub encoder_policy: EncoderPolicy,
     /// How its logo lies, whether it has one or not.
@@ -37,7 +36,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// What a new stream is when only its name is said: one push source, passthrough, every output.
+    /// What a new stream is when only its name is said: one push source, passthrough, every output that there is.
     pub fn draft(name: StreamName) -> Self {
         Self {
             id: StreamId::UNSAVED,
@@ -48,10 +47,11 @@ impl Stream {
             ladder: None,
             hls: true,
             dash: true,
-            webrtc: true,
+            webrtc: false,
             dvr_seconds: 60,
             record: false,
             protected: false,
+            play_epoch: 0,
             slate: None,
             encoder_policy: EncoderPolicy::default(),
             logo: LogoPlacement::default(),

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use tokio::sync::watch;
+use weir_model::EventKind;
 
 /// Kept in memory: an hour of a busy server (three events a second), about 4 MB.
 const KEPT_MAX: usize = 10_000;
@@ -17,8 +18,7 @@ const REFUSALS_KEPT_MAX: usize = 1_000;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     pub id: u64,
-    /// `stream_state`, `restream_state`, `ingest_refused`, ...
-    pub kind: String,
+    pub kind: EventKind,
     pub at: OffsetDateTime,
     /// Somebody from outside was refused.
     pub refusal: bool,
@@ -55,7 +55,7 @@ enum Wanted {
 #[derive(Debug)]
 struct KeptEvent {
     id: u64,
-    kind: Box<str>,
+    kind: EventKind,
     at: OffsetDateTime,
     refusal: bool,
     fields_json: Box<str>,
@@ -65,7 +65,7 @@ impl From<&KeptEvent> for Event {
     fn from(kept: &KeptEvent) -> Self {
         // It was written from a map.
         let fields = serde_json::from_str(&kept.fields_json).unwrap_or_default();
-        Self { id: kept.id, kind: kept.kind.to_string(), at: kept.at, refusal: kept.refusal, fields }
+        Self { id: kept.id, kind: kept.kind, at: kept.at, refusal: kept.refusal, fields }
     }
 }
 
@@ -78,23 +78,23 @@ impl EventLog {
     }
 
     /// Records an event, in the log too.
-    pub fn emit(&self, kind: &str, fields: Map<String, Value>) -> u64 {
+    pub fn emit(&self, kind: EventKind, fields: Map<String, Value>) -> u64 {
         self.record(kind, false, fields)
     }
 
     /// Records that somebody was refused; read by those who ask for such events.
-    pub(crate) fn emit_refusal(&self, kind: &str, fields: Map<String, Value>) -> u64 {
+    pub(crate) fn emit_refusal(&self, kind: EventKind, fields: Map<String, Value>) -> u64 {
         self.record(kind, true, fields)
     }
 
-    fn record(&self, kind: &str, refusal: bool, fields: Map<String, Value>) -> u64 {
+    fn record(&self, kind: EventKind, refusal: bool, fields: Map<String, Value>) -> u64 {
         let fields_json = Value::Object(fields).to_string().into_boxed_str();
         let text = fields_json.clone();
         let id = {
             let mut kept = self.kept();
             let id = kept.next_id;
             kept.next_id += 1;
-            let event = KeptEvent { id, kind: kind.into(), at: OffsetDateTime::now_utc(), refusal, fields_json };
+            let event = KeptEvent { id, kind, at: OffsetDateTime::now_utc(), refusal, fields_json };
             let (ring, max) = match refusal {
                 false => (&mut kept.events, KEPT_MAX),
                 true => (&mut kept.refusals, REFUSALS_KEPT_MAX),
@@ -108,7 +108,7 @@ impl EventLog {
             id
         };
         // Not under the lock: whatever reads the log, no stage waits for another's line.
-        tracing::info!(event = kind, id, fields = %text, "event");
+        tracing::info!(event = kind.as_str(), id, fields = %text, "event");
         id
     }
 
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn ids_rise_and_since_is_exclusive() {
         let log = log();
-        let ids: Vec<u64> = (0..3).map(|n| log.emit("x", fields([("n", n.into())]))).collect();
+        let ids: Vec<u64> = (0..3).map(|n| log.emit(EventKind::StreamState, fields([("n", n.into())]))).collect();
         assert_eq!(ids, [1_000_000, 1_000_001, 1_000_002]);
         let after = |since, limit| log.since(since, limit).into_iter().map(|event| event.id).collect::<Vec<_>>();
         assert_eq!(after(None, 10), ids);
@@ -233,7 +233,7 @@ mod tests {
     fn forgets_the_oldest() {
         let log = log();
         for _ in 0..KEPT_MAX + 5 {
-            log.emit("x", Map::new());
+            log.emit(EventKind::StreamState, Map::new());
         }
         let kept = log.since(None, usize::MAX);
         assert_eq!((kept.len(), kept[0].id), (KEPT_MAX, 1_000_005));
@@ -242,11 +242,11 @@ mod tests {
     #[tokio::test]
     async fn refusals_push_out_nothing_and_come_only_to_those_who_ask() {
         let log = log();
-        let first = log.emit("stream_state", Map::new());
+        let first = log.emit(EventKind::StreamState, Map::new());
         for _ in 0..KEPT_MAX * 2 {
-            log.emit_refusal("ingest_refused", Map::new());
+            log.emit_refusal(EventKind::IngestRefused, Map::new());
         }
-        let last = log.emit("stream_state", Map::new());
+        let last = log.emit(EventKind::StreamState, Map::new());
         let ids = |events: Vec<Event>| events.into_iter().map(|event| event.id).collect::<Vec<_>>();
         let all = ids(log.since(None, usize::MAX));
         assert_eq!((all.len(), all[0]), (REFUSALS_KEPT_MAX + 2, first));
@@ -260,13 +260,13 @@ mod tests {
     #[tokio::test]
     async fn cursor_resumes_and_follows() {
         let log = log();
-        let first = log.emit("a", Map::new());
-        log.emit("b", Map::new());
+        let first = log.emit(EventKind::StreamState, Map::new());
+        log.emit(EventKind::StreamWarning, Map::new());
         let mut resumed = log.subscribe(Some(first));
         let mut fresh = log.subscribe(None);
-        assert_eq!(resumed.next().await.kind, "b");
-        log.emit("c", Map::new());
-        assert_eq!(resumed.next().await.kind, "c");
-        assert_eq!(fresh.next().await.kind, "c");
+        assert_eq!(resumed.next().await.kind, EventKind::StreamWarning);
+        log.emit(EventKind::RestreamState, Map::new());
+        assert_eq!(resumed.next().await.kind, EventKind::RestreamState);
+        assert_eq!(fresh.next().await.kind, EventKind::RestreamState);
     }
 }

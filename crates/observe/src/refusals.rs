@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
+use weir_model::EventKind;
 
 use crate::Counter;
 use crate::event::fields;
@@ -33,11 +34,11 @@ impl RefusalKind {
     pub const ALL: [Self; 3] = [Self::Publish, Self::Play, Self::Call];
 
     /// The type of its events.
-    pub const fn event(self) -> &'static str {
+    pub const fn event(self) -> EventKind {
         match self {
-            Self::Publish => "ingest_refused",
-            Self::Play => "play_refused",
-            Self::Call => "api_key_refused",
+            Self::Publish => EventKind::IngestRefused,
+            Self::Play => EventKind::PlayRefused,
+            Self::Call => EventKind::ApiKeyRefused,
         }
     }
 

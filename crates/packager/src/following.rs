@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
 use weir_hub::{Entry, Next, Rendition, StreamHub};
 use weir_media::{MediaKind, MediaTime};
+use weir_model::EventKind;
 use weir_observe::fields;
 
 use crate::packager::{Shared, lock};
@@ -121,7 +122,7 @@ impl Following {
                 ("target_seconds", self.shared.config.segment_target.as_secs_f64().into()),
                 ("waited_seconds", ((waited.as_secs_f64() * 1000.0).round() / 1000.0).into()),
             ]);
-            self.shared.observe.events().emit("segment_late", event);
+            self.shared.observe.events().emit(EventKind::SegmentLate, event);
         }
         if overdue.silent {
             self.flush();

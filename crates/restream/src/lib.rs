@@ -17,6 +17,7 @@ mod srt_play;
 mod target;
 mod tcp_loss;
 
+pub use cold::Cold;
 pub use feeds::{FeedHandle, Feeds, TsFeedHandle};
 pub use play::RtmpPlay;
 pub use push::PushContext;

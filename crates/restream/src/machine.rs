@@ -143,6 +143,14 @@ pub struct View {
     pub connected_since: Option<Instant>,
 }
 
+impl View {
+    /// Before its start and after its end.
+    pub fn stopped(since: Instant) -> Self {
+        let state = RestreamState::Stopped;
+        Self { state, since, failing_since: None, reason: None, attempt: 0, next_retry_at: None, connected_since: None }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Shown {
     state: RestreamState,

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use weir_hub::StreamHub;
-use weir_model::{Reason, ReasonCode, RestreamId, RestreamState, RetryRules, StreamId};
+use weir_model::{EventKind, Reason, ReasonCode, RestreamId, RestreamState, RetryRules, StreamId};
 use weir_observe::{Counter, Observe, fields};
 use weir_rtmp::net::{PushError, PushEvent, PushOptions};
 use weir_rtmp::session::is_auth_rejection;
@@ -123,7 +123,7 @@ impl PushTask {
         let seed =
             (plan.restream_id.0.unsigned_abs() << 1 | u64::from(plan.backup)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let machine = Machine::new(plan.rules, Backoff::new(plan.eagerness, seed), now);
-        let shown = machine.view();
+        let shown = View::stopped(now);
         Self { context, plan, machine, gauge: Gauge::default(), link: Link::None, shown, connects: 0, gave_up: false }
     }
 
@@ -134,6 +134,8 @@ impl PushTask {
         let mut pulse = self.context.hub.watch_pulse();
         let mut tracks = self.context.hub.rendition(&self.plan.rendition).watch_tracks();
         let mut look_at = tokio::time::Instant::now();
+        // It was stopped, and is not any more.
+        self.show_changes();
         if let Err(reason) = self.plan.target.clone() {
             self.tell(Input::Blocked(reason));
         }
@@ -185,6 +187,9 @@ impl PushTask {
             Link::None | Link::Dialing(_) | Link::Looking(_) => {}
         }
         self.show_changes();
+        if !self.gave_up {
+            self.show(View::stopped(Clock::read().now));
+        }
         self.report_status();
         if self.gave_up { PushOutcome::GaveUp } else { PushOutcome::Stopped }
     }
@@ -350,7 +355,10 @@ impl PushTask {
 
     /// Tells of a change of state; returns whether there was one.
     fn show_changes(&mut self) -> bool {
-        let view = self.machine.view();
+        self.show(self.machine.view())
+    }
+
+    fn show(&mut self, view: View) -> bool {
         let before = std::mem::replace(&mut self.shown, view);
         let view = &self.shown;
         if before.state == view.state && before.reason == view.reason {
@@ -368,7 +376,7 @@ impl PushTask {
             ("fault", reason.map(|reason| reason.fault.as_str()).into()),
             ("attempt", view.attempt.into()),
         ]);
-        self.context.observe.events().emit("restream_state", event);
+        self.context.observe.events().emit(EventKind::RestreamState, event);
         true
     }
 

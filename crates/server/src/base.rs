@@ -35,7 +35,7 @@ impl Base {
         let lanes = Lanes::start(config.lanes).context("cannot start the media threads")?;
         let runtime = Runtime::new();
         let shelves = shelves::open(config, data, &store).await?;
-        let commands = Commands::new(store.clone(), Platforms::load()?, runtime.clone()).await?;
+        let commands = Commands::new(store.clone(), Platforms::load()?, runtime.clone(), observe.clone()).await?;
         let cages = Cages::open();
         tracing::info!("{cages}");
         let workshop = Workshop::with(config.workshop_options(data.join("abilities.json")), cages)?;

@@ -11,8 +11,6 @@ use crate::config::Config;
 const ADMIN: &str = "admin";
 const PASSWORD_ENV: &str = "WEIR_ADMIN_PASSWORD";
 const API_KEY_ENV: &str = "WEIR_ADMIN_APIKEY";
-/// The name under which the key of the environment is listed.
-const API_KEY_NAME: &str = "WEIR_ADMIN_APIKEY";
 
 /// Opens the store, making what is missing.
 pub(crate) async fn open_store(config: &Config, data: &Path) -> anyhow::Result<Store> {
@@ -22,7 +20,8 @@ pub(crate) async fn open_store(config: &Config, data: &Path) -> anyhow::Result<S
     Store::open(&path, &key).await.with_context(|| format!("cannot open the database {}", path.display()))
 }
 
-/// Makes the admin account on the first start, and the admin key that the environment names.
+/// Makes the admin account on the first start, and the admin key that the environment gives; one that it gave before and
+/// does not give any more is no key from now on.
 pub(crate) async fn admit_admin(store: &Store) -> anyhow::Result<()> {
     if !store.has_accounts().await? {
         let (password, made) = match std::env::var(PASSWORD_ENV).ok().filter(|password| !password.is_empty()) {
@@ -37,10 +36,8 @@ pub(crate) async fn admit_admin(store: &Store) -> anyhow::Result<()> {
             tell_once(&format!("first start: log in as {ADMIN:?} with password {password} (shown only now)"));
         }
     }
-    if let Some(key) = std::env::var(API_KEY_ENV).ok().filter(|key| !key.is_empty()) {
-        store.ensure_api_key(API_KEY_NAME, Role::Admin, &Secret::new(key)).await.context("WEIR_ADMIN_APIKEY")?;
-    }
-    Ok(())
+    let key = std::env::var(API_KEY_ENV).ok().filter(|key| !key.is_empty()).map(Secret::new);
+    store.set_environment_key(key.as_ref()).await.context(API_KEY_ENV)
 }
 
 fn database_path(url: Option<&str>, data: &Path) -> anyhow::Result<PathBuf> {

@@ -22,7 +22,7 @@ const ENV_PREFIX: &str = "WEIR_";
 const OTHER_ENV: [&str; 4] = ["WEIR_ADMIN_PASSWORD", "WEIR_ADMIN_APIKEY", "WEIR_CONFIG", "WEIR_DATA"];
 
 /// Every key with its default, in the order of `weir.toml`, which is the manual of them all.
-const KEYS: [(&str, &str); 41] = [
+const KEYS: [(&str, &str); 39] = [
     ("public_url", ""),
     ("public_host", ""),
     ("log.level", "info"),
@@ -43,8 +43,6 @@ const KEYS: [(&str, &str); 41] = [
     ("srt.latency_ms", "120"),
     ("srt.connections_max", "4096"),
     ("srt.connections_per_ip_max", "256"),
-    ("webrtc.udp_ports", "10000-10100"),
-    ("webrtc.public_ips", ""),
     ("tls.cert", ""),
     ("tls.key", ""),
     ("tls.self_signed", "false"),
@@ -84,6 +82,12 @@ pub(crate) const LIVE_KEYS: [&str; 15] = [
     "egress.deny",
     "egress.allow",
 ];
+
+/// Sections of later versions: their keys are told from mistakes.
+const LATER_SECTIONS: [&str; 6] = ["auth.", "cluster.", "hooks.", "sources.", "storage.", "webrtc."];
+
+/// Keys that earlier versions knew and nothing acted on. A file that has them as they were goes on being right.
+const IDLE_KEYS: [(&str, &str); 2] = [("webrtc.udp_ports", "10000-10100"), ("webrtc.public_ips", "")];
 
 /// What the server runs by. An address that is None is off.
 #[derive(Clone, Debug)]
@@ -166,6 +170,10 @@ fn values(text: &str, env: impl Iterator<Item = (String, String)>) -> anyhow::Re
     for (key, value) in given {
         match values.get_mut(&key) {
             Some(slot) => *slot = value,
+            None if IDLE_KEYS.contains(&(key.as_str(), value.as_str())) => {}
+            None if LATER_SECTIONS.iter().any(|section| key.starts_with(section)) => {
+                bail!("{key} is not available in this version: take it out of the configuration")
+            }
             None => bail!("unknown configuration key {key:?}; did you mean {:?}?", nearest(&key)),
         }
     }
@@ -254,11 +262,6 @@ impl Values {
         })
     }
 
-    fn list<T: std::str::FromStr>(&self, key: &str, expected: &str) -> anyhow::Result<Vec<T>> {
-        let items = self.text(key).split(',').map(str::trim).filter(|item| !item.is_empty());
-        items.map(|item| item.parse().ok().with_context(|| format!("{key}: {item:?} is not {expected}"))).collect()
-    }
-
     /// Networks; a bare address means itself alone.
     fn networks(&self, key: &str) -> anyhow::Result<Vec<IpNet>> {
         let items = self.text(key).split(',').map(str::trim).filter(|item| !item.is_empty());
@@ -287,9 +290,6 @@ impl Config {
             .some("public_url")
             .map(|_| values.parsed("public_url", "an address such as \"https://weir.example\", without a path"))
             .transpose()?;
-        // Known already, used when their protocols come: a mistake in them is told today.
-        values.list::<std::net::IpAddr>("webrtc.public_ips", "an IP address")?;
-        udp_ports(values.text("webrtc.udp_ports"))?;
         let lanes: usize = values.parsed("media.lanes", "a number")?;
         let send_buffer_kb: u32 = values.parsed("media.send_buffer_kb", "a number")?;
         if !(16..=16_384).contains(&send_buffer_kb) {
@@ -414,14 +414,6 @@ fn space_limits(values: &Values, max: &str, min_free: &str) -> anyhow::Result<Sp
     Ok(SpaceLimits { max_bytes: bytes(max)?, min_free_bytes: bytes(min_free)? })
 }
 
-fn udp_ports(text: &str) -> anyhow::Result<()> {
-    let range = text.split_once('-').and_then(|(first, last)| Some((first.parse::<u16>().ok()?, last.parse().ok()?)));
-    match range {
-        Some((first, last)) if first <= last => Ok(()),
-        _ => bail!("webrtc.udp_ports = {text:?} is not a range such as \"10000-10100\""),
-    }
-}
-
 /// What holds where nothing is said.
 #[cfg(test)]
 pub(crate) fn defaults() -> Config {
@@ -443,8 +435,7 @@ mod tests {
         assert_eq!(config.rtmp.unwrap().port(), 1935);
         assert!(config.rtmps.is_none(), "off without a certificate");
         let text = "public_host = \"weir.example\"\n[rtmp]\nlisten = \"127.0.0.1:5\"\n[tls]\nself_signed = true\n";
-        let config =
-            read(text, &[("WEIR_RTMP__LISTEN", "127.0.0.1:0"), ("WEIR_WEBRTC__PUBLIC_IPS", "127.0.0.1,10.0.0.5")]);
+        let config = read(text, &[("WEIR_RTMP__LISTEN", "127.0.0.1:0"), ("WEIR_WEBRTC__UDP_PORTS", "10000-10100")]);
         let config = config.unwrap();
         assert_eq!(config.rtmp.unwrap().port(), 0, "the environment wins");
         assert_eq!(config.public_host.as_deref(), Some("weir.example"));
@@ -477,7 +468,8 @@ mod tests {
             ("[tls]\ncert = \"a.pem\"\n", &[], "tls.cert and tls.key belong together"),
             ("[egress]\ndeny = [\"10.0.0.0/33\"]\n", &[], "egress.deny: \"10.0.0.0/33\" is not a network"),
             ("[restreams]\nraw_uri = \"viewer\"\n", &[], "neither \"admin\" nor \"operator\""),
-            ("[webrtc]\nudp_ports = \"5-1\"\n", &[], "is not a range"),
+            ("[webrtc]\nudp_ports = \"20000-20100\"\n", &[], "webrtc.udp_ports is not available in this version"),
+            ("", &[("WEIR_HOOKS__PUBLISH_URL", "http://h")], "hooks.publish_url is not available in this version"),
             ("[http]\nlisten = \"\"\n", &[], "both off"),
             ("[srt]\nlatency_ms = 2500000\n", &[], "srt.latency_ms must be at most 60000"),
             ("[transcode]\nworker_memory_mb = 100\n", &[], "worker_memory_mb must be 0 or at least 256"),

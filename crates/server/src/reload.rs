@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use weir_model::EventKind;
 use weir_net::{CapLimits, Caps};
 use weir_observe::{Heartbeat, Observe, fields};
 
@@ -100,7 +101,7 @@ impl Reload {
                     tracing::warn!("these keys were changed and need a restart of the server: {keys}");
                 }
                 let about = [("applied", json!(applied)), ("needs_restart", json!(need_restart))];
-                self.observe.events().emit("configuration_reloaded", fields(about));
+                self.observe.events().emit(EventKind::ConfigurationReloaded, fields(about));
             }
             Err(error) => {
                 tracing::error!("the configuration was read again and has a mistake, so nothing changes: {error:#}");

@@ -86,15 +86,22 @@ impl Store {
         Ok(Page::new(items, limit, |account| account.id.0))
     }
 
-    /// With `version`, only if it still has that one. The last admin stays one: nobody could make another.
-    pub async fn update_account(&self, id: UserId, version: Option<i64>, change: AccountChange) -> Result<Account> {
+    /// Gives it as it was and as it is now. With `version`, only if it still has that one. The last admin stays one: nobody
+    /// could make another.
+    pub async fn update_account(
+        &self,
+        id: UserId,
+        version: Option<i64>,
+        change: AccountChange,
+    ) -> Result<(Account, Account)> {
         // Before the transaction: it takes tens of milliseconds.
         let new_hash = match &change.password {
             Some(password) => Some(password_hash(password).await?),
             None => None,
         };
         let mut tx = self.begin().await?;
-        let mut account = read(&mut tx, id, version).await?;
+        let before = read(&mut tx, id, version).await?;
+        let mut account = before.clone();
         if change.role.is_some_and(|role| role != Role::Admin) {
             check_not_last_admin(&mut tx, &account).await?;
         }
@@ -127,16 +134,17 @@ impl Store {
                 .await?;
         }
         tx.commit().await?;
-        Ok(account)
+        Ok((before, account))
     }
 
-    /// Ends its logins, too.
-    pub async fn delete_account(&self, id: UserId, version: Option<i64>) -> Result<()> {
+    /// Ends its logins, too. Gives what it was.
+    pub async fn delete_account(&self, id: UserId, version: Option<i64>) -> Result<Account> {
         let mut tx = self.begin().await?;
         let account = read(&mut tx, id, version).await?;
         check_not_last_admin(&mut tx, &account).await?;
         sqlx::query("delete from account where id = ?").bind(id.0).execute(&mut *tx).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        Ok(account)
     }
 }
 

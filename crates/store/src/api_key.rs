@@ -14,6 +14,9 @@ use weir_model::{ApiKeyId, Role, Secret};
 /// Keys chosen by people (`WEIR_ADMIN_APIKEY`) must not be guessable by trying.
 pub const MIN_API_KEY_BYTES: usize = 8;
 
+/// Under this name the key that the environment gives is listed.
+pub const ENVIRONMENT_KEY_NAME: &str = "WEIR_ADMIN_APIKEY";
+
 const UNIQUE: &[(&str, &str)] = &[("api_key.name", "name"), ("api_key.key_hash", "key")];
 
 #[derive(Debug, Clone, PartialEq)]
@@ -24,29 +27,42 @@ pub struct ApiKey {
     pub created_at: OffsetDateTime,
 }
 
+/// What is to be different about a key; None stays.
+#[derive(Debug, Clone, Default)]
+pub struct ApiKeyChange {
+    pub name: Option<String>,
+    pub role: Option<Role>,
+}
+
 impl Store {
     /// A new key of 256 random bits; this answer is the only place where it can be seen.
     pub async fn create_api_key(&self, name: &str, role: Role) -> Result<(ApiKey, Secret)> {
+        check_name(name)?;
         let secret = Secret::new(format!("weir_{}", random_token()?));
         Ok((self.insert_api_key(name, role, &secret).await?, secret))
     }
 
-    /// Makes sure that this very key works with this role, under this name; for keys that come from outside.
-    pub async fn ensure_api_key(&self, name: &str, role: Role, key: &Secret) -> Result<()> {
-        if key.expose().len() < MIN_API_KEY_BYTES {
+    /// Makes sure that this very key is an admin's, and that no key which the environment gave before is one any more.
+    pub async fn set_environment_key(&self, key: Option<&Secret>) -> Result<()> {
+        if key.is_some_and(|key| key.expose().len() < MIN_API_KEY_BYTES) {
             return Err(StoreError::Limit { field: "key", problem: "must be at least 8 characters long" });
         }
-        if self.api_key_of(key).await?.is_some_and(|known| known.role == role) {
-            return Ok(());
-        }
+        let key_hash = key.map(|key| hash(key.expose()));
         let mut tx = self.begin().await?;
-        sqlx::query("delete from api_key where name = ? or key_hash = ?")
-            .bind(name.to_owned())
-            .bind(hash(key.expose()))
+        // A key that is known already, under whichever name, stays what it is if it is an admin's.
+        sqlx::query("delete from api_key where (name = ?1 and key_hash is not ?2) or (key_hash = ?2 and role <> ?3)")
+            .bind(ENVIRONMENT_KEY_NAME)
+            .bind(&key_hash)
+            .bind(Role::Admin.as_str())
             .execute(&mut *tx)
             .await?;
         tx.commit().await?;
-        self.insert_api_key(name, role, key).await.map(drop)
+        match key {
+            Some(key) if self.api_key_of(key).await?.is_none() => {
+                self.insert_api_key(ENVIRONMENT_KEY_NAME, Role::Admin, key).await.map(drop)
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn insert_api_key(&self, name: &str, role: Role, key: &Secret) -> Result<ApiKey> {
@@ -86,14 +102,48 @@ impl Store {
         Ok(Page::new(items, limit, |key| key.id.0))
     }
 
-    pub async fn delete_api_key(&self, id: ApiKeyId) -> Result<()> {
+    /// Gives the key as it was and as it is now.
+    pub async fn update_api_key(&self, id: ApiKeyId, change: ApiKeyChange) -> Result<(ApiKey, ApiKey)> {
         let mut tx = self.begin().await?;
-        let deleted = sqlx::query("delete from api_key where id = ?").bind(id.0).execute(&mut *tx).await?;
-        if deleted.rows_affected() == 0 {
-            return Err(StoreError::NotFound);
-        }
-        Ok(tx.commit().await?)
+        let row = sqlx::query("select id, name, role, created_at from api_key where id = ?")
+            .bind(id.0)
+            .fetch_optional(&mut *tx)
+            .await?;
+        let before = api_key_of(&row.ok_or(StoreError::NotFound)?)?;
+        let ApiKeyChange { name, role } = change;
+        name.as_deref().map_or(Ok(()), check_name)?;
+        let now =
+            ApiKey { name: name.unwrap_or(before.name.clone()), role: role.unwrap_or(before.role), ..before.clone() };
+        sqlx::query("update api_key set name = ?, role = ? where id = ?")
+            .bind(now.name.clone())
+            .bind(now.role.as_str())
+            .bind(id.0)
+            .execute(&mut *tx)
+            .await
+            .map_err(|error| StoreError::unique(error, UNIQUE))?;
+        tx.commit().await?;
+        Ok((before, now))
     }
+
+    /// Gives what it was.
+    pub async fn delete_api_key(&self, id: ApiKeyId) -> Result<ApiKey> {
+        let mut tx = self.begin().await?;
+        let deleted = sqlx::query("delete from api_key where id = ? returning id, name, role, created_at")
+            .bind(id.0)
+            .fetch_optional(&mut *tx)
+            .await?;
+        let deleted = api_key_of(&deleted.ok_or(StoreError::NotFound)?)?;
+        tx.commit().await?;
+        Ok(deleted)
+    }
+}
+
+/// The key of the environment is replaced and removed by its name, so that nobody else's may have it.
+fn check_name(name: &str) -> Result<()> {
+    if name == ENVIRONMENT_KEY_NAME {
+        return Err(StoreError::Limit { field: "name", problem: "is kept for the key that the environment gives" });
+    }
+    Ok(())
 }
 
 fn api_key_of(row: &SqliteRow) -> Result<ApiKey> {

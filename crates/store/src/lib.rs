@@ -18,7 +18,7 @@ mod stream;
 mod webhook;
 
 pub use account::{Account, AccountChange};
-pub use api_key::{ApiKey, MIN_API_KEY_BYTES};
+pub use api_key::{ApiKey, ApiKeyChange, ENVIRONMENT_KEY_NAME, MIN_API_KEY_BYTES};
 pub use audit::{AUDIT_ROWS_MAX, AuditEntry};
 pub use error::StoreError;
 pub use idempotency::{Answer, IDEMPOTENCY_LIFE, Reservation};
@@ -27,6 +27,7 @@ pub use page::{MAX_PAGE_ROWS, Page};
 pub use password::MAX_PASSWORD_BYTES;
 pub use sealing::{KEY_FILE, SealingKey, SealingKeyError};
 pub use store::Store;
+pub use stream::StreamsStamp;
 
 /// What every call here answers.
 pub type Result<T> = std::result::Result<T, StoreError>;

@@ -8,8 +8,12 @@ use sqlx::{AssertSqlSafe, Row};
 use weir_model::{EncoderPolicy, LogoImage, Slate, Slot, Source, SourceKind, Stream, StreamId, StreamName};
 
 const COLUMNS: &str = "id, version, name, active, ladder, hls, dash, webrtc, dvr_seconds, record, protected, \
-                       slate, encoder_policy, logo, logo_image, srt_passphrase, created_at, updated_at";
+                       play_epoch, slate, encoder_policy, logo, logo_image, srt_passphrase, created_at, updated_at";
 const UNIQUE: &[(&str, &str)] = &[("stream.name", "name"), ("source.stream_key_lookup", "stream_key")];
+
+/// Tells whether streams were changed; see [`Store::streams_stamp`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamsStamp(i64, i64, i64);
 
 fn place(column: &str, id: StreamId) -> String {
     format!("stream/{column}/{id}")
@@ -29,8 +33,8 @@ impl Store {
         stream.updated_at = stream.created_at;
         sqlx::query(
             "insert into stream (id, version, name, active, ladder, hls, dash, webrtc, dvr_seconds, record, \
-             protected, slate, encoder_policy, logo, srt_passphrase, created_at, updated_at) \
-             values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+             protected, play_epoch, slate, encoder_policy, logo, srt_passphrase, created_at, updated_at) \
+             values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
         )
         .bind(stream.id.0)
         .bind(stream.version)
@@ -43,6 +47,7 @@ impl Store {
         .bind(i64::from(stream.dvr_seconds))
         .bind(stream.record)
         .bind(stream.protected)
+        .bind(i64::from(stream.play_epoch))
         .bind(slate_text(stream.slate.as_ref()))
         .bind(stream.encoder_policy.as_str())
         .bind(json(Some(&stream.logo))?)
@@ -63,7 +68,7 @@ impl Store {
         stream.updated_at = now();
         let changed = sqlx::query(
             "update stream set version = version + 1, name = ?, active = ?, ladder = ?, hls = ?, dash = ?, webrtc = ?, \
-             dvr_seconds = ?, record = ?, protected = ?, slate = ?, encoder_policy = ?, logo = ?, \
+             dvr_seconds = ?, record = ?, protected = ?, play_epoch = ?, slate = ?, encoder_policy = ?, logo = ?, \
              srt_passphrase = ?, updated_at = ? \
              where id = ? and version = ?",
         )
@@ -76,6 +81,7 @@ impl Store {
         .bind(i64::from(stream.dvr_seconds))
         .bind(stream.record)
         .bind(stream.protected)
+        .bind(i64::from(stream.play_epoch))
         .bind(slate_text(stream.slate.as_ref()))
         .bind(stream.encoder_policy.as_str())
         .bind(json(Some(&stream.logo))?)
@@ -164,6 +170,15 @@ impl Store {
         Ok(page)
     }
 
+    /// Differs whenever another change of streams than before is stored, by whichever process: versions rise with each
+    /// change, and ids are never used twice.
+    pub async fn streams_stamp(&self) -> Result<StreamsStamp> {
+        let query = "select count(*) as streams, coalesce(sum(version), 0) as versions, coalesce(max(id), 0) as last \
+                     from stream";
+        let row = sqlx::query(query).fetch_one(&self.readers).await?;
+        Ok(StreamsStamp(row.try_get("streams")?, row.try_get("versions")?, row.try_get("last")?))
+    }
+
     /// Every stream there is, for the control plane.
     pub async fn all_streams(&self) -> Result<Vec<Stream>> {
         let mut all = Vec::new();
@@ -232,6 +247,8 @@ impl Store {
                 .map_err(|_| StoreError::Corrupt("dvr_seconds"))?,
             record: row.try_get("record")?,
             protected: row.try_get("protected")?,
+            play_epoch: u32::try_from(row.try_get::<i64, _>("play_epoch")?)
+                .map_err(|_| StoreError::Corrupt("play_epoch"))?,
             slate: slate.map(|text| if text == "card" { Slate::Card } else { Slate::File(text) }),
             encoder_policy: EncoderPolicy::ALL
                 .into_iter()

@@ -6,7 +6,7 @@ use crate::stream::{from_json, json};
 use crate::{Result, Store, StoreError};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use weir_model::{MAX_WEBHOOKS, Webhook, WebhookId};
+use weir_model::{EventKind, MAX_WEBHOOKS, Webhook, WebhookId};
 
 fn place(column: &str, id: WebhookId) -> String {
     format!("webhook/{column}/{id}")
@@ -26,7 +26,7 @@ impl Store {
             .bind(webhook.id.0)
             .bind(self.seal(&place("url", webhook.id), &webhook.url)?)
             .bind(self.seal_opt(&place("secret", webhook.id), webhook.secret.as_ref())?)
-            .bind(json(webhook.types.as_ref())?)
+            .bind(json(webhook.types.as_deref().map(names_of).as_ref())?)
             .bind(to_ms(webhook.created_at))
             .execute(&mut *tx)
             .await?;
@@ -45,13 +45,14 @@ impl Store {
         Ok(Page::new(items, limit, |webhook| webhook.id.0))
     }
 
-    pub async fn delete_webhook(&self, id: WebhookId) -> Result<()> {
+    /// Gives what it was.
+    pub async fn delete_webhook(&self, id: WebhookId) -> Result<Webhook> {
         let mut tx = self.begin().await?;
-        let deleted = sqlx::query("delete from webhook where id = ?").bind(id.0).execute(&mut *tx).await?;
-        if deleted.rows_affected() == 0 {
-            return Err(StoreError::NotFound);
-        }
-        Ok(tx.commit().await?)
+        let query = sqlx::query("delete from webhook where id = ? returning *").bind(id.0);
+        let deleted = query.fetch_optional(&mut *tx).await?.ok_or(StoreError::NotFound)?;
+        let deleted = self.webhook_of(&deleted)?;
+        tx.commit().await?;
+        Ok(deleted)
     }
 
     fn webhook_of(&self, row: &SqliteRow) -> Result<Webhook> {
@@ -60,8 +61,17 @@ impl Store {
             id,
             url: self.open_secret(&place("url", id), row.try_get("url")?)?,
             secret: self.open_secret_opt(&place("secret", id), row.try_get("secret")?)?,
-            types: from_json(row.try_get("types")?, "a webhook's types")?,
+            types: from_json::<Vec<String>>(row.try_get("types")?, "a webhook's types")?.as_deref().map(kinds_of),
             created_at: time_of(row, "created_at")?,
         })
     }
+}
+
+fn names_of(kinds: &[EventKind]) -> Vec<&'static str> {
+    kinds.iter().map(|kind| kind.as_str()).collect()
+}
+
+/// Earlier versions stored any word: one that no event has was never told of, and is left out.
+fn kinds_of(names: &[String]) -> Vec<EventKind> {
+    names.iter().filter_map(|name| EventKind::from_name(name)).collect()
 }

@@ -12,11 +12,14 @@ use crate::{EventStream, wait_until_some};
 /// No call of the API may take longer, whatever the destinations do.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
 
-/// Calls with one API key.
+/// Calls with one API key, or as a browser in which somebody logged in.
 #[derive(Clone, Debug)]
 pub struct Api {
     base: String,
-    authorization: String,
+    /// The header that says who calls, and its value: empty for nobody.
+    credential: (&'static str, String),
+    /// What a browser says beside its cookie, with every change.
+    csrf_token: String,
     agent: Agent,
 }
 
@@ -41,13 +44,25 @@ impl Api {
     pub fn new(base: &str, api_key: &str) -> Self {
         let agent =
             Agent::config_builder().http_status_as_error(false).timeout_global(Some(CALL_LIMIT)).build().new_agent();
-        Self { base: base.to_owned(), authorization: format!("apikey {api_key}"), agent }
+        Self { base: base.to_owned(), credential: by_key(api_key), csrf_token: String::new(), agent }
     }
 
     /// The same server, asked with another key; an empty one sends no `Authorization` at all.
     pub fn with_key(&self, api_key: &str) -> Self {
-        let authorization = if api_key.is_empty() { String::new() } else { format!("apikey {api_key}") };
-        Self { authorization, ..self.clone() }
+        Self { credential: by_key(api_key), ..self.clone() }
+    }
+
+    /// The same server as it is used from a browser in which this person logged in.
+    #[track_caller]
+    pub fn logged_in(&self, name: &str, password: &str) -> Self {
+        let body = json!({ "name": name, "password": password }).to_string();
+        let request = self.agent.post(&self.url("/session")).header("content-type", "application/json");
+        let mut answer = request.send(body).unwrap_or_else(|error| panic!("log in: {error}"));
+        let cookie = answer.headers().get("set-cookie").unwrap_or_else(|| panic!("no cookie: {answer:?}"));
+        let cookie = cookie.to_str().expect("a cookie is text").split(';').next().unwrap_or_default().to_owned();
+        let said: Value = serde_json::from_reader(answer.body_mut().as_reader()).expect("JSON");
+        let csrf_token = said["csrf_token"].as_str().unwrap_or_default().to_owned();
+        Self { credential: ("cookie", cookie), csrf_token, ..self.clone() }
     }
 
     /// `path` below `/api/v1`, or from the root where it begins with two slashes (`//metrics`).
@@ -69,7 +84,7 @@ impl Api {
 
     pub fn put_png(&self, path: &str, png: &[u8]) -> Answer {
         let (url, start) = (self.url(path), Instant::now());
-        let request = self.agent.put(&url).header("authorization", &self.authorization);
+        let request = self.agent.put(&url).header(self.credential.0, &self.credential.1);
         let outcome = request.header("content-type", "image/png").send(png);
         answer(&url, outcome, start)
     }
@@ -79,8 +94,8 @@ impl Api {
         let url = self.url(path);
         let start = Instant::now();
         let mut request = ureq::http::Request::builder().method(method).uri(&url);
-        if !self.authorization.is_empty() {
-            request = request.header("authorization", &self.authorization);
+        if !self.credential.1.is_empty() {
+            request = request.header(self.credential.0, &self.credential.1).header("x-csrf-token", &self.csrf_token);
         }
         let outcome = match body {
             Some(body) => self
@@ -100,7 +115,12 @@ impl Api {
 
     /// The event stream from now on, or from behind the event `since`.
     pub fn events(&self, since: Option<i64>) -> EventStream {
-        EventStream::open(&self.url("/events/stream"), &self.authorization, since)
+        self.follow("/events/stream", since)
+    }
+
+    /// Any stream of server-sent events.
+    pub fn follow(&self, path: &str, since: Option<i64>) -> EventStream {
+        EventStream::open(&self.url(path), (self.credential.0, &self.credential.1), since)
     }
 
     #[track_caller]
@@ -186,6 +206,10 @@ impl Answer {
         assert_eq!(self.status, status, "{}", self.body);
         self.body
     }
+}
+
+fn by_key(api_key: &str) -> (&'static str, String) {
+    ("authorization", if api_key.is_empty() { String::new() } else { format!("apikey {api_key}") })
 }
 
 #[track_caller]

@@ -1,6 +1,7 @@
 //! The server's event stream (server-sent events), read by a thread into a list that tests wait on.
 
 use std::io::{BufRead, BufReader};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::wait_until_some;
 #[derive(Clone, Debug)]
 pub struct EventStream {
     events: Arc<Mutex<Vec<Event>>>,
+    ended: Arc<AtomicBool>,
 }
 
 /// One event, as the stream names it and as its JSON says it.
@@ -25,8 +27,8 @@ pub struct Event {
 }
 
 impl EventStream {
-    pub(crate) fn open(url: &str, authorization: &str, since: Option<i64>) -> Self {
-        let mut request = Agent::new_with_defaults().get(url).header("authorization", authorization);
+    pub(crate) fn open(url: &str, (header, credential): (&str, &str), since: Option<i64>) -> Self {
+        let mut request = Agent::new_with_defaults().get(url).header(header, credential);
         if let Some(since) = since {
             request = request.header("last-event-id", since.to_string());
         }
@@ -34,6 +36,8 @@ impl EventStream {
         let body = request.call().unwrap_or_else(|error| panic!("{url}: {error}")).into_body();
         let events = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&events);
+        let ended = Arc::new(AtomicBool::new(false));
+        let has_ended = Arc::clone(&ended);
         thread::spawn(move || {
             let (mut id, mut kind, mut data) = (0, String::new(), String::new());
             for line in BufReader::new(body.into_reader()).lines().map_while(Result::ok) {
@@ -49,8 +53,14 @@ impl EventStream {
                     data.clear();
                 }
             }
+            has_ended.store(true, Ordering::Relaxed);
         });
-        Self { events }
+        Self { events, ended }
+    }
+
+    /// Whether the server has ended it.
+    pub fn was_cut(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
     }
 
     pub fn all(&self) -> Vec<Event> {

@@ -45,31 +45,13 @@ pub struct Status {
 impl Publisher {
     /// Connects to `rtmp://HOST:PORT/APP` and publishes `stream_key`; `Err` is the server's refusal.
     pub fn publish(address: &str, app: &str, stream_key: &str) -> Result<Self, Status> {
-        let mut opening = Opening::handshake(address).map_err(lost)?;
-        let tc_url = format!("rtmp://{address}/{app}");
-        let fields = [
-            ("app", app),
-            ("type", "nonprivate"),
-            ("flashVer", "FMLE/3.0 (compatible; weir-testkit)"),
-            ("tcUrl", &tc_url),
-        ];
-        let fields = fields.map(|(name, value)| (name.to_owned(), text(value))).to_vec();
-        opening.send(type_id::SET_CHUNK_SIZE, 0, &(CHUNK_BYTES as u32).to_be_bytes()).map_err(lost)?;
-        opening.command(0, &[text("connect"), Value::Number(1.0), Value::Object(fields)]).map_err(lost)?;
-        opening.answer("_result")?;
+        let mut opening = Opening::connect(address, app)?;
         for (transaction, name) in [(2.0, "releaseStream"), (3.0, "FCPublish")] {
             opening
                 .command(0, &[text(name), Value::Number(transaction), Value::Null, text(stream_key)])
                 .map_err(lost)?;
         }
-        opening.command(0, &[text("createStream"), Value::Number(4.0), Value::Null]).map_err(lost)?;
-        let stream_id = loop {
-            // releaseStream and FCPublish may be answered too.
-            let values = opening.answer("_result")?;
-            if values.get(1).and_then(Value::as_f64) == Some(4.0) {
-                break values.get(3).and_then(Value::as_f64).unwrap_or(1.0) as u32;
-            }
-        };
+        let stream_id = opening.create_stream()?;
         let publish = [text("publish"), Value::Number(5.0), Value::Null, text(stream_key), text("live")];
         opening.command(stream_id, &publish).map_err(lost)?;
         opening.answer("onStatus")?;
@@ -152,6 +134,39 @@ impl Opening {
         Ok(Self { stream, reader })
     }
 
+    /// The same with `connect` answered.
+    pub(crate) fn connect(address: &str, app: &str) -> Result<Self, Status> {
+        let mut opening = Self::handshake(address).map_err(lost)?;
+        let tc_url = format!("rtmp://{address}/{app}");
+        let fields = [
+            ("app", app),
+            ("type", "nonprivate"),
+            ("flashVer", "FMLE/3.0 (compatible; weir-testkit)"),
+            ("tcUrl", &tc_url),
+        ];
+        let fields = fields.map(|(name, value)| (name.to_owned(), text(value))).to_vec();
+        opening.send(type_id::SET_CHUNK_SIZE, 0, &(CHUNK_BYTES as u32).to_be_bytes()).map_err(lost)?;
+        opening.command(0, &[text("connect"), Value::Number(1.0), Value::Object(fields)]).map_err(lost)?;
+        opening.answer("_result")?;
+        Ok(opening)
+    }
+
+    pub(crate) fn create_stream(&mut self) -> Result<u32, Status> {
+        self.command(0, &[text("createStream"), Value::Number(4.0), Value::Null]).map_err(lost)?;
+        loop {
+            // releaseStream and FCPublish may be answered too.
+            let values = self.answer("_result")?;
+            if values.get(1).and_then(Value::as_f64) == Some(4.0) {
+                return Ok(values.get(3).and_then(Value::as_f64).unwrap_or(1.0) as u32);
+            }
+        }
+    }
+
+    /// The socket alone, for whoever does not look at what comes.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     /// The socket, for bytes as they are.
     pub fn stream(&mut self) -> &mut TcpStream {
         &mut self.stream
@@ -171,7 +186,7 @@ impl Opening {
     }
 
     /// The next command called `name`; a status or error of level `error` that comes instead is the refusal.
-    fn answer(&mut self, name: &str) -> Result<Vec<Value>, Status> {
+    pub(crate) fn answer(&mut self, name: &str) -> Result<Vec<Value>, Status> {
         loop {
             let values = self.next_command().map_err(lost)?;
             let said = values.first().and_then(Value::as_str).unwrap_or_default();
@@ -325,7 +340,7 @@ fn status_of(values: &[Value]) -> Status {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "given to map_err")]
-fn lost(error: io::Error) -> Status {
+pub(crate) fn lost(error: io::Error) -> Status {
     Status { level: "error".to_owned(), code: "closed".to_owned(), description: error.to_string() }
 }
 

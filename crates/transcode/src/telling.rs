@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use weir_model::{RenditionState, RenditionStatus, StreamId};
+use weir_model::{EventKind, RenditionState, RenditionStatus, StreamId};
 use weir_observe::{Observe, fields};
 use weir_pipeline::WorkerFault;
 
@@ -21,23 +21,20 @@ pub(crate) struct Teller {
 impl Teller {
     /// It runs from now on, or by another encoder.
     pub(crate) fn planned(&self, rendition: &RenditionPlan) {
-        let (kind, cause) = match rendition.degraded {
-            true => ("rendition_degraded", Cause::Encoder),
-            false => ("rendition_planned", Cause::Encoder),
-        };
-        self.of_rendition(kind, &rendition.name, Some((&rendition.element, cause)), &rendition.reason);
+        let kind = if rendition.degraded { EventKind::RenditionDegraded } else { EventKind::RenditionPlanned };
+        self.of_rendition(kind, &rendition.name, Some((&rendition.element, Cause::Encoder)), &rendition.reason);
     }
 
     pub(crate) fn refused(&self, Refused { name, reason, .. }: &Refused) {
         tracing::warn!(stream_id = %self.id, rendition = name, reason, "a rendition is refused");
-        self.of_rendition("rendition_refused", name, None, reason);
+        self.of_rendition(EventKind::RenditionRefused, name, None, reason);
     }
 
     /// It fell behind, or is in time again.
     pub(crate) fn delay(&self, rendition: &str, element: &str, change: LagChange) {
         let (kind, reason) = match change {
-            LagChange::Late => ("rendition_degraded", "it is behind its source"),
-            LagChange::InTime => ("rendition_recovered", "it is in time again"),
+            LagChange::Late => (EventKind::RenditionDegraded, "it is behind its source"),
+            LagChange::InTime => (EventKind::RenditionRecovered, "it is in time again"),
         };
         tracing::warn!(stream_id = %self.id, rendition, reason, "a rendition's delay changed");
         self.of_rendition(kind, rendition, Some((element, Cause::Delay)), reason);
@@ -47,10 +44,10 @@ impl Teller {
         let reason = fault.message.as_str();
         tracing::warn!(stream_id = %self.id, reason, "a transcoding worker failed and is started again");
         let said = [("stream_id", self.id.0.into()), ("reason", reason.into())];
-        self.observe.events().emit("worker_failed", fields(said));
+        self.observe.events().emit(EventKind::WorkerFailed, fields(said));
     }
 
-    fn of_rendition(&self, kind: &'static str, name: &str, encoded: Option<(&str, Cause)>, reason: &str) {
+    fn of_rendition(&self, kind: EventKind, name: &str, encoded: Option<(&str, Cause)>, reason: &str) {
         let said = [
             ("stream_id", self.id.0.into()),
             ("rendition", name.into()),

@@ -1,10 +1,12 @@
 //! API keys.
 
 use crate::dto::Timestamp;
+use crate::input::present;
+use crate::problem::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use weir_model::Role;
-use weir_store::ApiKey;
+use weir_model::{Role, checked_label};
+use weir_store::{ApiKey, ApiKeyChange};
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -40,6 +42,27 @@ pub(crate) struct ApiKeyInput {
     #[schema(min_length = 1, max_length = 200)]
     pub(crate) name: String,
     pub(crate) role: RoleDto,
+}
+
+/// What is absent stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ApiKeyPatch {
+    #[serde(default, deserialize_with = "present")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    role: Option<RoleDto>,
+}
+
+impl ApiKeyPatch {
+    pub(crate) fn read(self) -> Result<ApiKeyChange, Problem> {
+        let name = self.name.as_deref().map(name_of).transpose()?;
+        Ok(ApiKeyChange { name, role: self.role.map(Into::into) })
+    }
+}
+
+pub(crate) fn name_of(name: &str) -> Result<String, Problem> {
+    checked_label(name).map_err(|fault| Problem::invalid("name", fault))
 }
 
 #[derive(Debug, Serialize, ToSchema)]

@@ -1,18 +1,52 @@
 //! Events: `{id, type, at, ...}`.
 
 use crate::dto::Timestamp;
-use crate::dto::names::EventType;
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use weir_model::EventKind;
 use weir_observe::Event;
+
+/// The type of an event by its outside name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EventTypeDto(pub(crate) EventKind);
+
+impl Serialize for EventTypeDto {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for EventTypeDto {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = Cow::<str>::deserialize(deserializer)?;
+        let unknown = || serde::de::Error::custom("unknown type, expected a type of events");
+        EventKind::from_name(&name).map(Self).ok_or_else(unknown)
+    }
+}
+
+impl utoipa::PartialSchema for EventTypeDto {
+    fn schema() -> RefOr<Schema> {
+        let names = EventKind::ALL.iter().map(|kind| kind.as_str());
+        let builder = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names));
+        Schema::Object(builder.description(Some("What happened, in one word.")).build()).into()
+    }
+}
+
+impl ToSchema for EventTypeDto {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("EventType")
+    }
+}
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EventDto {
     id: u64,
     #[serde(rename = "type")]
-    #[schema(value_type = EventType)]
-    kind: String,
+    kind: EventTypeDto,
     at: Timestamp,
     /// What more there is to say about this type of event.
     #[serde(flatten)]
@@ -22,6 +56,6 @@ pub(crate) struct EventDto {
 
 impl From<Event> for EventDto {
     fn from(event: Event) -> Self {
-        Self { id: event.id, kind: event.kind, at: event.at.into(), fields: event.fields }
+        Self { id: event.id, kind: EventTypeDto(event.kind), at: event.at.into(), fields: event.fields }
     }
 }

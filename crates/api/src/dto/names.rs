@@ -29,6 +29,4 @@ names! {
     ReasonCode of weir_model::ReasonCode::ALL.iter().map(|code| code.as_str());
     /// What works and should be known.
     WarningCode of weir_model::WARNING_CODES.iter().copied();
-    /// What happened.
-    EventType of weir_observe::EVENT_TYPES.iter().copied();
 }

@@ -10,7 +10,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use weir_model::{EncoderPolicy, Ladder, Secret, Slate, Slot, Source, SourceKind, Stream, StreamName};
 
-/// `push` needs nothing more, `pull` a `uri`, `playlist` its `items`.
+/// In this version a stream has one source, of the kind `push` and in the slot `primary`; everything else is refused with the code
+/// `not_available`. `push` needs nothing more, `pull` a `uri`, `playlist` its `items`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SourceInput {
@@ -72,7 +73,8 @@ pub(crate) struct StreamInput {
     hls: bool,
     #[serde(default = "yes")]
     dash: bool,
-    #[serde(default = "yes")]
+    /// Only false: WebRTC is not in this version.
+    #[serde(default)]
     webrtc: bool,
     #[serde(default)]
     #[schema(maximum = 86400)]
@@ -82,7 +84,7 @@ pub(crate) struct StreamInput {
     record: bool,
     #[serde(default)]
     protected: bool,
-    /// null, "card" or a file.
+    /// Only null: slates are not in this version.
     #[serde(default)]
     slate: Option<String>,
     #[serde(default)]

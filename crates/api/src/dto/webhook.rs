@@ -1,5 +1,6 @@
 //! Webhooks: who is told of events.
 
+use crate::dto::event::EventTypeDto;
 use crate::dto::{Timestamp, shown};
 use crate::webhooks::Delivery;
 use serde::{Deserialize, Serialize};
@@ -19,13 +20,13 @@ pub(crate) struct WebhookInput {
     secret: Option<String>,
     /// Types of events; all when null.
     #[serde(default)]
-    #[schema(max_items = 32)]
-    types: Option<Vec<String>>,
+    types: Option<Vec<EventTypeDto>>,
 }
 
 impl From<WebhookInput> for Webhook {
     fn from(input: WebhookInput) -> Self {
-        Self::draft(input.url.trim(), input.secret.map(Into::into), input.types)
+        let types = input.types.map(|types| types.into_iter().map(|kind| kind.0).collect());
+        Self::draft(input.url.trim(), input.secret.map(Into::into), types)
     }
 }
 
@@ -35,7 +36,7 @@ pub(crate) struct WebhookDto {
     /// Without what may be secret in it.
     url: String,
     secret: Option<String>,
-    types: Option<Vec<String>>,
+    types: Option<Vec<EventTypeDto>>,
     created_at: Timestamp,
     status: WebhookStatusDto,
 }
@@ -51,22 +52,13 @@ struct WebhookStatusDto {
     next_try_at: Option<Timestamp>,
 }
 
-/// Scheme and host: what follows is a secret as often as not.
-fn masked(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("http", ""));
-    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    let more = if path.len() > 1 { "/…" } else { "" };
-    format!("{scheme}://{host}{more}")
-}
-
 impl WebhookDto {
     pub(crate) fn new(webhook: &Webhook, delivery: &Delivery) -> Self {
         Self {
             id: webhook.id.0,
-            url: masked(webhook.url.expose()),
+            url: webhook.masked_url(),
             secret: webhook.secret.as_ref().map(|secret| shown(secret, false)),
-            types: webhook.types.clone(),
+            types: webhook.types.as_ref().map(|types| types.iter().copied().map(EventTypeDto).collect()),
             created_at: webhook.created_at.into(),
             status: WebhookStatusDto {
                 last_event_id: delivery.told.map(|(id, _)| id),

@@ -7,9 +7,10 @@ use axum::body::Body;
 use axum::http::header::HeaderName;
 use axum::http::{HeaderValue, Response, StatusCode};
 use bytes::Bytes;
-use weir_packager::{Cache, Growing};
+use weir_packager::Cache;
 
 use super::body::OriginBody;
+use super::watched::Watched;
 
 #[derive(Debug)]
 pub(super) struct Reply {
@@ -24,7 +25,7 @@ pub(super) struct Reply {
 pub(super) enum ReplyBody {
     Whole(Bytes),
     /// Sent part by part as each is made.
-    Growing(Box<Growing>),
+    Growing(Box<Watched>),
 }
 
 impl ReplyBody {

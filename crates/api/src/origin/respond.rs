@@ -6,11 +6,13 @@ use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use weir_packager::{Answer, Cache, Growing};
+use weir_control::Pass;
+use weir_packager::{Answer, Cache};
 
 use super::asked::{Asked, Verb};
 use super::range::{Wanted, parse_range};
 use super::reply::{About, ContentRange, Reply, ReplyBody, Tag};
+use super::watched::Watched;
 
 /// Level 4: a playlist of 8 kB in 60 us to 15 % of its size; level 9 takes three times as long for another 1 %.
 const GZIP_LEVEL: u32 = 4;
@@ -18,11 +20,14 @@ const GZIP_LEVEL: u32 = 4;
 /// Below this the header of the compression and one packet less are all that is won.
 const GZIP_BYTES_MIN: usize = 256;
 
-/// `private` is what caches between here and the viewer may not give to another one.
-pub(super) fn respond(answer: Answer, asked: &Asked<'_>, private: bool) -> Reply {
+/// `private` is what caches between here and the viewer may not give to another one; `pass` is what the viewer goes on by where the
+/// answer takes its time.
+pub(super) fn respond(answer: Answer, asked: &Asked<'_>, private: bool, pass: impl FnOnce() -> Pass) -> Reply {
     let (content_type, body, cache, tag, compressed) = match answer {
         Answer::Found { content_type, body, cache, tag, compressed } => (content_type, body, cache, tag, compressed),
-        Answer::Growing { content_type, segment, tag } => return growing(content_type, segment, tag, asked, private),
+        Answer::Growing { content_type, segment, tag } => {
+            return growing((content_type, tag), asked, private, || Watched::new(*segment, pass()));
+        }
         Answer::NotFound => return Reply::refusal(StatusCode::NOT_FOUND),
         Answer::BadRequest(why) => return Reply::bad_request(why),
         Answer::NotReady => return Reply::come_again(StatusCode::SERVICE_UNAVAILABLE),
@@ -59,14 +64,22 @@ pub(super) fn respond(answer: Answer, asked: &Asked<'_>, private: bool) -> Reply
 }
 
 /// What is not whole yet has neither a length nor ranges; who has the whole of it already hears so.
-fn growing(content_type: &'static str, segment: Box<Growing>, tag: u64, asked: &Asked<'_>, private: bool) -> Reply {
+fn growing(
+    (content_type, tag): (&'static str, u64),
+    asked: &Asked<'_>,
+    private: bool,
+    segment: impl FnOnce() -> Watched,
+) -> Reply {
     let tag = Tag { number: tag, compressed: false };
     let is_known = asked.if_none_match.is_some_and(|known| matches_tag(known, tag));
     Reply {
         status: if is_known { StatusCode::NOT_MODIFIED } else { StatusCode::OK },
         about: About::Media { content_type, cache: Cache::Immutable, private, tag, range: None, dated: None },
         length: None,
-        body: if is_known || asked.verb == Verb::Head { ReplyBody::EMPTY } else { ReplyBody::Growing(segment) },
+        body: match is_known || asked.verb == Verb::Head {
+            true => ReplyBody::EMPTY,
+            false => ReplyBody::Growing(Box::new(segment())),
+        },
     }
 }
 
@@ -111,7 +124,7 @@ mod tests {
     fn respond(answer: Answer, method: &Method, headers: &HeaderMap) -> Response<OriginBody> {
         let (mut parts, ()) = Request::new(()).into_parts();
         (parts.method, parts.headers) = (method.clone(), headers.clone());
-        super::respond(answer, &Asked::from(&parts), false).into_response()
+        super::respond(answer, &Asked::from(&parts), false, || unreachable!("nothing grows here")).into_response()
     }
 
     #[test]
@@ -131,7 +144,8 @@ mod tests {
         ] {
             for (private, expected) in [(false, open), (true, protected)] {
                 let asked = Asked::new(Verb::Get, "/play/cam1/x", None);
-                let response = super::respond(answer.clone(), &asked, private).into_response();
+                let nothing_grows = || unreachable!("nothing grows here");
+                let response = super::respond(answer.clone(), &asked, private, nothing_grows).into_response();
                 assert_eq!(response.headers()[header::CACHE_CONTROL], expected);
             }
         }

@@ -12,12 +12,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
-use weir_packager::Growing;
 
 use super::Origin;
 use super::read_head::{Head, SHORT_HEAD_BYTES_MAX, read_head};
 use super::reply::{Reply, ReplyBody};
 use super::rewind_io::RewindIo;
+use super::watched::Watched;
 use crate::serve::Guest;
 
 /// What most requests fit into; a connection that waits for its next one holds no more than this.
@@ -182,7 +182,7 @@ async fn say_goodbye<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S, words: &[
 async fn write_growing<S: AsyncRead + AsyncWrite + Unpin>(
     socket: &mut S,
     head: &[u8],
-    mut segment: Growing,
+    mut segment: Watched,
     room: &mut [u8],
 ) -> Option<usize> {
     let mut filled = 0;

@@ -1,6 +1,7 @@
 //! `/destinations`: everyone reads, admins change.
 
 use super::{created, one, reveal};
+use crate::acting::Acting;
 use crate::auth::Caller;
 use crate::context::App;
 use crate::dto::List;
@@ -28,7 +29,7 @@ pub(crate) async fn list(
 /// A new destination
 #[utoipa::path(post, path = "/api/v1/destinations", tag = "destinations", request_body = DestinationInput, responses(
     (status = 201, body = DestinationDto), (status = 409, body = Problem), (status = 422, body = Problem)))]
-pub(crate) async fn create(State(app): State<App>, Body(input): Body<DestinationInput>) -> Result<Response, Problem> {
+pub(crate) async fn create(Acting(app): Acting, Body(input): Body<DestinationInput>) -> Result<Response, Problem> {
     let draft = input.into_model(app.api.commands.platforms());
     let destination = app.api.commands.create_destination(draft).await?;
     let dto = DestinationDto::new(&destination, false);
@@ -58,7 +59,7 @@ pub(crate) async fn read(
     (status = 200, body = DestinationDto), (status = 404, body = Problem), (status = 409, body = Problem),
     (status = 412, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn change(
-    State(app): State<App>,
+    Acting(app): Acting,
     Id(id): Id,
     IfMatch(version): IfMatch,
     Body(patch): Body<DestinationPatch>,
@@ -77,11 +78,7 @@ pub(crate) async fn change(
 /// Deletes it, unless a restream uses it
 #[utoipa::path(delete, path = "/api/v1/destinations/{id}", tag = "destinations", params(("id" = i64, Path)), responses(
     (status = 204), (status = 404, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem)))]
-pub(crate) async fn remove(
-    State(app): State<App>,
-    Id(id): Id,
-    IfMatch(version): IfMatch,
-) -> Result<StatusCode, Problem> {
+pub(crate) async fn remove(Acting(app): Acting, Id(id): Id, IfMatch(version): IfMatch) -> Result<StatusCode, Problem> {
     app.api.commands.delete_destination(DestinationId(id), version).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,14 +1,15 @@
 //! `/events`: what happened, as a list and as it happens.
 
+use crate::auth::Caller;
 use crate::context::App;
 use crate::dto::List;
 use crate::dto::event::EventDto;
 use crate::input::Params;
 use crate::problem::Problem;
-use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event as Sent, KeepAlive, Sse};
+use axum::{Extension, Json};
 use futures_util::stream::{Stream, unfold};
 use serde::Deserialize;
 use std::convert::Infallible;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use utoipa::IntoParams;
-use weir_model::MAX_WEBHOOK_TYPES;
+use weir_model::EventKind;
 use weir_observe::{Event, EventCursor, EventLog};
 
 const DEFAULT_LIMIT: usize = 100;
@@ -91,17 +92,21 @@ pub(crate) struct After {
 /// What a follower asked for.
 enum Types {
     Usual,
-    Named { usual_too: bool, names: Vec<String> },
+    Named { usual_too: bool, kinds: Vec<EventKind> },
 }
 
 impl Types {
     fn parse(types: Option<&str>) -> Result<Self, Problem> {
         let Some(types) = types else { return Ok(Self::Usual) };
-        let names: Vec<String> = types.split(',').map(|name| name.trim().to_owned()).collect();
-        if names.len() > MAX_WEBHOOK_TYPES || names.iter().any(String::is_empty) {
-            return Err(Problem::invalid("types", "must be 1 to 32 types of events with commas between them"));
+        let (mut usual_too, mut kinds) = (false, Vec::new());
+        for name in types.split(',').map(str::trim) {
+            match EventKind::from_name(name) {
+                Some(kind) => kinds.push(kind),
+                None if name == "*" => usual_too = true,
+                None => return Err(Problem::invalid("types", "must be types of events with commas between them")),
+            }
         }
-        Ok(Self::Named { usual_too: names.iter().any(|name| name == "*"), names })
+        Ok(Self::Named { usual_too, kinds })
     }
 
     /// The events that have to be looked at.
@@ -115,7 +120,7 @@ impl Types {
     fn fit(&self, event: &Event) -> bool {
         match self {
             Self::Usual => true,
-            Self::Named { usual_too, names } => *usual_too && !event.refusal || names.contains(&event.kind),
+            Self::Named { usual_too, kinds } => *usual_too && !event.refusal || kinds.contains(&event.kind),
         }
     }
 }
@@ -125,6 +130,7 @@ impl Types {
     (status = 200, content_type = "text/event-stream", body = String)))]
 pub(crate) async fn follow(
     State(app): State<App>,
+    Extension(caller): Extension<Caller>,
     Params(query): Params<After>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Sent, Infallible>>>, Problem> {
@@ -134,6 +140,7 @@ pub(crate) async fn follow(
     let types = Types::parse(query.types.as_deref())?;
     let (sender, receiver) = mpsc::channel(WAITING_EVENTS);
     let (subscribed, from_now_on) = oneshot::channel();
+    let pass = caller.pass(&app);
     tokio::spawn(async move {
         let observe = app.api.observe;
         let mut cursor = types.subscribe(observe.events(), since);
@@ -149,6 +156,7 @@ pub(crate) async fn follow(
         tokio::select! {
             () = forward => {}
             () = sender.closed() => {}
+            end = pass.ended() => tracing::info!(caller = caller.actor, why = %end, "a follower is sent away"),
             // Followers come back, to the next server.
             () = app.api.readiness.draining() => {}
         }
@@ -158,7 +166,7 @@ pub(crate) async fn follow(
     let _ = from_now_on.await;
     let events = unfold(receiver, |mut receiver| async move {
         let event = receiver.recv().await?;
-        let (id, kind) = (event.id.to_string(), event.kind.clone());
+        let (id, kind) = (event.id.to_string(), event.kind.as_str());
         let data = serde_json::to_string(&EventDto::from(event)).unwrap_or_default();
         Some((Ok(Sent::default().id(id).event(kind).data(data)), receiver))
     });

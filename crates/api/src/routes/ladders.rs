@@ -1,6 +1,7 @@
 //! `/ladders`: those that come with the server, which nobody changes, and one's own, which admins do.
 
 use super::{created, one};
+use crate::acting::Acting;
 use crate::context::App;
 use crate::dto::List;
 use crate::dto::saved_ladder::{LadderInput, LadderPatch, SavedLadderDto};
@@ -33,7 +34,7 @@ pub(crate) async fn list(
 /// A new ladder; streams use it by its name
 #[utoipa::path(post, path = "/api/v1/ladders", tag = "ladders", request_body = LadderInput, responses(
     (status = 201, body = SavedLadderDto), (status = 409, body = Problem), (status = 422, body = Problem)))]
-pub(crate) async fn create(State(app): State<App>, Body(input): Body<LadderInput>) -> Result<Response, Problem> {
+pub(crate) async fn create(Acting(app): Acting, Body(input): Body<LadderInput>) -> Result<Response, Problem> {
     let ladder = app.api.commands.create_ladder(input.into_model()?).await?;
     Ok(created("ladders", ladder.id.0, ladder.version, SavedLadderDto::from(&ladder)))
 }
@@ -55,7 +56,7 @@ pub(crate) async fn read(State(app): State<App>, Id(id): Id) -> Result<Response,
     (status = 200, body = SavedLadderDto), (status = 404, body = Problem), (status = 409, body = Problem),
     (status = 412, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn change(
-    State(app): State<App>,
+    Acting(app): Acting,
     Id(id): Id,
     IfMatch(version): IfMatch,
     Body(patch): Body<LadderPatch>,
@@ -69,11 +70,7 @@ pub(crate) async fn change(
 /// Deletes it, unless a stream uses it
 #[utoipa::path(delete, path = "/api/v1/ladders/{id}", tag = "ladders", params(("id" = i64, Path)), responses(
     (status = 204), (status = 404, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem)))]
-pub(crate) async fn remove(
-    State(app): State<App>,
-    Id(id): Id,
-    IfMatch(version): IfMatch,
-) -> Result<StatusCode, Problem> {
+pub(crate) async fn remove(Acting(app): Acting, Id(id): Id, IfMatch(version): IfMatch) -> Result<StatusCode, Problem> {
     refuse_builtin(id)?;
     app.api.commands.delete_ladder(LadderId(id), version).await?;
     Ok(StatusCode::NO_CONTENT)

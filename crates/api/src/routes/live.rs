@@ -1,5 +1,6 @@
 //! `/live`: the state of everything, as it changes; with the events in between where they are asked for.
 
+use crate::auth::Caller;
 use crate::context::App;
 use crate::dto::event::EventDto;
 use crate::dto::live::{LiveDeltaDto, LiveSnapshotDto};
@@ -7,6 +8,7 @@ use crate::input::Params;
 use crate::live::Told;
 use crate::problem::Problem;
 use crate::routes::events::last_event_id;
+use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event as Sent, Sse};
@@ -56,6 +58,7 @@ enum News {
     (status = 200, content_type = "text/event-stream", body = LiveDto), (status = 503, body = Problem)))]
 pub(crate) async fn follow(
     State(app): State<App>,
+    Extension(caller): Extension<Caller>,
     Params(query): Params<LiveParams>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Sent, Infallible>>>, Problem> {
@@ -64,6 +67,7 @@ pub(crate) async fn follow(
     let mut follower = app.live.follow(&app.api).await;
     let (sender, receiver) = mpsc::channel(WAITING);
     let (subscribed, from_now_on) = oneshot::channel();
+    let pass = caller.pass(&app);
     tokio::spawn(async move {
         let mut events = query.events.then(|| app.api.observe.events().subscribe_to_all(since));
         let _ = subscribed.send(());
@@ -87,6 +91,7 @@ pub(crate) async fn follow(
         tokio::select! {
             () = forward => {}
             () = sender.closed() => {}
+            end = pass.ended() => tracing::info!(caller = caller.actor, why = %end, "a follower is sent away"),
             () = tokio::time::sleep(CONNECTION_LIFE) => {}
             () = app.api.readiness.draining() => {}
         }

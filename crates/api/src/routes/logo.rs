@@ -1,6 +1,7 @@
 //! `/streams/{id}/logo`
 
 use super::streams::answer;
+use crate::acting::Acting;
 use crate::context::App;
 use crate::dto::stream::StreamDto;
 use crate::input::{Id, IfMatch, MAX_BODY_BYTES};
@@ -36,7 +37,7 @@ pub(crate) async fn read(State(app): State<App>, Id(id): Id, asked: HeaderMap) -
     (status = 200, body = StreamDto), (status = 404, body = Problem), (status = 412, body = Problem),
     (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn put(
-    State(app): State<App>,
+    Acting(app): Acting,
     Id(id): Id,
     IfMatch(version): IfMatch,
     headers: HeaderMap,
@@ -56,11 +57,7 @@ pub(crate) async fn put(
 /// Takes the logo off
 #[utoipa::path(delete, path = "/api/v1/streams/{id}/logo", tag = "streams", params(("id" = i64, Path)), responses(
     (status = 204), (status = 404, body = Problem), (status = 412, body = Problem)))]
-pub(crate) async fn remove(
-    State(app): State<App>,
-    Id(id): Id,
-    IfMatch(version): IfMatch,
-) -> Result<StatusCode, Problem> {
+pub(crate) async fn remove(Acting(app): Acting, Id(id): Id, IfMatch(version): IfMatch) -> Result<StatusCode, Problem> {
     app.api.commands.remove_logo(StreamId(id), version).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,6 +1,7 @@
 //! `/restreams`
 
 use super::{created, one, reveal};
+use crate::acting::Acting;
 use crate::auth::Caller;
 use crate::catalogue::Catalogue;
 use crate::context::App;
@@ -56,7 +57,7 @@ pub(crate) async fn list(
     (status = 201, body = RestreamDto), (status = 403, body = Problem), (status = 409, body = Problem),
     (status = 422, body = Problem)))]
 pub(crate) async fn create(
-    State(app): State<App>,
+    Acting(app): Acting,
     Extension(caller): Extension<Caller>,
     Body(input): Body<RestreamInput>,
 ) -> Result<Response, Problem> {
@@ -90,7 +91,7 @@ pub(crate) async fn read(
     (status = 200, body = RestreamDto), (status = 403, body = Problem), (status = 404, body = Problem),
     (status = 409, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn change(
-    State(app): State<App>,
+    Acting(app): Acting,
     Extension(caller): Extension<Caller>,
     Id(id): Id,
     IfMatch(version): IfMatch,
@@ -109,11 +110,7 @@ pub(crate) async fn change(
 /// Stops and deletes it
 #[utoipa::path(delete, path = "/api/v1/restreams/{id}", tag = "restreams", params(("id" = i64, Path)), responses(
     (status = 204), (status = 404, body = Problem), (status = 412, body = Problem)))]
-pub(crate) async fn remove(
-    State(app): State<App>,
-    Id(id): Id,
-    IfMatch(version): IfMatch,
-) -> Result<StatusCode, Problem> {
+pub(crate) async fn remove(Acting(app): Acting, Id(id): Id, IfMatch(version): IfMatch) -> Result<StatusCode, Problem> {
     app.api.commands.delete_restream(RestreamId(id), version).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -121,7 +118,7 @@ pub(crate) async fn remove(
 /// Starts it, now or when its source comes
 #[utoipa::path(post, path = "/api/v1/restreams/{id}/start", tag = "restreams", params(("id" = i64, Path)), responses(
     (status = 200, body = RestreamDto), (status = 404, body = Problem)))]
-pub(crate) async fn start(State(app): State<App>, Id(id): Id) -> Result<Response, Problem> {
+pub(crate) async fn start(Acting(app): Acting, Id(id): Id) -> Result<Response, Problem> {
     let restream = app.api.commands.start_restream(RestreamId(id)).await?;
     answer(&app, &restream).await
 }
@@ -129,7 +126,7 @@ pub(crate) async fn start(State(app): State<App>, Id(id): Id) -> Result<Response
 /// Stops it
 #[utoipa::path(post, path = "/api/v1/restreams/{id}/stop", tag = "restreams", params(("id" = i64, Path)), responses(
     (status = 200, body = RestreamDto), (status = 404, body = Problem)))]
-pub(crate) async fn stop(State(app): State<App>, Id(id): Id) -> Result<Response, Problem> {
+pub(crate) async fn stop(Acting(app): Acting, Id(id): Id) -> Result<Response, Problem> {
     let restream = app.api.commands.stop_restream(RestreamId(id)).await?;
     answer(&app, &restream).await
 }
@@ -137,7 +134,7 @@ pub(crate) async fn stop(State(app): State<App>, Id(id): Id) -> Result<Response,
 /// Tries at once instead of waiting for the next attempt
 #[utoipa::path(post, path = "/api/v1/restreams/{id}/retry", tag = "restreams", params(("id" = i64, Path)), responses(
     (status = 200, body = RetryAnswer), (status = 404, body = Problem), (status = 409, body = Problem)))]
-pub(crate) async fn retry(State(app): State<App>, Id(id): Id) -> Result<Json<RetryAnswer>, Problem> {
+pub(crate) async fn retry(Acting(app): Acting, Id(id): Id) -> Result<Json<RetryAnswer>, Problem> {
     if !app.api.commands.retry_restream(RestreamId(id)).await? {
         let detail = "it is not running; start it instead";
         return Err(Problem::new(StatusCode::CONFLICT, "not_running", detail));

@@ -1,5 +1,6 @@
 //! `/session`: the dashboard's login.
 
+use crate::acting::Acting;
 use crate::auth::{COOKIE, Caller, csrf_token, session_cookie};
 use crate::context::{App, Peer};
 use crate::dto::api_key::RoleDto;
@@ -82,7 +83,7 @@ pub(crate) async fn log_in(
     (status = 200, body = SessionDto), (status = 401, body = Problem)))]
 pub(crate) async fn read(Extension(caller): Extension<Caller>) -> Json<SessionDto> {
     Json(SessionDto {
-        csrf_token: caller.cookie.as_ref().map(csrf_token),
+        csrf_token: caller.cookie().map(csrf_token),
         user: SessionUserDto { id: caller.user_id.map(|id| id.0), name: caller.name, role: caller.role.into() },
     })
 }
@@ -91,7 +92,7 @@ pub(crate) async fn read(Extension(caller): Extension<Caller>) -> Json<SessionDt
 #[utoipa::path(patch, path = "/api/v1/session", tag = "session", request_body = PasswordInput, responses(
     (status = 204), (status = 409, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
 pub(crate) async fn change(
-    State(app): State<App>,
+    Acting(app): Acting,
     Extension(caller): Extension<Caller>,
     peer: Option<Extension<Peer>>,
     Body(input): Body<PasswordInput>,
@@ -106,9 +107,10 @@ pub(crate) async fn change(
         Checked::Wrong => return Err(Problem::invalid("password", "is not the one that is in use")),
         Checked::Wait(wait) => return Err(Problem::too_many_tries("passwords", wait)),
     }
-    let change = AccountChange { password: Some(new_password), keep: caller.cookie, ..AccountChange::default() };
+    let change =
+        AccountChange { password: Some(new_password), keep: caller.cookie().cloned(), ..AccountChange::default() };
     let hashing = app.password_checks.acquire().await.map_err(|_| Problem::internal())?;
-    app.api.store.update_account(id, None, change).await?;
+    app.api.commands.update_account(id, None, change).await?;
     drop(hashing);
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -145,9 +147,9 @@ async fn check(app: &App, name: &str, password: String, ip: IpAddr) -> Result<Ch
 
 /// Logs out
 #[utoipa::path(delete, path = "/api/v1/session", tag = "session", responses((status = 204)))]
-pub(crate) async fn log_out(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
+pub(crate) async fn log_out(Acting(app): Acting, headers: HeaderMap) -> Result<Response, Problem> {
     if let Some(cookie) = session_cookie(&headers) {
-        app.api.store.delete_login(&cookie).await?;
+        app.api.commands.end_login(&cookie).await?;
     }
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie(&app, "", 0))]).into_response())
 }

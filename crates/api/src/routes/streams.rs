@@ -1,6 +1,7 @@
 //! `/streams`
 
 use super::{created, one, reveal};
+use crate::acting::Acting;
 use crate::auth::Caller;
 use crate::context::App;
 use crate::dto::List;
@@ -38,7 +39,7 @@ pub(crate) async fn list(
 /// A new stream; this answer shows its keys
 #[utoipa::path(post, path = "/api/v1/streams", tag = "streams", request_body = StreamInput, responses(
     (status = 201, body = StreamDto), (status = 409, body = Problem), (status = 422, body = Problem)))]
-pub(crate) async fn create(State(app): State<App>, Body(input): Body<StreamInput>) -> Result<Response, Problem> {
+pub(crate) async fn create(Acting(app): Acting, Body(input): Body<StreamInput>) -> Result<Response, Problem> {
     let stream = app.api.commands.create_stream(input.into_model()?).await?;
     Ok(created("streams", stream.id.0, stream.version, dto(&app, &stream, true)))
 }
@@ -65,7 +66,7 @@ pub(crate) async fn read(
     (status = 200, body = StreamDto), (status = 404, body = Problem), (status = 409, body = Problem),
     (status = 412, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn change(
-    State(app): State<App>,
+    Acting(app): Acting,
     Id(id): Id,
     IfMatch(version): IfMatch,
     Body(patch): Body<StreamPatch>,
@@ -85,11 +86,7 @@ pub(crate) async fn change(
 /// Deletes it with its restreams
 #[utoipa::path(delete, path = "/api/v1/streams/{id}", tag = "streams", params(("id" = i64, Path)), responses(
     (status = 204), (status = 404, body = Problem), (status = 412, body = Problem)))]
-pub(crate) async fn remove(
-    State(app): State<App>,
-    Id(id): Id,
-    IfMatch(version): IfMatch,
-) -> Result<StatusCode, Problem> {
+pub(crate) async fn remove(Acting(app): Acting, Id(id): Id, IfMatch(version): IfMatch) -> Result<StatusCode, Problem> {
     app.api.commands.delete_stream(StreamId(id), version).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -97,7 +94,7 @@ pub(crate) async fn remove(
 /// Lets it be published to
 #[utoipa::path(post, path = "/api/v1/streams/{id}/start", tag = "streams", params(("id" = i64, Path)), responses(
     (status = 200, body = StreamDto), (status = 404, body = Problem)))]
-pub(crate) async fn start(State(app): State<App>, Id(id): Id) -> Result<Response, Problem> {
+pub(crate) async fn start(Acting(app): Acting, Id(id): Id) -> Result<Response, Problem> {
     let stream = app.api.commands.start_stream(StreamId(id)).await?;
     Ok(answer(&app, &stream))
 }
@@ -105,7 +102,7 @@ pub(crate) async fn start(State(app): State<App>, Id(id): Id) -> Result<Response
 /// Ends it and refuses its publishers
 #[utoipa::path(post, path = "/api/v1/streams/{id}/stop", tag = "streams", params(("id" = i64, Path)), responses(
     (status = 200, body = StreamDto), (status = 404, body = Problem)))]
-pub(crate) async fn stop(State(app): State<App>, Id(id): Id) -> Result<Response, Problem> {
+pub(crate) async fn stop(Acting(app): Acting, Id(id): Id) -> Result<Response, Problem> {
     let stream = app.api.commands.stop_stream(StreamId(id)).await?;
     Ok(answer(&app, &stream))
 }
@@ -115,7 +112,7 @@ pub(crate) async fn stop(State(app): State<App>, Id(id): Id) -> Result<Response,
     request_body(content = Option<RotateInput>), responses(
     (status = 200, body = StreamDto), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn rotate_key(
-    State(app): State<App>,
+    Acting(app): Acting,
     Id(id): Id,
     Body(input): Body<RotateInput>,
 ) -> Result<Response, Problem> {

@@ -1,6 +1,7 @@
 //! `/users`: admins only.
 
 use super::{created, one};
+use crate::acting::Acting;
 use crate::auth::Caller;
 use crate::context::App;
 use crate::dto::List;
@@ -28,10 +29,10 @@ pub(crate) async fn list(
 /// A new person
 #[utoipa::path(post, path = "/api/v1/users", tag = "users", request_body = UserInput, responses(
     (status = 201, body = UserDto), (status = 409, body = Problem), (status = 422, body = Problem)))]
-pub(crate) async fn create(State(app): State<App>, Body(input): Body<UserInput>) -> Result<Response, Problem> {
+pub(crate) async fn create(Acting(app): Acting, Body(input): Body<UserInput>) -> Result<Response, Problem> {
     let user = input.read()?;
     let hashing = app.password_checks.acquire().await.map_err(|_| Problem::internal())?;
-    let account = app.api.store.create_account(&user.name, user.role, &user.password, user.restream_quota).await?;
+    let account = app.api.commands.create_account(&user.name, user.role, &user.password, user.restream_quota).await?;
     drop(hashing);
     Ok(created("users", account.id.0, account.version, UserDto::from(&account)))
 }
@@ -50,16 +51,16 @@ pub(crate) async fn read(State(app): State<App>, Id(id): Id) -> Result<Response,
     (status = 200, body = UserDto), (status = 404, body = Problem), (status = 409, body = Problem),
     (status = 412, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn change(
-    State(app): State<App>,
+    Acting(app): Acting,
     Extension(caller): Extension<Caller>,
     Id(id): Id,
     IfMatch(version): IfMatch,
     Body(patch): Body<UserPatch>,
 ) -> Result<Response, Problem> {
     let mut change = patch.read()?;
-    change.keep = caller.cookie;
+    change.keep = caller.cookie().cloned();
     let hashing = app.password_checks.acquire().await.map_err(|_| Problem::internal())?;
-    let account = app.api.store.update_account(UserId(id), version, change).await?;
+    let account = app.api.commands.update_account(UserId(id), version, change).await?;
     drop(hashing);
     Ok(one(StatusCode::OK, account.version, UserDto::from(&account)))
 }
@@ -67,11 +68,7 @@ pub(crate) async fn change(
 /// Ends a person's logins and account; what they made stays
 #[utoipa::path(delete, path = "/api/v1/users/{id}", tag = "users", params(("id" = i64, Path)), responses(
     (status = 204), (status = 404, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem)))]
-pub(crate) async fn remove(
-    State(app): State<App>,
-    Id(id): Id,
-    IfMatch(version): IfMatch,
-) -> Result<StatusCode, Problem> {
-    app.api.store.delete_account(UserId(id), version).await?;
+pub(crate) async fn remove(Acting(app): Acting, Id(id): Id, IfMatch(version): IfMatch) -> Result<StatusCode, Problem> {
+    app.api.commands.delete_account(UserId(id), version).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,5 +1,6 @@
 //! `/webhooks`: admins only, because events leave the house.
 
+use crate::acting::Acting;
 use crate::context::App;
 use crate::dto::List;
 use crate::dto::webhook::{WebhookDto, WebhookInput};
@@ -30,12 +31,10 @@ pub(crate) async fn list(
 #[utoipa::path(post, path = "/api/v1/webhooks", tag = "webhooks", request_body = WebhookInput, responses(
     (status = 201, body = WebhookDto), (status = 422, body = Problem)))]
 pub(crate) async fn create(
-    State(app): State<App>,
+    Acting(app): Acting,
     Body(input): Body<WebhookInput>,
 ) -> Result<(StatusCode, Json<WebhookDto>), Problem> {
-    let webhook = Webhook::from(input);
-    webhook.check().map_err(|fault| Problem::invalid(fault.field, fault.problem))?;
-    let webhook = app.api.store.create_webhook(webhook).await?;
+    let webhook = app.api.commands.create_webhook(Webhook::from(input)).await?;
     app.api.webhooks.note_change();
     Ok((StatusCode::CREATED, Json(dto(&app, &webhook))))
 }
@@ -43,8 +42,8 @@ pub(crate) async fn create(
 /// Tells it no more
 #[utoipa::path(delete, path = "/api/v1/webhooks/{id}", tag = "webhooks", params(("id" = i64, Path)), responses(
     (status = 204), (status = 404, body = Problem)))]
-pub(crate) async fn remove(State(app): State<App>, Id(id): Id) -> Result<StatusCode, Problem> {
-    app.api.store.delete_webhook(WebhookId(id)).await?;
+pub(crate) async fn remove(Acting(app): Acting, Id(id): Id) -> Result<StatusCode, Problem> {
+    app.api.commands.delete_webhook(WebhookId(id)).await?;
     app.api.webhooks.note_change();
     Ok(StatusCode::NO_CONTENT)
 }

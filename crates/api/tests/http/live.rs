@@ -90,7 +90,7 @@ async fn everything_first_and_then_what_changes() {
 
     let version = snapshot["config_version"].as_u64().unwrap();
     api.context.observe.board().set_stream(StreamId(1), "cam1", live(2.0, 3_000_000));
-    api.context.observe.events().emit("stream_state", serde_json::Map::new());
+    api.context.observe.events().emit(weir_model::EventKind::StreamState, serde_json::Map::new());
     let delta = watching.wait(|delta| !delta["streams"].as_array().unwrap().is_empty()).await;
     let changed = delta["streams"].as_array().unwrap();
     assert_eq!((changed.len(), &changed[0]["status"]["state"]), (1, &json!("live")), "only what changed");

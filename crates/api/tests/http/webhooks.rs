@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use weir_api::WebhookCaller;
+use weir_model::EventKind;
 use weir_net::Egress;
 
 /// Takes one request and answers with this status.
@@ -49,13 +50,13 @@ async fn told_in_order_signed_and_again_after_a_failure() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook/planted-token?x=1", listener.local_addr().unwrap());
     let telling = tokio::spawn(run(&api, caller(Egress::default()), &CancellationToken::new()));
-    let made = api.post("/webhooks", json!({"url": url, "secret": "planted-secret", "types": ["wanted"]})).await;
+    let made = api.post("/webhooks", json!({"url": url, "secret": "planted-secret", "types": ["stream_state"]})).await;
     assert_eq!(made.status, 201, "{}", made.text);
-    let emit = |kind: &str, n: u64| api.context.observe.events().emit(kind, weir_observe::fields([("n", n.into())]));
+    let emit = |kind, n: u64| api.context.observe.events().emit(kind, weir_observe::fields([("n", n.into())]));
     // It is told from when its task runs: say it until it is heard.
     let first = loop {
-        emit("wanted", 1);
-        emit("other", 9);
+        emit(EventKind::StreamState, 1);
+        emit(EventKind::Scte35, 9);
         let heard = tokio::time::timeout(std::time::Duration::from_millis(50), answer(&listener, "500 No")).await;
         if let Ok(heard) = heard {
             break heard;
@@ -67,11 +68,11 @@ async fn told_in_order_signed_and_again_after_a_failure() {
     assert!(status["failed_attempts"].as_u64() <= Some(1), "{status}");
     let second = answer(&listener, "204 No Content").await;
     assert_eq!(event_of(&first)["id"], event_of(&second)["id"], "the same again");
-    emit("wanted", 2);
+    emit(EventKind::StreamState, 2);
     let mut last = event_of(&second);
     while last["n"] != 2 {
         let next = event_of(&answer(&listener, "200 OK").await);
-        assert_eq!(next["type"], "wanted");
+        assert_eq!(next["type"], "stream_state");
         assert!(next["id"].as_u64() > last["id"].as_u64(), "in order");
         last = next;
     }
@@ -91,6 +92,7 @@ async fn what_can_not_be_is_refused() {
     for (body, field) in [
         (json!({"url": "ftp://h"}), "url"),
         (json!({"url": "http://h", "types": []}), "types"),
+        (json!({"url": "http://h", "types": ["stream_state", "planted"]}), "types[1]"),
         (json!({"url": "http://h", "secret": ""}), "secret"),
         (json!({}), "url"),
     ] {
@@ -101,7 +103,7 @@ async fn what_can_not_be_is_refused() {
         tokio::spawn(run(&api, caller(Egress::new(["127.0.0.0/8".parse().unwrap()], [])), &CancellationToken::new()));
     api.post("/webhooks", json!({"url": "http://127.0.0.1:9/"})).await;
     let failure = loop {
-        api.context.observe.events().emit("any", serde_json::Map::new());
+        api.context.observe.events().emit(EventKind::Scte35, serde_json::Map::new());
         let status = api.get("/webhooks").await.json()["items"][0]["status"].clone();
         if let Some(failure) = status["failure"].as_str() {
             break failure.to_owned();
@@ -119,9 +121,10 @@ async fn at_the_end_what_has_happened_is_told_once_and_in_order() {
         (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
     for listener in [&takes, &refuses] {
         let url = format!("http://{}/", listener.local_addr().unwrap());
-        assert_eq!(api.post("/webhooks", json!({"url": url, "types": ["wanted"]})).await.status, 201);
+        assert_eq!(api.post("/webhooks", json!({"url": url, "types": ["stream_state"]})).await.status, 201);
     }
-    let emit = |n: u64| api.context.observe.events().emit("wanted", weir_observe::fields([("n", n.into())]));
+    let emit =
+        |n: u64| api.context.observe.events().emit(EventKind::StreamState, weir_observe::fields([("n", n.into())]));
     for n in 0..3 {
         emit(n);
     }

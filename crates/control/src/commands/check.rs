@@ -2,15 +2,38 @@
 
 use super::{CommandError, Result};
 use weir_model::{
-    Destination, Ladder, LadderFault, MAX_DVR_SECONDS, MAX_PLAYLIST_ITEMS, MAX_URL_BYTES, Platforms, PushUrl,
-    PushUrlFault, Restream, RestreamRendition, SavedLadder, SavedLadderFault, Slate, Slot, SourceKind, Stream, Target,
-    checked_label, checked_passphrase,
+    Destination, Ladder, LadderFault, MAX_DVR_SECONDS, Platforms, PushUrl, PushUrlFault, Restream, RestreamRendition,
+    SavedLadder, SavedLadderFault, Slot, SourceKind, Stream, Target, checked_label, checked_passphrase,
 };
 
-const PULL_SCHEMES: [&str; 7] = ["rtmp://", "rtmps://", "srt://", "rtsp://", "http://", "https://", "file://"];
-const PLAYLIST_SUFFIXES: [&str; 4] = [".flv", ".mp4", ".mkv", ".ts"];
-/// The longest path Linux takes.
-const MAX_PATH_BYTES: usize = 4_096;
+/// What nothing in this version acts on is refused where it is new. A stream of an earlier version may have a backup slot: its key
+/// goes on being a second key to the stream.
+pub(super) fn check_available(stream: &Stream, old: Option<&Stream>) -> Result<()> {
+    let later = |field: String| Err(CommandError::not_available(field));
+    let shape = |stream: &Stream| -> Vec<_> {
+        stream.sources.iter().map(|source| (source.slot, source.kind.as_str())).collect()
+    };
+    if old.is_none_or(|old| shape(old) != shape(stream)) {
+        for (number, source) in stream.sources.iter().enumerate() {
+            if !matches!(source.kind, SourceKind::Push { .. }) {
+                return later(format!("sources[{number}].kind"));
+            }
+            if source.slot != Slot::Primary {
+                return later(format!("sources[{number}].slot"));
+            }
+        }
+        if stream.sources.len() > 1 {
+            return later("sources[1]".to_owned());
+        }
+    }
+    if stream.slate.is_some() {
+        return later("slate".to_owned());
+    }
+    if stream.webrtc {
+        return later("webrtc".to_owned());
+    }
+    Ok(())
+}
 
 /// Puts the sources in order, too.
 pub(super) fn check_stream(stream: &mut Stream) -> Result<()> {
@@ -25,22 +48,12 @@ pub(super) fn check_stream(stream: &mut Stream) -> Result<()> {
     if stream.sources[0].slot != Slot::Primary {
         return Err(invalid("sources", "must have a primary beside the backup"));
     }
-    for source in &stream.sources {
-        match &source.kind {
-            SourceKind::Push { .. } => {}
-            SourceKind::Pull { uri } => check_pull(uri.expose())?,
-            SourceKind::Playlist { items, .. } => check_playlist(items)?,
-        }
-    }
     // Whether there is one of a name is for the store to say.
     if let Some(ladder @ Ladder::Inline(_)) = &stream.ladder {
         ladder.check().map_err(|fault| ladder_fault("ladder", fault))?;
     }
     if stream.dvr_seconds > MAX_DVR_SECONDS {
         return Err(invalid("dvr_seconds", "must be at most 86400"));
-    }
-    if let Some(Slate::File(path)) = &stream.slate {
-        check_path("slate", path)?;
     }
     stream.logo.check().map_err(|fault| CommandError::invalid(format!("logo.{}", fault.field), fault.problem))?;
     if let Some(passphrase) = &stream.srt_passphrase {
@@ -64,44 +77,6 @@ fn ladder_fault(field: &str, fault: LadderFault) -> CommandError {
     }
 }
 
-fn check_pull(uri: &str) -> Result<()> {
-    let invalid = |problem: &str| Err(CommandError::invalid("sources.uri", problem));
-    if uri.len() > MAX_URL_BYTES {
-        return invalid("must be at most 2048 bytes long");
-    }
-    if uri.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return invalid("must not contain blanks or control characters");
-    }
-    let known = |scheme: &&str| uri.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
-    match PULL_SCHEMES.iter().find(|scheme| known(scheme)) {
-        Some(scheme) if uri.len() > scheme.len() => Ok(()),
-        Some(_) => invalid("has nothing after its scheme"),
-        None => invalid("must begin with rtmp://, rtmps://, srt://, rtsp://, http://, https:// or file://"),
-    }
-}
-
-fn check_playlist(items: &[String]) -> Result<()> {
-    if items.is_empty() || items.len() > MAX_PLAYLIST_ITEMS {
-        return Err(CommandError::invalid("sources.items", "must have 1 to 1000 items"));
-    }
-    for item in items {
-        let path = item.strip_prefix("file://").unwrap_or(item);
-        check_path("sources.items", path)?;
-        let lower = path.to_ascii_lowercase();
-        if !PLAYLIST_SUFFIXES.iter().any(|suffix| lower.ends_with(suffix)) {
-            return Err(CommandError::invalid("sources.items", "must be .flv, .mp4, .mkv or .ts files"));
-        }
-    }
-    Ok(())
-}
-
-fn check_path(field: &str, path: &str) -> Result<()> {
-    if !path.starts_with('/') || path.len() > MAX_PATH_BYTES || path.chars().any(char::is_control) {
-        return Err(CommandError::invalid(field, "must be an absolute path"));
-    }
-    Ok(())
-}
-
 pub(super) fn check_destination(destination: &mut Destination, platforms: &Platforms) -> Result<()> {
     destination.name = checked_label(&destination.name).map_err(|fault| CommandError::invalid("name", fault))?;
     if platforms.get(&destination.platform).is_none() {
@@ -111,7 +86,7 @@ pub(super) fn check_destination(destination: &mut Destination, platforms: &Platf
     let urls = [("url", Some(&destination.url)), ("backup_url", destination.backup_url.as_ref())];
     for (field, url) in urls {
         if let Some(url) = url {
-            PushUrl::check_server(url.expose()).map_err(|fault| CommandError::invalid(field, fault))?;
+            PushUrl::check_server(url.expose()).map_err(|fault| url_fault(field, &fault))?;
         }
     }
     Ok(())
@@ -155,5 +130,5 @@ pub(super) fn check_restream(restream: &mut Restream, destination: Option<&Desti
 
 /// The message names the URL's parameter at fault, the field says where the URL is.
 fn url_fault(field: &str, fault: &PushUrlFault) -> CommandError {
-    CommandError::invalid(field, fault)
+    if fault.is_later { CommandError::not_available(field) } else { CommandError::invalid(field, fault) }
 }

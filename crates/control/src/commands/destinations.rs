@@ -11,6 +11,7 @@ impl Commands {
         let _changing = self.shared.changing.lock().await;
         let destination = self.store().create_destination(destination).await?;
         self.note_change();
+        self.tell_created(&destination);
         Ok(destination)
     }
 
@@ -43,6 +44,7 @@ impl Commands {
                 updated => {
                     let updated = updated?;
                     self.kick();
+                    self.tell_changed(&old, &updated, &[]);
                     return Ok(updated);
                 }
             }
@@ -52,8 +54,10 @@ impl Commands {
     /// Refused while a restream uses it.
     pub async fn delete_destination(&self, id: DestinationId, version: Option<i64>) -> Result<()> {
         let _changing = self.shared.changing.lock().await;
+        let gone = self.store().destination(id).await?;
         self.store().delete_destination(id, version).await?;
         self.note_change();
+        self.tell_deleted(&gone);
         Ok(())
     }
 

@@ -1,8 +1,8 @@
 //! Who may publish into what and what may be played, in memory.
 
 use std::collections::HashMap;
-use weir_model::{Secret, Slot, SourceKind, StreamId, StreamName};
-use weir_store::{Store, StoreError};
+use weir_model::{Secret, Slot, SourceKind, Stream, StreamId, StreamName};
+use weir_store::{Store, StoreError, StreamsStamp};
 
 /// Leave to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,11 +26,13 @@ pub enum PublishRefusal {
 }
 
 /// A stream that exists under a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlayGrant {
     pub stream_id: StreamId,
     pub active: bool,
     pub protected: bool,
+    /// What its tokens must say.
+    pub play_epoch: u32,
 }
 
 /// Keys are held as their keyed hashes: comparing those tells nothing about a key by its timing.
@@ -38,11 +40,15 @@ pub struct PlayGrant {
 pub(super) struct Directory {
     publish: HashMap<[u8; 32], (PublishGrant, bool)>,
     play: HashMap<String, PlayGrant>,
+    play_by_id: HashMap<StreamId, PlayGrant>,
+    /// Of the streams that all this was read of.
+    stamp: StreamsStamp,
 }
 
 impl Directory {
     pub(super) async fn read(store: &Store) -> Result<Self, StoreError> {
-        let mut directory = Self::default();
+        // Before the streams: what is changed meanwhile is read again.
+        let mut directory = Self { stamp: store.streams_stamp().await?, ..Self::default() };
         for stream in store.all_streams().await? {
             for source in &stream.sources {
                 if let SourceKind::Push { stream_key } = &source.kind {
@@ -55,7 +61,9 @@ impl Directory {
                     directory.publish.insert(store.stream_key_lookup(stream_key.expose()), (grant, stream.active));
                 }
             }
-            let grant = PlayGrant { stream_id: stream.id, active: stream.active, protected: stream.protected };
+            let Stream { id, active, protected, play_epoch, .. } = stream;
+            let grant = PlayGrant { stream_id: id, active, protected, play_epoch };
+            directory.play_by_id.insert(id, grant);
             directory.play.insert(stream.name.as_str().to_owned(), grant);
         }
         Ok(directory)
@@ -70,6 +78,14 @@ impl Directory {
     }
 
     pub(super) fn play(&self, name: &str) -> Option<PlayGrant> {
-        self.play.get(name).cloned()
+        self.play.get(name).copied()
+    }
+
+    pub(super) fn play_by_id(&self, id: StreamId) -> Option<PlayGrant> {
+        self.play_by_id.get(&id).copied()
+    }
+
+    pub(super) fn is_of(&self, stamp: StreamsStamp) -> bool {
+        self.stamp == stamp
     }
 }

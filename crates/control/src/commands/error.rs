@@ -10,6 +10,9 @@ pub enum CommandError {
     /// A value that who asked for it may not give.
     #[error("{field} {message}")]
     NotAllowed { field: &'static str, message: &'static str },
+    /// Nothing is wrong with it, and nothing in this version acts on it: what is accepted is run.
+    #[error("{field} is not available in this version")]
+    NotAvailable { field: String },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -17,6 +20,10 @@ pub enum CommandError {
 impl CommandError {
     pub fn invalid(field: impl Into<String>, message: impl std::fmt::Display) -> Self {
         Self::Invalid { field: field.into(), message: message.to_string() }
+    }
+
+    pub(crate) fn not_available(field: impl Into<String>) -> Self {
+        Self::NotAvailable { field: field.into() }
     }
 
     pub(crate) fn is_stale(&self) -> bool {

@@ -11,6 +11,7 @@ impl Commands {
         let _changing = self.shared.changing.lock().await;
         let ladder = self.store().create_ladder(ladder).await?;
         self.note_change();
+        self.tell_created(&ladder);
         Ok(ladder)
     }
 
@@ -40,6 +41,7 @@ impl Commands {
                 updated => {
                     let updated = updated?;
                     self.kick();
+                    self.tell_changed(&old, &updated, &[]);
                     return Ok(updated);
                 }
             }
@@ -49,8 +51,10 @@ impl Commands {
     /// Refused while a stream names it.
     pub async fn delete_ladder(&self, id: LadderId, version: Option<i64>) -> Result<()> {
         let _changing = self.shared.changing.lock().await;
+        let gone = self.store().ladder(id).await?;
         self.store().delete_ladder(id, version).await?;
         self.note_change();
+        self.tell_deleted(&gone);
         Ok(())
     }
 

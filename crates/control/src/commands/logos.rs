@@ -54,6 +54,7 @@ impl Commands {
         }
         let stream = self.store().set_logo(id, image.as_ref()).await?;
         self.streams_changed().await?;
+        self.tell_changed(&old, &stream, &[]);
         Ok(stream)
     }
 

@@ -17,6 +17,7 @@ impl Commands {
         self.check_with_destination(&mut restream).await?;
         let restream = self.store().create_restream_of(owner, restream).await?;
         self.kick();
+        self.tell_created(&restream);
         Ok(restream)
     }
 
@@ -49,6 +50,7 @@ impl Commands {
                 updated => {
                     let updated = updated?;
                     self.kick();
+                    self.tell_changed(&old, &updated, &[]);
                     return Ok(updated);
                 }
             }
@@ -57,8 +59,10 @@ impl Commands {
 
     pub async fn delete_restream(&self, id: RestreamId, version: Option<i64>) -> Result<()> {
         let _changing = self.shared.changing.lock().await;
+        let gone = self.store().restream(id).await?;
         self.store().delete_restream(id, version).await?;
         self.kick();
+        self.tell_deleted(&gone);
         Ok(())
     }
 

@@ -1,9 +1,17 @@
 //! Changes to streams.
 
-use super::check::check_stream;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use weir_model::{EventKind, Secret, Slot, Source, SourceKind, Stream, StreamId};
+use weir_store::{Store, StoreError};
+
+use super::check::{check_available, check_stream};
+use super::telling::Told as _;
 use super::{CommandError, Commands, Result, STALE_RETRIES};
-use weir_model::{Secret, Slot, SourceKind, Stream, StreamId};
-use weir_store::StoreError;
+use crate::play_token::{self, PlayToken};
 
 /// Letters that can't be mistaken for one another when a key is read aloud; 32 of them, five bits each.
 const KEY_ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
@@ -14,12 +22,14 @@ const STREAM_KEY_CHARS: usize = 28;
 impl Commands {
     /// Push sources without a key get one.
     pub async fn create_stream(&self, mut stream: Stream) -> Result<Stream> {
+        check_available(&stream, None)?;
         check_stream(&mut stream)?;
         fill_keys(&mut stream, None)?;
         let _changing = self.shared.changing.lock().await;
         self.check_named_ladder(&stream).await?;
         let stream = self.store().create_stream(stream).await?;
         self.streams_changed().await?;
+        self.tell_created(&stream);
         Ok(stream)
     }
 
@@ -30,6 +40,18 @@ impl Commands {
         version: Option<i64>,
         change: impl Fn(&mut Stream) -> Result<()> + Send,
     ) -> Result<Stream> {
+        let (before, stream) = self.change_stream(id, version, change).await?;
+        self.tell_changed(&before, &stream, &[]);
+        Ok(stream)
+    }
+
+    /// Gives it as it was and as it is now; the caller tells of it.
+    async fn change_stream(
+        &self,
+        id: StreamId,
+        version: Option<i64>,
+        change: impl Fn(&mut Stream) -> Result<()> + Send,
+    ) -> Result<(Stream, Stream)> {
         let _changing = self.shared.changing.lock().await;
         let mut tries = 0;
         loop {
@@ -39,11 +61,12 @@ impl Commands {
             }
             let mut stream = old.clone();
             change(&mut stream)?;
+            check_available(&stream, Some(&old))?;
             check_stream(&mut stream)?;
             self.check_named_ladder(&stream).await?;
             fill_keys(&mut stream, Some(&old))?;
             if stream == old {
-                return Ok(old);
+                return Ok((old, stream));
             }
             tries += 1;
             match self.store().update_stream(stream).await.map_err(CommandError::from) {
@@ -51,7 +74,7 @@ impl Commands {
                 updated => {
                     let updated = updated?;
                     self.streams_changed().await?;
-                    return Ok(updated);
+                    return Ok((old, updated));
                 }
             }
         }
@@ -60,8 +83,13 @@ impl Commands {
     /// Its restreams go with it.
     pub async fn delete_stream(&self, id: StreamId, version: Option<i64>) -> Result<()> {
         let _changing = self.shared.changing.lock().await;
+        let gone = self.store().stream(id).await?;
+        let restreams = self.store().all_restreams().await?;
         self.store().delete_stream(id, version).await?;
-        self.streams_changed().await
+        self.streams_changed().await?;
+        restreams.iter().filter(|restream| restream.stream_id == id).for_each(|restream| self.tell_deleted(restream));
+        self.tell_deleted(&gone);
+        Ok(())
     }
 
     pub async fn start_stream(&self, id: StreamId) -> Result<Stream> {
@@ -80,22 +108,80 @@ impl Commands {
         .await
     }
 
+    /// A token with which `ip`, or whoever has it, may watch for so long.
+    pub async fn issue_play_token(&self, id: StreamId, ip: Option<IpAddr>, lifetime: Duration) -> Result<PlayToken> {
+        let stream = self.store().stream(id).await?;
+        let sign = |text: &[u8]| self.sign_play_token(text);
+        let token = play_token::issue(sign, (id, stream.play_epoch), ip, OffsetDateTime::now_utc() + lifetime);
+        let token = token.ok_or(StoreError::Random)?;
+        let mut about = stream.about();
+        about.insert("expires_at".to_owned(), token.expires_at.format(&Rfc3339).unwrap_or_default().into());
+        about.insert("ip".to_owned(), ip.map(|ip| ip.to_string()).into());
+        self.tell(EventKind::PlayTokenIssued, about);
+        Ok(token)
+    }
+
+    /// Ends all playback tokens that were handed out for it, and whoever watches by one.
+    pub async fn revoke_play_tokens(&self, id: StreamId) -> Result<Stream> {
+        let (_, stream) = self
+            .change_stream(id, None, |stream| {
+                // After four thousand million times it begins anew, with tokens that have expired long since.
+                stream.play_epoch = stream.play_epoch.wrapping_add(1);
+                Ok(())
+            })
+            .await?;
+        self.tell(EventKind::PlayTokensRevoked, stream.about());
+        Ok(stream)
+    }
+
     /// New keys for the push sources of one slot, or of all; the old ones stop working at once.
     pub async fn rotate_stream_key(&self, id: StreamId, slot: Option<Slot>) -> Result<Stream> {
-        self.update_stream(id, None, move |stream| {
-            let mut rotated = false;
-            for source in &mut stream.sources {
-                if let SourceKind::Push { stream_key } = &mut source.kind
-                    && slot.is_none_or(|slot| slot == source.slot)
-                {
-                    *stream_key = new_stream_key()?;
-                    rotated = true;
+        let (_, stream) = self
+            .change_stream(id, None, move |stream| {
+                let mut rotated = false;
+                for source in &mut stream.sources {
+                    if let SourceKind::Push { stream_key } = &mut source.kind
+                        && slot.is_none_or(|slot| slot == source.slot)
+                    {
+                        *stream_key = new_stream_key()?;
+                        rotated = true;
+                    }
                 }
-            }
-            if rotated { Ok(()) } else { Err(CommandError::invalid("slot", "has no push source, so no key")) }
-        })
-        .await
+                if rotated { Ok(()) } else { Err(CommandError::invalid("slot", "has no push source, so no key")) }
+            })
+            .await?;
+        let mut about = stream.about();
+        about.insert("slot".to_owned(), slot.map(Slot::as_str).into());
+        self.tell(EventKind::StreamKeyRotated, about);
+        Ok(stream)
     }
+}
+
+/// Makes streams of an earlier version, which stored what nothing acts on, into what they were run as: a source of any other
+/// kind than push was never fetched, and a slate never shown.
+pub(super) async fn make_true(store: &Store) -> std::result::Result<(), StoreError> {
+    for mut stream in store.all_streams().await? {
+        let is_push = |source: &Source| matches!(source.kind, SourceKind::Push { .. });
+        let idle: Vec<_> = stream.sources.iter().filter(|source| !is_push(source)).map(|it| it.kind.as_str()).collect();
+        if idle.is_empty() && stream.slate.is_none() {
+            continue;
+        }
+        let name = stream.name.to_string();
+        for kind in idle {
+            tracing::warn!(stream = name, kind, "a source that this version does not run is taken off its stream");
+        }
+        stream.sources.retain(is_push);
+        if stream.source(Slot::Primary).is_none() {
+            let kind = SourceKind::Push { stream_key: new_stream_key()? };
+            stream.sources.insert(0, Source { slot: Slot::Primary, kind });
+            tracing::warn!(stream = name, "the stream has a stream key now, to be published to");
+        }
+        if stream.slate.take().is_some() {
+            tracing::warn!(stream = name, "a slate, which this version does not show, is taken off its stream");
+        }
+        store.update_stream(stream).await?;
+    }
+    Ok(())
 }
 
 /// Push sources without a key keep the one their slot had, or get a new one.
@@ -113,7 +199,7 @@ fn fill_keys(stream: &mut Stream, old: Option<&Stream>) -> Result<()> {
     Ok(())
 }
 
-fn new_stream_key() -> Result<Secret> {
+fn new_stream_key() -> std::result::Result<Secret, StoreError> {
     let mut bytes = [0; STREAM_KEY_CHARS];
     getrandom::fill(&mut bytes).map_err(|_| StoreError::Random)?;
     // 256 is a multiple of 32, so every letter is equally likely.

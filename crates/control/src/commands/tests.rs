@@ -11,7 +11,7 @@ async fn fresh() -> (tempfile::TempDir, Commands) {
     let dir = tempfile::tempdir().unwrap();
     let key = SealingKey::load_or_create(dir.path()).unwrap();
     let store = Store::open(&dir.path().join("weir.db"), &key).await.unwrap();
-    let commands = Commands::new(store, Platforms::load().unwrap(), Runtime::new()).await.unwrap();
+    let commands = Commands::new(store, Platforms::load().unwrap(), Runtime::new(), Observe::new()).await.unwrap();
     (dir, commands)
 }
 
@@ -43,15 +43,28 @@ async fn keys_publish_until_rotated_or_stopped() {
     assert_eq!((grant.stream_id, grant.slot), (made.id, Slot::Primary));
     assert_eq!(commands.authorise_publish("nonsense", HERE), Err(PublishRefusal::Unknown));
 
-    // Adding a backup keeps the primary's key.
-    let two = commands
-        .update_stream(made.id, Some(1), |stream| {
+    // As earlier versions stored it.
+    let second = SourceKind::Push { stream_key: "a-second-key".into() };
+    let mut two = made.clone();
+    two.sources.push(Source { slot: Slot::Backup, kind: second });
+    commands.store().update_stream(two).await.unwrap();
+    let renamed = commands
+        .update_stream(made.id, Some(2), |stream| {
+            stream.name = StreamName::new("cam2").unwrap();
             stream.sources = vec![Source::push(Slot::Backup), Source::push(Slot::Primary)];
+            Ok(())
+        })
+        .await;
+    assert!(matches!(renamed, Err(CommandError::NotAvailable { .. })), "in another order it is another wish");
+    let two = commands
+        .update_stream(made.id, Some(2), |stream| {
+            stream.sources = vec![Source::push(Slot::Primary), Source::push(Slot::Backup)];
+            stream.name = StreamName::new("cam2").unwrap();
             Ok(())
         })
         .await
         .unwrap();
-    assert_eq!(key_of(&two, Slot::Primary), key);
+    assert_eq!(key_of(&two, Slot::Primary), key, "what is there already may stay, with its keys");
     let backup = key_of(&two, Slot::Backup);
     assert_eq!(commands.authorise_publish(&backup, HERE).unwrap().slot, Slot::Backup);
 
@@ -60,10 +73,10 @@ async fn keys_publish_until_rotated_or_stopped() {
     assert_eq!(key_of(&rotated, Slot::Backup), backup);
     commands.stop_stream(made.id).await.unwrap();
     assert_eq!(commands.authorise_publish(&backup, HERE), Err(PublishRefusal::Disabled));
-    assert!(!commands.find_stream("cam1").unwrap().active);
+    assert!(!commands.find_stream("cam2").unwrap().active);
     commands.delete_stream(made.id, None).await.unwrap();
     assert_eq!(commands.authorise_publish(&backup, HERE), Err(PublishRefusal::Unknown));
-    assert_eq!(commands.find_stream("cam1"), None);
+    assert_eq!(commands.find_stream("cam2"), None);
 }
 
 #[tokio::test]
@@ -74,33 +87,81 @@ async fn faults_name_their_field() {
         change(&mut draft);
         draft
     };
-    let pull = |uri: &str| vec![Source { slot: Slot::Primary, kind: SourceKind::Pull { uri: uri.into() } }];
-    let list = |items: &[&str]| {
-        let items = items.iter().map(|item| (*item).to_owned()).collect();
-        vec![Source { slot: Slot::Primary, kind: SourceKind::Playlist { items, looped: true } }]
-    };
-    let mut bad = vec![
+    let bad = vec![
         (with(|s| s.sources.clear()), "sources"),
-        (with(|s| s.sources = vec![Source::push(Slot::Backup)]), "sources"),
-        (with(|s| s.sources = vec![Source::push(Slot::Primary); 2]), "sources"),
         (with(|s| s.dvr_seconds = 86_401), "dvr_seconds"),
         (with(|s| s.srt_passphrase = Some("short".into())), "srt_passphrase"),
         (with(|s| s.ladder = Some(weir_model::Ladder::Named("x".into()))), "ladder"),
-        (with(|s| s.slate = Some(weir_model::Slate::File("x.png".into()))), "slate"),
     ];
-    for uri in ["ftp://h/x", "rtmp://", "http://h/a b", ""] {
-        bad.push((Stream { sources: pull(uri), ..stream("x") }, "sources.uri"));
-    }
-    for items in [&[][..], &["a.mp4"], &["/a.exe"], &["http://h/a.mp4"]] {
-        bad.push((Stream { sources: list(items), ..stream("x") }, "sources.items"));
-    }
     for (draft, expected) in bad {
         let shown = format!("{draft:?}");
         assert_eq!(field(commands.create_stream(draft).await.unwrap_err()), expected, "{shown}");
     }
-    commands.create_stream(Stream { sources: pull("rtsp://u:p@h/1"), ..stream("pull") }).await.unwrap();
-    let items = list(&["/a.mp4", "file:///b.TS"]);
-    commands.create_stream(Stream { sources: items, ..stream("list") }).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_nothing_acts_on_is_refused_by_name() {
+    let (_dir, commands) = fresh().await;
+    let cam = commands.create_stream(stream("cam1")).await.unwrap();
+    let pull = || Source { slot: Slot::Primary, kind: SourceKind::Pull { uri: "rtsp://planted@h/1".into() } };
+    let playlist = SourceKind::Playlist { items: vec!["/a.mp4".into()], looped: true };
+    let playlist = || Source { slot: Slot::Primary, kind: playlist.clone() };
+    let push = Source::push;
+    type Change<'a> = &'a dyn Fn(&mut Stream);
+    let changes: [(Change<'_>, &str); 7] = [
+        (&|s| s.sources = vec![pull()], "sources[0].kind"),
+        (&|s| s.sources = vec![playlist()], "sources[0].kind"),
+        (&|s| s.sources = vec![push(Slot::Backup)], "sources[0].slot"),
+        (&|s| s.sources = vec![push(Slot::Primary), push(Slot::Backup)], "sources[1].slot"),
+        (&|s| s.sources = vec![push(Slot::Primary), push(Slot::Primary)], "sources[1]"),
+        (&|s| s.slate = Some(weir_model::Slate::Card), "slate"),
+        (&|s| s.webrtc = true, "webrtc"),
+    ];
+    for (change, expected) in changes {
+        let mut draft = stream("new");
+        change(&mut draft);
+        let changed = draft.clone();
+        let created = commands.create_stream(draft).await.unwrap_err();
+        let updated = commands.update_stream(cam.id, None, move |stream| {
+            stream.sources.clone_from(&changed.sources);
+            stream.slate.clone_from(&changed.slate);
+            stream.webrtc = changed.webrtc;
+            Ok(())
+        });
+        for error in [created, updated.await.unwrap_err()] {
+            assert!(!error.to_string().contains("planted"));
+            assert!(matches!(error, CommandError::NotAvailable { field } if field == expected), "{expected}");
+        }
+    }
+    for uri in ["udp://239.1.1.1:5000", "rtp://10.0.0.1:5000"] {
+        let to = Restream::draft(cam.id, "r", Target::Uri(uri.into()));
+        let error = commands.create_restream(to).await.unwrap_err();
+        assert!(matches!(error, CommandError::NotAvailable { field } if field == "uri"));
+        let error = commands.create_destination(Destination::draft("d", "generic-rtmp", uri)).await.unwrap_err();
+        assert!(matches!(error, CommandError::NotAvailable { field } if field == "url"));
+    }
+}
+
+/// Earlier versions took these and did nothing with them.
+#[tokio::test]
+async fn streams_of_earlier_versions_become_what_they_were_run_as() {
+    let (_dir, commands) = fresh().await;
+    let store = commands.store();
+    let mut old = stream("old");
+    old.slate = Some(weir_model::Slate::Card);
+    old.sources = vec![
+        Source { slot: Slot::Primary, kind: SourceKind::Pull { uri: "rtsp://u:p@h/1".into() } },
+        Source { slot: Slot::Backup, kind: SourceKind::Push { stream_key: "a-second-key".into() } },
+    ];
+    let old = store.create_stream(old).await.unwrap();
+    let fine = commands.create_stream(stream("fine")).await.unwrap();
+    let again = Commands::new(store.clone(), Platforms::load().unwrap(), Runtime::new(), Observe::new()).await.unwrap();
+    let now = store.stream(old.id).await.unwrap();
+    assert_eq!((now.slate.is_none(), now.sources.len(), now.version), (true, 2, old.version + 1));
+    let key = key_of(&now, Slot::Primary);
+    assert_eq!(again.authorise_publish(&key, HERE).unwrap().stream_id, old.id);
+    assert_eq!(key_of(&now, Slot::Backup), "a-second-key", "a key that worked goes on working");
+    assert_eq!(store.stream(fine.id).await.unwrap(), fine);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use weir_model::EventKind;
 use weir_observe::fields;
 
 use super::StreamShelf;
@@ -166,7 +167,7 @@ impl<'a> Health<'a> {
         if !self.ill {
             self.ill = true;
             tracing::warn!(stream_id = %self.shared.stream_id, code, message, "the window can't be written to disk");
-            self.tell("dvr_disk_full", code);
+            self.tell(EventKind::DvrDiskFull, code);
         }
     }
 
@@ -179,11 +180,11 @@ impl<'a> Health<'a> {
         }
         if idle && self.ill && self.last_failure.elapsed() >= WELL_AFTER {
             self.ill = false;
-            self.tell("dvr_disk_recovered", "");
+            self.tell(EventKind::DvrDiskRecovered, "");
         }
     }
 
-    fn tell(&self, event: &str, code: &str) {
+    fn tell(&self, event: EventKind, code: &str) {
         let mut about =
             fields([("stream_id", self.shared.stream_id.0.into()), ("segments_lost", self.lost_before.into())]);
         if !code.is_empty() {

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, timeout};
 use weir_hub::{Entry, Next, Rendition, Subscriber};
 use weir_media::{MediaKind, MediaTime};
-use weir_model::StreamId;
+use weir_model::{EventKind, StreamId};
 use weir_observe::{Observe, fields};
 
 use super::file::FileWriter;
@@ -132,14 +132,14 @@ impl Recorder {
         match written.await {
             Ok(Ok(now)) => {
                 if id.is_none() {
-                    self.tell("recording_started", Some(now), &[]);
+                    self.tell(EventKind::RecordingStarted, Some(now), &[]);
                 }
                 if let Some(open) = &mut self.open {
                     open.id = Some(now);
                 }
                 if self.ill {
                     self.ill = false;
-                    self.tell("recording_recovered", Some(now), &[]);
+                    self.tell(EventKind::RecordingRecovered, Some(now), &[]);
                 }
             }
             Ok(Err(error)) => {
@@ -166,7 +166,11 @@ impl Recorder {
         let ended = tokio::task::spawn_blocking(move || recordings.end(id, duration)).await;
         if let Ok(Some(Recording { bytes, .. })) = ended {
             let seconds = (duration.as_secs_f64() * 1000.0).round() / 1000.0;
-            self.tell("recording_ended", Some(id), &[("bytes", bytes.into()), ("duration_seconds", seconds.into())]);
+            self.tell(
+                EventKind::RecordingEnded,
+                Some(id),
+                &[("bytes", bytes.into()), ("duration_seconds", seconds.into())],
+            );
         }
     }
 
@@ -180,11 +184,11 @@ impl Recorder {
     fn failed(&mut self, code: &str) {
         self.retry_at = Some(Instant::now() + RETRY_AFTER);
         if !std::mem::replace(&mut self.ill, true) {
-            self.tell("recording_disk_full", None, &[("reason", code.into())]);
+            self.tell(EventKind::RecordingDiskFull, None, &[("reason", code.into())]);
         }
     }
 
-    fn tell(&self, event: &str, id: Option<i64>, more: &[(&str, serde_json::Value)]) {
+    fn tell(&self, event: EventKind, id: Option<i64>, more: &[(&str, serde_json::Value)]) {
         let mut about = fields([("stream_id", self.stream_id.0.into())]);
         if let Some(id) = id {
             about.insert("recording_id".to_owned(), id.into());

@@ -12,7 +12,7 @@ use support::{Rig, time, tracks_of, write};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use weir_hub::{Publisher, StreamHub, WindowLimits};
-use weir_model::StreamId;
+use weir_model::{EventKind, StreamId};
 use weir_observe::Observe;
 use weir_packager::{DvrLimits, DvrShelf, Packager, PackagerConfig, RecordingLimits, Recordings, SpaceLimits, record};
 use weir_testkit::ffmpeg;
@@ -86,7 +86,7 @@ fn start_of(source: &SyntheticSource, hub: &StreamHub) -> Publisher {
     publisher
 }
 
-fn reasons(observe: &Observe, kind: &str) -> Vec<String> {
+fn reasons(observe: &Observe, kind: EventKind) -> Vec<String> {
     let events = observe.events().since(None, usize::MAX);
     let of_kind = events.iter().filter(|event| event.kind == kind);
     of_kind
@@ -100,7 +100,7 @@ async fn publish_until(
     source: &mut SyntheticSource,
     at: &mut f64,
     observe: &Observe,
-    kind: &str,
+    kind: EventKind,
 ) {
     let published = async {
         while reasons(observe, kind).is_empty() {
@@ -134,7 +134,7 @@ async fn a_window_loses_its_past_and_not_its_live_edge() {
     assert!(rig.checked(VIDEO).await.complete().count() >= 18, "the window reaches onto disk");
 
     disk.fill();
-    publish_until(&mut publisher, &mut source, &mut at, &observe, "dvr_disk_full").await;
+    publish_until(&mut publisher, &mut source, &mut at, &observe, EventKind::DvrDiskFull).await;
     let mut last = rig.checked(VIDEO).await;
     for _ in 0..30 {
         at += 2.0;
@@ -149,13 +149,13 @@ async fn a_window_loses_its_past_and_not_its_live_edge() {
     }
 
     disk.free();
-    publish_until(&mut publisher, &mut source, &mut at, &observe, "dvr_disk_recovered").await;
+    publish_until(&mut publisher, &mut source, &mut at, &observe, EventKind::DvrDiskRecovered).await;
     let after = rig.checked(VIDEO).await;
     assert_eq!(after.discontinuities, 0);
     for segment in after.complete() {
         rig.get(&format!("source/{}", segment.uri.as_ref().unwrap())).await;
     }
-    assert_eq!(reasons(&observe, "dvr_disk_full").len(), 1, "{:?}", reasons(&observe, "dvr_disk_full"));
+    assert_eq!(reasons(&observe, EventKind::DvrDiskFull).len(), 1, "{:?}", reasons(&observe, EventKind::DvrDiskFull));
     saving.abort();
 }
 
@@ -172,7 +172,7 @@ async fn a_recording_goes_on_in_another_file_when_there_is_room_again() {
     let mut source = slow();
     let mut publisher = start_of(&source, &hub);
     let mut at = 0.0;
-    publish_until(&mut publisher, &mut source, &mut at, &observe, "recording_started").await;
+    publish_until(&mut publisher, &mut source, &mut at, &observe, EventKind::RecordingStarted).await;
     for _ in 0..5 {
         at += 2.0;
         write(&mut publisher, source.frames_until(time(at)), time(0.0)).await;
@@ -180,7 +180,7 @@ async fn a_recording_goes_on_in_another_file_when_there_is_room_again() {
     }
 
     disk.fill();
-    publish_until(&mut publisher, &mut source, &mut at, &observe, "recording_disk_full").await;
+    publish_until(&mut publisher, &mut source, &mut at, &observe, EventKind::RecordingDiskFull).await;
     // It is tried again and again, and told once.
     let tries = Duration::from_millis(4500);
     let start = tokio::time::Instant::now();
@@ -189,12 +189,12 @@ async fn a_recording_goes_on_in_another_file_when_there_is_room_again() {
         write(&mut publisher, source.frames_until(time(at)), time(0.0)).await;
         sleep(Duration::from_millis(100)).await;
     }
-    assert_eq!(reasons(&observe, "recording_disk_full").len(), 1);
-    assert_eq!(reasons(&observe, "recording_recovered").len(), 0);
+    assert_eq!(reasons(&observe, EventKind::RecordingDiskFull).len(), 1);
+    assert_eq!(reasons(&observe, EventKind::RecordingRecovered).len(), 0);
     assert_eq!(recordings.list(None, 0, 10).len(), 1, "no empty files");
 
     disk.free();
-    publish_until(&mut publisher, &mut source, &mut at, &observe, "recording_recovered").await;
+    publish_until(&mut publisher, &mut source, &mut at, &observe, EventKind::RecordingRecovered).await;
     at += 8.0;
     write(&mut publisher, source.frames_until(time(at)), time(0.0)).await;
     sleep(Duration::from_millis(100)).await;

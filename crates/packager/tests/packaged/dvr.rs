@@ -12,7 +12,7 @@ use std::time::Duration;
 use support::{Rig, checker, publish, time, tracks_of, write};
 use tokio::task::JoinHandle;
 use weir_hub::Publisher;
-use weir_model::StreamId;
+use weir_model::{EventKind, StreamId};
 use weir_observe::Observe;
 use weir_packager::{Answer, Disk, DvrLimits, DvrShelf, Packager, PackagerConfig, RealDisk, SpaceLimits};
 use weir_testkit::ffmpeg;
@@ -118,7 +118,7 @@ impl Server {
         files
     }
 
-    fn events(&self, kind: &str) -> usize {
+    fn events(&self, kind: EventKind) -> usize {
         self.rig.observe.events().since(None, usize::MAX).iter().filter(|event| event.kind == kind).count()
     }
 
@@ -152,7 +152,7 @@ impl Server {
         panic!("not on disk: {:?}", wanted.difference(&there));
     }
 
-    async fn wait_event(&self, kind: &str) {
+    async fn wait_event(&self, kind: EventKind) {
         tokio::time::timeout(Duration::from_secs(15), async {
             let mut events = self.rig.observe.events().subscribe(Some(0));
             while events.next().await.kind != kind {}
@@ -338,7 +338,7 @@ async fn a_full_disk_costs_the_window_and_not_the_live_edge() {
         assert!(now.media_sequence >= last.media_sequence && now.segments.len() >= 6, "live as ever");
         last = now;
     }
-    server.wait_event("dvr_disk_full").await;
+    server.wait_event(EventKind::DvrDiskFull).await;
     assert!(last.segments.len() <= IN_MEMORY_MAX, "only memory is left: {}", last.segments.len());
     for segment in last.complete() {
         server.rig.get(&format!("source/{}", segment.uri.as_ref().unwrap())).await;
@@ -346,14 +346,14 @@ async fn a_full_disk_costs_the_window_and_not_the_live_edge() {
 
     server.disk.full.store(false, Ordering::SeqCst);
     server.saved().await;
-    server.wait_event("dvr_disk_recovered").await;
+    server.wait_event(EventKind::DvrDiskRecovered).await;
     for to in 20..=25 {
         server.publish(&mut publisher, &mut source, f64::from(to) * 10.0).await;
     }
     let after = server.rig.checked(VIDEO).await;
     assert_eq!(after.media_sequence, last.media_sequence, "it grows again");
     assert!(after.segments.len() > IN_MEMORY_MAX + 5);
-    assert_eq!((server.events("dvr_disk_full"), server.events("dvr_disk_recovered")), (1, 1));
+    assert_eq!((server.events(EventKind::DvrDiskFull), server.events(EventKind::DvrDiskRecovered)), (1, 1));
     assert_eq!(after.discontinuities, 0);
     // Lines that were torn meanwhile do no harm.
     server.kill().await;
@@ -371,7 +371,7 @@ async fn a_short_fault_costs_nothing() {
     let before = server.rig.checked(VIDEO).await;
     server.disk.full.store(true, Ordering::SeqCst);
     write(&mut publisher, source.frames_until(time(26.0)), time(0.0)).await;
-    server.wait_event("dvr_disk_full").await;
+    server.wait_event(EventKind::DvrDiskFull).await;
     server.disk.full.store(false, Ordering::SeqCst);
     server.saved().await;
     let after = server.rig.checked(VIDEO).await;
@@ -387,12 +387,12 @@ async fn a_disk_that_hangs_harms_nobody() {
     server.publish(&mut publisher, &mut source, 20.0).await;
     server.disk.set_stuck(true);
     write(&mut publisher, source.frames_until(time(100.0)), time(0.0)).await;
-    server.wait_event("dvr_disk_full").await;
+    server.wait_event(EventKind::DvrDiskFull).await;
     let during = server.rig.checked(VIDEO).await;
     assert!((6..=IN_MEMORY_MAX).contains(&during.segments.len()), "{}", during.segments.len());
     server.disk.set_stuck(false);
     server.saved().await;
-    server.wait_event("dvr_disk_recovered").await;
+    server.wait_event(EventKind::DvrDiskRecovered).await;
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use weir_hub::{SOURCE_RENDITION, Tracks};
 use weir_media::{Frame, FrameFlags, MediaTime, TrackId};
+use weir_model::EventKind;
 use weir_packager::{Answer, PackagerConfig};
 use weir_testkit::ffmpeg;
 use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
@@ -63,13 +64,13 @@ async fn silence_ends_the_segment_and_is_told_once() {
     let playlist = rig.checked("source/video.m3u8").await;
     assert_eq!((playlist.complete().count(), playlist.segments.len()), (2, 2));
     let events = rig.observe.events().since(None, 10);
-    let late: Vec<_> = events.iter().filter(|event| event.kind == "segment_late").collect();
+    let late: Vec<_> = events.iter().filter(|event| event.kind == EventKind::SegmentLate).collect();
     assert_eq!(late.len(), 1);
     assert_eq!((&late[0].fields["stream_id"], &late[0].fields["rendition"]), (&7.into(), &"source".into()));
     publish(&mut publisher, SyntheticConfig::default(), 62.9, 7.0).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     let events = rig.observe.events().since(None, 10);
-    assert_eq!(events.iter().filter(|event| event.kind == "segment_late").count(), 2, "late anew");
+    assert_eq!(events.iter().filter(|event| event.kind == EventKind::SegmentLate).count(), 2, "late anew");
     let playlist = rig.checked("source/video.m3u8").await;
     assert_eq!(
         (playlist.media_sequence, playlist.discontinuity_sequence),

@@ -65,6 +65,8 @@ pub trait PublishSession: Send {
 /// An accepted play.
 pub struct Playing {
     pub session: Box<dyn PlaySession>,
+    /// Resolves when the server wants this player gone.
+    pub ended: BoxFuture<'static, Refusal>,
 }
 
 /// Gives the media of one play.

@@ -13,11 +13,11 @@ use weir_net::{Permit, TrustedProxies, Visit};
 
 use super::close_reason::CloseReason;
 use super::duplex::{Duplex, Io};
-use super::handler::{Handler, PlayRequest, Playing, PublishRequest, Publishing};
+use super::handler::{Handler, PlayRequest, PlaySession, Playing, PublishRequest, Publishing};
 use super::listener::Incoming;
 use super::low_water::LowWater;
 use super::transport::{CountedTcp, Transport};
-use super::{now, random_bytes};
+use super::{BoxFuture, now, random_bytes};
 use crate::parcel::Parcel;
 use crate::session::{
     MediaKind, MediaMessage, Refusal, RefusalCode, ServerEvent, ServerSession, ServerTimers, StreamName,
@@ -112,7 +112,7 @@ struct Connection<H> {
 /// What ended a wait.
 enum Wake {
     Io(Result<Io, io::Error>),
-    PublishEnded(u32, Refusal),
+    SentAway(u32, Refusal),
     PlayMedia(Option<Parcel>),
     Timer,
 }
@@ -153,7 +153,7 @@ impl<H: Handler> Connection<H> {
                 Wake::Io(Ok(Io::Sent)) => {}
                 Wake::Io(Ok(Io::End)) => return Err(CloseReason::PeerClosed),
                 Wake::Io(Err(error)) => return Err(error.into()),
-                Wake::PublishEnded(stream_id, refusal) => self.turn_away(stream_id, refusal)?,
+                Wake::SentAway(stream_id, refusal) => self.turn_away(stream_id, refusal)?,
                 Wake::PlayMedia(Some(parcel)) => self.duplex.send(parcel),
                 Wake::PlayMedia(None) => {
                     if let Some((stream_id, _)) = self.play.take() {
@@ -188,12 +188,16 @@ impl<H: Handler> Connection<H> {
         }
         let Self { duplex, publishes, play, .. } = self;
         let may_play = duplex.is_sent();
+        let (player, mut play_ended) = match play {
+            Some((id, Playing { session, ended })) => (Some((*id, session)), Some((*id, ended))),
+            None => (None, None),
+        };
         tokio::select! {
             io = std::future::poll_fn(|cx| duplex.poll(cx)) => Wake::Io(io),
-            (stream_id, refusal) = std::future::poll_fn(|cx| poll_ended(publishes, cx)) => {
-                Wake::PublishEnded(stream_id, refusal)
+            (stream_id, refusal) = std::future::poll_fn(|cx| poll_ended(publishes, &mut play_ended, cx)) => {
+                Wake::SentAway(stream_id, refusal)
             }
-            media = next_media(play.as_mut()), if may_play => Wake::PlayMedia(media),
+            media = next_media(player), if may_play => Wake::PlayMedia(media),
             () = timer, if deadline.is_some() => Wake::Timer,
         }
     }
@@ -328,18 +332,23 @@ async fn answer_until<T>(deadline: Option<Instant>, answer: impl Future<Output =
     }
 }
 
-fn poll_ended(publishes: &mut [(u32, Publishing)], cx: &mut Context<'_>) -> Poll<(u32, Refusal)> {
-    for (stream_id, publishing) in publishes {
-        if let Poll::Ready(refusal) = publishing.ended.as_mut().poll(cx) {
-            return Poll::Ready((*stream_id, refusal));
+fn poll_ended(
+    publishes: &mut [(u32, Publishing)],
+    play: &mut Option<(u32, &mut BoxFuture<'static, Refusal>)>,
+    cx: &mut Context<'_>,
+) -> Poll<(u32, Refusal)> {
+    let publishes = publishes.iter_mut().map(|(id, publishing)| (*id, &mut publishing.ended));
+    for (stream_id, ended) in publishes.chain(play.as_mut().map(|(id, ended)| (*id, &mut **ended))) {
+        if let Poll::Ready(refusal) = ended.as_mut().poll(cx) {
+            return Poll::Ready((stream_id, refusal));
         }
     }
     Poll::Pending
 }
 
-async fn next_media(play: Option<&mut (u32, Playing)>) -> Option<Parcel> {
-    match play {
-        Some((stream_id, playing)) => playing.session.next(*stream_id).await,
+async fn next_media(player: Option<(u32, &mut Box<dyn PlaySession>)>) -> Option<Parcel> {
+    match player {
+        Some((stream_id, session)) => session.next(stream_id).await,
         None => std::future::pending().await,
     }
 }

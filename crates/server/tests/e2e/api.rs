@@ -139,6 +139,24 @@ fn the_event_stream_goes_on_behind_the_last_event_seen() {
 }
 
 #[test]
+fn a_restreams_start_and_stop_are_told() {
+    let weir = weir().start();
+    let api = weir.api();
+    let events = api.events(None);
+    let stream = api.create_stream("cam1");
+    let id = api.create_restream(&stream, "r", "rtmp://127.0.0.1:9/app/key");
+    let told = |from: &'static str, to: &'static str| {
+        move |event: &Event| {
+            let said = (&event.data["restream_id"], &event.data["from"], &event.data["to"]);
+            event.kind == "restream_state" && said == (&json!(id), &json!(from), &json!(to))
+        }
+    };
+    events.wait_for("it was started", SOON, told("stopped", "awaiting_stream"));
+    api.post(&format!("/restreams/{id}/stop"), &json!({})).expect(200);
+    events.wait_for("it was stopped", SOON, told("awaiting_stream", "stopped"));
+}
+
+#[test]
 fn a_restreams_rendition_keeps_what_was_said_and_a_warning_says_what_it_breaks() {
     let weir = weir().start();
     let api = weir.api();

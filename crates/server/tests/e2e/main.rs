@@ -34,6 +34,7 @@ mod push;
 mod refusals;
 mod reload;
 mod restart;
+mod revocation;
 mod room;
 mod secrets;
 mod sound;

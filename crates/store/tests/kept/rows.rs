@@ -22,6 +22,7 @@ async fn streams() {
     changed.name = StreamName::new("cam2").unwrap();
     changed.ladder = Some(Ladder::Inline(vec![Rendition { name: "source".into(), encoding: Encoding::Passthrough }]));
     changed.slate = Some(Slate::Card);
+    changed.play_epoch = u32::MAX;
     changed.srt_passphrase = None;
     changed.sources = vec![
         Source { slot: Slot::Primary, kind: SourceKind::Pull { uri: "rtsp://u:p@h/1".into() } },

@@ -5,7 +5,7 @@ use crate::common;
 use common::{destination, fresh, open, restream, stream, uri};
 use std::fs;
 use weir_model::{Role, Secret, SourceKind, StreamId, Target};
-use weir_store::{Answer, KEY_FILE, Reservation, SealingKey, Store, StoreError};
+use weir_store::{Answer, ApiKeyChange, ENVIRONMENT_KEY_NAME, KEY_FILE, Reservation, SealingKey, Store, StoreError};
 
 /// Every byte of every database file, the write-ahead log too.
 fn file_bytes(dir: &std::path::Path) -> Vec<u8> {
@@ -27,7 +27,7 @@ async fn planted_secrets_are_not_in_the_file() {
     store.create_restream(restream(made.id, "a", uri("rtmp://h/app/planted-uri"))).await.unwrap();
     let keyed = Target::Destination { destination_id: saved.id, stream_key: "planted-key".into() };
     store.create_restream(restream(made.id, "b", keyed)).await.unwrap();
-    store.ensure_api_key("env", Role::Admin, &"planted-apikey".into()).await.unwrap();
+    store.set_environment_key(Some(&"planted-apikey-of-24-letters".into())).await.unwrap();
     store.create_account("admin", Role::Admin, &"planted-password".into(), None).await.unwrap();
     store.reserve_idempotency("c", "k", b"planted-request").await.unwrap();
     let answer = Answer { status: 201, body: b"planted-answer".to_vec() };
@@ -76,19 +76,49 @@ async fn api_keys() {
     assert_eq!(store.api_key_of(&"nonsense".into()).await.unwrap(), None);
     assert!(matches!(store.create_api_key("ci", Role::Viewer).await, Err(StoreError::Duplicate { field: "name" })));
 
-    let env = Secret::new("1234$abcdef");
-    store.ensure_api_key("environment", Role::Admin, &env).await.unwrap();
-    store.ensure_api_key("environment", Role::Admin, &env).await.unwrap();
-    assert_eq!(store.api_keys(0, 10).await.unwrap().items.len(), 2);
-    store.ensure_api_key("environment", Role::Admin, &"another-key".into()).await.unwrap();
-    assert_eq!(store.api_key_of(&env).await.unwrap(), None, "the old one of that name is gone");
-
-    let short = store.ensure_api_key("short", Role::Admin, &"1234567".into()).await;
-    assert!(matches!(short, Err(StoreError::Limit { field: "key", .. })));
+    let change = ApiKeyChange { role: Some(Role::Viewer), ..ApiKeyChange::default() };
+    let (before, now) = store.update_api_key(key.id, change).await.unwrap();
+    assert_eq!((&before, now.role), (&key, Role::Viewer));
+    assert_eq!(store.api_key_of(&secret).await.unwrap(), Some(now));
+    for name in [ENVIRONMENT_KEY_NAME, "taken"] {
+        store.create_api_key("taken", Role::Viewer).await.ok();
+        let change = ApiKeyChange { name: Some(name.to_owned()), ..ApiKeyChange::default() };
+        store.update_api_key(key.id, change).await.unwrap_err();
+    }
 
     store.delete_api_key(key.id).await.unwrap();
     assert_eq!(store.api_key_of(&secret).await.unwrap(), None);
     assert!(matches!(store.delete_api_key(key.id).await, Err(StoreError::NotFound)));
+}
+
+#[tokio::test]
+async fn the_environment_gives_one_key_or_none() {
+    let (_dir, store) = fresh().await;
+    let (first, second) = (Secret::new("first-key-of-24-letters!"), Secret::new("other-key-of-24-letters!"));
+    let (_, listed) = store.create_api_key("mine", Role::Admin).await.unwrap();
+    let (_, lesser) = store.create_api_key("lesser", Role::Viewer).await.unwrap();
+    for (given, admins) in [
+        (Some(&first), vec![&listed, &first]),
+        (Some(&first), vec![&listed, &first]),
+        (Some(&second), vec![&listed, &second]),
+        // A key that is there under a name of its own is no second one.
+        (Some(&listed), vec![&listed]),
+        (Some(&first), vec![&listed, &first]),
+        (None, vec![&listed]),
+        (Some(&lesser), vec![&listed, &lesser]),
+        (None, vec![&listed]),
+    ] {
+        store.set_environment_key(given).await.unwrap();
+        for key in [&first, &second, &listed, &lesser] {
+            let role = store.api_key_of(key).await.unwrap().map(|key| key.role);
+            let expected = admins.contains(&key);
+            assert_eq!(role == Some(Role::Admin), expected, "{given:?}: {key:?}");
+        }
+    }
+    let short = store.set_environment_key(Some(&"1234567".into())).await;
+    assert!(matches!(short, Err(StoreError::Limit { field: "key", .. })));
+    let kept = store.create_api_key(ENVIRONMENT_KEY_NAME, Role::Admin).await;
+    assert!(matches!(kept, Err(StoreError::Limit { field: "name", .. })));
 }
 
 #[tokio::test]

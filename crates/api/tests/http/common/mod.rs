@@ -47,16 +47,18 @@ impl Api {
         let key = SealingKey::load_or_create(dir.path()).unwrap();
         let store = Store::open(&dir.path().join("weir.db"), &key).await.unwrap();
         let runtime = Runtime::new();
-        let commands = Commands::new(store.clone(), Platforms::load().unwrap(), runtime.clone()).await.unwrap();
+        let observe = Observe::new();
+        let platforms = Platforms::load().unwrap();
+        let commands = Commands::new(store.clone(), platforms, runtime.clone(), observe.clone()).await.unwrap();
         let playback = Playback::new(commands.clone(), runtime);
         let urls = PublicUrls {
             rtmp: Some("rtmp://weir.test:1935".into()),
             rtmps: Some("rtmps://weir.test:1936".into()),
             ..PublicUrls::default()
         };
-        let (observe, recordings, workshop) = (Observe::new(), None, Workshop::open().unwrap());
         let readiness = Readiness::new(observe.heartbeats().clone());
         readiness.set_ready();
+        let (recordings, workshop) = (None, Workshop::open().unwrap());
         let thumbnails = Thumbnails::new(playback.clone(), workshop.clone());
         let data = dir.path().to_owned();
         let webhooks = Webhooks::new();

@@ -66,7 +66,8 @@ impl Handler for Recorder {
             return Err(Refusal::new(RefusalCode::NotFound, "no such stream"));
         }
         let media = std::mem::take(&mut *self.play.lock().unwrap());
-        Ok(Playing { session: Box::new(Replay { media, seen: self.seen.clone() }) })
+        let session = Box::new(Replay { media, seen: self.seen.clone() });
+        Ok(Playing { session, ended: Box::pin(std::future::pending()) })
     }
 }
 

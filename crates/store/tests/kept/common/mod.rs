@@ -36,6 +36,7 @@ pub(crate) fn stream(name: &str) -> Stream {
         dvr_seconds: 60,
         record: true,
         protected: false,
+        play_epoch: 0,
         slate: None,
         encoder_policy: EncoderPolicy::PreferHardware,
         logo: LogoPlacement::default(),

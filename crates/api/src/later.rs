@@ -1,0 +1,110 @@
+//! What the contract names for later versions: it is refused by its name, so that nothing is accepted to be ignored.
+
+/// Fields by where they stand, without the numbers of lists.
+const FIELDS: [&str; 16] = [
+    "audio",
+    "audio_language",
+    "embed_domains",
+    "encode",
+    "encryption",
+    "failover",
+    "ladder.video",
+    "on_demand",
+    "rendition.video",
+    "renditions.video",
+    "sources.headers",
+    "sources.interface",
+    "sources.program",
+    "sources.proxy",
+    "sources.user_agent",
+    "tags",
+];
+
+/// Addresses, as the router writes them.
+pub(crate) const PATHS: [&str; 26] = [
+    "/api/v1/alerts",
+    "/api/v1/alerts/{id}",
+    "/api/v1/channels",
+    "/api/v1/channels/{id}",
+    "/api/v1/channels/{id}/test",
+    "/api/v1/incidents",
+    "/api/v1/incidents/{id}",
+    "/api/v1/incidents/{id}/acknowledge",
+    "/api/v1/nodes",
+    "/api/v1/nodes/{name}",
+    "/api/v1/nodes/{name}/drain",
+    "/api/v1/probes",
+    "/api/v1/restreams/check",
+    "/api/v1/restreams/test",
+    "/api/v1/restreams/{id}/test",
+    "/api/v1/streams/import",
+    "/api/v1/streams/{id}/captions",
+    "/api/v1/streams/{id}/clips",
+    "/api/v1/streams/{id}/clone",
+    "/api/v1/streams/{id}/probes",
+    "/api/v1/streams/{id}/splice",
+    "/api/v1/streams/{id}/switch",
+    "/api/v1/usage",
+    "/embed/{name}",
+    "/whep/{name}",
+    "/whip/{key}",
+];
+
+/// Whether a field that no type of ours has is one of a later version.
+pub(crate) fn names_field(path: &str) -> bool {
+    FIELDS.contains(&without_numbers(path).as_str())
+}
+
+/// Whether a value that no enum of ours has is one of a later version: any slot may have a name of its own then.
+pub(crate) fn names_value(path: &str, value: &str) -> bool {
+    let is_slot = (1..=32).contains(&value.len())
+        && value.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    without_numbers(path) == "sources.slot" && is_slot
+}
+
+/// `sources[0].kind` is `sources.kind`.
+fn without_numbers(path: &str) -> String {
+    let mut inside = false;
+    let keep = |c: &char| {
+        inside = (inside || *c == '[') && *c != ']';
+        !inside && *c != ']'
+    };
+    path.chars().filter(keep).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::RULES;
+
+    #[test]
+    fn fields_are_known_wherever_they_stand() {
+        for (path, known) in [
+            ("encryption", true),
+            ("sources[0].user_agent", true),
+            ("ladder[12].video", true),
+            ("user_agent", false),
+            ("sources[0].encryption", false),
+            ("encryptoin", false),
+            ("", false),
+        ] {
+            assert_eq!(names_field(path), known, "{path}");
+        }
+        for (path, value, known) in [
+            ("sources[1].slot", "third-1", true),
+            ("sources[1].slot", "Third", false),
+            ("sources[1].slot", "", false),
+            ("slot", "third", false),
+        ] {
+            assert_eq!(names_value(path, value), known, "{path}: {value}");
+        }
+    }
+
+    /// What is there is not for later.
+    #[test]
+    fn no_address_is_served_and_for_later() {
+        for (_, path, _) in RULES {
+            assert!(!PATHS.contains(path), "{path}");
+        }
+    }
+}

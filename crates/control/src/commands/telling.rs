@@ -1,0 +1,202 @@
+//! Tells of every change of what is asked for: of what, by whom, and in which fields; never what they hold, which may be secret.
+
+use serde_json::{Map, Value};
+use weir_model::{Destination, EventKind, Restream, SavedLadder, Stream, Target, Webhook};
+use weir_store::{Account, ApiKey};
+
+use super::Commands;
+
+/// Something that is asked for, as events tell of it.
+pub(super) trait Told {
+    const CREATED: EventKind;
+    const DELETED: EventKind;
+
+    /// Which one it is: its id, its name, and where it belongs.
+    fn about(&self) -> Map<String, Value>;
+}
+
+/// Something of that kind that can be changed.
+pub(super) trait Changing: Told {
+    const CHANGED: EventKind;
+
+    /// The fields in which it differs from what it was, by the names that the API has for them.
+    fn changed_since(&self, before: &Self) -> Vec<&'static str>;
+}
+
+impl Commands {
+    pub(super) fn tell_created<T: Told>(&self, new: &T) {
+        self.tell(T::CREATED, new.about());
+    }
+
+    /// Nothing where no field that the API shows is another, beside those that it never shows (`hidden`).
+    pub(super) fn tell_changed<T: Changing>(&self, before: &T, now: &T, hidden: &[&'static str]) {
+        let mut changed = now.changed_since(before);
+        changed.extend(hidden);
+        changed.dedup();
+        if !changed.is_empty() {
+            let mut about = now.about();
+            about.insert("changed".to_owned(), changed.into());
+            self.tell(T::CHANGED, about);
+        }
+    }
+
+    pub(super) fn tell_deleted<T: Told>(&self, gone: &T) {
+        self.tell(T::DELETED, gone.about());
+    }
+
+    /// Adds who did it.
+    pub(super) fn tell(&self, kind: EventKind, mut about: Map<String, Value>) {
+        about.insert("by".to_owned(), Value::from(&*self.by));
+        self.shared.observe.events().emit(kind, about);
+    }
+}
+
+/// Compares field by field. Every field of the type is named, behind the bar those that are not told: a new one can't be forgotten.
+macro_rules! changed {
+    ($type:ident, $before:expr, $now:expr; $($told:ident $(as $name:literal)?),+ | $($untold:ident),*) => {{
+        let $type { $($told: _,)+ $($untold: _,)* } = $before;
+        let mut names: Vec<&'static str> = Vec::new();
+        $(if $before.$told != $now.$told {
+            names.push(changed!(@name $told $($name)?));
+        })+
+        names
+    }};
+    (@name $field:ident) => { stringify!($field) };
+    (@name $field:ident $name:literal) => { $name };
+}
+
+/// `{"<id_field>": id, "name": name}`
+fn about(id_field: &str, id: i64, name: &str) -> Map<String, Value> {
+    Map::from_iter([(id_field.to_owned(), id.into()), ("name".to_owned(), name.into())])
+}
+
+impl Told for Stream {
+    const CREATED: EventKind = EventKind::StreamCreated;
+    const DELETED: EventKind = EventKind::StreamDeleted;
+
+    fn about(&self) -> Map<String, Value> {
+        about("stream_id", self.id.0, self.name.as_str())
+    }
+}
+
+impl Changing for Stream {
+    const CHANGED: EventKind = EventKind::StreamChanged;
+
+    fn changed_since(&self, before: &Self) -> Vec<&'static str> {
+        changed!(Stream, before, self;
+            name, active, sources, ladder, hls, dash, webrtc, dvr_seconds, record, protected, slate, encoder_policy, logo,
+            logo_image as "logo", srt_passphrase | id, version, play_epoch, created_at, updated_at)
+    }
+}
+
+impl Told for Restream {
+    const CREATED: EventKind = EventKind::RestreamCreated;
+    const DELETED: EventKind = EventKind::RestreamDeleted;
+
+    fn about(&self) -> Map<String, Value> {
+        let mut about = about("restream_id", self.id.0, &self.name);
+        about.insert("stream_id".to_owned(), self.stream_id.0.into());
+        about
+    }
+}
+
+impl Changing for Restream {
+    const CHANGED: EventKind = EventKind::RestreamChanged;
+
+    fn changed_since(&self, before: &Self) -> Vec<&'static str> {
+        let mut names = changed!(Restream, before, self;
+            stream_id, name, active, client_user_id, backup_uri, rendition, schedule, retry
+            | id, version, target, stop_reason, created_at, updated_at);
+        match (&before.target, &self.target) {
+            (before, now) if before == now => {}
+            (Target::Uri(_), Target::Uri(_)) => names.push("uri"),
+            (
+                Target::Destination { destination_id: before, stream_key: old_key },
+                Target::Destination { destination_id: now, stream_key: new_key },
+            ) => {
+                names.extend((before != now).then_some("destination_id"));
+                names.extend((old_key != new_key).then_some("stream_key"));
+            }
+            _ => names.extend(["uri", "destination_id", "stream_key"]),
+        }
+        names
+    }
+}
+
+impl Told for Destination {
+    const CREATED: EventKind = EventKind::DestinationCreated;
+    const DELETED: EventKind = EventKind::DestinationDeleted;
+
+    fn about(&self) -> Map<String, Value> {
+        about("destination_id", self.id.0, &self.name)
+    }
+}
+
+impl Changing for Destination {
+    const CHANGED: EventKind = EventKind::DestinationChanged;
+
+    fn changed_since(&self, before: &Self) -> Vec<&'static str> {
+        changed!(Destination, before, self; name, platform, url, backup_url | id, version, created_at, updated_at)
+    }
+}
+
+impl Told for SavedLadder {
+    const CREATED: EventKind = EventKind::LadderCreated;
+    const DELETED: EventKind = EventKind::LadderDeleted;
+
+    fn about(&self) -> Map<String, Value> {
+        about("ladder_id", self.id.0, &self.name)
+    }
+}
+
+impl Changing for SavedLadder {
+    const CHANGED: EventKind = EventKind::LadderChanged;
+
+    fn changed_since(&self, before: &Self) -> Vec<&'static str> {
+        changed!(SavedLadder, before, self; name, title, renditions | id, version, created_at, updated_at)
+    }
+}
+
+impl Told for Account {
+    const CREATED: EventKind = EventKind::UserCreated;
+    const DELETED: EventKind = EventKind::UserDeleted;
+
+    fn about(&self) -> Map<String, Value> {
+        about("user_id", self.id.0, &self.name)
+    }
+}
+
+impl Changing for Account {
+    const CHANGED: EventKind = EventKind::UserChanged;
+
+    fn changed_since(&self, before: &Self) -> Vec<&'static str> {
+        changed!(Account, before, self; name, role, restream_quota | id, version, created_at, updated_at)
+    }
+}
+
+impl Told for ApiKey {
+    const CREATED: EventKind = EventKind::ApikeyCreated;
+    const DELETED: EventKind = EventKind::ApikeyDeleted;
+
+    fn about(&self) -> Map<String, Value> {
+        about("apikey_id", self.id.0, &self.name)
+    }
+}
+
+impl Changing for ApiKey {
+    const CHANGED: EventKind = EventKind::ApikeyChanged;
+
+    fn changed_since(&self, before: &Self) -> Vec<&'static str> {
+        changed!(ApiKey, before, self; name, role | id, created_at)
+    }
+}
+
+impl Told for Webhook {
+    const CREATED: EventKind = EventKind::WebhookCreated;
+    const DELETED: EventKind = EventKind::WebhookDeleted;
+
+    /// It has no name but its address, of which the end is a secret as often as not.
+    fn about(&self) -> Map<String, Value> {
+        about("webhook_id", self.id.0, &self.masked_url())
+    }
+}
