@@ -1,5 +1,6 @@
 //! Who is calling: an API key, or a browser's cookie with its token against cross-site requests.
 
+use crate::audit_trail::Deed;
 use crate::context::{App, Peer};
 use crate::problem::Problem;
 use crate::rules::{Access, access};
@@ -31,6 +32,7 @@ pub(crate) struct Caller {
     pub(crate) user_id: Option<UserId>,
     /// What was shown: whoever stays connected is asked for it again.
     pub(crate) credential: Credential,
+    pub(crate) remote: Option<IpAddr>,
 }
 
 impl Caller {
@@ -71,17 +73,26 @@ pub(crate) async fn authenticate(
         Access::AtLeast(role) => Some(role),
         Access::Metrics => app.api.metrics_need_key.then_some(Role::Viewer),
     };
-    if let Some(role) = role {
-        let from = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Peer(ip)| *ip);
-        match let_in(&app, request.method(), request.headers(), from, role).await {
-            Ok(caller) => request.extensions_mut().insert(caller),
-            Err(problem) => return problem.into_response(),
-        };
-    }
-    next.run(request).await
+    let Some(role) = role else { return next.run(request).await };
+    let remote = request.extensions().get::<Peer>().map(|Peer(ip)| *ip);
+    let caller = match identify(&app, request.headers(), remote).await {
+        Ok(caller) => caller,
+        Err(problem) => return problem.into_response(),
+    };
+    let deed = Deed { actor: Some(caller.actor.clone()), action: None };
+    let mut response = match let_in(&caller, request.method(), request.headers(), role) {
+        Ok(()) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    };
+    response.extensions_mut().insert(deed);
+    response
 }
 
-async fn let_in(app: &App, method: &Method, headers: &HeaderMap, from: IpAddr, role: Role) -> Result<Caller, Problem> {
+async fn identify(app: &App, headers: &HeaderMap, remote: Option<IpAddr>) -> Result<Caller, Problem> {
+    let from = remote.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let credential = match authorisation(headers) {
         Some(key) => Credential::ApiKey(key?),
         None => Credential::Cookie(session_cookie(headers).ok_or_else(Problem::unauthorised)?),
@@ -90,8 +101,11 @@ async fn let_in(app: &App, method: &Method, headers: &HeaderMap, from: IpAddr, r
         Credential::ApiKey(key) => known_key(app, key, &credential, from).await?,
         Credential::Cookie(_) => app.api.commands.who(&credential).await?.ok_or_else(Problem::unauthorised)?,
     };
-    let Who { actor, name, role: has, user_id } = who;
-    let caller = Caller { actor, name, role: has, user_id, credential };
+    let Who { actor, name, role, user_id } = who;
+    Ok(Caller { actor, name, role, user_id, credential, remote })
+}
+
+fn let_in(caller: &Caller, method: &Method, headers: &HeaderMap, role: Role) -> Result<(), Problem> {
     let changes = !matches!(*method, Method::GET | Method::HEAD);
     if let Some(cookie) = caller.cookie()
         && changes
@@ -99,8 +113,7 @@ async fn let_in(app: &App, method: &Method, headers: &HeaderMap, from: IpAddr, r
     {
         return Err(Problem::forbidden("changes made with the cookie need the header X-CSRF-Token"));
     }
-    caller.require(role)?;
-    Ok(caller)
+    caller.require(role)
 }
 
 /// Whose key this is, unless its address has been guessing: then it is not even looked for.

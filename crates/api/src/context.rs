@@ -1,5 +1,6 @@
 //! What the handlers work with.
 
+use crate::audit_trail::AuditTrail;
 use crate::catalogue::Catalogues;
 use crate::live::LiveBoard;
 use crate::login_limit::LoginLimit;
@@ -32,6 +33,7 @@ pub struct ApiContext {
     pub commands: Commands,
     pub playback: Playback,
     pub store: Store,
+    pub audit: AuditTrail,
     pub observe: Observe,
     pub urls: PublicUrls,
     pub readiness: Readiness,

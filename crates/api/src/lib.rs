@@ -1,6 +1,7 @@
 //! REST, events, authentication, metrics and health: the only crate that knows HTTP and the JSON shapes.
 
 mod acting;
+mod audit_trail;
 mod auth;
 mod catalogue;
 mod context;
@@ -25,6 +26,7 @@ mod web_assets;
 mod webhook_call;
 mod webhooks;
 
+pub use audit_trail::AuditTrail;
 pub use context::{ApiContext, PublicUrls};
 pub use openapi::openapi_json;
 pub use origin::{PATH_BYTES_MAX, QUERY_BYTES_MAX, read_plain_request};

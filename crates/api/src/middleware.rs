@@ -1,9 +1,8 @@
 //! What every request goes through.
 
-use crate::auth::Caller;
-use crate::context::{App, OverTls};
+use crate::context::OverTls;
 use crate::problem::Problem;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -23,27 +22,12 @@ pub(crate) async fn in_time(request: Request, next: Next) -> Response {
     }
 }
 
-/// Runs a change in a task of its own, so that a caller who hangs up does not stop it half-way, and audits it.
-pub(crate) async fn to_the_end(State(app): State<App>, request: Request, next: Next) -> Response {
+/// Runs a change in a task of its own, so that a caller who hangs up does not stop it half-way, or before it is audited.
+pub(crate) async fn to_the_end(request: Request, next: Next) -> Response {
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return next.run(request).await;
     }
-    let running = tokio::spawn(async move {
-        let audited = request.extensions().get::<Caller>().map(|caller| {
-            let path = request.uri().path();
-            let subject = path.strip_prefix("/api/v1/").unwrap_or(path).to_owned();
-            (caller.actor.clone(), request.method().as_str().to_ascii_lowercase(), subject)
-        });
-        let response = next.run(request).await;
-        if let Some((actor, action, subject)) = audited
-            && response.status().is_success()
-            && let Err(error) = app.api.store.record_audit(&actor, &action, &subject).await
-        {
-            // The change is made and acknowledged; an audit that can't be written must at least be seen.
-            tracing::error!(%error, actor, action, subject, "could not record the audit");
-        }
-        response
-    });
+    let running = tokio::spawn(next.run(request));
     running.await.unwrap_or_else(|_| Problem::internal().into_response())
 }
 

@@ -174,10 +174,22 @@ impl From<StoreError> for Problem {
                 "quota",
                 format!("{made} restreams are made and the quota is {quota}; an admin can raise it"),
             ),
+            StoreError::Unusable { words, .. } => {
+                tracing::error!(%error, "the store failed");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "storage",
+                    format!("the server's database cannot be used ({words}); nothing was changed"),
+                )
+            }
             StoreError::WrongSealingKey
             | StoreError::Corrupt(_)
+            | StoreError::Disk(_)
             | StoreError::Io(_)
             | StoreError::Migration(_)
+            | StoreError::NewerSchema { .. }
+            | StoreError::OlderSchema { .. }
+            | StoreError::Backup { .. }
             | StoreError::Random
             | StoreError::PasswordHash(_) => {
                 tracing::error!(%error, "the store failed");

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use weir_observe::Heartbeats;
+use weir_store::WriteHealth;
 
 /// What `/readyz` says, and what ends event streams when the server drains. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Readiness {
     stage: Arc<watch::Sender<Stage>>,
     heartbeats: Heartbeats,
+    database: WriteHealth,
 }
 
 /// The server's life.
@@ -21,9 +23,9 @@ enum Stage {
 }
 
 impl Readiness {
-    /// Not ready yet. `heartbeats` are those of the server's owners.
-    pub fn new(heartbeats: Heartbeats) -> Self {
-        Self { stage: Arc::new(watch::Sender::new(Stage::Starting)), heartbeats }
+    /// Not ready yet. `heartbeats` are those of the server's owners, `database` is that of its store.
+    pub fn new(heartbeats: Heartbeats, database: WriteHealth) -> Self {
+        Self { stage: Arc::new(watch::Sender::new(Stage::Starting)), heartbeats, database }
     }
 
     pub fn set_ready(&self) {
@@ -46,7 +48,7 @@ impl Readiness {
             let seconds = silence.lasted.as_secs();
             format!("{} has been stuck for {seconds} s: a restart of the server may be needed", silence.owner)
         });
-        stage.into_iter().chain(stuck).collect()
+        stage.into_iter().chain(self.database.problem()).chain(stuck).collect()
     }
 
     /// Returns when draining begins (which may be long after this call, or never).
@@ -64,7 +66,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn every_reason_is_told() {
         let heartbeats = Heartbeats::default();
-        let readiness = Readiness::new(heartbeats.clone());
+        let readiness = Readiness::new(heartbeats.clone(), WriteHealth::default());
         assert_eq!(readiness.reasons(), ["the server is starting"]);
         readiness.set_ready();
         assert!(readiness.reasons().is_empty());
@@ -80,7 +82,7 @@ mod tests {
 
     #[tokio::test]
     async fn draining_is_waited_for_from_any_stage() {
-        let readiness = Readiness::new(Heartbeats::default());
+        let readiness = Readiness::new(Heartbeats::default(), WriteHealth::default());
         let early = tokio::spawn({
             let readiness = readiness.clone();
             async move { readiness.draining().await }

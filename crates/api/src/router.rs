@@ -9,7 +9,7 @@ use crate::routes::{
     api_keys, audit, destinations, events, health, ladders, live, logo, platforms, play_tokens, recordings, restreams,
     session, stats, streams, system, thumbnail, users, watch, webhooks,
 };
-use crate::{auth, idempotency, middleware};
+use crate::{audit_trail, auth, idempotency, middleware};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -26,8 +26,9 @@ pub fn router(context: ApiContext) -> Router {
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .fallback(crate::routes::dashboard::page)
         .route_layer(from_fn_with_state(app.clone(), idempotency::once))
-        .route_layer(from_fn_with_state(app.clone(), middleware::to_the_end))
         .route_layer(from_fn_with_state(app.clone(), auth::authenticate))
+        .route_layer(from_fn_with_state(app.clone(), audit_trail::audited))
+        .route_layer(from_fn(middleware::to_the_end))
         // After the layers above: viewers have no key, and are counted in no audit.
         .merge(later())
         .route("/watch/{name}", axum::routing::get(watch::page))

@@ -24,6 +24,7 @@ pub(crate) mod users;
 pub(crate) mod watch;
 pub(crate) mod webhooks;
 
+use crate::audit_trail::record_reveal;
 use crate::auth::Caller;
 use crate::context::App;
 use crate::problem::Problem;
@@ -44,9 +45,13 @@ fn created(path: &str, id: i64, version: i64, dto: impl Serialize) -> Response {
     (StatusCode::CREATED, headers, Json(dto)).into_response()
 }
 
+/// One new thing that is never changed, so that it has no version.
+fn made(path: &str, id: i64, dto: impl Serialize) -> Response {
+    (StatusCode::CREATED, [(header::LOCATION, format!("/api/v1/{path}/{id}"))], Json(dto)).into_response()
+}
+
 /// Secrets are about to be shown: to operators only, and never unrecorded.
 async fn reveal(app: &App, caller: &Caller, subject: String) -> Result<(), Problem> {
     caller.require(Role::Operator)?;
-    app.api.store.record_audit(&caller.actor, "reveal", &subject).await?;
-    Ok(())
+    Ok(record_reveal(app, caller, subject).await?)
 }

@@ -11,6 +11,7 @@ use weir_store::Store;
 use weir_transcode::{Cages, Workshop};
 
 use crate::config::Config;
+use crate::data_folder::{self, DataLock};
 use crate::event_ids::EventIds;
 use crate::{bootstrap, confinement, shelves};
 
@@ -24,10 +25,14 @@ pub(crate) struct Base {
     pub(crate) shelves: Shelves,
     pub(crate) commands: Commands,
     pub(crate) workshop: Workshop,
+    /// Ours for as long as we live.
+    _lock: DataLock,
 }
 
 impl Base {
     pub(crate) async fn open(config: &Config, data: &Path) -> anyhow::Result<Self> {
+        data_folder::prepare(data, &bootstrap::database_path(config, data)?)?;
+        let lock = DataLock::take_for_server(data).await?;
         let store = bootstrap::open_store(config, data).await?;
         bootstrap::admit_admin(&store).await?;
         let (event_ids, first_event) = EventIds::reserve(&store, OffsetDateTime::now_utc()).await;
@@ -40,6 +45,6 @@ impl Base {
         tracing::info!("{cages}");
         let workshop = Workshop::with(config.workshop_options(data.join("abilities.json")), cages)?;
         tokio::spawn(confinement::tell(workshop.clone()));
-        Ok(Self { store, observe, event_ids, lanes, runtime, shelves, commands, workshop })
+        Ok(Self { store, observe, event_ids, lanes, runtime, shelves, commands, workshop, _lock: lock })
     }
 }

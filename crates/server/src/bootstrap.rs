@@ -4,25 +4,54 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use weir_model::{Role, Secret};
-use weir_store::{SealingKey, Store};
+use weir_store::{MIN_API_KEY_BYTES, SealingKey, Store, StoreError};
 
 use crate::config::Config;
+use crate::data_folder::{self, DataLock};
+use crate::terminal;
 
 const ADMIN: &str = "admin";
 const PASSWORD_ENV: &str = "WEIR_ADMIN_PASSWORD";
 const API_KEY_ENV: &str = "WEIR_ADMIN_APIKEY";
 
-/// Opens the store, making what is missing.
+/// Opens the store for the server, which has the lock, making what is missing.
 pub(crate) async fn open_store(config: &Config, data: &Path) -> anyhow::Result<Store> {
-    std::fs::create_dir_all(data).with_context(|| format!("cannot make the data directory {}", data.display()))?;
     let key = SealingKey::load_or_create(data)?;
-    let path = database_path(config.database_url.as_deref(), data)?;
-    Store::open(&path, &key).await.with_context(|| format!("cannot open the database {}", path.display()))
+    let path = database_path(config, data)?;
+    Store::open(&path, &key).await.with_context(|| cannot_open(&path))
+}
+
+/// Opens the store for a command, beside a server that may be running on it: the schema is changed only where none is.
+pub(crate) async fn open_beside(config: &Config, data: &Path) -> anyhow::Result<Store> {
+    let path = database_path(config, data)?;
+    data_folder::prepare(data, &path)?;
+    let key = SealingKey::load_or_create(data)?;
+    let opened = match Store::open_as_it_is(&path, &key).await {
+        Err(error @ StoreError::OlderSchema { .. }) => match DataLock::take(data)? {
+            Some(_lock) => Store::open(&path, &key).await,
+            None => {
+                let server = data_folder::holder(data);
+                return Err(error).with_context(|| {
+                    format!(
+                        "a server of another version{server} runs on this database, which this command would have to change \
+                         under it: use the weir that the server runs, or restart the server with this one"
+                    )
+                });
+            }
+        },
+        opened => opened,
+    };
+    opened.with_context(|| cannot_open(&path))
+}
+
+fn cannot_open(path: &Path) -> String {
+    format!("cannot open the database {}", path.display())
 }
 
 /// Makes the admin account on the first start, and the admin key that the environment gives; one that it gave before and
 /// does not give any more is no key from now on.
 pub(crate) async fn admit_admin(store: &Store) -> anyhow::Result<()> {
+    let key = key_of_environment()?;
     if !store.has_accounts().await? {
         let (password, made) = match std::env::var(PASSWORD_ENV).ok().filter(|password| !password.is_empty()) {
             Some(password) => (password, false),
@@ -33,20 +62,31 @@ pub(crate) async fn admit_admin(store: &Store) -> anyhow::Result<()> {
             .await
             .context("cannot make the admin account")?;
         if made {
-            tell_once(&format!("first start: log in as {ADMIN:?} with password {password} (shown only now)"));
+            terminal::tell(&format!("first start: log in as {ADMIN:?} with password {password} (shown only now)"));
         }
     }
-    let key = std::env::var(API_KEY_ENV).ok().filter(|key| !key.is_empty()).map(Secret::new);
     store.set_environment_key(key.as_ref()).await.context(API_KEY_ENV)
 }
 
-fn database_path(url: Option<&str>, data: &Path) -> anyhow::Result<PathBuf> {
-    let Some(url) = url else { return Ok(data.join("weir.db")) };
+pub(crate) fn database_path(config: &Config, data: &Path) -> anyhow::Result<PathBuf> {
+    let Some(url) = &config.database_url else { return Ok(data.join("weir.db")) };
     match url.strip_prefix("sqlite:") {
         Some(path) => Ok(PathBuf::from(path.strip_prefix("//").unwrap_or(path))),
         // Not repeated: a database URL may hold a password.
         None => bail!("database.url must begin with sqlite: (other databases are not in this version)"),
     }
+}
+
+fn key_of_environment() -> anyhow::Result<Option<Secret>> {
+    let Some(key) = std::env::var(API_KEY_ENV).ok().filter(|key| !key.is_empty()) else { return Ok(None) };
+    let bytes = key.len();
+    if bytes < MIN_API_KEY_BYTES {
+        bail!(
+            "{API_KEY_ENV} has {bytes} characters and needs {MIN_API_KEY_BYTES}: whoever guesses it may do everything; \
+             `openssl rand -hex 16` makes a good one"
+        );
+    }
+    Ok(Some(Secret::new(key)))
 }
 
 /// 20 x 5 = 100 bits in letters that can't be mistaken for one another.
@@ -55,9 +95,4 @@ fn random_password() -> anyhow::Result<String> {
     let mut random = [0_u8; 20];
     getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
     Ok(random.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect())
-}
-
-#[expect(clippy::print_stderr, reason = "for the person at the terminal; logs may be shipped elsewhere")]
-fn tell_once(text: &str) {
-    eprintln!("{text}");
 }

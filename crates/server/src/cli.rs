@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+/// With the commit that it was built from, as build.rs found it.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("WEIR_COMMIT"), ")");
+
 #[derive(Debug, Parser)]
-#[command(name = "weir", version, about = "One stream in, every destination out: a live restreaming server")]
+#[command(name = "weir", version = VERSION, about = "One stream in, every destination out: a live restreaming server")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use weir_api::{ApiContext, HttpLimits, HttpServer, PublicUrls, Readiness, Thumbnails, Webhooks};
+use weir_api::{ApiContext, AuditTrail, HttpLimits, HttpServer, PublicUrls, Readiness, Thumbnails, Webhooks};
 use weir_control::{Lanes, Playback};
 
 use crate::base::Base;
@@ -18,9 +18,10 @@ pub(crate) fn api(base: &Base, config: &Config, data: &Path, urls: &PublicUrls) 
         data: data.to_owned(),
         webhooks: Webhooks::new(),
         store: base.store.clone(),
+        audit: AuditTrail::new(base.store.clone()),
         observe: base.observe.clone(),
         urls: urls.clone(),
-        readiness: Readiness::new(base.observe.heartbeats().clone()),
+        readiness: Readiness::new(base.observe.heartbeats().clone(), base.store.write_health()),
         recordings: base.shelves.recordings.clone(),
         workshop: base.workshop.clone(),
         raw_uris: config.raw_uris,

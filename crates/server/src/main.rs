@@ -1,12 +1,14 @@
 //! The `weir` binary: read the configuration, wire the crates together, run, drain.
 
 mod addresses;
+mod apikey;
 mod base;
 mod bootstrap;
 mod certificate;
 mod cli;
 mod config;
 mod confinement;
+mod data_folder;
 mod demo;
 mod descriptors;
 mod doctor;
@@ -24,6 +26,7 @@ mod shelves;
 mod signals;
 mod sockets;
 mod srt_listener;
+mod terminal;
 mod tls;
 
 use std::process::ExitCode;
@@ -38,6 +41,7 @@ use logging::Logging;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> anyhow::Result<ExitCode> {
+    data_folder::keep_files_private();
     match Cli::parse().command {
         Command::Serve(command) => {
             let log = logging::start(command.log_format)?;
@@ -51,7 +55,7 @@ fn main() -> anyhow::Result<ExitCode> {
         }
         Command::Apikey(Apikey::Create { place, name, role }) => {
             let config = config::load(place.config.as_deref())?;
-            control_runtime()?.block_on(create_api_key(&config, &place.data, &name, role))?;
+            control_runtime()?.block_on(apikey::create(&config, &place.data, &name, role))?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -72,18 +76,4 @@ fn serve(command: &cli::Serve, log: &Logging) -> anyhow::Result<ExitCode> {
 fn control_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(2).thread_name("control").enable_all().build().context("cannot start the runtime")
-}
-
-#[expect(clippy::print_stdout, reason = "the key is what the command is for")]
-async fn create_api_key(
-    config: &config::Config,
-    data: &std::path::Path,
-    name: &str,
-    role: weir_model::Role,
-) -> anyhow::Result<()> {
-    let store = bootstrap::open_store(config, data).await?;
-    let (_, key) = store.create_api_key(name, role).await.context("cannot make the key")?;
-    println!("{}", key.expose());
-    store.close().await;
-    Ok(())
 }

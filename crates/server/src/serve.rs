@@ -45,7 +45,7 @@ pub(crate) async fn run(config: Config, place: &Place, with_demo: bool, log: &Lo
     let sockets = Sockets::bind(&config, &place.data, &base).await?;
     let (http_url, urls) = (sockets.http_url(&config)?, sockets.urls(&config)?);
     let api = http::api(&base, &config, &place.data, &urls);
-    let readiness = api.readiness.clone();
+    let (readiness, audit) = (api.readiness.clone(), api.audit.clone());
     let http_lanes = http::lanes()?;
     let outgoing = Outgoing::new(&config)?;
 
@@ -81,7 +81,13 @@ pub(crate) async fn run(config: Config, place: &Place, with_demo: bool, log: &Lo
     signals.begin_drain();
     readiness.drain();
     owners.stop().await;
-    if timeout(STORE_GRACE, base.store.close()).await.is_err() {
+    let close = async {
+        if let Err(error) = audit.flush().await {
+            tracing::warn!(%error, "the last refusals could not be counted in the audit");
+        }
+        base.store.close().await;
+    };
+    if timeout(STORE_GRACE, close).await.is_err() {
         tracing::warn!("the database could not be closed in time: the next start reads its write-ahead log");
     }
     end
@@ -95,12 +101,18 @@ fn watch_lanes(owners: &mut Owners, name: &'static str, lanes: &Lanes) {
     }
 }
 
-/// Those who write down what happens, and tell it to webhooks.
+/// Those who write down what happens, look whether that is possible, and tell it to webhooks.
 fn start_tellers(owners: &mut Owners, base: &Base, api: &ApiContext, caller: WebhookCaller) {
     let observe = base.observe.clone();
     let history = Owner { name: "the history", stage: Stage::Telling, grace: TELLER_GRACE };
     owners.start(history, |stop, heartbeat| async move {
         stop.run_until_cancelled(observe.keep_history(heartbeat)).await;
+    });
+    let store = base.store.clone();
+    let probing = Owner { name: "the probe of the database", stage: Stage::Telling, grace: TELLER_GRACE };
+    owners.start(probing, |stop, heartbeat| async move {
+        // Alive also where the disk is not: that it can't be written is said in words of its own.
+        heartbeat.idle(stop.run_until_cancelled(store.watch_writes())).await;
     });
     let (ids, observe) = (base.event_ids.clone(), base.observe.clone());
     let numbering = Owner { name: "the keeper of event ids", stage: Stage::Telling, grace: TELLER_GRACE };

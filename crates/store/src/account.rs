@@ -10,7 +10,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use time::OffsetDateTime;
 use weir_model::{Role, Secret, UserId};
 
-const UNIQUE: &[(&str, &str)] = &[("account.name", "name")];
+pub(crate) const UNIQUE: &[(&str, &str)] = &[("account.name", "name")];
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Account {
@@ -73,6 +73,11 @@ impl Store {
     pub async fn account(&self, id: UserId) -> Result<Account> {
         let row = sqlx::query("select * from account where id = ?").bind(id.0).fetch_optional(&self.readers).await?;
         account_of(&row.ok_or(StoreError::NotFound)?)
+    }
+
+    pub async fn account_named(&self, name: &str) -> Result<Option<Account>> {
+        let row = sqlx::query("select * from account where name = ?").bind(name.to_owned());
+        row.fetch_optional(&self.readers).await?.as_ref().map(account_of).transpose()
     }
 
     pub async fn accounts(&self, after: i64, limit: u32) -> Result<Page<Account>> {

@@ -7,12 +7,12 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use time::OffsetDateTime;
 use weir_model::{ApiKeyId, Role, Secret};
 
-/// Keys chosen by people (`WEIR_ADMIN_APIKEY`) must not be guessable by trying.
-pub const MIN_API_KEY_BYTES: usize = 8;
+/// Of keys chosen by people (`WEIR_ADMIN_APIKEY`): 24 hexadecimal digits are 96 bits, which nobody guesses. Our own have 256.
+pub const MIN_API_KEY_BYTES: usize = 24;
 
 /// Under this name the key that the environment gives is listed.
 pub const ENVIRONMENT_KEY_NAME: &str = "WEIR_ADMIN_APIKEY";
@@ -45,7 +45,7 @@ impl Store {
     /// Makes sure that this very key is an admin's, and that no key which the environment gave before is one any more.
     pub async fn set_environment_key(&self, key: Option<&Secret>) -> Result<()> {
         if key.is_some_and(|key| key.expose().len() < MIN_API_KEY_BYTES) {
-            return Err(StoreError::Limit { field: "key", problem: "must be at least 8 characters long" });
+            return Err(StoreError::Limit { field: "key", problem: "must be at least 24 characters long" });
         }
         let key_hash = key.map(|key| hash(key.expose()));
         let mut tx = self.begin().await?;
@@ -67,19 +67,11 @@ impl Store {
 
     async fn insert_api_key(&self, name: &str, role: Role, key: &Secret) -> Result<ApiKey> {
         let mut tx = self.begin().await?;
-        let id = next_id(&mut tx, "api_key").await?;
-        let created_at = now();
-        sqlx::query("insert into api_key (id, name, role, key_hash, created_at) values (?,?,?,?,?)")
-            .bind(id)
-            .bind(name.to_owned())
-            .bind(role.as_str())
-            .bind(hash(key.expose()))
-            .bind(to_ms(created_at))
-            .execute(&mut *tx)
-            .await
-            .map_err(|error| StoreError::unique(error, UNIQUE))?;
+        let id = ApiKeyId(next_id(&mut tx, "api_key").await?);
+        let made = ApiKey { id, name: name.to_owned(), role, created_at: now() };
+        insert(&mut tx, &made, &hash(key.expose())).await?;
         tx.commit().await?;
-        Ok(ApiKey { id: ApiKeyId(id), name: name.to_owned(), role, created_at })
+        Ok(made)
     }
 
     /// Whose key this is. Found by its hash, so the time taken tells nothing about the key.
@@ -146,7 +138,20 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-fn api_key_of(row: &SqliteRow) -> Result<ApiKey> {
+pub(crate) async fn insert(tx: &mut SqliteConnection, key: &ApiKey, key_hash: &[u8]) -> Result<()> {
+    sqlx::query("insert into api_key (id, name, role, key_hash, created_at) values (?,?,?,?,?)")
+        .bind(key.id.0)
+        .bind(key.name.clone())
+        .bind(key.role.as_str())
+        .bind(key_hash.to_owned())
+        .bind(to_ms(key.created_at))
+        .execute(tx)
+        .await
+        .map_err(|error| StoreError::unique(error, UNIQUE))?;
+    Ok(())
+}
+
+pub(crate) fn api_key_of(row: &SqliteRow) -> Result<ApiKey> {
     Ok(ApiKey {
         id: ApiKeyId(row.try_get("id")?),
         name: row.try_get("name")?,

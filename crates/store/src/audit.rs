@@ -1,67 +1,195 @@
-//! Who changed or revealed what; never what the secret was.
+//! Who changed or revealed what, from where and with what outcome; never what the secret was.
 
 use crate::page::{Page, rows_wanted};
 use crate::store::{next_id, now, time_of, to_ms};
-use crate::{Result, Store};
-use sqlx::Row;
+use crate::{Result, Store, StoreError};
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{AssertSqlSafe, Row};
+use std::time::Duration;
 use time::OffsetDateTime;
 
-#[derive(Debug, Clone, PartialEq)]
-pub struct AuditEntry {
-    pub id: i64,
-    pub at: OffsetDateTime,
-    /// `apikey:name` or `user:name`.
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It was done.
+    Ok,
+    /// It was not for the caller to do, or nobody knew the caller.
+    Denied,
+    /// It could not be done.
+    Failed,
+}
+
+impl Outcome {
+    pub const ALL: [Self; 3] = [Self::Ok, Self::Denied, Self::Failed];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == name)
+    }
+}
+
+/// Something to write down.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AuditDraft {
+    /// `apikey:name`, `user:name`, `cli:uid`, or `unknown`.
     pub actor: String,
     /// `reveal`, `create`, ...
     pub action: String,
     /// `restream/7`
     pub subject: String,
+    pub outcome: Outcome,
+    /// Of the HTTP answer.
+    pub status: Option<u16>,
+    /// Where it came from.
+    pub address: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuditEntry {
+    pub id: i64,
+    /// When it happened first.
+    pub at: OffsetDateTime,
+    pub what: AuditDraft,
+    /// How often within that minute.
+    pub count: i64,
+}
+
+/// Which entries are asked for; None: all.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    pub actor: Option<String>,
+    pub outcome: Option<Outcome>,
 }
 
 /// The newest are kept: a year of a change every five minutes, about 10 MB.
 pub const AUDIT_ROWS_MAX: i64 = 100_000;
 
+/// Of what was refused, which strangers can make as much of as they like: they push out one another, and nothing else.
+pub const AUDIT_REFUSED_ROWS_MAX: i64 = 10_000;
+
+/// Addresses are of people: they are not kept for longer than somebody may ask for them.
+const AUDIT_LIFE: Duration = Duration::from_secs(400 * 24 * 3600);
+
+/// Looking for what goes costs a walk over what stays, so it is done once for so many that come.
+const PRUNE_EVERY: i64 = 256;
+
+const COLUMNS: &str = "id, at, actor, action, subject, outcome, status, address, count";
+
 impl Store {
-    pub async fn record_audit(&self, actor: &str, action: &str, subject: &str) -> Result<()> {
+    /// Its id, by which more of the same can be added to it.
+    pub async fn record_audit(&self, what: AuditDraft) -> Result<i64> {
         let mut tx = self.begin().await?;
         let id = next_id(&mut tx, "audit").await?;
-        sqlx::query("insert into audit (id, at, actor, action, subject) values (?,?,?,?,?)")
+        let insert = format!("insert into audit ({COLUMNS}) values (?,?,?,?,?,?,?,?,1)");
+        sqlx::query(AssertSqlSafe(insert))
             .bind(id)
             .bind(to_ms(now()))
-            .bind(actor.to_owned())
-            .bind(action.to_owned())
-            .bind(subject.to_owned())
+            .bind(what.actor)
+            .bind(what.action)
+            .bind(what.subject)
+            .bind(what.outcome.as_str())
+            .bind(what.status.map(i64::from))
+            .bind(what.address)
             .execute(&mut *tx)
             .await?;
-        // Ids rise by one: at most one row goes for one that comes.
-        sqlx::query("delete from audit where id <= ?").bind(id - AUDIT_ROWS_MAX).execute(&mut *tx).await?;
+        if id % PRUNE_EVERY == 0 {
+            prune(&mut tx).await?;
+        }
+        tx.commit().await?;
+        Ok(id)
+    }
+
+    /// It happened so many times more.
+    pub async fn add_to_audit(&self, more: &[(i64, u32)]) -> Result<()> {
+        let mut tx = self.begin().await?;
+        for (id, times) in more {
+            let add = sqlx::query("update audit set count = count + ? where id = ?").bind(i64::from(*times)).bind(id);
+            add.execute(&mut *tx).await?;
+        }
         Ok(tx.commit().await?)
     }
 
     /// Oldest first, after the id; or newest first, before it (0: from the end).
-    pub async fn audit(&self, from: i64, limit: u32, newest_first: bool) -> Result<Page<AuditEntry>> {
+    pub async fn audit(
+        &self,
+        from: i64,
+        limit: u32,
+        newest_first: bool,
+        filter: &AuditFilter,
+    ) -> Result<Page<AuditEntry>> {
         let (limit, rows) = rows_wanted(limit);
-        let query = match newest_first {
-            false => "select id, at, actor, action, subject from audit where id > ? order by id limit ?",
-            true => "select id, at, actor, action, subject from audit where id < ? order by id desc limit ?",
-        };
-        let rows = sqlx::query(query)
+        let order = if newest_first { "id < ?1 order by id desc" } else { "id > ?1 order by id" };
+        let query = format!(
+            "select {COLUMNS} from audit where (?2 is null or actor = ?2) and (?3 is null or outcome = ?3) and {order} limit ?4"
+        );
+        let rows = sqlx::query(AssertSqlSafe(query))
             .bind(if newest_first && from == 0 { i64::MAX } else { from })
+            .bind(filter.actor.clone())
+            .bind(filter.outcome.map(Outcome::as_str))
             .bind(rows)
             .fetch_all(&self.readers)
             .await?;
-        let items = rows
-            .iter()
-            .map(|row| {
-                Ok(AuditEntry {
-                    id: row.try_get("id")?,
-                    at: time_of(row, "at")?,
-                    actor: row.try_get("actor")?,
-                    action: row.try_get("action")?,
-                    subject: row.try_get("subject")?,
-                })
-            })
-            .collect::<Result<Vec<_>>>()?;
+        let items = rows.iter().map(entry_of).collect::<Result<Vec<_>>>()?;
         Ok(Page::new(items, limit, |entry| entry.id))
+    }
+}
+
+fn entry_of(row: &SqliteRow) -> Result<AuditEntry> {
+    let outcome: String = row.try_get("outcome")?;
+    let status: Option<i64> = row.try_get("status")?;
+    Ok(AuditEntry {
+        id: row.try_get("id")?,
+        at: time_of(row, "at")?,
+        what: AuditDraft {
+            actor: row.try_get("actor")?,
+            action: row.try_get("action")?,
+            subject: row.try_get("subject")?,
+            outcome: Outcome::from_name(&outcome).ok_or(StoreError::Corrupt("an outcome"))?,
+            status: status.map(u16::try_from).transpose().map_err(|_| StoreError::Corrupt("a status"))?,
+            address: row.try_get("address")?,
+        },
+        count: row.try_get("count")?,
+    })
+}
+
+async fn prune(tx: &mut SqliteConnection) -> Result<()> {
+    for (which, rows_max) in [("outcome = 'ok'", AUDIT_ROWS_MAX), ("outcome <> 'ok'", AUDIT_REFUSED_ROWS_MAX)] {
+        let delete = format!(
+            "delete from audit where {which} and id <= (select id from audit where {which} order by id desc limit 1 offset ?)"
+        );
+        sqlx::query(AssertSqlSafe(delete)).bind(rows_max).execute(&mut *tx).await?;
+    }
+    sqlx::query("delete from audit where at < ?").bind(to_ms(now() - AUDIT_LIFE)).execute(tx).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SealingKey;
+
+    #[tokio::test]
+    async fn refusals_push_out_one_another_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = SealingKey::load_or_create(dir.path()).unwrap();
+        let store = Store::open(&dir.path().join("weir.db"), &key).await.unwrap();
+        let mut tx = store.begin().await.unwrap();
+        let many = "with recursive n(id) as (select 1 union all select id + 1 from n where id < 11000) \
+                    insert into audit (id, at, actor, action, subject, outcome) \
+                    select id, ?, 'a', 'post', 's', case when id <= 5 then 'ok' else 'denied' end from n";
+        sqlx::query(many).bind(to_ms(now())).execute(&mut *tx).await.unwrap();
+        sqlx::query("update audit set at = 0 where id = 5").execute(&mut *tx).await.unwrap();
+        prune(&mut tx).await.unwrap();
+        tx.commit().await.unwrap();
+        let oldest = store.audit(0, 5, false, &AuditFilter::default()).await.unwrap().items;
+        let ids: Vec<i64> = oldest.iter().map(|entry| entry.id).collect();
+        assert_eq!(ids, [1, 2, 3, 4, 1_001], "what was done stays, and the newest 10,000 of what was refused");
     }
 }

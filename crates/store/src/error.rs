@@ -1,4 +1,8 @@
-//! What can go wrong with a row.
+//! What can go wrong with a row, and with the file that holds them.
+
+use std::path::PathBuf;
+
+pub(crate) const DISK_FULL: &str = "disk full";
 
 /// None of these ever holds a secret: SQL errors carry no bound values.
 #[derive(Debug, thiserror::Error)]
@@ -21,10 +25,29 @@ pub enum StoreError {
     WrongSealingKey,
     #[error("{0} can't be read back")]
     Corrupt(&'static str),
+    /// The machine's fault, which people mend: nothing of the change has happened.
+    #[error("the database cannot be used: {words}")]
+    Unusable { words: &'static str, source: sqlx::Error },
+    #[error("{0}")]
+    Disk(std::io::Error),
     #[error("database: {0}")]
-    Io(#[from] sqlx::Error),
+    Io(sqlx::Error),
     #[error("database schema: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
+    #[error(
+        "this database was written by a newer weir (schema {found}, this one knows {known}): run that version again, or \
+         restore {}",
+        .backup.as_ref().map_or("a backup from before the upgrade".into(), |path| path.to_string_lossy())
+    )]
+    NewerSchema { found: i64, known: i64, backup: Option<PathBuf> },
+    /// Only where it must stay as it is.
+    #[error("this database has schema {found} and this weir needs {known}")]
+    OlderSchema { found: i64, known: i64 },
+    #[error(
+        "the database has to be brought from schema {found} to {known}, and could not be copied to {} before that: {source}",
+        .path.display()
+    )]
+    Backup { found: i64, known: i64, path: PathBuf, source: Box<StoreError> },
     #[error("{field} {problem}")]
     Limit { field: &'static str, problem: &'static str },
     #[error("no random numbers from the system")]
@@ -44,6 +67,33 @@ impl StoreError {
                 return Self::Duplicate { field };
             }
         }
-        Self::Io(error)
+        error.into()
     }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match words_for(&error) {
+            Some(words) => Self::Unusable { words, source: error },
+            None => Self::Io(error),
+        }
+    }
+}
+
+/// By SQLite's result codes, whose low byte says what kind of failure it is.
+fn words_for(error: &sqlx::Error) -> Option<&'static str> {
+    let code = match error {
+        sqlx::Error::Database(database) => database.code()?.parse::<u32>().ok()?,
+        sqlx::Error::PoolTimedOut => return Some("earlier changes are still being written"),
+        _ => return None,
+    };
+    Some(match code & 0xff {
+        5 | 6 => "another process is writing to it",
+        8 => "its file or its disk is read-only",
+        10 => "its disk reports errors",
+        11 | 26 => "its file is damaged; restore a backup",
+        13 => DISK_FULL,
+        14 => "its file can't be opened",
+        _ => return None,
+    })
 }

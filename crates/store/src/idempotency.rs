@@ -55,6 +55,7 @@ impl Store {
         .await?;
         let request_hash = hash(request);
         if let Some(row) = row {
+            tx.commit().await?;
             if row.try_get::<Vec<u8>, _>("request_hash")? != request_hash {
                 return Ok(Reservation::Mismatch);
             }

@@ -12,14 +12,17 @@ mod login;
 mod page;
 mod password;
 mod restream;
+mod schema;
 mod sealing;
 mod store;
 mod stream;
 mod webhook;
+mod write;
+mod write_health;
 
 pub use account::{Account, AccountChange};
 pub use api_key::{ApiKey, ApiKeyChange, ENVIRONMENT_KEY_NAME, MIN_API_KEY_BYTES};
-pub use audit::{AUDIT_ROWS_MAX, AuditEntry};
+pub use audit::{AUDIT_REFUSED_ROWS_MAX, AUDIT_ROWS_MAX, AuditDraft, AuditEntry, AuditFilter, Outcome};
 pub use error::StoreError;
 pub use idempotency::{Answer, IDEMPOTENCY_LIFE, Reservation};
 pub use login::Login;
@@ -28,6 +31,7 @@ pub use password::MAX_PASSWORD_BYTES;
 pub use sealing::{KEY_FILE, SealingKey, SealingKeyError};
 pub use store::Store;
 pub use stream::StreamsStamp;
+pub use write_health::WriteHealth;
 
 /// What every call here answers.
 pub type Result<T> = std::result::Result<T, StoreError>;

@@ -1,12 +1,13 @@
 //! The database file: one writer, several readers, and nothing acknowledged before it is on disk.
 
-use crate::{Result, SealingKey, StoreError};
+use crate::write_health::WriteHealth;
+use crate::{Result, SealingKey, StoreError, schema};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, Row, Sqlite, Transaction};
-use std::path::Path;
+use sqlx::{ConnectOptions, Row};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use time::OffsetDateTime;
 use weir_model::Secret;
@@ -27,11 +28,27 @@ pub struct Store {
     pub(crate) writer: SqlitePool,
     pub(crate) readers: SqlitePool,
     pub(crate) key: SealingKey,
+    pub(crate) path: PathBuf,
+    pub(crate) health: WriteHealth,
 }
 
 impl Store {
-    /// Opens or makes the database and brings it up to date. Fails when it was sealed with another key.
+    /// Opens or makes the database and brings it up to date, with a copy of what it was before beside it. Fails when it was
+    /// sealed with another key, or written by a newer version of us.
     pub async fn open(path: &Path, key: &SealingKey) -> Result<Self> {
+        Self::open_with(path, key, schema::bring_up_to_date).await
+    }
+
+    /// The same beside a server that runs on it, under whose hands nothing must change: it is `OlderSchema` then.
+    pub async fn open_as_it_is(path: &Path, key: &SealingKey) -> Result<Self> {
+        Self::open_with(path, key, schema::check).await
+    }
+
+    async fn open_with(
+        path: &Path,
+        key: &SealingKey,
+        settle_schema: impl AsyncFn(&mut SqliteConnection, &Path) -> Result<()>,
+    ) -> Result<Self> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -44,9 +61,9 @@ impl Store {
             .busy_timeout(BUSY_TIMEOUT)
             .disable_statement_logging();
         let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-        sqlx::migrate!("../../migrations").run(&writer).await?;
+        settle_schema(&mut *writer.acquire().await?, path).await?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options).await?;
-        let store = Self { writer, readers, key: key.clone() };
+        let store = Self { writer, readers, key: key.clone(), path: path.to_owned(), health: WriteHealth::default() };
         store.prove_key().await?;
         Ok(store)
     }
@@ -80,11 +97,6 @@ impl Store {
                 Ok(tx.commit().await?)
             }
         }
-    }
-
-    /// IMMEDIATE takes the write lock at once: a read that later turns into a write could fail half-way instead.
-    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {
-        Ok(self.writer.begin_with("begin immediate").await?)
     }
 
     pub(crate) fn seal(&self, place: &str, secret: &Secret) -> Result<Vec<u8>> {

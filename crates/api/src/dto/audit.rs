@@ -1,25 +1,62 @@
-//! Who changed or revealed what.
+//! Who changed, revealed or tried what.
 
 use crate::dto::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use weir_store::AuditEntry;
+use weir_store::{AuditDraft, AuditEntry, Outcome};
+
+/// Done; not for the caller to do; or not possible.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OutcomeDto {
+    Ok,
+    Denied,
+    Failed,
+}
+
+impl From<OutcomeDto> for Outcome {
+    fn from(outcome: OutcomeDto) -> Self {
+        match outcome {
+            OutcomeDto::Ok => Self::Ok,
+            OutcomeDto::Denied => Self::Denied,
+            OutcomeDto::Failed => Self::Failed,
+        }
+    }
+}
+
+impl From<Outcome> for OutcomeDto {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Ok => Self::Ok,
+            Outcome::Denied => Self::Denied,
+            Outcome::Failed => Self::Failed,
+        }
+    }
+}
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AuditDto {
     id: i64,
     at: Timestamp,
-    /// `user:<name>` or `apikey:<name>`
+    /// `user:<name>`, `apikey:<name>`, `cli:<uid>` for commands at the terminal, or `unknown`
     actor: String,
-    /// post, patch, delete, reveal or log_in
+    /// post, put, patch, delete, get (refused), reveal, log_in, create, export, import, or more (of too many kinds to tell)
     action: String,
-    /// The address under /api/v1 that it was done to, as `streams/7`.
+    /// The address under /api/v1 that it was done to, as `streams/7`; of what was made, its own.
     subject: String,
+    outcome: OutcomeDto,
+    /// Of the HTTP answer; null for commands.
+    status: Option<u16>,
+    /// Where it came from; null for commands.
+    address: Option<String>,
+    /// How often within that minute: what is refused again and again is written down once.
+    count: i64,
 }
 
 impl From<AuditEntry> for AuditDto {
     fn from(entry: AuditEntry) -> Self {
-        let AuditEntry { id, at, actor, action, subject } = entry;
-        Self { id, at: at.into(), actor, action, subject }
+        let AuditEntry { id, at, what, count } = entry;
+        let AuditDraft { actor, action, subject, outcome, status, address } = what;
+        Self { id, at: at.into(), actor, action, subject, outcome: outcome.into(), status, address, count }
     }
 }

@@ -1,5 +1,6 @@
 //! `/apikeys`: admins only.
 
+use super::made;
 use crate::acting::Acting;
 use crate::context::App;
 use crate::dto::List;
@@ -9,6 +10,7 @@ use crate::problem::Problem;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use weir_model::ApiKeyId;
 
 /// All API keys, without the keys themselves
@@ -26,12 +28,9 @@ pub(crate) async fn list(
 /// A new API key; this answer is the only one that shows it
 #[utoipa::path(post, path = "/api/v1/apikeys", tag = "apikeys", request_body = ApiKeyInput, responses(
     (status = 201, body = ApiKeyDto), (status = 409, body = Problem), (status = 422, body = Problem)))]
-pub(crate) async fn create(
-    Acting(app): Acting,
-    Body(input): Body<ApiKeyInput>,
-) -> Result<(StatusCode, Json<ApiKeyDto>), Problem> {
+pub(crate) async fn create(Acting(app): Acting, Body(input): Body<ApiKeyInput>) -> Result<Response, Problem> {
     let (key, secret) = app.api.commands.create_api_key(&name_of(&input.name)?, input.role.into()).await?;
-    Ok((StatusCode::CREATED, Json(ApiKeyDto::new(&key, Some(secret.expose().to_owned())))))
+    Ok(made("apikeys", key.id.0, ApiKeyDto::new(&key, Some(secret.expose().to_owned()))))
 }
 
 /// Another name or role for a key; the key itself stays

@@ -1,6 +1,7 @@
 //! `/session`: the dashboard's login.
 
 use crate::acting::Acting;
+use crate::audit_trail::Deed;
 use crate::auth::{COOKIE, Caller, csrf_token, session_cookie};
 use crate::context::{App, Peer};
 use crate::dto::api_key::RoleDto;
@@ -60,17 +61,23 @@ pub(crate) async fn log_in(
     Body(input): Body<LoginInput>,
 ) -> Result<Response, Problem> {
     let ip = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(Peer(ip))| ip);
-    let account = match check(&app, &input.name, input.password, ip).await? {
-        Checked::Right(account) => account,
+    let mut response = match check(&app, &input.name, input.password, ip).await? {
+        Checked::Right(account) => welcome(&app, account).await?,
         Checked::Wrong => {
-            return Err(Problem::new(StatusCode::UNAUTHORIZED, "bad_credentials", "name or password is wrong"));
+            Problem::new(StatusCode::UNAUTHORIZED, "bad_credentials", "name or password is wrong").into_response()
         }
-        Checked::Wait(wait) => return Err(Problem::too_many_tries("passwords", wait)),
+        Checked::Wait(wait) => Problem::too_many_tries("passwords", wait).into_response(),
     };
+    // Only the names of real accounts are written down: people type passwords there.
+    let actor = app.api.store.account_named(&input.name).await?.map(|account| format!("user:{}", account.name));
+    response.extensions_mut().insert(Deed { actor, action: Some("log_in") });
+    Ok(response)
+}
+
+async fn welcome(app: &App, account: Account) -> Result<Response, Problem> {
     let login = app.api.store.create_login(&account).await?;
-    app.api.store.record_audit(&format!("user:{}", account.name), "log_in", "session").await?;
     let life = (login.expires_at - OffsetDateTime::now_utc()).whole_seconds().max(0);
-    let cookie = cookie(&app, login.cookie.expose(), life);
+    let cookie = cookie(app, login.cookie.expose(), life);
     let session = SessionDto {
         csrf_token: Some(csrf_token(&login.cookie)),
         user: SessionUserDto { id: Some(account.id.0), name: account.name, role: account.role.into() },

@@ -1,5 +1,6 @@
 //! `/webhooks`: admins only, because events leave the house.
 
+use super::made;
 use crate::acting::Acting;
 use crate::context::App;
 use crate::dto::List;
@@ -9,6 +10,7 @@ use crate::problem::Problem;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use weir_model::{Webhook, WebhookId};
 
 fn dto(app: &App, webhook: &Webhook) -> WebhookDto {
@@ -30,13 +32,10 @@ pub(crate) async fn list(
 /// A new webhook; it is told of events from now on, one after another, each until it is taken
 #[utoipa::path(post, path = "/api/v1/webhooks", tag = "webhooks", request_body = WebhookInput, responses(
     (status = 201, body = WebhookDto), (status = 422, body = Problem)))]
-pub(crate) async fn create(
-    Acting(app): Acting,
-    Body(input): Body<WebhookInput>,
-) -> Result<(StatusCode, Json<WebhookDto>), Problem> {
+pub(crate) async fn create(Acting(app): Acting, Body(input): Body<WebhookInput>) -> Result<Response, Problem> {
     let webhook = app.api.commands.create_webhook(Webhook::from(input)).await?;
     app.api.webhooks.note_change();
-    Ok((StatusCode::CREATED, Json(dto(&app, &webhook))))
+    Ok(made("webhooks", webhook.id.0, dto(&app, &webhook)))
 }
 
 /// Tells it no more

@@ -6,6 +6,7 @@ use common::Api;
 use serde_json::json;
 use weir_api::{RawUriRule, router};
 use weir_model::Role;
+use weir_store::{AuditFilter, Outcome};
 
 /// Every route of the description, by every role and by nobody.
 #[tokio::test]
@@ -74,9 +75,16 @@ async fn revealing_needs_operator_and_is_audited() {
     let reveal = async |auth: &str| api.call("GET", "/streams/1?reveal=true", None, &[("authorization", auth)]).await;
     assert_eq!(reveal(&api.viewer).await.status, 403);
     assert_eq!(reveal(&api.operator).await.status, 200);
-    let audit = api.context.store.audit(0, 100, false).await.unwrap().items;
-    let seen: Vec<_> = audit.iter().map(|e| (e.actor.as_str(), e.action.as_str(), e.subject.as_str())).collect();
-    assert_eq!(seen, [("apikey:admin", "post", "streams"), ("apikey:operator", "reveal", "streams/1")]);
+    let audit = api.context.store.audit(0, 100, false, &AuditFilter::default()).await.unwrap().items;
+    let audit: Vec<_> = audit.into_iter().map(|entry| entry.what).collect();
+    let seen: Vec<_> =
+        audit.iter().map(|e| (e.actor.as_str(), e.action.as_str(), e.subject.as_str(), e.outcome)).collect();
+    let expected = [
+        ("apikey:admin", "post", "streams/1", Outcome::Ok),
+        ("apikey:viewer", "get", "streams/1", Outcome::Denied),
+        ("apikey:operator", "reveal", "streams/1", Outcome::Ok),
+    ];
+    assert_eq!(seen, expected);
 }
 
 /// Wherever an address can stand; what an admin put there an operator may keep, start and stop.

@@ -1,8 +1,13 @@
 //! The API over HTTP, resource by resource: one program, so that its server's code is linked once.
 
-#![allow(clippy::unwrap_used, reason = "a test: its panics are its report, and what it measured is printed")]
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test: its panics are its report, and what it measured is printed"
+)]
 
 mod access;
+mod audit;
 mod common;
 mod described;
 mod events;

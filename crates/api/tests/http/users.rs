@@ -152,21 +152,27 @@ async fn the_audit_says_who_did_what_and_no_secret() {
     admin.call("GET", "/streams/1?reveal=true", json!({})).await;
     admin.call("PATCH", "/streams/99", json!({})).await;
     let seen = |list: &Answer| -> Vec<String> {
-        let entry = |e: &serde_json::Value| format!("{} {} {}", e["actor"], e["action"], e["subject"]).replace('"', "");
+        let entry = |e: &serde_json::Value| {
+            format!("{} {} {} {} {}", e["actor"], e["action"], e["subject"], e["outcome"], e["status"]).replace('"', "")
+        };
         list.json()["items"].as_array().unwrap().iter().map(entry).collect()
     };
     let all = api.get("/audit").await;
     let expected = [
-        "user:admin log_in session",
-        "apikey:admin post streams",
-        "user:admin post users",
-        "user:admin reveal streams/1",
+        "user:admin log_in session ok 200",
+        "apikey:admin post streams/1 ok 201",
+        "user:admin post users/2 ok 201",
+        "user:admin reveal streams/1 ok 200",
+        "user:admin patch streams/99 failed 404",
     ];
-    assert_eq!(seen(&all), expected, "what failed changed nothing");
+    assert_eq!(seen(&all), expected);
     let newest = api.get("/audit?newest_first=true&limit=1").await;
-    assert_eq!(seen(&newest), expected[3..]);
+    assert_eq!(seen(&newest), expected[4..]);
     let cursor = newest.json()["next_cursor"].as_str().unwrap().to_owned();
-    assert_eq!(seen(&api.get(&format!("/audit?newest_first=true&limit=1&cursor={cursor}")).await), expected[2..3]);
+    assert_eq!(seen(&api.get(&format!("/audit?newest_first=true&limit=1&cursor={cursor}")).await), expected[3..4]);
+    assert_eq!(seen(&api.get("/audit?outcome=failed").await), expected[4..]);
+    assert_eq!(seen(&api.get("/audit?actor=apikey:admin").await), expected[1..2]);
+    assert_eq!(api.get("/audit?outcome=good").await.status, 400);
     for secret in ["planted-secret", "first-password"] {
         assert!(!all.text.contains(secret));
     }

@@ -39,4 +39,5 @@ mod room;
 mod secrets;
 mod sound;
 mod srt;
+mod survival;
 mod timeline;

@@ -57,6 +57,8 @@ fn no_secret_is_ever_said_or_stored_in_the_clear() {
         ("a refused login".to_owned(), log_in(typed_as_name, "plantedwrong0009").1),
         ("another refused login".to_owned(), log_in("anna", "plantedwrong0009").1),
     ];
+    let denied = api.get("/audit?outcome=denied").expect(200);
+    assert!(denied["items"].as_array().unwrap().iter().all(|entry| entry["address"] == "127.0.0.1"), "{denied}");
     for path in [
         "/restreams",
         "/streams",

@@ -5,7 +5,10 @@ use crate::common;
 use common::{destination, fresh, open, restream, stream, uri};
 use std::fs;
 use weir_model::{Role, Secret, SourceKind, StreamId, Target};
-use weir_store::{Answer, ApiKeyChange, ENVIRONMENT_KEY_NAME, KEY_FILE, Reservation, SealingKey, Store, StoreError};
+use weir_store::{
+    Answer, ApiKeyChange, AuditDraft, AuditFilter, ENVIRONMENT_KEY_NAME, KEY_FILE, Outcome, Reservation, SealingKey,
+    Store, StoreError,
+};
 
 /// Every byte of every database file, the write-ahead log too.
 fn file_bytes(dir: &std::path::Path) -> Vec<u8> {
@@ -166,9 +169,31 @@ async fn idempotency() {
 #[tokio::test]
 async fn audit_is_kept_in_order() {
     let (_dir, store) = fresh().await;
-    store.record_audit("apikey:ci", "reveal", "restream/1").await.unwrap();
-    store.record_audit("apikey:ci", "reveal", "restream/2").await.unwrap();
-    let page = store.audit(0, 1, false).await.unwrap();
-    assert_eq!(page.items[0].subject, "restream/1");
-    assert_eq!(store.audit(page.next_after.unwrap(), 1, false).await.unwrap().items[0].subject, "restream/2");
+    let entry = |actor: &str, subject: &str, outcome| AuditDraft {
+        actor: actor.to_owned(),
+        action: "reveal".to_owned(),
+        subject: subject.to_owned(),
+        outcome,
+        status: Some(200),
+        address: Some("192.0.2.7".to_owned()),
+    };
+    let first = entry("apikey:ci", "restream/1", Outcome::Ok);
+    store.record_audit(first.clone()).await.unwrap();
+    let denied = store.record_audit(entry("user:eve", "restream/2", Outcome::Denied)).await.unwrap();
+    store.add_to_audit(&[(denied, 41)]).await.unwrap();
+    let all = AuditFilter::default();
+    let page = store.audit(0, 1, false, &all).await.unwrap();
+    assert_eq!((&page.items[0].what, page.items[0].count), (&first, 1));
+    let rest = store.audit(page.next_after.unwrap(), 1, false, &all).await.unwrap().items;
+    assert_eq!((rest[0].what.subject.as_str(), rest[0].count), ("restream/2", 42));
+    for (actor, outcome, ids) in [
+        (None, Some(Outcome::Denied), vec![2]),
+        (Some("apikey:ci"), None, vec![1]),
+        (Some("apikey:ci"), Some(Outcome::Failed), vec![]),
+        (None, None, vec![2, 1]),
+    ] {
+        let filter = AuditFilter { actor: actor.map(str::to_owned), outcome };
+        let found: Vec<i64> = store.audit(0, 10, true, &filter).await.unwrap().items.iter().map(|e| e.id).collect();
+        assert_eq!(found, ids, "{filter:?}");
+    }
 }

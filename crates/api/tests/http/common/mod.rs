@@ -7,7 +7,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
-use weir_api::{ApiContext, HttpLimits, HttpServer, PublicUrls, RawUriRule, Readiness, Thumbnails, Webhooks, router};
+use weir_api::{
+    ApiContext, AuditTrail, HttpLimits, HttpServer, PublicUrls, RawUriRule, Readiness, Thumbnails, Webhooks, router,
+};
 use weir_control::{Commands, Lanes, Playback, Runtime};
 use weir_model::{Platforms, Role};
 use weir_net::TrustedProxies;
@@ -56,13 +58,15 @@ impl Api {
             rtmps: Some("rtmps://weir.test:1936".into()),
             ..PublicUrls::default()
         };
-        let readiness = Readiness::new(observe.heartbeats().clone());
+        let readiness = Readiness::new(observe.heartbeats().clone(), store.write_health());
         readiness.set_ready();
         let (recordings, workshop) = (None, Workshop::open().unwrap());
         let thumbnails = Thumbnails::new(playback.clone(), workshop.clone());
         let data = dir.path().to_owned();
         let webhooks = Webhooks::new();
+        let audit = AuditTrail::new(store.clone());
         let context = ApiContext {
+            audit,
             commands,
             playback,
             store,

@@ -1,0 +1,203 @@
+//! What is written down of requests: what was done, and what was refused, from where; of what strangers can repeat at will,
+//! one line with a number.
+
+use crate::auth::Caller;
+use crate::context::{App, Peer};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use time::OffsetDateTime;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use weir_store::{AuditDraft, Outcome, Store, StoreError};
+
+/// Different refusals within a minute that have a line of their own; the rest share one. 65 lines a minute of 150 bytes are
+/// 14 MB a day, of which the store keeps the newest 10,000.
+const REFUSALS_A_MINUTE: usize = 64;
+
+/// Repetitions are counted here and written this often at most; before somebody reads them, and at the end, in any case.
+const WRITE_EVERY: Duration = Duration::from_secs(1);
+
+/// Paths are the caller's to choose; ours are shorter.
+const SUBJECT_CHARS_MAX: usize = 200;
+
+/// Who is not known.
+const UNKNOWN: &str = "unknown";
+
+/// Who an answer was for, and what was really done, as the handler knows it; travels in the answer's extensions.
+#[derive(Debug, Clone)]
+pub(crate) struct Deed {
+    pub(crate) actor: Option<String>,
+    /// None: the method, in small letters.
+    pub(crate) action: Option<&'static str>,
+}
+
+/// Clones share it.
+#[derive(Debug, Clone)]
+pub struct AuditTrail {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    store: Store,
+    refusals: Mutex<Refusals>,
+}
+
+/// Those of this minute.
+#[derive(Debug)]
+struct Refusals {
+    minute: i64,
+    alike: HashMap<AuditDraft, Alike>,
+    written_at: Instant,
+}
+
+#[derive(Debug)]
+struct Alike {
+    id: i64,
+    /// Not written yet.
+    more: u32,
+}
+
+impl AuditTrail {
+    pub fn new(store: Store) -> Self {
+        let refusals = Refusals { minute: 0, alike: HashMap::new(), written_at: Instant::now() };
+        Self { shared: Arc::new(Shared { store, refusals: Mutex::new(refusals) }) }
+    }
+
+    /// Returns when it is on disk; repeated refusals, when they are counted.
+    pub(crate) async fn record(&self, what: AuditDraft) -> Result<(), StoreError> {
+        if what.outcome == Outcome::Ok {
+            return self.shared.store.record_audit(what).await.map(drop);
+        }
+        let mut refusals = self.shared.refusals.lock().await;
+        let minute = OffsetDateTime::now_utc().unix_timestamp().div_euclid(60);
+        if refusals.minute != minute {
+            self.write(&mut refusals).await?;
+            refusals.alike.clear();
+            refusals.minute = minute;
+        }
+        let full = refusals.alike.len() >= REFUSALS_A_MINUTE;
+        let what = if full && !refusals.alike.contains_key(&what) { rest_of_the_minute() } else { what };
+        match refusals.alike.get_mut(&what) {
+            Some(alike) => alike.more = alike.more.saturating_add(1),
+            None => {
+                let id = self.shared.store.record_audit(what.clone()).await?;
+                refusals.alike.insert(what, Alike { id, more: 0 });
+            }
+        }
+        if refusals.written_at.elapsed() >= WRITE_EVERY { self.write(&mut refusals).await } else { Ok(()) }
+    }
+
+    /// Writes what is only counted yet: before somebody reads, and before the end.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        let mut refusals = self.shared.refusals.lock().await;
+        self.write(&mut refusals).await
+    }
+
+    async fn write(&self, refusals: &mut Refusals) -> Result<(), StoreError> {
+        let counted = |alike: &Alike| (alike.more > 0).then_some((alike.id, alike.more));
+        let more: Vec<(i64, u32)> = refusals.alike.values().filter_map(counted).collect();
+        refusals.written_at = Instant::now();
+        if more.is_empty() {
+            return Ok(());
+        }
+        self.shared.store.add_to_audit(&more).await?;
+        refusals.alike.values_mut().for_each(|alike| alike.more = 0);
+        Ok(())
+    }
+}
+
+fn rest_of_the_minute() -> AuditDraft {
+    AuditDraft {
+        actor: UNKNOWN.to_owned(),
+        action: "more".to_owned(),
+        subject: "refused requests of many kinds".to_owned(),
+        outcome: Outcome::Denied,
+        status: None,
+        address: None,
+    }
+}
+
+/// The address of whoever asks, as it is written down.
+pub(crate) fn address_of(ip: IpAddr) -> String {
+    ip.to_canonical().to_string()
+}
+
+/// Records what a request came to: every change, and whatever was refused to somebody who showed a key.
+pub(crate) async fn audited(State(app): State<App>, path: MatchedPath, request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let subject = request.uri().path();
+    let subject: String = subject.strip_prefix("/api/v1/").unwrap_or(subject).chars().take(SUBJECT_CHARS_MAX).collect();
+    let address = request.extensions().get::<Peer>().map(|Peer(ip)| address_of(*ip));
+    let showed_key = request.headers().contains_key(header::AUTHORIZATION);
+    let response = next.run(request).await;
+
+    let status = response.status();
+    let outcome = outcome_of(status);
+    let deed = response.extensions().get::<Deed>();
+    let actor = deed.and_then(|deed| deed.actor.clone());
+    let changes = !matches!(method, Method::GET | Method::HEAD);
+    let worth = match (&actor, outcome) {
+        (Some(_), Outcome::Denied) => true,
+        (Some(_), Outcome::Ok | Outcome::Failed) => changes,
+        // A guess at a key, or at a password. Others without a key have only lost their way.
+        (None, Outcome::Denied) => showed_key || deed.is_some_and(|deed| deed.action.is_some()),
+        (None, Outcome::Ok | Outcome::Failed) => false,
+    };
+    if !worth {
+        return response;
+    }
+    let action = deed.and_then(|deed| deed.action).map_or_else(|| method.as_str().to_ascii_lowercase(), str::to_owned);
+    let subject = match (&actor, made_at(&response)) {
+        (_, Some(made)) => made,
+        (Some(_), None) => subject,
+        // Guessed keys are told by where they come from, not by what they were tried on.
+        (None, None) => path.as_str().strip_prefix("/api/v1/").unwrap_or(path.as_str()).to_owned(),
+    };
+    let actor = actor.unwrap_or_else(|| UNKNOWN.to_owned());
+    let what = AuditDraft { actor, action, subject, outcome, status: Some(status.as_u16()), address };
+    if let Err(error) = app.api.audit.record(what.clone()).await
+        && outcome == Outcome::Ok
+    {
+        // The change is made and acknowledged; an audit that can't be written must at least be seen. Of refusals there may be
+        // thousands, and that the database can't be written is said anyway.
+        tracing::error!(%error, actor = what.actor, action = what.action, subject = what.subject, "could not record the audit");
+    }
+    response
+}
+
+fn outcome_of(status: StatusCode) -> Outcome {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => Outcome::Denied,
+        status if status.is_client_error() || status.is_server_error() => Outcome::Failed,
+        _ => Outcome::Ok,
+    }
+}
+
+/// `streams/7`, where the answer says that it was made.
+fn made_at(response: &Response) -> Option<String> {
+    if response.status() != StatusCode::CREATED {
+        return None;
+    }
+    let location = response.headers().get(header::LOCATION)?.to_str().ok()?;
+    location.strip_prefix("/api/v1/").map(str::to_owned)
+}
+
+/// Secrets are about to be shown; the caller has been let in.
+pub(crate) async fn record_reveal(app: &App, caller: &Caller, subject: String) -> Result<(), StoreError> {
+    let what = AuditDraft {
+        actor: caller.actor.clone(),
+        action: "reveal".to_owned(),
+        subject,
+        outcome: Outcome::Ok,
+        status: Some(StatusCode::OK.as_u16()),
+        address: caller.remote.map(address_of),
+    };
+    app.api.audit.record(what).await
+}

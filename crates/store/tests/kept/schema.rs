@@ -1,0 +1,112 @@
+//! Databases of other versions: older ones are copied and brought up to date, newer ones left alone, both in words.
+
+use crate::common;
+
+use common::{open, stream};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions as _, Connection as _};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use weir_model::StreamId;
+use weir_store::{SealingKey, Store, StoreError};
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
+
+async fn connect(path: &Path) -> SqliteConnection {
+    SqliteConnectOptions::new().filename(path).create_if_missing(true).connect().await.unwrap()
+}
+
+fn newest() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap()
+}
+
+/// A database as an older version left it, with a stream in it.
+async fn older(dir: &Path, version: i64) -> PathBuf {
+    let path = dir.join("weir.db");
+    let mut connection = connect(&path).await;
+    MIGRATIONS.run_to(version, &mut connection).await.unwrap();
+    let insert = "insert into stream (id, version, name, active, hls, dash, webrtc, dvr_seconds, protected, \
+                  encoder_policy, created_at, updated_at) values (77, 1, 'old', 1, 1, 1, 1, 60, 0, 'prefer_hw', 0, 0)";
+    sqlx::query(insert).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    path
+}
+
+fn backups(dir: &Path) -> Vec<String> {
+    let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut backups: Vec<String> = names.filter(|name| name.contains(".before-")).collect();
+    backups.sort();
+    backups
+}
+
+#[tokio::test]
+async fn every_older_schema_is_copied_and_brought_up_to_date() {
+    for version in 1..newest() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = older(dir.path(), version).await;
+        let key = SealingKey::load_or_create(dir.path()).unwrap();
+        let refused = Store::open_as_it_is(&path, &key).await;
+        assert!(matches!(refused, Err(StoreError::OlderSchema { found, .. }) if found == version));
+        assert_eq!(backups(dir.path()), [""; 0], "nothing was touched");
+
+        let store = open(dir.path()).await;
+        assert_eq!(store.stream(StreamId(77)).await.unwrap().name.as_str(), "old");
+        store.create_stream(stream("new")).await.unwrap();
+        store.close().await;
+        let copy = format!("weir.db.before-{version}-{}", newest());
+        assert_eq!(backups(dir.path()), [copy.as_str()]);
+        let copy = dir.path().join(copy);
+        assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+        let mut connection = connect(&copy).await;
+        let found: i64 =
+            sqlx::query_scalar("select max(version) from _sqlx_migrations").fetch_one(&mut connection).await.unwrap();
+        assert_eq!(found, version, "the copy is what was there before");
+        connection.close().await.unwrap();
+        Store::open_as_it_is(&path, &key).await.unwrap().close().await;
+    }
+}
+
+#[tokio::test]
+async fn the_newest_three_copies_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    older(dir.path(), 1).await;
+    for (age, from) in [(40, 2), (30, 3), (20, 4), (10, 5)] {
+        let file = fs::File::create(dir.path().join(format!("weir.db.before-{from}-6"))).unwrap();
+        file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(age)).unwrap();
+    }
+    for other in ["weir.db.before-x-1", "other.db.before-1-2"] {
+        fs::write(dir.path().join(other), "").unwrap();
+    }
+    open(dir.path()).await.close().await;
+    let mine = format!("weir.db.before-1-{}", newest());
+    let expected =
+        ["other.db.before-1-2", mine.as_str(), "weir.db.before-4-6", "weir.db.before-5-6", "weir.db.before-x-1"];
+    assert_eq!(backups(dir.path()), expected);
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).await.close().await;
+    let path = dir.path().join("weir.db");
+    let mut connection = connect(&path).await;
+    let newer = newest() + 2;
+    sqlx::query("insert into _sqlx_migrations values (?, 'to come', current_timestamp, true, x'00', 1)")
+        .bind(newer)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    let key = SealingKey::load_or_create(dir.path()).unwrap();
+    let known = newest();
+    let words =
+        format!("written by a newer weir (schema {newer}, this one knows {known}): run that version again, or restore");
+    for backup in ["a backup from before the upgrade".to_owned(), format!("weir.db.before-{known}-{newer}")] {
+        for opened in [Store::open(&path, &key).await, Store::open_as_it_is(&path, &key).await] {
+            let error = opened.unwrap_err().to_string();
+            assert!(error.contains(&words) && error.ends_with(&backup), "{error}");
+        }
+        fs::write(dir.path().join(format!("weir.db.before-{known}-{newer}")), "").unwrap();
+    }
+}
