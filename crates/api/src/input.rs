@@ -56,7 +56,7 @@ fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
 }
 
 /// serde's messages repeat the value at fault, which may be a key: say what was expected instead.
-fn json_problem(path: &str, fault: &serde_json::Error) -> Problem {
+pub(crate) fn json_problem(path: &str, fault: &serde_json::Error) -> Problem {
     if !fault.is_data() {
         return Problem::malformed(format!("the body is not JSON: line {}, column {}", fault.line(), fault.column()));
     }

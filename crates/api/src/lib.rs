@@ -15,6 +15,7 @@ mod login_limit;
 mod middleware;
 mod openapi;
 mod origin;
+pub mod portable;
 mod problem;
 mod readiness;
 mod router;

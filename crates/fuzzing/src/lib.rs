@@ -8,6 +8,7 @@ mod amf0;
 mod captions;
 mod chunk_reader;
 mod codec_config;
+mod config_document;
 mod flv_tag;
 mod forwarded;
 mod handshake;
@@ -29,6 +30,7 @@ pub use amf0::fuzz_amf0;
 pub use captions::fuzz_captions;
 pub use chunk_reader::fuzz_chunk_reader;
 pub use codec_config::fuzz_codec_config;
+pub use config_document::fuzz_config_document;
 pub use flv_tag::fuzz_flv_tag;
 pub use forwarded::fuzz_forwarded;
 pub use handshake::fuzz_handshake;
@@ -68,6 +70,7 @@ pub const TARGETS: &[Target] = &[
         short_inputs: 15_000,
     },
     Target { name: "codec_config", body: fuzz_codec_config, generate: None, short_inputs: 40_000 },
+    Target { name: "config_document", body: fuzz_config_document, generate: None, short_inputs: 10_000 },
     Target { name: "flv_tag", body: fuzz_flv_tag, generate: Some(flv_tag::generate), short_inputs: 100_000 },
     Target { name: "forwarded", body: fuzz_forwarded, generate: Some(forwarded::generate), short_inputs: 100_000 },
     Target { name: "handshake", body: fuzz_handshake, generate: Some(handshake::generate), short_inputs: 8_000 },

@@ -23,6 +23,27 @@ pub(crate) enum Command {
     /// API keys; works beside a running server.
     #[command(subcommand)]
     Apikey(Apikey),
+    /// Print the whole configuration as one JSON document; works beside a running server.
+    Export(Export),
+    /// Make everything in such a document again, in a data directory that has no database yet.
+    Import(Import),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Write keys and passphrases as they are, for a server with another secret.key; keep that file as you would keep them.
+    #[arg(long)]
+    pub(crate) with_secrets: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// What `weir export` wrote.
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -28,6 +28,7 @@ mod sockets;
 mod srt_listener;
 mod terminal;
 mod tls;
+mod transfer;
 
 use std::process::ExitCode;
 
@@ -56,6 +57,16 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Apikey(Apikey::Create { place, name, role }) => {
             let config = config::load(place.config.as_deref())?;
             control_runtime()?.block_on(apikey::create(&config, &place.data, &name, role))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Export(command) => {
+            let config = config::load(command.place.config.as_deref())?;
+            control_runtime()?.block_on(transfer::export(&config, &command.place.data, command.with_secrets))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Import(command) => {
+            let config = config::load(command.place.config.as_deref())?;
+            control_runtime()?.block_on(transfer::import(&config, &command.place.data, &command.file))?;
             Ok(ExitCode::SUCCESS)
         }
     }

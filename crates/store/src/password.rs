@@ -41,6 +41,17 @@ pub(crate) async fn password_matches(stored: String, password: Secret) -> Result
     .await
 }
 
+/// Whether this is a hash as we make them: one that costs more to check would be a way to wear us out.
+pub fn checked_password_hash(text: &str) -> bool {
+    let Ok(hash) = PasswordHash::new(text) else { return false };
+    let ours = Params::DEFAULT;
+    hash.algorithm == argon2::ARGON2ID_IDENT
+        && hash.hash.is_some()
+        && Params::try_from(&hash).is_ok_and(|params| {
+            params.m_cost() <= ours.m_cost() && params.t_cost() <= ours.t_cost() && params.p_cost() <= ours.p_cost()
+        })
+}
+
 /// Tens of milliseconds of computing must not hold up the threads that move media.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Corrupt("a password hash"))?

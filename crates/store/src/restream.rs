@@ -43,9 +43,18 @@ impl Store {
     }
 
     /// The same for a person, whose quota is kept.
-    pub async fn create_restream_of(&self, owner: Option<UserId>, mut restream: Restream) -> Result<Restream> {
+    pub async fn create_restream_of(&self, owner: Option<UserId>, restream: Restream) -> Result<Restream> {
+        self.insert_restream(restream, owner, true).await
+    }
+
+    pub(crate) async fn insert_restream(
+        &self,
+        mut restream: Restream,
+        owner: Option<UserId>,
+        within_quota: bool,
+    ) -> Result<Restream> {
         let mut tx = self.begin().await?;
-        if let Some(owner) = owner {
+        if let Some(owner) = owner.filter(|_| within_quota) {
             check_quota(&mut tx, owner).await?;
         }
         restream.id = RestreamId(next_id(&mut tx, "restream").await?);

@@ -43,6 +43,7 @@ struct Keys {
     cipher: XChaCha20Poly1305,
     lookup: Zeroizing<[u8; KEY_BYTES]>,
     play: Zeroizing<[u8; KEY_BYTES]>,
+    export: Zeroizing<[u8; KEY_BYTES]>,
 }
 
 impl std::fmt::Debug for SealingKey {
@@ -80,27 +81,42 @@ impl SealingKey {
         Ok(Self::from_bytes(key))
     }
 
-    /// Three keys from one, so that none of them meets what another is used on.
+    /// Four keys from one, so that none of them meets what another is used on.
     fn from_bytes(key: &[u8; KEY_BYTES]) -> Self {
         let seal = Zeroizing::new(keyed_hash(key, b"weir seal v1"));
         let lookup = Zeroizing::new(keyed_hash(key, b"weir lookup v1"));
         let play = Zeroizing::new(keyed_hash(key, b"weir play token v1"));
-        Self(Arc::new(Keys { cipher: XChaCha20Poly1305::new((&*seal).into()), lookup, play }))
+        let export = Zeroizing::new(keyed_hash(key, b"weir export nonce v1"));
+        Self(Arc::new(Keys { cipher: XChaCha20Poly1305::new((&*seal).into()), lookup, play, export }))
     }
 
     /// `place` is the table, column and row: a sealed value copied elsewhere does not open there.
     pub(crate) fn seal(&self, place: &str, secret: &[u8]) -> crate::Result<Vec<u8>> {
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|_| crate::StoreError::Random)?;
+        self.seal_with(&nonce, place, secret)
+    }
+
+    /// The same text for the same secret at the same place: the nonce is a keyed hash of both, so that it never serves for
+    /// anything else, and all that can be told from the outside is that nothing changed.
+    pub(crate) fn seal_repeatably(&self, place: &str, secret: &[u8]) -> crate::Result<Vec<u8>> {
+        let text = [(place.len() as u64).to_be_bytes().as_slice(), place.as_bytes(), secret].concat();
+        let hash = keyed_hash(&self.0.export, &text);
+        let mut nonce = [0; NONCE_BYTES];
+        nonce.copy_from_slice(&hash[..NONCE_BYTES]);
+        self.seal_with(&nonce, place, secret)
+    }
+
+    fn seal_with(&self, nonce: &[u8; NONCE_BYTES], place: &str, secret: &[u8]) -> crate::Result<Vec<u8>> {
         let payload = Payload { msg: secret, aad: place.as_bytes() };
         let sealed = self
             .0
             .cipher
-            .encrypt(XNonce::from_slice(&nonce), payload)
+            .encrypt(XNonce::from_slice(nonce), payload)
             .map_err(|_| crate::StoreError::Corrupt("a secret too long to seal"))?;
         let mut out = Vec::with_capacity(1 + NONCE_BYTES + sealed.len());
         out.push(SCHEME);
-        out.extend_from_slice(&nonce);
+        out.extend_from_slice(nonce);
         out.extend_from_slice(&sealed);
         Ok(out)
     }
@@ -196,6 +212,10 @@ mod tests {
         assert_eq!(key.open("restream/stream_key/1", &sealed).unwrap(), b"hunter2");
         assert_eq!(key.open("restream/stream_key/2", &sealed), None);
         assert_eq!(SealingKey::from_bytes(&[8; 32]).open("restream/stream_key/1", &sealed), None);
+        let again = || key.seal_repeatably("export/1", b"hunter2").unwrap();
+        assert_eq!(again(), again());
+        assert_eq!(key.open("export/1", &again()).unwrap(), b"hunter2");
+        assert_ne!(again(), key.seal_repeatably("export/2", b"hunter2").unwrap());
         for cut in 0..sealed.len() {
             assert_eq!(key.open("restream/stream_key/1", &sealed[..cut]), None);
         }

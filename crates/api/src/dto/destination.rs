@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use weir_model::{Destination, Platforms, PushUrl, Secret, masked_uri};
 
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DestinationInput {
     #[schema(min_length = 1, max_length = 200)]
@@ -33,6 +33,20 @@ impl DestinationInput {
         let mut destination = Destination::draft(self.name, platform, self.url.trim());
         destination.backup_url = self.backup_url.map(|url| url.trim().into());
         destination
+    }
+}
+
+/// What would make it again.
+impl From<&Destination> for DestinationInput {
+    fn from(destination: &Destination) -> Self {
+        let Destination { id: _, version: _, name, platform, url, backup_url, created_at: _, updated_at: _ } =
+            destination;
+        Self {
+            name: name.clone(),
+            platform: Some(platform.clone()),
+            url: url.expose().to_owned(),
+            backup_url: backup_url.as_ref().map(|url| url.expose().to_owned()),
+        }
     }
 }
 

@@ -75,7 +75,7 @@ impl From<&Stream> for LogoDto {
 }
 
 /// What is absent stays as it is, or is as usual: top_right, 12, 3 and 1.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LogoInput {
     #[serde(default)]
@@ -92,6 +92,18 @@ pub(crate) struct LogoInput {
     #[serde(default)]
     #[schema(minimum = 0, maximum = 1)]
     opacity: Option<f64>,
+}
+
+impl From<&LogoPlacement> for LogoInput {
+    fn from(placement: &LogoPlacement) -> Self {
+        let LogoPlacement { position, width_percent, margin_percent, opacity } = *placement;
+        Self {
+            position: Some(position.into()),
+            width_percent: Some(width_percent),
+            margin_percent: Some(margin_percent),
+            opacity: Some(opacity),
+        }
+    }
 }
 
 impl LogoInput {

@@ -1,17 +1,17 @@
 //! Restreams as they are asked for: whole, or as a patch.
 
-use crate::dto::ladder::{RenditionWishDto, wish_of};
+use crate::dto::ladder::{RenditionWishDto, wish_dto, wish_of};
 use crate::dto::restream::{RetryDto, ScheduleDto};
 use crate::dto::set;
 use crate::input::present;
 use crate::problem::Problem;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use weir_control::CommandError;
 use weir_model::{DestinationId, PushUrl, Restream, RestreamRendition, RetryRules, Schedule, Secret, StreamId, Target};
 
 /// Complete with `name`, `stream_id` and `uri`; or with `destination_id` and `stream_key` instead of `uri`.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RestreamInput {
     #[schema(min_length = 1, max_length = 200)]
@@ -51,6 +51,48 @@ impl RestreamInput {
         restream.schedule = self.schedule.unwrap_or_default().into();
         restream.retry = self.retry.unwrap_or_default().into_model()?;
         Ok(restream)
+    }
+}
+
+/// What would make it again.
+impl From<&Restream> for RestreamInput {
+    fn from(restream: &Restream) -> Self {
+        let Restream {
+            id: _,
+            version: _,
+            stream_id,
+            name,
+            active,
+            client_user_id,
+            target,
+            backup_uri,
+            rendition,
+            schedule,
+            retry,
+            stop_reason: _,
+            created_at: _,
+            updated_at: _,
+        } = restream;
+        let text = |secret: &Secret| secret.expose().to_owned();
+        let (uri, destination_id, stream_key) = match target {
+            Target::Uri(uri) => (Some(text(uri)), None, None),
+            Target::Destination { destination_id, stream_key } => {
+                (None, Some(destination_id.0), Some(text(stream_key)))
+            }
+        };
+        Self {
+            name: name.clone(),
+            stream_id: stream_id.0,
+            active: *active,
+            uri,
+            destination_id,
+            stream_key,
+            backup_uri: backup_uri.as_ref().map(text),
+            rendition: wish_dto(rendition),
+            schedule: Some((*schedule).into()),
+            retry: Some((*retry).into()),
+            client_user_id: *client_user_id,
+        }
     }
 }
 

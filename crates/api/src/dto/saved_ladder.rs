@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use weir_model::{BuiltinLadder, LadderId, Rendition, SavedLadder};
 
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LadderInput {
     /// How streams name it: lower-case letters, digits, '-' and '_'.
@@ -25,6 +25,14 @@ impl LadderInput {
     pub(crate) fn into_model(self) -> Result<SavedLadder, Problem> {
         let title = self.title.unwrap_or_else(|| self.name.clone());
         Ok(SavedLadder::draft(self.name, title, renditions_of(self.renditions)?))
+    }
+}
+
+/// What would make it again.
+impl From<&SavedLadder> for LadderInput {
+    fn from(ladder: &SavedLadder) -> Self {
+        let SavedLadder { id: _, version: _, name, title, renditions, created_at: _, updated_at: _ } = ladder;
+        Self { name: name.clone(), title: Some(title.clone()), renditions: renditions.iter().map(Into::into).collect() }
     }
 }
 

@@ -3,11 +3,12 @@
 use crate::context::PublicUrls;
 use crate::dto::ladder::LadderDto;
 use crate::dto::logo::LogoDto;
+use crate::dto::stream_input::slate_text;
 use crate::dto::stream_status::StreamStatusDto;
 use crate::dto::{Timestamp, shown};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use weir_model::{EncoderPolicy, Slate, Slot, Source, SourceKind, Stream, StreamStatus, masked_uri};
+use weir_model::{EncoderPolicy, Slot, Source, SourceKind, Stream, StreamStatus, masked_uri};
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -147,10 +148,7 @@ impl StreamDto {
             dvr_seconds: stream.dvr_seconds,
             record: stream.record,
             protected: stream.protected,
-            slate: stream.slate.as_ref().map(|slate| match slate {
-                Slate::Card => "card".to_owned(),
-                Slate::File(path) => path.clone(),
-            }),
+            slate: stream.slate.as_ref().map(slate_text),
             encoder_policy: stream.encoder_policy.into(),
             logo: stream.into(),
             srt_passphrase: stream.srt_passphrase.as_ref().map(|passphrase| shown(passphrase, reveal)),

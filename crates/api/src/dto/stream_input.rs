@@ -6,13 +6,13 @@ use crate::dto::stream::{EncoderPolicyDto, SlotDto, SourceKindDto};
 use crate::dto::{set, yes};
 use crate::input::present;
 use crate::problem::Problem;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use weir_model::{EncoderPolicy, Ladder, Secret, Slate, Slot, Source, SourceKind, Stream, StreamName};
 
 /// In this version a stream has one source, of the kind `push` and in the slot `primary`; everything else is refused with the code
 /// `not_available`. `push` needs nothing more, `pull` a `uri`, `playlist` its `items`.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SourceInput {
     #[serde(default)]
@@ -24,6 +24,21 @@ pub(crate) struct SourceInput {
     items: Option<Vec<String>>,
     #[serde(default, rename = "loop")]
     looped: Option<bool>,
+}
+
+/// What would make it again, but for a stream key: those are never said, only made.
+impl From<&Source> for SourceInput {
+    fn from(source: &Source) -> Self {
+        let Source { slot, kind } = source;
+        let input = |kind| Self { slot: Some((*slot).into()), kind, uri: None, items: None, looped: None };
+        match kind {
+            SourceKind::Push { stream_key: _ } => input(SourceKindDto::Push),
+            SourceKind::Pull { uri } => Self { uri: Some(uri.expose().to_owned()), ..input(SourceKindDto::Pull) },
+            SourceKind::Playlist { items, looped } => {
+                Self { items: Some(items.clone()), looped: Some(*looped), ..input(SourceKindDto::Playlist) }
+            }
+        }
+    }
 }
 
 fn sources_of(inputs: Vec<SourceInput>) -> Result<Vec<Source>, Problem> {
@@ -57,7 +72,7 @@ impl SourceInput {
 }
 
 /// Only `name` is required.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StreamInput {
     /// 1 to 64 of a-z, 0-9, - and _; part of the playback addresses.
@@ -116,6 +131,50 @@ impl StreamInput {
         self.logo.unwrap_or_default().apply(&mut stream.logo);
         stream.srt_passphrase = self.srt_passphrase.map(Into::into);
         Ok(stream)
+    }
+}
+
+/// What would make it again.
+impl From<&Stream> for StreamInput {
+    fn from(stream: &Stream) -> Self {
+        let Stream {
+            id: _,
+            version: _,
+            name,
+            active,
+            sources,
+            ladder,
+            hls,
+            dash,
+            webrtc,
+            dvr_seconds,
+            record,
+            protected,
+            play_epoch: _,
+            slate,
+            encoder_policy,
+            logo,
+            logo_image: _,
+            srt_passphrase,
+            created_at: _,
+            updated_at: _,
+        } = stream;
+        Self {
+            name: name.to_string(),
+            active: *active,
+            sources: Some(sources.iter().map(Into::into).collect()),
+            ladder: ladder.as_ref().map(Into::into),
+            hls: *hls,
+            dash: *dash,
+            webrtc: *webrtc,
+            dvr_seconds: Some(*dvr_seconds),
+            record: *record,
+            protected: *protected,
+            slate: slate.as_ref().map(slate_text),
+            encoder_policy: Some((*encoder_policy).into()),
+            logo: Some(logo.into()),
+            srt_passphrase: srt_passphrase.as_ref().map(|passphrase| passphrase.expose().to_owned()),
+        }
     }
 }
 
@@ -232,6 +291,13 @@ fn name_of(name: String) -> Result<StreamName, Problem> {
 
 fn slate_of(text: String) -> Slate {
     if text == "card" { Slate::Card } else { Slate::File(text) }
+}
+
+pub(crate) fn slate_text(slate: &Slate) -> String {
+    match slate {
+        Slate::Card => "card".to_owned(),
+        Slate::File(path) => path.clone(),
+    }
 }
 
 /// Which push source gets a new key.

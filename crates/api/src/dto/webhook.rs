@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use weir_model::Webhook;
 
 /// No Debug: it holds secrets.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WebhookInput {
     /// `http://` or `https://`; each event is a POST of its JSON.
@@ -21,6 +21,18 @@ pub(crate) struct WebhookInput {
     /// Types of events; all when null.
     #[serde(default)]
     types: Option<Vec<EventTypeDto>>,
+}
+
+/// What would make it again.
+impl From<&Webhook> for WebhookInput {
+    fn from(webhook: &Webhook) -> Self {
+        let Webhook { id: _, url, secret, types, created_at: _ } = webhook;
+        Self {
+            url: url.expose().to_owned(),
+            secret: secret.as_ref().map(|secret| secret.expose().to_owned()),
+            types: types.clone(),
+        }
+    }
 }
 
 impl From<WebhookInput> for Webhook {

@@ -14,6 +14,7 @@ mod events;
 mod ladders;
 mod live;
 mod logos;
+mod portable;
 mod resources;
 mod users;
 mod webhooks;

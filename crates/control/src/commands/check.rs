@@ -1,4 +1,4 @@
-//! What a stream, destination or restream must be like before it is stored.
+//! What a stream, destination, restream or ladder must be like before it is stored: by a command, or by an import.
 
 use super::{CommandError, Result};
 use weir_model::{
@@ -8,7 +8,7 @@ use weir_model::{
 
 /// What nothing in this version acts on is refused where it is new. A stream of an earlier version may have a backup slot: its key
 /// goes on being a second key to the stream.
-pub(super) fn check_available(stream: &Stream, old: Option<&Stream>) -> Result<()> {
+pub fn check_available(stream: &Stream, old: Option<&Stream>) -> Result<()> {
     let later = |field: String| Err(CommandError::not_available(field));
     let shape = |stream: &Stream| -> Vec<_> {
         stream.sources.iter().map(|source| (source.slot, source.kind.as_str())).collect()
@@ -36,7 +36,7 @@ pub(super) fn check_available(stream: &Stream, old: Option<&Stream>) -> Result<(
 }
 
 /// Puts the sources in order, too.
-pub(super) fn check_stream(stream: &mut Stream) -> Result<()> {
+pub fn check_stream(stream: &mut Stream) -> Result<()> {
     let invalid = CommandError::invalid;
     if stream.sources.is_empty() {
         return Err(invalid("sources", "must name at least a primary source"));
@@ -62,7 +62,7 @@ pub(super) fn check_stream(stream: &mut Stream) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn check_ladder(ladder: &SavedLadder) -> Result<()> {
+pub fn check_ladder(ladder: &SavedLadder) -> Result<()> {
     ladder.check().map_err(|fault| match fault {
         SavedLadderFault::Renditions(fault) => ladder_fault("renditions", fault),
         SavedLadderFault::Title => CommandError::invalid("title", fault),
@@ -77,7 +77,7 @@ fn ladder_fault(field: &str, fault: LadderFault) -> CommandError {
     }
 }
 
-pub(super) fn check_destination(destination: &mut Destination, platforms: &Platforms) -> Result<()> {
+pub fn check_destination(destination: &mut Destination, platforms: &Platforms) -> Result<()> {
     destination.name = checked_label(&destination.name).map_err(|fault| CommandError::invalid("name", fault))?;
     if platforms.get(&destination.platform).is_none() {
         let known: Vec<&str> = platforms.all().iter().map(|platform| platform.id.as_str()).collect();
@@ -93,7 +93,7 @@ pub(super) fn check_destination(destination: &mut Destination, platforms: &Platf
 }
 
 /// `destination` is the one that the restream names, if it names one that exists.
-pub(super) fn check_restream(restream: &mut Restream, destination: Option<&Destination>) -> Result<()> {
+pub fn check_restream(restream: &mut Restream, destination: Option<&Destination>) -> Result<()> {
     restream.name = checked_label(&restream.name).map_err(|fault| CommandError::invalid("name", fault))?;
     match &restream.target {
         Target::Uri(uri) => PushUrl::parse(uri.expose()).map(drop).map_err(|fault| url_fault("uri", &fault))?,

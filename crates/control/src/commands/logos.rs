@@ -17,23 +17,24 @@ const DIGEST_BYTES: usize = 8;
 /// The pictures of those streams that have one.
 pub(super) type Logos = BTreeMap<StreamId, LogoImage>;
 
+/// A PNG that can be read, with what it is like.
+pub async fn read_logo(png: Vec<u8>) -> Result<LogoImage> {
+    // Reading it takes milliseconds, of the largest some tens.
+    let read = tokio::task::spawn_blocking(move || LogoPixels::decode(&png).map(|pixels| (pixels, png))).await;
+    let read = read.map_err(|_| CommandError::invalid("logo", "can't be read"))?;
+    let (pixels, png) = read.map_err(|fault| CommandError::invalid("logo", fault))?;
+    let mut digest = String::new();
+    for byte in Sha256::digest(&png).iter().take(DIGEST_BYTES) {
+        let _ = write!(digest, "{byte:02x}");
+    }
+    Ok(LogoImage { digest, width: pixels.width, height: pixels.height, png: png.into() })
+}
+
 impl Commands {
     /// Takes a PNG that can be read, and lays it over the stream's renditions from now on.
     pub async fn set_logo(&self, id: StreamId, version: Option<i64>, png: Vec<u8>) -> Result<Stream> {
-        // Reading it takes milliseconds, of the largest some tens.
-        let read = tokio::task::spawn_blocking(move || LogoPixels::decode(&png).map(|pixels| (pixels, png))).await;
-        let read = read.map_err(|_| CommandError::invalid("logo", "can't be read"))?;
-        let (pixels, png) = read.map_err(|fault| CommandError::invalid("logo", fault))?;
-        let mut digest = String::new();
-        for byte in Sha256::digest(&png).iter().take(DIGEST_BYTES) {
-            let _ = write!(digest, "{byte:02x}");
-        }
-        self.change_logo(
-            id,
-            version,
-            Some(LogoImage { digest, width: pixels.width, height: pixels.height, png: png.into() }),
-        )
-        .await
+        let image = read_logo(png).await?;
+        self.change_logo(id, version, Some(image)).await
     }
 
     /// NotFound when it has none.

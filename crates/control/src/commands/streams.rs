@@ -199,7 +199,8 @@ fn fill_keys(stream: &mut Stream, old: Option<&Stream>) -> Result<()> {
     Ok(())
 }
 
-fn new_stream_key() -> std::result::Result<Secret, StoreError> {
+/// A key that nobody guesses.
+pub fn new_stream_key() -> std::result::Result<Secret, StoreError> {
     let mut bytes = [0; STREAM_KEY_CHARS];
     getrandom::fill(&mut bytes).map_err(|_| StoreError::Random)?;
     // 256 is a multiple of 32, so every letter is equally likely.

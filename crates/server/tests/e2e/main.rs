@@ -41,3 +41,4 @@ mod sound;
 mod srt;
 mod survival;
 mod timeline;
+mod transfer;

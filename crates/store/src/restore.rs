@@ -1,0 +1,187 @@
+//! What only an export reads and only an import writes: ids, times and hashes as they were.
+
+use crate::store::to_ms;
+use crate::{Account, ApiKey, MAX_PAGE_ROWS, Result, Store, StoreError};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sqlx::Row;
+use std::collections::BTreeMap;
+use time::OffsetDateTime;
+use weir_model::{Restream, RestreamId, Secret, UserId, Webhook};
+
+/// The kinds of things that are carried from one database to another, as the sequence table knows them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    Account,
+    ApiKey,
+    Ladder,
+    Destination,
+    Stream,
+    Restream,
+    Webhook,
+}
+
+impl Kind {
+    pub const ALL: [Self; 7] =
+        [Self::Account, Self::ApiKey, Self::Ladder, Self::Destination, Self::Stream, Self::Restream, Self::Webhook];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::ApiKey => "api_key",
+            Self::Ladder => "ladder",
+            Self::Destination => "destination",
+            Self::Stream => "stream",
+            Self::Restream => "restream",
+            Self::Webhook => "webhook",
+        }
+    }
+
+    fn has_updated_at(self) -> bool {
+        !matches!(self, Self::ApiKey | Self::Webhook)
+    }
+}
+
+/// When something was made and last changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    pub created_at: OffsetDateTime,
+    pub updated_at: OffsetDateTime,
+}
+
+impl Store {
+    /// What reads see while this lasts is one state of the database: see `SteadyReads::unchanged`.
+    pub async fn read_steadily(&self) -> Result<SteadyReads> {
+        let mut connection = self.readers.acquire().await?;
+        let version = data_version(&mut connection).await?;
+        Ok(SteadyReads { connection, version })
+    }
+
+    /// The last id that was given out, of each kind.
+    pub async fn last_ids(&self) -> Result<BTreeMap<&'static str, i64>> {
+        let rows = sqlx::query("select name, last from sequence").fetch_all(&self.readers).await?;
+        let mut last = BTreeMap::new();
+        for row in &rows {
+            let name: String = row.try_get("name")?;
+            if let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.as_str() == name) {
+                last.insert(kind.as_str(), row.try_get("last")?);
+            }
+        }
+        Ok(last)
+    }
+
+    /// The next one of this kind gets the id behind `last`.
+    pub async fn restore_last_id(&self, kind: Kind, last: i64) -> Result<()> {
+        let mut tx = self.begin().await?;
+        sqlx::query("update sequence set last = ? where name = ?")
+            .bind(last)
+            .bind(kind.as_str())
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx.commit().await?)
+    }
+
+    pub async fn restore_times(&self, things: &[(Kind, i64, Times)]) -> Result<()> {
+        let mut tx = self.begin().await?;
+        for (kind, id, times) in things {
+            let table = kind.as_str();
+            let updated = if kind.has_updated_at() { ", updated_at = ?2" } else { "" };
+            let update = format!("update {table} set created_at = ?1{updated} where id = ?3");
+            sqlx::query(sqlx::AssertSqlSafe(update))
+                .bind(to_ms(times.created_at))
+                .bind(to_ms(times.updated_at))
+                .bind(id)
+                .execute(&mut *tx)
+                .await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Everyone who may log in, with the hash of the password.
+    pub async fn all_accounts_with_hashes(&self) -> Result<Vec<(Account, String)>> {
+        let rows = sqlx::query("select * from account order by id").fetch_all(&self.readers).await?;
+        rows.iter().map(|row| Ok((crate::account::account_of(row)?, row.try_get("password_hash")?))).collect()
+    }
+
+    /// The password itself is not known, only its hash.
+    pub async fn restore_account(&self, account: &Account, password_hash: &str) -> Result<()> {
+        let mut tx = self.begin().await?;
+        sqlx::query(
+            "insert into account (id, version, name, role, password_hash, restream_quota, created_at, updated_at) \
+             values (?,1,?,?,?,?,?,?)",
+        )
+        .bind(account.id.0)
+        .bind(&account.name)
+        .bind(account.role.as_str())
+        .bind(password_hash.to_owned())
+        .bind(account.restream_quota.map(i64::from))
+        .bind(to_ms(account.created_at))
+        .bind(to_ms(account.updated_at))
+        .execute(&mut *tx)
+        .await
+        .map_err(|error| StoreError::unique(error, crate::account::UNIQUE))?;
+        Ok(tx.commit().await?)
+    }
+
+    /// All API keys, with the hashes that they are found by.
+    pub async fn all_api_keys_with_hashes(&self) -> Result<Vec<(ApiKey, Vec<u8>)>> {
+        let rows = sqlx::query("select * from api_key order by id").fetch_all(&self.readers).await?;
+        rows.iter().map(|row| Ok((crate::api_key::api_key_of(row)?, row.try_get("key_hash")?))).collect()
+    }
+
+    /// The key itself is not known, only its hash.
+    pub async fn restore_api_key(&self, key: &ApiKey, key_hash: &[u8]) -> Result<()> {
+        let mut tx = self.begin().await?;
+        crate::api_key::insert(&mut tx, key, key_hash).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Who made each restream; those that API keys made are not in it.
+    pub async fn restream_owners(&self) -> Result<BTreeMap<RestreamId, UserId>> {
+        let query = "select id, owner_id from restream where owner_id is not null";
+        let rows = sqlx::query(query).fetch_all(&self.readers).await?;
+        rows.iter().map(|row| Ok((RestreamId(row.try_get("id")?), UserId(row.try_get("owner_id")?)))).collect()
+    }
+
+    /// `create_restream` for somebody whose quota may be smaller by now than what was made under it.
+    pub async fn restore_restream(&self, restream: Restream, owner: Option<UserId>) -> Result<Restream> {
+        self.insert_restream(restream, owner, false).await
+    }
+
+    /// Every webhook there is.
+    pub async fn all_webhooks(&self) -> Result<Vec<Webhook>> {
+        // There are 100 at most, and a page holds more.
+        Ok(self.webhooks(0, MAX_PAGE_ROWS).await?.items)
+    }
+
+    /// A secret as text that only the same `secret.key` opens, at the same place. The same secret gives the same text each
+    /// time, so that two exports of the same things are equal.
+    pub fn seal_for_export(&self, place: &str, secret: &str) -> Result<String> {
+        Ok(STANDARD.encode(self.key.seal_repeatably(place, secret.as_bytes())?))
+    }
+
+    /// None: it was sealed with another key, or for another place.
+    pub fn open_from_export(&self, place: &str, sealed: &str) -> Option<Secret> {
+        let opened = self.key.open(place, &STANDARD.decode(sealed).ok()?)?;
+        String::from_utf8(opened).ok().map(Secret::new)
+    }
+}
+
+/// Reads of several tables that belong together, without holding up whoever writes.
+#[derive(Debug)]
+pub struct SteadyReads {
+    connection: sqlx::pool::PoolConnection<sqlx::Sqlite>,
+    version: i64,
+}
+
+impl SteadyReads {
+    /// Whether nobody wrote since this began. A moment later is time enough to try again.
+    pub async fn unchanged(mut self) -> Result<bool> {
+        Ok(data_version(&mut self.connection).await? == self.version)
+    }
+}
+
+/// Another number on the same connection means that another connection wrote.
+async fn data_version(connection: &mut sqlx::SqliteConnection) -> Result<i64> {
+    Ok(sqlx::query_scalar("pragma data_version").fetch_one(connection).await?)
+}
