@@ -178,7 +178,7 @@ test("the operator's first day", { timeout: 240_000 }, async (context) => {
   await page.getByRole("button", { name: "Reveal keys" }).click();
   await waitFor("the key", PATIENCE_MS, async () => ((await page.locator(".key-row", { hasText: "Stream key" }).locator("dd .mono").innerText()) === key ? true : undefined));
   await page.getByRole("link", { name: "Audit" }).click();
-  await page.locator("tr", { hasText: "revealed" }).first().waitFor();
+  await page.locator("tr", { hasText: "reveal" }).first().waitFor();
   await page.getByRole("link", { name: "Events" }).click();
   await page.locator(".events li", { hasText: "Local sink: Error" }).first().waitFor();
   assert.ok(!(await page.content()).includes(key), "no key in events");

@@ -510,14 +510,21 @@ export const t = {
   },
 
   audit: {
-    note: "Every change, and every look at a secret.",
+    note: "Every change, every look at a secret, and what was refused.",
     none: "Nothing yet.",
     at: "When",
     who: "Who",
     what: "What",
     subject: "On",
-    kinds: { user: "", apikey: "API key" } as Record<string, string>,
-    actions: { post: "changed", patch: "edited", delete: "deleted", reveal: "revealed", log_in: "logged in" } as Record<string, string>,
+    outcome: "Outcome",
+    address: "From",
+    kinds: { user: "", apikey: "API key", cli: "at the terminal" } as Record<string, string>,
+    actions: {
+      post: "change", put: "change", patch: "edit", delete: "delete", get: "read", reveal: "reveal", log_in: "log in",
+      create: "create", export: "export", import: "import", more: "more",
+    } as Record<string, string>,
+    outcomes: { ok: "done", denied: "refused", failed: "failed" } as Record<string, string>,
+    times: (count: number) => `${count} times`,
   },
 
   recordings: {

@@ -102,11 +102,12 @@ export function usePlatforms() {
   return useQuery({ queryKey: ["platforms"], queryFn: async () => (await get<List<Platform>>("/platforms")).items, staleTime: Number.POSITIVE_INFINITY });
 }
 
-/** The newest changes, a page at a time. */
-export function useAudit(cursor: string | undefined) {
+/** The newest changes and refusals, a page at a time; all, or those of one outcome. */
+export function useAudit(cursor: string | undefined, outcome: string) {
+  const rest = (cursor ? `&cursor=${encodeURIComponent(cursor)}` : "") + (outcome ? `&outcome=${outcome}` : "");
   return useQuery({
-    queryKey: ["audit", cursor],
-    queryFn: () => get<List<Audit>>(`/audit?newest_first=true&limit=100${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`),
+    queryKey: ["audit", cursor, outcome],
+    queryFn: () => get<List<Audit>>(`/audit?newest_first=true&limit=100${rest}`),
     staleTime: 0,
   });
 }
