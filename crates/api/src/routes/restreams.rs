@@ -88,8 +88,8 @@ pub(crate) async fn read(
 /// Changes what is named; only this restream notices
 #[utoipa::path(patch, path = "/api/v1/restreams/{id}", tag = "restreams", params(("id" = i64, Path)),
     request_body = RestreamPatch, responses(
-    (status = 200, body = RestreamDto), (status = 403, body = Problem), (status = 404, body = Problem),
-    (status = 409, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem)))]
+    (status = 200, body = RestreamDto), (status = 404, body = Problem), (status = 409, body = Problem),
+    (status = 412, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn change(
     Acting(app): Acting,
     Extension(caller): Extension<Caller>,
