@@ -132,7 +132,10 @@ test("events are sentences", () => {
     [{ type: "rendition_degraded", cause: "encoder", rendition: "720p", encoder: "x264enc", reason: "NVENC failed" }, "720p had to move to x264enc | NVENC failed"],
     [{ type: "rendition_recovered", rendition: "720p", encoder: "x264enc" }, "720p keeps up with its source again"],
     [{ type: "ingest_refused", protocol: "rtmp", code: "NetStream.Publish.BadName", message: "unknown stream key", remote: "10.0.0.1:5" }, "A publisher was refused | unknown stream key · RTMP · from 10.0.0.1:5"],
-    [{ type: "stream_changed", name: "cam1", by: "user:maria", fields: ["ladder", "dvr_seconds"] }, "maria changed the stream cam1 | ladder, dvr seconds"],
+    [{ type: "play_refused", protocol: "srt", message: "no such stream", count: 40 }, "Players were refused 40 times | no such stream · SRT"],
+    [{ type: "stream_key_rotated", name: "cam1", by: "apikey:scheduler" }, "scheduler renewed the stream key of cam1"],
+    [{ type: "configuration_reloaded", applied: ["log.level"], needs_restart: ["rtmp.listen"] }, "The configuration was read again | log.level · needs a restart: rtmp.listen"],
+    [{ type: "stream_changed", name: "cam1", by: "user:maria", changed: ["ladder", "dvr_seconds"] }, "maria changed the stream cam1 | ladder, dvr seconds"],
     [{ type: "recording_started", recording_id: 3 }, "Recording began"],
     [{ type: "something_new", of_it: 3 }, "Something new | of it: 3"],
   ] as const) assert.equal(told(event), said);

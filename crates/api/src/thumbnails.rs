@@ -19,7 +19,7 @@ const MADE_AT_ONCE: usize = 2;
 const FRESH: Duration = Duration::from_secs(5);
 
 /// An older picture says nothing of now. Keyframes that lie further apart make none.
-pub(crate) const AGE_MAX: Duration = Duration::from_secs(30);
+const AGE_MAX: Duration = Duration::from_secs(30);
 
 /// Where there is an older picture, or none could be made, new ones are begun this far apart in all: fifty tiles on many screens cost a third of a core.
 const PACE: Duration = Duration::from_millis(500);

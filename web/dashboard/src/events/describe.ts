@@ -57,6 +57,10 @@ export function describe(event: WeirEvent, names: Names): Described {
       return { tone: "bad", text: t.events.renditionRefused(rendition()), detail: about("reason") };
     case "scte35":
       return { tone: "idle", text: t.events.scte35(about("command").replaceAll("_", " ")) };
+    case "configuration_reloaded": {
+      const waiting = list(event["needs_restart"]);
+      return { tone: waiting ? "wait" : "idle", text: t.events.reloaded, detail: [list(event["applied"]), waiting && t.events.needsRestart(waiting)].filter(Boolean).join(" · ") || undefined };
+    }
     default:
       return changeOf(event) ?? otherOf(event);
   }
@@ -64,13 +68,14 @@ export function describe(event: WeirEvent, names: Names): Described {
 
 /** Somebody changed what is stored. */
 function changeOf(event: WeirEvent): Described | undefined {
-  const [, what = "", how = ""] = /^([a-z]+)_(created|changed|deleted)$/.exec(event.type) ?? [];
+  const [, what = "", how = ""] = /^([a-z_]+)_(created|changed|deleted|rotated|issued|revoked)$/.exec(event.type) ?? [];
   if (!t.events.what[what]) return undefined;
   const who = shown(event["by"]).replace(/^\w+:/, "") || t.events.somebody;
-  const fields = event["fields"] ?? event["changed"];
-  const detail = Array.isArray(fields) ? fields.map((field) => shown(field).replaceAll("_", " ")).join(", ") : "";
+  const detail = list(event["changed"]).replaceAll("_", " ");
   return { tone: "idle", text: t.events.changed(who, t.events.how[how] ?? how, t.events.what[what], shown(event["name"])), detail: detail || undefined };
 }
+
+const list = (values: unknown): string => (Array.isArray(values) ? values.map(shown).join(", ") : "");
 
 /** A type that is not known here is shown with what it says: nothing that happened is hidden. */
 function otherOf(event: WeirEvent): Described {
