@@ -1,8 +1,8 @@
 //! What every request goes through.
 
-use crate::context::OverTls;
+use crate::context::{App, OverTls};
 use crate::problem::Problem;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};

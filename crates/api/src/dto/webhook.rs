@@ -30,7 +30,7 @@ impl From<&Webhook> for WebhookInput {
         Self {
             url: url.expose().to_owned(),
             secret: secret.as_ref().map(|secret| secret.expose().to_owned()),
-            types: types.clone(),
+            types: types.as_ref().map(|types| types.iter().copied().map(EventTypeDto).collect()),
         }
     }
 }

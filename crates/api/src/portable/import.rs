@@ -292,7 +292,7 @@ fn put_keys(stream: &mut Stream, mut keys: BTreeMap<String, String>, path: &str)
         let SourceKind::Push { stream_key } = &mut source.kind else { continue };
         let slot = source.slot.as_str();
         *stream_key = match keys.remove(slot) {
-            None => new_stream_key().map_err(|error| command_at(path, error))?,
+            None => new_stream_key()?,
             Some(key) => {
                 let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
                 if !STREAM_KEY_CHARS.contains(&key.len()) || !key.chars().all(plain) {

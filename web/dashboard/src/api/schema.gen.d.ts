@@ -46,7 +46,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Changes and reveals; the newest 100,000 are kept */
+        /** Changes, reveals, refusals and what was done at the terminal; the newest 100,000 are kept, 10,000 of what was refused */
         get: operations["list"];
         put?: never;
         post?: never;
@@ -761,14 +761,27 @@ export interface components {
         /** @enum {string} */
         AudioCodecDto: "aac" | "opus";
         AuditDto: {
-            /** @description post, patch, delete, reveal or log_in */
+            /** @description post, put, patch, delete, get (refused), reveal, log_in, create, export, import, or more (of too many kinds to tell) */
             action: string;
-            /** @description `user:<name>` or `apikey:<name>` */
+            /** @description `user:<name>`, `apikey:<name>`, `cli:<uid>` for commands at the terminal, or `unknown` */
             actor: string;
+            /** @description Where it came from; null for commands. */
+            address?: string | null;
             at: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description How often within that minute: what is refused again and again is written down once.
+             */
+            count: number;
             /** Format: int64 */
             id: number;
-            /** @description The address under /api/v1 that it was done to, as `streams/7`. */
+            outcome: components["schemas"]["OutcomeDto"];
+            /**
+             * Format: int32
+             * @description Of the HTTP answer; null for commands.
+             */
+            status?: number | null;
+            /** @description The address under /api/v1 that it was done to, as `streams/7`; of what was made, its own. */
             subject: string;
         };
         /** @enum {string} */
@@ -931,14 +944,27 @@ export interface components {
         /** @description How lists answer. */
         List_AuditDto: {
             items: {
-                /** @description post, patch, delete, reveal or log_in */
+                /** @description post, put, patch, delete, get (refused), reveal, log_in, create, export, import, or more (of too many kinds to tell) */
                 action: string;
-                /** @description `user:<name>` or `apikey:<name>` */
+                /** @description `user:<name>`, `apikey:<name>`, `cli:<uid>` for commands at the terminal, or `unknown` */
                 actor: string;
+                /** @description Where it came from; null for commands. */
+                address?: string | null;
                 at: components["schemas"]["Timestamp"];
+                /**
+                 * Format: int64
+                 * @description How often within that minute: what is refused again and again is written down once.
+                 */
+                count: number;
                 /** Format: int64 */
                 id: number;
-                /** @description The address under /api/v1 that it was done to, as `streams/7`. */
+                outcome: components["schemas"]["OutcomeDto"];
+                /**
+                 * Format: int32
+                 * @description Of the HTTP answer; null for commands.
+                 */
+                status?: number | null;
+                /** @description The address under /api/v1 that it was done to, as `streams/7`; of what was made, its own. */
                 subject: string;
             }[];
             /** @description Give it as `cursor` for what follows; null at the end. */
@@ -1227,6 +1253,11 @@ export interface components {
              */
             width_percent?: number | null;
         };
+        /**
+         * @description Done; not for the caller to do; or not possible.
+         * @enum {string}
+         */
+        OutcomeDto: "ok" | "denied" | "failed";
         /** @description No Debug: it holds passwords. */
         PasswordInput: {
             /** @description 8 characters or more. */
@@ -2137,6 +2168,10 @@ export interface operations {
                 cursor?: string;
                 /** @description The newest entry first instead of the oldest. */
                 newest_first?: boolean;
+                /** @description Only what this one did or tried, as `actor` has it. */
+                actor?: string;
+                /** @description Only `ok`, `denied` or `failed`. */
+                outcome?: components["schemas"]["OutcomeDto"];
             };
             header?: never;
             path?: never;
