@@ -9,14 +9,14 @@ use weir_store::WriteHealth;
 /// What `/readyz` says, and what ends event streams when the server drains. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Readiness {
-    stage: Arc<watch::Sender<Stage>>,
+    phase: Arc<watch::Sender<Phase>>,
     heartbeats: Heartbeats,
     database: WriteHealth,
 }
 
 /// The server's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum Phase {
     Starting,
     Serving,
     Draining,
@@ -25,35 +25,35 @@ enum Stage {
 impl Readiness {
     /// Not ready yet. `heartbeats` are those of the server's owners, `database` is that of its store.
     pub fn new(heartbeats: Heartbeats, database: WriteHealth) -> Self {
-        Self { stage: Arc::new(watch::Sender::new(Stage::Starting)), heartbeats, database }
+        Self { phase: Arc::new(watch::Sender::new(Phase::Starting)), heartbeats, database }
     }
 
     pub fn set_ready(&self) {
-        self.stage.send_replace(Stage::Serving);
+        self.phase.send_replace(Phase::Serving);
     }
 
     /// From now on `/readyz` says no and event streams end.
     pub fn drain(&self) {
-        self.stage.send_replace(Stage::Draining);
+        self.phase.send_replace(Phase::Draining);
     }
 
     /// Why no traffic is wanted, in words for the operator; empty: the server is ready.
     pub(crate) fn reasons(&self) -> Vec<String> {
-        let stage = match *self.stage.borrow() {
-            Stage::Starting => Some("the server is starting".to_owned()),
-            Stage::Serving => None,
-            Stage::Draining => Some("the server is stopping".to_owned()),
+        let phase = match *self.phase.borrow() {
+            Phase::Starting => Some("the server is starting".to_owned()),
+            Phase::Serving => None,
+            Phase::Draining => Some("the server is stopping".to_owned()),
         };
         let stuck = self.heartbeats.silent().into_iter().map(|silence| {
             let seconds = silence.lasted.as_secs();
             format!("{} has been stuck for {seconds} s: a restart of the server may be needed", silence.owner)
         });
-        stage.into_iter().chain(self.database.problem()).chain(stuck).collect()
+        phase.into_iter().chain(self.database.problem()).chain(stuck).collect()
     }
 
     /// Returns when draining begins (which may be long after this call, or never).
     pub(crate) async fn draining(&self) {
-        let _ = self.stage.subscribe().wait_for(|stage| *stage == Stage::Draining).await;
+        let _ = self.phase.subscribe().wait_for(|phase| *phase == Phase::Draining).await;
     }
 }
 
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn draining_is_waited_for_from_any_stage() {
+    async fn draining_is_waited_for_from_any_phase() {
         let readiness = Readiness::new(Heartbeats::default(), WriteHealth::default());
         let early = tokio::spawn({
             let readiness = readiness.clone();

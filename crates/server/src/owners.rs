@@ -16,7 +16,7 @@ const CUT_OFF_MAX: Duration = Duration::from_millis(100);
 
 /// When an owner is told to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Stage {
+pub(crate) enum Turn {
     /// At once, all side by side: who serves strangers, and who runs streams. None can use up another's time.
     Serving,
     /// After those: who tells what they did last, and the threads that they ran on.
@@ -28,7 +28,7 @@ pub(crate) enum Stage {
 pub(crate) struct Owner {
     /// As the log and `/readyz` call it: "the supervisor".
     pub(crate) name: &'static str,
-    pub(crate) stage: Stage,
+    pub(crate) turn: Turn,
     /// From being told to stop; what has not ended then is dropped.
     pub(crate) grace: Duration,
 }
@@ -81,7 +81,7 @@ impl Owners {
     ) where
         F: Future<Output = ()> + Send + 'static,
     {
-        let stop = self.token(owner.stage).clone();
+        let stop = self.token(owner.turn).clone();
         let running = Box::pin(run(stop.clone(), self.heartbeats.join(owner.name)));
         let task = self.tasks.spawn_on(within_grace(owner, stop, running), runtime);
         self.running.insert(task.id(), owner);
@@ -97,23 +97,23 @@ impl Owners {
         }
     }
 
-    /// Stops all, stage by stage, each within its grace.
+    /// Stops all, turn by turn, each within its grace.
     pub(crate) async fn stop(mut self) {
-        for stage in [Stage::Serving, Stage::Telling] {
-            self.token(stage).cancel();
-            let graces = self.running.values().filter(|owner| owner.stage == stage).map(|owner| owner.grace);
+        for turn in [Turn::Serving, Turn::Telling] {
+            self.token(turn).cancel();
+            let graces = self.running.values().filter(|owner| owner.turn == turn).map(|owner| owner.grace);
             let longest = graces.max().unwrap_or_default() + CUT_OFF_MAX;
-            if timeout(longest, self.ended(stage)).await.is_err() {
-                let hanging = self.running.values().filter(|owner| owner.stage == stage);
+            if timeout(longest, self.ended(turn)).await.is_err() {
+                let hanging = self.running.values().filter(|owner| owner.turn == turn);
                 let names: Vec<_> = hanging.map(|owner| owner.name).collect();
                 tracing::error!("these block a thread and could not even be cut off: {}", names.join(", "));
             }
         }
     }
 
-    /// Returns when no owner of this stage runs. Cancel-safe.
-    async fn ended(&mut self, stage: Stage) {
-        while self.running.values().any(|owner| owner.stage == stage) {
+    /// Returns when no owner of this turn runs. Cancel-safe.
+    async fn ended(&mut self, turn: Turn) {
+        while self.running.values().any(|owner| owner.turn == turn) {
             match self.tasks.join_next_with_id().await {
                 Some(Ok((id, ()))) => {
                     self.forget(id);
@@ -127,10 +127,10 @@ impl Owners {
         }
     }
 
-    fn token(&self, stage: Stage) -> &CancellationToken {
-        match stage {
-            Stage::Serving => &self.serving,
-            Stage::Telling => &self.telling,
+    fn token(&self, turn: Turn) -> &CancellationToken {
+        match turn {
+            Turn::Serving => &self.serving,
+            Turn::Telling => &self.telling,
         }
     }
 
@@ -169,8 +169,8 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use tokio::time::{Instant, sleep};
 
-    const SERVER: Owner = Owner { name: "a listener", stage: Stage::Serving, grace: Duration::from_secs(2) };
-    const TELLER: Owner = Owner { name: "history", stage: Stage::Telling, grace: Duration::from_secs(1) };
+    const SERVER: Owner = Owner { name: "a listener", turn: Turn::Serving, grace: Duration::from_secs(2) };
+    const TELLER: Owner = Owner { name: "history", turn: Turn::Telling, grace: Duration::from_secs(1) };
 
     fn owners() -> Owners {
         Owners::new(Heartbeats::default())

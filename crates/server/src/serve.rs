@@ -14,7 +14,7 @@ use crate::cli::Place;
 use crate::config::Config;
 use crate::logging::Logging;
 use crate::outgoing::Outgoing;
-use crate::owners::{Owner, Owners, Stage};
+use crate::owners::{Owner, Owners, Turn};
 use crate::reload::{Capped, Reload};
 use crate::signals::Signals;
 use crate::sockets::Sockets;
@@ -64,7 +64,7 @@ pub(crate) async fn run(config: Config, place: &Place, with_demo: bool, log: &Lo
     ready_line::say(&urls, http_url.as_deref());
     if with_demo {
         let (commands, store) = (base.commands.clone(), base.store.clone());
-        let owner = Owner { name: "the demo", stage: Stage::Serving, grace: LISTENER_GRACE };
+        let owner = Owner { name: "the demo", turn: Turn::Serving, grace: LISTENER_GRACE };
         owners.start(owner, |stop, heartbeat| demo::run(commands, store, urls, stop, heartbeat));
     }
 
@@ -96,7 +96,7 @@ pub(crate) async fn run(config: Config, place: &Place, with_demo: bool, log: &Lo
 /// A lane is alive while a task on it gets its turn.
 fn watch_lanes(owners: &mut Owners, name: &'static str, lanes: &Lanes) {
     for lane in lanes.handles() {
-        let owner = Owner { name, stage: Stage::Telling, grace: TELLER_GRACE };
+        let owner = Owner { name, turn: Turn::Telling, grace: TELLER_GRACE };
         owners.start_on(lane, owner, |stop, heartbeat| async move { heartbeat.idle(stop.cancelled()).await });
     }
 }
@@ -104,21 +104,21 @@ fn watch_lanes(owners: &mut Owners, name: &'static str, lanes: &Lanes) {
 /// Those who write down what happens, look whether that is possible, and tell it to webhooks.
 fn start_tellers(owners: &mut Owners, base: &Base, api: &ApiContext, caller: WebhookCaller) {
     let observe = base.observe.clone();
-    let history = Owner { name: "the history", stage: Stage::Telling, grace: TELLER_GRACE };
+    let history = Owner { name: "the history", turn: Turn::Telling, grace: TELLER_GRACE };
     owners.start(history, |stop, heartbeat| async move {
         stop.run_until_cancelled(observe.keep_history(heartbeat)).await;
     });
     let store = base.store.clone();
-    let probing = Owner { name: "the probe of the database", stage: Stage::Telling, grace: TELLER_GRACE };
+    let probing = Owner { name: "the probe of the database", turn: Turn::Telling, grace: TELLER_GRACE };
     owners.start(probing, |stop, heartbeat| async move {
         // Alive also where the disk is not: that it can't be written is said in words of its own.
         heartbeat.idle(stop.run_until_cancelled(store.watch_writes())).await;
     });
     let (ids, observe) = (base.event_ids.clone(), base.observe.clone());
-    let numbering = Owner { name: "the keeper of event ids", stage: Stage::Telling, grace: TELLER_GRACE };
+    let numbering = Owner { name: "the keeper of event ids", turn: Turn::Telling, grace: TELLER_GRACE };
     owners.start(numbering, |stop, heartbeat| ids.keep(observe, stop, heartbeat));
     let (webhooks, api) = (api.webhooks.clone(), api.clone());
-    let telling = Owner { name: "the teller of webhooks", stage: Stage::Telling, grace: TELLER_GRACE };
+    let telling = Owner { name: "the teller of webhooks", turn: Turn::Telling, grace: TELLER_GRACE };
     owners.start(telling, |stop, heartbeat| webhooks.run(api, caller, stop, heartbeat));
 }
 
@@ -132,12 +132,12 @@ fn start_supervisor(owners: &mut Owners, base: &Base, push_options: PushOptions)
         base.shelves.clone(),
         base.workshop.clone(),
     );
-    let owner = Owner { name: "the supervisor", stage: Stage::Serving, grace: SUPERVISOR_GRACE };
+    let owner = Owner { name: "the supervisor", turn: Turn::Serving, grace: SUPERVISOR_GRACE };
     owners.start(owner, |stop, heartbeat| supervisor.run(stop, heartbeat));
 }
 
 fn start_reload(owners: &mut Owners, reload: Reload, signals: &Signals) {
-    let owner = Owner { name: "the reader of SIGHUP", stage: Stage::Serving, grace: TELLER_GRACE };
+    let owner = Owner { name: "the reader of SIGHUP", turn: Turn::Serving, grace: TELLER_GRACE };
     let signals = signals.clone();
     owners.start(owner, |stop, heartbeat| reload.run(signals, stop, heartbeat));
 }
@@ -157,7 +157,7 @@ fn capped(http: &HttpServer, sockets: &Sockets) -> Vec<Capped> {
 }
 
 fn start_listeners(owners: &mut Owners, base: &Base, http: &HttpServer, sockets: Sockets) {
-    let listener = |name, grace| Owner { name, stage: Stage::Serving, grace };
+    let listener = |name, grace| Owner { name, turn: Turn::Serving, grace };
     let door = Arc::new(RtmpDoor::new(base.commands.clone(), base.runtime.clone(), base.observe.clone()));
     for (name, socket) in [("the RTMP listener", sockets.rtmp), ("the RTMPS listener", sockets.rtmps)] {
         let Some(socket) = socket else { continue };
