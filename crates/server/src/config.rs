@@ -95,7 +95,6 @@ pub(crate) struct Config {
     /// What it was made from.
     pub(crate) values: Values,
     pub(crate) public_url: Option<PublicUrl>,
-    /// The host of `public_url` where none is given.
     pub(crate) public_host: Option<String>,
     pub(crate) log_filter: LogFilter,
     pub(crate) trusted_proxies: TrustedProxies,
@@ -271,6 +270,11 @@ impl Values {
 }
 
 impl Config {
+    /// The name by which others know this machine.
+    pub(crate) fn host(&self) -> Option<&str> {
+        self.public_host.as_deref().or(self.public_url.as_ref().map(PublicUrl::host))
+    }
+
     fn from_values(values: &Values) -> anyhow::Result<Self> {
         let own = match (values.some("tls.cert"), values.some("tls.key")) {
             (Some(cert), Some(key)) => Some((cert.into(), key.into())),
@@ -297,7 +301,7 @@ impl Config {
         }
         let config = Self {
             values: values.clone(),
-            public_host: values.some("public_host").or(public_url.as_ref().map(|url| url.host().to_owned())),
+            public_host: values.some("public_host"),
             public_url,
             trusted_proxies: TrustedProxies::new(values.networks("http.trusted_proxies")?),
             log_filter: values.text("log.level").parse().context("log.level")?,
@@ -446,7 +450,7 @@ mod tests {
             &[("WEIR_PUBLIC_URL", "https://weir.example:8443"), ("WEIR_HTTP__TRUSTED_PROXIES", "::1,10.0.0.0/8")],
         );
         let config = config.unwrap();
-        assert_eq!(config.public_host.as_deref(), Some("weir.example"));
+        assert_eq!((config.public_host.as_deref(), config.host()), (None, Some("weir.example")));
         assert!(config.trusted_proxies.trusts("10.2.3.4".parse().unwrap()));
     }
 

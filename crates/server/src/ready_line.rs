@@ -3,12 +3,12 @@
 use serde_json::json;
 use weir_api::PublicUrls;
 
+/// `urls` are those of the listeners, which need not be how others reach us.
 #[expect(clippy::print_stdout, reason = "the ready line is the contract with whoever started us")]
-/// `http_url` is where we listen, which need not be how others reach us.
-pub(crate) fn say(urls: &PublicUrls, http_url: Option<&str>) {
+pub(crate) fn say(urls: &PublicUrls) {
     let line = json!({
         "ready": true,
-        "http": http_url,
+        "http": urls.playback,
         "rtmp": urls.rtmp,
         "rtmps": urls.rtmps,
         "srt": urls.srt,

@@ -65,7 +65,7 @@ impl Reload {
         descriptors::fit(&mut wanted, descriptors::raise_limit()?).tell();
         // Whatever may fail comes first: a mistake in the last key must not leave the others half changed.
         let shown = match self.certificate {
-            Some(_) => certificate::read(&wanted.tls, &self.place.data, wanted.public_host.as_deref())?,
+            Some(_) => certificate::read(&wanted.tls, &self.place.data, wanted.host())?,
             None => None,
         };
         let trust = tls::client_config(&wanted.tls)?;

@@ -43,7 +43,8 @@ pub(crate) async fn run(config: Config, place: &Place, with_demo: bool, log: &Lo
     let base = Base::open(&config, &place.data).await?;
     log.count_drops(&base.observe);
     let sockets = Sockets::bind(&config, &place.data, &base).await?;
-    let (http_url, urls) = (sockets.http_url(&config)?, sockets.urls(&config)?);
+    let listening = sockets.urls(config.public_host.as_deref(), None)?;
+    let urls = sockets.urls(config.host(), config.public_url.as_ref())?;
     let api = http::api(&base, &config, &place.data, &urls);
     let (readiness, audit) = (api.readiness.clone(), api.audit.clone());
     let http_lanes = http::lanes()?;
@@ -61,11 +62,11 @@ pub(crate) async fn run(config: Config, place: &Place, with_demo: bool, log: &Lo
     let reload = Reload { place, config, log, observe, certificate, outgoing, capped };
     start_reload(&mut owners, reload, &signals);
     readiness.set_ready();
-    ready_line::say(&urls, http_url.as_deref());
+    ready_line::say(&listening);
     if with_demo {
         let (commands, store) = (base.commands.clone(), base.store.clone());
         let owner = Owner { name: "the demo", turn: Turn::Serving, grace: LISTENER_GRACE };
-        owners.start(owner, |stop, heartbeat| demo::run(commands, store, urls, stop, heartbeat));
+        owners.start(owner, |stop, heartbeat| demo::run(commands, store, listening, stop, heartbeat));
     }
 
     let end = tokio::select! {

@@ -43,7 +43,7 @@ pub(crate) struct SrtSocket {
 
 impl Sockets {
     pub(crate) async fn bind(config: &Config, data: &Path, base: &Base) -> anyhow::Result<Self> {
-        let shown = certificate::read(&config.tls, data, config.public_host.as_deref())?;
+        let shown = certificate::read(&config.tls, data, config.host())?;
         let certificate = shown.map(Certificate::new);
         let tls = certificate.as_ref().map(Certificate::server_config);
         let mut http = Vec::new();
@@ -62,21 +62,20 @@ impl Sockets {
         })
     }
 
-    /// What the outside is told.
-    pub(crate) fn urls(&self, config: &Config) -> anyhow::Result<PublicUrls> {
-        let (public_host, public_url) = (config.public_host.as_deref(), config.public_url.as_ref());
+    /// What is told of the listeners: under this name instead of their own addresses, and browsers under this address.
+    pub(crate) fn urls(&self, host: Option<&str>, public_url: Option<&PublicUrl>) -> anyhow::Result<PublicUrls> {
         let rtmp = |scheme, listener: &Option<Listener>| {
-            listener.as_ref().map(|listener| addresses::url(scheme, listener.local_addr(), public_host))
+            listener.as_ref().map(|listener| addresses::url(scheme, listener.local_addr(), host))
         };
         let http = match public_url {
             Some(url) => Some(url.as_str().to_owned()),
-            None => self.http_url(config)?,
+            None => self.http_url(host)?,
         };
         let all_is_tls = self.http.iter().all(|socket| socket.tls.is_some());
         Ok(PublicUrls {
             rtmp: rtmp("rtmp", &self.rtmp),
             rtmps: rtmp("rtmps", &self.rtmps),
-            srt: self.srt.as_ref().map(|srt| addresses::url("srt", srt.listener.local_addr(), public_host)),
+            srt: self.srt.as_ref().map(|srt| addresses::url("srt", srt.listener.local_addr(), host)),
             https: public_url.filter(|url| url.is_https()).map(|url| url.as_str().to_owned()),
             secure_cookies: public_url.map_or(all_is_tls, PublicUrl::is_https),
             playback: http.clone(),
@@ -87,10 +86,10 @@ impl Sockets {
     }
 
     /// Plain HTTP where there is some, else HTTPS.
-    pub(crate) fn http_url(&self, config: &Config) -> anyhow::Result<Option<String>> {
+    fn http_url(&self, host: Option<&str>) -> anyhow::Result<Option<String>> {
         let Some(HttpSocket { listener, tls }) = self.http.first() else { return Ok(None) };
         let scheme = if tls.is_some() { "https" } else { "http" };
-        Ok(Some(addresses::url(scheme, listener.local_addr()?, config.public_host.as_deref())))
+        Ok(Some(addresses::url(scheme, listener.local_addr()?, host)))
     }
 }
 
