@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
-use common::{SOON, clip, weir};
+use common::{SOON, clip, weir, weir_with_tls};
 use serde_json::json;
 use weir_testkit::api::TestStream;
 use weir_testkit::nginx::free_port;
@@ -164,7 +164,7 @@ fn a_token_that_is_not_asked_for_means_nothing() {
 #[test]
 fn answers_can_be_cached_compressed_and_cut() {
     let https = format!("127.0.0.1:{}", free_port());
-    let weir = weir().set("tls.self_signed", "true").set("https.listen", &https).start();
+    let weir = weir_with_tls().set("https.listen", &https).start();
     let (_, _feed) = live(&weir, "cam1");
     let base = format!("{}/play/cam1", weir.http());
     let media = curl(&format!("{base}/source/video.m3u8"), &[]);
@@ -278,7 +278,7 @@ fn both_ways_answer_alike() {
 #[test]
 fn a_segment_is_sent_while_it_is_made() {
     let https = format!("127.0.0.1:{}", free_port());
-    let weir = weir().set("tls.self_signed", "true").set("https.listen", &https).start();
+    let weir = weir_with_tls().set("https.listen", &https).start();
     let (_, _feed) = live(&weir, "cam1");
     for (origin, option, version) in
         [(weir.http(), "--http1.1", "HTTP/1.1"), (format!("https://{https}"), "--http2", "HTTP/2")]
