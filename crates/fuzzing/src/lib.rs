@@ -72,7 +72,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "codec_config", body: fuzz_codec_config, generate: None, short_inputs: 40_000 },
     Target { name: "config_document", body: fuzz_config_document, generate: None, short_inputs: 10_000 },
     Target { name: "flv_tag", body: fuzz_flv_tag, generate: Some(flv_tag::generate), short_inputs: 100_000 },
-    Target { name: "forwarded", body: fuzz_forwarded, generate: Some(forwarded::generate), short_inputs: 100_000 },
+    Target { name: "forwarded", body: fuzz_forwarded, generate: Some(forwarded::generate), short_inputs: 50_000 },
     Target { name: "handshake", body: fuzz_handshake, generate: Some(handshake::generate), short_inputs: 8_000 },
     Target { name: "logo_png", body: fuzz_logo_png, generate: Some(logo_png::generate), short_inputs: 3_000 },
     Target { name: "play_head", body: fuzz_play_head, generate: Some(play_head::generate), short_inputs: 100_000 },
@@ -86,7 +86,7 @@ pub const TARGETS: &[Target] = &[
         name: "proxy_header",
         body: fuzz_proxy_header,
         generate: Some(proxy_header::generate),
-        short_inputs: 100_000,
+        short_inputs: 50_000,
     },
     Target { name: "rtmp_url", body: fuzz_rtmp_url, generate: Some(rtmp_url::generate), short_inputs: 100_000 },
     Target {

@@ -139,7 +139,9 @@ impl Api {
         body: Option<&[u8]>,
         headers: &[(&str, &str)],
     ) -> Answer {
-        let path = if path.starts_with("/api/") || ["/healthz", "/readyz", "/metrics"].contains(&path) {
+        let path = if path.starts_with("/api/")
+            || ["/healthz", "/readyz", "/metrics"].contains(&path.split('?').next().unwrap_or_default())
+        {
             path.to_owned()
         } else {
             format!("/api/v1{path}")
