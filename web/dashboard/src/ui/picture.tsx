@@ -12,8 +12,8 @@ import { fetchPicture, isGone, isOld, type Shown } from "./picture_age";
 
 /** Newer pictures are not made. */
 const ANEW_MS = 5_000;
-/** The first one is being made, or could not be. */
-const SOON_MS = 1_000;
+/** The first one is being made, or could not be: the server tries that again by itself, so that asking costs it nothing. */
+const SOON_MS = 2_000;
 /** Each picture costs the server a tenth of a second: not more than one a second is asked for, however many streams are live. */
 const EACH_MS = 1_000;
 
@@ -58,7 +58,7 @@ function LivePicture({ id }: { id: number }) {
       grow();
       const live = queryClient.getQueryData<Stream[]>(["streams"])?.filter(({ status }) => status.live).length ?? 1;
       // Not all tiles in the same moment.
-      const wait = newest ? Math.max(ANEW_MS, live * EACH_MS) : Math.max(SOON_MS, live * EACH_MS * 0.5);
+      const wait = newest ? Math.max(ANEW_MS, live * EACH_MS) : SOON_MS;
       window.clearTimeout(timer);
       timer = window.setTimeout(() => void look(), wait * (0.9 + 0.2 * Math.random()));
     };
