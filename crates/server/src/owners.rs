@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn stages_follow_one_another_and_nobody_uses_up_anothers_time() {
+    async fn turns_follow_one_another_and_nobody_uses_up_anothers_time() {
         let mut owners = owners();
         let ended: Arc<Mutex<Vec<(&str, u64)>>> = Arc::default();
         let began = Instant::now();

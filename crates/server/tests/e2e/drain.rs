@@ -4,7 +4,7 @@ use crate::common;
 
 use std::io::{Read as _, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{SOON, clip, weir, weir_with_tls};
 use serde_json::json;
@@ -15,6 +15,9 @@ use weir_testkit::{Destination, Publisher, Weir, ffmpeg, wait_until};
 
 /// The contract: from SIGTERM to the end, whatever hangs.
 const DRAIN_MAX: Duration = Duration::from_secs(8);
+
+/// More than the kernel takes in for a client that reads nothing.
+const KERNEL_BYTES: usize = 16 << 20;
 
 /// Asked for again and again without a byte of the answers being read: more than the kernel's buffers hold.
 const PIPELINED: usize = 200;
@@ -32,8 +35,15 @@ fn stalled_http1(weir: &Weir) -> TcpStream {
     let mut socket = connect(&weir.http());
     let request = "GET /api/v1/openapi.json HTTP/1.1\r\nHost: weir\r\n\r\n";
     socket.write_all(request.repeat(PIPELINED).as_bytes()).unwrap();
-    // The head of the first answer: it has begun.
-    socket.peek(&mut [0]).unwrap();
+    // Until nothing more comes: the server has an answer under way that it can't get rid of.
+    let (mut buffer, mut waiting, mut since) = (vec![0; KERNEL_BYTES], 0, Instant::now());
+    wait_until("the answers are stuck", SOON, || {
+        let now_waiting = socket.peek(&mut buffer).unwrap();
+        if now_waiting != waiting {
+            (waiting, since) = (now_waiting, Instant::now());
+        }
+        since.elapsed() > Duration::from_millis(500)
+    });
     socket
 }
 
