@@ -6,7 +6,6 @@ use crate::common;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -24,7 +23,7 @@ use weir_testkit::{wait_until, wait_until_some};
 /// What the stub gives for every picture: its size is that of the rendition.
 const SIZE: (u32, u32) = (320, 180);
 
-/// A stub driver, and a worker that finds it.
+/// A stub driver.
 struct Stub {
     folder: tempfile::TempDir,
 }
@@ -45,17 +44,6 @@ impl Stub {
         }
         // Without its number it is asked for too.
         fs::copy(stub.path("libnvrtc.so.1"), stub.path("libnvrtc.so")).unwrap();
-        let worker = Path::new(env!("CARGO_BIN_EXE_weir")).with_file_name("weir-worker");
-        assert!(worker.exists(), "{} is missing: cargo build -p weir-worker", worker.display());
-        let show = |path: &Path| path.display().to_string();
-        let script = format!(
-            "#!/bin/sh\nexport LD_LIBRARY_PATH='{0}' GST_REGISTRY='{0}/registry.bin' NVIDIA_STUB_BROKEN='{1}'\nexec '{2}' \"$@\"\n",
-            show(stub.folder.path()),
-            show(&stub.path("broken")),
-            show(&worker),
-        );
-        fs::write(stub.worker(), script).unwrap();
-        fs::set_permissions(stub.worker(), fs::Permissions::from_mode(0o755)).unwrap();
         stub
     }
 
@@ -63,8 +51,14 @@ impl Stub {
         self.folder.path().join(name)
     }
 
-    fn worker(&self) -> PathBuf {
-        self.path("worker")
+    /// What makes a worker find it; the server hands these variables on to its children.
+    fn environment(&self) -> [(&'static str, String); 3] {
+        let show = |path: &Path| path.display().to_string();
+        [
+            ("LD_LIBRARY_PATH", show(self.folder.path())),
+            ("GST_REGISTRY", show(&self.path("registry.bin"))),
+            ("NVIDIA_STUB_BROKEN", show(&self.path("broken"))),
+        ]
     }
 }
 
@@ -108,7 +102,7 @@ fn doctor(stub: &Stub) -> Value {
     let output = Command::new(env!("CARGO_BIN_EXE_weir"))
         .args(["doctor", "--json", "--data"])
         .arg(stub.path("data"))
-        .env("WEIR_WORKER", stub.worker())
+        .envs(stub.environment())
         .output()
         .unwrap();
     serde_json::from_slice(&output.stdout).expect("the doctor prints JSON")
@@ -130,7 +124,7 @@ fn nvenc_is_chosen_set_up_right_and_left_when_it_fails() {
     assert_eq!(proof("h264")["proof"]["ok"], true, "{report}");
     assert!(proof("h265")["reason"].as_str().unwrap().contains("nvh265enc"), "the stub has no HEVC: {report}");
 
-    let weir = weir().env("WEIR_WORKER", &stub.worker().display().to_string()).start();
+    let weir = stub.environment().iter().fold(weir(), |weir, (name, value)| weir.env(name, value)).start();
     let api = weir.api();
     let rung = |name: &str, kbps: u32, rate_control: &str| {
         json!({
