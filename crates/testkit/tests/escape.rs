@@ -35,6 +35,7 @@ async fn a_worker_that_was_taken_over_gets_nowhere() {
 
     let (_worker, mut writer, mut reader) = weir_pipeline::start(&escape, Start::default()).unwrap();
     writer.send(&Message::Fault(WorkerFault { output: None, message: there.clone() })).await.unwrap();
+    let Message::Hello(_) = reader.next().await.unwrap() else { panic!("it greets") };
     let Message::Fault(managed) = reader.next().await.unwrap() else { panic!("it says what it managed") };
     assert_eq!(managed.message, "", "a stream's worker");
 

@@ -232,7 +232,7 @@ async fn restream_by_one_line() {
     let id = restream["id"].as_i64().unwrap();
     let revealed = api.get(&format!("/restreams/{id}?reveal=true")).await;
     assert_eq!(revealed.json()["uri"], "rtmp://a.rtmp.youtube.com/live/k17a-13s8");
-    let again = api.call("POST", "/restreams", Some(body), &[("authorization", &api.operator)]).await;
+    let again = api.call("POST", "/restreams", Some(body), &[("authorization", &api.admin)]).await;
     assert_eq!((again.status.as_u16(), again.json()["field"].clone()), (409, json!("name")));
     let elsewhere =
         api.post("/restreams", json!({"name": "first restream", "stream_id": 1, "uri": "rtmp://h/a/k"})).await;

@@ -14,7 +14,7 @@ use bytes::BytesMut;
 use nix::sys::ptrace;
 use nix::unistd::getppid;
 use serde_json::Value;
-use weir_pipeline::{ConfinementReport, Decoder, Job, Message, WorkerFault, encode};
+use weir_pipeline::{ConfinementReport, Decoder, Hello, Job, Message, PROTOCOL_VERSION, WorkerFault, encode};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -24,10 +24,13 @@ fn main() {
         Job::Stream => {
             let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned().unwrap());
             let message = managed(&instructions(&mut socket)).join("\n");
-            let mut head = BytesMut::new();
-            let payload = encode(&Message::Fault(WorkerFault { output: None, message }), &mut head).unwrap();
-            socket.write_all(&head).unwrap();
-            socket.write_all(&payload).unwrap();
+            let hello = Message::Hello(Hello { version: PROTOCOL_VERSION, resume_after: None });
+            for said in [hello, Message::Fault(WorkerFault { output: None, message })] {
+                let mut head = BytesMut::new();
+                let payload = encode(&said, &mut head).unwrap();
+                socket.write_all(&head).unwrap();
+                socket.write_all(&payload).unwrap();
+            }
         }
         Job::Thumbnail => {
             // Nothing would be no picture.
