@@ -25,7 +25,14 @@ pub(crate) fn explain(abilities: &mut Abilities, encoders: &Encoders, nvidia: &I
         Inventory { devices, .. } if devices.is_empty() => Some("no NVIDIA card on this machine"),
         Inventory { .. } => None,
     };
-    let lacks_node = (!has_render_node).then_some("no graphics card with a VA-API driver on this machine");
+    // What works proves that nothing is lacking, whatever is told of the devices.
+    let works = |families: &[&str]| {
+        let proofs = encoders.all().iter().filter(|file| families.contains(&file.family.as_str()));
+        proofs.filter_map(|file| abilities.encoders.get(&file.id)).any(|proof| proof.ok)
+    };
+    let lacks_nvidia = lacks_nvidia.filter(|_| !works(&[NVENC]));
+    let lacks_node = (!has_render_node && !works(&BY_RENDER_NODE))
+        .then_some("no graphics card with a VA-API driver on this machine");
     let put = |proof: &mut Proof, lack: Option<&str>| {
         if let Some(lack) = lack.filter(|_| !proof.ok) {
             proof.reason = Some(lack.to_owned());
@@ -71,5 +78,13 @@ mod tests {
         ] {
             assert_eq!(reason(id, ok, nvidia, node), expected, "{id}");
         }
+        // One encoder of the family works: the other lacks something else.
+        let mut abilities = Abilities::none("as told");
+        abilities.gstreamer = Some("1.26".to_owned().try_into().unwrap());
+        abilities.encoders.insert("nvenc-h264".to_owned(), Proof { ok: true, ..Proof::default() });
+        let own = Proof { reason: Some("its element is not installed".to_owned()), ..Proof::default() };
+        abilities.encoders.insert("nvenc-h265".to_owned(), own.clone());
+        explain(&mut abilities, &encoders, &no_driver, true);
+        assert_eq!(abilities.encoders["nvenc-h265"], own);
     }
 }
