@@ -30,7 +30,7 @@ pub(crate) struct Within {
     pub(crate) length: Duration,
     /// How long the picture lasts, most likely.
     pub(crate) frame: Duration,
-    /// None where nobody can tell.
+    /// None where it is overdue.
     pub(crate) keyframe_in: Option<Duration>,
     /// What comes after it is shown after what came before it.
     pub(crate) is_tidy: bool,

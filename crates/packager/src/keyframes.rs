@@ -31,10 +31,10 @@ impl Keyframes {
         self.apart[0].max(self.apart[1])
     }
 
-    /// In how long the next one comes; None where nobody can tell.
+    /// In how long the next one comes: at any moment as long as nothing is known of them. None where it is overdue.
     pub(crate) fn due_in(&self, time: MediaTime) -> Option<Duration> {
-        let due = self.last.filter(|_| !self.apart().is_zero())?;
-        let since = time.since(due);
+        let Some(last) = self.last.filter(|_| !self.apart().is_zero()) else { return Some(Duration::ZERO) };
+        let since = time.since(last);
         (since <= self.apart() + LATE_MAX).then(|| self.apart().saturating_sub(since))
     }
 }
@@ -47,9 +47,9 @@ mod tests {
     fn they_come_as_they_came() {
         let ms = MediaTime::from_millis;
         let mut keyframes = Keyframes::default();
-        assert_eq!((keyframes.apart(), keyframes.due_in(ms(0))), (Duration::ZERO, None));
+        assert_eq!((keyframes.apart(), keyframes.due_in(ms(0))), (Duration::ZERO, Some(Duration::ZERO)));
         keyframes.saw(ms(0));
-        assert_eq!(keyframes.due_in(ms(500)), None, "one says nothing");
+        assert_eq!(keyframes.due_in(ms(500)), Some(Duration::ZERO), "one says nothing");
         keyframes.saw(ms(2000));
         for (at, due) in [(2000, Some(2000)), (3500, Some(500)), (4080, Some(0)), (4200, None)] {
             assert_eq!(keyframes.due_in(ms(at)), due.map(Duration::from_millis), "{at}");
