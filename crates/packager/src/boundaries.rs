@@ -99,7 +99,7 @@ impl Boundaries {
         let is_last = within.length + within.frame > self.longest();
         // Before the target is announced keyframes say what it will be.
         let in_vain = self.announced.is_some()
-            && within.keyframe_in.is_some_and(|keyframe_in| within.length + keyframe_in > self.longest());
+            && within.keyframe_in.is_none_or(|keyframe_in| within.length + keyframe_in > self.longest());
         let cuts = is_last || within.is_tidy && in_vain && within.length >= self.target;
         if cuts {
             self.follow_on(within.time, within.open_start);
