@@ -65,7 +65,9 @@ impl Stub {
 /// What was asked of the driver, a line each.
 fn asked(weir: &Weir) -> Vec<String> {
     let lines = weir.output();
-    lines.iter().filter_map(|line| Some(line.split_once("nvidia-stub: ")?.1.trim_end().to_owned())).collect()
+    // The log's own fields follow what was said.
+    let said = |line: &String| Some(line.split_once("nvidia-stub: ")?.1.split(" worker=").next()?.to_owned());
+    lines.iter().filter_map(said).collect()
 }
 
 /// A keyframe and another picture, and parameter sets that say "High", as C.
