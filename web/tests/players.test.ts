@@ -20,6 +20,8 @@ const DASH_LATENCY_MAX_SECONDS = 4.0;
 /** Of the pictures that belong to what was played: a player that skips parts stalls nowhere, and shows every third picture. */
 const PICTURES_LEAST = 0.98;
 const FPS = 30;
+/** Small: five browsers decode it side by side, on two cores. What is tested is what they are given, and when. */
+const PICTURE = { size: "640x360", kbps: 800 };
 /** Of low-latency DASH: long enough for a dozen segments after the player has found its place. */
 const DASH_SECONDS = 35;
 const PICTURES = "test-results";
@@ -106,7 +108,7 @@ test("players play a minute without a stall, from the same bytes", { timeout: 15
   );
   await watch.screenshot({ path: `${PICTURES}/watch-offline.png` });
 
-  publisher = publish(stream.pushUrl);
+  publisher = publish(stream.pushUrl, PICTURE);
   // DASH players keep three segments behind the edge: there have to be as many.
   const media = `${weir.http}/play/${stream.name}/source/video.m3u8?token=${await token()}`;
   await waitFor("the stream has some segments", 25_000, async () =>
@@ -173,7 +175,7 @@ test("players play a minute without a stall, from the same bytes", { timeout: 15
 
 test("dash.js plays from segments that are still being made", { timeout: 150_000 }, async (context) => {
   await Promise.all(browser.contexts().map((one) => one.close()));
-  publisher ??= publish(stream.pushUrl);
+  publisher ??= publish(stream.pushUrl, PICTURE);
   const manifest = `${weir.http}/play/${stream.name}/manifest-ll.mpd?token=${await token()}`;
   await waitFor("the manifest is there", 25_000, async () => ((await fetch(manifest)).ok ? true : undefined));
   const page = await openPlayer("dash.js", "manifest-ll.mpd");
@@ -214,7 +216,7 @@ const WAYS: [PlayerName, string, LowLatency][] = [
 ];
 
 test("every player by every protocol shows its pictures", { skip: !process.env["WEIR_LONG"], timeout: 900_000 }, async (context) => {
-  publisher ??= publish(stream.pushUrl);
+  publisher ??= publish(stream.pushUrl, PICTURE);
   for (const [player, path, lowLatency] of WAYS) {
     await Promise.all(browser.contexts().map((one) => one.close()));
     const name = `${player} on ${path}, low latency ${lowLatency}`;
