@@ -121,10 +121,8 @@ test("a preview is no viewer, holds no connection, and rests while nobody looks"
 
   // Hidden, as far as a page can tell: the player ends, and comes again.
   const hide = (hidden: boolean) =>
-    page.evaluate((now) => {
-      Object.defineProperty(document, "hidden", { configurable: true, get: () => now });
-      document.dispatchEvent(new Event("visibilitychange"));
-    }, hidden);
+    page.evaluate(`Object.defineProperty(document, "hidden", { configurable: true, get: () => ${hidden} });
+      document.dispatchEvent(new Event("visibilitychange"));`);
   await hide(true);
   await page.locator("video").waitFor({ state: "detached" });
   await hide(false);
