@@ -91,7 +91,7 @@ impl Player {
         self.shared.bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether the server has ended it, or never let it in.
+    /// True when the server has ended it, or never let it in.
     pub fn was_cut(&self) -> bool {
         self.shared.ended.load(Ordering::Relaxed)
     }

@@ -16,7 +16,7 @@ pub struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// None where this user may mount nothing; it says so.
+    /// It is None, and says so, where this user may mount nothing.
     pub fn mount(megabytes: u32) -> Option<Self> {
         let folder = TempDir::with_prefix("weir-small-disk-").expect("a temporary folder can be made");
         let size = format!("size={megabytes}m");

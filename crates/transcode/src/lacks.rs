@@ -14,7 +14,7 @@ pub(crate) fn has_render_node() -> bool {
     nodes.flatten().any(|node| node.file_name().to_string_lossy().starts_with("renderD"))
 }
 
-/// Puts what the machine lacks in the place of what GStreamer said of it.
+/// The reason names what the machine lacks; what GStreamer said of it goes.
 pub(crate) fn explain(abilities: &mut Abilities, encoders: &Encoders, nvidia: &Inventory, has_render_node: bool) {
     // Then no encoder was asked, and the reason is another.
     if abilities.gstreamer.is_none() {

@@ -60,7 +60,7 @@ impl Teller {
     }
 }
 
-/// What an event of a rendition is about: who encodes it, or how far behind it is.
+/// An event of a rendition is about who encodes it, or about how far behind it is.
 #[derive(Clone, Copy)]
 enum Cause {
     Encoder,

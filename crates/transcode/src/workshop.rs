@@ -206,7 +206,7 @@ impl Workshop {
         self.shared.launcher.as_ref()
     }
 
-    /// What workers are kept from on this machine, and what they can't be; in words.
+    /// The words say what workers are kept from on this machine, and what they can't be kept from.
     pub async fn confinement(&self) -> Result<ConfinementReport, String> {
         let launcher = self.launcher().map_err(ToString::to_string)?;
         confinement_report(launcher).await.map_err(|error| format!("no worker says how it is shut in: {error}"))
