@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use serde_json::json;
-use weir_hub::{Next, StreamHub, WindowLimits};
-use weir_media::{Frame, FrameFlags, MediaKind, MediaTime, TrackId};
+use weir_hub::{Next, StreamHub, Tracks, WindowLimits};
+use weir_media::{Codec, Frame, FrameFlags, MediaTime, TrackId, TrackInfo};
 
 use crate::report::{print_table, write};
 
@@ -61,12 +61,14 @@ async fn fan_out(cursors: usize, frames: usize) -> (f64, u64, u64) {
         .collect();
     // 16 KB, the mean frame of 4 Mbps; a keyframe each 60.
     let payload = Bytes::from(vec![0; 16 << 10]);
+    let picture = TrackInfo::new(TrackId::SOURCE_VIDEO, Codec::H264, Bytes::new());
+    publisher.set_tracks(Tracks::from_iter([Arc::new(picture)]));
     let start = Instant::now();
     for number in 0..frames {
         let time = MediaTime::from_millis(number as i64 * 33);
         let flags = FrameFlags { keyframe: number % 60 == 0, discontinuity: false };
         let frame = Frame { track: TrackId::SOURCE_VIDEO, dts: time, pts: time, flags, payload: payload.clone() };
-        publisher.write(frame, MediaKind::Video, start);
+        publisher.write(frame, start);
         let wanted = (number + 1) as u64 * cursors as u64;
         while delivered.load(Ordering::Relaxed) < wanted {
             tokio::task::yield_now().await;

@@ -1,5 +1,6 @@
 //! The roles of SRT's bench: a sink of many listeners that counts what comes, and a source that feeds relays what Weir is fed.
 
+use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
@@ -12,7 +13,7 @@ use bytes::BytesMut;
 use serde_json::json;
 use tokio::runtime::Builder;
 use tokio::task::LocalSet;
-use weir_media::{Frame, FrameFlags, MediaKind, MediaTime, TrackId};
+use weir_media::{Frame, FrameFlags, MediaTime, TrackId};
 use weir_mux::flv::file::FlvTagKind;
 use weir_mux::ts::{PACKET_BYTES, TsReader, TsWriter};
 use weir_net::Egress;
@@ -134,7 +135,7 @@ pub(crate) fn source(clip: &Path, relays: &[String]) -> anyhow::Result<()> {
 
 async fn feed(clip: &Path, send: impl Fn(&[u8])) -> anyhow::Result<()> {
     let clip = read_flv(clip);
-    let (mut unpacker, mut video, mut audio) = (ToFrames::new(), None, None);
+    let (mut unpacker, mut tracks) = (ToFrames::new(), BTreeMap::new());
     let (mut writer, mut out) = (None, BytesMut::new());
     let start = Instant::now();
     for (at_ms, tag) in looped(&clip) {
@@ -145,24 +146,23 @@ async fn feed(clip: &Path, send: impl Fn(&[u8])) -> anyhow::Result<()> {
         };
         let message = MediaMessage { kind, timestamp_ms: at_ms as u32, payload: tag.body.clone() };
         match unpacker.unpack(&message)? {
-            Unpacked::Track(info) if info.kind() == MediaKind::Video => video = Some(info),
-            Unpacked::Track(info) => audio = Some(info),
+            Unpacked::Track(info) => _ = tracks.insert(info.id, info),
             Unpacked::Nothing => {}
             Unpacked::Frame(frame) => {
                 if writer.is_none() {
-                    writer = Some(TsWriter::new(video.as_ref(), audio.as_ref())?);
+                    writer = Some(TsWriter::new(tracks.values())?);
                 }
                 let due = start + Duration::from_millis(at_ms);
                 tokio::time::sleep(due.saturating_duration_since(Instant::now())).await;
                 let dts = MediaTime::from_millis(i64::try_from(at_ms)?);
                 let flags = FrameFlags { keyframe: frame.keyframe, discontinuity: false };
                 let pts = dts + MediaTime::from_millis(i64::from(frame.cts_ms));
-                let whole = Frame { track: TrackId(0), dts, pts, flags, payload: frame.payload };
+                let whole = Frame { track: frame.track, dts, pts, flags, payload: frame.payload };
                 if let Some(writer) = &mut writer {
-                    writer.write(frame.kind, &whole, &mut out)?;
+                    writer.write(&whole, &mut out)?;
                 }
                 // As Weir does it: sound goes with the next picture.
-                if frame.kind == MediaKind::Video {
+                if frame.track == TrackId::SOURCE_VIDEO {
                     out.split().chunks(MESSAGE_BYTES).for_each(&send);
                 }
             }

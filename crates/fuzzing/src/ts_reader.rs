@@ -1,7 +1,9 @@
 //! MPEG-TS: a transport in pieces of any size; what is read can be written, and is read again.
 
+use std::collections::BTreeMap;
+
 use bytes::BytesMut;
-use weir_media::{Frame, FrameFlags, MediaKind, MediaTime, TrackId, TrackInfo};
+use weir_media::{Frame, FrameFlags, MediaTime, TrackId, TrackInfo};
 use weir_mux::ts::{CLOCK_HZ, PACKET_BYTES, PROGRAMS_MAX, STREAMS_MAX, TsEvent, TsReader, TsWriter, crc32};
 
 use crate::random::Random;
@@ -46,27 +48,24 @@ fn events(program: Option<u16>, data: &[u8], step: usize) -> Vec<TsEvent> {
 }
 
 fn write_again(events: &[TsEvent]) {
-    let (mut video, mut audio): (Option<TrackInfo>, Option<TrackInfo>) = (None, None);
+    let mut tracks: BTreeMap<TrackId, TrackInfo> = BTreeMap::new();
     let (mut writer, mut out) = (None, BytesMut::new());
     for event in events {
         match event {
             TsEvent::Track(info) => {
-                match info.kind() {
-                    MediaKind::Video => video = Some(info.clone()),
-                    MediaKind::Audio => audio = Some(info.clone()),
-                }
+                tracks.insert(info.id, info.clone());
                 // Two writers' transports are not one: their tables have the same version and say other things.
                 read_back(&out.split());
                 // Another AAC than ADTS can say is refused, and that is all.
-                writer = TsWriter::new(video.as_ref(), audio.as_ref()).ok();
+                writer = TsWriter::new(tracks.values()).ok();
             }
             TsEvent::Frame(frame) => {
                 let Some(writer) = &mut writer else { continue };
                 let dts = MediaTime::from_ticks(frame.dts_ticks, CLOCK_HZ);
                 let pts = dts + MediaTime::from_ticks(frame.cts_ticks, CLOCK_HZ);
                 let flags = FrameFlags { keyframe: frame.keyframe, discontinuity: false };
-                let again = Frame { track: TrackId(0), dts, pts, flags, payload: frame.payload.clone() };
-                let _ = writer.write(frame.kind, &again, &mut out);
+                let again = Frame { track: frame.track, dts, pts, flags, payload: frame.payload.clone() };
+                let _ = writer.write(&again, &mut out);
             }
             _ => {}
         }

@@ -10,11 +10,13 @@ mod hurry;
 mod limits;
 mod rendition;
 mod stream;
+mod tracks;
 mod window;
 
 pub use cursor::{Cursor, Next};
 pub use feed::{Batcher, Feed};
 pub use limits::WindowLimits;
-pub use rendition::{Entry, Publisher, Rendition, Subscriber, Tracks};
+pub use rendition::{Entry, Publisher, Rendition, Subscriber};
 pub use stream::{SOURCE_RENDITION, SourcePulse, StreamHub};
+pub use tracks::Tracks;
 pub use window::{Item, Window};

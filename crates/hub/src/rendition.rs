@@ -7,38 +7,28 @@ use tokio::sync::watch;
 use weir_media::{Frame, MediaKind, MediaTime, TrackInfo};
 
 use crate::hurry::Hurries;
-use crate::{Cursor, Item, SourcePulse, Window, WindowLimits};
-
-/// The tracks of a rendition at one moment. Every entry points at its own, which is what makes a GOP self-contained.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tracks {
-    pub video: Option<Arc<TrackInfo>>,
-    pub audio: Option<Arc<TrackInfo>>,
-}
-
-impl Tracks {
-    pub fn is_empty(&self) -> bool {
-        self.video.is_none() && self.audio.is_none()
-    }
-
-    pub fn of_kind(&self, kind: MediaKind) -> Option<&Arc<TrackInfo>> {
-        match kind {
-            MediaKind::Video => self.video.as_ref(),
-            MediaKind::Audio => self.audio.as_ref(),
-        }
-    }
-}
+use crate::{Cursor, Item, SourcePulse, Tracks, Window, WindowLimits};
 
 /// A frame with the tracks that it belongs to.
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub frame: Frame,
-    pub kind: MediaKind,
     pub tracks: Arc<Tracks>,
+    /// Where in `tracks` the frame's own is. The frame keeps no reference of its own: counting one for each subscriber costs more.
+    position: usize,
     start: bool,
 }
 
 impl Entry {
+    /// The track that the frame belongs to.
+    pub fn track(&self) -> &Arc<TrackInfo> {
+        self.tracks.at(self.position)
+    }
+
+    pub fn is_video(&self) -> bool {
+        self.track().kind() == MediaKind::Video
+    }
+
     /// A subscriber may begin here.
     pub fn is_start(&self) -> bool {
         self.start
@@ -141,13 +131,15 @@ impl Publisher {
         self.rendition.hurries.any()
     }
 
-    /// Writes a frame; never waits. `now` feeds the liveness that stages watch.
-    pub fn write(&mut self, frame: Frame, kind: MediaKind, now: Instant) {
-        let start = match kind {
+    /// Writes a frame; never waits. `now` feeds the liveness that stages watch. A frame of a track that was not announced is nobody's:
+    /// it goes nowhere.
+    pub fn write(&mut self, frame: Frame, now: Instant) {
+        let Some(position) = self.tracks.position(frame.track) else { return };
+        let start = match self.tracks.at(position).kind() {
             MediaKind::Video => frame.is_keyframe(),
-            // Beside video, audio is no start. Alone, every frame could be; one a second keeps GOPs countable. None in the
-            // first second: many encoders send sound first, and subscribers must not take the stream for audio alone.
-            MediaKind::Audio if self.tracks.video.is_some() => false,
+            // Beside video, audio is no start. Alone, every frame of the first sound could be; one a second keeps GOPs countable.
+            // None in the first second: many encoders send sound first, and subscribers must not take the stream for audio alone.
+            MediaKind::Audio if position > 0 || self.tracks.video().is_some() => false,
             MediaKind::Audio => {
                 let last = *self.last_audio_start.get_or_insert(frame.dts);
                 let due = frame.dts - last >= Self::AUDIO_START_EVERY;
@@ -158,7 +150,7 @@ impl Publisher {
             }
         };
         let time = frame.dts;
-        self.rendition.window.push(Entry { frame, kind, tracks: Arc::clone(&self.tracks), start });
+        self.rendition.window.push(Entry { frame, tracks: Arc::clone(&self.tracks), position, start });
         if let Some((pulse, session)) = &self.pulse {
             pulse.send_if_modified(|pulse| pulse.sessions == *session && pulse.beat(now, time, start));
         }

@@ -1,12 +1,13 @@
 //! What arrives, measured: bitrate, picture rate, GOP length, losses and format of one publisher's session.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 use weir_media::codec::GopMeter;
-use weir_media::{Frame, MediaKind, TrackInfo};
+use weir_media::{Frame, MediaKind, TrackId, TrackInfo};
 use weir_model::{IngestProtocol, IngestStatus, Slot, Warning};
 use weir_srt::path::PathFigures;
 
@@ -28,10 +29,7 @@ pub struct IngestMeter {
 
 #[derive(Debug, Default)]
 struct State {
-    video_info: Option<TrackInfo>,
-    audio_info: Option<TrackInfo>,
-    video: GopMeter,
-    audio: GopMeter,
+    tracks: BTreeMap<TrackId, TrackMeter>,
     dropped_frames: u64,
     last_frame_at: Option<Instant>,
     last_audio_at: Option<Instant>,
@@ -39,6 +37,19 @@ struct State {
     path: Option<PathFigures>,
     /// What the source sends and we can't carry, by its PID.
     not_carried: BTreeMap<u16, String>,
+}
+
+/// One track: what it is, and what comes of it.
+#[derive(Debug)]
+struct TrackMeter {
+    info: TrackInfo,
+    flow: GopMeter,
+}
+
+impl State {
+    fn of_kind(&self, kind: MediaKind) -> impl Iterator<Item = &TrackMeter> {
+        self.tracks.values().filter(move |track| track.info.kind() == kind)
+    }
 }
 
 /// What a transport stream's reader counted.
@@ -61,10 +72,12 @@ impl IngestMeter {
     }
 
     pub(crate) fn track(&self, info: &TrackInfo) {
-        let mut state = self.state();
-        match info.kind() {
-            MediaKind::Video => state.video_info = Some(info.clone()),
-            MediaKind::Audio => state.audio_info = Some(info.clone()),
+        let info = info.clone();
+        match self.state().tracks.entry(info.id) {
+            Entry::Occupied(mut known) => known.get_mut().info = info,
+            Entry::Vacant(place) => {
+                place.insert(TrackMeter { info, flow: GopMeter::default() });
+            }
         }
     }
 
@@ -72,14 +85,12 @@ impl IngestMeter {
         let since_began = self.since_began(now);
         let mut state = self.state();
         state.last_frame_at = Some(now);
-        let meter = match kind {
-            MediaKind::Video => &mut state.video,
-            MediaKind::Audio => {
-                state.last_audio_at = Some(now);
-                &mut state.audio
-            }
-        };
-        meter.record(frame.dts, frame.pts, frame.is_keyframe(), frame.payload.len(), since_began);
+        if kind == MediaKind::Audio {
+            state.last_audio_at = Some(now);
+        }
+        if let Some(track) = state.tracks.get_mut(&frame.track) {
+            track.flow.record(frame.dts, frame.pts, frame.is_keyframe(), frame.payload.len(), since_began);
+        }
     }
 
     pub(crate) fn dropped(&self) {
@@ -106,12 +117,8 @@ impl IngestMeter {
         }
     }
 
-    pub(crate) fn track_ended(&self, kind: MediaKind) {
-        let mut state = self.state();
-        match kind {
-            MediaKind::Video => state.video_info = None,
-            MediaKind::Audio => state.audio_info = None,
-        }
+    pub(crate) fn track_ended(&self, id: TrackId) {
+        self.state().tracks.remove(&id);
     }
 
     pub(crate) fn last_frame_at(&self) -> Option<Instant> {
@@ -121,19 +128,22 @@ impl IngestMeter {
     pub(crate) fn measure(&self, now: Instant) -> (IngestStatus, Vec<Warning>) {
         let since_began = self.since_began(now);
         let state = self.state();
-        let video = state.video_info.as_ref();
-        let format = video.and_then(|info| info.video.as_ref());
+        let video = state.of_kind(MediaKind::Video).next();
+        let audio = state.of_kind(MediaKind::Audio).next();
+        let format = video.and_then(|video| video.info.video.as_ref());
+        let flow = video.map(|video| &video.flow);
+        let codec = |track: &TrackMeter| track.info.codec.name().to_owned();
         let status = IngestStatus {
             protocol: self.protocol,
             slot: self.slot,
             remote: Some(self.remote.clone()),
-            video_codec: video.map(|info| info.codec.name().to_owned()),
-            audio_codec: state.audio_info.as_ref().map(|info| info.codec.name().to_owned()),
+            video_codec: video.map(codec),
+            audio_codec: audio.map(codec),
             width: format.map(|format| format.width),
             height: format.map(|format| format.height),
-            fps: state.video.fps(),
-            bitrate_bps: state.video.bitrate_bps(since_began) + state.audio.bitrate_bps(since_began),
-            gop_seconds: state.video.gop_seconds(),
+            fps: flow.and_then(GopMeter::fps),
+            bitrate_bps: state.tracks.values().map(|track| track.flow.bitrate_bps(since_began)).sum(),
+            gop_seconds: flow.and_then(GopMeter::gop_seconds),
             dropped_frames: state.dropped_frames + state.transport.map_or(0, |transport| transport.broken_frames),
             latency_ms: state.path.as_ref().map(|path| path.latency_ms),
             rtt_ms: state.path.as_ref().map(|path| path.rtt_ms),
@@ -144,11 +154,11 @@ impl IngestMeter {
         let facts = warnings::Facts {
             has_video: video.is_some(),
             has_audio: state.last_audio_at.is_some_and(|at| now.saturating_duration_since(at) < warnings::SILENT_AFTER),
-            b_frames: state.video.has_b_frames(),
-            gop_seconds: state.video.gop_seconds(),
+            b_frames: flow.is_some_and(GopMeter::has_b_frames),
+            gop_seconds: flow.and_then(GopMeter::gop_seconds),
             session_age: since_began,
             nominal_fps: format.and_then(|format| format.fps),
-            fps: state.video.fps(),
+            fps: flow.and_then(GopMeter::fps),
         };
         let mut warnings = warnings::from_facts(&facts, self.began_at);
         let advice = state.path.iter().flat_map(|path| &path.advice);

@@ -53,7 +53,7 @@ impl PublishSession for RtmpSession {
             Ok(Unpacked::Frame(frame)) => {
                 self.broken_in_a_row = 0;
                 let frame = RawFrame {
-                    kind: frame.kind,
+                    track: frame.track,
                     keyframe: frame.keyframe,
                     dts_ticks: u64::from(frame.dts_ms),
                     cts_ticks: i64::from(frame.cts_ms),

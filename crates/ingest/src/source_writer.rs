@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use weir_hub::Tracks;
-use weir_media::{Frame, FrameFlags, MediaKind, TimelineEvent, TrackId, TrackInfo};
+use weir_media::{Frame, FrameFlags, TimelineEvent, TrackId, TrackInfo};
 use weir_observe::Counter;
 
 use crate::door::Ticket;
@@ -21,7 +21,7 @@ pub(crate) struct SourceWriter {
 /// A frame on the clock that the ticket was admitted with.
 #[derive(Debug)]
 pub(crate) struct RawFrame {
-    pub(crate) kind: MediaKind,
+    pub(crate) track: TrackId,
     pub(crate) keyframe: bool,
     pub(crate) dts_ticks: u64,
     pub(crate) cts_ticks: i64,
@@ -49,33 +49,26 @@ impl SourceWriter {
         self.ticket.meter.track(&info);
         tracing::info!(
             stream_id = %self.ticket.door().stream_id(),
+            track = info.id.0,
             codec = %info.codec,
+            language = ?info.language,
             video = ?info.video.as_ref().map(|video| (video.width, video.height, &video.profile)),
             audio = ?info.audio.as_ref().map(|audio| (audio.sample_rate_hz, audio.channels)),
             "the source has a track"
         );
-        match info.kind() {
-            MediaKind::Video => self.tracks.video = Some(Arc::new(info)),
-            MediaKind::Audio => self.tracks.audio = Some(Arc::new(info)),
-        }
+        self.tracks.put(Arc::new(info));
         self.ticket.publisher.set_tracks(self.tracks.clone());
     }
 
-    pub(crate) fn track_ended(&mut self, kind: MediaKind) {
-        self.ticket.meter.track_ended(kind);
-        match kind {
-            MediaKind::Video => self.tracks.video = None,
-            MediaKind::Audio => self.tracks.audio = None,
-        }
+    pub(crate) fn track_ended(&mut self, id: TrackId) {
+        self.ticket.meter.track_ended(id);
+        self.tracks.remove(id);
         self.ticket.publisher.set_tracks(self.tracks.clone());
     }
 
     pub(crate) fn frame(&mut self, frame: RawFrame, now: Instant) {
-        let RawFrame { kind, keyframe, dts_ticks, cts_ticks, payload } = frame;
-        let track = match kind {
-            MediaKind::Video => TrackId::SOURCE_VIDEO,
-            MediaKind::Audio => TrackId::SOURCE_AUDIO,
-        };
+        let RawFrame { track, keyframe, dts_ticks, cts_ticks, payload } = frame;
+        let Some(kind) = self.tracks.by_id(track).map(|info| info.kind()) else { return };
         let elapsed = self.ticket.door().elapsed(now);
         let stamped = self.ticket.on_timeline(|timeline| timeline.stamp(track, kind, dts_ticks, cts_ticks, elapsed));
         // None: another publisher took over; what this one still sends goes nowhere.
@@ -86,7 +79,7 @@ impl SourceWriter {
         let flags = FrameFlags { keyframe, discontinuity: stamped.discontinuity };
         let frame = Frame { track, dts: stamped.dts, pts: stamped.pts, flags, payload };
         self.ticket.meter.frame(&frame, kind, now);
-        self.ticket.publisher.write(frame, kind, now);
+        self.ticket.publisher.write(frame, now);
     }
 
     fn repaired(&self, event: &TimelineEvent) {

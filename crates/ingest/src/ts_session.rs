@@ -88,7 +88,7 @@ impl TsSession {
                 TsEvent::Frame(frame) => {
                     self.fruitless_since = None;
                     let frame = RawFrame {
-                        kind: frame.kind,
+                        track: frame.track,
                         keyframe: frame.keyframe,
                         // The timeline counts modulo 2^33, as the sender did.
                         dts_ticks: frame.dts_ticks.cast_unsigned(),
@@ -98,7 +98,7 @@ impl TsSession {
                     self.writer.frame(frame, now);
                 }
                 TsEvent::Track(info) => self.writer.track(info),
-                TsEvent::TrackEnded(kind) => self.writer.track_ended(kind),
+                TsEvent::TrackEnded(id) => self.writer.track_ended(id),
                 TsEvent::Program(program) => {
                     self.writer.meter().forget_not_carried();
                     let streams: Vec<String> = program.streams.iter().map(|(_, stream)| stream.to_string()).collect();

@@ -2,11 +2,13 @@
 
 pub mod codec;
 mod frame;
+mod language;
 mod time;
 mod timeline;
 mod track;
 
 pub use frame::{Frame, FrameFlags};
+pub use language::Language;
 pub use time::MediaTime;
 pub use timeline::{Stamped, Timeline, TimelineCounts, TimelineEvent, WireClock};
 pub use track::{AudioFormat, Codec, MediaKind, TrackId, TrackInfo, VideoFormat};

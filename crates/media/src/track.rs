@@ -4,7 +4,10 @@ use std::fmt;
 
 use bytes::Bytes;
 
-/// The number of a track within its stream. The source's video is 0 and its audio is 1; renditions get the following ones.
+use crate::Language;
+
+/// The number of a track within its rendition: what its frames, segments and files are known by. The source's picture is 0, its first
+/// sound is 1, and further sounds follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TrackId(pub u16);
 
@@ -67,9 +70,31 @@ pub struct TrackInfo {
     pub config: Bytes,
     pub video: Option<VideoFormat>,
     pub audio: Option<AudioFormat>,
+    /// What is spoken, where the source says it.
+    pub language: Option<Language>,
+    /// What people call it: "Commentary", "Stadium".
+    pub label: Option<String>,
 }
 
 impl TrackInfo {
+    /// A track of which nothing else is known.
+    pub const fn new(id: TrackId, codec: Codec, config: Bytes) -> Self {
+        Self { id, codec, config, video: None, audio: None, language: None, label: None }
+    }
+
+    pub fn picture(id: TrackId, codec: Codec, config: Bytes, format: VideoFormat) -> Self {
+        Self { video: Some(format), ..Self::new(id, codec, config) }
+    }
+
+    pub fn sound(id: TrackId, codec: Codec, config: Bytes, format: AudioFormat) -> Self {
+        Self { audio: Some(format), ..Self::new(id, codec, config) }
+    }
+
+    /// Whether decoders take both for the same: what they are called may differ.
+    pub fn decodes_as(&self, other: &Self) -> bool {
+        self.codec == other.codec && self.config == other.config
+    }
+
     pub const fn kind(&self) -> MediaKind {
         self.codec.kind()
     }

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use bytes::BytesMut;
 use weir_media::{Codec, Frame, FrameFlags, MediaKind, MediaTime, TrackId, TrackInfo};
-use weir_mux::ts::{self, NotCarried, TsCounts, TsEvent, TsReader, TsSample, TsStream, TsWriter};
+use weir_mux::ts::{self, NotCarried, TsCounts, TsEvent, TsReader, TsStream, TsWriter};
 use weir_testkit::ffmpeg;
 
 /// Runs ffmpeg over two seconds of test picture and two seconds of tone, and returns what it says on stdout.
@@ -59,15 +59,13 @@ impl Read {
         first
     }
 
-    fn samples(&self) -> Vec<TsSample> {
+    fn samples(&self) -> Vec<Frame> {
         let of = |event: &TsEvent| match event {
             TsEvent::Frame(frame) => {
-                let track = if frame.kind == MediaKind::Video { TrackId::SOURCE_VIDEO } else { TrackId::SOURCE_AUDIO };
                 let time = |ticks| MediaTime::from_ticks(ticks, ts::CLOCK_HZ);
                 let (dts, pts) = (time(frame.dts_ticks), time(frame.dts_ticks + frame.cts_ticks));
                 let flags = FrameFlags { keyframe: frame.keyframe, discontinuity: false };
-                let frame = Frame { track, dts, pts, flags, payload: frame.payload.clone() };
-                Some(TsSample { kind: if track.0 == 0 { MediaKind::Video } else { MediaKind::Audio }, frame })
+                Some(Frame { track: frame.track, dts, pts, flags, payload: frame.payload.clone() })
             }
             _ => None,
         };
@@ -75,17 +73,27 @@ impl Read {
     }
 
     fn dts(&self, kind: MediaKind) -> Vec<i64> {
-        let samples = self.samples();
-        let of_kind = samples.iter().filter(|sample| sample.kind == kind);
-        of_kind.map(|sample| sample.frame.dts.as_ticks(ts::CLOCK_HZ)).collect()
+        let track = if kind == MediaKind::Video { TrackId::SOURCE_VIDEO } else { TrackId::SOURCE_AUDIO };
+        let frames = self.samples();
+        frames.iter().filter(|frame| frame.track == track).map(|frame| frame.dts.as_ticks(ts::CLOCK_HZ)).collect()
+    }
+
+    fn tracks(&self) -> Vec<&TrackInfo> {
+        [MediaKind::Video, MediaKind::Audio].into_iter().filter_map(|kind| self.track(kind)).collect()
+    }
+
+    fn keyframes(&self) -> Vec<MediaTime> {
+        let frames = self.samples();
+        let keyframes = frames.iter().filter(|frame| frame.track == TrackId::SOURCE_VIDEO && frame.is_keyframe());
+        keyframes.map(|frame| frame.dts).collect()
     }
 
     /// Muxed again by us, as one stream.
     fn write(&self, file: &Path) -> PathBuf {
-        let mut writer = TsWriter::new(self.track(MediaKind::Video), self.track(MediaKind::Audio)).unwrap();
+        let mut writer = TsWriter::new(self.tracks()).unwrap();
         let mut out = BytesMut::new();
-        for sample in self.samples() {
-            writer.write(sample.kind, &sample.frame, &mut out).unwrap();
+        for frame in self.samples() {
+            writer.write(&frame, &mut out).unwrap();
         }
         std::fs::write(file, &out).unwrap();
         file.to_owned()
@@ -121,8 +129,7 @@ fn what_ffmpeg_muxes_is_read_and_what_we_mux_it_decodes() {
         );
         let sound = read.dts(MediaKind::Audio);
         assert!(sound.len().abs_diff(frames) <= 3, "{name}: {}", sound.len());
-        let keyframes = read.samples().iter().filter(|s| s.kind == MediaKind::Video && s.frame.is_keyframe()).count();
-        assert_eq!(keyframes, 2, "{name}");
+        assert_eq!(read.keyframes().len(), 2, "{name}");
 
         let ours = read.write(&folder.path().join("ours.ts"));
         assert_eq!(ffmpeg::decode_errors(&ours), "", "{name}");
@@ -139,12 +146,11 @@ fn segments_made_apart_decode_as_one() {
     let theirs = folder.path().join("theirs.ts");
     make(&[&X264[..], &AAC].concat(), &theirs);
     let read = Read::file(&theirs, None);
-    let second =
-        read.samples().iter().filter(|s| s.kind == MediaKind::Video && s.frame.is_keyframe()).nth(1).unwrap().frame.dts;
-    let (before, after): (Vec<_>, Vec<_>) = read.samples().into_iter().partition(|sample| sample.frame.dts < second);
-    let tracks = (read.track(MediaKind::Video), read.track(MediaKind::Audio));
+    let second = read.keyframes()[1];
+    let (before, after): (Vec<_>, Vec<_>) = read.samples().into_iter().partition(|frame| frame.dts < second);
+    let tracks = read.tracks();
     // The later one is made first.
-    let made = [&after, &before].map(|samples| ts::segment(tracks.0, tracks.1, 0, samples).unwrap());
+    let made = [&after, &before].map(|samples| ts::segment(&tracks, 0, samples).unwrap());
     let ours = folder.path().join("ours.ts");
     std::fs::write(&ours, [&made[1][..], &made[0]].concat()).unwrap();
     assert_eq!(ffmpeg::decode_errors(&ours), "");

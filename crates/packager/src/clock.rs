@@ -70,7 +70,7 @@ mod tests {
     fn pictures() -> TrackClock {
         let video = Some(VideoFormat::default());
         let config = bytes::Bytes::new();
-        TrackClock::new(&TrackInfo { id: TrackId(0), codec: Codec::H264, config, video, audio: None })
+        TrackClock::new(&TrackInfo { video, ..TrackInfo::new(TrackId(0), Codec::H264, config) })
     }
 
     #[test]

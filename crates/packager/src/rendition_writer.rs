@@ -90,14 +90,18 @@ impl RenditionWriter {
         if !Arc::ptr_eq(&entry.tracks, &self.tracks) {
             self.take_tracks(&entry.tracks, boundaries.longest(), changes);
         }
-        let writer = match entry.kind {
+        let kind = entry.track().kind();
+        if kind == MediaKind::Audio && self.tracks.audio().is_none_or(|audio| audio.id != entry.frame.track) {
+            return Progress::default();
+        }
+        let writer = match kind {
             MediaKind::Video => &self.video,
             MediaKind::Audio => &self.audio,
         };
         if writer.as_ref().is_some_and(|writer| writer.knows(entry.frame.dts)) {
             return Progress::default();
         }
-        match entry.kind {
+        match kind {
             MediaKind::Video => {
                 let progress = self.push_picture(entry, boundaries, changes);
                 // Pictures that go on show that time does.
@@ -138,7 +142,7 @@ impl RenditionWriter {
     }
 
     fn take_tracks(&mut self, tracks: &Arc<Tracks>, longest: Duration, changes: &mut Vec<Change>) {
-        let known = [(&self.video, &tracks.video), (&self.audio, &tracks.audio)];
+        let known = [(&self.video, tracks.video()), (&self.audio, tracks.audio())];
         let differs = known.into_iter().any(|(writer, info)| match (writer, info) {
             (Some(writer), Some(info)) => writer.differs(info),
             _ => false,
@@ -148,9 +152,9 @@ impl RenditionWriter {
             self.want_keyframe();
             self.breaks = true;
         }
-        take_track(&mut self.video, tracks.video.as_ref(), &self.config, &mut self.resume.video, changes);
-        self.silence = tracks.audio.as_deref().and_then(Silence::of);
-        take_track(&mut self.audio, tracks.audio.as_ref(), &self.config, &mut self.resume.audio, changes);
+        take_track(&mut self.video, tracks.video(), &self.config, &mut self.resume.video, changes);
+        self.silence = tracks.audio().and_then(|info| Silence::of(info));
+        take_track(&mut self.audio, tracks.audio(), &self.config, &mut self.resume.audio, changes);
         self.tracks = Arc::clone(tracks);
     }
 
@@ -225,7 +229,7 @@ impl RenditionWriter {
 
     /// Silence up to `until`, where sound has begun and is missing.
     fn fill_sound(&mut self, until: MediaTime, boundaries: &mut Boundaries, changes: &mut Vec<Change>) {
-        let Some(silence) = self.silence.clone().filter(|_| self.tracks.audio.is_some()) else { return };
+        let Some(silence) = self.silence.clone().filter(|_| self.tracks.audio().is_some()) else { return };
         let (length, track) = (silence.length, TrackId::SOURCE_AUDIO);
         for _ in 0..FILL_FRAMES_MAX {
             let Some(dts) = self.audio.as_ref().and_then(TrackWriter::next_dts) else { return };
@@ -283,7 +287,7 @@ impl RenditionWriter {
         changes: &mut Vec<Change>,
     ) -> Progress {
         self.cuts.clear();
-        let alone = self.tracks.video.is_none();
+        let alone = self.tracks.video().is_none();
         let Some(audio) = &mut self.audio else { return Progress::default() };
         let ends = match audio.open_start() {
             None => true,
@@ -309,7 +313,7 @@ impl RenditionWriter {
 
     /// Sound cuts for itself where there is no picture, or none any more.
     fn sound_leads(&self, dts: MediaTime) -> bool {
-        if self.tracks.video.is_none() || self.video.is_none() {
+        if self.tracks.video().is_none() || self.video.is_none() {
             return true;
         }
         let patience = self.config.segment_target * 3 / 2;
@@ -319,7 +323,7 @@ impl RenditionWriter {
     fn tell_live(&self, changes: &mut Vec<Change>) {
         // Also of a track that only an earlier run had.
         for (kind, writer, info) in
-            [(MediaKind::Video, &self.video, &self.tracks.video), (MediaKind::Audio, &self.audio, &self.tracks.audio)]
+            [(MediaKind::Video, &self.video, self.tracks.video()), (MediaKind::Audio, &self.audio, self.tracks.audio())]
         {
             changes.push(Change::Live { kind, live: writer.is_some() && info.is_some() });
         }

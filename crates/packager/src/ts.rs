@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use weir_media::{Codec, Frame, FrameFlags, MediaKind, MediaTime, TrackId, TrackInfo};
+use weir_media::{Codec, Frame, FrameFlags, MediaKind, MediaTime, TrackInfo};
 use weir_mux::fmp4::{self, Fmp4Error};
-use weir_mux::ts::{self, TsError, TsSample};
+use weir_mux::ts::{self, TsError};
 
 use crate::clock::media_time;
 use crate::dvr::TrackKey;
@@ -200,9 +200,8 @@ impl Piece {
         piece
     }
 
-    fn samples(&self, out: &mut Vec<TsSample>) -> Result<(), Fmp4Error> {
-        let kind = self.info.kind();
-        let track = if kind == MediaKind::Video { TrackId::SOURCE_VIDEO } else { TrackId::SOURCE_AUDIO };
+    fn samples(&self, out: &mut Vec<Frame>) -> Result<(), Fmp4Error> {
+        let track = self.info.id;
         let bodies = self.sources.iter().flat_map(|(source, timescale)| match source {
             Source::Parts(parts) => parts.iter().map(|part| (part.clone().body(), timescale)).collect(),
             Source::File(_) => Vec::new(),
@@ -212,8 +211,7 @@ impl Piece {
                 let dts = media_time(timed.decode_ticks, *timescale);
                 let offset = MediaTime::from_ticks(i64::from(timed.sample.composition_offset_ticks), *timescale);
                 let flags = FrameFlags { keyframe: timed.sample.keyframe, discontinuity: false };
-                let frame = Frame { track, dts, pts: dts + offset, flags, payload: timed.sample.payload };
-                out.push(TsSample { kind, frame });
+                out.push(Frame { track, dts, pts: dts + offset, flags, payload: timed.sample.payload });
             }
         }
         Ok(())
@@ -267,18 +265,14 @@ impl Recipe {
     }
 
     pub(crate) fn make(&self) -> Result<Bytes, RecipeError> {
-        let mut samples = Vec::new();
-        self.lead.samples(&mut samples)?;
-        let (mut video, mut audio) = (None, None);
+        let mut frames = Vec::new();
+        let mut tracks = vec![&*self.lead.info];
+        self.lead.samples(&mut frames)?;
         if let Some(sound) = &self.sound {
-            sound.samples(&mut samples)?;
-            audio = Some(&*sound.info);
-        }
-        match self.lead.info.kind() {
-            MediaKind::Video => video = Some(&*self.lead.info),
-            MediaKind::Audio => audio = Some(&*self.lead.info),
+            sound.samples(&mut frames)?;
+            tracks.push(&sound.info);
         }
         let inits = self.lead.init.wrapping_add(self.sound.as_ref().map_or(0, |sound| sound.init));
-        Ok(ts::segment(video, audio, (inits & 0x1F) as u8, &samples)?)
+        Ok(ts::segment(&tracks, (inits & 0x1F) as u8, &frames)?)
     }
 }

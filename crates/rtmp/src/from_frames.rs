@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use weir_hub::{Batcher, Entry, Tracks};
-use weir_media::{Codec, MediaKind, MediaTime, TrackInfo};
+use weir_media::{Codec, MediaKind, MediaTime, TrackId, TrackInfo};
 use weir_mux::flv::{self, TagHeader};
 
 use crate::batch::{Batch, MediaOut, MessageKind, Setup, SharedBatch};
@@ -25,9 +25,14 @@ pub enum Unsupported {
     NeedsEnhanced(Codec),
 }
 
+/// What RTMP carries of a rendition: its picture and one sound.
+fn carried(tracks: &Tracks) -> impl Iterator<Item = &Arc<TrackInfo>> {
+    tracks.video().into_iter().chain(tracks.audio())
+}
+
 /// Whether tracks can be sent to a destination that takes Enhanced RTMP or not.
 pub fn check_tracks(tracks: &Tracks, enhanced: bool) -> Result<(), Unsupported> {
-    for info in [&tracks.video, &tracks.audio].into_iter().flatten() {
+    for info in carried(tracks) {
         match info.codec {
             Codec::H264 | Codec::Aac | Codec::Mp3 => {}
             codec @ (Codec::H265 | Codec::Av1 | Codec::Opus) if !enhanced => {
@@ -44,6 +49,8 @@ pub fn check_tracks(tracks: &Tracks, enhanced: bool) -> Result<(), Unsupported> 
 pub struct RtmpBatcher {
     number: u64,
     tracks: Option<Arc<Tracks>>,
+    /// Picture and sound that go out.
+    carried: [Option<TrackId>; 2],
     setup: Arc<Setup>,
     /// The setup changed since the last batch: its configurations go into the next one's shared bytes.
     setup_changed: bool,
@@ -61,12 +68,16 @@ impl Batcher for RtmpBatcher {
         if self.tracks.as_ref().is_none_or(|tracks| !Arc::ptr_eq(tracks, &entry.tracks)) {
             self.change_tracks(&entry.tracks);
         }
+        let track = entry.track();
+        if !self.carried.contains(&Some(track.id)) {
+            return None;
+        }
         let timestamp_ms = entry.frame.dts.as_millis();
-        let (kind, last_ms, tag) = match entry.kind {
-            MediaKind::Video => {
-                (MessageKind::Video, &mut self.last_video_ms, video_tag(entry, self.tracks.as_deref())?)
+        let (kind, last_ms, tag) = match track.kind() {
+            MediaKind::Video => (MessageKind::Video, &mut self.last_video_ms, video_tag(entry, track.codec)?),
+            MediaKind::Audio => {
+                (MessageKind::Audio, &mut self.last_audio_ms, flv::audio_frame_header(track.codec).ok()?)
             }
-            MediaKind::Audio => (MessageKind::Audio, &mut self.last_audio_ms, audio_tag(self.tracks.as_deref())?),
         };
         let previous_ms = last_ms.replace(timestamp_ms).unwrap_or(timestamp_ms);
         if self.pending.is_empty() {
@@ -74,7 +85,7 @@ impl Batcher for RtmpBatcher {
         }
         self.pending_start |= entry.is_start();
         self.pending.push(MediaOut { kind, timestamp_ms, previous_ms, tag, payload: entry.frame.payload.clone() });
-        let audio_only = self.tracks.as_ref().is_some_and(|tracks| tracks.video.is_none());
+        let audio_only = entry.tracks.video().is_none();
         let long = audio_only && entry.frame.dts - self.pending_time >= AUDIO_BATCH;
         if kind == MessageKind::Video || long || self.pending.len() >= BATCH_MESSAGES_MAX { self.flush() } else { None }
     }
@@ -100,13 +111,12 @@ impl Batcher for RtmpBatcher {
 impl RtmpBatcher {
     fn change_tracks(&mut self, tracks: &Arc<Tracks>) {
         self.tracks = Some(Arc::clone(tracks));
+        let (video, audio) = (tracks.video().map(|info| &**info), tracks.audio().map(|info| &**info));
+        self.carried = [video.map(|info| info.id), audio.map(|info| info.id)];
         let setup = Setup {
-            metadata: metadata(tracks),
-            video_config: tracks
-                .video
-                .as_deref()
-                .and_then(|info| flv::write_video_config(info, !is_legacy(info.codec)).ok()),
-            audio_config: tracks.audio.as_deref().and_then(|info| flv::write_audio_config(info).ok()).flatten(),
+            metadata: metadata(video, audio),
+            video_config: video.and_then(|info| flv::write_video_config(info, !is_legacy(info.codec)).ok()),
+            audio_config: audio.and_then(|info| flv::write_audio_config(info).ok()).flatten(),
         };
         if setup != *self.setup {
             self.setup = Arc::new(setup);
@@ -115,14 +125,9 @@ impl RtmpBatcher {
     }
 }
 
-fn video_tag(entry: &Entry, tracks: Option<&Tracks>) -> Option<TagHeader> {
-    let codec = tracks?.video.as_ref()?.codec;
+fn video_tag(entry: &Entry, codec: Codec) -> Option<TagHeader> {
     let cts_ms = i32::try_from(entry.frame.pts.as_millis() - entry.frame.dts.as_millis()).unwrap_or(0);
     flv::video_frame_header(codec, entry.frame.is_keyframe(), cts_ms).ok()
-}
-
-fn audio_tag(tracks: Option<&Tracks>) -> Option<TagHeader> {
-    flv::audio_frame_header(tracks?.audio.as_ref()?.codec).ok()
 }
 
 /// H.264 goes as every server has always known it; what came later only as Enhanced RTMP.
@@ -131,10 +136,10 @@ fn is_legacy(codec: Codec) -> bool {
 }
 
 /// `@setDataFrame onMetaData {...}`: what players and platforms read before the first frame.
-fn metadata(tracks: &Tracks) -> Bytes {
+fn metadata(video: Option<&TrackInfo>, audio: Option<&TrackInfo>) -> Bytes {
     let number = |name: &str, value: f64| (name.to_owned(), Value::Number(value));
     let mut fields = Vec::new();
-    if let Some(info) = &tracks.video {
+    if let Some(info) = video {
         if let Some(video) = &info.video {
             fields.push(number("width", f64::from(video.width)));
             fields.push(number("height", f64::from(video.height)));
@@ -144,7 +149,7 @@ fn metadata(tracks: &Tracks) -> Bytes {
         }
         fields.push(number("videocodecid", video_codec_id(info.codec)));
     }
-    if let Some(info) = &tracks.audio {
+    if let Some(info) = audio {
         fields.push(number("audiocodecid", audio_codec_id(info)));
         if let Some(audio) = &info.audio {
             fields.push(number("audiosamplerate", f64::from(audio.sample_rate_hz)));

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use weir_media::codec::{self, CodecError, h264, h265, nal};
-use weir_media::{Codec, MediaKind, TrackId, TrackInfo};
+use weir_media::{Codec, TrackId, TrackInfo};
 use weir_mux::flv::{self, AudioTag, FlvError, VideoTag};
 
 use crate::session::{MediaKind as MessageKind, MediaMessage};
@@ -24,7 +24,7 @@ pub enum Unpacked {
 /// A frame on the publisher's clock: milliseconds, modulo 2^32.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireFrame {
-    pub kind: MediaKind,
+    pub track: TrackId,
     pub keyframe: bool,
     pub dts_ms: u32,
     pub cts_ms: i32,
@@ -106,7 +106,7 @@ impl ToFrames {
                         _ => false,
                     };
                 Ok(Unpacked::Frame(WireFrame {
-                    kind: MediaKind::Video,
+                    track: TrackId::SOURCE_VIDEO,
                     keyframe,
                     dts_ms: message.timestamp_ms,
                     cts_ms,
@@ -133,7 +133,7 @@ impl ToFrames {
                     };
                 }
                 Ok(Unpacked::Frame(WireFrame {
-                    kind: MediaKind::Audio,
+                    track: TrackId::SOURCE_AUDIO,
                     keyframe: true,
                     dts_ms: message.timestamp_ms,
                     cts_ms: 0,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use weir_hub::{Batcher, Entry, Item, Tracks};
-use weir_media::{Codec, MediaKind, MediaTime};
+use weir_media::{Codec, MediaTime};
 use weir_mux::ts::{TsError, TsWriter};
 
 /// An audio-only rendition is sent in batches of this length, as if it had 30 pictures a second.
@@ -24,12 +24,8 @@ pub enum Unsupported {
 
 /// Whether tracks can be sent as MPEG-TS.
 pub fn check_tracks(tracks: &Tracks) -> Result<(), Unsupported> {
-    for info in [&tracks.video, &tracks.audio].into_iter().flatten() {
-        let (video, audio) = match info.kind() {
-            MediaKind::Video => (Some(&**info), None),
-            MediaKind::Audio => (None, Some(&**info)),
-        };
-        match TsWriter::new(video, audio) {
+    for info in tracks {
+        match TsWriter::new([&**info]) {
             Ok(_) => {}
             Err(TsError::NotWritable { codec }) => return Err(Unsupported::Codec(codec)),
             Err(error) => return Err(Unsupported::Variant { codec: info.codec, why: error.to_string() }),
@@ -92,7 +88,7 @@ impl Batcher for TsBatcher {
             self.change_tracks(&entry.tracks);
         }
         let writer = self.writer.as_mut()?;
-        if let Err(error) = writer.write(entry.kind, &entry.frame, &mut self.out) {
+        if let Err(error) = writer.write(&entry.frame, &mut self.out) {
             tracing::debug!(%error, "a frame can't be written as MPEG-TS");
             return None;
         }
@@ -101,8 +97,8 @@ impl Batcher for TsBatcher {
         }
         self.frames += 1;
         self.start |= entry.is_start();
-        let is_video = entry.kind == MediaKind::Video;
-        let audio_only = entry.tracks.video.is_none();
+        let is_video = entry.is_video();
+        let audio_only = entry.tracks.video().is_none();
         let long = audio_only && entry.frame.dts - self.time >= AUDIO_BATCH;
         if is_video || long || self.frames >= BATCH_FRAMES_MAX { self.take(is_video) } else { None }
     }
@@ -127,11 +123,11 @@ impl TsBatcher {
     }
 
     fn change_tracks(&mut self, tracks: &Arc<Tracks>) {
-        let (video, audio) = (tracks.video.as_deref(), tracks.audio.as_deref());
+        let infos = tracks.iter().map(|info| &**info);
         let changed = match &mut self.writer {
             // Counters go on, and a new version of the PMT says what is new.
-            Some(writer) => writer.set_tracks(video, audio),
-            None => TsWriter::new(video, audio).map(|writer| self.writer = Some(writer)),
+            Some(writer) => writer.set_tracks(infos),
+            None => TsWriter::new(infos).map(|writer| self.writer = Some(writer)),
         };
         if let Err(error) = changed {
             tracing::info!(%error, "the rendition can't be written as MPEG-TS");

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::runtime::Builder;
-use weir_media::{Frame, MediaTime, TrackId};
+use weir_media::{Frame, MediaTime};
 use weir_mux::ts::{PACKET_BYTES, TsCounts, TsReader, TsWriter};
 use weir_net::Egress;
 use weir_srt::{CallError, CallTarget, SrtConnection, call};
@@ -194,7 +194,7 @@ async fn publish_live(target: CallTarget, mut source: SyntheticSource, shared: A
     };
     shared.connected.fetch_add(1, Ordering::Relaxed);
     let tracks = source.tracks();
-    let mut writer = TsWriter::new(tracks.first(), tracks.get(1)).expect("synthetic tracks can be carried");
+    let mut writer = TsWriter::new(&tracks).expect("synthetic tracks can be carried");
     let (began, mut out) = (Instant::now(), BytesMut::new());
     while !shared.stop.load(Ordering::Relaxed) {
         let due = MediaTime::from_nanos(i64::try_from(began.elapsed().as_nanos()).expect("a short run"));
@@ -214,9 +214,7 @@ async fn publish_live(target: CallTarget, mut source: SyntheticSource, shared: A
 }
 
 fn write(writer: &mut TsWriter, frame: &Frame, out: &mut BytesMut) {
-    let kind =
-        if frame.track == TrackId::SOURCE_VIDEO { weir_media::MediaKind::Video } else { weir_media::MediaKind::Audio };
-    writer.write(kind, frame, out).expect("synthetic frames can be carried");
+    writer.write(frame, out).expect("synthetic frames can be carried");
 }
 
 async fn send(connection: &SrtConnection, packets: &[u8]) -> bool {

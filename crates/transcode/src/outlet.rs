@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use weir_hub::{Publisher, Tracks};
+use weir_hub::Publisher;
 use weir_media::codec::{self, GopMeter};
-use weir_media::{Codec, Frame, FrameFlags, MediaKind, MediaTime, TrackId, TrackInfo};
+use weir_media::{Codec, Frame, FrameFlags, MediaTime, TrackId, TrackInfo};
 use weir_model::{RenditionState, RenditionStatus};
 use weir_pipeline::WireFrame;
 
@@ -131,7 +131,7 @@ impl Outlet {
             return;
         }
         if frame.keyframe {
-            self.publisher.set_tracks(Tracks { video: Some(Arc::clone(video)), audio: self.audio.clone() });
+            self.publisher.set_tracks([Some(video), self.audio.as_ref()].into_iter().flatten().cloned().collect());
             self.other_sound = false;
         }
         self.wants_keyframe = false;
@@ -143,10 +143,10 @@ impl Outlet {
         let elapsed = now.saturating_duration_since(self.started);
         self.meter.record(frame.dts, frame.pts, frame.keyframe, frame.payload.len(), elapsed);
         let flags = FrameFlags { keyframe: frame.keyframe, discontinuity: frame.discontinuity };
-        self.write(MediaKind::Video, frame, flags, now);
+        self.write(TrackId::SOURCE_VIDEO, frame, flags, now);
         for silence in self.sound.picture(frame.dts, source_has_sound) {
             self.last_sound = Some(silence.dts);
-            self.publisher.write(silence, MediaKind::Audio, now);
+            self.publisher.write(silence, now);
         }
     }
 
@@ -178,7 +178,7 @@ impl Outlet {
         for silence in self.sound.alone(source, source_has_sound) {
             self.say_alone(silence.payload.len(), silence.dts, now);
             self.last_sound = Some(silence.dts);
-            self.publisher.write(silence, MediaKind::Audio, now);
+            self.publisher.write(silence, now);
         }
     }
 
@@ -193,23 +193,19 @@ impl Outlet {
             self.say_alone(frame.payload.len(), frame.dts, now);
         }
         self.last_sound = Some(frame.dts);
-        self.write(MediaKind::Audio, frame, FrameFlags { keyframe: true, discontinuity: false }, now);
+        self.write(TrackId::SOURCE_AUDIO, frame, FrameFlags { keyframe: true, discontinuity: false }, now);
     }
 
     /// What pictures say otherwise: the tracks, and how much flows.
     fn say_alone(&mut self, bytes: usize, dts: MediaTime, now: Instant) {
-        self.publisher.set_tracks(Tracks { video: None, audio: self.audio.clone() });
+        self.publisher.set_tracks(self.audio.iter().cloned().collect());
         self.wrote_at = Some(now);
         self.meter.record(dts, dts, true, bytes, now.saturating_duration_since(self.started));
     }
 
-    fn write(&mut self, kind: MediaKind, frame: &WireFrame, flags: FrameFlags, now: Instant) {
-        let track = match kind {
-            MediaKind::Video => TrackId::SOURCE_VIDEO,
-            MediaKind::Audio => TrackId::SOURCE_AUDIO,
-        };
+    fn write(&mut self, track: TrackId, frame: &WireFrame, flags: FrameFlags, now: Instant) {
         let frame = Frame { track, dts: frame.dts, pts: frame.pts, flags, payload: frame.payload.clone() };
-        self.publisher.write(frame, kind, now);
+        self.publisher.write(frame, now);
     }
 
     pub(crate) fn status(&self, source_lives: bool, now: Instant) -> RenditionStatus {
@@ -301,10 +297,10 @@ mod tests {
             let mut cursor = self.hub.rendition("small").subscribe();
             let mut read = Vec::new();
             while let Some(Next::Item(entry)) = cursor.try_next() {
-                let kind = match entry.kind {
-                    MediaKind::Video if entry.frame.is_keyframe() => "V",
-                    MediaKind::Video => "v",
-                    MediaKind::Audio => "a",
+                let kind = match entry.is_video() {
+                    true if entry.frame.is_keyframe() => "V",
+                    true => "v",
+                    false => "a",
                 };
                 read.push(format!("{kind}{}", entry.frame.dts.as_millis()));
             }
@@ -380,7 +376,7 @@ mod tests {
         bench.outlet.follow(Some(MediaTime::from_millis(1_020)), now);
         // A second of it is what makes a start.
         assert_eq!(bench.published(), ["a1000"]);
-        assert_eq!(bench.hub.rendition("small").tracks().video, None);
+        assert_eq!(bench.hub.rendition("small").tracks().video(), None);
         bench.outlet.follow(None, now);
         assert_eq!(bench.outlet.newest(), Some(MediaTime::from_millis(1_065)));
         let status = bench.outlet.status(true, now);
@@ -404,7 +400,7 @@ mod tests {
         bench.outlet.sound(&frame(80, true), bench.now);
         bench.outlet.picture(&frame(100, false), true, bench.now);
         assert_eq!(bench.published(), ["V67", "a80", "v100"]);
-        assert_eq!(bench.hub.rendition("small").tracks().audio.as_ref().unwrap().codec, Codec::Opus);
+        assert_eq!(bench.hub.rendition("small").tracks().audio().unwrap().codec, Codec::Opus);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use weir_hub::{Next, SourcePulse, Subscriber, Tracks};
-use weir_media::{Codec, MediaKind, MediaTime, TrackId, TrackInfo};
+use weir_media::{Codec, MediaKind, MediaTime, TrackInfo};
 use weir_pipeline::{
     LinkFault, LinkReader, LinkWriter, Logo, Message, OutputId, Progress, TrackConfig, Usage, WireFrame, Worker,
     WorkerFault, WorkerPlan,
@@ -235,7 +235,7 @@ async fn feed(
 ) -> Result<Fed, LinkFault> {
     let first = plan.borrow_and_update().clone();
     // Where no pictures are made none are decoded. A plan that has some again is for another worker.
-    let feeds = |kind| kind == MediaKind::Audio || !first.video.is_empty();
+    let feeds = |info: &TrackInfo| info.kind() == MediaKind::Audio || !first.video.is_empty();
     writer.send(&Message::Plan(first.clone())).await?;
     // Before any picture.
     writer.send(&logo_message(&mut logo)).await?;
@@ -278,23 +278,26 @@ async fn feed(
             Next::Closed => return Ok(Fed::Over(End::Closed)),
         };
         if !Arc::ptr_eq(&entry.tracks, &told) {
-            for kind in [MediaKind::Video, MediaKind::Audio].into_iter().filter(|kind| feeds(*kind)) {
-                let (before, now) = (told.of_kind(kind), entry.tracks.of_kind(kind));
-                let Some(now) = now.filter(|now| before != Some(*now)) else { continue };
+            for now in worked_on(&entry.tracks).filter(|now| feeds(now)) {
+                let before = told.by_id(now.id);
+                if before == Some(now) {
+                    continue;
+                }
                 if before.is_some_and(|before| before.codec != now.codec) {
                     return Ok(Fed::Over(End::OtherCodec));
                 }
-                writer.send(&Message::Track(track_config(kind, now))).await?;
+                writer.send(&Message::Track(track_config(now))).await?;
             }
-            sound.send_replace(entry.tracks.audio.is_some());
+            sound.send_replace(entry.tracks.audio().is_some());
             told = Arc::clone(&entry.tracks);
         }
-        if !feeds(entry.kind) {
+        let is_worked_on = worked_on(&entry.tracks).any(|worked_on| worked_on.id == entry.frame.track);
+        if !is_worked_on || !feeds(entry.track()) {
             continue;
         }
         let frame = entry.frame;
         let message = Message::Frame(WireFrame {
-            track: u32::from(number(entry.kind).0),
+            track: u32::from(frame.track.0),
             dts: frame.dts,
             pts: frame.pts,
             keyframe: frame.flags.keyframe,
@@ -313,15 +316,13 @@ fn logo_message(logo: &mut watch::Receiver<Option<LogoWish>>) -> Message {
     Message::Logo(logo.borrow_and_update().as_ref().map(Logo::from))
 }
 
-fn number(kind: MediaKind) -> TrackId {
-    match kind {
-        MediaKind::Video => TrackId::SOURCE_VIDEO,
-        MediaKind::Audio => TrackId::SOURCE_AUDIO,
-    }
+/// What a worker is given: the picture, and the sound that is played where nobody chose.
+fn worked_on(tracks: &Tracks) -> impl Iterator<Item = &Arc<TrackInfo>> {
+    tracks.video().into_iter().chain(tracks.audio())
 }
 
-fn track_config(kind: MediaKind, info: &TrackInfo) -> TrackConfig {
+fn track_config(info: &TrackInfo) -> TrackConfig {
     // Decoders of MP3 need none.
     let config = if info.codec == Codec::Mp3 { bytes::Bytes::new() } else { info.config.clone() };
-    TrackConfig { track: u32::from(number(kind).0), codec: info.codec, config }
+    TrackConfig { track: u32::from(info.id.0), codec: info.codec, config }
 }

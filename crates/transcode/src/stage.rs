@@ -225,15 +225,15 @@ impl Stage {
             if !source.attached && !self.stale && source.last_frame_at.is_some_and(gone) {
                 self.forget_media();
             }
-            let sound_alone = live && tracks.video.is_none() && tracks.audio.is_some();
+            let sound_alone = live && tracks.video().is_none() && tracks.audio().is_some();
             let sound_since = sound_alone.then(|| self.sound_since.unwrap_or_else(Instant::now));
             self.sound_since = sound_since;
             // Where pictures are wanted they are waited for, but not for ever: sound alone is made of such a source, too.
             let wants_pictures = wants.iter().any(|want| want.picture.is_some());
             let patience = if wants_pictures { PICTURE_AWAITED_MAX } else { Duration::ZERO };
-            let enough = tracks.video.is_some() || sound_since.is_some_and(|since| since.elapsed() >= patience);
+            let enough = tracks.video().is_some() || sound_since.is_some_and(|since| since.elapsed() >= patience);
             if enough && live && !wants.is_empty() {
-                let format = tracks.video.as_ref().and_then(|video| video.video.clone()).unwrap_or_default();
+                let format = tracks.video().and_then(|video| video.video.clone()).unwrap_or_default();
                 let fps =
                     format.fps.map(|(numerator, denominator)| f64::from(numerator) / f64::from(denominator.max(1)));
                 let deep = format.bit_depth > 8;
@@ -306,7 +306,7 @@ impl Stage {
             return true;
         }
         // The source had no picture, and has one.
-        if planner.shape.sound_alone && self.hub.source().tracks().video.is_some() {
+        if planner.shape.sound_alone && self.hub.source().tracks().video().is_some() {
             return true;
         }
         let room_is_due = now.duration_since(self.looked_for_room) >= ROOM_LOOKED_FOR_EVERY

@@ -4,7 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use weir_hub::{Next, SourcePulse, StreamHub};
-use weir_media::{MediaKind, MediaTime};
+use weir_media::MediaTime;
 use weir_pipeline::{TrackConfig, WireFrame};
 
 use crate::Workshop;
@@ -21,14 +21,15 @@ impl Workshop {
     /// The picture that a new subscriber of the source would begin with; None where nothing is cached.
     pub async fn thumbnail(&self, hub: &StreamHub) -> io::Result<Option<Thumbnail>> {
         let Some(Next::Item(entry)) = hub.source().subscribe_unhurried().try_next() else { return Ok(None) };
-        let Some(track) = entry.tracks.of_kind(MediaKind::Video).filter(|_| entry.kind == MediaKind::Video) else {
+        if !entry.is_video() {
             return Ok(None);
-        };
+        }
+        let track = entry.track();
         let shown_at = came_at(entry.frame.dts, &hub.pulse(), Instant::now());
         let launcher = self.launcher().map_err(|missing| io::Error::other(missing.to_string()))?;
         let config = TrackConfig { track: 0, codec: track.codec, config: track.config.clone() };
-        let frame = entry.frame;
-        let (dts, pts, payload) = (frame.dts, frame.pts, frame.payload);
+        let frame = &entry.frame;
+        let (dts, pts, payload) = (frame.dts, frame.pts, frame.payload.clone());
         let keyframe = WireFrame { track: 0, dts, pts, keyframe: true, discontinuity: false, payload };
         let jpeg = weir_pipeline::thumbnail(launcher, config, keyframe).await?;
         Ok(Some(Thumbnail { jpeg, shown_at }))

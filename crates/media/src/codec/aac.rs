@@ -114,7 +114,7 @@ pub fn track_info(id: TrackId, config: Bytes) -> Result<TrackInfo, CodecError> {
         frame_samples: u32::try_from(samples).ok(),
         codec_string: format!("mp4a.40.{object}"),
     };
-    Ok(TrackInfo { id, codec: Codec::Aac, config, video: None, audio: Some(audio) })
+    Ok(TrackInfo::sound(id, Codec::Aac, config, audio))
 }
 
 fn object_name(object_type: u8) -> &'static str {

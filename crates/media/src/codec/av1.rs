@@ -79,7 +79,7 @@ pub fn track_info(id: TrackId, config: Bytes) -> Result<TrackInfo, CodecError> {
         reorder_frames: Some(0),
         codec_string: format!("av01.{profile}.{level:02}{tier}.{bit_depth:02}"),
     };
-    Ok(TrackInfo { id, codec: Codec::Av1, config, video: Some(video), audio: None })
+    Ok(TrackInfo::picture(id, Codec::Av1, config, video))
 }
 
 /// The payload of the first sequence header among some OBUs.

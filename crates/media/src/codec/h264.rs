@@ -118,7 +118,7 @@ pub fn track_info(id: TrackId, config: Bytes) -> Result<TrackInfo, CodecError> {
     let record = AvcConfig::parse(&config)?;
     let sps = record.sps.first().ok_or(CodecError::Missing { what: "SPS" })?;
     let video = video_format(sps)?;
-    Ok(TrackInfo { id, codec: Codec::H264, config, video: Some(video), audio: None })
+    Ok(TrackInfo::picture(id, Codec::H264, config, video))
 }
 
 /// What an SPS (with its NAL header) says of the pictures.

@@ -57,7 +57,7 @@ pub fn parse(codec: Codec, id: TrackId, config: Bytes) -> Result<TrackInfo, Code
 /// MP3 has no configuration: each frame's header says what it is.
 fn mp3_track_info(id: TrackId) -> TrackInfo {
     let audio = AudioFormat { codec_string: "mp4a.6b".to_owned(), ..AudioFormat::default() };
-    TrackInfo { id, codec: Codec::Mp3, config: Bytes::new(), video: None, audio: Some(audio) }
+    TrackInfo::sound(id, Codec::Mp3, Bytes::new(), audio)
 }
 
 fn check_config_len(what: &'static str, config: &[u8]) -> Result<(), CodecError> {

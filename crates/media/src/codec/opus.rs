@@ -40,7 +40,7 @@ pub fn track_info(id: TrackId, config: Bytes) -> Result<TrackInfo, CodecError> {
         frame_samples: None,
         codec_string: "opus".to_owned(),
     };
-    Ok(TrackInfo { id, codec: Codec::Opus, config, video: None, audio: Some(audio) })
+    Ok(TrackInfo::sound(id, Codec::Opus, config, audio))
 }
 
 /// An `OpusHead` for mono or stereo.

@@ -165,7 +165,7 @@ fn payloads_are_not_copied() {
 }
 
 fn info(codec: Codec) -> TrackInfo {
-    TrackInfo { id: TrackId(0), codec, config: Bytes::from_static(&[1, 2, 3]), video: None, audio: None }
+    TrackInfo::new(TrackId(0), codec, Bytes::from_static(&[1, 2, 3]))
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn be32(data: &[u8], at: usize) -> u32 {
 
 fn video(codec: Codec, config: &'static [u8]) -> TrackInfo {
     let video = VideoFormat { width: 1280, height: 720, ..VideoFormat::default() };
-    TrackInfo { id: TrackId(0), codec, config: Bytes::from_static(config), video: Some(video), audio: None }
+    TrackInfo::picture(TrackId(0), codec, Bytes::from_static(config), video)
 }
 
 fn aac(rate_hz: u32) -> TrackInfo {
@@ -43,8 +43,7 @@ fn aac(rate_hz: u32) -> TrackInfo {
 fn each_codec_has_its_sample_entry() {
     let opus = codec::parse(Codec::Opus, TrackId(1), opus::opus_head(2, 312).unwrap()).unwrap();
     let mp3_format = AudioFormat { sample_rate_hz: 44_100, channels: 2, ..AudioFormat::default() };
-    let mp3 =
-        TrackInfo { id: TrackId(1), codec: Codec::Mp3, config: Bytes::new(), video: None, audio: Some(mp3_format) };
+    let mp3 = TrackInfo::sound(TrackId(1), Codec::Mp3, Bytes::new(), mp3_format);
     for (track, entry_kind, config_kind, entry_bytes, timescale) in [
         (video(Codec::H264, b"avc config"), "avc1", "avcC", 78, 90_000),
         (video(Codec::H265, b"hevc config"), "hvc1", "hvcC", 78, 90_000),

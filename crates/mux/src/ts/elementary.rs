@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use weir_media::{Codec, MediaKind, TrackId, codec};
+use weir_media::{Codec, TrackId, codec};
 
 use super::clock::Unroller;
 use super::pes::Pes;
@@ -16,6 +16,7 @@ use super::{NotCarried, TsEvent, TsFrame};
 #[derive(Debug)]
 pub(super) struct Sink<'a> {
     pub(super) pid: u16,
+    pub(super) track: TrackId,
     pub(super) events: &'a mut VecDeque<TsEvent>,
     pub(super) unroller: &'a mut Unroller,
     pub(super) broken: &'a mut u64,
@@ -26,8 +27,9 @@ impl Sink<'_> {
         *self.broken = self.broken.saturating_add(1);
     }
 
-    pub(super) fn frame(&mut self, kind: MediaKind, keyframe: bool, dts_ticks: i64, cts_ticks: i64, payload: Bytes) {
-        self.events.push_back(TsEvent::Frame(TsFrame { kind, keyframe, dts_ticks, cts_ticks, payload }));
+    pub(super) fn frame(&mut self, keyframe: bool, dts_ticks: i64, cts_ticks: i64, payload: Bytes) {
+        let track = self.track;
+        self.events.push_back(TsEvent::Frame(TsFrame { track, keyframe, dts_ticks, cts_ticks, payload }));
     }
 
     /// Tells a track whose configuration is not the `known` one. False where no decoder could take it.
@@ -35,8 +37,7 @@ impl Sink<'_> {
         if known.as_ref() == Some(&config) {
             return true;
         }
-        let id = if codec.kind() == MediaKind::Video { TrackId::SOURCE_VIDEO } else { TrackId::SOURCE_AUDIO };
-        let Ok(info) = codec::parse(codec, id, config.clone()) else { return false };
+        let Ok(info) = codec::parse(codec, self.track, config.clone()) else { return false };
         *known = Some(config);
         self.events.push_back(TsEvent::Track(info));
         true

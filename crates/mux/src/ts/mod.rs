@@ -25,13 +25,13 @@ mod tests;
 pub use crc::crc32;
 pub use reader::{TsCounts, TsReader};
 pub use scte35::{SEGMENTATIONS_MAX, Segmentation, Splice, SpliceCommand};
-pub use segment::{TsSample, segment};
+pub use segment::segment;
 pub use stream::TsStream;
 pub use writer::TsWriter;
 
 use bytes::Bytes;
 use weir_media::codec::CodecError;
-use weir_media::{Codec, MediaKind, TrackInfo};
+use weir_media::{Codec, TrackId, TrackInfo};
 
 pub const PACKET_BYTES: usize = 188;
 const SYNC_BYTE: u8 = 0x47;
@@ -56,7 +56,7 @@ pub enum TsError {
     #[error("{codec} can't be carried in MPEG-TS")]
     NotWritable { codec: Codec },
     #[error("there is no such track to write to")]
-    NoTrack { kind: MediaKind },
+    NoTrack { track: TrackId },
     #[error(transparent)]
     Codec(#[from] CodecError),
 }
@@ -74,7 +74,7 @@ pub enum TsEvent {
     /// The decoder configuration of the picture or the sound: new, or changed.
     Track(TrackInfo),
     /// The programme has no such track any more.
-    TrackEnded(MediaKind),
+    TrackEnded(TrackId),
     Frame(TsFrame),
     /// A stream of the programme that is not read.
     NotCarried {
@@ -110,7 +110,7 @@ pub struct TsProgram {
 /// A frame on the sender's clock; its payload is normalised as [`weir_media::Frame`] says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TsFrame {
-    pub kind: MediaKind,
+    pub track: TrackId,
     pub keyframe: bool,
     /// 90 kHz, the wraps of 33 bits unrolled; modulo 2^33 it is what was sent.
     pub dts_ticks: i64,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use weir_media::MediaKind;
+use weir_media::{MediaKind, TrackId};
 
 use super::clock::{Unroller, distance};
 use super::elementary::{Sink, Unpacker};
@@ -43,7 +43,7 @@ pub struct TsCounts {
 enum Content {
     Pat(SectionAssembler),
     Pmt(SectionAssembler),
-    Media { pes: PesAssembler, unpacker: Unpacker },
+    Media { track: TrackId, pes: PesAssembler, unpacker: Unpacker },
     Splices(SectionAssembler),
 }
 
@@ -188,11 +188,12 @@ impl TsReader {
 
     fn unpack(&mut self, pid: u16, gathered: &Gathered) {
         self.counts.broken_frames += gathered.broken;
-        let Some(Followed { content: Content::Media { unpacker, .. }, .. }) = self.followed.get_mut(&pid) else {
+        let Some(Followed { content: Content::Media { track, unpacker, .. }, .. }) = self.followed.get_mut(&pid) else {
             return;
         };
         let broken = &mut self.counts.broken_frames;
-        let mut sink = Sink { pid, events: &mut self.events, unroller: &mut self.unroller, broken };
+        let track = *track;
+        let mut sink = Sink { pid, track, events: &mut self.events, unroller: &mut self.unroller, broken };
         for pes in &gathered.found {
             unpacker.unpack(pes, &mut sink);
         }
@@ -296,7 +297,9 @@ impl TsReader {
             }
             self.followed.entry(pid).or_insert_with(|| {
                 let content = match Unpacker::of(stream) {
-                    Some(unpacker) => Content::Media { pes: PesAssembler::default(), unpacker },
+                    Some(unpacker) => {
+                        Content::Media { track: track_of(stream), pes: PesAssembler::default(), unpacker }
+                    }
                     None => Content::Splices(SectionAssembler::default()),
                 };
                 Followed::new(Some(stream), content)
@@ -312,11 +315,11 @@ impl TsReader {
         self.followed.retain(|pid, followed| {
             let keep = followed.stream.is_none_or(|stream| kept.contains(&(*pid, stream)));
             if !keep {
-                ended.extend(followed.stream.and_then(TsStream::kind));
+                ended.extend(followed.stream.filter(|stream| stream.kind().is_some()).map(track_of));
             }
             keep
         });
-        ended.retain(|kind| kept.iter().all(|(_, stream)| stream.kind() != Some(*kind)));
+        ended.retain(|id| kept.iter().all(|(_, stream)| stream.kind().is_none() || track_of(*stream) != *id));
         self.events.extend(ended.into_iter().map(TsEvent::TrackEnded));
     }
 }
@@ -325,7 +328,7 @@ impl Followed {
     /// Bytes are missing: what was being gathered is worth nothing. Whether there was such.
     fn lost(&mut self) -> bool {
         match &mut self.content {
-            Content::Media { pes, unpacker } => {
+            Content::Media { pes, unpacker, .. } => {
                 unpacker.lost();
                 pes.reset()
             }
@@ -335,6 +338,10 @@ impl Followed {
             }
         }
     }
+}
+
+fn track_of(stream: TsStream) -> TrackId {
+    if stream.kind() == Some(MediaKind::Video) { TrackId::SOURCE_VIDEO } else { TrackId::SOURCE_AUDIO }
 }
 
 /// The stream of that kind that is read: the first. MPEG audio is mostly layer II, which we can't carry: it comes last.

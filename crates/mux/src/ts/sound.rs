@@ -1,9 +1,9 @@
 //! Sound: frames out of PES packets, which need not begin or end where packets do.
 
 use bytes::{Buf, Bytes, BytesMut};
+use weir_media::Codec;
 use weir_media::codec::aac::{AacConfig, AdtsHeader};
 use weir_media::codec::opus;
-use weir_media::{Codec, MediaKind};
 
 use super::clock::SoundClock;
 use super::elementary::Sink;
@@ -130,7 +130,7 @@ impl SoundUnpacker {
         let Ok(asc) = AacConfig::parse(config) else { return sink.broken() };
         for payload in payloads {
             match self.clock.next(asc.frame_samples, asc.sample_rate_hz) {
-                Some(time) => sink.frame(MediaKind::Audio, true, time, 0, payload),
+                Some(time) => sink.frame(true, time, 0, payload),
                 None => sink.broken(),
             }
         }
@@ -147,7 +147,7 @@ impl SoundUnpacker {
         }
         sink.track(Codec::Mp3, Bytes::new(), &mut self.config);
         match self.clock.next(header.samples, header.sample_rate_hz) {
-            Some(time) => sink.frame(MediaKind::Audio, true, time, 0, frame.clone()),
+            Some(time) => sink.frame(true, time, 0, frame.clone()),
             None => sink.broken(),
         }
     }
@@ -222,7 +222,7 @@ impl OpusUnpacker {
             let Some(payload) = opus_packet(&mut data) else { return sink.broken() };
             let time = opus_samples(&payload).and_then(|samples| self.clock.next(samples, OPUS_RATE_HZ));
             match time {
-                Some(time) => sink.frame(MediaKind::Audio, true, time, 0, payload),
+                Some(time) => sink.frame(true, time, 0, payload),
                 None => sink.broken(),
             }
         }

@@ -13,6 +13,8 @@ pub(super) mod stream_type {
 }
 
 pub(super) const DESCRIPTOR_REGISTRATION: u8 = 0x05;
+/// ISO 639: three letters and what kind of sound it is.
+pub(super) const DESCRIPTOR_LANGUAGE: u8 = 0x0A;
 /// DVB's extension descriptor, with a second tag behind; ours is Opus's.
 pub(super) const DESCRIPTOR_EXTENSION: u8 = 0x7F;
 pub(super) const EXTENSION_OPUS: u8 = 0x80;

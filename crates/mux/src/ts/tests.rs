@@ -16,13 +16,16 @@ const X264_OTHER: &str = "0142c01effe100196742c01ed900a02ff970110000030001000003
 const X265: &str = "01016000000090000000000078f000fcfdf8f800000f03a00001001840010c01ffff016000000300900000030000030078959809a1000100\
     2a420101016000000300900000030000030078a003c08010e596566924caf0168080000003008000000f04a2000100074401c172b46240";
 
+const VIDEO: TrackId = TrackId::SOURCE_VIDEO;
+const AUDIO: TrackId = TrackId::SOURCE_AUDIO;
+
 fn hex(text: &str) -> Bytes {
     let digits: Vec<u8> = text.bytes().filter_map(|byte| char::from(byte).to_digit(16)).map(|d| d as u8).collect();
     digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
 fn track(codec: Codec, config: Bytes) -> TrackInfo {
-    let id = if codec.kind() == MediaKind::Video { TrackId::SOURCE_VIDEO } else { TrackId::SOURCE_AUDIO };
+    let id = if codec.kind() == MediaKind::Video { VIDEO } else { AUDIO };
     codec::parse(codec, id, config).unwrap()
 }
 
@@ -51,30 +54,33 @@ fn picture(codec: Codec, keyframe: bool, bytes: usize) -> Bytes {
 fn frame(dts_ticks: i64, cts_ticks: i64, keyframe: bool, payload: Bytes) -> Frame {
     let time = |ticks| MediaTime::from_ticks(ticks, CLOCK_HZ);
     let flags = FrameFlags { keyframe, discontinuity: false };
-    Frame { track: TrackId(0), dts: time(dts_ticks), pts: time(dts_ticks + cts_ticks), flags, payload }
+    Frame { track: VIDEO, dts: time(dts_ticks), pts: time(dts_ticks + cts_ticks), flags, payload }
+}
+
+fn sound_frame(dts_ticks: i64, payload: Bytes) -> Frame {
+    Frame { track: AUDIO, ..frame(dts_ticks, 0, true, payload) }
 }
 
 /// Half a second each of pictures (GOP of 5, B-frames' offsets) and sound, from `start`, in the order of their times.
-fn samples(video: Codec, start: i64) -> Vec<TsSample> {
+fn samples(video: Codec, start: i64) -> Vec<Frame> {
     let pictures = (0..15_i64).map(|number| {
         let payload = picture(video, number % 5 == 0, [3000, 100, 170, 184, 90_000][number as usize % 5]);
-        let frame = frame(start + number * 3000, [6000, 0, 9000][number as usize % 3], number % 5 == 0, payload);
-        TsSample { kind: MediaKind::Video, frame }
+        frame(start + number * 3000, [6000, 0, 9000][number as usize % 3], number % 5 == 0, payload)
     });
     let sound = (0..23_i64).map(|number| {
         let payload = Bytes::from(vec![0x21; 5 + 31 * number as usize]);
-        TsSample { kind: MediaKind::Audio, frame: frame(start + number * 1920, 0, true, payload) }
+        sound_frame(start + number * 1920, payload)
     });
-    let mut samples: Vec<TsSample> = pictures.chain(sound).collect();
-    samples.sort_by_key(|sample| sample.frame.dts);
+    let mut samples: Vec<Frame> = pictures.chain(sound).collect();
+    samples.sort_by_key(|sample| sample.dts);
     samples
 }
 
-fn write(video: &TrackInfo, audio: &TrackInfo, samples: &[TsSample]) -> Vec<u8> {
-    let mut writer = TsWriter::new(Some(video), Some(audio)).unwrap();
+fn write(video: &TrackInfo, audio: &TrackInfo, samples: &[Frame]) -> Vec<u8> {
+    let mut writer = TsWriter::new([video, audio]).unwrap();
     let mut out = BytesMut::new();
-    for TsSample { kind, frame } in samples {
-        writer.write(*kind, frame, &mut out).unwrap();
+    for frame in samples {
+        writer.write(frame, &mut out).unwrap();
     }
     assert_eq!(out.len() % PACKET_BYTES, 0);
     out.to_vec()
@@ -103,18 +109,18 @@ fn tracks(events: &[TsEvent]) -> Vec<&TrackInfo> {
     events.iter().filter_map(|event| if let TsEvent::Track(info) = event { Some(info) } else { None }).collect()
 }
 
-fn of_kind<'a>(frames: &[&'a TsFrame], kind: MediaKind) -> Vec<&'a TsFrame> {
-    frames.iter().copied().filter(|frame| frame.kind == kind).collect()
+fn of_track<'a>(frames: &[&'a TsFrame], track: TrackId) -> Vec<&'a TsFrame> {
+    frames.iter().copied().filter(|frame| frame.track == track).collect()
 }
 
 /// What was written came back: payloads, flags, and times but for where zero is.
-fn assert_same(samples: &[TsSample], events: &[TsEvent]) {
+fn assert_same(samples: &[Frame], events: &[TsEvent]) {
     let all = frames(events);
-    let zero = all[0].dts_ticks - samples[0].frame.dts.as_ticks(CLOCK_HZ);
-    for kind in [MediaKind::Video, MediaKind::Audio] {
-        let sent: Vec<&Frame> = samples.iter().filter(|s| s.kind == kind).map(|s| &s.frame).collect();
-        let came = of_kind(&all, kind);
-        assert_eq!(came.len(), sent.len(), "{kind:?}");
+    let zero = all[0].dts_ticks - samples[0].dts.as_ticks(CLOCK_HZ);
+    for track in [VIDEO, AUDIO] {
+        let sent: Vec<&Frame> = samples.iter().filter(|sent| sent.track == track).collect();
+        let came = of_track(&all, track);
+        assert_eq!(came.len(), sent.len(), "{track:?}");
         for (sent, came) in sent.iter().zip(came) {
             assert_eq!(came.payload, sent.payload);
             assert_eq!(came.keyframe, sent.is_keyframe());
@@ -141,8 +147,8 @@ fn every_codec_comes_back_as_it_was() {
             let mut samples = samples(video.codec, 0);
             if audio.codec == Codec::Opus {
                 // A packet of 20 ms says so itself.
-                for sample in samples.iter_mut().filter(|sample| sample.kind == MediaKind::Audio) {
-                    sample.frame.payload = [&[0xFC][..], &sample.frame.payload].concat().into();
+                for sample in samples.iter_mut().filter(|sample| sample.track == AUDIO) {
+                    sample.payload = [&[0xFC][..], &sample.payload].concat().into();
                 }
             }
             let data = write(&video, &audio, &samples);
@@ -169,10 +175,10 @@ fn mp3_is_carried() {
     // 48 kHz, 128 kbps: 384 bytes.
     let payload: Bytes = [&[0xFF, 0xFB, 0x94, 0x64][..], &[9; 380]].concat().into();
     let info = track(Codec::Mp3, Bytes::new());
-    let mut writer = TsWriter::new(None, Some(&info)).unwrap();
+    let mut writer = TsWriter::new([&info]).unwrap();
     let mut out = BytesMut::new();
     for number in 0..20 {
-        writer.write(MediaKind::Audio, &frame(number * 2160, 0, true, payload.clone()), &mut out).unwrap();
+        writer.write(&sound_frame(number * 2160, payload.clone()), &mut out).unwrap();
     }
     let (events, counts) = read(&out, 188);
     assert_eq!(tracks(&events), [&info]);
@@ -194,7 +200,7 @@ fn pictures_begin_with_a_delimiter_and_keyframes_with_their_sets() {
     for unit in [&[9, 0xF0][..], &[0x67, 66, 0, 30], &[0x68, 0xCE], &[0x65, 0x88, 1]] {
         nal::put_unit(&mut payload, unit);
     }
-    let sample = TsSample { kind: MediaKind::Video, frame: frame(0, 0, true, payload.freeze()) };
+    let sample = frame(0, 0, true, payload.freeze());
     let data = write(&h264(), &aac(), &[sample]);
     assert_eq!(nal::annex_b(&pictures(&data)[0]).map(|u| u[0] & 0x1F).collect::<Vec<_>>(), [9, 7, 8, 5]);
 }
@@ -204,7 +210,7 @@ fn pictures(data: &[u8]) -> Vec<Bytes> {
     let mut assembler = pes::PesAssembler::default();
     let mut gathered = pes::Gathered::default();
     for packet in data.as_chunks::<PACKET_BYTES>().0.iter().filter_map(packet::Packet::parse) {
-        if let (writer::PID_VIDEO, Some(payload)) = (packet.pid, packet.payload) {
+        if let (writer::PID_FIRST, Some(payload)) = (packet.pid, packet.payload) {
             gathered.found.extend(assembler.push(packet.start, false, payload).found);
         }
     }
@@ -226,16 +232,16 @@ fn tables_and_clock_references_are_frequent() {
     assert!(references.windows(2).all(|pair| (0..=3600).contains(&clock::distance(pair[0], pair[1]))));
     assert!(references.len() >= 15);
     // Slow pictures: sound gives the beat, with references on the pictures' PID.
-    let slow: Vec<TsSample> = samples(Codec::H264, 0)
+    let slow: Vec<Frame> = samples(Codec::H264, 0)
         .into_iter()
-        .filter(|sample| sample.kind == MediaKind::Audio || sample.frame.dts == MediaTime::ZERO)
+        .filter(|sample| sample.track == AUDIO || sample.dts == MediaTime::ZERO)
         .collect();
     let data = write(&h264(), &aac(), &slow);
     let (events, counts) = read(&data, 188);
     assert_same(&slow, &events);
     assert_eq!((counts.continuity_errors, counts.duplicates), (0, 0), "packets without payload are not counted");
     let packets = data.as_chunks::<PACKET_BYTES>().0.iter().filter_map(packet::Packet::parse);
-    let references: Vec<u64> = packets.filter(|p| p.pid == writer::PID_VIDEO).filter_map(|p| p.pcr).collect();
+    let references: Vec<u64> = packets.filter(|p| p.pid == writer::PID_FIRST).filter_map(|p| p.pcr).collect();
     assert!(references.windows(2).all(|pair| (0..=5520).contains(&clock::distance(pair[0], pair[1]))));
     assert!(references.len() > 8);
 }
@@ -264,27 +270,27 @@ fn a_clock_that_jumps_is_counted_and_followed() {
 
 #[test]
 fn other_tracks_are_another_version() {
-    let mut writer = TsWriter::new(Some(&h264()), Some(&aac())).unwrap();
+    let mut writer = TsWriter::new([&h264(), &aac()]).unwrap();
     let mut out = BytesMut::new();
-    let mut write = |writer: &mut TsWriter, kind, codec, at| {
-        let payload = if kind == MediaKind::Video { picture(codec, true, 100) } else { Bytes::from_static(&[1; 50]) };
-        writer.write(kind, &frame(at, 0, true, payload), &mut out).unwrap();
+    let mut write = |writer: &mut TsWriter, track, codec, at| {
+        let payload = if track == VIDEO { picture(codec, true, 100) } else { Bytes::from_static(&[1; 50]) };
+        writer.write(&Frame { track, ..frame(at, 0, true, payload) }, &mut out).unwrap();
     };
-    write(&mut writer, MediaKind::Video, Codec::H264, 0);
-    write(&mut writer, MediaKind::Audio, Codec::Aac, 0);
+    write(&mut writer, VIDEO, Codec::H264, 0);
+    write(&mut writer, AUDIO, Codec::Aac, 0);
     let other = track(Codec::H264, hex(X264_OTHER));
-    writer.set_tracks(Some(&other), Some(&aac())).unwrap();
-    write(&mut writer, MediaKind::Video, Codec::H264, 3000);
+    writer.set_tracks([&other, &aac()]).unwrap();
+    write(&mut writer, VIDEO, Codec::H264, 3000);
     let hevc = track(Codec::H265, hex(X265));
-    writer.set_tracks(Some(&hevc), None).unwrap();
-    write(&mut writer, MediaKind::Video, Codec::H265, 6000);
+    writer.set_tracks([&hevc]).unwrap();
+    write(&mut writer, VIDEO, Codec::H265, 6000);
     let (events, counts) = read(&out, 188);
     let codecs: Vec<_> =
         tracks(&events).iter().map(|info| (info.codec, info.video.as_ref().map(|v| v.width))).collect();
     let expected = [(Codec::H264, Some(1920)), (Codec::Aac, None), (Codec::H264, Some(640)), (Codec::H265, Some(1920))];
     assert_eq!(codecs, expected);
-    assert!(events.contains(&TsEvent::TrackEnded(MediaKind::Audio)));
-    assert!(!events.contains(&TsEvent::TrackEnded(MediaKind::Video)), "another one took its place");
+    assert!(events.contains(&TsEvent::TrackEnded(AUDIO)));
+    assert!(!events.contains(&TsEvent::TrackEnded(VIDEO)), "another one took its place");
     assert_eq!((counts.program_changes, counts.continuity_errors), (1, 0));
     assert_eq!(frames(&events).len(), 4);
 }
@@ -292,38 +298,38 @@ fn other_tracks_are_another_version() {
 #[test]
 fn what_cannot_be_written_is_refused() {
     let av1 = TrackInfo { codec: Codec::Av1, ..h264() };
-    assert_eq!(TsWriter::new(Some(&av1), None).unwrap_err(), TsError::NotWritable { codec: Codec::Av1 });
+    assert_eq!(TsWriter::new([&av1]).unwrap_err(), TsError::NotWritable { codec: Codec::Av1 });
     let eld = track(Codec::Aac, Bytes::from_static(&[0xF8, 0xE6, 0x40]));
-    assert!(matches!(TsWriter::new(None, Some(&eld)), Err(TsError::Codec(_))));
-    let mut writer = TsWriter::new(Some(&h264()), None).unwrap();
+    assert!(matches!(TsWriter::new([&eld]), Err(TsError::Codec(_))));
+    let mut writer = TsWriter::new([&h264()]).unwrap();
     let mut out = BytesMut::new();
-    let sound = frame(0, 0, true, Bytes::from_static(&[1]));
-    assert_eq!(writer.write(MediaKind::Audio, &sound, &mut out), Err(TsError::NoTrack { kind: MediaKind::Audio }));
+    let sound = sound_frame(0, Bytes::from_static(&[1]));
+    assert_eq!(writer.write(&sound, &mut out), Err(TsError::NoTrack { track: AUDIO }));
     let broken = frame(0, 0, true, Bytes::from_static(&[0, 0, 0, 9, 1]));
-    assert!(writer.write(MediaKind::Video, &broken, &mut out).is_err());
+    assert!(writer.write(&broken, &mut out).is_err());
 }
 
 #[test]
 fn segments_join_in_any_order() {
-    let segments: Vec<(Vec<TsSample>, Bytes)> = (0..3)
+    let segments: Vec<(Vec<Frame>, Bytes)> = (0..3)
         .map(|number| {
             let samples = samples(Codec::H264, number * 45_000);
-            let made = segment(Some(&h264()), Some(&aac()), 3, &samples).unwrap();
-            assert_eq!(made, segment(Some(&h264()), Some(&aac()), 3, &samples).unwrap(), "made twice, the same");
+            let made = segment(&[&h264(), &aac()], 3, &samples).unwrap();
+            assert_eq!(made, segment(&[&h264(), &aac()], 3, &samples).unwrap(), "made twice, the same");
             (samples, made)
         })
         .collect();
     for order in [[0, 1, 2], [0, 2, 2], [2, 0, 1]] {
         let data: Vec<u8> = order.iter().flat_map(|&number| segments[number].1.to_vec()).collect();
         let (events, counts) = read(&data, 188);
-        let sent: Vec<TsSample> = order.iter().flat_map(|&number| segments[number].0.clone()).collect();
+        let sent: Vec<Frame> = order.iter().flat_map(|&number| segments[number].0.clone()).collect();
         assert_same(&sent, &events);
         assert_eq!((counts.continuity_errors, counts.duplicates, counts.broken_frames), (0, 0, 0), "{order:?}");
     }
     let bytes = segments[0].1.len();
-    let payload: usize = segments[0].0.iter().map(|sample| sample.frame.payload.len()).sum();
+    let payload: usize = segments[0].0.iter().map(|sample| sample.payload.len()).sum();
     assert!(bytes < payload + payload / 8 + 64 * PACKET_BYTES, "{bytes} for {payload}");
-    let empty = segment(Some(&h264()), None, 0, &[]).unwrap();
+    let empty = segment(&[&h264()], 0, &[]).unwrap();
     assert_eq!(empty.len(), 32 * PACKET_BYTES, "tables only");
 }
 
@@ -393,8 +399,8 @@ fn a_programme_that_goes_makes_room_for_another() {
         .filter_map(|event| if let TsEvent::Program(program) = event { Some(program.number) } else { None })
         .collect();
     assert_eq!(numbers, [7, 9]);
-    assert!(events.contains(&TsEvent::TrackEnded(MediaKind::Video)));
-    assert!(events.contains(&TsEvent::TrackEnded(MediaKind::Audio)));
+    assert!(events.contains(&TsEvent::TrackEnded(VIDEO)));
+    assert!(events.contains(&TsEvent::TrackEnded(AUDIO)));
     assert_eq!(counts.broken_sections, 0);
 }
 
@@ -430,7 +436,7 @@ fn losses_are_counted_and_cost_what_they_hit() {
     let cut = [&packets[..middle], &packets[middle + 3..]].concat().concat();
     let (events, counts) = read(&cut, 188);
     assert_eq!((counts.continuity_errors, counts.broken_frames), (1, 1));
-    assert_eq!(of_kind(&frames(&events), MediaKind::Video).len(), 14, "one picture is gone");
+    assert_eq!(of_track(&frames(&events), VIDEO).len(), 14, "one picture is gone");
 
     let twice: Vec<u8> = packets.iter().flat_map(|packet| [*packet, *packet].concat()).collect();
     let (events, counts) = read(&twice, 188);

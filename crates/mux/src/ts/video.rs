@@ -1,8 +1,8 @@
 //! Pictures: Annex B with everything in it becomes NAL units with lengths, the parameter sets beside them.
 
 use bytes::{Bytes, BytesMut};
+use weir_media::Codec;
 use weir_media::codec::{h264, h265, nal};
-use weir_media::{Codec, MediaKind};
 
 use super::clock::distance;
 use super::elementary::Sink;
@@ -122,7 +122,7 @@ impl VideoUnpacker {
                 h264::is_keyframe(&payload) || promised && h264::slice_kind(&payload) == Some(h264::SliceKind::I)
             }
         };
-        sink.frame(MediaKind::Video, keyframe, dts, cts, payload);
+        sink.frame(keyframe, dts, cts, payload);
     }
 
     fn take_sets(&mut self, seen: ParameterSets, sink: &mut Sink<'_>) {

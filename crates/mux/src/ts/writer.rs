@@ -5,17 +5,20 @@ use weir_media::codec::aac::{AacConfig, adts_header};
 use weir_media::codec::h264::{self, AvcConfig};
 use weir_media::codec::h265::{self, HevcConfig};
 use weir_media::codec::nal;
-use weir_media::{Codec, Frame, MediaKind, MediaTime, TrackInfo};
+use weir_media::{Codec, Frame, MediaKind, MediaTime, TrackId, TrackInfo};
 
 use super::clock::wrapped;
 use super::packet::{Extras, ROOM_BYTES, put_packet};
-use super::stream::{DESCRIPTOR_EXTENSION, DESCRIPTOR_REGISTRATION, EXTENSION_OPUS, stream_type};
+use super::stream::{DESCRIPTOR_EXTENSION, DESCRIPTOR_LANGUAGE, DESCRIPTOR_REGISTRATION, EXTENSION_OPUS, stream_type};
 use super::{CLOCK_HZ, PID_PAT, TsError, pes, psi};
 
 const PROGRAM: u16 = 1;
+const STREAM_ID_VIDEO: u8 = 0xE0;
+const STREAM_ID_AUDIO: u8 = 0xC0;
+const STREAM_ID_PRIVATE: u8 = 0xBD;
 pub(super) const PID_PMT: u16 = 0x1000;
-pub(super) const PID_VIDEO: u16 = 0x100;
-pub(super) const PID_AUDIO: u16 = 0x101;
+/// Of the track with the number 0; the others follow by their numbers, so that a track keeps its PID whatever comes and goes.
+pub(super) const PID_FIRST: u16 = 0x100;
 
 /// The stream's time zero: room for the PCR to run ahead, so that no time is below 0.
 const ZERO_TICKS: i64 = 90_000;
@@ -33,6 +36,7 @@ const H265_DELIMITER: [u8; 7] = [0, 0, 0, 1, 0x46, 0x01, 0x50];
 /// One track, with what goes before its frames.
 #[derive(Clone, Debug)]
 struct Track {
+    id: TrackId,
     codec: Codec,
     pid: u16,
     stream_id: u8,
@@ -47,8 +51,9 @@ struct Track {
 /// Frames in decode order in, packets out. One writer serves any number of receivers: each may begin at a keyframe.
 #[derive(Debug, Default)]
 pub struct TsWriter {
-    video: Option<Track>,
-    audio: Option<Track>,
+    tracks: Vec<Track>,
+    /// Where in `tracks` the one is that bears the clock: the picture, or the first sound where there is none.
+    lead: usize,
     version: u8,
     pat_continuity: u8,
     pmt_continuity: u8,
@@ -58,22 +63,22 @@ pub struct TsWriter {
 }
 
 impl TsWriter {
-    pub fn new(video: Option<&TrackInfo>, audio: Option<&TrackInfo>) -> Result<Self, TsError> {
+    pub fn new<'a>(tracks: impl IntoIterator<Item = &'a TrackInfo>) -> Result<Self, TsError> {
         let mut writer = Self::default();
-        writer.set_tracks(video, audio)?;
+        writer.set_tracks(tracks)?;
         writer.version = 0;
         Ok(writer)
     }
 
     /// Takes other tracks, or other configurations of the same: a new version of the PMT, before the next frame.
-    pub fn set_tracks(&mut self, video: Option<&TrackInfo>, audio: Option<&TrackInfo>) -> Result<(), TsError> {
-        let new_video = video.map(Track::video).transpose()?;
-        let new_audio = audio.map(Track::audio).transpose()?;
-        for (track, new) in [(&mut self.video, new_video), (&mut self.audio, new_audio)] {
+    pub fn set_tracks<'a>(&mut self, tracks: impl IntoIterator<Item = &'a TrackInfo>) -> Result<(), TsError> {
+        let mut tracks = tracks.into_iter().map(Track::new).collect::<Result<Vec<_>, _>>()?;
+        for track in &mut tracks {
             // Counters go on: a receiver should not see a loss where there is none.
-            let continuity = track.as_ref().map_or(0, |track| track.continuity);
-            *track = new.map(|new| Track { continuity, ..new });
+            track.continuity = self.track(track.id).map_or(0, |before| before.continuity);
         }
+        self.lead = tracks.iter().position(|track| track.codec.kind() == MediaKind::Video).unwrap_or(0);
+        self.tracks = tracks;
         self.version = (self.version + 1) & 0x1F;
         self.tables_at = None;
         Ok(())
@@ -85,47 +90,44 @@ impl TsWriter {
     }
 
     /// Appends a frame's packets, and before them tables and a clock reference where they are due.
-    pub fn write(&mut self, kind: MediaKind, frame: &Frame, out: &mut BytesMut) -> Result<(), TsError> {
-        let starts = frame.is_keyframe() && kind == self.leading_kind();
+    pub fn write(&mut self, frame: &Frame, out: &mut BytesMut) -> Result<(), TsError> {
+        let starts = frame.is_keyframe() && self.lead().is_some_and(|lead| lead.id == frame.track && lead.is_picture());
         let dts = ticks(frame.dts);
         let due = self.tables_at.is_none_or(|at| (dts - at).abs() >= TABLES_INTERVAL_TICKS);
-        if due || starts && kind == MediaKind::Video {
+        if due || starts {
             self.tables_at = Some(dts);
             self.write_tables(out);
         }
-        self.write_frames(kind, std::slice::from_ref(frame), false, out)
+        self.write_frames(std::slice::from_ref(frame), false, out)
     }
 
-    pub(super) fn leading_kind(&self) -> MediaKind {
-        if self.video.is_some() { MediaKind::Video } else { MediaKind::Audio }
+    fn lead(&self) -> Option<&Track> {
+        self.tracks.get(self.lead)
     }
 
-    /// Appends PAT and PMT, a packet each.
+    fn track(&self, id: TrackId) -> Option<&Track> {
+        self.tracks.iter().find(|track| track.id == id)
+    }
+
+    /// Appends PAT and PMT: a packet, or some where there are many tracks.
     pub(super) fn write_tables(&mut self, out: &mut BytesMut) {
-        let tracks = || [&self.video, &self.audio].into_iter().flatten();
-        let streams: Vec<_> = tracks().map(|track| (track.stream_type, track.pid, track.descriptors.clone())).collect();
-        let pcr_pid = tracks().next().map_or(super::PID_NULL, |track| track.pid);
+        let streams = self.tracks.iter().map(|track| (track.stream_type, track.pid, track.descriptors.clone()));
+        let streams: Vec<_> = streams.collect();
+        let pcr_pid = self.lead().map_or(super::PID_NULL, |lead| lead.pid);
         put_table(out, PID_PAT, &mut self.pat_continuity, &psi::pat(PROGRAM, PID_PMT));
         put_table(out, PID_PMT, &mut self.pmt_continuity, &psi::pmt(PROGRAM, self.version, pcr_pid, &streams));
     }
 
-    /// Appends one PES packet of frames that follow one another: one picture, or some frames of sound. `closing` spreads it
-    /// over as many packets as bring the PID's counter back to where a new writer begins.
-    pub(super) fn write_frames(
-        &mut self,
-        kind: MediaKind,
-        frames: &[Frame],
-        closing: bool,
-        out: &mut BytesMut,
-    ) -> Result<(), TsError> {
+    /// Appends one PES packet of frames that follow one another on one track: one picture, or some frames of sound. `closing` spreads
+    /// it over as many packets as bring the PID's counter back to where a new writer begins.
+    pub(super) fn write_frames(&mut self, frames: &[Frame], closing: bool, out: &mut BytesMut) -> Result<(), TsError> {
         let Some(first) = frames.first() else { return Ok(()) };
-        let leads = kind == self.leading_kind();
         let (dts, pts) = (ticks(first.dts), ticks(first.pts));
-        let track = match kind {
-            MediaKind::Video => self.video.as_ref(),
-            MediaKind::Audio => self.audio.as_ref(),
-        };
-        let track = track.ok_or(TsError::NoTrack { kind })?;
+        let at = self.tracks.iter().position(|track| track.id == first.track);
+        let at = at.ok_or(TsError::NoTrack { track: first.track })?;
+        let leads = at == self.lead;
+        let track = &self.tracks[at];
+        let is_picture = track.is_picture();
         let mut data = std::mem::take(&mut self.scratch);
         data.clear();
         let written = frames.iter().try_for_each(|frame| track.put(frame, &mut data));
@@ -135,33 +137,24 @@ impl TsWriter {
         if written.is_ok() {
             let mut header = BytesMut::with_capacity(32);
             pes::put_header(&mut header, stream_id, wrapped(pts), wrapped(dts), data.len());
-            let with_pcr = leads && (kind == MediaKind::Video || pcr_due);
+            let with_pcr = leads && (is_picture || pcr_due);
             if with_pcr || pcr_due {
                 self.last_pcr = Some(pcr);
             }
             if pcr_due && !leads {
                 self.write_pcr(wrapped(pcr), out);
             }
-            let random_access = leads && first.is_keyframe() && (kind == MediaKind::Video || with_pcr);
+            let random_access = leads && first.is_keyframe() && (is_picture || with_pcr);
             let extras = Extras { random_access, pcr: with_pcr.then(|| wrapped(pcr)) };
-            if let Some(track) = self.track_mut(kind) {
-                put_pes(out, pid, &mut track.continuity, extras, [&header, &data], closing);
-            }
+            put_pes(out, pid, &mut self.tracks[at].continuity, extras, [&header, &data], closing);
         }
         self.scratch = data;
         written
     }
 
-    fn track_mut(&mut self, kind: MediaKind) -> Option<&mut Track> {
-        match kind {
-            MediaKind::Video => self.video.as_mut(),
-            MediaKind::Audio => self.audio.as_mut(),
-        }
-    }
-
     /// A clock reference without anything else; its packet is not counted, as it has no payload.
     fn write_pcr(&self, pcr: u64, out: &mut BytesMut) {
-        let Some(track) = self.video.as_ref().or(self.audio.as_ref()) else { return };
+        let Some(track) = self.lead() else { return };
         // The counter stays at the last packet with a payload.
         let continuity = track.continuity.wrapping_sub(1);
         put_packet(out, track.pid, false, continuity, Extras { random_access: false, pcr: Some(pcr) }, &[]);
@@ -173,7 +166,40 @@ fn ticks(time: MediaTime) -> i64 {
 }
 
 impl Track {
-    fn video(info: &TrackInfo) -> Result<Self, TsError> {
+    fn new(info: &TrackInfo) -> Result<Self, TsError> {
+        let pid = PID_FIRST.checked_add(info.id.0).filter(|pid| *pid < PID_PMT);
+        let pid = pid.ok_or(TsError::NoTrack { track: info.id })?;
+        let mut track = Self {
+            id: info.id,
+            codec: info.codec,
+            pid,
+            stream_id: STREAM_ID_VIDEO,
+            stream_type: stream_type::PRIVATE,
+            descriptors: Bytes::new(),
+            sets: Bytes::new(),
+            aac: None,
+            continuity: 0,
+        };
+        let mut descriptors = BytesMut::new();
+        match info.kind() {
+            MediaKind::Video => track.describe_picture(info, &mut descriptors)?,
+            MediaKind::Audio => track.describe_sound(info, &mut descriptors)?,
+        }
+        if let Some(language) = info.language {
+            descriptors.put_slice(&[DESCRIPTOR_LANGUAGE, 4]);
+            descriptors.put_slice(language.code().as_bytes());
+            // Neither a clean effect nor for those who hear or see badly, as far as anybody said.
+            descriptors.put_u8(0);
+        }
+        track.descriptors = descriptors.freeze();
+        Ok(track)
+    }
+
+    fn is_picture(&self) -> bool {
+        self.codec.kind() == MediaKind::Video
+    }
+
+    fn describe_picture(&mut self, info: &TrackInfo, descriptors: &mut BytesMut) -> Result<(), TsError> {
         let mut sets = BytesMut::new();
         let mut put = |units: &[Bytes]| {
             for unit in units {
@@ -181,63 +207,46 @@ impl Track {
                 sets.put_slice(unit);
             }
         };
-        let (stream_type, descriptors) = match info.codec {
+        self.stream_type = match info.codec {
             Codec::H264 => {
                 let config = AvcConfig::parse(&info.config)?;
                 [&config.sps, &config.pps].into_iter().for_each(|units| put(units));
-                (stream_type::H264, Bytes::new())
+                stream_type::H264
             }
             Codec::H265 => {
                 let config = HevcConfig::parse(&info.config)?;
                 [&config.vps, &config.sps, &config.pps].into_iter().for_each(|units| put(units));
-                (stream_type::H265, registration(b"HEVC"))
+                put_registration(descriptors, b"HEVC");
+                stream_type::H265
             }
             codec => return Err(TsError::NotWritable { codec }),
         };
-        Ok(Self {
-            codec: info.codec,
-            pid: PID_VIDEO,
-            stream_id: 0xE0,
-            stream_type,
-            descriptors,
-            sets: sets.freeze(),
-            aac: None,
-            continuity: 0,
-        })
+        self.sets = sets.freeze();
+        Ok(())
     }
 
-    fn audio(info: &TrackInfo) -> Result<Self, TsError> {
-        let mut aac = None;
-        let (stream_id, stream_type, descriptors) = match info.codec {
+    fn describe_sound(&mut self, info: &TrackInfo, descriptors: &mut BytesMut) -> Result<(), TsError> {
+        (self.stream_id, self.stream_type) = match info.codec {
             Codec::Aac => {
                 let config = AacConfig::parse(&info.config)?;
                 // Whether its headers can say what it is: not so for xHE-AAC, ELD and odd rates.
                 adts_header(&config, 0)?;
-                aac = Some(config);
-                (0xC0, stream_type::AAC_ADTS, Bytes::new())
+                self.aac = Some(config);
+                (STREAM_ID_AUDIO, stream_type::AAC_ADTS)
             }
-            Codec::Mp3 => (0xC0, stream_type::MPEG_AUDIO, Bytes::new()),
+            Codec::Mp3 => (STREAM_ID_AUDIO, stream_type::MPEG_AUDIO),
             Codec::Opus => {
                 let channels = info.audio.as_ref().map_or(0, |audio| audio.channels);
                 if !(1..=2).contains(&channels) {
                     return Err(TsError::NotWritable { codec: Codec::Opus });
                 }
-                let mut descriptors = BytesMut::from(&registration(b"Opus")[..]);
+                put_registration(descriptors, b"Opus");
                 descriptors.put_slice(&[DESCRIPTOR_EXTENSION, 2, EXTENSION_OPUS, channels]);
-                (0xBD, stream_type::PRIVATE, descriptors.freeze())
+                (STREAM_ID_PRIVATE, stream_type::PRIVATE)
             }
             codec => return Err(TsError::NotWritable { codec }),
         };
-        Ok(Self {
-            codec: info.codec,
-            pid: PID_AUDIO,
-            stream_id,
-            stream_type,
-            descriptors,
-            sets: Bytes::new(),
-            aac,
-            continuity: 0,
-        })
+        Ok(())
     }
 
     /// Appends a frame as the elementary stream has it.
@@ -289,21 +298,22 @@ impl Track {
     }
 }
 
-fn registration(name: &[u8; 4]) -> Bytes {
-    let mut out = BytesMut::with_capacity(6);
+fn put_registration(out: &mut BytesMut, name: &[u8; 4]) {
     out.put_slice(&[DESCRIPTOR_REGISTRATION, 4]);
     out.put_slice(name);
-    out.freeze()
 }
 
 fn put_table(out: &mut BytesMut, pid: u16, continuity: &mut u8, section: &Bytes) {
     let mut payload = BytesMut::with_capacity(ROOM_BYTES);
-    // The pointer: the section begins at once. Ours take 16 to 50 bytes; the rest is filled up.
+    // The pointer: the section begins at once. One of few tracks takes 16 to 50 bytes; the rest of its last packet is filled up.
     payload.put_u8(0);
     payload.put_slice(section);
-    payload.put_bytes(0xFF, ROOM_BYTES.saturating_sub(payload.len()));
-    put_packet(out, pid, true, *continuity, Extras::default(), &payload);
-    *continuity = (*continuity + 1) & 0x0F;
+    let packets = payload.len().div_ceil(ROOM_BYTES);
+    payload.put_bytes(0xFF, packets * ROOM_BYTES - payload.len());
+    for (number, piece) in payload.chunks(ROOM_BYTES).enumerate() {
+        put_packet(out, pid, number == 0, *continuity, Extras::default(), piece);
+        *continuity = (*continuity + 1) & 0x0F;
+    }
 }
 
 /// Counters have four bits.

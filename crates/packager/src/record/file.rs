@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use weir_hub::{Entry, Tracks};
-use weir_media::{MediaKind, MediaTime, TrackInfo};
+use weir_media::{MediaKind, MediaTime, TrackId, TrackInfo};
 use weir_mux::fmp4::{self, Fmp4Error, Sample};
 
 use crate::clock::TrackClock;
@@ -18,7 +18,9 @@ const FRAGMENT_BYTES_MAX: usize = 16 << 20;
 
 #[derive(Debug)]
 struct Track {
-    id: u32,
+    /// In the file.
+    number: u32,
+    id: TrackId,
     kind: MediaKind,
     clock: TrackClock,
     held: Option<Held>,
@@ -42,10 +44,9 @@ pub(crate) struct FileWriter {
 impl FileWriter {
     /// A file that begins with a frame at `zero`, and its first bytes. A track that can't be written is left out.
     pub(crate) fn begin(infos: &Arc<Tracks>, zero: MediaTime) -> Result<(Self, Bytes), Fmp4Error> {
-        let all: Vec<&Arc<TrackInfo>> = [&infos.video, &infos.audio].into_iter().flatten().collect();
         let mut fit: Vec<&TrackInfo> = Vec::new();
         let mut fault = None;
-        for info in all {
+        for info in infos.iter() {
             match fmp4::init_segment(info) {
                 Ok(_) => fit.push(info),
                 Err(error) => fault = Some(error),
@@ -55,8 +56,9 @@ impl FileWriter {
             return Err(fault);
         }
         let head = fmp4::movie(&fit)?;
-        let tracks = (1..).zip(&fit).map(|(id, info)| Track {
-            id,
+        let tracks = (1..).zip(&fit).map(|(number, info)| Track {
+            number,
+            id: info.id,
             kind: info.kind(),
             clock: TrackClock::new(info),
             held: None,
@@ -72,14 +74,9 @@ impl FileWriter {
 
     /// Whether frames of these tracks can go on in this file.
     pub(crate) fn takes(&self, tracks: &Arc<Tracks>) -> bool {
-        let same = |ours: &Option<Arc<TrackInfo>>, theirs: &Option<Arc<TrackInfo>>| match (ours, theirs) {
-            (Some(ours), Some(theirs)) => ours.codec == theirs.codec && ours.config == theirs.config,
-            // One that has gone may come back.
-            (_, None) => true,
-            (None, Some(_)) => false,
-        };
-        Arc::ptr_eq(&self.infos, tracks)
-            || same(&self.infos.video, &tracks.video) && same(&self.infos.audio, &tracks.audio)
+        // One that has gone may come back.
+        let known = |theirs: &Arc<TrackInfo>| self.infos.by_id(theirs.id).is_some_and(|ours| ours.decodes_as(theirs));
+        Arc::ptr_eq(&self.infos, tracks) || tracks.iter().all(known)
     }
 
     pub(crate) fn duration(&self) -> Duration {
@@ -89,10 +86,11 @@ impl FileWriter {
     /// Takes a frame; a fragment that it ends is returned.
     pub(crate) fn push(&mut self, entry: &Entry) -> Option<Bytes> {
         let frame = &entry.frame;
-        let leads = entry.kind == MediaKind::Video || self.infos.video.is_none();
-        let begins = leads && frame.is_keyframe() && self.infos.video.is_some();
+        let has_pictures = self.infos.video().is_some();
+        let leads = entry.is_video() || !has_pictures;
+        let begins = leads && frame.is_keyframe() && has_pictures;
         let is_full = frame.dts.since(self.fragment_start) >= FRAGMENT_MAX || self.fragment_bytes >= FRAGMENT_BYTES_MAX;
-        if frame.dts < self.zero || !self.tracks.iter().any(|track| track.kind == entry.kind) {
+        if frame.dts < self.zero || !self.tracks.iter().any(|track| track.id == frame.track) {
             return None;
         }
         self.hold(entry);
@@ -118,7 +116,7 @@ impl FileWriter {
     fn hold(&mut self, entry: &Entry) {
         let frame = &entry.frame;
         let since_zero = frame.dts - self.zero;
-        let Some(track) = self.tracks.iter_mut().find(|track| track.kind == entry.kind) else { return };
+        let Some(track) = self.tracks.iter_mut().find(|track| track.id == frame.track) else { return };
         let ticks = track.clock.stamp(since_zero);
         track.release(ticks);
         self.fragment_bytes += frame.payload.len();
@@ -131,7 +129,7 @@ impl FileWriter {
             self.sequence = self.sequence.wrapping_add(1);
             let samples = std::mem::take(&mut track.pending);
             out.extend_from_slice(&fmp4::track_chunk(
-                track.id,
+                track.number,
                 track.kind,
                 self.sequence,
                 track.pending_start,

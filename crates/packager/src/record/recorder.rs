@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, timeout};
 use weir_hub::{Entry, Next, Rendition, Subscriber};
-use weir_media::{MediaKind, MediaTime};
+use weir_media::MediaTime;
 use weir_model::{EventKind, StreamId};
 use weir_observe::{Observe, fields};
 
@@ -90,7 +90,7 @@ impl Recorder {
         let frame = &entry.frame;
         let hole = self.last.is_some_and(|last| frame.dts.since(last) > HOLE_MAX);
         self.last = Some(frame.dts);
-        let is_start = entry.kind == MediaKind::Video && frame.is_keyframe() || entry.tracks.video.is_none();
+        let is_start = entry.is_video() && frame.is_keyframe() || entry.tracks.video().is_none();
         let over = self.open.as_ref().is_some_and(|open| {
             let is_long = is_start && open.writer.duration() >= self.recordings.limits.file_duration;
             hole || is_long || !open.writer.takes(&entry.tracks)

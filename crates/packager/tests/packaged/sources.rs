@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use support::{Rig, checker, publish, time, tracks_of, write};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use weir_hub::{SOURCE_RENDITION, Tracks};
+use weir_hub::SOURCE_RENDITION;
 use weir_media::{Frame, FrameFlags, MediaTime, TrackId};
 use weir_model::EventKind;
 use weir_packager::{Answer, PackagerConfig};
@@ -128,7 +128,7 @@ async fn pictures_alone_and_sound_alone_are_streams() {
     let mut rig = Rig::new(PackagerConfig::default()).await;
     let mut source = SyntheticSource::new(SyntheticConfig::default());
     let mut publisher = rig.publisher();
-    publisher.set_tracks(Tracks { video: None, ..tracks_of(&source) });
+    publisher.set_tracks(tracks_of(&source).audios().cloned().collect());
     let sound = source.frames_until(time(7.5)).into_iter().filter(|frame| frame.track == TrackId::SOURCE_AUDIO);
     write(&mut publisher, sound.collect(), MediaTime::ZERO).await;
     let master = rig.text("master.m3u8").await;

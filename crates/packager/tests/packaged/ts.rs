@@ -44,7 +44,8 @@ fn read(data: &[u8]) -> (Vec<TsEvent>, TsCounts) {
 /// Decode times in 90 kHz of the frames of a kind.
 fn times(events: &[TsEvent], kind: MediaKind) -> Vec<i64> {
     let frames = events.iter().filter_map(|event| if let TsEvent::Frame(frame) = event { Some(frame) } else { None });
-    frames.filter(|frame| frame.kind == kind).map(|frame| frame.dts_ticks).collect()
+    let track = if kind == MediaKind::Video { TrackId::SOURCE_VIDEO } else { TrackId::SOURCE_AUDIO };
+    frames.filter(|frame| frame.track == track).map(|frame| frame.dts_ticks).collect()
 }
 
 async fn dump(rig: &Rig, folder: &Path) -> PathBuf {
@@ -224,8 +225,8 @@ async fn picture_or_sound_alone() {
         let mut publisher = rig.publisher();
         let mut source = SyntheticSource::new(SyntheticConfig::default());
         let all = tracks_of(&source);
-        let video = all.video.filter(|_| with_picture);
-        publisher.set_tracks(Tracks { video, audio: all.audio.filter(|_| with_sound) });
+        let kept = all.iter().filter(|info| if info.kind() == MediaKind::Video { with_picture } else { with_sound });
+        publisher.set_tracks(kept.cloned().collect());
         let wanted = |frame: &Frame| (kind_of(frame) == MediaKind::Video) == with_picture;
         let frames = source.frames_until(time(9.0)).into_iter().filter(wanted).collect();
         write(&mut publisher, frames, MediaTime::ZERO).await;
@@ -310,16 +311,13 @@ async fn a_transport_stream_plays_across_the_wrap_of_its_clock() {
             TsEvent::Frame(frame) => {
                 let since = frame.dts_ticks - *first.get_or_insert(frame.dts_ticks);
                 let now = Duration::from_micros(u64::try_from(since.max(0)).unwrap() * 1_000 / 90);
-                let track = match frame.kind {
-                    MediaKind::Video => TrackId::SOURCE_VIDEO,
-                    MediaKind::Audio => TrackId::SOURCE_AUDIO,
-                };
+                let track = frame.track;
+                let kind = if track == TrackId::SOURCE_VIDEO { MediaKind::Video } else { MediaKind::Audio };
                 let raw = u64::try_from(frame.dts_ticks & ((1 << 33) - 1)).unwrap();
-                let (stamped, _) = timeline.stamp(track, frame.kind, raw, frame.cts_ticks, now);
+                let (stamped, _) = timeline.stamp(track, kind, raw, frame.cts_ticks, now);
                 let flags = FrameFlags { keyframe: frame.keyframe, discontinuity: stamped.discontinuity };
-                let frame =
-                    (Frame { track, dts: stamped.dts, pts: stamped.pts, flags, payload: frame.payload }, frame.kind);
-                publisher.write(frame.0, frame.1, Instant::now());
+                let frame = Frame { track, dts: stamped.dts, pts: stamped.pts, flags, payload: frame.payload };
+                publisher.write(frame, Instant::now());
                 tokio::task::yield_now().await;
             }
             _ => {}

@@ -13,14 +13,14 @@ use weir_rtmp::from_frames::RtmpBatcher;
 use weir_rtmp::wire::{ChunkReader, Message, ReadLimits, type_id};
 
 fn info(id: TrackId, codec: Codec, config: &'static [u8]) -> Arc<TrackInfo> {
-    Arc::new(TrackInfo { id, codec, config: Bytes::from_static(config), video: None, audio: None })
+    Arc::new(TrackInfo::new(id, codec, Bytes::from_static(config)))
 }
 
 fn tracks(config: &'static [u8]) -> Tracks {
-    Tracks {
-        video: Some(info(TrackId::SOURCE_VIDEO, Codec::H264, config)),
-        audio: Some(info(TrackId::SOURCE_AUDIO, Codec::Aac, b"\x11\x90")),
-    }
+    Tracks::from_iter([
+        info(TrackId::SOURCE_VIDEO, Codec::H264, config),
+        info(TrackId::SOURCE_AUDIO, Codec::Aac, b"\x11\x90"),
+    ])
 }
 
 /// Five seconds from 1,000,000 ms on: 25 pictures and 47 packets of audio a second, a keyframe each second.
@@ -46,7 +46,7 @@ fn batches() -> Vec<SharedBatch> {
         let payload = Bytes::from(vec![0xAB; if keyframe { 70_000 } else { 500 }]);
         let payload = [&written.to_be_bytes()[..], &payload[..]].concat().into();
         let flags = FrameFlags { keyframe, discontinuity: false };
-        publisher.write(Frame { track, dts, pts: dts, flags, payload }, kind, Instant::now());
+        publisher.write(Frame { track, dts, pts: dts, flags, payload }, Instant::now());
         while let Some(Next::Item(entry)) = subscriber.try_next() {
             all.extend(batcher.push(&entry));
         }
@@ -212,9 +212,9 @@ async fn sound_does_not_wait_for_a_picture_that_does_not_come() {
         let flags = FrameFlags { keyframe, discontinuity: false };
         Frame { track, dts: time, pts: time, flags, payload: Bytes::from_static(b"payload") }
     };
-    publisher.write(frame(TrackId::SOURCE_VIDEO, 0, true), MediaKind::Video, Instant::now());
+    publisher.write(frame(TrackId::SOURCE_VIDEO, 0, true), Instant::now());
     assert!(matches!(cursor.next().await, Next::Item(batch) if batch.is_start()));
-    publisher.write(frame(TrackId::SOURCE_AUDIO, 21, true), MediaKind::Audio, Instant::now());
+    publisher.write(frame(TrackId::SOURCE_AUDIO, 21, true), Instant::now());
 
     assert!(matches!(cursor.next().await, Next::Item(batch) if batch.video_frames() == 0));
 

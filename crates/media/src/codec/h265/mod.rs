@@ -145,7 +145,7 @@ pub fn track_info(id: TrackId, config: Bytes) -> Result<TrackInfo, CodecError> {
         reorder_frames: u8::try_from(sps.reorder_frames).ok(),
         codec_string: codec_string(record.profile),
     };
-    Ok(TrackInfo { id, codec: Codec::H265, config, video: Some(video), audio: None })
+    Ok(TrackInfo::picture(id, Codec::H265, config, video))
 }
 
 fn profile_name(profile: Profile) -> &'static str {

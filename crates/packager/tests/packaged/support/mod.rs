@@ -97,18 +97,11 @@ impl Rig {
 }
 
 pub(crate) fn tracks_of(source: &SyntheticSource) -> Tracks {
-    let mut tracks = Tracks::default();
-    for track in source.tracks() {
-        add(&mut tracks, track);
-    }
-    tracks
+    source.tracks().into_iter().map(Arc::new).collect()
 }
 
 pub(crate) fn add(tracks: &mut Tracks, track: TrackInfo) {
-    match track.kind() {
-        MediaKind::Video => tracks.video = Some(Arc::new(track)),
-        MediaKind::Audio => tracks.audio = Some(Arc::new(track)),
-    }
+    tracks.put(Arc::new(track));
 }
 
 pub(crate) fn kind_of(frame: &Frame) -> MediaKind {
@@ -118,9 +111,8 @@ pub(crate) fn kind_of(frame: &Frame) -> MediaKind {
 /// Frames moved to begin at `at`, in milliseconds as RTMP counts them.
 pub(crate) async fn write(publisher: &mut Publisher, frames: Vec<Frame>, at: MediaTime) {
     for frame in frames {
-        let kind = kind_of(&frame);
         let moved = |time: MediaTime| MediaTime::from_millis((time + at).as_millis());
-        publisher.write(Frame { dts: moved(frame.dts), pts: moved(frame.pts), ..frame }, kind, Instant::now());
+        publisher.write(Frame { dts: moved(frame.dts), pts: moved(frame.pts), ..frame }, Instant::now());
         // The packager reads each frame before the next one comes, as it does in life.
         tokio::task::yield_now().await;
     }
