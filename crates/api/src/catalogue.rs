@@ -1,14 +1,13 @@
 //! What is stored, in memory for as long as nothing is changed: what a judgement of a restream needs besides its own row.
 
 use crate::context::ApiContext;
-use crate::dto::ladder::RenditionDto;
 use crate::dto::push_status::WarningDto;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 use weir_hub::SOURCE_RENDITION;
 use weir_model::{
-    Destination, DestinationId, Encoding, Platform, Platforms, PushUrl, Rendition, Restream, RestreamId,
+    Destination, DestinationId, Platform, Platforms, PushUrl, Rendition, RenditionDraft, Restream, RestreamId,
     RestreamRendition, Sent, StreamId, StreamStatus, Target, check_platform,
 };
 use weir_store::StoreError;
@@ -91,7 +90,7 @@ impl Catalogue {
                 code: violation.code.to_owned(),
                 message: violation.message,
                 since: since.into(),
-                suggestion: suggestion.map(RenditionDto::from),
+                suggestion: suggestion.cloned().map(RenditionDraft::from),
             })
             .collect()
     }
@@ -100,12 +99,9 @@ impl Catalogue {
     pub(crate) fn sends(&self, restream: &Restream, platforms: &Platforms) -> String {
         let rendition = self.rendition(restream, self.platform(restream, platforms));
         let own = matches!(restream.rendition, RestreamRendition::Inline(_));
-        let encoded = rendition.and_then(|Rendition { name, encoding }| match encoding {
-            Encoding::Passthrough => None,
-            encoding if own => shared_name(&encoding),
-            Encoding::Encode(_) | Encoding::Sound(_) => Some(name),
-        });
-        encoded.unwrap_or_else(|| SOURCE_RENDITION.to_owned())
+        let made = rendition.filter(|rendition| !rendition.is_passthrough());
+        let name = made.and_then(|rendition| if own { shared_name(&rendition) } else { Some(rendition.name) });
+        name.unwrap_or_else(|| SOURCE_RENDITION.to_owned())
     }
 
     /// What the restream asks for; None for the source as it is.
@@ -135,14 +131,10 @@ impl Catalogue {
 
     /// None while it is not known what comes in.
     fn sent(&self, restream: &Restream, source: &StreamStatus, platform: &Platform) -> Option<Sent> {
-        let ingest = source.ingest.as_ref();
-        match self.rendition(restream, Some(platform)).map(|rendition| rendition.encoding) {
-            Some(Encoding::Encode(settings)) => {
-                let encoded = Sent::encoded(&settings);
-                Some(Sent { fps: encoded.fps.or_else(|| ingest?.fps), ..encoded })
-            }
-            Some(Encoding::Sound(settings)) => Some(Sent::sound(&settings)),
-            Some(Encoding::Passthrough) | None => Some(Sent::source(ingest?, &source.warnings)),
+        let source = source.ingest.as_ref().map(|ingest| Sent::source(ingest, &source.warnings));
+        match self.rendition(restream, Some(platform)) {
+            Some(rendition) => Sent::rendition(&rendition, source),
+            None => source,
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use weir_hub::SOURCE_RENDITION;
-use weir_model::{Encoding, Fault, Ladder, Reason, ReasonCode, Rendition, RenditionWish, RestreamSpec, Stream};
-use weir_transcode::{LogoWish, Want, Wants, shared_name};
+use weir_model::{Fault, Ladder, Reason, ReasonCode, Rendition, RenditionWish, RestreamSpec, Stream};
+use weir_transcode::{LogoWish, Wants, shared_name};
 
 /// What viewers are offered: the name in addresses, and the hub's rendition that it is.
 pub(crate) fn offered(stream: &Stream) -> Vec<(String, String)> {
@@ -17,10 +17,7 @@ pub(crate) fn offered(stream: &Stream) -> Vec<(String, String)> {
 /// How far apart keyframes are in what is encoded for viewers, at most.
 pub(crate) fn keyframes_apart(stream: &Stream) -> Duration {
     let renditions = stream.ladder.iter().flat_map(Ladder::renditions);
-    let seconds = renditions.filter_map(|rendition| match rendition.encoding {
-        Encoding::Encode(settings) => Some(settings.gop_seconds),
-        Encoding::Passthrough | Encoding::Sound(_) => None,
-    });
+    let seconds = renditions.filter_map(|rendition| Some(rendition.picture()?.gop_seconds));
     Duration::try_from_secs_f64(seconds.fold(0.0, f64::max)).unwrap_or_default()
 }
 
@@ -32,7 +29,7 @@ pub(crate) fn of_wish(stream: &Stream, wish: &RenditionWish) -> Result<String, R
             let message = format!("the stream's ladder has no rendition named {name:?}");
             Reason::new(ReasonCode::Internal, message).with_fault(Fault::Config)
         }),
-        RenditionWish::Inline(own) => Ok(shared_name(&own.encoding).unwrap_or_else(|| SOURCE_RENDITION.to_owned())),
+        RenditionWish::Inline(own) => Ok(shared_name(own).unwrap_or_else(|| SOURCE_RENDITION.to_owned())),
     }
 }
 
@@ -58,11 +55,10 @@ pub(crate) fn wants<'a>(stream: &Stream, restreams: impl Iterator<Item = &'a Res
         return Wants::default();
     }
     let ladder = stream.ladder.as_ref().map(Ladder::renditions).unwrap_or_default();
-    let mut renditions: Vec<Want> =
-        ladder.into_iter().filter_map(|rendition| Want::new(rendition.name, &rendition.encoding)).collect();
+    let mut renditions: Vec<Rendition> = ladder.into_iter().filter(|rendition| !rendition.is_passthrough()).collect();
     for restream in restreams {
         let RenditionWish::Inline(own) = &restream.rendition else { continue };
-        let want = shared_name(&own.encoding).and_then(|name| Want::new(name, &own.encoding));
+        let want = shared_name(own).map(|name| Rendition { name, ..own.clone() });
         renditions.extend(want.filter(|want| !renditions.contains(want)));
     }
     let logo = stream.logo_image.clone().map(|image| LogoWish { placement: stream.logo, image });
@@ -70,40 +66,36 @@ pub(crate) fn wants<'a>(stream: &Stream, restreams: impl Iterator<Item = &'a Res
 }
 
 fn in_hub(rendition: &Rendition) -> String {
-    match rendition.encoding {
-        Encoding::Encode(_) | Encoding::Sound(_) => rendition.name.clone(),
-        Encoding::Passthrough => SOURCE_RENDITION.to_owned(),
-    }
+    if rendition.is_passthrough() { SOURCE_RENDITION.to_owned() } else { rendition.name.clone() }
 }
 
 #[cfg(test)]
 mod tests {
     use weir_model::{
-        AudioCodec, EncodingSettings, Fit, PushUrl, RateControl, RestreamId, RetryBudget, RetryRules, StreamId,
-        StreamName, VideoCodec,
+        Audio, AudioCodec, Fit, PictureSettings, PushUrl, RateControl, RestreamId, RetryBudget, RetryRules,
+        SoundSettings, StreamId, StreamName, Video, VideoCodec,
     };
 
     use super::*;
 
-    fn settings(width: u32, height: u32) -> EncodingSettings {
-        EncodingSettings {
+    fn encoded(name: &str, (width, height): (u32, u32), gop_seconds: f64) -> Rendition {
+        let picture = PictureSettings {
             width,
             height,
             fps: None,
-            video_bitrate_kbps: 600,
-            audio_bitrate_kbps: 96,
-            audio_codec: AudioCodec::Aac,
-            loudness_lufs: None,
+            bitrate_kbps: 600,
             codec: VideoCodec::H264,
-            gop_seconds: 2.0,
+            gop_seconds,
             rate_control: RateControl::Cbr,
             profile: None,
             fit: Fit::Pad,
-        }
+        };
+        let sound = SoundSettings { bitrate_kbps: 96, codec: AudioCodec::Aac, loudness_lufs: None };
+        Rendition { name: name.to_owned(), video: Video::Encode(picture), audio: Audio::Encode(sound) }
     }
 
-    fn rendition(name: &str, encoding: Encoding) -> Rendition {
-        Rendition { name: name.to_owned(), encoding }
+    fn own(name: &str) -> Rendition {
+        encoded(name, (640, 360), 2.0)
     }
 
     fn stream(ladder: Option<Ladder>) -> Stream {
@@ -111,8 +103,8 @@ mod tests {
     }
 
     fn laddered() -> Stream {
-        let small = rendition("small", Encoding::Encode(settings(320, 180)));
-        stream(Some(Ladder::Inline(vec![rendition("asis", Encoding::Passthrough), small])))
+        let small = encoded("small", (320, 180), 2.0);
+        stream(Some(Ladder::Inline(vec![Rendition::passthrough("asis"), small])))
     }
 
     fn restream(rendition: RenditionWish) -> RestreamSpec {
@@ -131,14 +123,11 @@ mod tests {
 
     #[test]
     fn the_longest_gop_that_is_encoded_is_known_before_it_comes() {
-        let encode = |gop_seconds| {
-            let settings = EncodingSettings { gop_seconds, ..settings(320, 180) };
-            rendition("x", Encoding::Encode(settings))
-        };
+        let encode = |gop_seconds| encoded("x", (320, 180), gop_seconds);
         for (ladder, expected) in [
             (None, 0.0),
-            (Some(vec![rendition("asis", Encoding::Passthrough)]), 0.0),
-            (Some(vec![encode(2.0), encode(4.5), rendition("asis", Encoding::Passthrough), encode(1.0)]), 4.5),
+            (Some(vec![Rendition::passthrough("asis")]), 0.0),
+            (Some(vec![encode(2.0), encode(4.5), Rendition::passthrough("asis"), encode(1.0)]), 4.5),
         ] {
             let stream = stream(ladder.map(Ladder::Inline));
             assert_eq!(keyframes_apart(&stream), Duration::from_secs_f64(expected));
@@ -157,15 +146,15 @@ mod tests {
 
     #[test]
     fn wishes_are_found_or_refused() {
-        let own = settings(640, 360);
+        let in_hub = shared_name(&own("x"));
         for (wish, expected) in [
             (RenditionWish::AsIs, Some("source")),
             (RenditionWish::Named("source".to_owned()), Some("source")),
             (RenditionWish::Named("asis".to_owned()), Some("source")),
             (RenditionWish::Named("small".to_owned()), Some("small")),
             (RenditionWish::Named("720p".to_owned()), None),
-            (RenditionWish::Inline(rendition("x", Encoding::Passthrough)), Some("source")),
-            (RenditionWish::Inline(rendition("x", Encoding::Encode(own))), Some("~640x360-h264-cbr-600k-96k-2s")),
+            (RenditionWish::Inline(Rendition::passthrough("x")), Some("source")),
+            (RenditionWish::Inline(own("x")), in_hub.as_deref()),
         ] {
             let found = of_wish(&laddered(), &wish);
             assert_eq!(found.as_deref().ok(), expected, "{wish:?}");
@@ -181,22 +170,22 @@ mod tests {
         };
         assert_eq!(settled(&laddered(), "asis"), Ok(RenditionWish::AsIs));
         assert_eq!(settled(&laddered(), "small"), Ok(RenditionWish::Named("small".to_owned())));
-        let encoded = vec![rendition("asis", Encoding::Encode(settings(640, 360)))];
-        let encoded = stream(Some(Ladder::Inline(encoded)));
+        let encoded = stream(Some(Ladder::Inline(vec![own("asis")])));
         assert_eq!(settled(&encoded, "asis"), Ok(RenditionWish::Named("asis".to_owned())));
         assert!(settled(&encoded, "small").is_err());
     }
 
     #[test]
     fn what_is_encoded_is_the_ladder_and_what_restreams_ask_for() {
-        let own = |name: &str| restream(RenditionWish::Inline(rendition(name, Encoding::Encode(settings(640, 360)))));
+        let push = |name: &str| restream(RenditionWish::Inline(own(name)));
         let restreams =
-            [own("a"), own("b"), restream(RenditionWish::Named("small".to_owned())), restream(RenditionWish::AsIs)];
+            [push("a"), push("b"), restream(RenditionWish::Named("small".to_owned())), restream(RenditionWish::AsIs)];
         let names = |stream: &Stream| -> Vec<String> {
             wants(stream, restreams.iter()).renditions.into_iter().map(|want| want.name).collect()
         };
-        assert_eq!(names(&laddered()), ["small", "~640x360-h264-cbr-600k-96k-2s"]);
-        assert_eq!(names(&stream(None)), ["~640x360-h264-cbr-600k-96k-2s"]);
+        let shared = shared_name(&own("a")).unwrap();
+        assert_eq!(names(&laddered()), ["small", shared.as_str()]);
+        assert_eq!(names(&stream(None)), [shared.as_str()]);
         assert!(names(&Stream { active: false, ..laddered() }).is_empty());
     }
 }

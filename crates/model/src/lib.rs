@@ -7,9 +7,11 @@ mod ladder;
 mod logo;
 mod name;
 mod named;
+mod picture_settings;
 mod platform;
 mod platform_check;
 mod push_url;
+mod rendition;
 mod rendition_draft;
 mod restream;
 mod role;
@@ -26,16 +28,15 @@ mod webhook;
 pub use destination::Destination;
 pub use event_kind::EventKind;
 pub use id::{ApiKeyId, DestinationId, LadderId, RestreamId, StreamId, UserId, WebhookId};
-pub use ladder::{
-    BuiltinLadder, Encoding, EncodingSettings, Fit, Ladder, LadderFault, MAX_RENDITIONS, RateControl, Rendition,
-    RenditionFault, VideoCodec, is_builtin_ladder,
-};
+pub use ladder::{BuiltinLadder, Ladder, LadderFault, MAX_RENDITIONS, is_builtin_ladder};
 pub use logo::{Corner, LOGO_BYTES_MAX, LOGO_SIDE_MAX, LogoImage, LogoPlacement, LogoPlacementFault};
 pub use name::{MAX_LABEL_CHARS, MAX_STREAM_NAME_BYTES, NameFault, StreamName, checked_label};
+pub use picture_settings::{Fit, PictureSettings, RateControl, VideoCodec};
 pub use platform::{Platform, PlatformRules, Platforms, PlatformsFault, Protocol, RetryBudget};
 pub use platform_check::{Sent, Violation, check_platform};
 pub use push_url::{Advice, Login, MAX_URL_BYTES, PushUrl, PushUrlFault, masked_uri};
-pub use rendition_draft::{EncodingDraft, PictureDraft, RenditionDraft, SoundDraft};
+pub use rendition::{Audio, Rendition, RenditionFault, Video};
+pub use rendition_draft::RenditionDraft;
 pub use restream::{RenditionWish, Restream, RestreamRendition, RetryRules, RetryRulesFault, Schedule, Target};
 pub use role::Role;
 pub use saved_ladder::{BUILTIN_LADDER_ID_MAX, SavedLadder, SavedLadderFault};

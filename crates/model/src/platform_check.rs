@@ -1,7 +1,7 @@
 //! What a platform will hold against what it is sent, in words, and the rendition that would please it: pure.
 
 use crate::{
-    AudioCodec, Encoding, EncodingSettings, Fit, IngestStatus, Platform, RateControl, Rendition, SoundSettings,
+    Audio, AudioCodec, Fit, IngestStatus, PictureSettings, Platform, RateControl, Rendition, SoundSettings, Video,
     VideoCodec,
 };
 
@@ -67,31 +67,32 @@ impl Sent {
         }
     }
 
-    /// What our encoder makes: coded sound is always there, B-frames never.
-    pub fn encoded(settings: &EncodingSettings) -> Self {
-        Self {
-            width: Some(settings.width),
-            height: Some(settings.height),
-            fps: settings.fps,
-            video_bps: Some(u64::from(settings.video_bitrate_kbps) * 1_000),
-            video_codec: Some(settings.codec.as_str().to_owned()),
-            video_profile: settings.profile.clone().filter(|_| settings.codec == VideoCodec::H264),
-            gop_seconds: Some(settings.gop_seconds),
-            rate_control: Some(settings.rate_control),
-            b_frames: Some(false),
-            no_picture: false,
-            ..Self::sound(&settings.sound())
-        }
-    }
-
-    /// The same of sound alone.
-    pub fn sound(settings: &SoundSettings) -> Self {
-        Self {
-            audio_codec: Some(Some(settings.codec.as_str().to_owned())),
-            audio_kbps: Some(settings.bitrate_kbps),
-            no_picture: true,
-            ..Self::default()
-        }
+    /// What is made of a source: coded sound is always there, B-frames of ours never. None while what it takes of the source is not known.
+    pub fn rendition(rendition: &Rendition, source: Option<Self>) -> Option<Self> {
+        let sent = match &rendition.video {
+            Video::Source => source?,
+            Video::Encode(picture) => Self {
+                width: Some(picture.width),
+                height: Some(picture.height),
+                fps: picture.fps.or_else(|| source?.fps),
+                video_bps: Some(u64::from(picture.bitrate_kbps) * 1_000),
+                video_codec: Some(picture.codec.as_str().to_owned()),
+                video_profile: picture.profile.clone().filter(|_| picture.codec == VideoCodec::H264),
+                gop_seconds: Some(picture.gop_seconds),
+                rate_control: Some(picture.rate_control),
+                b_frames: Some(false),
+                ..Self::default()
+            },
+            Video::None => Self { no_picture: true, ..Self::default() },
+        };
+        Some(match &rendition.audio {
+            Audio::Source => sent,
+            Audio::Encode(sound) => Self {
+                audio_codec: Some(Some(sound.codec.as_str().to_owned())),
+                audio_kbps: Some(sound.bitrate_kbps),
+                ..sent
+            },
+        })
     }
 }
 
@@ -211,17 +212,14 @@ fn suggestion(platform: &Platform, sent: &Sent) -> Option<Rendition> {
     let wanted = source_kbps.or(rules.video_recommended_kbps).unwrap_or(4_000);
     // More than what comes in buys nothing, more than what is recommended is seldom kept.
     let kbps = wanted.min(rules.video_recommended_kbps.or(rules.video_max_kbps).unwrap_or(wanted));
-    let settings = EncodingSettings {
+    let picture = PictureSettings {
         width,
         height,
         fps: match (sent.fps, rules.max_fps) {
             (Some(fps), Some(max)) if fps > f64::from(max) + FPS_TOLERANCE => Some(f64::from(max)),
             _ => None,
         },
-        video_bitrate_kbps: (kbps / BITRATE_STEP_KBPS * BITRATE_STEP_KBPS).max(BITRATE_KBPS_MIN),
-        audio_bitrate_kbps: rules.audio_max_kbps.map_or(AUDIO_KBPS, |max| max.min(AUDIO_KBPS)),
-        audio_codec: AudioCodec::Aac,
-        loudness_lufs: None,
+        bitrate_kbps: (kbps / BITRATE_STEP_KBPS * BITRATE_STEP_KBPS).max(BITRATE_KBPS_MIN),
         codec: VideoCodec::H264,
         gop_seconds: rules.gop_recommended_seconds,
         rate_control: RateControl::Cbr,
@@ -229,7 +227,12 @@ fn suggestion(platform: &Platform, sent: &Sent) -> Option<Rendition> {
         fit: Fit::Pad,
     };
     let name = format!("{}-{}p", platform.id, width.min(height));
-    let rendition = Rendition { name, encoding: Encoding::Encode(settings) };
+    let sound = SoundSettings {
+        bitrate_kbps: rules.audio_max_kbps.map_or(AUDIO_KBPS, |max| max.min(AUDIO_KBPS)),
+        codec: AudioCodec::Aac,
+        loudness_lufs: None,
+    };
+    let rendition = Rendition { name, video: Video::Encode(picture), audio: Audio::Encode(sound) };
     // A suggestion that would be refused helps nobody.
     rendition.check().is_ok().then_some(rendition)
 }
@@ -286,24 +289,22 @@ mod tests {
         ] {
             let (found, suggestion) = check(platform, &sent);
             assert!(found.iter().any(|violation| violation.code == code), "{platform} {code}: {found:?}");
-            let Some(Rendition { encoding: Encoding::Encode(settings), .. }) = suggestion else {
-                unreachable!("{platform} {code}: {found:?}")
-            };
-            assert_eq!(check(platform, &Sent::encoded(&settings)), (vec![], None), "{platform} {code}: {settings:?}");
+            let pleasing = Sent::rendition(&suggestion.unwrap(), None).unwrap();
+            assert_eq!(check(platform, &pleasing), (vec![], None), "{platform} {code}");
         }
     }
 
     #[test]
     fn sound_alone_is_shown_by_no_platform() {
-        let radio = Sent::sound(&SoundSettings { bitrate_kbps: 96, codec: AudioCodec::Aac, loudness_lufs: None });
+        let sound = SoundSettings { bitrate_kbps: 96, codec: AudioCodec::Aac, loudness_lufs: None };
+        let radio = Rendition { name: "radio".to_owned(), video: Video::None, audio: Audio::Encode(sound) };
+        let radio = Sent::rendition(&radio, None).unwrap();
         let codes =
             |platform| check(platform, &radio).0.into_iter().map(|violation| violation.code).collect::<Vec<_>>();
         for platform in ["youtube", "facebook", "twitch", "kick", "x", "instagram", "tiktok"] {
             assert_eq!(codes(platform), ["missing_video"], "{platform}");
-            let Some(Rendition { encoding: Encoding::Encode(settings), .. }) = check(platform, &radio).1 else {
-                unreachable!("{platform}")
-            };
-            assert_eq!(check(platform, &Sent::encoded(&settings)), (vec![], None), "{platform}: {settings:?}");
+            let pleasing = Sent::rendition(&check(platform, &radio).1.unwrap(), None).unwrap();
+            assert_eq!(check(platform, &pleasing), (vec![], None), "{platform}");
         }
         for platform in ["generic-rtmp", "generic-srt"] {
             assert_eq!(codes(platform), [""; 0], "{platform}");
@@ -353,7 +354,7 @@ mod tests {
         assert_eq!(found[0].message, "GOP is 10 s, Facebook rejects over 4 s: transcode to 2 s");
         let suggestion = suggestion.unwrap();
         assert_eq!(suggestion.name, "facebook-1080p");
-        let Encoding::Encode(settings) = suggestion.encoding else { unreachable!() };
-        assert_eq!((settings.video_bitrate_kbps, settings.gop_seconds), (4_000, 2.0));
+        let picture = suggestion.picture().unwrap();
+        assert_eq!((picture.bitrate_kbps, picture.gop_seconds), (4_000, 2.0));
     }
 }

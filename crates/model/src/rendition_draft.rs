@@ -1,95 +1,83 @@
-//! A rendition as somebody asked for it: what was left out stays left out, and is filled in where it is used.
+//! A rendition as somebody said it: what was left out stays left out, and is filled in where it is used.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::sound::BITRATE_KBPS_DEFAULT;
 use crate::{
-    AudioCodec, Encoding, EncodingSettings, Fit, PlatformRules, RateControl, Rendition, RenditionFault, SoundSettings,
-    VideoCodec,
+    Audio, AudioCodec, Fit, PictureSettings, PlatformRules, RateControl, Rendition, RenditionFault, SoundSettings,
+    Video, VideoCodec,
 };
 
-/// Kept in the restream's row: rules of a platform that change later fill it differently.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Either `passthrough`, or a size and a bitrate, or `audio_bitrate_kbps` alone, which is sound without a picture. A restream's own
+/// may leave out everything but its size: what is left out follows the platform's rules.
+// The one form of it outside the process: bodies of the API, rows and ladder files have it. Rules of a platform that change later fill
+// a restream's row differently.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = RenditionDto)]
 pub struct RenditionDraft {
+    #[schema(pattern = "^[A-Za-z0-9_-]{1,32}$")]
     pub name: String,
-    pub encoding: EncodingDraft,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EncodingDraft {
-    /// The input as it is.
-    Passthrough,
-    Encode(PictureDraft),
-    /// Sound without a picture.
-    Sound(SoundDraft),
-}
-
-/// A picture with sound. Its size must be said: nothing else says what it is.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct PictureDraft {
-    pub width: u32,
-    pub height: u32,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub passthrough: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 16, maximum = 8192, multiple_of = 2)]
+    pub width: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 16, maximum = 8192, multiple_of = 2)]
+    pub height: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 240)]
     pub fps: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 50, maximum = 200000)]
     pub video_bitrate_kbps: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio_bitrate_kbps: Option<u32>,
+    /// `aac` unless said otherwise; `opus` goes where it is taken (CMAF, Enhanced RTMP, SRT).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio_codec: Option<AudioCodec>,
+    /// Brings the sound to this integrated loudness (EBU R128), -30 to -10; left out, it stays as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = -30, maximum = -10)]
+    pub loudness_lufs: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub codec: Option<VideoCodec>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0.5, maximum = 20)]
     pub gop_seconds: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_control: Option<RateControl>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^(baseline|main|high|main10)$")]
     pub profile: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fit: Option<Fit>,
-    #[serde(flatten)]
-    pub sound: SoundDraft,
-}
-
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct SoundDraft {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_bitrate_kbps: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audio_codec: Option<AudioCodec>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loudness_lufs: Option<f64>,
 }
 
 impl RenditionDraft {
     /// The whole of it for a destination with these rules; None: for nobody in particular. What was said stays as it is, also
     /// where it breaks a rule: that is for a warning to say.
     pub fn fill(&self, rules: Option<&PlatformRules>) -> Rendition {
-        let encoding = match &self.encoding {
-            EncodingDraft::Passthrough => Encoding::Passthrough,
-            EncodingDraft::Encode(picture) => Encoding::Encode(picture.fill(rules)),
-            EncodingDraft::Sound(sound) => Encoding::Sound(sound.fill(rules)),
+        let name = self.name.clone();
+        if self.passthrough {
+            return Rendition::passthrough(name);
+        }
+        let video = match (self.width, self.height) {
+            (Some(width), Some(height)) => Video::Encode(self.picture(width, height, rules)),
+            _ => Video::None,
         };
-        Rendition { name: self.name.clone(), encoding }
+        Rendition { name, video, audio: Audio::Encode(self.sound(rules)) }
     }
 
-    /// What is filled in is within all limits, so a fault is of something that was said.
-    pub fn check(&self) -> Result<(), RenditionFault> {
-        self.fill(None).check()
-    }
-}
-
-impl PictureDraft {
-    fn fill(&self, rules: Option<&PlatformRules>) -> EncodingSettings {
-        let sound = self.sound.fill(rules);
+    fn picture(&self, width: u32, height: u32, rules: Option<&PlatformRules>) -> PictureSettings {
         let codec = self.codec.unwrap_or(VideoCodec::H264);
-        EncodingSettings {
-            width: self.width,
-            height: self.height,
+        PictureSettings {
+            width,
+            height,
             fps: self.fps,
-            video_bitrate_kbps: self
-                .video_bitrate_kbps
-                .unwrap_or_else(|| recommended_kbps(rules, self.width, self.height)),
-            audio_bitrate_kbps: sound.bitrate_kbps,
-            audio_codec: sound.codec,
-            loudness_lufs: sound.loudness_lufs,
+            bitrate_kbps: self.video_bitrate_kbps.unwrap_or_else(|| recommended_kbps(rules, width, height)),
             codec,
             gop_seconds: self.gop_seconds.or(rules.map(|rules| rules.gop_recommended_seconds)).unwrap_or(2.0),
             // Every platform that has a wish wants it constant, and none minds.
@@ -98,10 +86,8 @@ impl PictureDraft {
             fit: self.fit.unwrap_or_default(),
         }
     }
-}
 
-impl SoundDraft {
-    fn fill(&self, rules: Option<&PlatformRules>) -> SoundSettings {
+    fn sound(&self, rules: Option<&PlatformRules>) -> SoundSettings {
         let most = rules.and_then(|rules| rules.audio_max_kbps).unwrap_or(BITRATE_KBPS_DEFAULT);
         SoundSettings {
             bitrate_kbps: self.audio_bitrate_kbps.unwrap_or(BITRATE_KBPS_DEFAULT.min(most)),
@@ -109,33 +95,85 @@ impl SoundDraft {
             loudness_lufs: self.loudness_lufs,
         }
     }
+
+    /// What is filled in is within all limits, so a fault is of something that was said.
+    pub fn check(&self) -> Result<(), RenditionFault> {
+        self.check_shape()?;
+        self.fill(None).check()
+    }
+
+    /// Which fields go together.
+    fn check_shape(&self) -> Result<(), RenditionFault> {
+        let fault = |field, problem| Err(RenditionFault { field, problem });
+        if self.passthrough {
+            return match self.says_picture() || self.says_sound() {
+                true => fault("passthrough", "goes with a name and nothing else"),
+                false => Ok(()),
+            };
+        }
+        if self.audio_bitrate_kbps.is_some() && !self.says_picture() {
+            return Ok(());
+        }
+        for (field, value) in [("width", self.width), ("height", self.height)] {
+            if value.is_none() {
+                let problem =
+                    "is required unless it is passthrough, or sound alone with nothing but audio_bitrate_kbps";
+                return fault(field, problem);
+            }
+        }
+        Ok(())
+    }
+
+    fn says_picture(&self) -> bool {
+        let without_sound = Self { audio_bitrate_kbps: None, audio_codec: None, loudness_lufs: None, ..self.clone() };
+        without_sound != Self { name: self.name.clone(), passthrough: self.passthrough, ..Self::default() }
+    }
+
+    fn says_sound(&self) -> bool {
+        self.audio_bitrate_kbps.is_some() || self.audio_codec.is_some() || self.loudness_lufs.is_some()
+    }
 }
 
-impl From<&Rendition> for RenditionDraft {
-    /// With everything said.
-    fn from(rendition: &Rendition) -> Self {
-        let sound = |sound: SoundSettings| SoundDraft {
-            audio_bitrate_kbps: Some(sound.bitrate_kbps),
-            audio_codec: Some(sound.codec),
-            loudness_lufs: sound.loudness_lufs,
-        };
-        let encoding = match &rendition.encoding {
-            Encoding::Passthrough => EncodingDraft::Passthrough,
-            Encoding::Sound(settings) => EncodingDraft::Sound(sound(*settings)),
-            Encoding::Encode(settings) => EncodingDraft::Encode(PictureDraft {
-                width: settings.width,
-                height: settings.height,
-                fps: settings.fps,
-                video_bitrate_kbps: Some(settings.video_bitrate_kbps),
-                codec: Some(settings.codec),
-                gop_seconds: Some(settings.gop_seconds),
-                rate_control: Some(settings.rate_control),
-                profile: settings.profile.clone(),
-                fit: Some(settings.fit),
-                sound: sound(settings.sound()),
-            }),
-        };
-        Self { name: rendition.name.clone(), encoding }
+/// For a ladder, which is for nobody in particular: the picture's bitrate must be said.
+impl TryFrom<RenditionDraft> for Rendition {
+    type Error = RenditionFault;
+
+    fn try_from(draft: RenditionDraft) -> Result<Self, RenditionFault> {
+        draft.check_shape()?;
+        let whole = draft.fill(None);
+        if whole.picture().is_some() && draft.video_bitrate_kbps.is_none() {
+            return Err(RenditionFault {
+                field: "video_bitrate_kbps",
+                problem: "is required unless it is passthrough",
+            });
+        }
+        Ok(whole)
+    }
+}
+
+/// With everything said.
+impl From<Rendition> for RenditionDraft {
+    fn from(rendition: Rendition) -> Self {
+        let passthrough = rendition.is_passthrough();
+        let mut draft = Self { name: rendition.name, passthrough, ..Self::default() };
+        if let Audio::Encode(SoundSettings { bitrate_kbps, codec, loudness_lufs }) = rendition.audio {
+            draft.audio_bitrate_kbps = Some(bitrate_kbps);
+            draft.audio_codec = Some(codec);
+            draft.loudness_lufs = loudness_lufs;
+        }
+        let Video::Encode(picture) = rendition.video else { return draft };
+        Self {
+            width: Some(picture.width),
+            height: Some(picture.height),
+            fps: picture.fps,
+            video_bitrate_kbps: Some(picture.bitrate_kbps),
+            codec: Some(picture.codec),
+            gop_seconds: Some(picture.gop_seconds),
+            rate_control: Some(picture.rate_control),
+            profile: picture.profile,
+            fit: Some(picture.fit),
+            ..draft
+        }
     }
 }
 
@@ -166,22 +204,15 @@ mod tests {
     use super::*;
     use crate::Platforms;
 
-    fn sized(width: u32, height: u32) -> PictureDraft {
-        PictureDraft { width, height, ..PictureDraft::default() }
-    }
-
-    fn draft(picture: PictureDraft) -> RenditionDraft {
-        RenditionDraft { name: "own".into(), encoding: EncodingDraft::Encode(picture) }
+    fn sized(width: u32, height: u32) -> RenditionDraft {
+        RenditionDraft { name: "own".into(), width: Some(width), height: Some(height), ..RenditionDraft::default() }
     }
 
     /// As the platform's rules fill it.
-    fn filled(platform: &str, picture: PictureDraft) -> EncodingSettings {
+    fn filled(platform: &str, draft: &RenditionDraft) -> (PictureSettings, SoundSettings) {
         let platforms = Platforms::load().unwrap();
-        let Encoding::Encode(settings) = draft(picture).fill(Some(&platforms.get(platform).unwrap().rules)).encoding
-        else {
-            unreachable!()
-        };
-        settings
+        let whole = draft.fill(Some(&platforms.get(platform).unwrap().rules));
+        (whole.picture().unwrap().clone(), *whole.sound().unwrap())
     }
 
     #[test]
@@ -201,21 +232,22 @@ mod tests {
             ("generic-rtmp", (640, 360), 950, 128, 2.0),
             ("generic-srt", (1280, 720), 2_700, 128, 2.0),
         ] {
-            let settings = filled(platform, sized(size.0, size.1));
+            let draft = sized(size.0, size.1);
+            let (picture, sound) = filled(platform, &draft);
             assert_eq!(
-                (settings.video_bitrate_kbps, settings.audio_bitrate_kbps, settings.gop_seconds),
+                (picture.bitrate_kbps, sound.bitrate_kbps, picture.gop_seconds),
                 (kbps, audio_kbps, gop_seconds),
                 "{platform} {size:?}"
             );
-            let rest = (settings.rate_control, settings.codec, settings.audio_codec, settings.fps);
+            let rest = (picture.rate_control, picture.codec, sound.codec, picture.fps);
             assert_eq!(rest, (RateControl::Cbr, VideoCodec::H264, AudioCodec::Aac, None), "{platform}");
-            assert_eq!(draft(sized(size.0, size.1)).check(), Ok(()));
+            assert_eq!(draft.check(), Ok(()));
         }
     }
 
     #[test]
     fn what_was_said_stays_whatever_the_rules_are() {
-        let said = PictureDraft {
+        let said = RenditionDraft {
             fps: Some(120.0),
             video_bitrate_kbps: Some(20_000),
             codec: Some(VideoCodec::H265),
@@ -223,18 +255,16 @@ mod tests {
             rate_control: Some(RateControl::Vbr),
             profile: Some("main10".into()),
             fit: Some(Fit::Crop),
-            sound: SoundDraft {
-                audio_bitrate_kbps: Some(320),
-                audio_codec: Some(AudioCodec::Opus),
-                loudness_lufs: Some(-16.0),
-            },
+            audio_bitrate_kbps: Some(320),
+            audio_codec: Some(AudioCodec::Opus),
+            loudness_lufs: Some(-16.0),
             ..sized(3840, 2160)
         };
-        let whole = draft(said.clone()).fill(None);
+        let whole = said.fill(None);
         for platform in Platforms::load().unwrap().all() {
-            assert_eq!(draft(said.clone()).fill(Some(&platform.rules)), whole, "{}", platform.id);
+            assert_eq!(said.fill(Some(&platform.rules)), whole, "{}", platform.id);
         }
-        assert_eq!(RenditionDraft::from(&whole), draft(said));
+        assert_eq!(RenditionDraft::from(whole), said);
     }
 
     #[test]
@@ -251,23 +281,45 @@ mod tests {
             assert_eq!(rules.usual_profile(codec).as_deref(), expected, "{listed:?}");
         }
         rules.audio_max_kbps = Some(96);
-        let sound = RenditionDraft { name: "radio".into(), encoding: EncodingDraft::Sound(SoundDraft::default()) };
-        let Encoding::Sound(settings) = sound.fill(Some(&rules)).encoding else { unreachable!() };
-        assert_eq!(settings.bitrate_kbps, 96);
+        let radio = RenditionDraft { name: "radio".into(), ..RenditionDraft::default() };
+        assert_eq!(radio.fill(Some(&rules)).sound().map(|sound| sound.bitrate_kbps), Some(96));
     }
 
     #[test]
     fn rows_have_only_what_was_said() {
-        let own = draft(PictureDraft { gop_seconds: Some(1.0), ..sized(1280, 720) });
+        let own = RenditionDraft { gop_seconds: Some(1.0), ..sized(1280, 720) };
         let row = serde_json::to_value(&own).unwrap();
-        let expected = r#"{"name":"own","encoding":{"encode":{"width":1280,"height":720,"gop_seconds":1.0}}}"#;
+        let expected = r#"{"name":"own","width":1280,"height":720,"gop_seconds":1.0}"#;
         assert_eq!(row, serde_json::from_str::<serde_json::Value>(expected).unwrap());
         assert_eq!(serde_json::from_value::<RenditionDraft>(row).unwrap(), own);
-        // As rows were before anything could be left out.
-        let old = r#"{"name":"p","encoding":{"encode":{"width":640,"height":360,"fps":null,"video_bitrate_kbps":600,
-            "audio_bitrate_kbps":64,"codec":"h264","gop_seconds":2.0,"rate_control":"cbr","profile":null}}}"#;
-        let old: RenditionDraft = serde_json::from_str(old).unwrap();
-        let Encoding::Encode(settings) = old.fill(None).encoding else { unreachable!() };
-        assert_eq!((settings.video_bitrate_kbps, settings.audio_bitrate_kbps), (600, 64));
+    }
+
+    #[test]
+    fn fields_that_do_not_go_together_are_named() {
+        let named = || RenditionDraft { name: "a".into(), ..RenditionDraft::default() };
+        let asis = || RenditionDraft { passthrough: true, ..named() };
+        for (draft, faults) in [
+            (asis(), (None, None)),
+            (RenditionDraft { fit: Some(Fit::Pad), ..asis() }, (Some("passthrough"), Some("passthrough"))),
+            (
+                RenditionDraft { audio_codec: Some(AudioCodec::Aac), ..asis() },
+                (Some("passthrough"), Some("passthrough")),
+            ),
+            (named(), (Some("width"), Some("width"))),
+            (RenditionDraft { audio_codec: Some(AudioCodec::Aac), ..named() }, (Some("width"), Some("width"))),
+            (RenditionDraft { audio_bitrate_kbps: Some(64), ..named() }, (None, None)),
+            (
+                RenditionDraft { audio_bitrate_kbps: Some(64), fps: Some(25.0), ..named() },
+                (Some("width"), Some("width")),
+            ),
+            (RenditionDraft { width: Some(640), ..named() }, (Some("height"), Some("height"))),
+            // Who it is for says its bitrate; a ladder is for nobody in particular.
+            (sized(640, 360), (None, Some("video_bitrate_kbps"))),
+            (RenditionDraft { video_bitrate_kbps: Some(600), ..sized(640, 360) }, (None, None)),
+        ] {
+            let alone = draft.check().err().map(|fault| fault.field);
+            let of_ladder = Rendition::try_from(draft.clone()).err().map(|fault| fault.field);
+            assert_eq!((alone, of_ladder), faults, "{draft:?}");
+        }
     }
 }

@@ -74,11 +74,10 @@ impl BuiltinLadder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Encoding;
 
     #[test]
     fn names_and_renditions_are_checked() {
-        let source = || vec![Rendition { name: "source".into(), encoding: Encoding::Passthrough }];
+        let source = || vec![Rendition::passthrough("source")];
         assert_eq!(SavedLadder::draft("mine", "Mine", source()).check(), Ok(()));
         for (ladder, fault) in [
             (SavedLadder::draft("", "x", source()), SavedLadderFault::Name),

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::RenditionFault;
 
@@ -14,13 +15,14 @@ const LOUDNESS_LUFS: RangeInclusive<f64> = -30.0..=-10.0;
 /// Where nothing else is said.
 pub(crate) const BITRATE_KBPS_DEFAULT: u32 = 128;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// AAC-LC goes to every destination and every player. Opus is better at low rates, and goes by Enhanced RTMP, in CMAF and in MPEG-TS
+/// over SRT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = AudioCodecDto)]
 pub enum AudioCodec {
-    /// AAC-LC: every destination and every player takes it.
     #[default]
     Aac,
-    /// Better at low rates; by Enhanced RTMP, in CMAF and in MPEG-TS over SRT.
     Opus,
 }
 
@@ -37,10 +39,8 @@ impl AudioCodec {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SoundSettings {
     pub bitrate_kbps: u32,
-    #[serde(default)]
     pub codec: AudioCodec,
     /// Integrated loudness that it is brought to, by EBU R128's measure. None: it stays as it came.
-    #[serde(default)]
     pub loudness_lufs: Option<f64>,
 }
 

@@ -91,7 +91,7 @@ fn filled(asked: &RestreamRendition, platform: Option<&Platform>) -> RenditionWi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DestinationId, Encoding, EncodingDraft, PictureDraft, RenditionDraft, Schedule};
+    use crate::{DestinationId, RenditionDraft, Schedule};
     use time::OffsetDateTime;
 
     fn restream(target: Target) -> Restream {
@@ -162,16 +162,16 @@ mod tests {
     #[test]
     fn a_rendition_of_its_own_is_filled_by_the_platform_and_keeps_what_was_said() {
         let platforms = Platforms::load().unwrap();
-        let picture = PictureDraft { width: 1280, height: 720, gop_seconds: Some(9.0), ..PictureDraft::default() };
-        let draft = RenditionDraft { name: "own".into(), encoding: EncodingDraft::Encode(picture) };
+        let size = RenditionDraft { width: Some(1280), height: Some(720), ..RenditionDraft::default() };
+        let draft = RenditionDraft { name: "own".into(), gop_seconds: Some(9.0), ..size };
         let rendition = RestreamRendition::Inline(draft);
         for (uri, kbps) in [("rtmp://live.twitch.tv/app/k", 3_250), ("rtmp://127.0.0.1/app/k", 2_700)] {
             let own = Restream { rendition: rendition.clone(), ..restream(Target::Uri(uri.into())) };
             let RenditionWish::Inline(wish) = resolve(&own, None, &platforms).unwrap().rendition else {
                 unreachable!("{uri}")
             };
-            let Encoding::Encode(settings) = wish.encoding else { unreachable!("{uri}") };
-            assert_eq!((settings.video_bitrate_kbps, settings.gop_seconds), (kbps, 9.0), "{uri}");
+            let picture = wish.picture().map(|picture| (picture.bitrate_kbps, picture.gop_seconds));
+            assert_eq!(picture, Some((kbps, 9.0)), "{uri}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What one worker runs: every encode of a stream, as data that says all that the graph needs.
 
 use serde::{Deserialize, Serialize};
-use weir_model::{AudioCodec, Fit, RateControl, VideoCodec};
+use weir_model::{AudioCodec, PictureSettings, SoundSettings};
 
 use crate::Memory;
 
@@ -23,17 +23,7 @@ pub struct WorkerPlan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VideoOutput {
     pub id: OutputId,
-    pub codec: VideoCodec,
-    pub width: u32,
-    pub height: u32,
-    /// None: every picture of the source.
-    pub fps: Option<Fps>,
-    pub bitrate_kbps: u32,
-    pub rate_control: RateControl,
-    /// A keyframe opens every slot of so long on the stream's timeline.
-    pub gop_ms: u32,
-    pub profile: Option<String>,
-    pub fit: Fit,
+    pub picture: PictureSettings,
     /// The file in `pipelines/encoders`, without its ending.
     pub encoder: String,
     /// The device's index where the family has devices.
@@ -43,14 +33,23 @@ pub struct VideoOutput {
     pub overlaid: bool,
 }
 
+impl VideoOutput {
+    /// None: every picture of the source.
+    pub fn fps(&self) -> Option<Fps> {
+        self.picture.fps.map(Fps::new)
+    }
+
+    /// A keyframe opens every slot of so long.
+    pub fn gop_ms(&self) -> u32 {
+        (self.picture.gop_seconds * 1000.0).round() as u32
+    }
+}
+
 /// One sound encode, at 48 kHz in stereo, which every destination takes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AudioOutput {
     pub id: OutputId,
-    pub codec: AudioCodec,
-    pub bitrate_kbps: u32,
-    /// What it is brought to before it is encoded; None: it stays as it came.
-    pub loudness_lufs: Option<f64>,
+    pub sound: SoundSettings,
 }
 
 impl AudioOutput {
@@ -67,7 +66,7 @@ impl AudioOutput {
 }
 
 /// Frames a second as a fraction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fps {
     pub numerator: u32,
     pub denominator: u32,

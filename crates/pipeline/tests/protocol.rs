@@ -4,11 +4,12 @@
 
 use bytes::{Bytes, BytesMut};
 use weir_media::{Codec, MediaTime};
-use weir_model::{AudioCodec, Fit, LOGO_BYTES_MAX, LogoPlacement, RateControl, VideoCodec};
+use weir_model::{
+    AudioCodec, Fit, LOGO_BYTES_MAX, LogoPlacement, PictureSettings, RateControl, SoundSettings, VideoCodec,
+};
 use weir_pipeline::{
-    AudioOutput, CONFIG_BYTES_MAX, Decoder, FRAME_BYTES_MAX, Fps, Hello, Logo, Memory, Message, OutputId,
-    OutputProgress, PROTOCOL_VERSION, Progress, ProtocolFault, TrackConfig, VideoOutput, WireFrame, WorkerFault,
-    WorkerPlan, encode,
+    AudioOutput, CONFIG_BYTES_MAX, Decoder, FRAME_BYTES_MAX, Hello, Logo, Memory, Message, OutputId, OutputProgress,
+    PROTOCOL_VERSION, Progress, ProtocolFault, TrackConfig, VideoOutput, WireFrame, WorkerFault, WorkerPlan, encode,
 };
 
 fn hello() -> Message {
@@ -27,22 +28,20 @@ fn frame(bytes: usize) -> Message {
 }
 
 fn everything() -> Vec<Message> {
-    let video = VideoOutput {
-        id: OutputId(9),
-        codec: VideoCodec::H264,
+    let picture = PictureSettings {
         width: 640,
         height: 360,
-        fps: Some(Fps::new(29.97)),
+        fps: Some(29.97),
         bitrate_kbps: 600,
+        codec: VideoCodec::H264,
+        gop_seconds: 1.92,
         rate_control: RateControl::Cbr,
-        gop_ms: 2000,
         profile: Some("high".to_owned()),
         fit: Fit::Crop,
-        encoder: "x264".to_owned(),
-        device: None,
-        overlaid: true,
     };
-    let audio = AudioOutput { id: OutputId(10), codec: AudioCodec::Opus, bitrate_kbps: 96, loudness_lufs: Some(-23.0) };
+    let video = VideoOutput { id: OutputId(9), picture, encoder: "x264".to_owned(), device: None, overlaid: true };
+    let sound = SoundSettings { bitrate_kbps: 96, codec: AudioCodec::Opus, loudness_lufs: Some(-23.0) };
+    let audio = AudioOutput { id: OutputId(10), sound };
     let output = OutputProgress { id: OutputId(9), frames: 3, bytes: 4, latency_ms: Some(12.5) };
     vec![
         hello(),

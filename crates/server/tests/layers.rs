@@ -24,7 +24,7 @@ const SOLE_USERS: &[(&str, &[DependencyKind], &[&str])] = &[
     // The server's tests make databases of other versions with it.
     ("sqlx*", &[DependencyKind::Development], &["weir-store", "weir-server"]),
     ("axum*", ANY, &["weir-api"]),
-    ("utoipa*", ANY, &["weir-api"]),
+    ("utoipa*", ANY, &["weir-api", "weir-model"]),
     ("nvml-wrapper*", ANY, &["weir-gpu"]),
     ("gstreamer*", ANY, &["weir-worker"]),
     ("libsrt*", ANY, &["weir-srt"]),

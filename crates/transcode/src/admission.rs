@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use weir_model::StreamId;
-use weir_pipeline::{Encoders, Fps, Memory, VideoOutput, WorkerPlan};
+use weir_model::{PictureSettings, StreamId};
+use weir_pipeline::{Encoders, Memory, VideoOutput, WorkerPlan};
 
 use crate::plan::{MAIN10, SourceShape};
 
@@ -52,7 +52,7 @@ impl Costs<'_> {
         let SourceShape { width, height, fps, deep, .. } = self.source;
         let source = self.megapixels_a_second(width, height, fps);
         let decoding = if plan.decode_in == Memory::System { source * DECODING_PER_MEGAPIXEL_SECOND } else { 0.0 };
-        let mapped = deep && plan.video.iter().any(|output| output.profile.as_deref() != Some(MAIN10));
+        let mapped = deep && plan.video.iter().any(|output| output.picture.profile.as_deref() != Some(MAIN10));
         let mapping = if mapped { source * TONE_MAPPING_PER_MEGAPIXEL_SECOND } else { 0.0 };
         let outputs: f64 = plan.video.iter().map(|output| self.picture(output)).sum();
         (decoding + mapping + outputs) * self.slowdown
@@ -62,9 +62,9 @@ impl Costs<'_> {
         let file = self.encoders.get(&output.encoder);
         // A card scales what it encodes.
         let Some(encoding) = file.and_then(|file| file.cores_per_megapixel_second) else { return 0.0 };
-        let fps = output.fps.map(Fps::as_f64);
-        let megapixels = self.megapixels_a_second(output.width, output.height, fps);
-        let same_size = (output.width, output.height) == (self.source.width, self.source.height);
+        let PictureSettings { width, height, .. } = output.picture;
+        let megapixels = self.megapixels_a_second(width, height, output.picture.fps);
+        let same_size = (width, height) == (self.source.width, self.source.height);
         let scaling = if same_size { 0.0 } else { SCALING_CORES + SCALING_PER_MEGAPIXEL_SECOND * megapixels };
         encoding * megapixels + scaling
     }
@@ -88,7 +88,7 @@ const SOURCE_ASSUMED: u64 = 1920 * 1080;
 pub(crate) fn memory_max_bytes(plan: &WorkerPlan, source: SourceShape) -> u64 {
     let pixels = |width: u32, height: u32| u64::from(width) * u64::from(height);
     let source = pixels(source.width, source.height).max(SOURCE_ASSUMED);
-    let outputs: u64 = plan.video.iter().map(|output| pixels(output.width, output.height)).sum();
+    let outputs: u64 = plan.video.iter().map(|output| pixels(output.picture.width, output.picture.height)).sum();
     WORKER_BYTES + (source + outputs) * BYTES_PER_PIXEL * PICTURES_PER_OUTPUT
 }
 

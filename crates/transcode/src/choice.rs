@@ -1,7 +1,7 @@
 //! Which encoder makes a rendition, and what it is told: the first that was proven here and that the policy allows, with the reason.
 
-use weir_model::{AudioCodec, EncoderPolicy, EncodingSettings, Fit, SoundSettings};
-use weir_pipeline::{AudioOutput, EncoderFile, Fps, OutputId, VideoOutput};
+use weir_model::{AudioCodec, EncoderPolicy, Fit, PictureSettings, SoundSettings};
+use weir_pipeline::{AudioOutput, EncoderFile, OutputId, VideoOutput};
 
 use crate::plan::Machine;
 
@@ -15,7 +15,7 @@ pub(crate) struct Choice<'a> {
 
 /// The first encoder of the codec that was proven and that the policy allows; the files' order is the preference.
 pub(crate) fn choose<'a>(
-    settings: &EncodingSettings,
+    picture: &PictureSettings,
     policy: EncoderPolicy,
     machine: &Machine<'a>,
 ) -> Result<Choice<'a>, String> {
@@ -24,8 +24,8 @@ pub(crate) fn choose<'a>(
     };
     let fits = |file: &&EncoderFile| {
         file.is_for(version)
-            && file.codec == settings.codec
-            && settings.profile.as_ref().is_none_or(|profile| file.profiles.contains_key(profile))
+            && file.codec == picture.codec
+            && picture.profile.as_ref().is_none_or(|profile| file.profiles.contains_key(profile))
     };
     let (mut hardware_missing, mut software_missing) = (Vec::new(), Vec::new());
     for file in machine.encoders.all().iter().filter(fits) {
@@ -61,8 +61,8 @@ pub(crate) fn choose<'a>(
         return Ok(Choice { file, device: machine.devices.get(&file.family).copied(), reason, degraded });
     }
     hardware_missing.extend(software_missing);
-    let codec = settings.codec.as_str();
-    let of = settings.profile.as_ref().map(|profile| format!(" {profile}")).unwrap_or_default();
+    let codec = picture.codec.as_str();
+    let of = picture.profile.as_ref().map(|profile| format!(" {profile}")).unwrap_or_default();
     Err(match (policy, hardware_missing.is_empty()) {
         (EncoderPolicy::HardwareOnly, true) => format!("no hardware encoder of {codec}{of} is known"),
         (_, true) => format!("no encoder of {codec}{of} is known"),
@@ -76,7 +76,7 @@ pub(crate) fn choose<'a>(
 /// Why this encoder, and what its pictures leave the card for.
 pub(crate) fn reason_of(choice: &Choice<'_>, video: &VideoOutput) -> String {
     let mut reason = choice.reason.clone();
-    if video.fit == Fit::Crop && choice.file.is_hardware() {
+    if video.picture.fit == Fit::Crop && choice.file.is_hardware() {
         reason.push_str("; pictures are cut in system memory");
     }
     if video.overlaid {
@@ -85,18 +85,10 @@ pub(crate) fn reason_of(choice: &Choice<'_>, video: &VideoOutput) -> String {
     reason
 }
 
-pub(crate) fn video_output(settings: &EncodingSettings, choice: &Choice<'_>, logo: bool) -> VideoOutput {
+pub(crate) fn video_output(picture: &PictureSettings, choice: &Choice<'_>, logo: bool) -> VideoOutput {
     let mut output = VideoOutput {
         id: OutputId(0),
-        codec: settings.codec,
-        width: settings.width,
-        height: settings.height,
-        fps: settings.fps.map(Fps::new),
-        bitrate_kbps: settings.video_bitrate_kbps,
-        rate_control: settings.rate_control,
-        gop_ms: (settings.gop_seconds * 1000.0).round() as u32,
-        profile: settings.profile.clone(),
-        fit: settings.fit,
+        picture: picture.clone(),
         encoder: choice.file.id.clone(),
         device: choice.device,
         overlaid: logo && choice.file.is_hardware(),
@@ -113,8 +105,7 @@ pub(crate) fn audio_output(sound: &SoundSettings, machine: &Machine<'_>) -> Resu
     if sound.codec == AudioCodec::Opus && !opus.ok {
         return Err(format!("Opus can't be made here: {}", opus.reason.as_deref().unwrap_or("it does not work")));
     }
-    let SoundSettings { bitrate_kbps, codec, loudness_lufs } = *sound;
-    let mut output = AudioOutput { id: OutputId(0), codec, bitrate_kbps, loudness_lufs };
+    let mut output = AudioOutput { id: OutputId(0), sound: *sound };
     output.id = number_of(&format!("{output:?}"));
     Ok(output)
 }
@@ -126,7 +117,7 @@ fn nothing_works(machine: &Machine<'_>) -> String {
 }
 
 /// FNV-1a: equal things have equal numbers; two of the few dozen encodes of a stream meet in one of 2^32 about never.
-fn number_of(what: &str) -> OutputId {
+pub(crate) fn number_of(what: &str) -> OutputId {
     let hash = what.bytes().fold(0x811C_9DC5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     OutputId(hash)
 }

@@ -24,6 +24,6 @@ mod workshop;
 pub use plan::{Machine, Refused, RenditionPlan, SourceShape, Terms, TranscodePlan, plan};
 pub use stage::{TranscodeHandle, start};
 pub use thumbnail::Thumbnail;
-pub use wants::{LogoWish, Want, Wants, shared_label, shared_name};
+pub use wants::{LogoWish, Wants, shared_label, shared_name};
 pub use weir_pipeline::{Cages, ConfinementReport};
 pub use workshop::{Capacity, EncoderReport, Workshop, WorkshopOptions};

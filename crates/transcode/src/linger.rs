@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::wants::Want;
+use weir_model::Rendition;
 
 /// A restream that is edited is stopped and started again within a second or two.
 pub(crate) const LINGER: Duration = Duration::from_secs(10);
@@ -15,14 +15,14 @@ pub(crate) struct Linger {
 
 #[derive(Debug)]
 struct Running {
-    want: Want,
+    want: Rendition,
     /// None while it is wanted.
     unwanted_since: Option<Instant>,
 }
 
 impl Linger {
     /// Takes what is wanted now; what has the same name and other settings is replaced at once.
-    pub(crate) fn update(&mut self, wanted: &[Want], now: Instant) {
+    pub(crate) fn update(&mut self, wanted: &[Rendition], now: Instant) {
         let now_wanted = wanted.iter().map(|want| Running { want: want.clone(), unwanted_since: None });
         let let_go = self.runs.drain(..).filter(|running| wanted.iter().all(|want| want.name != running.want.name));
         let let_go = let_go.map(|running| Running { unwanted_since: running.unwanted_since.or(Some(now)), ..running });
@@ -38,29 +38,26 @@ impl Linger {
         self.runs.len() != before
     }
 
-    pub(crate) fn wants(&self) -> Vec<Want> {
+    pub(crate) fn wants(&self) -> Vec<Rendition> {
         self.runs.iter().map(|running| running.want.clone()).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use weir_model::Encoding;
-
     use super::*;
-    use crate::wants::tests::settings;
+    use crate::wants::tests::{settings, want};
 
     #[test]
     fn what_is_let_go_stays_ten_seconds() {
         let (start, mut linger) = (Instant::now(), Linger::default());
         let at = |seconds: u64| start + Duration::from_secs(seconds);
-        let want = |name: &str, kbps| Want::new(name.to_owned(), &Encoding::Encode(settings(640, 360, kbps))).unwrap();
+        let want = |name: &str, kbps| want(name, settings(640, 360, kbps));
         let names = |linger: &Linger| linger.wants().iter().map(|want| want.name.clone()).collect::<Vec<_>>();
         linger.update(&[want("a", 1), want("b", 1)], at(0));
         linger.update(&[want("b", 2)], at(1));
         assert_eq!(names(&linger), ["b", "a"], "what is wanted comes first");
-        let edited = linger.wants()[0].picture.clone().unwrap();
-        assert_eq!(edited.video_bitrate_kbps, 2, "an edit takes effect at once");
+        assert_eq!(linger.wants()[0], want("b", 2), "an edit takes effect at once");
         assert!(!linger.expire(at(10)));
         assert!(linger.expire(at(11)));
         assert_eq!(names(&linger), ["b"]);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use weir_hub::Publisher;
 use weir_media::codec::{self, GopMeter};
 use weir_media::{Codec, Frame, FrameFlags, MediaTime, TrackId, TrackInfo};
-use weir_model::{RenditionState, RenditionStatus};
+use weir_model::{AudioCodec, RenditionState, RenditionStatus, Video};
 use weir_pipeline::WireFrame;
 
 use crate::lag::{Lag, LagChange};
@@ -45,7 +45,7 @@ pub(crate) struct Outlet {
 
 impl Outlet {
     pub(crate) fn new(plan: RenditionPlan, publisher: Publisher, now: Instant) -> Self {
-        let codec = plan.sound.codec;
+        let codec = sound_codec(&plan);
         Self {
             plan,
             publisher,
@@ -73,20 +73,20 @@ impl Outlet {
 
     /// Goes on with the same encoder of pictures; what it is called, or why, or the sound has changed.
     pub(crate) fn resume_same(&mut self, plan: RenditionPlan) {
-        let codec = plan.sound.codec;
-        if codec != self.plan.sound.codec {
+        let codec = sound_codec(&plan);
+        if codec != sound_codec(&self.plan) {
             self.audio = sound::track(codec).map(Arc::new);
             self.sound.go_on_as(codec);
             self.waiting.clear();
             // Sound alone says what it is with its next frame.
-            self.other_sound = plan.video.is_some();
+            self.other_sound = plan.rendition.video != Video::None;
             self.wants_keyframe = true;
         }
         self.plan = plan;
     }
 
     fn is_sound_alone(&self) -> bool {
-        self.plan.video.is_none()
+        self.plan.rendition.video == Video::None
     }
 
     /// The source has ended: sound behind the last picture is not held back any more. What comes next begins anew.
@@ -221,13 +221,13 @@ impl Outlet {
         };
         let elapsed = now.saturating_duration_since(self.started);
         RenditionStatus {
-            name: self.plan.name.clone(),
+            name: self.plan.name().to_owned(),
             encoder: self.plan.element.clone(),
             device: self.plan.device.map(|device| device.to_string()),
-            width: self.plan.picture.as_ref().map(|picture| picture.width),
-            height: self.plan.picture.as_ref().map(|picture| picture.height),
+            width: self.plan.rendition.picture().map(|picture| picture.width),
+            height: self.plan.rendition.picture().map(|picture| picture.height),
             bitrate_bps: if flows { self.meter.bitrate_bps(elapsed) } else { 0 },
-            target_bps: Some(self.plan.target_bps()),
+            target_bps: self.plan.target_bps(),
             fps: self.meter.fps().filter(|_| flows && !self.is_sound_alone()),
             latency_ms: self.latency_ms.filter(|_| flows),
             state,
@@ -236,24 +236,27 @@ impl Outlet {
     }
 }
 
+fn sound_codec(plan: &RenditionPlan) -> AudioCodec {
+    plan.rendition.sound().map(|sound| sound.codec).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
     use weir_hub::{Next, StreamHub, WindowLimits};
+    use weir_model::{Audio, Rendition, SoundSettings};
     use weir_pipeline::OutputId;
 
     use super::*;
-    use crate::wants::tests::settings;
+    use crate::wants::tests::{SOUND, settings, want};
 
     const VIDEO: OutputId = OutputId(1);
 
     fn plan() -> RenditionPlan {
         RenditionPlan {
-            name: "small".to_owned(),
-            sound: settings(640, 360, 600).sound(),
-            picture: Some(settings(640, 360, 600)),
+            rendition: want("small", settings(640, 360, 600)),
             video: Some(VIDEO),
-            audio: OutputId(2),
+            audio: Some(OutputId(2)),
             family: Some("x264".to_owned()),
             element: "x264enc".to_owned(),
             device: None,
@@ -275,7 +278,8 @@ mod tests {
     ];
 
     fn radio() -> RenditionPlan {
-        RenditionPlan { picture: None, video: None, element: "avenc_aac".to_owned(), ..plan() }
+        let rendition = Rendition { video: Video::None, ..plan().rendition };
+        RenditionPlan { rendition, video: None, element: "avenc_aac".to_owned(), ..plan() }
     }
 
     struct Bench {
@@ -391,8 +395,8 @@ mod tests {
     fn another_codec_of_sound_begins_with_a_keyframe() {
         let mut bench = Bench::new();
         bench.outlet.picture(&frame(0, true), true, bench.now);
-        let opus = weir_model::SoundSettings { codec: weir_model::AudioCodec::Opus, ..plan().sound };
-        bench.outlet.resume_same(RenditionPlan { sound: opus, ..plan() });
+        let opus = Audio::Encode(SoundSettings { codec: AudioCodec::Opus, ..SOUND });
+        bench.outlet.resume_same(RenditionPlan { rendition: Rendition { audio: opus, ..plan().rendition }, ..plan() });
         bench.outlet.sound(&frame(10, true), bench.now);
         bench.outlet.picture(&frame(33, false), true, bench.now);
         assert_eq!(bench.published(), ["V0"], "players have the old configuration");

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use weir_model::{EncoderPolicy, EncodingSettings, SoundSettings};
+use weir_model::{EncoderPolicy, Rendition, Video};
 use weir_pipeline::{
     Abilities, AudioOutput, DECODE_CUDA, DECODE_VA, Encoders, Memory, OutputId, VideoOutput, WorkerPlan,
 };
 
 use crate::admission::Costs;
 use crate::choice::{audio_output, choose, reason_of, video_output};
-use crate::wants::Want;
 
 /// The profile that keeps ten bits, and so HDR.
 pub(crate) const MAIN10: &str = "main10";
@@ -53,12 +52,12 @@ pub struct TranscodePlan {
 /// Where a rendition comes from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RenditionPlan {
-    pub name: String,
-    /// None: sound alone.
-    pub picture: Option<EncodingSettings>,
-    pub sound: SoundSettings,
+    /// By its name in the hub.
+    pub rendition: Rendition,
+    /// None where no picture is encoded for it.
     pub video: Option<OutputId>,
-    pub audio: OutputId,
+    /// None where no sound is.
+    pub audio: Option<OutputId>,
     /// Of the picture's encoder.
     pub family: Option<String>,
     /// What the API shows: the GStreamer element.
@@ -71,9 +70,18 @@ pub struct RenditionPlan {
 }
 
 impl RenditionPlan {
-    pub fn target_bps(&self) -> u64 {
-        let picture_kbps = self.picture.as_ref().map_or(0, |picture| picture.video_bitrate_kbps);
-        u64::from(picture_kbps + self.sound.bitrate_kbps) * 1000
+    pub fn name(&self) -> &str {
+        &self.rendition.name
+    }
+
+    /// None where the source says what it takes.
+    pub fn target_bps(&self) -> Option<u64> {
+        let picture_kbps = match &self.rendition.video {
+            Video::Source => return None,
+            Video::Encode(picture) => picture.bitrate_kbps,
+            Video::None => 0,
+        };
+        Some(u64::from(picture_kbps + self.rendition.sound()?.bitrate_kbps) * 1000)
     }
 }
 
@@ -101,7 +109,7 @@ impl From<EncoderPolicy> for Terms {
 }
 
 /// Equal wishes are one encode; the order of `wants` is the order in which they get what there is, behind what runs already.
-pub fn plan(source: SourceShape, wants: &[Want], terms: impl Into<Terms>, machine: &Machine<'_>) -> TranscodePlan {
+pub fn plan(source: SourceShape, wants: &[Rendition], terms: impl Into<Terms>, machine: &Machine<'_>) -> TranscodePlan {
     let terms = terms.into();
     let costs = Costs { encoders: machine.encoders, source, slowdown: machine.abilities.slowdown() };
     let mut plan = TranscodePlan::default();
@@ -129,8 +137,8 @@ pub fn plan(source: SourceShape, wants: &[Want], terms: impl Into<Terms>, machin
     plan
 }
 
-fn runs(want: &Want, running: &[RenditionPlan]) -> bool {
-    running.iter().any(|it| it.name == want.name && it.picture == want.picture && it.sound == want.sound)
+fn runs(want: &Rendition, running: &[RenditionPlan]) -> bool {
+    running.iter().any(|it| it.rendition == *want)
 }
 
 fn no_room(takes: f64, free: f64) -> String {
@@ -139,7 +147,7 @@ fn no_room(takes: f64, free: f64) -> String {
 
 /// The rendition, and the worker's plan with what it is made of; or why it can't be made here, and false: no room would help.
 fn plan_rendition(
-    want: &Want,
+    want: &Rendition,
     source: SourceShape,
     terms: Terms,
     machine: &Machine<'_>,
@@ -147,28 +155,33 @@ fn plan_rendition(
 ) -> Result<(RenditionPlan, WorkerPlan), (String, bool)> {
     let mut worker = worker.clone();
     let never = |reason| (reason, false);
-    let audio = audio_output(&want.sound, machine).map_err(never)?;
+    if want.video != Video::None && source.sound_alone {
+        return Err(never("the source has no picture".to_owned()));
+    }
     let mut rendition = RenditionPlan {
-        name: want.name.clone(),
-        picture: want.picture.clone(),
-        sound: want.sound,
+        rendition: want.clone(),
         video: None,
-        audio: audio.id,
+        audio: None,
         family: None,
-        element: AudioOutput::element(want.sound.codec).to_owned(),
+        element: String::new(),
         device: None,
-        reason: "sound alone".to_owned(),
+        reason: match want.video {
+            Video::None => "sound alone".to_owned(),
+            Video::Source | Video::Encode(_) => "the picture is the source's".to_owned(),
+        },
         degraded: false,
     };
-    if !worker.audio.contains(&audio) {
-        worker.audio.push(audio);
-    }
-    if let Some(settings) = &want.picture {
-        if source.sound_alone {
-            return Err(never("the source has no picture".to_owned()));
+    if let Some(sound) = want.sound() {
+        let audio = audio_output(sound, machine).map_err(never)?;
+        rendition.audio = Some(audio.id);
+        rendition.element = AudioOutput::element(sound.codec).to_owned();
+        if !worker.audio.contains(&audio) {
+            worker.audio.push(audio);
         }
-        let choice = choose(settings, terms.policy, machine).map_err(never)?;
-        let video = video_output(settings, &choice, terms.logo);
+    }
+    if let Some(picture) = want.picture() {
+        let choice = choose(picture, terms.policy, machine).map_err(never)?;
+        let video = video_output(picture, &choice, terms.logo);
         rendition.video = Some(video.id);
         rendition.reason = reason_of(&choice, &video);
         rendition.family = Some(choice.file.family.clone());
@@ -185,7 +198,7 @@ fn plan_rendition(
 /// card without an encoder), it does, and the pictures come down once.
 fn decode_in(plan: &WorkerPlan, source: SourceShape, machine: &Machine<'_>) -> Memory {
     // HDR is mapped in system memory; on a card it would come out dark.
-    if source.deep && plan.video.iter().any(|output| output.profile.as_deref() != Some(MAIN10)) {
+    if source.deep && plan.video.iter().any(|output| output.picture.profile.as_deref() != Some(MAIN10)) {
         return Memory::System;
     }
     let memory =

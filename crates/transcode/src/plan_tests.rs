@@ -1,10 +1,10 @@
 //! Plans for machines of many kinds, as tables.
 
-use weir_model::{AudioCodec, Encoding, Fit, RateControl, VideoCodec};
+use weir_model::{Audio, AudioCodec, Fit, PictureSettings, RateControl, SoundSettings, VideoCodec};
 use weir_pipeline::{Proof, Version};
 
 use super::*;
-use crate::wants::tests::settings;
+use crate::wants::tests::{SOUND, settings, want};
 
 const HD30: SourceShape = SourceShape { width: 1280, height: 720, fps: Some(30.0), deep: false, sound_alone: false };
 
@@ -45,11 +45,12 @@ impl Bench {
     }
 }
 
-fn want(name: &str, settings: EncodingSettings) -> Want {
-    Want::new(name.to_owned(), &Encoding::Encode(settings)).unwrap()
+/// Sound alone.
+fn radio(name: &str, sound: SoundSettings) -> Rendition {
+    Rendition { name: name.to_owned(), video: Video::None, audio: Audio::Encode(sound) }
 }
 
-fn ladder() -> Vec<Want> {
+fn ladder() -> Vec<Rendition> {
     [(1280, 720, 2500), (854, 480, 1200), (640, 360, 700), (426, 240, 350)]
         .into_iter()
         .map(|(width, height, kbps)| want(&format!("{height}p"), settings(width, height, kbps)))
@@ -104,7 +105,7 @@ fn machines_of_many_kinds() {
     ];
     for (machine, minor, works, policy, codec, expected) in table {
         let bench = Bench::new(*minor, works);
-        let wants = [want("a", EncodingSettings { codec: *codec, ..settings(640, 360, 600) })];
+        let wants = [want("a", PictureSettings { codec: *codec, ..settings(640, 360, 600) })];
         let plan = plan(HD30, &wants, *policy, &bench.machine());
         match expected {
             Ok((element, memory)) => {
@@ -127,33 +128,32 @@ fn machines_of_many_kinds() {
 fn equal_wishes_are_one_encode() {
     let bench = Bench::new(22, &["x264"]);
     let same = settings(640, 360, 700);
-    let cbr = EncodingSettings { rate_control: RateControl::Cbr, ..same.clone() };
-    let quiet = EncodingSettings { audio_bitrate_kbps: 64, ..same.clone() };
+    let cbr = PictureSettings { rate_control: RateControl::Cbr, ..same.clone() };
+    let sound = SoundSettings { bitrate_kbps: 64, ..SOUND };
+    let quiet = Rendition { audio: Audio::Encode(sound), ..want("~quiet", same.clone()) };
     let mut wants = ladder();
-    wants.extend([want("~push", same), want("~cbr", cbr), want("~quiet", quiet)]);
+    wants.extend([want("~push", same), want("~cbr", cbr), quiet]);
     let plan = plan(HD30, &wants, PREFER, &bench.machine());
     assert_eq!((plan.renditions.len(), plan.worker.video.len(), plan.worker.audio.len()), (7, 5, 2));
-    let video = |name: &str| plan.renditions.iter().find(|rendition| rendition.name == name).unwrap().video.unwrap();
+    let video = |name: &str| plan.renditions.iter().find(|rendition| rendition.name() == name).unwrap().video.unwrap();
     assert_eq!(video("360p"), video("~push"));
     assert_eq!(video("360p"), video("~quiet"), "another sound is no reason for another picture");
     assert_ne!(video("360p"), video("~cbr"));
-    let audio: Vec<u32> = plan.worker.audio.iter().map(|output| output.bitrate_kbps).collect();
+    let audio: Vec<u32> = plan.worker.audio.iter().map(|output| output.sound.bitrate_kbps).collect();
     assert_eq!(audio, [128, 64]);
 }
 
 #[test]
 fn sound_alone_takes_no_picture_and_shares_its_encode() {
     let bench = Bench::new(22, &["x264"]);
-    let radio = |name: &str, sound| Want::new(name.to_owned(), &Encoding::Sound(sound)).unwrap();
-    let plain = SoundSettings { bitrate_kbps: 128, codec: AudioCodec::Aac, loudness_lufs: None };
-    let level = SoundSettings { loudness_lufs: Some(-23.0), ..plain };
-    let opus = SoundSettings { codec: AudioCodec::Opus, ..plain };
-    let wants = [radio("radio", plain), radio("level", level), radio("opus", opus)];
+    let level = SoundSettings { loudness_lufs: Some(-23.0), ..SOUND };
+    let opus = SoundSettings { codec: AudioCodec::Opus, ..SOUND };
+    let wants = [radio("radio", SOUND), radio("level", level), radio("opus", opus)];
     // It costs nothing that counts: a machine without a free core carries it.
     let full = Machine { cores_free: 0.0, ..bench.machine() };
     let alone = plan(HD30, &wants, PREFER, &full);
     assert_eq!((alone.worker.video.len(), alone.worker.audio.len(), alone.renditions.len()), (0, 2, 2));
-    assert_eq!((alone.renditions[0].element.as_str(), alone.renditions[0].target_bps()), ("avenc_aac", 128_000));
+    assert_eq!((alone.renditions[0].element.as_str(), alone.renditions[0].target_bps()), ("avenc_aac", Some(128_000)));
     assert_eq!(alone.refused[0].name, "opus");
     assert!(alone.refused[0].reason.starts_with("Opus can't be made here"), "{}", alone.refused[0].reason);
 
@@ -166,7 +166,7 @@ fn sound_alone_takes_no_picture_and_shares_its_encode() {
 #[test]
 fn numbers_stay_when_others_come_and_go() {
     let bench = Bench::new(22, &["x264"]);
-    let of = |wants: &[Want]| plan(HD30, wants, PREFER, &bench.machine()).worker;
+    let of = |wants: &[Rendition]| plan(HD30, wants, PREFER, &bench.machine()).worker;
     let (all, less) = (of(&ladder()), of(&ladder()[2..]));
     assert_eq!(all.video[2..], less.video);
     let mut ids: Vec<_> = all.video.iter().map(|output| output.id).chain(all.audio.iter().map(|o| o.id)).collect();
@@ -192,7 +192,7 @@ fn what_does_not_fit_is_refused_with_figures() {
         (0.0, ""),
     ] {
         let plan = plan(HD30, &ladder(), PREFER, &Machine { cores_free: cores, ..bench.machine() });
-        let names: Vec<_> = plan.renditions.iter().map(|rendition| rendition.name.as_str()).collect();
+        let names: Vec<_> = plan.renditions.iter().map(|rendition| rendition.name()).collect();
         assert_eq!(names.join(" "), fits, "{cores} cores: {:?}", plan.refused);
         assert!(plan.cores <= cores);
         assert!(plan.refused.iter().all(|refused| refused.for_room && refused.reason.contains("cores")), "{plan:?}");
@@ -208,7 +208,7 @@ fn what_does_not_fit_is_refused_with_figures() {
 #[test]
 fn costs_are_those_of_the_machine_and_the_source() {
     let mut bench = Bench::new(22, &["x264", "x265", "decode-cuda"]);
-    let cores = |bench: &Bench, source, wants: &[Want]| plan(source, wants, PREFER, &bench.machine()).cores;
+    let cores = |bench: &Bench, source, wants: &[Rendition]| plan(source, wants, PREFER, &bench.machine()).cores;
     let one = [want("a", settings(640, 360, 600))];
     let of = |bench: &Bench, source| (cores(bench, source, &one) * 100.0).round() as u32;
     let on_card = of(&bench, HD30);
@@ -235,10 +235,10 @@ fn what_runs_is_not_stopped_to_make_room() {
         (0.67, &running, "small 480p 240p"),
         (0.67, &[], "720p"),
         // Another one that is called the same.
-        (0.67, &[RenditionPlan { picture: Some(settings(400, 240, 350)), ..running[0].clone() }], "720p"),
+        (0.67, &[RenditionPlan { rendition: want("small", settings(400, 240, 350)), ..running[0].clone() }], "720p"),
     ] {
         let plan = plan(HD30, &wants, PREFER, &Machine { cores_free: cores, running, ..bench.machine() });
-        let names: Vec<_> = plan.renditions.iter().map(|rendition| rendition.name.as_str()).collect();
+        let names: Vec<_> = plan.renditions.iter().map(|rendition| rendition.name()).collect();
         assert_eq!(names.join(" "), expected, "{cores} cores: {:?}", plan.refused);
     }
 }
@@ -246,9 +246,7 @@ fn what_runs_is_not_stopped_to_make_room() {
 #[test]
 fn a_source_without_pictures_gives_sound_alone() {
     let bench = Bench::new(22, &["x264"]);
-    let sound = SoundSettings { bitrate_kbps: 96, codec: AudioCodec::Aac, loudness_lufs: None };
-    let radio = Want::new("radio".to_owned(), &Encoding::Sound(sound)).unwrap();
-    let wants = [ladder(), vec![radio]].concat();
+    let wants = [ladder(), vec![radio("radio", SoundSettings { bitrate_kbps: 96, ..SOUND })]].concat();
     let plan = plan(SourceShape { sound_alone: true, ..SourceShape::default() }, &wants, PREFER, &bench.machine());
     assert_eq!((plan.renditions.len(), plan.worker.video.len(), plan.refused.len()), (1, 0, 4));
     assert_eq!(plan.refused[0].reason, "the source has no picture");
@@ -287,9 +285,9 @@ fn reasons_and_devices_are_shown() {
     let first = |policy| plan(HD30, &ladder()[..1], policy, &bench.machine()).renditions.remove(0);
     assert!(first(PREFER).reason.starts_with("NVENC H.264: no nvenc here; Quick Sync H.264: no qsv here"));
     assert_eq!(first(SOFTWARE).reason, "only software is wanted");
-    assert_eq!(first(PREFER).target_bps(), 2_628_000);
+    assert_eq!(first(PREFER).target_bps(), Some(2_628_000));
     let gpu = Bench::new(26, &["nvenc-h264"]);
-    let cut = [want("a", EncodingSettings { fit: Fit::Crop, ..settings(360, 640, 700) })];
+    let cut = [want("a", PictureSettings { fit: Fit::Crop, ..settings(360, 640, 700) })];
     for (bench, expected) in [(&gpu, true), (&bench, false)] {
         let plan = plan(HD30, &cut, PREFER, &bench.machine());
         assert_eq!(plan.renditions[0].reason.ends_with("; pictures are cut in system memory"), expected);
@@ -310,7 +308,7 @@ fn reasons_and_devices_are_shown() {
 #[test]
 fn deep_sources_are_decoded_in_system_memory() {
     let bench = Bench::new(26, &["nvenc-h264", "nvenc-h265", "decode-cuda"]);
-    let main10 = EncodingSettings { codec: H265, profile: Some("main10".to_owned()), ..settings(640, 360, 600) };
+    let main10 = PictureSettings { codec: H265, profile: Some("main10".to_owned()), ..settings(640, 360, 600) };
     for (deep, settings, expected) in [
         (false, settings(640, 360, 600), Memory::Cuda),
         (true, settings(640, 360, 600), Memory::System),
@@ -337,7 +335,7 @@ fn profiles_choose_among_encoders() {
     for (codec, profile, fits) in
         [(H264, "baseline", true), (H264, "main10", false), (H265, "main10", true), (H265, "high", false)]
     {
-        let settings = EncodingSettings { codec, profile: Some(profile.to_owned()), ..settings(640, 360, 600) };
+        let settings = PictureSettings { codec, profile: Some(profile.to_owned()), ..settings(640, 360, 600) };
         let plan = plan(HD30, &[want("a", settings)], PREFER, &bench.machine());
         assert_eq!(plan.renditions.len() == 1, fits, "{codec:?} {profile}: {:?}", plan.refused);
     }

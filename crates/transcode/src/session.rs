@@ -199,7 +199,7 @@ fn receive(message: Message, outlets: &mut Outlets, source_has_sound: bool) -> R
             for outlet in outlets.values_mut() {
                 if outlet.plan.video == Some(id) {
                     outlet.picture(&frame, source_has_sound, now);
-                } else if outlet.plan.audio == id {
+                } else if outlet.plan.audio == Some(id) {
                     outlet.sound(&frame, now);
                 }
             }

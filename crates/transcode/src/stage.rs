@@ -10,7 +10,7 @@ use tokio::task::AbortHandle;
 use weir_gpu::Device;
 use weir_hub::{StreamHub, Subscriber};
 use weir_media::MediaTime;
-use weir_model::{RenditionStatus, StreamId};
+use weir_model::{RenditionStatus, StreamId, Video};
 use weir_observe::{Observe, WorkerLine};
 use weir_pipeline::{Abilities, CpuShare, DECODE_CUDA, EncoderFile, OutputId, Start, Usage, WorkerFault, WorkerPlan};
 
@@ -229,7 +229,7 @@ impl Stage {
             let sound_since = sound_alone.then(|| self.sound_since.unwrap_or_else(Instant::now));
             self.sound_since = sound_since;
             // Where pictures are wanted they are waited for, but not for ever: sound alone is made of such a source, too.
-            let wants_pictures = wants.iter().any(|want| want.picture.is_some());
+            let wants_pictures = wants.iter().any(|want| want.video != Video::None);
             let patience = if wants_pictures { PICTURE_AWAITED_MAX } else { Duration::ZERO };
             let enough = tracks.video().is_some() || sound_since.is_some_and(|since| since.elapsed() >= patience);
             if enough && live && !wants.is_empty() {
@@ -343,14 +343,14 @@ impl Stage {
 
     /// Makes the plan the one in force: renditions that it has not are no longer published.
     fn adopt(&mut self, plan: TranscodePlan, now: Instant) {
-        self.outlets.retain(|name, _| plan.renditions.iter().any(|rendition| rendition.name == *name));
+        self.outlets.retain(|name, _| plan.renditions.iter().any(|rendition| rendition.name() == name));
         for rendition in &plan.renditions {
-            match self.outlets.get_mut(&rendition.name) {
+            match self.outlets.get_mut(rendition.name()) {
                 Some(outlet) if outlet.plan.video == rendition.video => outlet.resume_same(rendition.clone()),
                 Some(outlet) => outlet.resume(rendition.clone()),
                 None => {
-                    let publisher = self.hub.publish_rendition(&rendition.name);
-                    self.outlets.insert(rendition.name.clone(), Outlet::new(rendition.clone(), publisher, now));
+                    let publisher = self.hub.publish_rendition(rendition.name());
+                    self.outlets.insert(rendition.name().to_owned(), Outlet::new(rendition.clone(), publisher, now));
                 }
             }
         }
@@ -363,7 +363,7 @@ impl Stage {
             self.teller.refused(refused);
         }
         for rendition in &plan.renditions {
-            let before = self.plan.renditions.iter().find(|before| before.name == rendition.name);
+            let before = self.plan.renditions.iter().find(|before| before.name() == rendition.name());
             if before.is_none_or(|before| before.element != rendition.element || before.reason != rendition.reason) {
                 self.teller.planned(rendition);
             }

@@ -22,7 +22,7 @@ impl Teller {
     /// It runs from now on, or by another encoder.
     pub(crate) fn planned(&self, rendition: &RenditionPlan) {
         let kind = if rendition.degraded { EventKind::RenditionDegraded } else { EventKind::RenditionPlanned };
-        self.of_rendition(kind, &rendition.name, Some((&rendition.element, Cause::Encoder)), &rendition.reason);
+        self.of_rendition(kind, rendition.name(), Some((&rendition.element, Cause::Encoder)), &rendition.reason);
     }
 
     pub(crate) fn refused(&self, Refused { name, reason, .. }: &Refused) {

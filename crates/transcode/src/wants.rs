@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use weir_model::{
-    AudioCodec, EncoderPolicy, Encoding, EncodingSettings, Fit, LogoImage, LogoPlacement, SoundSettings, VideoCodec,
-};
+use weir_model::{AudioCodec, EncoderPolicy, LogoImage, LogoPlacement, Rendition, Video, VideoCodec};
 use weir_pipeline::Logo;
 
+use crate::choice::number_of;
 use crate::plan::Terms;
 
 /// All that is wanted now.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Wants {
-    pub renditions: Vec<Want>,
+    /// By their names in the hub; of the source as it is nothing need be made.
+    pub renditions: Vec<Rendition>,
     pub policy: EncoderPolicy,
     /// What lies over each of them.
     pub logo: Option<LogoWish>,
@@ -38,91 +38,57 @@ impl From<&LogoWish> for Logo {
     }
 }
 
-/// A rendition in the hub, and what it is to be.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Want {
-    /// Its name in the hub.
-    pub name: String,
-    /// None: sound alone.
-    pub picture: Option<EncodingSettings>,
-    pub sound: SoundSettings,
-}
-
-impl Want {
-    /// None for the input as it is, of which nothing need be made.
-    pub fn new(name: String, encoding: &Encoding) -> Option<Self> {
-        let (picture, sound) = match encoding {
-            Encoding::Passthrough => return None,
-            Encoding::Encode(settings) => (Some(settings.clone()), settings.sound()),
-            Encoding::Sound(sound) => (None, *sound),
-        };
-        Some(Self { name, picture, sound })
-    }
-}
-
 /// The hub's name for what has no name of its own, as restreams ask for it: equal wishes are one rendition. None for the input
-/// as it is.
-pub fn shared_name(encoding: &Encoding) -> Option<String> {
-    match encoding {
-        Encoding::Passthrough => None,
-        Encoding::Encode(settings) => Some(picture_name(settings)),
-        Encoding::Sound(sound) => Some(format!("~sound-{}k{}", sound.bitrate_kbps, sound_suffix(sound))),
+/// as it is. What people look for stands in it in words, all of it as a number.
+pub fn shared_name(rendition: &Rendition) -> Option<String> {
+    if rendition.is_passthrough() {
+        return None;
     }
+    let Rendition { name: _, video, audio } = rendition;
+    let number = number_of(&format!("{video:?} {audio:?}")).0;
+    let sound = || rendition.sound().map_or((AudioCodec::default(), 0), |sound| (sound.codec, sound.bitrate_kbps));
+    let (shape, codec, kbps) = match video {
+        Video::Encode(picture) => {
+            (format!("{}x{}", picture.width, picture.height), picture.codec.as_str(), picture.bitrate_kbps)
+        }
+        Video::Source => ("source".to_owned(), sound().0.as_str(), sound().1),
+        Video::None => ("sound".to_owned(), sound().0.as_str(), sound().1),
+    };
+    Some(format!("~{shape}-{codec}-{kbps}k-{number:08x}"))
 }
 
 /// A name of [`shared_name`] in words, as people know renditions: size, codec and bitrate. None for a name that somebody gave.
 pub fn shared_label(name: &str) -> Option<String> {
-    let mut pieces = name.strip_prefix('~')?.split('-');
-    let shape = pieces.next()?;
-    let kbps = |piece: &str| piece.strip_suffix('k').and_then(|number| number.parse::<u32>().ok());
-    if shape == "sound" {
-        return Some(format!("sound alone · {} kbps", pieces.find_map(kbps)?));
-    }
-    let codecs = [(VideoCodec::H264, "H.264"), (VideoCodec::H265, "H.265"), (VideoCodec::Av1, "AV1")];
-    let title = |piece: &str| codecs.iter().find(|(codec, _)| codec.as_str() == piece).map(|(_, title)| *title);
-    let codec = pieces.find_map(title)?;
-    // The picture's bitrate stands before the sound's.
-    Some(format!("{} · {codec} · {} kbps", shape.replace('x', "×"), pieces.find_map(kbps)?))
-}
-
-/// What is out of the ordinary.
-fn sound_suffix(sound: &SoundSettings) -> String {
-    let codec = if sound.codec == AudioCodec::Aac { "" } else { "-opus" };
-    let loudness = sound.loudness_lufs.map(|lufs| format!("-at{lufs}lufs")).unwrap_or_default();
-    format!("{codec}{loudness}")
-}
-
-fn picture_name(settings: &EncodingSettings) -> String {
-    let EncodingSettings { width, height, video_bitrate_kbps, audio_bitrate_kbps, .. } = settings;
-    let fps = settings.fps.map(|fps| format!("-{fps}fps")).unwrap_or_default();
-    let profile = settings.profile.as_ref().map(|profile| format!("-{profile}")).unwrap_or_default();
-    let fit = match settings.fit {
-        Fit::Pad => String::new(),
-        other => format!("-{}", other.as_str()),
+    let pieces: Vec<&str> = name.strip_prefix('~')?.split('-').collect();
+    let [shape, codec, kbps, _] = pieces[..] else { return None };
+    let kbps: u32 = kbps.strip_suffix('k')?.parse().ok()?;
+    let codecs = [VideoCodec::H264, VideoCodec::H265, VideoCodec::Av1].map(VideoCodec::as_str);
+    let sounds = [AudioCodec::Aac, AudioCodec::Opus].map(AudioCodec::as_str);
+    let titles = codecs.into_iter().chain(sounds).zip(["H.264", "H.265", "AV1", "AAC", "Opus"]);
+    let title = titles.into_iter().find(|(known, _)| *known == codec).map(|(_, title)| title)?;
+    let shape = match shape {
+        "source" => "picture as it is".to_owned(),
+        "sound" => "sound alone".to_owned(),
+        size => size.replace('x', "×"),
     };
-    let (codec, rate_control) = (settings.codec.as_str(), settings.rate_control.as_str());
-    format!(
-        "~{width}x{height}{fit}{fps}-{codec}{profile}-{rate_control}-{video_bitrate_kbps}k-{audio_bitrate_kbps}k{}-{}s",
-        sound_suffix(&settings.sound()),
-        settings.gop_seconds
-    )
+    Some(format!("{shape} · {title} · {kbps} kbps"))
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use weir_model::RateControl;
+    use weir_model::{Audio, Fit, PictureSettings, RateControl, SoundSettings};
 
     use super::*;
 
-    pub(crate) fn settings(width: u32, height: u32, kbps: u32) -> EncodingSettings {
-        EncodingSettings {
+    pub(crate) const SOUND: SoundSettings =
+        SoundSettings { bitrate_kbps: 128, codec: AudioCodec::Aac, loudness_lufs: None };
+
+    pub(crate) fn settings(width: u32, height: u32, kbps: u32) -> PictureSettings {
+        PictureSettings {
             width,
             height,
             fps: None,
-            video_bitrate_kbps: kbps,
-            audio_bitrate_kbps: 128,
-            audio_codec: AudioCodec::Aac,
-            loudness_lufs: None,
+            bitrate_kbps: kbps,
             codec: VideoCodec::H264,
             gop_seconds: 2.0,
             rate_control: RateControl::Vbr,
@@ -131,59 +97,56 @@ pub(crate) mod tests {
         }
     }
 
+    /// That picture, and sound of 128 kbps.
+    pub(crate) fn want(name: &str, picture: PictureSettings) -> Rendition {
+        Rendition { name: name.to_owned(), video: Video::Encode(picture), audio: Audio::Encode(SOUND) }
+    }
+
     #[test]
     fn equal_settings_have_one_name() {
         let of = settings(640, 360, 600);
-        let name = |settings: &EncodingSettings| shared_name(&Encoding::Encode(settings.clone())).unwrap();
-        assert_eq!(name(&of), "~640x360-h264-vbr-600k-128k-2s");
+        let name = |picture: &PictureSettings| shared_name(&want("own", picture.clone())).unwrap();
+        assert!(name(&of).starts_with("~640x360-h264-600k-"), "{}", name(&of));
+        assert_eq!(Some(name(&of)), shared_name(&want("called otherwise", of.clone())));
         for other in [
-            EncodingSettings { fps: Some(25.0), ..of.clone() },
-            EncodingSettings { profile: Some("main".to_owned()), ..of.clone() },
-            EncodingSettings { rate_control: RateControl::Cbr, ..of.clone() },
-            EncodingSettings { gop_seconds: 1.5, ..of.clone() },
-            EncodingSettings { fit: Fit::Crop, ..of.clone() },
-            EncodingSettings { codec: VideoCodec::H265, ..of.clone() },
-            EncodingSettings { audio_codec: AudioCodec::Opus, ..of.clone() },
-            EncodingSettings { loudness_lufs: Some(-23.0), ..of.clone() },
+            PictureSettings { fps: Some(25.0), ..of.clone() },
+            PictureSettings { profile: Some("main".to_owned()), ..of.clone() },
+            PictureSettings { rate_control: RateControl::Cbr, ..of.clone() },
+            PictureSettings { gop_seconds: 1.5, ..of.clone() },
+            PictureSettings { fit: Fit::Crop, ..of.clone() },
+            PictureSettings { codec: VideoCodec::H265, ..of.clone() },
             settings(640, 362, 600),
         ] {
             assert_ne!(name(&other), name(&of));
         }
-        let radio = SoundSettings { bitrate_kbps: 96, codec: AudioCodec::Opus, loudness_lufs: Some(-16.5) };
-        assert_eq!(shared_name(&Encoding::Sound(radio)).as_deref(), Some("~sound-96k-opus-at-16.5lufs"));
-        assert_eq!(shared_name(&Encoding::Passthrough), None);
-        // It can never be the name of a ladder's rendition: those have letters, digits, '-' and '_'.
-        assert!(name(&of).starts_with('~'));
+        for sound in [
+            SoundSettings { codec: AudioCodec::Opus, ..SOUND },
+            SoundSettings { loudness_lufs: Some(-23.0), ..SOUND },
+            SoundSettings { bitrate_kbps: 96, ..SOUND },
+        ] {
+            let other = Rendition { audio: Audio::Encode(sound), ..want("own", of.clone()) };
+            assert_ne!(shared_name(&other), Some(name(&of)));
+        }
+        assert_eq!(shared_name(&Rendition::passthrough("asis")), None);
     }
 
     #[test]
     fn names_of_ours_are_told_in_words() {
-        let of = settings(640, 360, 600);
-        for (encoding, label) in [
-            (Encoding::Encode(of.clone()), "640×360 · H.264 · 600 kbps"),
+        let cut = PictureSettings { fit: Fit::Crop, codec: VideoCodec::H265, ..settings(640, 360, 600) };
+        let opus =
+            Audio::Encode(SoundSettings { bitrate_kbps: 96, codec: AudioCodec::Opus, loudness_lufs: Some(-16.5) });
+        for (rendition, label) in [
+            (want("a", settings(640, 360, 600)), "640×360 · H.264 · 600 kbps"),
+            (want("a", cut), "640×360 · H.265 · 600 kbps"),
+            (Rendition { name: "a".to_owned(), video: Video::None, audio: opus }, "sound alone · Opus · 96 kbps"),
             (
-                Encoding::Encode(EncodingSettings {
-                    fit: Fit::Crop,
-                    fps: Some(29.97),
-                    codec: VideoCodec::H265,
-                    profile: Some("main-10".to_owned()),
-                    loudness_lufs: Some(-23.0),
-                    ..of
-                }),
-                "640×360 · H.265 · 600 kbps",
-            ),
-            (
-                Encoding::Sound(SoundSettings {
-                    bitrate_kbps: 96,
-                    codec: AudioCodec::Opus,
-                    loudness_lufs: Some(-16.5),
-                }),
-                "sound alone · 96 kbps",
+                Rendition { name: "a".to_owned(), video: Video::Source, audio: Audio::Encode(SOUND) },
+                "picture as it is · AAC · 128 kbps",
             ),
         ] {
-            assert_eq!(shared_label(&shared_name(&encoding).unwrap()).as_deref(), Some(label));
+            assert_eq!(shared_label(&shared_name(&rendition).unwrap()).as_deref(), Some(label));
         }
-        for given in ["720p", "source", "~", "~640x360", "~sound"] {
+        for given in ["720p", "source", "~", "~640x360", "~sound", "~640x360-h264-600k"] {
             assert_eq!(shared_label(given), None, "{given}");
         }
     }

@@ -45,7 +45,7 @@ impl Branch {
         (logo, tones): (&LogoSlot, &ToneMapper),
         outbox: &Outbox,
     ) -> Result<Self, BuildFault> {
-        let codec = match output.codec {
+        let codec = match output.picture.codec {
             VideoCodec::H264 => Codec::H264,
             VideoCodec::H265 => Codec::H265,
             VideoCodec::Av1 => Codec::Av1,
@@ -64,7 +64,7 @@ impl Branch {
             if output.overlaid || !file.is_hardware() {
                 lay_over(encode, logo)?;
             }
-            let clock = KeyframeClock::new(output.gop_ms);
+            let clock = KeyframeClock::new(output.gop_ms());
             match file.keyframes.by_restart {
                 true => restart_for_keyframes(encode, clock)?,
                 false => force_keyframes(encode, clock)?,
@@ -76,7 +76,7 @@ impl Branch {
     pub(crate) fn audio(pipeline: &gst::Pipeline, output: &AudioOutput, outbox: &Outbox) -> Result<Self, BuildFault> {
         let steps = recipe::audio_branch(output);
         let branch = Self::build(pipeline, &prefix(output.id), &steps, audio_sink(output.id, outbox))?;
-        if let (Some(lufs), Some(queue)) = (output.loudness_lufs, branch.elements.first()) {
+        if let (Some(lufs), Some(queue)) = (output.sound.loudness_lufs, branch.elements.first()) {
             level(&pad(queue, "src")?, Leveller::new(lufs)?);
         }
         Ok(branch)

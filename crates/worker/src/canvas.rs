@@ -40,7 +40,7 @@ pub(crate) fn follow_source(
                     cutter.set_property(property, pixels);
                 }
             } else if scaler.find_property("add-borders").is_some() {
-                scaler.set_property("add-borders", output.fit == Fit::Pad && is_other_shape(&source, &output));
+                scaler.set_property("add-borders", output.picture.fit == Fit::Pad && is_other_shape(&source, &output));
             }
         }
         gst::PadProbeReturn::Ok
@@ -66,7 +66,7 @@ fn shape_ratio(source: &VideoInfo, output: &VideoOutput) -> f64 {
     let par = source.par();
     let pixel = f64::from(par.numer()) / f64::from(par.denom().max(1));
     let source = f64::from(source.width()) * pixel / f64::from(source.height().max(1));
-    let canvas = f64::from(output.width) / f64::from(output.height.max(1));
+    let canvas = f64::from(output.picture.width) / f64::from(output.picture.height.max(1));
     source / canvas
 }
 

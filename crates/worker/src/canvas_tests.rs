@@ -7,7 +7,7 @@ use gstreamer::prelude::*;
 use gstreamer_app::{AppSink, AppSrc};
 use gstreamer_video::{VideoFormat, VideoFrame, VideoFrameExt, VideoInfo};
 use weir_model::Fit;
-use weir_pipeline::{Encoders, Memory, VideoOutput};
+use weir_pipeline::{Encoders, Memory};
 
 use crate::canvas::follow_source;
 use crate::element::{chain, make, start};
@@ -44,7 +44,8 @@ fn marked((width, height): (usize, usize)) -> gst::Buffer {
 /// The luma of what comes of these sources, one picture of each.
 fn on_canvas(fit: Fit, sources: &[Source]) -> Vec<Vec<u8>> {
     gst::init().unwrap();
-    let output = VideoOutput { fit, ..output_of_size(CANVAS.0 as u32, CANVAS.1 as u32) };
+    let mut output = output_of_size(CANVAS.0 as u32, CANVAS.1 as u32);
+    output.picture.fit = fit;
     let encoders = Encoders::load().unwrap();
     let steps = recipe::video_branch(&output, encoders.get("x264").unwrap(), Memory::System);
     let steps = &steps[..=steps.iter().position(|step| step.role == "size").unwrap()];

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
-use weir_model::{AudioCodec, Fit, RateControl};
+use weir_model::{AudioCodec, Fit, PictureSettings, RateControl, SoundSettings};
 use weir_pipeline::{
     AudioOutput, DECODE_CUDA, DECODE_VA, ENCODE_OPUS, Encoders, Inventory, Memory, OutputId, Proof, SPEED, Usage,
     Version, VideoOutput,
@@ -91,8 +91,9 @@ pub(crate) fn say(value: &impl serde::Serialize) -> io::Result<()> {
 
 fn steps(what: &str) -> Result<Vec<Step>, BuildFault> {
     if what == ENCODE_OPUS {
-        let sound = AudioOutput { id: OutputId(0), codec: AudioCodec::Opus, bitrate_kbps: 64, loudness_lufs: None };
-        return Ok([recipe::test_sound(), recipe::audio_branch(&sound)].concat());
+        let sound = SoundSettings { bitrate_kbps: 64, codec: AudioCodec::Opus, loudness_lufs: None };
+        let branch = recipe::audio_branch(&AudioOutput { id: OutputId(0), sound });
+        return Ok([recipe::test_sound(), branch].concat());
     }
     let encoders = Encoders::load().map_err(|error| BuildFault(error.to_string()))?;
     let (id, decode_in, Try { pictures, width, height }) = match what {
@@ -102,21 +103,18 @@ fn steps(what: &str) -> Result<Vec<Step>, BuildFault> {
         id => (id, None, WHETHER),
     };
     let file = encoders.get(id).ok_or_else(|| BuildFault(format!("there is no encoder {id}")))?;
-    let output = VideoOutput {
-        id: OutputId(0),
-        codec: file.codec,
+    let picture = PictureSettings {
         width,
         height,
         fps: None,
         bitrate_kbps: 500,
+        codec: file.codec,
+        gop_seconds: 1.0,
         rate_control: RateControl::Vbr,
-        gop_ms: 1000,
         profile: None,
         fit: Fit::Pad,
-        encoder: file.id.clone(),
-        device: None,
-        overlaid: false,
     };
+    let output = VideoOutput { id: OutputId(0), picture, encoder: file.id.clone(), device: None, overlaid: false };
     let mut steps = recipe::test_pictures(pictures, width, height);
     steps.extend(recipe::video_branch(&output, file, Memory::System));
     if let Some(memory) = decode_in {

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use weir_media::Codec;
-use weir_model::{AudioCodec, Fit, RateControl, VideoCodec};
+use weir_model::{AudioCodec, Fit, PictureSettings, RateControl, VideoCodec};
 use weir_pipeline::{AudioOutput, EncoderFile, Fps, Memory, Value, VideoOutput};
 
 /// One element.
@@ -113,12 +113,12 @@ pub(crate) fn audio_source(codec: Codec) -> Vec<Step> {
 /// One picture encode, from the tee on.
 pub(crate) fn video_branch(output: &VideoOutput, file: &EncoderFile, decode_in: Memory) -> Vec<Step> {
     let mut steps = vec![queue(QUEUE_PICTURES)];
-    if let Some(fps) = output.fps {
+    if let Some(fps) = output.fps() {
         let rate = format!("video/x-raw(ANY),framerate={}/{}", fps.numerator, fps.denominator);
         steps.push(Step::new("rate", "videorate").set("skip-to-first", true));
         steps.push(Step::new("rate-caps", "capsfilter").set("caps", rate));
     }
-    steps.extend(scaling(decode_in, file.memory, output.fit));
+    steps.extend(scaling(decode_in, file.memory, output.picture.fit));
     steps.push(Step::new("size", "capsfilter").set("caps", size_caps(output, file.memory, "")));
     if output.overlaid {
         // Scaled on the card first: what comes down is no larger than the canvas. Encoders take either memory.
@@ -187,7 +187,7 @@ fn only_scaling(decode_in: Memory, encode_in: Memory) -> Vec<Step> {
 }
 
 pub(crate) fn has_ten_bits(output: &VideoOutput) -> bool {
-    output.profile.as_deref() == Some("main10")
+    output.picture.profile.as_deref() == Some("main10")
 }
 
 /// The canvas. `colorimetry` is what the decoder says, in caps' words; it is filled in when that is known. Without it SD sizes
@@ -204,13 +204,13 @@ pub(crate) fn size_caps(output: &VideoOutput, memory: Memory, colorimetry: &str)
         Memory::Cuda => "(memory:CUDAMemory)",
         Memory::Va => "(memory:VAMemory)",
     };
-    let VideoOutput { width, height, .. } = output;
+    let PictureSettings { width, height, .. } = output.picture;
     format!("video/x-raw{features}{format},width={width},height={height},pixel-aspect-ratio=1/1{colorimetry}")
 }
 
 fn encoder(output: &VideoOutput, file: &EncoderFile) -> Step {
     let mut step = Step::new("encode", &file.element);
-    let (sets, buffer_ms) = match output.rate_control {
+    let (sets, buffer_ms) = match output.picture.rate_control {
         RateControl::Cbr => (&file.set.cbr, CBR_BUFFER_MS),
         RateControl::Vbr => (&file.set.vbr, VBR_BUFFER_MS),
     };
@@ -221,13 +221,13 @@ fn encoder(output: &VideoOutput, file: &EncoderFile) -> Step {
             _ => step.set(property, text(value, output)),
         };
     }
-    let (property, value) = file.bitrate_setting(output.bitrate_kbps);
+    let (property, value) = file.bitrate_setting(output.picture.bitrate_kbps);
     step = step.set(property, text(&value, output));
-    if let Some((property, value)) = file.buffer_setting(output.bitrate_kbps, buffer_ms) {
+    if let Some((property, value)) = file.buffer_setting(output.picture.bitrate_kbps, buffer_ms) {
         step = step.set_if_there(property, text(&value, output));
     }
-    let fps = output.fps.map_or(FPS_ASSUMED, Fps::as_f64);
-    let gop_frames = (fps * f64::from(output.gop_ms) / 1000.0).ceil() as u32;
+    let fps = output.fps().map_or(FPS_ASSUMED, Fps::as_f64);
+    let gop_frames = (fps * f64::from(output.gop_ms()) / 1000.0).ceil() as u32;
     let (property, value) = file.keyframes_setting(gop_frames);
     step.set(property, text(&value, output))
 }
@@ -236,18 +236,18 @@ fn text(value: &Value, output: &VideoOutput) -> String {
     match value {
         Value::Bool(value) => value.to_string(),
         Value::Number(value) => value.to_string(),
-        Value::Text(value) => value.replace("{kbit}", &output.bitrate_kbps.to_string()),
+        Value::Text(value) => value.replace("{kbit}", &output.picture.bitrate_kbps.to_string()),
     }
 }
 
 fn encoded_caps(output: &VideoOutput, file: &EncoderFile) -> String {
-    let (media, default) = match output.codec {
+    let (media, default) = match output.picture.codec {
         VideoCodec::H265 => ("video/x-h265,stream-format=byte-stream,alignment=au", "main"),
         // The parser says the profile.
         VideoCodec::Av1 => return "video/x-av1,stream-format=obu-stream,alignment=tu".to_owned(),
         VideoCodec::H264 => ("video/x-h264,stream-format=byte-stream,alignment=au", "high"),
     };
-    let wanted = output.profile.as_deref().unwrap_or(default);
+    let wanted = output.picture.profile.as_deref().unwrap_or(default);
     let profile = file.profiles.get(wanted).or_else(|| file.profiles.get("main")).map_or(default, String::as_str);
     format!("{media},profile={profile}")
 }
@@ -263,9 +263,9 @@ pub(crate) fn test_pictures(count: u32, width: u32, height: u32) -> Vec<Step> {
 
 /// One encode of sound, from the tee on.
 pub(crate) fn audio_branch(output: &AudioOutput) -> Vec<Step> {
-    let bits = u64::from(output.bitrate_kbps) * 1000;
-    let encode = Step::new("encode", AudioOutput::element(output.codec)).set("bitrate", bits);
-    match output.codec {
+    let bits = u64::from(output.sound.bitrate_kbps) * 1000;
+    let encode = Step::new("encode", AudioOutput::element(output.sound.codec)).set("bitrate", bits);
+    match output.sound.codec {
         AudioCodec::Aac => vec![queue(QUEUE_SOUNDS), encode],
         // It takes whole numbers only.
         AudioCodec::Opus => vec![queue(QUEUE_SOUNDS), Step::new("whole", "audioconvert"), encode],

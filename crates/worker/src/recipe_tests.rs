@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use weir_media::Codec;
-use weir_model::{AudioCodec, Fit, RateControl, VideoCodec};
-use weir_pipeline::{AudioOutput, Encoders, Fps, Memory, OutputId, VideoOutput};
+use weir_model::{AudioCodec, Fit, PictureSettings, RateControl, SoundSettings, VideoCodec};
+use weir_pipeline::{AudioOutput, Encoders, Memory, OutputId, VideoOutput};
 
 use crate::recipe::{audio_branch, audio_source, shown, video_branch, video_source};
 
@@ -12,26 +12,30 @@ use crate::recipe::{audio_branch, audio_source, shown, video_branch, video_sourc
 const WRITE: &str = "WEIR_WRITE_GOLDENS";
 
 fn output(encoder: &str, codec: VideoCodec, rate_control: RateControl) -> VideoOutput {
-    VideoOutput {
-        id: OutputId(1),
-        codec,
+    let picture = PictureSettings {
         width: 854,
         height: 480,
         fps: None,
         bitrate_kbps: 1200,
+        codec,
+        gop_seconds: 2.0,
         rate_control,
-        gop_ms: 2000,
         profile: None,
         fit: Fit::Pad,
-        encoder: encoder.to_owned(),
-        device: None,
-        overlaid: false,
-    }
+    };
+    VideoOutput { id: OutputId(1), picture, encoder: encoder.to_owned(), device: None, overlaid: false }
+}
+
+/// The same with a change.
+fn changed(mut output: VideoOutput, change: impl FnOnce(&mut PictureSettings)) -> VideoOutput {
+    change(&mut output.picture);
+    output
 }
 
 /// H.264 of that size, by x264.
 pub(crate) fn output_of_size(width: u32, height: u32) -> VideoOutput {
-    VideoOutput { width, height, ..output("x264", VideoCodec::H264, RateControl::Vbr) }
+    let output = output("x264", VideoCodec::H264, RateControl::Vbr);
+    changed(output, |picture| (picture.width, picture.height) = (width, height))
 }
 
 /// Every encoder from each memory that the source may be decoded in.
@@ -61,11 +65,12 @@ fn graphs() -> Vec<(String, String)> {
         text.push_str(&format!("\n## {codec}\n  {}\n", shown(&audio_source(codec))));
     }
     for (title, codec) in [("AAC", AudioCodec::Aac), ("Opus", AudioCodec::Opus)] {
-        let sound = AudioOutput { id: OutputId(2), codec, bitrate_kbps: 128, loudness_lufs: None };
-        text.push_str(&format!("\n## {title} at 128 kbps\n  {}\n", shown(&audio_branch(&sound))));
+        let sound = SoundSettings { codec, bitrate_kbps: 128, loudness_lufs: None };
+        let branch = shown(&audio_branch(&AudioOutput { id: OutputId(2), sound }));
+        text.push_str(&format!("\n## {title} at 128 kbps\n  {branch}\n"));
     }
     let x264 = encoders.get("x264").unwrap();
-    let rated = VideoOutput { fps: Some(Fps::new(29.97)), ..output("x264", VideoCodec::H264, RateControl::Vbr) };
+    let rated = changed(output("x264", VideoCodec::H264, RateControl::Vbr), |picture| picture.fps = Some(29.97));
     let branch = shown(&video_branch(&rated, x264, Memory::System));
     text.push_str(&format!("\n## x264 at 29.97 pictures a second\n  {branch}\n"));
     for (id, codec, memory) in [
@@ -75,7 +80,7 @@ fn graphs() -> Vec<(String, String)> {
         ("nvenc-h264", VideoCodec::H264, Memory::Cuda),
         ("va-h264", VideoCodec::H264, Memory::Va),
     ] {
-        let cut = VideoOutput { fit: Fit::Crop, ..output(id, codec, RateControl::Vbr) };
+        let cut = changed(output(id, codec, RateControl::Vbr), |picture| picture.fit = Fit::Crop);
         let branch = shown(&video_branch(&cut, encoders.get(id).unwrap(), memory));
         text.push_str(&format!("\n## {id}, cut to its shape, decoded in {memory:?} memory\n  {branch}\n"));
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use weir_media::codec;
 use weir_media::{Codec, Frame, MediaTime, TrackId, TrackInfo};
-use weir_model::{AudioCodec, Fit, RateControl, VideoCodec};
+use weir_model::{AudioCodec, Fit, PictureSettings, RateControl, SoundSettings, VideoCodec};
 use weir_pipeline::{
     AudioOutput, Cages, Launcher, LinkReader, LinkWriter, Memory, Message, OutputId, Start, TrackConfig, VideoOutput,
     WireFrame, Worker, WorkerBinary, WorkerPlan,
@@ -18,30 +18,28 @@ const SOON: Duration = Duration::from_secs(20);
 const SOUND: OutputId = OutputId(100);
 
 fn output(id: u32, (width, height): (u32, u32), codec: VideoCodec) -> VideoOutput {
-    VideoOutput {
-        id: OutputId(id),
-        codec,
+    let encoder = match codec {
+        VideoCodec::H264 => "x264",
+        VideoCodec::H265 => "x265",
+        VideoCodec::Av1 => "aom-av1",
+    };
+    let picture = PictureSettings {
         width,
         height,
         fps: None,
         bitrate_kbps: 200,
+        codec,
+        gop_seconds: 1.0,
         rate_control: if id == 2 { RateControl::Cbr } else { RateControl::Vbr },
-        gop_ms: 1000,
         profile: None,
         fit: Fit::Pad,
-        encoder: match codec {
-            VideoCodec::H264 => "x264",
-            VideoCodec::H265 => "x265",
-            VideoCodec::Av1 => "aom-av1",
-        }
-        .to_owned(),
-        device: None,
-        overlaid: false,
-    }
+    };
+    VideoOutput { id: OutputId(id), picture, encoder: encoder.to_owned(), device: None, overlaid: false }
 }
 
 fn plan(video: Vec<VideoOutput>) -> Message {
-    let audio = vec![AudioOutput { id: SOUND, codec: AudioCodec::Aac, bitrate_kbps: 64, loudness_lufs: None }];
+    let sound = SoundSettings { bitrate_kbps: 64, codec: AudioCodec::Aac, loudness_lufs: None };
+    let audio = vec![AudioOutput { id: SOUND, sound }];
     Message::Plan(WorkerPlan { decode_in: Memory::System, video, audio })
 }
 

@@ -1,11 +1,10 @@
 //! What one connection to a destination is doing, with reasons and warnings.
 
 use crate::dto::Timestamp;
-use crate::dto::ladder::RenditionDto;
 use crate::dto::names::{ReasonCode, WarningCode};
 use serde::Serialize;
 use utoipa::ToSchema;
-use weir_model::{PushStatus, Reason, SrtFigures, Warning};
+use weir_model::{PushStatus, Reason, RenditionDraft, SrtFigures, Warning};
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ReasonDto {
@@ -29,7 +28,7 @@ pub(crate) struct WarningDto {
     pub(crate) message: String,
     pub(crate) since: Timestamp,
     /// A rendition that would put it right, ready to be a restream's `rendition`.
-    pub(crate) suggestion: Option<RenditionDto>,
+    pub(crate) suggestion: Option<RenditionDraft>,
 }
 
 impl From<&Warning> for WarningDto {

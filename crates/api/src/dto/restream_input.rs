@@ -47,7 +47,7 @@ impl RestreamInput {
         restream.active = self.active;
         restream.client_user_id = self.client_user_id;
         restream.backup_uri = self.backup_uri.map(|uri| uri.trim().into());
-        restream.rendition = wish_of(self.rendition)?;
+        restream.rendition = wish_of(self.rendition);
         restream.schedule = self.schedule.unwrap_or_default().into();
         restream.retry = self.retry.unwrap_or_default().into_model()?;
         Ok(restream)

@@ -1,12 +1,12 @@
 //! Ladders that are kept under a name.
 
-use crate::dto::ladder::RenditionDto;
+use crate::dto::ladder::{drafts_of, whole_renditions};
 use crate::dto::{Timestamp, set};
 use crate::input::present;
 use crate::problem::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use weir_model::{BuiltinLadder, LadderId, Rendition, SavedLadder};
+use weir_model::{BuiltinLadder, LadderId, Rendition, RenditionDraft, SavedLadder};
 
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -18,13 +18,13 @@ pub(crate) struct LadderInput {
     #[serde(default)]
     title: Option<String>,
     #[schema(min_items = 1, max_items = 16)]
-    renditions: Vec<RenditionDto>,
+    renditions: Vec<RenditionDraft>,
 }
 
 impl LadderInput {
     pub(crate) fn into_model(self) -> Result<SavedLadder, Problem> {
         let title = self.title.unwrap_or_else(|| self.name.clone());
-        Ok(SavedLadder::draft(self.name, title, renditions_of(self.renditions)?))
+        Ok(SavedLadder::draft(self.name, title, whole_renditions(self.renditions, "renditions")?))
     }
 }
 
@@ -32,7 +32,7 @@ impl LadderInput {
 impl From<&SavedLadder> for LadderInput {
     fn from(ladder: &SavedLadder) -> Self {
         let SavedLadder { id: _, version: _, name, title, renditions, created_at: _, updated_at: _ } = ladder;
-        Self { name: name.clone(), title: Some(title.clone()), renditions: renditions.iter().map(Into::into).collect() }
+        Self { name: name.clone(), title: Some(title.clone()), renditions: drafts_of(renditions) }
     }
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct LadderPatch {
     title: Option<String>,
     #[serde(default, deserialize_with = "present")]
     #[schema(min_items = 1, max_items = 16)]
-    renditions: Option<Vec<RenditionDto>>,
+    renditions: Option<Vec<RenditionDraft>>,
 }
 
 /// A patch whose every value is one that the model has.
@@ -59,7 +59,7 @@ pub(crate) struct LadderChange {
 
 impl LadderPatch {
     pub(crate) fn into_change(self) -> Result<LadderChange, Problem> {
-        let renditions = self.renditions.map(renditions_of).transpose()?;
+        let renditions = self.renditions.map(|drafts| whole_renditions(drafts, "renditions")).transpose()?;
         Ok(LadderChange { name: self.name, title: self.title, renditions })
     }
 }
@@ -72,10 +72,6 @@ impl LadderChange {
     }
 }
 
-fn renditions_of(dtos: Vec<RenditionDto>) -> Result<Vec<Rendition>, Problem> {
-    dtos.into_iter().enumerate().map(|(i, dto)| dto.into_model(&format!("renditions[{i}]"))).collect()
-}
-
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SavedLadderDto {
     pub(crate) id: i64,
@@ -83,7 +79,7 @@ pub(crate) struct SavedLadderDto {
     title: String,
     /// It comes with the server and can't be changed.
     builtin: bool,
-    renditions: Vec<RenditionDto>,
+    renditions: Vec<RenditionDraft>,
     /// Null where it comes with the server.
     created_at: Option<Timestamp>,
     updated_at: Option<Timestamp>,
@@ -96,7 +92,7 @@ impl From<&SavedLadder> for SavedLadderDto {
             name: ladder.name.clone(),
             title: ladder.title.clone(),
             builtin: false,
-            renditions: ladder.renditions.iter().map(Into::into).collect(),
+            renditions: drafts_of(&ladder.renditions),
             created_at: Some(ladder.created_at.into()),
             updated_at: Some(ladder.updated_at.into()),
         }
@@ -110,7 +106,7 @@ impl From<(LadderId, BuiltinLadder)> for SavedLadderDto {
             name: ladder.name.to_owned(),
             title: ladder.title,
             builtin: true,
-            renditions: ladder.renditions.iter().map(Into::into).collect(),
+            renditions: drafts_of(&ladder.renditions),
             created_at: None,
             updated_at: None,
         }

@@ -5,9 +5,8 @@ use crate::common;
 use common::{destination, fresh, restream, stream, uri};
 use time::OffsetDateTime;
 use weir_model::{
-    Corner, DestinationId, Encoding, EncodingDraft, Ladder, LogoImage, PictureDraft, ReasonCode, Rendition,
-    RenditionDraft, RestreamId, RestreamRendition, Schedule, Slate, Slot, Source, SourceKind, StreamId, StreamName,
-    Target,
+    Corner, DestinationId, Ladder, LogoImage, ReasonCode, Rendition, RenditionDraft, RestreamId, RestreamRendition,
+    Schedule, Slate, Slot, Source, SourceKind, StreamId, StreamName, Target,
 };
 use weir_store::{Store, StoreError};
 
@@ -20,7 +19,7 @@ async fn streams() {
 
     let mut changed = made.clone();
     changed.name = StreamName::new("cam2").unwrap();
-    changed.ladder = Some(Ladder::Inline(vec![Rendition { name: "source".into(), encoding: Encoding::Passthrough }]));
+    changed.ladder = Some(Ladder::Inline(vec![Rendition::passthrough("source")]));
     changed.slate = Some(Slate::Card);
     changed.play_epoch = u32::MAX;
     changed.srt_passphrase = None;
@@ -72,8 +71,8 @@ async fn restreams() {
     changed.target = keyed(saved.id);
     changed.backup_uri = None;
     // What was left out is not there when it comes back.
-    let picture = PictureDraft { width: 1280, height: 720, gop_seconds: Some(1.0), ..PictureDraft::default() };
-    let own = RenditionDraft { name: "own".into(), encoding: EncodingDraft::Encode(picture) };
+    let size = RenditionDraft { width: Some(1280), height: Some(720), ..RenditionDraft::default() };
+    let own = RenditionDraft { name: "own".into(), gop_seconds: Some(1.0), ..size };
     changed.rendition = RestreamRendition::Inline(own);
     changed.stop_reason = Some(ReasonCode::SourceTimeout);
     let at = OffsetDateTime::from_unix_timestamp(2_000_000_000).unwrap();

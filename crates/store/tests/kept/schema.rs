@@ -8,7 +8,10 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use weir_model::StreamId;
+use weir_model::{
+    Audio, AudioCodec, Fit, Ladder, PictureSettings, RateControl, Rendition, RenditionDraft, SoundSettings, StreamId,
+    Video, VideoCodec,
+};
 use weir_store::{SealingKey, Store, StoreError};
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
@@ -65,6 +68,64 @@ async fn every_older_schema_is_copied_and_brought_up_to_date() {
         connection.close().await.unwrap();
         Store::open_as_it_is(&path, &key).await.unwrap().close().await;
     }
+}
+
+/// As the version with schema 9 wrote them.
+#[tokio::test]
+async fn renditions_of_the_version_before_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = older(dir.path(), 9).await;
+    let encode = r#"{"width":640,"height":360,"fps":null,"video_bitrate_kbps":600,"audio_bitrate_kbps":64,"audio_codec":"aac",
+        "loudness_lufs":null,"codec":"h265","gop_seconds":1.5,"rate_control":"vbr","profile":null,"fit":"crop"}"#;
+    let sound = r#"{"bitrate_kbps":96,"codec":"opus","loudness_lufs":-23.0}"#;
+    let all = format!(
+        r#"[{{"name":"asis","encoding":"passthrough"}},{{"name":"small","encoding":{{"encode":{encode}}}}},
+            {{"name":"radio","encoding":{{"sound":{sound}}}}}]"#
+    );
+    let own =
+        r#"{"name":"own","encoding":{"encode":{"width":1280,"height":720,"gop_seconds":1.0,"audio_codec":"opus"}}}"#;
+    let restream = "insert into restream (id, version, stream_id, name, active, uri, rendition, source_lost_ms, give_up_ms, \
+                    created_at, updated_at) values (?, 1, 77, ?, 0, x'00', ?, 3000, 60000, 0, 0)";
+    let mut connection = connect(&path).await;
+    sqlx::query("update stream set ladder = ?").bind(&all).execute(&mut connection).await.unwrap();
+    let ladder = "insert into ladder (id, version, name, title, renditions, created_at, updated_at) values (1001, 1, 'mine', 'Mine', ?, 0, 0)";
+    sqlx::query(ladder).bind(&all).execute(&mut connection).await.unwrap();
+    for (id, rendition) in [(1, None), (2, Some("\"720p\"")), (3, Some(own))] {
+        let row = sqlx::query(restream).bind(id).bind(format!("r{id}")).bind(rendition);
+        row.execute(&mut connection).await.unwrap();
+    }
+    connection.close().await.unwrap();
+
+    let store = open(dir.path()).await;
+    let picture = PictureSettings {
+        width: 640,
+        height: 360,
+        fps: None,
+        bitrate_kbps: 600,
+        codec: VideoCodec::H265,
+        gop_seconds: 1.5,
+        rate_control: RateControl::Vbr,
+        profile: None,
+        fit: Fit::Crop,
+    };
+    let aac = SoundSettings { bitrate_kbps: 64, codec: AudioCodec::Aac, loudness_lufs: None };
+    let opus = SoundSettings { bitrate_kbps: 96, codec: AudioCodec::Opus, loudness_lufs: Some(-23.0) };
+    let expected = vec![
+        Rendition::passthrough("asis"),
+        Rendition { name: "small".into(), video: Video::Encode(picture), audio: Audio::Encode(aac) },
+        Rendition { name: "radio".into(), video: Video::None, audio: Audio::Encode(opus) },
+    ];
+    assert_eq!(store.stream(StreamId(77)).await.unwrap().ladder, Some(Ladder::Inline(expected.clone())));
+    assert_eq!(store.ladder_named("mine").await.unwrap().unwrap().renditions, expected);
+    store.close().await;
+    let mut connection = connect(&path).await;
+    let rows: Vec<Option<String>> =
+        sqlx::query_scalar("select rendition from restream order by id").fetch_all(&mut connection).await.unwrap();
+    assert_eq!(rows[..2], [None, Some("\"720p\"".to_owned())]);
+    let draft: RenditionDraft = serde_json::from_str(rows[2].as_deref().unwrap()).unwrap();
+    let size = RenditionDraft { width: Some(1280), height: Some(720), ..RenditionDraft::default() };
+    let said = RenditionDraft { gop_seconds: Some(1.0), audio_codec: Some(AudioCodec::Opus), ..size };
+    assert_eq!(draft, RenditionDraft { name: "own".into(), ..said });
 }
 
 #[tokio::test]
