@@ -1,17 +1,14 @@
 //! What the contract names for later versions: it is refused by its name, so that nothing is accepted to be ignored.
 
 /// Fields by where they stand, without the numbers of lists.
-const FIELDS: [&str; 16] = [
+const FIELDS: [&str; 13] = [
     "audio",
     "audio_language",
     "embed_domains",
     "encode",
     "encryption",
     "failover",
-    "ladder.video",
     "on_demand",
-    "rendition.video",
-    "renditions.video",
     "sources.headers",
     "sources.interface",
     "sources.program",
@@ -82,7 +79,6 @@ mod tests {
         for (path, known) in [
             ("encryption", true),
             ("sources[0].user_agent", true),
-            ("ladder[12].video", true),
             ("user_agent", false),
             ("sources[0].encryption", false),
             ("encryptoin", false),

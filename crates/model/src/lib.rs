@@ -36,7 +36,7 @@ pub use platform::{Platform, PlatformRules, Platforms, PlatformsFault, Protocol,
 pub use platform_check::{Sent, Violation, check_platform};
 pub use push_url::{Advice, Login, MAX_URL_BYTES, PushUrl, PushUrlFault, masked_uri};
 pub use rendition::{Audio, Rendition, RenditionFault, Video};
-pub use rendition_draft::RenditionDraft;
+pub use rendition_draft::{AsItIs, RenditionDraft};
 pub use restream::{RenditionWish, Restream, RestreamRendition, RetryRules, RetryRulesFault, Schedule, Target};
 pub use role::Role;
 pub use saved_ladder::{BUILTIN_LADDER_ID_MAX, SavedLadder, SavedLadderFault};

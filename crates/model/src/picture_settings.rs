@@ -74,10 +74,10 @@ impl PictureSettings {
     pub(crate) fn check(&self) -> Result<(), RenditionFault> {
         let fault = |field, problem| Err(RenditionFault { field, problem });
         // 4:2:0 chroma needs even sizes; 8192 is the largest any hardware encoder takes.
-        if !(16..=8192).contains(&self.width) || self.width % 2 != 0 {
+        if !(16..=8192).contains(&self.width) || !self.width.is_multiple_of(2) {
             return fault("width", "must be an even number from 16 to 8192");
         }
-        if !(16..=8192).contains(&self.height) || self.height % 2 != 0 {
+        if !(16..=8192).contains(&self.height) || !self.height.is_multiple_of(2) {
             return fault("height", "must be an even number from 16 to 8192");
         }
         if self.fps.is_some_and(|fps| !(1.0..=240.0).contains(&fps)) {

@@ -40,6 +40,8 @@ pub struct Sent {
     pub b_frames: Option<bool>,
     /// It is sound alone.
     pub no_picture: bool,
+    /// The picture is the source's own.
+    pub picture_as_it_is: bool,
 }
 
 impl Sent {
@@ -64,17 +66,19 @@ impl Sent {
             b_frames: Some(warned("b_frames")),
             // It has been sending for a while, and no picture.
             no_picture: ingest.bitrate_bps > 0 && ingest.audio_codec.is_some() && ingest.video_codec.is_none(),
+            picture_as_it_is: true,
         }
     }
 
     /// What is made of a source: coded sound is always there, B-frames of ours never. None while what it takes of the source is not known.
     pub fn rendition(rendition: &Rendition, source: Option<Self>) -> Option<Self> {
+        let known = source.clone().unwrap_or_default();
         let sent = match &rendition.video {
             Video::Source => source?,
             Video::Encode(picture) => Self {
                 width: Some(picture.width),
                 height: Some(picture.height),
-                fps: picture.fps.or_else(|| source?.fps),
+                fps: picture.fps.or(known.fps),
                 video_bps: Some(u64::from(picture.bitrate_kbps) * 1_000),
                 video_codec: Some(picture.codec.as_str().to_owned()),
                 video_profile: picture.profile.clone().filter(|_| picture.codec == VideoCodec::H264),
@@ -86,7 +90,7 @@ impl Sent {
             Video::None => Self { no_picture: true, ..Self::default() },
         };
         Some(match &rendition.audio {
-            Audio::Source => sent,
+            Audio::Source => Self { audio_codec: known.audio_codec, audio_kbps: known.audio_kbps, ..sent },
             Audio::Encode(sound) => Self {
                 audio_codec: Some(Some(sound.codec.as_str().to_owned())),
                 audio_kbps: Some(sound.bitrate_kbps),
@@ -107,8 +111,28 @@ pub struct Violation {
 /// The rules that `sent` breaks, and one rendition that breaks none; None where nothing is broken or the size is not known.
 pub fn check_platform(platform: &Platform, sent: &Sent) -> (Vec<Violation>, Option<Rendition>) {
     let violations = violations(platform, sent);
-    let suggestion = if violations.is_empty() { None } else { suggestion(platform, sent) };
+    let suggestion =
+        if violations.is_empty() { None } else { only_sound(platform, sent).or_else(|| suggestion(platform, sent)) };
     (violations, suggestion)
+}
+
+/// The cheapest cure: the picture stays as it is. None where the picture breaks a rule, too.
+fn only_sound(platform: &Platform, sent: &Sent) -> Option<Rendition> {
+    if !sent.picture_as_it_is || sent.no_picture {
+        return None;
+    }
+    let cured =
+        Rendition { name: "source-aac".to_owned(), video: Video::Source, audio: Audio::Encode(sound(platform)) };
+    let sent = Sent::rendition(&cured, Some(sent.clone()))?;
+    violations(platform, &sent).is_empty().then_some(cured)
+}
+
+fn sound(platform: &Platform) -> SoundSettings {
+    SoundSettings {
+        bitrate_kbps: platform.rules.audio_max_kbps.map_or(AUDIO_KBPS, |max| max.min(AUDIO_KBPS)),
+        codec: AudioCodec::Aac,
+        loudness_lufs: None,
+    }
 }
 
 fn violations(platform: &Platform, sent: &Sent) -> Vec<Violation> {
@@ -127,7 +151,8 @@ fn violations(platform: &Platform, sent: &Sent) -> Vec<Violation> {
     match &sent.audio_codec {
         Some(Some(codec)) if !listed(&rules.audio_codecs, codec) => {
             let takes = rules.audio_codecs.join(", ");
-            let message = format!("the sound is {codec}, {title} takes {takes}: transcode, which makes it aac");
+            let message =
+                format!("the sound is {codec}, {title} takes {takes}: send it as aac, the picture may stay as it is");
             add("codec_unsupported_by_destination", message);
         }
         Some(None) if rules.audio_required => {
@@ -227,12 +252,7 @@ fn suggestion(platform: &Platform, sent: &Sent) -> Option<Rendition> {
         fit: Fit::Pad,
     };
     let name = format!("{}-{}p", platform.id, width.min(height));
-    let sound = SoundSettings {
-        bitrate_kbps: rules.audio_max_kbps.map_or(AUDIO_KBPS, |max| max.min(AUDIO_KBPS)),
-        codec: AudioCodec::Aac,
-        loudness_lufs: None,
-    };
-    let rendition = Rendition { name, video: Video::Encode(picture), audio: Audio::Encode(sound) };
+    let rendition = Rendition { name, video: Video::Encode(picture), audio: Audio::Encode(sound(platform)) };
     // A suggestion that would be refused helps nobody.
     rendition.check().is_ok().then_some(rendition)
 }
@@ -262,6 +282,7 @@ mod tests {
             rate_control: None,
             b_frames: Some(false),
             no_picture: false,
+            picture_as_it_is: true,
         }
     }
 
@@ -286,10 +307,19 @@ mod tests {
             ("instagram", Sent { video_bps: Some(12_000_000), ..fine() }, "bitrate_too_high"),
             ("twitch", Sent { rate_control: Some(RateControl::Vbr), ..fine() }, "not_cbr"),
             ("kick", Sent { b_frames: Some(true), ..fine() }, "b_frames"),
+            (
+                "generic-rtmp",
+                Sent { audio_codec: Some(Some("opus".into())), ..fine() },
+                "codec_unsupported_by_destination",
+            ),
         ] {
             let (found, suggestion) = check(platform, &sent);
             assert!(found.iter().any(|violation| violation.code == code), "{platform} {code}: {found:?}");
-            let pleasing = Sent::rendition(&suggestion.unwrap(), None).unwrap();
+            let suggestion = suggestion.unwrap();
+            // What is wrong with the sound alone leaves the picture alone.
+            let about_sound = sent.audio_codec != fine().audio_codec || sent.audio_kbps != fine().audio_kbps;
+            assert_eq!(suggestion.video == Video::Source, about_sound, "{platform} {code}: {suggestion:?}");
+            let pleasing = Sent::rendition(&suggestion, Some(sent)).unwrap();
             assert_eq!(check(platform, &pleasing), (vec![], None), "{platform} {code}");
         }
     }

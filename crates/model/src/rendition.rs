@@ -118,6 +118,17 @@ mod tests {
                 r#"{"name":"a","audio_bitrate_kbps":128,"audio_codec":"aac","loudness_lufs":-23.0}"#,
             ),
             (
+                Video::Source,
+                Audio::Encode(SOUND),
+                r#"{"name":"a","video":"source","audio_bitrate_kbps":128,"audio_codec":"aac"}"#,
+            ),
+            (
+                Video::Encode(hd()),
+                Audio::Source,
+                r#"{"name":"a","audio":"source","width":1280,"height":720,"video_bitrate_kbps":3000,"codec":"h264","gop_seconds":2.0,
+                    "rate_control":"cbr","profile":"high","fit":"pad"}"#,
+            ),
+            (
                 Video::Encode(picture),
                 Audio::Encode(SOUND),
                 r#"{"name":"a","width":1280,"height":720,"fps":29.97,"video_bitrate_kbps":3000,"codec":"h264","gop_seconds":2.0,

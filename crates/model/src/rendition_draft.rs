@@ -9,8 +9,9 @@ use crate::{
     Video, VideoCodec,
 };
 
-/// Either `passthrough`, or a size and a bitrate, or `audio_bitrate_kbps` alone, which is sound without a picture. A restream's own
-/// may leave out everything but its size: what is left out follows the platform's rules.
+/// Either `passthrough`, or a size and a bitrate, or `audio_bitrate_kbps` alone, which is sound without a picture, or `video: "source"`,
+/// which is the picture as it is beside sound that is encoded. A restream's own may leave out everything but its size: what is left
+/// out follows the platform's rules.
 // The one form of it outside the process: bodies of the API, rows and ladder files have it. Rules of a platform that change later fill
 // a restream's row differently.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
@@ -21,6 +22,12 @@ pub struct RenditionDraft {
     pub name: String,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub passthrough: bool,
+    /// Says that the picture stays as it is; then all else is about the sound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video: Option<AsItIs>,
+    /// Says that the sound stays as it is, beside a picture that is encoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio: Option<AsItIs>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 16, maximum = 8192, multiple_of = 2)]
     pub width: Option<u32>,
@@ -56,6 +63,14 @@ pub struct RenditionDraft {
     pub fit: Option<Fit>,
 }
 
+/// What is not made, but taken from the source frame by frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = AsItIsDto)]
+pub enum AsItIs {
+    Source,
+}
+
 impl RenditionDraft {
     /// The whole of it for a destination with these rules; None: for nobody in particular. What was said stays as it is, also
     /// where it breaks a rule: that is for a warning to say.
@@ -64,11 +79,16 @@ impl RenditionDraft {
         if self.passthrough {
             return Rendition::passthrough(name);
         }
-        let video = match (self.width, self.height) {
-            (Some(width), Some(height)) => Video::Encode(self.picture(width, height, rules)),
-            _ => Video::None,
+        let video = match (self.video, self.width, self.height) {
+            (Some(AsItIs::Source), _, _) => Video::Source,
+            (None, Some(width), Some(height)) => Video::Encode(self.picture(width, height, rules)),
+            (None, _, _) => Video::None,
         };
-        Rendition { name, video, audio: Audio::Encode(self.sound(rules)) }
+        let audio = match self.audio {
+            Some(AsItIs::Source) => Audio::Source,
+            None => Audio::Encode(self.sound(rules)),
+        };
+        Rendition { name, video, audio }
     }
 
     fn picture(&self, width: u32, height: u32, rules: Option<&PlatformRules>) -> PictureSettings {
@@ -105,14 +125,20 @@ impl RenditionDraft {
     /// Which fields go together.
     fn check_shape(&self) -> Result<(), RenditionFault> {
         let fault = |field, problem| Err(RenditionFault { field, problem });
-        if self.passthrough {
-            return match self.says_picture() || self.says_sound() {
-                true => fault("passthrough", "goes with a name and nothing else"),
-                false => Ok(()),
-            };
-        }
-        if self.audio_bitrate_kbps.is_some() && !self.says_picture() {
-            return Ok(());
+        let (picture, sound) = (self.says_picture(), self.says_sound());
+        match (self.passthrough, self.video, self.audio) {
+            (true, None, None) if !picture && !sound => return Ok(()),
+            (true, ..) => return fault("passthrough", "goes with a name and nothing else"),
+            (_, Some(_), Some(_)) => return fault("audio", "and video as they are: say passthrough instead"),
+            (_, Some(_), _) if picture => {
+                return fault("video", "that stays as it is goes with what is said of the sound alone");
+            }
+            (_, _, Some(_)) if sound => {
+                return fault("audio", "that stays as it is goes with what is said of the picture alone");
+            }
+            (_, Some(_), _) => return Ok(()),
+            (_, _, None) if self.audio_bitrate_kbps.is_some() && !picture => return Ok(()),
+            _ => {}
         }
         for (field, value) in [("width", self.width), ("height", self.height)] {
             if value.is_none() {
@@ -124,9 +150,12 @@ impl RenditionDraft {
         Ok(())
     }
 
+    /// Anything of a picture that is to be encoded.
     fn says_picture(&self) -> bool {
-        let without_sound = Self { audio_bitrate_kbps: None, audio_codec: None, loudness_lufs: None, ..self.clone() };
-        without_sound != Self { name: self.name.clone(), passthrough: self.passthrough, ..Self::default() }
+        let Self { name, passthrough, video, audio, audio_bitrate_kbps, audio_codec, loudness_lufs, .. } = self.clone();
+        let rest =
+            Self { name, passthrough, video, audio, audio_bitrate_kbps, audio_codec, loudness_lufs, ..Self::default() };
+        *self != rest
     }
 
     fn says_sound(&self) -> bool {
@@ -155,7 +184,14 @@ impl TryFrom<RenditionDraft> for Rendition {
 impl From<Rendition> for RenditionDraft {
     fn from(rendition: Rendition) -> Self {
         let passthrough = rendition.is_passthrough();
-        let mut draft = Self { name: rendition.name, passthrough, ..Self::default() };
+        let kept = |is_kept: bool| (is_kept && !passthrough).then_some(AsItIs::Source);
+        let mut draft = Self {
+            passthrough,
+            video: kept(rendition.video == Video::Source),
+            audio: kept(rendition.audio == Audio::Source),
+            name: rendition.name,
+            ..Self::default()
+        };
         if let Audio::Encode(SoundSettings { bitrate_kbps, codec, loudness_lufs }) = rendition.audio {
             draft.audio_bitrate_kbps = Some(bitrate_kbps);
             draft.audio_codec = Some(codec);
@@ -296,6 +332,7 @@ mod tests {
 
     #[test]
     fn fields_that_do_not_go_together_are_named() {
+        const KEPT: Option<AsItIs> = Some(AsItIs::Source);
         let named = || RenditionDraft { name: "a".into(), ..RenditionDraft::default() };
         let asis = || RenditionDraft { passthrough: true, ..named() };
         for (draft, faults) in [
@@ -313,6 +350,17 @@ mod tests {
                 (Some("width"), Some("width")),
             ),
             (RenditionDraft { width: Some(640), ..named() }, (Some("height"), Some("height"))),
+            (RenditionDraft { video: KEPT, ..named() }, (None, None)),
+            (RenditionDraft { video: KEPT, audio_codec: Some(AudioCodec::Opus), ..named() }, (None, None)),
+            (RenditionDraft { video: KEPT, ..asis() }, (Some("passthrough"), Some("passthrough"))),
+            (RenditionDraft { video: KEPT, audio: KEPT, ..named() }, (Some("audio"), Some("audio"))),
+            (RenditionDraft { video: KEPT, ..sized(640, 360) }, (Some("video"), Some("video"))),
+            (RenditionDraft { audio: KEPT, ..named() }, (Some("width"), Some("width"))),
+            (RenditionDraft { audio: KEPT, ..sized(640, 360) }, (None, Some("video_bitrate_kbps"))),
+            (
+                RenditionDraft { audio: KEPT, loudness_lufs: Some(-23.0), ..sized(640, 360) },
+                (Some("audio"), Some("audio")),
+            ),
             // Who it is for says its bitrate; a ladder is for nobody in particular.
             (sized(640, 360), (None, Some("video_bitrate_kbps"))),
             (RenditionDraft { video_bitrate_kbps: Some(600), ..sized(640, 360) }, (None, None)),

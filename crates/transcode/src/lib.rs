@@ -7,6 +7,7 @@ mod admission;
 mod backoff;
 mod choice;
 mod families;
+mod held;
 mod lacks;
 mod lag;
 mod linger;

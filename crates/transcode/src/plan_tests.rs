@@ -192,7 +192,7 @@ fn what_does_not_fit_is_refused_with_figures() {
         (0.0, ""),
     ] {
         let plan = plan(HD30, &ladder(), PREFER, &Machine { cores_free: cores, ..bench.machine() });
-        let names: Vec<_> = plan.renditions.iter().map(|rendition| rendition.name()).collect();
+        let names: Vec<_> = plan.renditions.iter().map(RenditionPlan::name).collect();
         assert_eq!(names.join(" "), fits, "{cores} cores: {:?}", plan.refused);
         assert!(plan.cores <= cores);
         assert!(plan.refused.iter().all(|refused| refused.for_room && refused.reason.contains("cores")), "{plan:?}");
@@ -238,7 +238,7 @@ fn what_runs_is_not_stopped_to_make_room() {
         (0.67, &[RenditionPlan { rendition: want("small", settings(400, 240, 350)), ..running[0].clone() }], "720p"),
     ] {
         let plan = plan(HD30, &wants, PREFER, &Machine { cores_free: cores, running, ..bench.machine() });
-        let names: Vec<_> = plan.renditions.iter().map(|rendition| rendition.name()).collect();
+        let names: Vec<_> = plan.renditions.iter().map(RenditionPlan::name).collect();
         assert_eq!(names.join(" "), expected, "{cores} cores: {:?}", plan.refused);
     }
 }
@@ -291,7 +291,7 @@ fn reasons_and_devices_are_shown() {
     for (bench, expected) in [(&gpu, true), (&bench, false)] {
         let plan = plan(HD30, &cut, PREFER, &bench.machine());
         assert_eq!(plan.renditions[0].reason.ends_with("; pictures are cut in system memory"), expected);
-        assert_eq!(plan.worker.video[0].fit, Fit::Crop);
+        assert_eq!(plan.worker.video[0].picture.fit, Fit::Crop);
     }
     // A logo that comes, goes or changes leaves software's encodes alone.
     for (bench, begins_anew) in [(&gpu, true), (&bench, false)] {

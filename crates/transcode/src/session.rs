@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
-use weir_hub::{Next, SourcePulse, Subscriber, Tracks};
+use weir_hub::{Entry, Next, SourcePulse, Subscriber, Tracks};
 use weir_media::{Codec, MediaKind, MediaTime, TrackInfo};
 use weir_pipeline::{
     LinkFault, LinkReader, LinkWriter, Logo, Message, OutputId, Progress, TrackConfig, Usage, WireFrame, Worker,
@@ -46,6 +46,8 @@ pub(crate) type Outlets = BTreeMap<String, Outlet>;
 /// Whom a worker's life serves.
 pub(crate) trait Host {
     fn outlets(&mut self) -> &mut Outlets;
+    /// The source for renditions that keep some of it as it is, while there are any.
+    fn kept(&mut self) -> &mut Option<Subscriber>;
     /// Called four times a second: what time and wishes bring. True ends the worker.
     fn look(&mut self, usage: Option<Usage>) -> bool;
 }
@@ -112,6 +114,9 @@ impl Session {
                         // What it says of itself is better than a broken pipe.
                         Err(fault) => break last_words(&mut reader, &mut worker, &fault).await,
                     },
+                    next = next_kept(host.kept()) => if !keep(next, host.outlets()) {
+                        break End::Closed;
+                    },
                     _ = ticks.tick() => {
                         if let Some(complaint) = watchdog.look(Instant::now()) {
                             break failed(complaint);
@@ -135,6 +140,11 @@ impl Session {
             }
         };
         if matches!(end, End::Drained) {
+            while let Some(next) = host.kept().as_mut().and_then(Subscriber::try_next) {
+                if !keep(next, host.outlets()) {
+                    break;
+                }
+            }
             let now = Instant::now();
             host.outlets().values_mut().for_each(|outlet| outlet.end(now));
         }
@@ -203,11 +213,7 @@ fn receive(message: Message, outlets: &mut Outlets, source_has_sound: bool) -> R
                     outlet.sound(&frame, now);
                 }
             }
-            let any = outlets.values().any(|outlet| outlet.plan.video.is_some());
-            let newest = outlets.values().filter_map(Outlet::last_picture).max();
-            // Before the first picture nothing is known of where segments begin.
-            let follow = any.then(|| newest.unwrap_or(MediaTime::from_nanos(i64::MIN)));
-            outlets.values_mut().for_each(|outlet| outlet.follow(follow, now));
+            follow(outlets, now);
         }
         Message::Hello(_)
         | Message::Plan(_)
@@ -217,6 +223,40 @@ fn receive(message: Message, outlets: &mut Outlets, source_has_sound: bool) -> R
         | Message::End => {}
     }
     Ok(())
+}
+
+/// Sound alone follows the pictures of the others.
+fn follow(outlets: &mut Outlets, now: Instant) {
+    let any = outlets.values().any(Outlet::has_picture);
+    let newest = outlets.values().filter_map(Outlet::last_picture).max();
+    // Before the first picture nothing is known of where segments begin.
+    let follow = any.then(|| newest.unwrap_or(MediaTime::from_nanos(i64::MIN)));
+    outlets.values_mut().for_each(|outlet| outlet.follow(follow, now));
+}
+
+/// What the source has next for those who keep some of it. Cancel-safe; without any it never comes.
+pub(crate) async fn next_kept(source: &mut Option<Subscriber>) -> Next<Entry> {
+    match source {
+        Some(source) => source.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Gives it to them; false when the stream is over.
+pub(crate) fn keep(next: Next<Entry>, outlets: &mut Outlets) -> bool {
+    let now = Instant::now();
+    match next {
+        Next::Item(entry) => {
+            outlets.values_mut().for_each(|outlet| outlet.keep(&entry, now));
+            follow(outlets, now);
+        }
+        Next::Skipped { items } => {
+            tracing::warn!(items, "renditions that keep the source's picture fell behind it");
+            outlets.values_mut().for_each(Outlet::lost);
+        }
+        Next::Closed => return false,
+    }
+    true
 }
 
 /// How the way in ended.
@@ -234,8 +274,11 @@ async fn feed(
     sound: &watch::Sender<bool>,
 ) -> Result<Fed, LinkFault> {
     let first = plan.borrow_and_update().clone();
-    // Where no pictures are made none are decoded. A plan that has some again is for another worker.
-    let feeds = |info: &TrackInfo| info.kind() == MediaKind::Audio || !first.video.is_empty();
+    // Of what nothing is made nothing is decoded. A plan that makes something of it again is for another worker.
+    let feeds = |info: &TrackInfo| match info.kind() {
+        MediaKind::Video => !first.video.is_empty(),
+        MediaKind::Audio => !first.audio.is_empty(),
+    };
     writer.send(&Message::Plan(first.clone())).await?;
     // Before any picture.
     writer.send(&logo_message(&mut logo)).await?;

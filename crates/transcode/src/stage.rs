@@ -20,7 +20,7 @@ use crate::families::Families;
 use crate::linger::Linger;
 use crate::outlet::Outlet;
 use crate::plan::{Machine, Refused, RenditionPlan, SourceShape, TranscodePlan, decoding, plan};
-use crate::session::{End, Feeding, Host, Outlets, Session};
+use crate::session::{End, Feeding, Host, Outlets, Session, keep, next_kept};
 use crate::telling::{Teller, statuses};
 use crate::wants::{LogoWish, Wants};
 use crate::workshop::{LedgerEntry, Workshop};
@@ -84,6 +84,7 @@ pub fn start(id: StreamId, hub: StreamHub, workshop: Workshop, observe: Observe,
         linger: Linger::default(),
         families: Families::default(),
         outlets: Outlets::new(),
+        kept: None,
         stale: false,
         worker_starts: 0,
         cpu: CpuShare::default(),
@@ -107,6 +108,8 @@ struct Stage {
     linger: Linger,
     families: Families,
     outlets: Outlets,
+    /// The source for renditions that keep some of it as it is: they go on whatever becomes of the worker.
+    kept: Option<Subscriber>,
     /// What the outlets have published is forgotten already.
     stale: bool,
     worker_starts: u64,
@@ -186,10 +189,11 @@ impl Stage {
         }
     }
 
-    /// The newest picture that was published; where there are none, the newest sound.
+    /// The newest picture of an encoder's that was published; where there are none, the newest sound.
     fn newest(&self) -> Option<MediaTime> {
-        let pictures = self.outlets.values().filter_map(Outlet::last_picture).max();
-        pictures.or_else(|| self.outlets.values().filter_map(Outlet::newest).max())
+        let made = self.outlets.values().filter(|outlet| outlet.makes_picture());
+        let pictures = made.filter_map(Outlet::last_picture).max();
+        pictures.or_else(|| self.outlets.values().filter_map(Outlet::last_sound).max())
     }
 
     /// The device that takes the next worker; None without any that works or has room.
@@ -317,8 +321,9 @@ impl Stage {
         }
         let more = |plan: &TranscodePlan| plan.renditions.len() > self.plan.renditions.len();
         if let Some(plan) = plan.filter(|plan| changed || more(plan)) {
-            // A worker that makes pictures is fed with pictures from its start.
-            let same_kinds = plan.worker.video.is_empty() == self.plan.worker.video.is_empty();
+            // A worker that makes pictures is fed with pictures from its start, and so it is with sound.
+            let kinds = |plan: &TranscodePlan| (plan.worker.video.is_empty(), plan.worker.audio.is_empty());
+            let same_kinds = kinds(&plan) == kinds(&self.plan);
             if plan.renditions.is_empty() || !same_kinds || plan.worker.decode_in != self.plan.worker.decode_in {
                 return true;
             }
@@ -346,13 +351,18 @@ impl Stage {
         self.outlets.retain(|name, _| plan.renditions.iter().any(|rendition| rendition.name() == name));
         for rendition in &plan.renditions {
             match self.outlets.get_mut(rendition.name()) {
-                Some(outlet) if outlet.plan.video == rendition.video => outlet.resume_same(rendition.clone()),
+                Some(outlet) if outlet.has_picture_of(rendition) => outlet.resume_same(rendition.clone()),
                 Some(outlet) => outlet.resume(rendition.clone()),
                 None => {
                     let publisher = self.hub.publish_rendition(rendition.name());
                     self.outlets.insert(rendition.name().to_owned(), Outlet::new(rendition.clone(), publisher, now));
                 }
             }
+        }
+        if !self.outlets.values().any(Outlet::keeps_any) {
+            self.kept = None;
+        } else if self.kept.is_none() {
+            self.kept = Some(self.hub.source().subscribe());
         }
         // How much room is missing changes all the time.
         let told = |refused: &Refused| {
@@ -408,10 +418,19 @@ impl Stage {
         }
     }
 
-    /// Waits, but not longer than until something else is wanted.
+    /// Waits, but not longer than until something else is wanted. What is kept of the source goes on meanwhile.
     async fn pause(&mut self, length: Duration) {
         self.tell_statuses();
-        let _ = tokio::time::timeout(length, self.wanted.changed()).await;
+        let mut over = std::pin::pin!(tokio::time::sleep(length));
+        loop {
+            tokio::select! {
+                () = &mut over => break,
+                _ = self.wanted.changed() => break,
+                next = next_kept(&mut self.kept) => if !keep(next, &mut self.outlets) {
+                    break;
+                },
+            }
+        }
         self.wanted.mark_changed();
     }
 
@@ -432,6 +451,10 @@ struct Hosting<'a> {
 impl Host for Hosting<'_> {
     fn outlets(&mut self) -> &mut Outlets {
         &mut self.stage.outlets
+    }
+
+    fn kept(&mut self) -> &mut Option<Subscriber> {
+        &mut self.stage.kept
     }
 
     fn look(&mut self, usage: Option<Usage>) -> bool {

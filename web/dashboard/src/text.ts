@@ -281,6 +281,8 @@ export const t = {
     lufs: (lufs: number) => `${lufs} LUFS`,
     soundAlone: "sound alone",
     addSound: "Sound alone",
+    pictureAsItIs: "picture as it is",
+    addKept: "Picture as is, sound encoded",
     gopSeconds: "Keyframe every, s",
     nth: (at: number) => `Rendition ${at}`,
     add: "Rendition",
@@ -338,7 +340,8 @@ export const t = {
     more: "Rendition, backup, schedule",
     what: "What is sent",
     asIs: "Source as is",
-    own: ({ name, height, video_bitrate_kbps, gop_seconds }: Rendition) => `${name}: ${height}p · ${video_bitrate_kbps} kbps · keyframe every ${gop_seconds ?? 2} s`,
+    own: ({ name, video, height, video_bitrate_kbps, audio_bitrate_kbps, gop_seconds }: Rendition) =>
+      video ? `${name}: picture as it is · sound at ${audio_bitrate_kbps ?? 128} kbps` : `${name}: ${height}p · ${video_bitrate_kbps} kbps · keyframe every ${gop_seconds ?? 2} s`,
     backup: "Backup",
     backupUrl: "Backup URL",
     both: "Send to the backup server, too",
@@ -383,7 +386,7 @@ export const t = {
     size: (title: string, is: string, max: string) => `The picture is ${is}; ${title} takes ${max} at most.`,
     fps: (title: string, is: number, max: number) => `It is ${Math.round(is)} fps; ${title} takes ${max} at most.`,
     useRendition: (name: string) => `Send ${name} instead`,
-    fix: ({ height, gop_seconds }: Rendition) => `Transcode to ${height}p, ${gop_seconds ?? 2} s keyframes`,
+    fix: ({ video, height, gop_seconds }: Rendition) => (video ? "Keep the picture, encode the sound" : `Transcode to ${height}p, ${gop_seconds ?? 2} s keyframes`),
     transcode: ({ height, gop_seconds, video_bitrate_kbps }: Rendition) => `Transcode to ${height}p, ${mbps(video_bitrate_kbps ?? 0)}, keyframe every ${gop_seconds} s`,
   },
 

@@ -187,7 +187,7 @@ impl RestreamPatch {
             active: self.active,
             target,
             backup_uri: self.backup_uri.map(|uri| uri.map(|uri| uri.trim().into())),
-            rendition: self.rendition.map(wish_of).transpose()?,
+            rendition: self.rendition.map(wish_of),
             schedule: self.schedule.map(Into::into),
             retry: self.retry.map(RetryDto::into_model).transpose()?,
             client_user_id: self.client_user_id,

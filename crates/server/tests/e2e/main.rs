@@ -24,6 +24,7 @@ mod gpu;
 mod holding;
 mod hostile;
 mod isolation;
+mod kept;
 mod log;
 mod nvidia;
 mod origin;

@@ -174,6 +174,7 @@ fn sound_alone_opus_loudness_and_skew() {
         {"name": "loud", "width": 160, "height": 90, "video_bitrate_kbps": 150, "audio_bitrate_kbps": 96, "loudness_lufs": -23},
         {"name": "opus", "width": 128, "height": 72, "video_bitrate_kbps": 100, "audio_bitrate_kbps": 96, "audio_codec": "opus"},
         {"name": "radio", "audio_bitrate_kbps": 96, "loudness_lufs": -16},
+        {"name": "kept", "video": "source", "audio_bitrate_kbps": 64},
     ]);
     let stream = api.create_stream_with("cam1", &json!({"ladder": ladder}));
     let shown = api.get(&format!("/streams/{}", stream.id)).expect(200);
@@ -209,9 +210,9 @@ fn sound_alone_opus_loudness_and_skew() {
     assert_eq!(status["reason"]["code"], "unsupported_codec", "{status}");
 
     let base = format!("{}/play/cam1", weir.http());
-    let master = wait_until_some("the master playlist has three variants", SOON, || {
+    let master = wait_until_some("the master playlist has four variants", SOON, || {
         let text = String::from_utf8(player(&base)("master.m3u8")?).ok()?;
-        (text.matches("#EXT-X-STREAM-INF").count() == 3).then_some(text)
+        (text.matches("#EXT-X-STREAM-INF").count() == 4).then_some(text)
     });
     let variant = |name: &str| {
         let lines: Vec<&str> = master.lines().collect();
@@ -245,13 +246,13 @@ fn sound_alone_opus_loudness_and_skew() {
             *ffmpeg::packet_times_ms(&download(&base, name, kind, folder.path()), &kind[..1]).last().unwrap()
         };
         let end = last("loud", "video");
-        ["loud", "opus", "radio"].iter().all(|name| (last(name, "audio") - end).abs() < 500)
+        ["loud", "opus", "radio", "kept"].iter().all(|name| (last(name, "audio") - end).abs() < 500)
     });
 
     for id in works {
         api.post(&format!("/restreams/{id}/stop"), &Value::Null).expect(200);
     }
-    for name in ["loud", "opus", "radio"] {
+    for name in ["loud", "opus", "radio", "kept"] {
         let sound = download(&base, name, "audio", folder.path());
         assert_eq!(ffmpeg::decode_errors(&sound), "", "{name}");
         let probe = ffmpeg::probe(&sound)["streams"][0].clone();

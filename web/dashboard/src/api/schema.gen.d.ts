@@ -781,7 +781,16 @@ export interface components {
             name?: string | null;
             role?: components["schemas"]["RoleDto"] | null;
         };
-        /** @enum {string} */
+        /**
+         * @description What is not made, but taken from the source frame by frame.
+         * @enum {string}
+         */
+        AsItIsDto: "source";
+        /**
+         * @description AAC-LC goes to every destination and every player. Opus is better at low rates, and goes by Enhanced RTMP, in CMAF and in MPEG-TS
+         *     over SRT.
+         * @enum {string}
+         */
         AudioCodecDto: "aac" | "opus";
         AuditDto: {
             /** @description post, put, patch, delete, get (refused), reveal, log_in, create, export, import, or more (of too many kinds to tell) */
@@ -1424,10 +1433,12 @@ export interface components {
             stream_id: number;
         };
         /**
-         * @description Either `passthrough`, or a size and a bitrate, or `audio_bitrate_kbps` alone, which is sound without a picture. A restream's own
-         *     may leave out everything but its size: what is left out follows the platform's rules.
+         * @description Either `passthrough`, or a size and a bitrate, or `audio_bitrate_kbps` alone, which is sound without a picture, or `video: "source"`,
+         *     which is the picture as it is beside sound that is encoded. A restream's own may leave out everything but its size: what is left
+         *     out follows the platform's rules.
          */
         RenditionDto: {
+            audio?: components["schemas"]["AsItIsDto"] | null;
             /** Format: int32 */
             audio_bitrate_kbps?: number | null;
             audio_codec?: components["schemas"]["AudioCodecDto"] | null;
@@ -1448,6 +1459,7 @@ export interface components {
             passthrough?: boolean;
             profile?: string | null;
             rate_control?: components["schemas"]["RateControlDto"] | null;
+            video?: components["schemas"]["AsItIsDto"] | null;
             /** Format: int32 */
             video_bitrate_kbps?: number | null;
             /** Format: int32 */

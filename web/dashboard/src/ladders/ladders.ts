@@ -29,9 +29,12 @@ export const NEW_RENDITION: Rendition = {
 
 export const NEW_SOUND: Rendition = { name: "audio", audio_bitrate_kbps: 96, audio_codec: "aac" };
 
+/** The source's picture as it is, beside sound that everyone takes. */
+export const NEW_KEPT: Rendition = { name: "source-aac", video: "source", audio_bitrate_kbps: 128, audio_codec: "aac" };
+
 /** Nothing is said of a picture. */
-export function isSoundAlone({ passthrough, width, height }: Rendition): boolean {
-  return !passthrough && width == null && height == null;
+export function isSoundAlone({ passthrough, video, width, height }: Rendition): boolean {
+  return !passthrough && !video && width == null && height == null;
 }
 
 /** What all renditions cost a viewer's server together, in kbit/s. */

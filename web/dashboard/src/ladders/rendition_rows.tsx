@@ -6,7 +6,7 @@ import type { Rendition } from "../api/types";
 import { codec } from "../format";
 import { t } from "../text";
 import { Button, IconButton } from "../ui/button";
-import { isSoundAlone, NEW_RENDITION, NEW_SOUND } from "./ladders";
+import { isSoundAlone, NEW_KEPT, NEW_RENDITION, NEW_SOUND } from "./ladders";
 
 /** EBU R128's, and what streaming services level to. */
 const LOUDNESSES = [-23, -16, -14];
@@ -34,16 +34,16 @@ export function RenditionTable({ renditions }: { renditions: Rendition[] }) {
                 <td colSpan={6} className="faint">{t.flow.untouched}</td>
               ) : (
                 <>
-                  {isSoundAlone(rendition) ? (
-                    <td colSpan={2} className="faint">{t.rendition.soundAlone}</td>
+                  {!hasKnobs(rendition) ? (
+                    <td colSpan={2} className="faint">{rendition.video ? t.rendition.pictureAsItIs : t.rendition.soundAlone}</td>
                   ) : (
                     <>
                       <td>{rendition.width}×{rendition.height}{rendition.fit && rendition.fit !== "pad" ? ` · ${t.rendition.fits[rendition.fit]}` : ""}{rendition.fps ? ` · ${t.fps(String(rendition.fps))}` : ""}</td>
                       <td className="number">{rendition.video_bitrate_kbps} <span className="unit">kbps</span></td>
                     </>
                   )}
-                  <td className="number">{rendition.audio_bitrate_kbps} <span className="unit">kbps</span>{rendition.loudness_lufs == null ? "" : ` · ${t.rendition.lufs(rendition.loudness_lufs)}`}</td>
-                  {isSoundAlone(rendition) ? (
+                  <td className="number">{rendition.audio ? t.rendition.untouched : <>{rendition.audio_bitrate_kbps} <span className="unit">kbps</span></>}{rendition.loudness_lufs == null ? "" : ` · ${t.rendition.lufs(rendition.loudness_lufs)}`}</td>
+                  {!hasKnobs(rendition) ? (
                     <td colSpan={3}>{codec(rendition.audio_codec ?? "aac")}</td>
                   ) : (
                     <>
@@ -74,21 +74,9 @@ export function RenditionEditor({ renditions, onChange }: { renditions: Renditio
             <p className="rendition-as-is">{t.flow.untouched}</p>
           ) : (
             <>
-              {!isSoundAlone(rendition) && <PictureCells rendition={rendition} set={(change) => set(at, change)} />}
-              <Cell label={t.rendition.audioKbps} type="number" min={16} value={rendition.audio_bitrate_kbps ?? ""} onChange={(event) => set(at, { audio_bitrate_kbps: Number(event.target.value) })} required />
-              <label className="cell">
-                <span>{t.rendition.audioCodec}</span>
-                <select value={rendition.audio_codec ?? "aac"} onChange={(event) => set(at, { audio_codec: event.target.value as "aac" })}>
-                  {(["aac", "opus"] as const).map((each) => <option key={each} value={each}>{codec(each)}</option>)}
-                </select>
-              </label>
-              <label className="cell">
-                <span>{t.rendition.loudness}</span>
-                <select value={rendition.loudness_lufs ?? ""} onChange={(event) => set(at, { loudness_lufs: event.target.value ? Number(event.target.value) : null })}>
-                  <option value="">{t.rendition.untouched}</option>
-                  {[...new Set([...LOUDNESSES, ...(rendition.loudness_lufs == null ? [] : [rendition.loudness_lufs])])].map((lufs) => <option key={lufs} value={lufs}>{t.rendition.lufs(lufs)}</option>)}
-                </select>
-              </label>
+              {hasKnobs(rendition) && <PictureCells rendition={rendition} set={(change) => set(at, change)} />}
+              {rendition.video && <p className="rendition-as-is">{t.rendition.pictureAsItIs}</p>}
+              {!rendition.audio && <SoundCells rendition={rendition} set={(change) => set(at, change)} />}
             </>
           )}
           <IconButton label={t.rendition.remove(rendition.name)} icon={Trash2} onClick={() => onChange(renditions.filter((_, index) => index !== at))} />
@@ -97,11 +85,40 @@ export function RenditionEditor({ renditions, onChange }: { renditions: Renditio
       <div className="rendition-add">
         <Button size="small" icon={Plus} onClick={() => onChange([...renditions, NEW_RENDITION])}>{t.rendition.add}</Button>
         <Button size="small" kind="ghost" icon={Plus} onClick={() => onChange([...renditions, NEW_SOUND])}>{t.rendition.addSound}</Button>
+        {!renditions.some(({ video }) => video) && (
+          <Button size="small" kind="ghost" icon={Plus} onClick={() => onChange([...renditions, NEW_KEPT])}>{t.rendition.addKept}</Button>
+        )}
         {!renditions.some(({ passthrough }) => passthrough) && (
           <Button size="small" kind="ghost" icon={Plus} onClick={() => onChange([{ name: "source", passthrough: true }, ...renditions])}>{t.rendition.addSource}</Button>
         )}
       </div>
     </div>
+  );
+}
+
+/** Its picture is encoded. */
+function hasKnobs(rendition: Rendition): boolean {
+  return !rendition.video && !isSoundAlone(rendition);
+}
+
+function SoundCells({ rendition, set }: { rendition: Rendition; set: (change: Partial<Rendition>) => void }) {
+  return (
+    <>
+      <Cell label={t.rendition.audioKbps} type="number" min={16} value={rendition.audio_bitrate_kbps ?? ""} onChange={(event) => set({ audio_bitrate_kbps: Number(event.target.value) })} required />
+      <label className="cell">
+        <span>{t.rendition.audioCodec}</span>
+        <select value={rendition.audio_codec ?? "aac"} onChange={(event) => set({ audio_codec: event.target.value as "aac" })}>
+          {(["aac", "opus"] as const).map((each) => <option key={each} value={each}>{codec(each)}</option>)}
+        </select>
+      </label>
+      <label className="cell">
+        <span>{t.rendition.loudness}</span>
+        <select value={rendition.loudness_lufs ?? ""} onChange={(event) => set({ loudness_lufs: event.target.value ? Number(event.target.value) : null })}>
+          <option value="">{t.rendition.untouched}</option>
+          {[...new Set([...LOUDNESSES, ...(rendition.loudness_lufs == null ? [] : [rendition.loudness_lufs])])].map((lufs) => <option key={lufs} value={lufs}>{t.rendition.lufs(lufs)}</option>)}
+        </select>
+      </label>
+    </>
   );
 }
 

@@ -33,6 +33,7 @@ export function sentRendition(rendition: Rendition, ingest: Ingest | null | unde
   if (rendition.passthrough) return ingest ? sentAsIs(ingest) : {};
   const audio = rendition.audio_codec ?? "aac";
   if (isSoundAlone(rendition)) return { audio_codec: audio };
+  if (rendition.video) return ingest ? { ...sentAsIs(ingest), audio_codec: audio } : { audio_codec: audio };
   return {
     video_codec: rendition.codec ?? "h264",
     audio_codec: audio,

@@ -78,7 +78,7 @@ function RenditionBox({ node: { name, label, passthrough, status, wanted } }: { 
       <span className="node-note">
         {passthrough
           ? t.flow.untouched
-          : [wanted && isSoundAlone(wanted) ? t.rendition.soundAlone : size(status?.width ?? wanted?.width, status?.height ?? wanted?.height), status ? encoderName(status.encoder, status.device) : t.flow.notRunning].join(" · ")}
+          : [wanted && isSoundAlone(wanted) ? t.rendition.soundAlone : wanted?.video ? t.rendition.pictureAsItIs : size(status?.width ?? wanted?.width, status?.height ?? wanted?.height), status ? encoderName(status.encoder, status.device) : t.flow.notRunning].join(" · ")}
       </span>
       {target != null && status && (
         <span className="node-target" title={t.flow.target(bitrate(target))}>
