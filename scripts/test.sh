@@ -10,6 +10,8 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-always}
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target/test}
 # What would make the next build quicker costs this one a tenth.
 export CARGO_INCREMENTAL=0
+# Nobody steps through these binaries with a debugger; a panic names its file and line without it.
+export CARGO_PROFILE_DEV_DEBUG=0
 # One compiler pass for lints and tests: Clippy's driver stands in for rustc in our own crates and does all that rustc does, so that
 # dependencies are compiled once. With `cargo clippy` they are checked first and then compiled for the tests: four minutes on two cores.
 export RUSTC_WORKSPACE_WRAPPER=clippy-driver
@@ -72,9 +74,9 @@ dependencies() {
   cargo deny --locked check
 }
 
-browsers() {
+browsers() { # the npm script
   # The binary that the Rust tests have just built.
-  WEIR_BIN=$CARGO_TARGET_DIR/debug/weir npm --prefix web run --silent test
+  WEIR_BIN=$CARGO_TARGET_DIR/debug/weir npm --prefix web run --silent "$1"
 }
 
 check "system packages" scripts/install-packages.sh test
@@ -92,7 +94,8 @@ else
   row "dependencies (cargo-deny)" skipped 0 "not installed; tests/layers.rs holds deny.toml's licences, sources and bans"
 fi
 rust_tests
-check "browsers" browsers
+check "browsers: pages" browsers test:pages
+check "browsers: what is measured" browsers test:measured
 
 printf '\n== Summary\n'
 printf '%s\n' "${rows[@]}"

@@ -8,8 +8,8 @@ import { mkdir } from "node:fs/promises";
 import type { Server } from "node:http";
 import { after, before, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
-import { type Fetched, type LowLatency, type PlayerName, RECORDER, type Report, startBrowser, startPlayerSite } from "./browser";
-import { publish, type Stream, waitFor, Weir } from "./weir";
+import { type Fetched, type LowLatency, type PlayerName, RECORDER, type Report, startBrowser, startPlayerSite } from "../browser";
+import { publish, type Stream, waitFor, Weir } from "../weir";
 
 const PLAY_SECONDS = 60;
 /** Players find their place and their speed; what they report until then is on its way. */

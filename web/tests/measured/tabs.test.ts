@@ -5,9 +5,9 @@ import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
 import { after, before, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
-import { startBrowser } from "./browser";
-import { logIn, PATIENCE_MS, visit } from "./dashboard";
-import { ADMIN_PASSWORD, publish, type Stream, waitFor, Weir } from "./weir";
+import { startBrowser } from "../browser";
+import { logIn, PATIENCE_MS, visit } from "../dashboard";
+import { ADMIN_PASSWORD, publish, type Stream, waitFor, Weir } from "../weir";
 
 const LONG = Boolean(process.env["WEIR_LONG"]);
 /** The short form shows the same: with two connections to a page, the fourth page never loads. */

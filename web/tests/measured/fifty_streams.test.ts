@@ -7,9 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Browser } from "playwright-core";
-import { startBrowser } from "./browser";
-import { logIn, PATIENCE_MS, visit } from "./dashboard";
-import { ADMIN_PASSWORD, type Stream, waitFor, Weir } from "./weir";
+import { startBrowser } from "../browser";
+import { logIn, PATIENCE_MS, visit } from "../dashboard";
+import { ADMIN_PASSWORD, type Stream, waitFor, Weir } from "../weir";
 
 const STREAMS = 50;
 const ON_SCREEN = 8;
