@@ -40,7 +40,7 @@ check() { # name, command...
 # `make test-long`: tests that are marked `#[ignore = "long: ..."]` run as well; those of a GPU have a target of their own.
 long_nextest=() long_cargo=()
 if [ -n "${WEIR_LONG:-}" ]; then
-  long_nextest=(--run-ignored all -E 'not test(/^gpu::/)')
+  long_nextest=(--profile long --run-ignored all -E 'not test(/^gpu::/)')
   long_cargo=(-- --include-ignored --skip gpu::)
 fi
 
