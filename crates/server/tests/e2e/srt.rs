@@ -526,20 +526,21 @@ fn over_a_bad_path(latency: &str, video_bitrate_bps: u32, seconds: u64) {
 #[test]
 fn flapping_callers_leave_nothing_behind() {
     let weir = srt_weir().start();
-    let flat = flap(&weir, 50);
+    let flat = flap(&weir, 20, 50);
     println!("50 cycles: {flat}");
 }
 
-/// The long run of it: `cargo test -- --ignored a_thousand`.
+/// The first thousand fill what is bounded: events, series, the allocator's own. Measured over five thousand: 17 MB more after the first,
+/// none after the others.
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "long: make test-long"]
 fn a_thousand_flapping_callers_leave_nothing_behind() {
     let weir = srt_weir().start();
-    let flat = flap(&weir, 1_000);
+    let flat = flap(&weir, 1_000, 1_000);
     println!("1000 cycles: {flat}");
 }
 
-fn flap(weir: &Weir, cycles: usize) -> String {
+fn flap(weir: &Weir, warm_up: usize, cycles: usize) -> String {
     let api = weir.api();
     let streams: Vec<TestStream> = (0..16).map(|number| api.create_stream(&format!("cam{number}"))).collect();
     let door: SocketAddr = weir.srt().replace("srt://", "").parse().unwrap();
@@ -560,7 +561,7 @@ fn flap(weir: &Weir, cycles: usize) -> String {
             streams.iter().all(|stream| api.stream_status(stream)["state"] == "offline")
         });
     };
-    (0..20).for_each(cycle);
+    (0..warm_up).for_each(cycle);
     all_gone();
     let before = weir.stats();
     (0..cycles).for_each(cycle);
