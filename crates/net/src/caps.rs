@@ -77,11 +77,15 @@ struct Address {
 /// What a connection does with its place.
 #[derive(Debug)]
 pub struct Place {
+    /// When the caps were made, which is what `waits_since` counts from.
+    began: Instant,
     under_way: AtomicU32,
     has_asked: AtomicBool,
-    /// Milliseconds since the caps were made.
+    /// In milliseconds.
     waits_since: AtomicU64,
     task: OnceLock<AbortHandle>,
+    /// Whose connection it is; a proxy's has none, or hears of it later.
+    address: OnceLock<Arc<Address>>,
 }
 
 /// One connection's place; given back on drop.
@@ -90,18 +94,25 @@ pub struct Permit {
     caps: Arc<Caps>,
     number: usize,
     place: Arc<Place>,
-    address: Option<Arc<Address>>,
     made_room: bool,
 }
 
 /// Something that a connection was let in for and that goes on: its place is safe meanwhile, and its address counts it.
+///
+/// Each request makes one, so it counts one reference, and that of its own connection: what all connections of an address share would go
+/// back and forth between the cores.
 #[derive(Debug)]
 pub struct Visit {
-    began: Instant,
     place: Arc<Place>,
+    proxied: Option<Proxied>,
+}
+
+/// Who a proxy's request is for. That address may have no connection that would forget it.
+#[derive(Debug)]
+struct Proxied {
     address: Arc<Address>,
-    /// Set for one that came through a proxy: its address may have no connection that would forget it.
-    forget: Option<(Arc<Caps>, IpAddr)>,
+    caps: Arc<Caps>,
+    group: IpAddr,
 }
 
 impl Place {
@@ -174,8 +185,9 @@ impl Caps {
         }
         let waits_since = AtomicU64::new(millis_since(self.began));
         let (under_way, has_asked) = (AtomicU32::new(0), AtomicBool::new(false));
-        let place = Arc::new(Place { under_way, has_asked, waits_since, task: OnceLock::new() });
-        let address = group.map(|group| open.count(group));
+        let address = group.map_or_else(OnceLock::new, |group| OnceLock::from(open.count(group)));
+        let task = OnceLock::new();
+        let place = Arc::new(Place { began: self.began, under_way, has_asked, waits_since, task, address });
         open.total += 1;
         let seat = Seat { place: Arc::clone(&place), group };
         let number = match open.free.pop() {
@@ -189,7 +201,7 @@ impl Caps {
             }
         };
         let made_room = open.ended > ended_before;
-        Some(Permit { caps: Arc::clone(self), number, place, address, made_room })
+        Some(Permit { caps: Arc::clone(self), number, place, made_room })
     }
 
     fn make_room(&self, open: &mut Open) -> bool {
@@ -270,7 +282,7 @@ impl Permit {
         self.made_room
     }
 
-    /// It turned out whom a proxy's connection is for. False: that address has too many already.
+    /// It turned out whom a proxy's connection is for, which can be said once. False: that address has too many already.
     pub fn count_for(&mut self, ip: IpAddr) -> bool {
         let group = network(ip);
         let mut open = self.caps.open();
@@ -278,33 +290,35 @@ impl Permit {
             open.refused += 1;
             return false;
         }
-        let is_ours = |seat: &&mut Seat| Arc::ptr_eq(&seat.place, &self.place);
+        let is_ours = |seat: &&mut Seat| seat.group.is_none() && Arc::ptr_eq(&seat.place, &self.place);
         let Some(seat) = open.seats.get_mut(self.number).and_then(Option::as_mut).filter(is_ours) else { return false };
-        let before = seat.group.replace(group);
-        self.address = Some(open.count(group));
-        if let Some(before) = before {
-            open.discount(before);
-        }
+        seat.group = Some(group);
+        self.place.address.get_or_init(|| open.count(group));
         true
     }
 
     /// Something is under way for `ip`: the connection's own address, or one that came through a proxy. None: too much is.
     pub fn begin(&self, ip: IpAddr) -> Option<Visit> {
-        if let Some(address) = &self.address {
-            return self.visit(Arc::clone(address), None);
-        }
-        let group = network(ip);
-        let address = Arc::clone(&self.caps.open().per_ip.entry(group).or_default().address);
-        self.visit(address, Some((Arc::clone(&self.caps), group)))
-    }
-
-    fn visit(&self, address: Arc<Address>, forget: Option<(Arc<Caps>, IpAddr)>) -> Option<Visit> {
-        let before = address.requests.fetch_add(1, Ordering::AcqRel);
+        let proxied = match self.place.address.get() {
+            Some(_) => None,
+            None => {
+                let (caps, group) = (Arc::clone(&self.caps), network(ip));
+                let address = Arc::clone(&caps.open().per_ip.entry(group).or_default().address);
+                Some(Proxied { address, caps, group })
+            }
+        };
+        // Made in any case: its end undoes what is counted here.
+        let visit = Visit { place: Arc::clone(&self.place), proxied };
+        let before = visit.address().map_or(0, |address| address.requests.fetch_add(1, Ordering::AcqRel));
         self.place.has_asked.store(true, Ordering::Relaxed);
         self.place.under_way.fetch_add(1, Ordering::AcqRel);
-        // Made in any case: its end undoes what was counted.
-        let visit = Visit { began: self.caps.began, place: Arc::clone(&self.place), address, forget };
         (before < self.caps.limits.requests_per_ip_max.load(Ordering::Relaxed)).then_some(visit)
+    }
+}
+
+impl Visit {
+    fn address(&self) -> Option<&Arc<Address>> {
+        self.proxied.as_ref().map(|proxied| &proxied.address).or_else(|| self.place.address.get())
     }
 }
 
@@ -321,10 +335,10 @@ impl Drop for Permit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        self.place.waits_since.store(millis_since(self.began), Ordering::Relaxed);
+        self.place.waits_since.store(millis_since(self.place.began), Ordering::Relaxed);
         self.place.under_way.fetch_sub(1, Ordering::AcqRel);
-        let before = self.address.requests.fetch_sub(1, Ordering::AcqRel);
-        if let Some((caps, group)) = self.forget.take().filter(|_| before == 1) {
+        let before = self.address().map_or(0, |address| address.requests.fetch_sub(1, Ordering::AcqRel));
+        if let Some(Proxied { caps, group, .. }) = self.proxied.take().filter(|_| before == 1) {
             caps.open().forget_if_gone(group);
         }
     }

@@ -57,12 +57,15 @@ impl Rendered {
         Self { tag: hash(text.as_bytes()), body: text.into(), compressed: Arc::default(), addresses: Arc::default() }
     }
 
+    /// For everybody.
+    pub(crate) fn shared_answer(&self, content_type: &'static str, cache: Cache) -> Answer {
+        let (body, compressed) = (self.body.clone(), Some(Arc::clone(&self.compressed)));
+        Answer::Found { content_type, body, cache, tag: self.tag, compressed }
+    }
+
     /// For everybody; or with one viewer's token behind each address, which costs a copy and no more.
     pub(crate) fn answer(self, content_type: &'static str, cache: Cache, token: Option<&str>) -> Answer {
-        let Some(token) = token else {
-            let compressed = Some(self.compressed);
-            return Answer::Found { content_type, body: self.body, cache, tag: self.tag, compressed };
-        };
+        let Some(token) = token else { return self.shared_answer(content_type, cache) };
         let ends = self.addresses.get_or_init(|| addresses::ends(&String::from_utf8_lossy(&self.body)));
         let body = addresses::with_token(&self.body, ends, token);
         Answer::Found { content_type, body, cache, tag: self.tag ^ fnv1a(token.as_bytes()), compressed: None }

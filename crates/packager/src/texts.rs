@@ -65,9 +65,11 @@ impl Texts {
 
 /// Where a request for a media playlist stands.
 enum Due {
+    /// For everybody.
+    Answered(Answer),
+    /// For one with a token: the copy is made outside the lock.
     Written(Rendered),
     Unwritten,
-    Refused(Answer),
 }
 
 impl Shared {
@@ -79,10 +81,10 @@ impl Shared {
         query: &Query,
         token: Option<&str>,
     ) -> Answer {
-        let rendered = match self.until(|| due(&self.store(), rendition, kind, query)).await {
+        let rendered = match self.until(|| due(&self.store(), rendition, kind, query, token)).await {
             Some(Due::Written(rendered)) => Some(rendered),
             Some(Due::Unwritten) => self.write_media(rendition, kind, query.skip),
-            Some(Due::Refused(answer)) => return answer,
+            Some(Due::Answered(answer)) => return answer,
             None => None,
         };
         rendered.map_or(Answer::NotReady, |rendered| rendered.answer(TYPE_HLS, Cache::Playlist, token))
@@ -151,20 +153,24 @@ impl Shared {
 }
 
 /// None as long as it has to wait.
-fn due(store: &Store, rendition: &str, kind: MediaKind, query: &Query) -> Option<Due> {
-    let Some(track) = store.track(rendition, kind) else { return Some(Due::Refused(Answer::NotFound)) };
+fn due(store: &Store, rendition: &str, kind: MediaKind, query: &Query, token: Option<&str>) -> Option<Due> {
+    let Some(track) = store.track(rendition, kind) else { return Some(Due::Answered(Answer::NotFound)) };
     let Some(newest) = track.newest().filter(|_| store.is_announced()) else {
-        return (!track.is_coming()).then_some(Due::Refused(Answer::NotReady));
+        return (!track.is_coming()).then_some(Due::Answered(Answer::NotReady));
     };
     if let Some(until) = query.until {
         if let Err(what) = check_until(track, newest, until, store.config().part_target) {
-            return Some(Due::Refused(Answer::BadRequest(what.to_owned())));
+            return Some(Due::Answered(Answer::BadRequest(what.to_owned())));
         }
         if !is_reached(track, newest, until) {
             return None;
         }
     }
-    Some(track.rendered(store.version, query.skip).map_or(Due::Unwritten, |kept| Due::Written(kept.clone())))
+    let kept = track.rendered(store.version, query.skip);
+    Some(kept.map_or(Due::Unwritten, |kept| match token {
+        None => Due::Answered(kept.shared_answer(TYPE_HLS, Cache::Playlist)),
+        Some(_) => Due::Written(kept.clone()),
+    }))
 }
 
 fn write(store: &Store, target: Target<'_>) -> Result<String, Missing> {
