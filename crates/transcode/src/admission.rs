@@ -19,6 +19,8 @@ const WORKER_CORES: f64 = 0.07;
 const DECODING_PER_MEGAPIXEL_SECOND: f64 = 0.0055;
 /// Five milliseconds a picture of 1080p.
 const TONE_MAPPING_PER_MEGAPIXEL_SECOND: f64 = 0.0024;
+/// A millisecond a picture of 720x576.
+const DEINTERLACING_PER_MEGAPIXEL_SECOND: f64 = 0.0024;
 /// Reading the source for one more size, whatever that is, ...
 const SCALING_CORES: f64 = 0.03;
 /// ... and writing it.
@@ -49,13 +51,14 @@ impl Costs<'_> {
         if plan.video.is_empty() {
             return 0.0;
         }
-        let SourceShape { width, height, fps, deep, .. } = *self.source;
+        let SourceShape { width, height, fps, deep, interlaced, .. } = *self.source;
         let source = self.megapixels_a_second(width, height, fps);
         let decoding = if plan.decode_in == Memory::System { source * DECODING_PER_MEGAPIXEL_SECOND } else { 0.0 };
         let mapped = deep && plan.video.iter().any(|output| output.picture.profile.as_deref() != Some(MAIN10));
         let mapping = if mapped { source * TONE_MAPPING_PER_MEGAPIXEL_SECOND } else { 0.0 };
+        let deinterlacing = if interlaced { source * DEINTERLACING_PER_MEGAPIXEL_SECOND } else { 0.0 };
         let outputs: f64 = plan.video.iter().map(|output| self.picture(output)).sum();
-        (decoding + mapping + outputs) * self.slowdown
+        (decoding + deinterlacing + mapping + outputs) * self.slowdown
     }
 
     fn picture(&self, output: &VideoOutput) -> f64 {

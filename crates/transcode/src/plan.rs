@@ -22,6 +22,8 @@ pub struct SourceShape {
     pub fps: Option<f64>,
     /// More than eight bits: most of these are HDR.
     pub deep: bool,
+    /// Its pictures may be two fields of different times, as broadcast has them.
+    pub interlaced: bool,
     /// It has no picture, and so its renditions have none.
     pub sound_alone: bool,
     /// Each is made anew for each rendition that encodes its sound; empty while none has come.
@@ -234,6 +236,10 @@ fn plan_rendition(
 /// Where hardware encodes, pictures are decoded into its memory and stay there. Where none does but a card can decode (a compute
 /// card without an encoder), it does, and the pictures come down once.
 fn decode_in(plan: &WorkerPlan, source: &SourceShape, machine: &Machine<'_>) -> Memory {
+    // Fields are made into pictures in system memory.
+    if source.interlaced {
+        return Memory::System;
+    }
     // HDR is mapped in system memory; on a card it would come out dark.
     if source.deep && plan.video.iter().any(|output| output.picture.profile.as_deref() != Some(MAIN10)) {
         return Memory::System;

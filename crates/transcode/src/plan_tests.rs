@@ -7,8 +7,15 @@ use weir_pipeline::{Proof, Version};
 use super::*;
 use crate::wants::tests::{SOUND, settings, want};
 
-const HD30: SourceShape =
-    SourceShape { width: 1280, height: 720, fps: Some(30.0), deep: false, sound_alone: false, sounds: Vec::new() };
+const HD30: SourceShape = SourceShape {
+    width: 1280,
+    height: 720,
+    fps: Some(30.0),
+    deep: false,
+    interlaced: false,
+    sound_alone: false,
+    sounds: Vec::new(),
+};
 
 /// A machine where these encoders work and all others that are for its GStreamer do not.
 struct Bench {
@@ -322,17 +329,19 @@ fn reasons_and_devices_are_shown() {
     assert!(placed.worker.video.iter().all(|output| output.device == Some(1)));
 }
 
-/// Only there HDR is mapped.
+/// Only there HDR is mapped, and fields are made into pictures.
 #[test]
-fn deep_sources_are_decoded_in_system_memory() {
+fn deep_and_interlaced_sources_are_decoded_in_system_memory() {
     let bench = Bench::new(26, &["nvenc-h264", "nvenc-h265", "decode-cuda"]);
     let main10 = PictureSettings { codec: H265, profile: Some("main10".to_owned()), ..settings(640, 360, 600) };
-    for (deep, settings, expected) in [
-        (false, settings(640, 360, 600), Memory::Cuda),
-        (true, settings(640, 360, 600), Memory::System),
-        (true, main10, Memory::Cuda),
+    for (deep, interlaced, settings, expected) in [
+        (false, false, settings(640, 360, 600), Memory::Cuda),
+        (true, false, settings(640, 360, 600), Memory::System),
+        (true, false, main10.clone(), Memory::Cuda),
+        (false, true, settings(640, 360, 600), Memory::System),
+        (true, true, main10, Memory::System),
     ] {
-        let plan = plan(&SourceShape { deep, ..HD30 }, &[want("a", settings)], PREFER, &bench.machine());
+        let plan = plan(&SourceShape { deep, interlaced, ..HD30 }, &[want("a", settings)], PREFER, &bench.machine());
         assert_eq!((plan.renditions.len(), plan.worker.decode_in), (1, expected), "{:?}", plan.refused);
     }
 }

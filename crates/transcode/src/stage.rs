@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use weir_gpu::Device;
 use weir_hub::{StreamHub, Subscriber};
-use weir_media::{MediaTime, VideoFormat};
+use weir_media::{MediaTime, VideoFormat, codec};
 use weir_model::{RenditionStatus, StreamId, Video};
 use weir_observe::{Observe, WorkerLine};
 use weir_pipeline::{Abilities, CpuShare, DECODE_CUDA, EncoderFile, OutputId, Start, Usage, WorkerFault, WorkerPlan};
@@ -247,7 +247,8 @@ impl Stage {
                 let deep = format.bit_depth > 8;
                 self.sounds = tracks.audios().map(|sound| SourceSound::from(&**sound)).collect();
                 let VideoFormat { width, height, .. } = format;
-                let shape = SourceShape { width, height, fps, deep, sound_alone, sounds: Vec::new() };
+                let interlaced = tracks.video().is_some_and(|video| codec::may_be_interlaced(video));
+                let shape = SourceShape { width, height, fps, deep, interlaced, sound_alone, sounds: Vec::new() };
                 return Some((self.hub.source().subscribe(), shape));
             }
             if !live {

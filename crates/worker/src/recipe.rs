@@ -81,8 +81,9 @@ pub(crate) fn video_source(codec: Codec, decode_in: Memory) -> Vec<Step> {
     };
     let mut steps = vec![Step::new("parse", parser), Step::any("decode", decoder)];
     if decode_in == Memory::System {
-        // Lets progressive pictures through as they are.
-        steps.push(Step::new("deinterlace", "deinterlace"));
+        // Lets progressive pictures through as they are. Of others it makes one picture of two fields, so that a rendition has as many
+        // as its source says: one of each would be twice the encoders' work, which nobody asked for.
+        steps.push(Step::new("deinterlace", "deinterlace").set("method", "yadif").set("fields", "top"));
     }
     steps.push(Step::new("tee", "tee").set("allow-not-linked", true));
     steps

@@ -121,6 +121,12 @@ pub fn track_info(id: TrackId, config: Bytes) -> Result<TrackInfo, CodecError> {
     Ok(TrackInfo::picture(id, Codec::H264, config, video))
 }
 
+/// Whether the record's SPS lets pictures be coded as fields.
+pub(super) fn may_be_interlaced(config: &Bytes) -> bool {
+    let sps = AvcConfig::parse(config).ok().and_then(|record| parse_sps(record.sps.first()?).ok());
+    sps.is_some_and(|sps| matches!(sps.frame_mbs_flags, FrameMbsFlags::Fields { .. }))
+}
+
 /// What an SPS (with its NAL header) says of the pictures.
 pub fn video_format(sps_unit: &[u8]) -> Result<VideoFormat, CodecError> {
     let sps = parse_sps(sps_unit)?;

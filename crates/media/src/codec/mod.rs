@@ -54,6 +54,14 @@ pub fn parse(codec: Codec, id: TrackId, config: Bytes) -> Result<TrackInfo, Code
     }
 }
 
+/// Whether the pictures may be two fields of different times, as broadcast has them.
+pub fn may_be_interlaced(track: &TrackInfo) -> bool {
+    match track.codec {
+        Codec::H264 => h264::may_be_interlaced(&track.config),
+        _ => false,
+    }
+}
+
 /// MP3 has no configuration: each frame's header says what it is.
 fn mp3_track_info(id: TrackId) -> TrackInfo {
     let audio = AudioFormat { codec_string: "mp4a.6b".to_owned(), ..AudioFormat::default() };
