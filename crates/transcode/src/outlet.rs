@@ -293,10 +293,11 @@ impl Outlet {
 
     fn write_sound(&mut self, at: usize, frame: &WireFrame, now: Instant) {
         let (is_alone, has_begun) = (self.is_sound_alone(), self.last_picture.is_some());
-        let Some(sound) = self.sounds.get_mut(at).filter(|sound| sound.take(frame.dts, is_alone, has_begun)) else {
-            return;
-        };
+        let Some(sound) = self.sounds.get_mut(at) else { return };
         let track = sound.id();
+        if !sound.take(frame.dts, is_alone, has_begun) {
+            return;
+        }
         if is_alone {
             self.say_alone(at, frame.payload.len(), frame.dts, now);
         }
