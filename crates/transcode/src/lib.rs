@@ -15,7 +15,6 @@ mod outlet;
 mod plan;
 mod session;
 mod sound;
-mod sound_track;
 mod stage;
 mod telling;
 mod thumbnail;
@@ -23,7 +22,7 @@ mod wants;
 mod watchdog;
 mod workshop;
 
-pub use plan::{Machine, Refused, RenditionPlan, SoundPlan, SourceShape, SourceSound, Terms, TranscodePlan, plan};
+pub use plan::{Machine, Refused, RenditionPlan, SourceShape, Terms, TranscodePlan, plan};
 pub use stage::{TranscodeHandle, start};
 pub use thumbnail::Thumbnail;
 pub use wants::{LogoWish, Wants, shared_label, shared_name};
