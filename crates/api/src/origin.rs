@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use axum::http::request::Parts;
 use axum::http::{Response, StatusCode};
-use weir_control::{Pass, Playback, PlaybackRefusal, Watchable};
+use weir_control::{AdmissionRefusal, Pass, Playback, Watchable};
 use weir_model::StreamId;
 use weir_net::{Client, Visit};
 use weir_observe::{Counter, Observe, ViewerKind};
@@ -163,7 +163,7 @@ impl Origin {
         })
         .await;
         // Who was let in some seconds ago may not be any more.
-        if waited && let Err(refusal) = shared.playback.admit(name, token, client.ip) {
+        if waited && let Err(refusal) = shared.playback.still_watches(name, token, client.ip) {
             return refused(refusal);
         }
         if let Some(kind) = viewer_kind(file)
@@ -204,10 +204,17 @@ impl Origin {
     }
 }
 
-fn refused(refusal: PlaybackRefusal) -> Reply {
+/// A refusal in HTTP's words.
+fn refused(refusal: AdmissionRefusal) -> Reply {
     Reply::refusal(match refusal {
-        PlaybackRefusal::NotFound => StatusCode::NOT_FOUND,
-        PlaybackRefusal::Protected => StatusCode::FORBIDDEN,
+        AdmissionRefusal::UnknownKey => StatusCode::UNAUTHORIZED,
+        AdmissionRefusal::Guessing => StatusCode::TOO_MANY_REQUESTS,
+        AdmissionRefusal::Stopped | AdmissionRefusal::Protected => StatusCode::FORBIDDEN,
+        AdmissionRefusal::Occupied => StatusCode::CONFLICT,
+        AdmissionRefusal::NotRunning
+        | AdmissionRefusal::NoStream
+        | AdmissionRefusal::NoRendition
+        | AdmissionRefusal::NotLive => StatusCode::NOT_FOUND,
     })
 }
 

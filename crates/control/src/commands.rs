@@ -14,24 +14,22 @@ mod webhooks;
 
 pub use callers::{Credential, Who};
 pub use check::{check_available, check_destination, check_ladder, check_restream, check_stream};
-pub use directory::{PlayGrant, PublishGrant, PublishRefusal};
+pub use directory::{PlayGrant, PublishGrant};
 pub use error::CommandError;
 pub use logos::read_logo;
 pub use streams::new_stream_key;
 
+use crate::admission::AdmissionRefusal;
 use crate::runtime::Runtime;
 use directory::Directory;
 use logos::Logos;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
-use std::time::Instant;
 use tokio::sync::{Mutex, watch};
 use weir_model::{
     ConfigFault, Destination, DestinationId, Platforms, RestreamId, RestreamSpec, Stream, StreamId, Target, resolve,
 };
-use weir_net::{GuessLimit, GuessRules};
 use weir_observe::Observe;
 use weir_store::{Store, StoreError};
 
@@ -66,7 +64,6 @@ struct Shared {
     callers: watch::Sender<u64>,
     /// Those of the streams that have one, as they were last read: they are large, and every change asks for all streams.
     logos: Mutex<Logos>,
-    key_guesses: GuessLimit,
     /// Rises with every change.
     version: AtomicU64,
 }
@@ -107,7 +104,6 @@ impl Commands {
             directories: watch::Sender::new(0),
             callers: watch::Sender::new(0),
             logos: Mutex::default(),
-            key_guesses: GuessLimit::new(GuessRules::KEYS),
             version: AtomicU64::new(1),
         };
         Ok(Self { shared: Arc::new(shared), by: SERVER.into() })
@@ -146,27 +142,8 @@ impl Commands {
         Ok(desired.into_values().collect())
     }
 
-    /// Whether this key may publish, and into what, whichever protocol it came by. From memory: an encoder is waiting on its
-    /// connection.
-    pub fn authorise_publish(
-        &self,
-        stream_key: &str,
-        from: IpAddr,
-    ) -> std::result::Result<PublishGrant, PublishRefusal> {
-        let (guesses, who, now) = (&self.shared.key_guesses, weir_net::network(from), Instant::now());
-        if guesses.wait(who, stream_key, now).is_some() {
-            return Err(PublishRefusal::Guessing);
-        }
-        let answer = self.publish_grant(&self.key_lookup(stream_key));
-        match answer {
-            Err(PublishRefusal::Unknown) => guesses.was_wrong(who, stream_key, now),
-            _ => guesses.was_right(who, stream_key, now),
-        }
-        answer
-    }
-
-    /// The same for a key that was let in before.
-    pub(crate) fn publish_grant(&self, lookup: &[u8; 32]) -> std::result::Result<PublishGrant, PublishRefusal> {
+    /// What a key, given as its hash, may publish into. From memory; whoever comes from outside is asked by `Admission`.
+    pub(crate) fn publish_grant(&self, lookup: &[u8; 32]) -> std::result::Result<PublishGrant, AdmissionRefusal> {
         self.directory().publish(lookup)
     }
 

@@ -1,5 +1,6 @@
 //! Make what runs match what is stored: one task tree per stream, one reconciler, one place for every change.
 
+mod admission;
 mod bitrate_watch;
 pub mod commands;
 mod lanes;
@@ -17,11 +18,12 @@ mod stream_run;
 mod stream_status;
 mod supervisor;
 
+pub use admission::{Admission, AdmissionRefusal};
 pub use commands::{CommandError, Commands, Credential, Who};
 pub use lanes::Lanes;
 pub use pass::{Pass, PassEnd};
 pub use play_token::{PlayToken, TOKEN_LIFE_MAX};
-pub use playback::{Playback, PlaybackRefusal, Watchable};
+pub use playback::{Playback, Watchable};
 pub use preview_pass::PreviewPass;
 pub use rtmp_door::RtmpDoor;
 pub use runtime::Runtime;

@@ -7,8 +7,8 @@ use time::OffsetDateTime;
 use tokio::time::timeout;
 use weir_model::{Role, Secret, StreamId};
 
-use crate::commands::{Commands, Credential, PlayGrant, PublishRefusal};
-use crate::play_token;
+use crate::admission::{AdmissionRefusal, may_watch};
+use crate::commands::{Commands, Credential};
 
 /// What another process changed about keys and people is seen this late.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -89,14 +89,15 @@ impl Pass {
         match &self.holder {
             Holder::Publisher { stream, key_lookup } => match self.commands.publish_grant(key_lookup) {
                 Ok(grant) if grant.stream_id == *stream => Ok(None),
-                Err(PublishRefusal::Disabled) => Err(PassEnd::StreamStopped),
+                Err(AdmissionRefusal::Stopped) => Err(PassEnd::StreamStopped),
                 _ if self.commands.play_grant(*stream).is_none() => Err(PassEnd::StreamDeleted),
-                Ok(_) | Err(PublishRefusal::Unknown | PublishRefusal::Guessing) => Err(PassEnd::StreamKeyChanged),
+                _ => Err(PassEnd::StreamKeyChanged),
             },
             Holder::Viewer { stream, token, ip } => {
                 let grant = self.commands.play_grant(*stream).ok_or(PassEnd::StreamDeleted)?;
+                let sign = |text: &[u8]| self.commands.sign_play_token(text);
                 let now = OffsetDateTime::now_utc();
-                let expires_at = may_watch(&self.commands, &grant, token.as_ref().map(Secret::expose), *ip, now)?;
+                let expires_at = may_watch(sign, &grant, token.as_ref().map(Secret::expose), *ip, now)?;
                 Ok(expires_at.map(|at| until(at, now).min(EXPIRY_LOOK_MAX)))
             }
             Holder::Caller { credential, role } => match self.commands.who(credential).await {
@@ -110,32 +111,6 @@ impl Pass {
             },
         }
     }
-}
-
-/// Whether a viewer at `ip` who shows `token` may watch now, and at which Unix second that ends, if it does.
-pub(crate) fn may_watch(
-    commands: &Commands,
-    grant: &PlayGrant,
-    token: Option<&str>,
-    ip: IpAddr,
-    now: OffsetDateTime,
-) -> Result<Option<i64>, PassEnd> {
-    if !grant.active {
-        return Err(PassEnd::StreamStopped);
-    }
-    if !grant.protected {
-        return Ok(None);
-    }
-    let sign = |text: &[u8]| commands.sign_play_token(text);
-    let read = |token| play_token::read(sign, token, grant.stream_id, ip.to_canonical());
-    let shown = token.and_then(read).ok_or(PassEnd::Protected)?;
-    if shown.epoch != grant.play_epoch {
-        return Err(PassEnd::TokenRevoked);
-    }
-    if now.unix_timestamp() >= shown.expires_at {
-        return Err(PassEnd::TokenExpired);
-    }
-    Ok(Some(shown.expires_at))
 }
 
 fn until(unix_seconds: i64, now: OffsetDateTime) -> Duration {

@@ -5,6 +5,7 @@ use weir_model::{Platforms, SourceKind, Stream, StreamName};
 use weir_observe::Observe;
 use weir_store::{ApiKeyChange, SealingKey, Store};
 
+use crate::admission::Admission;
 use crate::playback::Playback;
 use crate::runtime::Runtime;
 
@@ -23,7 +24,7 @@ impl Rig {
         let store = open(&dir).await;
         let commands =
             Commands::new(store.clone(), Platforms::load().unwrap(), Runtime::new(), Observe::new()).await.unwrap();
-        let playback = Playback::new(commands.clone(), Runtime::new());
+        let playback = Playback::new(Admission::new(commands.clone(), Runtime::new()));
         Self { dir, store, commands, playback }
     }
 

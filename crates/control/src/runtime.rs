@@ -12,6 +12,9 @@ use weir_packager::Packager;
 
 use crate::stream_run::StreamRun;
 
+/// A stream that was created a moment ago is waited for this long by whoever comes for it, whatever the protocol.
+const NEW_STREAM_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Clones share it. Holds the registry of running streams; only the supervisor changes it.
 #[derive(Clone, Debug, Default)]
 pub struct Runtime {
@@ -60,22 +63,17 @@ impl Runtime {
     }
 
     /// What `look` finds in the running stream. An encoder may come faster than the stream that was just created for it
-    /// gets to run: it is waited for, `patience` long.
-    pub(crate) async fn in_stream<T>(
-        &self,
-        id: StreamId,
-        patience: Duration,
-        look: impl Fn(&StreamRun) -> T,
-    ) -> Option<T> {
-        self.soon(patience, || self.streams().get(&id).map(&look)).await
+    /// gets to run: it is waited for.
+    pub(crate) async fn in_stream<T>(&self, id: StreamId, look: impl Fn(&StreamRun) -> T) -> Option<T> {
+        self.soon(|| self.streams().get(&id).map(&look)).await
     }
 
     /// What `look` finds of the stream as viewers meet it; who asks for one that was just created waits for it, too.
-    pub(crate) async fn in_shown<T>(&self, id: StreamId, patience: Duration, look: impl Fn(&Shown) -> T) -> Option<T> {
+    pub(crate) async fn in_shown<T>(&self, id: StreamId, look: impl Fn(&Shown) -> T) -> Option<T> {
         // Nearly always it runs: looked at before anything is set up for waiting.
         match self.look_at_shown(id, &look) {
             Some(found) => Some(found),
-            None => self.soon(patience, || self.look_at_shown(id, &look)).await,
+            None => self.soon(|| self.look_at_shown(id, &look)).await,
         }
     }
 
@@ -95,7 +93,7 @@ impl Runtime {
         drop(hidden);
     }
 
-    async fn soon<T>(&self, patience: Duration, look: impl Fn() -> Option<T>) -> Option<T> {
+    async fn soon<T>(&self, look: impl Fn() -> Option<T>) -> Option<T> {
         let mut rounds = self.shared.rounds.subscribe();
         let wait = async {
             loop {
@@ -106,7 +104,7 @@ impl Runtime {
                 rounds.changed().await.ok()?;
             }
         };
-        timeout(patience, wait).await.ok().flatten()
+        timeout(NEW_STREAM_PATIENCE, wait).await.ok().flatten()
     }
 
     /// Never held over an await.

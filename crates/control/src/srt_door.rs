@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
-use weir_hub::SOURCE_RENDITION;
-use weir_ingest::{Admission, IngestMeter, Occupied, TsSession};
+use weir_ingest::TsSession;
 use weir_media::WireClock;
 use weir_model::IngestProtocol;
 use weir_observe::{Observe, Refusal, RefusalKind, ViewerKind};
@@ -15,14 +14,7 @@ use weir_srt::connection::PAYLOAD_BYTES_MAX;
 use weir_srt::path::{Direction, PathMeter};
 use weir_srt::{Accepted, Admittance, Gate, Received, SrtConnection, StreamId, reject};
 
-use crate::commands::{Commands, PublishRefusal};
-use crate::pass::Pass;
-use crate::playback::{Playback, PlaybackRefusal};
-use crate::renditions;
-use crate::runtime::Runtime;
-
-/// A stream that was created a moment ago is waited for this long.
-const PATIENCE: Duration = Duration::from_secs(2);
+use crate::admission::{Admission, AdmissionRefusal, PlayWish, Player, Publisher};
 
 /// Connected, and not a byte of media for so long.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -41,19 +33,16 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 /// Answers the SRT listener.
 #[derive(Debug)]
 pub struct SrtDoor {
-    commands: Commands,
-    playback: Playback,
-    runtime: Runtime,
+    admission: Admission,
     observe: Observe,
 }
 
 /// How a connection ended, for the log.
-type Ended = &'static str;
+type Ended = String;
 
 impl SrtDoor {
-    pub fn new(commands: Commands, runtime: Runtime, observe: Observe) -> Self {
-        let playback = Playback::new(commands.clone(), runtime.clone());
-        Self { commands, playback, runtime, observe }
+    pub fn new(admission: Admission, observe: Observe) -> Self {
+        Self { admission, observe }
     }
 
     /// Serves a caller that was let in, to its end.
@@ -62,31 +51,34 @@ impl SrtDoor {
         let remote = connection.remote();
         let stream_id = connection.stream_id().to_owned();
         // Asked again: what was true at the handshake may not be any more, and what was said there is not kept.
-        let ended = match StreamId::parse(&stream_id) {
-            Ok(StreamId::Publish { stream_key, program }) => self.publish(connection, &stream_key, program).await,
-            Ok(StreamId::Request { name, rendition, token }) => {
-                self.play(connection, &name, rendition.as_deref(), token.as_deref()).await
+        let (kind, ended) = match StreamId::parse(&stream_id) {
+            Ok(StreamId::Publish { stream_key, program }) => {
+                (RefusalKind::Publish, self.publish(connection, &stream_key, program).await)
             }
-            Err(_) => "it does not say what it wants",
+            Ok(StreamId::Request { name, rendition, token }) => {
+                let (rendition, token) = (rendition.as_deref(), token.as_deref());
+                let wish = PlayWish { name: &name, rendition, token, ip: remote.ip() };
+                (RefusalKind::Play, self.play(connection, &wish).await)
+            }
+            Err(_) => (RefusalKind::Play, Ok("it does not say what it wants".to_owned())),
         };
+        let ended = ended.unwrap_or_else(|refusal| {
+            self.refused(kind, remote, in_srt(refusal), &refusal.to_string());
+            refusal.to_string()
+        });
         tracing::info!(%remote, ended, "SRT connection closed");
         drop(place);
     }
 
-    async fn publish(&self, connection: SrtConnection, stream_key: &str, program: Option<u16>) -> Ended {
-        let from = connection.remote().ip();
-        let Ok(grant) = self.commands.authorise_publish(stream_key, from) else { return "the key was changed" };
-        let door = self.runtime.in_stream(grant.stream_id, PATIENCE, |run| run.door.clone()).await;
-        let Some(door) = door else { return "the stream is not running" };
-        let meter = IngestMeter::new(IngestProtocol::Srt, grant.slot, connection.remote().to_string());
-        let Admission { ticket, evicted } = match door.admit(meter, WireClock::MPEG_TS, Instant::now()) {
-            Ok(admission) => admission,
-            Err(Occupied) => {
-                self.refused(RefusalKind::Publish, connection.remote(), reject::CONFLICT, "already publishing");
-                return "already publishing";
-            }
-        };
-        tracing::info!(stream_id = %grant.stream_id, remote = %connection.remote(), "a publisher was admitted by SRT");
+    async fn publish(
+        &self,
+        connection: SrtConnection,
+        stream_key: &str,
+        program: Option<u16>,
+    ) -> Result<Ended, AdmissionRefusal> {
+        let by = (IngestProtocol::Srt, WireClock::MPEG_TS);
+        let publisher = self.admission.publish(stream_key, by, connection.remote()).await?;
+        let Publisher { stream_id, ticket, leave } = publisher;
         let mut reader = Reader {
             connection,
             session: TsSession::new(ticket, program),
@@ -94,74 +86,27 @@ impl SrtDoor {
             tell: ticker(),
             heard_at: Instant::now(),
         };
-        let pass = Pass::publisher(&self.commands, grant.stream_id, stream_key);
-        let sent_away = Cold::new(async {
-            let why = tokio::select! {
-                Ok(eviction) = evicted => eviction.0.to_owned(),
-                end = pass.ended() => end.to_string(),
-            };
-            tracing::info!(stream_id = %grant.stream_id, why, "a publisher is sent away");
-        });
-        tokio::select! {
-            ended = reader.run() => ended,
-            () = sent_away => "sent away",
-        }
+        let sent_away = Cold::new(leave.due());
+        Ok(tokio::select! {
+            ended = reader.run() => ended.to_owned(),
+            why = sent_away => {
+                tracing::info!(%stream_id, why, "a publisher is sent away");
+                format!("sent away: {why}")
+            }
+        })
     }
 
-    async fn play(&self, connection: SrtConnection, name: &str, rendition: Option<&str>, token: Option<&str>) -> Ended {
-        let ip = connection.remote().ip();
-        let Ok(stream_id) = self.playback.admit(name, token, ip) else { return "not admitted" };
-        let rendition = rendition.unwrap_or(SOURCE_RENDITION);
-        let found = self
-            .runtime
-            .in_stream(stream_id, PATIENCE, |run| {
-                let rendition = renditions::of_name(&run.stream, rendition)?;
-                Some((run.hub.clone(), run.feeds.ts_feed(&rendition, &Handle::current())))
-            })
-            .await;
-        let Some(Some((hub, feed))) = found else { return "no such rendition" };
+    async fn play(&self, connection: SrtConnection, wish: &PlayWish<'_>) -> Result<Ended, AdmissionRefusal> {
+        let Player { stream_id, hub, feeds, rendition, pass } = self.admission.play(wish).await?;
+        let feed = feeds.ts_feed(&rendition, &Handle::current());
         let viewer = self.observe.board().viewer(stream_id, ViewerKind::Srt);
-        let pass = self.playback.pass(stream_id, token, ip);
-        tokio::select! {
-            ended = SrtPlay::new(hub, feed, viewer).run(connection) => ended,
+        Ok(tokio::select! {
+            ended = SrtPlay::new(hub, feed, viewer).run(connection) => ended.to_owned(),
             end = Cold::new(pass.ended()) => {
                 tracing::info!(%stream_id, why = %end, "a player is sent away");
-                "sent away"
+                format!("sent away: {end}")
             }
-        }
-    }
-
-    fn ask_to_publish(&self, stream_key: &str, remote: SocketAddr) -> Result<Admittance, (i32, String)> {
-        let grant = self.commands.authorise_publish(stream_key, remote.ip()).map_err(|refusal| match refusal {
-            PublishRefusal::Unknown | PublishRefusal::Guessing => (reject::FORBIDDEN, refusal.to_string()),
-            PublishRefusal::Disabled => (reject::NOT_FOUND, refusal.to_string()),
-        })?;
-        // One that does not run yet is waited for when the caller is in.
-        let free = self.runtime.streams().get(&grant.stream_id).is_none_or(|run| run.door.is_free(Instant::now()));
-        if !free {
-            return Err((reject::CONFLICT, "already publishing".to_owned()));
-        }
-        Ok(Admittance { passphrase: grant.srt_passphrase.map(|secret| secret.expose().to_owned()), latency: None })
-    }
-
-    fn ask_to_play(
-        &self,
-        name: &str,
-        rendition: Option<&str>,
-        token: Option<&str>,
-        remote: SocketAddr,
-    ) -> Result<Admittance, (i32, String)> {
-        let stream_id = self.playback.admit(name, token, remote.ip()).map_err(|refusal| match refusal {
-            PlaybackRefusal::NotFound => (reject::NOT_FOUND, "no such stream".to_owned()),
-            PlaybackRefusal::Protected => (reject::UNAUTHORIZED, "this stream is protected".to_owned()),
-        })?;
-        let streams = self.runtime.streams();
-        let run = streams.get(&stream_id).filter(|run| run.hub.pulse().attached);
-        let run = run.ok_or_else(|| (reject::NOT_FOUND, "the stream is not live".to_owned()))?;
-        match renditions::of_name(&run.stream, rendition.unwrap_or(SOURCE_RENDITION)) {
-            Some(_) => Ok(Admittance::default()),
-            None => Err((reject::NOT_FOUND, "no such rendition".to_owned())),
-        }
+        })
     }
 
     fn refused(&self, kind: RefusalKind, remote: SocketAddr, code: i32, message: &str) {
@@ -173,13 +118,21 @@ impl SrtDoor {
 impl Gate for SrtDoor {
     fn ask(&self, id: &StreamId<'_>, remote: SocketAddr) -> Result<Admittance, i32> {
         let (kind, answer) = match id {
-            StreamId::Publish { stream_key, .. } => (RefusalKind::Publish, self.ask_to_publish(stream_key, remote)),
+            StreamId::Publish { stream_key, .. } => {
+                let grant = self.admission.would_publish(stream_key, remote.ip());
+                let passphrase = |secret: weir_model::Secret| secret.expose().to_owned();
+                let admit = grant.map(|grant| grant.srt_passphrase.map(passphrase));
+                (RefusalKind::Publish, admit.map(|passphrase| Admittance { passphrase, latency: None }))
+            }
             StreamId::Request { name, rendition, token } => {
-                (RefusalKind::Play, self.ask_to_play(name, rendition.as_deref(), token.as_deref(), remote))
+                let (rendition, token) = (rendition.as_deref(), token.as_deref());
+                let wish = PlayWish { name, rendition, token, ip: remote.ip() };
+                (RefusalKind::Play, self.admission.would_play(&wish).map(|()| Admittance::default()))
             }
         };
-        answer.map_err(|(code, message)| {
-            self.refused(kind, remote, code, &message);
+        answer.map_err(|refusal| {
+            let code = in_srt(refusal);
+            self.refused(kind, remote, code, &refusal.to_string());
             code
         })
     }
@@ -187,6 +140,20 @@ impl Gate for SrtDoor {
     fn turned_away(&self, remote: SocketAddr, code: i32) {
         let message = if code == reject::OVERLOAD { "too many connections" } else { "it does not say what it wants" };
         self.refused(RefusalKind::Publish, remote, code, message);
+    }
+}
+
+/// A refusal as SRT's number for it.
+fn in_srt(refusal: AdmissionRefusal) -> i32 {
+    match refusal {
+        AdmissionRefusal::UnknownKey | AdmissionRefusal::Guessing => reject::FORBIDDEN,
+        AdmissionRefusal::Occupied => reject::CONFLICT,
+        AdmissionRefusal::Protected => reject::UNAUTHORIZED,
+        AdmissionRefusal::Stopped
+        | AdmissionRefusal::NotRunning
+        | AdmissionRefusal::NoStream
+        | AdmissionRefusal::NoRendition
+        | AdmissionRefusal::NotLive => reject::NOT_FOUND,
     }
 }
 
@@ -200,7 +167,7 @@ struct Reader {
 }
 
 impl Reader {
-    async fn run(&mut self) -> Ended {
+    async fn run(&mut self) -> &'static str {
         let mut buffer = [0; PAYLOAD_BYTES_MAX];
         loop {
             let now = Instant::now();

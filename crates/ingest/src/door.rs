@@ -56,7 +56,7 @@ pub struct Occupied;
 
 /// What an admitted publisher gets.
 #[derive(Debug)]
-pub struct Admission {
+pub struct Admitted {
     pub ticket: Ticket,
     /// Resolves when the publisher must go.
     pub evicted: oneshot::Receiver<Eviction>,
@@ -78,7 +78,7 @@ impl SourceDoor {
     }
 
     /// Lets a publisher in, in place of one that has gone silent if need be.
-    pub fn admit(&self, meter: IngestMeter, clock: WireClock, now: Instant) -> Result<Admission, Occupied> {
+    pub fn admit(&self, meter: IngestMeter, clock: WireClock, now: Instant) -> Result<Admitted, Occupied> {
         let mut state = self.state();
         if let Some(holder) = state.holder.take() {
             if !holder.is_silent(now) {
@@ -95,7 +95,7 @@ impl SourceDoor {
         let (evict, evicted) = oneshot::channel();
         state.holder = Some(Holder { ticket: number, meter: Arc::clone(&meter), admitted_at: now, evict });
         let publisher = self.shared.hub.publish_source(now);
-        Ok(Admission { ticket: Ticket { door: self.clone(), number, publisher, meter }, evicted })
+        Ok(Admitted { ticket: Ticket { door: self.clone(), number, publisher, meter }, evicted })
     }
 
     /// Whether nobody publishes, or only somebody who has gone silent. Who comes next may still be faster.

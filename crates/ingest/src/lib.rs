@@ -7,7 +7,7 @@ mod source_writer;
 mod ts_session;
 mod warnings;
 
-pub use door::{Admission, Occupied, SourceDoor, Ticket};
+pub use door::{Admitted, Eviction, Occupied, SourceDoor, Ticket};
 pub use meter::IngestMeter;
 pub use session::RtmpSession;
 pub use ts_session::{TsSession, Useless};

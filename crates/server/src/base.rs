@@ -24,6 +24,7 @@ pub(crate) struct Base {
     pub(crate) runtime: Runtime,
     pub(crate) shelves: Shelves,
     pub(crate) commands: Commands,
+    pub(crate) admission: Admission,
     pub(crate) workshop: Workshop,
     /// Ours for as long as we live.
     _lock: DataLock,
@@ -41,10 +42,11 @@ impl Base {
         let runtime = Runtime::new();
         let shelves = shelves::open(config, data, &store).await?;
         let commands = Commands::new(store.clone(), Platforms::load()?, runtime.clone(), observe.clone()).await?;
+        let admission = Admission::new(commands.clone(), runtime.clone());
         let cages = Cages::open();
         tracing::info!("{cages}");
         let workshop = Workshop::with(config.workshop_options(data.join("abilities.json")), cages)?;
         tokio::spawn(confinement::tell(workshop.clone()));
-        Ok(Self { store, observe, event_ids, lanes, runtime, shelves, commands, workshop, _lock: lock })
+        Ok(Self { store, observe, event_ids, lanes, runtime, shelves, commands, admission, workshop, _lock: lock })
     }
 }

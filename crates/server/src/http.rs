@@ -10,7 +10,7 @@ use crate::base::Base;
 use crate::config::Config;
 
 pub(crate) fn api(base: &Base, config: &Config, data: &Path, urls: &PublicUrls) -> ApiContext {
-    let playback = Playback::new(base.commands.clone(), base.runtime.clone());
+    let playback = Playback::new(base.admission.clone());
     ApiContext {
         commands: base.commands.clone(),
         thumbnails: Thumbnails::new(playback.clone(), base.workshop.clone()),

@@ -112,7 +112,7 @@ async fn bind_rtmp(
 
 fn bind_srt(config: &Config, base: &Base) -> anyhow::Result<Option<SrtSocket>> {
     let Some(address) = config.srt else { return Ok(None) };
-    let door = Arc::new(SrtDoor::new(base.commands.clone(), base.runtime.clone(), base.observe.clone()));
+    let door = Arc::new(SrtDoor::new(base.admission.clone(), base.observe.clone()));
     let limits = weir_srt::ListenLimits {
         connections_max: config.srt_connections.max,
         connections_per_ip_max: config.srt_connections.per_ip_max,

@@ -47,14 +47,11 @@ async fn streams() {
     assert_eq!(changed["ladder"][1]["codec"], "h264");
     let changed = api.patch("/streams/1", json!({"ladder": null, "srt_passphrase": null})).await.json();
     assert_eq!((&changed["ladder"], &changed["srt_passphrase"]), (&Value::Null, &Value::Null));
-    assert!(
-        api.context.commands.authorise_publish(&key, std::net::Ipv4Addr::LOCALHOST.into()).is_ok(),
-        "patches keep the key"
-    );
+    assert!(api.admission.may_publish(&key, std::net::Ipv4Addr::LOCALHOST.into()).is_ok(), "patches keep the key");
 
     let rotated = api.post("/streams/1/rotate-key", json!({"slot": "primary"})).await.json();
     assert_ne!(rotated["sources"][0]["stream_key"], json!(key));
-    assert!(api.context.commands.authorise_publish(&key, std::net::Ipv4Addr::LOCALHOST.into()).is_err());
+    assert!(api.admission.may_publish(&key, std::net::Ipv4Addr::LOCALHOST.into()).is_err());
     assert_eq!(api.call("POST", "/streams/1/rotate-key", None, &[("authorization", &api.operator)]).await.status, 200);
     assert_eq!(api.post("/streams/1/rotate-key", json!({"slot": "backup"})).await.status, 422);
     assert_eq!(api.post("/streams/1/stop", json!({})).await.json()["active"], false);

@@ -1,8 +1,11 @@
 //! Who may publish into what and what may be played, in memory.
 
 use std::collections::HashMap;
+
 use weir_model::{Secret, Slot, SourceKind, Stream, StreamId, StreamName};
 use weir_store::{Store, StoreError, StreamsStamp};
+
+use crate::admission::AdmissionRefusal;
 
 /// Leave to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,17 +15,6 @@ pub struct PublishGrant {
     pub slot: Slot,
     /// What an SRT publisher must encrypt with, if anything.
     pub srt_passphrase: Option<Secret>,
-}
-
-/// Why a key may not publish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum PublishRefusal {
-    #[error("unknown stream key")]
-    Unknown,
-    #[error("the stream is not active")]
-    Disabled,
-    #[error("too many unknown stream keys came from this address; it has to wait")]
-    Guessing,
 }
 
 /// A stream that exists under a name.
@@ -69,11 +61,11 @@ impl Directory {
         Ok(directory)
     }
 
-    pub(super) fn publish(&self, lookup: &[u8; 32]) -> Result<PublishGrant, PublishRefusal> {
+    pub(super) fn publish(&self, lookup: &[u8; 32]) -> Result<PublishGrant, AdmissionRefusal> {
         match self.publish.get(lookup) {
             Some((grant, true)) => Ok(grant.clone()),
-            Some((_, false)) => Err(PublishRefusal::Disabled),
-            None => Err(PublishRefusal::Unknown),
+            Some((_, false)) => Err(AdmissionRefusal::Stopped),
+            None => Err(AdmissionRefusal::UnknownKey),
         }
     }
 

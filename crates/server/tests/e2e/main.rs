@@ -10,6 +10,7 @@
 )]
 
 mod addresses;
+mod admission;
 mod api;
 mod backoff;
 mod cage;

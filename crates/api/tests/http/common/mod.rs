@@ -10,7 +10,7 @@ use tower::ServiceExt;
 use weir_api::{
     ApiContext, AuditTrail, HttpLimits, HttpServer, PublicUrls, RawUriRule, Readiness, Thumbnails, Webhooks, router,
 };
-use weir_control::{Commands, Lanes, Playback, Runtime};
+use weir_control::{Admission, Commands, Lanes, Playback, Runtime};
 use weir_model::{Platforms, Role};
 use weir_net::TrustedProxies;
 use weir_observe::Observe;
@@ -20,6 +20,7 @@ use weir_transcode::Workshop;
 pub(crate) struct Api {
     pub(crate) router: Router,
     pub(crate) context: ApiContext,
+    pub(crate) admission: Admission,
     pub(crate) admin: String,
     pub(crate) operator: String,
     pub(crate) viewer: String,
@@ -52,7 +53,8 @@ impl Api {
         let observe = Observe::new();
         let platforms = Platforms::load().unwrap();
         let commands = Commands::new(store.clone(), platforms, runtime.clone(), observe.clone()).await.unwrap();
-        let playback = Playback::new(commands.clone(), runtime);
+        let admission = Admission::new(commands.clone(), runtime);
+        let playback = Playback::new(admission.clone());
         let urls = PublicUrls {
             rtmp: Some("rtmp://weir.test:1935".into()),
             rtmps: Some("rtmps://weir.test:1936".into()),
@@ -86,7 +88,7 @@ impl Api {
             format!("apikey {}", secret.expose())
         };
         let (admin, operator, viewer) = (key(Role::Admin).await, key(Role::Operator).await, key(Role::Viewer).await);
-        Self { router: router(context.clone()), context, admin, operator, viewer, _dir: dir }
+        Self { router: router(context.clone()), context, admission, admin, operator, viewer, _dir: dir }
     }
 
     /// The same, otherwise configured.

@@ -1,0 +1,186 @@
+//! Admission: the one question whether somebody may publish or play, whatever the protocol, and what they get when they may.
+
+mod refusal;
+mod rule;
+
+pub use refusal::AdmissionRefusal;
+pub(crate) use rule::may_watch;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use time::OffsetDateTime;
+use tokio::sync::oneshot;
+use weir_hub::{SOURCE_RENDITION, StreamHub};
+use weir_ingest::{Admitted, Eviction, IngestMeter, Occupied, Ticket};
+use weir_media::WireClock;
+use weir_model::{IngestProtocol, StreamId};
+use weir_net::{GuessLimit, GuessRules};
+use weir_restream::Feeds;
+
+use crate::commands::{Commands, PlayGrant, PublishGrant};
+use crate::pass::{Pass, PassEnd};
+use crate::renditions;
+use crate::runtime::Runtime;
+
+type Result<T> = std::result::Result<T, AdmissionRefusal>;
+
+/// Clones share it: who guesses keys by one protocol has to wait at the others, too.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    commands: Commands,
+    runtime: Runtime,
+    key_guesses: Arc<GuessLimit>,
+}
+
+/// What a player asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PlayWish<'a> {
+    pub(crate) name: &'a str,
+    /// None: the source as it is.
+    pub(crate) rendition: Option<&'a str>,
+    pub(crate) token: Option<&'a str>,
+    pub(crate) ip: IpAddr,
+}
+
+/// A publisher that was let in.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    pub(crate) stream_id: StreamId,
+    pub(crate) ticket: Ticket,
+    pub(crate) leave: Leave,
+}
+
+/// When an admitted publisher has to go though nothing is wrong with the connection.
+#[derive(Debug)]
+pub(crate) struct Leave {
+    evicted: oneshot::Receiver<Eviction>,
+    pass: Pass,
+}
+
+/// A player that was let in, and where its frames are.
+#[derive(Debug)]
+pub(crate) struct Player {
+    pub(crate) stream_id: StreamId,
+    pub(crate) hub: StreamHub,
+    pub(crate) feeds: Feeds,
+    /// The hub's name of the rendition.
+    pub(crate) rendition: String,
+    pub(crate) pass: Pass,
+}
+
+impl Leave {
+    /// Returns when the publisher has to go, with the reason.
+    pub(crate) async fn due(self) -> String {
+        tokio::select! {
+            Ok(eviction) = self.evicted => eviction.0,
+            end = self.pass.ended() => end.to_string(),
+        }
+    }
+}
+
+impl Admission {
+    pub fn new(commands: Commands, runtime: Runtime) -> Self {
+        Self { commands, runtime, key_guesses: Arc::new(GuessLimit::new(GuessRules::KEYS)) }
+    }
+
+    /// Whether this key may publish, and into what. The answer comes from memory: an encoder is waiting on its connection.
+    pub fn may_publish(&self, stream_key: &str, from: IpAddr) -> Result<PublishGrant> {
+        let (guesses, who, now) = (&self.key_guesses, weir_net::network(from), Instant::now());
+        if guesses.wait(who, stream_key, now).is_some() {
+            return Err(AdmissionRefusal::Guessing);
+        }
+        let answer = self.commands.publish_grant(&self.commands.key_lookup(stream_key));
+        match answer {
+            Err(AdmissionRefusal::UnknownKey) => guesses.was_wrong(who, stream_key, now),
+            _ => guesses.was_right(who, stream_key, now),
+        }
+        answer
+    }
+
+    /// Whether a publisher would be let in now, for protocols that answer a handshake before anything can be waited for.
+    /// A stream that does not run yet counts as free: it is waited for when the publisher is in.
+    pub(crate) fn would_publish(&self, stream_key: &str, from: IpAddr) -> Result<PublishGrant> {
+        let grant = self.may_publish(stream_key, from)?;
+        let is_free = self.runtime.streams().get(&grant.stream_id).is_none_or(|run| run.door.is_free(Instant::now()));
+        if is_free { Ok(grant) } else { Err(AdmissionRefusal::Occupied) }
+    }
+
+    /// Lets a publisher in.
+    pub(crate) async fn publish(
+        &self,
+        stream_key: &str,
+        (protocol, clock): (IngestProtocol, WireClock),
+        remote: SocketAddr,
+    ) -> Result<Publisher> {
+        let PublishGrant { stream_id, slot, .. } = self.may_publish(stream_key, remote.ip())?;
+        let door = self.runtime.in_stream(stream_id, |run| run.door.clone()).await;
+        let door = door.ok_or(AdmissionRefusal::NotRunning)?;
+        let meter = IngestMeter::new(protocol, slot, remote.to_string());
+        let Admitted { ticket, evicted } =
+            door.admit(meter, clock, Instant::now()).map_err(|Occupied| AdmissionRefusal::Occupied)?;
+        let protocol = protocol.as_str();
+        tracing::info!(%stream_id, %remote, protocol, "a publisher was admitted");
+        let pass = Pass::publisher(&self.commands, stream_id, stream_key);
+        Ok(Publisher { stream_id, ticket, leave: Leave { evicted, pass } })
+    }
+
+    /// Whether a viewer may watch.
+    pub fn may_play(&self, name: &str, token: Option<&str>, ip: IpAddr) -> Result<PlayGrant> {
+        let grant = self.commands.find_stream(name).ok_or(AdmissionRefusal::NoStream)?;
+        let sign = |text: &[u8]| self.commands.sign_play_token(text);
+        match may_watch(sign, &grant, token, ip, OffsetDateTime::now_utc()) {
+            Ok(_) => Ok(grant),
+            Err(PassEnd::StreamStopped) => Err(AdmissionRefusal::NoStream),
+            Err(_) => Err(AdmissionRefusal::Protected),
+        }
+    }
+
+    /// Whether a player would be let in now, for protocols that answer a handshake before anything can be waited for.
+    pub(crate) fn would_play(&self, wish: &PlayWish<'_>) -> Result<()> {
+        let grant = self.may_play(wish.name, wish.token, wish.ip)?;
+        let streams = self.runtime.streams();
+        let run = streams.get(&grant.stream_id).filter(|run| run.hub.pulse().attached);
+        let run = run.ok_or(AdmissionRefusal::NotLive)?;
+        wish.in_hub(&run.stream).map(drop)
+    }
+
+    /// Lets a player in.
+    pub(crate) async fn play(&self, wish: &PlayWish<'_>) -> Result<Player> {
+        let stream_id = self.may_play(wish.name, wish.token, wish.ip)?.stream_id;
+        let look = |run: &crate::stream_run::StreamRun| {
+            wish.in_hub(&run.stream).map(|rendition| (run.hub.clone(), run.feeds.clone(), rendition))
+        };
+        let found = self.runtime.in_stream(stream_id, look).await;
+        let (hub, feeds, rendition) = found.unwrap_or(Err(AdmissionRefusal::NoStream))?;
+        if !hub.pulse().attached {
+            return Err(AdmissionRefusal::NotLive);
+        }
+        let pass = self.viewer_pass(stream_id, wish.token, wish.ip);
+        Ok(Player { stream_id, hub, feeds, rendition, pass })
+    }
+
+    /// What a viewer who was admitted, and whose connection lasts, goes on by.
+    pub(crate) fn viewer_pass(&self, stream: StreamId, token: Option<&str>, ip: IpAddr) -> Pass {
+        Pass::viewer(&self.commands, stream, token, ip)
+    }
+
+    pub(crate) fn commands(&self) -> &Commands {
+        &self.commands
+    }
+
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+}
+
+impl PlayWish<'_> {
+    fn in_hub(&self, stream: &weir_model::Stream) -> Result<String> {
+        let name = self.rendition.unwrap_or(SOURCE_RENDITION);
+        renditions::of_name(stream, name).ok_or(AdmissionRefusal::NoRendition)
+    }
+}
+
+#[cfg(test)]
+mod tests;
