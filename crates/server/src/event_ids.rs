@@ -7,6 +7,9 @@ use tokio_util::sync::CancellationToken;
 use weir_observe::{Heartbeat, Observe};
 use weir_store::Store;
 
+/// An event is known by its node and its number; without a cluster there is one node, number 0.
+const NODE: u32 = 0;
+
 /// Reserved at once. At three events a second a block lasts for four days, and a restart leaves out what is left of one.
 const BLOCK: u32 = 1_000_000;
 
@@ -33,7 +36,7 @@ impl EventIds {
     /// For a run that starts now, and its first id.
     pub(crate) async fn reserve(store: &Store, now: OffsetDateTime) -> (Self, u64) {
         let wished = clock_id(now);
-        let (first, end) = match store.reserve_event_ids(wished, BLOCK).await {
+        let (first, end) = match store.reserve_event_ids(NODE, wished, BLOCK).await {
             Ok(first) => (first, first + u64::from(BLOCK)),
             Err(error) => {
                 tracing::error!(%error, "event ids could not be reserved: until they can be, they go by the clock alone");
@@ -48,7 +51,7 @@ impl EventIds {
         let keeping = async {
             loop {
                 heartbeat.idle(observe.events().reached(self.end.saturating_sub(LOW))).await;
-                match self.store.reserve_event_ids(self.end, BLOCK).await {
+                match self.store.reserve_event_ids(NODE, self.end, BLOCK).await {
                     Ok(first) => self.end = first + u64::from(BLOCK),
                     Err(error) => {
                         tracing::warn!(%error, "event ids could not be reserved, and are tried again");
@@ -117,7 +120,7 @@ mod tests {
         // The next run would begin behind this block, or behind the next, once that is reserved; each look takes a number.
         let (mut next, mut looks) = (end, 0);
         while next < end + u64::from(BLOCK) {
-            next = store.reserve_event_ids(0, 1).await.unwrap();
+            next = store.reserve_event_ids(NODE, 0, 1).await.unwrap();
             looks += 1;
             assert!(looks < 10_000, "no block was reserved");
             tokio::task::yield_now().await;

@@ -1,16 +1,17 @@
 //! People who log in with a password.
 
 use crate::api_key::{hash, role_of};
+use crate::columns::{Columns, Unique};
+use crate::dialect::{Connection, Row};
 use crate::page::{Page, rows_wanted};
 use crate::password::password_hash;
-use crate::store::{next_id, now, time_of, to_ms};
+use crate::store::{next_id, now, time_of};
 use crate::{Result, Store, StoreError};
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::Row as _;
 use time::OffsetDateTime;
 use weir_model::{Role, Secret, UserId};
 
-pub(crate) const UNIQUE: &[(&str, &str)] = &[("account.name", "name")];
+const UNIQUE: Unique = &[("account.name", "name")];
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Account {
@@ -50,39 +51,27 @@ impl Store {
     ) -> Result<Account> {
         let password_hash = password_hash(password).await?;
         let mut tx = self.begin().await?;
-        let id = UserId(next_id(&mut tx, "account").await?);
-        let at = now();
-        sqlx::query(
-            "insert into account (id, version, name, role, password_hash, restream_quota, created_at, updated_at) \
-             values (?,1,?,?,?,?,?,?)",
-        )
-        .bind(id.0)
-        .bind(name.to_owned())
-        .bind(role.as_str())
-        .bind(password_hash)
-        .bind(restream_quota.map(i64::from))
-        .bind(to_ms(at))
-        .bind(to_ms(at))
-        .execute(&mut *tx)
-        .await
-        .map_err(|error| StoreError::unique(error, UNIQUE))?;
+        let (id, at) = (UserId(next_id(&mut tx, "account").await?), now());
+        let (name, version) = (name.to_owned(), 1);
+        let account = Account { id, version, name, role, restream_quota, created_at: at, updated_at: at };
+        insert(&mut tx, &account, password_hash).await?;
         tx.commit().await?;
-        Ok(Account { id, version: 1, name: name.to_owned(), role, restream_quota, created_at: at, updated_at: at })
+        Ok(account)
     }
 
     pub async fn account(&self, id: UserId) -> Result<Account> {
-        let row = sqlx::query("select * from account where id = ?").bind(id.0).fetch_optional(&self.readers).await?;
+        let row = sqlx::query("select * from account where id = $1").bind(id.0).fetch_optional(&self.readers).await?;
         account_of(&row.ok_or(StoreError::NotFound)?)
     }
 
     pub async fn account_named(&self, name: &str) -> Result<Option<Account>> {
-        let row = sqlx::query("select * from account where name = ?").bind(name.to_owned());
+        let row = sqlx::query("select * from account where name = $1").bind(name.to_owned());
         row.fetch_optional(&self.readers).await?.as_ref().map(account_of).transpose()
     }
 
     pub async fn accounts(&self, after: i64, limit: u32) -> Result<Page<Account>> {
         let (limit, rows) = rows_wanted(limit);
-        let rows = sqlx::query("select * from account where id > ? order by id limit ?")
+        let rows = sqlx::query("select * from account where id > $1 order by id limit $2")
             .bind(after)
             .bind(rows)
             .fetch_all(&self.readers)
@@ -115,24 +104,16 @@ impl Store {
         account.restream_quota = change.restream_quota.unwrap_or(account.restream_quota);
         account.version += 1;
         account.updated_at = now();
-        sqlx::query(
-            "update account set version = ?, name = ?, role = ?, restream_quota = ?, updated_at = ?, \
-             password_hash = coalesce(?, password_hash) where id = ?",
-        )
-        .bind(account.version)
-        .bind(account.name.clone())
-        .bind(account.role.as_str())
-        .bind(account.restream_quota.map(i64::from))
-        .bind(to_ms(account.updated_at))
-        .bind(&new_hash)
-        .bind(id.0)
-        .execute(&mut *tx)
-        .await
-        .map_err(|error| StoreError::unique(error, UNIQUE))?;
+        let columns = columns(&account).put("updated_at", account.updated_at);
+        let columns = match &new_hash {
+            Some(hash) => columns.put("password_hash", hash.as_str()),
+            None => columns,
+        };
+        columns.update(&mut tx, "account", UNIQUE, Columns::new().put("id", id.0)).await?;
         if new_hash.is_some() {
             // Whoever knew the old password is out.
             let keep = change.keep.map(|cookie| hash(cookie.expose())).unwrap_or_default();
-            sqlx::query("delete from login where account_id = ? and token_hash <> ?")
+            sqlx::query("delete from login where account_id = $1 and token_hash <> $2")
                 .bind(id.0)
                 .bind(keep)
                 .execute(&mut *tx)
@@ -147,13 +128,31 @@ impl Store {
         let mut tx = self.begin().await?;
         let account = read(&mut tx, id, version).await?;
         check_not_last_admin(&mut tx, &account).await?;
-        sqlx::query("delete from account where id = ?").bind(id.0).execute(&mut *tx).await?;
+        sqlx::query("delete from account where id = $1").bind(id.0).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(account)
     }
 }
 
-pub(crate) fn account_of(row: &SqliteRow) -> Result<Account> {
+/// What is written of it with every change.
+fn columns(account: &Account) -> Columns {
+    Columns::new()
+        .put("version", account.version)
+        .put("name", account.name.as_str())
+        .put("role", account.role.as_str())
+        .put("restream_quota", account.restream_quota.map(i64::from))
+}
+
+pub(crate) async fn insert(tx: &mut Connection, account: &Account, password_hash: String) -> Result<()> {
+    let once = Columns::new()
+        .put("id", account.id.0)
+        .put("password_hash", Some(password_hash))
+        .put("created_at", account.created_at)
+        .put("updated_at", account.updated_at);
+    once.and(columns(account)).insert(tx, "account", UNIQUE).await
+}
+
+pub(crate) fn account_of(row: &Row) -> Result<Account> {
     let quota: Option<i64> = row.try_get("restream_quota")?;
     Ok(Account {
         id: UserId(row.try_get("id")?),
@@ -166,8 +165,8 @@ pub(crate) fn account_of(row: &SqliteRow) -> Result<Account> {
     })
 }
 
-async fn read(tx: &mut SqliteConnection, id: UserId, version: Option<i64>) -> Result<Account> {
-    let row = sqlx::query("select * from account where id = ?").bind(id.0).fetch_optional(tx).await?;
+async fn read(tx: &mut Connection, id: UserId, version: Option<i64>) -> Result<Account> {
+    let row = sqlx::query("select * from account where id = $1").bind(id.0).fetch_optional(tx).await?;
     let account = account_of(&row.ok_or(StoreError::NotFound)?)?;
     if version.is_some_and(|version| version != account.version) {
         return Err(StoreError::Stale);
@@ -175,11 +174,11 @@ async fn read(tx: &mut SqliteConnection, id: UserId, version: Option<i64>) -> Re
     Ok(account)
 }
 
-async fn check_not_last_admin(tx: &mut SqliteConnection, account: &Account) -> Result<()> {
+async fn check_not_last_admin(tx: &mut Connection, account: &Account) -> Result<()> {
     if account.role != Role::Admin {
         return Ok(());
     }
-    let other = sqlx::query("select 1 from account where role = ? and id <> ? limit 1")
+    let other = sqlx::query("select 1 from account where role = $1 and id <> $2 limit 1")
         .bind(Role::Admin.as_str())
         .bind(account.id.0)
         .fetch_optional(tx)

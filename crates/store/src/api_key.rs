@@ -1,13 +1,14 @@
 //! API keys: kept only as hashes, shown once when made.
 
+use crate::columns::{Columns, Unique};
+use crate::dialect::{Connection, Row};
 use crate::page::{Page, rows_wanted};
-use crate::store::{next_id, now, time_of, to_ms};
+use crate::store::{next_id, now, time_of};
 use crate::{Result, Store, StoreError};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::Row as _;
 use time::OffsetDateTime;
 use weir_model::{ApiKeyId, Role, Secret};
 
@@ -17,7 +18,7 @@ pub const MIN_API_KEY_BYTES: usize = 24;
 /// Under this name the key that the environment gives is listed.
 pub const ENVIRONMENT_KEY_NAME: &str = "WEIR_ADMIN_APIKEY";
 
-const UNIQUE: &[(&str, &str)] = &[("api_key.name", "name"), ("api_key.key_hash", "key")];
+const UNIQUE: Unique = &[("api_key.name", "name"), ("api_key.key_hash", "key")];
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApiKey {
@@ -50,12 +51,14 @@ impl Store {
         let key_hash = key.map(|key| hash(key.expose()));
         let mut tx = self.begin().await?;
         // A key that is known already, under whichever name, stays what it is if it is an admin's.
-        sqlx::query("delete from api_key where (name = ?1 and key_hash is not ?2) or (key_hash = ?2 and role <> ?3)")
-            .bind(ENVIRONMENT_KEY_NAME)
-            .bind(&key_hash)
-            .bind(Role::Admin.as_str())
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query(
+            "delete from api_key where (name = $1 and key_hash is distinct from $2) or (key_hash = $2 and role <> $3)",
+        )
+        .bind(ENVIRONMENT_KEY_NAME)
+        .bind(&key_hash)
+        .bind(Role::Admin.as_str())
+        .execute(&mut *tx)
+        .await?;
         tx.commit().await?;
         match key {
             Some(key) if self.api_key_of(key).await?.is_none() => {
@@ -76,7 +79,7 @@ impl Store {
 
     /// Whose key this is. Found by its hash, so the time taken tells nothing about the key.
     pub async fn api_key_of(&self, key: &Secret) -> Result<Option<ApiKey>> {
-        let row = sqlx::query("select id, name, role, created_at from api_key where key_hash = ?")
+        let row = sqlx::query("select id, name, role, created_at from api_key where key_hash = $1")
             .bind(hash(key.expose()))
             .fetch_optional(&self.readers)
             .await?;
@@ -85,7 +88,7 @@ impl Store {
 
     pub async fn api_keys(&self, after: i64, limit: u32) -> Result<Page<ApiKey>> {
         let (limit, rows) = rows_wanted(limit);
-        let rows = sqlx::query("select id, name, role, created_at from api_key where id > ? order by id limit ?")
+        let rows = sqlx::query("select id, name, role, created_at from api_key where id > $1 order by id limit $2")
             .bind(after)
             .bind(rows)
             .fetch_all(&self.readers)
@@ -97,7 +100,7 @@ impl Store {
     /// Gives the key as it was and as it is now.
     pub async fn update_api_key(&self, id: ApiKeyId, change: ApiKeyChange) -> Result<(ApiKey, ApiKey)> {
         let mut tx = self.begin().await?;
-        let row = sqlx::query("select id, name, role, created_at from api_key where id = ?")
+        let row = sqlx::query("select id, name, role, created_at from api_key where id = $1")
             .bind(id.0)
             .fetch_optional(&mut *tx)
             .await?;
@@ -106,13 +109,7 @@ impl Store {
         name.as_deref().map_or(Ok(()), check_name)?;
         let now =
             ApiKey { name: name.unwrap_or(before.name.clone()), role: role.unwrap_or(before.role), ..before.clone() };
-        sqlx::query("update api_key set name = ?, role = ? where id = ?")
-            .bind(now.name.clone())
-            .bind(now.role.as_str())
-            .bind(id.0)
-            .execute(&mut *tx)
-            .await
-            .map_err(|error| StoreError::unique(error, UNIQUE))?;
+        columns(&now).update(&mut tx, "api_key", UNIQUE, Columns::new().put("id", id.0)).await?;
         tx.commit().await?;
         Ok((before, now))
     }
@@ -120,7 +117,7 @@ impl Store {
     /// Gives what it was.
     pub async fn delete_api_key(&self, id: ApiKeyId) -> Result<ApiKey> {
         let mut tx = self.begin().await?;
-        let deleted = sqlx::query("delete from api_key where id = ? returning id, name, role, created_at")
+        let deleted = sqlx::query("delete from api_key where id = $1 returning id, name, role, created_at")
             .bind(id.0)
             .fetch_optional(&mut *tx)
             .await?;
@@ -138,20 +135,18 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-pub(crate) async fn insert(tx: &mut SqliteConnection, key: &ApiKey, key_hash: &[u8]) -> Result<()> {
-    sqlx::query("insert into api_key (id, name, role, key_hash, created_at) values (?,?,?,?,?)")
-        .bind(key.id.0)
-        .bind(key.name.clone())
-        .bind(key.role.as_str())
-        .bind(key_hash.to_owned())
-        .bind(to_ms(key.created_at))
-        .execute(tx)
-        .await
-        .map_err(|error| StoreError::unique(error, UNIQUE))?;
-    Ok(())
+/// What is written of it with every change.
+fn columns(key: &ApiKey) -> Columns {
+    Columns::new().put("name", key.name.as_str()).put("role", key.role.as_str())
 }
 
-pub(crate) fn api_key_of(row: &SqliteRow) -> Result<ApiKey> {
+pub(crate) async fn insert(tx: &mut Connection, key: &ApiKey, key_hash: &[u8]) -> Result<()> {
+    let once =
+        Columns::new().put("id", key.id.0).put("key_hash", key_hash.to_owned()).put("created_at", key.created_at);
+    once.and(columns(key)).insert(tx, "api_key", UNIQUE).await
+}
+
+pub(crate) fn api_key_of(row: &Row) -> Result<ApiKey> {
     Ok(ApiKey {
         id: ApiKeyId(row.try_get("id")?),
         name: row.try_get("name")?,
@@ -160,7 +155,7 @@ pub(crate) fn api_key_of(row: &SqliteRow) -> Result<ApiKey> {
     })
 }
 
-pub(crate) fn role_of(row: &SqliteRow) -> Result<Role> {
+pub(crate) fn role_of(row: &Row) -> Result<Role> {
     Role::from_name(&row.try_get::<String, _>("role")?).ok_or(StoreError::Corrupt("a role"))
 }
 

@@ -1,10 +1,11 @@
 //! Who changed or revealed what, from where and with what outcome; never what the secret was.
 
+use crate::columns::Columns;
+use crate::dialect::{Connection, Row};
 use crate::page::{Page, rows_wanted};
 use crate::store::{next_id, now, time_of, to_ms};
 use crate::{Result, Store, StoreError};
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{AssertSqlSafe, Row as _};
 use std::time::Duration;
 use time::OffsetDateTime;
 
@@ -80,24 +81,22 @@ const AUDIT_LIFE: Duration = Duration::from_secs(400 * 24 * 3600);
 /// Looking for what goes costs a walk over what stays, so it is done once for so many that come.
 const PRUNE_EVERY: i64 = 256;
 
-const COLUMNS: &str = "id, at, actor, action, subject, outcome, status, address, count";
-
 impl Store {
     /// Its id, by which more of the same can be added to it.
     pub async fn record_audit(&self, what: AuditDraft) -> Result<i64> {
         let mut tx = self.begin().await?;
         let id = next_id(&mut tx, "audit").await?;
-        let insert = format!("insert into audit ({COLUMNS}) values (?,?,?,?,?,?,?,?,1)");
-        sqlx::query(AssertSqlSafe(insert))
-            .bind(id)
-            .bind(to_ms(now()))
-            .bind(what.actor)
-            .bind(what.action)
-            .bind(what.subject)
-            .bind(what.outcome.as_str())
-            .bind(what.status.map(i64::from))
-            .bind(what.address)
-            .execute(&mut *tx)
+        let AuditDraft { actor, action, subject, outcome, status, address } = what;
+        Columns::new()
+            .put("id", id)
+            .put("at", now())
+            .put("actor", Some(actor))
+            .put("action", Some(action))
+            .put("subject", Some(subject))
+            .put("outcome", outcome.as_str())
+            .put("status", status.map(i64::from))
+            .put("address", address)
+            .insert(&mut tx, "audit", &[])
             .await?;
         if id % PRUNE_EVERY == 0 {
             prune(&mut tx).await?;
@@ -110,7 +109,7 @@ impl Store {
     pub async fn add_to_audit(&self, more: &[(i64, u32)]) -> Result<()> {
         let mut tx = self.begin().await?;
         for (id, times) in more {
-            let add = sqlx::query("update audit set count = count + ? where id = ?").bind(i64::from(*times)).bind(id);
+            let add = sqlx::query("update audit set count = count + $1 where id = $2").bind(i64::from(*times)).bind(id);
             add.execute(&mut *tx).await?;
         }
         Ok(tx.commit().await?)
@@ -125,9 +124,9 @@ impl Store {
         filter: &AuditFilter,
     ) -> Result<Page<AuditEntry>> {
         let (limit, rows) = rows_wanted(limit);
-        let order = if newest_first { "id < ?1 order by id desc" } else { "id > ?1 order by id" };
+        let order = if newest_first { "id < $1 order by id desc" } else { "id > $1 order by id" };
         let query = format!(
-            "select {COLUMNS} from audit where (?2 is null or actor = ?2) and (?3 is null or outcome = ?3) and {order} limit ?4"
+            "select * from audit where (cast($2 as text) is null or actor = $2) and (cast($3 as text) is null or outcome = $3) and {order} limit $4"
         );
         let rows = sqlx::query(AssertSqlSafe(query))
             .bind(if newest_first && from == 0 { i64::MAX } else { from })
@@ -141,7 +140,7 @@ impl Store {
     }
 }
 
-fn entry_of(row: &SqliteRow) -> Result<AuditEntry> {
+fn entry_of(row: &Row) -> Result<AuditEntry> {
     let outcome: String = row.try_get("outcome")?;
     let status: Option<i64> = row.try_get("status")?;
     Ok(AuditEntry {
@@ -159,14 +158,14 @@ fn entry_of(row: &SqliteRow) -> Result<AuditEntry> {
     })
 }
 
-async fn prune(tx: &mut SqliteConnection) -> Result<()> {
+async fn prune(tx: &mut Connection) -> Result<()> {
     for (which, rows_max) in [("outcome = 'ok'", AUDIT_ROWS_MAX), ("outcome <> 'ok'", AUDIT_REFUSED_ROWS_MAX)] {
         let delete = format!(
-            "delete from audit where {which} and id <= (select id from audit where {which} order by id desc limit 1 offset ?)"
+            "delete from audit where {which} and id <= (select id from audit where {which} order by id desc limit 1 offset $1)"
         );
         sqlx::query(AssertSqlSafe(delete)).bind(rows_max).execute(&mut *tx).await?;
     }
-    sqlx::query("delete from audit where at < ?").bind(to_ms(now() - AUDIT_LIFE)).execute(tx).await?;
+    sqlx::query("delete from audit where at < $1").bind(to_ms(now() - AUDIT_LIFE)).execute(tx).await?;
     Ok(())
 }
 
@@ -183,7 +182,7 @@ mod tests {
         let mut tx = store.begin().await.unwrap();
         let many = "with recursive n(id) as (select 1 union all select id + 1 from n where id < 11000) \
                     insert into audit (id, at, actor, action, subject, outcome) \
-                    select id, ?, 'a', 'post', 's', case when id <= 5 then 'ok' else 'denied' end from n";
+                    select id, $1, 'a', 'post', 's', case when id <= 5 then 'ok' else 'denied' end from n";
         sqlx::query(many).bind(to_ms(now())).execute(&mut *tx).await.unwrap();
         sqlx::query("update audit set at = 0 where id = 5").execute(&mut *tx).await.unwrap();
         prune(&mut tx).await.unwrap();

@@ -1,42 +1,58 @@
 //! Destination rows.
 
-use crate::page::{Page, rows_wanted};
-use crate::store::{next_id, now, time_of, to_ms};
+use crate::change_log::Noun;
+use crate::columns::{Columns, Unique};
+use crate::dialect::Row;
+use crate::kept::{Kept, Stamp};
+use crate::page::Page;
+use crate::store::time_of;
 use crate::{Result, Store, StoreError};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::Row as _;
 use weir_model::{Destination, DestinationId};
-
-const COLUMNS: &str = "id, version, name, platform, url, backup_url, created_at, updated_at";
-const UNIQUE: &[(&str, &str)] = &[("destination.name", "name")];
 
 fn place(column: &str, id: DestinationId) -> String {
     format!("destination/{column}/{id}")
+}
+
+impl Kept for Destination {
+    const TABLE: &'static str = "destination";
+    const NOUN: Noun = Noun::Destination;
+    const UNIQUE: Unique = &[("destination.name", "name")];
+
+    fn stamp(&mut self) -> Stamp<'_> {
+        let Self { id, version, created_at, updated_at, .. } = self;
+        Stamp { id: &mut id.0, version, created_at, updated_at }
+    }
+
+    fn columns(&self, store: &Store) -> Result<Columns> {
+        let Self { id, version: _, name, platform, url, backup_url, created_at: _, updated_at: _ } = self;
+        Ok(Columns::new()
+            .put("name", name.as_str())
+            .put("platform", platform.as_str())
+            .put("url", store.seal(&place("url", *id), url)?)
+            .put("backup_url", store.seal_opt(&place("backup_url", *id), backup_url.as_ref())?))
+    }
+
+    fn read(store: &Store, row: &Row) -> Result<Self> {
+        let id = DestinationId(row.try_get("id")?);
+        Ok(Self {
+            id,
+            version: row.try_get("version")?,
+            name: row.try_get("name")?,
+            platform: row.try_get("platform")?,
+            url: store.open_secret(&place("url", id), row.try_get("url")?)?,
+            backup_url: store.open_secret_opt(&place("backup_url", id), row.try_get("backup_url")?)?,
+            created_at: time_of(row, "created_at")?,
+            updated_at: time_of(row, "updated_at")?,
+        })
+    }
 }
 
 impl Store {
     /// Gives the destination its id, version and times.
     pub async fn create_destination(&self, mut destination: Destination) -> Result<Destination> {
         let mut tx = self.begin().await?;
-        destination.id = DestinationId(next_id(&mut tx, "destination").await?);
-        destination.version = 1;
-        destination.created_at = now();
-        destination.updated_at = destination.created_at;
-        sqlx::query(
-            "insert into destination (id, version, name, platform, url, backup_url, created_at, updated_at) \
-             values (?,?,?,?,?,?,?,?)",
-        )
-        .bind(destination.id.0)
-        .bind(destination.version)
-        .bind(&destination.name)
-        .bind(&destination.platform)
-        .bind(self.seal(&place("url", destination.id), &destination.url)?)
-        .bind(self.seal_opt(&place("backup_url", destination.id), destination.backup_url.as_ref())?)
-        .bind(to_ms(destination.created_at))
-        .bind(to_ms(destination.updated_at))
-        .execute(&mut *tx)
-        .await
-        .map_err(|error| StoreError::unique(error, UNIQUE))?;
+        self.insert(&mut tx, &mut destination, Columns::new()).await?;
         tx.commit().await?;
         Ok(destination)
     }
@@ -44,43 +60,16 @@ impl Store {
     /// Writes everything but id and creation time, if the row still has the version that it was read with.
     pub async fn update_destination(&self, mut destination: Destination) -> Result<Destination> {
         let mut tx = self.begin().await?;
-        destination.updated_at = now();
-        let changed = sqlx::query(
-            "update destination set version = version + 1, name = ?, platform = ?, url = ?, backup_url = ?, \
-             updated_at = ? where id = ? and version = ?",
-        )
-        .bind(&destination.name)
-        .bind(&destination.platform)
-        .bind(self.seal(&place("url", destination.id), &destination.url)?)
-        .bind(self.seal_opt(&place("backup_url", destination.id), destination.backup_url.as_ref())?)
-        .bind(to_ms(destination.updated_at))
-        .bind(destination.id.0)
-        .bind(destination.version)
-        .execute(&mut *tx)
-        .await
-        .map_err(|error| StoreError::unique(error, UNIQUE))?;
-        if changed.rows_affected() == 0 {
-            let exists =
-                sqlx::query("select 1 from destination where id = ?").bind(destination.id.0).fetch_optional(&mut *tx);
-            return Err(if exists.await?.is_some() { StoreError::Stale } else { StoreError::NotFound });
-        }
+        self.rewrite(&mut tx, &mut destination).await?;
         tx.commit().await?;
-        destination.version += 1;
         Ok(destination)
     }
 
-    /// Refused while a restream uses it. With `version`, only if it still has that one.
-    pub async fn delete_destination(&self, id: DestinationId, version: Option<i64>) -> Result<()> {
+    /// Refused while a restream uses it. With `version`, only if it still has that one. Gives what it was.
+    pub async fn delete_destination(&self, id: DestinationId, version: Option<i64>) -> Result<Destination> {
         let mut tx = self.begin().await?;
-        let found: Option<i64> = sqlx::query_scalar("select version from destination where id = ?")
-            .bind(id.0)
-            .fetch_optional(&mut *tx)
-            .await?;
-        let found = found.ok_or(StoreError::NotFound)?;
-        if version.is_some_and(|version| version != found) {
-            return Err(StoreError::Stale);
-        }
-        let users: i64 = sqlx::query_scalar("select count(*) from restream where destination_id = ?")
+        self.locked::<Destination>(&mut tx, id.0, version).await?;
+        let users: i64 = sqlx::query_scalar("select count(*) from restream where destination_id = $1")
             .bind(id.0)
             .fetch_one(&mut *tx)
             .await?;
@@ -88,42 +77,21 @@ impl Store {
             let used_by = if users == 1 { "1 restream".to_owned() } else { format!("{users} restreams") };
             return Err(StoreError::InUse { used_by });
         }
-        sqlx::query("delete from destination where id = ?").bind(id.0).execute(&mut *tx).await?;
-        Ok(tx.commit().await?)
+        let gone = self.remove(&mut tx, id.0, version).await?;
+        tx.commit().await?;
+        Ok(gone)
     }
 
     pub async fn destination(&self, id: DestinationId) -> Result<Destination> {
-        let query = format!("select {COLUMNS} from destination where id = ?");
-        let row = sqlx::query(AssertSqlSafe(query)).bind(id.0).fetch_optional(&self.readers).await?;
-        self.destination_of(&row.ok_or(StoreError::NotFound)?)
+        self.one(&mut *self.readers.acquire().await?, id.0).await
     }
 
     pub async fn destinations(&self, after: i64, limit: u32) -> Result<Page<Destination>> {
-        let (limit, rows) = rows_wanted(limit);
-        let query = format!("select {COLUMNS} from destination where id > ? order by id limit ?");
-        let rows = sqlx::query(AssertSqlSafe(query)).bind(after).bind(rows).fetch_all(&self.readers).await?;
-        let items = rows.iter().map(|row| self.destination_of(row)).collect::<Result<Vec<_>>>()?;
-        Ok(Page::new(items, limit, |destination| destination.id.0))
+        self.some(&mut *self.readers.acquire().await?, (after, limit), None).await
     }
 
     /// Every destination there is, for the control plane.
     pub async fn all_destinations(&self) -> Result<Vec<Destination>> {
-        let query = format!("select {COLUMNS} from destination order by id");
-        let rows = sqlx::query(AssertSqlSafe(query)).fetch_all(&self.readers).await?;
-        rows.iter().map(|row| self.destination_of(row)).collect()
-    }
-
-    fn destination_of(&self, row: &SqliteRow) -> Result<Destination> {
-        let id = DestinationId(row.try_get("id")?);
-        Ok(Destination {
-            id,
-            version: row.try_get("version")?,
-            name: row.try_get("name")?,
-            platform: row.try_get("platform")?,
-            url: self.open_secret(&place("url", id), row.try_get("url")?)?,
-            backup_url: self.open_secret_opt(&place("backup_url", id), row.try_get("backup_url")?)?,
-            created_at: time_of(row, "created_at")?,
-            updated_at: time_of(row, "updated_at")?,
-        })
+        self.every().await
     }
 }

@@ -41,13 +41,13 @@ impl Store {
     pub async fn reserve_idempotency(&self, caller: &str, key: &str, request: &[u8]) -> Result<Reservation> {
         let mut tx = self.begin().await?;
         let now = now();
-        sqlx::query("delete from idempotency where created_at < ? or (status is null and created_at < ?)")
+        sqlx::query("delete from idempotency where created_at < $1 or (status is null and created_at < $2)")
             .bind(to_ms(now - IDEMPOTENCY_LIFE))
             .bind(to_ms(now - PENDING_LIFE))
             .execute(&mut *tx)
             .await?;
         let row = sqlx::query(
-            "select request_hash, status, answer from idempotency where caller = ? and idempotency_key = ?",
+            "select request_hash, status, answer from idempotency where caller = $1 and idempotency_key = $2",
         )
         .bind(caller.to_owned())
         .bind(key.to_owned())
@@ -67,7 +67,7 @@ impl Store {
                 body: self.key.open(&place(caller, key), &answer).ok_or_else(corrupt)?,
             }));
         }
-        sqlx::query("insert into idempotency (caller, idempotency_key, request_hash, created_at) values (?,?,?,?)")
+        sqlx::query("insert into idempotency (caller, idempotency_key, request_hash, created_at) values ($1,$2,$3,$4)")
             .bind(caller.to_owned())
             .bind(key.to_owned())
             .bind(request_hash)
@@ -81,7 +81,7 @@ impl Store {
     pub async fn finish_idempotency(&self, caller: &str, key: &str, answer: &Answer) -> Result<()> {
         let sealed = self.key.seal(&place(caller, key), &answer.body)?;
         let mut tx = self.begin().await?;
-        sqlx::query("update idempotency set status = ?, answer = ? where caller = ? and idempotency_key = ?")
+        sqlx::query("update idempotency set status = $1, answer = $2 where caller = $3 and idempotency_key = $4")
             .bind(i64::from(answer.status))
             .bind(sealed)
             .bind(caller.to_owned())
@@ -94,7 +94,7 @@ impl Store {
     /// The request failed and may be tried again with the same key.
     pub async fn release_idempotency(&self, caller: &str, key: &str) -> Result<()> {
         let mut tx = self.begin().await?;
-        sqlx::query("delete from idempotency where caller = ? and idempotency_key = ? and status is null")
+        sqlx::query("delete from idempotency where caller = $1 and idempotency_key = $2 and status is null")
             .bind(caller.to_owned())
             .bind(key.to_owned())
             .execute(&mut *tx)

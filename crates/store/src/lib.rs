@@ -3,10 +3,14 @@
 mod account;
 mod api_key;
 mod audit;
+mod change_log;
+mod columns;
 mod destination;
+mod dialect;
 mod error;
 mod event_ids;
 mod idempotency;
+mod kept;
 mod ladder;
 mod login;
 mod page;
@@ -24,6 +28,7 @@ mod write_health;
 pub use account::{Account, AccountChange};
 pub use api_key::{ApiKey, ApiKeyChange, ENVIRONMENT_KEY_NAME, MIN_API_KEY_BYTES};
 pub use audit::{AUDIT_REFUSED_ROWS_MAX, AUDIT_ROWS_MAX, AuditDraft, AuditEntry, AuditFilter, Outcome};
+pub use change_log::{Change, Noun};
 pub use error::StoreError;
 pub use idempotency::{Answer, IDEMPOTENCY_LIFE, Reservation};
 pub use login::Login;
@@ -32,7 +37,6 @@ pub use password::{MAX_PASSWORD_BYTES, checked_password_hash};
 pub use restore::{Kind, SteadyReads, Times};
 pub use sealing::{KEY_FILE, SealingKey, SealingKeyError};
 pub use store::Store;
-pub use stream::StreamsStamp;
 pub use write_health::WriteHealth;
 
 /// What every call here answers.

@@ -23,7 +23,7 @@ pub struct Login {
 impl Store {
     /// The account whose name and password these are. An unknown name costs the same time as a wrong password.
     pub async fn check_password(&self, name: &str, password: &Secret) -> Result<Option<Account>> {
-        let row = sqlx::query("select * from account where name = ?")
+        let row = sqlx::query("select * from account where name = $1")
             .bind(name.to_owned())
             .fetch_optional(&self.readers)
             .await?;
@@ -40,8 +40,8 @@ impl Store {
     pub async fn create_login(&self, account: &Account) -> Result<Login> {
         let login = Login { cookie: random_token()?.into(), expires_at: now() + LOGIN_LIFE };
         let mut tx = self.begin().await?;
-        sqlx::query("delete from login where expires_at < ?").bind(to_ms(now())).execute(&mut *tx).await?;
-        sqlx::query("insert into login (token_hash, account_id, expires_at) values (?,?,?)")
+        sqlx::query("delete from login where expires_at < $1").bind(to_ms(now())).execute(&mut *tx).await?;
+        sqlx::query("insert into login (token_hash, account_id, expires_at) values ($1,$2,$3)")
             .bind(hash(login.cookie.expose()))
             .bind(account.id.0)
             .bind(to_ms(login.expires_at))
@@ -55,7 +55,7 @@ impl Store {
     pub async fn account_of(&self, cookie: &Secret) -> Result<Option<Account>> {
         let row = sqlx::query(
             "select account.*, login.expires_at from login \
-             join account on account.id = login.account_id where login.token_hash = ?",
+             join account on account.id = login.account_id where login.token_hash = $1",
         )
         .bind(hash(cookie.expose()))
         .fetch_optional(&self.readers)
@@ -69,7 +69,7 @@ impl Store {
 
     pub async fn delete_login(&self, cookie: &Secret) -> Result<()> {
         let mut tx = self.begin().await?;
-        sqlx::query("delete from login where token_hash = ?").bind(hash(cookie.expose())).execute(&mut *tx).await?;
+        sqlx::query("delete from login where token_hash = $1").bind(hash(cookie.expose())).execute(&mut *tx).await?;
         Ok(tx.commit().await?)
     }
 }

@@ -1,7 +1,9 @@
 //! What only an export reads and only an import writes: ids, times and hashes as they were.
 
-use crate::store::to_ms;
-use crate::{Account, ApiKey, MAX_PAGE_ROWS, Result, Store, StoreError};
+use crate::change_log::{Noun, note};
+use crate::columns::Columns;
+use crate::dialect::{Connection, Database};
+use crate::{Account, ApiKey, MAX_PAGE_ROWS, Result, Store};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sqlx::Row;
@@ -73,7 +75,7 @@ impl Store {
     /// The next one of this kind gets the id behind `last`.
     pub async fn restore_last_id(&self, kind: Kind, last: i64) -> Result<()> {
         let mut tx = self.begin().await?;
-        sqlx::query("update sequence set last = ? where name = ?")
+        sqlx::query("update sequence set last = $1 where name = $2")
             .bind(last)
             .bind(kind.as_str())
             .execute(&mut *tx)
@@ -85,14 +87,12 @@ impl Store {
         let mut tx = self.begin().await?;
         for (kind, id, times) in things {
             let table = kind.as_str();
-            let updated = if kind.has_updated_at() { ", updated_at = ?2" } else { "" };
-            let update = format!("update {table} set created_at = ?1{updated} where id = ?3");
-            sqlx::query(sqlx::AssertSqlSafe(update))
-                .bind(to_ms(times.created_at))
-                .bind(to_ms(times.updated_at))
-                .bind(id)
-                .execute(&mut *tx)
-                .await?;
+            let columns = Columns::new().put("created_at", times.created_at);
+            let columns = if kind.has_updated_at() { columns.put("updated_at", times.updated_at) } else { columns };
+            columns.update(&mut tx, table, &[], Columns::new().put("id", *id)).await?;
+            if let Some(noun) = Noun::ALL.into_iter().find(|noun| noun.as_str() == table) {
+                note(&mut tx, noun, *id).await?;
+            }
         }
         Ok(tx.commit().await?)
     }
@@ -106,20 +106,8 @@ impl Store {
     /// The password itself is not known, only its hash.
     pub async fn restore_account(&self, account: &Account, password_hash: &str) -> Result<()> {
         let mut tx = self.begin().await?;
-        sqlx::query(
-            "insert into account (id, version, name, role, password_hash, restream_quota, created_at, updated_at) \
-             values (?,1,?,?,?,?,?,?)",
-        )
-        .bind(account.id.0)
-        .bind(&account.name)
-        .bind(account.role.as_str())
-        .bind(password_hash.to_owned())
-        .bind(account.restream_quota.map(i64::from))
-        .bind(to_ms(account.created_at))
-        .bind(to_ms(account.updated_at))
-        .execute(&mut *tx)
-        .await
-        .map_err(|error| StoreError::unique(error, crate::account::UNIQUE))?;
+        let account = Account { version: 1, ..account.clone() };
+        crate::account::insert(&mut tx, &account, password_hash.to_owned()).await?;
         Ok(tx.commit().await?)
     }
 
@@ -170,7 +158,7 @@ impl Store {
 /// Reads of several tables that belong together, without holding up whoever writes.
 #[derive(Debug)]
 pub struct SteadyReads {
-    connection: sqlx::pool::PoolConnection<sqlx::Sqlite>,
+    connection: sqlx::pool::PoolConnection<Database>,
     version: i64,
 }
 
@@ -182,6 +170,6 @@ impl SteadyReads {
 }
 
 /// Another number on the same connection means that another connection wrote.
-async fn data_version(connection: &mut sqlx::SqliteConnection) -> Result<i64> {
+async fn data_version(connection: &mut Connection) -> Result<i64> {
     Ok(sqlx::query_scalar("pragma data_version").fetch_one(connection).await?)
 }

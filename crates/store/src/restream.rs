@@ -1,31 +1,22 @@
 //! Restream rows.
 
-use crate::page::{Page, rows_wanted};
-use crate::store::{from_ms, next_id, now, time_of, to_ms};
+use crate::change_log::Noun;
+use crate::columns::{Columns, Unique};
+use crate::dialect::{Connection, Row};
+use crate::kept::{Kept, Stamp, exists};
+use crate::page::Page;
+use crate::store::{from_ms, time_of};
 use crate::stream::{from_json, json};
 use crate::{Result, Store, StoreError};
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::Row as _;
 use std::time::Duration;
 use weir_model::{
     DestinationId, ReasonCode, RenditionDraft, Restream, RestreamId, RestreamRendition, RetryRules, Schedule, Secret,
     StreamId, Target, UserId,
 };
 
-const COLUMNS: &str = "id, version, stream_id, name, active, client_user_id, uri, destination_id, stream_key, \
-                       backup_uri, rendition, start_at, stop_at, source_lost_ms, give_up_ms, stop_reason, created_at, \
-                       updated_at";
-const UNIQUE: &[(&str, &str)] = &[("restream.stream_id, restream.name", "name")];
-
 fn place(column: &str, id: RestreamId) -> String {
     format!("restream/{column}/{id}")
-}
-
-/// The target as its three columns.
-struct TargetColumns {
-    uri: Option<Vec<u8>>,
-    destination_id: Option<i64>,
-    stream_key: Option<Vec<u8>>,
 }
 
 /// The rendition column: null, a JSON string or a JSON object, like the API's field; what was left out is not in it.
@@ -36,167 +27,61 @@ enum RenditionColumn {
     Inline(RenditionDraft),
 }
 
-impl Store {
-    /// Gives the restream its id, version and times.
-    pub async fn create_restream(&self, restream: Restream) -> Result<Restream> {
-        self.create_restream_of(None, restream).await
+impl Kept for Restream {
+    const TABLE: &'static str = "restream";
+    const NOUN: Noun = Noun::Restream;
+    const UNIQUE: Unique = &[("restream.stream_id, restream.name", "name")];
+
+    fn stamp(&mut self) -> Stamp<'_> {
+        let Self { id, version, created_at, updated_at, .. } = self;
+        Stamp { id: &mut id.0, version, created_at, updated_at }
     }
 
-    /// The same for a person, whose quota is kept.
-    pub async fn create_restream_of(&self, owner: Option<UserId>, restream: Restream) -> Result<Restream> {
-        self.insert_restream(restream, owner, true).await
+    fn columns(&self, store: &Store) -> Result<Columns> {
+        let Self {
+            id,
+            version: _,
+            stream_id,
+            name,
+            active,
+            client_user_id,
+            target,
+            backup_uri,
+            rendition,
+            schedule,
+            retry,
+            stop_reason,
+            created_at: _,
+            updated_at: _,
+        } = self;
+        let (uri, destination_id, stream_key) = match target {
+            Target::Uri(uri) => (Some(store.seal(&place("uri", *id), uri)?), None, None),
+            Target::Destination { destination_id, stream_key } => {
+                (None, Some(destination_id.0), Some(store.seal(&place("stream_key", *id), stream_key)?))
+            }
+        };
+        Ok(Columns::new()
+            .put("stream_id", stream_id.0)
+            .put("name", name.as_str())
+            .put("active", *active)
+            .put("client_user_id", *client_user_id)
+            .put("uri", uri)
+            .put("destination_id", destination_id)
+            .put("stream_key", stream_key)
+            .put("backup_uri", store.seal_opt(&place("backup_uri", *id), backup_uri.as_ref())?)
+            .put("rendition", rendition_text(rendition)?)
+            .put("start_at", schedule.start_at)
+            .put("stop_at", schedule.stop_at)
+            .put("source_lost_ms", ms(retry.source_lost))
+            .put("give_up_ms", ms(retry.give_up))
+            .put("stop_reason", stop_reason.map(ReasonCode::as_str)))
     }
 
-    pub(crate) async fn insert_restream(
-        &self,
-        mut restream: Restream,
-        owner: Option<UserId>,
-        within_quota: bool,
-    ) -> Result<Restream> {
-        let mut tx = self.begin().await?;
-        if let Some(owner) = owner.filter(|_| within_quota) {
-            check_quota(&mut tx, owner).await?;
-        }
-        restream.id = RestreamId(next_id(&mut tx, "restream").await?);
-        restream.version = 1;
-        restream.created_at = now();
-        restream.updated_at = restream.created_at;
-        check_references(&mut tx, &restream).await?;
-        let target = self.target_columns(&restream)?;
-        sqlx::query(
-            "insert into restream (id, version, stream_id, name, active, client_user_id, uri, destination_id, stream_key, \
-             backup_uri, rendition, start_at, stop_at, source_lost_ms, give_up_ms, stop_reason, created_at, updated_at, \
-             owner_id) values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-        )
-        .bind(restream.id.0)
-        .bind(restream.version)
-        .bind(restream.stream_id.0)
-        .bind(&restream.name)
-        .bind(restream.active)
-        .bind(restream.client_user_id)
-        .bind(target.uri)
-        .bind(target.destination_id)
-        .bind(target.stream_key)
-        .bind(self.seal_opt(&place("backup_uri", restream.id), restream.backup_uri.as_ref())?)
-        .bind(rendition_text(&restream.rendition)?)
-        .bind(restream.schedule.start_at.map(to_ms))
-        .bind(restream.schedule.stop_at.map(to_ms))
-        .bind(ms(restream.retry.source_lost))
-        .bind(ms(restream.retry.give_up))
-        .bind(restream.stop_reason.map(ReasonCode::as_str))
-        .bind(to_ms(restream.created_at))
-        .bind(to_ms(restream.updated_at))
-        .bind(owner.map(|owner| owner.0))
-        .execute(&mut *tx)
-        .await
-        .map_err(|error| StoreError::unique(error, UNIQUE))?;
-        tx.commit().await?;
-        Ok(restream)
-    }
-
-    /// Writes everything but id and creation time, if the row still has the version that it was read with.
-    pub async fn update_restream(&self, mut restream: Restream) -> Result<Restream> {
-        let mut tx = self.begin().await?;
-        restream.updated_at = now();
-        check_references(&mut tx, &restream).await?;
-        let target = self.target_columns(&restream)?;
-        let changed = sqlx::query(
-            "update restream set version = version + 1, stream_id = ?, name = ?, active = ?, client_user_id = ?, uri = ?, \
-             destination_id = ?, stream_key = ?, backup_uri = ?, rendition = ?, start_at = ?, stop_at = ?, \
-             source_lost_ms = ?, give_up_ms = ?, stop_reason = ?, updated_at = ? where id = ? and version = ?",
-        )
-        .bind(restream.stream_id.0)
-        .bind(&restream.name)
-        .bind(restream.active)
-        .bind(restream.client_user_id)
-        .bind(target.uri)
-        .bind(target.destination_id)
-        .bind(target.stream_key)
-        .bind(self.seal_opt(&place("backup_uri", restream.id), restream.backup_uri.as_ref())?)
-        .bind(rendition_text(&restream.rendition)?)
-        .bind(restream.schedule.start_at.map(to_ms))
-        .bind(restream.schedule.stop_at.map(to_ms))
-        .bind(ms(restream.retry.source_lost))
-        .bind(ms(restream.retry.give_up))
-        .bind(restream.stop_reason.map(ReasonCode::as_str))
-        .bind(to_ms(restream.updated_at))
-        .bind(restream.id.0)
-        .bind(restream.version)
-        .execute(&mut *tx)
-        .await
-        .map_err(|error| StoreError::unique(error, UNIQUE))?;
-        if changed.rows_affected() == 0 {
-            let exists =
-                sqlx::query("select 1 from restream where id = ?").bind(restream.id.0).fetch_optional(&mut *tx);
-            return Err(if exists.await?.is_some() { StoreError::Stale } else { StoreError::NotFound });
-        }
-        tx.commit().await?;
-        restream.version += 1;
-        Ok(restream)
-    }
-
-    /// With `version`, only if it still has that one.
-    pub async fn delete_restream(&self, id: RestreamId, version: Option<i64>) -> Result<()> {
-        let mut tx = self.begin().await?;
-        let found: Option<i64> =
-            sqlx::query_scalar("select version from restream where id = ?").bind(id.0).fetch_optional(&mut *tx).await?;
-        let found = found.ok_or(StoreError::NotFound)?;
-        if version.is_some_and(|version| version != found) {
-            return Err(StoreError::Stale);
-        }
-        sqlx::query("delete from restream where id = ?").bind(id.0).execute(&mut *tx).await?;
-        Ok(tx.commit().await?)
-    }
-
-    pub async fn restream(&self, id: RestreamId) -> Result<Restream> {
-        let query = format!("select {COLUMNS} from restream where id = ?");
-        let row = sqlx::query(AssertSqlSafe(query)).bind(id.0).fetch_optional(&self.readers).await?;
-        self.restream_of(&row.ok_or(StoreError::NotFound)?)
-    }
-
-    /// Of one stream, or of all.
-    pub async fn restreams(&self, stream_id: Option<StreamId>, after: i64, limit: u32) -> Result<Page<Restream>> {
-        let (limit, rows) = rows_wanted(limit);
-        let query =
-            format!("select {COLUMNS} from restream where id > ? and (? is null or stream_id = ?) order by id limit ?");
-        let stream_id = stream_id.map(|id| id.0);
-        let rows = sqlx::query(AssertSqlSafe(query))
-            .bind(after)
-            .bind(stream_id)
-            .bind(stream_id)
-            .bind(rows)
-            .fetch_all(&self.readers)
-            .await?;
-        let items = rows.iter().map(|row| self.restream_of(row)).collect::<Result<Vec<_>>>()?;
-        Ok(Page::new(items, limit, |restream| restream.id.0))
-    }
-
-    /// Every restream there is, for the control plane.
-    pub async fn all_restreams(&self) -> Result<Vec<Restream>> {
-        let query = format!("select {COLUMNS} from restream order by id");
-        let rows = sqlx::query(AssertSqlSafe(query)).fetch_all(&self.readers).await?;
-        rows.iter().map(|row| self.restream_of(row)).collect()
-    }
-
-    fn target_columns(&self, restream: &Restream) -> Result<TargetColumns> {
-        Ok(match &restream.target {
-            Target::Uri(uri) => TargetColumns {
-                uri: Some(self.seal(&place("uri", restream.id), uri)?),
-                destination_id: None,
-                stream_key: None,
-            },
-            Target::Destination { destination_id, stream_key } => TargetColumns {
-                uri: None,
-                destination_id: Some(destination_id.0),
-                stream_key: Some(self.seal(&place("stream_key", restream.id), stream_key)?),
-            },
-        })
-    }
-
-    fn restream_of(&self, row: &SqliteRow) -> Result<Restream> {
+    fn read(store: &Store, row: &Row) -> Result<Self> {
         let id = RestreamId(row.try_get("id")?);
-        let secret =
-            |column: &str| -> Result<Option<Secret>> { self.open_secret_opt(&place(column, id), row.try_get(column)?) };
+        let secret = |column: &str| -> Result<Option<Secret>> {
+            store.open_secret_opt(&place(column, id), row.try_get(column)?)
+        };
         let destination_id: Option<i64> = row.try_get("destination_id")?;
         let target = match (secret("uri")?, destination_id) {
             (Some(uri), None) => Target::Uri(uri),
@@ -207,7 +92,7 @@ impl Store {
             _ => return Err(StoreError::Corrupt("a restream's target")),
         };
         let stop_reason: Option<String> = row.try_get("stop_reason")?;
-        Ok(Restream {
+        Ok(Self {
             id,
             version: row.try_get("version")?,
             stream_id: StreamId(row.try_get("stream_id")?),
@@ -238,30 +123,89 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Gives the restream its id, version and times.
+    pub async fn create_restream(&self, restream: Restream) -> Result<Restream> {
+        self.create_restream_of(None, restream).await
+    }
+
+    /// The same for a person, whose quota is kept.
+    pub async fn create_restream_of(&self, owner: Option<UserId>, restream: Restream) -> Result<Restream> {
+        self.insert_restream(restream, owner, true).await
+    }
+
+    pub(crate) async fn insert_restream(
+        &self,
+        mut restream: Restream,
+        owner: Option<UserId>,
+        within_quota: bool,
+    ) -> Result<Restream> {
+        let mut tx = self.begin().await?;
+        if let Some(owner) = owner.filter(|_| within_quota) {
+            check_quota(&mut tx, owner).await?;
+        }
+        check_references(&mut tx, &restream).await?;
+        let owner = Columns::new().put("owner_id", owner.map(|owner| owner.0));
+        self.insert(&mut tx, &mut restream, owner).await?;
+        tx.commit().await?;
+        Ok(restream)
+    }
+
+    /// Writes everything but id and creation time, if the row still has the version that it was read with.
+    pub async fn update_restream(&self, mut restream: Restream) -> Result<Restream> {
+        let mut tx = self.begin().await?;
+        check_references(&mut tx, &restream).await?;
+        self.rewrite(&mut tx, &mut restream).await?;
+        tx.commit().await?;
+        Ok(restream)
+    }
+
+    /// With `version`, only if it still has that one. Gives what it was.
+    pub async fn delete_restream(&self, id: RestreamId, version: Option<i64>) -> Result<Restream> {
+        let mut tx = self.begin().await?;
+        let gone = self.remove(&mut tx, id.0, version).await?;
+        tx.commit().await?;
+        Ok(gone)
+    }
+
+    pub async fn restream(&self, id: RestreamId) -> Result<Restream> {
+        self.one(&mut *self.readers.acquire().await?, id.0).await
+    }
+
+    /// Of one stream, or of all.
+    pub async fn restreams(&self, stream_id: Option<StreamId>, after: i64, limit: u32) -> Result<Page<Restream>> {
+        let filter = stream_id.map(|id| ("stream_id", id.0));
+        self.some(&mut *self.readers.acquire().await?, (after, limit), filter).await
+    }
+
+    /// Every restream there is, for the control plane.
+    pub async fn all_restreams(&self) -> Result<Vec<Restream>> {
+        self.every().await
+    }
+}
+
 /// Within the transaction of the insert, so that two at once can't both be the last one.
-async fn check_quota(tx: &mut SqliteConnection, owner: UserId) -> Result<()> {
-    let quota: Option<i64> = sqlx::query_scalar("select restream_quota from account where id = ?")
+async fn check_quota(tx: &mut Connection, owner: UserId) -> Result<()> {
+    let quota: Option<i64> = sqlx::query_scalar("select restream_quota from account where id = $1")
         .bind(owner.0)
         .fetch_optional(&mut *tx)
         .await?
         .flatten();
     let Some(quota) = quota.and_then(|quota| u32::try_from(quota).ok()) else { return Ok(()) };
     let made: i64 =
-        sqlx::query_scalar("select count(*) from restream where owner_id = ?").bind(owner.0).fetch_one(tx).await?;
+        sqlx::query_scalar("select count(*) from restream where owner_id = $1").bind(owner.0).fetch_one(tx).await?;
     if made >= i64::from(quota) { Err(StoreError::Quota { made, quota }) } else { Ok(()) }
 }
 
 /// Says which reference leads nowhere; the foreign keys alone would not say.
-async fn check_references(tx: &mut SqliteConnection, restream: &Restream) -> Result<()> {
-    let stream = sqlx::query("select 1 from stream where id = ?").bind(restream.stream_id.0);
-    if stream.fetch_optional(&mut *tx).await?.is_none() {
+async fn check_references(tx: &mut Connection, restream: &Restream) -> Result<()> {
+    if !exists(tx, "stream", restream.stream_id.0).await? {
         return Err(StoreError::Dangling { field: "stream_id" });
     }
-    if let Target::Destination { destination_id, .. } = &restream.target {
-        let destination = sqlx::query("select 1 from destination where id = ?").bind(destination_id.0);
-        if destination.fetch_optional(&mut *tx).await?.is_none() {
-            return Err(StoreError::Dangling { field: "destination_id" });
-        }
+    if let Target::Destination { destination_id, .. } = &restream.target
+        && !exists(tx, "destination", destination_id.0).await?
+    {
+        return Err(StoreError::Dangling { field: "destination_id" });
     }
     Ok(())
 }

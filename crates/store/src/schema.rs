@@ -1,8 +1,8 @@
 //! The schema of a database file: which one it has, and how it gets ours without anything being lost.
 
+use crate::dialect::Connection;
 use crate::{Result, StoreError};
 use sqlx::migrate::Migrator;
-use sqlx::sqlite::SqliteConnection;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -22,7 +22,7 @@ pub(crate) fn known() -> i64 {
 }
 
 /// Refuses what is not of the schema that we know.
-pub(crate) async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<()> {
+pub(crate) async fn check(connection: &mut Connection, path: &Path) -> Result<()> {
     let (found, known) = (found_in(connection).await?, known());
     if found < known {
         return Err(StoreError::OlderSchema { found, known });
@@ -31,7 +31,7 @@ pub(crate) async fn check(connection: &mut SqliteConnection, path: &Path) -> Res
 }
 
 /// Migrates, and before that copies what was there.
-pub(crate) async fn bring_up_to_date(connection: &mut SqliteConnection, path: &Path) -> Result<()> {
+pub(crate) async fn bring_up_to_date(connection: &mut Connection, path: &Path) -> Result<()> {
     let (found, known) = (found_in(connection).await?, known());
     refuse_newer(found, path)?;
     if 0 < found && found < known {
@@ -49,7 +49,7 @@ pub(crate) async fn bring_up_to_date(connection: &mut SqliteConnection, path: &P
 }
 
 /// 0: nothing is there yet.
-async fn found_in(connection: &mut SqliteConnection) -> Result<i64> {
+async fn found_in(connection: &mut Connection) -> Result<i64> {
     let table = sqlx::query("select 1 from sqlite_master where type = 'table' and name = '_sqlx_migrations'");
     if table.fetch_optional(&mut *connection).await?.is_none() {
         return Ok(0);
@@ -69,7 +69,7 @@ fn refuse_newer(found: i64, path: &Path) -> Result<()> {
 }
 
 /// A whole database of its own, synced; written beside its name first, so that a name never means half a copy.
-async fn back_up(connection: &mut SqliteConnection, copy: &Path) -> Result<()> {
+async fn back_up(connection: &mut Connection, copy: &Path) -> Result<()> {
     let draft = beside(copy, ".new");
     let disk = StoreError::Disk;
     // Made before SQLite would: with the rights of a file that holds everything.

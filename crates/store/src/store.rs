@@ -1,12 +1,10 @@
 //! The database file: one writer, several readers, and nothing acknowledged before it is on disk.
 
+use crate::dialect::{Connection, Pool, Row};
 use crate::write_health::WriteHealth;
 use crate::{Result, SealingKey, StoreError, schema};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
-    SqliteSynchronous,
-};
-use sqlx::{ConnectOptions, Row};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Row as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -25,8 +23,8 @@ const PROOF: &[u8] = b"weir";
 #[derive(Debug, Clone)]
 pub struct Store {
     /// One connection: writers queue here, in order, instead of colliding in the database.
-    pub(crate) writer: SqlitePool,
-    pub(crate) readers: SqlitePool,
+    pub(crate) writer: Pool,
+    pub(crate) readers: Pool,
     pub(crate) key: SealingKey,
     pub(crate) path: PathBuf,
     pub(crate) health: WriteHealth,
@@ -47,7 +45,7 @@ impl Store {
     async fn open_with(
         path: &Path,
         key: &SealingKey,
-        settle_schema: impl AsyncFn(&mut SqliteConnection, &Path) -> Result<()>,
+        settle_schema: impl AsyncFn(&mut Connection, &Path) -> Result<()>,
     ) -> Result<Self> {
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -93,7 +91,7 @@ impl Store {
             Some(_) => Err(StoreError::WrongSealingKey),
             None => {
                 let proof = self.key.seal(PROOF_PLACE, PROOF)?;
-                sqlx::query("insert into sealing (id, proof) values (1, ?)").bind(proof).execute(&mut *tx).await?;
+                sqlx::query("insert into sealing (id, proof) values (1, $1)").bind(proof).execute(&mut *tx).await?;
                 Ok(tx.commit().await?)
             }
         }
@@ -118,8 +116,8 @@ impl Store {
 }
 
 /// The next id of a table; part of the caller's transaction, so that a failed insert gives it back.
-pub(crate) async fn next_id(tx: &mut SqliteConnection, table: &str) -> Result<i64> {
-    let row: SqliteRow = sqlx::query("update sequence set last = last + 1 where name = ? returning last")
+pub(crate) async fn next_id(tx: &mut Connection, table: &str) -> Result<i64> {
+    let row: Row = sqlx::query("update sequence set last = last + 1 where name = $1 returning last")
         .bind(table.to_owned())
         .fetch_one(tx)
         .await?;
@@ -139,6 +137,6 @@ pub(crate) fn from_ms(ms: i64) -> Result<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).map_err(|_| StoreError::Corrupt("a time"))
 }
 
-pub(crate) fn time_of(row: &SqliteRow, column: &str) -> Result<OffsetDateTime> {
+pub(crate) fn time_of(row: &Row, column: &str) -> Result<OffsetDateTime> {
     from_ms(row.try_get(column)?)
 }

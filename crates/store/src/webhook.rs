@@ -1,11 +1,12 @@
 //! Webhook rows.
 
+use crate::columns::Columns;
+use crate::dialect::Row;
 use crate::page::{Page, rows_wanted};
-use crate::store::{next_id, now, time_of, to_ms};
+use crate::store::{next_id, now, time_of};
 use crate::stream::{from_json, json};
 use crate::{Result, Store, StoreError};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::Row as _;
 use weir_model::{EventKind, MAX_WEBHOOKS, Webhook, WebhookId};
 
 fn place(column: &str, id: WebhookId) -> String {
@@ -22,13 +23,13 @@ impl Store {
         }
         webhook.id = WebhookId(next_id(&mut tx, "webhook").await?);
         webhook.created_at = now();
-        sqlx::query("insert into webhook (id, url, secret, types, created_at) values (?,?,?,?,?)")
-            .bind(webhook.id.0)
-            .bind(self.seal(&place("url", webhook.id), &webhook.url)?)
-            .bind(self.seal_opt(&place("secret", webhook.id), webhook.secret.as_ref())?)
-            .bind(json(webhook.types.as_deref().map(names_of).as_ref())?)
-            .bind(to_ms(webhook.created_at))
-            .execute(&mut *tx)
+        Columns::new()
+            .put("id", webhook.id.0)
+            .put("url", self.seal(&place("url", webhook.id), &webhook.url)?)
+            .put("secret", self.seal_opt(&place("secret", webhook.id), webhook.secret.as_ref())?)
+            .put("types", json(webhook.types.as_deref().map(names_of).as_ref())?)
+            .put("created_at", webhook.created_at)
+            .insert(&mut tx, "webhook", &[])
             .await?;
         tx.commit().await?;
         Ok(webhook)
@@ -36,7 +37,7 @@ impl Store {
 
     pub async fn webhooks(&self, after: i64, limit: u32) -> Result<Page<Webhook>> {
         let (limit, rows) = rows_wanted(limit);
-        let rows = sqlx::query("select * from webhook where id > ? order by id limit ?")
+        let rows = sqlx::query("select * from webhook where id > $1 order by id limit $2")
             .bind(after)
             .bind(rows)
             .fetch_all(&self.readers)
@@ -48,14 +49,14 @@ impl Store {
     /// Gives what it was.
     pub async fn delete_webhook(&self, id: WebhookId) -> Result<Webhook> {
         let mut tx = self.begin().await?;
-        let query = sqlx::query("delete from webhook where id = ? returning *").bind(id.0);
+        let query = sqlx::query("delete from webhook where id = $1 returning *").bind(id.0);
         let deleted = query.fetch_optional(&mut *tx).await?.ok_or(StoreError::NotFound)?;
         let deleted = self.webhook_of(&deleted)?;
         tx.commit().await?;
         Ok(deleted)
     }
 
-    fn webhook_of(&self, row: &SqliteRow) -> Result<Webhook> {
+    fn webhook_of(&self, row: &Row) -> Result<Webhook> {
         let id = WebhookId(row.try_get("id")?);
         Ok(Webhook {
             id,

@@ -1,10 +1,9 @@
 //! A change under way: committed whole, or its connection is thrown away.
 
 use crate::Store;
+use crate::dialect::{Connection, Database};
 use crate::write_health::WriteHealth;
-use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
-use sqlx::sqlite::SqliteConnection;
 use std::ops::{Deref, DerefMut};
 
 /// Everything that is written goes through one of these; dropped without `commit`, nothing of it has happened.
@@ -15,7 +14,7 @@ use std::ops::{Deref, DerefMut};
 /// changes that were refused cost it.
 #[derive(Debug)]
 pub(crate) struct Write {
-    connection: PoolConnection<Sqlite>,
+    connection: PoolConnection<Database>,
     health: WriteHealth,
     committed: bool,
 }
@@ -38,15 +37,15 @@ impl Drop for Write {
 }
 
 impl Deref for Write {
-    type Target = SqliteConnection;
+    type Target = Connection;
 
-    fn deref(&self) -> &SqliteConnection {
+    fn deref(&self) -> &Connection {
         &self.connection
     }
 }
 
 impl DerefMut for Write {
-    fn deref_mut(&mut self) -> &mut SqliteConnection {
+    fn deref_mut(&mut self) -> &mut Connection {
         &mut self.connection
     }
 }

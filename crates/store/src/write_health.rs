@@ -88,7 +88,7 @@ impl Store {
 
     async fn probe(&self) -> Result<()> {
         let mut write = self.begin().await?;
-        sqlx::query("insert into write_probe (id, at) values (1, ?) on conflict (id) do update set at = excluded.at")
+        sqlx::query("insert into write_probe (id, at) values (1, $1) on conflict (id) do update set at = excluded.at")
             .bind(to_ms(now()))
             .execute(&mut *write)
             .await?;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test: its panics are its report, and what it measured is printed")]
 
+mod changes;
 mod common;
 mod crash;
 mod rows;

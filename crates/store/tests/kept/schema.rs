@@ -43,6 +43,16 @@ fn backups(dir: &Path) -> Vec<String> {
     backups
 }
 
+/// Two branches that each add one would both be number n: the second would never run on databases that have the first.
+#[test]
+fn each_migration_has_a_number_of_its_own() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut numbers: Vec<i64> = names.map(|name| name.split('_').next().unwrap().parse().unwrap()).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=newest()).collect::<Vec<_>>(), "migrations are numbered from 1, each number once");
+}
+
 #[tokio::test]
 async fn every_older_schema_is_copied_and_brought_up_to_date() {
     for version in 1..newest() {

@@ -1,0 +1,107 @@
+//! What was changed, in order: whoever keeps stored things in memory reads again only what is different since it last looked.
+
+use crate::columns::Columns;
+use crate::dialect::Connection;
+use crate::store::next_id;
+use crate::{Result, Store};
+use sqlx::Row as _;
+
+/// What is told apart in the log: the kinds of things that the control plane keeps in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Noun {
+    Stream,
+    Destination,
+    Restream,
+    Ladder,
+}
+
+impl Noun {
+    pub const ALL: [Self; 4] = [Self::Stream, Self::Destination, Self::Restream, Self::Ladder];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stream => "stream",
+            Self::Destination => "destination",
+            Self::Restream => "restream",
+            Self::Ladder => "ladder",
+        }
+    }
+}
+
+/// A row that was made, changed or deleted: which of these it was is seen by reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// Rises with every change. Writers wait for one another, so that a change is never seen behind a later one.
+    pub seq: i64,
+    pub noun: Noun,
+    pub row_id: i64,
+}
+
+/// So many changes can be read one by one; who is further behind reads everything. A row is some 30 bytes.
+const KEPT: i64 = 10_000;
+
+/// Looking for what goes is done once for so many that come.
+const PRUNE_EVERY: i64 = 256;
+
+/// Part of the change itself: without it, the change did not happen.
+pub(crate) async fn note(tx: &mut Connection, noun: Noun, row_id: i64) -> Result<()> {
+    let seq = next_id(tx, "change").await?;
+    let columns = Columns::new().put("seq", seq).put("noun", noun.as_str()).put("row_id", row_id);
+    columns.insert(tx, "change", &[]).await?;
+    if seq % PRUNE_EVERY == 0 {
+        sqlx::query("delete from change where seq <= $1").bind(seq - KEPT).execute(tx).await?;
+    }
+    Ok(())
+}
+
+impl Store {
+    /// The number of the newest change, by whichever process; 0 before the first.
+    pub async fn last_change(&self) -> Result<i64> {
+        Ok(sqlx::query_scalar("select last from sequence where name = 'change'").fetch_one(&self.readers).await?)
+    }
+
+    /// What was changed behind `seq`, oldest first. None: that is so long ago that everything has to be read.
+    pub async fn changes_since(&self, seq: i64) -> Result<Option<Vec<Change>>> {
+        let rows = sqlx::query("select seq, noun, row_id from change where seq > $1 order by seq")
+            .bind(seq)
+            .fetch_all(&self.readers)
+            .await?;
+        let mut changes = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let (noun, at): (String, i64) = (row.try_get("noun")?, row.try_get("seq")?);
+            // A word of a newer version can't be here: its schema would have been refused.
+            let Some(noun) = Noun::ALL.into_iter().find(|known| known.as_str() == noun) else { continue };
+            changes.push(Change { seq: at, noun, row_id: row.try_get("row_id")? });
+        }
+        // The numbers have no holes, so that the first one tells whether any are missing.
+        let is_whole = match changes.first() {
+            Some(first) => first.seq == seq + 1,
+            None => self.last_change().await? == seq,
+        };
+        Ok(is_whole.then_some(changes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SealingKey;
+
+    #[tokio::test]
+    async fn who_is_too_far_behind_reads_everything() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = SealingKey::load_or_create(dir.path()).unwrap();
+        let store = Store::open(&dir.path().join("weir.db"), &key).await.unwrap();
+        let mut tx = store.begin().await.unwrap();
+        for id in 0..KEPT + 2 * PRUNE_EVERY {
+            note(&mut tx, Noun::Stream, id).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let last = store.last_change().await.unwrap();
+        assert_eq!(last, KEPT + 2 * PRUNE_EVERY);
+        assert_eq!(store.changes_since(0).await.unwrap(), None);
+        assert_eq!(store.changes_since(last - 3).await.unwrap().unwrap().len(), 3);
+        assert_eq!(store.changes_since(last).await.unwrap(), Some(vec![]));
+        assert_eq!(store.changes_since(last + 5).await.unwrap(), None, "a copy of the database that is older");
+    }
+}

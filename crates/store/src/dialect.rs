@@ -1,0 +1,57 @@
+//! The database's own types under names that any database has: files of rows name these, and nothing of SQLite.
+
+pub(crate) type Database = sqlx::Sqlite;
+pub(crate) type Connection = sqlx::sqlite::SqliteConnection;
+pub(crate) type Pool = sqlx::sqlite::SqlitePool;
+pub(crate) type Row = sqlx::sqlite::SqliteRow;
+pub(crate) type Arguments = sqlx::sqlite::SqliteArguments;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    /// These alone may say what only SQLite understands: how it is opened, locked, copied and looked at.
+    const SPEAKS_SQLITE: [&str; 5] = ["dialect.rs", "restore.rs", "schema.rs", "store.rs", "write.rs"];
+
+    const OF_SQLITE: [&str; 10] = [
+        "Sqlite",
+        "sqlite",
+        "pragma ",
+        "begin immediate",
+        "vacuum",
+        "glob(",
+        "datetime(",
+        "insert or ",
+        " is not $",
+        "rowid",
+    ];
+
+    /// A bound value is `$1`, which both databases understand; `?` and `?1` are SQLite's.
+    fn binds_by_question_mark(line: &str) -> bool {
+        const BOUND: [&str; 8] = ["= ?", "< ?", "> ?", "(?", ",?", " ?,", " ?)", "limit ?"];
+        let numbered = line.as_bytes().windows(2).any(|pair| pair[0] == b'?' && pair[1].is_ascii_digit());
+        !line.trim_start().starts_with("//") && (numbered || BOUND.iter().any(|bound| line.contains(bound)))
+    }
+
+    #[test]
+    fn rows_are_written_in_sql_that_postgresql_understands_too() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            for (number, line) in code.lines().enumerate() {
+                let number = number + 1;
+                assert!(!binds_by_question_mark(line), "{name}:{number} binds by a question mark: {line}");
+                let of_sqlite =
+                    OF_SQLITE.iter().find(|word| line.contains(**word) && !line.trim_start().starts_with("//"));
+                assert!(
+                    of_sqlite.is_none() || SPEAKS_SQLITE.contains(&name.as_str()),
+                    "{name}:{number} says {of_sqlite:?}, which belongs in one of {SPEAKS_SQLITE:?}"
+                );
+            }
+        }
+    }
+}
