@@ -1,8 +1,8 @@
-// What the dashboard works out by itself, without a browser: rules, the picture of the flow, figures, server-sent events.
+// What the dashboard works out by itself, without a browser: the picture of the flow, figures, server-sent events.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Platform, Rendition, Restream, Stream, Webhook, WeirEvent } from "../dashboard/src/api/types";
+import type { Rendition, Restream, Stream, Webhook, WeirEvent } from "../dashboard/src/api/types";
 import { describe } from "../dashboard/src/events/describe";
 import { withOutagesAsOne } from "../dashboard/src/events/outages";
 import { bitrate, bytes, duration, fps } from "../dashboard/src/format";
@@ -10,50 +10,9 @@ import { Series } from "../dashboard/src/live/history";
 import { type Page, Relay, type Said, type Told } from "../dashboard/src/live/relay";
 import { type Follower, type Message, Parser } from "../dashboard/src/live/server_sent";
 import { byHost, inOrder, troublesAround, troublesOf } from "../dashboard/src/overview/problems";
-import { mend, type Sent, sentRendition, violationsOf } from "../dashboard/src/restreams/rules";
 import { flowOf } from "../dashboard/src/streams/flow_layout";
 import { plainPlaylist } from "../dashboard/src/streams/plain_playlist";
 import { aligned, top } from "../dashboard/src/ui/chart_data";
-
-const PLATFORM = {
-  id: "strict",
-  title: "Strict",
-  rules: {
-    gop_recommended_seconds: 2, gop_max_seconds: 4, video_recommended_kbps: 4000, video_max_kbps: 6000, cbr: true, max_width: 1920, max_height: 1080, max_fps: 60,
-    video_codecs: ["h264"], video_profiles: [], audio_codecs: ["aac"], video_required: true, audio_required: true, audio_max_kbps: 160, b_frames: false,
-  },
-} as unknown as Platform;
-
-const GOOD: Sent = { video_codec: "h264", audio_codec: "aac", width: 1280, height: 720, fps: 30, kbps: 3000, gop_seconds: 2 };
-
-test("a platform's rules find what it would refuse, and nothing else", () => {
-  for (const [change, found] of [
-    [{}, []],
-    [{ gop_seconds: 4.05 }, ["gop advice"]],
-    [{ gop_seconds: 10 }, ["gop"]],
-    [{ kbps: 5000 }, ["bitrate advice"]],
-    [{ kbps: 9000 }, ["bitrate"]],
-    [{ video_codec: "h265" }, ["codec"]],
-    [{ audio_codec: "opus" }, ["audio_codec"]],
-    [{ audio_codec: null }, ["missing_audio"]],
-    [{ video_codec: null }, ["missing_video"]],
-    [{ width: 3840, height: 2160 }, ["size"]],
-    [{ width: 1080, height: 1920 }, []],
-    [{ fps: 120 }, ["fps"]],
-  ] as [Partial<Sent>, string[]][]) {
-    const codes = violationsOf(PLATFORM, { ...GOOD, ...change }).map(({ code, severe }) => (severe ? code : `${code} advice`));
-    assert.deepEqual(codes, found, JSON.stringify(change));
-  }
-});
-
-test("what mends a violation violates nothing", () => {
-  for (const change of [{ gop_seconds: 10 }, { width: 3840, height: 2160, kbps: 20_000 }, { width: 1080, height: 2400 }, { fps: 120 }, { video_codec: "av1", kbps: 900 }, { kbps: 80 }]) {
-    const sent: Sent = { ...GOOD, ...change };
-    const made = mend(PLATFORM, sent);
-    assert.deepEqual(violationsOf(PLATFORM, sentRendition(made, null)), [], JSON.stringify(made));
-    assert.ok((made.width ?? 1) % 2 === 0 && (made.height ?? 1) % 2 === 0);
-  }
-});
 
 const status = { state: "live", live: true, since: "2026-01-01T00:00:00Z", ingest: null, renditions: [], viewers: { hls: 2, dash: 0, webrtc: 0, rtmp: 0, srt: 0 }, warnings: [] };
 const stream = (id: number, more: object = {}, statusMore: object = {}): Stream =>

@@ -1,7 +1,6 @@
 //! What the handlers work with.
 
 use crate::audit_trail::AuditTrail;
-use crate::catalogue::Catalogues;
 use crate::live::LiveBoard;
 use crate::login_limit::LoginLimit;
 use crate::openapi::openapi_json;
@@ -86,7 +85,6 @@ pub(crate) struct App {
     pub(crate) password_checks: Arc<Semaphore>,
     pub(crate) login_limit: Arc<LoginLimit>,
     pub(crate) key_guesses: Arc<GuessLimit>,
-    pub(crate) catalogues: Arc<Catalogues>,
     pub(crate) live: Arc<LiveBoard>,
     pub(crate) followers: Arc<Semaphore>,
     /// Shared by all who ask for it: it is 100 kB.
@@ -95,11 +93,9 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(api: ApiContext) -> Self {
-        let catalogues = Arc::<Catalogues>::default();
         Self {
             api,
-            live: Arc::new(LiveBoard::new(Arc::clone(&catalogues))),
-            catalogues,
+            live: Arc::new(LiveBoard::new()),
             password_checks: Arc::new(Semaphore::new(PASSWORD_CHECKS)),
             login_limit: Arc::default(),
             key_guesses: Arc::new(GuessLimit::new(GuessRules::KEYS)),

@@ -2,6 +2,7 @@
 
 pub(crate) mod api_key;
 pub(crate) mod audit;
+pub(crate) mod check;
 pub(crate) mod destination;
 pub(crate) mod event;
 pub(crate) mod ladder;
@@ -16,9 +17,10 @@ pub(crate) mod recording;
 pub(crate) mod restream;
 pub(crate) mod restream_input;
 pub(crate) mod saved_ladder;
+pub(crate) mod source;
 pub(crate) mod stream;
-pub(crate) mod stream_input;
 pub(crate) mod stream_status;
+pub(crate) mod stream_urls;
 pub(crate) mod user;
 pub(crate) mod webhook;
 

@@ -18,7 +18,7 @@ const FIELDS: [&str; 13] = [
 ];
 
 /// Addresses, as the router writes them.
-pub(crate) const PATHS: [&str; 26] = [
+pub(crate) const PATHS: [&str; 25] = [
     "/api/v1/alerts",
     "/api/v1/alerts/{id}",
     "/api/v1/channels",
@@ -31,7 +31,6 @@ pub(crate) const PATHS: [&str; 26] = [
     "/api/v1/nodes/{name}",
     "/api/v1/nodes/{name}/drain",
     "/api/v1/probes",
-    "/api/v1/restreams/check",
     "/api/v1/restreams/test",
     "/api/v1/restreams/{id}/test",
     "/api/v1/streams/import",

@@ -3,7 +3,6 @@
 mod acting;
 mod audit_trail;
 mod auth;
-mod catalogue;
 mod context;
 mod dto;
 mod gpu_metrics;

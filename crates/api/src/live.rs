@@ -1,12 +1,9 @@
 //! The live board for whoever watches it: once a second, written once for all of them, and only what has changed.
 
-use crate::catalogue::Catalogues;
 use crate::context::ApiContext;
-use crate::dto::Timestamp;
-use crate::dto::live::{LiveRestreamDto, LiveStreamDto, LoadDto};
+use crate::dto::live::{LiveDeltaDto, LiveRestreamDto, LiveSnapshotDto, LiveStreamDto, LoadDto};
 use crate::dto::restream::RestreamStatusDto;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -36,30 +33,39 @@ pub(crate) enum Told {
 pub(crate) struct LiveBoard {
     ticks: broadcast::Sender<Arc<str>>,
     shown: Mutex<Shown>,
-    catalogues: Arc<Catalogues>,
 }
 
-/// As last told; texts are JSON objects.
+/// As last told.
 #[derive(Debug, Default)]
 struct Shown {
     is_running: bool,
-    head: String,
-    streams: BTreeMap<i64, String>,
-    restreams: BTreeMap<i64, String>,
+    board: Board,
+}
+
+/// Everything at one moment; None before the first look.
+type Board = Option<Moment>;
+
+#[derive(Debug)]
+struct Moment {
+    at: OffsetDateTime,
+    config_version: u64,
+    system: LoadDto,
+    streams: BTreeMap<i64, LiveStreamDto>,
+    restreams: BTreeMap<i64, LiveRestreamDto>,
 }
 
 impl LiveBoard {
-    pub(crate) fn new(catalogues: Arc<Catalogues>) -> Self {
+    pub(crate) fn new() -> Self {
         let (ticks, _) = broadcast::channel(WAITING_TICKS);
-        Self { ticks, shown: Mutex::default(), catalogues }
+        Self { ticks, shown: Mutex::default() }
     }
 
     /// The work is done while somebody follows, and by one task for all.
-    pub(crate) async fn follow(self: &Arc<Self>, api: &ApiContext) -> Follower {
+    pub(crate) fn follow(self: &Arc<Self>, api: &ApiContext) -> Follower {
         let is_first = !std::mem::replace(&mut self.shown().is_running, true);
         if is_first {
             // So that the first snapshot is full.
-            self.look(api).await;
+            self.look(api);
             tokio::spawn(Arc::clone(self).run(api.clone()));
         }
         let shown = self.shown();
@@ -88,39 +94,30 @@ impl LiveBoard {
                     return;
                 }
             }
-            self.look(&api).await;
+            self.look(&api);
         }
     }
 
     /// Reads the board and tells the difference.
-    async fn look(&self, api: &ApiContext) {
-        let catalogue = match self.catalogues.read(api).await {
-            Ok(catalogue) => catalogue,
-            Err(error) => {
-                tracing::error!(%error, "what is stored could not be read for the live board");
-                return;
-            }
+    fn look(&self, api: &ApiContext) {
+        let catalogue = api.commands.catalogue();
+        let streams = catalogue.streams().map(|stream| {
+            let status = api.observe.stream_status(stream.id);
+            (stream.id.0, LiveStreamDto::new(stream.id, stream.name.as_str(), stream.active, &status))
+        });
+        let restreams = catalogue.restreams().map(|restream| {
+            (restream.id.0, LiveRestreamDto::new(restream, RestreamStatusDto::of(&api.observe, restream.id)))
+        });
+        let now = Moment {
+            at: OffsetDateTime::now_utc(),
+            config_version: catalogue.version(),
+            system: api.observe.load().into(),
+            streams: streams.collect(),
+            restreams: restreams.collect(),
         };
-        let (mut streams, mut restreams) = (BTreeMap::new(), BTreeMap::new());
-        let mut statuses = BTreeMap::new();
-        for (id, stream) in &catalogue.streams {
-            let status = api.observe.stream_status(*id);
-            streams.insert(id.0, text(&LiveStreamDto::new(*id, &stream.name, stream.active, &status)));
-            statuses.insert(*id, status);
-        }
-        for (id, restream) in &catalogue.restreams {
-            let platforms = api.commands.platforms();
-            let source = statuses.get(&restream.stream_id);
-            let warnings = source.map(|source| catalogue.warnings(restream, source, platforms)).unwrap_or_default();
-            let sends = catalogue.sends(restream, platforms);
-            let status = RestreamStatusDto::new(restream, api.observe.restream_status(*id), sends, warnings);
-            restreams.insert(id.0, text(&LiveRestreamDto::new(restream, status)));
-        }
-        let load: LoadDto = api.observe.load().into();
-        let at = Timestamp(OffsetDateTime::now_utc());
-        let head = format!("\"at\":{},\"config_version\":{},\"system\":{}", text(&at), catalogue.version, text(&load));
         let mut shown = self.shown();
-        let delta = shown.renew(head, streams, restreams);
+        let delta = now.since(shown.board.as_ref());
+        shown.board = Some(now);
         // Nobody listening is nobody to tell.
         let _ = self.ticks.send(delta.into());
     }
@@ -140,40 +137,43 @@ fn text(value: &impl serde::Serialize) -> String {
 
 impl Shown {
     fn snapshot(&self) -> String {
-        let (streams, restreams) = (joined(self.streams.values()), joined(self.restreams.values()));
-        format!("{{{},\"streams\":[{streams}],\"restreams\":[{restreams}]}}", self.head)
-    }
-
-    /// Takes what is now and returns the difference to what was.
-    fn renew(&mut self, head: String, streams: BTreeMap<i64, String>, restreams: BTreeMap<i64, String>) -> String {
-        let mut delta = format!("{{{head},");
-        put_changes(&mut delta, "streams", &self.streams, &streams);
-        delta.push(',');
-        put_changes(&mut delta, "restreams", &self.restreams, &restreams);
-        delta.push('}');
-        self.head = head;
-        self.streams = streams;
-        self.restreams = restreams;
-        delta
+        self.board.as_ref().map(Moment::snapshot).unwrap_or_default()
     }
 }
 
-fn put_changes(out: &mut String, name: &str, before: &BTreeMap<i64, String>, now: &BTreeMap<i64, String>) {
-    let changed = joined(now.iter().filter(|(id, text)| before.get(id) != Some(text)).map(|(_, text)| text));
-    let gone: Vec<String> = before.keys().filter(|id| !now.contains_key(id)).map(ToString::to_string).collect();
-    let gone = joined(gone.iter());
-    let _ = write!(out, "\"{name}\":[{changed}],\"{name}_gone\":[{gone}]");
+impl Moment {
+    fn snapshot(&self) -> String {
+        text(&LiveSnapshotDto {
+            at: self.at.into(),
+            config_version: self.config_version,
+            system: &self.system,
+            streams: self.streams.values().collect(),
+            restreams: self.restreams.values().collect(),
+        })
+    }
+
+    /// What is different from `before`.
+    fn since(&self, before: Option<&Self>) -> String {
+        let (streams, streams_gone) = changes(before.map(|before| &before.streams), &self.streams);
+        let (restreams, restreams_gone) = changes(before.map(|before| &before.restreams), &self.restreams);
+        text(&LiveDeltaDto {
+            at: self.at.into(),
+            config_version: self.config_version,
+            system: &self.system,
+            streams,
+            streams_gone,
+            restreams,
+            restreams_gone,
+        })
+    }
 }
 
-fn joined<'a>(texts: impl Iterator<Item = &'a String>) -> String {
-    let mut out = String::new();
-    for text in texts {
-        if !out.is_empty() {
-            out.push(',');
-        }
-        out.push_str(text);
-    }
-    out
+/// What is new or another, and the ids of what is gone.
+fn changes<'a, T: PartialEq>(before: Option<&BTreeMap<i64, T>>, now: &'a BTreeMap<i64, T>) -> (Vec<&'a T>, Vec<i64>) {
+    let known = |id: &i64| before.and_then(|before| before.get(id));
+    let changed = now.iter().filter(|(id, thing)| known(id) != Some(thing)).map(|(_, thing)| thing).collect();
+    let gone = before.into_iter().flat_map(BTreeMap::keys).filter(|id| !now.contains_key(id)).copied().collect();
+    (changed, gone)
 }
 
 /// One who watches.
@@ -205,23 +205,46 @@ impl Follower {
 mod tests {
     use super::*;
     use serde_json::{Value, json};
+    use weir_model::{StreamId, StreamStatus};
 
-    fn texts(items: &[(i64, &str)]) -> BTreeMap<i64, String> {
-        items.iter().map(|(id, text)| (*id, (*text).to_owned())).collect()
+    fn moment(streams: &[(i64, &str)]) -> Moment {
+        let status = StreamStatus::offline(OffsetDateTime::UNIX_EPOCH);
+        let stream = |(id, name): &(i64, &str)| (*id, LiveStreamDto::new(StreamId(*id), name, true, &status));
+        Moment {
+            at: OffsetDateTime::UNIX_EPOCH,
+            config_version: 7,
+            system: weir_observe::Load::default().into(),
+            streams: streams.iter().map(stream).collect(),
+            restreams: BTreeMap::new(),
+        }
+    }
+
+    fn read(text: &str) -> Value {
+        serde_json::from_str(text).unwrap()
     }
 
     #[test]
     fn a_delta_says_what_changed_and_what_went() {
-        let mut shown = Shown::default();
-        let read = |text: String| serde_json::from_str::<Value>(&text).unwrap();
-        let first = read(shown.renew("\"at\":1".into(), texts(&[(1, "{\"a\":1}"), (2, "{}")]), texts(&[])));
-        assert_eq!(first["streams"], json!([{"a": 1}, {}]));
-        let next = read(shown.renew("\"at\":2".into(), texts(&[(1, "{\"a\":2}")]), texts(&[(7, "{}")])));
-        let expected =
-            json!({"at": 2, "streams": [{"a": 2}], "streams_gone": [2], "restreams": [{}], "restreams_gone": []});
-        assert_eq!(next, expected);
-        assert_eq!(read(shown.snapshot()), json!({"at": 2, "streams": [{"a": 2}], "restreams": [{}]}));
-        let same = read(shown.renew("\"at\":3".into(), texts(&[(1, "{\"a\":2}")]), texts(&[(7, "{}")])));
-        assert_eq!((&same["streams"], &same["restreams"]), (&json!([]), &json!([])));
+        let names = |told: &Value| -> Vec<String> {
+            let streams = told["streams"].as_array().unwrap();
+            streams.iter().map(|stream| stream["name"].as_str().unwrap().to_owned()).collect()
+        };
+        let first = moment(&[(1, "a"), (2, "b")]);
+        assert_eq!(names(&read(&first.since(None))), ["a", "b"]);
+        let next = moment(&[(1, "c"), (3, "d")]);
+        let delta = read(&next.since(Some(&first)));
+        assert_eq!(names(&delta), ["c", "d"]);
+        assert_eq!((&delta["streams_gone"], &delta["restreams_gone"]), (&json!([2]), &json!([])));
+        assert_eq!(delta["config_version"], 7);
+        let same = read(&moment(&[(1, "c"), (3, "d")]).since(Some(&next)));
+        assert_eq!((&same["streams"], &same["streams_gone"]), (&json!([]), &json!([])));
+        let snapshot = read(&next.snapshot());
+        assert_eq!(names(&snapshot), ["c", "d"]);
+        let keys: Vec<_> = snapshot.as_object().unwrap().keys().cloned().collect();
+        assert_eq!(
+            keys,
+            ["at", "config_version", "system", "streams", "restreams"],
+            "a snapshot has nothing that is gone"
+        );
     }
 }

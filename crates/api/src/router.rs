@@ -6,8 +6,8 @@ use crate::later::PATHS;
 use crate::openapi::Description;
 use crate::problem::Problem;
 use crate::routes::{
-    api_keys, audit, destinations, events, health, ladders, live, logo, platforms, play_tokens, recordings, restreams,
-    session, stats, streams, system, thumbnail, users, watch, webhooks,
+    api_keys, audit, destinations, events, health, ladders, live, logo, platforms, play_tokens, recordings,
+    restream_check, restreams, session, stats, streams, system, thumbnail, users, watch, webhooks,
 };
 use crate::{audit_trail, auth, idempotency, middleware};
 use axum::Router;
@@ -83,6 +83,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(ladders::list, ladders::create))
         .routes(routes!(ladders::read, ladders::change, ladders::remove))
         .routes(routes!(restreams::list, restreams::create))
+        .routes(routes!(restream_check::check))
         .routes(routes!(restreams::read, restreams::change, restreams::remove))
         .routes(routes!(stats::of_restream))
         .routes(routes!(restreams::start))

@@ -14,6 +14,7 @@ pub(crate) mod logo;
 pub(crate) mod platforms;
 pub(crate) mod play_tokens;
 pub(crate) mod recordings;
+pub(crate) mod restream_check;
 pub(crate) mod restreams;
 pub(crate) mod session;
 pub(crate) mod stats;

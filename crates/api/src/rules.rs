@@ -75,6 +75,7 @@ pub(crate) const RULES: &[(Method, &str, Access)] = &[
     (Method::DELETE, "/api/v1/ladders/{id}", ADMIN),
     (Method::GET, "/api/v1/restreams", READ),
     (Method::POST, "/api/v1/restreams", OPERATE),
+    (Method::POST, "/api/v1/restreams/check", OPERATE),
     (Method::GET, "/api/v1/restreams/{id}", READ),
     (Method::PATCH, "/api/v1/restreams/{id}", OPERATE),
     (Method::DELETE, "/api/v1/restreams/{id}", OPERATE),
@@ -98,10 +99,14 @@ impl RawUriRule {
     /// Whoever may make a restream.
     pub const OPERATOR: Self = Self(Role::Operator);
 
+    pub(crate) fn lets(self, caller: Role) -> bool {
+        caller >= self.0
+    }
+
     /// Addresses that were there `before` may stay: somebody named them who was allowed to.
     pub(crate) fn check(self, caller: Role, before: Option<&Restream>, after: &Restream) -> Result<(), CommandError> {
         let was_there = |uri: &Secret| before.is_some_and(|before| before.raw_uris().any(|(_, known)| known == uri));
-        match after.raw_uris().find(|(_, uri)| caller < self.0 && !was_there(uri)) {
+        match after.raw_uris().find(|(_, uri)| !self.lets(caller) && !was_there(uri)) {
             None => Ok(()),
             Some((field, _)) => Err(CommandError::NotAllowed {
                 field,

@@ -19,7 +19,8 @@ use weir_model::{IngestProtocol, StreamId};
 use weir_net::{GuessLimit, GuessRules};
 use weir_restream::Feeds;
 
-use crate::commands::{Commands, PlayGrant, PublishGrant};
+use crate::catalogue::{PlayGrant, PublishGrant};
+use crate::commands::Commands;
 use crate::pass::{Pass, PassEnd};
 use crate::renditions;
 use crate::runtime::Runtime;
@@ -103,7 +104,7 @@ impl Admission {
     /// A stream that does not run yet counts as free: it is waited for when the publisher is in.
     pub(crate) fn would_publish(&self, stream_key: &str, from: IpAddr) -> Result<PublishGrant> {
         let grant = self.may_publish(stream_key, from)?;
-        let is_free = self.runtime.streams().get(&grant.stream_id).is_none_or(|run| run.door.is_free(Instant::now()));
+        let is_free = self.runtime.stream(grant.stream_id).is_none_or(|run| run.door.is_free(Instant::now()));
         if is_free { Ok(grant) } else { Err(AdmissionRefusal::Occupied) }
     }
 
@@ -115,11 +116,10 @@ impl Admission {
         remote: SocketAddr,
     ) -> Result<Publisher> {
         let PublishGrant { stream_id, slot, .. } = self.may_publish(stream_key, remote.ip())?;
-        let door = self.runtime.in_stream(stream_id, |run| run.door.clone()).await;
-        let door = door.ok_or(AdmissionRefusal::NotRunning)?;
+        let run = self.runtime.stream_soon(stream_id).await.ok_or(AdmissionRefusal::NotRunning)?;
         let meter = IngestMeter::new(protocol, slot, remote.to_string());
         let Admitted { ticket, evicted } =
-            door.admit(meter, clock, Instant::now()).map_err(|Occupied| AdmissionRefusal::Occupied)?;
+            run.door.admit(meter, clock, Instant::now()).map_err(|Occupied| AdmissionRefusal::Occupied)?;
         let protocol = protocol.as_str();
         tracing::info!(%stream_id, %remote, protocol, "a publisher was admitted");
         let pass = Pass::publisher(&self.commands, stream_id, stream_key);
@@ -140,23 +140,19 @@ impl Admission {
     /// Whether a player would be let in now, for protocols that answer a handshake before anything can be waited for.
     pub(crate) fn would_play(&self, wish: &PlayWish<'_>) -> Result<()> {
         let grant = self.may_play(wish.name, wish.token, wish.ip)?;
-        let streams = self.runtime.streams();
-        let run = streams.get(&grant.stream_id).filter(|run| run.hub.pulse().attached);
-        let run = run.ok_or(AdmissionRefusal::NotLive)?;
-        wish.in_hub(&run.stream).map(drop)
+        let run = self.runtime.stream(grant.stream_id).filter(|run| run.hub.pulse().attached);
+        wish.in_hub(&run.ok_or(AdmissionRefusal::NotLive)?.stream).map(drop)
     }
 
     /// Lets a player in.
     pub(crate) async fn play(&self, wish: &PlayWish<'_>) -> Result<Player> {
         let stream_id = self.may_play(wish.name, wish.token, wish.ip)?.stream_id;
-        let look = |run: &crate::stream_run::StreamRun| {
-            wish.in_hub(&run.stream).map(|rendition| (run.hub.clone(), run.feeds.clone(), rendition))
-        };
-        let found = self.runtime.in_stream(stream_id, look).await;
-        let (hub, feeds, rendition) = found.unwrap_or(Err(AdmissionRefusal::NoStream))?;
-        if !hub.pulse().attached {
+        let run = self.runtime.stream_soon(stream_id).await.ok_or(AdmissionRefusal::NoStream)?;
+        let rendition = wish.in_hub(&run.stream)?;
+        if !run.hub.pulse().attached {
             return Err(AdmissionRefusal::NotLive);
         }
+        let (hub, feeds) = (run.hub.clone(), run.feeds.clone());
         let pass = self.viewer_pass(stream_id, wish.token, wish.ip);
         Ok(Player { stream_id, hub, feeds, rendition, pass })
     }

@@ -2,15 +2,17 @@
 
 mod admission;
 mod bitrate_watch;
+mod catalogue;
 pub mod commands;
 mod lanes;
+mod parts;
 mod pass;
 mod play_token;
 mod playback;
 mod preview_pass;
-mod reconcile;
 mod renditions;
 mod rtmp_door;
+mod running;
 mod runtime;
 mod shelves;
 mod srt_door;
@@ -19,6 +21,7 @@ mod stream_status;
 mod supervisor;
 
 pub use admission::{Admission, AdmissionRefusal};
+pub use catalogue::{Catalogue, Judgement, PlayGrant, PublishGrant};
 pub use commands::{CommandError, Commands, Credential, Who};
 pub use lanes::Lanes;
 pub use pass::{Pass, PassEnd};
@@ -26,6 +29,7 @@ pub use play_token::{PlayToken, TOKEN_LIFE_MAX};
 pub use playback::{Playback, Watchable};
 pub use preview_pass::PreviewPass;
 pub use rtmp_door::RtmpDoor;
+pub use running::Kit;
 pub use runtime::Runtime;
 pub use shelves::Shelves;
 pub use srt_door::SrtDoor;

@@ -35,9 +35,8 @@ impl Playback {
     /// The stream's packager, for a viewer at `ip` who shows `token`.
     pub async fn watch(&self, name: &str, token: Option<&str>, ip: IpAddr) -> Result<Watchable, AdmissionRefusal> {
         let grant = self.admission.may_play(name, token, ip)?;
-        let packager = self.admission.runtime().in_shown(grant.stream_id, |shown| shown.packager.clone()).await;
-        let packager = packager.ok_or(AdmissionRefusal::NoStream)?;
-        Ok(Watchable { stream: grant.stream_id, packager, protected: grant.protected })
+        let run = self.admission.runtime().stream_soon(grant.stream_id).await.ok_or(AdmissionRefusal::NoStream)?;
+        Ok(Watchable { stream: grant.stream_id, packager: run.packager.clone(), protected: grant.protected })
     }
 
     /// Whether a viewer who was let in some seconds ago still would be.
@@ -52,7 +51,7 @@ impl Playback {
 
     /// Where the frames of a stream that runs are.
     pub fn hub(&self, id: StreamId) -> Option<StreamHub> {
-        self.admission.runtime().look_at_shown(id, |shown| shown.hub.clone())
+        self.admission.runtime().stream(id).map(|run| run.hub.clone())
     }
 
     /// Whether there is a stream of this name that may be published to.

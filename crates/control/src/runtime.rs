@@ -1,21 +1,22 @@
-//! What runs, as a handle: commands wake the reconciler and reach running restreams through it.
+//! What runs, as everybody but the supervisor meets it: an immutable picture of the streams, and the bell that wakes the supervisor.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use weir_hub::StreamHub;
-use weir_model::{RestreamId, StreamId};
+use weir_ingest::SourceDoor;
+use weir_model::{RestreamId, Stream, StreamId};
 use weir_packager::Packager;
-
-use crate::stream_run::StreamRun;
+use weir_restream::{Feeds, RetryHandle};
 
 /// A stream that was created a moment ago is waited for this long by whoever comes for it, whatever the protocol.
 const NEW_STREAM_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Clones share it. Holds the registry of running streams; only the supervisor changes it.
+/// Clones share it. Only the supervisor changes it, by putting another picture in place of the one before: nobody who looks, and
+/// thousands of viewers a second do, ever waits for what the supervisor is doing.
 #[derive(Clone, Debug, Default)]
 pub struct Runtime {
     shared: Arc<Shared>,
@@ -23,20 +24,24 @@ pub struct Runtime {
 
 #[derive(Debug, Default)]
 struct Shared {
-    streams: Mutex<BTreeMap<StreamId, StreamRun>>,
-    /// What viewers of those streams need. It has a lock of its own, which nobody holds for longer than a look: thousands of
-    /// viewers a second must not meet the supervisor, which copies all that runs under the other one.
-    shown: RwLock<HashMap<StreamId, Shown>>,
+    picture: watch::Sender<Arc<Picture>>,
     kicked: Notify,
-    /// Rounds of reconciliation that have ended.
-    rounds: watch::Sender<u64>,
 }
 
-/// A running stream as viewers meet it.
+/// What runs at one moment.
+type Picture = HashMap<StreamId, Arc<Shown>>;
+
+/// A running stream as doors, viewers and the API meet it.
 #[derive(Clone, Debug)]
 pub(crate) struct Shown {
-    pub(crate) packager: Packager,
+    /// As it is run.
+    pub(crate) stream: Arc<Stream>,
     pub(crate) hub: StreamHub,
+    pub(crate) door: SourceDoor,
+    pub(crate) feeds: Feeds,
+    pub(crate) packager: Packager,
+    /// Of the restreams that push.
+    pub(crate) retries: BTreeMap<RestreamId, RetryHandle>,
 }
 
 impl Runtime {
@@ -51,64 +56,39 @@ impl Runtime {
 
     /// Has a running restream try at once; false when it does not run.
     pub fn retry(&self, id: RestreamId) -> bool {
-        self.streams().values().any(|stream| stream.retry(id))
+        let picture = self.picture();
+        let found = picture.values().find_map(|shown| shown.retries.get(&id));
+        found.inspect(|restream| restream.retry()).is_some()
     }
 
     pub(crate) async fn kicked(&self) {
         self.shared.kicked.notified().await;
     }
 
-    pub(crate) fn round_ended(&self) {
-        self.shared.rounds.send_modify(|rounds| *rounds += 1);
+    /// What runs from now on.
+    pub(crate) fn show(&self, picture: Picture) {
+        let before = self.shared.picture.send_replace(Arc::new(picture));
+        // Dropped outside of the lock: a window may hang on it.
+        drop(before);
     }
 
-    /// What `look` finds in the running stream. An encoder may come faster than the stream that was just created for it
-    /// gets to run: it is waited for.
-    pub(crate) async fn in_stream<T>(&self, id: StreamId, look: impl Fn(&StreamRun) -> T) -> Option<T> {
-        self.soon(|| self.streams().get(&id).map(&look)).await
+    fn picture(&self) -> Arc<Picture> {
+        Arc::clone(&self.shared.picture.borrow())
     }
 
-    /// What `look` finds of the stream as viewers meet it; who asks for one that was just created waits for it, too.
-    pub(crate) async fn in_shown<T>(&self, id: StreamId, look: impl Fn(&Shown) -> T) -> Option<T> {
+    /// A stream that runs.
+    pub(crate) fn stream(&self, id: StreamId) -> Option<Arc<Shown>> {
+        self.shared.picture.borrow().get(&id).cloned()
+    }
+
+    /// The same. An encoder, or a player, may come faster than the stream that was just created for it gets to run: it is waited for.
+    pub(crate) async fn stream_soon(&self, id: StreamId) -> Option<Arc<Shown>> {
         // Nearly always it runs: looked at before anything is set up for waiting.
-        match self.look_at_shown(id, &look) {
-            Some(found) => Some(found),
-            None => self.soon(|| self.look_at_shown(id, &look)).await,
+        if let Some(shown) = self.stream(id) {
+            return Some(shown);
         }
-    }
-
-    pub(crate) fn look_at_shown<T>(&self, id: StreamId, look: impl FnOnce(&Shown) -> T) -> Option<T> {
-        self.shared.shown.read().unwrap_or_else(PoisonError::into_inner).get(&id).map(look)
-    }
-
-    /// The stream runs, or does with another packager.
-    pub(crate) fn show(&self, run: &StreamRun) {
-        let shown = Shown { packager: run.packager.clone(), hub: run.hub.clone() };
-        self.shared.shown.write().unwrap_or_else(PoisonError::into_inner).insert(run.stream.id, shown);
-    }
-
-    pub(crate) fn hide(&self, id: StreamId) {
-        let hidden = self.shared.shown.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        // Dropped outside the lock: a window may hang on it.
-        drop(hidden);
-    }
-
-    async fn soon<T>(&self, look: impl Fn() -> Option<T>) -> Option<T> {
-        let mut rounds = self.shared.rounds.subscribe();
-        let wait = async {
-            loop {
-                rounds.mark_unchanged();
-                if let Some(found) = look() {
-                    return Some(found);
-                }
-                rounds.changed().await.ok()?;
-            }
-        };
-        timeout(NEW_STREAM_PATIENCE, wait).await.ok().flatten()
-    }
-
-    /// Never held over an await.
-    pub(crate) fn streams(&self) -> MutexGuard<'_, BTreeMap<StreamId, StreamRun>> {
-        self.shared.streams.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut pictures = self.shared.picture.subscribe();
+        let found = timeout(NEW_STREAM_PATIENCE, pictures.wait_for(|picture| picture.contains_key(&id))).await;
+        found.ok()?.ok()?.get(&id).cloned()
     }
 }

@@ -1,226 +1,224 @@
-//! One stream running: its hub, its door, its feeds, its restreams and the task that states how it does.
+//! One stream running: its hub, its door and its feeds, which are there for as long as it is, and the parts that come and go.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::Arc;
 
-use time::OffsetDateTime;
+use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
-use tokio::task::AbortHandle;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use weir_hub::{StreamHub, WindowLimits};
 use weir_ingest::SourceDoor;
-use weir_model::{PushStatus, Reason, RestreamId, RestreamSpec, RestreamState, RestreamStatus, Stream, StreamId};
-use weir_observe::{Observe, RestreamLine};
-use weir_packager::{DvrShelf, Packager, PackagerConfig, record};
-use weir_restream::{Feeds, PushContext, RestreamHandle};
-use weir_rtmp::net::PushOptions;
-use weir_transcode::{TranscodeHandle, Workshop};
+use weir_model::{RenditionStatus, RestreamId, Stream, StreamId};
+use weir_packager::Packager;
+use weir_restream::{Feeds, PushContext, RestreamOutcome, RetryHandle};
 
-use crate::reconcile::ActualStream;
-use crate::renditions;
-use crate::shelves::Shelves;
+use crate::catalogue::Desired;
+use crate::parts::{Facts, PartKey, PartSpec, Step, diff, parts};
+use crate::running::{self, Kit, Part};
+use crate::runtime::Shown;
 use crate::stream_status;
+
+/// A stream's restreams share its lane up to this number, then the next lane, and so on: what wakes together runs together,
+/// in one cache and without a system call to wake another thread. One core carries about 500 pushes of 4 Mbps.
+const RESTREAMS_PER_LANE: usize = 250;
 
 /// The stream's task tree: dropping it ends everything in it.
 #[derive(Debug)]
 pub(crate) struct StreamRun {
-    pub(crate) stream: Stream,
-    pub(crate) hub: StreamHub,
-    pub(crate) door: SourceDoor,
-    pub(crate) feeds: Feeds,
-    pub(crate) packager: Packager,
-    /// What follows each rendition that viewers are offered, by its name and the hub's; empty when neither HLS nor DASH is wanted.
-    packaging: BTreeMap<(String, String), AbortHandle>,
-    saving: AbortHandle,
-    transcoder: TranscodeHandle,
-    /// Dropped, the recording is ended properly.
-    recording: Option<oneshot::Sender<()>>,
-    shelves: Shelves,
+    id: StreamId,
+    /// As it is run, for whoever asks for one of its renditions.
+    stream: Arc<Stream>,
+    hub: StreamHub,
+    door: SourceDoor,
+    feeds: Feeds,
     /// Where its ingest and its feeds run.
-    pub(crate) lane: Handle,
-    /// Boxed, as on the live board: a tree's nodes are half empty.
-    restreams: BTreeMap<RestreamId, Box<RestreamRun>>,
-    status: AbortHandle,
+    lane: Handle,
+    /// How its renditions are, as its transcoder tells.
+    renditions: watch::Receiver<Vec<RenditionStatus>>,
+    /// Boxed: most streams have hundreds of restreams or none.
+    parts: BTreeMap<PartKey, Box<RunningPart>>,
 }
 
-/// A restream that runs, or the fault that keeps it from running.
 #[derive(Debug)]
-struct RestreamRun {
-    spec: Result<RestreamSpec, Reason>,
-    handle: Option<RestreamHandle>,
+struct RunningPart {
+    spec: PartSpec,
+    part: Part,
 }
+
+/// What is to be started or retuned once everything that has to leave has left.
+pub(crate) struct Pending {
+    stream: Stream,
+    steps: Vec<Step>,
+}
+
+/// Those who are leaving.
+pub(crate) type Leaving = JoinSet<RestreamOutcome>;
 
 impl StreamRun {
-    pub(crate) fn start(
-        stream: Stream,
-        observe: &Observe,
-        shelves: &Shelves,
-        workshop: &Workshop,
-        lane: &Handle,
-    ) -> Self {
+    /// With nothing in it yet.
+    pub(crate) fn new(stream: Stream, kit: &Kit) -> Self {
+        let id = stream.id;
+        let lane = kit.lanes.pick(id.0).clone();
         let hub = StreamHub::new(WindowLimits::FRAMES);
-        let door = SourceDoor::new(stream.id, hub.clone(), observe.clone());
-        let transcoder = weir_transcode::start(stream.id, hub.clone(), workshop.clone(), observe.clone(), lane);
-        let sources = (hub.clone(), door.clone(), transcoder.statuses());
-        let status = lane.spawn(stream_status::tell(stream.name.to_string(), sources, observe.clone()));
-        let packager = open_packager(&stream, observe, shelves.dvr.as_ref(), lane);
-        let mut run = Self {
-            recording: start_recording(&stream, &hub, shelves, observe, lane),
-            shelves: shelves.clone(),
-            packaging: BTreeMap::new(),
-            saving: lane.spawn(packager.clone().save()).abort_handle(),
-            transcoder,
-            packager,
+        Self {
+            id,
+            door: SourceDoor::new(id, hub.clone(), kit.observe.clone()),
             feeds: Feeds::new(hub.clone(), lane.clone()),
-            status: status.abort_handle(),
-            lane: lane.clone(),
-            restreams: BTreeMap::new(),
-            stream,
+            renditions: watch::channel(Vec::new()).1,
+            parts: BTreeMap::new(),
+            stream: Arc::new(stream),
             hub,
-            door,
-        };
-        run.package();
-        run.want();
-        run
+            lane,
+        }
     }
 
-    /// Takes new settings. Whom they shut out is sent away by their own pass.
-    pub(crate) fn update(&mut self, stream: Stream, observe: &Observe) {
-        if stream.name != self.stream.name {
-            self.status.abort();
-            let sources = (self.hub.clone(), self.door.clone(), self.transcoder.statuses());
-            let tell = stream_status::tell(stream.name.to_string(), sources, observe.clone());
-            self.status = self.lane.spawn(tell).abort_handle();
-        }
-        // What was announced of keyframes holds for as long as the playlist does, other encodes or not.
-        let (before, config) = (packager_config(&self.stream), packager_config(&stream));
-        if (PackagerConfig { keyframes_apart: before.keyframes_apart, ..config }) != before {
-            // Another window or other outputs: players reload.
-            self.stop_packaging();
-            if self.shelves.dvr.as_ref().is_some_and(|dvr| !dvr.is_for(config.window)) {
-                delete_window(&self.packager, &self.stream, &self.lane);
+    /// Compares what runs with what is wanted, stops what is too much, and gives what there is to do then.
+    pub(crate) fn stop_surplus(&mut self, wanted: Desired, kit: &Kit, leaving: &mut Leaving) -> Pending {
+        let Desired { stream, restreams } = wanted;
+        let wanted = parts(&stream, restreams, self.facts());
+        let mut steps = diff(&wanted, self.parts.iter().map(|(key, running)| (key, &running.spec)));
+        steps.retain(|step| {
+            let Step::Stop(key) = step else { return true };
+            if let Some(running) = self.parts.remove(key) {
+                self.leave(*running, wanted.get(key), kit, leaving);
             }
-            self.packager = open_packager(&stream, observe, self.shelves.dvr.as_ref(), &self.lane);
-            self.saving = self.lane.spawn(self.packager.clone().save()).abort_handle();
-        }
-        // Under another name it is another file.
-        if stream.record != self.stream.record || stream.name != self.stream.name {
-            self.recording = start_recording(&stream, &self.hub, &self.shelves, observe, &self.lane);
-        }
-        self.stream = stream;
-        self.package();
-        self.want();
+            false
+        });
+        Pending { stream, steps }
     }
 
-    /// Has each rendition that is offered packaged, and no other; what goes on is not touched.
-    fn package(&mut self) {
-        let offered = if self.stream.hls || self.stream.dash { renditions::offered(&self.stream) } else { Vec::new() };
-        for (_, task) in self.packaging.extract_if(.., |rendition, _| !offered.contains(rendition)) {
-            task.abort();
+    /// `next` is what comes in its place.
+    fn leave(&self, running: RunningPart, next: Option<&PartSpec>, kit: &Kit, leaving: &mut Leaving) {
+        if let (Some(packager), Some(PartSpec::Packager(config))) = (running.part.packager(), next)
+            && kit.shelves.dvr.as_ref().is_some_and(|dvr| !dvr.is_for(config.window))
+        {
+            running::delete_window(self.id, packager, &self.lane);
         }
-        for (name, in_hub) in offered {
-            let entry = self.packaging.entry((name.clone(), in_hub.clone()));
-            entry.or_insert_with(|| {
-                let packaging = self.packager.clone().run(self.hub.clone(), in_hub, name);
-                self.lane.spawn(packaging).abort_handle()
-            });
+        leaving.spawn(running.part.stop());
+    }
+
+    pub(crate) fn start_pending(&mut self, Pending { stream, steps }: Pending, kit: &Kit) {
+        self.stream = Arc::new(stream);
+        for step in steps {
+            match step {
+                Step::Start(key, spec) => self.start(key, spec, kit),
+                Step::Retune(key, spec) => {
+                    if let Some(running) = self.parts.get_mut(&key) {
+                        running.part.retune(&spec);
+                        running.spec = spec;
+                    }
+                }
+                // Taken before.
+                Step::Stop(_) => {}
+            }
         }
     }
 
-    /// Tells the transcoder what is to be encoded.
-    fn want(&self) {
-        let specs = self.restreams.values().filter(|run| run.handle.is_some());
-        let specs = specs.filter_map(|run| run.spec.as_ref().ok());
-        self.transcoder.want(renditions::wants(&self.stream, specs));
+    fn start(&mut self, key: PartKey, spec: PartSpec, kit: &Kit) {
+        let (observe, with) = (&kit.observe, (&kit.observe, &kit.shelves, &self.lane));
+        let part = match (&key, &spec) {
+            (_, PartSpec::Transcoder(wants)) => {
+                let (hub, workshop) = (self.hub.clone(), kit.workshop.clone());
+                let handle = weir_transcode::start(self.id, hub, workshop, observe.clone(), &self.lane);
+                handle.want(wants.clone());
+                self.renditions = handle.statuses();
+                Some(Box::new(handle) as Part)
+            }
+            (_, PartSpec::Status { name }) => {
+                let sources = (self.hub.clone(), self.door.clone(), self.renditions.clone());
+                Some(running::task(&self.lane, stream_status::tell(name.clone(), sources, observe.clone())))
+            }
+            (_, PartSpec::Packager(config)) => Some(running::packager(self.id, *config, with)),
+            (PartKey::Packaging { name, in_hub }, PartSpec::Packaging(_)) => self.packager().map(|packager| {
+                let following = packager.clone().run(self.hub.clone(), in_hub.clone(), name.clone());
+                running::task(&self.lane, following)
+            }),
+            (_, PartSpec::Recording { name }) => running::recording((self.id, name.clone()), self.hub.source(), with),
+            (_, PartSpec::Restream(restream, rendition)) => {
+                let count = self.parts.keys().filter(|key| matches!(key, PartKey::Restream(_))).count();
+                let lane = kit.lanes.pick_beside(self.id.0, count / RESTREAMS_PER_LANE);
+                Some(running::restream((restream, rendition), &self.push_context(kit), lane))
+            }
+            (PartKey::Restream(id), PartSpec::Fault(reason)) => Some(running::fault(*id, reason.clone(), observe)),
+            // Keys and specs of other pairs are never made.
+            (_, PartSpec::Packaging(_) | PartSpec::Fault(_)) => None,
+        };
+        if let Some(part) = part {
+            self.parts.insert(key, Box::new(RunningPart { spec, part }));
+        }
     }
 
-    pub(crate) fn start_restream(
-        &mut self,
-        spec: RestreamSpec,
-        observe: &Observe,
-        options: &PushOptions,
-        lane: &Handle,
-    ) {
-        let context = PushContext {
+    fn push_context(&self, kit: &Kit) -> PushContext {
+        PushContext {
             hub: self.hub.clone(),
             feeds: self.feeds.clone(),
-            observe: observe.clone(),
-            options: options.clone(),
-        };
-        // The supervisor has seen to it that there is one.
-        let Ok(rendition) = renditions::of_wish(&self.stream, &spec.rendition) else { return };
-        let handle = weir_restream::start(&spec, &rendition, &context, lane);
-        self.restreams.insert(spec.id, Box::new(RestreamRun { spec: Ok(spec), handle: Some(handle) }));
-        self.want();
-    }
-
-    /// Shows why a restream is not even tried.
-    pub(crate) fn show_fault(&mut self, id: RestreamId, name: String, reason: Reason, observe: &Observe) {
-        let now = OffsetDateTime::now_utc();
-        let push = PushStatus {
-            state: RestreamState::Error,
-            failing_since: Some(now),
-            reason: Some(reason.clone()),
-            ..PushStatus::stopped(now)
-        };
-        let status = RestreamStatus { push, backup: None };
-        observe.board().set_restream(id, RestreamLine { stream_id: self.stream.id, name, status, connects: 0 });
-        self.restreams.insert(id, Box::new(RestreamRun { spec: Err(reason), handle: None }));
-    }
-
-    pub(crate) fn rename_restream(&mut self, spec: RestreamSpec, observe: &Observe) {
-        if let Some(run) = self.restreams.get_mut(&spec.id) {
-            observe.board().rename_restream(spec.id, &spec.name);
-            run.spec = Ok(spec);
+            observe: kit.observe.clone(),
+            options: kit.push_options.clone(),
         }
     }
 
-    /// Takes a restream out; the caller stops what it gets.
-    pub(crate) fn take_restream(&mut self, id: RestreamId) -> Option<RestreamHandle> {
-        let run = self.restreams.remove(&id)?;
-        self.want();
-        run.handle
-    }
-
-    pub(crate) fn take_restreams(&mut self) -> Vec<RestreamHandle> {
-        std::mem::take(&mut self.restreams).into_values().filter_map(|run| run.handle).collect()
-    }
-
-    /// Takes out those whose task has ended by itself.
-    pub(crate) fn take_finished(&mut self) -> Vec<(RestreamId, RestreamHandle)> {
-        let finished = |run: &mut RestreamRun| run.handle.as_ref().is_some_and(RestreamHandle::is_finished);
-        let taken = self.restreams.extract_if(.., |_, run| finished(run));
-        let taken: Vec<_> = taken.filter_map(|(id, run)| run.handle.map(|handle| (id, handle))).collect();
-        if !taken.is_empty() {
-            self.want();
+    fn facts(&self) -> Facts {
+        let packager = self.parts.get(&PartKey::Packager).map(|running| &running.spec);
+        Facts {
+            packager: packager
+                .and_then(|spec| if let PartSpec::Packager(config) = spec { Some(*config) } else { None }),
         }
-        taken
     }
 
-    pub(crate) fn retry(&self, id: RestreamId) -> bool {
-        let handle = self.restreams.get(&id).and_then(|run| run.handle.as_ref());
-        handle.inspect(|handle| handle.retry()).is_some()
+    fn packager(&self) -> Option<&Packager> {
+        self.parts.get(&PartKey::Packager)?.part.packager()
     }
 
-    fn stop_packaging(&mut self) {
-        std::mem::take(&mut self.packaging).into_values().for_each(|task| task.abort());
-        self.saving.abort();
+    /// As doors, viewers and the API meet it; None before it has a packager.
+    pub(crate) fn shown(&self) -> Option<Shown> {
+        Some(Shown {
+            stream: Arc::clone(&self.stream),
+            hub: self.hub.clone(),
+            door: self.door.clone(),
+            feeds: self.feeds.clone(),
+            packager: self.packager()?.clone(),
+            retries: self.retries(),
+        })
     }
 
-    pub(crate) fn restreams_count(&self) -> usize {
-        self.restreams.len()
+    fn retries(&self) -> BTreeMap<RestreamId, RetryHandle> {
+        let retries = self.parts.iter().filter_map(|(key, running)| match key {
+            PartKey::Restream(id) => running.part.retry().map(|retry| (*id, retry)),
+            _ => None,
+        });
+        retries.collect()
+    }
+
+    /// Takes out the restreams whose task has ended by itself.
+    pub(crate) fn take_finished(&mut self) -> Vec<(RestreamId, BoxFuture<'static, RestreamOutcome>)> {
+        let taken = self.parts.extract_if(.., |_, running| running.part.is_finished());
+        let taken = taken.filter_map(|(key, running)| match key {
+            PartKey::Restream(id) => Some((id, running.part.stop())),
+            _ => None,
+        });
+        taken.collect()
     }
 
     /// The stream is deleted, and what it has on disk with it.
-    pub(crate) fn delete(mut self) {
-        self.stop_packaging();
-        delete_window(&self.packager, &self.stream, &self.lane);
+    pub(crate) fn delete(mut self, leaving: &mut Leaving) {
+        let packager = self.packager().cloned();
+        self.stop_all(leaving);
+        if let Some(packager) = packager {
+            running::delete_window(self.id, &packager, &self.lane);
+        }
     }
 
-    pub(crate) fn actual(&self) -> ActualStream {
-        ActualStream {
-            stream: self.stream.clone(),
-            restreams: self.restreams.iter().map(|(id, run)| (*id, run.spec.clone())).collect(),
+    /// The server stops: its publisher is sent away, its destinations are told goodbye.
+    pub(crate) fn drain(mut self, leaving: &mut Leaving) {
+        self.door.evict("the server is stopping");
+        self.stop_all(leaving);
+    }
+
+    fn stop_all(&mut self, leaving: &mut Leaving) {
+        // Whoever needs another part ends before it.
+        for running in std::mem::take(&mut self.parts).into_values().rev() {
+            leaving.spawn(running.part.stop());
         }
     }
 }
@@ -229,58 +227,5 @@ impl Drop for StreamRun {
     fn drop(&mut self) {
         self.door.evict("the stream was deleted or the server is stopping");
         self.hub.close();
-        self.status.abort();
-        self.stop_packaging();
-    }
-}
-
-fn open_packager(stream: &Stream, observe: &Observe, dvr: Option<&DvrShelf>, lane: &Handle) -> Packager {
-    let config = packager_config(stream);
-    if let Some(dvr) = dvr.filter(|dvr| !dvr.is_for(config.window)).cloned() {
-        // What a longer window left when the server was last up.
-        let id = stream.id;
-        lane.spawn_blocking(move || tell_window_fault(id, dvr.remove(id)));
-    }
-    Packager::open(config, stream.id, observe.clone(), dvr)
-}
-
-/// None when nothing is to be recorded.
-fn start_recording(
-    stream: &Stream,
-    hub: &StreamHub,
-    shelves: &Shelves,
-    observe: &Observe,
-    lane: &Handle,
-) -> Option<oneshot::Sender<()>> {
-    let recordings = shelves.recordings.clone().filter(|_| stream.record)?;
-    let (stop, stopped) = oneshot::channel();
-    let name = stream.name.to_string();
-    let recording = record(hub.source(), stream.id, name, recordings, observe.clone(), stopped);
-    let held = shelves.begin_recording();
-    lane.spawn(async move {
-        recording.await;
-        drop(held);
-    });
-    Some(stop)
-}
-
-fn delete_window(packager: &Packager, stream: &Stream, lane: &Handle) {
-    let (packager, id) = (packager.clone(), stream.id);
-    lane.spawn_blocking(move || tell_window_fault(id, packager.delete_window()));
-}
-
-fn tell_window_fault(id: StreamId, deleted: std::io::Result<()>) {
-    if let Err(error) = deleted {
-        tracing::warn!(stream_id = %id, %error, "a stream's window could not be deleted from disk");
-    }
-}
-
-fn packager_config(stream: &Stream) -> PackagerConfig {
-    PackagerConfig {
-        window: Duration::from_secs(u64::from(stream.dvr_seconds)),
-        keyframes_apart: renditions::keyframes_apart(stream),
-        hls: stream.hls,
-        dash: stream.dash,
-        ..PackagerConfig::default()
     }
 }

@@ -1,4 +1,4 @@
-//! The supervisor: the one task that starts and stops what runs, by comparing it with what is stored.
+//! The supervisor: the one task that owns what runs, and makes it match what is stored.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -10,29 +10,20 @@ use tokio::join;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use weir_model::{ReasonCode, RestreamId, StreamId};
-use weir_observe::{Heartbeat, Observe};
-use weir_restream::{RestreamHandle, RestreamOutcome};
-use weir_rtmp::net::PushOptions;
-use weir_transcode::Workshop;
+use weir_model::{ReasonCode, StreamId};
+use weir_observe::Heartbeat;
+use weir_restream::RestreamOutcome;
 
-use crate::commands::{Commands, Desired};
-use crate::lanes::Lanes;
-use crate::reconcile::{ActualStream, DesiredStream, Step, reconcile};
-use crate::renditions;
+use crate::commands::Commands;
+use crate::running::Kit;
 use crate::runtime::Runtime;
-use crate::shelves::Shelves;
-use crate::stream_run::StreamRun;
+use crate::stream_run::{Leaving, StreamRun};
 
 /// Looked at this often for what ends by itself, and for schedules that fall due.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Of these looks, how many to one at what other processes changed: every two seconds.
 const FOREIGN_CHANGES_EVERY: u32 = 4;
-
-/// A stream's restreams share its lane up to this number, then the next lane, and so on: what wakes together runs together,
-/// in one cache and without a system call to wake another thread. One core carries about 500 pushes of 4 Mbps.
-const RESTREAMS_PER_LANE: usize = 250;
 
 /// All goodbyes together when the server stops; each takes a second at most.
 const GOODBYES_MAX: Duration = Duration::from_secs(3);
@@ -43,44 +34,26 @@ const RECORDINGS_MAX: Duration = Duration::from_secs(5);
 /// A drain takes no longer: its parts run side by side.
 pub const DRAIN_MAX: Duration = RECORDINGS_MAX;
 
-/// What pushes need that the server knows.
 #[derive(Debug)]
 pub struct Supervisor {
     commands: Commands,
     runtime: Runtime,
-    observe: Observe,
-    lanes: Lanes,
-    push_options: PushOptions,
-    shelves: Shelves,
-    workshop: Workshop,
+    kit: Kit,
+    runs: BTreeMap<StreamId, StreamRun>,
     /// Restreams that are saying goodbye.
-    leaving: JoinSet<()>,
-    /// Names of restreams whose settings are at fault, for the board.
-    faulty_names: BTreeMap<RestreamId, String>,
+    leaving: Leaving,
     next_schedule_at: Option<OffsetDateTime>,
     looks: u32,
 }
 
 impl Supervisor {
-    pub fn new(
-        commands: Commands,
-        runtime: Runtime,
-        observe: Observe,
-        lanes: Lanes,
-        push_options: PushOptions,
-        shelves: Shelves,
-        workshop: Workshop,
-    ) -> Self {
+    pub fn new(commands: Commands, runtime: Runtime, kit: Kit) -> Self {
         Self {
             commands,
             runtime,
-            observe,
-            lanes,
-            push_options,
-            shelves,
-            workshop,
+            kit,
+            runs: BTreeMap::new(),
             leaving: JoinSet::new(),
-            faulty_names: BTreeMap::new(),
             next_schedule_at: None,
             looks: 0,
         }
@@ -120,121 +93,39 @@ impl Supervisor {
         }
     }
 
+    /// The one way in which anything is started or stopped: what is stored is made into parts, and compared with those that run.
     async fn round(&mut self) {
-        let desired = match self.commands.desired().await {
-            Ok(desired) => self.keyed(desired),
-            Err(error) => {
-                // What runs goes on as it is; the next change or look tries again.
-                tracing::error!(%error, "what should run could not be read");
-                self.runtime.kick();
-                tokio::time::sleep(LOOK_EVERY).await;
-                return;
-            }
-        };
-        let actual: BTreeMap<StreamId, ActualStream> =
-            self.runtime.streams().iter().map(|(id, run)| (*id, run.actual())).collect();
-        let mut starts = Vec::new();
-        for step in reconcile(&desired, &actual) {
-            match step {
-                Step::StopRestream(id) => {
-                    if let Some(handle) = self.take_restream(id) {
-                        self.leaving.spawn(handle.stop());
-                    }
-                }
-                Step::StopStream(id) => self.stop_stream(id),
-                start => starts.push(start),
-            }
+        let desired = self.commands.catalogue().desired(self.commands.platforms());
+        let mut pending = Vec::new();
+        let wanted: BTreeMap<StreamId, _> = desired.into_iter().map(|desired| (desired.stream.id, desired)).collect();
+        for (id, run) in self.runs.extract_if(.., |id, _| !wanted.contains_key(id)) {
+            run.delete(&mut self.leaving);
+            self.kit.observe.board().forget_stream(id);
+        }
+        for (id, desired) in wanted {
+            let run = self.runs.entry(id).or_insert_with(|| StreamRun::new(desired.stream.clone(), &self.kit));
+            pending.push((id, run.stop_surplus(desired, &self.kit, &mut self.leaving)));
         }
         // Old connections leave, at most a second together, before new ones claim the same keys.
         while self.leaving.join_next().await.is_some() {}
-        starts.into_iter().for_each(|step| self.start(step));
-        self.runtime.round_ended();
-    }
-
-    fn keyed(&mut self, desired: Vec<Desired>) -> BTreeMap<StreamId, DesiredStream> {
-        self.faulty_names.clear();
-        let mut keyed = BTreeMap::new();
-        for wanted in desired {
-            let mut restreams = BTreeMap::new();
-            for restream in wanted.restreams {
-                match restream {
-                    Ok(mut spec) => {
-                        let found = renditions::settle(&wanted.stream, &mut spec);
-                        if found.is_err() {
-                            self.faulty_names.insert(spec.id, spec.name.clone());
-                        }
-                        restreams.insert(spec.id, found.map(|()| spec))
-                    }
-                    Err(fault) => {
-                        self.faulty_names.insert(fault.id, fault.name);
-                        restreams.insert(fault.id, Err(fault.fault.reason()))
-                    }
-                };
+        for (id, pending) in pending {
+            if let Some(run) = self.runs.get_mut(&id) {
+                run.start_pending(pending, &self.kit);
             }
-            keyed.insert(wanted.stream.id, DesiredStream { stream: wanted.stream, restreams });
         }
-        keyed
+        self.show();
     }
 
-    fn start(&self, step: Step) {
-        let mut streams = self.runtime.streams();
-        match step {
-            Step::StartStream(stream) => {
-                let lane = self.lanes.pick(stream.id.0);
-                let run = StreamRun::start(*stream, &self.observe, &self.shelves, &self.workshop, lane);
-                self.runtime.show(&run);
-                streams.insert(run.stream.id, run);
-            }
-            Step::UpdateStream(stream) => {
-                if let Some(run) = streams.get_mut(&stream.id) {
-                    run.update(*stream, &self.observe);
-                    self.runtime.show(run);
-                }
-            }
-            Step::StartRestream(spec) => {
-                if let Some(run) = streams.get_mut(&spec.stream_id) {
-                    let step = run.restreams_count() / RESTREAMS_PER_LANE;
-                    let lane = self.lanes.pick_beside(spec.stream_id.0, step);
-                    run.start_restream(*spec, &self.observe, &self.push_options, lane);
-                }
-            }
-            Step::RenameRestream(spec) => {
-                if let Some(run) = streams.get_mut(&spec.stream_id) {
-                    run.rename_restream(*spec, &self.observe);
-                }
-            }
-            Step::ShowFault { stream_id, restream_id, reason } => {
-                if let Some(run) = streams.get_mut(&stream_id) {
-                    let name = self.faulty_names.get(&restream_id).cloned().unwrap_or_default();
-                    run.show_fault(restream_id, name, reason, &self.observe);
-                }
-            }
-            // Taken before.
-            Step::StopRestream(_) | Step::StopStream(_) => {}
-        }
-    }
-
-    fn take_restream(&self, id: RestreamId) -> Option<RestreamHandle> {
-        self.observe.board().forget_restream(id);
-        self.runtime.streams().values_mut().find_map(|run| run.take_restream(id))
-    }
-
-    fn stop_stream(&self, id: StreamId) {
-        self.runtime.hide(id);
-        // Dropped outside the lock: its door and its hub wake others.
-        let run = self.runtime.streams().remove(&id);
-        if let Some(run) = run {
-            run.delete();
-        }
-        self.observe.board().forget_stream(id);
+    fn show(&self) {
+        let shown = self.runs.iter().filter_map(|(id, run)| Some((*id, run.shown()?.into())));
+        self.runtime.show(shown.collect());
     }
 
     /// A restream ends by itself when it gave up; then it is stopped in the store too, so that it stays so after a restart.
-    async fn stop_what_gave_up(&self) {
-        let finished: Vec<(RestreamId, RestreamHandle)> =
-            self.runtime.streams().values_mut().flat_map(StreamRun::take_finished).collect();
-        for (id, mut handle) in finished {
-            if handle.outcome().await == RestreamOutcome::GaveUp {
+    async fn stop_what_gave_up(&mut self) {
+        let finished: Vec<_> = self.runs.values_mut().flat_map(StreamRun::take_finished).collect();
+        for (id, outcome) in finished {
+            if outcome.await == RestreamOutcome::GaveUp {
                 if let Err(error) = self.commands.stop_restream_for(id, ReasonCode::SourceTimeout).await {
                     tracing::error!(restream_id = %id, %error, "a restream that gave up could not be stored as stopped");
                 }
@@ -243,11 +134,10 @@ impl Supervisor {
                 tracing::error!(restream_id = %id, "a restream's task died and is started again");
                 self.runtime.kick();
             }
-            self.observe.board().forget_restream(id);
         }
     }
 
-    /// What falls due kicks. Reads every restream, so it is done after changes and when something is due, not at each look.
+    /// What falls due kicks. Looks at every restream, so it is done after changes and when something is due, not at each look.
     async fn apply_schedules(&mut self) {
         match self.commands.by("schedule").apply_schedules(OffsetDateTime::now_utc()).await {
             Ok(next) => self.next_schedule_at = next,
@@ -269,16 +159,14 @@ impl Supervisor {
     }
 
     async fn drain(mut self) {
-        let streams = std::mem::take(&mut *self.runtime.streams());
-        for (_, mut run) in streams {
-            run.door.evict("the server is stopping");
-            for handle in run.take_restreams() {
-                self.leaving.spawn(handle.stop());
-            }
+        for (_, run) in std::mem::take(&mut self.runs) {
             // Dropped, its recorder is told to end, and its players are.
+            run.drain(&mut self.leaving);
         }
+        // Nothing is to be held by those who look at what runs.
+        self.show();
         let goodbyes = timeout(GOODBYES_MAX, async { while self.leaving.join_next().await.is_some() {} });
-        let recordings = timeout(RECORDINGS_MAX, self.shelves.recorders_ended());
+        let recordings = timeout(RECORDINGS_MAX, self.kit.shelves.recorders_ended());
         let (goodbyes, recordings) = join!(goodbyes, recordings);
         if goodbyes.is_err() {
             tracing::warn!("not every destination was told goodbye in time");

@@ -19,6 +19,13 @@ pub struct Destination {
 }
 
 impl Destination {
+    /// By the names that the API has for them.
+    pub fn changed_fields(&self, before: &Self) -> Vec<&'static str> {
+        changed!(Destination, before, self; name, platform, url, backup_url | id, version, created_at, updated_at)
+    }
+}
+
+impl Destination {
     pub fn draft(name: impl Into<String>, platform: impl Into<String>, url: impl Into<Secret>) -> Self {
         Self {
             id: DestinationId::UNSAVED,

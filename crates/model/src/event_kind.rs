@@ -8,6 +8,8 @@ named!(
     StreamState = "stream_state",
     StreamWarning = "stream_warning",
     RestreamState = "restream_state",
+    /// Something about it will not do, such as a rule of its platform.
+    RestreamWarning = "restream_warning",
     /// A publisher was sent away.
     IngestRefused = "ingest_refused",
     /// A player was sent away.

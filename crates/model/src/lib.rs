@@ -1,5 +1,7 @@
 //! The nouns users ask for: streams, destinations, restreams, their states, and what platforms demand. Plain data, no I/O.
 
+#[macro_use]
+mod changed;
 mod destination;
 mod event_kind;
 mod id;

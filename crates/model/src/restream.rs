@@ -27,6 +27,28 @@ pub struct Restream {
 }
 
 impl Restream {
+    /// By the names that the API has for them.
+    pub fn changed_fields(&self, before: &Self) -> Vec<&'static str> {
+        let mut names = changed!(Restream, before, self;
+            stream_id, name, active, client_user_id, backup_uri, rendition, schedule, retry
+            | id, version, target, stop_reason, created_at, updated_at);
+        match (&before.target, &self.target) {
+            (before, now) if before == now => {}
+            (Target::Uri(_), Target::Uri(_)) => names.push("uri"),
+            (
+                Target::Destination { destination_id: before, stream_key: old_key },
+                Target::Destination { destination_id: now, stream_key: new_key },
+            ) => {
+                names.extend((before != now).then_some("destination_id"));
+                names.extend((old_key != new_key).then_some("stream_key"));
+            }
+            _ => names.extend(["uri", "destination_id", "stream_key"]),
+        }
+        names
+    }
+}
+
+impl Restream {
     /// What a new restream is when only the necessary is said: as is, not started.
     pub fn draft(stream_id: StreamId, name: impl Into<String>, target: Target) -> Self {
         Self {

@@ -24,6 +24,13 @@ pub struct SavedLadder {
     pub updated_at: OffsetDateTime,
 }
 
+impl SavedLadder {
+    /// By the names that the API has for them.
+    pub fn changed_fields(&self, before: &Self) -> Vec<&'static str> {
+        changed!(SavedLadder, before, self; name, title, renditions | id, version, created_at, updated_at)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SavedLadderFault {
     #[error("must be 1 to {NAME_BYTES_MAX} lower-case letters, digits, '-' or '_'")]

@@ -36,6 +36,15 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// By the names that the API has for them.
+    pub fn changed_fields(&self, before: &Self) -> Vec<&'static str> {
+        changed!(Stream, before, self;
+            name, active, sources, ladder, hls, dash, webrtc, dvr_seconds, record, protected, slate, encoder_policy, logo,
+            logo_image as "logo", srt_passphrase | id, version, play_epoch, created_at, updated_at)
+    }
+}
+
+impl Stream {
     /// What a new stream is when only its name is said: one push source, passthrough, every output that there is.
     pub fn draft(name: StreamName) -> Self {
         Self {

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use crate::audience::Audience;
+use crate::wish::{RestreamView, RestreamWish};
 use weir_model::{PushStatus, RestreamId, RestreamStatus, StreamId, StreamStatus, Viewers};
 
 /// Written about once a second by each stage, read by the API. BTreeMaps keep listings and metrics in order.
@@ -15,6 +16,8 @@ pub struct Board {
     /// Boxed: ids rise, so nodes of the tree stay half empty, at half a kilobyte for each place.
     restreams: RwLock<BTreeMap<RestreamId, Box<RestreamLine>>>,
     workers: RwLock<BTreeMap<StreamId, WorkerLine>>,
+    /// Of every restream that is stored, whether it runs or not.
+    wishes: RwLock<BTreeMap<RestreamId, Box<RestreamWish>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -28,8 +31,6 @@ pub struct StreamLine {
 
 #[derive(Clone, Debug)]
 pub struct RestreamLine {
-    pub stream_id: StreamId,
-    pub name: String,
     pub status: RestreamStatus,
     /// Connections opened since the restream was started, the first included.
     pub connects: u64,
@@ -198,13 +199,6 @@ impl Board {
         self.restreams.write().unwrap_or_else(PoisonError::into_inner).insert(id, Box::new(line));
     }
 
-    pub fn rename_restream(&self, id: RestreamId, name: &str) {
-        let mut restreams = self.restreams.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(line) = restreams.get_mut(&id) {
-            name.clone_into(&mut line.name);
-        }
-    }
-
     /// Changes one push of a restream that is up.
     pub fn update_push(&self, id: RestreamId, backup: bool, status: PushStatus, connects: u64) {
         let mut restreams = self.restreams.write().unwrap_or_else(PoisonError::into_inner);
@@ -222,6 +216,33 @@ impl Board {
         restreams.get(&id).map(|line| line.status.clone())
     }
 
+    /// What is asked of restreams now; None: no more, because it was deleted.
+    pub fn wish(&self, changed: Vec<(RestreamId, Option<RestreamWish>)>) {
+        let mut wishes = self.wishes.write().unwrap_or_else(PoisonError::into_inner);
+        for (id, wish) in changed {
+            match wish {
+                Some(wish) => wishes.insert(id, Box::new(wish)),
+                None => wishes.remove(&id),
+            };
+        }
+    }
+
+    /// A restream as it is, of what is asked and what runs; None: no such restream is stored.
+    pub(crate) fn view(&self, id: RestreamId, source: impl FnOnce(StreamId) -> StreamStatus) -> Option<RestreamView> {
+        let wish = self.wishes.read().unwrap_or_else(PoisonError::into_inner).get(&id)?.clone();
+        Some(wish.merged_with(self.restream(id), &source(wish.stream_id)))
+    }
+
+    pub(crate) fn wishes(&self) -> Vec<(RestreamId, RestreamWish)> {
+        let wishes = self.wishes.read().unwrap_or_else(PoisonError::into_inner);
+        wishes.iter().map(|(id, wish)| (*id, RestreamWish::clone(wish))).collect()
+    }
+
+    /// Connections opened since the restream was started, None while it does not run.
+    pub(crate) fn connects(&self, id: RestreamId) -> Option<u64> {
+        self.restreams.read().unwrap_or_else(PoisonError::into_inner).get(&id).map(|line| line.connects)
+    }
+
     pub fn forget_restream(&self, id: RestreamId) {
         self.restreams.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
@@ -236,11 +257,6 @@ impl Board {
         let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
         let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
         workers.iter().filter_map(|(id, line)| Some((streams.get(id)?.name.clone(), *line))).collect()
-    }
-
-    pub(crate) fn restreams(&self) -> Vec<(RestreamId, RestreamLine)> {
-        let restreams = self.restreams.read().unwrap_or_else(PoisonError::into_inner);
-        restreams.iter().map(|(id, line)| (*id, RestreamLine::clone(line))).collect()
     }
 }
 

@@ -267,7 +267,7 @@ mod tests {
         };
         for (second, sent) in [100_000, 225_000, 350_000, 10_000, 135_000].into_iter().enumerate() {
             let status = RestreamStatus { push: push(sent), backup: None };
-            let line = RestreamLine { stream_id: StreamId(1), name: "r".into(), status, connects: 1 };
+            let line = RestreamLine { status, connects: 1 };
             board.set_restream(id, line);
             history.look(&board, began + Duration::from_secs(second as u64));
         }

@@ -10,12 +10,15 @@ mod load;
 mod prometheus;
 mod refusals;
 mod series;
+mod warned;
+mod wish;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
-use weir_model::{RestreamId, RestreamStatus, StreamId, StreamStatus};
+use weir_model::{EventKind, RestreamId, StreamId, StreamStatus};
 
 pub use board::{Board, RestreamLine, StreamLine, Viewer, ViewerBook, ViewerKind, WorkerLine};
 pub use counters::{Counter, Counters};
@@ -25,8 +28,9 @@ pub use history::{History, Metric, Past, SERIES_MAX, Subject};
 pub use load::Load;
 pub use refusals::{Refusal, RefusalKind};
 pub use series::{COARSE_SECONDS, COARSE_STEP_SECONDS, FINE_SECONDS, SERIES_BYTES_MAX};
+pub use wish::{PlatformWarning, RestreamView, RestreamWish, sent};
 
-/// How often the past is written down, and what was held back is told.
+/// How often the past is written down, and what was held back and warnings that came are told.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The handle that is passed to whoever tells or reads; clones share it.
@@ -44,6 +48,7 @@ struct Shared {
     heartbeats: Heartbeats,
     load: load::LoadMeter,
     refusals: refusals::Refusals,
+    warned: warned::Warned,
     started_at: OffsetDateTime,
     /// The same by a clock that is never set.
     began: Instant,
@@ -66,6 +71,7 @@ impl Observe {
             heartbeats: Heartbeats::default(),
             load: load::LoadMeter::default(),
             refusals: refusals::Refusals::default(),
+            warned: warned::Warned::default(),
             started_at,
             began: Instant::now(),
         };
@@ -126,6 +132,9 @@ impl Observe {
             for due in self.shared.refusals.take_due(Instant::now()) {
                 self.events().emit_refusal(due.kind.event(), due.fields);
             }
+            for due in self.shared.warned.look(&self.restreams(), Instant::now()) {
+                self.events().emit(EventKind::RestreamWarning, due);
+            }
         }
     }
 
@@ -134,9 +143,21 @@ impl Observe {
         self.board().stream(id).unwrap_or_else(|| StreamStatus::offline(self.shared.started_at))
     }
 
-    /// `stopped` since the server's start for a restream that is not running.
-    pub fn restream_status(&self, id: RestreamId) -> RestreamStatus {
-        self.board().restream(id).unwrap_or_else(|| RestreamStatus::stopped(self.shared.started_at))
+    /// A restream as it is: what is asked of it and what runs, merged. None: no such restream is stored.
+    pub fn restream(&self, id: RestreamId) -> Option<RestreamView> {
+        self.board().view(id, |stream| self.stream_status(stream))
+    }
+
+    /// Every restream that is stored, with what is asked of it.
+    pub(crate) fn restreams(&self) -> Vec<(RestreamId, RestreamWish, RestreamView)> {
+        let mut sources = BTreeMap::new();
+        let mut merged = Vec::new();
+        for (id, wish) in self.board().wishes() {
+            let source = sources.entry(wish.stream_id).or_insert_with(|| self.stream_status(wish.stream_id));
+            let view = wish.merged_with(self.board().restream(id), source);
+            merged.push((id, wish, view));
+        }
+        merged
     }
 
     /// The text that `/metrics` serves.

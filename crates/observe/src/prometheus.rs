@@ -99,22 +99,27 @@ fn streams(text: &mut Text, observe: &Observe) {
     }
 }
 
+/// Of a push, and of its restream where it is the primary: connections that were opened, and warnings.
+type PushFigure<'a> = dyn Fn(&PushStatus, Option<(u64, usize)>) -> Option<f64> + 'a;
+
 fn restreams(text: &mut Text, observe: &Observe) {
     let names: std::collections::BTreeMap<_, _> =
         observe.board().streams().into_iter().map(|(id, line)| (id, line.name)).collect();
     let mut pushes = Vec::new();
-    for (id, line) in observe.board().restreams() {
-        let stream = names.get(&line.stream_id).cloned().unwrap_or_default();
-        let labels = (id.to_string(), stream, line.name);
-        if let Some(backup) = line.status.backup {
+    for (id, wish, view) in observe.restreams() {
+        let stream = names.get(&wish.stream_id).cloned().unwrap_or_default();
+        let labels = (id.to_string(), stream, wish.name);
+        let warnings = view.warnings().count();
+        if let Some(backup) = view.status.backup {
             pushes.push((labels.clone(), "backup", backup, None));
         }
-        pushes.push((labels, "primary", line.status.push, Some(line.connects)));
+        let of_the_restream = Some((observe.board().connects(id).unwrap_or(0), warnings));
+        pushes.push((labels, "primary", view.status.push, of_the_restream));
     }
-    let mut series = |name: &str, kind: &str, help: &str, value: &dyn Fn(&PushStatus, Option<u64>) -> Option<f64>| {
+    let mut series = |name: &str, kind: &str, help: &str, value: &PushFigure<'_>| {
         text.head(name, kind, help);
-        for ((id, stream, restream), slot, status, connects) in &pushes {
-            if let Some(value) = value(status, *connects) {
+        for ((id, stream, restream), slot, status, counts) in &pushes {
+            if let Some(value) = value(status, *counts) {
                 let labels = [("restream_id", id.as_str()), ("stream", stream), ("restream", restream), ("slot", slot)];
                 text.line(name, &labels, value);
             }
@@ -146,8 +151,11 @@ fn restreams(text: &mut Text, observe: &Observe) {
         &|status, _| Some(status.dropped_frames as f64),
     );
     series("weir_restream_rtt_ms", "gauge", "Round trip to the destination.", &|status, _| status.rtt_ms);
-    series("weir_restream_connects_total", "counter", "Connections opened, the first included.", &|_, connects| {
-        connects.map(|connects| connects as f64)
+    series("weir_restream_connects_total", "counter", "Connections opened, the first included.", &|_, counts| {
+        counts.map(|(connects, _)| connects as f64)
+    });
+    series("weir_restream_warnings", "gauge", "Warnings that its status has, of platform rules too.", &|_, counts| {
+        counts.map(|(_, warnings)| warnings as f64)
     });
 }
 
@@ -176,7 +184,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{RestreamLine, ViewerKind};
+    use crate::{RestreamLine, RestreamWish, ViewerKind};
     use time::OffsetDateTime;
     use weir_model::{RestreamId, RestreamStatus, StreamId, StreamStatus};
 
@@ -185,13 +193,25 @@ mod tests {
         let observe = Observe::new();
         let now = OffsetDateTime::UNIX_EPOCH;
         observe.board().set_stream(StreamId(1), "cam1", StreamStatus::offline(now));
-        let line = RestreamLine {
-            stream_id: StreamId(1),
-            name: "to \"tube\"".into(),
-            status: RestreamStatus::stopped(now),
-            connects: 2,
+        let wish = |id: i64, active: bool| {
+            let wish = RestreamWish {
+                stream_id: StreamId(1),
+                name: "to \"tube\"".into(),
+                active,
+                stop_reason: None,
+                changed_at: now,
+                sends: "source".into(),
+                rendition: None,
+                platform: None,
+                advice: Vec::new(),
+                backup_advice: Vec::new(),
+            };
+            (RestreamId(id), Some(wish))
         };
-        observe.board().set_restream(RestreamId(7), line);
+        observe.board().wish(vec![wish(7, true), wish(8, false)]);
+        let mut status = RestreamStatus::stopped(now);
+        status.push.state = RestreamState::Connecting;
+        observe.board().set_restream(RestreamId(7), RestreamLine { status, connects: 2 });
         let _viewer = observe.board().viewer(StreamId(1), ViewerKind::Rtmp);
         observe.counters().add(Counter::IngestRefused, 3);
         let text = observe.render_prometheus();
@@ -199,7 +219,8 @@ mod tests {
             "weir_ingest_refused_total 3\n",
             "weir_stream_live{stream=\"cam1\"} 0\n",
             "weir_viewers{stream=\"cam1\",protocol=\"rtmp\"} 1\n",
-            "weir_restream_state_stopped{restream_id=\"7\",stream=\"cam1\",restream=\"to \\\"tube\\\"\",slot=\"primary\"} 1\n",
+            "weir_restream_state_connecting{restream_id=\"7\",stream=\"cam1\",restream=\"to \\\"tube\\\"\",slot=\"primary\"} 1\n",
+            "weir_restream_state_stopped{restream_id=\"8\",stream=\"cam1\",restream=\"to \\\"tube\\\"\",slot=\"primary\"} 1\n",
             "weir_restream_connects_total{restream_id=\"7\",stream=\"cam1\",restream=\"to \\\"tube\\\"\",slot=\"primary\"} 2\n",
         ] {
             assert!(text.contains(expected), "{expected} is missing in\n{text}");

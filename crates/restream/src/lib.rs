@@ -21,5 +21,5 @@ pub use cold::Cold;
 pub use feeds::{FeedHandle, Feeds, TsFeedHandle};
 pub use play::RtmpPlay;
 pub use push::PushContext;
-pub use restream::{RestreamHandle, RestreamOutcome, start};
+pub use restream::{RestreamHandle, RestreamOutcome, RetryHandle, start};
 pub use srt_play::SrtPlay;

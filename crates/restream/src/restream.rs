@@ -26,32 +26,39 @@ pub enum RestreamOutcome {
 #[derive(Debug)]
 pub struct RestreamHandle {
     stop: CancellationToken,
-    retry: Vec<Arc<Notify>>,
+    retry: RetryHandle,
     task: JoinHandle<RestreamOutcome>,
 }
 
-impl RestreamHandle {
-    /// Tries at once, whatever it is waiting for.
+/// Reaches a restream's pushes from elsewhere; clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct RetryHandle {
+    pushes: Vec<Arc<Notify>>,
+}
+
+impl RetryHandle {
+    /// Has them try at once, whatever they are waiting for.
     pub fn retry(&self) {
-        for retry in &self.retry {
-            retry.notify_one();
+        for push in &self.pushes {
+            push.notify_one();
         }
     }
+}
 
-    /// Says goodbye to the destinations and ends, within about a second.
-    pub async fn stop(mut self) {
-        self.stop.cancel();
-        let _ = (&mut self.task).await;
+impl RestreamHandle {
+    pub fn retry_handle(&self) -> RetryHandle {
+        self.retry.clone()
     }
 
-    /// Whether it has ended by itself, and how.
+    /// Says goodbye to the destinations and ends, within about a second. What it came to before that, if it had ended by itself.
+    pub async fn stop(mut self) -> RestreamOutcome {
+        self.stop.cancel();
+        (&mut self.task).await.unwrap_or(RestreamOutcome::Stopped)
+    }
+
+    /// Whether it has ended by itself.
     pub fn is_finished(&self) -> bool {
         self.task.is_finished()
-    }
-
-    /// Waits until it ends. Cancel-safe.
-    pub async fn outcome(&mut self) -> RestreamOutcome {
-        (&mut self.task).await.unwrap_or(RestreamOutcome::Stopped)
     }
 }
 
@@ -68,17 +75,15 @@ pub fn start(spec: &RestreamSpec, rendition: &str, context: &PushContext, lane: 
     context.observe.board().set_restream(
         spec.id,
         RestreamLine {
-            stream_id: spec.stream_id,
-            name: spec.name.clone(),
             status: RestreamStatus { push: waiting(), backup: spec.backup.as_ref().map(|_| waiting()) },
             connects: 0,
         },
     );
     let stop = CancellationToken::new();
-    let mut retry = Vec::new();
+    let mut retry = RetryHandle::default();
     let mut prepare = |url: &PushUrl, backup: bool| {
         let wish = Arc::new(Notify::new());
-        retry.push(Arc::clone(&wish));
+        retry.pushes.push(Arc::clone(&wish));
         let (mut task, stop) = (PushTask::new(context.clone(), plan(spec, rendition, url, backup)), stop.clone());
         // Boxed: `together` would hold it several times over, and room for a backup that most restreams don't have.
         Box::pin(async move { task.run(&stop, &wish).await })

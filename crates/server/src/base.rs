@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use time::OffsetDateTime;
-use weir_control::{Commands, Lanes, Runtime, Shelves};
+use weir_control::{Admission, Commands, Lanes, Runtime, Shelves};
 use weir_model::Platforms;
 use weir_observe::Observe;
 use weir_store::Store;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use weir_api::{ApiContext, HttpServer, WebhookCaller};
-use weir_control::{DRAIN_MAX, Lanes, RtmpDoor, Supervisor};
+use weir_control::{DRAIN_MAX, Kit, Lanes, RtmpDoor, Supervisor};
 use weir_net::{CapLimits, Caps};
 use weir_rtmp::net::PushOptions;
 
@@ -124,15 +124,14 @@ fn start_tellers(owners: &mut Owners, base: &Base, api: &ApiContext, caller: Web
 }
 
 fn start_supervisor(owners: &mut Owners, base: &Base, push_options: PushOptions) {
-    let supervisor = Supervisor::new(
-        base.commands.clone(),
-        base.runtime.clone(),
-        base.observe.clone(),
-        base.lanes.clone(),
+    let kit = Kit {
+        observe: base.observe.clone(),
+        shelves: base.shelves.clone(),
+        workshop: base.workshop.clone(),
+        lanes: base.lanes.clone(),
         push_options,
-        base.shelves.clone(),
-        base.workshop.clone(),
-    );
+    };
+    let supervisor = Supervisor::new(base.commands.clone(), base.runtime.clone(), kit);
     let owner = Owner { name: "the supervisor", turn: Turn::Serving, grace: SUPERVISOR_GRACE };
     owners.start(owner, |stop, heartbeat| supervisor.run(stop, heartbeat));
 }

@@ -6,6 +6,7 @@
 mod admission;
 mod backoff;
 mod choice;
+mod estimate;
 mod families;
 mod held;
 mod lacks;
@@ -22,6 +23,7 @@ mod wants;
 mod watchdog;
 mod workshop;
 
+pub use estimate::Estimate;
 pub use plan::{Machine, Refused, RenditionPlan, SourceShape, Terms, TranscodePlan, plan};
 pub use stage::{TranscodeHandle, start};
 pub use thumbnail::Thumbnail;

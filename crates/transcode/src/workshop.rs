@@ -184,7 +184,7 @@ impl Workshop {
         seen
     }
 
-    fn devices_seen(&self) -> Option<(Instant, Arc<Inventory>)> {
+    pub(crate) fn devices_seen(&self) -> Option<(Instant, Arc<Inventory>)> {
         self.shared.devices.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

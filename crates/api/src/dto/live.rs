@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use weir_model::{Restream, StreamId, StreamStatus};
 use weir_observe::Load;
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct LiveStreamDto {
     id: i64,
     name: String,
@@ -22,7 +22,7 @@ impl LiveStreamDto {
     }
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct LiveRestreamDto {
     id: i64,
     stream_id: i64,
@@ -70,25 +70,25 @@ impl From<Load> for LoadDto {
 
 /// The data of an event `snapshot`: everything there is.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct LiveSnapshotDto {
-    at: Timestamp,
+pub(crate) struct LiveSnapshotDto<'a> {
+    pub(crate) at: Timestamp,
     /// Rises with every change of what is stored: lists that were read before are old then.
-    config_version: u64,
-    system: LoadDto,
-    streams: Vec<LiveStreamDto>,
-    restreams: Vec<LiveRestreamDto>,
+    pub(crate) config_version: u64,
+    pub(crate) system: &'a LoadDto,
+    pub(crate) streams: Vec<&'a LiveStreamDto>,
+    pub(crate) restreams: Vec<&'a LiveRestreamDto>,
 }
 
 /// The data of an event `delta`, once a second: what is different from what was told before.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct LiveDeltaDto {
-    at: Timestamp,
-    config_version: u64,
-    system: LoadDto,
-    streams: Vec<LiveStreamDto>,
+pub(crate) struct LiveDeltaDto<'a> {
+    pub(crate) at: Timestamp,
+    pub(crate) config_version: u64,
+    pub(crate) system: &'a LoadDto,
+    pub(crate) streams: Vec<&'a LiveStreamDto>,
     /// Ids of streams that were deleted.
-    streams_gone: Vec<i64>,
-    restreams: Vec<LiveRestreamDto>,
+    pub(crate) streams_gone: Vec<i64>,
+    pub(crate) restreams: Vec<&'a LiveRestreamDto>,
     /// Ids of restreams that were deleted.
-    restreams_gone: Vec<i64>,
+    pub(crate) restreams_gone: Vec<i64>,
 }

@@ -5,8 +5,9 @@ use crate::dto::names::{ReasonCode, WarningCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 use weir_model::{PushStatus, Reason, RenditionDraft, SrtFigures, Warning};
+use weir_observe::PlatformWarning;
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct ReasonDto {
     #[schema(value_type = ReasonCode)]
     code: &'static str,
@@ -21,7 +22,7 @@ impl From<&Reason> for ReasonDto {
     }
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct WarningDto {
     #[schema(value_type = WarningCode)]
     pub(crate) code: String,
@@ -42,8 +43,19 @@ impl From<&Warning> for WarningDto {
     }
 }
 
+impl From<&PlatformWarning> for WarningDto {
+    fn from(warning: &PlatformWarning) -> Self {
+        Self {
+            code: warning.code.to_owned(),
+            message: warning.message.clone(),
+            since: warning.since.into(),
+            suggestion: warning.suggestion.clone().map(Into::into),
+        }
+    }
+}
+
 /// An SRT connection's path; counts are since it was opened.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct SrtFiguresDto {
     lost_packets: u64,
     retransmitted_packets: u64,
@@ -69,7 +81,7 @@ impl From<SrtFigures> for SrtFiguresDto {
     }
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct PushStatusDto {
     /// stopped, awaiting_stream, connecting, streaming or error
     state: &'static str,

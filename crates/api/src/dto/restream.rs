@@ -6,10 +6,9 @@ use crate::dto::{Timestamp, shown};
 use crate::problem::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use weir_model::{
-    PushStatus, PushUrl, Reason, ReasonCode, Restream, RestreamState, RestreamStatus, RetryRules, Schedule, Secret,
-    Target, Warning,
-};
+use weir_hub::SOURCE_RENDITION;
+use weir_model::{PushUrl, Restream, RestreamId, RestreamStatus, RetryRules, Schedule, Secret, Target};
+use weir_observe::{Observe, RestreamView};
 
 /// Times that are still to come; one that came has done its work and is null again.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
@@ -66,7 +65,7 @@ impl From<RetryRules> for RetryDto {
 }
 
 /// The primary's figures stand for the restream.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct RestreamStatusDto {
     #[serde(flatten)]
     push: PushStatusDto,
@@ -98,17 +97,17 @@ pub(crate) struct RestreamDto {
 }
 
 impl RestreamStatusDto {
-    /// `rendition` is what it sends, and `warnings` what the platform has against that.
-    pub(crate) fn new(
-        restream: &Restream,
-        status: RestreamStatus,
-        rendition: String,
-        warnings: Vec<WarningDto>,
-    ) -> Self {
-        let status = observed(restream, status);
+    /// As observe merges it; one that was deleted while it was read has stopped.
+    pub(crate) fn of(observe: &Observe, id: RestreamId) -> Self {
+        let gone = || RestreamView {
+            status: RestreamStatus::stopped(observe.started_at()),
+            sends: SOURCE_RENDITION.to_owned(),
+            platform_warnings: Vec::new(),
+        };
+        let RestreamView { status, sends, platform_warnings } = observe.restream(id).unwrap_or_else(gone);
         let mut push = PushStatusDto::from(&status.push);
-        push.warnings.extend(warnings);
-        Self { push, backup: status.backup.as_ref().map(Into::into), rendition, probe: None }
+        push.warnings.extend(platform_warnings.iter().map(WarningDto::from));
+        Self { push, backup: status.backup.as_ref().map(Into::into), rendition: sends, probe: None }
     }
 }
 
@@ -153,41 +152,6 @@ impl RestreamDto {
             status,
         }
     }
-}
-
-/// What runs says, and what is stored where nothing runs (yet, or any more).
-fn observed(restream: &Restream, mut status: RestreamStatus) -> RestreamStatus {
-    if status.push.state == RestreamState::Stopped {
-        status.push = PushStatus::stopped(restream.updated_at);
-        if restream.active {
-            // Started, and the reconciler has not come round yet.
-            status.push.state = RestreamState::AwaitingStream;
-        } else if let Some(code) = restream.stop_reason {
-            let message = match code {
-                ReasonCode::SourceTimeout => "the source did not come back in time; start it again by hand".to_owned(),
-                other => format!("stopped by the server: {other}"),
-            };
-            status.push.reason = Some(Reason::new(code, message));
-        }
-    }
-    let advise = |push: &mut PushStatus, url: Option<PushUrl>| {
-        for advice in url.iter().flat_map(PushUrl::advice) {
-            push.warnings.push(Warning {
-                code: advice.code.to_owned(),
-                message: advice.message.to_owned(),
-                since: restream.updated_at,
-            });
-        }
-    };
-    let primary = match &restream.target {
-        Target::Uri(uri) => Some(uri),
-        Target::Destination { stream_key, .. } => Some(stream_key).filter(|key| key.expose().contains("://")),
-    };
-    advise(&mut status.push, primary.and_then(|uri| PushUrl::parse(uri.expose()).ok()));
-    if let Some(backup) = &mut status.backup {
-        advise(backup, restream.backup_uri.as_ref().and_then(|uri| PushUrl::parse(uri.expose()).ok()));
-    }
-    status
 }
 
 /// What a retry did.

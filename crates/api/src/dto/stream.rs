@@ -1,47 +1,17 @@
-//! Streams as they are read, with how to reach them.
+//! Streams, as they are read, asked for, and changed: a setting is named in all three here, and nowhere else in the API.
 
 use crate::context::PublicUrls;
 use crate::dto::ladder::LadderDto;
-use crate::dto::logo::LogoDto;
-use crate::dto::stream_input::slate_text;
+use crate::dto::logo::{LogoDto, LogoInput};
+use crate::dto::source::{SourceDto, SourceInput, source_dto, sources_of};
 use crate::dto::stream_status::StreamStatusDto;
-use crate::dto::{Timestamp, shown};
+use crate::dto::stream_urls::{PlayUrlsDto, SlotPushUrlsDto, play_urls, push_urls};
+use crate::dto::{Timestamp, set, shown, yes};
+use crate::input::present;
+use crate::problem::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use weir_model::{EncoderPolicy, Slot, Source, SourceKind, Stream, StreamStatus, masked_uri};
-
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum SlotDto {
-    Primary,
-    Backup,
-}
-
-impl From<SlotDto> for Slot {
-    fn from(slot: SlotDto) -> Self {
-        match slot {
-            SlotDto::Primary => Self::Primary,
-            SlotDto::Backup => Self::Backup,
-        }
-    }
-}
-
-impl From<Slot> for SlotDto {
-    fn from(slot: Slot) -> Self {
-        match slot {
-            Slot::Primary => Self::Primary,
-            Slot::Backup => Self::Backup,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum SourceKindDto {
-    Push,
-    Pull,
-    Playlist,
-}
+use weir_model::{EncoderPolicy, Ladder, Secret, Slate, Source, Stream, StreamName, StreamStatus};
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -69,45 +39,6 @@ impl From<EncoderPolicy> for EncoderPolicyDto {
             EncoderPolicy::SoftwareOnly => Self::SwOnly,
         }
     }
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct SourceDto {
-    slot: SlotDto,
-    kind: SourceKindDto,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stream_key: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    uri: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    items: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none", rename = "loop")]
-    looped: Option<bool>,
-}
-
-/// Where an encoder publishes; null where we don't listen.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PushUrlsDto {
-    rtmp: Option<String>,
-    rtmps: Option<String>,
-    srt: Option<String>,
-    whip: Option<String>,
-}
-
-/// Per slot; null for slots that are not pushed to.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct SlotPushUrlsDto {
-    primary: Option<PushUrlsDto>,
-    backup: Option<PushUrlsDto>,
-}
-
-/// Where viewers watch; null where it is off.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PlayUrlsDto {
-    hls: Option<String>,
-    dash: Option<String>,
-    whep: Option<String>,
-    watch: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -155,59 +86,237 @@ impl StreamDto {
             created_at: stream.created_at.into(),
             updated_at: stream.updated_at.into(),
             status: status.into(),
-            push_urls: SlotPushUrlsDto {
-                primary: push_urls(stream, Slot::Primary, urls, reveal),
-                backup: push_urls(stream, Slot::Backup, urls, reveal),
-            },
+            push_urls: push_urls(stream, urls, reveal),
             play_urls: play_urls(stream, urls),
         }
     }
 }
 
-fn source_dto(source: &Source, reveal: bool) -> SourceDto {
-    let mut dto = SourceDto {
-        slot: source.slot.into(),
-        kind: SourceKindDto::Push,
-        stream_key: None,
-        uri: None,
-        items: None,
-        looped: None,
-    };
-    match &source.kind {
-        SourceKind::Push { stream_key } => dto.stream_key = Some(shown(stream_key, reveal)),
-        SourceKind::Pull { uri } => {
-            dto.kind = SourceKindDto::Pull;
-            dto.uri = Some(if reveal { uri.expose().to_owned() } else { masked_uri(uri.expose()) });
+/// Only `name` is required.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StreamInput {
+    /// 1 to 64 of a-z, 0-9, - and _; part of the playback addresses.
+    #[schema(pattern = "^[a-z0-9_-]{1,64}$")]
+    name: String,
+    #[serde(default = "yes")]
+    active: bool,
+    #[serde(default)]
+    sources: Option<Vec<SourceInput>>,
+    #[serde(default)]
+    ladder: Option<LadderDto>,
+    #[serde(default = "yes")]
+    hls: bool,
+    #[serde(default = "yes")]
+    dash: bool,
+    /// Only false: WebRTC is not in this version.
+    #[serde(default)]
+    webrtc: bool,
+    #[serde(default)]
+    #[schema(maximum = 86400)]
+    dvr_seconds: Option<u32>,
+    /// Whether the source is kept as files.
+    #[serde(default)]
+    record: bool,
+    #[serde(default)]
+    protected: bool,
+    /// Only null: slates are not in this version.
+    #[serde(default)]
+    slate: Option<String>,
+    #[serde(default)]
+    encoder_policy: Option<EncoderPolicyDto>,
+    #[serde(default)]
+    logo: Option<LogoInput>,
+    /// 10 to 79 characters.
+    #[serde(default)]
+    #[schema(min_length = 10, max_length = 79)]
+    srt_passphrase: Option<String>,
+}
+
+impl StreamInput {
+    pub(crate) fn into_model(self) -> Result<Stream, Problem> {
+        let mut stream = Stream::draft(name_of(self.name)?);
+        stream.active = self.active;
+        if let Some(sources) = self.sources {
+            stream.sources = sources_of(sources)?;
         }
-        SourceKind::Playlist { items, looped } => {
-            dto.kind = SourceKindDto::Playlist;
-            dto.items = Some(items.clone());
-            dto.looped = Some(*looped);
+        stream.ladder = self.ladder.map(LadderDto::into_model).transpose()?;
+        stream.hls = self.hls;
+        stream.dash = self.dash;
+        stream.webrtc = self.webrtc;
+        stream.dvr_seconds = self.dvr_seconds.unwrap_or(stream.dvr_seconds);
+        stream.record = self.record;
+        stream.protected = self.protected;
+        stream.slate = self.slate.map(slate_of);
+        stream.encoder_policy = self.encoder_policy.map(Into::into).unwrap_or_default();
+        self.logo.unwrap_or_default().apply(&mut stream.logo);
+        stream.srt_passphrase = self.srt_passphrase.map(Into::into);
+        Ok(stream)
+    }
+}
+
+/// What would make it again.
+impl From<&Stream> for StreamInput {
+    fn from(stream: &Stream) -> Self {
+        let Stream {
+            id: _,
+            version: _,
+            name,
+            active,
+            sources,
+            ladder,
+            hls,
+            dash,
+            webrtc,
+            dvr_seconds,
+            record,
+            protected,
+            play_epoch: _,
+            slate,
+            encoder_policy,
+            logo,
+            logo_image: _,
+            srt_passphrase,
+            created_at: _,
+            updated_at: _,
+        } = stream;
+        Self {
+            name: name.to_string(),
+            active: *active,
+            sources: Some(sources.iter().map(Into::into).collect()),
+            ladder: ladder.as_ref().map(Into::into),
+            hls: *hls,
+            dash: *dash,
+            webrtc: *webrtc,
+            dvr_seconds: Some(*dvr_seconds),
+            record: *record,
+            protected: *protected,
+            slate: slate.as_ref().map(slate_text),
+            encoder_policy: Some((*encoder_policy).into()),
+            logo: Some(logo.into()),
+            srt_passphrase: srt_passphrase.as_ref().map(|passphrase| passphrase.expose().to_owned()),
         }
     }
-    dto
 }
 
-fn push_urls(stream: &Stream, slot: Slot, urls: &PublicUrls, reveal: bool) -> Option<PushUrlsDto> {
-    let SourceKind::Push { stream_key } = &stream.source(slot)?.kind else { return None };
-    let key = shown(stream_key, reveal);
-    Some(PushUrlsDto {
-        rtmp: urls.rtmp.as_ref().map(|base| format!("{base}/live/{key}")),
-        rtmps: urls.rtmps.as_ref().map(|base| format!("{base}/live/{key}")),
-        srt: urls.srt.as_ref().map(|base| format!("{base}?mode=caller&streamid=publish:{key}")),
-        whip: urls.whip.as_ref().map(|base| format!("{base}/whip/{key}")),
-    })
+/// What is absent stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StreamPatch {
+    #[serde(default, deserialize_with = "present")]
+    #[schema(pattern = "^[a-z0-9_-]{1,64}$")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    active: Option<bool>,
+    /// All of them; a push source keeps the key of its slot.
+    #[serde(default, deserialize_with = "present")]
+    sources: Option<Vec<SourceInput>>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<LadderDto>)]
+    ladder: Option<Option<LadderDto>>,
+    #[serde(default, deserialize_with = "present")]
+    hls: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    dash: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    webrtc: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(maximum = 86400)]
+    dvr_seconds: Option<u32>,
+    #[serde(default, deserialize_with = "present")]
+    record: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    protected: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    slate: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    encoder_policy: Option<EncoderPolicyDto>,
+    /// What is absent in it stays too.
+    #[serde(default, deserialize_with = "present")]
+    logo: Option<LogoInput>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, min_length = 10, max_length = 79)]
+    srt_passphrase: Option<Option<String>>,
 }
 
-fn play_urls(stream: &Stream, urls: &PublicUrls) -> PlayUrlsDto {
-    let at = |base: &Option<String>, on: bool, path: String| {
-        base.as_ref().filter(|_| on).map(|base| format!("{base}{path}"))
-    };
-    let name = &stream.name;
-    PlayUrlsDto {
-        hls: at(&urls.playback, stream.hls, format!("/play/{name}/master.m3u8")),
-        dash: at(&urls.playback, stream.dash, format!("/play/{name}/manifest.mpd")),
-        whep: at(&urls.whip, stream.webrtc, format!("/whep/{name}")),
-        watch: at(&urls.watch, true, format!("/watch/{name}")),
+/// A patch whose every value is one that the model has.
+#[derive(Debug)]
+pub(crate) struct StreamChange {
+    name: Option<StreamName>,
+    sources: Option<Vec<Source>>,
+    ladder: Option<Option<Ladder>>,
+    slate: Option<Option<Slate>>,
+    srt_passphrase: Option<Option<Secret>>,
+    logo: LogoInput,
+    plain: PlainChange,
+}
+
+#[derive(Debug)]
+struct PlainChange {
+    active: Option<bool>,
+    hls: Option<bool>,
+    dash: Option<bool>,
+    webrtc: Option<bool>,
+    dvr_seconds: Option<u32>,
+    record: Option<bool>,
+    protected: Option<bool>,
+    encoder_policy: Option<EncoderPolicy>,
+}
+
+impl StreamPatch {
+    pub(crate) fn into_change(self) -> Result<StreamChange, Problem> {
+        Ok(StreamChange {
+            name: self.name.map(name_of).transpose()?,
+            sources: self.sources.map(sources_of).transpose()?,
+            ladder: self.ladder.map(|ladder| ladder.map(LadderDto::into_model).transpose()).transpose()?,
+            slate: self.slate.map(|slate| slate.map(slate_of)),
+            srt_passphrase: self.srt_passphrase.map(|passphrase| passphrase.map(Into::into)),
+            logo: self.logo.unwrap_or_default(),
+            plain: PlainChange {
+                active: self.active,
+                hls: self.hls,
+                dash: self.dash,
+                webrtc: self.webrtc,
+                dvr_seconds: self.dvr_seconds,
+                record: self.record,
+                protected: self.protected,
+                encoder_policy: self.encoder_policy.map(Into::into),
+            },
+        })
+    }
+}
+
+impl StreamChange {
+    pub(crate) fn apply(&self, stream: &mut Stream) {
+        set(&mut stream.name, self.name.as_ref());
+        set(&mut stream.sources, self.sources.as_ref());
+        set(&mut stream.ladder, self.ladder.as_ref());
+        set(&mut stream.slate, self.slate.as_ref());
+        set(&mut stream.srt_passphrase, self.srt_passphrase.as_ref());
+        self.logo.apply(&mut stream.logo);
+        set(&mut stream.active, self.plain.active.as_ref());
+        set(&mut stream.hls, self.plain.hls.as_ref());
+        set(&mut stream.dash, self.plain.dash.as_ref());
+        set(&mut stream.webrtc, self.plain.webrtc.as_ref());
+        set(&mut stream.dvr_seconds, self.plain.dvr_seconds.as_ref());
+        set(&mut stream.record, self.plain.record.as_ref());
+        set(&mut stream.protected, self.plain.protected.as_ref());
+        set(&mut stream.encoder_policy, self.plain.encoder_policy.as_ref());
+    }
+}
+
+fn name_of(name: String) -> Result<StreamName, Problem> {
+    StreamName::new(name).map_err(|fault| Problem::invalid("name", fault))
+}
+
+fn slate_of(text: String) -> Slate {
+    if text == "card" { Slate::Card } else { Slate::File(text) }
+}
+
+fn slate_text(slate: &Slate) -> String {
+    match slate {
+        Slate::Card => "card".to_owned(),
+        Slate::File(path) => path.clone(),
     }
 }

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use weir_model::{IngestStatus, RenditionStatus, StreamState, StreamStatus, Viewers};
 use weir_transcode::shared_label;
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct StreamStatusDto {
     /// True exactly when state is live.
     live: bool,
@@ -36,7 +36,7 @@ impl From<&StreamStatus> for StreamStatusDto {
     }
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
 struct IngestDto {
     /// rtmp, rtmps, srt, whip, pull or playlist
     protocol: &'static str,
@@ -83,7 +83,7 @@ impl From<&IngestStatus> for IngestDto {
     }
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
 struct RenditionStatusDto {
     name: String,
     /// In words, where the name is the server's own: what restreams asked for beside the ladder.
@@ -122,7 +122,7 @@ impl From<&RenditionStatus> for RenditionStatusDto {
     }
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
 struct ViewersDto {
     hls: u64,
     dash: u64,

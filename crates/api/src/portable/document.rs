@@ -7,7 +7,7 @@ use crate::dto::api_key::RoleDto;
 use crate::dto::destination::DestinationInput;
 use crate::dto::restream_input::RestreamInput;
 use crate::dto::saved_ladder::LadderInput;
-use crate::dto::stream_input::StreamInput;
+use crate::dto::stream::StreamInput;
 use crate::dto::webhook::WebhookInput;
 use crate::input::json_problem;
 use serde::{Deserialize, Serialize};

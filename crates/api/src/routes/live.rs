@@ -42,8 +42,8 @@ pub(crate) struct LiveParams {
 #[serde(untagged)]
 #[expect(dead_code, reason = "describes the events")]
 pub(crate) enum LiveDto {
-    Snapshot(LiveSnapshotDto),
-    Delta(LiveDeltaDto),
+    Snapshot(LiveSnapshotDto<'static>),
+    Delta(LiveDeltaDto<'static>),
     Event(EventDto),
 }
 
@@ -64,7 +64,7 @@ pub(crate) async fn follow(
 ) -> Result<Sse<impl Stream<Item = Result<Sent, Infallible>>>, Problem> {
     let since = last_event_id(&headers)?;
     let slot = Arc::clone(&app.followers).try_acquire_owned().map_err(|_| Problem::busy("too many watch"))?;
-    let mut follower = app.live.follow(&app.api).await;
+    let mut follower = app.live.follow(&app.api);
     let (sender, receiver) = mpsc::channel(WAITING);
     let (subscribed, from_now_on) = oneshot::channel();
     let pass = caller.pass(&app);

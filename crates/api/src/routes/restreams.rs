@@ -3,7 +3,6 @@
 use super::{created, one, reveal};
 use crate::acting::Acting;
 use crate::auth::Caller;
-use crate::catalogue::Catalogue;
 use crate::context::App;
 use crate::dto::List;
 use crate::dto::restream::{RestreamDto, RestreamStatusDto, RetryAnswer};
@@ -18,17 +17,12 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use weir_model::{Restream, RestreamId, StreamId};
 
-fn dto(app: &App, catalogue: &Catalogue, restream: &Restream, reveal: bool) -> RestreamDto {
-    let source = app.api.observe.stream_status(restream.stream_id);
-    let platforms = app.api.commands.platforms();
-    let (sends, warnings) = (catalogue.sends(restream, platforms), catalogue.warnings(restream, &source, platforms));
-    let status = RestreamStatusDto::new(restream, app.api.observe.restream_status(restream.id), sends, warnings);
-    RestreamDto::new(restream, status, reveal)
+fn dto(app: &App, restream: &Restream, reveal: bool) -> RestreamDto {
+    RestreamDto::new(restream, RestreamStatusDto::of(&app.api.observe, restream.id), reveal)
 }
 
-async fn answer(app: &App, restream: &Restream) -> Result<Response, Problem> {
-    let catalogue = app.catalogues.read(&app.api).await?;
-    Ok(one(StatusCode::OK, restream.version, dto(app, &catalogue, restream, false)))
+fn answer(app: &App, restream: &Restream) -> Response {
+    one(StatusCode::OK, restream.version, dto(app, restream, false))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -48,8 +42,7 @@ pub(crate) async fn list(
 ) -> Result<Json<List<RestreamDto>>, Problem> {
     let (after, limit) = page.read()?;
     let page = app.api.store.restreams(of.stream_id.map(StreamId), after, limit).await?;
-    let catalogue = app.catalogues.read(&app.api).await?;
-    Ok(Json(List::new(page, |restream| dto(&app, &catalogue, &restream, false))))
+    Ok(Json(List::new(page, |restream| dto(&app, &restream, false))))
 }
 
 /// A new restream
@@ -64,8 +57,7 @@ pub(crate) async fn create(
     let restream = input.into_model()?;
     app.api.raw_uris.check(caller.role, None, &restream)?;
     let restream = app.api.commands.create_restream_of(caller.user_id, restream).await?;
-    let catalogue = app.catalogues.read(&app.api).await?;
-    Ok(created("restreams", restream.id.0, restream.version, dto(&app, &catalogue, &restream, false)))
+    Ok(created("restreams", restream.id.0, restream.version, dto(&app, &restream, false)))
 }
 
 /// One restream
@@ -81,8 +73,7 @@ pub(crate) async fn read(
     if params.reveal {
         reveal(&app, &caller, format!("restreams/{id}")).await?;
     }
-    let catalogue = app.catalogues.read(&app.api).await?;
-    Ok(one(StatusCode::OK, restream.version, dto(&app, &catalogue, &restream, params.reveal)))
+    Ok(one(StatusCode::OK, restream.version, dto(&app, &restream, params.reveal)))
 }
 
 /// Changes what is named; only this restream notices
@@ -104,7 +95,7 @@ pub(crate) async fn change(
         rule.check(caller.role, Some(&before), restream)
     };
     let restream = app.api.commands.update_restream(RestreamId(id), version, changed).await?;
-    answer(&app, &restream).await
+    Ok(answer(&app, &restream))
 }
 
 /// Stops and deletes it
@@ -120,7 +111,7 @@ pub(crate) async fn remove(Acting(app): Acting, Id(id): Id, IfMatch(version): If
     (status = 200, body = RestreamDto), (status = 404, body = Problem)))]
 pub(crate) async fn start(Acting(app): Acting, Id(id): Id) -> Result<Response, Problem> {
     let restream = app.api.commands.start_restream(RestreamId(id)).await?;
-    answer(&app, &restream).await
+    Ok(answer(&app, &restream))
 }
 
 /// Stops it
@@ -128,7 +119,7 @@ pub(crate) async fn start(Acting(app): Acting, Id(id): Id) -> Result<Response, P
     (status = 200, body = RestreamDto), (status = 404, body = Problem)))]
 pub(crate) async fn stop(Acting(app): Acting, Id(id): Id) -> Result<Response, Problem> {
     let restream = app.api.commands.stop_restream(RestreamId(id)).await?;
-    answer(&app, &restream).await
+    Ok(answer(&app, &restream))
 }
 
 /// Tries at once instead of waiting for the next attempt

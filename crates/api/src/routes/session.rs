@@ -17,7 +17,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
-use weir_model::Secret;
+use weir_model::{Role, Secret, UserId};
 use weir_store::{Account, AccountChange};
 
 #[derive(Deserialize, ToSchema)]
@@ -43,6 +43,15 @@ pub(crate) struct SessionUserDto {
     id: Option<i64>,
     name: String,
     role: RoleDto,
+    /// Whether its restreams may name addresses of their own; else they take a destination (the configuration's `restreams.raw_uri`).
+    may_use_raw_uris: bool,
+}
+
+impl SessionUserDto {
+    fn new(app: &App, id: Option<UserId>, name: String, role: Role) -> Self {
+        let may_use_raw_uris = app.api.raw_uris.lets(role);
+        Self { id: id.map(|id| id.0), name, role: role.into(), may_use_raw_uris }
+    }
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -80,7 +89,7 @@ async fn welcome(app: &App, account: Account) -> Result<Response, Problem> {
     let cookie = cookie(app, login.cookie.expose(), life);
     let session = SessionDto {
         csrf_token: Some(csrf_token(&login.cookie)),
-        user: SessionUserDto { id: Some(account.id.0), name: account.name, role: account.role.into() },
+        user: SessionUserDto::new(app, Some(account.id), account.name, account.role),
     };
     Ok(([(header::SET_COOKIE, cookie)], Json(session)).into_response())
 }
@@ -88,10 +97,10 @@ async fn welcome(app: &App, account: Account) -> Result<Response, Problem> {
 /// Who is logged in
 #[utoipa::path(get, path = "/api/v1/session", tag = "session", responses(
     (status = 200, body = SessionDto), (status = 401, body = Problem)))]
-pub(crate) async fn read(Extension(caller): Extension<Caller>) -> Json<SessionDto> {
+pub(crate) async fn read(State(app): State<App>, Extension(caller): Extension<Caller>) -> Json<SessionDto> {
     Json(SessionDto {
         csrf_token: caller.cookie().map(csrf_token),
-        user: SessionUserDto { id: caller.user_id.map(|id| id.0), name: caller.name, role: caller.role.into() },
+        user: SessionUserDto::new(&app, caller.user_id, caller.name, caller.role),
     })
 }
 

@@ -184,7 +184,7 @@ async fn browsers_log_in() {
     assert!(set.contains("HttpOnly") && set.contains("SameSite=Strict"), "{set}");
     let cookie = set.split(';').next().unwrap().to_owned();
     let csrf = session.json()["csrf_token"].as_str().unwrap().to_owned();
-    assert_eq!(session.json()["user"], json!({"id": 1, "name": "admin", "role": "admin"}));
+    assert_eq!(session.json()["user"], json!({"id": 1, "name": "admin", "role": "admin", "may_use_raw_uris": true}));
 
     let with = |csrf: &'static str| [("cookie", cookie.clone()), ("x-csrf-token", csrf.to_owned())];
     let call = async |method: &str, path: &str, body: Option<&str>, headers: &[(&str, String)]| {

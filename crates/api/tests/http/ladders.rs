@@ -47,15 +47,16 @@ async fn ones_own_are_made_used_renamed_and_kept_while_used() {
 
     let stream = api.post("/streams", json!({"name": "cam1", "ladder": "mine"})).await;
     assert_eq!(stream.status, 201, "{}", stream.text);
-    let renditions = async || match api.context.commands.desired().await.unwrap()[0].stream.ladder.clone() {
+    let catalogue = || api.context.commands.catalogue();
+    let renditions = || match catalogue().as_run(catalogue().streams().next().unwrap()).ladder {
         Some(Ladder::Inline(renditions)) => renditions.into_iter().map(|rendition| rendition.name).collect::<Vec<_>>(),
         other => vec![format!("{other:?}")],
     };
-    assert_eq!(renditions().await, ["small"]);
+    assert_eq!(renditions(), ["small"]);
     let path = format!("/ladders/{id}");
     let change = json!({"name": "ours", "renditions": [rendition("small", 180), rendition("tall", 240)]});
     assert_eq!(api.patch(&path, change).await.status, 200);
-    assert_eq!(renditions().await, ["small", "tall"], "what runs follows");
+    assert_eq!(renditions(), ["small", "tall"], "what runs follows");
     assert_eq!(api.get("/streams/1").await.json()["ladder"], json!("ours"), "the stream's row follows the name");
     let used = api.delete(&path).await;
     assert_eq!((used.status.as_u16(), used.json()["code"].clone()), (409, json!("in_use")));

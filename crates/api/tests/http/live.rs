@@ -137,6 +137,79 @@ async fn what_a_platform_holds_against_it_and_how_to_put_it_right() {
 }
 
 #[tokio::test]
+async fn what_would_be_is_answered_before_anything_is_made() {
+    let api = Api::start().await;
+    api.stream("cam1").await;
+    let destination = json!({"name": "own", "platform": "facebook", "url": "rtmp://127.0.0.1/live"});
+    assert_eq!(api.post("/destinations", destination).await.status, 201);
+    let slow = json!({"name": "slow", "width": 640, "height": 360, "video_bitrate_kbps": 800, "gop_seconds": 8});
+    let good = json!({"name": "good", "width": 640, "height": 360, "video_bitrate_kbps": 800});
+    let ladder = json!({"ladder": [{"name": "asis", "passthrough": true}, slow, good]});
+    assert_eq!(api.patch("/streams/1", ladder).await.status, 200);
+    let facebook = "rtmps://live-api-s.facebook.com:443/rtmp";
+    let whole = format!("{facebook}/FB-planted");
+    let check = async |body: Value| {
+        let (text, auth) = (body.to_string(), [("authorization", &*api.operator)]);
+        let answer = api.call("POST", "/restreams/check", Some(&text), &auth).await;
+        assert_eq!(answer.status, 200, "{body}: {}", answer.text);
+        assert!(!answer.text.contains("planted"));
+        answer.json()
+    };
+    let before = check(json!({"stream_id": 1, "uri": facebook})).await;
+    assert_eq!(
+        (&before["known"], &before["platform"], &before["warnings"]),
+        (&json!(false), &json!("facebook"), &json!([]))
+    );
+    api.context.observe.board().set_stream(StreamId(1), "cam1", live(10.0, 3_000_000));
+    for (body, code, rendition) in [
+        // A server is enough; a whole address, and a whole body, are taken as well.
+        (json!({"stream_id": 1, "uri": facebook}), Some("gop_too_long"), None),
+        (
+            json!({"stream_id": 1, "uri": whole, "name": "fb", "active": true, "backup_uri": whole}),
+            Some("gop_too_long"),
+            None,
+        ),
+        (json!({"stream_id": 1, "destination_id": 1}), Some("gop_too_long"), None),
+        (json!({"stream_id": 1, "destination_id": 1, "stream_key": "planted"}), Some("gop_too_long"), None),
+        (json!({"stream_id": 1, "destination_id": 1, "rendition": "slow"}), Some("gop_too_long"), Some("slow")),
+        (json!({"stream_id": 1, "destination_id": 1, "rendition": "good"}), None, Some("good")),
+        (
+            json!({"stream_id": 1, "uri": facebook, "rendition": {"name": "mine", "width": 640, "height": 360}}),
+            None,
+            Some("mine"),
+        ),
+        (json!({"stream_id": 1, "uri": "srt://h:1"}), None, None),
+    ] {
+        let said = check(body.clone()).await;
+        assert_eq!(said["known"], true, "{body}");
+        assert_eq!(said["warnings"][0]["code"].as_str(), code, "{body}: {said}");
+        assert_eq!(said["rendition"]["name"].as_str(), rendition, "{body}: {said}");
+        assert_eq!(said["of_ladder"].as_str(), code.map(|_| "good"), "{body}: {said}");
+        if code.is_some() {
+            let mended =
+                check(json!({"stream_id": 1, "uri": facebook, "rendition": said["warnings"][0]["suggestion"]})).await;
+            assert_eq!(mended["warnings"], json!([]), "{mended}");
+        }
+    }
+    let filled =
+        check(json!({"stream_id": 1, "uri": facebook, "rendition": {"name": "mine", "width": 640, "height": 360}}))
+            .await;
+    assert!(filled["rendition"]["gop_seconds"].is_number() && filled["rendition"]["video_bitrate_kbps"].is_number());
+    for (body, field) in [
+        (json!({"stream_id": 9, "uri": facebook}), "stream_id"),
+        (json!({"stream_id": 1}), "uri"),
+        (json!({"stream_id": 1, "uri": "http://h"}), "uri"),
+        (json!({"stream_id": 1, "destination_id": 9}), "destination_id"),
+    ] {
+        let refused = api.post("/restreams/check", body.clone()).await;
+        assert_eq!((refused.status.as_u16(), refused.json()["field"].as_str()), (422, Some(field)), "{body}");
+    }
+    assert_eq!(api.get("/restreams").await.json()["items"], json!([]), "nothing is made");
+    let audit = api.get("/audit").await.text;
+    assert!(!audit.contains("restreams/check"), "asking is no deed: {audit}");
+}
+
+#[tokio::test]
 async fn figures_over_time() {
     let api = Api::start().await;
     api.stream("cam1").await;

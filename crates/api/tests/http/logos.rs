@@ -42,12 +42,15 @@ async fn a_logo_is_put_placed_read_and_taken_off() {
     let moved = api.patch("/streams/1", json!({"logo": {"opacity": 0.5, "width_percent": 20}})).await.json();
     let expected = json!({"position": "bottom_left", "width_percent": 20.0, "margin_percent": 3.0, "opacity": 0.5, "image": image});
     assert_eq!(moved["logo"], expected);
-    let desired = api.context.commands.desired().await.unwrap();
-    assert_eq!(&*desired[0].stream.logo_image.as_ref().unwrap().png, png, "what runs has the picture");
+    let stream = || {
+        let catalogue = api.context.commands.catalogue();
+        catalogue.as_run(catalogue.streams().next().unwrap())
+    };
+    assert_eq!(&*stream().logo_image.as_ref().unwrap().png, png, "what runs has the picture");
 
     assert_eq!(api.delete("/streams/1/logo").await.status, 204);
     assert_eq!(api.get("/streams/1").await.json()["logo"]["image"], Value::Null);
-    assert_eq!(api.context.commands.desired().await.unwrap()[0].stream.logo_image, None);
+    assert_eq!(stream().logo_image, None);
 }
 
 #[tokio::test]

@@ -193,7 +193,6 @@ async fn addresses_of_later_versions_say_so() {
         ("GET", "/incidents"),
         ("GET", "/usage"),
         ("GET", "/nodes"),
-        ("POST", "/restreams/check"),
         ("GET", "/probes"),
     ] {
         let answer = api.call(method, path, None, &[("authorization", &api.admin)]).await;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use time::OffsetDateTime;
 
-use crate::commands::PlayGrant;
+use crate::catalogue::PlayGrant;
 use crate::pass::PassEnd;
 use crate::play_token;
 

@@ -115,7 +115,6 @@ async fn an_address_that_guesses_keys_waits_and_nobody_else_does() {
 
 #[test]
 fn refusals_can_be_told_apart() {
-    let texts: std::collections::BTreeSet<String> =
-        AdmissionRefusal::ALL.iter().map(|refusal| refusal.to_string()).collect();
+    let texts: std::collections::BTreeSet<String> = AdmissionRefusal::ALL.iter().map(ToString::to_string).collect();
     assert_eq!(texts.len(), AdmissionRefusal::ALL.len());
 }

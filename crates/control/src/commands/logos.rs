@@ -1,8 +1,6 @@
 //! Changes to the logos of streams.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use weir_model::{LogoImage, Stream, StreamId};
@@ -13,9 +11,6 @@ use super::{CommandError, Commands, Result};
 
 /// Of the picture's SHA-256: enough to tell two pictures apart.
 const DIGEST_BYTES: usize = 8;
-
-/// The pictures of those streams that have one.
-pub(super) type Logos = BTreeMap<StreamId, LogoImage>;
 
 /// A PNG that can be read, with what it is like.
 pub async fn read_logo(png: Vec<u8>) -> Result<LogoImage> {
@@ -54,25 +49,8 @@ impl Commands {
             _ => {}
         }
         let stream = self.store().set_logo(id, image.as_ref()).await?;
-        self.streams_changed().await?;
+        self.follow().await?;
         self.tell_changed(&old, &stream, &[]);
         Ok(stream)
-    }
-
-    /// Puts the pictures beside what is known of them, for whoever runs the streams.
-    pub(super) async fn carry_logos(&self, streams: &mut [Stream]) -> Result<()> {
-        let mut logos = self.shared.logos.lock().await;
-        let mut kept = Logos::new();
-        for stream in streams {
-            let Some(image) = &mut stream.logo_image else { continue };
-            match logos.remove(&stream.id).filter(|known| known == image) {
-                Some(known) => *image = known,
-                // Gone since the streams were read: the next round knows.
-                None => image.png = self.store().logo(stream.id).await?.map(Arc::from).unwrap_or_default(),
-            }
-            kept.insert(stream.id, image.clone());
-        }
-        *logos = kept;
-        Ok(())
     }
 }

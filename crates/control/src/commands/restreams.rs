@@ -1,10 +1,11 @@
 //! Changes to restreams, by people, by their schedule, and by the runtime when one gives up.
 
+use super::change::Changeable;
 use super::check::check_restream;
-use super::{CommandError, Commands, Result, STALE_RETRIES};
+use super::{CommandError, Commands, Result};
 use time::OffsetDateTime;
 use weir_model::{Destination, ReasonCode, Restream, RestreamId, Target, UserId};
-use weir_store::StoreError;
+use weir_store::{Store, StoreError};
 
 impl Commands {
     pub async fn create_restream(&self, restream: Restream) -> Result<Restream> {
@@ -16,52 +17,25 @@ impl Commands {
         let _changing = self.shared.changing.lock().await;
         self.check_with_destination(&mut restream).await?;
         let restream = self.store().create_restream_of(owner, restream).await?;
-        self.kick();
+        self.follow().await?;
         self.tell_created(&restream);
         Ok(restream)
     }
 
-    /// See `update_stream` for `version` and `change`.
+    /// See `change` for `version`, and for how often `change` may run.
     pub async fn update_restream(
         &self,
         id: RestreamId,
         version: Option<i64>,
         change: impl Fn(&mut Restream) -> Result<()> + Send,
     ) -> Result<Restream> {
-        let _changing = self.shared.changing.lock().await;
-        let mut tries = 0;
-        loop {
-            let old = self.store().restream(id).await?;
-            if version.is_some_and(|version| version != old.version) {
-                return Err(StoreError::Stale.into());
-            }
-            let mut restream = old.clone();
-            change(&mut restream)?;
-            if restream.active && !old.active {
-                restream.stop_reason = None;
-            }
-            self.check_with_destination(&mut restream).await?;
-            if restream == old {
-                return Ok(old);
-            }
-            tries += 1;
-            match self.store().update_restream(restream).await.map_err(CommandError::from) {
-                Err(error) if error.is_stale() && version.is_none() && tries < STALE_RETRIES => {}
-                updated => {
-                    let updated = updated?;
-                    self.kick();
-                    self.tell_changed(&old, &updated, &[]);
-                    return Ok(updated);
-                }
-            }
-        }
+        self.change(id, version, change).await
     }
 
     pub async fn delete_restream(&self, id: RestreamId, version: Option<i64>) -> Result<()> {
         let _changing = self.shared.changing.lock().await;
-        let gone = self.store().restream(id).await?;
-        self.store().delete_restream(id, version).await?;
-        self.kick();
+        let gone = self.store().delete_restream(id, version).await?;
+        self.follow().await?;
         self.tell_deleted(&gone);
         Ok(())
     }
@@ -105,7 +79,7 @@ impl Commands {
     /// so that a later start or stop by hand stands.
     pub async fn apply_schedules(&self, now: OffsetDateTime) -> Result<Option<OffsetDateTime>> {
         let mut next: Option<OffsetDateTime> = None;
-        for restream in self.store().all_restreams().await? {
+        for restream in self.catalogue().restreams() {
             let due = |at: Option<OffsetDateTime>| at.is_some_and(|at| at <= now);
             let mut schedule = restream.schedule;
             if due(schedule.start_at) || due(schedule.stop_at) {
@@ -146,5 +120,28 @@ impl Commands {
             },
         };
         check_restream(restream, destination.as_ref())
+    }
+}
+
+impl Changeable for Restream {
+    type Id = RestreamId;
+
+    fn version(&self) -> i64 {
+        self.version
+    }
+
+    async fn read(store: &Store, id: RestreamId) -> std::result::Result<Self, StoreError> {
+        store.restream(id).await
+    }
+
+    async fn write(self, store: &Store) -> std::result::Result<Self, StoreError> {
+        store.update_restream(self).await
+    }
+
+    async fn settle(&mut self, old: &Self, commands: &Commands) -> Result<()> {
+        if self.active && !old.active {
+            self.stop_reason = None;
+        }
+        commands.check_with_destination(self).await
     }
 }

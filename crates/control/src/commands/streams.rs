@@ -8,9 +8,10 @@ use time::format_description::well_known::Rfc3339;
 use weir_model::{EventKind, Secret, Slot, Source, SourceKind, Stream, StreamId};
 use weir_store::{Store, StoreError};
 
+use super::change::Changeable;
 use super::check::{check_available, check_stream};
 use super::telling::Told as _;
-use super::{CommandError, Commands, Result, STALE_RETRIES};
+use super::{CommandError, Commands, Result};
 use crate::play_token::{self, PlayToken};
 
 /// Letters that can't be mistaken for one another when a key is read aloud; 32 of them, five bits each.
@@ -28,66 +29,28 @@ impl Commands {
         let _changing = self.shared.changing.lock().await;
         self.check_named_ladder(&stream).await?;
         let stream = self.store().create_stream(stream).await?;
-        self.streams_changed().await?;
+        self.follow().await?;
         self.tell_created(&stream);
         Ok(stream)
     }
 
-    /// `change` may run again when another process changed the stream meanwhile. With `version`, that is Stale instead.
+    /// See `change` for `version`, and for how often `change` may run.
     pub async fn update_stream(
         &self,
         id: StreamId,
         version: Option<i64>,
         change: impl Fn(&mut Stream) -> Result<()> + Send,
     ) -> Result<Stream> {
-        let (before, stream) = self.change_stream(id, version, change).await?;
-        self.tell_changed(&before, &stream, &[]);
-        Ok(stream)
-    }
-
-    /// Gives it as it was and as it is now; the caller tells of it.
-    async fn change_stream(
-        &self,
-        id: StreamId,
-        version: Option<i64>,
-        change: impl Fn(&mut Stream) -> Result<()> + Send,
-    ) -> Result<(Stream, Stream)> {
-        let _changing = self.shared.changing.lock().await;
-        let mut tries = 0;
-        loop {
-            let old = self.store().stream(id).await?;
-            if version.is_some_and(|version| version != old.version) {
-                return Err(StoreError::Stale.into());
-            }
-            let mut stream = old.clone();
-            change(&mut stream)?;
-            check_available(&stream, Some(&old))?;
-            check_stream(&mut stream)?;
-            self.check_named_ladder(&stream).await?;
-            fill_keys(&mut stream, Some(&old))?;
-            if stream == old {
-                return Ok((old, stream));
-            }
-            tries += 1;
-            match self.store().update_stream(stream).await.map_err(CommandError::from) {
-                Err(error) if error.is_stale() && version.is_none() && tries < STALE_RETRIES => {}
-                updated => {
-                    let updated = updated?;
-                    self.streams_changed().await?;
-                    return Ok((old, updated));
-                }
-            }
-        }
+        self.change(id, version, change).await
     }
 
     /// Its restreams go with it.
     pub async fn delete_stream(&self, id: StreamId, version: Option<i64>) -> Result<()> {
         let _changing = self.shared.changing.lock().await;
-        let gone = self.store().stream(id).await?;
-        let restreams = self.store().all_restreams().await?;
-        self.store().delete_stream(id, version).await?;
-        self.streams_changed().await?;
-        restreams.iter().filter(|restream| restream.stream_id == id).for_each(|restream| self.tell_deleted(restream));
+        let before = self.catalogue();
+        let gone = self.store().delete_stream(id, version).await?;
+        self.follow().await?;
+        before.restreams_of(id).for_each(|restream| self.tell_deleted(&**restream));
         self.tell_deleted(&gone);
         Ok(())
     }
@@ -124,7 +87,7 @@ impl Commands {
     /// Ends all playback tokens that were handed out for it, and whoever watches by one.
     pub async fn revoke_play_tokens(&self, id: StreamId) -> Result<Stream> {
         let (_, stream) = self
-            .change_stream(id, None, |stream| {
+            .change_untold(id, None, |stream: &mut Stream| {
                 // After four thousand million times it begins anew, with tokens that have expired long since.
                 stream.play_epoch = stream.play_epoch.wrapping_add(1);
                 Ok(())
@@ -137,7 +100,7 @@ impl Commands {
     /// New keys for the push sources of one slot, or of all; the old ones stop working at once.
     pub async fn rotate_stream_key(&self, id: StreamId, slot: Option<Slot>) -> Result<Stream> {
         let (_, stream) = self
-            .change_stream(id, None, move |stream| {
+            .change_untold(id, None, move |stream: &mut Stream| {
                 let mut rotated = false;
                 for source in &mut stream.sources {
                     if let SourceKind::Push { stream_key } = &mut source.kind
@@ -154,6 +117,29 @@ impl Commands {
         about.insert("slot".to_owned(), slot.map(Slot::as_str).into());
         self.tell(EventKind::StreamKeyRotated, about);
         Ok(stream)
+    }
+}
+
+impl Changeable for Stream {
+    type Id = StreamId;
+
+    fn version(&self) -> i64 {
+        self.version
+    }
+
+    async fn read(store: &Store, id: StreamId) -> std::result::Result<Self, StoreError> {
+        store.stream(id).await
+    }
+
+    async fn write(self, store: &Store) -> std::result::Result<Self, StoreError> {
+        store.update_stream(self).await
+    }
+
+    async fn settle(&mut self, old: &Self, commands: &Commands) -> Result<()> {
+        check_available(self, Some(old))?;
+        check_stream(self)?;
+        commands.check_named_ladder(self).await?;
+        fill_keys(self, Some(old))
     }
 }
 

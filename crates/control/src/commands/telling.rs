@@ -1,7 +1,7 @@
 //! Tells of every change of what is asked for: of what, by whom, and in which fields; never what they hold, which may be secret.
 
 use serde_json::{Map, Value};
-use weir_model::{Destination, EventKind, Restream, SavedLadder, Stream, Target, Webhook};
+use weir_model::{Destination, EventKind, Restream, SavedLadder, Stream, Webhook, changed};
 use weir_store::{Account, ApiKey};
 
 use super::Commands;
@@ -51,20 +51,6 @@ impl Commands {
     }
 }
 
-/// Compares field by field. Every field of the type is named, behind the bar those that are not told: a new one can't be forgotten.
-macro_rules! changed {
-    ($type:ident, $before:expr, $now:expr; $($told:ident $(as $name:literal)?),+ | $($untold:ident),*) => {{
-        let $type { $($told: _,)+ $($untold: _,)* } = $before;
-        let mut names: Vec<&'static str> = Vec::new();
-        $(if $before.$told != $now.$told {
-            names.push(changed!(@name $told $($name)?));
-        })+
-        names
-    }};
-    (@name $field:ident) => { stringify!($field) };
-    (@name $field:ident $name:literal) => { $name };
-}
-
 /// `{"<id_field>": id, "name": name}`
 fn about(id_field: &str, id: i64, name: &str) -> Map<String, Value> {
     Map::from_iter([(id_field.to_owned(), id.into()), ("name".to_owned(), name.into())])
@@ -83,9 +69,7 @@ impl Changing for Stream {
     const CHANGED: EventKind = EventKind::StreamChanged;
 
     fn changed_since(&self, before: &Self) -> Vec<&'static str> {
-        changed!(Stream, before, self;
-            name, active, sources, ladder, hls, dash, webrtc, dvr_seconds, record, protected, slate, encoder_policy, logo,
-            logo_image as "logo", srt_passphrase | id, version, play_epoch, created_at, updated_at)
+        self.changed_fields(before)
     }
 }
 
@@ -104,22 +88,7 @@ impl Changing for Restream {
     const CHANGED: EventKind = EventKind::RestreamChanged;
 
     fn changed_since(&self, before: &Self) -> Vec<&'static str> {
-        let mut names = changed!(Restream, before, self;
-            stream_id, name, active, client_user_id, backup_uri, rendition, schedule, retry
-            | id, version, target, stop_reason, created_at, updated_at);
-        match (&before.target, &self.target) {
-            (before, now) if before == now => {}
-            (Target::Uri(_), Target::Uri(_)) => names.push("uri"),
-            (
-                Target::Destination { destination_id: before, stream_key: old_key },
-                Target::Destination { destination_id: now, stream_key: new_key },
-            ) => {
-                names.extend((before != now).then_some("destination_id"));
-                names.extend((old_key != new_key).then_some("stream_key"));
-            }
-            _ => names.extend(["uri", "destination_id", "stream_key"]),
-        }
-        names
+        self.changed_fields(before)
     }
 }
 
@@ -136,7 +105,7 @@ impl Changing for Destination {
     const CHANGED: EventKind = EventKind::DestinationChanged;
 
     fn changed_since(&self, before: &Self) -> Vec<&'static str> {
-        changed!(Destination, before, self; name, platform, url, backup_url | id, version, created_at, updated_at)
+        self.changed_fields(before)
     }
 }
 
@@ -153,7 +122,7 @@ impl Changing for SavedLadder {
     const CHANGED: EventKind = EventKind::LadderChanged;
 
     fn changed_since(&self, before: &Self) -> Vec<&'static str> {
-        changed!(SavedLadder, before, self; name, title, renditions | id, version, created_at, updated_at)
+        self.changed_fields(before)
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::*;
 use time::{Duration, OffsetDateTime};
-use weir_model::{ReasonCode, Restream, Slot, Source, SourceKind, StreamId, StreamName};
+use weir_model::{
+    Destination, DestinationId, ReasonCode, Restream, Slot, Source, SourceKind, Stream, StreamName, Target,
+};
 use weir_store::SealingKey;
 
 async fn fresh() -> (tempfile::TempDir, Commands) {
@@ -184,7 +186,7 @@ async fn restreams_are_checked_and_resolved() {
     assert!(matches!(nowhere, Err(CommandError::Store(StoreError::Dangling { field: "stream_id" }))));
 
     let made = commands.create_restream(Restream::draft(cam.id, "r", keyed(saved.id.0, "k"))).await.unwrap();
-    let specs = || async { commands.desired().await.unwrap().remove(0).restreams };
+    let specs = || async { commands.catalogue().desired(commands.platforms()).remove(0).restreams };
     assert!(specs().await.is_empty(), "not started yet");
     commands.start_restream(made.id).await.unwrap();
     let spec = specs().await.remove(0).unwrap();

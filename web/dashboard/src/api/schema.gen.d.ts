@@ -286,6 +286,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/restreams/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What would be: what the platform would say to it, and what it would take of this machine. Nothing is made or changed */
+        post: operations["check"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/restreams/{id}": {
         parameters: {
             query?: never;
@@ -816,10 +833,57 @@ export interface components {
             /** @description The address under /api/v1 that it was done to, as `streams/7`; of what was made, its own. */
             subject: string;
         };
+        CheckDto: {
+            cost?: components["schemas"]["CostDto"] | null;
+            /** @description Whether it is known what would be sent. The source as it is, is known while it comes in. */
+            known: boolean;
+            /** @description Where there are warnings, one of the stream's ladder that breaks no rule; it costs nothing more. */
+            of_ladder?: string | null;
+            /** @description Whose rules these are. */
+            platform: string;
+            rendition?: components["schemas"]["RenditionDto"] | null;
+            warnings: components["schemas"]["CheckWarningDto"][];
+        };
+        /**
+         * @description A restream's body. What is asked depends on neither name nor key, so that both may be left out, and an address may be one of
+         *     a server alone.
+         */
+        CheckInput: {
+            active?: boolean;
+            backup_uri?: string | null;
+            /** Format: int64 */
+            client_user_id?: number | null;
+            /** Format: int64 */
+            destination_id?: number | null;
+            name?: string | null;
+            rendition?: components["schemas"]["RenditionWishDto"] | null;
+            retry?: components["schemas"]["RetryDto"] | null;
+            schedule?: components["schemas"]["ScheduleDto"] | null;
+            /** Format: int64 */
+            stream_id: number;
+            stream_key?: string | null;
+            uri?: string | null;
+        };
+        /** @description A rule of the platform that would be broken. */
+        CheckWarningDto: {
+            code: components["schemas"]["WarningCode"];
+            message: string;
+            suggestion?: components["schemas"]["RenditionDto"] | null;
+        };
         /** @enum {string} */
         CodecDto: "h264" | "h265" | "av1";
         /** @enum {string} */
         CornerDto: "top_left" | "top_right" | "bottom_left" | "bottom_right";
+        /** @description Of this machine's cores, as measured here. */
+        CostDto: {
+            /**
+             * Format: double
+             * @description On top of what the stream's other renditions take.
+             */
+            cores: number;
+            /** @description Whether they are free now. */
+            fits: boolean;
+        };
         DestinationDto: {
             backup_url?: string | null;
             created_at: components["schemas"]["Timestamp"];
@@ -877,7 +941,7 @@ export interface components {
          * @description What happened, in one word.
          * @enum {string}
          */
-        EventType: "stream_state" | "stream_warning" | "restream_state" | "ingest_refused" | "play_refused" | "api_key_refused" | "scte35" | "rendition_planned" | "rendition_refused" | "rendition_degraded" | "rendition_recovered" | "worker_failed" | "segment_late" | "dvr_disk_full" | "dvr_disk_recovered" | "recording_started" | "recording_ended" | "recording_disk_full" | "recording_recovered" | "configuration_reloaded" | "stream_created" | "stream_changed" | "stream_deleted" | "stream_key_rotated" | "play_token_issued" | "play_tokens_revoked" | "destination_created" | "destination_changed" | "destination_deleted" | "restream_created" | "restream_changed" | "restream_deleted" | "ladder_created" | "ladder_changed" | "ladder_deleted" | "user_created" | "user_changed" | "user_deleted" | "apikey_created" | "apikey_changed" | "apikey_deleted" | "webhook_created" | "webhook_deleted";
+        EventType: "stream_state" | "stream_warning" | "restream_state" | "restream_warning" | "ingest_refused" | "play_refused" | "api_key_refused" | "scte35" | "rendition_planned" | "rendition_refused" | "rendition_degraded" | "rendition_recovered" | "worker_failed" | "segment_late" | "dvr_disk_full" | "dvr_disk_recovered" | "recording_started" | "recording_ended" | "recording_disk_full" | "recording_recovered" | "configuration_reloaded" | "stream_created" | "stream_changed" | "stream_deleted" | "stream_key_rotated" | "play_token_issued" | "play_tokens_revoked" | "destination_created" | "destination_changed" | "destination_deleted" | "restream_created" | "restream_changed" | "restream_deleted" | "ladder_created" | "ladder_changed" | "ladder_deleted" | "user_created" | "user_changed" | "user_deleted" | "apikey_created" | "apikey_changed" | "apikey_deleted" | "webhook_created" | "webhook_deleted";
         /**
          * @description What happens to a source of another shape than the rendition: bars around it, its middle only, or out of shape.
          * @enum {string}
@@ -1657,6 +1721,8 @@ export interface components {
              * @description Null for API keys.
              */
             id?: number | null;
+            /** @description Whether its restreams may name addresses of their own; else they take a destination (the configuration's `restreams.raw_uri`). */
+            may_use_raw_uris: boolean;
             name: string;
             role: components["schemas"]["RoleDto"];
         };
@@ -2857,6 +2923,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RestreamDto"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    check: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same request gets the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CheckInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckDto"];
                 };
             };
             400: components["responses"]["BadRequest"];

@@ -33,6 +33,8 @@ export function describe(event: WeirEvent, names: Names): Described {
     }
     case "stream_warning":
       return { tone: "wait", text: about("message") || about("code") };
+    case "restream_warning":
+      return { tone: "wait", text: `${names.restream(event["restream_id"]) ?? (about("name") || t.events.restream(about("restream_id")))}: ${about("message") || about("code")}` };
     case "ingest_refused":
     case "play_refused":
     case "api_key_refused": {

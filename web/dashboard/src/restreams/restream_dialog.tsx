@@ -1,18 +1,17 @@
 // A new restream in three clicks: platform, key, go. The same form changes one that exists.
 
-import { CircleAlert, TriangleAlert, WandSparkles } from "lucide-react";
 import { useState } from "react";
 import { patch, post } from "../api/client";
 import { useChange, useDestinations, usePlatforms, useRestreams, useStreams } from "../api/queries";
-import type { Destination, Platform, Rendition, Restream, Stream } from "../api/types";
+import type { Destination, Platform, Rendition, Restream, RestreamCheckInput, Stream } from "../api/types";
 import { useLadder } from "../ladders/ladders";
+import { useUser } from "../shell/session";
 import { t } from "../text";
-import { Button } from "../ui/button";
 import { FormDialog } from "../ui/dialog";
 import { errorOf, SelectField, TextField, Toggle } from "../ui/field";
 import { toast } from "../ui/toast";
+import { Check } from "./check";
 import { PlatformMark, platformOf } from "./platform_mark";
-import { mend, sentAsIs, sentRendition, violationsOf } from "./rules";
 
 interface RestreamDialogProps {
   /** The stream it is for; to be chosen where it is missing. */
@@ -29,6 +28,8 @@ export function RestreamDialog({ stream: given, restream, onClose }: RestreamDia
   const [streamId, setStreamId] = useState(restream?.stream_id ?? given?.id ?? streams[0]?.id);
   const stream = streams.find(({ id }) => id === streamId) ?? given;
   const ladder = useLadder(stream?.ladder);
+  // Who may not name addresses chooses among those that an admin saved.
+  const mayNameAddresses = useUser().may_use_raw_uris;
 
   const [destinationId, setDestinationId] = useState(restream?.destination_id ?? undefined);
   const [platformId, setPlatformId] = useState(platformOf(restream?.uri));
@@ -47,11 +48,11 @@ export function RestreamDialog({ stream: given, restream, onClose }: RestreamDia
   const [startAt, setStartAt] = useState(local(restream?.schedule.start_at));
   const [stopAt, setStopAt] = useState(local(restream?.schedule.stop_at));
 
-  const backupServer = destination ? undefined : platform?.backup_url;
+  const backupServer = destination || !mayNameAddresses ? undefined : platform?.backup_url;
+  const rendition = wish === "" ? null : wish === OWN ? (own ?? null) : wish;
   const suggested = freeName(destination?.name ?? platform?.title ?? t.restreams.one, restreams.filter(({ stream_id, id }) => stream_id === streamId && id !== restream?.id).map((each) => each.name));
 
   const save = useChange(async () => {
-    const rendition = wish === "" ? null : wish === OWN ? (own ?? null) : wish;
     const schedule = { start_at: utc(startAt), stop_at: utc(stopAt) };
     // What is sent again although it is the same might cut the push.
     const target = destination
@@ -88,7 +89,7 @@ export function RestreamDialog({ stream: given, restream, onClose }: RestreamDia
         </SelectField>
       )}
       <div className="platforms" role="group" aria-label={t.restreams.where}>
-        {platforms.map((each) => (
+        {mayNameAddresses && platforms.map((each) => (
           <button key={each.id} type="button" className="platform" aria-pressed={!destination && platform?.id === each.id} onClick={() => pickPlatform(each)}>
             <PlatformMark id={each.id} />
             <span>{each.title}</span>
@@ -102,6 +103,7 @@ export function RestreamDialog({ stream: given, restream, onClose }: RestreamDia
           </button>
         ))}
       </div>
+      {!mayNameAddresses && <p className="check">{destinations.length > 0 ? t.restreams.onlySaved : t.restreams.noneSaved}</p>}
       {destination ? (
         <dl className="key-rows">
           <div className="key-row">
@@ -109,19 +111,19 @@ export function RestreamDialog({ stream: given, restream, onClose }: RestreamDia
             <dd><span className="mono">{destination.url}</span></dd>
           </div>
         </dl>
-      ) : (
+      ) : mayNameAddresses ? (
         <TextField label={t.restreams.server} mono value={server} onChange={(event) => setServer(event.target.value)} required={!restream && !key.includes("://")}
           placeholder={isSrt ? "srt://host:9000?mode=caller&latency=2500000" : "rtmp://host/app"} hint={isSrt ? t.restreams.srtHint : undefined} error={errorOf(save.error, "uri")} />
-      )}
+      ) : null}
       <TextField label={t.restreams.key} mono value={key} onChange={(event) => setKey(event.target.value)} required={Boolean(destination) && !restream}
         hint={restream ? t.restreams.keyKept(restream.stream_key ?? "") : isSrt ? t.restreams.srtKeyHint : platform?.key_help} error={errorOf(save.error, "stream_key")} />
       <TextField label={t.name} value={name} onChange={(event) => setName(event.target.value)} placeholder={suggested} hint={t.restreams.nameHint} error={errorOf(save.error, "name")} />
 
       {platform && stream && (
-        <Check platform={platform} stream={stream} ladder={ladder} wish={wish} own={own} onFix={(rendition) => {
-          if (typeof rendition === "string") setWish(rendition);
+        <Check platform={platform} asked={{ stream_id: stream.id, rendition, ...goesTo(destination, server || platform.url, key) }} onFix={(mended) => {
+          if (typeof mended === "string") setWish(mended);
           else {
-            setOwn(rendition);
+            setOwn(mended);
             setWish(OWN);
           }
         }} />
@@ -135,7 +137,7 @@ export function RestreamDialog({ stream: given, restream, onClose }: RestreamDia
             {ladder.map(({ name: each, height, video_bitrate_kbps }) => <option key={each} value={each}>{each}{video_bitrate_kbps ? ` · ${height}p · ${video_bitrate_kbps} kbps` : ""}</option>)}
             {own && <option value={OWN}>{t.restreams.own(own)}</option>}
           </SelectField>
-          <TextField label={t.restreams.backupUrl} mono value={backup} onChange={(event) => setBackup(event.target.value)} hint={restream?.backup_uri ? t.restreams.backupKept(restream.backup_uri) : t.restreams.backupHint} error={errorOf(save.error, "backup_uri")} />
+          {mayNameAddresses && <TextField label={t.restreams.backupUrl} mono value={backup} onChange={(event) => setBackup(event.target.value)} hint={restream?.backup_uri ? t.restreams.backupKept(restream.backup_uri) : t.restreams.backupHint} error={errorOf(save.error, "backup_uri")} />}
           <div className="two tight">
             <TextField label={t.restreams.startAt} type="datetime-local" value={startAt} onChange={(event) => setStartAt(event.target.value)} error={errorOf(save.error, "schedule.start_at")} />
             <TextField label={t.restreams.stopAt} type="datetime-local" value={stopAt} onChange={(event) => setStopAt(event.target.value)} error={errorOf(save.error, "schedule.stop_at")} />
@@ -149,51 +151,10 @@ export function RestreamDialog({ stream: given, restream, onClose }: RestreamDia
 
 const OWN = "*own*";
 
-interface CheckProps {
-  platform: Platform;
-  stream: Stream;
-  ladder: Rendition[];
-  wish: string;
-  own: Rendition | undefined;
-  onFix: (rendition: Rendition | string) => void;
-}
-
-/** What the platform would say, before it says it. */
-function Check({ platform, stream, ladder, wish, own, onFix }: CheckProps) {
-  const { ingest } = stream.status;
-  const rendition = wish === OWN ? own : ladder.find(({ name }) => name === wish);
-  const sent = rendition ? sentRendition(rendition, ingest) : ingest ? sentAsIs(ingest) : undefined;
-  const found = sent ? violationsOf(platform, sent) : [];
-  if (!sent || found.length === 0) {
-    const { rules } = platform;
-    const said = [
-      rules.video_max_kbps ? t.rules.saysBitrate(rules.video_max_kbps) : "",
-      rules.max_height ? t.rules.saysHeight(rules.max_height) : "",
-      rules.gop_max_seconds ? t.rules.saysGop(rules.gop_max_seconds) : "",
-      rules.cbr ? "CBR" : "",
-    ].filter(Boolean);
-    return <p className="check good">{sent ? t.rules.fits(platform.title) : t.rules.unknown(platform.title)}{said.length > 0 && <span className="check-rules">{said.join(" · ")}</span>}</p>;
-  }
-  // One of the ladder costs nothing more; else one is made for it.
-  const fitting = ladder.find((each) => !each.passthrough && violationsOf(platform, sentRendition(each, ingest)).length === 0);
-  const made = mend(platform, sent);
-  const enough = fitting && (fitting.height ?? 0) >= (made.height ?? 0) * 0.9;
-  return (
-    <div className="check">
-      <ul>
-        {found.map(({ code, severe, text }) => (
-          <li key={code} className={severe ? "bad" : "wait"}>
-            {severe ? <CircleAlert aria-hidden size={15} /> : <TriangleAlert aria-hidden size={15} />}
-            {text}
-          </li>
-        ))}
-      </ul>
-      <div className="check-fixes">
-        {enough || <Button size="small" icon={WandSparkles} onClick={() => onFix(made)}>{t.rules.transcode(made)}</Button>}
-        {fitting && <Button size="small" kind={enough ? "plain" : "ghost"} icon={WandSparkles} onClick={() => onFix(fitting.name)}>{t.rules.useRendition(fitting.name)}</Button>}
-      </div>
-    </div>
-  );
+/** As far as rules depend on it: a key is no part of that, unless it is the whole address. */
+function goesTo(destination: Destination | undefined, server: string | null | undefined, key: string): Pick<RestreamCheckInput, "uri" | "destination_id"> {
+  if (key.includes("://")) return { uri: key.trim() };
+  return destination ? { destination_id: destination.id } : { uri: server?.trim() ?? "" };
 }
 
 /** URL and key are one address: a slash between them, and never two. SRT's key is its stream id. */

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use weir_model::{Secret, Slot, SourceKind, Stream, StreamId, StreamName};
-use weir_store::{Store, StoreError, StreamsStamp};
 
 use crate::admission::AdmissionRefusal;
 
@@ -28,37 +27,41 @@ pub struct PlayGrant {
 }
 
 /// Keys are held as their keyed hashes: comparing those tells nothing about a key by its timing.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Directory {
     publish: HashMap<[u8; 32], (PublishGrant, bool)>,
     play: HashMap<String, PlayGrant>,
     play_by_id: HashMap<StreamId, PlayGrant>,
-    /// Of the streams that all this was read of.
-    stamp: StreamsStamp,
 }
 
 impl Directory {
-    pub(super) async fn read(store: &Store) -> Result<Self, StoreError> {
-        // Before the streams: what is changed meanwhile is read again.
-        let mut directory = Self { stamp: store.streams_stamp().await?, ..Self::default() };
-        for stream in store.all_streams().await? {
-            for source in &stream.sources {
-                if let SourceKind::Push { stream_key } = &source.kind {
-                    let grant = PublishGrant {
-                        stream_id: stream.id,
-                        name: stream.name.clone(),
-                        slot: source.slot,
-                        srt_passphrase: stream.srt_passphrase.clone(),
-                    };
-                    directory.publish.insert(store.stream_key_lookup(stream_key.expose()), (grant, stream.active));
-                }
+    /// `lookup` is the keyed hash of a stream key.
+    pub(super) fn enter(&mut self, stream: &Stream, lookup: impl Fn(&str) -> [u8; 32]) {
+        for source in &stream.sources {
+            if let SourceKind::Push { stream_key } = &source.kind {
+                let grant = PublishGrant {
+                    stream_id: stream.id,
+                    name: stream.name.clone(),
+                    slot: source.slot,
+                    srt_passphrase: stream.srt_passphrase.clone(),
+                };
+                self.publish.insert(lookup(stream_key.expose()), (grant, stream.active));
             }
-            let Stream { id, active, protected, play_epoch, .. } = stream;
-            let grant = PlayGrant { stream_id: id, active, protected, play_epoch };
-            directory.play_by_id.insert(id, grant);
-            directory.play.insert(stream.name.as_str().to_owned(), grant);
         }
-        Ok(directory)
+        let Stream { id, active, protected, play_epoch, .. } = *stream;
+        let grant = PlayGrant { stream_id: id, active, protected, play_epoch };
+        self.play_by_id.insert(id, grant);
+        self.play.insert(stream.name.as_str().to_owned(), grant);
+    }
+
+    /// The stream as it was entered.
+    pub(super) fn strike(&mut self, stream: &Stream) {
+        self.publish.retain(|_, (grant, _)| grant.stream_id != stream.id);
+        self.play_by_id.remove(&stream.id);
+        // Another one may have taken the name in the same breath.
+        if self.play.get(stream.name.as_str()).is_some_and(|grant| grant.stream_id == stream.id) {
+            self.play.remove(stream.name.as_str());
+        }
     }
 
     pub(super) fn publish(&self, lookup: &[u8; 32]) -> Result<PublishGrant, AdmissionRefusal> {
@@ -75,9 +78,5 @@ impl Directory {
 
     pub(super) fn play_by_id(&self, id: StreamId) -> Option<PlayGrant> {
         self.play_by_id.get(&id).copied()
-    }
-
-    pub(super) fn is_of(&self, stamp: StreamsStamp) -> bool {
-        self.stamp == stamp
     }
 }

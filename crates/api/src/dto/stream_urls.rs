@@ -1,0 +1,63 @@
+//! How to reach a stream: where encoders publish to it, and where viewers watch it.
+
+use crate::context::PublicUrls;
+use crate::dto::shown;
+use serde::Serialize;
+use utoipa::ToSchema;
+use weir_model::{Slot, SourceKind, Stream};
+
+/// Where an encoder publishes; null where we don't listen.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PushUrlsDto {
+    rtmp: Option<String>,
+    rtmps: Option<String>,
+    srt: Option<String>,
+    whip: Option<String>,
+}
+
+/// Per slot; null for slots that are not pushed to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SlotPushUrlsDto {
+    primary: Option<PushUrlsDto>,
+    backup: Option<PushUrlsDto>,
+}
+
+/// Where viewers watch; null where it is off.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PlayUrlsDto {
+    hls: Option<String>,
+    dash: Option<String>,
+    whep: Option<String>,
+    watch: Option<String>,
+}
+
+pub(crate) fn push_urls(stream: &Stream, urls: &PublicUrls, reveal: bool) -> SlotPushUrlsDto {
+    SlotPushUrlsDto {
+        primary: push_urls_of(stream, Slot::Primary, urls, reveal),
+        backup: push_urls_of(stream, Slot::Backup, urls, reveal),
+    }
+}
+
+fn push_urls_of(stream: &Stream, slot: Slot, urls: &PublicUrls, reveal: bool) -> Option<PushUrlsDto> {
+    let SourceKind::Push { stream_key } = &stream.source(slot)?.kind else { return None };
+    let key = shown(stream_key, reveal);
+    Some(PushUrlsDto {
+        rtmp: urls.rtmp.as_ref().map(|base| format!("{base}/live/{key}")),
+        rtmps: urls.rtmps.as_ref().map(|base| format!("{base}/live/{key}")),
+        srt: urls.srt.as_ref().map(|base| format!("{base}?mode=caller&streamid=publish:{key}")),
+        whip: urls.whip.as_ref().map(|base| format!("{base}/whip/{key}")),
+    })
+}
+
+pub(crate) fn play_urls(stream: &Stream, urls: &PublicUrls) -> PlayUrlsDto {
+    let at = |base: &Option<String>, on: bool, path: String| {
+        base.as_ref().filter(|_| on).map(|base| format!("{base}{path}"))
+    };
+    let name = &stream.name;
+    PlayUrlsDto {
+        hls: at(&urls.playback, stream.hls, format!("/play/{name}/master.m3u8")),
+        dash: at(&urls.playback, stream.dash, format!("/play/{name}/manifest.mpd")),
+        whep: at(&urls.whip, stream.webrtc, format!("/whep/{name}")),
+        watch: at(&urls.watch, true, format!("/watch/{name}")),
+    }
+}

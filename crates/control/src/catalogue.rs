@@ -1,0 +1,226 @@
+//! What is stored, in memory: an immutable snapshot that doors, supervisor and API read, renewed by what the log of changes names.
+
+mod directory;
+mod judging;
+mod wishes;
+
+pub use directory::{PlayGrant, PublishGrant};
+pub use judging::Judgement;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use weir_model::{
+    ConfigFault, Destination, DestinationId, Ladder, LadderId, Platforms, Rendition, Restream, RestreamId,
+    RestreamSpec, SavedLadder, Stream, StreamId, Target, resolve,
+};
+use weir_store::{Change, Noun, Store, StoreError};
+
+use crate::admission::AdmissionRefusal;
+use directory::Directory;
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// Clones share the things in it: another snapshot costs a pointer for each of them, and reads those that were changed.
+#[derive(Clone, Debug, Default)]
+pub struct Catalogue {
+    /// The newest change that is in it.
+    seq: i64,
+    streams: BTreeMap<StreamId, Arc<Stream>>,
+    restreams: BTreeMap<RestreamId, Arc<Restream>>,
+    destinations: BTreeMap<DestinationId, Arc<Destination>>,
+    ladders: BTreeMap<LadderId, Arc<SavedLadder>>,
+    directory: Directory,
+}
+
+/// A stream as it should be, with the restreams that should run for it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Desired {
+    pub(crate) stream: Stream,
+    /// Started ones only; a stream that is not active still has them, waiting.
+    pub(crate) restreams: Vec<std::result::Result<RestreamSpec, Misconfigured>>,
+}
+
+/// A restream that can't be tried as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Misconfigured {
+    pub(crate) id: RestreamId,
+    pub(crate) fault: ConfigFault,
+}
+
+impl Catalogue {
+    /// Everything that is stored now.
+    pub(crate) async fn read(store: &Store) -> Result<Self> {
+        // Before the rest: what is changed meanwhile is read again.
+        let mut read = Self { seq: store.last_change().await?, ..Self::default() };
+        for stream in store.all_streams().await? {
+            read.put_stream(store, stream).await?;
+        }
+        read.restreams = keyed(store.all_restreams().await?, |restream| restream.id);
+        read.destinations = keyed(store.all_destinations().await?, |destination| destination.id);
+        read.ladders = keyed(store.all_ladders().await?, |ladder| ladder.id);
+        Ok(read)
+    }
+
+    /// The next one, by whatever process it was changed; None where nothing was.
+    pub(crate) async fn renewed(&self, store: &Store) -> Result<Option<Self>> {
+        let Some(changes) = store.changes_since(self.seq).await? else { return Self::read(store).await.map(Some) };
+        let Some(last) = changes.last().map(|change| change.seq) else { return Ok(None) };
+        let mut next = Self { seq: last, ..self.clone() };
+        // A row is read once, however often it was changed: what is read is what is there now.
+        let rows: BTreeSet<_> = changes.iter().map(|Change { noun, row_id, .. }| (*noun, *row_id)).collect();
+        for (noun, id) in rows {
+            next.renew(store, noun, id).await?;
+        }
+        Ok(Some(next))
+    }
+
+    async fn renew(&mut self, store: &Store, noun: Noun, id: i64) -> Result<()> {
+        match noun {
+            Noun::Stream => match found(store.stream(StreamId(id)).await)? {
+                Some(stream) => self.put_stream(store, stream).await?,
+                None => {
+                    if let Some(gone) = self.streams.remove(&StreamId(id)) {
+                        self.directory.strike(&gone);
+                    }
+                }
+            },
+            Noun::Restream => put(&mut self.restreams, RestreamId(id), found(store.restream(RestreamId(id)).await)?),
+            Noun::Destination => {
+                put(&mut self.destinations, DestinationId(id), found(store.destination(DestinationId(id)).await)?);
+            }
+            Noun::Ladder => put(&mut self.ladders, LadderId(id), found(store.ladder(LadderId(id)).await)?),
+        }
+        Ok(())
+    }
+
+    async fn put_stream(&mut self, store: &Store, mut stream: Stream) -> Result<()> {
+        let before = self.streams.get(&stream.id).cloned();
+        if let Some(image) = &mut stream.logo_image {
+            // Pictures are large, and read once.
+            match before.as_ref().and_then(|before| before.logo_image.as_ref()).filter(|known| *known == image) {
+                Some(known) => image.png = Arc::clone(&known.png),
+                // Gone since the stream was read: its change is the next one.
+                None => image.png = store.logo(stream.id).await?.map(Arc::from).unwrap_or_default(),
+            }
+        }
+        if let Some(before) = before {
+            self.directory.strike(&before);
+        }
+        self.directory.enter(&stream, |key| store.stream_key_lookup(key));
+        self.streams.insert(stream.id, Arc::new(stream));
+        Ok(())
+    }
+
+    /// Rises with every change of what is stored: what was made of one snapshot holds for as long as this stays.
+    pub fn version(&self) -> u64 {
+        u64::try_from(self.seq).unwrap_or(0)
+    }
+
+    pub fn streams(&self) -> impl Iterator<Item = &Arc<Stream>> {
+        self.streams.values()
+    }
+
+    pub fn stream(&self, id: StreamId) -> Option<&Arc<Stream>> {
+        self.streams.get(&id)
+    }
+
+    pub fn restreams(&self) -> impl Iterator<Item = &Arc<Restream>> {
+        self.restreams.values()
+    }
+
+    pub fn restreams_of(&self, stream: StreamId) -> impl Iterator<Item = &Arc<Restream>> {
+        self.restreams.values().filter(move |restream| restream.stream_id == stream)
+    }
+
+    pub fn destination(&self, id: DestinationId) -> Option<&Arc<Destination>> {
+        self.destinations.get(&id)
+    }
+
+    fn destination_of(&self, restream: &Restream) -> Option<&Arc<Destination>> {
+        match &restream.target {
+            Target::Uri(_) => None,
+            Target::Destination { destination_id, .. } => self.destinations.get(destination_id),
+        }
+    }
+
+    /// The renditions that a stream's ladder has, wherever that is stored.
+    pub fn ladder_of(&self, stream: &Stream) -> Vec<Rendition> {
+        match &stream.ladder {
+            None => Vec::new(),
+            Some(ladder) => self.saved(ladder).map_or_else(|| ladder.renditions(), |saved| saved.renditions.clone()),
+        }
+    }
+
+    /// The stored ladder that is named, if it is one of those.
+    fn saved(&self, ladder: &Ladder) -> Option<&Arc<SavedLadder>> {
+        let Ladder::Named(name) = ladder else { return None };
+        self.ladders.values().find(|ladder| ladder.name == *name)
+    }
+
+    /// A stream as it is run. What runs knows no ladders by name but those that come with the server: a stored one is put in where it is
+    /// named, so that its change is a change of the streams that use it.
+    pub fn as_run(&self, stream: &Stream) -> Stream {
+        let saved = stream.ladder.as_ref().and_then(|ladder| self.saved(ladder));
+        let ladder = saved.map(|saved| Ladder::Inline(saved.renditions.clone()));
+        let stream = stream.clone();
+        Stream { ladder: ladder.or(stream.ladder), ..stream }
+    }
+
+    /// What should run.
+    pub(crate) fn desired(&self, platforms: &Platforms) -> Vec<Desired> {
+        let mut desired: BTreeMap<StreamId, Desired> = BTreeMap::new();
+        for stream in self.streams.values() {
+            desired.insert(stream.id, Desired { stream: self.as_run(stream), restreams: Vec::new() });
+        }
+        for restream in self.restreams.values().filter(|restream| restream.active) {
+            let Some(wanted) = desired.get_mut(&restream.stream_id) else { continue };
+            let spec = resolve(restream, self.destination_of(restream).map(Arc::as_ref), platforms);
+            wanted.restreams.push(spec.map_err(|fault| Misconfigured { id: restream.id, fault }));
+        }
+        desired.into_values().collect()
+    }
+
+    /// What a key, given as its hash, may publish into.
+    pub(crate) fn publish_grant(&self, lookup: &[u8; 32]) -> std::result::Result<PublishGrant, AdmissionRefusal> {
+        self.directory.publish(lookup)
+    }
+
+    /// The stream of that name, for whoever wants to play it.
+    pub(crate) fn play_grant_by_name(&self, name: &str) -> Option<PlayGrant> {
+        self.directory.play(name)
+    }
+
+    /// The same by its id, which a new name does not change.
+    pub(crate) fn play_grant(&self, id: StreamId) -> Option<PlayGrant> {
+        self.directory.play_by_id(id)
+    }
+
+    /// Whether whoever publishes or plays may be let in by something else than in `before`.
+    pub(crate) fn admits_as(&self, before: &Self) -> bool {
+        wishes::same(self.streams.values(), before.streams.values())
+    }
+}
+
+fn keyed<K: Ord, T>(things: Vec<T>, id: impl Fn(&T) -> K) -> BTreeMap<K, Arc<T>> {
+    things.into_iter().map(|thing| (id(&thing), Arc::new(thing))).collect()
+}
+
+fn put<K: Ord, T>(things: &mut BTreeMap<K, Arc<T>>, id: K, thing: Option<T>) {
+    match thing {
+        Some(thing) => things.insert(id, Arc::new(thing)),
+        None => things.remove(&id),
+    };
+}
+
+/// None: there is no such row any more.
+fn found<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Ok(thing) => Ok(Some(thing)),
+        Err(StoreError::NotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! What would be of a restream that is only thought of: what its platform would say, and what it would take of the machine.
+
+use weir_model::{
+    Platform, Platforms, Rendition, RestreamRendition, StreamId, StreamStatus, Violation, check_platform,
+};
+use weir_observe::sent;
+use weir_transcode::{Estimate, SourceShape, Workshop, shared_name};
+
+use super::{Catalogue, Desired};
+use crate::renditions;
+
+/// What is assumed of a source that does not come in.
+fn source_assumed() -> SourceShape {
+    SourceShape { width: 1920, height: 1080, fps: Some(30.0), ..SourceShape::default() }
+}
+
+/// What is known of it beforehand.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    /// Whether it is known what would be sent; of the source as it is only while it comes in.
+    pub is_known: bool,
+    pub violations: Vec<Violation>,
+    /// A rendition that breaks none of the rules.
+    pub suggestion: Option<Rendition>,
+    /// One of the stream's ladder that breaks none: it costs nothing more.
+    pub of_ladder: Option<String>,
+    /// What would be encoded, made whole; None for the source as it is.
+    pub rendition: Option<Rendition>,
+}
+
+impl Catalogue {
+    pub fn judge(
+        &self,
+        stream: StreamId,
+        asked: &RestreamRendition,
+        platform: &Platform,
+        source: &StreamStatus,
+    ) -> Judgement {
+        let rendition = self.asked_for(stream, asked, Some(platform));
+        let sent_now = sent(rendition.as_ref(), source);
+        let (violations, suggestion) = sent_now.as_ref().map(|sent| check_platform(platform, sent)).unwrap_or_default();
+        let fits = |rendition: &&Rendition| {
+            // The source as it is costs nothing either way, and is not what the ladder is asked for.
+            !rendition.is_passthrough()
+                && sent(Some(rendition), source).is_some_and(|sent| check_platform(platform, &sent).0.is_empty())
+        };
+        let ladder = self.stream(stream).map(|stream| self.ladder_of(stream)).unwrap_or_default();
+        let of_ladder = ladder.iter().find(fits).filter(|_| !violations.is_empty()).map(|found| found.name.clone());
+        Judgement { is_known: sent_now.is_some(), violations, suggestion, of_ladder, rendition }
+    }
+
+    /// What encoding it would take on top of what the stream's renditions take already. None where nothing would be encoded, and while
+    /// it is not known what the encoders here can do.
+    pub fn estimate(
+        &self,
+        stream: StreamId,
+        asked: &RestreamRendition,
+        rendition: &Rendition,
+        (platforms, source, workshop): (&Platforms, &StreamStatus, &Workshop),
+    ) -> Option<Estimate> {
+        let shared = shared_name(rendition)?;
+        let name = if matches!(asked, RestreamRendition::Named(_)) { rendition.name.clone() } else { shared };
+        let more = Rendition { name, ..rendition.clone() };
+        let Desired { stream: as_run, restreams } =
+            self.desired(platforms).into_iter().find(|desired| desired.stream.id == stream)?;
+        let wants = renditions::wants(&as_run, restreams.iter().filter_map(|restream| restream.as_ref().ok()));
+        if wants.renditions.contains(&more) {
+            return Some(Estimate { cores: 0.0, fits: true });
+        }
+        let shape = source.ingest.as_ref().and_then(|ingest| {
+            let (width, height) = (ingest.width?, ingest.height?);
+            Some(SourceShape { width, height, fps: ingest.fps, ..SourceShape::default() })
+        });
+        workshop.estimate(stream, shape.unwrap_or_else(source_assumed), &wants, &more)
+    }
+}

@@ -1,0 +1,157 @@
+//! What should run for a stream, as a set of parts: pure, from what is stored and the few facts that bind what runs already.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use weir_model::{Reason, RestreamId, RestreamSpec, Stream};
+use weir_packager::PackagerConfig;
+use weir_transcode::Wants;
+
+use crate::catalogue::Misconfigured;
+use crate::renditions;
+
+/// Which part of a stream. The order is the order in which parts are started: whoever needs another comes behind it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum PartKey {
+    /// What encodes the stream's renditions, when there are any.
+    Transcoder,
+    /// What states how the stream does.
+    Status,
+    /// Where segments are made and kept.
+    Packager,
+    /// What follows one rendition for the packager.
+    Packaging {
+        name: String,
+        in_hub: String,
+    },
+    Recording,
+    Restream(RestreamId),
+}
+
+/// How a part should run. Equal specs are left alone.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum PartSpec {
+    Transcoder(Wants),
+    Status {
+        name: String,
+    },
+    Packager(PackagerConfig),
+    /// For a packager of this configuration.
+    Packaging(PackagerConfig),
+    Recording {
+        /// Of its files.
+        name: String,
+    },
+    /// Of that rendition in the hub.
+    Restream(Box<RestreamSpec>, String),
+    /// A restream that can't even be tried: why.
+    Fault(Reason),
+}
+
+/// What is true of the stream that runs, and binds what comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Facts {
+    /// What was announced of keyframes: it holds for as long as the playlist is there, other encodes or not.
+    pub(crate) packager: Option<PackagerConfig>,
+}
+
+/// A restream that is started, as it is stored.
+pub(crate) type Restream = Result<RestreamSpec, Misconfigured>;
+
+/// What should run.
+pub(crate) fn parts(stream: &Stream, restreams: Vec<Restream>, facts: Facts) -> BTreeMap<PartKey, PartSpec> {
+    let mut parts = BTreeMap::new();
+    for restream in restreams {
+        let (id, part) = match restream {
+            Ok(spec) => (spec.id, push(stream, spec).unwrap_or_else(PartSpec::Fault)),
+            Err(misconfigured) => (misconfigured.id, PartSpec::Fault(misconfigured.fault.reason())),
+        };
+        parts.insert(PartKey::Restream(id), part);
+    }
+    let pushes = parts.values().filter_map(|part| match part {
+        PartSpec::Restream(spec, _) => Some(&**spec),
+        _ => None,
+    });
+    let wants = renditions::wants(stream, pushes);
+    parts.insert(PartKey::Transcoder, PartSpec::Transcoder(wants));
+    let name = stream.name.to_string();
+    let packager = packager_config(stream, facts);
+    if stream.hls || stream.dash {
+        for (name, in_hub) in renditions::offered(stream) {
+            parts.insert(PartKey::Packaging { name, in_hub }, PartSpec::Packaging(packager));
+        }
+    }
+    parts.insert(PartKey::Packager, PartSpec::Packager(packager));
+    if stream.record {
+        parts.insert(PartKey::Recording, PartSpec::Recording { name: name.clone() });
+    }
+    parts.insert(PartKey::Status, PartSpec::Status { name });
+    parts
+}
+
+/// A restream with the hub's rendition that serves it. A wish that the source as it is serves is made to say so: when the ladder's
+/// rendition of that name becomes an encoded one, the restream is another, and takes that.
+fn push(stream: &Stream, mut spec: RestreamSpec) -> Result<PartSpec, Reason> {
+    renditions::settle(stream, &mut spec)?;
+    let rendition = renditions::of_wish(stream, &spec.rendition)?;
+    Ok(PartSpec::Restream(Box::new(spec), rendition))
+}
+
+fn packager_config(stream: &Stream, facts: Facts) -> PackagerConfig {
+    let config = PackagerConfig {
+        window: Duration::from_secs(u64::from(stream.dvr_seconds)),
+        keyframes_apart: renditions::keyframes_apart(stream),
+        hls: stream.hls,
+        dash: stream.dash,
+        ..PackagerConfig::default()
+    };
+    let as_announced = facts.packager.map(|runs| PackagerConfig { keyframes_apart: runs.keyframes_apart, ..config });
+    as_announced.filter(|kept| facts.packager == Some(*kept)).unwrap_or(config)
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Step {
+    Stop(PartKey),
+    Start(PartKey, PartSpec),
+    /// It goes on running, with something of its settings changed.
+    Retune(PartKey, PartSpec),
+}
+
+/// Compares. The stops come first, so that a changed restream's old connection has left before the new one claims the same key.
+pub(crate) fn diff<'a>(
+    wanted: &BTreeMap<PartKey, PartSpec>,
+    running: impl Iterator<Item = (&'a PartKey, &'a PartSpec)>,
+) -> Vec<Step> {
+    let running: BTreeMap<_, _> = running.collect();
+    let is_retuned = |key: &PartKey| match (wanted.get(key), running.get(key)) {
+        (Some(wanted), Some(runs)) => wanted != *runs && runs.can_become(wanted),
+        _ => false,
+    };
+    let stays = |key: &PartKey| wanted.get(key) == running.get(key).copied() || is_retuned(key);
+    // Whoever needs another part ends before it.
+    let stops = running.keys().rev().filter(|key| !stays(key)).map(|key| Step::Stop((*key).clone()));
+    let starts = wanted.iter().filter_map(|(key, spec)| match running.get(key) {
+        Some(_) if is_retuned(key) => Some(Step::Retune(key.clone(), spec.clone())),
+        Some(_) if stays(key) => None,
+        _ => Some(Step::Start(key.clone(), spec.clone())),
+    });
+    stops.chain(starts).collect()
+}
+
+impl PartSpec {
+    /// Whether a part that runs so can go on as `other` without being started anew.
+    fn can_become(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Transcoder(_), Self::Transcoder(_)) => true,
+            // Nothing but its name changed: no reason to reconnect.
+            (Self::Restream(runs, from), Self::Restream(wanted, to)) => {
+                from == to && RestreamSpec { name: runs.name.clone(), ..RestreamSpec::clone(wanted) } == **runs
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

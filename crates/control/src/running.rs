@@ -1,0 +1,206 @@
+//! A part that runs: one kind of handle for all of them, and how each kind is started.
+
+use std::fmt::Debug;
+
+use futures_util::future::BoxFuture;
+use time::OffsetDateTime;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+use weir_model::{PushStatus, Reason, RestreamId, RestreamState, RestreamStatus, StreamId};
+use weir_observe::{Observe, RestreamLine};
+use weir_packager::{Packager, PackagerConfig, record};
+use weir_restream::{PushContext, RestreamHandle, RestreamOutcome, RetryHandle};
+use weir_rtmp::net::PushOptions;
+use weir_transcode::{TranscodeHandle, Workshop};
+
+use crate::lanes::Lanes;
+use crate::parts::PartSpec;
+use crate::shelves::Shelves;
+
+/// Dropped, the part ends at once.
+pub(crate) trait Running: Debug + Send + Sync {
+    /// Goes on by this, which differs in nothing that it would have to be started anew for.
+    fn retune(&self, _spec: &PartSpec) {}
+
+    /// Whether it has ended by itself.
+    fn is_finished(&self) -> bool {
+        false
+    }
+
+    /// For those who want it to try at once; None where nothing is ever tried again.
+    fn retry(&self) -> Option<RetryHandle> {
+        None
+    }
+
+    /// Ends it, as politely as it can; what comes back ends when it has gone.
+    fn stop(self: Box<Self>) -> BoxFuture<'static, RestreamOutcome> {
+        Box::pin(async { RestreamOutcome::Stopped })
+    }
+
+    /// Of a packager, what viewers need, and what it keeps on disk.
+    fn packager(&self) -> Option<&Packager> {
+        None
+    }
+}
+
+/// What runs of a stream, each by itself.
+pub(crate) type Part = Box<dyn Running>;
+
+/// A task that ends when it is dropped.
+#[derive(Debug)]
+struct Task(AbortHandle);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Running for Task {}
+
+pub(crate) fn task(lane: &Handle, running: impl Future<Output = ()> + Send + 'static) -> Part {
+    Box::new(Task(lane.spawn(running).abort_handle()))
+}
+
+impl Running for TranscodeHandle {
+    fn retune(&self, spec: &PartSpec) {
+        if let PartSpec::Transcoder(wants) = spec {
+            self.want(wants.clone());
+        }
+    }
+}
+
+/// A packager, and the task that brings its window to disk.
+#[derive(Debug)]
+struct Packaged {
+    packager: Packager,
+    _saving: Task,
+}
+
+impl Running for Packaged {
+    fn packager(&self) -> Option<&Packager> {
+        Some(&self.packager)
+    }
+}
+
+pub(crate) fn packager(
+    id: StreamId,
+    config: PackagerConfig,
+    (observe, shelves, lane): (&Observe, &Shelves, &Handle),
+) -> Part {
+    let dvr = shelves.dvr.as_ref();
+    if let Some(dvr) = dvr.filter(|dvr| !dvr.is_for(config.window)).cloned() {
+        // What a longer window left, or one that was there when the server was last up.
+        lane.spawn_blocking(move || tell_window_fault(id, dvr.remove(id)));
+    }
+    let packager = Packager::open(config, id, observe.clone(), dvr);
+    let saving = Task(lane.spawn(packager.clone().save()).abort_handle());
+    Box::new(Packaged { packager, _saving: saving })
+}
+
+/// Deletes what it has on disk.
+pub(crate) fn delete_window(id: StreamId, packager: &Packager, lane: &Handle) {
+    let packager = packager.clone();
+    lane.spawn_blocking(move || tell_window_fault(id, packager.delete_window()));
+}
+
+fn tell_window_fault(id: StreamId, deleted: std::io::Result<()>) {
+    if let Err(error) = deleted {
+        tracing::warn!(stream_id = %id, %error, "a stream's window could not be deleted from disk");
+    }
+}
+
+/// Dropped, the recording is ended properly.
+#[derive(Debug)]
+struct Recording {
+    _stop: oneshot::Sender<()>,
+}
+
+impl Running for Recording {}
+
+/// None where the server records nothing.
+pub(crate) fn recording(
+    (id, name): (StreamId, String),
+    source: weir_hub::Rendition,
+    (observe, shelves, lane): (&Observe, &Shelves, &Handle),
+) -> Option<Part> {
+    let recordings = shelves.recordings.clone()?;
+    let (stop, stopped) = oneshot::channel();
+    let recording = record(source, id, name, recordings, observe.clone(), stopped);
+    let held = shelves.begin_recording();
+    lane.spawn(async move {
+        recording.await;
+        drop(held);
+    });
+    Some(Box::new(Recording { _stop: stop }))
+}
+
+/// A restream that pushes.
+#[derive(Debug)]
+struct Restreaming {
+    id: RestreamId,
+    handle: RestreamHandle,
+    observe: Observe,
+}
+
+impl Running for Restreaming {
+    fn is_finished(&self) -> bool {
+        self.handle.is_finished()
+    }
+
+    fn retry(&self) -> Option<RetryHandle> {
+        Some(self.handle.retry_handle())
+    }
+
+    fn stop(self: Box<Self>) -> BoxFuture<'static, RestreamOutcome> {
+        self.observe.board().forget_restream(self.id);
+        Box::pin(self.handle.stop())
+    }
+}
+
+pub(crate) fn restream(
+    (spec, rendition): (&weir_model::RestreamSpec, &str),
+    context: &PushContext,
+    lane: &Handle,
+) -> Part {
+    let (id, observe) = (spec.id, context.observe.clone());
+    Box::new(Restreaming { id, handle: weir_restream::start(spec, rendition, context, lane), observe })
+}
+
+/// What shows why a restream is not even tried.
+#[derive(Debug)]
+struct Faulty {
+    id: RestreamId,
+    observe: Observe,
+}
+
+impl Running for Faulty {
+    fn stop(self: Box<Self>) -> BoxFuture<'static, RestreamOutcome> {
+        self.observe.board().forget_restream(self.id);
+        Box::pin(async { RestreamOutcome::Stopped })
+    }
+}
+
+pub(crate) fn fault(id: RestreamId, reason: Reason, observe: &Observe) -> Part {
+    let now = OffsetDateTime::now_utc();
+    let push = PushStatus {
+        state: RestreamState::Error,
+        failing_since: Some(now),
+        reason: Some(reason),
+        ..PushStatus::stopped(now)
+    };
+    let status = RestreamStatus { push, backup: None };
+    observe.board().set_restream(id, RestreamLine { status, connects: 0 });
+    Box::new(Faulty { id, observe: observe.clone() })
+}
+
+/// What all parts are started with.
+#[derive(Clone, Debug)]
+pub struct Kit {
+    pub observe: Observe,
+    pub shelves: Shelves,
+    pub workshop: Workshop,
+    pub lanes: Lanes,
+    pub push_options: PushOptions,
+}

@@ -1,0 +1,16 @@
+//! The names of the fields in which a thing differs from what it was: beside the fields themselves, so that none is forgotten.
+
+/// Compares field by field. Every field of the type is named, behind the bar those that are not told: a new one can't be forgotten.
+#[macro_export]
+macro_rules! changed {
+    ($type:ident, $before:expr, $now:expr; $($told:ident $(as $name:literal)?),+ | $($untold:ident),*) => {{
+        let $type { $($told: _,)+ $($untold: _,)* } = $before;
+        let mut names: Vec<&'static str> = Vec::new();
+        $(if $before.$told != $now.$told {
+            names.push($crate::changed!(@name $told $($name)?));
+        })+
+        names
+    }};
+    (@name $field:ident) => { stringify!($field) };
+    (@name $field:ident $name:literal) => { $name };
+}

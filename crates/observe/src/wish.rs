@@ -1,0 +1,205 @@
+//! What is asked of a restream, and what that makes of what its stages tell: its status, its verdicts and its warnings, merged when read.
+//!
+//! The API, the metrics and the events all read this merge, so that they can't say different things.
+
+use time::OffsetDateTime;
+use weir_model::{
+    Platform, PushStatus, Reason, ReasonCode, Rendition, RestreamState, RestreamStatus, Sent, StreamId, StreamStatus,
+    Warning, check_platform,
+};
+
+/// Told by whoever reads what is stored, whenever that was changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RestreamWish {
+    pub stream_id: StreamId,
+    pub name: String,
+    pub active: bool,
+    /// Why the server stopped it.
+    pub stop_reason: Option<ReasonCode>,
+    pub changed_at: OffsetDateTime,
+    /// The stream's rendition that it sends, by the name that the stream's status has for it.
+    pub sends: String,
+    /// What it asks for; None for the source as it is.
+    pub rendition: Option<Rendition>,
+    /// Whose rules hold for what it sends.
+    pub platform: Option<Platform>,
+    /// What its addresses say that will not do what was meant.
+    pub advice: Vec<Warning>,
+    pub backup_advice: Vec<Warning>,
+}
+
+/// A rule of a platform that is broken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlatformWarning {
+    pub code: &'static str,
+    pub message: String,
+    pub since: OffsetDateTime,
+    /// A rendition that breaks none.
+    pub suggestion: Option<Rendition>,
+}
+
+/// A restream as it is, all told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RestreamView {
+    pub status: RestreamStatus,
+    pub sends: String,
+    pub platform_warnings: Vec<PlatformWarning>,
+}
+
+impl RestreamView {
+    /// Of all its authors, as code and message.
+    pub fn warnings(&self) -> impl Iterator<Item = (&str, &str)> {
+        let backup = self.status.backup.iter().flat_map(|push| &push.warnings);
+        let pushes = self.status.push.warnings.iter().chain(backup);
+        let platform = self.platform_warnings.iter().map(|warning| (warning.code, warning.message.as_str()));
+        pushes.map(|warning| (warning.code.as_str(), warning.message.as_str())).chain(platform)
+    }
+}
+
+impl RestreamWish {
+    /// `running` is what its pushes tell, None where none runs; `source` is how its stream does.
+    pub fn merged_with(&self, running: Option<RestreamStatus>, source: &StreamStatus) -> RestreamView {
+        RestreamView {
+            status: self.status(running),
+            sends: self.sends.clone(),
+            platform_warnings: self.platform_warnings(source),
+        }
+    }
+
+    /// What runs says, and what is asked for where nothing runs (yet, or any more).
+    fn status(&self, running: Option<RestreamStatus>) -> RestreamStatus {
+        let running = running.filter(|status| status.push.state != RestreamState::Stopped || status.backup.is_some());
+        let mut status = running.unwrap_or_else(|| RestreamStatus::stopped(self.changed_at));
+        if status.push.state == RestreamState::Stopped {
+            status.push = PushStatus::stopped(self.changed_at);
+            if self.active {
+                // Started, and the reconciler has not come round yet.
+                status.push.state = RestreamState::AwaitingStream;
+            } else {
+                status.push.reason = self.stop_reason.map(stopped_for);
+            }
+        }
+        status.push.warnings.extend(self.advice.iter().cloned());
+        if let Some(backup) = &mut status.backup {
+            backup.warnings.extend(self.backup_advice.iter().cloned());
+        }
+        status
+    }
+
+    /// What the platform at the other end will hold against what it is, or would be, sent.
+    fn platform_warnings(&self, source: &StreamStatus) -> Vec<PlatformWarning> {
+        let Some(platform) = &self.platform else { return Vec::new() };
+        let Some(sent) = sent(self.rendition.as_ref(), source) else { return Vec::new() };
+        let (violations, suggestion) = check_platform(platform, &sent);
+        let since = source.since.max(self.changed_at);
+        let warning = |violation: weir_model::Violation| PlatformWarning {
+            code: violation.code,
+            message: violation.message,
+            since,
+            suggestion: suggestion.clone(),
+        };
+        violations.into_iter().map(warning).collect()
+    }
+}
+
+/// What goes out for a rendition, None for the source as it is; None while it is not known what comes in.
+pub fn sent(rendition: Option<&Rendition>, source: &StreamStatus) -> Option<Sent> {
+    let source = source.ingest.as_ref().map(|ingest| Sent::source(ingest, &source.warnings));
+    match rendition {
+        Some(rendition) => Sent::rendition(rendition, source),
+        None => source,
+    }
+}
+
+fn stopped_for(code: ReasonCode) -> Reason {
+    let message = match code {
+        ReasonCode::SourceTimeout => "the source did not come back in time; start it again by hand".to_owned(),
+        other => format!("stopped by the server: {other}"),
+    };
+    Reason::new(code, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_model::{IngestProtocol, IngestStatus, Platforms, Slot};
+
+    const THEN: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+
+    fn wish(active: bool, stop_reason: Option<ReasonCode>) -> RestreamWish {
+        RestreamWish {
+            stream_id: StreamId(1),
+            name: "r".to_owned(),
+            active,
+            stop_reason,
+            changed_at: THEN,
+            sends: "source".to_owned(),
+            rendition: None,
+            platform: Platforms::load().unwrap().get("facebook").cloned(),
+            advice: Vec::new(),
+            backup_advice: Vec::new(),
+        }
+    }
+
+    fn runs(state: RestreamState) -> Option<RestreamStatus> {
+        let push = PushStatus { state, ..PushStatus::stopped(THEN + time::Duration::HOUR) };
+        Some(RestreamStatus { push, backup: None })
+    }
+
+    fn live(gop_seconds: f64) -> StreamStatus {
+        let ingest = IngestStatus {
+            protocol: IngestProtocol::Rtmp,
+            slot: Slot::Primary,
+            remote: None,
+            video_codec: Some("h264".to_owned()),
+            audio_codec: Some("aac".to_owned()),
+            width: Some(1280),
+            height: Some(720),
+            fps: Some(30.0),
+            bitrate_bps: 3_000_000,
+            gop_seconds: Some(gop_seconds),
+            dropped_frames: 0,
+            latency_ms: None,
+            rtt_ms: None,
+            loss_percent: None,
+            continuity_errors: None,
+            srt: None,
+        };
+        StreamStatus { ingest: Some(ingest), ..StreamStatus::offline(THEN) }
+    }
+
+    #[test]
+    fn a_state_is_what_runs_or_else_what_is_asked_for() {
+        use RestreamState::{AwaitingStream, Error, Stopped, Streaming};
+        for (active, stop_reason, running, state, code) in [
+            (true, None, runs(Streaming), Streaming, None),
+            (true, None, runs(Error), Error, None),
+            (true, None, None, AwaitingStream, None),
+            (true, None, runs(Stopped), AwaitingStream, None),
+            (false, None, None, Stopped, None),
+            (false, Some(ReasonCode::SourceTimeout), None, Stopped, Some(ReasonCode::SourceTimeout)),
+            // It is being told goodbye.
+            (false, None, runs(Streaming), Streaming, None),
+        ] {
+            let view = wish(active, stop_reason).merged_with(running, &live(2.0));
+            let push = view.status.push;
+            assert_eq!((push.state, push.reason.map(|reason| reason.code)), (state, code), "{active} {stop_reason:?}");
+        }
+    }
+
+    #[test]
+    fn a_platform_is_heard_about_what_is_sent() {
+        let codes = |wish: &RestreamWish, source: &StreamStatus| {
+            let view = wish.merged_with(None, source);
+            view.platform_warnings.iter().map(|warning| warning.code).collect::<Vec<_>>()
+        };
+        let plain = wish(false, None);
+        assert_eq!(codes(&plain, &live(2.0)), [""; 0]);
+        assert_eq!(codes(&plain, &live(10.0)), ["gop_too_long"]);
+        assert_eq!(codes(&plain, &StreamStatus::offline(THEN)), [""; 0], "nobody knows what will come");
+        assert_eq!(codes(&RestreamWish { platform: None, ..plain.clone() }, &live(10.0)), [""; 0]);
+        let warnings = plain.merged_with(None, &live(10.0)).platform_warnings;
+        let mended = RestreamWish { rendition: warnings[0].suggestion.clone(), ..plain };
+        assert_eq!(codes(&mended, &live(10.0)), [""; 0], "what is suggested breaks no rule");
+    }
+}

@@ -1,0 +1,46 @@
+//! What one more rendition would take of this machine, for whoever asks before it is wanted.
+
+use std::collections::BTreeMap;
+
+use weir_model::{Rendition, StreamId};
+
+use crate::plan::{Machine, SourceShape, plan};
+use crate::stage::NVENC;
+use crate::wants::Wants;
+use crate::workshop::Workshop;
+
+/// So little is a matter of rounding.
+const CORES_MIN: f64 = 0.005;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// On top of what the stream's other renditions take; 0 where one of those is the same.
+    pub cores: f64,
+    /// Whether they are free now.
+    pub fits: bool,
+}
+
+impl Workshop {
+    /// None while it is not known what the encoders here can do: they are proven when something is wanted for the first time.
+    pub fn estimate(&self, stream: StreamId, source: SourceShape, wants: &Wants, more: &Rendition) -> Option<Estimate> {
+        let abilities = self.known_abilities()?;
+        let seen = self.devices_seen();
+        let card = seen.as_ref().and_then(|(_, seen)| weir_gpu::least_loaded(&seen.devices));
+        let machine = Machine {
+            abilities: &abilities,
+            encoders: self.encoders(),
+            avoided: BTreeMap::new(),
+            // What it would take is asked, not whether it is there.
+            cores_free: f64::INFINITY,
+            devices: card.map(|card| (NVENC.to_owned(), card.index)).into_iter().collect(),
+            running: &[],
+        };
+        let with: Vec<Rendition> = wants.renditions.iter().chain([more]).cloned().collect();
+        let before = plan(source, &wants.renditions, wants.terms(), &machine);
+        let after = plan(source, &with, wants.terms(), &machine);
+        let cores = (after.cores - before.cores).max(0.0);
+        let is_refused = after.refused.iter().any(|refused| refused.name == more.name);
+        let fits = !is_refused && (cores < CORES_MIN || after.cores <= self.cores_free_for(stream));
+        Some(Estimate { cores, fits })
+    }
+}
