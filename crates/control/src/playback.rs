@@ -35,8 +35,12 @@ impl Playback {
     /// The stream's packager, for a viewer at `ip` who shows `token`.
     pub async fn watch(&self, name: &str, token: Option<&str>, ip: IpAddr) -> Result<Watchable, AdmissionRefusal> {
         let grant = self.admission.may_play(name, token, ip)?;
-        let run = self.admission.runtime().stream_soon(grant.stream_id).await.ok_or(AdmissionRefusal::NoStream)?;
-        Ok(Watchable { stream: grant.stream_id, packager: run.packager.clone(), protected: grant.protected })
+        let runtime = self.admission.runtime();
+        let packager = match runtime.look_at(grant.stream_id, |run| run.packager.clone()) {
+            Some(packager) => packager,
+            None => runtime.stream_soon(grant.stream_id).await.ok_or(AdmissionRefusal::NoStream)?.packager.clone(),
+        };
+        Ok(Watchable { stream: grant.stream_id, packager, protected: grant.protected })
     }
 
     /// Whether a viewer who was let in some seconds ago still would be.
@@ -51,7 +55,7 @@ impl Playback {
 
     /// Where the frames of a stream that runs are.
     pub fn hub(&self, id: StreamId) -> Option<StreamHub> {
-        self.admission.runtime().stream(id).map(|run| run.hub.clone())
+        self.admission.runtime().look_at(id, |run| run.hub.clone())
     }
 
     /// Whether there is a stream of this name that may be published to.

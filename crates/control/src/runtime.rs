@@ -81,7 +81,13 @@ impl Runtime {
         self.shared.picture.borrow().get(&id).cloned()
     }
 
-    /// The same. An encoder, or a player, may come faster than the stream that was just created for it gets to run: it is waited for.
+    /// What `look` finds of it: for those who come thousands of times a second, and need no more than that.
+    pub(crate) fn look_at<T>(&self, id: StreamId, look: impl FnOnce(&Shown) -> T) -> Option<T> {
+        self.shared.picture.borrow().get(&id).map(|shown| look(shown))
+    }
+
+    /// A stream that runs, or will in a moment. An encoder, or a player, may come faster than the stream that was just created for it
+    /// gets to run: it is waited for.
     pub(crate) async fn stream_soon(&self, id: StreamId) -> Option<Arc<Shown>> {
         // Nearly always it runs: looked at before anything is set up for waiting.
         if let Some(shown) = self.stream(id) {
