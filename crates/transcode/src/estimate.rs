@@ -35,12 +35,22 @@ impl Workshop {
             devices: card.map(|card| (NVENC.to_owned(), card.index)).into_iter().collect(),
             running: &[],
         };
-        let with: Vec<Rendition> = wants.renditions.iter().chain([more]).cloned().collect();
-        let before = plan(source, &wants.renditions, wants.terms(), &machine);
-        let after = plan(source, &with, wants.terms(), &machine);
-        let cores = (after.cores - before.cores).max(0.0);
-        let is_refused = after.refused.iter().any(|refused| refused.name == more.name);
-        let fits = !is_refused && (cores < CORES_MIN || after.cores <= self.cores_free_for(stream));
-        Some(Estimate { cores, fits })
+        Some(estimated(source, wants, more, &machine, self.cores_free_for(stream)))
     }
+}
+
+/// `machine` is one with cores without end: `cores_free` are compared with what comes out.
+pub(crate) fn estimated(
+    source: SourceShape,
+    wants: &Wants,
+    more: &Rendition,
+    machine: &Machine<'_>,
+    cores_free: f64,
+) -> Estimate {
+    let with: Vec<Rendition> = wants.renditions.iter().chain([more]).cloned().collect();
+    let before = plan(source, &wants.renditions, wants.terms(), machine);
+    let after = plan(source, &with, wants.terms(), machine);
+    let cores = (after.cores - before.cores).max(0.0);
+    let is_refused = after.refused.iter().any(|refused| refused.name == more.name);
+    Estimate { cores, fits: !is_refused && (cores < CORES_MIN || after.cores <= cores_free) }
 }

@@ -343,3 +343,23 @@ fn profiles_choose_among_encoders() {
         assert_eq!(plan.renditions.len() == 1, fits, "{codec:?} {profile}: {:?}", plan.refused);
     }
 }
+
+/// Asked before it is wanted: what a rendition takes beside those that are there, and whether that is free.
+#[test]
+fn what_one_more_would_take() {
+    let bench = Bench::new(22, &["x264"]);
+    let machine = Machine { cores_free: f64::INFINITY, ..bench.machine() };
+    let wants = crate::wants::Wants { renditions: ladder(), ..crate::wants::Wants::default() };
+    let nothing = crate::wants::Wants::default();
+    let own = want("own", settings(640, 360, 900));
+    let of = |wants, more, free| crate::estimate::estimated(HD30, wants, more, &machine, free);
+    let (alone, beside) = (of(&nothing, &own, 8.0), of(&wants, &own, 8.0));
+    assert!(alone.fits && beside.fits, "{alone:?} {beside:?}");
+    assert!(0.0 < beside.cores && beside.cores < alone.cores, "the source is decoded once: {beside:?} {alone:?}");
+    let whole = plan(HD30, &ladder(), PREFER, &machine).cores;
+    assert!(!of(&wants, &own, whole).fits, "the ladder takes all that there is");
+    let same = Rendition { name: "again".to_owned(), ..ladder()[0].clone() };
+    assert_eq!(of(&wants, &same, whole), crate::estimate::Estimate { cores: 0.0, fits: true }, "it is encoded already");
+    let impossible = want("av1", PictureSettings { codec: AV1, ..settings(640, 360, 900) });
+    assert!(!of(&nothing, &impossible, 8.0).fits, "nothing here makes it");
+}

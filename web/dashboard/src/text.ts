@@ -377,6 +377,7 @@ export const t = {
     saysBitrate: (kbps: number) => `up to ${mbps(kbps)}`,
     saysHeight: (height: number) => `up to ${height}p`,
     saysGop: (seconds: number) => `keyframe every ${seconds} s at most`,
+    impossible: "no encoder of this machine makes it",
     cost: (cores: number, fits: boolean) => `takes about ${cores.toFixed(2)} cores${fits ? "" : ", more than are free"}`,
     useRendition: (name: string) => `Send ${name} instead`,
     fix: ({ video, height, gop_seconds }: Rendition) => (video ? "Keep the picture, encode the sound" : `Transcode to ${height}p, ${gop_seconds ?? 2} s keyframes`),

@@ -40,7 +40,13 @@ fn the_picture_is_the_sources_and_the_sound_is_encoded() {
 
     let mut publisher = ffmpeg::publish(&source, &weir.push_url(&stream.stream_key));
     api.wait_restream(restream, "streaming", SOON);
-    let status = api.stream_status(&stream);
+    // What it sends is told at once, what its rendition measures with the next look at that.
+    let status = wait_until_some("the rendition is measured", SOON, || {
+        let status = api.stream_status(&stream);
+        let measured =
+            status["renditions"].as_array()?.iter().any(|it| it["encoder"] == "avenc_aac" && it["state"] == "live");
+        measured.then_some(status)
+    });
     let all = status["renditions"].as_array().unwrap();
     let rendition = all.iter().find(|rendition| rendition["encoder"] == "avenc_aac").expect("it is encoded");
     let shown = (&rendition["label"], &rendition["encoder"], &rendition["width"]);

@@ -33,7 +33,7 @@ export function Check({ platform, asked, onFix }: CheckProps) {
   // An address that is not whole yet is no reason to complain: saving says what is wrong with it.
   if (!data || error) return null;
   const { warnings, known, of_ladder: ofLadder, cost } = data;
-  const takes = cost && cost.cores >= 0.01 ? t.rules.cost(cost.cores, cost.fits) : "";
+  const takes = cost && cost.cores >= 0.01 ? t.rules.cost(cost.cores, cost.fits) : cost && !cost.fits ? t.rules.impossible : "";
   if (warnings.length === 0) {
     const said = [known ? saysOf(platform) : "", takes].filter(Boolean).join(" · ");
     return <p className="check good">{known ? t.rules.fits(platform.title) : t.rules.unknown(platform.title)}{said && <span className="check-rules">{said}</span>}</p>;
