@@ -135,7 +135,7 @@ pub(crate) fn source(clip: &Path, relays: &[String]) -> anyhow::Result<()> {
 
 async fn feed(clip: &Path, send: impl Fn(&[u8])) -> anyhow::Result<()> {
     let clip = read_flv(clip);
-    let (mut unpacker, mut tracks) = (ToFrames::new(), BTreeMap::new());
+    let (mut unpacker, mut unpacked, mut tracks) = (ToFrames::new(), Vec::new(), BTreeMap::new());
     let (mut writer, mut out) = (None, BytesMut::new());
     let start = Instant::now();
     for (at_ms, tag) in looped(&clip) {
@@ -145,25 +145,27 @@ async fn feed(clip: &Path, send: impl Fn(&[u8])) -> anyhow::Result<()> {
             FlvTagKind::Script => continue,
         };
         let message = MediaMessage { kind, timestamp_ms: at_ms as u32, payload: tag.body.clone() };
-        match unpacker.unpack(&message)? {
-            Unpacked::Track(info) => _ = tracks.insert(info.id, info),
-            Unpacked::Nothing => {}
-            Unpacked::Frame(frame) => {
-                if writer.is_none() {
-                    writer = Some(TsWriter::new(tracks.values())?);
-                }
-                let due = start + Duration::from_millis(at_ms);
-                tokio::time::sleep(due.saturating_duration_since(Instant::now())).await;
-                let dts = MediaTime::from_millis(i64::try_from(at_ms)?);
-                let flags = FrameFlags { keyframe: frame.keyframe, discontinuity: false };
-                let pts = dts + MediaTime::from_millis(i64::from(frame.cts_ms));
-                let whole = Frame { track: frame.track, dts, pts, flags, payload: frame.payload };
-                if let Some(writer) = &mut writer {
-                    writer.write(&whole, &mut out)?;
-                }
-                // As Weir does it: sound goes with the next picture.
-                if frame.track == TrackId::SOURCE_VIDEO {
-                    out.split().chunks(MESSAGE_BYTES).for_each(&send);
+        unpacker.unpack(&message, &mut unpacked)?;
+        for unpacked in unpacked.drain(..) {
+            match unpacked {
+                Unpacked::Track(info) => _ = tracks.insert(info.id, info),
+                Unpacked::Frame(frame) => {
+                    if writer.is_none() {
+                        writer = Some(TsWriter::new(tracks.values())?);
+                    }
+                    let due = start + Duration::from_millis(at_ms);
+                    tokio::time::sleep(due.saturating_duration_since(Instant::now())).await;
+                    let dts = MediaTime::from_millis(i64::try_from(at_ms)?);
+                    let flags = FrameFlags { keyframe: frame.keyframe, discontinuity: false };
+                    let pts = dts + MediaTime::from_millis(i64::from(frame.cts_ms));
+                    let whole = Frame { track: frame.track, dts, pts, flags, payload: frame.payload };
+                    if let Some(writer) = &mut writer {
+                        writer.write(&whole, &mut out)?;
+                    }
+                    // As Weir does it: sound goes with the next picture.
+                    if frame.track == TrackId::SOURCE_VIDEO {
+                        out.split().chunks(MESSAGE_BYTES).for_each(&send);
+                    }
                 }
             }
         }

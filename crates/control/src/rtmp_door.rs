@@ -59,7 +59,7 @@ impl RtmpDoor {
             ip: request.remote.ip(),
         };
         let Player { stream_id, hub, feeds, rendition, pass } = self.admission.play(&wish).await.map_err(in_rtmp)?;
-        let feed = feeds.feed(&rendition, &Handle::current());
+        let feed = feeds.feed(&rendition, None, &Handle::current());
         let viewer = self.observe.board().viewer(stream_id, ViewerKind::Rtmp);
         Ok(Playing {
             session: Box::new(RtmpPlay::new(hub, feed, viewer)),

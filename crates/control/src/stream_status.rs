@@ -6,10 +6,8 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use weir_hub::{SOURCE_RENDITION, SourcePulse, StreamHub};
-use weir_ingest::SourceDoor;
-use weir_model::{
-    EventKind, IngestStatus, RenditionState, RenditionStatus, StreamState, StreamStatus, Viewers, Warning,
-};
+use weir_ingest::{Measured, SourceDoor};
+use weir_model::{EventKind, IngestStatus, RenditionState, RenditionStatus, StreamState, StreamStatus, Viewers};
 use weir_observe::{Observe, fields};
 
 use crate::bitrate_watch::BitrateWatch;
@@ -68,14 +66,17 @@ pub(crate) async fn tell(
 
 fn status(
     pulse: &SourcePulse,
-    measured: Option<(IngestStatus, Vec<Warning>)>,
+    measured: Option<Measured>,
     bitrate: &mut BitrateWatch,
     before: &StreamStatus,
     now: Instant,
 ) -> StreamStatus {
     let state = state(pulse, now);
     let wall = OffsetDateTime::now_utc();
-    let (ingest, mut warnings) = measured.map_or((None, Vec::new()), |(ingest, warnings)| (Some(ingest), warnings));
+    let (ingest, tracks, mut warnings) = match measured {
+        Some(Measured { ingest, tracks, warnings }) => (Some(ingest), tracks, warnings),
+        None => (None, Vec::new(), Vec::new()),
+    };
     if let Some(ingest) = ingest.as_ref().filter(|_| state == StreamState::Live) {
         warnings.extend(bitrate.look(ingest.bitrate_bps, ingest.gop_seconds, now, wall));
     }
@@ -85,6 +86,7 @@ fn status(
         reason: None,
         renditions: ingest.as_ref().filter(|_| state == StreamState::Live).map(source_rendition).into_iter().collect(),
         ingest,
+        tracks,
         viewers: Viewers::default(),
         warnings,
     }

@@ -15,7 +15,7 @@ const FLUSH_AFTER: Duration = Duration::from_millis(50);
 const LIMITS: WindowLimits = WindowLimits { duration: Duration::from_secs(2), items_max: 8_192, bytes_max: 64 << 20 };
 
 /// Writes entries as one protocol has them; a new one begins with the first entry that it is given.
-pub trait Batcher: Debug + Default + Send + 'static {
+pub trait Batcher: Debug + Send + 'static {
     /// Some frames as they go to every receiver.
     type Batch: Debug + Item;
 
@@ -44,8 +44,8 @@ impl<B: Batcher> Feed<B> {
     }
 
     /// Serialises the rendition's frames until it closes. Owned by the stream's task tree.
-    pub async fn run(self, rendition: Rendition) {
-        self.pump(rendition.subscribe()).await;
+    pub async fn run(self, rendition: Rendition, batcher: B) {
+        self.pump(rendition.subscribe(), batcher).await;
         self.window.close();
     }
 
@@ -61,8 +61,7 @@ impl<B: Batcher> Feed<B> {
         self.window.close();
     }
 
-    async fn pump(&self, mut frames: Subscriber) {
-        let mut batcher = B::default();
+    async fn pump(&self, mut frames: Subscriber, mut batcher: B) {
         let mut flush_at = None;
         loop {
             let next = match frames.try_next() {

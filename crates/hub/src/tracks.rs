@@ -86,7 +86,7 @@ mod tests {
 
     use super::*;
 
-    fn info(id: u16, codec: Codec) -> Arc<TrackInfo> {
+    fn info(id: u32, codec: Codec) -> Arc<TrackInfo> {
         Arc::new(TrackInfo::new(TrackId(id), codec, Bytes::new()))
     }
 
@@ -95,7 +95,7 @@ mod tests {
         let mut tracks: Tracks =
             [info(2, Codec::Mp3), info(1, Codec::Opus), info(0, Codec::H264)].into_iter().collect();
         tracks.put(info(1, Codec::Aac));
-        let listed: Vec<(u16, Codec)> = tracks.iter().map(|info| (info.id.0, info.codec)).collect();
+        let listed: Vec<(u32, Codec)> = tracks.iter().map(|info| (info.id.0, info.codec)).collect();
         assert_eq!(listed, [(0, Codec::H264), (1, Codec::Aac), (2, Codec::Mp3)]);
         assert_eq!(tracks.video().map(|info| info.id), Some(TrackId(0)));
         assert_eq!(tracks.audio().map(|info| info.id), Some(TrackId(1)));

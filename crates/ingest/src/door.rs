@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use weir_hub::{Publisher, StreamHub};
 use weir_media::{Timeline, WireClock};
-use weir_model::{IngestStatus, StreamId, Warning};
+use weir_model::StreamId;
 use weir_observe::Observe;
 
-use crate::meter::IngestMeter;
+use crate::meter::{IngestMeter, Measured};
 
 /// A publisher that has sent nothing for this long may be replaced: an encoder that lost power comes back long before its
 /// old connection times out (30 s), and must not be told that it is already publishing.
@@ -111,7 +111,7 @@ impl SourceDoor {
     }
 
     /// What arrives now, for the stream's status.
-    pub fn measure(&self, now: Instant) -> Option<(IngestStatus, Vec<Warning>)> {
+    pub fn measure(&self, now: Instant) -> Option<Measured> {
         let meter = Arc::clone(&self.state().holder.as_ref()?.meter);
         Some(meter.measure(now))
     }

@@ -8,6 +8,6 @@ mod ts_session;
 mod warnings;
 
 pub use door::{Admitted, Eviction, Occupied, SourceDoor, Ticket};
-pub use meter::IngestMeter;
+pub use meter::{IngestMeter, Measured};
 pub use session::RtmpSession;
 pub use ts_session::{TsSession, Useless};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use weir_media::codec::GopMeter;
 use weir_media::{Frame, MediaKind, TrackId, TrackInfo};
-use weir_model::{IngestProtocol, IngestStatus, Slot, Warning};
+use weir_model::{IngestProtocol, IngestStatus, Slot, TrackStatus, Warning};
 use weir_srt::path::PathFigures;
 
 use crate::warnings;
@@ -50,6 +50,14 @@ impl State {
     fn of_kind(&self, kind: MediaKind) -> impl Iterator<Item = &TrackMeter> {
         self.tracks.values().filter(move |track| track.info.kind() == kind)
     }
+}
+
+/// What arrives, as it is told.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    pub ingest: IngestStatus,
+    pub tracks: Vec<TrackStatus>,
+    pub warnings: Vec<Warning>,
 }
 
 /// What a transport stream's reader counted.
@@ -125,7 +133,7 @@ impl IngestMeter {
         self.state().last_frame_at
     }
 
-    pub(crate) fn measure(&self, now: Instant) -> (IngestStatus, Vec<Warning>) {
+    pub(crate) fn measure(&self, now: Instant) -> Measured {
         let since_began = self.since_began(now);
         let state = self.state();
         let video = state.of_kind(MediaKind::Video).next();
@@ -133,7 +141,7 @@ impl IngestMeter {
         let format = video.and_then(|video| video.info.video.as_ref());
         let flow = video.map(|video| &video.flow);
         let codec = |track: &TrackMeter| track.info.codec.name().to_owned();
-        let status = IngestStatus {
+        let ingest = IngestStatus {
             protocol: self.protocol,
             slot: self.slot,
             remote: Some(self.remote.clone()),
@@ -164,12 +172,19 @@ impl IngestMeter {
         let advice = state.path.iter().flat_map(|path| &path.advice);
         let of_path = advice.map(|advice| (advice.code, advice.message.clone()));
         let of_tracks = state.not_carried.values().map(|message| ("codec_not_carried", message.clone()));
-        warnings.extend(of_path.chain(of_tracks).map(|(code, message)| Warning {
+        let unplayable = state.tracks.values().filter_map(|track| warnings::unplayable(&track.info));
+        let unplayable = unplayable.map(|message| ("codec_not_playable", message));
+        warnings.extend(of_path.chain(of_tracks).chain(unplayable).map(|(code, message)| Warning {
             code: code.to_owned(),
             message,
             since: self.began_at,
         }));
-        (status, warnings)
+        let defaults = [video, audio].map(|track| track.map(|track| track.info.id));
+        let tracks = state.tracks.values().map(|track| {
+            let is_default = defaults.contains(&Some(track.info.id));
+            TrackStatus { bitrate_bps: track.flow.bitrate_bps(since_began), ..told(&track.info, is_default) }
+        });
+        Measured { ingest, tracks: tracks.collect(), warnings }
     }
 
     fn since_began(&self, now: Instant) -> Duration {
@@ -178,5 +193,20 @@ impl IngestMeter {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn told(info: &TrackInfo, default: bool) -> TrackStatus {
+    TrackStatus {
+        id: info.id.0,
+        kind: match info.kind() {
+            MediaKind::Video => "video",
+            MediaKind::Audio => "audio",
+        },
+        codec: info.codec.name().to_owned(),
+        language: info.language.map(|language| language.to_string()),
+        label: info.label.clone(),
+        default,
+        bitrate_bps: 0,
     }
 }

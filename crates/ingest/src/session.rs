@@ -19,13 +19,21 @@ const BROKEN_IN_A_ROW_MAX: u64 = 300;
 pub struct RtmpSession {
     writer: SourceWriter,
     unpacker: ToFrames,
+    /// Of one message; kept so that it is not made anew for each.
+    unpacked: Vec<Unpacked>,
     broken: u64,
     broken_in_a_row: u64,
 }
 
 impl RtmpSession {
     pub fn new(ticket: Ticket) -> Self {
-        Self { writer: SourceWriter::new(ticket), unpacker: ToFrames::new(), broken: 0, broken_in_a_row: 0 }
+        Self {
+            writer: SourceWriter::new(ticket),
+            unpacker: ToFrames::new(),
+            unpacked: Vec::new(),
+            broken: 0,
+            broken_in_a_row: 0,
+        }
     }
 
     fn broken(&mut self, why: &Unusable) -> Result<(), Refusal> {
@@ -48,23 +56,24 @@ impl RtmpSession {
 
 impl PublishSession for RtmpSession {
     fn media(&mut self, message: MediaMessage) -> Result<(), Refusal> {
-        match self.unpacker.unpack(&message) {
-            Ok(Unpacked::Track(info)) => self.writer.track(info),
-            Ok(Unpacked::Frame(frame)) => {
-                self.broken_in_a_row = 0;
-                let frame = RawFrame {
-                    track: frame.track,
-                    keyframe: frame.keyframe,
-                    dts_ticks: u64::from(frame.dts_ms),
-                    cts_ticks: i64::from(frame.cts_ms),
-                    payload: frame.payload,
-                };
-                self.writer.frame(frame, Instant::now());
+        let unpacked = self.unpacker.unpack(&message, &mut self.unpacked);
+        for unpacked in self.unpacked.drain(..) {
+            match unpacked {
+                Unpacked::Track(info) => self.writer.track(info),
+                Unpacked::Frame(frame) => {
+                    self.broken_in_a_row = 0;
+                    let frame = RawFrame {
+                        track: frame.track,
+                        keyframe: frame.keyframe,
+                        dts_ticks: u64::from(frame.dts_ms),
+                        cts_ticks: i64::from(frame.cts_ms),
+                        payload: frame.payload,
+                    };
+                    self.writer.frame(frame, Instant::now());
+                }
             }
-            Ok(Unpacked::Nothing) => {}
-            Err(why) => return self.broken(&why),
         }
-        Ok(())
+        unpacked.or_else(|why| self.broken(&why))
     }
 
     fn is_hurried(&self) -> bool {

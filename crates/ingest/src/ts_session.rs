@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use weir_model::EventKind;
-use weir_mux::ts::{NotCarried, Splice, SpliceCommand, TsEvent, TsReader};
+use weir_mux::ts::{NotCarried, SOUNDS_MAX, Splice, SpliceCommand, TsEvent, TsReader};
 use weir_observe::fields;
 use weir_srt::path::PathFigures;
 
@@ -101,7 +101,7 @@ impl TsSession {
                 TsEvent::TrackEnded(id) => self.writer.track_ended(id),
                 TsEvent::Program(program) => {
                     self.writer.meter().forget_not_carried();
-                    let streams: Vec<String> = program.streams.iter().map(|(_, stream)| stream.to_string()).collect();
+                    let streams: Vec<String> = program.streams.iter().map(|it| it.stream.to_string()).collect();
                     tracing::info!(%stream_id, program = program.number, ?streams, "the source has a programme");
                 }
                 TsEvent::ProgramMissing { wanted, available } => {
@@ -110,11 +110,11 @@ impl TsSession {
                 TsEvent::NotCarried { pid, stream, why } => {
                     let message = match why {
                         NotCarried::Unsupported if stream.kind().is_some() => format!(
-                            "the source's {stream} (PID {pid}) is not carried: send H.264 or HEVC pictures and AAC, MP3 or Opus sound"
+                            "the source's {stream} (PID {pid}) is not carried: send H.264, HEVC or MPEG-2 pictures and AAC, AC-3, E-AC-3, MP2, MP3 or Opus sound"
                         ),
                         NotCarried::Another if stream.kind().is_some() => {
                             format!(
-                                "the source's second {stream} (PID {pid}) is not carried: the first of each kind is"
+                                "the source's {stream} (PID {pid}) is not carried: one picture and {SOUNDS_MAX} sounds are"
                             )
                         }
                         // Subtitles and other data are nobody's loss here.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use weir_media::{Codec, TrackInfo};
 use weir_model::Warning;
 
 /// Facebook rejects longer GOPs; players of every protocol start late.
@@ -48,6 +49,23 @@ pub(crate) fn from_facts(facts: &Facts, since: OffsetDateTime) -> Vec<Warning> {
         }
     }
     warnings
+}
+
+/// What no browser plays, and what helps; None for the others.
+pub(crate) fn unplayable(info: &TrackInfo) -> Option<String> {
+    let language = info.language.map(|language| format!(", {language}")).unwrap_or_default();
+    match info.codec {
+        Codec::Mpeg2 => Some(
+            "the picture is MPEG-2, which browsers and RTMP do not take: give the stream a ladder, so that it is encoded"
+                .to_owned(),
+        ),
+        Codec::Mp2 => Some(format!(
+            "the sound of track {}{language} is MP2, which browsers do not play: HLS and DASH are without it, unless a rendition encodes \
+             the sound",
+            info.id.0
+        )),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

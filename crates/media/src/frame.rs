@@ -7,7 +7,8 @@ use crate::{MediaTime, TrackId};
 /// One access unit of one track. Cloning it counts a reference; it never copies the payload.
 ///
 /// Payloads are normalised at the door: H.264 and HEVC as NAL units with 4-byte lengths and parameter sets out of band,
-/// AAC as raw access units (no ADTS), AV1 as one temporal unit of OBUs, Opus as one packet.
+/// AAC as raw access units (no ADTS), AV1 as one temporal unit of OBUs, Opus as one packet. MPEG-2 video, MPEG audio and (E-)AC-3 are as
+/// broadcast has them: start codes and sync words included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     pub track: TrackId,

@@ -52,6 +52,17 @@ impl fmt::Display for Language {
     }
 }
 
+/// Letters of a label: it stands in menus.
+const LABEL_CHARS_MAX: usize = 64;
+
+/// What a source calls a track, made fit for playlists, manifests and pages; None where nothing is left of it.
+pub fn label_of(text: &str) -> Option<String> {
+    let fits = |letter: &char| !letter.is_control() && !matches!(letter, '"' | '<' | '>' | '&' | '\\');
+    let label: String = text.chars().filter(fits).take(LABEL_CHARS_MAX).collect();
+    let label = label.trim();
+    (!label.is_empty()).then(|| label.to_owned())
+}
+
 struct Known {
     code: &'static str,
     /// The older code of ISO 639-2/B, where there is one.
@@ -277,6 +288,20 @@ mod tests {
         for text in ["", "und", "mis", "zxx", "qaa", "   ", "e", "12", "en1", "d\u{e9}u", "\0\0\0", "engl", "xx"] {
             assert_eq!(Language::parse(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn labels_break_out_of_nothing() {
+        for (text, expected) in [
+            ("Stadium", Some("Stadium")),
+            (" Deutsch (Live) ", Some("Deutsch (Live)")),
+            ("a\"b\n<c>&\\", Some("abc")),
+            ("  \t", None),
+            ("", None),
+        ] {
+            assert_eq!(label_of(text).as_deref(), expected, "{text:?}");
+        }
+        assert_eq!(label_of(&"\u{fc}".repeat(100)).unwrap().chars().count(), LABEL_CHARS_MAX);
     }
 
     #[test]

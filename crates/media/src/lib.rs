@@ -8,7 +8,7 @@ mod timeline;
 mod track;
 
 pub use frame::{Frame, FrameFlags};
-pub use language::Language;
+pub use language::{Language, label_of};
 pub use time::MediaTime;
 pub use timeline::{Stamped, Timeline, TimelineCounts, TimelineEvent, WireClock};
 pub use track::{AudioFormat, Codec, MediaKind, TrackId, TrackInfo, VideoFormat};

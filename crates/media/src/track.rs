@@ -6,17 +6,20 @@ use bytes::Bytes;
 
 use crate::Language;
 
-/// The number of a track within its rendition: what its frames, segments and files are known by. The source's picture is 0, its first
-/// sound is 1, and further sounds follow.
+/// The number of a track within its stream: what its frames, segments and files are known by. The source's picture is 0, its first sound is
+/// 1, and further sounds follow. Sounds of one number are the same frames in whatever rendition they are; those that are made have
+/// numbers from [`TrackId::FIRST_MADE`] on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TrackId(pub u16);
+pub struct TrackId(pub u32);
 
 impl TrackId {
     pub const SOURCE_VIDEO: Self = Self(0);
     pub const SOURCE_AUDIO: Self = Self(1);
+    /// Sources have fewer tracks than this.
+    pub const FIRST_MADE: Self = Self(256);
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MediaKind {
     Video,
     Audio,
@@ -31,13 +34,32 @@ pub enum Codec {
     Opus,
     /// MPEG-1/2 layer III, which RTMP encoders of old may send: carried, never made.
     Mp3,
+    /// MPEG-2 video. What broadcast sends, like the following ones: carried, never made.
+    Mpeg2,
+    /// MPEG-1/2 layer II.
+    Mp2,
+    Ac3,
+    Eac3,
 }
 
 impl Codec {
+    pub const ALL: [Self; 10] = [
+        Self::H264,
+        Self::H265,
+        Self::Av1,
+        Self::Aac,
+        Self::Opus,
+        Self::Mp3,
+        Self::Mpeg2,
+        Self::Mp2,
+        Self::Ac3,
+        Self::Eac3,
+    ];
+
     pub const fn kind(self) -> MediaKind {
         match self {
-            Self::H264 | Self::H265 | Self::Av1 => MediaKind::Video,
-            Self::Aac | Self::Opus | Self::Mp3 => MediaKind::Audio,
+            Self::H264 | Self::H265 | Self::Av1 | Self::Mpeg2 => MediaKind::Video,
+            Self::Aac | Self::Opus | Self::Mp3 | Self::Mp2 | Self::Ac3 | Self::Eac3 => MediaKind::Audio,
         }
     }
 
@@ -50,6 +72,10 @@ impl Codec {
             Self::Aac => "aac",
             Self::Opus => "opus",
             Self::Mp3 => "mp3",
+            Self::Mpeg2 => "mpeg2",
+            Self::Mp2 => "mp2",
+            Self::Ac3 => "ac3",
+            Self::Eac3 => "eac3",
         }
     }
 }
@@ -65,8 +91,8 @@ impl fmt::Display for Codec {
 pub struct TrackInfo {
     pub id: TrackId,
     pub codec: Codec,
-    /// The decoder configuration record as MP4 stores it: `avcC`, `hvcC`, `av1C`, AudioSpecificConfig, `OpusHead`;
-    /// empty for MP3, which needs none.
+    /// The decoder configuration record as MP4 stores it: `avcC`, `hvcC`, `av1C`, AudioSpecificConfig, `OpusHead`, `dac3`, `dec3`.
+    /// Empty for MP3, which needs none; of MPEG-2 the sequence header, of MP2 what all frames' headers say.
     pub config: Bytes,
     pub video: Option<VideoFormat>,
     pub audio: Option<AudioFormat>,

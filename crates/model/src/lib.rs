@@ -48,7 +48,7 @@ pub use spec::{ConfigFault, RestreamSpec, resolve};
 pub use srt_url::{MAX_LATENCY_US, PASSPHRASE_BYTES, SrtUrl, checked_passphrase};
 pub use status::{
     Fault, IngestProtocol, IngestStatus, PushStatus, Reason, ReasonCode, RenditionState, RenditionStatus,
-    RestreamState, RestreamStatus, SrtFigures, StreamState, StreamStatus, Viewers, Warning,
+    RestreamState, RestreamStatus, SrtFigures, StreamState, StreamStatus, TrackStatus, Viewers, Warning,
 };
 pub use stream::{EncoderPolicy, MAX_DVR_SECONDS, Slate, Slot, Source, SourceKind, Stream};
 pub use warning_codes::WARNING_CODES;

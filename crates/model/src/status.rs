@@ -101,6 +101,8 @@ pub struct StreamStatus {
     pub since: OffsetDateTime,
     pub reason: Option<Reason>,
     pub ingest: Option<IngestStatus>,
+    /// What the source consists of.
+    pub tracks: Vec<TrackStatus>,
     pub renditions: Vec<RenditionStatus>,
     pub viewers: Viewers,
     pub warnings: Vec<Warning>,
@@ -114,11 +116,27 @@ impl StreamStatus {
             since,
             reason: None,
             ingest: None,
+            tracks: Vec::new(),
             renditions: Vec::new(),
             viewers: Viewers::default(),
             warnings: Vec::new(),
         }
     }
+}
+
+/// One track of the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrackStatus {
+    pub id: u32,
+    /// "video" or "audio".
+    pub kind: &'static str,
+    pub codec: String,
+    /// ISO 639-2: "deu".
+    pub language: Option<String>,
+    pub label: Option<String>,
+    /// What is played, or sent by RTMP, where nobody chose: the first of its kind.
+    pub default: bool,
+    pub bitrate_bps: u64,
 }
 
 /// What arrives; unknown figures are None, never zero.

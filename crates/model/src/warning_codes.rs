@@ -7,6 +7,7 @@ pub const WARNING_CODES: &[&str] = &[
     "bitrate_drop",
     "bitrate_too_high",
     "codec_not_carried",
+    "codec_not_playable",
     "codec_unsupported_by_destination",
     "fps_drop",
     "fps_too_high",

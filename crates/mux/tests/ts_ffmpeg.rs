@@ -7,7 +7,7 @@ use std::process::Command;
 
 use bytes::BytesMut;
 use weir_media::{Codec, Frame, FrameFlags, MediaKind, MediaTime, TrackId, TrackInfo};
-use weir_mux::ts::{self, NotCarried, TsCounts, TsEvent, TsReader, TsStream, TsWriter};
+use weir_mux::ts::{self, TsCounts, TsEvent, TsReader, TsWriter};
 use weir_testkit::ffmpeg;
 
 /// Runs ffmpeg over two seconds of test picture and two seconds of tone, and returns what it says on stdout.
@@ -112,6 +112,9 @@ fn what_ffmpeg_muxes_is_read_and_what_we_mux_it_decodes() {
         ("hevc aac", [&X265[..], &AAC].concat(), Codec::H265, Codec::Aac, 94),
         ("h264 opus", [&X264[..], &["-c:a", "libopus"]].concat(), Codec::H264, Codec::Opus, 100),
         ("h264 mp3", [&X264[..], &["-c:a", "libmp3lame"]].concat(), Codec::H264, Codec::Mp3, 83),
+        ("h264 ac3", [&X264[..], &["-c:a", "ac3"]].concat(), Codec::H264, Codec::Ac3, 63),
+        ("h264 eac3", [&X264[..], &["-c:a", "eac3"]].concat(), Codec::H264, Codec::Eac3, 63),
+        ("mpeg2 mp2", vec!["-c:v", "mpeg2video", "-c:a", "mp2"], Codec::Mpeg2, Codec::Mp2, 84),
         ("h264 latm", [&X264[..], &AAC, &["-mpegts_flags", "latm"]].concat(), Codec::H264, Codec::Aac, 94),
     ] {
         let theirs = folder.path().join("theirs.ts");
@@ -165,16 +168,55 @@ fn segments_made_apart_decode_as_one() {
 }
 
 #[test]
-fn sound_that_is_not_carried_is_said() {
+fn every_sound_of_a_broadcast_keeps_its_language() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("clip.ts");
-    for (codec, stream) in [("mp2", TsStream::MpegAudio), ("ac3", TsStream::Ac3), ("eac3", TsStream::Eac3)] {
-        make(&[&X264[..], &["-c:a", codec]].concat(), &file);
-        let read = Read::file(&file, None);
-        let said: Vec<_> = read.events.iter().filter(|event| matches!(event, TsEvent::NotCarried { .. })).collect();
-        assert_eq!(said, [&TsEvent::NotCarried { pid: 0x101, stream, why: NotCarried::Unsupported }], "{codec}");
-        assert!(read.track(MediaKind::Audio).is_none());
-        assert_eq!(read.dts(MediaKind::Video).len(), 50);
+    let theirs = folder.path().join("theirs.ts");
+    let maps = ["-map", "0:v", "-map", "1:a", "-map", "1:a", "-map", "1:a"];
+    let codecs = ["-c:v", "libx264", "-c:a:0", "aac", "-c:a:1", "ac3", "-c:a:2", "mp2"];
+    let languages =
+        ["-metadata:s:a:0", "language=ger", "-metadata:s:a:1", "language=eng", "-metadata:s:a:2", "language=fra"];
+    make(&[&maps[..], &codecs, &languages].concat(), &theirs);
+    let read = Read::file(&theirs, None);
+    let mut tracks: Vec<&TrackInfo> = read
+        .events
+        .iter()
+        .filter_map(|event| if let TsEvent::Track(info) = event { Some(info) } else { None })
+        .collect();
+    tracks.sort_by_key(|info| info.id);
+    let said: Vec<(Codec, Option<String>)> =
+        tracks.iter().map(|info| (info.codec, info.language.map(|language| language.to_string()))).collect();
+    let spoken = |codec, language: &str| (codec, Some(language.to_owned()));
+    let expected =
+        [(Codec::H264, None), spoken(Codec::Aac, "deu"), spoken(Codec::Ac3, "eng"), spoken(Codec::Mp2, "fra")];
+    assert_eq!(said, expected);
+
+    let ours = folder.path().join("ours.ts");
+    let mut writer = TsWriter::new(tracks).unwrap();
+    let mut out = BytesMut::new();
+    for frame in read.samples() {
+        writer.write(&frame, &mut out).unwrap();
+    }
+    std::fs::write(&ours, &out).unwrap();
+    let probe = Command::new("ffprobe")
+        .args([
+            "-v",
+            "error",
+            "-select_streams",
+            "a",
+            "-show_entries",
+            "stream=codec_name:stream_tags=language",
+            "-of",
+            "csv=p=0",
+        ])
+        .arg(&ours)
+        .output()
+        .expect("ffprobe runs");
+    let found = String::from_utf8_lossy(&probe.stdout).into_owned();
+    for line in ["aac,deu", "ac3,eng", "mp2,fra"] {
+        assert!(found.lines().any(|known| known == line), "{line}: {found}");
+    }
+    for stream in ["0:a:0", "0:a:1", "0:a:2"] {
+        assert_eq!(decoded_md5(&ours, stream), decoded_md5(&theirs, stream), "{stream}");
     }
 }
 

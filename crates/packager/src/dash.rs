@@ -1,15 +1,14 @@
 //! DASH's live manifest (ISO 23009-1, profile isoff-live) over the same segment files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Duration;
 
 use time::OffsetDateTime;
 use weir_media::codec::captions::Captions;
-use weir_media::{MediaKind, MediaTime, TrackInfo};
+use weir_media::{Codec, Language, MediaKind, MediaTime, TrackInfo};
 
 use crate::clock::seconds;
-use crate::hls::folder;
 use crate::measure;
 use crate::segment::Segment;
 use crate::store::Store;
@@ -35,6 +34,7 @@ const LOW_LATENCY_UPDATE: Duration = Duration::from_millis(500);
 
 /// A rendition's track within one Period.
 struct Representation<'a> {
+    set: SetKey,
     rendition: &'a str,
     track: &'a Track,
     info: &'a TrackInfo,
@@ -53,12 +53,9 @@ impl<'a> Representation<'a> {
 /// that are being made, too.
 pub(crate) fn manifest(store: &Store, now: OffsetDateTime, low_latency: bool) -> Option<String> {
     let zero_at = store.zero_at?;
-    let tracks: Vec<(&str, &Track)> = measure::source_first(&store.renditions)
-        .flat_map(|(name, tracks)| tracks.iter().map(move |track| (name.as_str(), track)))
-        .filter(|(_, track)| track.live)
-        .collect();
+    let tracks = offered(store);
     let periods: BTreeSet<MediaTime> =
-        tracks.iter().flat_map(|(_, track)| track.complete().map(|segment| segment.period_start)).collect();
+        tracks.iter().flat_map(|found| found.track.complete().map(|segment| segment.period_start)).collect();
     let target = store.target_seconds();
     let mut out = String::with_capacity(4096);
     let (update, delay, profile) = match low_latency {
@@ -101,12 +98,35 @@ pub(crate) fn manifest(store: &Store, now: OffsetDateTime, low_latency: bool) ->
     (written > 0).then_some(out)
 }
 
+/// A track that is live, where it lies, and the place that it has among its rendition's sounds.
+struct Live<'a> {
+    rendition: &'a str,
+    track: &'a Track,
+    place: usize,
+}
+
+/// What players are offered: each track once, however many renditions have it.
+fn offered(store: &Store) -> Vec<Live<'_>> {
+    let mut found: Vec<Live<'_>> = Vec::new();
+    for (name, _) in measure::source_first(&store.renditions) {
+        let picture = store.picture_of(name).into_iter().map(|track| Live { rendition: name, track, place: 0 });
+        let sounds = store.sounds_of(name).into_iter();
+        let sounds = sounds.map(|sound| Live { rendition: sound.home, track: sound.track, place: sound.place });
+        for new in picture.chain(sounds).filter(|new| new.track.live) {
+            if !found.iter().any(|known| (known.rendition, known.track.name) == (new.rendition, new.track.name)) {
+                found.push(new);
+            }
+        }
+    }
+    found
+}
+
 /// A Period: from one change of decoder configuration, or one pause of the source, to the next. Says whether there was anything in it.
 ///
 /// `open` asks for the segments that are being made: the length of parts, and of segments where none was complete yet.
 fn put_period(
     out: &mut String,
-    tracks: &[(&str, &Track)],
+    tracks: &[Live<'_>],
     (start, end): (MediaTime, Option<MediaTime>),
     open: Option<(Duration, u64)>,
 ) -> bool {
@@ -116,11 +136,15 @@ fn put_period(
     };
     let representations: Vec<Representation<'_>> = tracks
         .iter()
-        .filter_map(|&(rendition, track)| {
+        .filter_map(|&Live { rendition, track, place }| {
             let segments: Vec<&Segment> = track.complete().filter(within).collect();
             let info = &*track.inits.get(&segments.first()?.init)?.info;
             let open = open.and_then(|(_, target)| being_made(track, &segments, target));
-            Some(Representation { rendition, track, info, segments, open })
+            let set = match track.name.kind {
+                MediaKind::Video => SetKey::PICTURE,
+                MediaKind::Audio => SetKey::sound(place, info),
+            };
+            Some(Representation { set, rendition, track, info, segments, open })
         })
         .collect();
     if representations.is_empty() {
@@ -135,24 +159,72 @@ fn put_period(
         let _ = write!(out, " duration=\"PT{:.3}S\"", (media_end - start).as_secs_f64());
     }
     out.push_str(">\n");
-    for (id, kind) in [(0, MediaKind::Video), (1, MediaKind::Audio)] {
-        let mut of_kind = representations.iter().filter(|found| found.track.kind == kind).peekable();
-        if of_kind.peek().is_none() {
-            continue;
-        }
-        let kind = folder(kind);
-        let independent = of_kind.clone().all(|found| measure::all_independent(found.track));
-        let sap = if independent { " startWithSAP=\"1\"" } else { "" };
-        let _ = writeln!(
-            out,
-            "<AdaptationSet id=\"{id}\" contentType=\"{kind}\" mimeType=\"{kind}/mp4\" segmentAlignment=\"true\"{sap}>"
-        );
-        put_captions(out, of_kind.clone().fold(Captions::default(), |all, found| all.and(found.track.captions)));
-        of_kind.for_each(|found| put_representation(out, found, start, open.map(|(part, _)| part)));
+    let mut sets: BTreeMap<SetKey, Vec<&Representation<'_>>> = BTreeMap::new();
+    for found in &representations {
+        sets.entry(found.set).or_default().push(found);
+    }
+    let sounds = sets.keys().filter(|set| set.kind == SetKind::Sound).count();
+    for (set, of_set) in &sets {
+        put_adaptation_set(out, *set, of_set, sounds > 1);
+        of_set.iter().for_each(|found| put_representation(out, found, start, open.map(|(part, _)| part)));
         out.push_str("</AdaptationSet>\n");
     }
     out.push_str("</Period>\n");
     true
+}
+
+/// What players may switch between without anybody noticing: sizes of one picture, or bit rates of one sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct SetKey {
+    kind: SetKind,
+    place: usize,
+    /// Decoders do not switch between them. In a fixed order, so that a set keeps its number.
+    codec: usize,
+    language: Option<Language>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum SetKind {
+    Picture,
+    Sound,
+}
+
+impl SetKey {
+    const PICTURE: Self = Self { kind: SetKind::Picture, place: 0, codec: 0, language: None };
+
+    fn sound(place: usize, info: &TrackInfo) -> Self {
+        let codec = Codec::ALL.iter().filter(|codec| codec.kind() == MediaKind::Audio).position(|it| *it == info.codec);
+        Self { kind: SetKind::Sound, place, codec: codec.unwrap_or(0), language: info.language }
+    }
+
+    /// 0 is the picture's, 1 that of the first sound in AAC.
+    fn number(self) -> usize {
+        match self.kind {
+            SetKind::Picture => 0,
+            SetKind::Sound => 1 + self.place * Codec::ALL.len() + self.codec,
+        }
+    }
+}
+
+/// Opens a set. With several sounds it is said which is the main one.
+fn put_adaptation_set(out: &mut String, set: SetKey, of_set: &[&Representation<'_>], several: bool) {
+    let Some(first) = of_set.first() else { return };
+    let (id, kind) = (set.number(), first.track.name.kind_word());
+    let independent = of_set.iter().all(|found| measure::all_independent(found.track));
+    let sap = if independent { " startWithSAP=\"1\"" } else { "" };
+    let language = set.language.map(|language| format!(" lang=\"{}\"", language.tag())).unwrap_or_default();
+    let _ = writeln!(
+        out,
+        "<AdaptationSet id=\"{id}\" contentType=\"{kind}\" mimeType=\"{kind}/mp4\"{language} segmentAlignment=\"true\"{sap}>"
+    );
+    if set.kind == SetKind::Sound && several {
+        let role = if set.place == 0 { "main" } else { "alternate" };
+        let _ = writeln!(out, "<Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"{role}\"/>");
+    }
+    put_captions(out, of_set.iter().fold(Captions::default(), |all, found| all.and(found.track.captions)));
+    if let Some(label) = &first.info.label {
+        let _ = writeln!(out, "<Label>{label}</Label>");
+    }
 }
 
 /// The segment that is being made, if it goes on from those: it will be as long as the one before it, or is so already.
@@ -185,9 +257,9 @@ fn put_representation(
     period_start: MediaTime,
     part_target: Option<Duration>,
 ) {
-    let Representation { rendition, track, info, segments, open } = found;
+    let Representation { rendition, track, info, segments, open, .. } = found;
     let Some(first) = found.first() else { return };
-    let kind = folder(track.kind);
+    let kind = track.name;
     let _ = write!(
         out,
         "<Representation id=\"{rendition}-{kind}\" codecs=\"{}\" bandwidth=\"{}\"",

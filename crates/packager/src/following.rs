@@ -6,7 +6,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
 use weir_hub::{Entry, Next, Rendition, StreamHub};
-use weir_media::{MediaKind, MediaTime};
+use weir_media::MediaTime;
 use weir_model::EventKind;
 use weir_observe::fields;
 
@@ -14,7 +14,8 @@ use crate::packager::{Shared, lock};
 use crate::rendition_writer::RenditionWriter;
 use crate::request::is_rendition_name;
 use crate::schedule::Schedule;
-use crate::store::Change;
+use crate::sounds::Cutting;
+use crate::store::Changes;
 
 /// A run of the server begins at least so long after what the one before it wrote: the guess at a last frame's length.
 const RESUME_AFTER: MediaTime = MediaTime::from_millis(100);
@@ -43,8 +44,8 @@ impl Following {
             return None;
         }
         let writer = lock(&shared.parked).remove(&name).unwrap_or_else(|| match lock(&shared.resumes).remove(&name) {
-            Some(resume) => RenditionWriter::resumed(shared.config, resume),
-            None => RenditionWriter::new(shared.config),
+            Some(resume) => RenditionWriter::resumed(&name, shared.config, resume),
+            None => RenditionWriter::new(&name, shared.config),
         });
         let schedule = Schedule::new(shared.config.segment_target);
         Some(Self { shared: Arc::clone(shared), name, writer, schedule, shift: None })
@@ -98,18 +99,22 @@ impl Following {
     }
 
     fn push(&mut self, entry: &Entry) {
-        let mut changes = Vec::new();
-        let progress = self.writer.push(entry, &mut lock(&self.shared.boundaries), &mut changes);
-        self.schedule.on_frame(Instant::now(), self.writer.is_open(), progress.segment_ended);
-        self.apply(changes);
+        // Held until the changes are in the store: renditions that share a sound change it in turn.
+        let shared = Arc::clone(&self.shared);
+        let mut cutting = lock(&shared.cutting);
+        let mut changes = Changes::default();
+        let progress = self.writer.push(entry, &mut cutting, &mut changes);
+        self.schedule.on_frame(Instant::now(), self.writer.is_open(&cutting), progress.segment_ended);
+        self.apply(changes, &mut cutting);
     }
 
     fn flush(&mut self) {
-        let mut changes = Vec::new();
-        let longest = lock(&self.shared.boundaries).longest();
-        self.writer.flush(longest, &mut changes);
+        let shared = Arc::clone(&self.shared);
+        let mut cutting = lock(&shared.cutting);
+        let mut changes = Changes::default();
+        self.writer.flush(&mut cutting, &mut changes);
         self.schedule.on_flush();
-        self.apply(changes);
+        self.apply(changes, &mut cutting);
     }
 
     fn on_deadline(&mut self) {
@@ -129,18 +134,18 @@ impl Following {
         }
     }
 
-    fn apply(&self, changes: Vec<Change>) {
+    fn apply(&self, changes: Changes, cutting: &mut Cutting) {
         if changes.is_empty() {
             return;
         }
         let (version, target, is_news) = {
             let mut store = self.shared.store();
             let was_announced = store.is_announced();
-            store.apply(&self.name, changes);
+            store.apply(changes);
             (store.version, store.target, store.is_announced() != was_announced)
         };
         if is_news {
-            lock(&self.shared.boundaries).announced(target);
+            cutting.boundaries.announced(target);
         }
         self.shared.version.send_replace(version);
     }
@@ -151,9 +156,10 @@ impl Drop for Following {
         self.writer.want_keyframe();
         self.flush();
         // What is left can be played; the multivariant playlist offers it no more.
-        let gone = [MediaKind::Video, MediaKind::Audio].map(|kind| Change::Live { kind, live: false });
-        self.apply(gone.into());
-        let writer = std::mem::replace(&mut self.writer, RenditionWriter::new(self.shared.config));
+        let mut changes = Changes::default();
+        self.writer.leave(&mut changes);
+        self.apply(changes, &mut lock(&self.shared.cutting));
+        let writer = std::mem::replace(&mut self.writer, RenditionWriter::new(&self.name, self.shared.config));
         lock(&self.shared.parked).insert(self.name.clone(), writer);
         lock(&self.shared.followed).remove(&self.name);
     }

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use weir_media::MediaKind;
 
 use crate::packager::Shared;
+use crate::track_name::TrackName;
 
 /// The rest of a segment won't come: the source went away for good, or whoever reads is so slow that it has left memory. What
 /// was given out is not the whole, and must not end as if it were.
@@ -23,7 +23,7 @@ pub struct Growing {
     shared: Arc<Shared>,
     version: watch::Receiver<u64>,
     rendition: String,
-    kind: MediaKind,
+    track: TrackName,
     number: u64,
     run: u64,
     /// How many parts, and bytes, were given out.
@@ -43,13 +43,13 @@ impl Growing {
     pub(crate) fn new(
         shared: &Arc<Shared>,
         rendition: &str,
-        kind: MediaKind,
+        track: TrackName,
         (number, run): (u64, u64),
         patience: Duration,
     ) -> Self {
         let (shared, version) = (Arc::clone(shared), shared.version.subscribe());
         let rendition = rendition.to_owned();
-        Self { shared, version, rendition, kind, number, run, parts: 0, bytes: 0, patience }
+        Self { shared, version, rendition, track, number, run, parts: 0, bytes: 0, patience }
     }
 
     /// The next part, as soon as there is one; None at the segment's end. Dropping the future loses nothing.
@@ -74,7 +74,7 @@ impl Growing {
 
     fn step(&self) -> Step {
         let mut store = self.shared.store();
-        let segment = store.track_mut(&self.rendition, self.kind).and_then(|track| track.segment_mut(self.number));
+        let segment = store.track_mut(&self.rendition, self.track).and_then(|track| track.segment_mut(self.number));
         let Some(segment) = segment.filter(|segment| segment.run == self.run) else {
             return Step::End(Err(Unfinished));
         };
@@ -91,7 +91,7 @@ impl Growing {
 impl PartialEq for Growing {
     /// The same place in the same segment.
     fn eq(&self, other: &Self) -> bool {
-        let place = |it: &Self| (it.kind, it.number, it.run, it.parts);
+        let place = |it: &Self| (it.track, it.number, it.run, it.parts);
         Arc::ptr_eq(&self.shared, &other.shared) && self.rendition == other.rendition && place(self) == place(other)
     }
 }

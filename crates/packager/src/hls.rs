@@ -2,15 +2,17 @@
 
 use std::fmt::Write;
 
+use weir_media::TrackInfo;
 use weir_media::codec::captions::Captions;
-use weir_media::{MediaKind, TrackInfo};
 
 use crate::listing::{Listing, put_address, put_breaks, put_map, put_time};
 use crate::measure;
 use crate::part_times::PartTimes;
 use crate::segment::Segment;
+use crate::sound_groups::{Group, Groups, Offered, offered};
 use crate::store::Store;
 use crate::track::Track;
+use crate::track_name::TrackName;
 
 /// Players stay so many parts behind the newest one; the specification wants two at least and says three.
 const PART_HOLD_BACK_PARTS: f64 = 3.0;
@@ -18,20 +20,6 @@ const PART_HOLD_BACK_PARTS: f64 = 3.0;
 const HOLD_BACK_TARGETS: u64 = 3;
 /// Delta updates leave out what is older than six target durations, the least that the specification allows.
 const SKIP_TARGETS: u64 = 6;
-
-/// The name of a track's playlist, and of the folder of its files.
-pub(crate) const fn folder(kind: MediaKind) -> &'static str {
-    match kind {
-        MediaKind::Video => "video",
-        MediaKind::Audio => "audio",
-    }
-}
-
-/// The tracks that players are offered: there is something to play, and more to come.
-fn offered(tracks: &[Track], kind: MediaKind) -> Option<(&Track, &TrackInfo)> {
-    let track = tracks.iter().find(|track| track.kind == kind && track.live && track.newest().is_some())?;
-    Some((track, track.info()?))
-}
 
 /// Whether a multivariant playlist can be written: every track of some rendition has begun, or one so long ago that the
 /// other is not coming.
@@ -49,27 +37,36 @@ pub(crate) fn multivariant(store: &Store) -> String {
         out.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
     }
     let mut variants = String::new();
-    let source_sound =
-        store.renditions.get(weir_hub::SOURCE_RENDITION).and_then(|tracks| offered(tracks, MediaKind::Audio));
-    for (name, tracks) in measure::source_first(&store.renditions) {
-        let (video, audio) = (offered(tracks, MediaKind::Video), offered(tracks, MediaKind::Audio));
-        if let (Some(_), Some((_, info))) = (video, audio) {
-            let channels = info.audio.as_ref().map_or(2, |audio| audio.channels);
-            let _ = writeln!(
-                out,
-                "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{name}\",NAME=\"{name}\",DEFAULT=YES,AUTOSELECT=YES,\
-                 CHANNELS=\"{channels}\",URI=\"{name}/audio.m3u8\""
-            );
-        }
-        // A rendition without sound of its own has the source's.
-        let group = audio.map(|found| (name.as_str(), found));
-        let group = group.or(source_sound.map(|found| (weir_hub::SOURCE_RENDITION, found)));
-        match (video, group) {
-            (Some(video), group) => put_variant(&mut variants, name, video, group),
-            (None, Some((group, audio))) if group == name => put_variant(&mut variants, name, audio, None),
-            (None, _) => {}
+    let mut groups = Groups::default();
+    let any_picture = store.renditions.keys().any(|name| store.picture_of(name).is_some_and(|track| track.live));
+    let source_sounds = offered(store, weir_hub::SOURCE_RENDITION);
+    for (name, _) in measure::source_first(&store.renditions) {
+        let picture = store.picture_of(name).filter(|track| track.live && track.newest().is_some());
+        let picture = picture.and_then(|track| Some((track, &**track.info()?)));
+        let own = offered(store, name);
+        match picture {
+            Some(picture) => {
+                // A rendition without sound of its own has the source's.
+                let (of, sounds) =
+                    if own.is_empty() { (weir_hub::SOURCE_RENDITION, &source_sounds) } else { (name.as_str(), &own) };
+                let beside = groups.of(of, sounds);
+                if beside.is_empty() {
+                    put_variant(&mut variants, name, picture, None);
+                }
+                for group in beside.into_iter().filter_map(|at| groups.get(at)) {
+                    put_variant(&mut variants, name, picture, Some(group));
+                }
+            }
+            // The sound of a picture that can't be packaged is no radio: it is offered where there is nothing else.
+            None if !store.hides_picture(name) || !any_picture => {
+                if let Some(Offered { sound, info }) = own.first() {
+                    put_variant(&mut variants, sound.home, (sound.track, info), None);
+                }
+            }
+            None => {}
         }
     }
+    groups.put(&mut out);
     put_captions(&mut out, store);
     out.push_str(&variants);
     out
@@ -90,17 +87,12 @@ fn put_captions(out: &mut String, store: &Store) {
     }
 }
 
-fn put_variant(
-    out: &mut String,
-    name: &str,
-    (track, info): (&Track, &TrackInfo),
-    sound: Option<(&str, (&Track, &TrackInfo))>,
-) {
+fn put_variant(out: &mut String, name: &str, (track, info): (&Track, &TrackInfo), sound: Option<&Group<'_>>) {
     let mut rate = measure::rate(track);
     let mut codecs = measure::codec_string(info).to_owned();
-    if let Some((_, (sound, sound_info))) = sound {
-        rate = rate + measure::rate(sound);
-        codecs = format!("{codecs},{}", measure::codec_string(sound_info));
+    if let Some(sound) = sound {
+        rate = rate + sound.rate();
+        codecs = format!("{codecs},{}", sound.codec_string());
     }
     let _ = write!(
         out,
@@ -113,13 +105,13 @@ fn put_variant(
             let _ = write!(out, ",FRAME-RATE={fps:.3}");
         }
     }
-    if let Some((group, _)) = sound {
-        let _ = write!(out, ",AUDIO=\"{group}\"");
+    if let Some(sound) = sound {
+        let _ = write!(out, ",AUDIO=\"{}\"", sound.name);
     }
     if !track.captions.is_empty() {
         let _ = write!(out, ",CLOSED-CAPTIONS=\"{CAPTIONS_GROUP}\"");
     }
-    let _ = writeln!(out, "\n{name}/{}.m3u8", folder(track.kind));
+    let _ = writeln!(out, "\n{name}/{}.m3u8", track.name);
 }
 
 /// A track's playlist, with its listing, which has been brought up to date. `skip` asks for a delta update.
@@ -159,12 +151,12 @@ pub(crate) fn media(store: &Store, rendition: &str, track: &Track, listing: &Lis
         put_segment(&mut out, track, segment, segment.number >= parts_from);
     }
     put_hint(&mut out, track);
-    put_reports(&mut out, store, rendition, track.kind);
+    put_reports(&mut out, store, rendition, track.name);
     out
 }
 
 fn put_segment(out: &mut String, track: &Track, segment: &Segment, with_parts: bool) {
-    let (folder, name) = (folder(track.kind), segment.name());
+    let (folder, name) = (track.name, segment.name());
     let mut times = PartTimes::new(segment.timescale);
     for (index, part) in segment.listed_parts().iter().enumerate().filter(|_| with_parts) {
         let duration = times.next(part.duration_ticks);
@@ -180,18 +172,18 @@ fn put_segment(out: &mut String, track: &Track, segment: &Segment, with_parts: b
 fn put_hint(out: &mut String, track: &Track) {
     let goes_on = |segment: &&Segment| !segment.is_complete() && segment.unlisted_from.is_none();
     if let Some(open) = track.segments.back().filter(goes_on) {
-        let (folder, name, part) = (folder(track.kind), open.name(), open.parts.len());
+        let (folder, name, part) = (track.name, open.name(), open.parts.len());
         let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{folder}/{name}.{part}.m4s\"");
     }
 }
 
-fn put_reports(out: &mut String, store: &Store, rendition: &str, kind: MediaKind) {
+fn put_reports(out: &mut String, store: &Store, rendition: &str, own: TrackName) {
     for (name, tracks) in measure::source_first(&store.renditions) {
-        for track in tracks.iter().filter(|track| track.live && !(name == rendition && track.kind == kind)) {
+        for track in tracks.iter().filter(|track| track.live && !(name == rendition && track.name == own)) {
             let Some((number, part)) = track.newest() else { continue };
             let above = if name == rendition { String::new() } else { format!("../{name}/") };
-            let kind = folder(track.kind);
-            let _ = write!(out, "#EXT-X-RENDITION-REPORT:URI=\"{above}{kind}.m3u8\",LAST-MSN={number}");
+            let name = track.name;
+            let _ = write!(out, "#EXT-X-RENDITION-REPORT:URI=\"{above}{name}.m3u8\",LAST-MSN={number}");
             let _ = match part {
                 Some(part) => writeln!(out, ",LAST-PART={part}"),
                 None => writeln!(out),

@@ -6,7 +6,6 @@ use std::fmt::Write;
 
 use time::OffsetDateTime;
 
-use crate::hls::folder;
 use crate::segment::Segment;
 use crate::track::Track;
 use crate::wall_time::{rfc3339, wall_time};
@@ -101,7 +100,7 @@ pub(crate) fn put_breaks(out: &mut String, count: u64) {
 }
 
 pub(crate) fn put_map(out: &mut String, track: &Track, init: u32) {
-    let _ = writeln!(out, "#EXT-X-MAP:URI=\"{}/init-{init}.mp4\"", folder(track.kind));
+    let _ = writeln!(out, "#EXT-X-MAP:URI=\"{}/init-{init}.mp4\"", track.name);
 }
 
 pub(crate) fn put_time(out: &mut String, segment: &Segment, zero_at: Option<OffsetDateTime>) {
@@ -111,5 +110,5 @@ pub(crate) fn put_time(out: &mut String, segment: &Segment, zero_at: Option<Offs
 }
 
 pub(crate) fn put_address(out: &mut String, track: &Track, segment: &Segment) {
-    let _ = writeln!(out, "#EXTINF:{:.5},\n{}/{}.m4s", segment.seconds(), folder(track.kind), segment.name());
+    let _ = writeln!(out, "#EXTINF:{:.5},\n{}/{}.m4s", segment.seconds(), track.name, segment.name());
 }

@@ -6,12 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use weir_media::MediaKind;
-
 use crate::PackagerConfig;
 use crate::hls;
 use crate::listing::Listing;
 use crate::store::Store;
+use crate::track_name::TrackName;
 
 /// What is taken over at once, of each track: more than ever is new, but for the first time after a restart. Copying 2,000 takes a
 /// third of a millisecond.
@@ -20,8 +19,8 @@ const SEGMENTS_AT_ONCE: usize = 2_000;
 #[derive(Debug)]
 pub(crate) struct Mirror {
     facts: Store,
-    /// Of pictures and of sound, by rendition.
-    listings: BTreeMap<String, [Listing; 2]>,
+    /// Of each track, by rendition.
+    listings: BTreeMap<String, BTreeMap<TrackName, Listing>>,
 }
 
 impl Mirror {
@@ -38,10 +37,11 @@ impl Mirror {
     pub(crate) fn follow(&mut self, live: &Store) -> bool {
         let facts = &mut self.facts;
         (facts.zero_at, facts.target) = (live.zero_at, live.target);
+        facts.follow_renditions(live);
         let mut is_all = true;
         for (name, tracks) in &live.renditions {
             for track in tracks {
-                is_all &= facts.track_or_new(name, track.kind).follow(track, SEGMENTS_AT_ONCE);
+                is_all &= facts.track_or_new(name, track.name).follow(track, SEGMENTS_AT_ONCE);
             }
         }
         facts.version = live.version;
@@ -49,13 +49,12 @@ impl Mirror {
     }
 
     /// A track's playlist; None where there is no such track.
-    pub(crate) fn media(&mut self, rendition: &str, kind: MediaKind, skip: bool) -> Option<String> {
+    pub(crate) fn media(&mut self, rendition: &str, name: TrackName, skip: bool) -> Option<String> {
         let (target, zero_at) = (self.facts.target_seconds(), self.facts.zero_at);
-        let from = self.facts.track(rendition, kind)?.parts_from(target);
-        self.facts.track_mut(rendition, kind)?.forget_parts(from);
-        let track = self.facts.track(rendition, kind)?;
-        let listing =
-            &mut self.listings.entry(rendition.to_owned()).or_default()[usize::from(kind == MediaKind::Audio)];
+        let from = self.facts.track(rendition, name)?.parts_from(target);
+        self.facts.track_mut(rendition, name)?.forget_parts(from);
+        let track = self.facts.track(rendition, name)?;
+        let listing = self.listings.entry(rendition.to_owned()).or_default().entry(name).or_default();
         listing.update(track, from, target, zero_at);
         Some(hls::media(&self.facts, rendition, track, listing, skip))
     }
@@ -64,25 +63,32 @@ impl Mirror {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use weir_media::{MediaKind, TrackId};
 
     use super::*;
     use crate::part::Part;
     use crate::segment::Segment;
-    use crate::store::Change;
+    use crate::store::{Change, Changes};
 
-    const VIDEO: MediaKind = MediaKind::Video;
+    const VIDEO: TrackName = TrackName { kind: MediaKind::Video, id: TrackId::SOURCE_VIDEO };
 
     fn part() -> Part {
         Part::new([Bytes::from_static(b"frame")].into(), 500, true, 1)
     }
 
+    fn apply(store: &mut Store, changes: Vec<Change>) {
+        let mut all = Changes::default();
+        all.add(&"source".into(), changes);
+        store.apply(all);
+    }
+
     /// Segments of a second, in two parts each; the last one is open.
     fn add(store: &mut Store, numbers: std::ops::Range<u64>) {
         for number in numbers {
-            let begin = Change::Begin { kind: VIDEO, segment: Segment::open(number, 0, number * 1000, 1000) };
-            store.apply("source", vec![Change::End { kind: VIDEO }, begin]);
-            store.apply("source", vec![Change::Part { kind: VIDEO, part: part() }]);
-            store.apply("source", vec![Change::Part { kind: VIDEO, part: part() }]);
+            let begin = Change::Begin { track: VIDEO, segment: Segment::open(number, 0, number * 1000, 1000) };
+            apply(store, vec![Change::End { track: VIDEO }, begin]);
+            apply(store, vec![Change::Part { track: VIDEO, part: part() }]);
+            apply(store, vec![Change::Part { track: VIDEO, part: part() }]);
         }
     }
 
@@ -96,23 +102,24 @@ mod tests {
     fn it_says_what_the_store_says_and_holds_none_of_its_bytes() {
         let config = PackagerConfig { window: std::time::Duration::from_secs(30), ..PackagerConfig::default() };
         let (mut store, mut mirror) = (Store::new(config), Mirror::new(config));
+        let store = &mut store;
         for (from, to) in [(0, 1), (1, 2), (2, 40), (40, 41), (41, 300)] {
-            add(&mut store, from..to);
-            assert!(mirror.follow(&store) && mirror.follow(&store));
-            assert_eq!(said(mirror.facts()), said(&store), "after {to}");
+            add(store, from..to);
+            assert!(mirror.follow(store) && mirror.follow(store));
+            assert_eq!(said(mirror.facts()), said(store), "after {to}");
             let track = mirror.facts().track("source", VIDEO).unwrap();
             assert!(
                 track.segments.iter().flat_map(|segment| &segment.parts).all(|part| part.pieces().concat().is_empty())
             );
         }
         // A segment of which nothing came never was.
-        store.apply("source", vec![Change::End { kind: VIDEO }]);
-        let begin = Change::Begin { kind: VIDEO, segment: Segment::open(300, 0, 300_000, 1000) };
-        store.apply("source", vec![begin]);
-        mirror.follow(&store);
-        store.apply("source", vec![Change::End { kind: VIDEO }]);
-        mirror.follow(&store);
-        assert_eq!(said(mirror.facts()), said(&store));
+        apply(store, vec![Change::End { track: VIDEO }]);
+        let begin = Change::Begin { track: VIDEO, segment: Segment::open(300, 0, 300_000, 1000) };
+        apply(store, vec![begin]);
+        mirror.follow(store);
+        apply(store, vec![Change::End { track: VIDEO }]);
+        mirror.follow(store);
+        assert_eq!(said(mirror.facts()), said(store));
         let text = mirror.media("source", VIDEO, false).unwrap();
         assert_eq!(text.matches("#EXTINF").count(), mirror.facts().track("source", VIDEO).unwrap().complete().count());
         let in_parts = mirror.facts().track("source", VIDEO).unwrap().segments.iter().filter(|it| !it.parts.is_empty());

@@ -22,9 +22,11 @@ use crate::growing::Growing;
 use crate::rendition_writer::RenditionWriter;
 use crate::request::{Query, Target, is_token};
 use crate::segment::Segment;
+use crate::sounds::{Cutting, Sounds};
 use crate::store::Store;
 use crate::texts::Texts;
 use crate::track::Track;
+use crate::track_name::TrackName;
 use crate::ts::Recipe;
 use crate::ts_press::{TsPress, TsSegmentId, Unmade};
 use crate::wall_time::steady_now;
@@ -50,7 +52,8 @@ pub(crate) struct Shared {
     pub(crate) observe: Observe,
     // std mutexes: no await while they are held. The store's is the one that media waits for: nothing is written under it.
     store: Mutex<Store>,
-    pub(crate) boundaries: Mutex<Boundaries>,
+    /// Locked before the store, where both are.
+    pub(crate) cutting: Mutex<Cutting>,
     /// Writers of renditions that are not followed now: who comes back goes on where it stopped.
     pub(crate) parked: Mutex<BTreeMap<String, RenditionWriter>>,
     pub(crate) followed: Mutex<BTreeSet<String>>,
@@ -94,7 +97,7 @@ impl Packager {
             stream_id,
             observe,
             store: Mutex::new(store),
-            boundaries: Mutex::new(boundaries),
+            cutting: Mutex::new(Cutting { boundaries, sounds: Sounds::default() }),
             parked: Mutex::default(),
             followed: Mutex::default(),
             version: watch::Sender::new(0),
@@ -160,24 +163,24 @@ impl Packager {
         self.shared.restored().await;
         let PackagerConfig { hls, dash, .. } = self.shared.config;
         match target {
-            Target::Playlist { rendition, kind } if hls => {
-                self.shared.media_playlist(rendition, kind, &query, token).await
+            Target::Playlist { rendition, track } if hls => {
+                self.shared.media_playlist(rendition, track, &query, token).await
             }
             Target::Multivariant | Target::TsMultivariant | Target::TsPlaylist { .. } if hls => {
                 self.shared.text(path, target, token).await
             }
             Target::Manifest { .. } if dash => self.shared.text(path, target, token).await,
-            Target::Part { rendition, kind, number, run, part } if hls => {
-                let look = || part_file(self.shared.store().track_mut(rendition, kind), number, run, part);
+            Target::Part { rendition, track, number, run, part } if hls => {
+                let look = || part_file(self.shared.store().track_mut(rendition, track), number, run, part);
                 self.shared.until(look).await.unwrap_or(Answer::NotReady)
             }
-            Target::Init { rendition, kind, number } if hls || dash => {
+            Target::Init { rendition, track, number } if hls || dash => {
                 let store = self.shared.store();
-                let init = store.track(rendition, kind).and_then(|track| track.inits.get(&number));
-                file(kind, init.map(|init| init.body.clone()))
+                let init = store.track(rendition, track).and_then(|known| known.inits.get(&number));
+                file(track, init.map(|init| init.body.clone()))
             }
-            Target::Segment { rendition, kind, number, run } if hls || dash => {
-                self.segment(rendition, kind, number, run).await
+            Target::Segment { rendition, track, number, run } if hls || dash => {
+                self.segment(rendition, track, number, run).await
             }
             Target::TsSegment { rendition, number, run } if hls => {
                 let id = TsSegmentId { rendition: rendition.to_owned(), number, run };
@@ -189,21 +192,21 @@ impl Packager {
         }
     }
 
-    async fn segment(&self, rendition: &str, kind: MediaKind, number: u64, run: u64) -> Answer {
+    async fn segment(&self, rendition: &str, track: TrackName, number: u64, run: u64) -> Answer {
         let on_disk = {
             let mut store = self.shared.store();
             let patience = Duration::from_secs(store.target_seconds() * WAIT_TARGETS);
-            let segment = store.track_mut(rendition, kind).and_then(|track| track.segment_mut(number));
+            let segment = store.track_mut(rendition, track).and_then(|known| known.segment_mut(number));
             match segment.filter(|segment| segment.run == run) {
-                Some(segment) if segment.is_on_disk_only() => TrackKey::new(rendition, kind).file(segment),
+                Some(segment) if segment.is_on_disk_only() => TrackKey::new(rendition, track).file(segment),
                 Some(segment) if !segment.is_complete() && segment.has_begun() => {
-                    let segment = Growing::new(&self.shared, rendition, kind, (number, run), patience);
-                    return Answer::Growing { content_type: content_type(kind), segment: Box::new(segment), tag: 0 };
+                    let segment = Growing::new(&self.shared, rendition, track, (number, run), patience);
+                    return Answer::Growing { content_type: content_type(track), segment: Box::new(segment), tag: 0 };
                 }
-                found => return file(kind, found.and_then(Segment::body)),
+                found => return file(track, found.and_then(Segment::body)),
             }
         };
-        self.shared.read(on_disk).await.map_or_else(Answer::from, |body| file(kind, Some(body)))
+        self.shared.read(on_disk).await.map_or_else(Answer::from, |body| file(track, Some(body)))
     }
 }
 
@@ -259,14 +262,19 @@ impl Shared {
         };
         shelf.count(restored.disk_bytes());
         let (resumes, version) = {
+            let mut cutting = lock(&self.cutting);
             let mut store = self.store();
             let ended = restored.put(&mut store);
             if !ended.resumes.is_empty() {
-                let mut boundaries = Boundaries::new(self.config.segment_target);
-                boundaries.begin_at(ended.next_number, ended.breaks);
-                boundaries.announced(store.target);
-                *lock(&self.boundaries) = boundaries;
+                cutting.boundaries = Boundaries::new(self.config.segment_target);
+                cutting.boundaries.begin_at(ended.next_number, ended.breaks);
+                cutting.boundaries.announced(store.target);
                 store.resumed_end = Some(ended.end);
+            }
+            for (rendition, tracks) in &ended.resumes {
+                for (track, resume) in tracks.iter().filter(|(track, _)| track.kind == MediaKind::Audio) {
+                    cutting.sounds.resume(rendition, *track, *resume);
+                }
             }
             store.backlog = Some(Backlog::new(shelf.memory_window()));
             (ended.resumes, store.version)
@@ -289,23 +297,23 @@ fn found(content_type: &'static str, body: Bytes) -> Answer {
     Answer::Found { content_type, body, cache: Cache::Immutable, tag: 0, compressed: None }
 }
 
-fn file(kind: MediaKind, body: Option<Bytes>) -> Answer {
-    body.map_or(Answer::NotFound, |body| found(content_type(kind), body))
+fn file(track: TrackName, body: Option<Bytes>) -> Answer {
+    body.map_or(Answer::NotFound, |body| found(content_type(track), body))
 }
 
-fn content_type(kind: MediaKind) -> &'static str {
-    if kind == MediaKind::Video { TYPE_VIDEO } else { TYPE_AUDIO }
+fn content_type(track: TrackName) -> &'static str {
+    if track.kind == MediaKind::Video { TYPE_VIDEO } else { TYPE_AUDIO }
 }
 
 /// A part; None as long as it is just to come.
 fn part_file(track: Option<&mut Track>, number: u64, run: u64, part: usize) -> Option<Answer> {
     let Some(track) = track else { return Some(Answer::NotFound) };
-    let kind = track.kind;
+    let name = track.name;
     let segment = track.segment_mut(number).filter(|segment| segment.run == run);
     let Some(segment) = segment else { return Some(Answer::NotFound) };
     let (is_complete, count) = (segment.is_complete(), segment.parts.len());
     match segment.parts.get_mut(part) {
-        Some(part) => Some(file(kind, Some(part.body()))),
+        Some(part) => Some(file(name, Some(part.body()))),
         None if is_complete || part > count => Some(Answer::NotFound),
         None => None,
     }

@@ -1,6 +1,6 @@
 //! What a request asks for: paths and query strings, which come from outside and are bounded before they are looked at.
 
-use weir_media::MediaKind;
+use crate::track_name::TrackName;
 
 /// The longest real path is some 50 bytes beside the rendition's name.
 const PATH_BYTES_MAX: usize = 256;
@@ -27,10 +27,10 @@ pub fn is_token(value: &str) -> bool {
 pub(crate) enum Target<'a> {
     Multivariant,
     Manifest { low_latency: bool },
-    Playlist { rendition: &'a str, kind: MediaKind },
-    Init { rendition: &'a str, kind: MediaKind, number: u32 },
-    Segment { rendition: &'a str, kind: MediaKind, number: u64, run: u64 },
-    Part { rendition: &'a str, kind: MediaKind, number: u64, run: u64, part: usize },
+    Playlist { rendition: &'a str, track: TrackName },
+    Init { rendition: &'a str, track: TrackName, number: u32 },
+    Segment { rendition: &'a str, track: TrackName, number: u64, run: u64 },
+    Part { rendition: &'a str, track: TrackName, number: u64, run: u64, part: usize },
     TsMultivariant,
     TsPlaylist { rendition: &'a str },
     TsSegment { rendition: &'a str, number: u64, run: u64 },
@@ -53,9 +53,11 @@ impl<'a> Target<'a> {
             (Some(file), None) if first == TS_FOLDER => (file == "master.m3u8").then_some(Self::TsMultivariant),
             (Some(rendition), Some(file)) if first == TS_FOLDER => Self::parse_ts(rendition, file),
             (Some(playlist), None) if is_rendition_name(first) => {
-                Some(Self::Playlist { rendition: first, kind: kind_of(playlist.strip_suffix(".m3u8")?)? })
+                Some(Self::Playlist { rendition: first, track: TrackName::parse(playlist.strip_suffix(".m3u8")?)? })
             }
-            (Some(folder), Some(file)) if is_rendition_name(first) => Self::parse_file(first, kind_of(folder)?, file),
+            (Some(folder), Some(file)) if is_rendition_name(first) => {
+                Self::parse_file(first, TrackName::parse(folder)?, file)
+            }
             _ => None,
         }
     }
@@ -73,21 +75,21 @@ impl<'a> Target<'a> {
         }
     }
 
-    fn parse_file(rendition: &'a str, kind: MediaKind, file: &str) -> Option<Self> {
+    fn parse_file(rendition: &'a str, track: TrackName, file: &str) -> Option<Self> {
         if let Some(number) = file.strip_prefix("init-") {
             let number = u32::try_from(parse_number(number.strip_suffix(".mp4")?)?).ok()?;
-            return Some(Self::Init { rendition, kind, number });
+            return Some(Self::Init { rendition, track, number });
         }
         let name = file.strip_suffix(".m4s")?;
         Some(match name.split_once('.') {
             None => {
                 let (number, run) = parse_segment(name)?;
-                Self::Segment { rendition, kind, number, run }
+                Self::Segment { rendition, track, number, run }
             }
             Some((name, part)) => {
                 let part = usize::try_from(parse_number(part)?).ok()?;
                 let (number, run) = parse_segment(name)?;
-                Self::Part { rendition, kind, number, run, part }
+                Self::Part { rendition, track, number, run, part }
             }
         })
     }
@@ -104,14 +106,6 @@ fn parse_segment(name: &str) -> Option<(u64, u64)> {
     match name.split_once('-') {
         None => Some((parse_number(name)?, 0)),
         Some((number, run)) => Some((parse_number(number)?, parse_number(run).filter(|run| *run > 0)?)),
-    }
-}
-
-pub(crate) fn kind_of(name: &str) -> Option<MediaKind> {
-    match name {
-        "video" => Some(MediaKind::Video),
-        "audio" => Some(MediaKind::Audio),
-        _ => None,
     }
 }
 
@@ -161,28 +155,31 @@ impl Query {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use weir_media::{MediaKind, TrackId};
 
     use super::*;
 
     #[test]
     fn paths_are_what_playlists_say() {
-        let (rendition, video, audio) = ("source", MediaKind::Video, MediaKind::Audio);
+        let name = |kind, id| TrackName { kind, id: TrackId(id) };
+        let (rendition, video, audio) = ("source", name(MediaKind::Video, 0), name(MediaKind::Audio, 1));
         for (path, expected) in [
             ("master.m3u8", Target::Multivariant),
             ("manifest.mpd", Target::Manifest { low_latency: false }),
             ("manifest-ll.mpd", Target::Manifest { low_latency: true }),
-            ("source/video.m3u8", Target::Playlist { rendition, kind: video }),
-            ("source/audio.m3u8", Target::Playlist { rendition, kind: audio }),
-            ("source/video/init-3.mp4", Target::Init { rendition, kind: video, number: 3 }),
-            ("source/video/120.m4s", Target::Segment { rendition, kind: video, number: 120, run: 0 }),
-            ("source/video/120-7.m4s", Target::Segment { rendition, kind: video, number: 120, run: 7 }),
-            ("source/audio/120.2.m4s", Target::Part { rendition, kind: audio, number: 120, run: 0, part: 2 }),
-            ("source/audio/120-7.2.m4s", Target::Part { rendition, kind: audio, number: 120, run: 7, part: 2 }),
+            ("source/video.m3u8", Target::Playlist { rendition, track: video }),
+            ("source/audio-3.m3u8", Target::Playlist { rendition, track: name(MediaKind::Audio, 3) }),
+            ("source/audio.m3u8", Target::Playlist { rendition, track: audio }),
+            ("source/video/init-3.mp4", Target::Init { rendition, track: video, number: 3 }),
+            ("source/video/120.m4s", Target::Segment { rendition, track: video, number: 120, run: 0 }),
+            ("source/video/120-7.m4s", Target::Segment { rendition, track: video, number: 120, run: 7 }),
+            ("source/audio/120.2.m4s", Target::Part { rendition, track: audio, number: 120, run: 0, part: 2 }),
+            ("source/audio/120-7.2.m4s", Target::Part { rendition, track: audio, number: 120, run: 7, part: 2 }),
             ("ts/master.m3u8", Target::TsMultivariant),
             ("ts/source/media.m3u8", Target::TsPlaylist { rendition }),
             ("ts/source/120.ts", Target::TsSegment { rendition, number: 120, run: 0 }),
             ("ts/source/120-7.ts", Target::TsSegment { rendition, number: 120, run: 7 }),
-            ("720p_a-1/video.m3u8", Target::Playlist { rendition: "720p_a-1", kind: video }),
+            ("720p_a-1/video.m3u8", Target::Playlist { rendition: "720p_a-1", track: video }),
         ] {
             assert_eq!(Target::parse(path), Some(expected), "{path}");
         }
@@ -196,6 +193,7 @@ mod tests {
             "source",
             "source/",
             "source/text.m3u8",
+            "source/audio-1.m3u8",
             "source/video.m3u",
             "source/video/",
             "source/video/.m4s",

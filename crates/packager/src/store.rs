@@ -1,6 +1,7 @@
 //! The segment store: every track's segments and parts, bounded in time and bytes, from which all protocols are served.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -13,23 +14,86 @@ use crate::part::Part;
 use crate::segment::Segment;
 use crate::target;
 use crate::track::{Init, Track, forget};
+use crate::track_name::TrackName;
 
-/// What the packaging of a rendition does to the store. All that one frame causes is applied at once, so that nobody sees a
-/// segment that ended without the one that follows.
+/// What packaging does to a track in the store.
 #[derive(Debug)]
 pub(crate) enum Change {
-    Init { kind: MediaKind, number: u32, init: Init },
-    Begin { kind: MediaKind, segment: Segment },
-    Part { kind: MediaKind, part: Part },
-    End { kind: MediaKind },
-    Live { kind: MediaKind, live: bool },
-    Captions { kind: MediaKind, captions: Captions },
+    Init { track: TrackName, number: u32, init: Init },
+    Begin { track: TrackName, segment: Segment },
+    Part { track: TrackName, part: Part },
+    End { track: TrackName },
+    Captions { track: TrackName, captions: Captions },
+}
+
+/// What a frame causes, of one rendition after the other. It is applied at once, so that nobody sees a segment that ended without the
+/// one that follows.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    of: Vec<(Arc<str>, Vec<Change>)>,
+    /// None: it has gone.
+    has: Option<(Arc<str>, Option<Has>)>,
+}
+
+impl Changes {
+    /// Takes what happened to tracks that lie with that rendition.
+    pub(crate) fn add(&mut self, rendition: &Arc<str>, changes: Vec<Change>) {
+        if changes.is_empty() {
+            return;
+        }
+        match self.of.last_mut().filter(|(last, _)| last == rendition) {
+            Some((_, all)) => all.extend(changes),
+            None => self.of.push((Arc::clone(rendition), changes)),
+        }
+    }
+
+    pub(crate) fn has(&mut self, rendition: &Arc<str>, has: Has) {
+        self.has = Some((Arc::clone(rendition), Some(has)));
+    }
+
+    /// The rendition is brought no more: what there is of it can still be played.
+    pub(crate) fn gone(&mut self, rendition: &Arc<str>) {
+        self.has = Some((Arc::clone(rendition), None));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.of.is_empty() && self.has.is_none()
+    }
+}
+
+/// What a rendition consists of now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Has {
+    pub(crate) picture: Option<TrackName>,
+    /// There is a picture that can't be packaged.
+    pub(crate) hidden_picture: bool,
+    pub(crate) sounds: Vec<Sound>,
+}
+
+/// A sound of a rendition. Sounds that are the same in several renditions lie with one of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sound {
+    pub(crate) home: Arc<str>,
+    pub(crate) track: TrackName,
+    /// The how manieth it is of the rendition's, those included that can't be packaged: what was made of the same sound of the
+    /// source stands in the same place.
+    pub(crate) place: usize,
+}
+
+/// A sound as it was found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FoundSound<'a> {
+    pub(crate) home: &'a str,
+    pub(crate) track: &'a Track,
+    pub(crate) place: usize,
 }
 
 #[derive(Debug)]
 pub(crate) struct Store {
     config: PackagerConfig,
     pub(crate) renditions: BTreeMap<String, Vec<Track>>,
+    /// What each rendition consists of, or did when it went, wherever it lies; nothing is said of one that has not begun in this run.
+    has: BTreeMap<String, (bool, Has)>,
     /// The wall clock at the stream's time zero.
     pub(crate) zero_at: Option<OffsetDateTime>,
     /// HLS's target duration, one for all playlists, once it is announced.
@@ -54,6 +118,7 @@ impl Store {
         Self {
             config,
             renditions,
+            has: BTreeMap::new(),
             zero_at: None,
             target: None,
             version: 0,
@@ -85,50 +150,119 @@ impl Store {
         self.target.get_or_insert(target);
     }
 
-    pub(crate) fn track(&self, rendition: &str, kind: MediaKind) -> Option<&Track> {
-        self.renditions.get(rendition)?.iter().find(|track| track.kind == kind)
+    pub(crate) fn track(&self, rendition: &str, name: TrackName) -> Option<&Track> {
+        self.renditions.get(rendition)?.iter().find(|track| track.name == name)
     }
 
-    pub(crate) fn track_mut(&mut self, rendition: &str, kind: MediaKind) -> Option<&mut Track> {
-        self.renditions.get_mut(rendition)?.iter_mut().find(|track| track.kind == kind)
+    pub(crate) fn track_mut(&mut self, rendition: &str, name: TrackName) -> Option<&mut Track> {
+        self.renditions.get_mut(rendition)?.iter_mut().find(|track| track.name == name)
     }
 
-    pub(crate) fn apply(&mut self, rendition: &str, changes: Vec<Change>) {
+    /// Whether the rendition has gone.
+    pub(crate) fn is_gone(&self, rendition: &str) -> bool {
+        self.has.get(rendition).is_some_and(|(is_live, _)| !is_live)
+    }
+
+    /// Whether the rendition has a picture that can't be packaged.
+    pub(crate) fn hides_picture(&self, rendition: &str) -> bool {
+        self.has.get(rendition).is_some_and(|(_, has)| has.hidden_picture)
+    }
+
+    /// Says of renditions what the other store says.
+    pub(crate) fn follow_renditions(&mut self, other: &Self) {
+        if self.has != other.has {
+            self.has.clone_from(&other.has);
+            for rendition in other.renditions.keys() {
+                self.renditions.entry(rendition.clone()).or_default();
+            }
+        }
+    }
+
+    /// The rendition's picture: the one that is live, or else that an earlier run had.
+    pub(crate) fn picture_of(&self, rendition: &str) -> Option<&Track> {
+        let pictures = self.renditions.get(rendition)?.iter().filter(|track| track.name.kind == MediaKind::Video);
+        pictures.max_by_key(|track| track.live)
+    }
+
+    /// The rendition's sounds, each with where it lies and its place.
+    pub(crate) fn sounds_of(&self, rendition: &str) -> Vec<FoundSound<'_>> {
+        let Some((_, has)) = self.has.get(rendition) else {
+            // Of an earlier run of the server.
+            let own = self.renditions.get_key_value(rendition).into_iter();
+            let own = own.flat_map(|(home, tracks)| tracks.iter().map(move |track| (home.as_str(), track)));
+            let own = own.filter(|(_, track)| track.name.kind == MediaKind::Audio).enumerate();
+            return own.map(|(place, (home, track))| FoundSound { home, track, place }).collect();
+        };
+        let found = |sound: &'_ Sound| {
+            let (home, tracks) = self.renditions.get_key_value(&*sound.home)?;
+            let track = tracks.iter().find(|track| track.name == sound.track)?;
+            Some(FoundSound { home, track, place: sound.place })
+        };
+        has.sounds.iter().filter_map(found).collect()
+    }
+
+    pub(crate) fn apply(&mut self, changes: Changes) {
         if changes.is_empty() {
             return;
         }
         self.version += 1;
         let mut ended = false;
-        for change in changes {
-            ended |= matches!(change, Change::End { .. });
-            self.apply_one(rendition, change);
+        for (rendition, changes) in changes.of {
+            for change in changes {
+                ended |= matches!(change, Change::End { .. });
+                self.apply_one(&rendition, change);
+            }
+        }
+        if let Some((rendition, has)) = changes.has {
+            self.take_has(&rendition, has);
         }
         if ended {
             self.evict();
         }
     }
 
+    /// What the rendition has is live, and what it alone had is not any more.
+    fn take_has(&mut self, rendition: &str, has: Option<Has>) {
+        let picture = has.as_ref().and_then(|has| has.picture);
+        for track in self.renditions.get_mut(rendition).into_iter().flatten() {
+            if track.name.kind == MediaKind::Video {
+                track.live = Some(track.name) == picture;
+            }
+        }
+        match has {
+            Some(has) => {
+                // It is listed though all that it has lies elsewhere.
+                self.renditions.entry(rendition.to_owned()).or_default();
+                self.has.insert(rendition.to_owned(), (true, has));
+            }
+            None => self.has.entry(rendition.to_owned()).or_default().0 = false,
+        }
+        for (home, tracks) in &mut self.renditions {
+            for track in tracks.iter_mut().filter(|track| track.name.kind == MediaKind::Audio) {
+                let mut live = self.has.values().filter(|(is_live, _)| *is_live).flat_map(|(_, has)| &has.sounds);
+                let used = live.any(|sound| *sound.home == **home && sound.track == track.name);
+                // The source is always expected back: what an earlier run had is live until this one says otherwise.
+                track.live = used || track.live && !self.has.contains_key(home);
+            }
+        }
+    }
+
     fn apply_one(&mut self, rendition: &str, change: Change) {
         match change {
-            Change::Init { kind, number, init } => {
+            Change::Init { track, number, init } => {
                 if let Some(backlog) = &mut self.backlog {
-                    backlog.add_init(rendition, kind, number);
+                    backlog.add_init(rendition, track, number);
                 }
-                self.track_or_new(rendition, kind).inits.insert(number, init);
+                self.track_or_new(rendition, track).inits.insert(number, init);
             }
-            Change::Live { kind, live } => {
-                if let Some(track) = self.track_mut(rendition, kind) {
-                    track.live = live;
-                }
-            }
-            Change::Captions { kind, captions } => self.track_or_new(rendition, kind).captions = captions,
-            Change::Begin { kind, mut segment } => {
+            Change::Captions { track, captions } => self.track_or_new(rendition, track).captions = captions,
+            Change::Begin { track, mut segment } => {
                 segment.run = self.run;
-                self.track_or_new(rendition, kind).push(segment);
+                self.track_or_new(rendition, track).push(segment);
             }
-            Change::Part { kind, part } => self.add_part(rendition, kind, part),
-            Change::End { kind } => {
-                let Some(track) = self.track_mut(rendition, kind) else { return };
+            Change::Part { track, part } => self.add_part(rendition, track, part),
+            Change::End { track } => {
+                let Some(track) = self.track_mut(rendition, track) else { return };
                 match track.segments.back_mut() {
                     // Nothing came: there never was such a segment, and the next one has its number.
                     Some(open) if open.is_complete() => {}
@@ -144,9 +278,9 @@ impl Store {
         }
     }
 
-    fn add_part(&mut self, rendition: &str, kind: MediaKind, part: Part) {
+    fn add_part(&mut self, rendition: &str, name: TrackName, part: Part) {
         let bytes = part.bytes;
-        let Some(track) = self.track_mut(rendition, kind) else { return };
+        let Some(track) = self.track_mut(rendition, name) else { return };
         let Some(open) = track.segments.back_mut() else { return };
         open.duration_ticks += part.duration_ticks;
         open.independent |= open.samples == 0 && part.independent;
@@ -159,10 +293,10 @@ impl Store {
         self.bytes += bytes;
     }
 
-    pub(crate) fn track_or_new(&mut self, rendition: &str, kind: MediaKind) -> &mut Track {
+    pub(crate) fn track_or_new(&mut self, rendition: &str, name: TrackName) -> &mut Track {
         let tracks = self.renditions.entry(rendition.to_owned()).or_default();
-        let at = tracks.iter().position(|track| track.kind == kind).unwrap_or_else(|| {
-            tracks.push(Track::new(kind));
+        let at = tracks.iter().position(|track| track.name == name).unwrap_or_else(|| {
+            tracks.push(Track::new(name));
             tracks.len() - 1
         });
         &mut tracks[at]
@@ -178,7 +312,7 @@ impl Store {
         for (name, track) in tracks {
             track.list_from(window, target_seconds);
             while let Some(oldest) = track.pop_older(kept) {
-                freed += forget(&oldest, name, track.kind, &mut backlog);
+                freed += forget(&oldest, name, track.name, &mut backlog);
             }
             if let Some(backlog) = &mut backlog {
                 freed += track.leave_memory(name, backlog.memory_window + Self::GRACE, backlog);

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 use tokio::time::Instant;
-use weir_media::MediaKind;
 use weir_observe::Counter;
 
 use crate::answer::Rendered;
@@ -16,6 +15,7 @@ use crate::reload::{check_until, is_reached};
 use crate::request::{Query, Target};
 use crate::store::Store;
 use crate::track::Track;
+use crate::track_name::TrackName;
 use crate::{Answer, Cache, PackagerConfig, dash, hls, ts};
 
 const TYPE_HLS: &str = "application/vnd.apple.mpegurl";
@@ -77,25 +77,25 @@ impl Shared {
     pub(crate) async fn media_playlist(
         &self,
         rendition: &str,
-        kind: MediaKind,
+        track: TrackName,
         query: &Query,
         token: Option<&str>,
     ) -> Answer {
-        let rendered = match self.until(|| due(&self.store(), rendition, kind, query, token)).await {
+        let rendered = match self.until(|| due(&self.store(), rendition, track, query, token)).await {
             Some(Due::Written(rendered)) => Some(rendered),
-            Some(Due::Unwritten) => self.write_media(rendition, kind, query.skip),
+            Some(Due::Unwritten) => self.write_media(rendition, track, query.skip),
             Some(Due::Answered(answer)) => return answer,
             None => None,
         };
         rendered.map_or(Answer::NotReady, |rendered| rendered.answer(TYPE_HLS, Cache::Playlist, token))
     }
 
-    fn write_media(&self, rendition: &str, kind: MediaKind, skip: bool) -> Option<Rendered> {
+    fn write_media(&self, rendition: &str, track: TrackName, skip: bool) -> Option<Rendered> {
         let mut mirror = lock(&self.texts.mirror);
         loop {
             let store = self.store();
             // Whoever held the mirror until now may have written just this.
-            let kept = store.track(rendition, kind).and_then(|track| track.rendered(store.version, skip));
+            let kept = store.track(rendition, track).and_then(|known| known.rendered(store.version, skip));
             if let Some(kept) = kept {
                 return Some(kept.clone());
             }
@@ -103,9 +103,9 @@ impl Shared {
                 break;
             }
         }
-        let rendered = Rendered::new(mirror.media(rendition, kind, skip)?);
+        let rendered = Rendered::new(mirror.media(rendition, track, skip)?);
         self.observe.counters().add(Counter::PlayTextsWritten, 1);
-        if let Some(track) = self.store().track_mut(rendition, kind) {
+        if let Some(track) = self.store().track_mut(rendition, track) {
             track.keep_rendered(mirror.facts().version, skip, rendered.clone());
         }
         Some(rendered)
@@ -153,8 +153,8 @@ impl Shared {
 }
 
 /// None as long as it has to wait.
-fn due(store: &Store, rendition: &str, kind: MediaKind, query: &Query, token: Option<&str>) -> Option<Due> {
-    let Some(track) = store.track(rendition, kind) else { return Some(Due::Answered(Answer::NotFound)) };
+fn due(store: &Store, rendition: &str, track: TrackName, query: &Query, token: Option<&str>) -> Option<Due> {
+    let Some(track) = store.track(rendition, track) else { return Some(Due::Answered(Answer::NotFound)) };
     let Some(newest) = track.newest().filter(|_| store.is_announced()) else {
         return (!track.is_coming()).then_some(Due::Answered(Answer::NotReady));
     };

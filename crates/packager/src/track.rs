@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use weir_media::codec::captions::Captions;
-use weir_media::{MediaKind, MediaTime, TrackInfo};
+use weir_media::{MediaTime, TrackInfo};
 
 use crate::answer::Rendered;
 use crate::dvr::Backlog;
 use crate::segment::Segment;
+use crate::track_name::TrackName;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Init {
@@ -21,7 +22,7 @@ pub(crate) struct Init {
 /// One track of a rendition.
 #[derive(Debug)]
 pub(crate) struct Track {
-    pub(crate) kind: MediaKind,
+    pub(crate) name: TrackName,
     pub(crate) inits: BTreeMap<u32, Init>,
     /// Consecutive numbers; the last may be open.
     pub(crate) segments: VecDeque<Segment>,
@@ -42,10 +43,10 @@ impl Track {
     /// The least that a live playlist may hold (RFC 8216bis, 6.2.2).
     const LISTED_TARGETS_MIN: u64 = 3;
 
-    pub(crate) fn new(kind: MediaKind) -> Self {
+    pub(crate) fn new(name: TrackName) -> Self {
         let (inits, segments) = (BTreeMap::new(), VecDeque::new());
         Self {
-            kind,
+            name,
             inits,
             segments,
             first_listed: 0,
@@ -242,14 +243,19 @@ impl Track {
             return segment.leave_memory();
         }
         let popped: Vec<Segment> = std::iter::from_fn(|| self.pop_oldest()).take(index + 1).collect();
-        popped.iter().map(|segment| forget(segment, rendition, self.kind, &mut backlog)).sum()
+        popped.iter().map(|segment| forget(segment, rendition, self.name, &mut backlog)).sum()
     }
 }
 
 /// What is to be done when a segment has left the window; returns the bytes of memory that it took.
-pub(crate) fn forget(segment: &Segment, rendition: &str, kind: MediaKind, backlog: &mut Option<&mut Backlog>) -> usize {
+pub(crate) fn forget(
+    segment: &Segment,
+    rendition: &str,
+    track: TrackName,
+    backlog: &mut Option<&mut Backlog>,
+) -> usize {
     if let Some(backlog) = backlog {
-        backlog.left(rendition, kind, segment);
+        backlog.left(rendition, track, segment);
     }
     if segment.is_on_disk_only() { 0 } else { segment.bytes }
 }

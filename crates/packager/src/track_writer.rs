@@ -10,12 +10,14 @@ use weir_mux::fmp4::{self, Fmp4Error, Sample};
 use crate::PackagerConfig;
 use crate::clock::{TrackClock, media_time};
 use crate::dvr::TrackResume;
+use crate::eras::{Era, Eras};
 use crate::held::Held;
 use crate::part::Part;
 use crate::part_times;
 use crate::segment::Segment;
 use crate::store::Change;
 use crate::track::Init;
+use crate::track_name::TrackName;
 
 /// A frame that comes so long after the one before it is not the next picture: something is missing in between.
 pub(crate) const HOLE: Duration = Duration::from_secs(1);
@@ -39,6 +41,23 @@ pub(crate) struct Cut {
     pub(crate) period_start: MediaTime,
 }
 
+/// Time that is missing between two segments and more than this is a discontinuity: players then put the segments edge to
+/// edge instead of waiting in the hole. Less is the guess at a last frame's length.
+const BREAK_MIN: Duration = Duration::from_millis(500);
+
+/// The cut at `time`. One after a pause, when what there was ended at `paused_at`, is a discontinuity if time is missing.
+pub(crate) fn next_cut(
+    number: u64,
+    time: MediaTime,
+    paused_at: Option<MediaTime>,
+    breaks: bool,
+    eras: &mut Eras,
+) -> Cut {
+    let missing = paused_at.is_some_and(|end| end > MediaTime::ZERO && time.since(end) > BREAK_MIN);
+    let Era { breaks, start } = if breaks || missing { eras.begin(time) } else { eras.at(time) };
+    Cut { number, breaks, period_start: start }
+}
+
 #[derive(Debug)]
 struct Open {
     /// When it is first shown.
@@ -51,7 +70,7 @@ struct Open {
 
 #[derive(Debug)]
 pub(crate) struct TrackWriter {
-    pub(crate) kind: MediaKind,
+    pub(crate) name: TrackName,
     pub(crate) info: Arc<TrackInfo>,
     clock: TrackClock,
     init: u32,
@@ -87,12 +106,12 @@ impl TrackWriter {
     ) -> Result<Self, Fmp4Error> {
         let body = fmp4::init_segment(info)?;
         let clock = TrackClock::new(info);
-        let kind = info.kind();
+        let name = TrackName::of(info);
         let number = resume.map_or(0, |resume| resume.init);
         let (part_ticks_min, part_ticks_max) = part_ticks(&clock, config);
-        changes.push(Change::Init { kind, number, init: Init { body, info: Arc::clone(info) } });
+        changes.push(Change::Init { track: name, number, init: Init { body, info: Arc::clone(info) } });
         Ok(Self {
-            kind,
+            name,
             info: Arc::clone(info),
             init: number,
             part_ticks_max,
@@ -120,7 +139,24 @@ impl TrackWriter {
 
     /// Whether decoders must be set up anew for `info`.
     pub(crate) fn differs(&self, info: &TrackInfo) -> bool {
-        self.info.codec != info.codec || self.info.config != info.config
+        !self.info.decodes_as(info)
+    }
+
+    /// Takes what the track is called now; its files stay as they are.
+    pub(crate) fn rename(&mut self, info: &Arc<TrackInfo>, changes: &mut Vec<Change>) {
+        if (self.info.language, &self.info.label) == (info.language, &info.label) {
+            return;
+        }
+        self.info = Arc::clone(info);
+        // It could be written before: only what is called otherwise is new.
+        if let Ok(body) = fmp4::init_segment(info) {
+            self.init += 1;
+            changes.push(Change::Init {
+                track: self.name,
+                number: self.init,
+                init: Init { body, info: Arc::clone(info) },
+            });
+        }
     }
 
     /// Takes a new decoder configuration; the segments before it have been ended.
@@ -132,7 +168,7 @@ impl TrackWriter {
     ) -> Result<(), Fmp4Error> {
         let body = fmp4::init_segment(info)?;
         self.init += 1;
-        changes.push(Change::Init { kind: self.kind, number: self.init, init: Init { body, info: Arc::clone(info) } });
+        changes.push(Change::Init { track: self.name, number: self.init, init: Init { body, info: Arc::clone(info) } });
         let end = self.end();
         self.info = Arc::clone(info);
         self.clock = TrackClock::new(info);
@@ -231,7 +267,7 @@ impl TrackWriter {
         let captions = self.captions.and(Captions::of(self.info.codec, payload));
         if captions != self.captions {
             self.captions = captions;
-            changes.push(Change::Captions { kind: self.kind, captions });
+            changes.push(Change::Captions { track: self.name, captions });
         }
     }
 
@@ -270,10 +306,10 @@ impl TrackWriter {
     /// A segment's last part may be short.
     fn end_part(&mut self, is_last: bool, changes: &mut Vec<Change>) {
         let (Some(first), Some(open)) = (self.part.first(), self.open.as_mut()) else { return };
-        let independent = first.keyframe || self.kind == MediaKind::Audio;
+        let independent = first.keyframe || self.name.kind == MediaKind::Audio;
         let samples = u32::try_from(self.part.len()).unwrap_or(u32::MAX);
         self.sequence = self.sequence.wrapping_add(1);
-        let head = fmp4::chunk_head(self.kind, self.sequence, self.part_start_ticks, &self.part);
+        let head = fmp4::chunk_head(self.name.kind, self.sequence, self.part_start_ticks, &self.part);
         let pieces = std::iter::once(head).chain(self.part.drain(..).map(|sample| sample.payload)).collect();
         let fits = self.part_ticks <= self.part_ticks_max && (is_last || self.part_ticks >= self.part_ticks_min);
         if !fits {
@@ -283,7 +319,7 @@ impl TrackWriter {
         let part = Part::new(pieces, self.part_ticks, independent, samples).listable(listable);
         open.bytes += part.bytes;
         open.parts += 1;
-        changes.push(Change::Part { kind: self.kind, part });
+        changes.push(Change::Part { track: self.name, part });
         self.part_ticks = 0;
     }
 
@@ -302,7 +338,7 @@ impl TrackWriter {
         let mut segment = Segment::open(number, self.init, start_ticks, timescale);
         (segment.breaks, segment.period_start) = (cut.breaks, cut.period_start);
         segment.unlisted_from = (!self.lists_parts).then_some(0);
-        changes.push(Change::Begin { kind: self.kind, segment });
+        changes.push(Change::Begin { track: self.name, segment });
     }
 
     fn end_segment(&mut self, changes: &mut Vec<Change>) {
@@ -314,7 +350,7 @@ impl TrackWriter {
             // The store forgets it: the number is free again.
             self.next_number = self.next_number.map(|next| next - 1);
         }
-        changes.push(Change::End { kind: self.kind });
+        changes.push(Change::End { track: self.name });
     }
 }
 

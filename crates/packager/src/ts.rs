@@ -21,6 +21,7 @@ use crate::segment::Segment;
 use crate::store::Store;
 use crate::texts::Missing;
 use crate::track::Track;
+use crate::track_name::TrackName;
 use crate::wall_time::{rfc3339, wall_time};
 
 /// Sound is cut with the first frame that is not before the picture's cut; its clock may count it half a frame earlier.
@@ -33,14 +34,13 @@ const ADDED_SHARE: u64 = 32;
 const ADDED_BPS: u64 = 100_000;
 
 /// What one playlist takes its segments from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Tracks<'a> {
     rendition: &'a str,
-    /// Whose sound it is.
-    sound_rendition: &'a str,
-    /// Says where segments begin: the picture, or the sound where there is none.
+    /// Says where segments begin: the picture, or the first sound where there is none.
     lead: &'a Track,
-    sound: Option<&'a Track>,
+    /// With where they lie.
+    sounds: Vec<(&'a str, &'a Track)>,
 }
 
 /// Opus could be written, but no box that needs TS plays it.
@@ -51,61 +51,72 @@ fn is_writable(info: &TrackInfo) -> bool {
 impl<'a> Tracks<'a> {
     /// None where there is nothing to play, or what TS can't carry.
     fn of(store: &'a Store, rendition: &'a str) -> Option<Self> {
-        let own = store.renditions.get(rendition)?;
-        let find =
-            |tracks: &'a [Track], kind| tracks.iter().find(|track| track.kind == kind && track.newest().is_some());
-        let (video, audio) = (find(own, MediaKind::Video), find(own, MediaKind::Audio));
         let writable = |track: &&Track| track.info().is_some_and(|info| is_writable(info));
-        let Some(lead) = video.filter(writable) else {
-            let lead = audio.filter(writable).filter(|_| video.is_none())?;
-            return Some(Self { rendition, sound_rendition: rendition, lead, sound: None });
+        let begun = |of: &str| {
+            let all = store.sounds_of(of).into_iter().filter(|sound| sound.track.newest().is_some());
+            all.map(|sound| (sound.home, sound.track)).collect::<Vec<_>>()
+        };
+        let picture = store.picture_of(rendition).filter(|track| track.newest().is_some());
+        let own = begun(rendition);
+        let fit = |all: &[(&'a str, &'a Track)]| -> Vec<_> {
+            all.iter().filter(|(_, track)| writable(track)).copied().collect()
+        };
+        let Some(lead) = picture.filter(writable) else {
+            let mut sounds = fit(&own).into_iter();
+            let (home, lead) = sounds.next().filter(|_| picture.is_none())?;
+            return Some(Self { rendition: home, lead, sounds: sounds.collect() });
         };
         // A rendition without sound that can be written has the source's.
-        let own_sound = audio.filter(writable);
-        let sound_rendition = if own_sound.is_some() { rendition } else { weir_hub::SOURCE_RENDITION };
-        let source = || find(store.renditions.get(sound_rendition)?, MediaKind::Audio).filter(writable);
-        let sound = own_sound.or_else(source);
+        let mut sounds = fit(&own);
+        if sounds.is_empty() {
+            sounds = fit(&begun(weir_hub::SOURCE_RENDITION));
+        }
         // A silent picture is worse than another rendition.
-        (audio.is_none() || sound.is_some()).then_some(Self { rendition, sound_rendition, lead, sound })
+        (own.is_empty() || !sounds.is_empty()).then_some(Self { rendition, lead, sounds })
     }
 
     /// What can be asked for, oldest first, up to where the sound has come as far.
-    fn listed(self) -> impl Iterator<Item = &'a Segment> {
-        self.lead.complete().take_while(move |segment| self.sound_has_come(segment))
+    fn listed(&self) -> impl Iterator<Item = &'a Segment> {
+        self.lead.complete().take_while(|segment| self.sounds_have_come(segment))
     }
 
-    fn end_of(self, segment: &Segment) -> MediaTime {
+    fn end_of(&self, segment: &Segment) -> MediaTime {
         let next = self.lead.segment(segment.number + 1);
         next.map_or(segment.end(), |next| next.start().min(segment.end()))
     }
 
-    /// The sound's segments that begin within this one of the picture.
-    fn sound_of(self, segment: &Segment) -> impl Iterator<Item = &'a Segment> {
+    /// A sound's segments that begin within this one of the picture.
+    fn sound_of(&self, sound: &'a Track, segment: &Segment) -> impl Iterator<Item = &'a Segment> {
         let (start, end) = (segment.start(), self.end_of(segment));
         let begins = move |sound: &&Segment| (start..end).contains(&(sound.start() + SOUND_EARLY));
-        self.sound.into_iter().flat_map(|track| &track.segments).filter(begins)
+        sound.segments.iter().filter(begins)
     }
 
-    fn sound_has_come(self, segment: &Segment) -> bool {
-        let Some(sound) = self.sound.filter(|sound| sound.live) else { return true };
+    fn sounds_have_come(&self, segment: &Segment) -> bool {
         let end = self.end_of(segment);
         let newest = self.lead.newest().map_or(0, |(number, _)| number);
-        sound.segments.back().is_some_and(|newest| newest.start() + SOUND_EARLY >= end)
-            || newest >= segment.number + SOUND_BEHIND_MAX
+        let has_come = |sound: &Track| {
+            sound.segments.back().is_some_and(|newest| newest.start() + SOUND_EARLY >= end)
+                || newest >= segment.number + SOUND_BEHIND_MAX
+        };
+        self.sounds.iter().filter(|(_, sound)| sound.live).all(|(_, sound)| has_come(sound))
     }
 }
 
 pub(crate) fn multivariant(store: &Store) -> Result<String, Missing> {
     let (mut variants, mut coming) = (String::new(), store.renditions.is_empty());
     for (name, own) in measure::source_first(&store.renditions) {
-        if !own.iter().any(|track| track.live) {
+        let sounds = store.sounds_of(name);
+        let mut all =
+            own.iter().filter(|track| track.name.kind == MediaKind::Video).chain(sounds.iter().map(|it| it.track));
+        if !all.clone().any(|track| track.live) {
             continue;
         }
-        coming |= own.iter().all(|track| track.newest().is_none());
+        coming |= all.all(|track| track.newest().is_none());
         let Some(tracks) = Tracks::of(store, name) else { continue };
         coming = true;
         if tracks.listed().next().is_some() {
-            put_variant(&mut variants, name, tracks);
+            put_variant(&mut variants, name, &tracks);
         }
     }
     match (variants.is_empty(), coming) {
@@ -115,13 +126,16 @@ pub(crate) fn multivariant(store: &Store) -> Result<String, Missing> {
     }
 }
 
-fn put_variant(out: &mut String, name: &str, tracks: Tracks<'_>) {
+fn put_variant(out: &mut String, name: &str, tracks: &Tracks<'_>) {
     let Some(info) = tracks.lead.info() else { return };
     let mut rate = measure::rate(tracks.lead);
     let mut codecs = measure::codec_string(info).to_owned();
-    if let Some((sound, sound_info)) = tracks.sound.and_then(|sound| Some((sound, sound.info()?))) {
+    for (sound, sound_info) in tracks.sounds.iter().filter_map(|(_, sound)| Some((sound, sound.info()?))) {
         rate = rate + measure::rate(sound);
-        codecs = format!("{codecs},{}", measure::codec_string(sound_info));
+        let codec = measure::codec_string(sound_info);
+        if codecs.split(',').all(|known| known != codec) {
+            codecs = format!("{codecs},{codec}");
+        }
     }
     let [peak_bps, average_bps] =
         [rate.peak_bps, rate.average_bps].map(|bps| bps.saturating_add(bps / ADDED_SHARE).saturating_add(ADDED_BPS));
@@ -166,9 +180,9 @@ enum Source {
 }
 
 impl Source {
-    fn of(segment: &Segment, rendition: &str, kind: MediaKind) -> Self {
+    fn of(segment: &Segment, rendition: &str, track: TrackName) -> Self {
         if segment.is_on_disk_only() {
-            return Self::File(TrackKey::new(rendition, kind).file(segment));
+            return Self::File(TrackKey::new(rendition, track).file(segment));
         }
         Self::Parts(segment.parts.clone())
     }
@@ -194,7 +208,7 @@ impl Piece {
             });
             // A segment has one PMT: what comes under another configuration is another one's.
             if piece.init == segment.init {
-                piece.sources.push((Source::of(segment, rendition, track.kind), segment.timescale));
+                piece.sources.push((Source::of(segment, rendition, track.name), segment.timescale));
             }
         }
         piece
@@ -222,7 +236,7 @@ impl Piece {
 #[derive(Debug)]
 pub(crate) struct Recipe {
     lead: Piece,
-    sound: Option<Piece>,
+    sounds: Vec<Piece>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -238,17 +252,18 @@ impl Recipe {
     pub(crate) fn of(store: &Store, rendition: &str, number: u64, run: u64) -> Option<Self> {
         let tracks = Tracks::of(store, rendition)?;
         let segment = tracks.lead.segment(number).filter(|segment| segment.run == run && segment.is_complete())?;
-        if !tracks.sound_has_come(segment) {
+        if !tracks.sounds_have_come(segment) {
             return None;
         }
         let lead = Piece::of(tracks.rendition, tracks.lead, std::iter::once(segment))?;
-        let sound = tracks.sound.and_then(|track| Piece::of(tracks.sound_rendition, track, tracks.sound_of(segment)));
-        Some(Self { lead, sound })
+        let sounds = tracks.sounds.iter();
+        let sounds = sounds.filter_map(|(home, track)| Piece::of(home, track, tracks.sound_of(track, segment)));
+        Some(Self { lead, sounds: sounds.collect() })
     }
 
     /// What has to be read from disk first.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
-        let sources = [Some(&self.lead), self.sound.as_ref()].into_iter().flatten().flat_map(|piece| &piece.sources);
+        let sources = std::iter::once(&self.lead).chain(&self.sounds).flat_map(|piece| &piece.sources);
         sources
             .filter_map(|(source, _)| if let Source::File(path) = source { Some(path.clone()) } else { None })
             .collect()
@@ -256,8 +271,8 @@ impl Recipe {
 
     /// A file has been read.
     pub(crate) fn give(&mut self, path: &Path, body: &Bytes) {
-        let pieces = [Some(&mut self.lead), self.sound.as_mut()];
-        for (source, _) in pieces.into_iter().flatten().flat_map(|piece| &mut piece.sources) {
+        let pieces = std::iter::once(&mut self.lead).chain(&mut self.sounds);
+        for (source, _) in pieces.flat_map(|piece| &mut piece.sources) {
             if matches!(source, Source::File(wanted) if wanted == path) {
                 *source = Source::Parts(vec![Part::new(Arc::from([body.clone()]), 0, true, 0)]);
             }
@@ -268,11 +283,11 @@ impl Recipe {
         let mut frames = Vec::new();
         let mut tracks = vec![&*self.lead.info];
         self.lead.samples(&mut frames)?;
-        if let Some(sound) = &self.sound {
+        for sound in &self.sounds {
             sound.samples(&mut frames)?;
             tracks.push(&sound.info);
         }
-        let inits = self.lead.init.wrapping_add(self.sound.as_ref().map_or(0, |sound| sound.init));
+        let inits = self.sounds.iter().fold(self.lead.init, |inits, sound| inits.wrapping_add(sound.init));
         Ok(ts::segment(&tracks, (inits & 0x1F) as u8, &frames)?)
     }
 }

@@ -135,10 +135,8 @@ impl Kind {
     }
 }
 
-const CODECS: [Codec; 6] = [Codec::H264, Codec::H265, Codec::Av1, Codec::Aac, Codec::Opus, Codec::Mp3];
-
 pub(crate) fn codec_from_byte(byte: u8) -> Option<Codec> {
-    CODECS.get(usize::from(byte)).copied()
+    Codec::ALL.get(usize::from(byte)).copied()
 }
 
 /// Appends a message, all but a frame's payload: that is returned, to be written after it. None when it is over the limits,
@@ -170,7 +168,7 @@ pub fn encode(message: &Message, out: &mut BytesMut) -> Option<Bytes> {
         }
         Message::Track(track) => {
             body.put_u32_le(track.track);
-            body.put_u8(CODECS.iter().position(|codec| *codec == track.codec)? as u8);
+            body.put_u8(Codec::ALL.iter().position(|codec| *codec == track.codec)? as u8);
             body.put_slice(&track.config);
             Kind::Track
         }

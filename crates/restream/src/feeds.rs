@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::runtime::{Handle, Id};
 use tokio::task::AbortHandle;
 use weir_hub::{Batcher, Cursor, Feed, StreamHub};
+use weir_media::Language;
 use weir_rtmp::from_frames::RtmpBatcher;
 use weir_srt::from_frames::TsBatcher;
 
@@ -28,8 +29,15 @@ struct Shared {
     ts: Table<TsBatcher>,
 }
 
-/// What runs of one protocol, by rendition and lane.
-type Table<B> = Mutex<HashMap<(String, Id), Weak<Running<B>>>>;
+/// What runs of one protocol, by what it carries and lane.
+type Table<B> = Mutex<HashMap<(Wish, Id), Weak<Running<B>>>>;
+
+/// A rendition, and the language of the sound where only one can be carried.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Wish {
+    rendition: String,
+    language: Option<Language>,
+}
 
 /// Keeps a feed running; the last one to be dropped ends it.
 #[derive(Debug)]
@@ -44,6 +52,12 @@ impl<B: Batcher> Clone for FeedHandle<B> {
     fn clone(&self) -> Self {
         Self { running: Arc::clone(&self.running) }
     }
+}
+
+/// What a feed is made of: the rendition's frames, or the same feed on the stream's lane.
+enum Origin<B: Batcher> {
+    Frames(B),
+    Feed(FeedHandle<B>),
 }
 
 #[derive(Debug)]
@@ -72,40 +86,50 @@ impl Feeds {
         Self { shared: Arc::new(Shared { hub, lane, rtmp: Mutex::default(), ts: Mutex::default() }) }
     }
 
-    /// The rendition's RTMP feed on the lane of the caller, started if it is not running. It begins with the cached GOP.
-    pub fn feed(&self, rendition: &str, lane: &Handle) -> FeedHandle {
-        self.of(&self.shared.rtmp, rendition, lane)
+    /// The rendition's RTMP feed, with the sound of that language if one is wished, on the lane of the caller; started if it is not running.
+    /// It begins with the cached GOP.
+    pub fn feed(&self, rendition: &str, language: Option<Language>, lane: &Handle) -> FeedHandle {
+        let wish = Wish { rendition: rendition.to_owned(), language };
+        self.of(&self.shared.rtmp, &wish, lane, || RtmpBatcher::speaking(language))
     }
 
     /// The rendition's MPEG-TS feed, likewise.
     pub fn ts_feed(&self, rendition: &str, lane: &Handle) -> TsFeedHandle {
-        self.of(&self.shared.ts, rendition, lane)
+        let wish = Wish { rendition: rendition.to_owned(), language: None };
+        self.of(&self.shared.ts, &wish, lane, TsBatcher::default)
     }
 
-    fn of<B: Batcher>(&self, table: &Table<B>, rendition: &str, lane: &Handle) -> FeedHandle<B> {
+    fn of<B: Batcher>(
+        &self,
+        table: &Table<B>,
+        wish: &Wish,
+        lane: &Handle,
+        batcher: impl FnOnce() -> B,
+    ) -> FeedHandle<B> {
         let home = &self.shared.lane;
-        let here = self.running(table, rendition, home, || None);
-        if lane.id() == home.id() { here } else { self.running(table, rendition, lane, || Some(here.clone())) }
+        let here = self.running(table, wish, home, || Origin::Frames(batcher()));
+        if lane.id() == home.id() { here } else { self.running(table, wish, lane, || Origin::Feed(here.clone())) }
     }
 
     fn running<B: Batcher>(
         &self,
         table: &Table<B>,
-        rendition: &str,
+        wish: &Wish,
         lane: &Handle,
-        origin: impl FnOnce() -> Option<FeedHandle<B>>,
+        origin: impl FnOnce() -> Origin<B>,
     ) -> FeedHandle<B> {
         let mut running = table.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (rendition.to_owned(), lane.id());
+        let key = (wish.clone(), lane.id());
         if let Some(running) = running.get(&key).and_then(Weak::upgrade) {
             return FeedHandle { running };
         }
         running.retain(|_, feed| feed.strong_count() > 0);
         let feed = Feed::default();
-        let origin = origin();
-        let task = match &origin {
-            None => lane.spawn(feed.clone().run(self.shared.hub.rendition(rendition))),
-            Some(origin) => lane.spawn(feed.clone().relay(origin.subscribe())),
+        let (task, origin) = match origin() {
+            Origin::Frames(batcher) => {
+                (lane.spawn(feed.clone().run(self.shared.hub.rendition(&wish.rendition), batcher)), None)
+            }
+            Origin::Feed(origin) => (lane.spawn(feed.clone().relay(origin.subscribe())), Some(origin)),
         };
         let started = Arc::new(Running { feed, task: task.abort_handle(), _origin: origin });
         running.insert(key, Arc::downgrade(&started));

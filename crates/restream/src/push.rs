@@ -277,7 +277,7 @@ impl PushTask {
         let (feeds, rendition, lane) = (&self.context.feeds, &self.plan.rendition, Handle::current());
         match dialed {
             Dialed::Rtmp(connection) => {
-                OpenLink::Rtmp(Box::new(RtmpLink::new(*connection, feeds.feed(rendition, &lane))))
+                OpenLink::Rtmp(Box::new(RtmpLink::new(*connection, feeds.feed(rendition, None, &lane))))
             }
             Dialed::Srt(connection) => {
                 let payload_bytes = match &self.plan.target {

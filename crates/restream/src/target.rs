@@ -42,7 +42,7 @@ impl Target {
     pub(crate) fn check_tracks(&self, tracks: &Tracks) -> Result<(), String> {
         match self {
             Self::Rtmp(target) => {
-                weir_rtmp::from_frames::check_tracks(tracks, target.enhanced).map_err(|error| error.to_string())
+                weir_rtmp::from_frames::check_tracks(tracks, None, target.enhanced).map_err(|error| error.to_string())
             }
             Self::Srt { .. } => weir_srt::from_frames::check_tracks(tracks).map_err(|error| error.to_string()),
         }

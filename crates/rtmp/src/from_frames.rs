@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use weir_hub::{Batcher, Entry, Tracks};
-use weir_media::{Codec, MediaKind, MediaTime, TrackId, TrackInfo};
+use weir_media::{Codec, Language, MediaKind, MediaTime, TrackId, TrackInfo};
 use weir_mux::flv::{self, TagHeader};
 
 use crate::batch::{Batch, MediaOut, MessageKind, Setup, SharedBatch};
@@ -19,35 +19,56 @@ const BATCH_MESSAGES_MAX: usize = 64;
 /// Why a rendition can't go out over RTMP.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsupported {
-    #[error("{0} can't be carried in RTMP")]
+    #[error("{0} can't be carried in RTMP; choose a rendition that encodes it")]
     Codec(Codec),
     #[error("{0} needs Enhanced RTMP, which this destination is not known to take")]
     NeedsEnhanced(Codec),
-}
-
-/// What RTMP carries of a rendition: its picture and one sound.
-fn carried(tracks: &Tracks) -> impl Iterator<Item = &Arc<TrackInfo>> {
-    tracks.video().into_iter().chain(tracks.audio())
+    #[error("the sound in {language} is {codec}, which can't be carried in RTMP; choose a rendition that encodes it")]
+    Language { language: Language, codec: Codec },
 }
 
 /// Whether tracks can be sent to a destination that takes Enhanced RTMP or not.
-pub fn check_tracks(tracks: &Tracks, enhanced: bool) -> Result<(), Unsupported> {
-    for info in carried(tracks) {
+pub fn check_tracks(tracks: &Tracks, language: Option<Language>, enhanced: bool) -> Result<(), Unsupported> {
+    let sound = sound_of(tracks, language);
+    let spoken = tracks.audios().find(|info| language.is_some() && info.language == language);
+    if let (Some(language), Some(spoken)) = (language, spoken)
+        && sound.is_some_and(|sound| sound.language != spoken.language)
+    {
+        return Err(Unsupported::Language { language, codec: spoken.codec });
+    }
+    for info in tracks.video().into_iter().chain(sound) {
         match info.codec {
-            Codec::H264 | Codec::Aac | Codec::Mp3 => {}
-            codec @ (Codec::H265 | Codec::Av1 | Codec::Opus) if !enhanced => {
-                return Err(Unsupported::NeedsEnhanced(codec));
+            Codec::H265 | Codec::Av1 | Codec::Opus if !enhanced => {
+                return Err(Unsupported::NeedsEnhanced(info.codec));
             }
-            Codec::H265 | Codec::Av1 | Codec::Opus => {}
+            codec if !is_carried(codec) => return Err(Unsupported::Codec(codec)),
+            _ => {}
         }
     }
     Ok(())
+}
+
+const fn is_carried(codec: Codec) -> bool {
+    match codec {
+        Codec::H264 | Codec::H265 | Codec::Av1 | Codec::Aac | Codec::Opus | Codec::Mp3 => true,
+        Codec::Mpeg2 | Codec::Mp2 | Codec::Ac3 | Codec::Eac3 => false,
+    }
+}
+
+/// The one sound that RTMP carries: in the wished language if there is one, else the default; of these the first that RTMP can carry, as
+/// long as it can carry any.
+fn sound_of(tracks: &Tracks, language: Option<Language>) -> Option<&Arc<TrackInfo>> {
+    let carried = |info: &&Arc<TrackInfo>| is_carried(info.codec);
+    let wished = tracks.audios().filter(carried).find(|info| language.is_some() && info.language == language);
+    wished.or_else(|| tracks.audios().find(carried)).or_else(|| tracks.audio())
 }
 
 /// Gathers a rendition's frames into batches: each video frame ends one, with the audio that came before it.
 #[derive(Debug, Default)]
 pub struct RtmpBatcher {
     number: u64,
+    /// Of the sound, where one is wished.
+    language: Option<Language>,
     tracks: Option<Arc<Tracks>>,
     /// Picture and sound that go out.
     carried: [Option<TrackId>; 2],
@@ -109,9 +130,15 @@ impl Batcher for RtmpBatcher {
 }
 
 impl RtmpBatcher {
+    /// One that sends the sound in that language, where there is one.
+    pub fn speaking(language: Option<Language>) -> Self {
+        Self { language, ..Self::default() }
+    }
+
     fn change_tracks(&mut self, tracks: &Arc<Tracks>) {
         self.tracks = Some(Arc::clone(tracks));
-        let (video, audio) = (tracks.video().map(|info| &**info), tracks.audio().map(|info| &**info));
+        let sound = sound_of(tracks, self.language);
+        let (video, audio) = (tracks.video().map(|info| &**info), sound.map(|info| &**info));
         self.carried = [video.map(|info| info.id), audio.map(|info| info.id)];
         let setup = Setup {
             metadata: metadata(video, audio),
@@ -178,5 +205,46 @@ fn audio_codec_id(info: &TrackInfo) -> f64 {
         Codec::Opus => f64::from(u32::from_be_bytes(*b"Opus")),
         Codec::Mp3 => 2.0,
         _ => 10.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tracks(sounds: &[(Codec, &str)]) -> Tracks {
+        let sound = |(id, (codec, language)): (u32, &(Codec, &str))| TrackInfo {
+            language: Language::parse(language),
+            ..TrackInfo::new(TrackId(id), *codec, Bytes::new())
+        };
+        let picture = TrackInfo::new(TrackId(0), Codec::H264, Bytes::new());
+        std::iter::once(picture).chain((1..).zip(sounds).map(sound)).map(Arc::new).collect()
+    }
+
+    #[test]
+    fn one_sound_is_chosen() {
+        use Codec::{Aac, Ac3, Mp2, Opus};
+        for (sounds, wish, chosen, fault) in [
+            (&[(Aac, "deu"), (Aac, "eng")][..], "", Some(1), None),
+            (&[(Aac, "deu"), (Aac, "eng")], "eng", Some(2), None),
+            (&[(Aac, "deu"), (Aac, "eng")], "fra", Some(1), None),
+            (&[(Ac3, "deu"), (Aac, "eng")], "", Some(2), None),
+            (&[(Ac3, "deu"), (Aac, "deu"), (Aac, "eng")], "deu", Some(2), None),
+            (
+                &[(Aac, "deu"), (Ac3, "eng")],
+                "eng",
+                Some(1),
+                Some("the sound in eng is ac3, which can't be carried in RTMP; choose a rendition that encodes it"),
+            ),
+            (&[(Mp2, "deu")], "", Some(1), Some("mp2 can't be carried in RTMP; choose a rendition that encodes it")),
+            (&[(Opus, "")], "", Some(1), Some("opus needs Enhanced RTMP, which this destination is not known to take")),
+            (&[], "eng", None, None),
+        ] {
+            let tracks = tracks(sounds);
+            let language = Language::parse(wish);
+            let found = sound_of(&tracks, language).map(|info| info.id.0);
+            let told = check_tracks(&tracks, language, false).err().map(|error| error.to_string());
+            assert_eq!((found, told.as_deref()), (chosen, fault), "{sounds:?} {wish}");
+        }
     }
 }

@@ -5,6 +5,7 @@ pub mod from_frames;
 pub mod net;
 pub mod parcel;
 pub mod session;
+mod sound_names;
 pub mod stream_key;
 pub mod to_frames;
 pub mod url;

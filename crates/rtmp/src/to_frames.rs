@@ -1,11 +1,14 @@
 //! RTMP to frames: a publisher's messages become tracks and normalised frames, still on the publisher's clock.
 
+use std::collections::BTreeMap;
+
 use bytes::{Bytes, BytesMut};
 use weir_media::codec::{self, CodecError, h264, h265, nal};
 use weir_media::{Codec, TrackId, TrackInfo};
 use weir_mux::flv::{self, AudioTag, FlvError, VideoTag};
 
 use crate::session::{MediaKind as MessageKind, MediaMessage};
+use crate::sound_names::SoundNames;
 
 /// Where in the record the size of NAL unit lengths is stored, in the low two bits, less one.
 const AVCC_LENGTH_SIZE_AT: usize = 4;
@@ -17,9 +20,10 @@ pub enum Unpacked {
     /// A track is new, or has changed.
     Track(TrackInfo),
     Frame(WireFrame),
-    /// Understood, and nothing to hand on: a repeated configuration, metadata, an end of sequence.
-    Nothing,
 }
+
+/// Sounds that are taken: encoders of many languages have some eight.
+const SOUNDS_MAX: u8 = 16;
 
 /// A frame on the publisher's clock: milliseconds, modulo 2^32.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +57,9 @@ impl Unusable {
 #[derive(Debug, Default)]
 pub struct ToFrames {
     video: Option<Known>,
-    audio: Option<Known>,
+    /// By its number in Enhanced RTMP; the default one is 0.
+    sounds: BTreeMap<u8, Known>,
+    names: SoundNames,
 }
 
 #[derive(Debug)]
@@ -69,25 +75,32 @@ impl ToFrames {
         Self::default()
     }
 
-    pub fn unpack(&mut self, message: &MediaMessage) -> Result<Unpacked, Unusable> {
+    /// Appends what the message gives: nothing for what is understood and has nothing to hand on, such as a repeated configuration or an
+    /// end of sequence; several frames where tracks share a message.
+    pub fn unpack(&mut self, message: &MediaMessage, out: &mut Vec<Unpacked>) -> Result<(), Unusable> {
         match message.kind {
-            MessageKind::Video => self.video(message),
-            MessageKind::Audio => self.audio(message),
-            // Metadata repeats what the decoder configuration says better.
-            MessageKind::Data => Ok(Unpacked::Nothing),
+            MessageKind::Video => out.extend(self.video(message)?),
+            MessageKind::Audio => {
+                for (number, tag) in flv::parse_audio_tracks(&message.payload)? {
+                    out.extend(self.audio(number, tag, message.timestamp_ms)?);
+                }
+            }
+            // The rest of the metadata repeats what decoder configurations say better.
+            MessageKind::Data => self.take_names(&message.payload, out),
         }
+        Ok(())
     }
 
-    fn video(&mut self, message: &MediaMessage) -> Result<Unpacked, Unusable> {
+    fn video(&mut self, message: &MediaMessage) -> Result<Option<Unpacked>, Unusable> {
         match flv::parse_video(&message.payload)? {
             VideoTag::Config { codec, config } => {
                 if self.video.as_ref().is_some_and(|known| known.codec == codec && known.config == config) {
-                    return Ok(Unpacked::Nothing);
+                    return Ok(None);
                 }
                 let (length_size, normalised) = normalise_config(codec, &config)?;
                 let info = codec::parse(codec, TrackId::SOURCE_VIDEO, normalised)?;
                 self.video = Some(Known { codec, config, length_size });
-                Ok(Unpacked::Track(info))
+                Ok(Some(Unpacked::Track(info)))
             }
             VideoTag::Frame { codec, keyframe, cts_ms, payload } => {
                 let known = self.video.as_ref().filter(|known| known.codec == codec).ok_or(Unusable::NoConfig)?;
@@ -96,7 +109,7 @@ impl ToFrames {
                     _ => payload,
                 };
                 if payload.is_empty() {
-                    return Ok(Unpacked::Nothing);
+                    return Ok(None);
                 }
                 // The flag is the encoder's promise (open GOPs, intra refresh); an IDR is one though the flag forgot it.
                 let keyframe = keyframe
@@ -105,53 +118,74 @@ impl ToFrames {
                         Codec::H265 => h265::is_keyframe(&payload),
                         _ => false,
                     };
-                Ok(Unpacked::Frame(WireFrame {
+                Ok(Some(Unpacked::Frame(WireFrame {
                     track: TrackId::SOURCE_VIDEO,
                     keyframe,
                     dts_ms: message.timestamp_ms,
                     cts_ms,
                     payload,
-                }))
+                })))
             }
-            VideoTag::EndOfSequence | VideoTag::Command(_) | VideoTag::Other(_) => Ok(Unpacked::Nothing),
+            VideoTag::EndOfSequence | VideoTag::Command(_) | VideoTag::Other(_) => Ok(None),
         }
     }
 
-    fn audio(&mut self, message: &MediaMessage) -> Result<Unpacked, Unusable> {
-        match flv::parse_audio(&message.payload)? {
-            AudioTag::Config { codec, config } => self.audio_config(codec, config),
+    fn audio(&mut self, number: u8, tag: AudioTag, dts_ms: u32) -> Result<Option<Unpacked>, Unusable> {
+        if number >= SOUNDS_MAX {
+            return Ok(None);
+        }
+        match tag {
+            AudioTag::Config { codec, config } => self.audio_config(number, codec, config),
             AudioTag::Frame { codec, payload } => {
                 if payload.is_empty() {
-                    return Ok(Unpacked::Nothing);
+                    return Ok(None);
                 }
-                if self.audio.as_ref().is_none_or(|known| known.codec != codec) {
+                if self.sounds.get(&number).is_none_or(|known| known.codec != codec) {
                     // MP3 has no configuration message: its first frame announces it. It is lost, 26 ms.
                     return if codec == Codec::Mp3 {
-                        self.audio_config(codec, Bytes::new())
+                        self.audio_config(number, codec, Bytes::new())
                     } else {
                         Err(Unusable::NoConfig)
                     };
                 }
-                Ok(Unpacked::Frame(WireFrame {
-                    track: TrackId::SOURCE_AUDIO,
-                    keyframe: true,
-                    dts_ms: message.timestamp_ms,
-                    cts_ms: 0,
-                    payload,
-                }))
+                let track = sound_id(number);
+                Ok(Some(Unpacked::Frame(WireFrame { track, keyframe: true, dts_ms, cts_ms: 0, payload })))
             }
-            AudioTag::EndOfSequence | AudioTag::Other(_) => Ok(Unpacked::Nothing),
+            AudioTag::EndOfSequence | AudioTag::Other(_) => Ok(None),
         }
     }
 
-    fn audio_config(&mut self, codec: Codec, config: Bytes) -> Result<Unpacked, Unusable> {
-        if self.audio.as_ref().is_some_and(|known| known.codec == codec && known.config == config) {
-            return Ok(Unpacked::Nothing);
+    fn audio_config(&mut self, number: u8, codec: Codec, config: Bytes) -> Result<Option<Unpacked>, Unusable> {
+        if self.sounds.get(&number).is_some_and(|known| known.codec == codec && known.config == config) {
+            return Ok(None);
         }
-        let info = codec::parse(codec, TrackId::SOURCE_AUDIO, config.clone())?;
-        self.audio = Some(Known { codec, config, length_size: 4 });
-        Ok(Unpacked::Track(info))
+        self.sounds.insert(number, Known { codec, config, length_size: 4 });
+        let told = self.named(number);
+        if told.is_err() {
+            self.sounds.remove(&number);
+        }
+        Ok(Some(Unpacked::Track(told?)))
     }
+
+    /// A track of sound as it is known, with what the metadata calls it.
+    fn named(&self, number: u8) -> Result<TrackInfo, Unusable> {
+        let Known { codec, config, .. } = self.sounds.get(&number).ok_or(Unusable::NoConfig)?;
+        let info = codec::parse(*codec, sound_id(number), config.clone())?;
+        let (language, label) = self.names.of(number);
+        Ok(TrackInfo { language, label, ..info })
+    }
+
+    /// Metadata may come before the tracks that it names, or again with other names.
+    fn take_names(&mut self, payload: &[u8], out: &mut Vec<Unpacked>) {
+        let Some(names) = SoundNames::parse(payload) else { return };
+        let before = std::mem::replace(&mut self.names, names);
+        let renamed = self.sounds.keys().filter(|number| before.of(**number) != self.names.of(**number));
+        out.extend(renamed.filter_map(|number| self.named(*number).ok()).map(Unpacked::Track));
+    }
+}
+
+fn sound_id(number: u8) -> TrackId {
+    TrackId(TrackId::SOURCE_AUDIO.0 + u32::from(number))
 }
 
 /// The size of NAL unit lengths that the record says, and the record saying 4, which is what payloads will have.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use weir_hub::{Batcher, Entry, Item, Tracks};
-use weir_media::{Codec, MediaTime};
+use weir_media::{Codec, MediaKind, MediaTime, TrackId, TrackInfo};
 use weir_mux::ts::{TsError, TsWriter};
 
 /// An audio-only rendition is sent in batches of this length, as if it had 30 pictures a second.
@@ -16,22 +16,27 @@ const BATCH_FRAMES_MAX: usize = 64;
 /// Why a rendition can't go out over SRT.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsupported {
-    #[error("{0} can't be carried in MPEG-TS, which SRT carries")]
+    #[error("{0} can't be carried in MPEG-TS, which SRT carries; choose a rendition that encodes it")]
     Codec(Codec),
     #[error("this kind of {codec} can't be carried in MPEG-TS: {why}")]
     Variant { codec: Codec, why: String },
 }
 
-/// Whether tracks can be sent as MPEG-TS.
+/// Whether tracks can be sent as MPEG-TS: the picture, and one of the sounds at least. Other sounds are left out.
 pub fn check_tracks(tracks: &Tracks) -> Result<(), Unsupported> {
-    for info in tracks {
-        match TsWriter::new([&**info]) {
-            Ok(_) => {}
-            Err(TsError::NotWritable { codec }) => return Err(Unsupported::Codec(codec)),
-            Err(error) => return Err(Unsupported::Variant { codec: info.codec, why: error.to_string() }),
-        }
+    if let Some(picture) = tracks.video() {
+        check(picture)?;
     }
-    Ok(())
+    let Some(default) = tracks.audio() else { return Ok(()) };
+    if tracks.audios().any(|info| check(info).is_ok()) { Ok(()) } else { check(default) }
+}
+
+fn check(info: &TrackInfo) -> Result<(), Unsupported> {
+    match TsWriter::new([info]) {
+        Ok(_) => Ok(()),
+        Err(TsError::NotWritable { codec }) => Err(Unsupported::Codec(codec)),
+        Err(error) => Err(Unsupported::Variant { codec: info.codec, why: error.to_string() }),
+    }
 }
 
 /// One picture and the sound before it, as packets. Held by reference count in the feed's window; the bytes are shared by all.
@@ -74,6 +79,7 @@ pub struct TsBatcher {
     tracks: Option<Arc<Tracks>>,
     /// None where the tracks can't be carried: then nothing is made of them.
     writer: Option<TsWriter>,
+    carried: Vec<TrackId>,
     out: BytesMut,
     frames: usize,
     time: MediaTime,
@@ -87,7 +93,7 @@ impl Batcher for TsBatcher {
         if self.tracks.as_ref().is_none_or(|tracks| !Arc::ptr_eq(tracks, &entry.tracks)) {
             self.change_tracks(&entry.tracks);
         }
-        let writer = self.writer.as_mut()?;
+        let writer = self.writer.as_mut().filter(|_| self.carried.contains(&entry.frame.track))?;
         if let Err(error) = writer.write(&entry.frame, &mut self.out) {
             tracing::debug!(%error, "a frame can't be written as MPEG-TS");
             return None;
@@ -123,7 +129,12 @@ impl TsBatcher {
     }
 
     fn change_tracks(&mut self, tracks: &Arc<Tracks>) {
-        let infos = tracks.iter().map(|info| &**info);
+        let (infos, left_out): (Vec<&TrackInfo>, Vec<&TrackInfo>) =
+            tracks.iter().map(|info| &**info).partition(|info| info.kind() == MediaKind::Video || check(info).is_ok());
+        for info in left_out {
+            tracing::info!(track = info.id.0, codec = %info.codec, "a sound can't be written as MPEG-TS and is left out");
+        }
+        self.carried = infos.iter().map(|info| info.id).collect();
         let changed = match &mut self.writer {
             // Counters go on, and a new version of the PMT says what is new.
             Some(writer) => writer.set_tracks(infos),

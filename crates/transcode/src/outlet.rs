@@ -79,7 +79,7 @@ impl Outlet {
     /// Goes on with the same picture; what it is called, or why, or the sound has changed.
     pub(crate) fn resume_same(&mut self, plan: RenditionPlan) {
         let codec = sound_codec(&plan);
-        let other_sound = (codec, plan.rendition.sound().is_some()) != (sound_codec(&self.plan), self.makes_sound());
+        let other_sound = made_sound(&plan) != made_sound(&self.plan);
         if other_sound {
             self.audio = made_sound(&plan);
             self.sound.go_on_as(codec);
@@ -230,8 +230,7 @@ impl Outlet {
         // Where the source's own sound is kept there is none where it has none.
         let silence = if self.makes_sound() { self.sound.picture(frame.dts, source_has_sound) } else { Vec::new() };
         for silence in silence {
-            self.last_sound = Some(silence.dts);
-            self.publisher.write(silence, now);
+            self.write_silence(silence, now);
         }
     }
 
@@ -264,8 +263,7 @@ impl Outlet {
         }
         for silence in self.sound.alone(source, source_has_sound) {
             self.say_alone(silence.payload.len(), silence.dts, now);
-            self.last_sound = Some(silence.dts);
-            self.publisher.write(silence, now);
+            self.write_silence(silence, now);
         }
     }
 
@@ -287,6 +285,12 @@ impl Outlet {
         self.last_sound = Some(frame.dts);
         let track = self.audio.as_ref().map_or(TrackId::SOURCE_AUDIO, |audio| audio.id);
         self.write(track, frame, FrameFlags { keyframe: true, discontinuity: false }, now);
+    }
+
+    fn write_silence(&mut self, silence: Frame, now: Instant) {
+        self.last_sound = Some(silence.dts);
+        let track = self.audio.as_ref().map_or(silence.track, |audio| audio.id);
+        self.publisher.write(Frame { track, ..silence }, now);
     }
 
     /// What pictures say otherwise: the tracks, and how much flows.
@@ -336,7 +340,7 @@ impl Outlet {
 
 fn wire(frame: &Frame) -> WireFrame {
     WireFrame {
-        track: u32::from(frame.track.0),
+        track: frame.track.0,
         dts: frame.dts,
         pts: frame.pts,
         keyframe: frame.flags.keyframe,
@@ -347,7 +351,10 @@ fn wire(frame: &Frame) -> WireFrame {
 
 /// The track of what the worker makes; the source's own sound says what it is when it comes.
 fn made_sound(plan: &RenditionPlan) -> Option<Arc<TrackInfo>> {
-    plan.rendition.sound().and_then(|sound| sound::track(sound.codec)).map(Arc::new)
+    let made = sound::track(plan.rendition.sound()?.codec)?;
+    // Renditions whose sound is made by one encoder have the same frames, and so the same number.
+    let id = plan.audio.map_or(made.id, |output| TrackId(output.0.max(TrackId::FIRST_MADE.0)));
+    Some(Arc::new(TrackInfo { id, ..made }))
 }
 
 fn sound_codec(plan: &RenditionPlan) -> AudioCodec {

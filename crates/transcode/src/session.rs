@@ -340,7 +340,7 @@ async fn feed(
         }
         let frame = entry.frame;
         let message = Message::Frame(WireFrame {
-            track: u32::from(frame.track.0),
+            track: frame.track.0,
             dts: frame.dts,
             pts: frame.pts,
             keyframe: frame.flags.keyframe,
@@ -367,5 +367,5 @@ fn worked_on(tracks: &Tracks) -> impl Iterator<Item = &Arc<TrackInfo>> {
 fn track_config(info: &TrackInfo) -> TrackConfig {
     // Decoders of MP3 need none.
     let config = if info.codec == Codec::Mp3 { bytes::Bytes::new() } else { info.config.clone() };
-    TrackConfig { track: u32::from(info.id.0), codec: info.codec, config }
+    TrackConfig { track: info.id.0, codec: info.codec, config }
 }

@@ -114,7 +114,7 @@ impl Graph {
     }
 
     pub(crate) fn frame(&mut self, frame: WireFrame) -> Result<(), WorkerFault> {
-        let source = match TrackId(u16::try_from(frame.track).unwrap_or(u16::MAX)) {
+        let source = match TrackId(frame.track) {
             TrackId::SOURCE_VIDEO => &mut self.video,
             TrackId::SOURCE_AUDIO => &mut self.audio,
             _ => return Ok(()),

@@ -72,6 +72,7 @@ pub(crate) fn video_source(codec: Codec, decode_in: Memory) -> Vec<Step> {
     let (parser, software, cuda, va): (&str, &[&str], &[&str], &[&str]) = match codec {
         Codec::H265 => ("h265parse", &["avdec_h265"], &["nvh265dec", "nvh265sldec"], &["vah265dec"]),
         Codec::Av1 => ("av1parse", &["dav1ddec", "av1dec"], &["nvav1dec"], &["vaav1dec"]),
+        Codec::Mpeg2 => ("mpegvideoparse", &["avdec_mpeg2video", "mpeg2dec"], &["nvmpeg2videodec"], &["vampeg2dec"]),
         _ => ("h264parse", &["avdec_h264"], &["nvh264dec", "nvh264sldec"], &["vah264dec"]),
     };
     let decoder = match decode_in {
@@ -94,6 +95,9 @@ pub(crate) fn audio_source(codec: Codec) -> Vec<Step> {
     let (parser, decoders): (&str, &[&str]) = match codec {
         Codec::Opus => ("opusparse", &["opusdec", "avdec_opus"]),
         Codec::Mp3 => ("mpegaudioparse", &["mpg123audiodec", "avdec_mp3"]),
+        Codec::Mp2 => ("mpegaudioparse", &["avdec_mp2float", "mpg123audiodec"]),
+        Codec::Ac3 => ("ac3parse", &["avdec_ac3", "a52dec"]),
+        Codec::Eac3 => ("ac3parse", &["avdec_eac3"]),
         _ => ("aacparse", &["avdec_aac", "faad"]),
     };
     let caps = format!(

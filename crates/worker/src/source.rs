@@ -164,5 +164,9 @@ pub(crate) fn caps(track: &TrackConfig) -> Result<gst::Caps, BuildFault> {
                 .build()
         }
         Codec::Mp3 => gst::Caps::builder("audio/mpeg").field("mpegversion", 1).field("layer", 3).build(),
+        Codec::Mp2 => gst::Caps::builder("audio/mpeg").field("mpegversion", 1).field("layer", 2).build(),
+        Codec::Ac3 => gst::Caps::builder("audio/x-ac3").field("framed", true).build(),
+        Codec::Eac3 => gst::Caps::builder("audio/x-eac3").field("framed", true).build(),
+        Codec::Mpeg2 => gst::Caps::builder("video/mpeg").field("mpegversion", 2).field("systemstream", false).build(),
     })
 }

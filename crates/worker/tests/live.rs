@@ -72,7 +72,7 @@ impl Run {
 
     async fn tracks_of(&mut self, source: &SyntheticSource) {
         for info in source.tracks() {
-            let track = TrackConfig { track: u32::from(info.id.0), codec: info.codec, config: info.config };
+            let track = TrackConfig { track: info.id.0, codec: info.codec, config: info.config };
             self.send(&Message::Track(track)).await;
         }
     }
@@ -81,7 +81,7 @@ impl Run {
     async fn feed(&mut self, frames: Vec<Frame>) {
         for frame in frames {
             let message = Message::Frame(WireFrame {
-                track: u32::from(frame.track.0),
+                track: frame.track.0,
                 dts: frame.dts,
                 pts: frame.pts,
                 keyframe: frame.is_keyframe(),

@@ -248,6 +248,7 @@ export const t = {
     local: "this server",
     video: "Video",
     audio: "Audio",
+    audioNumber: (number: number) => `Audio ${number}`,
     fps: "Frame rate",
     gop: "Keyframe interval",
     dropped: "Dropped frames",

@@ -1,8 +1,9 @@
 // The public player: low-latency HLS by hls.js, or by the browser itself where it has no Media Source Extensions (iPhones).
 
-import Hls, { type ErrorData, ErrorTypes, Events, type Level } from "hls.js";
+import Hls, { type ErrorData, ErrorTypes, Events, type Level, type MediaPlaylist } from "hls.js";
 import { readAddress } from "./address";
 import { reasonOf, retryAfterMs } from "./offline";
+import { soundName } from "./sounds";
 
 declare global {
   interface Window {
@@ -22,12 +23,16 @@ const notice = element("notice");
 const badge = element("badge");
 const latency = element("latency");
 const quality = element<HTMLSelectElement>("quality");
+const sounds = element("sounds");
+const sound = element<HTMLSelectElement>("sound");
 const unmute = element<HTMLButtonElement>("unmute");
 const { name, playlist } = readAddress(location);
 
 let player: Hls | undefined;
 let attempt = 0;
 let retry: number | undefined;
+/** What the viewer chose to hear: chosen again when the stream comes back. */
+let heard: string | undefined;
 
 /** Fatal faults in a row that hls.js may mend by itself before everything is begun anew. */
 const MENDS_MAX = 2;
@@ -59,6 +64,7 @@ function stop(): void {
   player = undefined;
   window.weirPlayer = undefined;
   quality.disabled = true;
+  sounds.hidden = true;
 }
 
 async function start(): Promise<void> {
@@ -89,6 +95,8 @@ function startHls(): void {
   });
   hls.on(Events.LEVEL_SWITCHED, (_, { level }) => showAuto(hls, level));
   hls.on(Events.LEVELS_UPDATED, (_, { levels }) => showQualities(hls, levels));
+  hls.on(Events.AUDIO_TRACKS_UPDATED, (_, { audioTracks }) => showSounds(hls, audioTracks));
+  hls.on(Events.AUDIO_TRACK_SWITCHED, (_, { id }) => (sound.value = String(id)));
   hls.on(Events.ERROR, (_, error) => {
     if (error.fatal) mend(hls, error);
   });
@@ -126,6 +134,15 @@ function showQualities(hls: Hls, levels: Level[]): void {
   quality.disabled = false;
 }
 
+/** A menu where there is something to choose. */
+function showSounds(hls: Hls, tracks: MediaPlaylist[]): void {
+  sound.replaceChildren(...tracks.map((track) => new Option(soundName(track), String(track.id))));
+  const again = tracks.find((track) => soundName(track) === heard);
+  if (again && again.id !== hls.audioTrack) hls.audioTrack = again.id;
+  sound.value = String(hls.audioTrack);
+  sounds.hidden = tracks.length < 2;
+}
+
 function showAuto(hls: Hls, level: number): void {
   const auto = quality.options[0];
   const playing = hls.levels[level];
@@ -140,6 +157,10 @@ document.title = `${name} · Weir`;
 element("name").textContent = name;
 quality.addEventListener("change", () => {
   if (player) player.nextLevel = Number(quality.value);
+});
+sound.addEventListener("change", () => {
+  heard = sound.selectedOptions[0]?.text;
+  if (player) player.audioTrack = Number(sound.value);
 });
 unmute.addEventListener("click", () => {
   video.muted = false;

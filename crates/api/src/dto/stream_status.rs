@@ -4,7 +4,7 @@ use crate::dto::Timestamp;
 use crate::dto::push_status::{ReasonDto, SrtFiguresDto, WarningDto};
 use serde::Serialize;
 use utoipa::ToSchema;
-use weir_model::{IngestStatus, RenditionStatus, StreamState, StreamStatus, Viewers};
+use weir_model::{IngestStatus, RenditionStatus, StreamState, StreamStatus, TrackStatus, Viewers};
 use weir_transcode::shared_label;
 
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
@@ -16,6 +16,8 @@ pub(crate) struct StreamStatusDto {
     since: Timestamp,
     reason: Option<ReasonDto>,
     ingest: Option<IngestDto>,
+    /// What the source consists of.
+    tracks: Vec<TrackDto>,
     renditions: Vec<RenditionStatusDto>,
     viewers: ViewersDto,
     warnings: Vec<WarningDto>,
@@ -29,9 +31,38 @@ impl From<&StreamStatus> for StreamStatusDto {
             since: status.since.into(),
             reason: status.reason.as_ref().map(Into::into),
             ingest: status.ingest.as_ref().map(Into::into),
+            tracks: status.tracks.iter().map(Into::into).collect(),
             renditions: status.renditions.iter().map(Into::into).collect(),
             viewers: status.viewers.into(),
             warnings: status.warnings.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+struct TrackDto {
+    id: u32,
+    /// video or audio
+    kind: &'static str,
+    codec: String,
+    /// ISO 639-2: deu
+    language: Option<String>,
+    label: Option<String>,
+    /// What is played, or sent by RTMP, where nobody chose.
+    default: bool,
+    bitrate_bps: u64,
+}
+
+impl From<&TrackStatus> for TrackDto {
+    fn from(track: &TrackStatus) -> Self {
+        Self {
+            id: track.id,
+            kind: track.kind,
+            codec: track.codec.clone(),
+            language: track.language.clone(),
+            label: track.label.clone(),
+            default: track.default,
+            bitrate_bps: track.bitrate_bps,
         }
     }
 }

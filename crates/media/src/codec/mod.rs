@@ -1,12 +1,15 @@
 //! Codec configuration: what decoder configuration records and bitstream headers say, read without decoding a picture.
 
 pub mod aac;
+pub mod ac3;
 pub mod av1;
 mod bits;
 pub mod captions;
 mod gop_meter;
 pub mod h264;
 pub mod h265;
+pub mod mpeg2;
+pub mod mpeg_audio;
 pub mod nal;
 pub mod obu;
 pub mod opus;
@@ -51,6 +54,10 @@ pub fn parse(codec: Codec, id: TrackId, config: Bytes) -> Result<TrackInfo, Code
         Codec::Aac => aac::track_info(id, config),
         Codec::Opus => opus::track_info(id, config),
         Codec::Mp3 => Ok(mp3_track_info(id)),
+        Codec::Mpeg2 => mpeg2::track_info(id, config),
+        Codec::Mp2 => mpeg_audio::mp2_track_info(id, config),
+        Codec::Ac3 => ac3::ac3_track_info(id, config),
+        Codec::Eac3 => ac3::eac3_track_info(id, config),
     }
 }
 

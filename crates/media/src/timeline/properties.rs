@@ -10,7 +10,7 @@ use super::*;
 #[derive(Clone, Debug)]
 enum Input {
     Session { rate_hz: u32, bits: u8 },
-    Frame { track: u16, raw: u64, cts: i64, passed_ms: u64 },
+    Frame { track: u32, raw: u64, cts: i64, passed_ms: u64 },
 }
 
 fn any_input() -> impl Strategy<Value = Input> {
@@ -23,7 +23,7 @@ fn any_input() -> impl Strategy<Value = Input> {
     let clock = prop_oneof![Just((1_000, 32)), Just((90_000, 33)), (any::<u32>(), any::<u8>()),];
     prop_oneof![
         1 => clock.prop_map(|(rate_hz, bits)| Input::Session { rate_hz, bits }),
-        20 => (0..3_u16, raw, prop_oneof![any::<i64>(), -100..1_000_i64], prop_oneof![Just(0), 0..100_u64, any::<u32>().prop_map(u64::from)])
+        20 => (0..3_u32, raw, prop_oneof![any::<i64>(), -100..1_000_i64], prop_oneof![Just(0), 0..100_u64, any::<u32>().prop_map(u64::from)])
             .prop_map(|(track, raw, cts, passed_ms)| Input::Frame { track, raw, cts, passed_ms }),
     ]
 }
@@ -69,7 +69,7 @@ proptest! {
     fn any_input_gives_a_monotonic_timeline(inputs in prop::collection::vec(any_input(), 1..300)) {
         let mut timeline = Timeline::new();
         let mut now = Duration::ZERO;
-        let mut last: HashMap<u16, MediaTime> = HashMap::new();
+        let mut last: HashMap<u32, MediaTime> = HashMap::new();
         for input in inputs {
             match input {
                 Input::Session { rate_hz, bits } => timeline.begin_session(WireClock { rate_hz, bits }, now),
@@ -121,7 +121,7 @@ proptest! {
             // A reset by less than a jump is a stamp that runs backward for as long, and a loss of as much.
             budget_ms += 2 * (FRAME_MS + JITTER_MS) + if leap.abs() < 1_000 { leap.abs() } else { 0 };
             let (from_ms, from_clock) = (at_ms, clock_ms);
-            let mut errors: HashMap<u16, i64> = HashMap::new();
+            let mut errors: HashMap<u32, i64> = HashMap::new();
             // A stall ends before the next fault: a connection that is lost takes what it held with it.
             let until_ms = (from_ms + until_next_ms).max(stall_until + 2_000);
             while at_ms < until_ms {

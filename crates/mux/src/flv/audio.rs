@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use weir_media::{Codec, MediaKind, TrackInfo};
 
-use super::enhanced::{Cursor, EnvelopeTypes, first_track, skip_mod_ex};
+use super::enhanced::{Cursor, EnvelopeTypes, TrackPacket, skip_mod_ex, tracks};
 use super::{FlvError, TagHeader, four_cc};
 
 const WHAT: &str = "an audio tag";
@@ -42,34 +42,44 @@ pub enum AudioTag {
     Other(&'static str),
 }
 
+/// What the default track carries.
 pub fn parse_audio(body: &Bytes) -> Result<AudioTag, FlvError> {
-    // Some encoders send empty audio messages to say "no sound now".
-    let Some(&first) = body.first() else { return Ok(AudioTag::Other("empty")) };
-    let mut cursor = Cursor::new(body, 1, WHAT);
-    match first >> 4 {
-        FORMAT_AAC => match cursor.byte()? {
-            LEGACY_CONFIG => Ok(AudioTag::Config { codec: Codec::Aac, config: cursor.rest() }),
-            LEGACY_FRAME => Ok(frame(Codec::Aac, cursor.rest())),
-            _ => Err(FlvError::Invalid { what: "the packet type of an audio tag" }),
-        },
-        FORMAT_MP3 | FORMAT_MP3_8K => Ok(frame(Codec::Mp3, cursor.rest())),
-        FORMAT_ENHANCED => parse_enhanced(&mut cursor, first),
-        format => Err(FlvError::UnsupportedCodec { name: legacy_name(format) }),
-    }
+    let mut found = parse_audio_tracks(body)?.into_iter();
+    Ok(found.find(|(track, _)| *track == 0).map_or(AudioTag::Other("another track"), |(_, tag)| tag))
 }
 
-fn parse_enhanced(cursor: &mut Cursor<'_>, first: u8) -> Result<AudioTag, FlvError> {
-    let packet_type = skip_mod_ex(cursor, first & 0x0F, ENVELOPE)?;
-    let Some((packet_type, codec, packet)) = first_track(cursor, packet_type, ENVELOPE, MediaKind::Audio)? else {
-        return Ok(AudioTag::Other("another track"));
+/// What each track carries, by its number; a message that is not of Enhanced RTMP is of track 0.
+pub fn parse_audio_tracks(body: &Bytes) -> Result<Vec<(u8, AudioTag)>, FlvError> {
+    // Some encoders send empty audio messages to say "no sound now".
+    let Some(&first) = body.first() else { return Ok(vec![(0, AudioTag::Other("empty"))]) };
+    let mut cursor = Cursor::new(body, 1, WHAT);
+    let tag = match first >> 4 {
+        FORMAT_AAC => match cursor.byte()? {
+            LEGACY_CONFIG => AudioTag::Config { codec: Codec::Aac, config: cursor.rest() },
+            LEGACY_FRAME => frame(Codec::Aac, cursor.rest()),
+            _ => return Err(FlvError::Invalid { what: "the packet type of an audio tag" }),
+        },
+        FORMAT_MP3 | FORMAT_MP3_8K => frame(Codec::Mp3, cursor.rest()),
+        FORMAT_ENHANCED => return parse_enhanced(&mut cursor, first),
+        format => return Err(FlvError::UnsupportedCodec { name: legacy_name(format) }),
     };
-    Ok(match packet_type {
-        PACKET_SEQUENCE_START => AudioTag::Config { codec, config: packet },
-        PACKET_CODED_FRAMES => frame(codec, packet),
-        PACKET_SEQUENCE_END => AudioTag::EndOfSequence,
-        PACKET_MULTICHANNEL_CONFIG => AudioTag::Other("multichannel configuration"),
-        _ => AudioTag::Other("an unknown packet type"),
-    })
+    Ok(vec![(0, tag)])
+}
+
+fn parse_enhanced(cursor: &mut Cursor<'_>, first: u8) -> Result<Vec<(u8, AudioTag)>, FlvError> {
+    let packet_type = skip_mod_ex(cursor, first & 0x0F, ENVELOPE)?;
+    let found = tracks(cursor, packet_type, ENVELOPE, MediaKind::Audio)?;
+    let tag = |TrackPacket { track, packet_type, codec, body }| {
+        let tag = match packet_type {
+            PACKET_SEQUENCE_START => AudioTag::Config { codec, config: body },
+            PACKET_CODED_FRAMES => frame(codec, body),
+            PACKET_SEQUENCE_END => AudioTag::EndOfSequence,
+            PACKET_MULTICHANNEL_CONFIG => AudioTag::Other("multichannel configuration"),
+            _ => AudioTag::Other("an unknown packet type"),
+        };
+        (track, tag)
+    };
+    Ok(found.into_iter().map(tag).collect())
 }
 
 fn frame(codec: Codec, payload: Bytes) -> AudioTag {
@@ -120,8 +130,7 @@ pub fn write_audio_frame(codec: Codec, payload: &[u8], out: &mut BytesMut) -> Re
 }
 
 fn enhanced_header(codec: Codec, packet_type: u8) -> Result<TagHeader, FlvError> {
-    if codec.kind() != MediaKind::Audio {
-        return Err(FlvError::NotWritable { codec, how: "as audio" });
-    }
-    Ok(TagHeader::new(&[&[FORMAT_ENHANCED << 4 | packet_type], &four_cc::of(codec)]))
+    let four_cc = four_cc::of(codec).filter(|_| codec.kind() == MediaKind::Audio);
+    let four_cc = four_cc.ok_or(FlvError::NotWritable { codec, how: "as audio" })?;
+    Ok(TagHeader::new(&[&[FORMAT_ENHANCED << 4 | packet_type], &four_cc]))
 }

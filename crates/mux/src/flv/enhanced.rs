@@ -12,6 +12,9 @@ const MULTITRACK_MANY_CODECS: u8 = 2;
 /// ModEx prefixes may follow one another; each takes at least two bytes of ours and of the sender's.
 const MOD_EX_MAX: usize = 8;
 
+/// Tracks in one message: of pictures some sizes, of sound some languages.
+const TRACKS_MAX: usize = 32;
+
 /// The numbers of a kind's packet types that the envelope itself handles.
 #[derive(Clone, Copy)]
 pub(super) struct EnvelopeTypes {
@@ -86,16 +89,25 @@ pub(super) fn skip_mod_ex(cursor: &mut Cursor<'_>, mut packet_type: u8, types: E
     Ok(packet_type)
 }
 
-/// The packet of the first track: its type, codec and body. `None` where the message is of other tracks only.
-pub(super) fn first_track(
+/// The packet of one track.
+pub(super) struct TrackPacket {
+    /// 0 is the default track. Encoders send further ones (other sizes, languages) beside it.
+    pub(super) track: u8,
+    pub(super) packet_type: u8,
+    pub(super) codec: Codec,
+    pub(super) body: Bytes,
+}
+
+/// The packets of all tracks in the message. A further track in a codec that we do not know is left out; the default one is refused.
+pub(super) fn tracks(
     cursor: &mut Cursor<'_>,
     packet_type: u8,
     types: EnvelopeTypes,
     kind: MediaKind,
-) -> Result<Option<(u8, Codec, Bytes)>, FlvError> {
+) -> Result<Vec<TrackPacket>, FlvError> {
     if packet_type != types.multitrack {
         let codec = four_cc::codec(cursor.take()?, kind)?;
-        return Ok(Some((packet_type, codec, cursor.rest())));
+        return Ok(vec![TrackPacket { track: 0, packet_type, codec, body: cursor.rest() }]);
     }
     let flags = cursor.byte()?;
     let (multitrack, packet_type) = (flags >> 4, flags & 0x0F);
@@ -107,7 +119,8 @@ pub(super) fn first_track(
         MULTITRACK_MANY_CODECS => None,
         _ => return Err(FlvError::Invalid { what: "the kind of a multitrack tag" }),
     };
-    loop {
+    let mut found = Vec::new();
+    for _ in 0..TRACKS_MAX {
         let four_cc = match shared {
             Some(four_cc) => four_cc,
             None => cursor.take()?,
@@ -121,12 +134,14 @@ pub(super) fn first_track(
             cursor.skip(part.len())?;
             part
         };
-        // Track 0 is the default one. Encoders send further ones (other sizes, languages) beside it.
-        if track == 0 {
-            return Ok(Some((packet_type, four_cc::codec(four_cc, kind)?, body)));
+        match four_cc::codec(four_cc, kind) {
+            Ok(codec) => found.push(TrackPacket { track, packet_type, codec, body }),
+            Err(error) if track == 0 => return Err(error),
+            Err(_) => {}
         }
         if multitrack == MULTITRACK_ONE || cursor.rest().is_empty() {
-            return Ok(None);
+            return Ok(found);
         }
     }
+    Err(FlvError::Invalid { what: "a multitrack tag of too many tracks" })
 }

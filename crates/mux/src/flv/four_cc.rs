@@ -26,15 +26,9 @@ pub(super) fn codec(four_cc: [u8; 4], kind: MediaKind) -> Result<Codec, FlvError
     Err(FlvError::UnsupportedCodec { name })
 }
 
-pub(super) fn of(codec: Codec) -> [u8; 4] {
-    match codec {
-        Codec::H264 => *b"avc1",
-        Codec::H265 => *b"hvc1",
-        Codec::Av1 => *b"av01",
-        Codec::Aac => *b"mp4a",
-        Codec::Opus => *b"Opus",
-        Codec::Mp3 => *b".mp3",
-    }
+/// None for what RTMP does not carry.
+pub(super) fn of(codec: Codec) -> Option<[u8; 4]> {
+    CODECS.iter().find(|(_, known)| *known == codec).map(|(four_cc, _)| **four_cc)
 }
 
 /// The name goes into logs: nothing but letters, digits and the like.

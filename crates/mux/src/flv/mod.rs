@@ -10,7 +10,7 @@ mod video;
 #[cfg(test)]
 mod tests;
 
-pub use audio::{AudioTag, audio_frame_header, parse_audio, write_audio_config, write_audio_frame};
+pub use audio::{AudioTag, audio_frame_header, parse_audio, parse_audio_tracks, write_audio_config, write_audio_frame};
 pub use header::TagHeader;
 pub use video::{VideoTag, parse_video, video_frame_header, write_video_config, write_video_frame};
 

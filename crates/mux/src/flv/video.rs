@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use weir_media::{Codec, MediaKind, TrackInfo};
 
-use super::enhanced::{Cursor, EnvelopeTypes, first_track, skip_mod_ex};
+use super::enhanced::{Cursor, EnvelopeTypes, TrackPacket, skip_mod_ex, tracks};
 use super::{FlvError, TagHeader, four_cc};
 
 const WHAT: &str = "a video tag";
@@ -89,7 +89,8 @@ fn parse_enhanced(body: &Bytes, first: u8) -> Result<VideoTag, FlvError> {
     if frame_type == FRAME_COMMAND {
         return Ok(VideoTag::Command(cursor.byte()?));
     }
-    let Some((packet_type, codec, packet)) = first_track(&mut cursor, packet_type, ENVELOPE, MediaKind::Video)? else {
+    let mut found = tracks(&mut cursor, packet_type, ENVELOPE, MediaKind::Video)?.into_iter();
+    let Some(TrackPacket { packet_type, codec, body: packet, .. }) = found.find(|packet| packet.track == 0) else {
         return Ok(VideoTag::Other("another track"));
     };
     let mut cursor = Cursor::new(&packet, 0, WHAT);
@@ -178,11 +179,10 @@ fn enhanced_header(
     packet_type: u8,
     cts: &[u8],
 ) -> Result<TagHeader, FlvError> {
-    if codec.kind() != MediaKind::Video {
-        return Err(FlvError::NotWritable { codec, how: "as video" });
-    }
+    let four_cc = four_cc::of(codec).filter(|_| codec.kind() == MediaKind::Video);
+    let four_cc = four_cc.ok_or(FlvError::NotWritable { codec, how: "as video" })?;
     if !permitted {
         return Err(FlvError::NotWritable { codec, how: "without Enhanced RTMP" });
     }
-    Ok(TagHeader::new(&[&[ENHANCED | frame_type << 4 | packet_type], &four_cc::of(codec), cts]))
+    Ok(TagHeader::new(&[&[ENHANCED | frame_type << 4 | packet_type], &four_cc, cts]))
 }

@@ -1,7 +1,7 @@
 //! The initialisation segment: what a decoder needs to know of one track before the first chunk.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use weir_media::{Codec, TrackInfo};
+use weir_media::{Codec, Language, TrackInfo};
 
 use super::boxes::{put_box, put_descriptor, put_full_box};
 use super::{Fmp4Error, TRACK_ID, timescale};
@@ -96,7 +96,7 @@ fn put_media(out: &mut BytesMut, track: &TrackInfo, timescale: u32, entry: &[u8]
     let pictures = track.video.is_some();
     put_full_box(out, b"mdhd", 0, 0, |out| {
         put_times(out, timescale);
-        out.put_u16(LANGUAGE_UNDETERMINED);
+        out.put_u16(track.language.map_or(LANGUAGE_UNDETERMINED, packed));
         out.put_u16(0);
     });
     put_full_box(out, b"hdlr", 0, 0, |out| {
@@ -132,6 +132,11 @@ fn put_media(out: &mut BytesMut, track: &TrackInfo, timescale: u32, entry: &[u8]
     });
 }
 
+/// Three letters of five bits each, "a" being 1 (ISO 14496-12, 8.4.2.3).
+fn packed(language: Language) -> u16 {
+    language.code().bytes().fold(0, |packed, letter| packed << 5 | u16::from(letter & 0x1F))
+}
+
 fn sample_entry(track: &TrackInfo) -> Result<BytesMut, Fmp4Error> {
     let mut out = BytesMut::new();
     match track.codec {
@@ -144,6 +149,16 @@ fn sample_entry(track: &TrackInfo) -> Result<BytesMut, Fmp4Error> {
             Ok(())
         })?,
         Codec::Opus => put_sound(&mut out, track, b"Opus", |out| put_opus(out, &track.config))?,
+        Codec::Ac3 => put_sound(&mut out, track, b"ac-3", |out| {
+            put_box(out, b"dac3", |out| out.put_slice(&track.config));
+            Ok(())
+        })?,
+        Codec::Eac3 => put_sound(&mut out, track, b"ec-3", |out| {
+            put_box(out, b"dec3", |out| out.put_slice(&track.config));
+            Ok(())
+        })?,
+        // MP4 could hold them, but no browser plays them out of it.
+        codec @ (Codec::Mpeg2 | Codec::Mp2) => return Err(Fmp4Error::NotWritable { codec }),
     }
     Ok(out)
 }

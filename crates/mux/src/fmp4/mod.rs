@@ -29,6 +29,8 @@ pub enum Fmp4Error {
     NoFormat { codec: Codec },
     #[error("{codec} without its decoder configuration can't be written as MP4")]
     NoConfiguration { codec: Codec },
+    #[error("{codec} can't be written as MP4 that players take")]
+    NotWritable { codec: Codec },
     #[error("this is no segment that was written here")]
     NotOurs,
 }

@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use weir_media::{Codec, TrackId, codec};
+use weir_media::{Codec, Language, TrackId, TrackInfo, codec};
 
 use super::clock::Unroller;
+use super::mpeg2::Mpeg2Unpacker;
 use super::pes::Pes;
 use super::sound::{OpusUnpacker, SoundUnpacker};
 use super::stream::TsStream;
@@ -16,10 +17,34 @@ use super::{NotCarried, TsEvent, TsFrame};
 #[derive(Debug)]
 pub(super) struct Sink<'a> {
     pub(super) pid: u16,
-    pub(super) track: TrackId,
+    pub(super) track: &'a mut TrackFacts,
     pub(super) events: &'a mut VecDeque<TsEvent>,
     pub(super) unroller: &'a mut Unroller,
     pub(super) broken: &'a mut u64,
+}
+
+/// What is known of a track beside its frames.
+#[derive(Debug)]
+pub(super) struct TrackFacts {
+    pub(super) id: TrackId,
+    pub(super) language: Option<Language>,
+    pub(super) label: Option<&'static str>,
+    /// As its frames say it, once they do.
+    pub(super) told: Option<Box<TrackInfo>>,
+}
+
+impl TrackFacts {
+    /// Takes what it is called now; tells the track again where that is new.
+    pub(super) fn rename(&mut self, language: Option<Language>, label: Option<&'static str>) -> Option<TrackInfo> {
+        let same = (self.language, self.label) == (language, label);
+        (self.language, self.label) = (language, label);
+        self.named().filter(|_| !same)
+    }
+
+    fn named(&self) -> Option<TrackInfo> {
+        let label = self.label.map(str::to_owned);
+        Some(TrackInfo { language: self.language, label, ..(**self.told.as_ref()?).clone() })
+    }
 }
 
 impl Sink<'_> {
@@ -28,7 +53,7 @@ impl Sink<'_> {
     }
 
     pub(super) fn frame(&mut self, keyframe: bool, dts_ticks: i64, cts_ticks: i64, payload: Bytes) {
-        let track = self.track;
+        let track = self.track.id;
         self.events.push_back(TsEvent::Frame(TsFrame { track, keyframe, dts_ticks, cts_ticks, payload }));
     }
 
@@ -37,9 +62,10 @@ impl Sink<'_> {
         if known.as_ref() == Some(&config) {
             return true;
         }
-        let Ok(info) = codec::parse(codec, self.track, config.clone()) else { return false };
+        let Ok(info) = codec::parse(codec, self.track.id, config.clone()) else { return false };
         *known = Some(config);
-        self.events.push_back(TsEvent::Track(info));
+        self.track.told = Some(Box::new(info));
+        self.events.extend(self.track.named().map(TsEvent::Track));
         true
     }
 
@@ -51,6 +77,7 @@ impl Sink<'_> {
 #[derive(Debug)]
 pub(super) enum Unpacker {
     Video(VideoUnpacker),
+    Mpeg2(Mpeg2Unpacker),
     Sound(SoundUnpacker),
     Opus(OpusUnpacker),
 }
@@ -64,6 +91,8 @@ impl Unpacker {
             TsStream::AacAdts => Self::Sound(SoundUnpacker::adts()),
             TsStream::AacLatm => Self::Sound(SoundUnpacker::latm()),
             TsStream::MpegAudio => Self::Sound(SoundUnpacker::mpeg()),
+            TsStream::Ac3 | TsStream::Eac3 => Self::Sound(SoundUnpacker::ac3()),
+            TsStream::Mpeg2Video => Self::Mpeg2(Mpeg2Unpacker::default()),
             TsStream::Opus { channels } => Self::Opus(OpusUnpacker::new(channels)),
             _ => return None,
         })
@@ -72,6 +101,7 @@ impl Unpacker {
     pub(super) fn unpack(&mut self, pes: &Pes, sink: &mut Sink<'_>) {
         match self {
             Self::Video(video) => video.unpack(pes, sink),
+            Self::Mpeg2(video) => video.unpack(pes, sink),
             Self::Sound(sound) => sound.unpack(pes, sink),
             Self::Opus(opus) => opus.unpack(pes, sink),
         }

@@ -5,6 +5,7 @@ mod clock;
 mod crc;
 mod elementary;
 mod latm;
+mod mpeg2;
 mod packet;
 mod parameter_sets;
 mod pes;
@@ -31,7 +32,7 @@ pub use writer::TsWriter;
 
 use bytes::Bytes;
 use weir_media::codec::CodecError;
-use weir_media::{Codec, TrackId, TrackInfo};
+use weir_media::{Codec, Language, TrackId, TrackInfo};
 
 pub const PACKET_BYTES: usize = 188;
 const SYNC_BYTE: u8 = 0x47;
@@ -49,6 +50,9 @@ pub const SECTION_BYTES_MAX: usize = 4096 + 2;
 pub const PROGRAMS_MAX: usize = 256;
 /// Elementary streams of one programme, thus PIDs that are followed: films in many languages have some 20.
 pub const STREAMS_MAX: usize = 64;
+
+/// Sounds that are read: broadcast has up to eight.
+pub const SOUNDS_MAX: usize = 16;
 
 /// Why a track or a frame can't be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -93,16 +97,26 @@ pub enum TsEvent {
 pub enum NotCarried {
     /// Nothing of ours can be made of it.
     Unsupported,
-    /// It could be read, but another one of its kind is.
+    /// It could be read, but there are [`SOUNDS_MAX`] before it, or another picture is.
     Another,
+}
+
+/// One elementary stream as the PMT tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TsElementary {
+    pub pid: u16,
+    pub stream: TsStream,
+    pub language: Option<Language>,
+    /// For whom it is, where it is not for everybody.
+    pub label: Option<&'static str>,
 }
 
 /// The programme that is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TsProgram {
     pub number: u16,
-    /// PID and content, in the order of the PMT.
-    pub streams: Vec<(u16, TsStream)>,
+    /// In the order of the PMT.
+    pub streams: Vec<TsElementary>,
     /// All programmes of the transport.
     pub available: Vec<u16>,
 }

@@ -3,8 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::section::LongSection;
-use super::stream::TsStream;
-use super::{PID_NULL, PROGRAMS_MAX, STREAMS_MAX};
+use super::{PID_NULL, PROGRAMS_MAX, STREAMS_MAX, TsElementary};
 
 const TABLE_PAT: u8 = 0;
 const TABLE_PMT: u8 = 2;
@@ -27,7 +26,7 @@ pub(super) fn parse_pat(section: &LongSection) -> Option<Vec<(u16, u16)>> {
 pub(super) struct Pmt {
     pub(super) program: u16,
     pub(super) pcr_pid: u16,
-    pub(super) streams: Vec<(u16, TsStream)>,
+    pub(super) streams: Vec<TsElementary>,
 }
 
 impl Pmt {
@@ -37,15 +36,15 @@ impl Pmt {
         }
         let (&[a, b, c, d], rest) = section.body.split_first_chunk::<4>()?;
         let mut rest = rest.get(length_of(c, d)..)?;
-        let mut streams: Vec<(u16, TsStream)> = Vec::new();
+        let mut streams: Vec<TsElementary> = Vec::new();
         while let Some((&[stream_type, a, b, c, d], after)) = rest.split_first_chunk::<5>() {
             let (descriptors, after) = after.split_at_checked(length_of(c, d))?;
             rest = after;
             let pid = u16::from_be_bytes([a, b]) & 0x1FFF;
             // Two streams on one PID make no sense: the first has it.
             let free = FREE_PIDS.contains(&pid);
-            if free && streams.len() < STREAMS_MAX && streams.iter().all(|(known, _)| *known != pid) {
-                streams.push((pid, TsStream::of(stream_type, descriptors)));
+            if free && streams.len() < STREAMS_MAX && streams.iter().all(|known| known.pid != pid) {
+                streams.push(TsElementary::of(pid, stream_type, descriptors));
             }
         }
         Some(Self { program: section.id, pcr_pid: u16::from_be_bytes([a, b]) & 0x1FFF, streams })
@@ -82,6 +81,7 @@ pub(super) fn pmt(program: u16, version: u8, pcr_pid: u16, streams: &[(u8, u16, 
 
 #[cfg(test)]
 mod tests {
+    use super::super::TsStream;
     use super::*;
 
     #[test]
@@ -92,7 +92,8 @@ mod tests {
         let streams = [(0x1B, 0x100, Bytes::new()), (0x06, 0x101, Bytes::from_static(b"\x05\x04Opus"))];
         let section = LongSection::parse(&pmt(7, 33, 0x100, &streams)).unwrap();
         assert_eq!(section.version, 1);
-        let expected = vec![(0x100, TsStream::H264), (0x101, TsStream::Opus { channels: 2 })];
+        let expected = [(0x100, TsStream::H264), (0x101, TsStream::Opus { channels: 2 })];
+        let expected = expected.map(|(pid, stream)| TsElementary { pid, stream, language: None, label: None }).into();
         assert_eq!(Pmt::parse(&section), Some(Pmt { program: 7, pcr_pid: 0x100, streams: expected }));
     }
 

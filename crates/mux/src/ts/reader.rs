@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, VecDeque};
 use weir_media::{MediaKind, TrackId};
 
 use super::clock::{Unroller, distance};
-use super::elementary::{Sink, Unpacker};
+use super::elementary::{Sink, TrackFacts, Unpacker};
 use super::packet::Packet;
 use super::pes::{Gathered, PesAssembler};
 use super::psi::{Pmt, TABLE_SCTE35, parse_pat};
 use super::section::{LongSection, SectionAssembler};
 use super::stream::TsStream;
 use super::sync::PacketSync;
-use super::{NotCarried, PID_NULL, PID_PAT, PROGRAMS_MAX, TsEvent, TsProgram, crc32};
+use super::{NotCarried, PID_NULL, PID_PAT, PROGRAMS_MAX, SOUNDS_MAX, TsElementary, TsEvent, TsProgram, crc32};
 
 /// A PCR comes every 100 ms at least: one that leads or lags by more than this has jumped.
 const PCR_JUMP_TICKS: i64 = 90_000;
@@ -43,11 +43,11 @@ pub struct TsCounts {
 enum Content {
     Pat(SectionAssembler),
     Pmt(SectionAssembler),
-    Media { track: TrackId, pes: PesAssembler, unpacker: Unpacker },
+    Media { track: TrackFacts, pes: PesAssembler, unpacker: Unpacker },
     Splices(SectionAssembler),
 }
 
-/// One PID that is followed: PAT, PMT, one picture, one sound, and splices.
+/// One PID that is followed: PAT, PMT, one picture, sounds, and splices.
 #[derive(Debug)]
 struct Followed {
     /// Unknown for PAT and PMT.
@@ -192,7 +192,6 @@ impl TsReader {
             return;
         };
         let broken = &mut self.counts.broken_frames;
-        let track = *track;
         let mut sink = Sink { pid, track, events: &mut self.events, unroller: &mut self.unroller, broken };
         for pes in &gathered.found {
             unpacker.unpack(pes, &mut sink);
@@ -271,7 +270,7 @@ impl TsReader {
         }
         self.chosen = found;
         if other {
-            self.end_streams(&[]);
+            self.end_streams(&[], &[]);
             self.pmt = None;
         }
         if let Some((_, pid)) = found {
@@ -285,41 +284,89 @@ impl TsReader {
         let available = self.available().map(|(number, _)| number).collect();
         let (number, streams) = (pmt.program, pmt.streams.clone());
         self.events.push_back(TsEvent::Program(TsProgram { number, streams: streams.clone(), available }));
-        let (video, audio) = (pick(&streams, MediaKind::Video), pick(&streams, MediaKind::Audio));
-        let read = |pid: u16, stream: TsStream| stream == TsStream::Scte35 || [video, audio].contains(&Some(pid));
-        let kept: Vec<_> = streams.iter().copied().filter(|(pid, stream)| read(*pid, *stream)).collect();
-        self.end_streams(&kept);
-        for (pid, stream) in streams {
-            if !read(pid, stream) {
-                let why = if stream.is_carried() { NotCarried::Another } else { NotCarried::Unsupported };
-                self.events.push_back(TsEvent::NotCarried { pid, stream, why });
-                continue;
-            }
-            self.followed.entry(pid).or_insert_with(|| {
-                let content = match Unpacker::of(stream) {
-                    Some(unpacker) => {
-                        Content::Media { track: track_of(stream), pes: PesAssembler::default(), unpacker }
-                    }
-                    None => Content::Splices(SectionAssembler::default()),
-                };
-                Followed::new(Some(stream), content)
-            });
+        let numbers = self.numbers(&streams);
+        self.end_streams(&streams, &numbers);
+        for (elementary, track) in streams.into_iter().zip(numbers) {
+            self.follow(&elementary, track.map(|(_, track)| track));
         }
         self.last_pcr = self.last_pcr.filter(|_| self.pmt.as_ref().is_some_and(|before| before.pcr_pid == pmt.pcr_pid));
         self.pmt = Some(pmt);
     }
 
-    /// Ends the streams that are not among those; a kind of which none is left is told.
-    fn end_streams(&mut self, kept: &[(u16, TsStream)]) {
+    /// Of each stream that is read, its PID and its track's number. What is read already keeps its number.
+    fn numbers(&self, streams: &[TsElementary]) -> Vec<Option<(u16, TrackId)>> {
+        let known = |elementary: &TsElementary| match self.followed.get(&elementary.pid) {
+            Some(Followed { stream: Some(stream), content: Content::Media { track, .. }, .. })
+                if *stream == elementary.stream =>
+            {
+                Some(track.id)
+            }
+            _ => None,
+        };
+        let mut taken: Vec<TrackId> = streams.iter().filter_map(known).collect();
+        let picture =
+            streams.iter().position(|it| it.stream.is_carried() && it.stream.kind() == Some(MediaKind::Video));
+        let mut sounds = 0;
+        let number = |(at, elementary): (usize, &TsElementary)| {
+            let id = match elementary.stream.kind().filter(|_| elementary.stream.is_carried())? {
+                MediaKind::Video => (Some(at) == picture).then_some(TrackId::SOURCE_VIDEO)?,
+                MediaKind::Audio if sounds == SOUNDS_MAX => return None,
+                MediaKind::Audio => {
+                    sounds += 1;
+                    known(elementary)
+                        .or_else(|| (TrackId::SOURCE_AUDIO.0..).map(TrackId).find(|id| !taken.contains(id)))?
+                }
+            };
+            taken.push(id);
+            Some((elementary.pid, id))
+        };
+        streams.iter().enumerate().map(number).collect()
+    }
+
+    /// Reads a stream as that track, or says why not. One that is read already may be called otherwise now.
+    fn follow(&mut self, elementary: &TsElementary, track: Option<TrackId>) {
+        let &TsElementary { pid, stream, language, label } = elementary;
+        let Some(id) = track else {
+            if stream == TsStream::Scte35 {
+                let splices = Followed::new(Some(stream), Content::Splices(SectionAssembler::default()));
+                self.followed.entry(pid).or_insert(splices);
+                return;
+            }
+            let why = if stream.is_carried() { NotCarried::Another } else { NotCarried::Unsupported };
+            return self.events.push_back(TsEvent::NotCarried { pid, stream, why });
+        };
+        match self.followed.get_mut(&pid) {
+            Some(Followed { content: Content::Media { track, .. }, .. }) => {
+                self.events.extend(track.rename(language, label).map(TsEvent::Track));
+            }
+            Some(_) => {}
+            None => {
+                let Some(unpacker) = Unpacker::of(stream) else { return };
+                let track = TrackFacts { id, language, label, told: None };
+                let media = Content::Media { track, pes: PesAssembler::default(), unpacker };
+                self.followed.insert(pid, Followed::new(Some(stream), media));
+            }
+        }
+    }
+
+    /// Ends the streams that are read no more; tracks whose number nothing else has now are told.
+    fn end_streams(&mut self, streams: &[TsElementary], kept: &[Option<(u16, TrackId)>]) {
         let mut ended = Vec::new();
         self.followed.retain(|pid, followed| {
-            let keep = followed.stream.is_none_or(|stream| kept.contains(&(*pid, stream)));
-            if !keep {
-                ended.extend(followed.stream.filter(|stream| stream.kind().is_some()).map(track_of));
+            let same = |stream| streams.iter().any(|it| it.pid == *pid && it.stream == stream);
+            let keep = match (&followed.content, followed.stream) {
+                (Content::Media { .. }, Some(stream)) => {
+                    same(stream) && kept.iter().flatten().any(|(read, _)| read == pid)
+                }
+                (_, Some(stream)) => same(stream),
+                (_, None) => true,
+            };
+            if let (false, Content::Media { track, .. }) = (keep, &followed.content) {
+                ended.push(track.id);
             }
             keep
         });
-        ended.retain(|id| kept.iter().all(|(_, stream)| stream.kind().is_none() || track_of(*stream) != *id));
+        ended.retain(|id| kept.iter().flatten().all(|(_, kept)| kept != id));
         self.events.extend(ended.into_iter().map(TsEvent::TrackEnded));
     }
 }
@@ -338,15 +385,4 @@ impl Followed {
             }
         }
     }
-}
-
-fn track_of(stream: TsStream) -> TrackId {
-    if stream.kind() == Some(MediaKind::Video) { TrackId::SOURCE_VIDEO } else { TrackId::SOURCE_AUDIO }
-}
-
-/// The stream of that kind that is read: the first. MPEG audio is mostly layer II, which we can't carry: it comes last.
-fn pick(streams: &[(u16, TsStream)], kind: MediaKind) -> Option<u16> {
-    let usable = |stream: TsStream| stream.kind() == Some(kind) && stream.is_carried();
-    let of_kind = streams.iter().filter(|(_, stream)| usable(*stream));
-    of_kind.min_by_key(|(_, stream)| *stream == TsStream::MpegAudio).map(|(pid, _)| *pid)
 }

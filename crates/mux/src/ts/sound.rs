@@ -3,6 +3,8 @@
 use bytes::{Buf, Bytes, BytesMut};
 use weir_media::Codec;
 use weir_media::codec::aac::{AacConfig, AdtsHeader};
+use weir_media::codec::ac3::{self, Ac3Header};
+use weir_media::codec::mpeg_audio::MpegAudioHeader;
 use weir_media::codec::opus;
 
 use super::clock::SoundClock;
@@ -11,8 +13,10 @@ use super::latm::Latm;
 use super::pes::Pes;
 use super::stream::TsStream;
 
-/// The longest header of all: ADTS with a checksum.
-const HEADER_BYTES_MAX: usize = 9;
+/// The longest header of all: E-AC-3's with a channel map.
+const HEADER_BYTES_MAX: usize = ac3::HEADER_BYTES;
+/// An access unit of E-AC-3: the main programme's frame of 4 kB and what is added to it. Broadcast has two, discs three.
+const AC3_UNIT_BYTES_MAX: usize = 16 << 10;
 const LOAS_HEADER_BYTES: usize = 3;
 const OPUS_RATE_HZ: u32 = 48_000;
 /// 120 ms.
@@ -23,13 +27,14 @@ enum Framing {
     Adts,
     Latm(Latm),
     Mpeg,
+    Ac3,
 }
 
-/// AAC and MPEG audio, whose frames say how long they are.
+/// AAC, MPEG audio and (E-)AC-3, whose frames say how long they are.
 #[derive(Debug)]
 pub(super) struct SoundUnpacker {
     framing: Framing,
-    /// A frame that is not whole yet: less than the longest, 8 kB.
+    /// A frame that is not whole yet: less than the longest, an access unit of E-AC-3.
     carry: BytesMut,
     clock: SoundClock,
     config: Option<Bytes>,
@@ -48,6 +53,10 @@ impl SoundUnpacker {
 
     pub(super) fn mpeg() -> Self {
         Self::new(Framing::Mpeg)
+    }
+
+    pub(super) fn ac3() -> Self {
+        Self::new(Framing::Ac3)
     }
 
     fn new(framing: Framing) -> Self {
@@ -102,7 +111,8 @@ impl SoundUnpacker {
                 }
                 _ => None,
             },
-            Framing::Mpeg => MpegHeader::parse(data).map(|header| header.frame_bytes),
+            Framing::Mpeg => MpegAudioHeader::parse(data).map(|header| header.frame_bytes),
+            Framing::Ac3 => ac3_unit_bytes(data),
         }
     }
 
@@ -120,6 +130,7 @@ impl SoundUnpacker {
                 None => sink.broken(),
             },
             Framing::Mpeg => self.mpeg_frame(frame, sink),
+            Framing::Ac3 => self.ac3_unit(frame, sink),
         }
     }
 
@@ -137,15 +148,20 @@ impl SoundUnpacker {
     }
 
     fn mpeg_frame(&mut self, frame: &Bytes, sink: &mut Sink<'_>) {
-        let Some(header) = MpegHeader::parse(frame) else { return };
-        if header.layer != 3 {
-            if !self.refused {
-                sink.unsupported(TsStream::MpegAudio);
+        let Some(header) = MpegAudioHeader::parse(frame) else { return };
+        let told = match header.layer {
+            2 => sink.track(Codec::Mp2, header.record(), &mut self.config),
+            3 => sink.track(Codec::Mp3, Bytes::new(), &mut self.config),
+            _ => {
+                if !std::mem::replace(&mut self.refused, true) {
+                    sink.unsupported(TsStream::MpegAudio);
+                }
+                return;
             }
-            self.refused = true;
-            return;
+        };
+        if !told {
+            return sink.broken();
         }
-        sink.track(Codec::Mp3, Bytes::new(), &mut self.config);
         match self.clock.next(header.samples, header.sample_rate_hz) {
             Some(time) => sink.frame(true, time, 0, frame.clone()),
             None => sink.broken(),
@@ -153,48 +169,38 @@ impl SoundUnpacker {
     }
 }
 
-/// The header of an MPEG-1 or MPEG-2 audio frame (ISO 11172-3, 2.4.1.3; 13818-3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct MpegHeader {
-    layer: u8,
-    sample_rate_hz: u32,
-    samples: u32,
-    frame_bytes: usize,
+impl SoundUnpacker {
+    fn ac3_unit(&mut self, unit: &Bytes, sink: &mut Sink<'_>) {
+        let (Ok(header), Ok(record)) = (Ac3Header::parse(unit), ac3::record(unit)) else { return sink.broken() };
+        let known = self.config.as_ref().is_some_and(|known| ac3::same_but_for_rate(known, &record));
+        if !known && !sink.track(header.codec, record, &mut self.config) {
+            return sink.broken();
+        }
+        match self.clock.next(header.samples, header.sample_rate_hz) {
+            Some(time) => sink.frame(true, time, 0, unit.clone()),
+            None => sink.broken(),
+        }
+    }
 }
 
-impl MpegHeader {
-    fn parse(data: &[u8]) -> Option<Self> {
-        const RATES_HZ: [u32; 3] = [44_100, 48_000, 32_000];
-        /// By layer, for MPEG-1; then layer I and the others, for MPEG-2.
-        const KBPS: [[u32; 14]; 5] = [
-            [32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448],
-            [32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384],
-            [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320],
-            [32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256],
-            [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
-        ];
-        let &[0xFF, second, third, _] = data.first_chunk::<4>()? else { return None };
-        // 0 is MPEG-2.5, 2 MPEG-2, 3 MPEG-1; 1 is reserved, as is layer 0.
-        let (version, layer) = (second >> 3 & 3, 4 - (second >> 1 & 3));
-        if second & 0xE0 != 0xE0 || version == 1 || layer == 4 {
-            return None;
-        }
-        let halvings = [2, 0, 1, 0][usize::from(version)];
-        let table = if version == 3 { usize::from(layer) - 1 } else { 3 + usize::from(layer > 1) };
-        // 0 says no rate, 15 is forbidden.
-        let kbps = *KBPS[table].get(usize::from(third >> 4).checked_sub(1)?)?;
-        let sample_rate_hz = RATES_HZ.get(usize::from(third >> 2 & 3))? >> halvings;
-        let samples = match (layer, version) {
-            (1, _) => 384,
-            (3, 0 | 2) => 576,
-            _ => 1152,
+/// How long the access unit is that begins here: a frame and what is added to it, as far as that is there. More than there is where
+/// it can't be told yet.
+fn ac3_unit_bytes(data: &[u8]) -> Option<usize> {
+    let first = Ac3Header::parse(data).ok().filter(Ac3Header::begins)?;
+    let mut bytes = first.frame_bytes;
+    while first.codec == Codec::Eac3
+        && let Some(rest) = data.get(bytes..).filter(|rest| !rest.is_empty())
+    {
+        let Ok(next) = Ac3Header::parse(rest) else {
+            // The beginning of another frame, or of nothing.
+            return Some(if rest.len() < ac3::HEADER_BYTES { bytes + ac3::HEADER_BYTES } else { bytes });
         };
-        let padding = u32::from(third >> 1 & 1) * if layer == 1 { 4 } else { 1 };
-        // Layer I counts in slots of four bytes.
-        let slots =
-            if layer == 1 { 12_000 * kbps / sample_rate_hz * 4 } else { samples / 8 * kbps * 1000 / sample_rate_hz };
-        Some(Self { layer, sample_rate_hz, samples, frame_bytes: (slots + padding) as usize })
+        if next.begins() || bytes + next.frame_bytes > AC3_UNIT_BYTES_MAX {
+            break;
+        }
+        bytes += next.frame_bytes;
     }
+    Some(bytes)
 }
 
 /// Opus: each packet has a control header before it (ETSI TS 103 491; as everybody writes it).
@@ -281,26 +287,29 @@ fn opus_samples(packet: &[u8]) -> Option<u32> {
 mod tests {
     use super::*;
 
+    /// An E-AC-3 frame of 64 bytes: of the main programme, of what is added to it, or of another programme.
+    fn eac3(kind: u8, substream: u8) -> Vec<u8> {
+        let mut frame = vec![0x0B, 0x77, kind << 6 | substream << 3, 31, 0x34, 0x80];
+        frame.resize(64, 0);
+        frame
+    }
+
     #[test]
-    fn mpeg_audio_headers() {
-        for (bytes, expected) in [
-            ([0xFF, 0xFB, 0x90, 0x64], Some((3, 44_100, 1152, 417))),
-            ([0xFF, 0xFB, 0x92, 0x64], Some((3, 44_100, 1152, 418))),
-            ([0xFF, 0xFD, 0xA4, 0x04], Some((2, 48_000, 1152, 576))),
-            ([0xFF, 0xF3, 0x84, 0xC4], Some((3, 24_000, 576, 192))),
-            ([0xFF, 0xE3, 0x84, 0xC4], Some((3, 12_000, 576, 384))),
-            ([0xFF, 0xFF, 0x94, 0x04], Some((1, 48_000, 384, 288))),
-            ([0xFF, 0xFB, 0x00, 0x64], None),
-            ([0xFF, 0xFB, 0xF0, 0x64], None),
-            ([0xFF, 0xFB, 0x9C, 0x64], None),
-            ([0xFF, 0xEB, 0x90, 0x64], None),
-            ([0xFF, 0xF9, 0x90, 0x64], None),
-            ([0xFF, 0x1B, 0x90, 0x64], None),
+    fn what_is_added_to_a_frame_belongs_to_it() {
+        let (main, added, beside) = (eac3(0, 0), eac3(1, 0), eac3(0, 1));
+        for (parts, expected) in [
+            (vec![&main[..]], Some(64)),
+            (vec![&main, &main], Some(64)),
+            (vec![&main, &added, &main], Some(128)),
+            (vec![&main, &added, &beside, &main], Some(192)),
+            (vec![&main, &added[..20]], Some(128)),
+            (vec![&main, &added[..5]], Some(64 + 12)),
+            (vec![&added], None),
+            (vec![&beside], None),
         ] {
-            let header = MpegHeader::parse(&bytes);
-            let flat = header.map(|header| (header.layer, header.sample_rate_hz, header.samples, header.frame_bytes));
-            assert_eq!(flat, expected, "{bytes:02x?}");
+            assert_eq!(ac3_unit_bytes(&parts.concat()), expected, "{parts:02x?}");
         }
+        assert!(ac3_unit_bytes(&[main, added.repeat(1000)].concat()).unwrap() <= AC3_UNIT_BYTES_MAX);
     }
 
     #[test]

@@ -2,14 +2,22 @@
 
 use std::fmt;
 
-use weir_media::MediaKind;
+use weir_media::{Language, MediaKind};
+
+use super::TsElementary;
 
 pub(super) mod stream_type {
+    pub(crate) const MPEG2_VIDEO: u8 = 0x02;
     pub(crate) const MPEG_AUDIO: u8 = 0x03;
+    /// Of half rates, which MPEG-2 added.
+    pub(crate) const MPEG_AUDIO_LOW_RATE: u8 = 0x04;
     pub(crate) const PRIVATE: u8 = 0x06;
     pub(crate) const AAC_ADTS: u8 = 0x0F;
     pub(crate) const H264: u8 = 0x1B;
     pub(crate) const H265: u8 = 0x24;
+    // ATSC's numbers, which everyone uses.
+    pub(crate) const AC3: u8 = 0x81;
+    pub(crate) const EAC3: u8 = 0x87;
 }
 
 pub(super) const DESCRIPTOR_REGISTRATION: u8 = 0x05;
@@ -31,7 +39,7 @@ pub enum TsStream {
         /// The channel configuration code: 1 and 2 are mono and stereo.
         channels: u8,
     },
-    /// Layers I to III: which, only the frames say. Layer III is carried.
+    /// Layers I to III: which, only the frames say. Layers II and III are carried.
     MpegAudio,
     Ac3,
     Eac3,
@@ -48,18 +56,17 @@ pub enum TsStream {
 impl TsStream {
     pub(super) fn of(stream_type: u8, descriptors: &[u8]) -> Self {
         match stream_type {
-            0x01 | 0x02 => Self::Mpeg2Video,
-            0x03 | 0x04 => Self::MpegAudio,
+            0x01 | stream_type::MPEG2_VIDEO => Self::Mpeg2Video,
+            stream_type::MPEG_AUDIO | stream_type::MPEG_AUDIO_LOW_RATE => Self::MpegAudio,
             stream_type::PRIVATE => Self::of_private(descriptors),
             stream_type::AAC_ADTS => Self::AacAdts,
             0x11 => Self::AacLatm,
             0x15 => Self::TimedId3,
             stream_type::H264 => Self::H264,
             stream_type::H265 => Self::H265,
-            // ATSC's numbers, which everyone uses.
-            0x81 => Self::Ac3,
+            stream_type::AC3 => Self::Ac3,
             0x86 => Self::Scte35,
-            0x87 => Self::Eac3,
+            stream_type::EAC3 => Self::Eac3,
             0x8A => Self::Dts,
             stream_type => Self::Other { stream_type },
         }
@@ -107,7 +114,15 @@ impl TsStream {
     pub const fn is_carried(self) -> bool {
         matches!(
             self,
-            Self::H264 | Self::H265 | Self::AacAdts | Self::AacLatm | Self::Opus { channels: 1 | 2 } | Self::MpegAudio
+            Self::H264
+                | Self::H265
+                | Self::Mpeg2Video
+                | Self::AacAdts
+                | Self::AacLatm
+                | Self::Opus { channels: 1 | 2 }
+                | Self::MpegAudio
+                | Self::Ac3
+                | Self::Eac3
         )
     }
 
@@ -142,6 +157,29 @@ impl fmt::Display for TsStream {
     }
 }
 
+impl TsElementary {
+    pub(super) fn of(pid: u16, stream_type: u8, list: &[u8]) -> Self {
+        let (language, label) = spoken(list);
+        Self { pid, stream: TsStream::of(stream_type, list), language, label }
+    }
+}
+
+/// The first language, and for whom it is spoken (ISO 13818-1, 2.6.18 and 2.6.19).
+fn spoken(list: &[u8]) -> (Option<Language>, Option<&'static str>) {
+    let found = descriptors(list).find_map(|(tag, body)| match (tag, body) {
+        (DESCRIPTOR_LANGUAGE, &[a, b, c, audience, ..]) => Some(([a, b, c], audience)),
+        _ => None,
+    });
+    let Some((code, audience)) = found else { return (None, None) };
+    let label = match audience {
+        1 => Some("Clean effects"),
+        2 => Some("For the hearing impaired"),
+        3 => Some("Audio description"),
+        _ => None,
+    };
+    (std::str::from_utf8(&code).ok().and_then(Language::parse), label)
+}
+
 /// Tag and body of each descriptor; a broken tail is left out.
 fn descriptors(mut list: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     std::iter::from_fn(move || {
@@ -155,6 +193,24 @@ fn descriptors(mut list: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn languages_are_read() {
+        for (list, expected) in [
+            (&[0x0A, 4, b'd', b'e', b'u', 0][..], (Language::parse("deu"), None)),
+            (
+                &[0x6A, 1, 0, 0x0A, 8, b'E', b'N', b'G', 3, b'f', b'r', b'a', 0],
+                (Language::parse("eng"), Some("Audio description")),
+            ),
+            (&[0x0A, 4, b'u', b'n', b'd', 2], (None, Some("For the hearing impaired"))),
+            (&[0x0A, 4, 0xFF, 0, b'd', 0], (None, None)),
+            (&[0x0A, 3, b'd', b'e', b'u'], (None, None)),
+            (&[], (None, None)),
+        ] {
+            let elementary = TsElementary::of(0x101, 0x0F, list);
+            assert_eq!((elementary.language, elementary.label), expected, "{list:02x?}");
+        }
+    }
 
     #[test]
     fn streams_are_known_by_type_and_descriptors() {
@@ -178,7 +234,7 @@ mod tests {
         ] {
             assert_eq!(TsStream::of(stream_type, &descriptors), expected, "{stream_type:#x} {descriptors:?}");
         }
-        assert!(!TsStream::Opus { channels: 6 }.is_carried() && !TsStream::Ac3.is_carried());
+        assert!(!TsStream::Opus { channels: 6 }.is_carried() && !TsStream::Dts.is_carried());
         assert_eq!(TsStream::Other { stream_type: 0xEA }.to_string(), "of type 0xea");
     }
 }

@@ -10,6 +10,8 @@ use super::packet::{Extras, put_packet};
 use super::section::LongSection;
 use super::*;
 
+mod sounds;
+
 /// x264 High and x265 Main, as encoders write their records.
 const X264: &str = "01640028ffe1001967640028acd940780227e5c04400000fa40003a9803c60c65801000668ebe3cb22c0fdf8f800";
 const X264_OTHER: &str = "0142c01effe100196742c01ed900a02ff97011000003000100000300320f162e4801000568cb83cb20";
@@ -371,7 +373,7 @@ fn a_programme_is_chosen() {
     {
         let (events, _) = read_with(TsReader::new(wanted), &data, 188);
         let TsEvent::Program(program) = &events[0] else { panic!("{events:?}") };
-        assert_eq!((program.number, program.streams[0].1, &program.available), (number, picture, &vec![7, 9]));
+        assert_eq!((program.number, program.streams[0].stream, &program.available), (number, picture, &vec![7, 9]));
     }
     let (events, _) = read_with(TsReader::new(Some(8)), &[data.clone(), data].concat(), 188);
     assert_eq!(events, [TsEvent::ProgramMissing { wanted: 8, available: vec![7, 9] }], "said once");
@@ -379,12 +381,23 @@ fn a_programme_is_chosen() {
 
 #[test]
 fn what_is_not_carried_is_said() {
-    let (events, _) = read(&two_programs(), 188);
-    let unsupported = |pid, stream| TsEvent::NotCarried { pid, stream, why: NotCarried::Unsupported };
-    let another = |pid, stream| TsEvent::NotCarried { pid, stream, why: NotCarried::Another };
-    assert_eq!(events[1..], [unsupported(0x22, TsStream::Ac3)]);
+    let none = Bytes::new;
+    let sounds = (0..20).map(|number| (0x0F, 0x40 + number, none()));
+    let streams: Vec<_> =
+        [(0x8A, 0x22, none()), (0x1B, 0x21, none()), (0x24, 0x23, none())].into_iter().chain(sounds).collect();
+    let data =
+        [section_packets(PID_PAT, 0, &pat(0, &[(1, 0x20)])), section_packets(0x20, 0, &psi::pmt(1, 0, 0x21, &streams))]
+            .concat();
+    let (events, _) = read(&data, 188);
+    let not_carried = |pid, stream, why| TsEvent::NotCarried { pid, stream, why };
+    let mut expected = vec![
+        not_carried(0x22, TsStream::Dts, NotCarried::Unsupported),
+        not_carried(0x23, TsStream::H265, NotCarried::Another),
+    ];
+    expected.extend((16..20).map(|number| not_carried(0x40 + number, TsStream::AacAdts, NotCarried::Another)));
+    assert_eq!(events[1..], expected);
     let (events, _) = read_with(TsReader::new(Some(9)), &two_programs(), 188);
-    assert_eq!(events[1..], [another(0x32, TsStream::MpegAudio)], "AAC before what is mostly MP2");
+    assert_eq!(events[1..], [], "all of it is carried");
 }
 
 #[test]

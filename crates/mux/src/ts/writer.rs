@@ -4,7 +4,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use weir_media::codec::aac::{AacConfig, adts_header};
 use weir_media::codec::h264::{self, AvcConfig};
 use weir_media::codec::h265::{self, HevcConfig};
-use weir_media::codec::nal;
+use weir_media::codec::mpeg_audio::MpegAudioHeader;
+use weir_media::codec::{mpeg2, nal};
 use weir_media::{Codec, Frame, MediaKind, MediaTime, TrackId, TrackInfo};
 
 use super::clock::wrapped;
@@ -17,7 +18,7 @@ const STREAM_ID_VIDEO: u8 = 0xE0;
 const STREAM_ID_AUDIO: u8 = 0xC0;
 const STREAM_ID_PRIVATE: u8 = 0xBD;
 pub(super) const PID_PMT: u16 = 0x1000;
-/// Of the track with the number 0; the others follow by their numbers, so that a track keeps its PID whatever comes and goes.
+/// Of the picture; sounds have the following ones. A track keeps its PID whatever comes and goes beside it.
 pub(super) const PID_FIRST: u16 = 0x100;
 
 /// The stream's time zero: room for the PCR to run ahead, so that no time is below 0.
@@ -73,9 +74,18 @@ impl TsWriter {
     /// Takes other tracks, or other configurations of the same: a new version of the PMT, before the next frame.
     pub fn set_tracks<'a>(&mut self, tracks: impl IntoIterator<Item = &'a TrackInfo>) -> Result<(), TsError> {
         let mut tracks = tracks.into_iter().map(Track::new).collect::<Result<Vec<_>, _>>()?;
-        for track in &mut tracks {
+        for at in 0..tracks.len() {
+            let known = self.track(tracks[at].id).map(|before| before.pid);
+            let taken = |pid: &u16| tracks.iter().any(|track| track.pid == *pid);
+            let kept = |pid: &u16| {
+                self.tracks.iter().any(|track| track.pid == *pid && tracks.iter().any(|new| new.id == track.id))
+            };
+            let first = if tracks[at].is_picture() { PID_FIRST } else { PID_FIRST + 1 };
+            let pid = known.or_else(|| (first..PID_PMT).find(|pid| !taken(pid) && !kept(pid)));
+            tracks[at].pid = pid.ok_or(TsError::NoTrack { track: tracks[at].id })?;
             // Counters go on: a receiver should not see a loss where there is none.
-            track.continuity = self.track(track.id).map_or(0, |before| before.continuity);
+            let before = self.tracks.iter().find(|before| before.pid == tracks[at].pid);
+            tracks[at].continuity = before.map_or(0, |before| before.continuity);
         }
         self.lead = tracks.iter().position(|track| track.codec.kind() == MediaKind::Video).unwrap_or(0);
         self.tracks = tracks;
@@ -167,12 +177,11 @@ fn ticks(time: MediaTime) -> i64 {
 
 impl Track {
     fn new(info: &TrackInfo) -> Result<Self, TsError> {
-        let pid = PID_FIRST.checked_add(info.id.0).filter(|pid| *pid < PID_PMT);
-        let pid = pid.ok_or(TsError::NoTrack { track: info.id })?;
         let mut track = Self {
             id: info.id,
             codec: info.codec,
-            pid,
+            // Given when the others are known.
+            pid: super::PID_NULL,
             stream_id: STREAM_ID_VIDEO,
             stream_type: stream_type::PRIVATE,
             descriptors: Bytes::new(),
@@ -219,6 +228,11 @@ impl Track {
                 put_registration(descriptors, b"HEVC");
                 stream_type::H265
             }
+            Codec::Mpeg2 => {
+                self.sets = info.config.clone();
+                self.stream_type = stream_type::MPEG2_VIDEO;
+                return Ok(());
+            }
             codec => return Err(TsError::NotWritable { codec }),
         };
         self.sets = sets.freeze();
@@ -235,6 +249,18 @@ impl Track {
                 (STREAM_ID_AUDIO, stream_type::AAC_ADTS)
             }
             Codec::Mp3 => (STREAM_ID_AUDIO, stream_type::MPEG_AUDIO),
+            Codec::Mp2 => match MpegAudioHeader::parse(&info.config) {
+                Some(header) if header.low_rate => (STREAM_ID_AUDIO, stream_type::MPEG_AUDIO_LOW_RATE),
+                _ => (STREAM_ID_AUDIO, stream_type::MPEG_AUDIO),
+            },
+            Codec::Ac3 => {
+                put_registration(descriptors, b"AC-3");
+                (STREAM_ID_PRIVATE, stream_type::AC3)
+            }
+            Codec::Eac3 => {
+                put_registration(descriptors, b"EAC3");
+                (STREAM_ID_PRIVATE, stream_type::EAC3)
+            }
             Codec::Opus => {
                 let channels = info.audio.as_ref().map_or(0, |audio| audio.channels);
                 if !(1..=2).contains(&channels) {
@@ -263,6 +289,13 @@ impl Track {
                 let length = frame.payload.len();
                 out.put_bytes(0xFF, length / 255);
                 out.put_u8((length % 255) as u8);
+                out.put_slice(&frame.payload);
+            }
+            Codec::Mpeg2 => {
+                // Mostly it is in the picture, as broadcast repeats it.
+                if frame.is_keyframe() && mpeg2::sequence_of(&frame.payload).is_none() {
+                    out.put_slice(&self.sets);
+                }
                 out.put_slice(&frame.payload);
             }
             _ => out.put_slice(&frame.payload),

@@ -4,14 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use weir_media::MediaKind;
 
 use super::index::Record;
-use crate::hls::folder;
 use crate::part::Part;
 use crate::segment::Segment;
 use crate::store::Store;
 use crate::track::Track;
+use crate::track_name::TrackName;
 
 /// Files that wait to be deleted, while the disk hangs: two tracks for 14 hours. What is forgotten beyond is deleted at the
 /// next start.
@@ -22,17 +21,17 @@ const DEAD_LINES_MAX: usize = 5_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TrackKey {
     pub(crate) rendition: String,
-    pub(crate) kind: MediaKind,
+    pub(crate) track: TrackName,
 }
 
 impl TrackKey {
-    pub(crate) fn new(rendition: &str, kind: MediaKind) -> Self {
-        Self { rendition: rendition.to_owned(), kind }
+    pub(crate) fn new(rendition: &str, track: TrackName) -> Self {
+        Self { rendition: rendition.to_owned(), track }
     }
 
     /// Where a segment lies below the stream's folder. Names are checked before a rendition is packaged.
     pub(crate) fn file(&self, segment: &Segment) -> PathBuf {
-        Path::new(&self.rendition).join(folder(self.kind)).join(format!("{}.m4s", segment.name()))
+        Path::new(&self.rendition).join(self.track.to_string()).join(format!("{}.m4s", segment.name()))
     }
 }
 
@@ -87,18 +86,18 @@ impl Backlog {
         Self { memory_window, doomed: Vec::new(), inits: Vec::new(), zero_saved, target_saved, lines, lost: 0 }
     }
 
-    pub(crate) fn add_init(&mut self, rendition: &str, kind: MediaKind, number: u32) {
-        self.inits.push((TrackKey::new(rendition, kind), number));
+    pub(crate) fn add_init(&mut self, rendition: &str, track: TrackName, number: u32) {
+        self.inits.push((TrackKey::new(rendition, track), number));
     }
 
     /// A segment has left the window.
-    pub(crate) fn left(&mut self, rendition: &str, kind: MediaKind, segment: &Segment) {
+    pub(crate) fn left(&mut self, rendition: &str, track: TrackName, segment: &Segment) {
         if !segment.saved {
             self.lost += 1;
             return;
         }
         if self.doomed.len() < DOOMED_MAX {
-            self.doomed.push((TrackKey::new(rendition, kind).file(segment), segment.bytes as u64));
+            self.doomed.push((TrackKey::new(rendition, track).file(segment), segment.bytes as u64));
         }
     }
 }
@@ -127,7 +126,7 @@ impl Store {
             return Some(Job::Line { text: Record::target(target), of: Line::Target });
         }
         while let Some((key, number)) = self.backlog.as_ref().and_then(|backlog| backlog.inits.first()).cloned() {
-            let track = self.track(&key.rendition, key.kind);
+            let track = self.track(&key.rendition, key.track);
             if let Some(init) = track.and_then(|track| track.inits.get(&number)) {
                 return Some(Job::Line { text: Record::init(&key, number, init), of: Line::Init(key, number) });
             }
@@ -156,7 +155,7 @@ impl Store {
     /// A segment is on disk; one that has left the window meanwhile is deleted again.
     pub(crate) fn segment_saved(&mut self, key: &TrackKey, number: u64, file: PathBuf, bytes: u64) {
         let run = self.run;
-        let track = self.track_mut(&key.rendition, key.kind);
+        let track = self.track_mut(&key.rendition, key.track);
         let segment = track.and_then(|track| track.segment_mut(number)).filter(|segment| segment.run == run);
         let found = segment.map(|segment| segment.saved = true).is_some();
         let Some(backlog) = &mut self.backlog else { return };
@@ -179,7 +178,7 @@ impl Store {
             let oldest = tracks.min_by_key(|(_, track)| track.segments.front().map(Segment::start));
             let Some((name, track)) = oldest else { break };
             let (Some(popped), Some(backlog)) = (track.pop_oldest(), &mut self.backlog) else { break };
-            backlog.left(name, track.kind, &popped);
+            backlog.left(name, track.name, &popped);
             freed += popped.bytes as u64;
         }
         if freed > 0 {
@@ -195,7 +194,7 @@ impl Store {
         for (name, track) in
             self.renditions.iter().flat_map(|(name, tracks)| tracks.iter().map(move |track| (name, track)))
         {
-            let key = TrackKey::new(name, track.kind);
+            let key = TrackKey::new(name, track.name);
             track.inits.iter().for_each(|(number, init)| text.push_str(&Record::init(&key, *number, init)));
             let saved = track.segments.iter().filter(|segment| segment.saved);
             saved.for_each(|segment| text.push_str(&Record::segment(&key, segment, track.first_listed)));
@@ -211,7 +210,7 @@ impl Store {
             first.is_complete().then(|| (first.start(), name, track, first))
         });
         let (_, name, track, segment) = unsaved.min_by_key(|(start, ..)| *start)?;
-        let key = TrackKey::new(name, track.kind);
+        let key = TrackKey::new(name, track.name);
         let line = Record::segment(&key, segment, track.first_listed);
         let pieces = segment.parts.iter().flat_map(Part::pieces).cloned().collect();
         let bytes = segment.bytes as u64;

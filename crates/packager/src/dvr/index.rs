@@ -6,13 +6,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use weir_media::{Codec, MediaKind, MediaTime, TrackId, codec};
+use weir_media::{Codec, Language, MediaTime, TrackInfo, codec, label_of};
 
 use super::TrackKey;
-use crate::hls::folder;
-use crate::request::{is_rendition_name, kind_of};
+use crate::request::is_rendition_name;
 use crate::segment::Segment;
 use crate::track::Init;
+use crate::track_name::TrackName;
 
 /// One line.
 #[derive(Debug)]
@@ -45,14 +45,17 @@ impl Record {
 
     pub(crate) fn init(track: &TrackKey, number: u32, init: &Init) -> String {
         let (config, body) = (hex(&init.info.config), hex(&init.body));
-        sealed(&format!("i {} {} {number} {} {config} {body}", track.rendition, folder(track.kind), init.info.codec))
+        let language = init.info.language.map_or_else(|| "-".to_owned(), |language| language.to_string());
+        let label = hex(init.info.label.as_deref().unwrap_or_default().as_bytes());
+        let TrackKey { rendition, track } = track;
+        let codec = init.info.codec;
+        sealed(&format!("i {rendition} {track} {number} {codec} {config} {body} {language} {label}"))
     }
 
     pub(crate) fn segment(track: &TrackKey, segment: &Segment, first_listed: u64) -> String {
-        let TrackKey { rendition, kind } = track;
+        let TrackKey { rendition, track } = track;
         sealed(&format!(
-            "s {rendition} {} {} {} {} {} {} {} {} {} {} {} {} {first_listed}",
-            folder(*kind),
+            "s {rendition} {track} {} {} {} {} {} {} {} {} {} {} {} {first_listed}",
             segment.number,
             segment.run,
             segment.init,
@@ -84,7 +87,7 @@ impl Record {
             "t" => return Some(Self::Target(next(&mut words)?)),
             _ => {}
         }
-        let track = TrackKey { rendition: words.next()?.to_owned(), kind: kind_of(words.next()?)? };
+        let track = TrackKey { rendition: words.next()?.to_owned(), track: TrackName::parse(words.next()?)? };
         if !is_rendition_name(&track.rendition) {
             return None;
         }
@@ -92,9 +95,13 @@ impl Record {
             "i" => {
                 let number = next(&mut words)?;
                 let (codec, config, body) = (words.next()?, unhex(words.next()?)?, unhex(words.next()?)?);
-                let codec = CODECS.into_iter().find(|known| known.name() == codec)?;
-                let id = if track.kind == MediaKind::Video { TrackId::SOURCE_VIDEO } else { TrackId::SOURCE_AUDIO };
-                let info = Arc::new(codec::parse(codec, id, config).ok()?);
+                let codec = Codec::ALL.into_iter().find(|known| known.name() == codec)?;
+                let info =
+                    codec::parse(codec, track.track.id, config).ok().filter(|info| info.kind() == track.track.kind)?;
+                // Not in the index of an older version.
+                let language = words.next().and_then(Language::parse);
+                let label = words.next().and_then(unhex).and_then(|label| label_of(std::str::from_utf8(&label).ok()?));
+                let info = Arc::new(TrackInfo { language, label, ..info });
                 Some(Self::Init { track, number, init: Init { body, info } })
             }
             "s" => {
@@ -113,8 +120,6 @@ impl Record {
         }
     }
 }
-
-const CODECS: [Codec; 6] = [Codec::H264, Codec::H265, Codec::Av1, Codec::Aac, Codec::Opus, Codec::Mp3];
 
 fn next<T: FromStr>(words: &mut std::str::Split<'_, char>) -> Option<T> {
     words.next()?.parse().ok()
@@ -155,12 +160,17 @@ fn unhex(text: &str) -> Option<Bytes> {
 
 #[cfg(test)]
 mod tests {
+    use weir_media::{MediaKind, TrackId};
+
     use super::*;
 
     fn lines() -> (TrackKey, String) {
-        let track = TrackKey { rendition: "source".to_owned(), kind: MediaKind::Audio };
+        let name = TrackName { kind: MediaKind::Audio, id: TrackId(2) };
+        let track = TrackKey::new("source", name);
         let config = codec::aac::AacConfig::build_lc(48_000, 2).unwrap();
-        let info = Arc::new(codec::parse(Codec::Aac, TrackId::SOURCE_AUDIO, config).unwrap());
+        let info = codec::parse(Codec::Aac, name.id, config).unwrap();
+        let (language, label) = (Language::parse("deu"), Some("Stadion Süd".to_owned()));
+        let info = Arc::new(TrackInfo { language, label, ..info });
         let init = Init { body: Bytes::from_static(b"init"), info };
         let mut segment = Segment::on_disk(57, 1_700_000_000, 3);
         (segment.breaks, segment.period_start) = (2, MediaTime::from_millis(12_000));
@@ -191,6 +201,17 @@ mod tests {
         assert_eq!((*zero, &*init.body, init.info.codec), (5_000_000_000, &b"init"[..], Codec::Aac));
         assert_eq!(Record::segment(&track, segment, 40), text.split_inclusive('\n').next_back().unwrap());
         assert!(segment.saved && segment.is_complete() && segment.independent);
+        assert_eq!((init.info.id, init.info.language), (TrackId(2), Language::parse("deu")));
+        assert_eq!(init.info.label.as_deref(), Some("Stadion Süd"));
+    }
+
+    #[test]
+    fn the_index_of_an_older_version_is_read() {
+        let config = codec::aac::AacConfig::build_lc(48_000, 2).unwrap();
+        let line = sealed(&format!("i source audio 3 aac {} 00", hex(&config)));
+        let records: Vec<Record> = Record::parse_all(line.as_bytes()).collect();
+        let [Record::Init { track, init, .. }] = &records[..] else { panic!("{records:?}") };
+        assert_eq!((track.track.id, init.info.language, &init.info.label), (TrackId::SOURCE_AUDIO, None, &None));
     }
 
     #[test]

@@ -6,23 +6,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use weir_media::{MediaKind, MediaTime};
+use weir_media::MediaTime;
 
 use super::index::Record;
 use super::{StreamShelf, TrackKey};
 use crate::segment::Segment;
 use crate::store::Store;
 use crate::track::{Init, Track};
+use crate::track_name::TrackName;
 
 /// Tracks whose ends are closer together than this were live together: they end with the same number, and go on alike.
 const TOGETHER: Duration = Duration::from_secs(30);
 
 /// Where a rendition's tracks go on.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Resume {
-    pub(crate) video: Option<TrackResume>,
-    pub(crate) audio: Option<TrackResume>,
-}
+pub(crate) type Resume = BTreeMap<TrackName, TrackResume>;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TrackResume {
@@ -96,16 +93,13 @@ impl Restored {
             let track_resume = TrackResume { init, number: last.number + 1, end: last.end() };
             let resume = resumes.entry(key.rendition.clone()).or_default();
             breaks = breaks.max(last.breaks);
-            match key.kind {
-                MediaKind::Video => resume.video = Some(track_resume),
-                MediaKind::Audio => resume.audio = Some(track_resume),
-            }
+            resume.insert(key.track, track_resume);
             (end, next_number) = (end.max(last.end()), next_number.max(last.number + 1));
             let longest = found.segments.iter().map(Segment::seconds).fold(0.0, f64::max);
             // An index of an older version does not say what was announced: it was the longest segment, rounded.
             let least = self.target.unwrap_or(store.target_seconds()).max(longest.round() as u64);
             store.target = store.target.max(Some(least));
-            let track: &mut Track = store.track_or_new(&key.rendition, key.kind);
+            let track: &mut Track = store.track_or_new(&key.rendition, key.track);
             // The source is always expected back; other renditions are there again when someone makes them.
             track.live = key.rendition == weir_hub::SOURCE_RENDITION;
             track.restore(found.inits, found.segments, found.first_listed);

@@ -14,6 +14,7 @@ mod dvr;
 mod low_latency_dash;
 mod playback;
 mod playlists;
+mod sounds;
 mod sources;
 mod support;
 mod ts;

@@ -204,7 +204,7 @@ async fn sound_does_not_wait_for_a_picture_that_does_not_come() {
     let hub = StreamHub::new(WindowLimits::FRAMES);
     let feed = Feed::<RtmpBatcher>::new();
     let mut cursor: Cursor<SharedBatch> = feed.subscribe();
-    let running = tokio::spawn(feed.clone().run(hub.source()));
+    let running = tokio::spawn(feed.clone().run(hub.source(), RtmpBatcher::default()));
     let mut publisher = hub.publish_source(Instant::now());
     publisher.set_tracks(tracks(b"first"));
     let frame = |track, millis, keyframe| {

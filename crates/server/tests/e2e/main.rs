@@ -26,6 +26,7 @@ mod holding;
 mod hostile;
 mod isolation;
 mod kept;
+mod languages;
 mod log;
 mod nvidia;
 mod origin;

@@ -1861,6 +1861,8 @@ export interface components {
             since: components["schemas"]["Timestamp"];
             /** @description offline, starting, live, stalled or failed */
             state: string;
+            /** @description What the source consists of. */
+            tracks: components["schemas"]["TrackDto"][];
             viewers: components["schemas"]["ViewersDto"];
             warnings: components["schemas"]["WarningDto"][];
         };
@@ -1888,6 +1890,20 @@ export interface components {
          * @description RFC 3339, written in UTC, read with any offset.
          */
         Timestamp: string;
+        TrackDto: {
+            /** Format: int64 */
+            bitrate_bps: number;
+            codec: string;
+            /** @description What is played, or sent by RTMP, where nobody chose. */
+            default: boolean;
+            /** Format: int32 */
+            id: number;
+            /** @description video or audio */
+            kind: string;
+            label?: string | null;
+            /** @description ISO 639-2: deu */
+            language?: string | null;
+        };
         /** @description Encoding in software: what does not fit is refused. */
         TranscodingDto: {
             /**
@@ -1949,7 +1965,7 @@ export interface components {
             webrtc: number;
         };
         /** @enum {string} */
-        WarningCode: "audio_bitrate_too_high" | "b_frames" | "bitrate_drop" | "bitrate_too_high" | "codec_not_carried" | "codec_unsupported_by_destination" | "fps_drop" | "fps_too_high" | "gop_too_long" | "missing_audio" | "missing_video" | "not_cbr" | "picture_too_large" | "profile_unsupported_by_destination" | "rtmp_on_lossy_path" | "srt_latency_below_rtt" | "srt_latency_low" | "srt_latency_missing" | "srt_loss_not_repaired";
+        WarningCode: "audio_bitrate_too_high" | "b_frames" | "bitrate_drop" | "bitrate_too_high" | "codec_not_carried" | "codec_not_playable" | "codec_unsupported_by_destination" | "fps_drop" | "fps_too_high" | "gop_too_long" | "missing_audio" | "missing_video" | "not_cbr" | "picture_too_large" | "profile_unsupported_by_destination" | "rtmp_on_lossy_path" | "srt_latency_below_rtt" | "srt_latency_low" | "srt_latency_missing" | "srt_loss_not_repaired";
         WarningDto: {
             code: components["schemas"]["WarningCode"];
             message: string;

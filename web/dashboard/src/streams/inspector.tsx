@@ -85,7 +85,7 @@ function SourceInspector({ stream }: { stream: Stream }) {
     ? [
         [t.ingest.remote, ingest.remote ?? t.ingest.local],
         [t.ingest.video, `${codec(ingest.video_codec)} · ${size(ingest.width, ingest.height)}`],
-        [t.ingest.audio, ingest.audio_codec ? codec(ingest.audio_codec) : t.flow.noAudio],
+        ...soundFacts(stream),
         [t.ingest.fps, fps(ingest.fps)],
         [t.ingest.gop, seconds(ingest.gop_seconds)],
         [t.ingest.dropped, count(ingest.dropped_frames)],
@@ -98,6 +98,16 @@ function SourceInspector({ stream }: { stream: Stream }) {
     <Around title={t.flow.source} chart={<Graph lines={lines} label={t.graphs.of(t.graphs.ingest)} />} facts={<Facts facts={facts} />}
       wanted={(event) => event["stream_id"] === stream.id && event["restream_id"] === undefined} />
   );
+}
+
+/** Each sound of the source with its language, the default one first. */
+function soundFacts({ status }: Stream): [string, string][] {
+  const sounds = (status.tracks ?? []).filter((track) => track.kind === "audio");
+  if (sounds.length === 0) return [[t.ingest.audio, status.ingest?.audio_codec ? codec(status.ingest.audio_codec) : t.flow.noAudio]];
+  return sounds.map((track, index) => {
+    const said = [track.label, track.language, codec(track.codec), bitrate(track.bitrate_bps)].filter(Boolean).join(" · ");
+    return [index === 0 ? t.ingest.audio : t.ingest.audioNumber(index + 1), said];
+  });
 }
 
 function RenditionInspector({ stream, restreams, name }: { stream: Stream; restreams: Restream[]; name: string }) {

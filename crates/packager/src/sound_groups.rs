@@ -1,0 +1,119 @@
+//! Which sounds players are offered together: HLS's audio groups, and the order and the words of a sound menu.
+
+use std::fmt::Write;
+
+use weir_media::{Codec, TrackInfo};
+
+use crate::measure::{self, Rate};
+use crate::store::{FoundSound, Store};
+
+/// A sound that players are offered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offered<'a> {
+    pub(crate) sound: FoundSound<'a>,
+    pub(crate) info: &'a TrackInfo,
+}
+
+impl Offered<'_> {
+    fn is_same(&self, other: &Offered<'_>) -> bool {
+        (self.sound.home, self.sound.track.name) == (other.sound.home, other.sound.track.name)
+    }
+}
+
+/// The sounds of a rendition that are live and have begun, in their order.
+pub(crate) fn offered<'a>(store: &'a Store, rendition: &str) -> Vec<Offered<'a>> {
+    if store.is_gone(rendition) {
+        return Vec::new();
+    }
+    let live =
+        store.sounds_of(rendition).into_iter().filter(|sound| sound.track.live && sound.track.newest().is_some());
+    live.filter_map(|sound| Some(Offered { sound, info: sound.track.info()? })).collect()
+}
+
+/// Sounds of one codec, for variants to name. A player takes a variant only if it can decode all that its group may bring, so that sounds
+/// in AC-3 must not stand beside those in AAC.
+#[derive(Debug)]
+pub(crate) struct Group<'a> {
+    pub(crate) name: String,
+    pub(crate) sounds: Vec<Offered<'a>>,
+}
+
+impl Group<'_> {
+    pub(crate) fn codec_string(&self) -> &str {
+        self.sounds.first().map_or("", |first| measure::codec_string(first.info))
+    }
+
+    /// Of the sound that takes the most.
+    pub(crate) fn rate(&self) -> Rate {
+        self.sounds.iter().map(|it| measure::rate(it.sound.track)).max_by_key(|rate| rate.peak_bps).unwrap_or_default()
+    }
+}
+
+/// The groups of all renditions: those with the same sounds share one.
+#[derive(Debug, Default)]
+pub(crate) struct Groups<'a> {
+    all: Vec<Group<'a>>,
+}
+
+impl<'a> Groups<'a> {
+    /// The groups of a rendition with these sounds, the default sound's first. Returns where they stand.
+    pub(crate) fn of(&mut self, rendition: &str, sounds: &[Offered<'a>]) -> Vec<usize> {
+        let mut codecs: Vec<Codec> = Vec::new();
+        for sound in sounds {
+            if !codecs.contains(&sound.info.codec) {
+                codecs.push(sound.info.codec);
+            }
+        }
+        let group = |(number, codec): (usize, &Codec)| {
+            let members: Vec<Offered<'a>> = sounds.iter().filter(|it| it.info.codec == *codec).copied().collect();
+            let is_same = |group: &Group<'_>| {
+                group.sounds.len() == members.len()
+                    && group.sounds.iter().zip(&members).all(|(one, other)| one.is_same(other))
+            };
+            if let Some(known) = self.all.iter().position(is_same) {
+                return known;
+            }
+            let name = if number == 0 { rendition.to_owned() } else { format!("{rendition}-{codec}") };
+            self.all.push(Group { name, sounds: members });
+            self.all.len() - 1
+        };
+        codecs.iter().enumerate().map(group).collect()
+    }
+
+    pub(crate) fn get(&self, at: usize) -> Option<&Group<'a>> {
+        self.all.get(at)
+    }
+
+    /// `EXT-X-MEDIA` of each sound.
+    pub(crate) fn put(&self, out: &mut String) {
+        for group in &self.all {
+            for (number, Offered { sound, info }) in group.sounds.iter().enumerate() {
+                let channels = info.audio.as_ref().map_or(2, |audio| audio.channels.max(1));
+                let name = name_of(info, sound.place, &group.name, group.sounds.len() == 1);
+                let _ = write!(out, "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{}\",NAME=\"{name}\"", group.name);
+                if let Some(language) = info.language {
+                    let _ = write!(out, ",LANGUAGE=\"{}\"", language.tag());
+                }
+                let _ = writeln!(
+                    out,
+                    ",DEFAULT={},AUTOSELECT=YES,CHANNELS=\"{channels}\",URI=\"{}/{}.m3u8\"",
+                    if number == 0 { "YES" } else { "NO" },
+                    sound.home,
+                    sound.track.name,
+                );
+            }
+        }
+    }
+}
+
+/// What a menu shows: the source's own word, else the language, else a number. Names are unique in a group: two sounds in one
+/// language have theirs with a number.
+fn name_of(info: &TrackInfo, place: usize, group: &str, alone: bool) -> String {
+    match (&info.label, info.language) {
+        (Some(label), Some(language)) => format!("{label} ({language})"),
+        (Some(label), None) => label.clone(),
+        (None, Some(language)) => language.to_string(),
+        (None, None) if alone => group.to_owned(),
+        (None, None) => format!("sound {}", place + 1),
+    }
+}

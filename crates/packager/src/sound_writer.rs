@@ -1,0 +1,237 @@
+//! One sound into segments: cut where the pictures beside it are, or by itself where there are none, silence put where it is missing.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir_media::{Frame, FrameFlags, MediaTime, TrackInfo};
+use weir_mux::fmp4::Fmp4Error;
+
+use crate::PackagerConfig;
+use crate::boundaries::Boundaries;
+use crate::dvr::TrackResume;
+use crate::eras::Era;
+use crate::silence::Silence;
+use crate::store::Change;
+use crate::target::SOUND_OVER;
+use crate::track_writer::{Cut, HOLE, TrackWriter, next_cut};
+
+/// Cuts of the picture that the sound has not reached: sound that is this far behind is not coming.
+const CUTS_AHEAD_MAX: usize = 32;
+
+/// Sound that is missing for so long is filled with silence; less is an encoder whose stamps jitter, and is stretched.
+const FILL_MIN: Duration = Duration::from_millis(150);
+/// What is filled at once at most: a picture may come 5 s after the one before it, 512 frames at 96 kHz are 5.4 s.
+const FILL_FRAMES_MAX: usize = 512;
+
+/// Who cuts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lead {
+    /// The pictures beside it.
+    Pictures,
+    /// It itself, because there are no pictures any more.
+    Itself,
+    /// It itself, because there are none in its rendition.
+    Alone,
+}
+
+/// What a frame of sound led to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// It began a segment of its own accord.
+    pub(crate) cut: bool,
+    /// A segment ended because the next one began.
+    pub(crate) segment_ended: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct SoundWriter {
+    writer: TrackWriter,
+    /// The picture's cuts, for the sound to follow, and the number of the newest: renditions that share it cut at the same places.
+    cuts: VecDeque<(MediaTime, Cut)>,
+    newest_cut: Option<u64>,
+    /// Put where sound is missing, where its codec has one.
+    silence: Option<Silence>,
+    /// Configurations changed: the next segment begins another era.
+    breaks: bool,
+    /// Sound may go on without a cut of the picture: only the sound was cut short.
+    resumes: Option<Cut>,
+}
+
+impl SoundWriter {
+    pub(crate) fn new(
+        info: &Arc<TrackInfo>,
+        config: &PackagerConfig,
+        resume: Option<TrackResume>,
+        changes: &mut Vec<Change>,
+    ) -> Result<Self, Fmp4Error> {
+        let breaks = resume.is_some();
+        let writer = TrackWriter::new(info, config, resume, changes)?;
+        let silence = Silence::of(info);
+        Ok(Self { writer, cuts: VecDeque::new(), newest_cut: None, silence, breaks, resumes: None })
+    }
+
+    /// Takes what the track is now; segments end where decoders must be set up anew.
+    pub(crate) fn take(
+        &mut self,
+        info: &Arc<TrackInfo>,
+        config: &PackagerConfig,
+        longest: Duration,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), Fmp4Error> {
+        if !self.writer.differs(info) {
+            self.writer.rename(info, changes);
+            return Ok(());
+        }
+        self.flush(longest, changes);
+        self.breaks = true;
+        self.silence = Silence::of(info);
+        self.writer.reconfigure(info, config, changes)
+    }
+
+    pub(crate) fn differs(&self, info: &TrackInfo) -> bool {
+        self.writer.differs(info)
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.writer.is_open()
+    }
+
+    /// Another era begins with the next segment that it begins by itself.
+    pub(crate) fn break_here(&mut self) {
+        self.breaks = true;
+    }
+
+    /// Ends what is open: the source is silent, or frames were lost.
+    pub(crate) fn flush(&mut self, longest: Duration, changes: &mut Vec<Change>) {
+        self.writer.flush(longest + SOUND_OVER, changes);
+        self.cuts.clear();
+        self.newest_cut = None;
+        self.resumes = None;
+    }
+
+    /// A segment of pictures begins at `time`; every rendition says it.
+    pub(crate) fn cut(&mut self, time: MediaTime, cut: Cut) {
+        if self.newest_cut.is_some_and(|newest| cut.number <= newest) {
+            return;
+        }
+        self.newest_cut = Some(cut.number);
+        self.cuts.push_back((time, cut));
+        if self.cuts.len() > CUTS_AHEAD_MAX {
+            self.cuts.pop_front();
+        }
+    }
+
+    /// Takes a frame, with silence before it where some is missing.
+    pub(crate) fn push(
+        &mut self,
+        frame: &Frame,
+        lead: Lead,
+        boundaries: &mut Boundaries,
+        changes: &mut Vec<Change>,
+    ) -> Progress {
+        if self.writer.knows(frame.dts) {
+            return Progress::default();
+        }
+        let gap = self.writer.next_dts().map(|next| frame.dts.since(next));
+        // Beside pictures a longer one has been filled from behind already.
+        let longest = if lead == Lead::Pictures { HOLE * 2 } else { HOLE };
+        let mut progress = Progress::default();
+        if gap.is_some_and(|gap| (FILL_MIN..longest).contains(&gap)) {
+            progress = self.fill(frame.dts, lead, boundaries, changes);
+        }
+        let own = self.push_one(frame, lead, boundaries, changes);
+        Progress { cut: progress.cut || own.cut, segment_ended: progress.segment_ended || own.segment_ended }
+    }
+
+    /// Silence up to `until`, where sound has begun and is missing.
+    pub(crate) fn fill(
+        &mut self,
+        until: MediaTime,
+        lead: Lead,
+        boundaries: &mut Boundaries,
+        changes: &mut Vec<Change>,
+    ) -> Progress {
+        let mut progress = Progress::default();
+        let Some(silence) = self.silence.clone() else { return progress };
+        let (length, track) = (silence.length, self.writer.info.id);
+        for _ in 0..FILL_FRAMES_MAX {
+            let Some(dts) = self.writer.next_dts().filter(|dts| *dts + length <= until) else { break };
+            let flags = FrameFlags { keyframe: true, discontinuity: false };
+            let frame = Frame { track, dts, pts: dts, flags, payload: silence.payload.clone() };
+            let one = self.push_one(&frame, lead, boundaries, changes);
+            progress.cut |= one.cut;
+            progress.segment_ended |= one.segment_ended;
+        }
+        progress
+    }
+
+    fn push_one(
+        &mut self,
+        frame: &Frame,
+        lead: Lead,
+        boundaries: &mut Boundaries,
+        changes: &mut Vec<Change>,
+    ) -> Progress {
+        let longest = boundaries.longest() + SOUND_OVER;
+        if self.writer.is_hole(frame.dts) {
+            self.writer.flush(longest, changes);
+            let Era { breaks, start } = boundaries.eras.at(frame.dts);
+            let cut = Cut { number: 0, breaks, period_start: start };
+            self.resumes = (lead == Lead::Pictures).then_some(cut);
+        }
+        if lead != Lead::Pictures {
+            return self.push_leading(frame, lead == Lead::Alone, boundaries, changes);
+        }
+        let mut cut = None;
+        while let Some((_, next)) = self.cuts.pop_front_if(|(time, _)| *time <= frame.dts) {
+            cut = Some(next);
+        }
+        if !self.writer.is_open() {
+            // Sound before the first picture belongs to no segment.
+            cut = cut.or(self.resumes.take());
+            if cut.is_none() {
+                return Progress::default();
+            }
+        }
+        self.resumes = None;
+        if cut.is_none() && self.writer.length_at(frame.dts) + self.writer.frame_length() > longest {
+            // The picture has paused for so long that its next segment begins behind a break. Sound that no segment can hold until
+            // then would need one of its own, and be counted differently ever after: it is left out, as the pictures are.
+            self.writer.flush(longest, changes);
+            return Progress::default();
+        }
+        self.breaks &= cut.is_none();
+        let segment_ended = cut.is_some() && self.writer.is_open();
+        self.writer.push(frame, cut, changes);
+        Progress { cut: false, segment_ended }
+    }
+
+    fn push_leading(
+        &mut self,
+        frame: &Frame,
+        alone: bool,
+        boundaries: &mut Boundaries,
+        changes: &mut Vec<Change>,
+    ) -> Progress {
+        self.cuts.clear();
+        let writer = &mut self.writer;
+        let ends = match writer.open_start() {
+            None => true,
+            Some(start) if alone => {
+                boundaries.cut_sound_at(frame.pts, start, writer.frame_length()) || writer.is_overfull()
+            }
+            Some(start) => boundaries.cut_at(frame.pts, start, writer.frame_length()) || writer.is_overfull(),
+        };
+        if !ends {
+            writer.push(frame, None, changes);
+            return Progress::default();
+        }
+        let segment_ended = writer.is_open();
+        let number = if segment_ended { 0 } else { boundaries.start_at(frame.pts) };
+        let breaks = std::mem::take(&mut self.breaks);
+        let cut = next_cut(number, frame.pts, (!segment_ended).then(|| writer.end()), breaks, &mut boundaries.eras);
+        writer.push(frame, Some(cut), changes);
+        Progress { cut: true, segment_ended }
+    }
+}

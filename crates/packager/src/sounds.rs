@@ -1,0 +1,188 @@
+//! The sounds of a stream: each is packaged once, however many renditions have it, and lies with the first of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir_media::{Frame, MediaTime, TrackId, TrackInfo};
+
+use crate::PackagerConfig;
+use crate::boundaries::Boundaries;
+use crate::dvr::TrackResume;
+use crate::sound_writer::{Lead, Progress, SoundWriter};
+use crate::store::{Changes, Sound};
+use crate::track_name::TrackName;
+use crate::track_writer::Cut;
+
+/// Where segments begin, and the sounds that all renditions cut there.
+#[derive(Debug)]
+pub(crate) struct Cutting {
+    pub(crate) boundaries: Boundaries,
+    pub(crate) sounds: Sounds,
+}
+
+/// A number means the same frames in every rendition of the stream, so that whoever brings a frame first brings it for all.
+#[derive(Debug, Default)]
+pub(crate) struct Sounds {
+    known: BTreeMap<TrackId, Shared>,
+    /// Where sounds of an earlier run of the server ended, by the rendition that they lie with.
+    resumes: BTreeMap<(String, TrackName), TrackResume>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    home: Arc<str>,
+    writer: SoundWriter,
+    /// Segments that ended because the next one began.
+    ended: u64,
+    brought_by: BTreeMap<Arc<str>, Bringer>,
+}
+
+/// A rendition that brings a sound now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Bringer {
+    has_picture: bool,
+    /// What it knows of the segments that ended.
+    ended: u64,
+}
+
+impl Sounds {
+    /// An earlier run had these.
+    pub(crate) fn resume(&mut self, rendition: &str, track: TrackName, resume: TrackResume) {
+        self.resumes.insert((rendition.to_owned(), track), resume);
+    }
+
+    /// Takes what a sound of the rendition is. Returns where it lies; None for what can't be packaged, which is said.
+    pub(crate) fn take(
+        &mut self,
+        rendition: &Arc<str>,
+        info: &Arc<TrackInfo>,
+        config: &PackagerConfig,
+        longest: Duration,
+        changes: &mut Changes,
+    ) -> Option<Arc<str>> {
+        let mut own = Vec::new();
+        let taken = match self.known.get_mut(&info.id) {
+            Some(shared) => shared.writer.take(info, config, longest, &mut own).map(|()| Arc::clone(&shared.home)),
+            None => {
+                let (home, resume) = self.home_of(rendition, TrackName::of(info));
+                SoundWriter::new(info, config, resume, &mut own).map(|writer| {
+                    let shared = Shared { home: Arc::clone(&home), writer, ended: 0, brought_by: BTreeMap::new() };
+                    self.known.insert(info.id, shared);
+                    home
+                })
+            }
+        };
+        match taken {
+            Ok(home) => {
+                changes.add(&home, own);
+                Some(home)
+            }
+            Err(error) => {
+                tracing::warn!(track = info.id.0, codec = %info.codec, %error, "a sound is not packaged");
+                None
+            }
+        }
+    }
+
+    /// Where a sound that is new in this run lies: where an earlier run had it, if one did.
+    fn home_of(&mut self, rendition: &Arc<str>, track: TrackName) -> (Arc<str>, Option<TrackResume>) {
+        let own = (rendition.to_string(), track);
+        let elsewhere = || self.resumes.keys().find(|(_, known)| *known == track).cloned();
+        let key = if self.resumes.contains_key(&own) { Some(own) } else { elsewhere() };
+        match key {
+            Some(key) => {
+                let resume = self.resumes.remove(&key);
+                (key.0.into(), resume)
+            }
+            None => (Arc::clone(rendition), None),
+        }
+    }
+
+    /// A frame of a sound. Who has no picture brings nothing where others with pictures do: these know where to cut.
+    pub(crate) fn push(
+        &mut self,
+        rendition: &Arc<str>,
+        frame: &Frame,
+        lead: Lead,
+        boundaries: &mut Boundaries,
+        changes: &mut Changes,
+    ) -> Progress {
+        let Some(shared) = self.known.get_mut(&frame.track) else { return Progress::default() };
+        let has_picture = lead != Lead::Alone;
+        let known_ended = match shared.brought_by.get_mut(rendition) {
+            Some(bringer) => {
+                bringer.has_picture = has_picture;
+                bringer.ended
+            }
+            None => {
+                let bringer = Bringer { has_picture, ended: shared.ended };
+                shared.brought_by.insert(Arc::clone(rendition), bringer);
+                shared.ended
+            }
+        };
+        let mut cut = false;
+        if has_picture || !shared.brought_by.values().any(|bringer| bringer.has_picture) {
+            let mut own = Vec::new();
+            let progress = shared.writer.push(frame, lead, boundaries, &mut own);
+            changes.add(&shared.home, own);
+            shared.ended += u64::from(progress.segment_ended);
+            cut = progress.cut;
+        }
+        if let Some(bringer) = shared.brought_by.get_mut(rendition) {
+            bringer.ended = shared.ended;
+        }
+        Progress { cut, segment_ended: shared.ended != known_ended }
+    }
+
+    /// A rendition's pictures begin a segment.
+    pub(crate) fn cut(&mut self, sounds: &[Sound], time: MediaTime, cut: Cut) {
+        for sound in sounds {
+            if let Some(shared) = self.known.get_mut(&sound.track.id) {
+                shared.writer.cut(time, cut);
+            }
+        }
+    }
+
+    /// A rendition's pictures have come so far that its sounds are missing up to `until`.
+    pub(crate) fn fill(
+        &mut self,
+        sounds: &[Sound],
+        until: MediaTime,
+        boundaries: &mut Boundaries,
+        changes: &mut Changes,
+    ) {
+        for sound in sounds {
+            let Some(shared) = self.known.get_mut(&sound.track.id) else { continue };
+            let mut own = Vec::new();
+            let progress = shared.writer.fill(until, Lead::Pictures, boundaries, &mut own);
+            shared.ended += u64::from(progress.segment_ended);
+            changes.add(&shared.home, own);
+        }
+    }
+
+    /// The rendition brings nothing for now: what nobody else brings ends. `breaks`: another era begins with what comes next.
+    pub(crate) fn flush(&mut self, rendition: &str, breaks: bool, longest: Duration, changes: &mut Changes) {
+        for shared in self.known.values_mut() {
+            if shared.brought_by.remove(rendition).is_none() || !shared.brought_by.is_empty() {
+                continue;
+            }
+            let mut own = Vec::new();
+            shared.writer.flush(longest, &mut own);
+            if breaks {
+                shared.writer.break_here();
+            }
+            changes.add(&shared.home, own);
+        }
+    }
+
+    /// Whether decoders of a sound that is packaged must be set up anew for `info`.
+    pub(crate) fn differs(&self, info: &TrackInfo) -> bool {
+        self.known.get(&info.id).is_some_and(|shared| shared.writer.differs(info))
+    }
+
+    /// Whether a segment is open of a sound that the rendition brings.
+    pub(crate) fn any_open(&self, rendition: &str) -> bool {
+        self.known.values().any(|shared| shared.writer.is_open() && shared.brought_by.contains_key(rendition))
+    }
+}

@@ -1,0 +1,189 @@
+//! Several sounds: each language is offered, equal sound is packaged once, and a rendition that leaves takes nothing from the others.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use weir_hub::{Publisher, Tracks};
+use weir_media::codec::mpeg_audio::MpegAudioHeader;
+use weir_media::codec::{self, ac3};
+use weir_media::{Codec, Frame, Language, TrackId, TrackInfo};
+use weir_mux::ts::{TsEvent, TsReader};
+use weir_packager::{Answer, PackagerConfig};
+use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
+
+use crate::support::{Rig, time, tracks_of};
+
+/// 48 kHz stereo of 192 kbps.
+const AC3: [u8; 8] = [0x0B, 0x77, 0x9B, 0x5C, 0x14, 0x40, 0x43, 0xE1];
+const MP2: [u8; 4] = [0xFF, 0xFD, 0xA4, 0x04];
+
+/// The synthetic picture, and sounds in those codecs and languages.
+fn spoken(source: &SyntheticSource, sounds: &[(Codec, &str)]) -> Tracks {
+    let all = tracks_of(source);
+    let sound = |(id, (codec, language)): (u32, &(Codec, &str))| {
+        let config = match codec {
+            Codec::Ac3 => ac3::record(&AC3).unwrap(),
+            Codec::Mp2 => MpegAudioHeader::parse(&MP2).unwrap().record(),
+            _ => all.audio().unwrap().config.clone(),
+        };
+        let info = codec::parse(*codec, TrackId(id), config).unwrap();
+        Arc::new(TrackInfo { language: Language::parse(language), ..info })
+    };
+    all.video().cloned().into_iter().chain((1..).zip(sounds).map(sound)).collect()
+}
+
+/// Each frame of the one synthetic sound as one of each of the tracks' sounds.
+async fn write(publisher: &mut Publisher, frames: &[Frame]) {
+    let sounds: Vec<TrackId> = publisher.tracks().audios().map(|info| info.id).collect();
+    for frame in frames {
+        if frame.track == TrackId::SOURCE_VIDEO {
+            publisher.write(frame.clone(), Instant::now());
+        } else {
+            for track in &sounds {
+                publisher.write(Frame { track: *track, ..frame.clone() }, Instant::now());
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn is_there(rig: &Rig, path: &str) -> bool {
+    !matches!(rig.packager.answer(path, None).await, Answer::NotFound)
+}
+
+#[tokio::test]
+async fn every_language_is_offered() {
+    let mut rig = Rig::new(PackagerConfig::default()).await;
+    let mut publisher = rig.publisher();
+    let mut source = SyntheticSource::new(SyntheticConfig::default());
+    let sounds = [(Codec::Aac, "deu"), (Codec::Aac, "eng"), (Codec::Ac3, "fra"), (Codec::Mp2, "ita")];
+    publisher.set_tracks(spoken(&source, &sounds));
+    write(&mut publisher, &source.frames_until(time(9.0))).await;
+
+    let master = rig.text("master.m3u8").await;
+    let sound = |group: &str, code: &str, tag: &str, default: &str, uri: &str| {
+        format!(
+            "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{group}\",NAME=\"{code}\",LANGUAGE=\"{tag}\",DEFAULT={default},AUTOSELECT=YES,\
+             CHANNELS=\"2\",URI=\"source/{uri}.m3u8\""
+        )
+    };
+    let media: Vec<&str> = master.lines().filter(|line| line.starts_with("#EXT-X-MEDIA")).collect();
+    let expected = [
+        sound("source", "deu", "de", "YES", "audio"),
+        sound("source", "eng", "en", "NO", "audio-2"),
+        sound("source-ac3", "fra", "fr", "YES", "audio-3"),
+    ];
+    assert_eq!(media, expected, "{master}");
+    let variants: Vec<&str> = master.lines().filter(|line| line.starts_with("#EXT-X-STREAM-INF")).collect();
+    assert_eq!(variants.len(), 2, "one for each codec: {master}");
+    assert!(variants[0].contains(",mp4a.40.2\"") && variants[0].contains("AUDIO=\"source\""), "{master}");
+    assert!(variants[1].contains(",ac-3\"") && variants[1].contains("AUDIO=\"source-ac3\""), "{master}");
+    let pictures = rig.checked("source/video.m3u8").await.complete().count();
+    for path in ["source/audio.m3u8", "source/audio-2.m3u8", "source/audio-3.m3u8"] {
+        assert_eq!(rig.checked(path).await.complete().count(), pictures, "{path}");
+    }
+    assert!(!is_there(&rig, "source/audio-4.m3u8").await, "MP2 is in no MP4");
+
+    let manifest = rig.text("manifest.mpd").await;
+    for (language, count) in [("de", 1), ("en", 1), ("fr", 1), ("it", 0)] {
+        assert_eq!(manifest.matches(&format!(" lang=\"{language}\"")).count(), count, "{language}: {manifest}");
+    }
+    assert_eq!(manifest.matches("value=\"main\"").count(), 1, "{manifest}");
+    assert_eq!(manifest.matches("codecs=\"ac-3\"").count(), 1, "{manifest}");
+
+    rig.finish().await;
+    let number = rig.checked("source/video.m3u8").await.complete().next().unwrap().number;
+    let mut reader = TsReader::new(None);
+    reader.feed(&rig.get(&format!("ts/source/{number}.ts")).await);
+    reader.finish();
+    let mut in_ts = Vec::new();
+    while let Some(event) = reader.next_event() {
+        in_ts.extend(match event {
+            TsEvent::Program(program) => program.streams.iter().filter_map(|it| it.language).collect(),
+            _ => Vec::new(),
+        });
+    }
+    let in_ts: Vec<&str> = in_ts.iter().map(Language::code).collect();
+    assert_eq!(in_ts, ["deu", "eng", "fra"], "old boxes have them all in one file");
+}
+
+#[tokio::test]
+async fn sounds_that_come_later_or_are_called_otherwise_are_offered_too() {
+    let rig = Rig::new(PackagerConfig::default()).await;
+    let mut publisher = rig.publisher();
+    let mut source = SyntheticSource::new(SyntheticConfig::default());
+    publisher.set_tracks(spoken(&source, &[(Codec::Aac, "")]));
+    write(&mut publisher, &source.frames_until(time(5.0))).await;
+    let master = rig.text("master.m3u8").await;
+    assert!(master.contains("NAME=\"source\",DEFAULT=YES"), "{master}");
+    publisher.set_tracks(spoken(&source, &[(Codec::Aac, "deu"), (Codec::Aac, "eng")]));
+    write(&mut publisher, &source.frames_until(time(11.0))).await;
+    let master = rig.text("master.m3u8").await;
+    assert!(master.contains("LANGUAGE=\"de\"") && master.contains("LANGUAGE=\"en\""), "{master}");
+    let first = rig.checked("source/audio.m3u8").await;
+    assert_eq!(first.discontinuities, 0, "a name is no other configuration");
+    let last = |playlist: &crate::support::checker::Playlist| playlist.complete().last().map(|segment| segment.number);
+    let later = rig.checked("source/audio-2.m3u8").await;
+    assert_eq!(last(&later), last(&first), "the same number is the same time");
+    // One that goes is offered no more.
+    publisher.set_tracks(spoken(&source, &[(Codec::Aac, "deu")]));
+    write(&mut publisher, &source.frames_until(time(16.0))).await;
+    let master = rig.text("master.m3u8").await;
+    assert!(master.contains("LANGUAGE=\"de\"") && !master.contains("LANGUAGE=\"en\""), "{master}");
+}
+
+#[tokio::test]
+async fn equal_sound_is_packaged_once_and_stays_while_anybody_has_it() {
+    const NAMES: [&str; 4] = ["1080p", "360p", "480p", "720p"];
+    let rig = Rig::new(PackagerConfig::default()).await;
+    let mut source = SyntheticSource::new(SyntheticConfig::default());
+    // What a transcoder makes: each rendition has its own picture, and all of them the same sound.
+    let sound = TrackInfo { id: TrackId(300), ..(**tracks_of(&source).audio().unwrap()).clone() };
+    let tracks: Tracks = tracks_of(&source).video().cloned().into_iter().chain([Arc::new(sound)]).collect();
+    let follow = |name: &'static str| tokio::spawn(rig.packager.clone().run(rig.hub.clone(), name.into(), name.into()));
+    let mut tasks: Vec<_> = NAMES.into_iter().map(follow).collect();
+    tokio::task::yield_now().await;
+    let mut publishers: Vec<Publisher> = NAMES.iter().map(|name| rig.hub.publish_rendition(name)).collect();
+    publishers.iter_mut().for_each(|publisher| publisher.set_tracks(tracks.clone()));
+    let mut publish = async |publishers: &mut [Publisher], until: f64| {
+        for frame in source.frames_until(time(until)) {
+            for publisher in publishers.iter_mut() {
+                write(publisher, std::slice::from_ref(&frame)).await;
+            }
+        }
+    };
+    publish(&mut publishers, 9.0).await;
+
+    let mut homes = Vec::new();
+    for name in NAMES {
+        if is_there(&rig, &format!("{name}/audio-300.m3u8")).await {
+            homes.push(name);
+        }
+    }
+    let [home] = homes[..] else { panic!("packaged {} times: {homes:?}", homes.len()) };
+    let playlist = format!("{home}/audio-300.m3u8");
+    let master = rig.text("master.m3u8").await;
+    assert_eq!(master.matches("#EXT-X-MEDIA:TYPE=AUDIO").count(), 1, "{master}");
+    assert_eq!(master.matches(&format!("AUDIO=\"{home}\"")).count(), 4, "{master}");
+    let manifest = rig.text("manifest.mpd").await;
+    assert_eq!(manifest.matches("contentType=\"audio\"").count(), 1, "{manifest}");
+    assert_eq!(manifest.matches("-audio-300\"").count(), 1, "{manifest}");
+    let before = rig.checked(&playlist).await;
+    assert_eq!(before.complete().count(), rig.checked("720p/video.m3u8").await.complete().count());
+    let body: Bytes = rig.get(&format!("ts/720p/{}.ts", before.complete().next().unwrap().number)).await;
+    assert!(!body.is_empty());
+
+    // The one that it lies with goes: for the others nothing changes.
+    let at = NAMES.iter().position(|name| *name == home).unwrap();
+    tasks.remove(at).abort();
+    publishers.remove(at);
+    publish(&mut publishers, 15.0).await;
+    let after = rig.checked(&playlist).await;
+    let last = |playlist: &crate::support::checker::Playlist| playlist.complete().last().unwrap().number;
+    assert!(last(&after) > last(&before) + 1, "{} after {}", last(&after), last(&before));
+    assert_eq!(after.discontinuities, 0);
+    let master = rig.text("master.m3u8").await;
+    assert_eq!(master.matches("#EXT-X-STREAM-INF").count(), 3, "{master}");
+    assert_eq!(master.matches(&format!("URI=\"{playlist}\"")).count(), 1, "{master}");
+}
