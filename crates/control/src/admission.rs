@@ -130,7 +130,7 @@ impl Admission {
     pub fn may_play(&self, name: &str, token: Option<&str>, ip: IpAddr) -> Result<PlayGrant> {
         let grant = self.commands.find_stream(name).ok_or(AdmissionRefusal::NoStream)?;
         let sign = |text: &[u8]| self.commands.sign_play_token(text);
-        match may_watch(sign, &grant, token, ip, OffsetDateTime::now_utc()) {
+        match may_watch(sign, &grant, token, ip, OffsetDateTime::now_utc) {
             Ok(_) => Ok(grant),
             Err(PassEnd::StreamStopped) => Err(AdmissionRefusal::NoStream),
             Err(_) => Err(AdmissionRefusal::Protected),

@@ -97,7 +97,7 @@ impl Pass {
                 let grant = self.commands.play_grant(*stream).ok_or(PassEnd::StreamDeleted)?;
                 let sign = |text: &[u8]| self.commands.sign_play_token(text);
                 let now = OffsetDateTime::now_utc();
-                let expires_at = may_watch(sign, &grant, token.as_ref().map(Secret::expose), *ip, now)?;
+                let expires_at = may_watch(sign, &grant, token.as_ref().map(Secret::expose), *ip, || now)?;
                 Ok(expires_at.map(|at| until(at, now).min(EXPIRY_LOOK_MAX)))
             }
             Holder::Caller { credential, role } => match self.commands.who(credential).await {
