@@ -11,7 +11,7 @@ use weir_model::{Corner, LOGO_BYTES_MAX};
 use crate::{Logo, OutputId, WorkerPlan};
 
 /// Both ends are built together; another number means that files of two releases were mixed.
-pub const PROTOCOL_VERSION: u16 = 4;
+pub const PROTOCOL_VERSION: u16 = 5;
 
 /// A picture of 100 Mbps that is one second's worth is 12.5 MB.
 pub const FRAME_BYTES_MAX: usize = 16 << 20;

@@ -45,10 +45,12 @@ impl VideoOutput {
     }
 }
 
-/// One sound encode, at 48 kHz in stereo, which every destination takes.
+/// One encode of one of the source's sounds, at 48 kHz in stereo, which every destination takes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AudioOutput {
     pub id: OutputId,
+    /// The source's track.
+    pub source: u32,
     pub sound: SoundSettings,
 }
 

@@ -41,7 +41,7 @@ fn everything() -> Vec<Message> {
     };
     let video = VideoOutput { id: OutputId(9), picture, encoder: "x264".to_owned(), device: None, overlaid: true };
     let sound = SoundSettings { bitrate_kbps: 96, codec: AudioCodec::Opus, loudness_lufs: Some(-23.0) };
-    let audio = AudioOutput { id: OutputId(10), sound };
+    let audio = AudioOutput { id: OutputId(10), source: 2, sound };
     let output = OutputProgress { id: OutputId(9), frames: 3, bytes: 4, latency_ms: Some(12.5) };
     vec![
         hello(),

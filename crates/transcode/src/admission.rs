@@ -31,7 +31,7 @@ const SOUND_CORES: f64 = 0.02;
 /// What plans cost on this machine, made from one source.
 pub(crate) struct Costs<'a> {
     pub(crate) encoders: &'a Encoders,
-    pub(crate) source: SourceShape,
+    pub(crate) source: &'a SourceShape,
     /// How many times the time of the machine that the figures are from.
     pub(crate) slowdown: f64,
 }
@@ -51,7 +51,7 @@ impl Costs<'_> {
         if plan.video.is_empty() {
             return 0.0;
         }
-        let SourceShape { width, height, fps, deep, interlaced, .. } = self.source;
+        let SourceShape { width, height, fps, deep, interlaced, .. } = *self.source;
         let source = self.megapixels_a_second(width, height, fps);
         let decoding = if plan.decode_in == Memory::System { source * DECODING_PER_MEGAPIXEL_SECOND } else { 0.0 };
         let mapped = deep && plan.video.iter().any(|output| output.picture.profile.as_deref() != Some(MAIN10));
@@ -88,7 +88,7 @@ const PICTURES_PER_OUTPUT: u64 = 96;
 const SOURCE_ASSUMED: u64 = 1920 * 1080;
 
 /// More than a sound worker can take: one that takes more leaks. Measured with four rungs: 133 MB, a fifth of this.
-pub(crate) fn memory_max_bytes(plan: &WorkerPlan, source: SourceShape) -> u64 {
+pub(crate) fn memory_max_bytes(plan: &WorkerPlan, source: &SourceShape) -> u64 {
     let pixels = |width: u32, height: u32| u64::from(width) * u64::from(height);
     let source = pixels(source.width, source.height).max(SOURCE_ASSUMED);
     let outputs: u64 = plan.video.iter().map(|output| pixels(output.picture.width, output.picture.height)).sum();

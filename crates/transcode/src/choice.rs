@@ -1,5 +1,6 @@
 //! Which encoder makes a rendition, and what it is told: the first that was proven here and that the policy allows, with the reason.
 
+use weir_media::TrackId;
 use weir_model::{AudioCodec, EncoderPolicy, Fit, PictureSettings, SoundSettings};
 use weir_pipeline::{AudioOutput, EncoderFile, OutputId, VideoOutput};
 
@@ -97,7 +98,11 @@ pub(crate) fn video_output(picture: &PictureSettings, choice: &Choice<'_>, logo:
     output
 }
 
-pub(crate) fn audio_output(sound: &SoundSettings, machine: &Machine<'_>) -> Result<AudioOutput, String> {
+pub(crate) fn audio_output(
+    source: TrackId,
+    sound: &SoundSettings,
+    machine: &Machine<'_>,
+) -> Result<AudioOutput, String> {
     if machine.abilities.gstreamer.is_none() {
         return Err(nothing_works(machine));
     }
@@ -105,7 +110,7 @@ pub(crate) fn audio_output(sound: &SoundSettings, machine: &Machine<'_>) -> Resu
     if sound.codec == AudioCodec::Opus && !opus.ok {
         return Err(format!("Opus can't be made here: {}", opus.reason.as_deref().unwrap_or("it does not work")));
     }
-    let mut output = AudioOutput { id: OutputId(0), sound: *sound };
+    let mut output = AudioOutput { id: OutputId(0), source: source.0, sound: *sound };
     output.id = number_of(&format!("{output:?}"));
     Ok(output)
 }

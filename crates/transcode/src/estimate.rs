@@ -22,7 +22,13 @@ pub struct Estimate {
 
 impl Workshop {
     /// None while it is not known what the encoders here can do: they are proven when something is wanted for the first time.
-    pub fn estimate(&self, stream: StreamId, source: SourceShape, wants: &Wants, more: &Rendition) -> Option<Estimate> {
+    pub fn estimate(
+        &self,
+        stream: StreamId,
+        source: &SourceShape,
+        wants: &Wants,
+        more: &Rendition,
+    ) -> Option<Estimate> {
         let abilities = self.known_abilities()?;
         let seen = self.devices_seen();
         let card = seen.as_ref().and_then(|(_, seen)| weir_gpu::least_loaded(&seen.devices));
@@ -41,7 +47,7 @@ impl Workshop {
 
 /// `machine` is one with cores without end: `cores_free` are compared with what comes out.
 pub(crate) fn estimated(
-    source: SourceShape,
+    source: &SourceShape,
     wants: &Wants,
     more: &Rendition,
     machine: &Machine<'_>,

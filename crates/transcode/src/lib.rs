@@ -16,6 +16,7 @@ mod outlet;
 mod plan;
 mod session;
 mod sound;
+mod sound_track;
 mod stage;
 mod telling;
 mod thumbnail;
@@ -24,7 +25,7 @@ mod watchdog;
 mod workshop;
 
 pub use estimate::Estimate;
-pub use plan::{Machine, Refused, RenditionPlan, SourceShape, Terms, TranscodePlan, plan};
+pub use plan::{Machine, Refused, RenditionPlan, SoundPlan, SourceShape, SourceSound, Terms, TranscodePlan, plan};
 pub use stage::{TranscodeHandle, start};
 pub use thumbnail::Thumbnail;
 pub use wants::{LogoWish, Wants, shared_label, shared_name};

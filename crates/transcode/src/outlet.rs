@@ -1,6 +1,5 @@
 //! One rendition on its way into the hub: its tracks, the order of its times, its sound, and what it measures.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,35 +7,28 @@ use weir_hub::{Entry, Publisher};
 use weir_media::codec::{self, GopMeter};
 use weir_media::{Codec, Frame, FrameFlags, MediaTime, TrackId, TrackInfo};
 use weir_model::{AudioCodec, RenditionState, RenditionStatus, Video};
-use weir_pipeline::WireFrame;
+use weir_pipeline::{OutputId, WireFrame};
 
 use crate::held::Held;
 use crate::lag::{Lag, LagChange};
 use crate::plan::RenditionPlan;
-use crate::sound::{self, Sound};
+use crate::sound_track::SoundTrack;
+
+/// A sound that is so far behind another is not waited for.
+const SOUND_GONE_AFTER: MediaTime = MediaTime::from_millis(1000);
 
 /// Nothing for so long: it does not flow.
 const QUIET_AFTER: Duration = Duration::from_secs(2);
-
-/// Two seconds: encoders of pictures take up to one for their first. Pictures that are later than this are not waited for.
-const SOUNDS_WAITING_MAX: usize = 96;
 
 #[derive(Debug)]
 pub(crate) struct Outlet {
     pub(crate) plan: RenditionPlan,
     publisher: Publisher,
     video: Option<Arc<TrackInfo>>,
-    audio: Option<Arc<TrackInfo>>,
     last_picture: Option<MediaTime>,
-    last_sound: Option<MediaTime>,
     /// Pictures up to the next keyframe can't be decoded by who reads on.
     wants_keyframe: bool,
-    sound: Sound,
-    /// The tracks in force have another codec of sound: what comes waits for the next keyframe.
-    other_sound: bool,
-    /// Sound is out of its encoder sooner than the pictures of its time are out of theirs. It waits for them: who cuts segments
-    /// where pictures have keyframes must not have read the sound beyond.
-    waiting: VecDeque<WireFrame>,
+    sounds: Vec<SoundTrack>,
     /// Pictures that are kept as they are come sooner than the sound that is made: they wait for it.
     held: Held,
     meter: GopMeter,
@@ -48,18 +40,14 @@ pub(crate) struct Outlet {
 
 impl Outlet {
     pub(crate) fn new(plan: RenditionPlan, publisher: Publisher, now: Instant) -> Self {
-        let codec = sound_codec(&plan);
+        let sounds = plan.sounds.iter().map(|sound| SoundTrack::made(sound, sound_codec(&plan))).collect();
         Self {
             publisher,
             video: None,
-            audio: made_sound(&plan),
             plan,
             last_picture: None,
-            last_sound: None,
             wants_keyframe: true,
-            sound: Sound::new(codec),
-            other_sound: false,
-            waiting: VecDeque::new(),
+            sounds,
             held: Held::default(),
             meter: GopMeter::new(),
             started: now,
@@ -79,14 +67,23 @@ impl Outlet {
     /// Goes on with the same picture; what it is called, or why, or the sound has changed.
     pub(crate) fn resume_same(&mut self, plan: RenditionPlan) {
         let codec = sound_codec(&plan);
-        let other_sound = made_sound(&plan) != made_sound(&self.plan);
-        if other_sound {
-            self.audio = made_sound(&plan);
-            self.sound.go_on_as(codec);
-            self.waiting.clear();
-            // Sound alone says what it is with its next frame.
-            self.other_sound = plan.rendition.video != Video::None;
-            self.wants_keyframe = true;
+        let makes_sound = plan.rendition.sound().is_some();
+        if makes_sound || self.makes_sound() {
+            let is_other = makes_sound != self.makes_sound();
+            let mut before = std::mem::take(&mut self.sounds);
+            before.retain(|_| !is_other);
+            for sound in &plan.sounds {
+                let at = before.iter().position(|track| track.source() == sound.source.id);
+                let known = at.map(|at| before.swap_remove(at));
+                let (mut track, is_new) =
+                    known.map_or_else(|| (SoundTrack::made(sound, codec), true), |it| (it, false));
+                let is_another = !is_new && track.go_on(sound, codec);
+                // Sound alone says what it is with its next frame.
+                track.is_unknown |= (is_new || is_another) && plan.rendition.video != Video::None;
+                self.wants_keyframe |= is_another;
+                self.sounds.push(track);
+            }
+            self.wants_keyframe |= is_other;
         }
         self.plan = plan;
     }
@@ -117,15 +114,26 @@ impl Outlet {
             if self.keeps_picture() {
                 self.held.push(entry.clone(), now);
             }
-        } else if !self.makes_sound() && entry.tracks.audio().is_some_and(|audio| audio.id == track.id) {
-            if self.audio.as_ref() != Some(track) {
-                // Until the next keyframe says so, players have the old configuration.
-                self.other_sound = !self.is_sound_alone();
-                self.audio = Some(Arc::clone(track));
-            }
-            self.sound(&wire(&entry.frame), now);
+        } else if !self.makes_sound() {
+            self.sounds.retain(|sound| entry.tracks.by_id(sound.id()).is_some());
+            self.keep_sound(track, &entry.frame, now);
         }
         self.let_go(now);
+    }
+
+    fn keep_sound(&mut self, info: &Arc<TrackInfo>, frame: &Frame, now: Instant) {
+        // Until the next keyframe says so, players have the old configuration.
+        let waits = !self.is_sound_alone();
+        let at = self.sounds.iter().position(|sound| sound.id() == info.id).unwrap_or_else(|| {
+            self.sounds.push(SoundTrack::kept(Arc::clone(info), waits));
+            self.sounds.len() - 1
+        });
+        if let Some(sound) = self.sounds.get_mut(at)
+            && sound.say(info)
+        {
+            sound.is_unknown = waits;
+        }
+        self.push_sound(at, wire(frame), now);
     }
 
     /// Frames of the source were lost.
@@ -138,11 +146,16 @@ impl Outlet {
 
     /// Pictures whose sound is there go on, or whose sound takes too long.
     pub(crate) fn let_go(&mut self, now: Instant) {
-        loop {
-            let sound_until = self.waiting.back().map(|sound| sound.dts).max(self.last_sound);
-            let Some(picture) = self.held.pop(sound_until, now) else { return };
+        while let Some(picture) = self.held.pop(self.sound_until(), now) {
             self.kept_picture(&picture, now);
         }
+    }
+
+    /// The sounds have come up to there, but for those that have stayed away for a while.
+    fn sound_until(&self) -> Option<MediaTime> {
+        let all = || self.sounds.iter().filter_map(SoundTrack::newest);
+        let newest = all().max()?;
+        all().filter(|until| newest - *until < SOUND_GONE_AFTER).min()
     }
 
     fn kept_picture(&mut self, picture: &Entry, now: Instant) {
@@ -159,9 +172,7 @@ impl Outlet {
         while let Some(picture) = self.held.take() {
             self.kept_picture(&picture, now);
         }
-        while let Some(sound) = self.waiting.pop_front() {
-            self.write_sound(&sound, now);
-        }
+        self.write_sounds(None, now);
         self.wants_keyframe = true;
     }
 
@@ -189,7 +200,7 @@ impl Outlet {
     }
 
     pub(crate) fn last_sound(&self) -> Option<MediaTime> {
-        self.last_sound
+        self.sounds.iter().filter_map(SoundTrack::last).max()
     }
 
     /// The newest picture that was published.
@@ -199,7 +210,7 @@ impl Outlet {
 
     /// The newest frame of what it is made of.
     pub(crate) fn newest(&self) -> Option<MediaTime> {
-        if self.is_sound_alone() { self.last_sound } else { self.last_picture }
+        if self.is_sound_alone() { self.last_sound() } else { self.last_picture }
     }
 
     pub(crate) fn configure(&mut self, codec: Codec, config: bytes::Bytes) -> Result<(), codec::CodecError> {
@@ -214,32 +225,35 @@ impl Outlet {
             return;
         }
         if frame.keyframe {
-            self.publisher.set_tracks([Some(&video), self.audio.as_ref()].into_iter().flatten().cloned().collect());
-            self.other_sound = false;
+            let sounds = self.sounds.iter().filter_map(SoundTrack::info);
+            self.publisher.set_tracks(std::iter::once(&video).chain(sounds).cloned().collect());
+            self.sounds.iter_mut().for_each(|sound| sound.is_unknown = false);
         }
         self.wants_keyframe = false;
-        while let Some(sound) = self.waiting.pop_front_if(|sound| sound.dts < frame.dts) {
-            self.write_sound(&sound, now);
-        }
+        self.write_sounds(Some(frame.dts), now);
         self.last_picture = Some(frame.dts);
         self.wrote_at = Some(now);
         let elapsed = now.saturating_duration_since(self.started);
         self.meter.record(frame.dts, frame.pts, frame.keyframe, frame.payload.len(), elapsed);
         let flags = FrameFlags { keyframe: frame.keyframe, discontinuity: frame.discontinuity };
         self.write(video.id, frame, flags, now);
-        // Where the source's own sound is kept there is none where it has none.
-        let silence = if self.makes_sound() { self.sound.picture(frame.dts, source_has_sound) } else { Vec::new() };
-        for silence in silence {
-            self.write_silence(silence, now);
+        for sound in &mut self.sounds {
+            for silence in sound.silence_beside(frame.dts, source_has_sound) {
+                self.publisher.write(silence, now);
+            }
         }
     }
 
-    pub(crate) fn sound(&mut self, frame: &WireFrame, now: Instant) {
-        self.waiting.push_back(frame.clone());
-        if self.waiting.len() > SOUNDS_WAITING_MAX
-            && let Some(oldest) = self.waiting.pop_front()
-        {
-            self.write_sound(&oldest, now);
+    /// Takes what an encoder of sound gives.
+    pub(crate) fn sound(&mut self, output: OutputId, frame: &WireFrame, now: Instant) {
+        if let Some(at) = self.sounds.iter().position(|sound| sound.is_of(output)) {
+            self.push_sound(at, frame.clone(), now);
+        }
+    }
+
+    fn push_sound(&mut self, at: usize, frame: WireFrame, now: Instant) {
+        if let Some(oldest) = self.sounds.get_mut(at).and_then(|sound| sound.push(frame)) {
+            self.write_sound(at, &oldest, now);
         }
         self.let_go(now);
     }
@@ -247,11 +261,9 @@ impl Outlet {
     /// Other renditions have their pictures up to `pictures`: sound alone follows them, so that segments begin where pictures
     /// have keyframes. None where there are no pictures.
     pub(crate) fn follow(&mut self, pictures: Option<MediaTime>, now: Instant) {
-        if !self.is_sound_alone() {
-            return;
-        }
-        while let Some(sound) = self.waiting.pop_front_if(|sound| pictures.is_none_or(|time| sound.dts <= time)) {
-            self.write_sound(&sound, now);
+        if self.is_sound_alone() {
+            // Up to and with that time.
+            self.write_sounds(pictures.map(|time| time + MediaTime::from_nanos(1)), now);
         }
     }
 
@@ -261,43 +273,45 @@ impl Outlet {
         if !self.is_sound_alone() {
             return;
         }
-        for silence in self.sound.alone(source, source_has_sound) {
-            self.say_alone(silence.payload.len(), silence.dts, now);
-            self.write_silence(silence, now);
+        for at in 0..self.sounds.len() {
+            let silence = self.sounds.get_mut(at).map(|sound| sound.silence_alone(source, source_has_sound));
+            for silence in silence.unwrap_or_default() {
+                self.say_alone(at, silence.payload.len(), silence.dts, now);
+                self.publisher.write(silence, now);
+            }
         }
     }
 
-    fn write_sound(&mut self, frame: &WireFrame, now: Instant) {
-        if self.is_sound_alone() {
-            self.sound.begin(frame.dts);
+    /// What waits of before that time goes on; None: all of it.
+    fn write_sounds(&mut self, before: Option<MediaTime>, now: Instant) {
+        for at in 0..self.sounds.len() {
+            while let Some(frame) = self.sounds.get_mut(at).and_then(|sound| sound.pop(before)) {
+                self.write_sound(at, &frame, now);
+            }
         }
-        // Before the first picture there is no sound.
-        let fits = match self.makes_sound() {
-            true => self.sound.take(frame.dts),
-            false => self.is_sound_alone() || self.last_picture.is_some(),
-        };
-        if self.other_sound || self.last_sound.is_some_and(|last| frame.dts <= last) || !fits {
+    }
+
+    fn write_sound(&mut self, at: usize, frame: &WireFrame, now: Instant) {
+        let (is_alone, has_begun) = (self.is_sound_alone(), self.last_picture.is_some());
+        let Some(sound) = self.sounds.get_mut(at) else { return };
+        let track = sound.id();
+        if !sound.take(frame.dts, is_alone, has_begun) {
             return;
         }
-        if self.is_sound_alone() {
-            self.say_alone(frame.payload.len(), frame.dts, now);
+        if is_alone {
+            self.say_alone(at, frame.payload.len(), frame.dts, now);
         }
-        self.last_sound = Some(frame.dts);
-        let track = self.audio.as_ref().map_or(TrackId::SOURCE_AUDIO, |audio| audio.id);
         self.write(track, frame, FrameFlags { keyframe: true, discontinuity: false }, now);
     }
 
-    fn write_silence(&mut self, silence: Frame, now: Instant) {
-        self.last_sound = Some(silence.dts);
-        let track = self.audio.as_ref().map_or(silence.track, |audio| audio.id);
-        self.publisher.write(Frame { track, ..silence }, now);
-    }
-
     /// What pictures say otherwise: the tracks, and how much flows.
-    fn say_alone(&mut self, bytes: usize, dts: MediaTime, now: Instant) {
-        self.publisher.set_tracks(self.audio.iter().cloned().collect());
+    fn say_alone(&mut self, at: usize, bytes: usize, dts: MediaTime, now: Instant) {
+        self.publisher.set_tracks(self.sounds.iter().filter_map(SoundTrack::info).cloned().collect());
         self.wrote_at = Some(now);
-        self.meter.record(dts, dts, true, bytes, now.saturating_duration_since(self.started));
+        // Who listens hears one of them.
+        if at == 0 {
+            self.meter.record(dts, dts, true, bytes, now.saturating_duration_since(self.started));
+        }
     }
 
     fn write(&mut self, track: TrackId, frame: &WireFrame, flags: FrameFlags, now: Instant) {
@@ -347,14 +361,6 @@ fn wire(frame: &Frame) -> WireFrame {
         discontinuity: frame.flags.discontinuity,
         payload: frame.payload.clone(),
     }
-}
-
-/// The track of what the worker makes; the source's own sound says what it is when it comes.
-fn made_sound(plan: &RenditionPlan) -> Option<Arc<TrackInfo>> {
-    let made = sound::track(plan.rendition.sound()?.codec)?;
-    // Renditions whose sound is made by one encoder have the same frames, and so the same number.
-    let id = plan.audio.map_or(made.id, |output| TrackId(output.0.max(TrackId::FIRST_MADE.0)));
-    Some(Arc::new(TrackInfo { id, ..made }))
 }
 
 fn sound_codec(plan: &RenditionPlan) -> AudioCodec {

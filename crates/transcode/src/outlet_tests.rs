@@ -2,19 +2,27 @@
 
 use bytes::Bytes;
 use weir_hub::{Next, StreamHub, WindowLimits};
+use weir_media::{Language, MediaTime};
 use weir_model::{Audio, Rendition, SoundSettings};
 use weir_pipeline::OutputId;
 
 use super::*;
+use crate::plan::{SoundPlan, SourceSound};
+use crate::sound;
 use crate::wants::tests::{SOUND, settings, want};
 
 const VIDEO: OutputId = OutputId(1);
+const SOUND_ID: OutputId = OutputId(2);
+
+fn sound_plan(id: u32, language: &str, output: OutputId) -> SoundPlan {
+    SoundPlan { source: SourceSound { id: TrackId(id), language: Language::parse(language), label: None }, output }
+}
 
 fn plan() -> RenditionPlan {
     RenditionPlan {
         rendition: want("small", settings(640, 360, 600)),
         video: Some(VIDEO),
-        audio: Some(OutputId(2)),
+        sounds: vec![sound_plan(1, "deu", SOUND_ID)],
         family: Some("x264".to_owned()),
         element: "x264enc".to_owned(),
         device: None,
@@ -74,18 +82,18 @@ impl Bench {
 fn sound_waits_for_the_pictures_of_its_time() {
     let mut bench = Bench::new();
     for ms in [960, 981, 1003, 1024] {
-        bench.outlet.sound(&frame(ms, true), bench.now);
+        bench.outlet.sound(SOUND_ID, &frame(ms, true), bench.now);
     }
     bench.outlet.picture(&frame(1000, false), true, bench.now);
     assert!(bench.published().is_empty(), "nothing begins without a keyframe");
     bench.outlet.picture(&frame(1000, true), true, bench.now);
-    bench.outlet.sound(&frame(1045, true), bench.now);
+    bench.outlet.sound(SOUND_ID, &frame(1045, true), bench.now);
     bench.outlet.picture(&frame(1033, false), true, bench.now);
     bench.outlet.picture(&frame(1067, false), true, bench.now);
     assert_eq!(bench.published(), ["V1000", "a1003", "a1024", "v1033", "a1045", "v1067"]);
     // Pictures that don't come any more do not hold it up for ever.
     for number in 0..100 {
-        bench.outlet.sound(&frame(1088 + number * 21, true), bench.now);
+        bench.outlet.sound(SOUND_ID, &frame(1088 + number * 21, true), bench.now);
     }
     assert_eq!(bench.published().last().map(String::as_str), Some("a1151"));
 }
@@ -118,7 +126,7 @@ fn the_end_brings_the_sound_that_waits() {
     let mut bench = Bench::new();
     bench.outlet.picture(&frame(0, true), true, bench.now);
     for ms in [0, 21, 43] {
-        bench.outlet.sound(&frame(ms, true), bench.now);
+        bench.outlet.sound(SOUND_ID, &frame(ms, true), bench.now);
     }
     assert_eq!(bench.published(), ["V0"]);
     bench.outlet.end(bench.now);
@@ -132,7 +140,7 @@ fn sound_alone_follows_the_pictures_of_others() {
     let (mut bench, now) = (Bench::new(), Instant::now());
     bench.outlet = Outlet::new(radio(), bench.hub.publish_rendition("small"), now);
     for number in 0..50 {
-        bench.outlet.sound(&frame(number * 1000 / 46, true), now);
+        bench.outlet.sound(SOUND_ID, &frame(number * 1000 / 46, true), now);
     }
     assert!(bench.published().is_empty());
     bench.outlet.follow(Some(MediaTime::from_millis(1_020)), now);
@@ -154,12 +162,18 @@ fn another_codec_of_sound_begins_with_a_keyframe() {
     let mut bench = Bench::new();
     bench.outlet.picture(&frame(0, true), true, bench.now);
     let opus = Audio::Encode(SoundSettings { codec: AudioCodec::Opus, ..SOUND });
-    bench.outlet.resume_same(RenditionPlan { rendition: Rendition { audio: opus, ..plan().rendition }, ..plan() });
-    bench.outlet.sound(&frame(10, true), bench.now);
+    let other = OutputId(9);
+    let sounds = vec![sound_plan(1, "deu", other)];
+    bench.outlet.resume_same(RenditionPlan {
+        rendition: Rendition { audio: opus, ..plan().rendition },
+        sounds,
+        ..plan()
+    });
+    bench.outlet.sound(other, &frame(10, true), bench.now);
     bench.outlet.picture(&frame(33, false), true, bench.now);
     assert_eq!(bench.published(), ["V0"], "players have the old configuration");
     bench.outlet.picture(&frame(67, true), true, bench.now);
-    bench.outlet.sound(&frame(80, true), bench.now);
+    bench.outlet.sound(other, &frame(80, true), bench.now);
     bench.outlet.picture(&frame(100, false), true, bench.now);
     assert_eq!(bench.published(), ["V67", "a80", "v100"]);
     assert_eq!(bench.hub.rendition("small").tracks().audio().unwrap().codec, Codec::Opus);
@@ -224,7 +238,7 @@ fn kept_pictures_wait_for_the_sound_of_their_time() {
     }
     assert!(kept.bench.published().is_empty());
     for ms in [0, 21, 43, 64, 85] {
-        kept.bench.outlet.sound(&frame(ms, true), now);
+        kept.bench.outlet.sound(SOUND_ID, &frame(ms, true), now);
     }
     assert_eq!(kept.bench.published(), ["V0", "a0", "a21", "v33", "a43", "a64", "v67"]);
     let mut cursor = kept.bench.hub.rendition("small").subscribe();
@@ -269,7 +283,7 @@ fn kept_sound_goes_beside_a_picture_that_is_made() {
     let mut bench = Bench::new();
     let rendition = Rendition { audio: Audio::Source, ..plan().rendition };
     bench.outlet = Outlet::new(
-        RenditionPlan { rendition, audio: None, ..plan() },
+        RenditionPlan { rendition, sounds: vec![], ..plan() },
         bench.hub.publish_rendition("small"),
         bench.now,
     );
@@ -290,4 +304,45 @@ fn kept_sound_goes_beside_a_picture_that_is_made() {
     }
     assert_eq!(bench.published(), ["V1010", "a1020", "a1040", "v1043"]);
     assert_eq!(bench.hub.rendition("small").tracks().audio().unwrap().codec, Codec::Opus);
+}
+
+#[test]
+fn each_sound_of_the_source_is_a_track_in_its_language() {
+    const ENGLISH: OutputId = OutputId(3);
+    let mut bench = Bench::new();
+    let now = bench.now;
+    bench.outlet.picture(&frame(0, true), true, now);
+    // It comes while the rendition runs: players hear of it at the next keyframe.
+    bench.outlet.resume_same(RenditionPlan {
+        sounds: vec![sound_plan(1, "deu", SOUND_ID), sound_plan(2, "eng", ENGLISH)],
+        ..plan()
+    });
+    for ms in [0, 21, 43, 64] {
+        bench.outlet.sound(SOUND_ID, &frame(ms, true), now);
+        bench.outlet.sound(ENGLISH, &frame(ms + 1, true), now);
+    }
+    bench.outlet.picture(&frame(33, false), true, now);
+    assert_eq!(bench.published(), ["V0", "a0", "a21", "v33"]);
+    bench.outlet.picture(&frame(67, true), true, now);
+    for ms in [85, 107] {
+        bench.outlet.sound(SOUND_ID, &frame(ms, true), now);
+        bench.outlet.sound(ENGLISH, &frame(ms + 1, true), now);
+    }
+    bench.outlet.picture(&frame(100, false), true, now);
+    assert_eq!(bench.published(), ["V67", "a85", "a86", "v100"]);
+    let tracks = bench.hub.rendition("small").tracks();
+    let languages: Vec<_> = tracks.audios().map(|sound| sound.language).collect();
+    assert_eq!(languages, [Language::parse("deu"), Language::parse("eng")], "in the source's order");
+    // One that goes silent is filled beside the other.
+    for ms in (129..2_000).step_by(21) {
+        bench.outlet.sound(SOUND_ID, &frame(ms, true), now);
+    }
+    bench.outlet.picture(&frame(2_000, false), true, now);
+    let filled = bench.published();
+    let last: i64 = filled.iter().rev().find(|it| it.starts_with('a')).map(|it| it[1..].parse().unwrap()).unwrap();
+    assert!((960..=1_000).contains(&last), "silence up to a second behind the picture: {filled:?}");
+    // It is gone from the source.
+    bench.outlet.resume_same(plan());
+    bench.outlet.picture(&frame(2_033, true), true, now);
+    assert_eq!(bench.hub.rendition("small").tracks().audios().count(), 1);
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use weir_media::{Language, TrackId, TrackInfo};
 use weir_model::{EncoderPolicy, Rendition, Video};
 use weir_pipeline::{
     Abilities, AudioOutput, DECODE_CUDA, DECODE_VA, Encoders, Memory, OutputId, VideoOutput, WorkerPlan,
@@ -14,7 +15,7 @@ use crate::choice::{audio_output, choose, reason_of, video_output};
 pub(crate) const MAIN10: &str = "main10";
 
 /// The source as far as it is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SourceShape {
     pub width: u32,
     pub height: u32,
@@ -25,6 +26,27 @@ pub struct SourceShape {
     pub interlaced: bool,
     /// It has no picture, and so its renditions have none.
     pub sound_alone: bool,
+    /// Each is made anew for each rendition that encodes its sound; empty while none has come.
+    pub sounds: Vec<SourceSound>,
+}
+
+/// A sound of the source, and what the renditions' sound that is made of it is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceSound {
+    pub id: TrackId,
+    pub language: Option<Language>,
+    pub label: Option<String>,
+}
+
+impl SourceSound {
+    /// What is made where the source has none, or has not shown it yet.
+    const FIRST: Self = Self { id: TrackId::SOURCE_AUDIO, language: None, label: None };
+}
+
+impl From<&TrackInfo> for SourceSound {
+    fn from(info: &TrackInfo) -> Self {
+        Self { id: info.id, language: info.language, label: info.label.clone() }
+    }
 }
 
 /// The machine as the plan sees it.
@@ -58,8 +80,8 @@ pub struct RenditionPlan {
     pub rendition: Rendition,
     /// None where no picture is encoded for it.
     pub video: Option<OutputId>,
-    /// None where no sound is.
-    pub audio: Option<OutputId>,
+    /// Those that are encoded for it, in the order of the source's.
+    pub sounds: Vec<SoundPlan>,
     /// Of the picture's encoder.
     pub family: Option<String>,
     /// What the API shows: the GStreamer element.
@@ -69,6 +91,13 @@ pub struct RenditionPlan {
     pub reason: String,
     /// It was to be in hardware, and is not.
     pub degraded: bool,
+}
+
+/// One sound of a rendition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SoundPlan {
+    pub source: SourceSound,
+    pub output: OutputId,
 }
 
 impl RenditionPlan {
@@ -111,7 +140,12 @@ impl From<EncoderPolicy> for Terms {
 }
 
 /// Equal wishes are one encode; the order of `wants` is the order in which they get what there is, behind what runs already.
-pub fn plan(source: SourceShape, wants: &[Rendition], terms: impl Into<Terms>, machine: &Machine<'_>) -> TranscodePlan {
+pub fn plan(
+    source: &SourceShape,
+    wants: &[Rendition],
+    terms: impl Into<Terms>,
+    machine: &Machine<'_>,
+) -> TranscodePlan {
     let terms = terms.into();
     let costs = Costs { encoders: machine.encoders, source, slowdown: machine.abilities.slowdown() };
     let mut plan = TranscodePlan::default();
@@ -150,7 +184,7 @@ fn no_room(takes: f64, free: f64) -> String {
 /// The rendition, and the worker's plan with what it is made of; or why it can't be made here, and false: no room would help.
 fn plan_rendition(
     want: &Rendition,
-    source: SourceShape,
+    source: &SourceShape,
     terms: Terms,
     machine: &Machine<'_>,
     worker: &WorkerPlan,
@@ -163,7 +197,7 @@ fn plan_rendition(
     let mut rendition = RenditionPlan {
         rendition: want.clone(),
         video: None,
-        audio: None,
+        sounds: Vec::new(),
         family: None,
         element: String::new(),
         device: None,
@@ -174,11 +208,14 @@ fn plan_rendition(
         degraded: false,
     };
     if let Some(sound) = want.sound() {
-        let audio = audio_output(sound, machine).map_err(never)?;
-        rendition.audio = Some(audio.id);
         rendition.element = AudioOutput::element(sound.codec).to_owned();
-        if !worker.audio.contains(&audio) {
-            worker.audio.push(audio);
+        let sources = if source.sounds.is_empty() { &[SourceSound::FIRST][..] } else { &source.sounds };
+        for source in sources {
+            let audio = audio_output(source.id, sound, machine).map_err(never)?;
+            rendition.sounds.push(SoundPlan { source: source.clone(), output: audio.id });
+            if !worker.audio.contains(&audio) {
+                worker.audio.push(audio);
+            }
         }
     }
     if let Some(picture) = want.picture() {
@@ -198,7 +235,7 @@ fn plan_rendition(
 
 /// Where hardware encodes, pictures are decoded into its memory and stay there. Where none does but a card can decode (a compute
 /// card without an encoder), it does, and the pictures come down once.
-fn decode_in(plan: &WorkerPlan, source: SourceShape, machine: &Machine<'_>) -> Memory {
+fn decode_in(plan: &WorkerPlan, source: &SourceShape, machine: &Machine<'_>) -> Memory {
     // Fields are made into pictures in system memory.
     if source.interlaced {
         return Memory::System;

@@ -1,13 +1,21 @@
 //! Plans for machines of many kinds, as tables.
 
+use weir_media::{Language, TrackId};
 use weir_model::{Audio, AudioCodec, Fit, PictureSettings, RateControl, SoundSettings, VideoCodec};
 use weir_pipeline::{Proof, Version};
 
 use super::*;
 use crate::wants::tests::{SOUND, settings, want};
 
-const HD30: SourceShape =
-    SourceShape { width: 1280, height: 720, fps: Some(30.0), deep: false, interlaced: false, sound_alone: false };
+const HD30: SourceShape = SourceShape {
+    width: 1280,
+    height: 720,
+    fps: Some(30.0),
+    deep: false,
+    interlaced: false,
+    sound_alone: false,
+    sounds: Vec::new(),
+};
 
 /// A machine where these encoders work and all others that are for its GStreamer do not.
 struct Bench {
@@ -107,7 +115,7 @@ fn machines_of_many_kinds() {
     for (machine, minor, works, policy, codec, expected) in table {
         let bench = Bench::new(*minor, works);
         let wants = [want("a", PictureSettings { codec: *codec, ..settings(640, 360, 600) })];
-        let plan = plan(HD30, &wants, *policy, &bench.machine());
+        let plan = plan(&HD30, &wants, *policy, &bench.machine());
         match expected {
             Ok((element, memory)) => {
                 assert_eq!(plan.refused, [], "{machine}");
@@ -134,7 +142,7 @@ fn equal_wishes_are_one_encode() {
     let quiet = Rendition { audio: Audio::Encode(sound), ..want("~quiet", same.clone()) };
     let mut wants = ladder();
     wants.extend([want("~push", same), want("~cbr", cbr), quiet]);
-    let plan = plan(HD30, &wants, PREFER, &bench.machine());
+    let plan = plan(&HD30, &wants, PREFER, &bench.machine());
     assert_eq!((plan.renditions.len(), plan.worker.video.len(), plan.worker.audio.len()), (7, 5, 2));
     let video = |name: &str| plan.renditions.iter().find(|rendition| rendition.name() == name).unwrap().video.unwrap();
     assert_eq!(video("360p"), video("~push"));
@@ -152,22 +160,38 @@ fn sound_alone_takes_no_picture_and_shares_its_encode() {
     let wants = [radio("radio", SOUND), radio("level", level), radio("opus", opus)];
     // It costs nothing that counts: a machine without a free core carries it.
     let full = Machine { cores_free: 0.0, ..bench.machine() };
-    let alone = plan(HD30, &wants, PREFER, &full);
+    let alone = plan(&HD30, &wants, PREFER, &full);
     assert_eq!((alone.worker.video.len(), alone.worker.audio.len(), alone.renditions.len()), (0, 2, 2));
     assert_eq!((alone.renditions[0].element.as_str(), alone.renditions[0].target_bps()), ("avenc_aac", Some(128_000)));
     assert_eq!(alone.refused[0].name, "opus");
     assert!(alone.refused[0].reason.starts_with("Opus can't be made here"), "{}", alone.refused[0].reason);
 
     let able = Bench::new(22, &["x264", "opus"]);
-    let beside = plan(HD30, &[&ladder()[..], &wants[..]].concat(), PREFER, &able.machine());
+    let beside = plan(&HD30, &[&ladder()[..], &wants[..]].concat(), PREFER, &able.machine());
     assert_eq!((beside.worker.video.len(), beside.worker.audio.len(), beside.refused.len()), (4, 3, 0));
-    assert_eq!(beside.renditions[0].audio, beside.renditions[4].audio, "the ladder's sound is the radio's");
+    assert_eq!(beside.renditions[0].sounds, beside.renditions[4].sounds, "the ladder's sound is the radio's");
+}
+
+#[test]
+fn each_sound_of_the_source_is_encoded_once() {
+    let bench = Bench::new(22, &["x264"]);
+    let sound = |id, language| SourceSound { id: TrackId(id), language: Language::parse(language), label: None };
+    let sounds = vec![sound(1, "deu"), sound(2, "eng"), sound(3, "fra")];
+    let three = SourceShape { sounds: sounds.clone(), ..HD30 };
+    let plan = plan(&three, &ladder(), PREFER, &bench.machine());
+    assert_eq!((plan.renditions.len(), plan.worker.audio.len()), (4, 3));
+    let sources: Vec<u32> = plan.worker.audio.iter().map(|output| output.source).collect();
+    assert_eq!(sources, [1, 2, 3]);
+    for rendition in &plan.renditions {
+        assert!(rendition.sounds.iter().map(|sound| &sound.source).eq(&sounds), "{rendition:?}");
+        assert_eq!(rendition.sounds, plan.renditions[0].sounds, "however many have it");
+    }
 }
 
 #[test]
 fn numbers_stay_when_others_come_and_go() {
     let bench = Bench::new(22, &["x264"]);
-    let of = |wants: &[Rendition]| plan(HD30, wants, PREFER, &bench.machine()).worker;
+    let of = |wants: &[Rendition]| plan(&HD30, wants, PREFER, &bench.machine()).worker;
     let (all, less) = (of(&ladder()), of(&ladder()[2..]));
     assert_eq!(all.video[2..], less.video);
     let mut ids: Vec<_> = all.video.iter().map(|output| output.id).chain(all.audio.iter().map(|o| o.id)).collect();
@@ -192,16 +216,16 @@ fn what_does_not_fit_is_refused_with_figures() {
         (0.2, ""),
         (0.0, ""),
     ] {
-        let plan = plan(HD30, &ladder(), PREFER, &Machine { cores_free: cores, ..bench.machine() });
+        let plan = plan(&HD30, &ladder(), PREFER, &Machine { cores_free: cores, ..bench.machine() });
         let names: Vec<_> = plan.renditions.iter().map(RenditionPlan::name).collect();
         assert_eq!(names.join(" "), fits, "{cores} cores: {:?}", plan.refused);
         assert!(plan.cores <= cores);
         assert!(plan.refused.iter().all(|refused| refused.for_room && refused.reason.contains("cores")), "{plan:?}");
     }
-    let without = plan(HD30, &ladder(), PREFER, &Machine { cores_free: 0.72, ..bench.machine() }).refused;
+    let without = plan(&HD30, &ladder(), PREFER, &Machine { cores_free: 0.72, ..bench.machine() }).refused;
     assert_eq!(without[0].reason, "the machine has no room for it: it takes about 0.25 cores and 0.12 are free");
     let gpu = Bench::new(26, &["nvenc-h264", "decode-cuda"]);
-    let plan = plan(HD30, &ladder(), PREFER, &Machine { cores_free: 0.0, ..gpu.machine() });
+    let plan = plan(&HD30, &ladder(), PREFER, &Machine { cores_free: 0.0, ..gpu.machine() });
     assert_eq!(plan.renditions.len(), 4, "a GPU's work is not the CPU's");
     assert!(plan.cores > 0.0 && plan.cores < 0.12, "{}", plan.cores);
 }
@@ -209,7 +233,7 @@ fn what_does_not_fit_is_refused_with_figures() {
 #[test]
 fn costs_are_those_of_the_machine_and_the_source() {
     let mut bench = Bench::new(22, &["x264", "x265", "decode-cuda"]);
-    let cores = |bench: &Bench, source, wants: &[Rendition]| plan(source, wants, PREFER, &bench.machine()).cores;
+    let cores = |bench: &Bench, source, wants: &[Rendition]| plan(&source, wants, PREFER, &bench.machine()).cores;
     let one = [want("a", settings(640, 360, 600))];
     let of = |bench: &Bench, source| (cores(bench, source, &one) * 100.0).round() as u32;
     let on_card = of(&bench, HD30);
@@ -228,7 +252,7 @@ fn costs_are_those_of_the_machine_and_the_source() {
 fn what_runs_is_not_stopped_to_make_room() {
     let bench = Bench::new(22, &["x264"]);
     let small = [want("small", settings(424, 240, 350))];
-    let running = plan(HD30, &small, PREFER, &bench.machine()).renditions;
+    let running = plan(&HD30, &small, PREFER, &bench.machine()).renditions;
     let wants = [ladder(), small.to_vec()].concat();
     for (cores, running, expected) in [
         (0.32, &running[..], "small"),
@@ -238,7 +262,7 @@ fn what_runs_is_not_stopped_to_make_room() {
         // Another one that is called the same.
         (0.67, &[RenditionPlan { rendition: want("small", settings(400, 240, 350)), ..running[0].clone() }], "720p"),
     ] {
-        let plan = plan(HD30, &wants, PREFER, &Machine { cores_free: cores, running, ..bench.machine() });
+        let plan = plan(&HD30, &wants, PREFER, &Machine { cores_free: cores, running, ..bench.machine() });
         let names: Vec<_> = plan.renditions.iter().map(RenditionPlan::name).collect();
         assert_eq!(names.join(" "), expected, "{cores} cores: {:?}", plan.refused);
     }
@@ -248,7 +272,7 @@ fn what_runs_is_not_stopped_to_make_room() {
 fn a_source_without_pictures_gives_sound_alone() {
     let bench = Bench::new(22, &["x264"]);
     let wants = [ladder(), vec![radio("radio", SoundSettings { bitrate_kbps: 96, ..SOUND })]].concat();
-    let plan = plan(SourceShape { sound_alone: true, ..SourceShape::default() }, &wants, PREFER, &bench.machine());
+    let plan = plan(&SourceShape { sound_alone: true, ..SourceShape::default() }, &wants, PREFER, &bench.machine());
     assert_eq!((plan.renditions.len(), plan.worker.video.len(), plan.refused.len()), (1, 0, 4));
     assert_eq!(plan.refused[0].reason, "the source has no picture");
     assert!(!plan.refused[0].for_room);
@@ -260,7 +284,7 @@ fn a_family_that_failed_is_replaced_and_it_is_said() {
     let with = |avoided: &[&str]| {
         let why = |family: &&str| ((*family).to_owned(), "has no card with room".to_owned());
         let avoided = avoided.iter().map(why).collect();
-        plan(HD30, &ladder()[..1], PREFER, &Machine { avoided, ..bench.machine() })
+        plan(&HD30, &ladder()[..1], PREFER, &Machine { avoided, ..bench.machine() })
     };
     for (avoided, element, degraded, memory) in [
         (&[][..], "nvh264enc", false, Memory::Cuda),
@@ -283,25 +307,25 @@ fn a_family_that_failed_is_replaced_and_it_is_said() {
 #[test]
 fn reasons_and_devices_are_shown() {
     let bench = Bench::new(22, &["x264"]);
-    let first = |policy| plan(HD30, &ladder()[..1], policy, &bench.machine()).renditions.remove(0);
+    let first = |policy| plan(&HD30, &ladder()[..1], policy, &bench.machine()).renditions.remove(0);
     assert!(first(PREFER).reason.starts_with("NVENC H.264: no nvenc here; Quick Sync H.264: no qsv here"));
     assert_eq!(first(SOFTWARE).reason, "only software is wanted");
     assert_eq!(first(PREFER).target_bps(), Some(2_628_000));
     let gpu = Bench::new(26, &["nvenc-h264"]);
     let cut = [want("a", PictureSettings { fit: Fit::Crop, ..settings(360, 640, 700) })];
     for (bench, expected) in [(&gpu, true), (&bench, false)] {
-        let plan = plan(HD30, &cut, PREFER, &bench.machine());
+        let plan = plan(&HD30, &cut, PREFER, &bench.machine());
         assert_eq!(plan.renditions[0].reason.ends_with("; pictures are cut in system memory"), expected);
         assert_eq!(plan.worker.video[0].picture.fit, Fit::Crop);
     }
     // A logo that comes, goes or changes leaves software's encodes alone.
     for (bench, begins_anew) in [(&gpu, true), (&bench, false)] {
-        let with = |logo| plan(HD30, &ladder()[..1], Terms { policy: PREFER, logo }, &bench.machine());
+        let with = |logo| plan(&HD30, &ladder()[..1], Terms { policy: PREFER, logo }, &bench.machine());
         assert_eq!(with(true).worker.video[0].id != with(false).worker.video[0].id, begins_anew);
         assert_eq!(with(true).renditions[0].reason.ends_with("; the logo is laid on in system memory"), begins_anew);
     }
     let devices = BTreeMap::from([("nvenc".to_owned(), 1)]);
-    let placed = plan(HD30, &ladder(), PREFER, &Machine { devices, ..gpu.machine() });
+    let placed = plan(&HD30, &ladder(), PREFER, &Machine { devices, ..gpu.machine() });
     assert!(placed.worker.video.iter().all(|output| output.device == Some(1)));
 }
 
@@ -317,7 +341,7 @@ fn deep_and_interlaced_sources_are_decoded_in_system_memory() {
         (false, true, settings(640, 360, 600), Memory::System),
         (true, true, main10, Memory::System),
     ] {
-        let plan = plan(SourceShape { deep, interlaced, ..HD30 }, &[want("a", settings)], PREFER, &bench.machine());
+        let plan = plan(&SourceShape { deep, interlaced, ..HD30 }, &[want("a", settings)], PREFER, &bench.machine());
         assert_eq!((plan.renditions.len(), plan.worker.decode_in), (1, expected), "{:?}", plan.refused);
     }
 }
@@ -327,7 +351,7 @@ fn without_gstreamer_the_reason_is_said() {
     let encoders = Encoders::load().unwrap();
     let abilities = Abilities::none("there is no worker at /x");
     let bench = Bench { abilities, encoders };
-    let plan = plan(HD30, &ladder(), PREFER, &bench.machine());
+    let plan = plan(&HD30, &ladder(), PREFER, &bench.machine());
     assert_eq!(plan.refused.len(), 4);
     assert_eq!(plan.refused[0].reason, "nothing can be encoded here: there is no worker at /x");
 }
@@ -339,7 +363,7 @@ fn profiles_choose_among_encoders() {
         [(H264, "baseline", true), (H264, "main10", false), (H265, "main10", true), (H265, "high", false)]
     {
         let settings = PictureSettings { codec, profile: Some(profile.to_owned()), ..settings(640, 360, 600) };
-        let plan = plan(HD30, &[want("a", settings)], PREFER, &bench.machine());
+        let plan = plan(&HD30, &[want("a", settings)], PREFER, &bench.machine());
         assert_eq!(plan.renditions.len() == 1, fits, "{codec:?} {profile}: {:?}", plan.refused);
     }
 }
@@ -352,11 +376,11 @@ fn what_one_more_would_take() {
     let wants = crate::wants::Wants { renditions: ladder(), ..crate::wants::Wants::default() };
     let nothing = crate::wants::Wants::default();
     let own = want("own", settings(640, 360, 900));
-    let of = |wants, more, free| crate::estimate::estimated(HD30, wants, more, &machine, free);
+    let of = |wants, more, free| crate::estimate::estimated(&HD30, wants, more, &machine, free);
     let (alone, beside) = (of(&nothing, &own, 8.0), of(&wants, &own, 8.0));
     assert!(alone.fits && beside.fits, "{alone:?} {beside:?}");
     assert!(0.0 < beside.cores && beside.cores < alone.cores, "the source is decoded once: {beside:?} {alone:?}");
-    let whole = plan(HD30, &ladder(), PREFER, &machine).cores;
+    let whole = plan(&HD30, &ladder(), PREFER, &machine).cores;
     assert!(!of(&wants, &own, whole).fits, "the ladder takes all that there is");
     let same = Rendition { name: "again".to_owned(), ..ladder()[0].clone() };
     assert_eq!(of(&wants, &same, whole), crate::estimate::Estimate { cores: 0.0, fits: true }, "it is encoded already");

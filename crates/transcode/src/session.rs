@@ -209,8 +209,8 @@ fn receive(message: Message, outlets: &mut Outlets, source_has_sound: bool) -> R
             for outlet in outlets.values_mut() {
                 if outlet.plan.video == Some(id) {
                     outlet.picture(&frame, source_has_sound, now);
-                } else if outlet.plan.audio == Some(id) {
-                    outlet.sound(&frame, now);
+                } else {
+                    outlet.sound(id, &frame, now);
                 }
             }
             follow(outlets, now);
@@ -359,9 +359,9 @@ fn logo_message(logo: &mut watch::Receiver<Option<LogoWish>>) -> Message {
     Message::Logo(logo.borrow_and_update().as_ref().map(Logo::from))
 }
 
-/// What a worker is given: the picture, and the sound that is played where nobody chose.
+/// What a worker is given: the picture, and all sounds.
 fn worked_on(tracks: &Tracks) -> impl Iterator<Item = &Arc<TrackInfo>> {
-    tracks.video().into_iter().chain(tracks.audio())
+    tracks.video().into_iter().chain(tracks.audios())
 }
 
 fn track_config(info: &TrackInfo) -> TrackConfig {

@@ -19,7 +19,7 @@ use crate::backoff::Backoff;
 use crate::families::Families;
 use crate::linger::Linger;
 use crate::outlet::Outlet;
-use crate::plan::{Machine, Refused, RenditionPlan, SourceShape, TranscodePlan, decoding, plan};
+use crate::plan::{Machine, Refused, RenditionPlan, SourceShape, SourceSound, TranscodePlan, decoding, plan};
 use crate::session::{End, Feeding, Host, Outlets, Session, keep, next_kept};
 use crate::telling::{Teller, statuses};
 use crate::wants::{LogoWish, Wants};
@@ -89,6 +89,7 @@ pub fn start(id: StreamId, hub: StreamHub, workshop: Workshop, observe: Observe,
         worker_starts: 0,
         cpu: CpuShare::default(),
         sound_since: None,
+        sounds: Vec::new(),
         looked_for_room: Instant::now(),
         plan: TranscodePlan::default(),
         ledger: workshop.ledger_entry(id),
@@ -116,6 +117,8 @@ struct Stage {
     cpu: CpuShare,
     /// The source is live since then and has shown no picture.
     sound_since: Option<Instant>,
+    /// Those that the source has now.
+    sounds: Vec<SourceSound>,
     looked_for_room: Instant,
     plan: TranscodePlan,
     ledger: LedgerEntry,
@@ -140,7 +143,8 @@ impl Planner {
             devices: self.device.iter().map(|device| (NVENC.to_owned(), device.index)).collect(),
             running,
         };
-        plan(self.shape, &stage.linger.wants(), stage.wanted.borrow().terms(), &machine)
+        let source = SourceShape { sounds: stage.sounds.clone(), ..self.shape.clone() };
+        plan(&source, &stage.linger.wants(), stage.wanted.borrow().terms(), &machine)
     }
 }
 
@@ -241,9 +245,10 @@ impl Stage {
                 let fps =
                     format.fps.map(|(numerator, denominator)| f64::from(numerator) / f64::from(denominator.max(1)));
                 let deep = format.bit_depth > 8;
-                let interlaced = tracks.video().is_some_and(|video| codec::may_be_interlaced(video));
+                self.sounds = tracks.audios().map(|sound| SourceSound::from(&**sound)).collect();
                 let VideoFormat { width, height, .. } = format;
-                let shape = SourceShape { width, height, fps, deep, interlaced, sound_alone };
+                let interlaced = tracks.video().is_some_and(|video| codec::may_be_interlaced(video));
+                let shape = SourceShape { width, height, fps, deep, interlaced, sound_alone, sounds: Vec::new() };
                 return Some((self.hub.source().subscribe(), shape));
             }
             if !live {
@@ -271,7 +276,7 @@ impl Stage {
         let resume_after = self.newest();
         // A device in slices is not named by its own UUID: CUDA finds its slice.
         let uuid = planner.device.as_ref().filter(|device| !device.mig).and_then(|device| device.uuid.as_deref());
-        let limits = self.workshop.limits(memory_max_bytes(&self.plan.worker, planner.shape));
+        let limits = self.workshop.limits(memory_max_bytes(&self.plan.worker, &planner.shape));
         let start = Start { resume_after, device: uuid, limits: Some(limits) };
         let (worker, writer, reader) = match weir_pipeline::start(&launcher, start) {
             Ok(started) => started,
@@ -315,6 +320,7 @@ impl Stage {
         if planner.shape.sound_alone && self.hub.source().tracks().video().is_some() {
             return true;
         }
+        changed |= self.sounds_changed();
         let room_is_due = now.duration_since(self.looked_for_room) >= ROOM_LOOKED_FOR_EVERY
             && self.plan.refused.iter().any(|refused| refused.for_room);
         let plan = (changed || room_is_due).then(|| planner.plan(self, &self.plan.renditions));
@@ -335,6 +341,17 @@ impl Stage {
         self.look_at_lag(now);
         self.tell_statuses();
         false
+    }
+
+    /// A source that says nothing of its sounds has ended, or is about to say it.
+    fn sounds_changed(&mut self) -> bool {
+        let tracks = self.hub.source().tracks();
+        let sounds: Vec<SourceSound> = tracks.audios().map(|sound| SourceSound::from(&**sound)).collect();
+        let changed = !sounds.is_empty() && sounds != self.sounds;
+        if changed {
+            self.sounds = sounds;
+        }
+        changed
     }
 
     /// Says which renditions fall behind, and which are in time again.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
-use weir_media::{MediaKind, MediaTime, TrackId};
+use weir_media::{MediaKind, MediaTime};
 use weir_pipeline::{Encoders, Logo, OutputId, TrackConfig, WireFrame, WorkerFault, WorkerPlan};
 
 use crate::branch::Branch;
@@ -20,6 +20,9 @@ use crate::tone::ToneMapper;
 /// What encoders hold is out in milliseconds; one that hangs must not hold up the others' end.
 const END_PATIENCE: Duration = Duration::from_secs(2);
 
+/// One picture and as many sounds as the server takes of a source, with room.
+const SOURCES_MAX: usize = 64;
+
 #[derive(Debug)]
 pub(crate) struct Graph {
     pipeline: gst::Pipeline,
@@ -29,8 +32,8 @@ pub(crate) struct Graph {
     plan: WorkerPlan,
     logo: LogoSlot,
     tones: ToneMapper,
-    video: Option<Source>,
-    audio: Option<Source>,
+    /// By the source's tracks.
+    sources: BTreeMap<u32, Source>,
     branches: BTreeMap<OutputId, Branch>,
 }
 
@@ -55,8 +58,7 @@ impl Graph {
             plan: WorkerPlan::default(),
             logo: LogoSlot::default(),
             tones: ToneMapper::default(),
-            video: None,
-            audio: None,
+            sources: BTreeMap::new(),
             branches: BTreeMap::new(),
         })
     }
@@ -80,8 +82,7 @@ impl Graph {
             }
         }
         self.plan = plan;
-        self.add_video()?;
-        self.add_audio()
+        self.add_branches()
     }
 
     /// Lies over the next pictures of every rendition. One that can't be read is no reason to end: there is none then.
@@ -93,33 +94,26 @@ impl Graph {
 
     /// A track of the source begins, or goes on with another configuration.
     pub(crate) fn track(&mut self, track: &TrackConfig) -> Result<(), WorkerFault> {
-        let kind = track.codec.kind();
-        let source = match kind {
-            MediaKind::Video => &mut self.video,
-            MediaKind::Audio => &mut self.audio,
-        };
-        if let Some(source) = source {
+        if let Some(source) = self.sources.get(&track.track) {
             // Another codec needs other elements: the server starts another worker then, so this is not met.
             return match source.reconfigure(track).map_err(fault(None))? {
                 true => Ok(()),
                 false => Err(WorkerFault { output: None, message: "the source's codec changed".to_owned() }),
             };
         }
-        let built = Source::build(&self.pipeline, track, self.plan.decode_in, self.resume_after, &self.outbox);
-        *source = Some(built.map_err(fault(None))?);
-        match kind {
-            MediaKind::Video => self.add_video(),
-            MediaKind::Audio => self.add_audio(),
+        if self.sources.len() >= SOURCES_MAX {
+            return Err(WorkerFault {
+                output: None,
+                message: "the source has more tracks than a worker takes".to_owned(),
+            });
         }
+        let built = Source::build(&self.pipeline, track, self.plan.decode_in, self.resume_after, &self.outbox);
+        self.sources.insert(track.track, built.map_err(fault(None))?);
+        self.add_branches()
     }
 
     pub(crate) fn frame(&mut self, frame: WireFrame) -> Result<(), WorkerFault> {
-        let source = match TrackId(frame.track) {
-            TrackId::SOURCE_VIDEO => &mut self.video,
-            TrackId::SOURCE_AUDIO => &mut self.audio,
-            _ => return Ok(()),
-        };
-        let Some(source) = source else { return Ok(()) };
+        let Some(source) = self.sources.get_mut(&frame.track) else { return Ok(()) };
         source.push(frame, &self.outbox).map_err(|error| WorkerFault {
             output: None,
             message: format!("the source's frames are not taken any more: {error}"),
@@ -131,11 +125,10 @@ impl Graph {
         let (ended, ends) = mpsc::channel();
         let mut awaited = 0;
         // A parser that never saw a frame complains of its end.
-        for source in [&self.video, &self.audio].into_iter().flatten().filter(|source| source.is_fed()) {
-            let kind = source.kind();
+        for (track, source) in self.sources.iter().filter(|(_, source)| source.is_fed()) {
             for (id, branch) in &self.branches {
-                let is_sound = self.plan.audio.iter().any(|output| output.id == *id);
-                if is_sound == (kind == MediaKind::Audio) {
+                let sound = self.plan.audio.iter().find(|output| output.id == *id);
+                if sound.map_or(source.kind() == MediaKind::Video, |output| output.source == *track) {
                     branch.tell_end(&ended);
                     awaited += 1;
                 }
@@ -151,8 +144,16 @@ impl Graph {
         }
     }
 
+    /// Begins those of the plan whose source is there and that do not run yet.
+    fn add_branches(&mut self) -> Result<(), WorkerFault> {
+        self.add_video()?;
+        self.add_audio()
+    }
+
     fn add_video(&mut self) -> Result<(), WorkerFault> {
-        let Some(source) = &self.video else { return Ok(()) };
+        let Some(source) = self.sources.values().find(|source| source.kind() == MediaKind::Video) else {
+            return Ok(());
+        };
         for output in &self.plan.video {
             if self.branches.contains_key(&output.id) {
                 continue;
@@ -175,8 +176,8 @@ impl Graph {
     }
 
     fn add_audio(&mut self) -> Result<(), WorkerFault> {
-        let Some(source) = &self.audio else { return Ok(()) };
         for output in &self.plan.audio {
+            let Some(source) = self.sources.get(&output.source) else { continue };
             if self.branches.contains_key(&output.id) {
                 continue;
             }

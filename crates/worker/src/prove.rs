@@ -92,7 +92,7 @@ pub(crate) fn say(value: &impl serde::Serialize) -> io::Result<()> {
 fn steps(what: &str) -> Result<Vec<Step>, BuildFault> {
     if what == ENCODE_OPUS {
         let sound = SoundSettings { bitrate_kbps: 64, codec: AudioCodec::Opus, loudness_lufs: None };
-        let branch = recipe::audio_branch(&AudioOutput { id: OutputId(0), sound });
+        let branch = recipe::audio_branch(&AudioOutput { id: OutputId(0), source: 1, sound });
         return Ok([recipe::test_sound(), branch].concat());
     }
     let encoders = Encoders::load().map_err(|error| BuildFault(error.to_string()))?;

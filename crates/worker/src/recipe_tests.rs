@@ -66,7 +66,7 @@ fn graphs() -> Vec<(String, String)> {
     }
     for (title, codec) in [("AAC", AudioCodec::Aac), ("Opus", AudioCodec::Opus)] {
         let sound = SoundSettings { codec, bitrate_kbps: 128, loudness_lufs: None };
-        let branch = shown(&audio_branch(&AudioOutput { id: OutputId(2), sound }));
+        let branch = shown(&audio_branch(&AudioOutput { id: OutputId(2), source: 1, sound }));
         text.push_str(&format!("\n## {title} at 128 kbps\n  {branch}\n"));
     }
     let x264 = encoders.get("x264").unwrap();

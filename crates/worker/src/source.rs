@@ -36,10 +36,11 @@ impl Source {
         outbox: &Outbox,
     ) -> Result<Self, BuildFault> {
         let kind = track.codec.kind();
-        let (steps, prefix, waiting) = match kind {
-            MediaKind::Video => (recipe::video_source(track.codec, decode_in), "video", PICTURES_WAITING_MAX),
-            MediaKind::Audio => (recipe::audio_source(track.codec), "audio", SOUNDS_WAITING_MAX),
+        let (steps, waiting) = match kind {
+            MediaKind::Video => (recipe::video_source(track.codec, decode_in), PICTURES_WAITING_MAX),
+            MediaKind::Audio => (recipe::audio_source(track.codec), SOUNDS_WAITING_MAX),
         };
+        let prefix = format!("source{}", track.track);
         let input = AppSrc::builder()
             .name(format!("{prefix}-input"))
             .format(gst::Format::Time)
@@ -51,7 +52,7 @@ impl Source {
         input.set_caps(Some(&caps(track)?));
         let mut elements = vec![input.clone().upcast()];
         for step in &steps {
-            elements.push(make(step, prefix)?);
+            elements.push(make(step, &prefix)?);
         }
         chain(pipeline, &elements)?;
         let at = |role| steps.iter().position(|step| step.role == role).and_then(|at| elements.get(at + 1));

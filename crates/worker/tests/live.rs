@@ -39,7 +39,7 @@ fn output(id: u32, (width, height): (u32, u32), codec: VideoCodec) -> VideoOutpu
 
 fn plan(video: Vec<VideoOutput>) -> Message {
     let sound = SoundSettings { bitrate_kbps: 64, codec: AudioCodec::Aac, loudness_lufs: None };
-    let audio = vec![AudioOutput { id: SOUND, sound }];
+    let audio = vec![AudioOutput { id: SOUND, source: 1, sound }];
     Message::Plan(WorkerPlan { decode_in: Memory::System, video, audio })
 }
 

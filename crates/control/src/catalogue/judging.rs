@@ -71,6 +71,6 @@ impl Catalogue {
             let (width, height) = (ingest.width?, ingest.height?);
             Some(SourceShape { width, height, fps: ingest.fps, ..SourceShape::default() })
         });
-        workshop.estimate(stream, shape.unwrap_or_else(source_assumed), &wants, &more)
+        workshop.estimate(stream, &shape.unwrap_or_else(source_assumed), &wants, &more)
     }
 }

@@ -65,6 +65,7 @@ pub fn parse(codec: Codec, id: TrackId, config: Bytes) -> Result<TrackInfo, Code
 pub fn may_be_interlaced(track: &TrackInfo) -> bool {
     match track.codec {
         Codec::H264 => h264::may_be_interlaced(&track.config),
+        Codec::Mpeg2 => mpeg2::may_be_interlaced(&track.config),
         _ => false,
     }
 }

@@ -63,6 +63,14 @@ pub fn is_field(extension: &[u8]) -> bool {
     u32::from(body[0] >> 4) == EXTENSION_PICTURE && u32::from(body[2] & 3) != STRUCTURE_FRAME
 }
 
+/// Whether the sequence does not say that its pictures are whole.
+pub(super) fn may_be_interlaced(config: &[u8]) -> bool {
+    let extension = start_codes(config).find(|(value, _)| *value == start_code::EXTENSION);
+    // Behind four bits of what it is and eight of profile and level.
+    let says_whole = extension.and_then(|(_, at)| config.get(at + 5)).is_some_and(|byte| byte >> 3 & 1 == 1);
+    !says_whole
+}
+
 /// The track of a sequence header with its extension.
 pub fn track_info(id: TrackId, config: Bytes) -> Result<TrackInfo, CodecError> {
     check_config_len(SEQUENCE, &config)?;

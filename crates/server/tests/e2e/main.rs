@@ -13,6 +13,7 @@ mod addresses;
 mod admission;
 mod api;
 mod backoff;
+mod broadcast;
 mod cage;
 #[path = "../common/mod.rs"]
 mod common;

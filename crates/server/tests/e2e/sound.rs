@@ -63,15 +63,35 @@ fn make_source(path: &Path) {
     );
 }
 
+fn attribute(line: &str, name: &str) -> Option<String> {
+    let quoted = line.split(&format!("{name}=\"")).nth(1)?;
+    quoted.split('"').next().map(str::to_owned)
+}
+
+/// Where a variant's pictures or sound are; renditions whose sound is the same name one playlist.
+fn address_of(master: &str, name: &str, kind: &str) -> Option<String> {
+    let lines: Vec<&str> = master.lines().collect();
+    let at = lines.iter().position(|line| line.starts_with(&format!("{name}/")))?;
+    let address = lines[at].split('?').next()?;
+    if address.starts_with(&format!("{name}/{kind}")) {
+        return Some(address.to_owned());
+    }
+    let group = format!("GROUP-ID=\"{}\"", attribute(lines.get(at.checked_sub(1)?)?, "AUDIO")?);
+    attribute(lines.iter().find(|line| line.starts_with("#EXT-X-MEDIA:TYPE=AUDIO") && line.contains(&group))?, "URI")
+}
+
 /// A rendition's pictures or sound as one file.
 fn download(base: &str, name: &str, kind: &str, folder: &Path) -> PathBuf {
     let mut get = player(base);
-    let playlist = String::from_utf8(get(&format!("{name}/{kind}.m3u8")).expect("a playlist")).unwrap();
-    let quoted = |line: &str| line.split("URI=\"").nth(1).and_then(|rest| rest.split('"').next()).map(str::to_owned);
-    let map = playlist.lines().find(|line| line.starts_with("#EXT-X-MAP")).and_then(quoted).expect("a map");
-    let mut media = get(&format!("{name}/{map}")).expect("an init segment");
+    let master = String::from_utf8(get("master.m3u8").expect("a master playlist")).unwrap();
+    let address = address_of(&master, name, kind).unwrap_or_else(|| panic!("no {kind} of {name}: {master}"));
+    let (folder_of, _) = address.rsplit_once('/').unwrap();
+    let playlist = String::from_utf8(get(&address).expect("a playlist")).unwrap();
+    let map = playlist.lines().find(|line| line.starts_with("#EXT-X-MAP"));
+    let map = map.and_then(|line| attribute(line, "URI")).expect("a map");
+    let mut media = get(&format!("{folder_of}/{map}")).expect("an init segment");
     for line in playlist.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
-        media.extend(get(&format!("{name}/{line}")).expect("a segment"));
+        media.extend(get(&format!("{folder_of}/{line}")).expect("a segment"));
     }
     let file = folder.join(format!("{name}-{kind}.mp4"));
     std::fs::write(&file, media).unwrap();
@@ -343,7 +363,7 @@ fn a_source_without_a_picture_has_its_ladder_of_sound() {
     let base = format!("{}/play/radio", weir.http());
     wait_until("both renditions are offered", SOON, || {
         let master = player(&base)("master.m3u8").map(|text| String::from_utf8(text).unwrap()).unwrap_or_default();
-        ["audio-128/audio.m3u8", "audio-64/audio.m3u8"].iter().all(|name| master.contains(name))
+        ["audio-128/audio", "audio-64/audio"].iter().all(|name| master.contains(name))
     });
     assert_worker_is_limited(&weir);
     let mut watcher = Watcher::new(player(&base));
