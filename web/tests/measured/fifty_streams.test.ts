@@ -15,9 +15,8 @@ const STREAMS = 50;
 const ON_SCREEN = 8;
 const MEASURED_SECONDS = 8;
 /** Of one core, by the page's own process. What other programs do on the machine can only add to it (their share of its caches, a core
- *  that is lent out), so the least of some windows is the page's own cost. */
-const PAGE_CPU_GOAL = 0.1;
-/** A machine half as fast as those that the goal was measured on. */
+ *  that is lent out), so the least of some windows is the page's own cost. The goal is a tenth; this leaves room for a machine half as
+ *  fast as those that it was measured on. */
 const PAGE_CPU_MAX = 0.2;
 const WINDOWS = 5;
 
@@ -73,7 +72,7 @@ test("fifty live streams cost the page little", { timeout: 240_000 }, async (con
     shares.push(((await pageCpuSeconds()) - cpuBefore) / ((Date.now() - began) / 1_000));
     const now = await figures();
     moved = Math.max(moved, now.filter((figure, at) => figure !== before[at]).length);
-  } while (Math.min(...shares) >= PAGE_CPU_GOAL && shares.length < WINDOWS);
+  } while (Math.min(...shares) >= PAGE_CPU_MAX && shares.length < WINDOWS);
   const told = shares.map((share) => `${(share * 100).toFixed(1)} %`).join(", ");
   context.diagnostic(`${told} of a core; ${moved} of ${ON_SCREEN} figures moved in ${MEASURED_SECONDS} s`);
   assert.ok(moved > ON_SCREEN / 2, `only ${moved} tiles moved`);

@@ -11,7 +11,9 @@ import type { Browser, Page } from "playwright-core";
 import { type Fetched, type LowLatency, type PlayerName, RECORDER, type Report, startBrowser, startPlayerSite } from "../browser";
 import { publish, type Stream, waitFor, Weir } from "../weir";
 
-const PLAY_SECONDS = 60;
+/** The long form plays what is promised; in the short one a player that throws pictures away shows it just as well. */
+const LONG = Boolean(process.env["WEIR_LONG"]);
+const PLAY_SECONDS = LONG ? 60 : 30;
 /** Players find their place and their speed; what they report until then is on its way. */
 const SETTLE_SECONDS = 10;
 const LATENCY_MAX_SECONDS = 2.0;
@@ -23,7 +25,7 @@ const FPS = 30;
 /** Small: five browsers decode it side by side, on two cores. What is tested is what they are given, and when. */
 const PICTURE = { size: "640x360", kbps: 800 };
 /** Of low-latency DASH: long enough for a dozen segments after the player has found its place. */
-const DASH_SECONDS = 35;
+const DASH_SECONDS = LONG ? 35 : 20;
 const PICTURES = "test-results";
 
 let weir: Weir, browser: Browser, stream: Stream, publisher: ChildProcess;
@@ -94,7 +96,7 @@ async function watchReport(page: Page): Promise<{ time: number; frames: number; 
   })()`);
 }
 
-test("players play a minute without a stall, from the same bytes", { timeout: 150_000 }, async (context) => {
+test("players play without a stall, from the same bytes", { timeout: 150_000 }, async (context) => {
   // The page is there before the stream is: it says so, and begins by itself.
   const watch = await (await browser.newContext({ viewport: { width: 1100, height: 720 } })).newPage();
   const trouble: string[] = [];
@@ -170,7 +172,7 @@ test("players play a minute without a stall, from the same bytes", { timeout: 15
     if (byShaka[segment]) same[kind] += 1;
   }
   context.diagnostic(`segments with one sha256 in all three players: ${JSON.stringify(same)}`);
-  assert.ok(same.video >= 20 && same.audio >= 20, `only ${JSON.stringify(same)} segments were fetched by all three`);
+  assert.ok(Math.min(same.video, same.audio) >= PLAY_SECONDS / 3, `only ${JSON.stringify(same)} segments were fetched by all three`);
 });
 
 test("dash.js plays from segments that are still being made", { timeout: 150_000 }, async (context) => {
@@ -215,7 +217,7 @@ const WAYS: [PlayerName, string, LowLatency][] = [
   ["dash.js", "manifest-ll.mpd", null],
 ];
 
-test("every player by every protocol shows its pictures", { skip: !process.env["WEIR_LONG"], timeout: 900_000 }, async (context) => {
+test("every player by every protocol shows its pictures", { skip: !LONG, timeout: 900_000 }, async (context) => {
   publisher ??= publish(stream.pushUrl, PICTURE);
   for (const [player, path, lowLatency] of WAYS) {
     await Promise.all(browser.contexts().map((one) => one.close()));
