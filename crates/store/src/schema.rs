@@ -2,13 +2,27 @@
 
 use crate::dialect::Connection;
 use crate::{Result, StoreError};
-use sqlx::migrate::Migrator;
+use sqlx::SqlStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
+/// The files of `migrations/`, sorted: name and text (`build.rs`).
+static FILES: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
+
+/// Named and numbered as sqlx reads such a folder, so that its checksums are those of every database there is.
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+    let migration = |(name, sql): &(&'static str, &'static str)| {
+        let (number, description) = name.trim_end_matches(".sql").split_once('_')?;
+        let description = description.replace('_', " ").into();
+        let sql = SqlStr::from_static(sql);
+        Some(Migration::new(number.parse().ok()?, description, MigrationType::Simple, sql, false))
+    };
+    Migrator::with_migrations(FILES.iter().filter_map(migration).collect())
+});
 
 /// Copies from before an upgrade: enough to go back from a version that was tried for a while after another.
 const BACKUPS_MAX: usize = 3;

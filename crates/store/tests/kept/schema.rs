@@ -14,21 +14,25 @@ use weir_model::{
 };
 use weir_store::{SealingKey, Store, StoreError};
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
+/// The folder as sqlx itself reads it: the store, which lists it while compiling, must find its own checksums in such a database.
+async fn migrations() -> sqlx::migrate::Migrator {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
+    sqlx::migrate::Migrator::new(folder).await.unwrap()
+}
 
 async fn connect(path: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(path).create_if_missing(true).connect().await.unwrap()
 }
 
-fn newest() -> i64 {
-    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap()
+async fn newest() -> i64 {
+    migrations().await.iter().map(|migration| migration.version).max().unwrap()
 }
 
 /// A database as an older version left it, with a stream in it.
 async fn older(dir: &Path, version: i64) -> PathBuf {
     let path = dir.join("weir.db");
     let mut connection = connect(&path).await;
-    MIGRATIONS.run_to(version, &mut connection).await.unwrap();
+    migrations().await.run_to(version, &mut connection).await.unwrap();
     let insert = "insert into stream (id, version, name, active, hls, dash, webrtc, dvr_seconds, protected, \
                   encoder_policy, created_at, updated_at) values (77, 1, 'old', 1, 1, 1, 1, 60, 0, 'prefer_hw', 0, 0)";
     sqlx::query(insert).execute(&mut connection).await.unwrap();
@@ -44,18 +48,18 @@ fn backups(dir: &Path) -> Vec<String> {
 }
 
 /// Two branches that each add one would both be number n: the second would never run on databases that have the first.
-#[test]
-fn each_migration_has_a_number_of_its_own() {
+#[tokio::test]
+async fn each_migration_has_a_number_of_its_own() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
     let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut numbers: Vec<i64> = names.map(|name| name.split('_').next().unwrap().parse().unwrap()).collect();
     numbers.sort_unstable();
-    assert_eq!(numbers, (1..=newest()).collect::<Vec<_>>(), "migrations are numbered from 1, each number once");
+    assert_eq!(numbers, (1..=newest().await).collect::<Vec<_>>(), "migrations are numbered from 1, each number once");
 }
 
 #[tokio::test]
 async fn every_older_schema_is_copied_and_brought_up_to_date() {
-    for version in 1..newest() {
+    for version in 1..newest().await {
         let dir = tempfile::tempdir().unwrap();
         let path = older(dir.path(), version).await;
         let key = SealingKey::load_or_create(dir.path()).unwrap();
@@ -67,7 +71,7 @@ async fn every_older_schema_is_copied_and_brought_up_to_date() {
         assert_eq!(store.stream(StreamId(77)).await.unwrap().name.as_str(), "old");
         store.create_stream(stream("new")).await.unwrap();
         store.close().await;
-        let copy = format!("weir.db.before-{version}-{}", newest());
+        let copy = format!("weir.db.before-{version}-{}", newest().await);
         assert_eq!(backups(dir.path()), [copy.as_str()]);
         let copy = dir.path().join(copy);
         assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
@@ -150,7 +154,7 @@ async fn the_newest_three_copies_stay() {
         fs::write(dir.path().join(other), "").unwrap();
     }
     open(dir.path()).await.close().await;
-    let mine = format!("weir.db.before-1-{}", newest());
+    let mine = format!("weir.db.before-1-{}", newest().await);
     let expected =
         ["other.db.before-1-2", mine.as_str(), "weir.db.before-4-6", "weir.db.before-5-6", "weir.db.before-x-1"];
     assert_eq!(backups(dir.path()), expected);
@@ -162,7 +166,7 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     open(dir.path()).await.close().await;
     let path = dir.path().join("weir.db");
     let mut connection = connect(&path).await;
-    let newer = newest() + 2;
+    let newer = newest().await + 2;
     sqlx::query("insert into _sqlx_migrations values (?, 'to come', current_timestamp, true, x'00', 1)")
         .bind(newer)
         .execute(&mut connection)
@@ -170,7 +174,7 @@ async fn a_newer_schema_is_refused_and_left_alone() {
         .unwrap();
     connection.close().await.unwrap();
     let key = SealingKey::load_or_create(dir.path()).unwrap();
-    let known = newest();
+    let known = newest().await;
     let words =
         format!("written by a newer weir (schema {newer}, this one knows {known}): run that version again, or restore");
     for backup in ["a backup from before the upgrade".to_owned(), format!("weir.db.before-{known}-{newer}")] {
