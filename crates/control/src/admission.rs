@@ -1,10 +1,14 @@
 //! Admission: the one question whether somebody may publish or play, whatever the protocol, and what they get when they may.
 
 mod refusal;
+mod rtmp;
 mod rule;
+mod srt;
 
 pub use refusal::AdmissionRefusal;
+pub use rtmp::RtmpAdmission;
 pub(crate) use rule::may_watch;
+pub use srt::SrtAdmission;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -12,12 +16,11 @@ use std::time::Instant;
 
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
-use weir_hub::{SOURCE_RENDITION, StreamHub};
+use weir_hub::{Feeds, SOURCE_RENDITION, StreamHub};
 use weir_ingest::{Admitted, Eviction, IngestMeter, Occupied, Ticket};
 use weir_media::WireClock;
 use weir_model::{IngestProtocol, StreamId};
 use weir_net::{GuessLimit, GuessRules};
-use weir_restream::Feeds;
 
 use crate::catalogue::{PlayGrant, PublishGrant};
 use crate::commands::Commands;

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
-use weir_hub::StreamHub;
+use weir_hub::{Feeds, StreamHub};
 use weir_ingest::SourceDoor;
 use weir_model::{RestreamId, Stream, StreamId};
 use weir_packager::Packager;
-use weir_restream::{Feeds, RetryHandle};
+use weir_restream::RetryHandle;
 
 /// A stream that was created a moment ago is waited for this long by whoever comes for it, whatever the protocol.
 const NEW_STREAM_PATIENCE: Duration = Duration::from_secs(2);

@@ -7,11 +7,11 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use weir_hub::{StreamHub, WindowLimits};
+use weir_hub::{Feeds, StreamHub, WindowLimits};
 use weir_ingest::SourceDoor;
 use weir_model::{RenditionStatus, RestreamId, Stream, StreamId};
 use weir_packager::Packager;
-use weir_restream::{Feeds, PushContext, RestreamOutcome, RetryHandle};
+use weir_restream::{PushContext, RestreamOutcome, RetryHandle};
 
 use crate::catalogue::Desired;
 use crate::parts::{Facts, PartKey, PartSpec, Step, diff, parts};

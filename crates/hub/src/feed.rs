@@ -1,6 +1,7 @@
 //! A feed: one rendition, written once for a protocol into batches in a window of their own that all its receivers share.
 
 use std::fmt::Debug;
+use std::hash::Hash;
 use std::time::Duration;
 
 use crate::{Cursor, Entry, Item, Next, Rendition, Subscriber, Window, WindowLimits};
@@ -18,7 +19,10 @@ const LIMITS: WindowLimits = WindowLimits { duration: Duration::from_secs(2), it
 pub trait Batcher: Debug + Send + 'static {
     /// Some frames as they go to every receiver.
     type Batch: Debug + Item;
+    /// What may differ between two feeds of one rendition, such as the language of the sound where only one is carried.
+    type Choice: Clone + Debug + Eq + Hash + Send + Sync;
 
+    fn new(choice: &Self::Choice) -> Self;
     /// Takes the next entry; gives a batch when one is complete.
     fn push(&mut self, entry: &Entry) -> Option<Self::Batch>;
     /// Whether something waits for what completes its batch.

@@ -4,8 +4,10 @@
 //! position in that window; when it falls out it jumps to the newest keyframe and is told how much it lost. Memory is
 //! streams x window, whatever the number of subscribers.
 
+mod cold;
 mod cursor;
 mod feed;
+mod feeds;
 mod hurry;
 mod limits;
 mod rendition;
@@ -13,8 +15,10 @@ mod stream;
 mod tracks;
 mod window;
 
+pub use cold::Cold;
 pub use cursor::{Cursor, Next};
 pub use feed::{Batcher, Feed};
+pub use feeds::{FeedHandle, Feeds};
 pub use limits::WindowLimits;
 pub use rendition::{Entry, Publisher, Rendition, Subscriber};
 pub use stream::{SOURCE_RENDITION, SourcePulse, StreamHub};

@@ -1,13 +1,14 @@
-//! Receive a stream's source: hold its one slot, put it on the stream's timeline, publish it, measure it.
+//! Receive a stream's source: hold its one slot, put it on the stream's timeline, publish it, measure it. Each protocol is a file.
 
 mod door;
 mod meter;
-mod session;
+mod rtmp;
 mod source_writer;
-mod ts_session;
+mod srt;
+mod ts;
 mod warnings;
 
 pub use door::{Admitted, Eviction, Occupied, SourceDoor, Ticket};
 pub use meter::{IngestMeter, Measured};
-pub use session::RtmpSession;
-pub use ts_session::{TsSession, Useless};
+pub use rtmp::RtmpSession;
+pub use srt::SrtPublisher;

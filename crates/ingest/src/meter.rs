@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use weir_media::codec::GopMeter;
 use weir_media::{Frame, MediaKind, TrackId, TrackInfo};
-use weir_model::{IngestProtocol, IngestStatus, Slot, TrackStatus, Warning};
-use weir_srt::path::PathFigures;
+use weir_model::{IngestProtocol, IngestStatus, PathFigures, Slot, TrackStatus, Warning};
 
 use crate::warnings;
 

@@ -9,6 +9,7 @@ mod ladder;
 mod logo;
 mod name;
 mod named;
+mod path;
 mod picture_settings;
 mod platform;
 mod platform_check;
@@ -33,6 +34,7 @@ pub use id::{ApiKeyId, DestinationId, LadderId, RestreamId, StreamId, UserId, We
 pub use ladder::{BuiltinLadder, Ladder, LadderFault, MAX_RENDITIONS, is_builtin_ladder};
 pub use logo::{Corner, LOGO_BYTES_MAX, LOGO_SIDE_MAX, LogoImage, LogoPlacement, LogoPlacementFault};
 pub use name::{MAX_LABEL_CHARS, MAX_STREAM_NAME_BYTES, NameFault, StreamName, checked_label};
+pub use path::{PathAdvice, PathFigures};
 pub use picture_settings::{Fit, PictureSettings, RateControl, VideoCodec};
 pub use platform::{Platform, PlatformRules, Platforms, PlatformsFault, Protocol, RetryBudget};
 pub use platform_check::{Sent, Violation, check_platform};

@@ -1,7 +1,7 @@
 //! An open push of either protocol, and what it has in common: what happens on it, and how far it has come.
 
+use weir_model::PathFigures;
 use weir_rtmp::net::{PublishConnection, PushError, PushEvent};
-use weir_srt::path::PathFigures;
 use weir_srt::{CallError, SrtConnection};
 
 use crate::rtmp_link::RtmpLink;

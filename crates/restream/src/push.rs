@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
-use weir_hub::StreamHub;
+use weir_hub::{Cold, Feeds, StreamHub};
 use weir_model::{EventKind, Reason, ReasonCode, RestreamId, RestreamState, RetryRules, StreamId};
 use weir_observe::{Counter, Observe, fields};
 use weir_rtmp::net::{PushError, PushEvent, PushOptions};
@@ -16,9 +16,7 @@ use weir_rtmp::session::is_auth_rejection;
 use weir_rtmp::url::RtmpUrl;
 
 use crate::backoff::{Backoff, Eagerness};
-use crate::cold::Cold;
 use crate::failure;
-use crate::feeds::Feeds;
 use crate::gauge::{Clock, Gauge};
 use crate::link::{Dialed, LinkError, LinkEvent, OpenLink};
 use crate::machine::{Action, Failure, Input, Machine, Retry, View};
@@ -284,7 +282,7 @@ impl PushTask {
                     Ok(Target::Srt { call, .. }) => call.payload_bytes,
                     _ => None,
                 };
-                let feed = feeds.ts_feed(rendition, &lane);
+                let feed = feeds.feed(rendition, (), &lane);
                 OpenLink::Srt(Box::new(SrtLink::new(*connection, payload_bytes, feed)))
             }
         }

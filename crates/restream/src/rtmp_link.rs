@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use weir_hub::{Cursor, Next};
+use weir_hub::{Cursor, FeedHandle, Next};
 use weir_rtmp::batch::{Outlet, SharedBatch};
+use weir_rtmp::from_frames::RtmpBatcher;
 use weir_rtmp::net::{PublishConnection, PushError, PushEvent};
 use weir_rtmp::parcel::Parcel;
 
-use crate::feeds::FeedHandle;
 use crate::link::{LinkEvent, Progress};
 use crate::tcp_loss::TcpLoss;
 
@@ -31,11 +31,11 @@ pub(crate) struct RtmpLink {
     written_before_media: u64,
     loss: TcpLoss,
     /// Keeps the feed running.
-    _feed: FeedHandle,
+    _feed: FeedHandle<RtmpBatcher>,
 }
 
 impl RtmpLink {
-    pub(crate) fn new(connection: PublishConnection, feed: FeedHandle) -> Self {
+    pub(crate) fn new(connection: PublishConnection, feed: FeedHandle<RtmpBatcher>) -> Self {
         let cursor = feed.subscribe();
         let outlet = Outlet::new(connection.stream_id());
         let written_before_media = connection.progress().written_bytes;

@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use weir_hub::FeedHandle;
+use weir_model::PathFigures;
+use weir_srt::from_frames::TsBatcher;
 use weir_srt::outlet::{Outlet, Sent};
-use weir_srt::path::{Direction, PathFigures, PathMeter};
+use weir_srt::path::{Direction, PathMeter};
 use weir_srt::{ConnectionLost, SrtConnection};
 
-use crate::feeds::TsFeedHandle;
 use crate::link::{LinkEvent, Progress};
 
 /// The path's figures are taken this often; what has arrived is looked at as often as is asked.
@@ -23,7 +25,7 @@ pub(crate) struct SrtLink {
     acked_bytes: u64,
     acked_at: Instant,
     /// Keeps the feed running.
-    _feed: TsFeedHandle,
+    _feed: FeedHandle<TsBatcher>,
 }
 
 /// How an open push ended.
@@ -35,7 +37,7 @@ pub(crate) struct SrtLost {
 }
 
 impl SrtLink {
-    pub(crate) fn new(connection: SrtConnection, payload_bytes: Option<u32>, feed: TsFeedHandle) -> Self {
+    pub(crate) fn new(connection: SrtConnection, payload_bytes: Option<u32>, feed: FeedHandle<TsBatcher>) -> Self {
         Self {
             connection,
             outlet: Outlet::new(feed.subscribe(), payload_bytes),

@@ -84,6 +84,12 @@ pub struct RtmpBatcher {
 
 impl Batcher for RtmpBatcher {
     type Batch = SharedBatch;
+    /// The language of the sound, where one is wished.
+    type Choice = Option<Language>;
+
+    fn new(language: &Option<Language>) -> Self {
+        Self { language: *language, ..Self::default() }
+    }
 
     fn push(&mut self, entry: &Entry) -> Option<SharedBatch> {
         if self.tracks.as_ref().is_none_or(|tracks| !Arc::ptr_eq(tracks, &entry.tracks)) {
@@ -130,11 +136,6 @@ impl Batcher for RtmpBatcher {
 }
 
 impl RtmpBatcher {
-    /// One that sends the sound in that language, where there is one.
-    pub fn speaking(language: Option<Language>) -> Self {
-        Self { language, ..Self::default() }
-    }
-
     fn change_tracks(&mut self, tracks: &Arc<Tracks>) {
         self.tracks = Some(Arc::clone(tracks));
         let sound = sound_of(tracks, self.language);

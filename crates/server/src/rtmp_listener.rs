@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use weir_control::{Lanes, RtmpDoor};
+use weir_control::{Lanes, RtmpAdmission};
 use weir_observe::{Counter, Heartbeat, Observe};
 use weir_rtmp::net::{CloseReason, Listener};
 
 /// Runs until told to stop. Then the door is shut, and connections end as their streams do; dropped, it cuts off the others.
 pub(crate) async fn run(
     listener: Listener,
-    door: Arc<RtmpDoor>,
+    door: Arc<RtmpAdmission>,
     lanes: Lanes,
     observe: Observe,
     stop: CancellationToken,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use weir_api::{ApiContext, HttpServer, WebhookCaller};
-use weir_control::{DRAIN_MAX, Kit, Lanes, RtmpDoor, Supervisor};
+use weir_control::{DRAIN_MAX, Kit, Lanes, RtmpAdmission, Supervisor};
 use weir_net::{CapLimits, Caps};
 use weir_rtmp::net::PushOptions;
 
@@ -158,7 +158,7 @@ fn capped(http: &HttpServer, sockets: &Sockets) -> Vec<Capped> {
 
 fn start_listeners(owners: &mut Owners, base: &Base, http: &HttpServer, sockets: Sockets) {
     let listener = |name, grace| Owner { name, turn: Turn::Serving, grace };
-    let door = Arc::new(RtmpDoor::new(base.admission.clone(), base.observe.clone()));
+    let door = Arc::new(RtmpAdmission::new(base.admission.clone(), base.observe.clone()));
     for (name, socket) in [("the RTMP listener", sockets.rtmp), ("the RTMPS listener", sockets.rtmps)] {
         let Some(socket) = socket else { continue };
         let (door, lanes, observe) = (Arc::clone(&door), base.lanes.clone(), base.observe.clone());

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use weir_api::PublicUrls;
-use weir_control::SrtDoor;
+use weir_control::SrtAdmission;
 use weir_rtmp::net::{ListenLimits, Listener};
 use weir_srt::SrtListener;
 
@@ -38,7 +38,7 @@ pub(crate) struct HttpSocket {
 /// An SRT listener asks its door before it lets a caller in, so the two are made together.
 pub(crate) struct SrtSocket {
     pub(crate) listener: SrtListener,
-    pub(crate) door: Arc<SrtDoor>,
+    pub(crate) door: Arc<SrtAdmission>,
 }
 
 impl Sockets {
@@ -112,7 +112,7 @@ async fn bind_rtmp(
 
 fn bind_srt(config: &Config, base: &Base) -> anyhow::Result<Option<SrtSocket>> {
     let Some(address) = config.srt else { return Ok(None) };
-    let door = Arc::new(SrtDoor::new(base.admission.clone(), base.observe.clone()));
+    let door = Arc::new(SrtAdmission::new(base.admission.clone(), base.observe.clone()));
     let limits = weir_srt::ListenLimits {
         connections_max: config.srt_connections.max,
         connections_per_ip_max: config.srt_connections.per_ip_max,

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use weir_control::{Lanes, SrtDoor};
+use weir_control::{Lanes, SrtAdmission};
 use weir_observe::{Counter, Heartbeat, Observe};
 use weir_srt::SrtListener;
 
 /// Runs until told to stop. Then the door is shut, and connections end as their streams do; dropped, it cuts off the others.
 pub(crate) async fn run(
     listener: SrtListener,
-    door: Arc<SrtDoor>,
+    door: Arc<SrtAdmission>,
     lanes: Lanes,
     observe: Observe,
     stop: CancellationToken,

@@ -88,6 +88,12 @@ pub struct TsBatcher {
 
 impl Batcher for TsBatcher {
     type Batch = TsBatch;
+    /// All sounds go out.
+    type Choice = ();
+
+    fn new((): &()) -> Self {
+        Self::default()
+    }
 
     fn push(&mut self, entry: &Entry) -> Option<TsBatch> {
         if self.tracks.as_ref().is_none_or(|tracks| !Arc::ptr_eq(tracks, &entry.tracks)) {

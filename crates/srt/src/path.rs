@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use weir_model::SrtFigures;
+use weir_model::{PathAdvice, PathFigures, SrtFigures};
 
 use crate::stats::SrtStats;
 
@@ -24,23 +24,6 @@ const RTT_MS_UNMEASURED: f64 = 100.0;
 pub enum Direction {
     Send,
     Receive,
-}
-
-/// What is to be told of a path.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct PathFigures {
-    pub rtt_ms: f64,
-    pub latency_ms: f64,
-    /// Of the last ten seconds, repaired or not.
-    pub loss_percent: f64,
-    pub srt: SrtFigures,
-    pub advice: Vec<PathAdvice>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PathAdvice {
-    pub code: &'static str,
-    pub message: String,
 }
 
 #[derive(Debug)]

@@ -1,12 +1,12 @@
 //! RTMP play: a stream's feed to one player, on a connection that the player opened.
 
-use weir_hub::{Cursor, Next, StreamHub};
+use weir_hub::{Cursor, FeedHandle, Next, StreamHub};
 use weir_observe::Viewer;
 use weir_rtmp::batch::{Outlet, SharedBatch};
+use weir_rtmp::from_frames::RtmpBatcher;
 use weir_rtmp::net::{BoxFuture, PlaySession};
 use weir_rtmp::parcel::Parcel;
 
-use crate::feeds::FeedHandle;
 use crate::source_gone::source_gone_too_long;
 
 /// One player.
@@ -15,13 +15,13 @@ pub struct RtmpPlay {
     hub: StreamHub,
     cursor: Cursor<SharedBatch>,
     outlet: Option<Outlet>,
-    _feed: FeedHandle,
+    _feed: FeedHandle<RtmpBatcher>,
     /// Counted while it lives.
     _viewer: Option<Viewer>,
 }
 
 impl RtmpPlay {
-    pub fn new(hub: StreamHub, feed: FeedHandle, viewer: Option<Viewer>) -> Self {
+    pub fn new(hub: StreamHub, feed: FeedHandle<RtmpBatcher>, viewer: Option<Viewer>) -> Self {
         Self { hub, cursor: feed.subscribe(), outlet: None, _feed: feed, _viewer: viewer }
     }
 

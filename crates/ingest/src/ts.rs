@@ -1,11 +1,10 @@
-//! One MPEG-TS publisher's session: bytes in, frames on the stream's timeline out, and what is not carried told in words.
+//! The session of a publisher of MPEG-TS, whatever brings it: bytes in, frames on the stream's timeline out, and what is not carried told in words.
 
 use std::time::{Duration, Instant};
 
-use weir_model::EventKind;
+use weir_model::{EventKind, PathFigures};
 use weir_mux::ts::{NotCarried, SOUNDS_MAX, Splice, SpliceCommand, TsEvent, TsReader};
 use weir_observe::fields;
-use weir_srt::path::PathFigures;
 
 use crate::door::Ticket;
 use crate::meter::TransportFigures;
@@ -20,7 +19,7 @@ const SPLICES_MAX: u32 = 20;
 
 /// Takes what a publisher sends; dropping it frees the stream's door.
 #[derive(Debug)]
-pub struct TsSession {
+pub(crate) struct TsSession {
     writer: SourceWriter,
     reader: TsReader,
     /// When bytes began to come without a frame.
@@ -32,11 +31,11 @@ pub struct TsSession {
 /// Nothing usable arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no picture or sound that can be used came in {} s of MPEG-TS", FRAMES_WITHIN.as_secs())]
-pub struct Useless;
+pub(crate) struct Useless;
 
 impl TsSession {
     /// Reads the programme of that number, or the first one.
-    pub fn new(ticket: Ticket, program: Option<u16>) -> Self {
+    pub(crate) fn new(ticket: Ticket, program: Option<u16>) -> Self {
         Self {
             writer: SourceWriter::new(ticket),
             reader: TsReader::new(program),
@@ -47,7 +46,7 @@ impl TsSession {
     }
 
     /// Takes bytes as they came; an error turns the publisher away.
-    pub fn bytes(&mut self, bytes: &[u8], now: Instant) -> Result<(), Useless> {
+    pub(crate) fn bytes(&mut self, bytes: &[u8], now: Instant) -> Result<(), Useless> {
         self.reader.feed(bytes);
         self.fruitless_since.get_or_insert(now);
         self.take_events(now);
@@ -56,20 +55,20 @@ impl TsSession {
     }
 
     /// Nothing comes any more: the last picture is whole now.
-    pub fn finish(&mut self, now: Instant) {
+    pub(crate) fn finish(&mut self, now: Instant) {
         self.reader.finish();
         self.take_events(now);
         self.tell_counts();
     }
 
     /// How the way here is, to be told about once a second.
-    pub fn path(&self, figures: PathFigures) {
+    pub(crate) fn path(&self, figures: PathFigures) {
         self.writer.meter().path(figures);
         self.tell_counts();
     }
 
     /// Whether each picture is wanted as it comes.
-    pub fn is_hurried(&self) -> bool {
+    pub(crate) fn is_hurried(&self) -> bool {
         self.writer.is_hurried()
     }
 

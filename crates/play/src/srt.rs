@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use tokio::time::{MissedTickBehavior, interval};
-use weir_hub::StreamHub;
+use weir_hub::{FeedHandle, StreamHub};
 use weir_observe::Viewer;
 use weir_srt::SrtConnection;
+use weir_srt::from_frames::TsBatcher;
 use weir_srt::outlet::{Outlet, Sent};
 
-use crate::feeds::TsFeedHandle;
 use crate::source_gone::source_gone_too_long;
 
 /// A player that acknowledges nothing of what waits for it for so long is gone, whatever it says.
@@ -21,13 +21,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub struct SrtPlay {
     hub: StreamHub,
     outlet: Outlet,
-    _feed: TsFeedHandle,
+    _feed: FeedHandle<TsBatcher>,
     /// Counted while it lives.
     _viewer: Option<Viewer>,
 }
 
 impl SrtPlay {
-    pub fn new(hub: StreamHub, feed: TsFeedHandle, viewer: Option<Viewer>) -> Self {
+    pub fn new(hub: StreamHub, feed: FeedHandle<TsBatcher>, viewer: Option<Viewer>) -> Self {
         Self { hub, outlet: Outlet::new(feed.subscribe(), None), _feed: feed, _viewer: viewer }
     }
 

@@ -1,38 +1,21 @@
-//! Who comes in by SRT: publishers to their stream's door, players to its feed.
+//! Admission over SRT: callers are answered in SRT's numbers, and whoever is let in is served.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
-use weir_ingest::TsSession;
+use weir_hub::Cold;
+use weir_ingest::SrtPublisher;
 use weir_media::WireClock;
 use weir_model::IngestProtocol;
 use weir_observe::{Observe, Refusal, RefusalKind, ViewerKind};
-use weir_restream::{Cold, SrtPlay};
-use weir_srt::connection::PAYLOAD_BYTES_MAX;
-use weir_srt::path::{Direction, PathMeter};
-use weir_srt::{Accepted, Admittance, Gate, Received, SrtConnection, StreamId, reject};
+use weir_play::SrtPlay;
+use weir_srt::{Accepted, Admittance, Gate, SrtConnection, StreamId, reject};
 
-use crate::admission::{Admission, AdmissionRefusal, PlayWish, Player, Publisher};
-
-/// Connected, and not a byte of media for so long.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Packets come due one by one. They are gathered for so long before the next look, which spares most of the wakes; where
-/// nobody wants each picture as it comes, longer.
-const GATHER: Duration = Duration::from_millis(5);
-const GATHER_UNHURRIED: Duration = Duration::from_millis(40);
-
-/// Messages taken in one go before others on this lane get their turn: 130 kB.
-const MESSAGES_AT_ONCE: usize = 100;
-
-/// Figures are told this often.
-const TELL_EVERY: Duration = Duration::from_secs(1);
+use super::{Admission, AdmissionRefusal, PlayWish, Player, Publisher};
 
 /// Answers the SRT listener.
 #[derive(Debug)]
-pub struct SrtDoor {
+pub struct SrtAdmission {
     admission: Admission,
     observe: Observe,
 }
@@ -40,7 +23,7 @@ pub struct SrtDoor {
 /// How a connection ended, for the log.
 type Ended = String;
 
-impl SrtDoor {
+impl SrtAdmission {
     pub fn new(admission: Admission, observe: Observe) -> Self {
         Self { admission, observe }
     }
@@ -77,18 +60,12 @@ impl SrtDoor {
         program: Option<u16>,
     ) -> Result<Ended, AdmissionRefusal> {
         let by = (IngestProtocol::Srt, WireClock::MPEG_TS);
-        let publisher = self.admission.publish(stream_key, by, connection.remote()).await?;
-        let Publisher { stream_id, ticket, leave } = publisher;
-        let mut reader = Reader {
-            connection,
-            session: TsSession::new(ticket, program),
-            meter: PathMeter::new(Direction::Receive),
-            tell: ticker(),
-            heard_at: Instant::now(),
-        };
+        let Publisher { stream_id, ticket, leave } =
+            self.admission.publish(stream_key, by, connection.remote()).await?;
+        let publisher = SrtPublisher::new(connection, ticket, program);
         let sent_away = Cold::new(leave.due());
         Ok(tokio::select! {
-            ended = reader.run() => ended.to_owned(),
+            ended = publisher.run() => ended.to_owned(),
             why = sent_away => {
                 tracing::info!(%stream_id, why, "a publisher is sent away");
                 format!("sent away: {why}")
@@ -98,7 +75,7 @@ impl SrtDoor {
 
     async fn play(&self, connection: SrtConnection, wish: &PlayWish<'_>) -> Result<Ended, AdmissionRefusal> {
         let Player { stream_id, hub, feeds, rendition, pass } = self.admission.play(wish).await?;
-        let feed = feeds.ts_feed(&rendition, &Handle::current());
+        let feed = feeds.feed(&rendition, (), &Handle::current());
         let viewer = self.observe.board().viewer(stream_id, ViewerKind::Srt);
         Ok(tokio::select! {
             ended = SrtPlay::new(hub, feed, viewer).run(connection) => ended.to_owned(),
@@ -115,7 +92,7 @@ impl SrtDoor {
     }
 }
 
-impl Gate for SrtDoor {
+impl Gate for SrtAdmission {
     fn ask(&self, id: &StreamId<'_>, remote: SocketAddr) -> Result<Admittance, i32> {
         let (kind, answer) = match id {
             StreamId::Publish { stream_key, .. } => {
@@ -155,66 +132,4 @@ fn in_srt(refusal: AdmissionRefusal) -> i32 {
         | AdmissionRefusal::NoRendition
         | AdmissionRefusal::NotLive => reject::NOT_FOUND,
     }
-}
-
-/// Reads one publisher.
-struct Reader {
-    connection: SrtConnection,
-    session: TsSession,
-    meter: PathMeter,
-    tell: Interval,
-    heard_at: Instant,
-}
-
-impl Reader {
-    async fn run(&mut self) -> &'static str {
-        let mut buffer = [0; PAYLOAD_BYTES_MAX];
-        loop {
-            let now = Instant::now();
-            let mut messages = 0;
-            let nothing_more = loop {
-                match self.connection.try_receive(&mut buffer) {
-                    Received::Message(bytes) => {
-                        messages += 1;
-                        self.heard_at = now;
-                        let bytes = buffer.get(..bytes).unwrap_or_default();
-                        if self.session.bytes(bytes, now).is_err() {
-                            return "nothing usable came";
-                        }
-                    }
-                    Received::Nothing => break true,
-                    Received::End => {
-                        self.session.finish(now);
-                        return "the publisher left";
-                    }
-                }
-                if messages == MESSAGES_AT_ONCE {
-                    break false;
-                }
-            };
-            if now.saturating_duration_since(self.heard_at) >= IDLE_TIMEOUT {
-                return "the publisher sent nothing";
-            }
-            if !nothing_more {
-                tokio::task::yield_now().await;
-                continue;
-            }
-            let gather = if self.session.is_hurried() { GATHER } else { GATHER_UNHURRIED };
-            tokio::select! {
-                biased;
-                _ = self.tell.tick() => {
-                    let figures = self.meter.look(&self.connection.stats(), now);
-                    self.session.path(figures);
-                }
-                () = sleep(gather), if messages > 0 => {}
-                () = self.connection.readable(), if messages == 0 => {}
-            }
-        }
-    }
-}
-
-fn ticker() -> Interval {
-    let mut tell = interval(TELL_EVERY);
-    tell.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    tell
 }

@@ -1,16 +1,17 @@
-//! Who comes in by RTMP: publishers to their stream's door, players to its feed.
+//! Admission over RTMP: requests are answered in RTMP's words, and whoever is let in gets what takes or gives their media.
 
 use std::net::SocketAddr;
 
 use tokio::runtime::Handle;
+use weir_hub::Cold;
 use weir_ingest::RtmpSession;
 use weir_media::WireClock;
 use weir_model::IngestProtocol;
 use weir_observe::{Observe, RefusalKind, ViewerKind};
-use weir_restream::{Cold, RtmpPlay};
+use weir_play::RtmpPlay;
 use weir_rtmp::net::{CloseReason, Handler, PlayRequest, Playing, PublishRequest, Publishing, Refusal, RefusalCode};
 
-use crate::admission::{Admission, AdmissionRefusal, PlayWish, Player, Publisher};
+use super::{Admission, AdmissionRefusal, PlayWish, Player, Publisher};
 
 /// The application names of the contract: `rtmp://host/live/<key>` and `rtmp://host/play/<name>`.
 const PUBLISH_APP: &str = "live";
@@ -18,12 +19,12 @@ const PLAY_APP: &str = "play";
 
 /// Answers the RTMP listeners.
 #[derive(Clone, Debug)]
-pub struct RtmpDoor {
+pub struct RtmpAdmission {
     admission: Admission,
     observe: Observe,
 }
 
-impl RtmpDoor {
+impl RtmpAdmission {
     pub fn new(admission: Admission, observe: Observe) -> Self {
         Self { admission, observe }
     }
@@ -68,7 +69,7 @@ impl RtmpDoor {
     }
 }
 
-impl Handler for RtmpDoor {
+impl Handler for RtmpAdmission {
     async fn publish(&self, request: PublishRequest) -> Result<Publishing, Refusal> {
         let answer = self.admit(&request).await;
         if let Err(refusal) = &answer {

@@ -1,0 +1,96 @@
+//! One SRT publisher's connection: MPEG-TS off the socket, into its session, until either side has had enough.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+use weir_srt::connection::PAYLOAD_BYTES_MAX;
+use weir_srt::path::{Direction, PathMeter};
+use weir_srt::{Received, SrtConnection};
+
+use crate::door::Ticket;
+use crate::ts::TsSession;
+
+/// Connected, and not a byte of media for so long.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Packets come due one by one. They are gathered for so long before the next look, which spares most of the wakes; where
+/// nobody wants each picture as it comes, longer.
+const GATHER: Duration = Duration::from_millis(5);
+const GATHER_UNHURRIED: Duration = Duration::from_millis(40);
+
+/// Messages taken in one go before others on this lane get their turn: 130 kB.
+const MESSAGES_AT_ONCE: usize = 100;
+
+/// Figures are told this often.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// Dropping it frees the stream's door and closes the connection.
+#[derive(Debug)]
+pub struct SrtPublisher {
+    connection: SrtConnection,
+    session: TsSession,
+    meter: PathMeter,
+    tell: Interval,
+    heard_at: Instant,
+}
+
+impl SrtPublisher {
+    /// Reads the programme of that number, or the first one.
+    pub fn new(connection: SrtConnection, ticket: Ticket, program: Option<u16>) -> Self {
+        let mut tell = interval(TELL_EVERY);
+        tell.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            connection,
+            session: TsSession::new(ticket, program),
+            meter: PathMeter::new(Direction::Receive),
+            tell,
+            heard_at: Instant::now(),
+        }
+    }
+
+    /// Reads until either side has had enough; says which, for the log.
+    pub async fn run(mut self) -> &'static str {
+        let mut buffer = [0; PAYLOAD_BYTES_MAX];
+        loop {
+            let now = Instant::now();
+            let mut messages = 0;
+            let nothing_more = loop {
+                match self.connection.try_receive(&mut buffer) {
+                    Received::Message(bytes) => {
+                        messages += 1;
+                        self.heard_at = now;
+                        let bytes = buffer.get(..bytes).unwrap_or_default();
+                        if self.session.bytes(bytes, now).is_err() {
+                            return "nothing usable came";
+                        }
+                    }
+                    Received::Nothing => break true,
+                    Received::End => {
+                        self.session.finish(now);
+                        return "the publisher left";
+                    }
+                }
+                if messages == MESSAGES_AT_ONCE {
+                    break false;
+                }
+            };
+            if now.saturating_duration_since(self.heard_at) >= IDLE_TIMEOUT {
+                return "the publisher sent nothing";
+            }
+            if !nothing_more {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let gather = if self.session.is_hurried() { GATHER } else { GATHER_UNHURRIED };
+            tokio::select! {
+                biased;
+                _ = self.tell.tick() => {
+                    let figures = self.meter.look(&self.connection.stats(), now);
+                    self.session.path(figures);
+                }
+                () = sleep(gather), if messages > 0 => {}
+                () = self.connection.readable(), if messages == 0 => {}
+            }
+        }
+    }
+}

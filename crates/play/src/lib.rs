@@ -1,0 +1,8 @@
+//! One viewer by a connection that lasts: the stream's feed goes out on it until either side has had enough. Each protocol is a file.
+
+mod rtmp;
+mod source_gone;
+mod srt;
+
+pub use rtmp::RtmpPlay;
+pub use srt::SrtPlay;
