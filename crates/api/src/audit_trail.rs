@@ -2,7 +2,7 @@
 //! one line with a number.
 
 use crate::auth::Caller;
-use crate::context::{App, Peer};
+use crate::context::App;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
@@ -14,6 +14,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+use weir_origin::Peer;
 use weir_store::{AuditDraft, Outcome, Store, StoreError};
 
 /// Different refusals within a minute that have a line of their own; the rest share one. 65 lines a minute of 150 bytes are

@@ -1,7 +1,7 @@
 //! Who is calling: an API key, or a browser's cookie with its token against cross-site requests.
 
 use crate::audit_trail::Deed;
-use crate::context::{App, Peer};
+use crate::context::App;
 use crate::problem::Problem;
 use crate::rules::{Access, access};
 use axum::extract::{MatchedPath, Request, State};
@@ -17,6 +17,7 @@ use subtle::ConstantTimeEq;
 use weir_control::{Credential, Pass, Who};
 use weir_model::{Role, Secret, UserId};
 use weir_observe::{Refusal, RefusalKind};
+use weir_origin::Peer;
 
 pub(crate) const COOKIE: &str = "weir_session";
 const CSRF_HEADER: &str = "x-csrf-token";

@@ -6,16 +6,15 @@ use crate::login_limit::LoginLimit;
 use crate::openapi::openapi_json;
 use crate::readiness::Readiness;
 use crate::rules::RawUriRule;
-use crate::thumbnails::Thumbnails;
 use crate::webhooks::Webhooks;
 use bytes::Bytes;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use weir_control::{Commands, Playback};
 use weir_net::{GuessLimit, GuessRules};
 use weir_observe::Observe;
+use weir_origin::Thumbnails;
 use weir_packager::Recordings;
 use weir_store::Store;
 use weir_transcode::Workshop;
@@ -69,14 +68,6 @@ pub struct PublicUrls {
     /// Whether browsers come over TLS only, so that the cookie may say so.
     pub secure_cookies: bool,
 }
-
-/// Who is at the other end of the connection.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub(crate) IpAddr);
-
-/// Whether the request came over TLS, to us or to a proxy that is trusted to say so.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct OverTls(pub(crate) bool);
 
 /// The context with what only the API itself needs.
 #[derive(Clone)]

@@ -1,4 +1,4 @@
-//! REST, events, authentication, metrics and health: the only crate that knows HTTP and the JSON shapes.
+//! REST, events, authentication, metrics, health and the dashboard: the only crate that knows the JSON shapes.
 
 mod acting;
 mod audit_trail;
@@ -13,28 +13,21 @@ mod live;
 mod login_limit;
 mod middleware;
 mod openapi;
-mod origin;
 pub mod portable;
 mod problem;
 mod readiness;
 mod router;
 mod routes;
 mod rules;
-mod serve;
-mod thumbnails;
-mod web_assets;
 mod webhook_call;
 mod webhooks;
 
 pub use audit_trail::AuditTrail;
 pub use context::{ApiContext, PublicUrls};
 pub use openapi::openapi_json;
-pub use origin::{PATH_BYTES_MAX, QUERY_BYTES_MAX, read_plain_request};
 pub use problem::Problem;
 pub use readiness::Readiness;
-pub use router::router;
+pub use router::{http_server, router};
 pub use rules::RawUriRule;
-pub use serve::{HttpLimits, HttpServer, MAX_HEADER_BYTES};
-pub use thumbnails::Thumbnails;
 pub use webhook_call::WebhookCaller;
 pub use webhooks::Webhooks;

@@ -1,12 +1,13 @@
 //! What every request goes through.
 
-use crate::context::{App, OverTls};
+use crate::context::App;
 use crate::problem::Problem;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::time::Duration;
+use weir_origin::OverTls;
 
 /// Until the answer begins: a body that drips in, or a store that hangs, must not hold a connection for ever.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);

@@ -109,6 +109,15 @@ impl Problem {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail)
     }
 
+    /// For those who know no problems, but have one.
+    pub(crate) fn of_status(status: StatusCode) -> Response {
+        match status {
+            StatusCode::TOO_MANY_REQUESTS => Self::too_many_requests(),
+            _ => Self::internal(),
+        }
+        .into_response()
+    }
+
     pub(crate) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong here; the log says what")
     }

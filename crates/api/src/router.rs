@@ -7,7 +7,7 @@ use crate::openapi::Description;
 use crate::problem::Problem;
 use crate::routes::{
     api_keys, audit, destinations, events, health, ladders, live, logo, platforms, play_tokens, recordings,
-    restream_check, restreams, session, stats, streams, system, thumbnail, users, watch, webhooks,
+    restream_check, restreams, session, stats, streams, system, thumbnail, users, webhooks,
 };
 use crate::{audit_trail, auth, idempotency, middleware};
 use axum::Router;
@@ -17,8 +17,18 @@ use axum::routing::any;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use weir_control::Lanes;
+use weir_net::TrustedProxies;
+use weir_origin::{HttpLimits, HttpRules, HttpServer, Origin, Rest};
 
-/// Everything under one roof, ready to serve.
+/// Viewers and all others over the same connections. To be called in the control plane's runtime; `lanes` carry the connections.
+pub fn http_server(context: ApiContext, limits: HttpLimits, proxies: TrustedProxies, lanes: Lanes) -> HttpServer {
+    let origin = Origin::new(context.playback.clone(), context.observe.clone(), context.thumbnails.clone());
+    let rules = HttpRules { limits, proxies, https: context.urls.https.clone() };
+    HttpServer::new(origin, Rest { router: router(context), refusal: Problem::of_status }, rules, lanes)
+}
+
+/// Everything but what viewers ask for under `/play`.
 pub fn router(context: ApiContext) -> Router {
     let (routes, _) = routes().split_for_parts();
     let app = App::new(context);
@@ -31,8 +41,7 @@ pub fn router(context: ApiContext) -> Router {
         .route_layer(from_fn(middleware::to_the_end))
         // After the layers above: viewers have no key, and are counted in no audit.
         .merge(later())
-        .route("/watch/{name}", axum::routing::get(watch::page))
-        .route("/assets/{*path}", axum::routing::get(watch::asset))
+        .merge(weir_origin::watch_routes(app.api.playback.clone()))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn(middleware::in_time))
         .layer(from_fn_with_state(app.clone(), middleware::secure_headers))

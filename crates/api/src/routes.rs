@@ -22,7 +22,6 @@ pub(crate) mod streams;
 pub(crate) mod system;
 pub(crate) mod thumbnail;
 pub(crate) mod users;
-pub(crate) mod watch;
 pub(crate) mod webhooks;
 
 use crate::audit_trail::record_reveal;

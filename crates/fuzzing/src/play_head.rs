@@ -1,6 +1,6 @@
 //! The heads of requests that are answered without the HTTP library: what is taken for one is one, to the last byte.
 
-use weir_api::{PATH_BYTES_MAX, QUERY_BYTES_MAX, read_plain_request};
+use weir_origin::{PATH_BYTES_MAX, QUERY_BYTES_MAX, read_plain_request};
 
 use crate::random::Random;
 

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use weir_api::{ApiContext, AuditTrail, HttpLimits, HttpServer, PublicUrls, Readiness, Thumbnails, Webhooks};
+use weir_api::{ApiContext, AuditTrail, PublicUrls, Readiness, Webhooks, http_server};
 use weir_control::{Lanes, Playback};
+use weir_origin::{HttpLimits, HttpServer, Thumbnails};
 
 use crate::base::Base;
 use crate::config::Config;
@@ -38,7 +39,7 @@ pub(crate) fn server(api: ApiContext, config: &Config, lanes: Lanes) -> HttpServ
         head_timeout: config.http_head_timeout,
         stall_timeout: config.http_stall_timeout,
     };
-    HttpServer::new(api, limits, config.trusted_proxies.clone(), lanes)
+    http_server(api, limits, config.trusted_proxies.clone(), lanes)
 }
 
 pub(crate) fn lanes() -> anyhow::Result<Lanes> {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use weir_api::{ApiContext, HttpServer, WebhookCaller};
+use weir_api::{ApiContext, WebhookCaller};
 use weir_control::{DRAIN_MAX, Kit, Lanes, RtmpAdmission, Supervisor};
 use weir_net::{CapLimits, Caps};
+use weir_origin::HttpServer;
 use weir_rtmp::net::PushOptions;
 
 use crate::base::Base;

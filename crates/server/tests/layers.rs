@@ -23,7 +23,9 @@ const SOLE_USERS: &[(&str, &[DependencyKind], &[&str])] = &[
     ("sqlx*", SHIPPED, &["weir-store"]),
     // The server's tests make databases of other versions with it.
     ("sqlx*", &[DependencyKind::Development], &["weir-store", "weir-server"]),
-    ("axum*", ANY, &["weir-api"]),
+    ("axum*", ANY, &["weir-origin", "weir-api"]),
+    ("hyper*", ANY, &["weir-origin"]),
+    ("h2", ANY, &["weir-origin"]),
     ("utoipa*", ANY, &["weir-api", "weir-model"]),
     ("nvml-wrapper*", ANY, &["weir-gpu"]),
     ("gstreamer*", ANY, &["weir-worker"]),

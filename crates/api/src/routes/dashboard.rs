@@ -1,9 +1,9 @@
 //! The dashboard: one page for every address that is no other's, because the page itself reads its address.
 
 use crate::problem::Problem;
-use crate::routes::watch::page_of;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use weir_origin::page_of;
 
 const PAGE: &str = "dashboard/index.html";
 

@@ -6,7 +6,6 @@ use crate::context::App;
 use crate::dto::List;
 use crate::dto::recording::RecordingDto;
 use crate::input::{Id, PageParams, Params};
-use crate::origin::range::{Wanted, parse_range};
 use crate::problem::Problem;
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -17,6 +16,7 @@ use futures_util::stream;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use weir_model::StreamId;
+use weir_origin::range::{Wanted, parse_range};
 use weir_packager::{Recording, Recordings, RemoveFault};
 
 /// Read at once; what a download holds in memory beside the socket's buffer.

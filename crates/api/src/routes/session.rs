@@ -3,7 +3,7 @@
 use crate::acting::Acting;
 use crate::audit_trail::Deed;
 use crate::auth::{COOKIE, Caller, csrf_token, session_cookie};
-use crate::context::{App, Peer};
+use crate::context::App;
 use crate::dto::api_key::RoleDto;
 use crate::dto::user::new_password;
 use crate::input::Body;
@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use weir_model::{Role, Secret, UserId};
+use weir_origin::Peer;
 use weir_store::{Account, AccountChange};
 
 #[derive(Deserialize, ToSchema)]

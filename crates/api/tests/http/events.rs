@@ -116,7 +116,7 @@ async fn headers_have_a_limit() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = tokio::spawn(api.serve(listener, std::future::pending()));
-    let long = format!("x-long: {}\r\n", "x".repeat(2 * weir_api::MAX_HEADER_BYTES));
+    let long = format!("x-long: {}\r\n", "x".repeat(2 * weir_origin::MAX_HEADER_BYTES));
     let mut socket = follow(address, &api.viewer, &long).await;
     let text = read_until(&mut socket, "\r\n").await;
     assert!(text.starts_with("HTTP/1.1 431"), "{text}");

@@ -7,13 +7,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
-use weir_api::{
-    ApiContext, AuditTrail, HttpLimits, HttpServer, PublicUrls, RawUriRule, Readiness, Thumbnails, Webhooks, router,
-};
+use weir_api::{ApiContext, AuditTrail, PublicUrls, RawUriRule, Readiness, Webhooks, http_server, router};
 use weir_control::{Admission, Commands, Lanes, Playback, Runtime};
 use weir_model::{Platforms, Role};
 use weir_net::TrustedProxies;
 use weir_observe::Observe;
+use weir_origin::{HttpLimits, HttpServer, Thumbnails};
 use weir_store::{SealingKey, Store};
 use weir_transcode::Workshop;
 
@@ -100,7 +99,7 @@ impl Api {
     /// The same with a socket, on a lane of its own.
     pub(crate) fn server(&self) -> HttpServer {
         let lanes = Lanes::start(Some(1)).unwrap();
-        HttpServer::new(self.context.clone(), HttpLimits::default(), TrustedProxies::default(), lanes)
+        http_server(self.context.clone(), HttpLimits::default(), TrustedProxies::default(), lanes)
     }
 
     /// Serves plain HTTP until `shutdown` ends.

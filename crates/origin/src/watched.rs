@@ -5,19 +5,19 @@ use weir_control::Pass;
 use weir_packager::{Growing, Unfinished};
 
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(crate) struct Watched {
     segment: Growing,
     pass: Pass,
 }
 
 impl Watched {
-    pub(super) fn new(segment: Growing, pass: Pass) -> Self {
+    pub(crate) fn new(segment: Growing, pass: Pass) -> Self {
         Self { segment, pass }
     }
 
     /// The next part; None at the segment's end. Whose pass has ended meanwhile gets no more, and hears that it is not the whole.
     /// Dropping the future loses nothing: looking at a viewer's pass never waits.
-    pub(super) async fn next(&mut self) -> Option<Result<Bytes, Unfinished>> {
+    pub(crate) async fn next(&mut self) -> Option<Result<Bytes, Unfinished>> {
         let part = self.segment.next().await?;
         Some(match self.pass.look().await {
             Ok(_) => part,

@@ -3,18 +3,6 @@
 //! It is what thousands ask all the time, so its way is short: the stream by its name, the packager's answer, headers, and
 //! the packager's own bytes. Nothing is copied per viewer, and nothing compressed twice.
 
-mod asked;
-mod body;
-mod complaint;
-mod patient_io;
-pub(crate) mod range;
-mod read_head;
-mod reply;
-mod respond;
-mod rewind_io;
-mod short_way;
-mod watched;
-
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::pin::pin;
@@ -29,17 +17,14 @@ use weir_net::{Client, Visit};
 use weir_observe::{Counter, Observe, ViewerKind};
 use weir_packager::{Answer, Cache};
 
+use crate::asked::{Asked, Verb};
+use crate::body::OriginBody;
+use crate::complaint::Complaint;
+use crate::read_head::{Head, read_head};
+use crate::reply::{Dated, Reply};
+use crate::respond::respond;
 use crate::serve::Guest;
 use crate::thumbnails::Thumbnails;
-
-use asked::{Asked, Verb};
-pub(crate) use body::{HeldBody, OriginBody};
-pub(crate) use complaint::Complaint;
-pub(crate) use patient_io::PatientIo;
-use read_head::{Head, read_head};
-use reply::{Dated, Reply};
-pub(crate) use respond::accepts_gzip;
-use respond::respond;
 
 /// Longer ones are no player's: a token and three short parameters are 150 bytes.
 pub const QUERY_BYTES_MAX: usize = 2_048;
@@ -69,7 +54,7 @@ pub fn read_plain_request(bytes: &[u8]) -> Option<(usize, &str, Option<&str>)> {
 
 /// Everything that answers viewers; clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct Origin {
+pub struct Origin {
     shared: Arc<Shared>,
 }
 
@@ -86,7 +71,7 @@ struct Shared {
 }
 
 impl Origin {
-    pub(crate) fn new(playback: Playback, observe: Observe, thumbnails: Thumbnails) -> Self {
+    pub fn new(playback: Playback, observe: Observe, thumbnails: Thumbnails) -> Self {
         let shared = Shared {
             playback,
             observe,
@@ -124,7 +109,11 @@ impl Origin {
         self.answer(&Asked::from(request), client).await.into_response()
     }
 
-    async fn answer(&self, asked: &Asked<'_>, client: Client) -> Reply {
+    pub(crate) fn observe(&self) -> &Observe {
+        &self.shared.observe
+    }
+
+    pub(crate) async fn answer(&self, asked: &Asked<'_>, client: Client) -> Reply {
         let shared = &*self.shared;
         match asked.verb {
             Verb::Get | Verb::Head => {}

@@ -13,12 +13,12 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::Origin;
-use super::read_head::{Head, SHORT_HEAD_BYTES_MAX, read_head};
-use super::reply::{Reply, ReplyBody};
-use super::rewind_io::RewindIo;
-use super::watched::Watched;
+use crate::origin::Origin;
+use crate::read_head::{Head, SHORT_HEAD_BYTES_MAX, read_head};
+use crate::reply::{Reply, ReplyBody};
+use crate::rewind_io::RewindIo;
 use crate::serve::Guest;
+use crate::watched::Watched;
 
 /// What most requests fit into; a connection that waits for its next one holds no more than this.
 const INPUT_BYTES: usize = 1024;

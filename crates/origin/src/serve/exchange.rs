@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 use super::http2::SEND_BUFFER_BYTES;
 use super::received::Received;
 use super::{Guest, Shared};
-use crate::origin::HeldBody;
+use crate::body::HeldBody;
 
 /// What belongs to a connection of HTTP/1.1 and must not be said here.
 const NOT_SAID: [header::HeaderName; 4] =

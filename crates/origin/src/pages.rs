@@ -1,13 +1,17 @@
-//! `/watch/<name>`, the public page with a player, and the files that pages load.
+//! The pages: `/watch/<name>`, the public one with a player, the files that pages load, and how any page is answered.
 
-use crate::context::App;
-use crate::origin::accepts_gzip;
-use crate::web_assets::{content_type, file};
+use std::borrow::Cow;
+
+use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use std::borrow::Cow;
+use axum::routing::get;
+use weir_control::Playback;
+
+use crate::respond::accepts_gzip;
+use crate::web_assets::{content_type, file};
 
 const PAGE: &str = "watch/index.html";
 
@@ -19,14 +23,17 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       media-src 'self' blob:; connect-src 'self'; worker-src 'self' blob:; frame-ancestors 'none'; \
                       base-uri 'none'; form-action 'none'";
 
-/// The same page for every stream: it reads its name and its token from its address.
-pub(crate) async fn page(State(app): State<App>, Path(name): Path<String>) -> Response {
-    let status = if app.api.playback.exists(&name) { StatusCode::OK } else { StatusCode::NOT_FOUND };
-    page_of(PAGE, status, POLICY)
+/// `/watch/<name>` and the files of all pages. It is the same page for every stream: it reads its name and its token from its address.
+pub fn watch_routes<S: Clone + Send + Sync + 'static>(playback: Playback) -> Router<S> {
+    let page = async move |Path(name): Path<String>| {
+        let status = if playback.exists(&name) { StatusCode::OK } else { StatusCode::NOT_FOUND };
+        page_of(PAGE, status, POLICY)
+    };
+    Router::new().route("/watch/{name}", get(page)).route("/assets/{*path}", get(asset))
 }
 
 /// A page below `web/dist`; its files have names that change with it, so it is asked for anew each time.
-pub(crate) fn page_of(path: &str, status: StatusCode, policy: &'static str) -> Response {
+pub fn page_of(path: &str, status: StatusCode, policy: &'static str) -> Response {
     let body = file(path);
     let status = if body.is_some() { status } else { StatusCode::SERVICE_UNAVAILABLE };
     let headers = [
@@ -38,7 +45,7 @@ pub(crate) fn page_of(path: &str, status: StatusCode, policy: &'static str) -> R
 }
 
 /// Their names have a hash of what is in them; beside each lies the same compressed.
-pub(crate) async fn asset(Path(path): Path<String>, asked: HeaderMap) -> Response {
+async fn asset(Path(path): Path<String>, asked: HeaderMap) -> Response {
     let path = format!("assets/{path}");
     let Some(plain) = file(&path) else { return StatusCode::NOT_FOUND.into_response() };
     let packed = Some(format!("{path}.gz")).filter(|_| accepts_gzip(&asked)).and_then(|path| file(&path));

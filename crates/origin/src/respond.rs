@@ -9,10 +9,10 @@ use flate2::write::GzEncoder;
 use weir_control::Pass;
 use weir_packager::{Answer, Cache};
 
-use super::asked::{Asked, Verb};
-use super::range::{Wanted, parse_range};
-use super::reply::{About, ContentRange, Reply, ReplyBody, Tag};
-use super::watched::Watched;
+use crate::asked::{Asked, Verb};
+use crate::range::{Wanted, parse_range};
+use crate::reply::{About, ContentRange, Reply, ReplyBody, Tag};
+use crate::watched::Watched;
 
 /// Level 4: a playlist of 8 kB in 60 us to 15 % of its size; level 9 takes three times as long for another 1 %.
 const GZIP_LEVEL: u32 = 4;
@@ -22,7 +22,7 @@ const GZIP_BYTES_MIN: usize = 256;
 
 /// `private` is what caches between here and the viewer may not give to another one; `pass` is what the viewer goes on by where the
 /// answer takes its time.
-pub(super) fn respond(answer: Answer, asked: &Asked<'_>, private: bool, pass: impl FnOnce() -> Pass) -> Reply {
+pub(crate) fn respond(answer: Answer, asked: &Asked<'_>, private: bool, pass: impl FnOnce() -> Pass) -> Reply {
     let (content_type, body, cache, tag, compressed) = match answer {
         Answer::Found { content_type, body, cache, tag, compressed } => (content_type, body, cache, tag, compressed),
         Answer::Growing { content_type, segment, tag } => {
@@ -118,8 +118,8 @@ mod tests {
     use axum::http::header::HeaderName;
     use axum::http::{HeaderValue, Method, Request, Response};
 
-    use super::super::body::OriginBody;
     use super::*;
+    use crate::body::OriginBody;
 
     fn respond(answer: Answer, method: &Method, headers: &HeaderMap) -> Response<OriginBody> {
         let (mut parts, ()) = Request::new(()).into_parts();

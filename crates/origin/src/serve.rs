@@ -18,7 +18,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, Response, StatusCode, Uri, header};
-use axum::response::IntoResponse as _;
 use bytes::Bytes;
 use hyper::body::Body as HttpBody;
 use rustls::ServerConfig;
@@ -33,9 +32,9 @@ use weir_control::Lanes;
 use weir_net::{CapLimits, Caps, Client, TrustedProxies};
 use weir_observe::{Counter, Heartbeat, Observe};
 
-use crate::context::{ApiContext, OverTls, Peer};
-use crate::origin::{Complaint, HeldBody, Origin, OriginBody};
-use crate::problem::Problem;
+use crate::body::{HeldBody, OriginBody};
+use crate::complaint::Complaint;
+use crate::origin::Origin;
 
 pub(crate) use guest::Guest;
 pub use guest::HttpLimits;
@@ -53,6 +52,31 @@ const TOO_MANY: &[u8] =
 /// What machines ask by address, which have no use for being sent elsewhere.
 const NEVER_SENT_TO_HTTPS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
+/// Who is at the other end of the connection: told to the rest with each request.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub IpAddr);
+
+/// Whether the request came over TLS, to us or to a proxy that is trusted to say so; told likewise.
+#[derive(Debug, Clone, Copy)]
+pub struct OverTls(pub bool);
+
+/// What is asked over the same connections and is not for viewers.
+#[derive(Clone, Debug)]
+pub struct Rest {
+    pub router: Router,
+    /// How it says that too much was asked (429), or that it broke (500).
+    pub refusal: fn(StatusCode) -> Response<Body>,
+}
+
+/// What connections go by.
+#[derive(Clone, Debug)]
+pub struct HttpRules {
+    pub limits: HttpLimits,
+    pub proxies: TrustedProxies,
+    /// `https://host`: where whoever comes in the clear is sent.
+    pub https: Option<String>,
+}
+
 /// Everything that is answered over HTTP, for any number of listeners. Clones share it.
 #[derive(Clone, Debug)]
 pub struct HttpServer {
@@ -63,15 +87,15 @@ pub struct HttpServer {
 
 #[derive(Debug)]
 struct Shared {
-    router: Router,
     origin: Origin,
+    rest: Rest,
     limits: HttpLimits,
     caps: Arc<Caps>,
     proxies: TrustedProxies,
     /// `https://host`: where whoever comes in the clear is sent.
     https: Option<String>,
     observe: Observe,
-    /// Where the router runs.
+    /// Where the rest is answered.
     control: Handle,
     full: Complaint,
     made_room: Complaint,
@@ -82,9 +106,12 @@ struct Shared {
 
 impl HttpServer {
     /// To be called in the control plane's runtime. `lanes` carry the connections.
-    pub fn new(context: ApiContext, limits: HttpLimits, proxies: TrustedProxies, lanes: Lanes) -> Self {
+    pub fn new(origin: Origin, rest: Rest, rules: HttpRules, lanes: Lanes) -> Self {
+        let HttpRules { limits, proxies, https } = rules;
         let shared = Shared {
-            origin: Origin::new(context.playback.clone(), context.observe.clone(), context.thumbnails.clone()),
+            observe: origin.observe().clone(),
+            origin,
+            rest,
             limits,
             caps: Caps::new(CapLimits {
                 connections_max: limits.connections_max,
@@ -92,9 +119,7 @@ impl HttpServer {
                 requests_per_ip_max: limits.requests_per_ip_max,
             }),
             proxies,
-            https: context.urls.https.clone(),
-            observe: context.observe.clone(),
-            router: crate::router(context),
+            https,
             control: Handle::current(),
             full: Complaint::new("too many HTTP connections, or too many from one address"),
             made_room: Complaint::new(
@@ -199,7 +224,7 @@ impl Shared {
         let visit = self.origin.begin(guest, client);
         let response = match (&visit, is_playback) {
             (None, true) => Origin::busy(),
-            (None, false) => Problem::too_many_requests().into_response().map(OriginBody::Routed),
+            (None, false) => self.refuse(StatusCode::TOO_MANY_REQUESTS),
             (Some(_), true) => self.origin.respond(&request.into_parts().0, client).await,
             // Boxed, so that viewers' requests do not carry the room for this.
             (Some(_), false) => Box::pin(self.route(request.map(Body::new), client)).await,
@@ -210,12 +235,16 @@ impl Shared {
     async fn route(&self, mut request: Request<Body>, client: Client) -> Response<OriginBody> {
         request.extensions_mut().insert(Peer(client.ip));
         request.extensions_mut().insert(OverTls(client.secure));
-        let mut running = Running(self.control.spawn(self.router.clone().oneshot(request)));
+        let mut running = Running(self.control.spawn(self.rest.router.clone().oneshot(request)));
         match (&mut running.0).await {
             Ok(Ok(response)) => response.map(OriginBody::Routed),
             Ok(Err(never)) => match never {},
-            Err(_) => Problem::internal().into_response().map(OriginBody::Routed),
+            Err(_) => self.refuse(StatusCode::INTERNAL_SERVER_ERROR),
         }
+    }
+
+    fn refuse(&self, status: StatusCode) -> Response<OriginBody> {
+        (self.rest.refusal)(status).map(OriginBody::Routed)
     }
 
     fn send_to_https(&self, uri: &Uri) -> Response<OriginBody> {

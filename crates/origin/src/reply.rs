@@ -9,32 +9,32 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use bytes::Bytes;
 use weir_packager::Cache;
 
-use super::body::OriginBody;
-use super::watched::Watched;
+use crate::body::OriginBody;
+use crate::watched::Watched;
 
 #[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) status: StatusCode,
-    pub(super) about: About,
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) about: About,
     /// None where none may be said, or is known.
-    pub(super) length: Option<usize>,
-    pub(super) body: ReplyBody,
+    pub(crate) length: Option<usize>,
+    pub(crate) body: ReplyBody,
 }
 
 #[derive(Debug)]
-pub(super) enum ReplyBody {
+pub(crate) enum ReplyBody {
     Whole(Bytes),
     /// Sent part by part as each is made.
     Growing(Box<Watched>),
 }
 
 impl ReplyBody {
-    pub(super) const EMPTY: Self = Self::Whole(Bytes::new());
+    pub(crate) const EMPTY: Self = Self::Whole(Bytes::new());
 }
 
 /// What an answer is about; its headers follow from that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum About {
+pub(crate) enum About {
     Media {
         content_type: &'static str,
         cache: Cache,
@@ -54,27 +54,27 @@ pub(super) enum About {
 
 /// Of one version of a body; compressed it is another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Tag {
-    pub(super) number: u64,
-    pub(super) compressed: bool,
+pub(crate) struct Tag {
+    pub(crate) number: u64,
+    pub(crate) compressed: bool,
 }
 
 /// When something was so, and how long that is ago.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Dated {
-    pub(super) age_seconds: u64,
-    pub(super) modified: SystemTime,
+pub(crate) struct Dated {
+    pub(crate) age_seconds: u64,
+    pub(crate) modified: SystemTime,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ContentRange {
+pub(crate) enum ContentRange {
     Part { first: usize, last: usize, total: usize },
     Unsatisfied { total: usize },
 }
 
 /// A header's value, written where it is needed: no answer takes memory for its headers.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Text(&'static str),
     Number(usize),
     Tag(Tag),
@@ -85,38 +85,38 @@ pub(super) enum Value {
 
 impl Reply {
     /// An answer without a body.
-    pub(super) fn refusal(status: StatusCode) -> Self {
+    pub(crate) fn refusal(status: StatusCode) -> Self {
         Self { status, about: About::Refusal { retry: false }, length: Some(0), body: ReplyBody::EMPTY }
     }
 
-    pub(super) fn bad_request(why: String) -> Self {
+    pub(crate) fn bad_request(why: String) -> Self {
         let body = Bytes::from(why);
         Self { length: Some(body.len()), body: ReplyBody::Whole(body), ..Self::refusal(StatusCode::BAD_REQUEST) }
     }
 
     /// Too many at once from there.
-    pub(super) fn busy() -> Self {
+    pub(crate) fn busy() -> Self {
         Self::come_again(StatusCode::TOO_MANY_REQUESTS)
     }
 
-    pub(super) fn come_again(status: StatusCode) -> Self {
+    pub(crate) fn come_again(status: StatusCode) -> Self {
         Self { about: About::Refusal { retry: true }, ..Self::refusal(status) }
     }
 
     /// Says of what was found how old it is.
-    pub(super) fn dated(mut self, at: Dated) -> Self {
+    pub(crate) fn dated(mut self, at: Dated) -> Self {
         if let About::Media { dated, .. } = &mut self.about {
             *dated = Some(at);
         }
         self
     }
 
-    pub(super) fn preflight() -> Self {
+    pub(crate) fn preflight() -> Self {
         Self { about: About::Preflight, length: None, ..Self::refusal(StatusCode::NO_CONTENT) }
     }
 
     /// All headers but those of the connection and the date.
-    pub(super) fn each_header(&self, put: &mut impl FnMut(&'static str, Value)) {
+    pub(crate) fn each_header(&self, put: &mut impl FnMut(&'static str, Value)) {
         use Value::Text;
         // Players live on other sites, and nothing here depends on who asks.
         put("access-control-allow-origin", Text("*"));
@@ -175,7 +175,7 @@ impl Reply {
     }
 
     /// For the HTTP library.
-    pub(super) fn into_response(self) -> Response<OriginBody> {
+    pub(crate) fn into_response(self) -> Response<OriginBody> {
         let mut response = Response::new(OriginBody::empty());
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
@@ -206,7 +206,7 @@ impl Reply {
     }
 
     /// As HTTP/1.1, without the body.
-    pub(super) fn write_head(&self, date: &[u8], out: &mut Vec<u8>) {
+    pub(crate) fn write_head(&self, date: &[u8], out: &mut Vec<u8>) {
         let status = self.status;
         match status {
             StatusCode::OK => out.extend_from_slice(b"HTTP/1.1 200 OK\r\n"),
@@ -233,7 +233,7 @@ impl Reply {
 
 impl Tag {
     /// The text of it, quotes and all: at most 21 letters.
-    pub(super) fn write(self, out: &mut Vec<u8>) {
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
         out.push(b'"');
         for shift in (0..16).rev() {
             out.push(b"0123456789abcdef"[(self.number >> (shift * 4)) as usize & 15]);

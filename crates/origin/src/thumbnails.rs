@@ -58,20 +58,20 @@ struct Newest {
 
 /// A JPEG.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Thumbnail {
-    pub(crate) jpeg: Bytes,
+pub struct Thumbnail {
+    pub jpeg: Bytes,
     /// Differs between pictures of one stream.
-    pub(crate) tag: u64,
+    pub tag: u64,
     /// When the stream showed it.
     shown: Instant,
 }
 
 impl Thumbnail {
-    pub(crate) fn age_seconds(&self) -> u64 {
+    pub fn age_seconds(&self) -> u64 {
         self.shown.elapsed().as_secs()
     }
 
-    pub(crate) fn shown_at(&self) -> SystemTime {
+    pub fn shown_at(&self) -> SystemTime {
         let now = SystemTime::now();
         now.checked_sub(self.shown.elapsed()).unwrap_or(now)
     }
@@ -95,7 +95,7 @@ impl Thumbnails {
 
     /// What the stream shows; None where it has shown nothing for [`AGE_MAX`]. Who comes first has it made, and all wait for it
     /// together, but not longer than `patience`.
-    pub(crate) async fn newest(&self, id: StreamId, patience: Duration) -> Option<Thumbnail> {
+    pub async fn newest(&self, id: StreamId, patience: Duration) -> Option<Thumbnail> {
         let hub = self.shared.playback.hub(id)?;
         let kept = self.shared.kept(id);
         let mut newest = kept.newest.subscribe();

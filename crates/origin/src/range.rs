@@ -2,7 +2,7 @@
 
 /// What of `total` bytes a `Range` header wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub enum Wanted {
     Whole,
     /// First and last byte.
     Part(usize, usize),
@@ -10,7 +10,7 @@ pub(crate) enum Wanted {
     Nothing,
 }
 
-pub(crate) fn parse_range(text: &str, total: usize) -> Wanted {
+pub fn parse_range(text: &str, total: usize) -> Wanted {
     read(text, total).unwrap_or(Wanted::Whole)
 }
 

@@ -19,7 +19,7 @@ use weir_net::{Client, Permit, TrustedProxies};
 use weir_observe::Counter;
 
 use super::{Guest, MAX_HEADER_BYTES, Shared, http2};
-use crate::origin::PatientIo;
+use crate::patient_io::PatientIo;
 
 /// For the TLS handshake.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);

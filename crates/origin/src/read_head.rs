@@ -4,11 +4,11 @@ use std::mem::MaybeUninit;
 
 use weir_net::Said;
 
-use super::asked::{Asked, PREVIEW, Verb};
-use super::{PATH_BYTES_MAX, QUERY_BYTES_MAX};
+use crate::asked::{Asked, PREVIEW, Verb};
+use crate::origin::{PATH_BYTES_MAX, QUERY_BYTES_MAX};
 
 /// A path, a token of 1 kB and a browser's headers; longer ones are left to the library.
-pub(super) const SHORT_HEAD_BYTES_MAX: usize = 4 * 1024;
+pub(crate) const SHORT_HEAD_BYTES_MAX: usize = 4 * 1024;
 
 const HTTP2_BEGIN: &[u8] = b"PRI * HTTP/2.0";
 
@@ -17,7 +17,7 @@ const HEADERS_MAX: usize = 32;
 
 /// What stands at the beginning of what has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Head<'a> {
+pub(crate) enum Head<'a> {
     /// So far it may become a plain request.
     Partial,
     /// The first `length` bytes are this request, and `said` is what proxies have written on it.
@@ -29,7 +29,7 @@ pub(super) enum Head<'a> {
 }
 
 /// Strict on purpose: what is not understood to the last byte is not answered here.
-pub(super) fn read_head(bytes: &[u8]) -> Head<'_> {
+pub(crate) fn read_head(bytes: &[u8]) -> Head<'_> {
     let (bytes, length_max) = (&bytes[..bytes.len().min(SHORT_HEAD_BYTES_MAX)], SHORT_HEAD_BYTES_MAX);
     if begins(bytes, HTTP2_BEGIN) {
         return if bytes.len() < HTTP2_BEGIN.len() { Head::Partial } else { Head::Http2 };

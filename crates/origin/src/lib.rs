@@ -1,0 +1,26 @@
+//! HTTP for viewers: playlists, segments, pictures and the watch page, and the connections that everything over HTTP comes by.
+//!
+//! What is for operators is a router that [`HttpServer`] is given: it is asked on the control plane's threads, and nothing here
+//! knows what it says.
+
+mod asked;
+mod body;
+mod complaint;
+mod origin;
+mod pages;
+mod patient_io;
+pub mod range;
+mod read_head;
+mod reply;
+mod respond;
+mod rewind_io;
+mod serve;
+mod short_way;
+mod thumbnails;
+mod watched;
+mod web_assets;
+
+pub use origin::{Origin, PATH_BYTES_MAX, QUERY_BYTES_MAX, read_plain_request};
+pub use pages::{page_of, watch_routes};
+pub use serve::{HttpLimits, HttpRules, HttpServer, MAX_HEADER_BYTES, OverTls, Peer, Rest};
+pub use thumbnails::{Thumbnail, Thumbnails};
