@@ -2,6 +2,7 @@
 
 mod door;
 mod meter;
+mod opening;
 mod rtmp;
 mod source_writer;
 mod srt;

@@ -8,6 +8,7 @@ use weir_observe::fields;
 
 use crate::door::Ticket;
 use crate::meter::TransportFigures;
+use crate::opening::Opening;
 use crate::source_writer::{RawFrame, SourceWriter};
 
 /// Bytes without a single frame for so long are no media of ours: the publisher is sent away, instead of fed to a void.
@@ -22,6 +23,8 @@ const SPLICES_MAX: u32 = 20;
 pub(crate) struct TsSession {
     writer: SourceWriter,
     reader: TsReader,
+    /// Until the source has begun.
+    opening: Option<Opening>,
     /// When bytes began to come without a frame.
     fruitless_since: Option<Instant>,
     splices_since: Option<Instant>,
@@ -39,6 +42,7 @@ impl TsSession {
         Self {
             writer: SourceWriter::new(ticket),
             reader: TsReader::new(program),
+            opening: Some(Opening::new()),
             fruitless_since: None,
             splices_since: None,
             splices: 0,
@@ -50,6 +54,9 @@ impl TsSession {
         self.reader.feed(bytes);
         self.fruitless_since.get_or_insert(now);
         self.take_events(now);
+        if self.opening.as_ref().is_some_and(|opening| opening.is_over(self.reader.awaits_sound(), now)) {
+            self.open();
+        }
         let fruitless = self.fruitless_since.is_some_and(|at| now.saturating_duration_since(at) >= FRAMES_WITHIN);
         if fruitless { Err(Useless) } else { Ok(()) }
     }
@@ -58,6 +65,7 @@ impl TsSession {
     pub(crate) fn finish(&mut self, now: Instant) {
         self.reader.finish();
         self.take_events(now);
+        self.open();
         self.tell_counts();
     }
 
@@ -70,6 +78,13 @@ impl TsSession {
     /// Whether each picture is wanted as it comes.
     pub(crate) fn is_hurried(&self) -> bool {
         self.writer.is_hurried()
+    }
+
+    /// What was held goes on, as of when it came.
+    fn open(&mut self) {
+        for (frame, came_at) in self.opening.take().map(Opening::into_frames).unwrap_or_default() {
+            self.writer.frame(frame, came_at);
+        }
     }
 
     fn tell_counts(&self) {
@@ -94,10 +109,22 @@ impl TsSession {
                         cts_ticks: frame.cts_ticks,
                         payload: frame.payload,
                     };
-                    self.writer.frame(frame, now);
+                    match &mut self.opening {
+                        Some(opening) => opening.hold(frame, now),
+                        None => self.writer.frame(frame, now),
+                    }
                 }
-                TsEvent::Track(info) => self.writer.track(info),
-                TsEvent::TrackEnded(id) => self.writer.track_ended(id),
+                TsEvent::Track(info) => {
+                    // What is held of this track is of what it was before.
+                    if self.opening.as_ref().is_some_and(|opening| opening.holds(info.id)) {
+                        self.open();
+                    }
+                    self.writer.track(info);
+                }
+                TsEvent::TrackEnded(id) => {
+                    self.open();
+                    self.writer.track_ended(id);
+                }
                 TsEvent::Program(program) => {
                     self.writer.meter().forget_not_carried();
                     let streams: Vec<String> = program.streams.iter().map(|it| it.stream.to_string()).collect();
@@ -157,3 +184,7 @@ impl TsSession {
         door.observe().events().emit(EventKind::Scte35, fields(event));
     }
 }
+
+#[cfg(test)]
+#[path = "ts_tests.rs"]
+mod tests;

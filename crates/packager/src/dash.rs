@@ -8,10 +8,12 @@ use time::OffsetDateTime;
 use weir_media::codec::captions::Captions;
 use weir_media::{Codec, Language, MediaKind, MediaTime, TrackInfo};
 
+use crate::awaited::awaits_in_period;
 use crate::clock::seconds;
 use crate::measure;
 use crate::segment::Segment;
 use crate::store::Store;
+use crate::texts::Missing;
 use crate::track::Track;
 use crate::wall_time::rfc3339;
 
@@ -49,10 +51,11 @@ impl<'a> Representation<'a> {
     }
 }
 
-/// The manifest; None while no segment is complete. For low latency it lists the segments
-/// that are being made, too.
-pub(crate) fn manifest(store: &Store, now: OffsetDateTime, low_latency: bool) -> Option<String> {
-    let zero_at = store.zero_at?;
+/// The manifest, as soon as a segment is complete. For low latency it lists the segments that are being made, too.
+///
+/// Players take the sets of a Period as they find them first: a Period is not listed before each of its tracks is in it.
+pub(crate) fn manifest(store: &Store, now: OffsetDateTime, low_latency: bool) -> Result<String, Missing> {
+    let zero_at = store.zero_at.ok_or(Missing::Now)?;
     let tracks = offered(store);
     let periods: BTreeSet<MediaTime> =
         tracks.iter().flat_map(|found| found.track.complete().map(|segment| segment.period_start)).collect();
@@ -86,8 +89,13 @@ pub(crate) fn manifest(store: &Store, now: OffsetDateTime, low_latency: bool) ->
     }
     let mut begun = periods.iter().copied().peekable();
     let mut written = 0;
+    let mut is_held = false;
     while let Some(start) = begun.next() {
         let end = begun.peek().copied();
+        is_held = end.is_none() && awaits_in_period(tracks.iter().map(|found| found.track), start);
+        if is_held {
+            break;
+        }
         // What is being made is of the last one.
         let part_target = (low_latency && end.is_none()).then_some(store.config().part_target);
         let late_by = part_target.map(|part| (part, target));
@@ -95,7 +103,11 @@ pub(crate) fn manifest(store: &Store, now: OffsetDateTime, low_latency: bool) ->
     }
     let _ =
         writeln!(out, "<UTCTiming schemeIdUri=\"urn:mpeg:dash:utc:direct:2014\" value=\"{}\"/>\n</MPD>", rfc3339(now));
-    (written > 0).then_some(out)
+    match written {
+        0 if is_held => Err(Missing::Yet),
+        0 => Err(Missing::Now),
+        _ => Ok(out),
+    }
 }
 
 /// A track that is live, where it lies, and the place that it has among its rendition's sounds.

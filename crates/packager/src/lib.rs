@@ -7,6 +7,7 @@
 
 mod addresses;
 mod answer;
+mod awaited;
 mod boundaries;
 mod clock;
 mod config;

@@ -130,6 +130,14 @@ impl TsReader {
         self.events.pop_front()
     }
 
+    /// Whether a sound that the programme names, and that is read, has not shown yet what it is.
+    pub fn awaits_sound(&self) -> bool {
+        self.followed.values().any(|followed| {
+            let is_sound = followed.stream.is_some_and(|stream| stream.kind() == Some(MediaKind::Audio));
+            is_sound && matches!(&followed.content, Content::Media { track, .. } if track.told.is_none())
+        })
+    }
+
     pub fn counts(&self) -> TsCounts {
         TsCounts { sync_losses: self.sync.losses, skipped_bytes: self.sync.skipped_bytes, ..self.counts }
     }

@@ -1,7 +1,7 @@
 //! Several sounds: each language is offered, equal sound is packaged once, and a rendition that leaves takes nothing from the others.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use weir_hub::{Publisher, Tracks};
@@ -106,6 +106,71 @@ async fn every_language_is_offered() {
     }
     let in_ts: Vec<&str> = in_ts.iter().map(Language::code).collect();
     assert_eq!(in_ts, ["deu", "eng", "fra"], "old boxes have them all in one file");
+}
+
+/// What a player that asks once would have to live with.
+async fn at_once(rig: &Rig, path: &str) -> Option<String> {
+    let answer = tokio::time::timeout(Duration::from_millis(50), rig.packager.answer(path, None)).await;
+    match answer {
+        Ok(Answer::Found { body, .. }) => Some(String::from_utf8(body.to_vec()).unwrap()),
+        Ok(Answer::NotReady) | Err(_) => None,
+        Ok(other) => panic!("{path}: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn no_playlist_is_given_out_before_the_sounds_that_were_named_have_begun() {
+    for comes in [true, false] {
+        let rig = Rig::new(PackagerConfig::default()).await;
+        let mut publisher = rig.publisher();
+        let mut source = SyntheticSource::new(SyntheticConfig::default());
+        let both = spoken(&source, &[(Codec::Aac, "deu"), (Codec::Ac3, "eng")]);
+        publisher.set_tracks(both.clone());
+        let mut write = async |until: f64, english: bool| {
+            for frame in source.frames_until(time(until)) {
+                publisher.write(frame.clone(), Instant::now());
+                if english && frame.track == TrackId(1) {
+                    publisher.write(Frame { track: TrackId(2), ..frame }, Instant::now());
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        write(3.0, false).await;
+        assert_eq!(at_once(&rig, "master.m3u8").await, None, "English is still to come");
+        write(3.9, comes).await;
+        let english = |master: &str| master.contains("LANGUAGE=\"en\"");
+        assert_eq!(at_once(&rig, "master.m3u8").await.is_some(), comes);
+        write(5.0, comes).await;
+        let master = at_once(&rig, "master.m3u8").await.expect("what has not come by now is not waited for");
+        assert_eq!(english(&master), comes, "{master}");
+    }
+}
+
+#[tokio::test]
+async fn a_period_is_not_listed_before_all_its_tracks_are_in_it() {
+    let rig = Rig::new(PackagerConfig::default()).await;
+    let mut publisher = rig.publisher();
+    let tracks = spoken(&SyntheticSource::new(SyntheticConfig::default()), &[(Codec::Aac, "deu"), (Codec::Aac, "eng")]);
+    publisher.set_tracks(tracks);
+    // Twice the same, with a pause in between: sound lies half a second behind its picture.
+    for (at, periods) in [(0.0, 0), (20.0, 1)] {
+        let mut frames = SyntheticSource::new(SyntheticConfig::default()).frames_until(time(5.0));
+        for frame in &mut frames {
+            (frame.dts, frame.pts) = (frame.dts + time(at), frame.pts + time(at));
+        }
+        let due = |frame: &Frame| if frame.track == TrackId(1) { frame.dts + time(0.5) } else { frame.dts };
+        frames.sort_by_key(due);
+        let (early, late): (Vec<Frame>, Vec<Frame>) = frames.into_iter().partition(|frame| due(frame) < time(at + 2.2));
+        write(&mut publisher, &early).await;
+        let before = at_once(&rig, "manifest.mpd").await.unwrap_or_default();
+        assert_eq!(before.matches("<Period").count(), periods, "{before}");
+        write(&mut publisher, &late).await;
+        let after = at_once(&rig, "manifest.mpd").await.unwrap_or_default();
+        assert_eq!(after.matches("<Period").count(), periods + 1, "{after}");
+        for set in ["contentType=\"video\"", "lang=\"de\"", "lang=\"en\""] {
+            assert_eq!(after.matches(set).count(), periods + 1, "{set}: {after}");
+        }
+    }
 }
 
 #[tokio::test]

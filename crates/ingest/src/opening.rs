@@ -1,0 +1,103 @@
+//! The beginning of a source: frames are held until each sound that was announced has shown, so that who follows begins with all of them.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use weir_media::TrackId;
+
+use crate::source_writer::RawFrame;
+
+/// A track has gone on for so long, in 90 kHz, and a sound still has not shown: muxers lay sound within half a second of its picture, so it is not
+/// coming.
+const HELD_TICKS_MAX: u64 = 90_000;
+/// The same by the clock, for a source that sends packets and hardly any frames.
+const HELD_MAX: Duration = Duration::from_secs(2);
+/// A second of 100 Mb/s, with what the frames themselves take.
+const HELD_BYTES_MAX: usize = 16 << 20;
+
+/// Holds frames with the time that they came at. Once it has opened it holds nothing any more.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    held: Vec<(RawFrame, Instant)>,
+    /// Of each track, the time of its first frame: tracks need not begin at the same one.
+    began: BTreeMap<TrackId, u64>,
+    bytes: usize,
+    is_long: bool,
+}
+
+impl Opening {
+    pub(crate) fn new() -> Self {
+        Self { held: Vec::new(), began: BTreeMap::new(), bytes: 0, is_long: false }
+    }
+
+    pub(crate) fn hold(&mut self, frame: RawFrame, now: Instant) {
+        let began = *self.began.entry(frame.track).or_insert(frame.dts_ticks);
+        // The sender counts modulo 2^33 or jumps: then this is long at once, which holds nothing up.
+        self.is_long |= frame.dts_ticks.abs_diff(began) >= HELD_TICKS_MAX;
+        self.bytes += frame.payload.len() + size_of::<(RawFrame, Instant)>();
+        self.held.push((frame, now));
+    }
+
+    /// Whether frames of that track are held.
+    pub(crate) fn holds(&self, track: TrackId) -> bool {
+        self.began.contains_key(&track)
+    }
+
+    /// Whether what is held may go: nothing is awaited any more, or not for longer.
+    pub(crate) fn is_over(&self, awaits_sound: bool, now: Instant) -> bool {
+        let waited = self.held.first().map(|(_, at)| now.saturating_duration_since(*at));
+        waited.is_some_and(|waited| !awaits_sound || self.is_long || waited >= HELD_MAX || self.bytes >= HELD_BYTES_MAX)
+    }
+
+    pub(crate) fn into_frames(self) -> Vec<(RawFrame, Instant)> {
+        self.held
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn frame(track: u32, dts_ticks: u64, bytes: usize) -> RawFrame {
+        let payload = Bytes::from(vec![0; bytes]);
+        RawFrame { track: TrackId(track), keyframe: true, dts_ticks, cts_ticks: 0, payload }
+    }
+
+    #[test]
+    fn it_opens_when_nothing_is_awaited_or_too_much_is_held() {
+        let now = Instant::now();
+        // What came, of which track at which time and how long; how much later it is; whether a sound is awaited.
+        for (came, later_ms, awaits, expected) in [
+            (vec![], 0, false, false),
+            (vec![(0, 0, 10)], 0, false, true),
+            (vec![(0, 0, 10)], 0, true, false),
+            (vec![(0, 0, 10), (0, 89_999, 10)], 0, true, false),
+            (vec![(0, 0, 10), (0, 90_000, 10)], 0, true, true),
+            // Pictures are ahead of their sound by more than a second, as in DVB: neither has gone on for so long.
+            (vec![(0, 100_000, 10), (1, 0, 10), (0, 103_600, 10), (1, 2_160, 10)], 0, true, false),
+            // A clock that jumps back.
+            (vec![(0, 1 << 33, 10), (0, 0, 10)], 0, true, true),
+            (vec![(0, 0, 10)], 1_999, true, false),
+            (vec![(0, 0, 10)], 2_000, true, true),
+            (vec![(0, 0, HELD_BYTES_MAX)], 0, true, true),
+        ] {
+            let mut opening = Opening::new();
+            came.iter().for_each(|(track, dts, bytes)| opening.hold(frame(*track, *dts, *bytes), now));
+            let over = opening.is_over(awaits, now + Duration::from_millis(later_ms));
+            assert_eq!(over, expected, "{came:?}, {later_ms} ms later, {awaits}");
+        }
+    }
+
+    #[test]
+    fn frames_without_bytes_take_room_too() {
+        let now = Instant::now();
+        let mut opening = Opening::new();
+        let held = (0..).find(|_| {
+            opening.hold(frame(1, 0, 0), now);
+            opening.is_over(true, now)
+        });
+        assert!(held.is_some_and(|held| held < HELD_BYTES_MAX / 32), "{held:?}");
+    }
+}

@@ -1,0 +1,30 @@
+//! Whether tracks are still to begin: many players read what is offered once, and never see what begins a moment later.
+
+use weir_media::MediaTime;
+
+use crate::store::Store;
+use crate::track::Track;
+
+/// A track of which nothing has come when another has so many whole segments is not coming.
+const SEGMENTS_MAX: usize = 2;
+
+/// Whether a sound that a rendition names is still to begin.
+pub(crate) fn awaits_sound(store: &Store) -> bool {
+    store.renditions.keys().filter(|name| !store.is_gone(name)).any(|name| {
+        let sounds = || store.sounds_of(name).into_iter().map(|sound| sound.track).filter(|track| track.live);
+        let picture = store.picture_of(name).filter(|track| track.live);
+        let whole = sounds().chain(picture).map(|track| track.complete().take(SEGMENTS_MAX).count()).max();
+        sounds().any(|track| track.newest().is_none()) && whole.is_some_and(|whole| whole < SEGMENTS_MAX)
+    })
+}
+
+/// Whether one of the tracks is still to have a whole segment in the Period that begins at `start`, which is the newest one.
+pub(crate) fn awaits_in_period<'a>(tracks: impl Iterator<Item = &'a Track>, start: MediaTime) -> bool {
+    let whole = |track: &Track| {
+        let newest_first = track.complete().rev();
+        newest_first.take_while(|segment| segment.start().max(segment.period_start) >= start).take(SEGMENTS_MAX).count()
+    };
+    let counts = tracks.map(whole);
+    let (least, most) = counts.fold((SEGMENTS_MAX, 0), |(least, most), count| (least.min(count), most.max(count)));
+    least == 0 && most < SEGMENTS_MAX
+}
