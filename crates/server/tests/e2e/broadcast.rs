@@ -68,7 +68,7 @@ fn ac3_is_aac_beside_the_picture_as_it_is_where_rtmp_does_not_take_it() {
     recorder.save_flv(0, &received);
     assert_eq!(ffmpeg::slices(&received), ffmpeg::slices(&source), "the pictures are the source's own");
     assert_eq!(ffmpeg::decode_errors(&received), "");
-    let (pictures, sound) = (ffmpeg::packet_times_ms(&received, "v"), ffmpeg::packet_times_ms(&received, "a"));
+    let (pictures, sound) = ffmpeg::times_ms(&received);
     assert!((pictures[0] - sound[0]).abs() < 150 && sound.len() > 250, "{pictures:?} {sound:?}");
 }
 

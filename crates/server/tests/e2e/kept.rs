@@ -11,7 +11,7 @@ use weir_testkit::{Destination, wait_until_some};
 const APART_MAX_MS: i64 = 150;
 
 fn assert_in_time(file: &Path) {
-    let (pictures, sound) = (ffmpeg::packet_times_ms(file, "v"), ffmpeg::packet_times_ms(file, "a"));
+    let (pictures, sound) = ffmpeg::times_ms(file);
     assert!(pictures.is_sorted_by(|a, b| a < b) && sound.is_sorted_by(|a, b| a < b), "times go forward");
     let apart = |a: Option<&i64>, b: Option<&i64>| (a.unwrap() - b.unwrap()).abs();
     assert!(apart(pictures.first(), sound.first()) < APART_MAX_MS, "{pictures:?} {sound:?}");

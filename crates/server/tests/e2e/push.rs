@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::{SOON, clip, frame_numbers, weir, weir_with_tls};
 use serde_json::json;
 use weir_testkit::api::TestStream;
-use weir_testkit::ffmpeg::{self, Clip};
+use weir_testkit::ffmpeg::{self, Clip, Media};
 use weir_testkit::publisher::Feed;
 use weir_testkit::{Api, Destination, Nginx, wait_until};
 
@@ -74,24 +74,24 @@ fn ten_pushes_carry_the_same_media() {
         recordings.push(file.clone());
     }
     assert_eq!(recordings.len(), 10);
+    let source = Media::of(&source);
     for recording in &recordings {
         assert_same_media(&source, recording);
     }
 }
 
 /// Equal payload, equal distances in time within and between the tracks, and a decoder that has nothing to say.
-fn assert_same_media(source: &Path, received: &Path) {
-    let name = received.display();
-    assert_eq!(ffmpeg::h264_sha256(received), ffmpeg::h264_sha256(source), "{name}: video payload");
-    assert_eq!(ffmpeg::audio_sha256(received), ffmpeg::audio_sha256(source), "{name}: audio payload");
-    assert_eq!(ffmpeg::decode_errors(received), "", "{name}");
-    let times = |file: &Path| (ffmpeg::packet_times_ms(file, "v"), ffmpeg::packet_times_ms(file, "a"));
-    let ((source_video, source_audio), (video, audio)) = (times(source), times(received));
+fn assert_same_media(source: &Media, file: &Path) {
+    let (name, received) = (file.display(), Media::of(file));
+    assert_eq!(received.sha256, source.sha256, "{name}: payload of pictures and sound");
+    assert_eq!(received.decode_errors, "", "{name}");
     // One offset for both tracks: it is taken out by the first video frame's time.
-    let relative = |times: &[i64], start: i64| times.iter().map(|time| time - start).collect::<Vec<_>>();
-    assert_eq!(relative(&video, video[0]), relative(&source_video, source_video[0]), "{name}: video times");
-    assert_eq!(relative(&audio, video[0]), relative(&source_audio, source_video[0]), "{name}: audio against video");
-    assert!(video.is_sorted_by(|a, b| a < b) && audio.is_sorted_by(|a, b| a < b), "{name}: times go forward");
+    let relative = |times: &[i64], media: &Media| times.iter().map(|time| time - media.video_ms[0]).collect::<Vec<_>>();
+    assert_eq!(relative(&received.video_ms, &received), relative(&source.video_ms, source), "{name}: video times");
+    let (sound, source_sound) = (relative(&received.audio_ms, &received), relative(&source.audio_ms, source));
+    assert_eq!(sound, source_sound, "{name}: audio against video");
+    let forward = |times: &[i64]| times.is_sorted_by(|a, b| a < b);
+    assert!(forward(&received.video_ms) && forward(&received.audio_ms), "{name}: times go forward");
 }
 
 #[test]

@@ -79,6 +79,7 @@ fn nine_pairings_carry_the_same_media() {
         let ingest = api.stream_status(stream)["ingest"].clone();
         assert!(ingest.is_null() || ingest["protocol"] == *input, "{ingest}");
     }
+    let sent = Frames::of(&source);
     for (input, _, restreams, publisher, by_rtmp, by_rtmps, mut by_srt, file) in pairings {
         let mut publisher: Child = publisher;
         assert!(publisher.wait_ended(SOON).success(), "{input}: {:?}", publisher.output());
@@ -96,7 +97,7 @@ fn nine_pairings_carry_the_same_media() {
         by_rtmp.save_flv(0, &rtmp);
         by_rtmps.save_flv(0, &rtmps);
         for received in [&rtmp, &rtmps, &file] {
-            assert_same_media(&source, received, pictures);
+            assert_same_media(&sent, received, pictures);
         }
         assert_eq!(srt::counts(&file).continuity_errors, 0, "{input}");
     }
@@ -105,22 +106,40 @@ fn nine_pairings_carry_the_same_media() {
 /// So many pictures may be missing at the end of what ffmpeg sends by SRT: a quarter of a second.
 const LAST_PICTURES: usize = 8;
 
+/// What a file carries, frame by frame.
+struct Frames {
+    pictures: Vec<u64>,
+    sound: Vec<u64>,
+    video_ms: Vec<i64>,
+    audio_ms: Vec<i64>,
+}
+
+impl Frames {
+    fn of(file: &Path) -> Self {
+        let (video_ms, audio_ms) = ffmpeg::times_ms(file);
+        Self { pictures: ffmpeg::slices(file), sound: ffmpeg::aac_frames(file), video_ms, audio_ms }
+    }
+
+    /// How much later the sound begins.
+    fn skew_ms(&self) -> i64 {
+        self.audio_ms[0] - self.video_ms[0]
+    }
+}
+
 /// The same pictures, bit for bit, `pictures` of them at least; the same sound, but for what came before the first picture or after the last.
-fn assert_same_media(source: &Path, received: &Path, pictures: usize) {
-    let name = received.display();
-    let (sent, came) = (ffmpeg::slices(source), ffmpeg::slices(received));
-    assert!(came.len() >= pictures && sent.starts_with(&came), "{name}: {} of {} pictures", came.len(), sent.len());
-    assert_eq!(ffmpeg::decode_errors(received), "", "{name}");
-    let (sent, came) = (ffmpeg::aac_frames(source), ffmpeg::aac_frames(received));
-    assert!(came.len() + 25 >= sent.len(), "{name}: {} frames of sound of {}", came.len(), sent.len());
-    assert!(sent.windows(came.len()).any(|part| part == came), "{name}: the sound is not the same");
-    let times = |file: &Path| (ffmpeg::packet_times_ms(file, "v"), ffmpeg::packet_times_ms(file, "a"));
-    let (video, audio) = times(received);
-    assert!(video.is_sorted_by(|a, b| a < b) && audio.is_sorted_by(|a, b| a < b), "{name}: times go forward");
-    let (source_video, source_audio) = times(source);
+fn assert_same_media(sent: &Frames, file: &Path, pictures: usize) {
+    let (name, came) = (file.display(), Frames::of(file));
+    let (sent_pictures, came_pictures) = (sent.pictures.len(), came.pictures.len());
+    let same = came_pictures >= pictures && sent.pictures.starts_with(&came.pictures);
+    assert!(same, "{name}: {came_pictures} of {sent_pictures} pictures");
+    assert_eq!(ffmpeg::decode_errors(file), "", "{name}");
+    let (sent_sound, came_sound) = (sent.sound.len(), came.sound.len());
+    assert!(came_sound + 25 >= sent_sound, "{name}: {came_sound} frames of sound of {sent_sound}");
+    assert!(sent.sound.windows(came_sound).any(|part| part == came.sound), "{name}: the sound is not the same");
+    let forward = |times: &[i64]| times.is_sorted_by(|a, b| a < b);
+    assert!(forward(&came.video_ms) && forward(&came.audio_ms), "{name}: times go forward");
     // Both begin where they began, one beside the other; sound from before the first picture may be missing.
-    let skew = |video: &[i64], audio: &[i64]| audio[0] - video[0];
-    let apart = skew(&video, &audio) - skew(&source_video, &source_audio);
+    let apart = came.skew_ms() - sent.skew_ms();
     assert!((-30..=12 * 22).contains(&apart), "{name}: sound moved by {apart} ms against the pictures");
 }
 
