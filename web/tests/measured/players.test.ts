@@ -13,7 +13,7 @@ import { publish, type Stream, waitFor, Weir } from "../weir";
 
 /** The long form plays what is promised; in the short one a player that throws pictures away shows it just as well. */
 const LONG = Boolean(process.env["WEIR_LONG"]);
-const PLAY_SECONDS = LONG ? 60 : 30;
+const PLAY_SECONDS = LONG ? 60 : 20;
 /** Players find their place and their speed; what they report until then is on its way. */
 const SETTLE_SECONDS = 10;
 const LATENCY_MAX_SECONDS = 2.0;
@@ -25,7 +25,7 @@ const FPS = 30;
 /** Small: five browsers decode it side by side, on two cores. What is tested is what they are given, and when. */
 const PICTURE = { size: "640x360", kbps: 800 };
 /** Of low-latency DASH: long enough for a dozen segments after the player has found its place. */
-const DASH_SECONDS = LONG ? 35 : 20;
+const DASH_SECONDS = LONG ? 35 : 15;
 const PICTURES = "test-results";
 
 let weir: Weir, browser: Browser, stream: Stream, publisher: ChildProcess;
