@@ -16,7 +16,7 @@ use tokio::task::LocalSet;
 use weir_media::{Frame, FrameFlags, MediaTime, TrackId};
 use weir_mux::flv::file::FlvTagKind;
 use weir_mux::ts::{PACKET_BYTES, TsReader, TsWriter};
-use weir_net::Egress;
+use weir_net::Dialer;
 use weir_rtmp::session::{MediaKind as MessageKind, MediaMessage};
 use weir_rtmp::to_frames::{ToFrames, Unpacked};
 use weir_srt::connection::PAYLOAD_BYTES_MAX;
@@ -116,7 +116,7 @@ pub(crate) fn source(clip: &Path, relays: &[String]) -> anyhow::Result<()> {
         for relay in relays {
             match relay.strip_prefix("udp://") {
                 Some(address) => by_udp.push(address.parse()?),
-                None => by_srt.push(call(&target(relay, "bench", None), &Egress::default()).await?),
+                None => by_srt.push(call(&target(relay, "bench", None), &Dialer::default()).await?),
             }
         }
         println!("ready");

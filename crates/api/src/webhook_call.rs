@@ -5,15 +5,12 @@ use std::time::Duration;
 
 use axum::http::Uri;
 use hmac::{Hmac, Mac as _};
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use sha2::Sha256;
 use time::OffsetDateTime;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use tokio::time::Instant;
 use weir_model::Webhook;
-use weir_net::{Egress, EgressFault, InForce};
+use weir_net::{DialFault, Dialer, TcpOptions};
 
 /// From the name's resolution to the head of the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,11 +24,7 @@ pub(crate) enum CallFault {
     #[error("the address can't be used")]
     Address,
     #[error(transparent)]
-    NoAddress(#[from] EgressFault),
-    #[error("it could not be connected to: {0}")]
-    Connect(std::io::ErrorKind),
-    #[error("TLS failed: {0}")]
-    Tls(String),
+    Dial(#[from] DialFault),
     #[error("the connection broke")]
     Broken,
     #[error("it did not answer in HTTP")]
@@ -43,21 +36,14 @@ pub(crate) enum CallFault {
 }
 
 /// How the outside is reached; clones share it.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct WebhookCaller {
-    tls: InForce<ClientConfig>,
-    egress: Egress,
-}
-
-impl std::fmt::Debug for WebhookCaller {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("WebhookCaller")
-    }
+    dialer: Dialer,
 }
 
 impl WebhookCaller {
-    pub fn new(tls: impl Into<InForce<ClientConfig>>, egress: Egress) -> Self {
-        Self { tls: tls.into(), egress }
+    pub fn new(dialer: Dialer) -> Self {
+        Self { dialer }
     }
 
     pub(crate) async fn call(&self, webhook: &Webhook, body: &str) -> Result<(), CallFault> {
@@ -70,14 +56,12 @@ impl WebhookCaller {
         let host = uri.host().ok_or(CallFault::Address)?.trim_matches(['[', ']']).to_owned();
         let is_tls = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-        let addresses = self.egress.resolve(&host, port).await?;
-        let socket = TcpStream::connect(&*addresses).await.map_err(|error| CallFault::Connect(error.kind()))?;
+        let deadline = Instant::now() + PATIENCE;
+        let options = TcpOptions { timeout: PATIENCE, send_buffer_bytes: None };
+        let socket = self.dialer.tcp(&host, port, options, deadline).await?;
         let request = request(webhook, &uri, body, now);
         let status = if is_tls {
-            let name = ServerName::try_from(host).map_err(|_| CallFault::Address)?;
-            let connecting = TlsConnector::from(self.tls.get()).connect(name, socket);
-            let socket = connecting.await.map_err(|error| CallFault::Tls(weir_net::tls_fault(&error)))?;
-            send(socket, &request).await?
+            send(self.dialer.tls(&host, socket, deadline).await?, &request).await?
         } else {
             send(socket, &request).await?
         };

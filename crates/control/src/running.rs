@@ -8,10 +8,10 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use weir_model::{PushStatus, Reason, RestreamId, RestreamState, RestreamStatus, StreamId};
+use weir_net::Dialer;
 use weir_observe::{Observe, RestreamLine};
 use weir_packager::{Packager, PackagerConfig, record};
 use weir_restream::{PushContext, RestreamHandle, RestreamOutcome, RetryHandle};
-use weir_rtmp::net::PushOptions;
 use weir_transcode::{TranscodeHandle, Workshop};
 
 use crate::lanes::Lanes;
@@ -202,5 +202,7 @@ pub struct Kit {
     pub shelves: Shelves,
     pub workshop: Workshop,
     pub lanes: Lanes,
-    pub push_options: PushOptions,
+    pub dialer: Dialer,
+    /// What the kernel keeps of each push by TCP: a big buffer would hide seconds of a stall.
+    pub send_buffer_bytes: u32,
 }

@@ -154,7 +154,8 @@ impl StreamRun {
             hub: self.hub.clone(),
             feeds: self.feeds.clone(),
             observe: kit.observe.clone(),
-            options: kit.push_options.clone(),
+            dialer: kit.dialer.clone(),
+            send_buffer_bytes: kit.send_buffer_bytes,
         }
     }
 

@@ -1,11 +1,11 @@
-//! Where we may connect to: the one rule that pushes, calls and webhooks ask about every address before they dial it.
+//! Where we may connect to: the one rule that is asked about every address before it is dialled.
 
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-use crate::InForce;
 use crate::reached::reached;
+use crate::{DialFault, InForce};
 
 /// Of the addresses that a name resolves to, so many are tried.
 const ADDRESSES_MAX: usize = 8;
@@ -44,15 +44,6 @@ struct Lists {
     allow: Vec<IpNet>,
 }
 
-/// Why there is no address to dial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EgressFault {
-    #[error("the host name does not resolve")]
-    Resolve,
-    #[error("the address is not allowed by the egress rules")]
-    NotPermitted,
-}
-
 impl Egress {
     /// `allow` names exceptions from `deny` and from what is denied by default.
     pub fn new(deny: impl IntoIterator<Item = IpNet>, allow: impl IntoIterator<Item = IpNet>) -> Self {
@@ -75,15 +66,15 @@ impl Egress {
 
     /// The addresses of a host that may be dialled, in the order in which the system wants them tried. The host may be a name or an
     /// address in any spelling that the system's resolver takes: what counts is what comes out.
-    pub async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, EgressFault> {
-        let found = tokio::net::lookup_host((host, port)).await.map_err(|_| EgressFault::Resolve)?;
+    pub(crate) async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, DialFault> {
+        let found = tokio::net::lookup_host((host, port)).await.map_err(|_| DialFault::Resolve)?;
         let found: Vec<SocketAddr> = found.collect();
         if found.is_empty() {
-            return Err(EgressFault::Resolve);
+            return Err(DialFault::Resolve);
         }
         let permitted = found.into_iter().filter(|address| self.permits(address.ip()));
         let permitted: Vec<SocketAddr> = permitted.take(ADDRESSES_MAX).collect();
-        if permitted.is_empty() { Err(EgressFault::NotPermitted) } else { Ok(permitted) }
+        if permitted.is_empty() { Err(DialFault::NotPermitted) } else { Ok(permitted) }
     }
 }
 
@@ -239,10 +230,10 @@ mod tests {
             "fd00:ec2::254",
         ];
         for host in denied {
-            assert_eq!(runtime.block_on(egress.resolve(host, 80)), Err(EgressFault::NotPermitted), "{host}");
+            assert_eq!(runtime.block_on(egress.resolve(host, 80)), Err(DialFault::NotPermitted), "{host}");
         }
         let elsewhere = runtime.block_on(egress.resolve("167772161", 80));
         assert_eq!(elsewhere, Ok(vec!["10.0.0.1:80".parse().unwrap()]));
-        assert_eq!(runtime.block_on(egress.resolve("no-such-host.invalid", 80)), Err(EgressFault::Resolve));
+        assert_eq!(runtime.block_on(egress.resolve("no-such-host.invalid", 80)), Err(DialFault::Resolve));
     }
 }

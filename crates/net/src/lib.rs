@@ -1,6 +1,7 @@
-//! Who may come in and where we may go: connection caps, who is behind a proxy, and egress rules for everything that connects outwards.
+//! Who may come in and where we may go: connection caps, who is behind a proxy, and the one way out, for everything that connects outwards.
 
 mod caps;
+mod dialer;
 mod egress;
 mod forwarded;
 mod guesses;
@@ -9,14 +10,17 @@ mod network;
 mod proxy_header;
 mod reached;
 mod tls_fault;
+mod trust;
 mod trusted_proxies;
 
 pub use caps::{CapLimits, Caps, Permit, Place, Visit};
-pub use egress::{Egress, EgressFault};
+pub use dialer::{DialFault, Dialer, TcpOptions};
+pub use egress::Egress;
 pub use forwarded::Said;
 pub use guesses::{GuessLimit, GuessRules};
 pub use in_force::InForce;
 pub use network::network;
 pub use proxy_header::{PROXY_HEADER_BYTES_MAX, ProxyHeader, ReadProxyHeader, read_proxy_header};
 pub use tls_fault::tls_fault;
+pub use trust::{TrustFault, trusted};
 pub use trusted_proxies::{Client, TrustedProxies};

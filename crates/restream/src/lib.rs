@@ -7,9 +7,8 @@ mod link;
 pub mod machine;
 mod push;
 mod restream;
-mod rtmp_link;
-mod srt_link;
-mod target;
+mod rtmp;
+mod srt;
 mod tcp_loss;
 
 pub use push::PushContext;

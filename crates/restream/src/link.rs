@@ -1,23 +1,61 @@
-//! An open push of either protocol, and what it has in common: what happens on it, and how far it has come.
+//! A push as every protocol has it: where to, and the open connection. Each protocol is a file, and named in [`target`] alone.
 
-use weir_model::PathFigures;
-use weir_rtmp::net::{PublishConnection, PushError, PushEvent};
-use weir_srt::{CallError, SrtConnection};
+use std::fmt::Debug;
+use std::sync::Arc;
 
-use crate::rtmp_link::RtmpLink;
-use crate::srt_link::{SrtLink, SrtLost};
+use futures_util::future::BoxFuture;
+use weir_hub::Tracks;
+use weir_model::{Advice, PathFigures, PushUrl, Reason};
+use weir_net::Dialer;
 
-/// What came of dialling.
-#[derive(Debug)]
-pub(crate) enum Dialed {
-    Rtmp(Box<PublishConnection>),
-    Srt(Box<SrtConnection>),
+use crate::machine::Failure;
+use crate::push::PushContext;
+use crate::rtmp::RtmpTarget;
+use crate::srt::SrtTarget;
+
+/// What a restream's URL means.
+pub(crate) fn target(url: &PushUrl, enhanced_rtmp: bool) -> Result<Arc<dyn Target>, Reason> {
+    Ok(match url {
+        PushUrl::Rtmp { server, login, stream_key, .. } => {
+            Arc::new(RtmpTarget::new(server, login.as_ref(), stream_key, enhanced_rtmp)?)
+        }
+        PushUrl::Srt { url: srt } => Arc::new(SrtTarget::new(srt, url.advice())),
+    })
 }
 
-#[derive(Debug)]
-pub(crate) enum OpenLink {
-    Rtmp(Box<RtmpLink>),
-    Srt(Box<SrtLink>),
+/// Where a push goes.
+pub(crate) trait Target: Debug + Send + Sync {
+    /// Why these tracks can't be sent there, if they can't.
+    fn check_tracks(&self, tracks: &Tracks) -> Result<(), String>;
+
+    /// What is to be thought about, before anything is measured.
+    fn advice(&self) -> &[Advice] {
+        &[]
+    }
+
+    /// Connects, and is accepted or not.
+    fn dial(
+        self: Arc<Self>,
+        context: PushContext,
+        rendition: String,
+    ) -> BoxFuture<'static, Result<Box<dyn Link>, Failure>>;
+
+    /// Whether anybody is there now, without saying more than that.
+    fn door_is_open(self: Arc<Self>, dialer: Dialer) -> BoxFuture<'static, bool>;
+}
+
+/// An open push.
+pub(crate) trait Link: Debug + Send {
+    /// Pushes until something is worth knowing; an error is its end. Cancel-safe.
+    fn run(&mut self) -> BoxFuture<'_, Result<LinkEvent, Failure>>;
+
+    fn progress(&mut self) -> Progress;
+
+    /// Pictures passed over since the last call.
+    fn take_dropped_frames(&mut self) -> u64;
+
+    /// Says goodbye.
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
 }
 
 /// What came up while media flowed.
@@ -25,17 +63,12 @@ pub(crate) enum OpenLink {
 pub(crate) enum LinkEvent {
     /// The first media has left: time to look whether it arrives.
     FirstWrite,
-    Rtmp(PushEvent),
+    /// The far end says something that changes nothing.
+    Said(String),
+    /// The far end wants us to leave; perhaps to come again elsewhere.
+    Unwelcome { failure: Failure, instead: Option<Arc<dyn Target>> },
     /// The rendition ended: its stream is being taken down.
     FeedEnded,
-}
-
-/// Why there is no connection, or no more.
-#[derive(Debug)]
-pub(crate) enum LinkError {
-    Rtmp(PushError),
-    Call(CallError),
-    SrtLost(SrtLost),
 }
 
 /// How far a push has come. Bytes are of media.
@@ -51,36 +84,4 @@ pub(crate) struct Progress {
     pub(crate) tcp_loss_percent: Option<f64>,
     /// SRT's figures.
     pub(crate) path: Option<PathFigures>,
-}
-
-impl OpenLink {
-    /// Pushes until something is worth knowing. Cancel-safe.
-    pub(crate) async fn run(&mut self) -> Result<LinkEvent, LinkError> {
-        match self {
-            Self::Rtmp(link) => link.run().await.map_err(LinkError::Rtmp),
-            Self::Srt(link) => link.run().await.map_err(LinkError::SrtLost),
-        }
-    }
-
-    pub(crate) fn progress(&mut self) -> Progress {
-        match self {
-            Self::Rtmp(link) => link.progress(),
-            Self::Srt(link) => link.progress(),
-        }
-    }
-
-    /// Pictures passed over since the last call.
-    pub(crate) fn take_dropped_frames(&mut self) -> u64 {
-        match self {
-            Self::Rtmp(link) => link.take_dropped_frames(),
-            Self::Srt(link) => link.take_dropped_frames(),
-        }
-    }
-
-    pub(crate) async fn close(self) {
-        match self {
-            Self::Rtmp(link) => link.close().await,
-            Self::Srt(link) => link.close().await,
-        }
-    }
 }

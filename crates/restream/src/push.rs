@@ -1,28 +1,21 @@
 //! One push running: the state machine driven by the source, the connection and the clock.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
+use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use weir_hub::{Cold, Feeds, StreamHub};
 use weir_model::{EventKind, Reason, ReasonCode, RestreamId, RestreamState, RetryRules, StreamId};
+use weir_net::Dialer;
 use weir_observe::{Counter, Observe, fields};
-use weir_rtmp::net::{PushError, PushEvent, PushOptions};
-use weir_rtmp::session::is_auth_rejection;
-use weir_rtmp::url::RtmpUrl;
 
 use crate::backoff::{Backoff, Eagerness};
-use crate::failure;
 use crate::gauge::{Clock, Gauge};
-use crate::link::{Dialed, LinkError, LinkEvent, OpenLink};
-use crate::machine::{Action, Failure, Input, Machine, Retry, View};
-use crate::rtmp_link::RtmpLink;
-use crate::srt_link::SrtLink;
-use crate::target::Target;
+use crate::link::{Link, LinkEvent, Target};
+use crate::machine::{Action, Failure, Input, Machine, View};
 
 /// The source is not live when nothing came for so long. Half a second of jitter on a lossy uplink is nothing yet.
 const SOURCE_QUIET_AFTER: Duration = Duration::from_secs(1);
@@ -37,7 +30,9 @@ pub struct PushContext {
     pub hub: StreamHub,
     pub feeds: Feeds,
     pub observe: Observe,
-    pub options: PushOptions,
+    pub dialer: Dialer,
+    /// Of each push by TCP, what the kernel keeps.
+    pub send_buffer_bytes: u32,
 }
 
 /// What one push is to do.
@@ -50,7 +45,7 @@ pub(crate) struct PushPlan {
     pub(crate) rules: RetryRules,
     pub(crate) eagerness: Eagerness,
     /// Where to, or why nowhere.
-    pub(crate) target: Result<Target, Reason>,
+    pub(crate) target: Result<Arc<dyn Target>, Reason>,
 }
 
 /// How a push ended.
@@ -65,21 +60,19 @@ pub(crate) struct PushTask {
     plan: PushPlan,
     machine: Machine,
     gauge: Gauge,
-    link: Link,
+    connection: Connection,
     shown: View,
     connects: u64,
     gave_up: bool,
 }
 
-type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-
 /// The connection, in whatever condition.
-enum Link {
+enum Connection {
     None,
-    Dialing(Boxed<Result<Dialed, LinkError>>),
-    Open(OpenLink),
-    Closing { goodbye: Boxed<()>, then_dial: bool },
-    Looking(Boxed<bool>),
+    Dialing(BoxFuture<'static, Result<Box<dyn Link>, Failure>>),
+    Open(Box<dyn Link>),
+    Closing { goodbye: BoxFuture<'static, ()>, then_dial: bool },
+    Looking(BoxFuture<'static, bool>),
 }
 
 /// Why the task woke.
@@ -87,30 +80,30 @@ enum Wake {
     Stop,
     Look,
     Retry,
-    Link(LinkReport),
+    Connection(Report),
 }
 
-/// What the link reports.
-enum LinkReport {
-    Dialed(Result<Dialed, LinkError>),
-    Flow(Result<LinkEvent, LinkError>),
+/// What the connection reports.
+enum Report {
+    Dialed(Result<Box<dyn Link>, Failure>),
+    Flow(Result<LinkEvent, Failure>),
     Closed { then_dial: bool },
     Looked { open: bool },
 }
 
-impl Link {
+impl Connection {
     /// Cancel-safe: each future is kept until it is ready.
-    async fn report(&mut self) -> LinkReport {
+    async fn report(&mut self) -> Report {
         match self {
             Self::None => std::future::pending().await,
-            Self::Dialing(dialing) => LinkReport::Dialed(dialing.await),
-            Self::Open(open) => LinkReport::Flow(open.run().await),
+            Self::Dialing(dialing) => Report::Dialed(dialing.await),
+            Self::Open(open) => Report::Flow(open.run().await),
             Self::Closing { goodbye, then_dial } => {
                 let then_dial = *then_dial;
                 goodbye.await;
-                LinkReport::Closed { then_dial }
+                Report::Closed { then_dial }
             }
-            Self::Looking(looking) => LinkReport::Looked { open: looking.await },
+            Self::Looking(looking) => Report::Looked { open: looking.await },
         }
     }
 }
@@ -122,7 +115,16 @@ impl PushTask {
             (plan.restream_id.0.unsigned_abs() << 1 | u64::from(plan.backup)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let machine = Machine::new(plan.rules, Backoff::new(plan.eagerness, seed), now);
         let shown = View::stopped(now);
-        Self { context, plan, machine, gauge: Gauge::default(), link: Link::None, shown, connects: 0, gave_up: false }
+        Self {
+            context,
+            plan,
+            machine,
+            gauge: Gauge::default(),
+            connection: Connection::None,
+            shown,
+            connects: 0,
+            gave_up: false,
+        }
     }
 
     /// Runs until cancelled or given up. `retry` wakes it to try at once.
@@ -151,14 +153,14 @@ impl PushTask {
             });
             let wake = tokio::select! {
                 biased;
-                report = self.link.report() => Wake::Link(report),
+                report = self.connection.report() => Wake::Connection(report),
                 wake = rare => wake,
             };
             match wake {
                 Wake::Stop => break,
                 Wake::Look => {}
                 Wake::Retry => self.tell(Input::RetryNow),
-                Wake::Link(report) => self.on_link(report),
+                Wake::Connection(report) => self.on_report(report),
             }
             let now = tokio::time::Instant::now();
             let looking = now >= look_at;
@@ -178,11 +180,10 @@ impl PushTask {
 
     async fn leave(&mut self) -> PushOutcome {
         self.look_at_progress();
-        match std::mem::replace(&mut self.link, Link::None) {
-            // Boxed, like every future that is needed rarely: inside this one, each push would hold room for it all its life.
-            Link::Open(open) => Box::pin(open.close()).await,
-            Link::Closing { goodbye, .. } => goodbye.await,
-            Link::None | Link::Dialing(_) | Link::Looking(_) => {}
+        match std::mem::replace(&mut self.connection, Connection::None) {
+            Connection::Open(open) => open.close().await,
+            Connection::Closing { goodbye, .. } => goodbye.await,
+            Connection::None | Connection::Dialing(_) | Connection::Looking(_) => {}
         }
         self.show_changes();
         if !self.gave_up {
@@ -204,9 +205,8 @@ impl PushTask {
             Action::Redial => self.hang_up(true),
             Action::HangUp => self.hang_up(false),
             Action::LookAtDoor => {
-                if let (Link::None, Ok(target)) = (&self.link, &self.plan.target) {
-                    let look = target.clone().door_is_open(self.context.options.clone());
-                    self.link = Link::Looking(Box::pin(look));
+                if let (Connection::None, Ok(target)) = (&self.connection, &self.plan.target) {
+                    self.connection = Connection::Looking(Arc::clone(target).door_is_open(self.context.dialer.clone()));
                 }
             }
             Action::GiveUp => {
@@ -217,53 +217,61 @@ impl PushTask {
     }
 
     fn dial(&mut self) {
-        if let Link::Closing { then_dial, .. } = &mut self.link {
+        if let Connection::Closing { then_dial, .. } = &mut self.connection {
             *then_dial = true;
             return;
         }
         let Ok(target) = self.plan.target.clone() else { return };
-        let options = self.context.options.clone();
         self.connects += 1;
-        self.link = Link::Dialing(Box::pin(target.dial(options)));
+        self.connection = Connection::Dialing(target.dial(self.context.clone(), self.plan.rendition.clone()));
     }
 
     fn hang_up(&mut self, then_dial: bool) {
         self.look_at_dropped();
-        match std::mem::replace(&mut self.link, Link::None) {
-            Link::Open(open) => {
+        match std::mem::replace(&mut self.connection, Connection::None) {
+            Connection::Open(open) => {
                 self.gauge.disconnected();
-                self.link = Link::Closing { goodbye: Box::pin(open.close()), then_dial };
+                self.connection = Connection::Closing { goodbye: open.close(), then_dial };
             }
-            Link::Closing { goodbye, .. } => self.link = Link::Closing { goodbye, then_dial },
-            Link::None | Link::Dialing(_) | Link::Looking(_) if then_dial => self.dial(),
-            Link::None | Link::Dialing(_) | Link::Looking(_) => {}
+            Connection::Closing { goodbye, .. } => self.connection = Connection::Closing { goodbye, then_dial },
+            Connection::None | Connection::Dialing(_) | Connection::Looking(_) if then_dial => self.dial(),
+            Connection::None | Connection::Dialing(_) | Connection::Looking(_) => {}
         }
     }
 
-    fn on_link(&mut self, report: LinkReport) {
+    fn on_report(&mut self, report: Report) {
         match report {
-            LinkReport::Dialed(Ok(dialed)) => {
-                self.link = Link::Open(self.open(dialed));
+            Report::Dialed(Ok(open)) => {
+                self.connection = Connection::Open(open);
                 self.tell(Input::Accepted);
             }
-            LinkReport::Dialed(Err(error)) => self.fail(failure::of(&error)),
-            LinkReport::Flow(Ok(LinkEvent::FirstWrite)) => self.look_at_progress(),
-            LinkReport::Flow(Ok(LinkEvent::Rtmp(event))) => self.on_push_event(event),
+            Report::Dialed(Err(failure)) => self.fail(failure),
+            Report::Flow(Ok(LinkEvent::FirstWrite)) => self.look_at_progress(),
+            Report::Flow(Ok(LinkEvent::Said(words))) => {
+                tracing::info!(restream_id = %self.plan.restream_id, words, "the destination says");
+            }
+            // Its connection is still there to say goodbye on.
+            Report::Flow(Ok(LinkEvent::Unwelcome { failure, instead })) => {
+                if let Some(target) = instead {
+                    self.plan.target = Ok(target);
+                }
+                self.tell(Input::Failed(failure));
+            }
             // The stream is being taken down; so will be this task.
-            LinkReport::Flow(Ok(LinkEvent::FeedEnded)) => self.hang_up(false),
-            LinkReport::Flow(Err(error)) => {
+            Report::Flow(Ok(LinkEvent::FeedEnded)) => self.hang_up(false),
+            Report::Flow(Err(failure)) => {
                 self.look_at_dropped();
                 self.gauge.disconnected();
-                self.fail(failure::of(&error));
+                self.fail(failure);
             }
-            LinkReport::Closed { then_dial } => {
-                self.link = Link::None;
+            Report::Closed { then_dial } => {
+                self.connection = Connection::None;
                 if then_dial {
                     self.dial();
                 }
             }
-            LinkReport::Looked { open } => {
-                self.link = Link::None;
+            Report::Looked { open } => {
+                self.connection = Connection::None;
                 if open {
                     self.tell(Input::DoorOpened);
                 }
@@ -271,52 +279,10 @@ impl PushTask {
         }
     }
 
-    fn open(&self, dialed: Dialed) -> OpenLink {
-        let (feeds, rendition, lane) = (&self.context.feeds, &self.plan.rendition, Handle::current());
-        match dialed {
-            Dialed::Rtmp(connection) => {
-                OpenLink::Rtmp(Box::new(RtmpLink::new(*connection, feeds.feed(rendition, None, &lane))))
-            }
-            Dialed::Srt(connection) => {
-                let payload_bytes = match &self.plan.target {
-                    Ok(Target::Srt { call, .. }) => call.payload_bytes,
-                    _ => None,
-                };
-                let feed = feeds.feed(rendition, (), &lane);
-                OpenLink::Srt(Box::new(SrtLink::new(*connection, payload_bytes, feed)))
-            }
-        }
-    }
-
     /// The connection is gone already: nothing to say goodbye to.
     fn fail(&mut self, failure: Failure) {
-        self.link = Link::None;
+        self.connection = Connection::None;
         self.tell(Input::Failed(failure));
-    }
-
-    fn on_push_event(&mut self, event: PushEvent) {
-        match event {
-            PushEvent::Status { level, code, description } if level == "error" => {
-                let auth = is_auth_rejection(&code, &description);
-                let failure = failure::of_rtmp(&PushError::Rejected { code, description, auth });
-                self.tell(Input::Failed(failure));
-            }
-            PushEvent::Status { level, code, description } => {
-                tracing::info!(restream_id = %self.plan.restream_id, level, code, description, "the destination says");
-            }
-            PushEvent::ReconnectRequest { tc_url } => {
-                if let (Some(url), Ok(Target::Rtmp(target))) =
-                    (tc_url.and_then(|url| RtmpUrl::parse(&url).ok()), &mut self.plan.target)
-                    // A key never moves from an encrypted connection to an open one because a server says so.
-                    && (url.tls || !target.url.tls)
-                {
-                    target.url = RtmpUrl { credentials: target.url.credentials.clone(), ..url };
-                }
-                let reason = Reason::new(ReasonCode::Refused, "the destination asked to be connected to anew");
-                self.tell(Input::Failed(Failure { reason, retry: Retry::Backoff }));
-            }
-            PushEvent::Drained => {}
-        }
     }
 
     fn look_at_source(&mut self) {
@@ -334,7 +300,7 @@ impl PushTask {
     }
 
     fn look_at_progress(&mut self) {
-        let Link::Open(open) = &mut self.link else { return };
+        let Connection::Open(open) = &mut self.connection else { return };
         let progress = open.progress();
         let dropped = open.take_dropped_frames();
         let (acked_bytes, outstanding) = (progress.acked_bytes, progress.outstanding);
@@ -345,7 +311,7 @@ impl PushTask {
 
     /// Takes the last figures of a connection that is about to end.
     fn look_at_dropped(&mut self) {
-        if let Link::Open(open) = &mut self.link {
+        if let Connection::Open(open) = &mut self.connection {
             let (progress, dropped) = (open.progress(), open.take_dropped_frames());
             self.gauge.progress(progress, dropped, Clock::read().now);
         }
@@ -384,7 +350,7 @@ impl PushTask {
         // The source has none: what it sends now is what should arrive.
         let target_bps = encoded.and_then(|rendition| rendition.target_bps);
         let target_bps = target_bps.or(stream.ingest.map(|ingest| ingest.bitrate_bps)).filter(|bps| *bps > 0);
-        let advice = self.plan.target.as_ref().map_or(&[][..], Target::advice);
+        let advice = self.plan.target.as_ref().map_or(&[][..], |target| target.advice());
         let status = self.gauge.status(&self.shown, target_bps, advice, Clock::read());
         let connects = std::mem::take(&mut self.connects);
         self.context.observe.board().update_push(self.plan.restream_id, self.plan.backup, status, connects);

@@ -11,8 +11,8 @@ use weir_model::{PushStatus, PushUrl, RestreamSpec, RestreamState, RestreamStatu
 use weir_observe::RestreamLine;
 
 use crate::backoff::Eagerness;
+use crate::link;
 use crate::push::{PushContext, PushOutcome, PushPlan, PushTask};
-use crate::target::Target;
 
 /// What a restream came to by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +123,7 @@ fn plan(spec: &RestreamSpec, rendition: &str, url: &PushUrl, backup: bool) -> Pu
         restream_id: spec.id,
         stream_id: spec.stream_id,
         backup,
-        target: Target::new(url, spec.enhanced_rtmp),
+        target: link::target(url, spec.enhanced_rtmp),
         rendition: rendition.to_owned(),
         rules: spec.retry,
         eagerness: Eagerness {

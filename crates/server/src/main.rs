@@ -15,7 +15,6 @@ mod doctor;
 mod event_ids;
 mod http;
 mod logging;
-mod outgoing;
 mod owners;
 mod public_url;
 mod ready_line;
@@ -27,7 +26,6 @@ mod signals;
 mod sockets;
 mod srt_listener;
 mod terminal;
-mod tls;
 mod transfer;
 
 use std::process::ExitCode;

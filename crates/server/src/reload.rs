@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use weir_model::EventKind;
-use weir_net::{CapLimits, Caps};
+use weir_net::{CapLimits, Caps, Dialer};
 use weir_observe::{Heartbeat, Observe, fields};
 
 use crate::certificate::{self, Certificate};
@@ -14,9 +14,7 @@ use crate::cli::Place;
 use crate::config::{self, Config, LIVE_KEYS};
 use crate::descriptors;
 use crate::logging::Logging;
-use crate::outgoing::Outgoing;
 use crate::signals::Signals;
-use crate::tls;
 
 /// Listeners with TLS follow these; whether there are such listeners is settled at the start.
 const OF_CERTIFICATE: [&str; 3] = ["tls.cert", "tls.key", "tls.self_signed"];
@@ -30,7 +28,7 @@ pub(crate) struct Reload {
     pub(crate) observe: Observe,
     /// None where no listener has TLS.
     pub(crate) certificate: Option<Certificate>,
-    pub(crate) outgoing: Outgoing,
+    pub(crate) dialer: Dialer,
     pub(crate) capped: Vec<Capped>,
 }
 
@@ -68,7 +66,7 @@ impl Reload {
             Some(_) => certificate::read(&wanted.tls, &self.place.data, wanted.host())?,
             None => None,
         };
-        let trust = tls::client_config(&wanted.tls)?;
+        let trust = weir_net::trusted(wanted.tls.ca.as_deref())?;
         let mut changes = Changes::default();
         let is_live = |key: &&str| LIVE_KEYS.contains(key) && (shown.is_some() || !OF_CERTIFICATE.contains(key));
         (changes.applied, changes.need_restart) = wanted.values.changed_from(&self.config.values).partition(is_live);
@@ -86,7 +84,7 @@ impl Reload {
             caps.limit(limits(&wanted));
         }
         self.config.trusted_proxies.follow(&wanted.trusted_proxies);
-        self.outgoing.trust.replace(trust);
+        self.dialer.trust(trust);
         self.config.egress.follow(&wanted.egress);
         self.config.values.take(&changes.applied, &wanted.values);
         Ok(changes)

@@ -6,15 +6,13 @@ use std::time::Duration;
 use tokio::time::timeout;
 use weir_api::{ApiContext, WebhookCaller};
 use weir_control::{DRAIN_MAX, Kit, Lanes, RtmpAdmission, Supervisor};
-use weir_net::{CapLimits, Caps};
+use weir_net::{CapLimits, Caps, Dialer};
 use weir_origin::HttpServer;
-use weir_rtmp::net::PushOptions;
 
 use crate::base::Base;
 use crate::cli::Place;
 use crate::config::Config;
 use crate::logging::Logging;
-use crate::outgoing::Outgoing;
 use crate::owners::{Owner, Owners, Turn};
 use crate::reload::{Capped, Reload};
 use crate::signals::Signals;
@@ -49,18 +47,18 @@ pub(crate) async fn run(config: Config, place: &Place, with_demo: bool, log: &Lo
     let api = http::api(&base, &config, &place.data, &urls);
     let (readiness, audit) = (api.readiness.clone(), api.audit.clone());
     let http_lanes = http::lanes()?;
-    let outgoing = Outgoing::new(&config)?;
+    let dialer = Dialer::new(config.egress.clone(), weir_net::trusted(config.tls.ca.as_deref())?);
 
     let mut owners = Owners::new(base.observe.heartbeats().clone());
     watch_lanes(&mut owners, "a media thread", &base.lanes);
     watch_lanes(&mut owners, "a thread of HTTP", &http_lanes);
-    start_tellers(&mut owners, &base, &api, outgoing.webhook_caller(&config));
-    start_supervisor(&mut owners, &base, outgoing.push_options(&config));
+    start_tellers(&mut owners, &base, &api, WebhookCaller::new(dialer.clone()));
+    start_supervisor(&mut owners, &base, dialer.clone(), config.send_buffer_bytes);
     let http = http::server(api, &config, http_lanes);
     let (certificate, capped) = (sockets.certificate.clone(), capped(&http, &sockets));
     start_listeners(&mut owners, &base, &http, sockets);
     let (place, log, observe) = (place.clone(), log.clone(), base.observe.clone());
-    let reload = Reload { place, config, log, observe, certificate, outgoing, capped };
+    let reload = Reload { place, config, log, observe, certificate, dialer, capped };
     start_reload(&mut owners, reload, &signals);
     readiness.set_ready();
     ready_line::say(&listening);
@@ -124,13 +122,14 @@ fn start_tellers(owners: &mut Owners, base: &Base, api: &ApiContext, caller: Web
     owners.start(telling, |stop, heartbeat| webhooks.run(api, caller, stop, heartbeat));
 }
 
-fn start_supervisor(owners: &mut Owners, base: &Base, push_options: PushOptions) {
+fn start_supervisor(owners: &mut Owners, base: &Base, dialer: Dialer, send_buffer_bytes: u32) {
     let kit = Kit {
         observe: base.observe.clone(),
         shelves: base.shelves.clone(),
         workshop: base.workshop.clone(),
         lanes: base.lanes.clone(),
-        push_options,
+        dialer,
+        send_buffer_bytes,
     };
     let supervisor = Supervisor::new(base.commands.clone(), base.runtime.clone(), kit);
     let owner = Owner { name: "the supervisor", turn: Turn::Serving, grace: SUPERVISOR_GRACE };

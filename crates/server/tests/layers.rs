@@ -126,6 +126,26 @@ fn every_file_says_its_job_and_stays_short() {
     assert!(wrong.is_empty(), "files:\n{}", wrong.join("\n"));
 }
 
+/// What finds addresses or dials them: `net` does it for all, so that nothing goes out past the egress rules.
+const WAYS_OUT: [&str; 4] = ["lookup_host", "to_socket_addrs", "TcpStream::connect", "TlsConnector"];
+
+#[test]
+fn net_is_the_only_way_out() {
+    let metadata = metadata();
+    let mut wrong = Vec::new();
+    for package in ours(&metadata).filter(|package| layer_of(package) != Layer::Test && package.name != "weir-net") {
+        let folder = package.manifest_path.parent().expect("a manifest lies in a folder").join("src");
+        for file in rust_files(folder.as_std_path()) {
+            let text = fs::read_to_string(&file).expect("a source file is UTF-8");
+            let shipped = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+            for way in WAYS_OUT.iter().filter(|way| shipped.contains(**way)) {
+                wrong.push(format!("{}: {way}; use weir_net::Dialer", file.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "past the egress rules:\n{}", wrong.join("\n"));
+}
+
 /// In an order in which a missing one is seen.
 #[test]
 fn warning_codes_are_sorted() {

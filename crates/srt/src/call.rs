@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout, timeout_at};
-use weir_net::{Egress, EgressFault};
+use tokio::time::{Instant, timeout};
+use weir_net::{DialFault, Dialer};
 
 use crate::connection::{EVENTS, SrtConnection};
 use crate::ffi::{Fault, Opt, Socket, State};
@@ -48,9 +48,7 @@ impl std::fmt::Debug for CallTarget {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     #[error(transparent)]
-    Address(#[from] EgressFault),
-    #[error("the host did not answer")]
-    Unreachable,
+    Dial(#[from] DialFault),
     #[error("the listener rejected the call with code {code}: {}", reject::words(*code))]
     Rejected { code: i32 },
     #[error("encryption does not match: {}", reject::words(*code))]
@@ -59,6 +57,8 @@ pub enum CallError {
     Setup(String),
 }
 
+const UNREACHABLE: CallError = CallError::Dial(DialFault::Unreachable);
+
 impl From<Fault> for CallError {
     fn from(fault: Fault) -> Self {
         Self::Setup(fault.message)
@@ -66,11 +66,10 @@ impl From<Fault> for CallError {
 }
 
 /// Calls the addresses of the host in turn until one answers.
-pub async fn call(target: &CallTarget, egress: &Egress) -> Result<SrtConnection, CallError> {
+pub async fn call(target: &CallTarget, dialer: &Dialer) -> Result<SrtConnection, CallError> {
     let deadline = Instant::now() + CONNECT_TIMEOUT + BEYOND_TIMEOUT;
-    let addresses = timeout_at(deadline, egress.resolve(&target.host, target.port)).await;
-    let mut last = CallError::Unreachable;
-    for address in addresses.map_err(|_| EgressFault::Resolve)?? {
+    let mut last = UNREACHABLE;
+    for address in dialer.resolve(&target.host, target.port, deadline).await? {
         match call_address(target, address, deadline).await {
             Ok(connection) => return Ok(connection),
             // Somebody answered: what they say is what counts.
@@ -84,7 +83,7 @@ pub async fn call(target: &CallTarget, egress: &Egress) -> Result<SrtConnection,
 async fn call_address(target: &CallTarget, address: SocketAddr, deadline: Instant) -> Result<SrtConnection, CallError> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left <= BEYOND_TIMEOUT {
-        return Err(CallError::Unreachable);
+        return Err(UNREACHABLE);
     }
     let socket = prepared(target, left - BEYOND_TIMEOUT)?;
     let seat = Seat::take(&socket, address)?;
@@ -94,7 +93,7 @@ async fn call_address(target: &CallTarget, address: SocketAddr, deadline: Instan
         match watched.socket.state() {
             State::Connected => return Ok(SrtConnection::new(watched, address, Some(seat))),
             State::Broken => return Err(refusal(watched.socket.reject_reason())),
-            State::Connecting if Instant::now() >= deadline => return Err(CallError::Unreachable),
+            State::Connecting if Instant::now() >= deadline => return Err(UNREACHABLE),
             State::Connecting => {
                 let _ = timeout(LOOK_EVERY, watched.bell.writable.notified()).await;
             }
@@ -126,7 +125,7 @@ fn prepared(target: &CallTarget, timeout: Duration) -> Result<Socket, Fault> {
 
 fn refusal(code: i32) -> CallError {
     match code {
-        reject::TIMEOUT => CallError::Unreachable,
+        reject::TIMEOUT => UNREACHABLE,
         reject::BAD_SECRET | reject::UNSECURE => CallError::EncryptionMismatch { code },
         code => CallError::Rejected { code },
     }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use srt_tokio::{SrtListener as TokioListener, SrtSocket};
 use tokio::time::timeout;
-use weir_net::Egress;
+use weir_net::Dialer;
 use weir_srt::{
     Accepted, Admittance, CallTarget, Gate, ListenLimits, Received, SrtConnection, SrtListener, StreamId, call, reject,
 };
@@ -93,8 +93,8 @@ async fn we_push_to_it_twice() {
         payload_bytes: None,
         send_buffer_bytes: None,
     };
-    let egress = Egress::default();
-    let callers = [call(&target, &egress).await.unwrap(), call(&target, &egress).await.unwrap()];
+    let dialer = Dialer::default();
+    let callers = [call(&target, &dialer).await.unwrap(), call(&target, &dialer).await.unwrap()];
     let sockets = timeout(SOON, accepting).await.unwrap().unwrap();
     for caller in &callers {
         for number in 0..MESSAGES {

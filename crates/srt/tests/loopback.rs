@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use weir_net::{Egress, EgressFault};
+use weir_net::{DialFault, Dialer, Egress};
 use weir_srt::{
     Accepted, Admittance, CallError, CallTarget, ConnectionLost, Gate, ListenLimits, Received, SrtConnection,
     SrtListener, StreamId, call, reject,
@@ -49,8 +49,8 @@ fn target(listener: &SrtListener, stream_id: &str) -> CallTarget {
     }
 }
 
-fn everyone() -> Egress {
-    Egress::default()
+fn everyone() -> Dialer {
+    Dialer::default()
 }
 
 async fn accept(listener: &SrtListener) -> Accepted {
@@ -154,12 +154,12 @@ async fn nobody_there_no_name_and_not_permitted() {
     let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let listener = listener(ListenLimits::default());
     let absent = CallTarget { port: free.local_addr().unwrap().port(), ..target(&listener, "plain") };
-    assert_eq!(call(&absent, &everyone()).await.unwrap_err(), CallError::Unreachable);
+    assert_eq!(call(&absent, &everyone()).await.unwrap_err(), CallError::Dial(DialFault::Unreachable));
     let nameless = CallTarget { host: "no-such-host.invalid".to_owned(), ..absent };
-    assert_eq!(call(&nameless, &everyone()).await.unwrap_err(), CallError::Address(EgressFault::Resolve));
-    let elsewhere = Egress::new(["127.0.0.0/8".parse().unwrap()], []);
+    assert_eq!(call(&nameless, &everyone()).await.unwrap_err(), CallError::Dial(DialFault::Resolve));
+    let elsewhere = Dialer::default().within(Egress::new(["127.0.0.0/8".parse().unwrap()], []));
     let refused = call(&target(&listener, "plain"), &elsewhere).await.unwrap_err();
-    assert_eq!(refused, CallError::Address(EgressFault::NotPermitted));
+    assert_eq!(refused, CallError::Dial(DialFault::NotPermitted));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Builder;
-use weir_net::Egress;
+use weir_net::Dialer;
 use weir_rtmp::wire::Value;
 use weir_srt::{Received, call};
 
@@ -68,7 +68,7 @@ impl Player {
         thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime starts");
             runtime.block_on(async {
-                let Ok(mut connection) = call(&target, &Egress::default()).await else { return };
+                let Ok(mut connection) = call(&target, &Dialer::default()).await else { return };
                 let mut buffer = [0; SRT_MESSAGE_BYTES];
                 while !shared.dropped.load(Ordering::Relaxed) {
                     match connection.try_receive(&mut buffer) {

@@ -12,7 +12,7 @@ use bytes::BytesMut;
 use tokio::runtime::Builder;
 use weir_media::{Frame, MediaTime};
 use weir_mux::ts::{PACKET_BYTES, TsCounts, TsReader, TsWriter};
-use weir_net::Egress;
+use weir_net::Dialer;
 use weir_srt::{CallError, CallTarget, SrtConnection, call};
 
 use crate::Child;
@@ -121,7 +121,7 @@ pub fn target(address: &str, stream_id: &str, passphrase: Option<(&str, u8)>) ->
 /// Calls once and hangs up; what a caller is told.
 pub fn try_call(target: &CallTarget) -> Result<(), CallError> {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime starts");
-    runtime.block_on(async { call(target, &Egress::default()).await.map(drop) })
+    runtime.block_on(async { call(target, &Dialer::default()).await.map(drop) })
 }
 
 /// Publishers in one thread, each sending a synthetic source in real time until it is dropped.
@@ -188,7 +188,7 @@ impl Drop for SrtFeeds {
 }
 
 async fn publish_live(target: CallTarget, mut source: SyntheticSource, shared: Arc<Shared>) {
-    let Ok(connection) = call(&target, &Egress::default()).await else {
+    let Ok(connection) = call(&target, &Dialer::default()).await else {
         shared.lost.fetch_add(1, Ordering::Relaxed);
         return;
     };

@@ -4,13 +4,12 @@ use crate::common;
 
 use common::Api;
 use serde_json::{Value, json};
-use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use weir_api::WebhookCaller;
 use weir_model::EventKind;
-use weir_net::Egress;
+use weir_net::{Dialer, Egress};
 
 /// Takes one request and answers with this status.
 async fn answer(listener: &TcpListener, status: &str) -> String {
@@ -31,12 +30,7 @@ fn event_of(request: &str) -> Value {
 }
 
 fn caller(egress: Egress) -> WebhookCaller {
-    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth();
-    WebhookCaller::new(Arc::new(tls), egress)
+    WebhookCaller::new(Dialer::default().within(egress))
 }
 
 fn run(api: &Api, caller: WebhookCaller, stop: &CancellationToken) -> impl Future<Output = ()> + Send + use<> {

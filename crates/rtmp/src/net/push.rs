@@ -1,10 +1,9 @@
 //! Opening a push: connections, redirects and authentication rounds up to an accepted publish.
 
-use std::fmt;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use weir_net::{Egress, InForce};
+use weir_net::Dialer;
 
 use super::dial::dial;
 use super::publish_connection::{Answer, PublishConnection};
@@ -28,38 +27,25 @@ pub struct PushTarget {
 }
 
 /// How to push.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct PushOptions {
-    /// Whom to trust; looked at anew for each connection.
-    pub tls: InForce<rustls::ClientConfig>,
+    /// Asked for every connection, after redirects too.
+    pub dialer: Dialer,
     pub tcp_connect_timeout: Duration,
     /// In total, from the start to `NetStream.Publish.Start`.
     pub accept_timeout: Duration,
     pub send_buffer_bytes: u32,
-    /// Asked about every address before connecting to it, after redirects too.
-    pub egress: Egress,
 }
 
 impl PushOptions {
-    /// The usual limits; what may be dialled is what usually may.
-    pub fn new(tls: impl Into<InForce<rustls::ClientConfig>>) -> Self {
+    /// The usual limits.
+    pub fn new(dialer: Dialer) -> Self {
         Self {
-            tls: tls.into(),
+            dialer,
             tcp_connect_timeout: Duration::from_secs(5),
             accept_timeout: Duration::from_secs(10),
             send_buffer_bytes: 256 * 1024,
-            egress: Egress::default(),
         }
-    }
-}
-
-impl fmt::Debug for PushOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PushOptions")
-            .field("tcp_connect_timeout", &self.tcp_connect_timeout)
-            .field("accept_timeout", &self.accept_timeout)
-            .field("send_buffer_bytes", &self.send_buffer_bytes)
-            .finish_non_exhaustive()
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use thiserror::Error;
+use weir_net::DialFault;
 
 use super::transport::is_end;
 use crate::session::{ClientPhase, SessionError};
@@ -11,16 +12,8 @@ use crate::session::{ClientPhase, SessionError};
 /// Why a push failed. Shows no secret of ours, and of the peer only its words.
 #[derive(Debug, Error)]
 pub enum PushError {
-    #[error("the host name does not resolve")]
-    Resolve,
-    #[error("the address is not allowed by the egress rules")]
-    NotPermitted,
-    #[error("the connection was refused")]
-    Refused,
-    #[error("the host did not answer")]
-    Unreachable,
-    #[error("TLS failed: {0}")]
-    TlsFailed(String),
+    #[error(transparent)]
+    Dial(#[from] DialFault),
     #[error("no answer in time ({phase})")]
     Timeout { phase: PushPhase },
     /// In the server's words. `auth`: key, user or password are wrong ([`crate::session::is_auth_rejection`]).
@@ -39,7 +32,6 @@ pub enum PushError {
 /// What was being waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PushPhase {
-    Tls,
     Handshake,
     Connect,
     CreateStream,
@@ -49,7 +41,6 @@ pub enum PushPhase {
 impl fmt::Display for PushPhase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Tls => "TLS handshake",
             Self::Handshake => "RTMP handshake",
             Self::Connect => "connect",
             Self::CreateStream => "createStream",
@@ -83,10 +74,10 @@ impl From<io::Error> for PushError {
         match error.kind() {
             // The kernel gave up on retransmitting, or a router said that the way is gone.
             io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-                Self::Unreachable
+                Self::Dial(DialFault::Unreachable)
             }
             _ if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>) => {
-                Self::TlsFailed(weir_net::tls_fault(&error))
+                Self::Dial(DialFault::Tls(weir_net::tls_fault(&error)))
             }
             _ => Self::Io(error),
         }

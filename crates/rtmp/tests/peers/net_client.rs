@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use session_support::{Peer, RANDOM, number, object, text};
-use support::{PATIENCE, Seen, Server, Tls, media, options, push};
+use support::{PATIENCE, Seen, Server, Tls, media, options, push, trusting, within};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use weir_net::Egress;
+use weir_net::{DialFault, Egress};
 use weir_rtmp::net::{ListenLimits, PushError, PushEvent, PushOptions, PushTarget};
 use weir_rtmp::url::RtmpUrl;
 use weir_rtmp::wire::{ServerHandshake, Value, type_id};
@@ -80,15 +80,15 @@ async fn every_failure_has_its_own_error() {
         listener.local_addr().unwrap().port()
     };
     let result = push(&target(&format!("rtmp://127.0.0.1:{closed_port}/live")), &options()).await;
-    assert!(matches!(result, Err(PushError::Refused)), "{result:?}");
+    assert!(matches!(result, Err(PushError::Dial(DialFault::Refused))), "{result:?}");
 
     let result = push(&target("rtmp://no-such-host.invalid/live"), &options()).await;
-    assert!(matches!(result, Err(PushError::Resolve)), "{result:?}");
+    assert!(matches!(result, Err(PushError::Dial(DialFault::Resolve))), "{result:?}");
 
-    let forbid = PushOptions { egress: Egress::new(["127.0.0.0/8".parse().unwrap()], []), ..options() };
+    let forbid = within(Egress::new(["127.0.0.0/8".parse().unwrap()], []));
     for host in ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]"] {
         let result = push(&target(&format!("rtmp://{host}/live")), &forbid).await;
-        assert!(matches!(result, Err(PushError::NotPermitted)), "{host} {result:?}");
+        assert!(matches!(result, Err(PushError::Dial(DialFault::NotPermitted))), "{host} {result:?}");
     }
 
     // A backlog of one that is full answers no SYN.
@@ -102,7 +102,7 @@ async fn every_failure_has_its_own_error() {
     }
     let hasty = PushOptions { tcp_connect_timeout: Duration::from_millis(50), ..options() };
     let result = push(&target(&format!("rtmp://{addr}/live")), &hasty).await;
-    assert!(matches!(result, Err(PushError::Unreachable)), "{result:?}");
+    assert!(matches!(result, Err(PushError::Dial(DialFault::Unreachable))), "{result:?}");
 
     let (addr, _seen) = scripted(vec![vec![]]).await;
     let result = push(&target(&format!("rtmp://{addr}/live")), &options()).await;
@@ -128,20 +128,23 @@ async fn certificates_are_verified() {
     let tls = Tls::new();
     let server = Server::start_with(Some(tls.server), ListenLimits::default()).await;
     let result = push(&server.target(true, "key"), &options()).await;
-    assert!(matches!(&result, Err(PushError::TlsFailed(words)) if words.contains("add it to tls.ca")), "{result:?}");
+    assert!(
+        matches!(&result, Err(PushError::Dial(DialFault::Tls(words))) if words.contains("add it to tls.ca")),
+        "{result:?}"
+    );
 
-    let trusting = PushOptions { tls: tls.client.into(), ..options() };
+    let trusting = trusting(tls.client);
     let mut other_name = server.target(true, "key");
     other_name.url.host = "127.0.0.1".into();
     let result = push(&other_name, &trusting).await;
     assert!(
-        matches!(&result, Err(PushError::TlsFailed(words)) if words.contains("for localhost, not for 127.0.0.1")),
+        matches!(&result, Err(PushError::Dial(DialFault::Tls(words))) if words.contains("for localhost, not for 127.0.0.1")),
         "{result:?}"
     );
 
     let plain = Server::start().await;
     let result = push(&plain.target(true, "key"), &trusting).await;
-    assert!(matches!(result, Err(PushError::TlsFailed(_))), "{result:?}");
+    assert!(matches!(result, Err(PushError::Dial(DialFault::Tls(_)))), "{result:?}");
 }
 
 #[tokio::test]
@@ -172,9 +175,9 @@ async fn redirects_are_followed_within_limits() {
 
     // The egress rule is asked about the redirect's address too.
     let (addr, _seen) = scripted(vec![redirect("rtmp://127.0.0.2/live")]).await;
-    let only_first = PushOptions { egress: Egress::new(["127.0.0.2/32".parse().unwrap()], []), ..options() };
+    let only_first = within(Egress::new(["127.0.0.2/32".parse().unwrap()], []));
     let result = push(&target(&format!("rtmp://{addr}/live")), &only_first).await;
-    assert!(matches!(result, Err(PushError::NotPermitted)), "{result:?}");
+    assert!(matches!(result, Err(PushError::Dial(DialFault::NotPermitted))), "{result:?}");
 }
 
 #[tokio::test]
@@ -256,7 +259,7 @@ async fn progress_is_what_the_peer_took_not_what_we_wrote() {
         let tls = Tls::new();
         let server_tls = secure.then_some(tls.server);
         let server = Server::start_with(server_tls, ListenLimits::default()).await;
-        let options = PushOptions { tls: tls.client.into(), ..options() };
+        let options = trusting(tls.client);
         let mut connection = push(&server.target(secure, "key"), &options).await.unwrap();
         let mut pending = VecDeque::from([media(connection.stream_id(), type_id::VIDEO, 0, &[0; 300_000])]);
         support::drive_all(&mut connection, &mut pending).await;
@@ -280,7 +283,7 @@ async fn a_wedged_server_stops_the_progress() {
             if secure { wedged(acceptor.accept(tcp).await.unwrap()).await } else { wedged(tcp).await }
         });
         let scheme = if secure { "rtmps" } else { "rtmp" };
-        let options = PushOptions { tls: Arc::clone(&tls.client).into(), ..options() };
+        let options = trusting(Arc::clone(&tls.client));
         let url = format!("{scheme}://localhost:{}/live", addr.port());
         let mut connection = push(&target(&url), &options).await.unwrap();
         let mut pending: VecDeque<_> = (0..20).map(|n| media(1, type_id::VIDEO, n, &vec![0; 1 << 20])).collect();

@@ -4,7 +4,7 @@ use crate::support;
 
 use std::collections::VecDeque;
 
-use support::{Seen, Server, Tls, drive_all, media, options, push};
+use support::{Seen, Server, Tls, drive_all, media, options, push, trusting};
 use weir_rtmp::net::{CloseReason, ListenLimits, MediaKind, PushOptions};
 use weir_rtmp::wire::type_id;
 
@@ -43,5 +43,5 @@ async fn publishes_over_tcp() {
 async fn publishes_over_tls() {
     let tls = Tls::new();
     let mut server = Server::start_with(Some(tls.server), ListenLimits::default()).await;
-    publishes(&mut server, true, &PushOptions { tls: tls.client.into(), ..options() }).await;
+    publishes(&mut server, true, &trusting(tls.client)).await;
 }

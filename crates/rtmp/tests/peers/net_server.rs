@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use session_support::{Peer, RANDOM, number, object, status, text};
-use support::{PATIENCE, Seen, Server, Tls, drive_all, media, options, push};
+use support::{PATIENCE, Seen, Server, Tls, drive_all, media, options, push, trusting};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use weir_net::DialFault;
 use weir_rtmp::net::{CloseReason, ListenLimits, PushError, PushEvent, PushOptions, PushPhase, Refusal, RefusalCode};
 use weir_rtmp::session::SessionError;
 use weir_rtmp::wire::{ClientHandshake, Value, type_id};
@@ -87,7 +88,7 @@ async fn refusals_reach_our_client_in_words_over_tcp_and_tls() {
     let tls = Tls::new();
     let plain = Server::start().await;
     let secure = Server::start_with(Some(tls.server), ListenLimits::default()).await;
-    let options = PushOptions { tls: tls.client.into(), ..options() };
+    let options = trusting(tls.client);
     for (server, tls) in [(&plain, false), (&secure, true)] {
         for (key, expected_code, words, expected_auth) in [
             ("denied", "NetStream.Publish.Denied", "this key is not known", true),
@@ -135,7 +136,7 @@ async fn a_kicked_publisher_is_told_and_closed() {
 async fn a_publisher_that_vanishes_is_unpublished() {
     let tls = Tls::new();
     let mut server = Server::start_with(Some(tls.server), ListenLimits::default()).await;
-    let options = PushOptions { tls: tls.client.into(), ..options() };
+    let options = trusting(tls.client);
     let connection = push(&server.target(true, "key"), &options).await.unwrap();
     assert!(matches!(server.next().await, Seen::Publish { .. }));
     drop(connection); // without close_notify
@@ -310,7 +311,7 @@ async fn a_server_that_says_nothing_times_out_by_phase() {
     assert!(matches!(result, Err(PushError::Timeout { phase: PushPhase::Handshake })), "{result:?}");
     target.url.tls = true;
     let result = push(&target, &hasty).await;
-    assert!(matches!(result, Err(PushError::Timeout { phase: PushPhase::Tls })), "{result:?}");
+    assert!(matches!(result, Err(PushError::Dial(DialFault::TlsTimeout))), "{result:?}");
     let result = push(&server.target(false, "silent"), &hasty).await;
     assert!(matches!(result, Err(PushError::Timeout { phase: PushPhase::Publish })), "{result:?}");
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{mpsc, oneshot};
+use weir_net::{Dialer, Egress};
 use weir_rtmp::net::{
     BoxFuture, CloseReason, Handler, ListenLimits, Listener, MediaMessage, PLAY_CHUNK_SIZE, PlayRequest, PlaySession,
     Playing, PublishConnection, PublishRequest, PublishSession, Publishing, PushError, PushEvent, PushOptions,
@@ -211,12 +212,15 @@ impl Tls {
 }
 
 pub(crate) fn options() -> PushOptions {
-    let client = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth();
-    PushOptions::new(Arc::new(client))
+    PushOptions::new(Dialer::default())
+}
+
+pub(crate) fn within(egress: Egress) -> PushOptions {
+    PushOptions::new(Dialer::default().within(egress))
+}
+
+pub(crate) fn trusting(client: Arc<rustls::ClientConfig>) -> PushOptions {
+    PushOptions::new(Dialer::new(Egress::default(), client))
 }
 
 pub(crate) async fn push(target: &PushTarget, options: &PushOptions) -> Result<PublishConnection, PushError> {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::client::{VerifierBuilderError, WebPkiServerVerifier, verify_server_name};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::common_name::common_name;
 
@@ -14,19 +14,22 @@ use super::common_name::common_name;
 /// such a one by the usual rules, even where it is its own root. Listed in `tls.ca` it is trusted as it is: its name and its dates are
 /// checked, its signature by its own key says nothing more.
 #[derive(Debug)]
-pub(super) struct Trust {
+pub(super) struct Verifier {
     usual: Arc<WebPkiServerVerifier>,
     listed: Vec<CertificateDer<'static>>,
 }
 
-impl Trust {
-    pub(super) fn new(roots: RootCertStore, listed: Vec<CertificateDer<'static>>) -> anyhow::Result<Arc<Self>> {
+impl Verifier {
+    pub(super) fn new(
+        roots: RootCertStore,
+        listed: Vec<CertificateDer<'static>>,
+    ) -> Result<Arc<Self>, VerifierBuilderError> {
         let usual = WebPkiServerVerifier::builder(Arc::new(roots)).build()?;
         Ok(Arc::new(Self { usual, listed }))
     }
 }
 
-impl ServerCertVerifier for Trust {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -115,7 +118,7 @@ mod tests {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut roots = RootCertStore::empty();
         roots.add(listed.clone()).unwrap();
-        let trust = Trust::new(roots, vec![listed.clone()]).unwrap();
+        let trust = Verifier::new(roots, vec![listed.clone()]).unwrap();
         let name = ServerName::try_from(name.to_owned()).unwrap();
         // 2027
         let now = UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000));

@@ -1,0 +1,301 @@
+//! Pushes by RTMP: batches from the feed's cursor, through the outlet, onto the connection.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
+use weir_hub::{Cursor, FeedHandle, Next, Tracks};
+use weir_model::{Fault, Login, Reason, ReasonCode, Secret};
+use weir_net::{Dialer, TcpOptions};
+use weir_rtmp::StreamKey;
+use weir_rtmp::batch::{Outlet, SharedBatch};
+use weir_rtmp::from_frames::{RtmpBatcher, check_tracks};
+use weir_rtmp::net::{PublishConnection, PushError, PushEvent, PushOptions, PushTarget, connect_publish};
+use weir_rtmp::parcel::Parcel;
+use weir_rtmp::session::is_auth_rejection;
+use weir_rtmp::url::{Credentials, RtmpUrl};
+
+use crate::failure::{DOOR_TIMEOUT, of_dial};
+use crate::link::{Link, LinkEvent, Progress, Target};
+use crate::machine::{Failure, Retry};
+use crate::push::PushContext;
+use crate::tcp_loss::TcpLoss;
+
+/// Taken from the cursor in one go when the connection was behind: what one vectored write takes.
+const BATCHES_AT_ONCE_MAX: usize = 64;
+
+/// ... and no more than this, so that a slow destination holds little beside the shared window.
+const BYTES_AT_ONCE_MAX: usize = 256 << 10;
+
+/// A far end's own words are shown, cut here: they come from outside.
+const PEER_TEXT_CHARS_MAX: usize = 300;
+
+#[derive(Debug)]
+pub(crate) struct RtmpTarget {
+    server: PushTarget,
+}
+
+impl RtmpTarget {
+    pub(crate) fn new(
+        server: &str,
+        login: Option<&Login>,
+        stream_key: &Secret,
+        enhanced: bool,
+    ) -> Result<Self, Reason> {
+        let mut url = RtmpUrl::parse(server)
+            .map_err(|error| Reason::new(ReasonCode::Internal, error.to_string()).with_fault(Fault::Config))?;
+        url.credentials =
+            login.map(|login| Credentials { user: login.user.clone(), password: login.password.expose().to_owned() });
+        Ok(Self { server: PushTarget { url, stream_key: StreamKey::new(stream_key.expose()), enhanced } })
+    }
+
+    /// Where the server sends us; None: nowhere else.
+    fn moved(&self, tc_url: Option<&str>) -> Option<Self> {
+        let here = &self.server;
+        let url = RtmpUrl::parse(tc_url?).ok()?;
+        // A key never moves from an encrypted connection to an open one because a server says so.
+        (url.tls || !here.url.tls).then(|| Self {
+            server: PushTarget { url: RtmpUrl { credentials: here.url.credentials.clone(), ..url }, ..here.clone() },
+        })
+    }
+}
+
+impl Target for RtmpTarget {
+    fn check_tracks(&self, tracks: &Tracks) -> Result<(), String> {
+        check_tracks(tracks, None, self.server.enhanced).map_err(|error| error.to_string())
+    }
+
+    fn dial(
+        self: Arc<Self>,
+        context: PushContext,
+        rendition: String,
+    ) -> BoxFuture<'static, Result<Box<dyn Link>, Failure>> {
+        Box::pin(async move {
+            let PushContext { feeds, dialer, send_buffer_bytes, .. } = context;
+            let options = PushOptions { send_buffer_bytes, ..PushOptions::new(dialer) };
+            let connection = connect_publish(&self.server, &options).await.map_err(|error| failed(&error))?;
+            let feed = feeds.feed(&rendition, None, &Handle::current());
+            Ok(Box::new(RtmpLink::new(self, connection, feed)) as Box<dyn Link>)
+        })
+    }
+
+    fn door_is_open(self: Arc<Self>, dialer: Dialer) -> BoxFuture<'static, bool> {
+        Box::pin(async move {
+            let RtmpUrl { host, port, .. } = &self.server.url;
+            let options = TcpOptions { timeout: DOOR_TIMEOUT, send_buffer_bytes: None };
+            dialer.tcp(host, *port, options, tokio::time::Instant::now() + DOOR_TIMEOUT).await.is_ok()
+        })
+    }
+}
+
+#[derive(Debug)]
+struct RtmpLink {
+    target: Arc<RtmpTarget>,
+    connection: PublishConnection,
+    cursor: Cursor<SharedBatch>,
+    outlet: Outlet,
+    /// Taken from the cursor, not yet with the kernel.
+    pending: VecDeque<Parcel>,
+    has_written: bool,
+    dropped_frames: u64,
+    /// What connecting alone had written: handshake and commands are no media.
+    written_before_media: u64,
+    loss: TcpLoss,
+    /// Keeps the feed running.
+    _feed: FeedHandle<RtmpBatcher>,
+}
+
+impl RtmpLink {
+    fn new(target: Arc<RtmpTarget>, connection: PublishConnection, feed: FeedHandle<RtmpBatcher>) -> Self {
+        let cursor = feed.subscribe();
+        let outlet = Outlet::new(connection.stream_id());
+        let written_before_media = connection.progress().written_bytes;
+        let pending = VecDeque::new();
+        Self {
+            target,
+            connection,
+            cursor,
+            outlet,
+            pending,
+            has_written: false,
+            dropped_frames: 0,
+            written_before_media,
+            loss: TcpLoss::default(),
+            _feed: feed,
+        }
+    }
+
+    /// Pushes until something is worth knowing. Cancel-safe: what was taken from the cursor is in `pending`.
+    async fn push(&mut self) -> Result<LinkEvent, PushError> {
+        loop {
+            if self.pending.is_empty() {
+                tokio::select! {
+                    biased;
+                    next = self.cursor.next() => match self.take(next) {
+                        Some(event) => return Ok(event),
+                        None => self.take_more(),
+                    },
+                    event = self.connection.drive(&mut self.pending) => if let Some(event) = self.told(event?) {
+                        return Ok(event);
+                    },
+                }
+            }
+            if !self.pending.is_empty() {
+                let first = !std::mem::replace(&mut self.has_written, true);
+                match self.connection.drive(&mut self.pending).await? {
+                    PushEvent::Drained if first => return Ok(LinkEvent::FirstWrite),
+                    event => {
+                        if let Some(event) = self.told(event) {
+                            return Ok(event);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the far end said, in the words of every push.
+    fn told(&self, event: PushEvent) -> Option<LinkEvent> {
+        Some(match event {
+            PushEvent::Status { level, code, description } if level == "error" => {
+                let auth = is_auth_rejection(&code, &description);
+                let failure = failed(&PushError::Rejected { code, description, auth });
+                LinkEvent::Unwelcome { failure, instead: None }
+            }
+            PushEvent::Status { level, code, description } => LinkEvent::Said(format!("{level} {code} {description}")),
+            PushEvent::ReconnectRequest { tc_url } => {
+                let reason = Reason::new(ReasonCode::Refused, "the destination asked to be connected to anew");
+                let instead = self.target.moved(tc_url.as_deref()).map(|target| Arc::new(target) as Arc<dyn Target>);
+                LinkEvent::Unwelcome { failure: Failure { reason, retry: Retry::Backoff }, instead }
+            }
+            PushEvent::Drained => return None,
+        })
+    }
+
+    fn take(&mut self, next: Next<SharedBatch>) -> Option<LinkEvent> {
+        match next {
+            Next::Item(batch) => {
+                let parcel = self.outlet.parcel(&batch);
+                if !parcel.is_empty() {
+                    self.pending.push_back(parcel);
+                }
+                None
+            }
+            Next::Skipped { items } => {
+                // A batch is one picture with its sound.
+                self.dropped_frames += items;
+                self.outlet.skipped();
+                None
+            }
+            Next::Closed => Some(LinkEvent::FeedEnded),
+        }
+    }
+
+    /// What else is there already: after a stall, many batches leave in one write.
+    fn take_more(&mut self) {
+        let mut bytes: usize = self.pending.iter().map(Parcel::left_bytes).sum();
+        while self.pending.len() < BATCHES_AT_ONCE_MAX && bytes < BYTES_AT_ONCE_MAX {
+            match self.cursor.try_next() {
+                Some(next @ (Next::Item(_) | Next::Skipped { .. })) => {
+                    self.take(next);
+                    bytes += self.pending.back().map_or(0, Parcel::left_bytes);
+                }
+                // The end is met again by `next`.
+                Some(Next::Closed) | None => break,
+            }
+        }
+    }
+}
+
+impl Link for RtmpLink {
+    fn run(&mut self) -> BoxFuture<'_, Result<LinkEvent, Failure>> {
+        Box::pin(async { self.push().await.map_err(|error| failed(&error)) })
+    }
+
+    /// Of media alone.
+    fn progress(&mut self) -> Progress {
+        let progress = self.connection.progress();
+        Progress {
+            written_bytes: progress.written_bytes.saturating_sub(self.written_before_media),
+            acked_bytes: progress.acked_bytes.saturating_sub(self.written_before_media),
+            outstanding: progress.acked_bytes < progress.written_bytes,
+            rtt_ms: progress.rtt_us.map(|us| f64::from(us) / 1_000.0),
+            tcp_loss_percent: self.loss.look(progress.sent_segments, progress.resent_segments, Instant::now()),
+            path: None,
+        }
+    }
+
+    fn take_dropped_frames(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped_frames)
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(self.connection.close())
+    }
+}
+
+fn failed(error: &PushError) -> Failure {
+    let message: String = error.to_string().chars().take(PEER_TEXT_CHARS_MAX).collect();
+    let code = match error {
+        PushError::Dial(fault) => return of_dial(fault, message),
+        PushError::Timeout { .. } => ReasonCode::Timeout,
+        // Rejections of a key are retried too: platforms refuse a good key while its last session or event is not over.
+        PushError::Rejected { auth: true, .. } => ReasonCode::AuthRejected,
+        PushError::Rejected { .. } | PushError::TooManyRedirects | PushError::Protocol(_) => ReasonCode::Refused,
+        // The far end took the connection and went away: a balancer with nobody behind it does the same for ever. Where a server
+        // restarts, the next attempt finds its port refusing, and from then on it is looked at.
+        PushError::Closed | PushError::Io(_) => ReasonCode::Refused,
+    };
+    Failure { reason: Reason::new(code, message), retry: Retry::Backoff }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_net::DialFault;
+    use weir_rtmp::net::PushPhase;
+
+    #[test]
+    fn each_error_has_its_code() {
+        let rejected = |auth| PushError::Rejected { code: "c".into(), description: "d".into(), auth };
+        for (error, code, retry) in [
+            (PushError::Dial(DialFault::Refused), ReasonCode::Refused, Retry::BackoffAndWatchDoor),
+            (PushError::Timeout { phase: PushPhase::Publish }, ReasonCode::Timeout, Retry::Backoff),
+            (rejected(true), ReasonCode::AuthRejected, Retry::Backoff),
+            (rejected(false), ReasonCode::Refused, Retry::Backoff),
+            (PushError::Closed, ReasonCode::Refused, Retry::Backoff),
+            (PushError::Io(std::io::ErrorKind::Other.into()), ReasonCode::Refused, Retry::Backoff),
+        ] {
+            let failure = failed(&error);
+            assert_eq!((failure.reason.code, failure.retry), (code, retry), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn the_far_ends_words_are_shown_but_not_without_end() {
+        let failure = failed(&PushError::Rejected {
+            code: "NetStream.Publish.Denied".into(),
+            description: "x".repeat(100_000),
+            auth: true,
+        });
+        assert!(failure.reason.message.contains("NetStream.Publish.Denied"));
+        assert_eq!(failure.reason.message.chars().count(), PEER_TEXT_CHARS_MAX);
+    }
+
+    #[test]
+    fn a_key_does_not_move_into_the_open() {
+        let target = |server| RtmpTarget::new(server, None, &Secret::from("k"), false).unwrap();
+        for (from, to, expected) in [
+            ("rtmp://a/live", Some("rtmp://b/live"), Some("rtmp://b:1935/live")),
+            ("rtmp://a/live", Some("rtmps://b/live"), Some("rtmps://b:443/live")),
+            ("rtmps://a/live", Some("rtmp://b/live"), None),
+            ("rtmp://a/live", Some("http://b/live"), None),
+            ("rtmp://a/live", None, None),
+        ] {
+            let moved = target(from).moved(to).map(|target| target.server.url.tc_url());
+            assert_eq!(moved.as_deref(), expected, "{from} {to:?}");
+        }
+    }
+}
