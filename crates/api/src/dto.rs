@@ -22,6 +22,7 @@ pub(crate) mod stream;
 pub(crate) mod stream_status;
 pub(crate) mod stream_urls;
 pub(crate) mod user;
+pub(crate) mod viewers;
 pub(crate) mod webhook;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -25,6 +25,7 @@ mod spec;
 mod srt_url;
 mod status;
 mod stream;
+mod viewers;
 mod warning_codes;
 mod webhook;
 
@@ -50,8 +51,9 @@ pub use spec::{ConfigFault, RestreamSpec, resolve};
 pub use srt_url::{MAX_LATENCY_US, PASSPHRASE_BYTES, SrtUrl, checked_passphrase};
 pub use status::{
     Fault, IngestProtocol, IngestStatus, PushStatus, Reason, ReasonCode, RenditionState, RenditionStatus,
-    RestreamState, RestreamStatus, SrtFigures, StreamState, StreamStatus, TrackStatus, Viewers, Warning,
+    RestreamState, RestreamStatus, SrtFigures, StreamState, StreamStatus, TrackStatus, Warning,
 };
 pub use stream::{EncoderPolicy, MAX_DVR_SECONDS, Slate, Slot, Source, SourceKind, Stream};
+pub use viewers::{ViewerKind, Viewers};
 pub use warning_codes::WARNING_CODES;
 pub use webhook::{MAX_WEBHOOKS, Webhook, WebhookFault};

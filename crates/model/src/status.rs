@@ -1,6 +1,6 @@
 //! What is, as opposed to what is asked for: states with their reasons and measured figures.
 
-use crate::Slot;
+use crate::{Slot, Viewers};
 use crate::named::named;
 use time::OffsetDateTime;
 
@@ -195,15 +195,6 @@ pub struct RenditionStatus {
     pub state: RenditionState,
     /// Why this encoder, why it is degraded, or why there is none.
     pub reason: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Viewers {
-    pub hls: u64,
-    pub dash: u64,
-    pub webrtc: u64,
-    pub rtmp: u64,
-    pub srt: u64,
 }
 
 /// One connection to a destination.

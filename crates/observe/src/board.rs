@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::audience::Audience;
 use crate::wish::{RestreamView, RestreamWish};
-use weir_model::{PushStatus, RestreamId, RestreamStatus, StreamId, StreamStatus, Viewers};
+use weir_model::{PushStatus, RestreamId, RestreamStatus, StreamId, StreamStatus, ViewerKind, Viewers};
 
 /// Written about once a second by each stage, read by the API. BTreeMaps keep listings and metrics in order.
 #[derive(Debug, Default)]
@@ -48,21 +48,11 @@ pub struct WorkerLine {
     pub starts: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ViewerKind {
-    Hls,
-    Dash,
-    Webrtc,
-    Rtmp,
-    Srt,
-}
-
 /// Viewers with a connection are counted while it lives, viewers who come and go (HLS, DASH) while they keep coming.
 #[derive(Debug, Default)]
 struct ViewerCounts {
-    held: [AtomicU64; 5],
-    hls: Audience,
-    dash: Audience,
+    held: [AtomicU64; ViewerKind::COUNT],
+    coming: [Audience; ViewerKind::COUNT],
 }
 
 /// Where viewers of a stream who come and go are told, as often as they come.
@@ -74,10 +64,8 @@ pub struct ViewerBook {
 impl ViewerBook {
     /// `viewer` is the same number for the same viewer; not seen again for `window`, it is counted no more.
     pub fn saw(&self, kind: ViewerKind, viewer: u64, window: Duration) {
-        match kind {
-            ViewerKind::Hls => self.counts.hls.saw(viewer, Instant::now(), window),
-            ViewerKind::Dash => self.counts.dash.saw(viewer, Instant::now(), window),
-            ViewerKind::Webrtc | ViewerKind::Rtmp | ViewerKind::Srt => {}
+        if let Some(audience) = self.counts.coming.get(kind as usize) {
+            audience.saw(viewer, Instant::now(), window);
         }
     }
 }
@@ -99,16 +87,11 @@ impl Drop for Viewer {
 
 impl ViewerCounts {
     fn read(&self) -> Viewers {
-        let [hls, dash, webrtc, rtmp, srt] = &self.held;
-        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let now = Instant::now();
-        Viewers {
-            hls: read(hls) + self.hls.count(now),
-            dash: read(dash) + self.dash.count(now),
-            webrtc: read(webrtc),
-            rtmp: read(rtmp),
-            srt: read(srt),
-        }
+        Viewers::counted(|kind| {
+            let held = self.held.get(kind as usize).map_or(0, |count| count.load(Ordering::Relaxed));
+            held + self.coming.get(kind as usize).map_or(0, |audience| audience.count(now))
+        })
     }
 }
 
@@ -283,7 +266,7 @@ mod tests {
         board.set_stream(id, "cam1", StreamStatus::offline(OffsetDateTime::UNIX_EPOCH));
         let first = board.viewer(id, ViewerKind::Rtmp);
         let second = board.viewer(id, ViewerKind::Rtmp);
-        assert_eq!(board.stream(id).unwrap().viewers.rtmp, 2);
+        assert_eq!(board.stream(id).unwrap().viewers.of(ViewerKind::Rtmp), 2);
         drop((first, second));
         // A status written meanwhile does not disturb the counts.
         board.set_stream(id, "cam1", StreamStatus::offline(OffsetDateTime::UNIX_EPOCH));
@@ -303,7 +286,8 @@ mod tests {
             book.saw(kind, viewer, hour);
         }
         let viewers = board.stream(id).unwrap().viewers;
-        assert_eq!((viewers.hls, viewers.dash, viewers.rtmp), (2, 1, 0));
+        let counts = [ViewerKind::Hls, ViewerKind::Dash, ViewerKind::Rtmp].map(|kind| viewers.of(kind));
+        assert_eq!(counts, [2, 1, 0]);
     }
 
     #[test]

@@ -118,19 +118,14 @@ impl Records {
         // A stream that nothing happens in has no past to write down.
         let Some(ingest) = &status.ingest else { return };
         let subject = Subject::Stream(id);
-        let viewers = status.viewers;
         let figures = [
             ("ingest_bitrate_bps", Some(ingest.bitrate_bps as f64)),
             ("ingest_fps", ingest.fps),
             ("ingest_gop_seconds", ingest.gop_seconds),
-            ("viewers_hls", Some(viewers.hls as f64)),
-            ("viewers_dash", Some(viewers.dash as f64)),
-            ("viewers_webrtc", Some(viewers.webrtc as f64)),
-            ("viewers_rtmp", Some(viewers.rtmp as f64)),
-            ("viewers_srt", Some(viewers.srt as f64)),
             ("segment_late_seconds", Some(line.take_segment_late().as_secs_f64())),
         ];
-        for (name, value) in figures {
+        let viewers = status.viewers.each().map(|(kind, count)| (kind.figure(), Some(count as f64)));
+        for (name, value) in figures.into_iter().chain(viewers) {
             self.put(second, subject, Metric { name, of: None }, value);
         }
         for rendition in &status.renditions {

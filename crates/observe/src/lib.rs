@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use weir_model::{EventKind, RestreamId, StreamId, StreamStatus};
 
-pub use board::{Board, RestreamLine, StreamLine, Viewer, ViewerBook, ViewerKind, WorkerLine};
+pub use board::{Board, RestreamLine, StreamLine, Viewer, ViewerBook, WorkerLine};
 pub use counters::{Counter, Counters};
 pub use event::{Event, EventCursor, EventLog, fields};
 pub use heartbeat::{Heartbeat, Heartbeats, SILENCE_MAX, Silence};

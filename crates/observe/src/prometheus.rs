@@ -86,14 +86,8 @@ fn streams(text: &mut Text, observe: &Observe) {
     }
     text.head("weir_viewers", "gauge", "Who is watching now.");
     for (status, stream) in &streams {
-        let viewers = status.viewers;
-        for (protocol, count) in [
-            ("hls", viewers.hls),
-            ("dash", viewers.dash),
-            ("webrtc", viewers.webrtc),
-            ("rtmp", viewers.rtmp),
-            ("srt", viewers.srt),
-        ] {
+        for (kind, count) in status.viewers.each() {
+            let protocol = kind.as_str();
             text.line("weir_viewers", &[("stream", stream), ("protocol", protocol)], count as f64);
         }
     }
@@ -184,9 +178,9 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{RestreamLine, RestreamWish, ViewerKind};
+    use crate::{RestreamLine, RestreamWish};
     use time::OffsetDateTime;
-    use weir_model::{RestreamId, RestreamStatus, StreamId, StreamStatus};
+    use weir_model::{RestreamId, RestreamStatus, StreamId, StreamStatus, ViewerKind};
 
     #[test]
     fn tells_every_stream_and_restream() {

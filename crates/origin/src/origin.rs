@@ -12,9 +12,9 @@ use std::time::Duration;
 use axum::http::request::Parts;
 use axum::http::{Response, StatusCode};
 use weir_control::{AdmissionRefusal, Pass, Playback, Watchable};
-use weir_model::StreamId;
+use weir_model::{StreamId, ViewerKind};
 use weir_net::{Client, Visit};
-use weir_observe::{Counter, Observe, ViewerKind};
+use weir_observe::{Counter, Observe};
 use weir_packager::{Answer, Cache};
 
 use crate::asked::{Asked, Verb};

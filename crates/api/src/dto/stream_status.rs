@@ -2,9 +2,10 @@
 
 use crate::dto::Timestamp;
 use crate::dto::push_status::{ReasonDto, SrtFiguresDto, WarningDto};
+use crate::dto::viewers::ViewersDto;
 use serde::Serialize;
 use utoipa::ToSchema;
-use weir_model::{IngestStatus, RenditionStatus, StreamState, StreamStatus, TrackStatus, Viewers};
+use weir_model::{IngestStatus, RenditionStatus, StreamState, StreamStatus, TrackStatus};
 use weir_transcode::shared_label;
 
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
@@ -33,7 +34,7 @@ impl From<&StreamStatus> for StreamStatusDto {
             ingest: status.ingest.as_ref().map(Into::into),
             tracks: status.tracks.iter().map(Into::into).collect(),
             renditions: status.renditions.iter().map(Into::into).collect(),
-            viewers: status.viewers.into(),
+            viewers: ViewersDto(status.viewers),
             warnings: status.warnings.iter().map(Into::into).collect(),
         }
     }
@@ -150,21 +151,5 @@ impl From<&RenditionStatus> for RenditionStatusDto {
             state: rendition.state.as_str(),
             reason: rendition.reason.clone(),
         }
-    }
-}
-
-#[derive(Debug, PartialEq, Serialize, ToSchema)]
-struct ViewersDto {
-    hls: u64,
-    dash: u64,
-    webrtc: u64,
-    rtmp: u64,
-    srt: u64,
-}
-
-impl From<Viewers> for ViewersDto {
-    fn from(viewers: Viewers) -> Self {
-        let Viewers { hls, dash, webrtc, rtmp, srt } = viewers;
-        Self { hls, dash, webrtc, rtmp, srt }
     }
 }

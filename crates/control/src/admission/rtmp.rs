@@ -6,8 +6,8 @@ use tokio::runtime::Handle;
 use weir_hub::Cold;
 use weir_ingest::RtmpSession;
 use weir_media::WireClock;
-use weir_model::IngestProtocol;
-use weir_observe::{Observe, RefusalKind, ViewerKind};
+use weir_model::{IngestProtocol, ViewerKind};
+use weir_observe::{Observe, RefusalKind};
 use weir_play::RtmpPlay;
 use weir_rtmp::net::{CloseReason, Handler, PlayRequest, Playing, PublishRequest, Publishing, Refusal, RefusalCode};
 

@@ -6,8 +6,8 @@ use tokio::runtime::Handle;
 use weir_hub::Cold;
 use weir_ingest::SrtPublisher;
 use weir_media::WireClock;
-use weir_model::IngestProtocol;
-use weir_observe::{Observe, Refusal, RefusalKind, ViewerKind};
+use weir_model::{IngestProtocol, ViewerKind};
+use weir_observe::{Observe, Refusal, RefusalKind};
 use weir_play::SrtPlay;
 use weir_srt::{Accepted, Admittance, Gate, SrtConnection, StreamId, reject};
 
