@@ -8,6 +8,7 @@ use crate::readiness::Readiness;
 use crate::rules::RawUriRule;
 use crate::webhooks::Webhooks;
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -57,12 +58,8 @@ pub struct PublicUrls {
     pub watch: Option<String>,
     /// `http://host:8080`: the base of WHIP and WHEP, once something serves those.
     pub whip: Option<String>,
-    /// `rtmp://host:1935`
-    pub rtmp: Option<String>,
-    /// `rtmps://host:1936`
-    pub rtmps: Option<String>,
-    /// `srt://host:8890`
-    pub srt: Option<String>,
+    /// Where encoders come to, by protocol: `rtmp://host:1935` and its like.
+    pub publish: BTreeMap<&'static str, String>,
     /// `https://host`, where that is how everybody is to come: whoever comes in the clear is sent there.
     pub https: Option<String>,
     /// Whether browsers come over TLS only, so that the cookie may say so.

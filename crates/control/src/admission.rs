@@ -1,14 +1,10 @@
 //! Admission: the one question whether somebody may publish or play, whatever the protocol, and what they get when they may.
 
 mod refusal;
-mod rtmp;
 mod rule;
-mod srt;
 
 pub use refusal::AdmissionRefusal;
-pub use rtmp::RtmpAdmission;
 pub(crate) use rule::may_watch;
-pub use srt::SrtAdmission;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -40,43 +36,43 @@ pub struct Admission {
 
 /// What a player asks for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct PlayWish<'a> {
-    pub(crate) name: &'a str,
+pub struct PlayWish<'a> {
+    pub name: &'a str,
     /// None: the source as it is.
-    pub(crate) rendition: Option<&'a str>,
-    pub(crate) token: Option<&'a str>,
-    pub(crate) ip: IpAddr,
+    pub rendition: Option<&'a str>,
+    pub token: Option<&'a str>,
+    pub ip: IpAddr,
 }
 
 /// A publisher that was let in.
 #[derive(Debug)]
-pub(crate) struct Publisher {
-    pub(crate) stream_id: StreamId,
-    pub(crate) ticket: Ticket,
-    pub(crate) leave: Leave,
+pub struct Publisher {
+    pub stream_id: StreamId,
+    pub ticket: Ticket,
+    pub leave: Leave,
 }
 
 /// When an admitted publisher has to go though nothing is wrong with the connection.
 #[derive(Debug)]
-pub(crate) struct Leave {
+pub struct Leave {
     evicted: oneshot::Receiver<Eviction>,
     pass: Pass,
 }
 
 /// A player that was let in, and where its frames are.
 #[derive(Debug)]
-pub(crate) struct Player {
-    pub(crate) stream_id: StreamId,
-    pub(crate) hub: StreamHub,
-    pub(crate) feeds: Feeds,
+pub struct Player {
+    pub stream_id: StreamId,
+    pub hub: StreamHub,
+    pub feeds: Feeds,
     /// The hub's name of the rendition.
-    pub(crate) rendition: String,
-    pub(crate) pass: Pass,
+    pub rendition: String,
+    pub pass: Pass,
 }
 
 impl Leave {
     /// Returns when the publisher has to go, with the reason.
-    pub(crate) async fn due(self) -> String {
+    pub async fn due(self) -> String {
         tokio::select! {
             Ok(eviction) = self.evicted => eviction.0,
             end = self.pass.ended() => end.to_string(),
@@ -105,14 +101,14 @@ impl Admission {
 
     /// Whether a publisher would be let in now, for protocols that answer a handshake before anything can be waited for.
     /// A stream that does not run yet counts as free: it is waited for when the publisher is in.
-    pub(crate) fn would_publish(&self, stream_key: &str, from: IpAddr) -> Result<PublishGrant> {
+    pub fn would_publish(&self, stream_key: &str, from: IpAddr) -> Result<PublishGrant> {
         let grant = self.may_publish(stream_key, from)?;
         let is_free = self.runtime.stream(grant.stream_id).is_none_or(|run| run.door.is_free(Instant::now()));
         if is_free { Ok(grant) } else { Err(AdmissionRefusal::Occupied) }
     }
 
     /// Lets a publisher in.
-    pub(crate) async fn publish(
+    pub async fn publish(
         &self,
         stream_key: &str,
         (protocol, clock): (IngestProtocol, WireClock),
@@ -141,14 +137,14 @@ impl Admission {
     }
 
     /// Whether a player would be let in now, for protocols that answer a handshake before anything can be waited for.
-    pub(crate) fn would_play(&self, wish: &PlayWish<'_>) -> Result<()> {
+    pub fn would_play(&self, wish: &PlayWish<'_>) -> Result<()> {
         let grant = self.may_play(wish.name, wish.token, wish.ip)?;
         let run = self.runtime.stream(grant.stream_id).filter(|run| run.hub.pulse().attached);
         wish.in_hub(&run.ok_or(AdmissionRefusal::NotLive)?.stream).map(drop)
     }
 
     /// Lets a player in.
-    pub(crate) async fn play(&self, wish: &PlayWish<'_>) -> Result<Player> {
+    pub async fn play(&self, wish: &PlayWish<'_>) -> Result<Player> {
         let stream_id = self.may_play(wish.name, wish.token, wish.ip)?.stream_id;
         let run = self.runtime.stream_soon(stream_id).await.ok_or(AdmissionRefusal::NoStream)?;
         let rendition = wish.in_hub(&run.stream)?;

@@ -18,7 +18,7 @@ mod stream_run;
 mod stream_status;
 mod supervisor;
 
-pub use admission::{Admission, AdmissionRefusal, RtmpAdmission, SrtAdmission};
+pub use admission::{Admission, AdmissionRefusal, Leave, PlayWish, Player, Publisher};
 pub use catalogue::{Catalogue, Judgement, PlayGrant, PublishGrant};
 pub use commands::{CommandError, Commands, Credential, Who};
 pub use lanes::Lanes;

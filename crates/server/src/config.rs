@@ -105,12 +105,7 @@ pub(crate) struct Config {
     pub(crate) http_head_timeout: Duration,
     pub(crate) http_stall_timeout: Duration,
     pub(crate) metrics_need_key: bool,
-    pub(crate) rtmp: Option<SocketAddr>,
-    pub(crate) rtmps: Option<SocketAddr>,
-    pub(crate) rtmp_connections: Connections,
-    pub(crate) rtmps_connections: Connections,
-    pub(crate) srt: Option<SocketAddr>,
-    pub(crate) srt_connections: Connections,
+    pub(crate) listeners: [Listen; LISTENERS.len()],
     pub(crate) srt_latency: Duration,
     pub(crate) tls: Tls,
     pub(crate) egress: Egress,
@@ -124,6 +119,27 @@ pub(crate) struct Config {
     pub(crate) worker_cpu_cores: Option<f64>,
     pub(crate) dvr: DvrLimits,
     pub(crate) recording: RecordingLimits,
+}
+
+/// What people connect by, beside HTTP.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listen {
+    pub(crate) protocol: &'static str,
+    /// None: it is off.
+    pub(crate) address: Option<SocketAddr>,
+    pub(crate) connections: Connections,
+}
+
+/// Each protocol that has an address of its own, the section that says how many may connect, and whether it has TLS inside.
+const LISTENERS: [(&str, &str, bool); 3] = [("rtmp", "rtmp", false), ("rtmps", "rtmp", true), ("srt", "srt", false)];
+
+fn listeners(values: &Values, tls: &Tls) -> anyhow::Result<[Listen; LISTENERS.len()]> {
+    let mut listeners = LISTENERS.map(|(protocol, ..)| Listen { protocol, address: None, connections: Connections::default() });
+    for (listen, (protocol, section, has_tls)) in listeners.iter_mut().zip(LISTENERS) {
+        listen.address = values.address(&format!("{protocol}.listen"))?.filter(|_| !has_tls || tls.can_serve());
+        listen.connections = values.connections(section)?;
+    }
+    Ok(listeners)
 }
 
 #[derive(Clone, Debug)]
@@ -312,12 +328,7 @@ impl Config {
             http_head_timeout: values.seconds("http.head_seconds")?,
             http_stall_timeout: values.seconds("http.stall_seconds")?,
             metrics_need_key: metrics_need_key(values)?,
-            rtmp: values.address("rtmp.listen")?,
-            rtmps: values.address("rtmps.listen")?.filter(|_| tls.can_serve()),
-            rtmp_connections: values.connections("rtmp")?,
-            rtmps_connections: values.connections("rtmp")?,
-            srt: values.address("srt.listen")?,
-            srt_connections: values.connections("srt")?,
+            listeners: listeners(values, &tls)?,
             srt_latency: srt_latency(values)?,
             egress: Egress::new(values.networks("egress.deny")?, values.networks("egress.allow")?),
             raw_uris: raw_uris(values.text("restreams.raw_uri"))?,
@@ -335,6 +346,12 @@ impl Config {
             bail!("http.listen and https.listen are both off: nobody could reach the API");
         }
         Ok(config)
+    }
+
+    /// How a protocol is listened to.
+    pub(crate) fn listen(&self, protocol: &str) -> &Listen {
+        const OFF: Listen = Listen { protocol: "", address: None, connections: Connections { max: 0, per_ip_max: 0 } };
+        self.listeners.iter().find(|listen| listen.protocol == protocol).unwrap_or(&OFF)
     }
 
     /// What holds for all transcoding; `abilities` is the file of what this machine can do.
@@ -436,15 +453,15 @@ mod tests {
     #[test]
     fn defaults_file_and_environment() {
         let config = read("", &[]).unwrap();
-        assert_eq!(config.rtmp.unwrap().port(), 1935);
-        assert!(config.rtmps.is_none(), "off without a certificate");
+        assert_eq!(config.listen("rtmp").address.unwrap().port(), 1935);
+        assert!(config.listen("rtmps").address.is_none(), "off without a certificate");
         let text = "public_host = \"weir.example\"\n[rtmp]\nlisten = \"127.0.0.1:5\"\n[tls]\nself_signed = true\n";
         let config = read(text, &[("WEIR_RTMP__LISTEN", "127.0.0.1:0"), ("WEIR_WEBRTC__UDP_PORTS", "10000-10100")]);
         let config = config.unwrap();
-        assert_eq!(config.rtmp.unwrap().port(), 0, "the environment wins");
+        assert_eq!(config.listen("rtmp").address.unwrap().port(), 0, "the environment wins");
         assert_eq!(config.public_host.as_deref(), Some("weir.example"));
-        assert_eq!(config.rtmps.unwrap().port(), 1936);
-        assert!(read("[rtmp]\nlisten = \"\"\n", &[]).unwrap().rtmp.is_none());
+        assert_eq!(config.listen("rtmps").address.unwrap().port(), 1936);
+        assert!(read("[rtmp]\nlisten = \"\"\n", &[]).unwrap().listen("rtmp").address.is_none());
         let config = read(
             "",
             &[("WEIR_PUBLIC_URL", "https://weir.example:8443"), ("WEIR_HTTP__TRUSTED_PROXIES", "::1,10.0.0.0/8")],

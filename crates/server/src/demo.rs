@@ -37,7 +37,7 @@ pub(crate) async fn run(
 
 async fn show(commands: &Commands, store: &Store, urls: &PublicUrls, stop: &CancellationToken) -> anyhow::Result<()> {
     // Our own listener, whatever name the outside knows it by.
-    let rtmp = urls.rtmp.as_deref().context("--demo needs rtmp.listen")?;
+    let rtmp = urls.publish.get("rtmp").context("--demo needs rtmp.listen")?;
     let source = demo_stream(commands, store, SOURCE).await?;
     let sink = demo_stream(commands, store, SINK).await?;
     let source_url = publish_url(rtmp, &source)?;

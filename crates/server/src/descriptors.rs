@@ -20,7 +20,7 @@ const RESERVE_SHARE: u64 = 4;
 const LIMIT_MIN: u64 = 512;
 
 /// What there may be at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Connections {
     pub(crate) max: usize,
     pub(crate) per_ip_max: usize,
@@ -64,12 +64,9 @@ pub(crate) fn fit(config: &mut Config, limit: u64) -> Descriptors {
     let room = limit.saturating_sub(reserve);
     let http = config.http.is_some() || config.https.is_some();
     // SRT's share one socket, but each holds megabytes, and is limited like all others.
-    let asked = [
-        ("http", http, &mut config.http_connections),
-        ("rtmp", config.rtmp.is_some(), &mut config.rtmp_connections),
-        ("rtmps", config.rtmps.is_some(), &mut config.rtmps_connections),
-        ("srt", config.srt.is_some(), &mut config.srt_connections),
-    ];
+    let listeners = config.listeners.iter_mut();
+    let listeners = listeners.map(|listen| (listen.protocol, listen.address.is_some(), &mut listen.connections));
+    let asked: Vec<_> = std::iter::once(("http", http, &mut config.http_connections)).chain(listeners).collect();
     let wanted: u64 =
         asked.iter().filter(|(_, is_on, _)| *is_on).map(|(_, _, connections)| connections.max as u64).sum();
     let is_short = wanted > room;

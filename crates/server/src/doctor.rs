@@ -51,7 +51,8 @@ pub(crate) async fn run(
 }
 
 fn ports(config: &Config) -> Vec<Finding> {
-    let listeners = [("http", config.http), ("https", config.https), ("rtmp", config.rtmp), ("rtmps", config.rtmps)];
+    let [rtmp, rtmps] = ["rtmp", "rtmps"].map(|protocol| (protocol, config.listen(protocol).address));
+    let listeners = [("http", config.http), ("https", config.https), rtmp, rtmps];
     let port = |(name, address): (&str, Option<SocketAddr>)| {
         let address = address?;
         let problem = TcpListener::bind(address).err().map(|error| error.to_string());

@@ -14,17 +14,16 @@ mod descriptors;
 mod doctor;
 mod event_ids;
 mod http;
+mod listeners;
 mod logging;
 mod owners;
 mod public_url;
 mod ready_line;
 mod reload;
-mod rtmp_listener;
 mod serve;
 mod shelves;
 mod signals;
 mod sockets;
-mod srt_listener;
 mod terminal;
 mod transfer;
 

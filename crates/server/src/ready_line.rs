@@ -9,9 +9,9 @@ pub(crate) fn say(urls: &PublicUrls) {
     let line = json!({
         "ready": true,
         "http": urls.playback,
-        "rtmp": urls.rtmp,
-        "rtmps": urls.rtmps,
-        "srt": urls.srt,
+        "rtmp": urls.publish.get("rtmp"),
+        "rtmps": urls.publish.get("rtmps"),
+        "srt": urls.publish.get("srt"),
         "pid": std::process::id(),
         "version": env!("CARGO_PKG_VERSION"),
     });

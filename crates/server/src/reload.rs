@@ -35,7 +35,7 @@ pub(crate) struct Reload {
 /// What a listener lets in, and where the configuration says so.
 pub(crate) struct Capped {
     pub(crate) caps: Arc<Caps>,
-    pub(crate) limits: fn(&Config) -> CapLimits,
+    pub(crate) limits: Box<dyn Fn(&Config) -> CapLimits + Send>,
 }
 
 /// What a reload came to: the keys that say something else than what was in force.

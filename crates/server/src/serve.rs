@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use weir_api::{ApiContext, WebhookCaller};
-use weir_control::{DRAIN_MAX, Kit, Lanes, RtmpAdmission, Supervisor};
+use weir_control::{DRAIN_MAX, Kit, Lanes, Supervisor};
 use weir_net::{CapLimits, Caps, Dialer};
 use weir_origin::HttpServer;
 
@@ -17,7 +17,7 @@ use crate::owners::{Owner, Owners, Turn};
 use crate::reload::{Capped, Reload};
 use crate::signals::Signals;
 use crate::sockets::Sockets;
-use crate::{demo, http, ready_line, rtmp_listener, srt_listener};
+use crate::{demo, http, ready_line};
 
 // The graces add up to less than `signals::DRAIN_MAX`: 5.5 s for the longest of those who serve, 1 s for those who tell, 1 s for the
 // store; the last half second is for threads to end in.
@@ -56,7 +56,7 @@ pub(crate) async fn run(config: Config, place: &Place, with_demo: bool, log: &Lo
     start_supervisor(&mut owners, &base, dialer.clone(), config.send_buffer_bytes);
     let http = http::server(api, &config, http_lanes);
     let (certificate, capped) = (sockets.certificate.clone(), capped(&http, &sockets));
-    start_listeners(&mut owners, &base, &http, sockets);
+    start_listeners(&mut owners, &http, sockets);
     let (place, log, observe) = (place.clone(), log.clone(), base.observe.clone());
     let reload = Reload { place, config, log, observe, certificate, dialer, capped };
     start_reload(&mut owners, reload, &signals);
@@ -144,33 +144,20 @@ fn start_reload(owners: &mut Owners, reload: Reload, signals: &Signals) {
 
 /// What each listener lets in may be changed while it listens.
 fn capped(http: &HttpServer, sockets: &Sockets) -> Vec<Capped> {
-    let capped = |caps: &Arc<Caps>, limits: fn(&Config) -> CapLimits| Capped { caps: Arc::clone(caps), limits };
-    let mut all = vec![capped(http.caps(), |config| config.http_connections.caps(config.http_requests_per_ip_max))];
-    all.extend(sockets.rtmp.iter().map(|rtmp| capped(rtmp.caps(), |config| config.rtmp_connections.caps(usize::MAX))));
-    all.extend(
-        sockets.rtmps.iter().map(|rtmps| capped(rtmps.caps(), |config| config.rtmps_connections.caps(usize::MAX))),
-    );
-    all.extend(
-        sockets.srt.iter().map(|srt| capped(srt.listener.caps(), |config| config.srt_connections.caps(usize::MAX))),
-    );
-    all
+    let capped = |caps: &Arc<Caps>, limits: Box<dyn Fn(&Config) -> CapLimits + Send>| Capped { caps: Arc::clone(caps), limits };
+    let of_http = |config: &Config| config.http_connections.caps(config.http_requests_per_ip_max);
+    let of_listeners = sockets.listeners.iter().map(|listener| {
+        let protocol = listener.protocol();
+        let limits = move |config: &Config| config.listen(protocol).connections.caps(usize::MAX);
+        capped(listener.caps(), Box::new(limits))
+    });
+    std::iter::once(capped(http.caps(), Box::new(of_http))).chain(of_listeners).collect()
 }
 
-fn start_listeners(owners: &mut Owners, base: &Base, http: &HttpServer, sockets: Sockets) {
+fn start_listeners(owners: &mut Owners, http: &HttpServer, sockets: Sockets) {
     let listener = |name, grace| Owner { name, turn: Turn::Serving, grace };
-    let door = Arc::new(RtmpAdmission::new(base.admission.clone(), base.observe.clone()));
-    for (name, socket) in [("the RTMP listener", sockets.rtmp), ("the RTMPS listener", sockets.rtmps)] {
-        let Some(socket) = socket else { continue };
-        let (door, lanes, observe) = (Arc::clone(&door), base.lanes.clone(), base.observe.clone());
-        owners.start(listener(name, LISTENER_GRACE), |stop, heartbeat| {
-            rtmp_listener::run(socket, door, lanes, observe, stop, heartbeat)
-        });
-    }
-    if let Some(srt) = sockets.srt {
-        let (lanes, observe) = (base.lanes.clone(), base.observe.clone());
-        owners.start(listener("the SRT listener", LISTENER_GRACE), |stop, heartbeat| {
-            srt_listener::run(srt.listener, srt.door, lanes, observe, stop, heartbeat)
-        });
+    for socket in sockets.listeners {
+        owners.start(listener(socket.name(), LISTENER_GRACE), |stop, heartbeat| socket.run(stop, heartbeat));
     }
     for socket in sockets.http {
         let name = if socket.tls.is_some() { "the HTTPS listener" } else { "the HTTP listener" };

@@ -42,9 +42,9 @@ fn push_urls_of(stream: &Stream, slot: Slot, urls: &PublicUrls, reveal: bool) ->
     let SourceKind::Push { stream_key } = &stream.source(slot)?.kind else { return None };
     let key = shown(stream_key, reveal);
     Some(PushUrlsDto {
-        rtmp: urls.rtmp.as_ref().map(|base| format!("{base}/live/{key}")),
-        rtmps: urls.rtmps.as_ref().map(|base| format!("{base}/live/{key}")),
-        srt: urls.srt.as_ref().map(|base| format!("{base}?mode=caller&streamid=publish:{key}")),
+        rtmp: urls.publish.get("rtmp").map(|base| format!("{base}/live/{key}")),
+        rtmps: urls.publish.get("rtmps").map(|base| format!("{base}/live/{key}")),
+        srt: urls.publish.get("srt").map(|base| format!("{base}?mode=caller&streamid=publish:{key}")),
         whip: urls.whip.as_ref().map(|base| format!("{base}/whip/{key}")),
     })
 }

@@ -55,8 +55,7 @@ impl Api {
         let admission = Admission::new(commands.clone(), runtime);
         let playback = Playback::new(admission.clone());
         let urls = PublicUrls {
-            rtmp: Some("rtmp://weir.test:1935".into()),
-            rtmps: Some("rtmps://weir.test:1936".into()),
+            publish: [("rtmp", "rtmp://weir.test:1935".into()), ("rtmps", "rtmps://weir.test:1936".into())].into(),
             ..PublicUrls::default()
         };
         let readiness = Readiness::new(observe.heartbeats().clone(), store.write_health());

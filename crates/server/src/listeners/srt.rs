@@ -1,21 +1,94 @@
-//! Admission over SRT: callers are answered in SRT's numbers, and whoever is let in is served.
+//! SRT: callers are answered in SRT's numbers on the thread that reads the port, and whoever is let in is served.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use anyhow::Context as _;
+use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use weir_control::{Admission, AdmissionRefusal, Lanes, PlayWish, Player, Publisher};
 use weir_hub::Cold;
 use weir_ingest::SrtPublisher;
 use weir_media::WireClock;
 use weir_model::{IngestProtocol, ViewerKind};
-use weir_observe::{Observe, Refusal, RefusalKind};
+use weir_net::Caps;
+use weir_observe::{Counter, Heartbeat, Observe, Refusal, RefusalKind};
 use weir_play::SrtPlay;
-use weir_srt::{Accepted, Admittance, Gate, SrtConnection, StreamId, reject};
+use weir_srt::{Accepted, Admittance, Gate, ListenLimits, SrtConnection, SrtListener, StreamId, reject};
 
-use super::{Admission, AdmissionRefusal, PlayWish, Player, Publisher};
+use crate::base::Base;
+use crate::config::{Config, Listen};
 
-/// Answers the SRT listener.
+/// Bound, and not yet served. It asks before it lets a caller in, so listener and admission are made together.
+struct Bound {
+    listener: SrtListener,
+    admission: Arc<SrtAdmission>,
+    lanes: Lanes,
+}
+
+/// None where it is off.
+pub(super) fn bind(config: &Config, base: &Base) -> anyhow::Result<Option<Box<dyn super::Listener>>> {
+    let Listen { address: Some(address), connections, .. } = *config.listen("srt") else { return Ok(None) };
+    let admission = Arc::new(SrtAdmission { admission: base.admission.clone(), observe: base.observe.clone() });
+    let limits = ListenLimits {
+        connections_max: connections.max,
+        connections_per_ip_max: connections.per_ip_max,
+        latency: config.srt_latency,
+    };
+    let listener = SrtListener::bind(address, limits, Arc::clone(&admission) as Arc<dyn Gate>)
+        .with_context(|| format!("cannot listen for SRT on {address}"))?;
+    Ok(Some(Box::new(Bound { listener, admission, lanes: base.lanes.clone() })))
+}
+
+impl super::Listener for Bound {
+    fn protocol(&self) -> &'static str {
+        "srt"
+    }
+
+    fn name(&self) -> &'static str {
+        "the SRT listener"
+    }
+
+    fn local_addr(&self) -> SocketAddr {
+        self.listener.local_addr()
+    }
+
+    fn caps(&self) -> &Arc<Caps> {
+        self.listener.caps()
+    }
+
+    fn run(self: Box<Self>, stop: CancellationToken, heartbeat: Heartbeat) -> BoxFuture<'static, ()> {
+        Box::pin(self.serve(stop, heartbeat))
+    }
+}
+
+impl Bound {
+    async fn serve(self: Box<Self>, stop: CancellationToken, heartbeat: Heartbeat) {
+        let Self { listener, admission, lanes } = *self;
+        let mut connections: JoinSet<()> = JoinSet::new();
+        let mut number = 0;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(_) = connections.join_next() => {}
+                accepted = heartbeat.idle(listener.accept()) => {
+                    admission.observe.counters().add(Counter::SrtConnections, 1);
+                    number += 1;
+                    let admission = Arc::clone(&admission);
+                    connections.spawn_on(async move { admission.serve(accepted).await }, lanes.pick(number));
+                }
+            }
+        }
+        drop(listener);
+        while connections.join_next().await.is_some() {}
+    }
+}
+
+/// Asks whether somebody may publish or play.
 #[derive(Debug)]
-pub struct SrtAdmission {
+struct SrtAdmission {
     admission: Admission,
     observe: Observe,
 }
@@ -24,12 +97,8 @@ pub struct SrtAdmission {
 type Ended = String;
 
 impl SrtAdmission {
-    pub fn new(admission: Admission, observe: Observe) -> Self {
-        Self { admission, observe }
-    }
-
     /// Serves a caller that was let in, to its end.
-    pub async fn serve(&self, accepted: Accepted) {
+    async fn serve(&self, accepted: Accepted) {
         let Accepted { connection, place } = accepted;
         let remote = connection.remote();
         let stream_id = connection.stream_id().to_owned();

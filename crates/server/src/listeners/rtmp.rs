@@ -1,34 +1,130 @@
-//! Admission over RTMP: requests are answered in RTMP's words, and whoever is let in gets what takes or gives their media.
+//! RTMP and RTMPS: requests are answered in RTMP's words, and whoever is let in gets what takes or gives their media.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use anyhow::Context as _;
+use futures_util::future::BoxFuture;
+use rustls::ServerConfig;
 use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use weir_control::{Admission, AdmissionRefusal, Lanes, PlayWish, Player, Publisher};
 use weir_hub::Cold;
 use weir_ingest::RtmpSession;
 use weir_media::WireClock;
 use weir_model::{IngestProtocol, ViewerKind};
-use weir_observe::{Observe, RefusalKind};
+use weir_net::Caps;
+use weir_observe::{Counter, Heartbeat, Observe, RefusalKind};
 use weir_play::RtmpPlay;
-use weir_rtmp::net::{CloseReason, Handler, PlayRequest, Playing, PublishRequest, Publishing, Refusal, RefusalCode};
+use weir_rtmp::net::{
+    CloseReason, Handler, ListenLimits, Listener, PlayRequest, Playing, PublishRequest, Publishing, Refusal, RefusalCode,
+};
 
-use super::{Admission, AdmissionRefusal, PlayWish, Player, Publisher};
+use crate::base::Base;
+use crate::config::{Config, Listen};
 
 /// The application names of the contract: `rtmp://host/live/<key>` and `rtmp://host/play/<name>`.
 const PUBLISH_APP: &str = "live";
 const PLAY_APP: &str = "play";
 
-/// Answers the RTMP listeners.
-#[derive(Clone, Debug)]
-pub struct RtmpAdmission {
+/// Bound, and not yet served.
+struct RtmpListener {
+    /// `rtmp` or `rtmps`.
+    protocol: &'static str,
+    listener: Listener,
+    lanes: Lanes,
+    observe: Observe,
+    admission: Admission,
+}
+
+/// None where it is off.
+pub(super) async fn bind(
+    protocol: &'static str,
+    config: &Config,
+    base: &Base,
+    tls: Option<Arc<ServerConfig>>,
+) -> anyhow::Result<Option<Box<dyn super::Listener>>> {
+    let Listen { address: Some(address), connections, .. } = *config.listen(protocol) else { return Ok(None) };
+    let limits = ListenLimits {
+        connections_max: connections.max,
+        connections_per_ip_max: connections.per_ip_max,
+        ..ListenLimits::default()
+    };
+    let listener = Listener::bind(address, tls, limits).await;
+    let listener = listener.with_context(|| format!("cannot listen for RTMP on {address}"))?;
+    Ok(Some(Box::new(RtmpListener {
+        protocol,
+        listener: listener.behind(config.trusted_proxies.clone()),
+        lanes: base.lanes.clone(),
+        observe: base.observe.clone(),
+        admission: base.admission.clone(),
+    })))
+}
+
+impl super::Listener for RtmpListener {
+    fn protocol(&self) -> &'static str {
+        self.protocol
+    }
+
+    fn name(&self) -> &'static str {
+        if self.protocol == "rtmps" { "the RTMPS listener" } else { "the RTMP listener" }
+    }
+
+    fn local_addr(&self) -> SocketAddr {
+        self.listener.local_addr()
+    }
+
+    fn caps(&self) -> &Arc<Caps> {
+        self.listener.caps()
+    }
+
+    fn run(self: Box<Self>, stop: CancellationToken, heartbeat: Heartbeat) -> BoxFuture<'static, ()> {
+        Box::pin(self.serve(stop, heartbeat))
+    }
+}
+
+impl RtmpListener {
+    async fn serve(self: Box<Self>, stop: CancellationToken, heartbeat: Heartbeat) {
+        let Self { listener, lanes, observe, admission, .. } = *self;
+        let admission = Arc::new(RtmpAdmission { admission, observe: observe.clone() });
+        let mut connections: JoinSet<CloseReason> = JoinSet::new();
+        let mut number = 0;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(_) = connections.join_next() => {}
+                incoming = heartbeat.idle(listener.accept()) => {
+                    observe.counters().add(Counter::RtmpConnections, 1);
+                    if incoming.made_room() {
+                        observe.counters().add(Counter::PlacesGivenUp, 1);
+                    }
+                    number += 1;
+                    let place = incoming.place();
+                    let (admission, observe) = (Arc::clone(&admission), observe.clone());
+                    let serve = async move {
+                        let reason = incoming.serve(admission).await;
+                        if !matches!(reason, CloseReason::PeerClosed | CloseReason::PlayEnded) {
+                            observe.counters().add(Counter::RtmpConnectionsFailed, 1);
+                        }
+                        reason
+                    };
+                    place.served_by(connections.spawn_on(serve, lanes.pick(number)));
+                }
+            }
+        }
+        drop(listener);
+        while connections.join_next().await.is_some() {}
+    }
+}
+
+/// Asks whether somebody may publish or play.
+struct RtmpAdmission {
     admission: Admission,
     observe: Observe,
 }
 
 impl RtmpAdmission {
-    pub fn new(admission: Admission, observe: Observe) -> Self {
-        Self { admission, observe }
-    }
-
     async fn admit(&self, request: &PublishRequest) -> Result<Publishing, Refusal> {
         if request.app != PUBLISH_APP {
             let text = format!("publish to /{PUBLISH_APP}/<stream key>");
