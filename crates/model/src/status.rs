@@ -1,7 +1,7 @@
 //! What is, as opposed to what is asked for: states with their reasons and measured figures.
 
-use crate::{Slot, Viewers};
 use crate::named::named;
+use crate::{Slot, Viewers};
 use time::OffsetDateTime;
 
 named!(StreamState { Offline = "offline", Starting = "starting", Live = "live", Stalled = "stalled", Failed = "failed" });

@@ -134,7 +134,8 @@ pub(crate) struct Listen {
 const LISTENERS: [(&str, &str, bool); 3] = [("rtmp", "rtmp", false), ("rtmps", "rtmp", true), ("srt", "srt", false)];
 
 fn listeners(values: &Values, tls: &Tls) -> anyhow::Result<[Listen; LISTENERS.len()]> {
-    let mut listeners = LISTENERS.map(|(protocol, ..)| Listen { protocol, address: None, connections: Connections::default() });
+    let mut listeners =
+        LISTENERS.map(|(protocol, ..)| Listen { protocol, address: None, connections: Connections::default() });
     for (listen, (protocol, section, has_tls)) in listeners.iter_mut().zip(LISTENERS) {
         listen.address = values.address(&format!("{protocol}.listen"))?.filter(|_| !has_tls || tls.can_serve());
         listen.connections = values.connections(section)?;

@@ -144,7 +144,8 @@ fn start_reload(owners: &mut Owners, reload: Reload, signals: &Signals) {
 
 /// What each listener lets in may be changed while it listens.
 fn capped(http: &HttpServer, sockets: &Sockets) -> Vec<Capped> {
-    let capped = |caps: &Arc<Caps>, limits: Box<dyn Fn(&Config) -> CapLimits + Send>| Capped { caps: Arc::clone(caps), limits };
+    let capped =
+        |caps: &Arc<Caps>, limits: Box<dyn Fn(&Config) -> CapLimits + Send>| Capped { caps: Arc::clone(caps), limits };
     let of_http = |config: &Config| config.http_connections.caps(config.http_requests_per_ip_max);
     let of_listeners = sockets.listeners.iter().map(|listener| {
         let protocol = listener.protocol();

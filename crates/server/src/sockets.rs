@@ -41,18 +41,15 @@ impl Sockets {
             let listener = listener.with_context(|| format!("cannot listen for HTTP on {address}"))?;
             http.push(HttpSocket { listener, tls });
         }
-        Ok(Self {
-            http,
-            listeners: listeners::bind(config, base, tls.as_ref()).await?,
-            certificate,
-        })
+        Ok(Self { http, listeners: listeners::bind(config, base, tls.as_ref()).await?, certificate })
     }
 
     /// What is told of the listeners: under this name instead of their own addresses, and browsers under this address.
     pub(crate) fn urls(&self, host: Option<&str>, public_url: Option<&PublicUrl>) -> anyhow::Result<PublicUrls> {
-        let publish = self.listeners.iter().map(|listener| {
-            (listener.protocol(), addresses::url(listener.protocol(), listener.local_addr(), host))
-        });
+        let publish = self
+            .listeners
+            .iter()
+            .map(|listener| (listener.protocol(), addresses::url(listener.protocol(), listener.local_addr(), host)));
         let http = match public_url {
             Some(url) => Some(url.as_str().to_owned()),
             None => self.http_url(host)?,

@@ -137,13 +137,41 @@ fn net_is_the_only_way_out() {
         let folder = package.manifest_path.parent().expect("a manifest lies in a folder").join("src");
         for file in rust_files(folder.as_std_path()) {
             let text = fs::read_to_string(&file).expect("a source file is UTF-8");
-            let shipped = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+            let shipped = text.split("mod tests {").next().unwrap_or_default();
             for way in WAYS_OUT.iter().filter(|way| shipped.contains(**way)) {
                 wrong.push(format!("{}: {way}; use weir_net::Dialer", file.display()));
             }
         }
     }
     assert!(wrong.is_empty(), "past the egress rules:\n{}", wrong.join("\n"));
+}
+
+/// ARCHITECTURE.md says of each invariant which tests hold it.
+#[test]
+fn the_tests_that_hold_the_invariants_are_there() {
+    let metadata = metadata();
+    let root = metadata.workspace_root.as_std_path();
+    let sources: Vec<String> = rust_files(&root.join("crates"))
+        .iter()
+        .map(|file| fs::read_to_string(file).expect("a source file is UTF-8"))
+        .collect();
+    let text = fs::read_to_string(root.join("ARCHITECTURE.md")).expect("ARCHITECTURE.md is there");
+    let table = text.split("| invariant | held by |").nth(1).expect("the table of invariants");
+    let rows: Vec<&str> = table.lines().skip(1).take_while(|line| line.starts_with('|')).skip(1).collect();
+    let numbers = text.split("## Invariants").nth(1).expect("the invariants");
+    let numbers = numbers.lines().filter(|line| line.split_once(". **").is_some_and(|(n, _)| n.parse::<u32>().is_ok()));
+    assert_eq!(rows.len(), numbers.count(), "a row for each invariant");
+    for row in rows {
+        let names: Vec<&str> = row.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() > 1).collect();
+        assert!(!names.is_empty() || row.contains("the compiler"), "{row}");
+        for name in names {
+            let test = format!("fn {name}(");
+            assert!(
+                sources.iter().any(|source| source.contains(&test)),
+                "{name} is named in ARCHITECTURE.md and not there"
+            );
+        }
+    }
 }
 
 /// In an order in which a missing one is seen.

@@ -18,7 +18,8 @@ use weir_net::Caps;
 use weir_observe::{Counter, Heartbeat, Observe, RefusalKind};
 use weir_play::RtmpPlay;
 use weir_rtmp::net::{
-    CloseReason, Handler, ListenLimits, Listener, PlayRequest, Playing, PublishRequest, Publishing, Refusal, RefusalCode,
+    CloseReason, Handler, ListenLimits, Listener, PlayRequest, Playing, PublishRequest, Publishing, Refusal,
+    RefusalCode,
 };
 
 use crate::base::Base;
