@@ -1,8 +1,8 @@
 //! A batch: the RTMP messages of one video frame and the audio around it, serialised once for every destination.
 //!
-//! The shared bytes use chunk type 1, whose header holds a time *difference* and no message stream id. So they are the same
-//! for every connection, whatever its start time and stream id; only a connection's first message of each kind needs a full
-//! header of its own ([`Outlet`]).
+//! The shared bytes use chunk type 1, whose header holds a time *difference* and no message stream id. So they are the same for every
+//! connection, whatever its start time and stream id; only a connection's first message of each kind needs a full header of its own
+//! ([`Outlet`]).
 
 use std::sync::Arc;
 
@@ -15,11 +15,11 @@ use crate::parcel::{Parcel, ParcelWriter};
 use crate::session::{PLAY_CHUNK_SIZE, PUSH_CHUNK_SIZE};
 use crate::wire::{Header, MessageHeader, type_id};
 
-/// Chunk size of all media that we send: what pushes and plays announce.
+/// The chunk size of all media that we send. Pushes and plays both announce it.
 pub const MEDIA_CHUNK_BYTES: usize = PUSH_CHUNK_SIZE as usize;
 const _: () = assert!(PUSH_CHUNK_SIZE == PLAY_CHUNK_SIZE, "batches are shared by pushes and plays");
 
-/// Chunk streams of media. Audio and video keep apart, so that each has its own chain of time differences.
+/// The chunk streams of media. Audio and video have separate ones, so that each has its own chain of time differences.
 const DATA_CSID: u32 = 5;
 const AUDIO_CSID: u32 = 4;
 const VIDEO_CSID: u32 = 6;
@@ -49,14 +49,14 @@ impl MessageKind {
     }
 }
 
-/// One audio or video message on the stream's timeline, on its way into a batch.
+/// One audio or video message on the stream's timeline that will go into a batch.
 #[derive(Clone, Debug)]
 pub(crate) struct MediaOut {
     pub(crate) kind: MessageKind,
     pub(crate) timestamp_ms: i64,
-    /// Time of the message before it on the same chunk stream.
+    /// The time of the message before it on the same chunk stream.
     pub(crate) previous_ms: i64,
-    /// The body: what FLV puts before a payload, and the payload as the hub has it.
+    /// The body of the message is this tag (what FLV puts before a payload), followed by the payload as the hub holds it.
     pub(crate) tag: TagHeader,
     pub(crate) payload: Bytes,
 }
@@ -76,26 +76,26 @@ impl Setup {
     }
 }
 
-/// See the module. Held by reference count in the feed's window.
+/// See the module. A feed's window holds its batches by reference count.
 #[derive(Debug)]
 pub struct Batch {
-    /// Rises by one from batch to batch of a feed: a gap tells an outlet that some were passed over.
+    /// The number rises by one from batch to batch of a feed, so a gap tells an outlet that some were passed over.
     number: u64,
     time: MediaTime,
     start: bool,
     setup: Arc<Setup>,
     messages: Box<[MediaOut]>,
-    /// Time of the keyframe that makes this batch a start: where a connection that begins here puts its zero.
+    /// The time of the keyframe that makes this batch a start. A connection that begins here puts its zero there.
     start_ms: i64,
     shared: Parcel,
-    /// `shared` has messages of this kind, be they only a configuration.
+    /// Says that `shared` has messages of audio, even if only a configuration.
     has_audio: bool,
     has_video: bool,
     video_frames: u32,
 }
 
 impl Batch {
-    /// Serialises messages for all connections; `changed` configurations go before them.
+    /// Serialises messages for all connections. Where the setup has `changed`, its configurations go before them.
     pub(crate) fn new(
         number: u64,
         time: MediaTime,
@@ -108,7 +108,7 @@ impl Batch {
         let first_ms = messages.first().map_or(0, |message| message.timestamp_ms);
         let mut shared = ParcelWriter::new(MEDIA_CHUNK_BYTES);
         for (kind, config) in setup.configs().filter(|_| changed) {
-            // Difference 0 to the message before: the chain of differences of the kind is left as it was.
+            // Its difference to the message before is 0, which leaves the chain of differences of its kind as it was.
             relative(&mut shared, kind, 0, &[], config);
         }
         for MediaOut { kind, timestamp_ms, previous_ms, tag, payload } in &messages {
@@ -118,7 +118,7 @@ impl Batch {
             number,
             time,
             start,
-            // A start with pictures begins at its picture, which is the last message; a start of audio alone at its first.
+            // A start with pictures begins at its picture, which is the last message; a start of audio alone begins at its first message.
             start_ms: of_kind(MessageKind::Video).map_or(first_ms, |message| message.timestamp_ms),
             has_audio: of_kind(MessageKind::Audio).is_some() || (changed && setup.audio_config.is_some()),
             has_video: of_kind(MessageKind::Video).is_some() || (changed && setup.video_config.is_some()),
@@ -142,7 +142,7 @@ impl Batch {
     }
 }
 
-/// A batch as it lies in a feed's window: cloning it counts one reference.
+/// A batch as it lies in a feed's window. A clone counts one more reference and copies nothing.
 #[derive(Clone, Debug)]
 pub struct SharedBatch(Arc<Batch>);
 
@@ -173,14 +173,14 @@ impl Item for SharedBatch {
     }
 }
 
-/// One connection's side of the bargain: turns batches into the bytes that this connection must send.
+/// One connection's side of a feed: it turns batches into the bytes that this connection must send.
 #[derive(Debug)]
 pub struct Outlet {
     stream_id: u32,
-    /// The connection's time zero on the stream's timeline.
+    /// The connection's time zero, as a time on the stream's timeline.
     zero_ms: Option<i64>,
     setup: Option<Arc<Setup>>,
-    /// Of the last batch.
+    /// The number of the batch that was sent last.
     number: Option<u64>,
     video_begun: bool,
     audio_begun: bool,
@@ -191,20 +191,20 @@ impl Outlet {
         Self { stream_id, zero_ms: None, setup: None, number: None, video_begun: false, audio_begun: false }
     }
 
-    /// Whether `parcel` is the shared one of `batch`, not made for one connection. For tests and figures.
+    /// Whether `parcel` is the shared parcel of `batch`, rather than one made for this connection. Tests and figures ask this.
     pub fn shares(parcel: &Parcel, batch: &Batch) -> bool {
         parcel.shares(&batch.shared)
     }
 
-    /// Batches were passed over: the next one gets full headers and the configurations again.
+    /// Notes that batches were passed over, so that the next one gets full headers and the configurations again.
     pub fn skipped(&mut self) {
         self.setup = None;
         self.video_begun = false;
         self.audio_begun = false;
     }
 
-    /// What to send for this batch: the shared parcel, except around this connection's start. The first batch after the
-    /// beginning or a skip must be a start; the window's cursor sees to that.
+    /// The parcel to send for this batch: the shared one, except around this connection's start. The first batch after the beginning or
+    /// after a skip must be a start, which the window's cursor sees to.
     pub fn parcel(&mut self, batch: &Batch) -> Parcel {
         if self.number.replace(batch.number).is_some_and(|last| last + 1 != batch.number) {
             self.skipped();
@@ -212,7 +212,7 @@ impl Outlet {
         let begun = (self.video_begun || !batch.has_video) && (self.audio_begun || !batch.has_audio);
         let same_setup = self.setup.as_ref().is_some_and(|setup| Arc::ptr_eq(setup, &batch.setup));
         if begun && self.setup.is_some() {
-            // A changed setup is in the shared bytes of the batch that changed it.
+            // A setup that has changed is part of the shared bytes of the batch that changed it, so it is not sent again here.
             self.setup = Some(Arc::clone(&batch.setup));
             return batch.shared.clone();
         }
@@ -243,7 +243,7 @@ impl Outlet {
                 *begun = true;
                 Header::Full
             } else {
-                // Audio from before the picture that this connection begins with: nobody can play it in place.
+                // This audio is older than the picture with which the connection begins, so no player could play it in its place.
                 continue;
             };
             write(&mut out, *kind, header, self.stream_id, wire_ms(*timestamp_ms, zero_ms), tag, payload);
@@ -252,15 +252,15 @@ impl Outlet {
     }
 }
 
-/// RTMP time counts modulo 2^32 ms (49.7 days), on purpose.
+/// The time of a message as RTMP writes it: modulo 2^32 ms (49.7 days), on purpose.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "modulo 2^32 is what RTMP time is")]
 fn wire_ms(timestamp_ms: i64, zero_ms: i64) -> u32 {
     (timestamp_ms - zero_ms) as u32
 }
 
-/// Appends one message with a relative header, right for every connection: it names neither its time nor its message stream.
+/// Appends one message with a relative header, which names neither a time nor a message stream and so is right for every connection.
 fn relative(out: &mut ParcelWriter, kind: MessageKind, difference_ms: i64, tag: &[u8], payload: &Bytes) {
-    // Chunk type 1 says at most 2^31 - 1 ms, 24 days: no connection outlives such a gap.
+    // Chunk type 1 can say 2^31 - 1 ms (24 days) at most, and no connection outlives such a gap.
     let timestamp_ms = wire_ms(difference_ms.clamp(0, i64::from(i32::MAX)), 0);
     write(out, kind, Header::Delta { previous_timestamp_ms: 0 }, 0, timestamp_ms, tag, payload);
 }

@@ -1,4 +1,4 @@
-//! Frames to RTMP: one rendition's entries become batches of messages, serialised once for all connections.
+//! Frames to RTMP: one rendition's entries become batches of messages, which are serialised once for all connections.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use weir_mux::flv::{self, TagHeader};
 use crate::batch::{Batch, MediaOut, MessageKind, Setup, SharedBatch};
 use crate::wire::{Value, encode};
 
-/// An audio-only rendition is sent in batches of this length, as if it had 30 pictures a second.
+/// A rendition without pictures is sent in batches of this length, as if it had 30 pictures a second.
 const AUDIO_BATCH: MediaTime = MediaTime::from_millis(33);
 
-/// A batch never holds more messages, whatever the source does: 64 AAC frames are 1.4 s of sound.
+/// A batch never holds more messages than this, whatever the source does. 64 AAC frames are 1.4 s of sound.
 const BATCH_MESSAGES_MAX: usize = 64;
 
 /// Why a rendition can't go out over RTMP.
@@ -27,7 +27,7 @@ pub enum Unsupported {
     Language { language: Language, codec: Codec },
 }
 
-/// Whether tracks can be sent to a destination that takes Enhanced RTMP or not.
+/// Checks that the tracks can be sent to a destination, which takes Enhanced RTMP (`enhanced`) or only what came before it.
 pub fn check_tracks(tracks: &Tracks, language: Option<Language>, enhanced: bool) -> Result<(), Unsupported> {
     let sound = sound_of(tracks, language);
     let spoken = tracks.audios().find(|info| language.is_some() && info.language == language);
@@ -55,25 +55,25 @@ const fn is_carried(codec: Codec) -> bool {
     }
 }
 
-/// The one sound that RTMP carries: in the wished language if there is one, else the default; of these the first that RTMP can carry, as
-/// long as it can carry any.
+/// The one sound that goes out: the first in the wished language that RTMP can carry, else the first of all that it can carry. If it can
+/// carry none, this is the default sound.
 fn sound_of(tracks: &Tracks, language: Option<Language>) -> Option<&Arc<TrackInfo>> {
     let carried = |info: &&Arc<TrackInfo>| is_carried(info.codec);
     let wished = tracks.audios().filter(carried).find(|info| language.is_some() && info.language == language);
     wished.or_else(|| tracks.audios().find(carried)).or_else(|| tracks.audio())
 }
 
-/// Gathers a rendition's frames into batches: each video frame ends one, with the audio that came before it.
+/// Gathers a rendition's frames into batches. Each video frame ends a batch, which also holds the audio that came before it.
 #[derive(Debug, Default)]
 pub struct RtmpBatcher {
     number: u64,
-    /// Of the sound, where one is wished.
+    /// The language that the sound should have, if one is wished.
     language: Option<Language>,
     tracks: Option<Arc<Tracks>>,
-    /// Picture and sound that go out.
+    /// The tracks of the picture and of the sound that go out.
     carried: [Option<TrackId>; 2],
     setup: Arc<Setup>,
-    /// The setup changed since the last batch: its configurations go into the next one's shared bytes.
+    /// Says that the setup changed after the last batch, so that the next one's shared bytes begin with its configurations.
     setup_changed: bool,
     pending: Vec<MediaOut>,
     pending_time: MediaTime,
@@ -84,7 +84,7 @@ pub struct RtmpBatcher {
 
 impl Batcher for RtmpBatcher {
     type Batch = SharedBatch;
-    /// The language of the sound, where one is wished.
+    /// The language that the sound should have, if one is wished.
     type Choice = Option<Language>;
 
     fn new(language: &Option<Language>) -> Self {
@@ -121,7 +121,7 @@ impl Batcher for RtmpBatcher {
         !self.pending.is_empty()
     }
 
-    /// Ends the batch now: audio must not wait for a picture that does not come.
+    /// Ends the batch now, because audio must not wait for a picture that does not come.
     fn flush(&mut self) -> Option<SharedBatch> {
         if self.pending.is_empty() {
             return None;
@@ -158,12 +158,12 @@ fn video_tag(entry: &Entry, codec: Codec) -> Option<TagHeader> {
     flv::video_frame_header(codec, entry.frame.is_keyframe(), cts_ms).ok()
 }
 
-/// H.264 goes as every server has always known it; what came later only as Enhanced RTMP.
+/// Whether the codec goes out in the old form that every server knows. Only H.264 does; every later codec needs Enhanced RTMP.
 fn is_legacy(codec: Codec) -> bool {
     codec == Codec::H264
 }
 
-/// `@setDataFrame onMetaData {...}`: what players and platforms read before the first frame.
+/// The message `@setDataFrame onMetaData {...}`, which players and platforms read before the first frame.
 fn metadata(video: Option<&TrackInfo>, audio: Option<&TrackInfo>) -> Bytes {
     let number = |name: &str, value: f64| (name.to_owned(), Value::Number(value));
     let mut fields = Vec::new();
@@ -192,7 +192,7 @@ fn metadata(video: Option<&TrackInfo>, audio: Option<&TrackInfo>) -> Bytes {
     out.freeze()
 }
 
-/// FLV's codec number, or the FourCC as a number where Enhanced RTMP names it so.
+/// FLV's number of the codec. Where Enhanced RTMP names the codec by a FourCC, this is the FourCC read as a number.
 fn video_codec_id(codec: Codec) -> f64 {
     match codec {
         Codec::H265 => f64::from(u32::from_be_bytes(*b"hvc1")),

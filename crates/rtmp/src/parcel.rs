@@ -1,4 +1,4 @@
-//! A parcel: whole RTMP messages in the order of the wire, held in several places, so that a payload is never copied to be sent.
+//! A parcel: whole RTMP messages in the order of the wire. Its bytes lie in several places, so that no payload is copied to be sent.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -9,28 +9,28 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 
 use crate::wire::{Header, MessageHeader, write_chunk_header};
 
-/// A payload up to this length is copied beside its header: an AAC frame of 170 to 340 bytes costs less so than as one more
-/// slice of every destination's every write.
+/// A payload up to this length is copied beside its header: for an AAC frame of 170 to 340 bytes the copy costs less than one more slice
+/// in every write to every destination.
 const COPIED_BYTES_MAX: usize = 1_024;
 
-/// RTMP's own first chunk size; nobody announces a smaller one for media.
+/// The chunk size with which RTMP begins. Nobody announces a smaller one for media.
 const CHUNK_BYTES_MIN: usize = 128;
 
-/// Room for the headers of a batch: three messages of 1 + 11 + 5 bytes, and one AAC frame or two.
+/// Room for the headers of a batch: three messages of 1 + 11 + 5 bytes, and one or two AAC frames.
 const HEADS_BYTES: usize = 512;
 
-/// See the module. A clone shares the bytes and has its own place in them.
+/// See the module. A clone shares the bytes, and has its own position in them.
 #[derive(Clone, Default)]
 pub struct Parcel {
     pieces: Arc<[Bytes]>,
-    /// The first piece that is not wholly sent, and what of it is.
+    /// The first piece that is not sent to its end. `sent_bytes` of it are sent.
     piece: usize,
     sent_bytes: usize,
     left_bytes: usize,
 }
 
 impl Parcel {
-    /// What is still to be sent.
+    /// The number of bytes that are still to be sent.
     pub fn left_bytes(&self) -> usize {
         self.left_bytes
     }
@@ -39,19 +39,19 @@ impl Parcel {
         self.left_bytes == 0
     }
 
-    /// Whether both are made of the same memory.
+    /// Whether both parcels are made of the same memory.
     pub fn shares(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.pieces, &other.pieces)
     }
 
-    /// What is still to be sent, piece by piece.
+    /// The bytes that are still to be sent, piece by piece.
     pub fn slices(&self) -> impl Iterator<Item = &[u8]> {
         let mut skip = self.sent_bytes;
         let left = self.pieces.get(self.piece..).unwrap_or_default();
         left.iter().map(move |piece| piece.get(std::mem::take(&mut skip)..).unwrap_or_default())
     }
 
-    /// Takes note that `bytes` more are sent; at most what was left.
+    /// Notes that `bytes` more are sent, at most as many as were left.
     pub fn advance(&mut self, bytes: usize) {
         let bytes = bytes.min(self.left_bytes);
         self.left_bytes -= bytes;
@@ -63,7 +63,7 @@ impl Parcel {
     }
 }
 
-/// Fills `into` with what the parcels have to send, in order; says how many it used.
+/// Fills `into` with the bytes that the parcels have to send, in order, and returns how many of its slices it used.
 pub(crate) fn gather<'a>(parcels: impl Iterator<Item = &'a Parcel>, into: &mut [IoSlice<'a>]) -> usize {
     let mut used = 0;
     for (slice, bytes) in into.iter_mut().zip(parcels.flat_map(Parcel::slices).filter(|bytes| !bytes.is_empty())) {
@@ -73,7 +73,7 @@ pub(crate) fn gather<'a>(parcels: impl Iterator<Item = &'a Parcel>, into: &mut [
     used
 }
 
-/// Takes `bytes` off the front of the queue; says whether its front is now half sent.
+/// Takes `bytes` off the front of the queue. Returns whether its front is now half sent.
 pub(crate) fn advance(queue: &mut VecDeque<Parcel>, mut bytes: usize, was_inside: bool) -> bool {
     let mut inside = was_inside;
     while let Some(front) = queue.front_mut() {
@@ -94,27 +94,27 @@ impl From<Bytes> for Parcel {
     }
 }
 
-/// Lengths alone: what is inside may be a command with a stream key.
+/// Shows lengths alone, because a command inside may hold a stream key.
 impl fmt::Debug for Parcel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Parcel").field("pieces", &self.pieces.len()).field("left_bytes", &self.left_bytes).finish()
     }
 }
 
-/// Puts a parcel together, message by message.
+/// Builds a parcel, message by message.
 #[derive(Debug)]
 pub(crate) struct ParcelWriter {
     chunk_size: usize,
     /// All headers, and the payloads that were copied, one after the other.
     heads: BytesMut,
-    /// So many of them are in `parts`.
+    /// This many bytes of `heads` have their place in `parts` already.
     parted_bytes: usize,
     parts: Vec<Part>,
 }
 
 #[derive(Debug)]
 enum Part {
-    /// So many of the next bytes of `heads`.
+    /// The next bytes of `heads`, this many.
     Heads(usize),
     Payload(Bytes),
 }
@@ -122,7 +122,7 @@ enum Part {
 impl ParcelWriter {
     pub(crate) fn new(chunk_size: usize) -> Self {
         Self {
-            // A tag is at most 8 bytes, so it always lies in its message's first chunk.
+            // A tag has at most 8 bytes, so it always lies in its message's first chunk.
             chunk_size: chunk_size.max(CHUNK_BYTES_MIN),
             heads: BytesMut::with_capacity(HEADS_BYTES),
             parted_bytes: 0,
@@ -166,7 +166,7 @@ impl ParcelWriter {
         Parcel { left_bytes: pieces.iter().map(Bytes::len).sum(), pieces, piece: 0, sent_bytes: 0 }
     }
 
-    /// What stands in `heads` since the last part becomes a part.
+    /// Makes a part of the bytes that were added to `heads` after the last part.
     fn end_heads(&mut self) {
         let bytes = self.heads.len() - self.parted_bytes;
         if bytes > 0 {

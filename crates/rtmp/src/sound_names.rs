@@ -1,4 +1,4 @@
-//! What an encoder's metadata calls its sounds: `audioTrackIdInfoMap` of Enhanced RTMP v2.
+//! The names that an encoder's metadata gives its sounds: `audioTrackIdInfoMap` of Enhanced RTMP v2.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +8,16 @@ use crate::wire::{Value, decode_all};
 
 const MAP: &str = "audioTrackIdInfoMap";
 
-/// By the number of a track: its language and its label.
+/// The language and the label of each sound, by the number of its track.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct SoundNames {
     names: BTreeMap<u8, (Option<Language>, Option<String>)>,
 }
 
 impl SoundNames {
-    /// Reads an `onMetaData` message; None for any other, and for one that says nothing of several sounds.
+    /// Reads an `onMetaData` message. Returns `None` for any other message, and for metadata that names no sounds.
     pub(crate) fn parse(payload: &[u8]) -> Option<Self> {
-        // Encoders of one sound send no map, and their metadata is not worth decoding.
+        // Encoders of one sound send no map, and nothing else in the metadata is needed, so it is not decoded.
         if !payload.windows(MAP.len()).any(|window| window == MAP.as_bytes()) {
             return None;
         }

@@ -1,4 +1,4 @@
-//! The name that lets somebody publish: a secret that is carried but never shown.
+//! The stream key, which lets somebody publish: a secret that is carried but never shown.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ impl StreamKey {
         Self(key.into())
     }
 
-    /// The key itself: for looking it up and for the `publish` command, never for showing.
+    /// The key itself. It is for looking up the key and for the `publish` command, and must never be shown.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -10,19 +10,19 @@ use weir_mux::flv::{self, AudioTag, FlvError, VideoTag};
 use crate::session::{MediaKind as MessageKind, MediaMessage};
 use crate::sound_names::SoundNames;
 
-/// Where in the record the size of NAL unit lengths is stored, in the low two bits, less one.
+/// The place in the configuration record of the size of NAL unit lengths. Its low two bits hold the size less one.
 const AVCC_LENGTH_SIZE_AT: usize = 4;
 const HVCC_LENGTH_SIZE_AT: usize = 21;
 
-/// What a message gave.
+/// A track or a frame that a message gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unpacked {
-    /// A track is new, or has changed.
+    /// A track that is new or has changed.
     Track(TrackInfo),
     Frame(WireFrame),
 }
 
-/// Sounds that are taken: encoders of many languages have some eight.
+/// The most sounds that are taken. Encoders of many languages send some eight.
 const SOUNDS_MAX: u8 = 16;
 
 /// A frame on the publisher's clock: milliseconds, modulo 2^32.
@@ -35,7 +35,7 @@ pub struct WireFrame {
     pub payload: Bytes,
 }
 
-/// Why a message could not be used. Broken ones are counted and passed over; an unsupported codec ends the session.
+/// Why a message could not be used. Broken messages are counted and passed over; an unsupported codec ends the session.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
     #[error(transparent)]
@@ -47,17 +47,18 @@ pub enum Unusable {
 }
 
 impl Unusable {
-    /// The publisher sends something that we can't carry: telling it is kinder than dropping every frame.
+    /// Whether the publisher sends something that we can't carry. To tell it so is kinder than to drop every frame.
     pub fn is_unsupported(&self) -> bool {
         matches!(self, Self::Tag(FlvError::UnsupportedCodec { .. }))
     }
 }
 
-/// One publisher's unpacker. Timestamps of configuration messages are ignored: encoders send 0 there while media is at 20,000,000.
+/// Turns one publisher's messages into frames. Timestamps of configuration messages are ignored: encoders send 0 there while media is at
+/// 20,000,000.
 #[derive(Debug, Default)]
 pub struct ToFrames {
     video: Option<Known>,
-    /// By its number in Enhanced RTMP; the default one is 0.
+    /// The sounds by their number in Enhanced RTMP; the default one has 0.
     sounds: BTreeMap<u8, Known>,
     names: SoundNames,
 }
@@ -65,7 +66,7 @@ pub struct ToFrames {
 #[derive(Debug)]
 struct Known {
     codec: Codec,
-    /// As it came, to recognise repetitions by: some encoders repeat it every GOP.
+    /// The configuration as it came. Repetitions are recognised by it, as some encoders send it with every GOP.
     config: Bytes,
     length_size: u8,
 }
@@ -75,8 +76,8 @@ impl ToFrames {
         Self::default()
     }
 
-    /// Appends what the message gives: nothing for what is understood and has nothing to hand on, such as a repeated configuration or an
-    /// end of sequence; several frames where tracks share a message.
+    /// Appends what the message gives. A message that is understood but hands on nothing, such as a repeated configuration or an end of
+    /// sequence, gives nothing; a message that several tracks share gives several frames.
     pub fn unpack(&mut self, message: &MediaMessage, out: &mut Vec<Unpacked>) -> Result<(), Unusable> {
         match message.kind {
             MessageKind::Video => out.extend(self.video(message)?),
@@ -85,7 +86,7 @@ impl ToFrames {
                     out.extend(self.audio(number, tag, message.timestamp_ms)?);
                 }
             }
-            // The rest of the metadata repeats what decoder configurations say better.
+            // Only the names of sounds are taken from metadata; decoder configurations say the rest better.
             MessageKind::Data => self.take_names(&message.payload, out),
         }
         Ok(())
@@ -111,7 +112,7 @@ impl ToFrames {
                 if payload.is_empty() {
                     return Ok(None);
                 }
-                // The flag is the encoder's promise (open GOPs, intra refresh); an IDR is one though the flag forgot it.
+                // The flag is the encoder's promise (open GOPs, intra refresh). An IDR is a keyframe even if the encoder forgot the flag.
                 let keyframe = keyframe
                     || match codec {
                         Codec::H264 => h264::is_keyframe(&payload),
@@ -141,7 +142,7 @@ impl ToFrames {
                     return Ok(None);
                 }
                 if self.sounds.get(&number).is_none_or(|known| known.codec != codec) {
-                    // MP3 has no configuration message: its first frame announces it. It is lost, 26 ms.
+                    // MP3 has no configuration message. Its first frame (26 ms) announces the track and is lost.
                     return if codec == Codec::Mp3 {
                         self.audio_config(number, codec, Bytes::new())
                     } else {
@@ -167,7 +168,7 @@ impl ToFrames {
         Ok(Some(Unpacked::Track(told?)))
     }
 
-    /// A track of sound as it is known, with what the metadata calls it.
+    /// A track of sound, with the language and the label that the metadata gives it.
     fn named(&self, number: u8) -> Result<TrackInfo, Unusable> {
         let Known { codec, config, .. } = self.sounds.get(&number).ok_or(Unusable::NoConfig)?;
         let info = codec::parse(*codec, sound_id(number), config.clone())?;
@@ -175,7 +176,7 @@ impl ToFrames {
         Ok(TrackInfo { language, label, ..info })
     }
 
-    /// Metadata may come before the tracks that it names, or again with other names.
+    /// Takes the names of sounds. Metadata may come before the tracks that it names, or again with other names.
     fn take_names(&mut self, payload: &[u8], out: &mut Vec<Unpacked>) {
         let Some(names) = SoundNames::parse(payload) else { return };
         let before = std::mem::replace(&mut self.names, names);
@@ -188,7 +189,7 @@ fn sound_id(number: u8) -> TrackId {
     TrackId(TrackId::SOURCE_AUDIO.0 + u32::from(number))
 }
 
-/// The size of NAL unit lengths that the record says, and the record saying 4, which is what payloads will have.
+/// Returns the size of NAL unit lengths that the record says, and the record changed to say 4, as payloads will have.
 fn normalise_config(codec: Codec, config: &Bytes) -> Result<(u8, Bytes), CodecError> {
     let (length_size, at) = match codec {
         Codec::H264 => (h264::AvcConfig::parse(config)?.length_size, AVCC_LENGTH_SIZE_AT),

@@ -1,8 +1,8 @@
 //! RTMP addresses: where to push, and how a one-line URL divides into server URL and stream key.
 //!
-//! Publishers do not agree on the division (`a/b/c/key` is app `a/b` for ffmpeg and `a/b/c` for librtmp, and
-//! all of them split inside the query), so the server URL and the key are two fields everywhere; a one-line URL
-//! is only a convenience, cut at the last `/` before the query.
+//! Publishers do not agree on the division (`a/b/c/key` is app `a/b` for ffmpeg and `a/b/c` for librtmp, and all of them split inside the
+//! query), so the server URL and the key are two fields everywhere. A one-line URL is only a convenience, which is cut at the last `/`
+//! before the query.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::stream_key::StreamKey;
 
-/// Longer addresses are refused: no platform comes near, and signed queries stay under 2 KiB.
+/// Longer addresses are refused. No platform comes near this length, and signed queries stay under 2 KiB.
 pub const URL_BYTES_MAX: usize = 4096;
 /// The port of `rtmp://` when the URL names none.
 pub const RTMP_PORT: u16 = 1935;
@@ -21,23 +21,23 @@ pub const RTMPS_PORT: u16 = 443;
 #[derive(Clone, PartialEq, Eq)]
 pub struct RtmpUrl {
     pub tls: bool,
-    /// Without the brackets of an IPv6 address.
+    /// The host without the brackets of an IPv6 address.
     pub host: String,
     pub port: u16,
-    /// With its query, without slashes around it.
+    /// The application with its query, without slashes around it.
     pub app: String,
-    /// For Adobe and Limelight authentication.
+    /// User and password for Adobe and Limelight authentication.
     pub credentials: Option<Credentials>,
 }
 
-/// User and password of a publishing point, both shown as `***`.
+/// User and password of a publishing point. `Debug` shows both as `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     pub user: String,
     pub password: String,
 }
 
-/// Why a text is no RTMP address. Holds no part of the text: it may carry a key or a password.
+/// Why a text is no RTMP address. It holds no part of the text, which may carry a key or a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum UrlError {
     #[error("the address does not begin with rtmp:// or rtmps://")]
@@ -59,7 +59,7 @@ pub enum UrlError {
 }
 
 impl RtmpUrl {
-    /// Reads a server URL; everything after the host is the application.
+    /// Reads a server URL. Everything after the host is the application.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
         let (mut url, path) = parse_authority(text)?;
         let (path, query) = cut_query(path);
@@ -71,7 +71,7 @@ impl RtmpUrl {
         Ok(url)
     }
 
-    /// Divides a one-line URL: the key is what follows the last `/` before the query, and takes the query with it.
+    /// Divides a one-line URL. The key is what follows the last `/` before the query, and takes the query with it.
     pub fn split_one_line(text: &str) -> Result<(Self, StreamKey), UrlError> {
         let (mut url, path) = parse_authority(text)?;
         let (path, query) = cut_query(path);
@@ -89,7 +89,7 @@ impl RtmpUrl {
         Ok((url, StreamKey::new(join_query(key, query))))
     }
 
-    /// `rtmp://host:port/app` as ffmpeg sends it in `connect`: always with the port, never with the userinfo.
+    /// The URL `rtmp://host:port/app` as ffmpeg sends it in `connect`: always with the port, never with the userinfo.
     pub fn tc_url(&self) -> String {
         format!("{}://{}:{}/{}", self.scheme(), self.bracketed_host(), self.port, self.app)
     }
@@ -103,7 +103,7 @@ impl RtmpUrl {
     }
 }
 
-/// Shows scheme, host, port and application path; masks userinfo and query, where secrets live.
+/// Shows scheme, host, port and application path. Userinfo and query are masked, because secrets live there.
 impl fmt::Display for RtmpUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (path, query) = cut_query(&self.app);
@@ -146,12 +146,12 @@ fn join_query(path: &str, query: Option<&str>) -> String {
     }
 }
 
-/// Everything before the path, and the path with its query.
+/// Splits a URL into everything before the path, and the path with its query.
 fn parse_authority(text: &str) -> Result<(RtmpUrl, &str), UrlError> {
     if text.len() > URL_BYTES_MAX {
         return Err(UrlError::TooLong);
     }
-    // CR, LF and friends would otherwise travel into logs and into the peer's.
+    // Line breaks and other control characters would travel into our logs and into those of the peer.
     if text.chars().any(|character| character.is_control() || character.is_whitespace()) {
         return Err(UrlError::ControlCharacter);
     }
@@ -165,7 +165,7 @@ fn parse_authority(text: &str) -> Result<(RtmpUrl, &str), UrlError> {
     };
     let authority_end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(authority_end);
-    // The last `@`: passwords contain them unescaped.
+    // The last `@` counts, because passwords contain it unescaped.
     let (userinfo, address) = match authority.rsplit_once('@') {
         Some((userinfo, address)) => (Some(userinfo), address),
         None => (None, authority),
@@ -307,7 +307,7 @@ mod tests {
             ("rtmp://h//live//key",                   Ok(("live", "key"))),
             ("rtmp://h/live/",                        Err(UrlError::NoKey)),
             ("rtmp://h/live",                         Err(UrlError::NoKey)),
-            // The key sits inside the query: nobody can know, so the two fields have to be used.
+            // The key sits inside the query. Nobody can know that, so this address needs the two fields.
             ("rtmp://h/live?tok=1/key",               Err(UrlError::NoKey)),
             ("rtmp://h//key",                         Err(UrlError::NoKey)),
             ("rtmp://h/",                             Err(UrlError::NoApp)),

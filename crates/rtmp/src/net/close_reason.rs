@@ -9,31 +9,31 @@ use crate::session::{Refusal, SessionError};
 /// How a connection came to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CloseReason {
-    /// The peer closed, with or without ceremony.
+    /// The peer closed the connection, with or without saying so first.
     PeerClosed,
-    /// We turned a publisher or player away, or ended an accepted one.
+    /// We turned a publisher or player away, or ended one that had been accepted.
     Refused(Refusal),
-    /// What it asked for has no name that anything could have.
+    /// The peer asked for a stream by a name that no stream can have.
     Unnameable(Refusal),
-    /// The stream that was played has ended.
+    /// The stream that the peer played has ended.
     PlayEnded,
     HandshakeTimeout,
-    /// Connected, but neither published nor played.
+    /// The peer connected, but neither published nor played in time.
     IntentTimeout,
-    /// A publisher that sent nothing.
+    /// The peer published and then sent nothing for too long.
     IdleTimeout,
-    /// A peer that took nothing.
+    /// The peer took nothing of what we sent for too long.
     WriteStalled,
     /// The peer broke the protocol.
     Protocol(SessionError),
     Tls(String),
     Io(String),
-    /// From behind a proxy, where there are so many from one address already.
+    /// The connection came through a proxy, and the address behind it has as many connections as it may have already.
     TooMany,
 }
 
 impl CloseReason {
-    /// One word, for programs.
+    /// The reason in one word, for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::PeerClosed => "peer_closed",
@@ -51,7 +51,7 @@ impl CloseReason {
         }
     }
 
-    /// Whether the peer did wrong and was not told so by the application, which knows what it refused.
+    /// Whether the peer did wrong and was not told so by the application. What the application refused, it knows.
     pub(super) fn is_fault(&self) -> bool {
         !matches!(self, Self::PeerClosed | Self::Refused(_) | Self::PlayEnded | Self::Io(_))
     }

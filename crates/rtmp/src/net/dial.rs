@@ -13,7 +13,7 @@ pub(super) async fn dial(url: &RtmpUrl, options: &PushOptions, deadline: Instant
     // A big kernel buffer would hide seconds of a stall.
     let tcp = TcpOptions { timeout: options.tcp_connect_timeout, send_buffer_bytes: Some(options.send_buffer_bytes) };
     let tcp = options.dialer.tcp(&url.host, url.port, tcp, deadline).await?;
-    // Media is coalesced by its writer, acks and pongs are awaited by the peer: nothing gains from waiting.
+    // Delaying small packets gains nothing: media is coalesced by its writer, and the peer waits for our acks and pongs.
     tcp.set_nodelay(true)?;
     let tcp = CountedTcp::new(tcp);
     if !url.tls {

@@ -1,4 +1,4 @@
-//! Both directions of one served connection: a bounded queue out, one read at a time in.
+//! Both directions of one served connection: a bounded queue of bytes to send, and one read at a time.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -11,29 +11,29 @@ use super::now;
 use super::transport::Transport;
 use crate::parcel::{self, Parcel};
 
-/// One read takes at most this, so one connection holds a core for no longer than parsing it takes.
+/// One read takes at most this many bytes, so that a connection holds a core no longer than it takes to parse them.
 const READ_BYTES: usize = 32 * 1024;
-/// No more is read from a peer that leaves this much of our answers lying: that bounds the answers.
+/// Nothing more is read from a peer that leaves this many bytes of our answers unread, which bounds the answers.
 const UNSENT_BYTES_MAX: usize = 64 * 1024;
-/// Slices of one vectored write.
+/// The most slices in one vectored write.
 const SLICES_MAX: usize = 16;
-/// How long a peer that was turned away gets to read why and to close.
+/// A peer that was turned away gets this long to read why and to close the connection.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// The transport with what waits to be sent.
+/// The transport, and the parcels that wait to be sent on it.
 pub(super) struct Duplex {
     transport: Transport,
     read_buffer: Box<[u8]>,
     unsent: VecDeque<Parcel>,
     unsent_bytes: usize,
-    /// Since when nothing of `unsent` went.
+    /// The time since which no byte of `unsent` could be sent.
     waiting_since: Instant,
     stall_timeout: Duration,
 }
 
 pub(super) enum Io {
     Read(usize),
-    /// Everything that waited was sent.
+    /// All that waited has been sent.
     Sent,
     End,
 }
@@ -50,7 +50,7 @@ impl Duplex {
         }
     }
 
-    /// Queues whole messages.
+    /// Queues whole messages for sending.
     pub(super) fn send(&mut self, messages: impl Into<Parcel>) {
         let messages = messages.into();
         if messages.is_empty() {
@@ -63,12 +63,12 @@ impl Duplex {
         self.unsent.push_back(messages);
     }
 
-    /// What the last read gave.
+    /// The first `count` bytes of the last read.
     pub(super) fn read_bytes(&self, count: usize) -> &[u8] {
         self.read_buffer.get(..count).unwrap_or_default()
     }
 
-    /// Whether that read emptied the socket, as far as can be told from here.
+    /// Whether that read emptied the socket. A read that did not fill its buffer is taken as a sign that it did.
     pub(super) fn was_emptied_by(&self, count: usize) -> bool {
         count < self.read_buffer.len()
     }
@@ -81,7 +81,7 @@ impl Duplex {
         self.transport.has_low_water()
     }
 
-    /// When the peer, taking nothing, will have had its time; `None` when it owes us nothing.
+    /// When a peer that takes nothing has had its time. `None` if nothing waits for the peer.
     pub(super) fn stalled_at(&self) -> Option<Instant> {
         let waits = !self.unsent.is_empty() || self.transport.needs_flush();
         waits.then(|| self.waiting_since + self.stall_timeout)
@@ -91,7 +91,7 @@ impl Duplex {
         self.unsent.is_empty()
     }
 
-    /// Sends what waits and reads, until one of them is worth knowing.
+    /// Sends what waits and reads, until either has a result that the caller must know.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Io>> {
         if let Poll::Ready(result) = self.poll_send(cx) {
             return Poll::Ready(result.map(|()| Io::Sent));
@@ -107,7 +107,7 @@ impl Duplex {
         }
     }
 
-    /// Ready when there was something to send and all of it went.
+    /// Sends what waits. Ready once all of it has been sent, or sending failed; pending if nothing waited.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let had = !self.unsent.is_empty();
         while !self.unsent.is_empty() {
@@ -133,7 +133,7 @@ impl Duplex {
         if had { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
-    /// Sends the rest, closes our direction and lets the peer read it before the socket goes.
+    /// Sends the rest, closes our direction, and lets the peer read it before the socket is closed.
     pub(super) async fn close_politely(&mut self) {
         let goodbye = async {
             while !self.unsent.is_empty() || self.transport.needs_flush() {
@@ -145,7 +145,7 @@ impl Duplex {
                 self.transport.drain(&mut self.read_buffer).await;
             }
         };
-        // The peer may be gone, or never stop sending: either way it had its time.
+        // The peer may be gone, or may never stop sending. In both cases it has had its time.
         let _ = timeout(LINGER, goodbye).await;
     }
 }

@@ -1,4 +1,4 @@
-//! What the server decides: who may publish and play, and where the media goes and comes from.
+//! What the application behind the listener decides: who may publish and play, and where the media goes and comes from.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -16,25 +16,26 @@ pub trait Handler: Send + Sync + 'static {
     fn publish(&self, request: PublishRequest) -> impl Future<Output = Result<Publishing, Refusal>> + Send;
     fn play(&self, request: PlayRequest) -> impl Future<Output = Result<Playing, Refusal>> + Send;
 
-    /// A connection ended for a fault of its own before anything was accepted on it. Anybody can cause that, as often as they like.
+    /// Tells of a connection that ended for a fault of its peer before anything was accepted on it. Anybody can cause that, as often as
+    /// they like.
     fn failed(&self, _remote: SocketAddr, _tls: bool, _reason: &CloseReason) {}
 }
 
-/// Somebody wants to publish. `Debug` shows neither key nor query nor connect fields.
+/// A request to publish. `Debug` shows neither the key, nor the query, nor the fields of connect.
 pub struct PublishRequest {
     pub remote: SocketAddr,
     pub tls: bool,
-    /// The first path segment, wherever the client split.
+    /// The first segment of the path, wherever the client split it.
     pub app: String,
     /// The rest of the path.
     pub stream_key: StreamKey,
-    /// Without its question mark.
+    /// The query without its question mark.
     pub query: String,
     /// Every field of the connect command, in order.
     pub connect: Vec<(String, Value)>,
 }
 
-/// Somebody wants to play `rtmp://host/app/name?query`. `Debug` hides the query: tokens travel there.
+/// A request to play `rtmp://host/app/name?query`. `Debug` hides the query, because tokens travel there.
 pub struct PlayRequest {
     pub remote: SocketAddr,
     pub tls: bool,
@@ -43,36 +44,36 @@ pub struct PlayRequest {
     pub query: String,
 }
 
-/// An accepted publish.
+/// A publish that the application accepted.
 pub struct Publishing {
     pub session: Box<dyn PublishSession>,
     /// Resolves when the server wants this publisher gone.
     pub ended: BoxFuture<'static, Refusal>,
 }
 
-/// Takes the media of one publish. Dropped when the publish ends, in whichever way.
+/// Takes the media of one publish. The session is dropped when the publish ends, in whichever way.
 pub trait PublishSession: Send {
-    /// An error turns the publisher away.
+    /// Takes one message. An error turns the publisher away.
     fn media(&mut self, message: MediaMessage) -> Result<(), Refusal>;
 
-    /// Whether each picture is wanted as it comes. Else some may come together, up to a tenth of a second of them, which
+    /// Whether each picture is wanted as soon as it comes. If not, the pictures of up to a tenth of a second may come together, which
     /// spares most of the wakes.
     fn is_hurried(&self) -> bool {
         true
     }
 }
 
-/// An accepted play.
+/// A play that the application accepted.
 pub struct Playing {
     pub session: Box<dyn PlaySession>,
     /// Resolves when the server wants this player gone.
     pub ended: BoxFuture<'static, Refusal>,
 }
 
-/// Gives the media of one play.
+/// Gives out the media of one play.
 pub trait PlaySession: Send {
-    /// The next to send: whole messages for message stream `stream_id`, in chunks of at most
-    /// [`super::PLAY_CHUNK_SIZE`]. `None` ends the play. Must be cancel-safe.
+    /// The next messages to send: whole ones for message stream `stream_id`, in chunks of at most [`super::PLAY_CHUNK_SIZE`]. `None` ends
+    /// the play. The future must be cancel-safe.
     fn next<'a>(&'a mut self, stream_id: u32) -> BoxFuture<'a, Option<Parcel>>;
 }
 

@@ -1,4 +1,4 @@
-//! Accepting connections, within the caps, without ever failing for good.
+//! Accepts connections within the caps, and never stops doing so because of an error.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,24 +10,24 @@ use tokio::net::{TcpListener, TcpSocket};
 use super::now;
 use weir_net::{CapLimits, Caps, Permit, Place, TrustedProxies};
 
-/// Connections that the kernel keeps for us while we are busy.
+/// The number of connections that the kernel keeps for us while we are busy.
 const BACKLOG: u32 = 1024;
-/// The pause after an accept that failed for want of descriptors or memory, so as not to spin.
+/// The pause after an accept that failed for want of descriptors or memory, so that we do not spin.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// What a listener puts up with.
+/// The limits that a listener sets to its peers.
 #[derive(Debug, Clone, Copy)]
 pub struct ListenLimits {
     pub connections_max: usize,
-    /// From one IPv4 address or one IPv6 /64.
+    /// The most connections from one IPv4 address or one IPv6 /64.
     pub connections_per_ip_max: usize,
-    /// From accept to the end of the RTMP handshake, that of TLS included.
+    /// The time from accept to the end of the RTMP handshake, the handshake of TLS included.
     pub handshake_timeout: Duration,
-    /// From accept to an accepted publish or play, and again after the last of them ended.
+    /// The time from accept to an accepted publish or play. It starts again when the last of them has ended.
     pub intent_timeout: Duration,
-    /// Without a byte from a publisher.
+    /// The time that a publisher may let pass without sending a byte.
     pub idle_timeout: Duration,
-    /// Without the peer taking a byte of what waits for it.
+    /// The time that a peer may let pass without taking a byte of what waits for it.
     pub write_stall_timeout: Duration,
 }
 
@@ -55,7 +55,7 @@ pub struct Listener {
     proxies: TrustedProxies,
 }
 
-/// An accepted connection on which nothing was read yet. Not bound to a runtime until it is served.
+/// An accepted connection from which nothing has been read yet. It is not bound to a runtime until it is served.
 #[derive(Debug)]
 pub struct Incoming {
     pub remote: SocketAddr,
@@ -65,18 +65,18 @@ pub struct Incoming {
     pub(super) limits: ListenLimits,
     pub(super) accepted_at: Instant,
     pub(super) permit: Permit,
-    /// Set where `remote` is a trusted proxy, which may begin with whom it comes for.
+    /// The trusted proxies if `remote` is one of them. Such a peer may begin by saying for whom the connection is.
     pub(super) proxies: Option<TrustedProxies>,
 }
 
 impl Incoming {
-    /// The connection's place: its task, once told there, is ended for a newcomer when all places are taken and this one has not got
-    /// as far as publishing or playing.
+    /// The connection's place. Its task has to be told to the place; the place ends that task in favour of a newcomer if all places are
+    /// taken and this connection has not got as far as publishing or playing.
     pub fn place(&self) -> Arc<Place> {
         Arc::clone(self.permit.place())
     }
 
-    /// Whether another connection, which only waited, had to go for this one.
+    /// Whether another connection, which had only waited, was closed to make room for this one.
     pub fn made_room(&self) -> bool {
         self.permit.made_room()
     }
@@ -89,7 +89,7 @@ impl Listener {
         limits: ListenLimits,
     ) -> io::Result<Self> {
         let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // Or a restart would wait for the old connections to leave TIME_WAIT.
+        // Without this option a restart would wait until the old connections have left TIME_WAIT.
         socket.set_reuseaddr(true)?;
         socket.bind(addr)?;
         let tcp = socket.listen(BACKLOG)?;
@@ -102,12 +102,12 @@ impl Listener {
         Ok(Self { tcp, local_addr, tls, limits, caps, proxies: TrustedProxies::default() })
     }
 
-    /// Who may say, by the PROXY protocol, for whom a connection is.
+    /// Sets the proxies that may say, by the PROXY protocol, for whom a connection is.
     pub fn behind(self, proxies: TrustedProxies) -> Self {
         Self { proxies, ..self }
     }
 
-    /// How many there may be, and are.
+    /// The caps of this listener: how many connections there may be, and how many there are.
     pub fn caps(&self) -> &Arc<Caps> {
         &self.caps
     }
@@ -116,7 +116,7 @@ impl Listener {
         self.local_addr
     }
 
-    /// The next connection within the caps; those over them are closed and counted here. Waits for no peer.
+    /// The next connection within the caps. Those over the caps are closed and counted here. This waits for no peer to send anything.
     pub async fn accept(&self) -> Incoming {
         loop {
             match self.accept_within_caps().await {
@@ -130,12 +130,12 @@ impl Listener {
         }
     }
 
-    /// Connections open now.
+    /// The number of connections that are open now.
     pub fn connections_open(&self) -> usize {
         self.caps.open_connections()
     }
 
-    /// Connections closed at once because of the caps.
+    /// The number of connections that were closed at once because of the caps.
     pub fn connections_refused(&self) -> u64 {
         self.caps.refused()
     }
@@ -143,7 +143,7 @@ impl Listener {
     async fn accept_within_caps(&self) -> io::Result<Option<Incoming>> {
         let (tcp, remote) = match self.tcp.accept().await {
             Ok(accepted) => accepted,
-            // The peer left the queue before we came: nobody's fault, next one.
+            // The peer left the queue before we accepted it. That is nobody's fault, so the next one is accepted.
             Err(error) if super::transport::is_end(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
@@ -153,7 +153,8 @@ impl Listener {
             tracing::debug!(%remote, "RTMP connection over the caps, closed");
             return Ok(None);
         };
-        // Answers are small and awaited; media is coalesced by its writer. Fails only on a dead socket.
+        // Delaying small packets gains nothing: answers are small and awaited, and media is coalesced by its writer. The call fails only
+        // on a dead socket.
         if tcp.set_nodelay(true).is_err() {
             return Ok(None);
         }

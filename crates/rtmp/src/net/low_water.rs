@@ -1,41 +1,41 @@
 //! How many bytes have to lie in a publisher's socket before it is worth waking for them.
 //!
-//! A wake costs far more than the bytes that it brings (measured: 50 us on a machine of two cores), and an encoder writes 75
-//! messages a second, which networks cut into segments. Three kinds of wake bring nothing that anybody waits for: those for a
-//! part of a message; those for sound alone, which goes out with the next picture anyway (see `batch`); and, where no
-//! subscriber is in a hurry, those for a single picture. The kernel's low-water mark spares all of them. Pure: messages and
-//! time in, marks out.
+//! A wake costs far more than the bytes that it brings (measured: 50 us on a machine of two cores), and an encoder writes 75 messages a
+//! second, which networks cut into segments. Three kinds of wake bring nothing that anybody waits for: those for a part of a message;
+//! those for sound alone, which goes out with the next picture anyway (see `batch`); and, where no subscriber is in a hurry, those for a
+//! single picture. The kernel's low-water mark spares all of them. This file is pure: messages and the time go in, marks come out.
 
 use std::time::{Duration, Instant};
 
-/// Nothing waits longer than this below the mark. Only a publisher that pauses, or whose pictures become much smaller, comes to
-/// it. So it may be long, and a timer that is never moved costs a few wakes a second instead of thirty.
+/// No bytes wait longer than this below the mark. Only a publisher that pauses, or whose pictures become much smaller, ever waits so
+/// long. So the time may be long, and a timer that is never moved costs a few wakes a second instead of thirty.
 const WAIT_MAX: Duration = Duration::from_millis(300);
-/// Higher marks gain nothing: the kernel keeps twice this for a socket without being asked to.
+/// A higher mark gains nothing: the kernel keeps twice this for a socket without being asked to.
 const MARK_BYTES_MAX: usize = 64 * 1024;
-/// The rest of a message that fits into one Ethernet segment comes with one wake as it is.
+/// The rest of a message that fits into one Ethernet segment comes with one wake anyway.
 const SEGMENT_BYTES: usize = 1448;
-/// So many pictures (2 s at 30 fps) say what the next ones will be like.
+/// This many pictures (2 s at 30 fps) tell what the next ones will be like.
 const PERIOD_PICTURES: u32 = 60;
-/// The smallest picture of a period must be so many marks: one below the mark would wait for its successor.
+/// The smallest picture of a period must have the size of this many marks. A picture below the mark would wait for its successor.
 const MARGIN: usize = 2;
-/// Where more than so many messages lie between two pictures, pictures come too slowly to wait for: at 48 kHz these are 85 ms.
+/// If more messages than this lie between two pictures, pictures come too slowly to wait for. At 48 kHz this many are 85 ms.
 const BETWEEN_MAX: u32 = 4;
-/// Pictures that come within such a time may come together: less than a third of the shortest part of low-latency HLS.
+/// Pictures that come within this time may come together. It is less than a third of the shortest part of low-latency HLS.
 const GATHER_MS: u32 = 100;
 
-/// The marks of one connection that publishes.
+/// The low-water marks of one connection that publishes.
 #[derive(Debug, Default)]
 pub(super) struct LowWater {
-    /// What the socket has been told; 0 and 1 are the same.
+    /// The mark that the socket has been told; 0 and 1 mean the same.
     set_bytes: usize,
-    /// When the mark has had its time.
+    /// When the bytes below the mark have waited long enough.
     rings_at: Option<Instant>,
-    /// What is told between messages: more than sound alone. 0 where that is not known, or would delay pictures.
+    /// The mark between two messages: more than the sound that comes between pictures. It is 0 while that amount is unknown, or if the
+    /// mark would delay pictures.
     sound_mark_bytes: usize,
-    /// The same where nobody is in a hurry: some pictures.
+    /// The mark between two messages if nobody is in a hurry: the bytes of several pictures.
     gather_mark_bytes: usize,
-    /// Of the pictures that these marks were made for.
+    /// The smallest of the pictures from which these marks were made.
     smallest_picture_bytes: usize,
     period: Period,
 }
@@ -46,7 +46,8 @@ struct Period {
     picture_bytes: usize,
     smallest_picture_bytes: usize,
     began_at_ms: u32,
-    /// Of what is not a picture, since the last one, and the most that there was between two.
+    /// The bytes that have come since the last picture. None of them are of a picture; `between_bytes_max` is the most that came between
+    /// two.
     between_bytes: usize,
     between_bytes_max: usize,
     between: u32,
@@ -57,7 +58,7 @@ impl LowWater {
     pub(super) fn on_message(&mut self, is_picture: bool, payload_bytes: usize, timestamp_ms: u32) {
         let period = &mut self.period;
         if !is_picture {
-            // With the headers of its chunks, of which the smallest are 128 bytes long.
+            // The headers of its chunks count too; the smallest chunks are 128 bytes long.
             period.between_bytes += payload_bytes + payload_bytes / 128 + 16;
             period.between += 1;
             return;
@@ -84,21 +85,22 @@ impl LowWater {
     fn end_period(&mut self, timestamp_ms: u32) {
         let period = std::mem::take(&mut self.period);
         self.smallest_picture_bytes = period.smallest_picture_bytes;
-        // A quarter more than there was, in steps, so that the socket is not told anew in every period.
+        // The mark is a quarter more than there was, rounded up in steps, so that the socket is not told a new one in every period.
         let mark = (period.between_bytes_max * 5 / 4).next_multiple_of(256);
         let fits = period.smallest_picture_bytes >= mark * MARGIN;
         self.sound_mark_bytes = if fits && (1..=BETWEEN_MAX).contains(&period.between_max) { mark } else { 0 };
-        // A clock that was set back is one long period.
+        // A clock that was set back looks like one very long period.
         let period_ms = timestamp_ms.wrapping_sub(period.began_at_ms).max(1);
         let gathered = (PERIOD_PICTURES * GATHER_MS / period_ms) as usize;
         let mean = period.picture_bytes / (PERIOD_PICTURES as usize + 1);
-        // Half a picture less than they have, and never so much that the smallest ones would take much longer to come.
+        // The mark is half a picture less than these pictures have together. It is never so high that the smallest pictures would take
+        // much longer to reach it.
         let some = (mean * gathered).saturating_sub(mean / 2).min(period.smallest_picture_bytes * (gathered + 1));
         self.gather_mark_bytes = if gathered >= 2 { some } else { 0 };
     }
 
-    /// What the socket is to be told now that it was read empty, if that is new. `missing_bytes` of a message that has begun
-    /// are still to come; `limit_bytes` is what the peer may send before it has to hear from us.
+    /// The mark that the socket is to be told now that it was read empty, if that mark is new. `missing_bytes` are the bytes still to
+    /// come of a message that has begun; `limit_bytes` is how much the peer may send before it has to hear from us.
     pub(super) fn mark(
         &mut self,
         missing_bytes: usize,
@@ -122,10 +124,11 @@ impl LowWater {
         self.rings_at
     }
 
-    /// The mark has had its time: what is there counts. Returns what the socket is to be told.
+    /// The mark has stood long enough: bytes that are there now are read, whatever their number. Returns the mark that the socket is to
+    /// be told.
     pub(super) fn on_ring(&mut self, now: Instant) -> Option<usize> {
         self.rings_at.take_if(|at| now >= *at)?;
-        // Pictures are not what they were: they are looked at anew.
+        // Pictures are no longer what they were when the marks were made, so they are measured anew.
         self.gather_mark_bytes = 0;
         self.set(1)
     }
@@ -143,7 +146,7 @@ mod tests {
 
     const NO_LIMIT: usize = usize::MAX;
 
-    /// A period of pictures of this size and distance, with sound between them.
+    /// The state after a period of pictures of this size and distance, with these sounds between them.
     fn after_a_period(picture_bytes: usize, sounds: &[usize], every_ms: u32) -> LowWater {
         let mut low_water = LowWater::default();
         for number in 0..=PERIOD_PICTURES {
@@ -159,7 +162,7 @@ mod tests {
 
     #[test]
     fn sound_alone_wakes_nobody_where_pictures_are_much_larger() {
-        // Two of 353 bytes with headers are 742; a quarter more, in steps of 256, is 1,024.
+        // Two sounds of 353 bytes have 742 with their headers; a quarter more, in steps of 256, is 1,024.
         for (picture, sounds, expected) in [
             (16_000, &[353; 2][..], Some(1_024)),
             (2_048, &[353; 2], Some(1_024)),
@@ -167,7 +170,7 @@ mod tests {
             (200, &[353; 2], None),
             (16_000, &[], None),
             (60_000, &[353; 4], Some(2_048)),
-            // Pictures that come slowly: sound is not kept waiting for them.
+            // Pictures come slowly here, so sound is not kept waiting for them.
             (60_000, &[353; 5], None),
             (60_000, &[353; 50], None),
         ] {
@@ -181,9 +184,9 @@ mod tests {
     #[test]
     fn pictures_are_gathered_where_nobody_is_in_a_hurry() {
         for (every_ms, expected) in [
-            // Three at 30 fps: two and a half of 16,000.
+            // Three pictures come together at 30 fps, so the mark is two and a half times 16,000.
             (33, Some(40_000)),
-            // Six at 60 fps would be more than a socket keeps.
+            // Six pictures at 60 fps would be more than a socket keeps.
             (16, Some(MARK_BYTES_MAX)),
             (50, Some(24_000)),
             (51, None),

@@ -26,15 +26,15 @@ pub use push_error::{PushError, PushPhase};
 
 pub use crate::session::{MediaKind, MediaMessage, PLAY_CHUNK_SIZE, PUSH_CHUNK_SIZE, Refusal, RefusalCode};
 
-/// A future behind a pointer: the same type as `futures_util::future::BoxFuture`.
+/// A future behind a pointer. It is the same type as `futures_util::future::BoxFuture`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// The clock of the sessions: tokio's, which tests can stop and move.
+/// The clock of the sessions. It is tokio's, which tests can stop and move.
 fn now() -> std::time::Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// Fresh randomness: for handshakes and authentication nonces.
+/// Fresh randomness for handshakes and authentication nonces.
 fn random_bytes<const N: usize>() -> std::io::Result<[u8; N]> {
     let mut random = [0; N];
     getrandom::fill(&mut random).map_err(|error| std::io::Error::other(error.to_string()))?;

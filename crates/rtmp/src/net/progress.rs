@@ -1,26 +1,26 @@
-//! How much of what we wrote has arrived, from the kernel's and the peer's acknowledgements.
+//! How many of the bytes that we wrote have arrived, by the acknowledgements of the kernel and of the peer.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::transport::Transport;
 use crate::session::PeerAcks;
 
-/// Snapshot of a push. Bytes are RTMP bytes; TLS records are calculated out.
+/// A snapshot of a push. Its bytes are RTMP bytes; the overhead of TLS records is calculated out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PushProgress {
     pub written_bytes: u64,
-    /// Never falls, never above `written_bytes`.
+    /// This number never falls, and is never above `written_bytes`.
     pub acked_bytes: u64,
     pub rtt_us: Option<u32>,
-    /// TCP segments, and of them those sent again; 0 where the kernel does not tell.
+    /// TCP segments that were sent, and how many of them were sent again. Both are 0 if the kernel does not tell.
     pub sent_segments: u32,
     pub resent_segments: u32,
 }
 
-/// Most that rustls keeps of plaintext it has taken and not yet given to the socket (its default buffer limit).
+/// The most plaintext that rustls holds after taking it and before giving it to the socket (its default buffer limit).
 const TLS_BUFFER_BYTES_MAX: u64 = 64 * 1024;
 
-/// Keeps the highest figure seen.
+/// Keeps the highest number of acknowledged bytes seen so far.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     pub(super) written_bytes: u64,
@@ -32,7 +32,8 @@ impl Progress {
     pub(super) fn snapshot(&self, transport: &Transport) -> PushProgress {
         let info = transport.tcp_info();
         if let Some(info) = info {
-            // What is not acknowledged on the wire, TLS overhead included, is at least what is not in RTMP bytes.
+            // The bytes that are not acknowledged on the wire, TLS overhead included, are at least as many as those that are not in RTMP
+            // bytes.
             let unacked = transport.wire_written_bytes().saturating_sub(info.acked_bytes);
             let inside_tls = if transport.needs_flush() { TLS_BUFFER_BYTES_MAX } else { 0 };
             let acked = self.written_bytes.saturating_sub(unacked + inside_tls);

@@ -1,4 +1,4 @@
-//! A push that was accepted, or is being negotiated: media out, the server's words in, our acks between messages.
+//! A push that is being negotiated or was accepted: media goes out, the server's words come in, and our acks go between messages.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -15,32 +15,32 @@ use super::transport::Transport;
 use crate::parcel::{self, Parcel};
 use crate::session::{ClientEvent, ClientSession, Rejection};
 
-/// Slices of one vectored write.
+/// The most slices in one vectored write.
 const SLICES_MAX: usize = 64;
-/// A server says little to a publisher.
+/// The most bytes of one read. A server says little to a publisher.
 const READ_BYTES: usize = 4 * 1024;
-/// What is read at a goodbye is thrown away, and its buffer is part of the future.
+/// The most bytes of one read at a goodbye. They are thrown away, and their buffer is part of the future.
 const DRAIN_BYTES: usize = 512;
-/// How long a goodbye may take.
+/// The longest time that a goodbye may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What is worth knowing while media flows.
+/// What happens while media flows and the caller must know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PushEvent {
-    /// All of `pending` is with the kernel.
+    /// All of `pending` has been given to the kernel.
     Drained,
     Status {
         level: String,
         code: String,
         description: String,
     },
-    /// The server wants us to connect anew: there, or without a URL at the same place.
+    /// The server wants us to connect anew, at this URL or, if it gives none, at the same place.
     ReconnectRequest {
         tc_url: Option<String>,
     },
 }
 
-/// How the server answered one attempt.
+/// The server's answer to one attempt.
 pub(super) enum Answer {
     Published,
     Rejected(Rejection),
@@ -50,11 +50,11 @@ pub(super) enum Answer {
 pub struct PublishConnection {
     transport: Transport,
     session: ClientSession,
-    /// Our own messages (acks, pongs), and of them what is not yet sent. They go between whole parcels.
+    /// Our own messages (acks, pongs), of which these bytes are not sent yet. They are sent between whole parcels.
     control: Bytes,
-    /// The front of the caller's queue is half on the wire: nothing may come before its rest.
+    /// The front of the caller's queue is half on the wire, so nothing may be sent before the rest of it.
     inside_message: bool,
-    /// The caller gave something and was not yet told that it is gone.
+    /// The caller queued bytes and has not been told yet that all of them were written.
     owes_drained: bool,
     progress: Progress,
 }
@@ -76,9 +76,9 @@ impl PublishConnection {
         self.session.stream_id()
     }
 
-    /// Writes from `pending` and reads what the server says, until something is worth knowing.
+    /// Writes from `pending` and reads what the server says, until something happens that the caller must know.
     ///
-    /// Each parcel holds whole messages in chunks of [`super::PUSH_CHUNK_SIZE`]. Cancel-safe: what was written has
+    /// Each parcel holds whole messages in chunks of [`super::PUSH_CHUNK_SIZE`]. The call is cancel-safe: what was written has
     /// left `pending`, and a half-written parcel stays at its front with the rest. The caller may append to `pending`
     /// between calls and remove all but the front (all, if nothing of it was written).
     pub async fn drive(&mut self, pending: &mut VecDeque<Parcel>) -> Result<PushEvent, PushError> {
@@ -94,10 +94,10 @@ impl PublishConnection {
         self.progress.snapshot(&self.transport)
     }
 
-    /// Says goodbye, for at most a second.
+    /// Says goodbye to the server, for at most a second.
     pub async fn close(mut self) {
         let goodbye = async {
-            // In the middle of a message a command would be read as media.
+            // In the middle of a message the server would read a command as media.
             if !self.inside_message {
                 self.session.unpublish();
                 self.flush_control().await?;
@@ -106,11 +106,11 @@ impl PublishConnection {
             self.transport.drain(&mut [0; DRAIN_BYTES]).await;
             Ok::<(), PushError>(())
         };
-        // The destination may be gone or stuck, which is why we leave.
+        // The destination may be gone or stuck, which may be why we leave, so the result does not matter.
         let _ = timeout(CLOSE_TIMEOUT, goodbye).await;
     }
 
-    /// From the handshake to the server's answer to `publish`.
+    /// Talks with the server from the handshake to its answer to `publish`.
     pub(super) async fn negotiate(&mut self, deadline: Instant) -> Result<Answer, PushError> {
         loop {
             while let Some(event) = self.session.next_event()? {
@@ -168,15 +168,15 @@ impl PublishConnection {
         }
     }
 
-    /// One write and one read. Ready when either did something, so that the caller looks at what came of it.
+    /// One write and one read. Ready when either did something, so that the caller can look at the result.
     fn poll_io(&mut self, cx: &mut Context<'_>, pending: &mut VecDeque<Parcel>) -> Poll<Result<(), PushError>> {
         let write = self.poll_write(cx, pending);
-        // All is away: the caller has more to do than to read, and calls again. At 30 writes a second each look counts.
+        // Everything was written. The caller has more to do than to read, and calls again; at 30 writes a second each read counts.
         if matches!(write, Poll::Ready(Ok(()))) && pending.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        // Reads even when writing failed: a server that turns us away writes why before it closes.
-        // On the stack: whatever comes is consumed at once, and hundreds of destinations need no buffer each for it.
+        // Reads even when writing failed, because a server that turns us away writes why before it closes. The buffer is on the stack:
+        // its bytes are consumed at once, and hundreds of destinations need no buffer each for it.
         let mut buffer = [0; READ_BYTES];
         let read = match self.transport.poll_read(cx, &mut buffer) {
             Poll::Ready(Ok(0)) => return Poll::Ready(Err(PushError::Closed)),
@@ -194,7 +194,7 @@ impl PublishConnection {
         }
     }
 
-    /// One vectored write of what waits, our own messages at the first place where they may stand.
+    /// One vectored write of what waits. Our own messages go first, or behind the half-written parcel if there is one.
     fn poll_write(&mut self, cx: &mut Context<'_>, pending: &mut VecDeque<Parcel>) -> Poll<io::Result<()>> {
         if self.control.is_empty() && self.session.has_output() {
             self.control = self.session.take_output();
@@ -235,7 +235,7 @@ impl PublishConnection {
             self.control.advance(control);
             written -= control;
             if self.control.is_empty() {
-                // An empty `Bytes` would still hold on to the memory that it was cut from.
+                // An empty `Bytes` would still hold on to the memory from which it was cut.
                 self.control = Bytes::new();
                 self.inside_message = parcel::advance(pending, written, false);
             }
@@ -251,7 +251,7 @@ impl PublishConnection {
         let mut nothing = VecDeque::new();
         while self.session.has_output() || !self.control.is_empty() || self.transport.needs_flush() {
             std::future::poll_fn(|cx| self.poll_io(cx, &mut nothing)).await?;
-            // What the server still says is of no interest, but has to be taken out.
+            // What the server still says no longer matters, but has to be taken out of the session.
             while self.session.next_event().map_err(PushError::from)?.is_some() {}
         }
         Ok(())

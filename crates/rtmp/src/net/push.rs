@@ -1,4 +1,4 @@
-//! Opening a push: connections, redirects and authentication rounds up to an accepted publish.
+//! Opens a push: it makes connections, follows redirects and authenticates, until the server accepts the publish.
 
 use std::time::Duration;
 
@@ -14,25 +14,25 @@ use crate::stream_key::StreamKey;
 use crate::url::{RtmpUrl, UrlError};
 
 const REDIRECTS_MAX: usize = 3;
-/// Connections for one publish, redirects and authentication rounds together.
+/// The most connections for one publish, those for redirects and authentication rounds included.
 const CONNECTIONS_MAX: usize = 3 * (REDIRECTS_MAX + 1);
 
-/// Where to push.
+/// The place to push to.
 #[derive(Debug, Clone)]
 pub struct PushTarget {
     pub url: RtmpUrl,
     pub stream_key: StreamKey,
-    /// Announce Enhanced RTMP in `connect`; only for servers known to take it.
+    /// Whether to announce Enhanced RTMP in `connect`. Only servers known to take it are told.
     pub enhanced: bool,
 }
 
-/// How to push.
+/// The limits and rules of a push.
 #[derive(Clone, Debug)]
 pub struct PushOptions {
-    /// Asked for every connection, after redirects too.
+    /// The dialer of every connection, of those after redirects too.
     pub dialer: Dialer,
     pub tcp_connect_timeout: Duration,
-    /// In total, from the start to `NetStream.Publish.Start`.
+    /// The whole time from the start to `NetStream.Publish.Start`.
     pub accept_timeout: Duration,
     pub send_buffer_bytes: u32,
 }
@@ -49,9 +49,9 @@ impl PushOptions {
     }
 }
 
-/// Opens a connection and publishes on it; returns after `NetStream.Publish.Start` and not before.
+/// Opens a connection and publishes on it. It returns only after `NetStream.Publish.Start`.
 ///
-/// Follows redirects and answers Adobe and Limelight authentication, each on a connection of its own.
+/// It follows redirects and answers Adobe and Limelight authentication, each on a connection of its own.
 pub async fn connect_publish(target: &PushTarget, options: &PushOptions) -> Result<PublishConnection, PushError> {
     let deadline = Instant::now() + options.accept_timeout;
     let mut url = target.url.clone();
@@ -98,19 +98,19 @@ fn rejected(rejection: Rejection, auth: bool) -> PushError {
     PushError::Rejected { code: rejection.code, description: rejection.description, auth }
 }
 
-/// Where a redirect leads; an empty one leads to the same place.
+/// The URL to which a redirect leads. An empty redirect leads to the same place.
 fn redirected(from: &RtmpUrl, redirect: &str) -> Result<RtmpUrl, PushError> {
     if redirect.is_empty() {
         return Ok(from.clone());
     }
     let parsed = match RtmpUrl::parse(redirect) {
-        // Only another host: same application.
+        // The redirect names only another host, so the application stays the same.
         Err(UrlError::NoApp) => RtmpUrl::parse(&format!("{}/{}", redirect.trim_end_matches('/'), from.app)),
         parsed => parsed,
     };
     let mut to = parsed.map_err(|error| PushError::Protocol(format!("redirect to an unusable address: {error}")))?;
     if from.tls && !to.tls {
-        // The key must not cross the network in the clear because a server says so.
+        // The key must not cross the network in the clear only because a server says so.
         return Err(PushError::Protocol("redirect from rtmps to rtmp".to_owned()));
     }
     to.credentials = to.credentials.or_else(|| from.credentials.clone());

@@ -1,4 +1,4 @@
-//! Everything that can end a push, each with its own variant: states and retries depend on which it was.
+//! Everything that can end a push. Each has a variant of its own, because states and retries depend on which it was.
 
 use std::fmt;
 use std::io;
@@ -9,14 +9,14 @@ use weir_net::DialFault;
 use super::transport::is_end;
 use crate::session::{ClientPhase, SessionError};
 
-/// Why a push failed. Shows no secret of ours, and of the peer only its words.
+/// Why a push failed. It shows none of our secrets, and of the peer only its words.
 #[derive(Debug, Error)]
 pub enum PushError {
     #[error(transparent)]
     Dial(#[from] DialFault),
     #[error("no answer in time ({phase})")]
     Timeout { phase: PushPhase },
-    /// In the server's words. `auth`: key, user or password are wrong ([`crate::session::is_auth_rejection`]).
+    /// The server said no, in these words. `auth` means that key, user or password are wrong ([`crate::session::is_auth_rejection`]).
     #[error("rejected: {code} {description}")]
     Rejected { code: String, description: String, auth: bool },
     #[error("the server closed the connection")]
@@ -29,7 +29,7 @@ pub enum PushError {
     Io(io::Error),
 }
 
-/// What was being waited for.
+/// The step that a push was waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PushPhase {
     Handshake,
@@ -72,7 +72,7 @@ impl From<io::Error> for PushError {
             return Self::Closed;
         }
         match error.kind() {
-            // The kernel gave up on retransmitting, or a router said that the way is gone.
+            // The kernel gave up sending again, or a router said that there is no way to the host.
             io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
                 Self::Dial(DialFault::Unreachable)
             }

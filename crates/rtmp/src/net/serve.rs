@@ -1,4 +1,4 @@
-//! Serving one accepted connection from the TLS handshake to its close.
+//! Serves one accepted connection from the TLS handshake to its close.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,7 +24,7 @@ use crate::session::{
 };
 
 impl Incoming {
-    /// Serves the whole connection on the current runtime. Its place in the caps is free when this returns.
+    /// Serves the whole connection on the current runtime. When this returns, its place in the caps is free.
     pub async fn serve<H: Handler>(self, handler: Arc<H>) -> CloseReason {
         let Self { mut remote, tls, tcp, tls_config, limits, accepted_at, mut permit, proxies } = self;
         let opening = open(tcp, tls_config, proxies, &mut remote, &mut permit);
@@ -51,14 +51,14 @@ impl Incoming {
                     permit,
                     visit: None,
                 };
-                // Boxed: the state of a TLS connection and its buffers are too much for a caller's future.
+                // The future is boxed: the state of a TLS connection and its buffers are too big for a caller's future.
                 Box::pin(connection.run()).await
             }
         };
         if was_accepted {
             tracing::info!(%remote, tls, %reason, "RTMP connection closed");
         } else {
-            // Strangers come and go as fast as they like: no line each. The application tells of them as it sees fit.
+            // Strangers come and go as fast as they like, so they get no log line each. The application tells of them as it sees fit.
             tracing::debug!(%remote, tls, %reason, "RTMP connection closed before anything was accepted on it");
             if reason.is_fault() {
                 handler.failed(remote, tls, &reason);
@@ -78,7 +78,7 @@ async fn open(
     let random = random_bytes()?;
     let mut tcp = tokio::net::TcpStream::from_std(tcp)?;
     if let Some(proxies) = proxies {
-        // Boxed: the room for a header is for the few that come through a proxy.
+        // The future is boxed: only the few connections that come through a proxy need the room for its header.
         *remote = Box::pin(proxies.source(&mut tcp, *remote)).await?;
         if !proxies.trusts(remote.ip()) && !permit.count_for(remote.ip()) {
             return Err(CloseReason::TooMany);
@@ -99,13 +99,13 @@ struct Connection<H> {
     remote: SocketAddr,
     tls: bool,
     publishes: Vec<(u32, Publishing)>,
-    /// One per connection; players open a connection for each stream.
+    /// A connection plays one stream at most; players open a connection for each stream.
     play: Option<(u32, Playing)>,
-    /// A publish or play was accepted, at some time.
+    /// Says that a publish or a play was accepted at some time.
     was_accepted: bool,
     low_water: LowWater,
     permit: Permit,
-    /// While something is published or played: then nobody is let in in this one's place.
+    /// This is held while something is published or played; then this connection is not closed in favour of a newcomer.
     visit: Option<Visit>,
 }
 
@@ -118,13 +118,13 @@ enum Wake {
 }
 
 impl<H: Handler> Connection<H> {
-    /// Runs to the end: why it came, and whether anything was accepted before.
+    /// Runs the connection to its end. Returns why it ended, and whether anything was accepted on it.
     async fn run(mut self) -> (CloseReason, bool) {
         let reason = match self.steps().await {
             Ok(never) => match never {},
             Err(reason) => reason,
         };
-        // Dropped before the goodbyes: a publish is over when its media is.
+        // These are dropped before the goodbyes, because a publish is over when its media is.
         self.publishes.clear();
         self.play = None;
         if matches!(reason, CloseReason::Refused(_) | CloseReason::Unnameable(_) | CloseReason::PlayEnded) {
@@ -179,8 +179,8 @@ impl<H: Handler> Connection<H> {
         let held_until = self.low_water.rings_at();
         let deadline = [self.session.poll_timeout(), self.duplex.stalled_at(), held_until].into_iter().flatten().min();
         if let Some(deadline) = deadline {
-            // Deadlines mostly move away: one that rings early only looks and goes on, and resetting on every read
-            // would cost more.
+            // Deadlines mostly move away. A timer that rings too early only has us look and go on; to reset it on every read would cost
+            // more.
             let rings_at = timer.deadline().into_std();
             if deadline < rings_at || timer.is_elapsed() {
                 timer.as_mut().reset(deadline.into());
@@ -202,7 +202,7 @@ impl<H: Handler> Connection<H> {
         }
     }
 
-    /// Has the socket wait for what is worth a wake.
+    /// Has the socket wait until enough bytes are there to be worth a wake.
     fn hold_reads(&mut self, now: Instant) {
         if self.publishes.is_empty() || !self.duplex.has_low_water() {
             return;
@@ -281,13 +281,13 @@ impl<H: Handler> Connection<H> {
         }
     }
 
-    /// Says no to a request, which ends the connection: one that may ask again and again is a way to wear us out.
+    /// Says no to a request and ends the connection. A connection that could ask again and again would be a way to wear us out.
     fn refuse(&mut self, stream_id: u32, refusal: Refusal) -> CloseReason {
         self.session.refuse(stream_id, &refusal);
         CloseReason::Refused(refusal)
     }
 
-    /// Ends an accepted stream, and the connection unless other streams of it go on.
+    /// Ends an accepted stream, and the connection too unless other streams of it go on.
     fn turn_away(&mut self, stream_id: u32, refusal: Refusal) -> Result<(), CloseReason> {
         self.session.refuse(stream_id, &refusal);
         self.forget(stream_id);
@@ -312,9 +312,9 @@ impl<H: Handler> Connection<H> {
     }
 }
 
-/// Not a decoder configuration, which some encoders repeat before each keyframe.
+/// Whether the message has a picture. A decoder configuration, which some encoders repeat before each keyframe, has none.
 fn is_picture(message: &MediaMessage) -> bool {
-    /// Enhanced RTMP's mark, and its packet types with a frame: with and without a composition time.
+    /// The mark of Enhanced RTMP, and its packet types that hold a frame: with and without a composition time.
     const ENHANCED: u8 = 0x80;
     const CODED_FRAMES: [u8; 2] = [1, 3];
     message.kind == MediaKind::Video

@@ -1,14 +1,14 @@
-//! What the kernel knows about a connection's progress, `TCP_INFO`, and what it is told about it.
+//! What the kernel knows about a connection's progress (`TCP_INFO`), and what we tell it about the connection.
 
 use tokio::net::TcpStream;
 
-/// The figures we want of it.
+/// The figures that we want of `TCP_INFO`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TcpInfo {
-    /// Bytes that the peer's kernel has acknowledged, the SYN counted as one.
+    /// Bytes that the peer's kernel has acknowledged, with the SYN counted as one.
     pub(super) acked_bytes: u64,
     pub(super) rtt_us: u32,
-    /// Segments sent, and of them those sent again.
+    /// Segments that were sent, and how many of them were sent again.
     pub(super) sent_segments: u32,
     pub(super) resent_segments: u32,
 }
@@ -24,11 +24,12 @@ pub(super) fn tcp_info(tcp: &TcpStream) -> Option<TcpInfo> {
     })
 }
 
-/// The kernel keeps it below half of its receive buffer, and calls at once if as much is there already.
+/// Sets the number of bytes that must be there before a reader is woken. The kernel keeps it below half of the receive buffer, and wakes
+/// at once if as many are there already.
 #[cfg(target_os = "linux")]
 pub(super) fn set_low_water(tcp: &TcpStream, bytes: usize) {
     let bytes = nix::libc::c_int::try_from(bytes).unwrap_or(nix::libc::c_int::MAX);
-    // Fails only on a dead socket, of which the next read tells.
+    // This fails only on a dead socket, which the next read will show.
     let _ = nix::sys::socket::setsockopt(tcp, kernel::LowWater, &bytes);
 }
 
@@ -44,17 +45,17 @@ pub(super) fn tcp_info(_tcp: &TcpStream) -> Option<TcpInfo> {
 mod kernel {
     use nix::{getsockopt_impl, libc, setsockopt_impl, sockopt_impl};
 
-    /// `struct tcp_info` up to and with `tcpi_segs_out`, in Linux since 4.2; the kernel fills as much as is asked
-    /// for. Raw bytes rather than libc's struct, whose length follows the libc and not the kernel.
+    /// The length of `struct tcp_info` up to and with `tcpi_segs_out`, which is there since Linux 4.2; the kernel fills as much as it is
+    /// asked for. We read raw bytes rather than libc's struct, whose length follows the libc and not the kernel.
     const START_BYTES: usize = 140;
-    /// 8 bytes of flags, then u32s: rto ato snd_mss rcv_mss unacked sacked lost retrans fackets, four times "last",
-    /// pmtu rcv_ssthresh come before `tcpi_rtt`: 8 + 15 x 4.
+    /// Before `tcpi_rtt` there are 8 bytes of flags and these u32s: rto ato snd_mss rcv_mss unacked sacked lost retrans fackets, four
+    /// times "last", pmtu rcv_ssthresh. 8 + 15 x 4.
     pub(super) const RTT_AT: usize = 68;
-    /// ... then 9 u32s from `tcpi_rtt` to `tcpi_total_retrans` and two u64 pacing rates: 68 + 9 x 4 + 2 x 8.
+    /// Then there are 9 u32s from `tcpi_rtt` to `tcpi_total_retrans`, and two u64 pacing rates: 68 + 9 x 4 + 2 x 8.
     pub(super) const ACKED_BYTES_AT: usize = 120;
-    /// The last of those 9.
+    /// The last of those 9 u32s.
     pub(super) const TOTAL_RETRANS_AT: usize = 100;
-    /// ... and behind two u64s, bytes acked and received.
+    /// This one comes after two u64s, the bytes acked and received.
     pub(super) const SEGMENTS_OUT_AT: usize = 136;
 
     sockopt_impl!(TcpInfoStart, GetOnly, libc::IPPROTO_TCP, libc::TCP_INFO, [u8; START_BYTES]);
@@ -76,7 +77,7 @@ mod tests {
         assert!(before.acked_bytes <= 1, "{before:?}");
         client.write_all(&[7; 100_000]).await.unwrap();
         server.read_exact(&mut vec![0; 100_000]).await.unwrap();
-        // Loopback acknowledges within the same softirq or with a delayed ack (40 ms).
+        // Loopback acknowledges within the same softirq, or with a delayed ack (40 ms).
         let after = tokio::time::timeout(std::time::Duration::from_secs(5), async {
             loop {
                 let info = tcp_info(&client).unwrap();
@@ -89,7 +90,7 @@ mod tests {
         let after = after.await.unwrap();
         assert!(after.acked_bytes <= 100_001, "{after:?}");
         assert!((1..1_000_000).contains(&after.rtt_us), "{after:?}");
-        // 100 kB take two segments at the least, 64 kB each on loopback, and nothing is lost there.
+        // 100 kB take at least two segments of 64 kB each on loopback, and nothing is lost there.
         assert!((2..1_000).contains(&after.sent_segments) && after.resent_segments == 0, "{after:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! One TCP connection, plain or inside TLS, polled for reading and writing at once.
+//! One TCP connection, plain or inside TLS, that is polled for reading and writing at once.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use tokio_rustls::TlsStream;
 
 use super::tcp_info::{TcpInfo, set_low_water, tcp_info};
 
-/// See the module. `Tls` is boxed: a TLS connection is a kilobyte of state.
+/// See the module. `Tls` is boxed because a TLS connection is a kilobyte of state.
 #[derive(Debug)]
 pub(super) enum Transport {
     Plain(CountedTcp),
@@ -18,8 +18,8 @@ pub(super) enum Transport {
 }
 
 impl Transport {
-    /// Reads into `buffer`; 0 is the end. GStreamer and many others end TLS without a close_notify, and a reset
-    /// says no more than an end, so these are ends too.
+    /// Reads into `buffer`; 0 is the end. GStreamer and many others end TLS without a close_notify, and a reset says no more than an end,
+    /// so these count as ends too.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buffer = ReadBuf::new(buffer);
         let result = match self {
@@ -40,7 +40,7 @@ impl Transport {
         }
     }
 
-    /// Whether bytes that were taken by [`poll_write`](Self::poll_write) wait inside TLS for room in the socket.
+    /// Whether bytes that [`poll_write`](Self::poll_write) took still wait inside TLS for room in the socket.
     pub(super) fn needs_flush(&self) -> bool {
         match self {
             Self::Plain(_) => false,
@@ -55,7 +55,7 @@ impl Transport {
         }
     }
 
-    /// Closes our direction: close_notify where there is TLS, then FIN.
+    /// Closes our direction: first a close_notify if there is TLS, then FIN.
     pub(super) async fn shutdown(&mut self) -> io::Result<()> {
         std::future::poll_fn(|cx| match self {
             Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
@@ -64,13 +64,13 @@ impl Transport {
         .await
     }
 
-    /// Reads and forgets until the peer closes too. Closing a socket with unread bytes sends a reset, which makes the
-    /// peer's kernel throw away what it has not read yet: our last words among it.
+    /// Reads and forgets until the peer closes too. To close a socket with unread bytes sends a reset, which makes the peer's kernel
+    /// throw away what it has not read yet, our last words among it.
     pub(super) async fn drain(&mut self, buffer: &mut [u8]) {
         while let Ok(1..) = std::future::poll_fn(|cx| self.poll_read(cx, buffer)).await {}
     }
 
-    /// Bytes given to the socket, TLS records included.
+    /// The number of bytes given to the socket, TLS records included.
     pub(super) fn wire_written_bytes(&self) -> u64 {
         self.tcp().written_bytes
     }
@@ -79,7 +79,7 @@ impl Transport {
         tcp_info(&self.tcp().tcp)
     }
 
-    /// Has the kernel call us when so many bytes are there, not before. Not inside TLS, whose records are not ours to count.
+    /// Has the kernel wake us only when this many bytes are there. It does nothing inside TLS, whose records we can't count.
     pub(super) fn set_low_water(&self, bytes: usize) {
         if let Self::Plain(tcp) = self {
             set_low_water(&tcp.tcp, bytes);
@@ -98,7 +98,7 @@ impl Transport {
     }
 }
 
-/// The peer is gone, in one of the ways it can be.
+/// Whether the error means that the peer is gone, in one of the ways it can be.
 pub(super) fn is_end(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -109,7 +109,7 @@ pub(super) fn is_end(error: &io::Error) -> bool {
     )
 }
 
-/// A socket that counts what it took.
+/// A socket that counts the bytes it took.
 #[derive(Debug)]
 pub(super) struct CountedTcp {
     tcp: TcpStream,

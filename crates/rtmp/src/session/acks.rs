@@ -1,9 +1,9 @@
-//! Acknowledgements in both directions: when we owe one, and what the peer's ones mean.
+//! Acknowledgements in both directions: when we owe one, and what those of the peer mean.
 
-/// Counts what we received and says when an acknowledgement is due.
+/// Counts the bytes that we received and says when an acknowledgement is due.
 #[derive(Debug, Default)]
 pub(super) struct AckDuty {
-    /// The peer's window; none yet, nothing due.
+    /// The peer's window. Before the peer has told it, no acknowledgement is due.
     window_bytes: Option<u64>,
     acked_bytes: u64,
 }
@@ -18,9 +18,9 @@ impl AckDuty {
         self.window_bytes.map_or(usize::MAX, |bytes| usize::try_from(bytes / 4).unwrap_or(usize::MAX))
     }
 
-    /// The sequence number to send now, if any: the total received, mod 2^32 as the field is 32 bits wide.
+    /// The sequence number to send now, if any: the total received, mod 2^32 because the field is 32 bits wide.
     ///
-    /// Sent at half the window, as librtmp does: senders that stop at a full window never have to.
+    /// It is due at half the window, as in librtmp, so that senders that stop at a full window never have to.
     pub(super) fn due(&mut self, received_bytes: u64) -> Option<u32> {
         let window_bytes = self.window_bytes?;
         if received_bytes.saturating_sub(self.acked_bytes) < window_bytes.div_ceil(2) {
@@ -56,7 +56,7 @@ impl PeerAcks {
                 return;
             }
             if total == self.acked_bytes && u64::from(sequence) + self.acked_bytes > written_bytes {
-                return; // the same total once more
+                return; // The peer sent the same total once more.
             }
             self.counts_since_last = self.acked_bytes > 0 && since_last > self.acked_bytes;
             if !self.counts_since_last {
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn totals() {
         assert_eq!(acked(&[(1000, 5000), (2000, 5000), (5000, 5000)]), [1000, 2000, 5000]);
-        // The same total again is no progress when as much again was never written.
+        // The same total again is no progress, because as many bytes again were never written.
         assert_eq!(acked(&[(4000, 5000), (4000, 5000), (5000, 5000)]), [4000, 4000, 5000]);
     }
 

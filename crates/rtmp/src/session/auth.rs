@@ -1,7 +1,7 @@
-//! Adobe and Limelight (`llnw`) publisher authentication: a server's reject in, parameters for the next connect out.
+//! Adobe and Limelight (`llnw`) authentication of publishers: a server's reject goes in, parameters for the next connect come out.
 //!
-//! Three connections: the first is rejected with `authmod=...` in its description; the second carries the user and is
-//! rejected with salt, challenge and opaque (or a nonce); the third carries the answer. As in ffmpeg and librtmp.
+//! It takes three connections, as in ffmpeg and librtmp. The first is rejected with `authmod=...` in its description. The second carries
+//! the user, and is rejected with salt, challenge and opaque (or a nonce). The third carries the answer.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ pub enum AuthMod {
 }
 
 impl AuthMod {
-    /// The method that a rejection's description asks for, if any.
+    /// The method for which the description of a rejection asks, if it does.
     pub fn asked_in(description: &str) -> Option<Self> {
         if description.contains("authmod=adobe") {
             Some(Self::Adobe)
@@ -51,7 +51,7 @@ pub enum AuthError {
     Incomplete,
 }
 
-/// How far the rounds are. The user is named once and an answer is given once: a reject after it is final.
+/// How far the rounds are. The user is named once and an answer is given once, so a reject after the answer is final.
 #[derive(Default)]
 pub struct AuthRounds {
     named: bool,
@@ -61,7 +61,7 @@ pub struct AuthRounds {
 impl AuthRounds {
     /// The query (`?authmod=...`) to append to app and tcUrl of the next connection.
     ///
-    /// `app` is the application without such a query; `nonce` our random number.
+    /// `app` is the application without such a query; `nonce` is our random number.
     pub fn next_query(
         &mut self,
         description: &str,
@@ -114,10 +114,10 @@ impl fmt::Debug for AuthRounds {
     }
 }
 
-/// We ask once per server nonce, so the count of a digest is always the first.
+/// The count of a digest is always the first, because we ask once per nonce of the server.
 const LIMELIGHT_NC: &str = "00000001";
 
-/// base64(md5(base64(md5(user salt password)) + (opaque, or else challenge) + our nonce)).
+/// The answer for Adobe's method: base64(md5(base64(md5(user salt password)) + (opaque, or else challenge) + our nonce)).
 fn adobe_response(
     credentials: &Credentials,
     salt: &str,
@@ -129,10 +129,10 @@ fn adobe_response(
     BASE64.encode(md5(&[&inner, opaque.or(challenge).unwrap_or_default(), nonce]))
 }
 
-/// HTTP digest (RFC 2617, qop auth) over the method "publish" and the realm "live".
+/// The answer for Limelight's method: HTTP digest (RFC 2617, qop auth) over the method "publish" and the realm "live".
 fn limelight_response(credentials: &Credentials, app: &str, peer_nonce: &str, nonce: &str) -> String {
     let (path, _) = cut_query(app);
-    // The default instance has a name here, though nowhere else.
+    // The default instance has a name in this digest, though nowhere else.
     let instance = if path.contains('/') { "" } else { "/_definst_" };
     let who = hex(md5(&[&credentials.user, ":live:", &credentials.password]));
     let what = hex(md5(&["publish:/", path, instance]));
@@ -166,7 +166,7 @@ mod tests {
         AuthRounds::default().next_query(description, Some(&alice()), "live", NONCE)
     }
 
-    // The answers were computed with another md5 implementation (Python's hashlib) from ffmpeg's recipe.
+    // These answers were computed with another md5 implementation (Python's hashlib) from ffmpeg's recipe.
     #[test]
     fn answers() {
         let adobe = "[ AccessManager.Reject ] : [ authmod=adobe ] : ?reason=needauth&user=alice&salt=NaCl==";

@@ -12,9 +12,9 @@ use super::{PUSH_CHUNK_SIZE, SessionError, user_control};
 use crate::stream_key::StreamKey;
 use crate::wire::{ChunkReader, ClientHandshake, Message, ReadLimits, Value, type_id};
 
-/// Servers look at the shape: some platforms turn away what does not call itself FMLE.
+/// The version that we give in `connect`. Servers look at its shape: some platforms turn away a client that does not call itself FMLE.
 const FLASH_VERSION: &str = "FMLE/3.0 (compatible; Weir)";
-/// Servers send us small commands only; what is bigger is not for us.
+/// Servers send us small commands only, so bigger messages are not accepted.
 const READ_LIMITS: ReadLimits = ReadLimits {
     csids_max: 32,
     control_message_bytes_max: 64 * 1024,
@@ -24,7 +24,7 @@ const READ_LIMITS: ReadLimits = ReadLimits {
     chunk_size_max: 16 * 1024 * 1024,
 };
 
-/// Our transactions, numbered as ffmpeg numbers them.
+/// The transactions of our commands, numbered as ffmpeg numbers them.
 mod transaction {
     pub(super) const CONNECT: f64 = 1.0;
     pub(super) const RELEASE_STREAM: f64 = 2.0;
@@ -35,19 +35,19 @@ mod transaction {
     pub(super) const DELETE_STREAM: f64 = 7.0;
 }
 
-/// What to say in `connect` and `publish`.
+/// The texts that a push says in `connect` and `publish`.
 #[derive(Clone)]
 pub struct ClientConfig {
     pub app: String,
     pub tc_url: String,
-    /// Appended to app and tcUrl: the `?authmod=...` of [`super::AuthRounds`], or nothing.
+    /// Text that is appended to app and tcUrl: the `?authmod=...` of [`super::AuthRounds`], or nothing.
     pub auth_query: String,
     pub stream_key: StreamKey,
-    /// Announce Enhanced RTMP; only for servers known to take it.
+    /// Whether to announce Enhanced RTMP. Only servers known to take it are told.
     pub enhanced: bool,
 }
 
-/// How far the push is.
+/// How far the push has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientPhase {
     Handshake,
@@ -59,19 +59,19 @@ pub enum ClientPhase {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientEvent {
-    /// `NetStream.Publish.Start`: media may be written on this message stream.
+    /// The server said `NetStream.Publish.Start`: media may be written on this message stream.
     Published { stream_id: u32 },
-    /// The server said no before that. Nothing more will come of this connection.
+    /// The server said no before it said that. Nothing more will come of this connection.
     Rejected(Rejection),
-    /// An `onStatus` after that.
+    /// The server sent an `onStatus` after it had accepted the publish.
     Status { level: String, code: String, description: String },
-    /// E-RTMP v2: the server wants us elsewhere; without a URL, at the same place again.
+    /// The server wants us to connect to this URL (E-RTMP v2) or, if it gives none, to the same place again.
     ReconnectRequest { tc_url: Option<String> },
     /// The sequence number of an acknowledgement; see [`super::PeerAcks`].
     Acknowledged { sequence: u32 },
 }
 
-/// The client side of one connection; same order of calls as [`super::ServerSession`].
+/// The client side of one connection. Its calls have the same order as those of [`super::ServerSession`].
 pub struct ClientSession {
     config: ClientConfig,
     handshake: Option<Box<ClientHandshake>>,
@@ -84,7 +84,7 @@ pub struct ClientSession {
 }
 
 impl ClientSession {
-    /// The first bytes to send are in [`take_output`](Self::take_output) at once.
+    /// Begins a session. The first bytes to send are in [`take_output`](Self::take_output) at once.
     pub fn new(config: ClientConfig, random: [u8; 1528]) -> Result<Self, SessionError> {
         let mut session = Self {
             config,
@@ -100,7 +100,7 @@ impl ClientSession {
         Ok(session)
     }
 
-    /// Takes what one read gave.
+    /// Takes the bytes of one read.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<(), SessionError> {
         if let Some(handshake) = &mut self.handshake {
             self.handshake_input.extend_from_slice(bytes);
@@ -119,7 +119,7 @@ impl ClientSession {
         Ok(())
     }
 
-    /// The next thing to know, from what was fed so far.
+    /// The next event from what was fed so far.
     pub fn next_event(&mut self) -> Result<Option<ClientEvent>, SessionError> {
         while let Some(message) = self.reader.next()? {
             if let Some(event) = self.on_message(&message)? {
@@ -129,7 +129,7 @@ impl ClientSession {
         Ok(None)
     }
 
-    /// What has to be sent, whole messages.
+    /// The bytes that have to be sent; they are whole messages.
     pub fn take_output(&mut self) -> Bytes {
         self.out.take()
     }
@@ -142,12 +142,12 @@ impl ClientSession {
         self.phase
     }
 
-    /// The message stream to write media on, once published.
+    /// The message stream to write media on, once the push is published.
     pub fn stream_id(&self) -> u32 {
         self.stream_id
     }
 
-    /// Says that no more media follows.
+    /// Tells the server that no more media follows.
     pub fn unpublish(&mut self) {
         if self.phase == ClientPhase::Published {
             let key = text(self.config.stream_key.expose());
@@ -212,7 +212,7 @@ impl ClientSession {
             "_result" => self.on_result(command.transaction_id, info),
             "_error" => Ok(self.on_error(command.transaction_id, info)),
             "onStatus" => Ok(self.on_status(info)),
-            // Some networks refuse a key here and nowhere else; its yes is not the answer to publish.
+            // Some networks refuse a key here and nowhere else. If they accept it here, that is not yet the answer to publish.
             "onFCPublish" if field(info, "level") == "error" => Ok(self.on_status(info)),
             _ => Ok(None),
         }
@@ -242,9 +242,9 @@ impl ClientSession {
     fn on_error(&mut self, transaction_id: f64, info: &Value) -> Option<ClientEvent> {
         let ours = match self.phase {
             ClientPhase::Connect => transaction_id == transaction::CONNECT,
-            // releaseStream and FCPublish are courtesies; many servers do not know them.
+            // The commands releaseStream and FCPublish are courtesies that many servers do not know.
             ClientPhase::CreateStream => transaction_id == transaction::CREATE_STREAM,
-            // rml_rtmp refuses a publish with transaction 0.
+            // When rml_rtmp's server refuses a publish, its answer has transaction 0.
             ClientPhase::Publish => transaction_id == transaction::PUBLISH || transaction_id == 0.0,
             ClientPhase::Handshake | ClientPhase::Published => false,
         };
@@ -285,7 +285,7 @@ impl ClientSession {
     }
 }
 
-/// A few servers leave out the level.
+/// A few servers leave out the level of a rejection. These codes are rejections anyway.
 const REJECTED_WITHOUT_LEVEL: [&str; 3] =
     ["NetStream.Publish.BadName", "NetStream.Publish.Denied", "NetStream.Publish.Rejected"];
 
@@ -293,7 +293,7 @@ fn field<'a>(info: &'a Value, name: &str) -> &'a str {
     info.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// `auth_query` begins with `?`; an app that has a query already takes it with `&`.
+/// Appends `auth_query`, which begins with `?`. To an app that already has a query it is appended with `&`.
 fn append_query(text: &str, auth_query: &str) -> String {
     match auth_query.strip_prefix('?') {
         Some(query) if text.contains('?') => format!("{text}&{query}"),

@@ -5,11 +5,11 @@ use bytes::{Bytes, BytesMut};
 use super::{CSID_COMMAND, CSID_CONTROL, SessionError};
 use crate::wire::{ChunkWriter, Message, Value, decode_all, encode, type_id};
 
-/// A command as it stands in a message; no `Debug`, its arguments hold stream keys.
+/// A command as it stands in a message. It has no `Debug`, because its arguments hold stream keys.
 pub(super) struct Command {
     pub(super) name: String,
     pub(super) transaction_id: f64,
-    /// The command object, `Null` when absent.
+    /// The command object, which is `Null` if the command has none.
     pub(super) object: Value,
     pub(super) arguments: Vec<Value>,
 }
@@ -18,13 +18,14 @@ impl Command {
     /// Reads the payload of a command message of either type.
     pub(super) fn decode(message: &Message) -> Result<Self, SessionError> {
         let mut payload: &[u8] = &message.payload;
-        // Type 17 begins with a format byte; 0 says that AMF0 follows, which is all that anybody sends.
+        // A payload of type 17 begins with a format byte. Its value 0 says that AMF0 follows, and nobody sends any other.
         if message.type_id == type_id::COMMAND_AMF3 {
             payload = payload.strip_prefix(&[0]).unwrap_or(payload);
         }
         let mut values = decode_all(payload)?.into_iter();
         let Some(Value::String(name)) = values.next() else { return Err(SessionError::CommandWithoutName) };
-        // Absent in the `onFCPublish` of ffmpeg's server and the `closeStream` of some clients, which want no answer.
+        // The transaction id is missing in the `onFCPublish` of ffmpeg's server and in the `closeStream` of some clients, which want no
+        // answer.
         let transaction_id = values.next().as_ref().and_then(Value::as_f64).unwrap_or(0.0);
         let object = values.next().unwrap_or(Value::Null);
         Ok(Self { name, transaction_id, object, arguments: values.collect() })
@@ -44,7 +45,7 @@ pub(super) fn text(value: impl Into<String>) -> Value {
     Value::String(value.into())
 }
 
-/// Writes our messages: each with a full header, on chunk streams that media does not use.
+/// Writes our messages, each with a full header, on chunk streams that media does not use.
 pub(super) struct Outbox {
     writer: ChunkWriter,
     out: BytesMut,
@@ -60,7 +61,7 @@ impl Outbox {
     }
 
     pub(super) fn take(&mut self) -> Bytes {
-        // Not `split`: that would keep the allocation for more, and after the publish there is hardly ever any.
+        // `split` would keep the allocation for more output, and after the publish there is hardly ever any.
         std::mem::take(&mut self.out).freeze()
     }
 
@@ -86,7 +87,7 @@ impl Outbox {
 
     pub(super) fn set_peer_bandwidth(&mut self, bytes: u32) {
         let mut payload = BytesMut::from(&bytes.to_be_bytes()[..]);
-        payload.extend_from_slice(&[2]); // limit type 2: dynamic
+        payload.extend_from_slice(&[2]); // Limit type 2 means "dynamic".
         self.control(type_id::SET_PEER_BANDWIDTH, payload.freeze());
     }
 

@@ -26,11 +26,11 @@ pub use server::{
 };
 pub use status::{Refusal, RefusalCode};
 
-/// The chunk size our pushes announce: 65536 costs one type-3 byte per 64 KiB and every tested server takes it.
+/// The chunk size that our pushes announce. 65,536 costs one type-3 byte per 64 KiB, and every tested server takes it.
 pub const PUSH_CHUNK_SIZE: u32 = 65_536;
 
-/// Our own messages stay off the chunk streams that media is written on (4 and up), so that media may use headers
-/// relative to the message before.
+/// Our own messages stay off the chunk streams on which media is written (4 and up), so that media may use headers relative to the
+/// message before.
 const CSID_CONTROL: u32 = 2;
 const CSID_COMMAND: u32 = 3;
 
@@ -50,8 +50,8 @@ pub enum MediaKind {
     Data,
 }
 
-/// One audio, video or data message; the payload is the body of an FLV tag (data: AMF0 that begins with the
-/// name, such as `onMetaData`; `@setDataFrame` is cut off).
+/// One audio, video or data message. The payload is the body of an FLV tag. For data that is AMF0 which begins with the name, such as
+/// `onMetaData`; an `@setDataFrame` in front of it was cut off.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MediaMessage {
     pub kind: MediaKind,
@@ -69,7 +69,7 @@ impl fmt::Debug for MediaMessage {
     }
 }
 
-/// Why a session cannot go on. Says what the peer did, never with bytes that it sent.
+/// Why a session cannot go on. The text says what the peer did, but repeats none of the bytes that it sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SessionError {
     #[error(transparent)]

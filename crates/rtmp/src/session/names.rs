@@ -5,25 +5,25 @@ use std::fmt;
 use crate::stream_key::StreamKey;
 use crate::url::cut_query;
 
-/// Longer names are refused: keys are some dozen bytes, signed queries stay under 2 KiB.
+/// Longer names are refused. Keys have some dozen bytes, and signed queries stay under 2 KiB.
 pub const NAME_BYTES_MAX: usize = 4096;
 
-/// A stream as a client names it. `Debug` shows the app alone: key and query are secrets.
+/// A stream as a client names it. `Debug` shows the app alone, because key and query are secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StreamName {
-    /// The first path segment.
+    /// The first segment of the path.
     pub app: String,
-    /// The rest of the path; the stream's public name when it is asked for to play.
+    /// The rest of the path. For a player this is the public name of the stream.
     pub key: StreamKey,
-    /// Without its question mark.
+    /// The query without its question mark.
     pub query: String,
 }
 
 impl StreamName {
     /// Joins what the client split and splits it by our rule: first path segment, rest, query.
     ///
-    /// Clients cut `a/b/c/key` in different places, and inside the query (`live/key?x=` + `q`), so where
-    /// they cut means nothing. Only a query on an app without a key (`live?tok=1` + `key`) needs their cut.
+    /// Clients cut `a/b/c/key` in different places, and inside the query (`live/key?x=` + `q`), so where they cut means nothing. Only for
+    /// a query on an app without a key (`live?tok=1` + `key`) does their cut matter.
     pub fn join(app: &str, name: &str) -> Self {
         let joined = format!("{app}/{name}");
         let (path, query) = cut_query(&joined);
@@ -59,7 +59,7 @@ mod tests {
     fn clients_cut_anywhere_and_mean_the_same() {
         #[rustfmt::skip]
         let table = [
-            // app, name                                  -> app, key, query
+            // app, name                                    -> app, key, query
             ("live", "key",                                  "live", "key", ""),
             ("live/", "key",                                 "live", "key", ""),
             ("/live/", "/key/",                              "live", "key", ""),

@@ -1,10 +1,10 @@
-//! A server's no: its words, and whether they mean that the key or the password is wrong.
+//! A server's rejection: its words, and whether they mean that the key or the password is wrong.
 
 use crate::stream_key::StreamKey;
 
-/// A peer's text is cut here: it goes into states, events and logs.
+/// The text of a peer is cut at this length, because it goes into states, events and logs.
 const TEXT_BYTES_MAX: usize = 1024;
-/// Shorter keys are no secrets, and masking them would only garble the text.
+/// A key shorter than this is no secret, and masking it would only garble the text.
 const MASKED_KEY_BYTES_MIN: usize = 4;
 
 /// Why the server did not let us publish, in its own words.
@@ -12,7 +12,7 @@ const MASKED_KEY_BYTES_MIN: usize = 4;
 pub struct Rejection {
     pub code: String,
     pub description: String,
-    /// Where it sends us instead (`ex.redirect`, or the `tcUrl` of a reconnect request).
+    /// The URL to which the server sends us instead (`ex.redirect`, or the `tcUrl` of a reconnect request).
     pub redirect: Option<String>,
 }
 
@@ -47,7 +47,7 @@ pub fn is_auth_rejection(code: &str, description: &str) -> bool {
     }
 }
 
-/// The peer's text as we may show it: shortened, on one line, without our key should the peer repeat it.
+/// The peer's text as we may show it: shortened, on one line, and with our key masked if the peer repeats it.
 pub(super) fn shown(text: &str, key: &StreamKey) -> String {
     let mut text = text.to_owned();
     let whole = key.expose();
@@ -57,7 +57,7 @@ pub(super) fn shown(text: &str, key: &StreamKey) -> String {
             text = text.replace(secret, "***");
         }
     }
-    // Cut after masking, or half a key would stay at the end.
+    // The text is cut after masking; before it, half a key could stay at the end.
     if text.len() > TEXT_BYTES_MAX {
         let end = (0..=TEXT_BYTES_MAX).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
         text.truncate(end);
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(text.len(), TEXT_BYTES_MAX);
         let text = shown(&format!("a{}", "é".repeat(TEXT_BYTES_MAX)), &StreamKey::from("x"));
         assert_eq!(text.len(), TEXT_BYTES_MAX - 1);
-        // A key across the cut does not leave its first half.
+        // The cut falls into a key, whose first half must not stay.
         let text = shown(&format!("{}secretkey", "x".repeat(TEXT_BYTES_MAX - 3)), &StreamKey::from("secretkey"));
         assert!(!text.contains("sec"));
     }

@@ -16,26 +16,26 @@ use super::{MediaKind, MediaMessage, SessionError, user_control};
 use crate::wire::{ChunkReader, Message, ReadLimits, ServerHandshake, Value, type_id};
 use command_rate::CommandRate;
 
-/// Message streams that one connection may have: OBS multi-stream needs a handful.
+/// The most message streams that one connection may have. OBS multi-stream needs a handful.
 pub const CREATE_STREAM_MAX: usize = 16;
-/// Publish and play requests of one connection that wait for an answer.
+/// The most publish and play requests of one connection that may wait for an answer.
 pub const OPEN_REQUESTS_MAX: usize = 8;
-/// The chunk size announced to players before media: a message of up to 64 KiB is one chunk.
+/// The chunk size that is announced to players before media. A message of up to 64 KiB is one chunk.
 pub const PLAY_CHUNK_SIZE: u32 = 65_536;
-/// What we carry from Enhanced RTMP publishers, told in the answer to `connect`.
+/// The codecs that we take from Enhanced RTMP publishers; the answer to `connect` lists them.
 pub const FOUR_CC_LIST: [&str; 5] = ["avc1", "hvc1", "av01", "mp4a", "Opus"];
-/// `@setDataFrame` as an AMF0 string: marker, 16-bit length, text.
+/// The name `@setDataFrame` as an AMF0 string: marker, 16-bit length, text.
 const SET_DATA_FRAME: &[u8] = b"\x02\x00\x0d@setDataFrame";
 const CLEAR_DATA_FRAME: &[u8] = b"\x02\x00\x0f@clearDataFrame";
 
 /// How long a connection may take for each step.
 #[derive(Debug, Clone, Copy)]
 pub struct ServerTimers {
-    /// From accept to the end of the RTMP handshake.
+    /// The time from accept to the end of the RTMP handshake.
     pub handshake: Duration,
-    /// From accept, or the end of the last stream, to an accepted publish or play.
+    /// The time from accept, or from the end of the last stream, to an accepted publish or play.
     pub intent: Duration,
-    /// Without a byte while publishing.
+    /// The time that a publisher may let pass without sending a byte.
     pub idle: Duration,
 }
 
@@ -48,15 +48,15 @@ impl Default for ServerTimers {
 /// What the application has to know or to decide.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerEvent {
-    /// Answer with [`ServerSession::accept_publish`] or [`ServerSession::refuse`].
+    /// A client wants to publish. Answer with [`ServerSession::accept_publish`] or [`ServerSession::refuse`].
     Publish { stream_id: u32, name: StreamName },
-    /// Answer with [`ServerSession::accept_play`] or [`ServerSession::refuse`].
+    /// A client wants to play. Answer with [`ServerSession::accept_play`] or [`ServerSession::refuse`].
     Play { stream_id: u32, name: StreamName },
-    /// From a stream whose publish was accepted.
+    /// Media came on a stream whose publish was accepted.
     Media { stream_id: u32, message: MediaMessage },
-    /// The client ended a publish or play; the connection goes on.
+    /// The client ended a publish or a play. The connection goes on.
     Ended { stream_id: u32 },
-    /// A request was refused here, because nobody could grant it. Send the output, then close.
+    /// The session refused a request itself, because nobody could grant it. Send the output, then close.
     Refused { refusal: Refusal },
 }
 
@@ -67,20 +67,20 @@ enum StreamState {
     Publishing,
     PlayRequested,
     Playing,
-    /// We said no; whatever it still sends is ignored.
+    /// We said no. What the client still sends on the stream is ignored.
     Refused,
 }
 
 struct Stream {
     state: StreamState,
-    /// The key, for `FCUnpublish`, which names its stream by it.
+    /// The stream key. `FCUnpublish` names its stream by it.
     name: String,
 }
 
 /// The server side of one connection.
 ///
-/// Feed it what one read gave, call [`next_event`](Self::next_event) until it says `None`, send
-/// [`take_output`](Self::take_output), and only then read again: that bounds its memory.
+/// Feed it the bytes of one read, call [`next_event`](Self::next_event) until it returns `None`, send [`take_output`](Self::take_output),
+/// and only then read again: that bounds its memory.
 pub struct ServerSession {
     handshake: Option<Box<ServerHandshake>>,
     handshake_input: BytesMut,
@@ -99,7 +99,7 @@ pub struct ServerSession {
 }
 
 impl ServerSession {
-    /// `random` fills the handshake; `now` is when the connection was accepted.
+    /// Begins a session. `random` fills the handshake; `now` is when the connection was accepted.
     pub fn new(random: [u8; 1528], timers: ServerTimers, now: Instant) -> Self {
         Self {
             handshake: Some(Box::new(ServerHandshake::new(random, 0))),
@@ -119,7 +119,7 @@ impl ServerSession {
         }
     }
 
-    /// Takes what one read gave.
+    /// Takes the bytes of one read.
     pub fn feed(&mut self, bytes: &[u8], now: Instant) -> Result<(), SessionError> {
         self.last_byte_at = now;
         if let Some(handshake) = &mut self.handshake {
@@ -136,7 +136,7 @@ impl ServerSession {
         Ok(())
     }
 
-    /// The next thing to know, from what was fed so far.
+    /// The next event from what was fed so far.
     pub fn next_event(&mut self, now: Instant) -> Result<Option<ServerEvent>, SessionError> {
         while let Some(message) = self.reader.next()? {
             if let Some(event) = self.on_message(message, now)? {
@@ -146,23 +146,22 @@ impl ServerSession {
         Ok(None)
     }
 
-    /// What is still to come of a message that has begun; 0 between messages.
+    /// The bytes that are still to come of a message that has begun; 0 between messages.
     pub fn missing_bytes(&self) -> usize {
         self.reader.missing_bytes()
     }
 
-    /// So many bytes of the peer may lie unread without its having to wait for an acknowledgement: those that we send come
-    /// at half of its window.
+    /// The most bytes of the peer that may lie unread without making it wait for an acknowledgement: we send one at half of its window.
     pub fn unacknowledged_bytes_max(&self) -> usize {
         self.ack_duty.slack_bytes()
     }
 
-    /// What has to be sent, whole messages.
+    /// The bytes that have to be sent; they are whole messages.
     pub fn take_output(&mut self) -> Bytes {
         self.out.take()
     }
 
-    /// All fields of `connect`, in order; empty before it came.
+    /// All fields of `connect`, in order. Empty before `connect` has come.
     pub fn connect_fields(&self) -> &[(String, Value)] {
         self.connect.as_deref().unwrap_or_default()
     }
@@ -172,18 +171,18 @@ impl ServerSession {
         self.handshake.is_none()
     }
 
-    /// Says yes to a publish request; its media follows as events.
+    /// Accepts a request to publish. Its media follows as events.
     pub fn accept_publish(&mut self, stream_id: u32) {
         if self.answer(stream_id, StreamState::PublishRequested, StreamState::Publishing) {
             self.out.user_control(user_control::STREAM_BEGIN, stream_id);
             let status = on_status("status", "NetStream.Publish.Start", "publishing");
             self.out.command(stream_id, &status);
-            // For good: whoever had a key may finish what is under way when its publish ends.
+            // The wider limits stay for good: a client that once had a key may finish a message that is under way when its publish ends.
             self.reader.set_limits(ReadLimits::default());
         }
     }
 
-    /// Says yes to a play request; media may be written right after this output.
+    /// Accepts a request to play. Media may be written right after this output.
     pub fn accept_play(&mut self, stream_id: u32) {
         if self.answer(stream_id, StreamState::PlayRequested, StreamState::Playing) {
             self.out.set_chunk_size(PLAY_CHUNK_SIZE);
@@ -197,8 +196,8 @@ impl ServerSession {
         }
     }
 
-    /// Says no to a request, or ends an accepted stream. The caller sends the output and then closes: librtmp and
-    /// rtmp2sink wait for ever on a refusal that leaves the socket open.
+    /// Refuses a request, or ends an accepted stream. The caller sends the output and then closes: librtmp and rtmp2sink wait for ever on
+    /// a refusal that leaves the socket open.
     pub fn refuse(&mut self, stream_id: u32, refusal: &Refusal) {
         let Some(stream) = self.streams.get_mut(&stream_id) else { return };
         let code = match stream.state {
@@ -224,7 +223,7 @@ impl ServerSession {
         self.deadline().map(|(deadline, _)| deadline)
     }
 
-    /// Says which limit passed, if one did.
+    /// Returns which limit has passed, if one has.
     pub fn on_timeout(&mut self, now: Instant) -> Result<(), SessionError> {
         match self.deadline() {
             Some((deadline, error)) if now >= deadline => Err(error),
@@ -240,7 +239,7 @@ impl ServerSession {
             return Some((self.last_byte_at + self.timers.idle, SessionError::IdleTimeout));
         }
         if self.any(StreamState::Playing) {
-            return None; // a player need not send anything; the stall of our writes ends it
+            return None; // A player need not send anything; the stall of our writes ends it.
         }
         Some((self.intent_since + self.timers.intent, SessionError::IntentTimeout))
     }
@@ -277,7 +276,7 @@ impl ServerSession {
                 };
                 self.on_data(Message { payload, ..message })
             }
-            // Whoever has a key is trusted with more, and bounded by our answers that it has to take.
+            // A publisher has a key and is trusted with more commands. The answers that it has to take bound it.
             _ if !self.any(StreamState::Publishing) && !self.commands.may_come(now) => {
                 Err(SessionError::TooManyCommands)
             }
@@ -299,7 +298,7 @@ impl ServerSession {
                 }
                 Ok(None)
             }
-            // Acknowledgements, bandwidth wishes, shared objects and the unknown: nothing of ours depends on them.
+            // These are acknowledgements, bandwidth wishes, shared objects and unknown types, on which nothing of ours depends.
             _ => Ok(None),
         }
     }
@@ -308,7 +307,7 @@ impl ServerSession {
         let stream_id = message.stream_id;
         let publishing = self.streams.get(&stream_id).is_some_and(|stream| stream.state == StreamState::Publishing);
         if !publishing {
-            // Some encoders do not wait for the answer. A player has nothing to send, for as long as it plays.
+            // Some encoders do not wait for the answer, so early media is dropped. A player has no media to send while it plays.
             let is_player = self.any(StreamState::Playing) && !self.any(StreamState::Publishing);
             return if is_player { Err(SessionError::MediaFromPlayer) } else { Ok(None) };
         }
@@ -323,7 +322,7 @@ impl ServerSession {
         if message.payload.starts_with(CLEAR_DATA_FRAME) {
             return Ok(None);
         }
-        // "@setDataFrame" asks the server to keep what follows; that is what an FLV script tag holds.
+        // An FLV script tag holds what follows `@setDataFrame`, which only asks the server to keep it.
         let payload = if message.payload.starts_with(SET_DATA_FRAME) {
             message.payload.slice(SET_DATA_FRAME.len()..)
         } else {

@@ -1,4 +1,4 @@
-//! `onStatus`: the words in which a server accepts, refuses and ends streams.
+//! The `onStatus` messages with which a server accepts, refuses and ends streams.
 
 use super::command::{object, text};
 use crate::wire::Value;
@@ -7,7 +7,7 @@ use crate::wire::Value;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     pub code: RefusalCode,
-    /// Shown to the person at the encoder; must not hold a stream key.
+    /// The text that the person at the encoder sees. It must not hold a stream key.
     pub description: String,
 }
 
@@ -24,15 +24,15 @@ pub enum RefusalCode {
     /// Somebody publishes with this key already.
     BadName,
     NotFound,
-    /// The media is in a form that we do not carry.
+    /// We do not carry media of this form.
     Unsupported,
     ServerFull,
-    /// It was accepted, and the server wants it gone now.
+    /// The stream was accepted, and the server wants it to end now.
     Ended,
 }
 
 impl RefusalCode {
-    /// The codes that encoders know: ffmpeg and GStreamer tell BadName and Denied apart; OBS knows
+    /// The status code by which encoders know this reason. ffmpeg and GStreamer tell BadName and Denied apart; OBS knows
     /// Publish.Rejected, Publish.Denied and NetStream.Failed.
     pub fn publish_code(self) -> &'static str {
         match self {

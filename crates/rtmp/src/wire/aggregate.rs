@@ -1,4 +1,4 @@
-//! Splits an aggregate message (type 22) into the messages inside it: FLV tags with back pointers.
+//! Splits an aggregate message (type 22) into the messages inside it, which are FLV tags with back pointers.
 
 use bytes::Bytes;
 
@@ -6,16 +6,16 @@ use super::chunk_header::be24;
 use super::chunk_reader::ReadLimits;
 use super::{Message, WireError, type_id};
 
-/// Type 1, length 3, timestamp 3 + 1 (the high byte last), stream id 3.
+/// A tag's header: type 1, length 3, timestamp 3 + 1 (the high byte last), stream id 3.
 const TAG_HEADER_BYTES: usize = 11;
-/// After each tag; not needed to walk forwards, and left out after the last tag by some.
+/// The back pointer after each tag. It is not needed to walk forwards, and some senders leave it out after the last tag.
 const BACK_POINTER_BYTES: usize = 4;
 
-/// The rest of an aggregate. It is walked as messages are asked for: 12 MB can hold a million empty ones.
+/// The rest of an aggregate. It is walked as messages are asked for, because 12 MB can hold a million empty ones.
 pub(super) struct Aggregate {
     stream_id: u32,
     timestamp_ms: u32,
-    /// Time of the aggregate minus that of its first part: what all parts are shifted by (section 7.1.6).
+    /// The time of the aggregate minus that of its first part. The times of all parts are shifted by it (section 7.1.6).
     shift_ms: Option<u32>,
     rest: Bytes,
 }
@@ -25,7 +25,7 @@ impl Aggregate {
         Self { stream_id: message.stream_id, timestamp_ms: message.timestamp_ms, shift_ms: None, rest: message.payload }
     }
 
-    /// The next part that is audio, video or data; other types have no business here and are passed over.
+    /// The next part that is audio, video or data. Other types have no business here and are passed over.
     pub(super) fn next(&mut self, limits: &ReadLimits) -> Result<Option<Message>, WireError> {
         while !self.rest.is_empty() {
             let Some(header) = self.rest.first_chunk::<TAG_HEADER_BYTES>() else {
@@ -52,7 +52,7 @@ impl Aggregate {
                 type_id,
                 stream_id: self.stream_id,
                 timestamp_ms: part_ms.wrapping_add(shift_ms),
-                // Copied: a frame kept for seconds must not keep the whole aggregate alive.
+                // The payload is copied, because a frame that is kept for seconds must not keep the whole aggregate alive.
                 payload: Bytes::copy_from_slice(&tag[TAG_HEADER_BYTES..]),
             }));
         }

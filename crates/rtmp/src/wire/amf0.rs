@@ -10,38 +10,37 @@ use thiserror::Error;
 pub use decode::decode_all;
 pub use encode::encode;
 
-/// Objects and arrays inside one another. Real commands nest 2 to 3 deep; each level costs stack, and 10,000
-/// of them are 50 KB on the wire.
+/// How deep objects and arrays may be nested. Real commands nest 2 to 3 deep. Each level costs stack, and 10,000 levels are 50 KB on the
+/// wire.
 pub const DEPTH_MAX: usize = 32;
-/// Values in one message, those inside others included. As numbers (9 bytes each) 64 KiB hold 7,281; as nulls
-/// (1 byte, but 56 in memory) they would hold 65,536.
+/// The most values in one message, those inside others included. As numbers (9 bytes each) 64 KiB hold 7,281; as nulls (1 byte, but 56 in
+/// memory) they would hold 65,536.
 pub const VALUES_MAX: usize = 8192;
 
-/// One value. Fields keep their order and their repetitions; text that is not UTF-8 is replaced, not refused.
+/// One value. Fields keep their order and their repetitions. Text that is not UTF-8 is repaired rather than refused.
 #[derive(Clone, PartialEq)]
 pub enum Value {
     Number(f64),
     Boolean(bool),
-    /// String, long string or XML document.
+    /// A string, a long string or an XML document.
     String(String),
     Object(Vec<(String, Value)>),
     EcmaArray(Vec<(String, Value)>),
     StrictArray(Vec<Value>),
     Null,
-    /// Undefined, or a reference: no encoder is known to send one, and following it would let 3 bytes stand
-    /// for 64 KiB.
+    /// An undefined value, or a reference. No encoder is known to send a reference, and following one would let 3 bytes stand for 64 KiB.
     Undefined,
-    /// Milliseconds since 1970, UTC; the time zone is reserved and not kept.
+    /// Milliseconds since 1970, UTC. The time zone is a reserved field and is not kept.
     Date(f64),
     TypedObject {
         class: String,
         fields: Vec<(String, Value)>,
     },
-    /// Unsupported, or one of the types that were reserved and never defined (movie clip, record set).
+    /// An unsupported value, or one of the types that were reserved and never defined (movie clip, record set).
     Unsupported,
 }
 
-/// What is wrong with the bytes of a value; never holds any of them but a marker.
+/// What is wrong with the bytes of a value. The error holds none of them but a marker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum AmfError {
     #[error("an AMF0 value is cut short")]
@@ -55,7 +54,7 @@ pub enum AmfError {
 }
 
 impl Value {
-    /// The first field of that name, where this is an object or an ECMA array.
+    /// The first field of that name, if this is an object or an array with names.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.fields().iter().find(|(name, _)| name == key).map(|(_, value)| value)
     }
@@ -90,7 +89,7 @@ impl Value {
     }
 }
 
-/// Shows the shape, and of a text only its length: a `publish` command's text is the stream key.
+/// Shows the shape of a value, and of a text only its length: the text of a `publish` command is the stream key.
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,13 +1,13 @@
 //! The two headers in front of each chunk: basic (chunk type and stream) and message (RTMP 1.0, section 5.3.1).
 
-/// A 24-bit timestamp field holding this value says that the real one follows in 32 bits.
+/// A 24-bit timestamp field that holds this value says that the real timestamp follows in 32 bits.
 pub(super) const EXTENDED_TIMESTAMP: u32 = 0xFF_FFFF;
-/// Bytes of the message header by chunk type: all; no stream id; timestamp only; nothing.
+/// The length of the message header by chunk type. Type 0 has all fields, 1 no stream id, 2 the timestamp only, 3 none.
 const MESSAGE_HEADER_BYTES: [usize; 4] = [11, 7, 3, 0];
 /// The one-byte form of the basic header says 2 to 63; the longer forms count from 64.
 const CSID_LONG_FORM: u32 = 64;
 
-/// Chunk type and chunk stream.
+/// The basic header: chunk type and chunk stream.
 #[derive(Clone, Copy)]
 pub(super) struct BasicHeader {
     pub(super) chunk_type: u8,
@@ -16,7 +16,7 @@ pub(super) struct BasicHeader {
 }
 
 impl BasicHeader {
-    /// `None`: more bytes are needed.
+    /// Reads a basic header. `None` means that more bytes are needed.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let first = *bytes.first()?;
         let (csid, used) = match first & 0x3F {
@@ -27,7 +27,7 @@ impl BasicHeader {
         Some(Self { chunk_type: first >> 6, csid, bytes: used })
     }
 
-    /// The bytes of the basic header and how many of them count.
+    /// The bytes of the basic header, and how many of them are used.
     pub(super) fn write(chunk_type: u8, csid: u32) -> ([u8; 3], usize) {
         let first = chunk_type << 6;
         match csid {
@@ -41,12 +41,12 @@ impl BasicHeader {
     }
 }
 
-/// What a type-0, -1 or -2 chunk says about its message; what it leaves out stays as it was.
+/// What a chunk of type 0, 1 or 2 says about its message. Fields that it leaves out stay as they were.
 #[derive(Clone, Copy)]
 pub(super) struct MessageHeader {
-    /// The time itself in type 0, the difference to the previous message in types 1 and 2.
+    /// The time itself in type 0, or the difference to the previous message in types 1 and 2.
     pub(super) timestamp: u32,
-    /// The timestamp came in 32 bits. It need not be large: a difference below 0xFFFFFF in 32 bits is legal.
+    /// Says that the timestamp came in 32 bits. It need not be large: a difference below 0xFFFFFF in 32 bits is legal.
     pub(super) extended: bool,
     pub(super) length_and_type: Option<(usize, u8)>,
     pub(super) stream_id: Option<u32>,
@@ -54,7 +54,7 @@ pub(super) struct MessageHeader {
 }
 
 impl MessageHeader {
-    /// Reads the header of a chunk of type 0, 1 or 2. `None`: more bytes are needed.
+    /// Reads the header of a chunk of type 0, 1 or 2. `None` means that more bytes are needed.
     pub(super) fn read(chunk_type: u8, bytes: &[u8]) -> Option<Self> {
         let fixed = MESSAGE_HEADER_BYTES[usize::from(chunk_type & 3)];
         let header = bytes.get(..fixed)?;
@@ -73,7 +73,7 @@ impl MessageHeader {
     }
 }
 
-/// The first three bytes of `field` as a number; shorter fields read as 0.
+/// The first three bytes of `field` as a number. A shorter field reads as 0.
 pub(super) fn be24(field: &[u8]) -> u32 {
     match *field {
         [a, b, c, ..] => u32::from_be_bytes([0, a, b, c]),

@@ -1,4 +1,4 @@
-//! Chunks in, whole messages out: reassembly per chunk stream, within fixed limits.
+//! Chunks in, whole messages out: reassembles each chunk stream, within fixed limits.
 
 use std::fmt;
 
@@ -10,23 +10,23 @@ use super::{MESSAGE_BYTES_MAX, Message, WireError, type_id};
 
 /// Both directions start with this chunk size (section 5.4.1).
 pub(super) const CHUNK_SIZE_AT_START: usize = 128;
-/// What one peer may make us hold.
+/// How much one peer may make us hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadLimits {
-    /// Chunk streams; real publishers use 3 to 6.
+    /// The most chunk streams. Real publishers use 3 to 6.
     pub csids_max: usize,
-    /// Length of a message that is neither audio, video nor aggregate.
+    /// The greatest length of a message that is neither audio, video nor aggregate.
     pub control_message_bytes_max: usize,
-    /// Length of an audio, video or aggregate message; a noisy 1080p keyframe at qp 0 measures 5 MB.
+    /// The greatest length of an audio, video or aggregate message. A noisy 1080p keyframe at qp 0 measures 5 MB.
     pub media_message_bytes_max: usize,
-    /// Received bytes of unfinished messages, over all chunk streams. Their buffers grow by doubling, so the
-    /// memory is at most twice this. Room reserved is not counted: it hangs on how the network cut the bytes,
-    /// and whether a peer is refused must not.
+    /// The most received bytes of unfinished messages, over all chunk streams. Their buffers grow by doubling, so the memory is at most
+    /// twice this. Reserved room is not counted: it depends on how the network cut the bytes, and that must not decide whether a peer is
+    /// refused.
     pub partial_bytes_max: usize,
-    /// The most that a first chunk reserves for its message, and only if as much has been received: a picture that came with
-    /// one read is copied once.
+    /// The most that a first chunk reserves for its message, and only if as much has been received. So a picture that came with one read
+    /// is copied once.
     pub first_reserve_bytes: usize,
-    /// Largest chunk size a peer may set. Anything from 2^24 - 1 up means the same: one chunk per message.
+    /// The largest chunk size that a peer may set. Anything from 2^24 - 1 up means the same: one chunk per message.
     pub chunk_size_max: usize,
 }
 
@@ -38,11 +38,11 @@ impl ReadLimits {
     pub const CHUNK_SIZE_MAX: usize = 16 << 20;
     /// With all 32 chunk streams open this is 32 x 32 KiB = 1 MiB per connection.
     pub const FIRST_RESERVE_BYTES: usize = 32 << 10;
-    /// Of somebody whose publish is not accepted, all unfinished messages together. The longest command is `connect`, with
-    /// under a kilobyte; a message of a whole 64 KiB is one that may come all the same.
+    /// The most bytes in all unfinished messages of a peer whose publish is not accepted. The longest command is `connect`, with
+    /// under a kilobyte, but a single message of a whole 64 KiB may come.
     pub const STRANGERS_BYTES_MAX: usize = 64 << 10;
 
-    /// For whoever has not shown a key yet, and for players: 64 KiB, and as much again that their growth may reserve.
+    /// The limits for a peer that has not shown a key yet, and for players: 64 KiB, and as much again that growing buffers may reserve.
     pub fn of_strangers() -> Self {
         Self {
             control_message_bytes_max: Self::STRANGERS_BYTES_MAX,
@@ -79,26 +79,26 @@ pub struct ChunkReader {
     limits: ReadLimits,
     chunk_size: usize,
     received_bytes: u64,
-    /// Received and not yet read: `buffer[position..]`, at most one feed plus one header.
+    /// Bytes that were received and are not yet read are `buffer[position..]`. They are at most one feed plus one header.
     buffer: Vec<u8>,
     position: usize,
     streams: Vec<ChunkStream>,
-    /// The stream of the chunk being read, and how much of that chunk's payload is still to come.
+    /// The stream of the chunk that is being read. `chunk_remaining` is how much of that chunk's payload is still to come.
     current: usize,
     chunk_remaining: usize,
-    /// The length of `partial` of all streams together.
+    /// The lengths of `partial` of all streams, added up.
     partial_bytes: usize,
     aggregate: Option<Aggregate>,
     failed: Option<WireError>,
 }
 
-/// What later chunks of one chunk stream inherit, and its unfinished message.
+/// The fields that later chunks of one chunk stream inherit, and its unfinished message.
 struct ChunkStream {
     csid: u32,
-    /// Of the current or the last message.
+    /// The time of the current or the last message.
     timestamp_ms: u32,
-    /// As the last type-0, -1 or -2 header had it; a type-3 chunk that begins a message adds it again, also
-    /// after type 0 (section 5.3.1.2.4; ffmpeg writes so).
+    /// The timestamp as the last type-0, -1 or -2 header had it. A type-3 chunk that begins a message adds it again, also after type 0
+    /// (section 5.3.1.2.4; ffmpeg writes so).
     timestamp_field: u32,
     extended: bool,
     length: usize,
@@ -125,13 +125,13 @@ impl ChunkReader {
         }
     }
 
-    /// What holds from now on, also for messages that have begun.
+    /// Sets the limits that apply from now on, also to messages that have begun.
     pub fn set_limits(&mut self, limits: ReadLimits) {
         self.limits = limits;
     }
 
-    /// Takes what one read gave. Call [`next`](Self::next) until it returns `None` before feeding again, so that
-    /// no more than this and part of a header is ever held unread.
+    /// Takes the bytes of one read. Call [`next`](Self::next) until it returns `None` before feeding again, so that no more than this and
+    /// part of a header is ever held unread.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.received_bytes += bytes.len() as u64;
         if self.failed.is_some() {
@@ -142,7 +142,7 @@ impl ChunkReader {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next whole message; `None`: more bytes are needed. After an error it returns that error for good.
+    /// The next whole message. `None` means that more bytes are needed. After an error it returns that error for good.
     #[expect(clippy::should_implement_trait, reason = "fallible and resumable: no iterator")]
     pub fn next(&mut self) -> Result<Option<Message>, WireError> {
         if let Some(error) = self.failed {
@@ -150,18 +150,18 @@ impl ChunkReader {
         }
         let outcome = self.read_message();
         if let Err(error) = outcome {
-            // The connection ends here: keep nothing that the peer made us hold.
+            // The connection ends here, so nothing that the peer made us hold is kept.
             *self = Self { failed: Some(error), received_bytes: self.received_bytes, ..Self::new(self.limits.clone()) };
         }
         outcome
     }
 
-    /// All bytes fed so far; what an acknowledgement counts from.
+    /// The number of all bytes fed so far, which acknowledgements tell.
     pub fn received_bytes(&self) -> u64 {
         self.received_bytes
     }
 
-    /// What is still to come of the message whose chunk was read last, headers not counted; 0 if it is whole.
+    /// The bytes still to come of the message whose chunk was read last, headers not counted; 0 if the message is whole.
     pub fn missing_bytes(&self) -> usize {
         let current = self.streams.get(self.current).filter(|stream| stream.in_message);
         current.map_or(0, |stream| stream.length - stream.partial.len())
@@ -191,7 +191,7 @@ impl ChunkReader {
         }
     }
 
-    /// Reads the headers of a chunk. `false`: not all of them have been received, nothing has been taken.
+    /// Reads the headers of a chunk. `false` means that not all of them have been received, and nothing has been taken.
     fn begin_chunk(&mut self) -> Result<bool, WireError> {
         let bytes = &self.buffer[self.position..];
         let Some(basic) = BasicHeader::read(bytes) else { return Ok(false) };
@@ -218,8 +218,8 @@ impl ChunkReader {
         let Some(header) = MessageHeader::read(basic.chunk_type, after) else { return Ok(false) };
         let index = match known {
             Some(index) => index,
-            // librtmp opens the control stream with type 1 (a ping); there the stream id is 0 and the time
-            // counts from 0. Type 2 says too little about a message to be understood.
+            // librtmp opens the control stream with type 1 (a ping); there the stream id is 0 and the time counts from 0. Type 2 says too
+            // little about a message to be understood.
             None if basic.chunk_type == 2 => {
                 return Err(WireError::ChunkStreamWithoutHeader { csid: basic.csid, chunk_type: 2 });
             }
@@ -233,8 +233,8 @@ impl ChunkReader {
         };
         let stream = &mut self.streams[index];
         if stream.in_message {
-            // Inside a message only type 3 is legal. Senders that repeat the whole header on each chunk exist
-            // (rml_rtmp's "uncompressed"), and ffmpeg reads them: same length, same type, same message.
+            // Inside a message only type 3 is legal. Senders that repeat the whole header on each chunk exist (rml_rtmp's
+            // "uncompressed"), and ffmpeg reads them. A header with the same length and the same type belongs to the same message.
             if header.length_and_type.is_some_and(|announced| announced != (stream.length, stream.type_id)) {
                 return Err(WireError::HeaderInsideMessage { csid: basic.csid });
             }
@@ -254,11 +254,11 @@ impl ChunkReader {
         let stream = &mut self.streams[index];
         stream.in_message = true;
         self.current = index;
-        // A chunk size set while this message is unfinished counts from here on, not for the chunk before.
+        // A chunk size that is set while this message is unfinished counts from here on, not for the chunk before.
         self.chunk_remaining = (stream.length - stream.partial.len()).min(self.chunk_size);
     }
 
-    /// Moves what has been received of the current chunk's payload. `false`: nothing has.
+    /// Moves the received bytes of the current chunk's payload into its message. `false` means that none were received.
     fn take_payload(&mut self) -> Result<bool, WireError> {
         let available = self.buffer.len() - self.position;
         let take = self.chunk_remaining.min(available);
@@ -272,8 +272,8 @@ impl ChunkReader {
         let held = stream.partial.capacity();
         let needed = stream.partial.len() + take;
         if needed > held {
-            // Grow by doubling, exactly to the length at last, and never ahead of what has been received by
-            // more than that: a declared length alone reserves nothing.
+            // The buffer grows by doubling, at last exactly to the length, and never ahead of the received bytes by more than that: a
+            // declared length alone reserves nothing.
             let ahead = if held == 0 { available.min(self.limits.first_reserve_bytes) } else { held * 2 };
             let target = ahead.max(needed).min(stream.length);
             stream.partial.reserve_exact(target - stream.partial.len());
@@ -285,7 +285,7 @@ impl ChunkReader {
         Ok(true)
     }
 
-    /// Takes the current stream's message, now whole; `None` where it was for this layer.
+    /// Takes the current stream's message, which is now whole. `None` means that the message was for this layer.
     fn end_message(&mut self) -> Result<Option<Message>, WireError> {
         let stream = &mut self.streams[self.current];
         let payload = stream.take_partial(&mut self.partial_bytes);
@@ -322,7 +322,7 @@ impl ChunkReader {
     }
 }
 
-/// Counts, and nothing that the peer sent.
+/// Shows counts, and nothing that the peer sent.
 impl fmt::Debug for ChunkReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ChunkReader")
@@ -365,8 +365,8 @@ impl ChunkStream {
         }
     }
 
-    /// How many bytes of a type-3 chunk repeat the extended timestamp: 4, or 0 with senders that leave it out
-    /// (librtmp's kin). Only the value tells them apart. `None`: not enough has been received to tell.
+    /// How many bytes of a type-3 chunk repeat the extended timestamp: 4, or 0 with senders that leave it out (librtmp and its kin). Only
+    /// the value tells them apart. `None` means that not enough has been received to tell.
     fn repeated_timestamp_bytes(&self, bytes: &[u8]) -> Option<usize> {
         if !self.extended {
             return Some(0);

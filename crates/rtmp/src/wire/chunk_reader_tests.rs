@@ -1,4 +1,4 @@
-//! The chunk reader against everything that the RTMP report found peers to do.
+//! The chunk reader against everything that peers were found to do in the RTMP report.
 
 use bytes::BytesMut;
 use proptest::prelude::*;
@@ -95,8 +95,8 @@ fn every_chunk_type_inherits_what_it_leaves_out() {
         b"ab".to_vec(),
         delta(4, 20, 1, 8),
         b"c".to_vec(),
-        vec![0x84, 0, 0, 30, b'd'], // type 2: another difference
-        vec![0xC4, b'e'],           // type 3: the same difference again
+        vec![0x84, 0, 0, 30, b'd'], // Type 2 brings another difference.
+        vec![0xC4, b'e'],           // Type 3 repeats the difference.
         vec![0xC4, b'f'],
     ]
     .concat();
@@ -107,14 +107,14 @@ fn every_chunk_type_inherits_what_it_leaves_out() {
 
 #[test]
 fn type_3_after_type_0_adds_the_time_of_type_0() {
-    // Section 5.3.1.2.4, and what ffmpeg and rml_rtmp write when the first difference equals the first time.
+    // Section 5.3.1.2.4 says so, and ffmpeg and rml_rtmp write this when the first difference equals the first time.
     let bytes = [full(4, 20, 1, 9), b"a".to_vec(), vec![0xC4, b'b'], vec![0xC4, b'c']].concat();
     assert_eq!(times(&read(&bytes)), [20, 40, 60]);
 }
 
 #[test]
 fn interleaved_chunk_streams_keep_apart() {
-    // An audio message inside a video message: what panics a reader with one buffer for all streams.
+    // An audio message lies inside a video message, which panics a reader with one buffer for all streams.
     let (video, audio) = (message(9, 40, pattern(300)), message(8, 41, pattern(200)));
     let (v, a) = (chunked(4, &video, 128), chunked(5, &audio, 128));
     let bytes = [&v[..140], &a[..140], &v[140..269], &a[140..], &v[269..]].concat();
@@ -213,8 +213,8 @@ fn extended_timestamps_with_and_without_repetition() {
         let sent = message(9, timestamp_ms, pattern(300));
         let repeated = chunked(4, &sent, 128);
         let mut once = repeated.clone();
-        once.drain(278..282); // before the third chunk's payload
-        once.drain(145..149); // before the second's
+        once.drain(278..282); // These stand before the third chunk's payload.
+        once.drain(145..149); // These stand before the second's.
         assert_eq!(once.len() + 8, repeated.len());
         let next = chunked(5, &message(8, 3, pattern(10)), 128);
         for (name, bytes) in [("repeated", repeated), ("once", once)] {
@@ -226,7 +226,7 @@ fn extended_timestamps_with_and_without_repetition() {
 
 #[test]
 fn a_short_last_chunk_without_repetition_is_not_waited_for() {
-    // The last chunk has 2 bytes, fewer than a timestamp: they differ from it, and that is enough to know.
+    // The last chunk has 2 bytes, fewer than a timestamp. They differ from it, which is enough to know.
     let mut bytes = chunked(4, &message(9, 0x0100_0000, pattern(130)), 128);
     bytes.drain(145..149);
     assert_eq!(read(&bytes), [message(9, 0x0100_0000, pattern(130))]);
@@ -266,7 +266,7 @@ fn every_form_of_chunk_stream_id_is_read() {
 
 #[test]
 fn a_fresh_stream_may_open_with_type_1_but_not_2_or_3() {
-    // librtmp pings so; there is nothing to be different from, so time and stream id count from 0.
+    // librtmp pings like this. There is no message before it, so time and stream id count from 0.
     let ping = [delta(2, 0, 6, type_id::USER_CONTROL), vec![0, 6, 0, 0, 0, 1]].concat();
     let messages = read(&ping);
     assert_eq!((messages[0].type_id, messages[0].stream_id, messages[0].timestamp_ms), (4, 0, 0));
@@ -405,7 +405,7 @@ fn debug_output_shows_no_payload() {
     assert!(shown.contains("partial_bytes: 6"), "{shown}");
 }
 
-/// One message of the round trip: where it goes, how its time goes on, and its payload.
+/// One message of the round trip: its chunk stream, how far its time is from the one before, and its payload.
 fn items() -> impl Strategy<Value = (usize, u32, Vec<u8>)> {
     let step_ms = prop_oneof![0u32..100, Just(0xFF_FFFF), any::<u32>()];
     let length = prop_oneof![0usize..10, 0usize..700, 120usize..140, Just(5000)];
@@ -415,7 +415,7 @@ fn items() -> impl Strategy<Value = (usize, u32, Vec<u8>)> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// Four chunk streams, each with its own messages, their chunks in any order and cut anywhere.
+    /// There are four chunk streams, each with its own messages, whose chunks come in any order and are cut anywhere.
     #[test]
     fn what_is_written_is_read(
         items in prop::collection::vec(items(), 1..24),
@@ -437,7 +437,7 @@ proptest! {
             let header = previous.map_or(Header::Full, |previous_timestamp_ms| Header::Delta { previous_timestamp_ms });
             let mut out = BytesMut::new();
             write_chunks(&mut out, CSIDS[stream], header, &sent, chunk_size);
-            // Cut into its chunks: from the back, since only the first one's header length varies freely.
+            // The message is cut into its chunks from the back, because only the first one's header varies in length.
             let mut whole = out.to_vec();
             let count = sent.payload.len().div_ceil(chunk_size).max(1);
             let mut pieces = Vec::new();

@@ -6,16 +6,16 @@ use super::chunk_header::{BasicHeader, EXTENDED_TIMESTAMP};
 use super::chunk_reader::CHUNK_SIZE_AT_START;
 use super::{MESSAGE_BYTES_MAX, Message, type_id};
 
-/// Protocol control messages travel here (section 5.4).
+/// Protocol control messages travel on this chunk stream (section 5.4).
 const CONTROL_CSID: u32 = 2;
 
-/// How the first chunk of a message says its time.
+/// How the first chunk of a message gives its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Header {
-    /// Chunk type 0: everything, readable without what went before.
+    /// Chunk type 0 holds everything, and is readable without what went before.
     Full,
-    /// Chunk type 1: the difference to the previous message on the same chunk stream, which must have had the
-    /// same message stream id. A step back in time can't be said so and is written as `Full`.
+    /// Chunk type 1 holds the difference to the previous message on the same chunk stream, which must have had the same message stream
+    /// id. It can't express a step back in time, which is written as `Full`.
     Delta { previous_timestamp_ms: u32 },
 }
 
@@ -25,7 +25,7 @@ pub struct MessageHeader {
     pub type_id: u8,
     pub stream_id: u32,
     pub timestamp_ms: u32,
-    /// Of the whole payload, in bytes.
+    /// The length of the whole payload, in bytes.
     pub length: usize,
 }
 
@@ -43,9 +43,9 @@ impl std::ops::Deref for Continuation {
     }
 }
 
-/// Appends the header of a message's first chunk on chunk stream `csid` (2 to 65599); gives that of its further chunks.
+/// Appends the header of a message's first chunk on chunk stream `csid` (2 to 65599). Returns that of its further chunks.
 ///
-/// A payload above [`MESSAGE_BYTES_MAX`] has no form on the wire: nothing is written and nothing given.
+/// A payload above [`MESSAGE_BYTES_MAX`] has no form on the wire: nothing is written, and `None` is returned.
 pub fn write_chunk_header(
     out: &mut BytesMut,
     csid: u32,
@@ -83,7 +83,7 @@ pub fn write_chunk_header(
     Some(continuation)
 }
 
-/// Appends `message` as chunks of `chunk_size` (at least 1), as [`write_chunk_header`] says.
+/// Appends `message` as chunks of `chunk_size` (at least 1), in the way of [`write_chunk_header`].
 pub fn write_chunks(out: &mut BytesMut, csid: u32, header: Header, message: &Message, chunk_size: usize) {
     let Message { type_id, stream_id, timestamp_ms, ref payload } = *message;
     let length = payload.len();
@@ -111,7 +111,7 @@ impl ChunkWriter {
         Self { chunk_size: CHUNK_SIZE_AT_START }
     }
 
-    /// Tells the peer the chunk size (1 to 2^24 - 1, nearest taken) of everything that follows.
+    /// Tells the peer the chunk size of everything that follows. Sizes outside 1 to 2^24 - 1 are moved to the nearest limit.
     pub fn set_chunk_size(&mut self, out: &mut BytesMut, bytes: u32) {
         let bytes = bytes.clamp(1, MESSAGE_BYTES_MAX as u32);
         let payload = Bytes::copy_from_slice(&bytes.to_be_bytes());

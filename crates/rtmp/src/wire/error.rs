@@ -1,8 +1,8 @@
-//! What a peer can do to the byte level that ends its connection.
+//! Everything by which a peer can end its connection at the byte level.
 
 use thiserror::Error;
 
-/// Says what the peer did; never holds bytes that it sent.
+/// What the peer did wrong. It never holds bytes that the peer sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum WireError {
     #[error("the peer opened the handshake with version {0}, RTMP is version 3")]

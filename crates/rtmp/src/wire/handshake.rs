@@ -1,8 +1,7 @@
-//! The handshake of both roles, simple (section 5.2) and digest (what Flash Player 9 brought, undocumented).
+//! The handshake of both roles, simple (section 5.2) and digest (which came with Flash Player 9, undocumented).
 //!
-//! A peer that signs its first packet is answered with signed ones, and any other gets its own packet echoed.
-//! Signatures in the peer's last packet are not checked: they prove nothing (the keys are public), and Flash
-//! players are known to send wrong ones.
+//! A peer that signs its first packet is answered with signed ones, and any other gets its own packet echoed. Signatures in the peer's
+//! last packet are not checked: they prove nothing (the keys are public), and Flash players are known to send wrong ones.
 
 mod digest;
 
@@ -13,20 +12,20 @@ use bytes::{Buf, BufMut, BytesMut};
 use self::digest::{FLASH_MEDIA_SERVER, FLASH_PLAYER, PacketDigest, Scheme};
 use super::WireError;
 
-/// The only version in use; 6 would be the encrypted one.
+/// The only version in use. Version 6 would be the encrypted one.
 const VERSION: u8 = 3;
-/// C1, S1, C2 and S2: time (4), version or second time (4), then random bytes.
+/// The length of C1, S1, C2 and S2: time (4), version or second time (4), then random bytes.
 const PACKET_BYTES: usize = 1536;
 const RANDOM_BYTES: usize = PACKET_BYTES - 8;
-/// A client checks signatures only where the server's version is not 0; ffmpeg wants a first byte of 3 or more.
+/// A client checks signatures only if the server's version is not 0; ffmpeg wants a first byte of 3 or more.
 const SERVER_VERSION: [u8; 4] = [4, 5, 0, 1];
-/// Flash Player 9.0.124.2, as ffmpeg says it: destinations are used to it.
+/// Flash Player 9.0.124.2, the version that ffmpeg gives, so destinations are used to it.
 const CLIENT_VERSION: [u8; 4] = [9, 0, 124, 2];
 
 type Packet = [u8; PACKET_BYTES];
 
-/// Ours is the accepting side. Holds no bytes of the peer: they wait in the caller's buffer, of which at most
-/// 1 + 2 x 1536 bytes belong to the handshake.
+/// The handshake of the accepting side. It holds no bytes of the peer: they wait in the caller's buffer, of which at most 1 + 2 x 1536
+/// bytes belong to the handshake.
 pub struct ServerHandshake {
     random: [u8; RANDOM_BYTES],
     epoch_ms: u32,
@@ -45,8 +44,8 @@ impl ServerHandshake {
         Self { random, epoch_ms, state: ServerState::WaitsForFirst }
     }
 
-    /// Takes the handshake's bytes from the front of `input`, appends the answer to `out`, and says whether the
-    /// handshake is done. What follows it stays in `input`.
+    /// Takes the handshake's bytes from the front of `input`, appends the answer to `out`, and returns whether the handshake is done. The
+    /// bytes that follow it stay in `input`.
     pub fn feed(&mut self, input: &mut BytesMut, out: &mut BytesMut) -> Result<bool, WireError> {
         if self.state == ServerState::WaitsForFirst {
             check_version(input)?;
@@ -80,7 +79,7 @@ impl ServerHandshake {
     }
 }
 
-/// Ours is the connecting side.
+/// The handshake of the connecting side.
 pub struct ClientHandshake {
     random: [u8; RANDOM_BYTES],
     epoch_ms: u32,
@@ -100,7 +99,7 @@ impl ClientHandshake {
         Self { random, epoch_ms, state: ClientState::Begins }
     }
 
-    /// As [`ServerHandshake::feed`]; the first call, with nothing received yet, writes our opening packets.
+    /// Does what [`ServerHandshake::feed`] does. The first call, with nothing received yet, writes our opening packets.
     pub fn feed(&mut self, input: &mut BytesMut, out: &mut BytesMut) -> Result<bool, WireError> {
         if self.state == ClientState::Begins {
             let mut packet = packet(self.epoch_ms, CLIENT_VERSION, &self.random);
@@ -139,7 +138,7 @@ impl fmt::Debug for ClientHandshake {
     }
 }
 
-/// Known from the very first byte, so that a web browser or a TLS client is turned away at once.
+/// The very first byte is the version, so a web browser or a TLS client is turned away at once.
 fn check_version(input: &[u8]) -> Result<(), WireError> {
     match input.first() {
         Some(&version) if version != VERSION => Err(WireError::HandshakeVersion(version)),

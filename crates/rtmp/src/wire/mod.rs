@@ -1,8 +1,8 @@
 //! The byte level of RTMP, sans-IO: handshake, chunks to and from whole messages, AMF0 values.
 //!
-//! Everything here reads what a stranger sent before any login. So every size is bounded by a named
-//! constant, memory grows with bytes received and never with a declared length, and no error or `Debug`
-//! output carries payload bytes: a command's payload holds the stream key.
+//! Everything here reads what a stranger sent before any login. So every size is bounded by a named constant, memory grows with bytes
+//! received and never with a declared length, and no error or `Debug` output carries payload bytes: a command's payload holds the stream
+//! key.
 
 mod aggregate;
 pub mod amf0;
@@ -22,7 +22,7 @@ pub use chunk_writer::{ChunkWriter, Continuation, Header, MessageHeader, write_c
 pub use error::WireError;
 pub use handshake::{ClientHandshake, ServerHandshake};
 
-/// The message length of a chunk header is 24 bits, so no message is longer: 2^24 - 1 bytes.
+/// A chunk header has 24 bits for the length of a message, so no message is longer than 2^24 - 1 bytes.
 pub const MESSAGE_BYTES_MAX: usize = 0xFF_FFFF;
 
 /// One whole RTMP message, put together from its chunks or about to be cut into them.
@@ -34,7 +34,7 @@ pub struct Message {
     pub payload: Bytes,
 }
 
-/// Shows the payload's length and none of its bytes: a `publish` command holds the stream key.
+/// Shows the payload's length and none of its bytes, because a `publish` command holds the stream key.
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message")

@@ -1,4 +1,4 @@
-//! Batches as connections see them: joined early, late, in the middle and after a skip, read back chunk by chunk.
+//! Batches as connections see them that join early, late, in the middle and after a skip, read back chunk by chunk.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -23,7 +23,7 @@ fn tracks(config: &'static [u8]) -> Tracks {
     ])
 }
 
-/// Five seconds from 1,000,000 ms on: 25 pictures and 47 packets of audio a second, a keyframe each second.
+/// Five seconds of batches from 1,000,000 ms on: 25 pictures and 47 packets of audio a second, and a keyframe each second.
 fn batches() -> Vec<SharedBatch> {
     let hub = StreamHub::new(WindowLimits::FRAMES);
     let mut subscriber = hub.source().subscribe();
@@ -55,7 +55,7 @@ fn batches() -> Vec<SharedBatch> {
     all
 }
 
-/// What a peer makes of the bytes: media messages in order.
+/// The media messages that a peer reads from the bytes, in order.
 fn read(reader: &mut ChunkReader, bytes: &[u8]) -> Vec<Message> {
     let mut messages = Vec::new();
     for piece in bytes.chunks(60_000) {
@@ -75,7 +75,7 @@ fn reader() -> ChunkReader {
     reader
 }
 
-/// (kind, milliseconds, number of the frame or None for a configuration)
+/// Kind, milliseconds, and number of the frame; a configuration has no number.
 type Summary = Vec<(char, u32, Option<u32>)>;
 
 fn summary(messages: &[Message]) -> Summary {
@@ -139,7 +139,7 @@ fn every_joiner_gets_setup_then_a_keyframe_at_zero_and_true_times() {
         assert_eq!(seen[..3], [('d', 0, None), ('v', 0, None), ('a', 0, None)]);
         let first_video = seen.iter().find(|(kind, _, number)| *kind == 'v' && number.is_some()).unwrap();
         assert_eq!(first_video.1, 0, "the keyframe is the connection's zero");
-        // Each frame has the time that it has for the one who was there from the beginning, less the joiner's zero.
+        // Each frame has the time that a connection from the beginning saw, less the joiner's zero.
         let gop_ms = u32::try_from(gop).unwrap() * 1_000;
         for (kind, at, number) in seen.iter().filter(|(_, _, number)| number.is_some()) {
             let original = from_the_beginning.iter().find(|(_, _, other)| other == number).unwrap();
@@ -172,11 +172,11 @@ fn nearly_all_bytes_are_shared() {
 }
 
 proptest! {
-    /// Wherever a connection loses batches: times never fall within a kind, never differ from the truth, and after each gap
-    /// the configuration and a keyframe come first.
+    /// Wherever a connection loses batches, times never fall within a kind and never differ from the truth, and after each gap the
+    /// configuration and a keyframe come first.
     #[test]
     fn skips_resume_cleanly(from in 0usize..5, skips in prop::collection::vec((1usize..120, 1usize..30), 0..4)) {
-        // Made once: each run of 256 would spend a quarter of a second on it.
+        // The batches are made once: each of 256 runs would spend a quarter of a second on them.
         static MADE: OnceLock<(Vec<SharedBatch>, Summary)> = OnceLock::new();
         let (batches, truth) = MADE.get_or_init(|| {
             let batches = batches();

@@ -1,4 +1,4 @@
-//! ffmpeg, GStreamer's rtmp2sink and librtmp (rtmpsink) publish to us and hear our no; ffmpeg takes our push.
+//! ffmpeg, GStreamer's rtmp2sink and librtmp (rtmpsink) publish to us and hear our refusals; ffmpeg takes our push.
 
 use crate::support;
 
@@ -23,7 +23,7 @@ fn ffmpeg(arguments: &str) -> Command {
     command
 }
 
-/// ffmpeg publishing two seconds of test picture and tone.
+/// An ffmpeg that publishes two seconds of test picture and tone.
 fn ffmpeg_publish(url: &str) -> Child {
     let frames = VIDEO_FRAMES.to_string();
     let arguments = format!(
@@ -49,7 +49,7 @@ async fn ends(child: Child) -> Output {
     tokio::time::timeout(PATIENCE, child.wait_with_output()).await.expect("the program hangs").unwrap()
 }
 
-/// Everything of one publish, up to its end.
+/// All messages of one publish, up to its end.
 async fn published(server: &mut Server) -> Vec<MediaMessage> {
     let mut messages = Vec::new();
     loop {
@@ -63,7 +63,7 @@ async fn published(server: &mut Server) -> Vec<MediaMessage> {
 }
 
 fn video_frames(messages: &[MediaMessage]) -> usize {
-    // Packet type 1: neither the decoder configuration (0) nor the end of sequence (2).
+    // Packet type 1 is a frame; 0 would be the decoder configuration and 2 the end of sequence.
     messages.iter().filter(|m| m.kind == MediaKind::Video && m.payload.get(1) == Some(&1)).count()
 }
 
@@ -139,7 +139,7 @@ async fn packets_md5(file: &std::path::Path, stream: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A file, what a publisher sends of it, and where a copy may go.
+/// A file, the messages that a publisher sends of it, and where a copy may go.
 struct Material {
     directory: std::path::PathBuf,
     source: std::path::PathBuf,

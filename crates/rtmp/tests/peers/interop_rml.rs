@@ -24,7 +24,7 @@ fn target(addr: SocketAddr, key: &str) -> PushTarget {
     PushTarget { url, stream_key: key.into(), enhanced: false }
 }
 
-/// Shakes hands and gives what was read past it.
+/// Shakes hands and returns the bytes that were read past the handshake.
 async fn shake_hands(tcp: &mut TcpStream, role: PeerType) -> Vec<u8> {
     let is_client = matches!(role, PeerType::Client);
     let mut handshake = Handshake::new(role);
@@ -45,7 +45,7 @@ async fn shake_hands(tcp: &mut TcpStream, role: PeerType) -> Vec<u8> {
     }
 }
 
-/// Serves one connection with rml_rtmp's session and tells what it saw.
+/// Serves one connection with rml_rtmp's session and returns what it saw.
 async fn serve_with_rml(listener: TcpListener) -> Vec<String> {
     let (mut tcp, _) = listener.accept().await.unwrap();
     let mut bytes = shake_hands(&mut tcp, PeerType::Server).await;
@@ -130,7 +130,7 @@ async fn its_no_is_heard() {
     assert!(matches!(&result, Err(PushError::Rejected { auth: true, .. })), "{result:?}");
 }
 
-/// Publishes one message of each kind with rml_rtmp's client and ends; says what it was told.
+/// Publishes one message of each kind with rml_rtmp's client and ends; an error is what the server told it.
 async fn publish_with_rml(server: &Server, key: &str) -> Result<(), String> {
     let mut tcp = TcpStream::connect(server.addr).await.unwrap();
     let mut bytes = shake_hands(&mut tcp, PeerType::Client).await;

@@ -1,4 +1,4 @@
-//! The push client: every way to fail has its own error, redirects and authentication, and a queue that may stall.
+//! The push client: every failure has its own error; redirects and authentication work; a queue may stall.
 
 use crate::session_support;
 use crate::support;
@@ -23,7 +23,7 @@ fn target(url: &str) -> PushTarget {
     PushTarget { url: RtmpUrl::parse(url).unwrap(), stream_key: "key-of-ours".into(), enhanced: false }
 }
 
-/// A server that answers the nth connection's `connect` with the nth script, and tells the apps it was asked for.
+/// A server that answers the nth connection's `connect` with the nth script, and reports the apps that were asked for.
 async fn scripted(scripts: Vec<Vec<Value>>) -> (SocketAddr, mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -42,7 +42,7 @@ async fn scripted(scripts: Vec<Vec<Value>>) -> (SocketAddr, mpsc::UnboundedRecei
     (addr, seen)
 }
 
-/// Handshake and `connect`.
+/// Takes the handshake and `connect`.
 async fn accept(tcp: &mut TcpStream) -> (Peer, Vec<Value>) {
     let mut handshake = ServerHandshake::new(RANDOM, 0);
     let (mut input, mut out) = (BytesMut::new(), BytesMut::new());
@@ -91,7 +91,7 @@ async fn every_failure_has_its_own_error() {
         assert!(matches!(result, Err(PushError::Dial(DialFault::NotPermitted))), "{host} {result:?}");
     }
 
-    // A backlog of one that is full answers no SYN.
+    // A listener with a backlog of one, which is full, answers no SYN.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let full = socket.listen(1).unwrap();
@@ -217,7 +217,7 @@ async fn a_stalled_server_and_cancelled_drives_lose_nothing() {
     let before = connection.progress().written_bytes;
     let mut cancelled = 0;
     loop {
-        // Each round polls once and is dropped when it is not ready: the harshest caller there can be.
+        // Each round polls once and is dropped when it is not ready, as the harshest caller would do.
         let polled = {
             let drive = connection.drive(&mut pending);
             tokio::pin!(drive);
@@ -294,7 +294,7 @@ async fn a_wedged_server_stops_the_progress() {
         let stalled = tokio::time::timeout(Duration::from_millis(300), connection.drive(&mut pending)).await;
         assert!(stalled.is_err());
         assert!(connection.is_inside_message());
-        // Late acknowledgements of what the receive buffer still took may come; then nothing moves.
+        // Late acknowledgements may come for what the receive buffer still took; after them nothing moves.
         let after = connection.progress();
         assert!(after.acked_bytes < after.written_bytes, "{after:?}");
         let started = std::time::Instant::now();
@@ -304,7 +304,7 @@ async fn a_wedged_server_stops_the_progress() {
     }
 }
 
-/// Accepts the publish and reads no more.
+/// Accepts the publish and then reads no more.
 async fn wedged<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(mut stream: S) {
     let mut handshake = ServerHandshake::new(RANDOM, 0);
     let (mut input, mut out) = (BytesMut::new(), BytesMut::new());

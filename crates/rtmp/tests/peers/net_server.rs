@@ -17,7 +17,7 @@ use weir_rtmp::net::{CloseReason, ListenLimits, PushError, PushEvent, PushOption
 use weir_rtmp::session::SessionError;
 use weir_rtmp::wire::{ClientHandshake, Value, type_id};
 
-/// A client by hand, after the handshake.
+/// A client that is driven by hand, after the handshake.
 struct RawClient {
     tcp: TcpStream,
     peer: Peer,
@@ -47,7 +47,7 @@ impl RawClient {
         self.send(1, &[text(name), number(0), Value::Null, text(key)]).await;
     }
 
-    /// Everything that the server says until it closes: codes of `onStatus`, and the rest by type.
+    /// Everything that the server says until it closes: the codes of `onStatus`, and all other messages by type.
     async fn until_end(mut self) -> (Vec<String>, Vec<(u8, usize)>) {
         let mut bytes = Vec::new();
         tokio::time::timeout(PATIENCE, self.tcp.read_to_end(&mut bytes)).await.expect("never closed").unwrap();
@@ -139,7 +139,7 @@ async fn a_publisher_that_vanishes_is_unpublished() {
     let options = trusting(tls.client);
     let connection = push(&server.target(true, "key"), &options).await.unwrap();
     assert!(matches!(server.next().await, Seen::Publish { .. }));
-    drop(connection); // without close_notify
+    drop(connection); // This closes without a close_notify.
     assert!(matches!(server.next().await, Seen::Unpublish { .. }));
     assert_eq!(server.closed().await, CloseReason::PeerClosed);
 }
@@ -170,7 +170,7 @@ async fn several_streams_on_one_connection() {
     assert!(matches!(server.next().await, Seen::Unpublish { key } if key == "two"));
 }
 
-/// Or one connection could ask without end, at the pace of its network.
+/// Otherwise one connection could ask without end, at the pace of its network.
 #[tokio::test]
 async fn the_first_refused_request_ends_the_connection_with_all_that_is_on_it() {
     let mut server = Server::start().await;
@@ -216,7 +216,7 @@ async fn play_of_an_unknown_stream() {
 async fn a_player_that_reads_nothing_is_closed() {
     let limits = limits_with(|limits| limits.write_stall_timeout = SOON);
     let mut server = Server::start_with(None, limits).await;
-    // More than any socket buffer takes.
+    // These bytes are more than any socket buffer takes.
     *server.recorder.play.lock().unwrap() = (0..32).map(|_| media(1, type_id::VIDEO, 0, &vec![1; 1 << 20])).collect();
     let mut client = RawClient::connect(server.addr).await;
     client.request("play", "cam1").await;
@@ -294,7 +294,7 @@ async fn answers_that_nobody_reads_do_not_pile_up() {
     let mut server = Server::start_with(None, limits).await;
     let mut client = RawClient::connect(server.addr).await;
     client.request("publish", "key").await;
-    // Each asks for an answer and the answers are not read: the server stops reading, then gives up.
+    // Each command asks for an answer, and nobody reads the answers: the server stops reading, then gives up.
     let asks = client.peer.command(0, &[text("_checkbw"), number(5), Value::Null]).repeat(1000);
     while client.tcp.write_all(&asks).await.is_ok() {}
     assert_eq!(server.closed().await, CloseReason::WriteStalled);

@@ -22,7 +22,7 @@ fn config() -> ClientConfig {
     }
 }
 
-/// Moves bytes both ways in pieces of `step` until neither has any left; gives the events of both.
+/// Moves bytes both ways in pieces of `step` until neither side has any left. Returns the events of both.
 fn exchange(client: &mut ClientSession, server: &mut ServerSession, step: usize) -> Vec<ServerEvent> {
     let now = Instant::now();
     let mut events = Vec::new();
@@ -40,7 +40,7 @@ fn exchange(client: &mut ClientSession, server: &mut ServerSession, step: usize)
         for piece in down.chunks(step) {
             client.feed(piece).unwrap();
         }
-        // A decision is up: the client's events are the caller's to look at.
+        // A decision is due, and the client's events are for the caller to look at.
         if client.phase() == ClientPhase::Publish || !events.is_empty() {
             return events;
         }
@@ -64,7 +64,7 @@ fn both_sessions_meet_however_the_bytes_are_cut() {
         assert_eq!(client.next_event().unwrap(), Some(ClientEvent::Published { stream_id: 1 }));
         assert_eq!(client.phase(), ClientPhase::Published);
 
-        // Kicked later: the words arrive as a status.
+        // The publisher is sent away later, and the words arrive as a status.
         server.refuse(1, &Refusal::new(RefusalCode::Ended, "the stream was stopped"));
         client.feed(&server.take_output()).unwrap();
         let Some(ClientEvent::Status { level, code, description }) = client.next_event().unwrap() else { panic!() };
@@ -72,7 +72,7 @@ fn both_sessions_meet_however_the_bytes_are_cut() {
     }
 }
 
-/// A client that has sent `connect`, and its server by hand.
+/// A client that has sent `connect`, and its server driven by hand.
 struct Bench {
     client: ClientSession,
     peer: Peer,
@@ -206,7 +206,7 @@ fn rejections_in_every_form() {
         let Some(ClientEvent::Rejected(rejection)) = bench.send(&values) else { panic!("{form}") };
         assert_eq!(rejection.code, code, "{form}");
     }
-    // And what is no rejection.
+    // These answers are no rejections.
     let mut bench = Bench::at_publish();
     let start = object(&[("level", text("status")), ("code", text("NetStream.Publish.Start"))]);
     assert_eq!(bench.send(&[text("onFCPublish"), number(0), Value::Null, start]), None);

@@ -19,7 +19,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// After the handshake, before connect.
+    /// A session after the handshake, before connect.
     fn new() -> Self {
         let now = Instant::now();
         let mut session = ServerSession::new(RANDOM, ServerTimers::default(), now);
@@ -41,7 +41,7 @@ impl Bench {
         bench
     }
 
-    /// With message stream 1 publishing.
+    /// A session that publishes on message stream 1.
     fn publishing() -> Self {
         let mut bench = Self::connected();
         bench.request(1, &publish("key"));
@@ -107,7 +107,7 @@ fn everything_pipelined_in_one_write() {
     bytes.extend_from_slice(&bench.peer.message(type_id::VIDEO, 1, b"video"));
     let Some(ServerEvent::Publish { stream_id: 1, name }) = bench.feed(&bytes).unwrap() else { panic!() };
     assert_eq!((&*name.app, name.key.expose(), &*name.query), ("live", "key", "a=b"));
-    // The media behind it waits for the answer and is not lost.
+    // The media behind the request waits for the answer and is not lost.
     bench.session.accept_publish(1);
     let event = bench.session.next_event(bench.now).unwrap();
     let Some(ServerEvent::Media { message, .. }) = event else { panic!("{event:?}") };
@@ -182,7 +182,7 @@ fn every_way_to_end_a_publish() {
         assert_eq!(bench.send(stream_id, &values).unwrap(), None, "{way} twice");
         assert_eq!(bench.media(type_id::VIDEO, b"late"), None, "{way}");
     }
-    // Another key's FCUnpublish is not about this stream.
+    // An FCUnpublish for another key is not about this stream.
     let mut bench = Bench::publishing();
     let other = [text("FCUnpublish"), number(6), Value::Null, text("other")];
     assert_eq!(bench.send(0, &other).unwrap(), None);
@@ -278,7 +278,7 @@ fn several_streams_and_their_limit() {
         let event = bench.feed(&bytes).unwrap();
         assert!(matches!(event, Some(ServerEvent::Media { stream_id, .. }) if stream_id == id));
     }
-    // A deleted one makes room.
+    // A deleted stream makes room for another one.
     bench.send(0, &[text("deleteStream"), number(0), Value::Null, number(3)]).unwrap();
     bench.answers();
     bench.send(0, &create_stream()).unwrap();
@@ -382,7 +382,7 @@ fn play_from_begin_to_end() {
     bench.peer.read(&output);
     bench.session.accept_play(1);
     let output = bench.session.take_output();
-    // SetChunkSize comes first: media in chunks of that size may follow at once.
+    // SetChunkSize comes first, because media in chunks of that size may follow at once.
     assert_eq!(output[7], type_id::SET_CHUNK_SIZE);
     assert_eq!(output[12..16], PLAY_CHUNK_SIZE.to_be_bytes());
     let messages = bench.peer.read(&output);
@@ -398,7 +398,7 @@ fn play_from_begin_to_end() {
     assert_eq!(status(&answers[0].1).1, "NetStream.Play.UnpublishNotify");
 }
 
-/// 20 kB of a picture on each of ten chunk streams, none of them whole.
+/// Bytes of 20 kB of a picture on each of ten chunk streams, none of them whole.
 fn unfinished() -> BytesMut {
     let mut bytes = BytesMut::new();
     for csid in 10..20_u8 {
@@ -473,7 +473,7 @@ fn timers() {
     let start = bench.now;
     bench.now += seconds(9);
     bench.request(1, &publish("key"));
-    // Neither commands nor an unanswered request buy time.
+    // Neither commands nor an unanswered request extend the time.
     assert_eq!(bench.session.on_timeout(start + seconds(10)), Err(SessionError::IntentTimeout));
     bench.session.accept_publish(1);
     assert_eq!(bench.session.poll_timeout(), Some(start + seconds(39)));

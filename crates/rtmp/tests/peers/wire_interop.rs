@@ -1,8 +1,7 @@
 //! Our chunks and handshakes against those of rml_rtmp, an independent implementation.
 //!
-//! Its own faults (research: one reassembly buffer for all chunk streams, zero-length messages lost) are kept
-
-//! out of what it is given; our side is tested against such input beside the code.
+//! rml_rtmp has faults of its own (one reassembly buffer for all chunk streams, and it loses messages of zero length), so it is
+//! given no input that shows them. Our side is tested against such input beside the code.
 
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
@@ -51,8 +50,8 @@ fn read_all(reader: &mut ChunkReader, bytes: &[u8], step: usize) -> Vec<Message>
 fn streams() -> impl Strategy<Value = Vec<Message>> {
     let type_id = prop_oneof![Just(8u8), Just(9), Just(18), Just(20)];
     let length = prop_oneof![1usize..10, Just(128), 100usize..2000, Just(20_000)];
-    // rml_rtmp takes any difference above 2^31 for a step back, and a difference that is extended but
-    // small makes it panic; a stream's differences are neither.
+    // rml_rtmp takes any difference above 2^31 for a step back, and a difference that is extended but small makes it panic. A stream's
+    // differences are neither.
     let item = (type_id, length, prop_oneof![Just(0u32), Just(20), Just(23), 0u32..5000, Just(0x0100_0000)]);
     let start_ms = prop_oneof![Just(0u32), Just(20), Just(0xFF_FFFF - 50), Just(20_000_000), Just(u32::MAX - 5000)];
     (start_ms, prop::collection::vec(item, 1..40)).prop_map(|(start_ms, items)| {
@@ -69,7 +68,7 @@ fn streams() -> impl Strategy<Value = Vec<Message>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// With `droppable` every message is whole in itself; without, it writes all four chunk types.
+    /// With `droppable` set, every message is whole in itself; without it, rml_rtmp writes all four chunk types.
     #[test]
     fn what_rml_writes_we_read(
         messages in streams(),
@@ -98,7 +97,7 @@ proptest! {
         let mut out = BytesMut::new();
         let mut writer = ChunkWriter::new();
         writer.set_chunk_size(&mut out, chunk_size);
-        // One chunk stream per message type, so that the differences are of its own messages.
+        // Each message type has one chunk stream, so that the differences are between messages of that type.
         let mut previous_ms = [None; 256];
         for message in &messages {
             let previous = previous_ms[usize::from(message.type_id)].replace(message.timestamp_ms);
@@ -127,7 +126,7 @@ fn a_message_that_rml_writes_uncompressed_is_read_despite_its_repeated_headers()
     assert_eq!(read_all(&mut ChunkReader::new(ReadLimits::default()), &bytes, 100), [message]);
 }
 
-/// What rml_rtmp answers and whether it is done; bytes left over are appended to `rest`.
+/// What rml_rtmp answers, and whether it is done. Bytes left over are appended to `rest`.
 fn rml_feed(rml: &mut Handshake, bytes: &[u8], rest: &mut Vec<u8>) -> (Vec<u8>, bool) {
     match rml.process_bytes(bytes).unwrap() {
         HandshakeProcessResult::InProgress { response_bytes } => (response_bytes, false),

@@ -1,14 +1,15 @@
-//! How many messages that are not media a peer may send: parsing each costs more than sending it.
+//! Limits the messages that are not media, because parsing one costs more than sending it.
 
 use std::time::{Duration, Instant};
 
-/// Encoders send a dozen and then one now and then; a player of 100 Mbps acknowledges ten times a second.
+/// The most messages within the time. Encoders send a dozen and then one now and then; a player of 100 Mbps acknowledges ten times a
+/// second.
 const COMMANDS_MAX: u32 = 1_000;
 const WITHIN: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
 pub(super) struct CommandRate {
-    /// The window that is counted in, and what came in it.
+    /// When the window began in which messages are counted; `count` of them have come in it.
     since: Option<Instant>,
     count: u32,
 }
@@ -34,7 +35,7 @@ mod tests {
         let taken = (0..5_000).filter(|_| flood.may_come(start)).count();
         assert_eq!(taken, COMMANDS_MAX as usize);
         let mut trickle = CommandRate::default();
-        // Ninety a second for an hour.
+        // These are ninety messages a second for an hour.
         assert!((0..3_600 * 90_u64).all(|n| trickle.may_come(start + Duration::from_micros(n * 1_000_000 / 90))));
     }
 }

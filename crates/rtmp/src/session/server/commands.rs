@@ -9,12 +9,11 @@ use crate::session::names::{NAME_BYTES_MAX, StreamName};
 use crate::session::status::{Refusal, RefusalCode, info, on_status};
 use crate::wire::{Value, type_id};
 
-/// E-RTMP v2 `FourCcInfoMask.CanForward`.
+/// E-RTMP v2 calls this `FourCcInfoMask.CanForward`.
 const CAN_FORWARD: f64 = 4.0;
-/// E-RTMP v2 `CapsExMask.ModEx`: packets with modifiers are understood. Multitrack is not claimed: of several
-/// tracks the first is taken.
+/// E-RTMP v2 calls this `CapsExMask.ModEx`: we understand packets with modifiers. Multitrack is not claimed.
 const CAPS_EX: f64 = 4.0;
-/// We ask for an acknowledgement each 2.5 MB, as Adobe's server and the common ones do.
+/// We ask for an acknowledgement every 2.5 MB, as Adobe's server and the common ones do.
 const WINDOW_BYTES: u32 = 2_500_000;
 impl ServerSession {
     pub(super) fn on_command(
@@ -35,7 +34,7 @@ impl ServerSession {
             "publish" => return self.on_publish(stream_id, &command, now),
             "play" | "play2" => return self.on_play(stream_id, &command),
             "deleteStream" => {
-                // The stream is an argument; the ones that forget it mean the stream they send on.
+                // The stream is an argument. Clients that forget it mean the stream on which they send.
                 let stream_id = command.arguments.first().and_then(Value::as_f64).map_or(stream_id, |id| id as u32);
                 let ended = self.end(stream_id, now);
                 self.streams.remove(&stream_id);
@@ -57,9 +56,9 @@ impl ServerSession {
             "releaseStream" | "_checkbw" | "FCSubscribe" => {
                 self.result(command.transaction_id, &[Value::Undefined]);
             }
-            // A live stream does neither; saying nothing leaves the player playing.
+            // A live stream can do neither. To say nothing leaves the player playing.
             "pause" | "seek" | "receiveAudio" | "receiveVideo" => {}
-            // Answers to calls that we never make.
+            // These are answers to calls that we never make.
             "_result" | "_error" | "onStatus" => {}
             _ if command.transaction_id != 0.0 => {
                 let error = info("error", "NetConnection.Call.Failed", "no such method");
@@ -86,7 +85,7 @@ impl ServerSession {
         self.out.set_peer_bandwidth(WINDOW_BYTES);
         let mut properties =
             vec![("fmsVer".to_owned(), text("FMS/3,5,7,7009")), ("capabilities".to_owned(), Value::Number(31.0))];
-        // Only those who speak E-RTMP are answered in it.
+        // Only clients that speak E-RTMP are answered in it.
         if ["fourCcList", "videoFourCcInfoMap", "audioFourCcInfoMap", "capsEx"].into_iter().any(has) {
             properties.extend(enhanced_properties());
         }
@@ -118,7 +117,7 @@ impl ServerSession {
         command: &Command,
         now: Instant,
     ) -> Result<Option<ServerEvent>, SessionError> {
-        // Flash's way to stop: publish(false).
+        // `publish(false)` is Flash's way to stop.
         if command.arguments.first().and_then(Value::as_bool) == Some(false) {
             return Ok(self.end(stream_id, now));
         }
@@ -146,7 +145,7 @@ impl ServerSession {
         let too_long = self.app.len() + given.len() > NAME_BYTES_MAX;
         let stream = self.streams.get_mut(&stream_id).ok_or(SessionError::UnknownStream)?;
         if stream.state != StreamState::Idle {
-            return Ok(None); // asked again before the answer, or on a stream in use: the first request stands
+            return Ok(None); // The stream is in use or its request is unanswered: the first request stands.
         }
         stream.state = state;
         if too_long {
@@ -169,7 +168,7 @@ impl ServerSession {
         ServerEvent::Refused { refusal }
     }
 
-    /// The client is done with a stream.
+    /// Ends a stream that the client is done with.
     fn end(&mut self, stream_id: u32, now: Instant) -> Option<ServerEvent> {
         let stream = self.streams.get_mut(&stream_id)?;
         let state = std::mem::replace(&mut stream.state, StreamState::Idle);
@@ -189,7 +188,7 @@ impl ServerSession {
 
     fn result(&mut self, transaction_id: f64, values: &[Value]) {
         if transaction_id == 0.0 {
-            return; // the caller wants no answer
+            return; // The caller wants no answer.
         }
         let mut answer = vec![text("_result"), Value::Number(transaction_id), Value::Null];
         answer.extend_from_slice(values);

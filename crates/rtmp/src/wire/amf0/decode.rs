@@ -2,8 +2,8 @@
 
 use super::{AmfError, DEPTH_MAX, VALUES_MAX, Value, marker};
 
-/// All values of one message. An object whose end marker is missing at the very end of the bytes is taken as
-/// ended (some encoders leave it out); anything else that is cut short is an error.
+/// All values of one message. An object whose end marker is missing at the very end of the bytes is taken as ended, because some encoders
+/// leave it out. Anything else that is cut short is an error.
 pub fn decode_all(bytes: &[u8]) -> Result<Vec<Value>, AmfError> {
     let mut decoder = Decoder { rest: bytes, values_left: VALUES_MAX };
     let mut values = Vec::new();
@@ -29,7 +29,7 @@ impl<'a> Decoder<'a> {
             marker::LONG_STRING | marker::XML_DOCUMENT => Value::String(self.long_text()?),
             marker::OBJECT => Value::Object(self.fields(depth)?),
             marker::ECMA_ARRAY => {
-                // The count is a hint that encoders get wrong; the end marker counts.
+                // The count is a hint that encoders get wrong; the end marker decides.
                 self.array::<4>()?;
                 Value::EcmaArray(self.fields(depth)?)
             }
@@ -47,7 +47,7 @@ impl<'a> Decoder<'a> {
                 Value::Undefined
             }
             marker::UNSUPPORTED | marker::MOVIE_CLIP | marker::RECORD_SET => Value::Unsupported,
-            // The end of an object outside of one, the switch to AMF3 (0x11) and what nobody defined.
+            // These are the end of an object outside of one, the switch to AMF3 (0x11), and markers that nobody defined.
             unknown => return Err(AmfError::UnknownMarker(unknown)),
         })
     }
@@ -75,7 +75,7 @@ impl<'a> Decoder<'a> {
             return Err(AmfError::TooDeep);
         }
         let count = u32::from_be_bytes(self.array()?);
-        // Nothing is reserved for the count: each element has to be there first.
+        // Nothing is reserved for the announced count: each element has to be there first.
         let mut elements = Vec::new();
         for _ in 0..count {
             elements.push(self.value(depth + 1)?);

@@ -4,10 +4,10 @@ use bytes::{BufMut, BytesMut};
 
 use super::{Value, marker};
 
-/// Field and class names have 16-bit lengths, and so have texts not marked as long.
+/// The names of fields and classes have 16-bit lengths, and so have texts that are not marked as long.
 const SHORT_TEXT_BYTES_MAX: usize = u16::MAX as usize;
 
-/// Appends the values one after another. Texts above 64 KiB become long strings; names above are cut.
+/// Appends the values one after another. Texts above 64 KiB become long strings; names above it are cut.
 pub fn encode(out: &mut BytesMut, values: &[Value]) {
     for value in values {
         encode_value(out, value);
@@ -75,7 +75,7 @@ fn put_name(out: &mut BytesMut, name: &str) {
     out.put_slice(name.as_bytes());
 }
 
-/// The longest prefix of whole characters within `bytes_max`.
+/// The longest prefix that fits into `bytes_max` and ends with a whole character.
 fn cut(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
 }

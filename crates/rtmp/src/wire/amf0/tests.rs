@@ -94,7 +94,7 @@ fn depth_is_limited() {
     let strict = |levels: usize| b"\x0A\0\0\0\x01".repeat(levels).into_iter().chain([5]).collect::<Vec<u8>>();
     assert!(decode_all(&strict(DEPTH_MAX)).is_ok());
     assert_eq!(decode_all(&strict(DEPTH_MAX + 1)), Err(AmfError::TooDeep));
-    // The report's killer: 50 KB that overflow the stack of a decoder without a limit.
+    // This attack is from the report: 50 KB that overflow the stack of a decoder without a limit.
     assert_eq!(decode_all(&strict(10_000)), Err(AmfError::TooDeep));
     for opening in [&b"\x03\0\x01a"[..], b"\x08\0\0\0\x01\0\x01a", b"\x10\0\x01C\0\x01a"] {
         assert!(decode_all(&[&opening.repeat(DEPTH_MAX)[..], &[5]].concat()).is_ok());
@@ -184,7 +184,7 @@ proptest! {
     fn what_is_decoded_encodes_to_the_same_values(bytes in prop::collection::vec(0u8..18, 0..64)) {
         if let Ok(values) = decode_all(&bytes) {
             let again = encoded(&values);
-            // Not compared as values: a number may be NaN, which equals nothing, but its bytes do.
+            // The values are not compared: a number may be NaN, which equals nothing, but its bytes do.
             prop_assert_eq!(encoded(&decode_all(&again).unwrap()), again);
         }
     }

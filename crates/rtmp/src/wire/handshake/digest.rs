@@ -5,23 +5,23 @@ use sha2::Sha256;
 
 use super::{PACKET_BYTES, Packet, RANDOM_BYTES};
 
-/// Signs the first packet of a client.
+/// The key that signs the first packet of a client.
 pub(super) const FLASH_PLAYER: &[u8] = b"Genuine Adobe Flash Player 001";
-/// Signs the first packet of a server.
+/// The key that signs the first packet of a server.
 pub(super) const FLASH_MEDIA_SERVER: &[u8] = b"Genuine Adobe Flash Media Server 001";
-/// Follows either of them in the key that signs a last packet.
+/// These bytes follow either of them in the key that signs a last packet.
 const KEY_TAIL: [u8; 32] = [
     0xf0, 0xee, 0xc2, 0x4a, 0x80, 0x68, 0xbe, 0xe8, 0x2e, 0x00, 0xd0, 0xd1, 0x02, 0x9e, 0x7e, 0x57, 0x6e, 0xec, 0x5d,
     0x2d, 0x29, 0x80, 0x6f, 0xab, 0x93, 0xb8, 0xe6, 0x36, 0xcf, 0xeb, 0x31, 0xae,
 ];
 const DIGEST_BYTES: usize = 32;
-/// Where a digest may start is the sum of four bytes modulo this, counted from behind them.
+/// A digest starts as far behind the four bytes that place it as their sum modulo this number.
 const DIGEST_PLACES: usize = 728;
 
 type Digest = [u8; DIGEST_BYTES];
 
-/// Which four bytes of a packet say where its digest is. The last place possible is 772 + 4 + 727 = 1503, so
-/// that a digest always ends within the 1536 bytes.
+/// Which four bytes of a packet say where its digest is. The last place possible is 772 + 4 + 727 = 1503, so that a digest always ends
+/// within the 1536 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scheme {
     At8,
@@ -58,7 +58,7 @@ pub(super) struct PacketDigest {
 }
 
 impl PacketDigest {
-    /// `None`: the packet is not signed with `key`, so the peer speaks the simple handshake.
+    /// Finds the digest. `None` means that the packet is not signed with `key`, so the peer speaks the simple handshake.
     pub(super) fn find(packet: &Packet, key: &[u8]) -> Option<Self> {
         [Scheme::At772, Scheme::At8].into_iter().find_map(|scheme| {
             let digest = scheme.digest(packet, key);
@@ -67,8 +67,8 @@ impl PacketDigest {
         })
     }
 
-    /// The last packet that answers the one with this digest: anything, signed with a key made of the digest.
-    /// The random bytes are the ones that our first packet used; nothing hangs on their being new.
+    /// The last packet, which answers the one with this digest: any bytes, signed with a key made of the digest. The random bytes are the
+    /// ones that our first packet used; they need not be new.
     pub(super) fn answer(&self, random: &[u8; RANDOM_BYTES], key: &[u8]) -> Packet {
         const SIGNATURE: usize = PACKET_BYTES - DIGEST_BYTES;
         let mut packet = [0; PACKET_BYTES];

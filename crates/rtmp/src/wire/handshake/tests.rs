@@ -3,7 +3,7 @@
 use super::digest::PacketDigest;
 use super::*;
 
-/// Random enough to place digests all over: a different fill for each seed.
+/// Bytes that are random enough to place digests all over. Each seed gives different ones.
 fn random(seed: u32) -> [u8; RANDOM_BYTES] {
     let mut state = seed.wrapping_mul(2_654_435_761) | 1;
     std::array::from_fn(|_| {
@@ -18,7 +18,7 @@ fn first_packet(out: &[u8]) -> &Packet {
     out[1..].first_chunk().unwrap()
 }
 
-/// Client and server talk, `step` bytes at a time each way.
+/// Lets client and server talk, `step` bytes at a time each way.
 fn converse(seed: u32, step: usize) {
     let (mut client, mut server) = (ClientHandshake::new(random(seed), 1), ServerHandshake::new(random(!seed), 2));
     let (mut to_client, mut to_server) = (BytesMut::new(), BytesMut::new());
@@ -72,7 +72,7 @@ fn a_simple_client_gets_its_packet_back_and_version_0() {
     assert_eq!(server.feed(&mut input, &mut out), Ok(false));
     assert_eq!(out[..9], [3, 1, 2, 3, 4, 0, 0, 0, 0]);
     assert_eq!(out[1 + PACKET_BYTES..], opening);
-    // Any last packet will do, and what follows it is left alone.
+    // Any last packet will do, and the bytes behind it are left alone.
     input.extend_from_slice(&[0xAA; PACKET_BYTES]);
     input.extend_from_slice(b"rest");
     assert_eq!(server.feed(&mut input, &mut out), Ok(true));

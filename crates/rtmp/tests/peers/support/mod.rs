@@ -1,4 +1,4 @@
-//! What the connection tests share: a handler that records, a key that is refused, TLS with a private CA.
+//! What the connection tests share: a handler that records, keys that are refused, and TLS with a private CA.
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -30,7 +30,7 @@ pub(crate) enum Seen {
     Closed(CloseReason),
 }
 
-/// Accepts everything but the keys `denied`, `busy` and `badmedia`, and tells what it sees.
+/// Accepts everything but the keys `denied`, `busy` and `badmedia`, and reports what it sees.
 pub(crate) struct Recorder {
     seen: mpsc::UnboundedSender<Seen>,
     pub(crate) kick: Mutex<Vec<oneshot::Sender<Refusal>>>,
@@ -227,7 +227,7 @@ pub(crate) async fn push(target: &PushTarget, options: &PushOptions) -> Result<P
     tokio::time::timeout(PATIENCE, connect_publish(target, options)).await.expect("no answer at all")
 }
 
-/// A whole message as a destination's queue holds it.
+/// A whole message in the form in which a destination's queue holds it.
 pub(crate) fn media(stream_id: u32, type_id: u8, timestamp_ms: u32, payload: &[u8]) -> Parcel {
     let message = Message { type_id, stream_id, timestamp_ms, payload: Bytes::copy_from_slice(payload) };
     let mut out = BytesMut::new();
