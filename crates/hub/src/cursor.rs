@@ -1,4 +1,4 @@
-//! A cursor: one subscriber's position in a window, with no queue of its own.
+//! A cursor is one subscriber's position in a window. It has no queue of its own.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, Waker};
@@ -8,11 +8,11 @@ use weir_media::MediaTime;
 use crate::hurry::Hurry;
 use crate::window::{Item, Look, Position, Ring, Window};
 
-/// What reading gives.
+/// The result of reading.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next<T> {
     Item(T),
-    /// The subscriber was too slow: so many items were lost, and the next one is a start.
+    /// The subscriber was too slow: this many items were lost, and the next one is a start.
     Skipped {
         items: u64,
     },
@@ -25,16 +25,16 @@ pub enum Next<T> {
 pub struct Cursor<T> {
     window: Window<T>,
     place: Place,
-    /// The epoch since which this waker is registered.
+    /// The epoch in which the waker was registered, and the waker.
     registered: Option<(u64, Waker)>,
-    /// Counted for as long as the cursor lives, if it is in a hurry.
+    /// This counts the subscriber among those in a hurry for as long as the cursor lives.
     _hurry: Option<Hurry>,
 }
 
 #[derive(Debug)]
 struct Place {
     position: Position,
-    /// Items lost since the last start that was read; told when the jump lands.
+    /// The number of items lost since the last start that was read. The subscriber is told once it reads at the next start.
     lost: u64,
 }
 
@@ -47,12 +47,12 @@ impl<T: Item> Cursor<T> {
         Self { _hurry: Some(hurry), ..self }
     }
 
-    /// The next item, waiting for it if need be. Cancel-safe: the position moves only when a value is returned.
+    /// The next item; waits for it if need be. The call is cancel-safe: the position moves only when a value is returned.
     pub async fn next(&mut self) -> Next<T> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// As [`Cursor::next`]; one lock for looking and, if there is nothing, for registering.
+    /// Does what [`Cursor::next`] does, with one lock for looking and, if there is nothing, for registering.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next<T>> {
         let mut ring = self.window.ring();
         if let Some(next) = self.place.read(&ring) {
@@ -78,8 +78,8 @@ impl<T: Item> Cursor<T> {
         self.place.read(&self.window.ring())
     }
 
-    /// Gives up everything up to the newest start that is now in the window or, if that has been read, up to the next
-    /// one to come; says how many items are passed over now. For a subscriber that knows it is behind.
+    /// Gives up everything up to the newest start that is now in the window or, if that has been read, up to the next one to come.
+    /// Returns how many items are passed over now. A subscriber calls this when it knows that it is behind.
     pub fn skip_to_newest_start(&mut self) -> u64 {
         let ring = self.window.ring();
         let end = ring.end_seq();
@@ -123,7 +123,7 @@ impl Place {
                     return Some(Next::Item(item));
                 }
                 Look::Jump { to, lost } => {
-                    // A cursor that never read anything has lost nothing: it is only now finding its first start.
+                    // A cursor that never read anything has lost nothing: it only now finds its first start.
                     let fresh = matches!(self.position, Position::StartFrom(_)) && self.lost == 0;
                     let items = self.lost + if fresh { 0 } else { lost };
                     self.position = Position::At(to);

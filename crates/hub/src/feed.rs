@@ -1,4 +1,4 @@
-//! A feed: one rendition, written once for a protocol into batches in a window of their own that all its receivers share.
+//! A feed: one rendition, serialised once for a protocol into batches, which lie in a window of their own that all receivers share.
 
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -7,31 +7,31 @@ use std::time::Duration;
 use crate::{Cursor, Entry, Item, Next, Rendition, Subscriber, Window, WindowLimits};
 use tokio::time::{Instant, sleep_until};
 
-/// Audio waits this long for the picture that ends its batch, no longer. Above the 42 ms between pictures at 24 fps: a picture
-/// that comes when it should must not find its audio gone ahead in a write of its own.
+/// Audio waits this long at most for the picture that ends its batch. It is more than the 42 ms between pictures at 24 fps, because a
+/// picture that comes in time must not find that its audio has already gone out in a write of its own.
 const FLUSH_AFTER: Duration = Duration::from_millis(50);
 
-/// A destination may lag 2 s before it skips, beside what its socket holds (by RTMP half a second at 4 Mbps). Bytes: 10 s of GOP at
-/// 50 Mbps are 62.5 MB.
+/// A destination may lag 2 s before it skips, beside the bytes that its socket holds (with RTMP, half a second at 4 Mbps). The limit in
+/// bytes is 10 s of GOP at 50 Mbps, which are 62.5 MB.
 const LIMITS: WindowLimits = WindowLimits { duration: Duration::from_secs(2), items_max: 8_192, bytes_max: 64 << 20 };
 
-/// Writes entries as one protocol has them; a new one begins with the first entry that it is given.
+/// Turns entries into the batches of one protocol. A new batcher begins with the first entry that it is given.
 pub trait Batcher: Debug + Send + 'static {
-    /// Some frames as they go to every receiver.
+    /// Some frames in the form in which they go to every receiver.
     type Batch: Debug + Item;
-    /// What may differ between two feeds of one rendition, such as the language of the sound where only one is carried.
+    /// What may differ between two feeds of one rendition, such as the language of the sound where a protocol carries only one.
     type Choice: Clone + Debug + Eq + Hash + Send + Sync;
 
     fn new(choice: &Self::Choice) -> Self;
-    /// Takes the next entry; gives a batch when one is complete.
+    /// Takes the next entry, and returns a batch when one is complete.
     fn push(&mut self, entry: &Entry) -> Option<Self::Batch>;
-    /// Whether something waits for what completes its batch.
+    /// Whether frames wait for the one that completes their batch.
     fn has_pending(&self) -> bool;
-    /// What waits, as it is.
+    /// A batch of the frames that wait, complete or not.
     fn flush(&mut self) -> Option<Self::Batch>;
 }
 
-/// Handle on one rendition's batches. Clones share them; somebody must drive [`Feed::run`].
+/// A handle on one rendition's batches. Clones share them; somebody must drive [`Feed::run`].
 #[derive(Debug)]
 pub struct Feed<B: Batcher> {
     window: Window<B::Batch>,
@@ -42,18 +42,18 @@ impl<B: Batcher> Feed<B> {
         Self { window: Window::new(LIMITS) }
     }
 
-    /// Starts on the cached GOP or waits for one.
+    /// A cursor that starts on the cached GOP, or waits for one.
     pub fn subscribe(&self) -> Cursor<B::Batch> {
         self.window.cursor()
     }
 
-    /// Serialises the rendition's frames until it closes. Owned by the stream's task tree.
+    /// Serialises the rendition's frames until it closes. The stream's task tree owns this task.
     pub async fn run(self, rendition: Rendition, batcher: B) {
         self.pump(rendition.subscribe(), batcher).await;
         self.window.close();
     }
 
-    /// Offers another feed's batches: the same ones, in a window of their own, for the tasks of another thread.
+    /// Offers the batches of another feed in a window of its own, for the tasks of another thread.
     pub async fn relay(self, mut batches: Cursor<B::Batch>) {
         loop {
             match batches.next().await {
@@ -97,8 +97,8 @@ impl<B: Batcher> Feed<B> {
                         flush_at.get_or_insert_with(|| Instant::now() + FLUSH_AFTER);
                     }
                 }
-                // This task was starved for a whole window. The next entry is a start, and the batcher keeps its chain of
-                // time differences, so that connections see the gap and nothing else.
+                // This task was starved for a whole window. The next entry is a start, and the batcher keeps its chain of time
+                // differences, so that connections see the gap and nothing else.
                 Next::Skipped { items } => {
                     tracing::warn!(items, "serialising fell behind the source and skipped to the newest keyframe");
                 }

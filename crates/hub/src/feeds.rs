@@ -1,10 +1,10 @@
 //! The feeds of one stream: each rendition is serialised for each protocol once, while anybody wants it.
 //!
-//! A protocol is known here by the type of its batcher alone: a new one costs this file nothing.
+//! A protocol is known here by the type of its batcher alone, so a new one needs no change to this file.
 //!
 //! Pushes and players live on several lanes. Waking a task of another thread costs a system call (an eventfd write) each, so a batch
-//! crosses to each other lane once, through a relay, and wakes that lane's receivers from there: measured at 200 pushes, this
-//! is a third of all the CPU that is not the kernel's sending.
+//! crosses to each other lane once, through a relay, and wakes that lane's receivers from there. Measured at 200 pushes, this saves a
+//! third of all the CPU that is not the kernel's sending.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 
 use crate::{Batcher, Cursor, Feed, StreamHub};
 
-/// Handle on a stream's feeds; clones share it.
+/// A handle on a stream's feeds. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Feeds {
     shared: Arc<Shared>,
@@ -24,19 +24,19 @@ pub struct Feeds {
 #[derive(Debug)]
 struct Shared {
     hub: StreamHub,
-    /// Where the serialising runs: the stream's lane, beside its ingest.
+    /// The lane of the stream, where batches are made beside the stream's ingest.
     lane: Handle,
     /// A [`Table`] for each type of batcher that was ever asked for.
     tables: Mutex<HashMap<TypeId, Box<dyn Any + Send>>>,
 }
 
-/// The feeds of one type that run, by what they carry and by lane.
+/// The running feeds of one type, by what they carry and by lane.
 type Table<B> = HashMap<(Wish<B>, Id), Weak<Running<B>>>;
 
-/// A rendition, and what else distinguishes feeds of this type.
+/// A rendition, and the choice that distinguishes its feeds of this type.
 type Wish<B> = (String, <B as Batcher>::Choice);
 
-/// Keeps a feed running; the last one to be dropped ends it.
+/// Keeps a feed running. The feed ends when its last handle is dropped.
 #[derive(Debug)]
 pub struct FeedHandle<B: Batcher> {
     running: Arc<Running<B>>,
@@ -52,7 +52,7 @@ impl<B: Batcher> Clone for FeedHandle<B> {
 struct Running<B: Batcher> {
     feed: Feed<B>,
     task: AbortHandle,
-    /// The same feed on the stream's lane, which a relay reads from.
+    /// The same feed on the stream's lane, from which a relay reads.
     _origin: Option<FeedHandle<B>>,
 }
 
@@ -63,20 +63,20 @@ impl<B: Batcher> Drop for Running<B> {
 }
 
 impl<B: Batcher> FeedHandle<B> {
-    /// Starts on the cached GOP or waits for one.
+    /// A cursor that starts on the cached GOP, or waits for one.
     pub fn subscribe(&self) -> Cursor<B::Batch> {
         self.running.feed.subscribe()
     }
 }
 
 impl Feeds {
-    /// `lane` is the stream's own.
+    /// Makes the feeds of a stream whose own lane is `lane`.
     pub fn new(hub: StreamHub, lane: Handle) -> Self {
         Self { shared: Arc::new(Shared { hub, lane, tables: Mutex::default() }) }
     }
 
-    /// The rendition as `B` writes it by this choice, on the lane of the caller; started if it is not running. It begins with the
-    /// cached GOP.
+    /// The feed of the rendition with this choice, on the lane of the caller. It is started if it is not running, and then begins with
+    /// the cached GOP.
     pub fn feed<B: Batcher>(&self, rendition: &str, choice: B::Choice, lane: &Handle) -> FeedHandle<B> {
         let home = &self.shared.lane;
         let wish = (rendition.to_owned(), choice);
@@ -84,7 +84,7 @@ impl Feeds {
         if lane.id() == home.id() { here } else { self.running(&wish, lane, Some(here)) }
     }
 
-    /// Made of the rendition's frames, or of the same feed on the stream's lane.
+    /// Finds the running feed or starts it, from the rendition's frames or (with an `origin`) from the same feed on the stream's lane.
     fn running<B: Batcher>(&self, wish: &Wish<B>, lane: &Handle, origin: Option<FeedHandle<B>>) -> FeedHandle<B> {
         let mut tables = self.shared.tables.lock().unwrap_or_else(PoisonError::into_inner);
         let table = tables.entry(TypeId::of::<B>()).or_insert_with(|| Box::new(Table::<B>::new()));

@@ -1,15 +1,15 @@
-//! Who wants frames at once: counted, so that a publisher may gather some where nobody does.
+//! Counts the subscribers that want frames at once. While there are none, a publisher may gather some frames.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many are in a hurry. Clones share it.
+/// The number of subscribers in a hurry. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hurries {
     count: Arc<AtomicUsize>,
 }
 
-/// One of them, for as long as it lives.
+/// Counts one of them for as long as it lives.
 #[derive(Debug)]
 pub(crate) struct Hurry {
     count: Arc<AtomicUsize>,

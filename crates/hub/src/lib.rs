@@ -1,7 +1,7 @@
 //! Publish and subscribe to a stream's encoded frames over a bounded window that is GOP cache, fan-out and backlog in one.
 //!
-//! A publisher never waits: it writes into a [`Window`] and the oldest items fall out. A subscriber is a [`Cursor`], a
-//! position in that window; when it falls out it jumps to the newest keyframe and is told how much it lost. Memory is
+//! A publisher never waits: it writes into a [`Window`] and the oldest items fall out. A subscriber is a [`Cursor`], which is a position
+//! in that window. If the position falls out, it jumps to the newest keyframe, and the subscriber is told how much it lost. Memory is
 //! streams x window, whatever the number of subscribers.
 
 mod cold;

@@ -1,4 +1,4 @@
-//! A rendition's frames: its tracks interleaved in arrival order, each entry with the decoder configuration in force.
+//! A rendition's frames: its tracks are interleaved in the order of arrival, and each entry has the decoder configurations in force.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,7 +14,8 @@ use crate::{Cursor, Item, SourcePulse, Tracks, Window, WindowLimits};
 pub struct Entry {
     pub frame: Frame,
     pub tracks: Arc<Tracks>,
-    /// Where in `tracks` the frame's own is. The frame keeps no reference of its own: counting one for each subscriber costs more.
+    /// The position of the frame's own track in `tracks`. A reference to the track would have to be counted for each subscriber, which
+    /// costs more.
     position: usize,
     start: bool,
 }
@@ -29,7 +30,7 @@ impl Entry {
         self.track().kind() == MediaKind::Video
     }
 
-    /// A subscriber may begin here.
+    /// Whether a subscriber may begin here.
     pub fn is_start(&self) -> bool {
         self.start
     }
@@ -64,12 +65,13 @@ impl Rendition {
         Self { window: Window::new(limits), tracks: watch::Sender::new(Arc::default()), hurries: Hurries::default() }
     }
 
-    /// Starts on the cached GOP, or waits for the first.
+    /// A subscriber that starts on the cached GOP, or waits for the first one.
     pub fn subscribe(&self) -> Subscriber {
         self.window.cursor().in_a_hurry(self.hurries.add())
     }
 
-    /// For one who makes parts of a third of a second or files: a tenth of a second of frames at once is as good.
+    /// A subscriber that takes a tenth of a second of frames at once as gladly as single ones, because it makes files or parts of a third
+    /// of a second.
     pub fn subscribe_unhurried(&self) -> Subscriber {
         self.window.cursor()
     }
@@ -78,7 +80,7 @@ impl Rendition {
         Arc::clone(&self.tracks.borrow())
     }
 
-    /// Follows the tracks as they change.
+    /// A receiver that follows the tracks as they change.
     pub fn watch_tracks(&self) -> watch::Receiver<Arc<Tracks>> {
         self.tracks.subscribe()
     }
@@ -88,7 +90,7 @@ impl Rendition {
         self.window.close();
     }
 
-    /// Drops the cached media, so that whoever joins next waits for fresh media.
+    /// Drops the cached media, so that a subscriber that joins next waits for fresh media.
     pub fn clear(&self) {
         self.window.clear();
         self.tracks.send_replace(Arc::default());
@@ -100,21 +102,22 @@ impl Rendition {
     }
 }
 
-/// The writing half: whoever holds it is the rendition's source. Dropping it is the end of a session.
+/// The writing half of a rendition. Whoever holds it is the rendition's source; dropping it ends the session.
 #[derive(Debug)]
 pub struct Publisher {
     rendition: Rendition,
     tracks: Arc<Tracks>,
-    /// With the number of this session: a publisher that was replaced must not speak for its successor.
+    /// The source's pulse with the number of this session: a publisher that was replaced must not speak for its successor.
     pulse: Option<(watch::Sender<SourcePulse>, u64)>,
     last_audio_start: Option<MediaTime>,
 }
 
 impl Publisher {
-    /// How often an audio-only rendition offers a start: its "GOP" is a second of audio.
+    /// How often a rendition without pictures offers a start: its "GOP" is a second of audio.
     const AUDIO_START_EVERY: MediaTime = MediaTime::from_millis(1_000);
 
-    /// Says what the following frames are. Takes effect with the next frame, so a change lands on a GOP when the source does it right.
+    /// Says to which tracks the following frames belong. It takes effect with the next frame, so a change falls on a GOP if the source
+    /// does it right.
     pub fn set_tracks(&mut self, tracks: Tracks) {
         if *self.tracks != tracks {
             self.tracks = Arc::new(tracks);
@@ -131,14 +134,14 @@ impl Publisher {
         self.rendition.hurries.any()
     }
 
-    /// Writes a frame; never waits. `now` feeds the liveness that stages watch. A frame of a track that was not announced is nobody's:
-    /// it goes nowhere.
+    /// Writes a frame, and never waits. `now` feeds the liveness that stages watch. A frame of a track that was not announced is dropped.
     pub fn write(&mut self, frame: Frame, now: Instant) {
         let Some(position) = self.tracks.position(frame.track) else { return };
         let start = match self.tracks.at(position).kind() {
             MediaKind::Video => frame.is_keyframe(),
-            // Beside video, audio is no start. Alone, every frame of the first sound could be; one a second keeps GOPs countable.
-            // None in the first second: many encoders send sound first, and subscribers must not take the stream for audio alone.
+            // Beside video, audio is no start. Alone, every frame of the first sound could be one; one a second keeps GOPs countable.
+            // There is none in the first second: many encoders send sound first, and subscribers must not take the stream for audio
+            // alone.
             MediaKind::Audio if position > 0 || self.tracks.video().is_some() => false,
             MediaKind::Audio => {
                 let last = *self.last_audio_start.get_or_insert(frame.dts);

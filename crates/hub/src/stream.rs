@@ -9,13 +9,14 @@ use weir_media::MediaTime;
 
 use crate::{Publisher, Rendition, WindowLimits};
 
-/// The rendition that is the input as it came.
+/// The name of the rendition that is the input as it came.
 pub const SOURCE_RENDITION: &str = "source";
 
-/// Media older than this is no start for a newcomer. Below it, whoever held on over an encoder's restart may still be reading.
+/// Media older than this is no start for a newcomer. Media that is younger may still be read by subscribers that held on while an encoder
+/// restarted.
 const STALE_AFTER: Duration = Duration::from_secs(10);
 
-/// Handle on a stream's renditions; clones share it. Owned by the stream's task tree, which passes it to the stages.
+/// A handle on a stream's renditions. Clones share it. The stream's task tree owns it and passes it to the stages.
 #[derive(Clone, Debug)]
 pub struct StreamHub {
     renditions: Arc<Mutex<BTreeMap<String, Rendition>>>,
@@ -23,35 +24,35 @@ pub struct StreamHub {
     limits: WindowLimits,
 }
 
-/// Whether the source lives: what stages decide "lost" and "back" by. Changes are rare (attach, detach, start of each GOP);
-/// the time of the last frame is read, not waited for.
+/// Whether the source lives. Stages decide by this whether it is "lost" or "back". Watchers wake only at rare changes (attach, detach,
+/// start of each GOP); the time of the last frame is there to be read, not waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SourcePulse {
     /// A publisher is connected.
     pub attached: bool,
     /// When the newest frame came.
     pub last_frame_at: Option<Instant>,
-    /// The stream's time then: the latest of all its frames.
+    /// The stream's time at that moment: the latest time of all its frames.
     pub last_frame_time: MediaTime,
-    /// Publishers that came so far.
+    /// The number of publishers that have come so far.
     pub sessions: u64,
-    /// The present session has given a frame to start on.
+    /// The present session has sent a frame on which a subscriber can start.
     pub started: bool,
 }
 
 impl SourcePulse {
-    /// Media has come within `within` of `now`, and there was something to start on.
+    /// Whether media has come within `within` before `now`, and the session has sent a start.
     pub fn is_live(&self, now: Instant, within: Duration) -> bool {
         self.started && self.last_frame_at.is_some_and(|at| now.saturating_duration_since(at) < within)
     }
 
-    /// What the stream's time is at `now`, if it ever had a frame.
+    /// The stream's time at `now`. `None` if it never had a frame.
     pub fn time_at(&self, now: Instant) -> Option<MediaTime> {
         let since = now.saturating_duration_since(self.last_frame_at?);
         Some(self.last_frame_time + MediaTime::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)))
     }
 
-    /// Returns whether watchers should wake: only when the source starts, not at every frame.
+    /// Notes a frame. Returns whether watchers should wake, which is only when the source starts, not at every frame.
     pub(crate) fn beat(&mut self, now: Instant, time: MediaTime, start: bool) -> bool {
         self.last_frame_at = Some(now);
         self.last_frame_time = self.last_frame_time.max(time);
@@ -72,7 +73,7 @@ impl StreamHub {
         Self { renditions: Arc::default(), pulse: watch::Sender::new(SourcePulse::default()), limits }
     }
 
-    /// The rendition of that name, made if nobody asked for it before.
+    /// The rendition of that name. It is made if nobody asked for it before.
     pub fn rendition(&self, name: &str) -> Rendition {
         let mut renditions = self.renditions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(rendition) = renditions.get(name) {
@@ -87,9 +88,9 @@ impl StreamHub {
         self.rendition(SOURCE_RENDITION)
     }
 
-    /// Becomes the source's publisher. The caller has made sure that it is the only one (`ingest` holds the slot).
+    /// Makes the source's publisher. The caller has made sure that it is the only one (`ingest` holds the slot).
     ///
-    /// Media of a session that ended long ago is forgotten, so that nobody who joins now begins with it.
+    /// Media of a session that ended long ago is forgotten, so that no subscriber that joins now begins with it.
     pub fn publish_source(&self, now: Instant) -> Publisher {
         let mut session = 0;
         let mut stale = false;
@@ -106,7 +107,7 @@ impl StreamHub {
         self.source().publisher(Some((self.pulse.clone(), session)))
     }
 
-    /// Becomes the publisher of a rendition made from the source.
+    /// Makes the publisher of a rendition that is made from the source.
     pub fn publish_rendition(&self, name: &str) -> Publisher {
         self.rendition(name).publisher(None)
     }
@@ -119,7 +120,7 @@ impl StreamHub {
         self.pulse.subscribe()
     }
 
-    /// Ends every subscriber of every rendition: the stream is stopped or deleted.
+    /// Ends every subscriber of every rendition, because the stream is stopped or deleted.
     pub fn close(&self) {
         for rendition in self.renditions.lock().unwrap_or_else(PoisonError::into_inner).values() {
             rendition.close();

@@ -51,7 +51,7 @@ fn the_stream_s_time_runs_on_from_the_latest_frame() {
         info(TrackId::SOURCE_VIDEO, Codec::H264),
         info(TrackId::SOURCE_AUDIO, Codec::Aac),
     ]));
-    // Sound may come behind the picture.
+    // The sound here comes behind the picture, as it may.
     publisher.write(frame(TrackId::SOURCE_AUDIO, 450, true), start);
     for (after_ms, time_ms) in [(0, 500), (300, 800)] {
         let at = start + Duration::from_millis(after_ms);
@@ -69,7 +69,7 @@ fn audio_alone_offers_a_start_each_second() {
     }
     let mut subscriber = hub.source().subscribe();
     let Some(Next::Item(first)) = subscriber.try_next() else { panic!("no start") };
-    // Starts are at 0, 1008 (48 x 21) and 2016 ms.
+    // Starts are at 0, 1,008 (48 x 21) and 2,016 ms.
     assert_eq!(first.frame.dts.as_millis(), 2_016);
     assert!(first.tracks.audio().is_some() && first.is_start());
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use weir_media::{MediaKind, TrackId, TrackInfo};
 
-/// Every entry points at its own list, which is what makes a GOP self-contained. No number stands in it twice.
+/// Every entry points at its own list, which makes a GOP self-contained. No number stands in a list twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tracks {
     list: Vec<Arc<TrackInfo>>,
 }
 
 impl Tracks {
-    /// Adds a track, in place of the one that has its number.
+    /// Adds a track, in place of the one with the same number if there is one.
     pub fn put(&mut self, info: Arc<TrackInfo>) {
         match self.list.binary_search_by_key(&info.id, |known| known.id) {
             Ok(at) => self.list[at] = info,
@@ -35,12 +35,12 @@ impl Tracks {
         self.list.iter().find(|info| info.id == id)
     }
 
-    /// The picture: the first one.
+    /// The picture, which is the first one.
     pub fn video(&self) -> Option<&Arc<TrackInfo>> {
         self.of_kind(MediaKind::Video).next()
     }
 
-    /// The sound that is played where nobody chose: the first one.
+    /// The sound that is played if nobody chose one, which is the first one.
     pub fn audio(&self) -> Option<&Arc<TrackInfo>> {
         self.audios().next()
     }

@@ -1,4 +1,4 @@
-//! The bounded window: a ring of items with rising sequence numbers, one writer side, any number of cursors.
+//! The bounded window: a ring of items with rising sequence numbers, one writer and any number of cursors.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,15 +8,15 @@ use weir_media::MediaTime;
 
 use crate::{Cursor, WindowLimits};
 
-/// What a window can hold: it must be cheap to clone (reference counts, not payloads).
+/// What a window can hold. It must be cheap to clone (a reference count, no payload).
 pub trait Item: Clone + Send + 'static {
     fn time(&self) -> MediaTime;
-    /// A subscriber can start here: everything needed to decode from here on follows or is carried.
+    /// Whether a subscriber can start here: everything needed to decode from here on follows, or is carried by the item.
     fn is_start(&self) -> bool;
     fn size_bytes(&self) -> usize;
 }
 
-/// A handle on one window; clones share it. It closes when told to, not when handles drop, because publishers come and go.
+/// A handle on one window. Clones share it. It closes when told to, not when handles are dropped, because publishers come and go.
 #[derive(Debug)]
 pub struct Window<T> {
     shared: Arc<Shared<T>>,
@@ -30,7 +30,8 @@ impl<T> Clone for Window<T> {
 
 #[derive(Debug)]
 struct Shared<T> {
-    // A std mutex: sections are short and hold no await. Held while cloning one item, never while waking or writing to a socket.
+    // This is a std mutex, because sections are short and hold no await. It is held while cloning one item, never while waking or writing
+    // to a socket.
     ring: Mutex<Ring<T>>,
 }
 
@@ -44,10 +45,10 @@ pub(crate) struct Ring<T> {
     bytes: usize,
     limits: WindowLimits,
     closed: bool,
-    /// Of cursors that found nothing since the last change. Registered under the lock that was looked under, so that no
-    /// change can come between looking and waiting.
+    /// The wakers of cursors that found nothing since the last change. They are registered under the lock under which the cursor looked,
+    /// so that no change can come between looking and waiting.
     waiting: Vec<Waker>,
-    /// Counts changes: a cursor that has registered since the last one does not do so again.
+    /// The epoch counts changes. A cursor that has registered since the last change does not do so again.
     epoch: u64,
 }
 
@@ -77,7 +78,7 @@ impl<T: Item> Window<T> {
         drop(evicted);
     }
 
-    /// No more items will come; cursors read what is left, then end.
+    /// Notes that no more items will come. Cursors read what is left, then end.
     pub fn close(&self) {
         let waiting = {
             let mut ring = self.ring();
@@ -106,21 +107,21 @@ impl<T: Item> Window<T> {
     }
 
     pub(crate) fn ring(&self) -> MutexGuard<'_, Ring<T>> {
-        // The ring's methods leave it consistent at every point where they can panic, so a poisoned lock is still sound.
+        // A poisoned lock is still sound: the ring's methods leave it consistent at every point where they can panic.
         self.shared.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What a look at a position gives.
+/// What a look at a position finds.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Look<T> {
     Item(T),
-    /// The position fell out of the window; go on at `to` (the newest start), `lost` items later.
+    /// The position fell out of the window. Reading goes on at `to` (the newest start), `lost` items later.
     Jump {
         to: u64,
         lost: u64,
     },
-    /// The position fell out and no start has come since: wait for one. `end` is where the window ends now.
+    /// The position fell out of the window and no start has come since, so one has to be waited for. `end` is where the window ends now.
     Lost {
         end: u64,
     },
@@ -140,10 +141,10 @@ impl<T: Item> Ring<T> {
         self.evict(newest)
     }
 
-    /// Evicts what is older than the wanted duration, up to the newest start; then enforces the hard bounds.
+    /// Evicts items that are older than the wanted duration, up to the newest start; then enforces the hard bounds.
     ///
-    /// Item by item, not GOP by GOP: who lags reads on from the middle of a GOP, and who has fallen out goes to the newest
-    /// start, so the head of an older GOP is of no use to anybody.
+    /// This goes item by item, not GOP by GOP. A subscriber that lags reads on from the middle of a GOP, and one that has fallen out goes
+    /// to the newest start, so nobody needs the head of an older GOP.
     fn evict(&mut self, newest: MediaTime) -> Vec<T> {
         let mut evicted = Vec::new();
         let newest_start = self.starts.back().copied().unwrap_or(self.first_seq);
@@ -152,7 +153,7 @@ impl<T: Item> Ring<T> {
         {
             evicted.extend(self.pop());
         }
-        // The newest item always stays, whatever its size: a door that lets nothing through would be a silent failure.
+        // The newest item always stays, whatever its size: a window that lets nothing through would be a silent failure.
         while self.items.len() > 1 && (self.items.len() > self.limits.items_max || self.bytes > self.limits.bytes_max) {
             evicted.extend(self.pop());
         }
@@ -176,14 +177,14 @@ impl<T: Item> Ring<T> {
         std::mem::take(&mut self.items)
     }
 
-    /// Takes those to wake; they are woken after the lock is released.
+    /// Takes the wakers of all that wait. They are woken after the lock is released.
     fn changed(&mut self) -> Vec<Waker> {
         self.epoch += 1;
         let capacity = self.waiting.len();
         std::mem::replace(&mut self.waiting, Vec::with_capacity(capacity))
     }
 
-    /// Has `waker` woken at the next change; gives the epoch that this holds for.
+    /// Has `waker` woken at the next change. Returns the epoch in which it is registered.
     pub(crate) fn wait(&mut self, waker: &Waker) -> u64 {
         self.waiting.push(waker.clone());
         self.epoch
@@ -204,7 +205,7 @@ impl<T: Item> Ring<T> {
                 Some(&start) => Look::Jump { to: start, lost: start - seq },
                 None => Look::Lost { end: self.end_seq() },
             },
-            // Waiting for a start: any start at or after `from` will do, the newest best.
+            // The cursor waits for a start. Any start at or after `from` will do, and the newest is best.
             Position::StartFrom(from) => match self.starts.back() {
                 Some(&start) if start >= from => Look::Jump { to: start, lost: start - from },
                 _ if self.closed => Look::Closed,
@@ -220,7 +221,7 @@ impl<T: Item> Ring<T> {
         }
     }
 
-    /// The first start after the newest one known now: where a subscriber that must not repeat media goes.
+    /// The first start after the newest one known now. A subscriber that must not repeat media goes there.
     pub(crate) fn next_start(&self) -> Position {
         Position::StartFrom(self.end_seq())
     }
@@ -238,12 +239,12 @@ impl<T: Item> Ring<T> {
     }
 }
 
-/// Where a cursor stands.
+/// The position of a cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Position {
     /// The next item to read.
     At(u64),
-    /// No item until a start at or after this one.
+    /// There is no item to read until a start at or after this number.
     StartFrom(u64),
 }
 

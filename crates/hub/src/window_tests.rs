@@ -1,4 +1,4 @@
-//! The window held by tables, properties, a model of its wake-ups and real threads.
+//! The window is tested by tables, properties, a model of its wake-ups, and real threads.
 
 use proptest::prelude::*;
 
@@ -28,7 +28,7 @@ impl Item for Tick {
 
 const LIMITS: WindowLimits = WindowLimits { duration: Duration::from_millis(1_000), items_max: 100, bytes_max: 10_000 };
 
-/// One item each 100 ms, a start every `gop` items.
+/// One item of a series with an item each 100 ms and a start every `gop` items.
 fn tick(number: u64, gop: u64) -> Tick {
     Tick { number, millis: number as i64 * 100, start: number.is_multiple_of(gop), bytes: 10 }
 }
@@ -70,7 +70,7 @@ fn slow_subscriber_jumps_to_the_newest_start_and_is_told() {
     let mut cursor = window.cursor();
     assert_eq!(read_all(&mut cursor), [Next::Item(0)]);
     fill(&window, 1..103, 5);
-    // It stood at 1; the newest start is 100.
+    // The cursor stood at 1, and the newest start is 100.
     assert_eq!(read_all(&mut cursor), [Next::Skipped { items: 99 }, Next::Item(100), Next::Item(101), Next::Item(102)]);
 }
 
@@ -85,7 +85,7 @@ fn falling_out_of_an_endless_gop_waits_for_the_next_start_and_counts_all() {
     fill(&window, 500..600, 1_000);
     assert_eq!(read_all(&mut cursor), []);
     fill(&window, 1_000..1_002, 1_000);
-    // 1..500 lost at the first look, then 500..600 while it waited.
+    // Items 1..500 were lost at the first look, then 500..600 while the cursor waited.
     assert_eq!(read_all(&mut cursor), [Next::Skipped { items: 599 }, Next::Item(1_000), Next::Item(1_001)]);
 }
 
@@ -93,11 +93,11 @@ fn falling_out_of_an_endless_gop_waits_for_the_next_start_and_counts_all() {
 fn window_keeps_the_wanted_duration_and_always_the_newest_gop() {
     let window = Window::new(LIMITS);
     fill(&window, 0..64, 5);
-    // Newest is 6.3 s: 5.3 s to 6.3 s stay, from the middle of a GOP.
+    // The newest item is at 6.3 s, so 5.3 s to 6.3 s stay, from the middle of a GOP.
     assert_eq!(window.held(), (11, 110));
     let window = Window::new(LIMITS);
     fill(&window, 0..64, 40);
-    // The newest GOP began at 4.0 s, longer ago than the duration: all of it stays.
+    // The newest GOP began at 4.0 s, longer ago than the duration, and all of it stays.
     assert_eq!(window.held(), (24, 240));
 }
 
@@ -149,8 +149,8 @@ fn skipping_on_purpose_goes_to_the_newest_unread_start_or_the_next_one() {
 }
 
 proptest! {
-    /// For any mix of writes and reads: what is read rises, a gap is always announced with its exact size, and the item
-    /// after a gap is a start. Bounds hold after every write.
+    /// For any mix of writes and reads, the numbers that are read rise, a gap is always announced with its exact size, and the item after
+    /// a gap is a start. Bounds hold after every write.
     #[test]
     fn reads_are_in_order_and_every_gap_is_told(ops in prop::collection::vec((0u8..4, 1u64..40, 1usize..400), 1..200), gop in 1u64..60) {
         let window: Window<Tick> = Window::new(LIMITS);
@@ -188,9 +188,9 @@ proptest! {
     }
 }
 
-/// Every interleaving of a publisher's two steps (write and take the waiting, under the lock; wake them) with a subscriber's
-/// two (look and, finding nothing, register, under the lock; sleep until woken) for three items: none sleeps for ever while an
-/// unread item is there. These are the steps that `push` and `Cursor::poll_next` are made of, in their order.
+/// Goes through every interleaving of a publisher's two steps (write and take the waiting, under the lock; wake them) with a subscriber's
+/// two (look and, finding nothing, register, under the lock; sleep until woken) for three items. The subscriber never sleeps for ever
+/// while an unread item is there. `push` and `Cursor::poll_next` consist of these steps, in this order.
 #[test]
 fn model_no_interleaving_loses_a_wakeup() {
     #[derive(Clone, Copy)]
@@ -261,7 +261,7 @@ fn waiting_takes_one_place() {
     assert_eq!(window.ring().waiting.len(), 0);
 }
 
-/// The same with real threads: one writer at full speed, eight readers, every reader sees order and exact gaps.
+/// The same with real threads: one writer at full speed and eight readers, each of which sees order and exact gaps.
 #[test]
 fn threads_race_without_losing_count() {
     const ITEMS: u64 = 20_000;
@@ -272,7 +272,7 @@ fn threads_race_without_losing_count() {
             std::thread::spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
                 runtime.block_on(async move {
-                    // Where a reader begins is up to the race; from there on it may lose nothing untold.
+                    // Where a reader begins depends on the race. From there on it may lose nothing without being told.
                     let mut expected: Option<u64> = None;
                     loop {
                         match cursor.next().await {

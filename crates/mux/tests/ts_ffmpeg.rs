@@ -10,7 +10,7 @@ use weir_media::{Codec, Frame, FrameFlags, MediaKind, MediaTime, TrackId, TrackI
 use weir_mux::ts::{self, TsCounts, TsEvent, TsReader, TsWriter};
 use weir_testkit::ffmpeg;
 
-/// Runs ffmpeg over two seconds of test picture and two seconds of tone, and returns what it says on stdout.
+/// Runs ffmpeg over two seconds of test picture and two seconds of tone, and writes the file.
 fn make(options: &[&str], file: &Path) {
     let mut command = Command::new("ffmpeg");
     command.args(["-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25"]);
@@ -20,7 +20,7 @@ fn make(options: &[&str], file: &Path) {
     assert!(output.status.success(), "{options:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A checksum of what a decoder makes of all pictures, or all sound.
+/// A checksum of what a decoder makes of all pictures, or of all sound.
 fn decoded_md5(file: &Path, stream: &str) -> String {
     let output = Command::new("ffmpeg")
         .args(["-nostdin", "-v", "error", "-i"])
@@ -88,7 +88,7 @@ impl Read {
         keyframes.map(|frame| frame.dts).collect()
     }
 
-    /// Muxed again by us, as one stream.
+    /// Writes the frames as one stream with our muxer.
     fn write(&self, file: &Path) -> PathBuf {
         let mut writer = TsWriter::new(self.tracks()).unwrap();
         let mut out = BytesMut::new();
@@ -152,7 +152,7 @@ fn segments_made_apart_decode_as_one() {
     let second = read.keyframes()[1];
     let (before, after): (Vec<_>, Vec<_>) = read.samples().into_iter().partition(|frame| frame.dts < second);
     let tracks = read.tracks();
-    // The later one is made first.
+    // The later segment is made first.
     let made = [&after, &before].map(|samples| ts::segment(&tracks, 0, samples).unwrap());
     let ours = folder.path().join("ours.ts");
     std::fs::write(&ours, [&made[1][..], &made[0]].concat()).unwrap();
@@ -241,7 +241,7 @@ fn one_of_several_programmes_is_read() {
 fn times_go_on_over_the_wrap() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("clip.ts");
-    // 2^33 / 90,000 is 95,443.7 s.
+    // The wrap, 2^33 / 90,000, is at 95,443.7 s.
     make(&[&X264[..], &AAC, &["-output_ts_offset", "95441.5"]].concat(), &file);
     let read = Read::file(&file, None);
     for (kind, most) in [(MediaKind::Video, 3600), (MediaKind::Audio, 1921)] {

@@ -1,4 +1,4 @@
-//! Calling a listener: from an address to an open connection, or to why there is none.
+//! Calls a listener: from an address to an open connection, or to the reason why there is none.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::reactor::Watched;
 use crate::reject;
 use crate::seat::Seat;
 
-/// Without an answer for this long, nobody is there. A handshake that is lost is repeated four times a second.
+/// If there is no answer for this long, nobody is there. A handshake that is lost is repeated four times a second.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// libsrt tells of its own timeout; this is for when it does not.
+/// libsrt tells of its own timeout; this limit is for when it does not.
 const BEYOND_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection that opens without a wake is found this soon.
@@ -29,11 +29,11 @@ pub struct CallTarget {
     pub port: u16,
     pub stream_id: Option<String>,
     pub passphrase: Option<String>,
-    /// 16, 24 or 32.
+    /// The length of the key: 16, 24 or 32 bytes.
     pub key_bytes: Option<u8>,
-    /// What we ask for both directions; the far end may want more.
+    /// The latency that we ask for in both directions. The far end may want more.
     pub latency: Option<Duration>,
-    /// The most that one message holds.
+    /// The most bytes that one message holds.
     pub payload_bytes: Option<u32>,
     pub send_buffer_bytes: Option<u32>,
 }
@@ -72,7 +72,7 @@ pub async fn call(target: &CallTarget, dialer: &Dialer) -> Result<SrtConnection,
     for address in dialer.resolve(&target.host, target.port, deadline).await? {
         match call_address(target, address, deadline).await {
             Ok(connection) => return Ok(connection),
-            // Somebody answered: what they say is what counts.
+            // Somebody answered, so the answer counts and no other address is tried.
             Err(error @ (CallError::Rejected { .. } | CallError::EncryptionMismatch { .. })) => return Err(error),
             Err(error) => last = error,
         }

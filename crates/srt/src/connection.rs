@@ -1,4 +1,4 @@
-//! An open SRT connection: messages in, messages out, and what its path is like.
+//! An open SRT connection: it receives and sends messages, and knows what its path is like.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -15,22 +15,22 @@ use crate::stats::SrtStats;
 /// The largest message of live mode: an MTU of 1500 without the headers of IP, UDP and SRT.
 pub const PAYLOAD_BYTES_MAX: usize = 1_456;
 
-/// After the far end has gone libsrt says "connection lost" while up to one latency of media still waits for its time.
+/// After the far end has gone libsrt says "connection lost", while up to one latency of media still waits for its time.
 const DRAIN_BEYOND_LATENCY: Duration = Duration::from_millis(100);
 
-/// How often is looked for media that comes due after the end.
+/// How often a receiver looks for media that comes due after the end.
 const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// How long a goodbye may take: what is on its way is waited for, then the far end is told.
+/// The longest time that a goodbye may take. It waits for what is on its way, then tells the far end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A look at whether all is acknowledged; the round trip of a near destination.
+/// How often a goodbye looks whether everything was acknowledged. It is the round trip of a near destination.
 const CLOSE_LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// A lost wake of the library costs no more than this.
+/// A wake that the library loses costs no more than this.
 const WAKE_AT_LEAST_EVERY: Duration = Duration::from_secs(1);
 
-/// The connection is over; all of libsrt's words for it mean this.
+/// The connection is over. All of libsrt's words for it mean this.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectionLost {
     #[error("the far end closed the connection or vanished")]
@@ -39,14 +39,14 @@ pub enum ConnectionLost {
     Other(String),
 }
 
-/// What a look for a message gives.
+/// The result of a look for a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// So many bytes of the buffer.
+    /// There is a message, which has this many bytes of the buffer.
     Message(usize),
-    /// None now.
+    /// There is no message now.
     Nothing,
-    /// None any more.
+    /// There will be no message any more.
     End,
 }
 
@@ -55,11 +55,11 @@ pub struct SrtConnection {
     remote: SocketAddr,
     stream_id: String,
     receive_latency: Duration,
-    /// The last figures that the library gave: it has none of a connection that is over.
+    /// The last figures that the library gave. It has none of a connection that is over.
     last_stats: Mutex<SrtStats>,
-    /// Since when the far end is gone, while its last media is still read.
+    /// The time since which the far end is gone, while its last media is still read.
     lost_at: Option<Instant>,
-    /// Of a call; behind the socket, which leaves it first.
+    /// The place of a call on its local port. The field stands behind the socket, so that the socket is dropped first.
     _seat: Option<Seat>,
 }
 
@@ -75,7 +75,7 @@ impl SrtConnection {
         self.remote
     }
 
-    /// As the caller said it. Often holds a stream key: not for logs.
+    /// The stream id as the caller said it. It often holds a stream key, so it must not go into logs.
     pub fn stream_id(&self) -> &str {
         &self.stream_id
     }
@@ -118,7 +118,7 @@ impl SrtConnection {
         let _ = timeout(WAKE_AT_LEAST_EVERY, self.watched.bell.readable.notified()).await;
     }
 
-    /// Whether the library took the message; not where its buffer is full.
+    /// Gives the message to the library. Returns false if the library's buffer is full.
     pub fn try_send(&self, message: &[u8]) -> Result<bool, ConnectionLost> {
         match self.socket().send(message) {
             Ok(()) => Ok(true),
@@ -130,13 +130,13 @@ impl SrtConnection {
         }
     }
 
-    /// Waits until it is worth trying to send again; an error once the connection is over. Cancel-safe.
+    /// Waits until a message may be sent again. Returns an error once the connection is over. Cancel-safe.
     pub async fn writable(&self) -> Result<(), ConnectionLost> {
         let _ = timeout(WAKE_AT_LEAST_EVERY, self.watched.bell.writable.notified()).await;
         if self.is_open() { Ok(()) } else { Err(ConnectionLost::Gone) }
     }
 
-    /// Waits for the end. Cancel-safe; not beside [`Self::writable`], which rings for the same.
+    /// Waits for the end of the connection. Cancel-safe. It must not be awaited beside [`Self::writable`], which waits for the same bell.
     pub async fn lost(&self) -> ConnectionLost {
         loop {
             if let Err(lost) = self.writable().await {
@@ -145,8 +145,8 @@ impl SrtConnection {
         }
     }
 
-    /// Waits until what was sent has arrived and its time has come, for at most a second, then says goodbye: at that word most
-    /// receivers throw away what still waits for its time.
+    /// Waits until what was sent has arrived and its time has come, for at most a second, then says goodbye: at that word most receivers
+    /// throw away media that still waits for its time.
     pub async fn close(self) {
         let all_played = async {
             while self.is_open() && self.stats().send_buffered_bytes > 0 {
@@ -164,7 +164,7 @@ impl SrtConnection {
     }
 }
 
-/// What a connection is watched for.
+/// The events for which a connection is watched.
 pub(crate) const EVENTS: i32 = ffi::READABLE | ffi::WRITABLE;
 
 impl fmt::Debug for SrtConnection {

@@ -1,6 +1,6 @@
-//! libsrt, made safe: the one module that may use `unsafe`. What leaves it are handles that close themselves and plain data.
+//! libsrt, made safe: the one module that may use `unsafe`. It gives out handles that close themselves, and plain data.
 //!
-//! Written by hand for 25 functions: bindgen would want clang on every machine that builds. Numbers and layouts are those of
+//! The 25 functions are declared by hand: bindgen would want clang on every machine that builds. Numbers and layouts are those of
 //! `srt/srt.h` 1.4 to 1.5, which its makers keep compatible; the tests of this crate run all of it.
 
 #![allow(unsafe_code, reason = "a C library is called here and nowhere else")]
@@ -17,7 +17,7 @@ type Id = c_int;
 type HookFn = unsafe extern "C" fn(*mut c_void, Id, c_int, *const c_void, *const c_char) -> c_int;
 type LogFn = unsafe extern "C" fn(*mut c_void, c_int, *const c_char, c_int, *const c_char, *const c_char);
 
-// The GnuTLS flavour: it is what Debian's GStreamer and ffmpeg load, and two libsrt in one process would share symbols.
+// This is the GnuTLS flavour, because Debian's GStreamer and ffmpeg load it, and two libsrt in one process would share symbols.
 #[link(name = "srt-gnutls")]
 unsafe extern "C" {
     fn srt_startup() -> c_int;
@@ -79,7 +79,7 @@ pub(crate) mod code {
     pub(crate) const CONGESTED: i32 = 6004;
 }
 
-/// Where a connection is (`SRT_SOCKSTATUS`), as far as we ask.
+/// The state of a connection (`SRT_SOCKSTATUS`), as far as we ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     Connecting,
@@ -97,10 +97,10 @@ const EPOLL_ENABLE_EMPTY: i32 = 1;
 /// libsrt's own limit for stream ids, and the ending zero.
 const STREAM_ID_BYTES: usize = 512 + 1;
 
-/// Only what makes it end: at "error" a stranger's broken packets would fill the log.
+/// Only faults that make libsrt end are logged: at "error" a stranger's broken packets would fill the log.
 const LOG_LEVEL_CRITICAL: c_int = 2;
 
-/// What libsrt says went wrong.
+/// A fault as libsrt tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) code: i32,
@@ -114,7 +114,7 @@ pub(crate) struct Event {
     pub(crate) events: i32,
 }
 
-/// `CBytePerfMon`: every field in its order; those with names are read.
+/// `CBytePerfMon` with every field in its order. The fields with names are read.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RawStats {
@@ -170,20 +170,20 @@ pub(crate) struct RawStats {
     local_unique: [u64; 4],
 }
 
-// The header's size on every 64-bit Linux; a field that is missing or too much above would show here.
+// This is the size on every 64-bit Linux. A field that is missing or too much above would show here.
 const _: () = assert!(size_of::<RawStats>() == 496, "CBytePerfMon has another layout than libsrt 1.5");
 
 /// Answers whether a caller may come in; see [`Socket::set_hook`].
 pub(crate) type Hook = Box<dyn Fn(&Asking<'_>) -> Answer + Send + Sync>;
 
-/// A caller at the door.
+/// A caller that asks to come in.
 #[derive(Debug)]
 pub(crate) struct Asking<'a> {
     pub(crate) stream_id: &'a str,
     pub(crate) remote: SocketAddr,
 }
 
-/// What the door says.
+/// The hook's answer to a caller.
 #[derive(Debug)]
 pub(crate) enum Answer {
     Admit { passphrase: Option<String>, latency_ms: Option<i32> },
@@ -254,10 +254,10 @@ impl Socket {
         checked(unsafe { srt_listen(self.id, backlog) }).map(drop)
     }
 
-    /// Has `hook` asked about every caller, on libsrt's own thread: it must not wait for anything.
+    /// Has `hook` asked about every caller, on libsrt's own thread, so it must not wait for anything.
     ///
-    /// The hook stays for the life of the process: libsrt may be inside of it when its listener is closed, and does not say
-    /// when it has left. A server has one.
+    /// The hook stays for the life of the process: libsrt may be inside of it when its listener is closed, and does not say when it has
+    /// left. A server has one.
     pub(crate) fn set_hook(&self, hook: Hook) -> Result<(), Fault> {
         let hook: &'static Hook = Box::leak(Box::new(hook));
         // SAFETY: `hook` is never freed, and `on_caller` takes it for what it is.
@@ -271,7 +271,7 @@ impl Socket {
         Ok((Self { id }, remote))
     }
 
-    /// Begins to call; how it ends, [`Self::state`] says.
+    /// Begins to call. [`Self::state`] tells how it ends.
     pub(crate) fn connect(&self, address: SocketAddr) -> Result<(), Fault> {
         let address = SockAddr::from(address);
         // SAFETY: pointer and length are of one address that lives over the call.
@@ -319,7 +319,8 @@ impl Drop for Socket {
     }
 }
 
-/// Closing waits for threads of the library: a thread of its own does it, so that no connection's end holds up the media of others.
+/// Closes a socket. That waits for threads of the library, so a thread of its own does it, and no connection's end holds up the media of
+/// others.
 fn close(id: Id) {
     static CLOSER: OnceLock<Option<Sender<Id>>> = OnceLock::new();
     let close_now = |id: Id| {
@@ -364,7 +365,7 @@ impl Epoll {
         unsafe { srt_epoll_remove_usock(self.id, socket) };
     }
 
-    /// What became ready within the time; may be nothing.
+    /// The events that came within the time. There may be none.
     pub(crate) fn wait<'a>(&self, events: &'a mut [Event], timeout_ms: i64) -> &'a [Event] {
         let length = c_int::try_from(events.len()).unwrap_or(c_int::MAX);
         // SAFETY: writes at most `length` events, whose layout is the library's.
@@ -407,7 +408,7 @@ fn checked(result: c_int) -> Result<c_int, Fault> {
 }
 
 fn length_of(address: &SockAddr) -> c_int {
-    // At most that of `sockaddr_storage`, 128.
+    // The length is at most that of `sockaddr_storage`, 128.
     c_int::try_from(address.len()).unwrap_or(0)
 }
 
@@ -429,7 +430,7 @@ fn read_address(call: impl FnOnce(*mut c_void, *mut c_int) -> c_int) -> Result<(
     Ok((result, address))
 }
 
-/// Called by libsrt for each caller, on the thread that reads the port.
+/// libsrt calls this for each caller, on the thread that reads the port.
 unsafe extern "C" fn on_caller(
     opaque: *mut c_void,
     socket: Id,
@@ -456,7 +457,7 @@ unsafe extern "C" fn on_caller(
             let latency = latency_ms.map_or(Ok(()), |ms| set_option(socket, Opt::LatencyMs, &ms.to_ne_bytes()));
             match passphrase.and(latency) {
                 Ok(()) => return 0,
-                // Never in without the passphrase that it should have.
+                // A caller never comes in without the passphrase that it should have.
                 Err(_) => SERVER_ERROR,
             }
         }
@@ -506,6 +507,6 @@ unsafe extern "C" fn on_log(
     }
     // SAFETY: a text with its zero, for the time of this call.
     let text = unsafe { CStr::from_ptr(message) }.to_string_lossy();
-    // The library writes no passphrases; stream ids it does, at levels that are off.
+    // The library writes no passphrases. It writes stream ids only at levels that are off.
     let _ = catch_unwind(AssertUnwindSafe(|| tracing::debug!(level, text = text.trim_end(), "libsrt says")));
 }

@@ -1,4 +1,4 @@
-//! Frames to SRT: one rendition's entries become batches of MPEG-TS packets, written once for all connections.
+//! Frames to SRT: one rendition's entries become batches of MPEG-TS packets, which are written once for all connections.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use weir_hub::{Batcher, Entry, Item, Tracks};
 use weir_media::{Codec, MediaKind, MediaTime, TrackId, TrackInfo};
 use weir_mux::ts::{TsError, TsWriter};
 
-/// An audio-only rendition is sent in batches of this length, as if it had 30 pictures a second.
+/// A rendition without pictures is sent in batches of this length, as if it had 30 pictures a second.
 const AUDIO_BATCH: MediaTime = MediaTime::from_millis(33);
 
-/// A batch never holds more frames, whatever the source does: 64 AAC frames are 1.4 s of sound.
+/// A batch never holds more frames than this, whatever the source does. 64 AAC frames are 1.4 s of sound.
 const BATCH_FRAMES_MAX: usize = 64;
 
 /// Why a rendition can't go out over SRT.
@@ -22,7 +22,7 @@ pub enum Unsupported {
     Variant { codec: Codec, why: String },
 }
 
-/// Whether tracks can be sent as MPEG-TS: the picture, and one of the sounds at least. Other sounds are left out.
+/// Checks that the tracks can be sent as MPEG-TS: the picture, and at least one of the sounds. Other sounds are left out.
 pub fn check_tracks(tracks: &Tracks) -> Result<(), Unsupported> {
     if let Some(picture) = tracks.video() {
         check(picture)?;
@@ -39,7 +39,8 @@ fn check(info: &TrackInfo) -> Result<(), Unsupported> {
     }
 }
 
-/// One picture and the sound before it, as packets. Held by reference count in the feed's window; the bytes are shared by all.
+/// One picture and the sound before it, as packets. A feed's window holds batches by reference count, and all connections share their
+/// bytes.
 #[derive(Clone, Debug)]
 pub struct TsBatch {
     time: MediaTime,
@@ -49,7 +50,7 @@ pub struct TsBatch {
 }
 
 impl TsBatch {
-    /// Whole packets of 188 bytes.
+    /// The packets, each with 188 bytes.
     pub fn packets(&self) -> &Bytes {
         &self.packets
     }
@@ -73,11 +74,11 @@ impl Item for TsBatch {
     }
 }
 
-/// Gathers a rendition's frames into batches: each video frame ends one, with the audio that came before it.
+/// Gathers a rendition's frames into batches. Each video frame ends a batch, which also holds the audio that came before it.
 #[derive(Debug, Default)]
 pub struct TsBatcher {
     tracks: Option<Arc<Tracks>>,
-    /// None where the tracks can't be carried: then nothing is made of them.
+    /// The writer of the packets. There is none if the tracks can't be carried; then no batches are made.
     writer: Option<TsWriter>,
     carried: Vec<TrackId>,
     out: BytesMut,
@@ -88,7 +89,7 @@ pub struct TsBatcher {
 
 impl Batcher for TsBatcher {
     type Batch = TsBatch;
-    /// All sounds go out.
+    /// There is no choice, because all sounds go out.
     type Choice = ();
 
     fn new((): &()) -> Self {
@@ -119,7 +120,7 @@ impl Batcher for TsBatcher {
         self.frames > 0
     }
 
-    /// Ends the batch now: audio must not wait for a picture that does not come.
+    /// Ends the batch now, because audio must not wait for a picture that does not come.
     fn flush(&mut self) -> Option<TsBatch> {
         self.take(false)
     }
@@ -142,7 +143,7 @@ impl TsBatcher {
         }
         self.carried = infos.iter().map(|info| info.id).collect();
         let changed = match &mut self.writer {
-            // Counters go on, and a new version of the PMT says what is new.
+            // Counters go on, and a new version of the PMT tells of the change.
             Some(writer) => writer.set_tracks(infos),
             None => TsWriter::new(infos).map(|writer| self.writer = Some(writer)),
         };

@@ -1,4 +1,4 @@
-//! Knocking: a bare first handshake packet, to see whether anybody listens there.
+//! Knocking: sends a bare first handshake packet to see whether anybody listens there.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -6,16 +6,16 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
-/// Asked this often, as a packet may be lost.
+/// The packet is sent again after this time, because one may be lost.
 const ASK_EVERY: Duration = Duration::from_millis(250);
 const ASKED_MAX: usize = 4;
 
 /// A handshake packet: 16 bytes of header and 48 of contents.
 const PACKET_BYTES: usize = 64;
-/// Any number but 0: the listener answers to it.
+/// The listener answers to this id. It may be any number but 0.
 const SOCKET_ID: u32 = 0x5765_6972;
 
-/// Whether a listener answers there within a second. It keeps nothing of it: the first handshake only asks for a cookie.
+/// Whether a listener answers there within a second. The listener keeps nothing of it: the first handshake only asks for a cookie.
 pub async fn knock(address: SocketAddr) -> bool {
     let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let Ok(socket) = UdpSocket::bind((any, 0)).await else { return false };
@@ -30,7 +30,7 @@ pub async fn knock(address: SocketAddr) -> bool {
         }
         match timeout(ASK_EVERY, socket.recv(&mut answer)).await {
             Ok(Ok(bytes)) => return answer.get(..bytes).is_some_and(is_handshake),
-            // Nobody has the port, says the kernel.
+            // The kernel says that nobody has the port.
             Ok(Err(_)) => return false,
             Err(_) => {}
         }
@@ -38,7 +38,7 @@ pub async fn knock(address: SocketAddr) -> bool {
     false
 }
 
-/// The caller's first packet, as draft-sharabayko-srt has it.
+/// The caller's first packet, as draft-sharabayko-srt describes it.
 fn induction() -> [u8; PACKET_BYTES] {
     let words: [u32; PACKET_BYTES / 4] = [
         0x8000_0000, // control packet, type 0: handshake

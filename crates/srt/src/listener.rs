@@ -1,4 +1,4 @@
-//! Listening: one port, any number of callers, each asked about before it is let in.
+//! Listens on one port for any number of callers. Each caller is asked about before it is let in.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,19 +14,19 @@ use crate::reject;
 use crate::stream_id::StreamId;
 use weir_net::{CapLimits, Caps, Permit};
 
-/// Callers that wait to be accepted; libsrt rejects more.
+/// The number of callers that may wait to be accepted. libsrt rejects more.
 const BACKLOG: i32 = 256;
 
-/// A lost wake of the library costs no more than this.
+/// A wake that the library loses costs no more than this.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// What a listener puts up with.
+/// The limits that a listener sets to its callers.
 #[derive(Clone, Copy, Debug)]
 pub struct ListenLimits {
     pub connections_max: usize,
-    /// From one IPv4 address or one IPv6 /64.
+    /// The most connections from one IPv4 address or one IPv6 /64.
     pub connections_per_ip_max: usize,
-    /// The least latency of both directions; callers may want more.
+    /// The least latency of both directions. Callers may want more.
     pub latency: Duration,
 }
 
@@ -36,20 +36,20 @@ impl Default for ListenLimits {
     }
 }
 
-/// Who may come in. Asked on libsrt's thread that reads the port: answers must come from memory, at once.
+/// Decides who may come in. It is asked on libsrt's thread that reads the port, so its answers must come from memory, at once.
 pub trait Gate: Send + Sync + 'static {
     fn ask(&self, id: &StreamId<'_>, remote: SocketAddr) -> Result<Admittance, i32>;
 
-    /// One was rejected without being asked about.
+    /// Tells of a caller that was rejected without a question to the gate.
     fn turned_away(&self, _remote: SocketAddr, _code: i32) {}
 }
 
 /// What a caller that may come in has to bring. `Debug` does not show the passphrase.
 #[derive(Clone, Default)]
 pub struct Admittance {
-    /// None: it must not be encrypted.
+    /// The passphrase of the connection. `None` means that it must not be encrypted.
     pub passphrase: Option<String>,
-    /// More than the listener's own.
+    /// A latency that is more than the listener's own.
     pub latency: Option<Duration>,
 }
 
@@ -76,7 +76,7 @@ pub struct SrtListener {
     caps: Arc<Caps>,
 }
 
-/// A connection that was let in. Its place among the allowed ones is free again when `place` is dropped.
+/// A connection that was let in. When `place` is dropped, its place among the allowed ones is free again.
 #[derive(Debug)]
 pub struct Accepted {
     pub connection: SrtConnection,
@@ -94,7 +94,7 @@ impl SrtListener {
         let socket = Socket::create()?;
         set_for_listener(&socket, limits.latency)?;
         if address.is_ipv6() {
-            // Both families, as TCP listeners have it; libsrt wants to be told.
+            // The socket takes both families, as TCP listeners do. libsrt has to be told so.
             socket.set_int(Opt::Ipv6Only, 0)?;
         }
         let caps = Caps::new(CapLimits {
@@ -110,7 +110,7 @@ impl SrtListener {
         Ok(Self { watched, local_addr, caps })
     }
 
-    /// How many there may be, and are.
+    /// The caps of this listener: how many connections there may be, and how many there are.
     pub fn caps(&self) -> &Arc<Caps> {
         &self.caps
     }
@@ -119,7 +119,7 @@ impl SrtListener {
         self.local_addr
     }
 
-    /// Connections open now.
+    /// The number of connections that are open now.
     pub fn connections_open(&self) -> usize {
         self.caps.open_connections()
     }
@@ -128,7 +128,7 @@ impl SrtListener {
     pub async fn accept(&self) -> Accepted {
         loop {
             while let Ok((socket, remote)) = self.watched.socket.accept() {
-                // More may have come at once than there are places: these were let in and are closed.
+                // More callers may have come at once than there are places. They were let in, and are closed here.
                 let Some(permit) = self.caps.admit(remote.ip()) else { continue };
                 match Watched::new(socket, EVENTS) {
                     Ok(watched) => {

@@ -1,4 +1,4 @@
-//! A path measured over time: loss as it is now, what was not repaired, and advice in words.
+//! Measures a path over time: its present loss, the part of it that was not repaired, and advice in words.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -7,19 +7,20 @@ use weir_model::{PathAdvice, PathFigures, SrtFigures};
 
 use crate::stats::SrtStats;
 
-/// Loss is of this long: a figure since the beginning would hide a path that went bad, one of a second would flicker.
+/// Loss is measured over this time: a figure since the beginning would hide a path that went bad, and one of a second would flicker.
 const LOSS_OVER: Duration = Duration::from_secs(10);
 
-/// A loss is asked for again after a round trip, and may be lost again: below four there is no time for that.
+/// A lost packet is asked for again after a round trip, and may be lost again. With a latency below four round trips there is no time for
+/// that.
 const LATENCY_PER_RTT_MIN: f64 = 4.0;
 
-/// A near destination's round trip is measured as 0.1 ms, and means nothing.
+/// The round trip of a near destination is measured as 0.1 ms, which means nothing.
 const RTT_MS_MIN: f64 = 1.0;
 
-/// What the library says before it has measured; the first measurement replaces it.
+/// The round trip that the library reports before it has measured. The first measurement replaces it.
 const RTT_MS_UNMEASURED: f64 = 100.0;
 
-/// Which way the media goes.
+/// The direction in which the media goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     Send,
@@ -32,7 +33,7 @@ pub struct PathMeter {
     samples: VecDeque<(Instant, Sample)>,
 }
 
-/// Counts since the beginning.
+/// Counts since the beginning of the connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Sample {
     packets: u64,
@@ -45,7 +46,7 @@ impl PathMeter {
         Self { direction, samples: VecDeque::new() }
     }
 
-    /// Takes a look; to be called about once a second.
+    /// Takes a sample and returns the figures. It should be called about once a second.
     pub fn look(&mut self, stats: &SrtStats, now: Instant) -> PathFigures {
         let (sample, latency_ms) = match self.direction {
             Direction::Send => (
@@ -73,7 +74,7 @@ impl PathMeter {
         let percent = |part: u64, before: u64| {
             let whole = sample.packets.saturating_sub(first.packets);
             let part = part.saturating_sub(before);
-            // A packet can be lost several times over.
+            // A packet can be lost several times over, so the share is limited to 100 %.
             if whole == 0 { 0.0 } else { (part as f64 * 100.0 / whole as f64).min(100.0) }
         };
         let loss_percent = percent(sample.lost, first.lost);
@@ -134,7 +135,7 @@ impl PathMeter {
             };
             advise(code, message);
         } else if self.direction == Direction::Send && loss_percent > 0.0 && latency_ms < rtt_ms {
-            // The far end does not say what it gave up; with less than one round trip it can only be all of it.
+            // The far end does not tell what it gave up. With a latency below one round trip it can only be all of it.
             advise(
                 "srt_loss_not_repaired",
                 format!(

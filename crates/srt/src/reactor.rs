@@ -7,20 +7,20 @@ use tokio::sync::Notify;
 
 use crate::ffi::{self, Epoll, Event, Fault, Socket};
 
-/// Taken in one look.
+/// The most events taken in one look.
 const EVENTS_AT_ONCE: usize = 256;
 
-/// The thread looks up this often without an event: only so that a lost wake of the library costs a second, not for ever.
+/// The thread looks up this often without an event, only so that a wake that the library loses costs a second and not for ever.
 const LOOK_UP_MS: i64 = 1_000;
 
-/// Rung when a socket is ready. One task waits for each direction; a ring without a waiter is kept for the next one.
+/// Rings when a socket is ready. One task waits for each direction; a ring without a waiter is kept for the next one.
 #[derive(Debug, Default)]
 pub(crate) struct Bell {
     pub(crate) readable: Notify,
     pub(crate) writable: Notify,
 }
 
-/// A socket that the thread watches; dropping it ends that, then closes it.
+/// A socket that the thread watches. Dropping it ends that, then closes the socket.
 #[derive(Debug)]
 pub(crate) struct Watched {
     pub(crate) socket: Socket,
@@ -34,7 +34,7 @@ struct Reactor {
 }
 
 impl Reactor {
-    /// The process's one; started when it is first needed.
+    /// The one reactor of the process, which is started when it is first needed.
     fn get() -> Result<&'static Self, Fault> {
         static REACTOR: OnceLock<Result<Reactor, Fault>> = OnceLock::new();
         static THREAD: OnceLock<bool> = OnceLock::new();
@@ -77,11 +77,11 @@ impl Reactor {
 }
 
 impl Watched {
-    /// Watches for these events of [`crate::ffi`], and for failure.
+    /// Watches the socket for these events of [`crate::ffi`], and for failure.
     pub(crate) fn new(socket: Socket, events: i32) -> Result<Self, Fault> {
         let reactor = Reactor::get()?;
         let bell = Arc::new(Bell::default());
-        // Known before it is watched, so that no event finds nobody.
+        // The bell is known before the socket is watched, so that every event finds it.
         reactor.bells().insert(socket.id(), Arc::clone(&bell));
         if let Err(fault) = reactor.epoll.add(socket.id(), events) {
             reactor.bells().remove(&socket.id());

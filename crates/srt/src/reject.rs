@@ -1,6 +1,6 @@
-//! Reject codes: what a listener says when it does not let a caller in.
+//! Reject codes: the reason that a listener gives when it does not let a caller in.
 
-/// The application's own codes of SRT's access control, which are HTTP's beyond 1000.
+/// The application codes of SRT's access control, which are those of HTTP plus 1000.
 pub const BAD_REQUEST: i32 = 1_400;
 pub const UNAUTHORIZED: i32 = 1_401;
 pub const OVERLOAD: i32 = 1_402;
@@ -9,12 +9,12 @@ pub const NOT_FOUND: i32 = 1_404;
 pub const BAD_MODE: i32 = 1_405;
 pub const CONFLICT: i32 = 1_409;
 
-/// libsrt's own: why a handshake failed.
+/// Codes of libsrt itself, which say why a handshake failed.
 pub(crate) const BAD_SECRET: i32 = 10;
 pub(crate) const UNSECURE: i32 = 11;
 pub(crate) const TIMEOUT: i32 = 16;
 
-/// A code in words. What applications add is shown as its number alone.
+/// A code in words. A code that applications added is shown as its number alone.
 pub fn words(code: i32) -> &'static str {
     match code {
         1 => "a system call failed",

@@ -1,7 +1,7 @@
-//! Local ports that callers share: libsrt runs two threads for each port, which wake a hundred times a second whatever happens.
+//! Local ports that callers share. libsrt runs two threads for each port, which wake a hundred times a second whatever happens.
 //!
-//! Calls to different listeners go out from one port; calls to the same listener do not, because there are servers that tell
-//! callers apart by address and port alone (srt-tokio does).
+//! Calls to different listeners go out from one port. Calls to the same listener do not, because there are servers (such as srt-tokio)
+//! that tell callers apart by address and port alone.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::ffi::{Fault, Opt, Socket};
 
-/// One thread sends for all calls of a port: 64 of 4 Mbps are 24,000 packets a second, a third of a core.
+/// One thread sends for all calls of a port. 64 calls of 4 Mbps are 24,000 packets a second, a third of a core.
 const CALLS_PER_PORT_MAX: usize = 64;
 
 #[derive(Debug)]
@@ -21,7 +21,7 @@ struct SharedPort {
 
 static PORTS: Mutex<Vec<SharedPort>> = Mutex::new(Vec::new());
 
-/// A call's place on a shared port, given back on drop.
+/// A call's place on a shared port. It is given back on drop.
 #[derive(Debug)]
 pub(crate) struct Seat {
     port: u16,
@@ -33,17 +33,18 @@ impl Seat {
     pub(crate) fn take(socket: &Socket, remote: SocketAddr) -> Result<Self, Fault> {
         let ipv6 = remote.is_ipv6();
         if ipv6 {
-            // libsrt wants to be told for an address that means all of them.
+            // libsrt has to be told this for an address that means all of them.
             socket.set_int(Opt::Ipv6Only, 1)?;
         }
         let any: IpAddr = if ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
-        // Held while binding, so that two calls that begin together do not take the same seat.
+        // The lock is held while binding, so that two calls that begin together do not take the same seat.
         let mut ports = ports();
         let fits = |shared: &&mut SharedPort| {
             shared.ipv6 == ipv6 && shared.remotes.len() < CALLS_PER_PORT_MAX && !shared.remotes.contains(&remote)
         };
         if let Some(shared) = ports.iter_mut().find(fits)
-            // Its last call may have ended a moment ago, and the port be somebody else's by now: then another one.
+            // The last call of the port may have ended a moment ago, and the port may belong to somebody else by now; then another one is
+            // taken.
             && socket.bind((any, shared.port).into()).is_ok()
         {
             shared.remotes.insert(remote);

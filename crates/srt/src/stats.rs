@@ -1,32 +1,32 @@
-//! What a connection knows of its path: round trip, loss, what was repaired and what was not.
+//! What a connection knows of its path: round trip, loss, and which part of it was repaired.
 
 use crate::ffi::RawStats;
 
-/// libsrt counts 16 bytes of its own and 28 of UDP and IP with each packet; we count payload.
+/// libsrt counts 16 bytes of its own and 28 of UDP and IP with each packet. We count the payload.
 const HEADER_BYTES: u64 = 44;
 
-/// A look at one connection. Counts are since it began.
+/// The figures of one connection at one moment. Counts are since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SrtStats {
     pub rtt_ms: f64,
-    /// As negotiated, for what we send and for what we receive.
+    /// The negotiated latency, for what we send and for what we receive.
     pub send_latency_ms: u32,
     pub receive_latency_ms: u32,
-    /// Data packets, repetitions not counted.
+    /// Data packets, without repetitions.
     pub sent_packets: u64,
     pub received_packets: u64,
-    /// Of these, what the far end said is missing, and what we found missing.
+    /// The packets that the far end said are missing, and those that we found missing.
     pub send_lost_packets: u64,
     pub receive_lost_packets: u64,
-    /// Sent again.
+    /// The packets that were sent again.
     pub retransmitted_packets: u64,
-    /// Given up before it was acknowledged, because its time had passed.
+    /// Packets that were given up before they were acknowledged, because their time had passed.
     pub send_dropped_packets: u64,
     pub send_dropped_bytes: u64,
-    /// Missing when its time came: never repaired.
+    /// Packets that were still missing when their time came, and so were never repaired.
     pub receive_dropped_packets: u64,
     pub undecryptable_packets: u64,
-    /// With the library and not acknowledged, sent or not.
+    /// Bytes that the library holds and that are not acknowledged, sent or not.
     pub send_buffered_bytes: u64,
     pub send_buffer_ms: u32,
     pub receive_buffer_ms: u32,

@@ -3,20 +3,20 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// libsrt cuts longer ones off.
+/// libsrt cuts off ids that are longer.
 pub const STREAM_ID_BYTES_MAX: usize = 512;
 
-/// What SRT's access control begins with.
+/// The beginning of a stream id of SRT's access control.
 const ACCESS_CONTROL: &str = "#!::";
 const PUBLISH: &str = "publish:";
 const REQUEST: &str = "request:";
-/// The application of RTMP's address, which people put before the key here, too.
+/// The application of an RTMP address. People put it before the key here, too.
 const LIVE: &str = "live/";
 
 /// What a caller wants. `Debug` shows neither key nor token.
 #[derive(Clone, PartialEq, Eq)]
 pub enum StreamId<'a> {
-    /// `program`: which programme of the transport stream is wanted; the first, if not said.
+    /// `program` is the programme of the transport stream that is wanted. Without it the first one is taken.
     Publish {
         stream_key: Cow<'a, str>,
         program: Option<u16>,
@@ -28,7 +28,7 @@ pub enum StreamId<'a> {
     },
 }
 
-/// Why a stream id says nothing that we understand.
+/// Why we can't understand a stream id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StreamIdFault {
     #[error("the stream id is empty: use streamid=publish:<stream key>")]
@@ -40,7 +40,7 @@ pub enum StreamIdFault {
 }
 
 impl<'a> StreamId<'a> {
-    /// `publish:<key>[?program=<number>]`, `request:<name>[/<rendition>][?token=<token>]`, `#!::m=publish,r=<key>` and its like, or
+    /// Reads `publish:<key>[?program=<number>]`, `request:<name>[/<rendition>][?token=<token>]`, `#!::m=publish,r=<key>` and its like, or
     /// a bare key.
     pub fn parse(text: &'a str) -> Result<Self, StreamIdFault> {
         if text.len() > STREAM_ID_BYTES_MAX {
@@ -68,7 +68,7 @@ impl<'a> StreamId<'a> {
         Self::publish(key, query.split('&').find_map(|pair| pair.strip_prefix("program=")))
     }
 
-    /// The pairs of access control, in any order. What is said twice counts as it was said last; unknown keys are for others.
+    /// Reads the pairs of access control, in any order. If a key comes twice, the last one counts; unknown keys are for others.
     fn of_pairs(pairs: &'a str) -> Result<Self, StreamIdFault> {
         let (mut mode, mut resource, mut token, mut program) = ("request", "", None, None);
         for (key, value) in pairs.split(',').filter_map(|pair| pair.split_once('=')) {
@@ -132,7 +132,7 @@ impl fmt::Debug for StreamId<'_> {
     }
 }
 
-/// None where nothing is escaped, or where a `%` is just that.
+/// The decoded text. `None` if nothing is escaped, or if a `%` is only that.
 fn percent_decoded(text: &str) -> Option<String> {
     if !text.contains('%') {
         return None;

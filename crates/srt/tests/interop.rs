@@ -1,4 +1,4 @@
-//! srt-tokio as the other end: an implementation that shares no line with libsrt says the same protocol.
+//! srt-tokio is the other end: an implementation that shares no line with libsrt speaks the same protocol.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test: its panics are its report")]
 
@@ -58,7 +58,7 @@ async fn it_publishes_to_us() {
     let Accepted { mut connection, place: _place } = timeout(SOON, listener.accept()).await.unwrap();
     for number in 0..MESSAGES {
         caller.send((Instant::now(), message(number))).await.unwrap();
-        // Its own clock begins anew with each message that it is given late.
+        // Its clock begins anew with each message that it is given late.
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     for number in 0..MESSAGES {
@@ -68,7 +68,7 @@ async fn it_publishes_to_us() {
     assert_eq!(timeout(SOON, receive(&mut connection)).await.unwrap(), None);
 }
 
-/// It tells callers apart by address and port alone: both calls get through because they come from two ports.
+/// srt-tokio tells callers apart by address and port alone. Both calls get through because they come from two ports.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn we_push_to_it_twice() {
     let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

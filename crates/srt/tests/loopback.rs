@@ -1,4 +1,4 @@
-//! A listener and callers of this crate: who gets in, what arrives, and how each end sees the other's.
+//! A listener and callers of this crate: who gets in, what arrives, and how each end sees the other's figures.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test: its panics are its report")]
 
@@ -16,7 +16,7 @@ use weir_srt::{
 const SOON: Duration = Duration::from_secs(30);
 const PASSPHRASE: &str = "correct horse battery";
 
-/// Knows `plain` and `sealed`; the latter wants a passphrase.
+/// A gate that knows `plain` and `sealed`; the latter wants a passphrase.
 struct Doorkeeper;
 
 impl Gate for Doorkeeper {
@@ -57,7 +57,7 @@ async fn accept(listener: &SrtListener) -> Accepted {
     timeout(SOON, listener.accept()).await.unwrap()
 }
 
-/// The next message; None at the end.
+/// The next message. `None` at the end.
 async fn receive(connection: &mut SrtConnection) -> Option<Vec<u8>> {
     let mut buffer = [0; weir_srt::connection::PAYLOAD_BYTES_MAX];
     timeout(SOON, async {
@@ -139,7 +139,7 @@ async fn passphrases_keys_and_latency() {
     ] {
         assert_eq!(call(&target, &everyone()).await.unwrap_err(), expected, "{:?}", target.stream_id);
     }
-    // The largest wish of all three counts: the caller's, the listener's, the stream's.
+    // The largest wish of all three counts: the caller's, the listener's and the stream's.
     for (stream_id, asked_ms, expected_ms) in [("plain", 20, 300), ("plain", 500, 500), ("slow", 20, 700)] {
         let wanted = CallTarget { latency: Some(Duration::from_millis(asked_ms)), ..target(&listener, stream_id) };
         let caller = call(&wanted, &everyone()).await.unwrap();

@@ -13,7 +13,7 @@ const FORMAT_ENHANCED: u8 = 9;
 const FORMAT_AAC: u8 = 10;
 const FORMAT_MP3_8K: u8 = 14;
 
-/// AAC is always flagged 44.1 kHz, 16 bits, stereo; its configuration has the truth.
+/// AAC is always flagged as 44.1 kHz, 16 bits, stereo. Its configuration has the true values.
 const FLAGS_AAC: u8 = FORMAT_AAC << 4 | 0x0F;
 const FLAGS_MP3: u8 = FORMAT_MP3 << 4 | 0x0F;
 
@@ -38,17 +38,17 @@ pub enum AudioTag {
         payload: Bytes,
     },
     EndOfSequence,
-    /// Understood, and nothing of ours: its name.
+    /// The tag is understood and carries nothing that we need. This is its name.
     Other(&'static str),
 }
 
-/// What the default track carries.
+/// What the tag carries for the default track.
 pub fn parse_audio(body: &Bytes) -> Result<AudioTag, FlvError> {
     let mut found = parse_audio_tracks(body)?.into_iter();
     Ok(found.find(|(track, _)| *track == 0).map_or(AudioTag::Other("another track"), |(_, tag)| tag))
 }
 
-/// What each track carries, by its number; a message that is not of Enhanced RTMP is of track 0.
+/// What the tag carries for each track, by its number. A message that is not of Enhanced RTMP belongs to track 0.
 pub fn parse_audio_tracks(body: &Bytes) -> Result<Vec<(u8, AudioTag)>, FlvError> {
     // Some encoders send empty audio messages to say "no sound now".
     let Some(&first) = body.first() else { return Ok(vec![(0, AudioTag::Other("empty"))]) };
@@ -98,7 +98,7 @@ fn legacy_name(format: u8) -> String {
     }
 }
 
-/// The tag body of a track's decoder configuration; `None` for MP3, which has none. Opus goes as Enhanced RTMP.
+/// The tag body of a track's decoder configuration. MP3 has none, which gives `None`. Opus is written as Enhanced RTMP.
 pub fn write_audio_config(info: &TrackInfo) -> Result<Option<Bytes>, FlvError> {
     let header = match info.codec {
         Codec::Mp3 => return Ok(None),

@@ -9,13 +9,13 @@ const MULTITRACK_ONE: u8 = 0;
 const MULTITRACK_MANY: u8 = 1;
 const MULTITRACK_MANY_CODECS: u8 = 2;
 
-/// ModEx prefixes may follow one another; each takes at least two bytes of ours and of the sender's.
+/// The most ModEx prefixes before one packet. They may follow one another, and each takes at least two bytes.
 const MOD_EX_MAX: usize = 8;
 
-/// Tracks in one message: of pictures some sizes, of sound some languages.
+/// The most tracks in one message. Pictures come in some sizes, sound in some languages.
 const TRACKS_MAX: usize = 32;
 
-/// The numbers of a kind's packet types that the envelope itself handles.
+/// The numbers of those packet types of a kind that the envelope itself handles.
 #[derive(Clone, Copy)]
 pub(super) struct EnvelopeTypes {
     pub(super) multitrack: u8,
@@ -45,7 +45,7 @@ impl<'a> Cursor<'a> {
         self.take::<1>().map(|[byte]| byte)
     }
 
-    /// What is left, shared with the body.
+    /// The bytes that are left, shared with the body.
     pub(super) fn rest(&self) -> Bytes {
         self.body.slice(self.at.min(self.body.len())..)
     }
@@ -59,7 +59,7 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// The first `bytes` of what is left.
+    /// The first `bytes` of those that are left.
     fn part(&self, bytes: usize) -> Result<Bytes, FlvError> {
         let end = self.at.saturating_add(bytes);
         if end > self.body.len() {
@@ -69,8 +69,8 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Skips ModEx prefixes and returns the packet type they precede. The one known kind refines the time by nanoseconds,
-/// always under one millisecond, which is below what we or any receiver of RTMP keeps.
+/// Skips ModEx prefixes and returns the packet type that they precede. The one known prefix refines the time by nanoseconds, always under
+/// one millisecond, which is finer than what we or any receiver of RTMP keep.
 pub(super) fn skip_mod_ex(cursor: &mut Cursor<'_>, mut packet_type: u8, types: EnvelopeTypes) -> Result<u8, FlvError> {
     for _ in 0..MOD_EX_MAX {
         if packet_type != types.mod_ex {
@@ -91,14 +91,15 @@ pub(super) fn skip_mod_ex(cursor: &mut Cursor<'_>, mut packet_type: u8, types: E
 
 /// The packet of one track.
 pub(super) struct TrackPacket {
-    /// 0 is the default track. Encoders send further ones (other sizes, languages) beside it.
+    /// The number of the track; 0 is the default one. Encoders send further ones (other sizes, languages) beside it.
     pub(super) track: u8,
     pub(super) packet_type: u8,
     pub(super) codec: Codec,
     pub(super) body: Bytes,
 }
 
-/// The packets of all tracks in the message. A further track in a codec that we do not know is left out; the default one is refused.
+/// The packets of all tracks in the message. A further track in a codec that we do not know is left out; if it is the default track, the
+/// message is refused.
 pub(super) fn tracks(
     cursor: &mut Cursor<'_>,
     packet_type: u8,

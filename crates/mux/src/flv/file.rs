@@ -4,11 +4,11 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::FlvError;
 
-/// The longest tag taken; the format could say 16 MiB.
+/// The longest tag that is taken. The format could say 16 MiB.
 pub const TAG_BYTES_MAX: usize = 12 * 1024 * 1024;
 
 const FILE_HEADER_BYTES: usize = 9;
-/// A file header may announce more than its nine bytes; nobody's does.
+/// The most bytes of a file header. One could announce more than its nine bytes, but nobody's does.
 const FILE_HEADER_BYTES_MAX: usize = 1024;
 const TAG_HEADER_BYTES: usize = 11;
 const TAG_TRAILER_BYTES: usize = 4;
@@ -27,7 +27,7 @@ pub struct FlvTag {
     pub body: Bytes,
 }
 
-/// Takes a file's bytes in pieces of any size and gives its tags. Holds at most one tag and one piece.
+/// Takes a file's bytes in pieces of any size and returns its tags. It holds at most one tag and one piece.
 #[derive(Debug, Default)]
 pub struct FlvReader {
     buffer: BytesMut,
@@ -39,12 +39,13 @@ impl FlvReader {
         Self::default()
     }
 
-    /// Take all tags with [`Self::next_tag`] before feeding again, so that no more than one unfinished tag is kept.
+    /// Takes a piece of the file. Take all tags with [`Self::next_tag`] before feeding again, so that no more than one unfinished tag is
+    /// kept.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next whole tag; `None` until more is fed. Tags of unknown kinds are left out.
+    /// The next whole tag. `None` means that more bytes are needed. Tags of unknown kinds are left out.
     pub fn next_tag(&mut self) -> Result<Option<FlvTag>, FlvError> {
         if !self.past_header && !self.skip_header()? {
             return Ok(None);
@@ -91,7 +92,7 @@ impl FlvReader {
     }
 }
 
-/// Makes a file: its header first, then tags.
+/// Writes a file: its header first, then tags.
 #[derive(Debug, Default)]
 pub struct FlvWriter {
     past_header: bool,
@@ -102,13 +103,13 @@ impl FlvWriter {
         Self::default()
     }
 
-    /// Appends a tag, and before the first one the file's header.
+    /// Appends a tag, and the file's header before the first one.
     pub fn write(&mut self, out: &mut BytesMut, tag: &FlvTag) -> Result<(), FlvError> {
         if tag.body.len() > TAG_BYTES_MAX {
             return Err(FlvError::TooLong { bytes: tag.body.len(), max: TAG_BYTES_MAX });
         }
         if !self.past_header {
-            // Audio and video may come: 5.
+            // The flags 5 say that audio and video may come.
             out.put_slice(&[b'F', b'L', b'V', 1, 5, 0, 0, 0, 9, 0, 0, 0, 0]);
             self.past_header = true;
         }

@@ -13,7 +13,7 @@ const CODECS: [(&[u8; 4], Codec); 6] = [
     (b".mp3", Codec::Mp3),
 ];
 
-/// Known, but not carried.
+/// Codecs that we know but do not carry.
 const REFUSED: [(&[u8; 4], &str); 6] =
     [(b"vp08", "VP8"), (b"vp09", "VP9"), (b"vvc1", "VVC"), (b"ac-3", "AC-3"), (b"ec-3", "E-AC-3"), (b"fLaC", "FLAC")];
 
@@ -26,12 +26,12 @@ pub(super) fn codec(four_cc: [u8; 4], kind: MediaKind) -> Result<Codec, FlvError
     Err(FlvError::UnsupportedCodec { name })
 }
 
-/// None for what RTMP does not carry.
+/// The FourCC of the codec. `None` if RTMP does not carry it.
 pub(super) fn of(codec: Codec) -> Option<[u8; 4]> {
     CODECS.iter().find(|(_, known)| *known == codec).map(|(four_cc, _)| **four_cc)
 }
 
-/// The name goes into logs: nothing but letters, digits and the like.
+/// The FourCC as it may go into logs, with a question mark for anything that is not printable.
 fn printable(four_cc: [u8; 4]) -> String {
     four_cc.iter().map(|&byte| if byte.is_ascii_graphic() { char::from(byte) } else { '?' }).collect()
 }

@@ -1,11 +1,11 @@
-//! A tag body's header: the few bytes before the payload, so that the payload itself need not be copied.
+//! A tag body's header: the few bytes before the payload. They are apart so that the payload itself need not be copied.
 
 use std::ops::Deref;
 
-/// Enhanced video with composition time: flags, FourCC, 24 bits.
+/// The longest header is that of Enhanced video with a composition time: flags, FourCC, 24 bits.
 const HEADER_BYTES_MAX: usize = 8;
 
-/// Up to eight bytes, without allocation. Dereferences to them.
+/// A header of up to eight bytes, without allocation. It dereferences to its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TagHeader {
     bytes: [u8; HEADER_BYTES_MAX],

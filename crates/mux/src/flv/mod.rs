@@ -1,4 +1,4 @@
-//! FLV: tag bodies, which are also RTMP's audio and video messages, legacy and Enhanced, and FLV files.
+//! FLV: tag bodies (legacy and Enhanced), which are also the audio and video messages of RTMP, and FLV files.
 
 mod audio;
 mod enhanced;
@@ -16,14 +16,14 @@ pub use video::{VideoTag, parse_video, video_frame_header, write_video_config, w
 
 use weir_media::Codec;
 
-/// What is wrong with a tag. `UnsupportedCodec` is a choice of the source's; the others are broken bytes.
+/// What is wrong with a tag. `UnsupportedCodec` is the source's choice; the others are broken bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FlvError {
     #[error("{what} ends too early")]
     Truncated { what: &'static str },
     #[error("{what} is invalid")]
     Invalid { what: &'static str },
-    /// The name is a known codec's, or the printable part of an unknown one's FourCC or number.
+    /// `name` is that of a known codec, or the printable part of an unknown one's FourCC or number.
     #[error("the codec {name} is not supported")]
     UnsupportedCodec { name: String },
     #[error("{codec} cannot be written {how}")]

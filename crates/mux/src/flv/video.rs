@@ -13,7 +13,7 @@ const FRAME_INTER: u8 = 2;
 const FRAME_COMMAND: u8 = 5;
 
 const CODEC_AVC: u8 = 7;
-/// Never in the specification; many encoders made in China send HEVC so.
+/// This number was never in the specification, but many encoders made in China send HEVC with it.
 const CODEC_HEVC: u8 = 12;
 
 const LEGACY_CONFIG: u8 = 0;
@@ -29,10 +29,10 @@ const PACKET_METADATA: u8 = 4;
 const PACKET_MPEG2TS_START: u8 = 5;
 const ENVELOPE: EnvelopeTypes = EnvelopeTypes { multitrack: 6, mod_ex: 7 };
 
-/// What a video tag carries. Payloads are slices of the body and have the length size that the configuration says.
+/// What a video tag carries. Payloads are slices of the body, and their NAL units have the length size that the configuration says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VideoTag {
-    /// A decoder configuration record. Never take a time base from its timestamp: encoders send 0.
+    /// A decoder configuration record. Its timestamp is no time base: encoders send 0.
     Config {
         codec: Codec,
         config: Bytes,
@@ -46,7 +46,7 @@ pub enum VideoTag {
     EndOfSequence,
     /// A signal to old players (0: seeking starts, 1: it ends).
     Command(u8),
-    /// Understood, and nothing of ours: its name.
+    /// The tag is understood and carries nothing that we need. This is its name.
     Other(&'static str),
 }
 
@@ -97,7 +97,7 @@ fn parse_enhanced(body: &Bytes, first: u8) -> Result<VideoTag, FlvError> {
     match packet_type {
         PACKET_SEQUENCE_START => Ok(VideoTag::Config { codec, config: packet }),
         PACKET_CODED_FRAMES => {
-            // AV1 has no composition time: it shows hidden frames by itself.
+            // AV1 has no composition time, because its stream shows hidden frames by itself.
             let cts_ms = if codec == Codec::Av1 { 0 } else { signed_24(cursor.take()?) };
             frame(codec, frame_type, cts_ms, cursor.rest())
         }
@@ -132,8 +132,8 @@ fn signed_24([a, b, c]: [u8; 3]) -> i32 {
     i32::from_be_bytes([a, b, c, 0]) >> 8
 }
 
-/// The tag body of a track's decoder configuration. H.264 goes the legacy way, which every receiver knows; HEVC and AV1
-/// exist only as Enhanced RTMP, so that `enhanced` must permit it.
+/// The tag body of a track's decoder configuration. H.264 is written in the legacy form, which every receiver knows. HEVC and AV1 exist
+/// only as Enhanced RTMP, which `enhanced` must permit.
 pub fn write_video_config(info: &TrackInfo, enhanced: bool) -> Result<Bytes, FlvError> {
     let header = match info.codec {
         Codec::H264 => TagHeader::new(&[&[FRAME_KEY << 4 | CODEC_AVC, LEGACY_CONFIG, 0, 0, 0]]),

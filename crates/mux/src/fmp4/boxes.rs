@@ -1,4 +1,4 @@
-//! The one thing that all ISO boxes share: a size that is known only when the body has been written.
+//! What all ISO boxes share: a size that is known only when the body has been written.
 
 use bytes::{BufMut, BytesMut};
 
@@ -30,7 +30,7 @@ pub(super) fn put_full_box(
 pub(super) fn put_descriptor(out: &mut BytesMut, tag: u8, body: &[u8]) {
     out.put_u8(tag);
     let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
-    // Always four bytes, as every other writer does: some readers know nothing else.
+    // The length always takes four bytes, as every other writer does it: some readers know nothing else.
     for shift in [21, 14, 7] {
         out.put_u8(0x80 | (length >> shift & 0x7F) as u8);
     }

@@ -6,17 +6,17 @@ use weir_media::MediaKind;
 use super::TRACK_ID;
 use super::boxes::{put_box, put_full_box};
 
-/// One coded picture or packet with its place in time, in ticks of the track's timescale.
+/// One coded picture or packet of sound, with its place in time in ticks of the track's timescale.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
     pub duration_ticks: u32,
-    /// Presentation minus decode time. Signed, since `trun` version 1 is written.
+    /// Presentation time minus decode time. It is signed, because `trun` version 1 is written.
     pub composition_offset_ticks: i32,
     pub keyframe: bool,
     pub payload: Bytes,
 }
 
-/// `default-base-is-moof`: CMAF demands that data offsets count from the `moof`.
+/// The flag `default-base-is-moof`: CMAF demands that data offsets count from the `moof`.
 const TFHD_BASE_IS_MOOF: u32 = 0x02_0000;
 const TFHD_DEFAULT_FLAGS: u32 = 0x20;
 
@@ -26,12 +26,12 @@ const TRUN_SIZE: u32 = 0x200;
 const TRUN_FLAGS: u32 = 0x400;
 const TRUN_COMPOSITION: u32 = 0x800;
 
-/// `sample_depends_on` = 2: on no other.
+/// The flags of a sample that depends on no other (`sample_depends_on` = 2).
 const SYNC_SAMPLE: u32 = 0x0200_0000;
-/// `sample_depends_on` = 1, and the bit "is no sync sample".
+/// The flags of any other sample: `sample_depends_on` = 1, and the bit "is no sync sample".
 const OTHER_SAMPLE: u32 = 0x0101_0000;
 
-/// All that is not a sample's: mfhd, tfhd, tfdt, trun and mdat take 100 bytes with their headers.
+/// The bytes that do not belong to a sample: mfhd, tfhd, tfdt, trun and mdat take 100 with their headers.
 const FIXED_BYTES: usize = 128;
 const SAMPLE_ROW_BYTES: usize = 16;
 
@@ -41,12 +41,12 @@ pub fn chunk(kind: MediaKind, sequence: u32, decode_ticks: u64, samples: &[Sampl
     track_chunk(TRACK_ID, kind, sequence, decode_ticks, samples)
 }
 
-/// The same up to its samples' bytes, which follow one another behind it: for who copies them later, or never.
+/// The same chunk without the bytes of its samples, which follow one another behind it. The caller copies them later, or never.
 pub fn chunk_head(kind: MediaKind, sequence: u32, decode_ticks: u64, samples: &[Sample]) -> Bytes {
     put_head(TRACK_ID, kind, sequence, decode_ticks, samples, 0).freeze()
 }
 
-/// The same of a file with several tracks.
+/// The same chunk for a file with several tracks.
 pub fn track_chunk(track_id: u32, kind: MediaKind, sequence: u32, decode_ticks: u64, samples: &[Sample]) -> Bytes {
     let mut out = put_head(track_id, kind, sequence, decode_ticks, samples, data_bytes(samples));
     for sample in samples {
@@ -88,7 +88,7 @@ fn put_head(
     out
 }
 
-/// Returns where the data offset has to be written. Sound needs neither flags nor composition times.
+/// Writes the table of samples, and returns where the data offset has to be written. Sound needs neither flags nor composition times.
 fn put_trun(out: &mut BytesMut, kind: MediaKind, samples: &[Sample]) -> usize {
     let pictures = kind == MediaKind::Video;
     let columns =

@@ -6,23 +6,23 @@ use weir_media::{Codec, Language, TrackInfo};
 use super::boxes::{put_box, put_descriptor, put_full_box};
 use super::{Fmp4Error, TRACK_ID, timescale};
 
-/// "und", five bits a letter.
+/// The language "und", with five bits a letter.
 const LANGUAGE_UNDETERMINED: u16 = 0x55C4;
-/// 1.0 in 16.16.
+/// The number 1.0 in 16.16.
 const UNITY: u32 = 0x1_0000;
 /// The unity matrix of ISO 14496-12, 8.2.2.
 const MATRIX: [u32; 9] = [UNITY, 0, 0, 0, UNITY, 0, 0, 0, 0x4000_0000];
-/// 72 dpi in 16.16, as everyone writes.
+/// A resolution of 72 dpi in 16.16, as everyone writes it.
 const RESOLUTION_72_DPI: u32 = 0x48_0000;
-/// Enabled, in movie, in preview.
+/// The flags of a track that is enabled, in the movie, and in the preview.
 const TRACK_FLAGS: u32 = 7;
 
-/// `ftyp` and `moov` of one track.
+/// The boxes `ftyp` and `moov` of one track.
 pub fn init_segment(track: &TrackInfo) -> Result<Bytes, Fmp4Error> {
     movie(&[track])
 }
 
-/// `ftyp` and `moov` of a file with several tracks: their ids are 1, 2, ... as they stand in `tracks`.
+/// The boxes `ftyp` and `moov` of a file with several tracks, whose ids are 1, 2, ... in the order of `tracks`.
 pub fn movie(tracks: &[&TrackInfo]) -> Result<Bytes, Fmp4Error> {
     let numbered = || (TRACK_ID..).zip(tracks);
     let entries: Vec<BytesMut> = tracks.iter().map(|track| sample_entry(track)).collect::<Result<_, _>>()?;
@@ -31,7 +31,7 @@ pub fn movie(tracks: &[&TrackInfo]) -> Result<Bytes, Fmp4Error> {
     put_box(&mut out, b"ftyp", |out| {
         out.put_slice(b"iso6");
         out.put_u32(0);
-        // CMAF allows one track a file.
+        // CMAF allows one track a file, so its brand is left out if there are several.
         out.put_slice(if tracks.len() == 1 { b"iso6cmfcmp41" } else { b"iso6iso5mp41" });
     });
     put_box(&mut out, b"moov", |out| {
@@ -54,7 +54,7 @@ pub fn movie(tracks: &[&TrackInfo]) -> Result<Bytes, Fmp4Error> {
             for (id, _) in numbered() {
                 put_full_box(out, b"trex", 0, 0, |out| {
                     out.put_u32(id);
-                    // The first and only sample entry; no default duration, size or flags.
+                    // This is the first and only sample entry. There are no default duration, size or flags.
                     out.put_u32(1);
                     out.put_bytes(0, 12);
                 });
@@ -64,7 +64,7 @@ pub fn movie(tracks: &[&TrackInfo]) -> Result<Bytes, Fmp4Error> {
     Ok(out.freeze())
 }
 
-/// Creation, modification, timescale, duration: unknown, unknown, known, open.
+/// Writes the times of creation and modification (unknown), the timescale, and the duration (open).
 fn put_times(out: &mut BytesMut, timescale: u32) {
     out.put_u64(0);
     out.put_u32(timescale);
@@ -82,7 +82,7 @@ fn put_track_header(out: &mut BytesMut, id: u32, track: &TrackInfo) {
         out.put_u64(0);
         out.put_u32(id);
         out.put_bytes(0, 4 + 4 + 8 + 2 + 2);
-        // Volume: 1.0 for sound, 0 for pictures.
+        // The volume is 1.0 for sound and 0 for pictures.
         out.put_u16(if track.audio.is_some() { 0x0100 } else { 0 });
         out.put_u16(0);
         put_matrix(out);
@@ -114,7 +114,7 @@ fn put_media(out: &mut BytesMut, track: &TrackInfo, timescale: u32, entry: &[u8]
         put_box(out, b"dinf", |out| {
             put_full_box(out, b"dref", 0, 0, |out| {
                 out.put_u32(1);
-                // Flag 1: the media is in this file.
+                // Flag 1 says that the media is in this file.
                 put_full_box(out, b"url ", 0, 1, |_| {});
             });
         });
@@ -123,7 +123,7 @@ fn put_media(out: &mut BytesMut, track: &TrackInfo, timescale: u32, entry: &[u8]
                 out.put_u32(1);
                 out.put_slice(entry);
             });
-            // Empty tables: all samples are in fragments.
+            // The tables are empty, because all samples are in fragments.
             put_full_box(out, b"stts", 0, 0, |out| out.put_u32(0));
             put_full_box(out, b"stsc", 0, 0, |out| out.put_u32(0));
             put_full_box(out, b"stsz", 0, 0, |out| out.put_u64(0));
@@ -132,7 +132,7 @@ fn put_media(out: &mut BytesMut, track: &TrackInfo, timescale: u32, entry: &[u8]
     });
 }
 
-/// Three letters of five bits each, "a" being 1 (ISO 14496-12, 8.4.2.3).
+/// Packs the three letters of a language into five bits each, "a" being 1 (ISO 14496-12, 8.4.2.3).
 fn packed(language: Language) -> u16 {
     language.code().bytes().fold(0, |packed, letter| packed << 5 | u16::from(letter & 0x1F))
 }
@@ -141,7 +141,7 @@ fn sample_entry(track: &TrackInfo) -> Result<BytesMut, Fmp4Error> {
     let mut out = BytesMut::new();
     match track.codec {
         Codec::H264 => put_visual(&mut out, track, b"avc1", b"avcC")?,
-        // `hvc1`, not `hev1`: parameter sets only out of band, which is what Apple's players demand.
+        // It is `hvc1` and not `hev1`: parameter sets are only out of band, which Apple's players demand.
         Codec::H265 => put_visual(&mut out, track, b"hvc1", b"hvcC")?,
         Codec::Av1 => put_visual(&mut out, track, b"av01", b"av1C")?,
         Codec::Aac | Codec::Mp3 => put_sound(&mut out, track, b"mp4a", |out| {
@@ -157,7 +157,7 @@ fn sample_entry(track: &TrackInfo) -> Result<BytesMut, Fmp4Error> {
             put_box(out, b"dec3", |out| out.put_slice(&track.config));
             Ok(())
         })?,
-        // MP4 could hold them, but no browser plays them out of it.
+        // MP4 could hold these codecs, but no browser plays them from it.
         codec @ (Codec::Mpeg2 | Codec::Mp2) => return Err(Fmp4Error::NotWritable { codec }),
     }
     Ok(out)
@@ -177,7 +177,7 @@ fn put_visual(out: &mut BytesMut, track: &TrackInfo, kind: &[u8; 4], config: &[u
         out.put_u32(RESOLUTION_72_DPI);
         out.put_u32(RESOLUTION_72_DPI);
         out.put_u32(0);
-        // One picture a sample, no compressor name, 24 bits of depth, no colour table.
+        // These fields say one picture a sample, no compressor name, 24 bits of depth, no colour table.
         out.put_u16(1);
         out.put_bytes(0, 32);
         out.put_u16(0x18);
@@ -194,7 +194,7 @@ fn put_sound(
     config: impl FnOnce(&mut BytesMut) -> Result<(), Fmp4Error>,
 ) -> Result<(), Fmp4Error> {
     let audio = track.audio.as_ref().ok_or(Fmp4Error::NoFormat { codec: track.codec })?;
-    // MP3 needs no configuration: every frame says what it is.
+    // MP3 needs no configuration, because every frame says what it is.
     if track.config.is_empty() && track.codec != Codec::Mp3 {
         return Err(Fmp4Error::NoConfiguration { codec: track.codec });
     }
@@ -206,18 +206,19 @@ fn put_sound(
         out.put_u16(u16::from(audio.channels));
         out.put_u16(16);
         out.put_u32(0);
-        // 16.16: 88,200 and 96,000 do not fit, and 0 sends readers to the configuration, which they prefer anyway.
+        // The rate is in 16.16, where 88,200 and 96,000 do not fit. A 0 sends readers to the configuration, which they prefer anyway.
         out.put_u32(u16::try_from(audio.sample_rate_hz).map_or(0, |rate| u32::from(rate) << 16));
         written = config(out);
     });
     written
 }
 
-/// ES_Descriptor (ISO 14496-14, 3.1): 3 holds 4 (decoder configuration, which holds 5, the codec's own) and 6 (SL, fixed).
+/// Writes an ES_Descriptor (ISO 14496-14, 3.1): tag 3 holds tag 4 (decoder configuration, which holds tag 5, the codec's own) and tag 6
+/// (SL, fixed).
 fn put_elementary_stream(out: &mut BytesMut, track: &TrackInfo) {
     let mut decoder = BytesMut::new();
     decoder.put_u8(if track.codec == Codec::Mp3 { 0x6B } else { 0x40 });
-    // Audio stream, and a bit that is always set; buffer size and bit rates unknown.
+    // This says an audio stream, with a bit that is always set. The buffer size and the bit rates are unknown.
     decoder.put_u8(0x15);
     decoder.put_bytes(0, 3 + 4 + 4);
     if !track.config.is_empty() {
@@ -230,7 +231,7 @@ fn put_elementary_stream(out: &mut BytesMut, track: &TrackInfo) {
     put_descriptor(out, 3, &stream);
 }
 
-/// `dOps` says what OpusHead says, but big-endian and without magic (Opus in ISOBMFF, 4.3.2).
+/// Writes `dOps`, which says what OpusHead says, but big-endian and without magic (Opus in ISOBMFF, 4.3.2).
 fn put_opus(out: &mut BytesMut, head: &[u8]) -> Result<(), Fmp4Error> {
     let (Some(fixed), Some(mapping)) = (head.get(8..19), head.get(19..)) else {
         return Err(Fmp4Error::NoConfiguration { codec: Codec::Opus });

@@ -1,4 +1,4 @@
-//! CMAF: fragmented MP4 with one track a file, as HLS and DASH both take it; and with several, as recordings are.
+//! CMAF: fragmented MP4 with one track a file, as HLS and DASH both take it, and with several tracks for recordings.
 
 mod boxes;
 mod chunk;
@@ -14,12 +14,12 @@ pub use read::{TimedSample, samples};
 
 use weir_media::{Codec, TrackInfo};
 
-/// Of the only track, or the first.
+/// The id of the only track, or of the first one.
 const TRACK_ID: u32 = 1;
 
-/// MPEG's 90 kHz: whole ticks for 24, 25, 30, 50 and 60 fps, and for milliseconds.
+/// MPEG's 90 kHz, which gives whole ticks for 24, 25, 30, 50 and 60 fps, and for milliseconds.
 const VIDEO_TIMESCALE: u32 = 90_000;
-/// For sound whose rate is unknown.
+/// The timescale of sound whose rate is unknown.
 const AUDIO_TIMESCALE_FALLBACK: u32 = 48_000;
 
 /// Why a track can't be written.
@@ -35,7 +35,7 @@ pub enum Fmp4Error {
     NotOurs,
 }
 
-/// Ticks a second of a track's files: 90,000 for pictures; sound counts its samples.
+/// The ticks a second of a track's files: 90,000 for pictures; sound counts its samples.
 pub fn timescale(track: &TrackInfo) -> u32 {
     match &track.audio {
         Some(audio) if audio.sample_rate_hz > 0 => audio.sample_rate_hz,

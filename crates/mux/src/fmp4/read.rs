@@ -1,28 +1,28 @@
-//! Our own chunks read back: for those who want the frames of a segment in another container.
+//! Reads our own chunks back, for those who want the frames of a segment in another container.
 
 use bytes::Bytes;
 
 use super::Fmp4Error;
 use super::chunk::Sample;
 
-/// `trun` flags, as in ISO 14496-12, 8.8.8.
+/// The flags of `trun`, as in ISO 14496-12, 8.8.8.
 const DATA_OFFSET: u32 = 0x1;
 const FIRST_FLAGS: u32 = 0x4;
 const DURATION: u32 = 0x100;
 const SIZE: u32 = 0x200;
 const FLAGS: u32 = 0x400;
 const COMPOSITION: u32 = 0x800;
-/// Of a sample's flags: it is no sync sample.
+/// The flag of a sample that is no sync sample.
 const NOT_SYNC: u32 = 0x1_0000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimedSample {
-    /// In ticks of the track's timescale.
+    /// The decode time, in ticks of the track's timescale.
     pub decode_ticks: u64,
     pub sample: Sample,
 }
 
-/// The samples of the chunks that make a segment or a part, in order; payloads are slices of it.
+/// The samples of the chunks that make a segment or a part, in order. Payloads are slices of it.
 pub fn samples(segment: &Bytes) -> Result<Vec<TimedSample>, Fmp4Error> {
     read(segment).ok_or(Fmp4Error::NotOurs)
 }
@@ -38,7 +38,7 @@ fn read(segment: &Bytes) -> Option<Vec<TimedSample>> {
             _ => return None,
         }
         at = end;
-        // A fragment without its data is cut short.
+        // A fragment without its data was cut short.
         if &kind == b"moof" && at >= segment.len() {
             return None;
         }
@@ -81,7 +81,7 @@ fn read_fragment(segment: &Bytes, moof_at: usize, moof: &[u8], found: &mut Vec<T
     Some(())
 }
 
-/// Kind and body of the box at the beginning.
+/// The kind and the body of the box at the beginning.
 fn first_box(data: &[u8]) -> Option<([u8; 4], &[u8])> {
     let size = u32_at(data, 0)? as usize;
     let kind = *data.get(4..)?.first_chunk::<4>()?;

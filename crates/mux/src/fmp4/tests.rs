@@ -1,4 +1,4 @@
-//! Boxes are read back by a reader of their own; real decoders judge them in the tests of `weir-packager`.
+//! The boxes are read back here by another reader; real decoders judge them in the tests of `weir-packager`.
 
 use bytes::Bytes;
 use weir_media::codec::{self, aac::AacConfig, opus};
@@ -6,7 +6,7 @@ use weir_media::{AudioFormat, Codec, MediaKind, TrackId, TrackInfo, VideoFormat}
 
 use super::*;
 
-/// The boxes of `data` as (kind, body); None when sizes do not add up.
+/// The boxes of `data` as (kind, body). `None` if the sizes do not add up.
 fn boxes(mut data: &[u8]) -> Option<Vec<(String, &[u8])>> {
     let mut found = Vec::new();
     while !data.is_empty() {
@@ -18,7 +18,7 @@ fn boxes(mut data: &[u8]) -> Option<Vec<(String, &[u8])>> {
     Some(found)
 }
 
-/// Follows a path like "moov/trak/mdia"; plain boxes only.
+/// Follows a path like "moov/trak/mdia", through plain boxes only.
 fn inside<'a>(data: &'a [u8], path: &str) -> &'a [u8] {
     path.split('/').fold(data, |data, kind| {
         let found = boxes(data).expect("sizes add up");
@@ -66,7 +66,7 @@ fn each_codec_has_its_sample_entry() {
                 let tail = [&[5, 0x80, 0x80, 0x80, track.config.len() as u8], &track.config[..], &[6, 0x80]].concat();
                 assert!(config.windows(tail.len()).any(|window| window == tail), "{config:02x?}");
             }
-            // Version 0, 2 channels, pre-skip 312, 48 kHz, gain 0, family 0.
+            // These are version 0, 2 channels, pre-skip 312, 48 kHz, gain 0 and family 0.
             Codec::Opus => assert_eq!(*config, &[0, 2, 1, 56, 0, 0, 0xBB, 0x80, 0, 0, 0]),
             Codec::Mp3 => assert!(!config.contains(&5), "no configuration where there is none"),
             _ => assert_eq!(*config, &track.config[..]),

@@ -17,7 +17,7 @@ impl<'a> Bits<'a> {
         Some(bit == 1)
     }
 
-    /// Up to 32 bits.
+    /// The next `count` bits as a number, at most 32.
     pub(super) fn bits(&mut self, count: u32) -> Option<u32> {
         (0..count.min(32)).try_fold(0, |value: u32, _| Some(value << 1 | u32::from(self.bit()?)))
     }
@@ -42,7 +42,7 @@ impl<'a> Bits<'a> {
         Some((0..count).map(|at| data[at] << shift | data.get(at + 1).map_or(0, |next| next >> (8 - shift))).collect())
     }
 
-    /// `ue(v)` of Exp-Golomb, at most 31 zeros.
+    /// Reads `ue(v)` of Exp-Golomb, with at most 31 zeros.
     pub(super) fn unsigned(&mut self) -> Option<u32> {
         let mut zeros = 0;
         while !self.bit()? {

@@ -1,10 +1,10 @@
-//! The 33-bit clock: unrolled once for all tracks of a programme, and counted on within a PES packet.
+//! The 33-bit clock. It is unrolled once for all tracks of a programme, and counted on within a PES packet.
 
 use super::{CLOCK_BITS, CLOCK_HZ};
 
 const SPAN: i64 = 1 << CLOCK_BITS;
 
-/// From `before` to `after` on the 33-bit counter: the shorter way round.
+/// The distance from `before` to `after` on the 33-bit counter, by the shorter way round.
 pub(super) fn distance(before: u64, after: u64) -> i64 {
     let ahead = (after.wrapping_sub(before) & (SPAN as u64 - 1)).cast_signed();
     if ahead >= SPAN / 2 { ahead - SPAN } else { ahead }
@@ -14,7 +14,7 @@ pub(super) const fn wrapped(ticks: i64) -> u64 {
     ticks.rem_euclid(SPAN).cast_unsigned()
 }
 
-/// Follows the counter over its wraps. One for all tracks, so that those before and behind a wrap stay together.
+/// Follows the counter over its wraps. All tracks share one, so that those before and behind a wrap stay together.
 #[derive(Debug, Default)]
 pub(super) struct Unroller {
     last: Option<i64>,
@@ -31,7 +31,7 @@ impl Unroller {
     }
 }
 
-/// Where the frames of sound lie in time: a PES packet says it for its first one, samples for the others.
+/// Where frames of sound lie in time. A PES packet gives the time of its first frame; counted samples give those of the others.
 #[derive(Debug, Default)]
 pub(super) struct SoundClock {
     base: Option<i64>,
@@ -43,9 +43,9 @@ impl SoundClock {
         (self.base, self.samples) = (Some(ticks), 0);
     }
 
-    /// The time of the next frame, which has so many samples; None before the first time was told.
+    /// The time of the next frame, which has this many samples. `None` before a first time was given.
     pub(super) fn next(&mut self, samples: u32, rate_hz: u32) -> Option<i64> {
-        // Of the samples so far at the present rate: within one PES packet it does not change.
+        // The samples so far are counted at the present rate, which does not change within one PES packet.
         let ahead = u128::from(self.samples) * u128::from(CLOCK_HZ) / u128::from(rate_hz.max(1));
         self.samples = self.samples.saturating_add(u64::from(samples));
         Some(self.base?.saturating_add(i64::try_from(ahead).unwrap_or(i64::MAX)))

@@ -1,4 +1,4 @@
-//! The CRC of sections: CRC-32/MPEG-2, not reflected, no final inversion.
+//! The CRC of sections: CRC-32/MPEG-2, which is not reflected and not inverted at the end.
 
 const TABLE: [u32; 256] = table();
 
@@ -18,7 +18,7 @@ const fn table() -> [u32; 256] {
     table
 }
 
-/// Over a section with its own CRC it is 0.
+/// The CRC of the data. Over a section that includes its own CRC it is 0.
 pub fn crc32(data: &[u8]) -> u32 {
     data.iter().fold(u32::MAX, |crc, &byte| crc << 8 ^ TABLE[usize::from((crc >> 24) as u8 ^ byte)])
 }

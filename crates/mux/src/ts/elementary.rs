@@ -1,4 +1,4 @@
-//! One elementary stream that is read: what its codec makes of PES packets.
+//! One elementary stream that is read: the frames that its codec makes of PES packets.
 
 use std::collections::VecDeque;
 
@@ -13,7 +13,7 @@ use super::stream::TsStream;
 use super::video::VideoUnpacker;
 use super::{NotCarried, TsEvent, TsFrame};
 
-/// Where frames go, and what all streams of the programme share.
+/// Where frames go, and the state that all streams of the programme share.
 #[derive(Debug)]
 pub(super) struct Sink<'a> {
     pub(super) pid: u16,
@@ -29,12 +29,12 @@ pub(super) struct TrackFacts {
     pub(super) id: TrackId,
     pub(super) language: Option<Language>,
     pub(super) label: Option<&'static str>,
-    /// As its frames say it, once they do.
+    /// The track as its frames describe it, once they have.
     pub(super) told: Option<Box<TrackInfo>>,
 }
 
 impl TrackFacts {
-    /// Takes what it is called now; tells the track again where that is new.
+    /// Takes the track's present language and label. Returns the track if they are new and the track has been told.
     pub(super) fn rename(&mut self, language: Option<Language>, label: Option<&'static str>) -> Option<TrackInfo> {
         let same = (self.language, self.label) == (language, label);
         (self.language, self.label) = (language, label);
@@ -57,7 +57,7 @@ impl Sink<'_> {
         self.events.push_back(TsEvent::Frame(TsFrame { track, keyframe, dts_ticks, cts_ticks, payload }));
     }
 
-    /// Tells a track whose configuration is not the `known` one. False where no decoder could take it.
+    /// Tells a track whose configuration is not the `known` one. Returns false if no decoder could take it.
     pub(super) fn track(&mut self, codec: Codec, config: Bytes, known: &mut Option<Bytes>) -> bool {
         if known.as_ref() == Some(&config) {
             return true;
@@ -83,7 +83,7 @@ pub(super) enum Unpacker {
 }
 
 impl Unpacker {
-    /// None for streams that no frames are made of.
+    /// The unpacker of a stream. `None` if no frames can be made of it.
     pub(super) fn of(stream: TsStream) -> Option<Self> {
         Some(match stream {
             TsStream::H264 => Self::Video(VideoUnpacker::new(Codec::H264)),
@@ -107,7 +107,7 @@ impl Unpacker {
         }
     }
 
-    /// Bytes were lost: what was begun has no end.
+    /// Notes that bytes were lost, so that a frame which was begun has no end.
     pub(super) fn lost(&mut self) {
         if let Self::Sound(sound) = self {
             sound.lost();

@@ -1,10 +1,10 @@
-//! LATM (ISO 14496-3, 1.7.3): AAC frames that are not aligned to bytes, their configuration among them.
+//! LATM (ISO 14496-3, 1.7.3): AAC frames that are not aligned to bytes, with their configuration among them.
 
 use bytes::Bytes;
 
 use super::bits::Bits;
 
-/// What the stream said last of how its frames are laid out.
+/// How frames are laid out, as the stream said it last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Layout {
     config: Bytes,
@@ -17,8 +17,8 @@ pub(super) struct Latm {
 }
 
 impl Latm {
-    /// One AudioMuxElement: the AudioSpecificConfig in force, and its frames. None where it is broken, came before its
-    /// configuration, or is laid out as nobody does (several programmes, layers, scalable or fixed frame lengths).
+    /// Unpacks one AudioMuxElement: the AudioSpecificConfig in force, and its frames. `None` if it is broken, came before its
+    /// configuration, or has a layout that nobody uses (several programmes, layers, scalable or fixed frame lengths).
     pub(super) fn unpack(&mut self, data: &[u8]) -> Option<(Bytes, Vec<Bytes>)> {
         let mut bits = Bits::new(data);
         if !bits.bit()? {
@@ -42,11 +42,11 @@ impl Latm {
     }
 }
 
-/// StreamMuxConfig.
+/// Reads a StreamMuxConfig.
 fn read_layout(bits: &mut Bits<'_>, data: &[u8]) -> Option<Layout> {
     let version = bits.bit()?;
     if version {
-        // A version of the version: only 0 is defined.
+        // This is a version of the version, of which only 0 is defined.
         if bits.bit()? {
             return None;
         }
@@ -62,13 +62,13 @@ fn read_layout(bits: &mut Bits<'_>, data: &[u8]) -> Option<Layout> {
         let length = value(bits)? as usize;
         let start = bits.position();
         let config = read_config(bits, data)?;
-        // What is left of it are extensions behind the end.
+        // The rest of its length are extensions behind the end.
         bits.skip((start + length).checked_sub(bits.position())?)?;
         config
     } else {
         read_config(bits, data)?
     };
-    // Frames of variable length, then the fullness of a buffer that we don't have.
+    // Frames must have variable length. The fullness of a buffer that we don't have follows.
     if bits.bits(3)? != 0 {
         return None;
     }
@@ -89,13 +89,13 @@ fn read_layout(bits: &mut Bits<'_>, data: &[u8]) -> Option<Layout> {
     Some(Layout { config, frames })
 }
 
-/// LatmGetValue: one to four bytes.
+/// Reads a LatmGetValue, which has one to four bytes.
 fn value(bits: &mut Bits<'_>) -> Option<u32> {
     let bytes = bits.bits(2)? + 1;
     bits.bits(bytes * 8)
 }
 
-/// An AudioSpecificConfig of AAC-LC and its like, perhaps with SBR and PS, which must be understood to know where it ends.
+/// Reads an AudioSpecificConfig of AAC-LC and its like, perhaps with SBR and PS. It must be understood to know where it ends.
 fn read_config(bits: &mut Bits<'_>, data: &[u8]) -> Option<Bytes> {
     const SBR: u32 = 5;
     const PARAMETRIC_STEREO: u32 = 29;
@@ -124,7 +124,7 @@ fn skip_rate(bits: &mut Bits<'_>) -> Option<()> {
     if bits.bits(4)? == 15 { bits.skip(24) } else { Some(()) }
 }
 
-/// Some bits as bytes, filled up with zeros.
+/// Copies some bits into bytes, filled up with zeros.
 fn copy_bits(data: &[u8], start: usize, end: usize) -> Option<Bytes> {
     let mut bits = Bits::new(data);
     bits.skip(start)?;
@@ -142,14 +142,14 @@ fn copy_bits(data: &[u8], start: usize, end: usize) -> Option<Bytes> {
 mod tests {
     use super::*;
 
-    /// Bits written as "0" and "1", spaces between fields.
+    /// An element of bits written as "0" and "1", in fields.
     fn element(fields: &[&str], tail: &[u8]) -> Vec<u8> {
         let tail: String = tail.iter().map(|byte| format!("{byte:08b}")).collect();
         let digits: Vec<u8> = fields.concat().bytes().chain(tail.bytes()).map(|digit| digit - b'0').collect();
         digits.chunks(8).map(|byte| byte.iter().enumerate().fold(0, |all, (at, bit)| all | bit << (7 - at))).collect()
     }
 
-    /// AAC-LC, 48 kHz, stereo.
+    /// The configuration of AAC-LC, 48 kHz, stereo.
     const CONFIG: &str = "0001000110010000";
     const LAYOUT: [&str; 8] = ["0", "0", "1", "000000", "0000", "000", CONFIG, "000111111110"];
 

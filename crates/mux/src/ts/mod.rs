@@ -1,4 +1,4 @@
-//! MPEG-TS (ISO/IEC 13818-1): packets of 188 bytes to and from frames, for SRT and for HLS's old boxes.
+//! MPEG-TS (ISO/IEC 13818-1): packets of 188 bytes to and from frames, for SRT and for old HLS players.
 
 mod bits;
 mod clock;
@@ -42,16 +42,16 @@ const CLOCK_BITS: u32 = 33;
 const PID_PAT: u16 = 0;
 const PID_NULL: u16 = 0x1FFF;
 
-/// One PES packet, thus one picture. A 4K keyframe at 200 Mbps is some 4 MB.
+/// The longest PES packet, which holds one picture. A 4K keyframe at 200 Mbps is some 4 MB.
 pub const PES_BYTES_MAX: usize = 8 << 20;
-/// The longest section of any kind: a length of 12 bits, and the three bytes before it.
+/// The longest section of any kind: it has a length of 12 bits, and three bytes before it.
 pub const SECTION_BYTES_MAX: usize = 4096 + 2;
-/// Programmes of one transport: a satellite multiplex has some 20.
+/// The most programmes of one transport. A satellite multiplex has some 20.
 pub const PROGRAMS_MAX: usize = 256;
-/// Elementary streams of one programme, thus PIDs that are followed: films in many languages have some 20.
+/// The most elementary streams of one programme, and so of PIDs that are followed. Films in many languages have some 20.
 pub const STREAMS_MAX: usize = 64;
 
-/// Sounds that are read: broadcast has up to eight.
+/// The most sounds that are read. Broadcast has up to eight.
 pub const SOUNDS_MAX: usize = 16;
 
 /// Why a track or a frame can't be written.
@@ -68,25 +68,25 @@ pub enum TsError {
 /// What the reader found, in the order of arrival.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TsEvent {
-    /// A programme was chosen, or its streams are others than before.
+    /// A programme was chosen, or its streams have changed.
     Program(TsProgram),
-    /// The programme that was asked for is not there.
+    /// The programme that was asked for is not in the transport.
     ProgramMissing {
         wanted: u16,
         available: Vec<u16>,
     },
-    /// The decoder configuration of the picture or the sound: new, or changed.
+    /// The decoder configuration of a picture or a sound is new or has changed.
     Track(TrackInfo),
-    /// The programme has no such track any more.
+    /// The programme does not have this track any more.
     TrackEnded(TrackId),
     Frame(TsFrame),
-    /// A stream of the programme that is not read.
+    /// The programme has a stream that is not read.
     NotCarried {
         pid: u16,
         stream: TsStream,
         why: NotCarried,
     },
-    /// A splice information section (SCTE 35) with its CRC, which was right; [`Splice::parse`] reads it.
+    /// A splice information section (SCTE 35) came. Its CRC was right; [`Splice::parse`] reads it.
     Scte35 {
         pid: u16,
         section: Bytes,
@@ -95,19 +95,19 @@ pub enum TsEvent {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotCarried {
-    /// Nothing of ours can be made of it.
+    /// We can't make frames of it.
     Unsupported,
-    /// It could be read, but there are [`SOUNDS_MAX`] before it, or another picture is.
+    /// We could read it, but [`SOUNDS_MAX`] sounds or another picture come before it.
     Another,
 }
 
-/// One elementary stream as the PMT tells it.
+/// One elementary stream as the PMT describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TsElementary {
     pub pid: u16,
     pub stream: TsStream,
     pub language: Option<Language>,
-    /// For whom it is, where it is not for everybody.
+    /// The audience of the stream, if it is not for everybody.
     pub label: Option<&'static str>,
 }
 
@@ -115,20 +115,20 @@ pub struct TsElementary {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TsProgram {
     pub number: u16,
-    /// In the order of the PMT.
+    /// The streams in the order of the PMT.
     pub streams: Vec<TsElementary>,
-    /// All programmes of the transport.
+    /// The numbers of all programmes of the transport.
     pub available: Vec<u16>,
 }
 
-/// A frame on the sender's clock; its payload is normalised as [`weir_media::Frame`] says.
+/// A frame on the sender's clock. Its payload is normalised as [`weir_media::Frame`] says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TsFrame {
     pub track: TrackId,
     pub keyframe: bool,
-    /// 90 kHz, the wraps of 33 bits unrolled; modulo 2^33 it is what was sent.
+    /// The decode time at 90 kHz, with the wraps of 33 bits unrolled. Modulo 2^33 it is the time that was sent.
     pub dts_ticks: i64,
-    /// Presentation minus decode time.
+    /// Presentation time minus decode time.
     pub cts_ticks: i64,
     pub payload: Bytes,
 }

@@ -1,4 +1,4 @@
-//! MPEG-2 pictures: what PES packets hold, cut where coded pictures begin; two fields are one picture.
+//! MPEG-2 pictures. The bytes of PES packets are cut where coded pictures begin; two fields are one picture.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use super::clock::distance;
 use super::elementary::Sink;
 use super::pes::Pes;
 
-/// When a picture's time is not said and no step is known: 25 fps.
+/// The step to a picture that has no time, if no step is known: 25 fps.
 const STEP_TICKS: i64 = 3600;
 /// A longer step than this is a pause, not the length of a picture.
 const STEP_TICKS_MAX: i64 = 90_000;
@@ -19,7 +19,7 @@ const STEP_TICKS_MAX: i64 = 90_000;
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Picture {
     at: Range<usize>,
-    /// How many coded pictures: two where these are its fields.
+    /// The number of coded pictures in it: two if they are its fields.
     coded: u8,
     fields: bool,
     intra: bool,
@@ -49,7 +49,7 @@ impl Mpeg2Unpacker {
             (sink.unroller.unroll(dts), distance(dts, pts))
         });
         for picture in pictures(&pes.data) {
-            // The rest of a picture that has gone out without it.
+            // This is the rest of a picture of which the beginning has gone out already.
             if picture.coded == 0 {
                 if picture.has_slice {
                     sink.broken();
@@ -67,7 +67,7 @@ impl Mpeg2Unpacker {
         let (dts, cts) = match (stamp, self.last_dts) {
             (Some(stamp), _) => stamp,
             (None, Some(last)) => (last.saturating_add(self.step_ticks), 0),
-            // Nobody said a time yet.
+            // No picture before this one had a time.
             (None, None) => return sink.broken(),
         };
         if let Some(step) = self.last_dts.map(|last| dts.saturating_sub(last))
@@ -76,14 +76,14 @@ impl Mpeg2Unpacker {
             self.step_ticks = step;
         }
         self.last_dts = Some(dts);
-        // Whoever joins in the middle waits for the first sequence.
+        // A reader that joined in the middle waits for the first sequence.
         if self.config.is_some() {
             sink.frame(picture.intra && picture.begins_group, dts, cts, payload);
         }
     }
 
-    /// Matrices, bit rate and buffer may change with every sequence, and come in the pictures: a new configuration is only what
-    /// shows other pictures.
+    /// Matrices, bit rate and buffer may change with every sequence, and the pictures carry them. A configuration is new only if it
+    /// describes other pictures.
     fn take_sequence(&mut self, sequence: Bytes, sink: &mut Sink<'_>) {
         if self.config.as_ref() == Some(&sequence) {
             return;

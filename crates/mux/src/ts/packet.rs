@@ -5,13 +5,13 @@ use bytes::{BufMut, BytesMut};
 use super::{PACKET_BYTES, SYNC_BYTE};
 
 const HEADER_BYTES: usize = 4;
-/// What fits behind the header.
+/// The bytes that fit behind the header.
 pub(super) const ROOM_BYTES: usize = PACKET_BYTES - HEADER_BYTES;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Packet<'a> {
     pub(super) pid: u16,
-    /// A PES packet or a section begins in it.
+    /// A PES packet or a section begins in this packet.
     pub(super) start: bool,
     pub(super) damaged: bool,
     pub(super) scrambled: bool,
@@ -19,13 +19,13 @@ pub(super) struct Packet<'a> {
     /// The sender says that counters or clocks leap here.
     pub(super) discontinuity: bool,
     pub(super) random_access: bool,
-    /// Its base, 90 kHz.
+    /// The base of the PCR, at 90 kHz.
     pub(super) pcr: Option<u64>,
     pub(super) payload: Option<&'a [u8]>,
 }
 
 impl<'a> Packet<'a> {
-    /// None where the adaptation field does not fit.
+    /// Reads a packet. `None` if the adaptation field does not fit.
     pub(super) fn parse(bytes: &'a [u8; PACKET_BYTES]) -> Option<Self> {
         let [_, high, low, control, rest @ ..] = bytes;
         let mut packet = Self {
@@ -58,7 +58,7 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// What goes into the first packet of a frame beside its bytes.
+/// What goes into the first packet of a frame beside the frame's bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Extras {
     pub(super) random_access: bool,
@@ -75,7 +75,7 @@ impl Extras {
     }
 }
 
-/// Appends one packet. The payload with the extras must fit; what is left over is stuffing in the adaptation field.
+/// Appends one packet. The payload with the extras must fit; the room that is left becomes stuffing in the adaptation field.
 pub(super) fn put_packet(out: &mut BytesMut, pid: u16, start: bool, continuity: u8, extras: Extras, payload: &[u8]) {
     debug_assert!(payload.len() + extras.bytes() <= ROOM_BYTES, "whoever calls has counted");
     let field = ROOM_BYTES.saturating_sub(payload.len());
@@ -92,7 +92,7 @@ pub(super) fn put_packet(out: &mut BytesMut, pid: u16, start: bool, continuity: 
         out.put_u8(flags);
         if let Some(base) = extras.pcr {
             out.put_u32((base >> 1) as u32);
-            // Six reserved bits, and no extension in 27 MHz: our times are of 90 kHz.
+            // Six bits are reserved, and there is no extension in 27 MHz, because our times have 90 kHz.
             out.put_u16((base as u16 & 1) << 15 | 0x7E00);
         }
         out.put_bytes(0xFF, field.saturating_sub(extras.bytes().max(2)));

@@ -1,4 +1,4 @@
-//! Parameter sets that come within the stream, gathered into the decoder configuration that goes beside it.
+//! Gathers the parameter sets that come within the stream into the decoder configuration that goes beside it.
 
 use std::collections::BTreeMap;
 
@@ -16,8 +16,8 @@ pub(super) enum SetKind {
     Pps,
 }
 
-/// The sets in force by their numbers. The codecs have at most 16, 32 and 256; more bytes than a record may have are refused
-/// when the record is made.
+/// The sets in force by their numbers. The codecs have at most 16, 32 and 256 of them. More bytes than a record may have are refused when
+/// the record is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ParameterSets {
     vps: BTreeMap<u32, Bytes>,
@@ -30,7 +30,7 @@ impl ParameterSets {
         self.vps.is_empty() && self.sps.is_empty() && self.pps.is_empty()
     }
 
-    /// Takes one NAL unit, which has a header of so many bytes.
+    /// Takes one NAL unit, which has a header of `header_bytes`.
     pub(super) fn add(&mut self, kind: SetKind, unit: &[u8], header_bytes: usize) {
         let Some(number) = number_of(kind, unit, header_bytes) else { return };
         let sets = match kind {
@@ -43,8 +43,8 @@ impl ParameterSets {
         }
     }
 
-    /// Brings in what one picture carried. Another SPS is another stream: what was known before is forgotten, unless the
-    /// picture has none of its kind. The same one again only adds.
+    /// Takes the sets that one picture carried. Another SPS means another stream: the sets known before are then forgotten, unless the
+    /// picture has none of their kind. If the SPS is the same, the sets are only added.
     pub(super) fn merge(&mut self, seen: Self) {
         let other = seen.sps.iter().any(|(number, unit)| self.sps.get(number) != Some(unit));
         for (known, seen) in [(&mut self.vps, seen.vps), (&mut self.sps, seen.sps), (&mut self.pps, seen.pps)] {
@@ -56,13 +56,13 @@ impl ParameterSets {
         }
     }
 
-    /// The `avcC` record; None before there are an SPS and a PPS.
+    /// The `avcC` record. `None` before there are an SPS and a PPS.
     pub(super) fn avc(&self) -> Option<Result<Bytes, CodecError>> {
         let (sps, pps) = (list(&self.sps), list(&self.pps));
         self.is_complete().then(|| bounded(AvcConfig::build(&sps, &pps)))
     }
 
-    /// The `hvcC` record.
+    /// The `hvcC` record. `None` before there are an SPS and a PPS.
     pub(super) fn hevc(&self) -> Option<Result<Bytes, CodecError>> {
         let (vps, sps, pps) = (list(&self.vps), list(&self.sps), list(&self.pps));
         self.is_complete().then(|| bounded(HevcConfig::build(&vps, &sps, &pps)))
@@ -83,18 +83,18 @@ fn bounded(record: Result<Bytes, CodecError>) -> Result<Bytes, CodecError> {
     if bytes > max { Err(CodecError::TooLong { what: "a decoder configuration", bytes, max }) } else { Ok(record) }
 }
 
-/// The set's number within its kind; None where the unit is too short or the number too large.
+/// The set's number within its kind. `None` if the unit is too short or the number too large.
 fn number_of(kind: SetKind, unit: &[u8], header_bytes: usize) -> Option<u32> {
     const H264_HEADER_BYTES: usize = 1;
     let mut bits = Bits::new(unit.get(header_bytes..)?);
     let (number, max) = match kind {
         SetKind::Vps => (bits.bits(4)?, 15),
-        // H.264: behind profile, constraints and level. There is no room for emulation prevention so early.
+        // In H.264 the number stands behind profile, constraints and level. So early there is no room for emulation prevention.
         SetKind::Sps if header_bytes == H264_HEADER_BYTES => {
             bits.skip(24)?;
             (bits.unsigned()?, 31)
         }
-        // HEVC: behind profile and levels of all layers, which nobody has two of: the first is the number.
+        // In HEVC the number stands behind profile and levels of all layers. Nobody has two SPS, so the first counts as number 0.
         SetKind::Sps => (0, 0),
         SetKind::Pps => (bits.unsigned()?, 255),
     };
@@ -113,7 +113,7 @@ mod tests {
 
     const SPS: &[u8] = &[0x67, 66, 0, 30, 0x95];
     const OTHER_SPS: &[u8] = &[0x67, 66, 0, 31, 0x95];
-    /// Numbers 0 and 1.
+    /// Two PPS, with the numbers 0 and 1.
     const PPS: [&[u8]; 2] = [&[0x68, 0xC0], &[0x68, 0x50]];
 
     #[test]
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_not_kept() {
-        // A PPS of number 256, one cut short, an SPS of number 32.
+        // These are a PPS of number 256, one that is cut short, and an SPS of number 32.
         let mut sets = sets(&[(SetKind::Pps, &[0x68, 0, 0x80, 0x80]), (SetKind::Pps, &[0x68]), (SetKind::Sps, SPS)]);
         sets.add(SetKind::Sps, &[0x67, 66, 0, 30, 0x04, 0x20], 1);
         assert_eq!((sets.sps.len(), sets.pps.len()), (1, 0));

@@ -1,10 +1,10 @@
-//! PES packets: gathered from packets, their header read and written.
+//! PES packets: they are gathered from transport packets, and their header is read and written.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::PES_BYTES_MAX;
 
-/// Start code, stream id, length; flags; the length of the optional fields.
+/// The header: start code, stream id, length, flags, and the length of the optional fields.
 const HEADER_BYTES: usize = 9;
 const LENGTH_COUNTED_FROM: usize = 6;
 const STAMP_BYTES: usize = 5;
@@ -12,7 +12,7 @@ const STAMP_BYTES: usize = 5;
 const FLAG_PTS: u8 = 0x80;
 const FLAG_PTS_DTS: u8 = 0xC0;
 
-/// One PES packet of media. Times as sent, in 33 bits.
+/// One PES packet of media. Its times are as sent, in 33 bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pes {
     pub(super) pts: Option<u64>,
@@ -21,15 +21,15 @@ pub(super) struct Pes {
     pub(super) data: Bytes,
 }
 
-/// What became of a packet's bytes.
+/// The result of taking a packet's bytes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Gathered {
-    /// The one before ended because this one began, or this one is complete: two at most.
+    /// The PES packets that ended: the one before because this one began, or this one because it is complete. Two at most.
     pub(super) found: Vec<Pes>,
     pub(super) broken: u64,
 }
 
-/// Gathers the PES packets of one PID. Holds one unfinished packet, at most [`PES_BYTES_MAX`].
+/// Gathers the PES packets of one PID. It holds one unfinished packet, of at most [`PES_BYTES_MAX`].
 #[derive(Debug, Default)]
 pub(super) struct PesAssembler {
     buffer: BytesMut,
@@ -60,7 +60,7 @@ impl PesAssembler {
         gathered
     }
 
-    /// Ends the packet that is open: the next one begins, or nothing comes any more.
+    /// Ends the packet that is open, because the next one begins or nothing comes any more.
     pub(super) fn end(&mut self, gathered: &mut Gathered) {
         if !std::mem::take(&mut self.active) {
             return;
@@ -78,13 +78,13 @@ impl PesAssembler {
         }
     }
 
-    /// Gives up what is open; whether there was such.
+    /// Drops the unfinished packet. Returns whether there was one.
     pub(super) fn reset(&mut self) -> bool {
         self.buffer.clear();
         std::mem::take(&mut self.active)
     }
 
-    /// The whole length, where the header says one.
+    /// The length of the whole packet. `None` if the header does not say it.
     fn expected(&self) -> Option<usize> {
         let &[_, _, _, _, high, low] = self.buffer.first_chunk::<LENGTH_COUNTED_FROM>()?;
         let length = usize::from(u16::from_be_bytes([high, low]));
@@ -94,7 +94,7 @@ impl PesAssembler {
 
 fn parse(whole: &Bytes, random_access: bool) -> Option<Pes> {
     let &[0, 0, 1, id, _, _, marker, flags, optional] = whole.first_chunk::<HEADER_BYTES>()? else { return None };
-    // Padding, directories and the like have no such header, and no media.
+    // Padding, directories and the like have no such header and carry no media.
     if !matches!(id, 0xBD | 0xC0..=0xEF | 0xFD) || marker & 0xC0 != 0x80 {
         return None;
     }
@@ -105,7 +105,7 @@ fn parse(whole: &Bytes, random_access: bool) -> Option<Pes> {
     Some(Pes { pts, dts, random_access, data: whole.slice(data..) })
 }
 
-/// 33 bits in pieces of 3, 15 and 15, each with a marker behind. Markers are not looked at: some encoders forget them.
+/// Reads 33 bits in pieces of 3, 15 and 15, each with a marker behind it. Markers are not checked, because some encoders forget them.
 fn read_stamp(fields: &[u8]) -> Option<u64> {
     let &[a, b, c, d, e] = fields.first_chunk::<STAMP_BYTES>()?;
     let piece = |high: u8, low: u8| u64::from(high) << 7 | u64::from(low >> 1);
@@ -118,14 +118,14 @@ fn put_stamp(out: &mut BytesMut, prefix: u8, ticks: u64) {
     out.put_u16(((ticks & 0x7FFF) << 1) as u16 | 1);
 }
 
-/// Appends the header of a PES packet with so many bytes of data, which begin with a frame.
+/// Appends the header of a PES packet with this many bytes of data, which begin with a frame.
 pub(super) fn put_header(out: &mut BytesMut, stream_id: u8, pts: u64, dts: u64, data_bytes: usize) {
     let optional = if pts == dts { STAMP_BYTES } else { 2 * STAMP_BYTES };
     out.put_slice(&[0, 0, 1, stream_id]);
-    // A length lets the reader hand on the frame at once; what does not fit is open, which pictures may be.
+    // A length lets the reader hand on the frame at once. A length that does not fit is written as 0 (open), which is legal for pictures.
     let length = HEADER_BYTES - LENGTH_COUNTED_FROM + optional + data_bytes;
     out.put_u16(u16::try_from(length).unwrap_or(0));
-    // The data is aligned: a frame begins with it.
+    // This flag says that the data is aligned: a frame begins with it.
     out.put_u8(0x84);
     out.put_u8(if pts == dts { FLAG_PTS } else { FLAG_PTS_DTS });
     out.put_u8(optional as u8);

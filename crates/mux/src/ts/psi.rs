@@ -1,4 +1,4 @@
-//! The two tables that say what is where: PAT (programmes) and PMT (the streams of one).
+//! The two tables that describe a transport: the PAT lists its programmes, and a PMT the streams of one.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -9,10 +9,10 @@ const TABLE_PAT: u8 = 0;
 const TABLE_PMT: u8 = 2;
 pub(super) const TABLE_SCTE35: u8 = 0xFC;
 
-/// PIDs that a table may give away; the others have their meaning already.
+/// The PIDs that a table may assign. The others have a fixed meaning.
 const FREE_PIDS: std::ops::Range<u16> = 0x10..PID_NULL;
 
-/// One section of the PAT: programme numbers and the PIDs of their PMTs; 0, the network's, is left out.
+/// Reads one section of the PAT: programme numbers and the PIDs of their PMTs. Number 0, which is the network's, is left out.
 pub(super) fn parse_pat(section: &LongSection) -> Option<Vec<(u16, u16)>> {
     if section.table_id != TABLE_PAT || !section.current {
         return None;
@@ -41,7 +41,7 @@ impl Pmt {
             let (descriptors, after) = after.split_at_checked(length_of(c, d))?;
             rest = after;
             let pid = u16::from_be_bytes([a, b]) & 0x1FFF;
-            // Two streams on one PID make no sense: the first has it.
+            // Two streams on one PID make no sense, so the first one keeps it.
             let free = FREE_PIDS.contains(&pid);
             if free && streams.len() < STREAMS_MAX && streams.iter().all(|known| known.pid != pid) {
                 streams.push(TsElementary::of(pid, stream_type, descriptors));
@@ -60,11 +60,11 @@ pub(super) fn pat(program: u16, pmt_pid: u16) -> Bytes {
     let mut body = BytesMut::new();
     body.put_u16(program);
     body.put_u16(0xE000 | pmt_pid);
-    // The transport's own number: any.
+    // The number of the transport itself may be any.
     LongSection { table_id: TABLE_PAT, id: 1, version: 0, current: true, number: 0, body: body.freeze() }.to_bytes()
 }
 
-/// A PMT of streams (type, PID, descriptors); a programme without them has none either.
+/// A PMT of streams (type, PID, descriptors). The programme itself has no descriptors.
 pub(super) fn pmt(program: u16, version: u8, pcr_pid: u16, streams: &[(u8, u16, Bytes)]) -> Bytes {
     let mut body = BytesMut::new();
     body.put_u16(0xE000 | pcr_pid);

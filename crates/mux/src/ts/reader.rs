@@ -1,4 +1,4 @@
-//! The reader: bytes in any pieces become tracks, frames and whatever else a programme carries.
+//! The reader: bytes in any pieces become tracks, frames, and whatever else a programme carries.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -14,28 +14,28 @@ use super::stream::TsStream;
 use super::sync::PacketSync;
 use super::{NotCarried, PID_NULL, PID_PAT, PROGRAMS_MAX, SOUNDS_MAX, TsElementary, TsEvent, TsProgram, crc32};
 
-/// A PCR comes every 100 ms at least: one that leads or lags by more than this has jumped.
+/// A PCR comes at least every 100 ms, so one that leads or lags by more than this has jumped.
 const PCR_JUMP_TICKS: i64 = 90_000;
 
-/// What was seen since the reader began.
+/// Counts of what the reader saw since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TsCounts {
     pub packets: u64,
     pub null_packets: u64,
-    /// Packets whose counter does not follow on the one before: something is missing.
+    /// Packets whose counter does not follow on the one before, so that something is missing.
     pub continuity_errors: u64,
-    /// Sent twice, which the standard allows; taken once.
+    /// Packets that were sent twice, which the standard allows. They are taken once.
     pub duplicates: u64,
     pub sync_losses: u64,
     pub skipped_bytes: u64,
-    /// Packets of followed streams that the transport says are damaged, or that are scrambled.
+    /// Packets of followed streams that are scrambled, or damaged as the transport says.
     pub unusable_packets: u64,
     /// Sections with a wrong CRC or without an end.
     pub broken_sections: u64,
-    /// PES packets and frames that were cut short, too long, or not to be understood.
+    /// PES packets and frames that were cut short, too long, or could not be understood.
     pub broken_frames: u64,
     pub pcr_jumps: u64,
-    /// Changes of the PMT after the first.
+    /// Changes of the PMT after the first one.
     pub program_changes: u64,
 }
 
@@ -47,10 +47,10 @@ enum Content {
     Splices(SectionAssembler),
 }
 
-/// One PID that is followed: PAT, PMT, one picture, sounds, and splices.
+/// One PID that is followed: that of the PAT, the PMT, the picture, a sound, or splices.
 #[derive(Debug)]
 struct Followed {
-    /// Unknown for PAT and PMT.
+    /// The stream on this PID. The PAT and the PMT have none.
     stream: Option<TsStream>,
     content: Content,
     continuity: Option<u8>,
@@ -63,19 +63,19 @@ impl Followed {
     }
 }
 
-/// Reads one programme of a transport stream. Take all events with [`Self::next_event`] before feeding again: beside them
-/// it holds one unfinished PES packet or section for each PID that is followed.
+/// Reads one programme of a transport stream. Take all events with [`Self::next_event`] before feeding again: beside them the reader
+/// holds one unfinished PES packet or section for each PID that is followed.
 #[derive(Debug)]
 pub struct TsReader {
     wanted: Option<u16>,
     sync: PacketSync,
     followed: BTreeMap<u16, Followed>,
-    /// Of each section of the PAT, its version and programmes.
+    /// The version and the programmes of each section of the PAT.
     programs: BTreeMap<u8, (u8, Vec<(u16, u16)>)>,
-    /// Number and PMT PID of the programme that is read.
+    /// The number and the PMT PID of the programme that is read.
     chosen: Option<(u16, u16)>,
     pmt: Option<Pmt>,
-    /// The programme that was asked for is missing, and that was said.
+    /// The programme that was asked for is missing, and an event has told so.
     told_missing: bool,
     last_pcr: Option<u64>,
     unroller: Unroller,
@@ -84,7 +84,7 @@ pub struct TsReader {
 }
 
 impl TsReader {
-    /// Reads the programme of that number, or the first one.
+    /// Reads the programme of that number, or the first one if there is no number.
     pub fn new(program: Option<u16>) -> Self {
         let pat = Followed::new(None, Content::Pat(SectionAssembler::default()));
         Self {
@@ -113,7 +113,7 @@ impl TsReader {
         }
     }
 
-    /// Nothing comes any more: the last picture ends here.
+    /// Ends the last picture, because nothing comes any more.
     pub fn finish(&mut self) {
         let pids: Vec<u16> = self.followed.keys().copied().collect();
         for pid in pids {
@@ -125,12 +125,12 @@ impl TsReader {
         }
     }
 
-    /// None until more is fed.
+    /// The next event. `None` means that more bytes are needed.
     pub fn next_event(&mut self) -> Option<TsEvent> {
         self.events.pop_front()
     }
 
-    /// Whether a sound that the programme names, and that is read, has not shown yet what it is.
+    /// Whether the programme names a sound that is read but has not shown yet what it is.
     pub fn awaits_sound(&self) -> bool {
         self.followed.values().any(|followed| {
             let is_sound = followed.stream.is_some_and(|stream| stream.kind() == Some(MediaKind::Audio));
@@ -160,7 +160,7 @@ impl TsReader {
         if let Some(before) = before.filter(|_| !packet.discontinuity)
             && packet.continuity != (before + 1) & 0x0F
         {
-            // Once is a repetition; the same again is not.
+            // The same counter once is a repetition, but a second time it is a loss.
             if packet.continuity == before && !std::mem::replace(&mut followed.repeated, true) {
                 self.counts.duplicates += 1;
                 return;
@@ -234,7 +234,7 @@ impl TsReader {
         if known.is_some_and(|(version, known)| *version == section.version && *known == programs) {
             return;
         }
-        // Sections of another version are of another PAT.
+        // Sections of another version belong to another PAT.
         self.programs.retain(|_, (version, _)| *version == section.version);
         let others: usize = self.programs.values().map(|(_, programs)| programs.len()).sum();
         if others + programs.len() > PROGRAMS_MAX {
@@ -248,7 +248,7 @@ impl TsReader {
         self.programs.values().flat_map(|(_, programs)| programs.iter().copied())
     }
 
-    /// Stays with the programme that is read as long as it is there.
+    /// Chooses the programme to read. It stays with the present one as long as that is there.
     fn choose(&mut self) {
         let number = self.wanted.or(self
             .chosen
@@ -301,7 +301,7 @@ impl TsReader {
         self.pmt = Some(pmt);
     }
 
-    /// Of each stream that is read, its PID and its track's number. What is read already keeps its number.
+    /// The PID and the track number of each stream, if the stream is read. A stream that is read already keeps its number.
     fn numbers(&self, streams: &[TsElementary]) -> Vec<Option<(u16, TrackId)>> {
         let known = |elementary: &TsElementary| match self.followed.get(&elementary.pid) {
             Some(Followed { stream: Some(stream), content: Content::Media { track, .. }, .. })
@@ -331,7 +331,7 @@ impl TsReader {
         streams.iter().enumerate().map(number).collect()
     }
 
-    /// Reads a stream as that track, or says why not. One that is read already may be called otherwise now.
+    /// Reads a stream as that track, or tells why not. A stream that is read already may have another name now.
     fn follow(&mut self, elementary: &TsElementary, track: Option<TrackId>) {
         let &TsElementary { pid, stream, language, label } = elementary;
         let Some(id) = track else {
@@ -357,7 +357,7 @@ impl TsReader {
         }
     }
 
-    /// Ends the streams that are read no more; tracks whose number nothing else has now are told.
+    /// Ends the streams that are no longer read. A track whose number is not used any more is told as ended.
     fn end_streams(&mut self, streams: &[TsElementary], kept: &[Option<(u16, TrackId)>]) {
         let mut ended = Vec::new();
         self.followed.retain(|pid, followed| {
@@ -380,7 +380,7 @@ impl TsReader {
 }
 
 impl Followed {
-    /// Bytes are missing: what was being gathered is worth nothing. Whether there was such.
+    /// Notes that bytes are missing, so that what was being gathered is dropped. Returns whether there was an unfinished frame.
     fn lost(&mut self) -> bool {
         match &mut self.content {
             Content::Media { pes, unpacker, .. } => {

@@ -1,25 +1,25 @@
-//! Splice information (SCTE 35): where advertisements begin and end. Read far enough for playlists to tell; the section itself
-//! goes along as it came.
+//! Splice information (SCTE 35): where advertisements begin and end. A section is read as far as playlists need it, and is handed on as
+//! it came.
 
 use super::psi::TABLE_SCTE35;
 
 const SPLICE_NULL: u8 = 0x00;
 const SPLICE_INSERT: u8 = 0x05;
 const TIME_SIGNAL: u8 = 0x06;
-/// Old encoders give this for the length of a command: it is as long as its kind says.
+/// Old encoders give this as the length of a command, which then is as long as its kind says.
 const LENGTH_UNKNOWN: usize = 0xFFF;
 const SEGMENTATION_DESCRIPTOR: u8 = 0x02;
 const IDENTIFIER: &[u8] = b"CUEI";
-/// Times are 33 bits of 90 kHz, as PTS are.
+/// Times have 33 bits at 90 kHz, as PTS have.
 const CLOCK_MASK: u64 = (1 << 33) - 1;
-/// Segmentation descriptors of one section; a section of 4 kB would have room for 180.
+/// The most segmentation descriptors of one section. A section of 4 kB would have room for 180.
 pub const SEGMENTATIONS_MAX: usize = 32;
 
-/// What a section says.
+/// The content of a section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Splice {
     pub command: SpliceCommand,
-    /// When, on the clock of the stream's PTS; None is at once.
+    /// The time of the splice, on the clock of the stream's PTS. `None` means at once.
     pub pts_ticks: Option<u64>,
     pub segmentations: Vec<Segmentation>,
 }
@@ -30,13 +30,13 @@ pub enum SpliceCommand {
     Insert {
         event_id: u32,
         cancelled: bool,
-        /// Out of the programme, into a break; else back.
+        /// The splice leads out of the programme into a break, or else back.
         out: bool,
         duration_ticks: Option<u64>,
-        /// The break ends by itself after that.
+        /// The break ends by itself after that duration.
         auto_return: bool,
     },
-    /// The descriptors say what.
+    /// The descriptors say what happens.
     TimeSignal,
     Other {
         kind: u8,
@@ -52,7 +52,8 @@ pub struct Segmentation {
 }
 
 impl Segmentation {
-    /// Begins what its successor in the table ends: provider and distributor advertisements, placement opportunities and breaks.
+    /// Whether this type begins what its successor in the table ends: advertisements of provider and distributor, placement
+    /// opportunities, and breaks.
     pub const fn is_out(&self) -> bool {
         matches!(self.type_id, 0x22 | 0x30 | 0x32 | 0x34 | 0x36 | 0x38 | 0x3A | 0x44 | 0x46)
     }
@@ -63,14 +64,14 @@ impl Segmentation {
 }
 
 impl Splice {
-    /// None for what is broken, encrypted, or none. The CRC has been looked at before.
+    /// Reads a section. `None` if it is broken, encrypted, or no splice information. The CRC has been checked before.
     pub fn parse(section: &[u8]) -> Option<Self> {
         let mut reader = Reader(section);
         if reader.byte()? != TABLE_SCTE35 {
             return None;
         }
         let length = usize::from(reader.u16()? & 0xFFF);
-        // The CRC's four bytes are the last.
+        // The last four bytes are the CRC.
         let mut reader = Reader(reader.take(length)?.split_last_chunk::<4>()?.0);
         let _protocol_version = reader.byte()?;
         let flags = *reader.0.first()?;
@@ -120,7 +121,7 @@ fn insert(reader: &mut Reader<'_>) -> Option<(SpliceCommand, Option<u64>)> {
             pts = reader.splice_time()?;
         }
     } else {
-        // Components mostly have one time: the first that has one counts.
+        // Components mostly share one time, so the first one that has a time counts.
         for _ in 0..reader.byte()? {
             let _component = reader.byte()?;
             if !immediate {
@@ -134,7 +135,7 @@ fn insert(reader: &mut Reader<'_>) -> Option<(SpliceCommand, Option<u64>)> {
         auto_return = reader.0.first()? & 0x80 != 0;
         duration_ticks = Some(reader.ticks33()?);
     }
-    // Programme and avail numbers.
+    // These are the numbers of the programme and of the avail.
     reader.take(4)?;
     Some((SpliceCommand::Insert { event_id, cancelled, out, duration_ticks, auto_return }, pts))
 }
@@ -192,13 +193,13 @@ impl<'a> Reader<'a> {
         Some(u32::from_be_bytes(*self.take(4)?.first_chunk()?))
     }
 
-    /// Five bytes, of which the last 33 bits count.
+    /// Reads five bytes, of which the last 33 bits count.
     fn ticks33(&mut self) -> Option<u64> {
         let [high, rest @ ..] = *self.take(5)?.first_chunk::<5>()?;
         Some(u64::from(high & 1) << 32 | u64::from(u32::from_be_bytes(rest)))
     }
 
-    /// None in it: no time is given.
+    /// Reads a time. The inner `None` means that no time is given.
     fn splice_time(&mut self) -> Option<Option<u64>> {
         if self.0.first()? & 0x80 == 0 {
             return self.byte().map(|_| None);
@@ -216,10 +217,10 @@ mod tests {
         digits.chunks(2).map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap()).collect()
     }
 
-    /// The standard's own samples (SCTE 35 2023, 14).
+    /// These samples are the standard's own (SCTE 35 2023, 14).
     #[test]
     fn the_samples_of_the_standard() {
-        // 14.1: time_signal, placement opportunity start.
+        // Sample 14.1 is a time_signal: a placement opportunity starts.
         let signal = bytes(
             "FC3034000000000000FFFFF00506FE72BD0050001E021C435545494800008E7FCF0001A599B00808000000002CA0A18A3402009AC9D17E",
         );
@@ -234,7 +235,7 @@ mod tests {
                 segmentations: vec![expected]
             })
         );
-        // 14.2: splice_insert, out of the network for 60.293 s.
+        // Sample 14.2 is a splice_insert: out of the network for 60.293 s.
         let insert = bytes(
             "FC302F000000000000FFFFF014054800008F7FEFFE7369C02EFE0052CCF500000000000A0008435545490000013562DBA30A",
         );
@@ -258,14 +259,14 @@ mod tests {
         );
         (0..insert.len()).for_each(|length| assert_eq!(Splice::parse(&insert[..length]), None, "{length}"));
         let mut wrapped = insert.clone();
-        // An adjustment of 2^33 - 1: one tick less.
+        // An adjustment of 2^33 - 1 is one tick less.
         wrapped[4..9].copy_from_slice(&[1, 0xFF, 0xFF, 0xFF, 0xFF]);
         assert_eq!(Splice::parse(&wrapped).unwrap().pts_ticks, Some(0x7369_C02D));
         let mut encrypted = insert.clone();
         encrypted[4] |= 0x80;
         assert_eq!(Splice::parse(&encrypted), None);
         let mut old = insert;
-        // A command of unknown length.
+        // This command has an unknown length.
         old[11] |= 0x0F;
         old[12] = 0xFF;
         assert!(matches!(Splice::parse(&old).unwrap().command, SpliceCommand::Insert { out: true, .. }));

@@ -1,4 +1,4 @@
-//! Sections out of packets: where they begin, how long they are, and the long form with its CRC.
+//! Gathers sections from packets (where they begin, how long they are), and reads and writes the long form with its CRC.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -7,19 +7,19 @@ use super::{SECTION_BYTES_MAX, crc32};
 const SHORT_HEADER_BYTES: usize = 3;
 const LONG_HEADER_BYTES: usize = 8;
 const CRC_BYTES: usize = 4;
-/// Behind the last section a packet is filled up with it.
+/// A packet is filled up with this byte behind its last section.
 const STUFFING: u8 = 0xFF;
 
-/// Gathers the sections of one PID. Holds one unfinished section, at most [`SECTION_BYTES_MAX`].
+/// Gathers the sections of one PID. It holds one unfinished section, of at most [`SECTION_BYTES_MAX`].
 #[derive(Debug, Default)]
 pub(super) struct SectionAssembler {
     buffer: BytesMut,
-    /// A section's beginning has been seen.
+    /// The beginning of a section has been seen.
     active: bool,
 }
 
 impl SectionAssembler {
-    /// Takes a packet's payload; gives the sections that end in it, and how many were broken.
+    /// Takes a packet's payload. Returns the sections that end in it, and how many were broken.
     pub(super) fn push(&mut self, start: bool, payload: &[u8]) -> (Vec<Bytes>, u64) {
         let (mut found, mut broken) = (Vec::new(), 0);
         if start {
@@ -31,7 +31,7 @@ impl SectionAssembler {
             if self.active {
                 self.buffer.extend_from_slice(tail);
                 self.take(&mut found);
-                // What is left of it never came.
+                // The rest of the unfinished section never came.
                 broken += u64::from(self.active && !self.buffer.is_empty());
             }
             self.buffer.clear();
@@ -55,7 +55,7 @@ impl SectionAssembler {
                 return self.reset();
             }
             let Some(&[_, high, low]) = self.buffer.first_chunk::<SHORT_HEADER_BYTES>() else { return };
-            // 12 bits: never beyond SECTION_BYTES_MAX.
+            // The length has 12 bits, so it never exceeds SECTION_BYTES_MAX.
             let length = SHORT_HEADER_BYTES + (usize::from(high & 0x0F) << 8 | usize::from(low));
             debug_assert!(length <= SECTION_BYTES_MAX);
             if self.buffer.len() < length {
@@ -66,13 +66,13 @@ impl SectionAssembler {
     }
 }
 
-/// A section of the long form, its CRC checked.
+/// A section of the long form, whose CRC was checked.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct LongSection {
     pub(super) table_id: u8,
     pub(super) id: u16,
     pub(super) version: u8,
-    /// In force now, not next.
+    /// The section is in force now, not next.
     pub(super) current: bool,
     pub(super) number: u8,
     pub(super) body: Bytes,
@@ -94,7 +94,7 @@ impl LongSection {
         })
     }
 
-    /// The section's bytes, for tables that fit into one.
+    /// The bytes of the section. The table must fit into one section.
     pub(super) fn to_bytes(&self) -> Bytes {
         let mut out = BytesMut::with_capacity(LONG_HEADER_BYTES + self.body.len() + CRC_BYTES);
         let length = LONG_HEADER_BYTES - SHORT_HEADER_BYTES + self.body.len() + CRC_BYTES;

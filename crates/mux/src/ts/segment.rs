@@ -1,22 +1,22 @@
-//! One HLS segment: packets that begin with tables and a keyframe, and join to any other segment without a gap in counters.
+//! One HLS segment: its packets begin with tables and a keyframe, and join to any other segment without a gap in counters.
 
 use bytes::{Bytes, BytesMut};
 use weir_media::{Frame, MediaKind, MediaTime, TrackId, TrackInfo};
 
 use super::{PACKET_BYTES, TsError, TsWriter};
 
-/// A PES packet of sound holds this much beside pictures: 100 ms, else every second packet is stuffing.
+/// A PES packet of sound beside pictures holds this much; with a frame each, every second packet would be stuffing.
 const SOUND_TOGETHER: MediaTime = MediaTime::from_millis(100);
-/// Where sound bears the clock: a reference every 40 ms.
+/// A PES packet of sound holds this much if sound bears the clock, which gives a reference every 40 ms.
 const SOUND_TOGETHER_ALONE: MediaTime = MediaTime::from_millis(40);
-/// Frames further from where counted samples put them are not one packet's: its one time would be wrong for them.
+/// Frames that are further than this from where counted samples put them do not share a packet: its one time would be wrong for them.
 const SOUND_APART_MAX: MediaTime = MediaTime::from_millis(2);
 
-/// Tables come so often in a segment. Sixteen is where their counters come round; in 2 s it is one each 125 ms.
+/// A segment has its tables this many times. Their counters come round after sixteen; in 2 s it is one each 125 ms.
 const TABLES_PER_SEGMENT: usize = 16;
 
-/// A segment of these tracks. Every PID's counter begins with 0 and ends with 15, so that segments made apart, in any order
-/// and by any process, follow on one another. `version` is the PMT's: another one where the tracks are others.
+/// A segment of these tracks. Every PID's counter begins with 0 and ends with 15, so that segments made apart, in any order and by any
+/// process, follow on one another. `version` is the PMT's: other tracks need another version.
 pub fn segment(tracks: &[&TrackInfo], version: u8, frames: &[Frame]) -> Result<Bytes, TsError> {
     let mut writer = TsWriter::new(tracks.iter().copied())?;
     writer.set_version(version);
@@ -26,7 +26,7 @@ pub fn segment(tracks: &[&TrackInfo], version: u8, frames: &[Frame]) -> Result<B
         .map(|info| packets.iter().rposition(|packet| packet.first().is_some_and(|first| first.track == info.id)))
         .collect();
     let payload_bytes: usize = frames.iter().map(|frame| frame.payload.len()).sum();
-    // A packet's header each 184 bytes, and some more for each frame's beginning and the tables.
+    // There is a packet's header each 184 bytes, and more for each frame's beginning and for the tables.
     let more = frames.len() / 2 + 2 * TABLES_PER_SEGMENT + 64;
     let mut out = BytesMut::with_capacity(payload_bytes + payload_bytes / 32 + more * PACKET_BYTES);
     let mut tables = 0;
@@ -43,7 +43,7 @@ pub fn segment(tracks: &[&TrackInfo], version: u8, frames: &[Frame]) -> Result<B
     Ok(out.freeze())
 }
 
-/// The packet of sound that takes more, of one track.
+/// The packet of sound of one track that still takes frames.
 struct OpenSound {
     track: TrackId,
     frame_length: MediaTime,
@@ -80,7 +80,8 @@ fn together(tracks: &[&TrackInfo], frames: &[Frame]) -> Vec<Vec<Frame>> {
 }
 
 impl OpenSound {
-    /// None for pictures, and for sound whose frames have no length of their own: each has a packet.
+    /// The open packet of a sound. Pictures, and sound whose frames have no length of their own, have none: each frame has its own
+    /// packet.
     fn of(info: &TrackInfo) -> Option<Self> {
         let audio = info.audio.as_ref()?;
         let samples = audio.frame_samples.filter(|samples| *samples > 0)?;

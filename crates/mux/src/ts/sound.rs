@@ -1,4 +1,4 @@
-//! Sound: frames out of PES packets, which need not begin or end where packets do.
+//! Sound: takes frames out of PES packets; a frame need not begin or end where a packet does.
 
 use bytes::{Buf, Bytes, BytesMut};
 use weir_media::Codec;
@@ -13,13 +13,13 @@ use super::latm::Latm;
 use super::pes::Pes;
 use super::stream::TsStream;
 
-/// The longest header of all: E-AC-3's with a channel map.
+/// The longest header of all is E-AC-3's with a channel map.
 const HEADER_BYTES_MAX: usize = ac3::HEADER_BYTES;
-/// An access unit of E-AC-3: the main programme's frame of 4 kB and what is added to it. Broadcast has two, discs three.
+/// The longest access unit of E-AC-3: the main programme's frame of 4 kB and the frames added to it. Broadcast has two, discs three.
 const AC3_UNIT_BYTES_MAX: usize = 16 << 10;
 const LOAS_HEADER_BYTES: usize = 3;
 const OPUS_RATE_HZ: u32 = 48_000;
-/// 120 ms.
+/// The most samples of an Opus packet: 120 ms.
 const OPUS_SAMPLES_MAX: u32 = 5760;
 
 #[derive(Debug)]
@@ -30,15 +30,15 @@ enum Framing {
     Ac3,
 }
 
-/// AAC, MPEG audio and (E-)AC-3, whose frames say how long they are.
+/// Unpacks AAC, MPEG audio and (E-)AC-3, whose frames say how long they are.
 #[derive(Debug)]
 pub(super) struct SoundUnpacker {
     framing: Framing,
-    /// A frame that is not whole yet: less than the longest, an access unit of E-AC-3.
+    /// The bytes of a frame that is not whole yet. They are fewer than those of the longest one, an access unit of E-AC-3.
     carry: BytesMut,
     clock: SoundClock,
     config: Option<Bytes>,
-    /// It was said that this can't be carried.
+    /// It has been told that this sound can't be carried.
     refused: bool,
 }
 
@@ -101,7 +101,7 @@ impl SoundUnpacker {
         self.carry = BytesMut::from(&data[at..]);
     }
 
-    /// How long the frame is that begins here; None where none does, or more bytes are needed to tell.
+    /// The length of the frame that begins here. `None` if no frame begins here, or more bytes are needed to tell.
     fn frame_bytes(&self, data: &[u8]) -> Option<usize> {
         match self.framing {
             Framing::Adts => AdtsHeader::parse(data).ok().map(|header| header.frame_bytes),
@@ -183,8 +183,8 @@ impl SoundUnpacker {
     }
 }
 
-/// How long the access unit is that begins here: a frame and what is added to it, as far as that is there. More than there is where
-/// it can't be told yet.
+/// The length of the access unit that begins here: a frame and the ones added to it, as far as they are there. It is more than there is
+/// as long as it can't be told.
 fn ac3_unit_bytes(data: &[u8]) -> Option<usize> {
     let first = Ac3Header::parse(data).ok().filter(Ac3Header::begins)?;
     let mut bytes = first.frame_bytes;
@@ -192,7 +192,7 @@ fn ac3_unit_bytes(data: &[u8]) -> Option<usize> {
         && let Some(rest) = data.get(bytes..).filter(|rest| !rest.is_empty())
     {
         let Ok(next) = Ac3Header::parse(rest) else {
-            // The beginning of another frame, or of nothing.
+            // Another frame begins here, or nothing that can be read.
             return Some(if rest.len() < ac3::HEADER_BYTES { bytes + ac3::HEADER_BYTES } else { bytes });
         };
         if next.begins() || bytes + next.frame_bytes > AC3_UNIT_BYTES_MAX {
@@ -203,7 +203,7 @@ fn ac3_unit_bytes(data: &[u8]) -> Option<usize> {
     Some(bytes)
 }
 
-/// Opus: each packet has a control header before it (ETSI TS 103 491; as everybody writes it).
+/// Unpacks Opus. Each packet has a control header before it (ETSI TS 103 491, as everybody writes it).
 #[derive(Debug)]
 pub(super) struct OpusUnpacker {
     channels: u8,
@@ -217,7 +217,7 @@ impl OpusUnpacker {
     }
 
     pub(super) fn unpack(&mut self, pes: &Pes, sink: &mut Sink<'_>) {
-        // Pre-skip 0: the cut at the very beginning is said by the packets, and a live stream has none.
+        // The pre-skip is 0: the packets themselves say the cut at the very beginning, and a live stream has none.
         let Ok(head) = opus::opus_head(self.channels, 0) else { return sink.broken() };
         sink.track(Codec::Opus, head, &mut self.config);
         if let Some(pts) = pes.pts {
@@ -235,7 +235,7 @@ impl OpusUnpacker {
     }
 }
 
-/// Takes one packet with its control header off the data.
+/// Takes one packet with its control header off the front of the data.
 fn opus_packet(data: &mut Bytes) -> Option<Bytes> {
     const PREFIX: u8 = 0x7F;
     let &[PREFIX, flags] = data.first_chunk::<2>()? else { return None };
@@ -252,7 +252,7 @@ fn opus_packet(data: &mut Bytes) -> Option<Bytes> {
             break;
         }
     }
-    // Trims at start and end, two bytes each, and an extension that says its own length.
+    // These are the trims at start and end, with two bytes each, and an extension that says its own length.
     for flag in [0x10, 0x08] {
         if flags & flag != 0 {
             data.get(..2)?;
@@ -267,7 +267,7 @@ fn opus_packet(data: &mut Bytes) -> Option<Bytes> {
     (bytes > 0 && bytes <= data.len()).then(|| data.split_to(bytes))
 }
 
-/// How many samples at 48 kHz a packet has (RFC 6716, 3.1 and 3.2).
+/// The number of samples of a packet at 48 kHz (RFC 6716, 3.1 and 3.2).
 fn opus_samples(packet: &[u8]) -> Option<u32> {
     let &toc = packet.first()?;
     let each = match toc >> 3 {
@@ -287,7 +287,7 @@ fn opus_samples(packet: &[u8]) -> Option<u32> {
 mod tests {
     use super::*;
 
-    /// An E-AC-3 frame of 64 bytes: of the main programme, of what is added to it, or of another programme.
+    /// An E-AC-3 frame of 64 bytes: `kind` and `substream` say whether it is of the main programme, added to it, or of another programme.
     fn eac3(kind: u8, substream: u8) -> Vec<u8> {
         let mut frame = vec![0x0B, 0x77, kind << 6 | substream << 3, 31, 0x34, 0x80];
         frame.resize(64, 0);

@@ -1,4 +1,4 @@
-//! What an elementary stream is, as its PMT entry says it: a number, and descriptors where the number says "private".
+//! What an elementary stream is, by its PMT entry: a number, and descriptors if the number says "private".
 
 use std::fmt;
 
@@ -9,21 +9,21 @@ use super::TsElementary;
 pub(super) mod stream_type {
     pub(crate) const MPEG2_VIDEO: u8 = 0x02;
     pub(crate) const MPEG_AUDIO: u8 = 0x03;
-    /// Of half rates, which MPEG-2 added.
+    /// MPEG audio of half rates, which MPEG-2 added.
     pub(crate) const MPEG_AUDIO_LOW_RATE: u8 = 0x04;
     pub(crate) const PRIVATE: u8 = 0x06;
     pub(crate) const AAC_ADTS: u8 = 0x0F;
     pub(crate) const H264: u8 = 0x1B;
     pub(crate) const H265: u8 = 0x24;
-    // ATSC's numbers, which everyone uses.
+    // These are ATSC's numbers, which everyone uses.
     pub(crate) const AC3: u8 = 0x81;
     pub(crate) const EAC3: u8 = 0x87;
 }
 
 pub(super) const DESCRIPTOR_REGISTRATION: u8 = 0x05;
-/// ISO 639: three letters and what kind of sound it is.
+/// ISO 639: the descriptor holds three letters and the kind of sound.
 pub(super) const DESCRIPTOR_LANGUAGE: u8 = 0x0A;
-/// DVB's extension descriptor, with a second tag behind; ours is Opus's.
+/// DVB's extension descriptor, which has a second tag behind it. The only one read here is that of Opus.
 pub(super) const DESCRIPTOR_EXTENSION: u8 = 0x7F;
 pub(super) const EXTENSION_OPUS: u8 = 0x80;
 
@@ -36,10 +36,10 @@ pub enum TsStream {
     AacAdts,
     AacLatm,
     Opus {
-        /// The channel configuration code: 1 and 2 are mono and stereo.
+        /// The channel configuration code; 1 and 2 are mono and stereo.
         channels: u8,
     },
-    /// Layers I to III: which, only the frames say. Layers II and III are carried.
+    /// MPEG audio of layers I to III; only the frames say which. Layers II and III are carried.
     MpegAudio,
     Ac3,
     Eac3,
@@ -95,7 +95,7 @@ impl TsStream {
         Self::Other { stream_type: stream_type::PRIVATE }
     }
 
-    /// Pictures or sound; None for data.
+    /// Whether the stream is pictures or sound. `None` for data.
     pub const fn kind(self) -> Option<MediaKind> {
         match self {
             Self::H264 | Self::H265 | Self::Mpeg2Video | Self::Av1 => Some(MediaKind::Video),
@@ -110,7 +110,7 @@ impl TsStream {
         }
     }
 
-    /// Whether frames can be made of it.
+    /// Whether frames can be made of the stream.
     pub const fn is_carried(self) -> bool {
         matches!(
             self,
@@ -164,7 +164,7 @@ impl TsElementary {
     }
 }
 
-/// The first language, and for whom it is spoken (ISO 13818-1, 2.6.18 and 2.6.19).
+/// The first language, and the audience for which it is spoken (ISO 13818-1, 2.6.18 and 2.6.19).
 fn spoken(list: &[u8]) -> (Option<Language>, Option<&'static str>) {
     let found = descriptors(list).find_map(|(tag, body)| match (tag, body) {
         (DESCRIPTOR_LANGUAGE, &[a, b, c, audience, ..]) => Some(([a, b, c], audience)),
@@ -180,7 +180,7 @@ fn spoken(list: &[u8]) -> (Option<Language>, Option<&'static str>) {
     (std::str::from_utf8(&code).ok().and_then(Language::parse), label)
 }
 
-/// Tag and body of each descriptor; a broken tail is left out.
+/// The tag and the body of each descriptor. A broken tail is left out.
 fn descriptors(mut list: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     std::iter::from_fn(move || {
         let (&[tag, length], rest) = list.split_first_chunk::<2>()?;

@@ -1,10 +1,10 @@
-//! Packets out of bytes in any pieces; where the sync byte is missing, the next place that looks like packets is found.
+//! Cuts packets out of bytes in any pieces. Where the sync byte is missing, it finds the next place that looks like packets.
 
 use bytes::{Buf, BytesMut};
 
 use super::{PACKET_BYTES, SYNC_BYTE};
 
-/// A sync byte may be anything's byte: three in a row, a packet apart, are packets.
+/// Any byte may look like a sync byte, but three of them, a packet apart, are packets.
 const SYNCS_TO_TRUST: usize = 3;
 
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ impl PacketSync {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next packet; None until more is fed.
+    /// The next packet. `None` means that more bytes are needed.
     pub(super) fn next(&mut self) -> Option<[u8; PACKET_BYTES]> {
         loop {
             if self.lost && !self.find() {
@@ -36,7 +36,7 @@ impl PacketSync {
         }
     }
 
-    /// Moves to where packets begin. What can't be judged yet is kept: less than three packets.
+    /// Moves to where packets begin. Bytes that can't be judged yet are kept; they are fewer than three packets.
     fn find(&mut self) -> bool {
         const SEEN_BYTES: usize = (SYNCS_TO_TRUST - 1) * PACKET_BYTES + 1;
         let places = self.buffer.windows(SEEN_BYTES);

@@ -12,7 +12,7 @@ use super::*;
 
 mod sounds;
 
-/// x264 High and x265 Main, as encoders write their records.
+/// The records of x264 High and x265 Main, as these encoders write them.
 const X264: &str = "01640028ffe1001967640028acd940780227e5c04400000fa40003a9803c60c65801000668ebe3cb22c0fdf8f800";
 const X264_OTHER: &str = "0142c01effe100196742c01ed900a02ff97011000003000100000300320f162e4801000568cb83cb20";
 const X265: &str = "01016000000090000000000078f000fcfdf8f800000f03a00001001840010c01ffff016000000300900000030000030078959809a1000100\
@@ -39,7 +39,7 @@ fn aac() -> TrackInfo {
     track(Codec::Aac, AacConfig::build_lc(48_000, 2).unwrap())
 }
 
-/// A picture of that codec: a keyframe's slice or another's, behind it an SEI message, filled up to a size.
+/// A picture of that codec: the slice of a keyframe or of another, with an SEI message behind it, filled up to a size.
 fn picture(codec: Codec, keyframe: bool, bytes: usize) -> Bytes {
     let (sei, slice): (&[u8], u8) = match (codec, keyframe) {
         (Codec::H265, true) => (&[0x4E, 1, 4, 0x80], 0x26),
@@ -63,7 +63,7 @@ fn sound_frame(dts_ticks: i64, payload: Bytes) -> Frame {
     Frame { track: AUDIO, ..frame(dts_ticks, 0, true, payload) }
 }
 
-/// Half a second each of pictures (GOP of 5, B-frames' offsets) and sound, from `start`, in the order of their times.
+/// Half a second each of pictures (GOP of 5, with the offsets of B-frames) and of sound, from `start`, in the order of their times.
 fn samples(video: Codec, start: i64) -> Vec<Frame> {
     let pictures = (0..15_i64).map(|number| {
         let payload = picture(video, number % 5 == 0, [3000, 100, 170, 184, 90_000][number as usize % 5]);
@@ -115,7 +115,7 @@ fn of_track<'a>(frames: &[&'a TsFrame], track: TrackId) -> Vec<&'a TsFrame> {
     frames.iter().copied().filter(|frame| frame.track == track).collect()
 }
 
-/// What was written came back: payloads, flags, and times but for where zero is.
+/// Asserts that what was written came back: payloads, flags, and times apart from where zero is.
 fn assert_same(samples: &[Frame], events: &[TsEvent]) {
     let all = frames(events);
     let zero = all[0].dts_ticks - samples[0].dts.as_ticks(CLOCK_HZ);
@@ -126,7 +126,7 @@ fn assert_same(samples: &[Frame], events: &[TsEvent]) {
         for (sent, came) in sent.iter().zip(came) {
             assert_eq!(came.payload, sent.payload);
             assert_eq!(came.keyframe, sent.is_keyframe());
-            // Sound within a PES packet is counted in samples, down to a tick.
+            // Sound within a PES packet is counted in samples, so its time is right to a tick.
             assert!((came.dts_ticks - zero - sent.dts.as_ticks(CLOCK_HZ)).abs() <= 1, "{came:?} {sent:?}");
             assert_eq!(came.cts_ticks, (sent.pts - sent.dts).as_ticks(CLOCK_HZ));
         }
@@ -148,7 +148,7 @@ fn every_codec_comes_back_as_it_was() {
         for audio in sounds() {
             let mut samples = samples(video.codec, 0);
             if audio.codec == Codec::Opus {
-                // A packet of 20 ms says so itself.
+                // The first byte of an Opus packet says that it has 20 ms.
                 for sample in samples.iter_mut().filter(|sample| sample.track == AUDIO) {
                     sample.payload = [&[0xFC][..], &sample.payload].concat().into();
                 }
@@ -174,7 +174,7 @@ fn every_codec_comes_back_as_it_was() {
 
 #[test]
 fn mp3_is_carried() {
-    // 48 kHz, 128 kbps: 384 bytes.
+    // At 48 kHz and 128 kbps a frame has 384 bytes.
     let payload: Bytes = [&[0xFF, 0xFB, 0x94, 0x64][..], &[9; 380]].concat().into();
     let info = track(Codec::Mp3, Bytes::new());
     let mut writer = TsWriter::new([&info]).unwrap();
@@ -197,7 +197,7 @@ fn pictures_begin_with_a_delimiter_and_keyframes_with_their_sets() {
         pictures(&data).iter().map(|es| nal::annex_b(es).map(|u| u[0] & 0x1F).collect()).collect();
     assert_eq!(units[0], [9, 7, 8, 6, 5]);
     assert_eq!(units[1], [9, 6, 1]);
-    // What an encoder left in the picture is not put in twice.
+    // Units that an encoder left in the picture are not put in twice.
     let mut payload = BytesMut::new();
     for unit in [&[9, 0xF0][..], &[0x67, 66, 0, 30], &[0x68, 0xCE], &[0x65, 0x88, 1]] {
         nal::put_unit(&mut payload, unit);
@@ -233,7 +233,7 @@ fn tables_and_clock_references_are_frequent() {
     let references: Vec<u64> = packets.iter().filter_map(|packet| packet.pcr).collect();
     assert!(references.windows(2).all(|pair| (0..=3600).contains(&clock::distance(pair[0], pair[1]))));
     assert!(references.len() >= 15);
-    // Slow pictures: sound gives the beat, with references on the pictures' PID.
+    // These pictures are slow, so sound gives the beat, with references on the pictures' PID.
     let slow: Vec<Frame> = samples(Codec::H264, 0)
         .into_iter()
         .filter(|sample| sample.track == AUDIO || sample.dts == MediaTime::ZERO)
@@ -352,7 +352,7 @@ fn pat(version: u8, programs: &[(u16, u16)]) -> Bytes {
     LongSection { table_id: 0, id: 1, version, current: true, number: 0, body: body.collect() }.to_bytes()
 }
 
-/// Two programmes: PMTs at 0x20 and 0x30, pictures at 0x21 and 0x31, sound of several kinds.
+/// Two programmes: PMTs at 0x20 and 0x30, pictures at 0x21 and 0x31, and sound of several kinds.
 fn two_programs() -> Vec<u8> {
     let none = Bytes::new;
     let first = psi::pmt(7, 0, 0x21, &[(0x1B, 0x21, none()), (0x81, 0x22, none()), (0x0F, 0x23, none())]);
@@ -443,7 +443,7 @@ fn losses_are_counted_and_cost_what_they_hit() {
     let samples = samples(Codec::H264, 0);
     let data = write(&h264(), &aac(), &samples);
     let packets: Vec<&[u8]> = data.chunks(PACKET_BYTES).collect();
-    // The big picture's middle; the counters of its PID go on behind it.
+    // This cuts the middle of the big picture; the counters of its PID go on behind it.
     let of_video = |packet: &[u8]| packet[1] & 0x1F == 1 && packet[2] == 0;
     let middle = packets.iter().enumerate().filter(|(_, packet)| of_video(packet)).nth(200).unwrap().0;
     let cut = [&packets[..middle], &packets[middle + 3..]].concat().concat();
@@ -479,7 +479,7 @@ fn damaged_and_scrambled_packets_are_left_out() {
 
 #[test]
 fn sound_frames_may_lie_across_packets() {
-    // ADTS frames of 107 bytes in PES packets of 250: none begins where a packet does, but the first.
+    // ADTS frames of 107 bytes lie in PES packets of 250, so that only the first frame begins where a packet does.
     let config = AacConfig::parse(&aac().config).unwrap();
     let mut stream = Vec::new();
     for number in 0..50_u8 {
@@ -494,7 +494,7 @@ fn sound_frames_may_lie_across_packets() {
     let mut counter = 0;
     for (number, piece) in stream.chunks(250).enumerate() {
         let mut packet = BytesMut::new();
-        // Its time is that of the first frame which begins in it.
+        // The packet's time is that of the first frame which begins in it.
         let first = (number * 250).div_ceil(107) as u64;
         pes::put_header(&mut packet, 0xC0, first * 1920, first * 1920, piece.len());
         packet.extend_from_slice(piece);

@@ -1,4 +1,4 @@
-//! Pictures: Annex B with everything in it becomes NAL units with lengths, the parameter sets beside them.
+//! Pictures: Annex B with everything in it becomes NAL units with lengths, with the parameter sets beside them.
 
 use bytes::{Bytes, BytesMut};
 use weir_media::Codec;
@@ -9,7 +9,7 @@ use super::elementary::Sink;
 use super::parameter_sets::{ParameterSets, SetKind};
 use super::pes::Pes;
 
-/// When a picture's time is not said and no step is known: 30 fps.
+/// The step to a picture that has no time, if no step is known: 30 fps.
 const STEP_TICKS: i64 = 3000;
 /// A longer step than this is a pause, not the length of a picture.
 const STEP_TICKS_MAX: i64 = 90_000;
@@ -22,17 +22,17 @@ const H265_VCL_LAST: u8 = 31;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum UnitKind {
-    /// Says where a picture begins; frames say it by themselves.
+    /// A delimiter says where a picture begins. It is dropped, because frames say that by themselves.
     Delimiter,
     Set(SetKind),
     Slice,
-    /// Of no use to anybody: the end of a sequence, a unit without a header.
+    /// A unit that nobody needs: the end of a sequence, or a unit without a header.
     Nothing,
-    /// SEI (captions among it), filler and whatever comes: goes along untouched.
+    /// Any other unit (SEI with captions, filler and so on), which is kept untouched.
     Other,
 }
 
-/// One picture as it is being gathered.
+/// One picture that is being gathered.
 #[derive(Debug, Default)]
 struct Picture {
     payload: BytesMut,
@@ -55,7 +55,7 @@ impl VideoUnpacker {
         Self { codec, sets: ParameterSets::default(), config: None, last_dts: None, step_ticks: STEP_TICKS }
     }
 
-    /// One PES packet is one picture, as everybody sends it; where it holds several, their delimiters part them.
+    /// One PES packet is one picture, as everybody sends it. If it holds several, their delimiters separate them.
     pub(super) fn unpack(&mut self, pes: &Pes, sink: &mut Sink<'_>) {
         let mut stamp = pes.pts.map(|pts| {
             let dts = pes.dts.unwrap_or(pts);
@@ -66,7 +66,7 @@ impl VideoUnpacker {
         for unit in nal::annex_b(&pes.data) {
             let kind = kind_of(self.codec, unit);
             if first && stamp.is_none() && kind == UnitKind::Slice && !begins_picture(self.codec, unit) {
-                // The rest of a picture that has gone out without it.
+                // This is the rest of a picture of which the beginning has gone out already.
                 return sink.broken();
             }
             first = false;
@@ -97,7 +97,7 @@ impl VideoUnpacker {
         let (dts, cts) = match (stamp, self.last_dts) {
             (Some(stamp), _) => stamp,
             (None, Some(last)) => (last.saturating_add(self.step_ticks), 0),
-            // Nobody said a time yet.
+            // No picture before this one had a time.
             (None, None) => return sink.broken(),
         };
         if let Some(step) = self.last_dts.map(|last| dts.saturating_sub(last))
@@ -109,14 +109,14 @@ impl VideoUnpacker {
         if picture.units > nal::NAL_UNITS_MAX {
             return sink.broken();
         }
-        // Whoever joins in the middle waits for the first configuration.
+        // A reader that joined in the middle waits for the first configuration.
         if self.config.is_none() {
             return;
         }
         let payload = picture.payload.freeze();
         let keyframe = match self.codec {
             Codec::H265 => h265::is_keyframe(&payload),
-            // Open GOPs: the sender promises a start, brings the sets for it, and the picture needs no other.
+            // This is for open GOPs: the sender promises a start and brings the sets for it, and the picture needs no other.
             _ => {
                 let promised = random_access && has_sets;
                 h264::is_keyframe(&payload) || promised && h264::slice_kind(&payload) == Some(h264::SliceKind::I)
@@ -138,7 +138,7 @@ impl VideoUnpacker {
             Some(Err(_)) => false,
         };
         if !told {
-            // Damaged, or nothing that a decoder knows: what was in force stays.
+            // The sets are damaged, or nothing that a decoder knows, so those in force stay.
             sink.broken();
             self.sets = before;
         }
@@ -172,7 +172,7 @@ fn kind_of(codec: Codec, unit: &[u8]) -> UnitKind {
     }
 }
 
-/// The first slice of a picture says so in its first bit: macroblock 0 in Exp-Golomb, or a flag of its own.
+/// Whether a picture begins with this slice. Its first bit says so: macroblock 0 in Exp-Golomb, or a flag of its own.
 fn begins_picture(codec: Codec, slice: &[u8]) -> bool {
     slice.get(header_bytes(codec)).is_some_and(|byte| byte & 0x80 != 0)
 }

@@ -18,23 +18,23 @@ const STREAM_ID_VIDEO: u8 = 0xE0;
 const STREAM_ID_AUDIO: u8 = 0xC0;
 const STREAM_ID_PRIVATE: u8 = 0xBD;
 pub(super) const PID_PMT: u16 = 0x1000;
-/// Of the picture; sounds have the following ones. A track keeps its PID whatever comes and goes beside it.
+/// The PID of the picture; sounds have the following ones. A track keeps its PID whatever comes and goes beside it.
 pub(super) const PID_FIRST: u16 = 0x100;
 
-/// The stream's time zero: room for the PCR to run ahead, so that no time is below 0.
+/// The stream's time zero. It leaves room for the PCR to run ahead, so that no time is below 0.
 const ZERO_TICKS: i64 = 90_000;
-/// A frame is in the decoder's hands this long before it is due: 200 ms, five pictures at 25 fps, so that one that comes
-/// in a burst, or sound that lags a little, still comes in time. Players wait as long: not more than needed.
+/// A frame is in the decoder's hands this long before it is due: 200 ms, which are five pictures at 25 fps. So a picture that comes in a
+/// burst, or sound that lags a little, still comes in time. Players wait as long, so it is not more than needed.
 const PCR_LEAD_TICKS: i64 = 18_000;
-/// DVB wants a PCR every 40 ms; with pictures each of them has one.
+/// DVB wants a PCR every 40 ms. If there are pictures, each of them has one.
 const PCR_INTERVAL_TICKS: i64 = 3_600;
-/// Whoever joins must wait for tables and a keyframe. Keyframes have them; 250 ms is half of what TR 101 290 allows.
+/// A receiver that joins must wait for tables and a keyframe. Keyframes have tables; 250 ms is half of what TR 101 290 allows.
 const TABLES_INTERVAL_TICKS: i64 = 22_500;
 
 const H264_DELIMITER: [u8; 6] = [0, 0, 0, 1, 0x09, 0xF0];
 const H265_DELIMITER: [u8; 7] = [0, 0, 0, 1, 0x46, 0x01, 0x50];
 
-/// One track, with what goes before its frames.
+/// One track, with the bytes that go before its frames.
 #[derive(Clone, Debug)]
 struct Track {
     id: TrackId,
@@ -43,17 +43,17 @@ struct Track {
     stream_id: u8,
     stream_type: u8,
     descriptors: Bytes,
-    /// Parameter sets as Annex B.
+    /// The parameter sets in Annex B form.
     sets: Bytes,
     aac: Option<AacConfig>,
     continuity: u8,
 }
 
-/// Frames in decode order in, packets out. One writer serves any number of receivers: each may begin at a keyframe.
+/// Takes frames in decode order and writes packets. One writer serves any number of receivers: each may begin at a keyframe.
 #[derive(Debug, Default)]
 pub struct TsWriter {
     tracks: Vec<Track>,
-    /// Where in `tracks` the one is that bears the clock: the picture, or the first sound where there is none.
+    /// The position in `tracks` of the one that bears the clock: the picture, or the first sound if there is no picture.
     lead: usize,
     version: u8,
     pat_continuity: u8,
@@ -71,7 +71,7 @@ impl TsWriter {
         Ok(writer)
     }
 
-    /// Takes other tracks, or other configurations of the same: a new version of the PMT, before the next frame.
+    /// Takes other tracks, or other configurations of the same tracks. A new version of the PMT is written before the next frame.
     pub fn set_tracks<'a>(&mut self, tracks: impl IntoIterator<Item = &'a TrackInfo>) -> Result<(), TsError> {
         let mut tracks = tracks.into_iter().map(Track::new).collect::<Result<Vec<_>, _>>()?;
         for at in 0..tracks.len() {
@@ -83,7 +83,7 @@ impl TsWriter {
             let first = if tracks[at].is_picture() { PID_FIRST } else { PID_FIRST + 1 };
             let pid = known.or_else(|| (first..PID_PMT).find(|pid| !taken(pid) && !kept(pid)));
             tracks[at].pid = pid.ok_or(TsError::NoTrack { track: tracks[at].id })?;
-            // Counters go on: a receiver should not see a loss where there is none.
+            // Counters go on, because a receiver should not see a loss where there is none.
             let before = self.tracks.iter().find(|before| before.pid == tracks[at].pid);
             tracks[at].continuity = before.map_or(0, |before| before.continuity);
         }
@@ -94,7 +94,7 @@ impl TsWriter {
         Ok(())
     }
 
-    /// Which of 32 versions the PMT says it is: for pieces that are made apart and played in a row.
+    /// Sets the version of the PMT, of which there are 32, for pieces that are made apart and played in a row.
     pub(super) fn set_version(&mut self, version: u8) {
         self.version = version & 0x1F;
     }
@@ -119,7 +119,7 @@ impl TsWriter {
         self.tracks.iter().find(|track| track.id == id)
     }
 
-    /// Appends PAT and PMT: a packet, or some where there are many tracks.
+    /// Appends PAT and PMT: a packet each, or more if there are many tracks.
     pub(super) fn write_tables(&mut self, out: &mut BytesMut) {
         let streams = self.tracks.iter().map(|track| (track.stream_type, track.pid, track.descriptors.clone()));
         let streams: Vec<_> = streams.collect();
@@ -128,8 +128,8 @@ impl TsWriter {
         put_table(out, PID_PMT, &mut self.pmt_continuity, &psi::pmt(PROGRAM, self.version, pcr_pid, &streams));
     }
 
-    /// Appends one PES packet of frames that follow one another on one track: one picture, or some frames of sound. `closing` spreads
-    /// it over as many packets as bring the PID's counter back to where a new writer begins.
+    /// Appends one PES packet of frames that follow one another on one track: one picture, or some frames of sound. With `closing` the
+    /// packet is spread over as many transport packets as bring the PID's counter back to where a new writer begins.
     pub(super) fn write_frames(&mut self, frames: &[Frame], closing: bool, out: &mut BytesMut) -> Result<(), TsError> {
         let Some(first) = frames.first() else { return Ok(()) };
         let (dts, pts) = (ticks(first.dts), ticks(first.pts));
@@ -162,7 +162,7 @@ impl TsWriter {
         written
     }
 
-    /// A clock reference without anything else; its packet is not counted, as it has no payload.
+    /// Appends a clock reference without anything else. Its packet has no payload, so the counter does not count it.
     fn write_pcr(&self, pcr: u64, out: &mut BytesMut) {
         let Some(track) = self.lead() else { return };
         // The counter stays at the last packet with a payload.
@@ -180,7 +180,7 @@ impl Track {
         let mut track = Self {
             id: info.id,
             codec: info.codec,
-            // Given when the others are known.
+            // The PID is given when the other tracks are known.
             pid: super::PID_NULL,
             stream_id: STREAM_ID_VIDEO,
             stream_type: stream_type::PRIVATE,
@@ -197,7 +197,7 @@ impl Track {
         if let Some(language) = info.language {
             descriptors.put_slice(&[DESCRIPTOR_LANGUAGE, 4]);
             descriptors.put_slice(language.code().as_bytes());
-            // Neither a clean effect nor for those who hear or see badly, as far as anybody said.
+            // The audience is 0: the sound is neither a clean effect nor for those who hear or see badly, as far as anybody said.
             descriptors.put_u8(0);
         }
         track.descriptors = descriptors.freeze();
@@ -243,7 +243,7 @@ impl Track {
         (self.stream_id, self.stream_type) = match info.codec {
             Codec::Aac => {
                 let config = AacConfig::parse(&info.config)?;
-                // Whether its headers can say what it is: not so for xHE-AAC, ELD and odd rates.
+                // Checks that its headers can describe it, which they can't for xHE-AAC, ELD and odd rates.
                 adts_header(&config, 0)?;
                 self.aac = Some(config);
                 (STREAM_ID_AUDIO, stream_type::AAC_ADTS)
@@ -275,7 +275,7 @@ impl Track {
         Ok(())
     }
 
-    /// Appends a frame as the elementary stream has it.
+    /// Appends a frame in the form that the elementary stream has.
     fn put(&self, frame: &Frame, out: &mut BytesMut) -> Result<(), TsError> {
         match self.codec {
             Codec::H264 | Codec::H265 => self.put_picture(frame, out)?,
@@ -292,7 +292,7 @@ impl Track {
                 out.put_slice(&frame.payload);
             }
             Codec::Mpeg2 => {
-                // Mostly it is in the picture, as broadcast repeats it.
+                // The sequence is mostly in the picture already, because broadcast repeats it.
                 if frame.is_keyframe() && mpeg2::sequence_of(&frame.payload).is_none() {
                     out.put_slice(&self.sets);
                 }
@@ -303,7 +303,8 @@ impl Track {
         Ok(())
     }
 
-    /// Delimiter, parameter sets before a keyframe, and the picture. What the encoder left of these in it is not repeated.
+    /// Appends a delimiter, parameter sets before a keyframe, and the picture. Those that the encoder left in the picture are not
+    /// repeated.
     fn put_picture(&self, frame: &Frame, out: &mut BytesMut) -> Result<(), TsError> {
         let hevc = self.codec == Codec::H265;
         let kind = |unit: &[u8]| unit.first().map(|byte| if hevc { byte >> 1 & 0x3F } else { byte & 0x1F });
@@ -338,7 +339,8 @@ fn put_registration(out: &mut BytesMut, name: &[u8; 4]) {
 
 fn put_table(out: &mut BytesMut, pid: u16, continuity: &mut u8, section: &Bytes) {
     let mut payload = BytesMut::with_capacity(ROOM_BYTES);
-    // The pointer: the section begins at once. One of few tracks takes 16 to 50 bytes; the rest of its last packet is filled up.
+    // The pointer 0 says that the section begins at once. The tables of few tracks take 16 to 50 bytes; the rest of the last packet is
+    // filled up.
     payload.put_u8(0);
     payload.put_slice(section);
     let packets = payload.len().div_ceil(ROOM_BYTES);
@@ -364,7 +366,7 @@ fn put_pes(out: &mut BytesMut, pid: u16, continuity: &mut u8, extras: Extras, pa
     for number in 0..packets {
         let extras = if number == 0 { extras } else { Extras::default() };
         let room = ROOM_BYTES - extras.bytes();
-        // Even shares where there are more packets than needed, full ones otherwise.
+        // If there are more packets than needed, each gets an even share; otherwise they are full.
         let share = if closing { left.div_ceil(packets - number) } else { left };
         let length = share.min(room);
         let mut filled = 0;

@@ -16,7 +16,7 @@ fn in_languages(languages: &[&str]) -> Vec<TrackInfo> {
 
 #[test]
 fn every_sound_comes_back_with_its_language() {
-    // The tables of so many take two packets.
+    // The tables of so many sounds take two packets.
     let languages = [
         "deu", "eng", "fra", "ita", "spa", "por", "nld", "pol", "ces", "dan", "swe", "fin", "nor", "hun", "tur", "und",
     ];
@@ -50,7 +50,7 @@ fn sounds_keep_their_numbers_while_others_come_and_go() {
     let (deu, eng) = (|| speaking(b"deu"), || speaking(b"eng"));
     let versions: [Vec<(u8, u16, Bytes)>; 4] = [
         vec![(0x0F, 0x41, deu()), (0x0F, 0x42, eng())],
-        // The first one goes, another comes in its place, and the other one is called otherwise.
+        // The first sound goes and another comes in its place, and the other one gets another name.
         vec![(0x0F, 0x42, speaking(b"fra")), (0x0F, 0x43, deu())],
         vec![(0x0F, 0x43, deu())],
         vec![],
