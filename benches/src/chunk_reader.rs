@@ -1,4 +1,4 @@
-//! The chunk reader alone, in MB/s, beside rml_rtmp's.
+//! Measures the chunk reader alone, in MB/s, beside that of rml_rtmp.
 
 use std::time::Instant;
 
@@ -10,11 +10,11 @@ use weir_rtmp::wire::{ChunkReader, Header, Message, ReadLimits, type_id, write_c
 
 use crate::report::{median, print_table, write};
 
-/// The mean video message of a 4 Mbps stream.
+/// The size of the mean video message of a 4 Mbps stream.
 const MESSAGE_BYTES: usize = 16 << 10;
 const MESSAGES: usize = 4_096;
 const CHUNK_SIZES: [usize; 3] = [128, 4_096, 65_536];
-/// What one read of a socket gives.
+/// The number of bytes that one read of a socket returns.
 const READ_BYTES: usize = 64 << 10;
 const ROUNDS: usize = 5;
 

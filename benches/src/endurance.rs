@@ -1,4 +1,4 @@
-//! The transcoder's worker killed again and again, and started and stopped again and again: how soon renditions are back, and what leaks.
+//! Kills the transcoder's worker, and starts and stops it, again and again: how soon renditions are back, and what leaks.
 
 use std::process::Command;
 use std::thread;
@@ -26,7 +26,7 @@ pub(crate) struct Options {
 }
 
 const LIMIT: Duration = Duration::from_secs(30);
-/// Between kills: a worker that dies young is waited for longer.
+/// The time between kills. A worker that dies young is restarted only after a longer wait.
 const HEALTHY: Duration = Duration::from_secs(3);
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
@@ -61,7 +61,7 @@ fn ladder() -> serde_json::Value {
     json!({"ladder": [rung("big", 640, 360, 500), rung("small", 320, 180, 200)]})
 }
 
-/// Milliseconds from each kill to the next new picture of the rendition. The push as it is must not lose one.
+/// Milliseconds from each kill to the next new picture of the rendition. The push of the source as it is must not lose a picture.
 fn kills(clip: &[FlvTag], count: usize) -> anyhow::Result<Vec<f64>> {
     let server = Weir::options(weir_binary()?).start();
     let api = server.api();
@@ -80,7 +80,7 @@ fn kills(clip: &[FlvTag], count: usize) -> anyhow::Result<Vec<f64>> {
         ensure!(victims.len() == 1, "one worker, not {victims:?}");
         let (killed, before) = (Instant::now(), small.video_frames());
         Command::new("kill").args(["-9", &victims[0].to_string()]).status()?;
-        // What was under way still comes: a new picture is one of a new worker.
+        // Pictures that were under way still come, so a new picture is one that a new worker made.
         wait_until("another worker is there", LIMIT, || workers(server.pid()).iter().any(|pid| !victims.contains(pid)));
         let under_way = small.video_frames();
         wait_until("renditions are back", LIMIT, || small.video_frames() > under_way.max(before));
@@ -88,19 +88,19 @@ fn kills(clip: &[FlvTag], count: usize) -> anyhow::Result<Vec<f64>> {
     }
     ensure!(workers(server.pid()).len() == 1, "no worker is left over");
     let sent = feed.stop() as usize;
-    // It began with the first picture, and none is lost.
+    // That push began with the first picture, and loses none.
     wait_until("every picture as it is came", LIMIT, || as_is.video_frames() == sent);
     Ok(back)
 }
 
-/// Memory and open files of the server after so many publishes.
+/// Memory and open files of the server after this many publishes.
 fn cycles(clip: &[FlvTag], count: usize) -> anyhow::Result<Vec<(usize, u64, usize)>> {
     let server = Weir::options(weir_binary()?).start();
     let api = server.api();
     api.get("/system").expect(200);
     let stream = api.create_stream_with("bench", &ladder());
     let mut seen = Vec::new();
-    // Two thirds of a second of media, at once.
+    // Each publish sends two thirds of a second of media, at once.
     let media: Vec<&FlvTag> = clip.iter().filter(|tag| tag.timestamp_ms < 660).collect();
     for cycle in 1..=count {
         let mut publisher = Publisher::publish(&server.rtmp_address(), "live", &stream.stream_key)

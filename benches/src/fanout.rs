@@ -1,4 +1,5 @@
-//! One 4 Mbps stream to N destinations on loopback: what a pushed second costs, how late it comes, what it takes in memory, what gets lost.
+//! Sends one 4 Mbps stream to N destinations on loopback: what a pushed second costs, how late it comes, how much memory it takes, and
+//! what gets lost.
 
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -14,23 +15,23 @@ use crate::system::{Role, Running, System};
 
 #[derive(Debug, Parser)]
 pub(crate) struct Options {
-    /// Destinations.
+    /// The numbers of destinations.
     #[arg(long, value_delimiter = ',', default_values_t = [50, 100, 200])]
     sizes: Vec<usize>,
-    /// Each system is run so many times, in turn with the others; the figures are medians.
+    /// How often each system is run, in turn with the others. The figures are medians.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Length of each measured window.
+    /// The length of each measured window.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
-    /// Only systems whose name contains this.
+    /// Measures only systems whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
 }
 
-/// Longest wait for the last of the destinations to have video.
+/// The longest wait for the last of the destinations to have video.
 const START_LIMIT: Duration = Duration::from_secs(30);
-/// After the start, before the window: caches, buffers and congestion windows have settled.
+/// The time between the start and the window, in which caches, buffers and congestion windows settle.
 const SETTLE: Duration = Duration::from_secs(3);
 
 /// One run of one system.
@@ -40,7 +41,7 @@ struct Run {
     latency_p50_ms: f64,
     latency_p99_ms: f64,
     first_video_at_last_s: f64,
-    /// Of the frame with which the last of the destinations began: 0 is the first that was published.
+    /// The number of the frame with which the last of the destinations began; 0 is the first that was published.
     first_frame_number: f64,
     rss_before_bytes: f64,
     rss_per_destination_bytes: f64,
@@ -54,7 +55,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let mut runs = Vec::new();
     for round in 1..=options.rounds {
         for &size in &options.sizes {
-            // In turn, so that a busy neighbour of the machine hits all of them alike.
+            // The systems run in turn, so that a busy neighbour of the machine hits all of them alike.
             for &system in &systems {
                 eprintln!("round {round} of {}: {} to {size} destinations", options.rounds, system.name());
                 let run = one_run(system, size, options.seconds, &clip)
@@ -125,18 +126,18 @@ fn one_run(system: System, destinations: usize, seconds: u64, clip: &Path) -> an
     })
 }
 
-/// The clip of the peers' figures.
+/// The clip on which the figures of the peers were taken.
 pub(crate) fn bench_clip() -> anyhow::Result<PathBuf> {
     made_clip("720p30-4mbps.flv", &Clip::of_the_bench())
 }
 
-/// A clip, made once.
+/// A clip, which is made once.
 pub(crate) fn made_clip(name: &str, of: &Clip) -> anyhow::Result<PathBuf> {
     let folder = std::env::current_exe()?.with_file_name("bench-clips");
     std::fs::create_dir_all(&folder)?;
     let clip = folder.join(name);
     if !clip.exists() {
-        // A half-made one must not be taken for the clip next time.
+        // A clip that is half made must not be taken for the clip next time.
         let part = folder.join("part.flv");
         of.make(&part);
         std::fs::rename(part, &clip)?;

@@ -16,10 +16,10 @@ use weir_testkit::publisher::looped;
 
 use crate::stamp;
 
-/// As Weir pushes.
+/// The chunk size with which Weir pushes.
 const CHUNK_BYTES: usize = 65_536;
 
-/// One write per message and socket, or (`coalesced`) one per video frame with the audio before it.
+/// Makes one write per message and socket, or (`coalesced`) one per video frame with the audio before it.
 pub(crate) fn run(sink: SocketAddr, destinations: usize, coalesced: bool, clip: &Path) -> anyhow::Result<()> {
     let clip = read_flv(clip);
     let mut publishers = Vec::with_capacity(destinations);

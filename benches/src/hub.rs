@@ -12,7 +12,7 @@ use weir_media::{Codec, Frame, FrameFlags, MediaTime, TrackId, TrackInfo};
 use crate::report::{print_table, write};
 
 const CURSORS: [usize; 4] = [1, 10, 100, 1_000];
-/// Deliveries per size, so that each takes about as long.
+/// The number of deliveries for each size, so that each takes about as long.
 const DELIVERIES: usize = 2_000_000;
 
 pub(crate) fn run() -> anyhow::Result<()> {
@@ -39,7 +39,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     write("hub", &json!(figures))
 }
 
-/// Seconds taken, frames delivered in all, and frames skipped (0, as every cursor keeps up).
+/// Returns the seconds taken, the frames delivered in all, and the frames skipped (0, as every cursor keeps up).
 async fn fan_out(cursors: usize, frames: usize) -> (f64, u64, u64) {
     let hub = StreamHub::new(WindowLimits::default());
     let mut publisher = hub.publish_source(Instant::now());
@@ -59,7 +59,7 @@ async fn fan_out(cursors: usize, frames: usize) -> (f64, u64, u64) {
             })
         })
         .collect();
-    // 16 KB, the mean frame of 4 Mbps; a keyframe each 60.
+    // A frame has 16 KB, the mean at 4 Mbps, and every 60th is a keyframe.
     let payload = Bytes::from(vec![0; 16 << 10]);
     let picture = TrackInfo::new(TrackId::SOURCE_VIDEO, Codec::H264, Bytes::new());
     publisher.set_tracks(Tracks::from_iter([Arc::new(picture)]));

@@ -19,18 +19,18 @@ use crate::system::{Role, publish, weir_binary};
 
 #[derive(Debug, Parser)]
 pub(crate) struct Options {
-    /// Each server is measured so many times, in turn with the other; the figures are medians.
+    /// How often each server is measured, in turn with the other. The figures are medians.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Length of each measured window.
+    /// The length of each measured window.
     #[arg(long, default_value_t = 8)]
     seconds: u64,
     #[arg(long, default_value_t = 2_000)]
     viewers: usize,
-    /// Connections that ask as fast as they are answered.
+    /// The number of connections that ask as fast as they are answered.
     #[arg(long, default_value_t = 32)]
     connections: usize,
-    /// Streams that are packaged at once.
+    /// The number of streams that are packaged at once.
     #[arg(long, default_value_t = 10)]
     streams: usize,
 }
@@ -69,7 +69,7 @@ pub(crate) fn fetch(address: SocketAddr, path: &str) -> Option<Vec<u8>> {
     output.status.success().then_some(output.stdout)
 }
 
-/// The newest whole segment of at least so many bytes, by its path.
+/// The newest whole segment with at least this many bytes, and its path.
 fn segment(address: SocketAddr, bytes_min: usize) -> (String, Vec<u8>) {
     wait_until_some("a whole segment is there", SOON, || {
         let text = String::from_utf8(fetch(address, MEDIA)?).ok()?;
@@ -80,10 +80,10 @@ fn segment(address: SocketAddr, bytes_min: usize) -> (String, Vec<u8>) {
     })
 }
 
-/// CPU of both servers for the same two files. What Weir's live stream costs beside is measured before, and taken off.
+/// The CPU time of both servers for the same two files. The cost of Weir's live stream itself is measured before, and subtracted.
 fn serving(options: &Options, clip: &Path) -> anyhow::Result<Value> {
     let (server, _publisher, address) = live(clip)?;
-    // Not the first: it is as long as the playlists are when a stream has run for a while.
+    // The wait lets the playlists become as long as they are when a stream has run for a while.
     std::thread::sleep(Duration::from_secs(15));
     let (_, file) = segment(address, 900_000);
     let playlist = fetch(address, MEDIA).context("the playlist")?;
@@ -96,7 +96,7 @@ fn serving(options: &Options, clip: &Path) -> anyhow::Result<Value> {
     let (mut gigabyte, mut request) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     for round in 1..=options.rounds {
         eprintln!("serving, round {round} of {}", options.rounds);
-        // A segment is in the window for a minute: each round takes a new one.
+        // A segment is in the window for a minute, so each round takes a new one.
         let (segment, _) = segment(address, 900_000);
         let weir = (server.pid(), address, segment.as_str(), MEDIA, idle_ms_per_second);
         let peer = (nginx.pid(), nginx.address, "/segment.m4s", "/playlist.m3u8", 0.0);
@@ -118,7 +118,7 @@ fn serving(options: &Options, clip: &Path) -> anyhow::Result<Value> {
     }))
 }
 
-/// CPU milliseconds that a server spent on one kind of request, and what the load program says.
+/// The CPU milliseconds that a server spent on one kind of request, and the report of the load program.
 fn blast(options: &Options, pid: u32, address: SocketAddr, path: &str, idle: f64) -> anyhow::Result<(f64, Value)> {
     let (connections, seconds) = (options.connections.to_string(), options.seconds.to_string());
     let (start, before) = (Instant::now(), cpu_ms(pid));
@@ -146,7 +146,7 @@ fn viewers(options: &Options, clip: &Path) -> anyhow::Result<Value> {
     Ok(report)
 }
 
-/// How many threads answer viewers: nginx gets as many workers.
+/// The number of threads that answer viewers. nginx gets as many workers.
 fn http_threads(pid: u32) -> anyhow::Result<usize> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task"))?;
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
@@ -159,8 +159,8 @@ pub(crate) fn cpu_ms(pid: u32) -> f64 {
     ProcessStats::cpu_of_tree(pid).as_secs_f64() * 1000.0
 }
 
-/// nginx as it is best at files: `sendfile`, no log, and what an origin has to say in its headers. Without a cache of open files,
-/// as playlists change under their name.
+/// nginx as it is best at files: with `sendfile`, without a log, and with the headers that an origin must send. It has no cache of open
+/// files, because playlists change under their name.
 struct StaticNginx {
     child: Child,
     address: SocketAddr,
@@ -209,7 +209,7 @@ impl StaticNginx {
 
 impl Drop for StaticNginx {
     fn drop(&mut self) {
-        // SIGTERM, so that the master takes its worker along.
+        // SIGTERM has the master take its worker along.
         let _ = Command::new("kill").arg(self.pid().to_string()).status();
         let _ = self.child.wait();
     }

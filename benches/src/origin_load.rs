@@ -1,4 +1,4 @@
-//! Viewers over HTTP/1.1 keep-alive: as many requests as go through, or as many viewers as are asked for, at their own pace.
+//! Viewers over HTTP/1.1 keep-alive: as many requests as go through, or as many viewers as are asked for, each at its own pace.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -10,12 +10,12 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 
-/// No answer of a live server may take longer.
+/// No answer of a live server may take longer than this.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// A player of 2 s segments looks at its playlist this often.
 const POLL_EVERY: Duration = Duration::from_secs(2);
 const HEAD_BYTES_MAX: usize = 8 * 1024;
-/// A megabyte in few reads; 2,000 viewers' buffers are 128 MB.
+/// Reads of this size take a megabyte in few of them; the buffers of 2,000 viewers are 128 MB.
 const READ_BYTES: usize = 64 * 1024;
 
 /// One keep-alive connection.
@@ -32,7 +32,7 @@ impl Client {
         Ok(Self { socket, buffer: vec![0; READ_BYTES], filled: 0 })
     }
 
-    /// Sends a request that is written out already, and reads its whole answer. Returns the length of the body; `keep` gets it.
+    /// Sends a request that is written out already, and reads its whole answer. Returns the length of the body, which `keep` receives.
     async fn exchange(&mut self, request: &[u8], mut keep: Option<&mut Vec<u8>>) -> anyhow::Result<usize> {
         self.socket.write_all(request).await?;
         self.filled = 0;
@@ -76,7 +76,7 @@ fn request(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: bench\r\nUser-Agent: weir-benches\r\nAccept: */*\r\n\r\n").into_bytes()
 }
 
-/// As many answers as come in `seconds` over so many connections, in a closed loop.
+/// Counts the answers that come in `seconds` over this many connections, each of which asks again after its answer.
 pub(crate) fn blast(address: SocketAddr, path: &str, connections: usize, seconds: u64) -> anyhow::Result<()> {
     run(async {
         let request: &'static [u8] = request(path).leak();
@@ -104,14 +104,14 @@ pub(crate) fn blast(address: SocketAddr, path: &str, connections: usize, seconds
     })
 }
 
-/// Viewers that follow a playlist and take each new segment.
+/// Viewers that follow a playlist and fetch each new segment.
 pub(crate) fn view(address: SocketAddr, playlist: &str, viewers: usize, seconds: u64) -> anyhow::Result<()> {
     run(async {
         let mut running = JoinSet::new();
         let start = tokio::time::Instant::now() + Duration::from_secs(2);
         for viewer in 0..viewers {
             let playlist = playlist.to_owned();
-            // Spread over a poll, as viewers come.
+            // The viewers are spread over the time between two polls, as they would come.
             let first = start + POLL_EVERY * viewer as u32 / viewers as u32;
             running.spawn(async move {
                 sleep_until(first).await;

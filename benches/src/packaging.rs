@@ -17,24 +17,24 @@ use crate::system::{publish, weir_binary};
 
 #[derive(Debug, Parser)]
 pub(crate) struct Options {
-    /// Streams that are packaged at once.
+    /// The number of streams that are packaged at once.
     #[arg(long, default_value_t = 10)]
     pub(crate) streams: usize,
-    /// Windows that are measured one after the other; the figure is their median.
+    /// The number of windows that are measured one after the other. The figure is their median.
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: usize,
-    /// Length of each measured window.
+    /// The length of each measured window.
     #[arg(long, default_value_t = 20)]
     pub(crate) seconds: u64,
-    /// Streams that are only received, for comparison.
+    /// Only receives the streams, for comparison.
     #[arg(long)]
     pub(crate) unpackaged: bool,
 }
 
-/// After the start, before anything is measured.
+/// The time between the start and the first measurement.
 const SETTLE: Duration = Duration::from_secs(5);
-/// A stream keeps 60 s in memory (`dvr_seconds`): until they are full, all that comes lies in pages that the kernel has to clear first,
-/// a quarter of the whole cost. A channel that runs day and night fills them once, so that is a figure of its own.
+/// A stream keeps 60 s in memory (`dvr_seconds`). Until they are full, all that comes lies in pages that the kernel has to clear first,
+/// which is a quarter of the whole cost. A channel that runs day and night fills them once, so that is a figure of its own.
 const FILLING: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! How soon a destination is pushed to again: after its connection was closed, and after its port refused for a while.
+//! How soon a destination is pushed to again after its connection was closed, and after its port refused for a while.
 
 use std::any::Any;
 use std::thread;
@@ -29,7 +29,7 @@ const LIMIT: Duration = Duration::from_secs(90);
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let folder = std::env::temp_dir().join(format!("weir-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
-    // A keyframe each second, so that a server which waits for one shows its own delay and not the clip's.
+    // There is a keyframe each second, so that a server which waits for one shows its own delay and not the clip's.
     let clip = read_flv(&Clip { size: "320x180", ..Clip::default() }.make(&folder.join("clip.flv")));
     std::fs::remove_dir_all(&folder)?;
     let binary = weir_binary()?;
@@ -42,7 +42,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             let closed = Destination::new();
             let away = ClosedPort::new();
             let targets = [closed.address(), away.address()];
-            // Held until the round is over: dropping it ends the server.
+            // This is held until the round is over, because dropping it ends the server.
             let (_server, address, app, key): (Box<dyn Any>, _, _, _) = if system == "weir" {
                 let server = Weir::options(&binary).start();
                 let stream = server.api().create_stream("bench");
@@ -72,7 +72,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             let listener = away.listen();
             let back = Instant::now();
             let came_back = Destination::on(listener, Answers::default());
-            // On whichever connection: Weir looks whether the port is open before it pushes.
+            // The connection does not matter: Weir looks whether the port is open before it pushes.
             came_back.wait_video_frames(1, LIMIT);
             after_away.push(back.elapsed().as_secs_f64());
             drop(feed);

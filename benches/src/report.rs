@@ -1,4 +1,4 @@
-//! The figures as a table for people and as JSON for the next comparison.
+//! Shows the figures as a table for people and writes them as JSON for the next comparison.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-/// Writes `benches/results/NAME-CPU.json` with the figures and the machine they were taken on.
+/// Writes `benches/results/NAME-CPU.json` with the figures and the machine on which they were taken.
 pub(crate) fn write(name: &str, figures: &Value) -> anyhow::Result<()> {
     let cpu = cpu_model();
     let slug: String = cpu
@@ -30,7 +30,7 @@ pub(crate) fn write(name: &str, figures: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Right-aligned columns, wide enough for their longest cell; the first is left-aligned.
+/// Prints columns that are as wide as their longest cell. The first is aligned left, the others right.
 pub(crate) fn print_table(title: &str, head: &[&str], rows: &[Vec<String>]) {
     println!("\n{title}");
     let width = |column: usize| {
@@ -49,7 +49,7 @@ pub(crate) fn print_table(title: &str, head: &[&str], rows: &[Vec<String>]) {
     }
 }
 
-/// The median; 0 where there is nothing.
+/// The median; 0 if there are no values.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;

@@ -1,6 +1,7 @@
-//! The sink's role: one thread that takes any number of RTMP pushes and tells what came of each.
+//! The sink's role: one thread that takes any number of RTMP pushes and reports on each.
 //!
-//! It prints its address; then for each line on stdin: `reset` starts a new window of latencies and losses, `report` prints the figures as JSON.
+//! It prints its address. Then, for each line on stdin, `reset` starts a new window of latencies and losses, and `report` prints the
+//! figures as JSON.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, stdin};
@@ -19,7 +20,7 @@ const READ_BYTES: usize = 64 << 10;
 
 #[derive(Debug, Default)]
 struct Figures {
-    /// By stream key; a key that comes again goes on in its row.
+    /// The pushes by stream key. A key that comes again goes on in its row.
     pushes: BTreeMap<String, Push>,
     latencies_us: Vec<u32>,
 }
@@ -30,7 +31,7 @@ struct Push {
     first_at_ns: u64,
     first_was_keyframe: bool,
     last_number: u64,
-    /// Within the window.
+    /// The frames within the window.
     frames: u64,
     lost: u64,
 }
@@ -49,7 +50,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
                 let (stream, _) = listener.accept().await?;
                 let figures = Arc::clone(&of_server);
                 tokio::spawn(async move {
-                    // A connection that ends is the end of its push and nothing else.
+                    // The end of a connection is the end of its push and nothing else.
                     let _ = serve(stream, &figures).await;
                 });
             }

@@ -1,4 +1,4 @@
-//! One 4 Mbps RTMP stream to N SRT destinations on loopback, beside N srt-live-transmit that relay the same from SRT and from UDP.
+//! Sends one 4 Mbps RTMP stream to N SRT destinations on loopback, beside N srt-live-transmit that relay the same from SRT and from UDP.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -17,19 +17,19 @@ use crate::system::{Role, publish, weir_binary};
 
 #[derive(Debug, Parser)]
 pub(crate) struct Options {
-    /// Destinations.
+    /// The numbers of destinations.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 10, 50])]
     sizes: Vec<usize>,
-    /// Each system is run so many times, in turn with the others; the figures are medians.
+    /// How often each system is run, in turn with the others. The figures are medians.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Length of each measured window.
+    /// The length of each measured window.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
 }
 
 const START_LIMIT: Duration = Duration::from_secs(60);
-/// After the start, before the window.
+/// The time between the start and the window.
 const SETTLE: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl System {
     }
 }
 
-/// What sends to the sink, and what feeds it.
+/// The systems that send to the sink, and those that feed them.
 struct Running {
     weir: Option<Box<Weir>>,
     relays: Vec<Child>,
@@ -81,13 +81,13 @@ impl Running {
                 _ => (format!("srt://127.0.0.1:{near}?mode=listener&latency=20"), format!("srt://127.0.0.1:{near}")),
             };
             let mut relay = Command::new("srt-live-transmit");
-            // Its latency is in milliseconds.
+            // The latency of srt-live-transmit is in milliseconds.
             relay.args(["-q", "-chunk:1316", &from, &format!("{}&latency=200", far(port))]);
             relay.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
             relays.push(relay.spawn().context("srt-live-transmit is not there: `make bench` installs it")?);
             sources.push(source);
         }
-        // They listen within milliseconds, and say nothing of it; a call is repeated for three seconds.
+        // The relays listen within milliseconds and say nothing of it; a call is repeated for three seconds.
         let clip = clip.to_string_lossy();
         let mut arguments = vec!["srt-source", &*clip];
         arguments.extend(sources.iter().map(String::as_str));
@@ -116,7 +116,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         for relay in &mut self.relays {
-            // It may have ended by itself.
+            // The process may have ended by itself.
             let _ = relay.kill();
             let _ = relay.wait();
         }
@@ -137,7 +137,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let mut runs = Vec::new();
     for round in 1..=options.rounds {
         for &size in &options.sizes {
-            // In turn, so that a busy neighbour of the machine hits all of them alike.
+            // The systems run in turn, so that a busy neighbour of the machine hits all of them alike.
             for system in System::ALL {
                 eprintln!("round {round} of {}: {} to {size} destinations", options.rounds, system.name());
                 let run = one_run(system, size, options.seconds, &clip);
@@ -176,7 +176,7 @@ fn one_run(system: System, destinations: usize, seconds: u64, clip: &Path) -> an
     let ports: Vec<u16> = serde_json::from_str(&sink.line()?)?;
     let running = Running::start(system, &ports, clip)?;
     let start = Instant::now();
-    // All connected, and something has come through.
+    // All destinations must be connected, and something must have come through.
     loop {
         let report = sink.ask("report")?;
         if report["connections"] == destinations && report["bytes"].as_u64() > Some(100_000 * destinations as u64) {

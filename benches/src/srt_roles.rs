@@ -1,4 +1,4 @@
-//! The roles of SRT's bench: a sink of many listeners that counts what comes, and a source that feeds relays what Weir is fed.
+//! The roles of SRT's bench: a sink of many listeners that counts what comes, and a source that feeds relays the clip that Weir gets.
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -42,7 +42,7 @@ impl Gate for Everyone {
     }
 }
 
-/// Prints the ports of so many listeners, then at each line of its input what has come.
+/// Prints the ports of this many listeners, then, at each line of its input, what has come.
 pub(crate) fn sink(listeners: usize) -> anyhow::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let counts = Arc::new(Counts::default());
@@ -122,7 +122,7 @@ pub(crate) fn source(clip: &Path, relays: &[String]) -> anyhow::Result<()> {
         println!("ready");
         feed(clip, |message| {
             for relay in &by_udp {
-                // A full buffer loses it; the sink counts that.
+                // A full buffer loses the message, which the sink counts.
                 let _ = socket.send_to(message, relay);
             }
             for relay in &by_srt {
@@ -162,7 +162,7 @@ async fn feed(clip: &Path, send: impl Fn(&[u8])) -> anyhow::Result<()> {
                     if let Some(writer) = &mut writer {
                         writer.write(&whole, &mut out)?;
                     }
-                    // As Weir does it: sound goes with the next picture.
+                    // Sound goes with the next picture, as in Weir.
                     if frame.track == TrackId::SOURCE_VIDEO {
                         out.split().chunks(MESSAGE_BYTES).for_each(&send);
                     }

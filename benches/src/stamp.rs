@@ -6,16 +6,16 @@ use bytes::{BufMut, Bytes, BytesMut};
 use weir_mux::flv::file::FlvTag;
 use weir_testkit::destination::is_video_frame;
 
-/// "user data unregistered" names its owner by a UUID: ours, drawn once.
+/// The type "user data unregistered" names its owner by a UUID. This is ours, drawn once.
 const UUID: [u8; 16] = *b"\x8d\x1f\x5a\xc3\x6b\x2e\x4f\x90\xa7\x3c\xe4\x51\x9b\x70\xd2\x68";
-/// Number and time as 16 hexadecimal digits each: digits can't look like a start code, so nothing needs escaping.
+/// The number and the time have 16 hexadecimal digits each. Digits can't look like a start code, so nothing needs escaping.
 const TEXT_BYTES: usize = 32;
 const SEI_PAYLOAD_BYTES: usize = UUID.len() + TEXT_BYTES;
-/// NAL type 6 (SEI), payload type 5 (user data unregistered), its size.
+/// The header: NAL type 6 (SEI), payload type 5 (user data unregistered), and the payload's size.
 const SEI_HEADER: [u8; 3] = [6, 5, SEI_PAYLOAD_BYTES as u8];
 /// The header, the payload, and the stop bit in a byte of its own.
 const NAL_BYTES: usize = SEI_HEADER.len() + SEI_PAYLOAD_BYTES + 1;
-/// An FLV video body begins with five bytes of its own; then NAL units, each behind four bytes of length.
+/// An FLV video body begins with five bytes of its own; then NAL units follow, each behind four bytes of length.
 const FLV_HEADER_BYTES: usize = 5;
 const UUID_AT: usize = FLV_HEADER_BYTES + 4 + SEI_HEADER.len();
 
@@ -25,12 +25,12 @@ pub(crate) struct Stamp {
     pub sent_at_ns: u64,
 }
 
-/// The wall clock, which all processes of one machine share.
+/// The time by the wall clock, which all processes of one machine share.
 pub(crate) fn now_ns() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
 }
 
-/// The tag with its stamp in front of the picture; anything but a picture stays as it is.
+/// The tag with its stamp in front of the picture. Tags without a picture stay as they are.
 pub(crate) fn stamped(tag: &FlvTag, number: u64) -> FlvTag {
     if !is_video_frame(tag) {
         return tag.clone();

@@ -1,4 +1,4 @@
-//! The systems that are compared: each is started, told its destinations, and asked for its process.
+//! The systems that are compared. Each can be started, told its destinations, and asked for its process.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 use weir_testkit::{Nginx, ProcessStats, Weir};
 
-/// Longer than the allocator keeps what was freed.
+/// This is longer than the allocator keeps memory that was freed.
 const RSS_SETTLED_AFTER: Duration = Duration::from_secs(4);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +41,11 @@ pub(crate) enum Running {
     Floor { floor: Role },
 }
 
-/// A running system with what is known from its start.
+/// A running system, with the facts that were taken at its start.
 pub(crate) struct Started {
     pub running: Running,
     pub published_at_ns: u64,
-    /// The server without any destination connected.
+    /// The memory of the server before any destination was connected.
     pub rss_before_bytes: u64,
 }
 
@@ -109,7 +109,7 @@ impl Running {
         }
     }
 
-    /// Fails where the publisher has ended: figures of a silent stream would be worthless.
+    /// Fails if the publisher has ended, because figures of a silent stream would be worthless.
     pub(crate) fn check_live(&mut self) -> anyhow::Result<()> {
         let (Self::Weir { publisher: role, .. } | Self::Nginx { publisher: role, .. } | Self::Floor { floor: role }) =
             self;
@@ -118,7 +118,7 @@ impl Running {
     }
 }
 
-/// This program again, in one of its hidden roles.
+/// This program, started again in one of its hidden roles.
 pub(crate) struct Role {
     child: Child,
     stdin: ChildStdin,
@@ -161,20 +161,20 @@ impl Role {
 
 impl Drop for Role {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Starts the publisher; returns it with the time at which its publish was accepted.
+/// Starts the publisher, and returns it with the time at which its publish was accepted.
 pub(crate) fn publish(address: &str, app: &str, stream_key: &str, clip: &Path) -> anyhow::Result<(Role, u64)> {
     let mut publisher = Role::start(&["publisher", address, app, stream_key, &clip.to_string_lossy()])?;
     let published_at_ns = publisher.line()?.parse()?;
     Ok((publisher, published_at_ns))
 }
 
-/// Resident memory once it has stopped shrinking: hashing the first password takes 19 MB for a moment.
+/// The resident memory once it has stopped shrinking: hashing the first password takes 19 MB for a moment.
 fn settled_rss_bytes(pid: u32) -> u64 {
     let mut least = ProcessStats::of(pid).rss_bytes;
     let mut last_fall = Instant::now();
@@ -195,7 +195,7 @@ pub(crate) fn weir_binary() -> anyhow::Result<PathBuf> {
     Ok(binary)
 }
 
-/// Everything happens in the one worker; the master only waits. It listens before it has a worker.
+/// The process id of nginx's one worker, which does all the work while the master waits. The master listens before it has a worker.
 fn nginx_worker(server: &Nginx) -> anyhow::Result<u32> {
     let children = format!("/proc/{0}/task/{0}/children", server.pid());
     for _ in 0..100 {

@@ -1,4 +1,4 @@
-//! The transcoder beside one ffmpeg with the same x264 settings on the same input: CPU, quality, added delay, memory, and growth.
+//! Runs the transcoder beside one ffmpeg with the same x264 settings on the same input: CPU, quality, added delay, memory, and growth.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -22,17 +22,17 @@ pub(crate) struct Options {
     seconds: u32,
     #[arg(long, default_value_t = 2)]
     rounds: usize,
-    /// Also the ladder's growth from 1 to 6 rungs and from 1 to 4 streams.
+    /// Also measures how the cost grows from 1 to 6 rungs and from 1 to 4 streams.
     #[arg(long)]
     growth: bool,
 }
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Name, size, kbps.
+/// Name, size and kbps of a rung.
 type Rung = (&'static str, &'static str, u32);
 
-/// The ladder of the comparison is the first four.
+/// The ladder of the comparison is the first four rungs.
 const RUNGS: [Rung; 6] = [
     ("720p", "1280x720", 2500),
     ("480p", "854x480", 1200),
@@ -43,15 +43,15 @@ const RUNGS: [Rung; 6] = [
 ];
 const LADDER: usize = 4;
 
-/// What one run of one system gave.
+/// The figures of one run of one system.
 struct Run {
     cpu_s: f64,
     memory_bytes: u64,
-    /// Of our server, the worker's share.
+    /// The worker's share of our server's memory.
     worker_bytes: u64,
-    /// By rung: what came out.
+    /// The output of each rung.
     files: Vec<PathBuf>,
-    /// By rung: milliseconds behind the source as it is.
+    /// How many milliseconds each rung is behind the source as it is.
     added_ms: Vec<Vec<f64>>,
 }
 
@@ -127,7 +127,7 @@ fn compare(options: &Options, folder: &Path) -> anyhow::Result<()> {
     )
 }
 
-/// From 1 to 6 rungs, and from 1 to 4 streams of two small rungs: four of large ones are more than two cores carry.
+/// Grows from 1 to 6 rungs, and from 1 to 4 streams of two small rungs: four streams of large ones are more than two cores carry.
 fn grow(clip: &[FlvTag], seconds: u32, folder: &Path) -> anyhow::Result<Vec<Value>> {
     let (mut rows, mut figures) = (Vec::new(), Vec::new());
     let small = &RUNGS[2..LADDER];
@@ -150,7 +150,7 @@ fn grow(clip: &[FlvTag], seconds: u32, folder: &Path) -> anyhow::Result<Vec<Valu
     Ok(figures)
 }
 
-/// A picture with motion, detail and noise, so that the rate is used.
+/// Makes a picture with motion, detail and noise, so that the rate is used.
 fn make_source(folder: &Path, seconds: u32) -> anyhow::Result<PathBuf> {
     let file = folder.join("source.flv");
     let picture = "testsrc2=size=1280x720:rate=30[a];mandelbrot=size=640x360:rate=30[b];[a][b]overlay=320:180,noise=alls=8:allf=t";
@@ -218,7 +218,7 @@ fn run_weir(clip: &[FlvTag], rungs: &[Rung], streams: usize, folder: &Path) -> a
     for publisher in publishers {
         publisher.join().map_err(|_| anyhow::anyhow!("a publisher failed"))??;
     }
-    // Some pictures may be lost on a busy machine; what encoders hold comes at the source's end.
+    // Some pictures may be lost on a busy machine. Those that encoders hold come at the source's end.
     wait_until("the workers ended", LIMIT, || self::workers(server.pid()).is_empty());
     let cpu = ProcessStats::cpu_of_tree(server.pid()) - before;
     let (_, as_is, named) = all.first().context("a stream")?;
@@ -249,8 +249,8 @@ fn publish(mut publisher: Publisher, clip: &[FlvTag]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// How much later each picture of a rendition came than the same of the source. Both begin with the same picture, and the
-/// times on both wires count from there.
+/// How much later each picture of a rendition came than the same picture of the source. Both begin with the same picture, and the times
+/// on both wires count from there.
 fn behind(as_is: &Destination, rendition: &Destination) -> Vec<f64> {
     let arrivals = |destination: &Destination| {
         let received = destination.received();
@@ -274,7 +274,7 @@ pub(crate) fn workers(server: u32) -> Vec<u32> {
     text.lines().filter_map(|line| line.parse().ok()).collect()
 }
 
-/// The same ladder by one ffmpeg, in real time. Sound is encoded once by both.
+/// Makes the same ladder by one ffmpeg, in real time. Both systems encode the sound once.
 fn run_ffmpeg(source: &Path, rungs: usize, folder: &Path) -> anyhow::Result<Run> {
     let split: String = (0..rungs).map(|number| format!("[s{number}]")).collect();
     let scales: String = RUNGS[..rungs]
@@ -304,7 +304,7 @@ fn run_ffmpeg(source: &Path, rungs: usize, folder: &Path) -> anyhow::Result<Run>
     Ok(Run { cpu_s, memory_bytes, worker_bytes: 0, files, added_ms: Vec::new() })
 }
 
-/// Waits for a process to end; its CPU time and its memory in the middle.
+/// Waits for a process to end. Returns its CPU time, and its memory in the middle.
 fn watch(mut child: Child) -> anyhow::Result<(f64, u64)> {
     let pid = child.id();
     let mut memory = Vec::new();
@@ -312,7 +312,7 @@ fn watch(mut child: Child) -> anyhow::Result<(f64, u64)> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z'))
     };
-    // Its figures stay readable until it is waited for.
+    // The figures of a process stay readable until it is waited for.
     while !is_zombie() {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().split(' ').next()?.parse().ok());
@@ -324,7 +324,7 @@ fn watch(mut child: Child) -> anyhow::Result<(f64, u64)> {
     Ok((cpu, median(memory) as u64))
 }
 
-/// Against the source scaled by lanczos; the first ten seconds.
+/// The SSIM of the first ten seconds against the source scaled by lanczos.
 fn ssim(source: &Path, file: &Path, size: &str) -> anyhow::Result<f64> {
     let graph = format!(
         "[0:v]setpts=PTS-STARTPTS[a];[1:v]scale={}:flags=lanczos,setpts=PTS-STARTPTS[b];[a][b]ssim",

@@ -1,17 +1,17 @@
-//! AMF0: whatever decodes must encode, and decode again to the same.
+//! AMF0: whatever decodes must encode, and decode again to the same values.
 
 use bytes::BytesMut;
 use weir_rtmp::wire::{Value, decode_all, encode};
 
 use crate::random::Random;
 
-/// Deeper than the decoder allows, so that the limit is met from both sides.
+/// How deep generated values may be nested: deeper than the decoder allows, so that the limit is met from both sides.
 const DEPTH_MAX: usize = 40;
 
 pub fn fuzz_amf0(data: &[u8]) {
     let Ok(values) = decode_all(data) else { return };
     let again = encoded(&values);
-    // A second round must change nothing. Values are compared as bytes: NaN is not equal to itself.
+    // A second round must change nothing. Values are compared as bytes, because NaN is not equal to itself.
     let reread = decode_all(&again).unwrap_or_default();
     assert!(encoded(&reread) == again, "encoding is not stable");
 }
@@ -22,12 +22,12 @@ fn encoded(values: &[Value]) -> Vec<u8> {
     out.to_vec()
 }
 
-/// Some valid values, as a command or metadata has them.
+/// Makes some valid values, as a command or metadata has them.
 pub(crate) fn generate(random: &mut Random) -> Vec<u8> {
     let mut budget = 40;
     let values: Vec<Value> = (0..1 + random.below(5)).map(|_| value(random, 0, &mut budget)).collect();
     let mut bytes = encoded(&values);
-    // What our encoder never writes: references, reserved types, XML and an AMF3 switch.
+    // Our encoder never writes these: references, reserved types, XML and an AMF3 switch.
     if random.one_in(4) {
         let extra: &[u8] =
             random.pick(&[b"\x07\0\0".as_slice(), b"\x04", b"\x0E", b"\x0F\0\0\0\x03<a>", b"\x11\x01", b"\x0D"]);

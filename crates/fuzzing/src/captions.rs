@@ -1,11 +1,11 @@
-//! Closed captions in the SEI messages of pictures.
+//! Looks for closed captions in the SEI messages of pictures.
 
 use weir_media::Codec;
 use weir_media::codec::captions::Captions;
 
 use crate::Random;
 
-/// Any payload, as both codecs.
+/// Reads any payload as a picture of both codecs.
 pub fn fuzz_captions(data: &[u8]) {
     for codec in [Codec::H264, Codec::H265] {
         let captions = Captions::of(codec, data);
@@ -17,7 +17,7 @@ pub fn fuzz_captions(data: &[u8]) {
     }
 }
 
-/// A picture with one SEI unit of messages, most of them captions.
+/// Makes a picture with one SEI unit of messages, most of them captions.
 pub(crate) fn generate(random: &mut Random) -> Vec<u8> {
     let mut unit = if random.one_in(2) { vec![6] } else { vec![39 << 1, 1] };
     for _ in 0..1 + random.below(3) {

@@ -1,4 +1,4 @@
-//! The chunk reader: gives the same messages however the bytes are cut, and never more than it was fed.
+//! The chunk reader returns the same messages however the bytes are cut, and never more bytes than it was fed.
 
 use weir_rtmp::wire::{ChunkReader, Message, ReadLimits, WireError, decode_all, type_id};
 
@@ -14,13 +14,13 @@ pub fn fuzz_chunk_reader(data: &[u8]) {
     assert!(payload_bytes <= data.len(), "more bytes out than in");
     for message in &whole.0 {
         if matches!(message.type_id, type_id::COMMAND_AMF0 | type_id::DATA_AMF0) {
-            // Refused or not, it must come back.
+            // Whether the payload is refused or not, the decoder must return.
             let _ = decode_all(&message.payload);
         }
     }
 }
 
-/// Limits small enough for a fuzzer's inputs to meet each of them.
+/// These limits are small enough for a fuzzer's inputs to meet each of them.
 fn limits() -> ReadLimits {
     ReadLimits {
         csids_max: 6,
@@ -48,7 +48,7 @@ fn read(data: &[u8], step: usize) -> (Vec<Message>, Result<(), WireError>) {
     (messages, Ok(()))
 }
 
-/// What a sender of several interleaved messages writes, its chunks then lost, repeated or swapped now and then.
+/// Makes the bytes of a sender of several interleaved messages, whose chunks are then lost, repeated or swapped now and then.
 pub(crate) fn generate(random: &mut Random) -> Vec<u8> {
     let mut sender = Sender { chunk_size: 128, lanes: Vec::new(), chunks: Vec::new() };
     for _ in 0..1 + random.length(64) {
@@ -65,7 +65,7 @@ pub(crate) fn generate(random: &mut Random) -> Vec<u8> {
             0 => chunks.swap(a, b),
             1 => chunks.insert(a, chunks[b].clone()),
             2 if chunks.len() > 1 => drop(chunks.remove(a)),
-            // Another chunk type on the same stream: the bytes behind it are read as another header.
+            // The chunk gets another type on the same stream, so that the bytes behind it are read as another header.
             _ => chunks[a][0] ^= (1 + random.below(3) as u8) << 6,
         }
     }
@@ -74,26 +74,26 @@ pub(crate) fn generate(random: &mut Random) -> Vec<u8> {
     bytes
 }
 
-/// Follows the rules of the protocol, all header forms included, so that disturbing it reaches deep.
+/// A sender that follows the rules of the protocol, with all forms of headers, so that disturbing it reaches deep.
 struct Sender {
     chunk_size: usize,
     lanes: Vec<Lane>,
     chunks: Vec<Vec<u8>>,
 }
 
-/// One chunk stream: its last header, and what is left of the message begun with it.
+/// One chunk stream: its last header, and the rest of the message that was begun with it.
 struct Lane {
     csid: u32,
     type_id: u8,
     payload: Vec<u8>,
     sent: usize,
-    /// Bytes of an extended timestamp, and of what type-3 chunks repeat of it: all or nothing.
+    /// The bytes of an extended timestamp, and those of it that type-3 chunks repeat: all or none.
     extended: Vec<u8>,
     repeated: Vec<u8>,
 }
 
 impl Sender {
-    /// Begins a message on some chunk stream, or goes on with the one begun there.
+    /// Begins a message on some chunk stream, or goes on with the one that was begun there.
     fn step(&mut self, random: &mut Random) {
         let csid = random.pick(&[2, 3, 4, 4, 6, 64, 65_599]);
         match self.lanes.iter().position(|lane| lane.csid == csid) {
@@ -175,7 +175,7 @@ impl Lane {
     }
 }
 
-/// The three bytes of the field, and the four that follow where it is extended.
+/// The three bytes of the field, and the four that follow if it is extended.
 fn timestamp(random: &mut Random) -> ([u8; 3], Vec<u8>) {
     let timestamp = match random.below(6) {
         0 => random.number() as u32,
@@ -206,7 +206,7 @@ fn message(random: &mut Random) -> (u8, Vec<u8>) {
             values.truncate(2000);
             (random.pick(&[type_id::COMMAND_AMF0, type_id::DATA_AMF0]), values)
         }
-        // From 3 up: a chunk size or an abort made of noise would end most sequences here.
+        // Values are from 3 up, because a chunk size or an abort made of noise would end most sequences here.
         5 => (3 + random.below(253) as u8, noise(random, 300)),
         _ => (random.pick(&[type_id::AUDIO, type_id::VIDEO]), noise(random, 7000)),
     }

@@ -1,10 +1,10 @@
-//! Decoder configuration records and the bitstream headers beside them.
+//! Reads decoder configuration records and the bitstream headers beside them.
 
 use bytes::{Bytes, BytesMut};
 use weir_media::codec::{PICTURE_SIDE_MAX, aac, ac3, h264, h265, mpeg_audio, mpeg2, nal, parse};
 use weir_media::{Codec, TrackId};
 
-/// The first byte picks the codec; the rest is its record, and is tried as a payload too.
+/// The first byte picks the codec. The rest is its record, and is tried as a payload too.
 pub fn fuzz_codec_config(data: &[u8]) {
     let Some((&first, data)) = data.split_first() else { return };
     let data = Bytes::copy_from_slice(data);
@@ -16,7 +16,7 @@ pub fn fuzz_codec_config(data: &[u8]) {
                 assert!(video.width <= PICTURE_SIDE_MAX && video.height <= PICTURE_SIDE_MAX, "a picture too large");
             }
         }
-        // The text goes into logs and events.
+        // The text goes into logs and events, so it must be short.
         Err(error) => assert!(error.to_string().len() < 400, "a long error"),
     }
     if let Ok(record) = h264::AvcConfig::parse(&data)

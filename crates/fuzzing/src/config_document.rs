@@ -1,8 +1,8 @@
-//! Exported configurations: whatever stands in one, it is refused in words or taken, and the words hold none of it.
+//! Exported configurations: whatever one holds, it is taken or refused in words, and the words repeat none of its values.
 
 use weir_api::portable::{DOCUMENT_BYTES_MAX, Draft};
 
-/// Stands in the seeds where values stand.
+/// This text stands in the seeds in the place of values.
 const PLANTED: &str = "planted";
 
 pub fn fuzz_config_document(data: &[u8]) {
@@ -16,7 +16,7 @@ pub fn fuzz_config_document(data: &[u8]) {
     if let Err(refused) = checked {
         let words = refused.to_string();
         assert!(words.contains(": "), "{words:?} does not say where");
-        // Names of fields are repeated, so a mutation that makes one of a value is none of our fault.
+        // The words repeat names of fields, so a mutation that makes a name of a value is not our fault.
         let (_, said) = words.split_once(": ").unwrap_or_default();
         assert!(!said.contains(PLANTED), "{words:?} repeats a value");
     }

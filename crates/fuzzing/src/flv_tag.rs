@@ -1,4 +1,4 @@
-//! FLV: tag bodies, legacy and Enhanced, and files; what is read can be written and read again.
+//! FLV: tag bodies (legacy and Enhanced) and files. What was read can be written and read again.
 
 use bytes::{Bytes, BytesMut};
 use weir_mux::flv::file::{FlvReader, FlvTag};
@@ -30,7 +30,7 @@ fn video(body: &Bytes) {
         }
         Ok(VideoTag::Config { config, .. }) => assert!(config.len() < body.len(), "more bytes out than in"),
         Ok(_) => {}
-        // The text goes into logs and events.
+        // The text goes into logs and events, so it must be short.
         Err(error) => assert!(error.to_string().len() < 200, "a long error"),
     }
 }
@@ -94,7 +94,7 @@ pub(crate) fn generate(random: &mut Random) -> Vec<u8> {
     input
 }
 
-/// A body of any form: legacy, Enhanced, with ModEx prefixes, with several tracks.
+/// Makes a body of any form: legacy, Enhanced, with ModEx prefixes, with several tracks.
 fn body(video: bool, random: &mut Random) -> Vec<u8> {
     let (legacy, enhanced, multitrack): (&[u8], u8, u8) =
         if video { (&[0x17, 0x27, 0x1C, 0x2C, 0x57, 0x12], 0x80, 6) } else { (&[0xAF, 0x2F, 0xE0, 0xB0], 0x90, 5) };

@@ -1,4 +1,4 @@
-//! `X-Forwarded-For` and `Forwarded`: whoever is found is the proxy itself or stands in what was said.
+//! `X-Forwarded-For` and `Forwarded`: the client that is found is the proxy itself, or stands in the headers.
 
 use std::net::IpAddr;
 
@@ -19,7 +19,7 @@ pub fn fuzz_forwarded(data: &[u8]) {
     ] {
         let client = proxies.client(proxy, &said);
         if client.ip != proxy.ip {
-            // Canonical, and none that hides behind another spelling.
+            // The address is canonical, so no address hides behind another spelling.
             assert_eq!(client.ip, client.ip.to_canonical());
             assert!(
                 text.contains(|letter: char| letter.is_ascii_hexdigit() || letter == ':'),

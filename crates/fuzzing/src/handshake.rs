@@ -1,4 +1,4 @@
-//! The handshake in both roles: takes its own bytes and no more, and holds none.
+//! The handshake in both roles takes its own bytes and no more, and holds none.
 
 use bytes::BytesMut;
 use weir_rtmp::wire::{ClientHandshake, ServerHandshake, WireError};
@@ -36,12 +36,12 @@ fn converse(data: &[u8], step: usize, mut feed: impl FnMut(&mut BytesMut, &mut B
     }
 }
 
-/// What a client sends to a server or a server to a client, signed or not, and something after it.
+/// Makes what a client sends to a server or a server to a client, signed or not, and something after it.
 pub(crate) fn generate(random: &mut Random) -> Vec<u8> {
     let mut noise = || std::array::from_fn(|_| random.below(256) as u8);
     let (mut client, mut server) = (ClientHandshake::new(noise(), 1), ServerHandshake::new(noise(), 2));
     let (mut from_client, mut from_server) = (BytesMut::new(), BytesMut::new());
-    // Neither can fail here: one gets nothing, the other a valid opening.
+    // Neither can fail here: one gets no bytes, and the other a valid opening.
     let _ = client.feed(&mut BytesMut::new(), &mut from_client);
     let mut bytes = vec![random.below(256) as u8];
     match random.below(4) {

@@ -1,8 +1,8 @@
-//! What is fuzzed: one plain function per parser of outside bytes, run by cargo-fuzz and, without nightly, by us.
+//! The fuzz targets: one plain function per parser of outside bytes, which cargo-fuzz runs and, without nightly, this crate.
 //!
 //! A new target is a module with `pub fn fuzz_<name>(data: &[u8])`, a line in [`TARGETS`], the three-line file
-//! `fuzz/fuzz_targets/<name>.rs` with its `[[bin]]`, and some inputs in `fuzz/seeds/<name>/`;
-//! `tests/short.rs` says which of them is missing.
+//! `fuzz/fuzz_targets/<name>.rs` with its `[[bin]]`, and some inputs in `fuzz/seeds/<name>/`. `tests/short.rs` says which of them is
+//! missing.
 
 mod amf0;
 mod captions;
@@ -50,13 +50,13 @@ pub use worker_protocol::fuzz_worker_protocol;
 /// One parser and how to try it.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
-    /// Also the name of its files under `fuzz/`.
+    /// The name, which is also that of its files under `fuzz/`.
     pub name: &'static str,
-    /// Takes anything; a panic is a finding.
+    /// The body takes any bytes. A panic is a finding.
     pub body: fn(&[u8]),
-    /// Makes an input with the structure that random bytes do not have; `None`: mutated seeds are enough.
+    /// Makes an input with the structure that random bytes do not have. `None` means that mutated seeds are enough.
     pub generate: Option<fn(&mut Random) -> Vec<u8>>,
-    /// Inputs of the short run: about a second without optimisation.
+    /// The number of inputs of the short run, which takes about a second without optimisation.
     pub short_inputs: u64,
 }
 

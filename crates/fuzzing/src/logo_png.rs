@@ -1,4 +1,4 @@
-//! The PNG of a logo: what is read has the pixels that its size promises.
+//! The PNG of a logo: a picture that is read has the pixels that its size promises.
 
 use weir_model::LOGO_SIDE_MAX;
 use weir_pipeline::LogoPixels;
@@ -11,7 +11,8 @@ pub fn fuzz_logo_png(data: &[u8]) {
     assert!(rgba.len() as u64 == u64::from(width) * u64::from(height) * 4, "{} bytes of {width}x{height}", rgba.len());
 }
 
-/// A file whose checksums are right and whose fields are what they like: without, nothing behind the first one would be reached.
+/// Makes a file whose checksums are right and whose fields may be wrong. With wrong checksums nothing behind the first one would be
+/// reached.
 pub(crate) fn generate(random: &mut Random) -> Vec<u8> {
     let (width, height) = (random.below(20) as u32, random.below(20) as u32);
     let depth = random.pick(&[1, 2, 4, 8, 8, 8, 16, 3]);
@@ -51,7 +52,7 @@ fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |sum, byte| step(sum ^ u32::from(*byte)))
 }
 
-/// zlib's simplest form: one block, not compressed.
+/// Packs the bytes in zlib's simplest form: one block, not compressed.
 fn stored(bytes: &[u8]) -> Vec<u8> {
     let length = bytes.len() as u16;
     let mut stream = vec![0x78, 0x01, 0x01];

@@ -7,7 +7,7 @@ use std::{env, fs};
 
 use weir_fuzzing::{Run, TARGETS, Target, hex, seeds};
 
-/// After so many panics a target's run ends: they are the same few places over and over.
+/// A target's run ends after this many panics, because they are the same few places over and over.
 const FAILURES_MAX: usize = 10;
 
 fn main() -> io::Result<ExitCode> {
@@ -33,14 +33,14 @@ fn named(name: &str) -> Vec<Target> {
     if name == "all" { TARGETS.to_vec() } else { Target::named(name).into_iter().collect() }
 }
 
-/// Runs one target for `time` and prints what came of it; answers with the number of panics.
+/// Runs one target for `time` and prints the result. Returns the number of panics.
 fn long_run(target: Target, time: Duration, seed: u64) -> io::Result<usize> {
     let mut out = io::stdout().lock();
     let mut run = Run::new(target, seeds(target.name)?, seed);
     let (mut inputs, mut bytes, mut failures) = (0_u64, 0_u64, 0);
     let mut slowest = (Duration::ZERO, Vec::new());
     let start = Instant::now();
-    // Past the seeds and the first allocations, so that growth seen after it is growth.
+    // The memory is measured after the seeds and the first allocations, so that growth seen later is growth.
     let mut rss_at_start_kb = None;
     while start.elapsed() < time && failures < FAILURES_MAX {
         let input = run.next_input();
@@ -51,7 +51,7 @@ fn long_run(target: Target, time: Duration, seed: u64) -> io::Result<usize> {
             failures += 1;
             writeln!(out, "{} panics on {}", target.name, hex(&failure.input))?;
         } else if took > slowest.0 {
-            // Tried again, since the machine may have been busy elsewhere: slow inputs stay slow.
+            // The input is tried again, because the machine may have been busy elsewhere; a slow input stays slow.
             let again = Instant::now();
             let _ = run.try_input(&input);
             took = took.min(again.elapsed());
@@ -79,7 +79,7 @@ fn long_run(target: Target, time: Duration, seed: u64) -> io::Result<usize> {
     Ok(failures)
 }
 
-/// Resident memory of this process.
+/// The resident memory of this process.
 fn rss_kb() -> io::Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -2,7 +2,7 @@
 
 use crate::random::Random;
 
-/// Values at which length, count and marker fields turn.
+/// Values at which the meaning of length, count and marker fields changes.
 const EDGES: [&[u8]; 10] = [
     &[0],
     &[0xFF],
@@ -18,7 +18,7 @@ const EDGES: [&[u8]; 10] = [
 /// No input grows beyond this by mutation.
 const INPUT_BYTES_MAX: usize = 1 << 20;
 
-/// Changes `input` in one place; `other` lends a piece to splice in.
+/// Changes `input` in one place. `other` lends a piece to splice in.
 pub(crate) fn mutate(input: &mut Vec<u8>, other: &[u8], random: &mut Random) {
     let at = random.below(input.len() + 1);
     let length = random.length(input.len() - at + 1);

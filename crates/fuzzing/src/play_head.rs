@@ -1,4 +1,4 @@
-//! The heads of requests that are answered without the HTTP library: what is taken for one is one, to the last byte.
+//! The heads of requests that are answered without the HTTP library: bytes that are taken for a head are one, to the last byte.
 
 use weir_origin::{PATH_BYTES_MAX, QUERY_BYTES_MAX, read_plain_request};
 
@@ -18,7 +18,7 @@ pub fn fuzz_play_head(data: &[u8]) {
     for name in ["\ncontent-length:", "\ntransfer-encoding:", "\nupgrade:", "\nexpect:"] {
         assert!(!text.contains(name), "{name} was passed over");
     }
-    // What is read does not depend on what comes behind, nor is it read before it is whole.
+    // The bytes behind the head do not change what is read, and a head is not read before it is whole.
     assert_eq!(read_plain_request(head), Some((length, path, query)));
     assert_eq!(read_plain_request(&head[..length - 1]), None);
 }

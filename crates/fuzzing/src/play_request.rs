@@ -1,10 +1,10 @@
-//! What players ask for: a path and a query of any kind are answered or refused, and what is answered can't climb.
+//! Requests of players: any path and query is answered or refused, and an answer never leads out of its folder.
 
 use weir_packager::{is_token, is_well_formed};
 
 use crate::random::Random;
 
-/// The path, and behind the first `?` the query.
+/// The path, and the query behind the first `?`.
 pub fn fuzz_play_request(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let (path, query) = text.split_once('?').map_or((&*text, None), |(path, query)| (path, Some(query)));

@@ -1,4 +1,4 @@
-//! The PROXY protocol's header: what is taken for one is whole, short, and the same whatever comes behind it.
+//! The header of the PROXY protocol: bytes that are taken for one are whole, short, and the same whatever comes behind them.
 
 use weir_net::{PROXY_HEADER_BYTES_MAX, ReadProxyHeader, read_proxy_header};
 

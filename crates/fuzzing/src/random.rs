@@ -19,7 +19,7 @@ impl Random {
         self.state.wrapping_mul(0x2545_F491_4F6C_DD1D)
     }
 
-    /// Below `bound`; 0 where that is 0.
+    /// A number below `bound`; 0 if `bound` is 0.
     pub fn below(&mut self, bound: usize) -> usize {
         // The high half is the better one of this generator.
         (self.number() >> 32) as usize % bound.max(1)
@@ -39,7 +39,7 @@ impl Random {
         (0..length).map(|_| self.below(256) as u8).collect()
     }
 
-    /// Mostly small, now and then large: `bound` is excluded.
+    /// A length that is mostly small and now and then large, but below `bound`.
     pub fn length(&mut self, bound: usize) -> usize {
         let bits = self.below(usize::BITS as usize - bound.leading_zeros() as usize + 1);
         self.below(1 << bits).min(bound.saturating_sub(1))

@@ -1,4 +1,4 @@
-//! RTMP addresses: what is read can be written and read again, and what is shown holds no secret.
+//! RTMP addresses: an address that was read can be written and read again, and shows no secret.
 
 use weir_rtmp::url::RtmpUrl;
 

@@ -1,4 +1,4 @@
-//! Runs a target over its seeds, generated inputs and mutations of both, and keeps what went wrong.
+//! Runs a target over its seeds, generated inputs and mutations of both, and keeps the inputs that failed.
 
 use std::fmt::Write;
 use std::panic::catch_unwind;
@@ -9,7 +9,7 @@ use crate::mutate::mutate;
 use crate::random::Random;
 use crate::{TARGETS, Target};
 
-/// Longest input of nothing but random bytes.
+/// The longest input of nothing but random bytes.
 const NOISE_BYTES_MAX: usize = 4096;
 
 /// An input that made the target panic.
@@ -29,7 +29,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// `seed` picks the run: the same one makes the same inputs.
+    /// Makes a run. The same `seed` makes the same inputs.
     pub fn new(target: Target, seeds: Vec<Vec<u8>>, seed: u64) -> Self {
         Self { target, random: Random::new(seed), seeds, given: 0, previous: Vec::new() }
     }
@@ -51,7 +51,7 @@ impl Run {
             _ if self.seeds.is_empty() => Vec::new(),
             _ => self.seeds[random.below(self.seeds.len())].clone(),
         };
-        // A third stays valid: a parser's depths are behind its checks.
+        // A third of the inputs stays valid, because a parser's depths are behind its checks.
         let changes = if random.one_in(3) { 0 } else { random.length(8) };
         for _ in 0..changes {
             mutate(&mut input, &self.previous, random);
@@ -81,7 +81,7 @@ pub fn seeds(target: &str) -> io::Result<Vec<Vec<u8>>> {
     paths.into_iter().map(fs::read).collect()
 }
 
-/// What a failing input is reported as, to be pasted into a test.
+/// A failing input as text that can be pasted into a test.
 pub fn hex(input: &[u8]) -> String {
     input.iter().fold(String::new(), |mut text, byte| {
         // Writing to a String can't fail.

@@ -1,21 +1,21 @@
-//! Splice information sections of MPEG-TS.
+//! Reads splice information sections of MPEG-TS.
 
 use weir_mux::ts::{SEGMENTATIONS_MAX, Splice};
 
 use crate::Random;
 
-/// Any bytes as a section whose CRC was right.
+/// Reads any bytes as a section whose CRC was right.
 pub fn fuzz_scte35(data: &[u8]) {
     let Some(splice) = Splice::parse(data) else { return };
     assert!(splice.pts_ticks.is_none_or(|ticks| ticks < 1 << 33), "a time of more than 33 bits");
     assert!(splice.segmentations.len() <= SEGMENTATIONS_MAX, "more segmentations than are kept");
     assert!(splice.segmentations.iter().all(|found| !(found.is_out() && found.is_in())), "out and in at once");
-    // What stands behind the section is none of its business.
+    // The bytes behind the section must not matter.
     let longer = [data, &[0xFF; 9]].concat();
     assert!(Splice::parse(&longer).as_ref() == Some(&splice), "stuffing makes it another");
 }
 
-/// A section of the right shape: a command, descriptors, and what is left to chance.
+/// Makes a section of the right shape: a command, descriptors, and the rest left to chance.
 pub(crate) fn generate(random: &mut Random) -> Vec<u8> {
     let mut number = || random.number() as u8;
     let time = [0xFE | number() & 1, number(), number(), number(), number()];

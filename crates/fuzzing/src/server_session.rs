@@ -1,4 +1,4 @@
-//! The server session behind its handshake: the same events however the bytes are cut, and answers in proportion.
+//! The server session after its handshake has the same events however the bytes are cut, and its answers stay in proportion to them.
 
 use std::time::{Duration, Instant};
 
@@ -10,12 +10,12 @@ use crate::random::Random;
 
 /// C0 + C1 + C2 of a client without signature.
 const HANDSHAKE_BYTES: usize = 1 + 2 * 1536;
-/// What a connection is answered whatever it sends: the handshake, and connect with all of E-RTMP.
+/// The bytes of the answers that any connection gets: the handshake, and connect with all of E-RTMP.
 const ANSWER_BYTES: usize = HANDSHAKE_BYTES + 2000;
-/// The dearest answer is the error to a call of one letter: about 120 bytes for 14.
+/// The costliest answer is the error to a call of one letter: about 120 bytes for 14.
 const ANSWER_FACTOR: usize = 32;
 
-/// The first byte says how many bytes arrive at a time, the second whom we accept; the rest is what arrives.
+/// The first byte says how many bytes arrive at a time, the second which requests we accept; the rest is what arrives.
 pub fn fuzz_server_session(data: &[u8]) {
     let Some((&[step, policy], data)) = data.split_first_chunk() else { return };
     let now = Instant::now();
@@ -35,7 +35,7 @@ fn serve(data: &[u8], step: usize, policy: u8, now: Instant) -> (Vec<ServerEvent
         result = result.and_then(|()| session.feed(piece, now));
         result = result.and_then(|()| drain(&mut session, policy, &mut events, now));
         answered += session.take_output().len();
-        // Looks at the deadline of every state on the way.
+        // This looks at the deadline of every state on the way.
         let _ = session.on_timeout(now);
         if result.is_err() {
             break;
@@ -61,7 +61,7 @@ fn drain(
             {
                 session.refuse(stream_id, &Refusal::new(RefusalCode::Denied, "no"));
             }
-            // Unanswered, so that requests pile up to their limit.
+            // These requests stay unanswered, so that they pile up to their limit.
             ServerEvent::Publish { .. } | ServerEvent::Play { .. } if policy & 0x80 != 0 => {}
             ServerEvent::Publish { stream_id, .. } => session.accept_publish(stream_id),
             ServerEvent::Play { stream_id, .. } => session.accept_play(stream_id),
@@ -72,7 +72,7 @@ fn drain(
     Ok(())
 }
 
-/// Messages of a client that mostly knows the order of things.
+/// Makes messages of a client that mostly knows their order.
 pub(crate) fn generate(random: &mut Random) -> Vec<u8> {
     let mut bytes = vec![random.below(256) as u8, random.below(256) as u8 & random.below(256) as u8];
     let mut writer = ChunkWriter::new();

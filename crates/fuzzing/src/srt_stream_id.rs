@@ -1,4 +1,4 @@
-//! SRT stream ids: whatever a caller says is read or refused, and no secret is shown.
+//! SRT stream ids: any id of a caller is read or refused, and no secret is shown.
 
 use weir_srt::StreamId;
 use weir_srt::stream_id::STREAM_ID_BYTES_MAX;
@@ -15,7 +15,7 @@ pub fn fuzz_srt_stream_id(data: &[u8]) {
             assert!(!stream_key.is_empty(), "a key of nothing");
             assert!(shown == "Publish { .. }", "more is shown than that somebody publishes");
             let again = format!("publish:{stream_key}");
-            // What is in the key may mean something in another place, so only a plain one must come back.
+            // Characters in the key may mean something in another place, so only a plain key must come back.
             if stream_key.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
                 let again = StreamId::parse(&again).map(|again| match again {
                     StreamId::Publish { stream_key, .. } => stream_key.into_owned(),

@@ -1,4 +1,4 @@
-//! MPEG-TS: a transport in pieces of any size; what is read can be written, and is read again.
+//! MPEG-TS: a transport in pieces of any size. What was read can be written, and is read again.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use weir_mux::ts::{CLOCK_HZ, PACKET_BYTES, PROGRAMS_MAX, STREAMS_MAX, TsEvent, T
 use crate::random::Random;
 
 const SYNC_BYTE: u8 = 0x47;
-/// A start code of three bytes becomes a length of four; a byte between two of them is the least that counts.
+/// How much payload may grow: a start code of three bytes becomes a length of four, and there is at least one byte between two of them.
 const GROWTH_MAX: usize = 2;
 
 /// The first byte says how the rest is cut, and which programme is wanted.
@@ -54,9 +54,9 @@ fn write_again(events: &[TsEvent]) {
         match event {
             TsEvent::Track(info) => {
                 tracks.insert(info.id, info.clone());
-                // Two writers' transports are not one: their tables have the same version and say other things.
+                // The transports of two writers are not one, because their tables have the same version but differ.
                 read_back(&out.split());
-                // Another AAC than ADTS can say is refused, and that is all.
+                // AAC that ADTS can't describe is refused, and nothing else.
                 writer = TsWriter::new(tracks.values()).ok();
             }
             TsEvent::Frame(frame) => {
@@ -81,8 +81,8 @@ fn read_back(out: &[u8]) {
     }
 }
 
-/// A transport of right tables, with everything in them that is known, and packets of all sorts on their PIDs: random bytes
-/// never have a right checksum.
+/// Makes a transport of right tables, with everything in them that is known, and packets of all sorts on their PIDs: random bytes never
+/// have a right checksum.
 pub(crate) fn generate(random: &mut Random) -> Vec<u8> {
     let mut input = vec![random.below(256) as u8];
     let mut counters = [0_u8; 8];
@@ -138,7 +138,7 @@ fn media(input: &mut Vec<u8>, pid: u16, counter: &mut u8, random: &mut Random) {
     let mut data = Vec::new();
     for _ in 0..1 + random.below(4) {
         let begin = random.pick(&[
-            // H.264: a delimiter, sets of a real encoder, slices.
+            // These are of H.264: a delimiter, sets of a real encoder, slices.
             &[0, 0, 0, 1, 9, 0xF0][..],
             &[
                 0, 0, 1, 0x67, 0x42, 0xC0, 0x1E, 0xD9, 0, 0xA0, 0x2F, 0xF9, 0x70, 0x11, 0, 0, 3, 0, 1, 0, 0, 3, 0,
@@ -147,11 +147,11 @@ fn media(input: &mut Vec<u8>, pid: u16, counter: &mut u8, random: &mut Random) {
             &[0, 0, 1, 0x68, 0xCB, 0x83, 0xCB, 0x20],
             &[0, 0, 1, 0x65, 0x88],
             &[0, 0, 1, 0x41, 0x9A],
-            // HEVC: VPS, PPS, an IDR.
+            // These are of HEVC: VPS, PPS, an IDR.
             &[0, 0, 1, 0x40, 1, 0x0C, 1],
             &[0, 0, 1, 0x44, 1, 0xC1],
             &[0, 0, 1, 0x26, 1, 0x80],
-            // ADTS of 20 bytes, LOAS, MPEG audio, Opus.
+            // These are ADTS of 20 bytes, LOAS, MPEG audio, Opus.
             &[0xFF, 0xF1, 0x4C, 0x80, 2, 0x9F, 0xFC],
             &[0x56, 0xE0, 0x0F, 0x20, 0, 0x11, 0x90, 0x07],
             &[0xFF, 0xFB, 0x10, 0x64],
@@ -176,7 +176,7 @@ fn media(input: &mut Vec<u8>, pid: u16, counter: &mut u8, random: &mut Random) {
     }
 }
 
-/// One packet; what its payload does not fill is stuffing before it.
+/// Appends one packet. Stuffing before the payload fills the rest of it.
 fn put(input: &mut Vec<u8>, pid: u16, counter: &mut u8, start: bool, payload: &[u8]) {
     let payload = &payload[..payload.len().min(184)];
     let field = 184 - payload.len();

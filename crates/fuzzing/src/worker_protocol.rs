@@ -1,4 +1,4 @@
-//! The worker's socket: bytes in pieces of any size; what is read can be written, and is the same bytes again.
+//! The worker's socket: bytes in pieces of any size. What was read can be written, and gives the same bytes again.
 
 use bytes::BytesMut;
 use weir_pipeline::{Decoder, Message, PROTOCOL_VERSION, ProtocolFault, encode};
@@ -17,7 +17,7 @@ pub fn fuzz_worker_protocol(data: &[u8]) {
         assert!(payload.is_some(), "what was read is within the limits");
         out.extend_from_slice(&payload.unwrap_or_default());
     }
-    // JSON may be written in other ways; what it says is the same.
+    // JSON may be written in other ways, but what it says is the same.
     let (written, fault) = read(&out, out.len().max(1));
     assert!(fault.is_none() && written.len() == messages.len(), "what was written can be read");
 }
@@ -37,7 +37,7 @@ fn read(data: &[u8], step: usize) -> (Vec<Message>, Option<ProtocolFault>) {
     (messages, None)
 }
 
-/// A greeting, then messages of every kind with bodies of right and wrong lengths.
+/// Makes a greeting, then messages of every kind with bodies of right and wrong lengths.
 pub(crate) fn generate(random: &mut Random) -> Vec<u8> {
     let mut input = vec![random.below(256) as u8];
     let [low, high] = PROTOCOL_VERSION.to_le_bytes();

@@ -1,4 +1,4 @@
-//! The short fuzzing run of every target: its seeds, then a fixed number of the same inputs each time.
+//! The short fuzzing run of every target: its seeds, then a fixed number of inputs, the same in each run.
 
 #![expect(clippy::unwrap_used, reason = "a panic in a test is its report")]
 

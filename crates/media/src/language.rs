@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-/// Three lower-case letters of ISO 639-2/T: "deu", not "ger" or "de". Undetermined is no language.
+/// Three lower-case letters of ISO 639-2/T: "deu", not "ger" or "de". The undetermined language is not a value of this type.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Language([u8; 3]);
 
 impl Language {
-    /// Reads "deu", "ger", "GER", "de" or "de-CH"; None for what names no language ("und", "mis", "zxx", spaces, digits).
+    /// Reads "deu", "ger", "GER", "de" or "de-CH". `None` if the text names no language ("und", "mis", "zxx", spaces, digits).
     pub fn parse(text: &str) -> Option<Self> {
         let primary = text.split(['-', '_']).next()?.trim();
         let lower = primary.to_ascii_lowercase();
@@ -29,7 +29,7 @@ impl Language {
         Some(Self(code.as_bytes().try_into().ok()?))
     }
 
-    /// "deu".
+    /// The code of three letters, such as "deu".
     pub fn code(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or("und")
     }
@@ -52,10 +52,10 @@ impl fmt::Display for Language {
     }
 }
 
-/// Letters of a label: it stands in menus.
+/// The most letters of a label, which is shown in menus.
 const LABEL_CHARS_MAX: usize = 64;
 
-/// What a source calls a track, made fit for playlists, manifests and pages; None where nothing is left of it.
+/// The name that a source gives a track, made fit for playlists, manifests and pages. `None` if nothing is left of it.
 pub fn label_of(text: &str) -> Option<String> {
     let fits = |letter: &char| !letter.is_control() && !matches!(letter, '"' | '<' | '>' | '&' | '\\');
     let label: String = text.chars().filter(fits).take(LABEL_CHARS_MAX).collect();
@@ -65,7 +65,7 @@ pub fn label_of(text: &str) -> Option<String> {
 
 struct Known {
     code: &'static str,
-    /// The older code of ISO 639-2/B, where there is one.
+    /// The older code of ISO 639-2/B, if there is one.
     bibliographic: &'static str,
     short: &'static str,
 }
@@ -78,7 +78,7 @@ const fn known_as(code: &'static str, bibliographic: &'static str, short: &'stat
     Known { code, bibliographic, short }
 }
 
-/// Languages that have a code of two letters.
+/// The languages that have a code of two letters.
 const LANGUAGES: &[Known] = &[
     known("aar", "aa"),
     known("abk", "ab"),

@@ -5,7 +5,7 @@ use std::ops::{Add, Sub};
 
 /// Nanoseconds on a stream's timeline. Zero is the first frame of the stream's first session.
 ///
-/// Nanoseconds, because RTMP counts milliseconds, TS 1/90,000 s and WebRTC 1/48,000 s: each converts in with an error
+/// The unit is the nanosecond because RTMP counts milliseconds, TS 1/90,000 s and WebRTC 1/48,000 s: each is converted with an error
 /// under 1 ns, and i64 lasts 292 years.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct MediaTime(i64);
@@ -21,7 +21,7 @@ impl MediaTime {
         Self(millis.saturating_mul(1_000_000))
     }
 
-    /// From `ticks` of a clock of `rate_hz`, rounded down. i128 keeps 33-bit and 64-bit counts exact.
+    /// The time of `ticks` of a clock of `rate_hz`, rounded down. i128 keeps 33-bit and 64-bit counts exact.
     pub fn from_ticks(ticks: i64, rate_hz: u32) -> Self {
         let nanos = i128::from(ticks) * 1_000_000_000 / i128::from(rate_hz.max(1));
         Self(i64::try_from(nanos).unwrap_or(if ticks < 0 { i64::MIN } else { i64::MAX }))
@@ -31,7 +31,7 @@ impl MediaTime {
         self.0
     }
 
-    /// Whole milliseconds, rounded to nearest, so that a time that came from milliseconds goes back unchanged.
+    /// Whole milliseconds, rounded to the nearest, so that a time that came from milliseconds goes back unchanged.
     pub const fn as_millis(self) -> i64 {
         self.0.saturating_add(500_000).div_euclid(1_000_000)
     }
@@ -45,7 +45,7 @@ impl MediaTime {
         self.0 as f64 / 1e9
     }
 
-    /// How long after `earlier` this is; zero when it is not after it.
+    /// How long after `earlier` this time is; zero if it is not after it.
     pub fn since(self, earlier: Self) -> std::time::Duration {
         std::time::Duration::from_nanos(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }

@@ -1,4 +1,4 @@
-//! Tracks: what a stream carries, with what a decoder needs to start.
+//! Tracks: what a stream carries, with the facts that a decoder needs to start.
 
 use std::fmt;
 
@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use crate::Language;
 
-/// The number of a track within its stream: what its frames, segments and files are known by. The source's picture is 0, its first sound is
-/// 1, and further sounds follow. Sounds of one number are the same frames in whatever rendition they are; those that are made have
-/// numbers from [`TrackId::FIRST_MADE`] on.
+/// The number of a track within its stream, by which its frames, segments and files are known. The source's picture is 0, its first sound
+/// is 1, and further sounds follow. Sounds with one number are the same frames in every rendition. Sounds that are made here have numbers
+/// from [`TrackId::FIRST_MADE`] on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TrackId(pub u32);
 
@@ -32,9 +32,9 @@ pub enum Codec {
     Av1,
     Aac,
     Opus,
-    /// MPEG-1/2 layer III, which RTMP encoders of old may send: carried, never made.
+    /// MPEG-1/2 layer III, which old RTMP encoders may send. It is carried, but never made.
     Mp3,
-    /// MPEG-2 video. What broadcast sends, like the following ones: carried, never made.
+    /// MPEG-2 video. Broadcast sends it and the following codecs, which are carried, but never made.
     Mpeg2,
     /// MPEG-1/2 layer II.
     Mp2,
@@ -63,7 +63,7 @@ impl Codec {
         }
     }
 
-    /// The name that the API shows.
+    /// The name of the codec in the API.
     pub const fn name(self) -> &'static str {
         match self {
             Self::H264 => "h264",
@@ -86,19 +86,19 @@ impl fmt::Display for Codec {
     }
 }
 
-/// What a decoder and a dashboard need to know of a track. Shared by reference: every GOP points at one.
+/// The facts of a track that a decoder and a dashboard need. It is shared by reference: every GOP points at one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrackInfo {
     pub id: TrackId,
     pub codec: Codec,
-    /// The decoder configuration record as MP4 stores it: `avcC`, `hvcC`, `av1C`, AudioSpecificConfig, `OpusHead`, `dac3`, `dec3`.
-    /// Empty for MP3, which needs none; of MPEG-2 the sequence header, of MP2 what all frames' headers say.
+    /// The decoder configuration record as MP4 stores it: `avcC`, `hvcC`, `av1C`, AudioSpecificConfig, `OpusHead`, `dac3`, `dec3`. It is
+    /// empty for MP3, which needs none. For MPEG-2 it is the sequence header, and for MP2 the part that all frame headers share.
     pub config: Bytes,
     pub video: Option<VideoFormat>,
     pub audio: Option<AudioFormat>,
-    /// What is spoken, where the source says it.
+    /// The language that is spoken, if the source says it.
     pub language: Option<Language>,
-    /// What people call it: "Commentary", "Stadium".
+    /// The name of the track for people, such as "Commentary" or "Stadium".
     pub label: Option<String>,
 }
 
@@ -116,7 +116,7 @@ impl TrackInfo {
         Self { audio: Some(format), ..Self::new(id, codec, config) }
     }
 
-    /// Whether decoders take both for the same: what they are called may differ.
+    /// Whether decoders take both for the same track. Their languages and labels may differ.
     pub fn decodes_as(&self, other: &Self) -> bool {
         self.codec == other.codec && self.config == other.config
     }
@@ -129,19 +129,19 @@ impl TrackInfo {
 /// What the decoder configuration says of the pictures.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VideoFormat {
-    /// Size as shown (after cropping).
+    /// The size as shown (after cropping).
     pub width: u32,
     pub height: u32,
-    /// Frames a second as a fraction, where the configuration states it.
+    /// Frames a second as a fraction, if the configuration states it.
     pub fps: Option<(u32, u32)>,
-    /// "Baseline", "Main", "High", "Main 10", ...
+    /// The name of the profile: "Baseline", "Main", "High", "Main 10", ...
     pub profile: String,
-    /// "3.1", "4.0", ...
+    /// The name of the level: "3.1", "4.0", ...
     pub level: String,
     pub bit_depth: u8,
-    /// How many frames the decoder may hold back; 0 says surely no B-frames.
+    /// The number of frames that the decoder may hold back; 0 means that there are surely no B-frames.
     pub reorder_frames: Option<u8>,
-    /// RFC 6381, for playlists: "avc1.64001f".
+    /// The codec in playlists (RFC 6381), such as "avc1.64001f".
     pub codec_string: String,
 }
 
@@ -149,10 +149,10 @@ pub struct VideoFormat {
 pub struct AudioFormat {
     pub sample_rate_hz: u32,
     pub channels: u8,
-    /// "LC", "HE-AAC", ...
+    /// The name of the profile: "LC", "HE-AAC", ...
     pub profile: String,
-    /// Samples in one frame, where fixed (AAC-LC: 1024).
+    /// The number of samples in one frame, if it is fixed (AAC-LC: 1024).
     pub frame_samples: Option<u32>,
-    /// RFC 6381: "mp4a.40.2".
+    /// The codec in playlists (RFC 6381), such as "mp4a.40.2".
     pub codec_string: String,
 }

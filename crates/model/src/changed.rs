@@ -1,6 +1,8 @@
-//! The names of the fields in which a thing differs from what it was: beside the fields themselves, so that none is forgotten.
+//! Lists the names of the fields in which a thing differs from an older state of it, beside the fields themselves, so that none is
+//! forgotten.
 
-/// Compares field by field. Every field of the type is named, behind the bar those that are not told: a new one can't be forgotten.
+/// Compares field by field. Every field of the type must be named: behind the bar those that are not reported. So a new field can't be
+/// forgotten.
 #[macro_export]
 macro_rules! changed {
     ($type:ident, $before:expr, $now:expr; $($told:ident $(as $name:literal)?),+ | $($untold:ident),*) => {{

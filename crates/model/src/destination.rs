@@ -6,12 +6,12 @@ use time::OffsetDateTime;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Destination {
     pub id: DestinationId,
-    /// Rises by one with every change; what `If-Match` compares.
+    /// The version rises by one with every change. `If-Match` is compared with it.
     pub version: i64,
     pub name: String,
-    /// The name of a platform file: `youtube`, `generic-rtmp`, ...
+    /// The name of a platform file, such as `youtube` or `generic-rtmp`.
     pub platform: String,
-    /// `rtmp://host/app`, or an SRT URL, which may carry a passphrase: so a secret as a whole.
+    /// `rtmp://host/app`, or an SRT URL. That may carry a passphrase, so the whole URL is a secret.
     pub url: Secret,
     pub backup_url: Option<Secret>,
     pub created_at: OffsetDateTime,
@@ -19,7 +19,7 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// By the names that the API has for them.
+    /// The changed fields, by the names that the API has for them.
     pub fn changed_fields(&self, before: &Self) -> Vec<&'static str> {
         changed!(Destination, before, self; name, platform, url, backup_url | id, version, created_at, updated_at)
     }

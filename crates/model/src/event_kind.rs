@@ -1,4 +1,4 @@
-//! The types of events: the one list of what can be told, for the log of events, webhooks and the API's description.
+//! The types of events: the one list for the log of events, for webhooks and for the API's description.
 
 use crate::named::named;
 
@@ -8,7 +8,7 @@ named!(
     StreamState = "stream_state",
     StreamWarning = "stream_warning",
     RestreamState = "restream_state",
-    /// Something about it will not do, such as a rule of its platform.
+    /// Something about the restream is not right, such as a broken rule of its platform.
     RestreamWarning = "restream_warning",
     /// A publisher was sent away.
     IngestRefused = "ingest_refused",
@@ -30,9 +30,9 @@ named!(
     RecordingEnded = "recording_ended",
     RecordingDiskFull = "recording_disk_full",
     RecordingRecovered = "recording_recovered",
-    /// SIGHUP was heeded.
+    /// The configuration was read again after a SIGHUP.
     ConfigurationReloaded = "configuration_reloaded",
-    // What is asked for, and who may ask: each with `by`, and `changed` where fields were.
+    // The events below tell what is asked for, and who may ask. Each has `by`, and `changed` if fields were changed.
     StreamCreated = "stream_created",
     StreamChanged = "stream_changed",
     StreamDeleted = "stream_deleted",

@@ -9,7 +9,7 @@ macro_rules! id {
         pub struct $name(pub i64);
 
         impl $name {
-            /// What a value carries before the store has given it an id of its own (rows start at 1).
+            /// The id of a value before the store has given it one of its own (rows start at 1).
             pub const UNSAVED: Self = Self(0);
         }
 
@@ -22,30 +22,30 @@ macro_rules! id {
 }
 
 id!(
-    /// Names one stream, for ever: ids are never used twice.
+    /// The id of one stream, for ever: ids are never used twice.
     StreamId
 );
 id!(
-    /// Names one destination.
+    /// The id of one destination.
     DestinationId
 );
 id!(
-    /// Names one restream.
+    /// The id of one restream.
     RestreamId
 );
 id!(
-    /// Names one person who may log in.
+    /// The id of one person who may log in.
     UserId
 );
 id!(
-    /// Names one ladder.
+    /// The id of one ladder.
     LadderId
 );
 id!(
-    /// Names one webhook.
+    /// The id of one webhook.
     WebhookId
 );
 id!(
-    /// Names one API key (not its secret).
+    /// The id of one API key (not its secret).
     ApiKeyId
 );

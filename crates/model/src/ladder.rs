@@ -1,4 +1,4 @@
-//! Which renditions a stream is offered in: a named ladder, or a list of its own.
+//! The renditions in which a stream is offered: a named ladder, or a list of its own.
 
 use std::sync::LazyLock;
 
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Rendition, RenditionFault};
 
-/// One encoder session each; a ladder longer than this is a mistake on any machine.
+/// The most renditions of a ladder. Each is an encoder session; a longer ladder is a mistake on any machine.
 pub const MAX_RENDITIONS: usize = 16;
 
-/// The ladders that come with the server: one file each in `pipelines/ladders`.
+/// The ladders that come with the server. Each is a file in `pipelines/ladders`.
 const BUILTIN_LADDERS: [(&str, &str); 6] = [
     ("sd", include_str!("../../../pipelines/ladders/sd.toml")),
     ("hd", include_str!("../../../pipelines/ladders/hd.toml")),
@@ -28,13 +28,13 @@ pub fn is_builtin_ladder(name: &str) -> bool {
 #[derive(Debug, Clone, PartialEq)]
 pub struct BuiltinLadder {
     pub name: &'static str,
-    /// What people call it.
+    /// The name for people.
     pub title: String,
     pub renditions: Vec<Rendition>,
 }
 
 impl BuiltinLadder {
-    /// All of them, in the order in which they are shown. A test holds that their files can be read.
+    /// All built-in ladders, in the order in which they are shown. A test checks that their files can be read.
     pub fn all() -> Vec<Self> {
         Self::parsed().to_vec()
     }
@@ -43,7 +43,7 @@ impl BuiltinLadder {
         Self::parsed().iter().find(|ladder| ladder.name == wanted)
     }
 
-    /// Read once: a stream asks for its ladder at every change of anything.
+    /// The files are parsed once, because a stream asks for its ladder at every change of anything.
     fn parsed() -> &'static [Self] {
         static PARSED: LazyLock<Vec<BuiltinLadder>> = LazyLock::new(|| {
             BUILTIN_LADDERS.iter().filter_map(|(name, text)| BuiltinLadder::parse(name, text).ok()).collect()
@@ -84,7 +84,7 @@ pub enum LadderFault {
 }
 
 impl Ladder {
-    /// What it consists of; nothing for a name that does not exist (any more).
+    /// The renditions of the ladder. There are none if its name does not exist (any more).
     pub fn renditions(&self) -> Vec<Rendition> {
         match self {
             Self::Named(name) => BuiltinLadder::named(name).map(|ladder| ladder.renditions.clone()).unwrap_or_default(),
@@ -137,7 +137,7 @@ mod tests {
             renditions.iter().all(|rendition| rendition.picture().is_some_and(|picture| picture.fit == Fit::Crop))
         };
         assert!(cuts("vertical") && !cuts("hd"), "a phone's picture is filled");
-        // What a quiet picture does not need is not sent.
+        // A variable rate spends no bits that a quiet picture does not need.
         let mut pictures = all.iter().flat_map(|ladder| &ladder.renditions).filter_map(Rendition::picture);
         assert!(pictures.all(|picture| picture.rate_control == RateControl::Vbr));
     }

@@ -4,20 +4,20 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// An overlay is small; what is larger was not made for it.
+/// The most bytes of a logo. An overlay is small; a larger file was not made for it.
 pub const LOGO_BYTES_MAX: usize = 1 << 20;
-/// Pixels on either side: decoded, the largest takes 16 MB.
+/// The most pixels on either side. The largest logo takes 16 MB when decoded.
 pub const LOGO_SIDE_MAX: u32 = 2000;
 
-/// Where a logo lies. In parts of the canvas, so that it is at the same place in every rendition.
+/// Where a logo lies. Sizes are parts of the canvas, so that it is at the same place in every rendition.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LogoPlacement {
     pub position: Corner,
-    /// Of the canvas's width. Its height follows from its shape.
+    /// The width of the logo in per cent of the canvas's width. The height follows from its shape.
     pub width_percent: f64,
-    /// From both edges, of the canvas's width.
+    /// The distance from both edges in per cent of the canvas's width.
     pub margin_percent: f64,
-    /// 0 is not to be seen, 1 as it was made.
+    /// The opacity: 0 is invisible, 1 is as the logo was made.
     pub opacity: f64,
 }
 
@@ -66,16 +66,16 @@ impl LogoPlacement {
 /// A stream's logo as it was uploaded.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LogoImage {
-    /// The start of the PNG's SHA-256, in hexadecimal digits: another picture has another one.
+    /// The start of the PNG's SHA-256, in hexadecimal digits. Another picture has another one.
     pub digest: String,
     pub width: u32,
     pub height: u32,
-    /// The PNG. Empty where only what it is like is asked for: lists of streams do not carry pictures.
+    /// The PNG. It is empty in lists of streams, which do not carry pictures.
     #[serde(skip)]
     pub png: Arc<[u8]>,
 }
 
-/// The same picture, whether it is carried along or not.
+/// Two images are equal if they are the same picture, whether its bytes are carried along or not.
 impl PartialEq for LogoImage {
     fn eq(&self, other: &Self) -> bool {
         self.digest == other.digest

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-/// Long enough to say what a stream is, short enough for a URL and a file name.
+/// The most bytes of a stream's name: enough to say what the stream is, and short enough for a URL and a file name.
 pub const MAX_STREAM_NAME_BYTES: usize = 64;
 
-/// Labels are shown in tables; longer ones are a mistake or an attack.
+/// The most characters of a label. Labels are shown in tables; longer ones are a mistake or an attack.
 pub const MAX_LABEL_CHARS: usize = 200;
 
 /// Why a name can't be used.
@@ -26,7 +26,7 @@ pub enum NameFault {
 pub struct StreamName(String);
 
 impl StreamName {
-    /// Upper case is refused, not folded: an address that silently differs from what was typed can't be found again.
+    /// Makes a name. Upper case is refused, not folded: nobody can find an address that silently differs from what was typed.
     pub fn new(name: impl Into<String>) -> Result<Self, NameFault> {
         let name = name.into();
         if name.is_empty() {

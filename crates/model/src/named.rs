@@ -1,6 +1,6 @@
-//! Enums whose every value has one outside name.
+//! Enums in which every value has one name for the outside.
 
-/// An enum whose every value has one outside name.
+/// Makes an enum in which every value has one name for the outside.
 macro_rules! named {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
@@ -15,7 +15,7 @@ macro_rules! named {
                 match self { $(Self::$variant => $text),+ }
             }
 
-            /// The value of that name.
+            /// The value with that name.
             pub fn from_name(name: &str) -> Option<Self> {
                 match name { $($text => Some(Self::$variant),)+ _ => None }
             }

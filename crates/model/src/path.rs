@@ -1,4 +1,4 @@
-//! How a network path is: what a protocol with figures of its own, such as SRT, tells of it.
+//! How a network path is, as a protocol with figures of its own, such as SRT, measures it.
 
 use crate::SrtFigures;
 
@@ -6,7 +6,7 @@ use crate::SrtFigures;
 pub struct PathFigures {
     pub rtt_ms: f64,
     pub latency_ms: f64,
-    /// Of the last ten seconds, repaired or not.
+    /// The loss of the last ten seconds, repaired or not.
     pub loss_percent: f64,
     pub srt: SrtFigures,
     pub advice: Vec<PathAdvice>,

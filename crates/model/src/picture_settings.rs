@@ -5,20 +5,20 @@ use utoipa::ToSchema;
 
 use crate::RenditionFault;
 
-/// Equal settings are one encode. The worker's plan, names and costs have this very type; what people say of it, with holes, is a
-/// [`crate::RenditionDraft`].
+/// Equal settings are one encode. The worker's plan, names and costs use this very type. The settings as people write them, with gaps,
+/// are a [`crate::RenditionDraft`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PictureSettings {
     pub width: u32,
     pub height: u32,
-    /// None: every picture of the source.
+    /// The frame rate. `None` means every picture of the source.
     pub fps: Option<f64>,
     pub bitrate_kbps: u32,
     pub codec: VideoCodec,
-    /// A keyframe opens every slot of so long on the stream's timeline.
+    /// The length of a GOP. On the stream's timeline a keyframe begins every slot of this length.
     pub gop_seconds: f64,
     pub rate_control: RateControl,
-    /// None: the encoder's best that everyone plays.
+    /// The profile. `None` means the encoder's best one that every player plays.
     pub profile: Option<String>,
     pub fit: Fit,
 }
@@ -73,7 +73,7 @@ impl RateControl {
 impl PictureSettings {
     pub(crate) fn check(&self) -> Result<(), RenditionFault> {
         let fault = |field, problem| Err(RenditionFault { field, problem });
-        // 4:2:0 chroma needs even sizes; 8192 is the largest any hardware encoder takes.
+        // 4:2:0 chroma needs even sizes, and 8192 is the largest that any hardware encoder takes.
         if !(16..=8192).contains(&self.width) || !self.width.is_multiple_of(2) {
             return fault("width", "must be an even number from 16 to 8192");
         }

@@ -1,4 +1,4 @@
-//! What the big platforms demand of a stream and of whoever connects: one file each in `pipelines/platforms`.
+//! What the big platforms demand of a stream and of those who connect. Each has a file in `pipelines/platforms`.
 
 use crate::{PushUrl, VideoCodec};
 use serde::Deserialize;
@@ -19,22 +19,22 @@ const FILES: [(&str, &str); 9] = [
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Platform {
-    /// The file's name.
+    /// The name of the file.
     #[serde(skip)]
     pub id: String,
-    /// What people call it.
+    /// The name for people.
     pub title: String,
-    /// Of its usual server.
+    /// The protocol of the platform's usual server.
     pub protocol: Protocol,
     /// The server that the platform tells everyone to use, if there is one.
     pub url: Option<String>,
     pub backup_url: Option<String>,
-    /// Servers below these names are this platform's, also when only a one-line URL was given.
+    /// Servers with these names, or below them, belong to the platform, even if only a one-line URL was given.
     #[serde(default)]
     pub hosts: Vec<String>,
     /// Where to find the key, in words.
     pub key_help: String,
-    /// Whether HEVC, AV1 and Opus may be offered by Enhanced RTMP; what the far end answers still decides.
+    /// Whether HEVC, AV1 and Opus may be offered by Enhanced RTMP. The answer of the far end still decides.
     pub enhanced_rtmp: bool,
     pub rules: PlatformRules,
     pub retry: RetryBudget,
@@ -58,7 +58,7 @@ impl Protocol {
     }
 }
 
-/// What a stream must be like to be taken; None and empty mean no rule.
+/// What a stream must be like to be taken. `None` and empty lists mean that there is no rule.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlatformRules {
@@ -66,7 +66,7 @@ pub struct PlatformRules {
     pub gop_max_seconds: Option<f64>,
     pub video_recommended_kbps: Option<u32>,
     pub video_max_kbps: Option<u32>,
-    /// Constant bitrate is demanded or strongly advised.
+    /// The platform demands a constant bitrate or strongly advises it.
     pub cbr: bool,
     pub max_width: Option<u32>,
     pub max_height: Option<u32>,
@@ -77,21 +77,22 @@ pub struct PlatformRules {
     pub video_profiles: Vec<String>,
     #[serde(default)]
     pub audio_codecs: Vec<String>,
-    /// Rejects or hides a stream without a picture.
+    /// The platform rejects or hides a stream without a picture.
     #[serde(default)]
     pub video_required: bool,
-    /// The same without sound.
+    /// The platform rejects or hides a stream without sound.
     pub audio_required: bool,
     pub audio_max_kbps: Option<u32>,
-    /// B-frames are taken.
+    /// The platform takes B-frames.
     pub b_frames: bool,
 }
 
 impl PlatformRules {
-    /// The profile for who has not said any. None: the encoder's usual one, which is the best that everyone plays, is taken.
+    /// The profile if nobody has chosen one. `None` means that the platform takes the encoder's usual one, the best that every player
+    /// plays.
     pub(crate) fn usual_profile(&self, codec: VideoCodec) -> Option<String> {
         let listed = |name: &&str| self.video_profiles.iter().any(|profile| profile == name);
-        // The lists are H.264's.
+        // The lists of profiles are those of H.264.
         if codec != VideoCodec::H264 || self.video_profiles.is_empty() || listed(&"high") {
             return None;
         }
@@ -99,7 +100,7 @@ impl PlatformRules {
     }
 }
 
-/// How eagerly to come back: platforms punish those who knock too often.
+/// How soon and how often to connect again. Platforms punish those who try too often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RetryBudget {
@@ -111,8 +112,8 @@ pub struct RetryBudget {
 }
 
 impl Default for RetryBudget {
-    /// The contract's 1 s doubling to 60 s: 1+2+4+8+16+32 then every 60 s is 6 + (600-63)/60 = 15 attempts, so 20 binds
-    /// only whoever flaps.
+    /// The contract's 1 s doubling to 60 s: 1+2+4+8+16+32 then every 60 s is 6 + (600-63)/60 = 15 attempts, so a budget of 20 binds only
+    /// a destination that flaps.
     fn default() -> Self {
         Self { min_backoff: Duration::from_secs(1), max_backoff: Duration::from_secs(60), attempts_per_10_minutes: 20 }
     }
@@ -123,7 +124,7 @@ fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration
     Duration::try_from_secs_f64(seconds).map_err(serde::de::Error::custom)
 }
 
-/// A platform file that can't be read; a test holds that the built-in ones can.
+/// A platform file that can't be read. A test checks that the built-in ones can.
 #[derive(Debug, thiserror::Error)]
 #[error("platform {id}: {source}")]
 pub struct PlatformsFault {
@@ -131,7 +132,7 @@ pub struct PlatformsFault {
     source: Box<toml::de::Error>,
 }
 
-/// All platforms known, in the order in which they are shown.
+/// All known platforms, in the order in which they are shown.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Platforms {
     all: Vec<Platform>,
@@ -141,7 +142,7 @@ impl Platforms {
     pub const GENERIC_RTMP: &'static str = "generic-rtmp";
     pub const GENERIC_SRT: &'static str = "generic-srt";
 
-    /// The ones compiled in.
+    /// The platforms that are compiled in.
     pub fn load() -> Result<Self, PlatformsFault> {
         Self::parse(&FILES)
     }
@@ -165,7 +166,7 @@ impl Platforms {
         self.all.iter().find(|platform| platform.id == id)
     }
 
-    /// Whose server this is, judged by its host; a generic one otherwise.
+    /// The platform of a server, by its host; a generic one if no platform has that host.
     pub fn of(&self, url: &PushUrl) -> Option<&Platform> {
         let host = url.host();
         let below = |domain: &String| {
@@ -202,7 +203,7 @@ mod tests {
         }
         assert_eq!(platforms.get("facebook").unwrap().rules.gop_max_seconds, Some(4.0));
         assert_eq!(platforms.get("twitch").unwrap().rules.video_recommended_kbps, Some(6_000));
-        // An unknown server is one's own as often as not: it may be knocked at without a budget that binds.
+        // An unknown server is often one's own, so its budget of attempts must not bind.
         assert!(
             platforms.get("generic-rtmp").unwrap().retry.attempts_per_10_minutes
                 > RetryBudget::default().attempts_per_10_minutes

@@ -1,28 +1,28 @@
-//! What a platform will hold against what it is sent, in words, and the rendition that would please it: pure.
+//! Checks what is sent to a platform against its rules, in words, and suggests a rendition that breaks none. Pure.
 
 use crate::{
     Audio, AudioCodec, Fit, IngestStatus, PictureSettings, Platform, RateControl, Rendition, SoundSettings, Video,
     VideoCodec,
 };
 
-/// Measured rates swing around their target: only what is clearly above a limit is.
+/// Measured rates swing around their target, so only a rate that is clearly above a limit counts as above it.
 const BITRATE_TOLERANCE: f64 = 1.1;
-/// 59.94 fps measured over a second may read 60.4.
+/// A frame rate of 59.94 fps, measured over a second, may read 60.4.
 const FPS_TOLERANCE: f64 = 0.75;
 /// A keyframe interval of 4 s measured on a wall clock may read 4.02.
 const GOP_TOLERANCE_SECONDS: f64 = 0.1;
 
-/// What sound is suggested; platforms with a lower limit get that.
+/// The bitrate of sound that is suggested. Platforms with a lower limit get their limit.
 const AUDIO_KBPS: u32 = 128;
-/// Suggested bitrates are multiples of this: people read them.
+/// Suggested bitrates are multiples of this, because people read them.
 const BITRATE_STEP_KBPS: u32 = 100;
-/// As a rendition's own limits have it.
+/// The least bitrate that is suggested.
 const BITRATE_KBPS_MIN: u32 = 200;
 const SIZE_MIN: u32 = 16;
-/// What is suggested to who sends none.
+/// The size that is suggested if the stream has no picture.
 const PICTURE: (u32, u32) = (1280, 720);
 
-/// What goes to the platform; unknown figures are None and offend nobody.
+/// What goes to the platform. Unknown figures are `None` and break no rule.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sent {
     pub width: Option<u32>,
@@ -30,15 +30,15 @@ pub struct Sent {
     pub fps: Option<f64>,
     pub video_bps: Option<u64>,
     pub video_codec: Option<String>,
-    /// None: not known whether there is sound. `Some(None)`: there is none.
+    /// The codec of the sound. `None` means that it is not known whether there is sound; `Some(None)` means that there is none.
     pub audio_codec: Option<Option<String>>,
-    /// Of an encoder of ours: what the source's sound takes is not measured apart.
+    /// The rate of sound that we encode. The rate of the source's sound is not measured by itself.
     pub audio_kbps: Option<u32>,
     pub video_profile: Option<String>,
     pub gop_seconds: Option<f64>,
     pub rate_control: Option<RateControl>,
     pub b_frames: Option<bool>,
-    /// It is sound alone.
+    /// The stream is sound alone.
     pub no_picture: bool,
     /// The picture is the source's own.
     pub picture_as_it_is: bool,
@@ -54,7 +54,7 @@ impl Sent {
             fps: ingest.fps,
             video_bps: Some(ingest.bitrate_bps).filter(|bps| *bps > 0),
             video_codec: ingest.video_codec.clone(),
-            // Sound that has not come yet is not missing: the ingest says when it is.
+            // Sound that has not come yet is not missing: the ingest warns when it is.
             audio_codec: match &ingest.audio_codec {
                 Some(codec) => Some(Some(codec.clone())),
                 None => warned("missing_audio").then_some(None),
@@ -64,13 +64,14 @@ impl Sent {
             gop_seconds: ingest.gop_seconds,
             rate_control: None,
             b_frames: Some(warned("b_frames")),
-            // It has been sending for a while, and no picture.
+            // The source has been sending for a while, but no picture.
             no_picture: ingest.bitrate_bps > 0 && ingest.audio_codec.is_some() && ingest.video_codec.is_none(),
             picture_as_it_is: true,
         }
     }
 
-    /// What is made of a source: coded sound is always there, B-frames of ours never. None while what it takes of the source is not known.
+    /// What is made of a source: our encodes always have sound and never B-frames. `None` if the rendition takes from the source what is
+    /// not known.
     pub fn rendition(rendition: &Rendition, source: Option<Self>) -> Option<Self> {
         let known = source.clone().unwrap_or_default();
         let sent = match &rendition.video {
@@ -104,11 +105,11 @@ impl Sent {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Violation {
     pub code: &'static str,
-    /// For people: what is, what the platform says to it, and what to do.
+    /// A text for people: what is sent, what the platform says about it, and what to do.
     pub message: String,
 }
 
-/// The rules that `sent` breaks, and one rendition that breaks none; None where nothing is broken or the size is not known.
+/// The rules that `sent` breaks, and one rendition that breaks none. There is no rendition if nothing is broken or the size is not known.
 pub fn check_platform(platform: &Platform, sent: &Sent) -> (Vec<Violation>, Option<Rendition>) {
     let violations = violations(platform, sent);
     let suggestion =
@@ -116,7 +117,7 @@ pub fn check_platform(platform: &Platform, sent: &Sent) -> (Vec<Violation>, Opti
     (violations, suggestion)
 }
 
-/// The cheapest cure: the picture stays as it is. None where the picture breaks a rule, too.
+/// The cheapest cure leaves the picture as it is and encodes the sound. `None` if the picture breaks a rule, too.
 fn only_sound(platform: &Platform, sent: &Sent) -> Option<Rendition> {
     if !sent.picture_as_it_is || sent.no_picture {
         return None;
@@ -213,7 +214,7 @@ fn violations(platform: &Platform, sent: &Sent) -> Vec<Violation> {
     found
 }
 
-/// How much smaller the picture must be; a picture that stands upright may be as tall as another may be wide.
+/// The factor by which the picture must become smaller. An upright picture may be as tall as another may be wide.
 fn scale(platform: &Platform, width: u32, height: u32) -> f64 {
     let max = |limit: Option<u32>| f64::from(limit.unwrap_or(u32::MAX));
     let (long, short) = (max(platform.rules.max_width), max(platform.rules.max_height));
@@ -226,7 +227,7 @@ fn suggestion(platform: &Platform, sent: &Sent) -> Option<Rendition> {
     let rules = &platform.rules;
     let (width, height) = match (sent.width, sent.height) {
         (Some(width), Some(height)) => (width, height),
-        // Any picture is better than none.
+        // A stream without a picture gets a usual one, because any picture is better than none.
         _ if sent.no_picture => PICTURE,
         _ => return None,
     };
@@ -235,7 +236,7 @@ fn suggestion(platform: &Platform, sent: &Sent) -> Option<Rendition> {
     let (width, height) = (even(width), even(height));
     let source_kbps = sent.video_bps.map(|bps| u32::try_from(bps / 1_000).unwrap_or(u32::MAX));
     let wanted = source_kbps.or(rules.video_recommended_kbps).unwrap_or(4_000);
-    // More than what comes in buys nothing, more than what is recommended is seldom kept.
+    // More than the incoming rate gains nothing, and more than the recommended rate is seldom sustained.
     let kbps = wanted.min(rules.video_recommended_kbps.or(rules.video_max_kbps).unwrap_or(wanted));
     let picture = PictureSettings {
         width,
@@ -257,7 +258,7 @@ fn suggestion(platform: &Platform, sent: &Sent) -> Option<Rendition> {
     rendition.check().is_ok().then_some(rendition)
 }
 
-/// `2 s`, `8.3 s`
+/// A time such as `2 s` or `8.3 s`.
 fn seconds(value: f64) -> String {
     let rounded = (value * 10.0).round() / 10.0;
     format!("{rounded} s")
@@ -316,7 +317,7 @@ mod tests {
             let (found, suggestion) = check(platform, &sent);
             assert!(found.iter().any(|violation| violation.code == code), "{platform} {code}: {found:?}");
             let suggestion = suggestion.unwrap();
-            // What is wrong with the sound alone leaves the picture alone.
+            // If only the sound is wrong, the suggestion leaves the picture alone.
             let about_sound = sent.audio_codec != fine().audio_codec || sent.audio_kbps != fine().audio_kbps;
             assert_eq!(suggestion.video == Video::Source, about_sound, "{platform} {code}: {suggestion:?}");
             let pleasing = Sent::rendition(&suggestion, Some(sent)).unwrap();

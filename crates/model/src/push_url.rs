@@ -5,24 +5,24 @@
 use crate::{Secret, SrtUrl};
 use std::net::Ipv6Addr;
 
-/// Longer than any real URL; everything below works in time linear to this.
+/// The most bytes of a URL, which is longer than any real one. Everything below works in time linear to this.
 pub const MAX_URL_BYTES: usize = 2_048;
 
-/// Below this an SRT latency is nearly always a unit mistake: `latency=2500` says 2.5 ms.
+/// An SRT latency below this is nearly always a unit mistake: `latency=2500` says 2.5 ms.
 const SUSPICIOUS_LATENCY_US: u64 = 20_000;
 
-/// What restreams will be sent by in a later version.
+/// Schemes by which a later version will send restreams.
 const LATER_SCHEMES: [&str; 2] = ["udp://", "rtp://"];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PushUrl {
     Rtmp {
         tls: bool,
-        /// `rtmp://host:port/app`, as written but without user, key and trailing slash; what `tcUrl` says.
+        /// `rtmp://host:port/app` as it was written, but without user, key and trailing slash. `tcUrl` says this.
         server: String,
         /// User and password of the URL, for Adobe and Limelight authentication.
         login: Option<Login>,
-        /// With its query, if it has one.
+        /// The key with its query, if it has one.
         stream_key: Secret,
     },
     Srt {
@@ -36,13 +36,13 @@ pub struct Login {
     pub password: Secret,
 }
 
-/// Why a URL can't be used; names the parameter at fault and never repeats a secret.
+/// Why a URL can't be used. It names the parameter at fault and never repeats a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct PushUrlFault {
     pub parameter: Option<String>,
     pub message: String,
-    /// Nothing is wrong with it: it asks for what this version does not do.
+    /// Nothing is wrong with the URL, but it asks for what this version does not do.
     pub is_later: bool,
 }
 
@@ -52,13 +52,13 @@ impl PushUrlFault {
     }
 
     pub(crate) fn parameter(name: &str, problem: &str) -> Self {
-        // A parameter's name is outside text too: show enough to find it.
+        // The name of a parameter is outside text too, so only enough of it is shown to find it.
         let name: String = name.chars().take(40).collect();
         Self { message: format!("{name:?} {problem}"), parameter: Some(name), is_later: false }
     }
 }
 
-/// Something that will work but should be thought about.
+/// Something that will work, but that the operator should think about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Advice {
     pub code: &'static str,
@@ -66,7 +66,7 @@ pub struct Advice {
 }
 
 impl PushUrl {
-    /// From one line: the key is what follows the last "/" before the first "?", and the query stays with it.
+    /// Reads one line: the key is what follows the last "/" before the first "?", and the query stays with it.
     pub fn parse(uri: &str) -> Result<Self, PushUrlFault> {
         let uri = checked_url(uri)?;
         if has_scheme(uri, "srt://") {
@@ -84,8 +84,7 @@ impl PushUrl {
         }
     }
 
-    /// From a saved server and a key. The key may itself be a whole `srt://` URL; for an SRT server a plain key
-    /// becomes the stream id.
+    /// Reads a saved server and a key. The key may itself be a whole `srt://` URL. For an SRT server a plain key becomes the stream id.
     pub fn from_server_and_key(server: &str, key: &str) -> Result<Self, PushUrlFault> {
         let key = key.trim();
         if Self::is_whole_url(key) {
@@ -117,7 +116,7 @@ impl PushUrl {
         has_scheme(key.trim(), "srt://")
     }
 
-    /// What a destination may hold: a server that would do with some key.
+    /// Checks the server of a destination: some key must make a push URL of it.
     pub fn check_server(server: &str) -> Result<(), PushUrlFault> {
         let server = checked_url(server)?;
         if has_scheme(server, "srt://") {
@@ -151,10 +150,10 @@ impl PushUrl {
         Ok(Self::Rtmp { tls, server, login: address.login, stream_key: key.into() })
     }
 
-    /// For people and logs: no key, no passphrase, no login.
+    /// The URL for people and logs, without key, passphrase or login.
     pub fn masked(&self) -> String {
         match self {
-            // The server's query may hold a token.
+            // The query of the server may hold a token.
             Self::Rtmp { server, .. } => split_query(server).0.to_owned(),
             Self::Srt { url } => url.masked(),
         }
@@ -168,7 +167,7 @@ impl PushUrl {
         }
     }
 
-    /// The name or address it leads to, without a port.
+    /// The host name or address of the server, without a port.
     pub fn host(&self) -> &str {
         match self {
             Self::Rtmp { server, .. } => {
@@ -187,7 +186,7 @@ impl PushUrl {
         matches!(self, Self::Srt { .. })
     }
 
-    /// What is allowed and still likely to hurt.
+    /// What is allowed, but still likely to hurt.
     pub fn advice(&self) -> Vec<Advice> {
         match self {
             Self::Rtmp { .. } => Vec::new(),
@@ -206,7 +205,7 @@ impl PushUrl {
     }
 }
 
-/// Any URI that may carry credentials (pull sources too), with what might be secret left out.
+/// Any URI that may carry credentials (pull sources too), without the parts that may be secret.
 pub fn masked_uri(uri: &str) -> String {
     if let Some((scheme, rest)) = uri.split_once("://") {
         let (rest, query) = split_query(rest);
@@ -223,7 +222,7 @@ pub(crate) struct Authority {
     pub(crate) host: String,
     pub(crate) port: Option<u16>,
     pub(crate) login: Option<Login>,
-    /// Host and port as written.
+    /// Host and port as they were written.
     text: String,
 }
 
@@ -251,7 +250,7 @@ pub(crate) fn authority(text: &str) -> Result<Authority, PushUrlFault> {
         return Err(PushUrlFault::new("has no host"));
     }
     let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-    // 253: the longest name DNS can hold.
+    // The longest name that DNS can hold has 253 bytes.
     if host.len() > 253 || !(host.contains(':') || host.chars().all(named)) {
         return Err(PushUrlFault::new("has a host that is neither a name nor an address"));
     }
@@ -273,7 +272,7 @@ pub(crate) fn split_query(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Blanks and control characters can't be in a URL and would break the protocols' own lines.
+/// Checks that there are no blanks and control characters, which can't be in a URL and would break the protocols' own lines.
 pub(crate) fn checked_text(text: &str) -> Result<&str, PushUrlFault> {
     if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(PushUrlFault::new("must not contain blanks or control characters"));
@@ -297,7 +296,7 @@ fn has_scheme(url: &str, scheme: &str) -> bool {
     url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
 }
 
-/// Whether TLS is asked for, and what follows the scheme.
+/// Whether the URL asks for TLS, and the text behind the scheme.
 fn rtmp_rest(url: &str) -> Result<(bool, &str), PushUrlFault> {
     for (scheme, tls) in [("rtmp://", false), ("rtmps://", true)] {
         if has_scheme(url, scheme) {

@@ -1,4 +1,4 @@
-//! What users paste, and what must come out.
+//! Tables of what users paste and what must come out.
 
 use super::*;
 
@@ -45,7 +45,7 @@ fn one_line() {
     }
 }
 
-/// Whatever way the slash between server and key is written, the far end is told the same.
+/// However the slash between server and key is written, the far end is told the same.
 #[test]
 fn trailing_slashes_are_equal() {
     let expected = rtmp(false, "rtmp://127.0.0.1:1936/app", "key");
@@ -185,7 +185,7 @@ fn masks_any_uri() {
     assert_eq!(PushUrl::parse("rtmp://[::1]:1/a/k").unwrap().host(), "::1");
 }
 
-/// A cheap stand-in for the fuzzer: every prefix, and every byte replaced, of awkward URLs.
+/// A cheap stand-in for the fuzzer: every prefix of awkward URLs, and every byte replaced.
 #[test]
 fn never_panics() {
     for uri in ["rtmps://u:p@[::1]:443/é/b?c=/d", "srt://h:9000?streamid=%23%c3%a9&latency=2.5s&mode=caller"] {

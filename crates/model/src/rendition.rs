@@ -1,10 +1,11 @@
-//! One quality of a stream: what its picture is made of, and what its sound is made of.
+//! One quality of a stream: the settings of its picture and of its sound.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{PictureSettings, RenditionDraft, SoundSettings};
 
-/// Nothing is left out. In rows, ladder files and the worker's plan it has the form of a [`RenditionDraft`] of which everything was said.
+/// A rendition with every setting. In rows, ladder files and the worker's plan it has the form of a [`RenditionDraft`] in which
+/// everything is set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "RenditionDraft", into = "RenditionDraft")]
 pub struct Rendition {
@@ -16,17 +17,17 @@ pub struct Rendition {
 /// What a rendition's picture is made of.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Video {
-    /// The source's own frames.
+    /// The picture is the source's own frames.
     Source,
     Encode(PictureSettings),
-    /// There is sound alone.
+    /// The rendition is sound alone.
     None,
 }
 
 /// What each sound of a rendition is made of.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Audio {
-    /// The source's own frames.
+    /// The sound is the source's own frames.
     Source,
     Encode(SoundSettings),
 }
@@ -40,17 +41,17 @@ pub struct RenditionFault {
 }
 
 impl Rendition {
-    /// The input as it is.
+    /// A rendition that is the input as it is.
     pub fn passthrough(name: impl Into<String>) -> Self {
         Self { name: name.into(), video: Video::Source, audio: Audio::Source }
     }
 
-    /// Nothing has to be made for it: it is the source.
+    /// Whether the rendition is the source, so that nothing has to be made for it.
     pub fn is_passthrough(&self) -> bool {
         self.video == Video::Source && self.audio == Audio::Source
     }
 
-    /// None where no picture is encoded for it.
+    /// The settings of the encoded picture. A rendition without an encoded picture has none.
     pub fn picture(&self) -> Option<&PictureSettings> {
         match &self.video {
             Video::Encode(picture) => Some(picture),
@@ -58,7 +59,7 @@ impl Rendition {
         }
     }
 
-    /// None where no sound is encoded for it.
+    /// The settings of the encoded sound. A rendition without encoded sound has none.
     pub fn sound(&self) -> Option<&SoundSettings> {
         match &self.audio {
             Audio::Encode(sound) => Some(sound),
@@ -67,7 +68,7 @@ impl Rendition {
     }
 
     pub fn check(&self) -> Result<(), RenditionFault> {
-        // It stands in playback addresses, like a stream's name.
+        // The name stands in playback addresses, like a stream's name.
         let slug = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         if self.name.is_empty() || self.name.len() > 32 || !self.name.chars().all(slug) {
             return Err(RenditionFault { field: "name", problem: "must be 1 to 32 letters, digits, '-' or '_'" });
@@ -105,7 +106,7 @@ mod tests {
         }
     }
 
-    /// Rows have the form in which people say it.
+    /// Rows have the same form as a draft.
     #[test]
     fn rows_come_back_as_they_went() {
         let picture = PictureSettings { fit: Fit::Crop, fps: Some(29.97), ..hd() };

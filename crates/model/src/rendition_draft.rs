@@ -1,4 +1,4 @@
-//! A rendition as somebody said it: what was left out stays left out, and is filled in where it is used.
+//! A rendition as somebody wrote it. Settings that were left out stay out, and are filled in where the rendition is used.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,8 +12,8 @@ use crate::{
 /// Either `passthrough`, or a size and a bitrate, or `audio_bitrate_kbps` alone, which is sound without a picture, or `video: "source"`,
 /// which is the picture as it is beside sound that is encoded. A restream's own may leave out everything but its size: what is left
 /// out follows the platform's rules.
-// The one form of it outside the process: bodies of the API, rows and ladder files have it. Rules of a platform that change later fill
-// a restream's row differently.
+// This is its one form outside the process: bodies of the API, rows and ladder files have it. If the rules of a platform change later,
+// they fill a restream's row differently.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = RenditionDto)]
@@ -72,8 +72,8 @@ pub enum AsItIs {
 }
 
 impl RenditionDraft {
-    /// The whole of it for a destination with these rules; None: for nobody in particular. What was said stays as it is, also
-    /// where it breaks a rule: that is for a warning to say.
+    /// The whole rendition for a destination with these rules, or (without rules) for any. Settings that were written stay as they are,
+    /// even if they break a rule: then a warning tells so.
     pub fn fill(&self, rules: Option<&PlatformRules>) -> Rendition {
         let name = self.name.clone();
         if self.passthrough {
@@ -100,7 +100,7 @@ impl RenditionDraft {
             bitrate_kbps: self.video_bitrate_kbps.unwrap_or_else(|| recommended_kbps(rules, width, height)),
             codec,
             gop_seconds: self.gop_seconds.or(rules.map(|rules| rules.gop_recommended_seconds)).unwrap_or(2.0),
-            // Every platform that has a wish wants it constant, and none minds.
+            // Every platform that has a wish wants a constant rate, and no platform objects to one.
             rate_control: self.rate_control.unwrap_or(RateControl::Cbr),
             profile: self.profile.clone().or_else(|| rules?.usual_profile(codec)),
             fit: self.fit.unwrap_or_default(),
@@ -116,13 +116,13 @@ impl RenditionDraft {
         }
     }
 
-    /// What is filled in is within all limits, so a fault is of something that was said.
+    /// Checks the draft. Settings that are filled in are within all limits, so a fault lies in one that was written.
     pub fn check(&self) -> Result<(), RenditionFault> {
         self.check_shape()?;
         self.fill(None).check()
     }
 
-    /// Which fields go together.
+    /// Checks which fields go together.
     fn check_shape(&self) -> Result<(), RenditionFault> {
         let fault = |field, problem| Err(RenditionFault { field, problem });
         let (picture, sound) = (self.says_picture(), self.says_sound());
@@ -150,7 +150,7 @@ impl RenditionDraft {
         Ok(())
     }
 
-    /// Anything of a picture that is to be encoded.
+    /// Whether any setting of an encoded picture was written.
     fn says_picture(&self) -> bool {
         let Self { name, passthrough, video, audio, audio_bitrate_kbps, audio_codec, loudness_lufs, .. } = self.clone();
         let rest =
@@ -163,7 +163,7 @@ impl RenditionDraft {
     }
 }
 
-/// For a ladder, which is for nobody in particular: the picture's bitrate must be said.
+/// This is for a ladder, which suits no particular destination, so the picture's bitrate must be given.
 impl TryFrom<RenditionDraft> for Rendition {
     type Error = RenditionFault;
 
@@ -180,7 +180,7 @@ impl TryFrom<RenditionDraft> for Rendition {
     }
 }
 
-/// With everything said.
+/// The draft in which everything is set.
 impl From<Rendition> for RenditionDraft {
     fn from(rendition: Rendition) -> Self {
         let passthrough = rendition.is_passthrough();
@@ -213,16 +213,17 @@ impl From<Rendition> for RenditionDraft {
     }
 }
 
-/// What platforms recommend is said of this size.
+/// The recommended bitrates of platforms are for this size.
 const RECOMMENDED_FOR: (u32, u32) = (1920, 1080);
 /// Over the public internet RTMP above 5 Mbps risks interruptions.
 const RECOMMENDED_KBPS: u32 = 5_000;
-/// Half the pixels need more than half the bits: a picture's detail grows slower than its area. By it 6000 kbps at 1080p are
-/// 3260 at 720p, where Twitch says 3000, and 8000 are 4350, where YouTube says 4000.
+/// The bitrate falls more slowly than the area: half the pixels need more than half the bits, because a picture's detail grows slower
+/// than its area. With this exponent 6000 kbps at 1080p are 3260 at 720p, where Twitch says 3000, and 8000 are 4350, where YouTube says
+/// 4000.
 const AREA_EXPONENT: f64 = 0.75;
-/// People read them.
+/// Bitrates that are filled in are multiples of this, because people read them.
 const BITRATE_STEP_KBPS: u32 = 50;
-/// As a rendition's own limits have it.
+/// These limits are those of any rendition.
 const BITRATE_MIN_KBPS: u32 = 50;
 const BITRATE_MAX_KBPS: u32 = 200_000;
 
@@ -244,7 +245,7 @@ mod tests {
         RenditionDraft { name: "own".into(), width: Some(width), height: Some(height), ..RenditionDraft::default() }
     }
 
-    /// As the platform's rules fill it.
+    /// The draft as the platform's rules fill it.
     fn filled(platform: &str, draft: &RenditionDraft) -> (PictureSettings, SoundSettings) {
         let platforms = Platforms::load().unwrap();
         let whole = draft.fill(Some(&platforms.get(platform).unwrap().rules));
@@ -361,7 +362,7 @@ mod tests {
                 RenditionDraft { audio: KEPT, loudness_lufs: Some(-23.0), ..sized(640, 360) },
                 (Some("audio"), Some("audio")),
             ),
-            // Who it is for says its bitrate; a ladder is for nobody in particular.
+            // A platform gives the bitrate; a ladder suits no particular destination.
             (sized(640, 360), (None, Some("video_bitrate_kbps"))),
             (RenditionDraft { video_bitrate_kbps: Some(600), ..sized(640, 360) }, (None, None)),
         ] {

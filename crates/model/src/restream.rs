@@ -7,27 +7,27 @@ use time::OffsetDateTime;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Restream {
     pub id: RestreamId,
-    /// Rises by one with every change; what `If-Match` compares.
+    /// The version rises by one with every change. `If-Match` is compared with it.
     pub version: i64,
     pub stream_id: StreamId,
-    /// Unique within its stream.
+    /// The name, which is unique within the stream.
     pub name: String,
     pub active: bool,
-    /// The caller's own number for its customer; carried, never interpreted.
+    /// The caller's own number for its customer. It is stored and returned, never interpreted.
     pub client_user_id: Option<i64>,
     pub target: Target,
     pub backup_uri: Option<Secret>,
     pub rendition: RestreamRendition,
     pub schedule: Schedule,
     pub retry: RetryRules,
-    /// Why it was stopped by the server itself; cleared by a start.
+    /// Why the server itself stopped the restream. A start clears it.
     pub stop_reason: Option<ReasonCode>,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
 }
 
 impl Restream {
-    /// By the names that the API has for them.
+    /// The changed fields, by the names that the API has for them.
     pub fn changed_fields(&self, before: &Self) -> Vec<&'static str> {
         let mut names = changed!(Restream, before, self;
             stream_id, name, active, client_user_id, backup_uri, rendition, schedule, retry
@@ -49,7 +49,7 @@ impl Restream {
 }
 
 impl Restream {
-    /// What a new restream is when only the necessary is said: as is, not started.
+    /// A new restream with only the necessary settings: it sends the stream as it is, and is not started.
     pub fn draft(stream_id: StreamId, name: impl Into<String>, target: Target) -> Self {
         Self {
             id: RestreamId::UNSAVED,
@@ -69,8 +69,8 @@ impl Restream {
         }
     }
 
-    /// The addresses that it names itself, instead of taking them from a destination, with the fields that hold them. A key that is a
-    /// whole `srt://` URL leads away from its destination.
+    /// The addresses that the restream names itself, instead of taking them from a destination, with the fields that hold them. A key
+    /// that is a whole `srt://` URL leads away from its destination.
     pub fn raw_uris(&self) -> impl Iterator<Item = (&'static str, &Secret)> {
         let named = match &self.target {
             Target::Uri(uri) => Some(("uri", uri)),
@@ -84,13 +84,13 @@ impl Restream {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// Everything on one line, key included.
+    /// Everything is on one line, the key included.
     Uri(Secret),
-    /// A saved server and this restream's own key.
+    /// A saved server, and this restream's own key.
     Destination { destination_id: DestinationId, stream_key: Secret },
 }
 
-/// In which quality a restream is to be sent, as somebody said it.
+/// The quality in which a restream is to be sent, as somebody wrote it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum RestreamRendition {
     #[default]
@@ -100,7 +100,7 @@ pub enum RestreamRendition {
     Inline(RenditionDraft),
 }
 
-/// In which quality a restream is sent: nothing is left out.
+/// The quality in which a restream is sent, with every setting.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum RenditionWish {
     #[default]
@@ -116,7 +116,7 @@ pub struct Schedule {
     pub stop_at: Option<OffsetDateTime>,
 }
 
-/// What a restream does when its source goes.
+/// What a restream does when its source is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryRules {
     /// How long the push connection is held open without a source.
@@ -142,10 +142,10 @@ pub struct RetryRulesFault {
 
 impl RetryRules {
     const MAX_SOURCE_LOST_SECONDS: u32 = 3_600;
-    /// A week.
+    /// The limit is a week.
     const MAX_GIVE_UP_MINUTES: u32 = 7 * 24 * 60;
 
-    /// From the numbers users write; fractions are allowed, None means the default.
+    /// Makes rules of the numbers that users write. Fractions are allowed; `None` means the default.
     pub fn new(source_lost_seconds: Option<f64>, give_up_minutes: Option<f64>) -> Result<Self, RetryRulesFault> {
         let default = Self::default();
         let source_lost = match source_lost_seconds {
@@ -168,7 +168,7 @@ impl RetryRules {
     }
 }
 
-/// Rounded to whole milliseconds, so that what is stored is what was said.
+/// A duration, rounded to whole milliseconds, so that the stored value is the one that was written.
 fn within(number: f64, max: u32, seconds_each: f64) -> Option<Duration> {
     (0.0..=f64::from(max))
         .contains(&number)

@@ -1,13 +1,13 @@
-//! Who may do what.
+//! Roles: who may do what.
 
-/// From least to most; `a >= b` means that `a` may do whatever `b` may.
+/// Roles rise from least to most; `a >= b` means that `a` may do whatever `b` may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// Reads.
+    /// May read.
     Viewer,
-    /// Streams and restreams, and sees their secrets.
+    /// May change streams and restreams, and see their secrets.
     Operator,
-    /// Everything.
+    /// May do everything.
     Admin,
 }
 

@@ -1,23 +1,23 @@
-//! Ladders that are kept under a name: those that come with the server, and one's own.
+//! Ladders that have a name: those that come with the server, and those that its users make.
 
 use crate::ladder::{BuiltinLadder, is_builtin_ladder};
 use crate::{Ladder, LadderFault, LadderId, Rendition};
 use time::OffsetDateTime;
 
-/// Ladders that come with the server have ids from 1 on in the order in which they are shown; one's own begin above.
+/// Ladders that come with the server have ids from 1 on, in the order in which they are shown. Those that users make begin above this.
 pub const BUILTIN_LADDER_ID_MAX: i64 = 1_000;
 
 const NAME_BYTES_MAX: usize = 64;
 
-/// A ladder of one's own.
+/// A ladder that a user made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SavedLadder {
     pub id: LadderId,
-    /// Rises by one with every change; what `If-Match` compares.
+    /// The version rises by one with every change. `If-Match` is compared with it.
     pub version: i64,
-    /// How streams name it.
+    /// The name by which streams refer to it.
     pub name: String,
-    /// What people call it.
+    /// The name for people.
     pub title: String,
     pub renditions: Vec<Rendition>,
     pub created_at: OffsetDateTime,
@@ -25,7 +25,7 @@ pub struct SavedLadder {
 }
 
 impl SavedLadder {
-    /// By the names that the API has for them.
+    /// The changed fields, by the names that the API has for them.
     pub fn changed_fields(&self, before: &Self) -> Vec<&'static str> {
         changed!(SavedLadder, before, self; name, title, renditions | id, version, created_at, updated_at)
     }
@@ -72,7 +72,7 @@ impl SavedLadder {
 }
 
 impl BuiltinLadder {
-    /// With their ids, in the order in which they are shown.
+    /// The built-in ladders with their ids, in the order in which they are shown.
     pub fn numbered() -> impl Iterator<Item = (LadderId, Self)> {
         (1..).map(LadderId).zip(Self::all())
     }

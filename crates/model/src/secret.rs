@@ -1,8 +1,8 @@
-//! A stream key, passphrase or URL that carries one: never printed by accident.
+//! A stream key, passphrase or URL that carries one, which is never printed by accident.
 
 use std::fmt;
 
-/// A string that `Debug` does not show. There is no `Display`: whoever needs the text says `expose()`.
+/// A string that `Debug` does not show. There is no `Display`: code that needs the text calls `expose()`.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Secret(String);
 
@@ -11,7 +11,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself; the callers of this are the list of places where a secret can leave.
+    /// The text itself. The callers of this function are the list of places where a secret can leave.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -20,8 +20,8 @@ impl Secret {
         self.0.is_empty()
     }
 
-    /// The first four characters and an ellipsis, enough to recognise a key by; short ones show nothing, because
-    /// four of eight characters would be half of the secret.
+    /// The first four characters and an ellipsis, which is enough to recognise a key. A short secret shows nothing, because four of eight
+    /// characters would be half of it.
     pub fn masked(&self) -> String {
         const SHOWN_CHARS: usize = 4;
         const SHORTEST_SHOWN_CHARS: usize = 9;

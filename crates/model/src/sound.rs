@@ -1,4 +1,4 @@
-//! The sound of a rendition: what it is coded as, how much of it, and how loud it is made.
+//! The sound of a rendition: its codec, its bitrate, and the loudness that it is brought to.
 
 use std::ops::RangeInclusive;
 
@@ -7,12 +7,12 @@ use utoipa::ToSchema;
 
 use crate::RenditionFault;
 
-/// Below it neither codec is worth hearing in stereo; above it neither gains anything.
+/// The bitrates that are allowed. Below, neither codec is worth hearing in stereo; above, neither gains anything.
 const BITRATE_KBPS: RangeInclusive<u32> = 16..=512;
-/// EBU R128 asks for -23, AES and Spotify for -16 and -14; beyond these nobody asks for anything.
+/// The loudness that is allowed. EBU R128 asks for -23, AES and Spotify for -16 and -14; nobody asks for anything beyond these limits.
 const LOUDNESS_LUFS: RangeInclusive<f64> = -30.0..=-10.0;
 
-/// Where nothing else is said.
+/// The bitrate if nobody has chosen one.
 pub(crate) const BITRATE_KBPS_DEFAULT: u32 = 128;
 
 /// AAC-LC goes to every destination and every player. Opus is better at low rates, and goes by Enhanced RTMP, in CMAF and in MPEG-TS
@@ -40,7 +40,7 @@ impl AudioCodec {
 pub struct SoundSettings {
     pub bitrate_kbps: u32,
     pub codec: AudioCodec,
-    /// Integrated loudness that it is brought to, by EBU R128's measure. None: it stays as it came.
+    /// The integrated loudness that the sound is brought to, measured as EBU R128 says. `None` leaves it as it came.
     pub loudness_lufs: Option<f64>,
 }
 

@@ -1,4 +1,4 @@
-//! A restream as the restreamer is to run it: every reference resolved, comparable, so that a change is a difference.
+//! A restream as the restreamer is to run it. Every reference is resolved, and specs can be compared, so that a change is a difference.
 
 use crate::{
     Destination, Platform, Platforms, PushUrl, PushUrlFault, Reason, ReasonCode, RenditionWish, Restream, RestreamId,
@@ -11,7 +11,7 @@ pub struct RestreamSpec {
     pub stream_id: StreamId,
     pub name: String,
     pub primary: PushUrl,
-    /// Fed all the time beside the primary.
+    /// The backup server, which is fed all the time beside the primary one.
     pub backup: Option<PushUrl>,
     pub rendition: RenditionWish,
     pub retry: RetryRules,
@@ -37,7 +37,8 @@ impl ConfigFault {
     }
 }
 
-/// Pure: the same rows give the same spec. A URL of the restream's own wins over the destination's backup.
+/// Makes the spec of a restream. The function is pure: the same rows give the same spec. A backup URL of the restream's own wins over the
+/// destination's.
 pub fn resolve(
     restream: &Restream,
     destination: Option<&Destination>,
@@ -55,7 +56,7 @@ pub fn resolve(
                 .ok_or(ConfigFault::DestinationMissing)?;
             let with_key = |server: &str| PushUrl::from_server_and_key(server, stream_key.expose());
             let primary = with_key(destination.url.expose()).map_err(ConfigFault::Primary)?;
-            // A key that is a whole URL leads elsewhere: the destination's backup is not its backup.
+            // A key that is a whole URL leads elsewhere, so the destination's backup is not its backup.
             let whole = stream_key.expose().contains("://");
             let backup = match (own_backup, &destination.backup_url) {
                 (None, Some(server)) if !whole => Some(with_key(server.expose()).map_err(ConfigFault::Backup)?),
@@ -78,8 +79,8 @@ pub fn resolve(
     })
 }
 
-/// A rendition of the restream's own is what was said of it, and for the rest what suits the platform; one of the ladder is for
-/// others too.
+/// A restream's own rendition takes the settings that were written, and for the rest those that suit the platform. A rendition of the
+/// ladder is left as it is, because it is for others too.
 fn filled(asked: &RestreamRendition, platform: Option<&Platform>) -> RenditionWish {
     match asked {
         RestreamRendition::AsIs => RenditionWish::AsIs,

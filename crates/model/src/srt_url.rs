@@ -1,4 +1,4 @@
-//! `srt://` addresses we call: the query parameters as FFmpeg writes them, with units that can't be mistaken.
+//! The `srt://` addresses that we call. Query parameters are as FFmpeg writes them, with units that can't be mistaken.
 
 use crate::Secret;
 use crate::push_url::{PushUrlFault, authority, checked_text, split_query};
@@ -7,29 +7,29 @@ use std::ops::RangeInclusive;
 /// SRT itself fixes this range.
 pub const PASSPHRASE_BYTES: RangeInclusive<usize> = 10..=79;
 
-/// A minute: more is a unit mistake (the recovery buffer would be 15 MB at 2 Mbps and the stream a minute late).
+/// The greatest latency is a minute. More is a unit mistake (the recovery buffer would be 15 MB at 2 Mbps and the stream a minute late).
 pub const MAX_LATENCY_US: u64 = 60_000_000;
 
 /// libsrt's own limit for SRTO_STREAMID.
 const MAX_STREAMID_BYTES: usize = 512;
 
-/// One TS packet to the largest payload of a 1500-byte MTU.
+/// The range is from one TS packet to the largest payload of a 1500-byte MTU.
 const PKT_SIZE_BYTES: RangeInclusive<u64> = 188..=1456;
 
-/// One datagram to 64 MiB, which is a minute at 9 Mbps: memory that one URL may claim.
+/// The range is from one datagram to 64 MiB, which is a minute at 9 Mbps. It limits the memory that one URL may claim.
 const SEND_BUFFER_BYTES: RangeInclusive<u64> = 1_500..=67_108_864;
 
 /// Where and how to call an SRT listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SrtUrl {
-    /// A name or address, IPv6 without brackets.
+    /// A host name or an address; IPv6 has no brackets.
     pub host: String,
     pub port: u16,
-    /// Often carries the stream key, so it is kept like one.
+    /// The stream id. It often carries the stream key, so it is kept like one.
     pub streamid: Option<Secret>,
     pub passphrase: Option<Secret>,
     pub latency_us: Option<u64>,
-    /// 16, 24 or 32 bytes; None: the library's choice.
+    /// The length of the key: 16, 24 or 32 bytes. `None` leaves the choice to the library.
     pub pbkeylen: Option<u8>,
     pub pkt_size: Option<u32>,
     pub send_buffer_size: Option<u32>,
@@ -110,7 +110,7 @@ impl SrtUrl {
         Ok(())
     }
 
-    /// The address and what is not secret, for people.
+    /// The address and the parameters that are not secret, for people.
     pub(crate) fn masked(&self) -> String {
         let mut text = format!("srt://{}?mode=caller", self.address());
         let numbers = [
@@ -127,7 +127,7 @@ impl SrtUrl {
         text
     }
 
-    /// `host:port`, IPv6 in brackets.
+    /// The address as `host:port`, with IPv6 in brackets.
     pub fn address(&self) -> String {
         if self.host.contains(':') {
             format!("[{}]:{}", self.host, self.port)
@@ -137,12 +137,12 @@ impl SrtUrl {
     }
 }
 
-/// SRT's own rule for passphrases, said in words.
+/// Checks SRT's own rule for passphrases.
 pub fn checked_passphrase(passphrase: &str) -> Result<(), &'static str> {
     if PASSPHRASE_BYTES.contains(&passphrase.len()) { Ok(()) } else { Err("must be 10 to 79 characters long") }
 }
 
-/// FFmpeg writes bare microseconds; people say milliseconds or seconds, so those carry their unit.
+/// Reads a latency. FFmpeg writes bare microseconds; people write milliseconds or seconds, which must have their unit.
 fn latency_us(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -155,7 +155,7 @@ fn latency_us(text: &str) -> Option<u64> {
     };
     let number: f64 = number.parse().ok()?;
     let us = (number * us_each).round();
-    // Above any limit of ours a float may no longer be exact; say no here, where it is one comparison.
+    // Far above our limits a float may no longer be exact. Such a number is refused here with one comparison.
     (us.is_finite() && us <= 1e12).then_some(us as u64)
 }
 
@@ -164,7 +164,7 @@ fn within(text: &str, range: &RangeInclusive<u64>) -> Option<u32> {
     if range.contains(&number) { u32::try_from(number).ok() } else { None }
 }
 
-/// Plain percent-decoding; a `+` stays a `+`, as in FFmpeg.
+/// Decodes percent escapes. A `+` stays a `+`, as in FFmpeg.
 fn percent_decoded(name: &str, value: &str) -> Result<String, PushUrlFault> {
     let fault = || PushUrlFault::parameter(name, "has a broken percent escape");
     let mut bytes = Vec::with_capacity(value.len());

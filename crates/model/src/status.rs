@@ -1,4 +1,4 @@
-//! What is, as opposed to what is asked for: states with their reasons and measured figures.
+//! What is, as opposed to what is asked for: states with their reasons, and measured figures.
 
 use crate::named::named;
 use crate::{Slot, Viewers};
@@ -7,15 +7,15 @@ use time::OffsetDateTime;
 named!(StreamState { Offline = "offline", Starting = "starting", Live = "live", Stalled = "stalled", Failed = "failed" });
 
 named!(RestreamState {
-    /// Defined, not started.
+    /// It is defined, but not started.
     Stopped = "stopped",
-    /// Started; begins by itself when the source comes.
+    /// It is started, and begins by itself when the source comes.
     AwaitingStream = "awaiting_stream",
-    /// Opening the connection, or waiting for the publish to be accepted.
+    /// The connection is being opened, or the publish waits to be accepted.
     Connecting = "connecting",
-    /// The far end accepted the publish and media bytes are making progress.
+    /// The far end accepted the publish, and media bytes are making progress.
     Streaming = "streaming",
-    /// Refused, unreachable, unsupported, stalled; usually retried.
+    /// The push was refused, or its destination is unreachable, unsupported or stalled. It is usually tried again.
     Error = "error",
 });
 
@@ -35,7 +35,7 @@ named!(ReasonCode {
 });
 
 impl ReasonCode {
-    /// Whose fault it is unless the place where it happened knows better.
+    /// Whose fault it is, unless the place where it happened knows better.
     pub fn usual_fault(self) -> Fault {
         match self {
             Self::AuthRejected
@@ -58,7 +58,7 @@ named!(
 );
 
 named!(
-    /// How a rendition is. Degraded: it flows, but late, or not from the encoder that it was to be made by.
+    /// How a rendition is. Degraded means that it flows, but late, or not from the encoder that should make it.
     RenditionState {
         Offline = "offline", Starting = "starting", Live = "live", Degraded = "degraded", Stalled = "stalled", Failed = "failed",
     }
@@ -68,7 +68,7 @@ named!(IngestProtocol {
     Rtmp = "rtmp", Rtmps = "rtmps", Srt = "srt", Whip = "whip", Pull = "pull", Playlist = "playlist",
 });
 
-/// Why something is in the state it is in. The message is for people and never holds a secret.
+/// Why something is in its state. The message is for people and never holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
     pub code: ReasonCode,
@@ -87,7 +87,7 @@ impl Reason {
     }
 }
 
-/// Something that works but should be known.
+/// Something that works, but that the operator should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
     pub code: String,
@@ -101,7 +101,7 @@ pub struct StreamStatus {
     pub since: OffsetDateTime,
     pub reason: Option<Reason>,
     pub ingest: Option<IngestStatus>,
-    /// What the source consists of.
+    /// The tracks of the source.
     pub tracks: Vec<TrackStatus>,
     pub renditions: Vec<RenditionStatus>,
     pub viewers: Viewers,
@@ -109,7 +109,7 @@ pub struct StreamStatus {
 }
 
 impl StreamStatus {
-    /// What is true of a stream that nothing was ever heard of.
+    /// The status of a stream of which nothing was ever heard.
     pub fn offline(since: OffsetDateTime) -> Self {
         Self {
             state: StreamState::Offline,
@@ -128,18 +128,18 @@ impl StreamStatus {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrackStatus {
     pub id: u32,
-    /// "video" or "audio".
+    /// The kind, which is "video" or "audio".
     pub kind: &'static str,
     pub codec: String,
-    /// ISO 639-2: "deu".
+    /// The language by ISO 639-2, such as "deu".
     pub language: Option<String>,
     pub label: Option<String>,
-    /// What is played, or sent by RTMP, where nobody chose: the first of its kind.
+    /// Whether the track is the first of its kind, which is played, or sent by RTMP, if nobody chose.
     pub default: bool,
     pub bitrate_bps: u64,
 }
 
-/// What arrives; unknown figures are None, never zero.
+/// What arrives from the source. Unknown figures are `None`, never zero.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IngestStatus {
     pub protocol: IngestProtocol,
@@ -157,22 +157,22 @@ pub struct IngestStatus {
     pub latency_ms: Option<f64>,
     pub rtt_ms: Option<f64>,
     pub loss_percent: Option<f64>,
-    /// MPEG-TS: packets whose counter does not follow on the one before.
+    /// MPEG-TS packets whose counter does not follow on the one before.
     pub continuity_errors: Option<u64>,
     pub srt: Option<SrtFigures>,
 }
 
-/// What is known of an SRT connection's path beside the figures that all protocols have. Counts are since it was opened.
+/// What is known of an SRT connection's path beside the figures that all protocols have. Counts are since the connection was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SrtFigures {
-    /// Sent again because the far end missed them (a push), or missed by us and asked for again (an ingest).
+    /// Packets that the far end missed and that were sent again (a push), or that we missed and asked for again (an ingest).
     pub lost_packets: u64,
     pub retransmitted_packets: u64,
-    /// Never repaired: their time had passed.
+    /// Packets that were never repaired, because their time had passed.
     pub dropped_packets: u64,
-    /// Encrypted with another key.
+    /// Packets that were encrypted with another key.
     pub undecryptable_packets: u64,
-    /// What lies in the sending or the receiving buffer.
+    /// The media in the sending or the receiving buffer.
     pub buffer_ms: u32,
     pub rate_bps: u64,
     /// What the path could carry, as estimated.
@@ -190,10 +190,10 @@ pub struct RenditionStatus {
     pub bitrate_bps: u64,
     pub target_bps: Option<u64>,
     pub fps: Option<f64>,
-    /// What encoding it adds: from a picture's way into the worker to its way out.
+    /// The delay that encoding adds: from a picture's way into the worker to its way out.
     pub latency_ms: Option<f64>,
     pub state: RenditionState,
-    /// Why this encoder, why it is degraded, or why there is none.
+    /// Why this encoder was chosen, why the rendition is degraded, or why it has no encoder.
     pub reason: Option<String>,
 }
 
@@ -202,10 +202,10 @@ pub struct RenditionStatus {
 pub struct PushStatus {
     pub state: RestreamState,
     pub since: OffsetDateTime,
-    /// When the outage began: retries change the state, and not this.
+    /// When the outage began. Retries change the state, but not this.
     pub failing_since: Option<OffsetDateTime>,
     pub reason: Option<Reason>,
-    /// Connection attempts since it last streamed; 1 is the first.
+    /// Connection attempts since the push last streamed; 1 is the first.
     pub attempt: u32,
     pub next_retry_at: Option<OffsetDateTime>,
     pub bitrate_bps: u64,
@@ -215,7 +215,7 @@ pub struct PushStatus {
     pub dropped_frames: u64,
     pub rtt_ms: Option<f64>,
     pub loss_percent: Option<f64>,
-    /// SRT, as negotiated.
+    /// The negotiated latency of an SRT push.
     pub latency_ms: Option<f64>,
     pub srt: Option<SrtFigures>,
     pub connected_since: Option<OffsetDateTime>,
@@ -223,7 +223,7 @@ pub struct PushStatus {
 }
 
 impl PushStatus {
-    /// A push that has not been tried.
+    /// The status of a push that has not been tried.
     pub fn stopped(since: OffsetDateTime) -> Self {
         Self {
             state: RestreamState::Stopped,
@@ -247,7 +247,7 @@ impl PushStatus {
     }
 }
 
-/// The primary's figures stand for the restream; a backup has its own.
+/// The primary's figures stand for the restream. A backup has its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RestreamStatus {
     pub push: PushStatus,

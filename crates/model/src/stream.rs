@@ -3,31 +3,31 @@
 use crate::{Ladder, LogoImage, LogoPlacement, Secret, StreamId, StreamName};
 use time::OffsetDateTime;
 
-/// A day: what a disk-backed window may hold at most.
+/// The longest window on disk is a day.
 pub const MAX_DVR_SECONDS: u32 = 86_400;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stream {
     pub id: StreamId,
-    /// Rises by one with every change; what `If-Match` compares.
+    /// The version rises by one with every change. `If-Match` is compared with it.
     pub version: i64,
     pub name: StreamName,
     pub active: bool,
-    /// One or two, each slot once, primary first.
+    /// One or two sources, each with another slot, the primary first.
     pub sources: Vec<Source>,
     pub ladder: Option<Ladder>,
     pub hls: bool,
     pub dash: bool,
     pub webrtc: bool,
     pub dvr_seconds: u32,
-    /// Whether the source is kept as files.
+    /// Whether the source is recorded to files.
     pub record: bool,
     pub protected: bool,
-    /// Playback tokens of another epoch open nothing: it rises when they are revoked.
+    /// The epoch of playback tokens, which rises when they are revoked. Tokens of another epoch open nothing.
     pub play_epoch: u32,
     pub slate: Option<Slate>,
     pub encoder_policy: EncoderPolicy,
-    /// How its logo lies, whether it has one or not.
+    /// How the logo lies, whether the stream has one or not.
     pub logo: LogoPlacement,
     pub logo_image: Option<LogoImage>,
     pub srt_passphrase: Option<Secret>,
@@ -36,7 +36,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// By the names that the API has for them.
+    /// The changed fields, by the names that the API has for them.
     pub fn changed_fields(&self, before: &Self) -> Vec<&'static str> {
         changed!(Stream, before, self;
             name, active, sources, ladder, hls, dash, webrtc, dvr_seconds, record, protected, slate, encoder_policy, logo,
@@ -45,7 +45,7 @@ impl Stream {
 }
 
 impl Stream {
-    /// What a new stream is when only its name is said: one push source, passthrough, every output that there is.
+    /// A new stream of which only the name is known: one push source, passthrough, every output that there is.
     pub fn draft(name: StreamName) -> Self {
         Self {
             id: StreamId::UNSAVED,
@@ -108,11 +108,11 @@ impl Slot {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceKind {
-    /// Someone publishes to us with this key; empty in a draft: keep the slot's key, or make one.
+    /// Somebody publishes to us with this key. In a draft it may be empty, which means: keep the slot's key, or make one.
     Push { stream_key: Secret },
-    /// We fetch; the URI may carry credentials.
+    /// We fetch the source. The URI may carry credentials.
     Pull { uri: Secret },
-    /// Files played one after another.
+    /// Files are played one after another.
     Playlist { items: Vec<String>, looped: bool },
 }
 

@@ -1,11 +1,11 @@
-//! Who watches, counted by the way in which they do. A new way is a line here.
+//! Counts those who watch by the way in which they do. A new way is a line here.
 
 use crate::named::named;
 
 macro_rules! viewer_kinds {
     ($($variant:ident = $text:literal),+ $(,)?) => {
         named!(
-            /// How somebody watches.
+            /// A way of watching.
             ViewerKind { $($variant = $text),+ }
         );
 
@@ -24,7 +24,7 @@ impl ViewerKind {
     pub const COUNT: usize = Self::ALL.len();
 }
 
-/// How many watch in each way.
+/// The number of viewers in each way of watching.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Viewers([u64; ViewerKind::COUNT]);
 

@@ -1,6 +1,6 @@
-//! Every code that a warning can have: programs that show warnings know by it what may come.
+//! Every code that a warning can have, for programs that show warnings.
 
-/// In the order of the alphabet. A new one goes here with the code that warns.
+/// The codes in the order of the alphabet. A new one goes here with the code that warns.
 pub const WARNING_CODES: &[&str] = &[
     "audio_bitrate_too_high",
     "b_frames",

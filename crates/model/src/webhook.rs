@@ -3,7 +3,7 @@
 use crate::{EventKind, Secret, WebhookId};
 use time::OffsetDateTime;
 
-/// Each has a task and, while it is told, a connection.
+/// The most webhooks. Each has a task and, while it is told, a connection.
 pub const MAX_WEBHOOKS: usize = 100;
 
 const URL_BYTES_MAX: usize = 2_048;
@@ -13,14 +13,14 @@ const SECRET_BYTES_MAX: usize = 256;
 pub struct Webhook {
     pub id: WebhookId,
     pub url: Secret,
-    /// What requests are signed with.
+    /// The secret with which requests are signed.
     pub secret: Option<Secret>,
-    /// None: all types of events.
+    /// The types of events that are told. `None` means all of them.
     pub types: Option<Vec<EventKind>>,
     pub created_at: OffsetDateTime,
 }
 
-/// What is wrong, and in which field.
+/// What is wrong with a webhook, and in which field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field} {problem}")]
 pub struct WebhookFault {
@@ -54,7 +54,7 @@ impl Webhook {
         }
     }
 
-    /// Scheme and host: what follows is a secret as often as not.
+    /// The scheme and the host of the URL. The rest is a secret as often as not.
     pub fn masked_url(&self) -> String {
         let (scheme, rest) = self.url.expose().split_once("://").unwrap_or(("http", ""));
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));

@@ -16,22 +16,22 @@ const UNIQUE: Unique = &[("account.name", "name")];
 #[derive(Debug, Clone, PartialEq)]
 pub struct Account {
     pub id: UserId,
-    /// Rises by one with every change; what `If-Match` compares.
+    /// The version rises by one with every change. `If-Match` is compared with it.
     pub version: i64,
     pub name: String,
     pub role: Role,
-    /// How many restreams it may make; None: as many as it likes.
+    /// The number of restreams that the account may make. `None` means any number.
     pub restream_quota: Option<u32>,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
 }
 
-/// What is to be different about an account; None stays.
+/// The settings of an account that are to change. Those that are `None` stay.
 #[derive(Debug, Clone, Default)]
 pub struct AccountChange {
     pub name: Option<String>,
     pub role: Option<Role>,
-    /// A new password ends every login but the one with the cookie `keep`.
+    /// A new password. It ends every login but the one with the cookie `keep`.
     pub password: Option<Secret>,
     pub keep: Option<Secret>,
     pub restream_quota: Option<Option<u32>>,
@@ -80,15 +80,15 @@ impl Store {
         Ok(Page::new(items, limit, |account| account.id.0))
     }
 
-    /// Gives it as it was and as it is now. With `version`, only if it still has that one. The last admin stays one: nobody
-    /// could make another.
+    /// Changes an account, and returns it as it was and as it is now. With `version`, it does so only if the account still has that one.
+    /// The last admin stays one, because nobody could make another.
     pub async fn update_account(
         &self,
         id: UserId,
         version: Option<i64>,
         change: AccountChange,
     ) -> Result<(Account, Account)> {
-        // Before the transaction: it takes tens of milliseconds.
+        // The password is hashed before the transaction, because that takes tens of milliseconds.
         let new_hash = match &change.password {
             Some(password) => Some(password_hash(password).await?),
             None => None,
@@ -111,7 +111,7 @@ impl Store {
         };
         columns.update(&mut tx, "account", UNIQUE, Columns::new().put("id", id.0)).await?;
         if new_hash.is_some() {
-            // Whoever knew the old password is out.
+            // Whoever knew the old password is logged out.
             let keep = change.keep.map(|cookie| hash(cookie.expose())).unwrap_or_default();
             sqlx::query("delete from login where account_id = $1 and token_hash <> $2")
                 .bind(id.0)
@@ -123,7 +123,7 @@ impl Store {
         Ok((before, account))
     }
 
-    /// Ends its logins, too. Gives what it was.
+    /// Deletes an account, ends its logins, and returns it as it was.
     pub async fn delete_account(&self, id: UserId, version: Option<i64>) -> Result<Account> {
         let mut tx = self.begin().await?;
         let account = read(&mut tx, id, version).await?;
@@ -134,7 +134,7 @@ impl Store {
     }
 }
 
-/// What is written of it with every change.
+/// The columns that are written with every change of an account.
 fn columns(account: &Account) -> Columns {
     Columns::new()
         .put("version", account.version)

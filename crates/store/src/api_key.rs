@@ -1,4 +1,4 @@
-//! API keys: kept only as hashes, shown once when made.
+//! API keys, which are kept only as hashes and shown once when they are made.
 
 use crate::columns::{Columns, Unique};
 use crate::dialect::{Connection, Row};
@@ -12,10 +12,11 @@ use sqlx::Row as _;
 use time::OffsetDateTime;
 use weir_model::{ApiKeyId, Role, Secret};
 
-/// Of keys chosen by people (`WEIR_ADMIN_APIKEY`): 24 hexadecimal digits are 96 bits, which nobody guesses. Our own have 256.
+/// The least length of a key that a person chose (`WEIR_ADMIN_APIKEY`): 24 hexadecimal digits are 96 bits, which nobody guesses. Our own
+/// keys have 256 bits.
 pub const MIN_API_KEY_BYTES: usize = 24;
 
-/// Under this name the key that the environment gives is listed.
+/// The key that the environment gives is listed under this name.
 pub const ENVIRONMENT_KEY_NAME: &str = "WEIR_ADMIN_APIKEY";
 
 const UNIQUE: Unique = &[("api_key.name", "name"), ("api_key.key_hash", "key")];
@@ -28,7 +29,7 @@ pub struct ApiKey {
     pub created_at: OffsetDateTime,
 }
 
-/// What is to be different about a key; None stays.
+/// The settings of a key that are to change. Those that are `None` stay.
 #[derive(Debug, Clone, Default)]
 pub struct ApiKeyChange {
     pub name: Option<String>,
@@ -36,14 +37,14 @@ pub struct ApiKeyChange {
 }
 
 impl Store {
-    /// A new key of 256 random bits; this answer is the only place where it can be seen.
+    /// Makes a key of 256 random bits. This answer is the only place where it can be seen.
     pub async fn create_api_key(&self, name: &str, role: Role) -> Result<(ApiKey, Secret)> {
         check_name(name)?;
         let secret = Secret::new(format!("weir_{}", random_token()?));
         Ok((self.insert_api_key(name, role, &secret).await?, secret))
     }
 
-    /// Makes sure that this very key is an admin's, and that no key which the environment gave before is one any more.
+    /// Makes sure that this very key is an admin's, and that no key which the environment gave before still is one.
     pub async fn set_environment_key(&self, key: Option<&Secret>) -> Result<()> {
         if key.is_some_and(|key| key.expose().len() < MIN_API_KEY_BYTES) {
             return Err(StoreError::Limit { field: "key", problem: "must be at least 24 characters long" });
@@ -77,7 +78,7 @@ impl Store {
         Ok(made)
     }
 
-    /// Whose key this is. Found by its hash, so the time taken tells nothing about the key.
+    /// The entry of this key. It is found by its hash, so the time taken tells nothing about the key.
     pub async fn api_key_of(&self, key: &Secret) -> Result<Option<ApiKey>> {
         let row = sqlx::query("select id, name, role, created_at from api_key where key_hash = $1")
             .bind(hash(key.expose()))
@@ -97,7 +98,7 @@ impl Store {
         Ok(Page::new(items, limit, |key| key.id.0))
     }
 
-    /// Gives the key as it was and as it is now.
+    /// Changes a key, and returns it as it was and as it is now.
     pub async fn update_api_key(&self, id: ApiKeyId, change: ApiKeyChange) -> Result<(ApiKey, ApiKey)> {
         let mut tx = self.begin().await?;
         let row = sqlx::query("select id, name, role, created_at from api_key where id = $1")
@@ -114,7 +115,7 @@ impl Store {
         Ok((before, now))
     }
 
-    /// Gives what it was.
+    /// Deletes a key, and returns it as it was.
     pub async fn delete_api_key(&self, id: ApiKeyId) -> Result<ApiKey> {
         let mut tx = self.begin().await?;
         let deleted = sqlx::query("delete from api_key where id = $1 returning id, name, role, created_at")
@@ -127,7 +128,7 @@ impl Store {
     }
 }
 
-/// The key of the environment is replaced and removed by its name, so that nobody else's may have it.
+/// Checks the name of a key. The key of the environment is replaced and removed by its name, so no other key may have that name.
 fn check_name(name: &str) -> Result<()> {
     if name == ENVIRONMENT_KEY_NAME {
         return Err(StoreError::Limit { field: "name", problem: "is kept for the key that the environment gives" });
@@ -135,7 +136,7 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// What is written of it with every change.
+/// The columns that are written with every change of a key.
 fn columns(key: &ApiKey) -> Columns {
     Columns::new().put("name", key.name.as_str()).put("role", key.role.as_str())
 }
@@ -159,7 +160,7 @@ pub(crate) fn role_of(row: &Row) -> Result<Role> {
     Role::from_name(&row.try_get::<String, _>("role")?).ok_or(StoreError::Corrupt("a role"))
 }
 
-/// 256 bits as text.
+/// A random text of 256 bits.
 pub(crate) fn random_token() -> Result<String> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|_| StoreError::Random)?;

@@ -1,4 +1,4 @@
-//! Who changed or revealed what, from where and with what outcome; never what the secret was.
+//! The audit: who changed or revealed what, from where and with what outcome; never what a secret was.
 
 use crate::columns::Columns;
 use crate::dialect::{Connection, Row};
@@ -9,14 +9,14 @@ use sqlx::{AssertSqlSafe, Row as _};
 use std::time::Duration;
 use time::OffsetDateTime;
 
-/// How it ended.
+/// The outcome of what somebody wanted to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// It was done.
     Ok,
-    /// It was not for the caller to do, or nobody knew the caller.
+    /// The caller may not do it, or is not known.
     Denied,
-    /// It could not be done.
+    /// It failed.
     Failed,
 }
 
@@ -36,19 +36,19 @@ impl Outcome {
     }
 }
 
-/// Something to write down.
+/// What one entry of the audit says.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AuditDraft {
-    /// `apikey:name`, `user:name`, `cli:uid`, or `unknown`.
+    /// The caller: `apikey:name`, `user:name`, `cli:uid`, or `unknown`.
     pub actor: String,
-    /// `reveal`, `create`, ...
+    /// The action: `reveal`, `create`, ...
     pub action: String,
-    /// `restream/7`
+    /// The thing that it was done to, such as `restream/7`.
     pub subject: String,
     pub outcome: Outcome,
-    /// Of the HTTP answer.
+    /// The status of the HTTP answer.
     pub status: Option<u16>,
-    /// Where it came from.
+    /// The address from which the request came.
     pub address: Option<String>,
 }
 
@@ -58,31 +58,32 @@ pub struct AuditEntry {
     /// When it happened first.
     pub at: OffsetDateTime,
     pub what: AuditDraft,
-    /// How often within that minute.
+    /// How often it happened within that minute.
     pub count: i64,
 }
 
-/// Which entries are asked for; None: all.
+/// Which entries are asked for. A filter that is `None` lets all pass.
 #[derive(Debug, Clone, Default)]
 pub struct AuditFilter {
     pub actor: Option<String>,
     pub outcome: Option<Outcome>,
 }
 
-/// The newest are kept: a year of a change every five minutes, about 10 MB.
+/// The number of entries that are kept, the newest ones: a year of a change every five minutes, about 10 MB.
 pub const AUDIT_ROWS_MAX: i64 = 100_000;
 
-/// Of what was refused, which strangers can make as much of as they like: they push out one another, and nothing else.
+/// The number of refused requests that are kept. Strangers can make as many as they like, but these push out one another and nothing
+/// else.
 pub const AUDIT_REFUSED_ROWS_MAX: i64 = 10_000;
 
-/// Addresses are of people: they are not kept for longer than somebody may ask for them.
+/// Addresses belong to people, so they are kept no longer than somebody may ask for them.
 const AUDIT_LIFE: Duration = Duration::from_secs(400 * 24 * 3600);
 
-/// Looking for what goes costs a walk over what stays, so it is done once for so many that come.
+/// Old entries are looked for once in this many new ones, because the search reads all that stay.
 const PRUNE_EVERY: i64 = 256;
 
 impl Store {
-    /// Its id, by which more of the same can be added to it.
+    /// Writes an entry. Returns its id, by which more of the same can be added to it.
     pub async fn record_audit(&self, what: AuditDraft) -> Result<i64> {
         let mut tx = self.begin().await?;
         let id = next_id(&mut tx, "audit").await?;
@@ -105,7 +106,7 @@ impl Store {
         Ok(id)
     }
 
-    /// It happened so many times more.
+    /// Adds to each entry how many more times it happened.
     pub async fn add_to_audit(&self, more: &[(i64, u32)]) -> Result<()> {
         let mut tx = self.begin().await?;
         for (id, times) in more {
@@ -115,7 +116,7 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// Oldest first, after the id; or newest first, before it (0: from the end).
+    /// A page of entries: with an id to start after, the oldest first; with an id to end before (0: none), the newest first.
     pub async fn audit(
         &self,
         from: i64,

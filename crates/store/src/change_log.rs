@@ -1,4 +1,4 @@
-//! What was changed, in order: whoever keeps stored things in memory reads again only what is different since it last looked.
+//! The log of changes, in order. Code that keeps stored things in memory reads again only what changed since it last looked.
 
 use crate::columns::Columns;
 use crate::dialect::Connection;
@@ -6,7 +6,7 @@ use crate::store::next_id;
 use crate::{Result, Store};
 use sqlx::Row as _;
 
-/// What is told apart in the log: the kinds of things that the control plane keeps in memory.
+/// The kinds of things that the log tells apart: those that the control plane keeps in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Noun {
     Stream,
@@ -28,22 +28,23 @@ impl Noun {
     }
 }
 
-/// A row that was made, changed or deleted: which of these it was is seen by reading it.
+/// A row that was made, changed or deleted. Reading the row shows which of these it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change {
-    /// Rises with every change. Writers wait for one another, so that a change is never seen behind a later one.
+    /// The number rises with every change. Writers wait for one another, so that a change is never seen after a later one.
     pub seq: i64,
     pub noun: Noun,
     pub row_id: i64,
 }
 
-/// So many changes can be read one by one; who is further behind reads everything. A row is some 30 bytes.
+/// The number of changes that are kept and can be read one by one. A reader that is further behind reads everything. A row is some 30
+/// bytes.
 const KEPT: i64 = 10_000;
 
-/// Looking for what goes is done once for so many that come.
+/// Old changes are removed once in this many new ones.
 const PRUNE_EVERY: i64 = 256;
 
-/// Part of the change itself: without it, the change did not happen.
+/// Notes a change, as a part of its own transaction: without the note the change did not happen.
 pub(crate) async fn note(tx: &mut Connection, noun: Noun, row_id: i64) -> Result<()> {
     let seq = next_id(tx, "change").await?;
     let columns = Columns::new().put("seq", seq).put("noun", noun.as_str()).put("row_id", row_id);
@@ -55,12 +56,12 @@ pub(crate) async fn note(tx: &mut Connection, noun: Noun, row_id: i64) -> Result
 }
 
 impl Store {
-    /// The number of the newest change, by whichever process; 0 before the first.
+    /// The number of the newest change, made by whichever process; 0 before the first.
     pub async fn last_change(&self) -> Result<i64> {
         Ok(sqlx::query_scalar("select last from sequence where name = 'change'").fetch_one(&self.readers).await?)
     }
 
-    /// What was changed behind `seq`, oldest first. None: that is so long ago that everything has to be read.
+    /// The changes after `seq`, oldest first. `None` means that `seq` is so long ago that everything has to be read.
     pub async fn changes_since(&self, seq: i64) -> Result<Option<Vec<Change>>> {
         let rows = sqlx::query("select seq, noun, row_id from change where seq > $1 order by seq")
             .bind(seq)
@@ -69,11 +70,11 @@ impl Store {
         let mut changes = Vec::with_capacity(rows.len());
         for row in &rows {
             let (noun, at): (String, i64) = (row.try_get("noun")?, row.try_get("seq")?);
-            // A word of a newer version can't be here: its schema would have been refused.
+            // A word of a newer version can't be here, because its schema would have been refused.
             let Some(noun) = Noun::ALL.into_iter().find(|known| known.as_str() == noun) else { continue };
             changes.push(Change { seq: at, noun, row_id: row.try_get("row_id")? });
         }
-        // The numbers have no holes, so that the first one tells whether any are missing.
+        // The numbers have no holes, so the first one tells whether any are missing.
         let is_whole = match changes.first() {
             Some(first) => first.seq == seq + 1,
             None => self.last_change().await? == seq,

@@ -1,4 +1,4 @@
-//! A row's columns with their values, each named once: what is inserted and what is updated are made of the same list.
+//! A row's columns with their values. Each is named once, and both inserts and updates are made of the same list.
 
 use crate::dialect::{Arguments, Connection, Database};
 use crate::store::to_ms;
@@ -8,7 +8,7 @@ use sqlx::query::Query;
 use std::fmt::Write as _;
 use time::OffsetDateTime;
 
-/// The columns that a violated constraint names, and the field that the API has for them.
+/// The columns that a violated constraint names, each with the field's name in the API.
 pub(crate) type Unique = &'static [(&'static str, &'static str)];
 
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ pub(crate) enum Value {
     Bytes(Option<Vec<u8>>),
 }
 
-/// In the order in which they were put.
+/// The columns in the order in which they were put.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Columns(Vec<(&'static str, Value)>);
 
@@ -45,7 +45,7 @@ impl Columns {
         Ok(())
     }
 
-    /// Sets these columns of the rows in which `by` has these values; gives the number of rows.
+    /// Sets these columns in the rows in which the columns of `by` have these values. Returns the number of rows.
     pub(crate) async fn update(
         self,
         tx: &mut Connection,

@@ -1,4 +1,4 @@
-//! Destination rows.
+//! The rows of destinations.
 
 use crate::change_log::Noun;
 use crate::columns::{Columns, Unique};
@@ -65,7 +65,8 @@ impl Store {
         Ok(destination)
     }
 
-    /// Refused while a restream uses it. With `version`, only if it still has that one. Gives what it was.
+    /// Deletes a destination, and returns it as it was. It is refused while a restream uses the destination. With `version`, it is done
+    /// only if the destination still has that one.
     pub async fn delete_destination(&self, id: DestinationId, version: Option<i64>) -> Result<Destination> {
         let mut tx = self.begin().await?;
         self.locked::<Destination>(&mut tx, id.0, version).await?;

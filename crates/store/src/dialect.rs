@@ -1,4 +1,4 @@
-//! The database's own types under names that any database has: files of rows name these, and nothing of SQLite.
+//! The database's own types under names that any database has. Files about rows use these names, and nothing of SQLite.
 
 pub(crate) type Database = sqlx::Sqlite;
 pub(crate) type Connection = sqlx::sqlite::SqliteConnection;
@@ -11,7 +11,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    /// These alone may say what only SQLite understands: how it is opened, locked, copied and looked at.
+    /// Only these files may use what only SQLite understands: how it is opened, locked, copied and inspected.
     const SPEAKS_SQLITE: [&str; 5] = ["dialect.rs", "restore.rs", "schema.rs", "store.rs", "write.rs"];
 
     const OF_SQLITE: [&str; 10] = [
@@ -27,7 +27,7 @@ mod tests {
         "rowid",
     ];
 
-    /// A bound value is `$1`, which both databases understand; `?` and `?1` are SQLite's.
+    /// Whether a line binds a value by `?` or `?1`, which are SQLite's. Bound values are `$1`, which both databases understand.
     fn binds_by_question_mark(line: &str) -> bool {
         const BOUND: [&str; 8] = ["= ?", "< ?", "> ?", "(?", ",?", " ?,", " ?)", "limit ?"];
         let numbered = line.as_bytes().windows(2).any(|pair| pair[0] == b'?' && pair[1].is_ascii_digit());

@@ -1,10 +1,10 @@
-//! What can go wrong with a row, and with the file that holds them.
+//! Everything that can go wrong with a row, or with the file that holds the rows.
 
 use std::path::PathBuf;
 
 pub(crate) const DISK_FULL: &str = "disk full";
 
-/// None of these ever holds a secret: SQL errors carry no bound values.
+/// What went wrong. None of these ever holds a secret: SQL errors carry no bound values.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("not found")]
@@ -25,7 +25,7 @@ pub enum StoreError {
     WrongSealingKey,
     #[error("{0} can't be read back")]
     Corrupt(&'static str),
-    /// The machine's fault, which people mend: nothing of the change has happened.
+    /// The machine has a fault that people must mend. Nothing of the change has happened.
     #[error("the database cannot be used: {words}")]
     Unusable { words: &'static str, source: sqlx::Error },
     #[error("{0}")]
@@ -40,7 +40,7 @@ pub enum StoreError {
         .backup.as_ref().map_or("a backup from before the upgrade".into(), |path| path.to_string_lossy())
     )]
     NewerSchema { found: i64, known: i64, backup: Option<PathBuf> },
-    /// Only where it must stay as it is.
+    /// The schema is older. This is an error only if the database must stay as it is.
     #[error("this database has schema {found} and this weir needs {known}")]
     OlderSchema { found: i64, known: i64 },
     #[error(
@@ -57,7 +57,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Names the field when the database says that a unique column is taken.
+    /// Turns an error into one that names the field, if the database says that a unique column is taken.
     pub(crate) fn unique(error: sqlx::Error, fields: &[(&str, &'static str)]) -> Self {
         if let sqlx::Error::Database(database) = &error
             && database.is_unique_violation()
@@ -80,7 +80,7 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// By SQLite's result codes, whose low byte says what kind of failure it is.
+/// Words for an error by SQLite's result code, whose low byte says what kind of failure it is.
 fn words_for(error: &sqlx::Error) -> Option<&'static str> {
     let code = match error {
         sqlx::Error::Database(database) => database.code()?.parse::<u32>().ok()?,

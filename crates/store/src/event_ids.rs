@@ -1,16 +1,15 @@
-//! The numbers of events: a run of the server reserves them in blocks, so that none is ever given twice, whatever the clock says.
+//! The numbers of events. A run of the server reserves them in blocks, so that none is ever given twice, whatever the clock says.
 
 use crate::{Result, Store};
 
-/// The sequence of a node. The only node there is without a cluster is number 0, whose numbers go on where they were before nodes
-/// were told apart.
+/// The name of a node's sequence. Without a cluster there is only node 0. Its numbers go on from the time before nodes were told apart.
 fn sequence_of(node: u32) -> String {
     if node == 0 { "event".to_owned() } else { format!("event/{node}") }
 }
 
 impl Store {
-    /// Reserves `count` numbers for a node and returns the first: `wished`, or the one after the last that it ever reserved, if that
-    /// is later. An event is known by its node and its number.
+    /// Reserves `count` numbers for a node and returns the first: `wished`, or the one after the last that the node ever reserved, if
+    /// that is later. An event is known by its node and its number.
     pub async fn reserve_event_ids(&self, node: u32, wished: u64, count: u32) -> Result<u64> {
         // The database counts in i64; the numbers stay below 2^53 for other reasons.
         let (wished, count) = (i64::try_from(wished).unwrap_or(i64::MAX / 2), i64::from(count));

@@ -1,4 +1,4 @@
-//! First answers kept for a day, so that a repeated request is answered again and not done again.
+//! First answers, which are kept for a day, so that a repeated request gets the same answer and is not done again.
 
 use crate::api_key::hash;
 use crate::store::{now, to_ms};
@@ -15,11 +15,11 @@ const PENDING_LIFE: Duration = Duration::from_secs(60);
 /// What to do with a request that carries an idempotency key.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reservation {
-    /// Nobody asked before: do it, then `finish` or `release`.
+    /// Nobody asked before: do the request, then `finish` or `release`.
     Mine,
-    /// It was done: this is its answer.
+    /// The request was done, and this is its answer.
     Answered(Answer),
-    /// It is being done.
+    /// The request is being done.
     Pending,
     /// The key was used for another request.
     Mismatch,
@@ -28,7 +28,7 @@ pub enum Reservation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
-    /// Whatever the API needs to say it again; sealed, because it may show a new key.
+    /// The body of the answer. It is sealed, because it may show a new key.
     pub body: Vec<u8>,
 }
 
@@ -37,7 +37,7 @@ fn place(caller: &str, key: &str) -> String {
 }
 
 impl Store {
-    /// `request` is everything that must be the same for it to be the same request.
+    /// Reserves a key. `request` is everything that must be equal for two requests to be the same.
     pub async fn reserve_idempotency(&self, caller: &str, key: &str, request: &[u8]) -> Result<Reservation> {
         let mut tx = self.begin().await?;
         let now = now();
@@ -91,7 +91,7 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// The request failed and may be tried again with the same key.
+    /// Frees the key, because the request failed and may be tried again with it.
     pub async fn release_idempotency(&self, caller: &str, key: &str) -> Result<()> {
         let mut tx = self.begin().await?;
         sqlx::query("delete from idempotency where caller = $1 and idempotency_key = $2 and status is null")

@@ -1,4 +1,4 @@
-//! Things with an id, a version and times, kept in one table each: how all of them are made, changed, deleted and read.
+//! Things with an id, a version and times, which have a table each: how all of them are made, changed, deleted and read.
 
 use crate::change_log::{Noun, note};
 use crate::columns::{Columns, Unique};
@@ -9,10 +9,10 @@ use crate::{Result, Store, StoreError};
 use sqlx::AssertSqlSafe;
 use time::OffsetDateTime;
 
-/// What every kept thing has, whatever else it is.
+/// The fields that every kept thing has.
 pub(crate) struct Stamp<'a> {
     pub(crate) id: &'a mut i64,
-    /// Rises by one with every change.
+    /// The version rises by one with every change.
     pub(crate) version: &'a mut i64,
     pub(crate) created_at: &'a mut OffsetDateTime,
     pub(crate) updated_at: &'a mut OffsetDateTime,
@@ -25,14 +25,14 @@ pub(crate) trait Kept: Sized + Clone + Send + Sync {
 
     fn stamp(&mut self) -> Stamp<'_>;
 
-    /// What is written of it, beside its stamp.
+    /// The columns of the thing, beside those of its stamp.
     fn columns(&self, store: &Store) -> Result<Columns>;
 
     fn read(store: &Store, row: &Row) -> Result<Self>;
 }
 
 impl Store {
-    /// Gives it its id, version and times. `more` is written once and never changed.
+    /// Writes a new thing and gives it its id, version and times. `more` is written once and never changed.
     pub(crate) async fn insert<T: Kept>(&self, tx: &mut Connection, thing: &mut T, more: Columns) -> Result<()> {
         let made_at = now();
         let id = next_id(tx, T::TABLE).await?;
@@ -54,14 +54,14 @@ impl Store {
         let (id, stamp) = (*id, Columns::new().put("version", *version).put("updated_at", changed_at));
         let columns = stamp.and(thing.columns(self)?);
         if columns.update(tx, T::TABLE, T::UNIQUE, by).await? == 0 {
-            // Whoever changed it came before us, or whoever deleted it.
+            // Somebody changed the thing before us, or deleted it.
             self.locked::<T>(tx, id, None).await?;
             return Err(StoreError::Stale);
         }
         note(tx, T::NOUN, id).await
     }
 
-    /// Deletes it, and gives what it was. With `version`, only if it still has that one.
+    /// Deletes a thing and returns it as it was. With `version`, only if it still has that one.
     pub(crate) async fn remove<T: Kept>(&self, tx: &mut Connection, id: i64, version: Option<i64>) -> Result<T> {
         let gone = self.locked::<T>(tx, id, version).await?;
         let sql = format!("delete from {} where id = $1", T::TABLE);
@@ -70,7 +70,7 @@ impl Store {
         Ok(gone)
     }
 
-    /// It, as it is within a change.
+    /// The thing as it is within a transaction. With `version`, only if it still has that one.
     pub(crate) async fn locked<T: Kept>(&self, tx: &mut Connection, id: i64, version: Option<i64>) -> Result<T> {
         let mut found = self.one::<T>(tx, id).await?;
         if version.is_some_and(|version| version != *found.stamp().version) {
@@ -85,7 +85,7 @@ impl Store {
         T::read(self, &row.ok_or(StoreError::NotFound)?)
     }
 
-    /// A page of those for which `filter`, which may name `$3`, holds.
+    /// A page of the things for which `filter`, which may name `$3`, holds.
     pub(crate) async fn some<T: Kept>(
         &self,
         reader: &mut Connection,
@@ -106,7 +106,7 @@ impl Store {
         Ok(Page::new(items, limit, |thing| *thing.clone().stamp().id))
     }
 
-    /// Every one there is, for the control plane.
+    /// Every thing of this kind, for the control plane.
     pub(crate) async fn every<T: Kept>(&self) -> Result<Vec<T>> {
         let sql = format!("select * from {} order by id", T::TABLE);
         let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&self.readers).await?;
@@ -114,7 +114,7 @@ impl Store {
     }
 }
 
-/// Whether there is a row of that id.
+/// Whether there is a row with that id.
 pub(crate) async fn exists(tx: &mut Connection, table: &'static str, id: i64) -> Result<bool> {
     let sql = format!("select 1 from {table} where id = $1");
     Ok(sqlx::query(AssertSqlSafe(sql)).bind(id).fetch_optional(tx).await?.is_some())

@@ -1,4 +1,4 @@
-//! Ladder rows.
+//! The rows of ladders.
 
 use crate::change_log::{Noun, note};
 use crate::columns::{Columns, Unique};
@@ -51,8 +51,8 @@ impl Store {
         Ok(ladder)
     }
 
-    /// Writes everything but id and creation time, if the row still has the version that it was read with. Streams that name
-    /// it follow a new name.
+    /// Writes everything but id and creation time, if the row still has the version that it was read with. Streams that name the ladder
+    /// follow a new name.
     pub async fn update_ladder(&self, mut ladder: SavedLadder) -> Result<SavedLadder> {
         let mut tx = self.begin().await?;
         let old = self.locked::<SavedLadder>(&mut tx, ladder.id.0, Some(ladder.version)).await?;
@@ -74,7 +74,8 @@ impl Store {
         Ok(ladder)
     }
 
-    /// Refused while a stream names it. With `version`, only if it still has that one. Gives what it was.
+    /// Deletes a ladder, and returns it as it was. It is refused while a stream names the ladder. With `version`, it is done only if the
+    /// ladder still has that one.
     pub async fn delete_ladder(&self, id: LadderId, version: Option<i64>) -> Result<SavedLadder> {
         let mut tx = self.begin().await?;
         let ladder = self.locked::<SavedLadder>(&mut tx, id.0, version).await?;
@@ -105,13 +106,13 @@ impl Store {
         self.some(&mut *self.readers.acquire().await?, (after, limit), None).await
     }
 
-    /// Every ladder of one's own, for the control plane.
+    /// Every ladder that a user made, for the control plane.
     pub async fn all_ladders(&self) -> Result<Vec<SavedLadder>> {
         self.every().await
     }
 }
 
-/// As the column `stream.ladder` has a ladder by its name.
+/// The column `stream.ladder` for a ladder by its name.
 fn as_named(name: &str) -> Result<Option<String>> {
     json(Some(&Ladder::Named(name.to_owned())))
 }

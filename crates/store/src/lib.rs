@@ -39,5 +39,5 @@ pub use sealing::{KEY_FILE, SealingKey, SealingKeyError};
 pub use store::Store;
 pub use write_health::WriteHealth;
 
-/// What every call here answers.
+/// The result of every call here.
 pub type Result<T> = std::result::Result<T, StoreError>;

@@ -1,4 +1,4 @@
-//! Browsers in which people logged in: a cookie each, kept as its hash.
+//! Logins: browsers in which people logged in. Each has a cookie, which is kept as its hash.
 
 use crate::account::account_of;
 use crate::api_key::{hash, random_token};
@@ -10,10 +10,10 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use weir_model::Secret;
 
-/// A working week, so that nobody is thrown out in the middle of a day.
+/// A login lasts a week, so that nobody is thrown out in the middle of a working day.
 const LOGIN_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// A browser that has just logged in, and the cookie it proves that with.
+/// A login that was just made, and the cookie by which the browser proves it.
 #[derive(Debug, Clone)]
 pub struct Login {
     pub cookie: Secret,
@@ -51,7 +51,7 @@ impl Store {
         Ok(login)
     }
 
-    /// Whose cookie this is.
+    /// The account to which this cookie belongs.
     pub async fn account_of(&self, cookie: &Secret) -> Result<Option<Account>> {
         let row = sqlx::query(
             "select account.*, login.expires_at from login \

@@ -1,4 +1,4 @@
-//! Lists by keyset: rows after an id, oldest first; a page costs the same wherever it is.
+//! Pages of lists by keyset: rows after an id, oldest first. A page costs the same wherever it is.
 
 /// The most rows one call reads.
 pub const MAX_PAGE_ROWS: u32 = 500;
@@ -6,12 +6,12 @@ pub const MAX_PAGE_ROWS: u32 = 500;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page<T> {
     pub items: Vec<T>,
-    /// The id to go on after, if there is more.
+    /// The id after which the next page begins, if there is one.
     pub next_after: Option<i64>,
 }
 
 impl<T> Page<T> {
-    /// From `limit + 1` rows asked for: the extra one only says that there is more.
+    /// Makes a page from `limit + 1` rows. The extra row only tells that there are more.
     pub(crate) fn new(mut items: Vec<T>, limit: u32, id: impl Fn(&T) -> i64) -> Self {
         let more = items.len() > limit as usize;
         items.truncate(limit as usize);

@@ -5,10 +5,10 @@ use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, Salt
 use argon2::{Algorithm, Argon2, Params, Version};
 use weir_model::Secret;
 
-/// Argon2 reads all of it; more is an attack on our time.
+/// The longest password. Argon2 reads all of it, so a longer one would be an attack on our time.
 pub const MAX_PASSWORD_BYTES: usize = 1_024;
 
-/// OWASP's first choice for argon2id: 19 MiB, two passes, one lane.
+/// The hash that OWASP recommends first: argon2id with 19 MiB, two passes and one lane.
 fn argon2() -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::DEFAULT)
 }
@@ -41,7 +41,7 @@ pub(crate) async fn password_matches(stored: String, password: Secret) -> Result
     .await
 }
 
-/// Whether this is a hash as we make them: one that costs more to check would be a way to wear us out.
+/// Whether this is a hash as we make them. A hash that costs more to check would be a way to wear us out.
 pub fn checked_password_hash(text: &str) -> bool {
     let Ok(hash) = PasswordHash::new(text) else { return false };
     let ours = Params::DEFAULT;
@@ -52,7 +52,7 @@ pub fn checked_password_hash(text: &str) -> bool {
         })
 }
 
-/// Tens of milliseconds of computing must not hold up the threads that move media.
+/// Runs the work on a thread of its own: tens of milliseconds of computing must not hold up the threads that move media.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Corrupt("a password hash"))?
 }

@@ -1,4 +1,4 @@
-//! Restream rows.
+//! The rows of restreams.
 
 use crate::change_log::Noun;
 use crate::columns::{Columns, Unique};
@@ -19,7 +19,7 @@ fn place(column: &str, id: RestreamId) -> String {
     format!("restream/{column}/{id}")
 }
 
-/// The rendition column: null, a JSON string or a JSON object, like the API's field; what was left out is not in it.
+/// The rendition column: null, a JSON string or a JSON object, like the API's field. It does not hold settings that were left out.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(untagged)]
 enum RenditionColumn {
@@ -129,7 +129,7 @@ impl Store {
         self.create_restream_of(None, restream).await
     }
 
-    /// The same for a person, whose quota is kept.
+    /// The same for a person, whose quota is checked.
     pub async fn create_restream_of(&self, owner: Option<UserId>, restream: Restream) -> Result<Restream> {
         self.insert_restream(restream, owner, true).await
     }
@@ -160,7 +160,7 @@ impl Store {
         Ok(restream)
     }
 
-    /// With `version`, only if it still has that one. Gives what it was.
+    /// Deletes a restream, and returns it as it was. With `version`, only if it still has that one.
     pub async fn delete_restream(&self, id: RestreamId, version: Option<i64>) -> Result<Restream> {
         let mut tx = self.begin().await?;
         let gone = self.remove(&mut tx, id.0, version).await?;
@@ -172,7 +172,7 @@ impl Store {
         self.one(&mut *self.readers.acquire().await?, id.0).await
     }
 
-    /// Of one stream, or of all.
+    /// A page of the restreams of one stream, or of all streams.
     pub async fn restreams(&self, stream_id: Option<StreamId>, after: i64, limit: u32) -> Result<Page<Restream>> {
         let filter = stream_id.map(|id| ("stream_id", id.0));
         self.some(&mut *self.readers.acquire().await?, (after, limit), filter).await
@@ -184,7 +184,7 @@ impl Store {
     }
 }
 
-/// Within the transaction of the insert, so that two at once can't both be the last one.
+/// Checks the quota within the transaction of the insert, so that two inserts at once can't both be the last one.
 async fn check_quota(tx: &mut Connection, owner: UserId) -> Result<()> {
     let quota: Option<i64> = sqlx::query_scalar("select restream_quota from account where id = $1")
         .bind(owner.0)
@@ -197,7 +197,7 @@ async fn check_quota(tx: &mut Connection, owner: UserId) -> Result<()> {
     if made >= i64::from(quota) { Err(StoreError::Quota { made, quota }) } else { Ok(()) }
 }
 
-/// Says which reference leads nowhere; the foreign keys alone would not say.
+/// Checks the references and tells which one leads nowhere. The foreign keys alone would not tell.
 async fn check_references(tx: &mut Connection, restream: &Restream) -> Result<()> {
     if !exists(tx, "stream", restream.stream_id.0).await? {
         return Err(StoreError::Dangling { field: "stream_id" });

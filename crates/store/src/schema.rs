@@ -1,4 +1,4 @@
-//! The schema of a database file: which one it has, and how it gets ours without anything being lost.
+//! The schema of a database file: which one it has, and how it becomes ours without losing anything.
 
 use crate::dialect::Connection;
 use crate::{Result, StoreError};
@@ -10,10 +10,10 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-/// The files of `migrations/`, sorted: name and text (`build.rs`).
+/// The files of `migrations/`, sorted, each with its name and text (`build.rs`).
 static FILES: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
 
-/// Named and numbered as sqlx reads such a folder, so that its checksums are those of every database there is.
+/// The migrations are named and numbered as sqlx reads such a folder, so that their checksums are those of every existing database.
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     let migration = |(name, sql): &(&'static str, &'static str)| {
         let (number, description) = name.trim_end_matches(".sql").split_once('_')?;
@@ -24,10 +24,11 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     Migrator::with_migrations(FILES.iter().filter_map(migration).collect())
 });
 
-/// Copies from before an upgrade: enough to go back from a version that was tried for a while after another.
+/// The number of copies from before upgrades that are kept. They let an operator go back from a version that was tried for a while after
+/// another.
 const BACKUPS_MAX: usize = 3;
 
-/// Stands in their names: `weir.db.before-6-7`, made before schema 6 became 7.
+/// This stands in the names of copies: `weir.db.before-6-7` was made before schema 6 became 7.
 const BACKUP_INFIX: &str = ".before-";
 
 /// The schema that this version works with.
@@ -35,7 +36,7 @@ pub(crate) fn known() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
-/// Refuses what is not of the schema that we know.
+/// Refuses a database whose schema is not the one that we know.
 pub(crate) async fn check(connection: &mut Connection, path: &Path) -> Result<()> {
     let (found, known) = (found_in(connection).await?, known());
     if found < known {
@@ -44,7 +45,7 @@ pub(crate) async fn check(connection: &mut Connection, path: &Path) -> Result<()
     refuse_newer(found, path)
 }
 
-/// Migrates, and before that copies what was there.
+/// Migrates a database, after copying what was there.
 pub(crate) async fn bring_up_to_date(connection: &mut Connection, path: &Path) -> Result<()> {
     let (found, known) = (found_in(connection).await?, known());
     refuse_newer(found, path)?;
@@ -62,7 +63,7 @@ pub(crate) async fn bring_up_to_date(connection: &mut Connection, path: &Path) -
     MIGRATIONS.run(connection).await.map_err(Into::into)
 }
 
-/// 0: nothing is there yet.
+/// The schema that the database has; 0 if there is nothing yet.
 async fn found_in(connection: &mut Connection) -> Result<i64> {
     let table = sqlx::query("select 1 from sqlite_master where type = 'table' and name = '_sqlx_migrations'");
     if table.fetch_optional(&mut *connection).await?.is_none() {
@@ -82,11 +83,12 @@ fn refuse_newer(found: i64, path: &Path) -> Result<()> {
     Err(StoreError::NewerSchema { found, known, backup })
 }
 
-/// A whole database of its own, synced; written beside its name first, so that a name never means half a copy.
+/// Copies the database into a whole one of its own, and syncs it. It is written beside its name first, so that a name never means half a
+/// copy.
 async fn back_up(connection: &mut Connection, copy: &Path) -> Result<()> {
     let draft = beside(copy, ".new");
     let disk = StoreError::Disk;
-    // Made before SQLite would: with the rights of a file that holds everything.
+    // The file is made here before SQLite would make it, with the rights of a file that holds everything.
     File::options().write(true).create(true).truncate(true).mode(0o600).open(&draft).map_err(disk)?;
     let copied = sqlx::query("vacuum into ?").bind(draft.to_string_lossy().into_owned()).execute(connection).await;
     let kept = copied.map_err(StoreError::from).and_then(|_| {
@@ -106,7 +108,7 @@ struct Backup {
     made: std::time::SystemTime,
 }
 
-/// Oldest first.
+/// The copies of this database, oldest first.
 fn backups_of(path: &Path) -> Vec<Backup> {
     let start = beside(Path::new(path.file_name().unwrap_or_default()), BACKUP_INFIX);
     let start = start.to_string_lossy();

@@ -1,5 +1,5 @@
-//! The key in `secret.key`, and what is done with it: sealing secrets at rest, finding stream keys by a keyed hash, signing
-//! playback tokens.
+//! The key in `secret.key` and its uses: it seals secrets at rest, hashes stream keys so that they can be found, and signs playback
+//! tokens.
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// Its name in the data directory; nodes that share a database share this file.
+/// The name of the key file in the data directory. Nodes that share a database share this file.
 pub const KEY_FILE: &str = "secret.key";
 
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
 
-/// Leads every sealed value, so that a later scheme can be told apart.
+/// Every sealed value begins with this byte, so that a later scheme can be told apart.
 const SCHEME: u8 = 1;
 
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +35,7 @@ pub enum SealingKeyError {
     Random,
 }
 
-/// Cheap to clone; shows nothing when printed.
+/// The key. It is cheap to clone and shows nothing when printed.
 #[derive(Clone)]
 pub struct SealingKey(Arc<Keys>);
 
@@ -53,7 +53,7 @@ impl std::fmt::Debug for SealingKey {
 }
 
 impl SealingKey {
-    /// Reads `secret.key`, or makes it when the directory has none.
+    /// Reads `secret.key`, or makes it if the directory has none.
     pub fn load_or_create(data_dir: &Path) -> Result<Self, SealingKeyError> {
         let path = data_dir.join(KEY_FILE);
         match Self::load(&path) {
@@ -61,7 +61,7 @@ impl SealingKey {
             loaded => return loaded,
         }
         create(data_dir, &path)?;
-        // Read back what is there now: when two processes start at once, the other's key may have won.
+        // The file is read back: if two processes start at once, the other's key may have won.
         Self::load(&path)
     }
 
@@ -81,7 +81,7 @@ impl SealingKey {
         Ok(Self::from_bytes(key))
     }
 
-    /// Four keys from one, so that none of them meets what another is used on.
+    /// Derives four keys from one, so that no key is used for two purposes.
     fn from_bytes(key: &[u8; KEY_BYTES]) -> Self {
         let seal = Zeroizing::new(keyed_hash(key, b"weir seal v1"));
         let lookup = Zeroizing::new(keyed_hash(key, b"weir lookup v1"));
@@ -90,15 +90,15 @@ impl SealingKey {
         Self(Arc::new(Keys { cipher: XChaCha20Poly1305::new((&*seal).into()), lookup, play, export }))
     }
 
-    /// `place` is the table, column and row: a sealed value copied elsewhere does not open there.
+    /// Seals a secret. `place` is the table, column and row: a sealed value that is copied elsewhere does not open there.
     pub(crate) fn seal(&self, place: &str, secret: &[u8]) -> crate::Result<Vec<u8>> {
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|_| crate::StoreError::Random)?;
         self.seal_with(&nonce, place, secret)
     }
 
-    /// The same text for the same secret at the same place: the nonce is a keyed hash of both, so that it never serves for
-    /// anything else, and all that can be told from the outside is that nothing changed.
+    /// Seals a secret so that the same secret at the same place gives the same text. The nonce is a keyed hash of both, so it never
+    /// serves for anything else, and an observer learns only that nothing changed.
     pub(crate) fn seal_repeatably(&self, place: &str, secret: &[u8]) -> crate::Result<Vec<u8>> {
         let text = [(place.len() as u64).to_be_bytes().as_slice(), place.as_bytes(), secret].concat();
         let hash = keyed_hash(&self.0.export, &text);
@@ -131,12 +131,12 @@ impl SealingKey {
         self.0.cipher.decrypt(XNonce::from_slice(nonce), payload).ok()
     }
 
-    /// The hash by which a stream key is found: useless to whoever has only the database.
+    /// The hash by which a stream key is found. It is useless to someone who has only the database.
     pub(crate) fn lookup(&self, stream_key: &str) -> [u8; 32] {
         keyed_hash(&self.0.lookup, stream_key.as_bytes())
     }
 
-    /// The signature of a playback token: the same on every node that has this key.
+    /// The signature of a playback token. It is the same on every node that has this key.
     pub(crate) fn sign_play_token(&self, token: &[u8]) -> [u8; 32] {
         keyed_hash(&self.0.play, token)
     }
@@ -149,7 +149,7 @@ fn keyed_hash(key: &[u8; KEY_BYTES], text: &[u8]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// Whole or not at all: written beside, synced, then linked to its name, which fails when the name is taken.
+/// Writes the key file whole or not at all: it is written beside, synced, then linked to its name, which fails if the name is taken.
 fn create(data_dir: &Path, path: &Path) -> Result<(), SealingKeyError> {
     let mut key = Zeroizing::new([0; KEY_BYTES]);
     getrandom::fill(&mut *key).map_err(|_| SealingKeyError::Random)?;

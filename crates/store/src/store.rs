@@ -1,4 +1,4 @@
-//! The database file: one writer, several readers, and nothing acknowledged before it is on disk.
+//! The database file: it has one writer and several readers, and acknowledges nothing before it is on disk.
 
 use crate::dialect::{Connection, Pool, Row};
 use crate::write_health::WriteHealth;
@@ -10,19 +10,20 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use weir_model::Secret;
 
-/// Another process (`weir apikey create` beside a running server) may hold the write lock for a moment.
+/// How long a write waits for another process that holds the write lock for a moment, such as `weir apikey create` beside a running
+/// server.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// API reads are short; two run at once before one waits. Each is a thread.
+/// The number of readers. API reads are short, so two may run at once before one waits. Each is a thread.
 const READERS: u32 = 2;
 
 const PROOF_PLACE: &str = "sealing/proof/1";
 const PROOF: &[u8] = b"weir";
 
-/// Cheap to clone.
+/// The database with its key. It is cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
-    /// One connection: writers queue here, in order, instead of colliding in the database.
+    /// The writer is one connection: writes queue here, in order, instead of colliding in the database.
     pub(crate) writer: Pool,
     pub(crate) readers: Pool,
     pub(crate) key: SealingKey,
@@ -31,13 +32,14 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens or makes the database and brings it up to date, with a copy of what it was before beside it. Fails when it was
-    /// sealed with another key, or written by a newer version of us.
+    /// Opens or makes the database and brings it up to date, after copying it as it was. It fails if the database was sealed with another
+    /// key, or written by a newer version of us.
     pub async fn open(path: &Path, key: &SealingKey) -> Result<Self> {
         Self::open_with(path, key, schema::bring_up_to_date).await
     }
 
-    /// The same beside a server that runs on it, under whose hands nothing must change: it is `OlderSchema` then.
+    /// Opens the database beside a server that runs on it and for which nothing must change. An older schema is the error `OlderSchema`
+    /// then.
     pub async fn open_as_it_is(path: &Path, key: &SealingKey) -> Result<Self> {
         Self::open_with(path, key, schema::check).await
     }
@@ -51,10 +53,10 @@ impl Store {
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // WAL with NORMAL would lose the last commits when the machine (not only the process) dies.
+            // With NORMAL, WAL would lose the last commits when the machine (not only the process) dies.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            // In KiB. The default, 2 MB for each connection, would hold our whole database five times.
+            // This is in KiB. The default, 2 MB for each connection, would hold our whole database five times.
             .pragma("cache_size", "-64")
             .busy_timeout(BUSY_TIMEOUT)
             .disable_statement_logging();
@@ -66,7 +68,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Waits for what runs and closes the file, folding the write-ahead log back into it.
+    /// Waits for running calls and closes the file, which folds the write-ahead log back into it.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
@@ -77,7 +79,7 @@ impl Store {
         self.key.lookup(stream_key)
     }
 
-    /// What proves that a playback token is ours.
+    /// The signature that proves that a playback token is ours.
     pub fn sign_play_token(&self, token: &[u8]) -> [u8; 32] {
         self.key.sign_play_token(token)
     }
@@ -115,7 +117,7 @@ impl Store {
     }
 }
 
-/// The next id of a table; part of the caller's transaction, so that a failed insert gives it back.
+/// The next id of a table. It is part of the caller's transaction, so that a failed insert gives it back.
 pub(crate) async fn next_id(tx: &mut Connection, table: &str) -> Result<i64> {
     let row: Row = sqlx::query("update sequence set last = last + 1 where name = $1 returning last")
         .bind(table.to_owned())
@@ -124,7 +126,7 @@ pub(crate) async fn next_id(tx: &mut Connection, table: &str) -> Result<i64> {
     Ok(row.try_get(0)?)
 }
 
-/// The time now, as it will be read back.
+/// The time now, as precisely as it will be read back.
 pub(crate) fn now() -> OffsetDateTime {
     from_ms(to_ms(OffsetDateTime::now_utc())).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }

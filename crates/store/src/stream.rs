@@ -1,4 +1,4 @@
-//! Stream rows with their sources.
+//! The rows of streams and of their sources.
 
 use crate::change_log::{Noun, note};
 use crate::columns::{Columns, Unique};
@@ -28,7 +28,7 @@ impl Kept for Stream {
         Stamp { id: &mut id.0, version, created_at, updated_at }
     }
 
-    /// Its sources are rows of their own, and its logo is changed by itself.
+    /// The columns of a stream. Its sources are rows of their own, and its logo is changed by itself.
     fn columns(&self, store: &Store) -> Result<Columns> {
         let Self {
             id,
@@ -124,7 +124,7 @@ impl Store {
         Ok(stream)
     }
 
-    /// Its sources and restreams go with it. With `version`, only if it still has that one. Gives what it was.
+    /// Deletes a stream with its sources and restreams, and returns it as it was. With `version`, only if it still has that one.
     pub async fn delete_stream(&self, id: StreamId, version: Option<i64>) -> Result<Stream> {
         let mut tx = self.begin().await?;
         let mut gone = self.locked::<Stream>(&mut tx, id.0, version).await?;
@@ -141,11 +141,11 @@ impl Store {
         Ok(gone)
     }
 
-    /// The picture that lies over its renditions, or none any more. Everything else of the stream stays.
+    /// Sets or removes the picture that lies over the stream's renditions. Everything else of the stream stays.
     pub async fn set_logo(&self, id: StreamId, image: Option<&LogoImage>) -> Result<Stream> {
         let mut tx = self.begin().await?;
         let mut stream = self.locked::<Stream>(&mut tx, id.0, None).await?;
-        // Its own change, because a change of the stream's other columns never touches the picture.
+        // This is a change of its own, because a change of the stream's other columns never touches the picture.
         let columns = Columns::new().put("logo_image", json(image)?);
         columns.update(&mut tx, Stream::TABLE, Stream::UNIQUE, Columns::new().put("id", id.0)).await?;
         self.rewrite(&mut tx, &mut stream).await?;
@@ -163,7 +163,7 @@ impl Store {
         self.stream(id).await
     }
 
-    /// The picture itself.
+    /// The PNG of a stream's logo.
     pub async fn logo(&self, id: StreamId) -> Result<Option<Vec<u8>>> {
         let found = sqlx::query_scalar("select png from logo where stream_id = $1").bind(id.0);
         Ok(found.fetch_optional(&self.readers).await?)
@@ -177,7 +177,7 @@ impl Store {
     }
 
     pub async fn streams(&self, after: i64, limit: u32) -> Result<Page<Stream>> {
-        // One read transaction: the sources belong to the streams as they were when listed.
+        // This is one read transaction, so that the sources belong to the streams as they were when listed.
         let mut reader = self.readers.begin().await?;
         let mut page = self.some(&mut reader, (after, limit), None).await?;
         self.attach_sources(&mut reader, &mut page.items).await?;
@@ -228,10 +228,10 @@ impl Store {
         Ok(())
     }
 
-    /// `streams` rise by id, as listed.
+    /// Adds the sources to `streams`, which rise by id, as listed.
     async fn attach_sources(&self, reader: &mut Connection, streams: &mut [Stream]) -> Result<()> {
         let (Some(first), Some(last)) = (streams.first(), streams.last()) else { return Ok(()) };
-        // "primary" sorts after "backup": descending puts it first.
+        // "primary" sorts after "backup", so a descending order puts it first.
         let rows = sqlx::query(
             "select stream_id, slot, kind, stream_key, uri, items, looped from source \
              where stream_id between $1 and $2 order by stream_id, slot desc",
@@ -242,7 +242,7 @@ impl Store {
         .await?;
         for row in &rows {
             let id = StreamId(row.try_get("stream_id")?);
-            // A stream between first and last that is not listed can't be: one snapshot, one range.
+            // Every source finds its stream: one snapshot and one range have no stream that is not listed.
             if let Ok(index) = streams.binary_search_by_key(&id, |stream| stream.id) {
                 streams[index].sources.push(self.source_of(id, row)?);
             }

@@ -1,4 +1,4 @@
-//! Webhook rows.
+//! The rows of webhooks.
 
 use crate::columns::Columns;
 use crate::dialect::Row;
@@ -46,7 +46,7 @@ impl Store {
         Ok(Page::new(items, limit, |webhook| webhook.id.0))
     }
 
-    /// Gives what it was.
+    /// Deletes a webhook, and returns it as it was.
     pub async fn delete_webhook(&self, id: WebhookId) -> Result<Webhook> {
         let mut tx = self.begin().await?;
         let query = sqlx::query("delete from webhook where id = $1 returning *").bind(id.0);
@@ -72,7 +72,7 @@ fn names_of(kinds: &[EventKind]) -> Vec<&'static str> {
     kinds.iter().map(|kind| kind.as_str()).collect()
 }
 
-/// Earlier versions stored any word: one that no event has was never told of, and is left out.
+/// The types of events by their names. Earlier versions stored any word; a word that no event has is left out.
 fn kinds_of(names: &[String]) -> Vec<EventKind> {
     names.iter().filter_map(|name| EventKind::from_name(name)).collect()
 }

@@ -1,4 +1,4 @@
-//! A change under way: committed whole, or its connection is thrown away.
+//! A transaction that is under way. It is committed whole, or its connection is thrown away.
 
 use crate::Store;
 use crate::dialect::{Connection, Database};
@@ -6,12 +6,12 @@ use crate::write_health::WriteHealth;
 use sqlx::pool::PoolConnection;
 use std::ops::{Deref, DerefMut};
 
-/// Everything that is written goes through one of these; dropped without `commit`, nothing of it has happened.
+/// Everything that is written goes through one of these. If it is dropped without `commit`, nothing of it has happened.
 ///
-/// A connection whose change did not end in a commit is never used again. After "disk full" SQLite may have rolled back by
-/// itself, after an I/O error its state is anybody's guess, and a caller may have left in the middle: what to do in each case
-/// need not be known, because closing a connection rolls back whatever is open on it. A new one costs a millisecond, and only
-/// changes that were refused cost it.
+/// A connection whose change did not end in a commit is never used again. After "disk full" SQLite may have rolled back by itself, after
+/// an I/O error its state is anybody's guess, and a caller may have left in the middle. What to do in each case need not be known,
+/// because closing a connection rolls back whatever is open on it. A new one costs a millisecond, and only changes that were refused cost
+/// it.
 #[derive(Debug)]
 pub(crate) struct Write {
     connection: PoolConnection<Database>,
@@ -51,10 +51,11 @@ impl DerefMut for Write {
 }
 
 impl Store {
-    /// IMMEDIATE takes the write lock at once: a read that later turns into a write could fail half-way instead.
+    /// Begins a transaction. IMMEDIATE takes the write lock at once: a read that later turns into a write could fail half-way instead.
     pub(crate) async fn begin(&self) -> crate::Result<Write> {
         let connection = self.writer.acquire().await.inspect_err(|_| self.health.look())?;
-        // Before the statement: who leaves while it runs must not leave a connection inside a transaction.
+        // The value is made before the statement runs, because a caller that leaves meanwhile must not leave a connection inside a
+        // transaction.
         let mut write = Write { connection, health: self.health.clone(), committed: false };
         sqlx::query("begin immediate").execute(&mut *write).await?;
         Ok(write)
@@ -68,8 +69,8 @@ mod tests {
     use std::time::Duration;
     use weir_model::Role;
 
-    /// Makes the next change meet "disk full": SQLite answers a limit of pages with the very same error, and rolls back by
-    /// itself as it does then.
+    /// Makes the next change meet "disk full". SQLite answers a limit of pages with the very same error, and rolls back by itself as it
+    /// does then.
     async fn fill_up(store: &Store) -> StoreError {
         let mut write = store.begin().await.unwrap();
         sqlx::query("pragma max_page_count = 1").execute(&mut *write).await.unwrap();
@@ -88,7 +89,7 @@ mod tests {
             assert_eq!(error.to_string(), "the database cannot be used: disk full");
             store.create_api_key(&format!("after {round}"), Role::Viewer).await.unwrap();
         }
-        // A caller who leaves in the middle, and a statement that ends the transaction on its own.
+        // One caller leaves in the middle, and one statement ends the transaction on its own.
         drop(store.begin().await.unwrap());
         let mut write = store.begin().await.unwrap();
         sqlx::query("rollback").execute(&mut *write).await.unwrap();
@@ -114,7 +115,7 @@ mod tests {
             tokio::time::timeout(Duration::from_secs(10), known).await.unwrap();
         };
         assert_eq!(store.write_health().problem(), None);
-        // No room beside the database: its folder is not there any more, while the file itself is still open.
+        // There is no room beside the database: its folder is not there any more, while the file itself is still open.
         let away = dir.path().join("away");
         std::fs::rename(&data, &away).unwrap();
         drop(store.begin().await);

@@ -1,4 +1,4 @@
-//! Whether the database can be written: found out by writing to it, every few seconds and at once after a change that failed.
+//! Finds out whether the database can be written, by writing to it every few seconds, and at once after a change that failed.
 
 use crate::store::{now, to_ms};
 use crate::{Result, Store, StoreError};
@@ -10,20 +10,20 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-/// A row of 4 kB every five seconds: 70 MB a day, all into the same place of the write-ahead log.
+/// The time between two probes. A row of 4 kB every five seconds is 70 MB a day, all into the same place of the write-ahead log.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 
-/// While it fails, and between two looks that were asked for: refused changes must not become a load of their own.
+/// The time between probes while they fail, and between two that were asked for: refused changes must not become a load of their own.
 const PROBE_PAUSE: Duration = Duration::from_secs(1);
 
-/// A disk that takes longer for one row does not serve its purpose.
+/// A disk that takes longer than this for one row does not serve its purpose.
 const PROBE_MAX: Duration = Duration::from_secs(10);
 
-/// More than one page: the write-ahead log keeps the room that it once had, so that a row may find its place in it on a disk
-/// that is full. The next checkpoint, backup or recording would not.
+/// A probe also asks for more room than one page. The write-ahead log keeps the room that it once had, so a row may find its place in it
+/// on a disk that is full, while the next checkpoint, backup or recording would not.
 const ROOM_BYTES: usize = 64 * 1024;
 
-/// What the last probe said; all is well until something else is known. Clones share it.
+/// The result of the last probe. Before the first one all is taken to be well. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct WriteHealth(Arc<Shared>);
 
@@ -34,12 +34,12 @@ struct Shared {
 }
 
 impl WriteHealth {
-    /// Why the database can't be written, in words; None while it can.
+    /// Why the database can't be written, in words. `None` while it can.
     pub fn problem(&self) -> Option<String> {
         self.0.problem.borrow().clone()
     }
 
-    /// A change did not end well: it may have been the caller's mistake or the disk's end.
+    /// Asks for a probe, because a change failed: that may have been the caller's mistake or the disk's end.
     pub(crate) fn look(&self) {
         self.0.look.notify_one();
     }
@@ -59,15 +59,15 @@ impl WriteHealth {
 }
 
 impl Store {
-    /// Whether it can be written; known while `watch_writes` runs.
+    /// Whether the database can be written. This is known while `watch_writes` runs.
     pub fn write_health(&self) -> WriteHealth {
         self.health.clone()
     }
 
-    /// Probes until it is dropped.
+    /// Probes the database until this future is dropped.
     pub async fn watch_writes(&self) {
         loop {
-            // Finished even when it is late: probes that hang must not pile up.
+            // A probe that is late is still awaited to its end, because probes that hang must not pile up.
             let mut probe = pin!(self.probe());
             let outcome = match timeout(PROBE_MAX, probe.as_mut()).await {
                 Ok(outcome) => outcome,
@@ -113,14 +113,15 @@ fn words_of(error: &StoreError) -> String {
     }
 }
 
-/// Not synced: file systems give the room when it is asked for, and the file is gone before it would reach the disk.
+/// Takes room and gives it back. The file is not synced: file systems give the room when it is asked for, and the file is gone before it
+/// would reach the disk.
 fn look_for_room(path: &Path) -> std::io::Result<()> {
     let gone = Gone(path.to_owned());
     let mut file = std::fs::File::create(&gone.0)?;
     file.write_all(&[0; ROOM_BYTES])
 }
 
-/// Removes what was written, however that ended.
+/// Removes the file, however the probe ended.
 struct Gone(PathBuf);
 
 impl Drop for Gone {

@@ -21,16 +21,16 @@ const OBJECT_PS: u8 = 29;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AacConfig {
-    /// Of the core coder: 2 for LC, also under SBR.
+    /// The object type of the core coder: 2 for LC, also under SBR.
     pub object_type: u8,
-    /// Of the core coder.
+    /// The sample rate of the core coder.
     pub sample_rate_hz: u32,
     pub channels: u8,
-    /// Spectral band replication is signalled: the decoder's output has this rate.
+    /// The decoder's output rate, if spectral band replication is signalled.
     pub sbr_rate_hz: Option<u32>,
-    /// Parametric stereo is signalled: one coded channel becomes two.
+    /// Says that parametric stereo is signalled: one coded channel becomes two.
     pub parametric_stereo: bool,
-    /// Samples in one frame of the core coder.
+    /// The number of samples in one frame of the core coder.
     pub frame_samples: u32,
 }
 
@@ -48,7 +48,7 @@ impl AacConfig {
             sbr_rate_hz = Some(sample_rate(&mut bits)?);
             object_type = object_type_of(&mut bits)?;
         }
-        // Main, LC, SSR, LTP, scalable, and their error resilient kin share the GASpecificConfig.
+        // Main, LC, SSR, LTP, scalable, and their error resilient forms share the GASpecificConfig.
         let general = matches!(object_type, 1..=4 | 6 | 7 | 17 | 19..=23);
         let mut short_frames = false;
         let mut channels = u8::try_from(channel_configuration).unwrap_or(0);
@@ -61,7 +61,7 @@ impl AacConfig {
             if channel_configuration == 0 {
                 channels = program_config_channels(&mut bits)?;
             } else if !extension && sbr_rate_hz.is_none() {
-                // The way of old decoders' friends: SBR announced behind the end, where they do not look.
+                // SBR may be announced behind the end, where old decoders do not look.
                 (sbr_rate_hz, parametric_stereo) = sync_extension(&mut bits);
             }
         }
@@ -81,7 +81,7 @@ impl AacConfig {
         })
     }
 
-    /// The two bytes that say AAC-LC.
+    /// The two bytes that describe AAC-LC.
     pub fn build_lc(sample_rate_hz: u32, channels: u8) -> Result<Bytes, CodecError> {
         let rate = SAMPLE_RATES_HZ.iter().position(|&rate| rate == sample_rate_hz);
         let rate = rate.and_then(|rate| u8::try_from(rate).ok());
@@ -90,17 +90,17 @@ impl AacConfig {
         Ok(Bytes::copy_from_slice(&[OBJECT_LC << 3 | rate >> 1, rate << 7 | channels << 3]))
     }
 
-    /// The rate at which a decoder that knows SBR plays.
+    /// The rate at which a decoder plays that knows SBR.
     pub fn output_rate_hz(&self) -> u32 {
         self.sbr_rate_hz.unwrap_or(self.sample_rate_hz)
     }
 }
 
-/// The track of an AudioSpecificConfig.
+/// The track that an AudioSpecificConfig describes.
 pub fn track_info(id: TrackId, config: Bytes) -> Result<TrackInfo, CodecError> {
     let asc = AacConfig::parse(&config)?;
     let output_rate_hz = asc.output_rate_hz();
-    // A frame lasts the same at both rates, so that SBR doubles its samples.
+    // A frame lasts as long at both rates, so SBR doubles its samples.
     let samples = u64::from(asc.frame_samples) * u64::from(output_rate_hz) / u64::from(asc.sample_rate_hz.max(1));
     let (profile, object) = match (asc.object_type, asc.sbr_rate_hz, asc.parametric_stereo) {
         (OBJECT_LC, Some(_), true) => ("HE-AAC v2", OBJECT_PS),
@@ -147,7 +147,7 @@ fn sample_rate(bits: &mut BitReader<'_>) -> Result<u32, CodecError> {
     rate.filter(|&rate| rate > 0).ok_or_else(|| CodecError::invalid(ASC, format!("sample rate index {index}")))
 }
 
-/// SBR and PS announced behind the configuration proper; absent or cut short means none.
+/// Reads SBR and PS that are announced behind the configuration proper. If the announcement is absent or cut short, there are none.
 fn sync_extension(bits: &mut BitReader<'_>) -> (Option<u32>, bool) {
     let mut read = || -> Result<(Option<u32>, bool), CodecError> {
         if bits.left() < 16 || bits.bits(11)? != 0x2B7 || bits.bits(5)? != u32::from(OBJECT_SBR) || !bits.bit()? {
@@ -160,7 +160,7 @@ fn sync_extension(bits: &mut BitReader<'_>) -> (Option<u32>, bool) {
     read().unwrap_or((None, false))
 }
 
-/// Channel configuration 0: the channels are listed in a program_config_element.
+/// Counts the channels of channel configuration 0, which a program_config_element lists.
 fn program_config_channels(bits: &mut BitReader<'_>) -> Result<u8, CodecError> {
     bits.skip(4 + 2 + 4)?;
     let (front, side, back) = (bits.bits(4)?, bits.bits(4)?, bits.bits(4)?);
@@ -187,16 +187,16 @@ fn channel_configuration(channels: u8) -> Result<u8, CodecError> {
     }
 }
 
-/// One ADTS header: what TS carries before each AAC frame.
+/// One ADTS header, which TS carries before each AAC frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AdtsHeader {
     pub object_type: u8,
     pub sample_rate_hz: u32,
-    /// 0 when a program_config_element in the frame says it.
+    /// The channel configuration. It is 0 when a program_config_element in the frame lists the channels.
     pub channel_configuration: u8,
-    /// 7, or 9 with a checksum.
+    /// The length of the header: 7, or 9 with a checksum.
     pub header_bytes: usize,
-    /// Header and payload.
+    /// The length of header and payload.
     pub frame_bytes: usize,
 }
 
@@ -227,7 +227,7 @@ impl AdtsHeader {
         })
     }
 
-    /// The AudioSpecificConfig that says the same.
+    /// The AudioSpecificConfig that says the same as this header.
     pub fn audio_specific_config(&self) -> Bytes {
         let rate = SAMPLE_RATES_HZ.iter().position(|&rate| rate == self.sample_rate_hz).unwrap_or(4);
         let rate = u8::try_from(rate).unwrap_or(4);
@@ -235,7 +235,7 @@ impl AdtsHeader {
     }
 }
 
-/// The ADTS header of a raw frame of so many bytes.
+/// The ADTS header of a raw frame with this many bytes.
 pub fn adts_header(config: &AacConfig, payload_bytes: usize) -> Result<[u8; ADTS_HEADER_BYTES], CodecError> {
     const FRAME_BYTES_MAX: usize = (1 << 13) - 1;
     let frame_bytes = payload_bytes.saturating_add(ADTS_HEADER_BYTES);

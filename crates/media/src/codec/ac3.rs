@@ -11,11 +11,11 @@ const DAC3: &str = "the AC-3 record";
 const DEC3: &str = "the E-AC-3 record";
 
 const SYNC: [u8; 2] = [0x0B, 0x77];
-/// What is read of a frame at most: up to the channel map of a dependent substream.
+/// The most bytes of a frame that are read: up to the channel map of a dependent substream.
 pub const HEADER_BYTES: usize = 12;
 const DAC3_BYTES: usize = 3;
 
-/// `bsid` up to here is AC-3; 9 and 10 are of half and quarter rates, which nobody sends.
+/// The highest `bsid` of AC-3. 9 and 10 mean half and quarter rates, which nobody sends.
 const AC3_ID_MAX: u32 = 8;
 const EAC3_IDS: std::ops::RangeInclusive<u32> = 11..=16;
 
@@ -25,12 +25,12 @@ const RATES_HZ: [u32; 3] = [48_000, 44_100, 32_000];
 const REDUCED_RATES_HZ: [u32; 3] = [24_000, 22_050, 16_000];
 const BITRATES_KBPS: [u32; 19] =
     [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640];
-/// Channels of each `acmod`, without the LFE.
+/// The channels of each `acmod`, without the LFE.
 const CHANNELS: [u8; 8] = [2, 1, 2, 3, 3, 4, 4, 5];
-/// What each place of `chan_loc` adds: pairs Lc/Rc and Lrs/Rrs, then Cs, Ts, pairs Lsd/Rsd, Lw/Rw and Lvh/Rvh, Cvh, LFE2.
+/// The channels that each place of `chan_loc` adds: pairs Lc/Rc and Lrs/Rrs, then Cs, Ts, pairs Lsd/Rsd, Lw/Rw and Lvh/Rvh, Cvh, LFE2.
 const PLACES: [u8; 9] = [2, 2, 1, 1, 2, 2, 2, 1, 1];
 
-/// One sync frame's header.
+/// The header of one sync frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ac3Header {
     pub codec: Codec,
@@ -38,23 +38,23 @@ pub struct Ac3Header {
     pub sample_rate_hz: u32,
     pub samples: u32,
     pub channels: u8,
-    /// Not a programme of its own: it belongs to the frame before it.
+    /// The frame is no programme of its own, but belongs to the frame before it.
     pub dependent: bool,
-    /// Of E-AC-3: 0 is the main programme, others run beside it.
+    /// The number of the substream in E-AC-3. 0 is the main programme; others run beside it.
     pub substream: u8,
     rate_code: u8,
     bit_stream_id: u8,
     bit_stream_mode: u8,
     channel_mode: u8,
     lfe: bool,
-    /// Of AC-3: which of the bit rates.
+    /// The code of the bit rate in AC-3.
     bitrate_code: u8,
-    /// Of a dependent substream: the channels that it adds.
+    /// The channels that a dependent substream adds.
     places: u16,
 }
 
 impl Ac3Header {
-    /// Reads the header of either kind.
+    /// Reads the header of either codec.
     pub fn parse(data: &[u8]) -> Result<Self, CodecError> {
         let head = data.get(..7).ok_or(CodecError::Truncated { what: FRAME })?;
         if head[..2] != SYNC {
@@ -89,7 +89,7 @@ impl Ac3Header {
         let bitrate = BITRATES_KBPS.get((size_code >> 1) as usize).copied();
         let kbps = bitrate.ok_or_else(|| CodecError::invalid(FRAME, format!("frame size code {size_code}")))?;
         let words = kbps * 1000 / 16 * AC3_SAMPLES / sample_rate_hz;
-        // Only at 44.1 kHz frames are not all of one length.
+        // Only at 44.1 kHz frames differ in length.
         let words = words + if sample_rate_hz == 44_100 { size_code & 1 } else { 0 };
         Ok(Self {
             codec: Codec::Ac3,
@@ -149,7 +149,7 @@ impl Ac3Header {
         Ok(header)
     }
 
-    /// Whether a frame of sound begins here, in contrast to what is added to it.
+    /// Whether an access unit begins with this frame. Other frames are added to the one before them.
     pub fn begins(&self) -> bool {
         !self.dependent && self.substream == 0
     }
@@ -159,7 +159,7 @@ fn low(value: u32) -> u8 {
     (value & 0xFF) as u8
 }
 
-/// `chan_loc` of what a dependent substream adds: behind the volume, its custom channel map if there is one.
+/// The `chan_loc` of a dependent substream. It stands behind the volume, if there is a custom channel map.
 fn channel_places(bits: &mut BitReader<'_>, channel_mode: u32) -> Result<u16, CodecError> {
     for _ in 0..if channel_mode == 0 { 2 } else { 1 } {
         bits.skip(5)?;
@@ -170,13 +170,13 @@ fn channel_places(bits: &mut BitReader<'_>, channel_mode: u32) -> Result<u16, Co
     if !bits.bit()? {
         return Ok(0);
     }
-    // The map's bits from the fifth on are the places, the first of them highest.
+    // The bits of the map from the fifth on are the places, the first of them highest.
     let map = bits.bits(16)? as u16;
     let places = (0..PLACES.len()).filter(|place| map >> (10 - place.min(&8)) & 1 == 1 && *place < 8);
     Ok(places.map(|place| 1 << place).sum::<u16>() | (map >> 1 & 1) << 8)
 }
 
-/// The record of an access unit: what `dac3` or `dec3` holds. The unit begins with a frame that [`Ac3Header::begins`].
+/// The record of an access unit, as `dac3` or `dec3` holds it. The unit begins with a frame that [`Ac3Header::begins`].
 pub fn record(unit: &[u8]) -> Result<Bytes, CodecError> {
     let first = Ac3Header::parse(unit)?;
     let mut out = BytesMut::with_capacity(8);
@@ -193,7 +193,7 @@ pub fn record(unit: &[u8]) -> Result<Bytes, CodecError> {
     let (mut places, mut dependents) = (0_u16, 0_u32);
     let mut rest = unit.get(first.frame_bytes..).unwrap_or_default();
     while let Ok(next) = Ac3Header::parse(rest) {
-        // Programmes beside the main one are not described: who asks for sound gets the first.
+        // Programmes beside the main one are not described, because a listener gets the first one.
         if next.substream > 0 {
             break;
         }
@@ -220,13 +220,13 @@ pub fn record(unit: &[u8]) -> Result<Bytes, CodecError> {
     Ok(out.freeze())
 }
 
-/// Whether both records describe the same sound: how many bits it takes may change with every frame.
+/// Whether both records describe the same sound. Its bit rate may change with every frame, so it is not compared.
 pub fn same_but_for_rate(known: &[u8], new: &[u8]) -> bool {
     let rest = |record: &[u8]| if record.len() > DAC3_BYTES { record[2..].to_vec() } else { record.to_vec() };
     known.len() == new.len() && rest(known) == rest(new)
 }
 
-/// The track of what `dac3` holds.
+/// The track that the content of `dac3` describes.
 pub fn ac3_track_info(id: TrackId, config: Bytes) -> Result<TrackInfo, CodecError> {
     check_config_len(DAC3, &config)?;
     let mut bits = BitReader::new(&config, DAC3);
@@ -245,7 +245,7 @@ pub fn ac3_track_info(id: TrackId, config: Bytes) -> Result<TrackInfo, CodecErro
     Ok(TrackInfo::sound(id, Codec::Ac3, config, audio))
 }
 
-/// The track of what `dec3` holds.
+/// The track that the content of `dec3` describes.
 pub fn eac3_track_info(id: TrackId, config: Bytes) -> Result<TrackInfo, CodecError> {
     check_config_len(DEC3, &config)?;
     let mut bits = BitReader::new(&config, DEC3);
@@ -257,13 +257,13 @@ pub fn eac3_track_info(id: TrackId, config: Bytes) -> Result<TrackInfo, CodecErr
     let dependents = bits.bits(4)?;
     let places = if dependents > 0 { bits.bits(9)? } else { 0 };
     let added: u8 = (0..PLACES.len()).filter(|place| places >> place & 1 == 1).map(|place| PLACES[place]).sum();
-    // A reduced rate is not in the record: half of the highest is what is heard then.
+    // The record does not tell a reduced rate. Then the sound has half of the highest rate.
     let sample_rate_hz = RATES_HZ.get(rate_code as usize).copied().unwrap_or(REDUCED_RATES_HZ[0]);
     let audio = AudioFormat {
         sample_rate_hz,
         channels: CHANNELS[channel_mode as usize & 7] + u8::from(lfe) + added,
         profile: String::new(),
-        // Six blocks, as everybody sends them; with fewer, times are taken as they come.
+        // A frame has six blocks, as everybody sends them. With fewer, times are taken as they come.
         frame_samples: Some(AC3_SAMPLES),
         codec_string: "ec-3".to_owned(),
     };
@@ -274,11 +274,11 @@ pub fn eac3_track_info(id: TrackId, config: Bytes) -> Result<TrackInfo, CodecErr
 mod tests {
     use super::*;
 
-    /// ffmpeg's encoders: 48 kHz stereo of 192 kbps, and 5.1 of 448 kbps.
+    /// Headers of ffmpeg's encoders: 48 kHz stereo at 192 kbps, and 5.1 at 448 kbps.
     const AC3_STEREO: [u8; 8] = [0x0B, 0x77, 0x9B, 0x5C, 0x14, 0x40, 0x43, 0xE1];
     const AC3_SURROUND: [u8; 8] = [0x0B, 0x77, 0x12, 0x34, 0x1E, 0x40, 0xE1, 0xDE];
 
-    /// E-AC-3 of 192 kbps at 48 kHz with those fields.
+    /// An E-AC-3 frame of 192 kbps at 48 kHz with those fields.
     fn eac3(kind: u32, substream: u32, channel_mode: u32, lfe: u32, behind: u32) -> Vec<u8> {
         let bits =
             kind << 30 | substream << 27 | 383 << 16 | 3 << 12 | channel_mode << 9 | lfe << 8 | 16 << 3 | behind >> 29;
@@ -330,7 +330,7 @@ mod tests {
         let config = record(&main).unwrap();
         assert_eq!(&config[..], [0x06, 0x00, 0x20, 0x0F, 0x00], "as ffmpeg writes it");
         assert_eq!(eac3_track_info(TrackId(1), config.clone()).unwrap().audio.unwrap().channels, 6);
-        // Dialogue level, no compression, a map: the pair behind.
+        // These bits say a dialogue level, no compression, and a map with the pair at the back.
         let more = eac3(1, 0, 2, 0, 1 << 25 | 1 << 18);
         let whole = [&main[..], &more].concat();
         let config = record(&whole).unwrap();

@@ -12,14 +12,14 @@ const SEQUENCE_HEADER: &str = "the AV1 sequence header";
 const RECORD_FIXED_BYTES: usize = 4;
 pub(super) const OBU_SEQUENCE_HEADER: u8 = 1;
 
-/// What an encoder's sequence header says, as far as players and records need it.
+/// The fields of a sequence header that players and records need.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct SequenceHeader {
     width: u32,
     height: u32,
     fps: Option<(u32, u32)>,
     profile: u8,
-    /// Of the first operating point.
+    /// The level of the first operating point.
     level: u8,
     high_tier: bool,
     colour: ColourConfig,
@@ -35,7 +35,7 @@ struct ColourConfig {
     chroma_position: u8,
 }
 
-/// The `av1C` record of a sequence header, with its whole unit behind it.
+/// The `av1C` record of a sequence header, with the whole unit behind it.
 pub(super) fn record_bytes(header: &SequenceHeader, obu: &[u8]) -> Bytes {
     let colour = &header.colour;
     let flags = [
@@ -52,7 +52,7 @@ pub(super) fn record_bytes(header: &SequenceHeader, obu: &[u8]) -> Bytes {
     record.into()
 }
 
-/// The track of an `av1C` record. Where the record leaves the sequence header to the stream, the size is 0.
+/// The track that an `av1C` record describes. If the record leaves the sequence header to the stream, the size is 0.
 pub fn track_info(id: TrackId, config: Bytes) -> Result<TrackInfo, CodecError> {
     check_config_len(AV1C, &config)?;
     let (fixed, obus) = config.split_first_chunk::<RECORD_FIXED_BYTES>().ok_or(CodecError::Truncated { what: AV1C })?;
@@ -72,10 +72,10 @@ pub fn track_info(id: TrackId, config: Bytes) -> Result<TrackInfo, CodecError> {
         height: header.height,
         fps: header.fps,
         profile: ["Main", "High", "Professional"].get(usize::from(profile)).copied().unwrap_or("unknown").to_owned(),
-        // Levels 2.0 to 7.3 are numbered through.
+        // Levels 2.0 to 7.3 are numbered in one row.
         level: format!("{}.{}", 2 + (level >> 2), level & 3),
         bit_depth,
-        // A temporal unit shows exactly one picture: decode order is output order.
+        // A temporal unit shows exactly one picture, so decode order is output order.
         reorder_frames: Some(0),
         codec_string: format!("av01.{profile}.{level:02}{tier}.{bit_depth:02}"),
     };
@@ -94,7 +94,7 @@ fn sequence_header_obu(mut obus: &[u8]) -> Result<Option<&[u8]>, CodecError> {
     Ok(None)
 }
 
-/// AV1 specification, 5.5.1, as far as the colours.
+/// Reads a sequence header (AV1 specification, 5.5.1), as far as the colours.
 pub(super) fn sequence_header(obu: &[u8]) -> Result<SequenceHeader, CodecError> {
     let mut bits = BitReader::new(obu, SEQUENCE_HEADER);
     let profile = bits.bits(3)? as u8;
@@ -116,7 +116,7 @@ pub(super) fn sequence_header(obu: &[u8]) -> Result<SequenceHeader, CodecError> 
         for point in 0..=bits.bits(5)? {
             bits.skip(12)?;
             let its_level = bits.bits(5)? as u8;
-            // Tiers exist from level 4.0 on, which is number 8.
+            // Tiers exist from level 4.0 on, which has number 8.
             let its_tier = its_level > 7 && bits.bit()?;
             if point == 0 {
                 (level, high_tier) = (its_level, its_tier);
@@ -139,9 +139,9 @@ pub(super) fn sequence_header(obu: &[u8]) -> Result<SequenceHeader, CodecError> 
     Ok(SequenceHeader { width, height, fps, profile, level, high_tier, colour })
 }
 
-/// Passes over what says which tools are used.
+/// Skips the fields that say which tools are used.
 fn tools(bits: &mut BitReader<'_>, reduced: bool) -> Result<(), CodecError> {
-    /// "As each frame says."
+    /// This value means "as each frame says".
     const SELECT: u32 = 2;
     if !reduced && bits.bit()? {
         bits.skip(4 + 3)?;
@@ -164,7 +164,7 @@ fn tools(bits: &mut BitReader<'_>, reduced: bool) -> Result<(), CodecError> {
     bits.skip(3)
 }
 
-/// 5.5.2.
+/// Reads the colour configuration (5.5.2).
 fn colour_config(bits: &mut BitReader<'_>, profile: u8) -> Result<ColourConfig, CodecError> {
     const BT_709: u32 = 1;
     const SRGB: u32 = 13;

@@ -1,4 +1,4 @@
-//! A reader of single bits, Exp-Golomb numbers included, that ends instead of failing halfway.
+//! A reader of single bits and Exp-Golomb numbers. At the end of the bytes it returns an error rather than a part of a number.
 
 use super::CodecError;
 
@@ -20,7 +20,7 @@ impl<'a> BitReader<'a> {
         Ok(bit == 1)
     }
 
-    /// Up to 32 bits.
+    /// The next `count` bits as a number, at most 32.
     pub(super) fn bits(&mut self, count: u32) -> Result<u32, CodecError> {
         (0..count.min(32)).try_fold(0, |value: u32, _| Ok(value << 1 | u32::from(self.bit()?)))
     }
@@ -34,7 +34,7 @@ impl<'a> BitReader<'a> {
         Ok(())
     }
 
-    /// `ue(v)`: at most 32 leading zeros.
+    /// Reads `ue(v)`, with at most 32 leading zeros.
     pub(super) fn unsigned(&mut self) -> Result<u32, CodecError> {
         let mut zeros = 0;
         while !self.bit()? {
@@ -46,7 +46,7 @@ impl<'a> BitReader<'a> {
         Ok((1_u32 << zeros) - 1 + self.bits(zeros)?)
     }
 
-    /// `se(v)`.
+    /// Reads `se(v)`.
     pub(super) fn signed(&mut self) -> Result<i64, CodecError> {
         let code = i64::from(self.unsigned()?);
         Ok(if code % 2 == 0 { -(code / 2) } else { code / 2 + 1 })
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn reads_exp_golomb() {
-        // 1 | 010 | 011 | 00100 | 1...
+        // The bits are 1 | 010 | 011 | 00100 | 1...
         let mut bits = BitReader::new(&[0b1010_0110, 0b0100_1000], "test");
         let read: Vec<u32> = (0..4).map(|_| bits.unsigned().unwrap()).collect();
         assert_eq!(read, [0, 1, 2, 3]);

@@ -1,30 +1,30 @@
-//! Closed captions (CEA-608 and 708) that ride in the SEI messages of H.264 and HEVC pictures: seen, never touched.
+//! Closed captions (CEA-608 and 708), which travel in the SEI messages of H.264 and HEVC pictures. They are detected and never changed.
 
 use super::{h264, nal};
 use crate::Codec;
 
-/// Of HEVC: prefix and suffix SEI.
+/// The unit types of prefix and suffix SEI in HEVC.
 const HEVC_SEI: std::ops::RangeInclusive<u8> = 39..=40;
-/// cc_data takes 100 bytes; timing and other messages may stand before it.
+/// The most bytes of an SEI unit that are read. cc_data takes 100; timing and other messages may stand before it.
 const SEI_BYTES_MAX: usize = 4096;
-/// Encoders write some five messages a picture.
+/// The most messages that are read. Encoders write some five a picture.
 const MESSAGES_MAX: usize = 64;
-/// user_data_registered_itu_t_t35.
+/// The payload type user_data_registered_itu_t_t35.
 const REGISTERED_USER_DATA: usize = 4;
-/// USA, the ATSC's provider code, "GA94", cc_data (ATSC A/53 part 4, 6.2.3).
+/// The bytes before the captions: USA, the ATSC's provider code, "GA94", cc_data (ATSC A/53 part 4, 6.2.3).
 const CC_DATA: &[u8] = b"\xB5\x00\x31GA94\x03";
 
-/// Which captions were seen.
+/// The captions that were seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Captions {
-    /// Bits 0 to 3: CC1 to CC4.
+    /// Bits 0 to 3 stand for CC1 to CC4.
     cea608: u8,
-    /// Bits 0 to 5: services 1 to 6.
+    /// Bits 0 to 5 stand for services 1 to 6.
     cea708: u8,
 }
 
 impl Captions {
-    /// Those of one picture (4-byte lengths). A broken payload has none.
+    /// The captions of one picture (4-byte lengths). A broken payload has none.
     pub fn of(codec: Codec, payload: &[u8]) -> Self {
         let header_bytes = match codec {
             Codec::H264 => 1,
@@ -52,12 +52,12 @@ impl Captions {
         self.cea608 | self.cea708 == 0
     }
 
-    /// Numbers of the 608 channels, from 1.
+    /// The numbers of the 608 channels, from 1.
     pub fn channels(self) -> impl Iterator<Item = u8> {
         (1..=4).filter(move |channel| self.cea608 >> (channel - 1) & 1 == 1)
     }
 
-    /// Numbers of the 708 services, from 1.
+    /// The numbers of the 708 services, from 1.
     pub fn services(self) -> impl Iterator<Item = u8> {
         (1..=6).filter(move |service| self.cea708 >> (service - 1) & 1 == 1)
     }
@@ -78,7 +78,7 @@ impl Captions {
         found
     }
 
-    /// cc_data() of CEA-708: flags with the count, a reserved byte, then three bytes each.
+    /// Reads cc_data() of CEA-708: flags with the count, a reserved byte, then three bytes for each entry.
     fn of_cc_data(data: &[u8]) -> Self {
         let mut found = Self::default();
         let (Some(flags), Some(constructs)) = (data.first(), data.get(2..)) else { return found };
@@ -89,14 +89,14 @@ impl Captions {
             let (valid, kind, first, second) = (construct[0] & 4 != 0, construct[0] & 3, construct[1], construct[2]);
             match kind {
                 _ if !valid => {}
-                // A field of 608: only control codes name their channel, and captions begin with one.
+                // This is a field of 608. Only control codes name their channel, and captions begin with one.
                 0 | 1 => {
                     let control = first & 0x7F;
                     if (0x10..=0x1F).contains(&control) {
                         found.cea608 |= 1 << (kind * 2 + (control >> 3 & 1));
                     }
                 }
-                // A DTVCC packet starts: its header, then that of its first service block.
+                // A DTVCC packet starts here: its header, then that of its first service block.
                 3 => {
                     let (service, size) = (second >> 5, second & 0x1F);
                     if (1..=6).contains(&service) && size > 0 {
@@ -110,7 +110,7 @@ impl Captions {
     }
 }
 
-/// A number of 255s and a last byte.
+/// Reads a number of an SEI header: bytes of 255 and a last byte, added up.
 fn sei_number(data: &[u8]) -> Option<(usize, &[u8])> {
     let full = data.iter().take_while(|byte| **byte == 0xFF).count();
     let last = *data.get(full)?;
@@ -126,7 +126,7 @@ mod tests {
     fn sei(constructs: &[[u8; 3]]) -> Vec<u8> {
         let flags = 0x40 | constructs.len() as u8;
         let body = [CC_DATA, &[flags, 0xFF], &constructs.concat(), &[0xFF]].concat();
-        // Another message first.
+        // Another message comes first.
         [&[5, 2, 0xAA, 0xBB, 4, body.len() as u8][..], &body, &[0x80]].concat()
     }
 
@@ -144,11 +144,11 @@ mod tests {
     #[test]
     fn channels_and_services_are_seen() {
         for (constructs, channels, services) in [
-            // Resume caption loading, with parity and without, of each channel.
+            // These entries resume caption loading on each channel, with parity and without.
             (&[[0xFC, 0x94, 0x20]][..], &[1][..], &[][..]),
             (&[[0xFC, 0x14, 0x20], [0xFD, 0x1C, 0x20]], &[1, 4], &[]),
             (&[[0xFC, 0x1C, 0x20], [0xFD, 0x15, 0x20]], &[2, 3], &[]),
-            // Padding, text, and what is not valid tell nothing.
+            // Padding, text and entries that are not valid tell nothing.
             (&[[0xFC, 0x80, 0x80], [0xFC, 0x41, 0x42], [0xF8, 0x94, 0x20]], &[], &[]),
             (&[[0xFF, 0x02, 0x21], [0xFE, 0x94, 0x20]], &[], &[1]),
             (&[[0xFF, 0x02, 0xC3], [0xFF, 0x02, 0xE3], [0xFF, 0x02, 0x20]], &[], &[6]),

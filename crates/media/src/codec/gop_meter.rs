@@ -1,30 +1,30 @@
-//! What a video or audio track really carries, measured as it flows: rate, frame rate, GOP length, B-frames.
+//! Measures what a video or audio track really carries as it flows: bit rate, frame rate, GOP length, B-frames.
 
 use std::time::Duration;
 
 use crate::MediaTime;
 
-/// The rate is taken over this much of arrival time; at least one second of it is whole.
+/// The bit rate is taken over this much of arrival time, of which at least one second is whole.
 const WINDOW_BUCKETS: u64 = 20;
 const BUCKET: Duration = Duration::from_millis(100);
 
 /// The frame rate is taken over this many frames: 2 s at 60 fps.
 const FPS_FRAMES: usize = 120;
 
-/// A decode time that is further away than this starts the measuring again: the timeline was cut.
+/// A decode time that is further away than this starts the measuring again, because the timeline was cut.
 const GAP_MAX: MediaTime = MediaTime::from_millis(5_000);
 
-/// Without a reordered picture for this many frames the track has no B-frames (any more).
+/// A track without a reordered picture for this many frames has no B-frames (any more).
 const REORDER_MEMORY_FRAMES: u32 = 250;
 
 /// Measures one track. Its memory is fixed.
 #[derive(Clone, Debug)]
 pub struct GopMeter {
     buckets: [u64; WINDOW_BUCKETS as usize],
-    /// The number of the bucket being filled, and of the first one ever; counted from time zero.
+    /// The number of the bucket that is being filled, and of the first one ever. Both are counted from time zero.
     newest: u64,
     oldest: Option<u64>,
-    /// The last decode times, as a ring.
+    /// The last decode times. The vector is a ring.
     dts: Vec<MediaTime>,
     next: usize,
     last_dts: Option<MediaTime>,
@@ -86,7 +86,7 @@ impl GopMeter {
         self.last_pts = Some(pts);
     }
 
-    /// Frames a second over the last frames; `None` before the second one.
+    /// Frames a second over the last frames. `None` before the second frame.
     pub fn fps(&self) -> Option<f64> {
         let oldest = if self.dts.len() < FPS_FRAMES { self.dts.first() } else { self.dts.get(self.next) };
         let span = (self.last_dts? - *oldest?).as_secs_f64();
@@ -98,20 +98,20 @@ impl GopMeter {
         self.gop.map(MediaTime::as_secs_f64)
     }
 
-    /// Bits that arrived a second, over the last 2 s (less at the start). Falls to zero when nothing comes.
+    /// The bits that arrived in a second, over the last 2 s (less at the start). It falls to zero when nothing comes.
     pub fn bitrate_bps(&self, now: Duration) -> u64 {
         let Some(oldest) = self.oldest else { return 0 };
         let newest = bucket(now).max(self.newest);
         let first = newest.saturating_sub(WINDOW_BUCKETS - 1).max(oldest);
         let bytes: u64 = (first..=self.newest).map(|number| self.buckets[slot(number)]).sum();
-        // The last bucket is not over: count what of it has passed, so that the rate does not sag.
+        // The last bucket is not over. Only the part of it that has passed is counted, so that the rate does not sag.
         let until = now.max(BUCKET * u32::try_from(self.newest).unwrap_or(u32::MAX));
         let from = BUCKET * u32::try_from(first).unwrap_or(u32::MAX);
         let millis = until.saturating_sub(from).max(BUCKET).as_millis();
         u64::try_from(u128::from(bytes) * 8_000 / millis).unwrap_or(u64::MAX)
     }
 
-    /// Pictures are shown in another order than they are decoded.
+    /// Whether pictures are shown in another order than they are decoded.
     pub fn has_b_frames(&self) -> bool {
         self.since_reordered < REORDER_MEMORY_FRAMES
     }
@@ -161,7 +161,7 @@ mod tests {
         assert!((meter.fps().unwrap() - 30.0).abs() < 0.3, "{:?}", meter.fps());
         assert_eq!(meter.gop_seconds(), Some(2.0));
         assert!(!meter.has_b_frames());
-        // 30 * 1,000 * 8.
+        // The rate is 30 * 1,000 * 8.
         let rate = meter.bitrate_bps(now);
         assert!((225_000..=255_000).contains(&rate), "{rate}");
         assert_eq!(meter.bitrate_bps(now + Duration::from_secs(10)), 0, "silence is a rate of 0");

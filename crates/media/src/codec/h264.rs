@@ -1,4 +1,4 @@
-//! H.264: the `avcC` record, what its SPS says, and what a picture's NAL units are.
+//! H.264: the `avcC` record, the content of its SPS, and the NAL units of a picture.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use h264_reader::nal::sps::{FrameMbsFlags, PicOrderCntType, SeqParameterSet};
@@ -11,7 +11,7 @@ use crate::{Codec, TrackId, TrackInfo, VideoFormat};
 const AVCC: &str = "the avcC record";
 const SPS: &str = "the H.264 SPS";
 
-/// `nal_unit_type` values.
+/// Values of `nal_unit_type`.
 pub mod unit_type {
     pub const SLICE: u8 = 1;
     pub const PARTITION_A: u8 = 2;
@@ -26,7 +26,7 @@ pub mod unit_type {
 /// An AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1). Parameter sets are slices of the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AvcConfig {
-    /// How many bytes a NAL unit's length takes in the payloads: 1, 2 or 4.
+    /// The number of bytes of a NAL unit's length in the payloads: 1, 2 or 4.
     pub length_size: u8,
     pub sps: Vec<Bytes>,
     pub pps: Vec<Bytes>,
@@ -51,7 +51,7 @@ impl AvcConfig {
         let pps_count = *record.get(at).ok_or(CodecError::Truncated { what: AVCC })?;
         at += 1;
         let pps = parameter_sets(record, &mut at, usize::from(pps_count))?;
-        // What may follow (chroma format, SPS extensions) repeats what the SPS says.
+        // Further fields (chroma format, SPS extensions) repeat what the SPS says.
         Ok(Self { length_size: (fixed[4] & 3) + 1, sps, pps })
     }
 
@@ -113,7 +113,7 @@ fn put_parameter_sets(out: &mut BytesMut, sets: &[Bytes]) -> Result<(), CodecErr
     Ok(())
 }
 
-/// The track of an `avcC` record.
+/// The track that an `avcC` record describes.
 pub fn track_info(id: TrackId, config: Bytes) -> Result<TrackInfo, CodecError> {
     let record = AvcConfig::parse(&config)?;
     let sps = record.sps.first().ok_or(CodecError::Missing { what: "SPS" })?;
@@ -121,19 +121,19 @@ pub fn track_info(id: TrackId, config: Bytes) -> Result<TrackInfo, CodecError> {
     Ok(TrackInfo::picture(id, Codec::H264, config, video))
 }
 
-/// Whether the record's SPS lets pictures be coded as fields.
+/// Whether the record's SPS allows pictures to be coded as fields.
 pub(super) fn may_be_interlaced(config: &Bytes) -> bool {
     let sps = AvcConfig::parse(config).ok().and_then(|record| parse_sps(record.sps.first()?).ok());
     sps.is_some_and(|sps| matches!(sps.frame_mbs_flags, FrameMbsFlags::Fields { .. }))
 }
 
-/// What an SPS (with its NAL header) says of the pictures.
+/// The format of the pictures by an SPS (with its NAL header).
 pub fn video_format(sps_unit: &[u8]) -> Result<VideoFormat, CodecError> {
     let sps = parse_sps(sps_unit)?;
     let (width, height) = picture_size(&sps)?;
     let vui = sps.vui_parameters.as_ref();
     let fps = vui.and_then(|vui| vui.timing_info.as_ref()).and_then(|timing| {
-        // One frame is two fields, thus two ticks.
+        // One frame is two fields, and so two ticks.
         frame_rate(u64::from(timing.time_scale), u64::from(timing.num_units_in_tick) * 2)
     });
     let restricted = vui.and_then(|vui| vui.bitstream_restrictions.as_ref());
@@ -166,7 +166,7 @@ fn parse_sps(unit: &[u8]) -> Result<SeqParameterSet, CodecError> {
         .map_err(|error| CodecError::invalid(SPS, format!("{error:?}")))
 }
 
-/// The size as shown. Done here, in u64, because the crop comes from outside and may exceed the picture.
+/// The size as shown. It is computed here in u64, because the crop comes from outside and may exceed the picture.
 fn picture_size(sps: &SeqParameterSet) -> Result<(u32, u32), CodecError> {
     let fields = match sps.frame_mbs_flags {
         FrameMbsFlags::Frames => 1,
@@ -186,7 +186,7 @@ fn picture_size(sps: &SeqParameterSet) -> Result<(u32, u32), CodecError> {
     check_picture_size(SPS, width.saturating_sub(crop_x), height.saturating_sub(crop_y))
 }
 
-/// B-frames are impossible: Baseline has none, order type 2 outputs in decode order, and an intra profile predicts nothing.
+/// Whether B-frames are impossible: Baseline has none, order type 2 outputs in decode order, and an intra profile predicts nothing.
 fn never_reorders(sps: &SeqParameterSet, unit: &[u8]) -> bool {
     let intra_only = matches!(unit[1], 44) || (matches!(unit[1], 100 | 110 | 122 | 244) && unit[2] & 0x10 != 0);
     unit[1] == 66 || matches!(sps.pic_order_cnt, PicOrderCntType::TypeTwo) || intra_only || sps.max_num_ref_frames == 0
@@ -216,16 +216,16 @@ fn level_name(profile_idc: u8, constraints: u8, level_idc: u8) -> String {
     format!("{}.{}", level_idc / 10, level_idc % 10)
 }
 
-/// A decoder can start at this payload (4-byte lengths): it holds an IDR picture.
+/// Whether a decoder can start at this payload (4-byte lengths), because it holds an IDR picture.
 pub fn is_keyframe(payload: &[u8]) -> bool {
     units(payload).any(|unit| unit[0] & 0x1F == unit_type::IDR)
 }
 
-/// The kind of the payload's first slice; B tells that the stream reorders.
+/// The kind of the payload's first slice. A B slice tells that the stream reorders.
 pub fn slice_kind(payload: &[u8]) -> Option<SliceKind> {
     let slice = units(payload)
         .find(|unit| matches!(unit[0] & 0x1F, unit_type::SLICE | unit_type::PARTITION_A | unit_type::IDR))?;
-    // first_mb_in_slice and slice_type take at most 2 * 63 bits.
+    // The fields first_mb_in_slice and slice_type take at most 2 * 63 bits.
     let header = nal::unescaped(&slice[1..], 16);
     let mut bits = BitReader::new(&header, "a slice header");
     bits.unsigned().ok()?;
@@ -236,7 +236,7 @@ pub fn slice_kind(payload: &[u8]) -> Option<SliceKind> {
     }
 }
 
-/// The NAL units that are there and not empty; a broken tail is left out.
+/// The NAL units that are there and not empty. A broken tail is left out.
 fn units(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
     nal::length_prefixed(payload, 4).map_while(Result::ok).filter(|unit| !unit.is_empty())
 }

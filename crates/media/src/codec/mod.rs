@@ -1,4 +1,4 @@
-//! Codec configuration: what decoder configuration records and bitstream headers say, read without decoding a picture.
+//! Codec configuration: the content of decoder configuration records and bitstream headers, read without decoding a picture.
 
 pub mod aac;
 pub mod ac3;
@@ -20,13 +20,13 @@ pub use gop_meter::GopMeter;
 
 use crate::{AudioFormat, Codec, TrackId, TrackInfo};
 
-/// A decoder configuration record is some 50 bytes, some hundred with scaling lists; nobody's needs this much.
+/// The most bytes of a decoder configuration record. One has some 50, or some hundreds with scaling lists; nobody needs this many.
 pub const CONFIG_BYTES_MAX: usize = 64 * 1024;
 
 /// The largest picture side that any codec level allows (HEVC 6.2, AV1 6.x: 16,384 and below).
 pub const PICTURE_SIDE_MAX: u32 = 16_384;
 
-/// What is wrong with a configuration or a payload; whoever sends it is at fault.
+/// What is wrong with a configuration or a payload. The fault is with whoever sends it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CodecError {
     #[error("{what} ends too early")]
@@ -70,7 +70,7 @@ pub fn may_be_interlaced(track: &TrackInfo) -> bool {
     }
 }
 
-/// MP3 has no configuration: each frame's header says what it is.
+/// The track of MP3, which has no configuration: each frame's header says what it is.
 fn mp3_track_info(id: TrackId) -> TrackInfo {
     let audio = AudioFormat { codec_string: "mp4a.6b".to_owned(), ..AudioFormat::default() };
     TrackInfo::sound(id, Codec::Mp3, Bytes::new(), audio)
@@ -91,7 +91,7 @@ fn check_picture_size(what: &'static str, width: u64, height: u64) -> Result<(u3
     }
 }
 
-/// A frame rate as a fraction in lowest terms; `None` when it makes no sense.
+/// A frame rate as a fraction in lowest terms. `None` if it makes no sense.
 fn frame_rate(numerator: u64, denominator: u64) -> Option<(u32, u32)> {
     let divisor = gcd(numerator, denominator);
     if numerator == 0 || denominator == 0 {

@@ -1,4 +1,4 @@
-//! MPEG-2 video (ISO 13818-2), broadcast's older picture: its sequence header, and where pictures begin.
+//! MPEG-2 video (ISO 13818-2), the older picture of broadcast: its sequence header, and where pictures begin.
 
 use bytes::Bytes;
 
@@ -19,13 +19,13 @@ pub mod start_code {
 
 const EXTENSION_SEQUENCE: u32 = 1;
 const EXTENSION_PICTURE: u32 = 8;
-/// Picture structure of a whole frame; 1 and 2 are its fields.
+/// The picture structure of a whole frame; 1 and 2 are its fields.
 const STRUCTURE_FRAME: u32 = 3;
 const CODING_INTRA: u32 = 1;
 const RATES: [(u32, u32); 8] =
     [(24_000, 1001), (24, 1), (25, 1), (30_000, 1001), (30, 1), (50, 1), (60_000, 1001), (60, 1)];
 
-/// Each start code's value and where its four bytes begin.
+/// The value of each start code, and where its four bytes begin.
 pub fn start_codes(data: &[u8]) -> impl Iterator<Item = (u8, usize)> {
     let mut from = 0;
     std::iter::from_fn(move || {
@@ -41,11 +41,11 @@ pub fn start_codes(data: &[u8]) -> impl Iterator<Item = (u8, usize)> {
     })
 }
 
-/// Sequence header and extension as they stand at the beginning of a coded sequence; None where there is no whole one.
+/// The sequence header and its extension at the beginning of a coded sequence. `None` if they are not whole.
 pub fn sequence_of(data: &[u8]) -> Option<&[u8]> {
     let mut codes = start_codes(data).skip_while(|(value, _)| *value != start_code::SEQUENCE);
     let (_, begin) = codes.next()?;
-    // MPEG-1 has no extension: another codec, whatever the number in the table says.
+    // MPEG-1 has no extension, so this is another codec, whatever the number in the PMT says.
     let extension = |at: usize| data.get(at + 4).is_some_and(|byte| u32::from(byte >> 4) == EXTENSION_SEQUENCE);
     codes.next().filter(|(value, at)| *value == start_code::EXTENSION && extension(*at))?;
     let end = codes.next().map_or(data.len(), |(_, at)| at);
@@ -57,21 +57,21 @@ pub fn is_intra(picture: &[u8]) -> bool {
     picture.get(5).is_some_and(|byte| u32::from(byte >> 3 & 7) == CODING_INTRA)
 }
 
-/// Whether that extension says that its picture is one of two fields.
+/// Whether the extension says that its picture is one of two fields.
 pub fn is_field(extension: &[u8]) -> bool {
     let Some(body) = extension.get(4..).filter(|body| body.len() > 3) else { return false };
     u32::from(body[0] >> 4) == EXTENSION_PICTURE && u32::from(body[2] & 3) != STRUCTURE_FRAME
 }
 
-/// Whether the sequence does not say that its pictures are whole.
+/// Whether the pictures may be fields, because the sequence does not promise that they are whole frames.
 pub(super) fn may_be_interlaced(config: &[u8]) -> bool {
     let extension = start_codes(config).find(|(value, _)| *value == start_code::EXTENSION);
-    // Behind four bits of what it is and eight of profile and level.
+    // The flag stands behind four bits of the extension's kind and eight of profile and level.
     let says_whole = extension.and_then(|(_, at)| config.get(at + 5)).is_some_and(|byte| byte >> 3 & 1 == 1);
     !says_whole
 }
 
-/// The track of a sequence header with its extension.
+/// The track that a sequence header with its extension describes.
 pub fn track_info(id: TrackId, config: Bytes) -> Result<TrackInfo, CodecError> {
     check_config_len(SEQUENCE, &config)?;
     let sequence = sequence_of(&config).ok_or(CodecError::Missing { what: "MPEG-2 sequence header" })?;
@@ -127,7 +127,7 @@ fn profile_and_level(indication: u32) -> (&'static str, &'static str) {
 mod tests {
     use super::*;
 
-    /// 720x576 at 25 fps, Main at Main, as ffmpeg writes it.
+    /// A sequence of 720x576 at 25 fps, Main at Main, as ffmpeg writes it.
     pub(crate) const PAL: [u8; 22] =
         [0, 0, 1, 0xB3, 0x2D, 0x02, 0x40, 0x33, 0xFF, 0xFF, 0xE0, 0x18, 0, 0, 1, 0xB5, 0x14, 0x8A, 0, 0x01, 0, 0];
 

@@ -1,4 +1,4 @@
-//! MPEG audio, layers I to III (ISO 11172-3, 13818-3): what a frame's header says. Layer II is broadcast's sound.
+//! MPEG audio, layers I to III (ISO 11172-3, 13818-3): the content of a frame's header. Layer II is the sound of broadcast.
 
 use bytes::Bytes;
 
@@ -16,16 +16,16 @@ pub struct MpegAudioHeader {
     pub channels: u8,
     pub samples: u32,
     pub frame_bytes: usize,
-    /// Half rates, of MPEG-2 and 2.5.
+    /// Says that the rate is a half rate, as in MPEG-2 and 2.5.
     pub low_rate: bool,
-    /// Version, layer, rate and channels: what is the same in all frames of a track.
+    /// Version, layer, rate and channels, which are the same in all frames of a track.
     constant: [u8; HEADER_BYTES],
 }
 
 impl MpegAudioHeader {
     pub fn parse(data: &[u8]) -> Option<Self> {
         const RATES_HZ: [u32; 3] = [44_100, 48_000, 32_000];
-        /// By layer, for MPEG-1; then layer I and the others, for MPEG-2.
+        /// The rates for MPEG-1 by layer; then for MPEG-2 those of layer I and those of the others.
         const KBPS: [[u32; 14]; 5] = [
             [32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448],
             [32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384],
@@ -34,14 +34,14 @@ impl MpegAudioHeader {
             [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
         ];
         let &[0xFF, second, third, fourth] = data.first_chunk::<HEADER_BYTES>()? else { return None };
-        // 0 is MPEG-2.5, 2 MPEG-2, 3 MPEG-1; 1 is reserved, as is layer 0.
+        // The version 0 is MPEG-2.5, 2 is MPEG-2 and 3 is MPEG-1; 1 is reserved, and so is layer 0.
         let (version, layer) = (second >> 3 & 3, 4 - (second >> 1 & 3));
         if second & 0xE0 != 0xE0 || version == 1 || layer == 4 {
             return None;
         }
         let halvings = [2, 0, 1, 0][usize::from(version)];
         let table = if version == 3 { usize::from(layer) - 1 } else { 3 + usize::from(layer > 1) };
-        // 0 says no rate, 15 is forbidden.
+        // The value 0 says no rate, and 15 is forbidden.
         let kbps = *KBPS[table].get(usize::from(third >> 4).checked_sub(1)?)?;
         let sample_rate_hz = RATES_HZ.get(usize::from(third >> 2 & 3))? >> halvings;
         let samples = match (layer, version) {
@@ -62,18 +62,19 @@ impl MpegAudioHeader {
             samples,
             frame_bytes: (slots + padding) as usize,
             low_rate: version != 3,
-            // The protection bit set says that no checksum follows, as most have it; a bit rate that is allowed.
+            // The set protection bit says that no checksum follows, as in most streams. The bit rate is one that is allowed.
             constant: [0xFF, second | 1, 0x10 | third & 0x0C, if mono { 0xC0 } else { 0 }],
         })
     }
 
-    /// What stands for a configuration, of which MPEG audio has none: a header without what changes from frame to frame.
+    /// A record that stands for a configuration, which MPEG audio does not have: a header without the fields that change from frame to
+    /// frame.
     pub fn record(&self) -> Bytes {
         Bytes::copy_from_slice(&self.constant)
     }
 }
 
-/// The track of a [`MpegAudioHeader::record`] of layer II.
+/// The track that a [`MpegAudioHeader::record`] of layer II describes.
 pub fn mp2_track_info(id: TrackId, config: Bytes) -> Result<TrackInfo, CodecError> {
     check_config_len(HEADER, &config)?;
     let header = MpegAudioHeader::parse(&config).filter(|header| header.layer == 2);

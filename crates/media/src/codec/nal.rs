@@ -1,13 +1,14 @@
-//! NAL units as H.264 and HEVC share them: length-prefixed, Annex B, and the way between.
+//! NAL units as H.264 and HEVC share them: with length prefixes, as Annex B, and the conversion between the two.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::CodecError;
 
-/// A picture has a few slices and a few SEI messages. One byte of payload can claim a NAL unit, so that they are counted.
+/// The most NAL units of a payload. A picture has a few slices and a few SEI messages, but one byte of payload can claim a NAL unit, so
+/// they are counted.
 pub const NAL_UNITS_MAX: usize = 4096;
 
-/// The NAL units of a payload whose lengths take `length_size` bytes (1, 2, 3 or 4). Ends after the first error.
+/// The NAL units of a payload whose lengths take `length_size` bytes (1, 2, 3 or 4). The iterator ends after the first error.
 pub fn length_prefixed(payload: &[u8], length_size: u8) -> LengthPrefixed<'_> {
     LengthPrefixed { rest: payload, length_size: usize::from(length_size.clamp(1, 4)), left: NAL_UNITS_MAX }
 }
@@ -51,8 +52,8 @@ impl<'a> LengthPrefixed<'a> {
     }
 }
 
-/// The payload with 4-byte lengths; the same bytes where it has them already. Fails on a payload that does not add up, so
-/// that what passes is whole NAL units.
+/// The payload with 4-byte lengths; the same bytes if it has them already. It fails on a payload that does not add up, so that the result
+/// always has whole NAL units.
 pub fn with_four_byte_lengths(payload: Bytes, length_size: u8) -> Result<Bytes, CodecError> {
     let (mut units, mut bytes) = (0, 0);
     for unit in length_prefixed(&payload, length_size) {
@@ -69,7 +70,7 @@ pub fn with_four_byte_lengths(payload: Bytes, length_size: u8) -> Result<Bytes, 
     Ok(out.freeze())
 }
 
-/// The NAL units between Annex B start codes; empty ones are left out.
+/// The NAL units between Annex B start codes. Empty ones are left out.
 pub fn annex_b(data: &[u8]) -> AnnexB<'_> {
     let rest = start_code(data).map_or(&data[data.len()..], |(_, after)| &data[after..]);
     AnnexB { rest }
@@ -88,7 +89,7 @@ impl<'a> Iterator for AnnexB<'a> {
             let (end, next) = start_code(self.rest).unwrap_or((self.rest.len(), self.rest.len()));
             let unit = &self.rest[..end];
             self.rest = &self.rest[next..];
-            // Zeros before a start code belong to it (zero_byte, trailing_zero_8bits): a NAL unit never ends with one.
+            // Zeros before a start code belong to it (zero_byte, trailing_zero_8bits), because a NAL unit never ends with one.
             let length = unit.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
             if length > 0 {
                 return Some(&unit[..length]);
@@ -123,12 +124,12 @@ pub fn lengths_to_annex_b(payload: &[u8], out: &mut BytesMut) -> Result<(), Code
 
 /// Appends one NAL unit with a 4-byte length.
 pub fn put_unit(out: &mut BytesMut, unit: &[u8]) {
-    // A unit lies in memory: its length fits.
+    // The unit lies in memory, so its length fits.
     out.put_u32(u32::try_from(unit.len()).unwrap_or(u32::MAX));
     out.put_slice(unit);
 }
 
-/// The first `max` bytes of a NAL unit without emulation prevention (the 3 of 0, 0, 3).
+/// The first `max` bytes of a NAL unit, with emulation prevention (the 3 of 0, 0, 3) removed.
 pub(super) fn unescaped(unit: &[u8], max: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(unit.len().min(max));
     let mut zeros = 0;

@@ -1,4 +1,4 @@
-//! AV1's units (OBUs) as encoders give them: what of a temporal unit is stored, and the `av1C` record of its sequence header.
+//! AV1's units (OBUs) as encoders give them: the part of a temporal unit that is stored, and the `av1C` record of its sequence header.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -10,17 +10,18 @@ const PADDING: u8 = 15;
 
 const OBU: &str = "an AV1 unit";
 
-/// A temporal unit as files and the hub hold it.
+/// A temporal unit in the form in which files and the hub hold it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemporalUnit {
-    /// The record of the sequence header in it, where it has one: at keyframes.
+    /// The record of the sequence header, if the unit has one. It has one at keyframes.
     pub config: Option<Bytes>,
-    /// Without delimiters and padding, each unit with its size. The sequence header stays: who begins there may need it.
+    /// The units without delimiters and padding, each with its size. The sequence header stays, because a decoder that begins there may
+    /// need it.
     pub payload: Bytes,
 }
 
 impl TemporalUnit {
-    /// Of a stream of units with sizes ("low overhead"); the last may go without.
+    /// Reads a stream of units with sizes ("low overhead"). The last one may have none.
     pub fn read(data: &[u8]) -> Result<Self, CodecError> {
         let (mut config, mut payload) = (None, BytesMut::with_capacity(data.len()));
         let mut rest = data;
@@ -44,13 +45,13 @@ impl TemporalUnit {
 
 pub(super) struct Unit<'a> {
     pub(super) kind: u8,
-    /// The header's bytes, the extension among them.
+    /// The bytes of the header, with the extension.
     head: &'a [u8],
     pub(super) payload: &'a [u8],
 }
 
 impl<'a> Unit<'a> {
-    /// The first unit, and what is behind it.
+    /// Splits off the first unit from those behind it.
     pub(super) fn split(data: &'a [u8]) -> Result<(Self, &'a [u8]), CodecError> {
         let truncated = || CodecError::Truncated { what: OBU };
         let first = *data.first().ok_or_else(truncated)?;
@@ -61,7 +62,7 @@ impl<'a> Unit<'a> {
         Ok((Self { kind: first >> 3 & 0x0F, head, payload }, after))
     }
 
-    /// With its size.
+    /// Appends the unit with its size.
     fn put(&self, out: &mut BytesMut) {
         out.put_u8(self.head.first().copied().unwrap_or_default() | 2);
         out.put_slice(self.head.get(1..).unwrap_or_default());

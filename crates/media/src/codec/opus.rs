@@ -7,20 +7,20 @@ use crate::{AudioFormat, Codec, TrackId, TrackInfo};
 
 const OPUS_HEAD: &str = "the OpusHead";
 const MAGIC: &[u8] = b"OpusHead";
-/// Up to and with the mapping family.
+/// The length of the fields up to and with the mapping family.
 const FIXED_BYTES: usize = 19;
 
 /// Opus always decodes at 48 kHz.
 const SAMPLE_RATE_HZ: u32 = 48_000;
 
-/// The track of an `OpusHead`.
+/// The track that an `OpusHead` describes.
 pub fn track_info(id: TrackId, config: Bytes) -> Result<TrackInfo, CodecError> {
     check_config_len(OPUS_HEAD, &config)?;
     let head = config.get(..FIXED_BYTES).ok_or(CodecError::Truncated { what: OPUS_HEAD })?;
     if &head[..8] != MAGIC {
         return Err(CodecError::invalid(OPUS_HEAD, "no magic signature"));
     }
-    // The upper half is the major version: 0 stays compatible.
+    // The upper half is the major version; 0 stays compatible.
     if head[8] >> 4 != 0 {
         return Err(CodecError::invalid(OPUS_HEAD, format!("version {}", head[8])));
     }

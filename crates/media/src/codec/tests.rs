@@ -73,7 +73,7 @@ fn av1_records() {
 
 #[test]
 fn av1_records_are_built_of_what_encoders_give() {
-    // A delimiter, the sequence header, a frame of three bytes, padding, and a last frame without a size.
+    // This unit has a delimiter, the sequence header, a frame of three bytes, padding, and a last frame without a size.
     let unit =
         hex("12000a0b0000000cc4ff6736be4010").iter().chain(&hex("3203aabbcc7a0100300102")).copied().collect::<Vec<_>>();
     let read = obu::TemporalUnit::read(&unit).unwrap();
@@ -114,14 +114,14 @@ fn aac_records() {
         ("1208", (44_100, 1, "LC", 1024, "mp4a.40.2")),
         ("11b0", (48_000, 6, "LC", 1024, "mp4a.40.2")),
         ("1194", (48_000, 2, "LC", 960, "mp4a.40.2")),
-        // As ffmpeg writes it: the extension behind the end says "no SBR".
+        // ffmpeg writes this: the extension behind the end says "no SBR".
         ("119056e500", (48_000, 2, "LC", 1024, "mp4a.40.2")),
-        // Behind the end: 24 kHz becomes 48.
+        // SBR is announced behind the end: 24 kHz becomes 48.
         ("131056e598", (48_000, 2, "HE-AAC", 2048, "mp4a.40.5")),
-        // Told openly: SBR over LC of 24 kHz, and PS over mono.
+        // SBR over LC of 24 kHz is told openly, and so is PS over mono.
         ("2b118800", (48_000, 2, "HE-AAC", 2048, "mp4a.40.5")),
         ("eb098800", (48_000, 2, "HE-AAC v2", 2048, "mp4a.40.29")),
-        // A rate of its own: 15, then 24 bits.
+        // This rate is not in the table: 15, then 24 bits.
         ("17805dc010", (48_000, 2, "LC", 1024, "mp4a.40.2")),
     ] {
         let got = audio(config);

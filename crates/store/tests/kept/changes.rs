@@ -1,4 +1,4 @@
-//! The log of changes: every write of a stream, destination, restream or ladder is in it, and nothing that did not happen.
+//! The log of changes has every write of a stream, destination, restream or ladder, and nothing that did not happen.
 
 use crate::common;
 
@@ -6,7 +6,7 @@ use common::{destination, fresh, restream, stream, uri};
 use weir_model::{Ladder, LadderId, SavedLadder, StreamId};
 use weir_store::Store;
 
-/// What was changed behind `seq`, as `noun/id`.
+/// The changes after `seq`, as `noun/id`.
 async fn told(store: &Store, seq: i64) -> Vec<String> {
     let changes = store.changes_since(seq).await.unwrap().unwrap();
     let numbers: Vec<i64> = changes.iter().map(|change| change.seq).collect();

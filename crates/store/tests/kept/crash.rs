@@ -1,4 +1,4 @@
-//! `kill -9` at any moment loses no acknowledged change: a child writes and acknowledges, the parent kills it.
+//! `kill -9` at any moment loses no acknowledged change: a child writes and acknowledges, and the parent kills it.
 
 use crate::common;
 
@@ -11,7 +11,7 @@ use weir_model::{Restream, StreamId};
 const CHILD_DIR: &str = "WEIR_STORE_CRASH_DIR";
 const ACK: &str = "ack ";
 
-/// Not a test of its own: the body of the child process.
+/// This is no test of its own, but the body of the child process.
 #[test]
 #[ignore = "run by acknowledged_writes_survive_kill_9"]
 fn child() {
@@ -52,12 +52,12 @@ fn acknowledged_writes_survive_kill_9() {
             .spawn()
             .unwrap();
         let mut seen = 0;
-        // What was written to the pipe before the kill was acknowledged too, so read it to the end.
+        // What was written to the pipe before the kill was acknowledged too, so the pipe is read to its end.
         for line in BufReader::new(child.stdout.take().unwrap()).lines() {
             let line = line.unwrap();
             let Some(at) = line.find(ACK) else { continue };
             let words: Vec<&str> = line[at + ACK.len()..].split(' ').collect();
-            // The very last line may be cut by the kill.
+            // The kill may have cut the very last line.
             let [id, version, name] = words[..] else { continue };
             acknowledged.insert(id.parse().unwrap(), (version.parse().unwrap(), name.to_owned()));
             seen += 1;
@@ -82,7 +82,7 @@ fn acknowledged_writes_survive_kill_9() {
             let (found_version, found_name) = &found[id];
             assert!(found_version > version || found_name == name, "restream {id} went back");
         }
-        // A change that was on disk but not yet acknowledged may be there: at most the one in flight.
+        // One change more may be there: the one that was on disk but not yet acknowledged.
         assert!(found.len() <= acknowledged.len() + 1);
     }
 }

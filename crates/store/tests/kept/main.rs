@@ -1,4 +1,4 @@
-//! What the database keeps, gives back and never tells: one program, linked once.
+//! What the database keeps, returns and never tells: one program, linked once.
 
 #![allow(clippy::unwrap_used, reason = "a test: its panics are its report, and what it measured is printed")]
 

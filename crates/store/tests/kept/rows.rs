@@ -1,4 +1,4 @@
-//! Rows come back as they went in, and what must not happen is refused by name.
+//! Rows come back as they went in, and changes that must not happen are refused by name.
 
 use crate::common;
 
@@ -70,7 +70,7 @@ async fn restreams() {
     let mut changed = made.clone();
     changed.target = keyed(saved.id);
     changed.backup_uri = None;
-    // What was left out is not there when it comes back.
+    // Settings that were left out are not there when the row comes back.
     let size = RenditionDraft { width: Some(1280), height: Some(720), ..RenditionDraft::default() };
     let own = RenditionDraft { name: "own".into(), gop_seconds: Some(1.0), ..size };
     changed.rendition = RestreamRendition::Inline(own);

@@ -1,4 +1,4 @@
-//! Databases of other versions: older ones are copied and brought up to date, newer ones left alone, both in words.
+//! Databases of other versions: older ones are copied and brought up to date, newer ones are left alone, and both are told in words.
 
 use crate::common;
 
@@ -14,7 +14,7 @@ use weir_model::{
 };
 use weir_store::{SealingKey, Store, StoreError};
 
-/// The folder as sqlx itself reads it: the store, which lists it while compiling, must find its own checksums in such a database.
+/// The folder as sqlx itself reads it. The store lists it while compiling, and must find its own checksums in such a database.
 async fn migrations() -> sqlx::migrate::Migrator {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
     sqlx::migrate::Migrator::new(folder).await.unwrap()
@@ -47,7 +47,7 @@ fn backups(dir: &Path) -> Vec<String> {
     backups
 }
 
-/// Two branches that each add one would both be number n: the second would never run on databases that have the first.
+/// If two branches each add a migration with number n, the second never runs on databases that have the first.
 #[tokio::test]
 async fn each_migration_has_a_number_of_its_own() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
@@ -84,7 +84,7 @@ async fn every_older_schema_is_copied_and_brought_up_to_date() {
     }
 }
 
-/// As the version with schema 9 wrote them.
+/// These rows are as the version with schema 9 wrote them.
 #[tokio::test]
 async fn renditions_of_the_version_before_are_read() {
     let dir = tempfile::tempdir().unwrap();

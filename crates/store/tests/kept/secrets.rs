@@ -1,4 +1,4 @@
-//! What the database file tells whoever steals it, and who is let in.
+//! What the database file tells a thief, and whom a key or password lets in.
 
 use crate::common;
 
@@ -10,7 +10,7 @@ use weir_store::{
     Store, StoreError,
 };
 
-/// Every byte of every database file, the write-ahead log too.
+/// Every byte of every database file, the write-ahead log included.
 fn file_bytes(dir: &std::path::Path) -> Vec<u8> {
     let mut all = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
@@ -104,7 +104,7 @@ async fn the_environment_gives_one_key_or_none() {
         (Some(&first), vec![&listed, &first]),
         (Some(&first), vec![&listed, &first]),
         (Some(&second), vec![&listed, &second]),
-        // A key that is there under a name of its own is no second one.
+        // A key that is there under a name of its own is not added a second time.
         (Some(&listed), vec![&listed]),
         (Some(&first), vec![&listed, &first]),
         (None, vec![&listed]),

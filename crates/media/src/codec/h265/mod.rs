@@ -1,4 +1,4 @@
-//! HEVC: the `hvcC` record, what its SPS says, and what a picture's NAL units are.
+//! HEVC: the `hvcC` record, the content of its SPS, and the NAL units of a picture.
 
 mod sps;
 
@@ -12,23 +12,23 @@ use crate::{Codec, TrackId, TrackInfo, VideoFormat};
 const HVCC: &str = "the hvcC record";
 const HVCC_FIXED_BYTES: usize = 23;
 const NAL_HEADER_BYTES: usize = 2;
-/// Of the whole stream: profile, compatibility, constraints, level.
+/// The length of the fields for the whole stream: profile, compatibility, constraints, level.
 const PROFILE_TIER_LEVEL_BYTES: usize = 12;
 
-/// `nal_unit_type` values.
+/// Values of `nal_unit_type`.
 pub mod unit_type {
     pub const VPS: u8 = 32;
     pub const SPS: u8 = 33;
     pub const PPS: u8 = 34;
     pub const AUD: u8 = 35;
-    /// The first and the last of the pictures at which a decoder can start (BLA, IDR, CRA).
+    /// The types of pictures at which a decoder can start (BLA, IDR, CRA).
     pub const IRAP: std::ops::RangeInclusive<u8> = 16..=21;
 }
 
 /// An HEVCDecoderConfigurationRecord (ISO/IEC 14496-15, 8.3.3.1). Parameter sets are slices of the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HevcConfig {
-    /// How many bytes a NAL unit's length takes in the payloads: 1, 2 or 4.
+    /// The number of bytes of a NAL unit's length in the payloads: 1, 2 or 4.
     pub length_size: u8,
     pub vps: Vec<Bytes>,
     pub sps: Vec<Bytes>,
@@ -36,7 +36,7 @@ pub struct HevcConfig {
     profile: Profile,
 }
 
-/// What the record repeats of the SPS's profile_tier_level.
+/// The part of the SPS's profile_tier_level that the record repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Profile {
     space: u8,
@@ -51,7 +51,7 @@ impl HevcConfig {
     pub fn parse(record: &Bytes) -> Result<Self, CodecError> {
         check_config_len(HVCC, record)?;
         let fixed = record.first_chunk::<HVCC_FIXED_BYTES>().ok_or(CodecError::Truncated { what: HVCC })?;
-        // Version 0 is written by early encoders; the layout is the same.
+        // Early encoders write version 0, which has the same layout.
         if fixed[0] > 1 {
             return Err(CodecError::invalid(HVCC, format!("version {}", fixed[0])));
         }
@@ -92,16 +92,16 @@ impl HevcConfig {
     pub fn build(vps: &[Bytes], sps: &[Bytes], pps: &[Bytes]) -> Result<Bytes, CodecError> {
         let first = sps.first().ok_or(CodecError::Missing { what: "SPS" })?;
         let parsed = sps::Sps::parse(first)?;
-        // What stands before the profile: four bits of the VPS's number, three of sub-layers, one of nesting.
+        // The byte before the profile has four bits of the VPS's number, three of sub-layers, and one of nesting.
         let head = nal::unescaped(&first[NAL_HEADER_BYTES..], 1 + PROFILE_TIER_LEVEL_BYTES);
         let (&layers, profile) = head.split_first().ok_or(CodecError::Truncated { what: "the HEVC SPS" })?;
         let mut out = BytesMut::with_capacity(128);
         out.put_u8(1);
         out.put_slice(profile);
-        // No segmentation and no parallelism that a decoder could count on.
+        // These fields promise no segmentation and no parallelism that a decoder could count on.
         out.put_slice(&[0xF0, 0, 0xFC, 0xFC | parsed.chroma_format]);
         out.put_slice(&[0xF8 | (parsed.bit_depth - 8) & 7, 0xF8 | (parsed.chroma_bit_depth - 8) & 7]);
-        // No frame rate, layers and nesting as the SPS has them, lengths of 4 bytes.
+        // These fields give no frame rate, layers and nesting as the SPS has them, and lengths of 4 bytes.
         out.put_slice(&[0, 0, ((layers >> 1 & 7) + 1) << 3 | (layers & 1) << 2 | 3]);
         out.put_u8(3);
         for (kind, sets) in [(unit_type::VPS, vps), (unit_type::SPS, sps), (unit_type::PPS, pps)] {
@@ -111,7 +111,7 @@ impl HevcConfig {
     }
 }
 
-/// All sets of a kind; "complete" says that payloads hold none.
+/// Appends all sets of a kind. "Complete" says that payloads hold none.
 fn put_array(out: &mut BytesMut, kind: u8, sets: &[Bytes]) -> Result<(), CodecError> {
     let too_long = |what, bytes| CodecError::TooLong { what, bytes, max: usize::from(u16::MAX) };
     out.put_u8(0x80 | kind);
@@ -129,7 +129,7 @@ fn take<const N: usize>(record: &[u8], at: &mut usize) -> Result<[u8; N], CodecE
     Ok(*bytes)
 }
 
-/// The track of an `hvcC` record.
+/// The track that an `hvcC` record describes.
 pub fn track_info(id: TrackId, config: Bytes) -> Result<TrackInfo, CodecError> {
     let record = HevcConfig::parse(&config)?;
     let unit = record.sps.first().ok_or(CodecError::Missing { what: "SPS" })?;
@@ -137,7 +137,7 @@ pub fn track_info(id: TrackId, config: Bytes) -> Result<TrackInfo, CodecError> {
     let video = VideoFormat {
         width: sps.width,
         height: sps.height,
-        // A tick is one picture, other than in H.264.
+        // A tick is one picture, unlike in H.264.
         fps: sps.timing.and_then(|(ticks, rate)| frame_rate(u64::from(rate), u64::from(ticks))),
         profile: profile_name(record.profile).to_owned(),
         level: level_name(record.profile),
@@ -159,12 +159,12 @@ fn profile_name(profile: Profile) -> &'static str {
     }
 }
 
-/// `general_level_idc` is thirty times the level.
+/// The name of the level. `general_level_idc` is thirty times the level.
 fn level_name(profile: Profile) -> String {
     format!("{}.{}", profile.level_idc / 30, profile.level_idc % 30 / 3)
 }
 
-/// RFC 6381 and ISO/IEC 14496-15, E.3: "hvc1.1.6.L93.B0".
+/// The codec string by RFC 6381 and ISO/IEC 14496-15, E.3, such as "hvc1.1.6.L93.B0".
 fn codec_string(profile: Profile) -> String {
     let space = ["", "A", "B", "C"][usize::from(profile.space & 3)];
     let tier = if profile.high_tier { 'H' } else { 'L' };
@@ -178,7 +178,7 @@ fn codec_string(profile: Profile) -> String {
     text
 }
 
-/// A decoder can start at this payload (4-byte lengths): it holds an IRAP picture.
+/// Whether a decoder can start at this payload (4-byte lengths), because it holds an IRAP picture.
 pub fn is_keyframe(payload: &[u8]) -> bool {
     nal::length_prefixed(payload, 4)
         .map_while(Result::ok)

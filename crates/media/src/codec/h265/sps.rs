@@ -12,14 +12,14 @@ const LONG_TERM_PICTURES_MAX: u32 = 32;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sps {
-    /// As shown.
+    /// The size as shown.
     pub(super) width: u32,
     pub(super) height: u32,
     pub(super) chroma_format: u8,
     pub(super) bit_depth: u8,
     pub(super) chroma_bit_depth: u8,
     pub(super) reorder_frames: u32,
-    /// Ticks a picture and ticks a second, where stated.
+    /// Ticks a picture and ticks a second, if the SPS states them.
     pub(super) timing: Option<(u32, u32)>,
 }
 
@@ -57,11 +57,11 @@ impl Sps {
         let mut reorder_frames = 0;
         for _ in if each_layer { 0 } else { sub_layers }..=sub_layers {
             bits.unsigned()?;
-            // The last one is the whole stream's.
+            // The last sub-layer is that of the whole stream.
             reorder_frames = bits.unsigned()?;
             bits.unsigned()?;
         }
-        // A reader of dashboards can do without the frame rate: what follows is long, and encoders differ.
+        // The track can do without a frame rate. The fields before it are long and encoders differ, so a failure to read them is none.
         let timing = timing(bits, order_bits).unwrap_or(None);
         let chroma_format = u8::try_from(chroma_format & 3).unwrap_or(1);
         Ok(Self { width, height, chroma_format, bit_depth, chroma_bit_depth, reorder_frames, timing })
@@ -85,7 +85,7 @@ fn skip_profile_tier_level(bits: &mut BitReader<'_>, sub_layers: u32) -> Result<
         skip += if bits.bit()? { LEVEL_BITS } else { 0 };
     }
     if sub_layers > 0 {
-        // Two bits for each layer that is not there.
+        // There are two bits for each sub-layer that is not there.
         skip += 2 * (8 - sub_layers as usize);
     }
     bits.skip(skip)
@@ -99,7 +99,7 @@ fn window(bits: &mut BitReader<'_>) -> Result<(u64, u64), CodecError> {
 }
 
 fn timing(bits: &mut BitReader<'_>, order_bits: u32) -> Result<Option<(u32, u32)>, CodecError> {
-    // Sizes of coding and transform blocks.
+    // These are the sizes of coding and transform blocks.
     for _ in 0..6 {
         bits.unsigned()?;
     }
@@ -164,7 +164,7 @@ fn skip_scaling_lists(bits: &mut BitReader<'_>) -> Result<(), CodecError> {
     Ok(())
 }
 
-/// Each set may be told as a difference to the one before, so that they must be understood to be skipped.
+/// Each set may be given as a difference to the one before, so sets must be understood to be skipped.
 fn skip_short_term_sets(bits: &mut BitReader<'_>) -> Result<(), CodecError> {
     let sets = at_most(bits.unsigned()?, SHORT_TERM_SETS_MAX)?;
     let mut previous: Vec<i64> = Vec::new();
@@ -174,7 +174,7 @@ fn skip_short_term_sets(bits: &mut BitReader<'_>) -> Result<(), CodecError> {
     Ok(())
 }
 
-/// Distances in output order: first the negative ones, nearest first, then the positive ones, nearest first.
+/// Distances in output order: first the negative ones, then the positive ones, both from the nearest on.
 fn explicit_set(bits: &mut BitReader<'_>) -> Result<Vec<i64>, CodecError> {
     let negative = at_most(bits.unsigned()?, SET_PICTURES_MAX)?;
     let positive = at_most(bits.unsigned()?, SET_PICTURES_MAX)?;
@@ -195,7 +195,7 @@ fn predicted_set(bits: &mut BitReader<'_>, previous: &[i64]) -> Result<Vec<i64>,
     let shift = sign * (i64::from(bits.unsigned()?) + 1);
     let mut distances = Vec::new();
     for distance in previous.iter().copied().chain([0]) {
-        // used_by_curr_pic_flag, else use_delta_flag.
+        // This bit is used_by_curr_pic_flag; if it is 0, use_delta_flag follows.
         if (bits.bit()? || bits.bit()?) && distance + shift != 0 {
             distances.push(distance + shift);
         }
