@@ -116,7 +116,8 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// A page of entries: with an id to start after, the oldest first; with an id to end before (0: none), the newest first.
+    /// A page of entries. The oldest come first, from the one after the id `from`. With `newest_first` the newest come first, from the
+    /// one before that id; 0 then means from the newest of all.
     pub async fn audit(
         &self,
         from: i64,
