@@ -16,7 +16,7 @@ use std::time::Instant;
 use subtle::ConstantTimeEq;
 use weir_control::{Credential, Pass, Who};
 use weir_model::{Role, Secret, UserId};
-use weir_observe::{Refusal, RefusalKind};
+use weir_observe::{RefusalKind, RefusalReport};
 use weir_origin::Peer;
 
 pub(crate) const COOKIE: &str = "weir_session";
@@ -122,7 +122,14 @@ async fn known_key(app: &App, key: &Secret, credential: &Credential, from: IpAdd
     let (network, now) = (weir_net::network(from), Instant::now());
     let refused = |problem: Problem| {
         let (remote, code, message) = (SocketAddr::new(from, 0), problem.code, &problem.detail);
-        app.api.observe.refused(&Refusal { kind: RefusalKind::Call, protocol: "http", remote, network, code, message });
+        app.api.observe.refused(&RefusalReport {
+            kind: RefusalKind::Call,
+            protocol: "http",
+            remote,
+            network,
+            code,
+            message,
+        });
         problem
     };
     if let Some(wait) = app.key_guesses.wait(network, key.expose(), now) {

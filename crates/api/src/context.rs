@@ -18,7 +18,7 @@ use weir_observe::Observe;
 use weir_origin::Thumbnails;
 use weir_packager::Recordings;
 use weir_store::Store;
-use weir_transcode::Workshop;
+use weir_transcode::EncodingResources;
 
 /// A password check takes 19 MiB and tens of milliseconds of a core: more at once would be a way to wear us out.
 const PASSWORD_CHECKS: usize = 2;
@@ -39,7 +39,7 @@ pub struct ApiContext {
     /// None where recording is off.
     pub recordings: Option<Recordings>,
     /// Knows what this machine can encode.
-    pub workshop: Workshop,
+    pub encoding: EncodingResources,
     pub thumbnails: Thumbnails,
     pub webhooks: Webhooks,
     pub raw_uris: RawUriRule,

@@ -12,7 +12,7 @@ use weir_net::Dialer;
 use weir_observe::{Observe, RestreamLine};
 use weir_packager::{Packager, PackagerConfig, record};
 use weir_restream::{PushContext, RestreamHandle, RestreamOutcome, RetryHandle};
-use weir_transcode::{TranscodeHandle, Workshop};
+use weir_transcode::{EncodingResources, TranscodeHandle};
 
 use crate::lanes::Lanes;
 use crate::parts::PartSpec;
@@ -200,7 +200,7 @@ pub(crate) fn fault(id: RestreamId, reason: Reason, observe: &Observe) -> Part {
 pub struct Kit {
     pub observe: Observe,
     pub shelves: Shelves,
-    pub workshop: Workshop,
+    pub encoding: EncodingResources,
     pub lanes: Lanes,
     pub dialer: Dialer,
     /// What the kernel keeps of each push by TCP: a big buffer would hide seconds of a stall.

@@ -119,8 +119,8 @@ impl StreamRun {
         let (observe, with) = (&kit.observe, (&kit.observe, &kit.shelves, &self.lane));
         let part = match (&key, &spec) {
             (_, PartSpec::Transcoder(wants)) => {
-                let (hub, workshop) = (self.hub.clone(), kit.workshop.clone());
-                let handle = weir_transcode::start(self.id, hub, workshop, observe.clone(), &self.lane);
+                let (hub, encoding) = (self.hub.clone(), kit.encoding.clone());
+                let handle = weir_transcode::start(self.id, hub, encoding, observe.clone(), &self.lane);
                 handle.want(wants.clone());
                 self.renditions = handle.statuses();
                 Some(Box::new(handle) as Part)

@@ -26,7 +26,7 @@ pub use event::{Event, EventCursor, EventLog, fields};
 pub use heartbeat::{Heartbeat, Heartbeats, SILENCE_MAX, Silence};
 pub use history::{History, Metric, Past, SERIES_MAX, Subject};
 pub use load::Load;
-pub use refusals::{Refusal, RefusalKind};
+pub use refusals::{RefusalKind, RefusalReport};
 pub use series::{COARSE_SECONDS, COARSE_STEP_SECONDS, FINE_SECONDS, SERIES_BYTES_MAX};
 pub use wish::{PlatformWarning, RestreamView, RestreamWish, sent};
 
@@ -113,7 +113,7 @@ impl Observe {
     }
 
     /// Counts a refusal, and tells of it unless the same was told a moment ago: then as a number, later.
-    pub fn refused(&self, refusal: &Refusal<'_>) {
+    pub fn refused(&self, refusal: &RefusalReport<'_>) {
         self.counters().add(refusal.kind.counter(), 1);
         if let Some(due) = self.shared.refusals.note(refusal, Instant::now()) {
             self.events().emit_refusal(due.kind.event(), due.fields);

@@ -53,7 +53,7 @@ impl RefusalKind {
 
 /// One refusal. Its texts never hold a secret.
 #[derive(Clone, Copy, Debug)]
-pub struct Refusal<'a> {
+pub struct RefusalReport<'a> {
     pub kind: RefusalKind,
     pub protocol: &'a str,
     pub remote: SocketAddr,
@@ -103,7 +103,7 @@ struct Entry {
 
 impl Refusals {
     /// Notes one; what is to be told of it at once, if anything.
-    pub(crate) fn note(&self, refusal: &Refusal<'_>, now: Instant) -> Option<Due> {
+    pub(crate) fn note(&self, refusal: &RefusalReport<'_>, now: Instant) -> Option<Due> {
         let key =
             self.hasher.hash_one((refusal.kind, refusal.protocol, refusal.network, refusal.code, refusal.message));
         let mut book = self.book();
@@ -163,7 +163,7 @@ impl Pace {
     }
 }
 
-impl Refusal<'_> {
+impl RefusalReport<'_> {
     fn fields(&self) -> Map<String, Value> {
         fields([
             ("protocol", self.protocol.into()),
@@ -184,9 +184,9 @@ fn counted(said: &Map<String, Value>, count: u64) -> Map<String, Value> {
 mod tests {
     use super::*;
 
-    fn refusal(remote: SocketAddr, message: &str) -> Refusal<'_> {
+    fn refusal(remote: SocketAddr, message: &str) -> RefusalReport<'_> {
         let (kind, code) = (RefusalKind::Publish, "NetStream.Publish.Denied");
-        Refusal { kind, protocol: "rtmp", remote, network: remote.ip(), code, message }
+        RefusalReport { kind, protocol: "rtmp", remote, network: remote.ip(), code, message }
     }
 
     fn address(n: u32) -> SocketAddr {

@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, watch};
 use weir_control::Playback;
 use weir_hub::StreamHub;
 use weir_model::StreamId;
-use weir_transcode::Workshop;
+use weir_transcode::EncodingResources;
 
 /// Each takes a process and a fifth of a second of a core.
 const MADE_AT_ONCE: usize = 2;
@@ -36,7 +36,7 @@ pub struct Thumbnails {
 #[derive(Debug)]
 struct Shared {
     playback: Playback,
-    workshop: Workshop,
+    encoding: EncodingResources,
     making: Semaphore,
     begun_at: Mutex<Option<Instant>>,
     kept: Mutex<HashMap<StreamId, Arc<Kept>>>,
@@ -82,10 +82,10 @@ impl Thumbnail {
 }
 
 impl Thumbnails {
-    pub fn new(playback: Playback, workshop: Workshop) -> Self {
+    pub fn new(playback: Playback, encoding: EncodingResources) -> Self {
         let shared = Shared {
             playback,
-            workshop,
+            encoding,
             making: Semaphore::new(MADE_AT_ONCE),
             begun_at: Mutex::default(),
             kept: Mutex::default(),
@@ -118,7 +118,7 @@ impl Thumbnails {
 
     async fn make(self, id: StreamId, hub: StreamHub, turn: Turn) {
         let Ok(_making) = self.shared.making.acquire().await else { return };
-        let made = self.shared.workshop.thumbnail(&hub).await.unwrap_or_else(|error| {
+        let made = self.shared.encoding.thumbnail(&hub).await.unwrap_or_else(|error| {
             tracing::warn!(stream_id = %id, %error, "no picture could be made of a stream");
             None
         });

@@ -37,7 +37,7 @@ pub(crate) enum Lead {
 
 /// What a frame of sound led to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Progress {
+pub(crate) struct SoundProgress {
     /// It began a segment of its own accord.
     pub(crate) cut: bool,
     /// A segment ended because the next one began.
@@ -129,19 +129,19 @@ impl SoundWriter {
         lead: Lead,
         boundaries: &mut Boundaries,
         changes: &mut Vec<Change>,
-    ) -> Progress {
+    ) -> SoundProgress {
         if self.writer.knows(frame.dts) {
-            return Progress::default();
+            return SoundProgress::default();
         }
         let gap = self.writer.next_dts().map(|next| frame.dts.since(next));
         // Beside pictures a longer one has been filled from behind already.
         let longest = if lead == Lead::Pictures { HOLE * 2 } else { HOLE };
-        let mut progress = Progress::default();
+        let mut progress = SoundProgress::default();
         if gap.is_some_and(|gap| (FILL_MIN..longest).contains(&gap)) {
             progress = self.fill(frame.dts, lead, boundaries, changes);
         }
         let own = self.push_one(frame, lead, boundaries, changes);
-        Progress { cut: progress.cut || own.cut, segment_ended: progress.segment_ended || own.segment_ended }
+        SoundProgress { cut: progress.cut || own.cut, segment_ended: progress.segment_ended || own.segment_ended }
     }
 
     /// Silence up to `until`, where sound has begun and is missing.
@@ -151,8 +151,8 @@ impl SoundWriter {
         lead: Lead,
         boundaries: &mut Boundaries,
         changes: &mut Vec<Change>,
-    ) -> Progress {
-        let mut progress = Progress::default();
+    ) -> SoundProgress {
+        let mut progress = SoundProgress::default();
         let Some(silence) = self.silence.clone() else { return progress };
         let (length, track) = (silence.length, self.writer.info.id);
         for _ in 0..FILL_FRAMES_MAX {
@@ -172,7 +172,7 @@ impl SoundWriter {
         lead: Lead,
         boundaries: &mut Boundaries,
         changes: &mut Vec<Change>,
-    ) -> Progress {
+    ) -> SoundProgress {
         let longest = boundaries.longest() + SOUND_OVER;
         if self.writer.is_hole(frame.dts) {
             self.writer.flush(longest, changes);
@@ -191,7 +191,7 @@ impl SoundWriter {
             // Sound before the first picture belongs to no segment.
             cut = cut.or(self.resumes.take());
             if cut.is_none() {
-                return Progress::default();
+                return SoundProgress::default();
             }
         }
         self.resumes = None;
@@ -199,12 +199,12 @@ impl SoundWriter {
             // The picture has paused for so long that its next segment begins behind a break. Sound that no segment can hold until
             // then would need one of its own, and be counted differently ever after: it is left out, as the pictures are.
             self.writer.flush(longest, changes);
-            return Progress::default();
+            return SoundProgress::default();
         }
         self.breaks &= cut.is_none();
         let segment_ended = cut.is_some() && self.writer.is_open();
         self.writer.push(frame, cut, changes);
-        Progress { cut: false, segment_ended }
+        SoundProgress { cut: false, segment_ended }
     }
 
     fn push_leading(
@@ -213,7 +213,7 @@ impl SoundWriter {
         alone: bool,
         boundaries: &mut Boundaries,
         changes: &mut Vec<Change>,
-    ) -> Progress {
+    ) -> SoundProgress {
         self.cuts.clear();
         let writer = &mut self.writer;
         let ends = match writer.open_start() {
@@ -225,13 +225,13 @@ impl SoundWriter {
         };
         if !ends {
             writer.push(frame, None, changes);
-            return Progress::default();
+            return SoundProgress::default();
         }
         let segment_ended = writer.is_open();
         let number = if segment_ended { 0 } else { boundaries.start_at(frame.pts) };
         let breaks = std::mem::take(&mut self.breaks);
         let cut = next_cut(number, frame.pts, (!segment_ended).then(|| writer.end()), breaks, &mut boundaries.eras);
         writer.push(frame, Some(cut), changes);
-        Progress { cut: true, segment_ended }
+        SoundProgress { cut: true, segment_ended }
     }
 }

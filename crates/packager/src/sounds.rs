@@ -9,7 +9,7 @@ use weir_media::{Frame, MediaTime, TrackId, TrackInfo};
 use crate::PackagerConfig;
 use crate::boundaries::Boundaries;
 use crate::dvr::TrackResume;
-use crate::sound_writer::{Lead, Progress, SoundWriter};
+use crate::sound_writer::{Lead, SoundProgress, SoundWriter};
 use crate::store::{Changes, Sound};
 use crate::track_name::TrackName;
 use crate::track_writer::Cut;
@@ -107,8 +107,8 @@ impl Sounds {
         lead: Lead,
         boundaries: &mut Boundaries,
         changes: &mut Changes,
-    ) -> Progress {
-        let Some(shared) = self.known.get_mut(&frame.track) else { return Progress::default() };
+    ) -> SoundProgress {
+        let Some(shared) = self.known.get_mut(&frame.track) else { return SoundProgress::default() };
         let has_picture = lead != Lead::Alone;
         let known_ended = match shared.brought_by.get_mut(rendition) {
             Some(bringer) => {
@@ -132,7 +132,7 @@ impl Sounds {
         if let Some(bringer) = shared.brought_by.get_mut(rendition) {
             bringer.ended = shared.ended;
         }
-        Progress { cut, segment_ended: shared.ended != known_ended }
+        SoundProgress { cut, segment_ended: shared.ended != known_ended }
     }
 
     /// A rendition's pictures begin a segment.

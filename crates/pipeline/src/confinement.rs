@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use weir_confine::{Confinement, Files, Limits, Report};
 
 use crate::environment::{self, CUDA_CACHE, FOLDER_LISTS};
-use crate::job::Job;
+use crate::job::WorkerJob;
 use crate::launcher::{DATA_MAX_VARIABLE, NICE_VARIABLE};
 
 /// Read by every child.
@@ -55,20 +55,20 @@ const CARDS: &[&str] = &["nvidia", "nvhost", "nvmap", "dri", "dxg"];
 const SHARED_MEMORY: &str = "/dev/shm";
 
 /// Takes everything else away. Must be called first of all, while there is one thread.
-pub fn confine(job: &Job) -> Report {
+pub fn confine(job: &WorkerJob) -> Report {
     // Where it can't be set it only looks like another one.
     let _ = rustix::thread::set_name(job.process_name());
     of(job, &|name| std::env::var_os(name)).enter()
 }
 
-fn of(job: &Job, variable: &dyn Fn(&str) -> Option<std::ffi::OsString>) -> Confinement {
+fn of(job: &WorkerJob, variable: &dyn Fn(&str) -> Option<std::ffi::OsString>) -> Confinement {
     let number = |name: &str| variable(name)?.to_str()?.parse::<u64>().ok();
     let limits = Limits {
         data_bytes: number(DATA_MAX_VARIABLE),
         cpu: job.cpu_max(),
         nice: number(NICE_VARIABLE).and_then(|level| u8::try_from(level).ok()),
     };
-    let looks_for_plugins = *job == Job::Inventory;
+    let looks_for_plugins = *job == WorkerJob::Inventory;
     let paths = |list: &[&str]| list.iter().map(PathBuf::from).collect::<Vec<_>>();
     let lists = FOLDER_LISTS.iter().filter_map(|name| variable(name));
     let mut readable = paths(READABLE);
@@ -119,7 +119,7 @@ pub(crate) fn has_nvidia() -> bool {
 mod tests {
     use super::*;
 
-    fn confinement(job: &Job, environment: &[(&str, &str)]) -> Confinement {
+    fn confinement(job: &WorkerJob, environment: &[(&str, &str)]) -> Confinement {
         let variable =
             |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into());
         of(job, &variable)
@@ -133,8 +133,8 @@ mod tests {
 
     #[test]
     fn who_reads_from_outside_starts_nothing_and_writes_nothing_on_disk() {
-        let proof = Job::Proof { what: "x264".to_owned(), on_card: false };
-        for job in [Job::Stream, Job::Thumbnail, proof, Job::Confinement] {
+        let proof = WorkerJob::Proof { what: "x264".to_owned(), on_card: false };
+        for job in [WorkerJob::Stream, WorkerJob::Thumbnail, proof, WorkerJob::Confinement] {
             let confinement = confinement(&job, ENVIRONMENT);
             let files = &confinement.files;
             assert!(!confinement.starts_programs);
@@ -143,13 +143,13 @@ mod tests {
             assert!(!files.readable.contains(&"/proc".into()));
             assert!(has_nvidia() || files.writable.is_empty(), "{:?}", files.writable);
             assert_eq!(confinement.limits.data_bytes, Some(1000));
-            assert_eq!(confinement.limits.cpu.is_none(), job == Job::Stream);
+            assert_eq!(confinement.limits.cpu.is_none(), job == WorkerJob::Stream);
         }
     }
 
     #[test]
     fn the_inventory_keeps_what_it_found() {
-        let confinement = confinement(&Job::Inventory, ENVIRONMENT);
+        let confinement = confinement(&WorkerJob::Inventory, ENVIRONMENT);
         assert!(confinement.starts_programs);
         assert!(confinement.files.writable.contains(&"/home/weir/.cache/gstreamer-1.0".into()));
     }

@@ -12,7 +12,7 @@ const SHORT_LIMITS: WorkerLimits = WorkerLimits { memory_bytes: 1 << 30, cpu_cor
 const SHORT_CPU: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Job {
+pub enum WorkerJob {
     /// One stream's renditions, for as long as the server holds its socket.
     Stream,
     /// One picture.
@@ -32,7 +32,7 @@ const PROVE: &str = "prove";
 const PROVE_ON_CARD: &str = "prove-on-card";
 const CONFINEMENT: &str = "confinement";
 
-impl Job {
+impl WorkerJob {
     pub(crate) fn arguments(&self) -> Vec<&str> {
         match self {
             Self::Stream => Vec::new(),
@@ -88,15 +88,22 @@ mod tests {
 
     #[test]
     fn arguments_are_read_as_they_are_written() {
-        let proof = |on_card| Job::Proof { what: "x264".to_owned(), on_card };
-        for job in [Job::Stream, Job::Thumbnail, Job::Inventory, proof(false), proof(true), Job::Confinement] {
+        let proof = |on_card| WorkerJob::Proof { what: "x264".to_owned(), on_card };
+        for job in [
+            WorkerJob::Stream,
+            WorkerJob::Thumbnail,
+            WorkerJob::Inventory,
+            proof(false),
+            proof(true),
+            WorkerJob::Confinement,
+        ] {
             let arguments: Vec<String> = job.arguments().into_iter().map(str::to_owned).collect();
-            assert_eq!(Job::of_arguments(&arguments), Some(job.clone()));
+            assert_eq!(WorkerJob::of_arguments(&arguments), Some(job.clone()));
             assert!(job.process_name().to_bytes().len() <= 15, "{job:?}");
         }
         for unknown in [&["--help"][..], &["prove"], &["thumbnail", "x"]] {
             let arguments: Vec<String> = unknown.iter().map(|argument| (*argument).to_owned()).collect();
-            assert_eq!(Job::of_arguments(&arguments), None);
+            assert_eq!(WorkerJob::of_arguments(&arguments), None);
         }
     }
 }

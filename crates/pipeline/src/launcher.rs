@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use tokio::process::{Child, Command};
 
 use crate::cage::{Cage, Cages, NICE_WITHOUT_CGROUP, WorkerLimits};
-use crate::job::Job;
+use crate::job::WorkerJob;
 use crate::{WorkerBinary, environment};
 
 /// What the child is to limit itself by, before it does anything else.
@@ -40,12 +40,12 @@ impl Launcher {
 
     /// Its input and output are still to be said. `limits` are those of the job where None. `device` is the UUID of the only NVIDIA
     /// device that it sees; None: all of them.
-    pub(crate) fn command(&self, job: &Job, limits: Option<WorkerLimits>, device: Option<&str>) -> Command {
+    pub(crate) fn command(&self, job: &WorkerJob, limits: Option<WorkerLimits>, device: Option<&str>) -> Command {
         let mut command = Command::new(self.binary.path());
         command.arg0(OsStr::from_bytes(job.process_name().to_bytes())).args(job.arguments()).kill_on_drop(true);
         command.env_clear().envs(environment::of_child(std::env::vars_os()));
         make_caches(&command);
-        if *job != Job::Inventory {
+        if *job != WorkerJob::Inventory {
             // What plugins there are was found out before; to look again takes longer than the rest of a start.
             command.env("GST_REGISTRY_UPDATE", "no").env("GST_REGISTRY_FORK", "no");
         }
@@ -69,7 +69,7 @@ impl Launcher {
     pub(crate) fn launch(
         &self,
         command: &mut Command,
-        job: &Job,
+        job: &WorkerJob,
         limits: Option<WorkerLimits>,
     ) -> std::io::Result<Launched> {
         let child = command.spawn()?;

@@ -24,13 +24,13 @@ pub use cage::{Cages, WorkerLimits};
 pub use confinement::confine;
 pub use decoder::{Decoder, ProtocolFault};
 pub use encoders::{Buffer, BufferUnit, EncoderFile, Encoders, EncodersFault, Keyframes, Memory, Value, Version};
-pub use job::Job;
+pub use job::WorkerJob;
 pub use launcher::Launcher;
 pub use link::{LinkFault, LinkReader, LinkWriter, Start, Worker, start};
 pub use logo::{Logo, LogoFault, LogoPixels};
 pub use message::{
-    CONFIG_BYTES_MAX, FRAME_BYTES_MAX, Hello, JSON_BYTES_MAX, Message, OutputProgress, PROTOCOL_VERSION, Progress,
-    TrackConfig, WireFrame, WorkerFault, encode,
+    CONFIG_BYTES_MAX, FRAME_BYTES_MAX, Hello, JSON_BYTES_MAX, Message, OutputProgress, PROTOCOL_VERSION, TrackConfig,
+    WireFrame, WorkerFault, WorkerProgress, encode,
 };
 pub use plan::{AudioOutput, Fps, OutputId, VideoOutput, WorkerPlan};
 pub use proof::{

@@ -14,7 +14,7 @@ use tokio::process::{Child, ChildStderr};
 use weir_media::MediaTime;
 
 use crate::cage::{Cage, WorkerLimits};
-use crate::job::Job;
+use crate::job::WorkerJob;
 use crate::launcher::{Launched, Launcher};
 use crate::message::{Hello, Message, PROTOCOL_VERSION, encode};
 use crate::{Decoder, ProtocolFault, Usage};
@@ -88,9 +88,9 @@ pub fn start(launcher: &Launcher, start: Start<'_>) -> io::Result<(Worker, LinkW
     let Start { resume_after, device, limits } = start;
     let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
-    let mut command = launcher.command(&Job::Stream, limits, device);
+    let mut command = launcher.command(&WorkerJob::Stream, limits, device);
     command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).stderr(Stdio::piped());
-    let Launched { mut child, cage } = launcher.launch(&mut command, &Job::Stream, limits)?;
+    let Launched { mut child, cage } = launcher.launch(&mut command, &WorkerJob::Stream, limits)?;
     let pid = child.id().unwrap_or_default();
     if let Some(stderr) = child.stderr.take() {
         tokio::spawn(log(stderr, pid));

@@ -46,7 +46,7 @@ pub enum Message {
     Track(TrackConfig),
     Frame(WireFrame),
     /// Worker: it lives, and so far it has come.
-    Progress(Progress),
+    Progress(WorkerProgress),
     /// Worker: it ends because of this.
     Fault(WorkerFault),
     /// Server: the source has ended, give what is still in your hands. Worker: that was all.
@@ -79,7 +79,7 @@ pub struct WireFrame {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
+pub struct WorkerProgress {
     /// Source pictures that went in.
     pub pictures_in: u64,
     /// Source pictures that came out of the decoder.

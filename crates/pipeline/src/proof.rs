@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt as _;
 use weir_confine::Report;
 
-use crate::job::Job;
+use crate::job::WorkerJob;
 use crate::launcher::{Launched, Launcher};
 use crate::{Encoders, Memory, Version};
 
@@ -133,7 +133,7 @@ struct Kept {
 /// Tries everything that is there, one after another, unless that has been done with the same plugins and the same driver, and all that
 /// is there worked: then what `cache` holds is true. `driver` says which one, in whatever words.
 pub async fn prove_once(launcher: &Launcher, encoders: &Encoders, cache: &Path, driver: &str) -> Abilities {
-    let inventory = match ask::<Inventory>(launcher, &Job::Inventory).await {
+    let inventory = match ask::<Inventory>(launcher, &WorkerJob::Inventory).await {
         Ok(inventory) => inventory,
         Err(error) => return Abilities::none(&error.to_string()),
     };
@@ -148,7 +148,7 @@ pub async fn prove_once(launcher: &Launcher, encoders: &Encoders, cache: &Path, 
 
 /// The same whatever `cache` holds, which then holds what was found now.
 pub async fn prove_again(launcher: &Launcher, encoders: &Encoders, cache: &Path, driver: &str) -> Abilities {
-    match ask::<Inventory>(launcher, &Job::Inventory).await {
+    match ask::<Inventory>(launcher, &WorkerJob::Inventory).await {
         Ok(inventory) => prove_and_keep(launcher, encoders, inventory, cache, driver).await,
         Err(error) => Abilities::none(&error.to_string()),
     }
@@ -187,7 +187,7 @@ async fn prove_and_keep(
 
 /// Tries everything that is there, one after another.
 pub async fn prove_all(launcher: &Launcher, encoders: &Encoders) -> Abilities {
-    match ask::<Inventory>(launcher, &Job::Inventory).await {
+    match ask::<Inventory>(launcher, &WorkerJob::Inventory).await {
         Ok(inventory) => prove_these(launcher, encoders, &inventory).await,
         Err(error) => Abilities::none(&error.to_string()),
     }
@@ -207,7 +207,7 @@ async fn prove_these(launcher: &Launcher, encoders: &Encoders, inventory: &Inven
 }
 
 async fn prove(launcher: &Launcher, inventory: &Inventory, what: &str, on_card: bool) -> Proof {
-    let job = Job::Proof { what: what.to_owned(), on_card };
+    let job = WorkerJob::Proof { what: what.to_owned(), on_card };
     match inventory.missing.get(what) {
         Some(reason) => Proof::failed(reason),
         None => ask(launcher, &job).await.unwrap_or_else(|error| Proof::failed(error.to_string())),
@@ -216,10 +216,10 @@ async fn prove(launcher: &Launcher, inventory: &Inventory, what: &str, on_card: 
 
 /// What children can't be kept from on this machine, as one of them says after it was shut in.
 pub async fn confinement_report(launcher: &Launcher) -> io::Result<Report> {
-    ask(launcher, &Job::Confinement).await
+    ask(launcher, &WorkerJob::Confinement).await
 }
 
-async fn ask<T: DeserializeOwned>(launcher: &Launcher, job: &Job) -> io::Result<T> {
+async fn ask<T: DeserializeOwned>(launcher: &Launcher, job: &WorkerJob) -> io::Result<T> {
     let mut command = launcher.command(job, None, None);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let Launched { cage: _cage, mut child } = launcher.launch(&mut command, job, None)?;

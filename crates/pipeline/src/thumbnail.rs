@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::job::Job;
+use crate::job::WorkerJob;
 use crate::launcher::{Launched, Launcher};
 use crate::{Hello, Message, PROTOCOL_VERSION, TrackConfig, WireFrame, encode};
 
@@ -27,9 +27,9 @@ pub async fn thumbnail(launcher: &Launcher, track: TrackConfig, keyframe: WireFr
 }
 
 async fn make(launcher: &Launcher, track: TrackConfig, keyframe: WireFrame) -> io::Result<Vec<u8>> {
-    let mut command = launcher.command(&Job::Thumbnail, None, None);
+    let mut command = launcher.command(&WorkerJob::Thumbnail, None, None);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let Launched { cage: _cage, mut child } = launcher.launch(&mut command, &Job::Thumbnail, None)?;
+    let Launched { cage: _cage, mut child } = launcher.launch(&mut command, &WorkerJob::Thumbnail, None)?;
     let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(io::Error::other("a process without pipes"));
     };

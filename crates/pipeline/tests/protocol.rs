@@ -9,7 +9,8 @@ use weir_model::{
 };
 use weir_pipeline::{
     AudioOutput, CONFIG_BYTES_MAX, Decoder, FRAME_BYTES_MAX, Hello, Logo, Memory, Message, OutputId, OutputProgress,
-    PROTOCOL_VERSION, Progress, ProtocolFault, TrackConfig, VideoOutput, WireFrame, WorkerFault, WorkerPlan, encode,
+    PROTOCOL_VERSION, ProtocolFault, TrackConfig, VideoOutput, WireFrame, WorkerFault, WorkerPlan, WorkerProgress,
+    encode,
 };
 
 fn hello() -> Message {
@@ -52,7 +53,7 @@ fn everything() -> Vec<Message> {
         Message::Track(TrackConfig { track: 1, codec: Codec::Mp3, config: Bytes::new() }),
         frame(0),
         frame(100_000),
-        Message::Progress(Progress { pictures_in: 1, pictures_decoded: 1, outputs: vec![output] }),
+        Message::Progress(WorkerProgress { pictures_in: 1, pictures_decoded: 1, outputs: vec![output] }),
         Message::Fault(WorkerFault { output: None, message: "out of memory".to_owned() }),
         Message::End,
     ]

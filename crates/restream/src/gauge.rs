@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use weir_model::{Advice, PushStatus, Warning};
 
-use crate::link::Progress;
+use crate::link::LinkProgress;
 use crate::machine::View;
 
 /// Bitrate is measured over this long: keyframes come every second or two.
@@ -23,7 +23,7 @@ pub(crate) struct Gauge {
     /// Of connections that have ended.
     sent_before: u64,
     acked_before: u64,
-    now: Progress,
+    now: LinkProgress,
     dropped_frames: u64,
     /// Acknowledged in all at moments past, oldest first.
     samples: VecDeque<(Instant, u64)>,
@@ -37,7 +37,7 @@ pub(crate) struct Gauge {
 const TOLD_MAX: usize = 8;
 
 impl Gauge {
-    pub(crate) fn progress(&mut self, progress: Progress, dropped_frames: u64, now: Instant) {
+    pub(crate) fn progress(&mut self, progress: LinkProgress, dropped_frames: u64, now: Instant) {
         self.now = progress;
         self.dropped_frames += dropped_frames;
         let acked = self.acked_bytes();
@@ -50,7 +50,7 @@ impl Gauge {
     pub(crate) fn disconnected(&mut self) {
         self.sent_before += self.now.written_bytes;
         self.acked_before += self.now.acked_bytes;
-        self.now = Progress::default();
+        self.now = LinkProgress::default();
         self.samples.clear();
     }
 
@@ -180,7 +180,7 @@ mod tests {
             (Some(2.0), None, None),
         ] {
             let mut gauge = Gauge::default();
-            gauge.progress(Progress { tcp_loss_percent: loss, ..Progress::default() }, 0, clock.now);
+            gauge.progress(LinkProgress { tcp_loss_percent: loss, ..LinkProgress::default() }, 0, clock.now);
             let status = gauge.status(&view(clock.now), target_bps, &[], clock);
             assert_eq!(
                 status.warnings.first().map(|warning| warning.code.as_str()),
@@ -208,8 +208,11 @@ mod tests {
         let mut gauge = Gauge::default();
         let start = Instant::now();
         for second in 0..10 {
-            let progress =
-                Progress { written_bytes: second * 1_000_000, acked_bytes: second * 125_000, ..Progress::default() };
+            let progress = LinkProgress {
+                written_bytes: second * 1_000_000,
+                acked_bytes: second * 125_000,
+                ..LinkProgress::default()
+            };
             gauge.progress(progress, 1, start + Duration::from_secs(second));
         }
         assert_eq!(gauge.bitrate_bps(start + Duration::from_secs(9)), 1_000_000);

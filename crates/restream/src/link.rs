@@ -41,7 +41,7 @@ pub(crate) trait Target: Debug + Send + Sync {
     ) -> BoxFuture<'static, Result<Box<dyn Link>, Failure>>;
 
     /// Whether anybody is there now, without saying more than that.
-    fn door_is_open(self: Arc<Self>, dialer: Dialer) -> BoxFuture<'static, bool>;
+    fn port_is_open(self: Arc<Self>, dialer: Dialer) -> BoxFuture<'static, bool>;
 }
 
 /// An open push.
@@ -49,7 +49,7 @@ pub(crate) trait Link: Debug + Send {
     /// Pushes until something is worth knowing; an error is its end. Cancel-safe.
     fn run(&mut self) -> BoxFuture<'_, Result<LinkEvent, Failure>>;
 
-    fn progress(&mut self) -> Progress;
+    fn progress(&mut self) -> LinkProgress;
 
     /// Pictures passed over since the last call.
     fn take_dropped_frames(&mut self) -> u64;
@@ -73,7 +73,7 @@ pub(crate) enum LinkEvent {
 
 /// How far a push has come. Bytes are of media.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Progress {
+pub(crate) struct LinkProgress {
     pub(crate) written_bytes: u64,
     /// Never falls, never above `written_bytes`.
     pub(crate) acked_bytes: u64,

@@ -206,7 +206,7 @@ impl PushTask {
             Action::HangUp => self.hang_up(false),
             Action::LookAtDoor => {
                 if let (Connection::None, Ok(target)) = (&self.connection, &self.plan.target) {
-                    self.connection = Connection::Looking(Arc::clone(target).door_is_open(self.context.dialer.clone()));
+                    self.connection = Connection::Looking(Arc::clone(target).port_is_open(self.context.dialer.clone()));
                 }
             }
             Action::GiveUp => {

@@ -18,7 +18,7 @@ use weir_rtmp::session::is_auth_rejection;
 use weir_rtmp::url::{Credentials, RtmpUrl};
 
 use crate::failure::{DOOR_TIMEOUT, of_dial};
-use crate::link::{Link, LinkEvent, Progress, Target};
+use crate::link::{Link, LinkEvent, LinkProgress, Target};
 use crate::machine::{Failure, Retry};
 use crate::push::PushContext;
 use crate::tcp_loss::TcpLoss;
@@ -81,7 +81,7 @@ impl Target for RtmpTarget {
         })
     }
 
-    fn door_is_open(self: Arc<Self>, dialer: Dialer) -> BoxFuture<'static, bool> {
+    fn port_is_open(self: Arc<Self>, dialer: Dialer) -> BoxFuture<'static, bool> {
         Box::pin(async move {
             let RtmpUrl { host, port, .. } = &self.server.url;
             let options = TcpOptions { timeout: DOOR_TIMEOUT, send_buffer_bytes: None };
@@ -215,9 +215,9 @@ impl Link for RtmpLink {
     }
 
     /// Of media alone.
-    fn progress(&mut self) -> Progress {
+    fn progress(&mut self) -> LinkProgress {
         let progress = self.connection.progress();
-        Progress {
+        LinkProgress {
             written_bytes: progress.written_bytes.saturating_sub(self.written_before_media),
             acked_bytes: progress.acked_bytes.saturating_sub(self.written_before_media),
             outstanding: progress.acked_bytes < progress.written_bytes,

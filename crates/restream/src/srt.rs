@@ -14,7 +14,7 @@ use weir_srt::path::{Direction, PathMeter};
 use weir_srt::{CallError, CallTarget, ConnectionLost, SrtConnection, call, knock};
 
 use crate::failure::{DOOR_TIMEOUT, of_dial};
-use crate::link::{Link, LinkEvent, Progress, Target};
+use crate::link::{Link, LinkEvent, LinkProgress, Target};
 use crate::machine::{Failure, Retry};
 use crate::push::PushContext;
 
@@ -68,7 +68,7 @@ impl Target for SrtTarget {
         })
     }
 
-    fn door_is_open(self: Arc<Self>, dialer: Dialer) -> BoxFuture<'static, bool> {
+    fn port_is_open(self: Arc<Self>, dialer: Dialer) -> BoxFuture<'static, bool> {
         Box::pin(async move {
             let CallTarget { host, port, .. } = &self.listener;
             let deadline = tokio::time::Instant::now() + DOOR_TIMEOUT;
@@ -133,7 +133,7 @@ impl Link for SrtLink {
         })
     }
 
-    fn progress(&mut self) -> Progress {
+    fn progress(&mut self) -> LinkProgress {
         let stats = self.connection.stats();
         let now = Instant::now();
         let written_bytes = self.outlet.written_bytes();
@@ -146,7 +146,7 @@ impl Link for SrtLink {
         if self.path.as_ref().is_none_or(|(at, _)| now.saturating_duration_since(*at) >= PATH_EVERY) {
             self.path = Some((now, self.meter.look(&stats, now)));
         }
-        Progress {
+        LinkProgress {
             written_bytes,
             acked_bytes: self.acked_bytes,
             outstanding: stats.send_buffered_bytes > 0,

@@ -8,7 +8,7 @@ use weir_control::{Admission, Commands, Lanes, Runtime, Shelves};
 use weir_model::Platforms;
 use weir_observe::Observe;
 use weir_store::Store;
-use weir_transcode::{Cages, Workshop};
+use weir_transcode::{Cages, EncodingResources};
 
 use crate::config::Config;
 use crate::data_folder::{self, DataLock};
@@ -25,7 +25,7 @@ pub(crate) struct Base {
     pub(crate) shelves: Shelves,
     pub(crate) commands: Commands,
     pub(crate) admission: Admission,
-    pub(crate) workshop: Workshop,
+    pub(crate) encoding: EncodingResources,
     /// Ours for as long as we live.
     _lock: DataLock,
 }
@@ -45,8 +45,8 @@ impl Base {
         let admission = Admission::new(commands.clone(), runtime.clone());
         let cages = Cages::open();
         tracing::info!("{cages}");
-        let workshop = Workshop::with(config.workshop_options(data.join("abilities.json")), cages)?;
-        tokio::spawn(confinement::tell(workshop.clone()));
-        Ok(Self { store, observe, event_ids, lanes, runtime, shelves, commands, admission, workshop, _lock: lock })
+        let encoding = EncodingResources::with(config.encoding_options(data.join("abilities.json")), cages)?;
+        tokio::spawn(confinement::tell(encoding.clone()));
+        Ok(Self { store, observe, event_ids, lanes, runtime, shelves, commands, admission, encoding, _lock: lock })
     }
 }

@@ -32,7 +32,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Export {
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub(crate) locations: Locations,
     /// Write keys and passphrases as they are, for a server with another secret.key; keep that file as you would keep them.
     #[arg(long)]
     pub(crate) with_secrets: bool,
@@ -41,7 +41,7 @@ pub(crate) struct Export {
 #[derive(Debug, Args)]
 pub(crate) struct Import {
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub(crate) locations: Locations,
     /// What `weir export` wrote.
     pub(crate) file: PathBuf,
 }
@@ -49,7 +49,7 @@ pub(crate) struct Import {
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub(crate) locations: Locations,
     /// Publish a test picture into this server, and push it to a sink of its own.
     #[arg(long)]
     pub(crate) demo: bool,
@@ -60,7 +60,7 @@ pub(crate) struct Serve {
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub(crate) locations: Locations,
     /// For programs.
     #[arg(long)]
     pub(crate) json: bool,
@@ -71,7 +71,7 @@ pub(crate) enum Apikey {
     /// Print a new key, once.
     Create {
         #[command(flatten)]
-        place: Place,
+        locations: Locations,
         #[arg(long)]
         name: String,
         /// admin, operator or viewer
@@ -82,7 +82,7 @@ pub(crate) enum Apikey {
 
 /// Where the configuration and the data are.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct Place {
+pub(crate) struct Locations {
     /// The configuration file; without it, every key has its default.
     #[arg(long, env = "WEIR_CONFIG")]
     pub(crate) config: Option<PathBuf>,

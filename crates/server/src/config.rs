@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use weir_api::RawUriRule;
 use weir_net::{Egress, TrustedProxies};
 use weir_packager::{DvrLimits, RecordingLimits, SpaceLimits};
-use weir_transcode::WorkshopOptions;
+use weir_transcode::EncodingOptions;
 
 use crate::descriptors::Connections;
 use crate::logging::LogFilter;
@@ -356,8 +356,8 @@ impl Config {
     }
 
     /// What holds for all transcoding; `abilities` is the file of what this machine can do.
-    pub(crate) fn workshop_options(&self, abilities: PathBuf) -> WorkshopOptions {
-        WorkshopOptions {
+    pub(crate) fn encoding_options(&self, abilities: PathBuf) -> EncodingOptions {
+        EncodingOptions {
             cache: Some(abilities),
             worker_memory_bytes: self.worker_memory_bytes,
             cores: self.encoding_cores,

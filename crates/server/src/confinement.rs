@@ -1,6 +1,6 @@
 //! What processes that read strangers' media are kept from here, told once in the log; and what the server keeps from them by itself.
 
-use weir_transcode::Workshop;
+use weir_transcode::EncodingResources;
 
 /// A worker has the server's user: without this it could read the server's memory, where the secrets are, on kernels without Landlock.
 pub(crate) fn hide_memory() {
@@ -9,8 +9,8 @@ pub(crate) fn hide_memory() {
     }
 }
 
-pub(crate) async fn tell(workshop: Workshop) {
-    match workshop.confinement().await {
+pub(crate) async fn tell(encoding: EncodingResources) {
+    match encoding.confinement().await {
         Ok(report) if report.missing.is_empty() => tracing::info!("{report}"),
         Ok(report) => tracing::warn!("{report}"),
         Err(error) => tracing::warn!(error, "it is not known how workers are shut in"),

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use weir_gpu::{Device, Inventory};
-use weir_transcode::{Cages, Capacity, EncoderReport, Workshop};
+use weir_transcode::{Cages, Capacity, EncoderReport, EncodingResources};
 
 use crate::config::Config;
 use crate::descriptors::Descriptors;
@@ -30,17 +30,17 @@ pub(crate) async fn run(
     data: &Path,
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
-    let workshop = Workshop::open()?;
-    let encoders = workshop.encoder_reports().await;
-    let gstreamer = workshop.abilities().await.gstreamer.map(String::from);
-    let devices = workshop.devices().await;
+    let encoding = EncodingResources::open()?;
+    let encoders = encoding.encoder_reports().await;
+    let gstreamer = encoding.abilities().await.gstreamer.map(String::from);
+    let devices = encoding.devices().await;
     let mut findings = ports(config);
     findings.push(folder(data));
     findings.push(clock());
     findings.push(Finding { what: "file descriptors".to_owned(), problem: descriptors.problem() });
     let ok = findings.iter().all(|finding| finding.problem.is_none());
-    let capacity = workshop.capacity();
-    let not_held = not_held(&workshop).await;
+    let capacity = encoding.capacity();
+    let not_held = not_held(&encoding).await;
     let report = Report { ok, gstreamer, capacity, encoders, devices: &devices, not_held, findings, descriptors };
     if as_json {
         println!("{:#}", report.json());
@@ -77,8 +77,8 @@ fn clock() -> Finding {
 }
 
 /// What workers are not kept from, a sentence each.
-async fn not_held(workshop: &Workshop) -> Vec<String> {
-    let mut missing = workshop.confinement().await.map_or_else(|reason| vec![reason], |report| report.missing);
+async fn not_held(encoding: &EncodingResources) -> Vec<String> {
+    let mut missing = encoding.confinement().await.map_or_else(|reason| vec![reason], |report| report.missing);
     if weir_confine::is_root() {
         // Another user could not open the cards' devices everywhere, nor the caches.
         missing.push("workers have the server's user, which is root, without its privileges: run the server as a user of its own".to_owned());
@@ -192,7 +192,7 @@ mod tests {
 
     #[tokio::test]
     async fn reports_say_what_and_why() {
-        let mut encoders = Workshop::open().unwrap().encoder_reports().await;
+        let mut encoders = EncodingResources::open().unwrap().encoder_reports().await;
         let proof = &mut encoders[0].proof;
         (proof.ok, proof.ms, proof.reason) = (false, None, Some("no such device".to_owned()));
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -14,7 +14,7 @@ pub(crate) fn api(base: &Base, config: &Config, data: &Path, urls: &PublicUrls) 
     let playback = Playback::new(base.admission.clone());
     ApiContext {
         commands: base.commands.clone(),
-        thumbnails: Thumbnails::new(playback.clone(), base.workshop.clone()),
+        thumbnails: Thumbnails::new(playback.clone(), base.encoding.clone()),
         playback,
         data: data.to_owned(),
         webhooks: Webhooks::new(),
@@ -24,7 +24,7 @@ pub(crate) fn api(base: &Base, config: &Config, data: &Path, urls: &PublicUrls) 
         urls: urls.clone(),
         readiness: Readiness::new(base.observe.heartbeats().clone(), base.store.write_health()),
         recordings: base.shelves.recordings.clone(),
-        workshop: base.workshop.clone(),
+        encoding: base.encoding.clone(),
         raw_uris: config.raw_uris,
         metrics_need_key: config.metrics_need_key,
     }

@@ -47,34 +47,34 @@ fn main() -> anyhow::Result<ExitCode> {
             Ok(log.end(serve(&command, &log)))
         }
         Command::Doctor(command) => {
-            let mut config = config::load(command.place.config.as_deref())?;
+            let mut config = config::load(command.locations.config.as_deref())?;
             let descriptors = descriptors::fit(&mut config, descriptors::raise_limit()?);
-            control_runtime()?.block_on(doctor::run(&config, descriptors, &command.place.data, command.json))
+            control_runtime()?.block_on(doctor::run(&config, descriptors, &command.locations.data, command.json))
         }
-        Command::Apikey(Apikey::Create { place, name, role }) => {
-            let config = config::load(place.config.as_deref())?;
-            control_runtime()?.block_on(apikey::create(&config, &place.data, &name, role))?;
+        Command::Apikey(Apikey::Create { locations, name, role }) => {
+            let config = config::load(locations.config.as_deref())?;
+            control_runtime()?.block_on(apikey::create(&config, &locations.data, &name, role))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Export(command) => {
-            let config = config::load(command.place.config.as_deref())?;
-            control_runtime()?.block_on(transfer::export(&config, &command.place.data, command.with_secrets))?;
+            let config = config::load(command.locations.config.as_deref())?;
+            control_runtime()?.block_on(transfer::export(&config, &command.locations.data, command.with_secrets))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Import(command) => {
-            let config = config::load(command.place.config.as_deref())?;
-            control_runtime()?.block_on(transfer::import(&config, &command.place.data, &command.file))?;
+            let config = config::load(command.locations.config.as_deref())?;
+            control_runtime()?.block_on(transfer::import(&config, &command.locations.data, &command.file))?;
             Ok(ExitCode::SUCCESS)
         }
     }
 }
 
 fn serve(command: &cli::Serve, log: &Logging) -> anyhow::Result<ExitCode> {
-    let mut config = config::load(command.place.config.as_deref())?;
+    let mut config = config::load(command.locations.config.as_deref())?;
     log.set_filter(&config.log_filter)?;
     descriptors::fit(&mut config, descriptors::raise_limit()?).tell();
     let runtime = control_runtime()?;
-    let outcome = runtime.block_on(serve::run(config, &command.place, command.demo, log));
+    let outcome = runtime.block_on(serve::run(config, &command.locations, command.demo, log));
     // Whatever had to be waited for was: a name that is being resolved must not hold up the end.
     runtime.shutdown_background();
     outcome.map(|()| ExitCode::SUCCESS)

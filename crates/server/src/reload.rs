@@ -10,7 +10,7 @@ use weir_net::{CapLimits, Caps, Dialer};
 use weir_observe::{Heartbeat, Observe, fields};
 
 use crate::certificate::{self, Certificate};
-use crate::cli::Place;
+use crate::cli::Locations;
 use crate::config::{self, Config, LIVE_KEYS};
 use crate::descriptors;
 use crate::logging::Logging;
@@ -21,7 +21,7 @@ const OF_CERTIFICATE: [&str; 3] = ["tls.cert", "tls.key", "tls.self_signed"];
 
 /// What runs, as it was configured, with the handles on what can be changed in it.
 pub(crate) struct Reload {
-    pub(crate) place: Place,
+    pub(crate) locations: Locations,
     /// As it is in force: a key that needs a restart keeps the value that the server was started with.
     pub(crate) config: Config,
     pub(crate) log: Logging,
@@ -59,11 +59,11 @@ impl Reload {
     }
 
     fn reload(&mut self) -> anyhow::Result<Changes> {
-        let mut wanted = config::load(self.place.config.as_deref())?;
+        let mut wanted = config::load(self.locations.config.as_deref())?;
         descriptors::fit(&mut wanted, descriptors::raise_limit()?).tell();
         // Whatever may fail comes first: a mistake in the last key must not leave the others half changed.
         let shown = match self.certificate {
-            Some(_) => certificate::read(&wanted.tls, &self.place.data, wanted.host())?,
+            Some(_) => certificate::read(&wanted.tls, &self.locations.data, wanted.host())?,
             None => None,
         };
         let trust = weir_net::trusted(wanted.tls.ca.as_deref())?;

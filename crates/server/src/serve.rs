@@ -10,7 +10,7 @@ use weir_net::{CapLimits, Caps, Dialer};
 use weir_origin::HttpServer;
 
 use crate::base::Base;
-use crate::cli::Place;
+use crate::cli::Locations;
 use crate::config::Config;
 use crate::logging::Logging;
 use crate::owners::{Owner, Owners, Turn};
@@ -37,14 +37,14 @@ const TELLER_GRACE: Duration = Duration::from_secs(1);
 /// To fold the write-ahead log into the database.
 const STORE_GRACE: Duration = Duration::from_secs(1);
 
-pub(crate) async fn run(config: Config, place: &Place, with_demo: bool, log: &Logging) -> anyhow::Result<()> {
+pub(crate) async fn run(config: Config, locations: &Locations, with_demo: bool, log: &Logging) -> anyhow::Result<()> {
     let mut signals = Signals::listen(log)?;
-    let base = Base::open(&config, &place.data).await?;
+    let base = Base::open(&config, &locations.data).await?;
     log.count_drops(&base.observe);
-    let sockets = Sockets::bind(&config, &place.data, &base).await?;
+    let sockets = Sockets::bind(&config, &locations.data, &base).await?;
     let listening = sockets.urls(config.public_host.as_deref(), None)?;
     let urls = sockets.urls(config.host(), config.public_url.as_ref())?;
-    let api = http::api(&base, &config, &place.data, &urls);
+    let api = http::api(&base, &config, &locations.data, &urls);
     let (readiness, audit) = (api.readiness.clone(), api.audit.clone());
     let http_lanes = http::lanes()?;
     let dialer = Dialer::new(config.egress.clone(), weir_net::trusted(config.tls.ca.as_deref())?);
@@ -57,8 +57,8 @@ pub(crate) async fn run(config: Config, place: &Place, with_demo: bool, log: &Lo
     let http = http::server(api, &config, http_lanes);
     let (certificate, capped) = (sockets.certificate.clone(), capped(&http, &sockets));
     start_listeners(&mut owners, &http, sockets);
-    let (place, log, observe) = (place.clone(), log.clone(), base.observe.clone());
-    let reload = Reload { place, config, log, observe, certificate, dialer, capped };
+    let (locations, log, observe) = (locations.clone(), log.clone(), base.observe.clone());
+    let reload = Reload { locations, config, log, observe, certificate, dialer, capped };
     start_reload(&mut owners, reload, &signals);
     readiness.set_ready();
     ready_line::say(&listening);
@@ -126,7 +126,7 @@ fn start_supervisor(owners: &mut Owners, base: &Base, dialer: Dialer, send_buffe
     let kit = Kit {
         observe: base.observe.clone(),
         shelves: base.shelves.clone(),
-        workshop: base.workshop.clone(),
+        encoding: base.encoding.clone(),
         lanes: base.lanes.clone(),
         dialer,
         send_buffer_bytes,

@@ -4,7 +4,7 @@ use weir_media::TrackId;
 use weir_model::{AudioCodec, EncoderPolicy, Fit, PictureSettings, SoundSettings};
 use weir_pipeline::{AudioOutput, EncoderFile, OutputId, VideoOutput};
 
-use crate::plan::Machine;
+use crate::plan::MachineView;
 
 /// An encoder chosen for some settings.
 pub(crate) struct Choice<'a> {
@@ -18,7 +18,7 @@ pub(crate) struct Choice<'a> {
 pub(crate) fn choose<'a>(
     picture: &PictureSettings,
     policy: EncoderPolicy,
-    machine: &Machine<'a>,
+    machine: &MachineView<'a>,
 ) -> Result<Choice<'a>, String> {
     let Some(version) = machine.abilities.gstreamer else {
         return Err(nothing_works(machine));
@@ -101,7 +101,7 @@ pub(crate) fn video_output(picture: &PictureSettings, choice: &Choice<'_>, logo:
 pub(crate) fn audio_output(
     source: TrackId,
     sound: &SoundSettings,
-    machine: &Machine<'_>,
+    machine: &MachineView<'_>,
 ) -> Result<AudioOutput, String> {
     if machine.abilities.gstreamer.is_none() {
         return Err(nothing_works(machine));
@@ -116,7 +116,7 @@ pub(crate) fn audio_output(
 }
 
 /// Without a worker all proofs have the same reason.
-fn nothing_works(machine: &Machine<'_>) -> String {
+fn nothing_works(machine: &MachineView<'_>) -> String {
     let reason = machine.abilities.cuda_decoding.reason.clone().unwrap_or_default();
     format!("nothing can be encoded here: {reason}")
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use weir_model::{Rendition, StreamId};
 
-use crate::plan::{Machine, SourceShape, plan};
+use crate::encoding_resources::EncodingResources;
+use crate::plan::{MachineView, SourceShape, plan};
 use crate::stage::NVENC;
 use crate::wants::Wants;
-use crate::workshop::Workshop;
 
 /// So little is a matter of rounding.
 const CORES_MIN: f64 = 0.005;
@@ -20,7 +20,7 @@ pub struct Estimate {
     pub fits: bool,
 }
 
-impl Workshop {
+impl EncodingResources {
     /// None while it is not known what the encoders here can do: they are proven when something is wanted for the first time.
     pub fn estimate(
         &self,
@@ -32,7 +32,7 @@ impl Workshop {
         let abilities = self.known_abilities()?;
         let seen = self.devices_seen();
         let card = seen.as_ref().and_then(|(_, seen)| weir_gpu::least_loaded(&seen.devices));
-        let machine = Machine {
+        let machine = MachineView {
             abilities: &abilities,
             encoders: self.encoders(),
             avoided: BTreeMap::new(),
@@ -50,7 +50,7 @@ pub(crate) fn estimated(
     source: &SourceShape,
     wants: &Wants,
     more: &Rendition,
-    machine: &Machine<'_>,
+    machine: &MachineView<'_>,
     cores_free: f64,
 ) -> Estimate {
     let with: Vec<Rendition> = wants.renditions.iter().chain([more]).cloned().collect();

@@ -51,7 +51,7 @@ impl From<&TrackInfo> for SourceSound {
 
 /// The machine as the plan sees it.
 #[derive(Clone, Debug)]
-pub struct Machine<'a> {
+pub struct MachineView<'a> {
     pub abilities: &'a Abilities,
     pub encoders: &'a Encoders,
     /// Families that can't be had for now, and why.
@@ -144,7 +144,7 @@ pub fn plan(
     source: &SourceShape,
     wants: &[Rendition],
     terms: impl Into<Terms>,
-    machine: &Machine<'_>,
+    machine: &MachineView<'_>,
 ) -> TranscodePlan {
     let terms = terms.into();
     let costs = Costs { encoders: machine.encoders, source, slowdown: machine.abilities.slowdown() };
@@ -186,7 +186,7 @@ fn plan_rendition(
     want: &Rendition,
     source: &SourceShape,
     terms: Terms,
-    machine: &Machine<'_>,
+    machine: &MachineView<'_>,
     worker: &WorkerPlan,
 ) -> Result<(RenditionPlan, WorkerPlan), (String, bool)> {
     let mut worker = worker.clone();
@@ -235,7 +235,7 @@ fn plan_rendition(
 
 /// Where hardware encodes, pictures are decoded into its memory and stay there. Where none does but a card can decode (a compute
 /// card without an encoder), it does, and the pictures come down once.
-fn decode_in(plan: &WorkerPlan, source: &SourceShape, machine: &Machine<'_>) -> Memory {
+fn decode_in(plan: &WorkerPlan, source: &SourceShape, machine: &MachineView<'_>) -> Memory {
     // Fields are made into pictures in system memory.
     if source.interlaced {
         return Memory::System;

@@ -42,8 +42,8 @@ impl Bench {
         Self { abilities, encoders }
     }
 
-    fn machine(&self) -> Machine<'_> {
-        Machine {
+    fn machine(&self) -> MachineView<'_> {
+        MachineView {
             abilities: &self.abilities,
             encoders: &self.encoders,
             avoided: BTreeMap::new(),
@@ -159,7 +159,7 @@ fn sound_alone_takes_no_picture_and_shares_its_encode() {
     let opus = SoundSettings { codec: AudioCodec::Opus, ..SOUND };
     let wants = [radio("radio", SOUND), radio("level", level), radio("opus", opus)];
     // It costs nothing that counts: a machine without a free core carries it.
-    let full = Machine { cores_free: 0.0, ..bench.machine() };
+    let full = MachineView { cores_free: 0.0, ..bench.machine() };
     let alone = plan(&HD30, &wants, PREFER, &full);
     assert_eq!((alone.worker.video.len(), alone.worker.audio.len(), alone.renditions.len()), (0, 2, 2));
     assert_eq!((alone.renditions[0].element.as_str(), alone.renditions[0].target_bps()), ("avenc_aac", Some(128_000)));
@@ -216,16 +216,16 @@ fn what_does_not_fit_is_refused_with_figures() {
         (0.2, ""),
         (0.0, ""),
     ] {
-        let plan = plan(&HD30, &ladder(), PREFER, &Machine { cores_free: cores, ..bench.machine() });
+        let plan = plan(&HD30, &ladder(), PREFER, &MachineView { cores_free: cores, ..bench.machine() });
         let names: Vec<_> = plan.renditions.iter().map(RenditionPlan::name).collect();
         assert_eq!(names.join(" "), fits, "{cores} cores: {:?}", plan.refused);
         assert!(plan.cores <= cores);
         assert!(plan.refused.iter().all(|refused| refused.for_room && refused.reason.contains("cores")), "{plan:?}");
     }
-    let without = plan(&HD30, &ladder(), PREFER, &Machine { cores_free: 0.72, ..bench.machine() }).refused;
+    let without = plan(&HD30, &ladder(), PREFER, &MachineView { cores_free: 0.72, ..bench.machine() }).refused;
     assert_eq!(without[0].reason, "the machine has no room for it: it takes about 0.25 cores and 0.12 are free");
     let gpu = Bench::new(26, &["nvenc-h264", "decode-cuda"]);
-    let plan = plan(&HD30, &ladder(), PREFER, &Machine { cores_free: 0.0, ..gpu.machine() });
+    let plan = plan(&HD30, &ladder(), PREFER, &MachineView { cores_free: 0.0, ..gpu.machine() });
     assert_eq!(plan.renditions.len(), 4, "a GPU's work is not the CPU's");
     assert!(plan.cores > 0.0 && plan.cores < 0.12, "{}", plan.cores);
 }
@@ -262,7 +262,7 @@ fn what_runs_is_not_stopped_to_make_room() {
         // Another one that is called the same.
         (0.67, &[RenditionPlan { rendition: want("small", settings(400, 240, 350)), ..running[0].clone() }], "720p"),
     ] {
-        let plan = plan(&HD30, &wants, PREFER, &Machine { cores_free: cores, running, ..bench.machine() });
+        let plan = plan(&HD30, &wants, PREFER, &MachineView { cores_free: cores, running, ..bench.machine() });
         let names: Vec<_> = plan.renditions.iter().map(RenditionPlan::name).collect();
         assert_eq!(names.join(" "), expected, "{cores} cores: {:?}", plan.refused);
     }
@@ -284,7 +284,7 @@ fn a_family_that_failed_is_replaced_and_it_is_said() {
     let with = |avoided: &[&str]| {
         let why = |family: &&str| ((*family).to_owned(), "has no card with room".to_owned());
         let avoided = avoided.iter().map(why).collect();
-        plan(&HD30, &ladder()[..1], PREFER, &Machine { avoided, ..bench.machine() })
+        plan(&HD30, &ladder()[..1], PREFER, &MachineView { avoided, ..bench.machine() })
     };
     for (avoided, element, degraded, memory) in [
         (&[][..], "nvh264enc", false, Memory::Cuda),
@@ -325,7 +325,7 @@ fn reasons_and_devices_are_shown() {
         assert_eq!(with(true).renditions[0].reason.ends_with("; the logo is laid on in system memory"), begins_anew);
     }
     let devices = BTreeMap::from([("nvenc".to_owned(), 1)]);
-    let placed = plan(&HD30, &ladder(), PREFER, &Machine { devices, ..gpu.machine() });
+    let placed = plan(&HD30, &ladder(), PREFER, &MachineView { devices, ..gpu.machine() });
     assert!(placed.worker.video.iter().all(|output| output.device == Some(1)));
 }
 
@@ -372,7 +372,7 @@ fn profiles_choose_among_encoders() {
 #[test]
 fn what_one_more_would_take() {
     let bench = Bench::new(22, &["x264"]);
-    let machine = Machine { cores_free: f64::INFINITY, ..bench.machine() };
+    let machine = MachineView { cores_free: f64::INFINITY, ..bench.machine() };
     let wants = crate::wants::Wants { renditions: ladder(), ..crate::wants::Wants::default() };
     let nothing = crate::wants::Wants::default();
     let own = want("own", settings(640, 360, 900));

@@ -15,15 +15,15 @@ use weir_observe::{Observe, WorkerLine};
 use weir_pipeline::{Abilities, CpuShare, DECODE_CUDA, EncoderFile, OutputId, Start, Usage, WorkerFault, WorkerPlan};
 
 use crate::admission::memory_max_bytes;
-use crate::backoff::Backoff;
+use crate::encoding_resources::{EncodingResources, LedgerEntry};
 use crate::families::Families;
 use crate::linger::Linger;
-use crate::outlet::Outlet;
-use crate::plan::{Machine, Refused, RenditionPlan, SourceShape, SourceSound, TranscodePlan, decoding, plan};
-use crate::session::{End, Feeding, Host, Outlets, Session, keep, next_kept};
+use crate::plan::{MachineView, Refused, RenditionPlan, SourceShape, SourceSound, TranscodePlan, decoding, plan};
+use crate::rendition_publisher::RenditionPublisher;
+use crate::restart_delay::RestartDelay;
 use crate::telling::{Teller, statuses};
 use crate::wants::{LogoWish, Wants};
-use crate::workshop::{LedgerEntry, Workshop};
+use crate::worker_run::{End, RenditionPublishers, WorkerInput, WorkerRun, keep, next_kept};
 
 /// What was made of a source that is gone for longer is no start for a newcomer.
 const SOURCE_GONE_MAX: Duration = Duration::from_secs(10);
@@ -71,7 +71,13 @@ impl Drop for TranscodeHandle {
 }
 
 /// Starts a stream's transcoder on `lane`; it has a worker only while there is something to do.
-pub fn start(id: StreamId, hub: StreamHub, workshop: Workshop, observe: Observe, lane: &Handle) -> TranscodeHandle {
+pub fn start(
+    id: StreamId,
+    hub: StreamHub,
+    encoding: EncodingResources,
+    observe: Observe,
+    lane: &Handle,
+) -> TranscodeHandle {
     let (wants, wanted) = watch::channel(Wants::default());
     let (tell, statuses) = watch::channel(Vec::new());
     let stage = Stage {
@@ -83,7 +89,7 @@ pub fn start(id: StreamId, hub: StreamHub, workshop: Workshop, observe: Observe,
         tell,
         linger: Linger::default(),
         families: Families::default(),
-        outlets: Outlets::new(),
+        publishers: RenditionPublishers::new(),
         kept: None,
         stale: false,
         worker_starts: 0,
@@ -92,8 +98,8 @@ pub fn start(id: StreamId, hub: StreamHub, workshop: Workshop, observe: Observe,
         sounds: Vec::new(),
         looked_for_room: Instant::now(),
         plan: TranscodePlan::default(),
-        ledger: workshop.ledger_entry(id),
-        workshop,
+        ledger: encoding.ledger_entry(id),
+        encoding,
     };
     TranscodeHandle { wants, statuses, task: lane.spawn(stage.run()).abort_handle() }
 }
@@ -101,17 +107,17 @@ pub fn start(id: StreamId, hub: StreamHub, workshop: Workshop, observe: Observe,
 struct Stage {
     id: StreamId,
     hub: StreamHub,
-    workshop: Workshop,
+    encoding: EncodingResources,
     observe: Observe,
     teller: Teller,
     wanted: watch::Receiver<Wants>,
     tell: watch::Sender<Vec<RenditionStatus>>,
     linger: Linger,
     families: Families,
-    outlets: Outlets,
+    publishers: RenditionPublishers,
     /// The source for renditions that keep some of it as it is: they go on whatever becomes of the worker.
     kept: Option<Subscriber>,
-    /// What the outlets have published is forgotten already.
+    /// What the publishers have published is forgotten already.
     stale: bool,
     worker_starts: u64,
     cpu: CpuShare,
@@ -135,11 +141,11 @@ struct Planner {
 impl Planner {
     /// `running` is what goes on whether there is room or not.
     fn plan(&self, stage: &Stage, running: &[RenditionPlan]) -> TranscodePlan {
-        let machine = Machine {
+        let machine = MachineView {
             abilities: &self.abilities,
-            encoders: stage.workshop.encoders(),
+            encoders: stage.encoding.encoders(),
             avoided: stage.families.avoided(),
-            cores_free: stage.workshop.cores_free_for(stage.id),
+            cores_free: stage.encoding.cores_free_for(stage.id),
             devices: self.device.iter().map(|device| (NVENC.to_owned(), device.index)).collect(),
             running,
         };
@@ -150,20 +156,20 @@ impl Planner {
 
 impl Stage {
     async fn run(mut self) {
-        let (workshop, mut backoff) = (self.workshop.clone(), Backoff::new());
+        let (encoding, mut delay) = (self.encoding.clone(), RestartDelay::new());
         // Proofs take seconds the first time: they are made when something is wanted, not when its source is there.
         while self.wanted.borrow_and_update().renditions.is_empty() {
             if self.wanted.changed().await.is_err() {
                 return;
             }
         }
-        workshop.abilities().await;
+        encoding.abilities().await;
         // What a failed worker ran is run again; what was stopped with its source looks for room anew.
         let mut running = Vec::new();
         loop {
             let Some((source, shape)) = self.work().await else { return };
-            let abilities = workshop.abilities().await;
-            self.families.recover(Instant::now(), || workshop.has_room());
+            let abilities = encoding.abilities().await;
+            self.families.recover(Instant::now(), || encoding.has_room());
             let device = self.device(&abilities).await;
             let planner = Planner { abilities, shape, device };
             let plan = planner.plan(&self, &running);
@@ -174,7 +180,7 @@ impl Stage {
                 continue;
             }
             let (published, started_at) = (self.newest(), Instant::now());
-            let end = self.session(source, &planner).await;
+            let end = self.run_worker(source, &planner).await;
             running.clone_from(&self.plan.renditions);
             match end {
                 End::Closed => return,
@@ -187,7 +193,7 @@ impl Stage {
                     let gave_pictures = self.newest() > published;
                     self.failed(&fault, gave_pictures);
                     let healthy = if gave_pictures { started_at.elapsed() } else { Duration::ZERO };
-                    self.pause(backoff.after(healthy)).await;
+                    self.pause(delay.after(healthy)).await;
                 }
             }
         }
@@ -195,20 +201,20 @@ impl Stage {
 
     /// The newest picture of an encoder's that was published; where there are none, the newest sound.
     fn newest(&self) -> Option<MediaTime> {
-        let made = self.outlets.values().filter(|outlet| outlet.makes_picture());
-        let pictures = made.filter_map(Outlet::last_picture).max();
-        pictures.or_else(|| self.outlets.values().filter_map(Outlet::last_sound).max())
+        let made = self.publishers.values().filter(|publisher| publisher.makes_picture());
+        let pictures = made.filter_map(RenditionPublisher::last_picture).max();
+        pictures.or_else(|| self.publishers.values().filter_map(RenditionPublisher::last_sound).max())
     }
 
     /// The device that takes the next worker; None without any that works or has room.
     async fn device(&mut self, abilities: &Abilities) -> Option<Device> {
         let family =
             |file: &&EncoderFile| file.family == NVENC && abilities.encoders.get(&file.id).is_some_and(|it| it.ok);
-        let encodes = self.workshop.encoders().all().iter().any(|file| family(&file));
+        let encodes = self.encoding.encoders().all().iter().any(|file| family(&file));
         if !encodes && !abilities.cuda_decoding.ok {
             return None;
         }
-        let seen = self.workshop.devices().await;
+        let seen = self.encoding.devices().await;
         let device = weir_gpu::least_loaded(&seen.devices).cloned();
         // Without the driver's figures nothing is known to be full.
         if device.is_none() && !seen.devices.is_empty() {
@@ -224,7 +230,7 @@ impl Stage {
         loop {
             self.linger.update(&self.wanted.borrow_and_update().renditions, Instant::now());
             let (wants, tracks) = (self.linger.wants(), self.hub.source().tracks());
-            if wants.is_empty() && !self.outlets.is_empty() {
+            if wants.is_empty() && !self.publishers.is_empty() {
                 self.adopt(TranscodePlan::default(), Instant::now());
             }
             let source = self.hub.pulse();
@@ -256,7 +262,7 @@ impl Stage {
             }
             let mut pulse = self.hub.watch_pulse();
             pulse.mark_unchanged();
-            let idle = wants.is_empty() && self.outlets.is_empty();
+            let idle = wants.is_empty() && self.publishers.is_empty();
             tokio::select! {
                 changed = self.wanted.changed() => changed.ok()?,
                 _ = pulse.changed() => {}
@@ -266,9 +272,9 @@ impl Stage {
         }
     }
 
-    async fn session(&mut self, source: Subscriber, planner: &Planner) -> End {
+    async fn run_worker(&mut self, source: Subscriber, planner: &Planner) -> End {
         let unable = |message: String| End::Failed(WorkerFault { output: None, message });
-        let launcher = match self.workshop.launcher() {
+        let launcher = match self.encoding.launcher() {
             Ok(launcher) => launcher.clone(),
             Err(missing) => return unable(missing.to_string()),
         };
@@ -276,7 +282,7 @@ impl Stage {
         let resume_after = self.newest();
         // A device in slices is not named by its own UUID: CUDA finds its slice.
         let uuid = planner.device.as_ref().filter(|device| !device.mig).and_then(|device| device.uuid.as_deref());
-        let limits = self.workshop.limits(memory_max_bytes(&self.plan.worker, &planner.shape));
+        let limits = self.encoding.limits(memory_max_bytes(&self.plan.worker, &planner.shape));
         let start = Start { resume_after, device: uuid, limits: Some(limits) };
         let (worker, writer, reader) = match weir_pipeline::start(&launcher, start) {
             Ok(started) => started,
@@ -287,9 +293,9 @@ impl Stage {
         self.worker_starts += 1;
         let (plans, plan) = watch::channel(self.plan.worker.clone());
         let (logos, logo) = watch::channel(self.wanted.borrow().logo.clone());
-        let feeding = Feeding { source, plan, logo, pulse: self.hub.watch_pulse() };
-        let session = Session { worker, writer, reader, memory_max_bytes: limits.memory_bytes };
-        let end = session.run(feeding, &mut Hosting { stage: self, plans, logos, planner }).await;
+        let input = WorkerInput { source, plan, logo, pulse: self.hub.watch_pulse() };
+        let worker_run = WorkerRun { worker, writer, reader, memory_max_bytes: limits.memory_bytes };
+        let end = worker_run.run(input, &mut RunningStage { stage: self, plans, logos, planner }).await;
         self.observe.board().set_worker(self.id, None);
         end
     }
@@ -298,8 +304,8 @@ impl Stage {
     fn look(&mut self, plans: &watch::Sender<WorkerPlan>, planner: &Planner) -> bool {
         let now = Instant::now();
         let mut changed = self.linger.expire(now);
-        let Self { families, workshop, .. } = &mut *self;
-        for family in families.recover(now, || workshop.has_room()) {
+        let Self { families, encoding, .. } = &mut *self;
+        for family in families.recover(now, || encoding.has_room()) {
             tracing::info!(stream_id = %self.id, family, "an encoder family is tried again");
             // Which device it is to be on is decided before a worker starts.
             if family == NVENC && planner.device.is_none() {
@@ -312,7 +318,7 @@ impl Stage {
             self.linger.update(&wants.renditions, now);
             changed = true;
         }
-        let known = self.workshop.known_abilities();
+        let known = self.encoding.known_abilities();
         if known.is_some_and(|known| !Arc::ptr_eq(&known, &planner.abilities) && !known.are_those(&planner.abilities)) {
             return true;
         }
@@ -358,27 +364,30 @@ impl Stage {
     fn look_at_lag(&mut self, now: Instant) {
         let pulse = self.hub.pulse();
         let source = pulse.last_frame_at.map(|_| pulse.last_frame_time);
-        for (name, outlet) in &mut self.outlets {
-            if let Some(change) = outlet.look(source, now) {
-                self.teller.delay(name, &outlet.plan.element, change);
+        for (name, publisher) in &mut self.publishers {
+            if let Some(change) = publisher.look(source, now) {
+                self.teller.delay(name, &publisher.plan.element, change);
             }
         }
     }
 
     /// Makes the plan the one in force: renditions that it has not are no longer published.
     fn adopt(&mut self, plan: TranscodePlan, now: Instant) {
-        self.outlets.retain(|name, _| plan.renditions.iter().any(|rendition| rendition.name() == name));
+        self.publishers.retain(|name, _| plan.renditions.iter().any(|rendition| rendition.name() == name));
         for rendition in &plan.renditions {
-            match self.outlets.get_mut(rendition.name()) {
-                Some(outlet) if outlet.has_picture_of(rendition) => outlet.resume_same(rendition.clone()),
-                Some(outlet) => outlet.resume(rendition.clone()),
+            match self.publishers.get_mut(rendition.name()) {
+                Some(publisher) if publisher.has_picture_of(rendition) => publisher.resume_same(rendition.clone()),
+                Some(publisher) => publisher.resume(rendition.clone()),
                 None => {
                     let publisher = self.hub.publish_rendition(rendition.name());
-                    self.outlets.insert(rendition.name().to_owned(), Outlet::new(rendition.clone(), publisher, now));
+                    self.publishers.insert(
+                        rendition.name().to_owned(),
+                        RenditionPublisher::new(rendition.clone(), publisher, now),
+                    );
                 }
             }
         }
-        if !self.outlets.values().any(Outlet::keeps_any) {
+        if !self.publishers.values().any(RenditionPublisher::keeps_any) {
             self.kept = None;
         } else if self.kept.is_none() {
             self.kept = Some(self.hub.source().subscribe());
@@ -404,9 +413,9 @@ impl Stage {
 
     /// Nobody who joins later shall begin with what is cached now.
     fn forget_media(&mut self) {
-        for (name, outlet) in &mut self.outlets {
+        for (name, publisher) in &mut self.publishers {
             self.hub.rendition(name).clear();
-            outlet.publish_anew(self.hub.publish_rendition(name));
+            publisher.publish_anew(self.hub.publish_rendition(name));
         }
         self.stale = true;
     }
@@ -415,7 +424,7 @@ impl Stage {
         self.teller.worker_failed(fault);
         let family = |id: OutputId| {
             let rendition = self.plan.renditions.iter().find(|rendition| rendition.video == Some(id))?;
-            let file = self.workshop.encoders().all().iter().find(|file| file.element == rendition.element)?;
+            let file = self.encoding.encoders().all().iter().find(|file| file.element == rendition.element)?;
             rendition.family.clone().filter(|_| file.is_hardware())
         };
         // A worker that gives nothing and blames no output: what it decodes in comes first, then what it encodes with.
@@ -432,8 +441,8 @@ impl Stage {
             tracing::warn!(stream_id = %self.id, family, "an encoder family keeps failing and is avoided for a while");
         }
         // Who reads on can't decode what follows a hole.
-        for outlet in self.outlets.values_mut() {
-            outlet.resume(outlet.plan.clone());
+        for publisher in self.publishers.values_mut() {
+            publisher.resume(publisher.plan.clone());
         }
     }
 
@@ -445,7 +454,7 @@ impl Stage {
             tokio::select! {
                 () = &mut over => break,
                 _ = self.wanted.changed() => break,
-                next = next_kept(&mut self.kept) => if !keep(next, &mut self.outlets) {
+                next = next_kept(&mut self.kept) => if !keep(next, &mut self.publishers) {
                     break;
                 },
             }
@@ -455,31 +464,33 @@ impl Stage {
 
     fn tell_statuses(&self) {
         let source_lives = self.hub.pulse().attached;
-        self.tell.send_replace(statuses(&self.outlets, &self.plan.refused, source_lives, Instant::now()));
+        self.tell.send_replace(statuses(&self.publishers, &self.plan.refused, source_lives, Instant::now()));
     }
 }
 
 /// A stage while a worker runs for it.
-struct Hosting<'a> {
+pub(crate) struct RunningStage<'a> {
     stage: &'a mut Stage,
     plans: watch::Sender<WorkerPlan>,
     logos: watch::Sender<Option<LogoWish>>,
     planner: &'a Planner,
 }
 
-impl Host for Hosting<'_> {
-    fn outlets(&mut self) -> &mut Outlets {
-        &mut self.stage.outlets
+impl RunningStage<'_> {
+    pub(crate) fn publishers(&mut self) -> &mut RenditionPublishers {
+        &mut self.stage.publishers
     }
 
-    fn kept(&mut self) -> &mut Option<Subscriber> {
+    /// The source for renditions that keep some of it as it is, while there are any.
+    pub(crate) fn kept(&mut self) -> &mut Option<Subscriber> {
         &mut self.stage.kept
     }
 
-    fn look(&mut self, usage: Option<Usage>) -> bool {
+    /// Does what time and new wishes ask for, four times a second; true means that the worker is to end.
+    pub(crate) fn look(&mut self, usage: Option<Usage>) -> bool {
         if let Some(usage) = usage {
             let cpu_percent = self.stage.cpu.look(usage, Instant::now());
-            self.stage.workshop.ledger().measured(self.stage.id, cpu_percent / 100.0);
+            self.stage.encoding.ledger().measured(self.stage.id, cpu_percent / 100.0);
             let line = WorkerLine {
                 pid: usage.pid,
                 rss_bytes: usage.rss_bytes,

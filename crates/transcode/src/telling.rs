@@ -8,8 +8,8 @@ use weir_pipeline::WorkerFault;
 
 use crate::lag::LagChange;
 use crate::plan::{Refused, RenditionPlan};
-use crate::session::Outlets;
 use crate::wants::shared_label;
+use crate::worker_run::RenditionPublishers;
 
 /// Says it of one stream.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Cause {
 
 /// Of what runs, and of what was refused.
 pub(crate) fn statuses(
-    outlets: &Outlets,
+    publishers: &RenditionPublishers,
     refused: &[Refused],
     source_lives: bool,
     now: Instant,
@@ -96,5 +96,5 @@ pub(crate) fn statuses(
         state: RenditionState::Failed,
         reason: Some(refused.reason.clone()),
     });
-    outlets.values().map(|outlet| outlet.status(source_lives, now)).chain(refused).collect()
+    publishers.values().map(|publisher| publisher.status(source_lives, now)).chain(refused).collect()
 }

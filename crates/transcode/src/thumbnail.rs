@@ -7,7 +7,7 @@ use weir_hub::{Next, SourcePulse, StreamHub};
 use weir_media::MediaTime;
 use weir_pipeline::{TrackConfig, WireFrame};
 
-use crate::Workshop;
+use crate::EncodingResources;
 
 /// What a stream showed, and when.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub struct Thumbnail {
     pub shown_at: Instant,
 }
 
-impl Workshop {
+impl EncodingResources {
     /// The picture that a new subscriber of the source would begin with; None where nothing is cached.
     pub async fn thumbnail(&self, hub: &StreamHub) -> io::Result<Option<Thumbnail>> {
         let Some(Next::Item(entry)) = hub.source().subscribe_unhurried().try_next() else { return Ok(None) };

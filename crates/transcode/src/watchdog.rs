@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use weir_pipeline::{OutputId, Progress};
+use weir_pipeline::{OutputId, WorkerProgress};
 
 /// It reports four times a second: eight are missing.
 const SILENT_MAX: Duration = Duration::from_secs(2);
@@ -50,7 +50,7 @@ impl Watchdog {
     }
 
     /// `videos` are the outputs that should give pictures.
-    pub(crate) fn report(&mut self, progress: &Progress, videos: &[OutputId], now: Instant) -> Option<Complaint> {
+    pub(crate) fn report(&mut self, progress: &WorkerProgress, videos: &[OutputId], now: Instant) -> Option<Complaint> {
         self.heard(now);
         self.outputs.retain(|id, _| videos.contains(id));
         let decoded = progress.pictures_decoded;
@@ -84,9 +84,9 @@ mod tests {
 
     const A: OutputId = OutputId(1);
 
-    fn progress(decoded: u64, frames: u64) -> Progress {
+    fn progress(decoded: u64, frames: u64) -> WorkerProgress {
         let output = OutputProgress { id: A, frames, bytes: 0, latency_ms: None };
-        Progress { pictures_in: decoded, pictures_decoded: decoded, outputs: vec![output] }
+        WorkerProgress { pictures_in: decoded, pictures_decoded: decoded, outputs: vec![output] }
     }
 
     #[test]

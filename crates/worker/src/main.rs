@@ -30,21 +30,21 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
-use weir_pipeline::Job;
+use weir_pipeline::WorkerJob;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let Some(job) = Job::of_arguments(&arguments) else {
+    let Some(job) = WorkerJob::of_arguments(&arguments) else {
         return ended(Err(io::Error::other("it is started by weir, not by hand")));
     };
     // Before GStreamer is there, which starts threads, and before anything from outside is read.
     let confinement = weir_pipeline::confine(&job);
     ended(match job {
-        Job::Stream => socket().and_then(serve::serve),
-        Job::Thumbnail => thumbnail::run(),
-        Job::Inventory => prove::inventory(),
-        Job::Proof { what, .. } => prove::prove(&what),
-        Job::Confinement => prove::say(&confinement),
+        WorkerJob::Stream => socket().and_then(serve::serve),
+        WorkerJob::Thumbnail => thumbnail::run(),
+        WorkerJob::Inventory => prove::inventory(),
+        WorkerJob::Proof { what, .. } => prove::prove(&what),
+        WorkerJob::Confinement => prove::say(&confinement),
     })
 }
 

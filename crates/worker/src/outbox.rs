@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::BytesMut;
-use weir_pipeline::{Message, OutputId, OutputProgress, Progress, encode};
+use weir_pipeline::{Message, OutputId, OutputProgress, WorkerProgress, encode};
 
 /// Pictures on their way whose times are remembered: two seconds at 60 fps.
 const UNDER_WAY_MAX: usize = 120;
@@ -97,7 +97,7 @@ impl Outbox {
     }
 
     /// How it stands, and the latencies since this was asked last.
-    pub(crate) fn progress(&self) -> Progress {
+    pub(crate) fn progress(&self) -> WorkerProgress {
         let mut tally = lock(&self.tally);
         let outputs = tally.outputs.iter_mut().map(|(id, output)| {
             let latencies = std::mem::take(&mut output.latencies);
@@ -110,7 +110,7 @@ impl Outbox {
             }
         });
         let outputs = outputs.collect();
-        Progress { pictures_in: tally.pictures_in, pictures_decoded: tally.pictures_decoded, outputs }
+        WorkerProgress { pictures_in: tally.pictures_in, pictures_decoded: tally.pictures_decoded, outputs }
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) async fn readyz(State(app): State<App>) -> (StatusCode, Json<Ready>) 
 #[utoipa::path(get, path = "/metrics", tag = "health", security((), ("authorization" = [])), responses(
     (status = 200, content_type = "text/plain", body = String)))]
 pub(crate) async fn metrics(State(app): State<App>) -> impl IntoResponse {
-    let devices = app.api.workshop.devices().await;
+    let devices = app.api.encoding.devices().await;
     let text = app.api.observe.render_prometheus() + &gpu_metrics::render(&devices);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }

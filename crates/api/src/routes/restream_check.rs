@@ -25,6 +25,6 @@ pub(crate) async fn check(State(app): State<App>, Body(input): Body<CheckInput>)
     let cost = judgement
         .rendition
         .as_ref()
-        .and_then(|rendition| catalogue.estimate(stream, &asked, rendition, (platforms, &source, &app.api.workshop)));
+        .and_then(|rendition| catalogue.estimate(stream, &asked, rendition, (platforms, &source, &app.api.encoding)));
     Ok(Json(CheckDto::new(platform, judgement, cost)))
 }

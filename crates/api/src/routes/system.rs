@@ -159,17 +159,17 @@ pub(crate) async fn system(State(app): State<App>, Params(query): Params<SystemP
 /// Tries the encoders again, after a driver was mended or a card changed; live streams follow what has changed. Takes some seconds.
 #[utoipa::path(post, path = "/api/v1/system/prove", tag = "system", responses((status = 200, body = SystemDto)))]
 pub(crate) async fn prove(State(app): State<App>) -> Json<SystemDto> {
-    app.api.workshop.prove_again().await;
+    app.api.encoding.prove_again().await;
     described(&app, false).await
 }
 
 async fn described(app: &App, untried: bool) -> Json<SystemDto> {
     let started_at = app.api.observe.started_at();
-    let workshop = &app.api.workshop;
-    let devices = workshop.devices().await;
-    let (gstreamer, encoders) = match untried && !workshop.is_proven() {
+    let encoding = &app.api.encoding;
+    let devices = encoding.devices().await;
+    let (gstreamer, encoders) = match untried && !encoding.is_proven() {
         true => (None, Vec::new()),
-        false => (workshop.abilities().await.gstreamer.map(String::from), workshop.encoder_reports().await),
+        false => (encoding.abilities().await.gstreamer.map(String::from), encoding.encoder_reports().await),
     };
     Json(SystemDto {
         version: env!("CARGO_PKG_VERSION"),
@@ -180,7 +180,7 @@ async fn described(app: &App, untried: bool) -> Json<SystemDto> {
         disk: DiskDto::of(&app.api.data),
         gstreamer,
         encoders: encoders.into_iter().map(Into::into).collect(),
-        transcoding: workshop.capacity().into(),
+        transcoding: encoding.capacity().into(),
         gpus: gpus(&devices),
         gpus_reason: devices.reason.clone(),
     })

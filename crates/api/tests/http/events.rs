@@ -95,7 +95,14 @@ async fn refusals_come_to_those_who_name_them() {
     for port in [1, 2, 3] {
         let remote = std::net::SocketAddr::from(([192, 0, 2, 1], port));
         let (kind, code, message) = (weir_observe::RefusalKind::Publish, "denied", "unknown stream key");
-        observe.refused(&weir_observe::Refusal { kind, protocol: "rtmp", remote, network: remote.ip(), code, message });
+        observe.refused(&weir_observe::RefusalReport {
+            kind,
+            protocol: "rtmp",
+            remote,
+            network: remote.ip(),
+            code,
+            message,
+        });
     }
     observe.events().emit(EventKind::Scte35, weir_observe::fields([("n", 1.into())]));
     assert!(!read_until(&mut usual, "event: scte35").await.contains("ingest_refused"));

@@ -4,7 +4,7 @@ use weir_model::{
     Platform, Platforms, Rendition, RestreamRendition, StreamId, StreamStatus, Violation, check_platform,
 };
 use weir_observe::sent;
-use weir_transcode::{Estimate, SourceShape, Workshop, shared_name};
+use weir_transcode::{EncodingResources, Estimate, SourceShape, shared_name};
 
 use super::{Catalogue, Desired};
 use crate::renditions;
@@ -56,7 +56,7 @@ impl Catalogue {
         stream: StreamId,
         asked: &RestreamRendition,
         rendition: &Rendition,
-        (platforms, source, workshop): (&Platforms, &StreamStatus, &Workshop),
+        (platforms, source, encoding): (&Platforms, &StreamStatus, &EncodingResources),
     ) -> Option<Estimate> {
         let shared = shared_name(rendition)?;
         let name = if matches!(asked, RestreamRendition::Named(_)) { rendition.name.clone() } else { shared };
@@ -71,6 +71,6 @@ impl Catalogue {
             let (width, height) = (ingest.width?, ingest.height?);
             Some(SourceShape { width, height, fps: ingest.fps, ..SourceShape::default() })
         });
-        workshop.estimate(stream, &shape.unwrap_or_else(source_assumed), &wants, &more)
+        encoding.estimate(stream, &shape.unwrap_or_else(source_assumed), &wants, &more)
     }
 }

@@ -143,7 +143,7 @@ impl RtmpAdmission {
     fn refused(&self, kind: RefusalKind, tls: bool, remote: SocketAddr, code: &str, message: &str) {
         let protocol = if tls { "rtmps" } else { "rtmp" };
         let network = weir_net::network(remote.ip());
-        self.observe.refused(&weir_observe::Refusal { kind, protocol, remote, network, code, message });
+        self.observe.refused(&weir_observe::RefusalReport { kind, protocol, remote, network, code, message });
     }
 
     async fn open(&self, request: &PlayRequest) -> Result<Playing, Refusal> {

@@ -14,7 +14,7 @@ use weir_ingest::SrtPublisher;
 use weir_media::WireClock;
 use weir_model::{IngestProtocol, ViewerKind};
 use weir_net::Caps;
-use weir_observe::{Counter, Heartbeat, Observe, Refusal, RefusalKind};
+use weir_observe::{Counter, Heartbeat, Observe, RefusalKind, RefusalReport};
 use weir_play::SrtPlay;
 use weir_srt::{Accepted, Admittance, Gate, ListenLimits, SrtConnection, SrtListener, StreamId, reject};
 
@@ -157,7 +157,7 @@ impl SrtAdmission {
 
     fn refused(&self, kind: RefusalKind, remote: SocketAddr, code: i32, message: &str) {
         let (network, code) = (weir_net::network(remote.ip()), code.to_string());
-        self.observe.refused(&Refusal { kind, protocol: "srt", remote, network, code: &code, message });
+        self.observe.refused(&RefusalReport { kind, protocol: "srt", remote, network, code: &code, message });
     }
 }
 

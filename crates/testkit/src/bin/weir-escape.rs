@@ -14,14 +14,14 @@ use bytes::BytesMut;
 use nix::sys::ptrace;
 use nix::unistd::getppid;
 use serde_json::Value;
-use weir_pipeline::{ConfinementReport, Decoder, Hello, Job, Message, PROTOCOL_VERSION, WorkerFault, encode};
+use weir_pipeline::{ConfinementReport, Decoder, Hello, Message, PROTOCOL_VERSION, WorkerFault, WorkerJob, encode};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let job = Job::of_arguments(&arguments).unwrap();
+    let job = WorkerJob::of_arguments(&arguments).unwrap();
     weir_pipeline::confine(&job);
     match job {
-        Job::Stream => {
+        WorkerJob::Stream => {
             let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned().unwrap());
             let message = managed(&instructions(&mut socket)).join("\n");
             let hello = Message::Hello(Hello { version: PROTOCOL_VERSION, resume_after: None });
@@ -32,7 +32,7 @@ fn main() {
                 socket.write_all(&payload).unwrap();
             }
         }
-        Job::Thumbnail => {
+        WorkerJob::Thumbnail => {
             // Nothing would be no picture.
             print(&format!("managed: {}", managed(&instructions(&mut io::stdin())).join("\n")));
         }

@@ -14,7 +14,7 @@ use weir_net::TrustedProxies;
 use weir_observe::Observe;
 use weir_origin::{HttpLimits, HttpServer, Thumbnails};
 use weir_store::{SealingKey, Store};
-use weir_transcode::Workshop;
+use weir_transcode::EncodingResources;
 
 pub(crate) struct Api {
     pub(crate) router: Router,
@@ -60,8 +60,8 @@ impl Api {
         };
         let readiness = Readiness::new(observe.heartbeats().clone(), store.write_health());
         readiness.set_ready();
-        let (recordings, workshop) = (None, Workshop::open().unwrap());
-        let thumbnails = Thumbnails::new(playback.clone(), workshop.clone());
+        let (recordings, encoding) = (None, EncodingResources::open().unwrap());
+        let thumbnails = Thumbnails::new(playback.clone(), encoding.clone());
         let data = dir.path().to_owned();
         let webhooks = Webhooks::new();
         let audit = AuditTrail::new(store.clone());
@@ -74,7 +74,7 @@ impl Api {
             urls,
             readiness,
             recordings,
-            workshop,
+            encoding,
             thumbnails,
             data,
             webhooks,

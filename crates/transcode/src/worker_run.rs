@@ -9,11 +9,12 @@ use tokio::time::{MissedTickBehavior, interval};
 use weir_hub::{Entry, Next, SourcePulse, Subscriber, Tracks};
 use weir_media::{Codec, MediaKind, MediaTime, TrackInfo};
 use weir_pipeline::{
-    LinkFault, LinkReader, LinkWriter, Logo, Message, OutputId, Progress, TrackConfig, Usage, WireFrame, Worker,
-    WorkerFault, WorkerPlan,
+    LinkFault, LinkReader, LinkWriter, Logo, Message, OutputId, TrackConfig, WireFrame, Worker, WorkerFault,
+    WorkerPlan, WorkerProgress,
 };
 
-use crate::outlet::Outlet;
+use crate::rendition_publisher::RenditionPublisher;
+use crate::stage::RunningStage;
 use crate::wants::LogoWish;
 use crate::watchdog::{Complaint, Watchdog};
 
@@ -33,7 +34,7 @@ pub(crate) enum End {
     Closed,
     /// The source's codec is another one: another graph.
     OtherCodec,
-    /// The host said so.
+    /// The stage no longer wants this worker.
     Left,
     /// The source has ended, and all that was made of it is published.
     Drained,
@@ -41,20 +42,11 @@ pub(crate) enum End {
 }
 
 /// Renditions that are being published, by name.
-pub(crate) type Outlets = BTreeMap<String, Outlet>;
-
-/// Whom a worker's life serves.
-pub(crate) trait Host {
-    fn outlets(&mut self) -> &mut Outlets;
-    /// The source for renditions that keep some of it as it is, while there are any.
-    fn kept(&mut self) -> &mut Option<Subscriber>;
-    /// Called four times a second: what time and wishes bring. True ends the worker.
-    fn look(&mut self, usage: Option<Usage>) -> bool;
-}
+pub(crate) type RenditionPublishers = BTreeMap<String, RenditionPublisher>;
 
 /// What the worker is made of the source by.
 #[derive(Debug)]
-pub(crate) struct Feeding {
+pub(crate) struct WorkerInput {
     pub(crate) source: Subscriber,
     /// Followed as it changes.
     pub(crate) plan: watch::Receiver<WorkerPlan>,
@@ -66,7 +58,7 @@ pub(crate) struct Feeding {
 
 /// A worker and both ways to it.
 #[derive(Debug)]
-pub(crate) struct Session {
+pub(crate) struct WorkerRun {
     pub(crate) worker: Worker,
     pub(crate) writer: LinkWriter,
     pub(crate) reader: LinkReader,
@@ -74,18 +66,18 @@ pub(crate) struct Session {
     pub(crate) memory_max_bytes: u64,
 }
 
-impl Session {
+impl WorkerRun {
     /// Runs until it ends.
-    pub(crate) async fn run(self, feeding: Feeding, host: &mut impl Host) -> End {
+    pub(crate) async fn run(self, input: WorkerInput, stage: &mut RunningStage<'_>) -> End {
         let Self { mut worker, writer, mut reader, memory_max_bytes } = self;
         let mut watchdog = Watchdog::new(Instant::now());
         let sound = watch::Sender::new(false);
-        let (plan, pulse) = (feeding.plan.clone(), feeding.pulse.clone());
+        let (plan, pulse) = (input.plan.clone(), input.pulse.clone());
         let mut draining_since: Option<Instant> = None;
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let end = {
-            let mut feeding = std::pin::pin!(feed(writer, feeding, &sound));
+            let mut input = std::pin::pin!(feed(writer, input, &sound));
             loop {
                 tokio::select! {
                     message = reader.next() => match message {
@@ -94,7 +86,7 @@ impl Session {
                             if let Some(complaint) = watchdog.report(&progress, &videos, Instant::now()) {
                                 break failed(complaint);
                             }
-                            take_latencies(&progress, host.outlets());
+                            take_latencies(&progress, stage.publishers());
                         }
                         Ok(Message::End) => break End::Drained,
                         // Parsers complain of an end without any picture: there was nothing in it to be lost.
@@ -102,19 +94,19 @@ impl Session {
                         Ok(Message::Fault(fault)) => break End::Failed(fault),
                         Ok(message) => {
                             watchdog.heard(Instant::now());
-                            if let Err(fault) = receive(message, host.outlets(), *sound.borrow()) {
+                            if let Err(fault) = receive(message, stage.publishers(), *sound.borrow()) {
                                 break End::Failed(fault);
                             }
                         }
                         Err(fault) => break gone(&mut worker, &fault).await,
                     },
-                    fed = &mut feeding, if draining_since.is_none() => match fed {
-                        Ok(Fed::Ended) => draining_since = Some(Instant::now()),
-                        Ok(Fed::Over(end)) => break end,
+                    ended = &mut input, if draining_since.is_none() => match ended {
+                        Ok(InputEnd::Ended) => draining_since = Some(Instant::now()),
+                        Ok(InputEnd::Over(end)) => break end,
                         // What it says of itself is better than a broken pipe.
                         Err(fault) => break last_words(&mut reader, &mut worker, &fault).await,
                     },
-                    next = next_kept(host.kept()) => if !keep(next, host.outlets()) {
+                    next = next_kept(stage.kept()) => if !keep(next, stage.publishers()) {
                         break End::Closed;
                     },
                     _ = ticks.tick() => {
@@ -125,14 +117,14 @@ impl Session {
                             break End::Drained;
                         }
                         let (source, has_sound, now) = (pulse.borrow().last_frame_time, *sound.borrow(), Instant::now());
-                        host.outlets().values_mut().for_each(|outlet| outlet.fill(source, has_sound, now));
+                        stage.publishers().values_mut().for_each(|publisher| publisher.fill(source, has_sound, now));
                         let usage = worker.usage();
                         if let Some(usage) = usage.filter(|usage| usage.rss_bytes > memory_max_bytes) {
                             let (takes, may) = (usage.rss_bytes >> 20, memory_max_bytes >> 20);
                             let message = format!("the worker takes {takes} MB of memory, its plan at most {may}");
                             break End::Failed(WorkerFault { output: None, message });
                         }
-                        if host.look(usage) {
+                        if stage.look(usage) {
                             break End::Left;
                         }
                     }
@@ -140,26 +132,26 @@ impl Session {
             }
         };
         if matches!(end, End::Drained) {
-            while let Some(next) = host.kept().as_mut().and_then(Subscriber::try_next) {
-                if !keep(next, host.outlets()) {
+            while let Some(next) = stage.kept().as_mut().and_then(Subscriber::try_next) {
+                if !keep(next, stage.publishers()) {
                     break;
                 }
             }
             let now = Instant::now();
-            host.outlets().values_mut().for_each(|outlet| outlet.end(now));
+            stage.publishers().values_mut().for_each(|publisher| publisher.end(now));
         }
         drop(reader);
-        // The feeding half is dropped with its scope: the worker sees the end of its socket. One that failed is not waited for.
+        // The input half is dropped with its scope: the worker sees the end of its socket. One that failed is not waited for.
         let patience = if matches!(end, End::Failed(_)) { Duration::ZERO } else { END_PATIENCE };
         worker.end(patience).await;
         end
     }
 }
 
-fn take_latencies(progress: &Progress, outlets: &mut Outlets) {
-    for outlet in outlets.values_mut() {
-        let of = progress.outputs.iter().find(|output| Some(output.id) == outlet.plan.video);
-        outlet.latency_ms = of.and_then(|output| output.latency_ms).or(outlet.latency_ms);
+fn take_latencies(progress: &WorkerProgress, publishers: &mut RenditionPublishers) {
+    for publisher in publishers.values_mut() {
+        let of = progress.outputs.iter().find(|output| Some(output.id) == publisher.plan.video);
+        publisher.latency_ms = of.and_then(|output| output.latency_ms).or(publisher.latency_ms);
     }
 }
 
@@ -192,12 +184,12 @@ async fn last_words(reader: &mut LinkReader, worker: &mut Worker, fault: &LinkFa
     }
 }
 
-fn receive(message: Message, outlets: &mut Outlets, source_has_sound: bool) -> Result<(), WorkerFault> {
+fn receive(message: Message, publishers: &mut RenditionPublishers, source_has_sound: bool) -> Result<(), WorkerFault> {
     match message {
         Message::Track(track) => {
             let id = OutputId(track.track);
-            for outlet in outlets.values_mut().filter(|outlet| outlet.plan.video == Some(id)) {
-                let configured = outlet.configure(track.codec, track.config.clone());
+            for publisher in publishers.values_mut().filter(|publisher| publisher.plan.video == Some(id)) {
+                let configured = publisher.configure(track.codec, track.config.clone());
                 configured.map_err(|error| WorkerFault {
                     output: Some(id),
                     message: format!("an encoder's configuration can't be read: {error}"),
@@ -206,14 +198,14 @@ fn receive(message: Message, outlets: &mut Outlets, source_has_sound: bool) -> R
         }
         Message::Frame(frame) => {
             let (id, now) = (OutputId(frame.track), Instant::now());
-            for outlet in outlets.values_mut() {
-                if outlet.plan.video == Some(id) {
-                    outlet.picture(&frame, source_has_sound, now);
+            for publisher in publishers.values_mut() {
+                if publisher.plan.video == Some(id) {
+                    publisher.picture(&frame, source_has_sound, now);
                 } else {
-                    outlet.sound(id, &frame, now);
+                    publisher.sound(id, &frame, now);
                 }
             }
-            follow(outlets, now);
+            follow(publishers, now);
         }
         Message::Hello(_)
         | Message::Plan(_)
@@ -226,12 +218,12 @@ fn receive(message: Message, outlets: &mut Outlets, source_has_sound: bool) -> R
 }
 
 /// Sound alone follows the pictures of the others.
-fn follow(outlets: &mut Outlets, now: Instant) {
-    let any = outlets.values().any(Outlet::has_picture);
-    let newest = outlets.values().filter_map(Outlet::last_picture).max();
+fn follow(publishers: &mut RenditionPublishers, now: Instant) {
+    let any = publishers.values().any(RenditionPublisher::has_picture);
+    let newest = publishers.values().filter_map(RenditionPublisher::last_picture).max();
     // Before the first picture nothing is known of where segments begin.
     let follow = any.then(|| newest.unwrap_or(MediaTime::from_nanos(i64::MIN)));
-    outlets.values_mut().for_each(|outlet| outlet.follow(follow, now));
+    publishers.values_mut().for_each(|publisher| publisher.follow(follow, now));
 }
 
 /// What the source has next for those who keep some of it. Cancel-safe; without any it never comes.
@@ -243,16 +235,16 @@ pub(crate) async fn next_kept(source: &mut Option<Subscriber>) -> Next<Entry> {
 }
 
 /// Gives it to them; false when the stream is over.
-pub(crate) fn keep(next: Next<Entry>, outlets: &mut Outlets) -> bool {
+pub(crate) fn keep(next: Next<Entry>, publishers: &mut RenditionPublishers) -> bool {
     let now = Instant::now();
     match next {
         Next::Item(entry) => {
-            outlets.values_mut().for_each(|outlet| outlet.keep(&entry, now));
-            follow(outlets, now);
+            publishers.values_mut().for_each(|publisher| publisher.keep(&entry, now));
+            follow(publishers, now);
         }
         Next::Skipped { items } => {
             tracing::warn!(items, "renditions that keep the source's picture fell behind it");
-            outlets.values_mut().for_each(Outlet::lost);
+            publishers.values_mut().for_each(RenditionPublisher::lost);
         }
         Next::Closed => return false,
     }
@@ -260,7 +252,7 @@ pub(crate) fn keep(next: Next<Entry>, outlets: &mut Outlets) -> bool {
 }
 
 /// How the way in ended.
-enum Fed {
+enum InputEnd {
     /// The source's publisher has gone, and the worker has been told so behind its last frame.
     Ended,
     Over(End),
@@ -270,9 +262,9 @@ enum Fed {
 /// the subscriber falls out of the window and goes on at the newest keyframe.
 async fn feed(
     mut writer: LinkWriter,
-    Feeding { mut source, mut plan, mut logo, mut pulse }: Feeding,
+    WorkerInput { mut source, mut plan, mut logo, mut pulse }: WorkerInput,
     sound: &watch::Sender<bool>,
-) -> Result<Fed, LinkFault> {
+) -> Result<InputEnd, LinkFault> {
     let first = plan.borrow_and_update().clone();
     // Of what nothing is made nothing is decoded. A plan that makes something of it again is for another worker.
     let feeds = |info: &TrackInfo| match info.kind() {
@@ -291,7 +283,7 @@ async fn feed(
             // Before the frames: a worker that is behind always has some waiting, and a smaller plan is what helps it.
             changed = plan.changed() => {
                 if changed.is_err() {
-                    return Ok(Fed::Over(End::Left));
+                    return Ok(InputEnd::Over(End::Left));
                 }
                 let message = Message::Plan(plan.borrow_and_update().clone());
                 writer.send(&message).await?;
@@ -304,11 +296,11 @@ async fn feed(
             next = source.next() => next,
             () = std::future::ready(()), if gone => {
                 writer.send(&Message::End).await?;
-                return Ok(Fed::Ended);
+                return Ok(InputEnd::Ended);
             }
             changed = pulse.changed() => match changed {
                 Ok(()) => continue,
-                Err(_) => return Ok(Fed::Over(End::Closed)),
+                Err(_) => return Ok(InputEnd::Over(End::Closed)),
             },
         };
         let entry = match next {
@@ -318,7 +310,7 @@ async fn feed(
                 lost = true;
                 continue;
             }
-            Next::Closed => return Ok(Fed::Over(End::Closed)),
+            Next::Closed => return Ok(InputEnd::Over(End::Closed)),
         };
         if !Arc::ptr_eq(&entry.tracks, &told) {
             for now in worked_on(&entry.tracks).filter(|now| feeds(now)) {
@@ -327,7 +319,7 @@ async fn feed(
                     continue;
                 }
                 if before.is_some_and(|before| before.codec != now.codec) {
-                    return Ok(Fed::Over(End::OtherCodec));
+                    return Ok(InputEnd::Over(End::OtherCodec));
                 }
                 writer.send(&Message::Track(track_config(now))).await?;
             }

@@ -42,7 +42,7 @@ pub struct Capacity {
 
 /// What the operator says of all workers.
 #[derive(Clone, Debug, Default)]
-pub struct WorkshopOptions {
+pub struct EncodingOptions {
     /// Where proofs are kept over a restart; None: they are made anew.
     pub cache: Option<PathBuf>,
     /// What may be planned for all encoding in software; None: all cores.
@@ -55,7 +55,7 @@ pub struct WorkshopOptions {
 
 /// Clones share it.
 #[derive(Clone, Debug)]
-pub struct Workshop {
+pub struct EncodingResources {
     shared: Arc<Shared>,
 }
 
@@ -68,19 +68,19 @@ struct Shared {
     /// Held while it is tried.
     proving: tokio::sync::Mutex<()>,
     ledger: Ledger,
-    options: WorkshopOptions,
+    options: EncodingOptions,
     /// The devices as they were last seen, and when.
     devices: Mutex<Option<(Instant, Arc<Inventory>)>>,
 }
 
-impl Workshop {
+impl EncodingResources {
     /// With the worker that lies beside the server, or that the environment names.
     pub fn open() -> Result<Self, EncodersFault> {
-        Self::with(WorkshopOptions::default(), Cages::none("nothing is run"))
+        Self::with(EncodingOptions::default(), Cages::none("nothing is run"))
     }
 
     /// The same for a server, which holds its workers.
-    pub fn with(options: WorkshopOptions, cages: Cages) -> Result<Self, EncodersFault> {
+    pub fn with(options: EncodingOptions, cages: Cages) -> Result<Self, EncodersFault> {
         let all = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as f64;
         let shared = Shared {
             encoders: Encoders::load()?,
@@ -192,8 +192,8 @@ impl Workshop {
     pub(crate) fn has_room(&self) -> bool {
         let kept = self.devices_seen();
         if kept.as_ref().is_none_or(|(at, _)| at.elapsed() > ROOM_FOR) {
-            let workshop = self.clone();
-            tokio::spawn(async move { workshop.devices().await });
+            let encoding = self.clone();
+            tokio::spawn(async move { encoding.devices().await });
         }
         kept.is_some_and(|(_, seen)| weir_gpu::least_loaded(&seen.devices).is_some())
     }
@@ -228,7 +228,7 @@ impl Workshop {
     }
 
     pub(crate) fn ledger_entry(&self, id: StreamId) -> LedgerEntry {
-        LedgerEntry { id, workshop: self.clone() }
+        LedgerEntry { id, encoding: self.clone() }
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {
@@ -239,12 +239,12 @@ impl Workshop {
 /// What a stream has of the ledger. Dropped, it gives that back, however the stream's task ends.
 pub(crate) struct LedgerEntry {
     id: StreamId,
-    workshop: Workshop,
+    encoding: EncodingResources,
 }
 
 impl LedgerEntry {
     pub(crate) fn take(&self, cores: f64) {
-        self.workshop.ledger().take(self.id, cores);
+        self.encoding.ledger().take(self.id, cores);
     }
 }
 

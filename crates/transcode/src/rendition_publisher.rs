@@ -21,7 +21,7 @@ const SOUND_GONE_AFTER: MediaTime = MediaTime::from_millis(1000);
 const QUIET_AFTER: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
-pub(crate) struct Outlet {
+pub(crate) struct RenditionPublisher {
     pub(crate) plan: RenditionPlan,
     publisher: Publisher,
     video: Option<Arc<TrackInfo>>,
@@ -38,7 +38,7 @@ pub(crate) struct Outlet {
     lag: Lag,
 }
 
-impl Outlet {
+impl RenditionPublisher {
     pub(crate) fn new(plan: RenditionPlan, publisher: Publisher, now: Instant) -> Self {
         let sounds = plan.sounds.iter().map(|sound| SoundTrack::made(sound, sound_codec(&plan))).collect();
         Self {
@@ -368,5 +368,5 @@ fn sound_codec(plan: &RenditionPlan) -> AudioCodec {
 }
 
 #[cfg(test)]
-#[path = "outlet_tests.rs"]
+#[path = "rendition_publisher_tests.rs"]
 mod tests;

@@ -15,11 +15,11 @@ const HEALTHY_MIN: Duration = Duration::from_secs(2);
 const HEALTHY_PER_DELAY: u32 = 4;
 
 #[derive(Debug)]
-pub(crate) struct Backoff {
+pub(crate) struct RestartDelay {
     delay: Duration,
 }
 
-impl Backoff {
+impl RestartDelay {
     pub(crate) fn new() -> Self {
         Self { delay: DELAY_MIN }
     }
@@ -46,8 +46,8 @@ mod tests {
     use super::*;
 
     fn waits(lives_ms: &[u64]) -> Vec<u128> {
-        let mut backoff = Backoff::new();
-        lives_ms.iter().map(|ms| backoff.after(Duration::from_millis(*ms)).as_millis()).collect()
+        let mut delay = RestartDelay::new();
+        lives_ms.iter().map(|ms| delay.after(Duration::from_millis(*ms)).as_millis()).collect()
     }
 
     #[test]
