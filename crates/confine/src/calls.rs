@@ -1,8 +1,8 @@
-//! System calls that a process which decodes and encodes has no use for, forbidden by seccomp.
+//! Forbids, by seccomp, the system calls that a process which decodes and encodes has no use for.
 //!
-//! A list of what is forbidden, not of what is allowed: drivers of graphics cards call what they like, and other things with each release.
-//! What is forbidden answers "not permitted" instead of ending the process, because libraries try things: GLib asks udev for devices by a
-//! socket, CUDA looks for a daemon, and both go on without.
+//! It is a list of what is forbidden, not of what is allowed: drivers of graphics cards call what they like, and other things with each
+//! release. A forbidden call answers "not permitted" instead of ending the process, because libraries try things: GLib asks udev for
+//! devices over a socket, CUDA looks for a daemon, and both go on without.
 
 use std::collections::BTreeMap;
 
@@ -13,16 +13,16 @@ use seccompiler::{
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// Forbidden whatever their arguments.
+/// Calls that are forbidden whatever their arguments.
 const NEVER: &[i64] = &[
-    // Sockets: what was given is connected already. A pair has both its ends here, and stays.
+    // Sockets: the one that the process was given is connected already. `socketpair` stays, as both of its ends are here.
     libc::SYS_socket,
     libc::SYS_connect,
     libc::SYS_bind,
     libc::SYS_listen,
     libc::SYS_accept,
     libc::SYS_accept4,
-    // Opens sockets and files past every filter of system calls.
+    // These open sockets and files past every filter of system calls.
     libc::SYS_io_uring_setup,
     libc::SYS_io_uring_enter,
     libc::SYS_io_uring_register,
@@ -53,10 +53,10 @@ const NEVER: &[i64] = &[
     libc::SYS_fspick,
     libc::SYS_pivot_root,
     libc::SYS_chroot,
-    // Opens files by number, past their folders.
+    // These open files by number, past their folders.
     libc::SYS_open_by_handle_at,
     libc::SYS_name_to_handle_at,
-    // The kernel itself, and where most of its holes were.
+    // The kernel itself, and the parts where most of its holes were.
     libc::SYS_bpf,
     libc::SYS_perf_event_open,
     libc::SYS_userfaultfd,
@@ -90,14 +90,14 @@ const NEVER_HERE: &[i64] = &[libc::SYS_iopl, libc::SYS_ioperm, libc::SYS_modify_
 #[cfg(not(target_arch = "x86_64"))]
 const NEVER_HERE: &[i64] = &[];
 
-/// How programs and processes are started. Threads are not among them.
+/// The calls that start programs and processes. Threads are not among them.
 const PROGRAMS: &[i64] = &[libc::SYS_execve, libc::SYS_execveat];
 #[cfg(target_arch = "x86_64")]
 const PROCESSES: &[i64] = &[libc::SYS_fork, libc::SYS_vfork];
 #[cfg(not(target_arch = "x86_64"))]
 const PROCESSES: &[i64] = &[];
 
-/// Of `clone`, which sort of thing is made.
+/// The flags of `clone` that make namespaces.
 const NAMESPACES: [i32; 7] = [
     libc::CLONE_NEWUSER,
     libc::CLONE_NEWNET,
@@ -108,18 +108,19 @@ const NAMESPACES: [i32; 7] = [
     libc::CLONE_NEWCGROUP,
 ];
 
-/// x86-64 kernels may take a second numbering of the same calls (x32), with this bit. Nothing uses it.
+/// x86-64 kernels may know a second numbering of the same calls (x32), marked by this bit. Nothing here uses it.
 #[cfg(target_arch = "x86_64")]
 const SECOND_NUMBERING: Option<i64> = Some(0x4000_0000);
 #[cfg(not(target_arch = "x86_64"))]
 const SECOND_NUMBERING: Option<i64> = None;
-/// The calls that have numbers of their own there: 512 to 547.
+/// The calls that have numbers of their own in the second numbering: 512 to 547.
 const SECOND_NUMBERING_OWN: std::ops::RangeInclusive<i64> = 512..=547;
 
 pub(crate) fn forbid(starts_programs: bool) -> Result<(), String> {
     let install = || {
         apply_filter(&program(rules(starts_programs)?, libc::EPERM)?)?;
-        // Its flags lie in memory, where no filter sees them. Who is told that there is no such call takes `clone`, which is looked at.
+        // The flags of `clone3` lie in memory, where no filter sees them. A library that
+        // is told that there is no such call uses `clone`, whose flags are checked.
         apply_filter(&program(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), libc::ENOSYS)?)
     };
     install().map_err(|error: seccompiler::Error| format!("system calls can't be filtered (seccomp): {error}"))
@@ -143,9 +144,9 @@ fn rules(starts_programs: bool) -> Result<Rules, BackendError> {
         vec![flags(libc::CLONE_THREAD, 0)?]
     };
     rules.insert(libc::SYS_clone, clone);
-    // Others' limits; one's own go by 0.
+    // Limits of other processes are forbidden; a process names itself by 0.
     rules.insert(libc::SYS_prlimit64, vec![rule(0, SeccompCmpOp::Ne, 0)?]);
-    // `abort` signals its own thread.
+    // Signals to other processes are forbidden; `abort` signals its own thread.
     let own = u64::from(std::process::id());
     rules.insert(libc::SYS_tgkill, vec![rule(0, SeccompCmpOp::Ne, own)?]);
     if let Some(bit) = SECOND_NUMBERING {
@@ -198,7 +199,7 @@ mod tests {
         });
     }
 
-    /// Jumps of a filter reach 255 instructions: a list that grew too long would be refused when it is made.
+    /// Jumps in a filter reach 255 instructions, so a list that had grown too long would be refused here.
     #[test]
     fn the_second_numbering_is_no_way_around() {
         for starts_programs in [false, true] {

@@ -1,4 +1,4 @@
-//! Which files a process may open, held by Landlock: what is not named does not exist for it.
+//! Limits the files that a process may open, by Landlock: what is not named does not exist for it.
 
 use std::path::{Path, PathBuf};
 
@@ -7,19 +7,19 @@ use landlock::{
     RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 
-/// Files (5.13), renaming (5.19), truncating (6.2), TCP (6.7), devices (6.10), signals and abstract sockets (6.12). What an older kernel
-/// has of them is held.
+/// Files (5.13), renaming (5.19), truncating (6.2), TCP (6.7), devices (6.10),
+/// signals and abstract sockets (6.12). An older kernel holds what it knows of these.
 const KNOWN: ABI = ABI::V6;
 
-/// Files and folders with all that is in them; what is not there is passed over.
+/// Files, and folders with all that is in them. Those that do not exist are passed over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Files {
     pub readable: Vec<PathBuf>,
-    /// Read, written, made and deleted.
+    /// What may be read, written, made and deleted.
     pub writable: Vec<PathBuf>,
-    /// Read, written, and told what to do.
+    /// Devices that may be read, written and controlled.
     pub devices: Vec<PathBuf>,
-    /// What may be run, where anything may.
+    /// Programs that may be run, where the process may run any.
     pub programs: Vec<PathBuf>,
 }
 
@@ -66,7 +66,7 @@ impl Files {
 
 fn allow(rules: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Result<RulesetCreated, RulesetError> {
     let Ok(opened) = PathFd::new(path) else { return Ok(rules) };
-    // Of a file only what files have is taken.
+    // A single file takes only the rights that files have.
     let access = if path.is_dir() { access } else { access & AccessFs::from_file(KNOWN) };
     rules.add_rule(PathBeneath::new(opened, access))
 }
@@ -94,7 +94,7 @@ mod tests {
         };
         crate::in_a_thread(move || {
             rustix::thread::set_no_new_privs(true).unwrap();
-            // Without Landlock there is nothing to be seen here.
+            // Without Landlock there is nothing to test here.
             if files.hold(false).is_err_and(|missing| missing.contains("has no Landlock")) {
                 return;
             }

@@ -1,7 +1,7 @@
-//! What a child of the server takes from itself before it reads a byte from outside, and the kernel holds from then on: network, files,
-//! system calls, privileges, and how much of the machine.
+//! What a child of the server takes away from itself before it reads a byte from outside, and the kernel then holds it to: network,
+//! files, system calls, privileges, and how much of the machine it takes.
 //!
-//! Nothing here fails: where the kernel has no such thing the child goes on without, and says what is missing (`Report`).
+//! Nothing here fails: where the kernel lacks something, the child goes on without, and says what is missing (`Report`).
 
 mod calls;
 mod files;
@@ -22,21 +22,22 @@ pub use limits::Limits;
 pub struct Confinement {
     pub files: Files,
     pub limits: Limits,
-    /// Only for who reads nothing from outside: GStreamer tries plugins that it does not know in a process of its own.
+    /// Only for a process that reads nothing from outside: GStreamer tries plugins that it does not know in a process of its own.
     pub starts_programs: bool,
 }
 
-/// What could not be taken away, each in a sentence; empty where all is held.
+/// What could not be taken away, each in a sentence; empty where everything is held.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     pub missing: Vec<String>,
 }
 
 impl Confinement {
-    /// Must be called first of all, while there is one thread: threads that exist already would stay as they are.
+    /// Confines this process. It must be called first of all, while there
+    /// is one thread: threads that exist already would stay as they are.
     pub fn enter(&self) -> Report {
         let mut missing = Vec::new();
-        // Without the network first: it needs a privilege. System calls last: they forbid most of the others.
+        // The network goes first, as that needs a privilege; system calls go last, as that forbids most of the other steps.
         let steps = [
             inherited::close(),
             self.limits.take(),
@@ -56,7 +57,7 @@ pub fn hide_memory() -> Result<(), String> {
     privileges::hide()
 }
 
-/// Whether files that only root may open are this process's to open.
+/// Whether this process may open files that only root may open.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
@@ -69,11 +70,11 @@ impl fmt::Display for Report {
                  process",
             );
         }
-        write!(f, "workers are not shut in whole: {}", self.missing.join("; "))
+        write!(f, "workers are not completely shut in: {}", self.missing.join("; "))
     }
 }
 
-/// Confinement holds a thread, so each test gives one away.
+/// Confinement is for the life of a thread, so each test uses up one.
 #[cfg(test)]
 fn in_a_thread<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
     std::thread::spawn(body).join().unwrap()

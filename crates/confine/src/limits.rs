@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
 
-/// A ladder of ten has some hundred pipes and devices open.
+/// A worker with a ladder of ten renditions has some hundred pipes and devices open.
 const OPEN_FILES_MAX: u64 = 1_024;
 
-/// What is None is not limited.
+/// The limits that a process sets for itself; None means no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Reserved for writing: about twice of what is used.
+    /// Memory reserved for writing, which is about twice what is used.
     pub data_bytes: Option<u64>,
     pub cpu: Option<Duration>,
-    /// How far it gives way to whatever else wants the CPU.
+    /// How far the process gives way to whatever else wants the CPU.
     pub nice: Option<u8>,
 }
 
 impl Limits {
     pub(crate) fn take(&self) -> Result<(), String> {
-        // A core would hold pictures of a stream that may be protected, and fill a disk with each crash.
+        // A core file would hold pictures of a stream that may be protected, and each crash would fill the disk further.
         let wanted = [
             (Resource::Core, Some(0), "core files"),
             (Resource::Nofile, Some(OPEN_FILES_MAX), "open files"),
@@ -28,7 +28,7 @@ impl Limits {
         ];
         for (resource, most, what) in wanted {
             let Some(most) = most else { continue };
-            // What is lower already can't be raised and needs not be.
+            // A limit that is lower already can't be raised, and need not be.
             let most = getrlimit(resource).maximum.map_or(most, |there| there.min(most));
             setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
                 .map_err(|error| format!("{what} can't be limited: {error}"))?;

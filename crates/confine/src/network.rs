@@ -1,9 +1,9 @@
-//! A network of its own, with nothing in it.
+//! Moves the process into a network of its own, with nothing in it.
 
 use nix::sched::{CloneFlags, unshare};
 
-/// With the privilege for it, or in a user namespace, where every user has that privilege. Nobody is mapped into it: the process keeps
-/// the user that it has for files.
+/// Needs the privilege for it, or a user namespace, where every user has that privilege. Nobody is mapped into that namespace: for files
+/// the process keeps the user that it has.
 pub(crate) fn leave() -> Result<(), String> {
     let own = CloneFlags::CLONE_NEWNET;
     unshare(own).or_else(|_| unshare(own | CloneFlags::CLONE_NEWUSER)).map_err(|error| {
@@ -20,7 +20,7 @@ mod tests {
     fn the_new_network_has_no_way_out() {
         crate::in_a_thread(|| {
             let before = fs::read_link("/proc/thread-self/ns/net").unwrap();
-            // Some containers forbid it; then there is nothing to be seen here.
+            // Some containers forbid this; then there is nothing to test here.
             if unshare(CloneFlags::CLONE_NEWNET).is_err() {
                 return;
             }

@@ -1,4 +1,4 @@
-//! Privileges given up for good, and the memory closed to others.
+//! Gives up privileges for good, and closes the memory to others.
 
 use rustix::process::{DumpableBehavior, Signal, set_dumpable_behavior, set_parent_process_death_signal};
 use rustix::thread::{
@@ -6,14 +6,15 @@ use rustix::thread::{
     remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
 };
 
-/// Root without capabilities is the owner of root's files and nothing more; no program that it could start brings any back.
+/// Gives up all capabilities. Root without them owns root's files and
+/// can do nothing more; no program that it could start brings any back.
 pub(crate) fn drop_all() -> Result<(), String> {
     for bit in 0..u64::BITS {
         let one = CapabilitySet::from_bits_retain(1 << bit);
         // The first number that the kernel does not know is the end.
         let Ok(held) = capability_is_in_bounding_set(one) else { break };
         if held {
-            // Who has not the privilege to drop them has not those that would count.
+            // A process without the privilege to drop capabilities does not have those that would count.
             let _ = remove_capability_from_bounding_set(one);
         }
     }
@@ -22,7 +23,7 @@ pub(crate) fn drop_all() -> Result<(), String> {
     let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
     set_capabilities(None, sets).map_err(|error| format!("privileges can't be dropped: {error}"))?;
     set_no_new_privs(true).map_err(|error| format!("privileges can be gained again: {error}"))?;
-    // A change of privileges takes this back, so it comes behind them.
+    // A change of privileges undoes this setting, so it comes after them.
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| format!("it may outlive the server: {error}"))
 }
 

@@ -26,7 +26,7 @@ use crate::runtime::Runtime;
 
 type Result<T> = std::result::Result<T, AdmissionRefusal>;
 
-/// Clones share it: who guesses keys by one protocol has to wait at the others, too.
+/// All clones share the guard against guessing: who guesses keys by one protocol has to wait at the others, too.
 #[derive(Clone, Debug)]
 pub struct Admission {
     commands: Commands,
@@ -38,7 +38,7 @@ pub struct Admission {
 #[derive(Clone, Copy, Debug)]
 pub struct PlayWish<'a> {
     pub name: &'a str,
-    /// None: the source as it is.
+    /// The rendition that is asked for; None means the source as it is.
     pub rendition: Option<&'a str>,
     pub token: Option<&'a str>,
     pub ip: IpAddr,
@@ -52,26 +52,26 @@ pub struct Publisher {
     pub leave: Leave,
 }
 
-/// When an admitted publisher has to go though nothing is wrong with the connection.
+/// Tells when an admitted publisher has to go though nothing is wrong with the connection.
 #[derive(Debug)]
 pub struct Leave {
     evicted: oneshot::Receiver<Eviction>,
     pass: Pass,
 }
 
-/// A player that was let in, and where its frames are.
+/// A player that was let in, and the place of its frames.
 #[derive(Debug)]
 pub struct Player {
     pub stream_id: StreamId,
     pub hub: StreamHub,
     pub feeds: Feeds,
-    /// The hub's name of the rendition.
+    /// The rendition's name in the hub.
     pub rendition: String,
     pub pass: Pass,
 }
 
 impl Leave {
-    /// Returns when the publisher has to go, with the reason.
+    /// Waits until the publisher has to go, and gives the reason.
     pub async fn due(self) -> String {
         tokio::select! {
             Ok(eviction) = self.evicted => eviction.0,
@@ -85,7 +85,7 @@ impl Admission {
         Self { commands, runtime, key_guesses: Arc::new(GuessLimit::new(GuessRules::KEYS)) }
     }
 
-    /// Whether this key may publish, and into what. The answer comes from memory: an encoder is waiting on its connection.
+    /// Whether this key may publish, and into which stream. The answer comes from memory: an encoder is waiting on its connection.
     pub fn may_publish(&self, stream_key: &str, from: IpAddr) -> Result<PublishGrant> {
         let (guesses, who, now) = (&self.key_guesses, weir_net::network(from), Instant::now());
         if guesses.wait(who, stream_key, now).is_some() {
@@ -99,8 +99,8 @@ impl Admission {
         answer
     }
 
-    /// Whether a publisher would be let in now, for protocols that answer a handshake before anything can be waited for.
-    /// A stream that does not run yet counts as free: it is waited for when the publisher is in.
+    /// Whether a publisher would be let in now, for protocols that answer a handshake before anything can be waited for. A stream that
+    /// does not run yet counts as free; once the publisher is in, its run is waited for.
     pub fn would_publish(&self, stream_key: &str, from: IpAddr) -> Result<PublishGrant> {
         let grant = self.may_publish(stream_key, from)?;
         let is_free = self.runtime.stream(grant.stream_id).is_none_or(|run| run.door.is_free(Instant::now()));
@@ -156,7 +156,7 @@ impl Admission {
         Ok(Player { stream_id, hub, feeds, rendition, pass })
     }
 
-    /// What a viewer who was admitted, and whose connection lasts, goes on by.
+    /// The pass of an admitted viewer whose connection lasts.
     pub(crate) fn viewer_pass(&self, stream: StreamId, token: Option<&str>, ip: IpAddr) -> Pass {
         Pass::viewer(&self.commands, stream, token, ip)
     }

@@ -1,8 +1,8 @@
 //! Notices when a source's bitrate falls: the first sign of trouble on the way from the encoder.
 //!
-//! What is usual is what nine tenths of the last half minute were above. An encoder's first burst and its keyframes are too short to move
-//! that, however large they are: where keyframes come seldom the usual is what lies between them, and where they come often a look, which is
-//! a mean over some seconds, has them in it all the time.
+//! The usual bitrate is the one that nine tenths of the last half minute were above. An encoder's first burst and its keyframes are too
+//! short to move it, however large they are. Where keyframes come seldom, the usual is what lies between them; where they come often,
+//! each look, which is a mean over some seconds, contains some.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -10,33 +10,33 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use weir_model::Warning;
 
-/// The first seconds of a session say nothing of the usual: encoders begin with a burst.
+/// The first seconds of a session say nothing about the usual bitrate: encoders begin with a burst.
 const IGNORED_AT_FIRST: Duration = Duration::from_secs(5);
 
-/// The status looks twice a second, and more often when something happens: those looks would count a moment twice.
+/// The status looks twice a second, and more often when something happens: those further looks would count a moment twice.
 const LOOK_EVERY: Duration = Duration::from_millis(400);
 const LOOKS_PER_SECOND: f64 = 2.0;
 
-/// Each look is at a mean over two seconds; four of them make one over three and a half, in which keyframes of usual distances even out.
+/// Each look is a mean over two seconds. Four of them make one over three and a half, in which keyframes at usual distances even out.
 const TOGETHER: usize = 4;
 
-/// Half a minute.
+/// At most this many values are remembered: half a minute.
 const REMEMBERED_MAX: usize = 60;
 
-/// Less than five seconds, or than one keyframe's distance, does not say what is usual.
+/// Less than five seconds, or than the distance of two keyframes, does not say what is usual.
 const REMEMBERED_SECONDS_MIN: f64 = 5.0;
-/// As long as the distance is not known. Encoders that wait longer are none for live streams.
+/// The distance of keyframes that is assumed while it is not known. Encoders with longer ones are not made for live streams.
 const GOP_SECONDS_UNKNOWN: f64 = 10.0;
 
-/// The usual is the value that so many of the remembered are below.
+/// This share of the remembered values is below the usual one.
 const BELOW_USUAL: f64 = 0.1;
 
-/// Below this share of the usual for [`FALLEN_FOR`]: fallen. Scene changes of variable-rate encoders stay above.
+/// A bitrate below this share of the usual for [`FALLEN_FOR`] has fallen. Scene changes of variable-rate encoders stay above it.
 const FALLEN_SHARE: f64 = 0.7;
-/// What is halved at once is below the share after 2 s, and told within 3.5 s.
+/// A bitrate that is halved at once is below the share after 2 s, and is reported within 3.5 s.
 const FALLEN_FOR: Duration = Duration::from_secs(1);
 
-/// What has been low for so long is the usual now.
+/// A bitrate that has been low for so long is the usual one now.
 const LOW_IS_USUAL_AFTER: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ pub(crate) struct BitrateWatch {
     looked_at: Option<Instant>,
     /// The newest looks, which are judged together.
     recent: VecDeque<f64>,
-    /// What they were together while it was not low, oldest first.
+    /// What the recent looks came to together at times when that was not low, oldest first.
     remembered: VecDeque<f64>,
     low_since: Option<(Instant, OffsetDateTime)>,
     told: Option<Warning>,
@@ -94,7 +94,7 @@ impl BitrateWatch {
         })
     }
 
-    /// None while too little was seen.
+    /// The usual bitrate; None while too little was seen.
     fn usual(&self, gop_seconds: Option<f64>) -> Option<f64> {
         let seconds = gop_seconds.unwrap_or(GOP_SECONDS_UNKNOWN).clamp(REMEMBERED_SECONDS_MIN, GOP_SECONDS_UNKNOWN);
         let mut sorted: Vec<f64> = self.remembered.iter().copied().collect();
@@ -120,8 +120,8 @@ impl BitrateWatch {
 mod tests {
     use super::*;
 
-    /// What `GopMeter` makes of a source: the mean of the last two seconds, twice a second. `kilobits` says what comes in each tenth
-    /// of a second.
+    /// What `GopMeter` makes of a source: the mean of the last two seconds,
+    /// twice a second. `kilobits` gives what comes in each tenth of a second.
     fn looks(seconds: usize, kilobits: impl Fn(usize) -> f64) -> Vec<u64> {
         let came: Vec<f64> = (0..seconds * 10).map(kilobits).collect();
         let mean = |end: usize| {
@@ -131,19 +131,19 @@ mod tests {
         (1..=seconds * 2).map(|look| mean(look * 5)).collect()
     }
 
-    /// When it was told, in half seconds from the start.
+    /// When a fall was reported, in half seconds from the start.
     fn told(looks: &[u64], gop_seconds: f64) -> Vec<usize> {
         let (start, mut watch) = (Instant::now(), BitrateWatch::default());
         let mut look = |(index, bps): (usize, &u64)| {
             let now = start + Duration::from_millis(500 * index as u64);
-            // The second keyframe tells how far they are apart.
+            // The distance of keyframes is known with the second one.
             let known = Some(gop_seconds).filter(|gop| index as f64 > gop * LOOKS_PER_SECOND);
             watch.look(*bps, known, now, OffsetDateTime::UNIX_EPOCH).map(|_| index)
         };
         looks.iter().enumerate().filter_map(&mut look).collect()
     }
 
-    /// The same numbers for the same seed.
+    /// A number that looks random, and is the same for the same seed.
     fn chance(seed: usize, at: usize) -> f64 {
         let mut mixed =
             (seed as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (at as u64).wrapping_mul(0xD1B5_4A32_D192_ED03);
@@ -155,12 +155,12 @@ mod tests {
     struct Steady {
         seed: usize,
         gop_tenths: usize,
-        /// Of all bits.
+        /// The keyframes' share of all bits.
         keyframe_share: f64,
     }
 
     impl Steady {
-        /// What live encoders do, and what they should not.
+        /// A source as live encoders make it, and worse.
         fn any(seed: usize) -> Self {
             let (gop_tenths, keyframe_share) = (10 + (chance(seed, 3) * 90.0) as usize, chance(seed, 4) * 0.7);
             Self { seed, gop_tenths, keyframe_share }
@@ -193,7 +193,7 @@ mod tests {
         }
     }
 
-    /// As seen: 960 kbps in the first seconds, 510 from then on.
+    /// This was seen in practice: 960 kbps in the first seconds, and 510 from then on.
     #[test]
     fn the_first_burst_is_not_the_usual() {
         for burst_tenths in [10, 20, 40, 60] {

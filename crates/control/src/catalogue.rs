@@ -1,4 +1,4 @@
-//! What is stored, in memory: an immutable snapshot that doors, supervisor and API read, renewed by what the log of changes names.
+//! What is stored, in memory: an immutable snapshot that doors, supervisor and API read. It is renewed from the log of changes.
 
 mod directory;
 mod judging;
@@ -21,10 +21,10 @@ use directory::Directory;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// Clones share the things in it: another snapshot costs a pointer for each of them, and reads those that were changed.
+/// All clones share what is in it: another snapshot costs a pointer for each row, and reads only those that were changed.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
-    /// The newest change that is in it.
+    /// The number of the newest change that is in it.
     seq: i64,
     streams: BTreeMap<StreamId, Arc<Stream>>,
     restreams: BTreeMap<RestreamId, Arc<Restream>>,
@@ -37,7 +37,7 @@ pub struct Catalogue {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Desired {
     pub(crate) stream: Stream,
-    /// Started ones only; a stream that is not active still has them, waiting.
+    /// Only the started ones. A stream that is not active has them, too; they wait.
     pub(crate) restreams: Vec<std::result::Result<RestreamSpec, Misconfigured>>,
 }
 
@@ -49,9 +49,9 @@ pub(crate) struct Misconfigured {
 }
 
 impl Catalogue {
-    /// Everything that is stored now.
+    /// Reads everything that is stored.
     pub(crate) async fn read(store: &Store) -> Result<Self> {
-        // Before the rest: what is changed meanwhile is read again.
+        // The number is read before the rest, so that what changes meanwhile is read again.
         let mut read = Self { seq: store.last_change().await?, ..Self::default() };
         for stream in store.all_streams().await? {
             read.put_stream(store, stream).await?;
@@ -62,12 +62,12 @@ impl Catalogue {
         Ok(read)
     }
 
-    /// The next one, by whatever process it was changed; None where nothing was.
+    /// The next snapshot, whichever process made the changes; None where nothing has changed.
     pub(crate) async fn renewed(&self, store: &Store) -> Result<Option<Self>> {
         let Some(changes) = store.changes_since(self.seq).await? else { return Self::read(store).await.map(Some) };
         let Some(last) = changes.last().map(|change| change.seq) else { return Ok(None) };
         let mut next = Self { seq: last, ..self.clone() };
-        // A row is read once, however often it was changed: what is read is what is there now.
+        // Each row is read once, however often it was changed: what is read is its newest state.
         let rows: BTreeSet<_> = changes.iter().map(|Change { noun, row_id, .. }| (*noun, *row_id)).collect();
         for (noun, id) in rows {
             next.renew(store, noun, id).await?;
@@ -97,10 +97,10 @@ impl Catalogue {
     async fn put_stream(&mut self, store: &Store, mut stream: Stream) -> Result<()> {
         let before = self.streams.get(&stream.id).cloned();
         if let Some(image) = &mut stream.logo_image {
-            // Pictures are large, and read once.
+            // Pictures are large, so each is read only once.
             match before.as_ref().and_then(|before| before.logo_image.as_ref()).filter(|known| *known == image) {
                 Some(known) => image.png = Arc::clone(&known.png),
-                // Gone since the stream was read: its change is the next one.
+                // The stream is gone since it was read; its deletion is the next change.
                 None => image.png = store.logo(stream.id).await?.map(Arc::from).unwrap_or_default(),
             }
         }
@@ -112,7 +112,7 @@ impl Catalogue {
         Ok(())
     }
 
-    /// Rises with every change of what is stored: what was made of one snapshot holds for as long as this stays.
+    /// A number that rises with every change of what is stored: what was made from one snapshot holds for as long as this stays the same.
     pub fn version(&self) -> u64 {
         u64::try_from(self.seq).unwrap_or(0)
     }
@@ -144,7 +144,7 @@ impl Catalogue {
         }
     }
 
-    /// The renditions that a stream's ladder has, wherever that is stored.
+    /// The renditions of a stream's ladder, wherever the ladder is stored.
     pub fn ladder_of(&self, stream: &Stream) -> Vec<Rendition> {
         match &stream.ladder {
             None => Vec::new(),
@@ -152,13 +152,13 @@ impl Catalogue {
         }
     }
 
-    /// The stored ladder that is named, if it is one of those.
+    /// The stored ladder that this one names, if it names one.
     fn saved(&self, ladder: &Ladder) -> Option<&Arc<SavedLadder>> {
         let Ladder::Named(name) = ladder else { return None };
         self.ladders.values().find(|ladder| ladder.name == *name)
     }
 
-    /// A stream as it is run. What runs knows no ladders by name but those that come with the server: a stored one is put in where it is
+    /// A stream as it is run. What runs knows only the ladders that come with the server by name; a stored ladder is put in where it is
     /// named, so that its change is a change of the streams that use it.
     pub fn as_run(&self, stream: &Stream) -> Stream {
         let saved = stream.ladder.as_ref().and_then(|ladder| self.saved(ladder));
@@ -181,7 +181,7 @@ impl Catalogue {
         desired.into_values().collect()
     }
 
-    /// What a key, given as its hash, may publish into.
+    /// The stream that a key, given as its hash, may publish into.
     pub(crate) fn publish_grant(&self, lookup: &[u8; 32]) -> std::result::Result<PublishGrant, AdmissionRefusal> {
         self.directory.publish(lookup)
     }
@@ -191,12 +191,12 @@ impl Catalogue {
         self.directory.play(name)
     }
 
-    /// The same by its id, which a new name does not change.
+    /// The stream with this id, which a new name does not change.
     pub(crate) fn play_grant(&self, id: StreamId) -> Option<PlayGrant> {
         self.directory.play_by_id(id)
     }
 
-    /// Whether whoever publishes or plays may be let in by something else than in `before`.
+    /// Whether publishers and players are let in by the same settings as in `before`.
     pub(crate) fn admits_as(&self, before: &Self) -> bool {
         wishes::same(self.streams.values(), before.streams.values())
     }
@@ -213,7 +213,7 @@ fn put<K: Ord, T>(things: &mut BTreeMap<K, Arc<T>>, id: K, thing: Option<T>) {
     };
 }
 
-/// None: there is no such row any more.
+/// Turns "no such row" into None: the row is gone.
 fn found<T>(read: Result<T>) -> Result<Option<T>> {
     match read {
         Ok(thing) => Ok(Some(thing)),

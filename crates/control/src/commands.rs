@@ -1,4 +1,4 @@
-//! Every change to what is asked for: checked, written to the store, then made known to whatever runs it.
+//! Every change to what is asked for. It is checked, written to the store, and then made known to whatever runs it.
 
 mod callers;
 mod change;
@@ -29,14 +29,14 @@ use weir_store::{Store, StoreError};
 
 type Result<T> = std::result::Result<T, CommandError>;
 
-/// Who changes what nobody asked to be changed just now.
+/// The actor of changes that nobody asked for just now.
 const SERVER: &str = "server";
 
-/// In somebody's name. Cheap to clone; clones share everything else.
+/// Commands in somebody's name. They are cheap to clone; clones share everything but the name.
 #[derive(Debug, Clone)]
 pub struct Commands {
     shared: Arc<Shared>,
-    /// `user:name`, `apikey:name`, `schedule` or `server`: what events say.
+    /// The actor as events name it: `user:name`, `apikey:name`, `schedule` or `server`.
     by: Arc<str>,
 }
 
@@ -46,12 +46,12 @@ struct Shared {
     platforms: Platforms,
     runtime: Runtime,
     observe: Observe,
-    /// One change at a time, so that the catalogue never falls behind the store.
+    /// Held for each change, so that the catalogue never falls behind the store.
     changing: Mutex<()>,
     catalogue: watch::Sender<Arc<Catalogue>>,
-    /// Rises when streams were changed: whoever publishes or plays looks again whether they may.
+    /// Rises when streams were changed: those who publish or play then check whether they still may.
     admissions: watch::Sender<u64>,
-    /// Rises with every change of keys, people and logins: so does whoever calls.
+    /// Rises with every change of keys, people and logins: those who call the API then check whether they still may.
     callers: watch::Sender<u64>,
 }
 
@@ -79,17 +79,17 @@ impl Commands {
         Ok(Self { shared: Arc::new(shared), by: SERVER.into() })
     }
 
-    /// The same in somebody's name.
+    /// The same commands in somebody else's name.
     pub fn by(&self, actor: &str) -> Self {
         Self { shared: Arc::clone(&self.shared), by: actor.into() }
     }
 
-    /// What is stored, as it is now in memory.
+    /// What is stored, as it is in memory now.
     pub fn catalogue(&self) -> Arc<Catalogue> {
         Arc::clone(&self.shared.catalogue.borrow())
     }
 
-    /// What a key, given as its hash, may publish into. From memory; whoever comes from outside is asked by `Admission`.
+    /// The stream that a key, given as its hash, may publish into, from memory. Callers from outside go through `Admission` instead.
     pub(crate) fn publish_grant(&self, lookup: &[u8; 32]) -> std::result::Result<PublishGrant, AdmissionRefusal> {
         self.shared.catalogue.borrow().publish_grant(lookup)
     }
@@ -98,17 +98,17 @@ impl Commands {
         self.store().stream_key_lookup(stream_key)
     }
 
-    /// The stream of that name, for whoever wants to play it. From memory.
+    /// The stream of that name, for whoever wants to play it; from memory.
     pub fn find_stream(&self, name: &str) -> Option<PlayGrant> {
         self.shared.catalogue.borrow().play_grant_by_name(name)
     }
 
-    /// The same by its id, which a new name does not change.
+    /// The stream with this id, which a new name does not change.
     pub(crate) fn play_grant(&self, id: StreamId) -> Option<PlayGrant> {
         self.shared.catalogue.borrow().play_grant(id)
     }
 
-    /// Wakes when whoever publishes or plays may no longer do so.
+    /// Wakes when those who publish or play may no longer be allowed to.
     pub(crate) fn stream_changes(&self) -> watch::Receiver<u64> {
         self.shared.admissions.subscribe()
     }
@@ -125,7 +125,8 @@ impl Commands {
         &self.shared.store
     }
 
-    /// After a change that is on disk, under the lock of changes: the catalogue takes it over, and what runs is made to match.
+    /// Called after a change that is on disk, with the lock of changes held:
+    /// the catalogue takes the change over, and what runs is made to match.
     async fn follow(&self) -> Result<()> {
         let before = self.catalogue();
         let Some(next) = before.renewed(self.store()).await? else { return Ok(()) };
@@ -139,7 +140,7 @@ impl Commands {
         Ok(())
     }
 
-    /// Takes over what another process changed: it has no way to tell us.
+    /// Takes over what other processes have changed, since they can't tell this one.
     pub async fn look_for_foreign_changes(&self) -> Result<()> {
         let _changing = self.shared.changing.lock().await;
         self.follow().await

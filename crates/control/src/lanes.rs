@@ -10,10 +10,10 @@ use std::thread::JoinHandle;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 
-/// More lanes than this bring nothing: NICs and memory are the limit long before.
+/// More lanes than this bring nothing: network cards and memory are the limit long before.
 const LANES_MAX: usize = 64;
 
-/// Handle on all lanes; the last one dropped stops them.
+/// A handle on all lanes, which stop when the last handle is dropped.
 #[derive(Clone, Debug)]
 pub struct Lanes {
     shared: Arc<Shared>,
@@ -27,12 +27,12 @@ struct Shared {
 }
 
 impl Lanes {
-    /// One lane per core, or as many as asked for.
+    /// Starts one lane per core, or as many as asked for.
     pub fn start(lanes: Option<usize>) -> io::Result<Self> {
         Self::start_as("lane", lanes)
     }
 
-    /// The same for other work, in threads of another name.
+    /// Starts lanes for other work, in threads of another name.
     pub fn start_as(name: &str, lanes: Option<usize>) -> io::Result<Self> {
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let count = lanes.unwrap_or_else(cores).clamp(1, LANES_MAX);
@@ -46,7 +46,8 @@ impl Lanes {
                 runtime.block_on(async {
                     let _ = stopped.wait_for(|stop| *stop).await;
                 });
-                // A name that is being resolved or a disk that hangs is not waited for: whoever needs such work done has waited before.
+                // Work on other threads, such as resolving a name or a disk that hangs,
+                // is not waited for: whoever needs such work done has waited before.
                 runtime.shutdown_background();
             };
             threads.push(std::thread::Builder::new().name(format!("{name}-{number}")).spawn(run)?);
@@ -54,12 +55,12 @@ impl Lanes {
         Ok(Self { shared: Arc::new(Shared { handles, stop, threads }) })
     }
 
-    /// All of them.
+    /// The runtimes of all lanes.
     pub fn handles(&self) -> &[Handle] {
         &self.shared.handles
     }
 
-    /// The same number always gets the same lane.
+    /// The lane of this number, which is always the same.
     pub fn pick(&self, number: i64) -> &Handle {
         self.pick_beside(number, 0)
     }
@@ -77,7 +78,7 @@ impl Drop for Shared {
     fn drop(&mut self) {
         self.stop.send_replace(true);
         for thread in self.threads.drain(..) {
-            // A lane that panicked has told so already.
+            // A lane that panicked has reported that already.
             let _ = thread.join();
         }
     }

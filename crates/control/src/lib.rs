@@ -1,4 +1,4 @@
-//! Make what runs match what is stored: one task tree per stream, one reconciler, one place for every change.
+//! Makes what runs match what is stored: one task tree per stream, one reconciler, one place for every change.
 
 mod admission;
 mod bitrate_watch;

@@ -1,4 +1,5 @@
-//! What should run for a stream, as a set of parts: pure, from what is stored and the few facts that bind what runs already.
+//! What should run for a stream, as a set of parts. It is pure: made from
+//! what is stored, and from the few facts that bind what runs already.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,16 +11,16 @@ use weir_transcode::Wants;
 use crate::catalogue::Misconfigured;
 use crate::renditions;
 
-/// Which part of a stream. The order is the order in which parts are started: whoever needs another comes behind it.
+/// The key of a part of a stream. Their order is the order in which parts are started: a part that needs another comes after it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum PartKey {
-    /// What encodes the stream's renditions, when there are any.
+    /// Encodes the stream's renditions, when there are any.
     Transcoder,
-    /// What states how the stream does.
+    /// Reports the state of the stream.
     Status,
-    /// Where segments are made and kept.
+    /// Makes segments and keeps them.
     Packager,
-    /// What follows one rendition for the packager.
+    /// Follows one rendition for the packager.
     Packaging {
         name: String,
         in_hub: String,
@@ -28,7 +29,7 @@ pub(crate) enum PartKey {
     Restream(RestreamId),
 }
 
-/// How a part should run. Equal specs are left alone.
+/// How a part should run. A part whose spec stays equal is left alone.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum PartSpec {
     Transcoder(Wants),
@@ -36,22 +37,22 @@ pub(crate) enum PartSpec {
         name: String,
     },
     Packager(PackagerConfig),
-    /// For a packager of this configuration.
+    /// The configuration of the packager that it works for.
     Packaging(PackagerConfig),
     Recording {
-        /// Of its files.
+        /// The name of its files.
         name: String,
     },
-    /// Of that rendition in the hub.
+    /// Pushes that rendition of the hub.
     Restream(Box<RestreamSpec>, String),
-    /// A restream that can't even be tried: why.
+    /// A restream that can't even be tried, and why.
     Fault(Reason),
 }
 
-/// What is true of the stream that runs, and binds what comes.
+/// Facts of the stream that runs, which bind what comes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Facts {
-    /// What was announced of keyframes: it holds for as long as the playlist is there, other encodes or not.
+    /// The packager that runs. The keyframe distance that it announced holds for as long as the playlist is there, whatever is encoded.
     pub(crate) packager: Option<PackagerConfig>,
 }
 
@@ -89,8 +90,8 @@ pub(crate) fn parts(stream: &Stream, restreams: Vec<Restream>, facts: Facts) -> 
     parts
 }
 
-/// A restream with the hub's rendition that serves it. A wish that the source as it is serves is made to say so: when the ladder's
-/// rendition of that name becomes an encoded one, the restream is another, and takes that.
+/// Gives a restream the rendition of the hub that serves it. A wish that the source serves is changed to "the source as it is": when the
+/// ladder's rendition of that name becomes an encoded one, the restream's spec differs, and it takes the encoded one.
 fn push(stream: &Stream, mut spec: RestreamSpec) -> Result<PartSpec, Reason> {
     renditions::settle(stream, &mut spec)?;
     let rendition = renditions::of_wish(stream, &spec.rendition)?;
@@ -109,16 +110,17 @@ fn packager_config(stream: &Stream, facts: Facts) -> PackagerConfig {
     as_announced.filter(|kept| facts.packager == Some(*kept)).unwrap_or(config)
 }
 
-/// One thing to do.
+/// One step of a reconciliation.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Step {
     Stop(PartKey),
     Start(PartKey, PartSpec),
-    /// It goes on running, with something of its settings changed.
+    /// The part goes on running with some of its settings changed.
     Retune(PartKey, PartSpec),
 }
 
-/// Compares. The stops come first, so that a changed restream's old connection has left before the new one claims the same key.
+/// Compares what is wanted with what runs. The stops come first, so that a changed
+/// restream's old connection has left before the new one claims the same key.
 pub(crate) fn diff<'a>(
     wanted: &BTreeMap<PartKey, PartSpec>,
     running: impl Iterator<Item = (&'a PartKey, &'a PartSpec)>,
@@ -129,7 +131,7 @@ pub(crate) fn diff<'a>(
         _ => false,
     };
     let stays = |key: &PartKey| wanted.get(key) == running.get(key).copied() || is_retuned(key);
-    // Whoever needs another part ends before it.
+    // A part that needs another one ends before it.
     let stops = running.keys().rev().filter(|key| !stays(key)).map(|key| Step::Stop((*key).clone()));
     let starts = wanted.iter().filter_map(|(key, spec)| match running.get(key) {
         Some(_) if is_retuned(key) => Some(Step::Retune(key.clone(), spec.clone())),
@@ -140,11 +142,11 @@ pub(crate) fn diff<'a>(
 }
 
 impl PartSpec {
-    /// Whether a part that runs so can go on as `other` without being started anew.
+    /// Whether a part that runs like this can go on as `other` without being started anew.
     fn can_become(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Transcoder(_), Self::Transcoder(_)) => true,
-            // Nothing but its name changed: no reason to reconnect.
+            // Only its name has changed, which is no reason to reconnect.
             (Self::Restream(runs, from), Self::Restream(wanted, to)) => {
                 from == to && RestreamSpec { name: runs.name.clone(), ..RestreamSpec::clone(wanted) } == **runs
             }

@@ -1,4 +1,4 @@
-//! A pass: what a connection that lasts was let in by. It says when that no longer holds, and why.
+//! A pass: the conditions on which a connection that lasts was let in. It tells when they no longer hold, and why.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use weir_model::{Role, Secret, StreamId};
 use crate::admission::{AdmissionRefusal, may_watch};
 use crate::commands::{Commands, Credential};
 
-/// What another process changed about keys and people is seen this late.
+/// How late a change that another process made to keys and people is seen.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// An end that lies further away is looked at again meanwhile: somebody may set the clock on the wall.
+/// An end that is further away is checked again meanwhile, as somebody may set the wall clock.
 const EXPIRY_LOOK_MAX: Duration = Duration::from_secs(60);
 
-/// Why a pass holds no longer.
+/// Why a pass no longer holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PassEnd {
     #[error("the stream was deleted")]
@@ -37,7 +37,7 @@ pub enum PassEnd {
     RoleChanged,
 }
 
-/// Held by every connection that lasts: publishers, players, followers of events.
+/// Every connection that lasts holds one: those of publishers, players, and followers of events.
 #[derive(Clone, Debug)]
 pub struct Pass {
     commands: Commands,
@@ -52,23 +52,23 @@ enum Holder {
 }
 
 impl Pass {
-    /// For whoever publishes into the stream with this key.
+    /// The pass of somebody who publishes into the stream with this key.
     pub(crate) fn publisher(commands: &Commands, stream: StreamId, stream_key: &str) -> Self {
         let key_lookup = commands.key_lookup(stream_key);
         Self { commands: commands.clone(), holder: Holder::Publisher { stream, key_lookup } }
     }
 
-    /// For whoever watches the stream, from that address, perhaps by a token.
+    /// The pass of somebody who watches the stream from that address, perhaps by a token.
     pub(crate) fn viewer(commands: &Commands, stream: StreamId, token: Option<&str>, ip: IpAddr) -> Self {
         Self { commands: commands.clone(), holder: Holder::Viewer { stream, token: token.map(Into::into), ip } }
     }
 
-    /// For whoever calls the API with this credential, in this role.
+    /// The pass of somebody who calls the API with this credential, in this role.
     pub fn caller(commands: &Commands, credential: Credential, role: Role) -> Self {
         Self { commands: commands.clone(), holder: Holder::Caller { credential, role } }
     }
 
-    /// Returns when it holds no longer. Cancel-safe.
+    /// Waits until the pass no longer holds. It is cancel-safe.
     pub async fn ended(&self) -> PassEnd {
         let mut changes = match self.holder {
             Holder::Publisher { .. } | Holder::Viewer { .. } => self.commands.stream_changes(),
@@ -84,7 +84,7 @@ impl Pass {
         }
     }
 
-    /// Whether it still holds, and after how long to look again even if nothing is changed.
+    /// Checks whether the pass still holds, and says after how long to check again even if nothing changes.
     pub async fn look(&self) -> Result<Option<Duration>, PassEnd> {
         match &self.holder {
             Holder::Publisher { stream, key_lookup } => match self.commands.publish_grant(key_lookup) {
@@ -114,9 +114,9 @@ impl Pass {
 }
 
 fn until(unix_seconds: i64, now: OffsetDateTime) -> Duration {
-    // A token's end is at most 366 days away, so that milliseconds fit.
+    // A token's end is at most 366 days away, so the milliseconds fit.
     let milliseconds = i128::from(unix_seconds) * 1_000 - now.unix_timestamp_nanos() / 1_000_000;
-    // A millisecond more, because what is left of the last one was cut off.
+    // One millisecond is added, because the rest of the last one was cut off.
     Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0) + 1)
 }
 

@@ -47,7 +47,7 @@ async fn open(dir: &tempfile::TempDir) -> Store {
     Store::open(&dir.path().join("weir.db"), &key).await.unwrap()
 }
 
-/// What it ends by after what was done before this.
+/// Why the pass ends after what was done before this call.
 async fn end(pass: &Pass) -> PassEnd {
     timeout(Duration::from_secs(5), pass.ended()).await.expect("it still holds")
 }
@@ -145,7 +145,7 @@ async fn callers_end_with_their_key_login_and_role() {
     assert_eq!(rig.store.account(admin.id).await.unwrap(), admin);
 }
 
-/// What `weir` does beside the running server is a change by another process: nobody tells us of it.
+/// What `weir` does beside the running server is a change by another process, which nobody tells the server of.
 #[tokio::test]
 async fn changes_by_another_process_are_found() {
     let rig = Rig::start().await;

@@ -1,8 +1,8 @@
-//! Playback tokens: a stream, an end and perhaps an address, signed by the server, for viewers of protected streams.
+//! Playback tokens for viewers of protected streams: a stream, an end and perhaps an address, signed by the server.
 //!
-//! A token is 44 bytes in URL-safe base64: version, flags, expiry, the stream's epoch, a number that makes it unlike others,
-//! and half of an HMAC-SHA256. The stream and the address are signed and not written: a token does not tell what it opens.
-//! Raising the stream's epoch revokes all of its tokens at once, without a list of them.
+//! A token is 44 bytes in URL-safe base64: version, flags, expiry, the stream's epoch, a number that makes it unlike others, and half of
+//! an HMAC-SHA256. The stream and the address are signed but not written: a token does not tell what it opens. Raising the stream's epoch
+//! revokes all of its tokens at once, without a list of them.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -13,23 +13,23 @@ use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
 use weir_model::{Secret, StreamId};
 
-/// Who hands out tokens makes new ones; a year is for signs in shop windows.
+/// Who needs tokens for longer can make new ones; a year is for signs in shop windows.
 pub const TOKEN_LIFE_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 const VERSION: u8 = 2;
-/// Version, flags, 6 bytes of Unix seconds, 4 of the epoch, 8 of chance.
+/// Version, flags, 6 bytes of Unix seconds, 4 bytes of epoch and 8 random ones.
 const PLAIN_BYTES: usize = 20;
-/// The first version had no epoch: its tokens belong to epoch 0, in which every stream begins.
+/// The first version had no epoch; its tokens belong to epoch 0, in which every stream begins.
 const FIRST_VERSION: u8 = 1;
 const FIRST_PLAIN_BYTES: usize = 16;
 
 const FLAG_IP: u8 = 1;
-/// Half of the hash: 2^-192 is as good as never.
+/// Half of the hash is kept: a chance of 2^-192 is as good as none.
 const MAC_BYTES: usize = 24;
 const TOKEN_BYTES: usize = PLAIN_BYTES + MAC_BYTES;
 const FIRST_TOKEN_BYTES: usize = FIRST_PLAIN_BYTES + MAC_BYTES;
 
-/// As base64 without padding: 44 bytes are 59 characters.
+/// The length in base64 without padding: 44 bytes are 59 characters.
 const fn chars_of(bytes: usize) -> usize {
     (bytes * 4).div_ceil(3)
 }
@@ -41,11 +41,11 @@ pub struct PlayToken {
     pub expires_at: OffsetDateTime,
 }
 
-/// What a token of ours says.
+/// What one of our tokens states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shown {
     pub(crate) epoch: u32,
-    /// Unix seconds.
+    /// The end in Unix seconds.
     pub(crate) expires_at: i64,
 }
 
@@ -65,12 +65,12 @@ pub(crate) fn issue(
     getrandom::fill(&mut bytes[12..PLAIN_BYTES]).ok()?;
     let mac = sign(&signed(&bytes[..PLAIN_BYTES], stream, ip));
     bytes[PLAIN_BYTES..].copy_from_slice(&mac[..MAC_BYTES]);
-    // What the token says, without the part of a second that it can't.
+    // The expiry as the token states it, without the part of a second that it can't hold.
     let expires_at = expires_at.replace_nanosecond(0).unwrap_or(expires_at);
     Some(PlayToken { token: URL_SAFE_NO_PAD.encode(bytes).into(), expires_at })
 }
 
-/// What the token says; None unless we made it for this stream and this address.
+/// What the token states; None unless this server made it for this stream and this address.
 pub(crate) fn read(sign: impl Fn(&[u8]) -> [u8; 32], token: &str, stream: StreamId, ip: IpAddr) -> Option<Shown> {
     const CHARS: usize = chars_of(TOKEN_BYTES);
     const FIRST_CHARS: usize = chars_of(FIRST_TOKEN_BYTES);
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     fn sign(text: &[u8]) -> [u8; 32] {
-        // Not a signature, and enough for these tests: it differs where the text differs.
+        // This is no real signature, but enough for these tests: it differs where the text differs.
         let mut sum = [7u8; 32];
         for (index, byte) in text.iter().enumerate() {
             for (place, value) in sum.iter_mut().enumerate() {
@@ -151,7 +151,7 @@ mod tests {
         assert!(!format!("{free:?}").contains(free.token.expose()));
     }
 
-    /// As version 1 made them: handed out for up to 366 days, they must outlive an upgrade.
+    /// Tokens as version 1 made them. They were handed out for up to 366 days, so they must outlive an upgrade.
     #[test]
     fn tokens_of_the_first_version_belong_to_epoch_zero() {
         let mut bytes = vec![FIRST_VERSION, 0];

@@ -1,4 +1,5 @@
-//! What viewers may watch over HTTP: a stream's packager by the stream's name, and by token where it is protected.
+//! What viewers may watch over HTTP. A stream's packager is found by the
+//! stream's name, and opened by a token where the stream is protected.
 
 use std::net::IpAddr;
 
@@ -12,7 +13,7 @@ use crate::commands::Commands;
 use crate::pass::Pass;
 use crate::preview_pass::{self, PreviewPass};
 
-/// Clones share it.
+/// All clones share the same admission.
 #[derive(Clone, Debug)]
 pub struct Playback {
     admission: Admission,
@@ -23,7 +24,7 @@ pub struct Playback {
 pub struct Watchable {
     pub stream: StreamId,
     pub packager: Packager,
-    /// It is for those with a token, and nobody else's to keep.
+    /// True where only holders of a token may see it, so that no cache may keep it for others.
     pub protected: bool,
 }
 
@@ -43,17 +44,17 @@ impl Playback {
         Ok(Watchable { stream: grant.stream_id, packager, protected: grant.protected })
     }
 
-    /// Whether a viewer who was let in some seconds ago still would be.
+    /// Whether a viewer who was let in some seconds ago would still be.
     pub fn still_watches(&self, name: &str, token: Option<&str>, ip: IpAddr) -> Result<(), AdmissionRefusal> {
         self.admission.may_play(name, token, ip).map(drop)
     }
 
-    /// What a viewer who was admitted, and whose connection lasts, goes on by.
+    /// The pass of an admitted viewer whose connection lasts.
     pub fn pass(&self, stream: StreamId, token: Option<&str>, ip: IpAddr) -> Pass {
         self.admission.viewer_pass(stream, token, ip)
     }
 
-    /// Where the frames of a stream that runs are.
+    /// The frames of a stream that runs.
     pub fn hub(&self, id: StreamId) -> Option<StreamHub> {
         self.admission.runtime().look_at(id, |run| run.hub.clone())
     }
@@ -63,13 +64,13 @@ impl Playback {
         self.commands().find_stream(name).is_some_and(|grant| grant.active)
     }
 
-    /// A pass for somebody who is logged in and looks at a stream without being its viewer.
+    /// Makes a pass for somebody who is logged in and looks at a stream without being its viewer.
     pub fn issue_preview_pass(&self, stream: StreamId) -> PreviewPass {
         let sign = |text: &[u8]| self.commands().sign_play_token(text);
         preview_pass::issue(sign, stream, OffsetDateTime::now_utc())
     }
 
-    /// Whether whoever shows this pass is no viewer.
+    /// Whether the holder of this pass is no viewer.
     pub fn is_preview(&self, stream: StreamId, pass: &str) -> bool {
         let sign = |text: &[u8]| self.commands().sign_play_token(text);
         preview_pass::is_valid(sign, stream, pass, OffsetDateTime::now_utc())

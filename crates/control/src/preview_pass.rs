@@ -1,7 +1,7 @@
-//! Preview passes: the server's word that whoever plays a stream is logged in and looks at it in the dashboard, so that the look is not
-//! counted as a viewer. A pass opens nothing: a protected stream wants its token all the same.
+//! Preview passes. With one the server vouches that whoever plays a stream is logged in and looks at it in the dashboard, so that this is
+//! not counted as a viewer. A pass opens nothing: a protected stream wants its token all the same.
 //!
-//! A pass is its end in Unix seconds, a dot, and half of an HMAC-SHA256 in URL-safe base64. The stream is signed and not written.
+//! A pass is its end in Unix seconds, a dot, and half of an HMAC-SHA256 in URL-safe base64. The stream is signed but not written.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
 use weir_model::{Secret, StreamId};
 
-/// A login that has ended hides nobody for longer; a page that plays on fetches another pass before.
+/// A login that has ended hides nobody for longer than this; a page that goes on playing fetches another pass before.
 const LIFE: Duration = Duration::from_secs(15 * 60);
 
-/// Half of the hash, as in play tokens.
+/// Half of the hash is kept, as in play tokens.
 const MAC_BYTES: usize = 24;
-/// As base64: 24 bytes are 32 characters, without padding.
+/// The length in base64: 24 bytes are 32 characters, without padding.
 const MAC_CHARS: usize = 32;
-/// Seconds of a year far away have as many digits.
+/// Even the seconds of a far year have no more digits.
 const SECONDS_DIGITS_MAX: usize = 12;
 
 /// A pass as it is handed out.
@@ -41,7 +41,7 @@ pub(crate) fn is_valid(sign: impl Fn(&[u8]) -> [u8; 32], stream: StreamId, pass:
         return false;
     }
     let Ok(seconds) = seconds.parse::<i64>() else { return false };
-    // Looked at first, because it costs nothing.
+    // The end is checked first, because that costs nothing.
     if now.unix_timestamp() >= seconds {
         return false;
     }
@@ -50,7 +50,7 @@ pub(crate) fn is_valid(sign: impl Fn(&[u8]) -> [u8; 32], stream: StreamId, pass:
         && bool::from(sign(&signed(stream, seconds))[..MAC_BYTES].ct_eq(&given))
 }
 
-/// Begins unlike what is signed for a play token, whose first byte is its version.
+/// The signed text. Its beginning differs from that of a play token, whose first byte is its version.
 fn signed(stream: StreamId, seconds: i64) -> Vec<u8> {
     let mut text = b"weir preview\0".to_vec();
     text.extend_from_slice(&stream.0.to_be_bytes());
@@ -62,7 +62,7 @@ fn signed(stream: StreamId, seconds: i64) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// Not a signature, and enough for these tests: it differs where the text differs.
+    /// This is no real signature, but enough for these tests: it differs where the text differs.
     fn sign(text: &[u8]) -> [u8; 32] {
         let mut sum = [7u8; 32];
         for (index, byte) in text.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Which renditions a stream is to have, from its ladder and its restreams' wishes: pure.
+//! Which renditions a stream is to have, from its ladder and the wishes of its restreams. It is pure.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use weir_hub::SOURCE_RENDITION;
 use weir_model::{Fault, Ladder, Reason, ReasonCode, Rendition, RenditionWish, RestreamSpec, Stream};
 use weir_transcode::{LogoWish, Wants, shared_name};
 
-/// What viewers are offered: the name in addresses, and the hub's rendition that it is.
+/// The renditions that viewers are offered: each name in addresses, with the rendition of the hub that it means.
 pub(crate) fn offered(stream: &Stream) -> Vec<(String, String)> {
     let Some(ladder) = &stream.ladder else {
         return vec![(SOURCE_RENDITION.to_owned(), SOURCE_RENDITION.to_owned())];
@@ -14,14 +14,14 @@ pub(crate) fn offered(stream: &Stream) -> Vec<(String, String)> {
     ladder.renditions().iter().map(|rendition| (rendition.name.clone(), in_hub(rendition))).collect()
 }
 
-/// How far apart keyframes are in what is encoded for viewers, at most.
+/// The longest distance of keyframes in what is encoded for viewers.
 pub(crate) fn keyframes_apart(stream: &Stream) -> Duration {
     let renditions = stream.ladder.iter().flat_map(Ladder::renditions);
     let seconds = renditions.filter_map(|rendition| Some(rendition.picture()?.gop_seconds));
     Duration::try_from_secs_f64(seconds.fold(0.0, f64::max)).unwrap_or_default()
 }
 
-/// The hub's rendition that serves a wish.
+/// The rendition of the hub that serves a wish.
 pub(crate) fn of_wish(stream: &Stream, wish: &RenditionWish) -> Result<String, Reason> {
     match wish {
         RenditionWish::AsIs => Ok(SOURCE_RENDITION.to_owned()),
@@ -33,8 +33,8 @@ pub(crate) fn of_wish(stream: &Stream, wish: &RenditionWish) -> Result<String, R
     }
 }
 
-/// Makes a wish that the source as it is serves say so: when the ladder's rendition of that name becomes an encoded one, the restream
-/// is another, and takes that.
+/// Changes a wish that the source serves to "the source as it is". When the ladder's rendition of that name becomes an encoded one, the
+/// restream's spec then differs, and it takes the encoded one.
 pub(crate) fn settle(stream: &Stream, spec: &mut RestreamSpec) -> Result<(), Reason> {
     if of_wish(stream, &spec.rendition)? == SOURCE_RENDITION {
         spec.rendition = RenditionWish::AsIs;
@@ -42,14 +42,14 @@ pub(crate) fn settle(stream: &Stream, spec: &mut RestreamSpec) -> Result<(), Rea
     Ok(())
 }
 
-/// The hub's rendition of a name of the stream's ladder. The input as it is can always be asked for.
+/// The rendition of the hub for a name of the stream's ladder. The source as it is can always be asked for.
 pub(crate) fn of_name(stream: &Stream, name: &str) -> Option<String> {
     let ladder = stream.ladder.as_ref().map(Ladder::renditions).unwrap_or_default();
     let found = ladder.iter().find(|rendition| rendition.name == name);
     found.map(in_hub).or_else(|| (name == SOURCE_RENDITION).then(|| SOURCE_RENDITION.to_owned()))
 }
 
-/// What must be encoded. A ladder is always on: viewers of HLS can't be asked before they come.
+/// What must be encoded. A ladder is always encoded: viewers of HLS can't be asked before they come.
 pub(crate) fn wants<'a>(stream: &Stream, restreams: impl Iterator<Item = &'a RestreamSpec>) -> Wants {
     if !stream.active {
         return Wants::default();

@@ -1,4 +1,4 @@
-//! A part that runs: one kind of handle for all of them, and how each kind is started.
+//! A part that runs: there is one kind of handle for all parts, and this says how each kind is started.
 
 use std::fmt::Debug;
 
@@ -18,36 +18,36 @@ use crate::lanes::Lanes;
 use crate::parts::PartSpec;
 use crate::shelves::Shelves;
 
-/// Dropped, the part ends at once.
+/// A running part. When it is dropped, the part ends at once.
 pub(crate) trait Running: Debug + Send + Sync {
-    /// Goes on by this, which differs in nothing that it would have to be started anew for.
+    /// Goes on with this spec, which differs in nothing that needs a new start.
     fn retune(&self, _spec: &PartSpec) {}
 
-    /// Whether it has ended by itself.
+    /// Whether the part has ended by itself.
     fn is_finished(&self) -> bool {
         false
     }
 
-    /// For those who want it to try at once; None where nothing is ever tried again.
+    /// The handle for those who want it to try at once; None where nothing is ever tried again.
     fn retry(&self) -> Option<RetryHandle> {
         None
     }
 
-    /// Ends it, as politely as it can; what comes back ends when it has gone.
+    /// Ends the part, as politely as it can. The future that comes back ends when the part has gone.
     fn stop(self: Box<Self>) -> BoxFuture<'static, RestreamOutcome> {
         Box::pin(async { RestreamOutcome::Stopped })
     }
 
-    /// Of a packager, what viewers need, and what it keeps on disk.
+    /// The packager, where this is one: what viewers need, and what it keeps on disk.
     fn packager(&self) -> Option<&Packager> {
         None
     }
 }
 
-/// What runs of a stream, each by itself.
+/// A part of a stream that runs by itself.
 pub(crate) type Part = Box<dyn Running>;
 
-/// A task that ends when it is dropped.
+/// A task that ends when this is dropped.
 #[derive(Debug)]
 struct Task(AbortHandle);
 
@@ -71,7 +71,7 @@ impl Running for TranscodeHandle {
     }
 }
 
-/// A packager, and the task that brings its window to disk.
+/// A packager, and the task that writes its window to disk.
 #[derive(Debug)]
 struct Packaged {
     packager: Packager,
@@ -91,7 +91,7 @@ pub(crate) fn packager(
 ) -> Part {
     let dvr = shelves.dvr.as_ref();
     if let Some(dvr) = dvr.filter(|dvr| !dvr.is_for(config.window)).cloned() {
-        // What a longer window left, or one that was there when the server was last up.
+        // A longer window, or one from before the server was started, may have left files.
         lane.spawn_blocking(move || tell_window_fault(id, dvr.remove(id)));
     }
     let packager = Packager::open(config, id, observe.clone(), dvr);
@@ -99,7 +99,7 @@ pub(crate) fn packager(
     Box::new(Packaged { packager, _saving: saving })
 }
 
-/// Deletes what it has on disk.
+/// Deletes what the packager has on disk.
 pub(crate) fn delete_window(id: StreamId, packager: &Packager, lane: &Handle) {
     let packager = packager.clone();
     lane.spawn_blocking(move || tell_window_fault(id, packager.delete_window()));
@@ -111,7 +111,7 @@ fn tell_window_fault(id: StreamId, deleted: std::io::Result<()>) {
     }
 }
 
-/// Dropped, the recording is ended properly.
+/// A running recording. When this is dropped, the recording is ended properly.
 #[derive(Debug)]
 struct Recording {
     _stop: oneshot::Sender<()>,
@@ -119,7 +119,7 @@ struct Recording {
 
 impl Running for Recording {}
 
-/// None where the server records nothing.
+/// Starts a recording; None where the server records nothing.
 pub(crate) fn recording(
     (id, name): (StreamId, String),
     source: weir_hub::Rendition,
@@ -168,7 +168,7 @@ pub(crate) fn restream(
     Box::new(Restreaming { id, handle: weir_restream::start(spec, rendition, context, lane), observe })
 }
 
-/// What shows why a restream is not even tried.
+/// Shows why a restream is not even tried.
 #[derive(Debug)]
 struct Faulty {
     id: RestreamId,

@@ -1,4 +1,4 @@
-//! What runs, as everybody but the supervisor meets it: an immutable picture of the streams, and the bell that wakes the supervisor.
+//! What runs, as everybody but the supervisor sees it: an immutable picture of the streams, and the bell that wakes the supervisor.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use weir_model::{RestreamId, Stream, StreamId};
 use weir_packager::Packager;
 use weir_restream::RetryHandle;
 
-/// A stream that was created a moment ago is waited for this long by whoever comes for it, whatever the protocol.
+/// A stream that was created a moment ago is waited for so long by whoever comes for it, whatever the protocol.
 const NEW_STREAM_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Clones share it. Only the supervisor changes it, by putting another picture in place of the one before: nobody who looks, and
-/// thousands of viewers a second do, ever waits for what the supervisor is doing.
+/// All clones share it. Only the supervisor changes it, by putting another picture in place of the one before: those who look, and
+/// thousands of viewers a second do, never wait for what the supervisor is doing.
 #[derive(Clone, Debug, Default)]
 pub struct Runtime {
     shared: Arc<Shared>,
@@ -31,16 +31,16 @@ struct Shared {
 /// What runs at one moment.
 type Picture = HashMap<StreamId, Arc<Shown>>;
 
-/// A running stream as doors, viewers and the API meet it.
+/// A running stream as doors, viewers and the API see it.
 #[derive(Clone, Debug)]
 pub(crate) struct Shown {
-    /// As it is run.
+    /// The stream's settings as it is run.
     pub(crate) stream: Arc<Stream>,
     pub(crate) hub: StreamHub,
     pub(crate) door: SourceDoor,
     pub(crate) feeds: Feeds,
     pub(crate) packager: Packager,
-    /// Of the restreams that push.
+    /// The handles of the restreams that push.
     pub(crate) retries: BTreeMap<RestreamId, RetryHandle>,
 }
 
@@ -49,12 +49,12 @@ impl Runtime {
         Self::default()
     }
 
-    /// Something stored has changed: make what runs match. Kicks while one is under way are one.
+    /// Wakes the supervisor, as something stored has changed. Calls while it is busy count as one.
     pub fn kick(&self) {
         self.shared.kicked.notify_one();
     }
 
-    /// Has a running restream try at once; false when it does not run.
+    /// Makes a running restream try at once; false when it does not run.
     pub fn retry(&self, id: RestreamId) -> bool {
         let picture = self.picture();
         let found = picture.values().find_map(|shown| shown.retries.get(&id));
@@ -65,10 +65,10 @@ impl Runtime {
         self.shared.kicked.notified().await;
     }
 
-    /// What runs from now on.
+    /// Puts up the picture of what runs from now on.
     pub(crate) fn show(&self, picture: Picture) {
         let before = self.shared.picture.send_replace(Arc::new(picture));
-        // Dropped outside of the lock: a window may hang on it.
+        // It is dropped outside of the lock, as a window of media may hang on it.
         drop(before);
     }
 
@@ -81,15 +81,15 @@ impl Runtime {
         self.shared.picture.borrow().get(&id).cloned()
     }
 
-    /// What `look` finds of it: for those who come thousands of times a second, and need no more than that.
+    /// What `look` finds at a stream: for those who come thousands of times a second and need no more.
     pub(crate) fn look_at<T>(&self, id: StreamId, look: impl FnOnce(&Shown) -> T) -> Option<T> {
         self.shared.picture.borrow().get(&id).map(|shown| look(shown))
     }
 
-    /// A stream that runs, or will in a moment. An encoder, or a player, may come faster than the stream that was just created for it
-    /// gets to run: it is waited for.
+    /// A stream that runs, or will in a moment. An encoder or a player may come faster than the stream that was just created for it gets
+    /// to run, so the stream is waited for.
     pub(crate) async fn stream_soon(&self, id: StreamId) -> Option<Arc<Shown>> {
-        // Nearly always it runs: looked at before anything is set up for waiting.
+        // Nearly always the stream runs, so this is checked before anything is set up for waiting.
         if let Some(shown) = self.stream(id) {
             return Some(shown);
         }

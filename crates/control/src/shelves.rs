@@ -1,11 +1,11 @@
-//! Where streams keep media on disk, windows and recordings, and who still writes there.
+//! Where streams keep windows and recordings on disk, and who still writes there.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 use weir_packager::{DvrShelf, Recordings};
 
-/// None: that is not kept. Clones share it.
+/// The folders of windows and recordings; a missing one means that those are not kept. All clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Shelves {
     pub dvr: Option<DvrShelf>,
@@ -14,7 +14,7 @@ pub struct Shelves {
     recorders: Arc<watch::Sender<()>>,
 }
 
-/// Held by a recorder for as long as it may write.
+/// A recorder holds this for as long as it may write.
 #[derive(Debug)]
 pub(crate) struct Recording {
     _held: watch::Receiver<()>,
@@ -29,7 +29,7 @@ impl Shelves {
         Recording { _held: self.recorders.subscribe() }
     }
 
-    /// Returns when no recorder runs.
+    /// Waits until no recorder runs.
     pub(crate) async fn recorders_ended(&self) {
         self.recorders.closed().await;
     }

@@ -1,4 +1,4 @@
-//! One stream running: its hub, its door and its feeds, which are there for as long as it is, and the parts that come and go.
+//! One running stream: its hub, its door and its feeds, which are there for as long as it is, and the parts that come and go.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,16 +27,16 @@ const RESTREAMS_PER_LANE: usize = 250;
 #[derive(Debug)]
 pub(crate) struct StreamRun {
     id: StreamId,
-    /// As it is run, for whoever asks for one of its renditions.
+    /// The stream as it is run, for whoever asks for one of its renditions.
     stream: Arc<Stream>,
     hub: StreamHub,
     door: SourceDoor,
     feeds: Feeds,
-    /// Where its ingest and its feeds run.
+    /// The lane of its ingest and its feeds.
     lane: Handle,
-    /// How its renditions are, as its transcoder tells.
+    /// The state of its renditions, as its transcoder reports it.
     renditions: watch::Receiver<Vec<RenditionStatus>>,
-    /// Boxed: most streams have hundreds of restreams or none.
+    /// The parts are boxed: most streams have hundreds of restreams or none.
     parts: BTreeMap<PartKey, Box<RunningPart>>,
 }
 
@@ -46,17 +46,17 @@ struct RunningPart {
     part: Part,
 }
 
-/// What is to be started or retuned once everything that has to leave has left.
+/// The steps that start or retune parts once everything that has to leave has left.
 pub(crate) struct Pending {
     stream: Stream,
     steps: Vec<Step>,
 }
 
-/// Those who are leaving.
+/// The parts that are leaving.
 pub(crate) type Leaving = JoinSet<RestreamOutcome>;
 
 impl StreamRun {
-    /// With nothing in it yet.
+    /// A stream without any parts yet.
     pub(crate) fn new(stream: Stream, kit: &Kit) -> Self {
         let id = stream.id;
         let lane = kit.lanes.pick(id.0).clone();
@@ -73,7 +73,7 @@ impl StreamRun {
         }
     }
 
-    /// Compares what runs with what is wanted, stops what is too much, and gives what there is to do then.
+    /// Compares what runs with what is wanted, stops what is too much, and gives the steps that remain.
     pub(crate) fn stop_surplus(&mut self, wanted: Desired, kit: &Kit, leaving: &mut Leaving) -> Pending {
         let Desired { stream, restreams } = wanted;
         let wanted = parts(&stream, restreams, self.facts());
@@ -88,7 +88,7 @@ impl StreamRun {
         Pending { stream, steps }
     }
 
-    /// `next` is what comes in its place.
+    /// Lets a part leave; `next` is what comes in its place.
     fn leave(&self, running: RunningPart, next: Option<&PartSpec>, kit: &Kit, leaving: &mut Leaving) {
         if let (Some(packager), Some(PartSpec::Packager(config))) = (running.part.packager(), next)
             && kit.shelves.dvr.as_ref().is_some_and(|dvr| !dvr.is_for(config.window))
@@ -109,7 +109,7 @@ impl StreamRun {
                         running.spec = spec;
                     }
                 }
-                // Taken before.
+                // These steps were taken before.
                 Step::Stop(_) => {}
             }
         }
@@ -171,7 +171,7 @@ impl StreamRun {
         self.parts.get(&PartKey::Packager)?.part.packager()
     }
 
-    /// As doors, viewers and the API meet it; None before it has a packager.
+    /// The stream as doors, viewers and the API see it; None before it has a packager.
     pub(crate) fn shown(&self) -> Option<Shown> {
         Some(Shown {
             stream: Arc::clone(&self.stream),
@@ -201,7 +201,7 @@ impl StreamRun {
         taken.collect()
     }
 
-    /// The stream is deleted, and what it has on disk with it.
+    /// Ends a deleted stream, and deletes what it has on disk.
     pub(crate) fn delete(mut self, leaving: &mut Leaving) {
         let packager = self.packager().cloned();
         self.stop_all(leaving);
@@ -210,14 +210,14 @@ impl StreamRun {
         }
     }
 
-    /// The server stops: its publisher is sent away, its destinations are told goodbye.
+    /// Ends the stream because the server stops: its publisher is sent away, and its destinations are told goodbye.
     pub(crate) fn drain(mut self, leaving: &mut Leaving) {
         self.door.evict("the server is stopping");
         self.stop_all(leaving);
     }
 
     fn stop_all(&mut self, leaving: &mut Leaving) {
-        // Whoever needs another part ends before it.
+        // A part that needs another one ends before it.
         for running in std::mem::take(&mut self.parts).into_values().rev() {
             leaving.spawn(running.part.stop());
         }

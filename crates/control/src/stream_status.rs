@@ -1,4 +1,4 @@
-//! A stream's status: what its source does, said twice a second and whenever it changes.
+//! Reports a stream's status: what its source does, twice a second and whenever that changes.
 
 use std::time::{Duration, Instant};
 
@@ -12,13 +12,13 @@ use weir_observe::{Observe, fields};
 
 use crate::bitrate_watch::BitrateWatch;
 
-/// Figures are renewed this often.
+/// How often the figures are renewed.
 const TELL_EVERY: Duration = Duration::from_millis(500);
 
 /// A connected source that gave nothing for so long is stalled.
 const STALLED_AFTER: Duration = Duration::from_secs(2);
 
-/// Runs for as long as the stream does.
+/// Reports for as long as the stream runs.
 pub(crate) async fn tell(
     name: String,
     (hub, door, renditions): (StreamHub, SourceDoor, watch::Receiver<Vec<RenditionStatus>>),
@@ -59,7 +59,7 @@ pub(crate) async fn tell(
             ];
             observe.events().emit(EventKind::StreamState, fields(event));
         }
-        // Wakes at once when a publisher comes, starts or goes.
+        // It goes on at once when a publisher comes, starts or goes.
         let _ = timeout(TELL_EVERY, pulse.changed()).await;
     }
 }

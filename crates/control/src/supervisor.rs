@@ -19,19 +19,20 @@ use crate::running::Kit;
 use crate::runtime::Runtime;
 use crate::stream_run::{Leaving, StreamRun};
 
-/// Looked at this often for what ends by itself, and for schedules that fall due.
+/// How often the supervisor looks for parts that have ended by themselves, and for schedules that fall due.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Of these looks, how many to one at what other processes changed: every two seconds.
+/// It looks for changes by other processes at every fourth of these looks, which is every two seconds.
 const FOREIGN_CHANGES_EVERY: u32 = 4;
 
-/// All goodbyes together when the server stops; each takes a second at most.
+/// How long all goodbyes together may take when the server stops; each takes a second at most.
 const GOODBYES_MAX: Duration = Duration::from_secs(3);
 
-/// All recordings together: what is in memory is written, and each file gets its name. A disk that hangs does not get longer.
+/// How long all recordings together may take: what is in memory is written,
+/// and each file gets its name. A disk that hangs gets no more time.
 const RECORDINGS_MAX: Duration = Duration::from_secs(5);
 
-/// A drain takes no longer: its parts run side by side.
+/// A drain takes no longer than this, as its parts run side by side.
 pub const DRAIN_MAX: Duration = RECORDINGS_MAX;
 
 #[derive(Debug)]
@@ -61,8 +62,8 @@ impl Supervisor {
 
     /// Runs until told to stop, then drains: publishers are sent away, destinations are told goodbye, recordings are ended.
     pub async fn run(mut self, stop: CancellationToken, heartbeat: Heartbeat) {
-        // Neither what a round waits for, a database that hangs included, nor a fault of ours in it must keep anyone from being told
-        // goodbye. Drained even after a panic, which its owner hears of afterwards.
+        // No fault of ours in a round, and nothing that it waits for, a database that hangs included, may keep anyone from being told
+        // goodbye. It drains even after a panic, which its owner hears of afterwards.
         let supervising = AssertUnwindSafe(stop.run_until_cancelled(self.supervise(&heartbeat)));
         let outcome = supervising.catch_unwind().await;
         self.drain().await;
@@ -93,7 +94,7 @@ impl Supervisor {
         }
     }
 
-    /// The one way in which anything is started or stopped: what is stored is made into parts, and compared with those that run.
+    /// The one way in which anything is started or stopped: what is stored is made into parts, which are compared with those that run.
     async fn round(&mut self) {
         let desired = self.commands.catalogue().desired(self.commands.platforms());
         let mut pending = Vec::new();
@@ -106,7 +107,7 @@ impl Supervisor {
             let run = self.runs.entry(id).or_insert_with(|| StreamRun::new(desired.stream.clone(), &self.kit));
             pending.push((id, run.stop_surplus(desired, &self.kit, &mut self.leaving)));
         }
-        // Old connections leave, at most a second together, before new ones claim the same keys.
+        // Old connections leave, within a second together, before new ones claim the same keys.
         while self.leaving.join_next().await.is_some() {}
         for (id, pending) in pending {
             if let Some(run) = self.runs.get_mut(&id) {
@@ -121,7 +122,7 @@ impl Supervisor {
         self.runtime.show(shown.collect());
     }
 
-    /// A restream ends by itself when it gave up; then it is stopped in the store too, so that it stays so after a restart.
+    /// A restream that gave up has ended by itself. It is then stopped in the store, too, so that it stays stopped after a restart.
     async fn stop_what_gave_up(&mut self) {
         let finished: Vec<_> = self.runs.values_mut().flat_map(StreamRun::take_finished).collect();
         for (id, outcome) in finished {
@@ -130,14 +131,14 @@ impl Supervisor {
                     tracing::error!(restream_id = %id, %error, "a restream that gave up could not be stored as stopped");
                 }
             } else {
-                // A bug of ours ended it: it is wanted, so the next round starts it again.
+                // A bug of ours ended it. It is still wanted, so the next round starts it again.
                 tracing::error!(restream_id = %id, "a restream's task died and is started again");
                 self.runtime.kick();
             }
         }
     }
 
-    /// What falls due kicks. Looks at every restream, so it is done after changes and when something is due, not at each look.
+    /// Applies what falls due. It looks at every restream, so it is done after changes and when something is due, and not at each look.
     async fn apply_schedules(&mut self) {
         match self.commands.by("schedule").apply_schedules(OffsetDateTime::now_utc()).await {
             Ok(next) => self.next_schedule_at = next,
@@ -148,7 +149,7 @@ impl Supervisor {
         }
     }
 
-    /// What another process changed is taken over within two seconds.
+    /// Takes over what other processes changed, within two seconds.
     async fn look_for_foreign_changes(&mut self) {
         self.looks = (self.looks + 1) % FOREIGN_CHANGES_EVERY;
         if self.looks == 0
@@ -160,10 +161,10 @@ impl Supervisor {
 
     async fn drain(mut self) {
         for (_, run) in std::mem::take(&mut self.runs) {
-            // Dropped, its recorder is told to end, and its players are.
+            // When the run is dropped, its recorder is told to end, and so are its players.
             run.drain(&mut self.leaving);
         }
-        // Nothing is to be held by those who look at what runs.
+        // Nothing may be held up by those who look at what runs.
         self.show();
         let goodbyes = timeout(GOODBYES_MAX, async { while self.leaving.join_next().await.is_some() {} });
         let recordings = timeout(RECORDINGS_MAX, self.kit.shelves.recorders_ended());

@@ -1,4 +1,4 @@
-//! One device as it says it is now; each answer that it refuses is left out and told.
+//! One device as it reports itself now. Each answer that it refuses is left out, and the refusal is noted.
 
 use nvml_wrapper::Device as NvmlDevice;
 use nvml_wrapper::enum_wrappers::device::TemperatureSensor;
@@ -6,26 +6,26 @@ use nvml_wrapper::error::NvmlError;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Device {
-    /// Its number by the driver's count, which is also that of CUDA when that is told to count by the bus.
+    /// The device's number by the driver's count, which is also CUDA's when CUDA is told to count by the bus.
     pub index: u32,
     pub name: Option<String>,
-    /// What `CUDA_VISIBLE_DEVICES` takes.
+    /// The name that `CUDA_VISIBLE_DEVICES` takes.
     pub uuid: Option<String>,
-    /// Divided into slices: utilisation is not told then.
+    /// The device is divided into slices; it does not report its utilisation then.
     pub mig: bool,
     pub memory_total_bytes: Option<u64>,
     pub memory_used_bytes: Option<u64>,
     pub utilization_percent: Option<u32>,
     pub encoder_percent: Option<u32>,
     pub decoder_percent: Option<u32>,
-    /// Encoder sessions of all programs together.
+    /// The encoder sessions of all programs together.
     pub encoder_sessions: Option<u32>,
     pub temperature_celsius: Option<u32>,
-    /// What it did not tell, and why.
+    /// What the device did not report, and why.
     pub missing: Vec<String>,
 }
 
-/// A device that can't even be opened: it fell off the bus, or is not ours to use.
+/// A device that can't even be opened: it fell off the bus, or this process may not use it.
 pub(crate) fn unreadable(index: u32, error: &NvmlError) -> Device {
     Device { index, missing: vec![format!("the device: {error}")], ..Device::default() }
 }
@@ -41,7 +41,7 @@ pub(crate) fn read(index: u32, device: &NvmlDevice<'_>) -> Device {
     let temperature = answers.take("temperature", device.temperature(TemperatureSensor::Gpu));
     let name = answers.take("name", device.name());
     let uuid = answers.take("uuid", device.uuid());
-    // Cards that can't be divided answer "not supported": they are not.
+    // Cards that can't be divided answer "not supported", so they are not divided.
     let mig = device.mig_mode().is_ok_and(|mode| mode.current == MIG_ENABLED);
     Device {
         index,

@@ -1,4 +1,4 @@
-//! The driver's library: loaded when it is there, and tried again when it was not.
+//! The driver's library. It is loaded when it is there, and looked for again when it was not.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -8,10 +8,10 @@ use nvml_wrapper::error::NvmlError;
 
 use crate::{Inventory, device};
 
-/// Kept open: starting it takes some hundred milliseconds on a machine with many cards.
+/// The library stays open: starting it takes some hundred milliseconds on a machine with many cards.
 static OPEN: Mutex<Option<Nvml>> = Mutex::new(None);
 
-/// The library's name that every driver installs; the one without number comes with the toolkit only.
+/// The library's name that every driver installs. The name without a number comes with the toolkit only.
 const LIBRARY: &str = "libnvidia-ml.so.1";
 
 pub(crate) fn inventory() -> Inventory {
@@ -25,7 +25,7 @@ pub(crate) fn inventory() -> Inventory {
             *open = Some(nvml);
             inventory
         }
-        // A driver that was replaced while it was in use: the next call opens it anew.
+        // The driver was replaced while it was in use; the next call opens it anew.
         Err(error) => none(&error),
     }
 }

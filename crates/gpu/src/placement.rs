@@ -1,15 +1,16 @@
-//! Which device takes the next stream: pure.
+//! Chooses the device that takes the next stream. It is pure.
 
 use crate::Device;
 
-/// A worker decodes and scales beside encoding: with less free memory than this it fails in the middle. One 1080p stream takes about 300 MB.
+/// A worker decodes and scales beside encoding; with less free memory
+/// than this it fails in the middle. One 1080p stream takes about 300 MB.
 const MEMORY_FREE_MIN_BYTES: u64 = 512 << 20;
 
 /// Encoders that are busier than this have no time for another stream.
 const ENCODER_PERCENT_MAX: u32 = 95;
 
-/// The one with the least to do: by its encoders, then its decoders, its sessions, and its memory. What a device does not tell counts
-/// as nothing, so that a driver without figures still gets streams. None where all are full or can't be opened.
+/// The device with the least to do: by its encoders, then its decoders, its sessions and its memory. What a device does not report counts
+/// as nothing, so that a driver without figures still gets streams. None where all devices are full or can't be opened.
 pub fn least_loaded(devices: &[Device]) -> Option<&Device> {
     let usable = devices.iter().filter(|device| device.uuid.is_some() && has_room(device));
     usable.min_by_key(|device| {

@@ -1,4 +1,4 @@
-//! The real loader and the real calls on a small driver library that the test builds; and this machine as it is.
+//! The real loader makes the real calls, on a small driver library that the test builds, and on this machine as it is.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test: its panics are its report")]
 
@@ -38,7 +38,7 @@ fn devices_tell_what_they_can_and_the_rest_is_unknown() {
 fn a_driver_that_is_not_usable_has_its_reason() {
     let folder = tempfile::tempdir().unwrap();
     let reason = |source: &str| inventory_by(&build(folder.path(), source)).reason.unwrap();
-    // NVML_ERROR_DRIVER_NOT_LOADED, NVML_ERROR_NO_PERMISSION, and a library that is none.
+    // The answers are NVML_ERROR_DRIVER_NOT_LOADED, NVML_ERROR_NO_PERMISSION, and a library without NVML.
     assert!(reason("int nvmlInit_v2(void) { return 9; }").contains("not loaded"));
     assert!(reason("int nvmlInit_v2(void) { return 4; }").contains("may not use"));
     assert!(reason("int other(void) { return 0; }").starts_with("the NVIDIA driver: "));
@@ -46,7 +46,7 @@ fn a_driver_that_is_not_usable_has_its_reason() {
     assert!(nowhere.reason.unwrap().starts_with("no NVIDIA driver is installed") && nowhere.devices.is_empty());
 }
 
-/// Whatever there is here: either devices or the reason why not, twice the same.
+/// This machine has either devices or a reason for having none, and says the same twice.
 #[test]
 fn this_machine_answers() {
     let (first, second) = (inventory(), inventory());

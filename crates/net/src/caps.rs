@@ -1,8 +1,9 @@
-//! How many connections there may be, in total and from one address; where all places are taken, one that waits gives its own up.
+//! How many connections there may be, in total and from one address. Where
+//! all places are taken, a connection that waits gives its place up.
 //!
-//! A place that is taken by somebody who asks for nothing is worth less than one for somebody who may. So a newcomer to whom
-//! nothing is left gets the place of a connection that waits: first of those that never asked for anything, then of those that
-//! have been silent for longest. What is under way is never ended, and neither is what its owner did not name a task for.
+//! A place that is taken by somebody who asks for nothing is worth less than one for somebody who may ask. So a newcomer for whom none is
+//! left gets the place of a connection that waits: first of those that never asked for anything, then of those that have been silent for
+//! longest. A connection with something under way is never ended, and neither is one whose owner named no task for it.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,15 +15,15 @@ use tokio::task::AbortHandle;
 
 use crate::network::network;
 
-/// Of so many connections the one is looked for that is to give up its place: 50 us at worst, so that a flood of newcomers does not
-/// take the time of those who are in. The next search goes on behind the last one.
+/// The connection that is to give up its place is looked for among this many: 50 us at worst, so that a flood of newcomers does not take
+/// the time of those who are in. The next search goes on behind the last one.
 const LOOKED_AT_MAX: usize = 1_024;
 
-/// What there may be at once.
+/// How many connections and requests there may be at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CapLimits {
     pub connections_max: usize,
-    /// From one IPv4 address or one IPv6 /64.
+    /// The most connections from one IPv4 address, or from one IPv6 /64.
     pub connections_per_ip_max: usize,
     pub requests_per_ip_max: usize,
 }
@@ -35,7 +36,7 @@ pub struct Caps {
     open: Mutex<Open>,
 }
 
-/// Read at each request, so without a lock; the three need not change in one moment.
+/// The limits are read at each request, so without a lock; the three need not change in one moment.
 #[derive(Debug, Default)]
 struct LimitsInForce {
     connections_max: AtomicUsize,
@@ -59,7 +60,7 @@ struct Open {
 #[derive(Debug)]
 struct Seat {
     place: Arc<Place>,
-    /// None: it is a proxy's, which comes for many.
+    /// The network that it comes from; None for a proxy, which comes for many.
     group: Option<IpAddr>,
 }
 
@@ -81,14 +82,14 @@ pub struct Place {
     began: Instant,
     under_way: AtomicU32,
     has_asked: AtomicBool,
-    /// In milliseconds.
+    /// Since when it waits, in milliseconds.
     waits_since: AtomicU64,
     task: OnceLock<AbortHandle>,
-    /// Whose connection it is; a proxy's has none, or hears of it later.
+    /// The address that it counts for. A proxy's connection has none, or hears of it later.
     address: OnceLock<Arc<Address>>,
 }
 
-/// One connection's place; given back on drop.
+/// One connection's place, which is given back on drop.
 #[derive(Debug)]
 pub struct Permit {
     caps: Arc<Caps>,
@@ -97,7 +98,7 @@ pub struct Permit {
     made_room: bool,
 }
 
-/// Something that a connection was let in for and that goes on: its place is safe meanwhile, and its address counts it.
+/// Something that a connection was let in for and that goes on. Meanwhile its place is safe, and its address counts it.
 ///
 /// Each request makes one, so it counts one reference, and that of its own connection: what all connections of an address share would go
 /// back and forth between the cores.
@@ -107,7 +108,7 @@ pub struct Visit {
     proxied: Option<Proxied>,
 }
 
-/// Who a proxy's request is for. That address may have no connection that would forget it.
+/// The address that a proxy's request is for. It may have no connection, which would forget it.
 #[derive(Debug)]
 struct Proxied {
     address: Arc<Address>,
@@ -118,11 +119,11 @@ struct Proxied {
 impl Place {
     /// The task that serves the connection; aborting it must close the connection.
     pub fn served_by(&self, task: AbortHandle) {
-        // It has one task.
+        // A connection has one task, so a second one is not taken.
         let _ = self.task.set(task);
     }
 
-    /// How soon it has to go, smallest first; None: it does not.
+    /// How soon it has to go, smallest first; None where it does not have to.
     fn rank(&self) -> Option<(bool, u64)> {
         let waits = self.task.get().is_some() && self.under_way.load(Ordering::Acquire) == 0;
         waits.then(|| (self.has_asked.load(Ordering::Relaxed), self.waits_since.load(Ordering::Relaxed)))
@@ -136,7 +137,7 @@ impl Caps {
         Arc::new(caps)
     }
 
-    /// What there may be from now on. Nobody has to go because of it.
+    /// Sets the limits from now on. Nobody has to go because of it.
     pub fn limit(&self, limits: CapLimits) {
         let CapLimits { connections_max, connections_per_ip_max, requests_per_ip_max } = limits;
         self.limits.connections_max.store(connections_max, Ordering::Relaxed);
@@ -144,7 +145,7 @@ impl Caps {
         self.limits.requests_per_ip_max.store(requests_per_ip_max, Ordering::Relaxed);
     }
 
-    /// Whether there is a place now; who is let in on this may still find it taken.
+    /// Whether there is a place now. A caller who is let in because of this may still find it taken.
     pub fn has_place(&self, ip: IpAddr) -> bool {
         let open = self.open();
         let connections = open.per_ip.get(&network(ip)).map_or(0, |counted| counted.connections);
@@ -152,12 +153,12 @@ impl Caps {
             && connections < self.limits.connections_per_ip_max.load(Ordering::Relaxed)
     }
 
-    /// A place, unless there are too many already of whom none only waits; refusals are counted.
+    /// Takes a place. None where there are too many connections and not one of them only waits; refusals are counted.
     pub fn admit(self: &Arc<Self>, ip: IpAddr) -> Option<Permit> {
         self.seat(Some(network(ip)))
     }
 
-    /// A place for a proxy: it counts in total, and whom it comes for counts by [`Permit::count_for`] and [`Permit::begin`].
+    /// Takes a place for a proxy. It counts in total; those it comes for are counted by [`Permit::count_for`] and [`Permit::begin`].
     pub fn admit_proxy(self: &Arc<Self>) -> Option<Permit> {
         self.seat(None)
     }
@@ -170,7 +171,7 @@ impl Caps {
         self.open().refused
     }
 
-    /// Connections that had to give up their place.
+    /// How many connections have had to give up their place.
     pub fn ended(&self) -> u64 {
         self.open().ended
     }
@@ -241,7 +242,8 @@ impl Open {
         }
     }
 
-    /// Whether there was one. Its place counts as free at once, and its connection is closed as soon as its thread comes to it.
+    /// Ends a connection that waits; true where there was one. Its place counts
+    /// as free at once, and it is closed as soon as its thread comes to it.
     fn end_one_that_waits(&mut self, group: Option<IpAddr>) -> bool {
         let count = self.seats.len();
         let looked_at = count.min(LOOKED_AT_MAX);
@@ -282,7 +284,8 @@ impl Permit {
         self.made_room
     }
 
-    /// It turned out whom a proxy's connection is for, which can be said once. False: that address has too many already.
+    /// Sets the address that a proxy's connection is for, once it is known;
+    /// this can be done once. False where that address has too many already.
     pub fn count_for(&mut self, ip: IpAddr) -> bool {
         let group = network(ip);
         let mut open = self.caps.open();
@@ -297,7 +300,8 @@ impl Permit {
         true
     }
 
-    /// Something is under way for `ip`: the connection's own address, or one that came through a proxy. None: too much is.
+    /// Begins something for `ip`, which is the connection's own address,
+    /// or one that came through a proxy. None where too much is under way.
     pub fn begin(&self, ip: IpAddr) -> Option<Visit> {
         let proxied = match self.place.address.get() {
             Some(_) => None,
@@ -307,7 +311,7 @@ impl Permit {
                 Some(Proxied { address, caps, group })
             }
         };
-        // Made in any case: its end undoes what is counted here.
+        // The visit is made in any case, as its end undoes what is counted here.
         let visit = Visit { place: Arc::clone(&self.place), proxied };
         let before = visit.address().map_or(0, |address| address.requests.fetch_add(1, Ordering::AcqRel));
         self.place.has_asked.store(true, Ordering::Relaxed);
@@ -325,7 +329,7 @@ impl Visit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut open = self.caps.open();
-        // One that had to go has given its place up already, and somebody else may be in it.
+        // A connection that had to go has given its place up already, and somebody else may be in it.
         let seat = open.seats.get(self.number).and_then(Option::as_ref);
         if seat.is_some_and(|seat| Arc::ptr_eq(&seat.place, &self.place)) {
             open.take(self.number);
@@ -360,7 +364,7 @@ mod tests {
         Caps::new(CapLimits { connections_max, connections_per_ip_max, requests_per_ip_max: 3 })
     }
 
-    /// A task as long as the test, to be ended.
+    /// A task that runs as long as the test, and is there to be ended.
     fn task() -> tokio::task::JoinHandle<()> {
         tokio::spawn(std::future::pending())
     }
@@ -369,7 +373,7 @@ mod tests {
     fn per_ip_and_total() {
         let caps = caps(4, 2);
         let first = caps.admit(ip("10.0.0.1")).unwrap();
-        // The same address in IPv6 clothes.
+        // This is the same address, written as IPv6.
         let _second = caps.admit(ip("::ffff:10.0.0.1")).unwrap();
         assert!(caps.admit(ip("10.0.0.1")).is_none());
         let _third = caps.admit(ip("2001:db8::1")).unwrap();
@@ -433,7 +437,7 @@ mod tests {
         for (permit, task) in permits.iter().zip(&tasks) {
             permit.place().served_by(task.abort_handle());
         }
-        // The first has asked for something and waits again, the second is being answered, the third never said a word.
+        // The first has asked for something and waits again, the second is being answered, and the third never said a word.
         drop(permits[0].begin(ip("10.0.0.1")));
         let answered = permits[1].begin(ip("10.0.0.1"));
         let fourth = caps.admit(ip("10.0.0.1")).unwrap();

@@ -1,4 +1,4 @@
-//! The only way out of the process: a host's addresses, those of them that may be called, one after the other, and TLS.
+//! The only way out of the process: it finds a host's addresses, tries those that may be called one after the other, and makes TLS.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,10 +15,10 @@ use tokio_rustls::client::TlsStream;
 
 use crate::{Egress, InForce, tls_fault};
 
-/// What an address gets when another one waits behind it: a dead IPv6 route must not use up the time of IPv4.
+/// How long an address gets while another one waits behind it: a dead IPv6 route must not use up the time of IPv4.
 const NOT_LAST_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Who may be called, and whom TLS believes. Clones share both, which may be replaced while they use it.
+/// Knows who may be called, and whom TLS trusts. All clones share both, which may be replaced while they use them.
 #[derive(Clone)]
 pub struct Dialer {
     egress: Egress,
@@ -28,9 +28,9 @@ pub struct Dialer {
 /// How a TCP connection is opened.
 #[derive(Clone, Copy, Debug)]
 pub struct TcpOptions {
-    /// For each address.
+    /// The time limit for each address.
     pub timeout: Duration,
-    /// What the kernel keeps for us; None: as much as it likes.
+    /// The size of the kernel's send buffer; None leaves it to the kernel.
     pub send_buffer_bytes: Option<u32>,
 }
 
@@ -52,17 +52,17 @@ pub enum DialFault {
 }
 
 impl Dialer {
-    /// `trust` says whose certificates are believed.
+    /// Makes a dialer; `trust` says whose certificates are trusted.
     pub fn new(egress: Egress, trust: impl Into<InForce<ClientConfig>>) -> Self {
         Self { egress, trust: trust.into() }
     }
 
-    /// One that goes by these rules, and believes as this one does.
+    /// A dialer that follows these rules, and trusts as this one does.
     pub fn within(&self, egress: Egress) -> Self {
         Self { egress, ..self.clone() }
     }
 
-    /// Believes by this from now on, with all clones; connections that are open stay.
+    /// Trusts by this from now on, as do all clones; open connections stay.
     pub fn trust(&self, trust: Arc<ClientConfig>) {
         self.trust.replace(trust);
     }
@@ -72,7 +72,7 @@ impl Dialer {
         timeout_at(deadline, self.egress.resolve(host, port)).await.unwrap_or(Err(DialFault::Resolve))
     }
 
-    /// A connection to the first of a host's addresses that takes one.
+    /// Connects to the first of a host's addresses that accepts.
     pub async fn tcp(
         &self,
         host: &str,
@@ -87,7 +87,7 @@ impl Dialer {
             let limit = if is_last { options.timeout } else { options.timeout.min(NOT_LAST_TIMEOUT) };
             match timeout_at(deadline.min(Instant::now() + limit), connect(*address, options)).await {
                 Ok(Ok(socket)) => return Ok(socket),
-                // An active refusal says more than silence from another address.
+                // A refusal tells more than the silence of another address.
                 Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => fault = DialFault::Refused,
                 Ok(Err(_)) | Err(_) => {}
             }
@@ -95,7 +95,7 @@ impl Dialer {
         Err(fault)
     }
 
-    /// TLS on a connection to `host`.
+    /// Makes TLS on a connection to `host`.
     pub async fn tls<S>(&self, host: &str, socket: S, deadline: Instant) -> Result<TlsStream<S>, DialFault>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -110,7 +110,7 @@ impl Dialer {
     }
 }
 
-/// Calls whomever it may by default, and believes nobody's certificate.
+/// By default it calls everybody it may, and trusts no certificate.
 impl Default for Dialer {
     fn default() -> Self {
         let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));

@@ -1,4 +1,4 @@
-//! Where we may connect to: the one rule that is asked about every address before it is dialled.
+//! Where the server may connect to: the one rule that is asked about every address before it is dialled.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,11 +7,11 @@ use ipnet::IpNet;
 use crate::reached::reached;
 use crate::{DialFault, InForce};
 
-/// Of the addresses that a name resolves to, so many are tried.
+/// At most this many of the addresses that a name resolves to are tried.
 const ADDRESSES_MAX: usize = 8;
 
-/// Denied unless they are allowed by name: what only a machine's own cloud or network segment answers at. Metadata services give out
-/// the machine's credentials to whoever asks from it.
+/// Denied unless they are allowed by name: addresses where only the machine's own cloud or network segment answers. Metadata services
+/// give the machine's credentials to whoever asks from it.
 const DENIED_BY_DEFAULT: [&str; 9] = [
     // Link-local: the metadata of AWS, Azure, Google, Oracle, DigitalOcean, Hetzner, OpenStack and others (169.254.169.254), ECS
     // (169.254.170.2), Scaleway (169.254.42.42).
@@ -32,7 +32,8 @@ const DENIED_BY_DEFAULT: [&str; 9] = [
     "192.0.0.192/32",
 ];
 
-/// Clones share one list, which may be replaced while they use it. The default denies what is denied by default and nothing else.
+/// The lists of denied and allowed networks. All clones share them, and they may be replaced while in use. By default only what is denied
+/// without being named is denied.
 #[derive(Clone, Debug)]
 pub struct Egress {
     lists: InForce<Lists>,
@@ -52,12 +53,12 @@ impl Egress {
         Self { lists: InForce::new(Lists { deny, allow: allow.into_iter().map(canonical).collect() }) }
     }
 
-    /// Goes by the lists of `other` from now on, with all clones; connections that are open stay.
+    /// Follows the lists of `other` from now on, as do all clones; open connections stay.
     pub fn follow(&self, other: &Self) {
         self.lists.replace(other.lists.get());
     }
 
-    /// Whether nothing that a connection to this address reaches is denied.
+    /// Whether nothing is denied that a connection to this address would reach.
     pub fn permits(&self, address: IpAddr) -> bool {
         let within = |nets: &[IpNet], place: &IpAddr| nets.iter().any(|net| net.contains(place));
         let lists = self.lists.get();
@@ -65,7 +66,7 @@ impl Egress {
     }
 
     /// The addresses of a host that may be dialled, in the order in which the system wants them tried. The host may be a name or an
-    /// address in any spelling that the system's resolver takes: what counts is what comes out.
+    /// address in any spelling that the system's resolver takes: the outcome is what is judged.
     pub(crate) async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, DialFault> {
         let found = tokio::net::lookup_host((host, port)).await.map_err(|_| DialFault::Resolve)?;
         let found: Vec<SocketAddr> = found.collect();
@@ -84,7 +85,7 @@ impl Default for Egress {
     }
 }
 
-/// A network of IPv4 addresses that was written as IPv6 (`::ffff:10.0.0.0/104`), as IPv4: addresses are compared in that form.
+/// Turns a network of IPv4 addresses that is written as IPv6 (`::ffff:10.0.0.0/104`) into IPv4, the form in which addresses are compared.
 fn canonical(net: IpNet) -> IpNet {
     let IpNet::V6(v6) = net else { return net };
     let v4 = v6.addr().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96));
@@ -158,7 +159,7 @@ mod tests {
             assert!(!permits(&closed, address), "{address}");
             assert!(permits(&open, address), "{address}: a push to this machine is nothing unusual");
         }
-        // Denied by its IPv6 name alone, the wildcard is denied too.
+        // Where only its IPv6 name is denied, the wildcard is denied, too.
         assert!(!permits(&egress(&["::1"], &[]), "::"));
         assert!(!permits(&egress(&["::ffff:127.0.0.0/104"], &[]), "127.0.0.1"));
     }
@@ -200,7 +201,7 @@ mod tests {
         }
     }
 
-    /// What browsers, curl and the C library take for an address.
+    /// Spellings that browsers, curl and the C library take for an address.
     #[test]
     fn spellings_are_what_they_resolve_to() {
         let egress = egress(&["127.0.0.0/8"], &[]);

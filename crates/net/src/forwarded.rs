@@ -1,16 +1,16 @@
-//! `X-Forwarded-For` and `Forwarded`: whom a request came from, as the proxies on its way have written it down; pure.
+//! `X-Forwarded-For` and `Forwarded`: finds the client of a request by what the proxies on its way have written down. It is pure.
 
 use std::net::{IpAddr, SocketAddr};
 
 use crate::trusted_proxies::Client;
 
-/// Proxies in a row that are gone back through; nobody has more.
+/// At most this many proxies in a row are followed back; nobody has more.
 const HOPS_MAX: usize = 16;
 
-/// What the headers of a request say; several lines of one name are one, joined by commas.
+/// The headers of a request; several lines of one name are one, joined by commas.
 ///
-/// Where both ways are there, `X-Forwarded-For` counts: it is what nearly every proxy writes, and one that writes it passes on
-/// whatever its client said in the other.
+/// Where both headers are there, `X-Forwarded-For` counts: nearly every proxy
+/// writes it, and one that does passes on whatever its client wrote in the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Said<'a> {
     pub x_forwarded_for: Option<&'a str>,
@@ -18,7 +18,7 @@ pub struct Said<'a> {
     pub forwarded: Option<&'a str>,
 }
 
-/// The last hop that is no trusted proxy. A hop that can't be read ends the way back: who wrote it is the last that is known.
+/// The last hop that is no trusted proxy. A hop that can't be read ends the way back: the proxy that wrote it is the last one known.
 pub(crate) fn client(proxy: Client, said: &Said<'_>, trusts: impl Fn(IpAddr) -> bool) -> Client {
     if let Some(hops) = said.x_forwarded_for {
         let ip = last_untrusted(proxy.ip, hops.rsplit(',').map(node), trusts);
@@ -54,13 +54,13 @@ fn last_untrusted(
     last
 }
 
-/// The nearest proxy's word stands at the end.
+/// The word of the nearest proxy is at the end.
 fn secure_by_proto(proto: Option<&str>) -> Option<bool> {
     let last = proto?.rsplit(',').next()?;
     Some(last.trim().eq_ignore_ascii_case("https"))
 }
 
-/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:80`; None for names and `unknown`.
+/// Reads `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:80`; None for names and `unknown`.
 fn node(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
@@ -73,7 +73,8 @@ struct Element<'a> {
     proto: Option<&'a str>,
 }
 
-/// `for=192.0.2.1;proto=https, for="[2001:db8::1]:80"`. As many as a header has room for; the last ones are looked at.
+/// Splits `for=192.0.2.1;proto=https, for="[2001:db8::1]:80"` into its
+/// elements, as many as a header has room for; the last ones are looked at.
 fn elements(text: &str) -> Vec<Element<'_>> {
     pieces(text, ',')
         .map(|element| {
@@ -93,7 +94,7 @@ fn elements(text: &str) -> Vec<Element<'_>> {
         .collect()
 }
 
-/// The text at its separators, but for those in quotes.
+/// Splits a text at its separators, but not at those in quotes.
 fn pieces(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |letter: char| {
@@ -110,7 +111,7 @@ fn pieces(text: &str, separator: char) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
 
-    /// Who is trusted in these tests: 10.0.0.0/8, as which the request comes.
+    /// In these tests 10.0.0.0/8 is trusted, and the request comes from there.
     fn found(said: Said<'_>) -> (String, bool) {
         let proxy = Client { ip: "10.0.0.1".parse().unwrap(), secure: false };
         let client = client(proxy, &said, |ip| matches!(ip, IpAddr::V4(ip) if ip.octets()[0] == 10));

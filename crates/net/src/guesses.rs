@@ -1,34 +1,35 @@
-//! Whoever guesses has to wait: of keys and passwords, by anybody who can be told apart. Pure: time is an argument.
+//! Makes those wait who guess keys and passwords, each guesser for itself. It is pure; the time is an argument.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Wrong guesses that are remembered of each guesser: who repeats one of them does not guess.
+/// This many wrong guesses of each guesser are remembered: repeating one of them is no guess.
 const REMEMBERED_GUESSES: usize = 24;
 
-/// 10,000 guessers of 150 bytes each are one and a half megabytes. More is an attack from everywhere.
+/// 10,000 guessers of 150 bytes each take one and a half megabytes. More of them are an attack from everywhere.
 const GUESSERS_MAX: usize = 10_000;
 
-/// As many who were right, at 30 bytes each.
+/// As many callers who were right are remembered, at 30 bytes each.
 const RIGHT_MAX: usize = 10_000;
 
-/// How much guessing is borne.
+/// How much guessing is tolerated.
 #[derive(Clone, Copy, Debug)]
 pub struct GuessRules {
-    /// Wrong ones that cost nothing: people mistype, and devices are set up wrongly.
+    /// This many wrong guesses cost nothing: people mistype, and devices are set up wrongly.
     pub free: u32,
     /// The first wait; each further wrong guess doubles it.
     pub wait_min: Duration,
     pub wait_max: Duration,
-    /// Who has been quiet for so long is forgotten.
+    /// A guesser who has been quiet for so long is forgotten.
     pub forgotten_after: Duration,
 }
 
 impl GuessRules {
-    /// Of stream keys and API keys. Twenty unknown ones from one address cost nothing: encoders and scripts that were set up wrongly.
-    /// Then one a minute at most is looked at, 1,460 a day. Ours are far too long for that; what an operator chose badly is safe enough.
+    /// The rules for stream keys and API keys. Twenty unknown ones from one address cost nothing, as
+    /// encoders and scripts may be set up wrongly. After that one a minute at most is checked, 1,460 a
+    /// day. Our keys are far too long for that, and one that an operator chose badly is safe enough.
     pub const KEYS: Self = Self {
         free: 20,
         wait_min: Duration::from_secs(1),
@@ -37,7 +38,7 @@ impl GuessRules {
     };
 }
 
-/// Counts wrong guesses, in memory: a restart forgives.
+/// Counts wrong guesses in memory; a restart forgives them.
 #[derive(Debug)]
 pub struct GuessLimit {
     rules: GuessRules,
@@ -45,11 +46,11 @@ pub struct GuessLimit {
     book: Mutex<Book>,
 }
 
-/// Hashed with a key of this process: what was guessed may be a password typed into the wrong field.
+/// Guesses are kept as hashes with a key of this process: a guess may be a password typed into the wrong field.
 #[derive(Debug, Default)]
 struct Book {
     guessers: HashMap<u64, Guesser>,
-    /// Who was right with what, and when last.
+    /// Who was right with which guess, and when last.
     right: HashMap<u64, Instant>,
 }
 
@@ -66,7 +67,7 @@ impl GuessLimit {
         Self { rules, hasher: RandomState::new(), book: Mutex::default() }
     }
 
-    /// How long `who` has to wait before `guess` is looked at; None: at once. Who was right with it before is not guessing, and
+    /// How long `who` has to wait before `guess` is checked; None means not at all. Who was right with it before is not guessing, and
     /// can't be locked out by others who come from the same address.
     pub fn wait(&self, who: impl Hash, guess: impl Hash, now: Instant) -> Option<Duration> {
         let book = self.book();
@@ -76,19 +77,19 @@ impl GuessLimit {
         (!wait.is_zero() && !known()).then_some(wait)
     }
 
-    /// It was wrong. The same again counts once: a device that was set up wrongly tries for ever what it was given.
+    /// Notes a wrong guess. The same guess again counts once: a device that was set up wrongly tries for ever what it was given.
     pub fn was_wrong(&self, who: impl Hash, guess: impl Hash, now: Instant) {
-        // Half of the hash tells a handful of guesses apart; never the zero that marks an empty place.
+        // Half of the hash tells a handful of guesses apart; it must not be the zero that marks an empty place.
         let guess = (self.hasher.hash_one(&guess) as u32).max(1);
         self.note_wrong(self.hasher.hash_one(who), Some(guess), now);
     }
 
-    /// It was wrong, and looking at it was dear: each try counts, the same again too.
+    /// Notes a wrong guess that was expensive to check: each try counts, even of the same guess.
     pub fn was_wrong_again(&self, who: impl Hash, now: Instant) {
         self.note_wrong(self.hasher.hash_one(who), None, now);
     }
 
-    /// It was right: it is no guess from now on.
+    /// Notes a right guess, which is no guess from now on.
     pub fn was_right(&self, who: impl Hash, guess: impl Hash, now: Instant) {
         let key = self.hasher.hash_one((&who, &guess));
         let mut book = self.book();
@@ -98,7 +99,7 @@ impl GuessLimit {
         book.right.insert(key, now);
     }
 
-    /// Whatever was wrong is forgotten.
+    /// Forgets all wrong guesses of `who`.
     pub fn forgive(&self, who: impl Hash) {
         let key = self.hasher.hash_one(who);
         self.book().guessers.remove(&key);
@@ -138,13 +139,13 @@ impl GuessLimit {
     }
 }
 
-/// Makes room where everything is too young to be forgotten.
+/// Makes room where every entry is too young to be forgotten.
 fn keep_newer_half<V>(entries: &mut HashMap<u64, V>, last: impl Fn(&V) -> Instant) {
     let mut times: Vec<Instant> = entries.values().map(&last).collect();
     let middle = times.len() / 2;
     let (_, median, _) = times.select_nth_unstable(middle);
     let median = *median;
-    // Many may be of the same moment.
+    // Many entries may be of the same moment.
     let mut left = middle;
     entries.retain(|_, entry| {
         let stays = last(entry) >= median && left > 0;

@@ -1,8 +1,8 @@
-//! A value that others go by and that may be replaced while they do, such as a list of networks after a reload.
+//! A value that may be replaced while others follow it, such as a list of networks after a reload.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Clones share it.
+/// All clones share the value.
 #[derive(Debug)]
 pub struct InForce<T> {
     value: Arc<RwLock<Arc<T>>>,
@@ -13,12 +13,12 @@ impl<T> InForce<T> {
         Self::from(Arc::new(value))
     }
 
-    /// The value as it is now; who holds it keeps it over a replacement.
+    /// The value as it is now; a caller that holds it keeps it over a replacement.
     pub fn get(&self) -> Arc<T> {
         Arc::clone(&self.value.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whoever asks from now on gets this one.
+    /// Replaces the value for everyone who asks from now on.
     pub fn replace(&self, value: impl Into<Arc<T>>) {
         *self.value.write().unwrap_or_else(PoisonError::into_inner) = value.into();
     }

@@ -1,4 +1,5 @@
-//! Who may come in and where we may go: connection caps, who is behind a proxy, and the one way out, for everything that connects outwards.
+//! Who may come in and where the server may go: connection caps, the clients
+//! behind a proxy, and the one way out for everything that connects to others.
 
 mod caps;
 mod dialer;

@@ -1,8 +1,9 @@
-//! Whom an address stands for.
+//! Which network an address stands for.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Itself, but for IPv6: a customer there has a whole /64 to come from. An IPv4 address in IPv6 clothes is the IPv4 address.
+/// An IPv4 address stands for itself. An IPv6 address stands for its /64, as one customer has all of that to come from. An IPv4 address
+/// that is written as IPv6 is the IPv4 address.
 pub fn network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(ip) => IpAddr::V4(ip),

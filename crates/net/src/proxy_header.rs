@@ -1,18 +1,19 @@
-//! The PROXY protocol's header, versions 1 and 2, which a proxy writes before what its client says; pure.
+//! The PROXY protocol's header, versions 1 and 2, which a proxy writes before what its client says. Reading it is pure.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The longest that is read: version 2 with the certificate's names and the tags of a cloud's balancer stays below a kilobyte.
+/// The longest header that is read: one of version 2 with the certificate's
+/// names and the tags of a cloud's balancer stays below a kilobyte.
 pub const PROXY_HEADER_BYTES_MAX: usize = 2_048;
 
 const V1_BEGIN: &[u8] = b"PROXY ";
-/// Two IPv6 addresses and two ports; the protocol's own limit.
+/// The protocol's own limit: two IPv6 addresses and two ports.
 const V1_BYTES_MAX: usize = 107;
 
 const V2_BEGIN: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
-/// Signature, version and command, family, length.
+/// Signature, version and command, family, and length.
 const V2_FIXED_BYTES: usize = 16;
-/// Type and length of a tag of version 2.
+/// The type and length of a tag of version 2.
 const V2_TAG_BYTES: usize = 3;
 const V2_TAG_SSL: u8 = 0x20;
 const V2_SSL_CLIENT: u8 = 1;
@@ -20,22 +21,22 @@ const V2_SSL_CLIENT: u8 = 1;
 /// What a proxy says of the connection behind it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProxyHeader {
-    /// None: the connection is the proxy's own, such as a look at whether we are there.
+    /// The client's address. None where the connection is the proxy's own, such as a check whether the server is there.
     pub source: Option<SocketAddr>,
-    /// The client came to the proxy over TLS.
+    /// True where the client came to the proxy over TLS.
     pub secure: bool,
 }
 
-/// What stands at the beginning of what has come.
+/// What stands at the beginning of the bytes that have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadProxyHeader {
-    /// Something else.
+    /// Something other than a header.
     Absent,
-    /// So far it may become one.
+    /// The bytes may become a header.
     Partial,
-    /// The header, and how many bytes it is long.
+    /// A header, and its length in bytes.
     Whole(ProxyHeader, usize),
-    /// It begins like one and is none.
+    /// The bytes begin like a header and are none.
     Malformed,
 }
 
@@ -46,13 +47,13 @@ pub fn read_proxy_header(bytes: &[u8]) -> ReadProxyHeader {
     if begins(bytes, V2_BEGIN) { read_v2(bytes).unwrap_or(ReadProxyHeader::Malformed) } else { ReadProxyHeader::Absent }
 }
 
-/// Whether what has come is a beginning of `expected`, or goes on from it.
+/// Whether the bytes are a beginning of `expected`, or begin with it.
 fn begins(bytes: &[u8], expected: &[u8]) -> bool {
     let length = bytes.len().min(expected.len());
     bytes[..length] == expected[..length]
 }
 
-/// `PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n`
+/// Reads `PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n`.
 fn read_v1(bytes: &[u8]) -> ReadProxyHeader {
     let bytes = &bytes[..bytes.len().min(V1_BYTES_MAX)];
     let Some(end) = bytes.windows(2).position(|pair| pair == b"\r\n") else {
@@ -80,7 +81,7 @@ fn v1_line(line: &str) -> Option<ProxyHeader> {
     (is_family && words.next().is_none()).then(|| ProxyHeader { source: Some((source, port).into()), secure: false })
 }
 
-/// None where it is malformed.
+/// Reads a header of version 2; None where it is malformed.
 fn read_v2(bytes: &[u8]) -> Option<ReadProxyHeader> {
     let Some(&[command, family, high, low]) = bytes.get(V2_BEGIN.len()..V2_FIXED_BYTES) else {
         return Some(ReadProxyHeader::Partial);
@@ -91,7 +92,7 @@ fn read_v2(bytes: &[u8]) -> Option<ReadProxyHeader> {
     }
     let Some(about) = bytes.get(V2_FIXED_BYTES..length) else { return Some(ReadProxyHeader::Partial) };
     let header = match command & 0x0F {
-        // LOCAL: whatever stands there is to be passed over.
+        // With LOCAL, the addresses are to be ignored.
         0 => ProxyHeader::default(),
         1 => v2_source(family, about)?,
         _ => return None,
@@ -101,7 +102,7 @@ fn read_v2(bytes: &[u8]) -> Option<ReadProxyHeader> {
 
 fn v2_source(family: u8, about: &[u8]) -> Option<ProxyHeader> {
     let (source, tags) = match family {
-        // TCP over IPv4: both addresses, both ports.
+        // TCP over IPv4 has both addresses and both ports.
         0x11 => {
             let ip = Ipv4Addr::from(*about.first_chunk::<4>()?);
             (Some((IpAddr::V4(ip), port(about, 8)?).into()), about.get(12..)?)
@@ -110,9 +111,9 @@ fn v2_source(family: u8, about: &[u8]) -> Option<ProxyHeader> {
             let ip = Ipv6Addr::from(*about.first_chunk::<16>()?);
             (Some((IpAddr::V6(ip), port(about, 32)?).into()), about.get(36..)?)
         }
-        // Unspecified: the proxy does not know.
+        // With an unspecified family the proxy does not know the client.
         0x00 => (None, &[][..]),
-        // A stream of ours is TCP.
+        // All streams that the server accepts are TCP.
         _ => return None,
     };
     Some(ProxyHeader { source, secure: says_tls(tags) })
@@ -186,7 +187,7 @@ mod tests {
         let mut v6 = [0; 36];
         v6[..4].copy_from_slice(&[0x20, 1, 0x0D, 0xB8]);
         v6[33] = 7;
-        // An authority of two letters, then TLS by the client.
+        // There is an authority of two letters, and then TLS by the client.
         let tags = [&v4[..], &[2, 0, 2, b'a', b'b'], &[0x20, 0, 5, 1, 0, 0, 0, 0]].concat();
         let cut_tag = [&v4[..], &[0x20, 0, 5, 1]].concat();
         for (bytes, expected) in [

@@ -1,15 +1,15 @@
-//! What a connection to an address reaches: itself, and whatever IPv4 address is carried within it.
+//! What a connection to an address reaches: the address itself, and whatever IPv4 address is carried within it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// All that may answer there; the address itself comes first, in its shortest form.
+/// All addresses that may answer there. The address itself comes first, in its shortest form.
 pub(crate) fn reached(address: IpAddr) -> Vec<IpAddr> {
     match address.to_canonical() {
         IpAddr::V4(address) => reached_by_v4(address),
         IpAddr::V6(address) => {
             let mut places = vec![IpAddr::V6(address)];
             if address.is_unspecified() || address.is_loopback() {
-                // Linux connects the wildcard to loopback, and who listens on both families listens at both.
+                // Linux connects the wildcard to loopback, where a listener on both families answers at both.
                 places.extend([IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::LOCALHOST)]);
             } else {
                 places.extend(carried(address).into_iter().flat_map(reached_by_v4));
@@ -27,17 +27,18 @@ fn reached_by_v4(address: Ipv4Addr) -> Vec<IpAddr> {
     places
 }
 
-/// The IPv4 addresses that translators and tunnels would take out of it. Who has no such tunnel reaches nothing there, so that too many
-/// cost nobody anything.
+/// The IPv4 addresses that translators and tunnels would take out of it. Without
+/// such a tunnel they are not reached, so that too many of them harm nobody.
 fn carried(address: Ipv6Addr) -> Vec<Ipv4Addr> {
     let bits = address.to_bits();
-    // The 32 bits that begin at this one, counted from the left.
+    // Takes the 32 bits that begin at this one, counted from the left.
     let at = |first: u32| Ipv4Addr::from_bits((bits >> (96 - first)) as u32);
     match address.segments() {
         // IPv4-compatible (RFC 4291, 2.5.5.1) and NAT64 (RFC 6052).
         [0, 0, 0, 0, 0, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => vec![at(96)],
-        // NAT64 of one's own (RFC 8215): where the address lies depends on the length of the prefix, which only the translator knows.
-        // Bits 64 to 71 are left out by all of them. Nobody is at 0.0.0.0/8, which is what the wrong places of a short one hold.
+        // NAT64 with a prefix of one's own (RFC 8215): where the address lies depends on the length
+        // of the prefix, which only the translator knows. All lengths leave out bits 64 to 71.
+        // Nobody is at 0.0.0.0/8, which is what the wrong places hold where the prefix is short.
         [0x64, 0xff9b, 1, ..] => {
             let without_gap = (bits >> 64 << 64) | ((bits << 72) >> 64);
             let around_gap = |first: u32| Ipv4Addr::from_bits((without_gap >> (96 - first)) as u32);
@@ -46,7 +47,7 @@ fn carried(address: Ipv6Addr) -> Vec<Ipv4Addr> {
         }
         // 6to4 (RFC 3056).
         [0x2002, ..] => vec![at(16)],
-        // Teredo (RFC 4380): the server, and the client with all bits turned over.
+        // Teredo (RFC 4380): the server, and the client with all bits inverted.
         [0x2001, 0, ..] => vec![at(32), Ipv4Addr::from_bits(!at(96).to_bits())],
         // ISATAP (RFC 5214).
         [_, _, _, _, 0 | 0x200, 0x5efe, ..] => vec![at(96)],

@@ -5,7 +5,7 @@ use std::io;
 use rustls::{AlertDescription, CertificateError, Error};
 use time::OffsetDateTime;
 
-/// What to say of a TLS handshake or connection that failed like this. Holds nothing of ours, and of the peer only its names.
+/// The words for a TLS handshake or connection that failed like this. They contain nothing of ours, and only the names of the peer.
 pub fn tls_fault(error: &io::Error) -> String {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     match inner {
@@ -33,7 +33,7 @@ fn of_rustls(error: &Error) -> String {
 fn of_certificate(why: &CertificateError) -> String {
     match why {
         CertificateError::UnknownIssuer => untrusted(),
-        // One that says that it is an authority, as openssl makes them: shown by a stranger, it is as good as unsigned.
+        // A certificate that states that it is an authority, as openssl makes them: a stranger's is as good as unsigned.
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => untrusted(),
         CertificateError::ExpiredContext { not_after, .. } => {
             format!("its certificate expired on {}", day(not_after.as_secs()))
@@ -70,7 +70,7 @@ fn untrusted() -> String {
     "nobody that this machine trusts has signed its certificate; if it is the right one, add it to tls.ca".to_owned()
 }
 
-/// Names as rustls gives them, `DnsName("a.example")` and `IpAddress(192.0.2.1)`: a few of them, without their wrapping.
+/// A few of the names that rustls gives as `DnsName("a.example")` and `IpAddress(192.0.2.1)`, without their wrapping.
 fn names(presented: &[String]) -> String {
     const SHOWN_MAX: usize = 4;
     let bare = |name: &String| {

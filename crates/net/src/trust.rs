@@ -1,4 +1,4 @@
-//! Whom we believe when we call others over TLS.
+//! Whom the server trusts when it calls others over TLS.
 
 mod common_name;
 mod verifier;
@@ -13,7 +13,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use verifier::Verifier;
 
-/// Why `tls.ca` can't be believed.
+/// Why `tls.ca` can't be used.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read tls.ca {}", path.display())]
 pub struct TrustFault {
@@ -21,7 +21,8 @@ pub struct TrustFault {
     source: Box<dyn Error + Send + Sync>,
 }
 
-/// The system's roots (`SSL_CERT_FILE` is honoured) and those in the file `ca`. Certificates are always verified.
+/// A configuration that trusts the system's roots (`SSL_CERT_FILE` is
+/// honoured) and those in the file `ca`. Certificates are always verified.
 pub fn trusted(ca: Option<&Path>) -> Result<Arc<ClientConfig>, TrustFault> {
     let mut roots = RootCertStore::empty();
     let system = rustls_native_certs::load_native_certs();
@@ -51,7 +52,7 @@ pub fn trusted(ca: Option<&Path>) -> Result<Arc<ClientConfig>, TrustFault> {
     Ok(Arc::new(builder.with_no_client_auth()))
 }
 
-/// Adds the certificates of a file to the roots; gives them.
+/// Adds the certificates of a file to the roots, and gives them.
 fn add(roots: &mut RootCertStore, path: &Path) -> Result<Vec<CertificateDer<'static>>, Box<dyn Error + Send + Sync>> {
     let listed = CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>()?;
     for certificate in &listed {

@@ -1,4 +1,4 @@
-//! Which proxies may say whom they come for, and who is at the other end after that: the one place where an address is decided.
+//! Which proxies may say whom they come for, and which client is then at the other end: the one place where an address is decided.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -12,17 +12,17 @@ use crate::InForce;
 use crate::forwarded::{self, Said};
 use crate::proxy_header::{PROXY_HEADER_BYTES_MAX, ProxyHeader, ReadProxyHeader, read_proxy_header};
 
-/// A proxy writes its header in one piece, so that one which has come in part is looked at again very rarely.
+/// A proxy writes its header in one piece, so it is very rare that one which has come in part is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// Who is at the other end, and whether it came there over TLS.
+/// The client at the other end, and whether it came there over TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
     pub ip: IpAddr,
     pub secure: bool,
 }
 
-/// The networks of trusted proxies; clones share them. By default nobody is trusted.
+/// The networks of trusted proxies; all clones share them. By default nobody is trusted.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies {
     networks: InForce<Vec<IpNet>>,
@@ -33,7 +33,7 @@ impl TrustedProxies {
         Self { networks: InForce::new(networks) }
     }
 
-    /// Trusts those whom `other` trusts, from now on, with all clones.
+    /// Trusts those whom `other` trusts, from now on, as do all clones.
     pub fn follow(&self, other: &Self) {
         self.networks.replace(other.networks.get());
     }
@@ -43,8 +43,8 @@ impl TrustedProxies {
         self.networks.get().iter().any(|network| network.contains(&ip))
     }
 
-    /// Takes the PROXY header off a connection that a trusted proxy has opened, if it begins with one. The caller has a limit for this,
-    /// and asks nobody else: from others such a header is garbage.
+    /// Takes the PROXY header off a connection that a trusted proxy has opened, if it begins with one. The caller limits the time, and
+    /// calls this for trusted proxies only: from others such a header is garbage.
     pub async fn take_header(&self, socket: &mut TcpStream) -> io::Result<Option<ProxyHeader>> {
         let mut bytes = [0; PROXY_HEADER_BYTES_MAX];
         loop {
@@ -57,7 +57,7 @@ impl TrustedProxies {
                 ReadProxyHeader::Partial if length == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 ReadProxyHeader::Partial => tokio::time::sleep(LOOK_AGAIN).await,
                 ReadProxyHeader::Whole(header, length) => {
-                    // What is left in the socket is what the client itself said.
+                    // What is left in the socket is what the client itself has sent.
                     socket.read_exact(&mut bytes[..length]).await?;
                     return Ok(Some(header));
                 }
@@ -65,13 +65,13 @@ impl TrustedProxies {
         }
     }
 
-    /// Where a connection comes from, its PROXY header taken off; for protocols that have no other way to say it.
+    /// The address that a connection comes from, with its PROXY header taken off, for protocols that have no other way to say it.
     pub async fn source(&self, socket: &mut TcpStream, peer: SocketAddr) -> io::Result<SocketAddr> {
         let header = self.take_header(socket).await?;
         Ok(header.and_then(|header| header.source).unwrap_or(peer))
     }
 
-    /// Whom a request is for that came from `proxy`, by its headers: the last hop that is no trusted proxy.
+    /// The client of a request that came from `proxy`, by its headers: the last hop that is no trusted proxy.
     pub fn client(&self, proxy: Client, said: &Said<'_>) -> Client {
         forwarded::client(proxy, said, |ip| self.trusts(ip))
     }
@@ -99,7 +99,7 @@ mod tests {
             ("POST / HTTP/1.1\r\n", None, "POST / HTTP/1.1\r\n"),
         ] {
             let (mut near, mut far) = pair().await;
-            // In pieces, which no proxy does.
+            // The header comes in pieces, which no proxy does.
             for piece in [&sent.as_bytes()[..3], &sent.as_bytes()[3..]] {
                 near.write_all(piece).await.unwrap();
                 tokio::task::yield_now().await;

@@ -1,13 +1,14 @@
-//! Viewers who come and go: each is one as long as it keeps coming back within a window.
+//! Counts viewers who come and go: each counts as one for as long as it keeps coming back within a window.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Of one stream and protocol: 100,000 are about 3 MB. More are not told apart, and the count stays at this.
+/// At most this many viewers of one stream and protocol are told apart: 100,000 take about 3 MB. With more the count stays at this.
 pub(crate) const VIEWERS_MAX: usize = 100_000;
 
-/// Who has gone is swept out when the table has doubled since the last time, and whenever someone counts.
+/// The viewers that were seen. Those who have gone are swept out when the
+/// table has doubled since the last time, and whenever someone counts.
 #[derive(Debug, Default)]
 pub(crate) struct Audience {
     seen: Mutex<Seen>,
@@ -15,16 +16,16 @@ pub(crate) struct Audience {
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// Until when each is counted.
+    /// Until when each viewer is counted.
     until: HashMap<u64, Instant>,
     swept_to: usize,
     swept_at: Option<Instant>,
 }
 
 impl Audience {
-    /// The least number of entries at which sweeping is worth it.
+    /// Sweeping is not worth it for fewer entries than this.
     const SWEEP_MIN: usize = 1_000;
-    /// A full table must not be swept for every newcomer: that takes about a millisecond.
+    /// A full table is not swept for every newcomer, as that takes about a millisecond.
     const SWEEP_REST: Duration = Duration::from_secs(1);
 
     pub(crate) fn saw(&self, viewer: u64, now: Instant, window: Duration) {
@@ -84,7 +85,7 @@ mod tests {
         let (audience, now, window) = (Audience::default(), Instant::now(), Duration::from_secs(6));
         (0..VIEWERS_MAX as u64 + 10_000).for_each(|viewer| audience.saw(viewer, now, window));
         assert_eq!(audience.lock().until.len(), VIEWERS_MAX);
-        // Those who have gone make room, without anybody counting.
+        // Those who have gone make room even when nobody counts.
         audience.saw(u64::MAX, now + window, window);
         assert_eq!(audience.lock().until.len(), 1);
         assert_eq!(audience.count(now + window), 1);

@@ -9,14 +9,14 @@ use crate::audience::Audience;
 use crate::wish::{RestreamView, RestreamWish};
 use weir_model::{PushStatus, RestreamId, RestreamStatus, StreamId, StreamStatus, ViewerKind, Viewers};
 
-/// Written about once a second by each stage, read by the API. BTreeMaps keep listings and metrics in order.
+/// The board. Each stage writes to it about once a second, and the API reads it. BTreeMaps keep listings and metrics in order.
 #[derive(Debug, Default)]
 pub struct Board {
     streams: RwLock<BTreeMap<StreamId, StreamLine>>,
-    /// Boxed: ids rise, so nodes of the tree stay half empty, at half a kilobyte for each place.
+    /// The lines are boxed: ids only rise, so the tree's nodes stay half empty, which would cost half a kilobyte for each free place.
     restreams: RwLock<BTreeMap<RestreamId, Box<RestreamLine>>>,
     workers: RwLock<BTreeMap<StreamId, WorkerLine>>,
-    /// Of every restream that is stored, whether it runs or not.
+    /// The wishes of all restreams that are stored, whether they run or not.
     wishes: RwLock<BTreeMap<RestreamId, Box<RestreamWish>>>,
 }
 
@@ -25,7 +25,7 @@ pub struct StreamLine {
     pub name: String,
     pub status: StreamStatus,
     viewers: Arc<ViewerCounts>,
-    /// The longest that a segment was overdue since the history looked, in milliseconds.
+    /// How late a segment was at worst since the history looked last, in milliseconds.
     segment_late_ms: Arc<AtomicU64>,
 }
 
@@ -36,33 +36,33 @@ pub struct RestreamLine {
     pub connects: u64,
 }
 
-/// A stream's transcoding process, as last measured.
+/// The transcoding process of a stream, as last measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WorkerLine {
     pub pid: u32,
     pub rss_bytes: u64,
     pub cpu_seconds: f64,
-    /// Over the last second or two: 100 is one core.
+    /// The share over the last second or two; 100 is one core.
     pub cpu_percent: f64,
-    /// Workers of this stream so far, this one included.
+    /// The workers that this stream has had so far, this one included.
     pub starts: u64,
 }
 
-/// Viewers with a connection are counted while it lives, viewers who come and go (HLS, DASH) while they keep coming.
+/// Viewers with a connection are counted while it lives; viewers who come and go (HLS, DASH) while they keep coming.
 #[derive(Debug, Default)]
 struct ViewerCounts {
     held: [AtomicU64; ViewerKind::COUNT],
     coming: [Audience; ViewerKind::COUNT],
 }
 
-/// Where viewers of a stream who come and go are told, as often as they come.
+/// Takes note of a stream's viewers who come and go, each time they come.
 #[derive(Clone, Debug)]
 pub struct ViewerBook {
     counts: Arc<ViewerCounts>,
 }
 
 impl ViewerBook {
-    /// `viewer` is the same number for the same viewer; not seen again for `window`, it is counted no more.
+    /// Notes a viewer. `viewer` is the same number for the same viewer, who is no longer counted when not seen again for `window`.
     pub fn saw(&self, kind: ViewerKind, viewer: u64, window: Duration) {
         if let Some(audience) = self.counts.coming.get(kind as usize) {
             audience.saw(viewer, Instant::now(), window);
@@ -70,7 +70,7 @@ impl ViewerBook {
     }
 }
 
-/// One viewer, counted as long as this lives.
+/// One viewer, who is counted as long as this lives.
 #[derive(Debug)]
 pub struct Viewer {
     counts: Arc<ViewerCounts>,
@@ -132,13 +132,13 @@ impl Board {
         Some(Viewer { counts, kind })
     }
 
-    /// For viewers who come and go; None while the stream does not run.
+    /// The book for viewers who come and go; None while the stream does not run.
     pub fn viewer_book(&self, id: StreamId) -> Option<ViewerBook> {
         let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
         Some(ViewerBook { counts: Arc::clone(&streams.get(&id)?.viewers) })
     }
 
-    /// A segment is not there so long after it should have been.
+    /// Notes that a segment is missing so long after it was due.
     pub fn note_late_segment(&self, id: StreamId, late: Duration) {
         let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(line) = streams.get(&id) {
@@ -147,19 +147,19 @@ impl Board {
         }
     }
 
-    /// Looks at every stream that runs; `look` must be quick, whoever tells waits for it.
+    /// Calls `look` for every stream that runs. It must be quick: stages that report wait for it.
     pub fn each_stream(&self, mut look: impl FnMut(StreamId, &StreamLine)) {
         let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
         streams.iter().for_each(|(id, line)| look(*id, line));
     }
 
-    /// Looks at every restream that runs; see `each_stream`.
+    /// Calls `look` for every restream that runs; see `each_stream`.
     pub fn each_restream(&self, mut look: impl FnMut(RestreamId, &RestreamStatus)) {
         let restreams = self.restreams.read().unwrap_or_else(PoisonError::into_inner);
         restreams.iter().for_each(|(id, line)| look(*id, &line.status));
     }
 
-    /// None when it has ended.
+    /// Sets a stream's worker; None when it has ended.
     pub fn set_worker(&self, id: StreamId, line: Option<WorkerLine>) {
         let mut workers = self.workers.write().unwrap_or_else(PoisonError::into_inner);
         match line {
@@ -199,7 +199,7 @@ impl Board {
         restreams.get(&id).map(|line| line.status.clone())
     }
 
-    /// What is asked of restreams now; None: no more, because it was deleted.
+    /// Sets the wishes that have changed; None for a restream that was deleted.
     pub fn wish(&self, changed: Vec<(RestreamId, Option<RestreamWish>)>) {
         let mut wishes = self.wishes.write().unwrap_or_else(PoisonError::into_inner);
         for (id, wish) in changed {
@@ -210,7 +210,7 @@ impl Board {
         }
     }
 
-    /// A restream as it is, of what is asked and what runs; None: no such restream is stored.
+    /// A restream as it is, merged from what is asked of it and what runs; None where no such restream is stored.
     pub(crate) fn view(&self, id: RestreamId, source: impl FnOnce(StreamId) -> StreamStatus) -> Option<RestreamView> {
         let wish = self.wishes.read().unwrap_or_else(PoisonError::into_inner).get(&id)?.clone();
         Some(wish.merged_with(self.restream(id), &source(wish.stream_id)))
@@ -221,7 +221,7 @@ impl Board {
         wishes.iter().map(|(id, wish)| (*id, RestreamWish::clone(wish))).collect()
     }
 
-    /// Connections opened since the restream was started, None while it does not run.
+    /// The connections opened since the restream was started; None while it does not run.
     pub(crate) fn connects(&self, id: RestreamId) -> Option<u64> {
         self.restreams.read().unwrap_or_else(PoisonError::into_inner).get(&id).map(|line| line.connects)
     }
@@ -235,7 +235,7 @@ impl Board {
         streams.iter().map(|(id, line)| (*id, line.clone())).collect()
     }
 
-    /// With the names of their streams.
+    /// The workers, with the names of their streams.
     pub(crate) fn workers(&self) -> Vec<(String, WorkerLine)> {
         let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
         let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
@@ -268,7 +268,7 @@ mod tests {
         let second = board.viewer(id, ViewerKind::Rtmp);
         assert_eq!(board.stream(id).unwrap().viewers.of(ViewerKind::Rtmp), 2);
         drop((first, second));
-        // A status written meanwhile does not disturb the counts.
+        // A status that is written meanwhile does not disturb the counts.
         board.set_stream(id, "cam1", StreamStatus::offline(OffsetDateTime::UNIX_EPOCH));
         assert_eq!(board.stream(id).unwrap().viewers, Viewers::default());
     }

@@ -39,7 +39,7 @@ counters! {
     HubSkippedFrames = "weir_hub_skipped_frames_total", "Frames that slow subscribers skipped.";
 }
 
-/// One atomic each; relaxed, because they are only ever added to and read alone.
+/// One atomic for each count. They are relaxed, because each is only added to and read alone.
 #[derive(Debug, Default)]
 pub struct Counters {
     values: [AtomicU64; COUNT],

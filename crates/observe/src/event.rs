@@ -1,4 +1,4 @@
-//! Events: what happened, numbered for ever upwards, kept for a while and followed by whoever wants.
+//! Events: what has happened. They have ids that only rise, are kept for a while, and can be followed.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -8,19 +8,19 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 use weir_model::EventKind;
 
-/// Kept in memory: an hour of a busy server (three events a second), about 4 MB.
+/// At most this many events stay in memory: an hour of a busy server (three events a second), about 4 MB.
 const KEPT_MAX: usize = 10_000;
 
-/// Refusals are kept apart: anybody outside can cause them, and they must never push out what matters.
+/// Refusals are kept apart from the others: anybody outside can cause them, and they must never push out what matters.
 const REFUSALS_KEPT_MAX: usize = 1_000;
 
-/// Something that happened. Fields never hold a secret.
+/// Something that happened. Its fields never hold a secret.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     pub id: u64,
     pub kind: EventKind,
     pub at: OffsetDateTime,
-    /// Somebody from outside was refused.
+    /// True where somebody from outside was refused.
     pub refusal: bool,
     pub fields: Map<String, Value>,
 }
@@ -43,10 +43,10 @@ struct Kept {
     next_id: u64,
 }
 
-/// Which events a follower hears of.
+/// The events that a follower is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
-    /// All but refusals.
+    /// All events but refusals.
     Usual,
     All,
 }
@@ -63,7 +63,7 @@ struct KeptEvent {
 
 impl From<&KeptEvent> for Event {
     fn from(kept: &KeptEvent) -> Self {
-        // It was written from a map.
+        // The text was written from a map, so it can be read.
         let fields = serde_json::from_str(&kept.fields_json).unwrap_or_default();
         Self { id: kept.id, kind: kept.kind, at: kept.at, refusal: kept.refusal, fields }
     }
@@ -77,12 +77,12 @@ impl EventLog {
         }
     }
 
-    /// Records an event, in the log too.
+    /// Records an event, and logs it.
     pub fn emit(&self, kind: EventKind, fields: Map<String, Value>) -> u64 {
         self.record(kind, false, fields)
     }
 
-    /// Records that somebody was refused; read by those who ask for such events.
+    /// Records that somebody was refused; only those who ask for refusals read it.
     pub(crate) fn emit_refusal(&self, kind: EventKind, fields: Map<String, Value>) -> u64 {
         self.record(kind, true, fields)
     }
@@ -103,16 +103,16 @@ impl EventLog {
             if ring.len() > max {
                 ring.pop_front();
             }
-            // Told while locked, so that the newest id never seems to fall.
+            // The id is announced under the lock, so that the newest id never seems to fall.
             self.newest.send_replace(id);
             id
         };
-        // Not under the lock: whatever reads the log, no stage waits for another's line.
+        // The line is logged outside the lock: however slow the log's reader is, no stage waits for another's line.
         tracing::info!(event = kind.as_str(), id, fields = %text, "event");
         id
     }
 
-    /// The events after `since`, oldest first, refusals among them; all that are kept when None.
+    /// The events after `since`, oldest first, refusals among them; all that are kept where it is None.
     pub fn since(&self, since: Option<u64>, limit: usize) -> Vec<Event> {
         let kept = self.kept();
         let after = |ring: &VecDeque<KeptEvent>| ring.partition_point(|event| Some(event.id) <= since);
@@ -121,13 +121,13 @@ impl EventLog {
         merged(usual, refusals, |one, other| one.id < other.id).take(limit).map(Event::from).collect()
     }
 
-    /// Returns when an event has this id or a later one.
+    /// Waits until an event has this id or a later one.
     pub async fn reached(&self, id: u64) {
-        // The sender lives in this log.
+        // The sender lives in this log, so it can't be gone.
         let _ = self.newest.subscribe().wait_for(|newest| *newest >= id).await;
     }
 
-    /// The events before `before`, newest first, refusals among them; the newest of all when None.
+    /// The events before `before`, newest first, refusals among them; the newest of all where it is None.
     pub fn newest(&self, before: Option<u64>, limit: usize) -> Vec<Event> {
         let kept = self.kept();
         let until = |ring: &VecDeque<KeptEvent>| {
@@ -138,12 +138,12 @@ impl EventLog {
         merged(usual, refusals, |one, other| one.id > other.id).take(limit).map(Event::from).collect()
     }
 
-    /// Follows from `since` on, from now on when None: all but refusals.
+    /// Follows the events after `since`, or from now on where it is None, but for refusals.
     pub fn subscribe(&self, since: Option<u64>) -> EventCursor<'_> {
         self.cursor(since, Wanted::Usual)
     }
 
-    /// The same with refusals.
+    /// Follows all events, refusals included.
     pub fn subscribe_to_all(&self, since: Option<u64>) -> EventCursor<'_> {
         self.cursor(since, Wanted::All)
     }
@@ -168,7 +168,7 @@ impl EventLog {
     }
 }
 
-/// Two sequences in one order; `first` says whether the one's next comes before the other's.
+/// Merges two sequences; `first` says whether the next event of the one comes before that of the other.
 fn merged<'a>(
     one: impl Iterator<Item = &'a KeptEvent>,
     other: impl Iterator<Item = &'a KeptEvent>,
@@ -182,7 +182,7 @@ fn merged<'a>(
     })
 }
 
-/// One follower's position. A follower slower than [`KEPT_MAX`] events misses the oldest: ids show the gap.
+/// The position of one follower. A follower that falls more than [`KEPT_MAX`] events behind misses the oldest; the ids show the gap.
 #[derive(Debug)]
 pub struct EventCursor<'a> {
     log: &'a EventLog,
@@ -192,7 +192,7 @@ pub struct EventCursor<'a> {
 }
 
 impl EventCursor<'_> {
-    /// Cancel-safe.
+    /// Waits for the next event. It is cancel-safe.
     pub async fn next(&mut self) -> Event {
         loop {
             self.newest.mark_unchanged();
@@ -200,7 +200,7 @@ impl EventCursor<'_> {
                 self.last_id = event.id;
                 return event;
             }
-            // The sender lives in the log that we borrow.
+            // The sender lives in the log that this cursor borrows.
             let _ = self.newest.changed().await;
         }
     }

@@ -1,4 +1,4 @@
-//! Heartbeats: each of the server's own tasks shows that it gets on, and whoever asks learns which one does not.
+//! Heartbeats: each of the server's own tasks shows that it makes progress, and whoever asks learns which one does not.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-/// An owner that has shown nothing for so long is stuck. The slowest thing that one does in a round is to wait for the database,
-/// which gives up after 5 s, twice.
+/// A task that has not beaten for so long is stuck. The slowest thing that a task does in a round is to wait for the database twice,
+/// which gives up after 5 s each time.
 pub const SILENCE_MAX: Duration = Duration::from_secs(15);
 
-/// Who waits for something to do beats this often.
+/// A task that waits for something to do beats this often.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 
-/// Who beats, and when each did last; clones share it.
+/// The tasks that beat, and when each did last; all clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Heartbeats {
     beating: Arc<Mutex<Beating>>,
@@ -21,19 +21,19 @@ pub struct Heartbeats {
 
 #[derive(Debug, Default)]
 struct Beating {
-    /// By a number of its own: two listeners may have the same name.
+    /// The owners under a number of their own, as two listeners may have the same name.
     owners: BTreeMap<u64, (String, Instant)>,
     next_number: u64,
 }
 
-/// An owner that was not heard of for too long.
+/// A task that has not beaten for too long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Silence {
     pub owner: String,
     pub lasted: Duration,
 }
 
-/// One owner's. Dropped, nobody expects to hear of it any more.
+/// One task's heartbeat. When it is dropped, no more beats are expected.
 #[derive(Debug)]
 pub struct Heartbeat {
     all: Heartbeats,
@@ -41,7 +41,7 @@ pub struct Heartbeat {
 }
 
 impl Heartbeats {
-    /// The first beat is now.
+    /// Takes in a task; its first beat is now.
     pub fn join(&self, owner: &str) -> Heartbeat {
         let mut beating = self.beating();
         let number = beating.next_number;
@@ -50,7 +50,7 @@ impl Heartbeats {
         Heartbeat { all: self.clone(), number }
     }
 
-    /// Who is stuck.
+    /// The tasks that are stuck.
     pub fn silent(&self) -> Vec<Silence> {
         let now = Instant::now();
         let silence = |(owner, at): &(String, Instant)| {
@@ -66,15 +66,15 @@ impl Heartbeats {
 }
 
 impl Heartbeat {
-    /// To be called in each round of a loop whose rounds are short.
+    /// Beats. A loop whose rounds are short calls this in each of them.
     pub fn beat(&self) {
         if let Some((_, at)) = self.all.beating().owners.get_mut(&self.number) {
             *at = Instant::now();
         }
     }
 
-    /// Awaits what may come late or never, such as the next caller, and beats meanwhile: to wait for work is not to be stuck.
-    /// As cancel-safe as what it awaits.
+    /// Awaits something that may come late or never, such as the next caller, and beats meanwhile: waiting for work is not being stuck.
+    /// It is as cancel-safe as what it awaits.
     pub async fn idle<F: Future>(&self, work: F) -> F::Output {
         let mut work = std::pin::pin!(work);
         loop {
@@ -125,7 +125,7 @@ mod tests {
         let waiting = tokio::spawn(async move { heartbeat.idle(std::future::pending::<()>()).await });
         sleep(SILENCE_MAX * 3).await;
         assert!(heartbeats.silent().is_empty());
-        // Who has ended is not waited for.
+        // A task that has ended is no longer waited for.
         waiting.abort();
         sleep(SILENCE_MAX * 3).await;
         assert!(heartbeats.silent().is_empty());

@@ -1,4 +1,4 @@
-//! What the live board said over time: a series for each figure of each stream and restream that is or was live.
+//! What the live board has shown over time: a series for each figure of each stream and restream that is or was live.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,28 +10,28 @@ use weir_model::{RestreamId, RestreamStatus, StreamId, StreamStatus};
 use crate::board::{Board, StreamLine};
 use crate::series::{COARSE_SECONDS, COARSE_STEP_SECONDS, FINE_SECONDS, Series};
 
-/// 4,096 x 19 kB are 78 MB when all of them are a day long: 250 streams with four renditions each. What comes later is live on
-/// the board and has no past.
+/// A series that is a day long takes 19 kB, so 4,096 of them take 78 MB: 250 streams with four renditions each. Figures beyond that are
+/// live on the board and have no past.
 pub const SERIES_MAX: usize = 4_096;
 
-/// Whose past.
+/// The stream or restream whose past it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {
     Stream(StreamId),
     Restream(RestreamId),
 }
 
-/// One figure of a subject; `of` is the rendition's name where there are several.
+/// One figure of a subject; `of` names the rendition where there are several.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Metric {
     pub name: &'static str,
     pub of: Option<String>,
 }
 
-/// All figures of one subject; all have the same times.
+/// All figures of one subject, over the same times.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Past {
-    /// The first point's.
+    /// The time of the first point.
     pub from: OffsetDateTime,
     pub step_seconds: u64,
     pub points: usize,
@@ -40,7 +40,7 @@ pub struct Past {
 
 #[derive(Debug)]
 pub struct History {
-    /// Second zero, by a clock that is never set.
+    /// When second zero was, by a clock that is never set.
     began: Instant,
     began_unix_seconds: u64,
     records: Mutex<Records>,
@@ -55,7 +55,7 @@ struct Records {
 #[derive(Debug, Default)]
 struct Record {
     figures: BTreeMap<Metric, Series>,
-    /// Bytes sent and acknowledged when last looked at, and when that was.
+    /// The bytes sent and acknowledged when they were last looked at, and the second of that.
     bytes: Option<(u64, u64, u64)>,
 }
 
@@ -65,7 +65,7 @@ impl History {
         Self { began: Instant::now(), began_unix_seconds, records: Mutex::default() }
     }
 
-    /// Writes down what the board says; once a second.
+    /// Records what the board shows; called once a second.
     pub(crate) fn look(&self, board: &Board, now: Instant) {
         let second = self.second(now);
         let mut records = self.records();
@@ -76,7 +76,7 @@ impl History {
         }
     }
 
-    /// From `since` on, or the last quarter of an hour: by seconds where they are kept, else in steps of ten seconds.
+    /// The past from `since` on, or the last quarter of an hour: in seconds where those are kept, and otherwise in steps of ten seconds.
     pub fn past(&self, subject: Subject, since: Option<OffsetDateTime>, now: Instant) -> Past {
         let end = self.second(now);
         let since = since.map_or(0, |since| u64::try_from(since.unix_timestamp()).unwrap_or(0)).min(end);
@@ -115,7 +115,7 @@ impl History {
 impl Records {
     fn stream(&mut self, second: u64, id: StreamId, line: &StreamLine) {
         let status: StreamStatus = line.status_with_viewers();
-        // A stream that nothing happens in has no past to write down.
+        // A stream without any ingest has no figures to record.
         let Some(ingest) = &status.ingest else { return };
         let subject = Subject::Stream(id);
         let figures = [
@@ -147,7 +147,7 @@ impl Records {
         let record = self.of.entry(subject).or_default();
         let before = record.bytes.replace(now);
         let rate = |bytes: u64, before: u64, seconds: u64| {
-            // A new connection counts from zero.
+            // The bytes of a new connection count from zero.
             Some(bytes.checked_sub(before)? as f64 * 8.0 / seconds as f64)
         };
         if let Some((then, sent, acked)) = before.filter(|(then, ..)| *then < second) {
@@ -164,7 +164,7 @@ impl Records {
         let record = self.of.entry(subject).or_default();
         match record.figures.get_mut(&metric) {
             Some(series) => series.push(second, value),
-            // Most streams never have a viewer of most protocols.
+            // A figure that was never above zero needs no series: most streams never have a viewer by most protocols.
             None if value == 0.0 || self.series >= SERIES_MAX => {}
             None => {
                 self.series += 1;
@@ -173,7 +173,7 @@ impl Records {
         }
     }
 
-    /// What has been quiet for a day has no point left.
+    /// Forgets what has been quiet for a day, and so has no point left.
     fn forget(&mut self, second: u64) {
         self.of.retain(|_, record| {
             record.figures.retain(|_, series| series.end() + COARSE_SECONDS > second);

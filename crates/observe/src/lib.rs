@@ -1,4 +1,5 @@
-//! What is: events, the live board of every stream and restream, and metrics. Everyone tells it, only the API reads it.
+//! What is happening: events, the live board of every stream and restream, and metrics. All stages report here, and whoever shows or
+//! judges the state of the server reads it.
 
 mod audience;
 mod board;
@@ -30,10 +31,10 @@ pub use refusals::{RefusalKind, RefusalReport};
 pub use series::{COARSE_SECONDS, COARSE_STEP_SECONDS, FINE_SECONDS, SERIES_BYTES_MAX};
 pub use wish::{PlatformWarning, RestreamView, RestreamWish, sent};
 
-/// How often the past is written down, and what was held back and warnings that came are told.
+/// How often the past is recorded, and held-back refusals and new warnings are told.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// The handle that is passed to whoever tells or reads; clones share it.
+/// The handle for those who report and those who read; all clones share one state.
 #[derive(Clone, Debug)]
 pub struct Observe {
     shared: Arc<Shared>,
@@ -50,17 +51,17 @@ struct Shared {
     refusals: refusals::Refusals,
     warned: warned::Warned,
     started_at: OffsetDateTime,
-    /// The same by a clock that is never set.
+    /// When the server started, by a clock that is never set.
     began: Instant,
 }
 
 impl Observe {
-    /// For tests and tools: events are numbered by the clock.
+    /// For tests and tools: the first event's id is taken from the clock.
     pub fn new() -> Self {
         Self::with_events_from(u64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000).unwrap_or(1))
     }
 
-    /// The first event gets this id. Who starts a server again sees to it that ids go on rising.
+    /// Gives this id to the first event. Whoever starts a server again makes sure that the ids go on rising.
     pub fn with_events_from(first_id: u64) -> Self {
         let started_at = OffsetDateTime::now_utc();
         let shared = Shared {
@@ -82,7 +83,7 @@ impl Observe {
         self.shared.started_at
     }
 
-    /// For how long this server has run, whatever was done to the wall clock meanwhile.
+    /// How long this server has run, whatever was done to the wall clock meanwhile.
     pub fn uptime(&self) -> Duration {
         self.shared.began.elapsed()
     }
@@ -112,7 +113,8 @@ impl Observe {
         self.shared.load.read()
     }
 
-    /// Counts a refusal, and tells of it unless the same was told a moment ago: then as a number, later.
+    /// Counts a refusal and reports it, unless the same one was reported a
+    /// moment ago: then it becomes part of a number that is reported later.
     pub fn refused(&self, refusal: &RefusalReport<'_>) {
         self.counters().add(refusal.kind.counter(), 1);
         if let Some(due) = self.shared.refusals.note(refusal, Instant::now()) {
@@ -120,7 +122,7 @@ impl Observe {
         }
     }
 
-    /// Writes down the past and tells what was held back, for as long as it is polled.
+    /// Records the past and reports what was held back, for as long as it is polled.
     pub async fn keep_history(self, heartbeat: Heartbeat) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -138,12 +140,12 @@ impl Observe {
         }
     }
 
-    /// `offline` since the server's start for a stream that nothing was heard of.
+    /// The status of a stream; one that has reported nothing is `offline` since the server's start.
     pub fn stream_status(&self, id: StreamId) -> StreamStatus {
         self.board().stream(id).unwrap_or_else(|| StreamStatus::offline(self.shared.started_at))
     }
 
-    /// A restream as it is: what is asked of it and what runs, merged. None: no such restream is stored.
+    /// A restream as it is, merged from what is asked of it and what runs. None where no such restream is stored.
     pub fn restream(&self, id: RestreamId) -> Option<RestreamView> {
         self.board().view(id, |stream| self.stream_status(stream))
     }

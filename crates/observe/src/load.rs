@@ -3,15 +3,15 @@
 use std::fs;
 use std::sync::{Mutex, PoisonError};
 
-/// The kernel counts CPU time in hundredths of a second, on every Linux there is.
+/// The kernel counts CPU time in hundredths of a second on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Figures that the kernel does not give are None.
+/// How busy the machine is; a figure that the kernel does not give is None.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Load {
-    /// Of all cores together, over the last second.
+    /// The share of all cores together over the last second.
     pub cpu_percent: Option<f64>,
-    /// Of one core: the server without its workers.
+    /// The share of one core that the server takes, without its workers.
     pub process_cpu_percent: Option<f64>,
     pub memory_total_bytes: Option<u64>,
     pub memory_available_bytes: Option<u64>,
@@ -23,7 +23,7 @@ pub(crate) struct LoadMeter {
     shared: Mutex<(Counts, Load)>,
 }
 
-/// Of the last look.
+/// The kernel's counts at the last look.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     total: u64,
@@ -32,7 +32,7 @@ struct Counts {
 }
 
 impl LoadMeter {
-    /// Once a second.
+    /// Reads the counts; called once a second.
     pub(crate) fn look(&self) {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let memory = read("/proc/meminfo");
@@ -62,16 +62,16 @@ impl Counts {
         let numbers =
             |text: &str| -> Vec<u64> { text.split_whitespace().map_while(|word| word.parse().ok()).collect() };
         let cpu = numbers(stat.lines().next().unwrap_or_default().trim_start_matches("cpu"));
-        // The program's name may hold blanks and parentheses: what counts comes after the last one.
+        // The program's name may hold blanks and parentheses; the fields that matter come after the last one.
         let after_name = own.rsplit_once(") ").map_or("", |(_, rest)| rest);
         let fields: Vec<&str> = after_name.split_whitespace().collect();
         let ticks = |at: usize| fields.get(at).and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
-        // user, nice, system, idle, iowait, irq, softirq, steal; guests are in user already.
+        // The fields are user, nice, system, idle, iowait, irq, softirq and steal; guests are in user already.
         let at = |index: usize| cpu.get(index).copied().unwrap_or(0);
         Self { total: (0..8).map(at).sum(), idle: at(3) + at(4), process: ticks(11) + ticks(12) }
     }
 
-    /// Percent of the machine, and percent of one core by this process.
+    /// The percentage of the machine, and of one core that this process takes, between two looks.
     fn until(self, later: Self, cores: usize) -> (Option<f64>, Option<f64>) {
         let total = later.total.saturating_sub(self.total);
         if self.total == 0 || total == 0 {

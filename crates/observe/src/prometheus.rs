@@ -1,4 +1,4 @@
-//! The board and the counters as Prometheus text, made when asked.
+//! The board and the counters as Prometheus text, made when it is asked for.
 
 use std::fmt::Write;
 
@@ -93,7 +93,7 @@ fn streams(text: &mut Text, observe: &Observe) {
     }
 }
 
-/// Of a push, and of its restream where it is the primary: connections that were opened, and warnings.
+/// A figure of a push. Where it is its restream's primary, the figure is given the restream's opened connections and warnings.
 type PushFigure<'a> = dyn Fn(&PushStatus, Option<(u64, usize)>) -> Option<f64> + 'a;
 
 fn restreams(text: &mut Text, observe: &Observe) {
@@ -170,7 +170,7 @@ impl Text {
     }
 }
 
-/// As the exposition format asks: a name with a quote in it must not end its label.
+/// Escapes a label's value as the exposition format asks: a name with a quote in it must not end its label.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

@@ -1,4 +1,4 @@
-//! Who was refused, told sparingly: anybody outside can be refused, as often and as fast as they like. Pure: time is an argument.
+//! Reports refusals sparingly: anybody outside can be refused, as often and as fast as they like. It is pure; the time is an argument.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -12,16 +12,16 @@ use weir_model::EventKind;
 use crate::Counter;
 use crate::event::fields;
 
-/// The same refusal of the same address is told again after this, with how many there were meanwhile.
+/// The same refusal of the same address is reported again after this time, with the number of those in between.
 const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
-/// Of all addresses together: an attack from everywhere is a list of ten a second, not a full log.
+/// At most this many refusals of all addresses together are reported: an attack from everywhere gives ten lines a second, not a full log.
 const TOLD_PER_SECOND: u32 = 10;
 
-/// Refusals that are remembered, at about 300 bytes each. What does not fit is told as a number.
+/// At most this many refusals are remembered, at about 300 bytes each. Others are reported as a number.
 const REMEMBERED_MAX: usize = 1_000;
 
-/// What somebody wanted and did not get.
+/// What somebody asked for and did not get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RefusalKind {
     Publish,
@@ -33,7 +33,7 @@ pub enum RefusalKind {
 impl RefusalKind {
     pub const ALL: [Self; 3] = [Self::Publish, Self::Play, Self::Call];
 
-    /// The type of its events.
+    /// The kind of its events.
     pub const fn event(self) -> EventKind {
         match self {
             Self::Publish => EventKind::IngestRefused,
@@ -57,9 +57,9 @@ pub struct RefusalReport<'a> {
     pub kind: RefusalKind,
     pub protocol: &'a str,
     pub remote: SocketAddr,
-    /// Whom that address stands for (`weir_net::network`): refusals of one are told together.
+    /// The network that stands for the address (`weir_net::network`): refusals of one network are reported together.
     pub network: IpAddr,
-    /// In the protocol's own words.
+    /// The protocol's own word for the reason.
     pub code: &'a str,
     pub message: &'a str,
 }
@@ -80,19 +80,19 @@ pub(crate) struct Refusals {
 #[derive(Debug, Default)]
 struct Book {
     entries: HashMap<u64, Entry>,
-    /// What no entry could be made for.
+    /// The refusals that there was no room to remember.
     elsewhere: HashMap<RefusalKind, u64>,
     pace: Pace,
 }
 
-/// Counts what is told within a second.
+/// Counts what is reported within a second.
 #[derive(Debug, Default)]
 struct Pace {
     second: Option<Instant>,
     told: u32,
 }
 
-/// One reason for one address.
+/// The refusals of one address for one reason.
 #[derive(Debug)]
 struct Entry {
     kind: RefusalKind,
@@ -102,7 +102,7 @@ struct Entry {
 }
 
 impl Refusals {
-    /// Notes one; what is to be told of it at once, if anything.
+    /// Notes a refusal, and gives what is to be reported at once, if anything.
     pub(crate) fn note(&self, refusal: &RefusalReport<'_>, now: Instant) -> Option<Due> {
         let key =
             self.hasher.hash_one((refusal.kind, refusal.protocol, refusal.network, refusal.code, refusal.message));
@@ -128,7 +128,7 @@ impl Refusals {
         due
     }
 
-    /// What was held back and is due by now; to be asked once a second.
+    /// What was held back and is due by now; called once a second.
     pub(crate) fn take_due(&self, now: Instant) -> Vec<Due> {
         let mut due = Vec::new();
         let mut guard = self.book();
@@ -221,7 +221,7 @@ mod tests {
         let (mut lines, mut counted, mut noted) = (0_usize, 0, 0);
         for second in 0..300_u64 {
             let now = start + Duration::from_secs(second);
-            // For a minute, 1,000 addresses a second that were never seen before.
+            // For a minute there are 1,000 new addresses a second.
             let attack = if second < 60 { 0..1_000_u32 } else { 0..0 };
             let mut due = refusals.take_due(now);
             for n in attack {

@@ -1,36 +1,36 @@
-//! One figure over time: every second of a quarter of an hour, every ten seconds of a day, in bounded memory.
+//! One figure over time, in bounded memory: every second of a quarter of an hour, and every ten seconds of a day.
 
 use std::collections::VecDeque;
 
-/// Seconds that are kept one by one.
+/// This many seconds are kept one by one.
 pub const FINE_SECONDS: u64 = 15 * 60;
 
-/// Seconds in one point of the long view.
+/// One point of the long view stands for so many seconds.
 pub const COARSE_STEP_SECONDS: u64 = 10;
 
-/// Seconds of the long view.
+/// The long view reaches back this many seconds.
 pub const COARSE_SECONDS: u64 = 24 * 3600;
 
 const FINE_POINTS: usize = FINE_SECONDS as usize;
 const COARSE_POINTS: usize = (COARSE_SECONDS / COARSE_STEP_SECONDS) as usize;
 
-/// What a full series takes: 2 bytes for each of 900 + 8,640 points are 19 kB. A stream with four renditions has about 16
-/// (300 kB), a restream three (57 kB).
+/// What a full series takes: 2 bytes for each of 900 + 8,640 points are 19 kB. A stream with four renditions has about 16 series (300
+/// kB), a restream three (57 kB).
 pub const SERIES_BYTES_MAX: usize = (FINE_POINTS + COARSE_POINTS) * size_of::<u16>();
 
-/// Points stand for seconds by their place: `end` is the second after the newest one.
+/// A point's second follows from its place: `end` is the second after the newest point.
 #[derive(Debug, Default)]
 pub(crate) struct Series {
     fine: VecDeque<u16>,
     coarse: VecDeque<u16>,
     end: u64,
-    /// Of the point of the long view that is not complete yet.
+    /// The sum of the long view's point that is not complete yet.
     sum: f64,
     count: u32,
 }
 
 impl Series {
-    /// Seconds that nothing was said about are gaps. A second that was told already is told.
+    /// Adds a second's value. Seconds that were left out become gaps; a second that has its value already keeps it.
     pub(crate) fn push(&mut self, second: u64, value: f64) {
         if self.fine.is_empty() || second >= self.end + COARSE_SECONDS {
             *self = Self { end: second, ..Self::default() };
@@ -49,14 +49,14 @@ impl Series {
         self.end
     }
 
-    /// The points of the seconds from..to, gaps as None.
+    /// The points of the seconds from..to; a gap is None.
     pub(crate) fn fine(&self, from: u64, to: u64) -> Vec<Option<f64>> {
         let first = self.end - self.fine.len() as u64;
         let at = |second: u64| self.fine.get(usize::try_from(second.checked_sub(first)?).ok()?).copied();
         (from..to).map(|second| at(second).and_then(unpacked)).collect()
     }
 
-    /// The same in steps of [`COARSE_STEP_SECONDS`]; `from` and `to` count steps.
+    /// The points in steps of [`COARSE_STEP_SECONDS`]; `from` and `to` count steps.
     pub(crate) fn coarse(&self, from: u64, to: u64) -> Vec<Option<f64>> {
         let first = self.end / COARSE_STEP_SECONDS - self.coarse.len() as u64;
         let at = |step: u64| self.coarse.get(usize::try_from(step.checked_sub(first)?).ok()?).copied();
@@ -82,7 +82,7 @@ fn put(points: &mut VecDeque<u16>, point: u16, points_max: usize) {
     if points.len() == points_max {
         points.pop_front();
     } else if points.len() == points.capacity() {
-        // By itself it would double beyond what is ever used.
+        // By itself the memory would double beyond what is ever used.
         points.reserve_exact((points_max - points.len()).min(points.len().max(16)));
     }
     points.push_back(point);
@@ -92,17 +92,18 @@ const GAP: u16 = u16::MAX;
 const MANTISSA_BITS: u32 = 11;
 const MANTISSA_MAX: u64 = (1 << MANTISSA_BITS) - 1;
 const EXPONENT_MAX: u32 = 30;
-/// What the smallest step is worth: rates of pictures and keyframes have decimals.
+/// A value is kept in thousandths: rates of pictures and keyframes have decimals.
 const PER_ONE: f64 = 1_000.0;
 
-/// Thousandths as a float of 16 bits without a sign: 11 bits are 0.05 % of the value, 5 bits of exponent reach 2 Gbps x 1000.
+/// Packs thousandths into an unsigned float of 16 bits: 11 bits of mantissa
+/// are 0.05 % of the value, and 5 bits of exponent reach 2 Gbps x 1000.
 fn packed(value: Option<f64>) -> u16 {
     let Some(value) = value.filter(|value| value.is_finite()) else { return GAP };
     // The cast saturates.
     let thousandths = (value.max(0.0) * PER_ONE).round() as u64;
     let bits = |value: u64| u64::BITS - value.leading_zeros();
     let shift = bits(thousandths).saturating_sub(MANTISSA_BITS);
-    // To the nearest, which may be one bit more.
+    // The mantissa is rounded to the nearest, which may need one bit more.
     let rounded = thousandths.saturating_add((1 << shift) >> 1);
     let exponent = bits(rounded).saturating_sub(MANTISSA_BITS);
     if exponent > EXPONENT_MAX {

@@ -1,4 +1,4 @@
-//! Warnings of restreams as events: each is told when it comes, of the same merge that the API and the metrics read.
+//! Restreams' warnings as events: each is told when it comes, from the same merge that the API and the metrics read.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,10 +9,10 @@ use weir_model::RestreamId;
 use crate::event::fields;
 use crate::wish::{RestreamView, RestreamWish};
 
-/// A figure that swings around a limit is one warning: it is told again when it was away for so long.
+/// A figure that swings around a limit gives one warning: it is told again only after it was away for so long.
 const AWAY_MIN: Duration = Duration::from_secs(60);
 
-/// When what was told held last, by its code.
+/// When each warning that was told held last, by its code.
 type Told = BTreeMap<String, Instant>;
 
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ pub(crate) struct Warned {
 pub(crate) type EventFields = serde_json::Map<String, serde_json::Value>;
 
 impl Warned {
-    /// What is to be told of now. Of a restream that is not to run nothing is: what it would be sent harms nobody.
+    /// The warnings to be told now. A restream that is not to run has none: what it would be sent harms nobody.
     pub(crate) fn look(
         &self,
         restreams: &[(RestreamId, RestreamWish, RestreamView)],
@@ -89,7 +89,7 @@ mod tests {
             (1, true, &["a"], &[]),
             (2, true, &["a", "b", "b"], &["b"]),
             (3, true, &["b"], &[]),
-            // It swings.
+            // Warning a swings: it comes back too soon to be told again.
             (40, true, &["a", "b"], &[]),
             (41, true, &["b"], &[]),
             (100, true, &["a", "b"], &["a"]),

@@ -1,4 +1,5 @@
-//! What is asked of a restream, and what that makes of what its stages tell: its status, its verdicts and its warnings, merged when read.
+//! What is asked of a restream. With what its stages report it makes the
+//! restream's status, verdicts and warnings, merged when they are read.
 //!
 //! The API, the metrics and the events all read this merge, so that they can't say different things.
 
@@ -8,37 +9,37 @@ use weir_model::{
     Warning, check_platform,
 };
 
-/// Told by whoever reads what is stored, whenever that was changed.
+/// What is asked of a restream. The reader of what is stored sets it, whenever that was changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RestreamWish {
     pub stream_id: StreamId,
     pub name: String,
     pub active: bool,
-    /// Why the server stopped it.
+    /// Why the server stopped the restream.
     pub stop_reason: Option<ReasonCode>,
     pub changed_at: OffsetDateTime,
-    /// The stream's rendition that it sends, by the name that the stream's status has for it.
+    /// The stream's rendition that is sent, by its name in the stream's status.
     pub sends: String,
-    /// What it asks for; None for the source as it is.
+    /// The rendition that is asked for; None for the source as it is.
     pub rendition: Option<Rendition>,
-    /// Whose rules hold for what it sends.
+    /// The platform whose rules hold for what is sent.
     pub platform: Option<Platform>,
-    /// What its addresses say that will not do what was meant.
+    /// Warnings about addresses that will not do what was meant.
     pub advice: Vec<Warning>,
     pub backup_advice: Vec<Warning>,
 }
 
-/// A rule of a platform that is broken.
+/// A platform's rule that is broken.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlatformWarning {
     pub code: &'static str,
     pub message: String,
     pub since: OffsetDateTime,
-    /// A rendition that breaks none.
+    /// A rendition that breaks no rule.
     pub suggestion: Option<Rendition>,
 }
 
-/// A restream as it is, all told.
+/// A restream as it is, with all that is known of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RestreamView {
     pub status: RestreamStatus,
@@ -47,7 +48,7 @@ pub struct RestreamView {
 }
 
 impl RestreamView {
-    /// Of all its authors, as code and message.
+    /// The warnings of all authors, as code and message.
     pub fn warnings(&self) -> impl Iterator<Item = (&str, &str)> {
         let backup = self.status.backup.iter().flat_map(|push| &push.warnings);
         let pushes = self.status.push.warnings.iter().chain(backup);
@@ -57,7 +58,7 @@ impl RestreamView {
 }
 
 impl RestreamWish {
-    /// `running` is what its pushes tell, None where none runs; `source` is how its stream does.
+    /// Merges this wish with `running`, which is what the pushes report (None where none runs), and `source`, the state of the stream.
     pub fn merged_with(&self, running: Option<RestreamStatus>, source: &StreamStatus) -> RestreamView {
         RestreamView {
             status: self.status(running),
@@ -66,14 +67,14 @@ impl RestreamWish {
         }
     }
 
-    /// What runs says, and what is asked for where nothing runs (yet, or any more).
+    /// The status of what runs, or of what is asked for where nothing runs yet, or any more.
     fn status(&self, running: Option<RestreamStatus>) -> RestreamStatus {
         let running = running.filter(|status| status.push.state != RestreamState::Stopped || status.backup.is_some());
         let mut status = running.unwrap_or_else(|| RestreamStatus::stopped(self.changed_at));
         if status.push.state == RestreamState::Stopped {
             status.push = PushStatus::stopped(self.changed_at);
             if self.active {
-                // Started, and the reconciler has not come round yet.
+                // It was started, and the reconciler has not come round yet.
                 status.push.state = RestreamState::AwaitingStream;
             } else {
                 status.push.reason = self.stop_reason.map(stopped_for);
@@ -86,7 +87,7 @@ impl RestreamWish {
         status
     }
 
-    /// What the platform at the other end will hold against what it is, or would be, sent.
+    /// What the platform's rules object to in what the restream is sent, or would be.
     fn platform_warnings(&self, source: &StreamStatus) -> Vec<PlatformWarning> {
         let Some(platform) = &self.platform else { return Vec::new() };
         let Some(sent) = sent(self.rendition.as_ref(), source) else { return Vec::new() };
@@ -102,7 +103,7 @@ impl RestreamWish {
     }
 }
 
-/// What goes out for a rendition, None for the source as it is; None while it is not known what comes in.
+/// What goes out for a rendition, or for the source as it is where that is None; None while it is not known what comes in.
 pub fn sent(rendition: Option<&Rendition>, source: &StreamStatus) -> Option<Sent> {
     let source = source.ingest.as_ref().map(|ingest| Sent::source(ingest, &source.warnings));
     match rendition {
@@ -178,7 +179,7 @@ mod tests {
             (true, None, runs(Stopped), AwaitingStream, None),
             (false, None, None, Stopped, None),
             (false, Some(ReasonCode::SourceTimeout), None, Stopped, Some(ReasonCode::SourceTimeout)),
-            // It is being told goodbye.
+            // The destination is being told goodbye.
             (false, None, runs(Streaming), Streaming, None),
         ] {
             let view = wish(active, stop_reason).merged_with(running, &live(2.0));

@@ -1,12 +1,12 @@
-//! Which file the worker is: named by the environment, or beside the server's own.
+//! Which file the worker is: the one that the environment names, or the one beside the server's own.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// The name of the file, and of the process.
+/// The name of the worker's file, and of its process.
 pub const WORKER_NAME: &str = "weir-worker";
 
-/// Names the file where it is elsewhere.
+/// The environment variable that names the file where it lies elsewhere.
 pub const WORKER_VARIABLE: &str = "WEIR_WORKER";
 
 /// A worker's file that was there when it was looked for.
@@ -21,13 +21,13 @@ pub struct WorkerMissing(pub PathBuf);
 
 impl WorkerBinary {
     pub fn find() -> Result<Self, WorkerMissing> {
-        // `/proc/self/exe` says "(deleted)" of a server that was replaced by an update while it runs; the file that it lay
-        // beside is still the right one.
+        // After an update `/proc/self/exe` says "(deleted)" of the server that
+        // still runs; the worker beside its old place is still the right one.
         let server = std::env::current_exe().unwrap_or_default();
         Self::choose(std::env::var_os(WORKER_VARIABLE), &server)
     }
 
-    /// The one at a known place.
+    /// The worker at a known place.
     pub fn at(path: impl Into<PathBuf>) -> Result<Self, WorkerMissing> {
         let path = path.into();
         if path.is_file() { Ok(Self { path }) } else { Err(WorkerMissing(path)) }

@@ -1,51 +1,51 @@
-//! What a worker may take of the machine, held by the kernel where it lets us: a control group (v2) for each; elsewhere less is
-//! held, and it is said what.
+//! What a worker may take of the machine. The kernel holds it to that where it lets us, with a control group (v2) for each worker;
+//! elsewhere less is held, and the server says what.
 
 use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Where systemd and containers have it.
+/// Where systemd and containers mount the control groups.
 const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 
 /// The scheduler deals a control group's share out of periods of this length.
 const CPU_PERIOD_US: u64 = 100_000;
 
-/// Groups of workers are named so, with the process's number behind it.
+/// A worker's group has this name, followed by the number of its process.
 const CAGE: &str = "weir-worker-";
 
-/// How much less important a worker with a share is, where no share can be held: it gives way to whatever else wants the CPU.
+/// The niceness of a worker that has a CPU limit where the kernel can't hold it: it gives way to whatever else wants the CPU.
 pub(crate) const NICE_WITHOUT_CGROUP: u8 = 10;
 
 /// The most that one worker may take.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct WorkerLimits {
     pub memory_bytes: u64,
-    /// None: all that there are.
+    /// The most cores it may take; None means all.
     pub cpu_cores: Option<f64>,
 }
 
-/// How workers are held. Made once, by the server.
+/// How workers are held. The server makes it once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cages {
-    /// Where control groups can be made; or why they can't.
+    /// The folder in which control groups can be made, or why they can't.
     folder: Result<PathBuf, String>,
 }
 
 impl Cages {
-    /// Looks whether control groups may be made here. A server that is not alone in its own, or whose own was not given to it,
-    /// leaves everything as it is.
+    /// Finds out whether control groups may be made here. Where the server
+    /// shares its own group, or was not given it, everything stays as it is.
     pub fn open() -> Self {
         Self::in_folder(Path::new(CGROUP_ROOT), &own_groups(), std::process::id())
     }
 
-    /// The same without changing anything, for who only wants to know.
+    /// Finds out the same without changing anything, for a caller that only wants to know.
     pub fn look() -> Self {
         Self { folder: given(Path::new(CGROUP_ROOT), &own_groups()) }
     }
 
-    /// Of a server that makes none.
+    /// The cages of a server that makes none.
     pub fn none(reason: &str) -> Self {
         Self { folder: Err(reason.to_owned()) }
     }
@@ -54,7 +54,8 @@ impl Cages {
         Self { folder: delegated(root, own, pid) }
     }
 
-    /// A cage for a process that was just started. None where there can be none: what is held then is what it says of itself.
+    /// Makes a cage for a process that was just started. None where no control
+    /// group can be made; the limits that the process sets for itself must do then.
     pub(crate) fn hold(&self, pid: u32, limits: WorkerLimits) -> Option<Cage> {
         let folder = self.folder.as_ref().ok()?;
         sweep(folder);
@@ -68,13 +69,13 @@ impl Cages {
         }
     }
 
-    /// Whether the kernel holds them; otherwise they are nice instead.
+    /// Whether the kernel holds the workers; where it does not, they are nice instead.
     pub(crate) fn are_held(&self) -> bool {
         self.folder.is_ok()
     }
 }
 
-/// What is in force, for logs and `weir doctor`.
+/// Says what is in force, for logs and `weir doctor`.
 impl fmt::Display for Cages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.folder {
@@ -90,7 +91,7 @@ impl fmt::Display for Cages {
     }
 }
 
-/// One worker's control group, gone when this is dropped after the process.
+/// One worker's control group. It is removed when this is dropped, which must be after the process has ended.
 #[derive(Debug)]
 pub(crate) struct Cage {
     folder: PathBuf,
@@ -101,7 +102,7 @@ impl Cage {
         let write = |file: &str, text: String| fs::write(self.folder.join(file), text);
         fs::create_dir_all(&self.folder)?;
         write("memory.max", limits.memory_bytes.to_string())?;
-        // Swapped out it would be a second behind for each picture.
+        // A worker that is swapped out would be a second late for each picture.
         let _ = write("memory.swap.max", "0".to_owned());
         if let Some(cores) = limits.cpu_cores {
             write("cpu.max", format!("{} {CPU_PERIOD_US}", (cores * CPU_PERIOD_US as f64) as u64))?;
@@ -112,14 +113,14 @@ impl Cage {
 
 impl Drop for Cage {
     fn drop(&mut self) {
-        // A group can be removed when nothing runs in it any more; one that is left takes some kilobytes of the kernel's.
+        // A group can only be removed when nothing runs in it any more; one that stays takes some kilobytes of the kernel's memory.
         if let Err(error) = fs::remove_dir(&self.folder) {
             tracing::debug!(folder = %self.folder.display(), %error, "a worker's control group stays");
         }
     }
 }
 
-/// Removes what workers left that were killed with nobody waiting for them; the kernel keeps what is in use.
+/// Removes the groups of workers that were killed with nobody waiting for them; the kernel keeps those that are in use.
 fn sweep(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(CAGE) {
@@ -128,7 +129,7 @@ fn sweep(folder: &Path) {
     }
 }
 
-/// Which groups the server is in, a line each.
+/// The groups that the server is in, a line each.
 fn own_groups() -> String {
     fs::read_to_string("/proc/self/cgroup").unwrap_or_default()
 }
@@ -149,20 +150,20 @@ fn denied(error: &io::Error) -> String {
     format!("control groups can't be made here (systemd: Delegate=yes): {error}")
 }
 
-/// Whether that list of controllers has memory and cpu.
+/// Whether that list of controllers has both memory and cpu.
 fn holds_both(list: &Path) -> Result<bool, String> {
     let text = fs::read_to_string(list);
     let text = text.map_err(|error| format!("the server's control group can't be read: {error}"))?;
     Ok(["memory", "cpu"].iter().all(|name| text.split_whitespace().any(|word| word == *name)))
 }
 
-/// The server's own control group, made ready to have others below it.
+/// Prepares the server's own control group to have others below it.
 fn delegated(root: &Path, own: &str, pid: u32) -> Result<PathBuf, String> {
     let folder = given(root, own)?;
     if holds_both(&folder.join("cgroup.subtree_control"))? {
         return Ok(folder);
     }
-    // A group has either processes or groups with controllers below it: the server goes into one of its own first.
+    // A group has either processes or groups with controllers below it, so the server moves into a group of its own first.
     let home = folder.join(format!("weir-{pid}"));
     fs::create_dir(&home).map_err(|error| denied(&error))?;
     let moved = fs::write(home.join("cgroup.procs"), pid.to_string())
@@ -181,7 +182,7 @@ mod tests {
 
     const LIMITS: WorkerLimits = WorkerLimits { memory_bytes: 1 << 30, cpu_cores: Some(1.5) };
 
-    /// Plain files where the kernel has its own.
+    /// Makes plain files where the kernel has its own.
     fn group(controllers: &str, enabled: &str) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         let own = root.path().join("system.slice/weir.service");

@@ -8,25 +8,25 @@ use crate::environment::{self, CUDA_CACHE, FOLDER_LISTS};
 use crate::job::WorkerJob;
 use crate::launcher::{DATA_MAX_VARIABLE, NICE_VARIABLE};
 
-/// Read by every child.
+/// What every child may read.
 const READABLE: &[&str] = &[
-    // Programs' libraries and what lies beside them, and where NixOS has both.
+    // The libraries of programs and what lies beside them; on NixOS both are in the store.
     "/usr",
     "/lib",
     "/lib64",
     "/opt",
     "/nix/store",
     "/run/opengl-driver",
-    // The dynamic linker's list of them.
+    // The dynamic linker's list of libraries.
     "/etc/ld.so.cache",
     "/etc/ld.so.preload",
-    // Drivers' settings.
+    // The settings of graphics drivers.
     "/etc/libva.conf",
     "/etc/drirc",
     "/etc/glvnd",
     "/etc/nvidia",
     "/etc/localtime",
-    // Which cards and processors there are.
+    // The cards and processors of the machine.
     "/sys",
     "/run/udev/data",
     "/proc/self",
@@ -44,19 +44,19 @@ const READABLE: &[&str] = &[
     "/dev/zero",
 ];
 
-/// Libraries may be run too, the dynamic linker being one, and GStreamer's scanner of plugins lies among them.
+/// Folders whose files may be run: the dynamic linker is a library, and GStreamer's scanner of plugins lies among them.
 const PROGRAMS: &[&str] =
     &["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/libexec", "/usr/local/lib", "/usr/local/libexec", "/nix/store"];
 
-/// Cards, by how the names of their devices in `/dev` begin. Not "nv": disks are nvme.
+/// How the names of cards in `/dev` begin. "nv" alone will not do: disks are called nvme.
 const CARDS: &[&str] = &["nvidia", "nvhost", "nvmap", "dri", "dxg"];
 
-/// CUDA makes files there that all its contexts of a process share.
+/// CUDA makes files here that all its contexts in a process share.
 const SHARED_MEMORY: &str = "/dev/shm";
 
-/// Takes everything else away. Must be called first of all, while there is one thread.
+/// Takes everything else away from this process. It must be called first of all, while there is one thread.
 pub fn confine(job: &WorkerJob) -> Report {
-    // Where it can't be set it only looks like another one.
+    // Without its name the process only looks like another one, which is no reason to fail.
     let _ = rustix::thread::set_name(job.process_name());
     of(job, &|name| std::env::var_os(name)).enter()
 }
@@ -79,20 +79,20 @@ fn of(job: &WorkerJob, variable: &dyn Fn(&str) -> Option<std::ffi::OsString>) ->
     devices.extend(cards());
     let mut writable = Vec::new();
     if let Some(registry) = environment::registry(variable) {
-        // It is written anew beside the old one.
+        // The registry is written anew beside the old file, so its folder must be writable.
         match registry.parent().filter(|_| looks_for_plugins) {
             Some(folder) => writable.push(folder.to_owned()),
             None => readable.push(registry),
         }
     }
     if has_nvidia() {
-        // Compiling for a card takes as long as the rest of a start, so what is compiled is kept by whoever is first.
+        // Compiling for a card takes as long as the rest of a start, so the first child keeps what it has compiled.
         writable.extend(variable(CUDA_CACHE).map(PathBuf::from));
         writable.push(SHARED_MEMORY.into());
     }
     let mut programs = paths(PROGRAMS);
     if looks_for_plugins {
-        // Its scanner is another process.
+        // The scanner of plugins is another process, which the child must be able to see and run.
         readable.push("/proc".into());
         programs.extend(
             ["GST_PLUGIN_SCANNER", "GST_PLUGIN_SCANNER_1_0"]

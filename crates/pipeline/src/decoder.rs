@@ -1,4 +1,4 @@
-//! Bytes of a worker's socket into messages: sans-IO, bounded, and strict about what it takes.
+//! Reads messages from the bytes of a worker's socket: sans-IO, bounded, and strict about what it takes.
 
 use bytes::{Buf, Bytes, BytesMut};
 use serde::de::DeserializeOwned;
@@ -11,7 +11,7 @@ use crate::message::{
     PROTOCOL_VERSION, TRACK_HEAD_BYTES, TrackConfig, WireFrame, codec_from_byte,
 };
 
-/// What can't be a message of ours. The connection is over then.
+/// Bytes that can't be a message of ours. The connection is over then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProtocolFault {
     #[error("a message of unknown kind {0}")]
@@ -24,7 +24,7 @@ pub enum ProtocolFault {
     Greeting,
     #[error("the other end speaks version {0} of the protocol, not {PROTOCOL_VERSION}: two releases are mixed")]
     Version(u16),
-    #[error("a logo at no place that there is")]
+    #[error("a logo at an unknown place")]
     Placement,
     #[error("an unknown codec")]
     Codec,
@@ -32,12 +32,12 @@ pub enum ProtocolFault {
     Json(String),
 }
 
-/// From here on a body takes the memory that it was read into along with it, which is then at most twice as large (a read
-/// makes room for 64 KiB); a shorter one is copied out. It would hold on to all of that memory: the configuration of a track for
-/// as long as a playlist names the track, a second of small frames five megabytes.
+/// A body of this size or more is handed out in the memory that it was read into, which is then at most twice as large (a read makes room
+/// for 64 KiB). A shorter body is copied out, as it would hold on to all of that memory: the configuration of a track for as long as a
+/// playlist names the track, a second of small frames five megabytes.
 const HANDED_OVER_BYTES_MIN: usize = 64 << 10;
 
-/// Bytes are put into [`Decoder::buffer`], messages come out of [`Decoder::next_message`].
+/// Takes bytes in [`Decoder::buffer`], and gives messages from [`Decoder::next_message`].
 #[derive(Debug, Default)]
 pub struct Decoder {
     buffer: BytesMut,
@@ -49,7 +49,7 @@ impl Decoder {
         Self::default()
     }
 
-    /// Where what was read goes, at its end.
+    /// The buffer to whose end what was read is appended.
     pub fn buffer(&mut self) -> &mut BytesMut {
         &mut self.buffer
     }
@@ -70,7 +70,7 @@ impl Decoder {
             return Err(ProtocolFault::Greeting);
         }
         if self.buffer.len() < HEADER_BYTES + bytes {
-            // What is to come is bounded by the kind, so room for it can be made at once.
+            // The kind bounds the length of the body, so room for all of it can be made at once.
             self.buffer.reserve(HEADER_BYTES + bytes - self.buffer.len());
             return Ok(None);
         }
@@ -88,7 +88,7 @@ impl Decoder {
     }
 }
 
-/// The body's length has been checked against its kind.
+/// Reads a body whose length has been checked against its kind.
 fn read(kind: Kind, flags: u8, mut body: Bytes) -> Result<Message, ProtocolFault> {
     let length = ProtocolFault::Length { bytes: body.len() };
     Ok(match kind {
@@ -132,7 +132,7 @@ fn read(kind: Kind, flags: u8, mut body: Bytes) -> Result<Message, ProtocolFault
     })
 }
 
-/// An empty body is no logo.
+/// Reads a logo; an empty body means that there is none.
 fn logo(mut body: Bytes) -> Result<Option<Logo>, ProtocolFault> {
     if body.is_empty() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! `pipelines/encoders`: one file per encoder element, saying how our knobs map to its properties and units.
+//! The files of `pipelines/encoders`, one per encoder element: each says how our settings map to the element's properties and units.
 
 use std::collections::BTreeMap;
 
@@ -33,27 +33,27 @@ pub struct EncoderFile {
     #[serde(skip)]
     pub id: String,
     pub title: String,
-    /// What is proven or fails together: "nvenc", "qsv", "va", "x264", ...
+    /// Encoders of one family are proven or fail together: "nvenc", "qsv", "va", "x264", ...
     pub family: String,
     pub codec: VideoCodec,
     pub element: String,
-    /// The GStreamer versions that have it so, both ends included; no end: up to the newest.
+    /// The GStreamer versions whose element is as described, both ends included. Without an end it is described up to the newest.
     pub from: Version,
     pub until: Option<Version>,
     pub memory: Memory,
-    /// Our names of profiles to those in caps.
+    /// Our names of profiles, and their names in caps.
     pub profiles: BTreeMap<String, String>,
-    /// What encoding in software costs, for admission; None for hardware.
+    /// The cores that encoding in software takes, for admission; None for hardware.
     pub cores_per_megapixel_second: Option<f64>,
     pub bitrate: Bitrate,
     pub buffer: Option<Buffer>,
-    /// What it is told of pictures in place of what they are, as caps.
+    /// The caps that the element is shown in place of the real ones of its pictures.
     pub told: Option<String>,
     pub keyframes: Keyframes,
     pub set: Sets,
 }
 
-/// Where raw pictures are.
+/// The memory in which raw pictures are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Memory {
@@ -67,7 +67,7 @@ pub enum Memory {
 #[serde(deny_unknown_fields)]
 pub struct Bitrate {
     pub property: String,
-    /// What one step of the property is.
+    /// The bits per second of one step of the property.
     pub bits_each: u32,
     pub max: Option<u32>,
 }
@@ -78,7 +78,7 @@ pub struct Bitrate {
 pub struct Buffer {
     pub property: String,
     pub unit: BufferUnit,
-    /// Some devices do not have it: the element is asked before it is set.
+    /// Some devices do not have the property, so the element is asked before it is set.
     #[serde(default)]
     pub optional: bool,
 }
@@ -86,12 +86,12 @@ pub struct Buffer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BufferUnit {
-    /// Of the bitrate.
+    /// Milliseconds of the bitrate.
     Ms,
     Kbit,
 }
 
-/// The longest distance between keyframes: a fixed value, or so many of our GOPs.
+/// The longest distance between keyframes: a fixed value, or a number of our GOPs.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Keyframes {
@@ -99,7 +99,7 @@ pub struct Keyframes {
     pub value: Option<i64>,
     pub gops: Option<u32>,
     pub max: Option<u32>,
-    /// It does not take orders for keyframes: it begins anew for each.
+    /// The element takes no requests for keyframes, so it is started anew for each.
     #[serde(default)]
     pub by_restart: bool,
 }
@@ -115,7 +115,7 @@ pub struct Sets {
     pub vbr: BTreeMap<String, Value>,
 }
 
-/// A property's value; in texts `{kbit}` stands for the bitrate.
+/// A property's value; in a text, `{kbit}` stands for the bitrate.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub enum Value {
@@ -147,7 +147,7 @@ impl From<Version> for String {
 }
 
 impl EncoderFile {
-    /// Development versions are odd and count as the stable one that follows.
+    /// Whether the file describes this version. Development versions are odd, and count as the stable one that follows.
     pub fn is_for(&self, version: Version) -> bool {
         let version = Version { minor: version.minor.next_multiple_of(2), ..version };
         self.from <= version && self.until.is_none_or(|until| version <= until)
@@ -165,7 +165,7 @@ impl EncoderFile {
         (&self.bitrate.property, Value::Number(steps.cast_signed()))
     }
 
-    /// The rate control's buffer, `ms` of the bitrate.
+    /// The size of the rate control's buffer for `ms` of the bitrate.
     pub fn buffer_setting(&self, kbps: u32, ms: u32) -> Option<(&str, Value)> {
         let buffer = self.buffer.as_ref()?;
         let size = match buffer.unit {
@@ -184,7 +184,7 @@ impl EncoderFile {
     }
 }
 
-/// An encoder file that can't be read; a test holds that those compiled in can.
+/// An encoder file that can't be read. A test makes sure that those compiled in can.
 #[derive(Debug, thiserror::Error)]
 #[error("encoder {id}: {source}")]
 pub struct EncodersFault {
@@ -192,14 +192,14 @@ pub struct EncodersFault {
     source: Box<toml::de::Error>,
 }
 
-/// All encoders known, best first within a codec.
+/// All known encoders, best first within a codec.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Encoders {
     all: Vec<EncoderFile>,
 }
 
 impl Encoders {
-    /// The ones compiled in.
+    /// Loads the files that are compiled in.
     pub fn load() -> Result<Self, EncodersFault> {
         let mut all = Vec::with_capacity(FILES.len());
         for (id, text) in FILES {

@@ -1,31 +1,31 @@
-//! What a child of the server is for: said in its arguments, shown in its name.
+//! What a child of the server is for. Its arguments say so, and its process name shows it.
 
 use std::ffi::CStr;
 use std::time::Duration;
 
 use crate::WorkerLimits;
 
-/// Of all jobs but a stream's: what they work on is one picture, or a few small ones.
+/// The limits of all jobs but a stream's: they work on one picture, or a few small ones.
 const SHORT_LIMITS: WorkerLimits = WorkerLimits { memory_bytes: 1 << 30, cpu_cores: None };
 
-/// The slowest try of an encoder takes some seconds of a core; nobody waits for longer than ten seconds.
+/// The slowest try of an encoder takes some seconds of a core, and nobody waits for longer than ten seconds.
 const SHORT_CPU: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WorkerJob {
-    /// One stream's renditions, for as long as the server holds its socket.
+    /// Makes one stream's renditions, for as long as the server holds its socket.
     Stream,
-    /// One picture.
+    /// Makes one picture.
     Thumbnail,
-    /// What GStreamer has here. Looks for plugins anew, and keeps what it found for the others.
+    /// Lists what GStreamer has here. It looks for plugins anew, and keeps what it found for the other children.
     Inventory,
-    /// Whether an encoder or a decoder works.
+    /// Tries whether an encoder or a decoder works.
     Proof { what: String, on_card: bool },
-    /// What a child can't be kept from on this machine.
+    /// Reports what a child can't be kept from on this machine.
     Confinement,
 }
 
-/// As arguments and process names say them.
+/// The words for the jobs in arguments.
 const THUMBNAIL: &str = "thumbnail";
 const INVENTORY: &str = "inventory";
 const PROVE: &str = "prove";
@@ -44,7 +44,7 @@ impl WorkerJob {
         }
     }
 
-    /// Of arguments without the program's name; None: nobody of ours says that.
+    /// The job that the arguments ask for, without the program's name; None for arguments that the server never gives.
     pub fn of_arguments(arguments: &[String]) -> Option<Self> {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         Some(match arguments.as_slice() {
@@ -67,7 +67,7 @@ impl WorkerJob {
         }
     }
 
-    /// What it may take, where its plan does not say so.
+    /// What the job may take, where no plan says so.
     pub(crate) fn limits(&self) -> Option<WorkerLimits> {
         (*self != Self::Stream).then_some(SHORT_LIMITS)
     }
@@ -76,7 +76,7 @@ impl WorkerJob {
         (*self != Self::Stream).then_some(SHORT_CPU)
     }
 
-    /// Whether what it reserves says nothing of what it takes: a card's driver reserves as much as the card has.
+    /// Whether what the process reserves says nothing of what it takes: a card's driver reserves as much memory as the card has.
     pub(crate) fn reserves_for_cards(&self) -> bool {
         matches!(self, Self::Inventory | Self::Proof { on_card: true, .. })
     }

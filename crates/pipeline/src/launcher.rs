@@ -11,11 +11,11 @@ use crate::cage::{Cage, Cages, NICE_WITHOUT_CGROUP, WorkerLimits};
 use crate::job::WorkerJob;
 use crate::{WorkerBinary, environment};
 
-/// What the child is to limit itself by, before it does anything else.
+/// The limits that the child sets for itself before it does anything else.
 pub(crate) const DATA_MAX_VARIABLE: &str = "WORKER_DATA_MAX_BYTES";
 pub(crate) const NICE_VARIABLE: &str = "WORKER_NICE";
 
-/// What a process has reserved for writing, and RLIMIT_DATA counts, is about twice what it uses: stacks, arenas, pools.
+/// RLIMIT_DATA counts what a process has reserved for writing, which is about twice what it uses: stacks, arenas, pools.
 const RESERVED_PER_USED: u64 = 2;
 
 /// Knows the worker's file, and how its processes are held.
@@ -29,7 +29,7 @@ pub struct Launcher {
 #[derive(Debug)]
 pub(crate) struct Launched {
     pub(crate) child: Child,
-    /// After the process: a group that is in use can't be removed.
+    /// Dropped after the process, since a group that is in use can't be removed.
     pub(crate) cage: Option<Cage>,
 }
 
@@ -38,18 +38,18 @@ impl Launcher {
         Self { binary, cages }
     }
 
-    /// Its input and output are still to be said. `limits` are those of the job where None. `device` is the UUID of the only NVIDIA
-    /// device that it sees; None: all of them.
+    /// The command of a child, still without its input and output. `limits` are those of the job where None. `device` is the UUID of the
+    /// only NVIDIA device that the child sees; None means all of them.
     pub(crate) fn command(&self, job: &WorkerJob, limits: Option<WorkerLimits>, device: Option<&str>) -> Command {
         let mut command = Command::new(self.binary.path());
         command.arg0(OsStr::from_bytes(job.process_name().to_bytes())).args(job.arguments()).kill_on_drop(true);
         command.env_clear().envs(environment::of_child(std::env::vars_os()));
         make_caches(&command);
         if *job != WorkerJob::Inventory {
-            // What plugins there are was found out before; to look again takes longer than the rest of a start.
+            // The plugins were looked up before; looking again takes longer than the rest of a start.
             command.env("GST_REGISTRY_UPDATE", "no").env("GST_REGISTRY_FORK", "no");
         }
-        // Elements take the first device that they see; which one that is, is decided here.
+        // Elements take the first device that they see, so the child sees only the one that was chosen here.
         if let Some(uuid) = device {
             command.env("CUDA_VISIBLE_DEVICES", uuid);
         }
@@ -65,7 +65,7 @@ impl Launcher {
         command
     }
 
-    /// Must be called within a runtime.
+    /// Starts the child and holds it. It must be called within a runtime.
     pub(crate) fn launch(
         &self,
         command: &mut Command,
@@ -79,7 +79,7 @@ impl Launcher {
     }
 }
 
-/// A child may write into them and not make them. Where they can't be made it does without.
+/// Makes the folders of caches, which a child may write into but not make. Where they can't be made, the child does without.
 fn make_caches(command: &Command) {
     for (name, value) in command.as_std().get_envs() {
         let Some(path) = value.map(PathBuf::from) else { continue };

@@ -1,7 +1,7 @@
-//! What a worker should run, as plain data, and how it is started and talked to. No GStreamer.
+//! What a worker should run, as plain data, and how it is started and talked to. There is no GStreamer here.
 //!
-//! A stream that is transcoded has one worker process. Its plan, the source's frames and the renditions' frames go over a
-//! Unix socket pair in a small versioned protocol (`message`, `decoder`); the worker gets its end as standard input.
+//! A stream that is transcoded has one worker process. Its plan, the source's frames and the renditions' frames go over a Unix socket
+//! pair in a small versioned protocol (`message`, `decoder`); the worker gets its end as standard input.
 
 mod binary;
 mod cage;

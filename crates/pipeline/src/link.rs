@@ -19,29 +19,29 @@ use crate::launcher::{Launched, Launcher};
 use crate::message::{Hello, Message, PROTOCOL_VERSION, encode};
 use crate::{Decoder, ProtocolFault, Usage};
 
-/// What a worker may print in a line; libraries in it print what they like.
+/// The longest line of a worker's output that is logged whole; libraries in it print what they like.
 const LOG_LINE_BYTES_MAX: u64 = 500;
 
-/// Read at once: some frames of all renditions.
+/// One read takes this much: some frames of all renditions.
 const READ_BYTES: usize = 64 << 10;
 
-/// Owns the process. Dropped, it is killed.
+/// Owns the process, which is killed when this is dropped.
 #[derive(Debug)]
 pub struct Worker {
     child: Child,
     pid: u32,
-    /// After the process: a group that is in use can't be removed.
+    /// Dropped after the process, since a group that is in use can't be removed.
     _cage: Option<Cage>,
 }
 
 /// How a worker is started.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Start<'a> {
-    /// It passes over pictures up to here.
+    /// The worker gives no pictures and no sound up to here.
     pub resume_after: Option<MediaTime>,
-    /// The UUID of the only NVIDIA device that it sees; None: all of them.
+    /// The UUID of the only NVIDIA device that the worker sees; None means all of them.
     pub device: Option<&'a str>,
-    /// What it may take.
+    /// What the worker may take.
     pub limits: Option<WorkerLimits>,
 }
 
@@ -50,7 +50,7 @@ impl Worker {
         self.pid
     }
 
-    /// Waits so long for it to end by itself, which it does when its socket is closed; then kills it. It is gone afterwards.
+    /// Waits so long for the worker to end by itself, which it does when its socket is closed, and then kills it. Afterwards it is gone.
     pub async fn end(mut self, patience: Duration) -> Option<ExitStatus> {
         if let Ok(status) = tokio::time::timeout(patience, self.child.wait()).await {
             return status.ok();
@@ -59,12 +59,12 @@ impl Worker {
         None
     }
 
-    /// What it takes now; None when it has ended.
+    /// What the worker takes now; None when it has ended.
     pub fn usage(&self) -> Option<Usage> {
         Usage::of(self.pid)
     }
 
-    /// The end of a worker that was not told to. Cancel-safe.
+    /// Waits until the worker ends without having been told to. Cancel-safe.
     pub async fn exited(&mut self) -> Option<ExitStatus> {
         self.child.wait().await.ok()
     }
@@ -77,13 +77,13 @@ pub enum LinkFault {
     Closed,
     #[error("the worker's socket: {0}")]
     Io(#[from] io::Error),
-    #[error("the worker sent what can't be: {0}")]
+    #[error("the worker sent an invalid message: {0}")]
     Protocol(#[from] ProtocolFault),
     #[error("a message over the protocol's limits")]
     TooLarge,
 }
 
-/// Starts a worker. Must be called within a runtime.
+/// Starts a worker. It must be called within a runtime.
 pub fn start(launcher: &Launcher, start: Start<'_>) -> io::Result<(Worker, LinkWriter, LinkReader)> {
     let Start { resume_after, device, limits } = start;
     let (ours, theirs) = StdUnixStream::pair()?;
@@ -101,17 +101,17 @@ pub fn start(launcher: &Launcher, start: Start<'_>) -> io::Result<(Worker, LinkW
     Ok((Worker { child, pid, _cage: cage }, writer, LinkReader { half: read, decoder: Decoder::new() }))
 }
 
-/// The way to the worker.
+/// The direction to the worker.
 #[derive(Debug)]
 pub struct LinkWriter {
     half: OwnedWriteHalf,
     head: BytesMut,
-    /// To be said before anything else.
+    /// The greeting, which is sent before anything else.
     hello: Option<Hello>,
 }
 
 impl LinkWriter {
-    /// Waits while the worker does not read. Not cancel-safe: a message cut short ends the connection.
+    /// Sends a message, and waits while the worker does not read. It is not cancel-safe: a message cut short ends the connection.
     pub async fn send(&mut self, message: &Message) -> Result<(), LinkFault> {
         self.head.clear();
         if let Some(hello) = self.hello.take() {
@@ -124,7 +124,7 @@ impl LinkWriter {
     }
 }
 
-/// The way from the worker.
+/// The direction from the worker.
 #[derive(Debug)]
 pub struct LinkReader {
     half: OwnedReadHalf,
@@ -146,12 +146,12 @@ impl LinkReader {
     }
 }
 
-/// What the worker and the libraries in it print, as our log.
+/// Logs what the worker and the libraries in it print.
 async fn log(stderr: ChildStderr, pid: u32) {
     let (mut reader, mut line) = (BufReader::new(stderr), Vec::new());
     loop {
         line.clear();
-        // A line without an end is given out in pieces.
+        // A line that is too long is logged in pieces.
         match (&mut reader).take(LOG_LINE_BYTES_MAX).read_until(b'\n', &mut line).await {
             Ok(1..) => {}
             _ => return,

@@ -1,4 +1,4 @@
-//! A logo as a worker is told it, and the PNG in it as pixels: read with limits, because it comes from outside.
+//! A logo as a worker is told it, and the pixels of its PNG. They are read with limits, because the file comes from outside.
 
 use std::io::Cursor;
 
@@ -6,17 +6,17 @@ use bytes::Bytes;
 use png::{BitDepth, ColorType, Decoder, Limits, Transformations};
 use weir_model::{LOGO_BYTES_MAX, LOGO_SIDE_MAX, LogoPlacement};
 
-/// Decoded at 8 bits it is 16 MB, and the decoder's own buffers are some lines; files of 16 bits take twice that on the way.
+/// The largest logo takes 16 MB at 8 bits, the decoder's own buffers some lines more; files of 16 bits take twice that on the way.
 const DECODER_BYTES_MAX: usize = 64 << 20;
 
-/// What lies over every rendition, and where.
+/// The picture that lies over every rendition, and where.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Logo {
     pub placement: LogoPlacement,
     pub png: Bytes,
 }
 
-/// Why a file is no logo; the message is for people.
+/// Why a file is no logo, in words for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LogoFault {
     #[error("is {0} bytes; it may have {LOGO_BYTES_MAX}")]
@@ -50,7 +50,7 @@ impl LogoPixels {
         let mut decoder = Decoder::new_with_limits(Cursor::new(png), Limits { bytes: DECODER_BYTES_MAX });
         decoder.set_ignore_text_chunk(true);
         decoder.set_ignore_iccp_chunk(true);
-        // Sizes first: nothing is allocated for a picture that is too large.
+        // The size is checked first, so that nothing is allocated for a picture that is too large.
         let (width, height) = decoder.read_header_info().map_err(unreadable)?.size();
         if width > LOGO_SIDE_MAX || height > LOGO_SIDE_MAX {
             return Err(LogoFault::Size(width, height));
@@ -102,7 +102,7 @@ mod tests {
     fn what_is_no_logo_is_refused_before_it_is_decoded() {
         let wide = png(LOGO_SIDE_MAX + 1, 1, ColorType::Grayscale, &vec![0; LOGO_SIDE_MAX as usize + 1]);
         assert_eq!(LogoPixels::decode(&wide), Err(LogoFault::Size(LOGO_SIDE_MAX + 1, 1)));
-        // A header that promises four gigabytes, and nothing behind it.
+        // The header promises four gigabytes, and nothing follows it.
         let mut bomb = png(1, 1, ColorType::Rgba, &[0; 4]);
         bomb[16..24].copy_from_slice(&[0, 0, 0x7F, 0xFF, 0, 0, 0x7F, 0xFF]);
         assert!(LogoPixels::decode(&bomb).is_err());

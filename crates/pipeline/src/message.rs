@@ -1,7 +1,7 @@
 //! The messages between the server and a worker, and how they are written.
 //!
-//! Each is 8 bytes of header (length of the body, kind, flags, two of zero), then the body; all numbers are little-endian.
-//! The first in each direction is [`Message::Hello`]. What is rare is JSON, frames are not.
+//! Each is 8 bytes of header (length of the body, kind, flags, two of zero), then the body; all numbers are little-endian. The first
+//! message in each direction is [`Message::Hello`]. Rare messages are JSON; frames are not.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
@@ -10,10 +10,10 @@ use weir_model::{Corner, LOGO_BYTES_MAX};
 
 use crate::{Logo, OutputId, WorkerPlan};
 
-/// Both ends are built together; another number means that files of two releases were mixed.
+/// Both ends are built together, so another number means that files of two releases were mixed.
 pub const PROTOCOL_VERSION: u16 = 5;
 
-/// A picture of 100 Mbps that is one second's worth is 12.5 MB.
+/// A picture that takes a whole second of 100 Mbps is 12.5 MB.
 pub const FRAME_BYTES_MAX: usize = 16 << 20;
 /// Parameter sets are some hundred bytes.
 pub const CONFIG_BYTES_MAX: usize = 64 << 10;
@@ -22,14 +22,14 @@ pub const JSON_BYTES_MAX: usize = 256 << 10;
 
 pub(crate) const HEADER_BYTES: usize = 8;
 pub(crate) const MAGIC: &[u8; 4] = b"WEIR";
-/// Magic, version, and the time after which pictures are wanted.
+/// A hello has a magic number, the version, and the time after which pictures are wanted.
 pub(crate) const HELLO_BYTES: usize = 4 + 2 + 8;
-/// Number, codec.
+/// A track begins with its number and codec.
 pub(crate) const TRACK_HEAD_BYTES: usize = 4 + 1;
-/// Number, decode and presentation time.
+/// A frame begins with its track number, decode time and presentation time.
 pub(crate) const FRAME_HEAD_BYTES: usize = 4 + 8 + 8;
 
-/// Corner, width, margin, opacity.
+/// A logo begins with its corner, width, margin and opacity.
 pub(crate) const LOGO_HEAD_BYTES: usize = 1 + 3 * 8;
 
 pub(crate) const KEYFRAME: u8 = 1;
@@ -38,25 +38,25 @@ pub(crate) const DISCONTINUITY: u8 = 2;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Message {
     Hello(Hello),
-    /// Server: run this from now on.
+    /// From the server: run this from now on.
     Plan(WorkerPlan),
-    /// Server: this lies over every rendition from now on; None: nothing does.
+    /// From the server: this logo lies over every rendition from now on; None means no logo.
     Logo(Option<Logo>),
-    /// Server: what the following source frames are. Worker: what an output's following frames are.
+    /// From the server: what the following source frames are. From the worker: what an output's following frames are.
     Track(TrackConfig),
     Frame(WireFrame),
-    /// Worker: it lives, and so far it has come.
+    /// From the worker: it lives, and has come so far.
     Progress(WorkerProgress),
-    /// Worker: it ends because of this.
+    /// From the worker: it ends because of this fault.
     Fault(WorkerFault),
-    /// Server: the source has ended, give what is still in your hands. Worker: that was all.
+    /// From the server: the source has ended, so give what you still hold. From the worker: that was all.
     End,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hello {
     pub version: u16,
-    /// Pictures and sound up to here have been published by an earlier worker: decode them, but give nothing of them.
+    /// An earlier worker has published pictures and sound up to here: they are to be decoded, but not given again.
     pub resume_after: Option<MediaTime>,
 }
 
@@ -80,7 +80,7 @@ pub struct WireFrame {
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WorkerProgress {
-    /// Source pictures that went in.
+    /// Source pictures that went into the worker.
     pub pictures_in: u64,
     /// Source pictures that came out of the decoder.
     pub pictures_decoded: u64,
@@ -92,7 +92,7 @@ pub struct OutputProgress {
     pub id: OutputId,
     pub frames: u64,
     pub bytes: u64,
-    /// From a picture's way in to its way out: the mean since the last report.
+    /// The mean time from a picture's way in to its way out, since the last report.
     pub latency_ms: Option<f64>,
 }
 
@@ -122,7 +122,7 @@ impl Kind {
             .find(|kind| *kind as u8 == byte)
     }
 
-    /// What a body of this kind may be long.
+    /// How long the body of this kind may be.
     pub(crate) fn bytes(self) -> std::ops::RangeInclusive<usize> {
         match self {
             Self::Hello => HELLO_BYTES..=HELLO_BYTES,
@@ -139,8 +139,8 @@ pub(crate) fn codec_from_byte(byte: u8) -> Option<Codec> {
     Codec::ALL.get(usize::from(byte)).copied()
 }
 
-/// Appends a message, all but a frame's payload: that is returned, to be written after it. None when it is over the limits,
-/// which is for the caller to have prevented; nothing is appended then.
+/// Appends a message, all but a frame's payload, which is returned to be written after it. None when the message is over the limits,
+/// which the caller should have prevented; nothing is appended then.
 #[must_use]
 pub fn encode(message: &Message, out: &mut BytesMut) -> Option<Bytes> {
     let mut body = BytesMut::new();

@@ -5,41 +5,41 @@ use weir_model::{AudioCodec, PictureSettings, SoundSettings};
 
 use crate::Memory;
 
-/// The number of an encode. It follows from what is encoded, so that equal wishes are one encode and a plan that changes
-/// leaves what stays the same alone.
+/// The number of an encode. It follows from what is encoded, so equal wishes
+/// are one encode, and a plan that changes does not touch what stays the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OutputId(pub u32);
 
-/// All that a worker runs; it may be told another at any time and changes only what differs.
+/// All that a worker runs. It may be given another plan at any time, and changes only what differs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WorkerPlan {
-    /// Where the source is decoded: pictures stay in that memory up to the encoders.
+    /// Where the source is decoded; its pictures stay in that memory up to the encoders.
     pub decode_in: Memory,
     pub video: Vec<VideoOutput>,
     pub audio: Vec<AudioOutput>,
 }
 
-/// One picture encode.
+/// One encode of the picture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VideoOutput {
     pub id: OutputId,
     pub picture: PictureSettings,
-    /// The file in `pipelines/encoders`, without its ending.
+    /// The name of the file in `pipelines/encoders`, without its ending.
     pub encoder: String,
     /// The device's index where the family has devices.
     pub device: Option<u32>,
-    /// Its pictures come into system memory between scaler and encoder, where a logo can be laid over them. Of software encoders
-    /// they are there anyway.
+    /// The pictures come into system memory between scaler and encoder, where a
+    /// logo can be laid over them. Those of software encoders are there anyway.
     pub overlaid: bool,
 }
 
 impl VideoOutput {
-    /// None: every picture of the source.
+    /// The frame rate; None means every picture of the source.
     pub fn fps(&self) -> Option<Fps> {
         self.picture.fps.map(Fps::new)
     }
 
-    /// A keyframe opens every slot of so long.
+    /// A keyframe opens every slot of this length.
     pub fn gop_ms(&self) -> u32 {
         (self.picture.gop_seconds * 1000.0).round() as u32
     }
@@ -49,7 +49,7 @@ impl VideoOutput {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AudioOutput {
     pub id: OutputId,
-    /// The source's track.
+    /// The source's track number.
     pub source: u32,
     pub sound: SoundSettings,
 }
@@ -58,7 +58,7 @@ impl AudioOutput {
     pub const SAMPLE_RATE_HZ: u32 = 48_000;
     pub const CHANNELS: u8 = 2;
 
-    /// The GStreamer element that makes it.
+    /// The GStreamer element that encodes this codec.
     pub fn element(codec: AudioCodec) -> &'static str {
         match codec {
             AudioCodec::Aac => "avenc_aac",
@@ -75,7 +75,7 @@ pub struct Fps {
 }
 
 impl Fps {
-    /// The exact fraction of what people write as 29.97, 23.976 or 59.94; whole numbers as they are.
+    /// The exact fraction of what people write as 29.97, 23.976 or 59.94; whole numbers stay as they are.
     pub fn new(fps: f64) -> Self {
         let rounded = fps.round();
         if (fps - rounded).abs() < 0.001 {

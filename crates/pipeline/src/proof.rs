@@ -1,5 +1,5 @@
-//! What this machine can do, by trying: each encoder really encodes some pictures, in a process that may crash or hang.
-//! What was found is kept on disk for as long as plugins and drivers stay the same.
+//! What this machine can do, found out by trying: each encoder really encodes some pictures, in a process that may crash or hang. The
+//! result is kept on disk for as long as plugins and drivers stay the same.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,13 +17,13 @@ use crate::job::WorkerJob;
 use crate::launcher::{Launched, Launcher};
 use crate::{Encoders, Memory, Version};
 
-/// Some pictures take milliseconds; a driver that starts up, seconds.
+/// Encoding some pictures takes milliseconds, but a driver that starts up takes seconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// An inventory has a line for each of a hundred plugins.
+/// An inventory has a line for each of about a hundred plugins.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
 
-/// Whether something works, how long a try took and what of the CPU, and why it does not work.
+/// Whether something works, how long the try took and how much CPU, and why it does not work.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Proof {
     pub ok: bool,
@@ -42,32 +42,32 @@ impl Proof {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Inventory {
     pub gstreamer: Version,
-    /// What need not be tried, and why not: elements that its graph needs are not there.
+    /// What need not be tried, each with the reason: elements that its graph needs are not there.
     pub missing: BTreeMap<String, String>,
     /// The plugins that graphs are made of, with their versions.
     pub plugins: BTreeMap<String, String>,
-    /// What the CPU calls itself: another one has another speed.
+    /// The name of the CPU: another one has another speed.
     pub cpu: Option<String>,
 }
 
 /// The proofs of one machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Abilities {
-    /// None: there is no GStreamer, or no worker.
+    /// The version of GStreamer; None where there is no GStreamer, or no worker.
     pub gstreamer: Option<Version>,
-    /// By encoder file: those that are for this GStreamer.
+    /// By encoder file, the proofs of those that are for this GStreamer.
     pub encoders: BTreeMap<String, Proof>,
-    /// Where pictures can be decoded besides system memory.
+    /// Whether pictures can be decoded into a card's memory.
     pub cuda_decoding: Proof,
     pub va_decoding: Proof,
-    /// Whether sound can be made Opus; AAC comes with what everything else needs.
+    /// Whether Opus can be encoded; AAC comes with what everything else needs.
     pub opus: Proof,
-    /// The same pictures on every machine, encoded by x264.
+    /// How fast this machine is: the same pictures on every machine, encoded by x264.
     pub speed: Proof,
 }
 
 impl Abilities {
-    /// Of a machine where nothing works, for this reason.
+    /// The abilities of a machine where nothing works, for this reason.
     pub fn none(reason: &str) -> Self {
         Self {
             gstreamer: None,
@@ -79,7 +79,7 @@ impl Abilities {
         }
     }
 
-    /// Whether the same things work. Times differ with every try.
+    /// Whether the same things work. The times differ with every try.
     pub fn are_those(&self, other: &Self) -> bool {
         let works = |abilities: &Self| {
             let encoders = abilities.encoders.iter().filter(|(_, proof)| proof.ok).map(|(id, _)| id.clone());
@@ -89,7 +89,7 @@ impl Abilities {
         works(self) == works(other)
     }
 
-    /// How many times the CPU time of the machine that costs were measured on this one takes; 1 where it is not known.
+    /// How many times more CPU time this machine takes than the one that costs were measured on; 1 where that is not known.
     pub fn slowdown(&self) -> f64 {
         let (least, most) = SLOWDOWN;
         let slowdown = self.speed.cpu_ms.map_or(1.0, |cpu_ms| (cpu_ms / SPEED_REFERENCE_MS).clamp(least, most));
@@ -105,23 +105,23 @@ impl Abilities {
     }
 }
 
-/// What is proven beside the encoders, by the names that the worker knows.
+/// The names, as the worker knows them, of what is proven beside the encoders.
 pub const DECODE_CUDA: &str = "decode-cuda";
 pub const DECODE_VA: &str = "decode-va";
 pub const ENCODE_OPUS: &str = "encode-opus";
 pub const SPEED: &str = "speed";
 
-/// What [`SPEED`] takes on the machine that the encoders' files and admission have their costs from (2 cores of a Xeon).
+/// What [`SPEED`] takes on the machine that the costs in encoder files and admission were measured on (2 cores of a Xeon).
 const SPEED_REFERENCE_MS: f64 = 175.0;
-/// What is further off was measured wrong: a machine that slept, a counter that stood still.
+/// A slowdown beyond these bounds was measured wrong: the machine slept, or a counter stood still.
 const SLOWDOWN: (f64, f64) = (0.5, 8.0);
-/// On one machine the try differs by as much from run to run (150 to 210 ms): whether a ladder fits must not.
+/// On one machine the try differs by so much from run to run (150 to 210 ms), and whether a ladder fits must not depend on that.
 const SAME_SPEED: RangeInclusive<f64> = 0.8..=1.25;
 
-/// Another one may try in other ways.
+/// Another release may try in other ways.
 const RELEASE: &str = env!("CARGO_PKG_VERSION");
 
-/// What was found, and of what it is true.
+/// What was found, and for which machine that is true.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     release: String,
@@ -130,14 +130,14 @@ struct Kept {
     abilities: Abilities,
 }
 
-/// Tries everything that is there, one after another, unless that has been done with the same plugins and the same driver, and all that
-/// is there worked: then what `cache` holds is true. `driver` says which one, in whatever words.
+/// Tries everything that is there, one after another. It is not tried again where that was done with the same plugins and the same driver
+/// and everything that is there worked: then `cache` still holds. `driver` names the driver, in whatever words.
 pub async fn prove_once(launcher: &Launcher, encoders: &Encoders, cache: &Path, driver: &str) -> Abilities {
     let inventory = match ask::<Inventory>(launcher, &WorkerJob::Inventory).await {
         Ok(inventory) => inventory,
         Err(error) => return Abilities::none(&error.to_string()),
     };
-    // A cache that can't be read is one that is not there.
+    // A cache that can't be read counts as missing.
     let kept = tokio::fs::read(cache).await.ok().and_then(|text| serde_json::from_slice::<Kept>(&text).ok());
     let is_true = |kept: &Kept| kept.release == RELEASE && kept.driver == driver && kept.inventory == inventory;
     match kept.filter(is_true) {
@@ -146,7 +146,7 @@ pub async fn prove_once(launcher: &Launcher, encoders: &Encoders, cache: &Path, 
     }
 }
 
-/// The same whatever `cache` holds, which then holds what was found now.
+/// Tries everything whatever `cache` holds, and writes the result there.
 pub async fn prove_again(launcher: &Launcher, encoders: &Encoders, cache: &Path, driver: &str) -> Abilities {
     match ask::<Inventory>(launcher, &WorkerJob::Inventory).await {
         Ok(inventory) => prove_and_keep(launcher, encoders, inventory, cache, driver).await,
@@ -162,7 +162,7 @@ async fn prove_and_keep(
     driver: &str,
 ) -> Abilities {
     let abilities = prove_these(launcher, encoders, &inventory).await;
-    // What was tried and failed may work at the next start: a card that is full, a driver that hung.
+    // What was tried and failed may work at the next start: a card was full, or a driver hung.
     let lasts = |(id, proof): (&str, &Proof)| proof.ok || inventory.missing.contains_key(id);
     let all = abilities.encoders.iter().map(|(id, proof)| (id.as_str(), proof));
     let others = [
@@ -176,7 +176,7 @@ async fn prove_and_keep(
     }
     let kept = Kept { release: RELEASE.to_owned(), driver: driver.to_owned(), inventory, abilities };
     if let Ok(text) = serde_json::to_vec_pretty(&kept) {
-        // Whole or not at all; without it the next start tries again.
+        // The cache is written whole or not at all; without it the next start tries again.
         let new = cache.with_extension("new");
         if tokio::fs::write(&new, text).await.is_ok() {
             let _ = tokio::fs::rename(&new, cache).await;
@@ -214,7 +214,7 @@ async fn prove(launcher: &Launcher, inventory: &Inventory, what: &str, on_card: 
     }
 }
 
-/// What children can't be kept from on this machine, as one of them says after it was shut in.
+/// What children can't be kept from on this machine, as one of them reports from inside its confinement.
 pub async fn confinement_report(launcher: &Launcher) -> io::Result<Report> {
     ask(launcher, &WorkerJob::Confinement).await
 }

@@ -1,4 +1,4 @@
-//! One picture as a small JPEG, made by a worker that does nothing else and ends.
+//! One picture as a small JPEG, made by a worker that does nothing else and then ends.
 
 use std::io;
 use std::process::Stdio;
@@ -11,16 +11,16 @@ use crate::job::WorkerJob;
 use crate::launcher::{Launched, Launcher};
 use crate::{Hello, Message, PROTOCOL_VERSION, TrackConfig, WireFrame, encode};
 
-/// How wide; as high as the picture's shape asks for. Two tiles of a dashboard on a fine screen.
+/// The width; the height follows from the picture's shape. It is two tiles of a dashboard on a fine screen.
 pub const THUMBNAIL_WIDTH: u32 = 480;
 
-/// 480 x 480 at the quality used are 30 kB, noise is 100 kB.
+/// A picture of 480 x 480 at this quality takes 30 kB, and one of noise 100 kB.
 const JPEG_BYTES_MAX: u64 = 512 << 10;
 
-/// A start of GStreamer takes 0.2 s, a picture of 4K 0.1 s; a busy machine is slower.
+/// Starting GStreamer takes 0.2 s and a picture of 4K 0.1 s; a busy machine is slower.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Decodes a keyframe and makes a JPEG of it, in a process that may crash, hang or ask for the moon.
+/// Decodes a keyframe and makes a JPEG of it, in a process that may crash, hang or take too much memory.
 pub async fn thumbnail(launcher: &Launcher, track: TrackConfig, keyframe: WireFrame) -> io::Result<Vec<u8>> {
     let made = tokio::time::timeout(PATIENCE, make(launcher, track, keyframe)).await;
     made.unwrap_or_else(|_| Err(io::Error::other(format!("no picture within {} s", PATIENCE.as_secs()))))

@@ -3,36 +3,36 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// Of one moment.
+/// What a process takes at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
     pub pid: u32,
     pub rss_bytes: u64,
-    /// User and system time since it was started.
+    /// The user and system time since it was started.
     pub cpu: Duration,
 }
 
-/// USER_HZ: the unit of CPU times in /proc, 100 on every Linux (`getconf CLK_TCK`).
+/// USER_HZ, the unit of CPU times in /proc, is 100 on every Linux (`getconf CLK_TCK`).
 const TICKS_PER_SECOND: u64 = 100;
 
 impl Usage {
-    /// None where there is no such process any more.
+    /// The usage of a process; None where there is no such process any more.
     pub fn of(pid: u32) -> Option<Self> {
         let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).ok();
         let status = read("status")?;
-        // One that has ended and was not waited for yet has no memory.
+        // A process that has ended and was not waited for yet has no memory.
         let kib: u64 =
             status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().split(' ').next()?.parse().ok())?;
         let stat = read("stat")?;
-        // The second field, the name, may contain anything: the count starts behind its parenthesis. utime and stime follow as
-        // the 12th and 13th.
+        // The second field, the name, may contain anything, so counting starts
+        // behind its parenthesis. utime and stime follow as the 12th and 13th.
         let (_, rest) = stat.rsplit_once(')')?;
         let ticks: u64 = rest.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
         Some(Self { pid, rss_bytes: kib * 1024, cpu: Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND) })
     }
 }
 
-/// Figures of a process have steps of 10 ms: over a second they are one percent.
+/// The CPU times of a process have steps of 10 ms, which over a second are one percent.
 const SHARE_OVER: Duration = Duration::from_secs(1);
 
 /// How much of a core a process takes, from what it has taken so far.
@@ -43,7 +43,7 @@ pub struct CpuShare {
 }
 
 impl CpuShare {
-    /// Looked at as often as one likes; another process begins anew.
+    /// The share in percent. It may be asked for as often as one likes; another process begins anew.
     pub fn look(&mut self, usage: Usage, now: Instant) -> f64 {
         match self.since {
             Some((pid, at, cpu)) if pid == usage.pid => {

@@ -1,11 +1,11 @@
-//! Every encoder file against the facts of every GStreamer version that it is for: property, type, range, nick, unit.
+//! Compares every encoder file with the facts of every GStreamer version that it is for: property, type, range, nick, unit.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test: its panics are its report")]
 
 use serde_json::Value as Json;
 use weir_pipeline::{BufferUnit, EncoderFile, Encoders, Memory, Value, Version};
 
-/// Read from GStreamer's binaries (1.22) and sources (1.24 to 1.28).
+/// The facts were read from GStreamer's binaries (1.22) and sources (1.24 to 1.28).
 fn facts() -> Json {
     serde_json::from_str(include_str!("facts/gst-elements.json")).unwrap()
 }
@@ -62,7 +62,7 @@ fn problem(known: &Json, value: &Value) -> Option<String> {
     match (kind, value) {
         ("boolean", Value::Bool(_)) | ("string", Value::Text(_)) => None,
         ("int" | "uint" | "int64" | "uint64", Value::Number(number)) => {
-            // A bound that the sources compute is null in the facts: unknown, not none.
+            // A bound that the sources compute is null in the facts: it exists, but is unknown.
             let below = known["min"].as_f64().is_some_and(|min| (*number as f64) < min);
             let above = known["max"].as_f64().is_some_and(|max| (*number as f64) > max);
             (below || above).then(|| format!("{number} is out of {}..={}", known["min"], known["max"]))
@@ -77,7 +77,7 @@ fn problem(known: &Json, value: &Value) -> Option<String> {
     }
 }
 
-/// The units are where encoders differ without anyone noticing: 2.4 % too much, or a thousandth.
+/// Units are where encoders differ without anyone noticing: the rate is 2.4 % too high, or a thousandth.
 #[test]
 fn bitrates_are_in_the_elements_units() {
     let encoders = Encoders::load().unwrap();

@@ -16,7 +16,7 @@ pub struct RtmpPlay {
     cursor: Cursor<SharedBatch>,
     outlet: Option<Outlet>,
     _feed: FeedHandle<RtmpBatcher>,
-    /// Counted while it lives.
+    /// The viewer is counted while this lives.
     _viewer: Option<Viewer>,
 }
 
@@ -29,7 +29,7 @@ impl RtmpPlay {
         let outlet = self.outlet.get_or_insert_with(|| Outlet::new(stream_id));
         let mut pulse = self.hub.watch_pulse();
         loop {
-            // Nothing is taken from the cursor before the select ends with it: cancel-safe.
+            // The select ends before anything is taken from the cursor, so this is cancel-safe.
             let next = tokio::select! {
                 biased;
                 next = self.cursor.next() => next,

@@ -8,7 +8,7 @@ use weir_hub::SourcePulse;
 
 const SOURCE_GONE_MAX: Duration = Duration::from_secs(60);
 
-/// Resolves when no publisher has been there for [`SOURCE_GONE_MAX`].
+/// Waits until no publisher has been there for [`SOURCE_GONE_MAX`].
 pub(crate) async fn source_gone_too_long(pulse: &mut Receiver<SourcePulse>) {
     loop {
         // The sender lives in the hub, which the caller holds.

@@ -11,7 +11,7 @@ use weir_srt::outlet::{Outlet, Sent};
 
 use crate::source_gone::source_gone_too_long;
 
-/// A player that acknowledges nothing of what waits for it for so long is gone, whatever it says.
+/// A player that has acknowledged nothing of what waits for it for so long is gone, whatever it says.
 const STALLED_AFTER: Duration = Duration::from_secs(10);
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -22,7 +22,7 @@ pub struct SrtPlay {
     hub: StreamHub,
     outlet: Outlet,
     _feed: FeedHandle<TsBatcher>,
-    /// Counted while it lives.
+    /// The viewer is counted while this lives.
     _viewer: Option<Viewer>,
 }
 
@@ -31,7 +31,7 @@ impl SrtPlay {
         Self { hub, outlet: Outlet::new(feed.subscribe(), None), _feed: feed, _viewer: viewer }
     }
 
-    /// Plays until either side has had enough; says which, for the log.
+    /// Plays until either side ends it, and says which, for the log.
     pub async fn run(mut self, connection: SrtConnection) -> &'static str {
         let mut pulse = self.hub.watch_pulse();
         let ended = tokio::select! {

@@ -1,12 +1,12 @@
-//! The addresses that we tell: in the ready line and in the URLs of the API.
+//! The addresses that the server tells others, in the ready line and in the URLs of the API.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// `scheme://host:port` under which `bound` is reached; `public_host` where one is configured.
+/// The address `scheme://host:port` under which `bound` is reached, with `public_host` where that is configured.
 pub(crate) fn url(scheme: &str, bound: SocketAddr, public_host: Option<&str>) -> String {
     let host = match (public_host, bound.ip()) {
         (Some(host), _) => host.to_owned(),
-        // Listening everywhere is no address; the loopback one surely works, here.
+        // Listening everywhere names no address; on this machine the loopback address surely works.
         (None, address) if address.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST).to_string(),
         (None, IpAddr::V6(address)) => format!("[{address}]"),
         (None, address) => address.to_string(),

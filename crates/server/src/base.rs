@@ -1,4 +1,4 @@
-//! What every part of the server stands on: the store and its commands, what is observed, the media threads, the folders, the encoders.
+//! What every part of the server builds on: the store and its commands, what is observed, the media threads, the folders, the encoders.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use crate::data_folder::{self, DataLock};
 use crate::event_ids::EventIds;
 use crate::{bootstrap, confinement, shelves};
 
-/// Handles that are cloned by whoever needs them.
+/// Handles that each part clones as it needs them.
 pub(crate) struct Base {
     pub(crate) store: Store,
     pub(crate) observe: Observe,
@@ -26,7 +26,7 @@ pub(crate) struct Base {
     pub(crate) commands: Commands,
     pub(crate) admission: Admission,
     pub(crate) encoding: EncodingResources,
-    /// Ours for as long as we live.
+    /// The lock on the data directory, held as long as the server lives.
     _lock: DataLock,
 }
 

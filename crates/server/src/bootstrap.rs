@@ -14,14 +14,14 @@ const ADMIN: &str = "admin";
 const PASSWORD_ENV: &str = "WEIR_ADMIN_PASSWORD";
 const API_KEY_ENV: &str = "WEIR_ADMIN_APIKEY";
 
-/// Opens the store for the server, which has the lock, making what is missing.
+/// Opens the store for the server, which holds the lock, and makes what is missing.
 pub(crate) async fn open_store(config: &Config, data: &Path) -> anyhow::Result<Store> {
     let key = SealingKey::load_or_create(data)?;
     let path = database_path(config, data)?;
     Store::open(&path, &key).await.with_context(|| cannot_open(&path))
 }
 
-/// Opens the store for a command, beside a server that may be running on it: the schema is changed only where none is.
+/// Opens the store for a command, beside a server that may be using it. The schema is only changed where no server is.
 pub(crate) async fn open_beside(config: &Config, data: &Path) -> anyhow::Result<Store> {
     let path = database_path(config, data)?;
     data_folder::prepare(data, &path)?;
@@ -48,8 +48,8 @@ fn cannot_open(path: &Path) -> String {
     format!("cannot open the database {}", path.display())
 }
 
-/// Makes the admin account on the first start, and the admin key that the environment gives; one that it gave before and
-/// does not give any more is no key from now on.
+/// Makes the admin account on the first start, and the admin key that the environment gives. A key that it gave before, and gives no
+/// more, is not valid from now on.
 pub(crate) async fn admit_admin(store: &Store) -> anyhow::Result<()> {
     let key = key_of_environment()?;
     if !store.has_accounts().await? {
@@ -72,7 +72,7 @@ pub(crate) fn database_path(config: &Config, data: &Path) -> anyhow::Result<Path
     let Some(url) = &config.database_url else { return Ok(data.join("weir.db")) };
     match url.strip_prefix("sqlite:") {
         Some(path) => Ok(PathBuf::from(path.strip_prefix("//").unwrap_or(path))),
-        // Not repeated: a database URL may hold a password.
+        // The URL is not repeated, since it may hold a password.
         None => bail!("database.url must begin with sqlite: (other databases are not in this version)"),
     }
 }
@@ -89,7 +89,7 @@ fn key_of_environment() -> anyhow::Result<Option<Secret>> {
     Ok(Some(Secret::new(key)))
 }
 
-/// 20 x 5 = 100 bits in letters that can't be mistaken for one another.
+/// 20 letters of 5 bits are 100 bits, in letters that can't be mistaken for one another.
 fn random_password() -> anyhow::Result<String> {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let mut random = [0_u8; 20];

@@ -1,4 +1,4 @@
-//! The certificate that we show. It may be replaced while the server runs: connections that are open keep theirs.
+//! The certificate that the server shows. It may be replaced while the server runs; open connections keep theirs.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use weir_net::InForce;
 
 use crate::config::Tls;
 
-/// A self-signed certificate is kept here, so that a restart does not look like an attack to whoever pinned it.
+/// A self-signed certificate is kept in these files, so that a restart does not look like an attack to whoever pinned it.
 const SELF_SIGNED_CERT: &str = "self-signed.crt";
 const SELF_SIGNED_KEY: &str = "self-signed.key";
 
-/// What HTTPS and RTMPS listeners show to whoever connects; clones share it.
+/// The certificate that HTTPS and RTMPS listeners show to those who connect; all clones show the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Certificate {
     shown: InForce<CertifiedKey>,
@@ -29,17 +29,18 @@ impl Certificate {
         Self { shown: InForce::new(shown) }
     }
 
-    /// For connections from now on; says whether it is another one.
+    /// Shows this certificate to new connections; true where it differs from the one before.
     pub(crate) fn replace(&self, shown: CertifiedKey) -> bool {
         let changed = self.shown.get().cert != shown.cert;
         self.shown.replace(shown);
         changed
     }
 
-    /// For a listener; it follows what is shown.
+    /// The TLS configuration of a listener, which follows the certificate that is shown.
     pub(crate) fn server_config(&self) -> Arc<ServerConfig> {
         let mut config = ServerConfig::builder().with_no_client_auth().with_cert_resolver(Arc::new(self.clone()));
-        // librtmp on GnuTLS takes a TLS 1.3 session ticket for the end of the connection. Encoders connect once and resume nothing.
+        // librtmp on GnuTLS takes a TLS 1.3 session ticket for the end of the
+        // connection. Encoders connect once, so there is nothing to resume.
         config.send_tls13_tickets = 0;
         Arc::new(config)
     }
@@ -51,7 +52,7 @@ impl ResolvesServerCert for Certificate {
     }
 }
 
-/// Reads what the configuration names, or makes what it asks for; None when no certificate is configured.
+/// Reads the certificate that the configuration names, or makes the one that it asks for. None when no certificate is configured.
 pub(crate) fn read(tls: &Tls, data: &Path, host: Option<&str>) -> anyhow::Result<Option<CertifiedKey>> {
     let (cert, key) = match &tls.own {
         Some((cert, key)) => (cert.clone(), key.clone()),

@@ -1,4 +1,4 @@
-//! The configuration: a TOML file, overlaid by environment variables; reading it binds nothing.
+//! The configuration: a TOML file, overlaid by environment variables. Reading it binds nothing.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use crate::public_url::PublicUrl;
 
 const ENV_PREFIX: &str = "WEIR_";
 
-/// Variables of that prefix which are no configuration keys.
+/// Variables with our prefix that are no configuration keys.
 const OTHER_ENV: [&str; 4] = ["WEIR_ADMIN_PASSWORD", "WEIR_ADMIN_APIKEY", "WEIR_CONFIG", "WEIR_DATA"];
 
 /// Every key with its default, in the order of `weir.toml`, which is the manual of them all.
@@ -64,7 +64,7 @@ const KEYS: [(&str, &str); 39] = [
     ("recording.file_minutes", "60"),
 ];
 
-/// The keys that SIGHUP puts in force while the server runs; `weir.toml` marks them. All others need a restart.
+/// The keys that SIGHUP applies while the server runs; `weir.toml` marks them. All others need a restart.
 pub(crate) const LIVE_KEYS: [&str; 15] = [
     "log.level",
     "http.trusted_proxies",
@@ -83,16 +83,16 @@ pub(crate) const LIVE_KEYS: [&str; 15] = [
     "egress.allow",
 ];
 
-/// Sections of later versions: their keys are told from mistakes.
+/// Sections of later versions, so that their keys are told apart from mistakes.
 const LATER_SECTIONS: [&str; 6] = ["auth.", "cluster.", "hooks.", "sources.", "storage.", "webrtc."];
 
-/// Keys that earlier versions knew and nothing acted on. A file that has them as they were goes on being right.
+/// Keys that earlier versions knew although nothing acted on them. A file that has them with these values stays valid.
 const IDLE_KEYS: [(&str, &str); 2] = [("webrtc.udp_ports", "10000-10100"), ("webrtc.public_ips", "")];
 
-/// What the server runs by. An address that is None is off.
+/// The settings that the server runs by. An address that is None is off.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    /// What it was made from.
+    /// The texts that it was made from.
     pub(crate) values: Values,
     pub(crate) public_url: Option<PublicUrl>,
     pub(crate) public_host: Option<String>,
@@ -113,7 +113,7 @@ pub(crate) struct Config {
     pub(crate) database_url: Option<String>,
     pub(crate) lanes: Option<usize>,
     pub(crate) send_buffer_bytes: u32,
-    /// Of each worker; None: what its plan can need at most, and all cores.
+    /// The memory limit of each worker; None means what its plan can need at most.
     pub(crate) worker_memory_bytes: Option<u64>,
     pub(crate) encoding_cores: Option<f64>,
     pub(crate) worker_cpu_cores: Option<f64>,
@@ -145,7 +145,7 @@ fn listeners(values: &Values, tls: &Tls) -> anyhow::Result<[Listen; LISTENERS.le
 
 #[derive(Clone, Debug)]
 pub(crate) struct Tls {
-    /// Certificate chain and key, both PEM files.
+    /// The certificate chain and the key, both PEM files.
     pub(crate) own: Option<(PathBuf, PathBuf)>,
     pub(crate) self_signed: bool,
     pub(crate) ca: Option<PathBuf>,
@@ -157,7 +157,7 @@ impl Tls {
     }
 }
 
-/// Reads the file, if there is one, and the environment.
+/// Reads the file, if one is given, and the environment.
 pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
     let text = match file {
         Some(path) => std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?,
@@ -167,7 +167,7 @@ pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
     Config::from_values(&Values(values))
 }
 
-/// Every key's value as text: default, then file, then environment.
+/// Every key's value as text: the default, replaced by the file's, replaced by the environment's.
 fn values(text: &str, env: impl Iterator<Item = (String, String)>) -> anyhow::Result<BTreeMap<String, String>> {
     let mut values: BTreeMap<String, String> =
         KEYS.into_iter().map(|(key, default)| (key.to_owned(), default.to_owned())).collect();
@@ -177,7 +177,7 @@ fn values(text: &str, env: impl Iterator<Item = (String, String)>) -> anyhow::Re
     for (name, value) in env {
         let Some(rest) = name.strip_prefix(ENV_PREFIX) else { continue };
         let key = rest.to_lowercase().replace("__", ".");
-        // Without a section it may be a variable of something else.
+        // A name without a section may be a variable of some other program.
         if OTHER_ENV.contains(&name.as_str()) || !(key.contains('.') || KEYS.iter().any(|(known, _)| *known == key)) {
             continue;
         }
@@ -228,12 +228,12 @@ fn nearest(key: &str) -> &'static str {
 pub(crate) struct Values(BTreeMap<String, String>);
 
 impl Values {
-    /// The keys that have another value there.
+    /// The keys whose value differs in the other values.
     pub(crate) fn changed_from(&self, other: &Self) -> impl Iterator<Item = &'static str> {
         KEYS.into_iter().map(|(key, _)| key).filter(|key| self.text(key) != other.text(key))
     }
 
-    /// Takes these keys' values from there.
+    /// Takes the values of these keys from there.
     pub(crate) fn take(&mut self, keys: &[&str], from: &Self) {
         for (key, value) in &mut self.0 {
             if keys.contains(&key.as_str()) {
@@ -262,7 +262,7 @@ impl Values {
         self.parsed(key, "an address with a port such as \"0.0.0.0:1935\" (empty: off)").map(Some)
     }
 
-    /// A limit of time that is at least one second.
+    /// A time limit of at least one second.
     fn seconds(&self, key: &str) -> anyhow::Result<Duration> {
         let seconds: u64 = self.parsed(key, "a number of seconds")?;
         if !(1..=3_600).contains(&seconds) {
@@ -278,7 +278,7 @@ impl Values {
         })
     }
 
-    /// Networks; a bare address means itself alone.
+    /// A list of networks; a bare address is a network of its own.
     fn networks(&self, key: &str) -> anyhow::Result<Vec<IpNet>> {
         let items = self.text(key).split(',').map(str::trim).filter(|item| !item.is_empty());
         let parse = |item: &str| item.parse::<IpNet>().or_else(|_| item.parse::<std::net::IpAddr>().map(IpNet::from));
@@ -355,7 +355,7 @@ impl Config {
         self.listeners.iter().find(|listen| listen.protocol == protocol).unwrap_or(&OFF)
     }
 
-    /// What holds for all transcoding; `abilities` is the file of what this machine can do.
+    /// The options for all transcoding; `abilities` is the file of what this machine can do.
     pub(crate) fn encoding_options(&self, abilities: PathBuf) -> EncodingOptions {
         EncodingOptions {
             cache: Some(abilities),
@@ -374,7 +374,7 @@ fn raw_uris(role: &str) -> anyhow::Result<RawUriRule> {
     }
 }
 
-/// Whether whoever asks for the figures needs a key.
+/// Whether a key is needed to read the metrics.
 fn metrics_need_key(values: &Values) -> anyhow::Result<bool> {
     match values.text("http.metrics") {
         "open" => Ok(false),
@@ -385,7 +385,7 @@ fn metrics_need_key(values: &Values) -> anyhow::Result<bool> {
 
 fn srt_latency(values: &Values) -> anyhow::Result<Duration> {
     let latency_ms: u64 = values.parsed("srt.latency_ms", "a number")?;
-    // A minute, as for pushes: what is more is a mistake of units.
+    // A minute is allowed, as for pushes: a larger value is a mistake of units.
     if latency_ms > 60_000 {
         bail!("srt.latency_ms must be at most 60000");
     }
@@ -394,14 +394,14 @@ fn srt_latency(values: &Values) -> anyhow::Result<Duration> {
 
 fn worker_memory(values: &Values) -> anyhow::Result<Option<u64>> {
     let megabytes: u32 = values.parsed("transcode.worker_memory_mb", "a number of megabytes")?;
-    // GStreamer and its plugins alone take 60 MB, a ladder of four 133: below this nothing would ever run.
+    // GStreamer and its plugins alone take 60 MB, and a ladder of four 133 MB: with less than this nothing would ever run.
     if (1..256).contains(&megabytes) {
         bail!("transcode.worker_memory_mb must be 0 or at least 256");
     }
     Ok(Some(u64::from(megabytes) << 20).filter(|bytes| *bytes > 0))
 }
 
-/// So many cores; None: all there are.
+/// A number of cores; None means all.
 fn cores(values: &Values, name: &str) -> anyhow::Result<Option<f64>> {
     let percent: u32 = values.parsed(name, "a number")?;
     // A tenth of a core decodes nothing in time.
@@ -413,7 +413,7 @@ fn cores(values: &Values, name: &str) -> anyhow::Result<Option<f64>> {
 
 fn dvr_limits(values: &Values) -> anyhow::Result<DvrLimits> {
     let memory_seconds: u64 = values.parsed("dvr.memory_seconds", "a number")?;
-    // Playlists reach back six segments at least, and players want the newest ones at once.
+    // Playlists reach back at least six segments, and players want the newest ones at once.
     if !(12..=600).contains(&memory_seconds) {
         bail!("dvr.memory_seconds must be from 12 to 600");
     }
@@ -431,12 +431,12 @@ fn recording_limits(values: &Values) -> anyhow::Result<RecordingLimits> {
 }
 
 fn space_limits(values: &Values, max: &str, min_free: &str) -> anyhow::Result<SpaceLimits> {
-    // 32 bits of megabytes are 4 PB: shifted, they fit.
+    // 32 bits of megabytes are 4 PB, which fit when shifted.
     let bytes = |key: &str| anyhow::Ok(u64::from(values.parsed::<u32>(key, "a number of megabytes")?) << 20);
     Ok(SpaceLimits { max_bytes: bytes(max)?, min_free_bytes: bytes(min_free)? })
 }
 
-/// What holds where nothing is said.
+/// The configuration where nothing is set.
 #[cfg(test)]
 pub(crate) fn defaults() -> Config {
     tests::read("[tls]\nself_signed = true\n", &[]).unwrap()
@@ -526,7 +526,7 @@ mod tests {
     fn weir_toml_shows_every_key_and_is_valid() {
         let text = include_str!("../../../weir.toml");
         read(text, &[]).unwrap();
-        // Uncommented, every line is a key with its default.
+        // When its comment mark is removed, every such line is a key with its default.
         let uncommented: String =
             text.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line)).collect::<Vec<_>>().join("\n");
         let table: toml::Table = uncommented.parse().unwrap();

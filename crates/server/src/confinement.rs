@@ -1,8 +1,9 @@
-//! What processes that read strangers' media are kept from here, told once in the log; and what the server keeps from them by itself.
+//! Tells once in the log what processes that read media from outside are kept from here, and hides the server's own memory from them.
 
 use weir_transcode::EncodingResources;
 
-/// A worker has the server's user: without this it could read the server's memory, where the secrets are, on kernels without Landlock.
+/// A worker runs as the server's user. Without this it could read the
+/// server's memory, where the secrets are, on kernels without Landlock.
 pub(crate) fn hide_memory() {
     if let Err(error) = weir_confine::hide_memory() {
         tracing::warn!(error, "the server's memory can't be hidden from other processes of its user");

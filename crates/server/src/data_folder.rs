@@ -1,4 +1,4 @@
-//! The data directory: for nobody else's eyes, and one server's at a time.
+//! The data directory: nobody else may read it, and only one server at a time may use it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -11,26 +11,26 @@ use tokio::time::{Instant, sleep};
 
 const LOCK_FILE: &str = "weir.lock";
 
-/// A command holds the lock for the moment of a migration or an import; a server that is being replaced, until it has ended.
+/// A command holds the lock for the moment of a migration or an import, and a server that is being replaced holds it until it has ended.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
 const LOCK_RETRY: Duration = Duration::from_millis(100);
 
-/// What others may do.
+/// The rights of others.
 const FOR_OTHERS: u32 = 0o077;
 
-/// As `/tmp` has it: a folder that many share.
+/// The sticky bit, as `/tmp` has it: many share such a folder.
 const STICKY: u32 = 0o1000;
 
-/// How the names of what we keep there begin; the last is what a disk's own folder has in it.
+/// The beginnings of the names of what we keep there; the last one is what a disk's own folder contains.
 const OUR_NAMES: [&str; 9] =
     ["weir.", "secret.key", "abilities.json", "self-signed.", "dvr", "recordings", "media", ".weir-", "lost+found"];
 
-/// Whatever this process makes is for its user alone: the database, media, recordings, what the encoders can.
+/// Makes everything that this process writes readable by its user alone: the database, media, recordings, the encoders' proofs.
 pub(crate) fn keep_files_private() {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(FOR_OTHERS));
 }
 
-/// Makes the folder, or takes from an existing one, and from what we wrote into it, the rights that others have.
+/// Makes the folder. From an existing one, and from what we wrote into it, the rights of others are taken away.
 pub(crate) fn prepare(data: &Path, database: &Path) -> anyhow::Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(data);
     made.with_context(|| format!("cannot make the data directory {}", data.display()))?;
@@ -48,7 +48,7 @@ pub(crate) fn prepare(data: &Path, database: &Path) -> anyhow::Result<()> {
     if only_ours {
         ours.push(data.to_owned());
     } else {
-        // Whoever says `--data /var/lib` does not want that closed to everybody else.
+        // Somebody who says `--data /var/lib` does not want that folder closed to everybody else.
         tracing::warn!(
             path = %data.display(),
             "the data directory has folders of others in it, so it stays as open as it is: give the server one of its own"
@@ -57,7 +57,7 @@ pub(crate) fn prepare(data: &Path, database: &Path) -> anyhow::Result<()> {
     ours.iter().try_for_each(|path| close_to_others(path))
 }
 
-/// Where it is ours to close and not closed yet.
+/// Takes the rights of others from what is this user's and still has them.
 fn close_to_others(path: &Path) -> anyhow::Result<()> {
     let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
     let ours = found.uid() == rustix::process::geteuid().as_raw() && found.mode() & STICKY == 0;
@@ -77,15 +77,15 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Held by the server for as long as it lives, by a command while nothing may change under it. The kernel lets go of it when
-/// the process ends, however it ends.
+/// The lock on the data directory. A server holds it for as long as it lives, a command while nothing may change under it. The kernel
+/// releases it when the process ends, however it ends.
 #[derive(Debug)]
 pub(crate) struct DataLock {
     _file: File,
 }
 
 impl DataLock {
-    /// None: another process has it.
+    /// Takes the lock; None where another process has it.
     pub(crate) fn take(data: &Path) -> anyhow::Result<Option<Self>> {
         let path = data.join(LOCK_FILE);
         let failed = || format!("cannot lock {}", path.display());
@@ -97,12 +97,12 @@ impl DataLock {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error).with_context(failed),
         }
-        // For the words of whoever is refused; a disk that is full does not make the lock any weaker.
+        // The number is for the message to whoever is refused; where a full disk does not take it, the lock is no weaker.
         let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
         Ok(Some(Self { _file: file }))
     }
 
-    /// For a server: waits a little for a command, or for the server before it.
+    /// Takes the lock for a server, which waits a little for a command or for the server before it.
     pub(crate) async fn take_for_server(data: &Path) -> anyhow::Result<Self> {
         Self::take_within(data, LOCK_WAIT).await
     }
@@ -125,7 +125,7 @@ impl DataLock {
     }
 }
 
-/// ` (process 123)`, as it wrote it down itself.
+/// The holder in words, ` (process 123)`, as it wrote its number into the file.
 pub(crate) fn holder(data: &Path) -> String {
     let mut text = String::new();
     let read = File::open(data.join(LOCK_FILE)).and_then(|file| file.take(20).read_to_string(&mut text));
@@ -163,7 +163,7 @@ mod tests {
         for (name, closed) in [("weir.db", 0o600), ("notes", 0o644), ("recordings", 0o700), ("", 0o700)] {
             assert_eq!(mode(&data.join(name)), closed, "{name:?}");
         }
-        // As somebody may well say `--data /var/lib`: everybody else's programs live there.
+        // Somebody may well say `--data /var/lib`, where the folders of other programs are.
         fs::create_dir(data.join("postgresql")).unwrap();
         open();
         prepare(&data, &database).unwrap();

@@ -1,5 +1,5 @@
-//! `--demo`: a test picture published into this server by a real RTMP publish, and pushed to a sink of its own, so that a
-//! newcomer sees a live stream and a live push at once.
+//! `--demo` publishes a test picture into this server by a real RTMP publish, and pushes it to a sink in this server, so that a newcomer
+//! sees a live stream and a live push at once.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -13,15 +13,15 @@ use weir_model::{Restream, Secret, SourceKind, Stream, StreamName, Target};
 use weir_observe::Heartbeat;
 use weir_store::Store;
 
-/// The demo's streams. The sink is a stream of this same server: what is pushed to it can be watched.
+/// The demo's streams. The sink is a stream of this same server, so what is pushed to it can be watched.
 const SOURCE: &str = "demo";
 const SINK: &str = "demo-sink";
 const RESTREAM: &str = "demo push";
 
-/// ffmpeg is started again after this, if it ends.
+/// ffmpeg is started again after this time when it ends.
 const RESTART_AFTER: Duration = Duration::from_secs(2);
 
-/// Runs until told to stop. A demo that can't be shown is no fault of the server.
+/// Runs until told to stop. A demo that can't be shown is no failure of the server.
 pub(crate) async fn run(
     commands: Commands,
     store: Store,
@@ -36,7 +36,7 @@ pub(crate) async fn run(
 }
 
 async fn show(commands: &Commands, store: &Store, urls: &PublicUrls, stop: &CancellationToken) -> anyhow::Result<()> {
-    // Our own listener, whatever name the outside knows it by.
+    // This is our own listener, whatever name it has outside.
     let rtmp = urls.publish.get("rtmp").context("--demo needs rtmp.listen")?;
     let source = demo_stream(commands, store, SOURCE).await?;
     let sink = demo_stream(commands, store, SINK).await?;
@@ -67,7 +67,7 @@ async fn demo_stream(commands: &Commands, store: &Store, name: &str) -> anyhow::
     }
 }
 
-/// The sink may have other ports than last time: an old demo push is pointed at it anew.
+/// The sink may have other ports than last time, so the demo's push of an earlier run gets the new URL.
 async fn demo_restream(commands: &Commands, store: &Store, source: &Stream, sink_url: &str) -> anyhow::Result<()> {
     let target = Target::Uri(Secret::new(sink_url));
     let is_ours = |restream: &Restream| restream.stream_id == source.id && restream.name == RESTREAM;
@@ -95,7 +95,7 @@ fn publish_url(rtmp: &str, stream: &Stream) -> anyhow::Result<String> {
     Ok(format!("{rtmp}/live/{}", key.context("the demo stream has no push source any more")?.expose()))
 }
 
-/// 720p30 with a running clock and a beep each second, 2 s GOPs, no B-frames: what an encoder set well sends.
+/// Makes 720p30 with a running clock and a beep each second, GOPs of 2 s and no B-frames, as a well-configured encoder does.
 fn test_picture(url: &str) -> Command {
     let mut command = Command::new("ffmpeg");
     command
@@ -108,7 +108,7 @@ fn test_picture(url: &str) -> Command {
         .args(["-f", "flv", url])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        // It would repeat the URL, key and all, in its errors.
+        // Its errors would repeat the URL, key and all.
         .stderr(Stdio::null())
         .kill_on_drop(true);
     command

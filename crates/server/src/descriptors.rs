@@ -1,7 +1,7 @@
-//! File descriptors: the soft limit is raised to the hard one, and how many connections there may be follows from that.
+//! File descriptors: the soft limit is raised to the hard one, and the number of connections is fitted to it.
 //!
-//! Whoever opens connections and says nothing must find a limit of ours before that of the system: at ours one that waits
-//! makes room for a newcomer, at the system's nobody gets in any more, and no file can be opened.
+//! Whoever opens connections and says nothing must meet our limit before the system's. At ours, a connection that waits makes room for a
+//! newcomer; at the system's, nobody gets in any more, and no file can be opened.
 
 use std::fmt;
 
@@ -12,14 +12,14 @@ use weir_net::CapLimits;
 
 use crate::config::Config;
 
-/// Kept for pushes, files, workers and the database: a quarter, and never less than what twenty streams with ten pushes need.
+/// A quarter is kept for pushes, files, workers and the database, and never less than what twenty streams with ten pushes each need.
 const RESERVE_MIN: u64 = 256;
 const RESERVE_SHARE: u64 = 4;
 
-/// Fewer than this leave so little that the server is of no use.
+/// With fewer descriptors than this the server is of no use.
 const LIMIT_MIN: u64 = 512;
 
-/// What there may be at once.
+/// How many connections there may be at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Connections {
     pub(crate) max: usize,
@@ -31,7 +31,7 @@ impl Connections {
         CapLimits { connections_max: self.max, connections_per_ip_max: self.per_ip_max, requests_per_ip_max }
     }
 
-    /// The share that is left where there is less than was asked for. Half of it for one address, so that it can't have all.
+    /// The share that is left where there are fewer than was asked for. One address gets half of it, so that it can't have all.
     fn scaled(self, room: u64, wanted: u64) -> Self {
         let max = usize::try_from(self.max as u64 * room / wanted.max(1)).unwrap_or(self.max).max(2);
         Self { max, per_ip_max: self.per_ip_max.min(max / 2) }
@@ -43,13 +43,13 @@ impl Connections {
 pub(crate) struct Descriptors {
     limit: u64,
     reserve: u64,
-    /// Each listener's, by its protocol.
+    /// Each listener's share, by its protocol.
     shares: Vec<(&'static str, Connections)>,
-    /// Less than the configuration asks for.
+    /// True where there are fewer than the configuration asks for.
     is_short: bool,
 }
 
-/// The limit, raised as far as it goes without asking anybody.
+/// Raises the limit as far as that needs no privilege, and gives it.
 pub(crate) fn raise_limit() -> anyhow::Result<u64> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("cannot read the limit of file descriptors")?;
     if soft < hard {
@@ -58,12 +58,12 @@ pub(crate) fn raise_limit() -> anyhow::Result<u64> {
     Ok(hard)
 }
 
-/// Fits the configuration into `limit`.
+/// Fits the configuration to `limit`.
 pub(crate) fn fit(config: &mut Config, limit: u64) -> Descriptors {
     let reserve = RESERVE_MIN.max(limit / RESERVE_SHARE);
     let room = limit.saturating_sub(reserve);
     let http = config.http.is_some() || config.https.is_some();
-    // SRT's share one socket, but each holds megabytes, and is limited like all others.
+    // SRT's connections share one socket, but each of them takes megabytes, and so their number is limited like all others.
     let listeners = config.listeners.iter_mut();
     let listeners = listeners.map(|listen| (listen.protocol, listen.address.is_some(), &mut listen.connections));
     let asked: Vec<_> = std::iter::once(("http", http, &mut config.http_connections)).chain(listeners).collect();
@@ -83,7 +83,7 @@ pub(crate) fn fit(config: &mut Config, limit: u64) -> Descriptors {
 }
 
 impl Descriptors {
-    /// Why the server could not run like this.
+    /// Why the server could not run with this limit.
     pub(crate) fn problem(&self) -> Option<String> {
         (self.limit < LIMIT_MIN).then(|| format!("the limit is {}, it needs {LIMIT_MIN} (ulimit -Hn)", self.limit))
     }

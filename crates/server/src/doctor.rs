@@ -1,4 +1,4 @@
-//! `weir doctor`: what this machine can do, found out by trying, and whether the server could run on it.
+//! `weir doctor`: finds out by trying what this machine can do, and whether the server could run on it.
 
 use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener};
@@ -13,10 +13,10 @@ use weir_transcode::{Cages, Capacity, EncoderReport, EncodingResources};
 use crate::config::Config;
 use crate::descriptors::Descriptors;
 
-/// A clock before this has never been set: certificates and tokens would be wrong.
+/// A clock that shows an earlier year has never been set: certificates and tokens would be wrong.
 const CLOCK_MIN_YEAR: i32 = 2025;
 
-/// Something looked at.
+/// One thing that was looked at.
 struct Finding {
     what: String,
     /// Why the server could not run like this.
@@ -61,7 +61,7 @@ fn ports(config: &Config) -> Vec<Finding> {
     listeners.into_iter().filter_map(port).collect()
 }
 
-/// A folder that is still to be made is looked at in the one that it would be made in.
+/// Looks at a folder; for one that is still to be made, at the folder that it would be made in.
 fn folder(data: &Path) -> Finding {
     let there = data.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
     let probe = there.join(format!(".weir-doctor-{}", std::process::id()));
@@ -76,17 +76,17 @@ fn clock() -> Finding {
     Finding { what: format!("clock {}", now.date()), problem }
 }
 
-/// What workers are not kept from, a sentence each.
+/// What workers are not kept from, in a sentence each.
 async fn not_held(encoding: &EncodingResources) -> Vec<String> {
     let mut missing = encoding.confinement().await.map_or_else(|reason| vec![reason], |report| report.missing);
     if weir_confine::is_root() {
-        // Another user could not open the cards' devices everywhere, nor the caches.
+        // Another user could not open the devices of cards everywhere, nor the caches.
         missing.push("workers have the server's user, which is root, without its privileges: run the server as a user of its own".to_owned());
     }
     missing
 }
 
-/// All that was found out.
+/// Everything that was found out.
 struct Report<'a> {
     ok: bool,
     gstreamer: Option<String>,

@@ -1,4 +1,4 @@
-//! Event ids that rise over restarts, also where a clock was set back: each is reserved in the store before it is used.
+//! Event ids that rise over restarts, even where a clock was set back: they are reserved in the store before they are used.
 
 use std::time::Duration;
 
@@ -7,33 +7,34 @@ use tokio_util::sync::CancellationToken;
 use weir_observe::{Heartbeat, Observe};
 use weir_store::Store;
 
-/// An event is known by its node and its number; without a cluster there is one node, number 0.
+/// An event is identified by its node and its number. Without a cluster there is one node, number 0.
 const NODE: u32 = 0;
 
-/// Reserved at once. At three events a second a block lasts for four days, and a restart leaves out what is left of one.
+/// This many ids are reserved at once. At three events a second such a block
+/// lasts for four days; a restart leaves the rest of a block unused.
 const BLOCK: u32 = 1_000_000;
 
-/// With so many left the next block is reserved: minutes ahead of a server that has never been so busy.
+/// With so many left the next block is reserved, which is minutes ahead even for a server busier than any has been.
 const LOW: u64 = BLOCK as u64 / 2;
 
-/// A database that does not take the reservation is asked again after this.
+/// When the database does not take a reservation, it is tried again after this time.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// A clock that says the year 2112 is not believed. Ids go by the microseconds since 1970, and JavaScript counts exactly to 2^53:
-/// half of that is left for ids that are only counted.
+/// A clock that shows the year 2112 is not believed. Ids start from the microseconds since 1970, and JavaScript counts exactly up to
+/// 2^53: half of that is left for ids that are only counted.
 const CLOCK_MAX: u64 = 1 << 52;
 
-/// What is reserved. Ids begin at the microseconds of the clock (1.8e15 today), so that they rise also over a database that was
-/// restored from a copy; and behind every id that was reserved before, so that they rise over a clock that was set back.
+/// The reserved ids. They begin at the clock's microseconds (1.8e15 today), so that they rise even over a database that was restored from
+/// a copy, and behind every id that was reserved before, so that they rise over a clock that was set back.
 #[derive(Clone, Debug)]
 pub(crate) struct EventIds {
     store: Store,
-    /// The first that is not reserved.
+    /// The first id that is not reserved.
     end: u64,
 }
 
 impl EventIds {
-    /// For a run that starts now, and its first id.
+    /// Reserves ids for a run that starts now, and gives the first of them.
     pub(crate) async fn reserve(store: &Store, now: OffsetDateTime) -> (Self, u64) {
         let wished = clock_id(now);
         let (first, end) = match store.reserve_event_ids(NODE, wished, BLOCK).await {
@@ -86,8 +87,8 @@ mod tests {
         let start = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
         let hours = time::Duration::hours;
         let mut before = 0;
-        // In order: a first start, one a moment later, an hour later, a clock set back by a day, by all of it (a board without a
-        // battery), one in a year that can't be, and one that is right again.
+        // The starts are, in order: the first one, one a moment later, one an hour later, one with the clock set back by a day, one with
+        // no clock at all (a board without a battery), one in an impossible year, and one with the right time again.
         for now in [
             start,
             start + time::Duration::milliseconds(10),
@@ -100,7 +101,7 @@ mod tests {
             let (ids, first) = EventIds::reserve(&store, now).await;
             assert!(first > before, "{first} at {now} comes after {before}");
             assert!(first < 1 << 53, "JavaScript counts {first} exactly");
-            // A run uses up to all of its block.
+            // The run uses up its whole block.
             before = ids.end - 1;
         }
         assert!(before >= clock_id(start + hours(2)), "a clock that goes forward is followed");
@@ -112,12 +113,12 @@ mod tests {
         let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
         let (ids, first) = EventIds::reserve(&store, now).await;
         let end = ids.end;
-        // As after half a million events.
+        // It is as if half a million events had come.
         let observe = Observe::with_events_from(first + LOW + 1);
         let stop = CancellationToken::new();
         let heartbeat = observe.heartbeats().join("event ids");
         let keeping = tokio::spawn(ids.keep(observe.clone(), stop.clone(), heartbeat));
-        // The next run would begin behind this block, or behind the next, once that is reserved; each look takes a number.
+        // The next run begins behind this block, or behind the next one once that is reserved; each look reserves a number itself.
         let (mut next, mut looks) = (end, 0);
         while next < end + u64::from(BLOCK) {
             next = store.reserve_event_ids(NODE, 0, 1).await.unwrap();

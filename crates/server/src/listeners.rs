@@ -1,5 +1,5 @@
-//! The protocols that people connect by, beside HTTP. Each is a file: it binds, asks admission in its own words, and has whoever is let in
-//! served by `ingest` or `play`. A new one is named in [`bind`].
+//! The protocols, beside HTTP, by which people connect. Each is a file: it binds, asks admission and answers in the protocol's words, and
+//! lets `ingest` or `play` serve those who are let in. A new protocol is named in [`bind`].
 
 mod rtmp;
 mod srt;
@@ -16,12 +16,12 @@ use weir_observe::Heartbeat;
 use crate::base::Base;
 use crate::config::Config;
 
-/// Bound and not yet served.
+/// A listener that is bound and not yet served.
 pub(crate) trait Listener: Send {
-    /// As the configuration's section, and the scheme of its addresses.
+    /// The protocol's name in the configuration's section and in the scheme of its addresses.
     fn protocol(&self) -> &'static str;
 
-    /// For whoever watches over it.
+    /// The name for whoever watches over the listener.
     fn name(&self) -> &'static str;
 
     fn local_addr(&self) -> SocketAddr;
@@ -29,12 +29,13 @@ pub(crate) trait Listener: Send {
     /// How many connections there may be, and are.
     fn caps(&self) -> &Arc<Caps>;
 
-    /// Runs until told to stop. Then nobody is let in any more, and connections end as their streams do; dropped, it cuts off the others.
+    /// Runs until told to stop. Then it accepts nobody any more, and connections
+    /// end as their streams do. When it is dropped, it cuts off the rest.
     fn run(self: Box<Self>, stop: CancellationToken, heartbeat: Heartbeat) -> BoxFuture<'static, ()>;
 }
 
-/// Everything that is configured, before anything runs: a port that is taken ends the start with a clear word. `tls` is what is shown by
-/// protocols that have it inside; without it they are off.
+/// Binds everything that is configured, before anything runs, so that a port that is taken ends the start with a clear message. `tls` is
+/// the certificate for protocols that have TLS inside; without one they are off.
 pub(crate) async fn bind(
     config: &Config,
     base: &Base,

@@ -1,4 +1,5 @@
-//! The log: what of it is shown, in which form, and that writing it never makes anybody wait. It goes to stderr; stdout is for the ready line.
+//! The log: which lines are shown and in which form, and that writing them
+//! never makes anybody wait. It goes to stderr; stdout is for the ready line.
 
 mod filter;
 mod lossy;
@@ -18,17 +19,17 @@ use crate::cli::LogFormat;
 pub(crate) use filter::LogFilter;
 use lossy::LossyLog;
 
-/// The last lines wait for a reader for so long, and no longer: whoever stops the server waits for its end.
+/// The last lines wait for a reader only this long, as somebody who stops the server waits for its end.
 const LAST_LINES_WAIT: Duration = Duration::from_millis(500);
 
-/// The log of this process; clones share it.
+/// The log of this process; all clones write to it.
 #[derive(Clone)]
 pub(crate) struct Logging {
     lines: LossyLog,
     filter: reload::Handle<EnvFilter, Registry>,
 }
 
-/// Starts it for the whole process, with what `RUST_LOG` asks for or the usual.
+/// Starts the log for the whole process, filtered by `RUST_LOG` or by the default.
 pub(crate) fn start(format: LogFormat) -> anyhow::Result<Logging> {
     let lines = LossyLog::start(std::io::stderr())?;
     let (filter, handle) = reload::Layer::new(LogFilter::at_start().to_filter()?);
@@ -45,7 +46,7 @@ pub(crate) fn start(format: LogFormat) -> anyhow::Result<Logging> {
 }
 
 impl Logging {
-    /// Shows this from now on. `RUST_LOG` stands above it, as the environment does above every key.
+    /// Filters the log by this from now on. `RUST_LOG` takes precedence, as the environment does for every key.
     pub(crate) fn set_filter(&self, filter: &LogFilter) -> anyhow::Result<()> {
         if !LogFilter::is_set_by_environment() {
             self.filter.reload(filter.to_filter()?)?;
@@ -53,15 +54,15 @@ impl Logging {
         Ok(())
     }
 
-    /// Has lines that were dropped counted there, those dropped so far among them.
+    /// Counts the dropped lines there, including those dropped so far.
     pub(crate) fn count_drops(&self, observe: &Observe) {
         self.lines.count_drops(observe.clone());
     }
 
-    /// The last words of the process: why it ends, if that is a failure, and whatever is not written yet.
+    /// Ends the log: writes why the process ends, if that is a failure, and whatever is not written yet.
     pub(crate) fn end(&self, outcome: anyhow::Result<ExitCode>) -> ExitCode {
         let code = outcome.unwrap_or_else(|error| {
-            // Whatever the filter says: an end without a reason helps nobody.
+            // The reason is written whatever the filter says: an end without one helps nobody.
             self.lines.push(format!("Error: {error:?}\n").as_bytes());
             ExitCode::FAILURE
         });
@@ -69,12 +70,12 @@ impl Logging {
         code
     }
 
-    /// Gives whoever reads a moment for what is not written yet.
+    /// Gives the reader a moment for what is not written yet.
     pub(crate) fn flush(&self) {
         self.lines.flush(LAST_LINES_WAIT);
     }
 
-    /// The standard hook writes to stderr itself, and would wait there for ever where nobody reads.
+    /// Logs a panic. The standard hook would write to stderr itself, and wait there for ever where nobody reads.
     fn tell_panic(&self, panic: &PanicHookInfo<'_>) {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let name = std::thread::current().name().unwrap_or("unnamed").to_owned();

@@ -1,4 +1,4 @@
-//! The `weir` binary: read the configuration, wire the crates together, run, drain.
+//! The `weir` binary: reads the configuration, wires the crates together, runs, and drains.
 
 mod addresses;
 mod apikey;
@@ -75,12 +75,12 @@ fn serve(command: &cli::Serve, log: &Logging) -> anyhow::Result<ExitCode> {
     descriptors::fit(&mut config, descriptors::raise_limit()?).tell();
     let runtime = control_runtime()?;
     let outcome = runtime.block_on(serve::run(config, &command.locations, command.demo, log));
-    // Whatever had to be waited for was: a name that is being resolved must not hold up the end.
+    // Everything worth waiting for has ended; a name that is being resolved must not hold up the end.
     runtime.shutdown_background();
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
-/// For API, store and control; media has its lanes.
+/// The runtime of API, store and control; media has its lanes.
 fn control_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(2).thread_name("control").enable_all().build().context("cannot start the runtime")

@@ -1,4 +1,4 @@
-//! The owners: the server's own long-lived tasks. Each has a name, a heartbeat, and its time to end in; none may end unasked.
+//! The owners: the server's own long-lived tasks. Each has a name, a heartbeat, and a time in which it must end; none may end unasked.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -11,25 +11,25 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use weir_observe::{Heartbeat, Heartbeats};
 
-/// An owner that is cut off is gone at its next step, unless it blocks the thread that it runs on.
+/// An owner that is cut off is gone at its next step, unless it blocks its thread.
 const CUT_OFF_MAX: Duration = Duration::from_millis(100);
 
-/// When an owner is told to stop.
+/// The turn in which an owner is told to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Turn {
-    /// At once, all side by side: who serves strangers, and who runs streams. None can use up another's time.
+    /// First, all side by side: those that serve strangers, and those that run streams. None can use up another's time.
     Serving,
-    /// After those: who tells what they did last, and the threads that they ran on.
+    /// Then: those that report what the first ones did last, and the threads that these ran on.
     Telling,
 }
 
-/// An owner as it is started.
+/// An owner at its start.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Owner {
-    /// As the log and `/readyz` call it: "the supervisor".
+    /// Its name in the log and in `/readyz`, such as "the supervisor".
     pub(crate) name: &'static str,
     pub(crate) turn: Turn,
-    /// From being told to stop; what has not ended then is dropped.
+    /// The time from being told to stop; an owner that has not ended then is dropped.
     pub(crate) grace: Duration,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Owners {
     running: HashMap<Id, Owner>,
 }
 
-/// An owner ended that nobody had told to: the server can't go on as if nothing were.
+/// An owner that ended without having been told to: the server can't go on as if nothing had happened.
 #[derive(Debug)]
 pub(crate) struct Fallen {
     owner: &'static str,
@@ -64,7 +64,7 @@ impl Owners {
         Self { heartbeats, serving, telling, tasks: JoinSet::new(), running: HashMap::new() }
     }
 
-    /// `run` is given the token that tells it to stop, and its heartbeat.
+    /// Starts an owner. `run` is given the token that tells it to stop, and its heartbeat.
     pub(crate) fn start<F>(&mut self, owner: Owner, run: impl FnOnce(CancellationToken, Heartbeat) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -72,7 +72,7 @@ impl Owners {
         self.start_on(&Handle::current(), owner, run);
     }
 
-    /// The same in another runtime.
+    /// Starts an owner in another runtime.
     pub(crate) fn start_on<F>(
         &mut self,
         runtime: &Handle,
@@ -87,17 +87,17 @@ impl Owners {
         self.running.insert(task.id(), owner);
     }
 
-    /// Returns when an owner has ended that was not told to. Cancel-safe.
+    /// Waits until an owner has ended that was not told to. It is cancel-safe.
     pub(crate) async fn fallen(&mut self) -> Fallen {
         match self.tasks.join_next_with_id().await {
             Some(Ok((id, ()))) => Fallen { owner: self.forget(id), how: "ended unasked".to_owned() },
             Some(Err(error)) => Fallen { owner: self.forget(error.id()), how: how(error) },
-            // There are always some.
+            // There always are some tasks.
             None => std::future::pending().await,
         }
     }
 
-    /// Stops all, turn by turn, each within its grace.
+    /// Stops all owners, turn by turn, each within its grace.
     pub(crate) async fn stop(mut self) {
         for turn in [Turn::Serving, Turn::Telling] {
             self.token(turn).cancel();
@@ -111,7 +111,7 @@ impl Owners {
         }
     }
 
-    /// Returns when no owner of this turn runs. Cancel-safe.
+    /// Waits until no owner of this turn runs. It is cancel-safe.
     async fn ended(&mut self, turn: Turn) {
         while self.running.values().any(|owner| owner.turn == turn) {
             match self.tasks.join_next_with_id().await {
@@ -134,7 +134,7 @@ impl Owners {
         }
     }
 
-    /// It has ended; returns its name.
+    /// Takes out an owner that has ended, and gives its name.
     fn forget(&mut self, id: Id) -> &'static str {
         self.running.remove(&id).map_or("a task", |owner| owner.name)
     }
@@ -157,7 +157,7 @@ fn how(error: JoinError) -> String {
     }
 }
 
-/// What was said at a panic.
+/// The message of a panic.
 fn words(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it did not say why")
@@ -198,7 +198,7 @@ mod tests {
         cases.push((orphaned, expected));
         for (mut owners, expected) in cases {
             assert_eq!(owners.fallen().await.to_string(), expected);
-            // The rest can still be drained.
+            // The other owners can still be drained.
             owners.stop().await;
         }
     }

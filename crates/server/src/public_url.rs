@@ -5,7 +5,7 @@ use std::str::FromStr;
 /// `https://weir.example` or `http://weir.example:8080`: a scheme, a host and perhaps a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PublicUrl {
-    /// Without a slash at the end.
+    /// The URL without a slash at its end.
     text: String,
     host: String,
 }
@@ -15,7 +15,7 @@ impl PublicUrl {
         &self.text
     }
 
-    /// Without a port; an IPv6 address in its brackets.
+    /// The host without a port; an IPv6 address is in brackets.
     pub(crate) fn host(&self) -> &str {
         &self.host
     }

@@ -1,9 +1,9 @@
-//! The one line on stdout: whoever started the server learns that it serves, and where.
+//! The one line on stdout, from which whoever started the server learns that it serves, and where.
 
 use serde_json::json;
 use weir_api::PublicUrls;
 
-/// `urls` are those of the listeners, which need not be how others reach us.
+/// Prints the line. `urls` are those of the listeners, which need not be how others reach them.
 #[expect(clippy::print_stdout, reason = "the ready line is the contract with whoever started us")]
 pub(crate) fn say(urls: &PublicUrls) {
     let line = json!({

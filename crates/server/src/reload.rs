@@ -1,5 +1,5 @@
-//! SIGHUP: the configuration is read again. What can change while the server runs changes at once, what can't is named, and a
-//! configuration with a mistake in it changes nothing.
+//! SIGHUP: the configuration is read again. What can change while the server runs is changed at once, what can't is named, and a
+//! configuration with a mistake changes nothing.
 
 use std::sync::Arc;
 
@@ -16,29 +16,29 @@ use crate::descriptors;
 use crate::logging::Logging;
 use crate::signals::Signals;
 
-/// Listeners with TLS follow these; whether there are such listeners is settled at the start.
+/// TLS listeners follow these keys; whether there are such listeners is settled at the start.
 const OF_CERTIFICATE: [&str; 3] = ["tls.cert", "tls.key", "tls.self_signed"];
 
-/// What runs, as it was configured, with the handles on what can be changed in it.
+/// What runs, with its configuration and the handles on what can be changed in it.
 pub(crate) struct Reload {
     pub(crate) locations: Locations,
-    /// As it is in force: a key that needs a restart keeps the value that the server was started with.
+    /// The configuration in force: a key that needs a restart keeps the value that the server was started with.
     pub(crate) config: Config,
     pub(crate) log: Logging,
     pub(crate) observe: Observe,
-    /// None where no listener has TLS.
+    /// The certificate; None where no listener has TLS.
     pub(crate) certificate: Option<Certificate>,
     pub(crate) dialer: Dialer,
     pub(crate) capped: Vec<Capped>,
 }
 
-/// What a listener lets in, and where the configuration says so.
+/// The limits of a listener, and where the configuration has them.
 pub(crate) struct Capped {
     pub(crate) caps: Arc<Caps>,
     pub(crate) limits: Box<dyn Fn(&Config) -> CapLimits + Send>,
 }
 
-/// What a reload came to: the keys that say something else than what was in force.
+/// What a reload came to: the keys whose values differ from those in force.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Changes {
     applied: Vec<&'static str>,
@@ -61,7 +61,7 @@ impl Reload {
     fn reload(&mut self) -> anyhow::Result<Changes> {
         let mut wanted = config::load(self.locations.config.as_deref())?;
         descriptors::fit(&mut wanted, descriptors::raise_limit()?).tell();
-        // Whatever may fail comes first: a mistake in the last key must not leave the others half changed.
+        // Whatever may fail comes first, so that a mistake in the last key does not leave the others half changed.
         let shown = match self.certificate {
             Some(_) => certificate::read(&wanted.tls, &self.locations.data, wanted.host())?,
             None => None,
@@ -75,7 +75,7 @@ impl Reload {
         }
         if let (Some(certificate), Some(shown)) = (&self.certificate, shown) {
             let is_renewed = certificate.replace(shown);
-            // The usual case: another certificate in the same file.
+            // This is the usual case: another certificate in the same file.
             if is_renewed && !changes.applied.contains(&"tls.cert") {
                 changes.applied.push("tls.cert");
             }

@@ -19,22 +19,22 @@ use crate::signals::Signals;
 use crate::sockets::Sockets;
 use crate::{demo, http, ready_line};
 
-// The graces add up to less than `signals::DRAIN_MAX`: 5.5 s for the longest of those who serve, 1 s for those who tell, 1 s for the
-// store; the last half second is for threads to end in.
+// The graces add up to less than `signals::DRAIN_MAX`: 5.5 s for the longest of the serving owners, 1 s for the telling ones, 1 s for the
+// store. The last half second is for threads to end in.
 
-/// Publishers and players are told that it is over; who does not listen is cut off.
+/// Publishers and players are told that it is over; those that do not listen are cut off.
 const LISTENER_GRACE: Duration = Duration::from_secs(2);
 
-/// Answers under way are written to their end: the longest is a segment on a slow line.
+/// Answers under way are written to their end, of which the longest is a segment on a slow line.
 const HTTP_GRACE: Duration = Duration::from_secs(4);
 
-/// The supervisor's own deadlines, and a moment to stop what it is doing.
+/// The supervisor has its own deadlines, and a moment more to stop what it is doing.
 const SUPERVISOR_GRACE: Duration = DRAIN_MAX.saturating_add(Duration::from_millis(500));
 
-/// Events that came last go out to webhooks that answer.
+/// The last events go out to webhooks that answer.
 const TELLER_GRACE: Duration = Duration::from_secs(1);
 
-/// To fold the write-ahead log into the database.
+/// The write-ahead log is folded into the database.
 const STORE_GRACE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(config: Config, locations: &Locations, with_demo: bool, log: &Logging) -> anyhow::Result<()> {
@@ -93,7 +93,7 @@ pub(crate) async fn run(config: Config, locations: &Locations, with_demo: bool, 
     end
 }
 
-/// A lane is alive while a task on it gets its turn.
+/// Watches the lanes: a lane is alive while a task on it gets its turn.
 fn watch_lanes(owners: &mut Owners, name: &'static str, lanes: &Lanes) {
     for lane in lanes.handles() {
         let owner = Owner { name, turn: Turn::Telling, grace: TELLER_GRACE };
@@ -101,7 +101,7 @@ fn watch_lanes(owners: &mut Owners, name: &'static str, lanes: &Lanes) {
     }
 }
 
-/// Those who write down what happens, look whether that is possible, and tell it to webhooks.
+/// Starts the owners that record what happens, check whether it can be written, and tell webhooks.
 fn start_tellers(owners: &mut Owners, base: &Base, api: &ApiContext, caller: WebhookCaller) {
     let observe = base.observe.clone();
     let history = Owner { name: "the history", turn: Turn::Telling, grace: TELLER_GRACE };
@@ -111,7 +111,7 @@ fn start_tellers(owners: &mut Owners, base: &Base, api: &ApiContext, caller: Web
     let store = base.store.clone();
     let probing = Owner { name: "the probe of the database", turn: Turn::Telling, grace: TELLER_GRACE };
     owners.start(probing, |stop, heartbeat| async move {
-        // Alive also where the disk is not: that it can't be written is said in words of its own.
+        // This owner counts as alive even where the disk can't be written; the store reports that in words of its own.
         heartbeat.idle(stop.run_until_cancelled(store.watch_writes())).await;
     });
     let (ids, observe) = (base.event_ids.clone(), base.observe.clone());
@@ -142,7 +142,7 @@ fn start_reload(owners: &mut Owners, reload: Reload, signals: &Signals) {
     owners.start(owner, |stop, heartbeat| reload.run(signals, stop, heartbeat));
 }
 
-/// What each listener lets in may be changed while it listens.
+/// The limits of each listener, which may be changed while it listens.
 fn capped(http: &HttpServer, sockets: &Sockets) -> Vec<Capped> {
     let capped =
         |caps: &Arc<Caps>, limits: Box<dyn Fn(&Config) -> CapLimits + Send>| Capped { caps: Arc::clone(caps), limits };

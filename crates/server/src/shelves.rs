@@ -1,4 +1,4 @@
-//! Windows and recordings in the data directory: opened, and rid of what belongs to no stream any more.
+//! Windows and recordings in the data directory: they are opened, and those that belong to no stream any more are removed.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::config::Config;
 const DVR_FOLDER: &str = "dvr";
 const RECORDINGS_FOLDER: &str = "recordings";
 
-/// A limit of 0 megabytes switches it off.
+/// Opens the folders. A limit of 0 megabytes switches one off.
 pub(crate) async fn open(config: &Config, data: &Path, store: &Store) -> anyhow::Result<Shelves> {
     let known: BTreeSet<_> = store.all_streams().await?.into_iter().map(|stream| stream.id).collect();
     let (dvr, recording) = (config.dvr, config.recording);

@@ -1,4 +1,4 @@
-//! What the operator's signals ask for, on a thread of its own: whatever else hangs, the process ends when it has to.
+//! Handles the operator's signals on a thread of its own, so that the process ends when it has to, whatever else hangs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::logging::Logging;
 
-/// From the signal to the end, whatever hangs.
+/// The process ends so long after the signal, whatever hangs.
 pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(8);
 
-/// Handle on the thread; clones share it.
+/// A handle on the thread; all clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Signals {
     /// The name of the signal that asked for the end.
@@ -24,7 +24,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// From now on no signal that is caught here ends the process by itself.
+    /// Catches the signals: from now on none of them ends the process by itself.
     pub(crate) fn listen(log: &Logging) -> anyhow::Result<Self> {
         let (told, end) = watch::channel(None);
         let signals = Self { end, reload: Arc::default(), draining: CancellationToken::new() };
@@ -45,7 +45,7 @@ impl Signals {
         Ok(signals)
     }
 
-    /// Returns the name of the signal that asks for the end. The time for the drain runs from then on.
+    /// Waits for the signal that asks for the end, and gives its name. The time for the drain runs from then on.
     pub(crate) async fn asked_to_end(&mut self) -> &'static str {
         let asked = self.end.wait_for(Option::is_some).await.ok().and_then(|name| *name);
         match asked {
@@ -55,17 +55,17 @@ impl Signals {
         }
     }
 
-    /// Returns when SIGHUP came; several that came meanwhile are one.
+    /// Waits for SIGHUP; several that came meanwhile count as one.
     pub(crate) async fn asked_to_reload(&self) {
         self.reload.notified().await;
     }
 
-    /// The server ends by itself: the time for its drain runs from now on, as after a signal.
+    /// Begins the time for the drain when the server ends by itself, as after a signal.
     pub(crate) fn begin_drain(&self) {
         self.draining.cancel();
     }
 
-    /// Returns when the process has to end whatever still runs.
+    /// Waits until the process has to end, whatever still runs.
     async fn watch(self, mut caught: Caught, told: &watch::Sender<Option<&'static str>>) {
         loop {
             tokio::select! {
@@ -81,7 +81,7 @@ impl Signals {
         tokio::pin!(drained_too_long);
         loop {
             tokio::select! {
-                // There is nothing left to reload.
+                // While the server ends there is nothing to reload.
                 _ = caught.hangup.recv() => {}
                 name = end(&mut caught.terminate, &mut caught.interrupt) => {
                     tracing::warn!("{name} while the server was stopping: it ends at once, without waiting for the rest");

@@ -1,4 +1,4 @@
-//! Everything that listens, bound before anything runs: a port that is taken ends the start with a clear word.
+//! Everything that listens. It is bound before anything runs, so that a port that is taken ends the start with a clear message.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,15 +15,15 @@ use crate::config::Config;
 use crate::listeners::{self, Listener};
 use crate::public_url::PublicUrl;
 
-/// Bound and not yet served. What is off is not there.
+/// Sockets that are bound and not yet served. Those that are off are missing.
 pub(crate) struct Sockets {
     pub(crate) http: Vec<HttpSocket>,
     pub(crate) listeners: Vec<Box<dyn Listener>>,
-    /// What those with TLS show; None where there are none.
+    /// The certificate that TLS listeners show; None where there are none.
     pub(crate) certificate: Option<Certificate>,
 }
 
-/// With TLS it is HTTPS.
+/// An HTTP listener, which is HTTPS where it has TLS.
 pub(crate) struct HttpSocket {
     pub(crate) listener: TcpListener,
     pub(crate) tls: Option<Arc<ServerConfig>>,
@@ -44,7 +44,8 @@ impl Sockets {
         Ok(Self { http, listeners: listeners::bind(config, base, tls.as_ref()).await?, certificate })
     }
 
-    /// What is told of the listeners: under this name instead of their own addresses, and browsers under this address.
+    /// The URLs that are told of the listeners: with this host name instead
+    /// of their own addresses, and with this public URL for browsers.
     pub(crate) fn urls(&self, host: Option<&str>, public_url: Option<&PublicUrl>) -> anyhow::Result<PublicUrls> {
         let publish = self
             .listeners
@@ -61,12 +62,12 @@ impl Sockets {
             secure_cookies: public_url.map_or(all_is_tls, PublicUrl::is_https),
             playback: http.clone(),
             watch: http,
-            // WHIP is not served by this version.
+            // This version does not serve WHIP.
             ..PublicUrls::default()
         })
     }
 
-    /// Plain HTTP where there is some, else HTTPS.
+    /// The URL of plain HTTP where there is some, and otherwise of HTTPS.
     fn http_url(&self, host: Option<&str>) -> anyhow::Result<Option<String>> {
         let Some(HttpSocket { listener, tls }) = self.http.first() else { return Ok(None) };
         let scheme = if tls.is_some() { "https" } else { "http" };

@@ -1,4 +1,4 @@
-//! What is said to the person at the terminal, and what is written down of what that person does.
+//! What the server says to the person at the terminal, and what the audit records of that person's commands.
 
 use weir_store::{AuditDraft, Outcome};
 
@@ -7,7 +7,7 @@ pub(crate) fn tell(text: &str) {
     eprintln!("{text}");
 }
 
-/// By the user's number: names are for whoever reads the audit on this machine to look up.
+/// The audit line of a command, by the user's number: the names are on this machine for whoever reads the audit.
 pub(crate) fn audited(action: &str, subject: &str) -> AuditDraft {
     AuditDraft {
         actor: format!("cli:{}", rustix::process::getuid().as_raw()),

@@ -19,7 +19,7 @@ pub(crate) async fn export(config: &Config, data: &Path, with_secrets: bool) -> 
     let store = bootstrap::open_beside(config, data).await?;
     let document = portable::export(&store, with_secrets).await.context("cannot export")?;
     if with_secrets {
-        // Before they are shown: what can't be written down does not happen.
+        // The export is audited before it is shown: one that can't be recorded does not happen.
         store.record_audit(terminal::audited("export", "secrets")).await.context("cannot record the export")?;
     }
     store.close().await;
@@ -47,7 +47,7 @@ pub(crate) async fn import(config: &Config, data: &Path, file: &Path) -> anyhow:
         data.display()
     );
     let key = SealingKey::load_or_create(data)?;
-    // Built beside its place, so that an import is whole or not at all.
+    // The new database is built beside its place, so that an import is whole or not at all.
     let scratch = Scratch::new(&path);
     let store = Store::open(&scratch.0, &key).await.context("cannot make the new database")?;
     let imported = portable::import(draft, &store, &Platforms::load()?)
@@ -75,14 +75,14 @@ pub(crate) async fn import(config: &Config, data: &Path, file: &Path) -> anyhow:
 fn read(file: &Path) -> anyhow::Result<Draft> {
     let failed = || format!("cannot read {}", file.display());
     let mut text = Vec::new();
-    // One byte more than may be: who reads it sees that it is too much.
+    // One byte more than allowed is read, so that a document that is too large is noticed.
     File::open(file)
         .and_then(|open| open.take(DOCUMENT_BYTES_MAX as u64 + 1).read_to_end(&mut text))
         .with_context(failed)?;
     Draft::parse(&text).with_context(|| format!("cannot import {}", file.display()))
 }
 
-/// A database under another name, gone at the end unless it was moved.
+/// A database under another name, which is removed at the end unless it was moved.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -92,7 +92,7 @@ impl Scratch {
         scratch
     }
 
-    /// SQLite folds it into the file when that is closed.
+    /// The write-ahead log, which SQLite folds into the database when that is closed.
     fn log(&self) -> PathBuf {
         beside(&self.0, "-wal")
     }

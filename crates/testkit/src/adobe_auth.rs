@@ -4,14 +4,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use md5::{Digest as _, Md5};
 
-/// Whom the destination lets in.
+/// The name and password that the destination lets in.
 #[derive(Clone, Debug)]
 pub struct AdobeAuth {
     pub user: String,
     pub password: String,
 }
 
-/// Fixed, so that a test can be repeated; a server makes new ones for each client.
+/// The salt is fixed, so that a test can be repeated; a real server makes a new one for each client.
 const SALT: &str = "saLt";
 const CHALLENGE: &str = "cHaLlEnGe";
 const OPAQUE: &str = "oPaQuE";

@@ -1,4 +1,4 @@
-//! A small client of the server's API: every answer with its status, and waiting for states.
+//! A small client of the server's API: it gives every answer with its status, and waits for states.
 
 use std::time::{Duration, Instant};
 
@@ -9,21 +9,21 @@ use ureq::{Body, Error};
 
 use crate::{EventStream, wait_until_some};
 
-/// No call of the API may take longer, whatever the destinations do.
+/// No call of the API may take longer than this, whatever the destinations do.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
 
-/// Calls with one API key, or as a browser in which somebody logged in.
+/// Makes calls with one API key, or as a browser in which somebody logged in.
 #[derive(Clone, Debug)]
 pub struct Api {
     base: String,
-    /// The header that says who calls, and its value: empty for nobody.
+    /// The header that identifies the caller, and its value, which is empty for nobody.
     credential: (&'static str, String),
-    /// What a browser says beside its cookie, with every change.
+    /// The token that a browser sends beside its cookie, with every change.
     csrf_token: String,
     agent: Agent,
 }
 
-/// Status and body of one answer; the body is null where there is none, and text where it is not JSON.
+/// The status and body of one answer. The body is null where there is none, and a text where it is not JSON.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,
@@ -40,19 +40,19 @@ pub struct TestStream {
 }
 
 impl Api {
-    /// `base`: `http://HOST:PORT`.
+    /// A client of the server at `base`: `http://HOST:PORT`.
     pub fn new(base: &str, api_key: &str) -> Self {
         let agent =
             Agent::config_builder().http_status_as_error(false).timeout_global(Some(CALL_LIMIT)).build().new_agent();
         Self { base: base.to_owned(), credential: by_key(api_key), csrf_token: String::new(), agent }
     }
 
-    /// The same server, asked with another key; an empty one sends no `Authorization` at all.
+    /// A client of the same server with another key; an empty one sends no `Authorization` at all.
     pub fn with_key(&self, api_key: &str) -> Self {
         Self { credential: by_key(api_key), ..self.clone() }
     }
 
-    /// The same server as it is used from a browser in which this person logged in.
+    /// A client of the same server as a browser in which this person logged in.
     #[track_caller]
     pub fn logged_in(&self, name: &str, password: &str) -> Self {
         let body = json!({ "name": name, "password": password }).to_string();
@@ -65,7 +65,7 @@ impl Api {
         Self { credential: ("cookie", cookie), csrf_token, ..self.clone() }
     }
 
-    /// `path` below `/api/v1`, or from the root where it begins with two slashes (`//metrics`).
+    /// Fetches `path` below `/api/v1`, or from the root where it begins with two slashes (`//metrics`).
     pub fn get(&self, path: &str) -> Answer {
         self.call("GET", path, None)
     }
@@ -89,7 +89,7 @@ impl Api {
         answer(&url, outcome, start)
     }
 
-    /// A body as it is, valid JSON or not.
+    /// Sends a body as it is, valid JSON or not.
     pub fn call(&self, method: &str, path: &str, body: Option<String>) -> Answer {
         let url = self.url(path);
         let start = Instant::now();
@@ -113,12 +113,12 @@ impl Api {
         }
     }
 
-    /// The event stream from now on, or from behind the event `since`.
+    /// Follows the events from now on, or those after the event `since`.
     pub fn events(&self, since: Option<i64>) -> EventStream {
         self.follow("/events/stream", since)
     }
 
-    /// Any stream of server-sent events.
+    /// Follows any stream of server-sent events.
     pub fn follow(&self, path: &str, since: Option<i64>) -> EventStream {
         EventStream::open(&self.url(path), (self.credential.0, &self.credential.1), since)
     }
@@ -135,14 +135,14 @@ impl Api {
             body[key] = value.clone();
         }
         let stream = self.post("/streams", &body).expect(201);
-        // The answer to POST is the one place that shows the full key: it ends the push URL.
+        // Only the answer to POST shows the full key, which ends the push URL.
         let push_url =
             stream["push_urls"]["primary"]["rtmp"].as_str().unwrap_or_else(|| panic!("no push URL: {stream}"));
         let stream_key = push_url.rsplit('/').next().unwrap_or_default().to_owned();
         TestStream { id: id_of(&stream), name: name.to_owned(), stream_key }
     }
 
-    /// An active restream to a one-line URL.
+    /// Creates an active restream to a one-line URL.
     #[track_caller]
     pub fn create_restream(&self, stream: &TestStream, name: &str, uri: &str) -> i64 {
         self.create_restream_with(stream, name, &json!({ "uri": uri }))
@@ -181,7 +181,7 @@ impl Api {
             let status = self.restream_status(id);
             let shown = format!("restream {id}: {} {}", status["state"], status["reason"]);
             if shown != last {
-                // Seen only when the test fails: how it came to that.
+                // When the test fails, this shows how it came to that.
                 eprintln!("{shown}");
                 last = shown;
             }
@@ -200,7 +200,7 @@ impl Api {
 }
 
 impl Answer {
-    /// The body, where the status is the expected one.
+    /// The body, where the status is the expected one; otherwise the test fails.
     #[track_caller]
     pub fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.body);
@@ -220,7 +220,7 @@ pub fn id_of(resource: &Value) -> i64 {
 #[track_caller]
 fn answer(url: &str, outcome: Result<Response<Body>, Error>, start: Instant) -> Answer {
     let mut response = outcome.unwrap_or_else(|error| panic!("{url}: {error}"));
-    // A picture's bytes are no text; nobody compares those here.
+    // The bytes of a picture are no text, but nobody compares those here.
     let bytes = response.body_mut().read_to_vec().unwrap_or_else(|error| panic!("{url}: {error}"));
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };

@@ -13,10 +13,10 @@ use nix::unistd::Pid;
 
 use crate::{ProcessStats, wait_until, wait_until_some};
 
-/// Enough of a server's log for every check of a one-minute test; a runaway logger can't eat the machine.
+/// This many lines of a server's log are enough for every check of a one-minute test, and a runaway logger can't fill the memory.
 const OUTPUT_LINES_MAX: usize = 50_000;
 
-/// The least that Linux gives.
+/// The smallest pipe that Linux gives.
 const PIPE_BYTES_MIN: i32 = 4_096;
 
 /// A running program. Dropping it kills it.
@@ -29,7 +29,7 @@ pub struct Child {
     unread: Option<process::ChildStderr>,
 }
 
-/// Lines of stdout and stderr, as they came.
+/// The lines of stdout and stderr, in the order in which they came.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Output(Arc<Mutex<VecDeque<String>>>);
 
@@ -41,7 +41,7 @@ impl Output {
     fn keep(&self, reader: impl Read + Send + 'static) {
         let output = self.clone();
         thread::spawn(move || {
-            // Programs may write anything: lines are read as bytes, so that one odd byte does not end the reading.
+            // Programs may write anything, so lines are read as bytes: one odd byte must not end the reading.
             for line in BufReader::new(reader).split(b'\n').map_while(Result::ok) {
                 let mut lines = output.0.lock().unwrap();
                 if lines.len() == OUTPUT_LINES_MAX {
@@ -61,7 +61,7 @@ impl Child {
         child
     }
 
-    /// The same with a standard error that nobody reads before [`Self::read_stderr`]: a pipe that takes a page, then nothing.
+    /// Starts `command` with a standard error that nobody reads before [`Self::read_stderr`]: its pipe takes one page, and then nothing.
     pub fn start_unread(command: Command) -> Self {
         let child = Self::spawn(command);
         let stderr = child.unread.as_ref().expect("it was just made");
@@ -83,7 +83,7 @@ impl Child {
         Self { name, child, output, unread }
     }
 
-    /// Reads what is printed to stderr from now on, and what waited.
+    /// Reads what is printed to stderr from now on, and what has waited.
     pub fn read_stderr(&mut self) {
         if let Some(stderr) = self.unread.take() {
             self.output.keep(stderr);
@@ -98,7 +98,7 @@ impl Child {
         ProcessStats::of(self.pid())
     }
 
-    /// Everything it has printed, line by line.
+    /// Everything that the program has printed, line by line.
     pub fn output(&self) -> Vec<String> {
         self.output.lines()
     }
@@ -107,7 +107,7 @@ impl Child {
         self.child.try_wait().expect("a child can be waited for").is_some()
     }
 
-    /// Waits for its own end.
+    /// Waits until the program ends by itself.
     #[track_caller]
     pub fn wait_ended(&mut self, limit: Duration) -> ExitStatus {
         let what = format!("{} ended", self.name);
@@ -125,17 +125,17 @@ impl Child {
         self.signal(Signal::SIGTERM);
     }
 
-    /// SIGINT, as Ctrl-C sends it: ffmpeg and gst-launch finish their files on it.
+    /// Sends SIGINT, as Ctrl-C does: ffmpeg and gst-launch then finish their files.
     pub fn interrupt(&self) {
         self.signal(Signal::SIGINT);
     }
 
-    /// SIGHUP: it reads its configuration again.
+    /// Sends SIGHUP: the server then reads its configuration again.
     pub fn hang_up(&self) {
         self.signal(Signal::SIGHUP);
     }
 
-    /// SIGSTOP: it lives, its connections stay open, and it does nothing.
+    /// Sends SIGSTOP: the program stays alive and its connections stay open, but it does nothing.
     pub fn freeze(&self) {
         self.signal(Signal::SIGSTOP);
     }
@@ -144,9 +144,9 @@ impl Child {
         self.signal(Signal::SIGCONT);
     }
 
-    /// SIGKILL, and waits until it is gone.
+    /// Sends SIGKILL, and waits until the program is gone.
     pub fn kill(&mut self) {
-        // Fails only where it has ended already, which is what is wanted.
+        // This fails only where the program has ended already, which is what is wanted.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! An RTMP destination in this process, on a free port: it records what it is sent, or misbehaves as told.
+//! An RTMP destination in this process, on a free port. It records what it is sent, or misbehaves as told.
 
 use std::collections::HashSet;
 use std::io::{ErrorKind, Read, Write};
@@ -16,19 +16,19 @@ use weir_mux::flv::file::{FlvTag, FlvTagKind, FlvWriter};
 use crate::sink_session::{ConnectAnswer, PublishAnswer, SinkEvent, SinkSession};
 use crate::{wait_until, wait_until_some};
 
-/// How long a blocked read or accept waits before it looks whether it shall stop or change its ways.
+/// How long a blocked read or accept waits before it checks whether to stop or behave otherwise.
 const LOOK_UP: Duration = Duration::from_millis(20);
-/// Kernel buffers hide a stalled reader from its sender: a small one shows it after a fraction of a second of media.
+/// The kernel's buffers hide a stalled reader from its sender; with a small one the stall shows after a fraction of a second of media.
 const RECEIVE_BUFFER_BYTES: usize = 64 << 10;
 
-/// How it treats each connection that begins from now on.
+/// How the destination treats each connection that begins from now on.
 #[derive(Clone, Debug, Default)]
 pub struct Answers {
     pub handshake: HandshakeAnswer,
     pub connect: ConnectAnswer,
     pub publish: PublishAnswer,
     pub media: MediaTreatment,
-    /// Sends no acknowledgements: only TCP says how far it has read.
+    /// It sends no acknowledgements, so only TCP tells how far it has read.
     pub no_acks: bool,
 }
 
@@ -36,9 +36,9 @@ pub struct Answers {
 pub enum HandshakeAnswer {
     #[default]
     Whole,
-    /// The first half of S0 and S1, and nothing more.
+    /// It sends the first half of S0 and S1, and nothing more.
     Half,
-    /// Accepted by TCP, and not a byte.
+    /// TCP accepts the connection, and not a byte comes.
     Silence,
 }
 
@@ -46,13 +46,13 @@ pub enum HandshakeAnswer {
 pub enum MediaTreatment {
     #[default]
     Record,
-    /// Reads nothing more once the publish is accepted.
+    /// It reads nothing more once the publish is accepted.
     ReadNothing,
-    /// Reads this much a second once the publish is accepted.
+    /// It reads this much a second once the publish is accepted.
     Drip { bytes_per_second: usize },
-    /// Closes after so many media messages: in the middle of a GOP.
+    /// It closes after so many media messages, in the middle of a GOP.
     CloseAfter { messages: usize },
-    /// The same by RST.
+    /// It resets the connection (RST) after so many media messages.
     ResetAfter { messages: usize },
 }
 
@@ -65,7 +65,7 @@ pub struct Received {
     pub at: Instant,
 }
 
-/// What has happened so far, besides media.
+/// What has happened on a connection so far, besides media.
 #[derive(Clone, Debug)]
 pub struct Push {
     pub app: String,
@@ -76,7 +76,7 @@ pub struct Push {
     pub closed: bool,
 }
 
-/// Dropping it closes its port and its connections.
+/// An RTMP destination. Dropping it closes its port and its connections.
 #[derive(Debug)]
 pub struct Destination {
     address: SocketAddr,
@@ -95,7 +95,7 @@ struct Shared {
 }
 
 impl Destination {
-    /// One that accepts and records everything.
+    /// A destination that accepts and records everything.
     pub fn new() -> Self {
         Self::with(Answers::default())
     }
@@ -104,7 +104,7 @@ impl Destination {
         Self::on(TcpListener::bind("127.0.0.1:0").expect("a free port"), answers)
     }
 
-    /// One that refuses the publish with this code and text, as a platform does with a wrong key.
+    /// A destination that refuses the publish with this code and text, as a platform does with a wrong key.
     pub fn rejecting(code: &str, description: &str) -> Self {
         let publish = PublishAnswer::Reject { code: code.to_owned(), description: description.to_owned() };
         Self::with(Answers { publish, ..Answers::default() })
@@ -114,7 +114,7 @@ impl Destination {
         Self::with(Answers { media, ..Answers::default() })
     }
 
-    /// On a listener that exists: the port of a destination that was away.
+    /// A destination on a listener that exists already, such as the port of one that was away.
     pub fn on(listener: TcpListener, answers: Answers) -> Self {
         SockRef::from(&listener).set_recv_buffer_size(RECEIVE_BUFFER_BYTES).expect("a buffer can be small");
         listener.set_nonblocking(true).expect("a listener can be polled");
@@ -139,7 +139,7 @@ impl Destination {
         format!("{}/{stream_key}", self.server_url())
     }
 
-    /// For connections that begin from now on.
+    /// Sets the behaviour for connections that begin from now on.
     pub fn answer(&self, answers: Answers) {
         *self.shared.answers.lock().unwrap() = answers;
     }
@@ -153,7 +153,7 @@ impl Destination {
         self.shared.frozen.store(false, Ordering::Relaxed);
     }
 
-    /// Closes every open connection in an orderly way (FIN); it goes on accepting.
+    /// Closes every open connection in an orderly way (FIN), and goes on accepting.
     pub fn close_connections(&self) {
         for (_, stream) in self.shared.open.lock().unwrap().drain(..) {
             // A peer that has gone already is as good as closed.
@@ -161,23 +161,23 @@ impl Destination {
         }
     }
 
-    /// Closes its port and its connections for good: further attempts are refused.
+    /// Closes the port and the connections for good; further attempts are refused.
     pub fn stop(&self) {
         self.shared.stopped.store(true, Ordering::Relaxed);
         self.close_connections();
     }
 
-    /// TCP connections accepted so far.
+    /// The number of TCP connections accepted so far.
     pub fn connections(&self) -> usize {
         self.shared.accepted.load(Ordering::Relaxed)
     }
 
-    /// Pushes that came as far as `connect`, in order.
+    /// The pushes that came as far as `connect`, in order.
     pub fn pushes(&self) -> Vec<Push> {
         self.shared.pushes.lock().unwrap().clone()
     }
 
-    /// Stream keys of all publishes so far, each once.
+    /// The stream keys of all publishes so far, each once.
     pub fn stream_keys(&self) -> HashSet<String> {
         self.pushes().into_iter().filter_map(|push| push.stream_key).collect()
     }
@@ -186,7 +186,7 @@ impl Destination {
         self.shared.received.lock().unwrap().clone()
     }
 
-    /// Coded video frames so far (no configuration, no end-of-sequence).
+    /// The number of coded video frames so far, without configurations and ends of sequence.
     pub fn video_frames(&self) -> usize {
         self.shared.received.lock().unwrap().iter().filter(|received| is_video_frame(&received.tag)).count()
     }
@@ -264,7 +264,7 @@ impl Shared {
     }
 }
 
-/// One accepted connection and how far it is.
+/// An accepted connection and its progress.
 struct Connection<'a> {
     shared: &'a Shared,
     number: usize,
@@ -338,7 +338,7 @@ impl Connection<'_> {
         }
     }
 
-    /// False: the connection ends here.
+    /// Handles an event; false where the connection ends here.
     fn take(&mut self, event: SinkEvent) -> bool {
         match event {
             SinkEvent::Connected { app, tc_url, .. } => {
@@ -366,7 +366,7 @@ impl Connection<'_> {
     }
 }
 
-/// Closing with bytes unread would send RST, which can overtake the refusal: says the end first, then reads on for a moment.
+/// Says the end first, and then reads on for a moment: closing with bytes unread would send RST, which can overtake the refusal.
 fn close_after_refusal(stream: &mut TcpStream, buffer: &mut [u8]) {
     let end = Instant::now() + Duration::from_secs(1);
     // The peer may be gone already.

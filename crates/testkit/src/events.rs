@@ -1,4 +1,4 @@
-//! The server's event stream (server-sent events), read by a thread into a list that tests wait on.
+//! The server's event stream (server-sent events). A thread reads it into a list that tests wait on.
 
 use std::io::{BufRead, BufReader};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,14 +11,14 @@ use ureq::Agent;
 
 use crate::wait_until_some;
 
-/// What has come so far. The thread ends with the server or the test.
+/// The events that have come so far. The thread ends with the server or the test.
 #[derive(Clone, Debug)]
 pub struct EventStream {
     events: Arc<Mutex<Vec<Event>>>,
     ended: Arc<AtomicBool>,
 }
 
-/// One event, as the stream names it and as its JSON says it.
+/// One event, with its name in the stream and its JSON.
 #[derive(Clone, Debug)]
 pub struct Event {
     pub id: i64,
@@ -32,7 +32,7 @@ impl EventStream {
         if let Some(since) = since {
             request = request.header("last-event-id", since.to_string());
         }
-        // The answer's head comes before the first event, so what happens after this call is in the stream.
+        // The answer's head comes before the first event, so everything that happens after this call is in the stream.
         let body = request.call().unwrap_or_else(|error| panic!("{url}: {error}")).into_body();
         let events = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&events);
@@ -67,7 +67,7 @@ impl EventStream {
         self.events.lock().unwrap().clone()
     }
 
-    /// The first event that fits, among those that came and those to come.
+    /// Waits for the first event that fits, among those that came and those to come.
     #[track_caller]
     pub fn wait_for(&self, what: &str, limit: Duration, fits: impl Fn(&Event) -> bool) -> Event {
         wait_until_some(&format!("there was the event: {what}"), limit, || {

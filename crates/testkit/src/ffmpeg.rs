@@ -23,7 +23,7 @@ pub struct Clip {
 }
 
 impl Default for Clip {
-    /// Small and quick to make: 640x360, 30 fps, a keyframe a second, 500 kbps, AAC.
+    /// A clip that is small and quick to make: 640x360, 30 fps, a keyframe a second, 500 kbps, AAC.
     fn default() -> Self {
         let (video_codec, size) = ("libx264", "640x360");
         Self { seconds: 10, size, fps: 30, gop_frames: 30, b_frames: 0, video_kbps: 500, audio: true, video_codec }
@@ -31,12 +31,13 @@ impl Default for Clip {
 }
 
 impl Clip {
-    /// The media of the peers' figures: 720p30 H.264 at a constant 3.87 Mbps and AAC at 128 kbps, a keyframe each 2 s.
+    /// The media of the figures in the comparison with other servers: 720p30 H.264
+    /// at a constant 3.87 Mbps and AAC at 128 kbps, with a keyframe each 2 s.
     pub fn of_the_bench() -> Self {
         Self { size: "1280x720", gop_frames: 60, video_kbps: 3872, ..Self::default() }
     }
 
-    /// Makes it as a file, FLV or what the name's ending says.
+    /// Makes the clip as a file in the format of the name's ending.
     #[track_caller]
     pub fn make(&self, path: &Path) -> PathBuf {
         let video = format!("testsrc2=size={}:rate={}", self.size, self.fps);
@@ -48,7 +49,7 @@ impl Clip {
         }
         command.args(["-t", &self.seconds.to_string(), "-pix_fmt", "yuv420p", "-c:v", self.video_codec]);
         if self.video_codec == "libx264" {
-            // nal-hrd=cbr fills up to the wanted rate, so a test pattern costs what a camera costs.
+            // nal-hrd=cbr fills up to the wanted rate, so that a test pattern costs what a camera costs.
             command.args(["-preset", "ultrafast", "-profile:v", "main", "-x264-params", "nal-hrd=cbr:scenecut=0"]);
             command.args(["-b:v", &rate, "-minrate", &rate, "-maxrate", &rate, "-bufsize", &rate]);
         } else {
@@ -67,7 +68,7 @@ pub fn publish(file: &Path, url: &str) -> Child {
     publish_with(file, url, &[])
 }
 
-/// The same with further output options (`-output_ts_offset 20000`).
+/// Publishes a file with further output options (`-output_ts_offset 20000`).
 pub fn publish_with(file: &Path, url: &str, options: &[&str]) -> Child {
     let mut command = ffmpeg();
     command.arg("-re").arg("-i").arg(file).args(["-c", "copy"]).args(options).args(["-f", "flv", url]);
@@ -81,7 +82,7 @@ pub fn publish_looped(file: &Path, url: &str) -> Child {
     Child::start(command)
 }
 
-/// `ffmpeg -listen 1`: takes one push and writes it to a file as it is. Returns the URL to push to.
+/// Starts `ffmpeg -listen 1`, which takes one push and writes it to a file as it is. Returns the URL to push to.
 pub fn listen(file: &Path) -> (String, Child) {
     let url = format!("rtmp://127.0.0.1:{}/app/key", free_port());
     let mut command = ffmpeg();
@@ -96,7 +97,7 @@ pub fn play(url: &str, seconds: u32, file: &Path) -> Child {
     Child::start(command)
 }
 
-/// Format and streams, as ffprobe says them.
+/// The format and streams that ffprobe finds.
 #[track_caller]
 pub fn probe(file: &Path) -> Value {
     let mut command = Command::new("ffprobe");
@@ -104,20 +105,20 @@ pub fn probe(file: &Path) -> Value {
     serde_json::from_slice(&run(command).stdout).expect("ffprobe prints JSON")
 }
 
-/// SHA-256 of the H.264 payload as Annex B, parameter sets included: equal in and out where nothing was touched.
+/// The SHA-256 of the H.264 payload as Annex B, parameter sets included. It is equal in and out where nothing was touched.
 #[track_caller]
 pub fn h264_sha256(file: &Path) -> String {
     payload_sha256(file, &["-map", "0:v:0", "-c:v", "copy", "-bsf:v", "h264_mp4toannexb", "-f", "h264"])
 }
 
-/// SHA-256 of the audio's coded packets.
+/// The SHA-256 of the audio's coded packets.
 #[track_caller]
 pub fn audio_sha256(file: &Path) -> String {
     payload_sha256(file, &["-map", "0:a:0", "-c:a", "copy", "-f", "adts"])
 }
 
-/// The pictures alone, slice by slice, each as the beginning of its SHA-256: parameter sets, delimiters and messages may be repeated
-/// or left out on the way through another container; pictures may not.
+/// The pictures alone, slice by slice, each as the beginning of its SHA-256. Parameter sets, delimiters and messages may be repeated or
+/// left out on the way through another container; pictures may not.
 #[track_caller]
 pub fn slices(file: &Path) -> Vec<u64> {
     let probed = probe(file);
@@ -134,7 +135,7 @@ fn digest(bytes: &[u8]) -> u64 {
     u64::from_be_bytes(*Sha256::digest(bytes).first_chunk().expect("32 bytes"))
 }
 
-/// The coded AAC frames of a file, each as a number of its own.
+/// The coded AAC frames of a file, each as a number that identifies it.
 #[track_caller]
 pub fn aac_frames(file: &Path) -> Vec<u64> {
     let stream = payload(file, &["-map", "0:a:0", "-c:a", "copy", "-f", "adts"]);
@@ -150,7 +151,7 @@ pub fn aac_frames(file: &Path) -> Vec<u64> {
     frames
 }
 
-/// The units between start codes; the zeros before a start code are not theirs.
+/// The units between start codes, without the zeros before a start code.
 fn annex_b(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
     let starts: Vec<usize> =
         stream.windows(3).enumerate().filter(|(_, code)| code == &[0, 0, 1]).map(|(at, _)| at + 3).collect();
@@ -162,14 +163,14 @@ fn annex_b(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Decode times in milliseconds of one kind of packet (`v` or `a`), in file order.
+/// The decode times in milliseconds of one kind of packet (`v` or `a`), in file order.
 #[track_caller]
 pub fn packet_times_ms(file: &Path, kind: &str) -> Vec<i64> {
     let (video, audio) = times_ms(file);
     if kind == "v" { video } else { audio }
 }
 
-/// Decode times in milliseconds of the first picture track and of the first sound track, each in file order.
+/// The decode times in milliseconds of the first picture track and of the first sound track, each in file order.
 #[track_caller]
 pub fn times_ms(file: &Path) -> (Vec<i64>, Vec<i64>) {
     let mut command = Command::new("ffprobe");
@@ -177,7 +178,7 @@ pub fn times_ms(file: &Path) -> (Vec<i64>, Vec<i64>) {
     command.arg(file);
     let output = run(command);
     let text = String::from_utf8_lossy(&output.stdout);
-    // "video,0,1.000000", and more fields where a packet has side data.
+    // A line reads "video,0,1.000000", with more fields where a packet has side data.
     let packet = |line: &'_ str| {
         let mut fields = line.split(',');
         let kind = fields.next()?.to_owned();
@@ -196,16 +197,16 @@ pub fn times_ms(file: &Path) -> (Vec<i64>, Vec<i64>) {
 /// All that tells whether two FLV files carry the same media.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Media {
-    /// Of H.264 as Annex B with its parameter sets, and of the sound's packets: a line for each track.
+    /// The SHA-256 of H.264 as Annex B with its parameter sets, and of the sound's packets, in a line for each track.
     pub sha256: String,
     pub video_ms: Vec<i64>,
     pub audio_ms: Vec<i64>,
-    /// What a decoder complained about, "" when nothing.
+    /// What a decoder complained about; "" when it did not.
     pub decode_errors: String,
 }
 
 impl Media {
-    /// Two processes tell everything: each takes a seventh of a second of CPU to start, whatever it is asked.
+    /// Two processes find out everything: each takes a seventh of a second of CPU to start, whatever it is asked.
     #[track_caller]
     pub fn of(file: &Path) -> Self {
         let mut command = ffmpeg();
@@ -223,40 +224,40 @@ impl Media {
     }
 }
 
-/// Decodes every frame; returns what the decoder complained about, "" when nothing.
+/// Decodes every frame; returns what the decoder complained about, or "".
 #[track_caller]
 pub fn decode_errors(file: &Path) -> String {
     let mut command = ffmpeg();
-    // As they come: at a fixed rate, pictures of a source that changes its rate would be complained of.
+    // Pictures are taken as they come: at a fixed rate, ffmpeg would complain about those of a source that changes its rate.
     command.arg("-i").arg(file).args(["-fps_mode", "passthrough", "-enc_time_base", "-1", "-f", "null", "-"]);
     String::from_utf8_lossy(&output(command).stderr).into_owned()
 }
 
-/// Pictures of high dynamic range: HEVC of ten bits in BT.2020.
+/// Pictures of high dynamic range: ten-bit HEVC in BT.2020.
 #[derive(Clone, Copy, Debug)]
 pub struct Hdr {
-    /// As FFmpeg calls it.
+    /// The transfer function's name in FFmpeg.
     pub transfer: &'static str,
     pub pixels: &'static str,
     pub range: &'static str,
-    /// The codes of 203 nits, which is a screen's white, and of 24.
+    /// The codes of 203 nits, which is a screen's white, and of 24 nits.
     pub luma: (u32, u32),
 }
 
 impl Hdr {
     pub const PQ: Self = Self { transfer: "smpte2084", pixels: "yuv420p10le", range: "limited", luma: (573, 390) };
     pub const PQ_FULL_RANGE: Self = Self { range: "full", luma: (594, 381), ..Self::PQ };
-    /// As cameras and contribution encoders have it.
+    /// HLG as cameras and contribution encoders give it.
     pub const HLG_422: Self = Self { transfer: "arib-std-b67", pixels: "yuv422p10le", luma: (721, 385), ..Self::PQ };
 
-    /// Makes it as MPEG-TS: the left half is grey of 203 nits, the right of 24.
+    /// Makes the clip as MPEG-TS. Its left half is grey of 203 nits, its right half of 24.
     #[track_caller]
     pub fn make(self, seconds: u32, size: &str, path: &Path) -> PathBuf {
         let Self { transfer, pixels, range, luma: (left, right) } = self;
         let mut command = ffmpeg();
         command.args(["-f", "lavfi", "-i", &format!("color=gray:size={size}:rate=30")]);
         command.args(["-t", &seconds.to_string()]);
-        // Codes are written as they are: without a range of its own the filter's picture would be converted.
+        // Codes are written as they are. Without a stated range the filter's picture would be converted.
         let levels = if range == "full" { "pc" } else { "tv" };
         let draw = format!("geq=lum='if(lt(X,W/2),{left},{right})':cb=512:cr=512");
         command.args(["-vf", &format!("format={pixels},setrange={levels},{draw}"), "-color_range", levels]);
@@ -269,14 +270,14 @@ impl Hdr {
     }
 }
 
-/// A part of each picture ("WIDTH:HEIGHT:X:Y") as one colour: red, green and blue.
+/// A part of each picture ("WIDTH:HEIGHT:X:Y") reduced to one colour: red, green and blue.
 pub fn colours(file: &Path, part: &str) -> Vec<[u8; 3]> {
     let filter = format!("crop={part},scale=1:1:flags=area");
     let bytes = payload(file, &["-vf", &filter, "-pix_fmt", "rgb24", "-fps_mode", "passthrough", "-f", "rawvideo"]);
     bytes.as_chunks().0.to_vec()
 }
 
-/// A picture of one colour.
+/// Makes a picture of one colour.
 #[track_caller]
 pub fn make_png(colour: &str, size: &str, path: &Path) -> PathBuf {
     let mut command = ffmpeg();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use weir_mux::flv::file::{FlvReader, FlvTag};
 
-/// All tags of a file. One that ends in the middle of a tag, as a killed recorder leaves it, gives the whole ones.
+/// Reads all tags of a file. A file that ends in the middle of a tag, as a killed recorder leaves it, gives the complete ones.
 #[track_caller]
 pub fn read_flv(path: &Path) -> Vec<FlvTag> {
     let bytes = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -1,4 +1,4 @@
-//! A rude HTTP/2 client, its frames written by hand: it decides itself when it takes anything of an answer.
+//! A rude HTTP/2 client with frames written by hand: it decides itself when it takes how much of an answer.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -22,10 +22,10 @@ const END_STREAM_AND_HEADERS: u8 = 0x1 | 0x4;
 const INITIAL_WINDOW_SIZE: u16 = 4;
 const FRAME_HEAD_BYTES: usize = 9;
 
-/// Between two looks at what has come.
+/// The time between two looks at what has come.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// What the server sent.
+/// A frame that the server sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     pub kind: u8,
@@ -44,7 +44,7 @@ pub struct Http2 {
 }
 
 impl Http2 {
-    /// Over TLS to `HOST:PORT`; each stream has room for `window` bytes of its answer, until more is given.
+    /// Connects over TLS to `HOST:PORT`. Each stream has room for `window` bytes of its answer, until more is given.
     pub fn connect(address: &str, window: u32) -> io::Result<Self> {
         let socket = TcpStream::connect(address)?;
         socket.set_read_timeout(Some(Duration::from_secs(10)))?;
@@ -57,7 +57,7 @@ impl Http2 {
         Ok(Self { socket, received: Vec::new(), next_stream: 1, closed: false })
     }
 
-    /// Asks for a path, with more headers; returns the stream's number.
+    /// Asks for a path with further headers; returns the stream's number.
     pub fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> io::Result<u32> {
         let stream = self.next_stream;
         self.next_stream += 2;
@@ -65,7 +65,7 @@ impl Http2 {
         Ok(stream)
     }
 
-    /// Lets the server send so much more: on a stream, or on all together (0).
+    /// Lets the server send so much more, on one stream or on all together (0).
     pub fn give_window(&mut self, stream: u32, bytes: u32) -> io::Result<()> {
         self.send(WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes())
     }
@@ -80,7 +80,7 @@ impl Http2 {
         self.closed
     }
 
-    /// What comes within `time` or until the connection ends. Settings and pings are answered, as by one who is well.
+    /// Takes what comes within `time` or until the connection ends. It answers settings and pings, as a healthy client does.
     pub fn listen(&mut self, time: Duration) -> Vec<Frame> {
         let (end, mut frames) = (Instant::now() + time, Vec::new());
         while !self.closed && Instant::now() < end {
@@ -117,7 +117,7 @@ impl Http2 {
     }
 }
 
-/// A request by itself: preface, settings and the head of a GET.
+/// A whole request as bytes: preface, settings and the head of a GET.
 pub fn whole_beginning(path: &str) -> Vec<u8> {
     let settings = frame(SETTINGS, 0, 0, &setting(INITIAL_WINDOW_SIZE, 65_535));
     [PREFACE, &settings, &frame(HEADERS, END_STREAM_AND_HEADERS, 1, &head(path, &[]))].concat()
@@ -136,7 +136,7 @@ fn setting(name: u16, value: u32) -> Vec<u8> {
     [&name.to_be_bytes()[..], &value.to_be_bytes()].concat()
 }
 
-/// HPACK without a table of ours: `:method GET` and `:scheme https` stand in the static one, the rest is spelt out.
+/// The head in HPACK without a table of our own: `:method GET` and `:scheme https` are in the static one, and the rest is spelt out.
 fn head(path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
     let mut head = vec![0x82, 0x87];
     for (index, value) in [(4, path), (1, "localhost")] {

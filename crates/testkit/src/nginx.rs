@@ -1,4 +1,4 @@
-//! nginx-rtmp, the peer that most people run: receives and records pushes, or pushes on what it is sent.
+//! nginx-rtmp, the peer that most people run: it records pushes, or pushes on what it is sent.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -24,23 +24,23 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Records every stream to a file named after its key.
+    /// An nginx that records every stream to a file named after its key.
     pub fn recorder() -> Self {
         Self::start("record all; record_suffix .flv;")
     }
 
-    /// Pushes what it is sent to every one of these (`127.0.0.1:PORT`), as application `app` with the same key.
+    /// An nginx that pushes what it is sent to each of these addresses (`127.0.0.1:PORT`), as application `app` with the same key.
     pub fn relay(destinations: &[SocketAddr]) -> Self {
         let pushes: String = destinations.iter().map(|address| format!("push rtmp://{address}/app;\n")).collect();
         Self::start(&pushes)
     }
 
-    /// With these directives in the application.
+    /// An nginx with these directives in its application.
     pub fn start(directives: &str) -> Self {
         let folder = TempDir::with_prefix("weir-test-nginx-").expect("a temporary folder can be made");
         let port = free_port();
         let path = folder.path().display();
-        // Workers of a root nginx would be `nobody` and could not write here; where the master is not root the line is ignored.
+        // The workers of a root nginx would be `nobody` and could not write here. Where the master is not root, nginx ignores the line.
         let configuration = format!(
             "user root; daemon off; master_process on; worker_processes 1; pid {path}/pid; error_log {path}/error.log warn;
              load_module {MODULE};
@@ -51,7 +51,7 @@ impl Nginx {
         let file = folder.path().join("nginx.conf");
         fs::write(&file, configuration).expect("the file can be written");
         let mut command = Command::new("nginx");
-        // Debian keeps it in sbin, which is not in everybody's path.
+        // Debian keeps nginx in sbin, which is not in everybody's path.
         let path = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{path}:/usr/sbin")).arg("-c").arg(&file);
         command.arg("-p").arg(folder.path()).args(["-e", "stderr"]);
@@ -63,7 +63,7 @@ impl Nginx {
         Self { port, folder, child }
     }
 
-    /// `127.0.0.1:PORT`
+    /// The address, `127.0.0.1:PORT`.
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.port))
     }
@@ -72,7 +72,7 @@ impl Nginx {
         format!("rtmp://{}/app/{stream_key}", self.address())
     }
 
-    /// What it recorded under this key; complete once the publisher has gone.
+    /// The file that it recorded under this key; complete once the publisher has gone.
     pub fn recording(&self, stream_key: &str) -> PathBuf {
         self.folder.path().join(format!("{stream_key}.flv"))
     }
@@ -88,7 +88,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // SIGTERM, so that the master takes its worker along; killed, it would leave it behind. It takes milliseconds.
+        // With SIGTERM the master takes its worker along, in milliseconds; when killed it would leave it behind.
         self.child.terminate();
         let end = Instant::now() + Duration::from_secs(5);
         while !self.child.has_ended() && Instant::now() < end {
@@ -97,11 +97,11 @@ impl Drop for Nginx {
     }
 }
 
-/// A port that was free a moment ago, for programs that can't pick one themselves. Not one of those that the system gives to
-/// outgoing connections (32768 and up): a test beside this one would soon have it.
+/// A port that was free a moment ago, for programs that can't pick one themselves. It is not one of those that the system gives to
+/// outgoing connections (32768 and up), of which a test beside this one would soon take it.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    // Test programs that run side by side begin in different places.
+    // Test programs that run side by side begin at different places.
     let begin = std::process::id().wrapping_mul(97);
     let port =
         || 20_000 + u16::try_from(begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Players that count what they get and notice when they are sent away: RTMP and SRT, without a decoder.
+//! RTMP and SRT players without a decoder, which count what they get and notice when they are sent away.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::srt;
 const SRT_MESSAGE_BYTES: usize = 1_500;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// One player, reading in a thread of its own until it is dropped or the server has had enough.
+/// A player that reads in a thread of its own, until it is dropped or the server ends it.
 #[derive(Debug)]
 pub struct Player {
     shared: Arc<Shared>,
@@ -31,7 +31,7 @@ struct Shared {
 }
 
 impl Player {
-    /// Plays `rtmp://HOST:PORT/play/NAME`, `name` with whatever query; `Err` is the server's refusal.
+    /// Plays `rtmp://HOST:PORT/play/NAME`; `name` may have a query. `Err` is the server's refusal.
     pub fn rtmp(address: &str, name: &str) -> Result<Self, Status> {
         let mut opening = Opening::connect(address, "play")?;
         let stream_id = opening.create_stream()?;
@@ -60,7 +60,7 @@ impl Player {
         Ok(player)
     }
 
-    /// Plays by SRT: `address` as the ready line says it, `name` with whatever query. A refusal is an end.
+    /// Plays by SRT. `address` is the one of the ready line, and `name` may have a query. A refusal ends the player.
     pub fn srt(address: &str, name: &str) -> Self {
         let target = srt::target(address, &format!("request:{name}"), None);
         let player = Self { shared: Arc::default() };

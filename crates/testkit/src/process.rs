@@ -13,7 +13,7 @@ use crate::{Api, Child, ProcessStats, wait_until, wait_until_some};
 pub const ADMIN_API_KEY: &str = "weir-test-admin-api-key-5f2b8c1d";
 pub const ADMIN_PASSWORD: &str = "weir-test-admin-password-77e1";
 
-/// A debug build on a busy box: the ready line takes well under a second when nothing is wrong.
+/// On a busy machine a debug build may take long; its ready line takes well under a second when nothing is wrong.
 const READY_LIMIT: Duration = Duration::from_secs(20);
 
 /// How to start a server; made by [`Weir::options`].
@@ -26,7 +26,7 @@ pub struct WeirOptions {
     log_unread: bool,
 }
 
-/// The server's data directory: kept over a restart, gone at the end of the test.
+/// The server's data directory, which is kept over a restart and removed at the end of the test.
 #[derive(Debug)]
 enum Data {
     Temporary(TempDir),
@@ -43,7 +43,7 @@ impl Data {
 }
 
 impl WeirOptions {
-    /// `section.key` of the configuration, given as the environment variable that stands for it.
+    /// Sets `section.key` of the configuration, by the environment variable that stands for it.
     pub fn set(mut self, key: &str, value: &str) -> Self {
         let name = format!("WEIR_{}", key.replace('.', "__").to_uppercase());
         self.env.retain(|(have, _)| *have != name);
@@ -66,13 +66,13 @@ impl WeirOptions {
         self
     }
 
-    /// Nobody reads its log until [`Child::read_stderr`].
+    /// Leaves the server's log unread until [`Child::read_stderr`].
     pub fn log_unread(mut self) -> Self {
         self.log_unread = true;
         self
     }
 
-    /// Starts it and waits for the ready line.
+    /// Starts the server and waits for the ready line.
     #[track_caller]
     pub fn start(self) -> Weir {
         let mut command = Command::new(&self.binary);
@@ -105,8 +105,8 @@ pub struct Weir {
 }
 
 impl Weir {
-    /// `binary` is `env!("CARGO_BIN_EXE_weir")` in the server's own tests. HTTP and RTMP listen on free ports of the loopback address;
-    /// everything else is off until [`WeirOptions::set`].
+    /// Options for a server. `binary` is `env!("CARGO_BIN_EXE_weir")` in the server's own tests. HTTP and RTMP listen on free ports of
+    /// the loopback address; everything else is off until [`WeirOptions::set`].
     pub fn options(binary: impl Into<PathBuf>) -> WeirOptions {
         let data = TempDir::with_prefix("weir-test-").expect("a temporary folder can be made");
         let data = Data::Temporary(data);
@@ -123,37 +123,37 @@ impl Weir {
         Api::new(&self.http(), ADMIN_API_KEY)
     }
 
-    /// `http://127.0.0.1:PORT`
+    /// The address `http://127.0.0.1:PORT`.
     pub fn http(&self) -> String {
         self.address("http")
     }
 
-    /// `rtmp://127.0.0.1:PORT`
+    /// The address `rtmp://127.0.0.1:PORT`.
     pub fn rtmp(&self) -> String {
         self.address("rtmp")
     }
 
-    /// `rtmps://127.0.0.1:PORT`
+    /// The address `rtmps://127.0.0.1:PORT`.
     pub fn rtmps(&self) -> String {
         self.address("rtmps")
     }
 
-    /// Where an encoder sends to: `rtmp://127.0.0.1:PORT/live/<stream_key>`.
+    /// The URL that an encoder sends to: `rtmp://127.0.0.1:PORT/live/<stream_key>`.
     pub fn push_url(&self, stream_key: &str) -> String {
         format!("{}/live/{stream_key}", self.rtmp())
     }
 
-    /// `srt://127.0.0.1:PORT`
+    /// The address `srt://127.0.0.1:PORT`.
     pub fn srt(&self) -> String {
         self.address("srt")
     }
 
-    /// Where an SRT encoder sends to: `srt://127.0.0.1:PORT?mode=caller&streamid=publish:<stream_key>`.
+    /// The URL that an SRT encoder sends to: `srt://127.0.0.1:PORT?mode=caller&streamid=publish:<stream_key>`.
     pub fn srt_push_url(&self, stream_key: &str) -> String {
         format!("{}?mode=caller&streamid=publish:{stream_key}", self.srt())
     }
 
-    /// `HOST:PORT` of the RTMP listener.
+    /// The RTMP listener as `HOST:PORT`.
     pub fn rtmp_address(&self) -> String {
         self.rtmp().replace("rtmp://", "")
     }
@@ -174,7 +174,7 @@ impl Weir {
         self.options.data.path()
     }
 
-    /// Everything it has printed: the ready line (stdout) and the log (stderr).
+    /// Everything that the server has printed: the ready line (stdout) and the log (stderr).
     pub fn output(&self) -> Vec<String> {
         self.child.output()
     }
@@ -188,14 +188,14 @@ impl Weir {
         self.child.wait_printed(text, limit);
     }
 
-    /// SIGTERM; returns how long it took to end.
+    /// Sends SIGTERM; returns how long the server took to end.
     #[track_caller]
     pub fn stop(&mut self, limit: Duration) -> Duration {
         self.child.terminate();
         wait_until("weir ended after SIGTERM", limit, || self.child.has_ended())
     }
 
-    /// Kills it with SIGKILL, and starts it again on the same data (and on new free ports).
+    /// Kills the server with SIGKILL, and starts it again on the same data and new free ports.
     #[track_caller]
     pub fn kill_and_restart(mut self) -> Self {
         self.child.kill();

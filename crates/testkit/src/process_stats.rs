@@ -3,22 +3,22 @@
 use std::fs;
 use std::time::Duration;
 
-/// USER_HZ: the unit of CPU times in /proc, 100 on every Linux that Weir runs on (`getconf CLK_TCK`).
+/// USER_HZ, the unit of CPU times in /proc, is 100 on every Linux that Weir runs on (`getconf CLK_TCK`).
 const TICKS_PER_SECOND: u64 = 100;
 
-/// One look at a process.
+/// The figures of a process at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct ProcessStats {
     pub rss_bytes: u64,
     /// Open file descriptors.
     pub fds: usize,
     pub threads: usize,
-    /// User and system time, of threads that have ended too.
+    /// The user and system time, threads that have ended included.
     pub cpu: Duration,
 }
 
 impl ProcessStats {
-    /// Fails the test where there is no such process: a server that has crashed must not pass for a cheap one.
+    /// Reads the figures. It fails the test where there is no such process: a server that has crashed must not pass for a cheap one.
     #[track_caller]
     pub fn of(pid: u32) -> Self {
         let status = read(pid, "status");
@@ -34,7 +34,7 @@ impl ProcessStats {
         }
     }
 
-    /// CPU time of the process and of every process below it.
+    /// The CPU time of the process and of every process below it.
     pub fn cpu_of_tree(pid: u32) -> Duration {
         let children = fs::read_dir(format!("/proc/{pid}/task"))
             .into_iter()
@@ -48,8 +48,8 @@ impl ProcessStats {
 
 fn cpu(pid: u32) -> Duration {
     let stat = read(pid, "stat");
-    // The second field, the name, may contain anything, so the count starts behind its closing parenthesis: there
-    // utime, stime, cutime and cstime (of children waited for) are the 12th to 15th.
+    // The second field, the name, may contain anything, so counting starts behind its closing parenthesis. From there utime, stime,
+    // cutime and cstime (of children that were waited for) are the 12th to 15th.
     let behind_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
     let ticks: u64 =
         behind_name.split_whitespace().skip(11).take(4).filter_map(|field| field.parse::<u64>().ok()).sum();

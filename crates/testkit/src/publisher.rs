@@ -1,4 +1,4 @@
-//! A fake RTMP publisher: sends what it is given with the timestamps it is given, whole or in raw bytes, once or as a live feed.
+//! A fake RTMP publisher. It sends what it is given with the timestamps it is given, whole or in raw bytes, once or as a live feed.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -27,7 +27,7 @@ pub struct Publisher {
     heard: Arc<Heard>,
 }
 
-/// What the server has said since.
+/// What the server has said since the publish was accepted.
 #[derive(Debug, Default)]
 struct Heard {
     closed: AtomicBool,
@@ -58,7 +58,7 @@ impl Publisher {
         Ok(opening.into_publisher(stream_id))
     }
 
-    /// One message, now, with the timestamp that stands in the tag.
+    /// Sends one message now, with the tag's timestamp.
     pub fn send(&mut self, tag: &FlvTag) -> io::Result<()> {
         let (type_id, csid) = match tag.kind {
             FlvTagKind::Audio => (type_id::AUDIO, AUDIO_CSID),
@@ -72,7 +72,7 @@ impl Publisher {
         self.stream.write_all(&out)
     }
 
-    /// Bytes as they are, in the middle of the connection.
+    /// Sends bytes as they are, in the middle of the connection.
     pub fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
     }
@@ -90,7 +90,7 @@ impl Publisher {
         self.heard.statuses.lock().unwrap().clone()
     }
 
-    /// Says that it is over, as encoders do when they are stopped.
+    /// Ends the publish in an orderly way, as encoders do when they are stopped.
     pub fn unpublish(mut self) {
         let mut out = BytesMut::new();
         let values = [text("deleteStream"), Value::Number(6.0), Value::Null, Value::Number(self.stream_id.into())];
@@ -106,7 +106,7 @@ impl Drop for Publisher {
     }
 }
 
-/// A connection with its handshake done and nothing said yet.
+/// A connection whose handshake is done, with nothing sent yet.
 #[derive(Debug)]
 pub struct Opening {
     stream: TcpStream,
@@ -134,7 +134,7 @@ impl Opening {
         Ok(Self { stream, reader })
     }
 
-    /// The same with `connect` answered.
+    /// Opens a connection whose `connect` is answered.
     pub(crate) fn connect(address: &str, app: &str) -> Result<Self, Status> {
         let mut opening = Self::handshake(address).map_err(lost)?;
         let tc_url = format!("rtmp://{address}/{app}");
@@ -154,7 +154,7 @@ impl Opening {
     pub(crate) fn create_stream(&mut self) -> Result<u32, Status> {
         self.command(0, &[text("createStream"), Value::Number(4.0), Value::Null]).map_err(lost)?;
         loop {
-            // releaseStream and FCPublish may be answered too.
+            // The server may answer releaseStream and FCPublish, too.
             let values = self.answer("_result")?;
             if values.get(1).and_then(Value::as_f64) == Some(4.0) {
                 return Ok(values.get(3).and_then(Value::as_f64).unwrap_or(1.0) as u32);
@@ -162,12 +162,12 @@ impl Opening {
         }
     }
 
-    /// The socket alone, for whoever does not look at what comes.
+    /// The socket, for those who do not read what comes.
     pub(crate) fn into_stream(self) -> TcpStream {
         self.stream
     }
 
-    /// The socket, for bytes as they are.
+    /// The socket, for sending bytes as they are.
     pub fn stream(&mut self) -> &mut TcpStream {
         &mut self.stream
     }
@@ -185,7 +185,7 @@ impl Opening {
         self.stream.write_all(&out)
     }
 
-    /// The next command called `name`; a status or error of level `error` that comes instead is the refusal.
+    /// Waits for the next command called `name`. A status or error of level `error` that comes instead is the refusal.
     pub(crate) fn answer(&mut self, name: &str) -> Result<Vec<Value>, Status> {
         loop {
             let values = self.next_command().map_err(lost)?;
@@ -247,7 +247,8 @@ struct FeedShared {
 }
 
 impl Feed {
-    /// `stamp` makes the timestamp on the wire of the one on the clip's continuous timeline, so it can offset, reset, jump and wrap it.
+    /// Starts sending. `stamp` turns a time on the clip's continuous timeline
+    /// into the timestamp on the wire, so it can offset, reset, jump and wrap it.
     pub fn start(
         mut publisher: Publisher,
         clip: Vec<FlvTag>,
@@ -288,12 +289,12 @@ impl Feed {
         self.shared.frames.load(Ordering::Relaxed)
     }
 
-    /// The server closed the connection.
+    /// True when the server has closed the connection.
     pub fn was_cut(&self) -> bool {
         self.shared.ended.load(Ordering::Relaxed)
     }
 
-    /// Ends it properly, and returns the number of frames it has sent.
+    /// Ends the publish in an orderly way, and returns the number of frames it has sent.
     pub fn stop(mut self) -> u64 {
         self.end();
         self.frames()
@@ -302,7 +303,7 @@ impl Feed {
     fn end(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // It can only have ended by a panic of its own, which has been printed.
+            // The thread can only have ended by a panic of its own, which has been printed.
             let _ = thread.join();
         }
     }
@@ -314,11 +315,11 @@ impl Drop for Feed {
     }
 }
 
-/// The clip's tags over and over, each with its place in time on one timeline. Decoder configuration and metadata come once.
+/// The clip's tags over and over, each with its time on one timeline. Decoder configuration and metadata come only once.
 pub fn looped(clip: &[FlvTag]) -> impl Iterator<Item = (u64, &FlvTag)> {
     let is_media = |tag: &&FlvTag| tag.kind != FlvTagKind::Script && tag.body.get(1) != Some(&0);
     let last = clip.iter().map(|tag| u64::from(tag.timestamp_ms)).max().unwrap_or(0);
-    // One frame of 30 fps behind the last: the clip's end meets its start without a gap.
+    // The clip begins anew one frame of 30 fps after its last one, so there is no gap.
     let length = last + 33;
     let first_round = clip.iter().map(|tag| (u64::from(tag.timestamp_ms), tag));
     let further = (1..).flat_map(move |round| {

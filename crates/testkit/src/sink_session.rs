@@ -1,4 +1,4 @@
-//! The receiving end of one RTMP push, sans-IO: it answers as it is told to, and hands out what comes.
+//! The receiving end of one RTMP push, sans-IO. It answers as it is told to, and hands out what comes.
 
 use std::fmt;
 
@@ -10,36 +10,36 @@ use weir_rtmp::wire::{
 
 use crate::adobe_auth::AdobeAuth;
 
-/// The stream that `createStream` gives; one per connection is all that a push asks for.
+/// The stream number that `createStream` gives; a push asks for only one per connection.
 const STREAM_ID: u32 = 1;
 const COMMAND_CSID: u32 = 3;
 const STATUS_CSID: u32 = 5;
 
-/// What the destination says to `connect`.
+/// How the destination answers `connect`.
 #[derive(Clone, Debug, Default)]
 pub enum ConnectAnswer {
     #[default]
     Accept,
-    /// `_error` with this code and description, then close.
+    /// It sends `_error` with this code and description, and closes.
     Reject {
         code: String,
         description: String,
     },
-    /// `_error` with `ex.code` 302 and this URL, then close.
+    /// It sends `_error` with `ex.code` 302 and this URL, and closes.
     Redirect {
         url: String,
     },
-    /// Adobe's two rejections, each with its question, then acceptance for the right answer.
+    /// It sends Adobe's two rejections, each with its question, and accepts the right answer.
     AdobeAuth(AdobeAuth),
     Silence,
 }
 
-/// What the destination says to `publish`.
+/// How the destination answers `publish`.
 #[derive(Clone, Debug, Default)]
 pub enum PublishAnswer {
     #[default]
     Accept,
-    /// `onStatus` of level `error`, then close.
+    /// It sends `onStatus` of level `error`, and closes.
     Reject {
         code: String,
         description: String,
@@ -60,9 +60,9 @@ pub enum SinkEvent {
     },
     /// Audio, video or metadata as the body of an FLV tag.
     Media(FlvTag),
-    /// FCUnpublish, deleteStream or closeStream: the end, said properly.
+    /// FCUnpublish, deleteStream or closeStream came: an orderly end.
     Unpublished,
-    /// We have said no: flush the output and close.
+    /// This session has refused: flush the output and close.
     Refused,
 }
 
@@ -75,12 +75,12 @@ pub struct SinkSession {
     out: BytesMut,
     reader: ChunkReader,
     writer: ChunkWriter,
-    /// An acknowledgement is due each time this many bytes have come; nginx-rtmp and the platforms send them too.
+    /// An acknowledgement is due each time this many bytes have come; nginx-rtmp and the platforms send them, too.
     ack_every_bytes: u64,
     acked_bytes: u64,
 }
 
-/// As most servers have it: 2.5 MB.
+/// Most servers use a window of 2.5 MB.
 const WINDOW_BYTES: u32 = 2_500_000;
 
 impl SinkSession {
@@ -98,7 +98,7 @@ impl SinkSession {
         }
     }
 
-    /// Without acknowledgements, as some servers are: only TCP tells the pusher how far we are.
+    /// Sends no acknowledgements, like some servers, so that only TCP tells the pusher how far this end has read.
     pub fn without_acks(mut self) -> Self {
         self.ack_every_bytes = u64::MAX;
         self
@@ -126,7 +126,7 @@ impl SinkSession {
         let received = self.reader.received_bytes();
         if received.saturating_sub(self.acked_bytes) >= self.ack_every_bytes {
             self.acked_bytes = received;
-            // The specification's 32-bit count wraps.
+            // The specification's count has 32 bits and wraps.
             self.control(type_id::ACK, (received as u32).to_be_bytes().to_vec());
         }
         Ok(events)

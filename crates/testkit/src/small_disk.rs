@@ -1,4 +1,4 @@
-//! A disk of a few megabytes, for what happens when one is full.
+//! A disk of a few megabytes, for testing what happens when it is full.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
@@ -9,14 +9,14 @@ use tempfile::TempDir;
 
 const FILL_STEP_BYTES: usize = 4_096;
 
-/// A file system in memory, gone when it is dropped: let whoever uses it end first.
+/// A file system in memory, which is gone when this is dropped: programs that use it must end first.
 #[derive(Debug)]
 pub struct SmallDisk {
     folder: TempDir,
 }
 
 impl SmallDisk {
-    /// It is None, and says so, where this user may mount nothing.
+    /// Mounts it. Where this user may not mount anything, it says so and gives None.
     pub fn mount(megabytes: u32) -> Option<Self> {
         let folder = TempDir::with_prefix("weir-small-disk-").expect("a temporary folder can be made");
         let size = format!("size={megabytes}m");
@@ -34,7 +34,7 @@ impl SmallDisk {
         self.folder.path()
     }
 
-    /// Takes all room that is left; removing the file that is returned gives it back.
+    /// Takes all room that is left; removing the returned file gives it back.
     pub fn fill(&self) -> PathBuf {
         let path = self.path().join("filler");
         let mut file = File::create(&path).expect("a file can be made");
@@ -54,7 +54,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily: whoever still has a file open there keeps it until it ends.
+        // It is unmounted lazily: a program that still has a file open there keeps it until it ends.
         let _ = Command::new("umount").arg("-l").arg(self.folder.path()).status();
     }
 }

@@ -19,10 +19,10 @@ use crate::Child;
 use crate::frames::SyntheticSource;
 use crate::nginx::free_port;
 
-/// What everybody sends in one message.
+/// The message size that all senders use.
 const MESSAGE_BYTES: usize = 7 * PACKET_BYTES;
 
-/// Looks so often for frames that are due.
+/// How often a publisher looks for frames that are due.
 const FRAMES_EVERY: Duration = Duration::from_millis(10);
 
 /// A UDP port that was free a moment ago.
@@ -33,7 +33,7 @@ pub fn free_udp_port() -> u16 {
         .expect("a free port")
 }
 
-/// A listener of another's making, and where to call it.
+/// A listener by another program, and where to call it.
 #[derive(Debug)]
 pub struct SrtListening {
     pub address: SocketAddr,
@@ -41,29 +41,30 @@ pub struct SrtListening {
 }
 
 impl SrtListening {
-    /// What to push to, with these parameters.
+    /// The URL to push to, with these parameters.
     pub fn url(&self, query: &str) -> String {
         format!("srt://{}?mode=caller{}{query}", self.address, if query.is_empty() { "" } else { "&" })
     }
 }
 
-/// `srt-live-transmit` into a file; `query` is what its own URL says (`latency=500&passphrase=...`: its latency is in ms).
+/// `srt-live-transmit` into a file. `query` is put into its own URL (`latency=500&passphrase=...`; its latency is in ms).
 pub fn live_transmit(query: &str, file: &Path) -> SrtListening {
     let address = SocketAddr::from(([127, 0, 0, 1], free_udp_port()));
     live_transmit_on(address, query, file)
 }
 
-/// The same on that address.
+/// `srt-live-transmit` on that address.
 pub fn live_transmit_on(address: SocketAddr, query: &str, file: &Path) -> SrtListening {
     let separator = if query.is_empty() { "" } else { "&" };
     let url = format!("srt://{address}?mode=listener{separator}{query}");
-    // It writes to its standard output, where the last 4 kB would wait for more; the shell gives way to it, so that signals reach it.
+    // It writes to its standard output without buffering, since otherwise the last 4
+    // kB would wait for more. The shell gives way to it, so that signals reach it.
     let mut command = Command::new("sh");
     command.args(["-c", "exec stdbuf -o0 srt-live-transmit -q -chunk:1456 \"$0\" file://con > \"$1\"", &url]).arg(file);
     SrtListening { address, child: Child::start(command) }
 }
 
-/// ffmpeg as a listener, writing what it gets to a file as it is; its own latency is in microseconds.
+/// ffmpeg as a listener, which writes what it gets to a file as it is; its latency is in microseconds.
 pub fn ffmpeg_listener(query: &str, file: &Path) -> SrtListening {
     let address = SocketAddr::from(([127, 0, 0, 1], free_udp_port()));
     let separator = if query.is_empty() { "" } else { "&" };
@@ -103,7 +104,7 @@ pub fn counts(file: &Path) -> TsCounts {
     reader.counts()
 }
 
-/// Whom to call, said in few words.
+/// The target of a call, made from a few words.
 pub fn target(address: &str, stream_id: &str, passphrase: Option<(&str, u8)>) -> CallTarget {
     let address: SocketAddr = address.trim_start_matches("srt://").parse().expect("an address with a port");
     CallTarget {
@@ -118,13 +119,13 @@ pub fn target(address: &str, stream_id: &str, passphrase: Option<(&str, u8)>) ->
     }
 }
 
-/// Calls once and hangs up; what a caller is told.
+/// Calls once and hangs up; gives what a caller is told.
 pub fn try_call(target: &CallTarget) -> Result<(), CallError> {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime starts");
     runtime.block_on(async { call(target, &Dialer::default()).await.map(drop) })
 }
 
-/// Publishers in one thread, each sending a synthetic source in real time until it is dropped.
+/// Publishers in one thread, each of which sends a synthetic source in real time until this is dropped.
 #[derive(Debug)]
 pub struct SrtFeeds {
     shared: Arc<Shared>,
@@ -141,7 +142,7 @@ struct Shared {
 }
 
 impl SrtFeeds {
-    /// `source` makes one publisher's source.
+    /// Starts the publishers; `source` makes the source of each.
     pub fn start(targets: Vec<CallTarget>, source: impl Fn() -> SyntheticSource + Send + 'static) -> Self {
         let shared = Arc::new(Shared::default());
         let of_thread = Arc::clone(&shared);
@@ -156,22 +157,22 @@ impl SrtFeeds {
         Self { shared, thread: Some(thread) }
     }
 
-    /// Publishers that were let in so far.
+    /// How many publishers were let in so far.
     pub fn connected(&self) -> u64 {
         self.shared.connected.load(Ordering::Relaxed)
     }
 
-    /// ... and that were cut off or not let in.
+    /// How many publishers were cut off or not let in.
     pub fn lost(&self) -> u64 {
         self.shared.lost.load(Ordering::Relaxed)
     }
 
-    /// Ends all of them at once, without a goodbye: the far end is told nothing but that the sockets are gone.
+    /// Ends all of them at once, without a goodbye: the far end only notices that the sockets are gone.
     pub fn kill(self) {
         self.shared.killed.store(true, Ordering::Relaxed);
     }
 
-    /// Frames sent by all of them.
+    /// How many frames all of them have sent.
     pub fn frames(&self) -> u64 {
         self.shared.frames.load(Ordering::Relaxed)
     }
@@ -181,7 +182,7 @@ impl Drop for SrtFeeds {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // It can only have ended by a panic of its own, which has been printed.
+            // The thread can only have ended by a panic of its own, which has been printed.
             let _ = thread.join();
         }
     }

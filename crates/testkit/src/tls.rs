@@ -1,4 +1,4 @@
-//! A TLS client for tests, which trusts whoever answers.
+//! A TLS client for tests, which trusts every server.
 
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned};
 
-/// TLS over a socket whose time limits hold for it, too.
+/// TLS over a socket, whose time limits hold for the TLS, too.
 pub type TlsSocket = StreamOwned<ClientConnection, TcpStream>;
 
-/// Before its handshake, which the first read or write makes.
+/// TLS before its handshake, which the first read or write makes.
 pub fn tls(socket: TcpStream, protocols: &[&[u8]]) -> TlsSocket {
     StreamOwned::new(client(protocols), socket)
 }
@@ -31,7 +31,7 @@ fn client(protocols: &[&[u8]]) -> ClientConnection {
     ClientConnection::new(Arc::new(config), name).expect("a client")
 }
 
-/// Certificates are not what these tests are about.
+/// Accepts every certificate; these tests are not about certificates.
 #[derive(Debug)]
 struct Anyone;
 

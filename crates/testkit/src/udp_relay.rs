@@ -1,4 +1,4 @@
-//! A bad path for UDP: what passes is lost now and then, and comes late, both ways.
+//! A bad path for UDP: packets are lost now and then, and come late, in both directions.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -9,19 +9,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// Between two looks when nothing is under way: short beside any delay that a test asks for.
+/// The time between two looks when nothing is under way: short beside any delay that a test asks for.
 const LOOK_EVERY: Duration = Duration::from_micros(500);
 
-/// What the path does.
+/// How bad the path is.
 #[derive(Clone, Copy, Debug)]
 pub struct Path {
-    /// Of each way.
+    /// The loss in each direction.
     pub loss_percent: f64,
-    /// Of each way: half of the round trip.
+    /// The delay in each direction, which is half of the round trip.
     pub delay: Duration,
 }
 
-/// Listens on a port of its own and passes on to one address, for any number of callers.
+/// Listens on a port of its own and passes packets on to one address, for any number of callers.
 #[derive(Debug)]
 pub struct UdpRelay {
     address: SocketAddr,
@@ -42,7 +42,7 @@ struct Late {
     due: Instant,
     /// Packets due at the same time stay in their order.
     number: u64,
-    /// The caller's number, and whether it goes to it.
+    /// The caller's number, and whether the packet goes back to that caller.
     caller: usize,
     back: bool,
     packet: Vec<u8>,
@@ -59,12 +59,12 @@ impl UdpRelay {
         Self { address, shared, thread: Some(thread) }
     }
 
-    /// Where to call instead.
+    /// The address to call instead of the real one.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Packets lost and passed on so far, both ways.
+    /// How many packets were lost and passed on so far, in both directions.
     pub fn counts(&self) -> (u64, u64) {
         (self.shared.lost.load(Ordering::Relaxed), self.shared.passed.load(Ordering::Relaxed))
     }
@@ -74,7 +74,7 @@ impl Drop for UdpRelay {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // It can only have ended by a panic of its own, which has been printed.
+            // The thread can only have ended by a panic of its own, which has been printed.
             let _ = thread.join();
         }
     }
@@ -85,7 +85,7 @@ struct Relaying {
     to: SocketAddr,
     path: Path,
     shared: Arc<Shared>,
-    /// Each caller's address, and the socket that stands for it behind.
+    /// Each caller's address, and the socket that stands for that caller at the far end.
     callers: Vec<(SocketAddr, UdpSocket)>,
     numbers: HashMap<SocketAddr, usize>,
     late: BinaryHeap<Reverse<Late>>,
@@ -125,7 +125,7 @@ impl Relaying {
                             self.delay(caller, true, &buffer[..length]);
                         }
                         Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                        // Nobody listens there now, says the kernel, once for each packet.
+                        // The kernel reports, once for each packet, that nobody listens there now.
                         Err(_) => break,
                     }
                 }
@@ -165,7 +165,7 @@ impl Relaying {
         self.late.push(Reverse(Late { due, number: self.count, caller, back, packet: packet.to_vec() }));
     }
 
-    /// xorshift64: the same losses in every run.
+    /// xorshift64, which gives the same losses in every run.
     fn chance(&mut self) -> f64 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
@@ -198,7 +198,7 @@ mod tests {
         });
         let (lost, _) = relay.counts();
         assert!((120..=280).contains(&lost), "{lost} of 2000 are not a tenth");
-        // And back: one of a hundred surely comes.
+        // The same is sent back: one of a hundred surely comes.
         (0..100).for_each(|_| assert_eq!(far.send_to(b"back", behind).unwrap(), 4));
         near.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         assert_eq!(near.recv(&mut buffer).unwrap(), 4);

@@ -8,7 +8,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 /// A port that refuses every connection (RST to the SYN) for as long as this lives.
 #[derive(Debug)]
 pub struct ClosedPort {
-    /// Bound and never listening: nobody else can take the port meanwhile.
+    /// The socket is bound but never listens, so nobody else can take the port meanwhile.
     socket: Socket,
 }
 
@@ -16,7 +16,7 @@ pub struct ClosedPort {
 #[derive(Debug)]
 pub struct SilentPort {
     listener: Socket,
-    /// Fill the queue of the listener that never accepts: Linux then drops each further SYN.
+    /// These connections fill the queue of the listener, which never accepts. Linux then drops each further SYN.
     _queued: Vec<TcpStream>,
 }
 
@@ -32,7 +32,7 @@ impl ClosedPort {
         self.socket.local_addr().unwrap().as_socket().unwrap()
     }
 
-    /// From now on something listens there: the destination has come back.
+    /// Begins to listen there, as a destination that has come back.
     pub fn listen(self) -> TcpListener {
         self.socket.listen(128).unwrap();
         self.socket.into()
@@ -46,7 +46,7 @@ impl SilentPort {
         listener.bind(&SockAddr::from(SocketAddr::from(([127, 0, 0, 1], 0)))).unwrap();
         listener.listen(0).unwrap();
         let address = listener.local_addr().unwrap().as_socket().unwrap();
-        // A backlog of 0 holds one or two; the first attempt that gets no answer shows that it is full.
+        // A backlog of 0 holds one or two; the first attempt that gets no answer shows that the queue is full.
         let queued =
             std::iter::from_fn(|| TcpStream::connect_timeout(&address, Duration::from_millis(300)).ok()).collect();
         Self { listener, _queued: queued }

@@ -1,9 +1,9 @@
-//! Waiting for a condition with a deadline, in place of sleeping for luck.
+//! Waits for a condition with a deadline, in place of sleeping for luck.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Between two looks: short beside every bound that a test states (the smallest is 0.2 s), long beside the cost of a look.
+/// The time between two looks: short beside every bound that a test states (the smallest is 0.2 s), long beside the cost of a look.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Returns how long it took until `condition` held; fails the test with `what` when it did not within `limit`.

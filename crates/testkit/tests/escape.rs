@@ -1,4 +1,4 @@
-//! A worker that was taken over gets nowhere: started by the server's own launcher, shut in by what shuts in every worker.
+//! A worker that was taken over gets nowhere. The server's own launcher starts it, and it is confined like every worker.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test: its panics are its report")]
 
@@ -25,7 +25,7 @@ async fn a_worker_that_was_taken_over_gets_nowhere() {
     fs::write(&database, "planted").unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    // As whoever started the server may have left them open.
+    // Whoever started the server may have left these open.
     for file in [fs::File::open(&secret).unwrap().into(), std::os::fd::OwnedFd::from(listener.try_clone().unwrap())] {
         fcntl(file.as_fd(), FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
         std::mem::forget(file);

@@ -1,4 +1,4 @@
-//! The testkit's own peers against real ones: what they say of a push can be believed.
+//! Tests the testkit's own peers against real ones: what they report of a push can be believed.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 

@@ -1,4 +1,4 @@
-//! What encoding costs on the CPU, from measured cost per pixel, and what other streams have taken already.
+//! What encoding costs on the CPU, from the measured cost per pixel, and what the streams have taken already.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,36 +8,36 @@ use weir_pipeline::{Encoders, Memory, VideoOutput, WorkerPlan};
 
 use crate::plan::{MAIN10, SourceShape};
 
-/// Where the source does not say it.
+/// The frame rate that is assumed where the source does not state it.
 const FPS_ASSUMED: f64 = 30.0;
 
-// What a plan takes of the machine that they were measured on, by the growth of `benches/transcode` from 1 to 6 rungs of 720p30 and of
-// smaller ones: 0.61, 0.87, 1.14, 1.24 and 0.47 cores, where these give 0.61, 0.87, 1.10, 1.20 and 0.48.
+// The constants below are cores of the machine they were measured on, from how `benches/transcode` grows from 1 to 6 rungs of 720p30 and
+// smaller ones: it took 0.61, 0.87, 1.14, 1.24 and 0.47 cores, and these constants give 0.61, 0.87, 1.10, 1.20 and 0.48.
 
-/// The server's part of it: ingest, the protocol, packaging; and the sound's decoder.
+/// The server's part of a transcode (ingest, the protocol, packaging), and the decoder of the sound.
 const WORKER_CORES: f64 = 0.07;
 const DECODING_PER_MEGAPIXEL_SECOND: f64 = 0.0055;
-/// Five milliseconds a picture of 1080p.
+/// Tone mapping takes five milliseconds for a picture of 1080p.
 const TONE_MAPPING_PER_MEGAPIXEL_SECOND: f64 = 0.0024;
-/// A millisecond a picture of 720x576.
+/// Deinterlacing takes a millisecond for a picture of 720x576.
 const DEINTERLACING_PER_MEGAPIXEL_SECOND: f64 = 0.0024;
-/// Reading the source for one more size, whatever that is, ...
+/// Each further size reads the whole source picture once, which costs the same for every size, ...
 const SCALING_CORES: f64 = 0.03;
-/// ... and writing it.
+/// ... and writes its own, which costs by its pixels.
 const SCALING_PER_MEGAPIXEL_SECOND: f64 = 0.005;
-/// AAC 0.017 to 0.022, Opus 0.017 for stereo at 48 kHz; bringing it to a loudness could not be measured beside that.
+/// AAC takes 0.017 to 0.022, Opus 0.017, for stereo at 48 kHz; normalising the loudness adds too little to be measured.
 const SOUND_CORES: f64 = 0.02;
 
-/// What plans cost on this machine, made from one source.
+/// What plans for one source cost on this machine.
 pub(crate) struct Costs<'a> {
     pub(crate) encoders: &'a Encoders,
     pub(crate) source: &'a SourceShape,
-    /// How many times the time of the machine that the figures are from.
+    /// How many times longer this machine takes than the one that the figures are from.
     pub(crate) slowdown: f64,
 }
 
 impl Costs<'_> {
-    /// Cores that the plan keeps busy.
+    /// The cores that the plan keeps busy.
     pub(crate) fn of(&self, plan: &WorkerPlan) -> f64 {
         if plan.video.is_empty() && plan.audio.is_empty() {
             return 0.0;
@@ -46,7 +46,7 @@ impl Costs<'_> {
         (WORKER_CORES + sound) * self.slowdown + self.pictures(plan)
     }
 
-    /// Those for pictures alone.
+    /// The cores that the plan's pictures alone keep busy.
     pub(crate) fn pictures(&self, plan: &WorkerPlan) -> f64 {
         if plan.video.is_empty() {
             return 0.0;
@@ -63,7 +63,7 @@ impl Costs<'_> {
 
     fn picture(&self, output: &VideoOutput) -> f64 {
         let file = self.encoders.get(&output.encoder);
-        // A card scales what it encodes.
+        // Where a card encodes, it scales, too.
         let Some(encoding) = file.and_then(|file| file.cores_per_megapixel_second) else { return 0.0 };
         let PictureSettings { width, height, .. } = output.picture;
         let megapixels = self.megapixels_a_second(width, height, output.picture.fps);
@@ -78,16 +78,16 @@ impl Costs<'_> {
     }
 }
 
-/// GStreamer, its plugins and the frames on their way: measured 60 MB.
+/// GStreamer, its plugins and the frames on their way; 60 MB were measured.
 const WORKER_BYTES: u64 = 512 << 20;
-/// Raw pictures in 4:2:0: one and a half bytes a pixel, up to two where they have ten bits.
+/// Raw 4:2:0 pictures take one and a half bytes a pixel, and up to three where they have ten bits.
 const BYTES_PER_PIXEL: u64 = 3;
-/// A branch has some pictures in its queue, and its encoder up to 60 of lookahead, reference and threads.
+/// A branch has some pictures in its queue, and its encoder up to 60 for lookahead, reference and threads.
 const PICTURES_PER_OUTPUT: u64 = 96;
-/// A source of which nothing is known yet.
+/// The pixels that are assumed for a source of which nothing is known yet.
 const SOURCE_ASSUMED: u64 = 1920 * 1080;
 
-/// More than a sound worker can take: one that takes more leaks. Measured with four rungs: 133 MB, a fifth of this.
+/// More than a healthy worker can take: a worker that takes more leaks. With four rungs 133 MB were measured, a fifth of this.
 pub(crate) fn memory_max_bytes(plan: &WorkerPlan, source: &SourceShape) -> u64 {
     let pixels = |width: u32, height: u32| u64::from(width) * u64::from(height);
     let source = pixels(source.width, source.height).max(SOURCE_ASSUMED);
@@ -95,10 +95,10 @@ pub(crate) fn memory_max_bytes(plan: &WorkerPlan, source: &SourceShape) -> u64 {
     WORKER_BYTES + (source + outputs) * BYTES_PER_PIXEL * PICTURES_PER_OUTPUT
 }
 
-/// A worker's measured share becomes this much of its mean at each look, four times a second: a mean over twelve seconds.
+/// A measured share counts with this weight in the mean at each look, four times a second, which makes it a mean over twelve seconds.
 const MEASURED_WEIGHT: f64 = 0.02;
 
-/// What the streams of this server have planned, and what they really take.
+/// The cores that each stream of this server has planned, and those that it really takes.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     cores: f64,
@@ -112,7 +112,7 @@ struct Taken {
 }
 
 impl Taken {
-    /// Pictures that are harder than most take more than was planned; those that are easier may become harder.
+    /// Pictures that are harder than most take more than was planned; easier ones may become harder, so the plan counts at least.
     fn cores(self) -> f64 {
         self.planned.max(self.measured)
     }
@@ -123,18 +123,18 @@ impl Ledger {
         Self { cores, taken: Mutex::default() }
     }
 
-    /// All that may be planned.
+    /// All cores that may be planned with.
     pub(crate) fn cores(&self) -> f64 {
         self.cores
     }
 
-    /// What nobody has.
+    /// The cores that no stream has.
     pub(crate) fn free(&self) -> f64 {
         let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         (self.cores - taken.values().map(|taken| taken.cores()).sum::<f64>()).max(0.0)
     }
 
-    /// What a stream may plan with: all that others do not have, less what its own pictures take beyond their plan.
+    /// The cores that a stream may plan with: all that others do not have, less what its own pictures take beyond their plan.
     pub(crate) fn free_for(&self, stream: StreamId) -> f64 {
         let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let not_free = taken.iter().map(|(id, taken)| match *id == stream {
@@ -144,7 +144,7 @@ impl Ledger {
         (self.cores - not_free.sum::<f64>()).max(0.0)
     }
 
-    /// Says what a stream takes from now on; zero gives it back.
+    /// Sets the cores that a stream has planned from now on; zero gives them back.
     pub(crate) fn take(&self, stream: StreamId, cores: f64) {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if cores > 0.0 {
@@ -154,7 +154,7 @@ impl Ledger {
         }
     }
 
-    /// What the stream's worker takes now.
+    /// Notes the cores that the stream's worker takes now.
     pub(crate) fn measured(&self, stream: StreamId, cores: f64) {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(taken) = taken.get_mut(&stream) {

@@ -1,4 +1,4 @@
-//! Which encoder makes a rendition, and what it is told: the first that was proven here and that the policy allows, with the reason.
+//! Chooses the encoder of a rendition, and what it is told: the first that was proven here and that the policy allows, with the reason.
 
 use weir_media::TrackId;
 use weir_model::{AudioCodec, EncoderPolicy, Fit, PictureSettings, SoundSettings};
@@ -74,7 +74,7 @@ pub(crate) fn choose<'a>(
     })
 }
 
-/// Why this encoder, and what its pictures leave the card for.
+/// Why this encoder was chosen, and why its pictures leave the card.
 pub(crate) fn reason_of(choice: &Choice<'_>, video: &VideoOutput) -> String {
     let mut reason = choice.reason.clone();
     if video.picture.fit == Fit::Crop && choice.file.is_hardware() {
@@ -115,13 +115,13 @@ pub(crate) fn audio_output(
     Ok(output)
 }
 
-/// Without a worker all proofs have the same reason.
+/// Without a worker all proofs give the same reason.
 fn nothing_works(machine: &MachineView<'_>) -> String {
     let reason = machine.abilities.cuda_decoding.reason.clone().unwrap_or_default();
     format!("nothing can be encoded here: {reason}")
 }
 
-/// FNV-1a: equal things have equal numbers; two of the few dozen encodes of a stream meet in one of 2^32 about never.
+/// FNV-1a: equal texts have equal numbers. That two of a stream's few dozen encodes meet in one of 2^32 numbers happens about never.
 pub(crate) fn number_of(what: &str) -> OutputId {
     let hash = what.bytes().fold(0x811C_9DC5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     OutputId(hash)

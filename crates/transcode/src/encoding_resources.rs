@@ -1,4 +1,4 @@
-//! What all streams' transcoders share: the encoders known, what the machine can do, and how much of it is taken.
+//! What the transcoders of all streams share: the known encoders, what this machine can do, and how much of it is taken.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,10 +14,10 @@ use weir_pipeline::{
 use crate::admission::Ledger;
 use crate::lacks;
 
-/// The driver's figures are means over some hundred milliseconds; asked more often they cost and say the same.
+/// The driver's figures are means over some hundred milliseconds: asking more often costs something and tells nothing new.
 const DEVICES_FOR: Duration = Duration::from_secs(1);
 
-/// A card that was full is looked at so often.
+/// How often a card that was full is looked at.
 const ROOM_FOR: Duration = Duration::from_secs(10);
 
 /// One encoder of this machine.
@@ -26,7 +26,7 @@ pub struct EncoderReport {
     pub family: String,
     pub codec: VideoCodec,
     pub element: String,
-    /// What people call it.
+    /// The encoder's name as people know it.
     pub title: String,
     pub proof: Proof,
 }
@@ -36,24 +36,24 @@ pub struct EncoderReport {
 pub struct Capacity {
     pub cores: f64,
     pub cores_free: f64,
-    /// How fast one core is beside those of the machine that costs were measured on; None where it was not measured.
+    /// How fast one core is beside a core of the machine that the costs were measured on; None where it was not measured.
     pub speed: Option<f64>,
 }
 
-/// What the operator says of all workers.
+/// What the operator has configured for all workers.
 #[derive(Clone, Debug, Default)]
 pub struct EncodingOptions {
-    /// Where proofs are kept over a restart; None: they are made anew.
+    /// The file that keeps the proofs over a restart; without one they are made anew.
     pub cache: Option<PathBuf>,
-    /// What may be planned for all encoding in software; None: all cores.
+    /// The cores that may be planned for encoding in software; None means all.
     pub cores: Option<f64>,
-    /// The most that a worker may take; None: far more than its plan was measured to need.
+    /// The most memory that a worker may take; None means a multiple of what its plan was measured to need.
     pub worker_memory_bytes: Option<u64>,
-    /// None: all that there are.
+    /// The most CPU that a worker may take; None means all cores.
     pub worker_cpu_cores: Option<f64>,
 }
 
-/// Clones share it.
+/// All clones share the same encoders, proofs and ledger.
 #[derive(Clone, Debug)]
 pub struct EncodingResources {
     shared: Arc<Shared>,
@@ -63,23 +63,23 @@ pub struct EncodingResources {
 struct Shared {
     encoders: Encoders,
     launcher: Result<Launcher, WorkerMissing>,
-    /// What is known; None: nothing was tried yet.
+    /// The result of the proofs; None until they have been made.
     abilities: Mutex<Option<Arc<Abilities>>>,
-    /// Held while it is tried.
+    /// Held while the encoders are proven, so that it happens once.
     proving: tokio::sync::Mutex<()>,
     ledger: Ledger,
     options: EncodingOptions,
-    /// The devices as they were last seen, and when.
+    /// The devices as they were last seen, and when that was.
     devices: Mutex<Option<(Instant, Arc<Inventory>)>>,
 }
 
 impl EncodingResources {
-    /// With the worker that lies beside the server, or that the environment names.
+    /// Opens the encoders with the worker that lies beside the server, or that the environment names, and starts workers without cages.
     pub fn open() -> Result<Self, EncodersFault> {
         Self::with(EncodingOptions::default(), Cages::none("nothing is run"))
     }
 
-    /// The same for a server, which holds its workers.
+    /// Does the same for a server, which holds its workers in cages.
     pub fn with(options: EncodingOptions, cages: Cages) -> Result<Self, EncodersFault> {
         let all = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as f64;
         let shared = Shared {
@@ -94,7 +94,7 @@ impl EncodingResources {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// What this machine can do, tried once: whoever asks first waits some seconds, the others with it.
+    /// What this machine can do. The encoders are proven once: the first caller waits some seconds, and others wait with it.
     pub async fn abilities(&self) -> Arc<Abilities> {
         match self.known_abilities() {
             Some(known) => known,
@@ -102,12 +102,12 @@ impl EncodingResources {
         }
     }
 
-    /// The same tried again: a driver was mended, a card has room. Streams that run follow what has changed.
+    /// Proves the encoders again, as when a driver was mended or a card has room. Streams that run follow what has changed.
     pub async fn prove_again(&self) {
         self.prove(true).await;
     }
 
-    /// As far as anything was tried.
+    /// The result of the proofs, if they have been made.
     pub(crate) fn known_abilities(&self) -> Option<Arc<Abilities>> {
         self.shared.abilities.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -139,12 +139,12 @@ impl EncodingResources {
         }
     }
 
-    /// Each encoder that this GStreamer may have, and whether it works: what `weir doctor` and `GET /system` show.
+    /// Each encoder that this GStreamer may have, and whether it works, as `weir doctor` and `GET /system` show it.
     pub async fn encoder_reports(&self) -> Vec<EncoderReport> {
         let abilities = self.abilities().await;
         let report = |file: &EncoderFile| {
             let unknown = || abilities.cuda_decoding.clone();
-            // Without a worker nothing is known of any, and all have the same reason.
+            // Without a worker nothing is known of any encoder, and all have the same reason.
             let proof = match abilities.gstreamer {
                 None => unknown(),
                 Some(_) => abilities.encoders.get(&file.id)?.clone(),
@@ -165,19 +165,19 @@ impl EncodingResources {
         self.known_abilities().is_some()
     }
 
-    /// Its speed where that was tried.
+    /// The machine's cores, with their speed where that was measured.
     pub fn capacity(&self) -> Capacity {
         let known = self.known_abilities();
         let speed = known.filter(|abilities| abilities.speed.ok).map(|abilities| abilities.slowdown().recip());
         Capacity { cores: self.ledger().cores(), cores_free: self.ledger().free(), speed }
     }
 
-    /// The NVIDIA devices, as they were within the last second.
+    /// The NVIDIA devices as they were within the last second.
     pub async fn devices(&self) -> Arc<Inventory> {
         if let Some((_, devices)) = self.devices_seen().filter(|(at, _)| at.elapsed() < DEVICES_FOR) {
             return devices;
         }
-        // A driver that hangs holds up whoever asked, and nothing else.
+        // A driver that hangs holds up only those who ask for its devices.
         let seen = Arc::new(tokio::task::spawn_blocking(weir_gpu::inventory).await.unwrap_or_default());
         let entry = Some((Instant::now(), Arc::clone(&seen)));
         *self.shared.devices.lock().unwrap_or_else(PoisonError::into_inner) = entry;
@@ -188,7 +188,7 @@ impl EncodingResources {
         self.shared.devices.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether a card has room, as far as is known: figures that are old are asked for anew, and this does not wait for them.
+    /// Whether a card has room, as far as is known. Old figures are asked for anew, but not waited for.
     pub(crate) fn has_room(&self) -> bool {
         let kept = self.devices_seen();
         if kept.as_ref().is_none_or(|(at, _)| at.elapsed() > ROOM_FOR) {
@@ -206,13 +206,13 @@ impl EncodingResources {
         self.shared.launcher.as_ref()
     }
 
-    /// The words say what workers are kept from on this machine, and what they can't be kept from.
+    /// What workers are kept from on this machine, and what they can't be kept from, in words.
     pub async fn confinement(&self) -> Result<ConfinementReport, String> {
         let launcher = self.launcher().map_err(ToString::to_string)?;
-        confinement_report(launcher).await.map_err(|error| format!("no worker says how it is shut in: {error}"))
+        confinement_report(launcher).await.map_err(|error| format!("no worker could report how it is shut in: {error}"))
     }
 
-    /// What a worker may take whose plan needs so much at most.
+    /// The limits of a worker whose plan needs at most so much memory.
     pub(crate) fn limits(&self, plan_memory_bytes: u64) -> WorkerLimits {
         let options = &self.shared.options;
         WorkerLimits {
@@ -221,7 +221,7 @@ impl EncodingResources {
         }
     }
 
-    /// Cores that a stream may plan with.
+    /// The cores that a stream may plan with.
     pub(crate) fn cores_free_for(&self, stream: StreamId) -> f64 {
         let free = self.ledger().free_for(stream);
         self.shared.options.worker_cpu_cores.map_or(free, |most| free.min(most))
@@ -236,7 +236,7 @@ impl EncodingResources {
     }
 }
 
-/// What a stream has of the ledger. Dropped, it gives that back, however the stream's task ends.
+/// A stream's entry in the ledger. When it is dropped, it gives its cores back, however the stream's task ends.
 pub(crate) struct LedgerEntry {
     id: StreamId,
     encoding: EncodingResources,

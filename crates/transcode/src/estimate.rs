@@ -1,4 +1,4 @@
-//! What one more rendition would take of this machine, for whoever asks before it is wanted.
+//! What one more rendition would take of this machine: asked before it is wanted.
 
 use std::collections::BTreeMap;
 
@@ -9,19 +9,19 @@ use crate::plan::{MachineView, SourceShape, plan};
 use crate::stage::NVENC;
 use crate::wants::Wants;
 
-/// So little is a matter of rounding.
+/// A difference of less than this is a matter of rounding.
 const CORES_MIN: f64 = 0.005;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
-    /// On top of what the stream's other renditions take; 0 where one of those is the same.
+    /// Cores on top of what the stream's other renditions take; 0 where one of those is the same.
     pub cores: f64,
-    /// Whether they are free now.
+    /// Whether so many cores are free now.
     pub fits: bool,
 }
 
 impl EncodingResources {
-    /// None while it is not known what the encoders here can do: they are proven when something is wanted for the first time.
+    /// Estimates one more rendition. None until the encoders have been proven, which happens when something is wanted for the first time.
     pub fn estimate(
         &self,
         stream: StreamId,
@@ -36,7 +36,7 @@ impl EncodingResources {
             abilities: &abilities,
             encoders: self.encoders(),
             avoided: BTreeMap::new(),
-            // What it would take is asked, not whether it is there.
+            // The cost is asked for here; whether it is free is compared afterwards.
             cores_free: f64::INFINITY,
             devices: card.map(|card| (NVENC.to_owned(), card.index)).into_iter().collect(),
             running: &[],
@@ -45,7 +45,7 @@ impl EncodingResources {
     }
 }
 
-/// `machine` is one with cores without end: `cores_free` are compared with what comes out.
+/// `machine` must have cores without end: the cost is compared with `cores_free` here.
 pub(crate) fn estimated(
     source: &SourceShape,
     wants: &Wants,

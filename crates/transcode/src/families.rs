@@ -1,14 +1,14 @@
-//! Encoder families that can't be had for now. One that failed three times within a minute is left for a while, one whose cards are
-//! full until a card has room: renditions move to the next family.
+//! Encoder families that can't be used for now: a family that failed three times within a minute is avoided for a while, and one whose
+//! cards are full until a card has room. Renditions move to the next family.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 const FAILURES_MAX: usize = 3;
 const FAILURES_WITHIN: Duration = Duration::from_secs(60);
-/// Then it is tried again: drivers recover, cards come back from a reset.
+/// Then the family is tried again: drivers recover, and cards come back from a reset.
 const AVOIDED_FOR: Duration = Duration::from_secs(300);
-/// Of what a driver says; the rest of a long story is in the log.
+/// The beginning of the driver's message that is shown; the whole of a long one is in the log.
 const REASON_CHARS_MAX: usize = 160;
 
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ pub(crate) struct Families {
 
 #[derive(Debug)]
 struct Avoided {
-    /// What can be said behind the encoder's name.
+    /// Words that can follow the encoder's name.
     reason: String,
     until: Until,
 }
@@ -27,12 +27,12 @@ struct Avoided {
 #[derive(Debug)]
 enum Until {
     Time(Instant),
-    /// A card has room again.
+    /// Until a card has room again.
     Room,
 }
 
 impl Families {
-    /// Counts a failure; whether the family is avoided from now on.
+    /// Counts a failure; true when the family is avoided from now on.
     pub(crate) fn failed(&mut self, family: &str, why: &str, now: Instant) -> bool {
         let failures = self.failures.entry(family.to_owned()).or_default();
         failures.push_back(now);
@@ -46,13 +46,13 @@ impl Families {
         self.avoided.insert(family.to_owned(), Avoided { reason, until: Until::Time(now + AVOIDED_FOR) }).is_none()
     }
 
-    /// There is no card with room for the family. One that failed is left for longer.
+    /// Notes that no card has room for the family. A family that is avoided for its failures stays so.
     pub(crate) fn full(&mut self, family: &str) {
         let avoided = || Avoided { reason: "has no card with room".to_owned(), until: Until::Room };
         self.avoided.entry(family.to_owned()).or_insert_with(avoided);
     }
 
-    /// Those that time has forgiven, or that have room again.
+    /// Takes back the families whose time is over, or that have room again, and names them.
     pub(crate) fn recover(&mut self, now: Instant, has_room: impl Fn() -> bool) -> Vec<String> {
         let over = |avoided: &Avoided| match avoided.until {
             Until::Time(until) => now >= until,
@@ -61,7 +61,7 @@ impl Families {
         self.avoided.extract_if(.., |_, avoided| over(avoided)).map(|(family, _)| family).collect()
     }
 
-    /// Each with the reason.
+    /// The avoided families, each with the reason.
     pub(crate) fn avoided(&self) -> BTreeMap<String, String> {
         self.avoided.iter().map(|(family, avoided)| (family.clone(), avoided.reason.clone())).collect()
     }

@@ -1,4 +1,4 @@
-//! Pictures of the source that a rendition keeps as they are: they wait for the sound of their time, which comes by way of the worker.
+//! Holds pictures of the source that a rendition keeps as they are until the sound of their time has come through the worker.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use weir_hub::Entry;
 use weir_media::MediaTime;
 
-/// Decoding and encoding take about 60 ms, and MPEG-TS brings sound up to 300 ms behind its picture. Pictures that have waited longer
-/// go without it: sound that comes after them is still taken.
+/// Decoding and encoding take about 60 ms, and MPEG-TS brings sound up to 300 ms behind its picture. A picture that has waited longer
+/// goes without its sound; sound that comes after it is still published.
 const WAIT_MAX: Duration = Duration::from_millis(500);
-/// A worker that is only being started gives nothing at first; on a busy machine that takes seconds.
+/// A worker that has just been started gives nothing at first; on a busy machine that takes seconds.
 const FIRST_WAIT_MAX: Duration = Duration::from_secs(4);
 /// Four seconds at 60 fps.
 const PICTURES_MAX: usize = 240;
@@ -25,7 +25,7 @@ impl Held {
         self.pictures.push_back((picture, now));
     }
 
-    /// The next that may go: sound has come up to `sound_until`.
+    /// The next picture that may go: its sound has come, it has none, or it has waited long enough.
     pub(crate) fn pop(&mut self, sound_until: Option<MediaTime>, now: Instant) -> Option<Entry> {
         self.sound_came |= sound_until.is_some();
         let patience = if self.sound_came { WAIT_MAX } else { FIRST_WAIT_MAX };
@@ -38,7 +38,7 @@ impl Held {
         self.pictures.pop_front_if(may_go).map(|(picture, _)| picture)
     }
 
-    /// The next, whatever has come.
+    /// The next picture, whatever sound has come.
     pub(crate) fn take(&mut self) -> Option<Entry> {
         self.pictures.pop_front().map(|(picture, _)| picture)
     }

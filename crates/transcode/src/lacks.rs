@@ -1,11 +1,11 @@
-//! Why hardware does not encode here, as an operator would say it: GStreamer only knows which of its parts are missing.
+//! Why hardware does not encode here, in an operator's words: GStreamer only knows which of its own parts are missing.
 
 use weir_gpu::Inventory;
 use weir_pipeline::{Abilities, Encoders, Proof};
 
 use crate::stage::NVENC;
 
-/// The families that reach a card by its render node.
+/// The encoder families that reach a card by its render node.
 const BY_RENDER_NODE: [&str; 2] = ["qsv", "va"];
 
 /// Whether there is a card that VA-API could reach.
@@ -14,9 +14,9 @@ pub(crate) fn has_render_node() -> bool {
     nodes.flatten().any(|node| node.file_name().to_string_lossy().starts_with("renderD"))
 }
 
-/// The reason names what the machine lacks; what GStreamer said of it goes.
+/// Replaces GStreamer's reason for a failed proof by what the machine lacks, where that is known.
 pub(crate) fn explain(abilities: &mut Abilities, encoders: &Encoders, nvidia: &Inventory, has_render_node: bool) {
-    // Then no encoder was asked, and the reason is another.
+    // Without GStreamer no encoder was tried, and the reason is another.
     if abilities.gstreamer.is_none() {
         return;
     }
@@ -25,7 +25,7 @@ pub(crate) fn explain(abilities: &mut Abilities, encoders: &Encoders, nvidia: &I
         Inventory { devices, .. } if devices.is_empty() => Some("no NVIDIA card on this machine"),
         Inventory { .. } => None,
     };
-    // What works proves that nothing is lacking, whatever is told of the devices.
+    // An encoder that works proves that its family lacks nothing, whatever the driver tells of its devices.
     let works = |families: &[&str]| {
         let proofs = encoders.all().iter().filter(|file| families.contains(&file.family.as_str()));
         proofs.filter_map(|file| abilities.encoders.get(&file.id)).any(|proof| proof.ok)
@@ -78,7 +78,7 @@ mod tests {
         ] {
             assert_eq!(reason(id, ok, nvidia, node), expected, "{id}");
         }
-        // One encoder of the family works: the other lacks something else.
+        // One encoder of the family works, so the other one lacks something else.
         let mut abilities = Abilities::none("as told");
         abilities.gstreamer = Some("1.26".to_owned().try_into().unwrap());
         abilities.encoders.insert("nvenc-h264".to_owned(), Proof { ok: true, ..Proof::default() });

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-/// Encoders that look ahead take up to 0.6 s; more than a second is a machine that does not keep up.
+/// Encoders that look ahead take up to 0.6 s; a rendition that is more than a second behind is on a machine that does not keep up.
 const LAG_MAX: Duration = Duration::from_secs(1);
 
-/// A hiccup passes; for so long it must have been late, or in time again, before it is said.
+/// A hiccup passes: a rendition must have been late, or in time again, for so long before it is said.
 const SAID_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,12 +17,12 @@ pub(crate) enum LagChange {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Lag {
     late: bool,
-    /// Since when it has been the other way.
+    /// Since when the opposite of `late` has been seen.
     other_since: Option<Instant>,
 }
 
 impl Lag {
-    /// What has to be said now.
+    /// Takes how far the rendition is behind now, and gives the change that is due to be said.
     pub(crate) fn look(&mut self, behind: Duration, now: Instant) -> Option<LagChange> {
         if (behind > LAG_MAX) == self.late {
             self.other_since = None;

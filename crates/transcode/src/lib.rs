@@ -1,7 +1,7 @@
 //! The transcoder: a subscriber of the source that publishes renditions back into the hub.
 //!
-//! What is to run is decided by a pure function ([`plan`]); one worker process per stream runs it (`worker_run`), watched and
-//! started again when it fails. The hub, and whoever reads renditions from it, does not know that there is a transcoder.
+//! A pure function ([`plan`]) decides what is to run; one worker process per stream runs it, watched and started again when it fails
+//! (`worker_run`). The hub, and whoever reads renditions from it, does not know that there is a transcoder.
 
 mod admission;
 mod choice;

@@ -1,4 +1,4 @@
-//! A rendition that nobody wants any more goes on for a while: whoever reconnects finds it running.
+//! A rendition that nobody wants any more goes on for a while, so that whoever reconnects finds it running.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use weir_model::Rendition;
 /// A restream that is edited is stopped and started again within a second or two.
 pub(crate) const LINGER: Duration = Duration::from_secs(10);
 
-/// What runs because it is wanted, in the order of the wishes, and behind it what was wanted until a moment ago.
+/// The renditions that run: first those that are wanted, in the order of the wishes, then those that were wanted until a moment ago.
 #[derive(Debug, Default)]
 pub(crate) struct Linger {
     runs: Vec<Running>,
@@ -16,12 +16,12 @@ pub(crate) struct Linger {
 #[derive(Debug)]
 struct Running {
     want: Rendition,
-    /// None while it is wanted.
+    /// When it stopped being wanted; None while it is wanted.
     unwanted_since: Option<Instant>,
 }
 
 impl Linger {
-    /// Takes what is wanted now; what has the same name and other settings is replaced at once.
+    /// Takes what is wanted now. A rendition of the same name with other settings is replaced at once.
     pub(crate) fn update(&mut self, wanted: &[Rendition], now: Instant) {
         let now_wanted = wanted.iter().map(|want| Running { want: want.clone(), unwanted_since: None });
         let let_go = self.runs.drain(..).filter(|running| wanted.iter().all(|want| want.name != running.want.name));
@@ -30,7 +30,7 @@ impl Linger {
         self.expire(now);
     }
 
-    /// Lets go of what nobody came back for; whether there was any.
+    /// Lets go of renditions that nobody has come back for; true when there were any.
     pub(crate) fn expire(&mut self, now: Instant) -> bool {
         let before = self.runs.len();
         let keeps = |since: Instant| now.saturating_duration_since(since) < LINGER;

@@ -1,4 +1,4 @@
-//! What one worker is to run: pure, from what is wanted, what the source is and what the machine can do.
+//! What one worker is to run: a pure function of what is wanted, what the source is and what the machine can do.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use weir_pipeline::{
 use crate::admission::Costs;
 use crate::choice::{audio_output, choose, reason_of, video_output};
 
-/// The profile that keeps ten bits, and so HDR.
+/// The profile that keeps ten bits, and HDR with them.
 pub(crate) const MAIN10: &str = "main10";
 
 /// The source as far as it is known.
@@ -20,17 +20,17 @@ pub struct SourceShape {
     pub width: u32,
     pub height: u32,
     pub fps: Option<f64>,
-    /// More than eight bits: most of these are HDR.
+    /// More than eight bits a sample: most such pictures are HDR.
     pub deep: bool,
-    /// Its pictures may be two fields of different times, as broadcast has them.
+    /// Its pictures may consist of two fields of different times, as broadcast has them.
     pub interlaced: bool,
-    /// It has no picture, and so its renditions have none.
+    /// The source has no picture, and so no rendition of it can have one.
     pub sound_alone: bool,
-    /// Each is made anew for each rendition that encodes its sound; empty while none has come.
+    /// The sounds of the source; each is encoded for each rendition that encodes sound. Empty while none has come.
     pub sounds: Vec<SourceSound>,
 }
 
-/// A sound of the source, and what the renditions' sound that is made of it is called.
+/// A sound of the source. The sound that is made from it has the same language and label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceSound {
     pub id: TrackId,
@@ -39,7 +39,7 @@ pub struct SourceSound {
 }
 
 impl SourceSound {
-    /// What is made where the source has none, or has not shown it yet.
+    /// The sound that is planned for while the source has shown none.
     const FIRST: Self = Self { id: TrackId::SOURCE_AUDIO, language: None, label: None };
 }
 
@@ -54,13 +54,13 @@ impl From<&TrackInfo> for SourceSound {
 pub struct MachineView<'a> {
     pub abilities: &'a Abilities,
     pub encoders: &'a Encoders,
-    /// Families that can't be had for now, and why.
+    /// Encoder families that can't be used for now, each with the reason.
     pub avoided: BTreeMap<String, String>,
-    /// Cores that are left for this stream.
+    /// Cores that this stream may plan with.
     pub cores_free: f64,
     /// The least loaded device of each family that has devices.
     pub devices: BTreeMap<String, u32>,
-    /// What runs already goes on: nothing is stopped to make room.
+    /// Renditions that run already go on: nothing is stopped to make room.
     pub running: &'a [RenditionPlan],
 }
 
@@ -69,27 +69,27 @@ pub struct TranscodePlan {
     pub worker: WorkerPlan,
     pub renditions: Vec<RenditionPlan>,
     pub refused: Vec<Refused>,
-    /// What it takes of the machine's cores, as far as measured.
+    /// The cores that the plan keeps busy, as far as their cost was measured.
     pub cores: f64,
 }
 
-/// Where a rendition comes from.
+/// What one rendition is made from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RenditionPlan {
-    /// By its name in the hub.
+    /// The wish, with the rendition's name in the hub.
     pub rendition: Rendition,
-    /// None where no picture is encoded for it.
+    /// The encoder output that gives its picture; None where no picture is encoded for it.
     pub video: Option<OutputId>,
-    /// Those that are encoded for it, in the order of the source's.
+    /// The sounds that are encoded for it, in the order of the source's.
     pub sounds: Vec<SoundPlan>,
-    /// Of the picture's encoder.
+    /// The family of the picture's encoder.
     pub family: Option<String>,
-    /// What the API shows: the GStreamer element.
+    /// The GStreamer element of its encoder, as the API shows it.
     pub element: String,
     pub device: Option<u32>,
-    /// Why this encoder.
+    /// Why this encoder was chosen.
     pub reason: String,
-    /// It was to be in hardware, and is not.
+    /// A hardware encoder was wanted, and this one is software.
     pub degraded: bool,
 }
 
@@ -105,7 +105,7 @@ impl RenditionPlan {
         &self.rendition.name
     }
 
-    /// None where the source says what it takes.
+    /// The bitrate that was asked for; None where the source decides what the rendition takes.
     pub fn target_bps(&self) -> Option<u64> {
         let picture_kbps = match &self.rendition.video {
             Video::Source => return None,
@@ -116,20 +116,20 @@ impl RenditionPlan {
     }
 }
 
-/// What this machine can't carry, and why.
+/// A rendition that this machine can't make, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     pub name: String,
     pub reason: String,
-    /// It is only a matter of room, which may come.
+    /// Only room is missing, which there may be later.
     pub for_room: bool,
 }
 
-/// What holds for all renditions of a stream.
+/// Settings that hold for all renditions of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
     pub policy: EncoderPolicy,
-    /// A logo lies over them.
+    /// A logo lies over the pictures.
     pub logo: bool,
 }
 
@@ -139,7 +139,8 @@ impl From<EncoderPolicy> for Terms {
     }
 }
 
-/// Equal wishes are one encode; the order of `wants` is the order in which they get what there is, behind what runs already.
+/// Plans one worker. Equal wishes are one encode. Renditions that run
+/// already come first; the others get what is left in the order of `wants`.
 pub fn plan(
     source: &SourceShape,
     wants: &[Rendition],
@@ -155,7 +156,7 @@ pub fn plan(
         let planned = plan_rendition(want, source, terms, machine, &plan.worker).and_then(|(rendition, mut worker)| {
             worker.decode_in = decode_in(&worker, source, machine);
             let cores = costs.of(&worker);
-            // Sound, and what a card does, take too little to be refused for.
+            // Sound, and what a card does, take too little to be refused.
             let adds_pictures = costs.pictures(&worker) > costs.pictures(&plan.worker);
             if is_new && adds_pictures && cores > machine.cores_free {
                 return Err((no_room(cores - plan.cores, machine.cores_free - plan.cores), true));
@@ -181,7 +182,8 @@ fn no_room(takes: f64, free: f64) -> String {
     format!("the machine has no room for it: it takes about {takes:.2} cores and {:.2} are free", free.max(0.0))
 }
 
-/// The rendition, and the worker's plan with what it is made of; or why it can't be made here, and false: no room would help.
+/// Plans one rendition, and answers with the worker's plan that includes it. The error says why it can't be made here; its false means
+/// that more room would not help.
 fn plan_rendition(
     want: &Rendition,
     source: &SourceShape,
@@ -233,14 +235,14 @@ fn plan_rendition(
     Ok((rendition, worker))
 }
 
-/// Where hardware encodes, pictures are decoded into its memory and stay there. Where none does but a card can decode (a compute
-/// card without an encoder), it does, and the pictures come down once.
+/// Where hardware encodes, pictures are decoded into its memory and stay there. Where none encodes but a card can decode (a compute card
+/// without an encoder), the card decodes, and each picture comes down once.
 fn decode_in(plan: &WorkerPlan, source: &SourceShape, machine: &MachineView<'_>) -> Memory {
-    // Fields are made into pictures in system memory.
+    // Deinterlacing is done in system memory.
     if source.interlaced {
         return Memory::System;
     }
-    // HDR is mapped in system memory; on a card it would come out dark.
+    // HDR is tone-mapped in system memory; on a card the picture would come out dark.
     if source.deep && plan.video.iter().any(|output| output.picture.profile.as_deref() != Some(MAIN10)) {
         return Memory::System;
     }
@@ -258,7 +260,7 @@ fn decode_in(plan: &WorkerPlan, source: &SourceShape, machine: &MachineView<'_>)
     if machine.abilities.decodes_in(preferred) && !fails { preferred } else { Memory::System }
 }
 
-/// What decoding in a card's memory is called among the families that failed lately.
+/// The name that decoding into a card's memory has among the families that failed lately.
 pub(crate) fn decoding(memory: Memory) -> Option<&'static str> {
     match memory {
         Memory::System => None,

@@ -17,7 +17,7 @@ const HD30: SourceShape = SourceShape {
     sounds: Vec::new(),
 };
 
-/// A machine where these encoders work and all others that are for its GStreamer do not.
+/// A machine where the encoders named here work and all others that fit its GStreamer do not.
 struct Bench {
     abilities: Abilities,
     encoders: Encoders,
@@ -54,7 +54,7 @@ impl Bench {
     }
 }
 
-/// Sound alone.
+/// A rendition of sound alone.
 fn radio(name: &str, sound: SoundSettings) -> Rendition {
     Rendition { name: name.to_owned(), video: Video::None, audio: Audio::Encode(sound) }
 }
@@ -73,7 +73,7 @@ const PREFER: EncoderPolicy = EncoderPolicy::PreferHardware;
 const HARDWARE: EncoderPolicy = EncoderPolicy::HardwareOnly;
 const SOFTWARE: EncoderPolicy = EncoderPolicy::SoftwareOnly;
 
-/// Which encoder, decoded where; or the word that the refusal must have.
+/// Each line says which encoder is chosen and where pictures are decoded, or the word that the refusal must have.
 #[test]
 fn machines_of_many_kinds() {
     let nvidia_new: &[&str] = &["nvenc-h264", "nvenc-h265", "nvenc-av1", "decode-cuda", "x264", "x265", "svtav1"];
@@ -158,7 +158,7 @@ fn sound_alone_takes_no_picture_and_shares_its_encode() {
     let level = SoundSettings { loudness_lufs: Some(-23.0), ..SOUND };
     let opus = SoundSettings { codec: AudioCodec::Opus, ..SOUND };
     let wants = [radio("radio", SOUND), radio("level", level), radio("opus", opus)];
-    // It costs nothing that counts: a machine without a free core carries it.
+    // Sound alone costs next to nothing: a machine without a free core carries it.
     let full = MachineView { cores_free: 0.0, ..bench.machine() };
     let alone = plan(&HD30, &wants, PREFER, &full);
     assert_eq!((alone.worker.video.len(), alone.worker.audio.len(), alone.renditions.len()), (0, 2, 2));
@@ -203,7 +203,7 @@ fn numbers_stay_when_others_come_and_go() {
 #[test]
 fn what_does_not_fit_is_refused_with_figures() {
     let bench = Bench::new(22, &["x264"]);
-    // With decoding and sound 0.60, then 0.25, 0.15 and 0.08 for sizes of its own.
+    // The first takes 0.60 with decoding and sound, and the smaller sizes then take 0.25, 0.15 and 0.08.
     for (cores, fits) in [
         (8.0, "720p 480p 360p 240p"),
         (1.11, "720p 480p 360p 240p"),
@@ -238,10 +238,10 @@ fn costs_are_those_of_the_machine_and_the_source() {
     let of = |bench: &Bench, source| (cores(bench, source, &one) * 100.0).round() as u32;
     let on_card = of(&bench, HD30);
     bench.abilities.cuda_decoding.ok = false;
-    // The card decoded 28 megapixels a second; mapping HDR takes half as much again, twice the pictures twice of all of it.
+    // The card decoded 28 megapixels a second. Mapping HDR takes half as much again, and twice the frame rate takes twice of all of it.
     let by_size = [HD30, SourceShape { deep: true, ..HD30 }, SourceShape { fps: Some(60.0), ..HD30 }];
     assert_eq!((on_card, by_size.map(|source| of(&bench, source))), (24, [40, 46, 67]));
-    // The size of the source needs no scaling.
+    // A rendition of the source's size needs no scaling.
     assert_eq!(of(&bench, SourceShape { width: 640, height: 360, ..HD30 }), 22);
     let slower = Proof { ok: true, cpu_ms: Some(350.0), ..Proof::default() };
     bench.abilities.speed = slower;
@@ -259,7 +259,7 @@ fn what_runs_is_not_stopped_to_make_room() {
         (0.0, &running, "small"),
         (0.67, &running, "small 480p 240p"),
         (0.67, &[], "720p"),
-        // Another one that is called the same.
+        // Another rendition of the same name is no longer the one that runs.
         (0.67, &[RenditionPlan { rendition: want("small", settings(400, 240, 350)), ..running[0].clone() }], "720p"),
     ] {
         let plan = plan(&HD30, &wants, PREFER, &MachineView { cores_free: cores, running, ..bench.machine() });
@@ -318,7 +318,7 @@ fn reasons_and_devices_are_shown() {
         assert_eq!(plan.renditions[0].reason.ends_with("; pictures are cut in system memory"), expected);
         assert_eq!(plan.worker.video[0].picture.fit, Fit::Crop);
     }
-    // A logo that comes, goes or changes leaves software's encodes alone.
+    // A logo that comes, goes or changes leaves software encodes alone.
     for (bench, begins_anew) in [(&gpu, true), (&bench, false)] {
         let with = |logo| plan(&HD30, &ladder()[..1], Terms { policy: PREFER, logo }, &bench.machine());
         assert_eq!(with(true).worker.video[0].id != with(false).worker.video[0].id, begins_anew);
@@ -329,7 +329,7 @@ fn reasons_and_devices_are_shown() {
     assert!(placed.worker.video.iter().all(|output| output.device == Some(1)));
 }
 
-/// Only there HDR is mapped, and fields are made into pictures.
+/// HDR is mapped, and fields are made into pictures, only in system memory.
 #[test]
 fn deep_and_interlaced_sources_are_decoded_in_system_memory() {
     let bench = Bench::new(26, &["nvenc-h264", "nvenc-h265", "decode-cuda"]);
@@ -368,7 +368,7 @@ fn profiles_choose_among_encoders() {
     }
 }
 
-/// Asked before it is wanted: what a rendition takes beside those that are there, and whether that is free.
+/// Tells before it is wanted what a rendition takes beside the others, and whether that is free.
 #[test]
 fn what_one_more_would_take() {
     let bench = Bench::new(22, &["x264"]);

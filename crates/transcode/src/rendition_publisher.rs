@@ -1,4 +1,4 @@
-//! One rendition on its way into the hub: its tracks, the order of its times, its sound, and what it measures.
+//! Publishes one rendition into the hub: it keeps its tracks, the order of its times and its sounds, and measures it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,10 +14,10 @@ use crate::lag::{Lag, LagChange};
 use crate::plan::RenditionPlan;
 use crate::sound_track::SoundTrack;
 
-/// A sound that is so far behind another is not waited for.
+/// A sound that is so far behind another sound is no longer waited for.
 const SOUND_GONE_AFTER: MediaTime = MediaTime::from_millis(1000);
 
-/// Nothing for so long: it does not flow.
+/// A rendition that has published nothing for so long does not flow.
 const QUIET_AFTER: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
@@ -26,10 +26,10 @@ pub(crate) struct RenditionPublisher {
     publisher: Publisher,
     video: Option<Arc<TrackInfo>>,
     last_picture: Option<MediaTime>,
-    /// Pictures up to the next keyframe can't be decoded by who reads on.
+    /// True until the next keyframe where subscribers could not decode the pictures before it.
     wants_keyframe: bool,
     sounds: Vec<SoundTrack>,
-    /// Pictures that are kept as they are come sooner than the sound that is made: they wait for it.
+    /// Pictures that are kept as they are come sooner than the encoded sound, and wait here for it.
     held: Held,
     meter: GopMeter,
     started: Instant,
@@ -57,14 +57,14 @@ impl RenditionPublisher {
         }
     }
 
-    /// Goes on with what another worker, or another encoder, gives. Pictures of the source go on where they were.
+    /// Goes on with what another worker, or another encoder, gives. Pictures that stay the source's go on without a gap.
     pub(crate) fn resume(&mut self, plan: RenditionPlan) {
         let goes_on = self.keeps_picture();
         self.resume_same(plan);
         self.wants_keyframe |= !(goes_on && self.keeps_picture());
     }
 
-    /// Goes on with the same picture; what it is called, or why, or the sound has changed.
+    /// Goes on with the same picture, where only the name, the reason or the sound has changed.
     pub(crate) fn resume_same(&mut self, plan: RenditionPlan) {
         let codec = sound_codec(&plan);
         let makes_sound = plan.rendition.sound().is_some();
@@ -78,7 +78,7 @@ impl RenditionPublisher {
                 let (mut track, is_new) =
                     known.map_or_else(|| (SoundTrack::made(sound, codec), true), |it| (it, false));
                 let is_another = !is_new && track.go_on(sound, codec);
-                // Sound alone says what it is with its next frame.
+                // A rendition of sound alone announces its track with its next frame, and need not wait for a keyframe.
                 track.is_unknown |= (is_new || is_another) && plan.rendition.video != Video::None;
                 self.wants_keyframe |= is_another;
                 self.sounds.push(track);
@@ -88,7 +88,7 @@ impl RenditionPublisher {
         self.plan = plan;
     }
 
-    /// Whether it goes on as `plan` says with the picture that it has.
+    /// Whether the picture of the plan is the one that is published already.
     pub(crate) fn has_picture_of(&self, plan: &RenditionPlan) -> bool {
         let kind = |plan: &RenditionPlan| std::mem::discriminant(&plan.rendition.video);
         self.plan.video == plan.video && kind(&self.plan) == kind(plan)
@@ -102,12 +102,12 @@ impl RenditionPublisher {
         self.plan.rendition.sound().is_some()
     }
 
-    /// Whether frames of the source go into it as they are.
+    /// Whether frames of the source are published in it as they are.
     pub(crate) fn keeps_any(&self) -> bool {
         self.keeps_picture() || !self.makes_sound()
     }
 
-    /// Takes of the source what stays as it is.
+    /// Takes those frames of the source that the rendition keeps as they are.
     pub(crate) fn keep(&mut self, entry: &Entry, now: Instant) {
         let track = entry.track();
         if entry.is_video() {
@@ -122,7 +122,7 @@ impl RenditionPublisher {
     }
 
     fn keep_sound(&mut self, info: &Arc<TrackInfo>, frame: &Frame, now: Instant) {
-        // Until the next keyframe says so, players have the old configuration.
+        // Players have the old configuration until the next keyframe announces the new one.
         let waits = !self.is_sound_alone();
         let at = self.sounds.iter().position(|sound| sound.id() == info.id).unwrap_or_else(|| {
             self.sounds.push(SoundTrack::kept(Arc::clone(info), waits));
@@ -136,7 +136,7 @@ impl RenditionPublisher {
         self.push_sound(at, wire(frame), now);
     }
 
-    /// Frames of the source were lost.
+    /// Notes that frames of the source were lost.
     pub(crate) fn lost(&mut self) {
         if self.keeps_picture() {
             self.held.clear();
@@ -144,14 +144,14 @@ impl RenditionPublisher {
         }
     }
 
-    /// Pictures whose sound is there go on, or whose sound takes too long.
+    /// Publishes the held pictures whose sound has come, and those that have waited for it too long.
     pub(crate) fn let_go(&mut self, now: Instant) {
         while let Some(picture) = self.held.pop(self.sound_until(), now) {
             self.kept_picture(&picture, now);
         }
     }
 
-    /// The sounds have come up to there, but for those that have stayed away for a while.
+    /// The time up to which all sounds have come, leaving out those that have stayed away for a while.
     fn sound_until(&self) -> Option<MediaTime> {
         let all = || self.sounds.iter().filter_map(SoundTrack::newest);
         let newest = all().max()?;
@@ -167,7 +167,7 @@ impl RenditionPublisher {
         self.plan.rendition.video == Video::None
     }
 
-    /// The source has ended: sound behind the last picture is not held back any more. What comes next begins anew.
+    /// The source has ended: sound behind the last picture is no longer held back, and what comes next begins with a keyframe.
     pub(crate) fn end(&mut self, now: Instant) {
         while let Some(picture) = self.held.take() {
             self.kept_picture(&picture, now);
@@ -176,25 +176,25 @@ impl RenditionPublisher {
         self.wants_keyframe = true;
     }
 
-    /// Looks how far it is behind the newest of the source; what changed, in words.
+    /// Compares the rendition with the newest frame of the source, and says whether it has fallen behind or caught up.
     pub(crate) fn look(&mut self, source: Option<MediaTime>, now: Instant) -> Option<LagChange> {
         let behind = source.zip(self.newest()).map(|(source, last)| source.since(last));
         self.lag.look(behind.unwrap_or_default(), now)
     }
 
-    /// Goes on in a rendition whose cache was emptied.
+    /// Goes on with another publisher of the hub, after the rendition's cache was emptied.
     pub(crate) fn publish_anew(&mut self, publisher: Publisher) {
         self.publisher = publisher;
         self.held.clear();
         self.wants_keyframe = true;
     }
 
-    /// Whether pictures are encoded for it.
+    /// Whether its pictures are encoded, and not the source's.
     pub(crate) fn makes_picture(&self) -> bool {
         self.plan.video.is_some()
     }
 
-    /// Whether it has pictures, of whomever.
+    /// Whether it has pictures, encoded or the source's.
     pub(crate) fn has_picture(&self) -> bool {
         !self.is_sound_alone()
     }
@@ -203,12 +203,12 @@ impl RenditionPublisher {
         self.sounds.iter().filter_map(SoundTrack::last).max()
     }
 
-    /// The newest picture that was published.
+    /// The time of the newest picture that was published.
     pub(crate) fn last_picture(&self) -> Option<MediaTime> {
         self.last_picture
     }
 
-    /// The newest frame of what it is made of.
+    /// The time of its newest picture, or of its newest sound where it has no pictures.
     pub(crate) fn newest(&self) -> Option<MediaTime> {
         if self.is_sound_alone() { self.last_sound() } else { self.last_picture }
     }
@@ -220,7 +220,7 @@ impl RenditionPublisher {
 
     pub(crate) fn picture(&mut self, frame: &WireFrame, source_has_sound: bool, now: Instant) {
         let Some(video) = self.video.clone() else { return };
-        // Of a successor, what its predecessor gave already.
+        // Another worker begins with pictures that the one before has given already.
         if self.last_picture.is_some_and(|last| frame.dts <= last) || (self.wants_keyframe && !frame.keyframe) {
             return;
         }
@@ -244,7 +244,7 @@ impl RenditionPublisher {
         }
     }
 
-    /// Takes what an encoder of sound gives.
+    /// Takes a frame of a sound's encoder.
     pub(crate) fn sound(&mut self, output: OutputId, frame: &WireFrame, now: Instant) {
         if let Some(at) = self.sounds.iter().position(|sound| sound.is_of(output)) {
             self.push_sound(at, frame.clone(), now);
@@ -258,16 +258,16 @@ impl RenditionPublisher {
         self.let_go(now);
     }
 
-    /// Other renditions have their pictures up to `pictures`: sound alone follows them, so that segments begin where pictures
-    /// have keyframes. None where there are no pictures.
+    /// Publishes sound alone up to `pictures`, the time to which the other renditions have their pictures, so that segments begin where
+    /// pictures have keyframes. None where no rendition has pictures.
     pub(crate) fn follow(&mut self, pictures: Option<MediaTime>, now: Instant) {
         if self.is_sound_alone() {
-            // Up to and with that time.
+            // A sound of exactly that time belongs to what was asked for.
             self.write_sounds(pictures.map(|time| time + MediaTime::from_nanos(1)), now);
         }
     }
 
-    /// The source has come to that time: silence where sound alone has none.
+    /// Gives sound alone its silence up to `source`, the time that the source has come to.
     pub(crate) fn fill(&mut self, source: MediaTime, source_has_sound: bool, now: Instant) {
         self.let_go(now);
         if !self.is_sound_alone() {
@@ -282,7 +282,7 @@ impl RenditionPublisher {
         }
     }
 
-    /// What waits of before that time goes on; None: all of it.
+    /// Publishes the waiting sound of before that time, or all of it where that is None.
     fn write_sounds(&mut self, before: Option<MediaTime>, now: Instant) {
         for at in 0..self.sounds.len() {
             while let Some(frame) = self.sounds.get_mut(at).and_then(|sound| sound.pop(before)) {
@@ -304,11 +304,11 @@ impl RenditionPublisher {
         self.write(track, frame, FrameFlags { keyframe: true, discontinuity: false }, now);
     }
 
-    /// What pictures say otherwise: the tracks, and how much flows.
+    /// Does for sound alone what each picture does for the others: announces the tracks and measures the flow.
     fn say_alone(&mut self, at: usize, bytes: usize, dts: MediaTime, now: Instant) {
         self.publisher.set_tracks(self.sounds.iter().filter_map(SoundTrack::info).cloned().collect());
         self.wrote_at = Some(now);
-        // Who listens hears one of them.
+        // A listener hears one of the sounds, so only the first counts as the bitrate.
         if at == 0 {
             self.meter.record(dts, dts, true, bytes, now.saturating_duration_since(self.started));
         }

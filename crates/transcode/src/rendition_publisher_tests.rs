@@ -37,7 +37,7 @@ fn frame(ms: i64, keyframe: bool) -> WireFrame {
     WireFrame { track: 1, dts: at, pts: at, keyframe, discontinuity: false, payload }
 }
 
-/// Baseline, 640x368.
+/// The configuration of H.264 Baseline, 640x368.
 const AVCC: &[u8] = &[
     1, 0x42, 0xC0, 0x1E, 0xFF, 0xE1, 0, 25, 0x67, 0x42, 0xC0, 0x1E, 0xD9, 0, 0xA0, 0x2F, 0xF9, 0x70, 0x11, 0, 0, 3, 0,
     1, 0, 0, 3, 0, 0x32, 0x0F, 0x16, 0x2E, 0x48, 1, 0, 5, 0x68, 0xCB, 0x83, 0xCB, 0x20,
@@ -62,7 +62,7 @@ impl Bench {
         Self { hub, publisher, now }
     }
 
-    /// What a subscriber reads: `v` and `a` with milliseconds, keyframes of the picture in capitals.
+    /// What a subscriber reads: `v` and `a` with milliseconds, and a capital V for a keyframe.
     fn published(&self) -> Vec<String> {
         let mut cursor = self.hub.rendition("small").subscribe();
         let mut read = Vec::new();
@@ -91,7 +91,7 @@ fn sound_waits_for_the_pictures_of_its_time() {
     bench.publisher.picture(&frame(1033, false), true, bench.now);
     bench.publisher.picture(&frame(1067, false), true, bench.now);
     assert_eq!(bench.published(), ["V1000", "a1003", "a1024", "v1033", "a1045", "v1067"]);
-    // Pictures that don't come any more do not hold it up for ever.
+    // Pictures that no longer come do not hold up the sound for ever.
     for number in 0..100 {
         bench.publisher.sound(SOUND_ID, &frame(1088 + number * 21, true), bench.now);
     }
@@ -144,7 +144,7 @@ fn sound_alone_follows_the_pictures_of_others() {
     }
     assert!(bench.published().is_empty());
     bench.publisher.follow(Some(MediaTime::from_millis(1_020)), now);
-    // A second of it is what makes a start.
+    // A subscriber of sound alone begins at a start, and starts are a second apart.
     assert_eq!(bench.published(), ["a1000"]);
     assert_eq!(bench.hub.rendition("small").tracks().video(), None);
     bench.publisher.follow(None, now);
@@ -152,7 +152,7 @@ fn sound_alone_follows_the_pictures_of_others() {
     let status = bench.publisher.status(true, now);
     assert_eq!((status.state, status.width, status.fps), (RenditionState::Live, None, None));
     assert_eq!(status.target_bps, Some(128_000));
-    // Nothing comes for long: silence.
+    // When nothing comes for long, there is silence.
     bench.publisher.fill(MediaTime::from_millis(8_000), true, now);
     assert!(bench.publisher.newest() > Some(MediaTime::from_millis(2_900)), "{:?}", bench.publisher.newest());
 }
@@ -189,7 +189,7 @@ fn states_follow_the_pictures() {
     let stalled = bench.publisher.status(true, later(3));
     assert_eq!((stalled.state, stalled.bitrate_bps), (RenditionState::Stalled, 0));
     assert_eq!(bench.publisher.status(false, later(3)).state, RenditionState::Offline);
-    // Two seconds behind for longer than a moment.
+    // The rendition is two seconds behind for longer than a moment.
     let source = Some(MediaTime::from_millis(2_000));
     let changes = [0, 1_500].map(|ms| bench.publisher.look(source, bench.now + Duration::from_millis(ms)));
     assert_eq!(changes, [None, Some(LagChange::Late)]);
@@ -312,7 +312,7 @@ fn each_sound_of_the_source_is_a_track_in_its_language() {
     let mut bench = Bench::new();
     let now = bench.now;
     bench.publisher.picture(&frame(0, true), true, now);
-    // It comes while the rendition runs: players hear of it at the next keyframe.
+    // The second sound comes while the rendition runs: players hear of it at the next keyframe.
     bench.publisher.resume_same(RenditionPlan {
         sounds: vec![sound_plan(1, "deu", SOUND_ID), sound_plan(2, "eng", ENGLISH)],
         ..plan()
@@ -333,7 +333,7 @@ fn each_sound_of_the_source_is_a_track_in_its_language() {
     let tracks = bench.hub.rendition("small").tracks();
     let languages: Vec<_> = tracks.audios().map(|sound| sound.language).collect();
     assert_eq!(languages, [Language::parse("deu"), Language::parse("eng")], "in the source's order");
-    // One that goes silent is filled beside the other.
+    // A sound that goes silent is filled while the other goes on.
     for ms in (129..2_000).step_by(21) {
         bench.publisher.sound(SOUND_ID, &frame(ms, true), now);
     }
@@ -341,7 +341,7 @@ fn each_sound_of_the_source_is_a_track_in_its_language() {
     let filled = bench.published();
     let last: i64 = filled.iter().rev().find(|it| it.starts_with('a')).map(|it| it[1..].parse().unwrap()).unwrap();
     assert!((960..=1_000).contains(&last), "silence up to a second behind the picture: {filled:?}");
-    // It is gone from the source.
+    // The second sound is gone from the source.
     bench.publisher.resume_same(plan());
     bench.publisher.picture(&frame(2_033, true), true, now);
     assert_eq!(bench.hub.rendition("small").tracks().audios().count(), 1);

@@ -6,12 +6,12 @@ use std::time::Duration;
 const DELAY_MIN: Duration = Duration::from_millis(100);
 const DELAY_MAX: Duration = Duration::from_secs(5);
 
-/// So long a worker has given pictures that was well: what kills it was not there at its start, and a start every two seconds takes a
-/// sixth of a core.
+/// A worker that has given pictures for so long was well: what killed it was not there at its start. One that is started every two
+/// seconds takes a sixth of a core for its starts alone.
 const HEALTHY_MIN: Duration = Duration::from_secs(2);
 
-/// After longer waits it has to do well for longer, as many times as long as the wait was: what comes back every few seconds is no
-/// accident any more.
+/// After a longer wait a worker has to do well for longer, for this many
+/// times the wait: what comes back every few seconds is no accident any more.
 const HEALTHY_PER_DELAY: u32 = 4;
 
 #[derive(Debug)]
@@ -24,8 +24,8 @@ impl RestartDelay {
         Self { delay: DELAY_MIN }
     }
 
-    /// The wait after a life of which it did well for so long; zero where it gave no pictures. One that is killed now and then is back
-    /// at once, and one that fails soon after each start, with pictures or without, does not wear out the machine.
+    /// The wait after a run in which the worker did well for `healthy`, which is zero where it gave no pictures. A worker that is killed
+    /// now and then is back at once, and one that fails soon after each start, with pictures or without, does not wear out the machine.
     pub(crate) fn after(&mut self, healthy: Duration) -> Duration {
         if healthy >= HEALTHY_MIN.max(self.waited() * HEALTHY_PER_DELAY) {
             self.delay = DELAY_MIN;
@@ -35,7 +35,7 @@ impl RestartDelay {
         delay
     }
 
-    /// The wait before the life that is over now.
+    /// The wait before the run that is over now.
     fn waited(&self) -> Duration {
         self.delay / 2
     }

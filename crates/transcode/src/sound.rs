@@ -1,5 +1,5 @@
-//! The sound of a rendition: what the worker gives, and coded silence where the source has none. Destinations refuse streams
-//! without sound, and players wait for it.
+//! The sound of a rendition: the frames of the worker, and coded silence where the source has none. Destinations refuse streams without
+//! sound, and players wait for it.
 
 use bytes::Bytes;
 use weir_media::codec::{self, aac::AacConfig, opus};
@@ -7,26 +7,26 @@ use weir_media::{Codec, Frame, FrameFlags, MediaTime, TrackId, TrackInfo};
 use weir_model::AudioCodec;
 use weir_pipeline::AudioOutput;
 
-/// AAC-LC's raw_data_block (ISO/IEC 14496-3, 4.4.2.1) of a pair of channels without any scale factor band.
+/// The silent frame of AAC-LC: a raw_data_block (ISO/IEC 14496-3, 4.4.2.1) of a pair of channels without any scale factor band.
 const AAC_SILENCE: &[u8] = &[0x21, 0x00, 0x03, 0x20, 0x64, 0x1C];
 const AAC_FRAME_SAMPLES: i64 = 1024;
 
-/// A CELT frame of 20 ms (RFC 6716, 3.1: configuration 31, mono, which stereo decoders take) of silence.
+/// The silent frame of Opus: a CELT frame of 20 ms (RFC 6716, 3.1: configuration 31, mono, which stereo decoders take).
 const OPUS_SILENCE: &[u8] = &[0xF8, 0xFF, 0xFE];
 const OPUS_FRAME_SAMPLES: i64 = 960;
-/// What libopus looks ahead at 48 kHz: decoders throw so much away at the start.
+/// What libopus looks ahead at 48 kHz: decoders throw away so many samples at the start.
 const OPUS_PRE_SKIP: u16 = 312;
 
-/// The source's sound may be so far behind its picture; what comes later has been filled with silence.
+/// The source's sound may be so far behind its picture; where it comes later, silence has taken its place.
 const LATE_MAX: MediaTime = MediaTime::from_millis(1000);
 
-/// Sound without a picture has only the source to be measured by, and comes by way of a worker that may be late itself.
+/// Sound without a picture can only be compared with the source, and comes through a worker that may itself be late.
 const LATE_ALONE_MAX: MediaTime = MediaTime::from_millis(5000);
 
-/// Filled at once at most: a picture may come 5 s after the one before it; 47 frames are a second.
+/// At most this many frames of silence are made at once. A picture may come 5 s after the one before it, and there are 47 frames a second.
 const FILL_FRAMES_MAX: i64 = 256;
 
-/// The track of what the worker gives.
+/// The track of the sound that the worker gives.
 pub(crate) fn track(codec: AudioCodec) -> Option<TrackInfo> {
     let (codec, config) = match codec {
         AudioCodec::Aac => (Codec::Aac, AacConfig::build_lc(AudioOutput::SAMPLE_RATE_HZ, AudioOutput::CHANNELS)),
@@ -35,13 +35,13 @@ pub(crate) fn track(codec: AudioCodec) -> Option<TrackInfo> {
     codec::parse(codec, TrackId::SOURCE_AUDIO, config.ok()?).ok()
 }
 
-/// Where one rendition's sound stands.
+/// How far one rendition's sound has come.
 #[derive(Debug)]
 pub(crate) struct Sound {
     codec: AudioCodec,
-    /// Where the next frame belongs; None before the first picture.
+    /// The time of the next frame; None before the first picture.
     next: Option<MediaTime>,
-    /// Where silence began, and how many frames of it there were: times are counted from there, so that they do not drift.
+    /// Where the silence began, and how many frames of it there have been: times are counted from there, so that they do not drift.
     silence: Option<(MediaTime, i64)>,
 }
 
@@ -54,7 +54,7 @@ impl Sound {
         Self { codec, next: None, silence: None }
     }
 
-    /// Goes on where it is in another codec.
+    /// Goes on at the same time with another codec.
     pub(crate) fn go_on_as(&mut self, codec: AudioCodec) {
         self.codec = codec;
         self.silence = None;
@@ -72,10 +72,11 @@ impl Sound {
         self.next.get_or_insert(dts);
     }
 
-    /// Whether a frame of the worker's may follow; sound before the first picture, or where silence has been put, may not.
+    /// Whether a frame of the worker may follow. Sound from before the first picture, or where silence was put already, may not.
     pub(crate) fn take(&mut self, dts: MediaTime) -> bool {
         let Some(next) = self.next else { return false };
-        // Encoders' times jitter by a sample or two; half a frame is a frame that is there already.
+        // Encoders' times jitter by a sample or two. A frame that begins more
+        // than half a frame too early is of a time that is filled already.
         if dts + samples(self.frame_samples() / 2) < next {
             return false;
         }
@@ -84,13 +85,13 @@ impl Sound {
         true
     }
 
-    /// A picture was published: the silence that is due now.
+    /// The silence that is due when a picture of this time is published.
     pub(crate) fn picture(&mut self, dts: MediaTime, source_has_sound: bool) -> Vec<Frame> {
         self.begin(dts);
         self.fill(if source_has_sound { dts - LATE_MAX } else { dts })
     }
 
-    /// The same where there is no picture: the source has come to `source`.
+    /// The silence that is due where there are no pictures, when the source has come to `source`.
     pub(crate) fn alone(&mut self, source: MediaTime, source_has_sound: bool) -> Vec<Frame> {
         let until = source - if source_has_sound { LATE_ALONE_MAX } else { LATE_MAX };
         if until < MediaTime::ZERO {
@@ -108,7 +109,7 @@ impl Sound {
             AudioCodec::Aac => (AAC_FRAME_SAMPLES, AAC_SILENCE),
             AudioCodec::Opus => (OPUS_FRAME_SAMPLES, OPUS_SILENCE),
         };
-        // A hole that is longer than what is filled at once is no longer a hole in the sound alone.
+        // A gap longer than what is filled at once is no gap in the sound alone, and its beginning is left empty.
         let oldest = until - samples(length * FILL_FRAMES_MAX);
         if next < oldest {
             next = oldest;
@@ -141,7 +142,7 @@ mod tests {
         MediaTime::from_millis(millis)
     }
 
-    /// Pictures at 30 fps over these milliseconds; the times of the silence that comes of them.
+    /// Publishes pictures at 30 fps over these milliseconds, and gives the times of the silence beside them.
     fn pictures(sound: &mut Sound, range: std::ops::Range<i64>, has_sound: bool) -> Vec<i64> {
         let pictures = (range.start * 30 / 1000)..(range.end * 30 / 1000);
         let frames = pictures.flat_map(|number| sound.picture(ms(number * 1000 / 30), has_sound));
@@ -152,7 +153,7 @@ mod tests {
     fn a_source_without_sound_gets_silence_without_drift() {
         let mut sound = Sound::new(AudioCodec::Aac);
         let times = pictures(&mut sound, 0..600_000, false);
-        // 48000 / 1024 a second.
+        // There are 48000 / 1024 frames a second, over ten minutes.
         assert!((28_124..=28_126).contains(&times.len()), "{}", times.len());
         assert!(times.iter().enumerate().all(|(number, at)| *at == number as i64 * 1024 * 1_000_000_000 / 48_000));
     }
@@ -173,7 +174,7 @@ mod tests {
         pictures(&mut sound, 0..100, true);
         assert!(sound.take(ms(80)));
         let filled = pictures(&mut sound, 100..3_100, true);
-        // From the end of the last frame to a second behind the picture.
+        // Silence goes from the end of the last frame to a second behind the picture.
         assert_eq!(filled.first(), Some(&(ms(80) + samples(1024)).as_nanos()));
         assert!((2_040_000_000..=2_067_000_000).contains(filled.last().unwrap()), "{filled:?}");
         assert!(filled.windows(2).all(|pair| (21_333_333..=21_333_334).contains(&(pair[1] - pair[0]))));

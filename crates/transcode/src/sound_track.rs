@@ -1,4 +1,4 @@
-//! One sound of a rendition on its way: what has come of it and waits for pictures, where it stands, and silence where it has none.
+//! One sound of a rendition: the frames that wait for pictures, how far it has come, and the silence where it has none.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,30 +10,30 @@ use weir_pipeline::{OutputId, WireFrame};
 use crate::plan::SoundPlan;
 use crate::sound::{self, Sound};
 
-/// Two seconds: encoders of pictures take up to one for their first. Pictures that are later than this are not waited for.
+/// Two seconds of sound: encoders of pictures take up to one for their first. Sound does not wait for pictures that are later than this.
 const WAITING_MAX: usize = 96;
 
 #[derive(Debug)]
 pub(crate) struct SoundTrack {
-    /// The source's number of what it is made of.
+    /// The track of the source that it is made from, or is.
     source: TrackId,
-    /// Its own number in the rendition.
+    /// Its own track number in the rendition.
     id: TrackId,
     info: Option<Arc<TrackInfo>>,
-    /// Of an encoder of ours; None where the source's own frames are kept.
+    /// What is needed where the sound is encoded; None where the source's own frames are kept.
     made: Option<Made>,
-    /// Sound is out of its encoder sooner than the pictures of its time are out of theirs. It waits for them: who cuts segments
-    /// where pictures have keyframes must not have read the sound beyond.
+    /// Sound leaves its encoder sooner than the pictures of its time leave theirs, and waits here for them: a reader that cuts segments
+    /// at the pictures' keyframes must not have read sound from beyond.
     waiting: VecDeque<WireFrame>,
     last: Option<MediaTime>,
-    /// The tracks in force do not have it as it is now: what comes is left out until the next keyframe says what it is.
+    /// The published tracks do not describe this sound as it is now; its frames are left out until the next keyframe announces it.
     pub(crate) is_unknown: bool,
 }
 
 #[derive(Debug)]
 struct Made {
     output: OutputId,
-    /// Where it stands, and the silence that it needs.
+    /// How far the sound has come, and the silence that it needs.
     sound: Sound,
 }
 
@@ -73,7 +73,7 @@ impl SoundTrack {
         self.made.as_ref().is_some_and(|made| made.output == output)
     }
 
-    /// Goes on as the plan has it now; whether another encoder gives it, whose frames are others.
+    /// Goes on as the plan has it now; true when another encoder gives it from now on, whose frames differ.
     pub(crate) fn go_on(&mut self, plan: &SoundPlan, codec: AudioCodec) -> bool {
         self.info = plan.track(codec);
         let Some(made) = self.made.as_mut().filter(|made| made.output != plan.output) else { return false };
@@ -84,7 +84,7 @@ impl SoundTrack {
         true
     }
 
-    /// The source's own says what it is; whether that is news.
+    /// Notes how the source describes this sound; true when that has changed.
     pub(crate) fn say(&mut self, info: &Arc<TrackInfo>) -> bool {
         let is_news = self.info.as_ref() != Some(info);
         if is_news {
@@ -93,18 +93,18 @@ impl SoundTrack {
         is_news
     }
 
-    /// Takes a frame that waits; gives one back where too many do.
+    /// Takes a frame that waits; gives the oldest one back where too many wait.
     pub(crate) fn push(&mut self, frame: WireFrame) -> Option<WireFrame> {
         self.waiting.push_back(frame);
         if self.waiting.len() > WAITING_MAX { self.waiting.pop_front() } else { None }
     }
 
-    /// The next that waits, if it is of before that time; None: whatever its time.
+    /// The next waiting frame if it is from before that time; where that is None, whatever its time.
     pub(crate) fn pop(&mut self, before: Option<MediaTime>) -> Option<WireFrame> {
         self.waiting.pop_front_if(|frame| before.is_none_or(|before| frame.dts < before))
     }
 
-    /// How far it has come, what waits included.
+    /// How far the sound has come, waiting frames included.
     pub(crate) fn newest(&self) -> Option<MediaTime> {
         self.waiting.back().map(|frame| frame.dts).max(self.last)
     }
@@ -113,7 +113,8 @@ impl SoundTrack {
         self.last
     }
 
-    /// Whether a frame of that time may be published, which it then is. Beside pictures there is no sound before the first.
+    /// Whether a frame of that time may be published; the caller then publishes
+    /// it. Beside pictures there is no sound before the first picture.
     pub(crate) fn take(&mut self, dts: MediaTime, is_alone: bool, has_begun: bool) -> bool {
         if let Some(made) = self.made.as_mut().filter(|_| is_alone) {
             made.sound.begin(dts);
@@ -131,7 +132,7 @@ impl SoundTrack {
         fits
     }
 
-    /// A picture was published: the silence that is due now. Where the source's own sound is kept there is none.
+    /// The silence that is due when a picture is published. Where the source's own sound is kept there is none.
     pub(crate) fn silence_beside(&mut self, picture: MediaTime, source_has_sound: bool) -> Vec<Frame> {
         if self.is_unknown {
             return Vec::new();
@@ -140,7 +141,7 @@ impl SoundTrack {
         self.own(silence.unwrap_or_default())
     }
 
-    /// The source has come to that time, and there are no pictures to go by.
+    /// The silence that is due where there are no pictures, when the source has come to that time.
     pub(crate) fn silence_alone(&mut self, source: MediaTime, source_has_sound: bool) -> Vec<Frame> {
         let silence = self.made.as_mut().map(|made| made.sound.alone(source, source_has_sound));
         self.own(silence.unwrap_or_default())
@@ -154,15 +155,15 @@ impl SoundTrack {
 }
 
 impl SoundPlan {
-    /// Renditions whose sound is made by one encoder have the same frames, and so the same number. The source's order comes first in it:
-    /// the first sound is what is played where nobody chose.
+    /// Renditions whose sound one encoder makes have the same frames, and so the same number. The source's order comes first in the
+    /// number: the first sound is what plays where nobody chose.
     fn number(&self) -> TrackId {
         const MADE_BITS: u32 = 24;
         let order = self.source.id.0.min(TrackId::FIRST_MADE.0 - 2) + 1;
         TrackId(order << MADE_BITS | self.output.0 & ((1 << MADE_BITS) - 1))
     }
 
-    /// The track of what the worker gives, called as the source calls it.
+    /// The track of what the worker gives, with the language and label that the source's sound has.
     fn track(&self, codec: AudioCodec) -> Option<Arc<TrackInfo>> {
         let track = sound::track(codec)?;
         let (id, language, label) = (self.number(), self.source.language, self.source.label.clone());

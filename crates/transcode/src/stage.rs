@@ -1,5 +1,5 @@
-//! The stage of one stream: starts a worker when renditions are wanted and the source lives, keeps it to the plan, starts it
-//! again when it fails.
+//! The transcoder of one stream: it starts a worker when renditions are wanted and
+//! the source lives, has it follow the plan, and starts another when it fails.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,22 +25,22 @@ use crate::telling::{Teller, statuses};
 use crate::wants::{LogoWish, Wants};
 use crate::worker_run::{End, RenditionPublishers, WorkerInput, WorkerRun, keep, next_kept};
 
-/// What was made of a source that is gone for longer is no start for a newcomer.
+/// When the source has been gone for longer, cached renditions are dropped: a new viewer must not begin with pictures that are so old.
 const SOURCE_GONE_MAX: Duration = Duration::from_secs(10);
 
-/// A source that sends sound says within this time whether it has pictures, too.
+/// A source that sends sound is expected to show within this time whether it has pictures, too.
 const PICTURE_AWAITED_MAX: Duration = Duration::from_secs(3);
 
-/// The family whose devices are chosen from.
+/// The encoder family whose device the stage chooses.
 pub(crate) const NVENC: &str = "nvenc";
 
-/// How often it is looked whether there is room for what was refused.
+/// How often the stage looks whether there is room for renditions that were refused for lack of it.
 const ROOM_LOOKED_FOR_EVERY: Duration = Duration::from_secs(2);
 
-/// How often it is looked whether there is something to do.
+/// How often the stage looks whether there is something to do.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// A stream's transcoder. Dropped, it ends, and its worker with it.
+/// A stream's transcoder. When it is dropped, the transcoder and its worker end.
 #[derive(Debug)]
 pub struct TranscodeHandle {
     wants: watch::Sender<Wants>,
@@ -49,7 +49,7 @@ pub struct TranscodeHandle {
 }
 
 impl TranscodeHandle {
-    /// What is wanted from now on; what is let go runs on for ten seconds.
+    /// Sets the renditions that are wanted from now on. One that is no longer wanted runs on for ten seconds.
     pub fn want(&self, wants: Wants) {
         self.wants.send_if_modified(|now| {
             let changed = *now != wants;
@@ -58,7 +58,7 @@ impl TranscodeHandle {
         });
     }
 
-    /// How the renditions are, as last measured.
+    /// The status of each rendition, as last measured.
     pub fn statuses(&self) -> watch::Receiver<Vec<RenditionStatus>> {
         self.statuses.clone()
     }
@@ -117,29 +117,29 @@ struct Stage {
     publishers: RenditionPublishers,
     /// The source for renditions that keep some of it as it is: they go on whatever becomes of the worker.
     kept: Option<Subscriber>,
-    /// What the publishers have published is forgotten already.
+    /// True when the cached renditions of a source that is gone have been dropped already.
     stale: bool,
     worker_starts: u64,
     cpu: CpuShare,
-    /// The source is live since then and has shown no picture.
+    /// When the source became live with sound alone; None once it has shown a picture.
     sound_since: Option<Instant>,
-    /// Those that the source has now.
+    /// The sounds that the source has now.
     sounds: Vec<SourceSound>,
     looked_for_room: Instant,
     plan: TranscodePlan,
     ledger: LedgerEntry,
 }
 
-/// What a worker's plan is made by, for as long as it runs.
+/// What a plan is made from, apart from the wishes; it stays the same while a worker runs.
 struct Planner {
     abilities: Arc<Abilities>,
     shape: SourceShape,
-    /// All of a worker is on one device: pictures stay in its memory from the decoder to the encoders.
+    /// The device of the worker. There is one at most, so that pictures stay in its memory from the decoder to the encoders.
     device: Option<Device>,
 }
 
 impl Planner {
-    /// `running` is what goes on whether there is room or not.
+    /// `running` are the renditions that go on whether there is room or not.
     fn plan(&self, stage: &Stage, running: &[RenditionPlan]) -> TranscodePlan {
         let machine = MachineView {
             abilities: &self.abilities,
@@ -157,14 +157,15 @@ impl Planner {
 impl Stage {
     async fn run(mut self) {
         let (encoding, mut delay) = (self.encoding.clone(), RestartDelay::new());
-        // Proofs take seconds the first time: they are made when something is wanted, not when its source is there.
+        // Proving the encoders takes seconds the first time. It is done when
+        // renditions are wanted, so that it is over when the source comes.
         while self.wanted.borrow_and_update().renditions.is_empty() {
             if self.wanted.changed().await.is_err() {
                 return;
             }
         }
         encoding.abilities().await;
-        // What a failed worker ran is run again; what was stopped with its source looks for room anew.
+        // Renditions of a failed worker go on without being asked for room again; after the source has ended they must find room anew.
         let mut running = Vec::new();
         loop {
             let Some((source, shape)) = self.work().await else { return };
@@ -175,7 +176,7 @@ impl Stage {
             let plan = planner.plan(&self, &running);
             self.adopt(plan, Instant::now());
             if self.plan.renditions.is_empty() {
-                // All refused: nothing changes before the wishes do, a family has recovered, or there is room.
+                // All renditions were refused. That changes only when the wishes change, a family has recovered, or there is room.
                 self.pause(LOOK_EVERY).await;
                 continue;
             }
@@ -199,14 +200,14 @@ impl Stage {
         }
     }
 
-    /// The newest picture of an encoder's that was published; where there are none, the newest sound.
+    /// The time of the newest encoded picture that was published; where no pictures are encoded, of the newest sound.
     fn newest(&self) -> Option<MediaTime> {
         let made = self.publishers.values().filter(|publisher| publisher.makes_picture());
         let pictures = made.filter_map(RenditionPublisher::last_picture).max();
         pictures.or_else(|| self.publishers.values().filter_map(RenditionPublisher::last_sound).max())
     }
 
-    /// The device that takes the next worker; None without any that works or has room.
+    /// The device for the next worker; None where no device works, or none has room.
     async fn device(&mut self, abilities: &Abilities) -> Option<Device> {
         let family =
             |file: &&EncoderFile| file.family == NVENC && abilities.encoders.get(&file.id).is_some_and(|it| it.ok);
@@ -216,7 +217,7 @@ impl Stage {
         }
         let seen = self.encoding.devices().await;
         let device = weir_gpu::least_loaded(&seen.devices).cloned();
-        // Without the driver's figures nothing is known to be full.
+        // A device that the driver gives no figures of may have room; only devices that were seen can be full.
         if device.is_none() && !seen.devices.is_empty() {
             for family in [NVENC, DECODE_CUDA] {
                 self.families.full(family);
@@ -225,7 +226,7 @@ impl Stage {
         device
     }
 
-    /// Waits until there is something wanted and a source to make it of. None when the stream is over.
+    /// Waits until renditions are wanted and there is a source to make them from. None means that the stream is over.
     async fn work(&mut self) -> Option<(Subscriber, SourceShape)> {
         loop {
             self.linger.update(&self.wanted.borrow_and_update().renditions, Instant::now());
@@ -242,7 +243,8 @@ impl Stage {
             let sound_alone = live && tracks.video().is_none() && tracks.audio().is_some();
             let sound_since = sound_alone.then(|| self.sound_since.unwrap_or_else(Instant::now));
             self.sound_since = sound_since;
-            // Where pictures are wanted they are waited for, but not for ever: sound alone is made of such a source, too.
+            // Where pictures are wanted the stage waits for them, but not for
+            // ever: a source without any still gets its renditions of sound alone.
             let wants_pictures = wants.iter().any(|want| want.video != Video::None);
             let patience = if wants_pictures { PICTURE_AWAITED_MAX } else { Duration::ZERO };
             let enough = tracks.video().is_some() || sound_since.is_some_and(|since| since.elapsed() >= patience);
@@ -266,7 +268,7 @@ impl Stage {
             tokio::select! {
                 changed = self.wanted.changed() => changed.ok()?,
                 _ = pulse.changed() => {}
-                // Without anything to do a stream's transcoder sleeps.
+                // A transcoder without anything to do sleeps until a wish or the source's pulse changes.
                 () = tokio::time::sleep(LOOK_EVERY), if !idle => self.tell_statuses(),
             }
         }
@@ -278,9 +280,9 @@ impl Stage {
             Ok(launcher) => launcher.clone(),
             Err(missing) => return unable(missing.to_string()),
         };
-        // Renditions go on together, so that their keyframes stay aligned.
+        // All renditions go on after the same picture, so that their keyframes stay aligned.
         let resume_after = self.newest();
-        // A device in slices is not named by its own UUID: CUDA finds its slice.
+        // A device that is split into MIG slices is not named by its own UUID; CUDA finds its slice by itself.
         let uuid = planner.device.as_ref().filter(|device| !device.mig).and_then(|device| device.uuid.as_deref());
         let limits = self.encoding.limits(memory_max_bytes(&self.plan.worker, &planner.shape));
         let start = Start { resume_after, device: uuid, limits: Some(limits) };
@@ -300,14 +302,14 @@ impl Stage {
         end
     }
 
-    /// What time and wishes bring; whether the worker is to end.
+    /// Applies what has changed with time and with the wishes; true means that the worker is to end.
     fn look(&mut self, plans: &watch::Sender<WorkerPlan>, planner: &Planner) -> bool {
         let now = Instant::now();
         let mut changed = self.linger.expire(now);
         let Self { families, encoding, .. } = &mut *self;
         for family in families.recover(now, || encoding.has_room()) {
             tracing::info!(stream_id = %self.id, family, "an encoder family is tried again");
-            // Which device it is to be on is decided before a worker starts.
+            // The device is chosen before a worker starts, so this one can't move to it.
             if family == NVENC && planner.device.is_none() {
                 return true;
             }
@@ -322,7 +324,7 @@ impl Stage {
         if known.is_some_and(|known| !Arc::ptr_eq(&known, &planner.abilities) && !known.are_those(&planner.abilities)) {
             return true;
         }
-        // The source had no picture, and has one.
+        // The source had no picture when the worker was started, and has one now.
         if planner.shape.sound_alone && self.hub.source().tracks().video().is_some() {
             return true;
         }
@@ -335,7 +337,7 @@ impl Stage {
         }
         let more = |plan: &TranscodePlan| plan.renditions.len() > self.plan.renditions.len();
         if let Some(plan) = plan.filter(|plan| changed || more(plan)) {
-            // A worker that makes pictures is fed with pictures from its start, and so it is with sound.
+            // A worker is fed with pictures from its start or never, and it is the same with sound.
             let kinds = |plan: &TranscodePlan| (plan.worker.video.is_empty(), plan.worker.audio.is_empty());
             let same_kinds = kinds(&plan) == kinds(&self.plan);
             if plan.renditions.is_empty() || !same_kinds || plan.worker.decode_in != self.plan.worker.decode_in {
@@ -349,7 +351,8 @@ impl Stage {
         false
     }
 
-    /// A source that says nothing of its sounds has ended, or is about to say it.
+    /// Notes the source's sounds; true when they have changed. A source without
+    /// any sound here has ended, or is about to announce them: that is no change.
     fn sounds_changed(&mut self) -> bool {
         let tracks = self.hub.source().tracks();
         let sounds: Vec<SourceSound> = tracks.audios().map(|sound| SourceSound::from(&**sound)).collect();
@@ -360,7 +363,7 @@ impl Stage {
         changed
     }
 
-    /// Says which renditions fall behind, and which are in time again.
+    /// Reports the renditions that fall behind, and those that are in time again.
     fn look_at_lag(&mut self, now: Instant) {
         let pulse = self.hub.pulse();
         let source = pulse.last_frame_at.map(|_| pulse.last_frame_time);
@@ -371,7 +374,7 @@ impl Stage {
         }
     }
 
-    /// Makes the plan the one in force: renditions that it has not are no longer published.
+    /// Puts a plan in force: what it does not contain is no longer published.
     fn adopt(&mut self, plan: TranscodePlan, now: Instant) {
         self.publishers.retain(|name, _| plan.renditions.iter().any(|rendition| rendition.name() == name));
         for rendition in &plan.renditions {
@@ -392,7 +395,7 @@ impl Stage {
         } else if self.kept.is_none() {
             self.kept = Some(self.hub.source().subscribe());
         }
-        // How much room is missing changes all the time.
+        // A refusal for lack of room is told once: the figure in its text changes all the time.
         let told = |refused: &Refused| {
             let before = self.plan.refused.iter().find(|before| before.name == refused.name);
             before.is_some_and(|before| before.for_room && refused.for_room || before == refused)
@@ -411,7 +414,7 @@ impl Stage {
         self.tell_statuses();
     }
 
-    /// Nobody who joins later shall begin with what is cached now.
+    /// Drops the cached renditions, so that nobody who joins later begins with them.
     fn forget_media(&mut self) {
         for (name, publisher) in &mut self.publishers {
             self.hub.rendition(name).clear();
@@ -427,7 +430,7 @@ impl Stage {
             let file = self.encoding.encoders().all().iter().find(|file| file.element == rendition.element)?;
             rendition.family.clone().filter(|_| file.is_hardware())
         };
-        // A worker that gives nothing and blames no output: what it decodes in comes first, then what it encodes with.
+        // Where a worker gave no pictures and blamed no output, the decoder is blamed first, and where it is software, the encoder.
         let decoder = || decoding(self.plan.worker.decode_in).map(str::to_owned);
         let encoder = || self.plan.renditions.iter().find_map(|rendition| family(rendition.video?));
         let blamed = match fault.output {
@@ -440,13 +443,13 @@ impl Stage {
         {
             tracing::warn!(stream_id = %self.id, family, "an encoder family keeps failing and is avoided for a while");
         }
-        // Who reads on can't decode what follows a hole.
+        // Subscribers can't decode what follows the gap, so each rendition waits for a keyframe.
         for publisher in self.publishers.values_mut() {
             publisher.resume(publisher.plan.clone());
         }
     }
 
-    /// Waits, but not longer than until something else is wanted. What is kept of the source goes on meanwhile.
+    /// Waits for `length`, or until the wishes change. Meanwhile what is kept of the source goes on.
     async fn pause(&mut self, length: Duration) {
         self.tell_statuses();
         let mut over = std::pin::pin!(tokio::time::sleep(length));
@@ -468,7 +471,7 @@ impl Stage {
     }
 }
 
-/// A stage while a worker runs for it.
+/// The stage while a worker runs for it: what the run needs of the stage.
 pub(crate) struct RunningStage<'a> {
     stage: &'a mut Stage,
     plans: watch::Sender<WorkerPlan>,
@@ -481,7 +484,7 @@ impl RunningStage<'_> {
         &mut self.stage.publishers
     }
 
-    /// The source for renditions that keep some of it as it is, while there are any.
+    /// The source for renditions that keep some of it as it is; None while there are none.
     pub(crate) fn kept(&mut self) -> &mut Option<Subscriber> {
         &mut self.stage.kept
     }

@@ -1,4 +1,4 @@
-//! What a stage says of its renditions: events, lines of the log, and their status.
+//! What a stage tells of its renditions: events, log lines and statuses.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::plan::{Refused, RenditionPlan};
 use crate::wants::shared_label;
 use crate::worker_run::RenditionPublishers;
 
-/// Says it of one stream.
+/// Tells the events of one stream.
 #[derive(Debug)]
 pub(crate) struct Teller {
     pub(crate) id: StreamId,
@@ -19,7 +19,7 @@ pub(crate) struct Teller {
 }
 
 impl Teller {
-    /// It runs from now on, or by another encoder.
+    /// The rendition runs from now on, or runs with another encoder.
     pub(crate) fn planned(&self, rendition: &RenditionPlan) {
         let kind = if rendition.degraded { EventKind::RenditionDegraded } else { EventKind::RenditionPlanned };
         self.of_rendition(kind, rendition.name(), Some((&rendition.element, Cause::Encoder)), &rendition.reason);
@@ -30,7 +30,7 @@ impl Teller {
         self.of_rendition(EventKind::RenditionRefused, name, None, reason);
     }
 
-    /// It fell behind, or is in time again.
+    /// The rendition fell behind its source, or is in time again.
     pub(crate) fn delay(&self, rendition: &str, element: &str, change: LagChange) {
         let (kind, reason) = match change {
             LagChange::Late => (EventKind::RenditionDegraded, "it is behind its source"),
@@ -60,7 +60,7 @@ impl Teller {
     }
 }
 
-/// An event of a rendition is about who encodes it, or about how far behind it is.
+/// What an event of a rendition is about: the encoder that makes it, or how far it is behind.
 #[derive(Clone, Copy)]
 enum Cause {
     Encoder,
@@ -76,7 +76,7 @@ impl Cause {
     }
 }
 
-/// Of what runs, and of what was refused.
+/// The statuses of the renditions that run, and of those that were refused.
 pub(crate) fn statuses(
     publishers: &RenditionPublishers,
     refused: &[Refused],

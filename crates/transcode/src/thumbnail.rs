@@ -9,7 +9,7 @@ use weir_pipeline::{TrackConfig, WireFrame};
 
 use crate::EncodingResources;
 
-/// What a stream showed, and when.
+/// A picture that a stream showed, and when.
 #[derive(Clone, Debug)]
 pub struct Thumbnail {
     pub jpeg: Vec<u8>,
@@ -18,7 +18,7 @@ pub struct Thumbnail {
 }
 
 impl EncodingResources {
-    /// The picture that a new subscriber of the source would begin with; None where nothing is cached.
+    /// The picture that a new subscriber of the source would begin with; None where no picture is cached.
     pub async fn thumbnail(&self, hub: &StreamHub) -> io::Result<Option<Thumbnail>> {
         let Some(Next::Item(entry)) = hub.source().subscribe_unhurried().try_next() else { return Ok(None) };
         if !entry.is_video() {
@@ -36,7 +36,7 @@ impl EncodingResources {
     }
 }
 
-/// When a frame of the stream's time `dts` came: as long before the newest one as its time is before that one's.
+/// When a frame with the stream's time `dts` came: as long before the newest frame as its time is before that frame's time.
 fn came_at(dts: MediaTime, pulse: &SourcePulse, now: Instant) -> Instant {
     let Some(newest_at) = pulse.last_frame_at else { return now };
     let before = (pulse.last_frame_time - dts).as_secs_f64().max(0.0);
@@ -56,7 +56,7 @@ mod tests {
         for (newest_at, newest, keyframe, expected) in [
             // The source goes on.
             (Some(ago(0)), 100, 98, ago(2)),
-            // It stalled 40 s ago.
+            // The source stalled 40 s ago.
             (Some(ago(40)), 100, 98, ago(42)),
             // Pictures that are sent ahead of their time are not of the future.
             (Some(ago(1)), 100, 101, ago(1)),

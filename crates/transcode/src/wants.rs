@@ -9,13 +9,13 @@ use weir_pipeline::Logo;
 use crate::choice::number_of;
 use crate::plan::Terms;
 
-/// All that is wanted now.
+/// All that is wanted of a stream's transcoder now.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Wants {
-    /// By their names in the hub; of the source as it is nothing need be made.
+    /// The renditions, under their names in the hub; the source as it is needs no transcoder.
     pub renditions: Vec<Rendition>,
     pub policy: EncoderPolicy,
-    /// What lies over each of them.
+    /// The logo that lies over each of them.
     pub logo: Option<LogoWish>,
 }
 
@@ -25,7 +25,7 @@ impl Wants {
     }
 }
 
-/// The same picture at the same place is the same wish.
+/// A logo and its place. The same picture at the same place is the same wish.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogoWish {
     pub placement: LogoPlacement,
@@ -38,8 +38,8 @@ impl From<&LogoWish> for Logo {
     }
 }
 
-/// The hub's name for what has no name of its own, as restreams ask for it: equal wishes are one rendition. None for the input
-/// as it is. What people look for stands in it in words, all of it as a number.
+/// The hub's name for a rendition that has no name of its own, as restreams ask for it: equal wishes share one rendition. None for the
+/// source as it is. The name shows in words what people look for, and contains all of the wish as a number.
 pub fn shared_name(rendition: &Rendition) -> Option<String> {
     if rendition.is_passthrough() {
         return None;
@@ -57,7 +57,7 @@ pub fn shared_name(rendition: &Rendition) -> Option<String> {
     Some(format!("~{shape}-{codec}-{kbps}k-{number:08x}"))
 }
 
-/// A name of [`shared_name`] in words, as people know renditions: size, codec and bitrate. None for a name that somebody gave.
+/// The words for a name of [`shared_name`], as people know renditions: size, codec and bitrate. None for a name that somebody gave.
 pub fn shared_label(name: &str) -> Option<String> {
     let pieces: Vec<&str> = name.strip_prefix('~')?.split('-').collect();
     let [shape, codec, kbps, _] = pieces[..] else { return None };
@@ -97,7 +97,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// That picture, and sound of 128 kbps.
+    /// A rendition of this picture, with sound of 128 kbps.
     pub(crate) fn want(name: &str, picture: PictureSettings) -> Rendition {
         Rendition { name: name.to_owned(), video: Video::Encode(picture), audio: Audio::Encode(SOUND) }
     }

@@ -5,21 +5,22 @@ use std::time::{Duration, Instant};
 
 use weir_pipeline::{OutputId, WorkerProgress};
 
-/// It reports four times a second: eight are missing.
+/// A worker reports four times a second, so eight reports are missing.
 const SILENT_MAX: Duration = Duration::from_secs(2);
-/// Its first word: GStreamer looks through its plugins when they are new, which takes seconds on a slow disk.
+/// How long a worker may take for its first report: GStreamer looks through
+/// its plugins when they are new, which takes seconds on a slow disk.
 const START_MAX: Duration = Duration::from_secs(15);
-/// An output that gives nothing while pictures are decoded.
+/// An output is stuck when it gives nothing for so long while pictures are decoded.
 const STUCK_MAX: Duration = Duration::from_secs(2);
-/// Encoders open devices when their first picture comes.
+/// An encoder opens its device when its first picture comes, which takes longer.
 const FIRST_PICTURE_MAX: Duration = Duration::from_secs(8);
-/// So many pictures must have been decoded meanwhile: at one picture a second nothing is stuck after two seconds. Encoders hold
-/// back 18 at most (B-frames and lookahead).
+/// An output counts as stuck only after this many pictures were decoded meanwhile: at one picture a second nothing is stuck after two
+/// seconds. Encoders hold back 18 at most (B-frames and lookahead).
 const PICTURES_MEANWHILE: u64 = 30;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Complaint {
-    /// Stopped, hung, or without CPU.
+    /// The worker has stopped, hangs, or gets no CPU.
     Silent,
     Stuck(OutputId),
 }
@@ -34,7 +35,7 @@ pub(crate) struct Watchdog {
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     frames: u64,
-    /// When the number of frames rose last, and the pictures that had been decoded by then.
+    /// When the number of frames rose last, and how many pictures had been decoded by then.
     rose_at: Instant,
     decoded: u64,
 }
@@ -49,7 +50,7 @@ impl Watchdog {
         self.heard = true;
     }
 
-    /// `videos` are the outputs that should give pictures.
+    /// Looks at a report; `videos` are the outputs that should give pictures.
     pub(crate) fn report(&mut self, progress: &WorkerProgress, videos: &[OutputId], now: Instant) -> Option<Complaint> {
         self.heard(now);
         self.outputs.retain(|id, _| videos.contains(id));
@@ -123,7 +124,7 @@ mod tests {
         let mut watchdog = Watchdog::new(start);
         let moving = (0..40).filter_map(|n| watchdog.report(&progress(n * 8, n * 8), &[A], at(n * 250))).next();
         assert_eq!(moving, None);
-        // A plan without it: it may stand still.
+        // An output that the plan no longer has may stand still.
         assert_eq!(watchdog.report(&progress(10_000, 1), &[], at(60_000)), None);
     }
 }

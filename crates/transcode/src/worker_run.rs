@@ -1,4 +1,4 @@
-//! One worker's life: the source's frames to it, its renditions to the hub, until it is not needed or fails.
+//! One run of a worker: it is given the source's frames, and its renditions go to the hub, until it is no longer needed or fails.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,21 +18,21 @@ use crate::stage::RunningStage;
 use crate::wants::LogoWish;
 use crate::watchdog::{Complaint, Watchdog};
 
-/// How often time itself is looked at.
+/// How often the stage and the watchdog look at what time alone has changed.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// A worker whose socket was closed ends in milliseconds; one that hangs is killed.
 const END_PATIENCE: Duration = Duration::from_millis(500);
 
-/// What encoders still hold when the source has ended is out in a fraction of a second.
+/// Encoders give what they still hold a fraction of a second after the source has ended; a worker that takes longer is not waited for.
 const DRAIN_MAX: Duration = Duration::from_secs(3);
 
-/// Why a worker's life ended.
+/// Why a worker's run ended.
 #[derive(Debug)]
 pub(crate) enum End {
     /// The stream is closed for good.
     Closed,
-    /// The source's codec is another one: another graph.
+    /// The source has changed its codec, which needs another graph, and so another worker.
     OtherCodec,
     /// The stage no longer wants this worker.
     Left,
@@ -44,30 +44,30 @@ pub(crate) enum End {
 /// Renditions that are being published, by name.
 pub(crate) type RenditionPublishers = BTreeMap<String, RenditionPublisher>;
 
-/// What the worker is made of the source by.
+/// All that goes into a worker.
 #[derive(Debug)]
 pub(crate) struct WorkerInput {
     pub(crate) source: Subscriber,
-    /// Followed as it changes.
+    /// The plan as it changes; each change is sent to the worker.
     pub(crate) plan: watch::Receiver<WorkerPlan>,
-    /// What lies over all renditions; followed too.
+    /// The logo that lies over all renditions, as it changes.
     pub(crate) logo: watch::Receiver<Option<LogoWish>>,
     /// Whether the source still has a publisher.
     pub(crate) pulse: watch::Receiver<SourcePulse>,
 }
 
-/// A worker and both ways to it.
+/// A started worker, and both directions of the link to it.
 #[derive(Debug)]
 pub(crate) struct WorkerRun {
     pub(crate) worker: Worker,
     pub(crate) writer: LinkWriter,
     pub(crate) reader: LinkReader,
-    /// One that takes more is ended before it takes the machine's.
+    /// A worker that takes more memory than this is ended before it takes all of the machine's.
     pub(crate) memory_max_bytes: u64,
 }
 
 impl WorkerRun {
-    /// Runs until it ends.
+    /// Runs until the worker ends or is no longer wanted, and says why.
     pub(crate) async fn run(self, input: WorkerInput, stage: &mut RunningStage<'_>) -> End {
         let Self { mut worker, writer, mut reader, memory_max_bytes } = self;
         let mut watchdog = Watchdog::new(Instant::now());
@@ -89,7 +89,7 @@ impl WorkerRun {
                             take_latencies(&progress, stage.publishers());
                         }
                         Ok(Message::End) => break End::Drained,
-                        // Parsers complain of an end without any picture: there was nothing in it to be lost.
+                        // Parsers report a fault where a source ended without any picture. It is no failure: there was nothing to lose.
                         Ok(Message::Fault(_)) | Err(_) if draining_since.is_some() => break End::Drained,
                         Ok(Message::Fault(fault)) => break End::Failed(fault),
                         Ok(message) => {
@@ -103,7 +103,7 @@ impl WorkerRun {
                     ended = &mut input, if draining_since.is_none() => match ended {
                         Ok(InputEnd::Ended) => draining_since = Some(Instant::now()),
                         Ok(InputEnd::Over(end)) => break end,
-                        // What it says of itself is better than a broken pipe.
+                        // What the worker says of its fault helps more than "broken pipe".
                         Err(fault) => break last_words(&mut reader, &mut worker, &fault).await,
                     },
                     next = next_kept(stage.kept()) => if !keep(next, stage.publishers()) {
@@ -141,7 +141,7 @@ impl WorkerRun {
             stage.publishers().values_mut().for_each(|publisher| publisher.end(now));
         }
         drop(reader);
-        // The input half is dropped with its scope: the worker sees the end of its socket. One that failed is not waited for.
+        // The writer was dropped with the scope above, so the worker sees the end of its socket. One that failed is not waited for.
         let patience = if matches!(end, End::Failed(_)) { Duration::ZERO } else { END_PATIENCE };
         worker.end(patience).await;
         end
@@ -157,8 +157,10 @@ fn take_latencies(progress: &WorkerProgress, publishers: &mut RenditionPublisher
 
 fn failed(complaint: Complaint) -> End {
     End::Failed(match complaint {
-        Complaint::Silent => WorkerFault { output: None, message: "the worker gave no sign of life".to_owned() },
-        Complaint::Stuck(id) => WorkerFault { output: Some(id), message: "an encoder gives nothing".to_owned() },
+        Complaint::Silent => WorkerFault { output: None, message: "the worker has stopped reporting".to_owned() },
+        Complaint::Stuck(id) => {
+            WorkerFault { output: Some(id), message: "the encoder has stopped giving pictures".to_owned() }
+        }
     })
 }
 
@@ -217,16 +219,17 @@ fn receive(message: Message, publishers: &mut RenditionPublishers, source_has_so
     Ok(())
 }
 
-/// Sound alone follows the pictures of the others.
+/// Lets renditions of sound alone go on up to the newest picture of the others, so that their segments begin at the same times.
 fn follow(publishers: &mut RenditionPublishers, now: Instant) {
     let any = publishers.values().any(RenditionPublisher::has_picture);
     let newest = publishers.values().filter_map(RenditionPublisher::last_picture).max();
-    // Before the first picture nothing is known of where segments begin.
+    // Before the first picture it is not known where segments begin, and so no sound may go on.
     let follow = any.then(|| newest.unwrap_or(MediaTime::from_nanos(i64::MIN)));
     publishers.values_mut().for_each(|publisher| publisher.follow(follow, now));
 }
 
-/// What the source has next for those who keep some of it. Cancel-safe; without any it never comes.
+/// The next entry of the source for the renditions that keep some of it as it
+/// is. It is cancel-safe, and pending for ever where there is no such rendition.
 pub(crate) async fn next_kept(source: &mut Option<Subscriber>) -> Next<Entry> {
     match source {
         Some(source) => source.next().await,
@@ -234,7 +237,7 @@ pub(crate) async fn next_kept(source: &mut Option<Subscriber>) -> Next<Entry> {
     }
 }
 
-/// Gives it to them; false when the stream is over.
+/// Gives the entry to those renditions; the answer is false when the stream is over.
 pub(crate) fn keep(next: Next<Entry>, publishers: &mut RenditionPublishers) -> bool {
     let now = Instant::now();
     match next {
@@ -251,14 +254,14 @@ pub(crate) fn keep(next: Next<Entry>, publishers: &mut RenditionPublishers) -> b
     true
 }
 
-/// How the way in ended.
+/// How the worker's input ended.
 enum InputEnd {
     /// The source's publisher has gone, and the worker has been told so behind its last frame.
     Ended,
     Over(End),
 }
 
-/// The way in: the plan, what the tracks are, and the frames. While the worker does not read, this waits and the source does not:
+/// Sends the worker its plan, its tracks and the frames. While the worker does not read, this function waits, but the source does not:
 /// the subscriber falls out of the window and goes on at the newest keyframe.
 async fn feed(
     mut writer: LinkWriter,
@@ -266,21 +269,21 @@ async fn feed(
     sound: &watch::Sender<bool>,
 ) -> Result<InputEnd, LinkFault> {
     let first = plan.borrow_and_update().clone();
-    // Of what nothing is made nothing is decoded. A plan that makes something of it again is for another worker.
+    // A track of which the plan makes nothing is not sent, and so not decoded. A later plan that needs it gets another worker.
     let feeds = |info: &TrackInfo| match info.kind() {
         MediaKind::Video => !first.video.is_empty(),
         MediaKind::Audio => !first.audio.is_empty(),
     };
     writer.send(&Message::Plan(first.clone())).await?;
-    // Before any picture.
+    // The logo must be there before the first picture.
     writer.send(&logo_message(&mut logo)).await?;
     let (mut told, mut lost) = (Arc::new(Tracks::default()), false);
     loop {
-        // What it wrote last is in the window before it is seen to be gone.
+        // The publisher's state is read before the frames: the last frame is in the window before the publisher is seen to be gone.
         let gone = !pulse.borrow_and_update().attached;
         let next = tokio::select! {
             biased;
-            // Before the frames: a worker that is behind always has some waiting, and a smaller plan is what helps it.
+            // A new plan goes before the frames: a worker that is behind always has frames waiting, and a smaller plan is what helps it.
             changed = plan.changed() => {
                 if changed.is_err() {
                     return Ok(InputEnd::Over(End::Left));
@@ -340,8 +343,8 @@ async fn feed(
             payload: frame.payload,
         });
         match writer.send(&message).await {
-            // A frame of more than the protocol carries is not a picture.
-            Err(LinkFault::TooLarge) => tracing::warn!("a frame was too large for the transcoder"),
+            // No picture is larger than the protocol carries, so the frame is broken, and left out.
+            Err(LinkFault::TooLarge) => tracing::warn!("a frame is larger than the transcoder takes and is left out"),
             sent => sent?,
         }
     }
@@ -351,13 +354,13 @@ fn logo_message(logo: &mut watch::Receiver<Option<LogoWish>>) -> Message {
     Message::Logo(logo.borrow_and_update().as_ref().map(Logo::from))
 }
 
-/// What a worker is given: the picture, and all sounds.
+/// The tracks that a worker is given: the picture, and all sounds.
 fn worked_on(tracks: &Tracks) -> impl Iterator<Item = &Arc<TrackInfo>> {
     tracks.video().into_iter().chain(tracks.audios())
 }
 
 fn track_config(info: &TrackInfo) -> TrackConfig {
-    // Decoders of MP3 need none.
+    // A decoder of MP3 needs no configuration.
     let config = if info.codec == Codec::Mp3 { bytes::Bytes::new() } else { info.config.clone() };
     TrackConfig { track: info.id.0, codec: info.codec, config }
 }

@@ -1,4 +1,4 @@
-//! One output running: its elements from the tee to the sink, and what it gives as frames.
+//! One output that runs: its elements from the tee to the sink, and the frames that it gives.
 
 use std::sync::Mutex;
 use std::sync::mpsc;
@@ -23,16 +23,16 @@ use crate::picture::Pictures;
 use crate::recipe::{self, Step};
 use crate::tone::{ToneMapper, map_tones};
 
-/// A pad that is busy lets go after a picture; longer means that the branch hangs.
+/// A pad that is busy lets go after a picture; one that takes longer than this belongs to a branch that hangs.
 const UNLINK_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Samples that may wait in the sink; each is taken at once.
+/// At most this many samples wait in the sink; each is taken at once.
 const SINK_BUFFERS: u32 = 8;
 
 #[derive(Debug)]
 pub(crate) struct Branch {
     elements: Vec<gst::Element>,
-    /// The tee and its pad, while linked.
+    /// The tee and its pad, while the branch is linked.
     tee: Option<(gst::Element, gst::Pad)>,
 }
 
@@ -53,7 +53,7 @@ impl Branch {
         let steps = recipe::video_branch(output, file, decode_in);
         let branch = Self::build(pipeline, &prefix(output.id), &steps, video_sink(output.id, codec, outbox))?;
         let with_role = |role| steps.iter().position(|step| step.role == role).and_then(|at| branch.elements.get(at));
-        // Ten bits stay what they are.
+        // An output of ten bits keeps HDR as it is.
         if let (Some(queue), false) = (branch.elements.first(), recipe::has_ten_bits(output)) {
             map_tones(queue, tones)?;
         }
@@ -89,7 +89,7 @@ impl Branch {
         Ok(Self { elements, tee: None })
     }
 
-    /// Begins with what comes next out of the tee.
+    /// Links the branch, which begins with what comes next out of the tee.
     pub(crate) fn link(&mut self, tee: &gst::Element) -> Result<(), BuildFault> {
         start(&self.elements)?;
         let nothing = || BuildFault("a tee without pads".to_owned());
@@ -100,7 +100,7 @@ impl Branch {
         Ok(())
     }
 
-    /// Tells when the source's end has come out of it, behind all that it held.
+    /// Tells `ended` when the source's end has come out of the branch, behind all that it held.
     pub(crate) fn tell_end(&self, ended: &mpsc::Sender<()>) {
         let Some(pad) = self.elements.last().and_then(|sink| sink.static_pad("sink")) else { return };
         let ended = ended.clone();
@@ -112,11 +112,11 @@ impl Branch {
         });
     }
 
-    /// Ends it while the others go on.
+    /// Ends the branch while the others go on.
     pub(crate) fn end(mut self, pipeline: &gst::Pipeline) {
         if let Some((tee, pad)) = self.tee.take() {
             let (done, is_done) = mpsc::channel();
-            // When nothing is under way on the pad, which may be at once.
+            // The probe runs when nothing is under way on the pad, which may be at once.
             pad.add_probe(gst::PadProbeType::IDLE, move |pad, _| {
                 if let Some(peer) = pad.peer() {
                     let _ = pad.unlink(&peer);
@@ -131,18 +131,18 @@ impl Branch {
     }
 }
 
-/// Names of an output's elements begin so; errors are traced back by it.
+/// The beginning of the names of an output's elements, by which errors are traced back to it.
 fn prefix(id: OutputId) -> String {
     format!("output{}", id.0)
 }
 
-/// Whose element it is by its name.
+/// The output that an element belongs to, by the element's name.
 pub(crate) fn output_of(element: &str) -> Option<OutputId> {
     let number = element.strip_prefix("output")?.split('-').next()?;
     number.parse().ok().map(OutputId)
 }
 
-/// Brings the sound that goes by to its loudness.
+/// Brings the sound that passes the pad to its loudness.
 fn level(pad: &gst::Pad, leveller: Leveller) {
     let leveller = Mutex::new(leveller);
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
@@ -157,15 +157,16 @@ fn level(pad: &gst::Pad, leveller: Leveller) {
     });
 }
 
-/// Sends the order right before the picture, into the same pad: whatever the encoder has in hand, it is this picture's.
+/// Sends each request for a keyframe right before its picture, into the same
+/// pad: whatever the encoder still holds, the request is for that picture.
 fn force_keyframes(encode: &gst::Element, clock: KeyframeClock) -> Result<(), BuildFault> {
     let clock = Mutex::new(clock);
     pad(encode, "sink")?.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let pts = info.buffer().and_then(|buffer| buffer.pts());
         let opens = pts.is_some_and(|pts| clock.lock().is_ok_and(|mut clock| clock.opens(pts.nseconds())));
         if opens {
-            // Without a running time, which means the next picture. Given one, GStreamer up to 1.28 compares it with the
-            // encoder's shifted segment before the first output and then ignores every later order.
+            // The request has no running time, which means the next picture. With a time, GStreamer up to 1.28 compares it with the
+            // encoder's shifted segment before the first output, and then ignores every later request.
             pad.send_event(DownstreamForceKeyUnitEvent::builder().all_headers(true).build());
         }
         gst::PadProbeReturn::Ok
@@ -173,8 +174,8 @@ fn force_keyframes(encode: &gst::Element, clock: KeyframeClock) -> Result<(), Bu
     Ok(())
 }
 
-/// For encoders that take no orders: each of our keyframes is the first picture of an encoder that begins anew, between two pictures and
-/// in the thread that brings them. Those that look ahead would lose what they hold.
+/// Makes keyframes with encoders that take no requests: each of our keyframes is the first picture of an encoder that begins anew,
+/// between two pictures and in the thread that brings them. Encoders that look ahead would lose what they hold.
 fn restart_for_keyframes(encode: &gst::Element, clock: KeyframeClock) -> Result<(), BuildFault> {
     let (clock, encode) = (Mutex::new(clock), encode.clone());
     let sink = pad(&encode, "sink")?;
@@ -183,7 +184,7 @@ fn restart_for_keyframes(encode: &gst::Element, clock: KeyframeClock) -> Result<
         let pts = info.buffer().and_then(|buffer| buffer.pts());
         let opens = pts.is_some_and(|pts| clock.lock().is_ok_and(|mut clock| clock.opens(pts.nseconds())));
         if opens {
-            // Linked again, a pad tells once more what the pictures are.
+            // A pad that is linked again tells once more what the pictures are.
             let _ = source.unlink(&sink);
             let anew = encode.set_state(gst::State::Null).and_then(|_| {
                 let _ = source.link(&sink);
@@ -198,7 +199,7 @@ fn restart_for_keyframes(encode: &gst::Element, clock: KeyframeClock) -> Result<
     Ok(())
 }
 
-/// A buffer that came out, with its times on the stream's timeline.
+/// A buffer that came out of an encoder, with its times on the stream's timeline.
 struct Sample {
     pts: MediaTime,
     dts: MediaTime,
@@ -207,7 +208,7 @@ struct Sample {
 }
 
 impl Sample {
-    /// None for what has no time or no data.
+    /// Takes the next sample; None where it has no time or no data.
     fn pull(sink: &AppSink) -> Result<Option<Self>, gst::FlowError> {
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
         let (Some(buffer), Some(segment)) = (sample.buffer_owned(), sample.segment()) else { return Ok(None) };
@@ -241,7 +242,7 @@ impl Sample {
 }
 
 fn sink(callback: impl FnMut(&AppSink) -> Result<gst::FlowSuccess, gst::FlowError> + Send + 'static) -> AppSink {
-    // Neither waits for the clock nor for the other sinks: sound that never comes must not hold up the picture.
+    // The sink waits neither for the clock nor for the other sinks: sound that never comes must not hold up the picture.
     let sink = AppSink::builder().sync(false).async_(false).max_buffers(SINK_BUFFERS).build();
     sink.set_callbacks(AppSinkCallbacks::builder().new_sample(callback).build());
     sink

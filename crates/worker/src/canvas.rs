@@ -11,11 +11,11 @@ use weir_pipeline::{Memory, VideoOutput};
 use crate::element::{BuildFault, pad};
 use crate::recipe;
 
-/// Sizes round to even numbers: 854x480 is not exactly 16:9. More than this is another shape.
+/// Sizes are rounded to even numbers: 854x480 is not exactly 16:9. Only a larger difference than this is another shape.
 const SHAPE_TOLERANCE: f64 = 0.01;
 
-/// When the source's pictures change, the canvas stays: colours are passed on as they are, and what has another shape gets bars or is
-/// cut, before the scaler sees it. What has the canvas's shape passes the cutter as it is.
+/// Keeps the canvas when the source's pictures change. Colours are passed on as they are; pictures of another shape get bars or are cut
+/// before the scaler sees them, and pictures of the canvas's shape pass the cutter untouched.
 pub(crate) fn follow_source(
     crop: Option<&gst::Element>,
     scale: &gst::Element,
@@ -48,20 +48,20 @@ pub(crate) fn follow_source(
     Ok(())
 }
 
-/// As the caps say it, or as GStreamer understands caps that do not say it.
+/// The colorimetry as the caps state it, or as GStreamer understands caps that do not state it.
 fn colorimetry(caps: &gst::CapsRef, source: &VideoInfo) -> String {
     let field = |name| caps.structure(0).and_then(|caps| caps.get::<String>(name).ok());
     let colorimetry = field("colorimetry").unwrap_or_else(|| source.colorimetry().to_string());
-    // Typed, because what has no name is written in numbers with colons, which would be read as something else.
+    // The type is given, because a colorimetry without a name is written in numbers with colons, which would be read as something else.
     let mut text = if colorimetry.is_empty() { String::new() } else { format!(",colorimetry=(string){colorimetry}") };
-    // VideoInfo has another idea of it than the caps that it was made of.
+    // VideoInfo may have another chroma site than the caps that it was made from.
     if let Some(chroma_site) = field("chroma-site") {
         text.push_str(&format!(",chroma-site=(string){chroma_site}"));
     }
     text
 }
 
-/// How many times wider than the canvas's the source's shape is, as it is seen: its pixels need not be square.
+/// How many times wider the source's shape is than the canvas's, as it is seen: its pixels need not be square.
 fn shape_ratio(source: &VideoInfo, output: &VideoOutput) -> f64 {
     let par = source.par();
     let pixel = f64::from(par.numer()) / f64::from(par.denom().max(1));
@@ -74,13 +74,13 @@ fn is_other_shape(source: &VideoInfo, output: &VideoOutput) -> bool {
     (shape_ratio(source, output) - 1.0).abs() > SHAPE_TOLERANCE
 }
 
-/// The source's columns to cut off at either side, and its rows at top and bottom, so that the middle has the canvas's shape.
+/// The columns to cut off at either side of the source, and the rows at top and bottom, so that the middle has the canvas's shape.
 fn cut(source: &VideoInfo, output: &VideoOutput) -> (i32, i32) {
     let ratio = shape_ratio(source, output);
     if !is_other_shape(source, output) || !ratio.is_finite() || ratio <= 0.0 {
         return (0, 0);
     }
-    // Even, because chroma has half the lines; and two are left of the flattest picture.
+    // The cut is even, because chroma has half the lines, and leaves two lines of the flattest picture.
     let beyond = |length: u32, stays: f64| {
         let each = (f64::from(length) * (1.0 - stays) / 4.0).floor() as i32 * 2;
         each.min(length.saturating_sub(2).cast_signed() / 4 * 2)

@@ -1,4 +1,4 @@
-//! Raw pictures through a branch's scaling: where they lie on the canvas, as sources of other shapes follow one another.
+//! Sends raw pictures through a branch's scaling, and looks where they lie on the canvas as sources of other shapes follow one another.
 
 use std::str::FromStr;
 
@@ -17,11 +17,11 @@ use crate::recipe_tests::output_of_size;
 const CANVAS: (usize, usize) = (180, 320);
 
 const INSIDE: u8 = 128;
-/// The left eighth of a source.
+/// The luma of a source's left eighth.
 const LEFT: u8 = 60;
-/// The upper eighth of a source, over its left.
+/// The luma of a source's upper eighth, which covers part of the left one.
 const TOP: u8 = 200;
-/// What is not a picture.
+/// The luma of bars.
 const BAR: u8 = 16;
 
 type Source = ((usize, usize), (i32, i32));
@@ -86,10 +86,10 @@ fn on_canvas(fit: Fit, sources: &[Source]) -> Vec<Vec<u8>> {
 #[test]
 fn every_shape_of_source_lies_as_asked() {
     let square = (1, 1);
-    // 9:16 in pixels that are twice as wide as high.
+    // The source of 90x320 is 9:16 in pixels that are twice as wide as high.
     let sources =
         [((640, 360), square), ((180, 320), square), ((640, 480), square), ((90, 320), (2, 1)), ((360, 360), square)];
-    // At the left edge's middle, and in the middle of the upper edge.
+    // Samples the middle of the left edge, and the middle of the upper edge.
     let edges = |fit| -> Vec<(u8, u8)> {
         let pictures = on_canvas(fit, &sources);
         let (width, height) = CANVAS;

@@ -1,4 +1,4 @@
-//! A recipe's steps into elements, and elements into a chain.
+//! Makes a recipe's steps into elements, and elements into a chain.
 
 use gstreamer as gst;
 use gstreamer::glib;
@@ -6,7 +6,7 @@ use gstreamer::prelude::*;
 
 use crate::recipe::{Setting, Step};
 
-/// Why a graph can't be built; the message is for people.
+/// Why a graph can't be built, in words for people.
 #[derive(Debug)]
 pub(crate) struct BuildFault(pub(crate) String);
 
@@ -22,13 +22,13 @@ impl From<gst::StateChangeError> for BuildFault {
     }
 }
 
-/// The first factory of a step that there is.
+/// The first factory of a step that exists here.
 pub(crate) fn find(step: &Step) -> Result<gst::ElementFactory, BuildFault> {
     let there = step.factories.iter().find_map(|name| gst::ElementFactory::find(name));
     there.ok_or_else(|| BuildFault(format!("the GStreamer element {} is not installed", step.factories.join(" or "))))
 }
 
-/// Makes the element of a step; `prefix` tells whose it is.
+/// Makes the element of a step; `prefix` names the branch or source it belongs to.
 pub(crate) fn make(step: &Step, prefix: &str) -> Result<gst::Element, BuildFault> {
     let element = find(step)?.create().name(format!("{prefix}-{}", step.role)).build()?;
     for setting in &step.set {
@@ -37,7 +37,7 @@ pub(crate) fn make(step: &Step, prefix: &str) -> Result<gst::Element, BuildFault
     Ok(element)
 }
 
-/// Checked, because setting what is not there would end the process.
+/// Sets a property. It is looked up first, because setting one that does not exist would end the process.
 fn set(element: &gst::Element, setting: &Setting) -> Result<(), BuildFault> {
     let Setting { property, value, optional } = setting;
     let Some(spec) = element.find_property(property) else {
@@ -50,7 +50,7 @@ fn set(element: &gst::Element, setting: &Setting) -> Result<(), BuildFault> {
     Ok(())
 }
 
-/// A pad that elements of its kind always have.
+/// A pad that elements of this kind always have.
 pub(crate) fn pad(element: &gst::Element, name: &str) -> Result<gst::Pad, BuildFault> {
     element.static_pad(name).ok_or_else(|| BuildFault(format!("{} has no pad {name}", element.name())))
 }
@@ -62,7 +62,7 @@ pub(crate) fn chain(pipeline: &gst::Pipeline, elements: &[gst::Element]) -> Resu
     Ok(())
 }
 
-/// Last first: what is behind is ready when something comes.
+/// Starts elements, the last one first, so that each is ready when something comes.
 pub(crate) fn start(elements: &[gst::Element]) -> Result<(), BuildFault> {
     for element in elements.iter().rev() {
         element.sync_state_with_parent()?;
@@ -70,10 +70,10 @@ pub(crate) fn start(elements: &[gst::Element]) -> Result<(), BuildFault> {
     Ok(())
 }
 
-/// Stops elements and takes them out.
+/// Stops elements and takes them out of the pipeline.
 pub(crate) fn remove(pipeline: &gst::Pipeline, elements: &[gst::Element]) {
     for element in elements {
-        // A sink of a branch that was unlinked has nobody else to stop it.
+        // Nobody else stops the sink of a branch that was unlinked.
         let _ = element.set_state(gst::State::Null);
         let _ = pipeline.remove(element);
     }

@@ -17,10 +17,10 @@ use crate::overlay::LogoSlot;
 use crate::source::Source;
 use crate::tone::ToneMapper;
 
-/// What encoders hold is out in milliseconds; one that hangs must not hold up the others' end.
+/// What encoders hold is out in milliseconds; one that hangs must not hold up the end of the others.
 const END_PATIENCE: Duration = Duration::from_secs(2);
 
-/// One picture and as many sounds as the server takes of a source, with room.
+/// There are one picture and as many sounds as the server takes of a source, and some room.
 const SOURCES_MAX: usize = 64;
 
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(crate) struct Graph {
     plan: WorkerPlan,
     logo: LogoSlot,
     tones: ToneMapper,
-    /// By the source's tracks.
+    /// The sources by their track numbers.
     sources: BTreeMap<u32, Source>,
     branches: BTreeMap<OutputId, Branch>,
 }
@@ -67,7 +67,7 @@ impl Graph {
         &self.pipeline
     }
 
-    /// What the plan no longer has ends, what is new begins, the rest is not touched.
+    /// Follows a plan: what it no longer has ends, what is new begins, and the rest is not touched.
     pub(crate) fn run(&mut self, plan: WorkerPlan) -> Result<(), WorkerFault> {
         let stays = |id: &OutputId| {
             let video = |plan: &WorkerPlan| plan.video.iter().find(|output| output.id == *id).cloned();
@@ -85,17 +85,17 @@ impl Graph {
         self.add_branches()
     }
 
-    /// Lies over the next pictures of every rendition. One that can't be read is no reason to end: there is none then.
+    /// Lays a logo over the next pictures of every rendition. One that can't be read is no reason to end; there is no logo then.
     pub(crate) fn logo(&self, logo: Option<&Logo>) {
         if let Err(fault) = self.logo.put(logo) {
             let _ = writeln!(io::stderr(), "weir-worker: the logo {fault}");
         }
     }
 
-    /// A track of the source begins, or goes on with another configuration.
+    /// Takes a track of the source that begins, or goes on with another configuration.
     pub(crate) fn track(&mut self, track: &TrackConfig) -> Result<(), WorkerFault> {
         if let Some(source) = self.sources.get(&track.track) {
-            // Another codec needs other elements: the server starts another worker then, so this is not met.
+            // Another codec needs other elements. The server starts another worker for it, so this should not happen.
             return match source.reconfigure(track).map_err(fault(None))? {
                 true => Ok(()),
                 false => Err(WorkerFault { output: None, message: "the source's codec changed".to_owned() }),
@@ -124,7 +124,7 @@ impl Graph {
     pub(crate) fn end(&mut self) {
         let (ended, ends) = mpsc::channel();
         let mut awaited = 0;
-        // A parser that never saw a frame complains of its end.
+        // A parser that has seen no frame would report an error at its end.
         for (track, source) in self.sources.iter().filter(|(_, source)| source.is_fed()) {
             for (id, branch) in &self.branches {
                 let sound = self.plan.audio.iter().find(|output| output.id == *id);
@@ -144,7 +144,7 @@ impl Graph {
         }
     }
 
-    /// Begins those of the plan whose source is there and that do not run yet.
+    /// Begins the outputs of the plan whose source is there and that do not run yet.
     fn add_branches(&mut self) -> Result<(), WorkerFault> {
         self.add_video()?;
         self.add_audio()

@@ -2,11 +2,11 @@
 //!
 //! It looks at nothing but the picture's time, so that all renditions, and a worker that is started later, agree without talking.
 
-/// Follows one encoder's pictures.
+/// Decides the keyframes of one encoder's pictures.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyframeClock {
     slot_ns: u64,
-    /// None before the first picture, which is a keyframe anyway.
+    /// The slot of the newest picture; None before the first picture, which is a keyframe anyway.
     slot: Option<u64>,
 }
 
@@ -22,7 +22,8 @@ impl KeyframeClock {
         before.is_some_and(|before| before != slot)
     }
 
-    /// Times that came from milliseconds are up to 0.5 ms early: half a millisecond before the slot is in it.
+    /// The slot that a time is in. Times that came from milliseconds are
+    /// up to 0.5 ms early, so half a millisecond before a slot is in it.
     fn slot_of(&self, pts_ns: u64) -> u64 {
         pts_ns.saturating_add(500_000) / self.slot_ns
     }
@@ -32,7 +33,7 @@ impl KeyframeClock {
 mod tests {
     use super::*;
 
-    /// Which of the pictures at these milliseconds are forced.
+    /// The pictures at these milliseconds that are forced to be keyframes.
     fn forced(gop_ms: u32, pictures: impl IntoIterator<Item = u64>) -> Vec<u64> {
         let mut clock = KeyframeClock::new(gop_ms);
         pictures.into_iter().filter(|ms| clock.opens(ms * 1_000_000)).collect()

@@ -2,33 +2,34 @@
 
 use std::collections::VecDeque;
 
-/// -1 dBTP, as EBU R128 and all who stream ask for; a tenth below, since peaks between samples are estimated.
+/// The ceiling is -1 dBTP, as EBU R128 and streaming platforms ask for,
+/// and a tenth of a dB below, since peaks between samples are estimated.
 const CEILING: f32 = 0.881;
 
-/// Points between two samples that are looked at: BS.1770's fourfold oversampling.
+/// The points from one sample to the next that are looked at: BS.1770 asks for fourfold oversampling.
 const PHASES: usize = 4;
-/// Samples that a point between two is made of; it lies in their middle.
+/// The samples that a point between two samples is computed from; it lies in their middle.
 const TAPS: usize = 12;
 
-/// What it looks ahead, and delays by: 5 ms is short beside a picture, and long beside the period of what can be heard clicking.
+/// The limiter looks ahead, and so delays, by 5 ms: short beside a picture, and long beside the period of what can be heard as a click.
 const AHEAD_PER_SECOND: u32 = 200;
-/// From a peak back to the whole gain: about a fifth of a second.
+/// How fast the gain comes back after a peak: in about a fifth of a second.
 const RELEASE_PER_SECOND: f32 = 5.0;
 
 #[derive(Debug)]
 pub(crate) struct Limiter<const CHANNELS: usize> {
-    /// Frames on their way out.
+    /// The frames on their way out.
     delay: VecDeque<[f32; CHANNELS]>,
     ahead: usize,
     filter: [[f32; TAPS]; PHASES - 1],
-    /// What no point between samples can exceed, times the largest sample.
+    /// A point between samples is at most this many times larger than the largest sample.
     overshoot_max: f32,
-    /// The lowest gain that the frames ahead ask for: with their numbers, lowest first.
+    /// The lowest gains that the frames ahead ask for, with the frames' numbers, the lowest first.
     lowest: VecDeque<(u64, f32)>,
     number: u64,
     held: f32,
     release: f32,
-    /// The gains whose mean is applied, and their sum.
+    /// The gains whose mean is applied.
     gains: VecDeque<f32>,
     sum: f64,
 }
@@ -38,7 +39,7 @@ impl<const CHANNELS: usize> Limiter<CHANNELS> {
         let ahead = (rate_hz / AHEAD_PER_SECOND).max(2 * TAPS as u32) as usize;
         let filter = std::array::from_fn(|phase| taps((phase + 1) as f64 / PHASES as f64));
         let gain_of = |taps: &[f32; TAPS]| taps.iter().map(|tap| tap.abs()).sum::<f32>();
-        // The mean is taken over fewer frames than lie ahead, so that all of them know of the peak that comes out now; a peak
+        // The mean is taken over fewer frames than lie ahead, so that all of its gains know of the peak that comes out now; a peak
         // between samples is known half a filter later.
         let averaged = ahead - TAPS / 2;
         Self {
@@ -55,12 +56,12 @@ impl<const CHANNELS: usize> Limiter<CHANNELS> {
         }
     }
 
-    /// Takes a frame, gives the one of 5 ms ago.
+    /// Takes a frame and gives the one of 5 ms ago.
     pub(crate) fn next(&mut self, frame: [f32; CHANNELS]) -> [f32; CHANNELS] {
         self.delay.push_back(frame);
         let peak = self.peak();
         let wanted = if peak > CEILING { CEILING / peak } else { 1.0 };
-        // The lowest of a window, without looking at all of it each time.
+        // This keeps the lowest gain of the window without looking at all of it each time.
         while self.lowest.pop_back_if(|(_, gain)| *gain >= wanted).is_some() {}
         self.lowest.push_back((self.number, wanted));
         while self.lowest.pop_front_if(|(number, _)| *number + (self.ahead as u64) < self.number).is_some() {}
@@ -74,7 +75,7 @@ impl<const CHANNELS: usize> Limiter<CHANNELS> {
         out.map(|sample| (sample * gain).clamp(-1.0, 1.0))
     }
 
-    /// The highest of the newest frame and of the points between those half a filter ago.
+    /// The highest value of the newest frame, and of the points between samples half a filter ago.
     fn peak(&self) -> f32 {
         let newest = |back: usize| self.delay[self.delay.len() - 1 - back];
         let largest = |frame: [f32; CHANNELS]| frame.iter().fold(0.0f32, |most, sample| most.max(sample.abs()));
@@ -131,7 +132,7 @@ mod tests {
             let out = limited((0..8_000).map(|now| if at.contains(&now) { 4.0 } else { 0.1 }));
             let peak = out.iter().fold(0.0f32, |most, sample| most.max(sample.abs()));
             assert!(peak <= CEILING + 1e-4, "{what}: {peak}");
-            // From where it has come out of its delay.
+            // The first 300 frames are skipped: they lie in the delay.
             let steps = out[300..].windows(2).map(|pair| (pair[1] - pair[0]).abs()).filter(|step| *step < 0.5);
             assert!(steps.fold(0.0, f32::max) < 0.01, "{what}: but for the click itself the gain moves smoothly");
             assert!((out[7_999] - 0.1).abs() < 0.06, "{what}: {}", out[7_999]);
@@ -140,7 +141,7 @@ mod tests {
 
     #[test]
     fn peaks_between_samples_are_seen() {
-        // A quarter of the rate, sampled beside its peaks: samples of 1.0 are a wave of 1.414.
+        // A wave of a quarter of the rate, sampled beside its peaks: its samples of 1.0 belong to a wave of 1.414.
         let wave = |at: u32| (f64::from(at) * std::f64::consts::FRAC_PI_2 + std::f64::consts::FRAC_PI_4).sin() as f32;
         let out = limited((0..9_600).map(|at| wave(at) * std::f32::consts::SQRT_2));
         let peak = out[4_800..].iter().fold(0.0f32, |most, sample| most.max(sample.abs()));

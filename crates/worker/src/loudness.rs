@@ -1,5 +1,5 @@
-//! Sound brought to a loudness (EBU R128) as it goes by: measured before, a gain that moves slowly, and a limiter behind it. No
-//! GStreamer.
+//! Brings sound to a loudness (EBU R128) as it passes: it is measured first, then gets
+//! a gain that moves slowly, and a limiter behind it. There is no GStreamer here.
 
 use ebur128::{EbuR128, Mode};
 use weir_pipeline::AudioOutput;
@@ -10,32 +10,34 @@ use crate::limiter::Limiter;
 const CHANNELS: usize = AudioOutput::CHANNELS as usize;
 const BYTES_PER_SAMPLE: usize = size_of::<f32>();
 
-/// How often the gain is thought over: R128's momentary loudness is that of the last 400 ms.
+/// How often the gain is decided anew: R128's momentary loudness is that of the last 400 ms.
 const LOOK_EVERY_FRAMES: usize = AudioOutput::SAMPLE_RATE_HZ as usize / 10;
-/// What is quieter than this is silence, or a room's noise: it says nothing of how loud the programme is, and is not raised further.
+/// Sound that is quieter than this is silence, or a room's noise: it
+/// says nothing of how loud the programme is, and is not raised further.
 const GATE_LUFS: f64 = -50.0;
-/// What is so much quieter than the rest is a pause in it (R128 takes 10 LU off its integrated loudness; we know less of it).
+/// Sound that is so much quieter than the rest is a pause (R128 excludes what
+/// is 10 LU below its integrated loudness; we know less of the programme).
 const GATE_BELOW_LU: f64 = 15.0;
-/// The programme's loudness is a mean over about so long: longer than a sentence, shorter than a song.
+/// The programme's loudness is a mean over this many looks, ten seconds: longer than a sentence, shorter than a song.
 const MEMORY_LOOKS: f64 = 100.0;
-/// A listener hears no more than that somebody speaks up.
+/// The gain moves so slowly that a listener only hears somebody speak up.
 const SLEW_DB_PER_SECOND: f64 = 1.0;
-/// More brings up the noise of the recording.
+/// A higher gain brings up the noise of the recording.
 const GAIN_MAX_DB: f64 = 24.0;
 const GAIN_MIN_DB: f64 = -36.0;
 
 pub(crate) struct Leveller {
     target_lufs: f64,
     meter: EbuR128,
-    /// Frames since the last look.
+    /// The frames since the gain was last decided.
     unlooked: usize,
-    /// The programme's mean power as loudness has it, and how many looks are in it, [`MEMORY_LOOKS`] at most.
+    /// The programme's mean power, weighted as loudness is, and how many looks are in it, [`MEMORY_LOOKS`] at most.
     power: f64,
     looks: f64,
     gain_db: f64,
     wanted_db: f64,
     limiter: Limiter<CHANNELS>,
-    /// Reused from buffer to buffer.
+    /// A buffer that is reused from call to call.
     samples: Vec<f32>,
 }
 
@@ -55,11 +57,11 @@ impl Leveller {
         })
     }
 
-    /// A buffer of F32LE, interleaved.
+    /// Processes a buffer of interleaved F32LE.
     pub(crate) fn process_bytes(&mut self, bytes: &mut [u8]) {
         let mut samples = std::mem::take(&mut self.samples);
         samples.clear();
-        // What is no number would stay in the meter's filters for ever.
+        // A sample that is not a finite number would stay in the meter's filters for ever.
         let number = |bytes: &[u8; BYTES_PER_SAMPLE]| Some(f32::from_le_bytes(*bytes)).filter(|it| it.is_finite());
         samples.extend(bytes.as_chunks().0.iter().map(|bytes| number(bytes).unwrap_or_default()));
         self.process(&mut samples);
@@ -69,13 +71,13 @@ impl Leveller {
         self.samples = samples;
     }
 
-    /// Interleaved; finite.
+    /// Processes interleaved samples, which must be finite.
     pub(crate) fn process(&mut self, samples: &mut [f32]) {
         let mut rest = samples.as_chunks_mut::<CHANNELS>().0;
         while !rest.is_empty() {
             let (now, later) = rest.split_at_mut(rest.len().min(LOOK_EVERY_FRAMES - self.unlooked));
             rest = later;
-            // It refuses only what is no whole number of frames.
+            // The meter only refuses what is not a whole number of frames.
             let _ = self.meter.add_frames_f32(now.as_flattened());
             self.amplify(now);
             self.unlooked += now.len();
@@ -86,7 +88,7 @@ impl Leveller {
         }
     }
 
-    /// The gain moves with every frame: a step would be a click.
+    /// Applies the gain, which moves with every frame: a step would be a click.
     fn amplify(&mut self, frames: &mut [[f32; CHANNELS]]) {
         let step_db = SLEW_DB_PER_SECOND / f64::from(AudioOutput::SAMPLE_RATE_HZ);
         let mut gain = ratio(self.gain_db);
@@ -108,11 +110,11 @@ impl Leveller {
         let loudness = self.meter.loudness_momentary().unwrap_or(f64::NEG_INFINITY);
         let pause = self.looks > 0.0 && loudness < self.programme_lufs() - GATE_BELOW_LU;
         if loudness < GATE_LUFS || pause {
-            // A pause that lasts is no pause: what was loud is forgotten little by little.
+            // A pause that lasts is the programme: what was loud is forgotten little by little.
             self.looks = if loudness < GATE_LUFS { self.looks } else { (self.looks - 1.0).max(0.0) };
             return;
         }
-        // A plain mean at first, so that it does not take its whole memory to know how loud a source is.
+        // At first it is a plain mean, so that the loudness of a source is known long before the whole memory is filled.
         self.looks = (self.looks + 1.0).min(MEMORY_LOOKS);
         self.power += (10f64.powf(loudness / 10.0) - self.power) / self.looks;
         self.wanted_db = (self.target_lufs - self.programme_lufs()).clamp(GAIN_MIN_DB, GAIN_MAX_DB);
@@ -123,7 +125,7 @@ impl Leveller {
     }
 }
 
-/// Of decibels.
+/// The ratio of amplitudes that a number of decibels stands for.
 fn ratio(db: f64) -> f64 {
     10f64.powf(db / 20.0)
 }
@@ -157,7 +159,7 @@ mod tests {
         20.0 * meter.true_peak(0).unwrap().max(meter.true_peak(1).unwrap()).log10()
     }
 
-    /// In pieces as decoders give them.
+    /// Levels the samples in pieces as decoders give them.
     fn levelled(target: f64, mut samples: Vec<f32>) -> Vec<f32> {
         let mut leveller = Leveller::new(target).unwrap();
         samples.chunks_mut(1024 * CHANNELS).for_each(|piece| leveller.process(piece));
@@ -181,7 +183,7 @@ mod tests {
     fn the_gain_never_jumps() {
         let out = levelled(-14.0, [sine(-30.0, 5), sine(-18.0, 10), sine(-30.0, 5)].concat());
         let whole = [sine(-30.0, 5), sine(-18.0, 10), sine(-30.0, 5)].concat();
-        // By the second: what was changed at most.
+        // The gain of each second.
         let gains: Vec<f64> =
             (0..20).map(|at| lufs(seconds(&out, at..at + 1)) - lufs(seconds(&whole, at..at + 1))).collect();
         for pair in gains.windows(2) {
@@ -195,7 +197,7 @@ mod tests {
         assert!(silent.iter().all(|sample| *sample == 0.0));
         let noise = levelled(-14.0, sine(-55.0, 10));
         assert!((lufs(seconds(&noise, 5..10)) - -55.0).abs() < 0.5);
-        // A pause keeps the gain that it had.
+        // During a pause the gain stays as it was.
         let out = levelled(-23.0, [sine(-23.0, 5), sine(-60.0, 20), sine(-23.0, 3)].concat());
         assert!((lufs(seconds(&out, 20..25)) - -60.0).abs() < 1.0);
         assert!((lufs(seconds(&out, 25..28)) - -23.0).abs() < 1.0);
@@ -210,7 +212,7 @@ mod tests {
 
     #[test]
     fn nothing_is_clipped() {
-        // Quiet for long, so that the gain is high; then as loud as can be.
+        // The sound is quiet for long, so that the gain is high, and then as loud as can be.
         let out = levelled(-14.0, [sine(-36.0, 24), sine(0.0, 4)].concat());
         let peak = true_peak_db(&out);
         assert!(peak <= -0.9, "{peak} dBTP");

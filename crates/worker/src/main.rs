@@ -1,4 +1,4 @@
-//! The worker: runs one stream's plan in GStreamer, in a process of its own, for as long as its server holds the other end.
+//! The worker: it runs one stream's plan in GStreamer, in a process of its own, for as long as its server holds the other end.
 //!
 //! Its standard input is one end of a Unix socket pair. It is meant to be killed: nothing in it outlives it.
 
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     let Some(job) = WorkerJob::of_arguments(&arguments) else {
         return ended(Err(io::Error::other("it is started by weir, not by hand")));
     };
-    // Before GStreamer is there, which starts threads, and before anything from outside is read.
+    // The process is confined before GStreamer starts threads, and before anything from outside is read.
     let confinement = weir_pipeline::confine(&job);
     ended(match job {
         WorkerJob::Stream => socket().and_then(serve::serve),
@@ -61,7 +61,7 @@ fn ended(outcome: io::Result<()>) -> ExitCode {
 /// The server's socket, which is our standard input.
 fn socket() -> io::Result<UnixStream> {
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    // Whoever starts this by hand has a terminal there.
+    // Whoever starts this by hand has a terminal as standard input.
     socket.peer_addr().map_err(|_| io::Error::other("it is started by weir, not by hand"))?;
     Ok(socket)
 }

@@ -1,4 +1,4 @@
-//! The way to the server: whole messages from any thread, and what has been sent so far.
+//! The direction to the server: it takes whole messages from any thread, and counts what has been sent.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, IoSlice, Write};
@@ -9,10 +9,10 @@ use std::time::Instant;
 use bytes::BytesMut;
 use weir_pipeline::{Message, OutputId, OutputProgress, WorkerProgress, encode};
 
-/// Pictures on their way whose times are remembered: two seconds at 60 fps.
+/// The times of this many pictures on their way are remembered: two seconds at 60 fps.
 const UNDER_WAY_MAX: usize = 120;
 
-/// Clones share it.
+/// All clones send to the same socket.
 #[derive(Clone, Debug)]
 pub(crate) struct Outbox {
     socket: Arc<Mutex<Socket>>,
@@ -29,7 +29,7 @@ struct Socket {
 struct Tally {
     pictures_in: u64,
     pictures_decoded: u64,
-    /// When pictures came in, by their time.
+    /// When each picture came in, with its time on the stream.
     under_way: VecDeque<(i64, Instant)>,
     outputs: BTreeMap<OutputId, OutputTally>,
 }
@@ -48,7 +48,7 @@ impl Outbox {
         Self { socket: Arc::new(Mutex::new(socket)), tally: Arc::default() }
     }
 
-    /// Waits while the server does not read: the branch that is ahead stops, nothing piles up.
+    /// Sends a message, and waits while the server does not read: the branch that is ahead stops, and nothing piles up.
     pub(crate) fn send(&self, message: &Message) -> io::Result<()> {
         let mut socket = lock(&self.socket);
         let Socket { stream, head } = &mut *socket;
@@ -96,7 +96,7 @@ impl Outbox {
         lock(&self.tally).outputs.remove(&id);
     }
 
-    /// How it stands, and the latencies since this was asked last.
+    /// The counts so far, and the latencies since this was last called.
     pub(crate) fn progress(&self) -> WorkerProgress {
         let mut tally = lock(&self.tally);
         let outputs = tally.outputs.iter_mut().map(|(id, output)| {

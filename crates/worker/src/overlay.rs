@@ -1,4 +1,4 @@
-//! A logo laid over pictures in system memory, right before they are encoded: scaled once for its canvas, then blended.
+//! Lays a logo over pictures in system memory right before they are encoded: it is scaled once for its canvas, then blended.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,13 +10,13 @@ use weir_pipeline::{Logo, LogoFault, LogoPixels};
 
 use crate::element::{BuildFault, pad};
 
-/// The logo in force, shared by all branches: what is put here lies over their next pictures.
+/// The logo in force, shared by all branches: one that is put here lies over their next pictures.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LogoSlot {
     current: Arc<Mutex<Option<Arc<Placed>>>>,
 }
 
-/// Compared by its address: each that is put into the slot is another.
+/// A logo with its place. It is compared by its address, as each one that is put into the slot is another.
 #[derive(Debug)]
 struct Placed {
     placement: LogoPlacement,
@@ -39,7 +39,7 @@ impl LogoSlot {
     }
 }
 
-/// Lays whatever is in the slot over what goes into `encode`. Without a logo nothing is touched or copied.
+/// Lays the logo of the slot over the pictures that go into `encode`. Without a logo nothing is touched or copied.
 pub(crate) fn lay_over(encode: &gst::Element, slot: &LogoSlot) -> Result<(), BuildFault> {
     let slot = slot.clone();
     let mut info: Option<VideoInfo> = None;
@@ -60,7 +60,7 @@ pub(crate) fn lay_over(encode: &gst::Element, slot: &LogoSlot) -> Result<(), Bui
             ready = Some((placed, stamp));
         }
         if let (Some(buffer), Some((_, stamp))) = (probe.buffer_mut(), &ready) {
-            // Copied where others hold the same picture: branches that do not scale share the decoder's.
+            // The picture is copied where others hold it, too: branches that do not scale share the decoder's.
             if let Ok(mut frame) = VideoFrameRef::from_buffer_ref_writable(buffer.make_mut(), info) {
                 stamp.lay_over(&mut frame);
             }
@@ -76,7 +76,7 @@ pub(crate) fn lay_over(encode: &gst::Element, slot: &LogoSlot) -> Result<(), Bui
     Ok(())
 }
 
-/// A logo made ready for one canvas: for each of its planes what stays of the picture, and what is added to it.
+/// A logo made ready for one canvas: for each plane, what stays of the picture and what is added to it.
 #[derive(Debug)]
 pub(crate) struct Stamp {
     planes: Vec<Plane>,
@@ -87,11 +87,11 @@ struct Plane {
     x: usize,
     y: usize,
     width: usize,
-    /// Line by line.
+    /// The samples, line by line.
     samples: Vec<Sample>,
 }
 
-/// The picture's value times `keep` plus `add`, both of 256.
+/// The new value is the picture's value times `keep`, plus `add`, both in 256ths.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sample {
     keep: u16,
@@ -105,7 +105,7 @@ impl Stamp {
         let colours = Colours::of(info);
         let mut planes = Vec::new();
         for component in 0..info.n_components().min(3) {
-            // Chroma has half the samples: each stands for four pixels.
+            // Chroma has half the samples, so each stands for four pixels.
             let (by_x, by_y) = (
                 1_usize << info.format_info().w_sub()[component as usize],
                 1_usize << info.format_info().h_sub()[component as usize],
@@ -137,7 +137,7 @@ impl Stamp {
             let shift = frame.format_info().shift()[component as usize];
             let wide = frame.comp_depth(component) > 8;
             let (stride, step) = (frame.comp_stride(component) as usize, frame.comp_pstride(component) as usize);
-            // For P010 GStreamer (1.22) says that the second chroma sample is a byte behind the first, not two.
+            // GStreamer 1.22 says of P010 that the second chroma sample is one byte behind the first; it is two.
             let offset = frame.comp_poffset(component).next_multiple_of(if wide { 2 } else { 1 });
             let first = offset as usize + plane.y * stride + plane.x * step;
             let Ok(data) = frame.plane_data_mut(frame.comp_plane(component)) else { return };
@@ -160,7 +160,8 @@ impl Stamp {
     }
 }
 
-/// Where it lies on the canvas and how large, in even numbers: chroma has half the samples. It is made smaller where it would not fit.
+/// Where the logo lies on the canvas and how large it is, in even numbers, as
+/// chroma has half the samples. It is made smaller where it would not fit.
 pub(crate) fn place(
     pixels: &LogoPixels,
     placement: LogoPlacement,
@@ -186,8 +187,8 @@ pub(crate) fn place(
     (x / 2 * 2, y / 2 * 2, width, height)
 }
 
-/// Each new pixel is the mean of those that it covers, premultiplied: red, green, blue, alpha from 0 to 1. A logo is usually larger
-/// than it is shown, where taking single pixels would alias.
+/// Scales the logo to premultiplied red, green, blue and alpha from 0 to 1. Each new pixel is the mean of those that it covers: a logo is
+/// usually larger than it is shown, and taking single pixels would alias.
 fn scaled(pixels: &LogoPixels, width: usize, height: usize) -> Vec<[f32; 4]> {
     let (source_width, source_height) = (pixels.width as usize, pixels.height as usize);
     let columns: Vec<_> = (0..width).map(|at| covered(at, width, source_width)).collect();
@@ -227,7 +228,7 @@ fn covered(at: usize, length: usize, source: usize) -> Vec<(usize, f32)> {
 struct Colours {
     red: f32,
     blue: f32,
-    /// Of luma: where black is, and how far white is from it; of chroma: half its range, around its middle.
+    /// For luma: where black is, and how far white is from it. For chroma: half of its range, around its middle.
     black: f32,
     white: f32,
     middle: f32,
@@ -250,7 +251,7 @@ impl Colours {
         Self { red, blue, black: black * scale, white: white * scale, middle: 128.0 * scale, reach: reach * scale }
     }
 
-    /// Of premultiplied red, green, blue and alpha: that component's value, premultiplied too.
+    /// The value of a component for premultiplied red, green, blue and alpha; it is premultiplied, too.
     fn component(&self, component: usize, [red, green, blue, alpha]: [f32; 4]) -> f32 {
         let luma = self.red * red + (1.0 - self.red - self.blue) * green + self.blue * blue;
         match component {

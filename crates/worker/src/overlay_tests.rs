@@ -1,4 +1,4 @@
-//! Logos on raw pictures: the place, the colours, what shines through, and that nobody else's picture is touched.
+//! Logos on raw pictures: the place, the colours, what shines through, and that no other branch's picture is touched.
 
 use gstreamer as gst;
 use gstreamer_video::{VideoColorimetry, VideoFormat, VideoFrameExt, VideoFrameRef, VideoInfo};
@@ -49,7 +49,7 @@ fn near(found: [u16; 3], expected: [u16; 3]) -> bool {
 fn a_logo_lies_in_its_corner_in_the_colours_of_the_picture() {
     let canvas = (160, 90);
     let red = pixels(400, 200, [255, 0, 0, 255]);
-    // What ffmpeg and others make of pure red.
+    // The expected values are those that ffmpeg and others give for pure red.
     for (format, colorimetry, expected) in [
         (VideoFormat::I420, "bt709", [63, 102, 240]),
         (VideoFormat::Nv12, "bt709", [63, 102, 240]),

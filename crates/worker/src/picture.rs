@@ -1,4 +1,4 @@
-//! An encoder's byte stream into the hub's form: NAL units with lengths, parameter sets beside them; AV1's units with sizes.
+//! Turns an encoder's byte stream into the hub's form: NAL units with lengths and parameter sets beside them, or AV1's units with sizes.
 
 use bytes::{Bytes, BytesMut};
 use weir_media::Codec;
@@ -7,7 +7,7 @@ use weir_media::codec::h265::HevcConfig;
 use weir_media::codec::nal;
 use weir_media::codec::obu::TemporalUnit;
 
-/// Follows one output's pictures.
+/// Converts one output's pictures.
 #[derive(Debug)]
 pub(crate) struct Pictures {
     codec: Codec,
@@ -18,7 +18,7 @@ pub(crate) struct Pictures {
 /// One picture in the hub's form.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Picture {
-    /// The configuration record, where it is another than before.
+    /// The configuration record, where it differs from the one before.
     pub(crate) config: Option<Bytes>,
     pub(crate) payload: Bytes,
 }
@@ -36,7 +36,7 @@ impl Pictures {
         Self { codec, config: Bytes::new() }
     }
 
-    /// None when there is nothing in it that could be decoded.
+    /// Converts a picture; None when nothing in it could be decoded.
     pub(crate) fn read(&mut self, data: &[u8]) -> Option<Picture> {
         if self.codec == Codec::Av1 {
             return self.temporal_unit(data);
@@ -62,7 +62,7 @@ impl Pictures {
                 Codec::H265 => HevcConfig::build(&video, &sequence, &picture),
                 _ => AvcConfig::build(&sequence, &picture),
             };
-            // Ours made it: what can't be read would be a fault of the encoder.
+            // Our own encoder made it: a record that can't be read is the encoder's fault.
             let config = config.ok()?;
             if config != self.config {
                 self.config = config.clone();
@@ -73,7 +73,7 @@ impl Pictures {
     }
 
     fn temporal_unit(&mut self, data: &[u8]) -> Option<Picture> {
-        // Ours made it, as above.
+        // Our own encoder made this, too.
         let TemporalUnit { config, payload } = TemporalUnit::read(data).ok()?;
         let config = config.filter(|config| *config != self.config);
         if let Some(config) = &config {

@@ -1,4 +1,4 @@
-//! One encoder or decoder tried on some pictures, for the server that wants to know what this machine can do.
+//! Tries one encoder or decoder on some pictures, for the server that wants to know what this machine can do.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -16,20 +16,20 @@ use weir_pipeline::{
 use crate::element::{BuildFault, chain, find, make};
 use crate::recipe::{self, Step};
 
-/// How many pictures, and how large.
+/// The number and size of the pictures of a try.
 struct Try {
     pictures: u32,
     width: u32,
     height: u32,
 }
 
-/// Sizes below this are refused by some hardware.
+/// Whether an encoder works; some hardware refuses smaller pictures.
 const WHETHER: Try = Try { pictures: 10, width: 320, height: 192 };
-/// Enough for a figure in CPU times that have steps of 10 ms.
+/// How fast the machine is: so many pictures give a figure in CPU times that have steps of 10 ms.
 const HOW_FAST: Try = Try { pictures: 60, width: 640, height: 360 };
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// Prints what there is to be tried.
+/// Prints what GStreamer has here to be tried.
 pub(crate) fn inventory() -> io::Result<()> {
     gst::init().map_err(io::Error::other)?;
     let (major, minor, ..) = gst::version();
@@ -44,13 +44,13 @@ pub(crate) fn inventory() -> io::Result<()> {
     say(&Inventory { gstreamer, missing: missing.collect(), plugins: plugins(), cpu: cpu() })
 }
 
-/// ARM has no such line: there the speed is measured anew with each release only.
+/// The CPU's name. ARM has no such line; there the speed is only measured anew with each release.
 fn cpu() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     Some(text.lines().find(|line| line.starts_with("model name"))?.split_once(':')?.1.trim().to_owned())
 }
 
-/// The plugins that encoders and decoders come from: another version may do what an earlier one did not.
+/// The plugins that encoders and decoders come from, with their versions: another version may do what an earlier one did not.
 fn plugins() -> BTreeMap<String, String> {
     let ours = |element: &str| {
         let plugin = gst::ElementFactory::find(element)?.plugin()?;
@@ -67,7 +67,7 @@ fn plugins() -> BTreeMap<String, String> {
     elements.filter_map(ours).collect()
 }
 
-/// Prints the proof of an encoder's file, or of decoding in a card's memory.
+/// Prints the proof of an encoder file, or of one of the other things that are proven.
 pub(crate) fn prove(what: &str) -> io::Result<()> {
     gst::init().map_err(io::Error::other)?;
     let cpu = || Usage::of(std::process::id()).map(|usage| usage.cpu);
@@ -83,7 +83,7 @@ pub(crate) fn prove(what: &str) -> io::Result<()> {
     })
 }
 
-/// Answers the server.
+/// Prints the answer for the server.
 pub(crate) fn say(value: &impl serde::Serialize) -> io::Result<()> {
     let text = serde_json::to_string(value).map_err(io::Error::other)?;
     writeln!(io::stdout(), "{text}")
@@ -124,9 +124,9 @@ fn steps(what: &str) -> Result<Vec<Step>, BuildFault> {
     Ok(steps)
 }
 
-/// Runs to the end of the pictures.
+/// Runs a graph to the end of its pictures.
 fn run(steps: &[Step]) -> Result<(), BuildFault> {
-    // Taking it down could hang in a driver, and the process ends with its answer.
+    // Taking the pipeline down could hang in a driver, and the process ends with its answer anyway.
     let pipeline = ManuallyDrop::new(gst::Pipeline::new());
     let mut elements = Vec::new();
     for (number, step) in steps.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! The graph as plain data: which elements with which properties make a plan's branches. No GStreamer, so tests can read it.
+//! The graph as plain data: the elements and properties that a plan's
+//! branches are made of. There is no GStreamer here, so tests can read it.
 
 use std::fmt::Display;
 
@@ -6,12 +7,12 @@ use weir_media::Codec;
 use weir_model::{AudioCodec, Fit, PictureSettings, RateControl, VideoCodec};
 use weir_pipeline::{AudioOutput, EncoderFile, Fps, Memory, Value, VideoOutput};
 
-/// One element.
+/// One element of a graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
-    /// What it is here: its name ends in this.
+    /// What the element does here; its name ends in this.
     pub(crate) role: &'static str,
-    /// The first of these that exists.
+    /// The names of factories; the first that exists is taken.
     pub(crate) factories: Vec<String>,
     pub(crate) set: Vec<Setting>,
 }
@@ -20,7 +21,7 @@ pub(crate) struct Step {
 pub(crate) struct Setting {
     pub(crate) property: String,
     pub(crate) value: String,
-    /// Left out where the element does not have it.
+    /// The setting is left out where the element does not have the property.
     pub(crate) optional: bool,
 }
 
@@ -47,16 +48,16 @@ impl Step {
     }
 }
 
-/// The rate control's buffer: a second for CBR, which is what platforms expect; 0.6 s where bits may be saved.
+/// The size of the rate control's buffer: a second for CBR, as platforms expect; 0.6 s for VBR, which may save bits.
 const CBR_BUFFER_MS: u32 = 1000;
 const VBR_BUFFER_MS: u32 = 600;
 
-/// Where the source's rate is not known; only the safety net beside our clock depends on it.
+/// The frame rate assumed where the source's is not known; only the safety net beside our keyframe clock depends on it.
 const FPS_ASSUMED: f64 = 60.0;
 
-/// Pictures that may wait in front of a branch: enough for branches to run beside one another, and at 30 fps 133 ms.
+/// At most this many pictures wait in front of a branch: enough for branches to run beside one another, and 133 ms at 30 fps.
 const QUEUE_PICTURES: u32 = 4;
-/// Sound is in pieces of about 21 ms.
+/// Sound comes in pieces of about 21 ms.
 const QUEUE_SOUNDS: u32 = 16;
 
 fn queue(buffers: u32) -> Step {
@@ -67,7 +68,7 @@ fn queue(buffers: u32) -> Step {
         .set("silent", true)
 }
 
-/// From the source's frames to raw pictures in that memory.
+/// The steps from the source's frames to raw pictures in that memory.
 pub(crate) fn video_source(codec: Codec, decode_in: Memory) -> Vec<Step> {
     let (parser, software, cuda, va): (&str, &[&str], &[&str], &[&str]) = match codec {
         Codec::H265 => ("h265parse", &["avdec_h265"], &["nvh265dec", "nvh265sldec"], &["vah265dec"]),
@@ -82,15 +83,15 @@ pub(crate) fn video_source(codec: Codec, decode_in: Memory) -> Vec<Step> {
     };
     let mut steps = vec![Step::new("parse", parser), Step::any("decode", decoder)];
     if decode_in == Memory::System {
-        // Lets progressive pictures through as they are. Of others it makes one picture of two fields, so that a rendition has as many
-        // as its source says: one of each would be twice the encoders' work, which nobody asked for.
+        // The deinterlacer lets progressive pictures through as they are. Of the others it makes one picture from two fields, so that a
+        // rendition has as many as its source says; a picture from each field would double the encoders' work, which nobody asked for.
         steps.push(Step::new("deinterlace", "deinterlace").set("method", "yadif").set("fields", "top"));
     }
     steps.push(Step::new("tee", "tee").set("allow-not-linked", true));
     steps
 }
 
-/// From the source's sound to what all encoders of sound take.
+/// The steps from the source's sound to what all encoders of sound take.
 pub(crate) fn audio_source(codec: Codec) -> Vec<Step> {
     let (parser, decoders): (&str, &[&str]) = match codec {
         Codec::Opus => ("opusparse", &["opusdec", "avdec_opus"]),
@@ -115,7 +116,7 @@ pub(crate) fn audio_source(codec: Codec) -> Vec<Step> {
     ]
 }
 
-/// One picture encode, from the tee on.
+/// The steps of one picture encode, from the tee on.
 pub(crate) fn video_branch(output: &VideoOutput, file: &EncoderFile, decode_in: Memory) -> Vec<Step> {
     let mut steps = vec![queue(QUEUE_PICTURES)];
     if let Some(fps) = output.fps() {
@@ -126,7 +127,7 @@ pub(crate) fn video_branch(output: &VideoOutput, file: &EncoderFile, decode_in: 
     steps.extend(scaling(decode_in, file.memory, output.picture.fit));
     steps.push(Step::new("size", "capsfilter").set("caps", size_caps(output, file.memory, "")));
     if output.overlaid {
-        // Scaled on the card first: what comes down is no larger than the canvas. Encoders take either memory.
+        // The card scales first, so that what comes down is no larger than the canvas. These encoders take either memory.
         match file.memory {
             Memory::System => {}
             Memory::Cuda => steps.push(Step::new("overlay-download", "cudadownload")),
@@ -141,19 +142,20 @@ pub(crate) fn video_branch(output: &VideoOutput, file: &EncoderFile, decode_in: 
     }
     steps.push(encoder(output, file));
     if file.codec == VideoCodec::Av1 {
-        // Not all of these encoders say which form of the stream they give.
+        // Not all AV1 encoders say which form of the stream they give.
         steps.push(Step::new("parse", "av1parse"));
     }
     steps.push(Step::new("caps", "capsfilter").set("caps", encoded_caps(output, file)));
     steps
 }
 
-/// Each rung scales from the source: in a cascade the lower ones lose up to 2 dB, and it is no cheaper.
+/// The steps that scale. Each rung scales from the source: in a cascade the lower ones lose up to 2 dB, and it is no cheaper.
 fn scaling(decode_in: Memory, encode_in: Memory, fit: Fit) -> Vec<Step> {
     if fit != Fit::Crop {
         return only_scaling(decode_in, encode_in);
     }
-    // No element of 1.22 to 1.28 cuts in a card's memory, so these pictures come down. Cut before they are scaled: what nobody sees is not.
+    // No element of GStreamer 1.22 to 1.28 cuts pictures in a card's memory, so they
+    // come down. They are cut before they are scaled, as nobody sees what is cut off.
     let mut steps = match decode_in {
         Memory::System => vec![],
         Memory::Cuda => vec![Step::new("download", "cudadownload")],
@@ -164,16 +166,16 @@ fn scaling(decode_in: Memory, encode_in: Memory, fit: Fit) -> Vec<Step> {
     steps
 }
 
-/// vapostproc reads and gives either memory.
+/// Brings pictures into system memory; vapostproc reads and gives either memory.
 fn va_download() -> Vec<Step> {
     vec![Step::new("download", "vapostproc"), Step::new("download-caps", "capsfilter").set("caps", "video/x-raw")]
 }
 
 fn only_scaling(decode_in: Memory, encode_in: Memory) -> Vec<Step> {
-    // `bilinear2`, because plain bilinear aliases beyond 2:1. Of pictures that have our format already it converts nothing; others, of ten
-    // bits or 4:2:2, `videoscale` would refuse.
+    // The method is `bilinear2`, because plain bilinear aliases beyond 2:1. The element converts nothing of pictures that have our format
+    // already; `videoscale` would refuse others, of ten bits or 4:2:2.
     let videoscale = || Step::new("scale", "videoconvertscale").set("method", "bilinear2").set("add-borders", false);
-    // It converts as well, which decoded pictures of ten bits need.
+    // The element converts formats as well, which decoded pictures of ten bits need.
     let cudascale = || Step::any("scale", &["cudaconvertscale", "cudascale"]).set_if_there("add-borders", false);
     let vapostproc = || Step::new("scale", "vapostproc").set_if_there("add-borders", false);
     match (decode_in, encode_in) {
@@ -195,8 +197,8 @@ pub(crate) fn has_ten_bits(output: &VideoOutput) -> bool {
     output.picture.profile.as_deref() == Some("main10")
 }
 
-/// The canvas. `colorimetry` is what the decoder says, in caps' words; it is filled in when that is known. Without it SD sizes
-/// would be converted to BT.601, pixel by pixel, which costs 20 % and changes the picture.
+/// The caps of the canvas. `colorimetry` is what the decoder states, in caps' words, and is filled in when that is known. Without it SD
+/// sizes would be converted to BT.601, pixel by pixel, which costs 20 % and changes the picture.
 pub(crate) fn size_caps(output: &VideoOutput, memory: Memory, colorimetry: &str) -> String {
     let format = match (memory, has_ten_bits(output)) {
         (Memory::System, false) => ",format=I420",
@@ -220,7 +222,7 @@ fn encoder(output: &VideoOutput, file: &EncoderFile) -> Step {
         RateControl::Vbr => (&file.set.vbr, VBR_BUFFER_MS),
     };
     for (property, value) in file.set.always.iter().chain(sets) {
-        // `qos` belongs to the base class of newer versions.
+        // Only newer versions have `qos` here: it belongs to their base class.
         step = match property.as_str() {
             "qos" => step.set_if_there(property, text(value, output)),
             _ => step.set(property, text(value, output)),
@@ -248,7 +250,7 @@ fn text(value: &Value, output: &VideoOutput) -> String {
 fn encoded_caps(output: &VideoOutput, file: &EncoderFile) -> String {
     let (media, default) = match output.picture.codec {
         VideoCodec::H265 => ("video/x-h265,stream-format=byte-stream,alignment=au", "main"),
-        // The parser says the profile.
+        // The parser states the profile of AV1.
         VideoCodec::Av1 => return "video/x-av1,stream-format=obu-stream,alignment=tu".to_owned(),
         VideoCodec::H264 => ("video/x-h264,stream-format=byte-stream,alignment=au", "high"),
     };
@@ -257,7 +259,7 @@ fn encoded_caps(output: &VideoOutput, file: &EncoderFile) -> String {
     format!("{media},profile={profile}")
 }
 
-/// Pictures to try an encoder with.
+/// The pictures that an encoder is tried with.
 pub(crate) fn test_pictures(count: u32, width: u32, height: u32) -> Vec<Step> {
     let caps = format!("video/x-raw,format=I420,width={width},height={height},framerate=30/1,colorimetry=bt709");
     vec![
@@ -266,23 +268,23 @@ pub(crate) fn test_pictures(count: u32, width: u32, height: u32) -> Vec<Step> {
     ]
 }
 
-/// One encode of sound, from the tee on.
+/// The steps of one encode of sound, from the tee on.
 pub(crate) fn audio_branch(output: &AudioOutput) -> Vec<Step> {
     let bits = u64::from(output.sound.bitrate_kbps) * 1000;
     let encode = Step::new("encode", AudioOutput::element(output.sound.codec)).set("bitrate", bits);
     match output.sound.codec {
         AudioCodec::Aac => vec![queue(QUEUE_SOUNDS), encode],
-        // It takes whole numbers only.
+        // The Opus encoder takes whole numbers only.
         AudioCodec::Opus => vec![queue(QUEUE_SOUNDS), Step::new("whole", "audioconvert"), encode],
     }
 }
 
-/// Sound to try an encoder with: half a second.
+/// Half a second of sound that an encoder is tried with.
 pub(crate) fn test_sound() -> Vec<Step> {
     vec![Step::new("sound", "audiotestsrc").set("num-buffers", 24).set("samplesperbuffer", 1024)]
 }
 
-/// As one would write it for gst-launch: what people review.
+/// The steps as one would write them for gst-launch, which is what people review.
 #[cfg(test)]
 pub(crate) fn shown(steps: &[Step]) -> String {
     let step = |step: &Step| {

@@ -1,4 +1,4 @@
-//! The graphs that come of plans, as text: `pipelines/graphs` is what people review as a diff.
+//! The graphs that plans give, as text: changes of `pipelines/graphs` are what people review.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use weir_pipeline::{AudioOutput, Encoders, Memory, OutputId, VideoOutput};
 
 use crate::recipe::{audio_branch, audio_source, shown, video_branch, video_source};
 
-/// Set to write the files anew.
+/// The environment variable that makes the tests write the files anew.
 const WRITE: &str = "WEIR_WRITE_GOLDENS";
 
 fn output(encoder: &str, codec: VideoCodec, rate_control: RateControl) -> VideoOutput {
@@ -26,19 +26,19 @@ fn output(encoder: &str, codec: VideoCodec, rate_control: RateControl) -> VideoO
     VideoOutput { id: OutputId(1), picture, encoder: encoder.to_owned(), device: None, overlaid: false }
 }
 
-/// The same with a change.
+/// The output with a change.
 fn changed(mut output: VideoOutput, change: impl FnOnce(&mut PictureSettings)) -> VideoOutput {
     change(&mut output.picture);
     output
 }
 
-/// H.264 of that size, by x264.
+/// An output of H.264 in that size, encoded by x264.
 pub(crate) fn output_of_size(width: u32, height: u32) -> VideoOutput {
     let output = output("x264", VideoCodec::H264, RateControl::Vbr);
     changed(output, |picture| (picture.width, picture.height) = (width, height))
 }
 
-/// Every encoder from each memory that the source may be decoded in.
+/// Every encoder, fed from each memory that the source may be decoded in.
 fn graphs() -> Vec<(String, String)> {
     let encoders = Encoders::load().unwrap();
     let mut graphs = Vec::new();

@@ -13,12 +13,12 @@ use crate::branch::output_of;
 use crate::graph::Graph;
 use crate::outbox::Outbox;
 
-/// The server takes a worker for dead after some of these are missing.
+/// The server takes a worker for dead when eight reports in a row are missing.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
 
 const READ_BYTES: usize = 64 << 10;
 
-/// Serves until the server closes its end.
+/// Serves until the server closes its end of the socket.
 pub(crate) fn serve(stream: UnixStream) -> io::Result<()> {
     gst::init().map_err(io::Error::other)?;
     let encoders = Encoders::load().map_err(io::Error::other)?;
@@ -51,11 +51,11 @@ pub(crate) fn serve(stream: UnixStream) -> io::Result<()> {
         };
         done.map_err(|fault| end(&outbox, &fault))?;
     }
-    // Taking the graph down properly could hang in a driver, and whoever waited for it is gone.
+    // Taking the graph down properly could hang in a driver, and whoever would wait for it is gone.
     std::process::exit(0);
 }
 
-/// Tells why it is over.
+/// Tells the server why the worker ends.
 fn end(outbox: &Outbox, fault: &WorkerFault) -> io::Error {
     let _ = outbox.send(&Message::Fault(fault.clone()));
     io::Error::other(fault.message.clone())
@@ -68,7 +68,7 @@ struct Inbox {
 }
 
 impl Inbox {
-    /// None at the end.
+    /// The next message of the server; None when it has closed its end.
     fn next(&mut self) -> io::Result<Option<Message>> {
         loop {
             if let Some(message) = self.decoder.next_message().map_err(io::Error::other)? {
@@ -84,7 +84,8 @@ impl Inbox {
     }
 }
 
-/// Says that it lives. The main thread may be waiting for a decoder that hangs, so this is also what notices that the server is gone.
+/// Reports to the server four times a second. The main thread may wait for a
+/// decoder that hangs, so it is this thread that notices when the server is gone.
 fn report(outbox: &Outbox) {
     while outbox.send(&Message::Progress(outbox.progress())).is_ok() {
         thread::sleep(REPORT_EVERY);
@@ -92,7 +93,7 @@ fn report(outbox: &Outbox) {
     std::process::exit(0);
 }
 
-/// What elements complain of: an error is the end, since nobody knows what state a graph is in after one.
+/// Watches for errors of elements. The first one ends the worker, since nobody knows what state a graph is in after it.
 fn follow(pipeline: &gst::Pipeline, outbox: &Outbox) {
     let Some(bus) = pipeline.bus() else { return };
     for message in bus.iter_timed(gst::ClockTime::NONE) {
@@ -114,8 +115,8 @@ fn follow(pipeline: &gst::Pipeline, outbox: &Outbox) {
     }
 }
 
-/// The output that took no more. Some encoders refuse a picture without a word: then it is the source that complains, of an end of
-/// its way, and which branch that was stands at the pads.
+/// The output that took no more pictures. Some encoders refuse a picture without a word; then the source reports the error, and the
+/// refusing branch shows only at the pads.
 fn refusing(pipeline: &gst::Pipeline) -> Option<OutputId> {
     let refused = |element: &gst::Element| {
         element.src_pads().iter().any(|pad| pad.last_flow_result() == Err(gst::FlowError::Error))

@@ -1,4 +1,4 @@
-//! The source inside the worker: frames in, raw pictures or sound out of a tee that branches hang on.
+//! The source inside the worker: frames go in, and raw pictures or sound come out of a tee that the branches hang on.
 
 use bytes::Bytes;
 use gstreamer as gst;
@@ -12,8 +12,8 @@ use crate::element::{BuildFault, chain, make, start};
 use crate::outbox::Outbox;
 use crate::recipe;
 
-/// Frames that wait to be decoded. When more come, reading from the socket waits, and with it the server's cursor in the stream's
-/// window, which jumps to the newest keyframe in the end: delay has an upper bound.
+/// At most this many frames wait to be decoded. When more come, reading from the socket waits, and with it the server's cursor in the
+/// stream's window, which in the end jumps to the newest keyframe: the delay has an upper bound.
 const PICTURES_WAITING_MAX: u64 = 8;
 const SOUNDS_WAITING_MAX: u64 = 16;
 
@@ -27,7 +27,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// What ends at or before `resume_after` is decoded and not given on.
+    /// Builds the source. What ends at or before `resume_after` is decoded but not given on.
     pub(crate) fn build(
         pipeline: &gst::Pipeline,
         track: &TrackConfig,
@@ -65,7 +65,7 @@ impl Source {
         Ok(Self { kind, codec: track.codec, input, fed: false, tee })
     }
 
-    /// Takes another configuration of the same codec with the next frame; false for another codec.
+    /// Takes another configuration of the same codec with the next frame; false means another codec.
     pub(crate) fn reconfigure(&self, track: &TrackConfig) -> Result<bool, BuildFault> {
         if track.codec != self.codec {
             return Ok(false);
@@ -83,16 +83,16 @@ impl Source {
         self.fed
     }
 
-    /// No more frames: what elements hold goes on, and the end behind it.
+    /// Ends the input: what elements hold goes on, and the end follows behind it.
     pub(crate) fn end(&self) {
-        // It can only refuse because it is being taken down.
+        // The input only refuses this while it is being taken down.
         let _ = self.input.end_of_stream();
     }
 
-    /// Waits while the decoder has enough.
+    /// Takes a frame, and waits while the decoder has enough.
     pub(crate) fn push(&mut self, frame: WireFrame, outbox: &Outbox) -> Result<(), gst::FlowError> {
         let time = |time: MediaTime| u64::try_from(time.as_nanos()).ok().map(gst::ClockTime::from_nseconds);
-        // Nothing of ours lies before the stream's beginning.
+        // No frame of the server's lies before the stream's beginning.
         let Some(pts) = time(frame.pts) else { return Ok(()) };
         if self.kind == MediaKind::Video {
             outbox.count_in(frame.pts.as_nanos());
@@ -113,7 +113,7 @@ impl Source {
     }
 }
 
-/// Counts what is decoded, and holds back what was published before.
+/// Counts what is decoded, and holds back what an earlier worker has published.
 fn watch(decode: &gst::Element, kind: MediaKind, resume_after: Option<MediaTime>, outbox: &Outbox) {
     let outbox = outbox.clone();
     let resume_after = resume_after.map_or(i64::MIN, MediaTime::as_nanos);

@@ -1,4 +1,4 @@
-//! One keyframe from standard input as a small JPEG on standard output.
+//! Reads one keyframe from standard input, and writes it as a small JPEG to standard output.
 
 use std::io::{self, Read as _, Write as _};
 use std::time::Duration;
@@ -15,13 +15,13 @@ use crate::recipe;
 use crate::source;
 use crate::tone::{ToneMapper, map_tones};
 
-/// Below the server's own, so that what is said is why.
+/// Shorter than the server's own patience of 5 s, so that the worker can say why it failed before it is killed.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// A frame, its configuration and their headers.
+/// The input is a frame, its configuration and their headers.
 const INPUT_BYTES_MAX: u64 = (FRAME_BYTES_MAX + CONFIG_BYTES_MAX + 1024) as u64;
 
-/// Of 100; small and good enough for a tile.
+/// The JPEG's quality, out of 100: small, and good enough for a tile.
 const QUALITY: i32 = 75;
 
 pub(crate) fn run() -> io::Result<()> {
@@ -60,7 +60,7 @@ fn picture(track: &TrackConfig, frame: WireFrame) -> Result<Vec<u8>, BuildFault>
         map_tones(decoded, &ToneMapper::default())?;
     }
     let width = i32::try_from(THUMBNAIL_WIDTH).unwrap_or(i32::MAX);
-    // Square pixels and a width: the scaler finds the height that keeps the picture's shape.
+    // With square pixels and a width the scaler finds the height that keeps the picture's shape.
     let size = gst::Caps::builder("video/x-raw")
         .field("width", width)
         .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
@@ -81,9 +81,9 @@ fn picture(track: &TrackConfig, frame: WireFrame) -> Result<Vec<u8>, BuildFault>
         buffer.set_pts(gst::ClockTime::ZERO);
         buffer.set_dts(gst::ClockTime::ZERO);
     }
-    let refused = |_| BuildFault("the picture was not taken".to_owned());
+    let refused = |_| BuildFault("the decoder refused the picture".to_owned());
     input.push_buffer(buffer).map_err(refused)?;
-    // The end makes decoders give what they hold back.
+    // The end of the stream makes decoders give what they hold back.
     input.end_of_stream().map_err(refused)?;
     let patience = gst::ClockTime::from_nseconds(PATIENCE.as_nanos() as u64);
     let sample = output.try_pull_sample(patience);

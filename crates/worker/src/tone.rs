@@ -13,21 +13,22 @@ use gstreamer_video::{VideoColorRange, VideoFormat, VideoFrameExt, VideoFrameRef
 
 use crate::element::{BuildFault, pad};
 
-/// Diffuse white of an HDR picture (BT.2408). It comes out at nine tenths of the signal, what is brighter between there and white.
+/// The diffuse white of an HDR picture (BT.2408). It comes out at nine
+/// tenths of the signal; brighter light lies between there and full white.
 const WHITE_NITS: f64 = 203.0;
-/// What most HDR is graded for; brighter is white.
+/// Most HDR is graded for this peak; brighter light becomes white.
 const PEAK_NITS: f64 = 1000.0;
-/// Up to here, as a share of diffuse white, pictures stay as bright as they are.
+/// Up to this share of diffuse white, pictures stay as bright as they are.
 const KNEE: f64 = 0.5;
-/// Of a screen (BT.1886).
+/// The gamma of a screen (BT.1886).
 const DISPLAY_GAMMA: f64 = 2.4;
-/// Near black PQ is so fine that the curve is steep there: noise in colours would be torn apart.
+/// Near black PQ has such fine steps that the curve is steep there, and would tear apart the noise in colours.
 const SLOPE_MAX: f64 = 4.0;
 
-/// Branches are at most their queues apart.
+/// The branches of a source are at most their queues apart.
 const KEPT_PICTURES: usize = 6;
 
-/// Mapped pictures, shared by all branches of a source: who comes first does the work.
+/// Mapped pictures, shared by all branches of a source: the branch that comes first does the work.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ToneMapper {
     kept: Arc<Mutex<VecDeque<(gst::ClockTime, gst::Buffer)>>>,
@@ -39,14 +40,14 @@ enum Transfer {
     Hlg,
 }
 
-/// What comes and what is made of it.
+/// The format that comes in, and the one that goes out.
 struct Mapping {
     source: VideoInfo,
     mapped: VideoInfo,
     curve: &'static Curve,
 }
 
-/// Maps what comes out of an element where that is HDR; everything else passes by.
+/// Maps the pictures that come out of an element where they are HDR; everything else passes.
 pub(crate) fn map_tones(element: &gst::Element, mapper: &ToneMapper) -> Result<(), BuildFault> {
     let (mapper, mapping) = (mapper.clone(), Mutex::new(None::<Mapping>));
     let mask = gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::BUFFER;
@@ -69,7 +70,7 @@ pub(crate) fn map_tones(element: &gst::Element, mapper: &ToneMapper) -> Result<(
         {
             match mapper.mapped(buffer, mapping) {
                 Some(mapped) => *buffer = mapped,
-                // It could not even be read.
+                // The picture could not even be read.
                 None => return gst::PadProbeReturn::Drop,
             }
         }
@@ -79,7 +80,7 @@ pub(crate) fn map_tones(element: &gst::Element, mapper: &ToneMapper) -> Result<(
 }
 
 impl Mapping {
-    /// None where nothing is to be mapped.
+    /// The mapping for these caps; None where nothing is to be mapped.
     fn of(caps: &gst::CapsRef) -> Option<Self> {
         let source = VideoInfo::from_caps(caps).ok()?;
         let colorimetry = source.colorimetry();
@@ -95,7 +96,7 @@ impl Mapping {
     }
 }
 
-/// What decoders in system memory give of ten bits, and the same of eight.
+/// The eight-bit format for the ten-bit one that decoders give in system memory.
 fn mapped_format(format: VideoFormat) -> Option<VideoFormat> {
     match format {
         VideoFormat::I42010le => Some(VideoFormat::I420),
@@ -111,7 +112,7 @@ fn mapped_caps(caps: &gst::Caps, mapping: &Mapping) -> Result<gst::Caps, BuildFa
     let structure = structure.ok_or_else(|| BuildFault("caps without a structure".to_owned()))?;
     structure.set("format", mapping.mapped.format().to_str().as_str());
     structure.set("colorimetry", "bt709");
-    // They tell of the picture that was.
+    // These fields describe the picture before it was mapped.
     structure.remove_fields(["mastering-display-info", "content-light-level"]);
     Ok(caps)
 }
@@ -140,18 +141,18 @@ impl ToneMapper {
     }
 }
 
-/// For each luma of ten bits: its luma of eight, and how much of the chroma stays, in 2^-12.
+/// For each ten-bit luma, the eight-bit luma, and how much of the chroma stays, in 2^-12.
 struct Curve {
     luma: Vec<u8>,
     chroma: Vec<i32>,
 }
 
-/// BT.2020's chroma as BT.709's, in 2^-12: to differences from luma, by BT.2087's matrix, and back.
+/// How BT.2020's chroma becomes BT.709's, in 2^-12: to differences from luma, by BT.2087's matrix, and back.
 const CB_OF: [i32; 2] = chroma_row(0);
 const CR_OF: [i32; 2] = chroma_row(1);
 
 const fn chroma_row(row: usize) -> [i32; 2] {
-    // Around grey; luma is not changed by it, since both triples are shares of the same light.
+    // This holds around grey. It does not change luma, since both triples are shares of the same light.
     let (red, blue) = (1.4746, 1.8814);
     let (green_of_red, green_of_blue) = (-0.2627 / 0.6780 * red, -0.0593 / 0.6780 * blue);
     let (of_cb, of_cr) = match row {
@@ -162,7 +163,7 @@ const fn chroma_row(row: usize) -> [i32; 2] {
     [(of_cb * scale) as i32, (of_cr * scale) as i32]
 }
 
-/// Where black is, how far white is from it, and how far the strongest chroma of both signs are apart.
+/// Where black is, how far white is from it, and how far apart the strongest chroma of both signs are.
 #[derive(Clone, Copy)]
 struct Range {
     black: f64,
@@ -172,11 +173,11 @@ struct Range {
 
 const LIMITED: Range = Range { black: 64.0, white: 876.0, chroma: 896.0 };
 const FULL: Range = Range { black: 0.0, white: 1023.0, chroma: 1023.0 };
-/// What comes out always has a limited range.
+/// The outcome always has limited range.
 const CHROMA_OF_EIGHT_BITS: f64 = 224.0;
 
 impl Curve {
-    /// Made when the first picture of the kind comes.
+    /// The curve, made when the first picture of its kind comes.
     fn of(transfer: Transfer, full: bool) -> &'static Self {
         static CURVES: [OnceLock<Curve>; 4] = [const { OnceLock::new() }; 4];
         let place = &CURVES[usize::from(transfer == Transfer::Hlg) * 2 + usize::from(full)];
@@ -187,14 +188,14 @@ impl Curve {
         let signal = |code: f64| ((code - range.black) / range.white).clamp(0.0, 1.0);
         let mapped = |code: f64| (share_of_white(nits(transfer, signal(code)))).powf(1.0 / DISPLAY_GAMMA);
         let luma = |code: u16| (16.0 + 219.0 * mapped(f64::from(code))).round() as u8;
-        // How much faster the new signal rises than the old one, here.
+        // How much faster the new signal rises than the old one at this code.
         let slope = |code: u16| {
             let code = f64::from(code).max(range.black);
             let (below, above) = (code - 8.0, code + 8.0);
             let rise = mapped(above) - mapped(below);
             (rise / (signal(above) - signal(below)).max(1e-6)).clamp(0.0, SLOPE_MAX)
         };
-        // About a quarter, because eight bits have a quarter of ten bits' steps.
+        // The factor is about a quarter, because eight bits have a quarter of the steps of ten bits.
         let steps = CHROMA_OF_EIGHT_BITS / range.chroma;
         let chroma = |code: u16| (slope(code) * steps * 4096.0).round() as i32;
         Self { luma: (0..1024).map(luma).collect(), chroma: (0..1024).map(chroma).collect() }
@@ -241,7 +242,7 @@ impl Curve {
     }
 }
 
-/// What a signal from 0 to 1 shines like.
+/// The light of a signal from 0 to 1.
 fn nits(transfer: Transfer, signal: f64) -> f64 {
     match transfer {
         // SMPTE ST 2084.
@@ -278,23 +279,23 @@ mod tests {
 
     #[test]
     fn greys_come_out_where_screens_show_them() {
-        // PQ codes of light, by its formula: black, a face's shadow, middle grey, diffuse white, the peak, and beyond.
+        // By PQ's formula codes up to 64 are black; 723 is the peak, and it and all above it become white.
         let pq = Curve::of(Transfer::Pq, false);
         for (code, expected) in [(0, 16), (64, 16), (940, 235), (723, 235)] {
             assert_eq!(pq.luma[code], expected, "{code}");
         }
-        // 26 nits: 18 % of diffuse white's light and a little; 203 nits.
+        // 26 nits are 18 % of diffuse white's light and a little more; the other code is 203 nits.
         let (grey, white) = (pq.luma[64 + 326], pq.luma[64 + 509]);
         assert!((105..=120).contains(&grey) && (205..=220).contains(&white), "{grey} {white}");
         let hlg = Curve::of(Transfer::Hlg, false);
         assert!((205..=220).contains(&hlg.luma[64 + 657]), "75 % is HLG's diffuse white: {}", hlg.luma[64 + 657]);
         let [full_pq, full_hlg] = [Transfer::Pq, Transfer::Hlg].map(|transfer| Curve::of(transfer, true));
-        // The same light in all codes: black, 203 nits and the peak.
+        // The same light must come out of both ranges' codes: black, 203 nits and the peak.
         for (code, as_limited) in [(0, 64), (594, 573), (770, 723), (1023, 940)] {
             assert!(full_pq.luma[code].abs_diff(pq.luma[as_limited]) <= 1, "{code}");
         }
         assert!((205..=220).contains(&full_hlg.luma[767]), "{}", full_hlg.luma[767]);
-        // Chroma of 448 is its most in limited range, 511.5 in full range.
+        // Chroma reaches 448 in limited range and 511.5 in full range.
         let (limited, full) = (f64::from(pq.chroma[573]) * 448.0, f64::from(full_pq.chroma[594]) * 511.5);
         assert!((limited / full - 1.0).abs() < 0.02, "{limited} {full}");
         for curve in [pq, hlg, full_pq, full_hlg] {
@@ -306,7 +307,7 @@ mod tests {
 
     #[test]
     fn colours_are_turned_to_the_narrower_primaries() {
-        // By BT.2087's matrix on full colours of BT.2020: more of each, since BT.709's are weaker.
+        // By BT.2087's matrix on full colours of BT.2020 each grows, since BT.709's primaries are weaker.
         assert!(CB_OF[0] > 4096 && CR_OF[1] > 4096, "{CB_OF:?} {CR_OF:?}");
         assert!(CB_OF[1].abs() < 400 && CR_OF[0].abs() < 1200, "{CB_OF:?} {CR_OF:?}");
     }

@@ -1,4 +1,4 @@
-//! The real worker process with synthetic media: sizes, aligned keyframes, sound, changes while it runs, and its end.
+//! Tests the real worker process with synthetic media: sizes, aligned keyframes, sound, changes while it runs, and its end.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test: its panics are its report")]
 
@@ -47,20 +47,20 @@ fn launcher() -> Launcher {
     Launcher::new(WorkerBinary::at(env!("CARGO_BIN_EXE_weir-worker")).unwrap(), Cages::none("a test"))
 }
 
-/// A worker in a test's hands, and what it has given.
+/// A worker that a test runs, and what it has given.
 struct Run {
     worker: Worker,
     writer: LinkWriter,
     reader: LinkReader,
     tracks: BTreeMap<OutputId, Vec<TrackInfo>>,
     frames: BTreeMap<OutputId, Vec<WireFrame>>,
-    /// All that it held is here.
+    /// True when the worker has given all that it held.
     ended: bool,
 }
 
 impl Run {
     fn start(resume_after: Option<MediaTime>) -> Self {
-        // Cargo builds it for tests and tells where it is.
+        // Cargo builds the worker for tests and says where it is.
         let (worker, writer, reader) =
             weir_pipeline::start(&launcher(), Start { resume_after, ..Start::default() }).unwrap();
         Self { worker, writer, reader, tracks: BTreeMap::new(), frames: BTreeMap::new(), ended: false }
@@ -159,7 +159,7 @@ async fn renditions_are_aligned_and_come_and_go_while_it_runs() {
     run.send(&plan(vec![first.clone(), output(2, (160, 90), VideoCodec::H264)])).await;
     run.tracks_of(&source).await;
     run.feed(source.frames_until(ms(2500))).await;
-    // The second leaves, a third of another codec comes; the first is not disturbed.
+    // The second output leaves, and a third of another codec comes; the first is not disturbed.
     let av1 = output(4, (96, 54), VideoCodec::Av1);
     run.send(&plan(vec![first, output(3, (128, 72), VideoCodec::H265), av1])).await;
     run.feed(source.frames_until(ms(5000))).await;
@@ -174,7 +174,7 @@ async fn renditions_are_aligned_and_come_and_go_while_it_runs() {
     let second = run.keyframes_ms(2);
     assert!(second.starts_with(&[0, 1000, 2000]) && second.len() <= 3, "{second:?}");
     let third = run.keyframes_ms(3);
-    // Up to 8 pictures wait to be decoded and 4 in the branch when it comes.
+    // Up to 8 pictures wait to be decoded, and 4 in the branch, when the new plan comes.
     assert!((2100..=3000).contains(&third[0]) && third[1..].ends_with(&[3000, 4000]), "{third:?}");
     let fourth = run.keyframes_ms(4);
     assert!((2100..=3000).contains(&fourth[0]) && fourth[1..].ends_with(&[3000, 4000]), "{fourth:?}");
@@ -188,7 +188,7 @@ async fn renditions_are_aligned_and_come_and_go_while_it_runs() {
     let sound = run.frames(SOUND.0);
     assert!(sound.windows(2).all(|pair| (20..=23).contains(&(pair[1].pts - pair[0].pts).as_millis())));
 
-    // Closing the socket is its end.
+    // The worker ends when its socket is closed.
     let Run { worker, writer, reader, .. } = run;
     drop((writer, reader));
     let status = worker.end(SOON).await.expect("it ended by itself");
@@ -217,7 +217,7 @@ async fn another_size_of_the_source_keeps_the_canvas() {
     assert_eq!((run.size(1), run.size(2)), ((320, 180), (160, 90)));
 }
 
-/// x265 looks half a second ahead, and decoders hold pictures back: none of them is lost when the source ends.
+/// x265 looks half a second ahead, and decoders hold pictures back: none is lost when the source ends.
 #[tokio::test]
 async fn the_source_s_end_brings_what_encoders_hold() {
     let mut run = Run::start(None);
@@ -231,7 +231,7 @@ async fn the_source_s_end_brings_what_encoders_hold() {
     assert!(run.frames(SOUND.0).last().unwrap().pts > ms(950));
 }
 
-/// A successor decodes the newest GOP again, and gives only what its predecessor had not.
+/// A successor decodes the newest GOP again, and gives only what its predecessor had not given.
 #[tokio::test]
 async fn a_successor_begins_after_what_was_published() {
     let mut run = Run::start(Some(ms(700)));
@@ -246,7 +246,7 @@ async fn a_successor_begins_after_what_was_published() {
     assert!(run.frames(SOUND.0)[0].pts > ms(600));
 }
 
-/// What can't be built ends it, and says which output was the cause.
+/// An output that can't be built ends the worker, which says which output was the cause.
 #[tokio::test]
 async fn a_fault_names_its_output() {
     let mut run = Run::start(None);
@@ -262,7 +262,7 @@ async fn a_fault_names_its_output() {
     assert_eq!(run.worker.exited().await.map(|status| status.success()), Some(false));
 }
 
-/// Software encoders work wherever the tests run; what is not there has its reason.
+/// Software encoders work wherever the tests run; an encoder that does not has a reason.
 #[tokio::test]
 async fn abilities_are_proven_by_trying() {
     let launcher = launcher();
@@ -281,8 +281,8 @@ async fn abilities_are_proven_by_trying() {
     }
     assert!(!weir_pipeline::Abilities::none("x").decodes_in(Memory::Cuda));
 
-    // What was found is kept for the same driver: the figures are those of the first try. Where hardware is there and does not
-    // work, everything is tried again.
+    // The proofs are kept for the same driver: the figures are those of the first
+    // try. Where hardware is there and does not work, everything is tried again.
     if cache.exists() {
         assert_eq!(weir_pipeline::prove_once(&launcher, &encoders, &cache, "no driver").await, abilities);
         let other = weir_pipeline::prove_once(&launcher, &encoders, &cache, "another driver").await;

@@ -1,4 +1,4 @@
-//! The real worker process makes a picture of a keyframe, and says so when there is none to be made.
+//! The real worker process makes a JPEG of a keyframe, and says so when none can be made.
 
 #![allow(clippy::unwrap_used, reason = "a test: its panics are its report")]
 
@@ -25,7 +25,7 @@ async fn a_keyframe_becomes_a_jpeg_of_its_shape() {
     let config = TrackConfig { track: 0, codec: track.codec, config: track.config.clone() };
     let jpeg = thumbnail(&launcher(), config, wire(frame.payload)).await.unwrap();
     assert_eq!(jpeg[..3], [0xFF, 0xD8, 0xFF]);
-    // The frame header: FF C0, length, precision, height, width.
+    // The JPEG's frame header is FF C0, then length, precision, height and width.
     let at = jpeg.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
     let number = |at: usize| u32::from(jpeg[at]) << 8 | u32::from(jpeg[at + 1]);
     let (height, width) = (number(at + 5), number(at + 7));

@@ -1,13 +1,13 @@
-//! Why somebody may not publish or play: one enum for every protocol, each of which says it in its own words.
+//! Why somebody may not publish or play. This is one enum for every protocol, each of which says it in its own words.
 
-/// The text is for logs, for events and for protocols that carry text. It never says more than whoever asks may know.
+/// The text is for logs, for events and for protocols that carry text. It never says more than the one who asked may know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdmissionRefusal {
     #[error("unknown stream key")]
     UnknownKey,
     #[error("too many unknown stream keys came from this address; it has to wait")]
     Guessing,
-    /// Publishers alone hear this: to players a stopped stream is as good as none.
+    /// Only publishers hear this: for players a stopped stream is as good as none.
     #[error("the stream is not active")]
     Stopped,
     /// The stream was found, and its run did not begin in time.
@@ -17,7 +17,7 @@ pub enum AdmissionRefusal {
     Occupied,
     #[error("no such stream")]
     NoStream,
-    /// There was no token that opens it.
+    /// No token was shown that opens the stream.
     #[error("this stream is protected")]
     Protected,
     #[error("no such rendition")]

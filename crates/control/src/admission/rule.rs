@@ -1,4 +1,4 @@
-//! Whether a viewer may watch a stream now: pure, asked when they come and again for as long as they stay.
+//! Whether a viewer may watch a stream now. It is pure, and asked when viewers come and again for as long as they stay.
 
 use std::net::IpAddr;
 
@@ -8,9 +8,9 @@ use crate::catalogue::PlayGrant;
 use crate::pass::PassEnd;
 use crate::play_token;
 
-/// Whether a viewer at `ip` who shows `token` may watch now, and at which Unix second that ends, if it does.
-/// `sign` is the server's signature, by which its own tokens are known. The time is asked for only where a token is looked at, which
-/// with thousands of requests a second to open streams is worth it.
+/// Whether a viewer at `ip` who shows `token` may watch now, and the Unix second at which that ends, if it does. `sign` makes the
+/// server's signature, by which its own tokens are known. The time is only asked for where a token is checked, which matters with
+/// thousands of requests a second for open streams.
 pub(crate) fn may_watch(
     sign: impl Fn(&[u8]) -> [u8; 32],
     grant: &PlayGrant,

@@ -1,4 +1,4 @@
-//! Who may publish and play, over a real store with nothing running.
+//! Who may publish and play, tested over a real store with nothing running.
 
 use super::*;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Who may publish into what and what may be played, in memory.
+//! Who may publish into which stream and what may be played, in memory.
 
 use std::collections::HashMap;
 
@@ -6,13 +6,13 @@ use weir_model::{Secret, Slot, SourceKind, Stream, StreamId, StreamName};
 
 use crate::admission::AdmissionRefusal;
 
-/// Leave to publish.
+/// Permission to publish into a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublishGrant {
     pub stream_id: StreamId,
     pub name: StreamName,
     pub slot: Slot,
-    /// What an SRT publisher must encrypt with, if anything.
+    /// The passphrase that an SRT publisher must encrypt with, if any.
     pub srt_passphrase: Option<Secret>,
 }
 
@@ -22,7 +22,7 @@ pub struct PlayGrant {
     pub stream_id: StreamId,
     pub active: bool,
     pub protected: bool,
-    /// What its tokens must say.
+    /// The epoch that the stream's tokens must state.
     pub play_epoch: u32,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// `lookup` is the keyed hash of a stream key.
+    /// Enters a stream; `lookup` makes the keyed hash of a stream key.
     pub(super) fn enter(&mut self, stream: &Stream, lookup: impl Fn(&str) -> [u8; 32]) {
         for source in &stream.sources {
             if let SourceKind::Push { stream_key } = &source.kind {
@@ -54,11 +54,11 @@ impl Directory {
         self.play.insert(stream.name.as_str().to_owned(), grant);
     }
 
-    /// The stream as it was entered.
+    /// Strikes out a stream, given as it was entered.
     pub(super) fn strike(&mut self, stream: &Stream) {
         self.publish.retain(|_, (grant, _)| grant.stream_id != stream.id);
         self.play_by_id.remove(&stream.id);
-        // Another one may have taken the name in the same breath.
+        // Another stream may have taken the name in the same step.
         if self.play.get(stream.name.as_str()).is_some_and(|grant| grant.stream_id == stream.id) {
             self.play.remove(stream.name.as_str());
         }

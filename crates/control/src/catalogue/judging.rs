@@ -1,4 +1,4 @@
-//! What would be of a restream that is only thought of: what its platform would say, and what it would take of the machine.
+//! Judges a restream before it exists: what its platform would object to, and what it would take of the machine.
 
 use weir_model::{
     Platform, Platforms, Rendition, RestreamRendition, StreamId, StreamStatus, Violation, check_platform,
@@ -9,22 +9,22 @@ use weir_transcode::{EncodingResources, Estimate, SourceShape, shared_name};
 use super::{Catalogue, Desired};
 use crate::renditions;
 
-/// What is assumed of a source that does not come in.
+/// The shape that is assumed while the source is not there.
 fn source_assumed() -> SourceShape {
     SourceShape { width: 1920, height: 1080, fps: Some(30.0), ..SourceShape::default() }
 }
 
-/// What is known of it beforehand.
+/// What is known of the restream beforehand.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
-    /// Whether it is known what would be sent; of the source as it is only while it comes in.
+    /// Whether it is known what would be sent. For the source as it is, that is only known while the source is there.
     pub is_known: bool,
     pub violations: Vec<Violation>,
     /// A rendition that breaks none of the rules.
     pub suggestion: Option<Rendition>,
-    /// One of the stream's ladder that breaks none: it costs nothing more.
+    /// A rendition of the stream's ladder that breaks none; sending it costs nothing more.
     pub of_ladder: Option<String>,
-    /// What would be encoded, made whole; None for the source as it is.
+    /// What would be encoded, with all its settings; None for the source as it is.
     pub rendition: Option<Rendition>,
 }
 
@@ -40,7 +40,7 @@ impl Catalogue {
         let sent_now = sent(rendition.as_ref(), source);
         let (violations, suggestion) = sent_now.as_ref().map(|sent| check_platform(platform, sent)).unwrap_or_default();
         let fits = |rendition: &&Rendition| {
-            // The source as it is costs nothing either way, and is not what the ladder is asked for.
+            // The source as it is costs nothing either way, and is not what is looked for in the ladder.
             !rendition.is_passthrough()
                 && sent(Some(rendition), source).is_some_and(|sent| check_platform(platform, &sent).0.is_empty())
         };
@@ -49,8 +49,8 @@ impl Catalogue {
         Judgement { is_known: sent_now.is_some(), violations, suggestion, of_ladder, rendition }
     }
 
-    /// What encoding it would take on top of what the stream's renditions take already. None where nothing would be encoded, and while
-    /// it is not known what the encoders here can do.
+    /// What encoding it would take on top of the stream's other renditions. None where nothing would be encoded, and while it is not
+    /// known what the encoders here can do.
     pub fn estimate(
         &self,
         stream: StreamId,

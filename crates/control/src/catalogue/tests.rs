@@ -1,4 +1,4 @@
-//! A catalogue that follows the log of changes is the one that is read anew, whatever was changed.
+//! A catalogue that follows the log of changes equals one that is read anew, whatever was changed.
 
 use super::*;
 use weir_model::{DestinationId, SourceKind, StreamName};
@@ -17,7 +17,7 @@ fn stream(name: &str) -> Stream {
     stream
 }
 
-/// What both say, in words that can be compared.
+/// What a catalogue contains, as text that can be compared.
 fn said(catalogue: &Catalogue, store: &Store) -> String {
     let Catalogue { seq, streams, restreams, destinations, ladders, directory: _ } = catalogue;
     let mut text = format!("{seq} {streams:?} {restreams:?} {destinations:?} {ladders:?}");
@@ -56,7 +56,7 @@ async fn what_follows_the_log_is_what_is_stored() {
     assert!(after.admits_as(&before) && after.destination(DestinationId(1)).is_none());
     assert!(Arc::ptr_eq(before.stream(two.id).unwrap(), after.stream(two.id).unwrap()), "what stays is not read again");
 
-    // Names that are swapped, in one step of whoever follows.
+    // Two names are swapped in what followers see as one step.
     let name = |name: &str| StreamName::new(name).unwrap();
     let one = store.update_stream(Stream { name: name("three"), ..one }).await.unwrap();
     let two = store.update_stream(Stream { name: name("one"), ..two }).await.unwrap();

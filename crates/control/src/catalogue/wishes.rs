@@ -1,4 +1,4 @@
-//! What is asked of each restream, made of everything that is stored about it: what observe merges with what runs.
+//! What is asked of each restream, made from everything that is stored about it. Observe merges it with what runs.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use weir_transcode::shared_name;
 use super::Catalogue;
 
 impl Catalogue {
-    /// Of those whose wish may be another than it was in `before`. None: it was deleted.
+    /// The wishes that may have changed since `before`; None for a restream that was deleted.
     pub(crate) fn wishes_since(&self, before: &Self, platforms: &Platforms) -> Vec<(RestreamId, Option<RestreamWish>)> {
         let ladders_stay = same(self.ladders.values(), before.ladders.values());
         let gone = before.restreams.keys().filter(|id| !self.restreams.contains_key(id)).map(|id| (*id, None));
@@ -64,7 +64,7 @@ impl Catalogue {
         self.asked_for(restream.stream_id, &restream.rendition, platform)
     }
 
-    /// What is asked for, made whole with the platform's rules; None for the source as it is.
+    /// The rendition that is asked for, completed by the platform's rules; None for the source as it is.
     pub(super) fn asked_for(
         &self,
         stream: StreamId,
@@ -81,7 +81,7 @@ impl Catalogue {
         }
     }
 
-    /// Whose rules hold for what it sends.
+    /// The platform whose rules hold for what the restream sends.
     fn platform_of<'a>(&self, restream: &Restream, platforms: &'a Platforms) -> Option<&'a Platform> {
         let of_url = |url: &str| platforms.of(&PushUrl::parse(url).ok()?);
         match &restream.target {
@@ -94,7 +94,7 @@ impl Catalogue {
     }
 }
 
-/// Whether they are the very same things.
+/// Whether both are the very same objects.
 pub(super) fn same<'a, T: 'a>(
     now: impl IntoIterator<Item = &'a Arc<T>>,
     before: impl IntoIterator<Item = &'a Arc<T>>,

@@ -1,4 +1,4 @@
-//! Who calls the API: found by key or cookie, and changes to keys, people and logins.
+//! Who calls the API, found by key or cookie, and the changes to keys, people and logins.
 
 use super::{Commands, Result};
 use tokio::sync::watch;
@@ -9,23 +9,23 @@ use weir_store::{Account, AccountChange, ApiKey, ApiKeyChange, StoreError};
 #[derive(Clone, Debug)]
 pub enum Credential {
     ApiKey(Secret),
-    /// Of a browser in which somebody logged in.
+    /// The cookie of a browser in which somebody logged in.
     Cookie(Secret),
 }
 
-/// Whom a credential stands for.
+/// The caller that a credential stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Who {
-    /// `apikey:name` or `user:name`: what audit and events say.
+    /// The actor as audit and events name it: `apikey:name` or `user:name`.
     pub actor: String,
     pub name: String,
     pub role: Role,
-    /// None for API keys.
+    /// The account; None for API keys.
     pub user_id: Option<UserId>,
 }
 
 impl Commands {
-    /// None: the key was deleted, the login has ended, or neither ever was.
+    /// The caller with this credential. None where the key was deleted, the login has ended, or neither ever existed.
     pub async fn who(&self, credential: &Credential) -> std::result::Result<Option<Who>, StoreError> {
         Ok(match credential {
             Credential::ApiKey(key) => self.store().api_key_of(key).await?.map(|key| Who {
@@ -43,7 +43,7 @@ impl Commands {
         })
     }
 
-    /// The key itself is in this answer alone.
+    /// Creates an API key. Only this answer contains the key itself.
     pub async fn create_api_key(&self, name: &str, role: Role) -> Result<(ApiKey, Secret)> {
         let (key, secret) = self.store().create_api_key(name, role).await?;
         self.tell_created(&key);
@@ -76,7 +76,7 @@ impl Commands {
         Ok(account)
     }
 
-    /// See `update_stream` for `version`.
+    /// Changes an account; see `update_stream` for `version`.
     pub async fn update_account(&self, id: UserId, version: Option<i64>, change: AccountChange) -> Result<Account> {
         let hidden: &[_] = if change.password.is_some() { &["password"] } else { &[] };
         let (before, account) = self.store().update_account(id, version, change).await?;
@@ -85,7 +85,7 @@ impl Commands {
         Ok(account)
     }
 
-    /// What the person made stays.
+    /// Deletes an account. What the person made stays.
     pub async fn delete_account(&self, id: UserId, version: Option<i64>) -> Result<()> {
         let gone = self.store().delete_account(id, version).await?;
         self.callers_changed();
@@ -93,14 +93,14 @@ impl Commands {
         Ok(())
     }
 
-    /// Somebody logs out.
+    /// Logs somebody out.
     pub async fn end_login(&self, cookie: &Secret) -> Result<()> {
         self.store().delete_login(cookie).await?;
         self.callers_changed();
         Ok(())
     }
 
-    /// Wakes when somebody who could call may be unable to, or may have another role.
+    /// Wakes when a caller may have lost access, or may have another role.
     pub(crate) fn caller_changes(&self) -> watch::Receiver<u64> {
         self.shared.callers.subscribe()
     }

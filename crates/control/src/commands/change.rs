@@ -1,4 +1,4 @@
-//! How everything that has a version is changed: read, changed, checked and written, and again where somebody else was faster.
+//! How everything that has a version is changed: it is read, changed, checked and written, and once more where somebody else was faster.
 
 use std::future::Future;
 
@@ -7,7 +7,7 @@ use weir_store::{Store, StoreError};
 use super::telling::Changing;
 use super::{CommandError, Commands, Result};
 
-/// A change made by another process between our read and our write is read again this often before giving up.
+/// A thing is read again at most this often after another process changed it between our read and our write.
 const STALE_RETRIES: u32 = 5;
 
 /// A kind of thing that people change.
@@ -18,15 +18,15 @@ pub(super) trait Changeable: Changing + Clone + PartialEq + Send + Sync {
 
     fn read(store: &Store, id: Self::Id) -> impl Future<Output = std::result::Result<Self, StoreError>> + Send;
 
-    /// Only where it is stored with the version that it was read with.
+    /// Writes it, but only where the stored version is the one that was read.
     fn write(self, store: &Store) -> impl Future<Output = std::result::Result<Self, StoreError>> + Send;
 
-    /// Whether it may be as it is now; what was left out is put in.
+    /// Checks whether it may be as it is now, and puts in what was left out.
     fn settle(&mut self, old: &Self, commands: &Commands) -> impl Future<Output = Result<()>> + Send;
 }
 
 impl Commands {
-    /// `change` may run again when another process changed the thing meanwhile. With `version`, that is Stale instead.
+    /// Changes a thing. `change` may run again when another process changed it meanwhile; with `version` that is the error Stale instead.
     pub(super) async fn change<T: Changeable>(
         &self,
         id: T::Id,
@@ -40,7 +40,7 @@ impl Commands {
         Ok(now)
     }
 
-    /// Gives it as it was and as it is now; the caller tells of it.
+    /// Changes a thing, and gives it as it was and as it is now. The caller tells of the change.
     pub(super) async fn change_untold<T: Changeable>(
         &self,
         id: T::Id,

@@ -1,4 +1,4 @@
-//! What a stream, destination, restream or ladder must be like before it is stored: by a command, or by an import.
+//! What a stream, destination, restream or ladder must be like before a command or an import stores it.
 
 use super::{CommandError, Result};
 use weir_model::{
@@ -6,8 +6,8 @@ use weir_model::{
     SavedLadder, SavedLadderFault, Slot, SourceKind, Stream, Target, checked_label, checked_passphrase,
 };
 
-/// What nothing in this version acts on is refused where it is new. A stream of an earlier version may have a backup slot: its key
-/// goes on being a second key to the stream.
+/// Refuses what nothing in this version acts on, where it is new. A stream of an earlier version may have a backup slot, whose key goes
+/// on being a second key to the stream.
 pub fn check_available(stream: &Stream, old: Option<&Stream>) -> Result<()> {
     let later = |field: String| Err(CommandError::not_available(field));
     let shape = |stream: &Stream| -> Vec<_> {
@@ -35,7 +35,7 @@ pub fn check_available(stream: &Stream, old: Option<&Stream>) -> Result<()> {
     Ok(())
 }
 
-/// Puts the sources in order, too.
+/// Checks a stream, and puts its sources in order.
 pub fn check_stream(stream: &mut Stream) -> Result<()> {
     let invalid = CommandError::invalid;
     if stream.sources.is_empty() {
@@ -48,7 +48,7 @@ pub fn check_stream(stream: &mut Stream) -> Result<()> {
     if stream.sources[0].slot != Slot::Primary {
         return Err(invalid("sources", "must have a primary beside the backup"));
     }
-    // Whether there is one of a name is for the store to say.
+    // Whether a ladder of some name exists is for the store to say.
     if let Some(ladder @ Ladder::Inline(_)) = &stream.ladder {
         ladder.check().map_err(|fault| ladder_fault("ladder", fault))?;
     }
@@ -92,7 +92,7 @@ pub fn check_destination(destination: &mut Destination, platforms: &Platforms) -
     Ok(())
 }
 
-/// `destination` is the one that the restream names, if it names one that exists.
+/// Checks a restream. `destination` is the one that it names, where that exists.
 pub fn check_restream(restream: &mut Restream, destination: Option<&Destination>) -> Result<()> {
     restream.name = checked_label(&restream.name).map_err(|fault| CommandError::invalid("name", fault))?;
     match &restream.target {
@@ -128,7 +128,7 @@ pub fn check_restream(restream: &mut Restream, destination: Option<&Destination>
     Ok(())
 }
 
-/// The message names the URL's parameter at fault, the field says where the URL is.
+/// The error for a URL: the message names the parameter at fault, and the field says where the URL is.
 fn url_fault(field: &str, fault: &PushUrlFault) -> CommandError {
     if fault.is_later { CommandError::not_available(field) } else { CommandError::invalid(field, fault) }
 }

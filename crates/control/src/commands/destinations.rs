@@ -1,4 +1,4 @@
-//! Changes to destinations; restreams that use one follow it.
+//! Changes to destinations. Restreams that use one follow it.
 
 use super::change::Changeable;
 use super::check::{check_destination, check_restream};
@@ -16,7 +16,7 @@ impl Commands {
         Ok(destination)
     }
 
-    /// Refused when a restream that uses it would no longer fit. See `change` for `version`.
+    /// Changes a destination. It is refused when a restream that uses it would no longer fit. See `change` for `version`.
     pub async fn update_destination(
         &self,
         id: DestinationId,
@@ -26,7 +26,7 @@ impl Commands {
         self.change(id, version, change).await
     }
 
-    /// Refused while a restream uses it.
+    /// Deletes a destination, which is refused while a restream uses it.
     pub async fn delete_destination(&self, id: DestinationId, version: Option<i64>) -> Result<()> {
         let _changing = self.shared.changing.lock().await;
         let gone = self.store().delete_destination(id, version).await?;

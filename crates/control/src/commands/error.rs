@@ -4,13 +4,13 @@ use weir_store::StoreError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// A value that can't be; the message never repeats a secret.
+    /// A value is not possible. The message never repeats a secret.
     #[error("{field} {message}")]
     Invalid { field: String, message: String },
-    /// A value that who asked for it may not give.
+    /// Who asked for it may not set this value.
     #[error("{field} {message}")]
     NotAllowed { field: &'static str, message: &'static str },
-    /// Nothing is wrong with it, and nothing in this version acts on it: what is accepted is run.
+    /// The value is fine, but nothing in this version acts on it: only what is also run is accepted.
     #[error("{field} is not available in this version")]
     NotAvailable { field: String },
     #[error(transparent)]

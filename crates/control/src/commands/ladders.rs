@@ -1,4 +1,4 @@
-//! Changes to ladders of one's own; streams that name one follow it at once.
+//! Changes to ladders of one's own. Streams that name one follow it at once.
 
 use super::change::Changeable;
 use super::check::check_ladder;
@@ -16,7 +16,7 @@ impl Commands {
         Ok(ladder)
     }
 
-    /// See `change` for `version`, and for how often `change` may run.
+    /// Changes a ladder. See `change` for `version`, and for how often `change` may run.
     pub async fn update_ladder(
         &self,
         id: LadderId,
@@ -30,7 +30,7 @@ impl Commands {
         self.change(id, version, change).await
     }
 
-    /// Refused while a stream names it.
+    /// Deletes a ladder, which is refused while a stream names it.
     pub async fn delete_ladder(&self, id: LadderId, version: Option<i64>) -> Result<()> {
         let _changing = self.shared.changing.lock().await;
         let gone = self.store().delete_ladder(id, version).await?;
@@ -39,7 +39,7 @@ impl Commands {
         Ok(())
     }
 
-    /// A stream may name a ladder that comes with the server or one that is stored.
+    /// Checks that a ladder which the stream names comes with the server or is stored.
     pub(super) async fn check_named_ladder(&self, stream: &Stream) -> Result<()> {
         let Some(Ladder::Named(name)) = &stream.ladder else { return Ok(()) };
         if is_builtin_ladder(name) || self.store().ladder_named(name).await?.is_some() {

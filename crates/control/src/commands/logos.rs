@@ -9,12 +9,12 @@ use weir_store::StoreError;
 
 use super::{CommandError, Commands, Result};
 
-/// Of the picture's SHA-256: enough to tell two pictures apart.
+/// The part of the picture's SHA-256 that is kept: enough to tell two pictures apart.
 const DIGEST_BYTES: usize = 8;
 
-/// A PNG that can be read, with what it is like.
+/// Reads a PNG, and describes it.
 pub async fn read_logo(png: Vec<u8>) -> Result<LogoImage> {
-    // Reading it takes milliseconds, of the largest some tens.
+    // Reading it takes milliseconds, and some tens of them for the largest.
     let read = tokio::task::spawn_blocking(move || LogoPixels::decode(&png).map(|pixels| (pixels, png))).await;
     let read = read.map_err(|_| CommandError::invalid("logo", "can't be read"))?;
     let (pixels, png) = read.map_err(|fault| CommandError::invalid("logo", fault))?;
@@ -26,13 +26,13 @@ pub async fn read_logo(png: Vec<u8>) -> Result<LogoImage> {
 }
 
 impl Commands {
-    /// Takes a PNG that can be read, and lays it over the stream's renditions from now on.
+    /// Checks a PNG, and lays it over the stream's renditions from now on.
     pub async fn set_logo(&self, id: StreamId, version: Option<i64>, png: Vec<u8>) -> Result<Stream> {
         let image = read_logo(png).await?;
         self.change_logo(id, version, Some(image)).await
     }
 
-    /// NotFound when it has none.
+    /// Removes the logo; the error is NotFound where there is none.
     pub async fn remove_logo(&self, id: StreamId, version: Option<i64>) -> Result<Stream> {
         self.change_logo(id, version, None).await
     }

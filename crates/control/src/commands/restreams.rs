@@ -1,4 +1,4 @@
-//! Changes to restreams, by people, by their schedule, and by the runtime when one gives up.
+//! Changes to restreams: by people, by their schedule, and by the runtime when one gives up.
 
 use super::change::Changeable;
 use super::check::check_restream;
@@ -12,7 +12,7 @@ impl Commands {
         self.create_restream_of(None, restream).await
     }
 
-    /// The same for a person, whose quota is kept.
+    /// Creates a restream for a person, within that person's quota.
     pub async fn create_restream_of(&self, owner: Option<UserId>, mut restream: Restream) -> Result<Restream> {
         let _changing = self.shared.changing.lock().await;
         self.check_with_destination(&mut restream).await?;
@@ -22,7 +22,7 @@ impl Commands {
         Ok(restream)
     }
 
-    /// See `change` for `version`, and for how often `change` may run.
+    /// Changes a restream. See `change` for `version`, and for how often `change` may run.
     pub async fn update_restream(
         &self,
         id: RestreamId,
@@ -40,7 +40,7 @@ impl Commands {
         Ok(())
     }
 
-    /// Forgets why it was stopped.
+    /// Starts a restream, and forgets why it was stopped.
     pub async fn start_restream(&self, id: RestreamId) -> Result<Restream> {
         self.update_restream(id, None, |restream| {
             restream.active = true;
@@ -59,7 +59,7 @@ impl Commands {
         .await
     }
 
-    /// Stops it by the server's own decision, and keeps why; it stays so until started by hand.
+    /// Stops it by the server's own decision, and keeps the reason. It stays stopped until somebody starts it.
     pub async fn stop_restream_for(&self, id: RestreamId, reason: ReasonCode) -> Result<Restream> {
         self.update_restream(id, None, move |restream| {
             restream.active = false;
@@ -69,14 +69,14 @@ impl Commands {
         .await
     }
 
-    /// Tries at once instead of waiting for the back-off. False: it is not waiting for a retry.
+    /// Tries at once instead of waiting for the back-off; false where it is not waiting for a retry.
     pub async fn retry_restream(&self, id: RestreamId) -> Result<bool> {
         self.store().restream(id).await?;
         Ok(self.shared.runtime.retry(id))
     }
 
-    /// Starts and stops what is due, and says when to call again. A time that came is used up: it leaves the schedule,
-    /// so that a later start or stop by hand stands.
+    /// Starts and stops what is due, and says when to call again. A time that has
+    /// come leaves the schedule, so that a later start or stop by hand holds.
     pub async fn apply_schedules(&self, now: OffsetDateTime) -> Result<Option<OffsetDateTime>> {
         let mut next: Option<OffsetDateTime> = None;
         for restream in self.catalogue().restreams() {
@@ -99,7 +99,7 @@ impl Commands {
                     .await;
                 match updated {
                     Ok(restream) => schedule = restream.schedule,
-                    // Deleted meanwhile.
+                    // The restream was deleted meanwhile.
                     Err(CommandError::Store(StoreError::NotFound)) => continue,
                     Err(error) => return Err(error),
                 }

@@ -14,14 +14,14 @@ use super::telling::Told as _;
 use super::{CommandError, Commands, Result};
 use crate::play_token::{self, PlayToken};
 
-/// Letters that can't be mistaken for one another when a key is read aloud; 32 of them, five bits each.
+/// Letters that can't be mistaken for one another when a key is read aloud. There are 32, five bits each.
 const KEY_ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
 
-/// 28 x 5 bits = 140 random bits.
+/// 28 letters of 5 bits are 140 random bits.
 const STREAM_KEY_CHARS: usize = 28;
 
 impl Commands {
-    /// Push sources without a key get one.
+    /// Creates a stream. Push sources without a key get one.
     pub async fn create_stream(&self, mut stream: Stream) -> Result<Stream> {
         check_available(&stream, None)?;
         check_stream(&mut stream)?;
@@ -34,7 +34,7 @@ impl Commands {
         Ok(stream)
     }
 
-    /// See `change` for `version`, and for how often `change` may run.
+    /// Changes a stream. See `change` for `version`, and for how often `change` may run.
     pub async fn update_stream(
         &self,
         id: StreamId,
@@ -44,7 +44,7 @@ impl Commands {
         self.change(id, version, change).await
     }
 
-    /// Its restreams go with it.
+    /// Deletes a stream with its restreams.
     pub async fn delete_stream(&self, id: StreamId, version: Option<i64>) -> Result<()> {
         let _changing = self.shared.changing.lock().await;
         let before = self.catalogue();
@@ -71,7 +71,7 @@ impl Commands {
         .await
     }
 
-    /// A token with which `ip`, or whoever has it, may watch for so long.
+    /// Makes a token with which `ip`, or whoever has the token, may watch for so long.
     pub async fn issue_play_token(&self, id: StreamId, ip: Option<IpAddr>, lifetime: Duration) -> Result<PlayToken> {
         let stream = self.store().stream(id).await?;
         let sign = |text: &[u8]| self.sign_play_token(text);
@@ -84,11 +84,11 @@ impl Commands {
         Ok(token)
     }
 
-    /// Ends all playback tokens that were handed out for it, and whoever watches by one.
+    /// Ends all playback tokens that were handed out for the stream, and the connections of those who watch by one.
     pub async fn revoke_play_tokens(&self, id: StreamId) -> Result<Stream> {
         let (_, stream) = self
             .change_untold(id, None, |stream: &mut Stream| {
-                // After four thousand million times it begins anew, with tokens that have expired long since.
+                // After four thousand million times it begins anew; the tokens of the first round have expired long since.
                 stream.play_epoch = stream.play_epoch.wrapping_add(1);
                 Ok(())
             })
@@ -97,7 +97,7 @@ impl Commands {
         Ok(stream)
     }
 
-    /// New keys for the push sources of one slot, or of all; the old ones stop working at once.
+    /// Makes new keys for the push sources of one slot, or of all. The old keys stop working at once.
     pub async fn rotate_stream_key(&self, id: StreamId, slot: Option<Slot>) -> Result<Stream> {
         let (_, stream) = self
             .change_untold(id, None, move |stream: &mut Stream| {
@@ -143,7 +143,7 @@ impl Changeable for Stream {
     }
 }
 
-/// Makes streams of an earlier version, which stored what nothing acts on, into what they were run as: a source of any other
+/// Makes streams of an earlier version, which stored settings that nothing acted on, into what they were run as: a source of any other
 /// kind than push was never fetched, and a slate never shown.
 pub(super) async fn make_true(store: &Store) -> std::result::Result<(), StoreError> {
     for mut stream in store.all_streams().await? {
@@ -170,7 +170,7 @@ pub(super) async fn make_true(store: &Store) -> std::result::Result<(), StoreErr
     Ok(())
 }
 
-/// Push sources without a key keep the one their slot had, or get a new one.
+/// Gives keys to push sources without one: the key that their slot had, or a new one.
 fn fill_keys(stream: &mut Stream, old: Option<&Stream>) -> Result<()> {
     for source in &mut stream.sources {
         if let SourceKind::Push { stream_key } = &mut source.kind
@@ -185,7 +185,7 @@ fn fill_keys(stream: &mut Stream, old: Option<&Stream>) -> Result<()> {
     Ok(())
 }
 
-/// A key that nobody guesses.
+/// Makes a key that nobody can guess.
 pub fn new_stream_key() -> std::result::Result<Secret, StoreError> {
     let mut bytes = [0; STREAM_KEY_CHARS];
     getrandom::fill(&mut bytes).map_err(|_| StoreError::Random)?;

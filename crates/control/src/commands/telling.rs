@@ -1,4 +1,5 @@
-//! Tells of every change of what is asked for: of what, by whom, and in which fields; never what they hold, which may be secret.
+//! Tells of every change of what is asked for: of which thing, by whom, and
+//! in which fields. It never tells their contents, which may be secret.
 
 use serde_json::{Map, Value};
 use weir_model::{Destination, EventKind, Restream, SavedLadder, Stream, Webhook, changed};
@@ -6,20 +7,20 @@ use weir_store::{Account, ApiKey};
 
 use super::Commands;
 
-/// Something that is asked for, as events tell of it.
+/// A thing that is asked for, as events tell of it.
 pub(super) trait Told {
     const CREATED: EventKind;
     const DELETED: EventKind;
 
-    /// Which one it is: its id, its name, and where it belongs.
+    /// Which one it is: its id, its name, and what it belongs to.
     fn about(&self) -> Map<String, Value>;
 }
 
-/// Something of that kind that can be changed.
+/// A thing of that kind which can be changed.
 pub(super) trait Changing: Told {
     const CHANGED: EventKind;
 
-    /// The fields in which it differs from what it was, by the names that the API has for them.
+    /// The fields in which it differs from what it was, by their names in the API.
     fn changed_since(&self, before: &Self) -> Vec<&'static str>;
 }
 
@@ -28,7 +29,8 @@ impl Commands {
         self.tell(T::CREATED, new.about());
     }
 
-    /// Nothing where no field that the API shows is another, beside those that it never shows (`hidden`).
+    /// Tells of a change. There is nothing to tell where no field differs
+    /// that the API shows, and none of those that it never shows (`hidden`).
     pub(super) fn tell_changed<T: Changing>(&self, before: &T, now: &T, hidden: &[&'static str]) {
         let mut changed = now.changed_since(before);
         changed.extend(hidden);
@@ -44,14 +46,14 @@ impl Commands {
         self.tell(T::DELETED, gone.about());
     }
 
-    /// Adds who did it.
+    /// Tells of something, and adds who did it.
     pub(super) fn tell(&self, kind: EventKind, mut about: Map<String, Value>) {
         about.insert("by".to_owned(), Value::from(&*self.by));
         self.shared.observe.events().emit(kind, about);
     }
 }
 
-/// `{"<id_field>": id, "name": name}`
+/// The fields `{"<id_field>": id, "name": name}`.
 fn about(id_field: &str, id: i64, name: &str) -> Map<String, Value> {
     Map::from_iter([(id_field.to_owned(), id.into()), ("name".to_owned(), name.into())])
 }
@@ -164,7 +166,7 @@ impl Told for Webhook {
     const CREATED: EventKind = EventKind::WebhookCreated;
     const DELETED: EventKind = EventKind::WebhookDeleted;
 
-    /// It has no name but its address, of which the end is a secret as often as not.
+    /// A webhook has no name but its address, whose end is a secret as often as not.
     fn about(&self) -> Map<String, Value> {
         about("webhook_id", self.id.0, &self.masked_url())
     }

@@ -1,4 +1,4 @@
-//! Changes against a real store, with a runtime that is only kicked.
+//! Changes against a real store, with a runtime that is only woken.
 
 use super::*;
 use time::{Duration, OffsetDateTime};
@@ -43,7 +43,7 @@ async fn keys_publish_until_rotated_or_stopped() {
     assert_eq!((grant.stream_id, grant.slot), (made.id, Slot::Primary));
     assert_eq!(commands.publish_grant(&commands.key_lookup("nonsense")), Err(AdmissionRefusal::UnknownKey));
 
-    // As earlier versions stored it.
+    // This is how earlier versions stored it.
     let second = SourceKind::Push { stream_key: "a-second-key".into() };
     let mut two = made.clone();
     two.sources.push(Source { slot: Slot::Backup, kind: second });
@@ -142,7 +142,7 @@ async fn what_nothing_acts_on_is_refused_by_name() {
     }
 }
 
-/// Earlier versions took these and did nothing with them.
+/// Earlier versions took these settings and did nothing with them.
 #[tokio::test]
 async fn streams_of_earlier_versions_become_what_they_were_run_as() {
     let (_dir, commands) = fresh().await;

@@ -1,4 +1,4 @@
-//! Parts held by tables, and by the rule that carrying out leaves nothing to do.
+//! Tests parts by tables, and by the rule that carrying out the steps leaves nothing to do.
 
 use super::*;
 
@@ -28,7 +28,7 @@ fn spec(id: i64, uri: &str) -> RestreamSpec {
     }
 }
 
-/// Each with a URL, or None for a fault in its settings.
+/// Restreams, each with a URL, or with None for a fault in its settings.
 fn restreams(list: &[(i64, Option<&str>)]) -> Vec<Restream> {
     let fault = |id| Misconfigured { id: RestreamId(id), fault: ConfigFault::DestinationMissing };
     list.iter().map(|(id, uri)| uri.map(|uri| spec(*id, uri)).ok_or_else(|| fault(*id))).collect()
@@ -116,7 +116,7 @@ fn a_setting_touches_what_it_is_about() {
         let steps: Vec<_> = steps.into_iter().filter(|step| !step.contains("packaging")).collect();
         assert_eq!(steps, expected, "{name}");
     }
-    // Another window is another packager, and so everything that it follows; a restream notices nothing.
+    // Another window needs another packager, and with it everything that the packager follows; a restream notices nothing.
     let longer = Stream { dvr_seconds: before.dvr_seconds + 60, ..before.clone() };
     let steps = steps(&wanted(&longer, &[(7, Some(A))]), &wanted(&before, &[(7, Some(A))]));
     assert_eq!(steps.len(), 2 * (count + 1), "{steps:?}");

@@ -1,23 +1,23 @@
-//! The common name that a certificate was made for: as much of DER as that takes.
+//! Finds the common name that a certificate was made for, with as much of DER as that takes.
 
 /// OID 2.5.4.3, with its tag and length.
 const COMMON_NAME: &[u8] = &[0x06, 0x03, 0x55, 0x04, 0x03];
 
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
-/// `[0]`, which holds the version where there is one.
+/// The tag `[0]`, which holds the version where there is one.
 const VERSION: u8 = 0xA0;
-/// UTF8String, PrintableString and IA5String: what common names are written in.
+/// The tags of the types that common names are written in: UTF8String, PrintableString and IA5String.
 const TEXTS: [u8; 3] = [0x0C, 0x13, 0x16];
 
-/// The last one of the subject.
+/// The last common name of the certificate's subject.
 pub(super) fn common_name(certificate: &[u8]) -> Option<&str> {
     let (_, certificate, _) = element(certificate).filter(|(tag, ..)| *tag == SEQUENCE)?;
     let (_, mut rest, _) = element(certificate).filter(|(tag, ..)| *tag == SEQUENCE)?;
     if let Some((VERSION, _, behind)) = element(rest) {
         rest = behind;
     }
-    // Serial number, algorithm, issuer, validity.
+    // Serial number, algorithm, issuer and validity are skipped.
     for _ in 0..4 {
         rest = element(rest)?.2;
     }
@@ -34,13 +34,13 @@ pub(super) fn common_name(certificate: &[u8]) -> Option<&str> {
     found
 }
 
-/// Tag, contents and what is behind them; None where the bytes end early.
+/// Reads an element: its tag, its contents and what is behind them. None where the bytes end early.
 fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = bytes.split_first()?;
     let (&first, rest) = rest.split_first()?;
     let (length, rest) = match first {
         0..=0x7F => (usize::from(first), rest),
-        // A length of one to three bytes: certificates are no longer.
+        // The length has one to three bytes: certificates are no longer.
         0x81..=0x83 => {
             let (length, rest) = rest.split_at_checked(usize::from(first & 0x7F))?;
             (length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)), rest)

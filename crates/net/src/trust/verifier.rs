@@ -1,4 +1,4 @@
-//! Whom we trust when we call: whoever a root vouches for, and the very certificates that an operator has listed.
+//! Whom the server trusts when it calls: those that a root vouches for, and the very certificates that the operator has listed.
 
 use std::sync::Arc;
 
@@ -10,9 +10,9 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, Sign
 
 use super::common_name::common_name;
 
-/// The usual rules, and one more. `openssl req -x509` makes a certificate that says that it is an authority, and a server may not show
-/// such a one by the usual rules, even where it is its own root. Listed in `tls.ca` it is trusted as it is: its name and its dates are
-/// checked, its signature by its own key says nothing more.
+/// The usual rules, and one more. `openssl req -x509` makes a certificate that states that it is an authority, which by the usual rules
+/// no server may show, even where it is its own root. When it is listed in `tls.ca`, it is trusted as it is: its name and its dates are
+/// checked; its signature by its own key would prove nothing more.
 #[derive(Debug)]
 pub(super) struct Verifier {
     usual: Arc<WebPkiServerVerifier>,
@@ -40,7 +40,7 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, Error> {
         let verdict = self.usual.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match verdict {
-            // The dates are looked at before anything else, so that what else is wrong says that they are right.
+            // The dates are checked before anything else, so any other error means that they are right.
             Err(Error::InvalidCertificate(why)) if !is_about_dates(&why) && self.listed.contains(end_entity) => {
                 verify_name(end_entity, server_name)
             }
@@ -82,7 +82,8 @@ fn is_about_dates(why: &CertificateError) -> bool {
     )
 }
 
-/// The names of today (subjectAltName); a certificate that has none is for its common name, as openssl's own default leaves it.
+/// Checks the name against today's names (subjectAltName). A certificate
+/// that has none is for its common name, as openssl's own default leaves it.
 fn verify_name(certificate: &CertificateDer<'_>, wanted: &ServerName<'_>) -> Result<ServerCertVerified, Error> {
     match verify_server_name(&ParsedCertificate::try_from(certificate)?, wanted) {
         Ok(()) => Ok(ServerCertVerified::assertion()),
@@ -102,7 +103,7 @@ mod tests {
     use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, date_time_ymd};
     use std::time::Duration;
 
-    /// As openssl makes it: self-signed, CA:TRUE.
+    /// A certificate as openssl makes it: self-signed, CA:TRUE.
     fn certificate(names: &[&str], common_name: &str, last_year: i32) -> CertificateDer<'static> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
@@ -114,13 +115,13 @@ mod tests {
     }
 
     fn verify(shown: &CertificateDer<'static>, listed: &CertificateDer<'static>, name: &str) -> Result<(), Error> {
-        // As `main` has it done.
+        // `main` installs this, too.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut roots = RootCertStore::empty();
         roots.add(listed.clone()).unwrap();
         let trust = Verifier::new(roots, vec![listed.clone()]).unwrap();
         let name = ServerName::try_from(name.to_owned()).unwrap();
-        // 2027
+        // The time is in 2027.
         let now = UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000));
         trust.verify_server_cert(shown, &[], &name, &[], now).map(drop)
     }

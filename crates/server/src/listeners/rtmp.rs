@@ -1,4 +1,4 @@
-//! RTMP and RTMPS: requests are answered in RTMP's words, and whoever is let in gets what takes or gives their media.
+//! RTMP and RTMPS: it answers requests in RTMP's words, and gives those who are let in what takes or gives their media.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use crate::config::{Config, Listen};
 const PUBLISH_APP: &str = "live";
 const PLAY_APP: &str = "play";
 
-/// Bound, and not yet served.
+/// A listener that is bound and not yet served.
 struct RtmpListener {
     /// `rtmp` or `rtmps`.
     protocol: &'static str,
@@ -39,7 +39,7 @@ struct RtmpListener {
     admission: Admission,
 }
 
-/// None where it is off.
+/// Binds the listener; None where it is off.
 pub(super) async fn bind(
     protocol: &'static str,
     config: &Config,
@@ -190,7 +190,7 @@ impl Handler for RtmpAdmission {
     }
 }
 
-/// The value behind `name`, which ends in "=". Ours need no escapes.
+/// The value of the parameter `name`, which ends in "=". The server's own values need no escapes.
 fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
     query.split('&').find_map(|pair| pair.strip_prefix(name))
 }

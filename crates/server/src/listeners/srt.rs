@@ -1,4 +1,4 @@
-//! SRT: callers are answered in SRT's numbers on the thread that reads the port, and whoever is let in is served.
+//! SRT: it answers callers with SRT's numbers on the thread that reads the port, and serves those who are let in.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,14 +21,14 @@ use weir_srt::{Accepted, Admittance, Gate, ListenLimits, SrtConnection, SrtListe
 use crate::base::Base;
 use crate::config::{Config, Listen};
 
-/// Bound, and not yet served. It asks before it lets a caller in, so listener and admission are made together.
+/// A listener that is bound and not yet served. It asks before it lets a caller in, so listener and admission are made together.
 struct Bound {
     listener: SrtListener,
     admission: Arc<SrtAdmission>,
     lanes: Lanes,
 }
 
-/// None where it is off.
+/// Binds the listener; None where it is off.
 pub(super) fn bind(config: &Config, base: &Base) -> anyhow::Result<Option<Box<dyn super::Listener>>> {
     let Listen { address: Some(address), connections, .. } = *config.listen("srt") else { return Ok(None) };
     let admission = Arc::new(SrtAdmission { admission: base.admission.clone(), observe: base.observe.clone() });
@@ -102,7 +102,7 @@ impl SrtAdmission {
         let Accepted { connection, place } = accepted;
         let remote = connection.remote();
         let stream_id = connection.stream_id().to_owned();
-        // Asked again: what was true at the handshake may not be any more, and what was said there is not kept.
+        // Admission is asked again: what was true at the handshake may not be any more, and its answer was not kept.
         let (kind, ended) = match StreamId::parse(&stream_id) {
             Ok(StreamId::Publish { stream_key, program }) => {
                 (RefusalKind::Publish, self.publish(connection, &stream_key, program).await)

@@ -1,4 +1,4 @@
-//! What of the log is shown: a level for everything of Weir's, or directives for single parts.
+//! Which lines of the log are shown: a level for all of Weir, or directives for single parts.
 
 use std::str::FromStr;
 
@@ -6,18 +6,18 @@ use anyhow::{Context as _, bail};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-/// Stands above the configuration.
+/// The variable that takes precedence over the configuration.
 const VARIABLE: &str = EnvFilter::DEFAULT_ENV;
 
-/// Of libraries only warnings are of use to whoever runs a server.
+/// Of libraries, only warnings are useful to somebody who runs a server.
 const OF_LIBRARIES: LevelFilter = LevelFilter::WARN;
 
-/// Directives that are known to be good.
+/// Directives that were checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LogFilter(String);
 
 impl LogFilter {
-    /// Before the configuration is read. What `RUST_LOG` says wrongly is told by [`Self::to_filter`].
+    /// The filter before the configuration is read. A mistake in `RUST_LOG` is reported by [`Self::to_filter`].
     pub(crate) fn at_start() -> Self {
         match std::env::var(VARIABLE) {
             Ok(directives) if !directives.is_empty() => Self(directives),
@@ -33,7 +33,7 @@ impl LogFilter {
         EnvFilter::try_new(&self.0).with_context(|| format!("{:?} can't be read as what to log", self.0))
     }
 
-    /// A directive's target is a prefix: `weir` means all of our crates, those that are still to be written among them.
+    /// The filter for one level. A directive's target is a prefix, so `weir` means all of our crates, including future ones.
     fn of_level(level: LevelFilter) -> Self {
         Self(format!("{},weir={level}", level.min(OF_LIBRARIES)))
     }
@@ -59,7 +59,7 @@ impl FromStr for LogFilter {
     }
 }
 
-/// Nothing is no level; the library takes it for one.
+/// Parses a level. An empty text is none, though the library takes it for one.
 fn level_of(text: &str) -> Option<LevelFilter> {
     text.parse().ok().filter(|_| !text.is_empty())
 }
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_level_is_meant_for_everything_of_ours_and_directives_for_what_they_name() {
-        // (what is asked for, and what is shown of: ours at warn, info, debug; srt at debug; a library at warn and info)
+        // Each line has a filter, and what it shows: our own at warn, info and debug; srt at debug; a library at warn and info.
         for (text, expected) in [
             ("info", [true, true, false, false, true, false]),
             ("debug", [true, true, true, true, true, false]),

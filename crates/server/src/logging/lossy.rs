@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use tracing_subscriber::fmt::MakeWriter;
 use weir_observe::{Counter, Observe};
 
-/// Lines that wait for a slow reader. A line is 100 to 300 bytes: 4,000 of them, which are many seconds of a busy server. There may be
-/// as much again in the batch that is being written.
+/// At most this many bytes of lines wait for a slow reader: 4,000 lines of 100 to 300 bytes, which are many seconds of a busy server.
+/// There may be as much again in the batch that is being written.
 const WAITING_BYTES_MAX: usize = 1 << 20;
 
-/// A stderr that does not block, as a parent may hand it down, is tried again after this.
+/// A parent may hand down a stderr that does not block; when it is full, it is tried again after this time.
 const FULL_RETRY_AFTER: Duration = Duration::from_millis(20);
 
-/// Clones write into the same log.
+/// All clones write into the same log.
 #[derive(Clone)]
 pub(crate) struct LossyLog {
     shared: Arc<Shared>,
@@ -24,26 +24,26 @@ pub(crate) struct LossyLog {
 #[derive(Default)]
 struct Shared {
     waiting: Mutex<Waiting>,
-    /// There is something to write.
+    /// Woken when there is something to write.
     came: Condvar,
-    /// Everything is written.
+    /// Woken when everything is written.
     settled: Condvar,
 }
 
 #[derive(Default)]
 struct Waiting {
-    /// Whole lines.
+    /// The waiting lines, all of them whole.
     bytes: Vec<u8>,
-    /// A batch that was taken is not written yet.
+    /// True while a batch that was taken is not written yet.
     is_writing: bool,
     dropped: u64,
-    /// How many of `dropped` the log itself has told of.
+    /// How many of `dropped` the log itself has reported.
     told: u64,
     observe: Option<Observe>,
 }
 
 impl LossyLog {
-    /// The thread that writes lives as long as the process.
+    /// Starts the log. The thread that writes lives as long as the process.
     pub(crate) fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
         let log = Self { shared: Arc::default() };
         let of_thread = log.clone();
@@ -72,7 +72,7 @@ impl LossyLog {
         waiting.observe = Some(observe);
     }
 
-    /// Waits until everything is written; `limit` at most.
+    /// Waits until everything is written, but for `limit` at most.
     pub(crate) fn flush(&self, limit: Duration) {
         let until = Instant::now() + limit;
         let mut waiting = self.waiting();
@@ -91,14 +91,14 @@ impl LossyLog {
             let dropped = self.next_batch(&mut batch);
             write_whole(&mut out, &batch);
             batch.clear();
-            // By now there is room again. The line goes the way of all others.
+            // By now there is room again, so this line goes the way of all others.
             if dropped > 0 {
                 tracing::warn!(lines = dropped, "lines of the log were dropped: whoever reads it was too slow");
             }
         }
     }
 
-    /// Waits for lines and takes all there are; says how many were dropped that nobody was told of yet.
+    /// Waits for lines and takes all there are; gives the number of dropped ones that was not reported yet.
     fn next_batch(&self, batch: &mut Vec<u8>) -> u64 {
         let mut waiting = self.waiting();
         waiting.is_writing = false;
@@ -106,7 +106,7 @@ impl LossyLog {
         while waiting.bytes.is_empty() {
             waiting = self.shared.came.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
-        // The two buffers change places: no line is copied again, none needs memory of its own.
+        // The two buffers change places: no line is copied again, and no memory is needed for that.
         std::mem::swap(batch, &mut waiting.bytes);
         waiting.is_writing = true;
         let untold = waiting.dropped - waiting.told;
@@ -139,7 +139,7 @@ impl<'a> MakeWriter<'a> for LossyLog {
     }
 }
 
-/// What can't be written because the reader is gone is nobody's loss.
+/// Writes everything. Where the reader is gone, nobody misses what can't be written.
 fn write_whole(out: &mut impl Write, mut bytes: &[u8]) {
     while !bytes.is_empty() {
         match out.write(bytes) {
@@ -159,7 +159,7 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(30);
 
-    /// Takes what is written only as the test lets it.
+    /// A reader that takes what is written only when the test lets it.
     struct Gated(SyncSender<Vec<u8>>);
 
     impl Write for Gated {
@@ -184,7 +184,7 @@ mod tests {
         let (log, reader) = stalled();
         let line = [b'x'; 1_000];
         log.push(b"first\n");
-        // 20 MB for a reader that takes nothing: this test would not end if a push waited.
+        // 20 MB are pushed for a reader that takes nothing: this test would not end if a push waited.
         for _ in 0..20_000 {
             log.push(&line);
         }
@@ -192,7 +192,7 @@ mod tests {
         log.count_drops(observe.clone());
         let dropped = observe.counters().get(Counter::LogLinesDropped);
         let kept = 20_000 - dropped;
-        // What waits, and perhaps a batch that was taken before the buffer was full.
+        // The buffer is kept, and perhaps a batch that was taken before the buffer was full.
         assert!((1_000..=2_100).contains(&kept), "{kept} lines of 1,000 bytes were kept");
         log.push(&line);
         assert_eq!(observe.counters().get(Counter::LogLinesDropped), dropped + 1);

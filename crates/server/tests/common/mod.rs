@@ -9,7 +9,7 @@ use weir_mux::flv::file::{FlvReader, FlvTag};
 use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
 use weir_testkit::{Weir, WeirOptions};
 
-/// For what takes milliseconds when nothing is wrong: long enough for a busy machine.
+/// The limit for what takes milliseconds when nothing is wrong: long enough for a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(15);
 
 /// The server under test, not yet started.
@@ -17,7 +17,7 @@ pub(crate) fn weir() -> WeirOptions {
     Weir::options(env!("CARGO_BIN_EXE_weir"))
 }
 
-/// The same with RTMPS by a certificate of its own making.
+/// The server under test with RTMPS, by a certificate of its own making.
 pub(crate) fn weir_with_tls() -> WeirOptions {
     weir().set("tls.self_signed", "true").set("rtmps.listen", "127.0.0.1:0")
 }
@@ -32,7 +32,7 @@ pub(crate) fn clip(video_bitrate_bps: u32) -> Vec<FlvTag> {
     std::iter::from_fn(|| reader.next_tag().unwrap()).collect()
 }
 
-/// Numbers that the frames of a recording carry, in order of arrival.
+/// The numbers that the frames of a recording carry, in order of arrival.
 pub(crate) fn frame_numbers<'a>(tags: impl Iterator<Item = &'a FlvTag>) -> Vec<u64> {
     tags.filter_map(|tag| weir_testkit::frames::frame_number(&tag.body)).collect()
 }

@@ -1,4 +1,4 @@
-//! Who is at the other end where a proxy stands in between, and how the server sends everybody to the one public address.
+//! The client at the other end where a proxy stands in between, and how the server sends everybody to the one public address.
 
 use crate::common;
 
@@ -16,11 +16,11 @@ use weir_testkit::publisher::Feed;
 use weir_testkit::tls::tls;
 use weir_testkit::{Publisher, Weir};
 
-/// The answer to one request, whole.
+/// The whole answer to one request.
 fn ask(socket: &mut (impl Read + Write), request: &str) -> String {
     socket.write_all(request.as_bytes()).unwrap();
     let mut answer = Vec::new();
-    // One that refuses may close without a word, or before all was written.
+    // A server that refuses may close without a word, or before everything was written.
     let _ = socket.read_to_end(&mut answer);
     String::from_utf8_lossy(&answer).into_owned()
 }
@@ -52,7 +52,7 @@ fn trusting() -> weir_testkit::WeirOptions {
     weir().set("http.trusted_proxies", "127.0.0.0/8")
 }
 
-/// Wrong passwords from one client lock out that client; without trust everybody behind the proxy would be one.
+/// Wrong passwords from one client lock out that client; without trust in the proxy, everybody behind it would be one client.
 #[test]
 fn clients_behind_a_trusted_proxy_are_told_apart() {
     let weir = trusting().start();
@@ -91,7 +91,7 @@ fn strangers_can_say_what_they_like() {
     assert!(Publisher::publish(&relay, "live", &stream.stream_key).is_err());
 }
 
-/// A proxy that writes `header` before what its client says; gives its address.
+/// Starts a proxy that writes `header` before what its client says; gives its address.
 fn relay(target: &str, header: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (address, target) = (listener.local_addr().unwrap().to_string(), target.to_owned());
@@ -136,7 +136,7 @@ fn the_proxy_protocol_is_understood_on_every_tcp_port() {
     ffmpeg.kill().unwrap();
     ffmpeg.wait().unwrap();
 
-    // Version 2, before a TLS handshake.
+    // The header of version 2 comes before a TLS handshake.
     let token = json!({ "ip": "192.0.2.9" });
     weir.api().patch(&format!("/streams/{}", stream.id), &json!({ "protected": true })).expect(200);
     let token = weir.api().post(&format!("/streams/{}/tokens", stream.id), &token).expect(201);
@@ -147,7 +147,7 @@ fn the_proxy_protocol_is_understood_on_every_tcp_port() {
         socket.write_all(&[last, 10, 0, 0, 1, 0x12, 0x34, 1, 0xBB]).unwrap();
         let answer = ask(&mut tls(socket, &[b"http/1.1"]), &get(&path, ""));
         assert!(expected.contains(&self::status(&answer)), "{last}: {answer}");
-        // The same token by a header, answered on the short way and by the library.
+        // The same token comes in a header, answered on the short way and by the library.
         for connection in ["keep-alive", "close"] {
             let request = format!(
                 "GET {path} HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.{last}\r\nConnection: {connection}\r\n\r\n"
@@ -164,7 +164,7 @@ fn the_public_address_decides_cookies_redirects_and_urls() {
     let https = format!("127.0.0.1:{}", free_port());
     let options = weir_with_tls().set("https.listen", &https).set("public_url", "https://weir.example");
     let weir = options.set("http.trusted_proxies", "127.0.0.2").start();
-    // In the clear: sent away, but for what machines ask.
+    // In the clear everything is redirected, except what machines ask for.
     for path in ["/", "/api/v1/streams?limit=1", "/play/cam1/master.m3u8", "/watch/cam1"] {
         for connection in ["close", "keep-alive"] {
             let mut socket = http(&weir);
@@ -179,7 +179,7 @@ fn the_public_address_decides_cookies_redirects_and_urls() {
     for path in ["/healthz", "/readyz", "/metrics"] {
         assert_eq!(status(&ask(&mut http(&weir), &get(path, ""))), "200", "{path}");
     }
-    // A stranger that says it is TLS is not believed; we are.
+    // A stranger that claims TLS is not believed, but the server's own TLS is.
     assert_eq!(status(&ask(&mut http(&weir), &get("/", "X-Forwarded-Proto: https\r\n"))), "308");
     let mut secure = tls(TcpStream::connect(&https).unwrap(), &[b"http/1.1"]);
     let answer = ask(&mut secure, &log_in(ADMIN_PASSWORD, ""));

@@ -1,4 +1,4 @@
-//! One question at every door: what is protected opens to the same token by RTMP, SRT, HLS and DASH, and to nobody without it.
+//! One question for every protocol: a protected stream opens to the same token by RTMP, SRT, HLS and DASH, and to nobody without it.
 
 use crate::common;
 

@@ -1,4 +1,4 @@
-//! The API's rules from outside: what is refused and with which words, roles, limits, health, and the first start.
+//! The API's rules from outside: what is refused and in which words, roles, limits, health, and the first start.
 
 use crate::common;
 
@@ -199,7 +199,7 @@ fn a_restreams_rendition_keeps_what_was_said_and_a_warning_says_what_it_breaks()
     assert_eq!(create("nothing", &nothing).expect(422)["field"], "rendition.width");
     let shrill = json!({ "name": "own", "audio_bitrate_kbps": 96, "loudness_lufs": -5 });
     assert_eq!(create("shrill", &shrill).expect(422)["field"], "rendition.loudness_lufs");
-    // A ladder is for nobody in particular: nothing says its bitrate but who makes it.
+    // A ladder belongs to no destination, so only its maker can say its bitrate.
     let ladder = json!({ "name": "cam2", "ladder": [{ "name": "a", "width": 1280, "height": 720 }] });
     assert_eq!(api.post("/streams", &ladder).expect(422)["field"], "ladder[0].video_bitrate_kbps");
 }

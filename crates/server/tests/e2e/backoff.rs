@@ -1,4 +1,5 @@
-//! Back-off against peers that talk others out of it: half-dead balancers, which take a connection and close it, and ports that open.
+//! Back-off against peers that would talk others out of it: half-dead
+//! balancers, which accept a connection and close it, and ports that open.
 
 use crate::common;
 
@@ -14,7 +15,7 @@ use serde_json::json;
 use weir_testkit::publisher::Feed;
 use weir_testkit::{Answers, Destination, wait_until};
 
-/// Accepts and closes at once, as a balancer with nobody behind it.
+/// Accepts and closes at once, like a balancer with nobody behind it.
 #[derive(Clone, Debug)]
 struct Balancer {
     address: SocketAddr,
@@ -35,7 +36,7 @@ impl Balancer {
                 let open = Arc::clone(&open);
                 thread::spawn(move || {
                     let _ = socket.shutdown(std::net::Shutdown::Write);
-                    // Until the other side has closed, too.
+                    // It reads until the other side has closed, too.
                     let mut buffer = [0; 4096];
                     while matches!(socket.read(&mut buffer), Ok(1..)) {}
                     open.fetch_sub(1, Ordering::SeqCst);
@@ -49,7 +50,7 @@ impl Balancer {
         self.accepted.lock().unwrap().len()
     }
 
-    /// Seconds between attempts.
+    /// The seconds between attempts.
     fn gaps(&self) -> Vec<f64> {
         let accepted = self.accepted.lock().unwrap();
         accepted.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect()
@@ -77,7 +78,7 @@ fn push_to_balancers(watched: Duration) {
         assert!(!gaps.is_empty() && balancer.attempts() <= attempts_max, "{gaps:?}");
         for (gap, doubled) in gaps.iter().zip([1.0, 2.0, 4.0, 8.0, 16.0]) {
             let expected = first_s * doubled;
-            // 20 % of jitter, and what a busy machine takes.
+            // There are 20 % of jitter, and what a busy machine takes.
             assert!((expected * 0.8 - 0.05..=expected * 1.2 + 0.7).contains(gap), "{gaps:?}");
         }
         assert_eq!(balancer.most_at_once.load(Ordering::SeqCst), 1, "two connections at once");
@@ -86,7 +87,7 @@ fn push_to_balancers(watched: Duration) {
 
 #[test]
 fn a_peer_that_accepts_and_closes_is_waited_for_longer_each_time() {
-    // 1 + 2 + 4 s, and their jitter.
+    // The waits are 1, 2 and 4 s, with their jitter.
     push_to_balancers(Duration::from_secs(8));
 }
 
@@ -101,11 +102,11 @@ fn a_port_that_refuses_and_opens_is_found_in_two_seconds() {
     let weir = weir().start();
     let api = weir.api();
     let stream = api.create_stream("cam1");
-    // Only the address is wanted: nobody has it now.
+    // Only the address is wanted, which nobody has now.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let id = api.create_restream(&stream, "push", &format!("rtmp://{address}/live/key"));
     let _feed = Feed::live(&weir.rtmp_address(), &stream.stream_key, &clip(200_000));
-    // Far enough that its next attempt alone would come in four seconds or more.
+    // The restream must be far enough along that its next attempt would only come in four seconds or more.
     api.wait_restream_where(id, "has failed three times", SOON, |status| {
         status["state"] == "error" && status["attempt"].as_u64() >= Some(3)
     });

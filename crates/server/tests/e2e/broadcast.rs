@@ -1,4 +1,4 @@
-//! What broadcast sends: AC-3 and MP2 sound, MPEG-2 pictures in fields; taken in by SRT, made into what everyone plays.
+//! What broadcast sends (AC-3 and MP2 sound, MPEG-2 pictures in fields) is taken in by SRT, and made into what everyone plays.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,7 +15,7 @@ fn ffmpeg(args: &[&str]) -> String {
     said
 }
 
-/// Six seconds of a moving picture and two sounds, in MPEG-TS.
+/// Makes six seconds of a moving picture and two sounds, in MPEG-TS.
 fn make(path: &Path, picture: &str, coding: &str) -> PathBuf {
     let [first, second] = [1000, 440].map(|hertz| format!("sine=frequency={hertz}:sample_rate=48000"));
     let inputs = ["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", &first, "-f", "lavfi", "-i", &second];
@@ -81,7 +81,7 @@ fn pictures_in_fields_are_made_whole() {
     let source = make(&folder.path().join("dvb.ts"), picture, coding);
     let weir = weir().set("srt.listen", "127.0.0.1:0").start();
     let api = weir.api();
-    // As many lines as the source: what is left of its fields would be seen.
+    // The rendition has as many lines as the source, so anything left of its fields would be seen.
     let rendition = json!({"name": "whole", "width": 360, "height": 576, "fit": "stretch", "video_bitrate_kbps": 800, "audio_bitrate_kbps": 64});
     let stream = api.create_stream_with("dvb", &json!({"ladder": [rendition]}));
     let mut publisher = srt::publish(&source, &weir.srt_push_url(&stream.stream_key));

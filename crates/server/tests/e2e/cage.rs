@@ -1,4 +1,4 @@
-//! Every child of a running server is shut in, as the kernel tells it: no secrets in its environment, nothing inherited, no privileges.
+//! Every child of a running server is shut in, as the kernel reports it: no secrets in its environment, nothing inherited, no privileges.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,16 +12,16 @@ use serde_json::json;
 use weir_testkit::publisher::Feed;
 use weir_testkit::wait_until;
 
-/// Who watches asks about as often.
+/// Somebody who watches the dashboard asks about as often.
 const BETWEEN_PICTURES: Duration = Duration::from_millis(250);
 
-/// What `/proc` says of one child once it has shut itself in.
+/// What `/proc` reports of one child once it has shut itself in.
 #[derive(Clone, Debug)]
 struct Seen {
     status: BTreeMap<String, String>,
     environment: String,
     limits: String,
-    /// What its descriptors lead to.
+    /// The files that its descriptors lead to.
     files: BTreeSet<String>,
     network: Option<String>,
 }
@@ -41,12 +41,12 @@ fn network_of(pid: &str) -> Option<String> {
     Some(fs::read_link(format!("/proc/{pid}/ns/net")).ok()?.display().to_string())
 }
 
-/// None where it is not shut in yet, or has ended.
+/// Looks at a child; None where it is not shut in yet, or has ended.
 fn look(pid: &str) -> Option<Seen> {
     let status = status_of(pid).filter(|status| status["Seccomp"] == "2")?;
     let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}"));
     let environment = match read("environ") {
-        // Its memory is closed to all but root, which is what is wanted.
+        // The child's memory is closed to all but root, which is what is wanted.
         Err(error) if error.kind() == ErrorKind::PermissionDenied => String::new(),
         environment => environment.ok().filter(|text| !text.is_empty())?,
     };
@@ -54,7 +54,7 @@ fn look(pid: &str) -> Option<Seen> {
     Some(Seen { status, environment, limits, files: files_of(pid), network: network_of(pid) })
 }
 
-/// Adds the children that are there now, by their names.
+/// Adds the children that exist now, by their names.
 fn look_at_children(server: &str, seen: &mut BTreeMap<String, Seen>) {
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         let pid = entry.file_name().display().to_string();
@@ -84,7 +84,7 @@ fn every_child_is_shut_in() {
         look_at_children(&server, &mut seen);
         seen.contains_key("weir-worker")
     });
-    // A picture is made in a fifth of a second, at most every five: one that was not seen is not the last.
+    // A picture is made in a fifth of a second, and at most every five seconds: one that was missed is not the last.
     let (seen_it, is_seen) = mpsc::channel::<()>();
     let pictures = std::thread::spawn({
         let (api, path) = (api.clone(), format!("/streams/{}/thumbnail.jpg", stream.id));
@@ -118,7 +118,7 @@ fn every_child_is_shut_in() {
         let inherited =
             |file: &&String| file.starts_with(&data) || file.starts_with("socket:") && servers.0.contains(*file);
         assert_eq!(child.files.iter().filter(inherited).collect::<Vec<_>>(), Vec::<&String>::new(), "{name}");
-        // Others than root may not see it.
+        // Only root may see the child's network.
         assert!(child.network.is_none() || child.network != servers.1, "{name} has the server's network");
     }
     let limited = |name: &str, what: &str| {

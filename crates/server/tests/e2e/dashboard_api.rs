@@ -1,4 +1,4 @@
-//! What the dashboard leans on: answers stay quick while destinations hang, pictures of streams, and the live board.
+//! What the dashboard relies on: answers stay quick while destinations hang, pictures of streams, and the live board.
 
 use crate::common;
 
@@ -50,7 +50,7 @@ fn answers_are_quick_while_twenty_pushes_hang() {
         took.sort_unstable();
         took[took.len() * 99 / 100]
     };
-    // The best of three: another test on the same two cores is not what is measured.
+    // The best of three counts, since another test on the same two cores is not what is measured.
     let p99 = (0..3).map(|_| round()).min().unwrap();
     println!("p99 of an answer with {BLACKHOLED} pushes that hang: {p99:?} (debug build)");
     assert!(p99 < ANSWER_P99_MAX, "{p99:?}");
@@ -72,14 +72,14 @@ fn a_live_stream_has_a_picture_for_everyone_and_is_on_the_live_board() {
     };
     assert_eq!(next()["streams"][0]["status"]["state"], "offline");
     let _feed = Feed::live(&weir.rtmp_address(), &stream.stream_key, &clip(300_000));
-    // The board and the events, by one connection.
+    // The board and the events come by one connection.
     let (mut on_the_board, mut told) = (false, false);
     while !(on_the_board && told) {
         let event = next();
         on_the_board |= event["streams"][0]["status"]["state"] == "live";
         told |= event["type"] == "stream_state" && event["to"] == "live";
     }
-    // After a failure it is tried again after five seconds.
+    // After a failure the picture is tried again after five seconds.
     for path in [format!("/api/v1/streams/{}/thumbnail.jpg", stream.id), "/play/cam1/thumbnail.jpg".to_owned()] {
         wait_until("there was a picture", SOON, || {
             let mut answer = Vec::new();

@@ -13,19 +13,19 @@ use weir_testkit::nginx::free_port;
 use weir_testkit::publisher::Feed;
 use weir_testkit::{Destination, Publisher, Weir, ffmpeg, wait_until};
 
-/// The contract: from SIGTERM to the end, whatever hangs.
+/// The contract allows this time from SIGTERM to the end, whatever hangs.
 const DRAIN_MAX: Duration = Duration::from_secs(8);
 
-/// More than the kernel takes in for a client that reads nothing.
+/// More bytes than the kernel takes for a client that reads nothing.
 const KERNEL_BYTES: usize = 16 << 20;
 
-/// Asked for again and again without a byte of the answers being read: more than the kernel's buffers hold.
+/// So many answers, none of which is read, are more than the kernel's buffers hold.
 const PIPELINED: usize = 200;
 
 fn connect(url: &str) -> TcpStream {
     let address = url.split("://").nth(1).unwrap();
     let socket = TcpStream::connect(address).unwrap();
-    // So that a write into a full connection is not waited for.
+    // A write into a full connection must not be waited for.
     socket.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
     socket
 }
@@ -35,7 +35,7 @@ fn stalled_http1(weir: &Weir) -> TcpStream {
     let mut socket = connect(&weir.http());
     let request = "GET /api/v1/openapi.json HTTP/1.1\r\nHost: weir\r\n\r\n";
     socket.write_all(request.repeat(PIPELINED).as_bytes()).unwrap();
-    // Until nothing more comes: the server has an answer under way that it can't get rid of.
+    // It waits until nothing more comes: then the server has an answer under way that it can't get rid of.
     let (mut buffer, mut waiting, mut since) = (vec![0; KERNEL_BYTES], 0, Instant::now());
     wait_until("the answers are stuck", SOON, || {
         let now_waiting = socket.peek(&mut buffer).unwrap();
@@ -91,7 +91,7 @@ fn sigterm_beside_stalled_viewers_loses_nothing() {
 
     let _stalled = (stalled_http1(&weir), stalled_http2(https_port));
     let _followers = ["/api/v1/events/stream", "/api/v1/live"].map(|path| silent_follower(&weir, path));
-    // Half a request, half a TLS hello, half an RTMP handshake.
+    // These are half a request, half a TLS hello, and half an RTMP handshake.
     let mut half = connect(&weir.http());
     half.write_all(b"GET / HT").unwrap();
     let halves = [connect(&format!("https://127.0.0.1:{https_port}")), connect(&weir.rtmp()), connect(&weir.rtmps())];
@@ -108,7 +108,7 @@ fn sigterm_beside_stalled_viewers_loses_nothing() {
     assert!(said.iter().any(|status| status.description.contains("the server is stopping")), "{said:?}");
     let wal = weir.data().join("weir.db-wal");
     assert!(std::fs::metadata(&wal).map_or(0, |found| found.len()) == 0, "the write-ahead log is folded");
-    // Closed by the drain, not mended by the next start: its name says how long it is.
+    // The file was closed by the drain and not repaired by the next start: its name says how long it is.
     let folder = weir.data().join("recordings").join(stream.id.to_string());
     let files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(files.len() == 1 && files[0].to_string_lossy().ends_with("ms.mp4"), "{files:?}");

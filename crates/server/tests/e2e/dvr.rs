@@ -19,7 +19,7 @@ use weir_testkit::process::ADMIN_API_KEY;
 use weir_testkit::publisher::Feed;
 use weir_testkit::{Publisher, Weir, wait_until, wait_until_some};
 
-/// Three times the real time of what is being waited for.
+/// Three times the real time of what is waited for.
 const LONG: Duration = Duration::from_secs(90);
 
 fn http_get(url: &str) -> Option<String> {
@@ -77,8 +77,8 @@ fn a_window_plays_from_its_start_after_kill_9() {
     for tag in ["#EXT-X-MEDIA-SEQUENCE:", "#EXT-X-DISCONTINUITY-SEQUENCE:"] {
         assert_eq!(sequence(&after, tag), sequence(&before, tag), "{tag}");
     }
-    // From the start of the window, across the crash, with nothing to complain of. The whole of it in a moment: as a file of
-    // the past, not as something live.
+    // ffmpeg plays from the start of the window, across the crash, without complaint. It reads all of it in a moment, as a file of the
+    // past and not as something live.
     let url = format!("{}/play/cam1/master.m3u8", weir.http());
     let output = Command::new("ffmpeg")
         .args(["-nostdin", "-v", "error", "-xerror", "-live_start_index", "0", "-i", &url])
@@ -94,14 +94,14 @@ fn a_window_plays_from_its_start_after_kill_9() {
         .unwrap();
     assert_eq!(range.stdout.len(), 10, "ranges of what lies on disk");
 
-    // Deleted with the stream.
+    // The window is deleted with the stream.
     let folder = weir.data().join("dvr").join(stream.id.to_string());
     assert!(folder.exists());
     weir.api().delete(&format!("/streams/{}", stream.id)).expect(204);
     wait_until("the window is deleted", SOON, || !folder.exists());
 }
 
-/// An hour but half a minute of small pictures, each as long as a part, a keyframe every 6 s: 595 segments.
+/// An hour less half a minute of small pictures, each as long as a part, with a keyframe every 6 s: 595 segments.
 fn an_hour() -> Vec<FlvTag> {
     let config = SyntheticConfig { fps: (5, 2), gop_frames: 15, audio: None, ..SyntheticConfig::default() };
     let mut reader = FlvReader::new();
@@ -109,7 +109,7 @@ fn an_hour() -> Vec<FlvTag> {
     std::iter::from_fn(|| reader.next_tag().unwrap()).collect()
 }
 
-/// Publishes faster than real time, by the stamps: a GOP, and the next as soon as that one is in the playlist.
+/// Publishes faster than real time, by the stamps: each GOP goes as soon as the one before is in the playlist.
 fn publish_hour(weir: &Weir, stream: &TestStream, hour: &[FlvTag]) -> Publisher {
     let mut get = player(&format!("{}/play/cam1", weir.http()));
     let mut playlist =
@@ -123,7 +123,7 @@ fn publish_hour(weir: &Weir, stream: &TestStream, hour: &[FlvTag]) -> Publisher 
         wait_until("the GOP is in the playlist", SOON, || {
             let text = playlist();
             let open = text.rsplit("#EXTINF").next().unwrap_or_default();
-            // How long the newest picture lasts, the next one says; and how far keyframes are apart, the second one.
+            // The length of the newest picture is known with the next one, and the distance of keyframes with the second one.
             let is_open = open.matches("#EXT-X-PART:").count() >= 14 || number == 0;
             text.matches("#EXTINF").count() >= segments_before + number && is_open
         });
@@ -154,7 +154,7 @@ fn two_hours_play_from_their_start_after_kill_9_in_the_middle() {
     let after = listed(&weir, 1187);
     assert_eq!(sequence(&after, "#EXT-X-MEDIA-SEQUENCE:"), sequence(&before, "#EXT-X-MEDIA-SEQUENCE:"));
     assert_eq!(after.matches("#EXT-X-DISCONTINUITY\n").count(), 1);
-    // Every picture from the first one on, over the restart: two hours but the segments at both ends of the runs.
+    // ffmpeg finds every picture from the first one on, over the restart: two hours, less the segments at both ends of the runs.
     let output = Command::new("ffmpeg")
         .args(["-nostdin", "-v", "error", "-xerror", "-live_start_index", "0", "-i"])
         .arg(format!("{}/play/cam1/source/video.m3u8", weir.http()))
@@ -164,7 +164,7 @@ fn two_hours_play_from_their_start_after_kill_9_in_the_middle() {
     assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     let pictures = output.stdout.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"0,")).count();
     assert!((17_620..=17_820).contains(&pictures), "{pictures}");
-    // MPEG-TS reaches back as far, though what it is made of is on disk only.
+    // MPEG-TS reaches back as far, though what it is made from is on disk only.
     let ts = http_get(&format!("{}/play/cam1/ts/source/media.m3u8", weir.http())).unwrap();
     assert!(ts.matches("#EXTINF").count() >= 1186, "{}", ts.matches("#EXTINF").count());
     let first = ts.lines().find(|line| line.ends_with(".ts")).unwrap();
@@ -209,7 +209,7 @@ fn a_recording_is_playable_after_kill_9() {
     assert_eq!(fetch(&url, &part, &["--range", "999999999999-"]), "416");
     assert_eq!(fetch(&format!("{}/api/v1/recordings/..%2f..%2fweir.db/file", weir.http()), &part, &[]), "404");
 
-    // The next session is another file, and ends with the wish to record.
+    // The next session is another file, which ends with the wish to record.
     let feed = Feed::live(&weir.rtmp_address(), &stream.stream_key, &clip(200_000));
     wait_until_some("a second file", SOON, || list(&weir).get(1).cloned());
     weir.api().patch(&format!("/streams/{}", stream.id), &json!({ "record": false })).expect(200);

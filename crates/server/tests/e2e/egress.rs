@@ -8,7 +8,7 @@ use serde_json::json;
 use weir_testkit::publisher::Feed;
 use weir_testkit::wait_until;
 
-/// As a URL's host; the first ones lead to `listener`.
+/// Hosts of URLs, of which the first ones lead to `listener`.
 const LOOPBACK: &[&str] = &[
     "127.0.0.1",
     "127.1",
@@ -26,7 +26,7 @@ const LOOPBACK: &[&str] = &[
     "localhost",
 ];
 
-/// Denied without being named.
+/// Addresses that are denied without being named.
 const METADATA: &[&str] = &["169.254.169.254", "2852039166", "[::ffff:a9fe:a9fe]", "[fd00:ec2::254]", "[fe80::1]"];
 
 #[test]
@@ -59,7 +59,7 @@ fn pushes_and_webhooks_reach_nothing_that_is_denied() {
         let said = status["reason"]["message"].as_str().unwrap();
         assert!(said.contains("egress rules"), "{uri}: {status}");
     }
-    // Something to be told.
+    // This gives the webhooks something to tell.
     drop(feed);
     wait_until("no webhook was let out", SOON, || {
         let all = api.get("/webhooks").expect(200)["items"].as_array().unwrap().clone();

@@ -1,4 +1,4 @@
-//! What goes wrong at a destination is named: a code of its own for each kind, the destination's own words, and what happens next.
+//! Failures at a destination are named: a code for each kind, the destination's own words, and what happens next.
 
 use crate::common;
 
@@ -31,7 +31,7 @@ fn each_kind_of_failure_has_a_code_of_its_own() {
         ("unreachable", format!("rtmp://{}/app/key", silent.address())),
         ("auth_rejected", denied.url("key")),
         ("timeout", mute.url("key")),
-        // Its certificate is signed by nobody whom this server trusts.
+        // The certificate is signed by nobody whom this server trusts.
         ("tls_failed", format!("{own_certificate}/live/key")),
     ];
     let ids = cases.map(|(code, uri)| (code, api.create_restream(&stream, code, &uri)));
@@ -86,10 +86,10 @@ fn retries_are_counted_and_announced_and_back_off() {
     wait_until("the third attempt reaches the destination", SOON, || busy.pushes().len() >= 3);
     let pushes = busy.pushes();
     let gap = |number: usize| (pushes[number].at - pushes[number - 1].at).as_secs_f64();
-    // 1 s doubling, each give or take 20 %, and the time of the attempt itself.
+    // The waits double from 1 s, each give or take 20 %, and the attempts themselves take time.
     assert!((0.8..2.0).contains(&gap(1)) && (1.6..3.5).contains(&gap(2)), "{} and {}", gap(1), gap(2));
 
-    // "Retry now" does not wait for the fourth; and the destination has changed its mind.
+    // "Retry now" does not wait for the fourth attempt; the destination has changed its mind meanwhile.
     busy.answer(Answers::default());
     api.post(&format!("/restreams/{id}/retry"), &Value::Null).expect(200);
     busy.wait_video_frames(1, Duration::from_secs(2));
@@ -111,7 +111,7 @@ fn a_dead_source_is_given_up_after_its_time() {
     let status = api.wait_restream(id, "stopped", SOON);
     assert_eq!(status["reason"]["code"], "source_timeout", "{status}");
 
-    // The source alone does not bring it back; a start does.
+    // The source alone does not bring the restream back; a start does.
     let _feed = Feed::live(&weir.rtmp_address(), &stream.stream_key, &clip(200_000));
     api.wait_stream(&stream, "live", SOON);
     assert_eq!(api.restream_status(id)["state"], "stopped");
@@ -149,7 +149,7 @@ fn hevc() -> Vec<FlvTag> {
     let folder = tempfile::tempdir().unwrap();
     let clip = Clip { seconds: 1, size: "320x180", video_codec: "libx265", audio: false, ..Clip::default() };
     let mp4 = std::fs::read(clip.make(&folder.path().join("clip.mp4"))).unwrap();
-    // An MP4 box: its length, its name, its content.
+    // An MP4 box has its length, its name and its content.
     let name_at = mp4.windows(4).position(|window| window == b"hvcC").expect("an HEVC track");
     let length = u32::from_be_bytes(mp4[name_at - 4..name_at].try_into().unwrap()) as usize;
     let config = &mp4[name_at + 4..name_at - 4 + length];
@@ -158,9 +158,9 @@ fn hevc() -> Vec<FlvTag> {
         timestamp_ms,
         body: Bytes::from(parts.concat()),
     };
-    // 0x90: extended header, keyframe, sequence start; 0x91: coded frames, with a composition time of 0.
+    // 0x90 is extended header, keyframe, sequence start; 0x91 is coded frames, with a composition time of 0.
     let mut tags = vec![tag(0, &[&[0x90], b"hvc1", config])];
-    // One IDR picture (NAL type 19) behind its length.
+    // The picture is one IDR unit (NAL type 19) behind its length.
     let picture = [0, 0, 0, 6, 19 << 1, 1, 0xAF, 0x80, 0x10, 0x20];
     tags.extend((0..30).map(|number| tag(number * 33, &[&[0x91], b"hvc1", &[0, 0, 0], &picture])));
     tags

@@ -1,4 +1,5 @@
-//! A ladder on a real NVIDIA card: `make test-gpu`, on machines that have one. A card without encoders (H100) decodes, and x264 encodes.
+//! A ladder on a real NVIDIA card: `make test-gpu`, on machines that have one.
+//! With a card without encoders (H100), the card decodes and x264 encodes.
 
 use crate::common;
 

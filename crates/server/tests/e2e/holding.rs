@@ -1,4 +1,4 @@
-//! Whoever holds on to connections and answers: each of them ends in its limit, and takes nobody else's place.
+//! Clients that hold on to connections and answers: each of them meets its limit, and takes nobody else's place.
 
 use crate::common;
 
@@ -14,14 +14,14 @@ use weir_testkit::publisher::Feed;
 use weir_testkit::tls::{client_hello, tls};
 use weir_testkit::{Destination, Http2, Publisher, Weir, wait_until};
 
-/// As many streams as one connection may have.
+/// One connection may have this many streams.
 const STREAMS: usize = 64;
 
-/// What lies in front of everybody and is large.
+/// A large answer that everybody may ask for.
 const LARGE: &str = "/api/v1/openapi.json";
 
-/// Opens connections that ask for 64 large answers each and take nothing of them, though they answer every ping; returns how long
-/// until all were ended, and by how much the server had grown meanwhile.
+/// Opens connections that ask for 64 large answers each and take nothing of them, though they answer every ping. Returns how long it took
+/// until all were ended, and how much the server had grown meanwhile.
 fn hold(weir: &Weir, https: &str, connections: usize, window: u32, limit: Duration) -> (Duration, u64) {
     let before = weir.stats().rss_bytes;
     let start = Instant::now();
@@ -57,14 +57,14 @@ fn with_https() -> (weir_testkit::WeirOptions, String) {
     (weir_with_tls().set("https.listen", &https), https)
 }
 
-/// Nothing of an answer is copied for who asks for it: a stream costs its bookkeeping, a connection its TLS.
+/// Nothing of an answer is copied for those who ask for it: a stream costs its bookkeeping, and a connection its TLS.
 const BYTES_PER_CONNECTION: u64 = 1_000_000;
 
 #[test]
 fn answers_that_nobody_takes_end_with_their_connection() {
     let (options, https) = with_https();
     let weir = options.set("http.stall_seconds", "2").start();
-    // Whoever reads is served meanwhile.
+    // A client that reads is served meanwhile.
     let mut reader = Http2::connect(&https, 65_535).unwrap();
     for window in [0, 1_000] {
         let (_, grown) = hold(&weir, &https, 5, window, Duration::from_secs(10));
@@ -87,7 +87,7 @@ fn answers_that_nobody_takes_end_within_90_s() {
     assert!(grown < 40 * BYTES_PER_CONNECTION, "{grown} bytes");
 }
 
-/// What is paused ends alone: the others of its connection go on.
+/// An answer that is paused ends alone: the others of its connection go on.
 #[test]
 fn one_answer_that_is_not_taken_ends_alone() {
     let (options, https) = with_https();
@@ -109,7 +109,7 @@ fn one_answer_that_is_not_taken_ends_alone() {
     drop(weir);
 }
 
-/// Whether the server has closed it; what it says before is passed over.
+/// Whether the server has closed it; what it says before is ignored.
 fn is_closed(socket: &mut TcpStream) -> bool {
     let mut buffer = [0; 4096];
     loop {
@@ -193,10 +193,10 @@ fn http2_in_the_clear_is_refused_in_words() {
     assert!(answer.starts_with("HTTP/1.1 505 ") && answer.contains("over TLS only"), "{answer}");
 }
 
-/// 1,500 of them where 1,024 files may be open.
+/// There are 1,500 of them where 1,024 files may be open.
 #[test]
 fn idle_strangers_take_nobodys_place() {
-    // They are ours as well as the server's.
+    // These descriptors are the test's as well as the server's.
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -228,7 +228,7 @@ fn idle_strangers_take_nobodys_place() {
         strangers.push(stranger(&http, half_a_head));
         strangers.push(stranger(&rtmp, &[3, 0, 0, 0]));
     }
-    // Each by a connection of its own, as whoever comes new.
+    // Each request uses a connection of its own, like a newcomer.
     let health = fresh_get(&http, "/healthz");
     assert!(health.starts_with("HTTP/1.1 200"), "{health}");
     let second = api.create_stream("cam2");

@@ -43,7 +43,7 @@ fn closings(weir: &Weir) -> usize {
 
 #[test]
 fn hostile_bytes_end_their_connection_and_nobody_elses() {
-    // Strangers' closings have no line each unless one looks closely.
+    // The ends of strangers' connections only have a line each in the debug log.
     let weir = weir().set("log.level", "debug").start();
     let api = weir.api();
     let stream = api.create_stream("cam1");
@@ -55,7 +55,7 @@ fn hostile_bytes_end_their_connection_and_nobody_elses() {
     let send = |name: &str, bytes: &[u8]| {
         let before = closings(&weir);
         let mut opening = Opening::handshake(&address).unwrap();
-        // It may be closed before everything is written.
+        // The connection may be closed before everything is written.
         let _ = opening.stream().write_all(bytes);
         closed_by_server(opening.stream());
         wait_until(&format!("the closing of {name:?} was logged"), SOON, || closings(&weir) > before);
@@ -78,7 +78,7 @@ fn hostile_bytes_end_their_connection_and_nobody_elses() {
     short.put_slice(b"thisisnotacommandatall");
     let mut opening = Opening::handshake(&address).unwrap();
     opening.stream().write_all(&short).unwrap();
-    // It means nothing, so it is passed over, and the connection ends when nothing else comes: here by random bytes.
+    // The bytes mean nothing, so they are ignored, and the connection ends when nothing else comes; here it ends by random bytes.
     let mut random = 0x9E37_79B9_7F4A_7C15_u64;
     let noise: Vec<u8> = std::iter::repeat_with(|| {
         random ^= random << 13;
@@ -92,21 +92,21 @@ fn hostile_bytes_end_their_connection_and_nobody_elses() {
     closed_by_server(opening.stream());
     send("random bytes", &noise);
 
-    // Random bytes instead of a handshake.
+    // Random bytes come instead of a handshake.
     let before = closings(&weir);
     let mut stranger = TcpStream::connect(&address).unwrap();
     let _ = stranger.write_all(&noise);
     closed_by_server(&mut stranger);
     wait_until("the closing of a stranger was logged", SOON, || closings(&weir) > before);
 
-    // The one who did nothing wrong has noticed nothing.
+    // The publisher that did nothing wrong has noticed nothing.
     let sent = feed.stop();
     destination.wait_video_frames(usize::try_from(sent).unwrap(), SOON);
     let numbers = frame_numbers(destination.received().iter().map(|received| &received.tag));
     assert!(numbers.iter().enumerate().all(|(at, frame)| *frame == at as u64 % 300));
 }
 
-/// Legal and yet what other servers die of: audio chunks between the chunks of a video message.
+/// This is legal, and yet other servers die of it: audio chunks between the chunks of a video message.
 #[test]
 fn audio_between_the_chunks_of_a_video_message_is_understood() {
     let weir = weir().start();
@@ -148,7 +148,7 @@ fn audio_between_the_chunks_of_a_video_message_is_understood() {
 
 #[test]
 fn connections_come_and_go_without_a_trace() {
-    // The allocator breathes by 2 MB, and events fill their ring meanwhile; a connection that stays behind holds 20 kB.
+    // The allocator's memory varies by 2 MB, and events fill their ring meanwhile; a connection that stayed behind would hold 20 kB.
     come_and_go(300, 300, 5_000_000);
 }
 
@@ -156,7 +156,7 @@ fn connections_come_and_go_without_a_trace() {
 #[test]
 #[ignore = "long: make test-long"]
 fn a_thousand_connections_come_and_go_without_a_trace() {
-    // What stays behind holds 4 kB and more.
+    // A connection that stayed behind would hold 4 kB and more.
     come_and_go(5_500, 1_000, 3_000_000);
 }
 

@@ -9,9 +9,9 @@ use weir_testkit::destination::{MediaTreatment, is_keyframe, is_video_frame};
 use weir_testkit::publisher::Feed;
 use weir_testkit::{Destination, ffmpeg, wait_until};
 
-/// "Leaves `streaming` in 10 s or less" of a silent stall.
+/// A destination that stalls silently leaves `streaming` in 10 s or less.
 const STALL_KNOWN: Duration = Duration::from_secs(10);
-/// "Known in 3 s or less" after a reset or close.
+/// A reset or a close is known in 3 s or less.
 const CLOSE_KNOWN: Duration = Duration::from_secs(3);
 
 #[test]
@@ -39,7 +39,7 @@ fn nine_of_ten_lose_nothing_while_one_is_wedged() {
         api.wait_restream_where(restreams[0], "left streaming", STALL_KNOWN, |status| status["state"] != "streaming");
     println!("wedged: {} after {:.1} s", status["reason"]["code"], wedged_at.elapsed().as_secs_f64());
     assert_eq!((&status["state"], &status["reason"]["code"]), (&"error".into(), &"stalled".into()), "{status}");
-    // The window forgives 6 s, and the kernel's buffers some more: twice that is a loss.
+    // The window forgives 6 s, and the kernel's buffers some more; twice that is a loss.
     healthy[0].wait_video_frames(healthy[0].video_frames() + 30 * 8, SOON);
     let before = wedged.received().len();
     wedged.thaw();
@@ -52,7 +52,7 @@ fn nine_of_ten_lose_nothing_while_one_is_wedged() {
     for (number, destination) in healthy.iter().enumerate() {
         destination.wait_video_frames(usize::try_from(sent).unwrap(), SOON);
         let numbers = frame_numbers(destination.received().iter().map(|received| &received.tag));
-        // The clip is looped: its 300 numbers come round and round.
+        // The clip is looped, so its 300 numbers come round and round.
         let whole = numbers.iter().enumerate().all(|(at, frame)| *frame == at as u64 % 300);
         assert!(whole, "destination {}: {numbers:?}", number + 1);
         assert_eq!(api.restream_status(restreams[number + 1])["dropped_frames"], 0);
@@ -93,7 +93,7 @@ fn a_destination_that_closes_or_resets_is_known_and_pushed_to_again() {
         let status =
             api.wait_restream_where(id, "left streaming", CLOSE_KNOWN, |status| status["state"] != "streaming");
         assert!(status["reason"]["code"].is_string() && status["attempt"].is_u64(), "{status}");
-        // The first attempt again comes after 1 s, give or take 20 %.
+        // The first new attempt comes after 1 s, give or take 20 %.
         destination.wait_first_frame_of(1, Duration::from_secs(5));
     }
 }

@@ -32,7 +32,7 @@ fn the_picture_is_the_sources_and_the_sound_is_encoded() {
     let body = json!({"uri": recorder.url("key"), "rendition": own, "active": true});
     let restream = api.create_restream_with(&stream, "kept", &body);
     assert_eq!(api.get(&format!("/restreams/{restream}")).expect(200)["rendition"], own, "it is shown as it was said");
-    // What works here is known before the source comes: its first pictures are not missed.
+    // The encoders are tried before the source comes, so that its first pictures are not missed.
     wait_until_some("the encoders were tried", SOON, || {
         let encoders = api.get("/system").expect(200)["encoders"].as_array()?.len();
         (encoders > 0).then_some(encoders)
@@ -40,7 +40,7 @@ fn the_picture_is_the_sources_and_the_sound_is_encoded() {
 
     let mut publisher = ffmpeg::publish(&source, &weir.push_url(&stream.stream_key));
     api.wait_restream(restream, "streaming", SOON);
-    // What it sends is told at once, what its rendition measures with the next look at that.
+    // What the restream sends is known at once; what its rendition measures is known with the next look.
     let status = wait_until_some("the rendition is measured", SOON, || {
         let status = api.stream_status(&stream);
         let measured =

@@ -1,4 +1,4 @@
-//! A log that nobody reads: everything else goes on.
+//! Nobody reads the log, and everything else goes on.
 
 use crate::common;
 
@@ -16,7 +16,7 @@ fn playlist_path(api: &Api) -> Option<String> {
     Some(format!("//play/cam1/{variant}"))
 }
 
-/// A line or two each: together more than the page that an unread pipe takes.
+/// Each call logs a line or two: together they are more than the page that an unread pipe takes.
 fn fill_the_pipe(weir: &Weir) {
     for _ in 0..60 {
         assert!(Publisher::publish(&weir.rtmp_address(), "live", "no-such-key").is_err());
@@ -34,7 +34,7 @@ fn a_log_that_nobody_reads_holds_up_nobody() {
     let before = api.get(&path).expect(200);
     wait_until("the playlist advanced", SOON, || api.get(&path).expect(200) != before);
     api.get("/streams").expect(200);
-    // What waited is there for whoever comes at last.
+    // The lines that waited are there for a reader that comes at last.
     weir.child().read_stderr();
     weir.wait_logged("ingest_refused", SOON);
     weir.stop(Duration::from_secs(8));

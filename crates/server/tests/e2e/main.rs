@@ -1,5 +1,5 @@
-//! The real server with real encoders, players and destinations: one program, linked once. The transcoder's tests are one of their
-//! own, for they run alone.
+//! The real server with real encoders, players and destinations, in one program that is linked once. The transcoder's tests are a program
+//! of their own, as they run alone.
 
 #![allow(
     clippy::expect_used,

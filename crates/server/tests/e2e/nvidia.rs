@@ -20,7 +20,7 @@ use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
 use weir_testkit::publisher::Feed;
 use weir_testkit::{wait_until, wait_until_some};
 
-/// What the stub gives for every picture: its size is that of the rendition.
+/// The size of the pictures that the stub gives, which is that of the rendition.
 const SIZE: (u32, u32) = (320, 180);
 
 /// A stub driver.
@@ -42,7 +42,7 @@ impl Stub {
             let said = String::from_utf8_lossy(&built.stderr);
             assert!(built.status.success(), "the stub needs libffmpeg-nvenc-dev, which make test installs:\n{said}");
         }
-        // Without its number it is asked for too.
+        // The library is also asked for without its number.
         fs::copy(stub.path("libnvrtc.so.1"), stub.path("libnvrtc.so")).unwrap();
         stub
     }
@@ -51,7 +51,7 @@ impl Stub {
         self.folder.path().join(name)
     }
 
-    /// What makes a worker find it; the server hands these variables on to its children.
+    /// The variables that make a worker find the stub; the server hands them on to its children.
     fn environment(&self) -> [(&'static str, String); 3] {
         let show = |path: &Path| path.display().to_string();
         [
@@ -62,15 +62,15 @@ impl Stub {
     }
 }
 
-/// What was asked of the driver, a line each.
+/// The requests to the driver, a line each.
 fn asked(weir: &Weir) -> Vec<String> {
     let lines = weir.output();
-    // The log's own fields follow what was said.
+    // The log's own fields follow the stub's words.
     let said = |line: &String| Some(line.split_once("nvidia-stub: ")?.1.split(" worker=").next()?.to_owned());
     lines.iter().filter_map(said).collect()
 }
 
-/// A keyframe and another picture, and parameter sets that say "High", as C.
+/// A keyframe and another picture, with parameter sets of profile High, as C.
 fn pictures() -> String {
     let config = SyntheticConfig { width: SIZE.0, height: SIZE.1, ..SyntheticConfig::default() };
     let mut source = SyntheticSource::new(SyntheticConfig { audio: None, ..config });
@@ -147,12 +147,13 @@ fn nvenc_is_chosen_set_up_right_and_left_when_it_fails() {
             (all.iter().filter(right).count() == 2).then_some(all)
         })
     };
-    // A busy machine is late.
+    // On a busy machine the renditions may be late.
     let all = renditions("nvh264enc", &["live", "degraded"]);
     assert!(all.iter().any(|it| it["reason"] == "NVENC H.264 works here"), "{all:?}");
     wait_until("keyframes were ordered", SOON, || asked(&weir).iter().filter(|line| *line == "forced").count() >= 4);
     let asked = asked(&weir);
-    // 586 and 391 steps of 1024 bits are the nearest to 600 and 400 kbps; no B-frames, no delay, keyframes from our clock alone.
+    // 586 and 391 steps of 1024 bits are the nearest to 600 and 400 kbps. There
+    // are no B-frames and no delay, and keyframes come from our clock alone.
     for (rate_control, average, vbv) in [("0x2", 586 * 1024, 600), ("0x1", 391 * 1024, 240)] {
         let expected = format!(
             "encode 320x180 preset=low-latency-hq gop=4294967295 interval_p=1 rc={rate_control} average={average} vbv={} zero_reorder=1 aud=1 idr=4294967295",
@@ -161,7 +162,7 @@ fn nvenc_is_chosen_set_up_right_and_left_when_it_fails() {
         assert!(asked.contains(&expected), "{expected} is not in {asked:#?}");
     }
 
-    // The card fails from now on: after three failures the renditions are x264's, visibly.
+    // The card fails from now on: after three failures x264 makes the renditions, visibly.
     api.patch(&format!("/streams/{}", stream.id), &json!({"encoder_policy": "prefer_hw"})).expect(200);
     fs::write(stub.path("broken"), "").unwrap();
     let all = renditions("x264enc", &["degraded"]);

@@ -14,7 +14,7 @@ use weir_testkit::nginx::free_port;
 use weir_testkit::publisher::Feed;
 use weir_testkit::{Weir, wait_until, wait_until_some};
 
-/// Status line, headers in lower case, and body.
+/// The status, the headers in lower case, and the body.
 struct Answer {
     status: u16,
     version: String,
@@ -141,7 +141,7 @@ fn a_token_that_is_not_asked_for_means_nothing() {
     for file in &files {
         let get = |query: &str| curl(&format!("{base}/{file}{query}"), &[]);
         for query in junk {
-            // A playlist of a live stream may change between two looks.
+            // The playlist of a live stream may change between two looks.
             let (plain, asked) = wait_until_some("nothing changes for a moment", SOON, || {
                 let (before, asked, after) = (get(""), get(query), get(""));
                 (before.header("etag") == after.header("etag")).then_some((before, asked))
@@ -207,7 +207,7 @@ fn answers_can_be_cached_compressed_and_cut() {
     let secure = segment.replace(&weir.http(), &format!("https://{https}"));
     for (url, option, version) in [
         (&segment, "--http1.1", "HTTP/1.1"),
-        // Asked for in the clear, where it is not spoken.
+        // HTTP/2 is asked for in the clear, where the server does not speak it.
         (&segment, "--http2", "HTTP/1.1"),
         (&secure, "--http1.1", "HTTP/1.1"),
         (&secure, "--http2", "HTTP/2"),
@@ -221,7 +221,7 @@ fn answers_can_be_cached_compressed_and_cut() {
     assert_eq!(health.header("content-length"), health.body.len().to_string());
 }
 
-/// Plain requests are answered without the HTTP library; `Connection: close` is enough to go by it.
+/// Plain requests are answered without the HTTP library; `Connection: close` is enough for a request to go through it.
 #[test]
 fn both_ways_answer_alike() {
     let weir = weir().start();
@@ -256,7 +256,7 @@ fn both_ways_answer_alike() {
         let (short, long) = (ask(&[]), ask(&["-H", "Connection: close"]));
         assert_eq!(short, long, "{file} {value}");
     }
-    // Several requests at once on one connection, and then one that is not plain: each gets its answer, in order.
+    // Several requests come at once on one connection, and then one that is not plain: each gets its answer, in order.
     let mut socket = TcpStream::connect(weir.http().replace("http://", "")).unwrap();
     socket.set_read_timeout(Some(SOON)).unwrap();
     let get = |path: &str, header: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n{header}\r\n");
@@ -290,7 +290,7 @@ fn a_segment_is_sent_while_it_is_made() {
             let (name, part) = hint.strip_suffix(".m4s")?.rsplit_once('.')?;
             let segment = format!("{base}/{name}.m4s");
             let answer = (part != "0").then(|| curl(&segment, &[option]))?;
-            // It may have ended just now.
+            // The segment may have ended just now.
             (answer.status == 200 && answer.header("content-length").is_empty()).then_some((segment, answer))
         });
         assert_eq!(growing.version, version);
@@ -335,7 +335,7 @@ fn the_rude_are_limited_and_logged() {
     );
     weir.wait_logged("an HTTP request that can't be read", SOON);
 
-    // Requests that wait for a segment that is just to come are under way all the time.
+    // Requests that wait for a segment that is about to come are under way all the time.
     let newest = wait_until_some("the playlist", SOON, || {
         let text = curl(&format!("{base}/source/video.m3u8"), &[]).text();
         let last = text.lines().rfind(|line| line.ends_with(".m4s") && !line.starts_with('#'))?.to_owned();
@@ -348,7 +348,7 @@ fn the_rude_are_limited_and_logged() {
     let refused = answers.iter().filter(|text| text.starts_with("HTTP/1.1 429")).count();
     assert_eq!(refused, 2, "{answers:?}");
 
-    // Those that only wait make room: the first ones are closed, and whoever asks for something is answered at once.
+    // Connections that only wait make room: the first ones are closed, and a newcomer that asks is answered at once.
     let idle: Vec<_> = (0..12).map(|_| raw("")).collect();
     assert_eq!(weir.api().get("//healthz").status, 200);
     weir.wait_logged("an HTTP connection that waited was closed for a newcomer", SOON);
@@ -364,7 +364,7 @@ fn viewers_are_counted_while_they_come_back() {
     let weir = weir().start();
     let (stream, _feed) = live(&weir, "cam1");
     let base = format!("{}/play/cam1", weir.http());
-    // `live` itself has asked for the playlist.
+    // The call to `live` has asked for the playlist itself.
     let viewers = || {
         let status = weir.api().stream_status(&stream);
         (status["viewers"]["hls"].as_u64().unwrap(), status["viewers"]["dash"].as_u64().unwrap())
@@ -389,7 +389,7 @@ fn the_watch_page_is_there() {
     let page = curl(&url, &[]);
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
     let text = page.text();
-    // Compiled without npm, the server says so and is otherwise whole.
+    // A server that was compiled without npm says so, and is otherwise whole.
     if text.contains("not built") {
         assert_eq!(page.status, 503);
         return;

@@ -88,7 +88,7 @@ fn what_ffmpeg_publishes_keeps_every_rule_and_plays_in_gstreamer() {
         watcher.look();
         watcher.playlist("source/video.m3u8").is_some_and(|playlist| playlist.complete().count() >= 2)
     });
-    // Of MPEG-TS the same rules, those of files of fragmented MP4 aside.
+    // MPEG-TS follows the same rules, except those for files of fragmented MP4.
     let mut ts_watcher = Watcher::new(player(&base)).hls_only("ts/master.m3u8");
     let mut player = gstreamer::play(&format!("{base}/master.m3u8"), 90);
     for _ in 0..4 {
@@ -111,13 +111,13 @@ fn gstreamer_plays_dash(seconds: u32) {
     let clip = clip.make(&folder.path().join("clip.flv"));
     let _publisher = ffmpeg::publish(&clip, &weir.push_url(&stream.stream_key));
     let manifest = format!("{}/play/cam1/manifest.mpd", weir.http());
-    // A player stays three segments behind: there have to be as many.
+    // A player stays three segments behind, so there have to be as many.
     wait_until_some("three segments are listed", SOON, || {
         http_get(&manifest).filter(|text| text.contains(" r=\"2\"") || text.matches("<S ").count() >= 6)
     });
     let begun = std::time::Instant::now();
     let player = gstreamer::play_dash(&manifest);
-    // Pictures come 30 times a second, frames of sound 47 times: of them a second may be missing.
+    // There are 30 pictures and 47 frames of sound a second; a second of the sound may be missing.
     let (pictures, sound) = (30 * seconds as usize, 47 * (seconds - 1) as usize);
     wait_until("GStreamer has played it", Duration::from_secs(u64::from(seconds) + 10), || {
         gstreamer::played(&player, "video") >= pictures && gstreamer::played(&player, "audio") >= sound

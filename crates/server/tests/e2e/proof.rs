@@ -12,7 +12,7 @@ use weir_testkit::wait_until;
 
 const X264: &str = "libgstx264.so";
 
-/// Where GStreamer's plugins are on this machine.
+/// The folder of GStreamer's plugins on this machine.
 fn installed() -> PathBuf {
     let asked = Command::new("pkg-config").args(["--variable=pluginsdir", "gstreamer-1.0"]).output().unwrap();
     PathBuf::from(String::from_utf8(asked.stdout).unwrap().trim())

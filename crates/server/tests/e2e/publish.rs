@@ -16,7 +16,7 @@ fn ffmpeg_rtmp2sink_and_librtmp_publish_by_rtmp_and_rtmps() {
     let weir = weir_with_tls().start();
     let api = weir.api();
 
-    // All six at once: they are paced by the media, not by the machine.
+    // All six run at once: they are paced by the media, not by the machine.
     std::thread::scope(|scope| {
         for program in ["ffmpeg", "rtmp2sink", "rtmpsink"] {
             for (protocol, base) in [("rtmp", weir.rtmp()), ("rtmps", weir.rtmps())] {
@@ -43,7 +43,7 @@ fn publishes(api: &Api, program: &str, protocol: &str, base: &str, clip: &Path, 
     assert!(publisher.wait_ended(SOON).success(), "{name}: {:?}", publisher.output());
 
     wait_until(&format!("{name}: all frames came out"), SOON, || destination.video_frames() >= 90);
-    // Whether it says its end or just closes, as rtmp2sink does: the stream is over by itself.
+    // Whether the encoder says goodbye or just closes, as rtmp2sink does, the stream is then over by itself.
     api.wait_stream(&stream, "offline", SOON);
     let received = folder.join(format!("{name}.flv"));
     destination.save_flv(0, &received);
@@ -66,7 +66,7 @@ fn an_unknown_key_is_refused_and_a_key_in_use_too() {
     let refusal = publish(&stream.stream_key).unwrap_err();
     assert_eq!(refusal.code, "NetStream.Publish.BadName", "{refusal:?}");
 
-    // ffmpeg gives up at once and does not hang: an error, then the connection closed.
+    // ffmpeg gives up at once and does not hang: it gets an error, and then the connection is closed.
     let folder = tempfile::tempdir().unwrap();
     let file = Clip { seconds: 1, size: "320x180", ..Clip::default() }.make(&folder.path().join("clip.flv"));
     let mut refused = ffmpeg::publish(&file, &weir.push_url("no-such-key"));

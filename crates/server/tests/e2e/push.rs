@@ -17,7 +17,7 @@ use weir_testkit::{Api, Destination, Nginx, wait_until};
 fn ten_pushes_carry_the_same_media() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    // B-frames, so that presentation and decode times differ and must both survive.
+    // With B-frames, presentation and decode times differ, and both must survive.
     let source = Clip { seconds: 6, b_frames: 2, ..Clip::default() }.make(&path("source.flv"));
     let (weir, other, nginx) = (weir().start(), weir().start(), Nginx::recorder());
     let (api, other_api) = (weir.api(), other.api());
@@ -25,7 +25,7 @@ fn ten_pushes_carry_the_same_media() {
 
     let mut restreams = Vec::new();
     let mut push = |name: &str, uri: &str| restreams.push(api.create_restream(&stream, name, uri));
-    // 3 x ffmpeg -listen, 3 x nginx-rtmp, 3 x Weir itself (each passed on to a recorder), 1 x our own recorder.
+    // There are 3 x ffmpeg -listen, 3 x nginx-rtmp, 3 x Weir itself (each passes on to a recorder), and 1 x our own recorder.
     let mut listeners = Vec::new();
     let mut recordings = Vec::new();
     for number in 0..3 {
@@ -62,7 +62,7 @@ fn ten_pushes_carry_the_same_media() {
     wait_until("nginx had written everything", SOON, || {
         (0..3).all(|number| ffmpeg::packet_times_ms(&nginx.recording(&format!("k{number}")), "v").len() == 180)
     });
-    // Stopping a restream ends its push properly: ffmpeg finishes its file then.
+    // Stopping a restream ends its push properly, so ffmpeg finishes its file.
     for id in &restreams {
         api.post(&format!("/restreams/{id}/stop"), &serde_json::Value::Null).expect(200);
     }
@@ -80,12 +80,12 @@ fn ten_pushes_carry_the_same_media() {
     }
 }
 
-/// Equal payload, equal distances in time within and between the tracks, and a decoder that has nothing to say.
+/// The payload is equal, the distances in time within and between the tracks are equal, and a decoder has nothing to say.
 fn assert_same_media(source: &Media, file: &Path) {
     let (name, received) = (file.display(), Media::of(file));
     assert_eq!(received.sha256, source.sha256, "{name}: payload of pictures and sound");
     assert_eq!(received.decode_errors, "", "{name}");
-    // One offset for both tracks: it is taken out by the first video frame's time.
+    // Both tracks have one offset, which the first video frame's time removes.
     let relative = |times: &[i64], media: &Media| times.iter().map(|time| time - media.video_ms[0]).collect::<Vec<_>>();
     assert_eq!(relative(&received.video_ms, &received), relative(&source.video_ms, source), "{name}: video times");
     let (sound, source_sound) = (relative(&received.audio_ms, &received), relative(&source.audio_ms, source));
@@ -147,7 +147,7 @@ fn a_chain_of_two_servers_ends_in_a_sink() {
     second.api().wait_restream(last, "awaiting_stream", Duration::from_secs(20));
 }
 
-/// A platform inside the house signs its own certificate: `tls.ca` is what makes it trusted, and nothing else does.
+/// A platform inside the house signs its own certificate, and only `tls.ca` makes it trusted.
 #[test]
 fn rtmps_is_pushed_to_whom_the_private_ca_vouches_for() {
     let receiving = weir_with_tls().start();
@@ -155,7 +155,7 @@ fn rtmps_is_pushed_to_whom_the_private_ca_vouches_for() {
     let trusting = weir().set("tls.ca", certificate.to_str().unwrap()).start();
     let relayed = receiving.api().create_stream("relayed");
     let stream = trusting.api().create_stream("cam1");
-    // By name: a certificate is for a name.
+    // The URL has a name, since a certificate is for a name.
     let url = format!("{}/live/{}", receiving.rtmps().replace("127.0.0.1", "localhost"), relayed.stream_key);
     let id = trusting.api().create_restream(&stream, "push", &url);
     let _feed = Feed::live(&trusting.rtmp_address(), &stream.stream_key, &clip(300_000));
@@ -164,7 +164,7 @@ fn rtmps_is_pushed_to_whom_the_private_ca_vouches_for() {
     assert_eq!(ingest["ingest"]["protocol"], "rtmps");
 }
 
-/// A certificate and its key as operators make them: self-signed, and CA:TRUE because that is openssl's default.
+/// Makes a certificate and its key as operators do: self-signed, and CA:TRUE because that is openssl's default.
 fn openssl_certificate(folder: &Path, subject: &str, more: &[&str]) -> (String, String) {
     let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let (certificate, key) = (path("server.crt"), path("server.key"));
@@ -182,7 +182,7 @@ fn openssl_certificate(folder: &Path, subject: &str, more: &[&str]) -> (String, 
 fn a_certificate_as_openssl_makes_it_is_trusted_where_it_is_listed_and_nowhere_else() {
     let folder = tempfile::tempdir().unwrap();
     let names = ["-addext", "subjectAltName=DNS:localhost"];
-    // Without names of today it is for its common name.
+    // Without names in its subjectAltName a certificate is for its common name.
     for (subject, more) in [("/CN=ingest", &names[..]), ("/CN=localhost", &[][..])] {
         let (certificate, key) = openssl_certificate(folder.path(), subject, more);
         let receiving =
@@ -203,7 +203,7 @@ fn a_certificate_as_openssl_makes_it_is_trusted_where_it_is_listed_and_nowhere_e
         let words = status["reason"]["message"].as_str().unwrap_or_default();
         assert!(words.contains("for localhost, not for 127.0.0.1") || words.contains("names no host"), "{words}");
 
-        // Nobody has listed it here.
+        // This server does not list the certificate.
         let other = weir().start();
         let stream = other.api().create_stream("cam1");
         let id = push(&other.api(), &stream, "push", "localhost");

@@ -1,4 +1,4 @@
-//! Strangers who are refused, as often and as fast as they like: told sparingly, counted in full, and they push out nothing.
+//! Strangers who are refused, as often and as fast as they like: they are told of sparingly, counted in full, and push out nothing.
 
 use crate::common;
 
@@ -14,7 +14,7 @@ use weir_rtmp::wire::Value as Amf;
 use weir_testkit::publisher::{Feed, Opening};
 use weir_testkit::{Api, Publisher, Weir, wait_until};
 
-/// Takes what webhooks are told.
+/// Takes what webhooks are sent.
 #[derive(Clone, Debug)]
 struct Hook {
     url: String,
@@ -56,7 +56,7 @@ fn metric(api: &Api, name: &str) -> u64 {
     value.unwrap_or_else(|| panic!("there is no metric {name}")) as u64
 }
 
-/// So many publishes, each on a connection of its own; `key` names that of each.
+/// Makes so many publishes, each on a connection of its own; `key` gives the key of each.
 fn flood(weir: &Weir, count: usize, key: impl Fn(usize) -> String + Sync) {
     let address = weir.rtmp_address();
     thread::scope(|scope| {
@@ -71,7 +71,7 @@ fn flood(weir: &Weir, count: usize, key: impl Fn(usize) -> String + Sync) {
     });
 }
 
-/// As many on one connection, without waiting for an answer.
+/// Makes as many publishes on one connection, without waiting for an answer.
 fn flood_on_one_connection(weir: &Weir, count: usize) {
     let mut opening = Opening::handshake(&weir.rtmp_address()).unwrap();
     let app = Amf::Object(vec![("app".to_owned(), Amf::String("live".to_owned()))]);
@@ -82,7 +82,7 @@ fn flood_on_one_connection(weir: &Weir, count: usize) {
         let asked = opening
             .command(0, &[text("createStream"), Amf::Number(2.0), Amf::Null])
             .and_then(|()| opening.command(id, &[text("publish"), Amf::Number(0.0), Amf::Null, text("no-such-key")]));
-        // It is closed after the first.
+        // The connection is closed after the first.
         if asked.is_err() {
             return;
         }
@@ -110,14 +110,14 @@ fn refuse_so_many(count: usize) {
     flood_on_one_connection(&weir, count);
     flood(&weir, count, |_| "no-such-key".to_owned());
     assert!(metric(&api, "weir_ingest_refused_total ") > count as u64, "every refusal is counted");
-    // What matters is heard at once by who follows and by webhooks, though it comes right behind.
+    // What matters reaches followers and webhooks at once, though it comes right behind.
     let (planted, heard) = (Instant::now(), usual.heard("stream_state"));
     let second_feed = Feed::live(&weir.rtmp_address(), &second.stream_key, &clip(200_000));
     events.wait_for("the second stream is live", Duration::from_secs(2), live(second.id));
     wait_until("the webhook was told", Duration::from_secs(2), || usual.heard("stream_state") > heard);
     println!("told {:?} after it was published", planted.elapsed());
 
-    // Guessing: each another key. Who published from here before goes on, who never did waits with the guesser.
+    // A guesser tries another key each time. Whoever published from this address before goes on; others wait with the guesser.
     flood(&weir, count, |n| format!("guess-{n}"));
     drop(second_feed);
     wait_until("the second publisher is gone", SOON, || {
@@ -130,7 +130,7 @@ fn refuse_so_many(count: usize) {
     });
     feed.stop();
 
-    // One line at once and one each ten seconds, for each of three reasons.
+    // One line is told at once and one every ten seconds, for each of three reasons.
     let told_max = 3 + 3 * usize::try_from(began.elapsed().as_secs() / 10 + 1).unwrap();
     let listed = api.get("/events?limit=500&newest_first=true").expect(200);
     let listed = listed["items"].as_array().unwrap().iter().filter(|event| event["type"] == "ingest_refused").count();

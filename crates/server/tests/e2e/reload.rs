@@ -12,7 +12,7 @@ use weir_testkit::publisher::Feed;
 use weir_testkit::tls::tls;
 use weir_testkit::{Publisher, Weir, wait_until};
 
-/// Writes a certificate of its own making and its key, and returns it.
+/// Writes a self-made certificate and its key, and returns the certificate.
 fn certify(folder: &Path) -> CertificateDer<'static> {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
@@ -35,7 +35,7 @@ fn times_logged(weir: &Weir, text: &str) -> usize {
     weir.output().iter().filter(|line| line.contains(text)).count()
 }
 
-/// SIGHUP, and waits until the log says this once more.
+/// Sends SIGHUP, and waits until the log says this once more.
 fn hang_up(weir: &mut Weir, expected: &str) {
     let before = times_logged(weir, expected);
     weir.child().hang_up();
@@ -60,7 +60,7 @@ fn sighup_changes_what_can_be_changed_and_says_what_can_not() {
     weir.api().wait_stream(&stream, "live", SOON);
     assert!(shows(&weir, &first));
 
-    // Renewed in place, as certificate tools do it.
+    // The certificate is renewed in place, as certificate tools do it.
     let second = certify(folder.path());
     assert!(shows(&weir, &first), "nothing changes unasked");
     hang_up(&mut weir, "read again; changed: tls.cert");
@@ -74,7 +74,7 @@ fn sighup_changes_what_can_be_changed_and_says_what_can_not() {
     hang_up(&mut weir, "so nothing changes: unknown configuration key \"rtmp.listn\"");
     assert!(shows(&weir, &second));
 
-    // What a listener lets in.
+    // This changes what a listener lets in.
     let rtmp = weir.rtmp_address();
     let connected = || Publisher::publish(&rtmp, "live", "unknown").unwrap_err().code;
     assert_ne!(connected(), "closed", "let in, and told that its key is unknown");
@@ -82,7 +82,7 @@ fn sighup_changes_what_can_be_changed_and_says_what_can_not() {
     hang_up(&mut weir, "read again; changed: rtmp.connections_max");
     assert_eq!(connected(), "closed", "the one place is taken");
 
-    // What needs a restart is named each time, until there is one.
+    // Keys that need a restart are named each time, until there is one.
     configure("[media]\nlanes = 3\n");
     for _ in 0..2 {
         hang_up(&mut weir, "need a restart of the server: media.lanes");

@@ -19,7 +19,7 @@ fn kill_9_loses_no_acknowledged_change_and_a_restart_resumes_by_itself() {
     weir.api().wait_restream(pushed, "streaming", SOON);
     let mut names = vec!["push".to_owned()];
     for round in 0..3 {
-        // Killed in the moment after the last answer.
+        // The server is killed in the moment after the last answer.
         for number in 0..20 {
             let name = format!("r{round}-{number}");
             weir.api().create_restream_with(
@@ -40,7 +40,7 @@ fn kill_9_loses_no_acknowledged_change_and_a_restart_resumes_by_itself() {
     }
     drop(feed);
 
-    // The same key, the same restream, and nobody has started anything.
+    // The key is the same, the restream is the same, and nobody has started anything.
     let connections = destination.connections();
     let _feed = Feed::live(&weir.rtmp_address(), &stream.stream_key, &clip(200_000));
     weir.api().wait_restream(pushed, "streaming", SOON);
@@ -65,7 +65,7 @@ fn a_publisher_that_comes_back_keeps_every_connection() {
     }
     destinations[0].wait_video_frames(60, SOON);
 
-    // Gone without a word, and back within the 3 s, its clock starting from somewhere else.
+    // The publisher goes without a word and is back within the 3 s, with a clock that starts from somewhere else.
     drop(feed);
     let back_at = Instant::now() + Duration::from_millis(1_500);
     while Instant::now() < back_at {

@@ -12,10 +12,10 @@ use weir_testkit::player::Player;
 use weir_testkit::publisher::Feed;
 use weir_testkit::{Api, EventStream, Weir, wait_until};
 
-/// What the documents promise.
+/// The documents promise this.
 const WITHIN: Duration = Duration::from_secs(5);
 
-/// How long what must go on is watched after everything else has ended.
+/// Connections that must go on are watched for so long after everything else has ended.
 const GOES_ON: Duration = Duration::from_millis(500);
 
 /// A stream with everything that can be connected to it.
@@ -30,7 +30,7 @@ struct Stage {
     files: Vec<(&'static str, String)>,
 }
 
-/// What happens to whoever is connected to a stream.
+/// Whom a cause ends among those connected to a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ends {
     Viewers,
@@ -40,7 +40,7 @@ enum Ends {
 
 type Revoke = fn(&Api, &TestStream);
 
-/// `(name, whether the stream is protected and watched by a token, the token's life, what is done, whom it ends)`
+/// Each cause: `(name, whether the stream is protected and watched by a token, the token's life, what is done, whom it ends)`
 const STREAM_CAUSES: [(&str, bool, u64, Revoke, Ends); 6] = [
     ("protected", false, 600, |api, stream| patch(api, stream, &json!({ "protected": true })), Ends::Viewers),
     ("expired", true, 8, |_, _| {}, Ends::Viewers),
@@ -81,7 +81,7 @@ impl Stage {
         Self { stream, feed, token: String::new(), expires: Instant::now(), players: Vec::new(), files: Vec::new() }
     }
 
-    /// Once there is something to watch, by every protocol; by a token that lives so long where one is needed.
+    /// Watches by every protocol once there is something to watch, with a token of so long a life where one is needed.
     fn watch(&mut self, weir: &Weir, protected: bool, token_life: u64) {
         if protected {
             let input = json!({ "expires_in_seconds": token_life });
@@ -129,7 +129,7 @@ fn who_watches_or_publishes_is_sent_away_within_the_time_that_is_promised() {
     for stage in &stages {
         api.wait_stream(&stage.stream, "live", SOON);
     }
-    // The short token last: its time runs.
+    // The short token is made last, since its time runs.
     for short in [false, true] {
         for (stage, (name, protected, life, ..)) in stages.iter_mut().zip(STREAM_CAUSES) {
             if short == (name == "expired") {
@@ -159,7 +159,7 @@ fn who_watches_or_publishes_is_sent_away_within_the_time_that_is_promised() {
     }
     assert!(!follower.was_cut(), "who follows events was let in by something else");
 
-    // What was rotated, stopped or revoked is open to what is right now.
+    // What was rotated, stopped or revoked is open to the credentials that are right now.
     let revoked = &stages[2].stream;
     let token = api.post(&format!("/streams/{}/tokens", revoked.id), &json!({})).expect(201);
     let name = format!("{}?token={}", revoked.name, token["token"].as_str().unwrap());
@@ -226,7 +226,7 @@ fn who_follows_events_is_sent_away_with_their_key_login_or_role() {
     }
 }
 
-/// A key that the environment gave once is nobody's when it gives another or none.
+/// A key that the environment gave once is no longer valid when the environment gives another or none.
 #[test]
 fn the_key_of_an_earlier_environment_is_no_admin() {
     let folder = tempfile::tempdir().unwrap();

@@ -6,8 +6,8 @@ use weir_testkit::api::TestStream;
 use weir_testkit::ffmpeg::{self, Clip};
 use weir_testkit::{Api, wait_until_some};
 
-/// What admission reckons for the ladder below, of a source of 320x180 at 30 fps: the worker 0.07, sound 0.02, decoding 0.01, as it is
-/// 0.02, and half the size 0.04.
+/// What admission computes for the ladder below, from a source of 320x180 at 30 fps: the worker 0.07, sound 0.02, decoding 0.01, the
+/// source's size 0.02, and half that size 0.04.
 const CORES: f64 = 0.16;
 
 fn wait_renditions(api: &Api, stream: &TestStream, state: &str) -> Vec<Value> {
@@ -25,7 +25,7 @@ fn what_does_not_fit_is_refused_until_there_is_room() {
         let weir = weir().data(folder.path()).start();
         weir.api().get("/system").expect(200)["transcoding"]["speed"].as_f64().unwrap()
     };
-    // Room for one of them on this machine, not for two.
+    // On this machine there is room for one of them, but not for two.
     let percent = (1.5 * CORES / speed * 100.0).ceil();
     let weir = weir().data(folder.path()).set("transcode.cpu_percent", &percent.to_string()).start();
     let api = weir.api();

@@ -1,4 +1,4 @@
-//! Planted secrets are looked for wherever the server speaks: logs, events, errors, metrics, reads; and in what it stores.
+//! Planted secrets are looked for wherever the server speaks (logs, events, errors, metrics, reads) and in what it stores.
 
 use crate::common;
 
@@ -25,7 +25,7 @@ fn no_secret_is_ever_said_or_stored_in_the_clear() {
     let destination = weir_testkit::api::id_of(&destination.expect(201));
     let field = json!({ "uri": null, "destination_id": destination, "stream_key": planted[4] });
     let field_id = api.create_restream_with(&stream, "field", &field);
-    // Refused requests with a secret in them: the error names the field and not the value.
+    // Refused requests contain a secret: the error names the field and not the value.
     let refused = api.post(
         "/restreams",
         &json!({ "name": "x", "stream_id": stream.id, "uri": format!("ftp://h/app/{}", planted[0]) }),
@@ -44,7 +44,7 @@ fn no_secret_is_ever_said_or_stored_in_the_clear() {
         good.stream_keys()
     );
 
-    // A password, right and wrong, and one that was typed where the name goes.
+    // There is a password, right and wrong, and one that was typed where the name goes.
     let password = "plantedpasswordofauser0007";
     let typed_as_name = "plantedname0008";
     api.post("/users", &json!({ "name": "anna", "password": password, "role": "viewer" })).expect(201);

@@ -1,4 +1,4 @@
-//! The sound of renditions: alone, as Opus, at its loudness, in time with the picture; made of 44.1 kHz in six channels.
+//! The sound of renditions: alone, as Opus, at its loudness, in time with the picture; made from 44.1 kHz in six channels.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +13,7 @@ use weir_testkit::ffmpeg::Clip;
 use weir_testkit::{Destination, Weir, ffmpeg, srt, wait_until, wait_until_some};
 
 const SECONDS: u32 = 18;
-/// Issue 4's limit; people notice 80 ms.
+/// The limit that was set; people notice 80 ms.
 const SKEW_MAX_MS: f64 = 80.0;
 
 fn run(program: &str, args: &[&str]) -> Vec<u8> {
@@ -22,7 +22,7 @@ fn run(program: &str, args: &[&str]) -> Vec<u8> {
     [output.stdout, output.stderr].concat()
 }
 
-/// A second's flash of 100 ms on black, and with it a tone that is otherwise quieter; 44.1 kHz, six channels.
+/// Makes a flash of 100 ms on black each second, and with it a tone that is otherwise quieter, at 44.1 kHz in six channels.
 fn make_source(path: &Path) {
     let flash = "color=c=black:s=320x180:r=30,drawbox=c=white:t=fill:enable='lt(mod(t,1),0.1)'";
     let tone = "sin(2*PI*997*t)*(0.03+0.09*lt(mod(t\\,1)\\,0.1))";
@@ -68,7 +68,7 @@ fn attribute(line: &str, name: &str) -> Option<String> {
     quoted.split('"').next().map(str::to_owned)
 }
 
-/// Where a variant's pictures or sound are; renditions whose sound is the same name one playlist.
+/// The playlist of a variant's pictures or sound; renditions with the same sound name one playlist.
 fn address_of(master: &str, name: &str, kind: &str) -> Option<String> {
     let lines: Vec<&str> = master.lines().collect();
     let at = lines.iter().position(|line| line.starts_with(&format!("{name}/")))?;
@@ -103,7 +103,7 @@ fn start_ms(file: &Path) -> f64 {
     start * 1000.0
 }
 
-/// Mono at 48 kHz.
+/// The sound in mono at 48 kHz.
 fn samples(file: &Path) -> Vec<f32> {
     let args = ["-nostdin", "-v", "error", "-i", file.to_str().unwrap(), "-map", "0:a:0", "-ac", "1", "-ar", "48000"];
     run("ffmpeg", &[&args[..], &["-f", "f32le", "-"]].concat())
@@ -114,12 +114,12 @@ fn samples(file: &Path) -> Vec<f32> {
         .collect()
 }
 
-/// Where it becomes loud. The quiet part is a quarter of the loud one.
+/// When the sound becomes loud. The quiet part is a quarter of the loud one.
 fn beeps_ms(file: &Path) -> Vec<f64> {
     let (start, samples) = (start_ms(file), samples(file));
     let peaks: Vec<f32> =
         samples.chunks(48).map(|ms| ms.iter().fold(0.0f32, |most, sample| most.max(sample.abs()))).collect();
-    // A period of the tone is a millisecond. Whatever the gain has become: against the 60 ms before.
+    // A period of the tone is a millisecond. Loudness is compared with the 60 ms before, whatever the gain has become.
     let loud = |at: usize| {
         let before = peaks[at - 60..at - 10].iter().sum::<f32>() / 50.0;
         let now = peaks[at..at + 30].iter().sum::<f32>() / 30.0;
@@ -135,7 +135,7 @@ fn beeps_ms(file: &Path) -> Vec<f64> {
     beeps
 }
 
-/// Where the picture becomes white.
+/// When the picture becomes white.
 fn flashes_ms(file: &Path) -> Vec<f64> {
     let movie = format!("movie={},signalstats", file.to_str().unwrap());
     let entries = "frame=pts_time:frame_tags=lavfi.signalstats.YAVG";
@@ -150,7 +150,7 @@ fn flashes_ms(file: &Path) -> Vec<f64> {
     frames.windows(2).filter(|pair| pair[0].1 < 100.0 && pair[1].1 > 100.0).map(|pair| pair[1].0).collect()
 }
 
-/// How much later sound is than the picture: the worst of all that were seen.
+/// How much later the sound is than the picture, at worst.
 fn skew_ms(picture: &Path, sound: &Path) -> f64 {
     let (flashes, beeps) = (flashes_ms(picture), beeps_ms(sound));
     let skews: Vec<f64> = flashes
@@ -162,10 +162,10 @@ fn skew_ms(picture: &Path, sound: &Path) -> f64 {
     skews.into_iter().max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap()
 }
 
-/// Integrated loudness from that second on, as ffmpeg measures it.
+/// The integrated loudness from that second on, as ffmpeg measures it.
 fn lufs(file: &Path, from_seconds: u32) -> f64 {
     let from = from_seconds.to_string();
-    // After the input, so that it counts what comes out: the stream's time does not begin at zero.
+    // The filter follows the input, so that it counts what comes out: the stream's time does not begin at zero.
     let filter = format!("atrim=start={from},ebur128");
     let shifted = format!("asetpts=PTS-STARTPTS,{filter}");
     let args = ["-nostdin", "-hide_banner", "-i", file.to_str().unwrap(), "-map", "0:a:0", "-af", &shifted];
@@ -220,7 +220,7 @@ fn sound_alone_opus_loudness_and_skew() {
     ];
     let refused = restream("plain", "opus", json!({"uri": plain.url("c")}));
 
-    // A picture as it is has the source's own keyframes: beside others its segments would not be theirs.
+    // A kept picture has the source's own keyframes; beside other renditions its segments would not match theirs.
     let kept = json!({"ladder": [{"name": "kept", "video": "source", "audio_bitrate_kbps": 64}]});
     let kept = api.create_stream_with("cam2", &kept);
     let mut publisher = ffmpeg::publish(&source, &weir.push_url(&stream.stream_key));
@@ -293,11 +293,11 @@ fn sound_alone_opus_loudness_and_skew() {
     let skew = skew_ms(&picture, &sound);
     println!("kept: sound is {skew:.1} ms behind the picture");
     assert!(skew.abs() < SKEW_MAX_MS, "kept: {skew} ms");
-    // Six channels as two, and nothing else done to them.
+    // Six channels become two, and nothing else is done to them.
     let quiet = lufs(&folder.path().join("opus-audio.mp4"), 2);
     for (name, target) in [("loud", -23.0), ("radio", -16.0)] {
         let end = lufs(&folder.path().join(format!("{name}-audio.mp4")), SECONDS - 5);
-        // A decibel a second: what was further away is on its way.
+        // The gain moves by a decibel a second, so a level that was further away is on its way.
         let reached = quiet + f64::from(SECONDS - 5) > target + 2.0;
         assert!(!reached || (end - target).abs() < 1.5, "{name}: {end} LUFS");
         assert!(end > quiet + 5.0, "{name}: {end} LUFS");
@@ -319,7 +319,7 @@ fn sound_alone_opus_loudness_and_skew() {
     assert_eq!(both, [("audio".to_owned(), "opus".to_owned()), ("video".to_owned(), "h264".to_owned())]);
 }
 
-/// By a control group where the kernel lets us, else by its own limits; what it takes is measured.
+/// The worker is limited by a control group where the kernel lets us, and otherwise by its own limits; what it takes is measured.
 fn assert_worker_is_limited(weir: &Weir) {
     let pid = run("pgrep", &["-x", "weir-worker", "-P", &weir.pid().to_string()]);
     let pid = String::from_utf8(pid).unwrap().trim().to_owned();
@@ -329,7 +329,7 @@ fn assert_worker_is_limited(weir: &Weir) {
     } else {
         let limits = read("limits");
         let data = limits.lines().find(|line| line.starts_with("Max data size")).unwrap();
-        // Twice of what it may use: what is reserved is not all used.
+        // The limit is twice what it may use, as not all that is reserved is used.
         assert!(data.contains(&(2u64 << 29).to_string()), "{data}");
         let stat = read("stat");
         let nice = stat.rsplit(')').next().unwrap().split_whitespace().nth(16).unwrap();
@@ -342,7 +342,7 @@ fn assert_worker_is_limited(weir: &Weir) {
     }
 }
 
-/// Sound alone, as a radio station sends it.
+/// Makes sound alone, as a radio station sends it.
 fn make_tone(seconds: u32, path: &Path) {
     let tone = format!("sine=frequency=440:sample_rate=44100:duration={seconds}");
     run(

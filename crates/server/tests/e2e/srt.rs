@@ -126,7 +126,8 @@ impl Frames {
     }
 }
 
-/// The same pictures, bit for bit, `pictures` of them at least; the same sound, but for what came before the first picture or after the last.
+/// The same pictures, bit for bit, `pictures` of them at least; the same
+/// sound, but for what came before the first picture or after the last.
 fn assert_same_media(sent: &Frames, file: &Path, pictures: usize) {
     let (name, came) = (file.display(), Frames::of(file));
     let (sent_pictures, came_pictures) = (sent.pictures.len(), came.pictures.len());

@@ -30,7 +30,7 @@ fn words(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A server on this folder that is refused: how it ended, and what it said.
+/// Starts a server on this folder that must be refused; gives how it ended, and what it said.
 fn refused(data: &Path, variables: &[(&str, &str)]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
     command.arg("serve").arg("--data").arg(data).envs(variables.iter().copied());
@@ -53,7 +53,7 @@ fn a_full_disk_ends_no_service() {
     for round in 0..2 {
         let filler = disk.fill();
         let created = |number: u32| api.post("/streams", &json!({ "name": format!("s{round}-{number}") }));
-        // The write-ahead log may have room left in itself for some.
+        // The write-ahead log may have room left for some.
         let refused = (0..2_000).map(created).find(|answer| answer.status != 201).unwrap();
         assert_eq!((refused.status, &refused.body["code"]), (503, &json!("storage")), "{}", refused.body);
         assert_eq!(log_in(&api), 503);
@@ -67,7 +67,7 @@ fn a_full_disk_ends_no_service() {
         assert_eq!((next.status, log_in(&api)), (201, 200), "{}", next.body);
         wait_until("it is ready by itself", SOON, || ready(&api).0 == 200);
     }
-    // What was acknowledged is there, after a kill too.
+    // What was acknowledged is there, after a kill, too.
     let names: Vec<Value> = api.get("/streams?limit=500").expect(200)["items"].as_array().unwrap().clone();
     let weir = weir.kill_and_restart();
     let again = weir.api().get("/streams?limit=500").expect(200);
@@ -90,7 +90,7 @@ fn nobody_else_may_read_what_it_writes() {
         assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700, "{}", folder.display());
         for entry in fs::read_dir(&folder).unwrap() {
             let entry = entry.unwrap();
-            // The file by which room is looked for comes and goes.
+            // The file that tests for free room comes and goes.
             let Ok(found) = entry.metadata() else { continue };
             if found.is_dir() {
                 folders.push(entry.path());
@@ -111,13 +111,13 @@ fn nobody_else_may_read_what_it_writes() {
     assert!(!said.contains("log in as"), "nothing was made: {said}");
 }
 
-/// The folder as sqlx itself reads it: the store, which lists it while compiling, must find its own checksums in such a database.
+/// The folder as sqlx itself reads it. The store lists it while compiling, and must find its own checksums in such a database.
 async fn migrations() -> sqlx::migrate::Migrator {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
     sqlx::migrate::Migrator::new(folder).await.unwrap()
 }
 
-/// A database of the version `to`, in which `statement` has been run.
+/// Makes a database of the version `to`, and runs `statement` in it.
 fn database(data: &Path, to: i64, statement: &'static str) {
     use sqlx::Connection as _;
     use sqlx::sqlite::SqliteConnectOptions;
@@ -135,7 +135,7 @@ fn database(data: &Path, to: i64, statement: &'static str) {
 fn commands_change_no_schema_under_a_running_server() {
     let create = ["apikey", "create", "--name", "ci", "--role", "viewer"];
     let (older, newer) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    // Server and command of different versions, on one machine: what an upgrade is for a while.
+    // During an upgrade, server and command may be of different versions on one machine.
     database(older.path(), 6, "select 1");
     let lock = fs::File::create(older.path().join("weir.lock")).unwrap();
     lock.lock().unwrap();

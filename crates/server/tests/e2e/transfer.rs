@@ -34,7 +34,7 @@ fn a_configuration_moves_to_another_machine() {
     let stream = api.create_stream_with("cam1", &json!({ "srt_passphrase": "planted-passphrase" }));
     api.create_restream(&stream, "one", "rtmp://127.0.0.1:9/app/planted-key");
 
-    // Beside the running server, with secrets and without.
+    // The export runs beside the server, with secrets and without.
     let (sealed, open) = (exported(&at("old"), &[]), exported(&at("old"), &["--with-secrets"]));
     assert!(!sealed.contains("planted") && open.contains("planted-passphrase") && open.contains(&stream.stream_key));
     fs::write(at("sealed.json"), &sealed).unwrap();

@@ -1,5 +1,5 @@
-//! A worker that was taken over: shut in like every other, it tries to get out, and tells what it managed. Started by
-//! `tests/escape.rs` in a real worker's place.
+//! A worker that was taken over: it is confined like every other, tries to get out,
+//! and tells what it managed. `tests/escape.rs` starts it in a real worker's place.
 
 #![allow(clippy::unwrap_used, reason = "a test's program: its panics are its report")]
 
@@ -33,7 +33,7 @@ fn main() {
             }
         }
         WorkerJob::Thumbnail => {
-            // Nothing would be no picture.
+            // An answer without any bytes would mean that there is no picture.
             print(&format!("managed: {}", managed(&instructions(&mut io::stdin())).join("\n")));
         }
         _ => print(&serde_json::to_string(&ConfinementReport { missing: managed(&Value::Null) }).unwrap()),
@@ -44,7 +44,7 @@ fn print(text: &str) {
     io::stdout().write_all(text.as_bytes()).unwrap();
 }
 
-/// The test says what there is to be had where a worker gets its media.
+/// The instructions of the test, which come where a worker gets its media: what there is to be reached.
 fn instructions(from: &mut impl io::Read) -> Value {
     let (mut decoder, mut chunk) = (Decoder::new(), [0; 4096]);
     loop {
@@ -61,7 +61,7 @@ fn instructions(from: &mut impl io::Read) -> Value {
     }
 }
 
-/// Everything that must fail, by name, where it did not.
+/// Tries everything that must fail, and names what did not.
 fn managed(there: &Value) -> Vec<String> {
     let mut managed = Vec::new();
     let mut tried = |what: &str, outcome: bool| {
@@ -96,7 +96,7 @@ fn managed(there: &Value) -> Vec<String> {
     for (name, value) in std::env::vars() {
         tried(&format!("know {name}"), name.starts_with("WEIR_") || value.contains("planted"));
     }
-    // Standard input and its copy, output, error, and the listing itself.
+    // The open files are standard input and its copy, output, error, and the listing itself.
     let open = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
     tried(&format!("have {open} open files"), open > 5);
     managed

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 pub struct Attributes(BTreeMap<String, String>);
 
 impl Attributes {
-    /// `A=1,B="x,y"` with the quotes taken off; None where it is not well-formed or a name comes twice.
+    /// Parses `A=1,B="x,y"`, and takes off the quotes. None where it is not well-formed or a name comes twice.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (mut found, mut rest) = (BTreeMap::new(), text);
         while !rest.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::mp4::fragments;
 
-/// ITU-T T.35 of the USA, ATSC's provider code, "GA94", cc_data (ATSC A/53 part 4, 6.2.3).
+/// The beginning of a caption message: ITU-T T.35's code of the USA, ATSC's provider code, "GA94", cc_data (ATSC A/53 part 4, 6.2.3).
 const CAPTIONS: &[u8] = b"\xB5\x00\x31GA94\x03";
 
 /// All SEI NAL units of a segment's samples that carry captions, one after the other.

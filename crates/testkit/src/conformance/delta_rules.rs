@@ -1,9 +1,9 @@
-//! Delta updates (`_HLS_skip=YES`).
+//! The rules of delta updates (`_HLS_skip=YES`).
 
 use super::playlist::MediaPlaylist;
 use super::{Rule, Violations};
 
-/// `full` and `delta` were made of the same state.
+/// Compares a playlist with its delta; both must have been made from the same state.
 pub(super) fn check_delta(full: &MediaPlaylist, delta: &MediaPlaylist, out: &mut Violations) {
     let Some(skipped) = delta.skipped else {
         return out.check(full == delta, Rule::DeltaEqual, || "without EXT-X-SKIP it is another playlist".to_owned());
@@ -26,7 +26,7 @@ pub(super) fn check_delta(full: &MediaPlaylist, delta: &MediaPlaylist, out: &mut
     });
     let mut rest = full.segments.get(skipped..).unwrap_or_default().to_vec();
     let mut said = delta.segments.clone();
-    // Discontinuities among what is skipped are known to the player: only differences count.
+    // The player knows the discontinuities among what is skipped, so only differences count.
     for segments in [&mut rest, &mut said] {
         let first = segments.first().map_or(0, |segment| segment.breaks);
         segments.iter_mut().for_each(|segment| segment.breaks -= first);

@@ -1,4 +1,4 @@
-//! What segments and parts must be, and how they follow one another.
+//! The rules of segments and parts, and of how they follow one another.
 
 use super::mp4::{Fragment, Init, fragments};
 use super::playlist::Segment;
@@ -7,7 +7,7 @@ use super::{Rule, Violations};
 /// Lengths in playlists have five digits.
 const LENGTH_SLACK: f64 = 0.001;
 
-/// What is remembered of a segment for the one that follows.
+/// What is remembered of a segment for judging the next one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SegmentFacts {
     pub(super) number: u64,
@@ -20,7 +20,7 @@ pub(super) struct SegmentFacts {
     pub(super) timescale: u32,
 }
 
-/// Judges a segment's bytes; None where they can't be read.
+/// Judges a segment's bytes. None where they can't be read.
 pub(super) fn check_segment(
     init: &Init,
     listed: &Segment,
@@ -59,12 +59,12 @@ pub(super) fn check_segment(
     })
 }
 
-/// Two segments that follow one another.
+/// Judges two segments that follow one another.
 pub(super) fn check_follows(before: &SegmentFacts, after: &SegmentFacts, out: &mut Violations) {
     let scaled = |ticks: u64, from: u32| ticks as f64 / f64::from(from.max(1));
     let (end, start) = (scaled(before.end_ticks, before.timescale), scaled(after.start_ticks, after.timescale));
     let broken = before.breaks < after.breaks;
-    // Another timescale rounds once.
+    // A change of timescale rounds once.
     let slack = if before.timescale == after.timescale { 0.0 } else { 0.000_1 };
     let holds = (end - start).abs() <= slack || broken && start >= end - slack;
     out.check(holds, Rule::DecodeTime, || {
@@ -72,7 +72,7 @@ pub(super) fn check_follows(before: &SegmentFacts, after: &SegmentFacts, out: &m
     });
 }
 
-/// A segment and its parts.
+/// Judges a segment and its parts.
 pub(super) fn check_parts(
     init: &Init,
     listed: &Segment,
@@ -106,7 +106,7 @@ fn starts_with_keyframe(init: &Init, bytes: &[u8], found: &[Fragment]) -> bool {
         && match init.codec.get(..4) {
             Some("avc1") => units(payload, init.length_size).any(|unit| unit[0] & 0x1F == 5),
             Some("hvc1") => units(payload, init.length_size).any(|unit| (16..=21).contains(&(unit[0] >> 1 & 0x3F))),
-            // A temporal unit of a key frame begins with a sequence header.
+            // The temporal unit of a key frame begins with a sequence header.
             Some("av01") => first_obus(payload).contains(&1),
             _ => true,
         }
@@ -123,7 +123,7 @@ fn units(mut data: &[u8], length_size: usize) -> impl Iterator<Item = &[u8]> {
     .filter(|unit| !unit.is_empty())
 }
 
-/// The types of the first two OBUs: a temporal delimiter may come first.
+/// The types of the first two OBUs; a temporal delimiter may come first.
 fn first_obus(mut data: &[u8]) -> Vec<u8> {
     let mut types = Vec::new();
     while let (Some((header, rest)), true) = (data.split_first(), types.len() < 2) {

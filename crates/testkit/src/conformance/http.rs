@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use ureq::Agent;
 
-/// A segment in a test is some 100 kB.
+/// A segment in a test takes some 100 kB.
 const BODY_BYTES_MAX: u64 = 64 << 20;
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// GETs below `base` ("http://127.0.0.1:8080/play/cam1"); the body of a 200.
+/// Makes a function that gets an address below `base` ("http://127.0.0.1:8080/play/cam1"), and gives the body of a 200.
 pub fn player(base: &str) -> impl FnMut(&str) -> Option<Vec<u8>> + use<> {
     let agent = Agent::config_builder().http_status_as_error(false).timeout_global(Some(LIMIT)).build().new_agent();
     let base = base.to_owned();

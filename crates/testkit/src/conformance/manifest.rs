@@ -1,4 +1,4 @@
-//! A DASH manifest, read.
+//! Reads a DASH manifest.
 
 use super::times::{duration_seconds, wall_millis};
 use super::xml::Element;
@@ -7,12 +7,12 @@ use super::xml::Element;
 pub struct Manifest {
     pub availability_start_millis: i64,
     pub publish_millis: i64,
-    /// What UTCTiming says.
+    /// The time that UTCTiming states.
     pub clock_millis: Option<i64>,
     pub buffer_depth_seconds: f64,
     pub update_period_seconds: f64,
     pub max_segment_seconds: f64,
-    /// Target, least and most of the latency that players are to keep, in milliseconds.
+    /// The target, the least and the most latency that players are to keep, in milliseconds.
     pub latency: Option<[u64; 3]>,
     pub is_live: bool,
     pub periods: Vec<Period>,
@@ -39,9 +39,9 @@ pub struct Representation {
     pub initialization: String,
     /// How long before its end a segment can be fetched; 0 where segments are listed when they are complete.
     pub early_seconds: f64,
-    /// `availabilityTimeComplete="false"`: until then it is sent as it is made.
+    /// True with `availabilityTimeComplete="false"`: a segment is sent while it is being made.
     pub is_chunked: bool,
-    /// Schemes of Accessibility descriptors of the adaptation set.
+    /// The schemes of the adaptation set's Accessibility descriptors.
     pub accessibility: Vec<String>,
     pub segments: Vec<ListedSegment>,
 }
@@ -55,14 +55,14 @@ pub struct ListedSegment {
 }
 
 impl Representation {
-    /// A time of its files on the period's timeline.
+    /// Converts a time in its files to seconds on the period's timeline.
     pub fn seconds(&self, ticks: i64) -> f64 {
         (ticks - self.offset_ticks) as f64 / f64::from(self.timescale.max(1))
     }
 }
 
 impl Manifest {
-    /// None where something that is needed is missing or malformed.
+    /// Parses a manifest; None where something that is needed is missing or malformed.
     pub fn parse(text: &str) -> Option<Self> {
         let root = Element::parse(text).filter(|root| root.name == "MPD")?;
         let seconds = |name: &str| root.get(name).and_then(duration_seconds);

@@ -1,16 +1,16 @@
-//! What a live manifest must be, by itself and after the one before it.
+//! The rules of a live manifest, by itself and after the one before it.
 
 use super::manifest::{ListedSegment, Manifest, Period, Representation};
 use super::mp4::Init;
 use super::{Rule, Violations};
 
-/// A frame of sound, or of a picture at 20 fps: what tracks of one period may differ by.
+/// Tracks of one period may differ by one frame of sound, or of a picture at 20 fps.
 const TRACK_SLACK_SECONDS: f64 = 0.05;
-/// One tick of rounding, and a millisecond of RTMP's composition times.
+/// One tick of rounding, and a millisecond of RTMP's composition times, are allowed.
 const TIMELINE_SLACK_SECONDS: f64 = 0.002;
-/// A test's machine may be slow to ask.
+/// The machine of a test may be slow to ask.
 const CLOCK_SLACK_MILLIS: i64 = 5_000;
-/// A segment is listed when it is complete: later than its end by what the encoder, the network and a busy machine take.
+/// A segment is listed when it is complete, which is later than its end by what the encoder, the network and a busy machine take.
 const EDGE_LATE_SECONDS: f64 = 10.0;
 const EDGE_EARLY_SECONDS: f64 = 1.0;
 
@@ -69,8 +69,8 @@ fn check_period(manifest: &Manifest, period: &Period, is_open: bool, length: Opt
     }
 }
 
-/// DASH-IF's rules of low latency: what can be fetched early is sent in chunks, and never before it has begun; the manifest
-/// says how far behind to stay, and is fetched anew more often than a segment lasts.
+/// DASH-IF's rules of low latency: a segment that can be fetched early is sent in chunks, and never before it has begun. The manifest
+/// states how far behind to stay, and is fetched anew more often than a segment lasts.
 fn check_early(manifest: &Manifest, found: &Representation, out: &mut Violations) {
     let early = found.early_seconds;
     out.check(found.is_chunked == (early > 0.0), Rule::ManifestLowLatency, || {
@@ -93,10 +93,10 @@ fn check_ends(period: &Period, found: &Representation, is_open: bool, length: Op
         return out.add(Rule::ManifestTimeline, format!("{} of {} lists nothing", found.id, period.id));
     };
     let (start, end) = (found.seconds(first.start_ticks), found.seconds(last.start_ticks + last.duration_ticks));
-    // The oldest segments of the first period are gone from the window; a rendition may come in during the last one.
+    // The oldest segments of the first period are gone from the window, and a rendition may come in during the last one.
     let begins = start.abs() <= TRACK_SLACK_SECONDS || is_open && start > 0.0;
     out.check(begins, Rule::ManifestPeriodStart, || format!("{} of {} begins at {start:.4}", found.id, period.id));
-    // A track may miss its end, a picture that pauses while sound goes on, but not outlast it.
+    // A track may end before its period, as a picture that pauses while sound goes on, but must not outlast it.
     let holds = length.is_none_or(|length| end <= length + TRACK_SLACK_SECONDS);
     out.check(holds, Rule::ManifestPeriodStart, || {
         format!("{} of {} ends at {end:.4}, the period at {length:?}", found.id, period.id)
@@ -108,7 +108,7 @@ fn check_edge(manifest: &Manifest, now_millis: Option<i64>, out: &mut Violations
     let now = (now - manifest.availability_start_millis) as f64 / 1000.0 - period.start_seconds;
     for found in &period.representations {
         let end = found.segments.last().map_or(0.0, |last| found.seconds(last.start_ticks + last.duration_ticks));
-        // One that is listed when it begins may be fetched when its first part is there.
+        // A segment that is listed when it begins may be fetched when its first part is there.
         let late = now - (end - found.early_seconds);
         let allowed = -EDGE_EARLY_SECONDS..=EDGE_LATE_SECONDS + manifest.max_segment_seconds;
         out.check(allowed.contains(&late), Rule::ManifestEdge, || format!("{} ends {late:.3} s ago", found.id));
@@ -127,7 +127,7 @@ pub(super) fn check_manifest_reload(before: &Manifest, after: &Manifest, out: &m
         for found in &period.representations {
             let old = old.representations.iter().find(|old| old.id == found.id);
             let listed = |number: u64| old.into_iter().flat_map(|old| &old.segments).find(|it| it.number == number);
-            // How long the newest will be is a guess as long as it is being made.
+            // The length of the newest segment is a guess while it is being made.
             let guessed = |old: &ListedSegment| {
                 found.is_chunked && before_last(before, &found.id).is_some_and(|last| last.number == old.number)
             };
@@ -145,7 +145,7 @@ fn before_last<'a>(before: &'a Manifest, id: &str) -> Option<&'a ListedSegment> 
 }
 
 pub(super) fn check_manifest_init(found: &Representation, init: &Init, out: &mut Violations) {
-    // 88.2 and 96 kHz do not fit a sample entry, which then says 0.
+    // 88.2 and 96 kHz do not fit a sample entry, which then states 0.
     let rate_holds = init.sample_rate_hz == 0 || found.sample_rate_hz == init.sample_rate_hz;
     let holds = (&found.codecs, found.width, found.height) == (&init.codec, init.width, init.height)
         && found.timescale == init.timescale

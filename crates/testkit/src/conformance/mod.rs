@@ -1,7 +1,7 @@
 //! Judges what a stream serves by RFC 8216bis and the DASH-IF guidelines: playlists, manifests and media, read by parsers of its own.
 //!
-//! Nothing here shares code with the packager or its writers: a mistake made there is not made again here. [`Watcher`] fetches
-//! what a player would, again and again; the rules themselves are pure, and each has its passing and failing rows in `tests`.
+//! Nothing here shares code with the packager or its writers, so that a mistake made there is not made here again. [`Watcher`] fetches
+//! what a player would, again and again. The rules themselves are pure, and each has its passing and failing rows in `tests`.
 
 mod attributes;
 mod captions;

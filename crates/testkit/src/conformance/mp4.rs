@@ -1,17 +1,17 @@
-//! A small reader of fragmented MP4: what an initialisation segment says, and where a segment's samples are.
+//! A small reader of fragmented MP4: it finds what an initialisation segment states, and where a segment's samples are.
 
 use std::ops::Range;
 
-/// What an initialisation segment of one track says.
+/// What the initialisation segment of one track states.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Init {
     pub timescale: u32,
-    /// As RFC 6381 has it, made from the configuration record.
+    /// The codec in the form of RFC 6381, made from the configuration record.
     pub codec: String,
     pub width: u32,
     pub height: u32,
     pub channels: u32,
-    /// Of a sample entry for sound; 0 where it does not fit.
+    /// The sample rate in a sample entry for sound; 0 where the rate does not fit.
     pub sample_rate_hz: u32,
     pub length_size: usize,
     /// The body of the configuration box (`avcC`, `hvcC`, `av1C`, `esds`, `dOps`).
@@ -22,7 +22,7 @@ pub struct Init {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fragment {
     pub sequence: u32,
-    /// `tfdt`.
+    /// The time in `tfdt`.
     pub decode_ticks: u64,
     pub samples: Vec<Sample>,
 }
@@ -32,7 +32,7 @@ pub struct Sample {
     pub duration_ticks: u64,
     pub composition_ticks: i64,
     pub is_sync: bool,
-    /// Where its bytes are in the file.
+    /// The place of its bytes in the file.
     pub bytes: Range<usize>,
 }
 
@@ -58,7 +58,7 @@ impl Init {
         self.width > 0
     }
 
-    /// None where it can't be read, or has not exactly one track.
+    /// Parses an initialisation segment. None where it can't be read, or does not have exactly one track.
     pub fn parse(data: &[u8]) -> Option<Self> {
         let tracks: Vec<&[u8]> = children(find(data, "moov")?)?
             .into_iter()
@@ -110,7 +110,7 @@ impl Init {
     }
 }
 
-/// ISO/IEC 14496-15, E.3.
+/// The codec's name by ISO/IEC 14496-15, E.3.
 fn hevc_codec(config: &[u8]) -> Option<String> {
     let space = ["", "A", "B", "C"][usize::from(config.get(1)? >> 6)];
     let tier = if config[1] & 0x20 == 0 { 'L' } else { 'H' };
@@ -122,7 +122,7 @@ fn hevc_codec(config: &[u8]) -> Option<String> {
     Some(text)
 }
 
-/// An ES_Descriptor: the object type, and of MPEG-4 audio its audio object type.
+/// The codec's name from an ES_Descriptor: the object type, and for MPEG-4 audio its audio object type.
 fn sound_codec(data: &[u8]) -> Option<String> {
     let (tag, stream) = descriptor(data)?;
     let (decoder_tag, decoder) = descriptor(stream.get(3..)?)?;
@@ -168,7 +168,7 @@ pub fn fragments(data: &[u8]) -> Option<Vec<Fragment>> {
 fn fragment(body: &[u8], moof_at: usize) -> Option<Fragment> {
     let (header, times) = (find(body, "traf/tfhd")?, find(body, "traf/tfdt")?);
     let flags = be32(header, 0)? & 0xFF_FFFF;
-    // Base data offset, sample description, then the defaults, each where its flag is set.
+    // First come base data offset and sample description, then the defaults, each where its flag is set.
     let mut at = 8 + if flags & 1 == 0 { 0 } else { 8 } + if flags & 2 == 0 { 0 } else { 4 };
     let mut default = |flag| -> Option<u32> {
         if flags & flag == 0 {
@@ -216,7 +216,7 @@ fn samples(run: &[u8], [duration, size, default_flags]: [u32; 3], moof_at: usize
     Some(samples)
 }
 
-/// Kind and body of each box; None where sizes do not add up.
+/// The kind and body of each box; None where sizes do not add up.
 fn children(mut data: &[u8]) -> Option<Vec<([u8; 4], &[u8])>> {
     let mut found = Vec::new();
     while !data.is_empty() {

@@ -1,4 +1,4 @@
-//! The multivariant playlist, read and judged.
+//! Reads and judges the multivariant playlist.
 
 use std::collections::BTreeMap;
 
@@ -60,7 +60,8 @@ impl Multivariant {
     }
 
     pub fn check(&self, out: &mut Violations) {
-        // Groups came with version 4; those who list fragmented MP4 have what its playlists have, MPEG-TS needs no more than 3.
+        // Groups came with version 4. A playlist that lists fragmented MP4 has
+        // the version of its media playlists; MPEG-TS needs no more than 3.
         let least = if self.media.is_empty() { 3 } else { 6 };
         let holds = matches!(self.versions[..], [version] if version >= least);
         out.check(holds, Rule::Version, || format!("versions {:?}", self.versions));
@@ -94,7 +95,7 @@ impl Multivariant {
         out.check(holds, Rule::Groups, || "CLOSED-CAPTIONS=NONE here and not there".to_owned());
     }
 
-    /// `inits`: what the playlists' initialisation segments say, by the playlist's address.
+    /// Compares the variants with `inits`, which are the initialisation segments by their playlists' addresses.
     pub fn check_inits(&self, inits: &BTreeMap<String, Init>, out: &mut Violations) {
         for Variant { attributes, uri } in &self.variants {
             let Some(init) = inits.get(uri) else { continue };

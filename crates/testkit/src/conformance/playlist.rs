@@ -1,4 +1,4 @@
-//! A media playlist, read.
+//! Reads a media playlist.
 
 use super::attributes::Attributes;
 use super::times::wall_millis;
@@ -14,7 +14,7 @@ pub struct MediaPlaylist {
     pub discontinuity_sequence: u64,
     pub independent: bool,
     pub skipped: Option<u64>,
-    /// The last one may be open: it has parts and no address.
+    /// The segments. The last one may be open: it has parts and no address.
     pub segments: Vec<Segment>,
     pub hints: Vec<Attributes>,
     pub reports: Vec<Attributes>,
@@ -55,7 +55,7 @@ impl MediaPlaylist {
         Some((newest.number, newest.parts.len().checked_sub(1)))
     }
 
-    /// Syntax errors go to `out`; what could be read is returned.
+    /// Parses a playlist. Syntax errors go to `out`; what could be read is returned.
     pub fn parse(text: &str, out: &mut Violations) -> Self {
         let mut reader = Reader::default();
         let mut lines = text.lines();
@@ -78,7 +78,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// None where the line can't be understood.
+    /// Reads a line; None where it can't be understood.
     fn line(&mut self, line: &str) -> Option<()> {
         let (tag, value) = line.split_once(':').unwrap_or((line, ""));
         let attributes = || Attributes::parse(value);
@@ -116,7 +116,7 @@ impl Reader {
             "#EXT-X-PRELOAD-HINT" => playlist.hints.push(attributes()?),
             "#EXT-X-RENDITION-REPORT" => playlist.reports.push(attributes()?),
             "#EXT-X-ENDLIST" => playlist.ended = true,
-            // May stand anywhere: metadata, and comments.
+            // These tags may stand anywhere: metadata, and comments.
             "#EXT-X-DATERANGE" => drop(attributes()?),
             "#EXT-X-PLAYLIST-TYPE" => {}
             _ if line.is_empty() || line.starts_with("#EXT") => return None,

@@ -1,15 +1,15 @@
-//! What one media playlist must be, by itself.
+//! The rules of one media playlist by itself.
 
 use super::playlist::{MediaPlaylist, Segment};
 use super::{Rule, Violations};
 
-/// Lengths are written with five digits: the sum of many is off by less than this.
+/// Lengths are written with five digits, so the sum of many is off by less than this.
 const LENGTH_SLACK: f64 = 0.001;
-/// Wall times are written in milliseconds; pictures reorder by whole milliseconds too.
+/// Wall times are written in milliseconds, and reordered pictures move by whole milliseconds, too.
 const WALL_SLACK_MILLIS: i64 = 12;
 /// The lengths of parts are compared with PART-TARGET as they are written.
 const PART_SLACK: f64 = 0.000_01;
-/// The share of PART-TARGET that a part fills at least.
+/// A part fills at least this share of PART-TARGET.
 const PART_SHARE_MIN: f64 = 0.85;
 const PART_HOLD_BACK_PARTS: f64 = 3.0;
 const HOLD_BACK_TARGETS: f64 = 3.0;
@@ -38,7 +38,7 @@ fn check_version(playlist: &MediaPlaylist, out: &mut Violations) {
     let needed = match () {
         () if playlist.skipped.is_some() => 9,
         () if playlist.segments.iter().any(|segment| segment.map.is_some()) => 6,
-        // Fractions in EXTINF.
+        // Version 3 is needed for fractions in EXTINF.
         () => 3,
     };
     let holds = matches!(playlist.versions[..], [version] if version >= needed);
@@ -69,7 +69,7 @@ fn check_segment(playlist: &MediaPlaylist, segment: &Segment, out: &mut Violatio
     let is_mp4 = !uri.split('?').next().unwrap_or_default().ends_with(".ts");
     out.check(segment.map.is_some() || !is_mp4, Rule::Map, || format!("segment {number} has no map"));
     let part_target = playlist.part_target.unwrap_or(f64::MAX);
-    // Of an open segment none is known to be the last.
+    // In an open segment no part is known to be the last.
     let last = segment.uri.as_ref().and(parts.len().checked_sub(1));
     for (index, part) in parts.iter().enumerate() {
         let is_full = part.duration + PART_SLACK >= part_target * PART_SHARE_MIN;
@@ -105,7 +105,7 @@ fn check_parts_listed(playlist: &MediaPlaylist, target: f64, out: &mut Violation
         Some(_) => segment.duration,
         None => segment.parts.iter().map(|part| part.duration).sum(),
     };
-    // From the playlist's end back: how far a segment's own end lies before it.
+    // Going back from the playlist's end, this is how far a segment's own end lies before it.
     let mut behind = 0.0;
     for segment in playlist.segments.iter().rev() {
         let due = behind < target * PARTS_LISTED_TARGETS - LENGTH_SLACK;
@@ -124,7 +124,7 @@ fn check_wall_times(playlist: &MediaPlaylist, out: &mut Violations) {
     for pair in playlist.segments.windows(2) {
         let (Some(before), Some(after)) = (pair[0].wall_millis, pair[1].wall_millis) else { continue };
         let off = after - before - (pair[0].duration * 1000.0).round() as i64;
-        // After a discontinuity time may be missing, but does not go back.
+        // After a discontinuity time may be missing, but it does not go back.
         let broken = pair[0].breaks < pair[1].breaks;
         let holds = off.abs() <= WALL_SLACK_MILLIS || broken && off > 0;
         out.check(holds, Rule::DateTime, || format!("segment {} begins {off} ms off", pair[1].number));

@@ -1,15 +1,15 @@
-//! What may not happen between two readings of one playlist.
+//! The rules of what may change between two readings of one playlist.
 
 use super::playlist::{MediaPlaylist, Segment};
 use super::{Rule, Violations};
 
-/// Segments may be a millisecond short, as RTMP counts.
+/// Segments may be some milliseconds short, as RTMP counts in whole ones.
 const LENGTH_SLACK: f64 = 0.02;
 
 pub(super) fn check_reload(before: &MediaPlaylist, after: &MediaPlaylist, out: &mut Violations) {
     let (was, is) = (before.media_sequence.unwrap_or(0), after.media_sequence.unwrap_or(0));
     out.check(is >= was, Rule::ReloadMediaSequence, || format!("{was}, then {is}"));
-    // A segment that is there as a whole is newer than any part of it.
+    // A complete segment is newer than any of its parts.
     let newest = |playlist: &MediaPlaylist| Some((playlist.newest()?.0, playlist.newest()?.1.unwrap_or(usize::MAX)));
     let (was, is) = (newest(before), newest(after));
     out.check(is >= was, Rule::ReloadMediaSequence, || format!("the newest was {was:?}, then {is:?}"));

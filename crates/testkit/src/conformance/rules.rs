@@ -1,4 +1,4 @@
-//! The rules, each with where it stands written, and what breaking one looks like.
+//! The rules, each with the place where it is written and what breaking it looks like.
 
 use std::fmt;
 
@@ -17,8 +17,8 @@ macro_rules! rules {
     };
 }
 
-// Numbers are sections of draft-pantos-hls-rfc8216bis; "IOP" is DASH-IF's interoperability points, "DASH" ISO/IEC 23009-1,
-// "ours" is stricter than any specification, because players differ where it is left open.
+// Numbers are sections of draft-pantos-hls-rfc8216bis. "IOP" is DASH-IF's interoperability points, "DASH" is ISO/IEC 23009-1, and "ours"
+// is stricter than any specification, because players differ where it is left open.
 rules! {
     Syntax = "4.1: tags are known, attributes are well-formed, an address has its EXTINF",
     Version = "8: EXT-X-VERSION is there once and high enough for the tags that are used",
@@ -76,7 +76,7 @@ rules! {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     pub rule: Rule,
-    /// The playlist, manifest or file.
+    /// The address of the playlist, manifest or file.
     pub at: String,
     pub what: String,
 }
@@ -107,7 +107,7 @@ impl Violations {
 
     pub(super) fn add(&mut self, rule: Rule, what: impl Into<String>) {
         let found = Violation { rule, at: self.at.clone(), what: what.into() };
-        // The same playlist is read many times: once is enough.
+        // The same playlist is read many times, but a fault in it is kept once.
         if !self.found.contains(&found) {
             self.found.push(found);
         }

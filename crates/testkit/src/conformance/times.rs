@@ -1,4 +1,4 @@
-//! Wall times and ISO 8601 durations, read back.
+//! Reads wall times and ISO 8601 durations.
 
 /// Milliseconds since 1970 of "2026-01-31T12:00:00.123Z".
 pub(super) fn wall_millis(text: &str) -> Option<i64> {
@@ -13,7 +13,7 @@ pub(super) fn wall_millis(text: &str) -> Option<i64> {
         && (0..24).contains(&hour)
         && (0..60).contains(&minute)
         && (0.0..61.0).contains(&second);
-    // Howard Hinnant's days_from_civil: years begin in March, so that leap days come last.
+    // This is Howard Hinnant's days_from_civil: years begin in March, so that leap days come last.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days =
         year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + (month * 153 + 2) / 5 + day

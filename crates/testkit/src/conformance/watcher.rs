@@ -1,4 +1,4 @@
-//! Looks at everything that a stream serves, again and again as players do, and keeps what is wrong.
+//! Looks at everything that a stream serves, again and again as players do, and keeps the faults.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,15 +13,15 @@ use super::playlist_rules::check_playlist;
 use super::reload_rules::check_reload;
 use super::{Rule, Violations};
 
-/// Sound begins its segment with its first frame at or after the picture's: a frame is 128 ms at 8 kHz.
+/// A segment of sound begins with its first frame at or after the picture's beginning; a frame takes 128 ms at 8 kHz.
 const BOUNDARY_SLACK_MILLIS: i64 = 130;
-/// Playlists are fetched one after the other: what one reports may have moved on by a segment.
+/// Playlists are fetched one after the other, so the one that another reports on may have moved on by a segment.
 const REPORT_SLACK_SEGMENTS: u64 = 1;
 
-/// Half a part.
+/// Half the length of a part.
 const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(150);
 
-/// `fetch` takes an address below the stream's own ("source/video.m3u8?x=y") and gives the body of a 200.
+/// Watches one stream. `fetch` takes an address below the stream's own ("source/video.m3u8?x=y") and gives the body of a 200.
 pub struct Watcher<F> {
     fetch: F,
     master: String,
@@ -38,7 +38,7 @@ pub struct Watcher<F> {
 }
 
 impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
-    /// Of HLS and DASH of fragmented MP4, against the clock of this machine.
+    /// Watches HLS and DASH with fragmented MP4, and compares wall times with this machine's clock.
     pub fn new(fetch: F) -> Self {
         let now = || {
             let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
@@ -59,17 +59,17 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
         }
     }
 
-    /// Another multivariant playlist, and no manifest: MPEG-TS lists other files.
+    /// Watches another multivariant playlist and no manifest, as MPEG-TS lists other files.
     pub fn hls_only(self, master: &str) -> Self {
         Self { master: master.to_owned(), manifests: Vec::new(), ..self }
     }
 
-    /// The media was not made in real time: wall times are not compared with this machine's.
+    /// For media that was not made in real time: its wall times are not compared with this machine's.
     pub fn without_clock(self) -> Self {
         Self { now_millis: || None, ..self }
     }
 
-    /// One round. False while there is no multivariant playlist.
+    /// Looks at everything once; false while there is no multivariant playlist.
     pub fn look(&mut self) -> bool {
         let master = self.master.clone();
         let Some(text) = self.text(&master) else { return false };
@@ -96,7 +96,7 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
         true
     }
 
-    /// Looks for so long, at least once, as often as players of low latency do.
+    /// Looks for so long, but at least once, as often as low-latency players do.
     pub fn look_for(&mut self, length: std::time::Duration) {
         let end = std::time::Instant::now() + length;
         loop {
@@ -117,7 +117,7 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
         self.last_manifests.get("manifest.mpd")
     }
 
-    /// That of low latency.
+    /// The newest manifest of low latency.
     pub fn low_latency_manifest(&self) -> Option<&Manifest> {
         self.last_manifests.get("manifest-ll.mpd")
     }
@@ -136,7 +136,7 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
         self.assert_valid_but(&[]);
     }
 
-    /// Where the source itself makes a rule impossible to keep.
+    /// Fails the test for any fault, except for rules that the source itself makes impossible to keep.
     #[track_caller]
     pub fn assert_valid_but(&self, excused: &[Rule]) {
         let holds = self.out.found().iter().all(|found| excused.contains(&found.rule));
@@ -169,7 +169,7 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
     fn look_at_delta(&mut self, path: &str, text: &str, full: &MediaPlaylist) {
         let sign = if path.contains('?') { '&' } else { '?' };
         let delta = self.text(&format!("{path}{sign}_HLS_skip=YES"));
-        // Something new in between would be a difference.
+        // Something new in between would show as a difference.
         if let Some(delta) = delta.filter(|_| self.text(path).as_deref() == Some(text)) {
             let delta = MediaPlaylist::parse(&delta, self.out.at(path));
             check_playlist_of_delta(&delta, self.out.at(path));
@@ -266,7 +266,7 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
         let mut starts: BTreeMap<u64, (i64, u64, &String)> = BTreeMap::new();
         for path in all {
             let segments = self.seen.get(path).into_iter().flat_map(|playlist| &playlist.segments);
-            // A track that comes in later begins within a segment of the others.
+            // A track that comes in later begins somewhere within a segment of the others.
             let segments = segments.filter(|segment| self.firsts.get(path) != Some(&segment.number));
             for segment in segments {
                 let (number, Some(at)) = (segment.number, segment.wall_millis) else { continue };
@@ -298,7 +298,7 @@ impl<F: FnMut(&str) -> Option<Vec<u8>>> Watcher<F> {
                 check_manifest_init(found, &init, self.out.at(path));
             }
             for segment in &found.segments {
-                // Those that no playlist lists yet, or lists no more, are judged when they are.
+                // Files that no playlist lists yet, or lists any more, are judged when one does.
                 let Some(facts) = self.facts.get(&segment.uri) else { continue };
                 let length = (facts.end_ticks - facts.start_ticks).cast_signed();
                 let holds = (facts.presentation_ticks, length) == (segment.start_ticks, segment.duration_ticks);
@@ -317,13 +317,13 @@ impl<F> std::fmt::Debug for Watcher<F> {
     }
 }
 
-/// A delta update lists what is left: most rules hold for it as for the whole.
+/// Judges a delta update. It lists what is left, so most rules hold for it as for the whole.
 fn check_playlist_of_delta(delta: &MediaPlaylist, out: &mut Violations) {
     let holds = delta.skipped.is_none() || matches!(delta.versions[..], [version] if version >= 9);
     out.check(holds, Rule::DeltaSkip, || format!("versions {:?}", delta.versions));
 }
 
-/// An address in a playlist, seen from where the playlist's own address is.
+/// Resolves an address in a playlist against the playlist's own.
 fn resolve(base: &str, uri: &str) -> String {
     let base = base.split('?').next().unwrap_or_default();
     let mut pieces: Vec<&str> = base.split('/').collect();

@@ -1,4 +1,4 @@
-//! As much XML as a manifest has: elements, attributes, no text.
+//! Reads as much of XML as a manifest has: elements and attributes, no text.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ pub(super) struct Element {
 }
 
 impl Element {
-    /// The root element; None where it is not well-formed.
+    /// Parses a text and gives the root element; None where it is not well-formed.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut open = vec![Self::default()];
         let mut rest = text;

@@ -3,7 +3,7 @@
 #[derive(Debug, Default)]
 pub(super) struct BitWriter {
     bytes: Vec<u8>,
-    /// Bits used of the last byte; 0 when it is full.
+    /// The used bits of the last byte; 0 when it is full.
     used: u32,
 }
 
@@ -18,25 +18,25 @@ impl BitWriter {
         }
     }
 
-    /// `ue(v)`.
+    /// Writes an unsigned Exp-Golomb number, `ue(v)`.
     pub(super) fn unsigned(&mut self, value: u32) {
         let bits = u32::BITS - (value + 1).leading_zeros();
         self.bits(bits - 1, 0);
         self.bits(bits, value + 1);
     }
 
-    /// Zeros up to the next byte.
+    /// Fills up the last byte with zeros.
     pub(super) fn align(&mut self) {
         self.used = 0;
     }
 
-    /// Whole bytes; only where aligned.
+    /// Writes whole bytes, which must be aligned.
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
         assert_eq!(self.used, 0, "not aligned");
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// A one, then zeros up to the next byte, as every H.264 RBSP ends.
+    /// Writes a one and then zeros up to the next byte, as every H.264 RBSP ends.
     pub(super) fn finish_rbsp(mut self) -> Vec<u8> {
         self.bits(1, 1);
         self.bytes

@@ -1,4 +1,4 @@
-//! Clips of codecs that need a real encoder, as FLV tags of Enhanced RTMP: HEVC, AV1, Opus.
+//! Clips in codecs that need a real encoder, as FLV tags of Enhanced RTMP: HEVC, AV1, Opus.
 
 use std::path::Path;
 use std::process::Command;
@@ -48,7 +48,7 @@ pub fn coded_clip(video: Codec, audio: Option<Codec>) -> Vec<FlvTag> {
         let input = ["-f", "lavfi", "-i", "sine=frequency=1000:sample_rate=48000", "-ac", "2", "-c:a", "libopus"];
         tags.extend(track(&folder.path().join("audio.mp4"), &input, audio));
     }
-    // Configurations have time 0 and come first: the order of what is of the same time stays.
+    // Configurations have time 0 and come first. The sort keeps the order of tags with the same time.
     tags.sort_by_key(|tag| tag.timestamp_ms);
     tags
 }

@@ -19,13 +19,13 @@ pub use picture::frame_number;
 /// What a source sends. The default costs little: 320x180 at 30 fps, a GOP each 2 s, about 100 kbps, with sound.
 #[derive(Clone, Debug)]
 pub struct SyntheticConfig {
-    /// Any even size up to 4096.
+    /// The width; any even size up to 4096 works.
     pub width: u32,
     pub height: u32,
-    /// Frames a second, as a fraction.
+    /// The frames a second, as a fraction.
     pub fps: (u32, u32),
     pub gop_frames: u32,
-    /// Padded with filler data to this; `None` leaves frames as small as they are, some 450 bytes.
+    /// Frames are padded with filler data to this rate; `None` leaves them as small as they are, some 450 bytes.
     pub video_bitrate_bps: Option<u32>,
     pub audio: Option<SyntheticAudio>,
 }
@@ -33,7 +33,7 @@ pub struct SyntheticConfig {
 #[derive(Clone, Copy, Debug)]
 pub struct SyntheticAudio {
     pub sample_rate_hz: u32,
-    /// 1 or 2.
+    /// The channels: 1 or 2.
     pub channels: u8,
 }
 
@@ -62,7 +62,7 @@ pub struct SyntheticSource {
     next_sound: u64,
 }
 
-/// A keyframe is as large as so many other frames, when frames are padded.
+/// When frames are padded, a keyframe is as large as so many other frames.
 const KEYFRAME_WEIGHT: u64 = 4;
 const AAC_FRAME_SAMPLES: u64 = 1024;
 
@@ -79,7 +79,7 @@ impl SyntheticSource {
         Self { config, encoder, video, audio, silence, next_picture: 0, next_sound: 0 }
     }
 
-    /// The video track first.
+    /// The tracks, the video track first.
     pub fn tracks(&self) -> Vec<TrackInfo> {
         [Some(self.video.clone()), self.audio.clone()].into_iter().flatten().collect()
     }
@@ -93,7 +93,7 @@ impl SyntheticSource {
         frames
     }
 
-    /// The tags that tell the decoder configurations, with time 0.
+    /// The tags with the decoder configurations, at time 0.
     pub fn config_tags(&self) -> Vec<FlvTag> {
         let video = flv::write_video_config(&self.video, false).unwrap();
         let audio = self.audio.as_ref().and_then(|audio| flv::write_audio_config(audio).unwrap());
@@ -155,7 +155,7 @@ impl Iterator for SyntheticSource {
     type Item = Frame;
 
     fn next(&mut self) -> Option<Frame> {
-        // The picture first where both are due.
+        // The picture comes first where both are due.
         match self.sound_time() {
             Some(time) if time < self.picture_time() => Some(self.sound(time)),
             _ => Some(self.picture()),
@@ -163,7 +163,7 @@ impl Iterator for SyntheticSource {
     }
 }
 
-/// The tag (and thus the RTMP message) of a frame of an H.264 or AAC track.
+/// The tag, and thus the RTMP message, of a frame of an H.264 or AAC track.
 pub fn flv_tag(frame: &Frame) -> FlvTag {
     let mut body = BytesMut::new();
     let kind = if frame.track == TrackId::SOURCE_VIDEO {

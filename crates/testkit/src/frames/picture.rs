@@ -1,7 +1,7 @@
 //! A tiny H.264 encoder: grey keyframes, and P-frames that paint one macroblock each and skip all others.
 //!
-//! Constrained Baseline, CAVLC, no deblocking. Painted macroblocks are I_PCM, so that no transform is needed; the grey
-//! ones are Intra16x16 with DC prediction and no coefficients. Each frame carries its number in an SEI message.
+//! The stream is Constrained Baseline with CAVLC and without deblocking. Painted macroblocks are I_PCM, so that no transform is needed;
+//! the grey ones are Intra16x16 with DC prediction and no coefficients. Each frame carries its number in an SEI message.
 
 use std::iter::once;
 
@@ -14,7 +14,7 @@ use super::bit_writer::BitWriter;
 const NAL_REF: u8 = 0x60;
 const FRAME_NUM_BITS: u32 = 8;
 const SEI_USER_DATA_UNREGISTERED: u8 = 5;
-/// No zero byte: it passes emulation prevention unchanged, and is found by a plain search.
+/// The UUID contains no zero byte, so it passes emulation prevention unchanged, and a plain search finds it.
 const NUMBER_UUID: [u8; 16] = *b"weir frame no. :";
 /// The number follows in hexadecimal digits, for the same reason.
 const NUMBER_DIGITS: usize = 16;
@@ -24,7 +24,7 @@ pub(super) struct PictureEncoder {
     width: u32,
     height: u32,
     fps: (u32, u32),
-    /// Frames since the last keyframe.
+    /// The frames since the last keyframe.
     since_keyframe: u32,
     keyframes: u32,
 }
@@ -49,20 +49,20 @@ impl PictureEncoder {
         bits.bits(8, 52);
         bits.unsigned(0);
         bits.unsigned(FRAME_NUM_BITS - 4);
-        // Output order is decode order.
+        // The output order is the decode order.
         bits.unsigned(2);
         bits.unsigned(1);
         bits.bits(1, 0);
         bits.unsigned(columns - 1);
         bits.unsigned(rows - 1);
-        // Frames only, direct_8x8_inference.
+        // Frames only, and direct_8x8_inference.
         bits.bits(2, 0b11);
         let (right, bottom) = ((columns * 16 - self.width) / 2, (rows * 16 - self.height) / 2);
         bits.bits(1, u32::from(right + bottom > 0));
         if right + bottom > 0 {
             [0, right, 0, bottom].into_iter().for_each(|offset| bits.unsigned(offset));
         }
-        // VUI: nothing but the timing (two ticks a frame, fixed) and that nothing is reordered.
+        // The VUI states only the timing (two ticks a frame, fixed), and that nothing is reordered.
         bits.bits(1, 1);
         bits.bits(4, 0);
         bits.bits(1, 1);
@@ -91,7 +91,7 @@ impl PictureEncoder {
         unit(NAL_REF | unit_type::PPS, &bits.finish_rbsp())
     }
 
-    /// One access unit with 4-byte lengths, padded to `bytes` where it is smaller.
+    /// Makes an access unit with 4-byte lengths, padded to `bytes` where it is smaller.
     pub(super) fn encode(&mut self, number: u64, keyframe: bool, bytes: usize) -> Bytes {
         let slice = if keyframe {
             self.since_keyframe = 0;
@@ -104,7 +104,7 @@ impl PictureEncoder {
         let mut out = BytesMut::with_capacity(bytes.max(1024));
         nal::put_unit(&mut out, &number_sei(number));
         nal::put_unit(&mut out, &slice);
-        // Length, NAL header and the final bit.
+        // A filler unit needs a length, a NAL header and the final bit.
         const FILLER_BYTES_MIN: usize = 4 + 1 + 1;
         if let Some(missing) = bytes.checked_sub(out.len() + FILLER_BYTES_MIN) {
             let filler: Vec<u8> =
@@ -151,7 +151,7 @@ impl PictureEncoder {
         bits.unsigned(0);
         bits.unsigned(1);
         bits.unsigned(painted);
-        // I_PCM: 25, after the five P types.
+        // 25 is I_PCM, after the five P types.
         bits.unsigned(5 + 25);
         bits.align();
         let luma = 32 + (number * 7 % 192) as u8;
@@ -173,14 +173,14 @@ fn number_sei(number: u64) -> Bytes {
     unit(unit_type::SEI, &rbsp)
 }
 
-/// The number that a synthetic frame carries; `None` for any other payload. Takes length-prefixed and Annex B payloads.
+/// The number that a synthetic frame carries; `None` for any other payload. The payload may have length prefixes or be Annex B.
 pub fn frame_number(payload: &[u8]) -> Option<u64> {
     let at = payload.windows(NUMBER_UUID.len()).position(|window| window == NUMBER_UUID)? + NUMBER_UUID.len();
     let digits = payload.get(at..at + NUMBER_DIGITS)?;
     u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-/// A NAL unit: the header, then the RBSP with emulation prevention.
+/// Makes a NAL unit: the header, then the RBSP with emulation prevention.
 fn unit(header: u8, rbsp: &[u8]) -> Bytes {
     let mut out = vec![header];
     let mut zeros = 0;

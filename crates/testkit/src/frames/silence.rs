@@ -1,4 +1,4 @@
-//! One frame of AAC-LC silence.
+//! Makes one frame of AAC-LC silence.
 
 use bytes::Bytes;
 

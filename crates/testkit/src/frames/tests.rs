@@ -1,4 +1,4 @@
-//! The synthetic media against our own parsers, and against ffmpeg where it is installed.
+//! Tests the synthetic media with our own parsers, and with ffmpeg where it is installed.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -48,7 +48,7 @@ fn the_rate_is_as_asked() {
     }
 }
 
-/// What ffmpeg says of a file while it decodes every frame; empty when it has no complaint.
+/// What ffmpeg reports of a file while it decodes every frame; empty when it has no complaint.
 fn complaints_of_ffmpeg(file: &[u8]) -> Option<String> {
     let mut child = Command::new("ffmpeg")
         .args(["-v", "warning", "-xerror", "-err_detect", "explode", "-f", "flv", "-i", "-", "-f", "null", "-"])
@@ -58,7 +58,7 @@ fn complaints_of_ffmpeg(file: &[u8]) -> Option<String> {
         .spawn()
         .ok()?;
     let mut stdin = child.stdin.take().unwrap();
-    // A decoder that stops early closes its input; its exit says why.
+    // A decoder that stops early closes its input; its exit status says why.
     let _ = stdin.write_all(file);
     drop(stdin);
     let output = child.wait_with_output().unwrap();

@@ -1,4 +1,4 @@
-//! The table: each rule with what breaks it, beside a stream that breaks none.
+//! The table of each rule with a change that breaks it, beside a stream that breaks none.
 
 mod site;
 
@@ -46,7 +46,7 @@ fn a_good_stream_breaks_no_rule() {
 
 type Row = (Rule, fn(&mut Site));
 
-/// Seen at the first look.
+/// Faults that are seen at the first look.
 const AT_ONCE: &[Row] = &[
     (Rule::Syntax, |it| edit(it, VIDEO, "#EXTM3U", "#EXTM3V")),
     (Rule::Syntax, |it| edit(it, VIDEO, "#EXT-X-MAP:", "#EXT-X-MEP:")),
@@ -147,7 +147,7 @@ const AT_ONCE: &[Row] = &[
     (Rule::ManifestCodecs, |it| edit(it, MPD, "height=\"180\"", "height=\"181\"")),
 ];
 
-/// Seen at the second look, where the first saw the good stream.
+/// Faults that are seen at the second look, where the first saw the good stream.
 const ON_RELOAD: &[Row] = &[
     (Rule::ReloadMediaSequence, |it| edit(it, VIDEO, "MEDIA-SEQUENCE:10", "MEDIA-SEQUENCE:9")),
     (Rule::ReloadDiscontinuity, |it| edit(it, VIDEO, "DISCONTINUITY-SEQUENCE:2", "DISCONTINUITY-SEQUENCE:1")),
@@ -194,7 +194,7 @@ fn every_rule_has_what_breaks_it() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
-/// What is just within a rule.
+/// These are just within a rule.
 #[test]
 fn near_misses_pass() {
     let rows: &[fn(&mut Site)] = &[
@@ -214,7 +214,7 @@ fn near_misses_pass() {
     for (index, change) in rows.iter().enumerate() {
         let mut changed = site(10, 18);
         change(&mut changed);
-        // The delta of sound, whose playlist was changed alone, differs by its report.
+        // Only the sound's playlist was changed, so the sound's delta differs by its report.
         let found = look(&[&changed]);
         let found: Vec<_> =
             found.iter().filter(|found| !(found.at == AUDIO && found.rule == Rule::DeltaEqual)).collect();

@@ -1,4 +1,4 @@
-//! A small stream as files: one second a segment, four parts each, sound and picture; the rows of the table break it.
+//! A small stream as files, with sound and picture: each segment is a second long and has four parts. The rows of the table break it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -14,11 +14,11 @@ pub(super) const VIDEO: &str = "source/video.m3u8";
 pub(super) const AUDIO: &str = "source/audio.m3u8";
 pub(super) const DELTA: &str = "source/video.m3u8?_HLS_skip=YES";
 pub(super) const MPD: &str = "manifest.mpd";
-/// 2026-01-01T00:00:21Z: two seconds after the newest segment's end.
+/// 2026-01-01T00:00:21Z, two seconds after the newest segment's end.
 pub(super) const NOW_MILLIS: i64 = 1_767_225_621_000;
 
 const PARTS: u64 = 4;
-/// Of the parts: 5 pictures of 20 fps, 3 sounds of 4,000 samples.
+/// The samples of a part: 5 pictures at 20 fps, and 3 sounds of 4,000 samples.
 const SAMPLES: [(u64, u32); 2] = [(5, 4500), (3, 4000)];
 
 pub(super) type Site = BTreeMap<String, Vec<u8>>;
@@ -27,7 +27,7 @@ fn timescale(kind: MediaKind) -> u64 {
     if kind == MediaKind::Video { 90_000 } else { 48_000 }
 }
 
-/// A part's bytes; `shift` moves its decode time, `keyframe` makes the first picture of a segment one.
+/// A part's bytes. `shift` moves its decode time, and `keyframe` makes the first picture of a segment a keyframe.
 pub(super) fn part(kind: MediaKind, number: u64, part: u64, shift: u64, keyframe: bool) -> Vec<u8> {
     let (samples, ticks) = SAMPLES[usize::from(kind == MediaKind::Audio)];
     let sample = |index: u64| {
@@ -45,7 +45,7 @@ pub(super) fn segment(kind: MediaKind, number: u64, shift: u64, keyframe: bool) 
     (0..PARTS).flat_map(|index| part(kind, number, index, shift, keyframe)).collect()
 }
 
-/// Complete segments from `first` to `last`, and half of the next one.
+/// Makes the complete segments from `first` to `last`, and half of the next one.
 pub(super) fn site(first: u64, last: u64) -> Site {
     let mut site = Site::new();
     let mut put = |path: &str, body: &[u8]| drop(site.insert(path.to_owned(), body.to_vec()));
