@@ -3,6 +3,7 @@
 mod callers;
 mod change;
 mod check;
+mod clocks;
 mod destinations;
 mod error;
 mod ladders;

@@ -3,6 +3,7 @@
 mod admission;
 mod bitrate_watch;
 mod catalogue;
+mod clocks;
 pub mod commands;
 mod lanes;
 mod parts;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use weir_model::{Reason, RestreamId, RestreamSpec, Stream};
-use weir_packager::PackagerConfig;
+use weir_packager::{Cuts, PackagerConfig};
 use weir_transcode::Wants;
 
 use crate::catalogue::Misconfigured;
@@ -37,8 +37,8 @@ pub(crate) enum PartSpec {
         name: String,
     },
     Packager(PackagerConfig),
-    /// The configuration of the packager that it works for.
-    Packaging(PackagerConfig),
+    /// The configuration of the packager that it works for, and where segments end.
+    Packaging(PackagerConfig, Cuts),
     Recording {
         /// The name of its files.
         name: String,
@@ -79,7 +79,8 @@ pub(crate) fn parts(stream: &Stream, restreams: Vec<Restream>, facts: Facts) -> 
     let packager = packager_config(stream, facts);
     if stream.hls || stream.dash {
         for (name, in_hub) in renditions::offered(stream) {
-            parts.insert(PartKey::Packaging { name, in_hub }, PartSpec::Packaging(packager));
+            let cuts = renditions::cuts(stream, &name);
+            parts.insert(PartKey::Packaging { name, in_hub }, PartSpec::Packaging(packager, cuts));
         }
     }
     parts.insert(PartKey::Packager, PartSpec::Packager(packager));
@@ -96,6 +97,11 @@ fn push(stream: &Stream, mut spec: RestreamSpec) -> Result<PartSpec, Reason> {
     renditions::settle(stream, &mut spec)?;
     let rendition = renditions::of_wish(stream, &spec.rendition)?;
     Ok(PartSpec::Restream(Box::new(spec), rendition))
+}
+
+/// How long slots on the stream's clock are.
+pub(crate) fn slot(stream: &Stream) -> Duration {
+    packager_config(stream, Facts::default()).slot()
 }
 
 fn packager_config(stream: &Stream, facts: Facts) -> PackagerConfig {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use weir_hub::SOURCE_RENDITION;
-use weir_model::{Fault, Ladder, Reason, ReasonCode, Rendition, RenditionWish, RestreamSpec, Stream};
+use weir_model::{Audio, Fault, Ladder, Reason, ReasonCode, Rendition, RenditionWish, RestreamSpec, Stream, Video};
+use weir_packager::Cuts;
 use weir_transcode::{LogoWish, Wants, shared_name};
 
 /// The renditions that viewers are offered: each name in addresses, with the rendition of the hub that it means.
@@ -12,6 +13,17 @@ pub(crate) fn offered(stream: &Stream) -> Vec<(String, String)> {
         return vec![(SOURCE_RENDITION.to_owned(), SOURCE_RENDITION.to_owned())];
     };
     ladder.renditions().iter().map(|rendition| (rendition.name.clone(), in_hub(rendition))).collect()
+}
+
+/// Where the segments of a rendition that viewers are offered end.
+pub(crate) fn cuts(stream: &Stream, name: &str) -> Cuts {
+    let ladder = stream.ladder.as_ref().map(Ladder::renditions).unwrap_or_default();
+    match ladder.iter().find(|rendition| rendition.name == name) {
+        Some(
+            Rendition { video: Video::Encode(_), .. } | Rendition { video: Video::None, audio: Audio::Encode(_), .. },
+        ) => Cuts::ByClock,
+        _ => Cuts::AtKeyframes,
+    }
 }
 
 /// The longest distance of keyframes in what is encoded for viewers.
@@ -72,8 +84,8 @@ fn in_hub(rendition: &Rendition) -> String {
 #[cfg(test)]
 mod tests {
     use weir_model::{
-        Audio, AudioCodec, Fit, PictureSettings, PushUrl, RateControl, RestreamId, RetryBudget, RetryRules,
-        SoundSettings, StreamId, StreamName, Video, VideoCodec,
+        AudioCodec, Fit, PictureSettings, PushUrl, RateControl, RestreamId, RetryBudget, RetryRules, SoundSettings,
+        StreamId, StreamName, VideoCodec,
     };
 
     use super::*;
@@ -131,6 +143,26 @@ mod tests {
         ] {
             let stream = stream(ladder.map(Ladder::Inline));
             assert_eq!(keyframes_apart(&stream), Duration::from_secs_f64(expected));
+        }
+    }
+
+    #[test]
+    fn what_is_encoded_is_cut_by_the_clock() {
+        let made = encoded("made", (320, 180), 2.0);
+        let kept = Rendition { name: "kept".to_owned(), video: Video::Source, ..made.clone() };
+        let radio = Rendition { name: "radio".to_owned(), video: Video::None, ..made.clone() };
+        let sound = Rendition { name: "sound".to_owned(), video: Video::None, audio: Audio::Source };
+        let ladder = Ladder::Inline(vec![made, kept, radio, sound, Rendition::passthrough("asis")]);
+        let stream = stream(Some(ladder));
+        for (name, expected) in [
+            ("made", Cuts::ByClock),
+            ("kept", Cuts::AtKeyframes),
+            ("radio", Cuts::ByClock),
+            ("sound", Cuts::AtKeyframes),
+            ("asis", Cuts::AtKeyframes),
+            ("source", Cuts::AtKeyframes),
+        ] {
+            assert_eq!(cuts(&stream, name), expected, "{name}");
         }
     }
 

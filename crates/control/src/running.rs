@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
+use weir_hub::StreamClock;
 use weir_model::{PushStatus, Reason, RestreamId, RestreamState, RestreamStatus, StreamId};
 use weir_net::Dialer;
 use weir_observe::{Observe, RestreamLine};
@@ -85,7 +86,7 @@ impl Running for Packaged {
 }
 
 pub(crate) fn packager(
-    id: StreamId,
+    (id, clock): (StreamId, &StreamClock),
     config: PackagerConfig,
     (observe, shelves, lane): (&Observe, &Shelves, &Handle),
 ) -> Part {
@@ -94,7 +95,7 @@ pub(crate) fn packager(
         // A longer window, or one from before the server was started, may have left files.
         lane.spawn_blocking(move || tell_window_fault(id, dvr.remove(id)));
     }
-    let packager = Packager::open(config, id, observe.clone(), dvr);
+    let packager = Packager::open(config, id, (observe.clone(), clock.clone()), dvr);
     let saving = Task(lane.spawn(packager.clone().save()).abort_handle());
     Box::new(Packaged { packager, _saving: saving })
 }

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use weir_hub::{Feeds, StreamHub, WindowLimits};
+use weir_hub::{Feeds, StreamClock, StreamHub, WindowLimits};
 use weir_ingest::SourceDoor;
 use weir_model::{RenditionStatus, RestreamId, Stream, StreamId};
 use weir_packager::Packager;
@@ -57,10 +57,10 @@ pub(crate) type Leaving = JoinSet<RestreamOutcome>;
 
 impl StreamRun {
     /// A stream without any parts yet.
-    pub(crate) fn new(stream: Stream, kit: &Kit) -> Self {
+    pub(crate) fn new(stream: Stream, clock: StreamClock, kit: &Kit) -> Self {
         let id = stream.id;
         let lane = kit.lanes.pick(id.0).clone();
-        let hub = StreamHub::new(WindowLimits::FRAMES);
+        let hub = StreamHub::on(clock, WindowLimits::FRAMES);
         Self {
             id,
             door: SourceDoor::new(id, hub.clone(), kit.observe.clone()),
@@ -129,9 +129,9 @@ impl StreamRun {
                 let sources = (self.hub.clone(), self.door.clone(), self.renditions.clone());
                 Some(running::task(&self.lane, stream_status::tell(name.clone(), sources, observe.clone())))
             }
-            (_, PartSpec::Packager(config)) => Some(running::packager(self.id, *config, with)),
-            (PartKey::Packaging { name, in_hub }, PartSpec::Packaging(_)) => self.packager().map(|packager| {
-                let following = packager.clone().run(self.hub.clone(), in_hub.clone(), name.clone());
+            (_, PartSpec::Packager(config)) => Some(running::packager((self.id, self.hub.clock()), *config, with)),
+            (PartKey::Packaging { name, in_hub }, PartSpec::Packaging(_, cuts)) => self.packager().map(|packager| {
+                let following = packager.clone().run(self.hub.rendition(in_hub), name.clone(), *cuts);
                 running::task(&self.lane, following)
             }),
             (_, PartSpec::Recording { name }) => running::recording((self.id, name.clone()), self.hub.source(), with),
@@ -142,11 +142,15 @@ impl StreamRun {
             }
             (PartKey::Restream(id), PartSpec::Fault(reason)) => Some(running::fault(*id, reason.clone(), observe)),
             // Keys and specs of other pairs are never made.
-            (_, PartSpec::Packaging(_) | PartSpec::Fault(_)) => None,
+            (_, PartSpec::Packaging(..) | PartSpec::Fault(_)) => None,
         };
         if let Some(part) = part {
             self.parts.insert(key, Box::new(RunningPart { spec, part }));
         }
+    }
+
+    pub(crate) fn hub(&self) -> &StreamHub {
+        &self.hub
     }
 
     fn push_context(&self, kit: &Kit) -> PushContext {

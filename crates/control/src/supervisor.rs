@@ -1,6 +1,7 @@
 //! The supervisor: the one task that owns what runs, and makes it match what is stored.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use weir_model::{ReasonCode, StreamId};
 use weir_observe::Heartbeat;
 use weir_restream::RestreamOutcome;
 
+use crate::clocks::Clocks;
 use crate::commands::Commands;
 use crate::running::Kit;
 use crate::runtime::Runtime;
@@ -41,6 +43,9 @@ pub struct Supervisor {
     runtime: Runtime,
     kit: Kit,
     runs: BTreeMap<StreamId, StreamRun>,
+    clocks: Clocks,
+    /// A stream does not run yet because its clock could not be read.
+    misses_clock: bool,
     /// Restreams that are saying goodbye.
     leaving: Leaving,
     next_schedule_at: Option<OffsetDateTime>,
@@ -54,6 +59,8 @@ impl Supervisor {
             runtime,
             kit,
             runs: BTreeMap::new(),
+            clocks: Clocks::default(),
+            misses_clock: false,
             leaving: JoinSet::new(),
             next_schedule_at: None,
             looks: 0,
@@ -81,6 +88,7 @@ impl Supervisor {
                 self.apply_schedules().await;
             }
             self.stop_what_gave_up().await;
+            self.note_clocks().await;
             due = tokio::select! {
                 () = self.runtime.kicked() => true,
                 () = tokio::time::sleep(LOOK_EVERY) => {
@@ -88,7 +96,7 @@ impl Supervisor {
                         self.apply_schedules().await;
                     }
                     self.look_for_foreign_changes().await;
-                    false
+                    self.misses_clock
                 }
             };
         }
@@ -98,13 +106,24 @@ impl Supervisor {
     async fn round(&mut self) {
         let desired = self.commands.catalogue().desired(self.commands.platforms());
         let mut pending = Vec::new();
+        self.misses_clock = false;
         let wanted: BTreeMap<StreamId, _> = desired.into_iter().map(|desired| (desired.stream.id, desired)).collect();
         for (id, run) in self.runs.extract_if(.., |id, _| !wanted.contains_key(id)) {
             run.delete(&mut self.leaving);
             self.kit.observe.board().forget_stream(id);
+            self.clocks.forget(id);
         }
         for (id, desired) in wanted {
-            let run = self.runs.entry(id).or_insert_with(|| StreamRun::new(desired.stream.clone(), &self.kit));
+            let run = match self.runs.entry(id) {
+                Entry::Occupied(run) => run.into_mut(),
+                Entry::Vacant(place) => match Clocks::of(&desired.stream, &self.commands, &self.kit.shelves).await {
+                    Some(clock) => place.insert(StreamRun::new(desired.stream.clone(), clock, &self.kit)),
+                    None => {
+                        self.misses_clock = true;
+                        continue;
+                    }
+                },
+            };
             pending.push((id, run.stop_surplus(desired, &self.kit, &mut self.leaving)));
         }
         // Old connections leave, within a second together, before new ones claim the same keys.
@@ -159,7 +178,13 @@ impl Supervisor {
         }
     }
 
+    async fn note_clocks(&mut self) {
+        let runs = self.runs.iter().map(|(id, run)| (*id, run.hub()));
+        self.clocks.note(runs, &self.commands).await;
+    }
+
     async fn drain(mut self) {
+        let hubs: Vec<_> = self.runs.iter().map(|(id, run)| (*id, run.hub().clone())).collect();
         for (_, run) in std::mem::take(&mut self.runs) {
             // When the run is dropped, its recorder is told to end, and so are its players.
             run.drain(&mut self.leaving);
@@ -168,7 +193,8 @@ impl Supervisor {
         self.show();
         let goodbyes = timeout(GOODBYES_MAX, async { while self.leaving.join_next().await.is_some() {} });
         let recordings = timeout(RECORDINGS_MAX, self.kit.shelves.recorders_ended());
-        let (goodbyes, recordings) = join!(goodbyes, recordings);
+        let clocks = Clocks::note_all(&hubs, &self.commands);
+        let (goodbyes, recordings, ()) = join!(goodbyes, recordings, clocks);
         if goodbyes.is_err() {
             tracing::warn!("not every destination was told goodbye in time");
         }

@@ -4,6 +4,7 @@
 //! in that window. If the position falls out, it jumps to the newest keyframe, and the subscriber is told how much it lost. Memory is
 //! streams x window, whatever the number of subscribers.
 
+mod clock;
 mod cold;
 mod cursor;
 mod feed;
@@ -15,6 +16,7 @@ mod stream;
 mod tracks;
 mod window;
 
+pub use clock::StreamClock;
 pub use cold::Cold;
 pub use cursor::{Cursor, Next};
 pub use feed::{Batcher, Feed};

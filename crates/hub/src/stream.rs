@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use weir_media::MediaTime;
 
-use crate::{Publisher, Rendition, WindowLimits};
+use crate::{Publisher, Rendition, StreamClock, WindowLimits};
 
 /// The name of the rendition that is the input as it came.
 pub const SOURCE_RENDITION: &str = "source";
@@ -21,6 +21,7 @@ const STALE_AFTER: Duration = Duration::from_secs(10);
 pub struct StreamHub {
     renditions: Arc<Mutex<BTreeMap<String, Rendition>>>,
     pulse: watch::Sender<SourcePulse>,
+    clock: StreamClock,
     limits: WindowLimits,
 }
 
@@ -69,8 +70,17 @@ impl SourcePulse {
 }
 
 impl StreamHub {
+    /// With a clock that begins with its first frame.
     pub fn new(limits: WindowLimits) -> Self {
-        Self { renditions: Arc::default(), pulse: watch::Sender::new(SourcePulse::default()), limits }
+        Self::on(StreamClock::new(), limits)
+    }
+
+    pub fn on(clock: StreamClock, limits: WindowLimits) -> Self {
+        Self { renditions: Arc::default(), pulse: watch::Sender::new(SourcePulse::default()), clock, limits }
+    }
+
+    pub fn clock(&self) -> &StreamClock {
+        &self.clock
     }
 
     /// The rendition of that name. It is made if nobody asked for it before.

@@ -26,8 +26,6 @@ struct Shared {
     stream_id: StreamId,
     hub: StreamHub,
     observe: Observe,
-    /// The timeline's zero on the wall clock.
-    epoch: Instant,
     state: Mutex<State>,
 }
 
@@ -73,7 +71,7 @@ pub struct Ticket {
 
 impl SourceDoor {
     pub fn new(stream_id: StreamId, hub: StreamHub, observe: Observe) -> Self {
-        let shared = Shared { stream_id, hub, observe, epoch: Instant::now(), state: Mutex::default() };
+        let shared = Shared { stream_id, hub, observe, state: Mutex::default() };
         Self { shared: Arc::new(shared) }
     }
 
@@ -90,7 +88,7 @@ impl SourceDoor {
         }
         let number = state.next_ticket;
         state.next_ticket += 1;
-        state.timeline.begin_session(clock, self.elapsed(now));
+        state.timeline.begin_session(clock);
         let meter = Arc::new(meter);
         let (evict, evicted) = oneshot::channel();
         state.holder = Some(Holder { ticket: number, meter: Arc::clone(&meter), admitted_at: now, evict });
@@ -124,8 +122,9 @@ impl SourceDoor {
         &self.shared.observe
     }
 
-    pub(crate) fn elapsed(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.shared.epoch)
+    /// What the stream's clock says.
+    pub(crate) fn time_at(&self, now: Instant) -> Duration {
+        self.shared.hub.clock().time_at(now)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

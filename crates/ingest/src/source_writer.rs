@@ -69,8 +69,8 @@ impl SourceWriter {
     pub(crate) fn frame(&mut self, frame: RawFrame, now: Instant) {
         let RawFrame { track, keyframe, dts_ticks, cts_ticks, payload } = frame;
         let Some(kind) = self.tracks.by_id(track).map(|info| info.kind()) else { return };
-        let elapsed = self.ticket.door().elapsed(now);
-        let stamped = self.ticket.on_timeline(|timeline| timeline.stamp(track, kind, dts_ticks, cts_ticks, elapsed));
+        let time = self.ticket.door().time_at(now);
+        let stamped = self.ticket.on_timeline(|timeline| timeline.stamp(track, kind, dts_ticks, cts_ticks, time));
         // None: another publisher took over; what this one still sends goes nowhere.
         let Some((stamped, event)) = stamped else { return };
         if let Some(event) = event {

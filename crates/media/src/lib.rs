@@ -1,5 +1,6 @@
 //! The nouns that flow: frames, tracks, time and codec configuration; no I/O, no clocks, no async.
 
+mod clock_mark;
 pub mod codec;
 mod frame;
 mod language;
@@ -7,6 +8,7 @@ mod time;
 mod timeline;
 mod track;
 
+pub use clock_mark::{ClockMark, NOTED_EVERY, Resumed};
 pub use frame::{Frame, FrameFlags};
 pub use language::{Language, label_of};
 pub use time::MediaTime;

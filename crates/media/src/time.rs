@@ -3,7 +3,8 @@
 use std::fmt;
 use std::ops::{Add, Sub};
 
-/// Nanoseconds on a stream's timeline. Zero is the first frame of the stream's first session.
+/// Nanoseconds on a stream's timeline. Zero is the first frame of the stream's first session, for as long as the stream exists: what
+/// the wall clock said then is kept ([`crate::ClockMark`]).
 ///
 /// The unit is the nanosecond because RTMP counts milliseconds, TS 1/90,000 s and WebRTC 1/48,000 s: each is converted with an error
 /// under 1 ns, and i64 lasts 292 years.
@@ -39,6 +40,16 @@ impl MediaTime {
     pub fn as_ticks(self, rate_hz: u32) -> i64 {
         let ticks = (i128::from(self.0) * i128::from(rate_hz) + 500_000_000).div_euclid(1_000_000_000);
         i64::try_from(ticks).unwrap_or(i64::MAX)
+    }
+
+    /// Which of the slots of that length the time is in, counted from zero. A time that came from milliseconds is up to half a
+    /// millisecond early: so much before a slot is in it.
+    ///
+    /// Encoders open each slot with a keyframe and segments begin where slots do, so that whoever makes a rendition, and whoever
+    /// cuts it, does so at the same times without talking to anyone.
+    pub fn slot(self, length: std::time::Duration) -> i64 {
+        let length = i64::try_from(length.as_nanos()).unwrap_or(i64::MAX).max(1);
+        self.0.saturating_add(500_000).div_euclid(length)
     }
 
     pub fn as_secs_f64(self) -> f64 {
@@ -84,6 +95,27 @@ mod tests {
             assert_eq!(MediaTime::from_ticks(ticks, 90_000).as_ticks(90_000), ticks);
         }
         assert_eq!(MediaTime::from_ticks(1, 0).as_nanos(), 1_000_000_000, "a rate of 0 is read as 1");
+    }
+
+    #[test]
+    fn slots_are_opened_by_times_that_were_rounded_too() {
+        let two = std::time::Duration::from_secs(2);
+        for (nanos, slot) in [
+            (0, 0),
+            (1_999_499_999, 0),
+            (1_999_500_000, 1),
+            (2_000_000_000, 1),
+            (3_999_000_000, 1),
+            (-1_000_000, -1),
+            (-500_000, 0),
+        ] {
+            assert_eq!(MediaTime::from_nanos(nanos).slot(two), slot, "{nanos}");
+        }
+        assert_eq!(
+            MediaTime::from_nanos(i64::MAX).slot(std::time::Duration::ZERO),
+            i64::MAX,
+            "a length of 0 is read as 1 ns"
+        );
     }
 
     #[test]

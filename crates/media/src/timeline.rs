@@ -21,7 +21,7 @@ pub use clock::WireClock;
 
 use crate::{MediaKind, MediaTime, TrackId};
 use clock::nanos;
-use mapping::{Mapping, Step};
+use mapping::{Mapping, Step, wall};
 use track_clock::TrackClock;
 
 /// A step of the wire clock is a jump when it leads this much beyond where the wall clock allows a frame to be. Frames that
@@ -57,7 +57,7 @@ const DUPLICATE_STEP_NANOS: i64 = 1;
 /// A frame whose own stamp lies behind: 1 ms, so that stamps that were distinct stay distinct in RTMP's milliseconds.
 const BACKWARD_STEP_NANOS: i64 = 1_000_000;
 
-/// Maps one source's clocks to the stream's timeline. Pure: the wall clock comes in as `now`, a monotonic time of any origin.
+/// Maps one source's clocks to the stream's timeline. Pure: what the stream's clock says comes in as `now`, which never falls.
 #[derive(Debug, Default)]
 pub struct Timeline {
     clock: WireClock,
@@ -122,9 +122,9 @@ impl Timeline {
         self.counts
     }
 
-    /// A new session of the source begins: a publisher connected, or came back. The next frame continues the timeline
-    /// where the last one left it plus the time that really passed, and at least one frame later.
-    pub fn begin_session(&mut self, clock: WireClock, _now: Duration) {
+    /// A new session of the source begins: a publisher connected, or came back. Its first frame is put where the stream's clock is,
+    /// and at least one frame behind the last one.
+    pub fn begin_session(&mut self, clock: WireClock) {
         self.clock = clock;
         self.mappings.clear();
         for track in &mut self.tracks {
@@ -210,9 +210,9 @@ impl Timeline {
             match self.tracks.iter().filter_map(TrackClock::on_time).max_by_key(|last| last.dts) {
                 Some(last) => {
                     let gap = now.saturating_sub(last.at);
-                    (last.next_after(gap), Some(TimelineEvent::Resumed { gap }))
+                    (last.next_after(Duration::ZERO).max(nanos(wall(now))), Some(TimelineEvent::Resumed { gap }))
                 }
-                None => (MediaTime::ZERO, None),
+                None => (nanos(wall(now)), None),
             }
         } else {
             self.leap(track, dts_raw, now)
@@ -237,7 +237,7 @@ impl Timeline {
         let on_time = state
             .on_time_in_session()
             .or_else(|| self.tracks.iter().filter_map(TrackClock::on_time_in_session).max_by_key(|last| last.dts));
-        let target = on_time.map_or(MediaTime::ZERO, |last| last.next_after(now.saturating_sub(last.at)));
+        let target = on_time.map_or(nanos(wall(now)), |last| last.next_after(now.saturating_sub(last.at)));
         if let Some(lasted) = frozen {
             self.counts.frozen = self.counts.frozen.saturating_add(1);
             return (target, Some(TimelineEvent::Frozen { lasted }));

@@ -1,21 +1,29 @@
-//! Where segments begin, agreed among all renditions of a stream.
+//! Where segments begin, agreed among all renditions of a stream, and their numbers.
+//!
+//! What we encode has keyframes at the multiples of a slot on the stream's clock: it begins a segment with each slot, and who looks at
+//! nothing but the frames' times agrees with all others. Pictures that are kept as they are have keyframes where their encoder likes.
+//! They agree among themselves: whoever comes first to a time sets it.
+//!
+//! A segment's number is that of its slot, counted from the clock's zero; a playlist has no holes, so that numbers go on behind a pause
+//! as if it had not been. Pictures that are kept begin with the number of the slot that they begin in, and count their own segments: as
+//! long as these are as long as slots they have the same numbers as what is encoded beside them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use weir_media::MediaTime;
 
+use crate::PackagerConfig;
+use crate::config::EARLY_SHARE;
 use crate::eras::Eras;
+use crate::slots::Slots;
 use crate::target::{self, SOUND_OVER};
 
 /// Kept for renditions that lag: a transcoder is some seconds behind, two minutes of boundaries are plenty.
 const KEPT_MAX: usize = 64;
 
 /// Keyframes that are meant to be at the same time are, but for rounding to milliseconds and one frame at 60 fps.
-const SAME_TIME: MediaTime = MediaTime::from_millis(20);
-
-/// A GOP of a second from an encoder that counts milliseconds may end at 1.999 s: a twentieth of the target too early is in time.
-const EARLY_SHARE: u32 = 20;
+pub(crate) const SAME_TIME: MediaTime = MediaTime::from_millis(20);
 
 /// Sound follows pictures whose last segment began so many targets ago at most: GOPs may be long.
 const FOLLOWED_TARGETS: u32 = 8;
@@ -43,24 +51,38 @@ fn is_same(one: MediaTime, other: MediaTime) -> bool {
 #[derive(Debug)]
 pub(crate) struct Boundaries {
     pub(crate) eras: Eras,
+    pub(crate) slots: Slots,
     target: Duration,
     /// None until the target duration is announced.
     announced: Option<u64>,
     /// The newest picture that a segment began with, of any rendition.
     newest_picture: Option<MediaTime>,
     kept: VecDeque<MediaTime>,
-    /// Of all times, those that are kept no longer with them.
-    count: u64,
+    /// When the segment of the newest of them began: a first one may have begun within its slot.
+    newest_began: MediaTime,
+    /// The number behind that of the newest of them; None before there is any.
+    next_number: Option<u64>,
 }
 
 impl Boundaries {
-    pub(crate) fn new(target: Duration) -> Self {
-        Self { eras: Eras::default(), target, announced: None, newest_picture: None, kept: VecDeque::new(), count: 0 }
+    /// The numbers below `floor` are taken.
+    pub(crate) fn new(config: &PackagerConfig, floor: u64) -> Self {
+        Self {
+            eras: Eras::default(),
+            slots: Slots::new(config.slot(), floor),
+            target: config.segment_target,
+            announced: None,
+            newest_picture: None,
+            kept: VecDeque::new(),
+            newest_began: MediaTime::ZERO,
+            next_number: None,
+        }
     }
 
-    /// The first boundary gets this number, and the first era has so many breaks before it: an earlier run had the others.
-    pub(crate) fn begin_at(&mut self, number: u64, breaks: u64) {
-        self.count = self.count.max(number);
+    /// An earlier run had segments up to this number, and so many breaks.
+    pub(crate) fn resume(&mut self, next_number: u64, breaks: u64) {
+        self.next_number = Some(next_number);
+        self.slots.resume(next_number);
         self.eras = Eras::after(breaks);
     }
 
@@ -84,7 +106,7 @@ impl Boundaries {
             return open_for > early;
         }
         if self.kept.back().is_none_or(|newest| time.since(*newest) >= self.target - early) {
-            self.set(time);
+            self.set(time, time);
             return true;
         }
         let is_last = open_for + next_in > self.longest();
@@ -110,8 +132,8 @@ impl Boundaries {
     /// A boundary sooner than the target has it, by whoever cut at the newest one; others can't set it, or there would be two
     /// for one segment.
     fn follow_on(&mut self, time: MediaTime, open_start: MediaTime) {
-        if self.kept.back().is_some_and(|newest| is_same(*newest, open_start)) {
-            self.set(time);
+        if !self.kept.is_empty() && is_same(self.newest_began, open_start) {
+            self.set(time, time);
         }
     }
 
@@ -120,12 +142,21 @@ impl Boundaries {
         self.newest_picture = Some(self.newest_picture.map_or(time, |newest| newest.max(time)));
     }
 
+    /// A segment of an encoder's pictures begins here, in a track whose next number is known if it had one before. Returns its number.
+    pub(crate) fn slot_begins(&mut self, time: MediaTime, next_number: Option<u64>) -> u64 {
+        self.slots.newest_picture = Some(self.slots.newest_picture.map_or(time, |newest| newest.max(time)));
+        self.slots.begin(time, next_number)
+    }
+
     /// The same as [`Boundaries::cut_at`] for sound that has no picture of its own. It could end anywhere, so as long as others
     /// have pictures it sets nothing: it would be a little earlier than the keyframe that they all wait for. `frame` is how long
     /// a frame of it lasts.
     pub(crate) fn cut_sound_at(&mut self, time: MediaTime, open_start: MediaTime, frame: Duration) -> bool {
-        let followed = self.newest_picture.is_some_and(|picture| time.since(picture) < self.target * FOLLOWED_TARGETS);
-        if !followed {
+        let is_recent = |picture: MediaTime| time.since(picture) < self.target * FOLLOWED_TARGETS;
+        if self.slots.newest_picture.is_some_and(is_recent) {
+            return self.slots.cut_at(time, open_start);
+        }
+        if !self.newest_picture.is_some_and(is_recent) {
             return self.cut_at(time, open_start, frame);
         }
         let early = self.target / EARLY_SHARE;
@@ -135,18 +166,26 @@ impl Boundaries {
 
     /// A segment begins here because it must. Returns the number that a track's first segment gets here: that of the segment
     /// which the other renditions have at that time, so that the same number is the same time.
+    ///
+    /// A first segment counts from where its slot begins: with keyframes each second the next ones begin where slots do.
     pub(crate) fn start_at(&mut self, time: MediaTime) -> u64 {
         let early = self.target / EARLY_SHARE;
-        if self.kept.back().is_none_or(|newest| time.since(*newest) >= self.target - early) {
-            self.set(time);
+        let newest = self.kept.back().copied();
+        if newest.is_none_or(|newest| time.since(newest) >= self.target - early) {
+            let slot = self.slots.start(time + SAME_TIME);
+            let is_alone = newest.is_none_or(|newest| slot.since(newest) >= self.slots.length);
+            self.set(if is_alone { slot } else { time }, time);
         }
         let until = self.kept.partition_point(|kept| *kept <= time + SAME_TIME) as u64;
-        (self.count - self.kept.len() as u64 + until).saturating_sub(1)
+        let next_number = self.next_number.unwrap_or(0);
+        (next_number - self.kept.len() as u64 + until).saturating_sub(1)
     }
 
-    fn set(&mut self, time: MediaTime) {
+    fn set(&mut self, time: MediaTime, began: MediaTime) {
+        let number = self.next_number.unwrap_or_else(|| self.slots.number(began + SAME_TIME));
+        self.next_number = Some(number + 1);
+        self.newest_began = began;
         self.kept.push_back(time);
-        self.count += 1;
         if self.kept.len() > KEPT_MAX {
             self.kept.pop_front();
         }
@@ -185,14 +224,14 @@ mod tests {
             (vec![0, 1500, 3000, 4500, 6000], vec![3000, 6000]),
             (vec![0, 10_000, 20_000], vec![10_000, 20_000]),
         ] {
-            let mut boundaries = Boundaries::new(Duration::from_secs(2));
+            let mut boundaries = Boundaries::new(&PackagerConfig::default(), 0);
             assert_eq!(cuts(&mut boundaries, &keyframes), expected, "{keyframes:?}");
         }
     }
 
     #[test]
     fn renditions_cut_at_the_same_times() {
-        let mut boundaries = Boundaries::new(Duration::from_secs(2));
+        let mut boundaries = Boundaries::new(&PackagerConfig::default(), 0);
         let every_second: Vec<i64> = (0..20).map(|second| second * 1000).collect();
         let source = cuts(&mut boundaries, &every_second);
         // Comes in late and out of phase: it falls in with the others at once.
@@ -217,10 +256,10 @@ mod tests {
             }
             cuts
         };
-        let mut boundaries = Boundaries::new(Duration::from_secs(2));
+        let mut boundaries = Boundaries::new(&PackagerConfig::default(), 0);
         boundaries.start_at(ms(0));
         assert_eq!(cut_sound(&mut boundaries, 0, 6_300), [1911, 3822, 5733], "no pictures: as it likes");
-        let mut boundaries = Boundaries::new(Duration::from_secs(2));
+        let mut boundaries = Boundaries::new(&PackagerConfig::default(), 0);
         let mut cuts = Vec::new();
         boundaries.start_at(ms(0));
         boundaries.picture_at(ms(0));
@@ -237,7 +276,7 @@ mod tests {
 
     /// When segments begin of a source with a picture each 20 ms, and keyframes at those times.
     fn segments(announced: Option<u64>, keyframes: &[i64], until: i64) -> Vec<i64> {
-        let (mut boundaries, mut seen) = (Boundaries::new(Duration::from_secs(2)), Keyframes::default());
+        let (mut boundaries, mut seen) = (Boundaries::new(&PackagerConfig::default(), 0), Keyframes::default());
         boundaries.announced(announced);
         boundaries.start_at(ms(0));
         let mut begun = vec![0];
@@ -277,8 +316,23 @@ mod tests {
     }
 
     #[test]
+    fn what_begins_within_a_slot_falls_in_with_the_slots() {
+        for (keyframes, first_number, expected) in [
+            // A keyframe each second: the first segment is cut short, and the others begin with their slots.
+            (vec![3000, 4000, 5000, 6000, 7000, 8000], 1, vec![4000, 6000, 8000]),
+            (vec![3500, 5500, 7500], 1, vec![5500, 7500]),
+            (vec![1990, 3990, 5990], 1, vec![3990, 5990]),
+            (vec![11_000, 21_000], 5, vec![21_000]),
+        ] {
+            let mut boundaries = Boundaries::new(&PackagerConfig::default(), 0);
+            assert_eq!(cuts(&mut boundaries, &keyframes), expected, "{keyframes:?}");
+            assert_eq!(boundaries.start_at(ms(keyframes[0])), first_number, "{keyframes:?}");
+        }
+    }
+
+    #[test]
     fn numbers_are_those_of_the_boundaries() {
-        let mut boundaries = Boundaries::new(Duration::from_secs(2));
+        let mut boundaries = Boundaries::new(&PackagerConfig::default(), 0);
         assert_eq!(boundaries.start_at(ms(0)), 0);
         assert!(boundaries.cut_at(ms(2000), ms(0), Duration::ZERO));
         assert!(boundaries.cut_at(ms(4000), ms(2000), Duration::ZERO));

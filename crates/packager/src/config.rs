@@ -2,6 +2,19 @@
 
 use std::time::Duration;
 
+/// A GOP of a second from an encoder that counts milliseconds may end at 1.999 s: a twentieth of the target too early is in time.
+pub(crate) const EARLY_SHARE: u32 = 20;
+
+/// Where a rendition's segments end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cuts {
+    /// With each slot of the stream's clock: keyframes stand at its multiples, because an encoder of ours puts them there. Whoever cuts
+    /// the same frames, here or elsewhere, cuts and numbers them alike.
+    ByClock,
+    /// With the source's own keyframes, wherever they are.
+    AtKeyframes,
+}
+
 /// How one stream is packaged. Values out of bounds are brought within them (`bounded`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PackagerConfig {
@@ -28,6 +41,18 @@ impl PackagerConfig {
     pub const WINDOW_MIN: Duration = Duration::from_secs(12);
     /// One segment of 6 s at 20 Mbps is 15 MB.
     pub const WINDOW_BYTES_MIN: usize = 16 << 20;
+
+    /// How long slots on the stream's clock are, in which encoded renditions have a segment each: as many of their GOPs as make up the
+    /// target, or a twentieth less. Without any it is the target.
+    pub fn slot(&self) -> Duration {
+        let (target, gop) = (self.bounded().segment_target, self.keyframes_apart);
+        if gop.is_zero() {
+            return target;
+        }
+        let least = target - target / EARLY_SHARE;
+        let gops = least.as_nanos().div_ceil(gop.as_nanos()).max(1);
+        gop * u32::try_from(gops).unwrap_or(u32::MAX)
+    }
 
     pub(crate) fn bounded(self) -> Self {
         Self {
@@ -63,6 +88,24 @@ impl Default for PackagerConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slot_is_whole_gops() {
+        for (target, gop, slot) in [
+            (2000, 0, 2000),
+            (2000, 2000, 2000),
+            (2000, 1000, 2000),
+            (2000, 500, 2000),
+            (2000, 4000, 4000),
+            (2000, 1500, 3000),
+            (2000, 960, 1920),
+            (6000, 4000, 8000),
+        ] {
+            let [segment_target, keyframes_apart] = [target, gop].map(Duration::from_millis);
+            let config = PackagerConfig { segment_target, keyframes_apart, ..PackagerConfig::default() };
+            assert_eq!(config.slot(), Duration::from_millis(slot), "{target} {gop}");
+        }
+    }
 
     #[test]
     fn what_is_out_of_bounds_is_brought_within() {

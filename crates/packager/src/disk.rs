@@ -70,7 +70,11 @@ impl Disk for RealDisk {
             };
             for entry in entries {
                 let entry = entry?;
-                let metadata = entry.metadata()?;
+                let metadata = match entry.metadata() {
+                    // Deleted since the folder was read.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    metadata => metadata?,
+                };
                 // Links are followed neither here nor by `metadata`.
                 match metadata.is_dir() {
                     true => folders.push(entry.path()),

@@ -1,9 +1,9 @@
 //! One segment store per stream that HLS, low-latency HLS and DASH are served from: a subscriber of the hub.
 //!
 //! Frames become parts as they come, parts become segments, and both are immutable bytes under a name that never means
-//! anything else. A segment begins with a keyframe, at the same time in every rendition; sound begins its segments where the
-//! picture does. The stream's timeline goes on over restarts of its publisher, and so do numbers: a discontinuity is written
-//! only where the decoder's configuration changes or where time is missing.
+//! anything else. A segment begins with a keyframe: with each slot of the stream's clock in what we encode, and at the source's own
+//! keyframes in what is kept; sound begins its segments where the picture does. Times and numbers go on over restarts of whatever makes
+//! them: a discontinuity is written only where the decoder's configuration changes or where time is missing.
 
 mod addresses;
 mod answer;
@@ -33,6 +33,7 @@ mod request;
 mod schedule;
 mod segment;
 mod silence;
+mod slots;
 mod sound_groups;
 mod sound_writer;
 mod sounds;
@@ -47,7 +48,7 @@ mod ts_press;
 mod wall_time;
 
 pub use answer::{Answer, Cache};
-pub use config::PackagerConfig;
+pub use config::{Cuts, PackagerConfig};
 pub use disk::{Disk, RealDisk, SpaceLimits};
 pub use dvr::{DvrLimits, DvrShelf};
 pub use growing::{Growing, Unfinished};

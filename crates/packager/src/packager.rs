@@ -9,8 +9,8 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 use tokio::sync::{OnceCell, watch};
 use tokio::time::{Instant, timeout_at};
-use weir_hub::StreamHub;
-use weir_media::{MediaKind, MediaTime};
+use weir_hub::{Rendition, StreamClock};
+use weir_media::MediaKind;
 use weir_model::StreamId;
 use weir_observe::Observe;
 
@@ -30,7 +30,7 @@ use crate::track_name::TrackName;
 use crate::ts::Recipe;
 use crate::ts_press::{TsPress, TsSegmentId, Unmade};
 use crate::wall_time::steady_now;
-use crate::{Answer, Cache, PackagerConfig};
+use crate::{Answer, Cache, Cuts, PackagerConfig};
 
 const TYPE_VIDEO: &str = "video/mp4";
 const TYPE_AUDIO: &str = "audio/mp4";
@@ -50,6 +50,7 @@ pub(crate) struct Shared {
     pub(crate) config: PackagerConfig,
     pub(crate) stream_id: StreamId,
     pub(crate) observe: Observe,
+    pub(crate) clock: StreamClock,
     // std mutexes: no await while they are held. The store's is the one that media waits for: nothing is written under it.
     store: Mutex<Store>,
     /// Locked before the store, where both are.
@@ -64,8 +65,6 @@ pub(crate) struct Shared {
     restored: OnceCell<()>,
     /// Where renditions of an earlier run go on.
     pub(crate) resumes: Mutex<BTreeMap<String, Resume>>,
-    /// What the hub's times need to stand on this timeline, which an earlier run may have begun.
-    pub(crate) shift: Mutex<Option<MediaTime>>,
     pub(crate) texts: Texts,
     pub(crate) ts_press: TsPress,
     /// Names mean the same bytes for as long as this packager lives, not beyond: tags are made with this.
@@ -73,29 +72,37 @@ pub(crate) struct Shared {
 }
 
 impl Packager {
-    pub fn new(config: PackagerConfig, stream_id: StreamId, observe: Observe) -> Self {
-        Self::with(config, stream_id, observe, None, 0)
+    pub fn new(config: PackagerConfig, stream_id: StreamId, observe: Observe, clock: StreamClock) -> Self {
+        Self::with((config, stream_id, observe, clock), None, 0)
     }
 
     /// One that shares its names with no other run of the server, and whose window reaches onto a shelf if it is long. What
     /// is there already is gone on from.
-    pub fn open(config: PackagerConfig, stream_id: StreamId, observe: Observe, shelf: Option<&DvrShelf>) -> Self {
+    pub fn open(
+        config: PackagerConfig,
+        stream_id: StreamId,
+        (observe, clock): (Observe, StreamClock),
+        shelf: Option<&DvrShelf>,
+    ) -> Self {
         let shelf = shelf.filter(|shelf| shelf.is_for(config.bounded().window));
         let run = u64::try_from(steady_now().unix_timestamp_nanos() / 1_000_000).unwrap_or(1).max(1);
-        Self::with(config, stream_id, observe, shelf, run)
+        Self::with((config, stream_id, observe, clock), shelf, run)
     }
 
-    fn with(config: PackagerConfig, stream_id: StreamId, observe: Observe, shelf: Option<&DvrShelf>, run: u64) -> Self {
+    fn with(
+        (config, stream_id, observe, clock): (PackagerConfig, StreamId, Observe, StreamClock),
+        shelf: Option<&DvrShelf>,
+        run: u64,
+    ) -> Self {
         let config = config.bounded();
         let mut store = Store::new(config);
         store.run = run;
-        let mut boundaries = Boundaries::new(config.segment_target);
-        // Seconds since 1970: segments take a second at least, so that numbers never go back over a restart.
-        boundaries.begin_at(run / 1000, 0);
+        let boundaries = Boundaries::new(&config, clock.next_number());
         let shared = Shared {
             config,
             stream_id,
             observe,
+            clock,
             store: Mutex::new(store),
             cutting: Mutex::new(Cutting { boundaries, sounds: Sounds::default() }),
             parked: Mutex::default(),
@@ -106,7 +113,6 @@ impl Packager {
             shelf: shelf.map(|shelf| Arc::new(shelf.stream(stream_id))),
             restored: OnceCell::new(),
             resumes: Mutex::default(),
-            shift: Mutex::default(),
             epoch: OffsetDateTime::now_utc().unix_timestamp_nanos() as u64,
         };
         Self { shared: Arc::new(shared) }
@@ -125,12 +131,12 @@ impl Packager {
         self.shared.shelf.as_ref().map_or(Ok(()), |shelf| shelf.delete())
     }
 
-    /// Packages the rendition that the hub knows as `in_hub`, as `name`, until it is closed. A name that can't stand in a path, or one that is being followed already,
-    /// is refused, and said in the log.
-    pub async fn run(self, hub: StreamHub, in_hub: String, name: String) {
+    /// Packages a rendition as `name`, until it is closed. A name that can't stand in a path, or one that is being followed already, is
+    /// refused, and said in the log.
+    pub async fn run(self, rendition: Rendition, name: String, cuts: Cuts) {
         self.shared.restored().await;
-        let Some(following) = Following::begin(&self.shared, name) else { return };
-        following.follow(&hub, &hub.rendition(&in_hub)).await;
+        let Some(following) = Following::begin(&self.shared, name, cuts) else { return };
+        following.follow(&rendition).await;
     }
 
     pub fn config(&self) -> &PackagerConfig {
@@ -251,7 +257,8 @@ impl Shared {
 
     async fn restore(&self, shelf: &Arc<StreamShelf>) {
         let on_disk = Arc::clone(shelf);
-        let read = move || dvr::read(&on_disk);
+        let zero_at = self.clock.zero_at();
+        let read = move || dvr::read(&on_disk, zero_at);
         let restored = match tokio::task::spawn_blocking(read).await {
             Ok(Ok(restored)) => restored,
             Ok(Err(error)) => {
@@ -266,10 +273,10 @@ impl Shared {
             let mut store = self.store();
             let ended = restored.put(&mut store);
             if !ended.resumes.is_empty() {
-                cutting.boundaries = Boundaries::new(self.config.segment_target);
-                cutting.boundaries.begin_at(ended.next_number, ended.breaks);
+                cutting.boundaries = Boundaries::new(&self.config, 0);
+                cutting.boundaries.resume(ended.next_number, ended.breaks);
                 cutting.boundaries.announced(store.target);
-                store.resumed_end = Some(ended.end);
+                self.clock.take_number(ended.next_number.saturating_sub(1), false);
             }
             for (rendition, tracks) in &ended.resumes {
                 for (track, resume) in tracks.iter().filter(|(track, _)| track.kind == MediaKind::Audio) {

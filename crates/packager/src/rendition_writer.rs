@@ -6,15 +6,15 @@ use std::time::Duration;
 use weir_hub::{Entry, Tracks};
 use weir_media::{Frame, MediaKind, MediaTime, TrackInfo};
 
-use crate::PackagerConfig;
 use crate::boundaries::{Boundaries, Within};
 use crate::dvr::TrackResume;
 use crate::keyframes::Keyframes;
-use crate::sound_writer::Lead;
+use crate::sound_writer::{Lead, SAME_CUT};
 use crate::sounds::Cutting;
 use crate::store::{Changes, Has, Sound};
 use crate::track_name::TrackName;
 use crate::track_writer::{Cut, TrackWriter, next_cut};
+use crate::{Cuts, PackagerConfig};
 
 /// Between times that were counted in ticks and in milliseconds.
 const ROUNDING: MediaTime = MediaTime::from_millis(1);
@@ -32,6 +32,7 @@ pub(crate) struct Progress {
 #[derive(Debug)]
 pub(crate) struct RenditionWriter {
     name: Arc<str>,
+    cuts: Cuts,
     config: PackagerConfig,
     tracks: Arc<Tracks>,
     picture: Option<TrackWriter>,
@@ -47,9 +48,10 @@ pub(crate) struct RenditionWriter {
 }
 
 impl RenditionWriter {
-    pub(crate) fn new(name: &str, config: PackagerConfig) -> Self {
+    pub(crate) fn new(name: &str, cuts: Cuts, config: PackagerConfig) -> Self {
         Self {
             name: name.into(),
+            cuts,
             config,
             tracks: Arc::default(),
             picture: None,
@@ -65,11 +67,17 @@ impl RenditionWriter {
     /// Goes on where an earlier run ended: another era begins, and the picture's numbers rise from where they were.
     pub(crate) fn resumed(
         name: &str,
+        cuts: Cuts,
         config: PackagerConfig,
         resume: impl IntoIterator<Item = (TrackName, TrackResume)>,
     ) -> Self {
         let resume = resume.into_iter().find(|(track, _)| track.kind == MediaKind::Video);
-        Self { breaks: true, resume, ..Self::new(name, config) }
+        Self { breaks: true, resume, ..Self::new(name, cuts, config) }
+    }
+
+    /// Goes on with segments that end so.
+    pub(crate) fn cutting(self, cuts: Cuts) -> Self {
+        Self { cuts, ..self }
     }
 
     pub(crate) fn push(&mut self, entry: &Entry, cutting: &mut Cutting, changes: &mut Changes) -> Progress {
@@ -91,7 +99,8 @@ impl RenditionWriter {
             }
             MediaKind::Audio => {
                 let lead = self.sound_lead(frame.dts);
-                let progress = cutting.sounds.push(&self.name, frame, lead, &mut cutting.boundaries, changes);
+                let progress =
+                    cutting.sounds.push(&self.name, frame, (lead, self.cuts), &mut cutting.boundaries, changes);
                 if progress.cut {
                     self.tell_has(changes);
                 }
@@ -102,13 +111,13 @@ impl RenditionWriter {
 
     /// Ends everything that is open: the source is silent, or frames were lost. Sounds that others bring go on.
     pub(crate) fn flush(&mut self, cutting: &mut Cutting, changes: &mut Changes) {
-        self.end_all(false, cutting, changes);
+        self.end_all(false, None, cutting, changes);
     }
 
-    fn end_all(&mut self, breaks: bool, cutting: &mut Cutting, changes: &mut Changes) {
+    fn end_all(&mut self, breaks: bool, since: Option<MediaTime>, cutting: &mut Cutting, changes: &mut Changes) {
         let longest = cutting.boundaries.longest();
         self.end_picture(longest, changes);
-        cutting.sounds.flush(&self.name, breaks, longest, changes);
+        cutting.sounds.flush(&self.name, (breaks, since), longest, changes);
         self.breaks |= breaks;
     }
 
@@ -138,7 +147,7 @@ impl RenditionWriter {
         let picture_differs =
             tracks.video().is_some_and(|info| self.picture.as_ref().is_some_and(|picture| picture.differs(info)));
         if picture_differs || tracks.audios().any(|info| cutting.sounds.differs(info)) {
-            self.end_all(true, cutting, changes);
+            self.end_all(true, None, cutting, changes);
             self.want_keyframe();
         }
         let longest = cutting.boundaries.longest();
@@ -184,7 +193,7 @@ impl RenditionWriter {
         // Where the newest picture would make its segment too long if it lasted until now, what is missing is told instead.
         let is_hole = |picture: &TrackWriter| picture.is_hole(frame.dts) || picture.length_at(frame.dts) > longest;
         if self.picture.as_ref().is_some_and(is_hole) {
-            self.end_all(true, cutting, changes);
+            self.end_all(true, Some(frame.dts - SAME_CUT), cutting, changes);
             self.keyframes.lost();
         }
         // Another session's pictures, or those after a leap. A mere pause within a GOP can be decoded across.
@@ -200,15 +209,24 @@ impl RenditionWriter {
         let Some(picture) = &mut self.picture else { return Progress::default() };
         let time = picture.shown_from(frame);
         let mut own = Vec::new();
-        if !ends_before(picture, &self.keyframes, frame, time, &mut cutting.boundaries) {
+        let ends = match self.cuts {
+            Cuts::ByClock => slot_ends_before(picture, frame, time, &cutting.boundaries),
+            Cuts::AtKeyframes => ends_before(picture, &self.keyframes, frame, time, &mut cutting.boundaries),
+        };
+        if !ends {
             picture.push(frame, None, &mut own);
             changes.add(&self.name, own);
             return Progress::default();
         }
         let boundaries = &mut cutting.boundaries;
-        boundaries.picture_at(time);
         let segment_ended = picture.is_open();
-        let number = if segment_ended { 0 } else { boundaries.start_at(time) };
+        let number = match self.cuts {
+            Cuts::ByClock => boundaries.slot_begins(time, picture.next_number()),
+            Cuts::AtKeyframes => {
+                boundaries.picture_at(time);
+                if segment_ended { 0 } else { boundaries.start_at(time) }
+            }
+        };
         let paused_at = (!segment_ended).then(|| picture.end());
         let breaks = std::mem::take(&mut self.breaks);
         let cut = next_cut(number, time, paused_at, breaks, &mut boundaries.eras);
@@ -216,7 +234,7 @@ impl RenditionWriter {
         changes.add(&self.name, own);
         // A sound's first segment takes the number of the picture's.
         let number = picture.next_number().map_or(cut.number, |next| next - 1);
-        cutting.sounds.cut(&self.sounds, time, Cut { number, ..cut });
+        cutting.sounds.cut(self.cuts, &self.sounds, time, Cut { number, ..cut });
         self.tell_has(changes);
         Progress { segment_ended }
     }
@@ -224,7 +242,7 @@ impl RenditionWriter {
     /// Sound cuts for itself where there is no picture, or none any more.
     fn sound_lead(&self, dts: MediaTime) -> Lead {
         if self.tracks.video().is_none() || self.picture.is_none() {
-            return Lead::Alone;
+            return if self.cuts == Cuts::ByClock { Lead::Clock } else { Lead::Alone };
         }
         let patience = self.config.segment_target * 3 / 2;
         match self.last_picture {
@@ -239,6 +257,14 @@ impl RenditionWriter {
         let hidden_picture = is_there && picture.is_none();
         changes.has(&self.name, Has { picture, hidden_picture, sounds: self.sounds.clone() });
     }
+}
+
+/// Whether the open segment of pictures that have keyframes where slots begin ends before this one, or there is none. Where a keyframe did
+/// not come, a segment ends before it is too long.
+fn slot_ends_before(picture: &TrackWriter, frame: &Frame, time: MediaTime, boundaries: &Boundaries) -> bool {
+    let Some(open_start) = picture.open_start() else { return true };
+    let is_last = picture.length_at(frame.dts) + picture.frame_length() > boundaries.longest();
+    frame.is_keyframe() && boundaries.slots.cut_at(time, open_start) || is_last || picture.is_overfull()
 }
 
 /// Whether the open segment ends before this picture, or there is none.

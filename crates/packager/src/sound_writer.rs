@@ -8,7 +8,7 @@ use weir_media::{Frame, FrameFlags, MediaTime, TrackInfo};
 use weir_mux::fmp4::Fmp4Error;
 
 use crate::PackagerConfig;
-use crate::boundaries::Boundaries;
+use crate::boundaries::{Boundaries, SAME_TIME};
 use crate::dvr::TrackResume;
 use crate::eras::Era;
 use crate::silence::Silence;
@@ -18,6 +18,9 @@ use crate::track_writer::{Cut, HOLE, TrackWriter, next_cut};
 
 /// Cuts of the picture that the sound has not reached: sound that is this far behind is not coming.
 const CUTS_AHEAD_MAX: usize = 32;
+
+/// Pictures of several rates begin the same segment so far apart at most, at two pictures a second; no segment is that short.
+pub(crate) const SAME_CUT: MediaTime = MediaTime::from_millis(500);
 
 /// Sound that is missing for so long is filled with silence; less is an encoder whose stamps jitter, and is stretched.
 const FILL_MIN: Duration = Duration::from_millis(150);
@@ -33,6 +36,8 @@ pub(crate) enum Lead {
     Itself,
     /// It itself, because there are none in its rendition.
     Alone,
+    /// The stream's clock: there are none in its rendition, and an encoder of ours makes it.
+    Clock,
 }
 
 /// What a frame of sound led to.
@@ -47,9 +52,9 @@ pub(crate) struct SoundProgress {
 #[derive(Debug)]
 pub(crate) struct SoundWriter {
     writer: TrackWriter,
-    /// The picture's cuts, for the sound to follow, and the number of the newest: renditions that share it cut at the same places.
+    /// The picture's cuts, for the sound to follow, and the newest: several renditions say it, each at its own picture.
     cuts: VecDeque<(MediaTime, Cut)>,
-    newest_cut: Option<u64>,
+    newest_cut: Option<(MediaTime, u64)>,
     /// Put where sound is missing, where its codec has one.
     silence: Option<Silence>,
     /// Configurations changed: the next segment begins another era.
@@ -97,6 +102,10 @@ impl SoundWriter {
         self.writer.is_open()
     }
 
+    pub(crate) fn open_start(&self) -> Option<MediaTime> {
+        self.writer.open_start()
+    }
+
     /// Another era begins with the next segment that it begins by itself.
     pub(crate) fn break_here(&mut self) {
         self.breaks = true;
@@ -110,12 +119,15 @@ impl SoundWriter {
         self.resumes = None;
     }
 
-    /// A segment of pictures begins at `time`; every rendition says it.
+    /// A segment of the pictures that it follows begins at `time`.
     pub(crate) fn cut(&mut self, time: MediaTime, cut: Cut) {
-        if self.newest_cut.is_some_and(|newest| cut.number <= newest) {
+        let is_known = |(newest, number): (MediaTime, u64)| {
+            time <= newest + SAME_TIME || cut.number <= number && time <= newest + SAME_CUT
+        };
+        if self.newest_cut.is_some_and(is_known) {
             return;
         }
-        self.newest_cut = Some(cut.number);
+        self.newest_cut = Some((time, cut.number));
         self.cuts.push_back((time, cut));
         if self.cuts.len() > CUTS_AHEAD_MAX {
             self.cuts.pop_front();
@@ -181,7 +193,7 @@ impl SoundWriter {
             self.resumes = (lead == Lead::Pictures).then_some(cut);
         }
         if lead != Lead::Pictures {
-            return self.push_leading(frame, lead == Lead::Alone, boundaries, changes);
+            return self.push_leading(frame, lead, boundaries, changes);
         }
         let mut cut = None;
         while let Some((_, next)) = self.cuts.pop_front_if(|(time, _)| *time <= frame.dts) {
@@ -210,28 +222,35 @@ impl SoundWriter {
     fn push_leading(
         &mut self,
         frame: &Frame,
-        alone: bool,
+        lead: Lead,
         boundaries: &mut Boundaries,
         changes: &mut Vec<Change>,
     ) -> SoundProgress {
         self.cuts.clear();
         let writer = &mut self.writer;
-        let ends = match writer.open_start() {
-            None => true,
-            Some(start) if alone => {
-                boundaries.cut_sound_at(frame.pts, start, writer.frame_length()) || writer.is_overfull()
-            }
-            Some(start) => boundaries.cut_at(frame.pts, start, writer.frame_length()) || writer.is_overfull(),
-        };
+        let ends = writer.open_start().is_none_or(|start| {
+            let ends = match lead {
+                Lead::Clock => boundaries.slots.cut_at(frame.pts, start),
+                Lead::Alone => boundaries.cut_sound_at(frame.pts, start, writer.frame_length()),
+                Lead::Pictures | Lead::Itself => boundaries.cut_at(frame.pts, start, writer.frame_length()),
+            };
+            ends || writer.is_overfull()
+        });
         if !ends {
             writer.push(frame, None, changes);
             return SoundProgress::default();
         }
         let segment_ended = writer.is_open();
-        let number = if segment_ended { 0 } else { boundaries.start_at(frame.pts) };
+        let number = match lead {
+            Lead::Clock => boundaries.slots.begin(frame.pts, writer.next_number()),
+            _ if segment_ended => 0,
+            _ => boundaries.start_at(frame.pts),
+        };
         let breaks = std::mem::take(&mut self.breaks);
         let cut = next_cut(number, frame.pts, (!segment_ended).then(|| writer.end()), breaks, &mut boundaries.eras);
         writer.push(frame, Some(cut), changes);
+        // Pictures that come back right behind it begin the same segment.
+        self.newest_cut = writer.next_number().map(|next| (frame.pts, next - 1));
         SoundProgress { cut: true, segment_ended }
     }
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use weir_media::{Frame, MediaTime, TrackId, TrackInfo};
 
-use crate::PackagerConfig;
 use crate::boundaries::Boundaries;
 use crate::dvr::TrackResume;
 use crate::sound_writer::{Lead, SoundProgress, SoundWriter};
 use crate::store::{Changes, Sound};
 use crate::track_name::TrackName;
 use crate::track_writer::Cut;
+use crate::{Cuts, PackagerConfig};
 
 /// Where segments begin, and the sounds that all renditions cut there.
 #[derive(Debug)]
@@ -36,12 +36,15 @@ struct Shared {
     /// Segments that ended because the next one began.
     ended: u64,
     brought_by: BTreeMap<Arc<str>, Bringer>,
+    /// Where the pictures cut that it follows: those that are kept and those that are made need not do so at the same times.
+    follows: Option<Cuts>,
 }
 
 /// A rendition that brings a sound now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Bringer {
     has_picture: bool,
+    cuts: Cuts,
     /// What it knows of the segments that ended.
     ended: u64,
 }
@@ -67,7 +70,13 @@ impl Sounds {
             None => {
                 let (home, resume) = self.home_of(rendition, TrackName::of(info));
                 SoundWriter::new(info, config, resume, &mut own).map(|writer| {
-                    let shared = Shared { home: Arc::clone(&home), writer, ended: 0, brought_by: BTreeMap::new() };
+                    let shared = Shared {
+                        home: Arc::clone(&home),
+                        writer,
+                        ended: 0,
+                        brought_by: BTreeMap::new(),
+                        follows: None,
+                    };
                     self.known.insert(info.id, shared);
                     home
                 })
@@ -104,19 +113,19 @@ impl Sounds {
         &mut self,
         rendition: &Arc<str>,
         frame: &Frame,
-        lead: Lead,
+        (lead, cuts): (Lead, Cuts),
         boundaries: &mut Boundaries,
         changes: &mut Changes,
     ) -> SoundProgress {
         let Some(shared) = self.known.get_mut(&frame.track) else { return SoundProgress::default() };
-        let has_picture = lead != Lead::Alone;
+        let has_picture = matches!(lead, Lead::Pictures | Lead::Itself);
         let known_ended = match shared.brought_by.get_mut(rendition) {
             Some(bringer) => {
                 bringer.has_picture = has_picture;
                 bringer.ended
             }
             None => {
-                let bringer = Bringer { has_picture, ended: shared.ended };
+                let bringer = Bringer { has_picture, cuts, ended: shared.ended };
                 shared.brought_by.insert(Arc::clone(rendition), bringer);
                 shared.ended
             }
@@ -136,9 +145,10 @@ impl Sounds {
     }
 
     /// A rendition's pictures begin a segment.
-    pub(crate) fn cut(&mut self, sounds: &[Sound], time: MediaTime, cut: Cut) {
+    pub(crate) fn cut(&mut self, cuts: Cuts, sounds: &[Sound], time: MediaTime, cut: Cut) {
         for sound in sounds {
-            if let Some(shared) = self.known.get_mut(&sound.track.id) {
+            let Some(shared) = self.known.get_mut(&sound.track.id) else { continue };
+            if *shared.follows.get_or_insert(cuts) == cuts {
                 shared.writer.cut(time, cut);
             }
         }
@@ -161,10 +171,23 @@ impl Sounds {
         }
     }
 
-    /// The rendition brings nothing for now: what nobody else brings ends. `breaks`: another era begins with what comes next.
-    pub(crate) fn flush(&mut self, rendition: &str, breaks: bool, longest: Duration, changes: &mut Changes) {
+    /// The rendition brings nothing for now: what nobody else brings ends. `breaks`: another era begins with what comes next. Sound that has begun
+    /// again at `since` or later, before the picture did, goes on.
+    pub(crate) fn flush(
+        &mut self,
+        rendition: &str,
+        (breaks, since): (bool, Option<MediaTime>),
+        longest: Duration,
+        changes: &mut Changes,
+    ) {
         for shared in self.known.values_mut() {
-            if shared.brought_by.remove(rendition).is_none() || !shared.brought_by.is_empty() {
+            if since.zip(shared.writer.open_start()).is_some_and(|(since, open)| open >= since) {
+                continue;
+            }
+            let is_gone = shared.brought_by.remove(rendition).is_some();
+            let brought_by = &shared.brought_by;
+            shared.follows.take_if(|followed| brought_by.values().all(|bringer| bringer.cuts != *followed));
+            if !is_gone || !shared.brought_by.is_empty() {
                 continue;
             }
             let mut own = Vec::new();

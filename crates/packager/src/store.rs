@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use weir_media::MediaKind;
 use weir_media::codec::captions::Captions;
-use weir_media::{MediaKind, MediaTime};
 
 use crate::PackagerConfig;
 use crate::dvr::Backlog;
@@ -59,6 +59,16 @@ impl Changes {
     pub(crate) fn is_empty(&self) -> bool {
         self.of.is_empty() && self.has.is_none()
     }
+
+    /// The highest number of the segments that begin.
+    pub(crate) fn newest_number(&self) -> Option<u64> {
+        let changes = self.of.iter().flat_map(|(_, changes)| changes);
+        let numbers = changes.filter_map(|change| match change {
+            Change::Begin { segment, .. } => Some(segment.number),
+            _ => None,
+        });
+        numbers.max()
+    }
 }
 
 /// What a rendition consists of now.
@@ -94,7 +104,7 @@ pub(crate) struct Store {
     pub(crate) renditions: BTreeMap<String, Vec<Track>>,
     /// What each rendition consists of, or did when it went, wherever it lies; nothing is said of one that has not begun in this run.
     has: BTreeMap<String, (bool, Has)>,
-    /// The wall clock at the stream's time zero.
+    /// What the wall clock said at the stream's time zero.
     pub(crate) zero_at: Option<OffsetDateTime>,
     /// HLS's target duration, one for all playlists, once it is announced.
     pub(crate) target: Option<u64>,
@@ -102,8 +112,6 @@ pub(crate) struct Store {
     pub(crate) version: u64,
     /// See [`Segment::run`].
     pub(crate) run: u64,
-    /// Where the timeline of an earlier run ended, if this one goes on from it.
-    pub(crate) resumed_end: Option<MediaTime>,
     /// What is to be written, where the window reaches beyond memory.
     pub(crate) backlog: Option<Backlog>,
     bytes: usize,
@@ -123,7 +131,6 @@ impl Store {
             target: None,
             version: 0,
             run: 0,
-            resumed_end: None,
             backlog: None,
             bytes: 0,
         }
@@ -135,7 +142,7 @@ impl Store {
 
     /// The target duration, or what it will be at least.
     pub(crate) fn target_seconds(&self) -> u64 {
-        let least = self.config.segment_target.max(self.config.keyframes_apart);
+        let least = self.config.segment_target.max(self.config.slot());
         self.target.unwrap_or_else(|| target::for_length(least))
     }
 

@@ -131,7 +131,7 @@ impl TrackWriter {
             // Rounded up: time does not go back by a tick either.
             end_ticks: resume
                 .map_or(0, |resume| u64::try_from(resume.end.as_ticks(clock.timescale())).unwrap_or(0) + 1),
-            newest_dts: None,
+            newest_dts: resume.map(|resume| resume.end),
             captions: Captions::default(),
             clock,
         })
@@ -203,7 +203,8 @@ impl TrackWriter {
         Some(media_time(held.ticks + self.clock.nominal_ticks(), self.clock.timescale()))
     }
 
-    /// The frame has been taken before: who subscribes anew begins with what the hub has cached.
+    /// The frame has been taken before: who subscribes anew begins with what the hub has cached, and an earlier run of the server may
+    /// have come further than its clock's mark says.
     pub(crate) fn knows(&self, dts: MediaTime) -> bool {
         self.newest_dts.is_some_and(|newest| dts <= newest)
     }

@@ -299,6 +299,16 @@ fn a_worker_that_is_killed_costs_its_renditions_two_seconds_and_the_source_nothi
         });
         println!("{signal}: renditions were back after {} ms", back.as_millis());
     }
+    // Whoever made them, segments begin where the slots of the stream's clock do, and their numbers have no hole.
+    let mut watcher = Watcher::new(player(&format!("{}/play/cam1", weir.http())));
+    wait_until("it can be watched", SOON, || watcher.look());
+    let zero = watcher.manifest().unwrap().availability_start_millis;
+    let playlist = watcher.playlist("small/video.m3u8").unwrap();
+    let begins: Vec<i64> = playlist.complete().map(|segment| (segment.wall_millis.unwrap() - zero) % 2000).collect();
+    // Behind a break one may begin anywhere, and the oldest may be the first of all.
+    let elsewhere = begins.iter().filter(|begin| (50..1990).contains(*begin)).count() as u64;
+    assert!(elsewhere <= playlist.discontinuities() + 1, "{begins:?}");
+    assert!(playlist.complete().zip(playlist.complete().skip(1)).all(|(one, next)| one.number + 1 == next.number));
     assert!(publisher.wait_ended(SOON).success());
     for id in restreams {
         api.post(&format!("/restreams/{id}/stop"), &serde_json::Value::Null).expect(200);

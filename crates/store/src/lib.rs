@@ -21,6 +21,7 @@ mod schema;
 mod sealing;
 mod store;
 mod stream;
+mod stream_clock;
 mod webhook;
 mod write;
 mod write_health;

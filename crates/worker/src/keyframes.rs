@@ -1,31 +1,30 @@
 //! The one clock of keyframes: slots of equal length on the stream's timeline. The first picture of a slot is a keyframe.
 //!
 //! It looks at nothing but the picture's time, so that all renditions, and a worker that is started later, agree without talking.
+//! Whoever cuts segments counts the same slots (`MediaTime::slot`).
+
+use std::time::Duration;
+
+use weir_media::MediaTime;
 
 /// Decides the keyframes of one encoder's pictures.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyframeClock {
-    slot_ns: u64,
+    length: Duration,
     /// The slot of the newest picture; None before the first picture, which is a keyframe anyway.
-    slot: Option<u64>,
+    slot: Option<i64>,
 }
 
 impl KeyframeClock {
     pub(crate) fn new(gop_ms: u32) -> Self {
-        Self { slot_ns: u64::from(gop_ms.max(1)) * 1_000_000, slot: None }
+        Self { length: Duration::from_millis(gop_ms.max(1).into()), slot: None }
     }
 
     /// Whether this picture must be made a keyframe.
     pub(crate) fn opens(&mut self, pts_ns: u64) -> bool {
-        let slot = self.slot_of(pts_ns);
+        let slot = MediaTime::from_nanos(i64::try_from(pts_ns).unwrap_or(i64::MAX)).slot(self.length);
         let before = self.slot.replace(slot);
         before.is_some_and(|before| before != slot)
-    }
-
-    /// The slot that a time is in. Times that came from milliseconds are
-    /// up to 0.5 ms early, so half a millisecond before a slot is in it.
-    fn slot_of(&self, pts_ns: u64) -> u64 {
-        pts_ns.saturating_add(500_000) / self.slot_ns
     }
 }
 

@@ -72,7 +72,7 @@ proptest! {
         let mut last: HashMap<u32, MediaTime> = HashMap::new();
         for input in inputs {
             match input {
-                Input::Session { rate_hz, bits } => timeline.begin_session(WireClock { rate_hz, bits }, now),
+                Input::Session { rate_hz, bits } => timeline.begin_session(WireClock { rate_hz, bits }),
                 Input::Frame { track, raw, cts, passed_ms } => {
                     now += Duration::from_millis(passed_ms);
                     let kind = if track == 0 { MediaKind::Video } else { MediaKind::Audio };
@@ -99,7 +99,7 @@ proptest! {
         const FRAME_MS: i64 = 34;
         const JITTER_MS: i64 = 30;
         let mut timeline = Timeline::new();
-        timeline.begin_session(WireClock::RTMP, Duration::ZERO);
+        timeline.begin_session(WireClock::RTMP);
         let (mut at_ms, mut clock_ms) = (0_i64, start);
         let mut arrived_ms = 0;
         let mut budget_ms = FRAME_MS + JITTER_MS;
@@ -112,7 +112,7 @@ proptest! {
                 Fault::Reset => { leap = -(clock_ms.rem_euclid(1 << 32)); }
                 Fault::Reconnect { gap_ms, start } => {
                     at_ms += gap_ms;
-                    timeline.begin_session(WireClock::RTMP, Duration::from_millis(u64::try_from(arrived_ms).unwrap()));
+                    timeline.begin_session(WireClock::RTMP);
                     clock_ms = start;
                 }
                 Fault::Stall { ms } => stall_until = at_ms + ms,

@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use weir_media::MediaTime;
+use weir_media::{ClockMark, MediaTime};
 
 use super::index::Record;
 use super::{StreamShelf, TrackKey};
+use crate::disk::Disk;
 use crate::segment::Segment;
 use crate::store::Store;
 use crate::track::{Init, Track};
 use crate::track_name::TrackName;
+use crate::wall_time::wall_time;
 
 /// Tracks whose ends are closer together than this were live together: they end with the same number, and go on alike.
 const TOGETHER: Duration = Duration::from_secs(30);
@@ -34,7 +36,6 @@ pub(crate) struct TrackResume {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) resumes: BTreeMap<String, Resume>,
-    pub(crate) end: MediaTime,
     /// The number after the last segment's.
     pub(crate) next_number: u64,
     pub(crate) breaks: u64,
@@ -57,16 +58,18 @@ struct Found {
 
 /// Reads the window, and deletes what does not belong to it. Blocks.
 ///
+/// One with another time zero than the stream's clock has is of no use: its files say other times.
+///
 /// Nothing is too old by the clock: whether the server was down for a day or somebody set the clock forward by one, it can't tell. A
 /// window grows old while the server runs.
-pub(crate) fn read(shelf: &StreamShelf) -> io::Result<Restored> {
-    let text = match shelf.disk().read(&shelf.index()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        text => text?,
-    };
-    let mut restored = Restored::default();
-    for record in Record::parse_all(&text) {
-        restored.take(record);
+pub(crate) fn read(shelf: &StreamShelf, zero_at: Option<OffsetDateTime>) -> io::Result<Restored> {
+    let mut restored = Restored::of(shelf.disk(), &shelf.index())?;
+    if restored.zero_at != zero_at && !restored.tracks.is_empty() {
+        tracing::warn!(
+            folder = %shelf.folder.display(),
+            "the window on disk was made by another clock than the stream has now: it can't be gone on from, and begins anew"
+        );
+        restored = Restored::default();
     }
     let files: HashMap<PathBuf, u64> = shelf.disk().files(&shelf.folder)?.into_iter().collect();
     let is_there = |key: &TrackKey, segment: &Segment| {
@@ -81,10 +84,38 @@ pub(crate) fn read(shelf: &StreamShelf) -> io::Result<Restored> {
     Ok(restored)
 }
 
+/// The mark of the clock that a window was made by; None where there is no window. Blocks.
+pub(super) fn mark(disk: &dyn Disk, index: &Path) -> io::Result<Option<ClockMark>> {
+    let restored = Restored::of(disk, index)?;
+    let Some(zero_at) = restored.zero_at else { return Ok(None) };
+    let newest = || restored.tracks.iter().filter_map(|(_, found)| found.segments.back());
+    let reached = newest().map(Segment::end).max().unwrap_or(MediaTime::ZERO);
+    Ok(Some(ClockMark {
+        zero_at,
+        // As of a clock that begins.
+        first_number: u64::try_from(zero_at.unix_timestamp()).unwrap_or(0),
+        reached,
+        next_number: newest().map(|segment| segment.number + 1).max().unwrap_or(0),
+        noted_at: wall_time(zero_at, reached),
+    }))
+}
+
 impl Restored {
+    fn of(disk: &dyn Disk, index: &Path) -> io::Result<Self> {
+        let text = match disk.read(index) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            text => text?,
+        };
+        let mut restored = Self::default();
+        for record in Record::parse_all(&text) {
+            restored.take(record);
+        }
+        Ok(restored)
+    }
+
     /// The whole of it into a store that has nothing yet. Returns where it ended.
     pub(crate) fn put(self, store: &mut Store) -> Ended {
-        let (mut resumes, mut end) = (BTreeMap::<String, Resume>::new(), MediaTime::ZERO);
+        let mut resumes = BTreeMap::<String, Resume>::new();
         let (mut next_number, mut breaks) = (0, 0);
         store.zero_at = self.zero_at;
         for (key, found) in self.tracks {
@@ -94,7 +125,7 @@ impl Restored {
             let resume = resumes.entry(key.rendition.clone()).or_default();
             breaks = breaks.max(last.breaks);
             resume.insert(key.track, track_resume);
-            (end, next_number) = (end.max(last.end()), next_number.max(last.number + 1));
+            next_number = next_number.max(last.number + 1);
             let longest = found.segments.iter().map(Segment::seconds).fold(0.0, f64::max);
             // An index of an older version does not say what was announced: it was the longest segment, rounded.
             let least = self.target.unwrap_or(store.target_seconds()).max(longest.round() as u64);
@@ -105,7 +136,7 @@ impl Restored {
             track.restore(found.inits, found.segments, found.first_listed);
         }
         store.version += 1;
-        Ended { resumes, end, next_number, breaks }
+        Ended { resumes, next_number, breaks }
     }
 
     pub(crate) fn disk_bytes(&self) -> u64 {

@@ -8,10 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use weir_media::ClockMark;
 use weir_model::StreamId;
 
 use super::reader::{READS_MAX, ReadCache};
 use crate::disk::{Disk, NoSpace, RealDisk, Space, SpaceLimits};
+
+const INDEX: &str = "index";
 
 /// What windows on disk may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +70,11 @@ impl DvrShelf {
             }
         }
         orphans.iter().try_for_each(|orphan| self.space.disk.remove(orphan))
+    }
+
+    /// The clock that a stream's window was made by; None where there is no window. Blocks.
+    pub fn clock_mark(&self, id: StreamId) -> io::Result<Option<ClockMark>> {
+        super::restore::mark(&*self.space.disk, &self.folder(id).join(INDEX))
     }
 
     /// Deletes a stream's window. Blocks.
@@ -149,7 +157,7 @@ impl StreamShelf {
     }
 
     pub(super) fn index(&self) -> PathBuf {
-        self.folder.join("index")
+        self.folder.join(INDEX)
     }
 
     /// What is this stream's of the whole, when all take the same.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use support::{Rig, kind_of, tracks_of, write};
 use weir_hub::Publisher;
 use weir_media::{Frame, MediaKind, MediaTime};
-use weir_packager::{Answer, Packager, PackagerConfig};
+use weir_packager::{Answer, Cuts, Packager, PackagerConfig};
 use weir_testkit::conformance::{Rule, Watcher, caption_bytes};
 use weir_testkit::frames::{SyntheticAudio, SyntheticConfig, SyntheticSource};
 
@@ -112,6 +112,26 @@ async fn publishers_that_come_back() {
         wrong.extend(violations_but(IN_PARTS, &format!("away for {away} s"), &watcher));
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn sound_that_comes_back_before_the_picture() {
+    for (away, sooner) in [(0.3, 0.05), (5.0, 0.02), (20.0, 0.02)] {
+        let rig = Rig::new(PackagerConfig { window: Duration::from_secs(60), ..PackagerConfig::default() }).await;
+        let mut watcher = watcher(&rig.packager);
+        for session in 0..3 {
+            let at = f64::from(session) * (3.5 + away);
+            let source = SyntheticConfig::default();
+            if session > 0 {
+                let sound = SyntheticSource::new(source.clone()).frames_until(support::time(sooner));
+                let sound = sound.into_iter().filter(|frame| kind_of(frame) == MediaKind::Audio);
+                write(&mut rig.publisher(), sound.collect(), support::time(at - sooner)).await;
+            }
+            publish_watched(&mut rig.publisher(), source, (at, 3.5), |_| true, &mut watcher).await;
+        }
+        let found = violations_but(IN_PARTS, &format!("away for {away} s, sound {sooner} s sooner"), &watcher);
+        assert!(found.is_empty(), "\n{}", found.join("\n"));
+    }
 }
 
 /// Pictures a second that encoders make, and GOPs in seconds.
@@ -220,7 +240,7 @@ async fn renditions_beside_the_source() {
     let rig = Rig::new(PackagerConfig { window: Duration::from_secs(30), ..PackagerConfig::default() }).await;
     let mut watcher = watcher(&rig.packager);
     let mut made = rig.hub.publish_rendition("360p");
-    tokio::spawn(rig.packager.clone().run(rig.hub.clone(), "360p".to_owned(), "360p".to_owned()));
+    rig.follow("360p", Cuts::ByClock);
     tokio::task::yield_now().await;
     let mut publisher = rig.publisher();
     let mut source = SyntheticSource::new(SyntheticConfig::default());
@@ -246,7 +266,7 @@ async fn a_rendition_that_begins_after_a_break() {
     publish_watched(&mut rig.publisher(), source.clone(), (0.0, 5.0), |_| true, &mut watcher).await;
     publish_watched(&mut rig.publisher(), source.clone(), (25.0, 8.0), |_| true, &mut watcher).await;
     let mut made = rig.hub.publish_rendition("360p");
-    tokio::spawn(rig.packager.clone().run(rig.hub.clone(), "360p".to_owned(), "360p".to_owned()));
+    rig.follow("360p", Cuts::ByClock);
     tokio::task::yield_now().await;
     publish_watched(&mut made, SyntheticConfig { audio: None, ..source }, (29.0, 4.0), |_| true, &mut watcher).await;
     watcher.assert_valid();

@@ -9,9 +9,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use support::{Rig, time, tracks_of, write};
+use time::OffsetDateTime;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
-use weir_hub::{Publisher, StreamHub, WindowLimits};
+use weir_hub::{Publisher, StreamClock, StreamHub, WindowLimits};
 use weir_model::{EventKind, StreamId};
 use weir_observe::Observe;
 use weir_packager::{DvrLimits, DvrShelf, Packager, PackagerConfig, RecordingLimits, Recordings, SpaceLimits, record};
@@ -120,9 +121,10 @@ async fn a_window_loses_its_past_and_not_its_live_edge() {
     let shelf = DvrShelf::open(disk.path("dvr"), limits).unwrap();
     let config = PackagerConfig { window: Duration::from_secs(3600), ..PackagerConfig::default() };
     let observe = Observe::new();
-    let packager = Packager::open(config, STREAM, observe.clone(), Some(&shelf));
+    let clock = StreamClock::begun(OffsetDateTime::now_utc(), 0);
+    let packager = Packager::open(config, STREAM, (observe.clone(), clock.clone()), Some(&shelf));
     let saving = tokio::spawn(packager.clone().save());
-    let rig = Rig::of(packager, observe.clone()).await;
+    let rig = Rig::of(packager, observe.clone(), clock).await;
     let mut source = slow();
     let mut publisher = start_of(&source, &rig.hub);
     let mut at = 0.0;

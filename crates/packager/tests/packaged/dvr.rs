@@ -7,11 +7,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::{Rig, checker, publish, time, tracks_of, write};
+use time::OffsetDateTime;
 use tokio::task::JoinHandle;
-use weir_hub::Publisher;
+use weir_hub::{Publisher, StreamClock};
+use weir_media::MediaTime;
 use weir_model::{EventKind, StreamId};
 use weir_observe::Observe;
 use weir_packager::{Answer, Disk, DvrLimits, DvrShelf, Packager, PackagerConfig, RealDisk, SpaceLimits};
@@ -80,6 +82,8 @@ struct Server {
     disk: Arc<FaultyDisk>,
     root: PathBuf,
     saving: JoinHandle<()>,
+    /// The stream's time when it began.
+    begins: MediaTime,
 }
 
 impl Server {
@@ -93,15 +97,23 @@ impl Server {
         let shelf = DvrShelf::on(Arc::<FaultyDisk>::clone(&disk), root.to_owned(), DvrLimits { space, memory_window });
         let config = PackagerConfig { window: Duration::from_secs(window_seconds), ..PackagerConfig::default() };
         let observe = Observe::new();
-        let packager = Packager::open(config, StreamId(7), observe.clone(), Some(&shelf));
+        // As of a version that kept no marks: the window says what its clock was.
+        let mark = shelf.clock_mark(StreamId(7)).unwrap();
+        let clock = mark.map_or_else(
+            || StreamClock::begun(OffsetDateTime::now_utc(), 0),
+            |mark| StreamClock::resumed(&mark, config.slot()),
+        );
+        let since_zero = clock.time_at(Instant::now());
+        let begins = if mark.is_some() { time(since_zero.as_secs_f64()) } else { MediaTime::ZERO };
+        let packager = Packager::open(config, StreamId(7), (observe.clone(), clock.clone()), Some(&shelf));
         let saving = tokio::spawn(packager.clone().save());
-        let rig = Rig::of(packager, observe).await;
+        let rig = Rig::of(packager, observe, clock).await;
         // What was left is read before anyone publishes, as it is in life.
         rig.packager.answer("master.m3u8", None).await;
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
-        Self { rig, disk, root: root.to_owned(), saving }
+        Self { rig, disk, root: root.to_owned(), saving, begins }
     }
 
     /// As a crash would leave it: nothing more is written.
@@ -122,9 +134,9 @@ impl Server {
         self.rig.observe.events().since(None, usize::MAX).iter().filter(|event| event.kind == kind).count()
     }
 
-    /// Publishes from `from` to `to`, as fast as the disk takes it.
+    /// Publishes up to `to` seconds after it began, as fast as the disk takes it.
     async fn publish(&self, publisher: &mut Publisher, source: &mut SyntheticSource, to: f64) {
-        write(publisher, source.frames_until(time(to)), time(0.0)).await;
+        write(publisher, source.frames_until(time(to)), self.begins).await;
         self.saved().await;
     }
 

@@ -8,6 +8,7 @@
     reason = "a test: its panics are its report, and what it measured is printed"
 )]
 
+mod clock;
 mod conformance;
 mod disk_full;
 mod dvr;

@@ -9,7 +9,7 @@ use weir_media::codec::mpeg_audio::MpegAudioHeader;
 use weir_media::codec::{self, ac3};
 use weir_media::{Codec, Frame, Language, TrackId, TrackInfo};
 use weir_mux::ts::{TsEvent, TsReader};
-use weir_packager::{Answer, PackagerConfig};
+use weir_packager::{Answer, Cuts, PackagerConfig};
 use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
 
 use crate::support::{Rig, time, tracks_of};
@@ -206,8 +206,7 @@ async fn equal_sound_is_packaged_once_and_stays_while_anybody_has_it() {
     // What a transcoder makes: each rendition has its own picture, and all of them the same sound.
     let sound = TrackInfo { id: TrackId(300), ..(**tracks_of(&source).audio().unwrap()).clone() };
     let tracks: Tracks = tracks_of(&source).video().cloned().into_iter().chain([Arc::new(sound)]).collect();
-    let follow = |name: &'static str| tokio::spawn(rig.packager.clone().run(rig.hub.clone(), name.into(), name.into()));
-    let mut tasks: Vec<_> = NAMES.into_iter().map(follow).collect();
+    let mut tasks: Vec<_> = NAMES.into_iter().map(|name| rig.follow(name, Cuts::ByClock)).collect();
     tokio::task::yield_now().await;
     let mut publishers: Vec<Publisher> = NAMES.iter().map(|name| rig.hub.publish_rendition(name)).collect();
     publishers.iter_mut().for_each(|publisher| publisher.set_tracks(tracks.clone()));

@@ -8,10 +8,9 @@ use proptest::prelude::*;
 use support::{Rig, checker, publish, time, tracks_of, write};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use weir_hub::SOURCE_RENDITION;
 use weir_media::{Frame, FrameFlags, MediaTime, TrackId};
 use weir_model::EventKind;
-use weir_packager::{Answer, PackagerConfig};
+use weir_packager::{Answer, Cuts, PackagerConfig};
 use weir_testkit::ffmpeg;
 use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
 
@@ -183,9 +182,7 @@ async fn a_rendition_that_comes_back_goes_on_where_it_stopped() {
     rig.running.abort();
     assert!((&mut rig.running).await.unwrap_err().is_cancelled());
     assert_eq!(rig.checked("source/video.m3u8").await.complete().count(), 3, "all there is can be played");
-    let run = |name: &str| {
-        tokio::spawn(rig.packager.clone().run(rig.hub.clone(), SOURCE_RENDITION.to_owned(), name.to_owned()))
-    };
+    let run = |name: &str| tokio::spawn(rig.packager.clone().run(rig.hub.source(), name.to_owned(), Cuts::AtKeyframes));
     let again = run("source");
     tokio::task::yield_now().await;
     run("source").await.unwrap();
@@ -228,7 +225,7 @@ async fn renditions_share_boundaries_and_a_master_playlist() {
     let config = PackagerConfig { window: Duration::from_secs(60), ..PackagerConfig::default() };
     let rig = Rig::new(config).await;
     let mut made = rig.hub.publish_rendition("360p");
-    let follower = tokio::spawn(rig.packager.clone().run(rig.hub.clone(), "360p".to_owned(), "360p".to_owned()));
+    let follower = rig.follow("360p", Cuts::ByClock);
     tokio::task::yield_now().await;
     let mut publisher = rig.publisher();
     // A keyframe each second; the other rendition is a second late, has no sound, and starts out of phase.
@@ -262,19 +259,17 @@ async fn renditions_share_boundaries_and_a_master_playlist() {
 }
 
 #[tokio::test]
-async fn the_wall_clock_is_the_source_s_however_late_its_renditions_are() {
+async fn the_wall_clock_is_the_stream_s_however_late_its_renditions_are() {
     let rig = Rig::new(PackagerConfig { window: Duration::from_secs(60), ..PackagerConfig::default() }).await;
     // Only what is made from the source is packaged.
     rig.running.abort();
-    let follower = tokio::spawn(rig.packager.clone().run(rig.hub.clone(), "360p".to_owned(), "360p".to_owned()));
+    let follower = rig.follow("360p", Cuts::ByClock);
     tokio::task::yield_now().await;
-    publish(&mut rig.publisher(), SyntheticConfig::default(), 0.0, 9.0).await;
-    let now = OffsetDateTime::now_utc();
-    publish(&mut rig.hub.publish_rendition("360p"), SyntheticConfig::default(), 0.0, 4.5).await;
+    publish(&mut rig.hub.publish_rendition("360p"), SyntheticConfig::default(), 100.0, 4.5).await;
     let playlist = rig.checked("360p/video.m3u8").await;
     let began = OffsetDateTime::parse(&playlist.segments[0].date, &Rfc3339).unwrap();
-    let ago = (now - began).as_seconds_f64();
-    assert!((8.5..=9.5).contains(&ago), "the first picture is 9 s old, not {ago}");
+    let since_zero = began - rig.hub.clock().zero_at().unwrap();
+    assert!((since_zero.as_seconds_f64() - 100.0).abs() < 0.002, "{since_zero}");
     follower.abort();
 }
 

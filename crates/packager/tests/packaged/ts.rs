@@ -299,7 +299,7 @@ async fn a_transport_stream_plays_across_the_wrap_of_its_clock() {
     let mut rig = Rig::new(PackagerConfig::default()).await;
     let mut publisher = rig.publisher();
     let mut timeline = Timeline::new();
-    timeline.begin_session(WireClock::MPEG_TS, Duration::ZERO);
+    timeline.begin_session(WireClock::MPEG_TS);
     let mut tracks = Tracks::default();
     let mut first = None;
     for event in events {

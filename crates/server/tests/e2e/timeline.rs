@@ -232,6 +232,34 @@ fn the_first_part_and_the_first_playlist_come_soon() {
 }
 
 #[test]
+fn numbers_and_time_go_on_over_a_server_that_is_killed() {
+    let mut weir = weir().start();
+    let stream = weir.api().create_stream("cam1");
+    let clip = synthetic(SyntheticConfig::default());
+    let (mut newest, mut zeros) = (None, Vec::new());
+    for round in 0..2 {
+        let feed = Feed::live(&weir.rtmp_address(), &stream.stream_key, &clip);
+        let mut watcher = watcher(&weir, "cam1");
+        wait_until("a segment is listed", SOON, || {
+            watcher.look();
+            watcher.playlist(VIDEO).is_some_and(|playlist| playlist.complete().count() >= 1)
+        });
+        zeros.push(watcher.manifest().unwrap().availability_start_millis);
+        for segment in watcher.playlist(VIDEO).unwrap().complete() {
+            let told = Some((segment.number, segment.wall_millis.unwrap()));
+            let rises =
+                newest.zip(told).is_none_or(|(before, now): ((u64, i64), _)| now.0 > before.0 && now.1 > before.1);
+            assert!(rises, "round {round}: {told:?} after {newest:?}");
+            newest = told;
+        }
+        watcher.assert_valid();
+        weir = weir.kill_and_restart();
+        drop(feed);
+    }
+    assert_eq!(zeros[0], zeros[1], "one clock for as long as the stream exists");
+}
+
+#[test]
 fn codecs_and_single_tracks() {
     let weir = weir().start();
     let of_kind = |kind: FlvTagKind| clip(200_000).into_iter().filter(|tag| tag.kind == kind).collect::<Vec<_>>();

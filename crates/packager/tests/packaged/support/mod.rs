@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use time::OffsetDateTime;
 use tokio::task::JoinHandle;
-use weir_hub::{Publisher, SOURCE_RENDITION, StreamHub, Tracks, WindowLimits};
+use weir_hub::{Publisher, StreamClock, StreamHub, Tracks, WindowLimits};
 use weir_media::{Frame, MediaKind, MediaTime, TrackInfo};
 use weir_model::StreamId;
 use weir_observe::Observe;
-use weir_packager::{Answer, Cache, Packager, PackagerConfig};
+use weir_packager::{Answer, Cache, Cuts, Packager, PackagerConfig};
 use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
 
 pub(crate) struct Rig {
@@ -25,21 +26,31 @@ pub(crate) struct Rig {
 impl Rig {
     /// Returns when the packager follows the source.
     pub(crate) async fn new(config: PackagerConfig) -> Self {
+        Self::by(StreamClock::begun(OffsetDateTime::now_utc(), 0), config).await
+    }
+
+    /// The same by that clock.
+    pub(crate) async fn by(clock: StreamClock, config: PackagerConfig) -> Self {
         let observe = Observe::new();
-        Self::of(Packager::new(config, StreamId(7), observe.clone()), observe).await
+        Self::of(Packager::new(config, StreamId(7), observe.clone(), clock.clone()), observe, clock).await
     }
 
     /// The same of a packager that has been made already.
-    pub(crate) async fn of(packager: Packager, observe: Observe) -> Self {
+    pub(crate) async fn of(packager: Packager, observe: Observe, clock: StreamClock) -> Self {
         // Frames are written faster than real time: nothing may fall out before it is read.
-        let hub = StreamHub::new(WindowLimits { duration: Duration::from_secs(36_000), ..WindowLimits::FRAMES });
-        let running = tokio::spawn(packager.clone().run(hub.clone(), SOURCE_RENDITION.to_owned(), "source".to_owned()));
+        let hub = StreamHub::on(clock, WindowLimits { duration: Duration::from_secs(36_000), ..WindowLimits::FRAMES });
+        let running = tokio::spawn(packager.clone().run(hub.source(), "source".to_owned(), Cuts::AtKeyframes));
         tokio::task::yield_now().await;
         Self { hub, observe, packager, running }
     }
 
     pub(crate) fn publisher(&self) -> Publisher {
         self.hub.publish_source(Instant::now())
+    }
+
+    /// Another rendition is packaged from now on.
+    pub(crate) fn follow(&self, name: &str, cuts: Cuts) -> JoinHandle<()> {
+        tokio::spawn(self.packager.clone().run(self.hub.rendition(name), name.to_owned(), cuts))
     }
 
     /// Closes the stream and waits until all is packaged.
