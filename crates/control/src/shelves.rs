@@ -16,7 +16,7 @@ pub struct Shelves {
 
 /// A recorder holds this for as long as it may write.
 #[derive(Debug)]
-pub(crate) struct Recording {
+pub(crate) struct RecorderHold {
     _held: watch::Receiver<()>,
 }
 
@@ -25,8 +25,8 @@ impl Shelves {
         Self { dvr, recordings, ..Self::default() }
     }
 
-    pub(crate) fn begin_recording(&self) -> Recording {
-        Recording { _held: self.recorders.subscribe() }
+    pub(crate) fn begin_recording(&self) -> RecorderHold {
+        RecorderHold { _held: self.recorders.subscribe() }
     }
 
     /// Waits until no recorder runs.

@@ -23,4 +23,4 @@ mod web_assets;
 pub use origin::{Origin, PATH_BYTES_MAX, QUERY_BYTES_MAX, read_plain_request};
 pub use pages::{page_of, watch_routes};
 pub use serve::{HttpLimits, HttpRules, HttpServer, MAX_HEADER_BYTES, OverTls, Peer, Rest};
-pub use thumbnails::{Thumbnail, Thumbnails};
+pub use thumbnails::{ServedThumbnail, Thumbnails};

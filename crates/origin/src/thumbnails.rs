@@ -51,14 +51,14 @@ struct Kept {
 
 #[derive(Clone, Debug, Default)]
 struct Newest {
-    picture: Option<Thumbnail>,
+    picture: Option<ServedThumbnail>,
     /// When one was last made, or could not be.
     at: Option<Instant>,
 }
 
-/// A JPEG.
+/// A JPEG as it is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Thumbnail {
+pub struct ServedThumbnail {
     pub jpeg: Bytes,
     /// Differs between pictures of one stream.
     pub tag: u64,
@@ -66,7 +66,7 @@ pub struct Thumbnail {
     shown: Instant,
 }
 
-impl Thumbnail {
+impl ServedThumbnail {
     pub fn age_seconds(&self) -> u64 {
         self.shown.elapsed().as_secs()
     }
@@ -95,14 +95,14 @@ impl Thumbnails {
 
     /// What the stream shows; None where it has shown nothing for [`AGE_MAX`]. Who comes first has it made, and all wait for it
     /// together, but not longer than `patience`.
-    pub async fn newest(&self, id: StreamId, patience: Duration) -> Option<Thumbnail> {
+    pub async fn newest(&self, id: StreamId, patience: Duration) -> Option<ServedThumbnail> {
         let hub = self.shared.playback.hub(id)?;
         let kept = self.shared.kept(id);
         let mut newest = kept.newest.subscribe();
         let before = newest.borrow_and_update().clone();
         // What could not be made is not made by asking for it on many streams.
         let has_failed = before.at.is_some() && before.picture.is_none();
-        let of_now = before.picture.filter(Thumbnail::is_of_now);
+        let of_now = before.picture.filter(ServedThumbnail::is_of_now);
         let is_paced = of_now.is_some() || has_failed;
         if before.at.is_some_and(|at| at.elapsed() < FRESH) || is_paced && !self.shared.may_begin() {
             return of_now;
@@ -113,7 +113,7 @@ impl Thumbnails {
         }
         let _ = tokio::time::timeout(patience, newest.changed()).await;
         let now = newest.borrow().picture.clone();
-        now.filter(Thumbnail::is_of_now)
+        now.filter(ServedThumbnail::is_of_now)
     }
 
     async fn make(self, id: StreamId, hub: StreamHub, turn: Turn) {
@@ -170,7 +170,7 @@ impl Kept {
             newest.at = Some(Instant::now());
             let Some(made) = made else { return };
             let tag = newest.picture.as_ref().map_or(1, |picture| picture.tag + 1);
-            newest.picture = Some(Thumbnail { jpeg: made.jpeg.into(), tag, shown: made.shown_at });
+            newest.picture = Some(ServedThumbnail { jpeg: made.jpeg.into(), tag, shown: made.shown_at });
         });
     }
 }

@@ -8,7 +8,7 @@ use weir_model::{Corner, LogoPlacement};
 use crate::Logo;
 use crate::message::{
     DISCONTINUITY, FRAME_HEAD_BYTES, HEADER_BYTES, Hello, KEYFRAME, Kind, LOGO_HEAD_BYTES, MAGIC, Message,
-    PROTOCOL_VERSION, TRACK_HEAD_BYTES, TrackConfig, WireFrame, codec_from_byte,
+    PROTOCOL_VERSION, TRACK_HEAD_BYTES, TrackConfig, WorkerFrame, codec_from_byte,
 };
 
 /// Bytes that can't be a message of ours. The connection is over then.
@@ -120,7 +120,7 @@ fn read(kind: Kind, flags: u8, mut body: Bytes) -> Result<Message, ProtocolFault
             else {
                 return Err(length);
             };
-            Message::Frame(WireFrame {
+            Message::Frame(WorkerFrame {
                 track,
                 dts: MediaTime::from_nanos(dts),
                 pts: MediaTime::from_nanos(pts),

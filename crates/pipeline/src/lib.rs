@@ -30,7 +30,7 @@ pub use link::{LinkFault, LinkReader, LinkWriter, Start, Worker, start};
 pub use logo::{Logo, LogoFault, LogoPixels};
 pub use message::{
     CONFIG_BYTES_MAX, FRAME_BYTES_MAX, Hello, JSON_BYTES_MAX, Message, OutputProgress, PROTOCOL_VERSION, TrackConfig,
-    WireFrame, WorkerFault, WorkerProgress, encode,
+    WorkerFault, WorkerFrame, WorkerProgress, encode,
 };
 pub use plan::{AudioOutput, Fps, OutputId, VideoOutput, WorkerPlan};
 pub use proof::{

@@ -44,7 +44,7 @@ pub enum Message {
     Logo(Option<Logo>),
     /// From the server: what the following source frames are. From the worker: what an output's following frames are.
     Track(TrackConfig),
-    Frame(WireFrame),
+    Frame(WorkerFrame),
     /// From the worker: it lives, and has come so far.
     Progress(WorkerProgress),
     /// From the worker: it ends because of this fault.
@@ -69,7 +69,7 @@ pub struct TrackConfig {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WireFrame {
+pub struct WorkerFrame {
     pub track: u32,
     pub dts: MediaTime,
     pub pts: MediaTime,

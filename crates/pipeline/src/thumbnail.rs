@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::job::WorkerJob;
 use crate::launcher::{Launched, Launcher};
-use crate::{Hello, Message, PROTOCOL_VERSION, TrackConfig, WireFrame, encode};
+use crate::{Hello, Message, PROTOCOL_VERSION, TrackConfig, WorkerFrame, encode};
 
 /// The width; the height follows from the picture's shape. It is two tiles of a dashboard on a fine screen.
 pub const THUMBNAIL_WIDTH: u32 = 480;
@@ -21,12 +21,12 @@ const JPEG_BYTES_MAX: u64 = 512 << 10;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Decodes a keyframe and makes a JPEG of it, in a process that may crash, hang or take too much memory.
-pub async fn thumbnail(launcher: &Launcher, track: TrackConfig, keyframe: WireFrame) -> io::Result<Vec<u8>> {
+pub async fn thumbnail(launcher: &Launcher, track: TrackConfig, keyframe: WorkerFrame) -> io::Result<Vec<u8>> {
     let made = tokio::time::timeout(PATIENCE, make(launcher, track, keyframe)).await;
     made.unwrap_or_else(|_| Err(io::Error::other(format!("no picture within {} s", PATIENCE.as_secs()))))
 }
 
-async fn make(launcher: &Launcher, track: TrackConfig, keyframe: WireFrame) -> io::Result<Vec<u8>> {
+async fn make(launcher: &Launcher, track: TrackConfig, keyframe: WorkerFrame) -> io::Result<Vec<u8>> {
     let mut command = launcher.command(&WorkerJob::Thumbnail, None, None);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let Launched { cage: _cage, mut child } = launcher.launch(&mut command, &WorkerJob::Thumbnail, None)?;

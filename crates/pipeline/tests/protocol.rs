@@ -9,7 +9,7 @@ use weir_model::{
 };
 use weir_pipeline::{
     AudioOutput, CONFIG_BYTES_MAX, Decoder, FRAME_BYTES_MAX, Hello, Logo, Memory, Message, OutputId, OutputProgress,
-    PROTOCOL_VERSION, ProtocolFault, TrackConfig, VideoOutput, WireFrame, WorkerFault, WorkerPlan, WorkerProgress,
+    PROTOCOL_VERSION, ProtocolFault, TrackConfig, VideoOutput, WorkerFault, WorkerFrame, WorkerPlan, WorkerProgress,
     encode,
 };
 
@@ -18,7 +18,7 @@ fn hello() -> Message {
 }
 
 fn frame(bytes: usize) -> Message {
-    Message::Frame(WireFrame {
+    Message::Frame(WorkerFrame {
         track: 7,
         dts: MediaTime::from_millis(1),
         pts: MediaTime::from_nanos(-2),

@@ -10,7 +10,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use serde_json::json;
 use weir_media::{Codec, MediaTime};
 use weir_pipeline::{
-    Cages, Launcher, Message, Start, TrackConfig, WireFrame, WorkerBinary, WorkerFault, confinement_report, thumbnail,
+    Cages, Launcher, Message, Start, TrackConfig, WorkerBinary, WorkerFault, WorkerFrame, confinement_report, thumbnail,
 };
 
 fn launcher(binary: &str) -> Launcher {
@@ -41,7 +41,7 @@ async fn a_worker_that_was_taken_over_gets_nowhere() {
 
     let track = TrackConfig { track: 0, codec: Codec::H264, config: bytes::Bytes::new() };
     let (dts, pts, payload) = (MediaTime::ZERO, MediaTime::ZERO, bytes::Bytes::from(there));
-    let frame = WireFrame { track: 0, dts, pts, keyframe: true, discontinuity: false, payload };
+    let frame = WorkerFrame { track: 0, dts, pts, keyframe: true, discontinuity: false, payload };
     let managed = thumbnail(&escape, track, frame).await.unwrap();
     assert_eq!(String::from_utf8_lossy(&managed), "managed: ", "a thumbnail's");
 

@@ -7,7 +7,7 @@ use weir_hub::{Entry, Publisher};
 use weir_media::codec::{self, GopMeter};
 use weir_media::{Codec, Frame, FrameFlags, MediaTime, TrackId, TrackInfo};
 use weir_model::{AudioCodec, RenditionState, RenditionStatus, Video};
-use weir_pipeline::{OutputId, WireFrame};
+use weir_pipeline::{OutputId, WorkerFrame};
 
 use crate::held::Held;
 use crate::lag::{Lag, LagChange};
@@ -133,7 +133,7 @@ impl RenditionPublisher {
         {
             sound.is_unknown = waits;
         }
-        self.push_sound(at, wire(frame), now);
+        self.push_sound(at, worker_frame(frame), now);
     }
 
     /// Notes that frames of the source were lost.
@@ -160,7 +160,7 @@ impl RenditionPublisher {
 
     fn kept_picture(&mut self, picture: &Entry, now: Instant) {
         self.video = Some(Arc::clone(picture.track()));
-        self.picture(&wire(&picture.frame), picture.tracks.audio().is_some(), now);
+        self.picture(&worker_frame(&picture.frame), picture.tracks.audio().is_some(), now);
     }
 
     fn is_sound_alone(&self) -> bool {
@@ -218,7 +218,7 @@ impl RenditionPublisher {
         Ok(())
     }
 
-    pub(crate) fn picture(&mut self, frame: &WireFrame, source_has_sound: bool, now: Instant) {
+    pub(crate) fn picture(&mut self, frame: &WorkerFrame, source_has_sound: bool, now: Instant) {
         let Some(video) = self.video.clone() else { return };
         // Another worker begins with pictures that the one before has given already.
         if self.last_picture.is_some_and(|last| frame.dts <= last) || (self.wants_keyframe && !frame.keyframe) {
@@ -245,13 +245,13 @@ impl RenditionPublisher {
     }
 
     /// Takes a frame of a sound's encoder.
-    pub(crate) fn sound(&mut self, output: OutputId, frame: &WireFrame, now: Instant) {
+    pub(crate) fn sound(&mut self, output: OutputId, frame: &WorkerFrame, now: Instant) {
         if let Some(at) = self.sounds.iter().position(|sound| sound.is_of(output)) {
             self.push_sound(at, frame.clone(), now);
         }
     }
 
-    fn push_sound(&mut self, at: usize, frame: WireFrame, now: Instant) {
+    fn push_sound(&mut self, at: usize, frame: WorkerFrame, now: Instant) {
         if let Some(oldest) = self.sounds.get_mut(at).and_then(|sound| sound.push(frame)) {
             self.write_sound(at, &oldest, now);
         }
@@ -291,7 +291,7 @@ impl RenditionPublisher {
         }
     }
 
-    fn write_sound(&mut self, at: usize, frame: &WireFrame, now: Instant) {
+    fn write_sound(&mut self, at: usize, frame: &WorkerFrame, now: Instant) {
         let (is_alone, has_begun) = (self.is_sound_alone(), self.last_picture.is_some());
         let Some(sound) = self.sounds.get_mut(at) else { return };
         let track = sound.id();
@@ -314,7 +314,7 @@ impl RenditionPublisher {
         }
     }
 
-    fn write(&mut self, track: TrackId, frame: &WireFrame, flags: FrameFlags, now: Instant) {
+    fn write(&mut self, track: TrackId, frame: &WorkerFrame, flags: FrameFlags, now: Instant) {
         let frame = Frame { track, dts: frame.dts, pts: frame.pts, flags, payload: frame.payload.clone() };
         self.publisher.write(frame, now);
     }
@@ -352,8 +352,8 @@ impl RenditionPublisher {
     }
 }
 
-fn wire(frame: &Frame) -> WireFrame {
-    WireFrame {
+fn worker_frame(frame: &Frame) -> WorkerFrame {
+    WorkerFrame {
         track: frame.track.0,
         dts: frame.dts,
         pts: frame.pts,

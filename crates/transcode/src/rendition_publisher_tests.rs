@@ -31,10 +31,10 @@ fn plan() -> RenditionPlan {
     }
 }
 
-fn frame(ms: i64, keyframe: bool) -> WireFrame {
+fn frame(ms: i64, keyframe: bool) -> WorkerFrame {
     let at = MediaTime::from_millis(ms);
     let payload = Bytes::from_static(&[1]);
-    WireFrame { track: 1, dts: at, pts: at, keyframe, discontinuity: false, payload }
+    WorkerFrame { track: 1, dts: at, pts: at, keyframe, discontinuity: false, payload }
 }
 
 /// The configuration of H.264 Baseline, 640x368.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use weir_media::{Frame, MediaTime, TrackId, TrackInfo};
 use weir_model::AudioCodec;
-use weir_pipeline::{OutputId, WireFrame};
+use weir_pipeline::{OutputId, WorkerFrame};
 
 use crate::plan::SoundPlan;
 use crate::sound::{self, Sound};
@@ -24,7 +24,7 @@ pub(crate) struct SoundTrack {
     made: Option<Made>,
     /// Sound leaves its encoder sooner than the pictures of its time leave theirs, and waits here for them: a reader that cuts segments
     /// at the pictures' keyframes must not have read sound from beyond.
-    waiting: VecDeque<WireFrame>,
+    waiting: VecDeque<WorkerFrame>,
     last: Option<MediaTime>,
     /// The published tracks do not describe this sound as it is now; its frames are left out until the next keyframe announces it.
     pub(crate) is_unknown: bool,
@@ -94,13 +94,13 @@ impl SoundTrack {
     }
 
     /// Takes a frame that waits; gives the oldest one back where too many wait.
-    pub(crate) fn push(&mut self, frame: WireFrame) -> Option<WireFrame> {
+    pub(crate) fn push(&mut self, frame: WorkerFrame) -> Option<WorkerFrame> {
         self.waiting.push_back(frame);
         if self.waiting.len() > WAITING_MAX { self.waiting.pop_front() } else { None }
     }
 
     /// The next waiting frame if it is from before that time; where that is None, whatever its time.
-    pub(crate) fn pop(&mut self, before: Option<MediaTime>) -> Option<WireFrame> {
+    pub(crate) fn pop(&mut self, before: Option<MediaTime>) -> Option<WorkerFrame> {
         self.waiting.pop_front_if(|frame| before.is_none_or(|before| frame.dts < before))
     }
 

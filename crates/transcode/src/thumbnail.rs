@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use weir_hub::{Next, SourcePulse, StreamHub};
 use weir_media::MediaTime;
-use weir_pipeline::{TrackConfig, WireFrame};
+use weir_pipeline::{TrackConfig, WorkerFrame};
 
 use crate::EncodingResources;
 
@@ -30,7 +30,7 @@ impl EncodingResources {
         let config = TrackConfig { track: 0, codec: track.codec, config: track.config.clone() };
         let frame = &entry.frame;
         let (dts, pts, payload) = (frame.dts, frame.pts, frame.payload.clone());
-        let keyframe = WireFrame { track: 0, dts, pts, keyframe: true, discontinuity: false, payload };
+        let keyframe = WorkerFrame { track: 0, dts, pts, keyframe: true, discontinuity: false, payload };
         let jpeg = weir_pipeline::thumbnail(launcher, config, keyframe).await?;
         Ok(Some(Thumbnail { jpeg, shown_at }))
     }

@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use weir_hub::{Entry, Next, SourcePulse, Subscriber, Tracks};
 use weir_media::{Codec, MediaKind, MediaTime, TrackInfo};
 use weir_pipeline::{
-    LinkFault, LinkReader, LinkWriter, Logo, Message, OutputId, TrackConfig, WireFrame, Worker, WorkerFault,
+    LinkFault, LinkReader, LinkWriter, Logo, Message, OutputId, TrackConfig, Worker, WorkerFault, WorkerFrame,
     WorkerPlan, WorkerProgress,
 };
 
@@ -334,7 +334,7 @@ async fn feed(
             continue;
         }
         let frame = entry.frame;
-        let message = Message::Frame(WireFrame {
+        let message = Message::Frame(WorkerFrame {
             track: frame.track.0,
             dts: frame.dts,
             pts: frame.pts,

@@ -11,7 +11,7 @@ use gstreamer_app::{AppSink, AppSinkCallbacks};
 use gstreamer_video::DownstreamForceKeyUnitEvent;
 use weir_media::{Codec, MediaTime};
 use weir_model::VideoCodec;
-use weir_pipeline::{AudioOutput, EncoderFile, Memory, Message, OutputId, TrackConfig, VideoOutput, WireFrame};
+use weir_pipeline::{AudioOutput, EncoderFile, Memory, Message, OutputId, TrackConfig, VideoOutput, WorkerFrame};
 
 use crate::canvas;
 use crate::element::{BuildFault, chain, make, pad, remove, start};
@@ -228,7 +228,7 @@ impl Sample {
 
     fn send(&self, id: OutputId, payload: Bytes, outbox: &Outbox) -> Result<gst::FlowSuccess, gst::FlowError> {
         outbox.count_out(id, self.pts.as_nanos(), payload.len());
-        let frame = WireFrame {
+        let frame = WorkerFrame {
             track: id.0,
             dts: self.dts,
             pts: self.pts,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use weir_media::{MediaKind, MediaTime};
-use weir_pipeline::{Encoders, Logo, OutputId, TrackConfig, WireFrame, WorkerFault, WorkerPlan};
+use weir_pipeline::{Encoders, Logo, OutputId, TrackConfig, WorkerFault, WorkerFrame, WorkerPlan};
 
 use crate::branch::Branch;
 use crate::element::BuildFault;
@@ -112,7 +112,7 @@ impl Graph {
         self.add_branches()
     }
 
-    pub(crate) fn frame(&mut self, frame: WireFrame) -> Result<(), WorkerFault> {
+    pub(crate) fn frame(&mut self, frame: WorkerFrame) -> Result<(), WorkerFault> {
         let Some(source) = self.sources.get_mut(&frame.track) else { return Ok(()) };
         source.push(frame, &self.outbox).map_err(|error| WorkerFault {
             output: None,

@@ -6,7 +6,7 @@ use gstreamer::prelude::*;
 use gstreamer_app::AppSrc;
 use weir_media::codec::aac::AacConfig;
 use weir_media::{Codec, MediaKind, MediaTime, TrackId};
-use weir_pipeline::{Memory, TrackConfig, WireFrame};
+use weir_pipeline::{Memory, TrackConfig, WorkerFrame};
 
 use crate::element::{BuildFault, chain, make, start};
 use crate::outbox::Outbox;
@@ -90,7 +90,7 @@ impl Source {
     }
 
     /// Takes a frame, and waits while the decoder has enough.
-    pub(crate) fn push(&mut self, frame: WireFrame, outbox: &Outbox) -> Result<(), gst::FlowError> {
+    pub(crate) fn push(&mut self, frame: WorkerFrame, outbox: &Outbox) -> Result<(), gst::FlowError> {
         let time = |time: MediaTime| u64::try_from(time.as_nanos()).ok().map(gst::ClockTime::from_nseconds);
         // No frame of the server's lies before the stream's beginning.
         let Some(pts) = time(frame.pts) else { return Ok(()) };

@@ -7,7 +7,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app::{AppSink, AppSrc};
 use weir_pipeline::{
-    CONFIG_BYTES_MAX, Decoder, FRAME_BYTES_MAX, Memory, Message, THUMBNAIL_WIDTH, TrackConfig, WireFrame,
+    CONFIG_BYTES_MAX, Decoder, FRAME_BYTES_MAX, Memory, Message, THUMBNAIL_WIDTH, TrackConfig, WorkerFrame,
 };
 
 use crate::element::{BuildFault, chain, make};
@@ -31,7 +31,7 @@ pub(crate) fn run() -> io::Result<()> {
     io::stdout().write_all(&jpeg)
 }
 
-fn read() -> io::Result<(TrackConfig, WireFrame)> {
+fn read() -> io::Result<(TrackConfig, WorkerFrame)> {
     let mut bytes = Vec::new();
     io::stdin().take(INPUT_BYTES_MAX).read_to_end(&mut bytes)?;
     let mut decoder = Decoder::new();
@@ -49,7 +49,7 @@ fn read() -> io::Result<(TrackConfig, WireFrame)> {
     Err(io::Error::other("no frame came"))
 }
 
-fn picture(track: &TrackConfig, frame: WireFrame) -> Result<Vec<u8>, BuildFault> {
+fn picture(track: &TrackConfig, frame: WorkerFrame) -> Result<Vec<u8>, BuildFault> {
     let pipeline = gst::Pipeline::new();
     let input = AppSrc::builder().format(gst::Format::Time).caps(&source::caps(track)?).build();
     let mut elements: Vec<gst::Element> = vec![input.clone().upcast()];

@@ -10,7 +10,7 @@ use weir_media::{Codec, Frame, MediaTime, TrackId, TrackInfo};
 use weir_model::{AudioCodec, Fit, PictureSettings, RateControl, SoundSettings, VideoCodec};
 use weir_pipeline::{
     AudioOutput, Cages, Launcher, LinkReader, LinkWriter, Memory, Message, OutputId, Start, TrackConfig, VideoOutput,
-    WireFrame, Worker, WorkerBinary, WorkerPlan,
+    Worker, WorkerBinary, WorkerFrame, WorkerPlan,
 };
 use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
 
@@ -53,7 +53,7 @@ struct Run {
     writer: LinkWriter,
     reader: LinkReader,
     tracks: BTreeMap<OutputId, Vec<TrackInfo>>,
-    frames: BTreeMap<OutputId, Vec<WireFrame>>,
+    frames: BTreeMap<OutputId, Vec<WorkerFrame>>,
     /// True when the worker has given all that it held.
     ended: bool,
 }
@@ -80,7 +80,7 @@ impl Run {
     /// Feeds frames while taking what comes, so that neither side waits for the other.
     async fn feed(&mut self, frames: Vec<Frame>) {
         for frame in frames {
-            let message = Message::Frame(WireFrame {
+            let message = Message::Frame(WorkerFrame {
                 track: frame.track.0,
                 dts: frame.dts,
                 pts: frame.pts,
@@ -111,7 +111,7 @@ impl Run {
         assert!(waited.is_ok(), "not {what}: {counts:?}");
     }
 
-    fn frames(&self, id: u32) -> &[WireFrame] {
+    fn frames(&self, id: u32) -> &[WorkerFrame] {
         self.frames.get(&OutputId(id)).map_or(&[], Vec::as_slice)
     }
 
@@ -127,7 +127,7 @@ impl Run {
 
 fn take(
     tracks: &mut BTreeMap<OutputId, Vec<TrackInfo>>,
-    frames: &mut BTreeMap<OutputId, Vec<WireFrame>>,
+    frames: &mut BTreeMap<OutputId, Vec<WorkerFrame>>,
     ended: &mut bool,
     message: Message,
 ) {

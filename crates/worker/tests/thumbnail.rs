@@ -3,16 +3,16 @@
 #![allow(clippy::unwrap_used, reason = "a test: its panics are its report")]
 
 use weir_media::{Codec, MediaTime};
-use weir_pipeline::{Cages, Launcher, THUMBNAIL_WIDTH, TrackConfig, WireFrame, WorkerBinary, thumbnail};
+use weir_pipeline::{Cages, Launcher, THUMBNAIL_WIDTH, TrackConfig, WorkerBinary, WorkerFrame, thumbnail};
 use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
 
 fn launcher() -> Launcher {
     Launcher::new(WorkerBinary::at(env!("CARGO_BIN_EXE_weir-worker")).unwrap(), Cages::none("a test"))
 }
 
-fn wire(payload: bytes::Bytes) -> WireFrame {
+fn wire(payload: bytes::Bytes) -> WorkerFrame {
     let (dts, pts) = (MediaTime::ZERO, MediaTime::ZERO);
-    WireFrame { track: 0, dts, pts, keyframe: true, discontinuity: false, payload }
+    WorkerFrame { track: 0, dts, pts, keyframe: true, discontinuity: false, payload }
 }
 
 #[tokio::test]
