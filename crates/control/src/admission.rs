@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use weir_hub::{Feeds, SOURCE_RENDITION, StreamHub};
 use weir_ingest::{Admitted, Eviction, IngestMeter, Occupied, Ticket};
 use weir_media::WireClock;
-use weir_model::{IngestProtocol, StreamId};
+use weir_model::StreamId;
 use weir_net::{GuessLimit, GuessRules};
 
 use crate::catalogue::{PlayGrant, PublishGrant};
@@ -111,7 +111,7 @@ impl Admission {
     pub async fn publish(
         &self,
         stream_key: &str,
-        (protocol, clock): (IngestProtocol, WireClock),
+        (protocol, clock): (&'static str, WireClock),
         remote: SocketAddr,
     ) -> Result<Publisher> {
         let PublishGrant { stream_id, slot, .. } = self.may_publish(stream_key, remote.ip())?;
@@ -119,7 +119,6 @@ impl Admission {
         let meter = IngestMeter::new(protocol, slot, remote.to_string());
         let Admitted { ticket, evicted } =
             run.door.admit(meter, clock, Instant::now()).map_err(|Occupied| AdmissionRefusal::Occupied)?;
-        let protocol = protocol.as_str();
         tracing::info!(%stream_id, %remote, protocol, "a publisher was admitted");
         let pass = Pass::publisher(&self.commands, stream_id, stream_key);
         Ok(Publisher { stream_id, ticket, leave: Leave { evicted, pass } })

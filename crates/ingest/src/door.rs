@@ -166,14 +166,14 @@ impl Drop for Ticket {
 mod tests {
     use super::*;
     use weir_hub::WindowLimits;
-    use weir_model::{IngestProtocol, Slot};
+    use weir_model::Slot;
 
     fn door() -> SourceDoor {
         SourceDoor::new(StreamId(1), StreamHub::new(WindowLimits::FRAMES), Observe::new())
     }
 
     fn meter() -> IngestMeter {
-        IngestMeter::new(IngestProtocol::Rtmp, Slot::Primary, "127.0.0.1:1".to_owned())
+        IngestMeter::new("rtmp", Slot::Primary, "127.0.0.1:1".to_owned())
     }
 
     #[test]

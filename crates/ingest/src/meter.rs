@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use weir_media::codec::GopMeter;
 use weir_media::{Frame, MediaKind, TrackId, TrackInfo};
-use weir_model::{IngestProtocol, IngestStatus, PathFigures, Slot, TrackStatus, Warning};
+use weir_model::{IngestStatus, PathFigures, Slot, TrackStatus, Warning};
 
 use crate::warnings;
 
@@ -18,7 +18,7 @@ const NOT_CARRIED_MAX: usize = 8;
 /// One session's meter, written by the session and read by the stream's status about once a second.
 #[derive(Debug)]
 pub struct IngestMeter {
-    protocol: IngestProtocol,
+    protocol: &'static str,
     slot: Slot,
     remote: String,
     began: Instant,
@@ -67,7 +67,7 @@ pub(crate) struct TransportFigures {
 }
 
 impl IngestMeter {
-    pub fn new(protocol: IngestProtocol, slot: Slot, remote: String) -> Self {
+    pub fn new(protocol: &'static str, slot: Slot, remote: String) -> Self {
         Self {
             protocol,
             slot,

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use weir_hub::{Next, StreamHub, WindowLimits};
 use weir_media::codec::{self, ac3, mpeg_audio::MpegAudioHeader};
 use weir_media::{Codec, Frame, FrameFlags, Language, MediaTime, TrackId, TrackInfo, WireClock};
-use weir_model::{IngestProtocol, Slot, StreamId};
+use weir_model::{Slot, StreamId};
 use weir_mux::ts::TsWriter;
 use weir_observe::Observe;
 use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
@@ -70,7 +70,7 @@ struct Rig {
 fn rig() -> Rig {
     let hub = StreamHub::new(WindowLimits::FRAMES);
     let door = SourceDoor::new(StreamId(1), hub.clone(), Observe::new());
-    let meter = IngestMeter::new(IngestProtocol::Srt, Slot::Primary, "127.0.0.1:1".to_owned());
+    let meter = IngestMeter::new("srt", Slot::Primary, "127.0.0.1:1".to_owned());
     let admitted = door.admit(meter, WireClock::MPEG_TS, Instant::now()).unwrap();
     Rig { hub, session: TsSession::new(admitted.ticket, None) }
 }

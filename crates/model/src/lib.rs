@@ -50,8 +50,8 @@ pub use sound::{AudioCodec, SoundSettings};
 pub use spec::{ConfigFault, RestreamSpec, resolve};
 pub use srt_url::{MAX_LATENCY_US, PASSPHRASE_BYTES, SrtUrl, checked_passphrase};
 pub use status::{
-    Fault, IngestProtocol, IngestStatus, PushStatus, Reason, ReasonCode, RenditionState, RenditionStatus,
-    RestreamState, RestreamStatus, SrtFigures, StreamState, StreamStatus, TrackStatus, Warning,
+    Fault, IngestStatus, PushStatus, Reason, ReasonCode, RenditionState, RenditionStatus, RestreamState,
+    RestreamStatus, SrtFigures, StreamState, StreamStatus, TrackStatus, Warning,
 };
 pub use stream::{EncoderPolicy, MAX_DVR_SECONDS, Slate, Slot, Source, SourceKind, Stream};
 pub use viewers::{ViewerKind, Viewers};

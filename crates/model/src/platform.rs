@@ -175,7 +175,7 @@ impl Platforms {
                 && host[host.len() - domain.len()..].eq_ignore_ascii_case(domain)
                 && (host.len() == domain.len() || host[..host.len() - domain.len()].ends_with('.'))
         };
-        let generic = if url.is_srt() { Self::GENERIC_SRT } else { Self::GENERIC_RTMP };
+        let generic = url.generic_platform();
         self.all.iter().find(|platform| platform.hosts.iter().any(below)).or_else(|| self.get(generic))
     }
 }

@@ -341,7 +341,7 @@ mod tests {
             assert_eq!(codes(platform), [""; 0], "{platform}");
         }
         let mut ingest = IngestStatus {
-            protocol: crate::IngestProtocol::Rtmp,
+            protocol: "rtmp",
             slot: crate::Slot::Primary,
             remote: None,
             video_codec: None,

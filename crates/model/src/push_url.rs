@@ -2,7 +2,7 @@
 //!
 //! Server and key are kept apart because peers split a one-line URL differently once a key has a query or a slash in it.
 
-use crate::{Secret, SrtUrl};
+use crate::{Platforms, Secret, SrtUrl};
 use std::net::Ipv6Addr;
 
 /// The most bytes of a URL, which is longer than any real one. Everything below works in time linear to this.
@@ -179,6 +179,14 @@ impl PushUrl {
                 }
             }
             Self::Srt { url } => &url.host,
+        }
+    }
+
+    /// What it goes by where it leads to no platform that is known.
+    pub(crate) fn generic_platform(&self) -> &'static str {
+        match self {
+            Self::Rtmp { .. } => Platforms::GENERIC_RTMP,
+            Self::Srt { .. } => Platforms::GENERIC_SRT,
         }
     }
 

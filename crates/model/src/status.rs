@@ -64,10 +64,6 @@ named!(
     }
 );
 
-named!(IngestProtocol {
-    Rtmp = "rtmp", Rtmps = "rtmps", Srt = "srt", Whip = "whip", Pull = "pull", Playlist = "playlist",
-});
-
 /// Why something is in its state. The message is for people and never holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
@@ -142,7 +138,8 @@ pub struct TrackStatus {
 /// What arrives from the source. Unknown figures are `None`, never zero.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IngestStatus {
-    pub protocol: IngestProtocol,
+    /// As its listener calls it, or the source's kind: `rtmp`, `rtmps`, `srt`.
+    pub protocol: &'static str,
     pub slot: Slot,
     /// The publisher's address.
     pub remote: Option<String>,

@@ -188,11 +188,11 @@ mod tests {
     use super::*;
     use crate::board::RestreamLine;
     use std::time::Duration;
-    use weir_model::{IngestProtocol, IngestStatus, PushStatus, Slot, StreamState};
+    use weir_model::{IngestStatus, PushStatus, Slot, StreamState};
 
     fn live(bitrate_bps: u64) -> StreamStatus {
         let ingest = IngestStatus {
-            protocol: IngestProtocol::Rtmp,
+            protocol: "rtmp",
             slot: Slot::Primary,
             remote: None,
             video_codec: None,

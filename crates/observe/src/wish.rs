@@ -123,7 +123,7 @@ fn stopped_for(code: ReasonCode) -> Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weir_model::{IngestProtocol, IngestStatus, Platforms, Slot};
+    use weir_model::{IngestStatus, Platforms, Slot};
 
     const THEN: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
@@ -149,7 +149,7 @@ mod tests {
 
     fn live(gop_seconds: f64) -> StreamStatus {
         let ingest = IngestStatus {
-            protocol: IngestProtocol::Rtmp,
+            protocol: "rtmp",
             slot: Slot::Primary,
             remote: None,
             video_codec: Some("h264".to_owned()),

@@ -95,7 +95,7 @@ struct IngestDto {
 impl From<&IngestStatus> for IngestDto {
     fn from(ingest: &IngestStatus) -> Self {
         Self {
-            protocol: ingest.protocol.as_str(),
+            protocol: ingest.protocol,
             slot: ingest.slot.as_str(),
             remote: ingest.remote.clone(),
             video_codec: ingest.video_codec.clone(),

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use weir_model::{IngestProtocol, IngestStatus, Slot, StreamId, StreamState, StreamStatus};
+use weir_model::{IngestStatus, Slot, StreamId, StreamState, StreamStatus};
 
 fn live(gop_seconds: f64, bitrate_bps: u64) -> StreamStatus {
     let ingest = IngestStatus {
-        protocol: IngestProtocol::Rtmp,
+        protocol: "rtmp",
         slot: Slot::Primary,
         remote: None,
         video_codec: Some("h264".into()),

@@ -86,7 +86,7 @@ async fn who_may_publish() {
         assert_eq!(rig.admission.may_publish(&key, HERE).map(|grant| grant.stream_id), answer, "{key}");
         assert_eq!(rig.admission.would_publish(&key, HERE).map(|grant| grant.stream_id), answer, "{key}");
     }
-    let by = (IngestProtocol::Rtmp, WireClock::RTMP);
+    let by = ("rtmp", WireClock::RTMP);
     let refusal = rig.admission.publish(&key_of(&cam), by, SocketAddr::new(HERE, 1)).await.err();
     assert_eq!(
         refusal,

@@ -13,7 +13,7 @@ use weir_control::{Admission, AdmissionRefusal, Lanes, PlayWish, Player, Publish
 use weir_hub::Cold;
 use weir_ingest::RtmpSession;
 use weir_media::WireClock;
-use weir_model::{IngestProtocol, ViewerKind};
+use weir_model::ViewerKind;
 use weir_net::Caps;
 use weir_observe::{Counter, Heartbeat, Observe, RefusalKind};
 use weir_play::RtmpPlay;
@@ -131,7 +131,7 @@ impl RtmpAdmission {
             let text = format!("publish to /{PUBLISH_APP}/<stream key>");
             return Err(Refusal::new(RefusalCode::Denied, text));
         }
-        let protocol = if request.tls { IngestProtocol::Rtmps } else { IngestProtocol::Rtmp };
+        let protocol = if request.tls { "rtmps" } else { "rtmp" };
         let (key, by) = (request.stream_key.expose(), (protocol, WireClock::RTMP));
         let Publisher { ticket, leave, .. } = self.admission.publish(key, by, request.remote).await.map_err(in_rtmp)?;
         Ok(Publishing {

@@ -12,7 +12,7 @@ use weir_control::{Admission, AdmissionRefusal, Lanes, PlayWish, Player, Publish
 use weir_hub::Cold;
 use weir_ingest::SrtPublisher;
 use weir_media::WireClock;
-use weir_model::{IngestProtocol, ViewerKind};
+use weir_model::ViewerKind;
 use weir_net::Caps;
 use weir_observe::{Counter, Heartbeat, Observe, RefusalKind, RefusalReport};
 use weir_play::SrtPlay;
@@ -128,7 +128,7 @@ impl SrtAdmission {
         stream_key: &str,
         program: Option<u16>,
     ) -> Result<Ended, AdmissionRefusal> {
-        let by = (IngestProtocol::Srt, WireClock::MPEG_TS);
+        let by = ("srt", WireClock::MPEG_TS);
         let Publisher { stream_id, ticket, leave } =
             self.admission.publish(stream_key, by, connection.remote()).await?;
         let publisher = SrtPublisher::new(connection, ticket, program);
