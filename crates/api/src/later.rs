@@ -71,7 +71,7 @@ fn without_numbers(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::RULES;
+    use crate::routes::RULES;
 
     #[test]
     fn fields_are_known_wherever_they_stand() {

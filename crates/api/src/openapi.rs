@@ -41,7 +41,7 @@ pub(crate) struct Description;
 
 /// The description of all this, generated from the code.
 pub fn openapi_json() -> String {
-    let mut openapi = crate::router::routes().into_openapi();
+    let mut openapi = crate::routes::all().into_openapi();
     let key = ApiKey::Header(ApiKeyValue::with_description("Authorization", "`apikey <key>` or `Bearer <key>`"));
     let mut refusals = BTreeMap::new();
     for (path, item) in &mut openapi.paths.paths {
@@ -173,7 +173,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::rules::RULES;
+    use crate::routes::RULES;
 
     /// People review the description as a diff. Rewritten with UPDATE_GOLDEN=1.
     #[test]

@@ -1,4 +1,4 @@
-//! The handlers, one file per resource: input to command, row and status to answer.
+//! The handlers, one file per resource: input to command, row and status to answer; and in one place what there is to call, and who may.
 
 #![allow(unused_qualifications, reason = "utoipa's macro writes them")]
 
@@ -27,12 +27,138 @@ pub(crate) mod webhooks;
 use crate::audit_trail::record_reveal;
 use crate::auth::Caller;
 use crate::context::App;
+use crate::openapi::Description;
 use crate::problem::Problem;
+use crate::rules::{ADMIN, Access, OPERATE, READ};
 use axum::Json;
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use weir_model::Role;
+
+/// Who may call what. What is not in here can't be called.
+pub(crate) const RULES: &[(Method, &str, Access)] = &[
+    (Method::GET, "/healthz", Access::Open),
+    (Method::GET, "/readyz", Access::Open),
+    (Method::GET, "/metrics", Access::Metrics),
+    (Method::GET, "/api/v1/openapi.json", Access::Open),
+    (Method::POST, "/api/v1/session", Access::Open),
+    (Method::GET, "/api/v1/session", READ),
+    (Method::PATCH, "/api/v1/session", READ),
+    (Method::DELETE, "/api/v1/session", READ),
+    (Method::GET, "/api/v1/users", ADMIN),
+    (Method::POST, "/api/v1/users", ADMIN),
+    (Method::GET, "/api/v1/users/{id}", ADMIN),
+    (Method::PATCH, "/api/v1/users/{id}", ADMIN),
+    (Method::DELETE, "/api/v1/users/{id}", ADMIN),
+    (Method::GET, "/api/v1/audit", ADMIN),
+    (Method::GET, "/api/v1/webhooks", ADMIN),
+    (Method::POST, "/api/v1/webhooks", ADMIN),
+    (Method::DELETE, "/api/v1/webhooks/{id}", ADMIN),
+    (Method::GET, "/api/v1/system", READ),
+    (Method::POST, "/api/v1/system/prove", ADMIN),
+    (Method::GET, "/api/v1/platforms", READ),
+    (Method::GET, "/api/v1/events", READ),
+    (Method::GET, "/api/v1/events/stream", READ),
+    (Method::GET, "/api/v1/live", READ),
+    (Method::GET, "/api/v1/streams", READ),
+    (Method::POST, "/api/v1/streams", OPERATE),
+    (Method::GET, "/api/v1/streams/{id}", READ),
+    (Method::PATCH, "/api/v1/streams/{id}", OPERATE),
+    (Method::DELETE, "/api/v1/streams/{id}", OPERATE),
+    (Method::POST, "/api/v1/streams/{id}/start", OPERATE),
+    (Method::POST, "/api/v1/streams/{id}/stop", OPERATE),
+    (Method::POST, "/api/v1/streams/{id}/rotate-key", OPERATE),
+    (Method::GET, "/api/v1/streams/{id}/stats", READ),
+    (Method::GET, "/api/v1/streams/{id}/thumbnail.jpg", READ),
+    (Method::GET, "/api/v1/streams/{id}/preview-pass", READ),
+    (Method::GET, "/api/v1/streams/{id}/logo", READ),
+    (Method::PUT, "/api/v1/streams/{id}/logo", OPERATE),
+    (Method::DELETE, "/api/v1/streams/{id}/logo", OPERATE),
+    (Method::GET, "/api/v1/streams/{id}/recordings", READ),
+    (Method::GET, "/api/v1/recordings", READ),
+    (Method::GET, "/api/v1/recordings/{id}", READ),
+    (Method::DELETE, "/api/v1/recordings/{id}", OPERATE),
+    (Method::GET, "/api/v1/recordings/{id}/file", READ),
+    (Method::POST, "/api/v1/streams/{id}/tokens", OPERATE),
+    (Method::POST, "/api/v1/streams/{id}/tokens/revoke", OPERATE),
+    (Method::GET, "/api/v1/destinations", READ),
+    (Method::POST, "/api/v1/destinations", ADMIN),
+    (Method::GET, "/api/v1/destinations/{id}", READ),
+    (Method::PATCH, "/api/v1/destinations/{id}", ADMIN),
+    (Method::DELETE, "/api/v1/destinations/{id}", ADMIN),
+    (Method::GET, "/api/v1/ladders", READ),
+    (Method::POST, "/api/v1/ladders", ADMIN),
+    (Method::GET, "/api/v1/ladders/{id}", READ),
+    (Method::PATCH, "/api/v1/ladders/{id}", ADMIN),
+    (Method::DELETE, "/api/v1/ladders/{id}", ADMIN),
+    (Method::GET, "/api/v1/restreams", READ),
+    (Method::POST, "/api/v1/restreams", OPERATE),
+    (Method::POST, "/api/v1/restreams/check", OPERATE),
+    (Method::GET, "/api/v1/restreams/{id}", READ),
+    (Method::PATCH, "/api/v1/restreams/{id}", OPERATE),
+    (Method::DELETE, "/api/v1/restreams/{id}", OPERATE),
+    (Method::GET, "/api/v1/restreams/{id}/stats", READ),
+    (Method::POST, "/api/v1/restreams/{id}/start", OPERATE),
+    (Method::POST, "/api/v1/restreams/{id}/stop", OPERATE),
+    (Method::POST, "/api/v1/restreams/{id}/retry", OPERATE),
+    (Method::GET, "/api/v1/apikeys", ADMIN),
+    (Method::POST, "/api/v1/apikeys", ADMIN),
+    (Method::PATCH, "/api/v1/apikeys/{id}", ADMIN),
+    (Method::DELETE, "/api/v1/apikeys/{id}", ADMIN),
+];
+
+/// What there is to call.
+pub(crate) fn all() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+        .routes(routes!(system::openapi))
+        .routes(routes!(system::system))
+        .routes(routes!(system::prove))
+        .routes(routes!(session::log_in, session::read, session::change, session::log_out))
+        .routes(routes!(users::list, users::create))
+        .routes(routes!(users::read, users::change, users::remove))
+        .routes(routes!(audit::list))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::remove))
+        .routes(routes!(platforms::list))
+        .routes(routes!(events::list))
+        .routes(routes!(events::follow))
+        .routes(routes!(live::follow))
+        .routes(routes!(streams::list, streams::create))
+        .routes(routes!(streams::read, streams::change, streams::remove))
+        .routes(routes!(streams::start))
+        .routes(routes!(streams::stop))
+        .routes(routes!(streams::rotate_key))
+        .routes(routes!(stats::of_stream))
+        .routes(routes!(thumbnail::read))
+        .routes(routes!(play_tokens::preview_pass))
+        .routes(routes!(logo::read, logo::put, logo::remove))
+        .routes(routes!(recordings::list))
+        .routes(routes!(recordings::of_stream))
+        .routes(routes!(recordings::read, recordings::remove))
+        .routes(routes!(recordings::file))
+        .routes(routes!(play_tokens::create))
+        .routes(routes!(play_tokens::revoke))
+        .routes(routes!(destinations::list, destinations::create))
+        .routes(routes!(destinations::read, destinations::change, destinations::remove))
+        .routes(routes!(ladders::list, ladders::create))
+        .routes(routes!(ladders::read, ladders::change, ladders::remove))
+        .routes(routes!(restreams::list, restreams::create))
+        .routes(routes!(restream_check::check))
+        .routes(routes!(restreams::read, restreams::change, restreams::remove))
+        .routes(routes!(stats::of_restream))
+        .routes(routes!(restreams::start))
+        .routes(routes!(restreams::stop))
+        .routes(routes!(restreams::retry))
+        .routes(routes!(api_keys::list, api_keys::create))
+        .routes(routes!(api_keys::change, api_keys::remove))
+}
 
 /// One thing, with its version as its ETag.
 fn one(status: StatusCode, version: i64, dto: impl Serialize) -> Response {
@@ -54,4 +180,26 @@ fn made(path: &str, id: i64, dto: impl Serialize) -> Response {
 async fn reveal(app: &App, caller: &Caller, subject: String) -> Result<(), Problem> {
     caller.require(Role::Operator)?;
     Ok(record_reveal(app, caller, subject).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RULES;
+    use crate::openapi::openapi_json;
+    use std::collections::BTreeSet;
+
+    /// A route without a rule could not be called; a rule without a route would be a lie.
+    #[test]
+    fn rules_and_routes_are_the_same() {
+        let described: serde_json::Value = serde_json::from_str(&openapi_json()).unwrap();
+        let mut routes = BTreeSet::new();
+        for (path, methods) in described["paths"].as_object().unwrap() {
+            for method in methods.as_object().unwrap().keys() {
+                routes.insert(format!("{} {path}", method.to_ascii_uppercase()));
+            }
+        }
+        let rules: BTreeSet<String> = RULES.iter().map(|(method, path, _)| format!("{method} {path}")).collect();
+        assert_eq!(routes, rules);
+        assert_eq!(rules.len(), RULES.len(), "a rule is written twice");
+    }
 }

@@ -1,5 +1,6 @@
-//! Who may call what: the one table. What is not in it can't be called.
+//! Who may call what, by the one table of `routes`. What is not in it can't be called.
 
+use crate::routes::RULES;
 use axum::http::Method;
 use weir_control::CommandError;
 use weir_model::{Restream, Role, Secret};
@@ -14,80 +15,9 @@ pub(crate) enum Access {
     Metrics,
 }
 
-const READ: Access = Access::AtLeast(Role::Viewer);
-const OPERATE: Access = Access::AtLeast(Role::Operator);
-const ADMIN: Access = Access::AtLeast(Role::Admin);
-
-pub(crate) const RULES: &[(Method, &str, Access)] = &[
-    (Method::GET, "/healthz", Access::Open),
-    (Method::GET, "/readyz", Access::Open),
-    (Method::GET, "/metrics", Access::Metrics),
-    (Method::GET, "/api/v1/openapi.json", Access::Open),
-    (Method::POST, "/api/v1/session", Access::Open),
-    (Method::GET, "/api/v1/session", READ),
-    (Method::PATCH, "/api/v1/session", READ),
-    (Method::DELETE, "/api/v1/session", READ),
-    (Method::GET, "/api/v1/users", ADMIN),
-    (Method::POST, "/api/v1/users", ADMIN),
-    (Method::GET, "/api/v1/users/{id}", ADMIN),
-    (Method::PATCH, "/api/v1/users/{id}", ADMIN),
-    (Method::DELETE, "/api/v1/users/{id}", ADMIN),
-    (Method::GET, "/api/v1/audit", ADMIN),
-    (Method::GET, "/api/v1/webhooks", ADMIN),
-    (Method::POST, "/api/v1/webhooks", ADMIN),
-    (Method::DELETE, "/api/v1/webhooks/{id}", ADMIN),
-    (Method::GET, "/api/v1/system", READ),
-    (Method::POST, "/api/v1/system/prove", ADMIN),
-    (Method::GET, "/api/v1/platforms", READ),
-    (Method::GET, "/api/v1/events", READ),
-    (Method::GET, "/api/v1/events/stream", READ),
-    (Method::GET, "/api/v1/live", READ),
-    (Method::GET, "/api/v1/streams", READ),
-    (Method::POST, "/api/v1/streams", OPERATE),
-    (Method::GET, "/api/v1/streams/{id}", READ),
-    (Method::PATCH, "/api/v1/streams/{id}", OPERATE),
-    (Method::DELETE, "/api/v1/streams/{id}", OPERATE),
-    (Method::POST, "/api/v1/streams/{id}/start", OPERATE),
-    (Method::POST, "/api/v1/streams/{id}/stop", OPERATE),
-    (Method::POST, "/api/v1/streams/{id}/rotate-key", OPERATE),
-    (Method::GET, "/api/v1/streams/{id}/stats", READ),
-    (Method::GET, "/api/v1/streams/{id}/thumbnail.jpg", READ),
-    (Method::GET, "/api/v1/streams/{id}/preview-pass", READ),
-    (Method::GET, "/api/v1/streams/{id}/logo", READ),
-    (Method::PUT, "/api/v1/streams/{id}/logo", OPERATE),
-    (Method::DELETE, "/api/v1/streams/{id}/logo", OPERATE),
-    (Method::GET, "/api/v1/streams/{id}/recordings", READ),
-    (Method::GET, "/api/v1/recordings", READ),
-    (Method::GET, "/api/v1/recordings/{id}", READ),
-    (Method::DELETE, "/api/v1/recordings/{id}", OPERATE),
-    (Method::GET, "/api/v1/recordings/{id}/file", READ),
-    (Method::POST, "/api/v1/streams/{id}/tokens", OPERATE),
-    (Method::POST, "/api/v1/streams/{id}/tokens/revoke", OPERATE),
-    (Method::GET, "/api/v1/destinations", READ),
-    (Method::POST, "/api/v1/destinations", ADMIN),
-    (Method::GET, "/api/v1/destinations/{id}", READ),
-    (Method::PATCH, "/api/v1/destinations/{id}", ADMIN),
-    (Method::DELETE, "/api/v1/destinations/{id}", ADMIN),
-    (Method::GET, "/api/v1/ladders", READ),
-    (Method::POST, "/api/v1/ladders", ADMIN),
-    (Method::GET, "/api/v1/ladders/{id}", READ),
-    (Method::PATCH, "/api/v1/ladders/{id}", ADMIN),
-    (Method::DELETE, "/api/v1/ladders/{id}", ADMIN),
-    (Method::GET, "/api/v1/restreams", READ),
-    (Method::POST, "/api/v1/restreams", OPERATE),
-    (Method::POST, "/api/v1/restreams/check", OPERATE),
-    (Method::GET, "/api/v1/restreams/{id}", READ),
-    (Method::PATCH, "/api/v1/restreams/{id}", OPERATE),
-    (Method::DELETE, "/api/v1/restreams/{id}", OPERATE),
-    (Method::GET, "/api/v1/restreams/{id}/stats", READ),
-    (Method::POST, "/api/v1/restreams/{id}/start", OPERATE),
-    (Method::POST, "/api/v1/restreams/{id}/stop", OPERATE),
-    (Method::POST, "/api/v1/restreams/{id}/retry", OPERATE),
-    (Method::GET, "/api/v1/apikeys", ADMIN),
-    (Method::POST, "/api/v1/apikeys", ADMIN),
-    (Method::PATCH, "/api/v1/apikeys/{id}", ADMIN),
-    (Method::DELETE, "/api/v1/apikeys/{id}", ADMIN),
-];
+pub(crate) const READ: Access = Access::AtLeast(Role::Viewer);
+pub(crate) const OPERATE: Access = Access::AtLeast(Role::Operator);
+pub(crate) const ADMIN: Access = Access::AtLeast(Role::Admin);
 
 /// Who may name the address of a push in a restream itself, where only admins make destinations: `restreams.raw_uri`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use weir_model::{
     ConfigFault, Destination, DestinationId, Ladder, LadderId, Platforms, Rendition, Restream, RestreamId,
     RestreamSpec, SavedLadder, Stream, StreamId, Target, resolve,
 };
-use weir_store::{Change, Noun, Store, StoreError};
+use weir_store::{Change, Kept as _, Store, StoreError};
 
 use crate::admission::AdmissionRefusal;
 use directory::Directory;
@@ -56,9 +56,9 @@ impl Catalogue {
         for stream in store.all_streams().await? {
             read.put_stream(store, stream).await?;
         }
-        read.restreams = keyed(store.all_restreams().await?, |restream| restream.id);
-        read.destinations = keyed(store.all_destinations().await?, |destination| destination.id);
-        read.ladders = keyed(store.all_ladders().await?, |ladder| ladder.id);
+        read.restreams = keyed(store.all::<Restream>().await?, |restream| restream.id);
+        read.destinations = keyed(store.all::<Destination>().await?, |destination| destination.id);
+        read.ladders = keyed(store.all::<SavedLadder>().await?, |ladder| ladder.id);
         Ok(read)
     }
 
@@ -68,16 +68,16 @@ impl Catalogue {
         let Some(last) = changes.last().map(|change| change.seq) else { return Ok(None) };
         let mut next = Self { seq: last, ..self.clone() };
         // Each row is read once, however often it was changed: what is read is its newest state.
-        let rows: BTreeSet<_> = changes.iter().map(|Change { noun, row_id, .. }| (*noun, *row_id)).collect();
-        for (noun, id) in rows {
-            next.renew(store, noun, id).await?;
+        let rows: BTreeSet<_> = changes.iter().map(|Change { table, row_id, .. }| (table.as_str(), *row_id)).collect();
+        for (table, id) in rows {
+            next.renew(store, table, id).await?;
         }
         Ok(Some(next))
     }
 
-    async fn renew(&mut self, store: &Store, noun: Noun, id: i64) -> Result<()> {
-        match noun {
-            Noun::Stream => match found(store.stream(StreamId(id)).await)? {
+    async fn renew(&mut self, store: &Store, table: &str, id: i64) -> Result<()> {
+        match table {
+            Stream::TABLE => match found(store.stream(StreamId(id)).await)? {
                 Some(stream) => self.put_stream(store, stream).await?,
                 None => {
                     if let Some(gone) = self.streams.remove(&StreamId(id)) {
@@ -85,11 +85,13 @@ impl Catalogue {
                     }
                 }
             },
-            Noun::Restream => put(&mut self.restreams, RestreamId(id), found(store.restream(RestreamId(id)).await)?),
-            Noun::Destination => {
-                put(&mut self.destinations, DestinationId(id), found(store.destination(DestinationId(id)).await)?);
+            Restream::TABLE => put(&mut self.restreams, RestreamId(id), found(store.get(RestreamId(id)).await)?),
+            Destination::TABLE => {
+                put(&mut self.destinations, DestinationId(id), found(store.get(DestinationId(id)).await)?);
             }
-            Noun::Ladder => put(&mut self.ladders, LadderId(id), found(store.ladder(LadderId(id)).await)?),
+            SavedLadder::TABLE => put(&mut self.ladders, LadderId(id), found(store.get(LadderId(id)).await)?),
+            // Things of other tables are not held here, because nobody looks them up all the time.
+            _ => {}
         }
         Ok(())
     }

@@ -83,6 +83,16 @@ pub enum LadderFault {
     Rendition(#[from] RenditionFault),
 }
 
+impl LadderFault {
+    /// The field at fault in a ladder that is called `field`, and what is wrong with it.
+    pub fn at(self, field: &str) -> (String, String) {
+        match self {
+            Self::Rendition(fault) => (format!("{field}.{}", fault.field), fault.problem.to_string()),
+            other => (field.to_owned(), other.to_string()),
+        }
+    }
+}
+
 impl Ladder {
     /// The renditions of the ladder. There are none if its name does not exist (any more).
     pub fn renditions(&self) -> Vec<Rendition> {

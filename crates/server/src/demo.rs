@@ -71,7 +71,7 @@ async fn demo_stream(commands: &Commands, store: &Store, name: &str) -> anyhow::
 async fn demo_restream(commands: &Commands, store: &Store, source: &Stream, sink_url: &str) -> anyhow::Result<()> {
     let target = Target::Uri(Secret::new(sink_url));
     let is_ours = |restream: &Restream| restream.stream_id == source.id && restream.name == RESTREAM;
-    match store.all_restreams().await?.into_iter().find(is_ours) {
+    match store.all::<Restream>().await?.into_iter().find(is_ours) {
         None => {
             let restream = Restream { active: true, ..Restream::draft(source.id, RESTREAM, target) };
             commands.create_restream(restream).await?;

@@ -6,10 +6,12 @@ use crate::dialect::{Connection, Row};
 use crate::page::{Page, rows_wanted};
 use crate::password::password_hash;
 use crate::store::{next_id, now, time_of};
+use crate::told::{Deeds, Told, about, deeds};
 use crate::{Result, Store, StoreError};
+use serde_json::{Map, Value};
 use sqlx::Row as _;
 use time::OffsetDateTime;
-use weir_model::{Role, Secret, UserId};
+use weir_model::{Role, Secret, UserId, changed};
 
 const UNIQUE: Unique = &[("account.name", "name")];
 
@@ -35,6 +37,18 @@ pub struct AccountChange {
     pub password: Option<Secret>,
     pub keep: Option<Secret>,
     pub restream_quota: Option<Option<u32>>,
+}
+
+impl Told for Account {
+    const DEEDS: Deeds = deeds!("user");
+
+    fn about(&self) -> Map<String, Value> {
+        about("user_id", self.id, &self.name)
+    }
+
+    fn changed_since(&self, before: &Self) -> Vec<&'static str> {
+        changed!(Account, before, self; name, role, restream_quota | id, version, created_at, updated_at)
+    }
 }
 
 impl Store {

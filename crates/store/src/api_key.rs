@@ -4,13 +4,15 @@ use crate::columns::{Columns, Unique};
 use crate::dialect::{Connection, Row};
 use crate::page::{Page, rows_wanted};
 use crate::store::{next_id, now, time_of};
+use crate::told::{Deeds, Told, about, deeds};
 use crate::{Result, Store, StoreError};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use sqlx::Row as _;
 use time::OffsetDateTime;
-use weir_model::{ApiKeyId, Role, Secret};
+use weir_model::{ApiKeyId, Role, Secret, changed};
 
 /// The least length of a key that a person chose (`WEIR_ADMIN_APIKEY`): 24 hexadecimal digits are 96 bits, which nobody guesses. Our own
 /// keys have 256 bits.
@@ -34,6 +36,18 @@ pub struct ApiKey {
 pub struct ApiKeyChange {
     pub name: Option<String>,
     pub role: Option<Role>,
+}
+
+impl Told for ApiKey {
+    const DEEDS: Deeds = deeds!("apikey");
+
+    fn about(&self) -> Map<String, Value> {
+        about("apikey_id", self.id, &self.name)
+    }
+
+    fn changed_since(&self, before: &Self) -> Vec<&'static str> {
+        changed!(ApiKey, before, self; name, role | id, created_at)
+    }
 }
 
 impl Store {

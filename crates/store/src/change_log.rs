@@ -6,34 +6,13 @@ use crate::store::next_id;
 use crate::{Result, Store};
 use sqlx::Row as _;
 
-/// The kinds of things that the log tells apart: those that the control plane keeps in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Noun {
-    Stream,
-    Destination,
-    Restream,
-    Ladder,
-}
-
-impl Noun {
-    pub const ALL: [Self; 4] = [Self::Stream, Self::Destination, Self::Restream, Self::Ladder];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Stream => "stream",
-            Self::Destination => "destination",
-            Self::Restream => "restream",
-            Self::Ladder => "ladder",
-        }
-    }
-}
-
 /// A row that was made, changed or deleted. Reading the row shows which of these it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// The number rises with every change. Writers wait for one another, so that a change is never seen after a later one.
     pub seq: i64,
-    pub noun: Noun,
+    /// The table of the noun, such as `stream`.
+    pub table: String,
     pub row_id: i64,
 }
 
@@ -45,9 +24,9 @@ const KEPT: i64 = 10_000;
 const PRUNE_EVERY: i64 = 256;
 
 /// Notes a change, as a part of its own transaction: without the note the change did not happen.
-pub(crate) async fn note(tx: &mut Connection, noun: Noun, row_id: i64) -> Result<()> {
+pub(crate) async fn note(tx: &mut Connection, table: &'static str, row_id: i64) -> Result<()> {
     let seq = next_id(tx, "change").await?;
-    let columns = Columns::new().put("seq", seq).put("noun", noun.as_str()).put("row_id", row_id);
+    let columns = Columns::new().put("seq", seq).put("noun", table).put("row_id", row_id);
     columns.insert(tx, "change", &[]).await?;
     if seq % PRUNE_EVERY == 0 {
         sqlx::query("delete from change where seq <= $1").bind(seq - KEPT).execute(tx).await?;
@@ -69,10 +48,11 @@ impl Store {
             .await?;
         let mut changes = Vec::with_capacity(rows.len());
         for row in &rows {
-            let (noun, at): (String, i64) = (row.try_get("noun")?, row.try_get("seq")?);
-            // A word of a newer version can't be here, because its schema would have been refused.
-            let Some(noun) = Noun::ALL.into_iter().find(|known| known.as_str() == noun) else { continue };
-            changes.push(Change { seq: at, noun, row_id: row.try_get("row_id")? });
+            changes.push(Change {
+                seq: row.try_get("seq")?,
+                table: row.try_get("noun")?,
+                row_id: row.try_get("row_id")?,
+            });
         }
         // The numbers have no holes, so the first one tells whether any are missing.
         let is_whole = match changes.first() {
@@ -95,7 +75,7 @@ mod tests {
         let store = Store::open(&dir.path().join("weir.db"), &key).await.unwrap();
         let mut tx = store.begin().await.unwrap();
         for id in 0..KEPT + 2 * PRUNE_EVERY {
-            note(&mut tx, Noun::Stream, id).await.unwrap();
+            note(&mut tx, "stream", id).await.unwrap();
         }
         tx.commit().await.unwrap();
         let last = store.last_change().await.unwrap();

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use time::OffsetDateTime;
 
 /// The columns that a violated constraint names, each with the field's name in the API.
-pub(crate) type Unique = &'static [(&'static str, &'static str)];
+pub type Unique = &'static [(&'static str, &'static str)];
 
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
@@ -21,7 +21,7 @@ pub(crate) enum Value {
 
 /// The columns in the order in which they were put.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Columns(Vec<(&'static str, Value)>);
+pub struct Columns(Vec<(&'static str, Value)>);
 
 impl Columns {
     pub(crate) fn new() -> Self {

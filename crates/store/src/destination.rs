@@ -1,12 +1,12 @@
 //! The rows of destinations.
 
-use crate::change_log::Noun;
 use crate::columns::{Columns, Unique};
-use crate::dialect::Row;
-use crate::kept::{Kept, Stamp};
-use crate::page::Page;
+use crate::dialect::{Connection, Row};
+use crate::kept::{Kept, Plain, Stamp, counted};
 use crate::store::time_of;
-use crate::{Result, Store, StoreError};
+use crate::told::{Deeds, Told, about, deeds};
+use crate::{Result, Store};
+use serde_json::{Map, Value};
 use sqlx::Row as _;
 use weir_model::{Destination, DestinationId};
 
@@ -14,10 +14,23 @@ fn place(column: &str, id: DestinationId) -> String {
     format!("destination/{column}/{id}")
 }
 
+impl Told for Destination {
+    const DEEDS: Deeds = deeds!("destination");
+
+    fn about(&self) -> Map<String, Value> {
+        about("destination_id", self.id, &self.name)
+    }
+
+    fn changed_since(&self, before: &Self) -> Vec<&'static str> {
+        self.changed_fields(before)
+    }
+}
+
 impl Kept for Destination {
     const TABLE: &'static str = "destination";
-    const NOUN: Noun = Noun::Destination;
     const UNIQUE: Unique = &[("destination.name", "name")];
+
+    type Id = DestinationId;
 
     fn stamp(&mut self) -> Stamp<'_> {
         let Self { id, version, created_at, updated_at, .. } = self;
@@ -48,51 +61,9 @@ impl Kept for Destination {
     }
 }
 
-impl Store {
-    /// Gives the destination its id, version and times.
-    pub async fn create_destination(&self, mut destination: Destination) -> Result<Destination> {
-        let mut tx = self.begin().await?;
-        self.insert(&mut tx, &mut destination, Columns::new()).await?;
-        tx.commit().await?;
-        Ok(destination)
-    }
-
-    /// Writes everything but id and creation time, if the row still has the version that it was read with.
-    pub async fn update_destination(&self, mut destination: Destination) -> Result<Destination> {
-        let mut tx = self.begin().await?;
-        self.rewrite(&mut tx, &mut destination).await?;
-        tx.commit().await?;
-        Ok(destination)
-    }
-
-    /// Deletes a destination, and returns it as it was. It is refused while a restream uses the destination. With `version`, it is done
-    /// only if the destination still has that one.
-    pub async fn delete_destination(&self, id: DestinationId, version: Option<i64>) -> Result<Destination> {
-        let mut tx = self.begin().await?;
-        self.locked::<Destination>(&mut tx, id.0, version).await?;
-        let users: i64 = sqlx::query_scalar("select count(*) from restream where destination_id = $1")
-            .bind(id.0)
-            .fetch_one(&mut *tx)
-            .await?;
-        if users > 0 {
-            let used_by = if users == 1 { "1 restream".to_owned() } else { format!("{users} restreams") };
-            return Err(StoreError::InUse { used_by });
-        }
-        let gone = self.remove(&mut tx, id.0, version).await?;
-        tx.commit().await?;
-        Ok(gone)
-    }
-
-    pub async fn destination(&self, id: DestinationId) -> Result<Destination> {
-        self.one(&mut *self.readers.acquire().await?, id.0).await
-    }
-
-    pub async fn destinations(&self, after: i64, limit: u32) -> Result<Page<Destination>> {
-        self.some(&mut *self.readers.acquire().await?, (after, limit), None).await
-    }
-
-    /// Every destination there is, for the control plane.
-    pub async fn all_destinations(&self) -> Result<Vec<Destination>> {
-        self.every().await
+impl Plain for Destination {
+    async fn used_by(&self, tx: &mut Connection) -> Result<Option<String>> {
+        let users = sqlx::query_scalar("select count(*) from restream where destination_id = $1").bind(self.id.0);
+        Ok(counted(users.fetch_one(tx).await?, "restream"))
     }
 }

@@ -1,20 +1,34 @@
 //! The rows of ladders.
 
-use crate::change_log::{Noun, note};
+use crate::change_log::note;
 use crate::columns::{Columns, Unique};
-use crate::dialect::Row;
-use crate::kept::{Kept, Stamp};
-use crate::page::Page;
+use crate::dialect::{Connection, Row};
+use crate::kept::{Kept, Plain, Refused, SelfJudged, Stamp, counted};
 use crate::store::{time_of, to_ms};
 use crate::stream::{from_json, json};
+use crate::told::{Deeds, Told, about, deeds};
 use crate::{Result, Store, StoreError};
+use serde_json::{Map, Value};
 use sqlx::Row as _;
-use weir_model::{Ladder, LadderId, SavedLadder};
+use weir_model::{Ladder, LadderId, SavedLadder, SavedLadderFault, Stream};
+
+impl Told for SavedLadder {
+    const DEEDS: Deeds = deeds!("ladder");
+
+    fn about(&self) -> Map<String, Value> {
+        about("ladder_id", self.id, &self.name)
+    }
+
+    fn changed_since(&self, before: &Self) -> Vec<&'static str> {
+        self.changed_fields(before)
+    }
+}
 
 impl Kept for SavedLadder {
     const TABLE: &'static str = "ladder";
-    const NOUN: Noun = Noun::Ladder;
     const UNIQUE: Unique = &[("ladder.name", "name")];
+
+    type Id = LadderId;
 
     fn stamp(&mut self) -> Stamp<'_> {
         let Self { id, version, created_at, updated_at, .. } = self;
@@ -42,73 +56,50 @@ impl Kept for SavedLadder {
     }
 }
 
-impl Store {
-    /// Gives the ladder its id, version and times.
-    pub async fn create_ladder(&self, mut ladder: SavedLadder) -> Result<SavedLadder> {
-        let mut tx = self.begin().await?;
-        self.insert(&mut tx, &mut ladder, Columns::new()).await?;
-        tx.commit().await?;
-        Ok(ladder)
+impl SelfJudged for SavedLadder {
+    fn check(&mut self) -> std::result::Result<(), Refused> {
+        Self::check(self).map_err(|fault| {
+            let (field, message) = match fault {
+                SavedLadderFault::Renditions(fault) => fault.at("renditions"),
+                SavedLadderFault::Title => ("title".to_owned(), fault.to_string()),
+                SavedLadderFault::Name | SavedLadderFault::Builtin => ("name".to_owned(), fault.to_string()),
+            };
+            Refused { field, message }
+        })
+    }
+}
+
+impl Plain for SavedLadder {
+    async fn used_by(&self, tx: &mut Connection) -> Result<Option<String>> {
+        let users = sqlx::query_scalar("select count(*) from stream where ladder = $1").bind(as_named(&self.name)?);
+        Ok(counted(users.fetch_one(tx).await?, "stream"))
     }
 
-    /// Writes everything but id and creation time, if the row still has the version that it was read with. Streams that name the ladder
-    /// follow a new name.
-    pub async fn update_ladder(&self, mut ladder: SavedLadder) -> Result<SavedLadder> {
-        let mut tx = self.begin().await?;
-        let old = self.locked::<SavedLadder>(&mut tx, ladder.id.0, Some(ladder.version)).await?;
-        self.rewrite(&mut tx, &mut ladder).await?;
-        if old.name != ladder.name {
-            let rename =
-                "update stream set version = version + 1, ladder = $1, updated_at = $2 where ladder = $3 returning id";
-            let renamed: Vec<i64> = sqlx::query_scalar(rename)
-                .bind(as_named(&ladder.name)?)
-                .bind(to_ms(ladder.updated_at))
-                .bind(as_named(&old.name)?)
-                .fetch_all(&mut *tx)
-                .await?;
-            for stream in renamed {
-                note(&mut tx, Noun::Stream, stream).await?;
-            }
+    /// Streams that name it follow a new name.
+    async fn followed(&self, tx: &mut Connection, old: &Self) -> Result<()> {
+        if old.name == self.name {
+            return Ok(());
         }
-        tx.commit().await?;
-        Ok(ladder)
-    }
-
-    /// Deletes a ladder, and returns it as it was. It is refused while a stream names the ladder. With `version`, it is done only if the
-    /// ladder still has that one.
-    pub async fn delete_ladder(&self, id: LadderId, version: Option<i64>) -> Result<SavedLadder> {
-        let mut tx = self.begin().await?;
-        let ladder = self.locked::<SavedLadder>(&mut tx, id.0, version).await?;
-        let users: i64 = sqlx::query_scalar("select count(*) from stream where ladder = $1")
-            .bind(as_named(&ladder.name)?)
-            .fetch_one(&mut *tx)
+        let rename =
+            "update stream set version = version + 1, ladder = $1, updated_at = $2 where ladder = $3 returning id";
+        let renamed: Vec<i64> = sqlx::query_scalar(rename)
+            .bind(as_named(&self.name)?)
+            .bind(to_ms(self.updated_at))
+            .bind(as_named(&old.name)?)
+            .fetch_all(&mut *tx)
             .await?;
-        if users > 0 {
-            let used_by = if users == 1 { "1 stream".to_owned() } else { format!("{users} streams") };
-            return Err(StoreError::InUse { used_by });
+        for stream in renamed {
+            note(tx, Stream::TABLE, stream).await?;
         }
-        let gone = self.remove(&mut tx, id.0, version).await?;
-        tx.commit().await?;
-        Ok(gone)
+        Ok(())
     }
+}
 
-    pub async fn ladder(&self, id: LadderId) -> Result<SavedLadder> {
-        self.one(&mut *self.readers.acquire().await?, id.0).await
-    }
-
+impl Store {
     pub async fn ladder_named(&self, name: &str) -> Result<Option<SavedLadder>> {
         let query = sqlx::query("select * from ladder where name = $1").bind(name.to_owned());
         let row = query.fetch_optional(&self.readers).await?;
         row.as_ref().map(|row| SavedLadder::read(self, row)).transpose()
-    }
-
-    pub async fn ladders(&self, after: i64, limit: u32) -> Result<Page<SavedLadder>> {
-        self.some(&mut *self.readers.acquire().await?, (after, limit), None).await
-    }
-
-    /// Every ladder that a user made, for the control plane.
-    pub async fn all_ladders(&self) -> Result<Vec<SavedLadder>> {
-        self.every().await
     }
 }
 

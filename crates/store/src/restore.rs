@@ -1,6 +1,6 @@
 //! What only an export reads and only an import writes: ids, times and hashes as they were.
 
-use crate::change_log::{Noun, note};
+use crate::change_log::note;
 use crate::columns::Columns;
 use crate::dialect::{Connection, Database};
 use crate::{Account, ApiKey, MAX_PAGE_ROWS, Result, Store};
@@ -90,9 +90,7 @@ impl Store {
             let columns = Columns::new().put("created_at", times.created_at);
             let columns = if kind.has_updated_at() { columns.put("updated_at", times.updated_at) } else { columns };
             columns.update(&mut tx, table, &[], Columns::new().put("id", *id)).await?;
-            if let Some(noun) = Noun::ALL.into_iter().find(|noun| noun.as_str() == table) {
-                note(&mut tx, noun, *id).await?;
-            }
+            note(&mut tx, table, *id).await?;
         }
         Ok(tx.commit().await?)
     }

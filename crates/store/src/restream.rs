@@ -1,18 +1,19 @@
 //! The rows of restreams.
 
-use crate::change_log::Noun;
 use crate::columns::{Columns, Unique};
 use crate::dialect::{Connection, Row};
-use crate::kept::{Kept, Stamp, exists};
+use crate::kept::{Kept, Plain, Stamp, exists};
 use crate::page::Page;
 use crate::store::{from_ms, time_of};
 use crate::stream::{from_json, json};
+use crate::told::{Deeds, Told, about, deeds};
 use crate::{Result, Store, StoreError};
+use serde_json::{Map, Value};
 use sqlx::Row as _;
 use std::time::Duration;
 use weir_model::{
-    DestinationId, ReasonCode, RenditionDraft, Restream, RestreamId, RestreamRendition, RetryRules, Schedule, Secret,
-    StreamId, Target, UserId,
+    Destination, DestinationId, ReasonCode, RenditionDraft, Restream, RestreamId, RestreamRendition, RetryRules,
+    Schedule, Secret, Stream, StreamId, Target, UserId,
 };
 
 fn place(column: &str, id: RestreamId) -> String {
@@ -27,10 +28,25 @@ enum RenditionColumn {
     Inline(RenditionDraft),
 }
 
+impl Told for Restream {
+    const DEEDS: Deeds = deeds!("restream");
+
+    fn about(&self) -> Map<String, Value> {
+        let mut about = about("restream_id", self.id, &self.name);
+        about.insert("stream_id".to_owned(), self.stream_id.0.into());
+        about
+    }
+
+    fn changed_since(&self, before: &Self) -> Vec<&'static str> {
+        self.changed_fields(before)
+    }
+}
+
 impl Kept for Restream {
     const TABLE: &'static str = "restream";
-    const NOUN: Noun = Noun::Restream;
     const UNIQUE: Unique = &[("restream.stream_id, restream.name", "name")];
+
+    type Id = RestreamId;
 
     fn stamp(&mut self) -> Stamp<'_> {
         let Self { id, version, created_at, updated_at, .. } = self;
@@ -123,6 +139,21 @@ impl Kept for Restream {
     }
 }
 
+impl Plain for Restream {
+    /// Says which reference leads nowhere; the foreign keys alone would not say.
+    async fn refers(&self, tx: &mut Connection) -> Result<()> {
+        if !exists(tx, Stream::TABLE, self.stream_id.0).await? {
+            return Err(StoreError::Dangling { field: "stream_id" });
+        }
+        if let Target::Destination { destination_id, .. } = &self.target
+            && !exists(tx, Destination::TABLE, destination_id.0).await?
+        {
+            return Err(StoreError::Dangling { field: "destination_id" });
+        }
+        Ok(())
+    }
+}
+
 impl Store {
     /// Gives the restream its id, version and times.
     pub async fn create_restream(&self, restream: Restream) -> Result<Restream> {
@@ -144,43 +175,17 @@ impl Store {
         if let Some(owner) = owner.filter(|_| within_quota) {
             check_quota(&mut tx, owner).await?;
         }
-        check_references(&mut tx, &restream).await?;
+        restream.refers(&mut tx).await?;
         let owner = Columns::new().put("owner_id", owner.map(|owner| owner.0));
         self.insert(&mut tx, &mut restream, owner).await?;
         tx.commit().await?;
         Ok(restream)
     }
 
-    /// Writes everything but id and creation time, if the row still has the version that it was read with.
-    pub async fn update_restream(&self, mut restream: Restream) -> Result<Restream> {
-        let mut tx = self.begin().await?;
-        check_references(&mut tx, &restream).await?;
-        self.rewrite(&mut tx, &mut restream).await?;
-        tx.commit().await?;
-        Ok(restream)
-    }
-
-    /// Deletes a restream, and returns it as it was. With `version`, only if it still has that one.
-    pub async fn delete_restream(&self, id: RestreamId, version: Option<i64>) -> Result<Restream> {
-        let mut tx = self.begin().await?;
-        let gone = self.remove(&mut tx, id.0, version).await?;
-        tx.commit().await?;
-        Ok(gone)
-    }
-
-    pub async fn restream(&self, id: RestreamId) -> Result<Restream> {
-        self.one(&mut *self.readers.acquire().await?, id.0).await
-    }
-
-    /// A page of the restreams of one stream, or of all streams.
+    /// Of one stream, or of all.
     pub async fn restreams(&self, stream_id: Option<StreamId>, after: i64, limit: u32) -> Result<Page<Restream>> {
         let filter = stream_id.map(|id| ("stream_id", id.0));
         self.some(&mut *self.readers.acquire().await?, (after, limit), filter).await
-    }
-
-    /// Every restream there is, for the control plane.
-    pub async fn all_restreams(&self) -> Result<Vec<Restream>> {
-        self.every().await
     }
 }
 
@@ -195,19 +200,6 @@ async fn check_quota(tx: &mut Connection, owner: UserId) -> Result<()> {
     let made: i64 =
         sqlx::query_scalar("select count(*) from restream where owner_id = $1").bind(owner.0).fetch_one(tx).await?;
     if made >= i64::from(quota) { Err(StoreError::Quota { made, quota }) } else { Ok(()) }
-}
-
-/// Checks the references and tells which one leads nowhere. The foreign keys alone would not tell.
-async fn check_references(tx: &mut Connection, restream: &Restream) -> Result<()> {
-    if !exists(tx, "stream", restream.stream_id.0).await? {
-        return Err(StoreError::Dangling { field: "stream_id" });
-    }
-    if let Target::Destination { destination_id, .. } = &restream.target
-        && !exists(tx, "destination", destination_id.0).await?
-    {
-        return Err(StoreError::Dangling { field: "destination_id" });
-    }
-    Ok(())
 }
 
 fn rendition_text(asked: &RestreamRendition) -> Result<Option<String>> {

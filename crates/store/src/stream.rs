@@ -1,14 +1,16 @@
 //! The rows of streams and of their sources.
 
-use crate::change_log::{Noun, note};
+use crate::change_log::note;
 use crate::columns::{Columns, Unique};
 use crate::dialect::{Connection, Row};
 use crate::kept::{Kept, Stamp};
 use crate::page::Page;
 use crate::store::time_of;
+use crate::told::{Deeds, Told, about, deeds};
 use crate::{Result, Store, StoreError};
+use serde_json::{Map, Value};
 use sqlx::Row as _;
-use weir_model::{EncoderPolicy, LogoImage, Slate, Slot, Source, SourceKind, Stream, StreamId, StreamName};
+use weir_model::{EncoderPolicy, LogoImage, Restream, Slate, Slot, Source, SourceKind, Stream, StreamId, StreamName};
 
 fn place(column: &str, id: StreamId) -> String {
     format!("stream/{column}/{id}")
@@ -18,10 +20,23 @@ fn source_place(column: &str, id: StreamId, slot: Slot) -> String {
     format!("source/{column}/{id}/{}", slot.as_str())
 }
 
+impl Told for Stream {
+    const DEEDS: Deeds = deeds!("stream");
+
+    fn about(&self) -> Map<String, Value> {
+        about("stream_id", self.id, self.name.as_str())
+    }
+
+    fn changed_since(&self, before: &Self) -> Vec<&'static str> {
+        self.changed_fields(before)
+    }
+}
+
 impl Kept for Stream {
     const TABLE: &'static str = "stream";
-    const NOUN: Noun = Noun::Stream;
     const UNIQUE: Unique = &[("stream.name", "name"), ("source.stream_key_lookup", "stream_key")];
+
+    type Id = StreamId;
 
     fn stamp(&mut self) -> Stamp<'_> {
         let Self { id, version, created_at, updated_at, .. } = self;
@@ -134,7 +149,7 @@ impl Store {
             .fetch_all(&mut *tx)
             .await?;
         for restream in restreams {
-            note(&mut tx, Noun::Restream, restream).await?;
+            note(&mut tx, Restream::TABLE, restream).await?;
         }
         self.remove::<Stream>(&mut tx, id.0, version).await?;
         tx.commit().await?;

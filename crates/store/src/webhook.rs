@@ -5,12 +5,27 @@ use crate::dialect::Row;
 use crate::page::{Page, rows_wanted};
 use crate::store::{next_id, now, time_of};
 use crate::stream::{from_json, json};
+use crate::told::{Deeds, Told, about, deeds, event_kind};
 use crate::{Result, Store, StoreError};
+use serde_json::{Map, Value};
 use sqlx::Row as _;
 use weir_model::{EventKind, MAX_WEBHOOKS, Webhook, WebhookId};
 
 fn place(column: &str, id: WebhookId) -> String {
     format!("webhook/{column}/{id}")
+}
+
+impl Told for Webhook {
+    const DEEDS: Deeds = deeds!("webhook", never changed);
+
+    /// It has no name but its address, of which the end is a secret as often as not.
+    fn about(&self) -> Map<String, Value> {
+        about("webhook_id", self.id, &self.masked_url())
+    }
+
+    fn changed_since(&self, _before: &Self) -> Vec<&'static str> {
+        Vec::new()
+    }
 }
 
 impl Store {
@@ -74,5 +89,5 @@ fn names_of(kinds: &[EventKind]) -> Vec<&'static str> {
 
 /// The types of events by their names. Earlier versions stored any word; a word that no event has is left out.
 fn kinds_of(names: &[String]) -> Vec<EventKind> {
-    names.iter().filter_map(|name| EventKind::from_name(name)).collect()
+    names.iter().filter_map(|name| event_kind(name)).collect()
 }

@@ -9,6 +9,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use weir_model::EventKind;
 use weir_observe::Event;
+use weir_store::{event_kind, event_kinds};
 
 /// The type of an event by its outside name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,13 +25,13 @@ impl<'de> Deserialize<'de> for EventTypeDto {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = Cow::<str>::deserialize(deserializer)?;
         let unknown = || serde::de::Error::custom("unknown type, expected a type of events");
-        EventKind::from_name(&name).map(Self).ok_or_else(unknown)
+        event_kind(&name).map(Self).ok_or_else(unknown)
     }
 }
 
 impl utoipa::PartialSchema for EventTypeDto {
     fn schema() -> RefOr<Schema> {
-        let names = EventKind::ALL.iter().map(|kind| kind.as_str());
+        let names = event_kinds().map(EventKind::as_str);
         let builder = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names));
         Schema::Object(builder.description(Some("What happened, in one word.")).build()).into()
     }

@@ -5,7 +5,7 @@ use super::{PortableError, secrets};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::collections::BTreeMap;
-use weir_model::{SourceKind, Stream};
+use weir_model::{Destination, Restream, SavedLadder, SourceKind, Stream};
 use weir_store::{Store, StoreError};
 
 /// A server beside us writes every few seconds, and reading takes milliseconds.
@@ -52,7 +52,7 @@ async fn read(store: &Store) -> Result<Document, StoreError> {
         role: key.role.into(),
         key_hash: STANDARD.encode(hash),
     });
-    let restreams = store.all_restreams().await?.into_iter().map(|restream| RestreamEntry {
+    let restreams = store.all::<Restream>().await?.into_iter().map(|restream| RestreamEntry {
         id: restream.id.0,
         created_at: restream.created_at.into(),
         updated_at: restream.updated_at.into(),
@@ -66,13 +66,13 @@ async fn read(store: &Store) -> Result<Document, StoreError> {
         users: users.collect(),
         api_keys: api_keys.collect(),
         ladders: store
-            .all_ladders()
+            .all::<SavedLadder>()
             .await?
             .iter()
             .map(|ladder| entry(ladder.id.0, ladder.created_at, ladder.updated_at, ladder.into()))
             .collect(),
         destinations: store
-            .all_destinations()
+            .all::<Destination>()
             .await?
             .iter()
             .map(|destination| {

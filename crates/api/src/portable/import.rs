@@ -12,14 +12,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::collections::{BTreeMap, BTreeSet};
 use weir_control::commands::{
-    CommandError, check_available, check_destination, check_ladder, check_restream, check_stream, new_stream_key,
-    read_logo,
+    CommandError, check_available, check_destination, check_restream, check_stream, new_stream_key, read_logo,
 };
 use weir_model::{
     ApiKeyId, Destination, Ladder, LadderFault, Platforms, ReasonCode, Role, SourceKind, Stream, Target, UserId,
     Webhook, checked_label, is_builtin_ladder,
 };
-use weir_store::{Account, ApiKey, Kind, Store, StoreError, Times, checked_password_hash};
+use weir_store::{Account, ApiKey, Kind, SelfJudged, Store, StoreError, Times, checked_password_hash};
 
 type Result<T> = std::result::Result<T, PortableError>;
 
@@ -182,9 +181,9 @@ impl Import<'_> {
         for (number, entry) in entries.into_iter().enumerate() {
             let path = format!("ladders[{number}].body");
             self.expect_id(Kind::Ladder, &format!("ladders[{number}]"), number, entry.id).await?;
-            let ladder = entry.body.into_model().map_err(|problem| PortableError::refused(&path, problem))?;
-            check_ladder(&ladder).map_err(|error| command_at(&path, error))?;
-            self.store.create_ladder(ladder).await.map_err(|error| store_at(&path, error))?;
+            let mut ladder = entry.body.into_model().map_err(|problem| PortableError::refused(&path, problem))?;
+            SelfJudged::check(&mut ladder).map_err(|refused| command_at(&path, refused.into()))?;
+            self.store.create(ladder).await.map_err(|error| store_at(&path, error))?;
             self.keep_times(Kind::Ladder, entry.id, entry.created_at, entry.updated_at);
         }
         Ok(())
@@ -197,8 +196,7 @@ impl Import<'_> {
             self.expect_id(Kind::Destination, &format!("destinations[{number}]"), number, entry.id).await?;
             let mut destination = entry.body.into_model(self.platforms);
             check_destination(&mut destination, self.platforms).map_err(|error| command_at(&path, error))?;
-            let destination =
-                self.store.create_destination(destination).await.map_err(|error| store_at(&path, error))?;
+            let destination = self.store.create(destination).await.map_err(|error| store_at(&path, error))?;
             made.insert(entry.id, destination);
             self.keep_times(Kind::Destination, entry.id, entry.created_at, entry.updated_at);
         }

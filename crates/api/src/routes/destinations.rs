@@ -12,7 +12,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::{Extension, Json};
-use weir_model::DestinationId;
+use weir_model::{Destination, DestinationId};
 
 /// All destinations, oldest first
 #[utoipa::path(get, path = "/api/v1/destinations", tag = "destinations", params(PageParams), responses(
@@ -22,7 +22,7 @@ pub(crate) async fn list(
     Params(page): Params<PageParams>,
 ) -> Result<Json<List<DestinationDto>>, Problem> {
     let (after, limit) = page.read()?;
-    let page = app.api.store.destinations(after, limit).await?;
+    let page = app.api.store.page::<Destination>(after, limit).await?;
     Ok(Json(List::new(page, |destination| DestinationDto::new(&destination, false))))
 }
 
@@ -46,7 +46,7 @@ pub(crate) async fn read(
     Id(id): Id,
     Params(params): Params<RevealParams>,
 ) -> Result<Response, Problem> {
-    let destination = app.api.store.destination(DestinationId(id)).await?;
+    let destination = app.api.store.get::<Destination>(DestinationId(id)).await?;
     if params.reveal {
         reveal(&app, &caller, format!("destinations/{id}")).await?;
     }
@@ -79,6 +79,6 @@ pub(crate) async fn change(
 #[utoipa::path(delete, path = "/api/v1/destinations/{id}", tag = "destinations", params(("id" = i64, Path)), responses(
     (status = 204), (status = 404, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem)))]
 pub(crate) async fn remove(Acting(app): Acting, Id(id): Id, IfMatch(version): IfMatch) -> Result<StatusCode, Problem> {
-    app.api.commands.delete_destination(DestinationId(id), version).await?;
+    app.api.commands.delete::<Destination>(DestinationId(id), version).await?;
     Ok(StatusCode::NO_CONTENT)
 }

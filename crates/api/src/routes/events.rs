@@ -100,7 +100,7 @@ impl Types {
         let Some(types) = types else { return Ok(Self::Usual) };
         let (mut usual_too, mut kinds) = (false, Vec::new());
         for name in types.split(',').map(str::trim) {
-            match EventKind::from_name(name) {
+            match weir_store::event_kind(name) {
                 Some(kind) => kinds.push(kind),
                 None if name == "*" => usual_too = true,
                 None => return Err(Problem::invalid("types", "must be types of events with commas between them")),

@@ -11,7 +11,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use weir_model::{BUILTIN_LADDER_ID_MAX, BuiltinLadder, LadderId};
+use weir_model::{BUILTIN_LADDER_ID_MAX, BuiltinLadder, LadderId, SavedLadder};
 
 /// All ladders: those that come with the server, then one's own, oldest first
 #[utoipa::path(get, path = "/api/v1/ladders", tag = "ladders", params(PageParams), responses(
@@ -23,7 +23,7 @@ pub(crate) async fn list(
     let (after, limit) = page.read()?;
     let builtin = BuiltinLadder::numbered().filter(|(id, _)| id.0 > after);
     let mut items: Vec<SavedLadderDto> = builtin.map(Into::into).collect();
-    let stored = app.api.store.ladders(after, limit).await?;
+    let stored = app.api.store.page::<SavedLadder>(after, limit).await?;
     items.extend(stored.items.iter().map(Into::into));
     let more = stored.next_after.is_some() || items.len() > limit as usize;
     items.truncate(limit as usize);
@@ -35,7 +35,7 @@ pub(crate) async fn list(
 #[utoipa::path(post, path = "/api/v1/ladders", tag = "ladders", request_body = LadderInput, responses(
     (status = 201, body = SavedLadderDto), (status = 409, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn create(Acting(app): Acting, Body(input): Body<LadderInput>) -> Result<Response, Problem> {
-    let ladder = app.api.commands.create_ladder(input.into_model()?).await?;
+    let ladder = app.api.commands.create(input.into_model()?).await?;
     Ok(created("ladders", ladder.id.0, ladder.version, SavedLadderDto::from(&ladder)))
 }
 
@@ -46,7 +46,7 @@ pub(crate) async fn read(State(app): State<App>, Id(id): Id) -> Result<Response,
     if let Some(builtin) = BuiltinLadder::numbered().find(|(builtin, _)| builtin.0 == id) {
         return Ok(one(StatusCode::OK, 1, SavedLadderDto::from(builtin)));
     }
-    let ladder = app.api.store.ladder(LadderId(id)).await?;
+    let ladder = app.api.store.get::<SavedLadder>(LadderId(id)).await?;
     Ok(one(StatusCode::OK, ladder.version, SavedLadderDto::from(&ladder)))
 }
 
@@ -63,7 +63,11 @@ pub(crate) async fn change(
 ) -> Result<Response, Problem> {
     refuse_builtin(id)?;
     let change = patch.into_change()?;
-    let ladder = app.api.commands.update_ladder(LadderId(id), version, |ladder| change.apply(ladder)).await?;
+    let change = move |ladder: &mut SavedLadder| {
+        change.apply(ladder);
+        Ok(())
+    };
+    let ladder = app.api.commands.update(LadderId(id), version, change).await?;
     Ok(one(StatusCode::OK, ladder.version, SavedLadderDto::from(&ladder)))
 }
 
@@ -72,7 +76,7 @@ pub(crate) async fn change(
     (status = 204), (status = 404, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem)))]
 pub(crate) async fn remove(Acting(app): Acting, Id(id): Id, IfMatch(version): IfMatch) -> Result<StatusCode, Problem> {
     refuse_builtin(id)?;
-    app.api.commands.delete_ladder(LadderId(id), version).await?;
+    app.api.commands.delete::<SavedLadder>(LadderId(id), version).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

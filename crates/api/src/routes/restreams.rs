@@ -69,7 +69,7 @@ pub(crate) async fn read(
     Id(id): Id,
     Params(params): Params<RevealParams>,
 ) -> Result<Response, Problem> {
-    let restream = app.api.store.restream(RestreamId(id)).await?;
+    let restream = app.api.store.get::<Restream>(RestreamId(id)).await?;
     if params.reveal {
         reveal(&app, &caller, format!("restreams/{id}")).await?;
     }
@@ -102,7 +102,7 @@ pub(crate) async fn change(
 #[utoipa::path(delete, path = "/api/v1/restreams/{id}", tag = "restreams", params(("id" = i64, Path)), responses(
     (status = 204), (status = 404, body = Problem), (status = 412, body = Problem)))]
 pub(crate) async fn remove(Acting(app): Acting, Id(id): Id, IfMatch(version): IfMatch) -> Result<StatusCode, Problem> {
-    app.api.commands.delete_restream(RestreamId(id), version).await?;
+    app.api.commands.delete::<Restream>(RestreamId(id), version).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -10,7 +10,7 @@ use axum::extract::State;
 use serde::Deserialize;
 use std::time::Instant;
 use utoipa::IntoParams;
-use weir_model::{RestreamId, StreamId};
+use weir_model::{Restream, RestreamId, StreamId};
 use weir_observe::Subject;
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -41,7 +41,7 @@ pub(crate) async fn of_restream(
     Id(id): Id,
     Params(query): Params<SinceTime>,
 ) -> Result<Json<StatsDto>, Problem> {
-    app.api.store.restream(RestreamId(id)).await?;
+    app.api.store.get::<Restream>(RestreamId(id)).await?;
     Ok(past(&app, Subject::Restream(RestreamId(id)), &query))
 }
 

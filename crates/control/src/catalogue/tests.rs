@@ -1,7 +1,7 @@
 //! A catalogue that follows the log of changes equals one that is read anew, whatever was changed.
 
 use super::*;
-use weir_model::{DestinationId, SourceKind, StreamName};
+use weir_model::{Destination, DestinationId, SourceKind, StreamName};
 use weir_store::SealingKey;
 
 async fn fresh() -> (tempfile::TempDir, Store) {
@@ -47,11 +47,11 @@ async fn what_follows_the_log_is_what_is_stored() {
     let one = store.create_stream(stream("one")).await.unwrap();
     follow().await;
     let two = store.create_stream(stream("two")).await.unwrap();
-    let saved = store.create_destination(Destination::draft("d", "generic-rtmp", "rtmp://h/app")).await.unwrap();
+    let saved = store.create(Destination::draft("d", "generic-rtmp", "rtmp://h/app")).await.unwrap();
     let push = store.create_restream(Restream::draft(one.id, "r", Target::Uri("rtmp://h/a/k".into()))).await.unwrap();
     let before = follow().await;
-    store.update_restream(Restream { name: "s".to_owned(), ..push }).await.unwrap();
-    store.delete_destination(saved.id, None).await.unwrap();
+    store.update(Restream { name: "s".to_owned(), ..push }).await.unwrap();
+    store.delete::<Destination>(saved.id, None).await.unwrap();
     let after = follow().await;
     assert!(after.admits_as(&before) && after.destination(DestinationId(1)).is_none());
     assert!(Arc::ptr_eq(before.stream(two.id).unwrap(), after.stream(two.id).unwrap()), "what stays is not read again");

@@ -1,9 +1,9 @@
-//! What a stream, destination, restream or ladder must be like before a command or an import stores it.
+//! What a stream, destination or restream must be like before a command or an import stores it.
 
 use super::{CommandError, Result};
 use weir_model::{
-    Destination, Ladder, LadderFault, MAX_DVR_SECONDS, Platforms, PushUrl, PushUrlFault, Restream, RestreamRendition,
-    SavedLadder, SavedLadderFault, Slot, SourceKind, Stream, Target, checked_label, checked_passphrase,
+    Destination, Ladder, MAX_DVR_SECONDS, Platforms, PushUrl, PushUrlFault, Restream, RestreamRendition, Slot,
+    SourceKind, Stream, Target, checked_label, checked_passphrase,
 };
 
 /// Refuses what nothing in this version acts on, where it is new. A stream of an earlier version may have a backup slot, whose key goes
@@ -50,7 +50,10 @@ pub fn check_stream(stream: &mut Stream) -> Result<()> {
     }
     // Whether a ladder of some name exists is for the store to say.
     if let Some(ladder @ Ladder::Inline(_)) = &stream.ladder {
-        ladder.check().map_err(|fault| ladder_fault("ladder", fault))?;
+        ladder.check().map_err(|fault| {
+            let (field, message) = fault.at("ladder");
+            CommandError::invalid(field, message)
+        })?;
     }
     if stream.dvr_seconds > MAX_DVR_SECONDS {
         return Err(invalid("dvr_seconds", "must be at most 86400"));
@@ -60,21 +63,6 @@ pub fn check_stream(stream: &mut Stream) -> Result<()> {
         checked_passphrase(passphrase.expose()).map_err(|problem| invalid("srt_passphrase", problem))?;
     }
     Ok(())
-}
-
-pub fn check_ladder(ladder: &SavedLadder) -> Result<()> {
-    ladder.check().map_err(|fault| match fault {
-        SavedLadderFault::Renditions(fault) => ladder_fault("renditions", fault),
-        SavedLadderFault::Title => CommandError::invalid("title", fault),
-        SavedLadderFault::Name | SavedLadderFault::Builtin => CommandError::invalid("name", fault),
-    })
-}
-
-fn ladder_fault(field: &str, fault: LadderFault) -> CommandError {
-    match fault {
-        LadderFault::Rendition(fault) => CommandError::invalid(format!("{field}.{}", fault.field), fault.problem),
-        other => CommandError::invalid(field, other),
-    }
 }
 
 pub fn check_destination(destination: &mut Destination, platforms: &Platforms) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Changes to destinations. Restreams that use one follow it.
 
-use super::change::Changeable;
+use super::change::Change;
 use super::check::{check_destination, check_restream};
 use super::{CommandError, Commands, Result};
 use weir_model::{Destination, DestinationId, Restream, Target};
@@ -9,11 +9,7 @@ use weir_store::{Store, StoreError};
 impl Commands {
     pub async fn create_destination(&self, mut destination: Destination) -> Result<Destination> {
         check_destination(&mut destination, &self.shared.platforms)?;
-        let _changing = self.shared.changing.lock().await;
-        let destination = self.store().create_destination(destination).await?;
-        self.follow().await?;
-        self.tell_created(&destination);
-        Ok(destination)
+        self.create_judged(destination).await
     }
 
     /// Changes a destination. It is refused when a restream that uses it would no longer fit. See `change` for `version`.
@@ -23,16 +19,7 @@ impl Commands {
         version: Option<i64>,
         change: impl Fn(&mut Destination) -> Result<()> + Send,
     ) -> Result<Destination> {
-        self.change(id, version, change).await
-    }
-
-    /// Deletes a destination, which is refused while a restream uses it.
-    pub async fn delete_destination(&self, id: DestinationId, version: Option<i64>) -> Result<()> {
-        let _changing = self.shared.changing.lock().await;
-        let gone = self.store().delete_destination(id, version).await?;
-        self.follow().await?;
-        self.tell_deleted(&gone);
-        Ok(())
+        self.change::<Destination>(id, version, change).await
     }
 
     fn check_users(&self, destination: &Destination) -> Result<()> {
@@ -52,23 +39,19 @@ impl Commands {
     }
 }
 
-impl Changeable for Destination {
-    type Id = DestinationId;
-
-    fn version(&self) -> i64 {
-        self.version
-    }
+impl Change for Destination {
+    type Thing = Self;
 
     async fn read(store: &Store, id: DestinationId) -> std::result::Result<Self, StoreError> {
-        store.destination(id).await
+        store.get(id).await
     }
 
-    async fn write(self, store: &Store) -> std::result::Result<Self, StoreError> {
-        store.update_destination(self).await
+    async fn write(destination: Self, store: &Store) -> std::result::Result<Self, StoreError> {
+        store.update(destination).await
     }
 
-    async fn settle(&mut self, old: &Self, commands: &Commands) -> Result<()> {
-        check_destination(self, commands.platforms())?;
-        if self.url == old.url { Ok(()) } else { commands.check_users(self) }
+    async fn settle(destination: &mut Self, old: &Self, commands: &Commands) -> Result<()> {
+        check_destination(destination, commands.platforms())?;
+        if destination.url == old.url { Ok(()) } else { commands.check_users(destination) }
     }
 }

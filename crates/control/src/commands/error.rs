@@ -1,6 +1,6 @@
 //! Why a change was not made.
 
-use weir_store::StoreError;
+use weir_store::{Refused, StoreError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
@@ -15,6 +15,12 @@ pub enum CommandError {
     NotAvailable { field: String },
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<Refused> for CommandError {
+    fn from(Refused { field, message }: Refused) -> Self {
+        Self::Invalid { field, message }
+    }
 }
 
 impl CommandError {

@@ -1,6 +1,6 @@
 //! Changes to restreams: by people, by their schedule, and by the runtime when one gives up.
 
-use super::change::Changeable;
+use super::change::Change;
 use super::check::check_restream;
 use super::{CommandError, Commands, Result};
 use time::OffsetDateTime;
@@ -29,15 +29,7 @@ impl Commands {
         version: Option<i64>,
         change: impl Fn(&mut Restream) -> Result<()> + Send,
     ) -> Result<Restream> {
-        self.change(id, version, change).await
-    }
-
-    pub async fn delete_restream(&self, id: RestreamId, version: Option<i64>) -> Result<()> {
-        let _changing = self.shared.changing.lock().await;
-        let gone = self.store().delete_restream(id, version).await?;
-        self.follow().await?;
-        self.tell_deleted(&gone);
-        Ok(())
+        self.change::<Restream>(id, version, change).await
     }
 
     /// Starts a restream, and forgets why it was stopped.
@@ -71,7 +63,7 @@ impl Commands {
 
     /// Tries at once instead of waiting for the back-off; false where it is not waiting for a retry.
     pub async fn retry_restream(&self, id: RestreamId) -> Result<bool> {
-        self.store().restream(id).await?;
+        self.store().get::<Restream>(id).await?;
         Ok(self.shared.runtime.retry(id))
     }
 
@@ -114,34 +106,32 @@ impl Commands {
     async fn check_with_destination(&self, restream: &mut Restream) -> Result<()> {
         let destination: Option<Destination> = match &restream.target {
             Target::Uri(_) => None,
-            Target::Destination { destination_id, .. } => match self.store().destination(*destination_id).await {
-                Err(StoreError::NotFound) => None,
-                found => Some(found?),
-            },
+            Target::Destination { destination_id, .. } => {
+                match self.store().get::<Destination>(*destination_id).await {
+                    Err(StoreError::NotFound) => None,
+                    found => Some(found?),
+                }
+            }
         };
         check_restream(restream, destination.as_ref())
     }
 }
 
-impl Changeable for Restream {
-    type Id = RestreamId;
-
-    fn version(&self) -> i64 {
-        self.version
-    }
+impl Change for Restream {
+    type Thing = Self;
 
     async fn read(store: &Store, id: RestreamId) -> std::result::Result<Self, StoreError> {
-        store.restream(id).await
+        store.get(id).await
     }
 
-    async fn write(self, store: &Store) -> std::result::Result<Self, StoreError> {
-        store.update_restream(self).await
+    async fn write(restream: Self, store: &Store) -> std::result::Result<Self, StoreError> {
+        store.update(restream).await
     }
 
-    async fn settle(&mut self, old: &Self, commands: &Commands) -> Result<()> {
-        if self.active && !old.active {
-            self.stop_reason = None;
+    async fn settle(restream: &mut Self, old: &Self, commands: &Commands) -> Result<()> {
+        if restream.active && !old.active {
+            restream.stop_reason = None;
         }
-        commands.check_with_destination(self).await
+        commands.check_with_destination(restream).await
     }
 }

@@ -6,11 +6,10 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use weir_model::{EventKind, Secret, Slot, Source, SourceKind, Stream, StreamId};
-use weir_store::{Store, StoreError};
+use weir_store::{Store, StoreError, Told as _};
 
-use super::change::Changeable;
+use super::change::Change;
 use super::check::{check_available, check_stream};
-use super::telling::Told as _;
 use super::{CommandError, Commands, Result};
 use crate::play_token::{self, PlayToken};
 
@@ -41,7 +40,7 @@ impl Commands {
         version: Option<i64>,
         change: impl Fn(&mut Stream) -> Result<()> + Send,
     ) -> Result<Stream> {
-        self.change(id, version, change).await
+        self.change::<Stream>(id, version, change).await
     }
 
     /// Deletes a stream with its restreams.
@@ -87,7 +86,7 @@ impl Commands {
     /// Ends all playback tokens that were handed out for the stream, and the connections of those who watch by one.
     pub async fn revoke_play_tokens(&self, id: StreamId) -> Result<Stream> {
         let (_, stream) = self
-            .change_untold(id, None, |stream: &mut Stream| {
+            .change_untold::<Stream>(id, None, |stream| {
                 // After four thousand million times it begins anew; the tokens of the first round have expired long since.
                 stream.play_epoch = stream.play_epoch.wrapping_add(1);
                 Ok(())
@@ -100,7 +99,7 @@ impl Commands {
     /// Makes new keys for the push sources of one slot, or of all. The old keys stop working at once.
     pub async fn rotate_stream_key(&self, id: StreamId, slot: Option<Slot>) -> Result<Stream> {
         let (_, stream) = self
-            .change_untold(id, None, move |stream: &mut Stream| {
+            .change_untold::<Stream>(id, None, move |stream| {
                 let mut rotated = false;
                 for source in &mut stream.sources {
                     if let SourceKind::Push { stream_key } = &mut source.kind
@@ -120,26 +119,22 @@ impl Commands {
     }
 }
 
-impl Changeable for Stream {
-    type Id = StreamId;
-
-    fn version(&self) -> i64 {
-        self.version
-    }
+impl Change for Stream {
+    type Thing = Self;
 
     async fn read(store: &Store, id: StreamId) -> std::result::Result<Self, StoreError> {
         store.stream(id).await
     }
 
-    async fn write(self, store: &Store) -> std::result::Result<Self, StoreError> {
-        store.update_stream(self).await
+    async fn write(stream: Self, store: &Store) -> std::result::Result<Self, StoreError> {
+        store.update_stream(stream).await
     }
 
-    async fn settle(&mut self, old: &Self, commands: &Commands) -> Result<()> {
-        check_available(self, Some(old))?;
-        check_stream(self)?;
-        commands.check_named_ladder(self).await?;
-        fill_keys(self, Some(old))
+    async fn settle(stream: &mut Self, old: &Self, commands: &Commands) -> Result<()> {
+        check_available(stream, Some(old))?;
+        check_stream(stream)?;
+        commands.check_named_ladder(stream).await?;
+        fill_keys(stream, Some(old))
     }
 }
 

@@ -204,7 +204,7 @@ async fn restreams_are_checked_and_resolved() {
     assert_eq!((stopped.active, stopped.stop_reason), (false, Some(ReasonCode::SourceTimeout)));
     assert_eq!(commands.start_restream(made.id).await.unwrap().stop_reason, None);
     assert!(!commands.retry_restream(made.id).await.unwrap(), "nothing runs here");
-    let in_use = commands.delete_destination(saved.id, None).await;
+    let in_use = commands.delete::<Destination>(saved.id, None).await;
     assert!(matches!(in_use, Err(CommandError::Store(StoreError::InUse { .. }))));
 }
 
@@ -218,7 +218,7 @@ async fn schedules_are_used_up() {
     draft.schedule.start_at = Some(start);
     draft.schedule.stop_at = Some(stop);
     let id = commands.create_restream(draft).await.unwrap().id;
-    let active = || async { commands.store().restream(id).await.unwrap().active };
+    let active = || async { commands.store().get::<Restream>(id).await.unwrap().active };
 
     assert_eq!(commands.apply_schedules(t0).await.unwrap(), Some(start));
     assert!(!active().await);

@@ -19,7 +19,7 @@ fn child() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let store = open(std::path::Path::new(&dir)).await;
-        let round = store.all_restreams().await.unwrap().len();
+        let round = store.all::<Restream>().await.unwrap().len();
         let parent = match store.streams(0, 1).await.unwrap().items.pop() {
             Some(stream) => stream,
             None => store.create_stream(stream("cam1")).await.unwrap(),
@@ -34,7 +34,7 @@ fn child() {
                 store.create_restream(restream(parent.id, &format!("r{i}"), uri("rtmp://h/a/k"))).await.unwrap();
             ack(&row);
             row.name = format!("renamed{i}");
-            ack(&store.update_restream(row).await.unwrap());
+            ack(&store.update(row).await.unwrap());
         }
     });
 }
@@ -72,7 +72,7 @@ fn acknowledged_writes_survive_kill_9() {
         let rows = runtime.block_on(async {
             let store = open(dir.path()).await;
             assert_eq!(store.stream(StreamId(1)).await.unwrap().name.as_str(), "cam1");
-            let rows = store.all_restreams().await.unwrap();
+            let rows = store.all::<Restream>().await.unwrap();
             store.close().await;
             rows
         });

@@ -5,8 +5,8 @@ use crate::common;
 use common::{destination, fresh, restream, stream, uri};
 use time::OffsetDateTime;
 use weir_model::{
-    Corner, DestinationId, Ladder, LogoImage, ReasonCode, Rendition, RenditionDraft, RestreamId, RestreamRendition,
-    Schedule, Slate, Slot, Source, SourceKind, StreamId, StreamName, Target,
+    Corner, Destination, DestinationId, Ladder, LogoImage, ReasonCode, Rendition, RenditionDraft, Restream, RestreamId,
+    RestreamRendition, Schedule, Slate, Slot, Source, SourceKind, StreamId, StreamName, Target,
 };
 use weir_store::{Store, StoreError};
 
@@ -54,7 +54,7 @@ async fn restreams() {
     let one = store.create_stream(stream("one")).await.unwrap();
     let two = store.create_stream(stream("two")).await.unwrap();
     let made = store.create_restream(restream(one.id, "first", uri("rtmp://h/app/k"))).await.unwrap();
-    assert_eq!(store.restream(made.id).await.unwrap(), made);
+    assert_eq!(store.get::<Restream>(made.id).await.unwrap(), made);
 
     let again = store.create_restream(restream(one.id, "first", uri("rtmp://h/app/k"))).await;
     assert!(matches!(again, Err(StoreError::Duplicate { field: "name" })));
@@ -62,7 +62,7 @@ async fn restreams() {
 
     let nowhere = store.create_restream(restream(StreamId(99), "x", uri("rtmp://h/app/k"))).await;
     assert!(matches!(nowhere, Err(StoreError::Dangling { field: "stream_id" })));
-    let saved = store.create_destination(destination("saved")).await.unwrap();
+    let saved = store.create(destination("saved")).await.unwrap();
     let keyed = |id: DestinationId| Target::Destination { destination_id: id, stream_key: "planted-key".into() };
     let nowhere = store.create_restream(restream(one.id, "x", keyed(DestinationId(99)))).await;
     assert!(matches!(nowhere, Err(StoreError::Dangling { field: "destination_id" })));
@@ -77,17 +77,17 @@ async fn restreams() {
     changed.stop_reason = Some(ReasonCode::SourceTimeout);
     let at = OffsetDateTime::from_unix_timestamp(2_000_000_000).unwrap();
     changed.schedule = Schedule { start_at: Some(at), stop_at: None };
-    let changed = store.update_restream(changed).await.unwrap();
-    assert_eq!(store.restream(made.id).await.unwrap(), changed);
-    assert!(matches!(store.update_restream(made).await, Err(StoreError::Stale)));
+    let changed = store.update(changed).await.unwrap();
+    assert_eq!(store.get::<Restream>(made.id).await.unwrap(), changed);
+    assert!(matches!(store.update(made).await, Err(StoreError::Stale)));
 
-    let used = store.delete_destination(saved.id, None).await;
+    let used = store.delete::<Destination>(saved.id, None).await;
     assert!(matches!(used, Err(StoreError::InUse { used_by }) if used_by == "1 restream"));
     store.delete_stream(one.id, None).await.unwrap();
-    assert!(matches!(store.restream(changed.id).await, Err(StoreError::NotFound)), "it went with its stream");
-    store.delete_destination(saved.id, Some(1)).await.unwrap();
-    assert!(matches!(store.destination(saved.id).await, Err(StoreError::NotFound)));
-    assert!(matches!(store.delete_restream(RestreamId(77), None).await, Err(StoreError::NotFound)));
+    assert!(matches!(store.get::<Restream>(changed.id).await, Err(StoreError::NotFound)), "it went with its stream");
+    store.delete::<Destination>(saved.id, Some(1)).await.unwrap();
+    assert!(matches!(store.get::<Destination>(saved.id).await, Err(StoreError::NotFound)));
+    assert!(matches!(store.delete::<Restream>(RestreamId(77), None).await, Err(StoreError::NotFound)));
 }
 
 #[tokio::test]
@@ -116,14 +116,14 @@ async fn logos_come_and_go_with_their_stream() {
 #[tokio::test]
 async fn destinations() {
     let (_dir, store) = fresh().await;
-    let made = store.create_destination(destination("a")).await.unwrap();
-    assert_eq!(store.destination(made.id).await.unwrap(), made);
+    let made = store.create(destination("a")).await.unwrap();
+    assert_eq!(store.get::<Destination>(made.id).await.unwrap(), made);
     let mut changed = made.clone();
     changed.backup_url = Some("rtmp://b/app".into());
-    let changed = store.update_destination(changed).await.unwrap();
-    assert_eq!(store.destinations(0, 10).await.unwrap().items, [changed]);
-    assert!(matches!(store.update_destination(made).await, Err(StoreError::Stale)));
-    assert!(matches!(store.create_destination(destination("a")).await, Err(StoreError::Duplicate { field: "name" })));
+    let changed = store.update(changed).await.unwrap();
+    assert_eq!(store.page::<Destination>(0, 10).await.unwrap().items, [changed]);
+    assert!(matches!(store.update(made).await, Err(StoreError::Stale)));
+    assert!(matches!(store.create(destination("a")).await, Err(StoreError::Duplicate { field: "name" })));
 }
 
 #[tokio::test]
@@ -158,7 +158,7 @@ async fn pages_end_and_hold_their_own_sources() {
     assert_eq!(store.restreams(Some(stream_id), 0, 2).await.unwrap().next_after, Some(2));
     assert_eq!(store.restreams(Some(stream_id), 2, 2).await.unwrap().items.len(), 1);
     assert_eq!(store.restreams(None, 0, 500).await.unwrap().items.len(), 4);
-    assert_eq!(store.all_restreams().await.unwrap().len(), 4);
+    assert_eq!(store.all::<Restream>().await.unwrap().len(), 4);
 }
 
 #[tokio::test]

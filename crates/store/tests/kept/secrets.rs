@@ -26,7 +26,7 @@ fn file_bytes(dir: &std::path::Path) -> Vec<u8> {
 async fn planted_secrets_are_not_in_the_file() {
     let (dir, store) = fresh().await;
     let made = store.create_stream(stream("cam1")).await.unwrap();
-    let saved = store.create_destination(destination("d")).await.unwrap();
+    let saved = store.create(destination("d")).await.unwrap();
     store.create_restream(restream(made.id, "a", uri("rtmp://h/app/planted-uri"))).await.unwrap();
     let keyed = Target::Destination { destination_id: saved.id, stream_key: "planted-key".into() };
     store.create_restream(restream(made.id, "b", keyed)).await.unwrap();
