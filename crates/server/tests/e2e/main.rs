@@ -43,6 +43,7 @@ mod room;
 mod secrets;
 mod sound;
 mod srt;
+mod srt_paths;
 mod survival;
 mod timeline;
 mod transfer;
