@@ -4,6 +4,9 @@ use bytes::{Bytes, BytesMut};
 use weir_media::codec::{PICTURE_SIDE_MAX, aac, ac3, h264, h265, mpeg_audio, mpeg2, nal, parse};
 use weir_media::{Codec, TrackId};
 
+use crate::broadcast;
+use crate::random::Random;
+
 /// The first byte picks the codec. The rest is its record, and is tried as a payload too.
 pub fn fuzz_codec_config(data: &[u8]) {
     let Some((&first, data)) = data.split_first() else { return };
@@ -28,7 +31,7 @@ pub fn fuzz_codec_config(data: &[u8]) {
     payload(&data, first);
 }
 
-fn broadcast(data: &Bytes) {
+fn broadcast_payload(data: &Bytes) {
     if let Ok(header) = ac3::Ac3Header::parse(data) {
         assert!((1..=8).contains(&header.channels) && header.samples > 0 && header.frame_bytes > 0, "no sound");
         let unit = data.get(..header.frame_bytes).unwrap_or(data);
@@ -46,7 +49,7 @@ fn broadcast(data: &Bytes) {
 
 fn payload(data: &Bytes, first: u8) {
     let _ = (h264::is_keyframe(data), h264::slice_kind(data), h265::is_keyframe(data), aac::AdtsHeader::parse(data));
-    broadcast(data);
+    broadcast_payload(data);
     if let Ok(normal) = nal::with_four_byte_lengths(data.clone(), first % 6) {
         let mut annex_b = BytesMut::new();
         assert!(nal::lengths_to_annex_b(&normal, &mut annex_b).is_ok(), "normalised, and still broken");
@@ -56,4 +59,11 @@ fn payload(data: &Bytes, first: u8) {
     if units <= nal::NAL_UNITS_MAX {
         assert!(nal::length_prefixed(&lengths, 4).flatten().count() == units, "a NAL unit was lost");
     }
+}
+
+/// Frames of broadcast: the seeds are records of the others.
+pub(crate) fn generate(random: &mut Random) -> Vec<u8> {
+    let mut input = vec![random.below(256) as u8];
+    input.extend(broadcast::frame(random));
+    input
 }

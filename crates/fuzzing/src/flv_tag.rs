@@ -95,7 +95,7 @@ pub(crate) fn generate(random: &mut Random) -> Vec<u8> {
 }
 
 /// Makes a body of any form: legacy, Enhanced, with ModEx prefixes, with several tracks.
-fn body(video: bool, random: &mut Random) -> Vec<u8> {
+pub(crate) fn body(video: bool, random: &mut Random) -> Vec<u8> {
     let (legacy, enhanced, multitrack): (&[u8], u8, u8) =
         if video { (&[0x17, 0x27, 0x1C, 0x2C, 0x57, 0x12], 0x80, 6) } else { (&[0xAF, 0x2F, 0xE0, 0xB0], 0x90, 5) };
     let mut body = Vec::new();

@@ -5,6 +5,7 @@
 //! missing.
 
 mod amf0;
+mod broadcast;
 mod captions;
 mod chunk_reader;
 mod codec_config;
@@ -23,6 +24,7 @@ mod run;
 mod scte35;
 mod server_session;
 mod srt_stream_id;
+mod to_frames;
 mod ts_reader;
 mod worker_protocol;
 
@@ -44,6 +46,7 @@ pub use run::{Failure, Run, hex, seeds};
 pub use scte35::fuzz_scte35;
 pub use server_session::fuzz_server_session;
 pub use srt_stream_id::fuzz_srt_stream_id;
+pub use to_frames::fuzz_to_frames;
 pub use ts_reader::fuzz_ts_reader;
 pub use worker_protocol::fuzz_worker_protocol;
 
@@ -69,7 +72,12 @@ pub const TARGETS: &[Target] = &[
         generate: Some(chunk_reader::generate),
         short_inputs: 15_000,
     },
-    Target { name: "codec_config", body: fuzz_codec_config, generate: None, short_inputs: 40_000 },
+    Target {
+        name: "codec_config",
+        body: fuzz_codec_config,
+        generate: Some(codec_config::generate),
+        short_inputs: 40_000,
+    },
     Target { name: "config_document", body: fuzz_config_document, generate: None, short_inputs: 10_000 },
     Target { name: "flv_tag", body: fuzz_flv_tag, generate: Some(flv_tag::generate), short_inputs: 100_000 },
     Target { name: "forwarded", body: fuzz_forwarded, generate: Some(forwarded::generate), short_inputs: 50_000 },
@@ -102,6 +110,7 @@ pub const TARGETS: &[Target] = &[
         generate: Some(srt_stream_id::generate),
         short_inputs: 100_000,
     },
+    Target { name: "to_frames", body: fuzz_to_frames, generate: Some(to_frames::generate), short_inputs: 30_000 },
     Target { name: "ts_reader", body: fuzz_ts_reader, generate: Some(ts_reader::generate), short_inputs: 2_000 },
     Target {
         name: "worker_protocol",

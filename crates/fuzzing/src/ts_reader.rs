@@ -6,6 +6,7 @@ use bytes::BytesMut;
 use weir_media::{Frame, FrameFlags, MediaTime, TrackId, TrackInfo};
 use weir_mux::ts::{CLOCK_HZ, PACKET_BYTES, PROGRAMS_MAX, STREAMS_MAX, TsEvent, TsReader, TsWriter, crc32};
 
+use crate::broadcast;
 use crate::random::Random;
 
 const SYNC_BYTE: u8 = 0x47;
@@ -109,6 +110,11 @@ fn pmt(version: u8, random: &mut Random) -> Vec<u8> {
             (0x11, &[]),
             (0x03, &[]),
             (0x81, &[]),
+            (0x87, &[]),
+            (0x04, b"\x0A\x04fra\0"),
+            (0x02, &[]),
+            (0x06, b"\x6A\x01\0\x0A\x04deu\0"),
+            (0x06, b"\x0A\x04eng\x03\x7A\x01\0"),
             (0x86, b"\x05\x04CUEI"),
             (0x06, b"\x05\x04Opus\x7F\x02\x80\x02"),
             (0x06, b"\x05\x04HEVC"),
@@ -157,7 +163,11 @@ fn media(input: &mut Vec<u8>, pid: u16, counter: &mut u8, random: &mut Random) {
             &[0xFF, 0xFB, 0x10, 0x64],
             &[0x7F, 0xE0, 9, 0xFC],
         ]);
-        data.extend_from_slice(begin);
+        if random.one_in(3) {
+            data.extend(broadcast::frame(random));
+        } else {
+            data.extend_from_slice(begin);
+        }
         let length = random.length(300);
         data.extend(random.bytes(length));
     }
