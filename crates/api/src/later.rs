@@ -1,9 +1,8 @@
 //! What the contract names for later versions: it is refused by its name, so that nothing is accepted to be ignored.
 
 /// Fields by where they stand, without the numbers of lists.
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 12] = [
     "audio",
-    "audio_language",
     "embed_domains",
     "encode",
     "encryption",

@@ -14,7 +14,7 @@ mod telling;
 mod webhooks;
 
 pub use callers::{Credential, Who};
-pub use check::{check_available, check_destination, check_restream, check_stream};
+pub use check::{check_available, check_destination, check_restream, check_stream, checked_language};
 pub use error::CommandError;
 pub use logos::read_logo;
 pub use streams::new_stream_key;

@@ -21,7 +21,7 @@ mod supervisor;
 
 pub use admission::{Admission, AdmissionRefusal, Leave, PlayWish, Player, Publisher};
 pub use catalogue::{Catalogue, Judgement, PlayGrant, PublishGrant};
-pub use commands::{CommandError, Commands, Credential, Who};
+pub use commands::{CommandError, Commands, Credential, Who, checked_language};
 pub use lanes::Lanes;
 pub use pass::{Pass, PassEnd};
 pub use play_token::{PlayToken, TOKEN_LIFE_MAX};

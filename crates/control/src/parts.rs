@@ -152,9 +152,10 @@ impl PartSpec {
     fn can_become(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Transcoder(_), Self::Transcoder(_)) => true,
-            // Only its name has changed, which is no reason to reconnect.
+            // Only its name or its language has changed, which is no reason to reconnect.
             (Self::Restream(runs, from), Self::Restream(wanted, to)) => {
-                from == to && RestreamSpec { name: runs.name.clone(), ..RestreamSpec::clone(wanted) } == **runs
+                let (name, audio_language) = (runs.name.clone(), runs.audio_language.clone());
+                from == to && RestreamSpec { name, audio_language, ..RestreamSpec::clone(wanted) } == **runs
             }
             _ => false,
         }

@@ -127,6 +127,7 @@ mod tests {
             primary: PushUrl::parse("rtmp://h/a/k").unwrap(),
             backup: None,
             rendition,
+            audio_language: None,
             retry: RetryRules::default(),
             budget: RetryBudget::default(),
             enhanced_rtmp: false,

@@ -146,6 +146,12 @@ struct Restreaming {
 }
 
 impl Running for Restreaming {
+    fn retune(&self, spec: &PartSpec) {
+        if let PartSpec::Restream(spec, _) = spec {
+            self.handle.speak(spec);
+        }
+    }
+
     fn is_finished(&self) -> bool {
         self.handle.is_finished()
     }

@@ -51,7 +51,7 @@ pub use spec::{ConfigFault, RestreamSpec, resolve};
 pub use srt_url::{MAX_LATENCY_US, PASSPHRASE_BYTES, SrtUrl, checked_passphrase};
 pub use status::{
     Fault, IngestStatus, PushStatus, Reason, ReasonCode, RenditionState, RenditionStatus, RestreamState,
-    RestreamStatus, SrtFigures, StreamState, StreamStatus, TrackStatus, Warning,
+    RestreamStatus, SentSound, SrtFigures, StreamState, StreamStatus, TrackStatus, Warning,
 };
 pub use stream::{EncoderPolicy, MAX_DVR_SECONDS, Slate, Slot, Source, SourceKind, Stream};
 pub use viewers::{ViewerKind, Viewers};

@@ -18,6 +18,8 @@ pub struct Restream {
     pub target: Target,
     pub backup_uri: Option<Secret>,
     pub rendition: RestreamRendition,
+    /// Of the sound that is sent where only one can be, in ISO 639-2; None: the source's default.
+    pub audio_language: Option<String>,
     pub schedule: Schedule,
     pub retry: RetryRules,
     /// Why the server itself stopped the restream. A start clears it.
@@ -30,7 +32,7 @@ impl Restream {
     /// The changed fields, by the names that the API has for them.
     pub fn changed_fields(&self, before: &Self) -> Vec<&'static str> {
         let mut names = changed!(Restream, before, self;
-            stream_id, name, active, client_user_id, backup_uri, rendition, schedule, retry
+            stream_id, name, active, client_user_id, backup_uri, rendition, audio_language, schedule, retry
             | id, version, target, stop_reason, created_at, updated_at);
         match (&before.target, &self.target) {
             (before, now) if before == now => {}
@@ -61,6 +63,7 @@ impl Restream {
             target,
             backup_uri: None,
             rendition: RestreamRendition::AsIs,
+            audio_language: None,
             schedule: Schedule::default(),
             retry: RetryRules::default(),
             stop_reason: None,

@@ -14,6 +14,8 @@ pub struct RestreamSpec {
     /// The backup server, which is fed all the time beside the primary one.
     pub backup: Option<PushUrl>,
     pub rendition: RenditionWish,
+    /// See [`Restream::audio_language`].
+    pub audio_language: Option<String>,
     pub retry: RetryRules,
     pub budget: RetryBudget,
     /// Whether Enhanced RTMP may be offered.
@@ -75,6 +77,7 @@ pub fn resolve(
         primary,
         backup,
         rendition: filled(&restream.rendition, platform),
+        audio_language: restream.audio_language.clone(),
         retry: restream.retry,
     })
 }
@@ -106,6 +109,7 @@ mod tests {
             target,
             backup_uri: None,
             rendition: RestreamRendition::AsIs,
+            audio_language: None,
             schedule: Schedule::default(),
             retry: RetryRules::default(),
             stop_reason: None,

@@ -194,6 +194,14 @@ pub struct RenditionStatus {
     pub reason: Option<String>,
 }
 
+/// A sound on its way to a destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SentSound {
+    pub codec: String,
+    /// ISO 639-2: "deu".
+    pub language: Option<String>,
+}
+
 /// One connection to a destination.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PushStatus {
@@ -216,6 +224,8 @@ pub struct PushStatus {
     pub latency_ms: Option<f64>,
     pub srt: Option<SrtFigures>,
     pub connected_since: Option<OffsetDateTime>,
+    /// What goes out, in its order: RTMP carries one, SRT all.
+    pub sounds: Vec<SentSound>,
     pub warnings: Vec<Warning>,
 }
 
@@ -239,6 +249,7 @@ impl PushStatus {
             latency_ms: None,
             srt: None,
             connected_since: None,
+            sounds: Vec::new(),
             warnings: Vec::new(),
         }
     }

@@ -3,6 +3,7 @@
 /// The codes in the order of the alphabet. A new one goes here with the code that warns.
 pub const WARNING_CODES: &[&str] = &[
     "audio_bitrate_too_high",
+    "audio_language_missing",
     "b_frames",
     "bitrate_drop",
     "bitrate_too_high",

@@ -29,7 +29,7 @@ pub use history::{History, Metric, Past, SERIES_MAX, Subject};
 pub use load::Load;
 pub use refusals::{RefusalKind, RefusalReport};
 pub use series::{COARSE_SECONDS, COARSE_STEP_SECONDS, FINE_SECONDS, SERIES_BYTES_MAX};
-pub use wish::{PlatformWarning, RestreamView, RestreamWish, sent};
+pub use wish::{PlatformWarning, RestreamView, RestreamWish, missing_language, sent};
 
 /// How often the past is recorded, and held-back refusals and new warnings are told.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -72,6 +72,7 @@ mod tests {
             changed_at: since,
             sends: "source".to_owned(),
             rendition: None,
+            audio_language: None,
             platform: None,
             advice: codes.iter().map(warning).collect(),
             backup_advice: Vec::new(),

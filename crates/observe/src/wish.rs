@@ -6,7 +6,7 @@
 use time::OffsetDateTime;
 use weir_model::{
     Platform, PushStatus, Reason, ReasonCode, Rendition, RestreamState, RestreamStatus, Sent, StreamId, StreamStatus,
-    Warning, check_platform,
+    TrackStatus, Violation, Warning, check_platform,
 };
 
 /// What is asked of a restream. The reader of what is stored sets it, whenever that was changed.
@@ -22,6 +22,8 @@ pub struct RestreamWish {
     pub sends: String,
     /// The rendition that is asked for; None for the source as it is.
     pub rendition: Option<Rendition>,
+    /// The language of the sound that is sent where only one can be; None for the default.
+    pub audio_language: Option<String>,
     /// The platform whose rules hold for what is sent.
     pub platform: Option<Platform>,
     /// Warnings about addresses that will not do what was meant.
@@ -89,11 +91,13 @@ impl RestreamWish {
 
     /// What the platform's rules object to in what the restream is sent, or would be.
     fn platform_warnings(&self, source: &StreamStatus) -> Vec<PlatformWarning> {
-        let Some(platform) = &self.platform else { return Vec::new() };
-        let Some(sent) = sent(self.rendition.as_ref(), source) else { return Vec::new() };
-        let (violations, suggestion) = check_platform(platform, &sent);
+        let language = self.audio_language.as_deref();
+        let sent = sent((self.rendition.as_ref(), language), source);
+        let checked = self.platform.as_ref().zip(sent).map(|(platform, sent)| check_platform(platform, &sent));
+        let (mut violations, suggestion) = checked.unwrap_or_default();
+        violations.extend(language.and_then(|language| missing_language(language, source)));
         let since = source.since.max(self.changed_at);
-        let warning = |violation: weir_model::Violation| PlatformWarning {
+        let warning = |violation: Violation| PlatformWarning {
             code: violation.code,
             message: violation.message,
             since,
@@ -103,13 +107,34 @@ impl RestreamWish {
     }
 }
 
-/// What goes out for a rendition, or for the source as it is where that is None; None while it is not known what comes in.
-pub fn sent(rendition: Option<&Rendition>, source: &StreamStatus) -> Option<Sent> {
-    let source = source.ingest.as_ref().map(|ingest| Sent::source(ingest, &source.warnings));
+/// What goes out for a rendition, None for the source as it is, with the sound of that language; None while it is not known what comes
+/// in.
+pub fn sent((rendition, language): (Option<&Rendition>, Option<&str>), source: &StreamStatus) -> Option<Sent> {
+    let spoken = language.and_then(|language| sounds(source).find(|track| track.language.as_deref() == Some(language)));
+    let source = source.ingest.as_ref().map(|ingest| {
+        let sent = Sent::source(ingest, &source.warnings);
+        let audio_codec = spoken.map(|track| Some(track.codec.clone())).or(sent.audio_codec);
+        Sent { audio_codec, ..sent }
+    });
     match rendition {
         Some(rendition) => Sent::rendition(rendition, source),
         None => source,
     }
+}
+
+fn sounds(source: &StreamStatus) -> impl Iterator<Item = &TrackStatus> {
+    source.tracks.iter().filter(|track| track.kind == "audio")
+}
+
+/// What is said where a source that comes in has no sound of that language.
+pub fn missing_language(language: &str, source: &StreamStatus) -> Option<Violation> {
+    if sounds(source).any(|track| track.language.as_deref() == Some(language)) {
+        return None;
+    }
+    // A source without any sound is told of otherwise.
+    let default = sounds(source).next()?.language.as_ref().map(|language| format!(" ({language})")).unwrap_or_default();
+    let message = format!("the source has no sound in {language}: its default{default} is sent until it has");
+    Some(Violation { code: "audio_language_missing", message })
 }
 
 fn stopped_for(code: ReasonCode) -> Reason {
@@ -136,6 +161,7 @@ mod tests {
             changed_at: THEN,
             sends: "source".to_owned(),
             rendition: None,
+            audio_language: None,
             platform: Platforms::load().unwrap().get("facebook").cloned(),
             advice: Vec::new(),
             backup_advice: Vec::new(),
@@ -145,6 +171,44 @@ mod tests {
     fn runs(state: RestreamState) -> Option<RestreamStatus> {
         let push = PushStatus { state, ..PushStatus::stopped(THEN + time::Duration::HOUR) };
         Some(RestreamStatus { push, backup: None })
+    }
+
+    #[test]
+    fn the_sound_that_would_go_out_is_judged() {
+        let track = |codec: &str, language: Option<&str>| TrackStatus {
+            id: 1,
+            kind: "audio",
+            codec: codec.to_owned(),
+            language: language.map(str::to_owned),
+            label: None,
+            default: false,
+            bitrate_bps: 0,
+        };
+        let tracks = vec![track("aac", Some("deu")), track("ac3", Some("eng"))];
+        let broadcast = StreamStatus { tracks, ..live(2.0) };
+        let missing =
+            ("audio_language_missing", "the source has no sound in fra: its default (deu) is sent until it has");
+        let broken = "codec_unsupported_by_destination";
+        for (language, source, expected) in [
+            (None, &broadcast, None),
+            (Some("deu"), &broadcast, None),
+            (Some("eng"), &broadcast, Some((broken, "the sound is ac3"))),
+            (Some("fra"), &broadcast, Some(missing)),
+            (Some("fra"), &StreamStatus { tracks: Vec::new(), ..live(2.0) }, None),
+            (Some("fra"), &StreamStatus::offline(THEN), None),
+        ] {
+            let asked = RestreamWish { audio_language: language.map(str::to_owned), ..wish(true, None) };
+            let warnings = asked.merged_with(runs(RestreamState::Streaming), source).platform_warnings;
+            let said = warnings.first().map(|warning| (warning.code, warning.message.as_str()));
+            assert!(
+                warnings.len() <= 1 && said.map(|said| said.0) == expected.map(|expected| expected.0),
+                "{warnings:?}"
+            );
+            assert!(said.zip(expected).is_none_or(|(said, expected)| said.1.starts_with(expected.1)), "{warnings:?}");
+        }
+        // Rules or not: the wish is not met.
+        let asked = RestreamWish { audio_language: Some("fra".to_owned()), platform: None, ..wish(true, None) };
+        assert_eq!(asked.merged_with(None, &broadcast).platform_warnings.len(), 1);
     }
 
     fn live(gop_seconds: f64) -> StreamStatus {

@@ -79,6 +79,7 @@ impl Gauge {
             latency_ms: self.now.path.as_ref().map(|path| path.latency_ms),
             srt: self.now.path.as_ref().map(|path| path.srt),
             connected_since: view.connected_since.map(|at| self.tell(at, clock)),
+            sounds: Vec::new(),
             warnings: self.warnings(advice, target_bps, clock),
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use weir_hub::Tracks;
+use weir_media::{Language, TrackInfo};
 use weir_model::{Advice, PathFigures, PushUrl, Reason};
 use weir_net::Dialer;
 
@@ -23,10 +24,21 @@ pub(crate) fn target(url: &PushUrl, enhanced_rtmp: bool) -> Result<Arc<dyn Targe
     })
 }
 
+/// What is to go out.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) rendition: String,
+    /// Of the sound, where only one can be carried; None: the default.
+    pub(crate) language: Option<Language>,
+}
+
 /// Where a push goes.
 pub(crate) trait Target: Debug + Send + Sync {
     /// Why these tracks can't be sent there, if they can't.
-    fn check_tracks(&self, tracks: &Tracks) -> Result<(), String>;
+    fn check_tracks(&self, tracks: &Tracks, language: Option<Language>) -> Result<(), String>;
+
+    /// Which sounds of these tracks are sent there.
+    fn sounds<'a>(&self, tracks: &'a Tracks, language: Option<Language>) -> Vec<&'a TrackInfo>;
 
     /// What is to be thought about, before anything is measured.
     fn advice(&self) -> &[Advice] {
@@ -37,7 +49,7 @@ pub(crate) trait Target: Debug + Send + Sync {
     fn dial(
         self: Arc<Self>,
         context: PushContext,
-        rendition: String,
+        wanted: Wanted,
     ) -> BoxFuture<'static, Result<Box<dyn Link>, Failure>>;
 
     /// Whether anybody is there now, without saying more than that.
@@ -48,6 +60,9 @@ pub(crate) trait Target: Debug + Send + Sync {
 pub(crate) trait Link: Debug + Send {
     /// Pushes until something is worth knowing; an error is its end. Cancel-safe.
     fn run(&mut self) -> BoxFuture<'_, Result<LinkEvent, Failure>>;
+
+    /// Another language is wished for; who carries all sounds has nothing to change.
+    fn speak(&mut self, _language: Option<Language>) {}
 
     fn progress(&mut self) -> LinkProgress;
 

@@ -4,17 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use weir_hub::{Cold, Feeds, StreamHub};
-use weir_model::{EventKind, Reason, ReasonCode, RestreamId, RestreamState, RetryRules, StreamId};
+use weir_media::{Language, TrackInfo};
+use weir_model::{
+    EventKind, PushStatus, Reason, ReasonCode, RestreamId, RestreamState, RetryRules, SentSound, StreamId,
+};
 use weir_net::Dialer;
 use weir_observe::{Counter, Observe, fields};
 
 use crate::backoff::{Backoff, Eagerness};
 use crate::gauge::{Clock, Gauge};
-use crate::link::{Link, LinkEvent, Target};
+use crate::link::{Link, LinkEvent, Target, Wanted};
 use crate::machine::{Action, Failure, Input, Machine, View};
 
 /// The source is not live when nothing came for so long. Half a second of jitter on a lossy uplink is nothing yet.
@@ -42,6 +45,8 @@ pub(crate) struct PushPlan {
     pub(crate) stream_id: StreamId,
     pub(crate) backup: bool,
     pub(crate) rendition: String,
+    /// Of the sound, where only one can be carried; it may change while the push runs.
+    pub(crate) language: watch::Receiver<Option<Language>>,
     pub(crate) rules: RetryRules,
     pub(crate) eagerness: Eagerness,
     /// Where to, or why nowhere.
@@ -80,6 +85,7 @@ enum Wake {
     Stop,
     Look,
     Retry,
+    Speak,
     Connection(Report),
 }
 
@@ -133,6 +139,7 @@ impl PushTask {
     pub(crate) async fn run(&mut self, stop: &CancellationToken, retry: &Notify) -> PushOutcome {
         let mut pulse = self.context.hub.watch_pulse();
         let mut tracks = self.context.hub.rendition(&self.plan.rendition).watch_tracks();
+        let mut language = self.plan.language.clone();
         let mut look_at = tokio::time::Instant::now();
         // It was stopped, and is not any more.
         self.show_changes();
@@ -149,6 +156,7 @@ impl PushTask {
                     changed = pulse.changed() => if changed.is_ok() { Wake::Look } else { Wake::Stop },
                     changed = tracks.changed() => if changed.is_ok() { Wake::Look } else { Wake::Stop },
                     () = retry.notified() => Wake::Retry,
+                    changed = language.changed() => if changed.is_ok() { Wake::Speak } else { Wake::Stop },
                 }
             });
             let wake = tokio::select! {
@@ -160,6 +168,7 @@ impl PushTask {
                 Wake::Stop => break,
                 Wake::Look => {}
                 Wake::Retry => self.tell(Input::RetryNow),
+                Wake::Speak => self.speak(),
                 Wake::Connection(report) => self.on_report(report),
             }
             let now = tokio::time::Instant::now();
@@ -222,8 +231,21 @@ impl PushTask {
             return;
         }
         let Ok(target) = self.plan.target.clone() else { return };
+        let wanted = Wanted { rendition: self.plan.rendition.clone(), language: self.language() };
         self.connects += 1;
-        self.connection = Connection::Dialing(target.dial(self.context.clone(), self.plan.rendition.clone()));
+        self.connection = Connection::Dialing(target.dial(self.context.clone(), wanted));
+    }
+
+    fn language(&self) -> Option<Language> {
+        *self.plan.language.borrow()
+    }
+
+    /// Another language may be wished for than the connection was opened with.
+    fn speak(&mut self) {
+        let language = self.language();
+        if let Connection::Open(link) = &mut self.connection {
+            link.speak(language);
+        }
     }
 
     fn hang_up(&mut self, then_dial: bool) {
@@ -243,6 +265,8 @@ impl PushTask {
         match report {
             Report::Dialed(Ok(open)) => {
                 self.connection = Connection::Open(open);
+                // It may have changed meanwhile.
+                self.speak();
                 self.tell(Input::Accepted);
             }
             Report::Dialed(Err(failure)) => self.fail(failure),
@@ -289,7 +313,7 @@ impl PushTask {
         let now = Clock::read().now;
         if let Ok(target) = &self.plan.target {
             let tracks = self.context.hub.rendition(&self.plan.rendition).tracks();
-            let check = if tracks.is_empty() { Ok(()) } else { target.check_tracks(&tracks) };
+            let check = if tracks.is_empty() { Ok(()) } else { target.check_tracks(&tracks, self.language()) };
             self.tell(match check {
                 Err(why) => Input::Blocked(Reason::new(ReasonCode::UnsupportedCodec, why)),
                 Ok(()) => Input::Unblocked,
@@ -351,8 +375,17 @@ impl PushTask {
         let target_bps = encoded.and_then(|rendition| rendition.target_bps);
         let target_bps = target_bps.or(stream.ingest.map(|ingest| ingest.bitrate_bps)).filter(|bps| *bps > 0);
         let advice = self.plan.target.as_ref().map_or(&[][..], |target| target.advice());
-        let status = self.gauge.status(&self.shown, target_bps, advice, Clock::read());
+        let tracks = self.context.hub.rendition(&self.plan.rendition).tracks();
+        let sounds = self.plan.target.as_ref().map(|target| target.sounds(&tracks, self.language()));
+        let status = PushStatus {
+            sounds: sounds.unwrap_or_default().into_iter().map(sent).collect(),
+            ..self.gauge.status(&self.shown, target_bps, advice, Clock::read())
+        };
         let connects = std::mem::take(&mut self.connects);
         self.context.observe.board().update_push(self.plan.restream_id, self.plan.backup, status, connects);
     }
+}
+
+fn sent(info: &TrackInfo) -> SentSound {
+    SentSound { codec: info.codec.to_string(), language: info.language.map(|language| language.to_string()) }
 }

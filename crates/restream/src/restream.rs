@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use weir_media::Language;
 use weir_model::{PushStatus, PushUrl, RestreamSpec, RestreamState, RestreamStatus};
 use weir_observe::RestreamLine;
 
@@ -27,6 +28,7 @@ pub enum RestreamOutcome {
 pub struct RestreamHandle {
     stop: CancellationToken,
     retry: RetryHandle,
+    language: watch::Sender<Option<Language>>,
     task: JoinHandle<RestreamOutcome>,
 }
 
@@ -48,6 +50,12 @@ impl RetryHandle {
 impl RestreamHandle {
     pub fn retry_handle(&self) -> RetryHandle {
         self.retry.clone()
+    }
+
+    /// Has the sound sent, where only one is, that `spec` wishes for now.
+    pub fn speak(&self, spec: &RestreamSpec) {
+        let language = language_of(spec);
+        self.language.send_if_modified(|now| std::mem::replace(now, language) != language);
     }
 
     /// Says goodbye to the destinations and ends, within about a second. What it came to before that, if it had ended by itself.
@@ -80,18 +88,20 @@ pub fn start(spec: &RestreamSpec, rendition: &str, context: &PushContext, lane: 
         },
     );
     let stop = CancellationToken::new();
+    let language = watch::Sender::new(language_of(spec));
     let mut retry = RetryHandle::default();
     let mut prepare = |url: &PushUrl, backup: bool| {
         let wish = Arc::new(Notify::new());
         retry.pushes.push(Arc::clone(&wish));
-        let (mut task, stop) = (PushTask::new(context.clone(), plan(spec, rendition, url, backup)), stop.clone());
+        let plan = plan((spec, rendition), url, backup, language.subscribe());
+        let (mut task, stop) = (PushTask::new(context.clone(), plan), stop.clone());
         // Boxed: `together` would hold it several times over, and room for a backup that most restreams don't have.
         Box::pin(async move { task.run(&stop, &wish).await })
     };
     let primary = prepare(&spec.primary, false);
     let backup = spec.backup.as_ref().map(|url| prepare(url, true));
     let task = lane.spawn(together(primary, backup, stop.clone()));
-    RestreamHandle { stop, retry, task }
+    RestreamHandle { stop, retry, language, task }
 }
 
 /// Runs both pushes; whichever ends first takes the other along, since both follow the same source and the same wish.
@@ -118,13 +128,23 @@ where
     if outcomes.contains(&PushOutcome::GaveUp) { RestreamOutcome::GaveUp } else { RestreamOutcome::Stopped }
 }
 
-fn plan(spec: &RestreamSpec, rendition: &str, url: &PushUrl, backup: bool) -> PushPlan {
+fn language_of(spec: &RestreamSpec) -> Option<Language> {
+    spec.audio_language.as_deref().and_then(Language::parse)
+}
+
+fn plan(
+    (spec, rendition): (&RestreamSpec, &str),
+    url: &PushUrl,
+    backup: bool,
+    language: watch::Receiver<Option<Language>>,
+) -> PushPlan {
     PushPlan {
         restream_id: spec.id,
         stream_id: spec.stream_id,
         backup,
         target: link::target(url, spec.enhanced_rtmp),
         rendition: rendition.to_owned(),
+        language,
         rules: spec.retry,
         eagerness: Eagerness {
             delay_min: spec.budget.min_backoff,

@@ -6,19 +6,20 @@ use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use weir_hub::{Cursor, FeedHandle, Next, Tracks};
+use weir_hub::{Cursor, FeedHandle, Feeds, Next, Tracks};
+use weir_media::{Language, TrackInfo};
 use weir_model::{Fault, Login, Reason, ReasonCode, Secret};
 use weir_net::{Dialer, TcpOptions};
 use weir_rtmp::StreamKey;
 use weir_rtmp::batch::{Outlet, SharedBatch};
-use weir_rtmp::from_frames::{RtmpBatcher, check_tracks};
+use weir_rtmp::from_frames::{RtmpBatcher, carried_sound, check_tracks};
 use weir_rtmp::net::{PublishConnection, PushError, PushEvent, PushOptions, PushTarget, connect_publish};
 use weir_rtmp::parcel::Parcel;
 use weir_rtmp::session::is_auth_rejection;
 use weir_rtmp::url::{Credentials, RtmpUrl};
 
 use crate::failure::{DOOR_TIMEOUT, of_dial};
-use crate::link::{Link, LinkEvent, LinkProgress, Target};
+use crate::link::{Link, LinkEvent, LinkProgress, Target, Wanted};
 use crate::machine::{Failure, Retry};
 use crate::push::PushContext;
 use crate::tcp_loss::TcpLoss;
@@ -63,21 +64,24 @@ impl RtmpTarget {
 }
 
 impl Target for RtmpTarget {
-    fn check_tracks(&self, tracks: &Tracks) -> Result<(), String> {
-        check_tracks(tracks, None, self.server.enhanced).map_err(|error| error.to_string())
+    fn check_tracks(&self, tracks: &Tracks, language: Option<Language>) -> Result<(), String> {
+        check_tracks(tracks, language, self.server.enhanced).map_err(|error| error.to_string())
+    }
+
+    fn sounds<'a>(&self, tracks: &'a Tracks, language: Option<Language>) -> Vec<&'a TrackInfo> {
+        carried_sound(tracks, language).map(|info| &**info).into_iter().collect()
     }
 
     fn dial(
         self: Arc<Self>,
         context: PushContext,
-        rendition: String,
+        wanted: Wanted,
     ) -> BoxFuture<'static, Result<Box<dyn Link>, Failure>> {
         Box::pin(async move {
             let PushContext { feeds, dialer, send_buffer_bytes, .. } = context;
             let options = PushOptions { send_buffer_bytes, ..PushOptions::new(dialer) };
             let connection = connect_publish(&self.server, &options).await.map_err(|error| failed(&error))?;
-            let feed = feeds.feed(&rendition, None, &Handle::current());
-            Ok(Box::new(RtmpLink::new(self, connection, feed)) as Box<dyn Link>)
+            Ok(Box::new(RtmpLink::new(self, connection, Voices { feeds, wanted })) as Box<dyn Link>)
         })
     }
 
@@ -88,6 +92,26 @@ impl Target for RtmpTarget {
             dialer.tcp(host, *port, options, tokio::time::Instant::now() + DOOR_TIMEOUT).await.is_ok()
         })
     }
+}
+
+/// The feeds of a rendition: in each its pictures, with another sound.
+#[derive(Debug)]
+struct Voices {
+    feeds: Feeds,
+    wanted: Wanted,
+}
+
+impl Voices {
+    fn feed(&self) -> FeedHandle<RtmpBatcher> {
+        self.feeds.feed(&self.wanted.rendition, self.wanted.language, &Handle::current())
+    }
+}
+
+/// The feed that is gone over to.
+#[derive(Debug)]
+struct Another {
+    feed: FeedHandle<RtmpBatcher>,
+    cursor: Cursor<SharedBatch>,
 }
 
 #[derive(Debug)]
@@ -104,11 +128,17 @@ struct RtmpLink {
     written_before_media: u64,
     loss: TcpLoss,
     /// Keeps the feed running.
-    _feed: FeedHandle<RtmpBatcher>,
+    feed: FeedHandle<RtmpBatcher>,
+    voices: Voices,
+    /// Waits for the next GOP: what goes out is not cut within one.
+    next: Option<Another>,
+    /// Says with which GOP it goes on after it has gone over, by the time of its keyframe.
+    resumes_at_ms: Option<i64>,
 }
 
 impl RtmpLink {
-    fn new(target: Arc<RtmpTarget>, connection: PublishConnection, feed: FeedHandle<RtmpBatcher>) -> Self {
+    fn new(target: Arc<RtmpTarget>, connection: PublishConnection, voices: Voices) -> Self {
+        let feed = voices.feed();
         let cursor = feed.subscribe();
         let outlet = Outlet::new(connection.stream_id());
         let written_before_media = connection.progress().written_bytes;
@@ -123,7 +153,10 @@ impl RtmpLink {
             dropped_frames: 0,
             written_before_media,
             loss: TcpLoss::default(),
-            _feed: feed,
+            feed,
+            voices,
+            next: None,
+            resumes_at_ms: None,
         }
     }
 
@@ -177,12 +210,29 @@ impl RtmpLink {
     fn take(&mut self, next: Next<SharedBatch>) -> Option<LinkEvent> {
         match next {
             Next::Item(batch) => {
+                if batch.is_start()
+                    && let Some(another) = self.next.take()
+                {
+                    (self.feed, self.cursor) = (another.feed, another.cursor);
+                    self.resumes_at_ms = Some(batch.start_ms());
+                    // The decoder's configuration goes before what comes next.
+                    self.outlet.skipped();
+                    return None;
+                }
+                if let Some(at_ms) = self.resumes_at_ms {
+                    if !batch.is_start() || batch.start_ms() < at_ms {
+                        return None;
+                    }
+                    self.resumes_at_ms = None;
+                }
                 let parcel = self.outlet.parcel(&batch);
                 if !parcel.is_empty() {
                     self.pending.push_back(parcel);
                 }
                 None
             }
+            // It was to be passed over anyway.
+            Next::Skipped { .. } if self.resumes_at_ms.is_some() => None,
             Next::Skipped { items } => {
                 // A batch is one picture with its sound.
                 self.dropped_frames += items;
@@ -212,6 +262,14 @@ impl RtmpLink {
 impl Link for RtmpLink {
     fn run(&mut self) -> BoxFuture<'_, Result<LinkEvent, Failure>> {
         Box::pin(async { self.push().await.map_err(|error| failed(&error)) })
+    }
+
+    fn speak(&mut self, language: Option<Language>) {
+        if std::mem::replace(&mut self.voices.wanted.language, language) != language {
+            let feed = self.voices.feed();
+            let cursor = feed.subscribe();
+            self.next = Some(Another { feed, cursor });
+        }
     }
 
     /// Of media alone.

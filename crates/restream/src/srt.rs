@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use weir_hub::{FeedHandle, Tracks};
+use weir_media::{Language, TrackInfo};
 use weir_model::{Advice, PathFigures, Reason, ReasonCode, SrtUrl};
 use weir_net::{DialFault, Dialer};
 use weir_srt::from_frames::{TsBatcher, check_tracks};
@@ -14,7 +15,7 @@ use weir_srt::path::{Direction, PathMeter};
 use weir_srt::{CallError, CallTarget, ConnectionLost, SrtConnection, call, knock};
 
 use crate::failure::{DOOR_TIMEOUT, of_dial};
-use crate::link::{Link, LinkEvent, LinkProgress, Target};
+use crate::link::{Link, LinkEvent, LinkProgress, Target, Wanted};
 use crate::machine::{Failure, Retry};
 use crate::push::PushContext;
 
@@ -48,8 +49,12 @@ impl SrtTarget {
 }
 
 impl Target for SrtTarget {
-    fn check_tracks(&self, tracks: &Tracks) -> Result<(), String> {
+    fn check_tracks(&self, tracks: &Tracks, _language: Option<Language>) -> Result<(), String> {
         check_tracks(tracks).map_err(|error| error.to_string())
+    }
+
+    fn sounds<'a>(&self, tracks: &'a Tracks, _language: Option<Language>) -> Vec<&'a TrackInfo> {
+        tracks.audios().map(|info| &**info).collect()
     }
 
     fn advice(&self) -> &[Advice] {
@@ -59,11 +64,11 @@ impl Target for SrtTarget {
     fn dial(
         self: Arc<Self>,
         context: PushContext,
-        rendition: String,
+        wanted: Wanted,
     ) -> BoxFuture<'static, Result<Box<dyn Link>, Failure>> {
         Box::pin(async move {
             let connection = call(&self.listener, &context.dialer).await.map_err(|error| failed(&error))?;
-            let feed = context.feeds.feed(&rendition, (), &Handle::current());
+            let feed = context.feeds.feed(&wanted.rendition, (), &Handle::current());
             Ok(Box::new(SrtLink::new(connection, self.listener.payload_bytes, feed)) as Box<dyn Link>)
         })
     }

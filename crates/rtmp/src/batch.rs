@@ -140,6 +140,11 @@ impl Batch {
     pub fn time(&self) -> MediaTime {
         self.time
     }
+
+    /// Of the keyframe that makes this batch a start.
+    pub fn start_ms(&self) -> i64 {
+        self.start_ms
+    }
 }
 
 /// A batch as it lies in a feed's window. A clone counts one more reference and copies nothing.

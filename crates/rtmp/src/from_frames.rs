@@ -27,6 +27,11 @@ pub enum Unsupported {
     Language { language: Language, codec: Codec },
 }
 
+/// The one sound that goes out of those, in that language where it can.
+pub fn carried_sound(tracks: &Tracks, language: Option<Language>) -> Option<&Arc<TrackInfo>> {
+    sound_of(tracks, language).filter(|info| is_carried(info.codec))
+}
+
 /// Checks that the tracks can be sent to a destination, which takes Enhanced RTMP (`enhanced`) or only what came before it.
 pub fn check_tracks(tracks: &Tracks, language: Option<Language>, enhanced: bool) -> Result<(), Unsupported> {
     let sound = sound_of(tracks, language);
@@ -70,6 +75,8 @@ pub struct RtmpBatcher {
     /// The language that the sound should have, if one is wished.
     language: Option<Language>,
     tracks: Option<Arc<Tracks>>,
+    /// Says that another sound is wished for than the one that goes out: it begins with the next GOP.
+    is_to_change: bool,
     /// The tracks of the picture and of the sound that go out.
     carried: [Option<TrackId>; 2],
     setup: Arc<Setup>,
@@ -92,8 +99,9 @@ impl Batcher for RtmpBatcher {
     }
 
     fn push(&mut self, entry: &Entry) -> Option<SharedBatch> {
-        if self.tracks.as_ref().is_none_or(|tracks| !Arc::ptr_eq(tracks, &entry.tracks)) {
-            self.change_tracks(&entry.tracks);
+        let is_new = self.tracks.as_ref().is_none_or(|tracks| !Arc::ptr_eq(tracks, &entry.tracks));
+        if is_new || self.is_to_change && entry.is_start() {
+            self.change_tracks(&entry.tracks, entry.is_start());
         }
         let track = entry.track();
         if !self.carried.contains(&Some(track.id)) {
@@ -106,6 +114,10 @@ impl Batcher for RtmpBatcher {
                 (MessageKind::Audio, &mut self.last_audio_ms, flv::audio_frame_header(track.codec).ok()?)
             }
         };
+        // Sounds are not muxed quite alike: another one may begin before the end of the one that it follows.
+        if kind == MessageKind::Audio && last_ms.is_some_and(|last_ms| timestamp_ms < last_ms) {
+            return None;
+        }
         let previous_ms = last_ms.replace(timestamp_ms).unwrap_or(timestamp_ms);
         if self.pending.is_empty() {
             self.pending_time = entry.frame.dts;
@@ -136,9 +148,13 @@ impl Batcher for RtmpBatcher {
 }
 
 impl RtmpBatcher {
-    fn change_tracks(&mut self, tracks: &Arc<Tracks>) {
+    fn change_tracks(&mut self, tracks: &Arc<Tracks>, at_start: bool) {
         self.tracks = Some(Arc::clone(tracks));
-        let sound = sound_of(tracks, self.language);
+        let wished = sound_of(tracks, self.language);
+        // What goes out goes on to the end of its GOP, if it is still there.
+        let known = self.carried[1].and_then(|id| tracks.audios().find(|info| info.id == id));
+        let sound = if at_start { wished } else { known.or(wished) };
+        self.is_to_change = sound.map(|info| info.id) != wished.map(|info| info.id);
         let (video, audio) = (tracks.video().map(|info| &**info), sound.map(|info| &**info));
         self.carried = [video.map(|info| info.id), audio.map(|info| info.id)];
         let setup = Setup {
@@ -220,6 +236,40 @@ mod tests {
         };
         let picture = TrackInfo::new(TrackId(0), Codec::H264, Bytes::new());
         std::iter::once(picture).chain((1..).zip(sounds).map(sound)).map(Arc::new).collect()
+    }
+
+    /// What goes out is not cut within a GOP: one may come back in the next moment.
+    #[test]
+    fn another_sound_begins_with_a_gop() {
+        let hub = weir_hub::StreamHub::new(weir_hub::WindowLimits::FRAMES);
+        let mut cursor = hub.source().subscribe();
+        let mut publisher = hub.publish_source(std::time::Instant::now());
+        let mut batcher = RtmpBatcher::new(&Language::parse("eng"));
+        let (german, both) = (tracks(&[(Codec::Aac, "deu")]), tracks(&[(Codec::Aac, "deu"), (Codec::Aac, "eng")]));
+        let english: Tracks = both.iter().filter(|info| info.id != TrackId(1)).cloned().collect();
+        let mut at = 0;
+        for (tracks, keyframe, expected) in [
+            (&german, true, 1),
+            (&both, false, 1),
+            (&both, false, 1),
+            (&both, true, 2),
+            (&both, false, 2),
+            // One that goes leaves its place at once.
+            (&german, false, 1),
+            (&both, false, 1),
+            (&english, false, 2),
+        ] {
+            publisher.set_tracks(tracks.clone());
+            at += 40;
+            let flags = weir_media::FrameFlags { keyframe, discontinuity: false };
+            let (dts, payload) = (MediaTime::from_millis(at), Bytes::from_static(&[0; 8]));
+            let frame = weir_media::Frame { track: TrackId(0), dts, pts: dts, flags, payload };
+            publisher.write(frame, std::time::Instant::now());
+            while let Some(weir_hub::Next::Item(entry)) = cursor.try_next() {
+                batcher.push(&entry);
+            }
+            assert_eq!(batcher.carried[1], Some(TrackId(expected)), "at {at} ms");
+        }
     }
 
     #[test]

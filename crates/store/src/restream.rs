@@ -64,6 +64,7 @@ impl Kept for Restream {
             target,
             backup_uri,
             rendition,
+            audio_language,
             schedule,
             retry,
             stop_reason,
@@ -86,6 +87,7 @@ impl Kept for Restream {
             .put("stream_key", stream_key)
             .put("backup_uri", store.seal_opt(&place("backup_uri", *id), backup_uri.as_ref())?)
             .put("rendition", rendition_text(rendition)?)
+            .put("audio_language", audio_language.clone())
             .put("start_at", schedule.start_at)
             .put("stop_at", schedule.stop_at)
             .put("source_lost_ms", ms(retry.source_lost))
@@ -122,6 +124,7 @@ impl Kept for Restream {
                 Some(RenditionColumn::Named(name)) => RestreamRendition::Named(name),
                 Some(RenditionColumn::Inline(rendition)) => RestreamRendition::Inline(rendition),
             },
+            audio_language: row.try_get("audio_language")?,
             schedule: Schedule {
                 start_at: row.try_get::<Option<i64>, _>("start_at")?.map(from_ms).transpose()?,
                 stop_at: row.try_get::<Option<i64>, _>("stop_at")?.map(from_ms).transpose()?,

@@ -6,7 +6,7 @@ use crate::dto::restream::{RetryDto, ScheduleDto};
 use crate::problem::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use weir_control::Judgement;
+use weir_control::{Judgement, checked_language};
 use weir_model::{Platform, Platforms, PushUrl, RenditionDraft, RestreamRendition, StreamId};
 use weir_transcode::Estimate;
 
@@ -25,6 +25,9 @@ pub(crate) struct CheckInput {
     stream_key: Option<String>,
     #[serde(default)]
     rendition: Option<RenditionWishDto>,
+    /// Of the sound that would be sent where only one can be.
+    #[serde(default)]
+    audio_language: Option<String>,
     #[serde(default)]
     name: Option<String>,
     #[serde(default)]
@@ -50,7 +53,7 @@ impl CheckInput {
         StreamId(self.stream_id)
     }
 
-    pub(crate) fn into_parts(self) -> Result<(AskedTarget, RestreamRendition), Problem> {
+    pub(crate) fn into_parts(self) -> Result<(AskedTarget, RestreamRendition, Option<String>), Problem> {
         let whole_key = self.stream_key.filter(|key| PushUrl::is_whole_url(key));
         let target = match (whole_key.or(self.uri), self.destination_id) {
             (Some(uri), _) => {
@@ -62,7 +65,8 @@ impl CheckInput {
             (None, Some(id)) => AskedTarget::Destination(id),
             (None, None) => return Err(Problem::invalid("uri", "is required, or destination_id")),
         };
-        Ok((target, wish_of(self.rendition)))
+        let language = self.audio_language.as_deref().map(checked_language).transpose()?;
+        Ok((target, wish_of(self.rendition), language))
     }
 }
 

@@ -4,7 +4,7 @@ use crate::dto::Timestamp;
 use crate::dto::names::{ReasonCode, WarningCode};
 use serde::Serialize;
 use utoipa::ToSchema;
-use weir_model::{PushStatus, Reason, RenditionDraft, SrtFigures, Warning};
+use weir_model::{PushStatus, Reason, RenditionDraft, SentSound, SrtFigures, Warning};
 use weir_observe::PlatformWarning;
 
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
@@ -82,6 +82,19 @@ impl From<SrtFigures> for SrtFiguresDto {
 }
 
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct SentSoundDto {
+    codec: String,
+    /// ISO 639-2
+    language: Option<String>,
+}
+
+impl From<&SentSound> for SentSoundDto {
+    fn from(sound: &SentSound) -> Self {
+        Self { codec: sound.codec.clone(), language: sound.language.clone() }
+    }
+}
+
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct PushStatusDto {
     /// stopped, awaiting_stream, connecting, streaming or error
     state: &'static str,
@@ -102,6 +115,8 @@ pub(crate) struct PushStatusDto {
     latency_ms: Option<f64>,
     srt: Option<SrtFiguresDto>,
     connected_since: Option<Timestamp>,
+    /// What goes out, in its order: RTMP carries one, SRT all.
+    sounds: Vec<SentSoundDto>,
     pub(crate) warnings: Vec<WarningDto>,
 }
 
@@ -124,6 +139,7 @@ impl From<&PushStatus> for PushStatusDto {
             latency_ms: push.latency_ms,
             srt: push.srt.map(Into::into),
             connected_since: push.connected_since.map(Into::into),
+            sounds: push.sounds.iter().map(Into::into).collect(),
             warnings: push.warnings.iter().map(Into::into).collect(),
         }
     }

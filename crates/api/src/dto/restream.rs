@@ -89,6 +89,8 @@ pub(crate) struct RestreamDto {
     stream_key: Option<String>,
     backup_uri: Option<String>,
     rendition: Option<RenditionWishDto>,
+    /// Of the sound that is sent where only one can be, in ISO 639-2; null: the source's default.
+    audio_language: Option<String>,
     schedule: ScheduleDto,
     retry: RetryDto,
     created_at: Timestamp,
@@ -145,6 +147,7 @@ impl RestreamDto {
             stream_key,
             backup_uri: restream.backup_uri.as_ref().map(whole),
             rendition: wish_dto(&restream.rendition),
+            audio_language: restream.audio_language.clone(),
             schedule: restream.schedule.into(),
             retry: restream.retry.into(),
             created_at: restream.created_at.into(),

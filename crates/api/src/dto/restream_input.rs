@@ -32,6 +32,9 @@ pub(crate) struct RestreamInput {
     backup_uri: Option<String>,
     #[serde(default)]
     rendition: Option<RenditionWishDto>,
+    /// Of the sound to send by RTMP, which carries one: `deu`, `ger` and `de` mean the same. Null: the default. SRT carries all.
+    #[serde(default)]
+    audio_language: Option<String>,
     #[serde(default)]
     schedule: Option<ScheduleDto>,
     #[serde(default)]
@@ -48,6 +51,7 @@ impl RestreamInput {
         restream.client_user_id = self.client_user_id;
         restream.backup_uri = self.backup_uri.map(|uri| uri.trim().into());
         restream.rendition = wish_of(self.rendition);
+        restream.audio_language = self.audio_language;
         restream.schedule = self.schedule.unwrap_or_default().into();
         restream.retry = self.retry.unwrap_or_default().into_model()?;
         Ok(restream)
@@ -67,6 +71,7 @@ impl From<&Restream> for RestreamInput {
             target,
             backup_uri,
             rendition,
+            audio_language,
             schedule,
             retry,
             stop_reason: _,
@@ -89,6 +94,7 @@ impl From<&Restream> for RestreamInput {
             stream_key,
             backup_uri: backup_uri.as_ref().map(text),
             rendition: wish_dto(rendition),
+            audio_language: audio_language.clone(),
             schedule: Some((*schedule).into()),
             retry: Some((*retry).into()),
             client_user_id: *client_user_id,
@@ -141,6 +147,10 @@ pub(crate) struct RestreamPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<RenditionWishDto>)]
     rendition: Option<Option<RenditionWishDto>>,
+    /// Null: the default.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    audio_language: Option<Option<String>>,
     #[serde(default)]
     schedule: Option<ScheduleDto>,
     #[serde(default)]
@@ -159,6 +169,7 @@ pub(crate) struct RestreamChange {
     target: Option<TargetChange>,
     backup_uri: Option<Option<Secret>>,
     rendition: Option<RestreamRendition>,
+    audio_language: Option<Option<String>>,
     schedule: Option<Schedule>,
     retry: Option<RetryRules>,
     client_user_id: Option<Option<i64>>,
@@ -188,6 +199,7 @@ impl RestreamPatch {
             target,
             backup_uri: self.backup_uri.map(|uri| uri.map(|uri| uri.trim().into())),
             rendition: self.rendition.map(wish_of),
+            audio_language: self.audio_language,
             schedule: self.schedule.map(Into::into),
             retry: self.retry.map(RetryDto::into_model).transpose()?,
             client_user_id: self.client_user_id,
@@ -202,6 +214,7 @@ impl RestreamChange {
         set(&mut restream.active, self.active.as_ref());
         set(&mut restream.backup_uri, self.backup_uri.as_ref());
         set(&mut restream.rendition, self.rendition.as_ref());
+        set(&mut restream.audio_language, self.audio_language.as_ref());
         set(&mut restream.schedule, self.schedule.as_ref());
         set(&mut restream.retry, self.retry.as_ref());
         set(&mut restream.client_user_id, self.client_user_id.as_ref());

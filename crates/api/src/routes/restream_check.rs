@@ -17,11 +17,11 @@ pub(crate) async fn check(State(app): State<App>, Body(input): Body<CheckInput>)
     if catalogue.stream(stream).is_none() {
         return Err(Problem::invalid("stream_id", "names nothing that exists"));
     }
-    let (target, asked) = input.into_parts()?;
+    let (target, asked, language) = input.into_parts()?;
     let saved = |id| catalogue.destination(DestinationId(id)).map(|saved| saved.platform.clone());
     let platform = target.platform(platforms, saved)?;
     let source = app.api.observe.stream_status(stream);
-    let judgement = catalogue.judge(stream, &asked, platform, &source);
+    let judgement = catalogue.judge(stream, (&asked, language.as_deref()), platform, &source);
     let cost = judgement
         .rendition
         .as_ref()

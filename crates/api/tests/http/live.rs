@@ -200,6 +200,7 @@ async fn what_would_be_is_answered_before_anything_is_made() {
         (json!({"stream_id": 1}), "uri"),
         (json!({"stream_id": 1, "uri": "http://h"}), "uri"),
         (json!({"stream_id": 1, "destination_id": 9}), "destination_id"),
+        (json!({"stream_id": 1, "uri": facebook, "audio_language": "german"}), "audio_language"),
     ] {
         let refused = api.post("/restreams/check", body.clone()).await;
         assert_eq!((refused.status.as_u16(), refused.json()["field"].as_str()), (422, Some(field)), "{body}");

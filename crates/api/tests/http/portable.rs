@@ -52,7 +52,7 @@ async fn furnished() -> Api {
     ok(api.call_with_bytes("PUT", "/streams/1/logo", Some(&png), &headers).await);
     for body in [
         json!({"name": "whole", "stream_id": 1, "active": true, "uri": "rtmp://h.example/app/planted-key-1",
-               "backup_uri": "srt://h.example:9000?mode=caller&passphrase=planted-passphrase-2", "client_user_id": 77,
+               "backup_uri": "srt://h.example:9000?mode=caller&passphrase=planted-passphrase-2", "client_user_id": 77, "audio_language": "deu",
                "retry": {"source_lost_seconds": 2.345, "give_up_minutes": 0.0171}}),
         json!({"name": "by key", "stream_id": 3, "destination_id": 2, "stream_key": "planted-key-2", "rendition": "720p",
                "schedule": {"start_at": "2099-01-31T20:00:00.123Z"}}),

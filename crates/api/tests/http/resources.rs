@@ -105,6 +105,8 @@ async fn faults_have_their_field() {
         ("/restreams", with("schedule", json!({"start_at": "tomorrow"})), "schedule.start_at"),
         ("/restreams", with("rendition", json!({"name": "x", "bogus": 1})), "rendition.bogus"),
         ("/restreams", with("rendition", json!(7)), "rendition"),
+        ("/restreams", with("audio_language", json!("german")), "audio_language"),
+        ("/restreams", with("audio_language", json!("und")), "audio_language"),
         ("/restreams", with("client_user_id", json!("x")), "client_user_id"),
         ("/restreams", with("bogus", json!(1)), "bogus"),
         ("/destinations", json!({"name": "d", "url": "rtmp://planted"}), "url"),
@@ -154,7 +156,6 @@ async fn what_nothing_acts_on_is_not_available() {
         ("/restreams", "uri", json!("udp://239.1.1.1:5000?ttl=4"), "uri"),
         ("/restreams", "uri", json!("rtp://10.0.0.1:5000"), "uri"),
         ("/restreams", "backup_uri", json!("udp://10.0.0.1:5000"), "backup_uri"),
-        ("/restreams", "audio_language", json!("deu"), "audio_language"),
     ] {
         let mut whole = match path {
             "/streams" => json!({"name": "x"}),

@@ -3,7 +3,7 @@
 use weir_model::{
     Platform, Platforms, Rendition, RestreamRendition, StreamId, StreamStatus, Violation, check_platform,
 };
-use weir_observe::sent;
+use weir_observe::{missing_language, sent};
 use weir_transcode::{EncodingResources, Estimate, SourceShape, shared_name};
 
 use super::{Catalogue, Desired};
@@ -32,20 +32,23 @@ impl Catalogue {
     pub fn judge(
         &self,
         stream: StreamId,
-        asked: &RestreamRendition,
+        (asked, language): (&RestreamRendition, Option<&str>),
         platform: &Platform,
         source: &StreamStatus,
     ) -> Judgement {
         let rendition = self.asked_for(stream, asked, Some(platform));
-        let sent_now = sent(rendition.as_ref(), source);
-        let (violations, suggestion) = sent_now.as_ref().map(|sent| check_platform(platform, sent)).unwrap_or_default();
+        let sent_now = sent((rendition.as_ref(), language), source);
+        let (mut violations, suggestion) =
+            sent_now.as_ref().map(|sent| check_platform(platform, sent)).unwrap_or_default();
         let fits = |rendition: &&Rendition| {
             // The source as it is costs nothing either way, and is not what is looked for in the ladder.
             !rendition.is_passthrough()
-                && sent(Some(rendition), source).is_some_and(|sent| check_platform(platform, &sent).0.is_empty())
+                && sent((Some(rendition), language), source)
+                    .is_some_and(|sent| check_platform(platform, &sent).0.is_empty())
         };
         let ladder = self.stream(stream).map(|stream| self.ladder_of(stream)).unwrap_or_default();
         let of_ladder = ladder.iter().find(fits).filter(|_| !violations.is_empty()).map(|found| found.name.clone());
+        violations.extend(language.and_then(|language| missing_language(language, source)));
         Judgement { is_known: sent_now.is_some(), violations, suggestion, of_ladder, rendition }
     }
 

@@ -47,6 +47,7 @@ impl Catalogue {
             changed_at: restream.updated_at,
             sends: self.sends(restream, platform),
             rendition: self.rendition_of(restream, platform),
+            audio_language: restream.audio_language.clone(),
             advice: advice(whole),
             backup_advice: advice(restream.backup_uri.as_ref()),
             platform: platform.cloned(),

@@ -1,6 +1,7 @@
 //! What a stream, destination or restream must be like before a command or an import stores it.
 
 use super::{CommandError, Result};
+use weir_media::Language;
 use weir_model::{
     Destination, Ladder, MAX_DVR_SECONDS, Platforms, PushUrl, PushUrlFault, Restream, RestreamRendition, Slot,
     SourceKind, Stream, Target, checked_label, checked_passphrase,
@@ -80,21 +81,36 @@ pub fn check_destination(destination: &mut Destination, platforms: &Platforms) -
     Ok(())
 }
 
+/// A language as it is kept: three letters of ISO 639-2.
+pub fn checked_language(text: &str) -> Result<String> {
+    let language = Language::parse(text.trim());
+    language.map(|language| language.code().to_owned()).ok_or_else(|| {
+        CommandError::invalid("audio_language", "must be a language of two or three letters, as de, deu or ger")
+    })
+}
+
 /// Checks a restream. `destination` is the one that it names, where that exists.
 pub fn check_restream(restream: &mut Restream, destination: Option<&Destination>) -> Result<()> {
     restream.name = checked_label(&restream.name).map_err(|fault| CommandError::invalid("name", fault))?;
-    match &restream.target {
-        Target::Uri(uri) => PushUrl::parse(uri.expose()).map(drop).map_err(|fault| url_fault("uri", &fault))?,
+    let primary = match &restream.target {
+        Target::Uri(uri) => PushUrl::parse(uri.expose()).map_err(|fault| url_fault("uri", &fault))?,
         Target::Destination { stream_key, .. } => {
             let destination =
                 destination.ok_or_else(|| CommandError::invalid("destination_id", "names nothing that exists"))?;
             PushUrl::from_server_and_key(destination.url.expose(), stream_key.expose())
-                .map(drop)
-                .map_err(|fault| url_fault("stream_key", &fault))?;
+                .map_err(|fault| url_fault("stream_key", &fault))?
         }
-    }
-    if let Some(uri) = &restream.backup_uri {
-        PushUrl::parse(uri.expose()).map_err(|fault| url_fault("backup_uri", &fault))?;
+    };
+    let backup = restream.backup_uri.as_ref().map(|uri| PushUrl::parse(uri.expose()));
+    let backup = backup.transpose().map_err(|fault| url_fault("backup_uri", &fault))?;
+    if let Some(language) = &mut restream.audio_language {
+        *language = checked_language(language)?;
+        if [Some(&primary), backup.as_ref()].into_iter().flatten().all(|url| matches!(url, PushUrl::Srt { .. })) {
+            return Err(CommandError::invalid(
+                "audio_language",
+                "is for RTMP, which carries one sound: SRT carries all",
+            ));
+        }
     }
     match &restream.rendition {
         RestreamRendition::AsIs => {}

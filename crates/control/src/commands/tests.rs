@@ -179,8 +179,22 @@ async fn restreams_are_checked_and_resolved() {
     bad.push((Restream::draft(cam.id, "r", keyed(saved.id.0, "")), "stream_key"));
     let backup = Restream { backup_uri: Some("rtmp://h".into()), ..Restream::draft(cam.id, "r", uri("rtmp://h/a/k")) };
     bad.push((backup, "backup_uri"));
+    let speaking = |language: &str, to: &str, backup: Option<&str>| Restream {
+        audio_language: Some(language.to_owned()),
+        backup_uri: backup.map(Into::into),
+        ..Restream::draft(cam.id, "spoken", uri(to))
+    };
+    bad.push((speaking("german", "rtmp://h/a/k", None), "audio_language"));
+    // All sounds go by SRT: the field would do nothing.
+    bad.push((speaking("deu", "srt://h:1", None), "audio_language"));
+    bad.push((speaking("deu", "srt://h:1", Some("srt://h:2")), "audio_language"));
     for (draft, expected) in bad {
         assert_eq!(field(commands.create_restream(draft).await.unwrap_err()), expected);
+    }
+    for draft in [speaking("de", "rtmp://h/a/k", None), speaking(" GER", "srt://h:1", Some("rtmp://h/a/k"))] {
+        let made = commands.create_restream(draft).await.unwrap();
+        assert_eq!(made.audio_language.as_deref(), Some("deu"), "one language is kept by one name");
+        commands.delete_restream(made.id, None).await.unwrap();
     }
     let nowhere = commands.create_restream(Restream::draft(StreamId(99), "r", uri("rtmp://h/a/k"))).await;
     assert!(matches!(nowhere, Err(CommandError::Store(StoreError::Dangling { field: "stream_id" }))));

@@ -22,6 +22,7 @@ fn spec(id: i64, uri: &str) -> RestreamSpec {
         primary: PushUrl::parse(uri).unwrap(),
         backup: None,
         rendition: RenditionWish::AsIs,
+        audio_language: None,
         retry: RetryRules::default(),
         budget: RetryBudget::default(),
         enhanced_rtmp: false,
@@ -149,11 +150,14 @@ fn what_a_playlist_announced_of_keyframes_holds() {
 }
 
 #[test]
-fn a_new_name_reconnects_nothing() {
+fn a_new_name_or_another_language_reconnects_nothing() {
     let runs = wanted(&stream(), &[(7, Some(A)), (8, Some(B))]);
     let renamed = RestreamSpec { name: "renamed".to_owned(), ..spec(7, A) };
-    let now = parts(&stream(), vec![Ok(renamed), Ok(spec(8, B))], Facts::default());
-    assert_eq!(steps(&now, &runs), ["retune restream 7"]);
+    let spoken = RestreamSpec { audio_language: Some("deu".to_owned()), ..spec(7, A) };
+    for changed in [renamed, spoken] {
+        let now = parts(&stream(), vec![Ok(changed), Ok(spec(8, B))], Facts::default());
+        assert_eq!(steps(&now, &runs), ["retune restream 7"]);
+    }
 }
 
 #[test]

@@ -35,6 +35,14 @@ fn sound(file: &Path, stream: &str) -> PathBuf {
     name.into()
 }
 
+/// What a file's sound hums, in its second second.
+fn hertz(file: &Path) -> usize {
+    let args = ["-nostdin", "-v", "error", "-i", file.to_str().unwrap(), "-map", "0:a:0", "-ac", "1", "-ar", "48000"];
+    let output = Command::new("ffmpeg").args(args).args(["-f", "s16le", "-"]).output().unwrap();
+    let samples: Vec<i16> = output.stdout.as_chunks().0.iter().map(|bytes| i16::from_le_bytes(*bytes)).collect();
+    samples[48_000..96_000].windows(2).filter(|pair| pair[0] < 0 && pair[1] >= 0).count()
+}
+
 fn start(args: &[&str]) -> Child {
     let mut command = Command::new("ffmpeg");
     command.args(["-nostdin", "-hide_banner", "-v", "error"]).args(args);
@@ -53,9 +61,19 @@ fn every_language_goes_where_it_can() {
     let folder = tempfile::tempdir().unwrap();
     let source = make(&folder.path().join("source.ts"));
     let weir = weir().set("srt.listen", "127.0.0.1:0").start();
-    let (api, recorder) = (weir.api(), Destination::new());
+    let api = weir.api();
     let stream = api.create_stream("cam1");
-    let pushed = api.create_restream(&stream, "default", &recorder.url("key"));
+    let (recorder, changed, encoded) = (Destination::new(), Destination::new(), Destination::new());
+    let speaking = |name: &str, to: &Destination, language: &str, rendition: Value| {
+        let body = json!({"uri": to.url("key"), "audio_language": language, "rendition": rendition, "active": true});
+        api.create_restream_with(&stream, name, &body)
+    };
+    // There is no Spanish: the default goes out, and that is said.
+    let pushed = speaking("Spanish", &recorder, "es", Value::Null);
+    let italian = speaking("Italian", &changed, "ita", Value::Null);
+    // It is AC-3, which RTMP does not carry.
+    let with_aac = json!({"name": "source-aac", "video": "source", "audio_codec": "aac", "audio_bitrate_kbps": 128});
+    let english = speaking("English", &encoded, "en", with_aac);
     let mut publisher = start(&[
         "-re",
         "-i",
@@ -96,6 +114,20 @@ fn every_language_goes_where_it_can() {
     assert_eq!(warned.len(), 1, "{status}");
     assert!(warned[0]["message"].as_str().unwrap().contains("track 3, fra is MP2"), "{status}");
 
+    let missing = |status: &Value| status["warnings"].to_string().contains("audio_language_missing");
+    for (id, name, language, is_missing) in
+        [(pushed, "Spanish", "deu", true), (italian, "Italian", "ita", false), (english, "English", "eng", false)]
+    {
+        let carried = json!([{"codec": "aac", "language": language}]);
+        api.wait_restream_where(id, &format!("{name} goes out as {language}"), SOON, |status| {
+            status["state"] == "streaming" && status["sounds"] == carried && missing(status) == is_missing
+        });
+    }
+    changed.wait_video_frames(60, SOON);
+    let german = json!({"audio_language": "ger"});
+    let patched = api.patch(&format!("/restreams/{italian}"), &german).expect(200);
+    assert_eq!(patched["audio_language"], "deu");
+
     let played = folder.path().join("played.ts");
     let from = format!("{}?mode=caller&streamid=request:cam1", weir.srt());
     let mut player_of_all =
@@ -116,11 +148,28 @@ fn every_language_goes_where_it_can() {
         assert_eq!(manifest.matches(&format!(" lang=\"{language}\"")).count(), 1, "{manifest}");
     }
     assert!(publisher.wait_ended(SOON).success());
-    api.post(&format!("/restreams/{pushed}/stop"), &Value::Null).expect(200);
+    for id in [pushed, italian, english] {
+        api.post(&format!("/restreams/{id}/stop"), &Value::Null).expect(200);
+    }
 
     let received = folder.path().join("received.flv");
     recorder.save_flv(0, &received);
     let frames = ffmpeg::aac_frames(&received);
     let german = ffmpeg::aac_frames(&sound(&source, "0:a:0"));
     assert!(frames.len() > 200 && frames.iter().all(|frame| german.contains(frame)), "RTMP has the default one");
+
+    assert_eq!(changed.connections(), 1, "another language is no reason to connect anew");
+    changed.save_flv(0, &received);
+    let frames = ffmpeg::aac_frames(&received);
+    let italian = ffmpeg::aac_frames(&sound(&source, "0:a:3"));
+    let then = frames.iter().position(|frame| german.contains(frame)).expect("it was changed");
+    let (before, after) = frames.split_at(then);
+    assert!(before.len() > 40 && before.iter().all(|frame| italian.contains(frame)), "{} of {}", then, frames.len());
+    assert!(after.len() > 40 && after.iter().all(|frame| german.contains(frame)), "{} of {}", then, frames.len());
+    let times = ffmpeg::packet_times_ms(&received, "a");
+    assert!(times.windows(2).all(|pair| (0..=100).contains(&(pair[1] - pair[0]))), "{times:?}");
+    assert_eq!(ffmpeg::decode_errors(&received), "");
+    encoded.save_flv(0, &received);
+    let hertz = hertz(&received);
+    assert!((490..=510).contains(&hertz), "English hums 500 Hz: {hertz}");
 }

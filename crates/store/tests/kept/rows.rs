@@ -70,6 +70,7 @@ async fn restreams() {
     let mut changed = made.clone();
     changed.target = keyed(saved.id);
     changed.backup_uri = None;
+    changed.audio_language = None;
     // Settings that were left out are not there when the row comes back.
     let size = RenditionDraft { width: Some(1280), height: Some(720), ..RenditionDraft::default() };
     let own = RenditionDraft { name: "own".into(), gop_seconds: Some(1.0), ..size };

@@ -850,6 +850,8 @@ export interface components {
          */
         CheckInput: {
             active?: boolean;
+            /** @description Of the sound that would be sent where only one can be. */
+            audio_language?: string | null;
             backup_uri?: string | null;
             /** Format: int64 */
             client_user_id?: number | null;
@@ -1141,6 +1143,8 @@ export interface components {
         List_RestreamDto: {
             items: {
                 active: boolean;
+                /** @description Of the sound that is sent where only one can be, in ISO 639-2; null: the source's default. */
+                audio_language?: string | null;
                 backup_uri?: string | null;
                 /** Format: int64 */
                 client_user_id?: number | null;
@@ -1448,6 +1452,8 @@ export interface components {
             /** Format: int64 */
             sent_bytes: number;
             since: components["schemas"]["Timestamp"];
+            /** @description What goes out, in its order: RTMP carries one, SRT all. */
+            sounds: components["schemas"]["SentSoundDto"][];
             srt?: components["schemas"]["SrtFiguresDto"] | null;
             /** @description stopped, awaiting_stream, connecting, streaming or error */
             state: string;
@@ -1559,6 +1565,8 @@ export interface components {
         RenditionWishDto: string | components["schemas"]["RenditionDto"];
         RestreamDto: {
             active: boolean;
+            /** @description Of the sound that is sent where only one can be, in ISO 639-2; null: the source's default. */
+            audio_language?: string | null;
             backup_uri?: string | null;
             /** Format: int64 */
             client_user_id?: number | null;
@@ -1582,6 +1590,8 @@ export interface components {
         /** @description Complete with `name`, `stream_id` and `uri`; or with `destination_id` and `stream_key` instead of `uri`. */
         RestreamInput: {
             active?: boolean;
+            /** @description Of the sound to send by RTMP, which carries one: `deu`, `ger` and `de` mean the same. Null: the default. SRT carries all. */
+            audio_language?: string | null;
             /** @description Fed all the time beside the primary. */
             backup_uri?: string | null;
             /** Format: int64 */
@@ -1602,6 +1612,8 @@ export interface components {
         /** @description What is absent stays; `schedule` and `retry` are replaced as a whole. */
         RestreamPatch: {
             active?: boolean | null;
+            /** @description Null: the default. */
+            audio_language?: string | null;
             backup_uri?: string | null;
             /** Format: int64 */
             client_user_id?: number | null;
@@ -1696,6 +1708,11 @@ export interface components {
         ScheduleDto: {
             start_at?: components["schemas"]["Timestamp"] | null;
             stop_at?: components["schemas"]["Timestamp"] | null;
+        };
+        SentSoundDto: {
+            codec: string;
+            /** @description ISO 639-2 */
+            language?: string | null;
         };
         SeriesDto: {
             /**
@@ -1965,7 +1982,7 @@ export interface components {
             webrtc: number;
         };
         /** @enum {string} */
-        WarningCode: "audio_bitrate_too_high" | "b_frames" | "bitrate_drop" | "bitrate_too_high" | "codec_not_carried" | "codec_not_playable" | "codec_unsupported_by_destination" | "fps_drop" | "fps_too_high" | "gop_too_long" | "missing_audio" | "missing_video" | "not_cbr" | "picture_too_large" | "profile_unsupported_by_destination" | "rtmp_on_lossy_path" | "srt_latency_below_rtt" | "srt_latency_low" | "srt_latency_missing" | "srt_loss_not_repaired";
+        WarningCode: "audio_bitrate_too_high" | "audio_language_missing" | "b_frames" | "bitrate_drop" | "bitrate_too_high" | "codec_not_carried" | "codec_not_playable" | "codec_unsupported_by_destination" | "fps_drop" | "fps_too_high" | "gop_too_long" | "missing_audio" | "missing_video" | "not_cbr" | "picture_too_large" | "profile_unsupported_by_destination" | "rtmp_on_lossy_path" | "srt_latency_below_rtt" | "srt_latency_low" | "srt_latency_missing" | "srt_loss_not_repaired";
         WarningDto: {
             code: components["schemas"]["WarningCode"];
             message: string;

@@ -5,6 +5,7 @@ import { patch, post } from "../api/client";
 import { useChange, useDestinations, usePlatforms, useRestreams, useStreams } from "../api/queries";
 import type { Destination, Platform, Rendition, Restream, RestreamCheckInput, Stream } from "../api/types";
 import { useLadder } from "../ladders/ladders";
+import { languageName } from "../../../shared/sounds";
 import { useUser } from "../shell/session";
 import { t } from "../text";
 import { FormDialog } from "../ui/dialog";
@@ -44,12 +45,16 @@ export function RestreamDialog({ stream: given, restream, onClose }: RestreamDia
   const [both, setBoth] = useState(false);
   const [wish, setWish] = useState<string>(typeof restream?.rendition === "string" ? restream.rendition : restream?.rendition ? OWN : "");
   const [own, setOwn] = useState<Rendition | undefined>(restream?.rendition && typeof restream.rendition !== "string" ? restream.rendition : undefined);
+  const [language, setLanguage] = useState(restream?.audio_language ?? "");
   const [active, setActive] = useState(true);
   const [startAt, setStartAt] = useState(local(restream?.schedule.start_at));
   const [stopAt, setStopAt] = useState(local(restream?.schedule.stop_at));
 
   const backupServer = destination || !mayNameAddresses ? undefined : platform?.backup_url;
   const rendition = wish === "" ? null : wish === OWN ? (own ?? null) : wish;
+  const languages = languagesOf(stream, language);
+  // SRT carries all sounds: there is nothing to choose.
+  const choosesSound = !isSrt && languages.length > 0;
   const suggested = freeName(destination?.name ?? platform?.title ?? t.restreams.one, restreams.filter(({ stream_id, id }) => stream_id === streamId && id !== restream?.id).map((each) => each.name));
 
   const save = useChange(async () => {
@@ -59,7 +64,7 @@ export function RestreamDialog({ stream: given, restream, onClose }: RestreamDia
       ? { ...(key || destination.id !== restream?.destination_id ? { destination_id: destination.id } : {}), ...(key ? { stream_key: key.trim() } : {}) }
       : uriChanged(restream, server, key) ? { uri: join(server, key) } : {};
     const backupUri = backup ? { backup_uri: backup.trim() } : both && backupServer && key ? { backup_uri: join(backupServer, key) } : {};
-    const common = { name: (name || suggested).trim(), rendition, schedule, ...backupUri };
+    const common = { name: (name || suggested).trim(), rendition, schedule, ...(choosesSound ? { audio_language: language || null } : {}), ...backupUri };
     if (restream) return patch(`/restreams/${restream.id}`, { ...common, ...target });
     return post("/restreams", { ...common, ...target, stream_id: streamId, active });
   }, "restreams");
@@ -80,7 +85,7 @@ export function RestreamDialog({ stream: given, restream, onClose }: RestreamDia
       submit={restream ? t.save : active ? t.restreams.go : t.restreams.addStopped}
       busy={save.isPending}
       error={save.error}
-      fields={["name", "uri", "stream_key", "backup_uri", "rendition", "destination_id", "schedule.start_at", "schedule.stop_at"]}
+      fields={["name", "uri", "stream_key", "backup_uri", "rendition", "audio_language", "destination_id", "schedule.start_at", "schedule.stop_at"]}
       onSubmit={() => save.mutate(undefined, { onSuccess: () => { toast.good(restream ? t.saved : t.restreams.added); onClose(); } })}
     >
       {!given && !restream && (
@@ -120,7 +125,7 @@ export function RestreamDialog({ stream: given, restream, onClose }: RestreamDia
       <TextField label={t.name} value={name} onChange={(event) => setName(event.target.value)} placeholder={suggested} hint={t.restreams.nameHint} error={errorOf(save.error, "name")} />
 
       {platform && stream && (
-        <Check platform={platform} asked={{ stream_id: stream.id, rendition, ...goesTo(destination, server || platform.url, key) }} onFix={(mended) => {
+        <Check platform={platform} asked={{ stream_id: stream.id, rendition, ...(choosesSound && language ? { audio_language: language } : {}), ...goesTo(destination, server || platform.url, key) }} onFix={(mended) => {
           if (typeof mended === "string") setWish(mended);
           else {
             setOwn(mended);
@@ -137,6 +142,12 @@ export function RestreamDialog({ stream: given, restream, onClose }: RestreamDia
             {ladder.map(({ name: each, height, video_bitrate_kbps }) => <option key={each} value={each}>{each}{video_bitrate_kbps ? ` · ${height}p · ${video_bitrate_kbps} kbps` : ""}</option>)}
             {own && <option value={OWN}>{t.restreams.own(own)}</option>}
           </SelectField>
+          {choosesSound && (
+            <SelectField label={t.restreams.language} value={language} onChange={(event) => setLanguage(event.target.value)} hint={t.restreams.languageHint} error={errorOf(save.error, "audio_language")}>
+              <option value="">{t.restreams.languageDefault}</option>
+              {languages.map((each) => <option key={each} value={each}>{languageName(each)}</option>)}
+            </SelectField>
+          )}
           {mayNameAddresses && <TextField label={t.restreams.backupUrl} mono value={backup} onChange={(event) => setBackup(event.target.value)} hint={restream?.backup_uri ? t.restreams.backupKept(restream.backup_uri) : t.restreams.backupHint} error={errorOf(save.error, "backup_uri")} />}
           <div className="two tight">
             <TextField label={t.restreams.startAt} type="datetime-local" value={startAt} onChange={(event) => setStartAt(event.target.value)} error={errorOf(save.error, "schedule.start_at")} />
@@ -150,6 +161,12 @@ export function RestreamDialog({ stream: given, restream, onClose }: RestreamDia
 }
 
 const OWN = "*own*";
+
+/** Those that the source has now, and the one that was chosen, which it may not have at the moment. */
+function languagesOf(stream: Stream | undefined, chosen: string): string[] {
+  const spoken = (stream?.status.tracks ?? []).flatMap(({ kind, language }) => (kind === "audio" && language ? [language] : []));
+  return [...new Set([...spoken, ...(chosen ? [chosen] : [])])];
+}
 
 /** As far as rules depend on it: a key is no part of that, unless it is the whole address. */
 function goesTo(destination: Destination | undefined, server: string | null | undefined, key: string): Pick<RestreamCheckInput, "uri" | "destination_id"> {

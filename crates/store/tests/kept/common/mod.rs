@@ -71,6 +71,7 @@ pub(crate) fn restream(stream_id: StreamId, name: &str, target: Target) -> Restr
         target,
         backup_uri: Some("rtmp://b/app/planted-backup".into()),
         rendition: RestreamRendition::Named("720p".into()),
+        audio_language: Some("deu".into()),
         schedule: Schedule::default(),
         retry: RetryRules::default(),
         stop_reason: None,
