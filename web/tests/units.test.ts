@@ -13,6 +13,7 @@ import { byHost, inOrder, troublesAround, troublesOf } from "../dashboard/src/ov
 import { flowOf } from "../dashboard/src/streams/flow_layout";
 import { plainPlaylist } from "../dashboard/src/streams/plain_playlist";
 import { aligned, top } from "../dashboard/src/ui/chart_data";
+import { silentSounds, soundName } from "../shared/sounds";
 
 const status = { state: "live", live: true, since: "2026-01-01T00:00:00Z", ingest: null, renditions: [], viewers: { hls: 2, dash: 0, webrtc: 0, rtmp: 0, srt: 0 }, warnings: [] };
 const stream = (id: number, more: object = {}, statusMore: object = {}): Stream =>
@@ -211,4 +212,20 @@ test("a series keeps the newest, in order, and takes what was before it", () => 
   const values: number[] = [];
   short.each((_, value) => values.push(value));
   assert.deepEqual(values, [3, 2, 1, Number.NaN, 8, 4]);
+});
+
+test("sounds are called by their language, and those that can't be heard are told with their codec", () => {
+  assert.equal(soundName({ name: "deu", lang: "de" }, "en"), "German");
+  assert.equal(soundName({ name: "Director (deu)", lang: "de" }, "en"), "Director (deu)");
+  assert.equal(soundName({ name: "sound 2" }, "en"), "sound 2");
+  const track = (groupId: string, name: string, lang: string) => ({ groupId, name, lang });
+  const level = (group: string, codecs: string) => ({ attrs: { AUDIO: group, CODECS: codecs } });
+  const loaded = {
+    audioTracks: [track("source", "deu", "de"), track("source-ac3", "deu", "de"), track("source-ac3", "eng", "en")],
+    levels: [level("source", "avc1.42c00d,mp4a.40.2"), level("source-ac3", "avc1.42c00d,mp4a.40.2,ac-3")],
+    sessionData: { "weir.sounds-left-out": { VALUE: "mp2 fra;mp2 Director, cut" } },
+  } as unknown as Parameters<typeof silentSounds>[0];
+  const told = (playable: object[]) => silentSounds(loaded, playable as Parameters<typeof silentSounds>[1]).map(({ name, codec }) => `${name} ${codec}`);
+  assert.deepEqual(told([track("source", "deu", "de")]), ["English AC-3", "French MP2", "Director, cut MP2"]);
+  assert.deepEqual(told([track("small", "deu", "de"), track("small", "eng", "en"), track("small", "fra", "fr")]), ["Director, cut MP2"]);
 });

@@ -13,6 +13,7 @@ export interface Stream {
   id: number;
   name: string;
   pushUrl: string;
+  srtUrl: string;
 }
 
 export class Weir {
@@ -52,7 +53,7 @@ export class Weir {
 
   async createStream(name: string, more: object = {}): Promise<Stream> {
     const stream = await this.api("POST", "/streams", { name, ...more });
-    return { id: stream.id, name, pushUrl: stream.push_urls.primary.rtmp };
+    return { id: stream.id, name, pushUrl: stream.push_urls.primary.rtmp, srtUrl: stream.push_urls.primary.srt };
   }
 
   async stop(): Promise<void> {

@@ -1,9 +1,9 @@
-//! The beginning of a source: frames are held until each sound that was announced has shown, so that who follows begins with all of them.
+//! The beginning of a source: tracks and frames are held until each sound that was announced has shown, so that who follows begins with all.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use weir_media::TrackId;
+use weir_media::{TrackId, TrackInfo};
 
 use crate::source_writer::RawFrame;
 
@@ -15,9 +15,10 @@ const HELD_MAX: Duration = Duration::from_secs(2);
 /// A second of 100 Mb/s, with what the frames themselves take.
 const HELD_BYTES_MAX: usize = 16 << 20;
 
-/// Holds frames with the time that they came at. Once it has opened it holds nothing any more.
+/// Holds tracks, and frames with the time that they came at. Once it has opened it holds nothing any more.
 #[derive(Debug)]
 pub(crate) struct Opening {
+    tracks: Vec<TrackInfo>,
     held: Vec<(RawFrame, Instant)>,
     /// Of each track, the time of its first frame: tracks need not begin at the same one.
     began: BTreeMap<TrackId, u64>,
@@ -27,7 +28,13 @@ pub(crate) struct Opening {
 
 impl Opening {
     pub(crate) fn new() -> Self {
-        Self { held: Vec::new(), began: BTreeMap::new(), bytes: 0, is_long: false }
+        Self { tracks: Vec::new(), held: Vec::new(), began: BTreeMap::new(), bytes: 0, is_long: false }
+    }
+
+    /// Half a list would have pushes refuse what they can't carry, though what they can is still to come.
+    pub(crate) fn tell(&mut self, info: TrackInfo) {
+        self.tracks.retain(|known| known.id != info.id);
+        self.tracks.push(info);
     }
 
     pub(crate) fn hold(&mut self, frame: RawFrame, now: Instant) {
@@ -49,8 +56,8 @@ impl Opening {
         waited.is_some_and(|waited| !awaits_sound || self.is_long || waited >= HELD_MAX || self.bytes >= HELD_BYTES_MAX)
     }
 
-    pub(crate) fn into_frames(self) -> Vec<(RawFrame, Instant)> {
-        self.held
+    pub(crate) fn into_parts(self) -> (Vec<TrackInfo>, Vec<(RawFrame, Instant)>) {
+        (self.tracks, self.held)
     }
 }
 

@@ -46,6 +46,16 @@ impl SourceWriter {
     }
 
     pub(crate) fn track(&mut self, info: TrackInfo) {
+        self.tracks([info]);
+    }
+
+    /// Those are new, or have changed, all at once.
+    pub(crate) fn tracks(&mut self, infos: impl IntoIterator<Item = TrackInfo>) {
+        infos.into_iter().for_each(|info| self.take(info));
+        self.ticket.publisher.set_tracks(self.tracks.clone());
+    }
+
+    fn take(&mut self, info: TrackInfo) {
         self.ticket.meter.track(&info);
         tracing::info!(
             stream_id = %self.ticket.door().stream_id(),
@@ -57,7 +67,6 @@ impl SourceWriter {
             "the source has a track"
         );
         self.tracks.put(Arc::new(info));
-        self.ticket.publisher.set_tracks(self.tracks.clone());
     }
 
     pub(crate) fn track_ended(&mut self, id: TrackId) {

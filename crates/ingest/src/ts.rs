@@ -82,7 +82,9 @@ impl TsSession {
 
     /// What was held goes on, as of when it came.
     fn open(&mut self) {
-        for (frame, came_at) in self.opening.take().map(Opening::into_frames).unwrap_or_default() {
+        let Some((tracks, held)) = self.opening.take().map(Opening::into_parts) else { return };
+        self.writer.tracks(tracks);
+        for (frame, came_at) in held {
             self.writer.frame(frame, came_at);
         }
     }
@@ -119,7 +121,10 @@ impl TsSession {
                     if self.opening.as_ref().is_some_and(|opening| opening.holds(info.id)) {
                         self.open();
                     }
-                    self.writer.track(info);
+                    match &mut self.opening {
+                        Some(opening) => opening.tell(info),
+                        None => self.writer.track(info),
+                    }
                 }
                 TsEvent::TrackEnded(id) => {
                     self.open();

@@ -89,7 +89,12 @@ fn a_source_begins_with_all_its_sounds() {
         let mut subscriber = hub.source().subscribe();
         let mut entries = Vec::new();
         let (packets, sent) = broadcast(late_ms, MediaTime::from_millis(3_000));
+        let mut tracks = hub.source().watch_tracks();
+        let mut told = Vec::new();
         let mut take = || {
+            if tracks.has_changed().unwrap() {
+                told.push(tracks.borrow_and_update().audios().count());
+            }
             entries.extend(std::iter::from_fn(|| match subscriber.try_next()? {
                 Next::Item(entry) => Some(entry),
                 other => panic!("{other:?}"),
@@ -105,6 +110,7 @@ fn a_source_begins_with_all_its_sounds() {
         assert!(first.is_start() && first.is_video(), "{late_ms:?}");
         let sounds: Vec<u32> = first.tracks.audios().map(|info| info.id.0).collect();
         assert_eq!(sounds, expected, "{late_ms:?}");
+        assert_eq!(told.first(), Some(&expected.len()), "pushes are told of none before all are there: {late_ms:?}");
         let came = entries.len();
         assert!(came + 1 >= sent, "{came} frames of {sent}, {late_ms:?}");
     }

@@ -1,8 +1,9 @@
 //! The live board: the newest status of every stream and restream that runs.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use crate::audience::Audience;
@@ -27,7 +28,15 @@ pub struct StreamLine {
     viewers: Arc<ViewerCounts>,
     /// How late a segment was at worst since the history looked last, in milliseconds.
     segment_late_ms: Arc<AtomicU64>,
+    segments: Arc<SegmentCounts>,
 }
+
+/// How many segments were packaged of each track, by rendition and track.
+type SegmentCounts = Mutex<BTreeMap<(String, String), u64>>;
+
+/// How many tracks of a stream have their segments counted. A ladder of 16 renditions with 16 sounds has 32 tracks, because each sound is
+/// packaged once. A ladder that is changed for years has had more, and the newest of these are not counted.
+const COUNTED_TRACKS_MAX: usize = 256;
 
 #[derive(Clone, Debug)]
 pub struct RestreamLine {
@@ -111,6 +120,7 @@ impl Board {
                     status,
                     viewers: Arc::default(),
                     segment_late_ms: Arc::default(),
+                    segments: Arc::default(),
                 };
                 streams.insert(id, line);
             }
@@ -144,6 +154,19 @@ impl Board {
         if let Some(line) = streams.get(&id) {
             let late_ms = u64::try_from(late.as_millis()).unwrap_or(u64::MAX);
             line.segment_late_ms.fetch_max(late_ms, Ordering::Relaxed);
+        }
+    }
+
+    /// A track of a rendition has a segment more.
+    pub fn count_segment(&self, id: StreamId, rendition: &str, track: &str) {
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(line) = streams.get(&id) else { return };
+        let mut segments = line.segments.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = segments.len() < COUNTED_TRACKS_MAX;
+        match segments.entry((rendition.to_owned(), track.to_owned())) {
+            Entry::Occupied(mut count) => *count.get_mut() += 1,
+            Entry::Vacant(first) if room => drop(first.insert(1)),
+            Entry::Vacant(_) => {}
         }
     }
 
@@ -248,6 +271,10 @@ impl StreamLine {
         Duration::from_millis(self.segment_late_ms.swap(0, Ordering::Relaxed))
     }
 
+    pub(crate) fn segments(&self) -> BTreeMap<(String, String), u64> {
+        self.segments.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     pub fn status_with_viewers(&self) -> StreamStatus {
         StreamStatus { viewers: self.viewers.read(), ..self.status.clone() }
     }
@@ -271,6 +298,21 @@ mod tests {
         // A status that is written meanwhile does not disturb the counts.
         board.set_stream(id, "cam1", StreamStatus::offline(OffsetDateTime::UNIX_EPOCH));
         assert_eq!(board.stream(id).unwrap().viewers, Viewers::default());
+    }
+
+    #[test]
+    fn segments_are_counted_for_a_bounded_number_of_tracks() {
+        let board = Board::default();
+        let id = StreamId(1);
+        board.count_segment(id, "source", "video");
+        board.set_stream(id, "cam1", StreamStatus::offline(OffsetDateTime::UNIX_EPOCH));
+        for number in 0..2 * COUNTED_TRACKS_MAX {
+            board.count_segment(id, "source", &format!("audio-{number}"));
+            board.count_segment(id, "source", "audio-0");
+        }
+        let counts = board.streams().remove(0).1.segments();
+        assert_eq!(counts.len(), COUNTED_TRACKS_MAX);
+        assert_eq!(counts[&("source".to_owned(), "audio-0".to_owned())], 2 * COUNTED_TRACKS_MAX as u64 + 1);
     }
 
     #[test]

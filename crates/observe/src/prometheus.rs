@@ -21,8 +21,20 @@ pub(crate) fn render(observe: &Observe) -> String {
 }
 
 fn streams(text: &mut Text, observe: &Observe) {
-    let streams: Vec<_> =
-        observe.board().streams().into_iter().map(|(_, line)| (line.status_with_viewers(), line.name)).collect();
+    let lines = observe.board().streams();
+    let name = "weir_packaged_segments_total";
+    text.head(
+        name,
+        "counter",
+        "Segments of HLS and DASH; a sound that several renditions have is packaged once, with one of them.",
+    );
+    for (_, line) in &lines {
+        for ((rendition, track), count) in line.segments() {
+            let labels = [("stream", &*line.name), ("rendition", &rendition), ("track", &track)];
+            text.line(name, &labels, count as f64);
+        }
+    }
+    let streams: Vec<_> = lines.into_iter().map(|(_, line)| (line.status_with_viewers(), line.name)).collect();
     let mut series = |name: &str, help: &str, value: &dyn Fn(&weir_model::StreamStatus) -> Option<f64>| {
         text.head(name, "gauge", help);
         for (status, stream) in &streams {
@@ -196,6 +208,7 @@ mod tests {
                 changed_at: now,
                 sends: "source".into(),
                 rendition: None,
+                audio_language: None,
                 platform: None,
                 advice: Vec::new(),
                 backup_advice: Vec::new(),
@@ -206,12 +219,14 @@ mod tests {
         let mut status = RestreamStatus::stopped(now);
         status.push.state = RestreamState::Connecting;
         observe.board().set_restream(RestreamId(7), RestreamLine { status, connects: 2 });
+        observe.board().count_segment(StreamId(1), "720p", "audio");
         let _viewer = observe.board().viewer(StreamId(1), ViewerKind::Rtmp);
         observe.counters().add(Counter::IngestRefused, 3);
         let text = observe.render_prometheus();
         for expected in [
             "weir_ingest_refused_total 3\n",
             "weir_stream_live{stream=\"cam1\"} 0\n",
+            "weir_packaged_segments_total{stream=\"cam1\",rendition=\"720p\",track=\"audio\"} 1\n",
             "weir_viewers{stream=\"cam1\",protocol=\"rtmp\"} 1\n",
             "weir_restream_state_connecting{restream_id=\"7\",stream=\"cam1\",restream=\"to \\\"tube\\\"\",slot=\"primary\"} 1\n",
             "weir_restream_state_stopped{restream_id=\"8\",stream=\"cam1\",restream=\"to \\\"tube\\\"\",slot=\"primary\"} 1\n",

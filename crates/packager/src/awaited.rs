@@ -8,6 +8,13 @@ use crate::track::Track;
 /// A track of which nothing has come when another has so many whole segments is not coming.
 const SEGMENTS_MAX: usize = 2;
 
+/// Whether a rendition that is brought is still to begin: encoders take a moment for their first picture.
+pub(crate) fn awaits_rendition(store: &Store) -> bool {
+    let live = store.renditions.values().flatten().filter(|track| track.live);
+    let whole = live.map(|track| track.complete().take(SEGMENTS_MAX).count()).max();
+    whole.is_some_and(|whole| whole < SEGMENTS_MAX) && store.followed.iter().any(|name| !store.has_begun(name))
+}
+
 /// Whether a sound that a rendition names is still to begin.
 pub(crate) fn awaits_sound(store: &Store) -> bool {
     store.renditions.keys().filter(|name| !store.is_gone(name)).any(|name| {

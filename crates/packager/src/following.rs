@@ -36,6 +36,7 @@ impl Following {
             tracing::warn!(stream_id = %shared.stream_id, rendition = %name, "the rendition is packaged already");
             return None;
         }
+        shared.store().followed.insert(name.clone());
         let parked = lock(&shared.parked).remove(&name).map(|writer| writer.cutting(cuts));
         let writer = parked.unwrap_or_else(|| match lock(&shared.resumes).remove(&name) {
             Some(resume) => RenditionWriter::resumed(&name, cuts, shared.config, resume),
@@ -122,12 +123,15 @@ impl Following {
         if let Some(number) = changes.newest_number() {
             self.shared.clock.take_number(number, self.cuts == Cuts::AtKeyframes);
         }
-        let (version, target, is_news) = {
+        let (version, target, is_news, whole) = {
             let mut store = self.shared.store();
             let was_announced = store.is_announced();
-            store.apply(changes);
-            (store.version, store.target, store.is_announced() != was_announced)
+            let whole = store.apply(changes);
+            (store.version, store.target, store.is_announced() != was_announced, whole)
         };
+        for (rendition, track) in whole {
+            self.shared.observe.board().count_segment(self.shared.stream_id, &rendition, &track.to_string());
+        }
         if is_news {
             cutting.boundaries.announced(target);
         }
@@ -146,6 +150,7 @@ impl Drop for Following {
         let writer =
             std::mem::replace(&mut self.writer, RenditionWriter::new(&self.name, self.cuts, self.shared.config));
         lock(&self.shared.parked).insert(self.name.clone(), writer);
+        self.shared.store().followed.remove(&self.name);
         lock(&self.shared.followed).remove(&self.name);
     }
 }

@@ -10,7 +10,7 @@ use crate::measure;
 use crate::part_times::PartTimes;
 use crate::segment::Segment;
 use crate::sound_groups::{Group, Groups, Offered, offered};
-use crate::store::Store;
+use crate::store::{LeftOut, Store};
 use crate::track::Track;
 use crate::track_name::TrackName;
 
@@ -40,6 +40,8 @@ pub(crate) fn multivariant(store: &Store) -> String {
     let mut groups = Groups::default();
     let any_picture = store.renditions.keys().any(|name| store.picture_of(name).is_some_and(|track| track.live));
     let source_sounds = offered(store, weir_hub::SOURCE_RENDITION);
+    let all_sounds: Vec<Offered<'_>> =
+        measure::source_first(&store.renditions).flat_map(|(name, _)| offered(store, name)).collect();
     for (name, _) in measure::source_first(&store.renditions) {
         let picture = store.picture_of(name).filter(|track| track.live && track.newest().is_some());
         let picture = picture.and_then(|track| Some((track, &**track.info()?)));
@@ -49,7 +51,7 @@ pub(crate) fn multivariant(store: &Store) -> String {
                 // A rendition without sound of its own has the source's.
                 let (of, sounds) =
                     if own.is_empty() { (weir_hub::SOURCE_RENDITION, &source_sounds) } else { (name.as_str(), &own) };
-                let beside = groups.of(of, sounds);
+                let beside = groups.of(of, sounds, &all_sounds);
                 if beside.is_empty() {
                     put_variant(&mut variants, name, picture, None);
                 }
@@ -67,9 +69,22 @@ pub(crate) fn multivariant(store: &Store) -> String {
         }
     }
     groups.put(&mut out);
+    put_left_out(&mut out, store);
     put_captions(&mut out, store);
     out.push_str(&variants);
     out
+}
+
+/// Sounds that no segment can carry, for pages that show what there is: players keep what they do not know of.
+const LEFT_OUT: &str = "weir.sounds-left-out";
+
+fn put_left_out(out: &mut String, store: &Store) {
+    let left_out = store.left_out_of(weir_hub::SOURCE_RENDITION);
+    let said: Vec<String> =
+        left_out.iter().map(|LeftOut { name, codec }| format!("{codec} {}", name.replace(';', ","))).collect();
+    if !said.is_empty() {
+        let _ = writeln!(out, "#EXT-X-SESSION-DATA:DATA-ID=\"{LEFT_OUT}\",VALUE=\"{}\"", said.join(";"));
+    }
 }
 
 /// All variants name one group: captions are in the pictures, the same in each rendition that kept them.
@@ -92,7 +107,7 @@ fn put_variant(out: &mut String, name: &str, (track, info): (&Track, &TrackInfo)
     let mut codecs = measure::codec_string(info).to_owned();
     if let Some(sound) = sound {
         rate = rate + sound.rate();
-        codecs = format!("{codecs},{}", sound.codec_string());
+        codecs = format!("{codecs},{}", sound.codec_strings());
     }
     let _ = write!(
         out,

@@ -9,9 +9,10 @@ use weir_media::{Frame, MediaKind, MediaTime, TrackInfo};
 use crate::boundaries::{Boundaries, Within};
 use crate::dvr::TrackResume;
 use crate::keyframes::Keyframes;
+use crate::sound_groups::menu_name;
 use crate::sound_writer::{Lead, SAME_CUT};
 use crate::sounds::Cutting;
-use crate::store::{Changes, Has, Sound};
+use crate::store::{Changes, Has, LeftOut, Sound};
 use crate::track_name::TrackName;
 use crate::track_writer::{Cut, TrackWriter, next_cut};
 use crate::{Cuts, PackagerConfig};
@@ -37,6 +38,7 @@ pub(crate) struct RenditionWriter {
     tracks: Arc<Tracks>,
     picture: Option<TrackWriter>,
     sounds: Vec<Sound>,
+    left_out: Vec<LeftOut>,
     /// Configurations changed, or time is missing: the next segment begins another era.
     breaks: bool,
     keyframes: Keyframes,
@@ -56,6 +58,7 @@ impl RenditionWriter {
             tracks: Arc::default(),
             picture: None,
             sounds: Vec::new(),
+            left_out: Vec::new(),
             breaks: false,
             keyframes: Keyframes::default(),
             wants_keyframe: true,
@@ -154,13 +157,13 @@ impl RenditionWriter {
         if let Some(info) = tracks.video() {
             self.take_picture(info, longest, changes);
         }
-        let mut sounds = Vec::new();
+        (self.sounds, self.left_out) = (Vec::new(), Vec::new());
         for (place, info) in tracks.audios().enumerate() {
-            if let Some(home) = cutting.sounds.take(&self.name, info, &self.config, longest, changes) {
-                sounds.push(Sound { home, track: TrackName::of(info), place });
+            match cutting.sounds.take(&self.name, info, &self.config, longest, changes) {
+                Some(home) => self.sounds.push(Sound { home, track: TrackName::of(info), place }),
+                None => self.left_out.push(LeftOut { name: menu_name(info, place), codec: info.codec }),
             }
         }
-        self.sounds = sounds;
         self.tracks = Arc::clone(tracks);
     }
 
@@ -255,7 +258,8 @@ impl RenditionWriter {
         let is_there = self.tracks.video().is_some();
         let picture = self.picture.as_ref().filter(|_| is_there).map(|picture| picture.name);
         let hidden_picture = is_there && picture.is_none();
-        changes.has(&self.name, Has { picture, hidden_picture, sounds: self.sounds.clone() });
+        let (sounds, left_out) = (self.sounds.clone(), self.left_out.clone());
+        changes.has(&self.name, Has { picture, hidden_picture, sounds, left_out });
     }
 }
 

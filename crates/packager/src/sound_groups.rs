@@ -30,8 +30,8 @@ pub(crate) fn offered<'a>(store: &'a Store, rendition: &str) -> Vec<Offered<'a>>
     live.filter_map(|sound| Some(Offered { sound, info: sound.track.info()? })).collect()
 }
 
-/// Sounds of one codec, for variants to name. A player takes a variant only if it can decode all that its group may bring, so that sounds
-/// in AC-3 must not stand beside those in AAC.
+/// Sounds for variants to name: those of one codec, and for the others AAC, which whatever plays that codec plays too. A player takes a
+/// variant only if it can decode all that its group may bring, so that sounds in AC-3 must not stand in the group for AAC.
 #[derive(Debug)]
 pub(crate) struct Group<'a> {
     pub(crate) name: String,
@@ -39,8 +39,16 @@ pub(crate) struct Group<'a> {
 }
 
 impl Group<'_> {
-    pub(crate) fn codec_string(&self) -> &str {
-        self.sounds.first().map_or("", |first| measure::codec_string(first.info))
+    /// Of all that it may bring.
+    pub(crate) fn codec_strings(&self) -> String {
+        let mut codecs: Vec<&str> = Vec::new();
+        for sound in &self.sounds {
+            let codec = measure::codec_string(sound.info);
+            if !codecs.contains(&codec) {
+                codecs.push(codec);
+            }
+        }
+        codecs.join(",")
     }
 
     /// Of the sound that takes the most.
@@ -56,8 +64,9 @@ pub(crate) struct Groups<'a> {
 }
 
 impl<'a> Groups<'a> {
-    /// The groups of a rendition with these sounds, the default sound's first. Returns where they stand.
-    pub(crate) fn of(&mut self, rendition: &str, sounds: &[Offered<'a>]) -> Vec<usize> {
+    /// The groups of a rendition with these sounds, the default sound's first. Returns where they stand. `all` are those of all renditions:
+    /// whichever variant is played, each language can be chosen, be it by a sound that was made for another.
+    pub(crate) fn of(&mut self, rendition: &str, sounds: &[Offered<'a>], all: &[Offered<'a>]) -> Vec<usize> {
         let mut codecs: Vec<Codec> = Vec::new();
         for sound in sounds {
             if !codecs.contains(&sound.info.codec) {
@@ -65,7 +74,15 @@ impl<'a> Groups<'a> {
             }
         }
         let group = |(number, codec): (usize, &Codec)| {
-            let members: Vec<Offered<'a>> = sounds.iter().filter(|it| it.info.codec == *codec).copied().collect();
+            let mut members: Vec<Offered<'a>> = Vec::new();
+            for wanted in [*codec, Codec::Aac] {
+                for sound in sounds.iter().chain(all).filter(|sound| sound.info.codec == wanted) {
+                    if members.iter().all(|known| known.sound.place != sound.sound.place) {
+                        members.push(*sound);
+                    }
+                }
+            }
+            members.sort_by_key(|member| member.sound.place);
             let is_same = |group: &Group<'_>| {
                 group.sounds.len() == members.len()
                     && group.sounds.iter().zip(&members).all(|(one, other)| one.is_same(other))
@@ -106,14 +123,17 @@ impl<'a> Groups<'a> {
     }
 }
 
-/// What a menu shows: the source's own word, else the language, else a number. Names are unique in a group: two sounds in one
-/// language have theirs with a number.
-fn name_of(info: &TrackInfo, place: usize, group: &str, alone: bool) -> String {
+/// What a menu shows: the source's own word, else the language, else a number.
+pub(crate) fn menu_name(info: &TrackInfo, place: usize) -> String {
     match (&info.label, info.language) {
         (Some(label), Some(language)) => format!("{label} ({language})"),
         (Some(label), None) => label.clone(),
         (None, Some(language)) => language.to_string(),
-        (None, None) if alone => group.to_owned(),
         (None, None) => format!("sound {}", place + 1),
     }
+}
+
+fn name_of(info: &TrackInfo, place: usize, group: &str, alone: bool) -> String {
+    let is_nameless = info.label.is_none() && info.language.is_none();
+    if alone && is_nameless { group.to_owned() } else { menu_name(info, place) }
 }

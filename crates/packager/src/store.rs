@@ -1,12 +1,12 @@
 //! The segment store: every track's segments and parts, bounded in time and bytes, from which all protocols are served.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use weir_media::MediaKind;
 use weir_media::codec::captions::Captions;
+use weir_media::{Codec, MediaKind};
 
 use crate::PackagerConfig;
 use crate::dvr::Backlog;
@@ -78,6 +78,16 @@ pub(crate) struct Has {
     /// There is a picture that can't be packaged.
     pub(crate) hidden_picture: bool,
     pub(crate) sounds: Vec<Sound>,
+    /// Sounds that can't be packaged.
+    pub(crate) left_out: Vec<LeftOut>,
+}
+
+/// A sound that players are not offered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LeftOut {
+    /// As a menu shows it.
+    pub(crate) name: String,
+    pub(crate) codec: Codec,
 }
 
 /// A sound of a rendition. Sounds that are the same in several renditions lie with one of them.
@@ -104,6 +114,8 @@ pub(crate) struct Store {
     pub(crate) renditions: BTreeMap<String, Vec<Track>>,
     /// What each rendition consists of, or did when it went, wherever it lies; nothing is said of one that has not begun in this run.
     has: BTreeMap<String, (bool, Has)>,
+    /// Renditions that are brought now, or are to be.
+    pub(crate) followed: BTreeSet<String>,
     /// What the wall clock said at the stream's time zero.
     pub(crate) zero_at: Option<OffsetDateTime>,
     /// HLS's target duration, one for all playlists, once it is announced.
@@ -127,6 +139,7 @@ impl Store {
             config,
             renditions,
             has: BTreeMap::new(),
+            followed: BTreeSet::new(),
             zero_at: None,
             target: None,
             version: 0,
@@ -170,13 +183,26 @@ impl Store {
         self.has.get(rendition).is_some_and(|(is_live, _)| !is_live)
     }
 
+    /// Whether the rendition has brought anything in this run.
+    pub(crate) fn has_begun(&self, rendition: &str) -> bool {
+        self.has.get(rendition).is_some_and(|(is_live, _)| *is_live)
+    }
+
     /// Whether the rendition has a picture that can't be packaged.
     pub(crate) fn hides_picture(&self, rendition: &str) -> bool {
         self.has.get(rendition).is_some_and(|(_, has)| has.hidden_picture)
     }
 
+    /// The sounds of a live rendition that can't be packaged.
+    pub(crate) fn left_out_of(&self, rendition: &str) -> &[LeftOut] {
+        self.has.get(rendition).filter(|(is_live, _)| *is_live).map_or(&[], |(_, has)| &has.left_out)
+    }
+
     /// Says of renditions what the other store says.
     pub(crate) fn follow_renditions(&mut self, other: &Self) {
+        if self.followed != other.followed {
+            self.followed.clone_from(&other.followed);
+        }
         if self.has != other.has {
             self.has.clone_from(&other.has);
             for rendition in other.renditions.keys() {
@@ -208,16 +234,19 @@ impl Store {
         has.sounds.iter().filter_map(found).collect()
     }
 
-    pub(crate) fn apply(&mut self, changes: Changes) {
+    /// Returns the tracks of which a segment is whole now, with where they lie.
+    pub(crate) fn apply(&mut self, changes: Changes) -> Vec<(Arc<str>, TrackName)> {
+        let mut whole = Vec::new();
         if changes.is_empty() {
-            return;
+            return whole;
         }
         self.version += 1;
         let mut ended = false;
         for (rendition, changes) in changes.of {
             for change in changes {
                 ended |= matches!(change, Change::End { .. });
-                self.apply_one(&rendition, change);
+                let is_whole = self.apply_one(&rendition, change);
+                whole.extend(is_whole.map(|track| (Arc::clone(&rendition), track)));
             }
         }
         if let Some((rendition, has)) = changes.has {
@@ -226,6 +255,7 @@ impl Store {
         if ended {
             self.evict();
         }
+        whole
     }
 
     /// What the rendition has is live, and what it alone had is not any more.
@@ -254,7 +284,8 @@ impl Store {
         }
     }
 
-    fn apply_one(&mut self, rendition: &str, change: Change) {
+    /// Returns the track if a segment of it is whole now.
+    fn apply_one(&mut self, rendition: &str, change: Change) -> Option<TrackName> {
         match change {
             Change::Init { track, number, init } => {
                 if let Some(backlog) = &mut self.backlog {
@@ -269,20 +300,22 @@ impl Store {
             }
             Change::Part { track, part } => self.add_part(rendition, track, part),
             Change::End { track } => {
-                let Some(track) = self.track_mut(rendition, track) else { return };
-                match track.segments.back_mut() {
+                let found = self.track_mut(rendition, track)?;
+                match found.segments.back_mut() {
                     // Nothing came: there never was such a segment, and the next one has its number.
                     Some(open) if open.is_complete() => {}
-                    Some(open) if open.parts.is_empty() => drop(track.segments.pop_back()),
+                    Some(open) if open.parts.is_empty() => drop(found.segments.pop_back()),
                     Some(open) => {
                         open.complete = true;
                         let length = open.end().since(open.start());
                         self.announce(length);
+                        return Some(track);
                     }
                     None => {}
                 }
             }
         }
+        None
     }
 
     fn add_part(&mut self, rendition: &str, name: TrackName, part: Part) {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use weir_observe::Counter;
 
 use crate::answer::Rendered;
-use crate::awaited::awaits_sound;
+use crate::awaited::{awaits_rendition, awaits_sound};
 use crate::mirror::Mirror;
 use crate::packager::{Shared, lock};
 use crate::reload::{check_until, is_reached};
@@ -177,6 +177,7 @@ fn due(store: &Store, rendition: &str, track: TrackName, query: &Query, token: O
 fn write(store: &Store, target: Target<'_>) -> Result<String, Missing> {
     let written = match target {
         _ if !store.is_announced() => Err(Missing::Yet),
+        Target::Multivariant | Target::Manifest { .. } if awaits_rendition(store) => Err(Missing::Yet),
         Target::Multivariant if awaits_sound(store) => Err(Missing::Yet),
         Target::Multivariant if hls::is_ready(store) => Ok(hls::multivariant(store)),
         Target::Multivariant => Err(Missing::Now),

@@ -1,9 +1,9 @@
 // The public player: low-latency HLS by hls.js, or by the browser itself where it has no Media Source Extensions (iPhones).
 
-import Hls, { type ErrorData, ErrorTypes, Events, type Level, type MediaPlaylist } from "hls.js";
+import Hls, { type ErrorData, ErrorDetails, ErrorTypes, Events, type Level, type ManifestLoadedData, type MediaPlaylist } from "hls.js";
 import { readAddress } from "./address";
 import { reasonOf, retryAfterMs } from "./offline";
-import { soundName } from "./sounds";
+import { type Silent, silentSounds, soundName } from "../../shared/sounds";
 
 declare global {
   interface Window {
@@ -33,6 +33,8 @@ let attempt = 0;
 let retry: number | undefined;
 /** What the viewer chose to hear: chosen again when the stream comes back. */
 let heard: string | undefined;
+/** All that the playlist has: what hls.js can't play it throws away. */
+let loaded: ManifestLoadedData | undefined;
 
 /** Fatal faults in a row that hls.js may mend by itself before everything is begun anew. */
 const MENDS_MAX = 2;
@@ -89,11 +91,16 @@ function startHls(): void {
   const hls = new Hls({ lowLatencyMode: true, backBufferLength: 30, maxLiveSyncPlaybackRate: 1.5 });
   player = hls;
   window.weirPlayer = hls;
+  hls.on(Events.MANIFEST_LOADED, (_, data) => (loaded = data));
   hls.on(Events.MANIFEST_PARSED, (_, { levels }) => {
     showQualities(hls, levels);
     void play();
   });
-  hls.on(Events.LEVEL_SWITCHED, (_, { level }) => showAuto(hls, level));
+  hls.on(Events.LEVEL_SWITCHED, (_, { level }) => {
+    showAuto(hls, level);
+    // hls.js chooses its tracks before it says what it has loaded.
+    showSounds(hls, hls.audioTracks);
+  });
   hls.on(Events.LEVELS_UPDATED, (_, { levels }) => showQualities(hls, levels));
   hls.on(Events.AUDIO_TRACKS_UPDATED, (_, { audioTracks }) => showSounds(hls, audioTracks));
   hls.on(Events.AUDIO_TRACK_SWITCHED, (_, { id }) => (sound.value = String(id)));
@@ -105,6 +112,11 @@ function startHls(): void {
 }
 
 function mend(hls: Hls, error: ErrorData): void {
+  if (error.details === ErrorDetails.MANIFEST_INCOMPATIBLE_CODECS_ERROR) {
+    stop();
+    notice.textContent = "This browser can't play the stream's picture or sound.";
+    return;
+  }
   if (error.type === ErrorTypes.MEDIA_ERROR && mends++ < MENDS_MAX) {
     hls.recoverMediaError();
     return;
@@ -134,13 +146,20 @@ function showQualities(hls: Hls, levels: Level[]): void {
   quality.disabled = false;
 }
 
-/** A menu where there is something to choose. */
+/** A menu where there is something to choose, or where it is to be said that something can't be heard here. */
 function showSounds(hls: Hls, tracks: MediaPlaylist[]): void {
-  sound.replaceChildren(...tracks.map((track) => new Option(soundName(track), String(track.id))));
+  const silent = loaded ? silentSounds(loaded, tracks) : [];
+  sound.replaceChildren(...tracks.map((track) => new Option(soundName(track), String(track.id))), ...silent.map(silentOption));
   const again = tracks.find((track) => soundName(track) === heard);
   if (again && again.id !== hls.audioTrack) hls.audioTrack = again.id;
   sound.value = String(hls.audioTrack);
-  sounds.hidden = tracks.length < 2;
+  sounds.hidden = tracks.length + silent.length < 2 && silent.length === 0;
+}
+
+function silentOption({ name: what, codec }: Silent): HTMLOptionElement {
+  const option = new Option(`${what} (${codec} can't be played here)`);
+  option.disabled = true;
+  return option;
 }
 
 function showAuto(hls: Hls, level: number): void {

@@ -8,6 +8,7 @@ use weir_hub::{Publisher, Tracks};
 use weir_media::codec::mpeg_audio::MpegAudioHeader;
 use weir_media::codec::{self, ac3};
 use weir_media::{Codec, Frame, Language, TrackId, TrackInfo};
+use weir_model::{StreamId, StreamStatus};
 use weir_mux::ts::{TsEvent, TsReader};
 use weir_packager::{Answer, Cuts, PackagerConfig};
 use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
@@ -72,13 +73,17 @@ async fn every_language_is_offered() {
     let expected = [
         sound("source", "deu", "de", "YES", "audio"),
         sound("source", "eng", "en", "NO", "audio-2"),
-        sound("source-ac3", "fra", "fr", "YES", "audio-3"),
+        // Who plays AC-3 chooses among all of them, too.
+        sound("source-ac3", "deu", "de", "YES", "audio"),
+        sound("source-ac3", "eng", "en", "NO", "audio-2"),
+        sound("source-ac3", "fra", "fr", "NO", "audio-3"),
     ];
     assert_eq!(media, expected, "{master}");
     let variants: Vec<&str> = master.lines().filter(|line| line.starts_with("#EXT-X-STREAM-INF")).collect();
     assert_eq!(variants.len(), 2, "one for each codec: {master}");
     assert!(variants[0].contains(",mp4a.40.2\"") && variants[0].contains("AUDIO=\"source\""), "{master}");
-    assert!(variants[1].contains(",ac-3\"") && variants[1].contains("AUDIO=\"source-ac3\""), "{master}");
+    assert!(variants[1].contains(",mp4a.40.2,ac-3\"") && variants[1].contains("AUDIO=\"source-ac3\""), "{master}");
+    assert!(master.contains("DATA-ID=\"weir.sounds-left-out\",VALUE=\"mp2 ita\""), "MP2 is in no MP4: {master}");
     let pictures = rig.checked("source/video.m3u8").await.complete().count();
     for path in ["source/audio.m3u8", "source/audio-2.m3u8", "source/audio-3.m3u8"] {
         assert_eq!(rig.checked(path).await.complete().count(), pictures, "{path}");
@@ -146,6 +151,35 @@ async fn no_playlist_is_given_out_before_the_sounds_that_were_named_have_begun()
     }
 }
 
+/// Encoders give their first picture later than the source: whoever asks at first sees the whole ladder, too.
+#[tokio::test]
+async fn nothing_is_given_out_before_the_renditions_that_are_brought_have_begun() {
+    for comes in [true, false] {
+        let rig = Rig::new(PackagerConfig::default()).await;
+        let small = rig.follow("small", Cuts::AtKeyframes);
+        tokio::task::yield_now().await;
+        let mut source = SyntheticSource::new(SyntheticConfig::default());
+        let (mut publisher, mut encoder) = (rig.publisher(), rig.hub.publish_rendition("small"));
+        publisher.set_tracks(tracks_of(&source));
+        encoder.set_tracks(tracks_of(&source));
+        let first = source.frames_until(time(3.0));
+        write(&mut publisher, &first).await;
+        for path in ["master.m3u8", "manifest.mpd"] {
+            assert_eq!(at_once(&rig, path).await, None, "{path}");
+        }
+        if comes {
+            write(&mut encoder, &first).await;
+        } else {
+            write(&mut publisher, &source.frames_until(time(5.0))).await;
+        }
+        for path in ["master.m3u8", "manifest.mpd"] {
+            let text = at_once(&rig, path).await.expect("what has not come by now is not waited for");
+            assert_eq!(text.contains("small/video"), comes, "{path}: {text}");
+        }
+        small.abort();
+    }
+}
+
 #[tokio::test]
 async fn a_period_is_not_listed_before_all_its_tracks_are_in_it() {
     let rig = Rig::new(PackagerConfig::default()).await;
@@ -198,10 +232,49 @@ async fn sounds_that_come_later_or_are_called_otherwise_are_offered_too() {
     assert!(master.contains("LANGUAGE=\"de\"") && !master.contains("LANGUAGE=\"en\""), "{master}");
 }
 
+/// The source has German in AAC and French in AC-3; a transcoder made AAC of both.
+#[tokio::test]
+async fn every_variant_has_every_language() {
+    let rig = Rig::new(PackagerConfig::default()).await;
+    let small = rig.follow("small", Cuts::AtKeyframes);
+    tokio::task::yield_now().await;
+    let mut source = SyntheticSource::new(SyntheticConfig::default());
+    let tracks = spoken(&source, &[(Codec::Aac, "deu"), (Codec::Ac3, "fra")]);
+    let made = spoken(&source, &[(Codec::Aac, "deu"), (Codec::Aac, "fra")]);
+    let made: Tracks = made
+        .iter()
+        .map(|info| {
+            let id = if info.id == TrackId::SOURCE_VIDEO { info.id } else { TrackId(300 + info.id.0) };
+            Arc::new(TrackInfo { id, ..(**info).clone() })
+        })
+        .collect();
+    let (mut publisher, mut transcoder) = (rig.publisher(), rig.hub.publish_rendition("small"));
+    publisher.set_tracks(tracks);
+    transcoder.set_tracks(made);
+    for frame in source.frames_until(time(5.0)) {
+        write(&mut publisher, std::slice::from_ref(&frame)).await;
+        write(&mut transcoder, std::slice::from_ref(&frame)).await;
+    }
+    let master = rig.text("master.m3u8").await;
+    let of_group = |group: &str| -> Vec<String> {
+        let lines = master.lines().filter(|line| line.contains(&format!("GROUP-ID=\"{group}\"")));
+        let said = |line: &str, name: &str| {
+            line.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap().to_owned()
+        };
+        lines.map(|line| format!("{} {}", said(line, "NAME"), said(line, "URI"))).collect()
+    };
+    assert_eq!(of_group("source"), ["deu source/audio.m3u8", "fra small/audio-302.m3u8"], "{master}");
+    assert_eq!(of_group("source-ac3"), ["deu source/audio.m3u8", "fra source/audio-2.m3u8"], "{master}");
+    assert_eq!(of_group("small"), ["deu small/audio-301.m3u8", "fra small/audio-302.m3u8"], "{master}");
+    small.abort();
+}
+
 #[tokio::test]
 async fn equal_sound_is_packaged_once_and_stays_while_anybody_has_it() {
     const NAMES: [&str; 4] = ["1080p", "360p", "480p", "720p"];
     let rig = Rig::new(PackagerConfig::default()).await;
+    let offline = StreamStatus::offline(time::OffsetDateTime::UNIX_EPOCH);
+    rig.observe.board().set_stream(StreamId(7), "cam1", offline);
     let mut source = SyntheticSource::new(SyntheticConfig::default());
     // What a transcoder makes: each rendition has its own picture, and all of them the same sound.
     let sound = TrackInfo { id: TrackId(300), ..(**tracks_of(&source).audio().unwrap()).clone() };
@@ -219,6 +292,9 @@ async fn equal_sound_is_packaged_once_and_stays_while_anybody_has_it() {
     };
     publish(&mut publishers, 9.0).await;
 
+    let metrics = rig.observe.render_prometheus();
+    let counted = |track: &str| metrics.lines().filter(|line| line.contains(&format!("track=\"{track}\""))).count();
+    assert_eq!((counted("video"), counted("audio-300")), (4, 1), "{metrics}");
     let mut homes = Vec::new();
     for name in NAMES {
         if is_there(&rig, &format!("{name}/audio-300.m3u8")).await {

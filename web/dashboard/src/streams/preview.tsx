@@ -1,19 +1,22 @@
 // What viewers see, here: HLS with a choice of quality, while somebody looks. The player is fetched when somebody presses play.
 
 import type Hls from "hls.js";
+import type { ManifestLoadedData } from "hls.js";
 import { Play, VideoOff, Volume2, VolumeX } from "lucide-react";
 import { useCallback, useEffect, useRef, useState } from "react";
 import { post } from "../api/client";
 import type { Stream } from "../api/types";
+import { silentSounds, soundName } from "../../../shared/sounds";
 import { useAwake } from "../live/awake";
 import { t } from "../text";
 import { Picture } from "../ui/picture";
 import { PreviewPass } from "./preview_pass";
 import { plainLoader } from "./plain_playlist";
 
-interface Quality {
+interface Choice {
   value: number;
   label: string;
+  disabled?: boolean;
 }
 
 export function Preview({ stream }: { stream: Stream }) {
@@ -54,8 +57,10 @@ const AGAIN_MS = 1_500;
 function Player({ stream, onEnd }: { stream: Stream; onEnd: () => void }) {
   const video = useRef<HTMLVideoElement>(null);
   const player = useRef<Hls>(null);
-  const [qualities, setQualities] = useState<Quality[]>([]);
+  const [qualities, setQualities] = useState<Choice[]>([]);
   const [chosen, setChosen] = useState(-1);
+  const [sounds, setSounds] = useState<Choice[]>([]);
+  const [sound, setSound] = useState(-1);
   const [height, setHeight] = useState<number>();
   const [latency, setLatency] = useState<number>();
   const [muted, setMuted] = useState(true);
@@ -90,12 +95,28 @@ function Player({ stream, onEnd }: { stream: Stream; onEnd: () => void }) {
       });
       player.current = hls;
       const show = () => setQualities(hls.levels.map((level, value) => ({ value, label: `${level.height}p · ${(level.bitrate / 1e6).toFixed(1)} Mbps` })).reverse());
+      let loaded: ManifestLoadedData | undefined;
+      const showSounds = () => {
+        const silent = loaded ? silentSounds(loaded, hls.audioTracks) : [];
+        setSounds([
+          ...hls.audioTracks.map((track) => ({ value: track.id, label: soundName(track) })),
+          ...silent.map(({ name: what, codec }, at) => ({ value: -2 - at, label: t.preview.notHere(what, codec), disabled: true })),
+        ]);
+        setSound(hls.audioTrack);
+      };
+      hls.on(Events.MANIFEST_LOADED, (_, data) => (loaded = data));
+      hls.on(Events.AUDIO_TRACKS_UPDATED, showSounds);
+      hls.on(Events.AUDIO_TRACK_SWITCHED, (_, { id: heard }) => setSound(heard));
       hls.on(Events.MANIFEST_PARSED, () => {
         show();
         void element.play().catch(() => undefined);
       });
       hls.on(Events.LEVELS_UPDATED, show);
-      hls.on(Events.LEVEL_SWITCHED, (_, { level }) => setHeight(hls.levels[level]?.height));
+      hls.on(Events.LEVEL_SWITCHED, (_, { level }) => {
+        setHeight(hls.levels[level]?.height);
+        // hls.js chooses its tracks before it says what it has loaded.
+        showSounds();
+      });
       hls.on(Events.ERROR, (_, error) => {
         if (!error.fatal) return;
         setTrouble(t.preview.again);
@@ -120,6 +141,11 @@ function Player({ stream, onEnd }: { stream: Stream; onEnd: () => void }) {
     if (player.current) player.current.nextLevel = value;
   }, []);
 
+  const hear = useCallback((value: number) => {
+    setSound(value);
+    if (player.current) player.current.audioTrack = value;
+  }, []);
+
   return (
     <>
       <video ref={video} muted={muted} playsInline aria-label={t.preview.title} />
@@ -135,6 +161,14 @@ function Player({ stream, onEnd }: { stream: Stream; onEnd: () => void }) {
           <span className="sr-only">{muted ? t.preview.unmute : t.preview.mute}</span>
         </button>
         <span className="preview-latency">{latency && latency > 0 ? t.preview.behind(latency.toFixed(1)) : ""}</span>
+        {(sounds.length > 1 || sounds.some(({ disabled }) => disabled)) && (
+          <label>
+            <span className="sr-only">{t.preview.sound}</span>
+            <select value={sound} onChange={(event) => hear(Number(event.target.value))}>
+              {sounds.map(({ value, label, disabled }) => <option key={value} value={value} disabled={disabled}>{label}</option>)}
+            </select>
+          </label>
+        )}
         <label>
           <span className="sr-only">{t.preview.quality}</span>
           <select value={chosen} onChange={(event) => choose(Number(event.target.value))}>
