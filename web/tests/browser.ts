@@ -21,6 +21,8 @@ const FLAGS = [
   "--disable-renderer-backgrounding",
   "--disable-backgrounding-occluded-windows",
   "--autoplay-policy=no-user-gesture-required",
+  // WebRTC to a server on this machine, by the address that nobody else has.
+  "--allow-loopback-in-peer-connection",
 ];
 
 export async function startBrowser(): Promise<Browser> {

@@ -28,8 +28,8 @@ export class Weir {
   static async start(): Promise<Weir> {
     const binary = process.env["WEIR_BIN"] ?? "../target/debug/weir";
     const data = await mkdtemp(join(tmpdir(), "weir-browser-"));
-    const listen = { HTTP: "", RTMP: "", RTMPS: "", SRT: "" };
-    const ports = Object.fromEntries(Object.keys(listen).map((name) => [`WEIR_${name}__LISTEN`, "127.0.0.1:0"]));
+    const keys = ["HTTP__LISTEN", "RTMP__LISTEN", "RTMPS__LISTEN", "SRT__LISTEN", "WEBRTC__UDP_LISTEN", "WEBRTC__TCP_LISTEN"];
+    const ports = Object.fromEntries(keys.map((key) => [`WEIR_${key}`, "127.0.0.1:0"]));
     const env = { ...process.env, ...ports, WEIR_ADMIN_APIKEY: API_KEY, WEIR_ADMIN_PASSWORD: ADMIN_PASSWORD };
     const child = spawn(binary, ["serve", "--data", data], { env, stdio: ["ignore", "pipe", "pipe"] });
     const log: string[] = [];

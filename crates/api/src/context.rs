@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use weir_control::{Commands, Playback};
 use weir_net::{GuessLimit, GuessRules};
 use weir_observe::Observe;
-use weir_origin::Thumbnails;
+use weir_origin::{Thumbnails, Whep};
 use weir_packager::Recordings;
 use weir_store::Store;
 use weir_transcode::EncodingResources;
@@ -41,6 +41,8 @@ pub struct ApiContext {
     /// Knows what this machine can encode.
     pub encoding: EncodingResources,
     pub thumbnails: Thumbnails,
+    /// None where WebRTC is off.
+    pub whep: Option<Whep>,
     pub webhooks: Webhooks,
     pub raw_uris: RawUriRule,
     /// Whether `/metrics` is for those with a key only.
@@ -56,7 +58,9 @@ pub struct PublicUrls {
     pub playback: Option<String>,
     /// `http://host:8080`: the base of the watch page, once there is one.
     pub watch: Option<String>,
-    /// `http://host:8080`: the base of WHIP and WHEP, once something serves those.
+    /// `http://host:8080`: the base of WHEP; None where WebRTC is off.
+    pub whep: Option<String>,
+    /// `http://host:8080`: the base of WHIP, once something serves it.
     pub whip: Option<String>,
     /// Where encoders come to, by protocol: `rtmp://host:1935` and its like.
     pub publish: BTreeMap<&'static str, String>,

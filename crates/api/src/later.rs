@@ -17,7 +17,7 @@ const FIELDS: [&str; 12] = [
 ];
 
 /// Addresses, as the router writes them.
-pub(crate) const PATHS: [&str; 25] = [
+pub(crate) const PATHS: [&str; 24] = [
     "/api/v1/alerts",
     "/api/v1/alerts/{id}",
     "/api/v1/channels",
@@ -41,7 +41,6 @@ pub(crate) const PATHS: [&str; 25] = [
     "/api/v1/streams/{id}/switch",
     "/api/v1/usage",
     "/embed/{name}",
-    "/whep/{name}",
     "/whip/{key}",
 ];
 

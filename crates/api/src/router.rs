@@ -34,6 +34,7 @@ pub fn router(context: ApiContext) -> Router {
         // After the layers above: viewers have no key, and are counted in no audit.
         .merge(later())
         .merge(weir_origin::watch_routes(app.api.playback.clone()))
+        .merge(weir_origin::whep_routes(app.api.whep.clone()))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn(middleware::in_time))
         .layer(from_fn_with_state(app.clone(), middleware::secure_headers))

@@ -70,6 +70,14 @@ pub struct Player {
     pub pass: Pass,
 }
 
+/// What a stream has for viewers by connection.
+#[derive(Debug)]
+pub struct Offered {
+    pub webrtc: bool,
+    /// The hub's names of the ladder's renditions, or of the source.
+    pub renditions: Vec<String>,
+}
+
 impl Leave {
     /// Waits until the publisher has to go, and gives the reason.
     pub async fn due(self) -> String {
@@ -153,6 +161,14 @@ impl Admission {
         let (hub, feeds) = (run.hub.clone(), run.feeds.clone());
         let pass = self.viewer_pass(stream_id, wish.token, wish.ip);
         Ok(Player { stream_id, hub, feeds, rendition, pass })
+    }
+
+    /// The renditions to choose from where nobody named one. None where the stream does not run.
+    pub fn offered(&self, id: StreamId) -> Option<Offered> {
+        self.runtime.look_at(id, |run| {
+            let renditions = renditions::offered(&run.stream).into_iter().map(|(_, in_hub)| in_hub);
+            Offered { webrtc: run.stream.webrtc, renditions: renditions.collect() }
+        })
     }
 
     /// The pass of an admitted viewer whose connection lasts.

@@ -26,6 +26,8 @@ mod server_session;
 mod srt_stream_id;
 mod to_frames;
 mod ts_reader;
+mod webrtc_datagram;
+mod webrtc_offer;
 mod worker_protocol;
 
 pub use amf0::fuzz_amf0;
@@ -48,6 +50,8 @@ pub use server_session::fuzz_server_session;
 pub use srt_stream_id::fuzz_srt_stream_id;
 pub use to_frames::fuzz_to_frames;
 pub use ts_reader::fuzz_ts_reader;
+pub use webrtc_datagram::fuzz_webrtc_datagram;
+pub use webrtc_offer::fuzz_webrtc_offer;
 pub use worker_protocol::fuzz_worker_protocol;
 
 /// One parser and how to try it.
@@ -112,6 +116,18 @@ pub const TARGETS: &[Target] = &[
     },
     Target { name: "to_frames", body: fuzz_to_frames, generate: Some(to_frames::generate), short_inputs: 30_000 },
     Target { name: "ts_reader", body: fuzz_ts_reader, generate: Some(ts_reader::generate), short_inputs: 2_000 },
+    Target {
+        name: "webrtc_datagram",
+        body: fuzz_webrtc_datagram,
+        generate: Some(webrtc_datagram::generate),
+        short_inputs: 500,
+    },
+    Target {
+        name: "webrtc_offer",
+        body: fuzz_webrtc_offer,
+        generate: Some(webrtc_offer::generate),
+        short_inputs: 15_000,
+    },
     Target {
         name: "worker_protocol",
         body: fuzz_worker_protocol,

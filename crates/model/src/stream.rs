@@ -56,7 +56,7 @@ impl Stream {
             ladder: None,
             hls: true,
             dash: true,
-            webrtc: false,
+            webrtc: true,
             dvr_seconds: 60,
             record: false,
             protected: false,

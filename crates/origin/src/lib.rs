@@ -1,4 +1,4 @@
-//! HTTP for viewers: playlists, segments, pictures and the watch page, and the connections that everything over HTTP comes by.
+//! HTTP for viewers: playlists, segments, pictures, the watch page and what WebRTC agrees on first, and the connections that everything over HTTP comes by.
 //!
 //! What is for operators is a router that [`HttpServer`] is given: it is asked on the control plane's threads, and nothing here
 //! knows what it says.
@@ -19,8 +19,10 @@ mod short_way;
 mod thumbnails;
 mod watched;
 mod web_assets;
+mod whep;
 
 pub use origin::{Origin, PATH_BYTES_MAX, QUERY_BYTES_MAX, read_plain_request};
 pub use pages::{page_of, watch_routes};
 pub use serve::{HttpLimits, HttpRules, HttpServer, MAX_HEADER_BYTES, OverTls, Peer, Rest};
 pub use thumbnails::{ServedThumbnail, Thumbnails};
+pub use whep::{IceServer, Whep, WhepAdmission, WhepViewer, whep_routes};

@@ -3,6 +3,8 @@
 mod rtmp;
 mod source_gone;
 mod srt;
+mod whep;
 
 pub use rtmp::RtmpPlay;
 pub use srt::SrtPlay;
+pub use whep::{Chosen, NoneFits, WhepPlay, choose};

@@ -15,6 +15,7 @@ use weir_transcode::EncodingOptions;
 use crate::descriptors::Connections;
 use crate::logging::LogFilter;
 use crate::public_url::PublicUrl;
+use crate::webrtc::{self, WebrtcConfig};
 
 const ENV_PREFIX: &str = "WEIR_";
 
@@ -22,7 +23,7 @@ const ENV_PREFIX: &str = "WEIR_";
 const OTHER_ENV: [&str; 4] = ["WEIR_ADMIN_PASSWORD", "WEIR_ADMIN_APIKEY", "WEIR_CONFIG", "WEIR_DATA"];
 
 /// Every key with its default, in the order of `weir.toml`, which is the manual of them all.
-const KEYS: [(&str, &str); 39] = [
+const KEYS: [(&str, &str); 44] = [
     ("public_url", ""),
     ("public_host", ""),
     ("log.level", "info"),
@@ -43,6 +44,11 @@ const KEYS: [(&str, &str); 39] = [
     ("srt.latency_ms", "120"),
     ("srt.connections_max", "4096"),
     ("srt.connections_per_ip_max", "256"),
+    ("webrtc.engine", "auto"),
+    ("webrtc.udp_listen", webrtc::DEFAULT_LISTEN),
+    ("webrtc.tcp_listen", webrtc::DEFAULT_LISTEN),
+    ("webrtc.public_ips", ""),
+    ("webrtc.ice_servers", ""),
     ("tls.cert", ""),
     ("tls.key", ""),
     ("tls.self_signed", "false"),
@@ -87,7 +93,7 @@ pub(crate) const LIVE_KEYS: [&str; 15] = [
 const LATER_SECTIONS: [&str; 6] = ["auth.", "cluster.", "hooks.", "sources.", "storage.", "webrtc."];
 
 /// Keys that earlier versions knew although nothing acted on them. A file that has them with these values stays valid.
-const IDLE_KEYS: [(&str, &str); 2] = [("webrtc.udp_ports", "10000-10100"), ("webrtc.public_ips", "")];
+const IDLE_KEYS: [(&str, &str); 1] = [("webrtc.udp_ports", "10000-10100")];
 
 /// The settings that the server runs by. An address that is None is off.
 #[derive(Clone, Debug)]
@@ -107,6 +113,9 @@ pub(crate) struct Config {
     pub(crate) metrics_need_key: bool,
     pub(crate) listeners: [Listen; LISTENERS.len()],
     pub(crate) srt_latency: Duration,
+    pub(crate) webrtc: Option<WebrtcConfig>,
+    /// Of those that come by TCP.
+    pub(crate) webrtc_connections: Connections,
     pub(crate) tls: Tls,
     pub(crate) egress: Egress,
     pub(crate) raw_uris: RawUriRule,
@@ -242,7 +251,7 @@ impl Values {
         }
     }
 
-    fn text(&self, key: &str) -> &str {
+    pub(crate) fn text(&self, key: &str) -> &str {
         self.0.get(key).map_or("", |value| value.trim())
     }
 
@@ -255,7 +264,7 @@ impl Values {
         text.parse().ok().with_context(|| format!("{key} = {text:?} is not {expected}"))
     }
 
-    fn address(&self, key: &str) -> anyhow::Result<Option<SocketAddr>> {
+    pub(crate) fn address(&self, key: &str) -> anyhow::Result<Option<SocketAddr>> {
         if self.text(key).is_empty() {
             return Ok(None);
         }
@@ -331,6 +340,8 @@ impl Config {
             metrics_need_key: metrics_need_key(values)?,
             listeners: listeners(values, &tls)?,
             srt_latency: srt_latency(values)?,
+            webrtc: webrtc::config(values)?,
+            webrtc_connections: webrtc::TCP_CONNECTIONS,
             egress: Egress::new(values.networks("egress.deny")?, values.networks("egress.allow")?),
             raw_uris: raw_uris(values.text("restreams.raw_uri"))?,
             database_url: values.some("database.url"),
@@ -491,6 +502,19 @@ mod tests {
             ("[egress]\ndeny = [\"10.0.0.0/33\"]\n", &[], "egress.deny: \"10.0.0.0/33\" is not a network"),
             ("[restreams]\nraw_uri = \"viewer\"\n", &[], "neither \"admin\" nor \"operator\""),
             ("[webrtc]\nudp_ports = \"20000-20100\"\n", &[], "webrtc.udp_ports is not available in this version"),
+            (
+                "[webrtc]\nengine = \"webrtcbin\"\n",
+                &[],
+                "webrtc.engine = \"webrtcbin\" is not available in this version",
+            ),
+            ("[webrtc]\nengine = \"x\"\n", &[], "webrtc.engine = \"x\" is neither"),
+            ("[webrtc]\nudp_listen = \"\"\ntcp_listen = \"127.0.0.1:0\"\n", &[], "webrtc.tcp_listen needs webrtc.udp"),
+            (
+                "[webrtc]\npublic_ips = [\"weir.example\"]\n",
+                &[],
+                "webrtc.public_ips: \"weir.example\" is not an address",
+            ),
+            ("[webrtc]\nice_servers = [\"http://h\"]\n", &[], "webrtc.ice_servers: \"http://h\" is neither"),
             ("", &[("WEIR_HOOKS__PUBLISH_URL", "http://h")], "hooks.publish_url is not available in this version"),
             ("[http]\nlisten = \"\"\n", &[], "both off"),
             ("[srt]\nlatency_ms = 2500000\n", &[], "srt.latency_ms must be at most 60000"),

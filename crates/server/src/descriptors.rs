@@ -63,10 +63,13 @@ pub(crate) fn fit(config: &mut Config, limit: u64) -> Descriptors {
     let reserve = RESERVE_MIN.max(limit / RESERVE_SHARE);
     let room = limit.saturating_sub(reserve);
     let http = config.http.is_some() || config.https.is_some();
+    let webrtc_by_tcp = config.webrtc.as_ref().is_some_and(|webrtc| webrtc.tcp.is_some());
+    let webrtc = ("webrtc", webrtc_by_tcp, &mut config.webrtc_connections);
     // SRT's connections share one socket, but each of them takes megabytes, and so their number is limited like all others.
     let listeners = config.listeners.iter_mut();
     let listeners = listeners.map(|listen| (listen.protocol, listen.address.is_some(), &mut listen.connections));
-    let asked: Vec<_> = std::iter::once(("http", http, &mut config.http_connections)).chain(listeners).collect();
+    let asked: Vec<_> =
+        std::iter::once(("http", http, &mut config.http_connections)).chain(listeners).chain([webrtc]).collect();
     let wanted: u64 =
         asked.iter().filter(|(_, is_on, _)| *is_on).map(|(_, _, connections)| connections.max as u64).sum();
     let is_short = wanted > room;

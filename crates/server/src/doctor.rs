@@ -12,6 +12,7 @@ use weir_transcode::{Cages, Capacity, EncoderReport, EncodingResources};
 
 use crate::config::Config;
 use crate::descriptors::Descriptors;
+use crate::webrtc::WebrtcConfig;
 
 /// A clock that shows an earlier year has never been set: certificates and tokens would be wrong.
 const CLOCK_MIN_YEAR: i32 = 2025;
@@ -35,6 +36,8 @@ pub(crate) async fn run(
     let gstreamer = encoding.abilities().await.gstreamer.map(String::from);
     let devices = encoding.devices().await;
     let mut findings = ports(config);
+    let webrtc = config.webrtc.iter().flat_map(WebrtcConfig::findings);
+    findings.extend(webrtc.map(|(what, problem)| Finding { what, problem }));
     findings.push(folder(data));
     findings.push(clock());
     findings.push(Finding { what: "file descriptors".to_owned(), problem: descriptors.problem() });

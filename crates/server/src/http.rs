@@ -5,17 +5,18 @@ use std::path::Path;
 use anyhow::Context as _;
 use weir_api::{ApiContext, AuditTrail, PublicUrls, Readiness, Webhooks, http_server};
 use weir_control::{Lanes, Playback};
-use weir_origin::{HttpLimits, HttpServer, Thumbnails};
+use weir_origin::{HttpLimits, HttpServer, Thumbnails, Whep};
 
 use crate::base::Base;
 use crate::config::Config;
 
-pub(crate) fn api(base: &Base, config: &Config, data: &Path, urls: &PublicUrls) -> ApiContext {
+pub(crate) fn api(base: &Base, config: &Config, data: &Path, urls: &PublicUrls, whep: Option<Whep>) -> ApiContext {
     let playback = Playback::new(base.admission.clone());
     ApiContext {
         commands: base.commands.clone(),
         thumbnails: Thumbnails::new(playback.clone(), base.encoding.clone()),
         playback,
+        whep,
         data: data.to_owned(),
         webhooks: Webhooks::new(),
         store: base.store.clone(),

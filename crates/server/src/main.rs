@@ -26,6 +26,7 @@ mod signals;
 mod sockets;
 mod terminal;
 mod transfer;
+mod webrtc;
 
 use std::process::ExitCode;
 

@@ -17,7 +17,8 @@ use crate::owners::{Owner, Owners, Turn};
 use crate::reload::{Capped, Reload};
 use crate::signals::Signals;
 use crate::sockets::Sockets;
-use crate::{demo, http, ready_line};
+use crate::webrtc::WebrtcSocket;
+use crate::{demo, http, ready_line, webrtc};
 
 // The graces add up to less than `signals::DRAIN_MAX`: 5.5 s for the longest of the serving owners, 1 s for the telling ones, 1 s for the
 // store. The last half second is for threads to end in.
@@ -44,7 +45,8 @@ pub(crate) async fn run(config: Config, locations: &Locations, with_demo: bool, 
     let sockets = Sockets::bind(&config, &locations.data, &base).await?;
     let listening = sockets.urls(config.public_host.as_deref(), None)?;
     let urls = sockets.urls(config.host(), config.public_url.as_ref())?;
-    let api = http::api(&base, &config, &locations.data, &urls);
+    let whep = sockets.webrtc.as_ref().map(|webrtc| webrtc.whep.clone());
+    let api = http::api(&base, &config, &locations.data, &urls, whep);
     let (readiness, audit) = (api.readiness.clone(), api.audit.clone());
     let http_lanes = http::lanes()?;
     let dialer = Dialer::new(config.egress.clone(), weir_net::trusted(config.tls.ca.as_deref())?);
@@ -56,7 +58,7 @@ pub(crate) async fn run(config: Config, locations: &Locations, with_demo: bool, 
     start_supervisor(&mut owners, &base, dialer.clone(), config.send_buffer_bytes);
     let http = http::server(api, &config, http_lanes);
     let (certificate, capped) = (sockets.certificate.clone(), capped(&http, &sockets));
-    start_listeners(&mut owners, &http, sockets);
+    start_listeners(&mut owners, &base, &http, sockets);
     let (locations, log, observe) = (locations.clone(), log.clone(), base.observe.clone());
     let reload = Reload { locations, config, log, observe, certificate, dialer, capped };
     start_reload(&mut owners, reload, &signals);
@@ -155,10 +157,16 @@ fn capped(http: &HttpServer, sockets: &Sockets) -> Vec<Capped> {
     std::iter::once(capped(http.caps(), Box::new(of_http))).chain(of_listeners).collect()
 }
 
-fn start_listeners(owners: &mut Owners, http: &HttpServer, sockets: Sockets) {
+fn start_listeners(owners: &mut Owners, base: &Base, http: &HttpServer, sockets: Sockets) {
     let listener = |name, grace| Owner { name, turn: Turn::Serving, grace };
     for socket in sockets.listeners {
         owners.start(listener(socket.name(), LISTENER_GRACE), |stop, heartbeat| socket.run(stop, heartbeat));
+    }
+    if let Some(WebrtcSocket { engine, viewers, .. }) = sockets.webrtc {
+        let owner = listener("the WebRTC ports", LISTENER_GRACE);
+        owners.start_on(base.lanes.pick(0), owner, |stop, heartbeat| webrtc::listen(engine, stop, heartbeat));
+        let owner = listener("the viewers by WebRTC", LISTENER_GRACE);
+        owners.start(owner, |stop, heartbeat| webrtc::run(viewers, stop, heartbeat));
     }
     for socket in sockets.http {
         let name = if socket.tls.is_some() { "the HTTPS listener" } else { "the HTTP listener" };

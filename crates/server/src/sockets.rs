@@ -14,11 +14,13 @@ use crate::certificate::{self, Certificate};
 use crate::config::Config;
 use crate::listeners::{self, Listener};
 use crate::public_url::PublicUrl;
+use crate::webrtc::{self, WebrtcSocket};
 
 /// Sockets that are bound and not yet served. Those that are off are missing.
 pub(crate) struct Sockets {
     pub(crate) http: Vec<HttpSocket>,
     pub(crate) listeners: Vec<Box<dyn Listener>>,
+    pub(crate) webrtc: Option<WebrtcSocket>,
     /// The certificate that TLS listeners show; None where there are none.
     pub(crate) certificate: Option<Certificate>,
 }
@@ -41,7 +43,8 @@ impl Sockets {
             let listener = listener.with_context(|| format!("cannot listen for HTTP on {address}"))?;
             http.push(HttpSocket { listener, tls });
         }
-        Ok(Self { http, listeners: listeners::bind(config, base, tls.as_ref()).await?, certificate })
+        let listeners = listeners::bind(config, base, tls.as_ref()).await?;
+        Ok(Self { http, listeners, webrtc: webrtc::bind(config, base).await?, certificate })
     }
 
     /// The URLs that are told of the listeners: with this host name instead
@@ -61,6 +64,7 @@ impl Sockets {
             https: public_url.filter(|url| url.is_https()).map(|url| url.as_str().to_owned()),
             secure_cookies: public_url.map_or(all_is_tls, PublicUrl::is_https),
             playback: http.clone(),
+            whep: self.webrtc.as_ref().and(http.clone()),
             watch: http,
             // This version does not serve WHIP.
             ..PublicUrls::default()

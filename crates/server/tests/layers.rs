@@ -30,6 +30,8 @@ const SOLE_USERS: &[(&str, &[DependencyKind], &[&str])] = &[
     ("nvml-wrapper*", ANY, &["weir-gpu"]),
     ("gstreamer*", ANY, &["weir-worker"]),
     ("libsrt*", ANY, &["weir-srt"]),
+    ("str0m*", ANY, &["weir-webrtc"]),
+    ("dimpl", ANY, &["weir-webrtc"]),
     // A peer to test against, never what ships: it panics on hostile input (docs/decisions/0001-own-rtmp-core.md).
     ("rml_*", SHIPPED, &[]),
     ("rml_*", &[DependencyKind::Development], &["weir-rtmp", "weir-testkit", "weir-benches"]),

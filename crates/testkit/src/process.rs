@@ -114,6 +114,8 @@ impl Weir {
             .set("http.listen", "127.0.0.1:0")
             .set("rtmp.listen", "127.0.0.1:0")
             .set("srt.listen", "")
+            .set("webrtc.udp_listen", "")
+            .set("webrtc.tcp_listen", "")
             .env("WEIR_ADMIN_APIKEY", ADMIN_API_KEY)
             .env("WEIR_ADMIN_PASSWORD", ADMIN_PASSWORD)
             .env("RUST_BACKTRACE", "1")

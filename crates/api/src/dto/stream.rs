@@ -109,8 +109,8 @@ pub(crate) struct StreamInput {
     hls: bool,
     #[serde(default = "yes")]
     dash: bool,
-    /// Only false: WebRTC is not in this version.
-    #[serde(default)]
+    /// Whether browsers may watch by WHEP.
+    #[serde(default = "yes")]
     webrtc: bool,
     #[serde(default)]
     #[schema(maximum = 86400)]

@@ -57,7 +57,7 @@ pub(crate) fn play_urls(stream: &Stream, urls: &PublicUrls) -> PlayUrlsDto {
     PlayUrlsDto {
         hls: at(&urls.playback, stream.hls, format!("/play/{name}/master.m3u8")),
         dash: at(&urls.playback, stream.dash, format!("/play/{name}/manifest.mpd")),
-        whep: at(&urls.whip, stream.webrtc, format!("/whep/{name}")),
+        whep: at(&urls.whep, stream.webrtc, format!("/whep/{name}")),
         watch: at(&urls.watch, true, format!("/watch/{name}")),
     }
 }

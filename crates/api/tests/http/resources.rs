@@ -145,7 +145,6 @@ async fn what_nothing_acts_on_is_not_available() {
         ("/streams", "sources", json!([{"kind": "push", "proxy": "http://h"}]), "sources[0].proxy"),
         ("/streams", "slate", json!("card"), "slate"),
         ("/streams", "slate", json!("/srv/away.png"), "slate"),
-        ("/streams", "webrtc", json!(true), "webrtc"),
         ("/streams", "encryption", json!({"scheme": "cbcs"}), "encryption"),
         ("/streams", "failover", json!({"loss_seconds": 1.5}), "failover"),
         ("/streams", "audio", json!([{"language": "deu"}]), "audio"),
@@ -172,11 +171,11 @@ async fn what_nothing_acts_on_is_not_available() {
     }
     // The documented body with the defaults that run.
     let whole = json!({"name": "cam2", "active": true, "sources": [{"slot": "primary", "kind": "push"}], "ladder": null,
-        "hls": true, "dash": true, "webrtc": false, "dvr_seconds": 60, "protected": false, "slate": null,
+        "hls": true, "dash": true, "webrtc": true, "dvr_seconds": 60, "protected": false, "slate": null,
         "encoder_policy": "prefer_hw", "srt_passphrase": null});
     let made = api.post("/streams", whole).await;
     assert_eq!(made.status, 201, "{}", made.text);
-    assert_eq!((&made.json()["webrtc"], &made.json()["slate"]), (&json!(false), &Value::Null));
+    assert_eq!((&made.json()["webrtc"], &made.json()["slate"]), (&json!(true), &Value::Null));
 }
 
 #[tokio::test]

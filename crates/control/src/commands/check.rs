@@ -30,9 +30,6 @@ pub fn check_available(stream: &Stream, old: Option<&Stream>) -> Result<()> {
     if stream.slate.is_some() {
         return later("slate".to_owned());
     }
-    if stream.webrtc {
-        return later("webrtc".to_owned());
-    }
     Ok(())
 }
 

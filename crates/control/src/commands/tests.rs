@@ -108,14 +108,13 @@ async fn what_nothing_acts_on_is_refused_by_name() {
     let playlist = || Source { slot: Slot::Primary, kind: playlist.clone() };
     let push = Source::push;
     type Change<'a> = &'a dyn Fn(&mut Stream);
-    let changes: [(Change<'_>, &str); 7] = [
+    let changes: [(Change<'_>, &str); 6] = [
         (&|s| s.sources = vec![pull()], "sources[0].kind"),
         (&|s| s.sources = vec![playlist()], "sources[0].kind"),
         (&|s| s.sources = vec![push(Slot::Backup)], "sources[0].slot"),
         (&|s| s.sources = vec![push(Slot::Primary), push(Slot::Backup)], "sources[1].slot"),
         (&|s| s.sources = vec![push(Slot::Primary), push(Slot::Primary)], "sources[1]"),
         (&|s| s.slate = Some(weir_model::Slate::Card), "slate"),
-        (&|s| s.webrtc = true, "webrtc"),
     ];
     for (change, expected) in changes {
         let mut draft = stream("new");
@@ -125,7 +124,6 @@ async fn what_nothing_acts_on_is_refused_by_name() {
         let updated = commands.update_stream(cam.id, None, move |stream| {
             stream.sources.clone_from(&changed.sources);
             stream.slate.clone_from(&changed.slate);
-            stream.webrtc = changed.webrtc;
             Ok(())
         });
         for error in [created, updated.await.unwrap_err()] {

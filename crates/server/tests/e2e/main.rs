@@ -47,3 +47,4 @@ mod srt_paths;
 mod survival;
 mod timeline;
 mod transfer;
+mod whep;

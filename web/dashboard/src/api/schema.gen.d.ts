@@ -1847,7 +1847,7 @@ export interface components {
             sources?: components["schemas"]["SourceInput"][] | null;
             /** @description 10 to 79 characters. */
             srt_passphrase?: string | null;
-            /** @description Only false: WebRTC is not in this version. */
+            /** @description Whether browsers may watch by WHEP. */
             webrtc?: boolean;
         };
         /** @description What is absent stays. */

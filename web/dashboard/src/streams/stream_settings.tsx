@@ -12,13 +12,14 @@ export function StreamSettings({ stream, onClose }: { stream: Stream; onClose: (
   const [name, setName] = useState(stream.name);
   const [hls, setHls] = useState(stream.hls);
   const [dash, setDash] = useState(stream.dash);
+  const [webrtc, setWebrtc] = useState(stream.webrtc);
   const [isProtected, setProtected] = useState(stream.protected);
   const [record, setRecord] = useState(stream.record);
   const [dvr, setDvr] = useState(String(stream.dvr_seconds));
   const [policy, setPolicy] = useState(stream.encoder_policy);
   const save = useChange(() => patch(`/streams/${stream.id}`, changed()), "streams");
   function changed() {
-    const wanted = { name: name.trim(), hls, dash, protected: isProtected, record, dvr_seconds: Number(dvr), encoder_policy: policy };
+    const wanted = { name: name.trim(), hls, dash, webrtc, protected: isProtected, record, dvr_seconds: Number(dvr), encoder_policy: policy };
     return Object.fromEntries(Object.entries(wanted).filter(([field, value]) => stream[field as keyof Stream] !== value));
   }
   return (
@@ -28,6 +29,7 @@ export function StreamSettings({ stream, onClose }: { stream: Stream; onClose: (
       <div className="toggles">
         <Toggle label="HLS" checked={hls} onChange={(event) => setHls(event.target.checked)} />
         <Toggle label="DASH" checked={dash} onChange={(event) => setDash(event.target.checked)} />
+        <Toggle label="WebRTC" checked={webrtc} onChange={(event) => setWebrtc(event.target.checked)} />
       </div>
       <Toggle label={t.newStream.isProtected} hint={t.newStream.protectedHint} checked={isProtected} onChange={(event) => setProtected(event.target.checked)} />
       <Toggle label={t.newStream.record} checked={record} onChange={(event) => setRecord(event.target.checked)} />

@@ -76,6 +76,7 @@ impl Api {
             recordings,
             encoding,
             thumbnails,
+            whep: None,
             data,
             webhooks,
             raw_uris: RawUriRule::ADMIN,

@@ -1,0 +1,256 @@
+//! WHEP (draft-ietf-wish-whep): a browser posts its offer and gets an answer; media then goes by ports of its own.
+
+mod admission;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{options, patch};
+use weir_control::AdmissionRefusal;
+use weir_webrtc::engine::NoAnswer;
+
+use crate::serve::Peer;
+use admission::{WhepAnswer, WhepChangeRefusal, WhepRefusal, WhepWish};
+
+pub use admission::{WhepAdmission, WhepViewer};
+
+const SDP: &str = "application/sdp";
+const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+
+/// The same as what the reader of offers takes; more is not even read.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// A server that is full is asked again after so many seconds.
+const COME_AGAIN_SECONDS: HeaderValue = HeaderValue::from_static("5");
+
+/// What the answer does not say in SDP, in words.
+const NOTICE: HeaderName = HeaderName::from_static("weir-notice");
+
+/// How WHEP is served.
+#[derive(Clone, Debug)]
+pub struct Whep {
+    admission: WhepAdmission,
+    /// One `Link` for each server that helps browsers find their way (STUN, TURN).
+    links: Vec<HeaderValue>,
+}
+
+/// A server that helps browsers find their way to us.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IceServer {
+    /// `stun:host:port` or `turn:host:port?transport=udp`.
+    pub url: String,
+    /// Name and password, which TURN wants.
+    pub login: Option<(String, String)>,
+}
+
+impl std::fmt::Debug for IceServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IceServer").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl Whep {
+    pub fn new(admission: WhepAdmission, ice_servers: &[IceServer]) -> Self {
+        let link = |server: &IceServer| HeaderValue::from_str(&server.link()).ok();
+        Self { admission, links: ice_servers.iter().filter_map(link).collect() }
+    }
+}
+
+impl IceServer {
+    fn link(&self) -> String {
+        let login = self.login.as_ref().map(|(name, password)| {
+            format!("; username=\"{name}\"; credential=\"{password}\"; credential-type=\"password\"")
+        });
+        format!("<{}>; rel=\"ice-server\"{}", self.url, login.unwrap_or_default())
+    }
+}
+
+/// `/whep/<name>` and its sessions. Without WebRTC they say that there is none.
+pub fn whep_routes<S: Clone + Send + Sync + 'static>(whep: Option<Whep>) -> Router<S> {
+    let Some(whep) = whep else {
+        let off = async || refusal(StatusCode::NOT_FOUND, "WebRTC is off on this server");
+        return Router::new().route("/whep/{name}", options(preflight).post(off));
+    };
+    Router::new()
+        .route("/whep/{name}", options(preflight).post(offer))
+        .route("/whep/{name}/{session}", patch(trickle).delete(end).options(preflight))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(whep)
+}
+
+/// What the address may say beside the name.
+#[derive(Debug, Default, serde::Deserialize)]
+struct Parameters {
+    rendition: Option<String>,
+    token: Option<String>,
+}
+
+async fn offer(
+    State(whep): State<Whep>,
+    peer: axum::Extension<Peer>,
+    Path(name): Path<String>,
+    Query(parameters): Query<Parameters>,
+    asked: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if !is_of(&asked, SDP) {
+        return refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "an offer is application/sdp");
+    }
+    let Ok(text) = std::str::from_utf8(&body) else {
+        return refusal(StatusCode::BAD_REQUEST, "the offer is no text");
+    };
+    let Peer(ip): Peer = *peer;
+    let token = parameters.token.as_deref().or_else(|| bearer(&asked));
+    let wish = WhepWish { name: &name, rendition: parameters.rendition.as_deref(), token, ip };
+    match whep.admission.offer(&wish, text).await {
+        Ok(answer) => answered(&whep, &name, answer),
+        Err(why) => {
+            let mut response = refusal(status_of(&why), &why.to_string());
+            if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+                response.headers_mut().insert(header::RETRY_AFTER, COME_AGAIN_SECONDS);
+            }
+            response
+        }
+    }
+}
+
+fn answered(whep: &Whep, name: &str, answer: WhepAnswer) -> Response {
+    let WhepAnswer { sdp, session, tag, notice } = answer;
+    let mut response = (StatusCode::CREATED, [(header::CONTENT_TYPE, SDP)], sdp).into_response();
+    let headers = response.headers_mut();
+    let texts = [
+        (header::LOCATION, Some(format!("/whep/{name}/{session}"))),
+        (header::ETAG, Some(format!("\"{tag}\""))),
+        (NOTICE, notice),
+    ];
+    for (header, text) in texts {
+        if let Some(Ok(value)) = text.map(|text| HeaderValue::from_str(&text)) {
+            headers.insert(header, value);
+        }
+    }
+    headers.insert(HeaderName::from_static("accept-patch"), HeaderValue::from_static(FRAGMENT));
+    for link in &whep.links {
+        headers.append(header::LINK, link.clone());
+    }
+    open_to_all(response)
+}
+
+async fn trickle(
+    State(whep): State<Whep>,
+    Path((name, session)): Path<(String, String)>,
+    asked: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if !is_of(&asked, FRAGMENT) {
+        return refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "candidates are application/trickle-ice-sdpfrag");
+    }
+    let Ok(text) = std::str::from_utf8(&body) else {
+        return refusal(StatusCode::BAD_REQUEST, "the fragment is no text");
+    };
+    let if_match = asked.get(header::IF_MATCH).and_then(|value| value.to_str().ok());
+    changed(whep.admission.trickle(&name, &session, if_match, text), StatusCode::NO_CONTENT)
+}
+
+async fn end(State(whep): State<Whep>, Path((name, session)): Path<(String, String)>) -> Response {
+    changed(whep.admission.end(&name, &session), StatusCode::OK)
+}
+
+/// What browsers ask before they post from another site.
+async fn preflight() -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "POST, PATCH, DELETE, OPTIONS"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type, If-Match"),
+        (header::ACCESS_CONTROL_MAX_AGE, "86400"),
+        (HeaderName::from_static("accept-post"), SDP),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    open_to_all(response)
+}
+
+/// Players live on other sites, and nothing here depends on a cookie.
+fn open_to_all(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    let exposed = "Location, ETag, Link, Retry-After, Accept-Patch, Weir-Notice";
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(exposed));
+    response
+}
+
+fn refusal(status: StatusCode, why: &str) -> Response {
+    open_to_all((status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{why}\n")).into_response())
+}
+
+fn changed(change: Result<(), WhepChangeRefusal>, done: StatusCode) -> Response {
+    let Err(why) = change else { return open_to_all(done.into_response()) };
+    let status = match why {
+        WhepChangeRefusal::NoSession => StatusCode::NOT_FOUND,
+        WhepChangeRefusal::OtherTag => StatusCode::PRECONDITION_FAILED,
+        WhepChangeRefusal::Fragment(_) => StatusCode::BAD_REQUEST,
+        WhepChangeRefusal::OtherUfrag | WhepChangeRefusal::Restart => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    refusal(status, &why.to_string())
+}
+
+fn status_of(refusal: &WhepRefusal) -> StatusCode {
+    match refusal {
+        WhepRefusal::Admission(AdmissionRefusal::Protected | AdmissionRefusal::Stopped) => StatusCode::FORBIDDEN,
+        WhepRefusal::Admission(_) | WhepRefusal::Off => StatusCode::NOT_FOUND,
+        WhepRefusal::Offer(_) => StatusCode::BAD_REQUEST,
+        WhepRefusal::NoneFits(_) | WhepRefusal::NoAnswer(NoAnswer::NoCodec) => StatusCode::NOT_ACCEPTABLE,
+        WhepRefusal::NoAnswer(NoAnswer::Full) => StatusCode::SERVICE_UNAVAILABLE,
+        WhepRefusal::NoAnswer(NoAnswer::Internal) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// Whether a body is of that type; what stands behind a semicolon does not matter.
+fn is_of(asked: &HeaderMap, wanted: &str) -> bool {
+    let said = asked.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    said.split(';').next().is_some_and(|said| said.trim().eq_ignore_ascii_case(wanted))
+}
+
+fn bearer(asked: &HeaderMap) -> Option<&str> {
+    let value = asked.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn helpers_are_told_as_links() {
+        let stun = IceServer { url: "stun:stun.example:3478".to_owned(), login: None };
+        assert_eq!(stun.link(), "<stun:stun.example:3478>; rel=\"ice-server\"");
+        let login = Some(("weir".to_owned(), "secret".to_owned()));
+        let turn = IceServer { url: "turn:turn.example:3478?transport=udp".to_owned(), login };
+        assert_eq!(
+            turn.link(),
+            "<turn:turn.example:3478?transport=udp>; rel=\"ice-server\"; username=\"weir\"; credential=\"secret\"; \
+             credential-type=\"password\""
+        );
+        assert!(!format!("{turn:?}").contains("secret"));
+    }
+
+    #[test]
+    fn types_and_tokens_are_read_as_browsers_write_them() {
+        for (value, expected) in
+            [("application/sdp", true), ("Application/SDP; charset=utf-8", true), ("text/plain", false), ("", false)]
+        {
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))]);
+            assert_eq!(is_of(&headers, SDP), expected, "{value}");
+        }
+        assert!(!is_of(&HeaderMap::new(), SDP));
+        for (value, expected) in
+            [("Bearer abc", Some("abc")), ("bearer  abc ", Some("abc")), ("Basic abc", None), ("abc", None)]
+        {
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(value))]);
+            assert_eq!(bearer(&headers), expected, "{value}");
+        }
+    }
+}

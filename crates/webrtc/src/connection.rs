@@ -1,0 +1,197 @@
+//! One viewer's connection, driven: datagrams in, a rendition's batches out, until one side has had enough.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep_until;
+use weir_hub::{Cursor, Item, Next};
+
+use crate::engine::Shared;
+use crate::from_frames::RtpBatch;
+use crate::pace::{BETWEEN, PACKETS_AT_ONCE, Pace};
+use crate::peer::{Fact, Over, Peer};
+use crate::routes::Route;
+
+/// From the answer to the end of the handshake.
+const CONNECT_WITHIN: Duration = Duration::from_secs(15);
+
+/// A browser tells how media arrives about once a second. One that is gone does not say so.
+const REPORT_WITHIN: Duration = Duration::from_secs(15);
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Nobody came for the answer, or nobody got through: mostly a port that is not open to the outside.
+    NeverConnected,
+    Left,
+    /// No report for 15 s.
+    Silent,
+    /// It is not who its offer says, or speaks DTLS wrongly.
+    Fault,
+    /// The feed ended.
+    FeedEnded,
+    /// The source now sends pictures in an order that browsers can't show.
+    Reordered,
+}
+
+impl Ended {
+    /// For the log.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::NeverConnected => {
+                "nobody connected within 15 s: is the port open to the outside, and the address right?"
+            }
+            Self::Left => "the viewer left",
+            Self::Silent => "the viewer is gone: no report for 15 s",
+            Self::Fault => "the viewer is not who its offer says, or its DTLS failed",
+            Self::FeedEnded => "the stream ended",
+            Self::Reordered => "the source sends B-frames now, which no browser shows by WebRTC",
+        }
+    }
+}
+
+/// What became of it, so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    pub connected: bool,
+    pub pictures: u64,
+    /// Batches that were passed over, because the connection or this machine was too slow.
+    pub dropped: u64,
+    pub keyframes_wanted: u64,
+    pub loss_permille: Option<u16>,
+    pub rtt: Option<Duration>,
+}
+
+#[derive(Debug)]
+pub struct Connection {
+    shared: Arc<Shared>,
+    /// Boxed: it is some kilobytes large, and futures that hold it are moved.
+    peer: Box<Peer>,
+    route: Route,
+    began: Instant,
+    reported: Instant,
+    figures: Figures,
+}
+
+/// A batch on its way out, and how much of it is gone.
+struct Going {
+    batch: RtpBatch,
+    sent: usize,
+    due: Instant,
+}
+
+impl Connection {
+    pub(crate) fn new(shared: Arc<Shared>, peer: Peer, route: Route) -> Self {
+        let now = Instant::now();
+        Self { shared, peer: Box::new(peer), route, began: now, reported: now, figures: Figures::default() }
+    }
+
+    /// As if it had been made so much earlier.
+    #[cfg(test)]
+    pub(crate) fn came_earlier(&mut self, by: Duration) {
+        self.began -= by;
+    }
+
+    pub fn figures(&self) -> Figures {
+        self.figures
+    }
+
+    /// Runs the connection to its end. Dropped in between, it is closed without a goodbye; [`Connection::close`] says one.
+    pub async fn serve(&mut self, batches: &mut Cursor<RtpBatch>) -> Ended {
+        let mut timer = pin!(sleep_until(Instant::now().into()));
+        let mut pace = Pace::default();
+        let mut going: Option<Going> = None;
+        loop {
+            let now = Instant::now();
+            let mut polled = self.poll(now);
+            // Each change of the peer is polled for before the next one, which is what it insists on.
+            if let Some(sent) = going.take_if(|going| polled.is_ok() && going.due <= now) {
+                going = self.send_some(sent, batches, now);
+                polled = self.poll(now);
+            }
+            let wake = match polled {
+                Ok(wake) => wake,
+                Err(ended) => return ended,
+            };
+            let wake = going.as_ref().map_or(wake, |going| wake.min(going.due));
+            timer.as_mut().reset(wake.into());
+            let wants_more = self.figures.connected && going.is_none();
+            tokio::select! {
+                biased;
+                datagram = self.route.inbox.recv() => {
+                    if let Some(datagram) = datagram {
+                        self.peer.receive(&datagram, Instant::now());
+                    }
+                }
+                next = batches.next(), if wants_more => match next {
+                    Next::Item(batch) if batch.is_reordered() => return Ended::Reordered,
+                    Next::Item(batch) => {
+                        let due = pace.due(batch.time(), Instant::now());
+                        going = Some(Going { batch, sent: 0, due });
+                    }
+                    Next::Skipped { items } => {
+                        self.figures.dropped += items;
+                        pace.restart();
+                    }
+                    Next::Closed => return Ended::FeedEnded,
+                },
+                () = timer.as_mut() => self.peer.tick(Instant::now()),
+            }
+        }
+    }
+
+    /// Tells the far end that it is over.
+    pub fn close(&mut self) {
+        self.peer.close();
+        let _ = self.poll(Instant::now());
+    }
+
+    /// Sends the next packets of a batch; gives back what is left.
+    fn send_some(&mut self, going: Going, batches: &Cursor<RtpBatch>, now: Instant) -> Option<Going> {
+        let Going { batch, sent, .. } = going;
+        let payloads = batch.payloads();
+        let end = payloads.len().min(sent + PACKETS_AT_ONCE);
+        let newest = batches.newest_time().unwrap_or(batch.time());
+        self.peer.write(payloads.get(sent..end).unwrap_or_default(), newest, now);
+        if end < payloads.len() {
+            return Some(Going { batch, sent: end, due: now + BETWEEN });
+        }
+        self.figures.pictures += u64::from(payloads.last().is_some_and(|payload| payload.marker));
+        None
+    }
+
+    /// Sends what is there to send, takes note of what happened, and says when to come again.
+    fn poll(&mut self, now: Instant) -> Result<Instant, Ended> {
+        let Self { shared, peer, route, figures, reported, .. } = self;
+        let send = |burst: crate::outbox::Burst| {
+            route.answered(burst.transport, burst.destination);
+            shared.send(burst);
+        };
+        let tell = |fact| match fact {
+            Fact::Connected => {
+                figures.connected = true;
+                *reported = now;
+            }
+            Fact::WantsKeyframe => figures.keyframes_wanted += 1,
+            Fact::Report { loss_permille, rtt } => {
+                *reported = now;
+                figures.loss_permille = loss_permille;
+                figures.rtt = rtt.or(figures.rtt);
+            }
+        };
+        let wake = peer.poll(shared.segments_max(), send, tell);
+        let connected = self.figures.connected;
+        let wake = wake.map_err(|over| match over {
+            Over::Left if connected => Ended::Left,
+            Over::Left => Ended::NeverConnected,
+            Over::Fault => Ended::Fault,
+        })?;
+        let patience = if connected { self.reported + REPORT_WITHIN } else { self.began + CONNECT_WITHIN };
+        match patience <= now {
+            true if connected => Err(Ended::Silent),
+            true => Err(Ended::NeverConnected),
+            false => Ok(wake.min(patience)),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! All viewers' connections on one UDP and one TCP port.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use str0m::crypto::CryptoProvider;
+use tokio::net::TcpListener;
+use weir_net::CapLimits;
+
+use crate::addresses::local_addresses;
+use crate::connection::Connection;
+use crate::crypto::{self, Identity};
+use crate::from_frames::Carried;
+use crate::outbox::Burst;
+use crate::peer::{Peer, Wish};
+use crate::routes::Routes;
+use crate::sdp::{Answer, Candidate, IceCredentials, Kind, Offer, Sent, Transport};
+use crate::udp::Port;
+
+/// Connections at once, those that are being set up included. A viewer costs 0.7 MiB.
+pub const CONNECTIONS_MAX: usize = 2_000;
+
+/// Letters of a ufrag and of a password: 48 and 144 bits of chance.
+const UFRAG_CHARS: usize = 8;
+const PASSWORD_CHARS: usize = 24;
+
+/// Where to listen, and what to tell.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    pub udp: SocketAddr,
+    /// None: networks without UDP have no way in.
+    pub tcp: Option<SocketAddr>,
+    /// TCP connections at once.
+    pub tcp_limits: CapLimits,
+    /// Where viewers reach these ports, where that is not this machine's own address. Empty: this machine's.
+    pub public_ips: Vec<IpAddr>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    #[error("{transport} {address}: {error}")]
+    Port { transport: &'static str, address: SocketAddr, error: io::Error },
+    #[error("WebRTC can't be set up: {0}")]
+    Crypto(String),
+    #[error("no address of this machine can be told to viewers; set webrtc.public_ips")]
+    NoAddress,
+}
+
+/// Why an offer that can be read has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    #[error("the offer takes neither H.264 in packetization mode 1 nor Opus, where the stream has it")]
+    NoCodec,
+    #[error("there are as many viewers as this server takes")]
+    Full,
+    #[error("the connection can't be set up")]
+    Internal,
+}
+
+/// What goes back to who asked.
+#[derive(Debug)]
+pub struct Answered {
+    pub sdp: String,
+    /// Of ours: what the far end's checks will name.
+    pub ufrag: String,
+    pub connection: Connection,
+    /// The far end takes the sound that there is.
+    pub sound: bool,
+    pub picture: bool,
+}
+
+/// Clones share it.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    udp: Port,
+    tcp: Option<TcpListener>,
+    tcp_limits: CapLimits,
+    pub(crate) routes: Routes,
+    candidates: Vec<Candidate>,
+    identity: Identity,
+    provider: Arc<CryptoProvider>,
+    /// Told as they are, or because the configuration says so: what is told may not be an address of this machine's.
+    own: bool,
+}
+
+impl Engine {
+    /// Takes the ports, in the runtime that will [`run`](Self::run) it.
+    pub async fn bind(listen: &Listen) -> Result<Self, ListenError> {
+        crypto::check().map_err(|fault| ListenError::Crypto(fault.to_string()))?;
+        let identity = Identity::make().map_err(|error| ListenError::Crypto(error.to_string()))?;
+        let fault = |transport, address| move |error| ListenError::Port { transport, address, error };
+        let udp = Port::bind(listen.udp).map_err(fault("UDP", listen.udp))?;
+        let tcp = match listen.tcp {
+            Some(address) => Some(TcpListener::bind(address).await.map_err(fault("TCP", address))?),
+            None => None,
+        };
+        let of = |transport, listen_on: SocketAddr| {
+            let addresses = local_addresses(listen_on, &listen.public_ips).into_iter();
+            addresses.map(move |ip| Candidate { transport, address: SocketAddr::new(ip, listen_on.port()) })
+        };
+        let mut candidates: Vec<Candidate> = of(Transport::Udp, udp.local_addr()).collect();
+        if let Some(address) = tcp.as_ref().and_then(|listener| listener.local_addr().ok()) {
+            candidates.extend(of(Transport::Tcp, address));
+        }
+        if candidates.is_empty() {
+            return Err(ListenError::NoAddress);
+        }
+        let provider = crypto::provider();
+        let own = listen.public_ips.is_empty();
+        let (routes, tcp_limits) = (Routes::default(), listen.tcp_limits);
+        Ok(Self { shared: Arc::new(Shared { udp, tcp, tcp_limits, routes, candidates, identity, provider, own }) })
+    }
+
+    /// What viewers are told.
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.shared.candidates
+    }
+
+    pub fn udp_addr(&self) -> SocketAddr {
+        self.shared.udp.local_addr()
+    }
+
+    pub fn tcp_addr(&self) -> Option<SocketAddr> {
+        self.shared.tcp.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
+    pub fn connections(&self) -> usize {
+        self.shared.routes.count()
+    }
+
+    /// Takes in what comes to both ports, for ever.
+    pub async fn run(&self) {
+        let shared = &self.shared;
+        let tcp = async {
+            match &shared.tcp {
+                Some(listener) => crate::tcp::accept(listener, shared.tcp_limits, &shared.routes).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::join!(shared.udp.receive(&shared.routes), tcp);
+    }
+
+    /// Answers an offer: with the picture and the sound that there are, as far as the far end takes them. The connection is there from now
+    /// on, and waits to be served.
+    pub fn answer(&self, offer: &Offer, carried: &Carried) -> Result<Answered, NoAnswer> {
+        let shared = &self.shared;
+        let video = carried.profile_idc.and_then(|profile| offer.h264(profile));
+        let audio = offer.opus().filter(|_| carried.sound);
+        let picture_is_missed =
+            carried.profile_idc.is_some() && offer.section(Kind::Video).is_some() && video.is_none();
+        if picture_is_missed || (video.is_none() && audio.is_none()) {
+            return Err(NoAnswer::NoCodec);
+        }
+        if shared.routes.count() >= CONNECTIONS_MAX {
+            return Err(NoAnswer::Full);
+        }
+        let ice = IceCredentials { ufrag: letters(UFRAG_CHARS)?, password: letters(PASSWORD_CHARS)? };
+        let wish = Wish { offer, ice: &ice, candidates: &shared.candidates, video, audio };
+        let peer = Peer::new(&wish, &shared.identity, &shared.provider, Instant::now()).map_err(|error| {
+            tracing::warn!(%error, "a WebRTC connection can't be set up");
+            NoAnswer::Internal
+        })?;
+        let (video_ssrc, repeats_ssrc, audio_ssrc) = peer.sources();
+        let sent = |payload, ssrc, repeats| Sent { payload, ssrc, repeats };
+        let sdp = Answer {
+            offer,
+            ufrag: &ice.ufrag,
+            password: &ice.password,
+            fingerprint: &shared.identity.fingerprint().to_string(),
+            candidates: &shared.candidates,
+            video: video.zip(video_ssrc).map(|((payload, rtx), ssrc)| sent(payload, ssrc, rtx.zip(repeats_ssrc))),
+            audio: audio.zip(audio_ssrc).map(|(payload, ssrc)| sent(payload, ssrc, None)),
+        }
+        .write();
+        let (picture, sound) = (video.is_some(), audio.is_some());
+        let route = shared.routes.open(&ice.ufrag);
+        let connection = Connection::new(Arc::clone(shared), peer, route);
+        Ok(Answered { sdp, ufrag: ice.ufrag, connection, sound, picture })
+    }
+}
+
+impl Shared {
+    /// Sends from any thread, and never waits.
+    pub(crate) fn send(&self, burst: Burst) {
+        match burst.transport {
+            Transport::Udp => self.udp.send(&burst, self.own.then_some(burst.source.ip())),
+            Transport::Tcp => self.routes.send_tcp(burst.destination, burst.bytes),
+        }
+    }
+
+    pub(crate) fn segments_max(&self) -> usize {
+        self.udp.segments_max()
+    }
+}
+
+/// Letters and digits by chance.
+fn letters(count: usize) -> Result<String, NoAnswer> {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut bytes = vec![0; count];
+    getrandom::fill(&mut bytes).map_err(|_| NoAnswer::Internal)?;
+    Ok(bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte % 64)])).collect())
+}

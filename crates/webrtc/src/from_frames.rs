@@ -1,0 +1,225 @@
+//! Frames to RTP: one rendition's entries become batches of payloads, cut once for all viewers. What differs from viewer to viewer, twelve
+//! bytes of header and the encryption, is put around them when they are sent.
+
+use std::sync::Arc;
+
+use weir_hub::{Batcher, Entry, Item, Rendition, Tracks};
+use weir_media::codec::h264::AvcConfig;
+use weir_media::{Codec, MediaTime, TrackId, TrackInfo};
+
+use crate::h264;
+
+/// Sound alone is sent as it comes: a packet is 20 ms.
+const AUDIO_BATCH: MediaTime = MediaTime::from_millis(20);
+
+/// A batch never holds more packets of sound, whatever the source does.
+const BATCH_FRAMES_MAX: usize = 64;
+
+/// What browsers decode, in the first byte of a profile: Baseline, Main, High.
+const PROFILES: [u8; 3] = [66, 77, 100];
+
+/// Why a rendition's picture can't go to browsers by WebRTC.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsupported {
+    #[error("there is no picture and no sound that WebRTC carries here")]
+    Nothing,
+    #[error("{0} is not sent by WebRTC; choose a rendition that encodes it as H.264")]
+    Codec(Codec),
+    #[error("browsers don't decode H.264 of the profile {0} by WebRTC; choose a rendition that encodes it")]
+    Profile(String),
+    #[error(
+        "the picture has B-frames, which no browser shows by WebRTC; choose a rendition without them, or set the encoder to none"
+    )]
+    Reordered,
+}
+
+/// What of a rendition goes out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// The picture's profile as SDP has it: "profile_idc".
+    pub profile_idc: Option<u8>,
+    pub sound: bool,
+    /// The default sound that stays behind.
+    pub left_out: Option<Codec>,
+}
+
+/// What of these tracks WebRTC carries.
+pub fn carried(tracks: &Tracks) -> Result<Carried, Unsupported> {
+    let profile_idc = tracks.video().map(|info| profile(info)).transpose()?;
+    let sound = sound(tracks).is_some();
+    if profile_idc.is_none() && !sound {
+        return Err(tracks.audio().map_or(Unsupported::Nothing, |info| Unsupported::Codec(info.codec)));
+    }
+    Ok(Carried { profile_idc, sound, left_out: tracks.audio().map(|info| info.codec).filter(|_| !sound) })
+}
+
+/// Whether the pictures that are cached come in another order than they are shown in. What the configuration says of it is only what may be.
+pub fn reorders(rendition: &Rendition) -> bool {
+    let mut entries = rendition.subscribe();
+    std::iter::from_fn(|| entries.try_next())
+        .filter_map(|next| match next {
+            weir_hub::Next::Item(entry) => Some(entry),
+            _ => None,
+        })
+        .any(|entry| is_reordered(&entry))
+}
+
+fn is_reordered(entry: &Entry) -> bool {
+    entry.is_video() && entry.frame.pts != entry.frame.dts
+}
+
+fn profile(info: &TrackInfo) -> Result<u8, Unsupported> {
+    if info.codec != Codec::H264 {
+        return Err(Unsupported::Codec(info.codec));
+    }
+    // The record's second byte is the profile's number.
+    let idc = info.config.get(1).copied().unwrap_or_default();
+    if PROFILES.contains(&idc) {
+        return Ok(idc);
+    }
+    Err(Unsupported::Profile(info.video.as_ref().map_or_else(|| idc.to_string(), |video| video.profile.clone())))
+}
+
+/// The sound that goes out: the first Opus of one or two channels. More have a layout that browsers don't know.
+fn sound(tracks: &Tracks) -> Option<&Arc<TrackInfo>> {
+    let channels = |info: &TrackInfo| info.audio.as_ref().map_or(2, |audio| audio.channels);
+    tracks.audios().find(|info| info.codec == Codec::Opus && channels(info) <= 2)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RtpKind {
+    Video,
+    Audio,
+}
+
+/// A payload, and what each viewer's header says of it.
+#[derive(Clone, Debug)]
+pub struct RtpPayload {
+    pub kind: RtpKind,
+    /// When it is shown or heard.
+    pub time: MediaTime,
+    /// It is the last of its picture.
+    pub marker: bool,
+    pub bytes: Arc<[u8]>,
+}
+
+/// One picture and the sound before it. Held by reference count in the feed's window; the payloads are shared by all.
+#[derive(Clone, Debug)]
+pub struct RtpBatch {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    time: MediaTime,
+    start: bool,
+    reordered: bool,
+    bytes: usize,
+    payloads: Vec<RtpPayload>,
+}
+
+impl RtpBatch {
+    pub fn payloads(&self) -> &[RtpPayload] {
+        &self.shared.payloads
+    }
+
+    /// Its picture comes in another order than it is shown in: nobody can be shown it.
+    pub fn is_reordered(&self) -> bool {
+        self.shared.reordered
+    }
+}
+
+impl Item for RtpBatch {
+    fn time(&self) -> MediaTime {
+        self.shared.time
+    }
+
+    fn is_start(&self) -> bool {
+        self.shared.start
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.shared.bytes
+    }
+}
+
+/// Gathers a rendition's frames into batches: each picture ends one, with the sound that came before it.
+#[derive(Debug, Default)]
+pub struct RtpBatcher {
+    tracks: Option<Arc<Tracks>>,
+    /// None where the picture can't be carried: then nothing is made of it.
+    picture: Option<(TrackId, AvcConfig)>,
+    sound: Option<TrackId>,
+    payloads: Vec<RtpPayload>,
+    frames: usize,
+    time: MediaTime,
+    start: bool,
+}
+
+impl Batcher for RtpBatcher {
+    type Batch = RtpBatch;
+    type Choice = ();
+
+    fn new(_: &()) -> Self {
+        Self::default()
+    }
+
+    fn push(&mut self, entry: &Entry) -> Option<RtpBatch> {
+        if self.tracks.as_ref().is_none_or(|tracks| !Arc::ptr_eq(tracks, &entry.tracks)) {
+            self.change_tracks(&entry.tracks);
+        }
+        let frame = &entry.frame;
+        let time = frame.pts;
+        if self.frames == 0 {
+            self.time = frame.dts;
+        }
+        match &self.picture {
+            Some((id, sets)) if *id == frame.track => {
+                let cut = h264::payloads(&frame.payload, frame.is_keyframe().then_some(sets));
+                let video = |bytes| RtpPayload { kind: RtpKind::Video, time, marker: false, bytes };
+                self.payloads.extend(cut.into_iter().map(video));
+                if let Some(last) = self.payloads.last_mut() {
+                    last.marker = last.kind == RtpKind::Video;
+                }
+            }
+            _ if self.sound == Some(frame.track) => {
+                let bytes = Arc::from(&frame.payload[..]);
+                self.payloads.push(RtpPayload { kind: RtpKind::Audio, time, marker: false, bytes });
+            }
+            _ => return None,
+        }
+        self.frames += 1;
+        self.start |= entry.is_start();
+        let is_video = entry.is_video();
+        let audio_only = entry.tracks.video().is_none();
+        let long = audio_only && frame.dts - self.time >= AUDIO_BATCH;
+        if is_video || long || self.frames >= BATCH_FRAMES_MAX { self.take(is_reordered(entry)) } else { None }
+    }
+
+    fn has_pending(&self) -> bool {
+        self.frames > 0
+    }
+
+    fn flush(&mut self) -> Option<RtpBatch> {
+        self.take(false)
+    }
+}
+
+impl RtpBatcher {
+    fn take(&mut self, reordered: bool) -> Option<RtpBatch> {
+        if std::mem::take(&mut self.frames) == 0 {
+            return None;
+        }
+        let payloads = std::mem::take(&mut self.payloads);
+        let bytes = payloads.iter().map(|payload| payload.bytes.len()).sum();
+        let start = std::mem::take(&mut self.start);
+        Some(RtpBatch { shared: Arc::new(Shared { time: self.time, start, reordered, bytes, payloads }) })
+    }
+
+    fn change_tracks(&mut self, tracks: &Arc<Tracks>) {
+        let picture = tracks.video().filter(|info| profile(info).is_ok());
+        self.picture = picture.and_then(|info| Some((info.id, AvcConfig::parse(&info.config).ok()?)));
+        self.sound = sound(tracks).map(|info| info.id);
+        self.tracks = Some(Arc::clone(tracks));
+    }
+}

@@ -1,0 +1,25 @@
+//! WebRTC for viewers, without policy: what a browser offers is read and answered (`sdp`), a rendition becomes RTP once for all (`from_frames`),
+//! and connections run over one UDP and one TCP port (`engine`). The only crate that knows `str0m`.
+
+mod addresses;
+pub mod connection;
+mod crypto;
+pub mod engine;
+pub mod from_frames;
+mod h264;
+mod outbox;
+mod pace;
+mod peer;
+mod routes;
+pub mod sdp;
+mod stun;
+mod tcp;
+#[cfg(test)]
+mod tests;
+pub mod trial;
+mod udp;
+
+pub use addresses::local_addresses;
+pub use connection::{Connection, Ended, Figures};
+pub use engine::{Engine, Listen, ListenError};
+pub use from_frames::{RtpBatch, RtpBatcher};

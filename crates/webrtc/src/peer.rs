@@ -1,0 +1,279 @@
+//! One viewer's end of ICE, DTLS and SRTP: `str0m` with what we agreed on. No sockets and no clock: datagrams, batches and times go in,
+//! datagrams and facts come out.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use str0m::config::Fingerprint;
+use str0m::crypto::CryptoProvider;
+use str0m::format::{Codec, FormatParams};
+use str0m::ice::IceCreds;
+use str0m::media::{Frequency, MediaKind, Mid};
+use str0m::net::{Protocol, Receive, TcpType};
+use str0m::rtp::{RtpWrite, Ssrc};
+use str0m::{Event, IceConnectionState, Input, Output, Rtc, RtcConfig, RtcError};
+use weir_media::MediaTime;
+
+use crate::crypto::Identity;
+use crate::from_frames::{RtpKind, RtpPayload};
+use crate::outbox::{Burst, Outbox};
+use crate::routes::Datagram;
+use crate::sdp::{Candidate, IceCredentials, Offer, Payload, Setup, Transport};
+
+/// Packets that may be asked for again: 3 s at 4 Mbit/s.
+const REPEATABLE_PACKETS: usize = 1_000;
+
+/// How often loss and round trip are told.
+const FIGURES_EVERY: Duration = Duration::from_secs(1);
+
+/// The first sequence number is below this, so that a receiver can't take the numbers behind the first round for those before it.
+const FIRST_NUMBER_BELOW: u64 = 1 << 14;
+
+/// What makes a peer: the offer, and what of it is sent.
+pub(crate) struct Wish<'a> {
+    pub(crate) offer: &'a Offer,
+    pub(crate) ice: &'a IceCredentials,
+    pub(crate) candidates: &'a [Candidate],
+    pub(crate) video: Option<(&'a Payload, Option<&'a Payload>)>,
+    pub(crate) audio: Option<&'a Payload>,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fact {
+    /// The far end is who its offer says, and media may go.
+    Connected,
+    /// It lost something that it can't do without.
+    WantsKeyframe,
+    /// It has told how media arrives.
+    Report { loss_permille: Option<u16>, rtt: Option<Duration> },
+}
+
+/// It is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// It said goodbye, or its checks stopped.
+    Left,
+    /// It showed another certificate than its offer said, or broke a protocol beyond repair.
+    Fault,
+}
+
+#[derive(Debug)]
+pub(crate) struct Peer {
+    rtc: Rtc,
+    candidates: Vec<Candidate>,
+    video: Option<Sending>,
+    audio: Option<Sending>,
+    /// When a moment of the timeline was, or will be, now. Reports tell by it which sound belongs to which picture.
+    anchor: Option<(Instant, MediaTime)>,
+}
+
+#[derive(Debug)]
+struct Sending {
+    number: u8,
+    ssrc: Ssrc,
+    repeats: Option<(u8, Ssrc)>,
+    clock_hz: u32,
+    next: u64,
+}
+
+impl Peer {
+    pub(crate) fn new(
+        wish: &Wish<'_>,
+        identity: &Identity,
+        provider: &Arc<CryptoProvider>,
+        now: Instant,
+    ) -> Result<Self, RtcError> {
+        let ours = IceCreds { ufrag: wish.ice.ufrag.clone(), pass: wish.ice.password.clone() };
+        let mut config = RtcConfig::new()
+            .set_crypto_provider(Arc::clone(provider))
+            .set_dtls_cert(identity.certificate.clone())
+            .set_local_ice_credentials(ours)
+            .set_ice_lite(true)
+            .set_rtp_mode(true)
+            .clear_codecs()
+            .clear_extension_map()
+            .set_send_buffer_video(REPEATABLE_PACKETS)
+            .set_stats_interval(Some(FIGURES_EVERY));
+        if let Some((payload, repeats)) = wish.video {
+            let level = payload.profile_level_id.unwrap_or([66, 0, 31]);
+            let level = u32::from_be_bytes([0, level[0], level[1], level[2]]);
+            let repeats = repeats.map(|payload| payload.number.into());
+            config.codec_config().add_h264(payload.number.into(), repeats, true, level);
+        }
+        if let Some(payload) = wish.audio {
+            let (number, clock) = (payload.number.into(), Frequency::FORTY_EIGHT_KHZ);
+            config.codec_config().add_config(number, None, Codec::Opus, clock, Some(2), FormatParams::default());
+        }
+        let mut rtc = config.build(now);
+        for candidate in wish.candidates {
+            rtc.add_local_candidate(as_str0m(candidate)?);
+        }
+        let mut api = rtc.direct_api();
+        api.set_ice_controlling(false);
+        let theirs = &wish.offer.ice;
+        api.set_remote_ice_credentials(IceCreds { ufrag: theirs.ufrag.clone(), pass: theirs.password.clone() });
+        let bytes = wish.offer.fingerprint.0.to_vec();
+        api.set_remote_fingerprint(Fingerprint { hash_func: "sha-256".to_owned(), bytes });
+        api.start_dtls(wish.offer.setup == Setup::Passive)?;
+        let mut sending = |mid: &str, kind, payload: &Payload, repeats: Option<&Payload>| {
+            let mid = Mid::from(mid);
+            api.declare_media(mid, kind);
+            let ssrc = api.new_ssrc();
+            let repeats = repeats.map(|payload| (payload.number, api.new_ssrc()));
+            api.declare_stream_tx(ssrc, repeats.map(|(_, ssrc)| ssrc), mid, None);
+            let next = u64::from(random_u32()) % FIRST_NUMBER_BELOW;
+            Sending { number: payload.number, ssrc, repeats, clock_hz: payload.clock_hz, next }
+        };
+        let video = wish.video.map(|(payload, repeats)| sending("v", MediaKind::Video, payload, repeats));
+        let audio = wish.audio.map(|payload| sending("a", MediaKind::Audio, payload, None));
+        Ok(Self { rtc, candidates: wish.candidates.to_vec(), video, audio, anchor: None })
+    }
+
+    /// The sources that the answer tells: of the picture, of its repetitions, of the sound.
+    pub(crate) fn sources(&self) -> (Option<u32>, Option<u32>, Option<u32>) {
+        let repeats = self.video.as_ref().and_then(|video| video.repeats);
+        let of = |sending: &Option<Sending>| sending.as_ref().map(|sending| *sending.ssrc);
+        (of(&self.video), repeats.map(|(_, ssrc)| *ssrc), of(&self.audio))
+    }
+
+    /// A datagram came. What is not understood is as if it had been lost.
+    pub(crate) fn receive(&mut self, datagram: &Datagram, now: Instant) {
+        let protocol = match datagram.transport {
+            Transport::Udp => Protocol::Udp,
+            Transport::Tcp => Protocol::Tcp,
+        };
+        let Some(destination) = self.candidate_of(datagram) else { return };
+        let Ok(receive) = Receive::new(protocol, datagram.source, destination, &datagram.bytes) else { return };
+        let input = Input::Receive(now, receive);
+        // Where nobody has shown the password, nobody is listened to.
+        if !self.rtc.accepts(&input) {
+            return;
+        }
+        if let Err(error) = self.rtc.handle_input(input) {
+            tracing::debug!(%error, source = %datagram.source, "a datagram of a WebRTC viewer is not understood");
+        }
+    }
+
+    pub(crate) fn tick(&mut self, now: Instant) {
+        if let Err(error) = self.rtc.handle_input(Input::Timeout(now)) {
+            tracing::debug!(%error, "a WebRTC connection's timer failed");
+        }
+    }
+
+    /// Puts payloads into packets, to go out with the next [`Peer::poll`]. `newest`: the time of the newest media there is, which is what
+    /// the clock of reports is set by.
+    pub(crate) fn write(&mut self, payloads: &[RtpPayload], newest: MediaTime, now: Instant) {
+        let (then, time) = *self.anchor.get_or_insert((now, newest));
+        for payload in payloads {
+            let sending = match payload.kind {
+                RtpKind::Video => &mut self.video,
+                RtpKind::Audio => &mut self.audio,
+            };
+            let Some(sending) = sending else { continue };
+            let wallclock = match payload.time > time {
+                true => then + payload.time.since(time),
+                false => then.checked_sub(time.since(payload.time)).unwrap_or(then),
+            };
+            // RTP's clock goes round every half day at most; receivers know.
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "what is left is time modulo 2^32"
+            )]
+            let ticks = payload.time.as_ticks(sending.clock_hz) as u32;
+            let number = sending.next;
+            sending.next += 1;
+            let write = RtpWrite::new(
+                sending.number.into(),
+                number.into(),
+                ticks,
+                wallclock.min(now),
+                Arc::clone(&payload.bytes),
+            );
+            let write = write.marker(payload.marker).nackable(sending.repeats.is_some());
+            let (mut api, ssrc) = (self.rtc.direct_api(), sending.ssrc);
+            if let Some(stream) = api.stream_tx(&ssrc) {
+                stream.write_rtp(write);
+            }
+        }
+        self.tick(now);
+    }
+
+    /// Says goodbye; [`Peer::poll`] gives it.
+    pub(crate) fn close(&mut self) {
+        let _ = self.rtc.close();
+    }
+
+    /// Everything that there is to send and to tell, and when to come again at the latest.
+    pub(crate) fn poll(
+        &mut self,
+        segments_max: usize,
+        mut send: impl FnMut(Burst),
+        mut tell: impl FnMut(Fact),
+    ) -> Result<Instant, Over> {
+        let mut outbox = Outbox::new(segments_max);
+        let result = loop {
+            match self.rtc.poll_output() {
+                Ok(Output::Timeout(at)) => break if self.rtc.is_alive() { Ok(at) } else { Err(Over::Left) },
+                Ok(Output::Transmit(transmit)) => {
+                    let transport = if transmit.proto == Protocol::Udp { Transport::Udp } else { Transport::Tcp };
+                    let (source, destination) = (transmit.source, transmit.destination);
+                    outbox
+                        .push(transport, source, destination, transmit.contents.into())
+                        .into_iter()
+                        .for_each(&mut send);
+                }
+                Ok(Output::Event(event)) => match fact(&event) {
+                    Ok(fact) => fact.into_iter().for_each(&mut tell),
+                    Err(over) => break Err(over),
+                },
+                Err(error) => {
+                    tracing::debug!(%error, "a WebRTC connection ends");
+                    break Err(Over::Fault);
+                }
+            }
+        };
+        outbox.take().into_iter().for_each(send);
+        result
+    }
+
+    /// The address of ours that a datagram came to, as it was told: behind a NAT the socket sees another one.
+    fn candidate_of(&self, datagram: &Datagram) -> Option<SocketAddr> {
+        let fits = |candidate: &&Candidate| {
+            candidate.transport == datagram.transport && candidate.address.is_ipv4() == datagram.source.is_ipv4()
+        };
+        let mut told = self.candidates.iter().filter(fits).map(|candidate| candidate.address);
+        told.clone().find(|address| datagram.destination == Some(address.ip())).or_else(|| told.next())
+    }
+}
+
+fn fact(event: &Event) -> Result<Option<Fact>, Over> {
+    match event {
+        Event::Connected => Ok(Some(Fact::Connected)),
+        Event::KeyframeRequest(_) => Ok(Some(Fact::WantsKeyframe)),
+        // Statistics come in any case; they speak of a loss where the far end has reported since the last ones.
+        Event::MediaEgressStats(stats) if stats.loss.is_some() => {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a fraction of 1,000")]
+            let permille = stats.loss.map(|loss| (loss.clamp(0.0, 1.0) * 1_000.0) as u16);
+            Ok(Some(Fact::Report { loss_permille: permille, rtt: stats.rtt }))
+        }
+        Event::IceConnectionStateChange(IceConnectionState::Disconnected) | Event::Closed => Err(Over::Left),
+        _ => Ok(None),
+    }
+}
+
+fn as_str0m(candidate: &Candidate) -> Result<str0m::Candidate, RtcError> {
+    let builder = str0m::Candidate::builder();
+    let made = match candidate.transport {
+        Transport::Udp => builder.udp().host(candidate.address).build(),
+        Transport::Tcp => builder.tcp().host(candidate.address).tcptype(TcpType::Passive).build(),
+    };
+    made.map_err(RtcError::from)
+}
+
+fn random_u32() -> u32 {
+    // Chance that fails is a fixed start, which is as good to the far end.
+    getrandom::u32().unwrap_or(1)
+}

@@ -1,0 +1,26 @@
+//! The gate for what browsers say: their SDP is read here, within limits, into the few things that matter. It goes no further: the engine
+//! gets these, never the text, and the answer is written from them.
+
+mod answer;
+mod attributes;
+mod fragment;
+mod offer;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use answer::{Answer, Sent};
+pub use answer::{Candidate, Transport};
+pub use fragment::{Fragment, FragmentFault};
+pub use offer::{Fault, Fingerprint, IceCredentials, Kind, Offer, Payload, Section, Setup};
+
+/// A browser's offer has 5 to 10 kB.
+pub const SDP_BYTES_MAX: usize = 64 * 1024;
+
+/// Lines of one SDP: a browser with every codec says some 300.
+const LINES_MAX: usize = 2_000;
+
+/// Ends in CRLF; bare LF is taken, too.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).filter(|line| !line.is_empty())
+}

@@ -1,0 +1,152 @@
+//! The answer, written line by line from what was agreed on.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+use super::offer::{Kind, Offer, Payload, Section, Setup};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    Udp,
+    Tcp,
+}
+
+/// Where the far end may try to reach us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    pub transport: Transport,
+    pub address: SocketAddr,
+}
+
+/// What one kind of media is sent as.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent<'a> {
+    pub(crate) payload: &'a Payload,
+    pub(crate) ssrc: u32,
+    /// Repetitions: how, and as what source.
+    pub(crate) repeats: Option<(&'a Payload, u32)>,
+}
+
+/// What an answer says. Written by [`Answer::write`].
+#[derive(Debug)]
+pub(crate) struct Answer<'a> {
+    pub(crate) offer: &'a Offer,
+    pub(crate) ufrag: &'a str,
+    pub(crate) password: &'a str,
+    /// As it stands in the text: "sha-256 AB:CD:...".
+    pub(crate) fingerprint: &'a str,
+    pub(crate) candidates: &'a [Candidate],
+    pub(crate) video: Option<Sent<'a>>,
+    pub(crate) audio: Option<Sent<'a>>,
+}
+
+impl Answer<'_> {
+    pub(crate) fn write(&self) -> String {
+        let mut out = String::with_capacity(2_048);
+        out.push_str("v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=ice-lite\r\n");
+        let mids: Vec<&str> = self.accepted().map(|(section, _)| section.mid.as_str()).collect();
+        self.line(&mut out, format_args!("a=group:BUNDLE {}", mids.join(" ")));
+        let mut first = true;
+        for section in &self.offer.sections {
+            match self.sent(section) {
+                Some(sent) => {
+                    self.section(&mut out, section, sent, first);
+                    first = false;
+                }
+                None => {
+                    let Section { media, protocol, first_format, mid, .. } = section;
+                    self.line(&mut out, format_args!("m={media} 0 {protocol} {first_format}"));
+                    self.line(&mut out, format_args!("c=IN IP4 0.0.0.0"));
+                    self.line(&mut out, format_args!("a=mid:{mid}"));
+                    self.line(&mut out, format_args!("a=inactive"));
+                }
+            }
+        }
+        out
+    }
+
+    fn accepted(&self) -> impl Iterator<Item = (&Section, Sent<'_>)> {
+        self.offer.sections.iter().filter_map(|section| Some((section, self.sent(section)?)))
+    }
+
+    fn sent(&self, section: &Section) -> Option<Sent<'_>> {
+        match section.kind {
+            Kind::Video if section.wanted => self.video,
+            Kind::Audio if section.wanted => self.audio,
+            _ => None,
+        }
+    }
+
+    fn section(&self, out: &mut String, section: &Section, sent: Sent<'_>, first: bool) {
+        let Section { media, protocol, mid, .. } = section;
+        let Sent { payload, ssrc, repeats } = sent;
+        let number = payload.number;
+        let also = repeats.map(|(rtx, _)| format!(" {}", rtx.number)).unwrap_or_default();
+        let say = |out: &mut String, line: std::fmt::Arguments<'_>| self.line(out, line);
+        say(out, format_args!("m={media} 9 {protocol} {number}{also}"));
+        say(out, format_args!("c=IN IP4 0.0.0.0"));
+        say(out, format_args!("a=mid:{mid}"));
+        say(out, format_args!("a=sendonly"));
+        say(out, format_args!("a=rtcp-mux"));
+        say(out, format_args!("a=ice-ufrag:{}", self.ufrag));
+        say(out, format_args!("a=ice-pwd:{}", self.password));
+        say(out, format_args!("a=fingerprint:{}", self.fingerprint));
+        let setup = if self.offer.setup == Setup::Passive { "active" } else { "passive" };
+        say(out, format_args!("a=setup:{setup}"));
+        match section.kind {
+            Kind::Audio => {
+                say(out, format_args!("a=rtpmap:{number} opus/48000/2"));
+                say(out, format_args!("a=fmtp:{number} minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1"));
+            }
+            _ => {
+                say(out, format_args!("a=rtpmap:{number} H264/90000"));
+                let profile = payload.profile_level_id.map(|[idc, constraints, level]| {
+                    format!(";profile-level-id={idc:02x}{constraints:02x}{level:02x}")
+                });
+                let profile = profile.unwrap_or_default();
+                say(out, format_args!("a=fmtp:{number} level-asymmetry-allowed=1;packetization-mode=1{profile}"));
+                for feedback in ["nack", "nack pli", "ccm fir"] {
+                    say(out, format_args!("a=rtcp-fb:{number} {feedback}"));
+                }
+            }
+        }
+        say(out, format_args!("a=msid:weir {mid}"));
+        if let Some((rtx, rtx_ssrc)) = repeats {
+            say(out, format_args!("a=rtpmap:{} rtx/90000", rtx.number));
+            say(out, format_args!("a=fmtp:{} apt={number}", rtx.number));
+            say(out, format_args!("a=ssrc-group:FID {ssrc} {rtx_ssrc}"));
+        }
+        // Chromium takes the first one that it is told for the media's own.
+        for ssrc in std::iter::once(ssrc).chain(repeats.map(|(_, rtx_ssrc)| rtx_ssrc)) {
+            say(out, format_args!("a=ssrc:{ssrc} cname:weir"));
+        }
+        if first {
+            // Bundled sections share the first one's.
+            for (at, candidate) in self.candidates.iter().enumerate() {
+                say(out, format_args!("a=candidate:{}", candidate.line(at)));
+            }
+            say(out, format_args!("a=end-of-candidates"));
+        }
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as what the answer says")]
+    fn line(&self, out: &mut String, line: std::fmt::Arguments<'_>) {
+        // Writing to a string can't fail.
+        let _ = out.write_fmt(line);
+        out.push_str("\r\n");
+    }
+}
+
+impl Candidate {
+    /// RFC 8839, 5.1. UDP stands before TCP, which is for networks that let nothing else through, and what comes first stands before the rest.
+    fn line(&self, at: usize) -> String {
+        let (protocol, base, kind) = match self.transport {
+            Transport::Udp => ("udp", 65_535, ""),
+            Transport::Tcp => ("tcp", 32_767, " tcptype passive"),
+        };
+        let at = u32::try_from(at).unwrap_or(u32::MAX).min(1_000);
+        let priority = (126 << 24) | ((base - at) << 8) | 255;
+        let (ip, port) = (self.address.ip(), self.address.port());
+        format!("{} 1 {protocol} {priority} {ip} {port} typ host{kind}", at + 1)
+    }
+}

@@ -1,0 +1,88 @@
+//! Single attributes of SDP, as values.
+
+use super::offer::Fingerprint;
+
+/// The longest ufrag or password of ICE (RFC 8839, 5.4).
+const ICE_CHARS_MAX: usize = 256;
+
+/// A name that the far end chose and that goes into our answer: letters, digits and a few signs, so that it can't break a line.
+pub(super) fn token(text: &str) -> Option<&str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~+".contains(&byte);
+    (!text.is_empty() && text.len() <= 32 && text.bytes().all(plain)).then_some(text)
+}
+
+/// A ufrag or a password: `at_least` 4 or 22 characters.
+pub(super) fn ice(text: &str, at_least: usize) -> Option<&str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+/".contains(&byte);
+    ((at_least..=ICE_CHARS_MAX).contains(&text.len()) && text.bytes().all(plain)).then_some(text)
+}
+
+/// `sha-256 AB:CD:...`. What else browsers could say (SHA-1, MD5) proves too little, and none does.
+pub(super) fn fingerprint(text: &str) -> Option<Fingerprint> {
+    let (algorithm, digits) = text.trim().split_once(' ')?;
+    if !algorithm.eq_ignore_ascii_case("sha-256") {
+        return None;
+    }
+    let mut bytes = [0; 32];
+    let mut pairs = digits.trim().split(':');
+    for byte in &mut bytes {
+        let pair =
+            pairs.next().filter(|pair| pair.len() == 2 && pair.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+        *byte = u8::from_str_radix(pair, 16).ok()?;
+    }
+    pairs.next().is_none().then_some(Fingerprint(bytes))
+}
+
+/// A payload type that is no RTCP packet's (RFC 5761, 4).
+pub(super) fn payload_type(text: &str) -> Option<u8> {
+    text.parse().ok().filter(|number| matches!(number, 0..=63 | 96..=127))
+}
+
+/// One parameter of `a=fmtp`.
+pub(super) fn parameter<'a>(format: &'a str, name: &str) -> Option<&'a str> {
+    let pairs = format.split(';').filter_map(|pair| pair.trim().split_once('='));
+    pairs.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_one_of_sha_256_and_nothing_else() {
+        let pairs = ["AB"; 32].join(":");
+        assert_eq!(fingerprint(&format!("sha-256 {pairs}")), Some(Fingerprint([0xAB; 32])));
+        assert_eq!(fingerprint(&format!("SHA-256 {}", pairs.to_lowercase())), Some(Fingerprint([0xAB; 32])));
+        for text in [
+            format!("sha-1 {pairs}"),
+            format!("sha-256 {pairs}:AB"),
+            format!("sha-256 {}", &pairs[3..]),
+            format!("sha-256 {}", pairs.replace("AB:AB", "+B:AB")),
+            "sha-256".to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(fingerprint(&text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_goes_into_the_answer_can_not_break_it() {
+        for (text, good) in
+            [("0", true), ("video-1", true), ("", false), ("a b", false), ("a\ra=x", false), ("é", false)]
+        {
+            assert_eq!(token(text).is_some(), good, "{text:?}");
+        }
+        assert!(token(&"a".repeat(33)).is_none() && ice(&"a".repeat(257), 4).is_none() && ice("abc", 4).is_none());
+        assert_eq!(ice("ab/+", 4), Some("ab/+"));
+    }
+
+    #[test]
+    fn parameters_are_found_whatever_their_order_and_case() {
+        let format = "level-asymmetry-allowed=1; Packetization-Mode=1;profile-level-id=42e01f";
+        assert_eq!(parameter(format, "packetization-mode"), Some("1"));
+        assert_eq!(parameter(format, "profile-level-id"), Some("42e01f"));
+        assert_eq!(parameter(format, "apt"), None);
+        assert_eq!(payload_type("96"), Some(96));
+        assert_eq!(["64", "95", "128", "-1", "", "x"].map(payload_type), [None; 6]);
+    }
+}

@@ -1,0 +1,314 @@
+//! A browser's offer: who it is (ICE, DTLS), and what it can take.
+
+use super::attributes::{fingerprint, ice, parameter, payload_type, token};
+use super::{LINES_MAX, SDP_BYTES_MAX, lines};
+
+/// Media sections of one offer. A viewer's has two; a data channel would be a third.
+const SECTIONS_MAX: usize = 8;
+
+/// Payload types of one section: there are no more numbers.
+const PAYLOADS_MAX: usize = 128;
+
+/// What is wrong with an offer: always the far end's fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    #[error("the offer has more than {max} bytes", max = SDP_BYTES_MAX)]
+    TooLong,
+    #[error("the body is no SDP: it must begin with v=0")]
+    NotSdp,
+    #[error("the offer has {0}")]
+    Has(&'static str),
+    #[error("the offer lacks {0}")]
+    Lacks(&'static str),
+    #[error("the offer wants to receive neither video nor audio")]
+    WantsNothing,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub struct IceCredentials {
+    pub ufrag: String,
+    pub password: String,
+}
+
+impl std::fmt::Debug for IceCredentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IceCredentials").field("ufrag", &self.ufrag).finish_non_exhaustive()
+    }
+}
+
+/// SHA-256 of the certificate that the far end will show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint(pub [u8; 32]);
+
+/// Who begins DTLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setup {
+    /// The far end takes either part.
+    Either,
+    Active,
+    Passive,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Video,
+    Audio,
+    /// A data channel, or what is not known: answered with a no.
+    Other,
+}
+
+/// One `m=` section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    pub kind: Kind,
+    pub mid: String,
+    /// Its first line, as it must stand in the answer: the media and the protocol, and a format where it is refused.
+    pub(super) media: String,
+    pub(super) protocol: String,
+    pub(super) first_format: String,
+    /// It wants to receive.
+    pub wanted: bool,
+    pub payloads: Vec<Payload>,
+}
+
+/// One way to code media that the far end takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Payload {
+    pub number: u8,
+    /// In lower case: "h264".
+    pub codec: String,
+    pub clock_hz: u32,
+    pub channels: u8,
+    /// Of H.264: the three bytes of profile, constraints and level.
+    pub profile_level_id: Option<[u8; 3]>,
+    pub packetization_mode: u8,
+    /// Of a retransmission: what it repeats.
+    pub repeats: Option<u8>,
+    /// The far end asks for lost packets.
+    pub nack: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    pub ice: IceCredentials,
+    pub fingerprint: Fingerprint,
+    pub setup: Setup,
+    pub sections: Vec<Section>,
+}
+
+/// What may stand before all sections or in each. Bundled sections share one connection, so the first one's values hold.
+#[derive(Default)]
+struct Identity<'a> {
+    ufrag: Option<&'a str>,
+    password: Option<&'a str>,
+    fingerprint: Option<Fingerprint>,
+    setup: Option<&'a str>,
+}
+
+impl Offer {
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        if text.len() > SDP_BYTES_MAX {
+            return Err(Fault::TooLong);
+        }
+        let mut reader = Reader::default();
+        let mut lines = lines(text);
+        if lines.next() != Some("v=0") {
+            return Err(Fault::NotSdp);
+        }
+        for (number, line) in lines.enumerate() {
+            if number >= LINES_MAX {
+                return Err(Fault::Has("too many lines"));
+            }
+            reader.line(line)?;
+        }
+        reader.finish()
+    }
+
+    /// The section of that kind, if it wants to receive.
+    pub fn section(&self, kind: Kind) -> Option<&Section> {
+        self.sections.iter().find(|section| section.kind == kind && section.wanted)
+    }
+
+    /// How the far end wants H.264 of a profile, and repetitions of it. Decoders of browsers look at what comes rather than at what was
+    /// agreed on, so where the profile is not offered as such, any other H.264 will do.
+    pub fn h264(&self, profile_idc: u8) -> Option<(&Payload, Option<&Payload>)> {
+        let section = self.section(Kind::Video)?;
+        let fits = |payload: &&Payload| {
+            payload.codec == "h264" && payload.clock_hz == 90_000 && payload.packetization_mode == 1
+        };
+        let of_profile = |payload: &&Payload| payload.profile_level_id.is_some_and(|[idc, ..]| idc == profile_idc);
+        let mut candidates = section.payloads.iter().filter(fits);
+        let chosen = candidates.clone().find(of_profile).or_else(|| candidates.next())?;
+        let repeats =
+            |payload: &&Payload| payload.codec == "rtx" && payload.repeats == Some(chosen.number) && chosen.nack;
+        Some((chosen, section.payloads.iter().find(repeats)))
+    }
+
+    pub fn opus(&self) -> Option<&Payload> {
+        let section = self.section(Kind::Audio)?;
+        section
+            .payloads
+            .iter()
+            .find(|payload| payload.codec == "opus" && payload.clock_hz == 48_000 && payload.channels == 2)
+    }
+}
+
+#[derive(Default)]
+struct Reader<'a> {
+    session: Identity<'a>,
+    media: Identity<'a>,
+    bundle: Vec<&'a str>,
+    sections: Vec<Section>,
+    rtcp_mux: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn line(&mut self, line: &'a str) -> Result<(), Fault> {
+        if let Some(media) = line.strip_prefix("m=") {
+            return self.begin(media);
+        }
+        let Some(attribute) = line.strip_prefix("a=") else { return Ok(()) };
+        let (name, value) = attribute.split_once(':').unwrap_or((attribute, ""));
+        if name == "group" {
+            if let Some(mids) = value.strip_prefix("BUNDLE") {
+                self.bundle = mids.split_ascii_whitespace().collect();
+            }
+            return Ok(());
+        }
+        let identity = if self.sections.is_empty() { &mut self.session } else { &mut self.media };
+        match name {
+            "ice-lite" => return Err(Fault::Has("ice-lite: one of us has to look for the other")),
+            "ice-ufrag" => identity.ufrag = identity.ufrag.or(Some(value)),
+            "ice-pwd" => identity.password = identity.password.or(Some(value)),
+            "setup" => identity.setup = identity.setup.or(Some(value)),
+            "fingerprint" => identity.fingerprint = identity.fingerprint.or_else(|| fingerprint(value)),
+            _ => {}
+        }
+        let Some(section) = self.sections.last_mut() else { return Ok(()) };
+        match name {
+            "mid" => value.clone_into(&mut section.mid),
+            "rtcp-mux" => self.rtcp_mux = true,
+            "sendonly" | "inactive" => section.wanted = false,
+            _ => section.attribute(name, value),
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, media: &'a str) -> Result<(), Fault> {
+        let mut words = media.split_ascii_whitespace();
+        let mut word = || words.next().ok_or(Fault::Has("an m= line that is cut short"));
+        let (media, _port, protocol, first_format) = (word()?, word()?, word()?, word()?);
+        let kind = match media {
+            "video" => Kind::Video,
+            "audio" => Kind::Audio,
+            _ => Kind::Other,
+        };
+        let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-".contains(&byte));
+        if ![media, protocol, first_format].into_iter().all(|text| text.len() <= 64 && plain(text)) {
+            return Err(Fault::Has("an m= line that no one can read"));
+        }
+        if self.sections.len() >= SECTIONS_MAX {
+            return Err(Fault::Has("too many media sections"));
+        }
+        if kind != Kind::Other && self.sections.iter().any(|section| section.kind == kind) {
+            return Err(Fault::Has("two media sections of a kind"));
+        }
+        let protocol_fits = matches!(protocol, "UDP/TLS/RTP/SAVPF" | "TCP/DTLS/RTP/SAVPF" | "RTP/SAVPF");
+        if kind != Kind::Other && !protocol_fits {
+            return Err(Fault::Has("media without DTLS"));
+        }
+        let numbers = std::iter::once(first_format).chain(words).filter_map(payload_type).take(PAYLOADS_MAX);
+        let payloads = numbers.map(|number| Payload { number, ..Payload::default() }).collect();
+        self.sections.push(Section {
+            kind,
+            mid: String::new(),
+            media: media.to_owned(),
+            protocol: protocol.to_owned(),
+            first_format: first_format.to_owned(),
+            wanted: kind != Kind::Other,
+            payloads,
+        });
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Offer, Fault> {
+        if self.sections.is_empty() {
+            return Err(Fault::Lacks("media sections"));
+        }
+        for (at, section) in self.sections.iter().enumerate() {
+            let mid = token(&section.mid).ok_or(Fault::Lacks("a mid of each media section"))?;
+            if self.sections[..at].iter().any(|other| other.mid == mid) {
+                return Err(Fault::Has("two media sections of one mid"));
+            }
+            if section.wanted && !self.bundle.contains(&mid) {
+                return Err(Fault::Lacks("a BUNDLE of all media sections"));
+            }
+        }
+        if !self.sections.iter().any(|section| section.wanted) {
+            return Err(Fault::WantsNothing);
+        }
+        if !self.rtcp_mux {
+            return Err(Fault::Lacks("rtcp-mux"));
+        }
+        let ufrag = self.media.ufrag.or(self.session.ufrag).and_then(|text| ice(text, 4));
+        let password = self.media.password.or(self.session.password).and_then(|text| ice(text, 22));
+        let setup = match self.media.setup.or(self.session.setup) {
+            Some("actpass") => Setup::Either,
+            Some("active") => Setup::Active,
+            Some("passive") => Setup::Passive,
+            _ => return Err(Fault::Lacks("a setup")),
+        };
+        Ok(Offer {
+            ice: IceCredentials {
+                ufrag: ufrag.ok_or(Fault::Lacks("an ice-ufrag"))?.to_owned(),
+                password: password.ok_or(Fault::Lacks("an ice-pwd"))?.to_owned(),
+            },
+            fingerprint: self
+                .media
+                .fingerprint
+                .or(self.session.fingerprint)
+                .ok_or(Fault::Lacks("a SHA-256 fingerprint"))?,
+            setup,
+            sections: self.sections,
+        })
+    }
+}
+
+impl Section {
+    fn attribute(&mut self, name: &str, value: &str) {
+        let Some((number, rest)) = value.split_once(' ') else { return };
+        if name == "rtcp-fb" && rest == "nack" {
+            let every = number == "*";
+            let numbered = payload_type(number);
+            let named = self.payloads.iter_mut().filter(|payload| every || numbered == Some(payload.number));
+            named.for_each(|payload| payload.nack = true);
+            return;
+        }
+        let Some(payload) = payload_type(number).and_then(|number| self.payload_mut(number)) else { return };
+        match name {
+            "rtpmap" => {
+                let mut parts = rest.split('/');
+                payload.codec = parts.next().unwrap_or_default().to_ascii_lowercase();
+                payload.clock_hz = parts.next().and_then(|text| text.parse().ok()).unwrap_or_default();
+                payload.channels = parts.next().map_or(Some(1), |text| text.parse().ok()).unwrap_or_default();
+            }
+            "fmtp" => {
+                payload.packetization_mode =
+                    parameter(rest, "packetization-mode").and_then(|text| text.parse().ok()).unwrap_or_default();
+                payload.profile_level_id = parameter(rest, "profile-level-id").and_then(profile_level_id);
+                payload.repeats = parameter(rest, "apt").and_then(payload_type);
+            }
+            _ => {}
+        }
+    }
+
+    fn payload_mut(&mut self, number: u8) -> Option<&mut Payload> {
+        self.payloads.iter_mut().find(|payload| payload.number == number)
+    }
+}
+
+fn profile_level_id(text: &str) -> Option<[u8; 3]> {
+    let number = u32::from_str_radix(text, 16).ok().filter(|_| text.len() == 6)?;
+    let [_, idc, constraints, level] = number.to_be_bytes();
+    Some([idc, constraints, level])
+}

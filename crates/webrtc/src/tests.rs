@@ -1,0 +1,270 @@
+//! Whole connections over loopback, with `str0m` as the viewer: answers are taken, media arrives, and who is not who they say gets nothing.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use str0m::change::SdpAnswer;
+use str0m::media::{Direction, MediaKind};
+use str0m::net::{Protocol, Receive};
+use str0m::rtp::RtpPacket;
+use str0m::{Candidate, Event, Input, Output, Rtc};
+use tokio::net::UdpSocket;
+use tokio::time::{sleep, timeout};
+use weir_hub::{Feed, Publisher, Rendition, Tracks, WindowLimits};
+use weir_media::codec::opus::{opus_head, track_info};
+use weir_media::{Codec, Frame, FrameFlags, TrackId};
+use weir_net::CapLimits;
+use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
+
+use crate::crypto;
+use crate::engine::{Answered, NoAnswer};
+use crate::from_frames::{Carried, Unsupported, carried, reorders};
+use crate::sdp::Offer;
+use crate::{Ended, Engine, Listen, RtpBatcher};
+
+/// A viewer.
+struct Viewer {
+    rtc: Rtc,
+    socket: UdpSocket,
+    packets: Vec<RtpPacket>,
+    connected: bool,
+}
+
+/// What an offer is for the answering side.
+struct Offered {
+    viewer: Viewer,
+    pending: str0m::change::SdpPendingOffer,
+    text: String,
+}
+
+impl Viewer {
+    async fn offer() -> Offered {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let mut config = Rtc::builder().set_crypto_provider(crypto::provider()).set_rtp_mode(true).clear_codecs();
+        config.codec_config().add_h264(100.into(), Some(101.into()), true, 0x42_00_1F);
+        let mut rtc = config.enable_opus(true, false).build(Instant::now());
+        rtc.add_local_candidate(Candidate::host(socket.local_addr().unwrap(), "udp").unwrap());
+        let mut api = rtc.sdp_api();
+        api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
+        api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
+        let (offer, pending) = api.apply().unwrap();
+        let viewer = Self { rtc, socket, packets: Vec::new(), connected: false };
+        Offered { viewer, pending, text: offer.to_sdp_string() }
+    }
+
+    /// Watches for so long, or until it has seen enough.
+    async fn watch(&mut self, for_at_most: Duration, enough: impl Fn(&Self) -> bool) {
+        let end = Instant::now() + for_at_most;
+        let mut buffer = vec![0; 2_000];
+        while Instant::now() < end && !enough(self) {
+            let wake = loop {
+                match self.rtc.poll_output() {
+                    Ok(Output::Timeout(at)) => break at,
+                    Ok(Output::Transmit(transmit)) => {
+                        let _ = self.socket.send_to(&transmit.contents, transmit.destination).await;
+                    }
+                    Ok(Output::Event(Event::Connected)) => self.connected = true,
+                    Ok(Output::Event(Event::RtpPacket(packet))) => self.packets.push(packet),
+                    Ok(Output::Event(_)) => {}
+                    Err(_) => return,
+                }
+            };
+            let wait = wake.min(end).saturating_duration_since(Instant::now());
+            match timeout(wait, self.socket.recv_from(&mut buffer)).await {
+                Ok(Ok((length, source))) => {
+                    let destination = self.socket.local_addr().unwrap();
+                    if let Ok(receive) = Receive::new(Protocol::Udp, source, destination, &buffer[..length]) {
+                        let _ = self.rtc.handle_input(Input::Receive(Instant::now(), receive));
+                    }
+                }
+                _ => {
+                    let _ = self.rtc.handle_input(Input::Timeout(Instant::now()));
+                }
+            }
+        }
+    }
+
+    fn payloads(&self, number: u8) -> usize {
+        self.packets.iter().filter(|packet| *packet.header.payload_type == number).count()
+    }
+}
+
+impl Offered {
+    fn accept(self, answer: &str) -> Viewer {
+        let Self { mut viewer, pending, .. } = self;
+        let answer = SdpAnswer::from_sdp_string(answer).unwrap();
+        viewer.rtc.sdp_api().accept_answer(pending, answer).unwrap();
+        viewer
+    }
+}
+
+async fn engine(tcp: bool) -> Engine {
+    let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let tcp_limits = CapLimits { connections_max: 10, connections_per_ip_max: 10, requests_per_ip_max: usize::MAX };
+    let listen = Listen { udp: loopback, tcp: tcp.then_some(loopback), tcp_limits, public_ips: Vec::new() };
+    let engine = Engine::bind(&listen).await.unwrap();
+    let running = engine.clone();
+    tokio::spawn(async move { running.run().await });
+    engine
+}
+
+/// A rendition with picture and Opus.
+struct Source {
+    rendition: Rendition,
+    publisher: Publisher,
+    frames: SyntheticSource,
+}
+
+const OPUS: TrackId = TrackId(1);
+
+impl Source {
+    fn new() -> Self {
+        let limits = WindowLimits { duration: Duration::from_secs(10), items_max: 10_000, bytes_max: 32 << 20 };
+        let hub = weir_hub::StreamHub::new(limits);
+        let config = SyntheticConfig { audio: None, video_bitrate_bps: Some(1_000_000), ..SyntheticConfig::default() };
+        let frames = SyntheticSource::new(config);
+        let mut publisher = hub.publish_source(Instant::now());
+        let opus = track_info(OPUS, opus_head(2, 312).unwrap()).unwrap();
+        publisher.set_tracks([Arc::new(frames.tracks().swap_remove(0)), Arc::new(opus)].into_iter().collect());
+        Self { rendition: hub.source(), publisher, frames }
+    }
+
+    fn tracks(&self) -> Arc<Tracks> {
+        self.rendition.tracks()
+    }
+
+    /// So many pictures, each with a packet of sound before it.
+    fn publish(&mut self, pictures: usize) {
+        for frame in self.frames.by_ref().take(pictures) {
+            let flags = FrameFlags { keyframe: true, discontinuity: false };
+            let payload = vec![0xFC, 1, 2, 3].into();
+            let sound = Frame { track: OPUS, dts: frame.dts, pts: frame.dts, flags, payload };
+            self.publisher.write(sound, Instant::now());
+            self.publisher.write(frame, Instant::now());
+        }
+    }
+}
+
+fn answered(engine: &Engine, offer: &str, carried: &Carried) -> Answered {
+    engine.answer(&Offer::parse(offer).unwrap(), carried).unwrap()
+}
+
+#[tokio::test]
+async fn a_viewer_gets_the_cached_gop_and_what_follows() {
+    let engine = engine(false).await;
+    let mut source = Source::new();
+    source.publish(30);
+    let what = carried(&source.tracks()).unwrap();
+    assert_eq!(what, Carried { profile_idc: Some(what.profile_idc.unwrap()), sound: true, left_out: None });
+    let offered = Viewer::offer().await;
+    let Answered { sdp, mut connection, picture, sound, .. } = answered(&engine, &offered.text, &what);
+    assert!(picture && sound && engine.connections() == 1);
+    let feed = Feed::<RtpBatcher>::new();
+    let mut batches = feed.subscribe();
+    tokio::spawn(feed.run(source.rendition.clone(), RtpBatcher::default()));
+    let served = tokio::spawn(async move {
+        let ended = connection.serve(&mut batches).await;
+        (ended, connection.figures())
+    });
+    let mut viewer = offered.accept(&sdp);
+    let markers = |viewer: &Viewer| viewer.packets.iter().filter(|packet| packet.header.marker).count();
+    viewer.watch(Duration::from_secs(10), |viewer| markers(viewer) >= 30).await;
+    assert!(viewer.connected);
+    assert_eq!((markers(&viewer), viewer.payloads(111) >= 29), (30, true), "pictures, and sound with them");
+    source.publish(30);
+    viewer.watch(Duration::from_secs(10), |viewer| markers(viewer) >= 60).await;
+    assert_eq!(markers(&viewer), 60);
+    let times: Vec<u32> =
+        viewer.packets.iter().filter(|packet| packet.header.marker).map(|packet| packet.header.timestamp).collect();
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] == 3_000), "a thirtieth of a second of 90 kHz: {times:?}");
+    // Goodbye by DTLS.
+    viewer.rtc.close().unwrap();
+    viewer.watch(Duration::from_secs(2), |_| false).await;
+    let (ended, figures) = timeout(Duration::from_secs(5), served).await.unwrap().unwrap();
+    assert_eq!((ended, figures.connected, figures.pictures, figures.dropped), (Ended::Left, true, 60, 0));
+    assert_eq!(engine.connections(), 0);
+}
+
+#[tokio::test]
+async fn who_shows_another_certificate_never_connects() {
+    let engine = engine(false).await;
+    let mut source = Source::new();
+    source.publish(10);
+    let offered = Viewer::offer().await;
+    let (head, tail) = offered.text.split_once("a=fingerprint:sha-256 ").unwrap();
+    let (first, rest) = tail.split_at(2);
+    let other = if first == "00" { "01" } else { "00" };
+    let forged = format!("{head}a=fingerprint:sha-256 {other}{rest}");
+    let what = carried(&source.tracks()).unwrap();
+    let Answered { sdp, mut connection, .. } = answered(&engine, &forged, &what);
+    let feed = Feed::<RtpBatcher>::new();
+    let mut batches = feed.subscribe();
+    tokio::spawn(feed.run(source.rendition.clone(), RtpBatcher::default()));
+    let served = tokio::spawn(async move { (connection.serve(&mut batches).await, connection.figures()) });
+    let mut viewer = offered.accept(&sdp);
+    viewer.watch(Duration::from_secs(2), |_| false).await;
+    let (ended, figures) = timeout(Duration::from_secs(5), served).await.unwrap().unwrap();
+    assert_eq!((ended, figures.connected, figures.pictures), (Ended::Fault, false, 0));
+    assert!(viewer.packets.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_never_comes_is_given_up() {
+    let engine = engine(false).await;
+    let source = Source::new();
+    let offered = Viewer::offer().await;
+    let what = Carried { profile_idc: Some(66), sound: false, left_out: Some(Codec::Aac) };
+    let Answered { mut connection, sound, .. } = answered(&engine, &offered.text, &what);
+    assert!(!sound && engine.connections() == 1);
+    let feed = Feed::<RtpBatcher>::new();
+    let mut batches = feed.subscribe();
+    drop(source);
+    // The patience of a connection goes by the machine's clock.
+    connection.came_earlier(Duration::from_secs(15));
+    assert_eq!(connection.serve(&mut batches).await, Ended::NeverConnected);
+    drop(connection);
+    assert_eq!(engine.connections(), 0);
+}
+
+#[tokio::test]
+async fn what_the_viewer_can_not_take_is_no_answer() {
+    let engine = engine(true).await;
+    assert_eq!(engine.candidates().len(), 2, "UDP and TCP");
+    let offered = Viewer::offer().await;
+    let without_h264 = Offer::parse(&offered.text.replace("H264/90000", "VP8/90000")).unwrap();
+    for (what, expected) in [
+        (Carried { profile_idc: Some(66), sound: true, left_out: None }, Some(NoAnswer::NoCodec)),
+        (Carried { profile_idc: None, sound: true, left_out: None }, None),
+    ] {
+        assert_eq!(engine.answer(&without_h264, &what).err(), expected);
+    }
+    assert_eq!(engine.connections(), 0, "the answer's connection was dropped");
+}
+
+#[tokio::test]
+async fn b_frames_are_seen_before_they_are_sent() {
+    let mut source = Source::new();
+    source.publish(3);
+    assert!(!reorders(&source.rendition));
+    let mut frame = source.frames.next().unwrap();
+    frame.pts = frame.dts + weir_media::MediaTime::from_millis(66);
+    source.publisher.write(frame, Instant::now());
+    assert!(reorders(&source.rendition));
+    let empty = Tracks::default();
+    assert_eq!(carried(&empty), Err(Unsupported::Nothing));
+}
+
+#[tokio::test]
+async fn strangers_get_no_answer_and_do_no_harm() {
+    let engine = engine(false).await;
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    for bytes in [&b""[..], &[0; 19], &[0; 1_500], &[0x80; 40], &[22; 200], &[0xFF; 9]] {
+        socket.send_to(bytes, engine.udp_addr()).await.unwrap();
+    }
+    sleep(Duration::from_millis(50)).await;
+    assert!(socket.try_recv(&mut [0; 2_000]).is_err());
+    let offered = Viewer::offer().await;
+    let Answered { .. } =
+        answered(&engine, &offered.text, &Carried { profile_idc: Some(66), sound: true, left_out: None });
+}

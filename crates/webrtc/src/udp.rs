@@ -1,0 +1,117 @@
+//! The one UDP port: what comes is given to whose it is, what goes leaves from any thread.
+
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, SocketAddr};
+
+use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+use crate::outbox::Burst;
+use crate::routes::{Datagram, Routes};
+use crate::sdp::Transport;
+
+/// A keyframe to each of hundreds of viewers is there at once; the kernel gives as much of it as its own limits allow.
+const BUFFER_BYTES: usize = 4 << 20;
+
+/// Calls that are received in one go, each of them up to 64 kB where the kernel gathers (GRO).
+const RECEIVED_AT_ONCE: usize = 4;
+const RECEIVED_BYTES_MAX: usize = 64 * 1024;
+
+/// The longest datagram that is anybody's: checks, handshakes and reports are made for the same paths as media.
+const DATAGRAM_BYTES_MAX: usize = 1_500;
+
+#[derive(Debug)]
+pub(crate) struct Port {
+    socket: UdpSocket,
+    state: UdpSocketState,
+    local: SocketAddr,
+}
+
+impl Port {
+    pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(false)?;
+        }
+        socket.set_nonblocking(true)?;
+        // Asked for, not insisted on.
+        let _ = socket.set_send_buffer_size(BUFFER_BYTES);
+        let _ = socket.set_recv_buffer_size(BUFFER_BYTES);
+        socket.bind(&address.into())?;
+        let socket = UdpSocket::from_std(socket.into())?;
+        let state = UdpSocketState::new((&socket).into())?;
+        let local = socket.local_addr()?;
+        Ok(Self { socket, state, local })
+    }
+
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Datagrams that one call may carry.
+    pub(crate) fn segments_max(&self) -> usize {
+        self.state.max_gso_segments()
+    }
+
+    /// Sends what it can. What the kernel has no room for is lost, as on the way, and repeated when it is asked for.
+    pub(crate) fn send(&self, burst: &Burst, from: Option<IpAddr>) {
+        let segments = burst.bytes.len() > burst.segment_bytes;
+        let sent = self.send_once(burst, &burst.bytes, from, segments);
+        // A card or kernel that promised GSO and has none: from now on there is one datagram a call.
+        if segments && sent.is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock) {
+            for datagram in burst.bytes.chunks(burst.segment_bytes) {
+                let _ = self.send_once(burst, datagram, from, false);
+            }
+        }
+    }
+
+    fn send_once(&self, burst: &Burst, contents: &[u8], from: Option<IpAddr>, segments: bool) -> io::Result<()> {
+        let transmit = Transmit {
+            destination: self.as_the_socket_has_it(burst.destination),
+            ecn: None,
+            contents,
+            segment_size: segments.then_some(burst.segment_bytes),
+            src_ip: from,
+        };
+        self.state.try_send((&self.socket).into(), &transmit)
+    }
+
+    /// An IPv6 socket names IPv4 addresses its own way.
+    fn as_the_socket_has_it(&self, address: SocketAddr) -> SocketAddr {
+        match address {
+            SocketAddr::V4(v4) if self.local.is_ipv6() => SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()),
+            other => other,
+        }
+    }
+
+    /// Gives what comes to whose it is, for as long as there is a runtime.
+    pub(crate) async fn receive(&self, routes: &Routes) {
+        let mut buffers: Vec<Vec<u8>> = (0..RECEIVED_AT_ONCE).map(|_| vec![0; RECEIVED_BYTES_MAX]).collect();
+        loop {
+            if self.socket.readable().await.is_err() {
+                return;
+            }
+            let mut slices: Vec<IoSliceMut<'_>> = buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();
+            let mut metas = [RecvMeta::default(); RECEIVED_AT_ONCE];
+            let received = self
+                .socket
+                .try_io(Interest::READABLE, || self.state.recv((&self.socket).into(), &mut slices, &mut metas));
+            drop(slices);
+            let Ok(received) = received else { continue };
+            for (buffer, meta) in buffers.iter().zip(&metas).take(received) {
+                deliver(buffer, meta, routes);
+            }
+        }
+    }
+}
+
+fn deliver(buffer: &[u8], meta: &RecvMeta, routes: &Routes) {
+    let source = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
+    let bytes = buffer.get(..meta.len).unwrap_or_default();
+    for bytes in bytes.chunks(meta.stride.max(1)).filter(|bytes| bytes.len() <= DATAGRAM_BYTES_MAX) {
+        let destination = meta.dst_ip.map(|ip| ip.to_canonical());
+        routes.deliver(Datagram { transport: Transport::Udp, source, destination, bytes: bytes.to_vec() });
+    }
+}

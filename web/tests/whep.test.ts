@@ -1,0 +1,157 @@
+// A browser watches by WebRTC, from a page of another site: pictures and sound, soon, by UDP and by TCP; and what it can't be shown is refused with words.
+
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { after, before, test } from "node:test";
+import type { Browser, Page } from "playwright-core";
+import { startBrowser } from "./browser";
+import { PATIENCE_MS } from "./dashboard";
+import { type Stream, waitFor, Weir } from "./weir";
+
+interface Report {
+  firstPictureMs: number | null;
+  framesDecoded: number;
+  framesDropped: number;
+  freezes: number;
+  samples: number;
+  audible: boolean;
+  state: string;
+  protocol: string;
+}
+
+/** A player as everybody writes one: an offer, an answer, a video. */
+const PLAYER = `<!doctype html><meta charset="utf-8"><title>WHEP</title><video playsinline autoplay style="width:640px"></video>
+<script>
+  const video = document.querySelector("video");
+  let peer, session, began, firstPictureMs = null;
+  window.play = async (url, keep = () => true) => {
+    peer = new RTCPeerConnection();
+    peer.addTransceiver("video", { direction: "recvonly" });
+    peer.addTransceiver("audio", { direction: "recvonly" });
+    const stream = new MediaStream();
+    peer.ontrack = ({ track }) => { stream.addTrack(track); video.srcObject = stream; };
+    await peer.setLocalDescription();
+    video.requestVideoFrameCallback(() => { firstPictureMs = performance.now() - began; });
+    began = performance.now();
+    const answer = await fetch(url, { method: "POST", headers: { "content-type": "application/sdp" }, body: peer.localDescription.sdp });
+    const text = await answer.text();
+    if (answer.status !== 201) return { status: answer.status, text };
+    session = new URL(answer.headers.get("location"), url).href;
+    const sdp = text.split("\\r\\n").filter(keep).join("\\r\\n");
+    await peer.setRemoteDescription({ type: "answer", sdp });
+    return { status: 201, etag: answer.headers.get("etag"), notice: answer.headers.get("weir-notice") };
+  };
+  window.playByTcp = (url) => window.play(url, (line) => !(line.startsWith("a=candidate:") && line.includes(" udp ")));
+  window.end = async () => (await fetch(session, { method: "DELETE" })).status;
+  window.report = async () => {
+    const all = [...(await peer.getStats()).values()];
+    const of = (kind) => all.find((entry) => entry.type === "inbound-rtp" && entry.kind === kind) ?? {};
+    const pair = all.find((entry) => entry.type === "candidate-pair" && entry.nominated) ?? {};
+    const [picture, sound] = [of("video"), of("audio")];
+    return {
+      firstPictureMs, state: peer.connectionState,
+      framesDecoded: picture.framesDecoded ?? 0, framesDropped: picture.framesDropped ?? 0, freezes: picture.freezeCount ?? 0,
+      samples: (sound.totalSamplesReceived ?? 0) - (sound.concealedSamples ?? 0), audible: (sound.totalAudioEnergy ?? 0) > 0,
+      protocol: all.find((entry) => entry.id === pair.localCandidateId)?.protocol ?? "",
+    };
+  };
+</script>`;
+
+const PICTURE = "-f lavfi -i testsrc2=size=640x360:rate=30 -f lavfi -i sine=frequency=440:sample_rate=48000";
+const X264 = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 60 -keyint_min 60 -sc_threshold 0 -b:v 800k";
+
+let weir: Weir, browser: Browser, site: Server;
+const publishers: ChildProcess[] = [];
+
+before(async () => {
+  [weir, browser] = await Promise.all([Weir.start(), startBrowser()]);
+  site = createServer((_, response) => response.setHeader("content-type", "text/html").end(PLAYER));
+  await new Promise<void>((resolve) => site.listen(0, "127.0.0.1", resolve));
+});
+
+after(async () => {
+  publishers.forEach((publisher) => publisher.kill("SIGINT"));
+  await browser?.close();
+  await weir?.stop();
+  site?.close();
+});
+
+async function live(name: string, options: string, more: object = {}): Promise<Stream> {
+  const stream = await weir.createStream(name, more);
+  const { push_urls } = await weir.api("GET", `/streams/${stream.id}?reveal=true`);
+  const to = options.includes("mpegts") ? push_urls.primary.srt : stream.pushUrl;
+  publishers.push(spawn("ffmpeg", ["-nostdin", "-v", "error", "-re", ...`${PICTURE} ${options}`.split(" "), to], { stdio: ["ignore", "ignore", "inherit"] }));
+  await waitFor(`${name} is live`, PATIENCE_MS, async () => ((await weir.api("GET", `/streams/${stream.id}`)).status.live ? true : undefined));
+  return stream;
+}
+
+async function player(): Promise<Page> {
+  const page = await (await browser.newContext()).newPage();
+  await page.goto(`http://127.0.0.1:${(site.address() as AddressInfo).port}/`);
+  return page;
+}
+
+const call = (page: Page, what: string): Promise<any> => page.evaluate(what);
+const report = (page: Page): Promise<Report> => call(page, "report()");
+const viewers = async ({ id }: Stream): Promise<number> => (await weir.api("GET", `/streams/${id}`)).status.viewers.webrtc;
+
+test("a browser watches what an encoder sends, picture and sound, by UDP and by TCP", { timeout: 120_000 }, async (context) => {
+  const stream = await live("cam", `${X264} -tune zerolatency -c:a libopus -b:a 64k -f mpegts`);
+  const whep = `${weir.http}/whep/cam`;
+  assert.equal((await weir.api("GET", `/streams/${stream.id}`)).play_urls.whep, whep);
+  for (const [how, protocol] of [["play", "udp"], ["playByTcp", "tcp"]] as const) {
+    const page = await player();
+    const answer = await call(page, `${how}("${whep}")`);
+    assert.equal(answer.status, 201, answer.text);
+    assert.deepEqual([answer.notice, /^".{8}"$/.test(answer.etag)], [null, true]);
+    const seen = await waitFor(`3 s of it play by ${protocol}`, PATIENCE_MS, async () => {
+      const now = await report(page);
+      return now.framesDecoded >= 90 && now.samples >= 96_000 ? now : undefined;
+    });
+    context.diagnostic(`${protocol}: first picture after ${seen.firstPictureMs?.toFixed(0)} ms, ${seen.framesDecoded} decoded, ${seen.framesDropped} dropped`);
+    assert.ok(seen.audible, "the sound is silence");
+    assert.deepEqual([seen.state, seen.protocol, seen.freezes], ["connected", protocol, 0]);
+    assert.ok((seen.firstPictureMs ?? Infinity) < 3_000, `the first picture took ${seen.firstPictureMs} ms`);
+    assert.equal(await viewers(stream), 1);
+    assert.equal(await call(page, "end()"), 200);
+    await waitFor("the viewer is gone", PATIENCE_MS, async () => ((await viewers(stream)) === 0 ? true : undefined));
+    assert.equal(await call(page, "end()"), 404);
+    await page.context().close();
+  }
+});
+
+test("sound that browsers don't take is made into Opus where a rendition says so, else told", { timeout: 120_000 }, async () => {
+  const options = `${X264} -tune zerolatency -c:a aac -b:a 96k -f flv`;
+  await live("aac", options);
+  await live("opus", options, { ladder: [{ name: "source", passthrough: true }, { name: "webrtc", video: "source", audio_codec: "opus", audio_bitrate_kbps: 96 }] });
+  for (const [name, heard] of [["aac", false], ["opus", true]] as const) {
+    // The rendition is there a moment after its source.
+    const page = await player();
+    const answer = await waitFor(`${name} is answered as it should be`, PATIENCE_MS, async () => {
+      const answer = await call(page, `play("${weir.http}/whep/${name}")`);
+      return answer.status === 201 && (answer.notice === null) === heard ? answer : undefined;
+    });
+    if (!heard) assert.match(answer.notice, /no sound: the stream's is aac/);
+    await waitFor("it plays", PATIENCE_MS, async () => {
+      const now = await report(page);
+      return now.framesDecoded >= 60 && now.audible === heard ? true : undefined;
+    });
+    await page.context().close();
+  }
+});
+
+test("B-frames are refused with words, unless there is a rendition without them", { timeout: 120_000 }, async () => {
+  const options = `${X264} -bf 2 -b_strategy 0 -c:a aac -f flv`;
+  const stream = await live("reordered", options);
+  const page = await player();
+  const refused = await call(page, `play("${weir.http}/whep/reordered")`);
+  assert.equal(refused.status, 406);
+  assert.match(refused.text, /B-frames/);
+  assert.equal(await viewers(stream), 0);
+  for (const [path, status] of [["/whep/nobody", 404], ["/whep/reordered?rendition=720p", 404]] as const) {
+    assert.equal((await call(page, `play("${weir.http}${path}")`)).status, status, path);
+  }
+  await page.context().close();
+});
