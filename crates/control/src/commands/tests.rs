@@ -192,7 +192,7 @@ async fn restreams_are_checked_and_resolved() {
     for draft in [speaking("de", "rtmp://h/a/k", None), speaking(" GER", "srt://h:1", Some("rtmp://h/a/k"))] {
         let made = commands.create_restream(draft).await.unwrap();
         assert_eq!(made.audio_language.as_deref(), Some("deu"), "one language is kept by one name");
-        commands.delete_restream(made.id, None).await.unwrap();
+        commands.delete::<Restream>(made.id, None).await.unwrap();
     }
     let nowhere = commands.create_restream(Restream::draft(StreamId(99), "r", uri("rtmp://h/a/k"))).await;
     assert!(matches!(nowhere, Err(CommandError::Store(StoreError::Dangling { field: "stream_id" }))));
