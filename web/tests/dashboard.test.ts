@@ -182,7 +182,7 @@ test("a platform's rules are told before the platform tells them, and mended wit
   await dialog.getByRole("button", { name: /Transcode to .* keyframe every 2 s/ }).click();
   await dialog.getByText("Fits Facebook.").waitFor();
   await dialog.getByLabel("Stream key").fill("FB-1");
-  await dialog.getByText("Rendition, backup, schedule").click();
+  await dialog.getByText("Rendition, language, backup, schedule").click();
   await dialog.getByLabel("Start at once").uncheck();
   await dialog.getByRole("button", { name: "Add stopped" }).click();
   await untilState(restreamRow(page, "Facebook"), "stopped");
