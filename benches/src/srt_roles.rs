@@ -17,10 +17,10 @@ use weir_media::{Frame, FrameFlags, MediaTime, TrackId};
 use weir_mux::flv::file::FlvTagKind;
 use weir_mux::ts::{PACKET_BYTES, TsReader, TsWriter};
 use weir_net::Dialer;
-use weir_rtmp::session::{MediaKind as MessageKind, MediaMessage};
+use weir_rtmp::protocol::{MediaMessage, MessageKind};
 use weir_rtmp::to_frames::{ToFrames, Unpacked};
 use weir_srt::connection::PAYLOAD_BYTES_MAX;
-use weir_srt::{Accepted, Admittance, Gate, ListenLimits, Received, SrtConnection, SrtListener, StreamId, call};
+use weir_srt::{Accepted, Admittance, Gate, ListenLimits, Received, SrtConnection, SrtListener, SrtStreamId, call};
 use weir_testkit::flv::read_flv;
 use weir_testkit::publisher::looped;
 use weir_testkit::srt::target;
@@ -37,7 +37,7 @@ struct Counts {
 struct Everyone;
 
 impl Gate for Everyone {
-    fn ask(&self, _id: &StreamId<'_>, _remote: SocketAddr) -> Result<Admittance, i32> {
+    fn ask(&self, _id: &SrtStreamId<'_>, _remote: SocketAddr) -> Result<Admittance, i32> {
         Ok(Admittance::default())
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use weir_model::{
     ConfigFault, Destination, DestinationId, Ladder, LadderId, Platforms, Rendition, Restream, RestreamId,
-    RestreamSpec, SavedLadder, Stream, StreamId, Target, resolve,
+    RestreamSpec, RestreamTarget, SavedLadder, Stream, StreamId, resolve,
 };
 use weir_store::{Change, Kept as _, Store, StoreError};
 
@@ -141,8 +141,8 @@ impl Catalogue {
 
     fn destination_of(&self, restream: &Restream) -> Option<&Arc<Destination>> {
         match &restream.target {
-            Target::Uri(_) => None,
-            Target::Destination { destination_id, .. } => self.destinations.get(destination_id),
+            RestreamTarget::Uri(_) => None,
+            RestreamTarget::Destination { destination_id, .. } => self.destinations.get(destination_id),
         }
     }
 

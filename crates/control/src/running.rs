@@ -123,7 +123,7 @@ impl Running for Recording {}
 /// Starts a recording; None where the server records nothing.
 pub(crate) fn recording(
     (id, name): (StreamId, String),
-    source: weir_hub::Rendition,
+    source: weir_hub::RenditionHub,
     (observe, shelves, lane): (&Observe, &Shelves, &Handle),
 ) -> Option<Part> {
     let recordings = shelves.recordings.clone()?;

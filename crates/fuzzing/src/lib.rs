@@ -22,7 +22,7 @@ mod random;
 mod rtmp_url;
 mod run;
 mod scte35;
-mod server_session;
+mod server_protocol;
 mod srt_stream_id;
 mod to_frames;
 mod ts_reader;
@@ -46,7 +46,7 @@ pub use random::Random;
 pub use rtmp_url::fuzz_rtmp_url;
 pub use run::{Failure, Run, hex, seeds};
 pub use scte35::fuzz_scte35;
-pub use server_session::fuzz_server_session;
+pub use server_protocol::fuzz_server_protocol;
 pub use srt_stream_id::fuzz_srt_stream_id;
 pub use to_frames::fuzz_to_frames;
 pub use ts_reader::fuzz_ts_reader;
@@ -102,9 +102,9 @@ pub const TARGETS: &[Target] = &[
     },
     Target { name: "rtmp_url", body: fuzz_rtmp_url, generate: Some(rtmp_url::generate), short_inputs: 100_000 },
     Target {
-        name: "server_session",
-        body: fuzz_server_session,
-        generate: Some(server_session::generate),
+        name: "server_protocol",
+        body: fuzz_server_protocol,
+        generate: Some(server_protocol::generate),
         short_inputs: 5_000,
     },
     Target { name: "scte35", body: fuzz_scte35, generate: Some(scte35::generate), short_inputs: 100_000 },

@@ -1,33 +1,33 @@
 //! SRT stream ids: any id of a caller is read or refused, and no secret is shown.
 
-use weir_srt::StreamId;
+use weir_srt::SrtStreamId;
 use weir_srt::stream_id::STREAM_ID_BYTES_MAX;
 
 use crate::random::Random;
 
 pub fn fuzz_srt_stream_id(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    let Ok(id) = StreamId::parse(&text) else { return };
+    let Ok(id) = SrtStreamId::parse(&text) else { return };
     assert!(text.len() <= STREAM_ID_BYTES_MAX, "longer than libsrt carries");
     let shown = format!("{id:?}");
     match &id {
-        StreamId::Publish { stream_key, .. } => {
+        SrtStreamId::Publish { stream_key, .. } => {
             assert!(!stream_key.is_empty(), "a key of nothing");
             assert!(shown == "Publish { .. }", "more is shown than that somebody publishes");
             let again = format!("publish:{stream_key}");
             // Characters in the key may mean something in another place, so only a plain key must come back.
             if stream_key.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-                let again = StreamId::parse(&again).map(|again| match again {
-                    StreamId::Publish { stream_key, .. } => stream_key.into_owned(),
-                    StreamId::Request { .. } => String::new(),
+                let again = SrtStreamId::parse(&again).map(|again| match again {
+                    SrtStreamId::Publish { stream_key, .. } => stream_key.into_owned(),
+                    SrtStreamId::Request { .. } => String::new(),
                 });
                 assert!(again.as_deref() == Ok(stream_key), "another key than was said");
             }
         }
-        StreamId::Request { name, rendition, token } => {
+        SrtStreamId::Request { name, rendition, token } => {
             assert!(!name.is_empty() && !name.contains('/'), "a name of nothing, or more than a name");
             assert!(rendition.as_deref() != Some("") && token.as_deref() != Some(""), "something that is nothing");
-            let without = StreamId::Request { name: name.clone(), rendition: rendition.clone(), token: None };
+            let without = SrtStreamId::Request { name: name.clone(), rendition: rendition.clone(), token: None };
             assert!(shown == format!("{without:?}"), "a token is shown");
         }
     }

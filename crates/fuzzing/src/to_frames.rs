@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use weir_media::MediaKind;
-use weir_rtmp::session::{MediaKind as MessageKind, MediaMessage};
+use weir_rtmp::protocol::{MediaMessage, MessageKind};
 use weir_rtmp::to_frames::{ToFrames, Unpacked};
 
 use crate::flv_tag;

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::time::Duration;
 
-use crate::{Cursor, Entry, Item, Next, Rendition, Subscriber, Window, WindowLimits};
+use crate::{Cursor, Entry, Item, Next, RenditionHub, Subscriber, Window, WindowLimits};
 use tokio::time::{Instant, sleep_until};
 
 /// Audio waits this long at most for the picture that ends its batch. It is more than the 42 ms between pictures at 24 fps, because a
@@ -48,7 +48,7 @@ impl<B: Batcher> Feed<B> {
     }
 
     /// Serialises the rendition's frames until it closes. The stream's task tree owns this task.
-    pub async fn run(self, rendition: Rendition, batcher: B) {
+    pub async fn run(self, rendition: RenditionHub, batcher: B) {
         self.pump(rendition.subscribe(), batcher).await;
         self.window.close();
     }

@@ -22,7 +22,7 @@ pub use cursor::{Cursor, Next};
 pub use feed::{Batcher, Feed};
 pub use feeds::{FeedHandle, Feeds};
 pub use limits::WindowLimits;
-pub use rendition::{Entry, Publisher, Rendition, Subscriber};
+pub use rendition::{Entry, Publisher, RenditionHub, Subscriber};
 pub use stream::{SOURCE_RENDITION, SourcePulse, StreamHub};
 pub use tracks::Tracks;
 pub use window::{Item, Window};

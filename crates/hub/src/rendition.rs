@@ -52,15 +52,15 @@ impl Item for Entry {
 
 pub type Subscriber = Cursor<Entry>;
 
-/// One rendition of one stream, whether or not it has a publisher now. Clones share it.
+/// The meeting place of one rendition's publisher and subscribers. It exists whether or not it has a publisher now. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Rendition {
+pub struct RenditionHub {
     window: Window<Entry>,
     tracks: watch::Sender<Arc<Tracks>>,
     hurries: Hurries,
 }
 
-impl Rendition {
+impl RenditionHub {
     pub fn new(limits: WindowLimits) -> Self {
         Self { window: Window::new(limits), tracks: watch::Sender::new(Arc::default()), hurries: Hurries::default() }
     }
@@ -105,7 +105,7 @@ impl Rendition {
 /// The writing half of a rendition. Whoever holds it is the rendition's source; dropping it ends the session.
 #[derive(Debug)]
 pub struct Publisher {
-    rendition: Rendition,
+    rendition: RenditionHub,
     tracks: Arc<Tracks>,
     /// The source's pulse with the number of this session: a publisher that was replaced must not speak for its successor.
     pulse: Option<(watch::Sender<SourcePulse>, u64)>,

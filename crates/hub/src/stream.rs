@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use weir_media::MediaTime;
 
-use crate::{Publisher, Rendition, StreamClock, WindowLimits};
+use crate::{Publisher, RenditionHub, StreamClock, WindowLimits};
 
 /// The name of the rendition that is the input as it came.
 pub const SOURCE_RENDITION: &str = "source";
@@ -19,7 +19,7 @@ const STALE_AFTER: Duration = Duration::from_secs(10);
 /// A handle on a stream's renditions. Clones share it. The stream's task tree owns it and passes it to the stages.
 #[derive(Clone, Debug)]
 pub struct StreamHub {
-    renditions: Arc<Mutex<BTreeMap<String, Rendition>>>,
+    renditions: Arc<Mutex<BTreeMap<String, RenditionHub>>>,
     pulse: watch::Sender<SourcePulse>,
     clock: StreamClock,
     limits: WindowLimits,
@@ -84,17 +84,17 @@ impl StreamHub {
     }
 
     /// The rendition of that name. It is made if nobody asked for it before.
-    pub fn rendition(&self, name: &str) -> Rendition {
+    pub fn rendition(&self, name: &str) -> RenditionHub {
         let mut renditions = self.renditions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(rendition) = renditions.get(name) {
             return rendition.clone();
         }
-        let rendition = Rendition::new(self.limits);
+        let rendition = RenditionHub::new(self.limits);
         renditions.insert(name.to_owned(), rendition.clone());
         rendition
     }
 
-    pub fn source(&self) -> Rendition {
+    pub fn source(&self) -> RenditionHub {
         self.rendition(SOURCE_RENDITION)
     }
 

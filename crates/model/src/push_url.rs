@@ -21,7 +21,7 @@ pub enum PushUrl {
         /// `rtmp://host:port/app` as it was written, but without user, key and trailing slash. `tcUrl` says this.
         server: String,
         /// User and password of the URL, for Adobe and Limelight authentication.
-        login: Option<Login>,
+        login: Option<UrlLogin>,
         /// The key with its query, if it has one.
         stream_key: Secret,
     },
@@ -31,7 +31,7 @@ pub enum PushUrl {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Login {
+pub struct UrlLogin {
     pub user: String,
     pub password: Secret,
 }
@@ -229,7 +229,7 @@ pub fn masked_uri(uri: &str) -> String {
 pub(crate) struct Authority {
     pub(crate) host: String,
     pub(crate) port: Option<u16>,
-    pub(crate) login: Option<Login>,
+    pub(crate) login: Option<UrlLogin>,
     /// Host and port as they were written.
     text: String,
 }
@@ -239,7 +239,7 @@ pub(crate) fn authority(text: &str) -> Result<Authority, PushUrlFault> {
         None => (None, text),
         Some((login, text)) => {
             let (user, password) = login.split_once(':').unwrap_or((login, ""));
-            (Some(Login { user: user.to_owned(), password: password.into() }), text)
+            (Some(UrlLogin { user: user.to_owned(), password: password.into() }), text)
         }
     };
     let (host, port) = match text.strip_prefix('[') {

@@ -15,7 +15,7 @@ pub struct Restream {
     pub active: bool,
     /// The caller's own number for its customer. It is stored and returned, never interpreted.
     pub client_user_id: Option<i64>,
-    pub target: Target,
+    pub target: RestreamTarget,
     pub backup_uri: Option<Secret>,
     pub rendition: RestreamRendition,
     /// Of the sound that is sent where only one can be, in ISO 639-2; None: the source's default.
@@ -36,10 +36,10 @@ impl Restream {
             | id, version, target, stop_reason, created_at, updated_at);
         match (&before.target, &self.target) {
             (before, now) if before == now => {}
-            (Target::Uri(_), Target::Uri(_)) => names.push("uri"),
+            (RestreamTarget::Uri(_), RestreamTarget::Uri(_)) => names.push("uri"),
             (
-                Target::Destination { destination_id: before, stream_key: old_key },
-                Target::Destination { destination_id: now, stream_key: new_key },
+                RestreamTarget::Destination { destination_id: before, stream_key: old_key },
+                RestreamTarget::Destination { destination_id: now, stream_key: new_key },
             ) => {
                 names.extend((before != now).then_some("destination_id"));
                 names.extend((old_key != new_key).then_some("stream_key"));
@@ -52,7 +52,7 @@ impl Restream {
 
 impl Restream {
     /// A new restream with only the necessary settings: it sends the stream as it is, and is not started.
-    pub fn draft(stream_id: StreamId, name: impl Into<String>, target: Target) -> Self {
+    pub fn draft(stream_id: StreamId, name: impl Into<String>, target: RestreamTarget) -> Self {
         Self {
             id: RestreamId::UNSAVED,
             version: 0,
@@ -76,8 +76,8 @@ impl Restream {
     /// that is a whole `srt://` URL leads away from its destination.
     pub fn raw_uris(&self) -> impl Iterator<Item = (&'static str, &Secret)> {
         let named = match &self.target {
-            Target::Uri(uri) => Some(("uri", uri)),
-            Target::Destination { stream_key, .. } => {
+            RestreamTarget::Uri(uri) => Some(("uri", uri)),
+            RestreamTarget::Destination { stream_key, .. } => {
                 Some(("stream_key", stream_key)).filter(|(_, key)| PushUrl::is_whole_url(key.expose()))
             }
         };
@@ -86,7 +86,7 @@ impl Restream {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+pub enum RestreamTarget {
     /// Everything is on one line, the key included.
     Uri(Secret),
     /// A saved server, and this restream's own key.
@@ -188,9 +188,10 @@ mod tests {
             backup_uri: backup.map(Into::into),
             ..Restream::draft(StreamId(1), "r", target)
         };
-        let destination = |key: &str| Target::Destination { destination_id: DestinationId(1), stream_key: key.into() };
+        let destination =
+            |key: &str| RestreamTarget::Destination { destination_id: DestinationId(1), stream_key: key.into() };
         for (restream, expected) in [
-            (restream(Target::Uri("rtmp://h/app/key".into()), None), &["uri"][..]),
+            (restream(RestreamTarget::Uri("rtmp://h/app/key".into()), None), &["uri"][..]),
             (restream(destination("key"), None), &[]),
             (restream(destination("key-srt://h"), None), &[]),
             (restream(destination(" SRT://h:1?mode=caller"), None), &["stream_key"]),

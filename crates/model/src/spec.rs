@@ -2,7 +2,7 @@
 
 use crate::{
     Destination, Platform, Platforms, PushUrl, PushUrlFault, Reason, ReasonCode, RenditionWish, Restream, RestreamId,
-    RestreamRendition, RetryBudget, RetryRules, StreamId, Target, status::Fault,
+    RestreamRendition, RestreamTarget, RetryBudget, RetryRules, StreamId, status::Fault,
 };
 
 #[derive(Debug, Clone, PartialEq)]
@@ -51,8 +51,8 @@ pub fn resolve(
         Some(uri) => Some(PushUrl::parse(uri.expose()).map_err(ConfigFault::Backup)?),
     };
     let (primary, backup, platform) = match &restream.target {
-        Target::Uri(uri) => (PushUrl::parse(uri.expose()).map_err(ConfigFault::Primary)?, own_backup, None),
-        Target::Destination { destination_id, stream_key } => {
+        RestreamTarget::Uri(uri) => (PushUrl::parse(uri.expose()).map_err(ConfigFault::Primary)?, own_backup, None),
+        RestreamTarget::Destination { destination_id, stream_key } => {
             let destination = destination
                 .filter(|destination| destination.id == *destination_id)
                 .ok_or(ConfigFault::DestinationMissing)?;
@@ -98,7 +98,7 @@ mod tests {
     use crate::{DestinationId, RenditionDraft, Schedule};
     use time::OffsetDateTime;
 
-    fn restream(target: Target) -> Restream {
+    fn restream(target: RestreamTarget) -> Restream {
         Restream {
             id: RestreamId(7),
             version: 1,
@@ -132,16 +132,17 @@ mod tests {
     }
 
     fn by_destination(key: &str) -> Restream {
-        restream(Target::Destination { destination_id: DestinationId(3), stream_key: key.into() })
+        restream(RestreamTarget::Destination { destination_id: DestinationId(3), stream_key: key.into() })
     }
 
     #[test]
     fn one_line() {
         let platforms = Platforms::load().unwrap();
-        let spec = resolve(&restream(Target::Uri("rtmp://live.twitch.tv/app/k".into())), None, &platforms).unwrap();
+        let spec =
+            resolve(&restream(RestreamTarget::Uri("rtmp://live.twitch.tv/app/k".into())), None, &platforms).unwrap();
         assert_eq!(spec.budget, platforms.get("twitch").unwrap().retry);
         assert_eq!(spec.backup, None);
-        let fault = resolve(&restream(Target::Uri("rtmp://h".into())), None, &platforms).unwrap_err();
+        let fault = resolve(&restream(RestreamTarget::Uri("rtmp://h".into())), None, &platforms).unwrap_err();
         assert_eq!(fault.reason().fault, Fault::Config);
     }
 
@@ -171,7 +172,7 @@ mod tests {
         let draft = RenditionDraft { name: "own".into(), gop_seconds: Some(9.0), ..size };
         let rendition = RestreamRendition::Inline(draft);
         for (uri, kbps) in [("rtmp://live.twitch.tv/app/k", 3_250), ("rtmp://127.0.0.1/app/k", 2_700)] {
-            let own = Restream { rendition: rendition.clone(), ..restream(Target::Uri(uri.into())) };
+            let own = Restream { rendition: rendition.clone(), ..restream(RestreamTarget::Uri(uri.into())) };
             let RenditionWish::Inline(wish) = resolve(&own, None, &platforms).unwrap().rendition else {
                 unreachable!("{uri}")
             };

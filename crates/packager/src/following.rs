@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
-use weir_hub::{Entry, Next, Rendition};
+use weir_hub::{Entry, Next, RenditionHub};
 use weir_media::MediaTime;
 use weir_model::EventKind;
 use weir_observe::fields;
@@ -46,7 +46,7 @@ impl Following {
         Some(Self { shared: Arc::clone(shared), name, cuts, writer, schedule, has_clock: false })
     }
 
-    pub(crate) async fn follow(mut self, rendition: &Rendition) {
+    pub(crate) async fn follow(mut self, rendition: &RenditionHub) {
         let mut subscriber = rendition.subscribe_unhurried();
         loop {
             let next = match self.schedule.deadline() {

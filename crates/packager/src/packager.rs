@@ -9,7 +9,7 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 use tokio::sync::{OnceCell, watch};
 use tokio::time::{Instant, timeout_at};
-use weir_hub::{Rendition, StreamClock};
+use weir_hub::{RenditionHub, StreamClock};
 use weir_media::MediaKind;
 use weir_model::StreamId;
 use weir_observe::Observe;
@@ -133,7 +133,7 @@ impl Packager {
 
     /// Packages a rendition as `name`, until it is closed. A name that can't stand in a path, or one that is being followed already, is
     /// refused, and said in the log.
-    pub async fn run(self, rendition: Rendition, name: String, cuts: Cuts) {
+    pub async fn run(self, rendition: RenditionHub, name: String, cuts: Cuts) {
         self.shared.restored().await;
         let Some(following) = Following::begin(&self.shared, name, cuts) else { return };
         following.follow(&rendition).await;

@@ -8,14 +8,14 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use weir_hub::{Cursor, FeedHandle, Feeds, Next, Tracks};
 use weir_media::{Language, TrackInfo};
-use weir_model::{Fault, Login, Reason, ReasonCode, Secret};
+use weir_model::{Fault, Reason, ReasonCode, Secret, UrlLogin};
 use weir_net::{Dialer, TcpOptions};
 use weir_rtmp::StreamKey;
 use weir_rtmp::batch::{Outlet, SharedBatch};
 use weir_rtmp::from_frames::{RtmpBatcher, carried_sound, check_tracks};
 use weir_rtmp::net::{PublishConnection, PushError, PushEvent, PushOptions, PushTarget, connect_publish};
 use weir_rtmp::parcel::Parcel;
-use weir_rtmp::session::is_auth_rejection;
+use weir_rtmp::protocol::is_auth_rejection;
 use weir_rtmp::url::{Credentials, RtmpUrl};
 
 use crate::failure::{DOOR_TIMEOUT, of_dial};
@@ -41,7 +41,7 @@ pub(crate) struct RtmpTarget {
 impl RtmpTarget {
     pub(crate) fn new(
         server: &str,
-        login: Option<&Login>,
+        login: Option<&UrlLogin>,
         stream_key: &Secret,
         enhanced: bool,
     ) -> Result<Self, Reason> {

@@ -12,7 +12,7 @@ use weir_media::MediaTime;
 use weir_mux::flv::TagHeader;
 
 use crate::parcel::{Parcel, ParcelWriter};
-use crate::session::{PLAY_CHUNK_SIZE, PUSH_CHUNK_SIZE};
+use crate::protocol::{MessageKind, PLAY_CHUNK_SIZE, PUSH_CHUNK_SIZE};
 use crate::wire::{Header, MessageHeader, type_id};
 
 /// The chunk size of all media that we send. Pushes and plays both announce it.
@@ -23,13 +23,6 @@ const _: () = assert!(PUSH_CHUNK_SIZE == PLAY_CHUNK_SIZE, "batches are shared by
 const DATA_CSID: u32 = 5;
 const AUDIO_CSID: u32 = 4;
 const VIDEO_CSID: u32 = 6;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MessageKind {
-    Data,
-    Audio,
-    Video,
-}
 
 impl MessageKind {
     const fn csid(self) -> u32 {

@@ -7,7 +7,8 @@ use weir_hub::{Batcher, Entry, Tracks};
 use weir_media::{Codec, Language, MediaKind, MediaTime, TrackId, TrackInfo};
 use weir_mux::flv::{self, TagHeader};
 
-use crate::batch::{Batch, MediaOut, MessageKind, Setup, SharedBatch};
+use crate::batch::{Batch, MediaOut, Setup, SharedBatch};
+use crate::protocol::MessageKind;
 use crate::wire::{Value, encode};
 
 /// A rendition without pictures is sent in batches of this length, as if it had 30 pictures a second.

@@ -4,7 +4,7 @@ pub mod batch;
 pub mod from_frames;
 pub mod net;
 pub mod parcel;
-pub mod session;
+pub mod protocol;
 mod sound_names;
 pub mod stream_key;
 pub mod to_frames;

@@ -7,7 +7,7 @@ use weir_media::codec::{self, CodecError, h264, h265, nal};
 use weir_media::{Codec, TrackId, TrackInfo};
 use weir_mux::flv::{self, AudioTag, FlvError, VideoTag};
 
-use crate::session::{MediaKind as MessageKind, MediaMessage};
+use crate::protocol::{MediaMessage, MessageKind};
 use crate::sound_names::SoundNames;
 
 /// The place in the configuration record of the size of NAL unit lengths. Its low two bits hold the size less one.
@@ -19,7 +19,7 @@ const HVCC_LENGTH_SIZE_AT: usize = 21;
 pub enum Unpacked {
     /// A track that is new or has changed.
     Track(TrackInfo),
-    Frame(WireFrame),
+    Frame(PublisherFrame),
 }
 
 /// The most sounds that are taken. Encoders of many languages send some eight.
@@ -27,7 +27,7 @@ const SOUNDS_MAX: u8 = 16;
 
 /// A frame on the publisher's clock: milliseconds, modulo 2^32.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WireFrame {
+pub struct PublisherFrame {
     pub track: TrackId,
     pub keyframe: bool,
     pub dts_ms: u32,
@@ -119,7 +119,7 @@ impl ToFrames {
                         Codec::H265 => h265::is_keyframe(&payload),
                         _ => false,
                     };
-                Ok(Some(Unpacked::Frame(WireFrame {
+                Ok(Some(Unpacked::Frame(PublisherFrame {
                     track: TrackId::SOURCE_VIDEO,
                     keyframe,
                     dts_ms: message.timestamp_ms,
@@ -150,7 +150,7 @@ impl ToFrames {
                     };
                 }
                 let track = sound_id(number);
-                Ok(Some(Unpacked::Frame(WireFrame { track, keyframe: true, dts_ms, cts_ms: 0, payload })))
+                Ok(Some(Unpacked::Frame(PublisherFrame { track, keyframe: true, dts_ms, cts_ms: 0, payload })))
             }
             AudioTag::EndOfSequence | AudioTag::Other(_) => Ok(None),
         }

@@ -1,14 +1,12 @@
-//! RTMP addresses: where to push, and how a one-line URL divides into server URL and stream key.
+//! RTMP server addresses: where to push, or where a peer sends us.
 //!
-//! Publishers do not agree on the division (`a/b/c/key` is app `a/b` for ffmpeg and `a/b/c` for librtmp, and all of them split inside the
-//! query), so the server URL and the key are two fields everywhere. A one-line URL is only a convenience, which is cut at the last `/`
-//! before the query.
+//! The server URL and the key are two fields everywhere, because publishers do not agree on how a one-line URL divides (`a/b/c/key` is app
+//! `a/b` for ffmpeg and `a/b/c` for librtmp, and all of them split inside the query). One-line URLs that people paste are read by
+//! `weir_model::PushUrl` alone.
 
 use std::fmt;
 
 use thiserror::Error;
-
-use crate::stream_key::StreamKey;
 
 /// Longer addresses are refused. No platform comes near this length, and signed queries stay under 2 KiB.
 pub const URL_BYTES_MAX: usize = 4096;
@@ -54,8 +52,6 @@ pub enum UrlError {
     BadPort,
     #[error("the address has no application after the host name")]
     NoApp,
-    #[error("the address has no stream key after the application")]
-    NoKey,
 }
 
 impl RtmpUrl {
@@ -69,24 +65,6 @@ impl RtmpUrl {
         }
         url.app = join_query(path, query);
         Ok(url)
-    }
-
-    /// Divides a one-line URL. The key is what follows the last `/` before the query, and takes the query with it.
-    pub fn split_one_line(text: &str) -> Result<(Self, StreamKey), UrlError> {
-        let (mut url, path) = parse_authority(text)?;
-        let (path, query) = cut_query(path);
-        let path = path.trim_start_matches('/');
-        let (app, key) =
-            path.rsplit_once('/').ok_or(if path.is_empty() { UrlError::NoApp } else { UrlError::NoKey })?;
-        let app = app.trim_end_matches('/');
-        if app.is_empty() {
-            return Err(UrlError::NoApp);
-        }
-        if key.is_empty() {
-            return Err(UrlError::NoKey);
-        }
-        url.app = app.to_owned();
-        Ok((url, StreamKey::new(join_query(key, query))))
     }
 
     /// The URL `rtmp://host:port/app` as ffmpeg sends it in `connect`: always with the port, never with the userinfo.
@@ -293,29 +271,6 @@ mod tests {
         ];
         for (text, error) in table {
             assert_eq!(RtmpUrl::parse(text), Err(error), "{text}");
-        }
-    }
-
-    #[test]
-    fn one_line_urls() {
-        #[rustfmt::skip]
-        let table = [
-            ("rtmp://h/live/key",                     Ok(("live", "key"))),
-            ("rtmp://h/a/b/c/key",                    Ok(("a/b/c", "key"))),
-            ("rtmp://h/live/x/y?z=1",                 Ok(("live/x", "y?z=1"))),
-            ("rtmp://h/live/key?sig=a%2Fb&x=/q",      Ok(("live", "key?sig=a%2Fb&x=/q"))),
-            ("rtmp://h//live//key",                   Ok(("live", "key"))),
-            ("rtmp://h/live/",                        Err(UrlError::NoKey)),
-            ("rtmp://h/live",                         Err(UrlError::NoKey)),
-            // The key sits inside the query. Nobody can know that, so this address needs the two fields.
-            ("rtmp://h/live?tok=1/key",               Err(UrlError::NoKey)),
-            ("rtmp://h//key",                         Err(UrlError::NoKey)),
-            ("rtmp://h/",                             Err(UrlError::NoApp)),
-        ];
-        for (text, expected) in table {
-            let split = RtmpUrl::split_one_line(text);
-            let split = split.as_ref().map(|(url, key)| (&*url.app, key.expose())).map_err(|error| *error);
-            assert_eq!(split, expected, "{text}");
         }
     }
 

@@ -9,7 +9,7 @@ use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 use weir_api::PublicUrls;
 use weir_control::Commands;
-use weir_model::{Restream, Secret, SourceKind, Stream, StreamName, Target};
+use weir_model::{Restream, RestreamTarget, Secret, SourceKind, Stream, StreamName};
 use weir_observe::Heartbeat;
 use weir_store::Store;
 
@@ -69,7 +69,7 @@ async fn demo_stream(commands: &Commands, store: &Store, name: &str) -> anyhow::
 
 /// The sink may have other ports than last time, so the demo's push of an earlier run gets the new URL.
 async fn demo_restream(commands: &Commands, store: &Store, source: &Stream, sink_url: &str) -> anyhow::Result<()> {
-    let target = Target::Uri(Secret::new(sink_url));
+    let target = RestreamTarget::Uri(Secret::new(sink_url));
     let is_ours = |restream: &Restream| restream.stream_id == source.id && restream.name == RESTREAM;
     match store.all::<Restream>().await?.into_iter().find(is_ours) {
         None => {

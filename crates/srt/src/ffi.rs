@@ -199,7 +199,7 @@ pub(crate) struct Socket {
 impl Socket {
     pub(crate) fn create() -> Result<Self, Fault> {
         start();
-        // SAFETY: takes nothing; the library was started.
+        // SAFETY: the call takes nothing, and the library was started.
         checked(unsafe { srt_create_socket() }).map(|id| Self { id })
     }
 
@@ -250,7 +250,7 @@ impl Socket {
     }
 
     pub(crate) fn listen(&self, backlog: i32) -> Result<(), Fault> {
-        // SAFETY: plain numbers.
+        // SAFETY: the call takes plain numbers.
         checked(unsafe { srt_listen(self.id, backlog) }).map(drop)
     }
 
@@ -279,7 +279,7 @@ impl Socket {
     }
 
     pub(crate) fn state(&self) -> State {
-        // SAFETY: a plain number; one that is no socket is an answer, too.
+        // SAFETY: the call takes a plain number, and answers for one that is no socket, too.
         match unsafe { srt_getsockstate(self.id) } {
             5 => State::Connected,
             1..=4 => State::Connecting,
@@ -288,19 +288,19 @@ impl Socket {
     }
 
     pub(crate) fn reject_reason(&self) -> i32 {
-        // SAFETY: a plain number.
+        // SAFETY: the call takes a plain number.
         unsafe { srt_getrejectreason(self.id) }
     }
 
     pub(crate) fn send(&self, message: &[u8]) -> Result<(), Fault> {
         let length = c_int::try_from(message.len()).unwrap_or(c_int::MAX);
-        // SAFETY: reads `length` bytes, all of `message`; no control block is given.
+        // SAFETY: the library reads `length` bytes, all of `message`; no control block is given.
         checked(unsafe { srt_sendmsg2(self.id, message.as_ptr().cast(), length, std::ptr::null_mut()) }).map(drop)
     }
 
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> Result<usize, Fault> {
         let length = c_int::try_from(buffer.len()).unwrap_or(c_int::MAX);
-        // SAFETY: writes at most `length` bytes into `buffer`; no control block is given.
+        // SAFETY: the library writes at most `length` bytes into `buffer`; no control block is given.
         let read = unsafe { srt_recvmsg2(self.id, buffer.as_mut_ptr().cast(), length, std::ptr::null_mut()) };
         checked(read).map(|read| usize::try_from(read).unwrap_or(0))
     }
@@ -324,7 +324,7 @@ impl Drop for Socket {
 fn close(id: Id) {
     static CLOSER: OnceLock<Option<Sender<Id>>> = OnceLock::new();
     let close_now = |id: Id| {
-        // SAFETY: a plain number; whoever owned the socket has dropped it.
+        // SAFETY: the call takes a plain number, and the owner of the socket has dropped it.
         unsafe { srt_close(id) };
     };
     let closer = CLOSER.get_or_init(|| {
@@ -347,9 +347,9 @@ pub(crate) struct Epoll {
 impl Epoll {
     pub(crate) fn create() -> Result<Self, Fault> {
         start();
-        // SAFETY: takes nothing; the library was started.
+        // SAFETY: the call takes nothing, and the library was started.
         let id = checked(unsafe { srt_epoll_create() })?;
-        // SAFETY: plain numbers. Waiting for no socket is no error: there are none at first.
+        // SAFETY: the call takes plain numbers. To wait for no socket must be no error, because there are none at first.
         unsafe { srt_epoll_set(id, EPOLL_ENABLE_EMPTY) };
         Ok(Self { id })
     }
@@ -361,14 +361,14 @@ impl Epoll {
     }
 
     pub(crate) fn remove(&self, socket: i32) {
-        // SAFETY: plain numbers; fails where the socket is gone, which is what is wanted.
+        // SAFETY: the call takes plain numbers. It fails if the socket is gone, which is what is wanted.
         unsafe { srt_epoll_remove_usock(self.id, socket) };
     }
 
     /// The events that came within the time. There may be none.
     pub(crate) fn wait<'a>(&self, events: &'a mut [Event], timeout_ms: i64) -> &'a [Event] {
         let length = c_int::try_from(events.len()).unwrap_or(c_int::MAX);
-        // SAFETY: writes at most `length` events, whose layout is the library's.
+        // SAFETY: the library writes at most `length` events, whose layout is the library's.
         let count = unsafe { srt_epoll_uwait(self.id, events.as_mut_ptr(), length, timeout_ms) };
         let count = usize::try_from(count).unwrap_or(0).min(events.len());
         events.get(..count).unwrap_or_default()
@@ -378,7 +378,7 @@ impl Epoll {
 fn start() {
     static STARTED: OnceLock<()> = OnceLock::new();
     STARTED.get_or_init(|| {
-        // SAFETY: once per process, before anything else of the library; `on_log` is a plain function.
+        // SAFETY: this runs once per process, before anything else of the library; `on_log` is a plain function.
         unsafe {
             srt_setloghandler(std::ptr::null_mut(), on_log);
             srt_setloglevel(LOG_LEVEL_CRITICAL);
@@ -389,7 +389,7 @@ fn start() {
 
 fn set_option(id: Id, option: Opt, value: &[u8]) -> Result<(), Fault> {
     let length = c_int::try_from(value.len()).unwrap_or(c_int::MAX);
-    // SAFETY: reads `length` bytes, all of `value`.
+    // SAFETY: the library reads `length` bytes, all of `value`.
     checked(unsafe { srt_setsockflag(id, option as c_int, value.as_ptr().cast(), length) }).map(drop)
 }
 
@@ -398,7 +398,7 @@ fn checked(result: c_int) -> Result<c_int, Fault> {
         return Ok(result);
     }
     let mut errno = 0;
-    // SAFETY: writes one number; the text belongs to this thread until its next call, and is copied here.
+    // SAFETY: the library writes one number. The text belongs to this thread until its next call, and is copied here.
     let (code, message) = unsafe {
         let code = srt_getlasterror(&raw mut errno);
         let text = srt_getlasterror_str();
@@ -464,7 +464,7 @@ unsafe extern "C" fn on_caller(
         Ok(Answer::Reject(reason)) => reason,
         Err(_) => SERVER_ERROR,
     };
-    // SAFETY: plain numbers.
+    // SAFETY: the call takes plain numbers.
     unsafe { srt_setrejectreason(socket, reason) };
     REJECTED
 }
@@ -505,7 +505,7 @@ unsafe extern "C" fn on_log(
     if message.is_null() {
         return;
     }
-    // SAFETY: a text with its zero, for the time of this call.
+    // SAFETY: the message is a text with its zero, which lives for the time of this call.
     let text = unsafe { CStr::from_ptr(message) }.to_string_lossy();
     // The library writes no passphrases. It writes stream ids only at levels that are off.
     let _ = catch_unwind(AssertUnwindSafe(|| tracing::debug!(level, text = text.trim_end(), "libsrt says")));

@@ -20,4 +20,4 @@ pub use connection::{ConnectionLost, Received, SrtConnection};
 pub use knock::knock;
 pub use listener::{Accepted, Admittance, Gate, ListenLimits, Place, SrtListener};
 pub use stats::SrtStats;
-pub use stream_id::StreamId;
+pub use stream_id::SrtStreamId;

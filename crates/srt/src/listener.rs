@@ -11,7 +11,7 @@ use crate::ffi::{self, Answer, Asking, Fault, Hook, Opt, Socket};
 use crate::options::set_for_listener;
 use crate::reactor::Watched;
 use crate::reject;
-use crate::stream_id::StreamId;
+use crate::stream_id::SrtStreamId;
 use weir_net::{CapLimits, Caps, Permit};
 
 /// The number of callers that may wait to be accepted. libsrt rejects more.
@@ -38,7 +38,7 @@ impl Default for ListenLimits {
 
 /// Decides who may come in. It is asked on libsrt's thread that reads the port, so its answers must come from memory, at once.
 pub trait Gate: Send + Sync + 'static {
-    fn ask(&self, id: &StreamId<'_>, remote: SocketAddr) -> Result<Admittance, i32>;
+    fn ask(&self, id: &SrtStreamId<'_>, remote: SocketAddr) -> Result<Admittance, i32>;
 
     /// Tells of a caller that was rejected without a question to the gate.
     fn turned_away(&self, _remote: SocketAddr, _code: i32) {}
@@ -146,7 +146,7 @@ impl SrtListener {
 fn hook(caps: Arc<Caps>, gate: Arc<dyn Gate>) -> Hook {
     Box::new(move |asking: &Asking<'_>| {
         let readable = match caps.has_place(asking.remote.ip()) {
-            true => StreamId::parse(asking.stream_id).map_err(|_| reject::BAD_REQUEST),
+            true => SrtStreamId::parse(asking.stream_id).map_err(|_| reject::BAD_REQUEST),
             false => Err(reject::OVERLOAD),
         };
         if let Err(code) = readable {

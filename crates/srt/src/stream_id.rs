@@ -15,7 +15,7 @@ const LIVE: &str = "live/";
 
 /// What a caller wants. `Debug` shows neither key nor token.
 #[derive(Clone, PartialEq, Eq)]
-pub enum StreamId<'a> {
+pub enum SrtStreamId<'a> {
     /// `program` is the programme of the transport stream that is wanted. Without it the first one is taken.
     Publish {
         stream_key: Cow<'a, str>,
@@ -39,7 +39,7 @@ pub enum StreamIdFault {
     Malformed,
 }
 
-impl<'a> StreamId<'a> {
+impl<'a> SrtStreamId<'a> {
     /// Reads `publish:<key>[?program=<number>]`, `request:<name>[/<rendition>][?token=<token>]`, `#!::m=publish,r=<key>` and its like, or
     /// a bare key.
     pub fn parse(text: &'a str) -> Result<Self, StreamIdFault> {
@@ -48,7 +48,7 @@ impl<'a> StreamId<'a> {
         }
         // ffmpeg 5.1 sends `streamid=%23!::...` as it is written; others decode it first.
         match percent_decoded(text) {
-            Some(decoded) => StreamId::of_decoded(&decoded).map(StreamId::into_owned),
+            Some(decoded) => SrtStreamId::of_decoded(&decoded).map(SrtStreamId::into_owned),
             None => Self::of_decoded(text),
         }
     }
@@ -110,18 +110,18 @@ impl<'a> StreamId<'a> {
         })
     }
 
-    fn into_owned<'b>(self) -> StreamId<'b> {
+    fn into_owned<'b>(self) -> SrtStreamId<'b> {
         let owned = |text: Cow<'a, str>| Cow::Owned(text.into_owned());
         match self {
-            Self::Publish { stream_key, program } => StreamId::Publish { stream_key: owned(stream_key), program },
+            Self::Publish { stream_key, program } => SrtStreamId::Publish { stream_key: owned(stream_key), program },
             Self::Request { name, rendition, token } => {
-                StreamId::Request { name: owned(name), rendition: rendition.map(owned), token: token.map(owned) }
+                SrtStreamId::Request { name: owned(name), rendition: rendition.map(owned), token: token.map(owned) }
             }
         }
     }
 }
 
-impl fmt::Debug for StreamId<'_> {
+impl fmt::Debug for SrtStreamId<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Publish { .. } => f.debug_struct("Publish").finish_non_exhaustive(),
@@ -159,11 +159,11 @@ mod tests {
 
     #[test]
     fn every_way_of_writing() {
-        let of_program = |key: &'static str, program| Ok(StreamId::Publish { stream_key: key.into(), program });
+        let of_program = |key: &'static str, program| Ok(SrtStreamId::Publish { stream_key: key.into(), program });
         let publish = |key| of_program(key, None);
         let request = |name: &'static str, rendition: Option<&'static str>, token: Option<&'static str>| {
             let (rendition, token) = (rendition.map(Cow::from), token.map(Cow::from));
-            Ok(StreamId::Request { name: name.into(), rendition, token })
+            Ok(SrtStreamId::Request { name: name.into(), rendition, token })
         };
         for (text, expected) in [
             ("publish:abc", publish("abc")),
@@ -192,15 +192,15 @@ mod tests {
             ("#!::m=publish", Err(StreamIdFault::Malformed)),
             ("#!::m=bidirectional,r=abc", Err(StreamIdFault::Malformed)),
         ] {
-            assert_eq!(StreamId::parse(text), expected, "{text}");
+            assert_eq!(SrtStreamId::parse(text), expected, "{text}");
         }
-        assert_eq!(StreamId::parse(&"x".repeat(513)), Err(StreamIdFault::TooLong));
+        assert_eq!(SrtStreamId::parse(&"x".repeat(513)), Err(StreamIdFault::TooLong));
     }
 
     #[test]
     fn secrets_are_not_shown() {
         for text in ["publish:sesame", "request:cam1?token=sesame"] {
-            assert!(!format!("{:?}", StreamId::parse(text)).contains("sesame"), "{text}");
+            assert!(!format!("{:?}", SrtStreamId::parse(text)).contains("sesame"), "{text}");
         }
     }
 }

@@ -12,7 +12,8 @@ use srt_tokio::{SrtListener as TokioListener, SrtSocket};
 use tokio::time::timeout;
 use weir_net::Dialer;
 use weir_srt::{
-    Accepted, Admittance, CallTarget, Gate, ListenLimits, Received, SrtConnection, SrtListener, StreamId, call, reject,
+    Accepted, Admittance, CallTarget, Gate, ListenLimits, Received, SrtConnection, SrtListener, SrtStreamId, call,
+    reject,
 };
 
 const SOON: Duration = Duration::from_secs(30);
@@ -21,9 +22,9 @@ const MESSAGES: u32 = 50;
 struct Doorkeeper;
 
 impl Gate for Doorkeeper {
-    fn ask(&self, id: &StreamId<'_>, _remote: SocketAddr) -> Result<Admittance, i32> {
+    fn ask(&self, id: &SrtStreamId<'_>, _remote: SocketAddr) -> Result<Admittance, i32> {
         match id {
-            StreamId::Publish { stream_key, .. } if stream_key == "abc" => Ok(Admittance::default()),
+            SrtStreamId::Publish { stream_key, .. } if stream_key == "abc" => Ok(Admittance::default()),
             _ => Err(reject::FORBIDDEN),
         }
     }

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use weir_net::{DialFault, Dialer, Egress};
 use weir_srt::{
     Accepted, Admittance, CallError, CallTarget, ConnectionLost, Gate, ListenLimits, Received, SrtConnection,
-    SrtListener, StreamId, call, reject,
+    SrtListener, SrtStreamId, call, reject,
 };
 
 const SOON: Duration = Duration::from_secs(30);
@@ -20,8 +20,8 @@ const PASSPHRASE: &str = "correct horse battery";
 struct Doorkeeper;
 
 impl Gate for Doorkeeper {
-    fn ask(&self, id: &StreamId<'_>, _remote: SocketAddr) -> Result<Admittance, i32> {
-        let StreamId::Publish { stream_key, .. } = id else { return Err(reject::BAD_MODE) };
+    fn ask(&self, id: &SrtStreamId<'_>, _remote: SocketAddr) -> Result<Admittance, i32> {
+        let SrtStreamId::Publish { stream_key, .. } = id else { return Err(reject::BAD_MODE) };
         match &**stream_key {
             "plain" => Ok(Admittance::default()),
             "sealed" => Ok(Admittance { passphrase: Some(PASSPHRASE.to_owned()), latency: None }),

@@ -13,11 +13,11 @@ pub enum StoreError {
     Duplicate { field: &'static str },
     #[error("{field} names nothing that exists")]
     Dangling { field: &'static str },
-    #[error("it was changed meanwhile")]
+    #[error("somebody else has changed it meanwhile: read it again")]
     Stale,
-    #[error("it is the last admin")]
+    #[error("it is the last admin: nobody could make another")]
     LastAdmin,
-    #[error("{made} of {quota} restreams are made")]
+    #[error("{made} restreams are made and the quota is {quota}; an admin can raise it")]
     Quota { made: i64, quota: u32 },
     #[error("still in use by {used_by}")]
     InUse { used_by: String },
@@ -50,9 +50,9 @@ pub enum StoreError {
     Backup { found: i64, known: i64, path: PathBuf, source: Box<StoreError> },
     #[error("{field} {problem}")]
     Limit { field: &'static str, problem: &'static str },
-    #[error("no random numbers from the system")]
+    #[error("the system gives no random numbers")]
     Random,
-    #[error("password hash: {0}")]
+    #[error("the password can't be hashed: {0}")]
     PasswordHash(argon2::password_hash::Error),
 }
 

@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 use sqlx::Row as _;
 use std::time::Duration;
 use weir_model::{
-    Destination, DestinationId, ReasonCode, RenditionDraft, Restream, RestreamId, RestreamRendition, RetryRules,
-    Schedule, Secret, Stream, StreamId, Target, UserId,
+    Destination, DestinationId, ReasonCode, RenditionDraft, Restream, RestreamId, RestreamRendition, RestreamTarget,
+    RetryRules, Schedule, Secret, Stream, StreamId, UserId,
 };
 
 fn place(column: &str, id: RestreamId) -> String {
@@ -72,8 +72,8 @@ impl Kept for Restream {
             updated_at: _,
         } = self;
         let (uri, destination_id, stream_key) = match target {
-            Target::Uri(uri) => (Some(store.seal(&place("uri", *id), uri)?), None, None),
-            Target::Destination { destination_id, stream_key } => {
+            RestreamTarget::Uri(uri) => (Some(store.seal(&place("uri", *id), uri)?), None, None),
+            RestreamTarget::Destination { destination_id, stream_key } => {
                 (None, Some(destination_id.0), Some(store.seal(&place("stream_key", *id), stream_key)?))
             }
         };
@@ -102,8 +102,8 @@ impl Kept for Restream {
         };
         let destination_id: Option<i64> = row.try_get("destination_id")?;
         let target = match (secret("uri")?, destination_id) {
-            (Some(uri), None) => Target::Uri(uri),
-            (None, Some(destination_id)) => Target::Destination {
+            (Some(uri), None) => RestreamTarget::Uri(uri),
+            (None, Some(destination_id)) => RestreamTarget::Destination {
                 destination_id: DestinationId(destination_id),
                 stream_key: secret("stream_key")?.unwrap_or_default(),
             },
@@ -148,7 +148,7 @@ impl Plain for Restream {
         if !exists(tx, Stream::TABLE, self.stream_id.0).await? {
             return Err(StoreError::Dangling { field: "stream_id" });
         }
-        if let Target::Destination { destination_id, .. } = &self.target
+        if let RestreamTarget::Destination { destination_id, .. } = &self.target
             && !exists(tx, Destination::TABLE, destination_id.0).await?
         {
             return Err(StoreError::Dangling { field: "destination_id" });

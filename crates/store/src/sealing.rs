@@ -31,7 +31,7 @@ pub enum SealingKeyError {
     Size { path: PathBuf, bytes: usize },
     #[error("{path} can be read by others (mode {mode:o}): run chmod 600 on it")]
     Readable { path: PathBuf, mode: u32 },
-    #[error("no random numbers from the system")]
+    #[error("the system gives no random numbers")]
     Random,
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use weir_hub::{Batcher, Entry, Item, Rendition, Tracks};
+use weir_hub::{Batcher, Entry, Item, RenditionHub, Tracks};
 use weir_media::codec::h264::AvcConfig;
 use weir_media::{Codec, MediaTime, TrackId, TrackInfo};
 
@@ -54,7 +54,7 @@ pub fn carried(tracks: &Tracks) -> Result<Carried, Unsupported> {
 }
 
 /// Whether the pictures that are cached come in another order than they are shown in. What the configuration says of it is only what may be.
-pub fn reorders(rendition: &Rendition) -> bool {
+pub fn reorders(rendition: &RenditionHub) -> bool {
     let mut entries = rendition.subscribe();
     std::iter::from_fn(|| entries.try_next())
         .filter_map(|next| match next {

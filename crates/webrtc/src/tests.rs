@@ -11,7 +11,7 @@ use str0m::rtp::RtpPacket;
 use str0m::{Candidate, Event, Input, Output, Rtc};
 use tokio::net::UdpSocket;
 use tokio::time::{sleep, timeout};
-use weir_hub::{Feed, Publisher, Rendition, Tracks, WindowLimits};
+use weir_hub::{Feed, Publisher, RenditionHub, Tracks, WindowLimits};
 use weir_media::codec::opus::{opus_head, track_info};
 use weir_media::{Codec, Frame, FrameFlags, TrackId};
 use weir_net::CapLimits;
@@ -111,7 +111,7 @@ async fn engine(tcp: bool) -> Engine {
 
 /// A rendition with picture and Opus.
 struct Source {
-    rendition: Rendition,
+    rendition: RenditionHub,
     publisher: Publisher,
     frames: SyntheticSource,
 }

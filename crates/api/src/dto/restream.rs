@@ -7,7 +7,7 @@ use crate::problem::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use weir_hub::SOURCE_RENDITION;
-use weir_model::{PushUrl, Restream, RestreamId, RestreamStatus, RetryRules, Schedule, Secret, Target};
+use weir_model::{PushUrl, Restream, RestreamId, RestreamStatus, RestreamTarget, RetryRules, Schedule, Secret};
 use weir_observe::{Observe, RestreamView};
 
 /// Times that are still to come; one that came has done its work and is null again.
@@ -123,11 +123,11 @@ impl RestreamDto {
             PushUrl::parse(uri.expose()).map_or_else(|_| "…".to_owned(), |url| url.masked())
         };
         let (uri, destination_id, stream_key) = match &restream.target {
-            Target::Uri(uri) => {
+            RestreamTarget::Uri(uri) => {
                 let key = PushUrl::parse(uri.expose()).ok().and_then(|url| url.stream_key().cloned());
                 (Some(whole(uri)), None, key.map(|key| shown(&key, reveal)))
             }
-            Target::Destination { destination_id, stream_key } => {
+            RestreamTarget::Destination { destination_id, stream_key } => {
                 let key = if reveal || !stream_key.expose().contains("://") {
                     shown(stream_key, reveal)
                 } else {

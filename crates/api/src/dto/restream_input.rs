@@ -8,7 +8,9 @@ use crate::problem::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use weir_control::CommandError;
-use weir_model::{DestinationId, PushUrl, Restream, RestreamRendition, RetryRules, Schedule, Secret, StreamId, Target};
+use weir_model::{
+    DestinationId, PushUrl, Restream, RestreamRendition, RestreamTarget, RetryRules, Schedule, Secret, StreamId,
+};
 
 /// Complete with `name`, `stream_id` and `uri`; or with `destination_id` and `stream_key` instead of `uri`.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
@@ -80,8 +82,8 @@ impl From<&Restream> for RestreamInput {
         } = restream;
         let text = |secret: &Secret| secret.expose().to_owned();
         let (uri, destination_id, stream_key) = match target {
-            Target::Uri(uri) => (Some(text(uri)), None, None),
-            Target::Destination { destination_id, stream_key } => {
+            RestreamTarget::Uri(uri) => (Some(text(uri)), None, None),
+            RestreamTarget::Destination { destination_id, stream_key } => {
                 (None, Some(destination_id.0), Some(text(stream_key)))
             }
         };
@@ -103,19 +105,19 @@ impl From<&Restream> for RestreamInput {
 }
 
 /// A `uri`, or a destination with a key, or a key that is a whole SRT URL.
-fn target_of(uri: Option<String>, destination: Option<i64>, key: Option<String>) -> Result<Target, Problem> {
+fn target_of(uri: Option<String>, destination: Option<i64>, key: Option<String>) -> Result<RestreamTarget, Problem> {
     match (uri, destination, key) {
-        (Some(uri), None, None) => Ok(Target::Uri(uri.trim().into())),
+        (Some(uri), None, None) => Ok(RestreamTarget::Uri(uri.trim().into())),
         (Some(_), Some(_), _) => Err(Problem::invalid("destination_id", "does not go with uri")),
         (Some(_), None, Some(_)) => Err(Problem::invalid("stream_key", "does not go with uri, which holds the key")),
-        (None, Some(id), key) => Ok(Target::Destination {
+        (None, Some(id), key) => Ok(RestreamTarget::Destination {
             destination_id: DestinationId(id),
             stream_key: key.unwrap_or_default().trim().into(),
         }),
         (None, None, Some(key)) => {
             let key = key.trim();
             if PushUrl::is_whole_url(key) {
-                Ok(Target::Uri(key.into()))
+                Ok(RestreamTarget::Uri(key.into()))
             } else {
                 Err(Problem::invalid("destination_id", "is required with a stream_key that is not an srt:// URL"))
             }
@@ -177,7 +179,7 @@ pub(crate) struct RestreamChange {
 
 #[derive(Debug)]
 enum TargetChange {
-    Whole(Target),
+    Whole(RestreamTarget),
     /// Another key at the same destination.
     Key(Secret),
     /// Another destination with the same key.
@@ -222,16 +224,16 @@ impl RestreamChange {
             None => {}
             Some(TargetChange::Whole(target)) => restream.target = target.clone(),
             Some(TargetChange::Key(key)) => match &mut restream.target {
-                Target::Destination { stream_key, .. } => *stream_key = key.clone(),
-                Target::Uri(uri) if key.expose().contains("://") => *uri = key.clone(),
-                Target::Uri(_) => {
+                RestreamTarget::Destination { stream_key, .. } => *stream_key = key.clone(),
+                RestreamTarget::Uri(uri) if key.expose().contains("://") => *uri = key.clone(),
+                RestreamTarget::Uri(_) => {
                     let message = "is part of this restream's uri: change the uri";
                     return Err(CommandError::invalid("stream_key", message));
                 }
             },
             Some(TargetChange::Destination(id)) => match &mut restream.target {
-                Target::Destination { destination_id, .. } => *destination_id = *id,
-                Target::Uri(_) => {
+                RestreamTarget::Destination { destination_id, .. } => *destination_id = *id,
+                RestreamTarget::Uri(_) => {
                     return Err(CommandError::invalid("stream_key", "is required with a destination_id"));
                 }
             },

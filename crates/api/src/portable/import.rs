@@ -15,8 +15,8 @@ use weir_control::commands::{
     CommandError, check_available, check_destination, check_restream, check_stream, new_stream_key, read_logo,
 };
 use weir_model::{
-    ApiKeyId, Destination, Ladder, LadderFault, Platforms, ReasonCode, Role, SourceKind, Stream, Target, UserId,
-    Webhook, checked_label, is_builtin_ladder,
+    ApiKeyId, Destination, Ladder, LadderFault, Platforms, ReasonCode, RestreamTarget, Role, SourceKind, Stream,
+    UserId, Webhook, checked_label, is_builtin_ladder,
 };
 use weir_store::{Account, ApiKey, Kind, SelfJudged, Store, StoreError, Times, checked_password_hash};
 
@@ -249,8 +249,8 @@ impl Import<'_> {
             self.expect_id(Kind::Restream, &outer, number, entry.id).await?;
             let mut restream = entry.body.into_model().map_err(|problem| PortableError::refused(&path, problem))?;
             let destination = match &restream.target {
-                Target::Uri(_) => None,
-                Target::Destination { destination_id, .. } => destinations.get(&destination_id.0),
+                RestreamTarget::Uri(_) => None,
+                RestreamTarget::Destination { destination_id, .. } => destinations.get(&destination_id.0),
             };
             check_restream(&mut restream, destination).map_err(|error| command_at(&path, error))?;
             if let Some(reason) = entry.stop_reason {

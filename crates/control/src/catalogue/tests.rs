@@ -48,7 +48,8 @@ async fn what_follows_the_log_is_what_is_stored() {
     follow().await;
     let two = store.create_stream(stream("two")).await.unwrap();
     let saved = store.create(Destination::draft("d", "generic-rtmp", "rtmp://h/app")).await.unwrap();
-    let push = store.create_restream(Restream::draft(one.id, "r", Target::Uri("rtmp://h/a/k".into()))).await.unwrap();
+    let push =
+        store.create_restream(Restream::draft(one.id, "r", RestreamTarget::Uri("rtmp://h/a/k".into()))).await.unwrap();
     let before = follow().await;
     store.update(Restream { name: "s".to_owned(), ..push }).await.unwrap();
     store.delete::<Destination>(saved.id, None).await.unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use weir_hub::SOURCE_RENDITION;
 use weir_model::{
-    Platform, Platforms, PushUrl, Rendition, Restream, RestreamId, RestreamRendition, StreamId, Target, Warning,
+    Platform, Platforms, PushUrl, Rendition, Restream, RestreamId, RestreamRendition, RestreamTarget, StreamId, Warning,
 };
 use weir_observe::RestreamWish;
 use weir_transcode::shared_name;
@@ -30,8 +30,10 @@ impl Catalogue {
     fn wish(&self, restream: &Restream, platforms: &Platforms) -> RestreamWish {
         let platform = self.platform_of(restream, platforms);
         let whole = match &restream.target {
-            Target::Uri(uri) => Some(uri),
-            Target::Destination { stream_key, .. } => Some(stream_key).filter(|key| key.expose().contains("://")),
+            RestreamTarget::Uri(uri) => Some(uri),
+            RestreamTarget::Destination { stream_key, .. } => {
+                Some(stream_key).filter(|key| key.expose().contains("://"))
+            }
         };
         let advice = |uri: Option<&weir_model::Secret>| -> Vec<Warning> {
             let url = uri.and_then(|uri| PushUrl::parse(uri.expose()).ok());
@@ -86,11 +88,11 @@ impl Catalogue {
     fn platform_of<'a>(&self, restream: &Restream, platforms: &'a Platforms) -> Option<&'a Platform> {
         let of_url = |url: &str| platforms.of(&PushUrl::parse(url).ok()?);
         match &restream.target {
-            Target::Uri(uri) => of_url(uri.expose()),
-            Target::Destination { stream_key, .. } if stream_key.expose().contains("://") => {
+            RestreamTarget::Uri(uri) => of_url(uri.expose()),
+            RestreamTarget::Destination { stream_key, .. } if stream_key.expose().contains("://") => {
                 of_url(stream_key.expose())
             }
-            Target::Destination { .. } => platforms.get(&self.destination_of(restream)?.platform),
+            RestreamTarget::Destination { .. } => platforms.get(&self.destination_of(restream)?.platform),
         }
     }
 }

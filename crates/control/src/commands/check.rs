@@ -3,8 +3,8 @@
 use super::{CommandError, Result};
 use weir_media::Language;
 use weir_model::{
-    Destination, Ladder, MAX_DVR_SECONDS, Platforms, PushUrl, PushUrlFault, Restream, RestreamRendition, Slot,
-    SourceKind, Stream, Target, checked_label, checked_passphrase,
+    Destination, Ladder, MAX_DVR_SECONDS, Platforms, PushUrl, PushUrlFault, Restream, RestreamRendition,
+    RestreamTarget, Slot, SourceKind, Stream, checked_label, checked_passphrase,
 };
 
 /// Refuses what nothing in this version acts on, where it is new. A stream of an earlier version may have a backup slot, whose key goes
@@ -90,8 +90,8 @@ pub fn checked_language(text: &str) -> Result<String> {
 pub fn check_restream(restream: &mut Restream, destination: Option<&Destination>) -> Result<()> {
     restream.name = checked_label(&restream.name).map_err(|fault| CommandError::invalid("name", fault))?;
     let primary = match &restream.target {
-        Target::Uri(uri) => PushUrl::parse(uri.expose()).map_err(|fault| url_fault("uri", &fault))?,
-        Target::Destination { stream_key, .. } => {
+        RestreamTarget::Uri(uri) => PushUrl::parse(uri.expose()).map_err(|fault| url_fault("uri", &fault))?,
+        RestreamTarget::Destination { stream_key, .. } => {
             let destination =
                 destination.ok_or_else(|| CommandError::invalid("destination_id", "names nothing that exists"))?;
             PushUrl::from_server_and_key(destination.url.expose(), stream_key.expose())

@@ -3,7 +3,7 @@
 use super::change::Change;
 use super::check::{check_destination, check_restream};
 use super::{CommandError, Commands, Result};
-use weir_model::{Destination, DestinationId, Restream, Target};
+use weir_model::{Destination, DestinationId, Restream, RestreamTarget};
 use weir_store::{Store, StoreError};
 
 impl Commands {
@@ -25,7 +25,7 @@ impl Commands {
     fn check_users(&self, destination: &Destination) -> Result<()> {
         for restream in self.catalogue().restreams() {
             let uses = matches!(&restream.target,
-                Target::Destination { destination_id, .. } if *destination_id == destination.id);
+                RestreamTarget::Destination { destination_id, .. } if *destination_id == destination.id);
             if !uses {
                 continue;
             }

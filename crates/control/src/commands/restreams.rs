@@ -4,7 +4,7 @@ use super::change::Change;
 use super::check::check_restream;
 use super::{CommandError, Commands, Result};
 use time::OffsetDateTime;
-use weir_model::{Destination, ReasonCode, Restream, RestreamId, Target, UserId};
+use weir_model::{Destination, ReasonCode, Restream, RestreamId, RestreamTarget, UserId};
 use weir_store::{Store, StoreError};
 
 impl Commands {
@@ -105,8 +105,8 @@ impl Commands {
 
     async fn check_with_destination(&self, restream: &mut Restream) -> Result<()> {
         let destination: Option<Destination> = match &restream.target {
-            Target::Uri(_) => None,
-            Target::Destination { destination_id, .. } => {
+            RestreamTarget::Uri(_) => None,
+            RestreamTarget::Destination { destination_id, .. } => {
                 match self.store().get::<Destination>(*destination_id).await {
                     Err(StoreError::NotFound) => None,
                     found => Some(found?),

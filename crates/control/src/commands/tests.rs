@@ -3,7 +3,7 @@
 use super::*;
 use time::{Duration, OffsetDateTime};
 use weir_model::{
-    Destination, DestinationId, ReasonCode, Restream, Slot, Source, SourceKind, Stream, StreamName, Target,
+    Destination, DestinationId, ReasonCode, Restream, RestreamTarget, Slot, Source, SourceKind, Stream, StreamName,
 };
 use weir_store::SealingKey;
 
@@ -132,7 +132,7 @@ async fn what_nothing_acts_on_is_refused_by_name() {
         }
     }
     for uri in ["udp://239.1.1.1:5000", "rtp://10.0.0.1:5000"] {
-        let to = Restream::draft(cam.id, "r", Target::Uri(uri.into()));
+        let to = Restream::draft(cam.id, "r", RestreamTarget::Uri(uri.into()));
         let error = commands.create_restream(to).await.unwrap_err();
         assert!(matches!(error, CommandError::NotAvailable { field } if field == "uri"));
         let error = commands.create_destination(Destination::draft("d", "generic-rtmp", uri)).await.unwrap_err();
@@ -166,12 +166,13 @@ async fn streams_of_earlier_versions_become_what_they_were_run_as() {
 async fn restreams_are_checked_and_resolved() {
     let (_dir, commands) = fresh().await;
     let cam = commands.create_stream(stream("cam1")).await.unwrap();
-    let uri = |text: &str| Target::Uri(text.into());
+    let uri = |text: &str| RestreamTarget::Uri(text.into());
     let mut bad = vec![(Restream::draft(cam.id, " ", uri("rtmp://h/a/k")), "name")];
     for text in ["rtmp://h/k", "srt://h:1?mode=listener", "srt://h:1?x=1", "http://h/a/k"] {
         bad.push((Restream::draft(cam.id, "r", uri(text)), "uri"));
     }
-    let keyed = |id: i64, key: &str| Target::Destination { destination_id: DestinationId(id), stream_key: key.into() };
+    let keyed =
+        |id: i64, key: &str| RestreamTarget::Destination { destination_id: DestinationId(id), stream_key: key.into() };
     bad.push((Restream::draft(cam.id, "r", keyed(9, "k")), "destination_id"));
     let saved = commands.create_destination(Destination::draft("yt", "youtube", "rtmp://a/live2")).await.unwrap();
     bad.push((Restream::draft(cam.id, "r", keyed(saved.id.0, "")), "stream_key"));
@@ -226,7 +227,7 @@ async fn schedules_are_used_up() {
     let cam = commands.create_stream(stream("cam1")).await.unwrap();
     let t0 = OffsetDateTime::from_unix_timestamp(2_000_000_000).unwrap();
     let (start, stop) = (t0 + Duration::seconds(10), t0 + Duration::seconds(20));
-    let mut draft = Restream::draft(cam.id, "r", Target::Uri("rtmp://h/a/k".into()));
+    let mut draft = Restream::draft(cam.id, "r", RestreamTarget::Uri("rtmp://h/a/k".into()));
     draft.schedule.start_at = Some(start);
     draft.schedule.stop_at = Some(stop);
     let id = commands.create_restream(draft).await.unwrap().id;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, timeout};
-use weir_hub::{Entry, Next, Rendition, Subscriber};
+use weir_hub::{Entry, Next, RenditionHub, Subscriber};
 use weir_media::MediaTime;
 use weir_model::{EventKind, StreamId};
 use weir_observe::{Observe, fields};
@@ -24,7 +24,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// Records a rendition, a file for each session of its publisher, until it is closed or `stop` is ready.
 pub async fn record(
-    rendition: Rendition,
+    rendition: RenditionHub,
     stream_id: StreamId,
     stream_name: String,
     recordings: Recordings,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use super::transport::is_end;
-use crate::session::{Refusal, SessionError};
+use crate::protocol::{ProtocolError, Refusal};
 
 /// How a connection came to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub enum CloseReason {
     /// The peer took nothing of what we sent for too long.
     WriteStalled,
     /// The peer broke the protocol.
-    Protocol(SessionError),
+    Protocol(ProtocolError),
     Tls(String),
     Io(String),
     /// The connection came through a proxy, and the address behind it has as many connections as it may have already.
@@ -76,12 +76,12 @@ impl fmt::Display for CloseReason {
     }
 }
 
-impl From<SessionError> for CloseReason {
-    fn from(error: SessionError) -> Self {
+impl From<ProtocolError> for CloseReason {
+    fn from(error: ProtocolError) -> Self {
         match error {
-            SessionError::HandshakeTimeout => Self::HandshakeTimeout,
-            SessionError::IntentTimeout => Self::IntentTimeout,
-            SessionError::IdleTimeout => Self::IdleTimeout,
+            ProtocolError::HandshakeTimeout => Self::HandshakeTimeout,
+            ProtocolError::IntentTimeout => Self::IntentTimeout,
+            ProtocolError::IdleTimeout => Self::IdleTimeout,
             error => Self::Protocol(error),
         }
     }

@@ -1,4 +1,4 @@
-//! From an address to an open transport.
+//! Opens a transport to an address.
 
 use tokio::time::Instant;
 use tokio_rustls::TlsStream;

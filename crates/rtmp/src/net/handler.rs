@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::BoxFuture;
 use super::close_reason::CloseReason;
 use crate::parcel::Parcel;
-use crate::session::{MediaMessage, Refusal};
+use crate::protocol::{MediaMessage, Refusal};
 use crate::stream_key::StreamKey;
 use crate::wire::Value;
 

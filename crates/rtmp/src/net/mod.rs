@@ -24,12 +24,12 @@ pub use publish_connection::{PublishConnection, PushEvent};
 pub use push::{PushOptions, PushTarget, connect_publish};
 pub use push_error::{PushError, PushPhase};
 
-pub use crate::session::{MediaKind, MediaMessage, PLAY_CHUNK_SIZE, PUSH_CHUNK_SIZE, Refusal, RefusalCode};
+pub use crate::protocol::{MediaMessage, MessageKind, PLAY_CHUNK_SIZE, PUSH_CHUNK_SIZE, Refusal, RefusalCode};
 
 /// A future behind a pointer. It is the same type as `futures_util::future::BoxFuture`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// The clock of the sessions. It is tokio's, which tests can stop and move.
+/// The clock of the connections. It is tokio's, which tests can stop and move.
 fn now() -> std::time::Instant {
     tokio::time::Instant::now().into_std()
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::transport::Transport;
-use crate::session::PeerAcks;
+use crate::protocol::PeerAcks;
 
 /// A snapshot of a push. Its bytes are RTMP bytes; the overhead of TLS records is calculated out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -20,15 +20,15 @@ pub struct PushProgress {
 /// The most plaintext that rustls holds after taking it and before giving it to the socket (its default buffer limit).
 const TLS_BUFFER_BYTES_MAX: u64 = 64 * 1024;
 
-/// Keeps the highest number of acknowledged bytes seen so far.
+/// Measures a push's progress. It keeps the highest number of acknowledged bytes seen so far.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+pub(super) struct PushMeter {
     pub(super) written_bytes: u64,
     pub(super) peer: PeerAcks,
     kernel_acked_bytes: AtomicU64,
 }
 
-impl Progress {
+impl PushMeter {
     pub(super) fn snapshot(&self, transport: &Transport) -> PushProgress {
         let info = transport.tcp_info();
         if let Some(info) = info {

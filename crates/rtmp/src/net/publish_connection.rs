@@ -9,11 +9,11 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::progress::{Progress, PushProgress};
+use super::progress::{PushMeter, PushProgress};
 use super::push_error::PushError;
 use super::transport::Transport;
 use crate::parcel::{self, Parcel};
-use crate::session::{ClientEvent, ClientSession, Rejection};
+use crate::protocol::{ClientEvent, ClientProtocol, Rejection};
 
 /// The most slices in one vectored write.
 const SLICES_MAX: usize = 64;
@@ -49,31 +49,31 @@ pub(super) enum Answer {
 /// A connection whose publish the server accepted.
 pub struct PublishConnection {
     transport: Transport,
-    session: ClientSession,
+    protocol: ClientProtocol,
     /// Our own messages (acks, pongs), of which these bytes are not sent yet. They are sent between whole parcels.
     control: Bytes,
     /// The front of the caller's queue is half on the wire, so nothing may be sent before the rest of it.
     inside_message: bool,
     /// The caller queued bytes and has not been told yet that all of them were written.
     owes_drained: bool,
-    progress: Progress,
+    progress: PushMeter,
 }
 
 impl PublishConnection {
-    pub(super) fn new(transport: Transport, session: ClientSession) -> Self {
+    pub(super) fn new(transport: Transport, protocol: ClientProtocol) -> Self {
         Self {
             transport,
-            session,
+            protocol,
             control: Bytes::new(),
             inside_message: false,
             owes_drained: false,
-            progress: Progress::default(),
+            progress: PushMeter::default(),
         }
     }
 
     /// The message stream id that media messages must carry.
     pub fn stream_id(&self) -> u32 {
-        self.session.stream_id()
+        self.protocol.stream_id()
     }
 
     /// Writes from `pending` and reads what the server says, until something happens that the caller must know.
@@ -99,7 +99,7 @@ impl PublishConnection {
         let goodbye = async {
             // In the middle of a message the server would read a command as media.
             if !self.inside_message {
-                self.session.unpublish();
+                self.protocol.unpublish();
                 self.flush_control().await?;
             }
             self.transport.shutdown().await?;
@@ -113,7 +113,7 @@ impl PublishConnection {
     /// Talks with the server from the handshake to its answer to `publish`.
     pub(super) async fn negotiate(&mut self, deadline: Instant) -> Result<Answer, PushError> {
         loop {
-            while let Some(event) = self.session.next_event()? {
+            while let Some(event) = self.protocol.next_event()? {
                 match event {
                     ClientEvent::Published { .. } => return Ok(Answer::Published),
                     ClientEvent::Rejected(rejection) => return Ok(Answer::Rejected(rejection)),
@@ -130,7 +130,7 @@ impl PublishConnection {
             let step = std::future::poll_fn(|cx| self.poll_io(cx, &mut nothing));
             match timeout_at(deadline, step).await {
                 Ok(result) => result?,
-                Err(_) => return Err(PushError::Timeout { phase: self.session.phase().into() }),
+                Err(_) => return Err(PushError::Timeout { phase: self.protocol.phase().into() }),
             }
         }
     }
@@ -142,7 +142,7 @@ impl PublishConnection {
     ) -> Poll<Result<PushEvent, PushError>> {
         self.owes_drained |= !pending.is_empty();
         loop {
-            while let Some(event) = self.session.next_event()? {
+            while let Some(event) = self.protocol.next_event()? {
                 match event {
                     ClientEvent::Status { level, code, description } => {
                         return Poll::Ready(Ok(PushEvent::Status { level, code, description }));
@@ -181,7 +181,7 @@ impl PublishConnection {
         let read = match self.transport.poll_read(cx, &mut buffer) {
             Poll::Ready(Ok(0)) => return Poll::Ready(Err(PushError::Closed)),
             Poll::Ready(Ok(count)) => {
-                self.session.feed(buffer.get(..count).unwrap_or_default())?;
+                self.protocol.feed(buffer.get(..count).unwrap_or_default())?;
                 return Poll::Ready(Ok(()));
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -196,8 +196,8 @@ impl PublishConnection {
 
     /// One vectored write of what waits. Our own messages go first, or behind the half-written parcel if there is one.
     fn poll_write(&mut self, cx: &mut Context<'_>, pending: &mut VecDeque<Parcel>) -> Poll<io::Result<()>> {
-        if self.control.is_empty() && self.session.has_output() {
-            self.control = self.session.take_output();
+        if self.control.is_empty() && self.protocol.has_output() {
+            self.control = self.protocol.take_output();
         }
         if self.control.is_empty() && pending.is_empty() {
             return if self.transport.needs_flush() { self.transport.poll_flush(cx) } else { Poll::Pending };
@@ -249,10 +249,10 @@ impl PublishConnection {
     /// Sends all of our own messages.
     async fn flush_control(&mut self) -> Result<(), PushError> {
         let mut nothing = VecDeque::new();
-        while self.session.has_output() || !self.control.is_empty() || self.transport.needs_flush() {
+        while self.protocol.has_output() || !self.control.is_empty() || self.transport.needs_flush() {
             std::future::poll_fn(|cx| self.poll_io(cx, &mut nothing)).await?;
-            // What the server still says no longer matters, but has to be taken out of the session.
-            while self.session.next_event().map_err(PushError::from)?.is_some() {}
+            // What the server still says no longer matters, but the protocol must hand it out to go on.
+            while self.protocol.next_event().map_err(PushError::from)?.is_some() {}
         }
         Ok(())
     }
@@ -261,7 +261,7 @@ impl PublishConnection {
 impl fmt::Debug for PublishConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PublishConnection")
-            .field("session", &self.session)
+            .field("protocol", &self.protocol)
             .field("written_bytes", &self.progress.written_bytes)
             .finish_non_exhaustive()
     }

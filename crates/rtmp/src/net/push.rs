@@ -9,7 +9,7 @@ use super::dial::dial;
 use super::publish_connection::{Answer, PublishConnection};
 use super::push_error::PushError;
 use super::random_bytes;
-use crate::session::{AuthMod, AuthRounds, ClientConfig, ClientSession, Rejection, is_auth_rejection};
+use crate::protocol::{AuthMod, AuthRounds, ClientConfig, ClientProtocol, Rejection, is_auth_rejection};
 use crate::stream_key::StreamKey;
 use crate::url::{RtmpUrl, UrlError};
 
@@ -67,8 +67,8 @@ pub async fn connect_publish(target: &PushTarget, options: &PushOptions) -> Resu
             stream_key: target.stream_key.clone(),
             enhanced: target.enhanced,
         };
-        let session = ClientSession::new(config, random_bytes()?)?;
-        let mut connection = PublishConnection::new(transport, session);
+        let protocol = ClientProtocol::new(config, random_bytes()?)?;
+        let mut connection = PublishConnection::new(transport, protocol);
         let rejection = match connection.negotiate(deadline).await? {
             Answer::Published => return Ok(connection),
             Answer::Rejected(rejection) => rejection,

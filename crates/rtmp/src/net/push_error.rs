@@ -7,7 +7,7 @@ use thiserror::Error;
 use weir_net::DialFault;
 
 use super::transport::is_end;
-use crate::session::{ClientPhase, SessionError};
+use crate::protocol::{ClientPhase, ProtocolError};
 
 /// Why a push failed. It shows none of our secrets, and of the peer only its words.
 #[derive(Debug, Error)]
@@ -16,7 +16,7 @@ pub enum PushError {
     Dial(#[from] DialFault),
     #[error("no answer in time ({phase})")]
     Timeout { phase: PushPhase },
-    /// The server said no, in these words. `auth` means that key, user or password are wrong ([`crate::session::is_auth_rejection`]).
+    /// The server said no, in these words. `auth` means that key, user or password are wrong ([`crate::protocol::is_auth_rejection`]).
     #[error("rejected: {code} {description}")]
     Rejected { code: String, description: String, auth: bool },
     #[error("the server closed the connection")]
@@ -60,8 +60,8 @@ impl From<ClientPhase> for PushPhase {
     }
 }
 
-impl From<SessionError> for PushError {
-    fn from(error: SessionError) -> Self {
+impl From<ProtocolError> for PushError {
+    fn from(error: ProtocolError) -> Self {
         Self::Protocol(error.to_string())
     }
 }

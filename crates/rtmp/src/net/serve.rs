@@ -19,8 +19,8 @@ use super::low_water::LowWater;
 use super::transport::{CountedTcp, Transport};
 use super::{BoxFuture, now, random_bytes};
 use crate::parcel::Parcel;
-use crate::session::{
-    MediaKind, MediaMessage, Refusal, RefusalCode, ServerEvent, ServerSession, ServerTimers, StreamName,
+use crate::protocol::{
+    MediaMessage, MessageKind, Refusal, RefusalCode, RequestedStream, ServerEvent, ServerProtocol, ServerTimers,
 };
 
 impl Incoming {
@@ -40,7 +40,7 @@ impl Incoming {
                 };
                 let connection = Connection {
                     duplex: Duplex::new(transport, limits.write_stall_timeout),
-                    session: ServerSession::new(random, timers, accepted_at),
+                    protocol: ServerProtocol::new(random, timers, accepted_at),
                     handler: Arc::clone(&handler),
                     remote,
                     tls,
@@ -94,7 +94,7 @@ async fn open(
 
 struct Connection<H> {
     duplex: Duplex,
-    session: ServerSession,
+    protocol: ServerProtocol,
     handler: Arc<H>,
     remote: SocketAddr,
     tls: bool,
@@ -128,7 +128,7 @@ impl<H: Handler> Connection<H> {
         self.publishes.clear();
         self.play = None;
         if matches!(reason, CloseReason::Refused(_) | CloseReason::Unnameable(_) | CloseReason::PlayEnded) {
-            self.duplex.send(self.session.take_output());
+            self.duplex.send(self.protocol.take_output());
             self.duplex.close_politely().await;
         }
         (reason, self.was_accepted)
@@ -138,16 +138,16 @@ impl<H: Handler> Connection<H> {
         let mut timer = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
         let mut emptied = false;
         loop {
-            while let Some(event) = self.session.next_event(now())? {
+            while let Some(event) = self.protocol.next_event(now())? {
                 self.on_event(event).await?;
             }
             if std::mem::take(&mut emptied) {
                 self.hold_reads(now());
             }
-            self.duplex.send(self.session.take_output());
+            self.duplex.send(self.protocol.take_output());
             match self.wait(timer.as_mut()).await {
                 Wake::Io(Ok(Io::Read(count))) => {
-                    self.session.feed(self.duplex.read_bytes(count), now())?;
+                    self.protocol.feed(self.duplex.read_bytes(count), now())?;
                     emptied = self.duplex.was_emptied_by(count);
                 }
                 Wake::Io(Ok(Io::Sent)) => {}
@@ -157,13 +157,13 @@ impl<H: Handler> Connection<H> {
                 Wake::PlayMedia(Some(parcel)) => self.duplex.send(parcel),
                 Wake::PlayMedia(None) => {
                     if let Some((stream_id, _)) = self.play.take() {
-                        self.session.end_play(stream_id);
+                        self.protocol.end_play(stream_id);
                     }
                     return Err(CloseReason::PlayEnded);
                 }
                 Wake::Timer => {
                     let now = now();
-                    self.session.on_timeout(now)?;
+                    self.protocol.on_timeout(now)?;
                     if let Some(bytes) = self.low_water.on_ring(now) {
                         self.duplex.set_low_water(bytes);
                     }
@@ -177,7 +177,7 @@ impl<H: Handler> Connection<H> {
 
     async fn wait(&mut self, mut timer: Pin<&mut Sleep>) -> Wake {
         let held_until = self.low_water.rings_at();
-        let deadline = [self.session.poll_timeout(), self.duplex.stalled_at(), held_until].into_iter().flatten().min();
+        let deadline = [self.protocol.poll_timeout(), self.duplex.stalled_at(), held_until].into_iter().flatten().min();
         if let Some(deadline) = deadline {
             // Deadlines mostly move away. A timer that rings too early only has us look and go on; to reset it on every read would cost
             // more.
@@ -208,7 +208,7 @@ impl<H: Handler> Connection<H> {
             return;
         }
         let hurried = self.publishes.iter().any(|(_, publishing)| publishing.session.is_hurried());
-        let (missing, limit) = (self.session.missing_bytes(), self.session.unacknowledged_bytes_max());
+        let (missing, limit) = (self.protocol.missing_bytes(), self.protocol.unacknowledged_bytes_max());
         if let Some(bytes) = self.low_water.mark(missing, limit, hurried, now) {
             self.duplex.set_low_water(bytes);
         }
@@ -234,19 +234,19 @@ impl<H: Handler> Connection<H> {
         }
     }
 
-    async fn on_publish(&mut self, stream_id: u32, name: StreamName) -> Result<(), CloseReason> {
+    async fn on_publish(&mut self, stream_id: u32, name: RequestedStream) -> Result<(), CloseReason> {
         let request = PublishRequest {
             remote: self.remote,
             tls: self.tls,
             app: name.app,
             stream_key: name.key,
             query: name.query,
-            connect: self.session.connect_fields().to_vec(),
+            connect: self.protocol.connect_fields().to_vec(),
         };
-        let deadline = self.session.poll_timeout();
+        let deadline = self.protocol.poll_timeout();
         match answer_until(deadline, self.handler.publish(request)).await? {
             Ok(publishing) => {
-                self.session.accept_publish(stream_id);
+                self.protocol.accept_publish(stream_id);
                 self.publishes.push((stream_id, publishing));
                 self.was_accepted = true;
                 self.hold_place();
@@ -256,7 +256,7 @@ impl<H: Handler> Connection<H> {
         }
     }
 
-    async fn on_play(&mut self, stream_id: u32, name: StreamName) -> Result<(), CloseReason> {
+    async fn on_play(&mut self, stream_id: u32, name: RequestedStream) -> Result<(), CloseReason> {
         if self.play.is_some() {
             let refusal = Refusal::new(RefusalCode::Unsupported, "one stream per connection can be played");
             return Err(self.refuse(stream_id, refusal));
@@ -268,10 +268,10 @@ impl<H: Handler> Connection<H> {
             name: name.key.expose().to_owned(),
             query: name.query,
         };
-        let deadline = self.session.poll_timeout();
+        let deadline = self.protocol.poll_timeout();
         match answer_until(deadline, self.handler.play(request)).await? {
             Ok(playing) => {
-                self.session.accept_play(stream_id);
+                self.protocol.accept_play(stream_id);
                 self.play = Some((stream_id, playing));
                 self.was_accepted = true;
                 self.hold_place();
@@ -283,13 +283,13 @@ impl<H: Handler> Connection<H> {
 
     /// Says no to a request and ends the connection. A connection that could ask again and again would be a way to wear us out.
     fn refuse(&mut self, stream_id: u32, refusal: Refusal) -> CloseReason {
-        self.session.refuse(stream_id, &refusal);
+        self.protocol.refuse(stream_id, &refusal);
         CloseReason::Refused(refusal)
     }
 
     /// Ends an accepted stream, and the connection too unless other streams of it go on.
     fn turn_away(&mut self, stream_id: u32, refusal: Refusal) -> Result<(), CloseReason> {
-        self.session.refuse(stream_id, &refusal);
+        self.protocol.refuse(stream_id, &refusal);
         self.forget(stream_id);
         let others_go_on = !self.publishes.is_empty() || self.play.is_some();
         if others_go_on { Ok(()) } else { Err(CloseReason::Refused(refusal)) }
@@ -317,7 +317,7 @@ fn is_picture(message: &MediaMessage) -> bool {
     /// The mark of Enhanced RTMP, and its packet types that hold a frame: with and without a composition time.
     const ENHANCED: u8 = 0x80;
     const CODED_FRAMES: [u8; 2] = [1, 3];
-    message.kind == MediaKind::Video
+    message.kind == MessageKind::Video
         && match *message.payload {
             [first, ..] if first & ENHANCED != 0 => CODED_FRAMES.contains(&(first & 0x0F)),
             [_, packet_type, ..] => packet_type == 1,

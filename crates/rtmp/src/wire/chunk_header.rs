@@ -43,7 +43,7 @@ impl BasicHeader {
 
 /// What a chunk of type 0, 1 or 2 says about its message. Fields that it leaves out stay as they were.
 #[derive(Clone, Copy)]
-pub(super) struct MessageHeader {
+pub(super) struct ChunkHeader {
     /// The time itself in type 0, or the difference to the previous message in types 1 and 2.
     pub(super) timestamp: u32,
     /// Says that the timestamp came in 32 bits. It need not be large: a difference below 0xFFFFFF in 32 bits is legal.
@@ -53,7 +53,7 @@ pub(super) struct MessageHeader {
     pub(super) bytes: usize,
 }
 
-impl MessageHeader {
+impl ChunkHeader {
     /// Reads the header of a chunk of type 0, 1 or 2. `None` means that more bytes are needed.
     pub(super) fn read(chunk_type: u8, bytes: &[u8]) -> Option<Self> {
         let fixed = MESSAGE_HEADER_BYTES[usize::from(chunk_type & 3)];
@@ -105,9 +105,9 @@ mod tests {
     fn a_header_is_read_only_when_all_of_it_is_there() {
         let full = [0xFF, 0xFF, 0xFF, 0, 1, 2, 9, 1, 0, 0, 0, 0, 0, 0, 5];
         for cut in 0..full.len() {
-            assert!(MessageHeader::read(0, &full[..cut]).is_none(), "cut at {cut}");
+            assert!(ChunkHeader::read(0, &full[..cut]).is_none(), "cut at {cut}");
         }
-        let header = MessageHeader::read(0, &full).unwrap();
+        let header = ChunkHeader::read(0, &full).unwrap();
         assert_eq!((header.timestamp, header.extended, header.bytes), (5, true, 15));
         assert_eq!(header.length_and_type, Some((0x0102, 9)));
         assert_eq!(header.stream_id, Some(1));

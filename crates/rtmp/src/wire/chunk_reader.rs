@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::aggregate::Aggregate;
-use super::chunk_header::{BasicHeader, MessageHeader};
+use super::chunk_header::{BasicHeader, ChunkHeader};
 use super::{MESSAGE_BYTES_MAX, Message, WireError, type_id};
 
 /// Both directions start with this chunk size (section 5.4.1).
@@ -215,7 +215,7 @@ impl ChunkReader {
             return Ok(true);
         }
 
-        let Some(header) = MessageHeader::read(basic.chunk_type, after) else { return Ok(false) };
+        let Some(header) = ChunkHeader::read(basic.chunk_type, after) else { return Ok(false) };
         let index = match known {
             Some(index) => index,
             // librtmp opens the control stream with type 1 (a ping); there the stream id is 0 and the time counts from 0. Type 2 says too
@@ -351,7 +351,7 @@ impl ChunkStream {
         }
     }
 
-    fn begin_message(&mut self, chunk_type: u8, header: &MessageHeader) {
+    fn begin_message(&mut self, chunk_type: u8, header: &ChunkHeader) {
         let base_ms = if chunk_type == 0 { 0 } else { self.timestamp_ms };
         self.timestamp_ms = base_ms.wrapping_add(header.timestamp);
         self.timestamp_field = header.timestamp;

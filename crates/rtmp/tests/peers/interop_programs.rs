@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use support::{PATIENCE, Seen, Server, Tls, drive_all, media, options, push};
 use tokio::process::{Child, Command};
 use weir_net::DialFault;
-use weir_rtmp::net::{CloseReason, ListenLimits, MediaKind, MediaMessage, PushError};
+use weir_rtmp::net::{CloseReason, ListenLimits, MediaMessage, MessageKind, PushError};
 use weir_rtmp::parcel::Parcel;
 use weir_rtmp::wire::type_id;
 
@@ -64,7 +64,7 @@ async fn published(server: &mut Server) -> Vec<MediaMessage> {
 
 fn video_frames(messages: &[MediaMessage]) -> usize {
     // Packet type 1 is a frame; 0 would be the decoder configuration and 2 the end of sequence.
-    messages.iter().filter(|m| m.kind == MediaKind::Video && m.payload.get(1) == Some(&1)).count()
+    messages.iter().filter(|m| m.kind == MessageKind::Video && m.payload.get(1) == Some(&1)).count()
 }
 
 #[tokio::test]
@@ -75,8 +75,8 @@ async fn ffmpeg_publishes_over_tcp_and_tls() {
         let child = ffmpeg_publish(&format!("{scheme}://localhost:{}/live/key?a=b", server.addr.port()));
         let messages = published(&mut server).await;
         assert_eq!(video_frames(&messages), VIDEO_FRAMES, "{scheme}");
-        assert!(messages.iter().filter(|m| m.kind == MediaKind::Audio).count() > 80, "{scheme}");
-        let metadata = messages.iter().find(|m| m.kind == MediaKind::Data).unwrap();
+        assert!(messages.iter().filter(|m| m.kind == MessageKind::Audio).count() > 80, "{scheme}");
+        let metadata = messages.iter().find(|m| m.kind == MessageKind::Data).unwrap();
         assert!(metadata.payload.starts_with(b"\x02\x00\x0aonMetaData"), "{scheme}");
         let output = ends(child).await;
         assert!(output.status.success(), "{scheme}: {}", String::from_utf8_lossy(&output.stderr));
@@ -166,9 +166,9 @@ impl Material {
     fn serialised(&self, stream_id: u32) -> VecDeque<Parcel> {
         let one = |message: &MediaMessage| {
             let type_id = match message.kind {
-                MediaKind::Audio => type_id::AUDIO,
-                MediaKind::Video => type_id::VIDEO,
-                MediaKind::Data => type_id::DATA_AMF0,
+                MessageKind::Audio => type_id::AUDIO,
+                MessageKind::Video => type_id::VIDEO,
+                MessageKind::Data => type_id::DATA_AMF0,
             };
             media(stream_id, type_id, message.timestamp_ms, &message.payload)
         };

@@ -1,4 +1,4 @@
-//! Our sessions against rml_rtmp, an independent implementation, in both roles.
+//! Our protocol against rml_rtmp, an independent implementation, in both roles.
 
 use crate::support;
 
@@ -15,7 +15,7 @@ use rml_rtmp::time::RtmpTimestamp;
 use support::{PATIENCE, Seen, Server, drive_all, media, options, push};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use weir_rtmp::net::{MediaKind, PushError, PushTarget};
+use weir_rtmp::net::{MessageKind, PushError, PushTarget};
 use weir_rtmp::url::RtmpUrl;
 use weir_rtmp::wire::type_id;
 
@@ -180,7 +180,7 @@ async fn its_client_publishes_to_us() {
     let mut server = Server::start().await;
     publish_with_rml(&server, "key").await.unwrap();
     assert!(matches!(server.next().await, Seen::Publish { app, key, .. } if app == "live" && key == "key"));
-    for expected in [(MediaKind::Video, 100_000), (MediaKind::Audio, 300)] {
+    for expected in [(MessageKind::Video, 100_000), (MessageKind::Audio, 300)] {
         let Seen::Media { message, .. } = server.next().await else { panic!() };
         assert_eq!((message.kind, message.payload.len()), expected);
         assert_eq!(message.timestamp_ms, 20_000_000);

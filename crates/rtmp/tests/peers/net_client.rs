@@ -1,6 +1,6 @@
 //! The push client: every failure has its own error; redirects and authentication work; a queue may stall.
 
-use crate::session_support;
+use crate::protocol_support;
 use crate::support;
 
 use std::collections::VecDeque;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use session_support::{Peer, RANDOM, number, object, text};
+use protocol_support::{Peer, RANDOM, number, object, text};
 use support::{PATIENCE, Seen, Server, Tls, media, options, push, trusting, within};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};

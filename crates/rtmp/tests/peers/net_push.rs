@@ -5,7 +5,7 @@ use crate::support;
 use std::collections::VecDeque;
 
 use support::{Seen, Server, Tls, drive_all, media, options, push, trusting};
-use weir_rtmp::net::{CloseReason, ListenLimits, MediaKind, PushOptions};
+use weir_rtmp::net::{CloseReason, ListenLimits, MessageKind, PushOptions};
 use weir_rtmp::wire::type_id;
 
 async fn publishes(server: &mut Server, tls: bool, options: &PushOptions) {
@@ -22,7 +22,8 @@ async fn publishes(server: &mut Server, tls: bool, options: &PushOptions) {
         media(stream_id, type_id::AUDIO, 20_000_010, b"\xaf\x01abc"),
     ]);
     drive_all(&mut connection, &mut pending).await;
-    for (kind, timestamp_ms, bytes) in [(MediaKind::Video, 20_000_000, 700_000), (MediaKind::Audio, 20_000_010, 5)] {
+    for (kind, timestamp_ms, bytes) in [(MessageKind::Video, 20_000_000, 700_000), (MessageKind::Audio, 20_000_010, 5)]
+    {
         let Seen::Media { message, .. } = server.next().await else { panic!("no media") };
         assert_eq!((message.kind, message.timestamp_ms, message.payload.len()), (kind, timestamp_ms, bytes));
     }

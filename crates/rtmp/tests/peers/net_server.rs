@@ -1,6 +1,6 @@
 //! The listener under real sockets: refusals, kicks, play, timers, caps and hostile peers.
 
-use crate::session_support;
+use crate::protocol_support;
 use crate::support;
 
 use std::collections::VecDeque;
@@ -8,13 +8,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use session_support::{Peer, RANDOM, number, object, status, text};
+use protocol_support::{Peer, RANDOM, number, object, status, text};
 use support::{PATIENCE, Seen, Server, Tls, drive_all, media, options, push, trusting};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use weir_net::DialFault;
 use weir_rtmp::net::{CloseReason, ListenLimits, PushError, PushEvent, PushOptions, PushPhase, Refusal, RefusalCode};
-use weir_rtmp::session::SessionError;
+use weir_rtmp::protocol::ProtocolError;
 use weir_rtmp::wire::{ClientHandshake, Value, type_id};
 
 /// A client that is driven by hand, after the handshake.
@@ -272,16 +272,16 @@ async fn hostile_peers_are_closed_with_a_reason_and_others_go_on() {
 
     let mut random = TcpStream::connect(server.addr).await.unwrap();
     random.write_all(&[0x47; 4000]).await.unwrap();
-    assert!(matches!(server.closed().await, CloseReason::Protocol(SessionError::Wire(_))));
+    assert!(matches!(server.closed().await, CloseReason::Protocol(ProtocolError::Wire(_))));
 
     let mut short = RawClient::connect(server.addr).await;
     short.send(0, &[text("createStream"), number(1)]).await;
-    assert_eq!(server.closed().await, CloseReason::Protocol(SessionError::CommandBeforeConnect));
+    assert_eq!(server.closed().await, CloseReason::Protocol(ProtocolError::CommandBeforeConnect));
 
     let mut deep = RawClient::connect(server.addr).await;
     let nested = deep.peer.message(type_id::COMMAND_AMF0, 0, &[0x0a, 0, 0, 0, 1].repeat(10_000));
     deep.tcp.write_all(&nested).await.unwrap();
-    assert!(matches!(server.closed().await, CloseReason::Protocol(SessionError::Amf(_))));
+    assert!(matches!(server.closed().await, CloseReason::Protocol(ProtocolError::Amf(_))));
 
     let mut pending = VecDeque::from([media(good.stream_id(), type_id::VIDEO, 0, b"still here")]);
     drive_all(&mut good, &mut pending).await;

@@ -16,7 +16,7 @@ use weir_model::ViewerKind;
 use weir_net::Caps;
 use weir_observe::{Counter, Heartbeat, Observe, RefusalKind, RefusalReport};
 use weir_play::SrtPlay;
-use weir_srt::{Accepted, Admittance, Gate, ListenLimits, SrtConnection, SrtListener, StreamId, reject};
+use weir_srt::{Accepted, Admittance, Gate, ListenLimits, SrtConnection, SrtListener, SrtStreamId, reject};
 
 use crate::base::Base;
 use crate::config::{Config, Listen};
@@ -103,11 +103,11 @@ impl SrtAdmission {
         let remote = connection.remote();
         let stream_id = connection.stream_id().to_owned();
         // Admission is asked again: what was true at the handshake may not be any more, and its answer was not kept.
-        let (kind, ended) = match StreamId::parse(&stream_id) {
-            Ok(StreamId::Publish { stream_key, program }) => {
+        let (kind, ended) = match SrtStreamId::parse(&stream_id) {
+            Ok(SrtStreamId::Publish { stream_key, program }) => {
                 (RefusalKind::Publish, self.publish(connection, &stream_key, program).await)
             }
-            Ok(StreamId::Request { name, rendition, token }) => {
+            Ok(SrtStreamId::Request { name, rendition, token }) => {
                 let (rendition, token) = (rendition.as_deref(), token.as_deref());
                 let wish = PlayWish { name: &name, rendition, token, ip: remote.ip() };
                 (RefusalKind::Play, self.play(connection, &wish).await)
@@ -162,15 +162,15 @@ impl SrtAdmission {
 }
 
 impl Gate for SrtAdmission {
-    fn ask(&self, id: &StreamId<'_>, remote: SocketAddr) -> Result<Admittance, i32> {
+    fn ask(&self, id: &SrtStreamId<'_>, remote: SocketAddr) -> Result<Admittance, i32> {
         let (kind, answer) = match id {
-            StreamId::Publish { stream_key, .. } => {
+            SrtStreamId::Publish { stream_key, .. } => {
                 let grant = self.admission.would_publish(stream_key, remote.ip());
                 let passphrase = |secret: weir_model::Secret| secret.expose().to_owned();
                 let admit = grant.map(|grant| grant.srt_passphrase.map(passphrase));
                 (RefusalKind::Publish, admit.map(|passphrase| Admittance { passphrase, latency: None }))
             }
-            StreamId::Request { name, rendition, token } => {
+            SrtStreamId::Request { name, rendition, token } => {
                 let (rendition, token) = (rendition.as_deref(), token.as_deref());
                 let wish = PlayWish { name, rendition, token, ip: remote.ip() };
                 (RefusalKind::Play, self.admission.would_play(&wish).map(|()| Admittance::default()))

@@ -6,7 +6,7 @@ use common::{destination, fresh, restream, stream, uri};
 use time::OffsetDateTime;
 use weir_model::{
     Corner, Destination, DestinationId, Ladder, LogoImage, ReasonCode, Rendition, RenditionDraft, Restream, RestreamId,
-    RestreamRendition, Schedule, Slate, Slot, Source, SourceKind, StreamId, StreamName, Target,
+    RestreamRendition, RestreamTarget, Schedule, Slate, Slot, Source, SourceKind, StreamId, StreamName,
 };
 use weir_store::{Store, StoreError};
 
@@ -63,7 +63,8 @@ async fn restreams() {
     let nowhere = store.create_restream(restream(StreamId(99), "x", uri("rtmp://h/app/k"))).await;
     assert!(matches!(nowhere, Err(StoreError::Dangling { field: "stream_id" })));
     let saved = store.create(destination("saved")).await.unwrap();
-    let keyed = |id: DestinationId| Target::Destination { destination_id: id, stream_key: "planted-key".into() };
+    let keyed =
+        |id: DestinationId| RestreamTarget::Destination { destination_id: id, stream_key: "planted-key".into() };
     let nowhere = store.create_restream(restream(one.id, "x", keyed(DestinationId(99)))).await;
     assert!(matches!(nowhere, Err(StoreError::Dangling { field: "destination_id" })));
 

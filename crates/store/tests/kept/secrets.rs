@@ -4,7 +4,7 @@ use crate::common;
 
 use common::{destination, fresh, open, restream, stream, uri};
 use std::fs;
-use weir_model::{Role, Secret, SourceKind, StreamId, Target};
+use weir_model::{RestreamTarget, Role, Secret, SourceKind, StreamId};
 use weir_store::{
     Answer, ApiKeyChange, AuditDraft, AuditFilter, ENVIRONMENT_KEY_NAME, KEY_FILE, Outcome, Reservation, SealingKey,
     Store, StoreError,
@@ -28,7 +28,7 @@ async fn planted_secrets_are_not_in_the_file() {
     let made = store.create_stream(stream("cam1")).await.unwrap();
     let saved = store.create(destination("d")).await.unwrap();
     store.create_restream(restream(made.id, "a", uri("rtmp://h/app/planted-uri"))).await.unwrap();
-    let keyed = Target::Destination { destination_id: saved.id, stream_key: "planted-key".into() };
+    let keyed = RestreamTarget::Destination { destination_id: saved.id, stream_key: "planted-key".into() };
     store.create_restream(restream(made.id, "b", keyed)).await.unwrap();
     store.set_environment_key(Some(&"planted-apikey-of-24-letters".into())).await.unwrap();
     store.create_account("admin", Role::Admin, &"planted-password".into(), None).await.unwrap();

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use time::OffsetDateTime;
 use weir_model::{
     Destination, DestinationId, EncoderPolicy, Ladder, LogoPlacement, Restream, RestreamId, RestreamRendition,
-    RetryRules, Schedule, Slot, Source, SourceKind, Stream, StreamId, StreamName, Target,
+    RestreamTarget, RetryRules, Schedule, Slot, Source, SourceKind, Stream, StreamId, StreamName,
 };
 use weir_store::{SealingKey, Store};
 
@@ -60,7 +60,7 @@ pub(crate) fn destination(name: &str) -> Destination {
     }
 }
 
-pub(crate) fn restream(stream_id: StreamId, name: &str, target: Target) -> Restream {
+pub(crate) fn restream(stream_id: StreamId, name: &str, target: RestreamTarget) -> Restream {
     Restream {
         id: RestreamId::UNSAVED,
         version: 0,
@@ -80,6 +80,6 @@ pub(crate) fn restream(stream_id: StreamId, name: &str, target: Target) -> Restr
     }
 }
 
-pub(crate) fn uri(text: &str) -> Target {
-    Target::Uri(text.into())
+pub(crate) fn uri(text: &str) -> RestreamTarget {
+    RestreamTarget::Uri(text.into())
 }

@@ -1,14 +1,14 @@
-//! The client session: against our server session in memory, and against hand-made answers.
+//! The client protocol: against our server protocol in memory, and against hand-made answers.
 
-use crate::session_support;
+use crate::protocol_support;
 
 use std::time::Instant;
 
 use bytes::BytesMut;
-use session_support::{Peer, RANDOM, number, object, text};
-use weir_rtmp::session::{
-    ClientConfig, ClientEvent, ClientPhase, ClientSession, PUSH_CHUNK_SIZE, Refusal, RefusalCode, ServerEvent,
-    ServerSession, ServerTimers, SessionError,
+use protocol_support::{Peer, RANDOM, number, object, text};
+use weir_rtmp::protocol::{
+    ClientConfig, ClientEvent, ClientPhase, ClientProtocol, PUSH_CHUNK_SIZE, ProtocolError, Refusal, RefusalCode,
+    ServerEvent, ServerProtocol, ServerTimers,
 };
 use weir_rtmp::wire::{ServerHandshake, Value, type_id};
 
@@ -23,7 +23,7 @@ fn config() -> ClientConfig {
 }
 
 /// Moves bytes both ways in pieces of `step` until neither side has any left. Returns the events of both.
-fn exchange(client: &mut ClientSession, server: &mut ServerSession, step: usize) -> Vec<ServerEvent> {
+fn exchange(client: &mut ClientProtocol, server: &mut ServerProtocol, step: usize) -> Vec<ServerEvent> {
     let now = Instant::now();
     let mut events = Vec::new();
     loop {
@@ -51,8 +51,8 @@ fn exchange(client: &mut ClientSession, server: &mut ServerSession, step: usize)
 #[test]
 fn both_sessions_meet_however_the_bytes_are_cut() {
     for step in [1, 7, 128, usize::MAX] {
-        let mut client = ClientSession::new(config(), RANDOM).unwrap();
-        let mut server = ServerSession::new([9; 1528], ServerTimers::default(), Instant::now());
+        let mut client = ClientProtocol::new(config(), RANDOM).unwrap();
+        let mut server = ServerProtocol::new([9; 1528], ServerTimers::default(), Instant::now());
         let mut events = Vec::new();
         while events.is_empty() {
             events = exchange(&mut client, &mut server, step);
@@ -74,14 +74,14 @@ fn both_sessions_meet_however_the_bytes_are_cut() {
 
 /// A client that has sent `connect`, and its server driven by hand.
 struct Bench {
-    client: ClientSession,
+    client: ClientProtocol,
     peer: Peer,
     connect: Vec<Value>,
 }
 
 impl Bench {
     fn new(config: ClientConfig) -> Self {
-        let mut client = ClientSession::new(config, RANDOM).unwrap();
+        let mut client = ClientProtocol::new(config, RANDOM).unwrap();
         let mut server = ServerHandshake::new(RANDOM, 0);
         let (mut input, mut out) = (BytesMut::new(), BytesMut::new());
         while client.phase() == ClientPhase::Handshake {
@@ -250,7 +250,7 @@ fn stream_ids_that_cannot_be() {
         bench.send(&[text("_result"), number(1), Value::Null, Value::Null]);
         let bytes = bench.peer.command(0, &[text("_result"), number(4), Value::Null, Value::Number(id)]);
         bench.client.feed(&bytes).unwrap();
-        assert_eq!(bench.client.next_event(), Err(SessionError::BadStreamId), "{id}");
+        assert_eq!(bench.client.next_event(), Err(ProtocolError::BadStreamId), "{id}");
     }
 }
 

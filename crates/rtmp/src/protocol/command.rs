@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{CSID_COMMAND, CSID_CONTROL, SessionError};
+use super::{CSID_COMMAND, CSID_CONTROL, ProtocolError};
 use crate::wire::{ChunkWriter, Message, Value, decode_all, encode, type_id};
 
 /// A command as it stands in a message. It has no `Debug`, because its arguments hold stream keys.
@@ -16,14 +16,14 @@ pub(super) struct Command {
 
 impl Command {
     /// Reads the payload of a command message of either type.
-    pub(super) fn decode(message: &Message) -> Result<Self, SessionError> {
+    pub(super) fn decode(message: &Message) -> Result<Self, ProtocolError> {
         let mut payload: &[u8] = &message.payload;
         // A payload of type 17 begins with a format byte. Its value 0 says that AMF0 follows, and nobody sends any other.
         if message.type_id == type_id::COMMAND_AMF3 {
             payload = payload.strip_prefix(&[0]).unwrap_or(payload);
         }
         let mut values = decode_all(payload)?.into_iter();
-        let Some(Value::String(name)) = values.next() else { return Err(SessionError::CommandWithoutName) };
+        let Some(Value::String(name)) = values.next() else { return Err(ProtocolError::CommandWithoutName) };
         // The transaction id is missing in the `onFCPublish` of ffmpeg's server and in the `closeStream` of some clients, which want no
         // answer.
         let transaction_id = values.next().as_ref().and_then(Value::as_f64).unwrap_or(0.0);

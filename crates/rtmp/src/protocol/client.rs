@@ -8,7 +8,7 @@ use super::acks::AckDuty;
 use super::command::{Command, Outbox, object, text, u16_at_front, u32_at};
 use super::rejection::{Rejection, shown};
 use super::server::FOUR_CC_LIST;
-use super::{PUSH_CHUNK_SIZE, SessionError, user_control};
+use super::{PUSH_CHUNK_SIZE, ProtocolError, user_control};
 use crate::stream_key::StreamKey;
 use crate::wire::{ChunkReader, ClientHandshake, Message, ReadLimits, Value, type_id};
 
@@ -71,8 +71,8 @@ pub enum ClientEvent {
     Acknowledged { sequence: u32 },
 }
 
-/// The client side of one connection. Its calls have the same order as those of [`super::ServerSession`].
-pub struct ClientSession {
+/// The client side of one connection. Its calls have the same order as those of [`super::ServerProtocol`].
+pub struct ClientProtocol {
     config: ClientConfig,
     handshake: Option<Box<ClientHandshake>>,
     handshake_input: BytesMut,
@@ -83,10 +83,10 @@ pub struct ClientSession {
     stream_id: u32,
 }
 
-impl ClientSession {
-    /// Begins a session. The first bytes to send are in [`take_output`](Self::take_output) at once.
-    pub fn new(config: ClientConfig, random: [u8; 1528]) -> Result<Self, SessionError> {
-        let mut session = Self {
+impl ClientProtocol {
+    /// Begins a connection. The first bytes to send are in [`take_output`](Self::take_output) at once.
+    pub fn new(config: ClientConfig, random: [u8; 1528]) -> Result<Self, ProtocolError> {
+        let mut protocol = Self {
             config,
             handshake: Some(Box::new(ClientHandshake::new(random, 0))),
             handshake_input: BytesMut::new(),
@@ -96,12 +96,12 @@ impl ClientSession {
             phase: ClientPhase::Handshake,
             stream_id: 0,
         };
-        session.feed(&[])?;
-        Ok(session)
+        protocol.feed(&[])?;
+        Ok(protocol)
     }
 
     /// Takes the bytes of one read.
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), SessionError> {
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), ProtocolError> {
         if let Some(handshake) = &mut self.handshake {
             self.handshake_input.extend_from_slice(bytes);
             if handshake.feed(&mut self.handshake_input, self.out.raw())? {
@@ -120,7 +120,7 @@ impl ClientSession {
     }
 
     /// The next event from what was fed so far.
-    pub fn next_event(&mut self) -> Result<Option<ClientEvent>, SessionError> {
+    pub fn next_event(&mut self) -> Result<Option<ClientEvent>, ProtocolError> {
         while let Some(message) = self.reader.next()? {
             if let Some(event) = self.on_message(&message)? {
                 return Ok(Some(event));
@@ -184,7 +184,7 @@ impl ClientSession {
         self.out.command(stream_id, &values);
     }
 
-    fn on_message(&mut self, message: &Message) -> Result<Option<ClientEvent>, SessionError> {
+    fn on_message(&mut self, message: &Message) -> Result<Option<ClientEvent>, ProtocolError> {
         match message.type_id {
             type_id::COMMAND_AMF0 | type_id::COMMAND_AMF3 => self.on_command(&Command::decode(message)?),
             type_id::ACK => Ok(u32_at(&message.payload, 0).map(|sequence| ClientEvent::Acknowledged { sequence })),
@@ -206,7 +206,7 @@ impl ClientSession {
         }
     }
 
-    fn on_command(&mut self, command: &Command) -> Result<Option<ClientEvent>, SessionError> {
+    fn on_command(&mut self, command: &Command) -> Result<Option<ClientEvent>, ProtocolError> {
         let info = command.arguments.first().unwrap_or(&Value::Null);
         match command.name.as_str() {
             "_result" => self.on_result(command.transaction_id, info),
@@ -218,7 +218,7 @@ impl ClientSession {
         }
     }
 
-    fn on_result(&mut self, transaction_id: f64, info: &Value) -> Result<Option<ClientEvent>, SessionError> {
+    fn on_result(&mut self, transaction_id: f64, info: &Value) -> Result<Option<ClientEvent>, ProtocolError> {
         if transaction_id == transaction::CONNECT && self.phase == ClientPhase::Connect {
             self.phase = ClientPhase::CreateStream;
             self.out.set_chunk_size(PUSH_CHUNK_SIZE);
@@ -229,7 +229,7 @@ impl ClientSession {
         } else if transaction_id == transaction::CREATE_STREAM && self.phase == ClientPhase::CreateStream {
             let id = info.as_f64().unwrap_or(0.0);
             if !(1.0..=f64::from(u32::MAX)).contains(&id) {
-                return Err(SessionError::BadStreamId);
+                return Err(ProtocolError::BadStreamId);
             }
             self.stream_id = id as u32;
             self.phase = ClientPhase::Publish;
@@ -301,9 +301,9 @@ fn append_query(text: &str, auth_query: &str) -> String {
     }
 }
 
-impl fmt::Debug for ClientSession {
+impl fmt::Debug for ClientProtocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientSession")
+        f.debug_struct("ClientProtocol")
             .field("phase", &self.phase)
             .field("stream_id", &self.stream_id)
             .finish_non_exhaustive()

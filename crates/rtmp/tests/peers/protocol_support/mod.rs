@@ -1,4 +1,4 @@
-//! A hand-driven peer for session tests: writes any command, reads what comes back.
+//! A peer for protocol tests that is driven by hand: it writes any command and reads what comes back.
 
 use bytes::{Bytes, BytesMut};
 use weir_rtmp::wire::{ChunkReader, ChunkWriter, Message, ReadLimits, Value, decode_all, encode, type_id};

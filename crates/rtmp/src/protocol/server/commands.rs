@@ -1,12 +1,12 @@
-//! What each command of a client does to its session.
+//! What each command of a client does to its connection.
 
 use std::time::Instant;
 
-use super::{CREATE_STREAM_MAX, FOUR_CC_LIST, OPEN_REQUESTS_MAX, ServerEvent, ServerSession, Stream, StreamState};
-use crate::session::SessionError;
-use crate::session::command::{Command, text};
-use crate::session::names::{NAME_BYTES_MAX, StreamName};
-use crate::session::status::{Refusal, RefusalCode, info, on_status};
+use super::{CREATE_STREAM_MAX, FOUR_CC_LIST, OPEN_REQUESTS_MAX, ServerEvent, ServerProtocol, Stream, StreamState};
+use crate::protocol::ProtocolError;
+use crate::protocol::command::{Command, text};
+use crate::protocol::names::{NAME_BYTES_MAX, RequestedStream};
+use crate::protocol::status::{Refusal, RefusalCode, info, on_status};
 use crate::wire::{Value, type_id};
 
 /// E-RTMP v2 calls this `FourCcInfoMask.CanForward`.
@@ -15,19 +15,19 @@ const CAN_FORWARD: f64 = 4.0;
 const CAPS_EX: f64 = 4.0;
 /// We ask for an acknowledgement every 2.5 MB, as Adobe's server and the common ones do.
 const WINDOW_BYTES: u32 = 2_500_000;
-impl ServerSession {
+impl ServerProtocol {
     pub(super) fn on_command(
         &mut self,
         stream_id: u32,
         command: Command,
         now: Instant,
-    ) -> Result<Option<ServerEvent>, SessionError> {
+    ) -> Result<Option<ServerEvent>, ProtocolError> {
         if command.name == "connect" {
             self.on_connect(command)?;
             return Ok(None);
         }
         if self.connect.is_none() {
-            return Err(SessionError::CommandBeforeConnect);
+            return Err(ProtocolError::CommandBeforeConnect);
         }
         match command.name.as_str() {
             "createStream" => self.on_create_stream(command.transaction_id),
@@ -69,17 +69,17 @@ impl ServerSession {
         Ok(None)
     }
 
-    fn on_connect(&mut self, command: Command) -> Result<(), SessionError> {
+    fn on_connect(&mut self, command: Command) -> Result<(), ProtocolError> {
         if self.connect.is_some() {
-            return Err(SessionError::ConnectTwice);
+            return Err(ProtocolError::ConnectTwice);
         }
         let fields = match command.object {
             Value::Object(fields) | Value::EcmaArray(fields) | Value::TypedObject { fields, .. } => fields,
-            _ => return Err(SessionError::ConnectWithoutApp),
+            _ => return Err(ProtocolError::ConnectWithoutApp),
         };
         let has = |wanted: &str| fields.iter().any(|(name, _)| name == wanted);
         let app = fields.iter().find(|(name, _)| name == "app").and_then(|(_, value)| value.as_str());
-        self.app = app.ok_or(SessionError::ConnectWithoutApp)?.to_owned();
+        self.app = app.ok_or(ProtocolError::ConnectWithoutApp)?.to_owned();
 
         self.out.control_u32(type_id::WINDOW_ACK_SIZE, WINDOW_BYTES);
         self.out.set_peer_bandwidth(WINDOW_BYTES);
@@ -116,7 +116,7 @@ impl ServerSession {
         stream_id: u32,
         command: &Command,
         now: Instant,
-    ) -> Result<Option<ServerEvent>, SessionError> {
+    ) -> Result<Option<ServerEvent>, ProtocolError> {
         // `publish(false)` is Flash's way to stop.
         if command.arguments.first().and_then(Value::as_bool) == Some(false) {
             return Ok(self.end(stream_id, now));
@@ -125,7 +125,7 @@ impl ServerSession {
         self.request(stream_id, command, StreamState::PublishRequested)
     }
 
-    fn on_play(&mut self, stream_id: u32, command: &Command) -> Result<Option<ServerEvent>, SessionError> {
+    fn on_play(&mut self, stream_id: u32, command: &Command) -> Result<Option<ServerEvent>, ProtocolError> {
         self.request(stream_id, command, StreamState::PlayRequested)
     }
 
@@ -135,15 +135,15 @@ impl ServerSession {
         stream_id: u32,
         command: &Command,
         state: StreamState,
-    ) -> Result<Option<ServerEvent>, SessionError> {
+    ) -> Result<Option<ServerEvent>, ProtocolError> {
         let open =
             |stream: &&Stream| matches!(stream.state, StreamState::PublishRequested | StreamState::PlayRequested);
         if self.streams.values().filter(open).count() >= OPEN_REQUESTS_MAX {
-            return Err(SessionError::TooManyOpenRequests);
+            return Err(ProtocolError::TooManyOpenRequests);
         }
         let given = command.text_argument(0).unwrap_or_default();
         let too_long = self.app.len() + given.len() > NAME_BYTES_MAX;
-        let stream = self.streams.get_mut(&stream_id).ok_or(SessionError::UnknownStream)?;
+        let stream = self.streams.get_mut(&stream_id).ok_or(ProtocolError::UnknownStream)?;
         if stream.state != StreamState::Idle {
             return Ok(None); // The stream is in use or its request is unanswered: the first request stands.
         }
@@ -152,7 +152,7 @@ impl ServerSession {
             return Ok(Some(self.refuse_name(stream_id, "the stream name is too long")));
         }
         given.clone_into(&mut stream.name);
-        let name = StreamName::join(&self.app, given);
+        let name = RequestedStream::join(&self.app, given);
         if name.key.expose().is_empty() {
             return Ok(Some(self.refuse_name(stream_id, "no stream name was given")));
         }

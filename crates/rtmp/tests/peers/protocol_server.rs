@@ -1,37 +1,37 @@
-//! The server session: every command form that real publishers and players send, and the limits.
+//! The server protocol: every command form that real publishers and players send, and the limits.
 
-use crate::session_support;
+use crate::protocol_support;
 
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use session_support::{Peer, RANDOM, encoded, number, object, status, text};
-use weir_rtmp::session::{
-    CREATE_STREAM_MAX, MediaKind, NAME_BYTES_MAX, OPEN_REQUESTS_MAX, PLAY_CHUNK_SIZE, Refusal, RefusalCode,
-    ServerEvent, ServerSession, ServerTimers, SessionError,
+use protocol_support::{Peer, RANDOM, encoded, number, object, status, text};
+use weir_rtmp::protocol::{
+    CREATE_STREAM_MAX, MessageKind, NAME_BYTES_MAX, OPEN_REQUESTS_MAX, PLAY_CHUNK_SIZE, ProtocolError, Refusal,
+    RefusalCode, ServerEvent, ServerProtocol, ServerTimers,
 };
 use weir_rtmp::wire::{AmfError, ClientHandshake, Value, type_id};
 
 struct Bench {
-    session: ServerSession,
+    protocol: ServerProtocol,
     peer: Peer,
     now: Instant,
 }
 
 impl Bench {
-    /// A session after the handshake, before connect.
+    /// A connection after the handshake, before connect.
     fn new() -> Self {
         let now = Instant::now();
-        let mut session = ServerSession::new(RANDOM, ServerTimers::default(), now);
+        let mut protocol = ServerProtocol::new(RANDOM, ServerTimers::default(), now);
         let mut client = ClientHandshake::new(RANDOM, 0);
         let (mut input, mut out) = (BytesMut::new(), BytesMut::new());
         while !client.feed(&mut input, &mut out).unwrap() {
-            session.feed(&out.split(), now).unwrap();
-            input.extend_from_slice(&session.take_output());
+            protocol.feed(&out.split(), now).unwrap();
+            input.extend_from_slice(&protocol.take_output());
         }
-        session.feed(&out, now).unwrap();
-        assert!(session.handshake_done());
-        Self { session, peer: Peer::new(), now }
+        protocol.feed(&out, now).unwrap();
+        assert!(protocol.handshake_done());
+        Self { protocol, peer: Peer::new(), now }
     }
 
     fn connected() -> Self {
@@ -41,21 +41,21 @@ impl Bench {
         bench
     }
 
-    /// A session that publishes on message stream 1.
+    /// A connection that publishes on message stream 1.
     fn publishing() -> Self {
         let mut bench = Self::connected();
         bench.request(1, &publish("key"));
-        bench.session.accept_publish(1);
+        bench.protocol.accept_publish(1);
         bench.answers();
         bench
     }
 
-    fn feed(&mut self, bytes: &[u8]) -> Result<Option<ServerEvent>, SessionError> {
-        self.session.feed(bytes, self.now)?;
-        self.session.next_event(self.now)
+    fn feed(&mut self, bytes: &[u8]) -> Result<Option<ServerEvent>, ProtocolError> {
+        self.protocol.feed(bytes, self.now)?;
+        self.protocol.next_event(self.now)
     }
 
-    fn send(&mut self, stream_id: u32, values: &[Value]) -> Result<Option<ServerEvent>, SessionError> {
+    fn send(&mut self, stream_id: u32, values: &[Value]) -> Result<Option<ServerEvent>, ProtocolError> {
         let bytes = self.peer.command(stream_id, values);
         self.feed(&bytes)
     }
@@ -66,11 +66,11 @@ impl Bench {
     }
 
     fn answers(&mut self) -> Vec<(u32, Vec<Value>)> {
-        let output = self.session.take_output();
+        let output = self.protocol.take_output();
         self.peer.read_commands(&output)
     }
 
-    fn media(&mut self, type_id: u8, payload: &[u8]) -> Option<(MediaKind, Bytes)> {
+    fn media(&mut self, type_id: u8, payload: &[u8]) -> Option<(MessageKind, Bytes)> {
         let bytes = self.peer.message(type_id, 1, payload);
         match self.feed(&bytes).unwrap() {
             Some(ServerEvent::Media { stream_id: 1, message }) => Some((message.kind, message.payload)),
@@ -108,8 +108,8 @@ fn everything_pipelined_in_one_write() {
     let Some(ServerEvent::Publish { stream_id: 1, name }) = bench.feed(&bytes).unwrap() else { panic!() };
     assert_eq!((&*name.app, name.key.expose(), &*name.query), ("live", "key", "a=b"));
     // The media behind the request waits for the answer and is not lost.
-    bench.session.accept_publish(1);
-    let event = bench.session.next_event(bench.now).unwrap();
+    bench.protocol.accept_publish(1);
+    let event = bench.protocol.next_event(bench.now).unwrap();
     let Some(ServerEvent::Media { message, .. }) = event else { panic!("{event:?}") };
     assert_eq!(&*message.payload, b"video");
     let answers = bench.answers();
@@ -124,7 +124,7 @@ fn everything_pipelined_in_one_write() {
 fn connect_keeps_every_field_and_answers_e_rtmp_only_to_those_who_speak_it() {
     let mut bench = Bench::new();
     bench.send(0, &connect("live")).unwrap();
-    let names: Vec<_> = bench.session.connect_fields().iter().map(|(name, _)| &**name).collect();
+    let names: Vec<_> = bench.protocol.connect_fields().iter().map(|(name, _)| &**name).collect();
     assert_eq!(names, ["app", "tcUrl", "odd"]);
     let (_, result) = bench.answers().remove(0);
     assert_eq!(result[1], number(1));
@@ -194,18 +194,18 @@ fn media_and_metadata() {
     let metadata = encoded(&[text("onMetaData"), object(&[("width", number(1280))])]);
     let set = [&*encoded(&[text("@setDataFrame")]), &*metadata].concat();
     let amf3 = [&[0], &*set].concat();
-    type Expected<'a> = Option<(MediaKind, &'a [u8])>;
+    type Expected<'a> = Option<(MessageKind, &'a [u8])>;
     #[rustfmt::skip]
     let table: [(&str, u8, &[u8], Expected<'_>); 10] = [
-        ("audio",               type_id::AUDIO,     b"a",       Some((MediaKind::Audio, b"a"))),
-        ("video",               type_id::VIDEO,     b"v",       Some((MediaKind::Video, b"v"))),
+        ("audio",               type_id::AUDIO,     b"a",       Some((MessageKind::Audio, b"a"))),
+        ("video",               type_id::VIDEO,     b"v",       Some((MessageKind::Video, b"v"))),
         ("empty",               type_id::VIDEO,     b"",        None),
-        ("set",                 type_id::DATA_AMF0, &set,       Some((MediaKind::Data, &metadata))),
-        ("bare",                type_id::DATA_AMF0, &metadata,  Some((MediaKind::Data, &metadata))),
-        ("in AMF3 clothes",     type_id::DATA_AMF3, &amf3,      Some((MediaKind::Data, &metadata))),
+        ("set",                 type_id::DATA_AMF0, &set,       Some((MessageKind::Data, &metadata))),
+        ("bare",                type_id::DATA_AMF0, &metadata,  Some((MessageKind::Data, &metadata))),
+        ("in AMF3 clothes",     type_id::DATA_AMF3, &amf3,      Some((MessageKind::Data, &metadata))),
         ("set nothing",         type_id::DATA_AMF0, &encoded(&[text("@setDataFrame")]), None),
         ("set, no object",      type_id::DATA_AMF0, &encoded(&[text("@setDataFrame"), text("onMetaData")]),
-                                                                Some((MediaKind::Data, b"\x02\x00\x0aonMetaData"))),
+                                                                Some((MessageKind::Data, b"\x02\x00\x0aonMetaData"))),
         ("clear",               type_id::DATA_AMF0, &encoded(&[text("@clearDataFrame"), text("onMetaData")]), None),
         ("shared object",       type_id::SHARED_OBJECT_AMF0, b"x", None),
     ];
@@ -221,7 +221,7 @@ fn media_before_the_yes_or_after_the_no_is_ignored() {
     assert_eq!(bench.media(type_id::VIDEO, b"v"), None, "no stream");
     bench.request(1, &publish("key"));
     assert_eq!(bench.media(type_id::VIDEO, b"v"), None, "not answered");
-    bench.session.refuse(1, &Refusal::new(RefusalCode::Denied, "no"));
+    bench.protocol.refuse(1, &Refusal::new(RefusalCode::Denied, "no"));
     assert_eq!(bench.media(type_id::VIDEO, b"v"), None, "refused");
     assert_eq!(bench.send(1, &publish("key")).unwrap(), None, "refused for good");
 }
@@ -242,7 +242,7 @@ fn refusals_in_words_that_encoders_know() {
             let mut bench = Bench::connected();
             assert!(bench.request(1, request).is_some());
             bench.answers();
-            bench.session.refuse(1, &Refusal::new(code, "our words"));
+            bench.protocol.refuse(1, &Refusal::new(code, "our words"));
             let (stream_id, values) = bench.answers().remove(0);
             assert_eq!((stream_id, status(&values)), (1, ("error".to_owned(), expected.to_owned())));
             assert_eq!(values[3].get("description"), Some(&text("our words")));
@@ -273,7 +273,7 @@ fn several_streams_and_their_limit() {
     for id in [3, 5] {
         let key = format!("key{id}");
         bench.send(id, &publish(&key)).unwrap().unwrap();
-        bench.session.accept_publish(id);
+        bench.protocol.accept_publish(id);
         let bytes = bench.peer.message(type_id::AUDIO, id, b"a");
         let event = bench.feed(&bytes).unwrap();
         assert!(matches!(event, Some(ServerEvent::Media { stream_id, .. }) if stream_id == id));
@@ -293,7 +293,7 @@ fn open_requests_are_limited() {
     }
     bench.send(0, &create_stream()).unwrap();
     let ninth = bench.send(OPEN_REQUESTS_MAX as u32 + 1, &publish("key"));
-    assert_eq!(ninth, Err(SessionError::TooManyOpenRequests));
+    assert_eq!(ninth, Err(ProtocolError::TooManyOpenRequests));
 }
 
 #[test]
@@ -326,13 +326,13 @@ fn hostile_commands_end_the_session() {
     let deep = [0x0a, 0, 0, 0, 1].repeat(10_000);
     #[rustfmt::skip]
     let table = [
-        ("two values",      encoded(&[text("createStream"), number(1)]).to_vec(),           SessionError::CommandBeforeConnect),
-        ("one value",       encoded(&[text("some command of 25 b")]).to_vec(),              SessionError::CommandBeforeConnect),
-        ("no value",        Vec::new(),                                                     SessionError::CommandWithoutName),
-        ("a number",        encoded(&[number(1)]).to_vec(),                                 SessionError::CommandWithoutName),
-        ("publish first",   encoded(&publish("key")).to_vec(),                              SessionError::CommandBeforeConnect),
-        ("connect, bare",   encoded(&[text("connect"), number(1)]).to_vec(),                SessionError::ConnectWithoutApp),
-        ("connect, no app", encoded(&[text("connect"), number(1), object(&[])]).to_vec(),   SessionError::ConnectWithoutApp),
+        ("two values",      encoded(&[text("createStream"), number(1)]).to_vec(),           ProtocolError::CommandBeforeConnect),
+        ("one value",       encoded(&[text("some command of 25 b")]).to_vec(),              ProtocolError::CommandBeforeConnect),
+        ("no value",        Vec::new(),                                                     ProtocolError::CommandWithoutName),
+        ("a number",        encoded(&[number(1)]).to_vec(),                                 ProtocolError::CommandWithoutName),
+        ("publish first",   encoded(&publish("key")).to_vec(),                              ProtocolError::CommandBeforeConnect),
+        ("connect, bare",   encoded(&[text("connect"), number(1)]).to_vec(),                ProtocolError::ConnectWithoutApp),
+        ("connect, no app", encoded(&[text("connect"), number(1), object(&[])]).to_vec(),   ProtocolError::ConnectWithoutApp),
     ];
     for (what, payload, error) in table {
         let mut bench = Bench::new();
@@ -341,11 +341,11 @@ fn hostile_commands_end_the_session() {
     }
     let mut bench = Bench::new();
     let bytes = bench.peer.message(type_id::COMMAND_AMF0, 0, &[&*encoded(&[text("connect")]), &deep].concat());
-    assert!(matches!(bench.feed(&bytes), Err(SessionError::Amf(AmfError::TooDeep))), "50 KB of nested arrays");
+    assert!(matches!(bench.feed(&bytes), Err(ProtocolError::Amf(AmfError::TooDeep))), "50 KB of nested arrays");
     let mut bench = Bench::connected();
-    assert_eq!(bench.send(0, &connect("live")), Err(SessionError::ConnectTwice));
+    assert_eq!(bench.send(0, &connect("live")), Err(ProtocolError::ConnectTwice));
     let mut bench = Bench::connected();
-    assert_eq!(bench.send(9, &publish("key")), Err(SessionError::UnknownStream));
+    assert_eq!(bench.send(9, &publish("key")), Err(ProtocolError::UnknownStream));
 }
 
 #[test]
@@ -356,7 +356,7 @@ fn acknowledgements_carry_the_total_and_pings_are_answered() {
     let mut acks = Vec::new();
     for _ in 0..5 {
         bench.media(type_id::VIDEO, &[1; 10_000]);
-        let output = bench.session.take_output();
+        let output = bench.protocol.take_output();
         let messages = bench.peer.read(&output);
         let ack = messages.into_iter().filter(|message| message.type_id == type_id::ACK);
         acks.extend(ack.map(|message| u32::from_be_bytes((&*message.payload).try_into().unwrap())));
@@ -366,7 +366,7 @@ fn acknowledgements_carry_the_total_and_pings_are_answered() {
 
     let ping = bench.peer.message(type_id::USER_CONTROL, 0, &[0, 6, 1, 2, 3, 4]);
     bench.feed(&ping).unwrap();
-    let output = bench.session.take_output();
+    let output = bench.protocol.take_output();
     let pong = bench.peer.read(&output).remove(0);
     assert_eq!((pong.type_id, &*pong.payload), (type_id::USER_CONTROL, &[0, 7, 1, 2, 3, 4][..]));
 }
@@ -378,10 +378,10 @@ fn play_from_begin_to_end() {
     let event = bench.request(1, &play("cam1?rendition=720p"));
     let Some(ServerEvent::Play { stream_id: 1, name }) = event else { panic!("{event:?}") };
     assert_eq!((&*name.app, name.key.expose(), &*name.query), ("play", "cam1", "rendition=720p"));
-    let output = bench.session.take_output();
+    let output = bench.protocol.take_output();
     bench.peer.read(&output);
-    bench.session.accept_play(1);
-    let output = bench.session.take_output();
+    bench.protocol.accept_play(1);
+    let output = bench.protocol.take_output();
     // SetChunkSize comes first, because media in chunks of that size may follow at once.
     assert_eq!(output[7], type_id::SET_CHUNK_SIZE);
     assert_eq!(output[12..16], PLAY_CHUNK_SIZE.to_be_bytes());
@@ -393,7 +393,7 @@ fn play_from_begin_to_end() {
     );
     let code = |index: usize| status(&weir_rtmp::wire::decode_all(&messages[index].payload).unwrap()).1;
     assert_eq!((code(1), code(2)), ("NetStream.Play.Reset".into(), "NetStream.Play.Start".into()));
-    bench.session.end_play(1);
+    bench.protocol.end_play(1);
     let answers = bench.answers();
     assert_eq!(status(&answers[0].1).1, "NetStream.Play.UnpublishNotify");
 }
@@ -425,12 +425,12 @@ fn strangers_hold_64_kb_of_unfinished_messages_and_publishers_a_picture() {
     };
     let mut stranger = Bench::connected();
     whole_chunks(&mut stranger);
-    assert!(matches!(stranger.feed(&unfinished()), Err(SessionError::Wire(_))), "a message over the limit");
+    assert!(matches!(stranger.feed(&unfinished()), Err(ProtocolError::Wire(_))), "a message over the limit");
     let mut stranger = Bench::connected();
     whole_chunks(&mut stranger);
     let small_chunks = stranger.peer.message(type_id::SET_CHUNK_SIZE, 0, &10_000_u32.to_be_bytes());
     assert_eq!(stranger.feed(&small_chunks), Ok(None));
-    assert!(matches!(stranger.feed(&small), Err(SessionError::Wire(_))), "ten messages that are over it together");
+    assert!(matches!(stranger.feed(&small), Err(ProtocolError::Wire(_))), "ten messages that are over it together");
 
     let mut publisher = Bench::publishing();
     whole_chunks(&mut publisher);
@@ -443,18 +443,18 @@ fn players_send_commands_only_and_not_without_end() {
         let mut bench = Bench::new();
         bench.send(0, &connect("play")).unwrap();
         bench.request(1, &play("cam1"));
-        bench.session.accept_play(1);
+        bench.protocol.accept_play(1);
         bench
     };
     for type_id in [type_id::AUDIO, type_id::VIDEO, type_id::DATA_AMF0] {
         let mut bench = playing();
         let bytes = bench.peer.message(type_id, 1, b"\x02\x00\x01x");
-        assert_eq!(bench.feed(&bytes), Err(SessionError::MediaFromPlayer), "type {type_id}");
+        assert_eq!(bench.feed(&bytes), Err(ProtocolError::MediaFromPlayer), "type {type_id}");
     }
     let mut bench = playing();
     let ping = bench.peer.message(type_id::USER_CONTROL, 0, &[0, 6, 0, 0, 0, 1]);
     let outcome = (0..2_000).find_map(|_| bench.feed(&ping).err());
-    assert_eq!(outcome, Some(SessionError::TooManyCommands));
+    assert_eq!(outcome, Some(ProtocolError::TooManyCommands));
     let mut publisher = Bench::publishing();
     assert!((0..2_000).all(|_| publisher.feed(&ping).is_ok()));
 }
@@ -464,27 +464,27 @@ fn timers() {
     let timers = ServerTimers::default();
     let seconds = Duration::from_secs;
     let start = Instant::now();
-    let mut session = ServerSession::new(RANDOM, timers, start);
-    assert_eq!(session.poll_timeout(), Some(start + seconds(5)));
-    assert_eq!(session.on_timeout(start + seconds(4)), Ok(()));
-    assert_eq!(session.on_timeout(start + seconds(5)), Err(SessionError::HandshakeTimeout));
+    let mut protocol = ServerProtocol::new(RANDOM, timers, start);
+    assert_eq!(protocol.poll_timeout(), Some(start + seconds(5)));
+    assert_eq!(protocol.on_timeout(start + seconds(4)), Ok(()));
+    assert_eq!(protocol.on_timeout(start + seconds(5)), Err(ProtocolError::HandshakeTimeout));
 
     let mut bench = Bench::connected();
     let start = bench.now;
     bench.now += seconds(9);
     bench.request(1, &publish("key"));
     // Neither commands nor an unanswered request extend the time.
-    assert_eq!(bench.session.on_timeout(start + seconds(10)), Err(SessionError::IntentTimeout));
-    bench.session.accept_publish(1);
-    assert_eq!(bench.session.poll_timeout(), Some(start + seconds(39)));
+    assert_eq!(bench.protocol.on_timeout(start + seconds(10)), Err(ProtocolError::IntentTimeout));
+    bench.protocol.accept_publish(1);
+    assert_eq!(bench.protocol.poll_timeout(), Some(start + seconds(39)));
     bench.now += seconds(20);
     bench.media(type_id::AUDIO, b"a");
-    assert_eq!(bench.session.on_timeout(bench.now + seconds(29)), Ok(()));
-    assert_eq!(bench.session.on_timeout(bench.now + seconds(30)), Err(SessionError::IdleTimeout));
+    assert_eq!(bench.protocol.on_timeout(bench.now + seconds(29)), Ok(()));
+    assert_eq!(bench.protocol.on_timeout(bench.now + seconds(30)), Err(ProtocolError::IdleTimeout));
     // After the end the client has as long again to begin anew.
     bench.send(1, &[text("closeStream"), number(0), Value::Null]).unwrap();
-    assert_eq!(bench.session.poll_timeout(), Some(bench.now + seconds(10)));
+    assert_eq!(bench.protocol.poll_timeout(), Some(bench.now + seconds(10)));
     bench.request(2, &play("x"));
-    bench.session.accept_play(2);
-    assert_eq!(bench.session.poll_timeout(), None, "a player need not send");
+    bench.protocol.accept_play(2);
+    assert_eq!(bench.protocol.poll_timeout(), None, "a player need not send");
 }

@@ -10,9 +10,9 @@ use bytes::{Bytes, BytesMut};
 
 use super::acks::AckDuty;
 use super::command::{Command, Outbox, text, u16_at_front, u32_at};
-use super::names::StreamName;
+use super::names::RequestedStream;
 use super::status::{Refusal, on_status};
-use super::{MediaKind, MediaMessage, SessionError, user_control};
+use super::{MediaMessage, MessageKind, ProtocolError, user_control};
 use crate::wire::{ChunkReader, Message, ReadLimits, ServerHandshake, Value, type_id};
 use command_rate::CommandRate;
 
@@ -48,15 +48,15 @@ impl Default for ServerTimers {
 /// What the application has to know or to decide.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerEvent {
-    /// A client wants to publish. Answer with [`ServerSession::accept_publish`] or [`ServerSession::refuse`].
-    Publish { stream_id: u32, name: StreamName },
-    /// A client wants to play. Answer with [`ServerSession::accept_play`] or [`ServerSession::refuse`].
-    Play { stream_id: u32, name: StreamName },
+    /// A client wants to publish. Answer with [`ServerProtocol::accept_publish`] or [`ServerProtocol::refuse`].
+    Publish { stream_id: u32, name: RequestedStream },
+    /// A client wants to play. Answer with [`ServerProtocol::accept_play`] or [`ServerProtocol::refuse`].
+    Play { stream_id: u32, name: RequestedStream },
     /// Media came on a stream whose publish was accepted.
     Media { stream_id: u32, message: MediaMessage },
     /// The client ended a publish or a play. The connection goes on.
     Ended { stream_id: u32 },
-    /// The session refused a request itself, because nobody could grant it. Send the output, then close.
+    /// The protocol itself refused a request, because nobody could grant it. Send the output, then close.
     Refused { refusal: Refusal },
 }
 
@@ -81,7 +81,7 @@ struct Stream {
 ///
 /// Feed it the bytes of one read, call [`next_event`](Self::next_event) until it returns `None`, send [`take_output`](Self::take_output),
 /// and only then read again: that bounds its memory.
-pub struct ServerSession {
+pub struct ServerProtocol {
     handshake: Option<Box<ServerHandshake>>,
     handshake_input: BytesMut,
     reader: ChunkReader,
@@ -98,8 +98,8 @@ pub struct ServerSession {
     last_byte_at: Instant,
 }
 
-impl ServerSession {
-    /// Begins a session. `random` fills the handshake; `now` is when the connection was accepted.
+impl ServerProtocol {
+    /// Begins a connection. `random` fills the handshake; `now` is when the connection was accepted.
     pub fn new(random: [u8; 1528], timers: ServerTimers, now: Instant) -> Self {
         Self {
             handshake: Some(Box::new(ServerHandshake::new(random, 0))),
@@ -120,7 +120,7 @@ impl ServerSession {
     }
 
     /// Takes the bytes of one read.
-    pub fn feed(&mut self, bytes: &[u8], now: Instant) -> Result<(), SessionError> {
+    pub fn feed(&mut self, bytes: &[u8], now: Instant) -> Result<(), ProtocolError> {
         self.last_byte_at = now;
         if let Some(handshake) = &mut self.handshake {
             self.handshake_input.extend_from_slice(bytes);
@@ -137,7 +137,7 @@ impl ServerSession {
     }
 
     /// The next event from what was fed so far.
-    pub fn next_event(&mut self, now: Instant) -> Result<Option<ServerEvent>, SessionError> {
+    pub fn next_event(&mut self, now: Instant) -> Result<Option<ServerEvent>, ProtocolError> {
         while let Some(message) = self.reader.next()? {
             if let Some(event) = self.on_message(message, now)? {
                 return Ok(Some(event));
@@ -224,24 +224,24 @@ impl ServerSession {
     }
 
     /// Returns which limit has passed, if one has.
-    pub fn on_timeout(&mut self, now: Instant) -> Result<(), SessionError> {
+    pub fn on_timeout(&mut self, now: Instant) -> Result<(), ProtocolError> {
         match self.deadline() {
             Some((deadline, error)) if now >= deadline => Err(error),
             _ => Ok(()),
         }
     }
 
-    fn deadline(&self) -> Option<(Instant, SessionError)> {
+    fn deadline(&self) -> Option<(Instant, ProtocolError)> {
         if self.handshake.is_some() {
-            return Some((self.opened_at + self.timers.handshake, SessionError::HandshakeTimeout));
+            return Some((self.opened_at + self.timers.handshake, ProtocolError::HandshakeTimeout));
         }
         if self.any(StreamState::Publishing) {
-            return Some((self.last_byte_at + self.timers.idle, SessionError::IdleTimeout));
+            return Some((self.last_byte_at + self.timers.idle, ProtocolError::IdleTimeout));
         }
         if self.any(StreamState::Playing) {
             return None; // A player need not send anything; the stall of our writes ends it.
         }
-        Some((self.intent_since + self.timers.intent, SessionError::IntentTimeout))
+        Some((self.intent_since + self.timers.intent, ProtocolError::IntentTimeout))
     }
 
     fn any(&self, state: StreamState) -> bool {
@@ -264,10 +264,10 @@ impl ServerSession {
         }
     }
 
-    fn on_message(&mut self, message: Message, now: Instant) -> Result<Option<ServerEvent>, SessionError> {
+    fn on_message(&mut self, message: Message, now: Instant) -> Result<Option<ServerEvent>, ProtocolError> {
         match message.type_id {
-            type_id::AUDIO => self.on_media(MediaKind::Audio, message),
-            type_id::VIDEO => self.on_media(MediaKind::Video, message),
+            type_id::AUDIO => self.on_media(MessageKind::Audio, message),
+            type_id::VIDEO => self.on_media(MessageKind::Video, message),
             type_id::DATA_AMF0 => self.on_data(message),
             type_id::DATA_AMF3 => {
                 let payload = match message.payload.first() {
@@ -278,7 +278,7 @@ impl ServerSession {
             }
             // A publisher has a key and is trusted with more commands. The answers that it has to take bound it.
             _ if !self.any(StreamState::Publishing) && !self.commands.may_come(now) => {
-                Err(SessionError::TooManyCommands)
+                Err(ProtocolError::TooManyCommands)
             }
             type_id::COMMAND_AMF0 | type_id::COMMAND_AMF3 => {
                 let command = Command::decode(&message)?;
@@ -303,13 +303,13 @@ impl ServerSession {
         }
     }
 
-    fn on_media(&mut self, kind: MediaKind, message: Message) -> Result<Option<ServerEvent>, SessionError> {
+    fn on_media(&mut self, kind: MessageKind, message: Message) -> Result<Option<ServerEvent>, ProtocolError> {
         let stream_id = message.stream_id;
         let publishing = self.streams.get(&stream_id).is_some_and(|stream| stream.state == StreamState::Publishing);
         if !publishing {
             // Some encoders do not wait for the answer, so early media is dropped. A player has no media to send while it plays.
             let is_player = self.any(StreamState::Playing) && !self.any(StreamState::Publishing);
-            return if is_player { Err(SessionError::MediaFromPlayer) } else { Ok(None) };
+            return if is_player { Err(ProtocolError::MediaFromPlayer) } else { Ok(None) };
         }
         if message.payload.is_empty() {
             return Ok(None);
@@ -318,7 +318,7 @@ impl ServerSession {
         Ok(Some(ServerEvent::Media { stream_id, message }))
     }
 
-    fn on_data(&mut self, message: Message) -> Result<Option<ServerEvent>, SessionError> {
+    fn on_data(&mut self, message: Message) -> Result<Option<ServerEvent>, ProtocolError> {
         if message.payload.starts_with(CLEAR_DATA_FRAME) {
             return Ok(None);
         }
@@ -328,7 +328,7 @@ impl ServerSession {
         } else {
             message.payload
         };
-        self.on_media(MediaKind::Data, Message { payload, ..message })
+        self.on_media(MessageKind::Data, Message { payload, ..message })
     }
 }
 
@@ -338,9 +338,9 @@ impl Stream {
     }
 }
 
-impl std::fmt::Debug for ServerSession {
+impl std::fmt::Debug for ServerProtocol {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ServerSession")
+        f.debug_struct("ServerProtocol")
             .field("handshake_done", &self.handshake_done())
             .field("connected", &self.connect.is_some())
             .field("streams", &self.streams.len())

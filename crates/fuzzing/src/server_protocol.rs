@@ -1,9 +1,9 @@
-//! The server session after its handshake has the same events however the bytes are cut, and its answers stay in proportion to them.
+//! The server's protocol after the handshake: its events are the same however the bytes are cut, and its answers stay in proportion to them.
 
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use weir_rtmp::session::{Refusal, RefusalCode, ServerEvent, ServerSession, ServerTimers, SessionError};
+use weir_rtmp::protocol::{ProtocolError, Refusal, RefusalCode, ServerEvent, ServerProtocol, ServerTimers};
 use weir_rtmp::wire::{ChunkWriter, Message, Value, encode, type_id};
 
 use crate::random::Random;
@@ -16,7 +16,7 @@ const ANSWER_BYTES: usize = HANDSHAKE_BYTES + 2000;
 const ANSWER_FACTOR: usize = 32;
 
 /// The first byte says how many bytes arrive at a time, the second which requests we accept; the rest is what arrives.
-pub fn fuzz_server_session(data: &[u8]) {
+pub fn fuzz_server_protocol(data: &[u8]) {
     let Some((&[step, policy], data)) = data.split_first_chunk() else { return };
     let now = Instant::now();
     let whole = serve(data, data.len().max(1), policy, now);
@@ -24,47 +24,47 @@ pub fn fuzz_server_session(data: &[u8]) {
     assert!(whole == cut, "depends on how the bytes are cut");
 }
 
-fn serve(data: &[u8], step: usize, policy: u8, now: Instant) -> (Vec<ServerEvent>, Result<(), SessionError>) {
-    let mut session = ServerSession::new([5; 1528], ServerTimers::default(), now);
+fn serve(data: &[u8], step: usize, policy: u8, now: Instant) -> (Vec<ServerEvent>, Result<(), ProtocolError>) {
+    let mut protocol = ServerProtocol::new([5; 1528], ServerTimers::default(), now);
     let mut hello = vec![0; HANDSHAKE_BYTES];
     hello[0] = 3;
     let mut events = Vec::new();
     let mut answered = 0;
-    let mut result = session.feed(&hello, now);
+    let mut result = protocol.feed(&hello, now);
     for piece in data.chunks(step) {
-        result = result.and_then(|()| session.feed(piece, now));
-        result = result.and_then(|()| drain(&mut session, policy, &mut events, now));
-        answered += session.take_output().len();
+        result = result.and_then(|()| protocol.feed(piece, now));
+        result = result.and_then(|()| drain(&mut protocol, policy, &mut events, now));
+        answered += protocol.take_output().len();
         // This looks at the deadline of every state on the way.
-        let _ = session.on_timeout(now);
+        let _ = protocol.on_timeout(now);
         if result.is_err() {
             break;
         }
     }
     assert!(answered <= ANSWER_BYTES + ANSWER_FACTOR * data.len(), "answers {answered} bytes to {}", data.len());
     let much_later = now + Duration::from_secs(3600);
-    assert!(session.poll_timeout().is_none() || session.on_timeout(much_later).is_err(), "lives for ever");
+    assert!(protocol.poll_timeout().is_none() || protocol.on_timeout(much_later).is_err(), "lives for ever");
     (events, result)
 }
 
 /// Takes every event, and answers requests as `policy` says.
 fn drain(
-    session: &mut ServerSession,
+    protocol: &mut ServerProtocol,
     policy: u8,
     events: &mut Vec<ServerEvent>,
     now: Instant,
-) -> Result<(), SessionError> {
-    while let Some(event) = session.next_event(now)? {
+) -> Result<(), ProtocolError> {
+    while let Some(event) = protocol.next_event(now)? {
         match event {
             ServerEvent::Publish { stream_id, .. } | ServerEvent::Play { stream_id, .. }
                 if policy >> (stream_id % 4) & 1 == 1 =>
             {
-                session.refuse(stream_id, &Refusal::new(RefusalCode::Denied, "no"));
+                protocol.refuse(stream_id, &Refusal::new(RefusalCode::Denied, "no"));
             }
             // These requests stay unanswered, so that they pile up to their limit.
             ServerEvent::Publish { .. } | ServerEvent::Play { .. } if policy & 0x80 != 0 => {}
-            ServerEvent::Publish { stream_id, .. } => session.accept_publish(stream_id),
-            ServerEvent::Play { stream_id, .. } => session.accept_play(stream_id),
+            ServerEvent::Publish { stream_id, .. } => protocol.accept_publish(stream_id),
+            ServerEvent::Play { stream_id, .. } => protocol.accept_play(stream_id),
             ServerEvent::Media { .. } | ServerEvent::Ended { .. } | ServerEvent::Refused { .. } => {}
         }
         events.push(event);

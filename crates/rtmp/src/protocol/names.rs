@@ -1,4 +1,4 @@
-//! Which stream a publisher or player means: one reading of app and name for all the ways clients divide a URL.
+//! Which stream a publisher or player asks for: one reading of app and name for all the ways in which clients divide a URL.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ pub const NAME_BYTES_MAX: usize = 4096;
 
 /// A stream as a client names it. `Debug` shows the app alone, because key and query are secrets.
 #[derive(Clone, PartialEq, Eq)]
-pub struct StreamName {
+pub struct RequestedStream {
     /// The first segment of the path.
     pub app: String,
     /// The rest of the path. For a player this is the public name of the stream.
@@ -19,7 +19,7 @@ pub struct StreamName {
     pub query: String,
 }
 
-impl StreamName {
+impl RequestedStream {
     /// Joins what the client split and splits it by our rule: first path segment, rest, query.
     ///
     /// Clients cut `a/b/c/key` in different places, and inside the query (`live/key?x=` + `q`), so where they cut means nothing. Only for
@@ -45,9 +45,9 @@ impl StreamName {
     }
 }
 
-impl fmt::Debug for StreamName {
+impl fmt::Debug for RequestedStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "StreamName({}/***)", self.app)
+        write!(f, "RequestedStream({}/***)", self.app)
     }
 }
 
@@ -79,7 +79,7 @@ mod tests {
             ("play", "cam1?rendition=720p",                  "play", "cam1", "rendition=720p"),
         ];
         for (app, name, wanted_app, wanted_key, wanted_query) in table {
-            let joined = StreamName::join(app, name);
+            let joined = RequestedStream::join(app, name);
             assert_eq!(
                 (&*joined.app, joined.key.expose(), &*joined.query),
                 (wanted_app, wanted_key, wanted_query),
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn debug_shows_the_app_alone() {
-        let name = StreamName::join("live", "topsecret?token=hush");
-        assert_eq!(format!("{name:?}"), "StreamName(live/***)");
+        let name = RequestedStream::join("live", "topsecret?token=hush");
+        assert_eq!(format!("{name:?}"), "RequestedStream(live/***)");
     }
 }

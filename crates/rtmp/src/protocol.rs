@@ -1,4 +1,4 @@
-//! RTMP sessions, sans-IO: bytes and the time go in, events and bytes come out, for both roles.
+//! The RTMP protocol of one connection, sans-IO: bytes and the time go in, events and bytes come out, for both roles.
 
 mod acks;
 mod auth;
@@ -18,11 +18,11 @@ use crate::wire::{AmfError, WireError};
 
 pub use acks::PeerAcks;
 pub use auth::{AuthError, AuthMod, AuthRounds};
-pub use client::{ClientConfig, ClientEvent, ClientPhase, ClientSession};
-pub use names::{NAME_BYTES_MAX, StreamName};
+pub use client::{ClientConfig, ClientEvent, ClientPhase, ClientProtocol};
+pub use names::{NAME_BYTES_MAX, RequestedStream};
 pub use rejection::{Rejection, is_auth_rejection};
 pub use server::{
-    CREATE_STREAM_MAX, FOUR_CC_LIST, OPEN_REQUESTS_MAX, PLAY_CHUNK_SIZE, ServerEvent, ServerSession, ServerTimers,
+    CREATE_STREAM_MAX, FOUR_CC_LIST, OPEN_REQUESTS_MAX, PLAY_CHUNK_SIZE, ServerEvent, ServerProtocol, ServerTimers,
 };
 pub use status::{Refusal, RefusalCode};
 
@@ -42,9 +42,9 @@ mod user_control {
     pub(super) const PING_RESPONSE: u16 = 7;
 }
 
-/// What a media message carries.
+/// The kind of a media message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum MediaKind {
+pub enum MessageKind {
     Audio,
     Video,
     Data,
@@ -54,7 +54,7 @@ pub enum MediaKind {
 /// `onMetaData`; an `@setDataFrame` in front of it was cut off.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MediaMessage {
-    pub kind: MediaKind,
+    pub kind: MessageKind,
     pub timestamp_ms: u32,
     pub payload: Bytes,
 }
@@ -69,9 +69,9 @@ impl fmt::Debug for MediaMessage {
     }
 }
 
-/// Why a session cannot go on. The text says what the peer did, but repeats none of the bytes that it sent.
+/// Why a connection cannot go on. The text says what the peer did, but repeats none of the bytes that it sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum SessionError {
+pub enum ProtocolError {
     #[error(transparent)]
     Wire(#[from] WireError),
     #[error("the peer sent a malformed command: {0}")]
