@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::addresses;
 use crate::growing::Growing;
+use crate::store::rendered::{Rendered, fnv1a};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -42,21 +43,7 @@ pub enum Cache {
     Short,
 }
 
-/// A playlist or manifest, written once for all who ask for that version of it.
-#[derive(Clone, Debug)]
-pub(crate) struct Rendered {
-    body: Bytes,
-    tag: u64,
-    compressed: Arc<OnceLock<Bytes>>,
-    /// Where its addresses end, found when the first viewer with a token asks.
-    addresses: Arc<OnceLock<Vec<usize>>>,
-}
-
 impl Rendered {
-    pub(crate) fn new(text: String) -> Self {
-        Self { tag: hash(text.as_bytes()), body: text.into(), compressed: Arc::default(), addresses: Arc::default() }
-    }
-
     /// For everybody.
     pub(crate) fn shared_answer(&self, content_type: &'static str, cache: Cache) -> Answer {
         let (body, compressed) = (self.body.clone(), Some(Arc::clone(&self.compressed)));
@@ -70,19 +57,4 @@ impl Rendered {
         let body = addresses::with_token(&self.body, ends, token);
         Answer::Found { content_type, body, cache, tag: self.tag ^ fnv1a(token.as_bytes()), compressed: None }
     }
-}
-
-/// Tells versions of one text apart: FNV-1a by eight bytes at a time, because a window of a day is a text of megabytes.
-fn hash(text: &[u8]) -> u64 {
-    let (words, rest) = text.as_chunks::<8>();
-    words.iter().fold(fnv1a(rest), |hash, word| mixed(hash, u64::from_le_bytes(*word)))
-}
-
-/// FNV-1a: tells names apart, quickly. Nobody gains by making two that collide.
-pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xCBF2_9CE4_8422_2325, |hash, byte| mixed(hash, u64::from(*byte)))
-}
-
-fn mixed(hash: u64, word: u64) -> u64 {
-    (hash ^ word).wrapping_mul(0x0100_0000_01B3)
 }

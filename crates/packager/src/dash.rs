@@ -8,13 +8,13 @@ use time::OffsetDateTime;
 use weir_media::codec::captions::Captions;
 use weir_media::{Codec, Language, MediaKind, MediaTime, TrackInfo};
 
-use crate::awaited::awaits_in_period;
-use crate::clock::seconds;
-use crate::measure;
-use crate::segment::Segment;
 use crate::store::Store;
-use crate::texts::Missing;
-use crate::track::Track;
+use crate::store::awaited::Missing;
+use crate::store::awaited::awaits_in_period;
+use crate::store::clock::seconds;
+use crate::store::measure;
+use crate::store::segment::Segment;
+use crate::store::track::Track;
 use crate::wall_time::rfc3339;
 
 /// Players stay three segments behind, as with classic HLS.

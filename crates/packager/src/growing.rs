@@ -8,8 +8,8 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::packager::Shared;
-use crate::track_name::TrackName;
+use crate::store::live::Live;
+use crate::store::track_name::TrackName;
 
 /// The rest of a segment won't come: the source went away for good, or whoever reads is so slow that it has left memory. What
 /// was given out is not the whole, and must not end as if it were.
@@ -20,7 +20,7 @@ pub struct Unfinished;
 /// Gives out exactly the bytes that the complete segment will have.
 #[derive(Clone, Debug)]
 pub struct Growing {
-    shared: Arc<Shared>,
+    live: Arc<Live>,
     version: watch::Receiver<u64>,
     rendition: String,
     track: TrackName,
@@ -41,15 +41,15 @@ enum Step {
 
 impl Growing {
     pub(crate) fn new(
-        shared: &Arc<Shared>,
+        live: &Arc<Live>,
         rendition: &str,
         track: TrackName,
         (number, run): (u64, u64),
         patience: Duration,
     ) -> Self {
-        let (shared, version) = (Arc::clone(shared), shared.version.subscribe());
+        let (live, version) = (Arc::clone(live), live.version.subscribe());
         let rendition = rendition.to_owned();
-        Self { shared, version, rendition, track, number, run, parts: 0, bytes: 0, patience }
+        Self { live, version, rendition, track, number, run, parts: 0, bytes: 0, patience }
     }
 
     /// The next part, as soon as there is one; None at the segment's end. Dropping the future loses nothing.
@@ -73,7 +73,7 @@ impl Growing {
     }
 
     fn step(&self) -> Step {
-        let mut store = self.shared.store();
+        let mut store = self.live.store();
         let segment = store.track_mut(&self.rendition, self.track).and_then(|track| track.segment_mut(self.number));
         let Some(segment) = segment.filter(|segment| segment.run == self.run) else {
             return Step::End(Err(Unfinished));
@@ -92,7 +92,7 @@ impl PartialEq for Growing {
     /// The same place in the same segment.
     fn eq(&self, other: &Self) -> bool {
         let place = |it: &Self| (it.track, it.number, it.run, it.parts);
-        Arc::ptr_eq(&self.shared, &other.shared) && self.rendition == other.rendition && place(self) == place(other)
+        Arc::ptr_eq(&self.live, &other.live) && self.rendition == other.rendition && place(self) == place(other)
     }
 }
 

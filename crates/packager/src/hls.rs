@@ -1,18 +1,21 @@
 //! HLS playlists (RFC 8216bis): the multivariant playlist, and media playlists with parts, delta updates and reports.
 
+pub(crate) mod listing;
+mod sound_groups;
+
 use std::fmt::Write;
 
 use weir_media::TrackInfo;
 use weir_media::codec::captions::Captions;
 
-use crate::listing::{Listing, put_address, put_breaks, put_map, put_time};
-use crate::measure;
-use crate::part_times::PartTimes;
-use crate::segment::Segment;
-use crate::sound_groups::{Group, Groups, Offered, offered};
+use crate::hls::listing::{Listing, put_address, put_breaks, put_map, put_time};
+use crate::hls::sound_groups::{Group, Groups, Offered, offered};
+use crate::store::measure;
+use crate::store::part_times::PartTimes;
+use crate::store::segment::Segment;
+use crate::store::track::Track;
+use crate::store::track_name::TrackName;
 use crate::store::{LeftOut, Store};
-use crate::track::Track;
-use crate::track_name::TrackName;
 
 /// Players stay so many parts behind the newest one; the specification wants two at least and says three.
 const PART_HOLD_BACK_PARTS: f64 = 3.0;

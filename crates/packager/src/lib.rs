@@ -4,54 +4,39 @@
 //! anything else. A segment begins with a keyframe: with each slot of the stream's clock in what we encode, and at the source's own
 //! keyframes in what is kept; sound begins its segments where the picture does. Times and numbers go on over restarts of whatever makes
 //! them: a discontinuity is written only where the decoder's configuration changes or where time is missing.
+//!
+//! It has rooms, and each imports only those above it (`tests/packaged/rooms.rs` has the table):
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | `store` | tracks, segments and parts in memory, what playlists show of them, and what is still to go to disk |
+//! | `cut` | frames into parts and segments |
+//! | `shelf` | the part of the window that lies on disk |
+//! | `hls` `dash` `ts` | the store in the words of one protocol |
+//! | `texts` | playlists and manifests, each version written once for all who ask |
+//! | `record` | recordings, which have nothing of all that but clocks and disks |
+//! | `packager` | the handle: answers requests, and has renditions followed |
 
 mod addresses;
 mod answer;
-mod awaited;
-mod boundaries;
-mod clock;
 mod config;
+mod cut;
 mod dash;
-mod disk;
-mod dvr;
-mod eras;
-mod following;
 mod growing;
-mod held;
 mod hls;
-mod keyframes;
-mod listing;
-mod measure;
-mod mirror;
 mod packager;
-mod part;
-mod part_times;
 mod record;
-mod reload;
-mod rendition_writer;
 mod request;
-mod schedule;
-mod segment;
-mod silence;
-mod slots;
-mod sound_groups;
-mod sound_writer;
-mod sounds;
+mod shelf;
 mod store;
-mod target;
 mod texts;
-mod track;
-mod track_name;
-mod track_writer;
 mod ts;
-mod ts_press;
 mod wall_time;
 
 pub use answer::{Answer, Cache};
 pub use config::{Cuts, PackagerConfig};
-pub use disk::{Disk, RealDisk, SpaceLimits};
-pub use dvr::{DvrLimits, DvrShelf};
 pub use growing::{Growing, Unfinished};
 pub use packager::Packager;
 pub use record::{Recording, RecordingLimits, Recordings, RemoveFault, record};
 pub use request::{is_token, is_well_formed};
+pub use shelf::{Disk, DvrLimits, DvrShelf, RealDisk, SpaceLimits};

@@ -1,15 +1,12 @@
 //! What a request asks for: paths and query strings, which come from outside and are bounded before they are looked at.
 
-use crate::track_name::TrackName;
+use crate::store::track_name::{TS_FOLDER, TrackName, is_rendition_name};
 
 /// The longest real path is some 50 bytes beside the rendition's name.
 const PATH_BYTES_MAX: usize = 256;
 /// A token and three short parameters.
 const QUERY_BYTES_MAX: usize = 2048;
 const TOKEN_BYTES_MAX: usize = 1024;
-const RENDITION_BYTES_MAX: usize = 64;
-/// Where HLS with MPEG-TS is; no rendition's name.
-const TS_FOLDER: &str = "ts";
 
 /// Whether a path below `/play/<stream>/` and a query are of a form that is ever answered.
 pub fn is_well_formed(path: &str, query: Option<&str>) -> bool {
@@ -93,12 +90,6 @@ impl<'a> Target<'a> {
             }
         })
     }
-}
-
-/// Names that can stand in a path, a playlist and a manifest as they are.
-pub(crate) fn is_rendition_name(name: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    !name.is_empty() && name.len() <= RENDITION_BYTES_MAX && name != TS_FOLDER && name.bytes().all(fits)
 }
 
 /// "57" or "57-1795270912000": a segment's number and run.

@@ -1,5 +1,21 @@
 //! The segment store: every track's segments and parts, bounded in time and bytes, from which all protocols are served.
 
+pub(crate) mod awaited;
+pub(crate) mod backlog;
+pub(crate) mod clock;
+pub(crate) mod held;
+pub(crate) mod index;
+pub(crate) mod live;
+pub(crate) mod measure;
+pub(crate) mod part;
+pub(crate) mod part_times;
+pub(crate) mod rendered;
+pub(crate) mod resume;
+pub(crate) mod segment;
+pub(crate) mod target;
+pub(crate) mod track;
+pub(crate) mod track_name;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +24,12 @@ use time::OffsetDateTime;
 use weir_media::codec::captions::Captions;
 use weir_media::{Codec, MediaKind};
 
-use crate::PackagerConfig;
-use crate::dvr::Backlog;
-use crate::part::Part;
-use crate::segment::Segment;
-use crate::target;
-use crate::track::{Init, Track, forget};
-use crate::track_name::TrackName;
+use crate::config::PackagerConfig;
+use crate::store::backlog::Backlog;
+use crate::store::part::Part;
+use crate::store::segment::Segment;
+use crate::store::track::{Init, Track, forget};
+use crate::store::track_name::TrackName;
 
 /// What packaging does to a track in the store.
 #[derive(Debug)]

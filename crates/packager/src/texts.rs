@@ -1,5 +1,8 @@
 //! Playlists and manifests as answers: each version is written once, for all who ask, outside the lock that media takes.
 
+mod mirror;
+mod reload;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -8,33 +11,24 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 use weir_observe::Counter;
 
-use crate::answer::Rendered;
-use crate::awaited::{awaits_rendition, awaits_sound};
-use crate::mirror::Mirror;
-use crate::packager::{Shared, lock};
-use crate::reload::{check_until, is_reached};
+use crate::answer::{Answer, Cache};
+use crate::config::PackagerConfig;
 use crate::request::{Query, Target};
 use crate::store::Store;
-use crate::track::Track;
-use crate::track_name::TrackName;
-use crate::{Answer, Cache, PackagerConfig, dash, hls, ts};
+use crate::store::awaited::{Missing, awaits_rendition, awaits_sound};
+use crate::store::live::{Live, lock};
+use crate::store::rendered::Rendered;
+use crate::store::track::Track;
+use crate::store::track_name::TrackName;
+use crate::texts::mirror::Mirror;
+use crate::texts::reload::{check_until, is_reached};
+use crate::{dash, hls, ts};
 
 const TYPE_HLS: &str = "application/vnd.apple.mpegurl";
 const TYPE_DASH: &str = "application/dash+xml";
 
 /// A manifest says what time it is: one that is given out again must not be wrong by more than this.
 const MANIFEST_AGE_MAX: Duration = Duration::from_millis(100);
-
-/// Why there is no such text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Missing {
-    /// There will be: its first segment is being made.
-    Yet,
-    /// There may be, some time.
-    Now,
-    /// Its protocol can't carry the stream, or nobody knows the rendition.
-    Forever,
-}
 
 #[derive(Debug)]
 struct Text {
@@ -73,28 +67,28 @@ enum Due {
     Unwritten,
 }
 
-impl Shared {
+impl Texts {
     /// A media playlist, as soon as it has what the query waits for.
     pub(crate) async fn media_playlist(
         &self,
-        rendition: &str,
-        track: TrackName,
+        live: &Live,
+        (rendition, track): (&str, TrackName),
         query: &Query,
         token: Option<&str>,
     ) -> Answer {
-        let rendered = match self.until(|| due(&self.store(), rendition, track, query, token)).await {
+        let rendered = match live.until(|| due(&live.store(), rendition, track, query, token)).await {
             Some(Due::Written(rendered)) => Some(rendered),
-            Some(Due::Unwritten) => self.write_media(rendition, track, query.skip),
+            Some(Due::Unwritten) => self.write_media(live, rendition, track, query.skip),
             Some(Due::Answered(answer)) => return answer,
             None => None,
         };
         rendered.map_or(Answer::NotReady, |rendered| rendered.answer(TYPE_HLS, Cache::Playlist, token))
     }
 
-    fn write_media(&self, rendition: &str, track: TrackName, skip: bool) -> Option<Rendered> {
-        let mut mirror = lock(&self.texts.mirror);
+    fn write_media(&self, live: &Live, rendition: &str, track: TrackName, skip: bool) -> Option<Rendered> {
+        let mut mirror = lock(&self.mirror);
         loop {
-            let store = self.store();
+            let store = live.store();
             // Whoever held the mirror until now may have written just this.
             let kept = store.track(rendition, track).and_then(|known| known.rendered(store.version, skip));
             if let Some(kept) = kept {
@@ -105,16 +99,16 @@ impl Shared {
             }
         }
         let rendered = Rendered::new(mirror.media(rendition, track, skip)?);
-        self.observe.counters().add(Counter::PlayTextsWritten, 1);
-        if let Some(track) = self.store().track_mut(rendition, track) {
+        live.observe.counters().add(Counter::PlayTextsWritten, 1);
+        if let Some(track) = live.store().track_mut(rendition, track) {
             track.keep_rendered(mirror.facts().version, skip, rendered.clone());
         }
         Some(rendered)
     }
 
     /// The text at `path`, which asks for `target`: any but a media playlist.
-    pub(crate) async fn text(&self, path: &str, target: Target<'_>, token: Option<&str>) -> Answer {
-        let written = self.until(|| match self.write_text(path, target) {
+    pub(crate) async fn text(&self, live: &Live, path: &str, target: Target<'_>, token: Option<&str>) -> Answer {
+        let written = live.until(|| match self.write_text(live, path, target) {
             Err(Missing::Yet) => None,
             written => Some(written),
         });
@@ -132,23 +126,23 @@ impl Shared {
         }
     }
 
-    fn write_text(&self, path: &str, target: Target<'_>) -> Result<Rendered, Missing> {
+    fn write_text(&self, live: &Live, path: &str, target: Target<'_>) -> Result<Rendered, Missing> {
         let tells_time = matches!(target, Target::Manifest { .. });
         let age_max = if tells_time { MANIFEST_AGE_MAX } else { Duration::MAX };
-        let kept = || self.texts.kept(path, self.store().version, age_max);
+        let kept = || self.kept(path, live.store().version, age_max);
         if let Some(kept) = kept() {
             return Ok(kept);
         }
-        let mut mirror = lock(&self.texts.mirror);
+        let mut mirror = lock(&self.mirror);
         if let Some(kept) = kept() {
             return Ok(kept);
         }
-        while !mirror.follow(&self.store()) {}
+        while !mirror.follow(&live.store()) {}
         let rendered = Rendered::new(write(mirror.facts(), target)?);
-        self.observe.counters().add(Counter::PlayTextsWritten, 1);
+        live.observe.counters().add(Counter::PlayTextsWritten, 1);
         let text = Text { version: mirror.facts().version, at: Instant::now(), rendered: rendered.clone() };
         // Only what can be written comes here, and names of renditions are few.
-        lock(&self.texts.kept).insert(path.to_owned(), text);
+        lock(&self.kept).insert(path.to_owned(), text);
         Ok(rendered)
     }
 }

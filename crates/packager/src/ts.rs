@@ -4,6 +4,8 @@
 //! anyway, in memory or on disk, and kept for those who ask next. A stream whose TS nobody watches costs nothing, and one that is watched by
 //! thousands costs one muxing a segment. It is cut where the picture's CMAF segments are and has their numbers.
 
+pub(crate) mod press;
+
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,15 +15,15 @@ use weir_media::{Codec, Frame, FrameFlags, MediaKind, MediaTime, TrackInfo};
 use weir_mux::fmp4::{self, Fmp4Error};
 use weir_mux::ts::{self, TsError};
 
-use crate::clock::media_time;
-use crate::dvr::TrackKey;
-use crate::measure;
-use crate::part::Part;
-use crate::segment::Segment;
 use crate::store::Store;
-use crate::texts::Missing;
-use crate::track::Track;
-use crate::track_name::TrackName;
+use crate::store::awaited::Missing;
+use crate::store::backlog::TrackKey;
+use crate::store::clock::media_time;
+use crate::store::measure;
+use crate::store::part::Part;
+use crate::store::segment::Segment;
+use crate::store::track::Track;
+use crate::store::track_name::TrackName;
 use crate::wall_time::{rfc3339, wall_time};
 
 /// Sound is cut with the first frame that is not before the picture's cut; its clock may count it half a frame earlier.

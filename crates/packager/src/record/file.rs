@@ -8,8 +8,8 @@ use weir_hub::{Entry, Tracks};
 use weir_media::{MediaKind, MediaTime, TrackId, TrackInfo};
 use weir_mux::fmp4::{self, Fmp4Error, Sample};
 
-use crate::clock::TrackClock;
-use crate::held::Held;
+use crate::store::clock::TrackClock;
+use crate::store::held::Held;
 
 /// A crash costs this much at most: a fragment ends with the next keyframe, or at the latest so long after it began.
 const FRAGMENT_MAX: Duration = Duration::from_secs(2);

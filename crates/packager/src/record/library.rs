@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use weir_model::StreamId;
 
 use super::file::whole_boxes;
-use crate::disk::{NoSpace, RealDisk, Space, SpaceLimits};
+use crate::shelf::disk::{NoSpace, RealDisk, Space, SpaceLimits};
 
 /// What recordings may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -296,5 +296,5 @@ mod tests {
         assert_eq!(library.end(id, Duration::ZERO).unwrap().bytes, 300);
     }
 
-    use crate::disk::Disk as _;
+    use crate::shelf::disk::Disk as _;
 }

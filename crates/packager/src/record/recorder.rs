@@ -13,7 +13,7 @@ use weir_observe::{Observe, fields};
 
 use super::file::FileWriter;
 use super::library::{Recording, Recordings};
-use crate::disk::NoSpace;
+use crate::shelf::disk::NoSpace;
 
 /// A source that is silent for so long has ended its session; what comes later is another file.
 const SILENCE_MAX: Duration = Duration::from_secs(10);

@@ -15,6 +15,7 @@ mod dvr;
 mod low_latency_dash;
 mod playback;
 mod playlists;
+mod rooms;
 mod sounds;
 mod sources;
 mod support;

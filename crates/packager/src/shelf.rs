@@ -3,16 +3,15 @@
 //! The store is the queue: what is complete and not yet on disk is written as fast as the disk takes it, and stays in memory
 //! until then. What has not been written when its time in memory is over is lost to the window, never to the live edge.
 
-mod backlog;
-mod index;
+pub(crate) mod disk;
 mod reader;
 mod restore;
-mod shelf;
+mod windows;
 mod writer;
 
-pub(crate) use backlog::{Backlog, TrackKey};
+pub use disk::{Disk, RealDisk, SpaceLimits};
 pub(crate) use reader::ReadFault;
-pub(crate) use restore::{Restored, Resume, TrackResume, read};
-pub(crate) use shelf::StreamShelf;
-pub use shelf::{DvrLimits, DvrShelf};
+pub(crate) use restore::{Restored, read};
+pub(crate) use windows::StreamShelf;
+pub use windows::{DvrLimits, DvrShelf};
 pub(crate) use writer::write;

@@ -7,14 +7,14 @@ use std::time::Duration;
 use weir_media::{Frame, FrameFlags, MediaTime, TrackInfo};
 use weir_mux::fmp4::Fmp4Error;
 
-use crate::PackagerConfig;
-use crate::boundaries::{Boundaries, SAME_TIME};
-use crate::dvr::TrackResume;
-use crate::eras::Era;
-use crate::silence::Silence;
+use crate::config::PackagerConfig;
+use crate::cut::boundaries::{Boundaries, SAME_TIME};
+use crate::cut::eras::Era;
+use crate::cut::silence::Silence;
+use crate::cut::track_writer::{Cut, HOLE, TrackWriter, next_cut};
 use crate::store::Change;
-use crate::target::SOUND_OVER;
-use crate::track_writer::{Cut, HOLE, TrackWriter, next_cut};
+use crate::store::resume::TrackResume;
+use crate::store::target::SOUND_OVER;
 
 /// Cuts of the picture that the sound has not reached: sound that is this far behind is not coming.
 const CUTS_AHEAD_MAX: usize = 32;

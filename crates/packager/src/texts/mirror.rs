@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::PackagerConfig;
+use crate::config::PackagerConfig;
 use crate::hls;
-use crate::listing::Listing;
+use crate::hls::listing::Listing;
 use crate::store::Store;
-use crate::track_name::TrackName;
+use crate::store::track_name::TrackName;
 
 /// What is taken over at once, of each track: more than ever is new, but for the first time after a restart. Copying 2,000 takes a
 /// third of a millisecond.
@@ -66,8 +66,8 @@ mod tests {
     use weir_media::{MediaKind, TrackId};
 
     use super::*;
-    use crate::part::Part;
-    use crate::segment::Segment;
+    use crate::store::part::Part;
+    use crate::store::segment::Segment;
     use crate::store::{Change, Changes};
 
     const VIDEO: TrackName = TrackName { kind: MediaKind::Video, id: TrackId::SOURCE_VIDEO };

@@ -5,9 +5,9 @@ use std::ops::Add;
 
 use weir_media::TrackInfo;
 
-use crate::clock::seconds;
-use crate::segment::Segment;
-use crate::track::Track;
+use crate::store::clock::seconds;
+use crate::store::segment::Segment;
+use crate::store::track::Track;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rate {
@@ -68,6 +68,16 @@ pub(crate) fn codec_string(info: &TrackInfo) -> &str {
         (Some(video), _) => &video.codec_string,
         (None, Some(audio)) => &audio.codec_string,
         (None, None) => "",
+    }
+}
+
+/// What a menu shows: the source's own word, else the language, else a number.
+pub(crate) fn menu_name(info: &TrackInfo, place: usize) -> String {
+    match (&info.label, info.language) {
+        (Some(label), Some(language)) => format!("{label} ({language})"),
+        (Some(label), None) => label.clone(),
+        (None, Some(language)) => language.to_string(),
+        (None, None) => format!("sound {}", place + 1),
     }
 }
 

@@ -6,8 +6,8 @@ use std::fmt::Write;
 
 use time::OffsetDateTime;
 
-use crate::segment::Segment;
-use crate::track::Track;
+use crate::store::segment::Segment;
+use crate::store::track::Track;
 use crate::wall_time::{rfc3339, wall_time};
 
 /// Text of segments that have left the playlist is cut off when it is more than this, and more than what is left.

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use weir_media::{Codec, Language, MediaTime, TrackInfo, codec, label_of};
 
-use super::TrackKey;
-use crate::request::is_rendition_name;
-use crate::segment::Segment;
-use crate::track::Init;
-use crate::track_name::TrackName;
+use super::backlog::TrackKey;
+use crate::store::segment::Segment;
+use crate::store::track::Init;
+use crate::store::track_name::TrackName;
+use crate::store::track_name::is_rendition_name;
 
 /// One line.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use weir_media::ClockMark;
 use weir_model::StreamId;
 
 use super::reader::{READS_MAX, ReadCache};
-use crate::disk::{Disk, NoSpace, RealDisk, Space, SpaceLimits};
+use crate::shelf::disk::{Disk, NoSpace, RealDisk, Space, SpaceLimits};
 
 const INDEX: &str = "index";
 

@@ -10,9 +10,9 @@ use weir_model::EventKind;
 use weir_observe::fields;
 
 use super::StreamShelf;
-use super::backlog::Job;
-use crate::disk::NoSpace;
-use crate::packager::Shared;
+use crate::shelf::disk::NoSpace;
+use crate::store::backlog::Job;
+use crate::store::live::Live;
 
 /// Between two tries on a disk that is full.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -24,13 +24,13 @@ const WELL_AFTER: Duration = Duration::from_secs(5);
 const RESERVE_SHARE: u64 = 16;
 
 /// Writes for as long as it is polled.
-pub(crate) async fn write(shared: Arc<Shared>, shelf: Arc<StreamShelf>) {
-    let mut version = shared.version.subscribe();
-    let mut health = Health::new(&shared);
+pub(crate) async fn write(live: Arc<Live>, shelf: Arc<StreamShelf>) {
+    let mut version = live.version.subscribe();
+    let mut health = Health::new(&live);
     loop {
         version.mark_unchanged();
-        make_room_for_others(&shared, &shelf);
-        let Some(job) = shared.store().next_job() else {
+        make_room_for_others(&live, &shelf);
+        let Some(job) = live.store().next_job() else {
             health.look(true);
             let waiting = async {
                 if health.is_ill() {
@@ -52,11 +52,11 @@ pub(crate) async fn write(shared: Arc<Shared>, shelf: Arc<StreamShelf>) {
             }
         };
         match done {
-            Ok((job, Ok(()))) => settle(&shared, job),
+            Ok((job, Ok(()))) => settle(&live, job),
             Ok((job, Err(error))) => {
                 health.failed(error.code(), &error.to_string());
                 // Of the oldest, the room for what is newest.
-                if shared.store().shrink(job_bytes(&job)) == 0 {
+                if live.store().shrink(job_bytes(&job)) == 0 {
                     sleep(RETRY_AFTER).await;
                 }
             }
@@ -67,12 +67,12 @@ pub(crate) async fn write(shared: Arc<Shared>, shelf: Arc<StreamShelf>) {
 }
 
 /// Leaves the last of the space to those who have little of it.
-fn make_room_for_others(shared: &Shared, shelf: &StreamShelf) {
+fn make_room_for_others(live: &Live, shelf: &StreamShelf) {
     let max = shelf.space().limits.max_bytes;
     let over = shelf.space().used().saturating_sub(max - max / RESERVE_SHARE);
     let beyond = shelf.own_bytes().saturating_sub(shelf.share_bytes());
     if over.min(beyond) > 0 {
-        shared.store().shrink(over.min(beyond));
+        live.store().shrink(over.min(beyond));
     }
 }
 
@@ -84,8 +84,8 @@ fn job_bytes(job: &Job) -> u64 {
     }
 }
 
-fn settle(shared: &Shared, job: Job) {
-    let mut store = shared.store();
+fn settle(live: &Live, job: Job) {
+    let mut store = live.store();
     match job {
         Job::Delete(_) => {}
         Job::Line { of, .. } => store.line_saved(&of),
@@ -147,15 +147,15 @@ impl StreamShelf {
 
 /// Whether the disk keeps up, told once when it does not and once when it does again.
 struct Health<'a> {
-    shared: &'a Shared,
+    live: &'a Live,
     ill: bool,
     last_failure: Instant,
     lost_before: u64,
 }
 
 impl<'a> Health<'a> {
-    fn new(shared: &'a Shared) -> Self {
-        Self { shared, ill: false, last_failure: Instant::now(), lost_before: 0 }
+    fn new(live: &'a Live) -> Self {
+        Self { live, ill: false, last_failure: Instant::now(), lost_before: 0 }
     }
 
     fn is_ill(&self) -> bool {
@@ -166,14 +166,14 @@ impl<'a> Health<'a> {
         self.last_failure = Instant::now();
         if !self.ill {
             self.ill = true;
-            tracing::warn!(stream_id = %self.shared.stream_id, code, message, "the window can't be written to disk");
+            tracing::warn!(stream_id = %self.live.stream_id, code, message, "the window can't be written to disk");
             self.tell(EventKind::DvrDiskFull, code);
         }
     }
 
     /// Looks at what was lost, which is how a slow disk shows, and whether all has been well for long enough.
     fn look(&mut self, idle: bool) {
-        let lost = self.shared.store().backlog.as_ref().map_or(0, |backlog| backlog.lost);
+        let lost = self.live.store().backlog.as_ref().map_or(0, |backlog| backlog.lost);
         if lost > self.lost_before {
             self.lost_before = lost;
             self.failed("too_slow", "segments left memory before they were written");
@@ -186,10 +186,10 @@ impl<'a> Health<'a> {
 
     fn tell(&self, event: EventKind, code: &str) {
         let mut about =
-            fields([("stream_id", self.shared.stream_id.0.into()), ("segments_lost", self.lost_before.into())]);
+            fields([("stream_id", self.live.stream_id.0.into()), ("segments_lost", self.lost_before.into())]);
         if !code.is_empty() {
             about.insert("reason".to_owned(), code.into());
         }
-        self.shared.observe.events().emit(event, about);
+        self.live.observe.events().emit(event, about);
     }
 }

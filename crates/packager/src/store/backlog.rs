@@ -6,11 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::index::Record;
-use crate::part::Part;
-use crate::segment::Segment;
 use crate::store::Store;
-use crate::track::Track;
-use crate::track_name::TrackName;
+use crate::store::part::Part;
+use crate::store::segment::Segment;
+use crate::store::track::Track;
+use crate::store::track_name::TrackName;
 
 /// Files that wait to be deleted, while the disk hangs: two tracks for 14 hours. What is forgotten beyond is deleted at the
 /// next start.

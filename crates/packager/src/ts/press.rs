@@ -2,14 +2,17 @@
 //! who ask next.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
+use weir_model::StreamId;
 
-use crate::packager::{Shared, lock};
+use crate::shelf::{ReadFault, StreamShelf};
+use crate::store::live::lock;
 use crate::ts::Recipe;
 
 /// Viewers follow the newest segments: of 4 Mbps and 2 s these are a minute. Who plays further back has them made again.
@@ -47,19 +50,31 @@ pub(crate) enum Unmade {
 
 type Made = Result<Bytes, Unmade>;
 
-#[derive(Debug, Default)]
+/// Clones share it.
+#[derive(Clone, Debug)]
 pub(crate) struct TsPress {
-    shelf: Mutex<Shelf>,
+    stream_id: StreamId,
+    /// Where the window reaches beyond memory.
+    beyond: Option<Arc<StreamShelf>>,
+    shelf: Arc<Mutex<Shelf>>,
 }
 
 impl TsPress {
+    pub(crate) fn new(stream_id: StreamId, beyond: Option<Arc<StreamShelf>>) -> Self {
+        Self { stream_id, beyond, shelf: Arc::default() }
+    }
+
+    /// A file of the window on disk.
+    pub(crate) async fn read(&self, path: PathBuf) -> Made {
+        let beyond = self.beyond.clone().ok_or(Unmade::Gone)?;
+        beyond.read(path).await.map_err(|fault| match fault {
+            ReadFault::Busy => Unmade::Busy,
+            ReadFault::Gone => Unmade::Gone,
+        })
+    }
+
     /// The segment as it was made, or is made now as `recipe` says. None as recipe: there is no such segment.
-    pub(crate) async fn get(
-        &self,
-        shared: &Arc<Shared>,
-        id: TsSegmentId,
-        recipe: impl FnOnce() -> Option<Recipe>,
-    ) -> Made {
+    pub(crate) async fn get(&self, id: TsSegmentId, recipe: impl FnOnce() -> Option<Recipe>) -> Made {
         let found = lock(&self.shelf).find(&id);
         let mut made = match found {
             Some(Found::Kept(body)) => return Ok(body),
@@ -75,7 +90,7 @@ impl TsPress {
                         let tell = shelf.begin(&id).ok_or(Unmade::Busy)?;
                         let made = tell.subscribe();
                         // Not the asker's own work: it goes on when the asker leaves, for the others who wait.
-                        tokio::spawn(make(Arc::clone(shared), id, recipe, tell));
+                        tokio::spawn(self.clone().make(id, recipe, tell));
                         made
                     }
                 }
@@ -89,29 +104,31 @@ impl TsPress {
     }
 }
 
-async fn make(shared: Arc<Shared>, id: TsSegmentId, recipe: Recipe, tell: watch::Sender<Option<Made>>) {
-    let made = press(&shared, &id, recipe).await;
-    lock(&shared.ts_press.shelf).end(id, &made);
-    tell.send_replace(Some(made));
-}
-
-async fn press(shared: &Shared, id: &TsSegmentId, mut recipe: Recipe) -> Made {
-    for path in recipe.files() {
-        let body = shared.read(path.clone()).await?;
-        recipe.give(&path, &body);
+impl TsPress {
+    async fn make(self, id: TsSegmentId, recipe: Recipe, tell: watch::Sender<Option<Made>>) {
+        let made = self.press(&id, recipe).await;
+        lock(&self.shelf).end(id, &made);
+        tell.send_replace(Some(made));
     }
-    let turn = TURNS.acquire().await.map_err(|_| Unmade::Busy)?;
-    let made = tokio::task::spawn_blocking(move || recipe.make()).await;
-    drop(turn);
-    match made {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(error)) => {
-            let TsSegmentId { rendition, number, .. } = id;
-            tracing::warn!(stream_id = %shared.stream_id, rendition, number, %error, "a segment can't be MPEG-TS");
-            Err(Unmade::Gone)
+
+    async fn press(&self, id: &TsSegmentId, mut recipe: Recipe) -> Made {
+        for path in recipe.files() {
+            let body = self.read(path.clone()).await?;
+            recipe.give(&path, &body);
         }
-        // It panicked, and has said so; or the server is stopping.
-        Err(_) => Err(Unmade::Gone),
+        let turn = TURNS.acquire().await.map_err(|_| Unmade::Busy)?;
+        let made = tokio::task::spawn_blocking(move || recipe.make()).await;
+        drop(turn);
+        match made {
+            Ok(Ok(body)) => Ok(body),
+            Ok(Err(error)) => {
+                let TsSegmentId { rendition, number, .. } = id;
+                tracing::warn!(stream_id = %self.stream_id, rendition, number, %error, "a segment can't be MPEG-TS");
+                Err(Unmade::Gone)
+            }
+            // It panicked, and has said so; or the server is stopping.
+            Err(_) => Err(Unmade::Gone),
+        }
     }
 }
 

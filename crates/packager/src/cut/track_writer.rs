@@ -7,17 +7,17 @@ use weir_media::codec::captions::Captions;
 use weir_media::{Frame, MediaKind, MediaTime, TrackInfo};
 use weir_mux::fmp4::{self, Fmp4Error, Sample};
 
-use crate::PackagerConfig;
-use crate::clock::{TrackClock, media_time};
-use crate::dvr::TrackResume;
-use crate::eras::{Era, Eras};
-use crate::held::Held;
-use crate::part::Part;
-use crate::part_times;
-use crate::segment::Segment;
+use crate::config::PackagerConfig;
+use crate::cut::eras::{Era, Eras};
 use crate::store::Change;
-use crate::track::Init;
-use crate::track_name::TrackName;
+use crate::store::clock::{TrackClock, media_time};
+use crate::store::held::Held;
+use crate::store::part::Part;
+use crate::store::part_times;
+use crate::store::resume::TrackResume;
+use crate::store::segment::Segment;
+use crate::store::track::Init;
+use crate::store::track_name::TrackName;
 
 /// A frame that comes so long after the one before it is not the next picture: something is missing in between.
 pub(crate) const HOLE: Duration = Duration::from_secs(1);

@@ -3,8 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use weir_media::MediaTime;
 
-use crate::clock::{media_time, seconds};
-use crate::part::Part;
+use crate::store::clock::{media_time, seconds};
+use crate::store::part::Part;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Segment {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use weir_media::{Codec, TrackInfo};
 
-use crate::measure::{self, Rate};
+use crate::store::measure::{self, Rate, menu_name};
 use crate::store::{FoundSound, Store};
 
 /// A sound that players are offered.
@@ -120,16 +120,6 @@ impl<'a> Groups<'a> {
                 );
             }
         }
-    }
-}
-
-/// What a menu shows: the source's own word, else the language, else a number.
-pub(crate) fn menu_name(info: &TrackInfo, place: usize) -> String {
-    match (&info.label, info.language) {
-        (Some(label), Some(language)) => format!("{label} ({language})"),
-        (Some(label), None) => label.clone(),
-        (None, Some(language)) => language.to_string(),
-        (None, None) => format!("sound {}", place + 1),
     }
 }
 

@@ -8,38 +8,18 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use weir_media::{ClockMark, MediaTime};
 
-use super::index::Record;
-use super::{StreamShelf, TrackKey};
-use crate::disk::Disk;
-use crate::segment::Segment;
+use super::StreamShelf;
+use crate::shelf::disk::Disk;
 use crate::store::Store;
-use crate::track::{Init, Track};
-use crate::track_name::TrackName;
+use crate::store::backlog::TrackKey;
+use crate::store::index::Record;
+use crate::store::resume::{Ended, Resume, TrackResume};
+use crate::store::segment::Segment;
+use crate::store::track::{Init, Track};
 use crate::wall_time::wall_time;
 
 /// Tracks whose ends are closer together than this were live together: they end with the same number, and go on alike.
 const TOGETHER: Duration = Duration::from_secs(30);
-
-/// Where a rendition's tracks go on.
-pub(crate) type Resume = BTreeMap<TrackName, TrackResume>;
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct TrackResume {
-    /// The number of its next init segment.
-    pub(crate) init: u32,
-    /// The number of its next segment.
-    pub(crate) number: u64,
-    pub(crate) end: MediaTime,
-}
-
-/// Where an earlier run ended.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) resumes: BTreeMap<String, Resume>,
-    /// The number after the last segment's.
-    pub(crate) next_number: u64,
-    pub(crate) breaks: u64,
-}
 
 /// A window as it was found.
 #[derive(Debug, Default)]

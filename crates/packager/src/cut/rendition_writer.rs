@@ -6,16 +6,16 @@ use std::time::Duration;
 use weir_hub::{Entry, Tracks};
 use weir_media::{Frame, MediaKind, MediaTime, TrackInfo};
 
-use crate::boundaries::{Boundaries, Within};
-use crate::dvr::TrackResume;
-use crate::keyframes::Keyframes;
-use crate::sound_groups::menu_name;
-use crate::sound_writer::{Lead, SAME_CUT};
-use crate::sounds::Cutting;
+use crate::config::{Cuts, PackagerConfig};
+use crate::cut::boundaries::{Boundaries, Within};
+use crate::cut::keyframes::Keyframes;
+use crate::cut::sound_writer::{Lead, SAME_CUT};
+use crate::cut::sounds::Cutting;
+use crate::cut::track_writer::{Cut, TrackWriter, next_cut};
+use crate::store::measure::menu_name;
+use crate::store::resume::TrackResume;
+use crate::store::track_name::TrackName;
 use crate::store::{Changes, Has, LeftOut, Sound};
-use crate::track_name::TrackName;
-use crate::track_writer::{Cut, TrackWriter, next_cut};
-use crate::{Cuts, PackagerConfig};
 
 /// Between times that were counted in ticks and in milliseconds.
 const ROUNDING: MediaTime = MediaTime::from_millis(1);

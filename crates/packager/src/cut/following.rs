@@ -8,17 +8,18 @@ use weir_media::MediaTime;
 use weir_model::EventKind;
 use weir_observe::fields;
 
-use crate::Cuts;
-use crate::packager::{Shared, lock};
-use crate::rendition_writer::RenditionWriter;
-use crate::request::is_rendition_name;
-use crate::schedule::Schedule;
-use crate::sounds::Cutting;
+use super::cutter::Cutter;
+use crate::config::Cuts;
+use crate::cut::rendition_writer::RenditionWriter;
+use crate::cut::schedule::Schedule;
+use crate::cut::sounds::Cutting;
 use crate::store::Changes;
+use crate::store::live::lock;
+use crate::store::track_name::is_rendition_name;
 
 /// One rendition being followed. Dropped in any way (the task may be aborted), the writer goes back to be taken up again.
 pub(crate) struct Following {
-    shared: Arc<Shared>,
+    cutter: Arc<Cutter>,
     name: String,
     cuts: Cuts,
     writer: RenditionWriter,
@@ -27,23 +28,23 @@ pub(crate) struct Following {
 }
 
 impl Following {
-    pub(crate) fn begin(shared: &Arc<Shared>, name: String, cuts: Cuts) -> Option<Self> {
+    pub(crate) fn begin(cutter: &Arc<Cutter>, name: String, cuts: Cuts) -> Option<Self> {
         if !is_rendition_name(&name) {
-            tracing::warn!(stream_id = %shared.stream_id, rendition = ?name, "a rendition of that name can't be packaged");
+            tracing::warn!(stream_id = %cutter.live.stream_id, rendition = ?name, "a rendition of that name can't be packaged");
             return None;
         }
-        if !lock(&shared.followed).insert(name.clone()) {
-            tracing::warn!(stream_id = %shared.stream_id, rendition = %name, "the rendition is packaged already");
+        if !lock(&cutter.followed).insert(name.clone()) {
+            tracing::warn!(stream_id = %cutter.live.stream_id, rendition = %name, "the rendition is packaged already");
             return None;
         }
-        shared.store().followed.insert(name.clone());
-        let parked = lock(&shared.parked).remove(&name).map(|writer| writer.cutting(cuts));
-        let writer = parked.unwrap_or_else(|| match lock(&shared.resumes).remove(&name) {
-            Some(resume) => RenditionWriter::resumed(&name, cuts, shared.config, resume),
-            None => RenditionWriter::new(&name, cuts, shared.config),
+        cutter.live.store().followed.insert(name.clone());
+        let parked = lock(&cutter.parked).remove(&name).map(|writer| writer.cutting(cuts));
+        let writer = parked.unwrap_or_else(|| match lock(&cutter.resumes).remove(&name) {
+            Some(resume) => RenditionWriter::resumed(&name, cuts, cutter.config, resume),
+            None => RenditionWriter::new(&name, cuts, cutter.config),
         });
-        let schedule = Schedule::new(shared.config.segment_target);
-        Some(Self { shared: Arc::clone(shared), name, cuts, writer, schedule, has_clock: false })
+        let schedule = Schedule::new(cutter.config.segment_target);
+        Some(Self { cutter: Arc::clone(cutter), name, cuts, writer, schedule, has_clock: false })
     }
 
     pub(crate) async fn follow(mut self, rendition: &RenditionHub) {
@@ -61,7 +62,7 @@ impl Following {
                     self.push(&entry);
                 }
                 Ok(Next::Skipped { items }) => {
-                    tracing::warn!(stream_id = %self.shared.stream_id, rendition = %self.name, items, "frames were lost");
+                    tracing::warn!(stream_id = %self.cutter.live.stream_id, rendition = %self.name, items, "frames were lost");
                     self.writer.want_keyframe();
                     self.flush();
                 }
@@ -73,17 +74,17 @@ impl Following {
 
     /// Takes over where the stream's clock has its zero, and its count. It has begun: there are frames.
     fn take_clock(&mut self, time: MediaTime) {
-        let clock = &self.shared.clock;
-        let mut cutting = lock(&self.shared.cutting);
+        let clock = &self.cutter.clock;
+        let mut cutting = lock(&self.cutter.cutting);
         cutting.boundaries.slots.count_from(clock.first_number(), time);
-        self.shared.store().zero_at = clock.zero_at();
+        self.cutter.live.store().zero_at = clock.zero_at();
         self.has_clock = true;
     }
 
     fn push(&mut self, entry: &Entry) {
         // Held until the changes are in the store: renditions that share a sound change it in turn.
-        let shared = Arc::clone(&self.shared);
-        let mut cutting = lock(&shared.cutting);
+        let cutter = Arc::clone(&self.cutter);
+        let mut cutting = lock(&cutter.cutting);
         let mut changes = Changes::default();
         let progress = self.writer.push(entry, &mut cutting, &mut changes);
         self.schedule.on_frame(Instant::now(), self.writer.is_open(&cutting), progress.segment_ended);
@@ -91,8 +92,8 @@ impl Following {
     }
 
     fn flush(&mut self) {
-        let shared = Arc::clone(&self.shared);
-        let mut cutting = lock(&shared.cutting);
+        let cutter = Arc::clone(&self.cutter);
+        let mut cutting = lock(&cutter.cutting);
         let mut changes = Changes::default();
         self.writer.flush(&mut cutting, &mut changes);
         self.schedule.on_flush();
@@ -102,14 +103,14 @@ impl Following {
     fn on_deadline(&mut self) {
         let overdue = self.schedule.on_deadline(Instant::now());
         if let Some(waited) = overdue.late_for {
-            self.shared.observe.board().note_late_segment(self.shared.stream_id, waited);
+            self.cutter.live.observe.board().note_late_segment(self.cutter.live.stream_id, waited);
             let event = fields([
-                ("stream_id", self.shared.stream_id.0.into()),
+                ("stream_id", self.cutter.live.stream_id.0.into()),
                 ("rendition", self.name.as_str().into()),
-                ("target_seconds", self.shared.config.segment_target.as_secs_f64().into()),
+                ("target_seconds", self.cutter.config.segment_target.as_secs_f64().into()),
                 ("waited_seconds", ((waited.as_secs_f64() * 1000.0).round() / 1000.0).into()),
             ]);
-            self.shared.observe.events().emit(EventKind::SegmentLate, event);
+            self.cutter.live.observe.events().emit(EventKind::SegmentLate, event);
         }
         if overdue.silent {
             self.flush();
@@ -121,21 +122,21 @@ impl Following {
             return;
         }
         if let Some(number) = changes.newest_number() {
-            self.shared.clock.take_number(number, self.cuts == Cuts::AtKeyframes);
+            self.cutter.clock.take_number(number, self.cuts == Cuts::AtKeyframes);
         }
         let (version, target, is_news, whole) = {
-            let mut store = self.shared.store();
+            let mut store = self.cutter.live.store();
             let was_announced = store.is_announced();
             let whole = store.apply(changes);
             (store.version, store.target, store.is_announced() != was_announced, whole)
         };
         for (rendition, track) in whole {
-            self.shared.observe.board().count_segment(self.shared.stream_id, &rendition, &track.to_string());
+            self.cutter.live.observe.board().count_segment(self.cutter.live.stream_id, &rendition, &track.to_string());
         }
         if is_news {
             cutting.boundaries.announced(target);
         }
-        self.shared.version.send_replace(version);
+        self.cutter.live.version.send_replace(version);
     }
 }
 
@@ -146,11 +147,11 @@ impl Drop for Following {
         // What is left can be played; the multivariant playlist offers it no more.
         let mut changes = Changes::default();
         self.writer.leave(&mut changes);
-        self.apply(changes, &mut lock(&self.shared.cutting));
+        self.apply(changes, &mut lock(&self.cutter.cutting));
         let writer =
-            std::mem::replace(&mut self.writer, RenditionWriter::new(&self.name, self.cuts, self.shared.config));
-        lock(&self.shared.parked).insert(self.name.clone(), writer);
-        self.shared.store().followed.remove(&self.name);
-        lock(&self.shared.followed).remove(&self.name);
+            std::mem::replace(&mut self.writer, RenditionWriter::new(&self.name, self.cuts, self.cutter.config));
+        lock(&self.cutter.parked).insert(self.name.clone(), writer);
+        self.cutter.live.store().followed.remove(&self.name);
+        lock(&self.cutter.followed).remove(&self.name);
     }
 }

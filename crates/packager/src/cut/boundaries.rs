@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use weir_media::MediaTime;
 
-use crate::PackagerConfig;
 use crate::config::EARLY_SHARE;
-use crate::eras::Eras;
-use crate::slots::Slots;
-use crate::target::{self, SOUND_OVER};
+use crate::config::PackagerConfig;
+use crate::cut::eras::Eras;
+use crate::cut::slots::Slots;
+use crate::store::target::{self, SOUND_OVER};
 
 /// Kept for renditions that lag: a transcoder is some seconds behind, two minutes of boundaries are plenty.
 const KEPT_MAX: usize = 64;
@@ -195,7 +195,7 @@ impl Boundaries {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keyframes::Keyframes;
+    use crate::cut::keyframes::Keyframes;
 
     fn ms(millis: i64) -> MediaTime {
         MediaTime::from_millis(millis)

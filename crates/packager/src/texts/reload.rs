@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::segment::Segment;
-use crate::track::Track;
+use crate::store::segment::Segment;
+use crate::store::track::Track;
 
 /// A request may ask for two segments beyond the newest one, no more (RFC 8216bis, 6.2.5.2).
 const SEGMENTS_AHEAD_MAX: u64 = 2;

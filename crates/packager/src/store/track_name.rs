@@ -4,6 +4,16 @@ use std::fmt;
 
 use weir_media::{MediaKind, TrackId, TrackInfo};
 
+const RENDITION_BYTES_MAX: usize = 64;
+/// Where HLS with MPEG-TS is; no rendition's name.
+pub(crate) const TS_FOLDER: &str = "ts";
+
+/// Names that can stand in a path, a playlist and a manifest as they are.
+pub(crate) fn is_rendition_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    !name.is_empty() && name.len() <= RENDITION_BYTES_MAX && name != TS_FOLDER && name.bytes().all(fits)
+}
+
 /// A track within its rendition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TrackName {

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use weir_media::codec::captions::Captions;
 use weir_media::{MediaTime, TrackInfo};
 
-use crate::answer::Rendered;
-use crate::dvr::Backlog;
-use crate::segment::Segment;
-use crate::track_name::TrackName;
+use crate::store::backlog::Backlog;
+use crate::store::rendered::Rendered;
+use crate::store::segment::Segment;
+use crate::store::track_name::TrackName;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Init {

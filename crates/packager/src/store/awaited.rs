@@ -1,9 +1,20 @@
-//! Whether tracks are still to begin: many players read what is offered once, and never see what begins a moment later.
+//! Why a text is not there yet, and whether tracks are still to begin: many players read what is offered once, and never see what begins a moment later.
 
 use weir_media::MediaTime;
 
 use crate::store::Store;
-use crate::track::Track;
+use crate::store::track::Track;
+
+/// Why there is no such text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// There will be: its first segment is being made.
+    Yet,
+    /// There may be, some time.
+    Now,
+    /// Its protocol can't carry the stream, or nobody knows the rendition.
+    Forever,
+}
 
 /// A track of which nothing has come when another has so many whole segments is not coming.
 const SEGMENTS_MAX: usize = 2;

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use weir_media::{Frame, MediaTime, TrackId, TrackInfo};
 
-use crate::boundaries::Boundaries;
-use crate::dvr::TrackResume;
-use crate::sound_writer::{Lead, SoundProgress, SoundWriter};
+use crate::config::{Cuts, PackagerConfig};
+use crate::cut::boundaries::Boundaries;
+use crate::cut::sound_writer::{Lead, SoundProgress, SoundWriter};
+use crate::cut::track_writer::Cut;
+use crate::store::resume::TrackResume;
+use crate::store::track_name::TrackName;
 use crate::store::{Changes, Sound};
-use crate::track_name::TrackName;
-use crate::track_writer::Cut;
-use crate::{Cuts, PackagerConfig};
 
 /// Where segments begin, and the sounds that all renditions cut there.
 #[derive(Debug)]
