@@ -8,11 +8,11 @@ use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{options, patch};
-use weir_control::AdmissionRefusal;
+use weir_control::{AdmissionRefusal, PlayWish};
 use weir_webrtc::engine::NoAnswer;
 
 use crate::serve::Peer;
-use admission::{WhepAnswer, WhepChangeRefusal, WhepRefusal, WhepWish};
+use admission::{WhepAnswer, WhepChangeRefusal, WhepRefusal};
 
 pub use admission::{WhepAdmission, WhepViewer};
 
@@ -103,7 +103,7 @@ async fn offer(
     };
     let Peer(ip): Peer = *peer;
     let token = parameters.token.as_deref().or_else(|| bearer(&asked));
-    let wish = WhepWish { name: &name, rendition: parameters.rendition.as_deref(), token, ip };
+    let wish = PlayWish { name: &name, rendition: parameters.rendition.as_deref(), token, ip };
     match whep.admission.offer(&wish, text).await {
         Ok(answer) => answered(&whep, &name, answer),
         Err(why) => {

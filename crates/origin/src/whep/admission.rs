@@ -52,16 +52,6 @@ pub enum WhepChangeRefusal {
     Restart,
 }
 
-/// What a viewer asks for.
-#[derive(Clone, Copy, Debug)]
-pub struct WhepWish<'a> {
-    pub name: &'a str,
-    /// None: the best that browsers can be shown.
-    pub rendition: Option<&'a str>,
-    pub token: Option<&'a str>,
-    pub ip: IpAddr,
-}
-
 /// What the viewer is told.
 #[derive(Clone, Debug)]
 pub struct WhepAnswer {
@@ -155,8 +145,9 @@ impl WhepAdmission {
         (Self { shared: Arc::new(Shared { admission, observe, engine, lanes, arrivals, sessions }) }, arrived)
     }
 
-    /// Answers an offer; the viewer is on its way to be run when this returns.
-    pub async fn offer(&self, wish: &WhepWish<'_>, offer: &str) -> Result<WhepAnswer, WhepRefusal> {
+    /// Answers an offer; the viewer is on its way to be run when this returns. A wish without a rendition gets the best that browsers can be
+    /// shown.
+    pub async fn offer(&self, wish: &PlayWish<'_>, offer: &str) -> Result<WhepAnswer, WhepRefusal> {
         let answer = self.answer(wish, offer).await;
         if let Err(refusal) = &answer {
             let (remote, network) = (SocketAddr::new(wish.ip, 0), weir_net::network(wish.ip));
@@ -174,10 +165,9 @@ impl WhepAdmission {
         answer
     }
 
-    async fn answer(&self, wish: &WhepWish<'_>, offer: &str) -> Result<WhepAnswer, WhepRefusal> {
+    async fn answer(&self, wish: &PlayWish<'_>, offer: &str) -> Result<WhepAnswer, WhepRefusal> {
         let Shared { admission, observe, engine, lanes, arrivals, sessions } = &*self.shared;
-        let asked = PlayWish { name: wish.name, rendition: wish.rendition, token: wish.token, ip: wish.ip };
-        let Player { stream_id, hub, feeds, rendition, pass } = admission.play(&asked).await?;
+        let Player { stream_id, hub, feeds, rendition, pass } = admission.play(wish).await?;
         let offered = admission.offered(stream_id).ok_or(AdmissionRefusal::NoStream)?;
         if !offered.webrtc {
             return Err(WhepRefusal::Off);

@@ -49,6 +49,13 @@ pub(crate) struct SoundProgress {
     pub(crate) segment_ended: bool,
 }
 
+impl SoundProgress {
+    /// What this frame and another one led to together.
+    fn and(self, other: Self) -> Self {
+        Self { cut: self.cut || other.cut, segment_ended: self.segment_ended || other.segment_ended }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct SoundWriter {
     writer: TrackWriter,
@@ -152,8 +159,7 @@ impl SoundWriter {
         if gap.is_some_and(|gap| (FILL_MIN..longest).contains(&gap)) {
             progress = self.fill(frame.dts, lead, boundaries, changes);
         }
-        let own = self.push_one(frame, lead, boundaries, changes);
-        SoundProgress { cut: progress.cut || own.cut, segment_ended: progress.segment_ended || own.segment_ended }
+        progress.and(self.push_one(frame, lead, boundaries, changes))
     }
 
     /// Silence up to `until`, where sound has begun and is missing.
@@ -171,9 +177,7 @@ impl SoundWriter {
             let Some(dts) = self.writer.next_dts().filter(|dts| *dts + length <= until) else { break };
             let flags = FrameFlags { keyframe: true, discontinuity: false };
             let frame = Frame { track, dts, pts: dts, flags, payload: silence.payload.clone() };
-            let one = self.push_one(&frame, lead, boundaries, changes);
-            progress.cut |= one.cut;
-            progress.segment_ended |= one.segment_ended;
+            progress = progress.and(self.push_one(&frame, lead, boundaries, changes));
         }
         progress
     }
