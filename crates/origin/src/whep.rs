@@ -1,4 +1,4 @@
-//! WHEP (draft-ietf-wish-whep): a browser posts its offer and gets an answer; media then goes by ports of its own.
+//! WHEP (draft-ietf-wish-whep): a browser posts its offer and gets an answer. Media then goes by ports of its own.
 
 mod admission;
 
@@ -19,29 +19,29 @@ pub use admission::{WhepAdmission, WhepViewer};
 const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
-/// The same as what the reader of offers takes; more is not even read.
+/// The most bytes of a body. It is as much as the reader of offers takes, so more is not even received.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// A server that is full is asked again after so many seconds.
+/// After so many seconds a browser may ask a full server again.
 const COME_AGAIN_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
-/// What the answer does not say in SDP, in words.
+/// The header that tells in words what the SDP of the answer does not say.
 const NOTICE: HeaderName = HeaderName::from_static("weir-notice");
 
-/// How WHEP is served.
+/// What the routes of WHEP need.
 #[derive(Clone, Debug)]
 pub struct Whep {
     admission: WhepAdmission,
-    /// One `Link` for each server that helps browsers find their way (STUN, TURN).
+    /// One `Link` header for each server that helps browsers find their way (STUN, TURN).
     links: Vec<HeaderValue>,
 }
 
 /// A server that helps browsers find their way to us.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IceServer {
-    /// `stun:host:port` or `turn:host:port?transport=udp`.
+    /// The URL is `stun:host:port` or `turn:host:port?transport=udp`.
     pub url: String,
-    /// Name and password, which TURN wants.
+    /// The name and the password, which TURN wants.
     pub login: Option<(String, String)>,
 }
 
@@ -67,7 +67,7 @@ impl IceServer {
     }
 }
 
-/// `/whep/<name>` and its sessions. Without WebRTC they say that there is none.
+/// The routes of `/whep/<name>` and its sessions. Without WebRTC they answer that it is off.
 pub fn whep_routes<S: Clone + Send + Sync + 'static>(whep: Option<Whep>) -> Router<S> {
     let Some(whep) = whep else {
         let off = async || refusal(StatusCode::NOT_FOUND, "WebRTC is off on this server");
@@ -80,7 +80,7 @@ pub fn whep_routes<S: Clone + Send + Sync + 'static>(whep: Option<Whep>) -> Rout
         .with_state(whep)
 }
 
-/// What the address may say beside the name.
+/// What the query of the address may say.
 #[derive(Debug, Default, serde::Deserialize)]
 struct Parameters {
     rendition: Option<String>,
@@ -157,7 +157,7 @@ async fn end(State(whep): State<Whep>, Path((name, session)): Path<(String, Stri
     changed(whep.admission.end(&name, &session), StatusCode::OK)
 }
 
-/// What browsers ask before they post from another site.
+/// Answers the question that browsers ask before they post from another site.
 async fn preflight() -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     let headers = response.headers_mut();
@@ -172,7 +172,7 @@ async fn preflight() -> Response {
     open_to_all(response)
 }
 
-/// Players live on other sites, and nothing here depends on a cookie.
+/// Lets pages of every site use the response, because players live on other sites and nothing here depends on a cookie.
 fn open_to_all(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
@@ -207,7 +207,7 @@ fn status_of(refusal: &WhepRefusal) -> StatusCode {
     }
 }
 
-/// Whether a body is of that type; what stands behind a semicolon does not matter.
+/// Whether the body is of that type. Parameters behind a semicolon do not matter.
 fn is_of(asked: &HeaderMap, wanted: &str) -> bool {
     let said = asked.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     said.split(';').next().is_some_and(|said| said.trim().eq_ignore_ascii_case(wanted))

@@ -1,4 +1,4 @@
-//! One viewer with a connection that lasts: the stream's feed goes out on it until either side ends it. Each protocol is a file.
+//! Serves one viewer with a connection that lasts: the stream's feed goes out on it until either side ends it. Each protocol is a file.
 
 mod rtmp;
 mod source_gone;

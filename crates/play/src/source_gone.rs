@@ -1,4 +1,4 @@
-//! How long a player is kept without a source: as with a push, an encoder that restarts loses no viewer.
+//! Keeps a player for a while without a source: as with a push, an encoder that restarts loses no viewer.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! WebRTC play: which of a stream's renditions a browser can be shown, and one viewer of it.
+//! WebRTC play: it chooses which of a stream's renditions a browser can be shown, and serves one viewer of it.
 
 use weir_hub::{Cold, Cursor, FeedHandle, StreamHub};
 use weir_media::Codec;
@@ -11,22 +11,23 @@ use crate::source_gone::source_gone_too_long;
 /// A rendition that browsers can be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chosen {
-    /// The hub's name of it.
+    /// The hub's name of the rendition.
     pub rendition: String,
     pub carried: Carried,
 }
 
-/// None of the renditions will do.
+/// Why no rendition can be shown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoneFits {
-    /// The first one's reason: the others are made of it.
+    /// The reason why the first rendition can't be shown: the others are made of it.
     #[error("{0}")]
     Unsupported(Unsupported),
     #[error("nothing has come of this rendition yet")]
     NothingYet,
 }
 
-/// The first of these renditions, the best first, that browsers show with its sound; where there is none, the first that they show at all.
+/// Chooses the first of these renditions, which stand in order with the best first, that browsers can show with its sound. If there is
+/// none, this is the first that they can show at all.
 pub fn choose<'a>(hub: &StreamHub, renditions: impl IntoIterator<Item = &'a str>) -> Result<Chosen, NoneFits> {
     let (mut silent, mut reason) = (None, NoneFits::NothingYet);
     for name in renditions {
@@ -52,20 +53,20 @@ pub fn choose<'a>(hub: &StreamHub, renditions: impl IntoIterator<Item = &'a str>
 }
 
 impl Chosen {
-    /// The sound that the viewer won't hear.
+    /// The codec of the sound that the viewer won't hear.
     pub fn left_out(&self) -> Option<Codec> {
         self.carried.left_out
     }
 }
 
-/// One viewer.
+/// One viewer by WebRTC.
 #[derive(Debug)]
 pub struct WhepPlay {
     hub: StreamHub,
     connection: Connection,
     batches: Cursor<RtpBatch>,
     _feed: FeedHandle<RtpBatcher>,
-    /// Counted while it lives.
+    /// The viewer is counted while this lives.
     _viewer: Option<Viewer>,
 }
 
@@ -74,7 +75,7 @@ impl WhepPlay {
         Self { hub, connection, batches: feed.subscribe(), _feed: feed, _viewer: viewer }
     }
 
-    /// Plays until either side has had enough, or `leave` says that it is over; says which, for the log.
+    /// Plays until either side ends it, or until `leave` says why it is over. Returns the reason, for the log.
     pub async fn run(mut self, leave: impl Future<Output = String>) -> (String, Figures) {
         let mut pulse = self.hub.watch_pulse();
         let gone = Cold::new(source_gone_too_long(&mut pulse));
@@ -101,7 +102,7 @@ mod tests {
 
     use super::*;
 
-    /// A rendition of testkit's picture, with these sounds, and with B-frames or without.
+    /// Publishes a rendition with testkit's picture and these sounds, and with B-frames if asked.
     fn publish(hub: &StreamHub, name: &str, sounds: &[Codec], b_frames: bool) {
         let mut source = SyntheticSource::new(SyntheticConfig { audio: None, ..SyntheticConfig::default() });
         let mut publisher = hub.publish_rendition(name);
@@ -117,7 +118,7 @@ mod tests {
             }
             publisher.write(frame, Instant::now());
         }
-        // Its tracks stay when the publisher is gone.
+        // The rendition's tracks stay when the publisher is gone.
     }
 
     #[test]

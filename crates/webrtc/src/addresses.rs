@@ -1,15 +1,15 @@
-//! Which of this machine's addresses viewers are told.
+//! Chooses which addresses viewers are told.
 
 use std::net::{IpAddr, SocketAddr};
 
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 
-/// A viewer tries each, so more would only make it slower. Machines with containers have dozens.
+/// The most addresses that are told. A viewer tries each, so more would only make it slower, and machines with containers have dozens.
 const ADDRESSES_MAX: usize = 8;
 
-/// Those that were configured, else the one that is listened on, else those of the interfaces that are up. Loopback is told where nothing
-/// else is there to tell.
+/// The configured addresses. If there are none, this is the address that is listened on, or if that is every address, those of the
+/// interfaces that are up. Loopback is told only if there is nothing else to tell.
 pub fn local_addresses(listen: SocketAddr, public: &[IpAddr]) -> Vec<IpAddr> {
     if !public.is_empty() {
         return chosen(public.iter().copied(), listen.is_ipv6());
@@ -33,7 +33,8 @@ fn of_interfaces() -> Vec<IpAddr> {
     .collect()
 }
 
-/// Those that a viewer can use: an IPv6 address only where the port hears IPv6, and none that means something on one link alone.
+/// The addresses among these that a viewer can use: an IPv6 address only if the port hears IPv6, and none that has a meaning on one link
+/// alone.
 fn chosen(addresses: impl Iterator<Item = IpAddr>, hears_ipv6: bool) -> Vec<IpAddr> {
     let mut out: Vec<IpAddr> = Vec::new();
     let usable = |ip: &IpAddr| match ip {

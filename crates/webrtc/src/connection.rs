@@ -1,4 +1,4 @@
-//! One viewer's connection, driven: datagrams in, a rendition's batches out, until one side has had enough.
+//! Runs one viewer's connection: datagrams come in and a rendition's batches go out, until one side ends it.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,30 +13,30 @@ use crate::pace::{BETWEEN, PACKETS_AT_ONCE, Pace};
 use crate::peer::{Fact, Over, Peer};
 use crate::routes::Route;
 
-/// From the answer to the end of the handshake.
+/// The time that a viewer has from our answer to the end of its handshake.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 
-/// A browser tells how media arrives about once a second. One that is gone does not say so.
+/// A browser reports how media arrives about once a second. One that is gone without a goodbye just stops.
 const REPORT_WITHIN: Duration = Duration::from_secs(15);
 
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// Nobody came for the answer, or nobody got through: mostly a port that is not open to the outside.
+    /// The viewer never connected: it did not want to, or it could not get through, mostly because a port is not open to the outside.
     NeverConnected,
     Left,
-    /// No report for 15 s.
+    /// The viewer sent no report for 15 s.
     Silent,
-    /// It is not who its offer says, or speaks DTLS wrongly.
+    /// The far end is not who its offer says, or speaks DTLS wrongly.
     Fault,
-    /// The feed ended.
+    /// The stream's feed ended.
     FeedEnded,
     /// The source now sends pictures in an order that browsers can't show.
     Reordered,
 }
 
 impl Ended {
-    /// For the log.
+    /// The reason in words, for the log.
     pub const fn words(self) -> &'static str {
         match self {
             Self::NeverConnected => {
@@ -51,12 +51,12 @@ impl Ended {
     }
 }
 
-/// What became of it, so far.
+/// What has become of a connection so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
     pub connected: bool,
     pub pictures: u64,
-    /// Batches that were passed over, because the connection or this machine was too slow.
+    /// How many batches were passed over because the connection or this machine was too slow.
     pub dropped: u64,
     pub keyframes_wanted: u64,
     pub loss_permille: Option<u16>,
@@ -66,7 +66,7 @@ pub struct Figures {
 #[derive(Debug)]
 pub struct Connection {
     shared: Arc<Shared>,
-    /// Boxed: it is some kilobytes large, and futures that hold it are moved.
+    /// The peer is boxed because it is some kilobytes large, and futures that hold it are moved.
     peer: Box<Peer>,
     route: Route,
     began: Instant,
@@ -74,7 +74,7 @@ pub struct Connection {
     figures: Figures,
 }
 
-/// A batch on its way out, and how much of it is gone.
+/// A batch on its way out: how many of its payloads are sent, and when the next ones are due.
 struct Going {
     batch: RtpBatch,
     sent: usize,
@@ -87,7 +87,7 @@ impl Connection {
         Self { shared, peer: Box::new(peer), route, began: now, reported: now, figures: Figures::default() }
     }
 
-    /// As if it had been made so much earlier.
+    /// Makes the connection older by so much.
     #[cfg(test)]
     pub(crate) fn came_earlier(&mut self, by: Duration) {
         self.began -= by;
@@ -97,7 +97,8 @@ impl Connection {
         self.figures
     }
 
-    /// Runs the connection to its end. Dropped in between, it is closed without a goodbye; [`Connection::close`] says one.
+    /// Runs the connection to its end. If this future is dropped before, the connection ends without a goodbye; [`Connection::close`] says
+    /// one.
     pub async fn serve(&mut self, batches: &mut Cursor<RtpBatch>) -> Ended {
         let mut timer = pin!(sleep_until(Instant::now().into()));
         let mut pace = Pace::default();
@@ -105,7 +106,7 @@ impl Connection {
         loop {
             let now = Instant::now();
             let mut polled = self.poll(now);
-            // Each change of the peer is polled for before the next one, which is what it insists on.
+            // `str0m` insists that its output is polled after each change and before the next one.
             if let Some(sent) = going.take_if(|going| polled.is_ok() && going.due <= now) {
                 going = self.send_some(sent, batches, now);
                 polled = self.poll(now);
@@ -141,13 +142,13 @@ impl Connection {
         }
     }
 
-    /// Tells the far end that it is over.
+    /// Says goodbye to the far end.
     pub fn close(&mut self) {
         self.peer.close();
         let _ = self.poll(Instant::now());
     }
 
-    /// Sends the next packets of a batch; gives back what is left.
+    /// Sends the next packets of a batch, and returns the batch if some of it is left.
     fn send_some(&mut self, going: Going, batches: &Cursor<RtpBatch>, now: Instant) -> Option<Going> {
         let Going { batch, sent, .. } = going;
         let payloads = batch.payloads();
@@ -161,7 +162,7 @@ impl Connection {
         None
     }
 
-    /// Sends what is there to send, takes note of what happened, and says when to come again.
+    /// Sends what the peer has to send, notes what it tells, and returns when to poll again.
     fn poll(&mut self, now: Instant) -> Result<Instant, Ended> {
         let Self { shared, peer, route, figures, reported, .. } = self;
         let send = |burst: crate::outbox::Burst| {

@@ -1,5 +1,5 @@
-//! What WebRTC needs of cryptography, on ring: the one stack that the server has, so that no second one is compiled, linked and watched for
-//! holes. `str0m` and its DTLS (`dimpl`) bring none of their own; both take what is made here.
+//! The cryptography that WebRTC needs, made of ring. It is the one stack that the server has, so that no second one is compiled, linked and
+//! watched for holes. `str0m` and its DTLS (`dimpl`) bring none of their own; both take what is made here.
 
 mod aead;
 mod certificate;
@@ -17,7 +17,7 @@ use str0m::crypto::CryptoProvider;
 pub(crate) use dtls::check;
 pub(crate) use identity::Identity;
 
-/// For `str0m`.
+/// The cryptography that `str0m` asks for.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(CryptoProvider {
         srtp_provider: &srtp::Srtp,
@@ -28,12 +28,12 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     })
 }
 
-/// Whether a certificate has a key that we can use.
+/// Whether the certificate has a key that we can use.
 pub(crate) fn has_key(certificate: &[u8]) -> bool {
     certificate::ec_key(certificate).is_ok()
 }
 
-/// For `dimpl`.
+/// The cryptography that `dimpl` asks for.
 fn for_dtls() -> dimpl::crypto::CryptoProvider {
     dimpl::crypto::CryptoProvider {
         kx_groups: groups::ALL,

@@ -1,4 +1,4 @@
-//! All viewers' connections on one UDP and one TCP port.
+//! The engine runs all viewers' connections on one UDP and one TCP port.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -19,22 +19,22 @@ use crate::routes::Routes;
 use crate::sdp::{Answer, Candidate, IceCredentials, Kind, Offer, Sent, Transport};
 use crate::udp::Port;
 
-/// Connections at once, those that are being set up included. A viewer costs 0.7 MiB.
+/// The most connections at once, including those that are being set up. A viewer costs 0.7 MiB, so these cost 1.4 GiB.
 pub const CONNECTIONS_MAX: usize = 2_000;
 
-/// Letters of a ufrag and of a password: 48 and 144 bits of chance.
+/// The number of letters in a ufrag and in a password. A letter is 6 bits of chance, so these have 48 and 144 bits.
 const UFRAG_CHARS: usize = 8;
 const PASSWORD_CHARS: usize = 24;
 
-/// Where to listen, and what to tell.
+/// Where the engine listens, and which addresses it tells viewers.
 #[derive(Clone, Debug)]
 pub struct Listen {
     pub udp: SocketAddr,
-    /// None: networks without UDP have no way in.
+    /// The address of the TCP port. Without one, viewers in networks that let no UDP through have no way in.
     pub tcp: Option<SocketAddr>,
-    /// TCP connections at once.
+    /// How many TCP connections there may be at once.
     pub tcp_limits: CapLimits,
-    /// Where viewers reach these ports, where that is not this machine's own address. Empty: this machine's.
+    /// The addresses at which viewers reach these ports. If there are none, viewers are told this machine's own.
     pub public_ips: Vec<IpAddr>,
 }
 
@@ -59,19 +59,19 @@ pub enum NoAnswer {
     Internal,
 }
 
-/// What goes back to who asked.
+/// What the engine made of an offer: the answer for the viewer, and the connection that waits for it.
 #[derive(Debug)]
 pub struct Answered {
     pub sdp: String,
-    /// Of ours: what the far end's checks will name.
+    /// Our own ufrag, which the far end's checks will name.
     pub ufrag: String,
     pub connection: Connection,
-    /// The far end takes the sound that there is.
+    /// Says that sound is sent: the rendition has some, and the far end takes it.
     pub sound: bool,
     pub picture: bool,
 }
 
-/// Clones share it.
+/// A clone shares the ports and the connections.
 #[derive(Clone, Debug)]
 pub struct Engine {
     shared: Arc<Shared>,
@@ -86,12 +86,13 @@ pub(crate) struct Shared {
     candidates: Vec<Candidate>,
     identity: Identity,
     provider: Arc<CryptoProvider>,
-    /// Told as they are, or because the configuration says so: what is told may not be an address of this machine's.
+    /// Says that the candidates are this machine's own addresses. Addresses from the configuration may be those of a router in front of it,
+    /// and then the socket can't send from them.
     own: bool,
 }
 
 impl Engine {
-    /// Takes the ports, in the runtime that will [`run`](Self::run) it.
+    /// Takes the ports. The caller must be in the runtime that will [`run`](Self::run) the engine.
     pub async fn bind(listen: &Listen) -> Result<Self, ListenError> {
         crypto::check().map_err(|fault| ListenError::Crypto(fault.to_string()))?;
         let identity = Identity::make().map_err(|error| ListenError::Crypto(error.to_string()))?;
@@ -118,7 +119,7 @@ impl Engine {
         Ok(Self { shared: Arc::new(Shared { udp, tcp, tcp_limits, routes, candidates, identity, provider, own }) })
     }
 
-    /// What viewers are told.
+    /// The addresses that viewers are told.
     pub fn candidates(&self) -> &[Candidate] {
         &self.shared.candidates
     }
@@ -135,7 +136,7 @@ impl Engine {
         self.shared.routes.count()
     }
 
-    /// Takes in what comes to both ports, for ever.
+    /// Receives from both ports, and never returns.
     pub async fn run(&self) {
         let shared = &self.shared;
         let tcp = async {
@@ -147,8 +148,8 @@ impl Engine {
         tokio::join!(shared.udp.receive(&shared.routes), tcp);
     }
 
-    /// Answers an offer: with the picture and the sound that there are, as far as the far end takes them. The connection is there from now
-    /// on, and waits to be served.
+    /// Answers an offer with as much of the rendition's picture and sound as the far end takes. The connection exists from now on, and
+    /// waits to be served.
     pub fn answer(&self, offer: &Offer, carried: &Carried) -> Result<Answered, NoAnswer> {
         let shared = &self.shared;
         let video = carried.profile_idc.and_then(|profile| offer.h264(profile));
@@ -187,7 +188,7 @@ impl Engine {
 }
 
 impl Shared {
-    /// Sends from any thread, and never waits.
+    /// Sends a burst. Any thread may call this, and it never waits.
     pub(crate) fn send(&self, burst: Burst) {
         match burst.transport {
             Transport::Udp => self.udp.send(&burst, self.own.then_some(burst.source.ip())),
@@ -200,7 +201,7 @@ impl Shared {
     }
 }
 
-/// Letters and digits by chance.
+/// Random letters and digits, with `+` and `/`: the 64 signs that ICE allows.
 fn letters(count: usize) -> Result<String, NoAnswer> {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut bytes = vec![0; count];

@@ -1,5 +1,5 @@
-//! Frames to RTP: one rendition's entries become batches of payloads, cut once for all viewers. What differs from viewer to viewer, twelve
-//! bytes of header and the encryption, is put around them when they are sent.
+//! Frames to RTP: one rendition's entries become batches of payloads, which are cut once for all viewers. What differs from viewer to
+//! viewer, the twelve bytes of header and the encryption, is put around them when they are sent.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use weir_media::{Codec, MediaTime, TrackId, TrackInfo};
 
 use crate::h264;
 
-/// Sound alone is sent as it comes: a packet is 20 ms.
+/// A rendition without pictures is sent as it comes, in batches of this length: one packet of Opus has 20 ms.
 const AUDIO_BATCH: MediaTime = MediaTime::from_millis(20);
 
-/// A batch never holds more packets of sound, whatever the source does.
+/// A batch never holds more frames than this, whatever the source does.
 const BATCH_FRAMES_MAX: usize = 64;
 
-/// What browsers decode, in the first byte of a profile: Baseline, Main, High.
+/// The H.264 profiles that browsers decode, as `profile_idc` numbers them: Baseline, Main, High.
 const PROFILES: [u8; 3] = [66, 77, 100];
 
 /// Why a rendition's picture can't go to browsers by WebRTC.
@@ -33,17 +33,17 @@ pub enum Unsupported {
     Reordered,
 }
 
-/// What of a rendition goes out.
+/// Says which of a rendition's tracks go out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Carried {
-    /// The picture's profile as SDP has it: "profile_idc".
+    /// The number of the picture's profile, which is the first byte of SDP's `profile-level-id`. There is none if no picture goes out.
     pub profile_idc: Option<u8>,
     pub sound: bool,
-    /// The default sound that stays behind.
+    /// The codec of the default sound, if WebRTC can carry no sound of the rendition.
     pub left_out: Option<Codec>,
 }
 
-/// What of these tracks WebRTC carries.
+/// Which of these tracks WebRTC carries, or why not.
 pub fn carried(tracks: &Tracks) -> Result<Carried, Unsupported> {
     let profile_idc = tracks.video().map(|info| profile(info)).transpose()?;
     let sound = sound(tracks).is_some();
@@ -53,7 +53,8 @@ pub fn carried(tracks: &Tracks) -> Result<Carried, Unsupported> {
     Ok(Carried { profile_idc, sound, left_out: tracks.audio().map(|info| info.codec).filter(|_| !sound) })
 }
 
-/// Whether the pictures that are cached come in another order than they are shown in. What the configuration says of it is only what may be.
+/// Whether the cached pictures come in another order than they are shown in. The pictures are looked at because the codec's configuration
+/// only says that they may be.
 pub fn reorders(rendition: &RenditionHub) -> bool {
     let mut entries = rendition.subscribe();
     std::iter::from_fn(|| entries.try_next())
@@ -72,7 +73,7 @@ fn profile(info: &TrackInfo) -> Result<u8, Unsupported> {
     if info.codec != Codec::H264 {
         return Err(Unsupported::Codec(info.codec));
     }
-    // The record's second byte is the profile's number.
+    // The second byte of the decoder's configuration (`avcC`) is the number of the profile.
     let idc = info.config.get(1).copied().unwrap_or_default();
     if PROFILES.contains(&idc) {
         return Ok(idc);
@@ -80,7 +81,7 @@ fn profile(info: &TrackInfo) -> Result<u8, Unsupported> {
     Err(Unsupported::Profile(info.video.as_ref().map_or_else(|| idc.to_string(), |video| video.profile.clone())))
 }
 
-/// The sound that goes out: the first Opus of one or two channels. More have a layout that browsers don't know.
+/// The sound that goes out: the first Opus of one or two channels. Opus of more channels has a layout that browsers don't know.
 fn sound(tracks: &Tracks) -> Option<&Arc<TrackInfo>> {
     let channels = |info: &TrackInfo| info.audio.as_ref().map_or(2, |audio| audio.channels);
     tracks.audios().find(|info| info.codec == Codec::Opus && channels(info) <= 2)
@@ -92,18 +93,18 @@ pub enum RtpKind {
     Audio,
 }
 
-/// A payload, and what each viewer's header says of it.
+/// A payload, and what each viewer's header says of it. The payload itself is shared by all viewers.
 #[derive(Clone, Debug)]
 pub struct RtpPayload {
     pub kind: RtpKind,
-    /// When it is shown or heard.
+    /// When the payload is shown or heard.
     pub time: MediaTime,
-    /// It is the last of its picture.
+    /// Says that this is the last payload of its picture.
     pub marker: bool,
     pub bytes: Arc<[u8]>,
 }
 
-/// One picture and the sound before it. Held by reference count in the feed's window; the payloads are shared by all.
+/// A batch: the payloads of one picture and of the sound before it. A clone counts one more reference and copies nothing.
 #[derive(Clone, Debug)]
 pub struct RtpBatch {
     shared: Arc<Shared>,
@@ -123,7 +124,7 @@ impl RtpBatch {
         &self.shared.payloads
     }
 
-    /// Its picture comes in another order than it is shown in: nobody can be shown it.
+    /// Whether the picture comes in another order than it is shown in. Browsers can't show such pictures.
     pub fn is_reordered(&self) -> bool {
         self.shared.reordered
     }
@@ -143,11 +144,11 @@ impl Item for RtpBatch {
     }
 }
 
-/// Gathers a rendition's frames into batches: each picture ends one, with the sound that came before it.
+/// Gathers a rendition's frames into batches. Each picture ends a batch, which also holds the sound that came before it.
 #[derive(Debug, Default)]
 pub struct RtpBatcher {
     tracks: Option<Arc<Tracks>>,
-    /// None where the picture can't be carried: then nothing is made of it.
+    /// The track of the picture and its parameter sets. There is none if WebRTC can't carry the picture, whose frames are then left out.
     picture: Option<(TrackId, AvcConfig)>,
     sound: Option<TrackId>,
     payloads: Vec<RtpPayload>,

@@ -1,23 +1,24 @@
-//! H.264 into RTP payloads (RFC 6184): what is small goes as it is, what is large in pieces.
+//! Turns H.264 into RTP payloads (RFC 6184): a small NAL unit goes out as it is, a large one in pieces.
 
 use std::sync::Arc;
 
 use weir_media::codec::h264::{AvcConfig, unit_type};
 use weir_media::codec::nal;
 
-/// The most that a payload may take. With RTP's header (12 bytes), that of a repetition (2), the tag of SRTP (16) and UDP's over IPv6 (48) a
-/// packet has 1,258 bytes: below the 1,280 that every path of IPv6 carries.
+/// The most bytes that a payload may have. Together with RTP's header (12 bytes), the number in a repetition (2), the tag of SRTP (16) and
+/// the headers of UDP and IPv6 (48), a packet has 1,258 bytes: below the 1,280 that every path of IPv6 carries.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 1_180;
 
-/// Several small units in one packet.
+/// The type of a payload with several small units.
 const STAP_A: u8 = 24;
-/// A piece of one.
+/// The type of a payload with one piece of a unit.
 const FU_A: u8 = 28;
 
 const START: u8 = 0x80;
 const END: u8 = 0x40;
 
-/// The payloads of one picture (4-byte lengths). Parameter sets go before each that a decoder may start at: nothing else tells them.
+/// The payloads of one picture, whose units stand behind lengths of 4 bytes. The caller gives the parameter sets with each picture that a
+/// decoder may start at, and they go before it: nothing else tells them to the viewer.
 pub(crate) fn payloads(picture: &[u8], parameter_sets: Option<&AvcConfig>) -> Vec<Arc<[u8]>> {
     let mut out = Vec::with_capacity(picture.len() / PAYLOAD_BYTES_MAX + 2);
     if let Some(sets) = parameter_sets {
@@ -30,13 +31,14 @@ pub(crate) fn payloads(picture: &[u8], parameter_sets: Option<&AvcConfig>) -> Ve
     out
 }
 
-/// Parameter sets come from the track, and what only marks or fills would be paid for by each viewer.
+/// Whether the unit is sent. Parameter sets are not, because they come from the track; delimiters and fillers are not, because each viewer
+/// would pay for them.
 fn is_sent(unit: &[u8]) -> bool {
     use unit_type::{AUD, FILLER, PPS, SPS};
     unit.first().is_some_and(|header| !matches!(header & 0x1F, SPS | PPS | AUD | FILLER))
 }
 
-/// One packet of all units, if they fit; else one after the other.
+/// Puts all units into one packet if they fit, and otherwise sends one after the other.
 fn together(units: &[&[u8]], out: &mut Vec<Arc<[u8]>>) {
     let bytes = 1 + units.iter().map(|unit| 2 + unit.len()).sum::<usize>();
     if units.len() < 2 || bytes > PAYLOAD_BYTES_MAX {
@@ -47,7 +49,7 @@ fn together(units: &[&[u8]], out: &mut Vec<Arc<[u8]>>) {
     let mut payload = Vec::with_capacity(bytes);
     payload.push(importance | STAP_A);
     for unit in units {
-        // Below the most that a payload may take, so below 65,536.
+        // The unit is shorter than a payload may be, so its length fits into 16 bits.
         payload.extend_from_slice(&u16::try_from(unit.len()).unwrap_or(u16::MAX).to_be_bytes());
         payload.extend_from_slice(unit);
     }
@@ -73,7 +75,7 @@ fn split(unit: &[u8], out: &mut Vec<Arc<[u8]>>) {
     }
 }
 
-/// Payloads back into units, as a receiver puts them together: the tests' other half.
+/// Puts payloads back together into units, as a receiver does. Only tests use it.
 #[cfg(test)]
 pub(crate) fn units(payloads: &[Arc<[u8]>]) -> Vec<Vec<u8>> {
     let mut out: Vec<Vec<u8>> = Vec::new();

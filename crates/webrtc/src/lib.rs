@@ -1,5 +1,5 @@
-//! WebRTC for viewers, without policy: what a browser offers is read and answered (`sdp`), a rendition becomes RTP once for all (`from_frames`),
-//! and connections run over one UDP and one TCP port (`engine`). The only crate that knows `str0m`.
+//! WebRTC for viewers, without policy: `sdp` reads a browser's offer and writes the answer, `from_frames` makes RTP of a rendition once for
+//! all viewers, and `engine` runs their connections over one UDP and one TCP port. This is the only crate that knows `str0m`.
 
 mod addresses;
 pub mod connection;

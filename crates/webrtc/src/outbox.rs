@@ -1,13 +1,14 @@
-//! What one connection has to send, in as few system calls as can be: neighbours of one length to one place are one call (UDP GSO).
+//! The outbox gathers what one connection has to send into as few system calls as it can: consecutive datagrams of one length to one
+//! address are sent by one call (UDP GSO).
 
 use std::net::SocketAddr;
 
 use crate::sdp::Transport;
 
-/// The kernel takes no more at once.
+/// The kernel takes no more than this in one call.
 const BURST_BYTES_MAX: usize = 65_000;
 
-/// Datagrams to one place: all of `segment_bytes`, but for the last, which may be shorter.
+/// Datagrams to one address. All have `segment_bytes`, except that the last may be shorter.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Burst {
     pub(crate) transport: Transport,
@@ -24,7 +25,7 @@ impl Burst {
 
     fn takes(&self, next: &Self, segments_max: usize) -> bool {
         let same = (self.transport, self.source, self.destination) == (next.transport, next.source, next.destination);
-        // A shorter one ends it.
+        // A shorter datagram ends the burst, as the kernel cuts the bytes at every `segment_bytes`.
         let whole = self.bytes.len().is_multiple_of(self.segment_bytes);
         let fits = next.bytes.len() <= self.segment_bytes && self.bytes.len() + next.bytes.len() <= BURST_BYTES_MAX;
         same && whole && fits && self.count() < segments_max
@@ -39,12 +40,12 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// `segments_max`: how many datagrams one call may carry; 1 where the kernel has no GSO.
+    /// `segments_max` is how many datagrams one call may carry; it is 1 where the kernel has no GSO.
     pub(crate) fn new(segments_max: usize) -> Self {
         Self { segments_max, open: None }
     }
 
-    /// Takes one datagram; gives the burst that it does not belong to.
+    /// Takes one datagram. If the burst that was gathered so far can't take it, returns that burst, to be sent.
     pub(crate) fn push(
         &mut self,
         transport: Transport,
@@ -71,7 +72,7 @@ impl Outbox {
 mod tests {
     use super::*;
 
-    /// Lengths in, lengths of bursts out.
+    /// Pushes datagrams of these lengths, and returns the length of a segment and of the whole for each burst.
     fn bursts(segments_max: usize, transport: Transport, lengths: &[usize]) -> Vec<(usize, usize)> {
         let mut outbox = Outbox::new(segments_max);
         let place = SocketAddr::from(([10, 0, 0, 1], 5));

@@ -1,15 +1,15 @@
-//! When the next batch may go: a viewer who joins gets the cached GOP faster than it was made, but not all at once. A burst of a megabyte
-//! overflows what is between the two, and what is lost of a keyframe is missed for seconds.
+//! The pace says when the next batch may go. A viewer who joins gets the cached GOP faster than it was made, but not all at once: a burst
+//! of a megabyte overflows the queues on the way, and a viewer misses a lost part of a keyframe for seconds.
 
 use std::time::{Duration, Instant};
 
 use weir_media::MediaTime;
 
-/// The cached GOP goes at so many times its own speed: a GOP of 2 s is there after a quarter of a second.
+/// The cached GOP goes out at so many times its own speed: a GOP of 2 s is there after a quarter of a second.
 const SPEED: u32 = 8;
 
-/// A picture's packets go this many at a time, this far apart. 38 kB each 4 ms are 77 Mbit/s: ten times what is streamed, and a twentieth of
-/// what a burst at line speed is.
+/// So many packets of a picture go out together, and then the next ones wait for so long. 38 kB every 4 ms are 77 Mbit/s: ten times what is
+/// streamed, and a twentieth of a burst at line speed.
 pub(crate) const PACKETS_AT_ONCE: usize = 32;
 pub(crate) const BETWEEN: Duration = Duration::from_millis(4);
 
@@ -19,13 +19,14 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// When the batch of that time may go, given that it could go `now`. What is live is always due: its time goes by more slowly.
+    /// When the batch of that time may go, given that it could go `now`. Live media is always due, because its own time passes more slowly
+    /// than the pace.
     pub(crate) fn due(&mut self, time: MediaTime, now: Instant) -> Instant {
         let (begun, first) = *self.begun.get_or_insert((now, time));
         begun + time.since(first) / SPEED
     }
 
-    /// What comes next does not follow on what went before.
+    /// Notes that the next batch does not follow on the one before, so the pace begins anew with it.
     pub(crate) fn restart(&mut self) {
         self.begun = None;
     }

@@ -1,5 +1,5 @@
-//! One viewer's end of ICE, DTLS and SRTP: `str0m` with what we agreed on. No sockets and no clock: datagrams, batches and times go in,
-//! datagrams and facts come out.
+//! A peer is our end of one viewer's ICE, DTLS and SRTP: `str0m`, set up with what offer and answer agreed on. It has no sockets and no
+//! clock: datagrams, batches and times go in, datagrams and facts come out.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,16 +21,17 @@ use crate::outbox::{Burst, Outbox};
 use crate::routes::Datagram;
 use crate::sdp::{Candidate, IceCredentials, Offer, Payload, Setup, Transport};
 
-/// Packets that may be asked for again: 3 s at 4 Mbit/s.
+/// How many sent packets are kept, in case the viewer asks for them again: 3 s at 4 Mbit/s.
 const REPEATABLE_PACKETS: usize = 1_000;
 
-/// How often loss and round trip are told.
+/// How often `str0m` tells the loss and the round trip time.
 const FIGURES_EVERY: Duration = Duration::from_secs(1);
 
-/// The first sequence number is below this, so that a receiver can't take the numbers behind the first round for those before it.
+/// The first sequence number is below this. It is far from 65,535, so the number doesn't go round soon after the start, when a receiver
+/// might take the numbers of the second round for older ones.
 const FIRST_NUMBER_BELOW: u64 = 1 << 14;
 
-/// What makes a peer: the offer, and what of it is sent.
+/// What a peer is made of: the viewer's offer, our addresses and credentials, and the payloads that are sent.
 pub(crate) struct Wish<'a> {
     pub(crate) offer: &'a Offer,
     pub(crate) ice: &'a IceCredentials,
@@ -39,23 +40,23 @@ pub(crate) struct Wish<'a> {
     pub(crate) audio: Option<&'a Payload>,
 }
 
-/// What happened.
+/// What a peer tells of its far end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fact {
-    /// The far end is who its offer says, and media may go.
+    /// The far end has shown the certificate that its offer names, so media may go out.
     Connected,
-    /// It lost something that it can't do without.
+    /// The far end lost a part of the picture that it can't do without.
     WantsKeyframe,
-    /// It has told how media arrives.
+    /// The far end has reported how media arrives.
     Report { loss_permille: Option<u16>, rtt: Option<Duration> },
 }
 
-/// It is over.
+/// Why a peer is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Over {
-    /// It said goodbye, or its checks stopped.
+    /// The far end said goodbye, or its checks stopped.
     Left,
-    /// It showed another certificate than its offer said, or broke a protocol beyond repair.
+    /// The far end showed another certificate than its offer names, or broke a protocol beyond repair.
     Fault,
 }
 
@@ -65,7 +66,8 @@ pub(crate) struct Peer {
     candidates: Vec<Candidate>,
     video: Option<Sending>,
     audio: Option<Sending>,
-    /// When a moment of the timeline was, or will be, now. Reports tell by it which sound belongs to which picture.
+    /// A moment of the machine's clock, and the time on the stream's timeline that belongs to it. RTCP's reports are made from it, and by
+    /// them the viewer tells which sound belongs to which picture.
     anchor: Option<(Instant, MediaTime)>,
 }
 
@@ -131,14 +133,14 @@ impl Peer {
         Ok(Self { rtc, candidates: wish.candidates.to_vec(), video, audio, anchor: None })
     }
 
-    /// The sources that the answer tells: of the picture, of its repetitions, of the sound.
+    /// The SSRCs that the answer names: of the picture, of its repetitions, and of the sound.
     pub(crate) fn sources(&self) -> (Option<u32>, Option<u32>, Option<u32>) {
         let repeats = self.video.as_ref().and_then(|video| video.repeats);
         let of = |sending: &Option<Sending>| sending.as_ref().map(|sending| *sending.ssrc);
         (of(&self.video), repeats.map(|(_, ssrc)| *ssrc), of(&self.audio))
     }
 
-    /// A datagram came. What is not understood is as if it had been lost.
+    /// Takes a datagram that came from the far end. One that can't be understood is treated as if it had been lost.
     pub(crate) fn receive(&mut self, datagram: &Datagram, now: Instant) {
         let protocol = match datagram.transport {
             Transport::Udp => Protocol::Udp,
@@ -147,7 +149,7 @@ impl Peer {
         let Some(destination) = self.candidate_of(datagram) else { return };
         let Ok(receive) = Receive::new(protocol, datagram.source, destination, &datagram.bytes) else { return };
         let input = Input::Receive(now, receive);
-        // Where nobody has shown the password, nobody is listened to.
+        // `str0m` refuses what comes from an address that has not shown the password by a check of ICE.
         if !self.rtc.accepts(&input) {
             return;
         }
@@ -162,8 +164,8 @@ impl Peer {
         }
     }
 
-    /// Puts payloads into packets, to go out with the next [`Peer::poll`]. `newest`: the time of the newest media there is, which is what
-    /// the clock of reports is set by.
+    /// Puts payloads into packets, which go out with the next [`Peer::poll`]. `newest` is the time of the newest media in the feed; the
+    /// first call sets the clock of RTCP's reports by it.
     pub(crate) fn write(&mut self, payloads: &[RtpPayload], newest: MediaTime, now: Instant) {
         let (then, time) = *self.anchor.get_or_insert((now, newest));
         for payload in payloads {
@@ -176,7 +178,7 @@ impl Peer {
                 true => then + payload.time.since(time),
                 false => then.checked_sub(time.since(payload.time)).unwrap_or(then),
             };
-            // RTP's clock goes round every half day at most; receivers know.
+            // RTP's clock has 32 bits and goes round after 13 hours at 90 kHz. Receivers know that.
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
@@ -201,12 +203,12 @@ impl Peer {
         self.tick(now);
     }
 
-    /// Says goodbye; [`Peer::poll`] gives it.
+    /// Makes the goodbye, which goes out with the next [`Peer::poll`].
     pub(crate) fn close(&mut self) {
         let _ = self.rtc.close();
     }
 
-    /// Everything that there is to send and to tell, and when to come again at the latest.
+    /// Gives everything that there is to send and to tell, and returns when to poll again at the latest.
     pub(crate) fn poll(
         &mut self,
         segments_max: usize,
@@ -239,7 +241,8 @@ impl Peer {
         result
     }
 
-    /// The address of ours that a datagram came to, as it was told: behind a NAT the socket sees another one.
+    /// Our address that a datagram came to, as the viewer was told it. Behind a NAT the socket sees another address than the viewer, so the
+    /// first candidate of that transport and family will do.
     fn candidate_of(&self, datagram: &Datagram) -> Option<SocketAddr> {
         let fits = |candidate: &&Candidate| {
             candidate.transport == datagram.transport && candidate.address.is_ipv4() == datagram.source.is_ipv4()
@@ -253,7 +256,7 @@ fn fact(event: &Event) -> Result<Option<Fact>, Over> {
     match event {
         Event::Connected => Ok(Some(Fact::Connected)),
         Event::KeyframeRequest(_) => Ok(Some(Fact::WantsKeyframe)),
-        // Statistics come in any case; they speak of a loss where the far end has reported since the last ones.
+        // Statistics come once a second in any case. They have a loss only if the far end has reported since the last ones.
         Event::MediaEgressStats(stats) if stats.loss.is_some() => {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a fraction of 1,000")]
             let permille = stats.loss.map(|loss| (loss.clamp(0.0, 1.0) * 1_000.0) as u16);
@@ -274,6 +277,6 @@ fn as_str0m(candidate: &Candidate) -> Result<str0m::Candidate, RtcError> {
 }
 
 fn random_u32() -> u32 {
-    // Chance that fails is a fixed start, which is as good to the far end.
+    // If the system has no random number to give, the sequence starts at a fixed number, which serves the far end as well.
     getrandom::u32().unwrap_or(1)
 }

@@ -1,5 +1,6 @@
-//! Whose a datagram is: many viewers come to one port. A check of ICE names its connection; what else comes is known by where it comes from, but
-//! only once the connection itself has answered a check from there, which it does to who knows its password.
+//! Routes tell which connection a datagram belongs to, because many viewers come to one port. A check of ICE names its connection. Any
+//! other datagram is known by the address that it comes from, and an address counts only once the connection itself has answered a check
+//! from there, which it does only to a viewer who knows its password.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -10,10 +11,11 @@ use tokio::sync::mpsc;
 use crate::sdp::Transport;
 use crate::stun;
 
-/// Datagrams that wait for one connection. Reports come a few a second; what does not fit is lost, as on the way.
+/// How many datagrams may wait for one connection. A viewer sends a few reports a second. What does not fit is lost, as it might be on the
+/// way.
 const QUEUE_MAX: usize = 64;
 
-/// Addresses of one connection: a browser comes from two or three, and changes them when its network does.
+/// How many addresses one connection may have. A browser comes from two or three, and changes them when its network does.
 const ADDRESSES_MAX: usize = 8;
 
 /// One datagram, or one frame of a TCP connection.
@@ -21,14 +23,14 @@ const ADDRESSES_MAX: usize = 8;
 pub(crate) struct Datagram {
     pub(crate) transport: Transport,
     pub(crate) source: SocketAddr,
-    /// The address that it came to, where the socket tells.
+    /// Our address that the datagram came to, if the socket tells it.
     pub(crate) destination: Option<IpAddr>,
     pub(crate) bytes: Vec<u8>,
 }
 
 type From = (Transport, SocketAddr);
 
-/// Clones share it.
+/// A clone shares the table.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Routes {
     table: Arc<Mutex<Table>>,
@@ -38,18 +40,18 @@ pub(crate) struct Routes {
 struct Table {
     by_ufrag: HashMap<String, mpsc::Sender<Datagram>>,
     by_address: HashMap<From, mpsc::Sender<Datagram>>,
-    /// Where frames to the far ends of TCP connections go.
+    /// The queues of frames to the far ends of TCP connections.
     links: HashMap<SocketAddr, mpsc::Sender<Vec<u8>>>,
 }
 
-/// One connection's way in. Dropped, its routes are gone.
+/// One connection's queue of datagrams, and its entries in the table, which go when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Route {
     routes: Routes,
     ufrag: String,
     sender: mpsc::Sender<Datagram>,
     pub(crate) inbox: mpsc::Receiver<Datagram>,
-    /// The oldest first.
+    /// The addresses that the connection has answered to; the one that was used longest ago stands first.
     known: Vec<From>,
 }
 
@@ -64,12 +66,12 @@ impl Routes {
         Route { routes: self.clone(), ufrag: ufrag.to_owned(), sender, inbox, known: Vec::new() }
     }
 
-    /// Connections that there are.
+    /// The number of connections.
     pub(crate) fn count(&self) -> usize {
         self.table().by_ufrag.len()
     }
 
-    /// Gives it to its connection; false where there is none.
+    /// Gives a datagram to its connection. Returns false if there is none, or if its queue is full.
     pub(crate) fn deliver(&self, datagram: Datagram) -> bool {
         let table = self.table();
         let found = match stun::local_ufrag(&datagram.bytes) {
@@ -87,17 +89,17 @@ impl Routes {
         self.table().links.remove(&remote);
     }
 
-    /// Sends by the TCP connection from there, if it is still there and takes anything.
+    /// Sends a frame on the TCP connection from that address, if it is still there and has room.
     pub(crate) fn send_tcp(&self, remote: SocketAddr, frame: Vec<u8>) {
         if let Some(frames) = self.table().links.get(&remote) {
-            // Full: the far end reads too slowly, and loses what is new, as it would by UDP.
+            // If the queue is full, the far end reads too slowly and loses what is new, as it would by UDP.
             let _ = frames.try_send(frame);
         }
     }
 }
 
 impl Route {
-    /// The connection answered to this address.
+    /// Notes that the connection answered to this address, so that what comes from there is its own.
     pub(crate) fn answered(&mut self, transport: Transport, address: SocketAddr) {
         let from = (transport, address);
         if self.known.last() == Some(&from) {
@@ -117,7 +119,7 @@ impl Route {
     }
 }
 
-/// Another connection may come from there by now.
+/// Removes an address from the table, unless another connection comes from there by now.
 fn forget(table: &mut Table, sender: &mpsc::Sender<Datagram>, from: &From) {
     if table.by_address.get(from).is_some_and(|owner| owner.same_channel(sender)) {
         table.by_address.remove(from);
@@ -141,7 +143,7 @@ mod tests {
         Datagram { transport: Transport::Udp, source, destination: None, bytes: bytes.to_vec() }
     }
 
-    /// A check of ICE for that ufrag.
+    /// A check of ICE that names that ufrag.
     fn check(ufrag: &str) -> Vec<u8> {
         let name = format!("{ufrag}:x");
         let mut out =
@@ -161,7 +163,7 @@ mod tests {
         one.answered(Transport::Udp, datagram(1, &[]).source);
         assert!(routes.deliver(datagram(1, &[0x80; 30])) && one.inbox.try_recv().is_ok());
         assert!(two.inbox.try_recv().is_err());
-        // The browser's port went to another of its connections.
+        // Now the browser uses the same port for another of its connections.
         two.answered(Transport::Udp, datagram(1, &[]).source);
         drop(one);
         assert!(routes.deliver(datagram(1, &[0x80; 30])) && two.inbox.try_recv().is_ok());

@@ -1,5 +1,5 @@
-//! The gate for what browsers say: their SDP is read here, within limits, into the few things that matter. It goes no further: the engine
-//! gets these, never the text, and the answer is written from them.
+//! The gate for what browsers say: their SDP is read here, within limits, into the few values that matter. The text goes no further: the
+//! engine gets these values, and the answer is written from them.
 
 mod answer;
 mod attributes;
@@ -17,10 +17,10 @@ pub use offer::{Fault, Fingerprint, IceCredentials, Kind, Offer, Payload, Sectio
 /// A browser's offer has 5 to 10 kB.
 pub const SDP_BYTES_MAX: usize = 64 * 1024;
 
-/// Lines of one SDP: a browser with every codec says some 300.
+/// The most lines of one SDP. A browser with every codec writes some 300.
 const LINES_MAX: usize = 2_000;
 
-/// Ends in CRLF; bare LF is taken, too.
+/// The lines of an SDP, which end in CRLF. A bare LF is taken, too.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).filter(|line| !line.is_empty())
 }

@@ -1,20 +1,21 @@
-//! The one thing that is read of a STUN message before its connection is known: whose connection it is for.
+//! Reads the one thing that must be known of a STUN message before its connection is: the name of that connection.
 
 const HEADER_BYTES: usize = 20;
 const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
 const USERNAME: u16 = 0x0006;
 
-/// Attributes before the name: it is the first or the second in practice.
+/// How many attributes are looked through for the name. In practice it is the first or the second.
 const ATTRIBUTES_MAX: usize = 32;
 
-/// It is STUN: DTLS and RTP begin with other bytes (RFC 7983, 7).
+/// Whether the datagram is STUN. DTLS and RTP begin with other bytes (RFC 7983, 7).
 pub(crate) fn is_stun(datagram: &[u8]) -> bool {
     datagram.len() >= HEADER_BYTES
         && datagram.first().is_some_and(|first| *first < 4)
         && datagram.get(4..8) == Some(&MAGIC_COOKIE)
 }
 
-/// Our own ufrag, which the far end's checks begin with ("ours:theirs"). Not proven by anything yet.
+/// Our own ufrag, with which the name in a far end's check begins ("ours:theirs"). Nothing has proven yet that the sender knows the
+/// password.
 pub(crate) fn local_ufrag(datagram: &[u8]) -> Option<&str> {
     let mut rest = datagram.get(HEADER_BYTES..).filter(|_| is_stun(datagram))?;
     for _ in 0..ATTRIBUTES_MAX {

@@ -1,5 +1,5 @@
-//! ICE over TCP (RFC 6544), for networks that let no UDP through: the same datagrams, each behind its length (RFC 4571), by connections that
-//! the viewer opens.
+//! ICE over TCP (RFC 6544), for viewers in networks that let no UDP through. It carries the same datagrams, each behind its length (RFC
+//! 4571), on connections that the viewer opens.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,24 +15,25 @@ use crate::routes::{Datagram, Routes};
 use crate::sdp::Transport;
 use crate::stun;
 
-/// Who has not shown by then that a connection of ours is theirs is nobody's viewer.
+/// Whoever has not sent a check that names one of our connections by then is not a viewer of ours.
 const FIRST_CHECK_WITHIN: Duration = Duration::from_secs(5);
 
-/// Nothing came for so long: even a browser that only watches checks every few seconds that it may.
+/// A connection is given up when nothing has come on it for so long. Even a browser that only watches checks every few seconds that it may
+/// still be sent media.
 const SILENT_MAX: Duration = Duration::from_secs(30);
 
-/// A write that takes longer has nobody at its end.
+/// A write that takes longer has nobody at its far end.
 const WRITE_WITHIN: Duration = Duration::from_secs(10);
 
-/// Frames that wait to be written: 600 kB, half a second at 10 Mbit/s.
+/// How many frames may wait to be written: 600 kB, which is half a second at 10 Mbit/s.
 const FRAMES_MAX: usize = 512;
 
 const FRAME_BYTES_MAX: usize = 1_500;
 
-/// Accepting fails when there are no descriptors left; a moment later there may be.
+/// Accepting fails when the process has no descriptors left. A moment later it may have some again.
 const RETRY_ACCEPT: Duration = Duration::from_millis(100);
 
-/// Takes connections, for ever.
+/// Accepts viewers' connections, and never returns.
 pub(crate) async fn accept(listener: &TcpListener, limits: CapLimits, routes: &Routes) {
     let caps = Caps::new(limits);
     loop {
@@ -52,7 +53,7 @@ pub(crate) async fn accept(listener: &TcpListener, limits: CapLimits, routes: &R
 async fn serve(stream: TcpStream, remote: SocketAddr, routes: &Routes) {
     let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
     let destination = stream.local_addr().ok().map(|local| local.ip().to_canonical());
-    // Pictures leave at once.
+    // A picture must leave at once, rather than wait until a segment is full.
     let _ = stream.set_nodelay(true);
     let (reading, writing) = stream.into_split();
     let mut reading = BufReader::with_capacity(4 * 1024, reading);
@@ -78,7 +79,7 @@ async fn serve(stream: TcpStream, remote: SocketAddr, routes: &Routes) {
     drop(link);
 }
 
-/// The way to one far end, while it lives.
+/// Says that the far end can be reached by this TCP connection. Dropped, it takes that back.
 struct Link<'a> {
     routes: &'a Routes,
     remote: SocketAddr,
@@ -90,7 +91,7 @@ impl Drop for Link<'_> {
     }
 }
 
-/// The next frame; none at the end, or where it is longer than anybody's.
+/// The next frame. There is none at the end of the connection, or if the frame is longer than any that a viewer sends.
 async fn frame(reading: &mut BufReader<OwnedReadHalf>) -> Option<Vec<u8>> {
     let length = usize::from(reading.read_u16().await.ok()?);
     if length == 0 || length > FRAME_BYTES_MAX {
@@ -108,7 +109,7 @@ async fn write(writing: OwnedWriteHalf, mut waiting: mpsc::Receiver<Vec<u8>>) {
         let written = async {
             writing.write_u16(length).await?;
             writing.write_all(&frame).await?;
-            // What waits goes out with it.
+            // While more frames wait, they are gathered and go out together.
             if waiting.is_empty() { writing.flush().await } else { Ok(()) }
         };
         if !matches!(timeout(WRITE_WITHIN, written).await, Ok(Ok(()))) {

@@ -1,4 +1,5 @@
-//! Whole connections over loopback, with `str0m` as the viewer: answers are taken, media arrives, and who is not who they say gets nothing.
+//! Runs whole connections over loopback, with `str0m` as the viewer: it takes our answer and gets media, and whoever is not who they say
+//! gets nothing.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::from_frames::{Carried, Unsupported, carried, reorders};
 use crate::sdp::Offer;
 use crate::{Ended, Engine, Listen, RtpBatcher};
 
-/// A viewer.
+/// A viewer, made of `str0m` and a socket.
 struct Viewer {
     rtc: Rtc,
     socket: UdpSocket,
@@ -31,7 +32,7 @@ struct Viewer {
     connected: bool,
 }
 
-/// What an offer is for the answering side.
+/// A viewer that waits for the answer to its offer.
 struct Offered {
     viewer: Viewer,
     pending: str0m::change::SdpPendingOffer,
@@ -53,7 +54,7 @@ impl Viewer {
         Offered { viewer, pending, text: offer.to_sdp_string() }
     }
 
-    /// Watches for so long, or until it has seen enough.
+    /// Runs the viewer for so long at most, or until `enough` says that it has seen what it wants.
     async fn watch(&mut self, for_at_most: Duration, enough: impl Fn(&Self) -> bool) {
         let end = Instant::now() + for_at_most;
         let mut buffer = vec![0; 2_000];
@@ -109,7 +110,7 @@ async fn engine(tcp: bool) -> Engine {
     engine
 }
 
-/// A rendition with picture and Opus.
+/// A rendition with a picture and Opus.
 struct Source {
     rendition: RenditionHub,
     publisher: Publisher,
@@ -134,7 +135,7 @@ impl Source {
         self.rendition.tracks()
     }
 
-    /// So many pictures, each with a packet of sound before it.
+    /// Publishes so many pictures, each with a packet of sound before it.
     fn publish(&mut self, pictures: usize) {
         for frame in self.frames.by_ref().take(pictures) {
             let flags = FrameFlags { keyframe: true, discontinuity: false };
@@ -178,7 +179,7 @@ async fn a_viewer_gets_the_cached_gop_and_what_follows() {
     let times: Vec<u32> =
         viewer.packets.iter().filter(|packet| packet.header.marker).map(|packet| packet.header.timestamp).collect();
     assert!(times.windows(2).all(|pair| pair[1] - pair[0] == 3_000), "a thirtieth of a second of 90 kHz: {times:?}");
-    // Goodbye by DTLS.
+    // The viewer says goodbye by DTLS.
     viewer.rtc.close().unwrap();
     viewer.watch(Duration::from_secs(2), |_| false).await;
     let (ended, figures) = timeout(Duration::from_secs(5), served).await.unwrap().unwrap();
@@ -220,7 +221,7 @@ async fn who_never_comes_is_given_up() {
     let feed = Feed::<RtpBatcher>::new();
     let mut batches = feed.subscribe();
     drop(source);
-    // The patience of a connection goes by the machine's clock.
+    // A connection's patience goes by the machine's clock, which tokio's paused one does not move.
     connection.came_earlier(Duration::from_secs(15));
     assert_eq!(connection.serve(&mut batches).await, Ended::NeverConnected);
     drop(connection);

@@ -1,4 +1,4 @@
-//! For fuzzing: what reads outside bytes, on its own.
+//! For fuzzing: each part that reads bytes from outside can be called here on its own.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -27,7 +27,8 @@ pub fn answer(offer: &Offer) -> Option<String> {
     Some(answer.write())
 }
 
-/// Datagrams to a connection that waits for its viewer; how many bytes it sends for them. None: it can't be made of this offer.
+/// Gives datagrams to a connection that waits for its viewer, and returns how many bytes it sends in reply. Returns none if no connection
+/// can be made of this offer.
 pub fn datagrams<'a>(offer: &Offer, datagrams: impl IntoIterator<Item = &'a [u8]>) -> Option<usize> {
     let identity = Identity::make().ok()?;
     let ice = IceCredentials { ufrag: "ufra".to_owned(), password: "a-password-of-twenty-four".to_owned() };
@@ -50,7 +51,7 @@ pub fn datagrams<'a>(offer: &Offer, datagrams: impl IntoIterator<Item = &'a [u8]
     Some(sent)
 }
 
-/// Whether there is a key in these bytes, as in a certificate.
+/// Whether these bytes hold a key, read as a certificate.
 pub fn certificate(bytes: &[u8]) -> bool {
     crypto::has_key(bytes)
 }

@@ -1,4 +1,4 @@
-//! The one UDP port: what comes is given to whose it is, what goes leaves from any thread.
+//! The one UDP port of all viewers: it gives each datagram that comes to the connection that it belongs to, and sends from any thread.
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
@@ -12,14 +12,15 @@ use crate::outbox::Burst;
 use crate::routes::{Datagram, Routes};
 use crate::sdp::Transport;
 
-/// A keyframe to each of hundreds of viewers is there at once; the kernel gives as much of it as its own limits allow.
+/// The socket's buffers must hold a keyframe for each of hundreds of viewers at once. The kernel gives as much of this as its own limits
+/// allow.
 const BUFFER_BYTES: usize = 4 << 20;
 
-/// Calls that are received in one go, each of them up to 64 kB where the kernel gathers (GRO).
+/// How many buffers one system call fills. Each takes up to 64 kB, because the kernel joins datagrams where it can (GRO).
 const RECEIVED_AT_ONCE: usize = 4;
 const RECEIVED_BYTES_MAX: usize = 64 * 1024;
 
-/// The longest datagram that is anybody's: checks, handshakes and reports are made for the same paths as media.
+/// Longer datagrams belong to nobody: a viewer's checks, handshakes and reports are made for the same paths as media.
 const DATAGRAM_BYTES_MAX: usize = 1_500;
 
 #[derive(Debug)]
@@ -36,7 +37,7 @@ impl Port {
             socket.set_only_v6(false)?;
         }
         socket.set_nonblocking(true)?;
-        // Asked for, not insisted on.
+        // The sizes are asked for and not insisted on: the port works with smaller buffers, too.
         let _ = socket.set_send_buffer_size(BUFFER_BYTES);
         let _ = socket.set_recv_buffer_size(BUFFER_BYTES);
         socket.bind(&address.into())?;
@@ -50,16 +51,17 @@ impl Port {
         self.local
     }
 
-    /// Datagrams that one call may carry.
+    /// How many datagrams one system call may carry.
     pub(crate) fn segments_max(&self) -> usize {
         self.state.max_gso_segments()
     }
 
-    /// Sends what it can. What the kernel has no room for is lost, as on the way, and repeated when it is asked for.
+    /// Sends as much as the kernel takes. A datagram that the kernel has no room for is lost, as it might be on the way, and is repeated
+    /// when the viewer asks for it.
     pub(crate) fn send(&self, burst: &Burst, from: Option<IpAddr>) {
         let segments = burst.bytes.len() > burst.segment_bytes;
         let sent = self.send_once(burst, &burst.bytes, from, segments);
-        // A card or kernel that promised GSO and has none: from now on there is one datagram a call.
+        // A card or kernel that promised GSO turned out to have none. `quinn_udp` has noticed, so from now on a call carries one datagram.
         if segments && sent.is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock) {
             for datagram in burst.bytes.chunks(burst.segment_bytes) {
                 let _ = self.send_once(burst, datagram, from, false);
@@ -78,7 +80,7 @@ impl Port {
         self.state.try_send((&self.socket).into(), &transmit)
     }
 
-    /// An IPv6 socket names IPv4 addresses its own way.
+    /// Writes the address as this socket needs it: an IPv6 socket wants IPv4 addresses in the form ::ffff:a.b.c.d.
     fn as_the_socket_has_it(&self, address: SocketAddr) -> SocketAddr {
         match address {
             SocketAddr::V4(v4) if self.local.is_ipv6() => SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()),
@@ -86,7 +88,7 @@ impl Port {
         }
     }
 
-    /// Gives what comes to whose it is, for as long as there is a runtime.
+    /// Gives each datagram that comes to its connection, for as long as there is a runtime.
     pub(crate) async fn receive(&self, routes: &Routes) {
         let mut buffers: Vec<Vec<u8>> = (0..RECEIVED_AT_ONCE).map(|_| vec![0; RECEIVED_BYTES_MAX]).collect();
         loop {

@@ -1,4 +1,4 @@
-//! Asks admission for viewers by WHEP: a browser's offer is answered, and the viewer that comes of it is handed to whoever runs viewers.
+//! Asks admission for viewers by WHEP: it answers a browser's offer, and hands the viewer to whoever runs viewers.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -16,10 +16,10 @@ use weir_play::{NoneFits, WhepPlay, choose};
 use weir_webrtc::engine::{Answered, Engine, NoAnswer};
 use weir_webrtc::sdp::{Fault, Fragment, FragmentFault, Offer};
 
-/// Viewers that were answered and that nobody runs yet: they are taken within a moment.
+/// How many viewers may be answered and not run yet. Whoever runs them takes each within a moment.
 const ARRIVALS_MAX: usize = 64;
 
-/// Bytes of chance in a session's name: who knows the name may end the session.
+/// The number of random bytes in a session's name. Whoever knows the name may end the session.
 const SESSION_BYTES: usize = 16;
 
 /// Why an offer is refused.
@@ -57,13 +57,13 @@ pub enum WhepChangeRefusal {
 pub struct WhepAnswer {
     pub sdp: String,
     pub session: String,
-    /// Of the session's ICE: what `If-Match` of a change names.
+    /// The tag of the session's ICE, which `If-Match` of a change must name.
     pub tag: String,
-    /// What the viewer should know: of a sound that is not sent.
+    /// What the viewer should know in words: that a sound is not sent.
     pub notice: Option<String>,
 }
 
-/// A viewer that was answered, to be run on a lane.
+/// A viewer that was answered and is to be run on a lane.
 #[derive(Debug)]
 pub struct WhepViewer {
     lane: Handle,
@@ -74,7 +74,7 @@ pub struct WhepViewer {
     seat: Seat,
 }
 
-/// Answers offers. Clones share it.
+/// Answers offers. A clone shares the sessions.
 #[derive(Clone, Debug)]
 pub struct WhepAdmission {
     shared: Arc<Shared>,
@@ -90,7 +90,7 @@ struct Shared {
     sessions: Sessions,
 }
 
-/// Sessions by name.
+/// The sessions by their names.
 #[derive(Clone, Debug, Default)]
 struct Sessions {
     table: Arc<Mutex<Table>>,
@@ -99,7 +99,7 @@ struct Sessions {
 #[derive(Debug, Default)]
 struct Table {
     sessions: HashMap<String, Session>,
-    /// So far: viewers of one stream go to one lane after the other.
+    /// The number of sessions so far. By it, the viewers of one stream go to one lane after the other.
     count: usize,
 }
 
@@ -107,12 +107,12 @@ struct Table {
 struct Session {
     stream: String,
     tag: String,
-    /// The far end's.
+    /// The far end's ufrag, which a fragment must name.
     ufrag: String,
     over: CancellationToken,
 }
 
-/// A session's place in the table; given up on drop.
+/// A session's place in the table, which is given up when this is dropped.
 #[derive(Debug)]
 struct Seat {
     sessions: Sessions,
@@ -133,7 +133,7 @@ impl Drop for Seat {
 }
 
 impl WhepAdmission {
-    /// Viewers that are answered come out of what is returned with it.
+    /// The viewers that are answered come out of the receiver that is returned with it.
     pub fn new(
         admission: Admission,
         observe: Observe,
@@ -145,8 +145,8 @@ impl WhepAdmission {
         (Self { shared: Arc::new(Shared { admission, observe, engine, lanes, arrivals, sessions }) }, arrived)
     }
 
-    /// Answers an offer; the viewer is on its way to be run when this returns. A wish without a rendition gets the best that browsers can be
-    /// shown.
+    /// Answers an offer. When this returns, the viewer is on its way to be run. A wish that names no rendition gets the best one that
+    /// browsers can be shown.
     pub async fn offer(&self, wish: &PlayWish<'_>, offer: &str) -> Result<WhepAnswer, WhepRefusal> {
         let answer = self.answer(wish, offer).await;
         if let Err(refusal) = &answer {
@@ -192,7 +192,7 @@ impl WhepAdmission {
         Ok(WhepAnswer { sdp, session, tag, notice: left_out.map(notice) })
     }
 
-    /// Takes candidates of a session that is there. They are not needed: the far end looks for us, and shows where it is by that.
+    /// Takes candidates for a session that exists. They are not needed: the far end looks for us, and its checks show where it is.
     pub fn trickle(
         &self,
         stream: &str,
@@ -244,12 +244,12 @@ fn notice(codec: Codec) -> String {
 }
 
 impl WhepViewer {
-    /// Where it is to be run: its feed is there.
+    /// The lane that must run the viewer, because its feed is there.
     pub fn lane(&self) -> Handle {
         self.lane.clone()
     }
 
-    /// Runs to the viewer's end.
+    /// Serves the viewer to its end.
     pub async fn run(self) {
         let Self { play, pass, stream_id, ip, seat, .. } = self;
         let over = seat.over.clone();
@@ -277,7 +277,7 @@ impl WhepViewer {
 }
 
 impl WhepRefusal {
-    /// For events and metrics.
+    /// The refusal's code, for events and metrics.
     const fn code(&self) -> &'static str {
         match self {
             Self::Admission(_) => "not_admitted",

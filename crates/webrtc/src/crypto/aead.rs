@@ -6,7 +6,7 @@ use ring::aead::{self, AES_128_GCM, AES_256_GCM, LessSafeKey, UnboundKey};
 
 pub(super) const TAG_BYTES: usize = 16;
 
-/// A key of 16 or 32 bytes.
+/// AES-GCM with a key of 16 or 32 bytes.
 pub(super) struct Gcm(LessSafeKey);
 
 impl std::fmt::Debug for Gcm {
@@ -25,14 +25,14 @@ impl Gcm {
         UnboundKey::new(algorithm, key).ok().map(|key| Self(LessSafeKey::new(key)))
     }
 
-    /// Encrypts in place. Nonces are counters of the protocol above, which never uses one twice for a key.
+    /// Encrypts in place, and returns the tag. Nonces are counters of the protocol above, which never uses one twice with a key.
     pub(super) fn seal(&self, nonce: [u8; 12], aad: &[u8], data: &mut [u8]) -> Option<[u8; TAG_BYTES]> {
         let nonce = aead::Nonce::assume_unique_for_key(nonce);
         let tag = self.0.seal_in_place_separate_tag(nonce, aead::Aad::from(aad), data).ok()?;
         tag.as_ref().try_into().ok()
     }
 
-    /// Decrypts in place what ends in its tag, and says how long it is then.
+    /// Decrypts in place, where the data ends in its tag, and returns the length of the plain text.
     pub(super) fn open(&self, nonce: [u8; 12], aad: &[u8], data: &mut [u8]) -> Option<usize> {
         let nonce = aead::Nonce::assume_unique_for_key(nonce);
         self.0.open_in_place(nonce, aead::Aad::from(aad), data).ok().map(|plain| plain.len())

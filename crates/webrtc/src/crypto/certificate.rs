@@ -1,4 +1,5 @@
-//! The one thing that DTLS wants of the far end's certificate: its public key. Whose the certificate is, its fingerprint says.
+//! Reads the one thing that DTLS needs of the far end's certificate: its public key. Who the certificate belongs to is proven by its
+//! fingerprint.
 
 /// The curve that a key is a point on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub(super) struct EcKey<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoKey {
     Malformed,
-    /// RSA, mostly: what old GStreamer makes. `dimpl` speaks no suites for it.
+    /// The key is mostly RSA, which old versions of GStreamer make. `dimpl` speaks no suites for it.
     NotElliptic,
     OtherCurve,
 }
@@ -26,15 +27,15 @@ mod tag {
     pub(super) const BIT_STRING: u8 = 0x03;
     pub(super) const OBJECT_ID: u8 = 0x06;
     pub(super) const SEQUENCE: u8 = 0x30;
-    /// Of the version, which the oldest certificates do not say.
+    /// The tag of the version, which the oldest certificates leave out.
     pub(super) const EXPLICIT_0: u8 = 0xA0;
 }
 
-/// 1.2.840.10045.2.1, the key of an elliptic curve.
+/// 1.2.840.10045.2.1 is the key of an elliptic curve.
 const EC_PUBLIC_KEY: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01];
-/// 1.2.840.10045.3.1.7
+/// 1.2.840.10045.3.1.7 is the curve P-256.
 const P256: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07];
-/// 1.3.132.0.34
+/// 1.3.132.0.34 is the curve P-384.
 const P384: &[u8] = &[0x2B, 0x81, 0x04, 0x00, 0x22];
 
 /// Reads a certificate (RFC 5280, 4.1) as far as its key.
@@ -45,7 +46,7 @@ pub(super) fn ec_key(der: &[u8]) -> Result<EcKey<'_>, NoKey> {
         signed.next()?;
     }
     signed.expect(tag::INTEGER)?;
-    // How it is signed, by whom, from when to when, and for whom.
+    // These four say how the certificate is signed, by whom, from when to when it is valid, and for whom it is.
     for _ in 0..4 {
         signed.expect(tag::SEQUENCE)?;
     }
@@ -59,14 +60,14 @@ pub(super) fn ec_key(der: &[u8]) -> Result<EcKey<'_>, NoKey> {
         P384 => Curve::P384,
         _ => return Err(NoKey::OtherCurve),
     };
-    // The first byte of a string of bits says how many of the last byte are not part of it.
+    // The first byte of a string of bits says how many bits of the last byte are not part of it.
     match key.expect(tag::BIT_STRING)?.split_first() {
         Some((0, point)) => Ok(EcKey { curve, point }),
         _ => Err(NoKey::Malformed),
     }
 }
 
-/// The rest of a row of values.
+/// Reads values of DER one after the other; this holds the bytes that are still to be read.
 struct Der<'a>(&'a [u8]);
 
 impl<'a> Der<'a> {
@@ -81,7 +82,7 @@ impl<'a> Der<'a> {
         }
     }
 
-    /// A tag of one byte, a length of one to three, and so many bytes.
+    /// The next value: a tag of one byte, a length of one to three bytes, and as many bytes as the length says.
     fn next(&mut self) -> Result<(u8, &'a [u8]), NoKey> {
         let (&tag, rest) = self.0.split_first().ok_or(NoKey::Malformed)?;
         let (length, rest) = match rest {

@@ -1,4 +1,4 @@
-//! DTLS by `dimpl`, with what this module's neighbours make.
+//! DTLS by `dimpl`, with the ciphers, groups and hashes of the neighbouring files.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -7,7 +7,7 @@ use str0m::config::DtlsVersion;
 use str0m::crypto::CryptoError;
 use str0m::crypto::dtls::{DtlsCert, DtlsImplError, DtlsInstance, DtlsOutput, DtlsProvider, ProtocolVersion};
 
-/// DTLS could not be set up: a fault of ours, never of the far end.
+/// DTLS could not be set up. This is a fault of ours, never of the far end.
 #[derive(Debug, thiserror::Error)]
 #[error("DTLS can't be set up: {0}")]
 pub(crate) struct DtlsFault(String);
@@ -15,12 +15,13 @@ pub(crate) struct DtlsFault(String);
 #[derive(Debug)]
 pub(super) struct Dtls;
 
-/// The same for all connections. `dimpl` tries out every cipher and curve when a configuration is made, which takes a hundred times longer
-/// than the rest of an answer.
+/// The configuration, which all connections share. `dimpl` tries out every cipher and curve when a configuration is made, which takes a
+/// hundred times longer than the rest of an answer.
 fn config() -> Result<Arc<dimpl::Config>, DtlsFault> {
     static CONFIG: OnceLock<Result<Arc<dimpl::Config>, String>> = OnceLock::new();
     let made = CONFIG.get_or_init(|| {
-        // ICE has shown that the far end is where it says before DTLS begins, so the cookie that would show it again is a round trip for nothing.
+        // Before DTLS begins, ICE has shown that the far end is where it says. The cookie of DTLS would show that again, and costs a round
+        // trip.
         let builder = dimpl::Config::builder().use_server_cookie(false).with_crypto_provider(super::for_dtls());
         builder.build().map(Arc::new).map_err(|error| format!("{error:?}"))
     });
@@ -32,7 +33,7 @@ impl DtlsProvider for Dtls {
         super::Identity::make().ok().map(|identity| identity.certificate)
     }
 
-    /// 1.2, whatever is asked for: every browser speaks it, and 1.3 would save the server nothing.
+    /// Makes DTLS 1.2, whatever version is asked for: every browser speaks it, and 1.3 would save the server nothing.
     fn new_dtls(
         &self,
         cert: &DtlsCert,
@@ -45,7 +46,7 @@ impl DtlsProvider for Dtls {
     }
 }
 
-/// Finds out at start whether it works, rather than at the first viewer.
+/// Makes the configuration when the server starts, so that a fault shows there rather than at the first viewer.
 pub(crate) fn check() -> Result<(), DtlsFault> {
     config().map(|_| ())
 }

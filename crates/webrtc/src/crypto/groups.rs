@@ -1,4 +1,4 @@
-//! Key exchange: both sides come to the same secret without saying it.
+//! The groups of the key exchange, by which both sides come to the same secret without sending it.
 
 use dimpl::crypto::{ActiveKeyExchange, Buf, NamedGroup, SupportedKxGroup};
 use dimpl::{CryptoError, CryptoOperation};
@@ -51,7 +51,7 @@ impl ActiveKeyExchange for Exchange {
     fn complete(self: Box<Self>, peer_pub: &[u8], out: &mut Buf) -> Result<(), CryptoError> {
         let Self { group, algorithm, private, .. } = *self;
         out.clear();
-        // ring refuses points that are not on the curve, and secrets of zero.
+        // ring refuses points that are not on the curve, and a secret of zeros.
         agree_ephemeral(private, &UnparsedPublicKey::new(algorithm, peer_pub), |secret| out.extend_from_slice(secret))
             .map_err(|_| CryptoError::InvalidPublicKey(group))
     }

@@ -1,4 +1,4 @@
-//! Hashes, keyed hashes and chance.
+//! Hashes, keyed hashes and random bytes, by ring and the system.
 
 use dimpl::crypto::{Buf, HashAlgorithm, HashContext, HashProvider, HmacProvider, SecureRandom};
 use dimpl::{CryptoError, CryptoOperation};
@@ -35,7 +35,7 @@ impl Sha1HmacProvider for Hashes {
 
 impl HashProvider for Hashes {
     fn create_hash(&self, algorithm: HashAlgorithm) -> Box<dyn HashContext> {
-        // Our cipher suites name these two and no other.
+        // Our cipher suites name these two hashes and no other.
         let algorithm = if algorithm == HashAlgorithm::SHA384 { &SHA384 } else { &SHA256 };
         Box::new(Hashing(digest::Context::new(algorithm)))
     }
@@ -81,7 +81,7 @@ impl SecureRandom for Random {
     }
 }
 
-/// A hash as an array: ring's have the length of their algorithm.
+/// A hash as an array of N bytes. ring gives a slice, whose length is that of its algorithm.
 fn sized<const N: usize>(hash: &[u8]) -> [u8; N] {
     std::array::from_fn(|at| hash.get(at).copied().unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! Who we are to the far end, and whether it is who it says: certificates' keys, signatures made and looked at.
+//! Proves who we are to the far end, and checks that it is who it says: our key and certificate, and signatures made and verified.
 
 use dimpl::crypto::{
     Buf, HashAlgorithm, KeyProvider, NamedGroup, SignatureAlgorithm, SignatureVerifier, SigningKey, check_verify_scheme,
@@ -16,8 +16,8 @@ use str0m::crypto::Sha256Provider;
 use super::certificate::{Curve, NoKey, ec_key};
 use super::hashes::Hashes;
 
-/// The key and certificate of this process: made when it starts, gone when it ends. Answers tell its fingerprint over HTTP, which is
-/// what viewers trust.
+/// The key and certificate of this process: they are made when it starts and gone when it ends. Answers tell the certificate's fingerprint
+/// over HTTP, and that is what viewers trust.
 #[derive(Clone)]
 pub(crate) struct Identity {
     pub(crate) certificate: DtlsCert,
@@ -30,7 +30,7 @@ impl std::fmt::Debug for Identity {
 }
 
 impl Identity {
-    /// Takes under a millisecond.
+    /// Makes a new key and its certificate, which takes under a millisecond.
     pub(crate) fn make() -> Result<Self, rcgen::Error> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let mut params = CertificateParams::new(Vec::new())?;

@@ -1,5 +1,5 @@
-//! Ciphers of SRTP. Browsers choose AES-GCM, which is ring's; AES in counter mode, which is all that old ones have, is made of the `aes`
-//! crate's blocks, because ring has no such mode.
+//! The ciphers of SRTP. Browsers choose AES-GCM, which ring has. Old ones have only AES in counter mode, which ring lacks, so that is made
+//! of single blocks of the `aes` crate.
 
 use aes::cipher::{BlockEncrypt, KeyInit};
 use aes::{Aes128, Aes256, Block};
@@ -39,7 +39,7 @@ impl SrtpProvider for Srtp {
     }
 }
 
-/// Derives keys, at the start of a connection: `str0m` gives 16 bytes and takes as many.
+/// Encrypts one block, by which keys are derived at the start of a connection. `str0m` gives 16 bytes and takes as many.
 fn one_block(aes: &impl BlockEncrypt<BlockSize = aes::cipher::consts::U16>, input: &[u8], output: &mut [u8]) {
     let mut block = Block::default();
     block.iter_mut().zip(input).for_each(|(to, from)| *to = *from);
@@ -85,7 +85,8 @@ impl SrtpGcm {
 
     fn open(&self, iv: [u8; 12], aads: &[&[u8]], input: &[u8], output: &mut [u8]) -> Result<usize, CryptoError> {
         let failed = || CryptoError::Other("a packet is not from whom it says".to_owned());
-        // The output has no room for the tag, which is decrypted in place: once a second a report, so a copy is cheap.
+        // The tag is decrypted along with the data, and the output has no room for it, so a copy is decrypted. Only reports come this way,
+        // about one a second, so the copy is cheap.
         let mut data = input.to_vec();
         let length = self.0.open(iv, &aads.concat(), &mut data).ok_or_else(failed)?;
         let plain = data.get(..length).ok_or_else(failed)?;
@@ -126,7 +127,7 @@ impl AeadAes256GcmCipher for SrtpGcm {
     }
 }
 
-/// AES-128 in counter mode (RFC 3711, 4.1.1). Encrypting twice gives back what was there.
+/// AES-128 in counter mode (RFC 3711, 4.1.1). Encrypting twice gives back the plain text.
 #[derive(Debug)]
 struct Counter(Aes128);
 
@@ -194,7 +195,7 @@ mod tests {
     #[test]
     fn keys_are_derived_by_one_block() {
         let mut out = [0; 16];
-        // FIPS 197, C.1 and C.3.
+        // The keys and blocks are those of FIPS 197, C.1 and C.3.
         let plain = hex("00112233445566778899AABBCCDDEEFF");
         Srtp.srtp_aes_128_ecb_round(&hex("000102030405060708090A0B0C0D0E0F"), &plain, &mut out);
         assert_eq!(out[..], hex("69C4E0D86A7B0430D8CDB78070B4C55A")[..]);

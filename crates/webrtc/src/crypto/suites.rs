@@ -1,4 +1,4 @@
-//! The cipher suites of DTLS that we speak: AES-GCM with an elliptic curve, which is what every browser offers first.
+//! The cipher suites of DTLS that we speak: AES-GCM with an elliptic curve, which every browser offers first.
 
 use aes::cipher::{BlockEncrypt, KeyInit};
 use dimpl::CryptoError;
@@ -17,7 +17,7 @@ pub(super) static DTLS_1_2: &[&dyn SupportedDtls12CipherSuite] = &[
 /// DTLS 1.3 is not offered (`crypto::dtls`), but `dimpl` wants to know a suite of it in any case.
 pub(super) static DTLS_1_3: &[&dyn SupportedDtls13CipherSuite] = &[&Aes128Gcm13];
 
-/// A suite, its hash and the length of its key in bytes.
+/// A suite of DTLS 1.2, its hash, and the length of its key in bytes.
 #[derive(Debug)]
 struct Suite12(Dtls12CipherSuite, HashAlgorithm, usize);
 
@@ -31,7 +31,7 @@ impl SupportedDtls12CipherSuite for Suite12 {
     }
 
     fn key_lengths(&self) -> (usize, usize, usize) {
-        // No key for a hash of its own, the cipher's key, and the half of the nonce that stays the same.
+        // AES-GCM needs no key for a separate hash, then comes the cipher's key, and 4 bytes are the part of the nonce that stays the same.
         (0, self.2, 4)
     }
 

@@ -1,4 +1,4 @@
-//! The answer, written line by line from what was agreed on.
+//! Writes the answer line by line, from what offer and rendition agree on.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -11,29 +11,29 @@ pub enum Transport {
     Tcp,
 }
 
-/// Where the far end may try to reach us.
+/// An address at which the far end may try to reach us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
     pub transport: Transport,
     pub address: SocketAddr,
 }
 
-/// What one kind of media is sent as.
+/// How the picture, or the sound, is sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent<'a> {
     pub(crate) payload: &'a Payload,
     pub(crate) ssrc: u32,
-    /// Repetitions: how, and as what source.
+    /// The payload and the SSRC of repetitions, if the far end takes them.
     pub(crate) repeats: Option<(&'a Payload, u32)>,
 }
 
-/// What an answer says. Written by [`Answer::write`].
+/// What an answer says. [`Answer::write`] writes it.
 #[derive(Debug)]
 pub(crate) struct Answer<'a> {
     pub(crate) offer: &'a Offer,
     pub(crate) ufrag: &'a str,
     pub(crate) password: &'a str,
-    /// As it stands in the text: "sha-256 AB:CD:...".
+    /// The fingerprint as it stands in the text: "sha-256 AB:CD:...".
     pub(crate) fingerprint: &'a str,
     pub(crate) candidates: &'a [Candidate],
     pub(crate) video: Option<Sent<'a>>,
@@ -116,12 +116,12 @@ impl Answer<'_> {
             say(out, format_args!("a=fmtp:{} apt={number}", rtx.number));
             say(out, format_args!("a=ssrc-group:FID {ssrc} {rtx_ssrc}"));
         }
-        // Chromium takes the first one that it is told for the media's own.
+        // Chromium takes the first SSRC that it reads for that of the media, so the one of repetitions must come second.
         for ssrc in std::iter::once(ssrc).chain(repeats.map(|(_, rtx_ssrc)| rtx_ssrc)) {
             say(out, format_args!("a=ssrc:{ssrc} cname:weir"));
         }
         if first {
-            // Bundled sections share the first one's.
+            // Bundled sections share the candidates of the first one.
             for (at, candidate) in self.candidates.iter().enumerate() {
                 say(out, format_args!("a=candidate:{}", candidate.line(at)));
             }
@@ -138,7 +138,8 @@ impl Answer<'_> {
 }
 
 impl Candidate {
-    /// RFC 8839, 5.1. UDP stands before TCP, which is for networks that let nothing else through, and what comes first stands before the rest.
+    /// Writes the candidate's line (RFC 8839, 5.1). UDP has a higher priority than TCP, which is for networks that let nothing else
+    /// through. Among candidates of one transport, an earlier one has a higher priority.
     fn line(&self, at: usize) -> String {
         let (protocol, base, kind) = match self.transport {
             Transport::Udp => ("udp", 65_535, ""),

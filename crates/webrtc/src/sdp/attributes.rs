@@ -1,23 +1,24 @@
-//! Single attributes of SDP, as values.
+//! Reads single attributes of SDP into values.
 
 use super::offer::Fingerprint;
 
 /// The longest ufrag or password of ICE (RFC 8839, 5.4).
 const ICE_CHARS_MAX: usize = 256;
 
-/// A name that the far end chose and that goes into our answer: letters, digits and a few signs, so that it can't break a line.
+/// A name that the far end chose and that goes into our answer. It has letters, digits and a few signs only, so that it can't break a line.
 pub(super) fn token(text: &str) -> Option<&str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~+".contains(&byte);
     (!text.is_empty() && text.len() <= 32 && text.bytes().all(plain)).then_some(text)
 }
 
-/// A ufrag or a password: `at_least` 4 or 22 characters.
+/// A ufrag, which has `at_least` 4 characters, or a password, which has 22.
 pub(super) fn ice(text: &str, at_least: usize) -> Option<&str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+/".contains(&byte);
     ((at_least..=ICE_CHARS_MAX).contains(&text.len()) && text.bytes().all(plain)).then_some(text)
 }
 
-/// `sha-256 AB:CD:...`. What else browsers could say (SHA-1, MD5) proves too little, and none does.
+/// The fingerprint in `sha-256 AB:CD:...`. The other hashes that a browser could name (SHA-1, MD5) prove too little, and no browser names
+/// them.
 pub(super) fn fingerprint(text: &str) -> Option<Fingerprint> {
     let (algorithm, digits) = text.trim().split_once(' ')?;
     if !algorithm.eq_ignore_ascii_case("sha-256") {
@@ -33,12 +34,12 @@ pub(super) fn fingerprint(text: &str) -> Option<Fingerprint> {
     pairs.next().is_none().then_some(Fingerprint(bytes))
 }
 
-/// A payload type that is no RTCP packet's (RFC 5761, 4).
+/// A payload type, if it can't be mistaken for the type of an RTCP packet (RFC 5761, 4).
 pub(super) fn payload_type(text: &str) -> Option<u8> {
     text.parse().ok().filter(|number| matches!(number, 0..=63 | 96..=127))
 }
 
-/// One parameter of `a=fmtp`.
+/// The value of one parameter of `a=fmtp`.
 pub(super) fn parameter<'a>(format: &'a str, name: &str) -> Option<&'a str> {
     let pairs = format.split(';').filter_map(|pair| pair.trim().split_once('='));
     pairs.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())

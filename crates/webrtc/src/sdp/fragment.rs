@@ -1,4 +1,4 @@
-//! What comes by trickle: candidates of a session that is there (RFC 9725, 4.3).
+//! Reads what a viewer sends by trickle: candidates for a session that exists (RFC 9725, 4.3).
 
 use super::attributes::ice;
 use super::{LINES_MAX, SDP_BYTES_MAX, lines};
@@ -13,12 +13,13 @@ pub enum FragmentFault {
     Empty,
 }
 
-/// A fragment: whose it is. Its candidates are read past: this side is ICE-lite, so the far end does the looking, from addresses that
-/// show themselves when it does. That way, too, nobody can have the server send to an address that did not ask.
+/// What is read of a fragment: which session it belongs to. Its candidates are read past, because this side is ICE-lite: the far end does
+/// the looking, and its checks show the addresses that they come from. That way nobody can have the server send to an address that did not
+/// ask, either.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fragment {
     pub ufrag: String,
-    /// It brings a new password: the far end wants ICE to begin anew.
+    /// Says that the fragment brings a new password: the far end wants ICE to begin anew.
     pub restarts: bool,
 }
 

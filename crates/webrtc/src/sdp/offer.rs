@@ -1,15 +1,15 @@
-//! A browser's offer: who it is (ICE, DTLS), and what it can take.
+//! Reads a browser's offer: who the browser is (ICE, DTLS), and what it can take.
 
 use super::attributes::{fingerprint, ice, parameter, payload_type, token};
 use super::{LINES_MAX, SDP_BYTES_MAX, lines};
 
-/// Media sections of one offer. A viewer's has two; a data channel would be a third.
+/// The most media sections of one offer. A viewer's offer has two; a data channel would be a third.
 const SECTIONS_MAX: usize = 8;
 
-/// Payload types of one section: there are no more numbers.
+/// The most payload types of one section: there are only 128 numbers.
 const PAYLOADS_MAX: usize = 128;
 
-/// What is wrong with an offer: always the far end's fault.
+/// What is wrong with an offer. It is always the far end's fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     #[error("the offer has more than {max} bytes", max = SDP_BYTES_MAX)]
@@ -36,14 +36,14 @@ impl std::fmt::Debug for IceCredentials {
     }
 }
 
-/// SHA-256 of the certificate that the far end will show.
+/// The SHA-256 of the certificate that the far end will show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint(pub [u8; 32]);
 
-/// Who begins DTLS.
+/// Which side the far end wants to be in DTLS: the active side begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setup {
-    /// The far end takes either part.
+    /// The far end leaves the choice to us.
     Either,
     Active,
     Passive,
@@ -53,7 +53,7 @@ pub enum Setup {
 pub enum Kind {
     Video,
     Audio,
-    /// A data channel, or what is not known: answered with a no.
+    /// A data channel, or media that we don't know. The answer refuses it.
     Other,
 }
 
@@ -62,29 +62,30 @@ pub enum Kind {
 pub struct Section {
     pub kind: Kind,
     pub mid: String,
-    /// Its first line, as it must stand in the answer: the media and the protocol, and a format where it is refused.
+    /// `media`, `protocol` and `first_format` are the words of the section's first line. The answer repeats the first two, and for a
+    /// refused section all three.
     pub(super) media: String,
     pub(super) protocol: String,
     pub(super) first_format: String,
-    /// It wants to receive.
+    /// Says that the far end wants to receive this media.
     pub wanted: bool,
     pub payloads: Vec<Payload>,
 }
 
-/// One way to code media that the far end takes.
+/// One way of coding media that the far end takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Payload {
     pub number: u8,
-    /// In lower case: "h264".
+    /// The codec's name in lower case, such as "h264".
     pub codec: String,
     pub clock_hz: u32,
     pub channels: u8,
-    /// Of H.264: the three bytes of profile, constraints and level.
+    /// For H.264, the three bytes of profile, constraints and level.
     pub profile_level_id: Option<[u8; 3]>,
     pub packetization_mode: u8,
-    /// Of a retransmission: what it repeats.
+    /// For repetitions (`rtx`), the number of the payload that they repeat.
     pub repeats: Option<u8>,
-    /// The far end asks for lost packets.
+    /// Says that the far end will ask for lost packets.
     pub nack: bool,
 }
 
@@ -96,7 +97,7 @@ pub struct Offer {
     pub sections: Vec<Section>,
 }
 
-/// What may stand before all sections or in each. Bundled sections share one connection, so the first one's values hold.
+/// Attributes that may stand before all sections or in each. Bundled sections share one connection, so the values of the first one hold.
 #[derive(Default)]
 struct Identity<'a> {
     ufrag: Option<&'a str>,
@@ -129,8 +130,8 @@ impl Offer {
         self.sections.iter().find(|section| section.kind == kind && section.wanted)
     }
 
-    /// How the far end wants H.264 of a profile, and repetitions of it. Decoders of browsers look at what comes rather than at what was
-    /// agreed on, so where the profile is not offered as such, any other H.264 will do.
+    /// The payload that the far end takes for H.264 of a profile, and the one for its repetitions. If the offer lacks that profile, any
+    /// other payload of H.264 will do, because browsers' decoders go by what comes rather than by what was agreed on.
     pub fn h264(&self, profile_idc: u8) -> Option<(&Payload, Option<&Payload>)> {
         let section = self.section(Kind::Video)?;
         let fits = |payload: &&Payload| {

@@ -1,8 +1,8 @@
-//! Offers as browsers make them, and as nobody should; the answers to them.
+//! Reads offers as browsers make them, and as nobody should, and compares the answers to them.
 
 use super::*;
 
-/// What Chromium 156 offers a viewer, without most of its codecs.
+/// The offer of Chromium 156 as a viewer, without most of its codecs.
 pub(crate) const CHROMIUM: &str = include_str!("../../tests/offers/chromium.sdp");
 
 fn changed(from: &str, to: &str) -> Result<Offer, Fault> {
@@ -18,7 +18,7 @@ fn a_browsers_offer_is_read() {
     let kinds: Vec<(Kind, &str)> = offer.sections.iter().map(|section| (section.kind, section.mid.as_str())).collect();
     assert_eq!(kinds, [(Kind::Video, "0"), (Kind::Audio, "1")]);
     assert_eq!(offer.opus().map(|payload| payload.number), Some(111));
-    // The offered H.264 of that profile with whole frames in pieces; where there is none of it, the first one.
+    // The payload of that profile with packetization mode 1 is chosen. No payload has profile 100, so there the first H.264 is.
     for (profile_idc, number, rtx) in [(66, 103, 104), (77, 39, 40), (100, 103, 104)] {
         let (payload, repeats) = offer.h264(profile_idc).unwrap();
         assert_eq!((payload.number, repeats.map(|payload| payload.number)), (number, Some(rtx)), "{profile_idc}");
