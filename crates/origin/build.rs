@@ -1,4 +1,4 @@
-//! Builds anew when `make` has built the web pages anew: they are compiled into this crate.
+//! Has cargo build this crate anew when `make` has built the web pages anew, because they are compiled into it.
 
 #![allow(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
 

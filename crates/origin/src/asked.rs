@@ -1,4 +1,4 @@
-//! What of a request an answer depends on, whoever read the request.
+//! The parts of a request that an answer depends on, whoever read the request.
 
 use axum::http::header::{self, HeaderName};
 use axum::http::request::Parts;
@@ -12,7 +12,7 @@ pub(crate) enum Verb {
     Other,
 }
 
-/// Headers that are no text are as good as none.
+/// A request as its answer sees it. A header that is no text counts as missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Asked<'a> {
     pub(crate) verb: Verb,
@@ -22,11 +22,12 @@ pub(crate) struct Asked<'a> {
     pub(crate) accept_encoding: Option<&'a str>,
     pub(crate) if_none_match: Option<&'a str>,
     pub(crate) range: Option<&'a str>,
-    /// A pass that says that this is the dashboard's preview.
+    /// A pass which shows that this request comes from the dashboard's preview.
     pub(crate) preview: Option<&'a str>,
 }
 
-/// The header that holds it. Other sites can't send it: it is not among those that they are given leave for.
+/// The header that holds the preview's pass. Pages of other sites can't send it, because it is not among the headers that a preflight
+/// allows them.
 pub(crate) const PREVIEW: &str = "weir-preview";
 
 impl<'a> Asked<'a> {

@@ -10,7 +10,7 @@ use weir_net::Visit;
 
 #[derive(Debug)]
 pub(crate) enum OriginBody {
-    /// Shared bytes, given out once. Taken: at the end.
+    /// The bytes are shared, and are given out once. Once they are taken, the body is at its end.
     Shared(Option<Bytes>),
     Routed(Body),
 }
@@ -53,7 +53,8 @@ impl HttpBody for OriginBody {
     }
 }
 
-/// An answer's body with what counts it for its address: that ends when the body has gone, not when it was made.
+/// An answer's body, with the visit that counts it for its client's address. The visit ends when the body has been sent, not when it was
+/// made.
 #[derive(Debug)]
 pub(crate) struct HeldBody {
     body: OriginBody,

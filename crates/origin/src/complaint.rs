@@ -1,4 +1,5 @@
-//! Log lines about misbehaving clients that can't fill the log: one a second at most, with how many there were.
+//! A complaint is a log line about misbehaving clients that can't fill the log: it is written once a second at most, with the number of
+//! those that were left out.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +10,7 @@ use std::time::Instant;
 pub(crate) struct Complaint {
     about: &'static str,
     began: Instant,
-    /// The second, counted from `began` and one more, in which it was logged last.
+    /// The second in which a line was logged last. The first second after `began` is number 1, so that 0 means never.
     logged_in: AtomicU64,
     unlogged: AtomicU64,
 }
@@ -19,14 +20,14 @@ impl Complaint {
         Self { about, began: Instant::now(), logged_in: AtomicU64::new(0), unlogged: AtomicU64::new(0) }
     }
 
-    /// Nothing of the request is logged: it may hold a token.
+    /// Complains about one client. Nothing of its request is logged, because it may hold a token.
     pub(crate) fn raise(&self, client: IpAddr) {
         if let Some(more) = self.due(self.began.elapsed().as_secs() + 1) {
             tracing::warn!(%client, more, "{}", self.about);
         }
     }
 
-    /// How many went unlogged since the last line, if a line is due in this second.
+    /// If a line is due in this second, returns how many complaints were left out since the last line.
     fn due(&self, second: u64) -> Option<u64> {
         if self.logged_in.swap(second, Ordering::Relaxed) == second {
             self.unlogged.fetch_add(1, Ordering::Relaxed);

@@ -1,6 +1,7 @@
-//! HTTP for viewers: playlists, segments, pictures, the watch page and what WebRTC agrees on first, and the connections that everything over HTTP comes by.
+//! HTTP for viewers: playlists, segments, pictures, the watch page, the agreement that WebRTC begins with, and the connections that
+//! everything over HTTP comes by.
 //!
-//! What is for operators is a router that [`HttpServer`] is given: it is asked on the control plane's threads, and nothing here
+//! What operators ask for is answered by a router that [`HttpServer`] is given. It runs on the control plane's threads, and nothing here
 //! knows what it says.
 
 mod asked;

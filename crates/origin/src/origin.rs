@@ -1,7 +1,7 @@
-//! The playback origin: `/play/<name>/...` for players, without a key, answered before the router sees it.
+//! The playback origin answers `/play/<name>/...`, which players ask for without a key, before the router sees the request.
 //!
-//! It is what thousands ask all the time, so its way is short: the stream by its name, the packager's answer, headers, and
-//! the packager's own bytes. Nothing is copied per viewer, and nothing compressed twice.
+//! Thousands ask for this all the time, so the way of a request is short: it finds the stream by its name, takes the packager's answer, and
+//! adds headers to the packager's own bytes. Nothing is copied per viewer, and nothing is compressed twice.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
@@ -26,25 +26,25 @@ use crate::respond::respond;
 use crate::serve::Guest;
 use crate::thumbnails::Thumbnails;
 
-/// Longer ones are no player's: a token and three short parameters are 150 bytes.
+/// The longest query that is answered. A player's query, a token and three short parameters, has 150 bytes.
 pub const QUERY_BYTES_MAX: usize = 2_048;
 
-/// Longer ones are none of ours: a stream's name, a rendition's name and a number.
+/// The longest path that is answered. Our paths have a stream's name, a rendition's name and a number.
 pub const PATH_BYTES_MAX: usize = 512;
 
-/// A start of GStreamer takes 0.2 s; a busy machine, where others wait before, takes some seconds.
+/// How long a viewer waits for a thumbnail. A start of GStreamer takes 0.2 s; on a busy machine, where other thumbnails come first, it
+/// takes some seconds.
 const THUMBNAIL_PATIENCE: Duration = Duration::from_secs(6);
 
-/// Of `/play/<name>/`, beside what the packager has there.
+/// The file of `/play/<name>/` that the packager does not have.
 const THUMBNAIL: &str = "thumbnail.jpg";
 
-/// Players look at the playlist once a target duration; who did not for three is gone.
+/// A player asks for the playlist once in every target duration. One that has not asked for three of them is gone.
 const VIEWER_WINDOW_TARGETS: u32 = 3;
-/// Players poll no faster than this in trouble, however short the segments are.
+/// The shortest time after which a player is gone. However short the segments are, a player in trouble asks no more often than this.
 const VIEWER_WINDOW_MIN: Duration = Duration::from_secs(6);
 
-/// For fuzzing: how long the request at the beginning of these bytes is, its path and its query, if it is one that is answered
-/// without the HTTP library.
+/// For fuzzing: if these bytes begin with a request that is answered without the HTTP library, returns its length, its path and its query.
 pub fn read_plain_request(bytes: &[u8]) -> Option<(usize, &str, Option<&str>)> {
     match read_head(bytes) {
         Head::Plain { asked, length, .. } => Some((length, asked.path, asked.query)),
@@ -52,7 +52,7 @@ pub fn read_plain_request(bytes: &[u8]) -> Option<(usize, &str, Option<&str>)> {
     }
 }
 
-/// Everything that answers viewers; clones share it.
+/// Everything that answers viewers. A clone shares it.
 #[derive(Clone, Debug)]
 pub struct Origin {
     shared: Arc<Shared>,
@@ -63,7 +63,7 @@ struct Shared {
     playback: Playback,
     observe: Observe,
     thumbnails: Thumbnails,
-    /// Makes viewers into numbers that tell nobody who they are.
+    /// Turns viewers into numbers that tell nobody who they are.
     hasher: RandomState,
     odd_paths: Complaint,
     long_queries: Complaint,
@@ -84,13 +84,13 @@ impl Origin {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Whether a request is for here.
+    /// Whether the origin answers requests for this path.
     pub(crate) fn serves(path: &str) -> bool {
         path.starts_with("/play/")
     }
 
-    /// Lets a request begin, whatever it is for. It lasts until what is returned is dropped: when its answer has gone. None: too much
-    /// is under way for its client.
+    /// Lets a request begin, whatever it is for. The request lasts until the visit is dropped, which is when its answer has been sent.
+    /// There is no visit if too much is under way for its client.
     pub(crate) fn begin(&self, guest: &Guest, client: Client) -> Option<Visit> {
         let visit = guest.begin(client);
         if visit.is_none() {
@@ -104,7 +104,7 @@ impl Origin {
         Reply::busy().into_response()
     }
 
-    /// For requests that the HTTP library has read.
+    /// Answers a request that the HTTP library has read.
     pub(crate) async fn respond(&self, request: &Parts, client: Client) -> Response<OriginBody> {
         self.answer(&Asked::from(request), client).await.into_response()
     }
@@ -141,7 +141,8 @@ impl Origin {
         if query.is_some_and(|query| is_catch_up(file, query)) {
             return Reply::refusal(StatusCode::UNPROCESSABLE_ENTITY);
         }
-        // Where none is needed it means nothing: whoever makes one up gets what everybody gets, and is counted as everybody is.
+        // On a stream that is not protected, a token means nothing: a viewer who makes one up gets what everybody gets, and is counted as
+        // everybody is.
         let token = token.filter(|_| protected);
         let mut answering = pin!(packager.answer_to(file, query, token));
         let mut waited = false;
@@ -151,7 +152,7 @@ impl Origin {
             answer
         })
         .await;
-        // Who was let in some seconds ago may not be any more.
+        // A viewer who was let in some seconds ago may have lost that right since.
         if waited && let Err(refusal) = shared.playback.still_watches(name, token, client.ip) {
             return refused(refusal);
         }
@@ -166,7 +167,7 @@ impl Origin {
         respond(answer, asked, protected, pass)
     }
 
-    /// The latest picture, and how old it is.
+    /// Answers with the latest picture, and how old it is.
     async fn thumbnail(
         &self,
         stream: StreamId,
@@ -187,13 +188,13 @@ impl Origin {
         respond(answer, asked, private, pass).dated(dated)
     }
 
-    /// A number for who asks: no cookie, so it is the address, the program, and the token where there is one.
+    /// A number for the viewer who asks. There is no cookie, so it is made of the address, the program, and the token if there is one.
     fn viewer(&self, ip: IpAddr, agent: Option<&[u8]>, token: Option<&str>) -> u64 {
         self.shared.hasher.hash_one((ip, agent, token))
     }
 }
 
-/// A refusal in HTTP's words.
+/// The reply that tells a refusal of admission.
 fn refused(refusal: AdmissionRefusal) -> Reply {
     Reply::refusal(match refusal {
         AdmissionRefusal::UnknownKey => StatusCode::UNAUTHORIZED,
@@ -207,8 +208,8 @@ fn refused(refusal: AdmissionRefusal) -> Reply {
     })
 }
 
-/// `/play/<name>/<file>` in its two parts; None for what can't be an address of ours: nothing of ours needs an escape, and a
-/// dot at the beginning of a piece means to climb.
+/// Splits `/play/<name>/<file>` into its name and its file. Returns none for a path that can't be ours: none of ours needs an escape, and a
+/// piece that begins with a dot tries to climb.
 fn split(path: &str) -> Option<(&str, &str)> {
     let (name, file) = path.strip_prefix("/play/")?.split_once('/')?;
     let is_odd = |byte: u8| !(byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'-' | b'_'));
@@ -216,19 +217,20 @@ fn split(path: &str) -> Option<(&str, &str)> {
     (!odd).then_some((name, file))
 }
 
-/// What a player shows in `?token=`. Ours need no escapes.
+/// The token in `?token=`. Our tokens need no escapes.
 fn token(query: &str) -> Option<&str> {
     query.split('&').find_map(|pair| pair.strip_prefix("token="))
 }
 
-/// What asks for the past, or for a delay: answering with what is live would be another programme than was asked for.
+/// Whether the request asks for the past, or for a delay. An answer with what is live would be another programme than was asked for.
 fn is_catch_up(file: &str, query: &str) -> bool {
     const PARAMETERS: [&str; 4] = ["from=", "to=", "duration=", "delay="];
     let asks = |pair: &str| PARAMETERS.iter().any(|name| pair.starts_with(name));
     (file.ends_with("master.m3u8") || file.ends_with(".mpd")) && query.split('&').any(asks)
 }
 
-/// Who is counted: whoever follows a playlist. Segments are the same for all protocols.
+/// The kind of viewer that a request for this file comes from. A viewer is known by following a playlist, because segments are the same for
+/// all protocols.
 fn viewer_kind(file: &str) -> Option<ViewerKind> {
     if file.ends_with(".mpd") {
         return Some(ViewerKind::Dash);

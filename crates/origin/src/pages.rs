@@ -1,4 +1,4 @@
-//! The pages: `/watch/<name>`, the public one with a player, the files that pages load, and how any page is answered.
+//! Serves the public page `/watch/<name>` with its player and the files that pages load, and makes the answer of any page.
 
 use std::borrow::Cow;
 
@@ -18,12 +18,13 @@ const PAGE: &str = "watch/index.html";
 const NOT_BUILT: &str = "<!doctype html><meta charset=utf-8><title>Weir</title><p>The web assets were not built into this \
                          server. Build it with <code>make build</code>, which needs npm.";
 
-/// The player's own files and nothing else; media comes as blobs out of its hands, and its worker is one, too.
+/// The page may load the player's own files and nothing else. The player gives media to the browser as blobs, and its worker is one, too.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                       media-src 'self' blob:; connect-src 'self'; worker-src 'self' blob:; frame-ancestors 'none'; \
                       base-uri 'none'; form-action 'none'";
 
-/// `/watch/<name>` and the files of all pages. It is the same page for every stream: it reads its name and its token from its address.
+/// The routes of `/watch/<name>` and of the files of all pages. The page is the same for every stream: it reads the stream's name and the
+/// token from its address.
 pub fn watch_routes<S: Clone + Send + Sync + 'static>(playback: Playback) -> Router<S> {
     let page = async move |Path(name): Path<String>| {
         let status = if playback.exists(&name) { StatusCode::OK } else { StatusCode::NOT_FOUND };
@@ -32,7 +33,7 @@ pub fn watch_routes<S: Clone + Send + Sync + 'static>(playback: Playback) -> Rou
     Router::new().route("/watch/{name}", get(page)).route("/assets/{*path}", get(asset))
 }
 
-/// A page below `web/dist`; its files have names that change with it, so it is asked for anew each time.
+/// A page below `web/dist`. Browsers must ask for it anew each time, because the files that it loads change their names with each build.
 pub fn page_of(path: &str, status: StatusCode, policy: &'static str) -> Response {
     let body = file(path);
     let status = if body.is_some() { status } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -44,7 +45,7 @@ pub fn page_of(path: &str, status: StatusCode, policy: &'static str) -> Response
     (status, headers, body_of(body.unwrap_or(Cow::Borrowed(NOT_BUILT.as_bytes())))).into_response()
 }
 
-/// Their names have a hash of what is in them; beside each lies the same compressed.
+/// A file that pages load. Its name has a hash of its content, so browsers may keep it. Beside each file lies the same file compressed.
 async fn asset(Path(path): Path<String>, asked: HeaderMap) -> Response {
     let path = format!("assets/{path}");
     let Some(plain) = file(&path) else { return StatusCode::NOT_FOUND.into_response() };
@@ -52,7 +53,8 @@ async fn asset(Path(path): Path<String>, asked: HeaderMap) -> Response {
     let headers = [
         (header::CONTENT_TYPE, content_type(&path)),
         (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
-        // What a worker may do follows from its own file, not from the page that starts it: the relay asks for the live board.
+        // What a worker may do follows from the policy of its own file, not from that of the page that starts it. The dashboard's worker
+        // must be allowed to ask for the live board.
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; connect-src 'self'; frame-ancestors 'none'"),
         (header::VARY, "Accept-Encoding"),
     ];

@@ -1,4 +1,4 @@
-//! A connection whose peer must go on reading: one that takes nothing for a while is given up.
+//! A connection whose peer must go on reading: a peer that takes nothing for a while is given up.
 
 use std::io;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep, sleep};
 #[derive(Debug)]
 pub(crate) struct PatientIo<S, F> {
     inner: S,
-    /// Made at the first write that has to wait; only looked at while one does.
+    /// The timer is made at the first write that has to wait, and is looked at only while one waits.
     timer: Option<Pin<Box<Sleep>>>,
     waits: bool,
     limit: Duration,
@@ -20,7 +20,7 @@ pub(crate) struct PatientIo<S, F> {
 }
 
 impl<S, F: Fn()> PatientIo<S, F> {
-    /// `on_stall` is told when the peer is given up.
+    /// `on_stall` is called when the peer is given up.
     pub(crate) fn new(inner: S, limit: Duration, on_stall: Arc<F>) -> Self {
         Self { inner, timer: None, waits: false, limit, on_stall }
     }
@@ -94,7 +94,7 @@ mod tests {
         let mut io = PatientIo::new(near, LIMIT, Arc::new(move || _ = told.fetch_add(1, Ordering::Relaxed)));
         let start = Instant::now();
         let writing = tokio::spawn(async move { io.write_all(&[0; 10_000]).await });
-        // Slow, and not too slow: a little is read every 50 s.
+        // The peer is slow, but not too slow: it reads a little every 50 s.
         for _ in 0..5 {
             sleep(Duration::from_secs(50)).await;
             far.read_exact(&mut [0; 500]).await.unwrap();

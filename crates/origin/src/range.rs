@@ -1,12 +1,12 @@
-//! Byte ranges, as RFC 9110 has them: one range; several or nonsense get the whole.
+//! Reads byte ranges as RFC 9110 has them. One range is answered; for several, or for nonsense, the whole file is sent.
 
-/// What of `total` bytes a `Range` header wants.
+/// Which of `total` bytes a `Range` header wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
     Whole,
-    /// First and last byte.
+    /// The first and the last byte.
     Part(usize, usize),
-    /// 416: a range with nothing in it.
+    /// The range has nothing in it, which is answered with 416.
     Nothing,
 }
 

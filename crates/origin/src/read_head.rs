@@ -1,4 +1,4 @@
-//! The head of an HTTP/1.1 request, if it is one of those that players send all day; all others are left to the library.
+//! Reads the head of an HTTP/1.1 request if it is one of those that players send all day. All others are left to the HTTP library.
 
 use std::mem::MaybeUninit;
 
@@ -7,28 +7,29 @@ use weir_net::Said;
 use crate::asked::{Asked, PREVIEW, Verb};
 use crate::origin::{PATH_BYTES_MAX, QUERY_BYTES_MAX};
 
-/// A path, a token of 1 kB and a browser's headers; longer ones are left to the library.
+/// The most bytes of a head that is read here. They hold a path, a token of 1 kB and a browser's headers; longer heads are left to the
+/// library.
 pub(crate) const SHORT_HEAD_BYTES_MAX: usize = 4 * 1024;
 
 const HTTP2_BEGIN: &[u8] = b"PRI * HTTP/2.0";
 
-/// A browser sends 15.
+/// The most headers of a request that is read here. A browser sends 15.
 const HEADERS_MAX: usize = 32;
 
-/// What stands at the beginning of what has come.
+/// What stands at the beginning of the bytes that have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Head<'a> {
-    /// So far it may become a plain request.
+    /// The bytes may still become a plain request.
     Partial,
     /// The first `length` bytes are this request, and `said` is what proxies have written on it.
     Plain { asked: Asked<'a>, said: Said<'a>, length: usize },
-    /// The beginning of HTTP/2 by a client that has not asked whether it is spoken here.
+    /// A client begins HTTP/2 without having asked whether it is spoken here.
     Http2,
-    /// Something else, or nothing that can be read: the library knows what to say.
+    /// The bytes are something else, or can't be read. The library knows what to answer.
     Foreign,
 }
 
-/// Strict on purpose: what is not understood to the last byte is not answered here.
+/// Reads the head. This is strict on purpose: a request that is not understood to the last byte is not answered here.
 pub(crate) fn read_head(bytes: &[u8]) -> Head<'_> {
     let (bytes, length_max) = (&bytes[..bytes.len().min(SHORT_HEAD_BYTES_MAX)], SHORT_HEAD_BYTES_MAX);
     if begins(bytes, HTTP2_BEGIN) {
@@ -48,7 +49,7 @@ pub(crate) fn read_head(bytes: &[u8]) -> Head<'_> {
     }
 }
 
-/// Whether what has come is a beginning of `expected`, or goes on from it.
+/// Whether the bytes are a beginning of `expected`, or begin with it.
 fn begins(bytes: &[u8], expected: &[u8]) -> bool {
     let length = bytes.len().min(expected.len());
     bytes[..length] == expected[..length]
@@ -76,7 +77,7 @@ fn plain<'a>(request: &httparse::Request<'_, 'a>) -> Option<(Asked<'a>, Said<'a>
         match name.len() {
             5 if is("range") => first(&mut asked.range, text(header.value)?),
             9 if is("forwarded") => only(&mut said.forwarded, header.value)?,
-            // HTTP/1.0's way to say what is understood; also "close", which is the library's business.
+            // "keep-alive" is how HTTP/1.0 asks for what HTTP/1.1 does in any case. Other values, such as "close", are left to the library.
             10 if is("connection") && !header.value.eq_ignore_ascii_case(b"keep-alive") => return None,
             10 if is("user-agent") => first(&mut asked.user_agent, header.value),
             12 if is(PREVIEW) => first(&mut asked.preview, text(header.value)?),
@@ -84,7 +85,7 @@ fn plain<'a>(request: &httparse::Request<'_, 'a>) -> Option<(Asked<'a>, Said<'a>
             15 if is("accept-encoding") => first(&mut asked.accept_encoding, text(header.value)?),
             15 if is("x-forwarded-for") => only(&mut said.x_forwarded_for, header.value)?,
             17 if is("x-forwarded-proto") => only(&mut said.x_forwarded_proto, header.value)?,
-            // A body, or a wish to speak something else.
+            // These headers announce a body, or a wish to speak another protocol.
             6 if is("expect") => return None,
             7 if is("upgrade") || is("trailer") => return None,
             14 if is("content-length") => return None,
@@ -95,17 +96,17 @@ fn plain<'a>(request: &httparse::Request<'_, 'a>) -> Option<(Asked<'a>, Said<'a>
     Some((asked, said))
 }
 
-/// Of several headers of one name the first counts.
+/// Keeps the first of several headers of one name.
 fn first<T>(place: &mut Option<T>, value: T) {
     place.get_or_insert(value);
 }
 
-/// Several lines of one name are one; the library's way puts them together.
+/// Takes a header that may stand here only once. Several lines of one name are one value, and the library puts them together.
 fn only<'a>(place: &mut Option<&'a str>, value: &'a [u8]) -> Option<()> {
     place.replace(text(value)?).is_none().then_some(())
 }
 
-/// None for what the library would not call text.
+/// The value as text, or none if the library would not call it text.
 fn text(value: &[u8]) -> Option<&str> {
     let fits = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t');
     value.iter().all(fits).then(|| std::str::from_utf8(value).ok())?

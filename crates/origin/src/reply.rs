@@ -1,4 +1,5 @@
-//! An answer before it is HTTP: what it says in its headers stands here once, for the short way and for the library.
+//! A reply is an answer before it is HTTP. What its headers say stands here once, for both ways of sending it: the short way and the HTTP
+//! library.
 
 use std::io::Write as _;
 use std::time::SystemTime;
@@ -16,7 +17,7 @@ use crate::watched::Watched;
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) about: About,
-    /// None where none may be said, or is known.
+    /// The value of `Content-Length`. There is none where it may not be said, or is not known yet.
     pub(crate) length: Option<usize>,
     pub(crate) body: ReplyBody,
 }
@@ -24,7 +25,7 @@ pub(crate) struct Reply {
 #[derive(Debug)]
 pub(crate) enum ReplyBody {
     Whole(Bytes),
-    /// Sent part by part as each is made.
+    /// The body is a segment that is sent part by part, as each is made.
     Growing(Box<Watched>),
 }
 
@@ -32,34 +33,34 @@ impl ReplyBody {
     pub(crate) const EMPTY: Self = Self::Whole(Bytes::new());
 }
 
-/// What an answer is about; its headers follow from that.
+/// What an answer is about. Its headers follow from that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum About {
     Media {
         content_type: &'static str,
         cache: Cache,
-        /// For the viewer who asked, and nobody else.
+        /// Says that the answer is for the viewer who asked, and for nobody else.
         private: bool,
         tag: Tag,
         range: Option<ContentRange>,
-        /// Of what says how old it is.
+        /// When the answer's content was made, for a thumbnail, which says how old it is.
         dated: Option<Dated>,
     },
     Refusal {
         retry: bool,
     },
-    /// What browsers ask before a range request of another site.
+    /// The answer to the question that browsers ask before they send a range request to another site.
     Preflight,
 }
 
-/// Of one version of a body; compressed it is another.
+/// The tag of one version of a body. The same body compressed is another version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tag {
     pub(crate) number: u64,
     pub(crate) compressed: bool,
 }
 
-/// When something was so, and how long that is ago.
+/// When a picture was taken, and how long ago that was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Dated {
     pub(crate) age_seconds: u64,
@@ -72,7 +73,7 @@ pub(crate) enum ContentRange {
     Unsatisfied { total: usize },
 }
 
-/// A header's value, written where it is needed: no answer takes memory for its headers.
+/// A header's value. It is written only when the answer is sent, so no answer takes memory for its headers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Value {
     Text(&'static str),
@@ -94,7 +95,7 @@ impl Reply {
         Self { length: Some(body.len()), body: ReplyBody::Whole(body), ..Self::refusal(StatusCode::BAD_REQUEST) }
     }
 
-    /// Too many at once from there.
+    /// The reply to a client from whose address too many requests are under way.
     pub(crate) fn busy() -> Self {
         Self::come_again(StatusCode::TOO_MANY_REQUESTS)
     }
@@ -103,7 +104,7 @@ impl Reply {
         Self { about: About::Refusal { retry: true }, ..Self::refusal(status) }
     }
 
-    /// Says of what was found how old it is.
+    /// Adds to a reply how old its content is.
     pub(crate) fn dated(mut self, at: Dated) -> Self {
         if let About::Media { dated, .. } = &mut self.about {
             *dated = Some(at);
@@ -115,10 +116,10 @@ impl Reply {
         Self { about: About::Preflight, length: None, ..Self::refusal(StatusCode::NO_CONTENT) }
     }
 
-    /// All headers but those of the connection and the date.
+    /// Gives all headers except the date and those that belong to the connection.
     pub(crate) fn each_header(&self, put: &mut impl FnMut(&'static str, Value)) {
         use Value::Text;
-        // Players live on other sites, and nothing here depends on who asks.
+        // Pages of every site may read the answer, because players live on other sites and nothing here depends on who asks.
         put("access-control-allow-origin", Text("*"));
         put("access-control-expose-headers", Text("Age, Content-Length, Content-Range, ETag, Date, Last-Modified"));
         put("x-content-type-options", Text("nosniff"));
@@ -174,7 +175,7 @@ impl Reply {
         }
     }
 
-    /// For the HTTP library.
+    /// Makes the response that the HTTP library sends.
     pub(crate) fn into_response(self) -> Response<OriginBody> {
         let mut response = Response::new(OriginBody::empty());
         *response.status_mut() = self.status;
@@ -194,7 +195,7 @@ impl Reply {
             }
         });
         *response.body_mut() = match self.body {
-            // The same `Bytes` for every viewer: a count, no copy.
+            // All viewers share the same `Bytes`, which counts one more reference and copies nothing.
             ReplyBody::Whole(body) => body.into(),
             ReplyBody::Growing(segment) => {
                 let parts =
@@ -205,7 +206,7 @@ impl Reply {
         response
     }
 
-    /// As HTTP/1.1, without the body.
+    /// Writes the head of the answer as HTTP/1.1.
     pub(crate) fn write_head(&self, date: &[u8], out: &mut Vec<u8>) {
         let status = self.status;
         match status {
@@ -232,7 +233,7 @@ impl Reply {
 }
 
 impl Tag {
-    /// The text of it, quotes and all: at most 21 letters.
+    /// Writes the tag with its quotes, which takes 21 letters at most.
     pub(crate) fn write(self, out: &mut Vec<u8>) {
         out.push(b'"');
         for shift in (0..16).rev() {
@@ -264,7 +265,7 @@ impl Value {
 mod tests {
     use super::*;
 
-    /// The two ways can't tell different things: both are made by `each_header`, and this reads what they made.
+    /// The two ways can't say different things, because `each_header` makes both. This test reads what they made.
     #[test]
     fn both_ways_say_the_same() {
         let media = |range| About::Media {

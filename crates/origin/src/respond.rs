@@ -1,4 +1,4 @@
-//! The packager's answers as HTTP: cache rules, tags, ranges, compression, and leave for players on other sites.
+//! Makes HTTP of the packager's answers: cache rules, tags, ranges, compression, and permission for players on other sites.
 
 use std::io::Write as _;
 
@@ -14,14 +14,14 @@ use crate::range::{Wanted, parse_range};
 use crate::reply::{About, ContentRange, Reply, ReplyBody, Tag};
 use crate::watched::Watched;
 
-/// Level 4: a playlist of 8 kB in 60 us to 15 % of its size; level 9 takes three times as long for another 1 %.
+/// Level 4 compresses a playlist of 8 kB in 60 us to 15 % of its size. Level 9 takes three times as long for another 1 %.
 const GZIP_LEVEL: u32 = 4;
 
-/// Below this the header of the compression and one packet less are all that is won.
+/// A shorter text is not compressed: it fits into one packet in any case, and the compression adds a header of its own.
 const GZIP_BYTES_MIN: usize = 256;
 
-/// `private` is what caches between here and the viewer may not give to another one; `pass` is what the viewer goes on by where the
-/// answer takes its time.
+/// Makes the reply. `private` says that caches between here and the viewer may not give the answer to another viewer. `pass` is the
+/// viewer's right to go on watching while a segment is being made.
 pub(crate) fn respond(answer: Answer, asked: &Asked<'_>, private: bool, pass: impl FnOnce() -> Pass) -> Reply {
     let (content_type, body, cache, tag, compressed) = match answer {
         Answer::Found { content_type, body, cache, tag, compressed } => (content_type, body, cache, tag, compressed),
@@ -63,7 +63,8 @@ pub(crate) fn respond(answer: Answer, asked: &Asked<'_>, private: bool, pass: im
     }
 }
 
-/// What is not whole yet has neither a length nor ranges; who has the whole of it already hears so.
+/// The reply with a segment that is not whole yet, which has neither a length nor ranges. A viewer who has the whole segment already hears
+/// so.
 fn growing(
     (content_type, tag): (&'static str, u64),
     asked: &Asked<'_>,
@@ -83,7 +84,7 @@ fn growing(
     }
 }
 
-/// Weak comparison, as `If-None-Match` asks for.
+/// Compares tags weakly, as `If-None-Match` asks for.
 fn matches_tag(known: &str, tag: Tag) -> bool {
     let mut text = Vec::with_capacity(24);
     tag.write(&mut text);

@@ -1,4 +1,4 @@
-//! A connection whose first bytes have been read already: whoever takes it over reads them again.
+//! A connection whose first bytes have been read already. Whoever takes it over reads them again.
 
 use std::io;
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 #[derive(Debug)]
 pub(crate) struct RewindIo<S> {
     inner: S,
-    /// Empty, without memory, when all has been read again.
+    /// The bytes that were read before. When they have all been read again, this is empty and holds no memory.
     read_before: Vec<u8>,
     at: usize,
 }

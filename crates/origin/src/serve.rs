@@ -1,9 +1,9 @@
-//! The HTTP listener: connections that are too many, too slow or too chatty end before they cost much.
+//! The HTTP listener ends connections that are too many, too slow or too chatty before they cost much.
 //!
-//! Connections live on threads of their own, where viewers are answered on the spot. What is for the API goes over to the
-//! runtime of the control plane: a hundred thousand viewers must not make an operator's click wait, nor the other way round.
+//! Connections live on threads of their own, where viewers are answered on the spot. Requests for the API go over to the runtime of the
+//! control plane: a hundred thousand viewers must not make an operator's click wait, nor the other way round.
 //!
-//! HTTP/2 is spoken over TLS only, where the client has asked for it: no browser and no player does otherwise.
+//! HTTP/2 is spoken over TLS only, if the client has asked for it in the handshake. No browser and no player does otherwise.
 
 mod connection;
 mod exchange;
@@ -39,36 +39,36 @@ use crate::origin::Origin;
 pub(crate) use guest::Guest;
 pub use guest::HttpLimits;
 
-/// Request line and headers together; hyper's least is 8 KiB.
+/// The most bytes of request line and headers together. The least that hyper allows is 8 KiB.
 pub const MAX_HEADER_BYTES: usize = 16 * 1024;
 
-/// After running out of file descriptors: wait, rather than spin.
+/// The listener waits so long after it has run out of file descriptors, rather than spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What newcomers of a full address are told, if they speak in the clear.
+/// The answer to newcomers from an address that has its full share, if they speak in the clear.
 const TOO_MANY: &[u8] =
     b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 5\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
-/// What machines ask by address, which have no use for being sent elsewhere.
+/// Machines ask for these by address, and have no use for being sent elsewhere.
 const NEVER_SENT_TO_HTTPS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
-/// Who is at the other end of the connection: told to the rest with each request.
+/// The address of the client, which the router gets with each request.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub IpAddr);
 
-/// Whether the request came over TLS, to us or to a proxy that is trusted to say so; told likewise.
+/// Whether the request came over TLS, to us or to a proxy that is trusted to say so. The router gets this with each request, too.
 #[derive(Debug, Clone, Copy)]
 pub struct OverTls(pub bool);
 
-/// What is asked over the same connections and is not for viewers.
+/// What answers the requests that come over the same connections and are not from viewers.
 #[derive(Clone, Debug)]
 pub struct Rest {
     pub router: Router,
-    /// How it says that too much was asked (429), or that it broke (500).
+    /// How the router's clients are told that too much was asked (429), or that something broke (500).
     pub refusal: fn(StatusCode) -> Response<Body>,
 }
 
-/// What connections go by.
+/// The rules for all connections.
 #[derive(Clone, Debug)]
 pub struct HttpRules {
     pub limits: HttpLimits,
@@ -77,11 +77,12 @@ pub struct HttpRules {
     pub https: Option<String>,
 }
 
-/// Everything that is answered over HTTP, for any number of listeners. Clones share it.
+/// Everything that is answered over HTTP, for any number of listeners. A clone shares it.
 #[derive(Clone, Debug)]
 pub struct HttpServer {
     shared: Arc<Shared>,
-    /// Not among what connections share: the last to let go of a lane waits for its end, and must not be on it.
+    /// The lanes are not among what connections share: whoever drops the last reference to a lane waits for its end, and so must not run on
+    /// it.
     lanes: Lanes,
 }
 
@@ -95,7 +96,7 @@ struct Shared {
     /// `https://host`: where whoever comes in the clear is sent.
     https: Option<String>,
     observe: Observe,
-    /// Where the rest is answered.
+    /// The runtime that answers what is not from viewers.
     control: Handle,
     full: Complaint,
     made_room: Complaint,
@@ -105,7 +106,7 @@ struct Shared {
 }
 
 impl HttpServer {
-    /// To be called in the control plane's runtime. `lanes` carry the connections.
+    /// Must be called in the control plane's runtime. `lanes` are the threads that carry the connections.
     pub fn new(origin: Origin, rest: Rest, rules: HttpRules, lanes: Lanes) -> Self {
         let HttpRules { limits, proxies, https } = rules;
         let shared = Shared {
@@ -132,14 +133,14 @@ impl HttpServer {
         Self { shared: Arc::new(shared), lanes }
     }
 
-    /// How many connections and requests there may be, and are.
+    /// The counts of connections and requests, and their limits.
     pub fn caps(&self) -> &Arc<Caps> {
         &self.shared.caps
     }
 
-    /// Serves until `shutdown` ends, then lets requests under way finish; dropped, it cuts them off.
+    /// Serves until `shutdown` ends, and then lets requests under way finish. If this future is dropped, they are cut off.
     ///
-    /// With a TLS configuration it is HTTPS.
+    /// With a TLS configuration, the listener speaks HTTPS.
     pub async fn serve(
         self,
         listener: TcpListener,
@@ -173,7 +174,7 @@ impl HttpServer {
                 shared.observe.counters().add(Counter::PlacesGivenUp, 1);
                 shared.made_room.raise(peer.ip());
             }
-            // Leaves this runtime's reactor for that of its lane.
+            // The socket leaves this runtime's reactor, and joins that of its lane later.
             let Ok(socket) = socket.into_std() else { continue };
             number += 1;
             let place = Arc::clone(permit.place());
@@ -204,12 +205,12 @@ impl Shared {
         self.observe.counters().add(Counter::HttpLimited, 1);
         self.full.raise(ip);
         if !is_tls {
-            // Fits into the kernel's buffer: it never waits.
+            // The words fit into the kernel's buffer, so this never waits.
             let _ = futures_util::FutureExt::now_or_never(socket.write_all(TOO_MANY));
         }
     }
 
-    /// Whatever a client asks for; it counts for its address until the body of the answer has gone.
+    /// Answers any request of a client. The request counts for the client's address until the body of the answer has been sent.
     async fn answer<B>(&self, request: Request<B>, guest: &Guest) -> Response<HeldBody>
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
@@ -226,7 +227,7 @@ impl Shared {
             (None, true) => Origin::busy(),
             (None, false) => self.refuse(StatusCode::TOO_MANY_REQUESTS),
             (Some(_), true) => self.origin.respond(&request.into_parts().0, client).await,
-            // Boxed, so that viewers' requests do not carry the room for this.
+            // This is boxed, so that viewers' requests do not carry the room for it.
             (Some(_), false) => Box::pin(self.route(request.map(Body::new), client)).await,
         };
         response.map(|body| HeldBody::new(body, visit))
@@ -259,7 +260,7 @@ impl Shared {
     }
 }
 
-/// A request on the other runtime; it ends with the client who asked.
+/// A request that runs on the control plane's runtime. It ends when the client who asked has gone.
 struct Running<T>(JoinHandle<T>);
 
 impl<T> Drop for Running<T> {

@@ -1,7 +1,8 @@
-//! The short way of a request: read off the connection, answered, written to it, without the HTTP library in between.
+//! The short way of a request: it is read off the connection, answered, and the answer is written to the connection, without the HTTP
+//! library in between.
 //!
-//! Half of what a playlist cost was the library's work for requests of every kind; players send one kind. A connection that
-//! asks for anything else goes over to the library with what has been read of it, and stays there.
+//! Half of what a playlist cost was the library's work for requests of every kind, and players send only one kind. A connection that asks
+//! for anything else goes over to the library with the bytes that have been read of it, and stays there.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice, Write as _};
@@ -20,23 +21,23 @@ use crate::rewind_io::RewindIo;
 use crate::serve::Guest;
 use crate::watched::Watched;
 
-/// What most requests fit into; a connection that waits for its next one holds no more than this.
+/// Most requests fit into so many bytes, and a connection that waits for its next request holds no more than these.
 const INPUT_BYTES: usize = 1024;
 
-/// Our heads are some 450 bytes.
+/// The head of an answer has some 450 bytes.
 const OUTPUT_BYTES: usize = 512;
 
-/// For last words.
+/// How long a connection may take for its last words.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// To a client that speaks HTTP/2 without having asked for it in a TLS handshake.
+/// The answer to a client that speaks HTTP/2 without having asked for it in a TLS handshake.
 const NO_HTTP2_HERE: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\ncontent-type: text/plain\r\n\
     content-length: 70\r\nconnection: close\r\n\r\nHTTP/2 is spoken over TLS only, where the client asks for it by ALPN.\n";
 
 impl Origin {
-    /// Answers plain requests until the connection ends; returns it where something else comes.
+    /// Answers plain requests until the connection ends. If another kind of request comes, returns the connection.
     ///
-    /// `head_limit` is the time for the head of a request, from the answer before it; an idle connection ends so, too.
+    /// `head_limit` is the time for the head of a request, counted from the answer before it, so an idle connection ends by it, too.
     pub(crate) async fn serve_short<S>(
         &self,
         mut socket: S,
@@ -50,9 +51,10 @@ impl Origin {
         let (mut input, mut filled) = (vec![0; INPUT_BYTES], 0);
         let mut output = Vec::with_capacity(OUTPUT_BYTES);
         let mut deadline = Instant::now() + head_limit;
-        // Set for the first request, and only looked after when it rings: a timer that was set for each would cost more.
+        // The timer is set for the first request, and the deadline is compared only when it rings: setting it for each request would cost
+        // more.
         let mut alarm = pin!(sleep_until(deadline));
-        // Its guard must not live on while the connection is awaited below.
+        // The guard that `wait_for` returns must be dropped, or it would be held while the connection is awaited below.
         let mut draining = pin!(async { drop(drain.wait_for(|draining| *draining).await) });
         loop {
             let (head, room) = input.split_at_mut(filled);
@@ -81,7 +83,7 @@ impl Origin {
                     }
                 }
                 Head::Http2 => {
-                    // Boxed, so that all other requests do not carry the room for this.
+                    // This is boxed, so that all other requests do not carry the room for it.
                     let _ = timeout(GOODBYE_TIMEOUT, Box::pin(say_goodbye(socket, NO_HTTP2_HERE))).await;
                     return None;
                 }
@@ -102,7 +104,7 @@ impl Origin {
                     match reply.body {
                         ReplyBody::Whole(body) => write_all(&mut socket, &output, &body).await.ok()?,
                         ReplyBody::Growing(segment) => {
-                            // Boxed, so that all other requests do not carry the room for this.
+                            // This is boxed, so that all other requests do not carry the room for it.
                             filled +=
                                 Box::pin(write_growing(&mut socket, &output, *segment, &mut room[more..])).await?;
                         }
@@ -121,8 +123,8 @@ impl Origin {
     }
 }
 
-/// What is awaited, and how many bytes came into `room` meanwhile: who waits for a part may say more already. None where the
-/// client has gone.
+/// Awaits something, and counts the bytes that come into `room` meanwhile, because a client that waits for a part may already send its next
+/// request. Returns none if the client has gone.
 async fn while_connected<S: AsyncRead + Unpin, T>(
     awaited: impl Future<Output = T>,
     socket: &mut S,
@@ -151,7 +153,7 @@ fn poll_read<S: AsyncRead + Unpin>(socket: &mut S, cx: &mut Context<'_>, room: &
     Poll::Ready(Ok(buffer.filled().len()))
 }
 
-/// Head and body in one call where the kernel takes them.
+/// Writes head and body, with one system call if the kernel takes both.
 async fn write_all<S: AsyncWrite + Unpin>(socket: &mut S, mut head: &[u8], mut body: &[u8]) -> io::Result<()> {
     while !head.is_empty() || !body.is_empty() {
         let written = match (head.is_empty(), body.is_empty()) {
@@ -168,7 +170,8 @@ async fn write_all<S: AsyncWrite + Unpin>(socket: &mut S, mut head: &[u8], mut b
     socket.flush().await
 }
 
-/// Last words. What the client still sends is taken until it has heard them: unread, it would have the kernel throw them away.
+/// Says last words. What the client still sends is read until it has closed the connection: if it were left unread, the kernel would throw
+/// the words away.
 async fn say_goodbye<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S, words: &[u8]) -> io::Result<()> {
     write_all(&mut socket, words, &[]).await?;
     socket.shutdown().await?;
@@ -177,8 +180,8 @@ async fn say_goodbye<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S, words: &[
     Ok(())
 }
 
-/// A segment in chunks, a part in each; returns what came into `room` meanwhile. None where the client has gone, or the segment
-/// ends before its end: the connection is cut then, so that nobody takes it for whole.
+/// Sends a segment in chunks, one for each part, and returns how many bytes came into `room` meanwhile. Returns none if the client has
+/// gone, or if the segment ends before it is whole: then the connection is cut, so that nobody takes the segment for whole.
 async fn write_growing<S: AsyncRead + AsyncWrite + Unpin>(
     socket: &mut S,
     head: &[u8],
@@ -186,7 +189,7 @@ async fn write_growing<S: AsyncRead + AsyncWrite + Unpin>(
     room: &mut [u8],
 ) -> Option<usize> {
     let mut filled = 0;
-    // Ends the chunk before it, and begins the next one.
+    // These bytes end the chunk before and begin the next one.
     let mut between = head.to_vec();
     loop {
         let (next, more) = while_connected(segment.next(), socket, &mut room[filled..]).await?;
@@ -206,7 +209,7 @@ async fn write_growing<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 thread_local! {
-    /// The second that was written out last, and how it reads.
+    /// The second whose date was written last, and the text of that date.
     static DATE: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
 }
 

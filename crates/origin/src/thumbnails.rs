@@ -1,4 +1,4 @@
-//! Small pictures of what streams show now, made only when somebody asks, and for many askers once.
+//! Thumbnails are small pictures of what streams show now. One is made only when somebody asks for it, and once for all who ask.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,22 +12,23 @@ use weir_hub::StreamHub;
 use weir_model::StreamId;
 use weir_transcode::EncodingResources;
 
-/// Each takes a process and a fifth of a second of a core.
+/// How many thumbnails are made at once. Each takes a process and a fifth of a second of a core.
 const MADE_AT_ONCE: usize = 2;
 
-/// For so long a picture is new enough, and a failure is not tried again.
+/// For so long a picture is new enough, and for so long no other try is made after a failure.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// An older picture says nothing of now. Keyframes that lie further apart make none.
+/// An older picture tells nothing of what the stream shows now. A stream whose keyframes are further apart has no thumbnail.
 const AGE_MAX: Duration = Duration::from_secs(30);
 
-/// Where there is an older picture, or none could be made, new ones are begun this far apart in all: fifty tiles on many screens cost a third of a core.
+/// The time between two tries for streams that have an older picture, or whose picture could not be made, counted over all such streams.
+/// With it, fifty tiles on many screens cost a third of a core.
 const PACE: Duration = Duration::from_millis(500);
 
-/// Entries of streams that are gone are looked for when there are more. A picture is about 30 kB.
+/// When there are more entries, those of streams that are gone are removed. A picture is about 30 kB.
 const SWEPT_ABOVE: usize = 256;
 
-/// Clones share it.
+/// A clone shares the pictures.
 #[derive(Clone, Debug)]
 pub struct Thumbnails {
     shared: Arc<Shared>,
@@ -42,7 +43,7 @@ struct Shared {
     kept: Mutex<HashMap<StreamId, Arc<Kept>>>,
 }
 
-/// Of one stream.
+/// What is kept of one stream.
 #[derive(Debug, Default)]
 struct Kept {
     newest: watch::Sender<Newest>,
@@ -52,7 +53,7 @@ struct Kept {
 #[derive(Clone, Debug, Default)]
 struct Newest {
     picture: Option<ServedThumbnail>,
-    /// When one was last made, or could not be.
+    /// When a picture was last made, or could not be made.
     at: Option<Instant>,
 }
 
@@ -60,9 +61,9 @@ struct Newest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServedThumbnail {
     pub jpeg: Bytes,
-    /// Differs between pictures of one stream.
+    /// The tag differs between the pictures of one stream.
     pub tag: u64,
-    /// When the stream showed it.
+    /// When the stream showed this picture.
     shown: Instant,
 }
 
@@ -93,14 +94,14 @@ impl Thumbnails {
         Self { shared: Arc::new(shared) }
     }
 
-    /// What the stream shows; None where it has shown nothing for [`AGE_MAX`]. Who comes first has it made, and all wait for it
-    /// together, but not longer than `patience`.
+    /// The picture of what the stream shows, or none if it has shown nothing for [`AGE_MAX`]. Whoever asks first has it made, and all
+    /// others wait for it together, but not longer than `patience`.
     pub async fn newest(&self, id: StreamId, patience: Duration) -> Option<ServedThumbnail> {
         let hub = self.shared.playback.hub(id)?;
         let kept = self.shared.kept(id);
         let mut newest = kept.newest.subscribe();
         let before = newest.borrow_and_update().clone();
-        // What could not be made is not made by asking for it on many streams.
+        // A picture that could not be made is paced as well: whoever asks for many such streams must not have many processes started.
         let has_failed = before.at.is_some() && before.picture.is_none();
         let of_now = before.picture.filter(ServedThumbnail::is_of_now);
         let is_paced = of_now.is_some() || has_failed;
@@ -108,7 +109,7 @@ impl Thumbnails {
             return of_now;
         }
         if let Some(turn) = Turn::take(&kept) {
-            // Of its own: whoever waits may go, and on a slow machine the picture is ready for the next who asks.
+            // The picture is made by a task of its own: whoever waits may go, and on a slow machine it is ready for the next who asks.
             tokio::spawn(self.clone().make(id, hub, turn));
         }
         let _ = tokio::time::timeout(patience, newest.changed()).await;
@@ -126,7 +127,7 @@ impl Thumbnails {
     }
 }
 
-/// The right to make a stream's next picture: one has it at a time.
+/// The right to make a stream's next picture, which one task has at a time.
 struct Turn {
     kept: Arc<Kept>,
 }
@@ -164,7 +165,7 @@ impl Shared {
 }
 
 impl Kept {
-    /// A failure leaves the picture before it, which says how old it is.
+    /// Keeps what was made. After a failure, the picture before it stays, and says how old it is.
     fn put(&self, made: Option<weir_transcode::Thumbnail>) {
         self.newest.send_modify(|newest| {
             newest.at = Some(Instant::now());

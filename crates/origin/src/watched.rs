@@ -1,4 +1,4 @@
-//! A segment that is still being made, given out for as long as whoever asked for it may watch.
+//! A segment that is still being made, and is given out for as long as the viewer who asked for it may watch.
 
 use bytes::Bytes;
 use weir_control::Pass;
@@ -15,8 +15,8 @@ impl Watched {
         Self { segment, pass }
     }
 
-    /// The next part; None at the segment's end. Whose pass has ended meanwhile gets no more, and hears that it is not the whole.
-    /// Dropping the future loses nothing: looking at a viewer's pass never waits.
+    /// The next part, or none at the segment's end. A viewer whose pass has ended meanwhile gets no more, and is told that this is not the
+    /// whole segment. Dropping the future loses nothing, because looking at a viewer's pass never waits.
     pub(crate) async fn next(&mut self) -> Option<Result<Bytes, Unfinished>> {
         let part = self.segment.next().await?;
         Some(match self.pass.look().await {

@@ -1,4 +1,5 @@
-//! What `make` built for browsers from `web/`, inside the binary. Built without it, there is nothing in here, and pages say so.
+//! The files that `make` built for browsers from `web/`, inside the binary. If the binary was built without them, there are none, and pages
+//! say so.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! One connection, from its first byte on: who it is, whether TLS, which HTTP.
+//! Serves one connection from its first byte on: it finds out who the client is, whether TLS is spoken, and which HTTP.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ use weir_observe::Counter;
 use super::{Guest, MAX_HEADER_BYTES, Shared, http2};
 use crate::patient_io::PatientIo;
 
-/// For the TLS handshake.
+/// The time for the TLS handshake.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection that was accepted and has its place.
@@ -30,7 +30,7 @@ pub(super) struct Arrival {
     pub(super) socket: std::net::TcpStream,
     pub(super) peer: SocketAddr,
     pub(super) permit: Permit,
-    /// Set where `peer` is a trusted proxy.
+    /// Set if `peer` is a trusted proxy.
     pub(super) proxies: Option<TrustedProxies>,
 }
 
@@ -46,25 +46,25 @@ impl Shared {
         let on_stall = move || shared.cut_off(ip);
         let socket = PatientIo::new(socket, self.limits.stall_timeout, Arc::new(on_stall));
         let Some(tls) = tls else { return self.talk(socket, guest, drain).await };
-        // An error is the peer's: it speaks no TLS, or does not trust us.
+        // An error here is the peer's: it speaks no TLS, or does not trust us.
         let limit = TLS_TIMEOUT.min(self.limits.head_timeout);
         let Ok(Ok(socket)) = timeout(limit, tls.accept(socket)).await else { return };
         if socket.get_ref().1.alpn_protocol() == Some(b"h2") {
-            // Boxed, so that viewers' connections do not carry the room for this.
+            // This is boxed, so that viewers' connections do not carry the room for it.
             Box::pin(http2::serve(&self, socket, guest, drain)).await;
         } else {
             self.talk(socket, guest, drain).await;
         }
     }
 
-    /// Who it is; None: nobody that can be talked to.
+    /// Finds out who the client is. Returns none if it can't be talked to.
     async fn introduce(&self, arrival: Arrival, is_tls: bool) -> Option<(TcpStream, Guest)> {
         let Arrival { socket, peer, mut permit, mut proxies } = arrival;
         let _ = socket.set_nodelay(true);
         let mut socket = TcpStream::from_std(socket).ok()?;
         let mut client = Client { ip: peer.ip(), secure: is_tls };
         if let Some(trusted) = proxies.take() {
-            // Boxed, so that viewers' connections do not carry the room for a header that only proxies write.
+            // This is boxed, so that viewers' connections do not carry the room for a header that only proxies write.
             let header = Box::pin(trusted.take_header(&mut socket));
             let header = match timeout(self.limits.head_timeout, header).await {
                 Ok(Ok(header)) => header.unwrap_or_default(),
@@ -86,13 +86,13 @@ impl Shared {
         Some((socket, Guest::new(permit, client, proxies, self.https.is_some())))
     }
 
-    /// Players' plain requests are answered on the short way; a connection with any other goes over to the HTTP library.
+    /// Answers players' plain requests on the short way. A connection with any other request goes over to the HTTP library.
     async fn talk<S>(self: &Arc<Self>, socket: S, guest: Guest, mut drain: watch::Receiver<bool>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         if let Some(socket) = self.origin.serve_short(socket, &guest, &mut drain, self.limits.head_timeout).await {
-            // Boxed, so that viewers' connections do not carry the room for this.
+            // This is boxed, so that viewers' connections do not carry the room for it.
             Box::pin(self.talk_any(socket, guest, drain)).await;
         }
     }
@@ -111,7 +111,7 @@ impl Shared {
         });
         let connection = builder.serve_connection(TokioIo::new(socket), service);
         tokio::pin!(connection);
-        // Its guard must not live on while the connection is awaited below.
+        // The guard that `wait_for` returns must be dropped, or it would be held while the connection is awaited below.
         let draining = async { drop(drain.wait_for(|draining| *draining).await) };
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
@@ -120,13 +120,13 @@ impl Shared {
                 connection.await
             }
         };
-        // An error here is the peer's: hung up, or sent what is no HTTP.
+        // An error here is the peer's: it hung up, or sent what is no HTTP.
         if ended.is_err_and(|error| error.is_parse()) {
             self.unreadable.raise(ip);
         }
     }
 
-    /// Says so of a client that took nothing for too long.
+    /// Counts and logs a client that took nothing for too long.
     pub(super) fn cut_off(&self, ip: std::net::IpAddr) {
         self.observe.counters().add(Counter::HttpSlowReaders, 1);
         self.slow.raise(ip);

@@ -1,4 +1,4 @@
-//! One request over HTTP/2 and its answer, of which the client has to take something now and then.
+//! An exchange is one request over HTTP/2 and its answer, of which the client has to take something now and then.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -19,7 +19,7 @@ use super::received::Received;
 use super::{Guest, Shared};
 use crate::body::HeldBody;
 
-/// What belongs to a connection of HTTP/1.1 and must not be said here.
+/// Headers that belong to a connection of HTTP/1.1, and must not be sent over HTTP/2.
 const NOT_SAID: [header::HeaderName; 4] =
     [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, header::TRAILER];
 
@@ -27,13 +27,13 @@ const NOT_SAID: [header::HeaderName; 4] =
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
     Answered,
-    /// The client took it back, or is gone.
+    /// The client took the request back, or is gone.
     Given,
     /// The client took nothing for too long.
     Stalled,
 }
 
-/// When anything was last taken of any answer on a connection.
+/// When the client last took a part of any answer on a connection.
 #[derive(Debug)]
 pub(super) struct Progress {
     began: Instant,
@@ -93,7 +93,7 @@ impl Exchange {
                 None => return Ended::Given,
                 Some(None) => return end(&mut stream),
                 Some(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
-                // The answer must not look complete.
+                // The body failed, so the answer must not look complete.
                 Some(Some(Err(_))) => {
                     stream.send_reset(Reason::INTERNAL_ERROR);
                     return Ended::Given;
@@ -111,7 +111,7 @@ impl Exchange {
         }
     }
 
-    /// As much at a time as the client has room for: what it has not asked for does not lie about in the connection.
+    /// Sends as much at a time as the client has room for: what it has not asked for does not lie about in the connection.
     async fn send_data(&self, mut data: Bytes, is_last: bool, stream: &mut SendStream<Bytes>) -> Ended {
         while !data.is_empty() {
             stream.reserve_capacity(data.len().min(SEND_BUFFER_BYTES));
@@ -133,7 +133,7 @@ impl Exchange {
     }
 }
 
-/// How much may be sent, when it is something; None: the stream is no more.
+/// Waits until something may be sent, and returns how much. Returns none if the stream is no more.
 async fn room(stream: &mut SendStream<Bytes>) -> Option<usize> {
     poll_fn(|cx| {
         loop {
@@ -149,12 +149,11 @@ async fn room(stream: &mut SendStream<Bytes>) -> Option<usize> {
     .await
 }
 
-/// Ends the answer.
 fn end(stream: &mut SendStream<Bytes>) -> Ended {
     if stream.send_data(Bytes::new(), true).is_ok() { Ended::Answered } else { Ended::Given }
 }
 
-/// What an HTTP library adds.
+/// Completes the headers as an HTTP library would.
 fn complete(headers: &mut HeaderMap, body: &HeldBody, is_head: bool) {
     for name in NOT_SAID {
         headers.remove(name);

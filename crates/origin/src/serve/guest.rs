@@ -1,4 +1,4 @@
-//! Who is at the other end of a connection and of each request on it, and what one address may have at once.
+//! A guest is a client's connection: who is at its other end, whom each request on it is for, and how much one address may have at once.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -6,18 +6,19 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use weir_net::{Client, Permit, Said, TrustedProxies, Visit};
 
-/// An office, a school or a mobile network comes from one address: the defaults stop one address from taking all there is, not
-/// from being many viewers.
+/// The limits of HTTP. An office, a school or a mobile network comes from one address, so the defaults stop an address from taking
+/// everything that there is, not from being many viewers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpLimits {
-    /// Viewers and all others; each idle connection costs about 20 kB.
+    /// The connections of viewers and all others. Each idle connection costs about 20 kB.
     pub connections_max: usize,
     pub connections_per_ip_max: usize,
-    /// One that waits, for a part or for its client to read on, counts all the time.
+    /// A request counts for all of its time, while it waits for a part, or for its client to read on.
     pub requests_per_ip_max: usize,
-    /// To send the head of a request, the first and each later one on the connection (so an idle one ends, too).
+    /// The time to send the head of a request. It counts for the first request and for each later one on the connection, so an idle
+    /// connection ends by it, too.
     pub head_timeout: Duration,
-    /// Without the client taking anything of an answer.
+    /// The time in which the client has to take some of an answer.
     pub stall_timeout: Duration,
 }
 
@@ -28,21 +29,21 @@ impl Default for HttpLimits {
             connections_per_ip_max: 4_096,
             requests_per_ip_max: 4_096,
             head_timeout: Duration::from_secs(60),
-            // As long as others give (nginx's `send_timeout`). The kernel asks for more once a third of its buffer, 1.3 MB of 4 MB
-            // at most, has been read: 60 s are enough for whoever reads 180 kbps, and no live stream is less.
+            // Other servers give as long (nginx's `send_timeout`). The kernel asks for more bytes once a third of its buffer has been read,
+            // which is 1.3 MB of 4 MB at most. Within 60 s, a client that reads 180 kbps has read that, and no live stream is less.
             stall_timeout: Duration::from_secs(60),
         }
     }
 }
 
-/// One connection, in its place among those that may be there.
+/// One connection, which holds one of the places that there are.
 #[derive(Debug)]
 pub(crate) struct Guest {
     permit: Permit,
     client: Client,
-    /// Set where a trusted proxy is at the other end: it says with each request whom that is for.
+    /// Set if a trusted proxy is at the other end, which says with each request whom that is for.
     proxies: Option<TrustedProxies>,
-    /// Whoever comes in the clear is sent to HTTPS.
+    /// Says that a client who comes in the clear is sent to HTTPS.
     tls_is_wanted: bool,
 }
 
@@ -51,17 +52,17 @@ impl Guest {
         Self { permit, client, proxies, tls_is_wanted }
     }
 
-    /// Of the connection.
+    /// The address that the connection comes from.
     pub(crate) fn ip(&self) -> IpAddr {
         self.client.ip
     }
 
-    /// Whom a request is for that says this of itself.
+    /// The client whom a request is for, by what proxies have written on it.
     pub(crate) fn client(&self, said: &Said<'_>) -> Client {
         self.proxies.as_ref().map_or(self.client, |proxies| proxies.client(self.client, said))
     }
 
-    /// The same for a request that the HTTP library has read: several lines of one name are one.
+    /// The client whom a request that the HTTP library has read is for. Several lines of one header are one value.
     pub(crate) fn client_of(&self, headers: &HeaderMap) -> Client {
         if self.proxies.is_none() {
             return self.client;
@@ -83,7 +84,7 @@ impl Guest {
         self.tls_is_wanted && !client.secure
     }
 
-    /// None: too much from this address is under way.
+    /// Lets a request begin. Returns none if too much is under way for this client's address.
     pub(crate) fn begin(&self, client: Client) -> Option<Visit> {
         self.permit.begin(client.ip)
     }

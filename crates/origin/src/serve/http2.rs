@@ -1,7 +1,7 @@
-//! HTTP/2, on a connection that has agreed on it in its TLS handshake: as strict as HTTP/1.1 about time and room.
+//! HTTP/2, on a connection that has agreed on it in its TLS handshake. It is as strict as HTTP/1.1 about time and room.
 //!
-//! It stands on the protocol's own library, without an HTTP library above it, because what has to be known of a stream, whether
-//! its client takes anything, is only seen where its window is.
+//! It stands on the protocol's own library, without an HTTP library above it: whether a client takes anything of a stream can only be seen
+//! where the stream's window is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,19 +16,19 @@ use tokio::time::{Instant, sleep, timeout};
 use super::exchange::{Ended, Exchange, Progress};
 use super::{Guest, MAX_HEADER_BYTES, Shared};
 
-/// Requests at once: a player has five, the dashboard ten.
+/// The most requests at once. A player has five, the dashboard ten.
 const STREAMS_MAX: u32 = 64;
-/// Streams that the client has taken back and of which the library still has to say so; the library's own number.
+/// The most streams that the client has taken back and that the library has not told us of yet. This is the library's own number.
 const RESET_STREAMS_MAX: usize = 20;
-/// What may wait in each stream for the socket to take it: counted references, no copies.
+/// How many bytes may wait in each stream for the socket to take them. They are counted references, no copies.
 pub(super) const SEND_BUFFER_BYTES: usize = 64 * 1024;
-/// Of bodies that are sent to us: for one stream the protocol's default, for all together what one body may be.
+/// The room for bodies that are sent to us. One stream has the protocol's default, and all together have as much as one body may.
 const STREAM_WINDOW_BYTES: u32 = 65_535;
 const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
 
-/// For the client's preface; it comes with the end of the TLS handshake.
+/// The time for the client's preface, which comes with the end of the TLS handshake.
 const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
-/// For the last words, whatever the socket takes.
+/// The time for the last words, whether or not the socket takes them.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) async fn serve<S>(shared: &Arc<Shared>, socket: S, guest: Guest, mut drain: watch::Receiver<bool>)
@@ -48,7 +48,7 @@ where
     let Ok(Ok(mut connection)) = timeout(limit, builder.handshake(socket)).await else { return };
 
     let (guest, progress) = (Arc::new(guest), Arc::new(Progress::default()));
-    // Each its own task, so that one that is being made keeps no other waiting. All end with the connection.
+    // Each exchange is a task of its own, so that one whose answer is being made keeps no other waiting. All end with the connection.
     let mut exchanges = JoinSet::new();
     let idle = sleep(shared.limits.head_timeout);
     tokio::pin!(idle);
@@ -66,7 +66,7 @@ where
                     };
                     exchanges.spawn(exchange.run(request, respond));
                 }
-                // Its end, or what is no HTTP/2.
+                // The connection has ended, or what came is no HTTP/2.
                 Some(Err(_)) | None => return,
             },
             Some(ended) = exchanges.join_next() => {
@@ -88,7 +88,7 @@ where
     }
 }
 
-/// Ends all streams and the connection, with a word if it is taken at once.
+/// Ends all streams and the connection, and says why if the client takes the words at once.
 async fn say_goodbye<S>(mut connection: Connection<S, bytes::Bytes>, reason: Reason)
 where
     S: AsyncRead + AsyncWrite + Unpin,

@@ -1,4 +1,4 @@
-//! The body of a request that came over HTTP/2: the client may send more as it is read.
+//! The body of a request that came over HTTP/2. The client may send more as it is read.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
