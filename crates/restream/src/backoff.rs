@@ -1,16 +1,17 @@
-//! When to try again: exponential with jitter, reset only by health, within the platform's budget of attempts.
+//! Says when a push may try again. The delay doubles with each failure and has jitter, only health resets it, and it keeps within the
+//! platform's budget of attempts.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// A connection that streamed this long was healthy: the next failure starts the count anew. Shorter ones go on
-/// counting, or a destination that accepts and drops would be hammered once a second.
+/// A connection that streamed this long was healthy: the next failure starts the count anew. After a shorter connection the count goes on.
+/// Otherwise a destination that accepts and drops would be hammered once a second.
 pub const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 
-/// Spread, so that a hundred pushes to one platform do not come back as one.
+/// Each delay is changed at random by up to this much, so that a hundred pushes to one platform do not come back at one moment.
 const JITTER_PERCENT: u32 = 20;
 
-/// The window that attempt budgets count in.
+/// A budget of attempts counts those of the last ten minutes.
 const BUDGET_WINDOW: Duration = Duration::from_secs(600);
 
 /// How eagerly a platform may be tried.
@@ -18,7 +19,7 @@ const BUDGET_WINDOW: Duration = Duration::from_secs(600);
 pub struct Eagerness {
     pub delay_min: Duration,
     pub delay_max: Duration,
-    /// Attempts allowed in ten minutes; None is no limit.
+    /// How many attempts are allowed in ten minutes. None means that there is no limit.
     pub attempts_per_10_minutes: Option<u32>,
 }
 
@@ -28,7 +29,7 @@ impl Default for Eagerness {
     }
 }
 
-/// Counts failures and attempts of one push; says how long to wait.
+/// Counts the failures and attempts of one push, and says how long to wait.
 #[derive(Debug)]
 pub struct Backoff {
     eagerness: Eagerness,
@@ -38,15 +39,15 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// `seed` spreads the jitter of different pushes; any number will do.
+    /// `seed` makes the jitter of different pushes differ. Any number will do.
     pub fn new(eagerness: Eagerness, seed: u64) -> Self {
         Self { eagerness, failures: 0, attempts: VecDeque::new(), random: seed | 1 }
     }
 
-    /// An attempt begins.
+    /// Notes that an attempt begins.
     pub fn attempt(&mut self, now: Instant) {
         self.forget(now);
-        // Only what the budget asks about is remembered.
+        // Only as many attempts as the budget asks about are remembered.
         if let Some(budget) = self.eagerness.attempts_per_10_minutes {
             self.attempts.push_back(now);
             while self.attempts.len() > budget as usize {
@@ -55,17 +56,17 @@ impl Backoff {
         }
     }
 
-    /// The attempt, or the connection that came of it, failed: when may the next begin?
+    /// Notes that the attempt failed, or the connection that came of it. Returns when the next attempt may begin.
     pub fn failed(&mut self, now: Instant) -> Instant {
         self.failures = self.failures.saturating_add(1);
-        // 2^16 s is far above any maximum; the shift can't overflow.
+        // 2^16 times the shortest delay is far above any maximum, and a shift by 16 at most can't overflow.
         let doubled = self.eagerness.delay_min.saturating_mul(1 << (self.failures - 1).min(16));
         let jittered = self.jitter(doubled.min(self.eagerness.delay_max));
         self.forget(now);
         (now + jittered).max(self.allowed_at(now))
     }
 
-    /// From when on the budget has an attempt left.
+    /// The time from which on the budget has an attempt left.
     pub fn allowed_at(&self, now: Instant) -> Instant {
         match self.eagerness.attempts_per_10_minutes {
             Some(budget) if self.attempts.len() >= budget as usize => {
@@ -75,7 +76,7 @@ impl Backoff {
         }
     }
 
-    /// Failures since the last health.
+    /// The number of failures since the push was last healthy.
     pub fn failures(&self) -> u32 {
         self.failures
     }
@@ -90,7 +91,7 @@ impl Backoff {
         }
     }
 
-    /// xorshift64: good enough to spread, and the same in every run of a test.
+    /// Spreads the delay by xorshift64, which is random enough for that, and the same in every run of a test.
     fn jitter(&mut self, delay: Duration) -> Duration {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;

@@ -1,4 +1,4 @@
-//! What a failed call means, whatever the protocol: its reason in the contract's words, whose fault it is, and whether trying again
+//! Says what a failed call means, whatever the protocol: its reason in the contract's words, whose fault it is, and whether trying again
 //! can help.
 
 use std::time::Duration;
@@ -8,10 +8,10 @@ use weir_net::DialFault;
 
 use crate::machine::{Failure, Retry};
 
-/// A look at a refused port takes no longer.
+/// A look at a refused port takes this long at most.
 pub(crate) const DOOR_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// `message` is what the protocol says of the fault, or the fault itself.
+/// The failure that a fault in dialling makes. `message` is what the protocol says of the fault, or the fault's own words.
 pub(crate) fn of_dial(fault: &DialFault, message: String) -> Failure {
     let (code, retry) = match fault {
         DialFault::Refused => (ReasonCode::Refused, Retry::BackoffAndWatchDoor),

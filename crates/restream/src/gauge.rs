@@ -1,4 +1,4 @@
-//! A push's figures: bitrate as acknowledged, totals over reconnections, and the status made of them.
+//! Keeps a push's figures: the bitrate that was acknowledged, the totals over all connections, and the status that is made of them.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -9,31 +9,33 @@ use weir_model::{Advice, PushStatus, Warning};
 use crate::link::LinkProgress;
 use crate::machine::View;
 
-/// Bitrate is measured over this long: keyframes come every second or two.
+/// The bitrate is measured over this long. Keyframes, which are large, come every second or two, so 4 s hold at least two.
 const BITRATE_OVER: Duration = Duration::from_secs(4);
 
-/// TCP halves its rate at each loss; at 1 % and 50 ms it carries about 3 Mbps.
+/// From this loss on a push by RTMP is warned of. TCP halves its rate at each loss: with 1 % of loss and 50 ms of round trip it carries
+/// about 3 Mbps.
 const TCP_LOSS_PERCENT_MIN: f64 = 1.0;
 
-/// Below this RTMP gets through most paths.
+/// Up to this bitrate RTMP gets through most paths, so no loss is warned of.
 const RTMP_ON_LOSSY_PATH_BPS_MAX: u64 = 5_000_000;
 
 #[derive(Debug, Default)]
 pub(crate) struct Gauge {
-    /// Of connections that have ended.
+    /// The bytes that were written to connections that have ended. `acked_before` counts those that such connections acknowledged.
     sent_before: u64,
     acked_before: u64,
     now: LinkProgress,
     dropped_frames: u64,
-    /// Acknowledged in all at moments past, oldest first.
+    /// How many bytes had been acknowledged in all at past moments, oldest first.
     samples: VecDeque<(Instant, u64)>,
-    /// Moments told before, so that the same one is told the same way every time: two clocks never quite agree.
+    /// The moments that were told before, with the wall time that was told. The same moment is told the same way every time, although two
+    /// clocks never quite agree.
     told: VecDeque<(Instant, OffsetDateTime)>,
-    /// What is warned of, and since when.
+    /// The code of each warning that is shown, and since when.
     warned: Vec<(&'static str, OffsetDateTime)>,
 }
 
-/// Since, failing since, connected since, next retry, and their predecessors.
+/// A status tells four moments: since, failing since, connected since and next retry. There is room for each of them and the one before.
 const TOLD_MAX: usize = 8;
 
 impl Gauge {
@@ -54,7 +56,7 @@ impl Gauge {
         self.samples.clear();
     }
 
-    /// `advice`: what is known without measuring.
+    /// The status as it is now. `advice` holds what is known without measuring.
     pub(crate) fn status(
         &mut self,
         view: &View,
@@ -84,7 +86,7 @@ impl Gauge {
         }
     }
 
-    /// What is to be thought about, each since it was first so.
+    /// The warnings that are true now. Each keeps the time at which it first became true.
     fn warnings(&mut self, advice: &[Advice], target_bps: Option<u64>, clock: Clock) -> Vec<Warning> {
         let measured = self.now.path.iter().flat_map(|path| &path.advice);
         let measured = measured.map(|advice| (advice.code, advice.message.clone()));
@@ -111,7 +113,8 @@ impl Gauge {
 
     fn tell(&mut self, at: Instant, clock: Clock) -> OffsetDateTime {
         if let Some(known) = self.told.iter().position(|(told, _)| *told == at) {
-            // What is asked for again stays: an outage's begin is older than what comes and goes meanwhile.
+            // A moment that is asked for again moves to the end, so that it stays: the begin of an outage is older than the moments that
+            // come and go meanwhile.
             let (_, wall) = self.told[known];
             self.told.make_contiguous()[known..].rotate_left(1);
             return wall;
@@ -131,12 +134,12 @@ impl Gauge {
     fn bitrate_bps(&self, now: Instant) -> u64 {
         let Some((first_at, first)) = self.samples.front() else { return 0 };
         let millis = u64::try_from(now.saturating_duration_since(*first_at).as_millis()).unwrap_or(u64::MAX);
-        // Less than half a second says nothing of a rate.
+        // A rate over less than half a second means nothing.
         if millis < 500 { 0 } else { (self.acked_bytes() - first).saturating_mul(8_000) / millis }
     }
 }
 
-/// One moment on both clocks, to show monotonic times to people.
+/// One moment on both clocks, by which monotonic times are turned into wall times for people.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     pub(crate) now: Instant,

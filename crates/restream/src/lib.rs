@@ -1,4 +1,4 @@
-//! One destination: wait for the source, connect, push, retry, and say truthfully how it goes.
+//! Sends a stream to one destination: it waits for the source, connects, pushes, retries, and says truthfully how it goes.
 
 pub mod backoff;
 mod failure;

@@ -1,4 +1,5 @@
-//! A push as every protocol has it: where to, and the open connection. Each protocol is a file, and named in [`target`] alone.
+//! What a push is in every protocol: the target that it goes to, and the open connection. Each protocol is a file, and only [`target`]
+//! names them.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use crate::push::PushContext;
 use crate::rtmp::RtmpTarget;
 use crate::srt::SrtTarget;
 
-/// What a restream's URL means.
+/// The target that a restream's URL means.
 pub(crate) fn target(url: &PushUrl, enhanced_rtmp: bool) -> Result<Arc<dyn Target>, Reason> {
     Ok(match url {
         PushUrl::Rtmp { server, login, stream_key, .. } => {
@@ -24,79 +25,79 @@ pub(crate) fn target(url: &PushUrl, enhanced_rtmp: bool) -> Result<Arc<dyn Targe
     })
 }
 
-/// What is to go out.
+/// What has to go out.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     pub(crate) rendition: String,
-    /// Of the sound, where only one can be carried; None: the default.
+    /// The language of the sound, where only one sound can be carried. None means the default sound.
     pub(crate) language: Option<Language>,
 }
 
 /// Where a push goes.
 pub(crate) trait Target: Debug + Send + Sync {
-    /// Why these tracks can't be sent there, if they can't.
+    /// Whether these tracks can be sent there, or in words why they can't.
     fn check_tracks(&self, tracks: &Tracks, language: Option<Language>) -> Result<(), String>;
 
     /// Which sounds of these tracks are sent there.
     fn sounds<'a>(&self, tracks: &'a Tracks, language: Option<Language>) -> Vec<&'a TrackInfo>;
 
-    /// What is to be thought about, before anything is measured.
+    /// What the operator should think about, as far as it is known before anything is measured.
     fn advice(&self) -> &[Advice] {
         &[]
     }
 
-    /// Connects, and is accepted or not.
+    /// Connects. The connection is returned once the far end has accepted the push.
     fn dial(
         self: Arc<Self>,
         context: PushContext,
         wanted: Wanted,
     ) -> BoxFuture<'static, Result<Box<dyn Link>, Failure>>;
 
-    /// Whether anybody is there now, without saying more than that.
+    /// Whether anybody listens on the port now, which says no more than that.
     fn port_is_open(self: Arc<Self>, dialer: Dialer) -> BoxFuture<'static, bool>;
 }
 
-/// An open push.
+/// The open connection of a push.
 pub(crate) trait Link: Debug + Send {
-    /// Pushes until something is worth knowing; an error is its end. Cancel-safe.
+    /// Pushes until something is worth knowing. An error is the end of the connection. This is cancel-safe.
     fn run(&mut self) -> BoxFuture<'_, Result<LinkEvent, Failure>>;
 
-    /// Another language is wished for; who carries all sounds has nothing to change.
+    /// Takes note that another language is wished for. A protocol that carries all sounds has nothing to change.
     fn speak(&mut self, _language: Option<Language>) {}
 
     fn progress(&mut self) -> LinkProgress;
 
-    /// Pictures passed over since the last call.
+    /// The number of pictures that were passed over since the last call.
     fn take_dropped_frames(&mut self) -> u64;
 
-    /// Says goodbye.
+    /// Says goodbye to the far end, and closes the connection.
     fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
 }
 
-/// What came up while media flowed.
+/// What happened while media flowed.
 #[derive(Debug)]
 pub(crate) enum LinkEvent {
-    /// The first media has left: time to look whether it arrives.
+    /// The first media has left, so it is time to look whether it arrives.
     FirstWrite,
     /// The far end says something that changes nothing.
     Said(String),
-    /// The far end wants us to leave; perhaps to come again elsewhere.
+    /// The far end wants us to leave, and perhaps to come again elsewhere.
     Unwelcome { failure: Failure, instead: Option<Arc<dyn Target>> },
-    /// The rendition ended: its stream is being taken down.
+    /// The rendition ended, because its stream is being taken down.
     FeedEnded,
 }
 
-/// How far a push has come. Bytes are of media.
+/// How far a push has come. The bytes are those of media.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct LinkProgress {
     pub(crate) written_bytes: u64,
-    /// Never falls, never above `written_bytes`.
+    /// This never falls, and is never above `written_bytes`.
     pub(crate) acked_bytes: u64,
-    /// More is under way.
+    /// Whether more is under way.
     pub(crate) outstanding: bool,
     pub(crate) rtt_ms: Option<f64>,
-    /// Of TCP's segments; SRT's is in its figures.
+    /// The loss of TCP's segments. That of SRT is in its figures.
     pub(crate) tcp_loss_percent: Option<f64>,
-    /// SRT's figures.
+    /// The figures of SRT's path.
     pub(crate) path: Option<PathFigures>,
 }

@@ -1,4 +1,4 @@
-//! The states of one push, moved by what happens and by time, both given as arguments; no I/O.
+//! The states of one push. What happens and the time move them, and both are arguments: there is no I/O here.
 //!
 //! ```text
 //!            source live              accepted            acknowledged progress
@@ -6,7 +6,7 @@
 //!    ^                        |                    |  \ no progress for STALL_AFTER: stalled, kept open a while
 //!    |  waited, source gone   v failed             v lost
 //!    +----------------------- Waiting <------------+       Blocked: trying again can't help
-//!    +-- give_up without a source: GaveUp                   until the source changes or somebody asks
+//!    +-- no source for give_up: GaveUp                      until the source changes or somebody asks
 //! ```
 
 use std::time::{Duration, Instant};
@@ -15,24 +15,23 @@ use weir_model::{Fault, Reason, ReasonCode, RestreamState, RetryRules};
 
 use crate::backoff::{Backoff, HEALTHY_AFTER};
 
-/// Media is unacknowledged and nothing moved for this long: stalled. The contract allows 10 s from the moment that the far
-/// end stops; its kernel goes on acknowledging until its receive buffer is full (128 kB: 2 s at 500 kbps).
+/// A connection is stalled when media is unacknowledged and no acknowledgement has come for this long. The contract allows 10 s from the
+/// moment that the far end stops. Its kernel goes on acknowledging until its receive buffer is full (128 kB hold 2 s of 500 kbps).
 pub const STALL_AFTER: Duration = Duration::from_secs(6);
 
-/// A stalled connection is kept this much longer: most stalls end, and a connection that survives splits no recording.
+/// A stalled connection is kept this much longer. Most stalls end, and a connection that survives does not split a recording.
 pub const STALL_KEPT_FOR: Duration = Duration::from_secs(20);
 
-/// From dialling to the first acknowledged media; the contract says that `connecting` ends within this.
+/// The most time from dialling to the first acknowledged media. The contract says that `connecting` ends within it.
 pub const CONNECTING_MAX: Duration = Duration::from_secs(10);
 
-/// Without a source the connection is kept this long, so that an encoder's restart (3 to 5 s) reconnects nothing. The state
-/// says `awaiting_stream` from `source_lost` on all the same.
+/// The connection is kept this long without a source, so that an encoder's restart (3 to 5 s) reconnects nothing. All the same, the
+/// state says `awaiting_stream` from `source_lost` on.
 pub const LINGER: Duration = Duration::from_secs(10);
 
-/// A port that refused the connect is looked at this often while waiting: nobody is there to be disturbed, and a server that
-/// restarts is found in 2 s instead of at the end of a long back-off. A port that took the connect is never looked at, whatever
-/// came of it: it is open, which says nothing new. And a look is believed once: if the attempt that it brought about fails,
-/// the next one waits its whole time.
+/// While a push waits, a port that refused the connect is looked at this often. Nobody is there to be disturbed, and a server that restarts
+/// is found in 2 s instead of at the end of a long back-off. A port that took the connect is never looked at, whatever came of it: that it
+/// is open is not news. A look is believed once: if the attempt that it brought about fails, the next one waits its whole time.
 pub const DOOR_EVERY: Duration = Duration::from_millis(1_500);
 
 #[derive(Debug)]
@@ -40,13 +39,13 @@ pub struct Machine {
     rules: RetryRules,
     backoff: Backoff,
     phase: Phase,
-    /// Since when the source gives nothing; None while it lives.
+    /// Since when the source gives nothing. None while the source lives.
     source_gone_at: Option<Instant>,
-    /// The source lived at some time in this run: only then does `give_up` count.
+    /// Whether the source has lived at some time in this run. Only then does `give_up` count.
     source_was_live: bool,
     shown: Shown,
     since: Instant,
-    /// When the outage began that retries have not ended; None while all is well, and while nothing is there to push.
+    /// When the outage began that retries have not ended yet. None while all is well, and while there is nothing to push.
     failing_since: Option<Instant>,
 }
 
@@ -60,13 +59,13 @@ enum Phase {
     GaveUp,
 }
 
-/// Whether the port is looked at while waiting.
+/// Whether the port is looked at while the push waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Look {
-    /// It would say nothing, or what it said was wrong a moment ago.
+    /// A look would tell nothing, or what the last one told has just proved wrong.
     Never,
     At(Instant),
-    /// It was found open: `until` was brought forward.
+    /// The port was found open, and `until` was brought forward.
     Believed,
 }
 
@@ -80,16 +79,16 @@ struct Open {
     stalled_at: Option<Instant>,
 }
 
-/// Something that happened.
+/// Something that happened to the push.
 #[derive(Debug)]
 pub enum Input {
-    /// How the source does; given at each tick and whenever it changes. `last_frame_at` dates the loss.
+    /// Whether the source lives, told at each tick and whenever it changes. `last_frame_at` is when a loss began.
     Source { live: bool, last_frame_at: Option<Instant> },
     /// The destination accepted the publish.
     Accepted,
     /// The attempt or the connection ended.
     Failed(Failure),
-    /// What the far end has acknowledged in all, and whether more is under way.
+    /// How much the far end has acknowledged in all, and whether more is under way to it.
     Progress { acked_bytes: u64, outstanding: bool },
     /// The refused port was looked at, and somebody is there now.
     DoorOpened,
@@ -97,7 +96,7 @@ pub enum Input {
     RetryNow,
     /// The source can't be sent to this destination as it is.
     Blocked(Reason),
-    /// It can (again).
+    /// The source can be sent to this destination, perhaps again.
     Unblocked,
     /// Time passed.
     Tick,
@@ -112,12 +111,12 @@ pub struct Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
     Backoff,
-    /// Nothing listens there, as far as the connect itself can tell: wait, but look whether the port opens.
+    /// Nothing listens there, as far as the connect itself can tell. The push waits, and looks whether the port opens.
     BackoffAndWatchDoor,
     Pointless,
 }
 
-/// What to do now.
+/// What the push must do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     Dial,
@@ -125,9 +124,9 @@ pub enum Action {
     HangUp,
     /// Hang up, then dial again.
     Redial,
-    /// See whether the port accepts; nothing more.
+    /// See whether the port accepts a connection, and do nothing more.
     LookAtDoor,
-    /// The restream is to be stopped for good, with reason `source_timeout`.
+    /// Stop the restream for good, with the reason `source_timeout`.
     GiveUp,
 }
 
@@ -144,7 +143,7 @@ pub struct View {
 }
 
 impl View {
-    /// Before its start and after its end.
+    /// What a push shows before its start and after its end.
     pub fn stopped(since: Instant) -> Self {
         let state = RestreamState::Stopped;
         Self { state, since, failing_since: None, reason: None, attempt: 0, next_retry_at: None, connected_since: None }
@@ -172,7 +171,7 @@ impl Machine {
         }
     }
 
-    /// The one function that moves the states along.
+    /// Takes an input, and returns what the push must do now. No other function changes the state.
     pub fn handle(&mut self, input: Input, now: Instant) -> Option<Action> {
         let mut action = self.apply(input, now);
         if action.is_none() {
@@ -185,7 +184,7 @@ impl Machine {
         }
         match self.shown.state {
             RestreamState::Error => self.failing_since = self.failing_since.or(Some(now)),
-            // An attempt is no end of an outage.
+            // An attempt does not end an outage.
             RestreamState::Connecting => {}
             RestreamState::Streaming | RestreamState::AwaitingStream | RestreamState::Stopped => {
                 self.failing_since = None;
@@ -194,7 +193,8 @@ impl Machine {
         action
     }
 
-    /// When to be called again at the latest, though nothing happen. Never in the past: what is due by now has been done.
+    /// When the machine must be called again at the latest, even if nothing happens. This is never in the past, because what is due by now
+    /// has been done.
     pub fn deadline(&self, now: Instant) -> Option<Instant> {
         let gone = self.source_gone_at;
         let source = gone.map(|at| at + self.rules.source_lost);
@@ -235,7 +235,7 @@ impl Machine {
         match input {
             Input::Source { live: true, .. } => {
                 self.source_was_live = true;
-                // The destination owed nothing while nothing came.
+                // While nothing came from the source, the destination had nothing to acknowledge.
                 if self.source_gone_at.take().is_some()
                     && let Phase::Open(open) = &mut self.phase
                 {
@@ -243,7 +243,7 @@ impl Machine {
                 }
             }
             Input::Source { live: false, last_frame_at } => {
-                // A loss is dated by the last frame; a source that never gave one is gone since this run began.
+                // A loss begins at the last frame. A source that never gave a frame has been gone since this run began.
                 self.source_gone_at.get_or_insert(last_frame_at.unwrap_or(now));
             }
             Input::Accepted => self.accepted(now),
@@ -251,7 +251,7 @@ impl Machine {
             Input::Progress { acked_bytes, outstanding } => self.progress(acked_bytes, outstanding, now),
             Input::DoorOpened => {
                 if let Phase::Waiting { until, look: look @ Look::At(_), .. } = &mut self.phase {
-                    // The platform's budget of attempts holds all the same.
+                    // The platform's budget of attempts still holds.
                     *until = self.backoff.allowed_at(now).min(*until);
                     *look = Look::Believed;
                 }
@@ -313,7 +313,7 @@ impl Machine {
             open.stalled_at = None;
             open.flowing_since.get_or_insert(now);
         } else if !outstanding {
-            // Nothing is owed: silence is the source's, not the destination's.
+            // The destination has nothing to acknowledge, so it is the source that is silent, not the destination.
             open.progress_at = now;
             open.stalled_at = None;
         }
@@ -341,7 +341,7 @@ impl Machine {
         Some(Action::Dial)
     }
 
-    /// What time alone brings about.
+    /// Does what is due by time alone.
     fn pass_time(&mut self, now: Instant) -> Option<Action> {
         if let Some(gone_at) = self.source_gone_at {
             let gone = now.saturating_duration_since(gone_at);
@@ -350,7 +350,7 @@ impl Machine {
                 return Some(Action::GiveUp);
             }
             if gone >= self.linger() && matches!(self.phase, Phase::Open(_)) {
-                // A source that ends is no failure of the destination: no back-off.
+                // A source that ends is no failure of the destination, so there is no back-off.
                 self.note_health(now);
                 self.phase = Phase::Idle;
                 return Some(Action::HangUp);
@@ -392,7 +392,7 @@ impl Machine {
         }
     }
 
-    /// A connection that streamed for long clears the count when it ends, too.
+    /// Resets the count of failures when a connection ends that had streamed for long, as time does while the connection is open.
     fn note_health(&mut self, now: Instant) {
         if let Phase::Open(Open { flowing_since: Some(at), .. }) = &self.phase
             && now.saturating_duration_since(*at) >= HEALTHY_AFTER

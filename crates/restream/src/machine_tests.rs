@@ -1,9 +1,9 @@
-//! The push state machine under a clock moved by hand: every rule of retry and of truth.
+//! Tests the push's state machine under a clock that is moved by hand: every rule of retrying and of telling the truth.
 
 use super::*;
 use crate::backoff::Eagerness;
 
-/// A push under test: time moves by hand, what the machine asks for is done at once or left undone.
+/// A push under test. Time is moved by hand, and what the machine asks for is only noted.
 struct Bench {
     machine: Machine,
     start: Instant,
@@ -58,7 +58,7 @@ impl Bench {
         }
     }
 
-    /// Lets time pass in steps of 100 ms, as the task's clock would, reporting the source at each.
+    /// Lets time pass in steps of 100 ms, as the task's clock would, and tells how the source is at each step.
     fn pass(&mut self, seconds: f64) {
         let until = self.now + Duration::from_secs_f64(seconds);
         while self.now < until {
@@ -70,7 +70,7 @@ impl Bench {
         }
     }
 
-    /// Passes time while acknowledged bytes keep moving.
+    /// Lets time pass while more and more bytes are acknowledged.
     fn flow(&mut self, seconds: f64) {
         let until = self.now + Duration::from_secs_f64(seconds);
         while self.now < until {
@@ -320,12 +320,12 @@ fn a_refused_port_is_watched_and_taken_when_it_opens() {
     bench.assert(RestreamState::Connecting);
 }
 
-/// Seconds between attempts.
+/// The seconds between attempts.
 fn gaps(bench: &Bench) -> Vec<f64> {
     bench.dials.windows(2).map(|pair| pair[1] - pair[0]).collect()
 }
 
-/// Passes time; each attempt fails like this at once, each look at the port finds it open.
+/// Lets time pass. Each attempt fails at once in that way, and each look at the port finds it open.
 fn fail_for(bench: &mut Bench, seconds: f64, retry: Retry) {
     let (mut failed, mut looked) = (0, bench.doors.len());
     let until = bench.now + Duration::from_secs_f64(seconds);
@@ -359,9 +359,9 @@ fn a_port_that_takes_the_connect_is_not_looked_at_whatever_comes_of_it() {
 fn a_look_is_believed_once_in_each_wait() {
     let mut bench = Bench::new(RetryRules::default());
     bench.source(true);
-    // A port that refuses each attempt, and is open whenever it is looked at: the worst that a half-dead balancer does.
+    // The port refuses each attempt, and is open whenever it is looked at: that is the worst that a half-dead balancer does.
     fail_for(&mut bench, 300.0, Retry::BackoffAndWatchDoor);
-    // The waits go on doubling: those that a look may shorten come to its pace, each other one is waited out.
+    // The waits go on doubling. A look shortens every other wait to its own pace, and the waits between are waited out.
     let shortened = gaps(&bench).iter().filter(|gap| **gap < 2.0).count();
     assert!(bench.dials.len() <= 15, "{:?}", bench.dials);
     assert!(shortened <= bench.dials.len() / 2 + 1, "{:?}", gaps(&bench));
@@ -455,7 +455,7 @@ fn a_flapping_destination_never_kills_the_machine() {
     bench.assert(RestreamState::Streaming);
 }
 
-/// A deadline in the past would make the task spin.
+/// If a deadline were in the past, the task would spin.
 #[test]
 fn deadlines_are_never_in_the_past() {
     let mut bench = Bench::streaming(rules(3.0, 60.0));
@@ -503,7 +503,7 @@ fn an_outage_is_as_old_as_its_first_failure() {
     bench.tell(Input::Progress { acked_bytes: 1_000_000, outstanding: true });
     bench.assert(RestreamState::Streaming);
     assert_eq!(bench.machine.view().failing_since, None);
-    // Without a source there is nothing to fail at.
+    // Without a source there is nothing that could fail.
     bench.fail(ReasonCode::Refused, Retry::Backoff);
     bench.source(false);
     bench.pass(5.0);

@@ -1,4 +1,4 @@
-//! One push running: the state machine driven by the source, the connection and the clock.
+//! Runs one push: it tells the state machine of the source, the connection and the clock, and does what the machine asks for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,36 +20,36 @@ use crate::gauge::{Clock, Gauge};
 use crate::link::{Link, LinkEvent, Target, Wanted};
 use crate::machine::{Action, Failure, Input, Machine, View};
 
-/// The source is not live when nothing came for so long. Half a second of jitter on a lossy uplink is nothing yet.
+/// The source is not live when nothing has come for so long. Half a second of jitter, as on a lossy uplink, is not a loss yet.
 const SOURCE_QUIET_AFTER: Duration = Duration::from_secs(1);
 
-/// How often progress is looked at: soon after acceptance, so that `streaming` shows without delay; then once a second.
+/// How often progress is looked at. Just after acceptance it is often, so that `streaming` shows without delay, and later once a second.
 const LOOK_EVERY_AT_FIRST: Duration = Duration::from_millis(50);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// What every push of a stream shares.
+/// What all pushes of a stream share.
 #[derive(Clone, Debug)]
 pub struct PushContext {
     pub hub: StreamHub,
     pub feeds: Feeds,
     pub observe: Observe,
     pub dialer: Dialer,
-    /// Of each push by TCP, what the kernel keeps.
+    /// How much the kernel buffers for each push by TCP.
     pub send_buffer_bytes: u32,
 }
 
-/// What one push is to do.
+/// What one push has to do.
 #[derive(Clone, Debug)]
 pub(crate) struct PushPlan {
     pub(crate) restream_id: RestreamId,
     pub(crate) stream_id: StreamId,
     pub(crate) backup: bool,
     pub(crate) rendition: String,
-    /// Of the sound, where only one can be carried; it may change while the push runs.
+    /// The language of the sound, where only one sound can be carried. It may change while the push runs.
     pub(crate) language: watch::Receiver<Option<Language>>,
     pub(crate) rules: RetryRules,
     pub(crate) eagerness: Eagerness,
-    /// Where to, or why nowhere.
+    /// Where the push goes, or why it can't go anywhere.
     pub(crate) target: Result<Arc<dyn Target>, Reason>,
 }
 
@@ -71,7 +71,7 @@ pub(crate) struct PushTask {
     gave_up: bool,
 }
 
-/// The connection, in whatever condition.
+/// The connection in each of its conditions.
 enum Connection {
     None,
     Dialing(BoxFuture<'static, Result<Box<dyn Link>, Failure>>),
@@ -98,7 +98,7 @@ enum Report {
 }
 
 impl Connection {
-    /// Cancel-safe: each future is kept until it is ready.
+    /// Waits for the next report. It is cancel-safe, because each future is kept until it is ready.
     async fn report(&mut self) -> Report {
         match self {
             Self::None => std::future::pending().await,
@@ -133,15 +133,15 @@ impl PushTask {
         }
     }
 
-    /// Runs until cancelled or given up. `retry` wakes it to try at once.
+    /// Runs until it is cancelled or gives up. `retry` wakes it to try at once.
     ///
-    /// By reference: an async function that takes `self` keeps it twice in its future.
+    /// It takes `self` by reference, because an async function that takes `self` by value keeps it twice in its future.
     pub(crate) async fn run(&mut self, stop: &CancellationToken, retry: &Notify) -> PushOutcome {
         let mut pulse = self.context.hub.watch_pulse();
         let mut tracks = self.context.hub.rendition(&self.plan.rendition).watch_tracks();
         let mut language = self.plan.language.clone();
         let mut look_at = tokio::time::Instant::now();
-        // It was stopped, and is not any more.
+        // The push was shown as stopped, and is not stopped any more.
         self.show_changes();
         if let Err(reason) = self.plan.target.clone() {
             self.tell(Input::Blocked(reason));
@@ -240,7 +240,7 @@ impl PushTask {
         *self.plan.language.borrow()
     }
 
-    /// Another language may be wished for than the connection was opened with.
+    /// Tells the connection which language is wished for: it may have been opened with another.
     fn speak(&mut self) {
         let language = self.language();
         if let Connection::Open(link) = &mut self.connection {
@@ -265,7 +265,7 @@ impl PushTask {
         match report {
             Report::Dialed(Ok(open)) => {
                 self.connection = Connection::Open(open);
-                // It may have changed meanwhile.
+                // The wished language may have changed while the connection was dialled.
                 self.speak();
                 self.tell(Input::Accepted);
             }
@@ -274,14 +274,14 @@ impl PushTask {
             Report::Flow(Ok(LinkEvent::Said(words))) => {
                 tracing::info!(restream_id = %self.plan.restream_id, words, "the destination says");
             }
-            // Its connection is still there to say goodbye on.
+            // The connection is still there, so a goodbye can be said on it.
             Report::Flow(Ok(LinkEvent::Unwelcome { failure, instead })) => {
                 if let Some(target) = instead {
                     self.plan.target = Ok(target);
                 }
                 self.tell(Input::Failed(failure));
             }
-            // The stream is being taken down; so will be this task.
+            // The stream is being taken down, and this task will be too.
             Report::Flow(Ok(LinkEvent::FeedEnded)) => self.hang_up(false),
             Report::Flow(Err(failure)) => {
                 self.look_at_dropped();
@@ -303,7 +303,7 @@ impl PushTask {
         }
     }
 
-    /// The connection is gone already: nothing to say goodbye to.
+    /// Tells the machine of a failure after which the connection is gone already, so that no goodbye can be said.
     fn fail(&mut self, failure: Failure) {
         self.connection = Connection::None;
         self.tell(Input::Failed(failure));
@@ -341,7 +341,7 @@ impl PushTask {
         }
     }
 
-    /// Tells of a change of state; returns whether there was one.
+    /// Tells of a change of the state, and returns whether there was one.
     fn show_changes(&mut self) -> bool {
         self.show(self.machine.view())
     }
@@ -371,7 +371,7 @@ impl PushTask {
     fn report_status(&mut self) {
         let stream = self.context.observe.stream_status(self.plan.stream_id);
         let encoded = stream.renditions.iter().find(|rendition| rendition.name == self.plan.rendition);
-        // The source has none: what it sends now is what should arrive.
+        // The source's own rendition has no target, so what the source sends now is what should arrive.
         let target_bps = encoded.and_then(|rendition| rendition.target_bps);
         let target_bps = target_bps.or(stream.ingest.map(|ingest| ingest.bitrate_bps)).filter(|bps| *bps > 0);
         let advice = self.plan.target.as_ref().map_or(&[][..], |target| target.advice());

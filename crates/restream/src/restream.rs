@@ -1,4 +1,4 @@
-//! A restream running: its primary push, its backup push beside it, and the handle that control holds.
+//! A running restream: its primary push, its backup push beside it, and the handle that control holds.
 
 use std::sync::Arc;
 
@@ -15,11 +15,11 @@ use crate::backoff::Eagerness;
 use crate::link;
 use crate::push::{PushContext, PushOutcome, PushPlan, PushTask};
 
-/// What a restream came to by itself.
+/// How a restream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RestreamOutcome {
     Stopped,
-    /// The source stayed away for `give_up`: the restream is to be stopped for good.
+    /// The source stayed away for `give_up`, so the restream is to be stopped for good.
     GaveUp,
 }
 
@@ -32,14 +32,14 @@ pub struct RestreamHandle {
     task: JoinHandle<RestreamOutcome>,
 }
 
-/// Reaches a restream's pushes from elsewhere; clones share them.
+/// Reaches a restream's pushes from elsewhere. A clone reaches the same pushes.
 #[derive(Clone, Debug, Default)]
 pub struct RetryHandle {
     pushes: Vec<Arc<Notify>>,
 }
 
 impl RetryHandle {
-    /// Has them try at once, whatever they are waiting for.
+    /// Has the pushes try at once, whatever they are waiting for.
     pub fn retry(&self) {
         for push in &self.pushes {
             push.notify_one();
@@ -52,19 +52,20 @@ impl RestreamHandle {
         self.retry.clone()
     }
 
-    /// Has the sound sent, where only one is, that `spec` wishes for now.
+    /// Changes the sound that is sent to the one that `spec` now wishes for. This means something only where one sound alone is sent.
     pub fn speak(&self, spec: &RestreamSpec) {
         let language = language_of(spec);
         self.language.send_if_modified(|now| std::mem::replace(now, language) != language);
     }
 
-    /// Says goodbye to the destinations and ends, within about a second. What it came to before that, if it had ended by itself.
+    /// Says goodbye to the destinations and ends the restream, within about a second. Returns how the restream ended, if it had ended by
+    /// itself before.
     pub async fn stop(mut self) -> RestreamOutcome {
         self.stop.cancel();
         (&mut self.task).await.unwrap_or(RestreamOutcome::Stopped)
     }
 
-    /// Whether it has ended by itself.
+    /// Whether the restream has ended by itself.
     pub fn is_finished(&self) -> bool {
         self.task.is_finished()
     }
@@ -76,7 +77,7 @@ impl Drop for RestreamHandle {
     }
 }
 
-/// Starts a restream of that rendition in the hub on `lane`; the caller owns what comes back.
+/// Starts a restream of the hub's rendition of that name, on `lane`. The caller owns the handle that is returned.
 pub fn start(spec: &RestreamSpec, rendition: &str, context: &PushContext, lane: &Handle) -> RestreamHandle {
     let now = OffsetDateTime::now_utc();
     let waiting = || PushStatus { state: RestreamState::AwaitingStream, ..PushStatus::stopped(now) };
@@ -95,7 +96,8 @@ pub fn start(spec: &RestreamSpec, rendition: &str, context: &PushContext, lane: 
         retry.pushes.push(Arc::clone(&wish));
         let plan = plan((spec, rendition), url, backup, language.subscribe());
         let (mut task, stop) = (PushTask::new(context.clone(), plan), stop.clone());
-        // Boxed: `together` would hold it several times over, and room for a backup that most restreams don't have.
+        // The push is boxed. Otherwise the future of `together` would hold it several times over, and also room for a backup, which most
+        // restreams don't have.
         Box::pin(async move { task.run(&stop, &wish).await })
     };
     let primary = prepare(&spec.primary, false);
@@ -104,7 +106,7 @@ pub fn start(spec: &RestreamSpec, rendition: &str, context: &PushContext, lane: 
     RestreamHandle { stop, retry, language, task }
 }
 
-/// Runs both pushes; whichever ends first takes the other along, since both follow the same source and the same wish.
+/// Runs both pushes. The one that ends first ends the other too, because both follow the same source and the same wish.
 async fn together<P, B>(mut primary: P, backup: Option<B>, stop: CancellationToken) -> RestreamOutcome
 where
     P: Future<Output = PushOutcome> + Unpin,

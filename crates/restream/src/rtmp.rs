@@ -1,4 +1,4 @@
-//! Pushes by RTMP: batches from the feed's cursor, through the outlet, onto the connection.
+//! Pushes by RTMP: it takes batches from the feed's cursor, and sends them through the outlet to the connection.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,13 +24,13 @@ use crate::machine::{Failure, Retry};
 use crate::push::PushContext;
 use crate::tcp_loss::TcpLoss;
 
-/// Taken from the cursor in one go when the connection was behind: what one vectored write takes.
+/// How many batches at most are taken from the cursor in one go when the connection was behind. One vectored write takes as many.
 const BATCHES_AT_ONCE_MAX: usize = 64;
 
-/// ... and no more than this, so that a slow destination holds little beside the shared window.
+/// How many bytes at most are taken in one go, so that a slow destination holds little beside the shared window.
 const BYTES_AT_ONCE_MAX: usize = 256 << 10;
 
-/// A far end's own words are shown, cut here: they come from outside.
+/// How many characters of a far end's own words are shown. The words come from outside, so they are cut.
 const PEER_TEXT_CHARS_MAX: usize = 300;
 
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl RtmpTarget {
         Ok(Self { server: PushTarget { url, stream_key: StreamKey::new(stream_key.expose()), enhanced } })
     }
 
-    /// Where the server sends us; None: nowhere else.
+    /// The target that the server sends us to. None if it names none that may be used.
     fn moved(&self, tc_url: Option<&str>) -> Option<Self> {
         let here = &self.server;
         let url = RtmpUrl::parse(tc_url?).ok()?;
@@ -94,7 +94,7 @@ impl Target for RtmpTarget {
     }
 }
 
-/// The feeds of a rendition: in each its pictures, with another sound.
+/// The feeds of a rendition. Each has the same pictures, and a sound in another language.
 #[derive(Debug)]
 struct Voices {
     feeds: Feeds,
@@ -107,7 +107,7 @@ impl Voices {
     }
 }
 
-/// The feed that is gone over to.
+/// The feed that the push is going over to.
 #[derive(Debug)]
 struct Another {
     feed: FeedHandle<RtmpBatcher>,
@@ -120,19 +120,19 @@ struct RtmpLink {
     connection: PublishConnection,
     cursor: Cursor<SharedBatch>,
     outlet: Outlet,
-    /// Taken from the cursor, not yet with the kernel.
+    /// What was taken from the cursor and is not with the kernel yet.
     pending: VecDeque<Parcel>,
     has_written: bool,
     dropped_frames: u64,
-    /// What connecting alone had written: handshake and commands are no media.
+    /// How many bytes connecting alone had written: the handshake and commands are not media.
     written_before_media: u64,
     loss: TcpLoss,
-    /// Keeps the feed running.
+    /// Holding this keeps the feed running.
     feed: FeedHandle<RtmpBatcher>,
     voices: Voices,
-    /// Waits for the next GOP: what goes out is not cut within one.
+    /// The feed to go over to at the start of the next GOP: what goes out is not cut within one.
     next: Option<Another>,
-    /// Says with which GOP it goes on after it has gone over, by the time of its keyframe.
+    /// The time of the keyframe with which the push goes on, after it has gone over to another feed.
     resumes_at_ms: Option<i64>,
 }
 
@@ -160,7 +160,7 @@ impl RtmpLink {
         }
     }
 
-    /// Pushes until something is worth knowing. Cancel-safe: what was taken from the cursor is in `pending`.
+    /// Pushes until something is worth knowing. It is cancel-safe, because what was taken from the cursor is in `pending`.
     async fn push(&mut self) -> Result<LinkEvent, PushError> {
         loop {
             if self.pending.is_empty() {
@@ -189,7 +189,7 @@ impl RtmpLink {
         }
     }
 
-    /// What the far end said, in the words of every push.
+    /// Turns what the far end said into the event that pushes of every protocol know.
     fn told(&self, event: PushEvent) -> Option<LinkEvent> {
         Some(match event {
             PushEvent::Status { level, code, description } if level == "error" => {
@@ -215,7 +215,7 @@ impl RtmpLink {
                 {
                     (self.feed, self.cursor) = (another.feed, another.cursor);
                     self.resumes_at_ms = Some(batch.start_ms());
-                    // The decoder's configuration goes before what comes next.
+                    // This has the outlet send the decoder's configuration before what comes next.
                     self.outlet.skipped();
                     return None;
                 }
@@ -231,10 +231,10 @@ impl RtmpLink {
                 }
                 None
             }
-            // It was to be passed over anyway.
+            // What the cursor skipped was to be passed over anyway.
             Next::Skipped { .. } if self.resumes_at_ms.is_some() => None,
             Next::Skipped { items } => {
-                // A batch is one picture with its sound.
+                // A batch is one picture with its sound, so each item that was skipped is one picture.
                 self.dropped_frames += items;
                 self.outlet.skipped();
                 None
@@ -243,7 +243,7 @@ impl RtmpLink {
         }
     }
 
-    /// What else is there already: after a stall, many batches leave in one write.
+    /// Takes what else is there already, so that after a stall many batches leave in one write.
     fn take_more(&mut self) {
         let mut bytes: usize = self.pending.iter().map(Parcel::left_bytes).sum();
         while self.pending.len() < BATCHES_AT_ONCE_MAX && bytes < BYTES_AT_ONCE_MAX {
@@ -252,7 +252,7 @@ impl RtmpLink {
                     self.take(next);
                     bytes += self.pending.back().map_or(0, Parcel::left_bytes);
                 }
-                // The end is met again by `next`.
+                // `next` meets the end of the feed again, and tells of it.
                 Some(Next::Closed) | None => break,
             }
         }
@@ -272,7 +272,7 @@ impl Link for RtmpLink {
         }
     }
 
-    /// Of media alone.
+    /// How far media has come, without the handshake and commands.
     fn progress(&mut self) -> LinkProgress {
         let progress = self.connection.progress();
         LinkProgress {
@@ -299,11 +299,11 @@ fn failed(error: &PushError) -> Failure {
     let code = match error {
         PushError::Dial(fault) => return of_dial(fault, message),
         PushError::Timeout { .. } => ReasonCode::Timeout,
-        // Rejections of a key are retried too: platforms refuse a good key while its last session or event is not over.
+        // A push whose key was rejected is retried too: platforms refuse a good key while its last session or event is not over.
         PushError::Rejected { auth: true, .. } => ReasonCode::AuthRejected,
         PushError::Rejected { .. } | PushError::TooManyRedirects | PushError::Protocol(_) => ReasonCode::Refused,
-        // The far end took the connection and went away: a balancer with nobody behind it does the same for ever. Where a server
-        // restarts, the next attempt finds its port refusing, and from then on it is looked at.
+        // The far end took the connection and went away. A balancer with nobody behind it does the same for ever, so its port is not
+        // looked at. If a server is restarting, the next attempt finds its port refusing, and from then on the port is looked at.
         PushError::Closed | PushError::Io(_) => ReasonCode::Refused,
     };
     Failure { reason: Reason::new(code, message), retry: Retry::Backoff }

@@ -1,4 +1,4 @@
-//! Pushes by SRT: batches from the feed's cursor, message by message, onto the connection.
+//! Pushes by SRT: it takes batches from the feed's cursor, and sends them message by message to the connection.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,11 +19,12 @@ use crate::link::{Link, LinkEvent, LinkProgress, Target, Wanted};
 use crate::machine::{Failure, Retry};
 use crate::push::PushContext;
 
-/// The path's figures are taken this often; what has arrived is looked at as often as is asked.
+/// The path's figures are taken this often. How much has arrived is looked at whenever it is asked for.
 const PATH_EVERY: Duration = Duration::from_millis(900);
 
-/// A far end that leaves says so; one that vanished is found by libsrt after five seconds without a word. Progress is looked at
-/// once a second.
+/// A connection that ends after so long without an acknowledgement had a far end that vanished. A far end that leaves says so at once, and
+/// libsrt finds one that vanished after five seconds without a word. Progress is looked at once a second, so by then the last
+/// acknowledgement was seen four to five seconds ago.
 const SILENT_AFTER: Duration = Duration::from_secs(3);
 
 #[derive(Debug)]
@@ -97,10 +98,10 @@ struct SrtLink {
     has_written: bool,
     meter: PathMeter,
     path: Option<(Instant, PathFigures)>,
-    /// The far end has acknowledged so much, or been given up on it. Never falls.
+    /// How many bytes the far end has acknowledged. This never falls.
     acked_bytes: u64,
     acked_at: Instant,
-    /// Keeps the feed running.
+    /// Holding this keeps the feed running.
     _feed: FeedHandle<TsBatcher>,
 }
 
@@ -142,7 +143,7 @@ impl Link for SrtLink {
         let stats = self.connection.stats();
         let now = Instant::now();
         let written_bytes = self.outlet.written_bytes();
-        // What was given up because its time had passed was never acknowledged.
+        // Bytes that were given up because their time had passed were never acknowledged.
         let arrived = written_bytes.saturating_sub(stats.send_buffered_bytes + stats.send_dropped_bytes);
         if arrived > self.acked_bytes || stats.send_buffered_bytes == 0 {
             self.acked_at = now;
@@ -173,19 +174,19 @@ impl Link for SrtLink {
 fn failed(error: &CallError) -> Failure {
     let message = error.to_string();
     let (code, retry) = match error {
-        // Nobody is there to be disturbed by a look.
+        // If nobody is there, nobody is disturbed by a look.
         CallError::Dial(DialFault::Unreachable) => (ReasonCode::Unreachable, Retry::BackoffAndWatchDoor),
         CallError::Dial(fault) => return of_dial(fault, message),
-        // What a listener does not want now it may want later: a key in use, a stream that is not there yet.
+        // What a listener does not want now, it may want later: the key may be in use, or the stream may not be there yet.
         CallError::Rejected { .. } => (ReasonCode::SrtRejected, Retry::Backoff),
-        // The other side may be given its passphrase, too.
+        // Retrying can help, because the other side may be given the passphrase meanwhile.
         CallError::EncryptionMismatch { .. } => (ReasonCode::EncryptionMismatch, Retry::Backoff),
         CallError::Setup(_) => (ReasonCode::Internal, Retry::Backoff),
     };
     Failure { reason: Reason::new(code, message), retry }
 }
 
-/// `silent`: nothing was heard of the far end for some seconds before.
+/// The failure that a lost connection makes. `silent` says that nothing had been heard of the far end for some seconds.
 fn lost(why: &ConnectionLost, silent: bool) -> Failure {
     let (code, message) = match why {
         ConnectionLost::Gone if silent => {
@@ -207,7 +208,7 @@ mod tests {
             (
                 failed(&CallError::Dial(DialFault::Unreachable)),
                 ReasonCode::Unreachable,
-                // Nobody listens there.
+                // Nobody listens there, so a look disturbs nobody.
                 Retry::BackoffAndWatchDoor,
             ),
             (failed(&CallError::Dial(DialFault::Resolve)), ReasonCode::Unreachable, Retry::Backoff),

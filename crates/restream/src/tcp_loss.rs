@@ -1,9 +1,9 @@
-//! How lossy a TCP path is: the share of segments that were sent again, as it is now.
+//! Measures how lossy a TCP path is now: the share of segments that were sent again.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// A figure since the beginning would hide a path that went bad, one of a second would flicker.
+/// The share is that of the last 10 s. A share since the beginning would hide a path that went bad, and that of one second would flicker.
 const OVER: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
@@ -12,7 +12,8 @@ pub(crate) struct TcpLoss {
 }
 
 impl TcpLoss {
-    /// Takes the kernel's counts, of which the difference counts: they wrap. None as long as nothing was sent.
+    /// Takes the kernel's counts and returns the loss in percent, or None as long as nothing was sent. The counts wrap, so only their
+    /// difference is used.
     pub(crate) fn look(&mut self, sent: u32, resent: u32, now: Instant) -> Option<f64> {
         self.samples.push_back((now, sent, resent));
         while self.samples.get(1).is_some_and(|(at, ..)| now.saturating_duration_since(*at) >= OVER) {
