@@ -1,4 +1,4 @@
-//! A stream's door: one publisher at a time, one timeline over all of them.
+//! A stream's door lets one publisher in at a time, and keeps one timeline over all of them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,11 +11,11 @@ use weir_observe::Observe;
 
 use crate::meter::{IngestMeter, Measured};
 
-/// A publisher that has sent nothing for this long may be replaced: an encoder that lost power comes back long before its
-/// old connection times out (30 s), and must not be told that it is already publishing.
+/// A publisher that has sent nothing for this long may be replaced. An encoder that lost power comes back long before its old connection
+/// times out (30 s), and must not be told that it is already publishing.
 const TAKEOVER_AFTER: Duration = Duration::from_secs(5);
 
-/// The door of one stream; clones share it.
+/// The door of one stream. A clone is the same door.
 #[derive(Clone, Debug)]
 pub struct SourceDoor {
     shared: Arc<Shared>,
@@ -44,23 +44,23 @@ struct Holder {
     evict: oneshot::Sender<Eviction>,
 }
 
-/// Why a publisher is sent away though it did nothing wrong.
+/// Why a publisher is sent away although it did nothing wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Eviction(pub String);
 
-/// Somebody publishes already.
+/// Another publisher holds the door already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Occupied;
 
-/// What an admitted publisher gets.
+/// What a publisher gets when it is let in.
 #[derive(Debug)]
 pub struct Admitted {
     pub ticket: Ticket,
-    /// Resolves when the publisher must go.
+    /// This resolves when the publisher must go.
     pub evicted: oneshot::Receiver<Eviction>,
 }
 
-/// The right to publish, until dropped.
+/// The right to publish, which lasts until the ticket is dropped.
 #[derive(Debug)]
 pub struct Ticket {
     door: SourceDoor,
@@ -75,7 +75,7 @@ impl SourceDoor {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Lets a publisher in, in place of one that has gone silent if need be.
+    /// Lets a publisher in. If another holds the door and has gone silent, it is replaced.
     pub fn admit(&self, meter: IngestMeter, clock: WireClock, now: Instant) -> Result<Admitted, Occupied> {
         let mut state = self.state();
         if let Some(holder) = state.holder.take() {
@@ -83,7 +83,7 @@ impl SourceDoor {
                 state.holder = Some(holder);
                 return Err(Occupied);
             }
-            // The old connection may be gone already; then nobody listens.
+            // Sending fails if the old connection is gone already, and that is no fault.
             let _ = holder.evict.send(Eviction("another encoder took over this silent session".to_owned()));
         }
         let number = state.next_ticket;
@@ -96,19 +96,19 @@ impl SourceDoor {
         Ok(Admitted { ticket: Ticket { door: self.clone(), number, publisher, meter }, evicted })
     }
 
-    /// Whether nobody publishes, or only somebody who has gone silent. Who comes next may still be faster.
+    /// Whether nobody publishes, or only a publisher that has gone silent. Another publisher may still come first.
     pub fn is_free(&self, now: Instant) -> bool {
         self.state().holder.as_ref().is_none_or(|holder| holder.is_silent(now))
     }
 
-    /// Sends the present publisher away: its key was changed, its stream stopped or deleted.
+    /// Sends the present publisher away, because its key was changed, or its stream was stopped or deleted.
     pub fn evict(&self, why: &str) {
         if let Some(holder) = self.state().holder.take() {
             let _ = holder.evict.send(Eviction(why.to_owned()));
         }
     }
 
-    /// What arrives now, for the stream's status.
+    /// Measures what arrives now, for the stream's status. None if nobody publishes.
     pub fn measure(&self, now: Instant) -> Option<Measured> {
         let meter = Arc::clone(&self.state().holder.as_ref()?.meter);
         Some(meter.measure(now))
@@ -122,7 +122,7 @@ impl SourceDoor {
         &self.shared.observe
     }
 
-    /// What the stream's clock says.
+    /// What the stream's clock says at that moment.
     pub(crate) fn time_at(&self, now: Instant) -> Duration {
         self.shared.hub.clock().time_at(now)
     }
@@ -140,8 +140,8 @@ impl Holder {
 }
 
 impl Ticket {
-    /// Runs `stamp` on the stream's timeline if this ticket still holds the door: a publisher that was replaced must not
-    /// write beside its successor.
+    /// Runs `stamp` on the stream's timeline if this ticket still holds the door. A publisher that was replaced must not write beside its
+    /// successor.
     pub(crate) fn on_timeline<T>(&self, stamp: impl FnOnce(&mut Timeline) -> T) -> Option<T> {
         let mut state = self.door.state();
         let holds = state.holder.as_ref().is_some_and(|holder| holder.ticket == self.number);

@@ -1,4 +1,5 @@
-//! Receive a stream's source: hold its one slot, put it on the stream's timeline, publish it, measure it. Each protocol is a file.
+//! Receives a stream's source: it holds the stream's one place for a publisher, puts the source on the stream's timeline, publishes it, and
+//! measures it. Each protocol is a file.
 
 mod door;
 mod meter;

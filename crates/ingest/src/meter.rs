@@ -1,4 +1,4 @@
-//! What arrives, measured: bitrate, picture rate, GOP length, losses and format of one publisher's session.
+//! Measures what arrives: the bitrate, picture rate, GOP length, losses and format of one publisher's session.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -12,10 +12,10 @@ use weir_model::{IngestStatus, PathFigures, Slot, TrackStatus, Warning};
 
 use crate::warnings;
 
-/// A programme with more of them is told about these.
+/// So many streams that can't be carried are told of a programme. If it has more, the others are left out.
 const NOT_CARRIED_MAX: usize = 8;
 
-/// One session's meter, written by the session and read by the stream's status about once a second.
+/// The meter of one session. The session writes it, and the stream's status reads it about once a second.
 #[derive(Debug)]
 pub struct IngestMeter {
     protocol: &'static str,
@@ -34,11 +34,11 @@ struct State {
     last_audio_at: Option<Instant>,
     transport: Option<TransportFigures>,
     path: Option<PathFigures>,
-    /// What the source sends and we can't carry, by its PID.
+    /// What the source sends and we can't carry, in words, by its PID.
     not_carried: BTreeMap<u16, String>,
 }
 
-/// One track: what it is, and what comes of it.
+/// One track: what it is, and how it flows.
 #[derive(Debug)]
 struct TrackMeter {
     info: TrackInfo,
@@ -51,7 +51,7 @@ impl State {
     }
 }
 
-/// What arrives, as it is told.
+/// What was measured, in the form in which the status tells it.
 #[derive(Clone, Debug)]
 pub struct Measured {
     pub ingest: IngestStatus,
@@ -59,7 +59,7 @@ pub struct Measured {
     pub warnings: Vec<Warning>,
 }
 
-/// What a transport stream's reader counted.
+/// What the reader of a transport stream counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TransportFigures {
     pub(crate) continuity_errors: u64,
@@ -112,7 +112,7 @@ impl IngestMeter {
         self.state().path = Some(figures);
     }
 
-    /// Replaces what was said of a programme before.
+    /// Forgets what was said of a programme, because a new one is told.
     pub(crate) fn forget_not_carried(&self) {
         self.state().not_carried.clear();
     }

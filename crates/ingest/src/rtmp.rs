@@ -1,4 +1,4 @@
-//! One RTMP publisher's session: messages in, frames on the stream's timeline out.
+//! The session of one RTMP publisher: it takes messages, and puts their frames on the stream's timeline.
 
 use std::time::Instant;
 
@@ -8,18 +8,19 @@ use weir_rtmp::to_frames::{ToFrames, Unpacked, Unusable};
 use crate::door::Ticket;
 use crate::source_writer::{RawFrame, SourceWriter};
 
-/// Broken messages are logged singly up to here, then only counted.
+/// So many broken messages are logged one by one, and further ones are only counted.
 const BROKEN_LOGGED_MAX: u64 = 5;
 
-/// So many broken messages in a row, and the publisher speaks something else than it says: it is told, instead of fed to a void.
+/// After so many broken messages in a row, the publisher speaks something else than it says. It is told so and sent away, so that it does
+/// not send to nobody.
 const BROKEN_IN_A_ROW_MAX: u64 = 300;
 
-/// Takes what a publisher sends; dropping it frees the stream's door.
+/// Takes what a publisher sends. When the session is dropped, the stream's door is free again.
 #[derive(Debug)]
 pub struct RtmpSession {
     writer: SourceWriter,
     unpacker: ToFrames,
-    /// Of one message; kept so that it is not made anew for each.
+    /// What one message was unpacked to. The vector is kept so that it is not made anew for each message.
     unpacked: Vec<Unpacked>,
     broken: u64,
     broken_in_a_row: u64,

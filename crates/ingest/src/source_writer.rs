@@ -1,4 +1,4 @@
-//! One publisher's frames onto the stream's timeline and into the hub, whatever protocol they came by.
+//! Puts one publisher's frames on the stream's timeline and into the hub, whatever protocol they came by.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,14 +11,14 @@ use weir_observe::Counter;
 use crate::door::Ticket;
 use crate::meter::IngestMeter;
 
-/// Dropping it frees the stream's door.
+/// Writes the frames of one publisher. When the writer is dropped, the stream's door is free again.
 #[derive(Debug)]
 pub(crate) struct SourceWriter {
     ticket: Ticket,
     tracks: Tracks,
 }
 
-/// A frame on the clock that the ticket was admitted with.
+/// A frame whose times are on the publisher's own clock, which the door was told when it admitted the ticket.
 #[derive(Debug)]
 pub(crate) struct RawFrame {
     pub(crate) track: TrackId,
@@ -49,7 +49,7 @@ impl SourceWriter {
         self.tracks([info]);
     }
 
-    /// Those are new, or have changed, all at once.
+    /// Takes tracks that are new or have changed, and tells the hub of all of them at once.
     pub(crate) fn tracks(&mut self, infos: impl IntoIterator<Item = TrackInfo>) {
         infos.into_iter().for_each(|info| self.take(info));
         self.ticket.publisher.set_tracks(self.tracks.clone());
@@ -80,7 +80,7 @@ impl SourceWriter {
         let Some(kind) = self.tracks.by_id(track).map(|info| info.kind()) else { return };
         let time = self.ticket.door().time_at(now);
         let stamped = self.ticket.on_timeline(|timeline| timeline.stamp(track, kind, dts_ticks, cts_ticks, time));
-        // None: another publisher took over; what this one still sends goes nowhere.
+        // None means that another publisher took over. What this one still sends goes nowhere.
         let Some((stamped, event)) = stamped else { return };
         if let Some(event) = event {
             self.repaired(&event);
@@ -94,7 +94,7 @@ impl SourceWriter {
     fn repaired(&self, event: &TimelineEvent) {
         let door = self.ticket.door();
         door.observe().counters().add(Counter::TimelineRepairs, 1);
-        // Single nudges are too many to tell; leaps are worth a line each.
+        // Duplicates and single steps backward are too many to tell. Each other repair is worth a line.
         if !matches!(event, TimelineEvent::Duplicate | TimelineEvent::Backward { .. }) {
             tracing::info!(stream_id = %door.stream_id(), ?event, "the source's clock was repaired");
         }

@@ -1,4 +1,4 @@
-//! One SRT publisher's connection: MPEG-TS off the socket, into its session, until either side has had enough.
+//! The connection of one SRT publisher: it passes MPEG-TS from the socket to the session, until either side ends it.
 
 use std::time::{Duration, Instant};
 
@@ -10,21 +10,21 @@ use weir_srt::{Received, SrtConnection};
 use crate::door::Ticket;
 use crate::ts::TsSession;
 
-/// Connected, and not a byte of media for so long.
+/// A publisher that is connected and sends no byte of media for so long is sent away.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Packets come due one by one. They are gathered for so long before the next look, which spares most of the wakes; where
-/// nobody wants each picture as it comes, longer.
+/// Packets come due one by one. They are gathered for so long before the next look, which spares most of the wakes. They are gathered
+/// for longer if nobody wants each picture as soon as it comes.
 const GATHER: Duration = Duration::from_millis(5);
 const GATHER_UNHURRIED: Duration = Duration::from_millis(40);
 
-/// Messages taken in one go before others on this lane get their turn: 130 kB.
+/// So many messages, which are 130 kB, are taken in one go before others on this lane get their turn.
 const MESSAGES_AT_ONCE: usize = 100;
 
-/// Figures are told this often.
+/// The connection's figures are told this often.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
-/// Dropping it frees the stream's door and closes the connection.
+/// One publisher by SRT. When it is dropped, the stream's door is free again, and the connection is closed.
 #[derive(Debug)]
 pub struct SrtPublisher {
     connection: SrtConnection,
@@ -35,7 +35,7 @@ pub struct SrtPublisher {
 }
 
 impl SrtPublisher {
-    /// Reads the programme of that number, or the first one.
+    /// A publisher of which the programme of that number is read, or the first one if there is no number.
     pub fn new(connection: SrtConnection, ticket: Ticket, program: Option<u16>) -> Self {
         let mut tell = interval(TELL_EVERY);
         tell.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -48,7 +48,7 @@ impl SrtPublisher {
         }
     }
 
-    /// Reads until either side has had enough; says which, for the log.
+    /// Reads until either side ends it. Returns the reason, for the log.
     pub async fn run(mut self) -> &'static str {
         let mut buffer = [0; PAYLOAD_BYTES_MAX];
         loop {

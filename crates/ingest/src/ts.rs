@@ -1,4 +1,5 @@
-//! The session of a publisher of MPEG-TS, whatever brings it: bytes in, frames on the stream's timeline out, and what is not carried told in words.
+//! The session of a publisher of MPEG-TS, whatever protocol brings it. It takes bytes, puts their frames on the stream's timeline, and says
+//! in words what is not carried.
 
 use std::time::{Duration, Instant};
 
@@ -11,33 +12,33 @@ use crate::meter::TransportFigures;
 use crate::opening::Opening;
 use crate::source_writer::{RawFrame, SourceWriter};
 
-/// Bytes without a single frame for so long are no media of ours: the publisher is sent away, instead of fed to a void.
+/// Bytes that bring no frame for so long are not media that we know. The publisher is sent away, so that it does not send to nobody.
 const FRAMES_WITHIN: Duration = Duration::from_secs(15);
 
-/// Splices told in this time, and no more: a break has a handful, and whoever sends a thousand means no good.
+/// In this time `SPLICES_MAX` splices are told at most: a break has a handful, and whoever sends a thousand means no good.
 const SPLICES_OVER: Duration = Duration::from_secs(10);
 const SPLICES_MAX: u32 = 20;
 
-/// Takes what a publisher sends; dropping it frees the stream's door.
+/// Takes what a publisher sends. When the session is dropped, the stream's door is free again.
 #[derive(Debug)]
 pub(crate) struct TsSession {
     writer: SourceWriter,
     reader: TsReader,
-    /// Until the source has begun.
+    /// What is held until the source has begun; None after that.
     opening: Option<Opening>,
-    /// When bytes began to come without a frame.
+    /// Since when bytes have come without a frame.
     fruitless_since: Option<Instant>,
     splices_since: Option<Instant>,
     splices: u32,
 }
 
-/// Nothing usable arrives.
+/// The publisher sends nothing that can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no picture or sound that can be used came in {} s of MPEG-TS", FRAMES_WITHIN.as_secs())]
 pub(crate) struct Useless;
 
 impl TsSession {
-    /// Reads the programme of that number, or the first one.
+    /// Begins a session that reads the programme of that number, or the first one if there is no number.
     pub(crate) fn new(ticket: Ticket, program: Option<u16>) -> Self {
         Self {
             writer: SourceWriter::new(ticket),
@@ -49,7 +50,7 @@ impl TsSession {
         }
     }
 
-    /// Takes bytes as they came; an error turns the publisher away.
+    /// Takes bytes as they came. An error means that the publisher is to be sent away.
     pub(crate) fn bytes(&mut self, bytes: &[u8], now: Instant) -> Result<(), Useless> {
         self.reader.feed(bytes);
         self.fruitless_since.get_or_insert(now);
@@ -61,7 +62,7 @@ impl TsSession {
         if fruitless { Err(Useless) } else { Ok(()) }
     }
 
-    /// Nothing comes any more: the last picture is whole now.
+    /// Ends the session. Nothing more comes, so the last picture is whole now.
     pub(crate) fn finish(&mut self, now: Instant) {
         self.reader.finish();
         self.take_events(now);
@@ -69,18 +70,18 @@ impl TsSession {
         self.tell_counts();
     }
 
-    /// How the way here is, to be told about once a second.
+    /// Takes the figures of the path from the publisher to us, which the caller tells about once a second.
     pub(crate) fn path(&self, figures: PathFigures) {
         self.writer.meter().path(figures);
         self.tell_counts();
     }
 
-    /// Whether each picture is wanted as it comes.
+    /// Whether each picture is wanted as soon as it comes.
     pub(crate) fn is_hurried(&self) -> bool {
         self.writer.is_hurried()
     }
 
-    /// What was held goes on, as of when it came.
+    /// Passes on what was held, with the times at which it came.
     fn open(&mut self) {
         let Some((tracks, held)) = self.opening.take().map(Opening::into_parts) else { return };
         self.writer.tracks(tracks);
@@ -106,7 +107,7 @@ impl TsSession {
                     let frame = RawFrame {
                         track: frame.track,
                         keyframe: frame.keyframe,
-                        // The timeline counts modulo 2^33, as the sender did.
+                        // The timeline counts modulo 2^33, as the sender does.
                         dts_ticks: frame.dts_ticks.cast_unsigned(),
                         cts_ticks: frame.cts_ticks,
                         payload: frame.payload,
@@ -117,7 +118,7 @@ impl TsSession {
                     }
                 }
                 TsEvent::Track(info) => {
-                    // What is held of this track is of what it was before.
+                    // The frames that are held of this track belong to the track as it was before.
                     if self.opening.as_ref().is_some_and(|opening| opening.holds(info.id)) {
                         self.open();
                     }
@@ -148,7 +149,7 @@ impl TsSession {
                                 "the source's {stream} (PID {pid}) is not carried: one picture and {SOUNDS_MAX} sounds are"
                             )
                         }
-                        // Subtitles and other data are nobody's loss here.
+                        // Nobody here misses subtitles and other data.
                         _ => continue,
                     };
                     tracing::warn!(%stream_id, message);
@@ -162,7 +163,7 @@ impl TsSession {
     fn splice(&mut self, pid: u16, section: &[u8], now: Instant) {
         let Some(splice) = Splice::parse(section) else { return };
         let command = match splice.command {
-            // Sent all the time, to say that somebody is there.
+            // A null command is sent all the time, only to say that the sender is there.
             SpliceCommand::Null => return,
             SpliceCommand::Insert { out: true, .. } => "out",
             SpliceCommand::Insert { .. } => "in",

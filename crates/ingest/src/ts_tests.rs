@@ -1,4 +1,4 @@
-//! Whole transports through the session: what the hub has of a source, and when.
+//! Sends whole transport streams through the session, and looks what the hub has of the source, and when.
 
 use bytes::{Bytes, BytesMut};
 use weir_hub::{Next, StreamHub, WindowLimits};
@@ -12,9 +12,9 @@ use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
 use super::*;
 use crate::{IngestMeter, SourceDoor};
 
-/// 48 kHz stereo of 192 kbps: 768 bytes a frame.
+/// The head of an AC-3 frame of 48 kHz stereo at 192 kbps. 1,536 samples are 32 ms, so a frame has 768 bytes.
 const AC3: [u8; 8] = [0x0B, 0x77, 0x9B, 0x5C, 0x14, 0x40, 0x43, 0xE1];
-/// 48 kHz stereo of 192 kbps: 576 bytes a frame.
+/// The head of an MP2 frame of 48 kHz stereo at 192 kbps. 1,152 samples are 24 ms, so a frame has 576 bytes.
 const MP2: [u8; 4] = [0xFF, 0xFD, 0xA4, 0x04];
 
 const SOUND: FrameFlags = FrameFlags { keyframe: true, discontinuity: false };
@@ -25,7 +25,8 @@ fn padded(head: &[u8], bytes: usize) -> Bytes {
     frame.into()
 }
 
-/// A picture and German, English and French sounds, of which each begins so many milliseconds late; None: never.
+/// Makes a source of a picture and German, English and French sounds. Each sound begins so many milliseconds late, or never if that is
+/// None. Returns the packets of each frame, and the number of frames.
 fn broadcast(late_ms: [Option<i64>; 3], until: MediaTime) -> (Vec<Bytes>, usize) {
     let mut source = SyntheticSource::new(SyntheticConfig::default());
     let tracks = source.tracks();
@@ -80,7 +81,7 @@ fn a_source_begins_with_all_its_sounds() {
     for (late_ms, expected) in [
         ([Some(0), Some(0), Some(0)], [1, 2, 3].as_slice()),
         ([Some(100), Some(300), Some(800)], &[1, 2, 3]),
-        // What does not come within a second is not waited for.
+        // A sound that does not come within a second is not waited for.
         ([Some(100), Some(300), Some(1_500)], &[1, 2]),
         ([Some(0), None, None], &[1]),
         ([None, None, None], &[]),
@@ -116,7 +117,7 @@ fn a_source_begins_with_all_its_sounds() {
     }
 }
 
-/// Frames that were held are stamped as of when they came, not of when they go on.
+/// Frames that were held are stamped with the time at which they came, not the time at which they go on.
 #[test]
 fn what_was_held_is_as_old_as_it_is() {
     let (packets, _) = broadcast([Some(0), Some(0), None], MediaTime::from_millis(900));

@@ -1,4 +1,4 @@
-//! What works but will make trouble downstream, in the words of the operator; pure.
+//! Warns, in the operator's words, of what works here but will make trouble downstream. All of this is pure.
 
 use std::time::Duration;
 
@@ -6,19 +6,19 @@ use time::OffsetDateTime;
 use weir_media::{Codec, TrackInfo};
 use weir_model::Warning;
 
-/// Facebook rejects longer GOPs; players of every protocol start late.
+/// Facebook rejects longer GOPs, and players of every protocol start late with them.
 const GOP_SECONDS_MAX: f64 = 4.0;
 
-/// No audio frame for so long, and there is no audio.
+/// A source that has sent no audio frame for so long has no audio.
 pub(crate) const SILENT_AFTER: Duration = Duration::from_secs(5);
 
-/// Measured below this share of what the encoder announces: frames are lost before they reach us.
+/// If the measured picture rate is below this share of what the encoder announces, frames are lost before they reach us.
 const FPS_SHARE_MIN: f64 = 0.8;
 
-/// Rates measured over a second or two mean nothing before.
+/// Rates are measured over a second or two, so they mean nothing before a session is this old.
 const SETTLED_AFTER: Duration = Duration::from_secs(5);
 
-/// What is known of a session.
+/// What is known of a session, from which warnings are made.
 #[derive(Debug)]
 pub(crate) struct Facts {
     pub(crate) has_video: bool,
@@ -51,7 +51,7 @@ pub(crate) fn from_facts(facts: &Facts, since: OffsetDateTime) -> Vec<Warning> {
     warnings
 }
 
-/// What no browser plays, and what helps; None for the others.
+/// Says that no browser plays this track, and what helps. None for a track that browsers play.
 pub(crate) fn unplayable(info: &TrackInfo) -> Option<String> {
     let language = info.language.map(|language| format!(", {language}")).unwrap_or_default();
     match info.codec {
