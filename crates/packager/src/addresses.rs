@@ -1,15 +1,15 @@
-//! Where the addresses in a playlist or manifest end, so that a viewer's token can be put behind each.
+//! Finds where the addresses in a playlist or manifest end, so that a viewer's token can be put behind each.
 //!
-//! Texts are written once, for all. What is one viewer's own is only the token, and putting it in is a copy: it needs neither
-//! the store nor another look at the text.
+//! Texts are written once, for all. Only the token is one viewer's own. Putting it in is a copy, and needs neither the store nor another
+//! look at the text.
 
 use bytes::Bytes;
 
-/// What stands before an address within a tag, and where such a tag can be.
+/// What stands before an address within a tag of a playlist, and below that, within one of a manifest.
 const IN_PLAYLISTS: &[&str] = &["URI=\""];
 const IN_MANIFESTS: &[&str] = &[" initialization=\"", " media=\""];
 
-/// Rising.
+/// Where the addresses in the text end, in rising order.
 pub(crate) fn ends(text: &str) -> Vec<usize> {
     let is_playlist = text.starts_with("#EXTM3U");
     let before = if is_playlist { IN_PLAYLISTS } else { IN_MANIFESTS };

@@ -1,4 +1,4 @@
-//! What a request below `/play/<stream>/` gets, in words that every HTTP server understands.
+//! What a request below `/play/<stream>/` gets, in terms that every HTTP server understands.
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,13 +14,13 @@ pub enum Answer {
         content_type: &'static str,
         body: Bytes,
         cache: Cache,
-        /// Other bytes under the same address have another tag.
+        /// The tag of these bytes. Other bytes under the same address have another one.
         tag: u64,
-        /// Where whoever compresses a shared text puts the result, for all who ask for the same version; None for what
-        /// is one viewer's own, or is compressed already.
+        /// Whoever compresses a shared text puts the result here, for all who ask for the same version. None for a text that is one
+        /// viewer's own, and for what is compressed already.
         compressed: Option<Arc<OnceLock<Bytes>>>,
     },
-    /// A segment that is not finished yet, with the tag that it will have when it is.
+    /// A segment that is not finished yet, with the tag that it will have when it is finished.
     Growing {
         content_type: &'static str,
         segment: Box<Growing>,
@@ -28,29 +28,31 @@ pub enum Answer {
     },
     NotFound,
     BadRequest(String),
-    /// 503: not yet, or not within the time that a player may be kept waiting. Try again.
+    /// This is answered with 503: what was asked for is not there yet, or did not come while the player could be kept waiting. The player
+    /// should try again.
     NotReady,
 }
 
-/// How long an answer may be kept by players and caches in between.
+/// How long players, and caches before them, may keep an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cache {
-    /// The same for ever under this name: segments, parts, init segments.
+    /// Under this name the bytes are the same for ever, as with segments, parts and init segments.
     Immutable,
-    /// `no-cache`: it changes with every part.
+    /// The header is `no-cache`, because the text changes with every part.
     Playlist,
-    /// A second: it changes with every segment.
+    /// The answer may be kept for a second, because it changes with every segment.
     Short,
 }
 
 impl Rendered {
-    /// For everybody.
+    /// The answer with this text, for everybody.
     pub(crate) fn shared_answer(&self, content_type: &'static str, cache: Cache) -> Answer {
         let (body, compressed) = (self.body.clone(), Some(Arc::clone(&self.compressed)));
         Answer::Found { content_type, body, cache, tag: self.tag, compressed }
     }
 
-    /// For everybody; or with one viewer's token behind each address, which costs a copy and no more.
+    /// The answer with this text, for everybody if there is no token. One viewer's token is put behind each address, which costs a copy and
+    /// no more.
     pub(crate) fn answer(self, content_type: &'static str, cache: Cache, token: Option<&str>) -> Answer {
         let Some(token) = token else { return self.shared_answer(content_type, cache) };
         let ends = self.addresses.get_or_init(|| addresses::ends(&String::from_utf8_lossy(&self.body)));

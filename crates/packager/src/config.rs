@@ -1,30 +1,31 @@
-//! What a stream's packager is asked for, and the bounds within which it is done.
+//! What a stream's packager is asked to do, and the bounds within which it does it.
 
 use std::time::Duration;
 
-/// A GOP of a second from an encoder that counts milliseconds may end at 1.999 s: a twentieth of the target too early is in time.
+/// A keyframe that comes a twentieth of the target too early is in time. An encoder that counts milliseconds and makes GOPs of a second
+/// may end the second one at 1.999 s.
 pub(crate) const EARLY_SHARE: u32 = 20;
 
 /// Where a rendition's segments end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cuts {
-    /// With each slot of the stream's clock: keyframes stand at its multiples, because an encoder of ours puts them there. Whoever cuts
-    /// the same frames, here or elsewhere, cuts and numbers them alike.
+    /// Segments end with each slot of the stream's clock. Keyframes stand where slots begin, because an encoder of ours puts them there.
+    /// Whoever cuts the same frames, here or elsewhere, cuts and numbers them alike.
     ByClock,
-    /// With the source's own keyframes, wherever they are.
+    /// Segments end with the source's own keyframes, wherever they are.
     AtKeyframes,
 }
 
-/// How one stream is packaged. Values out of bounds are brought within them (`bounded`).
+/// How one stream is packaged. Values that are out of bounds are brought within them (`bounded`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PackagerConfig {
-    /// A segment ends at the first keyframe at or after this: 1 to 6 s.
+    /// A segment ends at the first keyframe at or after this length, which is 1 to 6 s.
     pub segment_target: Duration,
-    /// A part holds as many frames as fit: 200 to 500 ms, as players of low latency expect.
+    /// A part holds as many frames as fit into this length. It is 200 to 500 ms, as players at low latency expect.
     pub part_target: Duration,
-    /// How far apart keyframes are known to be in what is packaged, where that is known before it comes.
+    /// How far apart the keyframes of what is packaged are, if that is known before it comes, and zero otherwise.
     pub keyframes_apart: Duration,
-    /// How far back playlists reach: at least 12 s.
+    /// How far back playlists reach, which is at least 12 s.
     pub window: Duration,
     /// The memory that all segments of the stream may take together.
     pub window_bytes_max: usize,
@@ -37,13 +38,13 @@ impl PackagerConfig {
     pub const SEGMENT_TARGET_MAX: Duration = Duration::from_secs(6);
     pub const PART_TARGET_MIN: Duration = Duration::from_millis(200);
     pub const PART_TARGET_MAX: Duration = Duration::from_millis(500);
-    /// Six segments of 2 s: classic players start three segments behind the edge and want as much again in hand.
+    /// This holds six segments of 2 s: classic players start three segments behind the live edge, and want as much again in hand.
     pub const WINDOW_MIN: Duration = Duration::from_secs(12);
-    /// One segment of 6 s at 20 Mbps is 15 MB.
+    /// This holds one segment: 6 s at 20 Mbps are 15 MB.
     pub const WINDOW_BYTES_MIN: usize = 16 << 20;
 
-    /// How long slots on the stream's clock are, in which encoded renditions have a segment each: as many of their GOPs as make up the
-    /// target, or a twentieth less. Without any it is the target.
+    /// How long a slot of the stream's clock is. Encoded renditions have one segment in each slot. A slot is as many of their GOPs as make
+    /// up the target, or a twentieth less. If the length of their GOPs is not known, it is the target.
     pub fn slot(&self) -> Duration {
         let (target, gop) = (self.bounded().segment_target, self.keyframes_apart);
         if gop.is_zero() {
@@ -69,12 +70,12 @@ impl Default for PackagerConfig {
     fn default() -> Self {
         Self {
             segment_target: Duration::from_secs(2),
-            // What is announced holds for as long as the playlist does, whatever comes, and every part but a segment's last has
-            // to last 85 % of it, 357 ms. From 16 pictures a second on some number of whole frames always does; of slower ones
-            // 420 ms is what most fit: 3 of 8 (375 ms), 4 of 10, 5 of 12, 6 of 15 (400 ms), as well as 10 of 24 and 25, 12 of 30,
-            // 19 AAC frames of 48 kHz, 18 of 44.1 kHz (418 ms), 6 of 16 kHz. What fits badly (6, 7 or 9 pictures a second) is
-            // served in whole segments. And a segment of 2 s leaves no rest of a few frames: hls.js, which looks for what comes
-            // next within 250 ms, now and then passed over one of 85 ms and stalled.
+            // What is announced holds as long as the playlist lives, whatever comes, and every part except a segment's last has to last
+            // 85 % of it, which is 357 ms. From 16 pictures a second on, some number of whole frames always does. Of the slower rates, most
+            // fit into 420 ms: 3 pictures at 8 a second (375 ms), 4 at 10, 5 at 12, 6 at 15 (400 ms). So do 10 at 24 and 25, 12 at 30, 19
+            // AAC frames at 48 kHz, 18 at 44.1 kHz (418 ms), and 6 at 16 kHz. Rates that fit badly (6, 7 or 9 pictures a second) are served
+            // in whole segments. And the last part of a segment of 2 s is not just a few frames long: hls.js, which looks for what comes
+            // next within 250 ms, now and then passed over a part of 85 ms and stalled.
             part_target: Duration::from_millis(420),
             keyframes_apart: Duration::ZERO,
             window: Self::WINDOW_MIN,

@@ -1,4 +1,4 @@
-//! Frames into parts and segments: where these begin, what they are numbered, and what of it is told to the store.
+//! Cuts frames into parts and segments: this room decides where they begin and what their numbers are, and tells the store.
 
 mod boundaries;
 pub(crate) mod cutter;

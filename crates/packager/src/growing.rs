@@ -1,4 +1,4 @@
-//! A segment that is still being made, given out part by part as each is ready: low-latency DASH takes it so.
+//! Gives out a segment that is still being made, each part as soon as it is ready. Players of low-latency DASH take it so.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use tokio::time::timeout;
 use crate::store::live::Live;
 use crate::store::track_name::TrackName;
 
-/// The rest of a segment won't come: the source went away for good, or whoever reads is so slow that it has left memory. What
-/// was given out is not the whole, and must not end as if it were.
+/// The rest of a segment won't come: the source went away for good, or the reader is so slow that the segment has left memory. What was
+/// given out is not the whole segment, and must not end as if it were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the segment was not finished")]
 pub struct Unfinished;
@@ -26,10 +26,10 @@ pub struct Growing {
     track: TrackName,
     number: u64,
     run: u64,
-    /// How many parts, and bytes, were given out.
+    /// How many parts were given out. `bytes` is how many bytes they had.
     parts: usize,
     bytes: usize,
-    /// No part takes longer.
+    /// How long one part is waited for at most.
     patience: Duration,
 }
 
@@ -52,7 +52,7 @@ impl Growing {
         Self { live, version, rendition, track, number, run, parts: 0, bytes: 0, patience }
     }
 
-    /// The next part, as soon as there is one; None at the segment's end. Dropping the future loses nothing.
+    /// The next part, as soon as there is one, and None at the segment's end. If the future is dropped, nothing is lost.
     pub async fn next(&mut self) -> Option<Result<Bytes, Unfinished>> {
         loop {
             self.version.mark_unchanged();
@@ -65,7 +65,7 @@ impl Growing {
                 Step::End(end) => return end.err().map(Err),
                 Step::Wait => {}
             }
-            // The sender lives as long as we do.
+            // The sender lives as long as this does, so only the time can run out.
             if timeout(self.patience, self.version.changed()).await.is_err() {
                 return Some(Err(Unfinished));
             }
@@ -89,7 +89,7 @@ impl Growing {
 }
 
 impl PartialEq for Growing {
-    /// The same place in the same segment.
+    /// Two are equal if they are at the same place in the same segment.
     fn eq(&self, other: &Self) -> bool {
         let place = |it: &Self| (it.track, it.number, it.run, it.parts);
         Arc::ptr_eq(&self.live, &other.live) && self.rendition == other.rendition && place(self) == place(other)

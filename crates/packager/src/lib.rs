@@ -1,11 +1,11 @@
-//! One segment store per stream that HLS, low-latency HLS and DASH are served from: a subscriber of the hub.
+//! Packages a stream as a subscriber of the hub. Each stream has one segment store, from which HLS, low-latency HLS and DASH are served.
 //!
-//! Frames become parts as they come, parts become segments, and both are immutable bytes under a name that never means
-//! anything else. A segment begins with a keyframe: with each slot of the stream's clock in what we encode, and at the source's own
-//! keyframes in what is kept; sound begins its segments where the picture does. Times and numbers go on over restarts of whatever makes
-//! them: a discontinuity is written only where the decoder's configuration changes or where time is missing.
+//! Frames become parts as they come, and parts become segments. Both are immutable bytes under a name that never means anything else. A
+//! segment begins with a keyframe. What we encode has one with each slot of the stream's clock, and what is kept as it is has them where
+//! the source puts them. Sound begins its segments where the picture does. Times and numbers go on over restarts of whatever makes them: a
+//! discontinuity is written only where the decoder's configuration changes or where time is missing.
 //!
-//! It has rooms, and each imports only those above it (`tests/packaged/rooms.rs` has the table):
+//! The crate has rooms, and each imports only those above it (`tests/packaged/rooms.rs` has the table):
 //!
 //! | room | what is in it |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! The handle on a stream's packager: answers requests, and has renditions followed.
+//! The handle on a stream's packager: it answers requests, and has renditions followed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +34,7 @@ const TYPE_VIDEO: &str = "video/mp4";
 const TYPE_AUDIO: &str = "audio/mp4";
 const TYPE_TS: &str = "video/mp2t";
 
-/// Clones share it; one per stream, for as long as the stream exists, so that numbers never go back.
+/// The packager of one stream. A clone is the same packager. There is one as long as the stream exists, so that numbers never go back.
 #[derive(Clone, Debug)]
 pub struct Packager {
     shared: Arc<Shared>,
@@ -44,13 +44,14 @@ pub struct Packager {
 struct Shared {
     live: Arc<Live>,
     cutter: Arc<Cutter>,
-    /// Where the window reaches beyond memory.
+    /// The disk's part of the window. None if the window does not reach beyond memory.
     shelf: Option<Arc<StreamShelf>>,
-    /// Set when what an earlier run left on disk is in the store.
+    /// This is set once the store has what an earlier run left on disk.
     restored: OnceCell<()>,
     texts: Texts,
     ts_press: TsPress,
-    /// Names mean the same bytes for as long as this packager lives, not beyond: tags are made with this.
+    /// A name means the same bytes as long as this packager lives, and not beyond that. So tags are made with this number, which no other
+    /// packager has.
     epoch: u64,
 }
 
@@ -59,8 +60,8 @@ impl Packager {
         Self::with((config, stream_id, observe, clock), None, 0)
     }
 
-    /// One that shares its names with no other run of the server, and whose window reaches onto a shelf if it is long. What
-    /// is there already is gone on from.
+    /// A packager whose names no other run of the server has had, and whose window reaches onto a shelf if it is long. It goes on from what
+    /// is on the shelf already.
     pub fn open(
         config: PackagerConfig,
         stream_id: StreamId,
@@ -94,7 +95,7 @@ impl Packager {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Brings the window to disk for as long as it is polled, if there is a shelf.
+    /// Brings the window to disk as long as this future is polled, if there is a shelf.
     pub async fn save(self) {
         if let Some(shelf) = self.shared.shelf.clone() {
             self.shared.restored().await;
@@ -102,13 +103,13 @@ impl Packager {
         }
     }
 
-    /// Deletes what the window has on disk; nothing is written any more. Blocks.
+    /// Deletes what the window has on disk. Nothing is written after that. This blocks.
     pub fn delete_window(&self) -> std::io::Result<()> {
         self.shared.shelf.as_ref().map_or(Ok(()), |shelf| shelf.delete())
     }
 
-    /// Packages a rendition as `name`, until it is closed. A name that can't stand in a path, or one that is being followed already, is
-    /// refused, and said in the log.
+    /// Packages a rendition as `name`, until it is closed. A name that can't stand in a path, or that is followed already, is refused, and
+    /// the log tells so.
     pub async fn run(self, rendition: RenditionHub, name: String, cuts: Cuts) {
         self.shared.restored().await;
         let Some(following) = Following::begin(&self.shared.cutter, name, cuts) else { return };
@@ -119,12 +120,12 @@ impl Packager {
         &self.shared.cutter.config
     }
 
-    /// One GET below `/play/<stream>/`. Requests for a playlist or a part that is just to come wait for it here.
+    /// Answers one GET below `/play/<stream>/`. A request for a playlist or a part that is just about to come waits for it here.
     pub async fn answer(&self, path: &str, query: Option<&str>) -> Answer {
         self.answer_to(path, query, None).await
     }
 
-    /// The same for a viewer who is let in by a token: it stands behind every address that the answer names.
+    /// Answers a viewer who is let in by a token, which then stands behind every address that the answer names.
     pub async fn answer_to(&self, path: &str, query: Option<&str>, token: Option<&str>) -> Answer {
         let mut answer = self.find(path, query, token).await;
         if let Answer::Found { cache: Cache::Immutable, tag, .. } | Answer::Growing { tag, .. } = &mut answer {
@@ -193,7 +194,7 @@ impl Packager {
 }
 
 impl Shared {
-    /// Takes what an earlier run left, once; whoever comes first does it for all.
+    /// Takes what an earlier run left, once. Whoever comes first does it for all.
     async fn restored(&self) {
         let Some(shelf) = &self.shelf else { return };
         self.restored.get_or_init(|| self.restore(shelf)).await;
@@ -242,7 +243,7 @@ fn content_type(track: TrackName) -> &'static str {
     if track.kind == MediaKind::Video { TYPE_VIDEO } else { TYPE_AUDIO }
 }
 
-/// A part; None as long as it is just to come.
+/// The answer for a part. None means that the part is just about to come.
 fn part_file(track: Option<&mut Track>, number: u64, run: u64, part: usize) -> Option<Answer> {
     let Some(track) = track else { return Some(Answer::NotFound) };
     let name = track.name;

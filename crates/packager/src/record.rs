@@ -1,4 +1,4 @@
-//! Recordings: what a stream's source sends as files, fragmented MP4 that a crash leaves playable.
+//! Recordings: what a stream's source sends, in files of fragmented MP4, which are playable even after a crash.
 
 mod file;
 mod library;

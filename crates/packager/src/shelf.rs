@@ -1,7 +1,7 @@
-//! The part of the window that lies on disk: segments as they were served, and an index that a restart goes on from.
+//! The part of the window that lies on disk: the segments as they were served, and an index from which a restart goes on.
 //!
-//! The store is the queue: what is complete and not yet on disk is written as fast as the disk takes it, and stays in memory
-//! until then. What has not been written when its time in memory is over is lost to the window, never to the live edge.
+//! The store is the queue of what is to be written. A segment that is complete and not yet on disk is written as fast as the disk takes it,
+//! and stays in memory until then. If its time in memory is over before that, the window loses it, and the live edge does not.
 
 pub(crate) mod disk;
 mod reader;

@@ -41,17 +41,17 @@ pub(crate) enum Change {
     Captions { track: TrackName, captions: Captions },
 }
 
-/// What a frame causes, of one rendition after the other. It is applied at once, so that nobody sees a segment that ended without the
-/// one that follows.
+/// All changes that one frame causes, one rendition after the other. They are applied together, so that nobody sees that a segment has
+/// ended without the one that follows it.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     of: Vec<(Arc<str>, Vec<Change>)>,
-    /// None: it has gone.
+    /// What the rendition of that name has now. None inside means that the rendition has gone.
     has: Option<(Arc<str>, Option<Has>)>,
 }
 
 impl Changes {
-    /// Takes what happened to tracks that lie with that rendition.
+    /// Adds what happened to tracks that lie with that rendition.
     pub(crate) fn add(&mut self, rendition: &Arc<str>, changes: Vec<Change>) {
         if changes.is_empty() {
             return;
@@ -66,7 +66,7 @@ impl Changes {
         self.has = Some((Arc::clone(rendition), Some(has)));
     }
 
-    /// The rendition is brought no more: what there is of it can still be played.
+    /// Notes that nobody brings the rendition any more. What there is of it can still be played.
     pub(crate) fn gone(&mut self, rendition: &Arc<str>) {
         self.has = Some((Arc::clone(rendition), None));
     }
@@ -90,17 +90,17 @@ impl Changes {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Has {
     pub(crate) picture: Option<TrackName>,
-    /// There is a picture that can't be packaged.
+    /// Whether the rendition has a picture that can't be packaged.
     pub(crate) hidden_picture: bool,
     pub(crate) sounds: Vec<Sound>,
-    /// Sounds that can't be packaged.
+    /// The sounds that can't be packaged.
     pub(crate) left_out: Vec<LeftOut>,
 }
 
 /// A sound that players are not offered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LeftOut {
-    /// As a menu shows it.
+    /// The sound's name as a menu shows it.
     pub(crate) name: String,
     pub(crate) codec: Codec,
 }
@@ -110,12 +110,12 @@ pub(crate) struct LeftOut {
 pub(crate) struct Sound {
     pub(crate) home: Arc<str>,
     pub(crate) track: TrackName,
-    /// The how manieth it is of the rendition's, those included that can't be packaged: what was made of the same sound of the
-    /// source stands in the same place.
+    /// The sound's place among all sounds of the rendition, including those that can't be packaged. In every rendition, what was made of
+    /// the same sound of the source stands in the same place.
     pub(crate) place: usize,
 }
 
-/// A sound as it was found.
+/// A sound of a rendition, with the track that was found for it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FoundSound<'a> {
     pub(crate) home: &'a str,
@@ -127,25 +127,26 @@ pub(crate) struct FoundSound<'a> {
 pub(crate) struct Store {
     config: PackagerConfig,
     pub(crate) renditions: BTreeMap<String, Vec<Track>>,
-    /// What each rendition consists of, or did when it went, wherever it lies; nothing is said of one that has not begun in this run.
+    /// Whether each rendition is live, and what it consists of, or did when it went, wherever those tracks lie. A rendition that has not
+    /// begun in this run has no entry.
     has: BTreeMap<String, (bool, Has)>,
-    /// Renditions that are brought now, or are to be.
+    /// The renditions that are brought now, or will be.
     pub(crate) followed: BTreeSet<String>,
     /// What the wall clock said at the stream's time zero.
     pub(crate) zero_at: Option<OffsetDateTime>,
-    /// HLS's target duration, one for all playlists, once it is announced.
+    /// The target duration of HLS, which is the same for all playlists. None until it is announced.
     pub(crate) target: Option<u64>,
-    /// Rises with every change.
+    /// The version rises with every change.
     pub(crate) version: u64,
     /// See [`Segment::run`].
     pub(crate) run: u64,
-    /// What is to be written, where the window reaches beyond memory.
+    /// What is still to be written to disk. None if the window does not reach beyond memory.
     pub(crate) backlog: Option<Backlog>,
     bytes: usize,
 }
 
 impl Store {
-    /// Kept beyond the window for those who still read an older playlist (RFC 8216bis, 6.2.2).
+    /// Segments are kept for so long beyond the window, for those who still read an older playlist (RFC 8216bis, 6.2.2).
     const GRACE: Duration = Duration::from_secs(12);
 
     pub(crate) fn new(config: PackagerConfig) -> Self {
@@ -168,18 +169,18 @@ impl Store {
         &self.config
     }
 
-    /// The target duration, or what it will be at least.
+    /// The target duration, or the least that it will be if it is not announced yet.
     pub(crate) fn target_seconds(&self) -> u64 {
         let least = self.config.segment_target.max(self.config.slot());
         self.target.unwrap_or_else(|| target::for_length(least))
     }
 
-    /// Whether playlists can be written: what they say of all that is to come is known.
+    /// Whether playlists can be written. They promise something of all that is to come, so that has to be known.
     pub(crate) fn is_announced(&self) -> bool {
         self.target.is_some()
     }
 
-    /// The first segment is whole.
+    /// Announces the target duration when the first segment is whole, whose length this is. Later calls change nothing.
     fn announce(&mut self, length: Duration) {
         let target = self.target_seconds().max(target::for_length(length));
         self.target.get_or_insert(target);
@@ -213,7 +214,7 @@ impl Store {
         self.has.get(rendition).filter(|(is_live, _)| *is_live).map_or(&[], |(_, has)| &has.left_out)
     }
 
-    /// Says of renditions what the other store says.
+    /// Takes over what the other store says of renditions.
     pub(crate) fn follow_renditions(&mut self, other: &Self) {
         if self.followed != other.followed {
             self.followed.clone_from(&other.followed);
@@ -226,16 +227,16 @@ impl Store {
         }
     }
 
-    /// The rendition's picture: the one that is live, or else that an earlier run had.
+    /// The rendition's picture: the one that is live, or else the one that an earlier run had.
     pub(crate) fn picture_of(&self, rendition: &str) -> Option<&Track> {
         let pictures = self.renditions.get(rendition)?.iter().filter(|track| track.name.kind == MediaKind::Video);
         pictures.max_by_key(|track| track.live)
     }
 
-    /// The rendition's sounds, each with where it lies and its place.
+    /// The rendition's sounds, each with the rendition that it lies with and its place.
     pub(crate) fn sounds_of(&self, rendition: &str) -> Vec<FoundSound<'_>> {
         let Some((_, has)) = self.has.get(rendition) else {
-            // Of an earlier run of the server.
+            // The rendition has not begun in this run, so its sounds are those that an earlier run of the server left.
             let own = self.renditions.get_key_value(rendition).into_iter();
             let own = own.flat_map(|(home, tracks)| tracks.iter().map(move |track| (home.as_str(), track)));
             let own = own.filter(|(_, track)| track.name.kind == MediaKind::Audio).enumerate();
@@ -249,7 +250,7 @@ impl Store {
         has.sounds.iter().filter_map(found).collect()
     }
 
-    /// Returns the tracks of which a segment is whole now, with where they lie.
+    /// Applies the changes. Returns the tracks that now have one more whole segment, each with the rendition that it lies with.
     pub(crate) fn apply(&mut self, changes: Changes) -> Vec<(Arc<str>, TrackName)> {
         let mut whole = Vec::new();
         if changes.is_empty() {
@@ -273,7 +274,7 @@ impl Store {
         whole
     }
 
-    /// What the rendition has is live, and what it alone had is not any more.
+    /// Takes over what the rendition has now. Those tracks are live, and tracks that it alone had are not live any more.
     fn take_has(&mut self, rendition: &str, has: Option<Has>) {
         let picture = has.as_ref().and_then(|has| has.picture);
         for track in self.renditions.get_mut(rendition).into_iter().flatten() {
@@ -283,7 +284,7 @@ impl Store {
         }
         match has {
             Some(has) => {
-                // It is listed though all that it has lies elsewhere.
+                // The rendition is listed even if all that it has lies elsewhere.
                 self.renditions.entry(rendition.to_owned()).or_default();
                 self.has.insert(rendition.to_owned(), (true, has));
             }
@@ -293,13 +294,13 @@ impl Store {
             for track in tracks.iter_mut().filter(|track| track.name.kind == MediaKind::Audio) {
                 let mut live = self.has.values().filter(|(is_live, _)| *is_live).flat_map(|(_, has)| &has.sounds);
                 let used = live.any(|sound| *sound.home == **home && sound.track == track.name);
-                // The source is always expected back: what an earlier run had is live until this one says otherwise.
+                // The source is always expected back, so what an earlier run had is live until this run says otherwise.
                 track.live = used || track.live && !self.has.contains_key(home);
             }
         }
     }
 
-    /// Returns the track if a segment of it is whole now.
+    /// Applies one change. Returns the track if one more segment of it is whole now.
     fn apply_one(&mut self, rendition: &str, change: Change) -> Option<TrackName> {
         match change {
             Change::Init { track, number, init } => {
@@ -317,7 +318,7 @@ impl Store {
             Change::End { track } => {
                 let found = self.track_mut(rendition, track)?;
                 match found.segments.back_mut() {
-                    // Nothing came: there never was such a segment, and the next one has its number.
+                    // If nothing came, there never was such a segment, and the next one gets its number.
                     Some(open) if open.is_complete() => {}
                     Some(open) if open.parts.is_empty() => drop(found.segments.pop_back()),
                     Some(open) => {

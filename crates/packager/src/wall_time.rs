@@ -6,7 +6,7 @@ use std::time::Instant;
 use time::OffsetDateTime;
 use weir_media::MediaTime;
 
-/// "2026-01-31T12:00:00.000Z".
+/// The time as in "2026-01-31T12:00:00.000Z".
 pub(crate) fn rfc3339(at: OffsetDateTime) -> String {
     let at = at.to_offset(time::UtcOffset::UTC);
     let (date, clock) = (at.date(), at.time());
@@ -22,13 +22,13 @@ pub(crate) fn rfc3339(at: OffsetDateTime) -> String {
     )
 }
 
-/// The wall time of a stream time, where zero is at `zero_at`.
+/// The wall time of a stream time, if stream time zero is at `zero_at`.
 pub(crate) fn wall_time(zero_at: OffsetDateTime, time: MediaTime) -> OffsetDateTime {
     zero_at.checked_add(time::Duration::nanoseconds(time.as_nanos())).unwrap_or(zero_at)
 }
 
-/// What the wall clock said when it was first asked, and what has passed since: whoever sets it meanwhile makes no number go
-/// back that is made of it.
+/// What the wall clock said when this was first called, plus the time that has passed since. So numbers that are made of it never go back,
+/// even if somebody sets the clock meanwhile.
 pub(crate) fn steady_now() -> OffsetDateTime {
     static BEGAN: LazyLock<(OffsetDateTime, Instant)> = LazyLock::new(|| (OffsetDateTime::now_utc(), Instant::now()));
     let (wall, at) = *BEGAN;

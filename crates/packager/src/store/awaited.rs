@@ -1,4 +1,5 @@
-//! Why a text is not there yet, and whether tracks are still to begin: many players read what is offered once, and never see what begins a moment later.
+//! Why a text is not there yet, and whether tracks are still to begin. Many players read only once what is offered, and never see what
+//! begins a moment later.
 
 use weir_media::MediaTime;
 
@@ -8,25 +9,25 @@ use crate::store::track::Track;
 /// Why there is no such text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
-    /// There will be: its first segment is being made.
+    /// The text will come, because its first segment is being made.
     Yet,
-    /// There may be, some time.
+    /// There is no text now, and there may be one some time.
     Now,
-    /// Its protocol can't carry the stream, or nobody knows the rendition.
+    /// There will be none: the protocol can't carry the stream, or nobody knows the rendition.
     Forever,
 }
 
-/// A track of which nothing has come when another has so many whole segments is not coming.
+/// If nothing of a track has come when another track has so many whole segments, the track is not coming.
 const SEGMENTS_MAX: usize = 2;
 
-/// Whether a rendition that is brought is still to begin: encoders take a moment for their first picture.
+/// Whether a rendition that is followed is still to begin: encoders take a moment for their first picture.
 pub(crate) fn awaits_rendition(store: &Store) -> bool {
     let live = store.renditions.values().flatten().filter(|track| track.live);
     let whole = live.map(|track| track.complete().take(SEGMENTS_MAX).count()).max();
     whole.is_some_and(|whole| whole < SEGMENTS_MAX) && store.followed.iter().any(|name| !store.has_begun(name))
 }
 
-/// Whether a sound that a rendition names is still to begin.
+/// Whether a sound that some rendition has is still to begin.
 pub(crate) fn awaits_sound(store: &Store) -> bool {
     store.renditions.keys().filter(|name| !store.is_gone(name)).any(|name| {
         let sounds = || store.sounds_of(name).into_iter().map(|sound| sound.track).filter(|track| track.live);
@@ -36,7 +37,7 @@ pub(crate) fn awaits_sound(store: &Store) -> bool {
     })
 }
 
-/// Whether one of the tracks is still to have a whole segment in the Period that begins at `start`, which is the newest one.
+/// Whether one of the tracks has no whole segment yet in the newest Period, which begins at `start`, and may still get one.
 pub(crate) fn awaits_in_period<'a>(tracks: impl Iterator<Item = &'a Track>, start: MediaTime) -> bool {
     let whole = |track: &Track| {
         let newest_first = track.complete().rev();

@@ -1,4 +1,4 @@
-//! What of the store is still to be written to disk, and what is to be deleted there.
+//! The store's work for the disk: what is still to be written there, and what is to be deleted.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::store::segment::Segment;
 use crate::store::track::Track;
 use crate::store::track_name::TrackName;
 
-/// Files that wait to be deleted, while the disk hangs: two tracks for 14 hours. What is forgotten beyond is deleted at the
-/// next start.
+/// So many files may wait to be deleted while the disk hangs: two tracks with segments of 2 s make as many in 14 hours. Files beyond that
+/// are forgotten, and the next start of the server deletes them.
 const DOOMED_MAX: usize = 50_000;
-/// Lines of the index that are of no use any more, before it is written anew: half a megabyte.
+/// The index is written anew once it has so many lines that are of no use any more. They are half a megabyte.
 const DEAD_LINES_MAX: usize = 5_000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,16 +29,16 @@ impl TrackKey {
         Self { rendition: rendition.to_owned(), track }
     }
 
-    /// Where a segment lies below the stream's folder. Names are checked before a rendition is packaged.
+    /// The path of a segment's file below the stream's folder. Names are checked before a rendition is packaged, so they can stand in it.
     pub(crate) fn file(&self, segment: &Segment) -> PathBuf {
         Path::new(&self.rendition).join(self.track.to_string()).join(format!("{}.m4s", segment.name()))
     }
 }
 
-/// The next thing to do on disk.
+/// The next thing that the disk has to do.
 #[derive(Debug)]
 pub(crate) enum Job {
-    /// Files, each with its bytes.
+    /// Deletes files. Each has its size in bytes.
     Delete(Vec<(PathBuf, u64)>),
     Line {
         text: String,
@@ -52,7 +52,7 @@ pub(crate) enum Job {
         bytes: u64,
         line: String,
     },
-    /// The index anew.
+    /// Writes the index anew.
     Index {
         text: String,
         lines: usize,
@@ -74,12 +74,12 @@ pub(crate) struct Backlog {
     zero_saved: bool,
     target_saved: bool,
     lines: usize,
-    /// Segments that left memory before the disk had taken them.
+    /// How many segments left memory before the disk had taken them.
     pub(crate) lost: u64,
 }
 
 impl Backlog {
-    /// The index is written anew to begin with: what an earlier run left torn in it is gone then.
+    /// A new backlog. Its first job is to write the index anew, so that lines that an earlier run left torn are gone.
     pub(crate) fn new(memory_window: Duration) -> Self {
         let lines = usize::MAX;
         let (zero_saved, target_saved) = (false, false);
@@ -90,7 +90,7 @@ impl Backlog {
         self.inits.push((TrackKey::new(rendition, track), number));
     }
 
-    /// A segment has left the window.
+    /// Notes that a segment has left the window.
     pub(crate) fn left(&mut self, rendition: &str, track: TrackName, segment: &Segment) {
         if !segment.saved {
             self.lost += 1;
@@ -103,7 +103,8 @@ impl Backlog {
 }
 
 impl Store {
-    /// What the disk should do next: room first, then what segments need, then segments, oldest first.
+    /// What the disk should do next. Files are deleted first, because that makes room. Then comes what segments need, and then the
+    /// segments, oldest first.
     pub(crate) fn next_job(&mut self) -> Option<Job> {
         let backlog = self.backlog.as_mut()?;
         if !backlog.doomed.is_empty() {
@@ -130,7 +131,7 @@ impl Store {
             if let Some(init) = track.and_then(|track| track.inits.get(&number)) {
                 return Some(Job::Line { text: Record::init(&key, number, init), of: Line::Init(key, number) });
             }
-            // No segment needs it any more.
+            // No segment needs this init segment any more.
             self.line_saved(&Line::Init(key, number));
         }
         self.oldest_unsaved()
@@ -152,7 +153,7 @@ impl Store {
         }
     }
 
-    /// A segment is on disk; one that has left the window meanwhile is deleted again.
+    /// Notes that a segment is on disk. If it has left the window meanwhile, its file is deleted again.
     pub(crate) fn segment_saved(&mut self, key: &TrackKey, number: u64, file: PathBuf, bytes: u64) {
         let run = self.run;
         let track = self.track_mut(&key.rendition, key.track);
@@ -165,8 +166,8 @@ impl Store {
         }
     }
 
-    /// Shortens the window until so many bytes are to be deleted, the oldest first and of all tracks alike. What is in memory
-    /// stays. Returns how many bytes that is.
+    /// Shortens the window until so many bytes are to be deleted. The oldest segment of all tracks goes first, and what is in memory stays.
+    /// Returns how many bytes are to be deleted.
     pub(crate) fn shrink(&mut self, bytes: u64) -> u64 {
         let mut freed = 0;
         while freed < bytes {
@@ -187,7 +188,7 @@ impl Store {
         freed
     }
 
-    /// The whole index as it should be, and its lines.
+    /// The text of the whole index as it should be, and its number of lines.
     pub(crate) fn records(&self) -> (String, usize) {
         let mut text = self.zero_at.map_or(String::new(), Record::zero);
         text.push_str(&self.target.map_or(String::new(), Record::target));

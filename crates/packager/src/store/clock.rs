@@ -1,4 +1,4 @@
-//! A track's clock: stream time to ticks of its files, rising with every frame, and even for sound.
+//! A track's clock turns stream time into the ticks of the track's files. The ticks rise with every frame, and those of sound are even.
 
 use weir_media::{MediaTime, TrackInfo};
 use weir_mux::fmp4;
@@ -6,7 +6,7 @@ use weir_mux::fmp4;
 #[derive(Debug)]
 pub(crate) struct TrackClock {
     timescale: u32,
-    /// Ticks of one frame of sound, where the codec fixes it.
+    /// How many ticks a frame of sound lasts, if the codec fixes that.
     frame_ticks: Option<u64>,
     last: Option<u64>,
 }
@@ -21,19 +21,19 @@ impl TrackClock {
         self.timescale
     }
 
-    /// Ticks of a frame when nothing better is known: sound by its codec, pictures at 30 fps.
+    /// How many ticks a frame lasts when nothing better is known: sound as its codec says, and pictures as at 30 fps.
     pub(crate) fn nominal_ticks(&self) -> u64 {
         self.frame_ticks.unwrap_or(u64::from(self.timescale) / 30).max(1)
     }
 
-    /// When a frame begins. RTMP's milliseconds would make every frame of sound 0.7 ms too long or too short; counting samples
-    /// keeps them seamless. The count follows the stamps as soon as it is half a frame off (lost or late sound, a clock that
-    /// drifts): 11 ms at 48 kHz, which nobody sees against the picture.
+    /// When a frame begins. RTMP's milliseconds would make every frame of sound 0.7 ms too long or too short, so samples are counted,
+    /// which keeps the sound seamless. When the count is half a frame off (sound was lost or late, or a clock drifts), it follows the
+    /// stamps. Half a frame is 11 ms at 48 kHz, which nobody notices against the picture.
     pub(crate) fn stamp(&mut self, dts: MediaTime) -> u64 {
         let said = u64::try_from(dts.as_ticks(self.timescale)).unwrap_or(0);
         let ticks = match (self.last, self.frame_ticks) {
             (Some(last), Some(frame)) if (last + frame).abs_diff(said) <= frame / 2 => last + frame,
-            // A tick at least: players take a frame without duration for an error.
+            // A frame lasts a tick at least, because players take a frame without duration for an error.
             (Some(last), _) => said.max(last + 1),
             (None, _) => said,
         };
@@ -41,7 +41,7 @@ impl TrackClock {
         ticks
     }
 
-    /// A length of stream time in ticks.
+    /// How many ticks a length of stream time is.
     pub(crate) fn ticks_of(&self, length: std::time::Duration) -> u64 {
         u64::try_from(length.as_nanos() * u128::from(self.timescale) / 1_000_000_000).unwrap_or(u64::MAX)
     }
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn sound_that_drifts_or_jumps_is_followed() {
         let mut clock = sound(48_000);
-        // 200 ppm fast: 12 ms a minute.
+        // The sound's clock is 200 ppm fast, which is 12 ms a minute.
         for frame in 0..20_000_i64 {
             let nanos = frame * 1024 * 1_000_000_000 / 48_000;
             let said = MediaTime::from_nanos(nanos - nanos / 5000);

@@ -1,4 +1,4 @@
-//! A track's newest frame, held back: how long it lasts, the next one says.
+//! A track's newest frame, which is held back because only the next one says how long it lasts.
 
 use bytes::Bytes;
 use weir_media::Frame;
@@ -24,7 +24,7 @@ impl Held {
         }
     }
 
-    /// When it is shown.
+    /// When the frame is shown.
     pub(crate) fn shown_ticks(&self) -> u64 {
         self.ticks + u64::from(self.composition_offset_ticks.unsigned_abs())
     }

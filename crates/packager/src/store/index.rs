@@ -1,5 +1,5 @@
-//! The index of a stream's window: lines of text that are only ever added, each with its own checksum, so that a torn one at
-//! the end, or one in the middle after the disk was full, costs nothing but itself.
+//! The index of a stream's window. It is lines of text that are only ever added. Each has its own checksum, so that a torn line at the end,
+//! or in the middle after the disk was full, costs nothing but itself.
 
 use std::fmt::Write;
 use std::str::FromStr;
@@ -14,7 +14,7 @@ use crate::store::track::Init;
 use crate::store::track_name::TrackName;
 use crate::store::track_name::is_rendition_name;
 
-/// One line.
+/// One line of the index.
 #[derive(Debug)]
 pub(crate) enum Record {
     /// The wall clock at the stream's time zero, in nanoseconds since 1970.
@@ -26,7 +26,7 @@ pub(crate) enum Record {
         number: u32,
         init: Init,
     },
-    /// A segment whose file was written before this line; and where the track's playlist began then.
+    /// A segment whose file was written before this line, and the number of the segment with which the track's playlist began then.
     Segment {
         track: TrackKey,
         segment: Segment,
@@ -70,7 +70,7 @@ impl Record {
         ))
     }
 
-    /// All that can be read; the rest is left out.
+    /// Reads all lines that can be read, and leaves out the others.
     pub(crate) fn parse_all(text: &[u8]) -> impl Iterator<Item = Self> {
         text.split(|byte| *byte == b'\n').filter_map(|line| Self::parse(std::str::from_utf8(line).ok()?))
     }
@@ -98,7 +98,7 @@ impl Record {
                 let codec = Codec::ALL.into_iter().find(|known| known.name() == codec)?;
                 let info =
                     codec::parse(codec, track.track.id, config).ok().filter(|info| info.kind() == track.track.kind)?;
-                // Not in the index of an older version.
+                // The index of an older version has no language and no label.
                 let language = words.next().and_then(Language::parse);
                 let label = words.next().and_then(unhex).and_then(|label| label_of(std::str::from_utf8(&label).ok()?));
                 let info = Arc::new(TrackInfo { language, label, ..info });
@@ -130,7 +130,7 @@ fn sealed(text: &str) -> String {
     format!("{text} {sum}\n")
 }
 
-/// FNV-1a: against torn and mixed lines, not against people.
+/// The checksum is FNV-1a. It is there against torn and mixed lines, not against people.
 fn checksum(text: &str) -> String {
     let hash = text
         .bytes()
@@ -138,7 +138,7 @@ fn checksum(text: &str) -> String {
     format!("{hash:016x}")
 }
 
-/// "-" for nothing, so that every word is one.
+/// Writes bytes in hexadecimal. No bytes are written as "-", so that every word of a line has a character.
 fn hex(bytes: &[u8]) -> String {
     if bytes.is_empty() {
         return "-".to_owned();

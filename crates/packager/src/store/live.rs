@@ -1,4 +1,4 @@
-//! The store of a stream that is live: all who fill it and all who read it share this, and hear of each change.
+//! The store of a stream that is live. All who fill it and all who read it share this, and hear of each change.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,14 +10,14 @@ use weir_observe::Observe;
 
 use super::Store;
 
-/// A request waits three target durations at most, then it is told to come again.
+/// A request waits so many target durations at most. Then it is told to come again.
 pub(crate) const WAIT_TARGETS: u64 = 3;
 
 #[derive(Debug)]
 pub(crate) struct Live {
     pub(crate) stream_id: StreamId,
     pub(crate) observe: Observe,
-    // A std mutex: no await while it is held. It is the one that media waits for: nothing is written under it.
+    // This is a std mutex, because nobody awaits anything while it is held. Media waits for this one, so no text is written under it.
     store: Mutex<Store>,
     pub(crate) version: watch::Sender<u64>,
 }
@@ -31,9 +31,9 @@ impl Live {
         lock(&self.store)
     }
 
-    /// Asks `look` after every change of the store, until it knows an answer; None when time is up.
+    /// Asks `look` after every change of the store, until it returns an answer. None means that the time is up.
     pub(crate) async fn until<T>(&self, mut look: impl FnMut() -> Option<T>) -> Option<T> {
-        // Most need not wait, and setting up for it costs more than looking.
+        // Most requests need not wait, and preparing to wait costs more than looking.
         if let Some(found) = look() {
             return Some(found);
         }
@@ -45,7 +45,7 @@ impl Live {
             if let Some(found) = look() {
                 return Some(found);
             }
-            // The sender lives as long as we do.
+            // The sender lives as long as this does, so `changed` does not fail.
             timeout_at(deadline, version.changed()).await.ok()?.ok()?;
         }
     }

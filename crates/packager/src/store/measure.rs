@@ -11,7 +11,7 @@ use crate::store::track::Track;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rate {
-    /// Of the largest segment.
+    /// The rate of the segment with the highest one.
     pub(crate) peak_bps: u64,
     pub(crate) average_bps: u64,
 }
@@ -23,10 +23,10 @@ impl Add for Rate {
     }
 }
 
-/// A segment cut short by silence says little about bandwidth: a keyframe alone looks like ten times the rate.
+/// A segment that silence cut shorter than this says little about bandwidth: a keyframe alone looks like ten times the rate.
 const TELLING_SECONDS_MIN: f64 = 0.9;
 
-/// From complete segments; from the open one as long as there are none.
+/// The track's rate. It is measured from complete segments, and from the open one as long as there are none.
 pub(crate) fn rate(track: &Track) -> Rate {
     let telling = |segment: &&Segment| segment.is_complete() && segment.seconds() >= TELLING_SECONDS_MIN;
     let measured = measure(track.listed().filter(telling));
@@ -45,7 +45,7 @@ fn measure<'a>(segments: impl Iterator<Item = &'a Segment>) -> Option<Rate> {
     (length > 0.0).then(|| Rate { peak_bps: rounded(peak), average_bps: rounded(bits / length) })
 }
 
-/// Pictures a second: as they come, which is more to be believed than what the configuration says.
+/// The pictures a second. They are counted as they come, which is more to be believed than what the configuration says.
 pub(crate) fn fps(track: &Track, info: &TrackInfo) -> Option<f64> {
     let counted = track.complete().rev().take(3).fold((0_u64, 0.0), |(samples, length), segment| {
         (samples + segment.samples, length + seconds(segment.duration_ticks, segment.timescale))
@@ -57,8 +57,8 @@ pub(crate) fn fps(track: &Track, info: &TrackInfo) -> Option<f64> {
     }
 }
 
-/// Every segment that is shown begins with a keyframe, which only a GOP of more than 20 s or a source that paused within one
-/// prevents.
+/// Whether every segment that playlists show begins with a keyframe. A segment does not if the one before it had to end within a GOP
+/// because the next keyframe came too late, or if the source paused within a GOP.
 pub(crate) fn all_independent(track: &Track) -> bool {
     track.listed().all(|segment| segment.independent || !segment.has_begun())
 }
@@ -71,7 +71,7 @@ pub(crate) fn codec_string(info: &TrackInfo) -> &str {
     }
 }
 
-/// What a menu shows: the source's own word, else the language, else a number.
+/// The name of a sound in a player's menu: the source's own word for it, or else its language, or else a number.
 pub(crate) fn menu_name(info: &TrackInfo, place: usize) -> String {
     match (&info.label, info.language) {
         (Some(label), Some(language)) => format!("{label} ({language})"),
@@ -81,7 +81,7 @@ pub(crate) fn menu_name(info: &TrackInfo, place: usize) -> String {
     }
 }
 
-/// Players begin with the first variant: the source, then the others by name.
+/// The renditions with the source first, and then the others by name. Players begin with the first variant.
 pub(crate) fn source_first(renditions: &BTreeMap<String, Vec<Track>>) -> impl Iterator<Item = (&String, &Vec<Track>)> {
     let is_source = |(name, _): &(&String, &Vec<Track>)| name.as_str() == weir_hub::SOURCE_RENDITION;
     let others = renditions.iter().filter(move |found| !is_source(found));

@@ -1,20 +1,20 @@
-//! A part: a few frames that a player can take alone, put together when it is asked for.
+//! A part is a few frames that a player can take by themselves. Its bytes are put together when somebody asks for it.
 
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// Until somebody asks, a part is its head and the frames as they came from the source: most parts of most streams are never
-/// asked for, and copying frames costs as much as all else that packaging does.
+/// A part of a segment. Until somebody asks for it, it is its head and the frames as they came from the source. Most parts of most streams
+/// are never asked for, and copying frames costs as much as all else that packaging does.
 #[derive(Clone, Debug)]
 pub(crate) struct Part {
     body: Body,
     pub(crate) bytes: usize,
     pub(crate) duration_ticks: u64,
-    /// Begins with a keyframe.
+    /// Whether the part begins with a keyframe.
     pub(crate) independent: bool,
     pub(crate) samples: u32,
-    /// It lasts as long as a part must that playlists list.
+    /// Whether playlists may list the part: it must last neither too short nor too long for that.
     pub(crate) listable: bool,
 }
 
@@ -25,7 +25,7 @@ enum Body {
 }
 
 impl Part {
-    /// Out of pieces that follow one another.
+    /// A part made of pieces that follow one another.
     pub(crate) fn new(pieces: Arc<[Bytes]>, duration_ticks: u64, independent: bool, samples: u32) -> Self {
         let bytes = pieces.iter().map(Bytes::len).sum();
         Self { body: Body::Pieces(pieces), bytes, duration_ticks, independent, samples, listable: true }
@@ -35,12 +35,12 @@ impl Part {
         Self { listable, ..self }
     }
 
-    /// What is said of it.
+    /// A copy that says the same of the part, and does not hold its bytes.
     pub(crate) fn without_bytes(&self) -> Self {
         Self { body: Body::Whole(Bytes::new()), ..*self }
     }
 
-    /// Its bytes in one, for this and the next who asks.
+    /// The part's bytes as one piece, which is kept for the next who asks.
     pub(crate) fn body(&mut self) -> Bytes {
         if let Body::Whole(whole) = &self.body {
             return whole.clone();
@@ -52,7 +52,7 @@ impl Part {
         whole
     }
 
-    /// The same bytes, which lie elsewhere now.
+    /// Takes the same bytes, which lie elsewhere now.
     pub(crate) fn set_body(&mut self, whole: Bytes) {
         self.body = Body::Whole(whole);
     }

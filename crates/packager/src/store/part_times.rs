@@ -1,21 +1,22 @@
 //! The lengths that playlists tell of a segment's parts.
 //!
-//! Shaka Player compares a part's start by the playlist with the time in the part, and throws parts away where the first is not a hair
-//! later (docs/decisions/0006-times-of-parts.md). So starts are rounded up and told 10 µs late, but for the segment's own.
+//! Shaka Player compares a part's start in the playlist with the time in the part itself, and throws the part away unless the playlist's
+//! is a hair later (docs/decisions/0006-times-of-parts.md). So starts are rounded up and told 10 µs late, except that of the segment's
+//! first part.
 
 use std::time::Duration;
 
-/// Playlists have five decimals: 10 µs.
+/// Lengths in playlists have five decimals, so their unit is 10 µs.
 const UNITS_PER_SECOND: u64 = 100_000;
 
-/// A told length is at most so much longer than the part: 10 µs for rounding up, 10 µs for being late.
+/// A told length is at most so much longer than the part: 10 µs for rounding up, and 10 µs for being late.
 pub(crate) const MORE_MAX: Duration = Duration::from_micros(20);
 
-/// Tells the parts of one segment, in their order.
+/// Tells the lengths of the parts of one segment, in order.
 #[derive(Debug)]
 pub(crate) struct PartTimes {
     timescale: u64,
-    /// Where the next part begins, from the start of the segment: truly, and as told.
+    /// Where the next part truly begins, counted from the start of the segment. `told_units` is where it begins by what was told.
     start_ticks: u64,
     told_units: u64,
 }
@@ -25,7 +26,7 @@ impl PartTimes {
         Self { timescale: u64::from(timescale.max(1)), start_ticks: 0, told_units: 0 }
     }
 
-    /// The told length of the next part, in seconds. It depends on the parts before it only, so it never changes.
+    /// The length in seconds that is told of the next part. It depends only on this part and those before it, so it never changes.
     pub(crate) fn next(&mut self, duration_ticks: u64) -> f64 {
         self.start_ticks += duration_ticks;
         let end_units = self.start_ticks.saturating_mul(UNITS_PER_SECOND).div_ceil(self.timescale) + 1;
@@ -41,7 +42,7 @@ mod tests {
 
     #[test]
     fn starts_are_told_late_and_lengths_stay_near_the_truth() {
-        // Milliseconds of RTMP at 30 fps, thirds of a second exactly, sound at 44.1 kHz, one tick.
+        // The parts are of RTMP's milliseconds at 30 fps, of exact thirds of a second, of sound at 44.1 kHz, and of one tick each.
         let cases: [(u32, &[u64]); 4] = [
             (90_000, &[29_970, 30_060, 29_970, 29_970, 30_060, 29_970]),
             (90_000, &[30_000, 30_000, 30_000]),

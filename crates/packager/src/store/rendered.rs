@@ -4,13 +4,13 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-/// A playlist or manifest, written once for all who ask for that version of it.
+/// One version of a playlist or manifest, which is written once for all who ask for it.
 #[derive(Clone, Debug)]
 pub(crate) struct Rendered {
     pub(crate) body: Bytes,
     pub(crate) tag: u64,
     pub(crate) compressed: Arc<OnceLock<Bytes>>,
-    /// Where its addresses end, found when the first viewer with a token asks.
+    /// Where the addresses in the text end. They are looked for when the first viewer with a token asks.
     pub(crate) addresses: Arc<OnceLock<Vec<usize>>>,
 }
 
@@ -20,13 +20,14 @@ impl Rendered {
     }
 }
 
-/// Tells versions of one text apart: FNV-1a by eight bytes at a time, because a window of a day is a text of megabytes.
+/// A hash that tells the versions of one text apart. It is FNV-1a over eight bytes at a time, because the text of a window of a day has
+/// megabytes.
 fn hash(text: &[u8]) -> u64 {
     let (words, rest) = text.as_chunks::<8>();
     words.iter().fold(fnv1a(rest), |hash, word| mixed(hash, u64::from_le_bytes(*word)))
 }
 
-/// FNV-1a: tells names apart, quickly. Nobody gains by making two that collide.
+/// A hash that tells names apart, and is quick. It is FNV-1a, which is enough, because nobody gains by making two names that collide.
 pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xCBF2_9CE4_8422_2325, |hash, byte| mixed(hash, u64::from(*byte)))
 }

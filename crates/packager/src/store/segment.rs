@@ -9,37 +9,37 @@ use crate::store::part::Part;
 #[derive(Clone, Debug)]
 pub(crate) struct Segment {
     pub(crate) number: u64,
-    /// Stands in its name beside the number, because after a crash a number may come again with other bytes; 0 stands for
-    /// itself.
+    /// The run of the server that made the segment. It stands in the segment's name beside the number, because after a crash a number may
+    /// come again with other bytes. If it is 0, the name is the number alone.
     pub(crate) run: u64,
-    /// Which of the track's init segments it needs.
+    /// The number of the track's init segment that this segment needs.
     pub(crate) init: u32,
-    /// How many discontinuities of the rendition lie before it.
+    /// How many discontinuities of the rendition lie before this segment.
     pub(crate) breaks: u64,
-    /// When the rendition's present decoder configurations came into force: DASH's Period begins there.
+    /// When the rendition's decoder configurations of this segment came into force. DASH's Period begins there.
     pub(crate) period_start: MediaTime,
-    /// When its first frame is shown.
+    /// When the first frame is shown.
     pub(crate) start_ticks: u64,
     pub(crate) timescale: u32,
     pub(crate) duration_ticks: u64,
-    /// None where the segment is on disk only.
+    /// The parts in order. There are none if the segment is on disk only.
     pub(crate) parts: Vec<Part>,
-    /// From which of its parts on playlists list none; None where they list all.
+    /// The first part from which on playlists list none. None means that they list all parts.
     pub(crate) unlisted_from: Option<usize>,
     pub(crate) samples: u64,
-    /// Begins with a keyframe.
+    /// Whether the segment begins with a keyframe.
     pub(crate) independent: bool,
     pub(crate) bytes: usize,
-    /// Its parts are all there, or were: it may be on disk only.
+    /// Whether all parts have come. The segment may be on disk only since then.
     pub(crate) complete: bool,
-    /// All parts in one, from the first time on that somebody asked for it.
+    /// All parts as one piece, which is made when somebody asks for it for the first time.
     whole: Option<Bytes>,
-    /// The same bytes are on disk.
+    /// Whether the same bytes are on disk.
     pub(crate) saved: bool,
 }
 
 impl Segment {
-    /// One that an index tells of, its times still to be filled in.
+    /// A segment that an index tells of. Its times are still to be filled in.
     pub(crate) fn on_disk(number: u64, run: u64, init: u32) -> Self {
         Self {
             number,
@@ -61,17 +61,17 @@ impl Segment {
         }
     }
 
-    /// One that begins.
+    /// A segment that begins.
     pub(crate) fn open(number: u64, init: u32, start_ticks: u64, timescale: u32) -> Self {
         Self { start_ticks, timescale, complete: false, saved: false, ..Self::on_disk(number, 0, init) }
     }
 
-    /// What stands before ".m4s".
+    /// The file's name without ".m4s".
     pub(crate) fn name(&self) -> String {
         if self.run == 0 { self.number.to_string() } else { format!("{}-{}", self.number, self.run) }
     }
 
-    /// What is said of it, without what it takes memory for.
+    /// A copy that says the same of the segment, and does not hold its bytes.
     pub(crate) fn without_bytes(&self) -> Self {
         Self { parts: self.parts.iter().map(Part::without_bytes).collect(), whole: None, ..*self }
     }
@@ -92,8 +92,8 @@ impl Segment {
         self.complete
     }
 
-    /// The parts that playlists list. When a frame was too long to make parts of the length that was announced, those before it
-    /// are listed until the segment is whole, and then none: parts make up their segment, or there are none of it.
+    /// The parts that playlists list. A frame may be too long for parts of the length that was announced. Then the parts before it are
+    /// listed until the segment is whole, and none after that: a whole segment has all its parts listed, or none.
     pub(crate) fn listed_parts(&self) -> &[Part] {
         match self.unlisted_from {
             Some(_) if self.complete => &[],
@@ -102,12 +102,12 @@ impl Segment {
         }
     }
 
-    /// Whether a media playlist has it.
+    /// Whether a media playlist has the segment, or parts of it.
     pub(crate) fn is_listed(&self) -> bool {
         self.has_begun() && (self.complete || !self.listed_parts().is_empty())
     }
 
-    /// As much of it as a media playlist has.
+    /// The length of what a media playlist has of the segment.
     pub(crate) fn listed_seconds(&self) -> f64 {
         match self.complete {
             true => self.seconds(),
@@ -115,7 +115,7 @@ impl Segment {
         }
     }
 
-    /// A segment without samples does not exist yet.
+    /// Whether the segment has samples. One without samples does not exist yet.
     pub(crate) fn has_begun(&self) -> bool {
         self.samples > 0
     }
@@ -124,10 +124,10 @@ impl Segment {
         self.saved && self.parts.is_empty()
     }
 
-    /// All of it, once it is complete and while it is in memory.
+    /// The whole segment, once it is complete and while it is in memory.
     ///
-    /// Parts are put together when somebody asks, not before: most segments of most streams are never asked for, and of low
-    /// latency only their parts are. From then on parts are slices, so that they cost no memory beside the segment.
+    /// Its parts are put together when somebody asks, and not before: most segments of most streams are never asked for, and players at low
+    /// latency ask only for parts. From then on the parts are slices of the whole, so that they take no memory beside it.
     pub(crate) fn body(&mut self) -> Option<Bytes> {
         if !self.complete || self.parts.is_empty() {
             return None;
@@ -150,7 +150,7 @@ impl Segment {
         Some(body)
     }
 
-    /// Of one that is on disk. Returns the bytes that are free.
+    /// Drops the bytes of a segment that is on disk. Returns how many bytes became free.
     pub(crate) fn leave_memory(&mut self) -> usize {
         self.whole = None;
         let in_memory = !std::mem::take(&mut self.parts).is_empty();

@@ -1,14 +1,14 @@
-//! What a track is called in addresses, in the index and on disk: "video", "audio", "audio-2".
+//! The name of a track in addresses, in the index and on disk: "video", "audio", "audio-2".
 
 use std::fmt;
 
 use weir_media::{MediaKind, TrackId, TrackInfo};
 
 const RENDITION_BYTES_MAX: usize = 64;
-/// Where HLS with MPEG-TS is; no rendition's name.
+/// HLS with MPEG-TS is in this folder, so no rendition may have this name.
 pub(crate) const TS_FOLDER: &str = "ts";
 
-/// Names that can stand in a path, a playlist and a manifest as they are.
+/// Whether the name can stand in a path, a playlist and a manifest as it is.
 pub(crate) fn is_rendition_name(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     !name.is_empty() && name.len() <= RENDITION_BYTES_MAX && name != TS_FOLDER && name.bytes().all(fits)
@@ -26,7 +26,7 @@ impl TrackName {
         Self { kind: info.kind(), id: info.id }
     }
 
-    /// Reads exactly what is written.
+    /// Reads a name, in exactly the form in which names are written.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (word, number) = text.split_once('-').map_or((text, None), |(word, number)| (word, Some(number)));
         let kind = match word {
