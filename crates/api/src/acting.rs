@@ -1,4 +1,4 @@
-//! The context as it is for one request: what its handler changes is changed in the caller's name.
+//! The context for one request: what its handler changes is changed in the caller's name.
 
 use crate::auth::Caller;
 use crate::context::App;
@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use std::convert::Infallible;
 
-/// Taken by handlers that change something, instead of the plain `State`.
+/// Handlers that change something take this instead of the plain `State`.
 pub(crate) struct Acting(pub(crate) App);
 
 impl FromRequestParts<App> for Acting {

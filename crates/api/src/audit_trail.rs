@@ -1,5 +1,4 @@
-//! What is written down of requests: what was done, and what was refused, from where; of what strangers can repeat at will,
-//! one line with a number.
+//! Writes down what was done, and what was refused and from where. What strangers can repeat at will is one line with a number.
 
 use crate::auth::Caller;
 use crate::context::App;
@@ -17,31 +16,31 @@ use tokio::time::Instant;
 use weir_origin::Peer;
 use weir_store::{AuditDraft, Outcome, Store, StoreError};
 
-/// Different refusals within a minute that have a line of their own; the rest share one. 65 lines a minute of 150 bytes are
-/// 14 MB a day, of which the store keeps the newest 10,000.
+/// How many different refusals within a minute have a line of their own; the rest share one. 65 lines a minute of 150 bytes are 14 MB a
+/// day, of which the store keeps the newest 10,000.
 const REFUSALS_A_MINUTE: usize = 64;
 
-/// Repetitions are counted here and written this often at most; before somebody reads them, and at the end, in any case.
+/// Repetitions are counted here and written at most this often. They are also written before somebody reads them, and at the end.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
 
-/// Paths are the caller's to choose; ours are shorter.
+/// The most characters of a subject. The caller may choose any path; ours are shorter.
 const SUBJECT_CHARS_MAX: usize = 200;
 
-/// A POST that changes nothing: a form asks it with every pause in typing.
+/// This POST changes nothing, and a form sends it with every pause in typing.
 const ASKS_ONLY: &str = "/api/v1/restreams/check";
 
-/// Who is not known.
+/// The actor who is not known.
 const UNKNOWN: &str = "unknown";
 
-/// Who an answer was for, and what was really done, as the handler knows it; travels in the answer's extensions.
+/// Whom an answer was for, and what was really done, as the handler knows it. It travels in the answer's extensions.
 #[derive(Debug, Clone)]
 pub(crate) struct Deed {
     pub(crate) actor: Option<String>,
-    /// None: the method, in small letters.
+    /// If there is none, the action is the method in small letters.
     pub(crate) action: Option<&'static str>,
 }
 
-/// Clones share it.
+/// A clone shares the store and the counts.
 #[derive(Debug, Clone)]
 pub struct AuditTrail {
     shared: Arc<Shared>,
@@ -53,7 +52,7 @@ struct Shared {
     refusals: Mutex<Refusals>,
 }
 
-/// Those of this minute.
+/// The refusals of this minute.
 #[derive(Debug)]
 struct Refusals {
     minute: i64,
@@ -64,7 +63,7 @@ struct Refusals {
 #[derive(Debug)]
 struct Alike {
     id: i64,
-    /// Not written yet.
+    /// Repetitions that are counted and not written yet.
     more: u32,
 }
 
@@ -74,7 +73,7 @@ impl AuditTrail {
         Self { shared: Arc::new(Shared { store, refusals: Mutex::new(refusals) }) }
     }
 
-    /// Returns when it is on disk; repeated refusals, when they are counted.
+    /// Records one entry. Returns when it is on disk, or for a repeated refusal when it is counted.
     pub(crate) async fn record(&self, what: AuditDraft) -> Result<(), StoreError> {
         if what.outcome == Outcome::Ok {
             return self.shared.store.record_audit(what).await.map(drop);
@@ -98,7 +97,7 @@ impl AuditTrail {
         if refusals.written_at.elapsed() >= WRITE_EVERY { self.write(&mut refusals).await } else { Ok(()) }
     }
 
-    /// Writes what is only counted yet: before somebody reads, and before the end.
+    /// Writes what is only counted yet. This is called before somebody reads, and before the end.
     pub async fn flush(&self) -> Result<(), StoreError> {
         let mut refusals = self.shared.refusals.lock().await;
         self.write(&mut refusals).await
@@ -128,12 +127,12 @@ fn rest_of_the_minute() -> AuditDraft {
     }
 }
 
-/// The address of whoever asks, as it is written down.
+/// The address of whoever asks, as the audit writes it.
 pub(crate) fn address_of(ip: IpAddr) -> String {
     ip.to_canonical().to_string()
 }
 
-/// Records what a request came to: every change, and whatever was refused to somebody who showed a key.
+/// Records what became of a request: every change, and everything that was refused to a caller who showed a key.
 pub(crate) async fn audited(State(app): State<App>, path: MatchedPath, request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let subject = request.uri().path();
@@ -150,7 +149,7 @@ pub(crate) async fn audited(State(app): State<App>, path: MatchedPath, request: 
     let worth = match (&actor, outcome) {
         (Some(_), Outcome::Denied) => true,
         (Some(_), Outcome::Ok | Outcome::Failed) => changes,
-        // A guess at a key, or at a password. Others without a key have only lost their way.
+        // The caller guessed at a key, or at a password. Others without a key have only lost their way.
         (None, Outcome::Denied) => showed_key || deed.is_some_and(|deed| deed.action.is_some()),
         (None, Outcome::Ok | Outcome::Failed) => false,
     };
@@ -169,8 +168,8 @@ pub(crate) async fn audited(State(app): State<App>, path: MatchedPath, request: 
     if let Err(error) = app.api.audit.record(what.clone()).await
         && outcome == Outcome::Ok
     {
-        // The change is made and acknowledged; an audit that can't be written must at least be seen. Of refusals there may be
-        // thousands, and that the database can't be written is said anyway.
+        // The change is made and acknowledged, so an audit that can't be written must at least be seen. Refusals are not logged here: there
+        // may be thousands, and another line says that the database can't be written.
         tracing::error!(%error, actor = what.actor, action = what.action, subject = what.subject, "could not record the audit");
     }
     response
@@ -184,7 +183,7 @@ fn outcome_of(status: StatusCode) -> Outcome {
     }
 }
 
-/// `streams/7`, where the answer says that it was made.
+/// The subject of what was made, such as `streams/7`, if the answer says that something was.
 fn made_at(response: &Response) -> Option<String> {
     if response.status() != StatusCode::CREATED {
         return None;
@@ -193,7 +192,7 @@ fn made_at(response: &Response) -> Option<String> {
     location.strip_prefix("/api/v1/").map(str::to_owned)
 }
 
-/// Secrets are about to be shown; the caller has been let in.
+/// Records that secrets are about to be shown. The caller has been let in already.
 pub(crate) async fn record_reveal(app: &App, caller: &Caller, subject: String) -> Result<(), StoreError> {
     let what = AuditDraft {
         actor: caller.actor.clone(),

@@ -1,4 +1,4 @@
-//! Who is calling: an API key, or a browser's cookie with its token against cross-site requests.
+//! Finds out who is calling: an API key, or a browser by its cookie and a token against cross-site requests.
 
 use crate::audit_trail::Deed;
 use crate::context::App;
@@ -22,22 +22,22 @@ use weir_origin::Peer;
 pub(crate) const COOKIE: &str = "weir_session";
 const CSRF_HEADER: &str = "x-csrf-token";
 
-/// Whoever the request was let in for.
+/// The caller whom a request was let in for.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
-    /// `apikey:name` or `user:name`; what the audit says.
+    /// `apikey:name` or `user:name`, which is what the audit writes.
     pub(crate) actor: String,
     pub(crate) name: String,
     pub(crate) role: Role,
-    /// None for API keys.
+    /// API keys have none.
     pub(crate) user_id: Option<UserId>,
-    /// What was shown: whoever stays connected is asked for it again.
+    /// What the caller showed. A caller who stays connected is checked by it again.
     pub(crate) credential: Credential,
     pub(crate) remote: Option<IpAddr>,
 }
 
 impl Caller {
-    /// Set when a browser called.
+    /// The cookie, if a browser called.
     pub(crate) fn cookie(&self) -> Option<&Secret> {
         match &self.credential {
             Credential::Cookie(cookie) => Some(cookie),
@@ -45,7 +45,7 @@ impl Caller {
         }
     }
 
-    /// What a connection of this caller goes on by, if it lasts.
+    /// The pass by which a connection of this caller may go on, if it lasts.
     pub(crate) fn pass(&self, app: &App) -> Pass {
         Pass::caller(&app.api.commands, self.credential.clone(), self.role)
     }
@@ -59,7 +59,7 @@ impl Caller {
     }
 }
 
-/// Lets in by the table of rules, and tells the handler who it is for.
+/// Lets a request in by the table of rules, and tells the handler whom it is for.
 pub(crate) async fn authenticate(
     State(app): State<App>,
     path: MatchedPath,
@@ -117,7 +117,7 @@ fn let_in(caller: &Caller, method: &Method, headers: &HeaderMap, role: Role) -> 
     caller.require(role)
 }
 
-/// Whose key this is, unless its address has been guessing: then it is not even looked for.
+/// Finds out whose key this is. If its address has been guessing keys, the key is not even looked for.
 async fn known_key(app: &App, key: &Secret, credential: &Credential, from: IpAddr) -> Result<Who, Problem> {
     let (network, now) = (weir_net::network(from), Instant::now());
     let refused = |problem: Problem| {
@@ -147,7 +147,7 @@ async fn known_key(app: &App, key: &Secret, credential: &Credential, from: IpAdd
     }
 }
 
-/// The key of `Authorization: apikey <key>` or `Bearer <key>`; other schemes are refused, not ignored.
+/// The key of `Authorization: apikey <key>` or `Bearer <key>`. Other schemes are refused rather than ignored.
 fn authorisation(headers: &HeaderMap) -> Option<Result<Secret, Problem>> {
     let value = headers.get(header::AUTHORIZATION)?;
     let parsed = value.to_str().ok().and_then(|text| text.trim().split_once(' '));
@@ -168,7 +168,8 @@ pub(crate) fn session_cookie(headers: &HeaderMap) -> Option<Secret> {
         .map(|(_, value)| value.into())
 }
 
-/// Made from the cookie, which no other site can read: nothing more to store, and the same in every tab.
+/// The token is made from the cookie, which no other site can read. So there is nothing more to store, and the token is the same in every
+/// tab.
 pub(crate) fn csrf_token(cookie: &Secret) -> String {
     let mut hash = Sha256::new();
     hash.update(b"weir csrf v1\0");

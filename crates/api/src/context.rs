@@ -1,4 +1,4 @@
-//! What the handlers work with.
+//! The context: everything that the handlers work with.
 
 use crate::audit_trail::AuditTrail;
 use crate::live::LiveBoard;
@@ -20,13 +20,14 @@ use weir_packager::Recordings;
 use weir_store::Store;
 use weir_transcode::EncodingResources;
 
-/// A password check takes 19 MiB and tens of milliseconds of a core: more at once would be a way to wear us out.
+/// The most password checks at once. A check takes 19 MiB and tens of milliseconds of a core, so more at once would be a way to wear the
+/// server out.
 const PASSWORD_CHECKS: usize = 2;
 
-/// Each follower of events holds a connection and a task.
+/// The most followers of events and of the live board. Each holds a connection and a task.
 const MAX_FOLLOWERS: usize = 256;
 
-/// Everything the API is made from; cheap to clone.
+/// Everything that the API is made from. A clone is cheap.
 #[derive(Debug, Clone)]
 pub struct ApiContext {
     pub commands: Commands,
@@ -36,41 +37,42 @@ pub struct ApiContext {
     pub observe: Observe,
     pub urls: PublicUrls,
     pub readiness: Readiness,
-    /// None where recording is off.
+    /// There are none if recording is off.
     pub recordings: Option<Recordings>,
     /// Knows what this machine can encode.
     pub encoding: EncodingResources,
     pub thumbnails: Thumbnails,
-    /// None where WebRTC is off.
+    /// There is none if WebRTC is off.
     pub whep: Option<Whep>,
     pub webhooks: Webhooks,
     pub raw_uris: RawUriRule,
-    /// Whether `/metrics` is for those with a key only.
+    /// Says that `/metrics` needs a key.
     pub metrics_need_key: bool,
-    /// Where everything is that has to last.
+    /// The data directory, which holds everything that has to last.
     pub data: PathBuf,
 }
 
-/// How the outside reaches us, without a slash at the end; None where it can't.
+/// The URLs by which the outside reaches us, without a slash at the end. Where it can't reach us there is none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PublicUrls {
-    /// `http://host:8080`: the base of HLS and DASH.
+    /// The base of HLS and DASH, such as `http://host:8080`.
     pub playback: Option<String>,
-    /// `http://host:8080`: the base of the watch page, once there is one.
+    /// The base of the watch page, such as `http://host:8080`.
     pub watch: Option<String>,
-    /// `http://host:8080`: the base of WHEP; None where WebRTC is off.
+    /// The base of WHEP, such as `http://host:8080`. There is none if WebRTC is off.
     pub whep: Option<String>,
-    /// `http://host:8080`: the base of WHIP, once something serves it.
+    /// The base of WHIP, such as `http://host:8080`, once something serves it.
     pub whip: Option<String>,
-    /// Where encoders come to, by protocol: `rtmp://host:1935` and its like.
+    /// The URL that encoders come to, by protocol, such as `rtmp://host:1935`.
     pub publish: BTreeMap<&'static str, String>,
-    /// `https://host`, where that is how everybody is to come: whoever comes in the clear is sent there.
+    /// The URL that everybody is to come by, such as `https://host`, if the configuration says so. Whoever comes in the clear is sent
+    /// there.
     pub https: Option<String>,
-    /// Whether browsers come over TLS only, so that the cookie may say so.
+    /// Says that browsers come over TLS only, so that the cookie may say so, too.
     pub secure_cookies: bool,
 }
 
-/// The context with what only the API itself needs.
+/// The context, with what only the API itself needs.
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) api: ApiContext,
@@ -79,7 +81,7 @@ pub(crate) struct App {
     pub(crate) key_guesses: Arc<GuessLimit>,
     pub(crate) live: Arc<LiveBoard>,
     pub(crate) followers: Arc<Semaphore>,
-    /// Shared by all who ask for it: it is 100 kB.
+    /// All who ask for the description share this text, which has 100 kB.
     pub(crate) openapi: Bytes,
 }
 

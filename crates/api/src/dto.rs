@@ -31,7 +31,7 @@ use time::UtcOffset;
 use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
-/// RFC 3339, written in UTC, read with any offset.
+/// A time in RFC 3339. It is written in UTC, and read with any offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[schema(value_type = String, format = DateTime)]
 pub(crate) struct Timestamp(pub(crate) OffsetDateTime);
@@ -58,11 +58,11 @@ impl From<OffsetDateTime> for Timestamp {
     }
 }
 
-/// How lists answer.
+/// A part of a list.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct List<T> {
     items: Vec<T>,
-    /// Give it as `cursor` for what follows; null at the end.
+    /// The `cursor` for the next part of the list; null at its end.
     next_cursor: Option<String>,
 }
 
@@ -72,7 +72,7 @@ impl<T> List<T> {
         Self { items: page.items.into_iter().map(dto).collect(), next_cursor }
     }
 
-    /// All there is.
+    /// The list with everything that there is.
     pub(crate) fn whole(items: Vec<T>) -> Self {
         Self { items, next_cursor: None }
     }
@@ -82,7 +82,7 @@ impl<T> List<T> {
     }
 }
 
-/// A secret as reads show it.
+/// The secret as answers show it: whole if it is revealed, and masked otherwise.
 pub(crate) fn shown(secret: &weir_model::Secret, reveal: bool) -> String {
     if reveal { secret.expose().to_owned() } else { secret.masked() }
 }
@@ -91,7 +91,7 @@ pub(crate) fn yes() -> bool {
     true
 }
 
-/// What a patch names is set, the rest stays.
+/// Sets a field that a patch names. A field that it does not name stays.
 pub(crate) fn set<T: Clone>(field: &mut T, value: Option<&T>) {
     if let Some(value) = value {
         field.clone_from(value);

@@ -1,4 +1,4 @@
-//! The NVIDIA devices as Prometheus text: one line for each figure that their driver tells.
+//! Writes the NVIDIA devices as Prometheus text, with one line for each figure that their driver tells.
 
 use std::fmt::Write as _;
 
@@ -7,16 +7,16 @@ use weir_gpu::{Device, Inventory};
 type Figure = fn(&Device) -> Option<f64>;
 
 const FIGURES: [(&str, &str, Figure); 7] = [
-    ("weir_gpu_memory_total_bytes", "Its memory.", |device| Some(device.memory_total_bytes? as f64)),
-    ("weir_gpu_memory_used_bytes", "Taken by all programs.", |device| Some(device.memory_used_bytes? as f64)),
-    ("weir_gpu_utilization_percent", "Of its compute units.", |device| device.utilization_percent.map(f64::from)),
-    ("weir_gpu_encoder_percent", "Of its encoders.", |device| device.encoder_percent.map(f64::from)),
-    ("weir_gpu_decoder_percent", "Of its decoders.", |device| device.decoder_percent.map(f64::from)),
-    ("weir_gpu_encoder_sessions", "Of all programs.", |device| device.encoder_sessions.map(f64::from)),
-    ("weir_gpu_temperature_celsius", "Of the chip.", |device| device.temperature_celsius.map(f64::from)),
+    ("weir_gpu_memory_total_bytes", "The memory of the GPU.", |device| Some(device.memory_total_bytes? as f64)),
+    ("weir_gpu_memory_used_bytes", "The memory that programs take.", |device| Some(device.memory_used_bytes? as f64)),
+    ("weir_gpu_utilization_percent", "Load of the compute units.", |device| device.utilization_percent.map(f64::from)),
+    ("weir_gpu_encoder_percent", "Load of the encoders.", |device| device.encoder_percent.map(f64::from)),
+    ("weir_gpu_decoder_percent", "Load of the decoders.", |device| device.decoder_percent.map(f64::from)),
+    ("weir_gpu_encoder_sessions", "Sessions of all programs.", |device| device.encoder_sessions.map(f64::from)),
+    ("weir_gpu_temperature_celsius", "Temperature of the chip.", |device| device.temperature_celsius.map(f64::from)),
 ];
 
-/// Nothing where there are no devices.
+/// The text, which is empty if there are no devices.
 pub(crate) fn render(inventory: &Inventory) -> String {
     let mut text = String::new();
     for (name, help, figure) in FIGURES {
@@ -45,7 +45,7 @@ mod tests {
         let text = render(&Inventory { devices: vec![busy, silent], ..Inventory::default() });
         assert_eq!(
             text,
-            "# HELP weir_gpu_encoder_percent Of its encoders.\n# TYPE weir_gpu_encoder_percent gauge\n\
+            "# HELP weir_gpu_encoder_percent Load of the encoders.\n# TYPE weir_gpu_encoder_percent gauge\n\
              weir_gpu_encoder_percent{gpu=\"0\",uuid=\"GPU-1\"} 65\n"
         );
     }

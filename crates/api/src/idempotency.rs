@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a repeated request gets the first answer again instead of being done again.
+//! Handles `Idempotency-Key`: a repeated request gets the first answer again instead of being done again.
 
 use crate::auth::Caller;
 use crate::context::App;
@@ -16,14 +16,14 @@ pub(crate) const HEADER: &str = "Idempotency-Key";
 const MAX_KEY_BYTES: usize = 255;
 const KEPT_HEADERS: [HeaderName; 3] = [header::CONTENT_TYPE, header::ETAG, header::LOCATION];
 
-/// An answer as it is kept: our bodies are JSON text.
+/// An answer as it is kept. Our bodies are JSON text.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     headers: Vec<(String, String)>,
     body: String,
 }
 
-/// Comes after authentication: keys belong to their caller.
+/// This layer comes after authentication, because keys belong to their caller.
 pub(crate) async fn once(State(app): State<App>, request: Request, next: Next) -> Response {
     let key = request.headers().get(HEADER).cloned();
     let caller = request.extensions().get::<Caller>().map(|caller| caller.actor.clone());

@@ -1,4 +1,4 @@
-//! What comes in: bodies, ids, pages and preconditions, each refused in words that name the field.
+//! Reads what comes in: bodies, ids, pages and preconditions. Each is refused in words that name the field.
 
 use crate::later;
 use crate::problem::Problem;
@@ -9,12 +9,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use utoipa::IntoParams;
 
-/// No configuration is larger; a playlist of a thousand long paths is a quarter of it.
+/// The most bytes of a body. No configuration is larger; a playlist of a thousand long paths is a quarter of it.
 pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 const DEFAULT_PAGE_ROWS: u32 = 100;
 
-/// A JSON body. An empty one is `{}`, so that `POST .../rotate-key` needs none.
+/// A JSON body. An empty body counts as `{}`, so that `POST .../rotate-key` needs none.
 pub(crate) struct Body<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
@@ -34,15 +34,15 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     }
 }
 
-/// `application/json` or `application/<something>+json`, with parameters or without. Pages of other sites can send text without being
-/// asked whether they may, so text is not taken for JSON.
+/// Whether the type is `application/json` or `application/<something>+json`, with parameters or without. Pages of other sites can send text
+/// without being asked whether they may, so text is not taken for JSON.
 fn is_json(kind: &HeaderValue) -> bool {
     let kind = kind.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     kind.strip_prefix("application/").is_some_and(|kind| kind == "json" || kind.ends_with("+json"))
 }
 
 fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
-    // serde takes a list for an object, field by field: nobody means that.
+    // serde takes a list for an object, field by field, and nobody means that.
     if text.trim_ascii_start().starts_with(b"[") {
         return Err(Problem::invalid("body", "must be a JSON object"));
     }
@@ -55,7 +55,8 @@ fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
     Ok(value)
 }
 
-/// serde's messages repeat the value at fault, which may be a key: say what was expected instead.
+/// The problem that a fault of serde's is. serde's messages repeat the value at fault, which may be a key, so the problem says what was
+/// expected instead.
 pub(crate) fn json_problem(path: &str, fault: &serde_json::Error) -> Problem {
     if !fault.is_data() {
         return Problem::malformed(format!("the body is not JSON: line {}, column {}", fault.line(), fault.column()));
@@ -65,7 +66,7 @@ pub(crate) fn json_problem(path: &str, fault: &serde_json::Error) -> Problem {
     let quoted = || message.split('`').nth(1).unwrap_or_default().to_owned();
     let child = || {
         let name = quoted();
-        // The path of an unknown field ends in that field already in some shapes and not in others.
+        // In some shapes the path of an unknown field ends in that field already, and in others it doesn't.
         if parent.is_empty() {
             name
         } else if parent == name || parent.ends_with(&format!(".{name}")) {
@@ -98,12 +99,12 @@ pub(crate) fn json_problem(path: &str, fault: &serde_json::Error) -> Problem {
     }
 }
 
-/// For fields of a PATCH: absent is None, present is Some, and null only goes where T takes it.
+/// Reads a field of a PATCH: an absent field is None, a present one is Some, and null is taken only if T takes it.
 pub(crate) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
-/// The id in the path; what is no number names nothing.
+/// The id in the path. What is no number names nothing, so it is not found.
 pub(crate) struct Id(pub(crate) i64);
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
@@ -115,7 +116,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
-/// The query, with refusals as problems.
+/// The query. If it can't be read, the refusal is a problem.
 pub(crate) struct Params<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
@@ -128,20 +129,20 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     }
 }
 
-/// Which part of a list.
+/// Says which part of a list is wanted.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PageParams {
-    /// 1 to 500; 100 when absent.
+    /// How many entries the answer may have: 1 to 500; 100 when absent.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 500)]
     limit: Option<String>,
-    /// `next_cursor` of the page before.
+    /// The `next_cursor` of the page before.
     #[param(pattern = "^[0-9]{1,18}$")]
     cursor: Option<String>,
 }
 
 impl PageParams {
-    /// The id to go on after, and how many rows.
+    /// The id after which the page begins, and how many rows it may have.
     pub(crate) fn read(&self) -> Result<(i64, u32), Problem> {
         let limit = match &self.limit {
             None => DEFAULT_PAGE_ROWS,
@@ -162,16 +163,16 @@ impl PageParams {
     }
 }
 
-/// Whether to show secrets.
+/// Says whether secrets are shown.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct RevealParams {
-    /// Shows keys and passphrases; needs the role operator and is audited.
+    /// Shows keys and passphrases. This needs the role operator, and is audited.
     #[serde(default)]
     pub(crate) reveal: bool,
 }
 
-/// `If-Match`: the version that a change was meant for.
+/// The version that a change was meant for, from the header `If-Match`.
 pub(crate) struct IfMatch(pub(crate) Option<i64>);
 
 impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
@@ -183,7 +184,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
         if text == "*" {
             return Ok(Self(None));
         }
-        // What is not a tag of ours matches nothing, like any other stale one.
+        // A tag that is not one of ours matches nothing, like any other stale one.
         let version = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
         version.map(|version| Self(Some(version))).ok_or_else(|| weir_store::StoreError::Stale.into())
     }

@@ -1,6 +1,6 @@
-//! What the contract names for later versions: it is refused by its name, so that nothing is accepted to be ignored.
+//! What the contract names for later versions is refused by its name, so that nothing is accepted and then ignored.
 
-/// Fields by where they stand, without the numbers of lists.
+/// The fields of later versions by where they stand in a body, without the numbers of lists.
 const FIELDS: [&str; 12] = [
     "audio",
     "embed_domains",
@@ -16,7 +16,7 @@ const FIELDS: [&str; 12] = [
     "tags",
 ];
 
-/// Addresses, as the router writes them.
+/// The addresses of later versions, as the router writes them.
 pub(crate) const PATHS: [&str; 24] = [
     "/api/v1/alerts",
     "/api/v1/alerts/{id}",
@@ -44,19 +44,19 @@ pub(crate) const PATHS: [&str; 24] = [
     "/whip/{key}",
 ];
 
-/// Whether a field that no type of ours has is one of a later version.
+/// Whether a field that no type of ours has belongs to a later version.
 pub(crate) fn names_field(path: &str) -> bool {
     FIELDS.contains(&without_numbers(path).as_str())
 }
 
-/// Whether a value that no enum of ours has is one of a later version: any slot may have a name of its own then.
+/// Whether a value that no enum of ours has belongs to a later version. A slot may have any name then.
 pub(crate) fn names_value(path: &str, value: &str) -> bool {
     let is_slot = (1..=32).contains(&value.len())
         && value.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     without_numbers(path) == "sources.slot" && is_slot
 }
 
-/// `sources[0].kind` is `sources.kind`.
+/// The path without the numbers of lists: `sources[0].kind` becomes `sources.kind`.
 fn without_numbers(path: &str) -> String {
     let mut inside = false;
     let keep = |c: &char| {
@@ -93,7 +93,7 @@ mod tests {
         }
     }
 
-    /// What is there is not for later.
+    /// An address that is served must not be listed for later as well.
     #[test]
     fn no_address_is_served_and_for_later() {
         for (_, path, _) in RULES {

@@ -1,4 +1,4 @@
-//! REST, events, authentication, metrics, health and the dashboard: the only crate that knows the JSON shapes.
+//! REST, events, authentication, metrics, health and the dashboard. This is the only crate that knows the JSON shapes.
 
 mod acting;
 mod audit_trail;

@@ -1,4 +1,4 @@
-//! The live board for whoever watches it: once a second, written once for all of them, and only what has changed.
+//! Tells the live board to whoever watches it: once a second, written once for all of them, and only what has changed.
 
 use crate::context::ApiContext;
 use crate::dto::live::{LiveDeltaDto, LiveRestreamDto, LiveSnapshotDto, LiveStreamDto, LoadDto};
@@ -11,21 +11,21 @@ use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep_until};
 use weir_model::EventKind;
 
-/// Figures are renewed this often. 50 live streams are about 60 kB of text a second, made once.
+/// The time between two looks at the figures. 50 live streams are about 60 kB of text a second, which is made once.
 const TICK: Duration = Duration::from_secs(1);
 
 /// A change of state is told at once, but not more often than this.
 const TICK_MIN: Duration = Duration::from_millis(250);
 
-/// A follower that is so many ticks behind gets everything anew.
+/// A follower that is this many ticks behind gets everything anew.
 const WAITING_TICKS: usize = 8;
 
-/// What the followers get.
+/// What a follower gets.
 #[derive(Debug, Clone)]
 pub(crate) enum Told {
-    /// Everything: the first thing, and after a gap.
+    /// Everything. This comes first, and after a gap.
     Snapshot(String),
-    /// What has changed since.
+    /// What has changed since the last tick.
     Delta(Arc<str>),
 }
 
@@ -35,14 +35,14 @@ pub(crate) struct LiveBoard {
     shown: Mutex<Shown>,
 }
 
-/// As last told.
+/// The board as it was told last.
 #[derive(Debug, Default)]
 struct Shown {
     is_running: bool,
     board: Board,
 }
 
-/// Everything at one moment; None before the first look.
+/// Everything at one moment, or nothing before the first look.
 type Board = Option<Moment>;
 
 #[derive(Debug)]
@@ -60,16 +60,16 @@ impl LiveBoard {
         Self { ticks, shown: Mutex::default() }
     }
 
-    /// The work is done while somebody follows, and by one task for all.
+    /// Begins to follow. The board is looked at only while somebody follows, and by one task for all.
     pub(crate) fn follow(self: &Arc<Self>, api: &ApiContext) -> Follower {
         let is_first = !std::mem::replace(&mut self.shown().is_running, true);
         if is_first {
-            // So that the first snapshot is full.
+            // The board is looked at now, so that the first snapshot is full.
             self.look(api);
             tokio::spawn(Arc::clone(self).run(api.clone()));
         }
         let shown = self.shown();
-        // Subscribed while locked: what is told next is a difference to this snapshot.
+        // The ticks are subscribed to while the lock is held, so the next one is a difference to this snapshot.
         let ticks = self.ticks.subscribe();
         let first = Some(shown.snapshot());
         drop(shown);
@@ -98,7 +98,7 @@ impl LiveBoard {
         }
     }
 
-    /// Reads the board and tells the difference.
+    /// Reads the board and tells the difference to the last look.
     fn look(&self, api: &ApiContext) {
         let catalogue = api.commands.catalogue();
         let streams = catalogue.streams().map(|stream| {
@@ -118,7 +118,7 @@ impl LiveBoard {
         let mut shown = self.shown();
         let delta = now.since(shown.board.as_ref());
         shown.board = Some(now);
-        // Nobody listening is nobody to tell.
+        // Sending fails if nobody listens, and then there is nobody to tell.
         let _ = self.ticks.send(delta.into());
     }
 
@@ -152,7 +152,7 @@ impl Moment {
         })
     }
 
-    /// What is different from `before`.
+    /// The text of what is different from `before`.
     fn since(&self, before: Option<&Self>) -> String {
         let (streams, streams_gone) = changes(before.map(|before| &before.streams), &self.streams);
         let (restreams, restreams_gone) = changes(before.map(|before| &before.restreams), &self.restreams);
@@ -168,7 +168,7 @@ impl Moment {
     }
 }
 
-/// What is new or another, and the ids of what is gone.
+/// What is new or has changed, and the ids of what is gone.
 fn changes<'a, T: PartialEq>(before: Option<&BTreeMap<i64, T>>, now: &'a BTreeMap<i64, T>) -> (Vec<&'a T>, Vec<i64>) {
     let known = |id: &i64| before.and_then(|before| before.get(id));
     let changed = now.iter().filter(|(id, thing)| known(id) != Some(thing)).map(|(_, thing)| thing).collect();
@@ -176,7 +176,7 @@ fn changes<'a, T: PartialEq>(before: Option<&BTreeMap<i64, T>>, now: &'a BTreeMa
     (changed, gone)
 }
 
-/// One who watches.
+/// One caller who watches the board.
 pub(crate) struct Follower {
     board: Arc<LiveBoard>,
     ticks: broadcast::Receiver<Arc<str>>,
@@ -184,14 +184,15 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
-    /// Cancel-safe.
+    /// The next text for this follower. Dropping the future loses nothing.
     pub(crate) async fn next(&mut self) -> Told {
         if let Some(first) = self.first.take() {
             return Told::Snapshot(first);
         }
         match self.ticks.recv().await {
             Ok(delta) => Told::Delta(delta),
-            // Too slow. The sender lives in the board that we hold, so it is never closed.
+            // The follower was too slow. The other error can't come: the sender lives in the board that this follower holds, so it is never
+            // closed.
             Err(_) => {
                 let shown = self.board.shown();
                 self.ticks = self.ticks.resubscribe();

@@ -1,20 +1,20 @@
-//! Wrong passwords slow down whoever sends them: of one name, and of all names from one address.
+//! Wrong passwords slow down whoever sends them. They are counted for one name from one address, and for all names from one address.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use weir_net::{GuessLimit, GuessRules, network};
 
-/// Of one name from one address: people mistype.
+/// The rules for one name from one address. The first five tries are free, because people mistype.
 const OF_A_NAME: GuessRules = GuessRules {
     free: 5,
-    // Doubled each time: 1 + 2 + ... + 512 s are 17 minutes for ten more guesses.
+    // The wait doubles each time: 1 + 2 + ... + 512 s are 17 minutes for ten more guesses.
     wait_min: Duration::from_secs(1),
     wait_max: Duration::from_secs(15 * 60),
     forgotten_after: Duration::from_secs(3_600),
 };
 
-/// Of all names from one address: an office behind one address, but no list of names.
+/// The rules for all names from one address. They leave room for an office behind one address, but not for a list of names.
 const OF_AN_ADDRESS: GuessRules = GuessRules { free: 20, ..OF_A_NAME };
 
 #[derive(Debug)]
@@ -30,20 +30,20 @@ impl Default for LoginLimit {
 }
 
 impl LoginLimit {
-    /// How long `name` from `ip` has to wait before its next try; None: it may try now.
+    /// How long `name` from `ip` has to wait before its next try, or none if it may try now.
     pub(crate) fn wait(&self, name: &str, ip: IpAddr, now: Instant) -> Option<Duration> {
         let network = network(ip);
         self.names.wait((name, network), (), now).max(self.addresses.wait(network, (), now))
     }
 
-    /// Each try counts: to look at a password takes a core for tens of milliseconds.
+    /// Counts a wrong password. Every one counts, even a repeated one, because checking a password takes a core for tens of milliseconds.
     pub(crate) fn was_wrong(&self, name: &str, ip: IpAddr, now: Instant) {
         let network = network(ip);
         self.names.was_wrong_again((name, network), now);
         self.addresses.was_wrong_again(network, now);
     }
 
-    /// Forgives the name, not the address: who has one account must not guess others for free.
+    /// Forgives the name, but not the address: whoever has one account must not guess others for free.
     pub(crate) fn was_right(&self, name: &str, ip: IpAddr) {
         self.names.forgive((name, network(ip)));
     }

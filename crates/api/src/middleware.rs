@@ -1,4 +1,4 @@
-//! What every request goes through.
+//! The layers that every request goes through.
 
 use crate::context::App;
 use crate::problem::Problem;
@@ -9,13 +9,13 @@ use axum::response::{IntoResponse, Response};
 use std::time::Duration;
 use weir_origin::OverTls;
 
-/// Until the answer begins: a body that drips in, or a store that hangs, must not hold a connection for ever.
+/// The time until the answer begins. A body that drips in, or a store that hangs, must not hold a connection for ever.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What browsers are told to remember.
+/// Tells browsers to come by HTTPS only for a year.
 const HTTPS_FOR_A_YEAR: &str = "max-age=31536000";
 
-/// Ends what takes too long.
+/// Ends a request that takes too long.
 pub(crate) async fn in_time(request: Request, next: Next) -> Response {
     match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
         Ok(response) => response,
@@ -32,12 +32,12 @@ pub(crate) async fn to_the_end(request: Request, next: Next) -> Response {
     running.await.unwrap_or_else(|_| Problem::internal().into_response())
 }
 
-/// What browsers must not do with our answers. Pages of the dashboard say their own policy.
+/// Adds the headers that say what browsers must not do with our answers. The dashboard's pages have a policy of their own.
 pub(crate) async fn secure_headers(State(app): State<App>, request: Request, next: Next) -> Response {
     let over_tls = request.extensions().get::<OverTls>().is_some_and(|OverTls(over_tls)| *over_tls);
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    // In the clear it means nothing, and where https is not how everybody is to come it would shut people out.
+    // In the clear the header means nothing. If not everybody is to come by HTTPS, it would shut people out.
     if over_tls && app.api.urls.https.is_some() {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HTTPS_FOR_A_YEAR));
     }

@@ -1,4 +1,5 @@
-//! The description of the API: what the handlers say of themselves, and what an operation can answer because of what it goes through.
+//! Makes the description of the API from what the handlers say of themselves, and adds the answers that come from the layers in front of
+//! them.
 
 use std::collections::BTreeMap;
 
@@ -14,21 +15,22 @@ use crate::idempotency;
 use crate::problem::Problem;
 use crate::rules::{Access, access};
 
-/// How every refusal is written (RFC 9457).
+/// The content type of every refusal (RFC 9457).
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
 const PROBLEM_SCHEMA: &str = "Problem";
 
-/// What no operation is free of: the address has too much under way, a fault of ours, and too much to do or the time being over.
+/// Every operation may answer these: too much is under way for the address, a fault is ours, or there is too much to do or the time is
+/// over.
 const ANY: &[u16] = &[429, 500, 503];
-/// Whoever is asked who he is.
+/// Operations that need a key may answer this.
 const WITH_A_KEY: &[u16] = &[401];
-/// A role that is too low, or a change by cookie without its token.
+/// The role is too low, or a change by cookie came without its token.
 const WITH_A_ROLE: &[u16] = &[403];
 const WITH_A_PATH: &[u16] = &[404];
 const WITH_A_QUERY: &[u16] = &[400, 422];
 const WITH_A_BODY: &[u16] = &[400, 413, 415, 422];
-/// A body that is larger than what can be kept, a key that can't be one, and a key that is another request's or still under way.
+/// The body is larger than what can be kept, the key can't be one, or it belongs to another request or to one that is still under way.
 const WITH_AN_IDEMPOTENCY_KEY: &[u16] = &[400, 409, 413, 422];
 
 #[derive(OpenApi)]
@@ -39,7 +41,7 @@ const WITH_AN_IDEMPOTENCY_KEY: &[u16] = &[400, 409, 413, 422];
 )]
 pub(crate) struct Description;
 
-/// The description of all this, generated from the code.
+/// The description of the API, generated from the code.
 pub fn openapi_json() -> String {
     let mut openapi = crate::routes::all().into_openapi();
     let key = ApiKey::Header(ApiKeyValue::with_description("Authorization", "`apikey <key>` or `Bearer <key>`"));
@@ -122,12 +124,13 @@ fn answers(operation: &Operation, method: &Method, path: &str) -> Vec<u16> {
     .collect()
 }
 
-/// Keys belong to their caller, so whoever is let in without one has none.
+/// Whether the operation takes an idempotency key. Such keys belong to their caller, so whoever is let in without a key for the API has
+/// none.
 fn takes_idempotency_key(method: &Method, path: &str) -> bool {
     *method == Method::POST && matches!(access(method, path), Some(Access::AtLeast(_)))
 }
 
-/// Every refusal is a problem, whatever type its handler has named for it. One of which nothing else is said stands among the
+/// Makes every refusal a problem, whatever type its handler has named for it. A refusal of which nothing else is said goes among the
 /// components, once for all operations.
 fn name_refusals(operation: &mut Operation, refusals: &mut BTreeMap<String, RefOr<Response>>) {
     for (status, response) in &mut operation.responses.responses {
@@ -147,7 +150,7 @@ fn name_refusals(operation: &mut Operation, refusals: &mut BTreeMap<String, RefO
     }
 }
 
-/// What is said beside the problem stays.
+/// Makes the response a problem. Its other content stays.
 fn as_problem(response: &mut Response) {
     let is_problem = |content: &RefOr<Content>| {
         let RefOr::T(content) = content else { return false };
@@ -175,7 +178,7 @@ mod tests {
     use super::*;
     use crate::routes::RULES;
 
-    /// People review the description as a diff. Rewritten with UPDATE_GOLDEN=1.
+    /// The description is checked in, so that people review its changes as a diff. UPDATE_GOLDEN=1 writes it anew.
     #[test]
     fn description_is_checked_in() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");

@@ -1,7 +1,7 @@
-//! The whole configuration as one JSON document, which another data directory can be made from.
+//! Exports the whole configuration as one JSON document, and imports it into an empty data directory.
 //!
-//! What each thing is like stands in it as the body of the POST that would make it again (`body`), so that it is read, checked
-//! and refused by the very code that answers the API. Beside it is what a POST decides by itself: the id, the times, keys.
+//! Each thing stands in the document as the body of the POST that would make it again (`body`), so the very code that answers the API
+//! reads, checks and refuses it. Beside the body is what a POST decides by itself: the id, the times, keys.
 
 mod document;
 mod export;
@@ -18,7 +18,7 @@ use weir_store::StoreError;
 /// Why a document was not written, or not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum PortableError {
-    /// The document's fault; `path` is where in it.
+    /// The document is at fault, at the place `path`.
     #[error("{path}: {words}")]
     Document { path: String, words: String },
     #[error("the configuration was changed again and again while it was read; try again in a moment")]
@@ -32,7 +32,7 @@ impl PortableError {
         Self::Document { path: path.into(), words: words.into() }
     }
 
-    /// What the API would have answered, with its field seen from the whole document.
+    /// What the API would have answered, with the field named as seen from the whole document.
     fn refused(path: &str, problem: Problem) -> Self {
         match problem.field {
             Some(field) => {

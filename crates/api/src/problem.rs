@@ -1,4 +1,4 @@
-//! Every error as RFC 9457 problem JSON. Details never repeat what was sent, because what was sent may be a secret.
+//! Writes every error as problem JSON (RFC 9457). Details never repeat what was sent, because that may be a secret.
 
 use crate::openapi::PROBLEM_JSON;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use weir_control::CommandError;
 use weir_store::StoreError;
 
-/// What a caller gets instead of an answer.
+/// What a caller gets if the request is refused or fails.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Problem {
     #[serde(rename = "type")]
@@ -17,9 +17,9 @@ pub struct Problem {
     title: &'static str,
     pub status: u16,
     pub detail: String,
-    /// For programs.
+    /// The problem's name, for programs.
     pub code: &'static str,
-    /// The field of the request at fault.
+    /// The field of the request that is at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
     /// The header Retry-After.
@@ -47,7 +47,7 @@ impl Problem {
         problem
     }
 
-    /// Nothing is wrong with the field, and nothing in this version acts on it.
+    /// Nothing is wrong with the field, but nothing in this version acts on it.
     pub(crate) fn not_available(field: impl Into<String>) -> Self {
         let field = field.into();
         let detail = format!("{field} is not available in this version");
@@ -56,7 +56,7 @@ impl Problem {
         problem
     }
 
-    /// The same for an address.
+    /// The address exists in the contract, but this version does not serve it.
     pub(crate) fn address_not_available() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_available", "this address is not available in this version")
     }
@@ -109,7 +109,7 @@ impl Problem {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail)
     }
 
-    /// For those who know no problems, but have one.
+    /// The answer with a problem for code that knows only its status.
     pub(crate) fn of_status(status: StatusCode) -> Response {
         match status {
             StatusCode::TOO_MANY_REQUESTS => Self::too_many_requests(),

@@ -1,4 +1,4 @@
-//! Whether the server wants traffic, and if not, why: the one place where all reasons meet.
+//! Says whether the server wants traffic, and if not, why. All reasons meet in this one place.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use weir_observe::Heartbeats;
 use weir_store::WriteHealth;
 
-/// What `/readyz` says, and what ends event streams when the server drains. Clones share it.
+/// What `/readyz` answers, and what ends event streams when the server drains. A clone shares it.
 #[derive(Debug, Clone)]
 pub struct Readiness {
     phase: Arc<watch::Sender<Phase>>,
@@ -14,7 +14,7 @@ pub struct Readiness {
     database: WriteHealth,
 }
 
-/// The server's life.
+/// The phases of the server's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Starting,
@@ -23,7 +23,7 @@ enum Phase {
 }
 
 impl Readiness {
-    /// Not ready yet. `heartbeats` are those of the server's owners, `database` is that of its store.
+    /// Makes a readiness that says no. `heartbeats` are those of the server's owners, `database` is the health of its store.
     pub fn new(heartbeats: Heartbeats, database: WriteHealth) -> Self {
         Self { phase: Arc::new(watch::Sender::new(Phase::Starting)), heartbeats, database }
     }
@@ -32,12 +32,12 @@ impl Readiness {
         self.phase.send_replace(Phase::Serving);
     }
 
-    /// From now on `/readyz` says no and event streams end.
+    /// Has `/readyz` say no from now on, and ends event streams.
     pub fn drain(&self) {
         self.phase.send_replace(Phase::Draining);
     }
 
-    /// Why no traffic is wanted, in words for the operator; empty: the server is ready.
+    /// Why no traffic is wanted, in words for the operator. There is no reason if the server is ready.
     pub(crate) fn reasons(&self) -> Vec<String> {
         let phase = match *self.phase.borrow() {
             Phase::Starting => Some("the server is starting".to_owned()),
@@ -51,7 +51,7 @@ impl Readiness {
         phase.into_iter().chain(self.database.problem()).chain(stuck).collect()
     }
 
-    /// Returns when draining begins (which may be long after this call, or never).
+    /// Returns when draining begins, which may be long after this call, or never.
     pub(crate) async fn draining(&self) {
         let _ = self.phase.subscribe().wait_for(|phase| *phase == Phase::Draining).await;
     }

@@ -1,4 +1,4 @@
-//! All routes with what every request goes through.
+//! Joins all routes with the layers that every request goes through.
 
 use crate::context::{ApiContext, App};
 use crate::input::MAX_BODY_BYTES;
@@ -13,14 +13,15 @@ use weir_control::Lanes;
 use weir_net::TrustedProxies;
 use weir_origin::{HttpLimits, HttpRules, HttpServer, Origin, Rest};
 
-/// Viewers and all others over the same connections. To be called in the control plane's runtime; `lanes` carry the connections.
+/// Makes the server that answers viewers and all others over the same connections. It must be called in the control plane's runtime;
+/// `lanes` carry the connections.
 pub fn http_server(context: ApiContext, limits: HttpLimits, proxies: TrustedProxies, lanes: Lanes) -> HttpServer {
     let origin = Origin::new(context.playback.clone(), context.observe.clone(), context.thumbnails.clone());
     let rules = HttpRules { limits, proxies, https: context.urls.https.clone() };
     HttpServer::new(origin, Rest { router: router(context), refusal: Problem::of_status }, rules, lanes)
 }
 
-/// Everything but what viewers ask for under `/play`.
+/// The routes of everything except what viewers ask for under `/play`.
 pub fn router(context: ApiContext) -> Router {
     let (routes, _) = crate::routes::all().split_for_parts();
     let app = App::new(context);
@@ -31,7 +32,7 @@ pub fn router(context: ApiContext) -> Router {
         .route_layer(from_fn_with_state(app.clone(), auth::authenticate))
         .route_layer(from_fn_with_state(app.clone(), audit_trail::audited))
         .route_layer(from_fn(middleware::to_the_end))
-        // After the layers above: viewers have no key, and are counted in no audit.
+        // These are added after the layers above, because viewers have no key and do not belong in the audit.
         .merge(later())
         .merge(weir_origin::watch_routes(app.api.playback.clone()))
         .merge(weir_origin::whep_routes(app.api.whep.clone()))
@@ -41,7 +42,7 @@ pub fn router(context: ApiContext) -> Router {
         .with_state(app)
 }
 
-/// Addresses of later versions say so, to whoever asks.
+/// The addresses of later versions, which say so to whoever asks.
 fn later() -> Router<App> {
     let not_available = async || Problem::address_not_available();
     PATHS.iter().fold(Router::new(), |router, path| router.route(path, any(not_available)))

@@ -1,4 +1,5 @@
-//! The handlers, one file per resource: input to command, row and status to answer; and in one place what there is to call, and who may.
+//! The handlers, one file per resource: they turn input into a command, and a row and its status into an answer. Here stands in one place
+//! what can be called, and who may call it.
 
 #![allow(unused_qualifications, reason = "utoipa's macro writes them")]
 
@@ -39,7 +40,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use weir_model::Role;
 
-/// Who may call what. What is not in here can't be called.
+/// Who may call what. An operation that is not in this table can't be called.
 pub(crate) const RULES: &[(Method, &str, Access)] = &[
     (Method::GET, "/healthz", Access::Open),
     (Method::GET, "/readyz", Access::Open),
@@ -160,23 +161,23 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .routes(routes!(api_keys::change, api_keys::remove))
 }
 
-/// One thing, with its version as its ETag.
+/// The answer with one thing, whose ETag is its version.
 fn one(status: StatusCode, version: i64, dto: impl Serialize) -> Response {
     (status, [(header::ETAG, format!("\"{version}\""))], Json(dto)).into_response()
 }
 
-/// One new thing, with its address.
+/// The answer with one new thing and its address.
 fn created(path: &str, id: i64, version: i64, dto: impl Serialize) -> Response {
     let headers = [(header::ETAG, format!("\"{version}\"")), (header::LOCATION, format!("/api/v1/{path}/{id}"))];
     (StatusCode::CREATED, headers, Json(dto)).into_response()
 }
 
-/// One new thing that is never changed, so that it has no version.
+/// The answer with one new thing that is never changed, so it has no version.
 fn made(path: &str, id: i64, dto: impl Serialize) -> Response {
     (StatusCode::CREATED, [(header::LOCATION, format!("/api/v1/{path}/{id}"))], Json(dto)).into_response()
 }
 
-/// Secrets are about to be shown: to operators only, and never unrecorded.
+/// Records that secrets are about to be shown. Only operators may see them, and never unrecorded.
 async fn reveal(app: &App, caller: &Caller, subject: String) -> Result<(), Problem> {
     caller.require(Role::Operator)?;
     Ok(record_reveal(app, caller, subject).await?)
@@ -188,7 +189,7 @@ mod tests {
     use crate::openapi::openapi_json;
     use std::collections::BTreeSet;
 
-    /// A route without a rule could not be called; a rule without a route would be a lie.
+    /// A route without a rule could not be called, and a rule without a route would be a lie.
     #[test]
     fn rules_and_routes_are_the_same() {
         let described: serde_json::Value = serde_json::from_str(&openapi_json()).unwrap();

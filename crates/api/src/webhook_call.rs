@@ -1,4 +1,4 @@
-//! One request to a webhook: signed, to a permitted address, within its time.
+//! Makes one request to a webhook: signed, to a permitted address, within its time.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use tokio::time::Instant;
 use weir_model::Webhook;
 use weir_net::{DialFault, Dialer, TcpOptions};
 
-/// From the name's resolution to the head of the answer.
+/// The time from the resolution of the name to the head of the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// `HTTP/1.1 204` is what is looked at.
+/// How much of the answer is read: it is as long as `HTTP/1.1 204`.
 const HEAD_BYTES: usize = 12;
 
-/// Why an event was not taken. Never says the address, which may hold a token.
+/// Why a webhook did not take an event. The words never name the address, which may hold a token.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallFault {
     #[error("the address can't be used")]
@@ -35,7 +35,7 @@ pub(crate) enum CallFault {
     Status(u16),
 }
 
-/// How the outside is reached; clones share it.
+/// Calls webhooks. A clone shares the dialer.
 #[derive(Clone, Debug)]
 pub struct WebhookCaller {
     dialer: Dialer,
@@ -65,16 +65,16 @@ impl WebhookCaller {
         } else {
             send(socket, &request).await?
         };
-        // Redirects are not followed: what was signed for one address is not for another.
+        // Redirects are not followed: a request that was signed for one address is not for another.
         if (200..300).contains(&status) { Ok(()) } else { Err(CallFault::Status(status)) }
     }
 }
 
-/// HTTP/1.1 as plain as can be: the connection is for one event.
+/// Writes the request in HTTP/1.1 as plain as can be. The connection is for this one event.
 fn request(webhook: &Webhook, uri: &Uri, body: &str, now: OffsetDateTime) -> String {
     let timestamp = now.unix_timestamp().to_string();
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    // Who writes a user before the host means it for a login, not for the header.
+    // A user before the host is meant for a login, and does not belong in the header.
     let host = uri.authority().map_or("", |authority| authority.as_str()).rsplit('@').next().unwrap_or_default();
     let version = env!("CARGO_PKG_VERSION");
     let signed = webhook.secret.as_ref().map_or_else(String::new, |secret| {
@@ -87,10 +87,10 @@ fn request(webhook: &Webhook, uri: &Uri, body: &str, now: OffsetDateTime) -> Str
     )
 }
 
-/// `v1=` and the HMAC-SHA256 of timestamp, a point and the body, in hexadecimal.
+/// The signature: `v1=` and, in hexadecimal, the HMAC-SHA256 of the timestamp, a point and the body.
 fn signature(secret: &str, timestamp: &str, body: &str) -> String {
     let mut text = String::from("v1=");
-    // A key of any length is a key.
+    // HMAC takes a key of any length, so this never fails.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else { return text };
     mac.update(timestamp.as_bytes());
     mac.update(b".");
@@ -101,9 +101,9 @@ fn signature(secret: &str, timestamp: &str, body: &str) -> String {
     text
 }
 
-/// Of the answer only the status is read.
+/// Sends the request and reads the status of the answer, and nothing more of it.
 async fn send(mut socket: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> Result<u16, CallFault> {
-    // One who answers before having read everything may close its side: the answer counts.
+    // A webhook that answers before it has read everything may close its side, which breaks the writing. Its answer counts all the same.
     let written = async {
         socket.write_all(request.as_bytes()).await?;
         socket.flush().await
@@ -118,7 +118,7 @@ async fn send(mut socket: impl AsyncRead + AsyncWrite + Unpin, request: &str) ->
     }
 }
 
-/// `HTTP/1.1 204 ...`
+/// The status in a head such as `HTTP/1.1 204 ...`.
 fn status(head: &[u8]) -> Option<u16> {
     let digits = head.strip_prefix(b"HTTP/1.")?.get(1..)?.strip_prefix(b" ")?.get(..3)?;
     std::str::from_utf8(digits).ok()?.parse().ok().filter(|status| (200..600).contains(status))
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn signed_as_the_contract_says() {
-        // printf '1700000000.{}' | openssl dgst -sha256 -hmac secret
+        // This signature is what `printf '1700000000.{}' | openssl dgst -sha256 -hmac secret` prints.
         let expected = "v1=b8569b78799ff9e3cbff0fc2d63a33a2b57f3282abd07c37ae5e8e7d79a5f163";
         assert_eq!(signature("secret", "1700000000", "{}"), expected);
     }

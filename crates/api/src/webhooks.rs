@@ -1,4 +1,4 @@
-//! Events told to webhooks: each in its order, one request per event, and again until it is taken.
+//! Tells events to webhooks: each webhook gets them in order, one request per event, and a request is repeated until the event is taken.
 
 use crate::context::ApiContext;
 use crate::dto::event::EventDto;
@@ -13,14 +13,14 @@ use tokio_util::sync::CancellationToken;
 use weir_model::{Webhook, WebhookId};
 use weir_observe::{Heartbeat, Observe};
 
-/// The contract's: a second, doubling to a minute.
+/// The wait between tries, as the contract has it: a second, doubling up to a minute.
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 
-/// Changes made by another process are seen this late.
+/// Webhooks that another process made or deleted are noticed this late.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// How one webhook fares.
+/// How one webhook's events are being taken.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Delivery {
     /// The last event that was taken, and when.
@@ -31,7 +31,7 @@ pub(crate) struct Delivery {
     pub(crate) next_try_at: Option<OffsetDateTime>,
 }
 
-/// Clones share it.
+/// A clone shares the deliveries.
 #[derive(Clone, Debug, Default)]
 pub struct Webhooks {
     shared: Arc<Shared>,
@@ -48,7 +48,7 @@ impl Webhooks {
         Self::default()
     }
 
-    /// One was made or deleted.
+    /// Notes that a webhook was made or deleted.
     pub(crate) fn note_change(&self) {
         self.shared.changed.notify_one();
     }
@@ -57,10 +57,11 @@ impl Webhooks {
         self.fares(|fares| fares.get(&id).cloned().unwrap_or_default())
     }
 
-    /// Tells them until told to stop. Then what has happened until now is told once to those who take it, and it ends.
+    /// Tells events to the webhooks until `stop`. Then every webhook that takes events is told once what has happened until now, and this
+    /// returns.
     pub async fn run(self, api: ApiContext, caller: WebhookCaller, stop: CancellationToken, heartbeat: Heartbeat) {
         let mut tasks: BTreeMap<WebhookId, Task> = BTreeMap::new();
-        // Those that were there at the start hear of what happens from the start on.
+        // Webhooks that exist when the server starts are told everything that happens from its start on.
         let mut since = Some(0);
         while !stop.is_cancelled() {
             match api.store.webhooks(0, weir_store::MAX_PAGE_ROWS).await {
@@ -95,7 +96,7 @@ impl Webhooks {
         since: Option<u64>,
         stop: CancellationToken,
     ) {
-        // Refusals are told to those who ask for that type by its name: anybody outside can cause them.
+        // Refusals are told only to webhooks that name that type, because anybody outside can cause them.
         let mut events = match &webhook.types {
             Some(_) => observe.events().subscribe_to_all(since),
             None => observe.events().subscribe(since),
@@ -140,7 +141,7 @@ impl Webhooks {
     }
 }
 
-/// Dropped, it is no longer told.
+/// The task that tells events to one webhook. It ends when this is dropped.
 struct Task(JoinHandle<()>);
 
 impl Drop for Task {

@@ -1,4 +1,4 @@
-//! API keys.
+//! The shapes of API keys.
 
 use crate::dto::Timestamp;
 use crate::input::present;
@@ -44,7 +44,7 @@ pub(crate) struct ApiKeyInput {
     pub(crate) role: RoleDto,
 }
 
-/// What is absent stays.
+/// A field that is absent stays as it is.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ApiKeyPatch {
@@ -71,7 +71,7 @@ pub(crate) struct ApiKeyDto {
     name: String,
     role: RoleDto,
     created_at: Timestamp,
-    /// Shown once, in the answer to its making.
+    /// The key itself, which is shown only once, in the answer that made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
 }

@@ -1,11 +1,11 @@
-//! Who changed, revealed or tried what.
+//! The shapes of the audit: who changed, revealed or tried what.
 
 use crate::dto::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use weir_store::{AuditDraft, AuditEntry, Outcome};
 
-/// Done; not for the caller to do; or not possible.
+/// Whether it was done (ok), was not for the caller to do (denied), or was not possible (failed).
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum OutcomeDto {
@@ -38,18 +38,18 @@ impl From<Outcome> for OutcomeDto {
 pub(crate) struct AuditDto {
     id: i64,
     at: Timestamp,
-    /// `user:<name>`, `apikey:<name>`, `cli:<uid>` for commands at the terminal, or `unknown`
+    /// Who did it: `user:<name>`, `apikey:<name>`, `cli:<uid>` for commands at the terminal, or `unknown`.
     actor: String,
-    /// post, put, patch, delete, get (refused), reveal, log_in, create, export, import, or more (of too many kinds to tell)
+    /// One of post, put, patch, delete, get (refused), reveal, log_in, create, export, import, and more (of too many kinds to tell).
     action: String,
-    /// The address under /api/v1 that it was done to, as `streams/7`; of what was made, its own.
+    /// The address under /api/v1 that it was done to, such as `streams/7`. For something that was made, it is the new thing's own.
     subject: String,
     outcome: OutcomeDto,
-    /// Of the HTTP answer; null for commands.
+    /// The status of the HTTP answer; null for commands.
     status: Option<u16>,
-    /// Where it came from; null for commands.
+    /// The address that it came from; null for commands.
     address: Option<String>,
-    /// How often within that minute: what is refused again and again is written down once.
+    /// How often it happened within that minute: what is refused again and again is written down once.
     count: i64,
 }
 

@@ -1,4 +1,4 @@
-//! What would be of a restream: asked before it is made, and as it is changed.
+//! The shapes of a check: what would become of a restream, asked before it is made and while it is changed.
 
 use crate::dto::ladder::{RenditionWishDto, wish_of};
 use crate::dto::names::WarningCode;
@@ -10,8 +10,8 @@ use weir_control::{Judgement, checked_language};
 use weir_model::{Platform, Platforms, PushUrl, RenditionDraft, RestreamRendition, StreamId};
 use weir_transcode::Estimate;
 
-/// A restream's body. What is asked depends on neither name nor key, so that both may be left out, and an address may be one of
-/// a server alone.
+/// The body of a restream that is only asked about. The answer depends on neither its name nor its key, so both may be left out, and an
+/// address may be that of a server alone.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "a restream's body is taken as a whole: fields that change no answer are read and left")]
@@ -25,7 +25,7 @@ pub(crate) struct CheckInput {
     stream_key: Option<String>,
     #[serde(default)]
     rendition: Option<RenditionWishDto>,
-    /// Of the sound that would be sent where only one can be.
+    /// The language of the sound that would be sent where only one can be.
     #[serde(default)]
     audio_language: Option<String>,
     #[serde(default)]
@@ -42,7 +42,7 @@ pub(crate) struct CheckInput {
     client_user_id: Option<i64>,
 }
 
-/// Where it would go.
+/// Where the restream would go.
 pub(crate) enum AskedTarget {
     Url(PushUrl),
     Destination(i64),
@@ -58,7 +58,7 @@ impl CheckInput {
         let target = match (whole_key.or(self.uri), self.destination_id) {
             (Some(uri), _) => {
                 let uri = uri.trim();
-                // The key's place is the end of the path: with one more piece a server's address is a whole one.
+                // The key stands at the end of the path, so a server's address with one more piece is a whole one.
                 let url = PushUrl::parse(uri).or_else(|_| PushUrl::from_server_and_key(uri, "key"));
                 AskedTarget::Url(url.map_err(|fault| Problem::invalid("uri", fault))?)
             }
@@ -71,7 +71,7 @@ impl CheckInput {
 }
 
 impl AskedTarget {
-    /// `of` finds a stored destination's platform by its id.
+    /// The platform that the restream would go to. `of` finds a stored destination's platform by its id.
     pub(crate) fn platform<'a>(
         &self,
         platforms: &'a Platforms,
@@ -87,38 +87,38 @@ impl AskedTarget {
     }
 }
 
-/// A rule of the platform that would be broken.
+/// A rule of the platform that the restream would break.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CheckWarningDto {
     #[schema(value_type = WarningCode)]
     code: &'static str,
     message: String,
-    /// A rendition that breaks none, ready to be the restream's `rendition`.
+    /// A rendition that breaks no rule, ready to be the restream's `rendition`.
     suggestion: Option<RenditionDraft>,
 }
 
-/// Of this machine's cores, as measured here.
+/// How many of this machine's cores it would take, as measured here.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CostDto {
-    /// On top of what the stream's other renditions take.
+    /// The cores that it takes on top of what the stream's other renditions take.
     cores: f64,
-    /// Whether they are free now.
+    /// Whether so many cores are free now.
     fits: bool,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CheckDto {
-    /// Whose rules these are.
+    /// The platform whose rules these are.
     platform: String,
-    /// Whether it is known what would be sent. The source as it is, is known while it comes in.
+    /// Whether it is known what would be sent. The source as it is can only be known while it comes in.
     known: bool,
     warnings: Vec<CheckWarningDto>,
-    /// Where there are warnings, one of the stream's ladder that breaks no rule; it costs nothing more.
+    /// If there are warnings, the name of a rendition of the stream's ladder that breaks no rule. It costs nothing more.
     of_ladder: Option<String>,
-    /// What would be encoded, with everything filled in; null for the source as it is.
+    /// The rendition that would be encoded, with everything filled in; null for the source as it is.
     rendition: Option<RenditionDraft>,
-    /// Null where nothing would be encoded, and until the encoders here were tried. Of a source that does not come in yet: as if it were
-    /// one of 1080p with 30 pictures a second.
+    /// What the encoding would cost; null if nothing would be encoded, and until the encoders here were tried. A source that does not come
+    /// in yet counts as one of 1080p with 30 pictures a second.
     cost: Option<CostDto>,
 }
 

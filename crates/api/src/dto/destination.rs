@@ -1,4 +1,4 @@
-//! Destinations: server URLs without a key.
+//! The shapes of destinations, which are server URLs without a key.
 
 use crate::dto::{Timestamp, set};
 use crate::input::present;
@@ -11,7 +11,7 @@ use weir_model::{Destination, Platforms, PushUrl, Secret, masked_uri};
 pub(crate) struct DestinationInput {
     #[schema(min_length = 1, max_length = 200)]
     name: String,
-    /// One of `GET /platforms`; judged by the URL when absent.
+    /// The id of one of `GET /platforms`; when absent, the URL decides.
     #[serde(default)]
     platform: Option<String>,
     /// `rtmp://host/app`, `rtmps://host/app` or an SRT URL.
@@ -25,7 +25,7 @@ pub(crate) struct DestinationInput {
 impl DestinationInput {
     pub(crate) fn into_model(self, platforms: &Platforms) -> Destination {
         let platform = self.platform.unwrap_or_else(|| {
-            // A server that is no URL is refused later, in its own words.
+            // A server that is no URL is refused later, with a message of its own.
             let url = PushUrl::from_server_and_key(&self.url, "key").ok();
             let platform = url.and_then(|url| platforms.of(&url));
             platform.map_or(Platforms::GENERIC_RTMP, |platform| platform.id.as_str()).to_owned()
@@ -36,7 +36,7 @@ impl DestinationInput {
     }
 }
 
-/// What would make it again.
+/// The input that would make the destination again.
 impl From<&Destination> for DestinationInput {
     fn from(destination: &Destination) -> Self {
         let Destination { id: _, version: _, name, platform, url, backup_url, created_at: _, updated_at: _ } =
@@ -50,7 +50,7 @@ impl From<&Destination> for DestinationInput {
     }
 }
 
-/// What is absent stays.
+/// A field that is absent stays as it is.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DestinationPatch {
@@ -103,7 +103,7 @@ impl DestinationDto {
     }
 }
 
-/// As written, unless it carries something secret.
+/// The URL as it was written, unless it carries something secret.
 fn masked_server(url: &str) -> String {
     match PushUrl::from_server_and_key(url, "") {
         Ok(srt) => srt.masked(),

@@ -1,4 +1,4 @@
-//! Events: `{id, type, at, ...}`.
+//! The shape of events: `{id, type, at, ...}`.
 
 use crate::dto::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -11,7 +11,7 @@ use weir_model::EventKind;
 use weir_observe::Event;
 use weir_store::{event_kind, event_kinds};
 
-/// The type of an event by its outside name.
+/// The type of an event, by the name that the outside knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct EventTypeDto(pub(crate) EventKind);
 
@@ -49,7 +49,7 @@ pub(crate) struct EventDto {
     #[serde(rename = "type")]
     kind: EventTypeDto,
     at: Timestamp,
-    /// What more there is to say about this type of event.
+    /// The other fields of an event of this type.
     #[serde(flatten)]
     #[schema(value_type = Object)]
     fields: Map<String, Value>,

@@ -1,4 +1,4 @@
-//! Renditions and ladders.
+//! The shapes of renditions and ladders.
 
 use crate::problem::Problem;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
@@ -8,7 +8,7 @@ use std::fmt;
 use utoipa::ToSchema;
 use weir_model::{Ladder, Rendition, RenditionDraft, RenditionFault, RestreamRendition};
 
-/// Those of a ladder, each with nothing left out. `field` is where they stand in the request.
+/// The renditions of a ladder, each with nothing left out. `field` is where they stand in the request.
 pub(crate) fn whole_renditions(drafts: Vec<RenditionDraft>, field: &str) -> Result<Vec<Rendition>, Problem> {
     let whole = |(at, draft)| {
         let fault = |fault: RenditionFault| Problem::invalid(format!("{field}[{at}].{}", fault.field), fault.problem);
@@ -21,7 +21,7 @@ pub(crate) fn drafts_of(renditions: &[Rendition]) -> Vec<RenditionDraft> {
     renditions.iter().cloned().map(RenditionDraft::from).collect()
 }
 
-/// A ladder's name, or renditions.
+/// The name of a ladder, or a list of renditions.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(untagged)]
 pub(crate) enum LadderDto {
@@ -29,7 +29,7 @@ pub(crate) enum LadderDto {
     Inline(Vec<RenditionDraft>),
 }
 
-/// By hand, because serde's untagged enums can't say which field is wrong.
+/// This is written by hand, because serde's untagged enums can't say which field is wrong.
 impl<'de> Deserialize<'de> for LadderDto {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Shape;
@@ -70,7 +70,7 @@ impl From<&Ladder> for LadderDto {
     }
 }
 
-/// A rendition of the stream's ladder by name, or one of its own, as it was said; null is the source as it is.
+/// The name of a rendition of the stream's ladder, or a rendition of the restream's own, as it was given; null is the source as it is.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(untagged)]
 pub(crate) enum RenditionWishDto {

@@ -1,4 +1,4 @@
-//! The live board as it is streamed.
+//! The shapes of the live board as it is streamed.
 
 use crate::dto::Timestamp;
 use crate::dto::restream::RestreamStatusDto;
@@ -46,9 +46,9 @@ impl LiveRestreamDto {
 /// How busy the machine was in the last second; null where the kernel does not say.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LoadDto {
-    /// Of all cores together.
+    /// The share of all cores together.
     cpu_percent: Option<f64>,
-    /// This process without its workers, in percent of one core.
+    /// What this process takes without its workers, in percent of one core.
     process_cpu_percent: Option<f64>,
     memory_total_bytes: Option<u64>,
     memory_available_bytes: Option<u64>,
@@ -68,27 +68,27 @@ impl From<Load> for LoadDto {
     }
 }
 
-/// The data of an event `snapshot`: everything there is.
+/// The data of an event `snapshot`: everything that there is.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LiveSnapshotDto<'a> {
     pub(crate) at: Timestamp,
-    /// Rises with every change of what is stored: lists that were read before are old then.
+    /// The number rises with every change of what is stored. Lists that were read before are out of date then.
     pub(crate) config_version: u64,
     pub(crate) system: &'a LoadDto,
     pub(crate) streams: Vec<&'a LiveStreamDto>,
     pub(crate) restreams: Vec<&'a LiveRestreamDto>,
 }
 
-/// The data of an event `delta`, once a second: what is different from what was told before.
+/// The data of an event `delta`, which comes once a second: what is different from what was told before.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LiveDeltaDto<'a> {
     pub(crate) at: Timestamp,
     pub(crate) config_version: u64,
     pub(crate) system: &'a LoadDto,
     pub(crate) streams: Vec<&'a LiveStreamDto>,
-    /// Ids of streams that were deleted.
+    /// The ids of streams that were deleted.
     pub(crate) streams_gone: Vec<i64>,
     pub(crate) restreams: Vec<&'a LiveRestreamDto>,
-    /// Ids of restreams that were deleted.
+    /// The ids of restreams that were deleted.
     pub(crate) restreams_gone: Vec<i64>,
 }

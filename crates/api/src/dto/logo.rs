@@ -1,4 +1,4 @@
-//! The logo of a stream.
+//! The shapes of a stream's logo.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -35,17 +35,17 @@ impl From<Corner> for CornerDto {
     }
 }
 
-/// How the logo lies over every encoded rendition; the picture itself is put at `/streams/{id}/logo`.
+/// Where the logo lies on every encoded rendition. The picture itself is put at `/streams/{id}/logo`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LogoDto {
     position: CornerDto,
-    /// Of the picture's width.
+    /// The logo's width, in percent of the picture's width.
     width_percent: f64,
-    /// From both edges, of the picture's width.
+    /// The distance from both edges, in percent of the picture's width.
     margin_percent: f64,
-    /// From 0 to 1.
+    /// The opacity, from 0 to 1.
     opacity: f64,
-    /// null: there is no logo.
+    /// The picture; null if there is no logo.
     image: Option<LogoImageDto>,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct LogoDto {
 pub(crate) struct LogoImageDto {
     width: u32,
     height: u32,
-    /// Another picture has another one.
+    /// The digest of the picture. Another picture has another digest.
     digest: String,
 }
 
@@ -74,21 +74,21 @@ impl From<&Stream> for LogoDto {
     }
 }
 
-/// What is absent stays as it is, or is as usual: top_right, 12, 3 and 1.
+/// A field that is absent stays as it is. On a new stream it is top_right, 12, 3 and 1.
 #[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LogoInput {
     #[serde(default)]
     position: Option<CornerDto>,
-    /// 1 to 100.
+    /// The logo's width, from 1 to 100 percent of the picture's.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 100)]
     width_percent: Option<f64>,
-    /// 0 to 50.
+    /// The distance from both edges, from 0 to 50 percent of the picture's width.
     #[serde(default)]
     #[schema(minimum = 0, maximum = 50)]
     margin_percent: Option<f64>,
-    /// 0 to 1.
+    /// The opacity, from 0 to 1.
     #[serde(default)]
     #[schema(minimum = 0, maximum = 1)]
     opacity: Option<f64>,

@@ -1,4 +1,4 @@
-//! Schemas of strings that are names out of a known list: programs can tell from the description what may come.
+//! Schemas of strings that are names out of a known list, so that programs can tell from the description which may come.
 
 use std::borrow::Cow;
 
@@ -25,8 +25,8 @@ macro_rules! names {
 }
 
 names! {
-    /// Why something is in the state it is in.
+    /// Why something is in the state that it is in.
     ReasonCode of weir_model::ReasonCode::ALL.iter().map(|code| code.as_str());
-    /// What works and should be known.
+    /// What works and should be known all the same.
     WarningCode of weir_model::WARNING_CODES.iter().copied();
 }

@@ -1,4 +1,4 @@
-//! Figures over time.
+//! The shapes of figures over time.
 
 use crate::dto::Timestamp;
 use serde::Serialize;
@@ -9,7 +9,7 @@ use weir_observe::Past;
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StatsDto {
     from: Timestamp,
-    /// 1 within the last 15 minutes, else 10.
+    /// The time between two points: 1 within the last 15 minutes, otherwise 10.
     step_seconds: u64,
     /// How many points each series has.
     points: usize,
@@ -18,13 +18,13 @@ pub(crate) struct StatsDto {
 
 #[derive(Debug, Serialize, ToSchema)]
 struct SeriesDto {
-    /// Of a stream: ingest_bitrate_bps, ingest_fps, ingest_gop_seconds, segment_late_seconds, viewers_hls, viewers_dash,
-    /// viewers_webrtc, viewers_rtmp, viewers_srt, rendition_bitrate_bps, rendition_fps. Of a restream: sent_bitrate_bps,
-    /// acked_bitrate_bps, rtt_ms. What never was above zero is not there.
+    /// The metric. A stream has ingest_bitrate_bps, ingest_fps, ingest_gop_seconds, segment_late_seconds, viewers_hls, viewers_dash,
+    /// viewers_webrtc, viewers_rtmp, viewers_srt, rendition_bitrate_bps and rendition_fps; a restream has sent_bitrate_bps,
+    /// acked_bitrate_bps and rtt_ms. A metric that never was above zero is left out.
     metric: &'static str,
-    /// The rendition's name, where the metric is a rendition's.
+    /// The rendition's name, if the metric belongs to a rendition.
     rendition: Option<String>,
-    /// Null where nothing was measured.
+    /// The points of the metric, null where nothing was measured.
     values: Vec<Option<f64>>,
 }
 
@@ -39,7 +39,7 @@ impl From<Past> for StatsDto {
     }
 }
 
-/// Half a viewer is the rounding of what was kept, and so is a thousandth of a bit.
+/// Rounds a figure. Values are kept to 0.05 %, which makes half viewers and thousandths of a bit.
 fn readable(name: &str, value: f64) -> f64 {
     if name.starts_with("viewers_") || name.ends_with("_bps") {
         value.round()

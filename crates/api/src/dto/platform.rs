@@ -1,4 +1,4 @@
-//! Platforms with their rules.
+//! The shapes of platforms and their rules.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -8,9 +8,9 @@ use weir_model::Platform;
 pub(crate) struct PlatformDto {
     id: String,
     title: String,
-    /// rtmp, rtmps or srt
+    /// The protocol: rtmp, rtmps or srt.
     protocol: &'static str,
-    /// The server everyone uses there, if there is one.
+    /// The server that everyone uses there, if there is one.
     url: Option<String>,
     backup_url: Option<String>,
     key_help: String,
@@ -19,7 +19,7 @@ pub(crate) struct PlatformDto {
     retry: RetryBudgetDto,
 }
 
-/// null and empty mean no rule.
+/// The platform's rules. Null and empty mean that there is no rule.
 #[derive(Debug, Serialize, ToSchema)]
 struct RulesDto {
     gop_recommended_seconds: f64,

@@ -1,4 +1,4 @@
-//! Tokens for viewers of protected streams.
+//! The shapes of tokens for viewers of protected streams.
 
 use super::Timestamp;
 use crate::input::present;
@@ -12,11 +12,11 @@ use weir_control::{PlayToken, PreviewPass, TOKEN_LIFE_MAX};
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PlayTokenInput {
-    /// 1 to 31622400 (366 days); 3600 when absent.
+    /// How long the token is valid: 1 to 31622400 (366 days); 3600 when absent.
     #[serde(default = "hour")]
     #[schema(minimum = 1, maximum = 31622400)]
     expires_in_seconds: u64,
-    /// Only viewers at this address may use it; null: whoever has it.
+    /// The address whose viewers alone may use the token; null lets everyone use it who has it.
     #[serde(default, deserialize_with = "present")]
     ip: Option<Option<String>>,
 }
@@ -40,7 +40,7 @@ impl PlayTokenInput {
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PlayTokenDto {
-    /// Goes behind any play URL as `?token=`.
+    /// The token, which goes behind any play URL as `?token=`.
     token: String,
     expires_at: Timestamp,
 }
@@ -53,7 +53,7 @@ impl From<PlayToken> for PlayTokenDto {
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PreviewPassDto {
-    /// Sent as the header `Weir-Preview` with requests of playlists, which then count no viewer. It opens nothing.
+    /// The pass, to be sent as the header `Weir-Preview` with requests for playlists, which then count no viewer. It opens nothing.
     pass: String,
     expires_at: Timestamp,
 }

@@ -1,4 +1,4 @@
-//! What one connection to a destination is doing, with reasons and warnings.
+//! The shapes of what one connection to a destination is doing, with reasons and warnings.
 
 use crate::dto::Timestamp;
 use crate::dto::names::{ReasonCode, WarningCode};
@@ -12,7 +12,7 @@ pub(crate) struct ReasonDto {
     #[schema(value_type = ReasonCode)]
     code: &'static str,
     message: String,
-    /// source, destination, config or server
+    /// Whose fault it is: source, destination, config or server.
     fault: &'static str,
 }
 
@@ -54,12 +54,12 @@ impl From<&PlatformWarning> for WarningDto {
     }
 }
 
-/// An SRT connection's path; counts are since it was opened.
+/// The path of an SRT connection. Counts begin when it was opened.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct SrtFiguresDto {
     lost_packets: u64,
     retransmitted_packets: u64,
-    /// Never repaired: their time had passed.
+    /// Packets that were never repaired, because their time had passed.
     dropped_packets: u64,
     undecryptable_packets: u64,
     buffer_ms: u32,
@@ -84,7 +84,7 @@ impl From<SrtFigures> for SrtFiguresDto {
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct SentSoundDto {
     codec: String,
-    /// ISO 639-2
+    /// The language in ISO 639-2.
     language: Option<String>,
 }
 
@@ -96,10 +96,10 @@ impl From<&SentSound> for SentSoundDto {
 
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct PushStatusDto {
-    /// stopped, awaiting_stream, connecting, streaming or error
+    /// The state: stopped, awaiting_stream, connecting, streaming or error.
     state: &'static str,
     since: Timestamp,
-    /// When the outage began; attempts in between do not change it. Null while nothing is wrong.
+    /// When the outage began. Attempts in between do not change it. It is null while nothing is wrong.
     failing_since: Option<Timestamp>,
     reason: Option<ReasonDto>,
     attempt: u32,
@@ -111,11 +111,11 @@ pub(crate) struct PushStatusDto {
     dropped_frames: u64,
     rtt_ms: Option<f64>,
     loss_percent: Option<f64>,
-    /// SRT, as negotiated.
+    /// The latency of SRT, as it was negotiated.
     latency_ms: Option<f64>,
     srt: Option<SrtFiguresDto>,
     connected_since: Option<Timestamp>,
-    /// What goes out, in its order: RTMP carries one, SRT all.
+    /// The sounds that go out, in their order: RTMP carries one, SRT all.
     sounds: Vec<SentSoundDto>,
     pub(crate) warnings: Vec<WarningDto>,
 }

@@ -1,4 +1,4 @@
-//! Recordings as they are listed.
+//! The shape of recordings as they are listed.
 
 use crate::dto::Timestamp;
 use serde::Serialize;
@@ -10,13 +10,13 @@ pub(crate) struct RecordingDto {
     id: i64,
     stream_id: i64,
     file_name: String,
-    /// Whether it still grows. It can be downloaded as it is all the same.
+    /// Whether the recording still grows. It can be downloaded as it is all the same.
     recording: bool,
     started_at: Timestamp,
-    /// null while it goes on.
+    /// The duration; null while the recording goes on.
     duration_seconds: Option<f64>,
     bytes: u64,
-    /// Where the file is: GET, with ranges.
+    /// The address of the file, for GET with or without ranges.
     file: String,
 }
 

@@ -1,4 +1,4 @@
-//! Restreams as they are read, with what they are doing.
+//! The shapes of restreams as they are read, with what they are doing.
 
 use crate::dto::ladder::{RenditionWishDto, wish_dto};
 use crate::dto::push_status::{PushStatusDto, WarningDto};
@@ -10,7 +10,7 @@ use weir_hub::SOURCE_RENDITION;
 use weir_model::{PushUrl, Restream, RestreamId, RestreamStatus, RestreamTarget, RetryRules, Schedule, Secret};
 use weir_observe::{Observe, RestreamView};
 
-/// Times that are still to come; one that came has done its work and is null again.
+/// Times that are still to come. A time that has come has done its work and is null again.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ScheduleDto {
@@ -32,15 +32,15 @@ impl From<Schedule> for ScheduleDto {
     }
 }
 
-/// What happens when the source goes.
+/// What happens when the source is lost.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RetryDto {
-    /// How long the connection is held open; 3 when absent.
+    /// How long the connection is held open then; 3 when absent.
     #[serde(default)]
     #[schema(minimum = 0, maximum = 3600)]
     source_lost_seconds: Option<f64>,
-    /// After this long it stops for good; 60 when absent.
+    /// How long it takes until the restream stops for good; 60 when absent.
     #[serde(default)]
     #[schema(minimum = 0, maximum = 10080)]
     give_up_minutes: Option<f64>,
@@ -64,13 +64,13 @@ impl From<RetryRules> for RetryDto {
     }
 }
 
-/// The primary's figures stand for the restream.
+/// What a restream is doing. The figures of its primary stand for the whole restream.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct RestreamStatusDto {
     #[serde(flatten)]
     push: PushStatusDto,
     backup: Option<PushStatusDto>,
-    /// Which of the stream's `status.renditions` it sends, whatever its own wish is called.
+    /// The name of the one of the stream's `status.renditions` that is sent, whatever the restream's own wish is called.
     rendition: String,
     /// The newest probe of the far end.
     probe: Option<()>,
@@ -81,7 +81,7 @@ pub(crate) struct RestreamDto {
     id: i64,
     name: String,
     active: bool,
-    /// Without key and passphrase.
+    /// The URL without key and passphrase.
     uri: Option<String>,
     stream_id: i64,
     client_user_id: Option<i64>,
@@ -89,7 +89,7 @@ pub(crate) struct RestreamDto {
     stream_key: Option<String>,
     backup_uri: Option<String>,
     rendition: Option<RenditionWishDto>,
-    /// Of the sound that is sent where only one can be, in ISO 639-2; null: the source's default.
+    /// The language of the sound that is sent where only one can be, in ISO 639-2; null is the source's default.
     audio_language: Option<String>,
     schedule: ScheduleDto,
     retry: RetryDto,
@@ -99,7 +99,7 @@ pub(crate) struct RestreamDto {
 }
 
 impl RestreamStatusDto {
-    /// As observe merges it; one that was deleted while it was read has stopped.
+    /// The status as `observe` merges it. A restream that was deleted while it was read counts as stopped.
     pub(crate) fn of(observe: &Observe, id: RestreamId) -> Self {
         let gone = || RestreamView {
             status: RestreamStatus::stopped(observe.started_at()),
@@ -119,7 +119,7 @@ impl RestreamDto {
             if reveal {
                 return uri.expose().to_owned();
             }
-            // What does not parse was stored by an older version: say nothing of it.
+            // A URL that does not parse was stored by an older version, and nothing of it is shown.
             PushUrl::parse(uri.expose()).map_or_else(|_| "…".to_owned(), |url| url.masked())
         };
         let (uri, destination_id, stream_key) = match &restream.target {
@@ -157,7 +157,7 @@ impl RestreamDto {
     }
 }
 
-/// What a retry did.
+/// What the retry did.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RetryAnswer {
     pub(crate) retrying: bool,

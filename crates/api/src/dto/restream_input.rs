@@ -1,4 +1,4 @@
-//! Restreams as they are asked for: whole, or as a patch.
+//! The shapes of restreams as they are asked for: whole, or as a patch.
 
 use crate::dto::ladder::{RenditionWishDto, wish_dto, wish_of};
 use crate::dto::restream::{RetryDto, ScheduleDto};
@@ -12,7 +12,7 @@ use weir_model::{
     DestinationId, PushUrl, Restream, RestreamRendition, RestreamTarget, RetryRules, Schedule, Secret, StreamId,
 };
 
-/// Complete with `name`, `stream_id` and `uri`; or with `destination_id` and `stream_key` instead of `uri`.
+/// A new restream, which needs `name`, `stream_id` and `uri`, or `destination_id` and `stream_key` instead of `uri`.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RestreamInput {
@@ -21,20 +21,20 @@ pub(crate) struct RestreamInput {
     stream_id: i64,
     #[serde(default)]
     active: bool,
-    /// `rtmp://host/app/key`, `rtmps://...` or `srt://host:port?mode=caller&...`
+    /// The URL to push to: `rtmp://host/app/key`, `rtmps://...` or `srt://host:port?mode=caller&...`.
     #[serde(default)]
     uri: Option<String>,
     #[serde(default)]
     destination_id: Option<i64>,
-    /// May be a whole `srt://` URL, then also without a destination.
+    /// The key at the destination. It may be a whole `srt://` URL, and then it needs no destination.
     #[serde(default)]
     stream_key: Option<String>,
-    /// Fed all the time beside the primary.
+    /// The URL of a backup, which is fed all the time beside the primary.
     #[serde(default)]
     backup_uri: Option<String>,
     #[serde(default)]
     rendition: Option<RenditionWishDto>,
-    /// Of the sound to send by RTMP, which carries one: `deu`, `ger` and `de` mean the same. Null: the default. SRT carries all.
+    /// The language of the sound for RTMP, which carries one. `deu`, `ger` and `de` mean the same; null is the default. SRT carries all.
     #[serde(default)]
     audio_language: Option<String>,
     #[serde(default)]
@@ -60,7 +60,7 @@ impl RestreamInput {
     }
 }
 
-/// What would make it again.
+/// The input that would make the restream again.
 impl From<&Restream> for RestreamInput {
     fn from(restream: &Restream) -> Self {
         let Restream {
@@ -104,7 +104,7 @@ impl From<&Restream> for RestreamInput {
     }
 }
 
-/// A `uri`, or a destination with a key, or a key that is a whole SRT URL.
+/// The target: a `uri`, or a destination with a key, or a key that is a whole SRT URL.
 fn target_of(uri: Option<String>, destination: Option<i64>, key: Option<String>) -> Result<RestreamTarget, Problem> {
     match (uri, destination, key) {
         (Some(uri), None, None) => Ok(RestreamTarget::Uri(uri.trim().into())),
@@ -126,7 +126,7 @@ fn target_of(uri: Option<String>, destination: Option<i64>, key: Option<String>)
     }
 }
 
-/// What is absent stays; `schedule` and `retry` are replaced as a whole.
+/// A field that is absent stays as it is. `schedule` and `retry` are replaced as a whole.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RestreamPatch {
@@ -149,7 +149,7 @@ pub(crate) struct RestreamPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<RenditionWishDto>)]
     rendition: Option<Option<RenditionWishDto>>,
-    /// Null: the default.
+    /// The language of the sound to send by RTMP; null is the default.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
     audio_language: Option<Option<String>>,
@@ -180,9 +180,9 @@ pub(crate) struct RestreamChange {
 #[derive(Debug)]
 enum TargetChange {
     Whole(RestreamTarget),
-    /// Another key at the same destination.
+    /// Another key goes to the same destination.
     Key(Secret),
-    /// Another destination with the same key.
+    /// The same key goes to another destination.
     Destination(DestinationId),
 }
 

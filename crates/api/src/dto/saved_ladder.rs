@@ -1,4 +1,4 @@
-//! Ladders that are kept under a name.
+//! The shapes of ladders that are kept under a name.
 
 use crate::dto::ladder::{drafts_of, whole_renditions};
 use crate::dto::{Timestamp, set};
@@ -11,10 +11,10 @@ use weir_model::{BuiltinLadder, LadderId, Rendition, RenditionDraft, SavedLadder
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LadderInput {
-    /// How streams name it: lower-case letters, digits, '-' and '_'.
+    /// The name by which streams use the ladder: lower-case letters, digits, '-' and '_'.
     #[schema(pattern = "^[a-z0-9_-]{1,64}$")]
     name: String,
-    /// What people call it; the name when absent.
+    /// What people call the ladder; its name when absent.
     #[serde(default)]
     title: Option<String>,
     #[schema(min_items = 1, max_items = 16)]
@@ -28,7 +28,7 @@ impl LadderInput {
     }
 }
 
-/// What would make it again.
+/// The input that would make the ladder again.
 impl From<&SavedLadder> for LadderInput {
     fn from(ladder: &SavedLadder) -> Self {
         let SavedLadder { id: _, version: _, name, title, renditions, created_at: _, updated_at: _ } = ladder;
@@ -36,7 +36,7 @@ impl From<&SavedLadder> for LadderInput {
     }
 }
 
-/// What is absent stays; `renditions` are replaced as a whole.
+/// A field that is absent stays as it is. `renditions` are replaced as a whole.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LadderPatch {
@@ -77,10 +77,10 @@ pub(crate) struct SavedLadderDto {
     pub(crate) id: i64,
     name: String,
     title: String,
-    /// It comes with the server and can't be changed.
+    /// Says that the ladder comes with the server and can't be changed.
     builtin: bool,
     renditions: Vec<RenditionDraft>,
-    /// Null where it comes with the server.
+    /// When the ladder was made; null for one that comes with the server.
     created_at: Option<Timestamp>,
     updated_at: Option<Timestamp>,
 }

@@ -1,4 +1,4 @@
-//! A stream's sources, as they are asked for and as they are read.
+//! The shapes of a stream's sources, as they are asked for and as they are read.
 
 use crate::dto::shown;
 use crate::problem::Problem;
@@ -93,7 +93,7 @@ pub(crate) struct SourceInput {
     looped: Option<bool>,
 }
 
-/// What would make it again, but for a stream key: those are never said, only made.
+/// The input that would make the source again, except for a stream key: those are never given, only made.
 impl From<&Source> for SourceInput {
     fn from(source: &Source) -> Self {
         let Source { slot, kind } = source;
@@ -142,7 +142,7 @@ impl SourceInput {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RotateInput {
-    /// Absent: all of them.
+    /// The slot of that source; when absent, all of them get one.
     #[serde(default)]
     pub(crate) slot: Option<SlotDto>,
 }

@@ -1,4 +1,4 @@
-//! Streams, as they are read, asked for, and changed: a setting is named in all three here, and nowhere else in the API.
+//! The shapes of streams as they are read, asked for, and changed. A setting is named in all three here, and nowhere else in the API.
 
 use crate::context::PublicUrls;
 use crate::dto::ladder::LadderDto;
@@ -92,11 +92,11 @@ impl StreamDto {
     }
 }
 
-/// Only `name` is required.
+/// A new stream. Only `name` is required.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StreamInput {
-    /// 1 to 64 of a-z, 0-9, - and _; part of the playback addresses.
+    /// The name, which is part of the playback addresses: 1 to 64 of a-z, 0-9, - and _.
     #[schema(pattern = "^[a-z0-9_-]{1,64}$")]
     name: String,
     #[serde(default = "yes")]
@@ -115,19 +115,19 @@ pub(crate) struct StreamInput {
     #[serde(default)]
     #[schema(maximum = 86400)]
     dvr_seconds: Option<u32>,
-    /// Whether the source is kept as files.
+    /// Whether the source is recorded to files.
     #[serde(default)]
     record: bool,
     #[serde(default)]
     protected: bool,
-    /// Only null: slates are not in this version.
+    /// The slate, which must be null: this version has none.
     #[serde(default)]
     slate: Option<String>,
     #[serde(default)]
     encoder_policy: Option<EncoderPolicyDto>,
     #[serde(default)]
     logo: Option<LogoInput>,
-    /// 10 to 79 characters.
+    /// The passphrase of SRT, which has 10 to 79 characters.
     #[serde(default)]
     #[schema(min_length = 10, max_length = 79)]
     srt_passphrase: Option<String>,
@@ -155,7 +155,7 @@ impl StreamInput {
     }
 }
 
-/// What would make it again.
+/// The input that would make the stream again.
 impl From<&Stream> for StreamInput {
     fn from(stream: &Stream) -> Self {
         let Stream {
@@ -199,7 +199,7 @@ impl From<&Stream> for StreamInput {
     }
 }
 
-/// What is absent stays.
+/// A field that is absent stays as it is.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StreamPatch {
@@ -208,7 +208,7 @@ pub(crate) struct StreamPatch {
     name: Option<String>,
     #[serde(default, deserialize_with = "present")]
     active: Option<bool>,
-    /// All of them; a push source keeps the key of its slot.
+    /// The whole list of sources. A push source keeps the key of its slot.
     #[serde(default, deserialize_with = "present")]
     sources: Option<Vec<SourceInput>>,
     #[serde(default, deserialize_with = "present")]
@@ -232,7 +232,7 @@ pub(crate) struct StreamPatch {
     slate: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
     encoder_policy: Option<EncoderPolicyDto>,
-    /// What is absent in it stays too.
+    /// A field of the logo that is absent stays as it is, too.
     #[serde(default, deserialize_with = "present")]
     logo: Option<LogoInput>,
     #[serde(default, deserialize_with = "present")]

@@ -1,4 +1,4 @@
-//! What a stream is doing.
+//! The shapes of what a stream is doing.
 
 use crate::dto::Timestamp;
 use crate::dto::push_status::{ReasonDto, SrtFiguresDto, WarningDto};
@@ -10,14 +10,14 @@ use weir_transcode::shared_label;
 
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct StreamStatusDto {
-    /// True exactly when state is live.
+    /// Whether the state is live.
     live: bool,
-    /// offline, starting, live, stalled or failed
+    /// The state: offline, starting, live, stalled or failed.
     state: &'static str,
     since: Timestamp,
     reason: Option<ReasonDto>,
     ingest: Option<IngestDto>,
-    /// What the source consists of.
+    /// The tracks of the source.
     tracks: Vec<TrackDto>,
     renditions: Vec<RenditionStatusDto>,
     viewers: ViewersDto,
@@ -43,13 +43,13 @@ impl From<&StreamStatus> for StreamStatusDto {
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 struct TrackDto {
     id: u32,
-    /// video or audio
+    /// The kind: video or audio.
     kind: &'static str,
     codec: String,
-    /// ISO 639-2: deu
+    /// The language in ISO 639-2, such as deu.
     language: Option<String>,
     label: Option<String>,
-    /// What is played, or sent by RTMP, where nobody chose.
+    /// Whether this track is played, or sent by RTMP, if nobody chose another.
     default: bool,
     bitrate_bps: u64,
 }
@@ -70,9 +70,9 @@ impl From<&TrackStatus> for TrackDto {
 
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 struct IngestDto {
-    /// rtmp, rtmps, srt, whip, pull or playlist
+    /// The protocol: rtmp, rtmps, srt, whip, pull or playlist.
     protocol: &'static str,
-    /// primary or backup
+    /// The slot: primary or backup.
     slot: &'static str,
     remote: Option<String>,
     video_codec: Option<String>,
@@ -85,9 +85,9 @@ struct IngestDto {
     dropped_frames: u64,
     latency_ms: Option<f64>,
     rtt_ms: Option<f64>,
-    /// Of the last ten seconds, repaired or not.
+    /// The packets that were lost in the last ten seconds, whether they were repaired or not.
     loss_percent: Option<f64>,
-    /// MPEG-TS: packets whose counter does not follow on the one before.
+    /// For MPEG-TS, the number of packets whose counter does not follow on the one before.
     continuity_errors: Option<u64>,
     srt: Option<SrtFiguresDto>,
 }
@@ -118,7 +118,7 @@ impl From<&IngestStatus> for IngestDto {
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 struct RenditionStatusDto {
     name: String,
-    /// In words, where the name is the server's own: what restreams asked for beside the ladder.
+    /// The rendition in words, if its name is the server's own because restreams asked for it beside the ladder.
     label: Option<String>,
     encoder: String,
     device: Option<String>,
@@ -127,11 +127,11 @@ struct RenditionStatusDto {
     bitrate_bps: u64,
     target_bps: Option<u64>,
     fps: Option<f64>,
-    /// What encoding adds.
+    /// The latency that encoding adds.
     latency_ms: Option<f64>,
-    /// offline, starting, live, degraded, stalled or failed
+    /// The state: offline, starting, live, degraded, stalled or failed.
     state: &'static str,
-    /// Why this encoder, why it is degraded, or why there is none.
+    /// Why this encoder was chosen, why the rendition is degraded, or why there is no encoder.
     reason: Option<String>,
 }
 

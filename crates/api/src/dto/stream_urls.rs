@@ -1,4 +1,4 @@
-//! How to reach a stream: where encoders publish to it, and where viewers watch it.
+//! The shapes of the URLs of a stream: where encoders publish to it, and where viewers watch it.
 
 use crate::context::PublicUrls;
 use crate::dto::shown;
@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use weir_model::{Slot, SourceKind, Stream};
 
-/// Where an encoder publishes; null where we don't listen.
+/// The URLs that an encoder publishes to; null where the server does not listen.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PushUrlsDto {
     rtmp: Option<String>,
@@ -15,14 +15,14 @@ pub(crate) struct PushUrlsDto {
     whip: Option<String>,
 }
 
-/// Per slot; null for slots that are not pushed to.
+/// The URLs of each slot; null for slots that are not pushed to.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SlotPushUrlsDto {
     primary: Option<PushUrlsDto>,
     backup: Option<PushUrlsDto>,
 }
 
-/// Where viewers watch; null where it is off.
+/// The URLs at which viewers watch; null where that way of watching is off.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PlayUrlsDto {
     hls: Option<String>,

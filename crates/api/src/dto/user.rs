@@ -1,4 +1,4 @@
-//! People who may log in.
+//! The shapes of people who may log in.
 
 use crate::dto::Timestamp;
 use crate::dto::api_key::RoleDto;
@@ -9,20 +9,21 @@ use utoipa::ToSchema;
 use weir_model::{Secret, checked_label};
 use weir_store::{Account, AccountChange, MAX_PASSWORD_BYTES};
 
-/// What NIST asks of passwords that people choose; nothing about their letters.
+/// The length that NIST asks of passwords that people choose. NIST asks nothing about their letters, so neither does Weir.
 const MIN_PASSWORD_CHARS: usize = 8;
 
-/// No Debug: it holds a password.
+/// A new person.
+// This type has no `Debug`, because it holds a password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UserInput {
     #[schema(min_length = 1, max_length = 200)]
     name: String,
-    /// 8 characters or more.
+    /// A password of 8 characters or more.
     #[schema(min_length = 8, max_length = 1024)]
     password: String,
     role: RoleDto,
-    /// How many restreams this person may make; null is no limit.
+    /// How many restreams this person may make; null means no limit.
     #[serde(default)]
     restream_quota: Option<u32>,
 }
@@ -46,7 +47,7 @@ impl UserInput {
     }
 }
 
-/// What is absent stays. A new password ends all logins.
+/// A field that is absent stays as it is. A new password ends all logins.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UserPatch {

@@ -1,4 +1,4 @@
-//! How many watch, by the way in which they do: a field for each way that there is.
+//! The shape of the numbers of viewers, with a field for each way of watching that there is.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Webhooks: who is told of events.
+//! The shapes of webhooks, which are told of events.
 
 use crate::dto::event::EventTypeDto;
 use crate::dto::{Timestamp, shown};
@@ -7,23 +7,24 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use weir_model::Webhook;
 
-/// No Debug: it holds secrets.
+/// A new webhook.
+// This type has no `Debug`, because it holds secrets.
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WebhookInput {
-    /// `http://` or `https://`; each event is a POST of its JSON.
+    /// An address with `http://` or `https://`. Each event is sent to it as a POST of its JSON.
     #[schema(max_length = 2048)]
     url: String,
-    /// Signs: `Weir-Signature: v1=hex(HMAC-SHA256(secret, timestamp + "." + body))`.
+    /// The key of the signature, `Weir-Signature: v1=hex(HMAC-SHA256(secret, timestamp + "." + body))`.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 256)]
     secret: Option<String>,
-    /// Types of events; all when null.
+    /// The types of events that are told; null means all.
     #[serde(default)]
     types: Option<Vec<EventTypeDto>>,
 }
 
-/// What would make it again.
+/// The input that would make the webhook again.
 impl From<&Webhook> for WebhookInput {
     fn from(webhook: &Webhook) -> Self {
         let Webhook { id: _, url, secret, types, created_at: _ } = webhook;
@@ -45,7 +46,7 @@ impl From<WebhookInput> for Webhook {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct WebhookDto {
     id: i64,
-    /// Without what may be secret in it.
+    /// The address without what may be secret in it.
     url: String,
     secret: Option<String>,
     types: Option<Vec<EventTypeDto>>,
@@ -55,10 +56,10 @@ pub(crate) struct WebhookDto {
 
 #[derive(Debug, Serialize, ToSchema)]
 struct WebhookStatusDto {
-    /// The last event that was taken.
+    /// The last event that the webhook took.
     last_event_id: Option<u64>,
     last_told_at: Option<Timestamp>,
-    /// Tries of the event under way that failed; 0: all is well.
+    /// How often telling the event under way has failed; 0 means that all is well.
     failed_attempts: u32,
     failure: Option<String>,
     next_try_at: Option<Timestamp>,

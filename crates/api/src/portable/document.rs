@@ -1,4 +1,4 @@
-//! What stands in an exported document.
+//! The shape of an exported document.
 
 use super::PortableError;
 use super::secrets;
@@ -16,21 +16,21 @@ use std::collections::BTreeMap;
 use weir_model::Secret;
 use weir_store::Times;
 
-/// 10,000 streams with three restreams each are 20 MB; logos of the largest kind are 1.4 MB each.
+/// The most bytes of a document. 10,000 streams with three restreams each are 20 MB; logos of the largest kind are 1.4 MB each.
 pub const DOCUMENT_BYTES_MAX: usize = 64 << 20;
 
-/// Rises when a document can't be read by who reads the one before it.
+/// The format's number rises when a document can no longer be read by a server that reads the format before it.
 pub(super) const FORMAT: u64 = 1;
 
-/// Its name in the document, by which a document is told from other JSON.
+/// The name of the format's field, by which a document is told from other JSON.
 pub(super) const FORMAT_FIELD: &str = "weir_export";
 
-/// No Debug: everything in it may be a secret.
+/// The whole document. It has no `Debug`, because everything in it may be a secret.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Document {
     pub(super) weir_export: u64,
-    /// The last id that was given out, of each kind: what was deleted must not come back as something else.
+    /// The last id of each kind that was given out: the id of something that was deleted must not come back as something else.
     pub(super) last_ids: BTreeMap<String, i64>,
     pub(super) users: Vec<UserEntry>,
     pub(super) api_keys: Vec<ApiKeyEntry>,
@@ -59,7 +59,7 @@ pub(super) struct UserEntry {
     pub(super) name: String,
     pub(super) role: RoleDto,
     pub(super) restream_quota: Option<u32>,
-    /// argon2id, as a PHC string.
+    /// The hash by argon2id, as a PHC string.
     pub(super) password_hash: String,
 }
 
@@ -70,7 +70,7 @@ pub(super) struct ApiKeyEntry {
     pub(super) created_at: Timestamp,
     pub(super) name: String,
     pub(super) role: RoleDto,
-    /// SHA-256 of the key, in Base64.
+    /// The SHA-256 of the key, in Base64.
     pub(super) key_hash: String,
 }
 
@@ -81,11 +81,11 @@ pub(super) struct StreamEntry {
     pub(super) created_at: Timestamp,
     pub(super) updated_at: Timestamp,
     pub(super) body: StreamInput,
-    /// By slot, of its push sources.
+    /// The keys of its push sources, by slot.
     pub(super) stream_keys: BTreeMap<String, String>,
-    /// Of its playback tokens: those that were revoked stay so.
+    /// The epoch of its playback tokens, by which those that were revoked stay so.
     pub(super) play_epoch: u32,
-    /// The picture, in Base64.
+    /// The logo's picture, in Base64.
     pub(super) logo_png: Option<String>,
 }
 
@@ -96,9 +96,9 @@ pub(super) struct RestreamEntry {
     pub(super) created_at: Timestamp,
     pub(super) updated_at: Timestamp,
     pub(super) body: RestreamInput,
-    /// The user who made it, whose quota it counts in.
+    /// The user who made the restream, in whose quota it counts.
     pub(super) owner_id: Option<i64>,
-    /// Why the server itself stopped it.
+    /// Why the server itself stopped the restream.
     pub(super) stop_reason: Option<String>,
 }
 
@@ -114,7 +114,7 @@ pub(super) fn times(created_at: Timestamp, updated_at: Timestamp) -> Times {
     Times { created_at: created_at.0, updated_at: updated_at.0 }
 }
 
-/// A document that is JSON and says that it is one of ours; its secrets may still be sealed.
+/// A document that is JSON and says that it is one of ours. Its secrets may still be sealed.
 pub struct Draft(Value);
 
 impl std::fmt::Debug for Draft {
@@ -143,10 +143,10 @@ impl Draft {
         }
     }
 
-    /// Whether it needs the `secret.key` that it was written with.
+    /// Whether the document needs the `secret.key` that it was written with.
     pub fn is_sealed(&mut self) -> bool {
         let mut sealed = false;
-        // Looking fails on nothing.
+        // The closure never fails, so neither does this.
         let _ = secrets::each(&mut self.0, &mut |_, value| {
             sealed |= secrets::sealed_text(value).is_some();
             Ok(())
@@ -154,7 +154,7 @@ impl Draft {
         sealed
     }
 
-    /// `open` takes a place and a sealed text.
+    /// Opens the secrets and reads the document. `open` takes a place and a sealed text.
     pub(super) fn read(mut self, open: &dyn Fn(&str, &str) -> Option<Secret>) -> Result<Document, PortableError> {
         secrets::open(&mut self.0, open)?;
         serde_path_to_error::deserialize(self.0).map_err(|fault| {
@@ -163,7 +163,7 @@ impl Draft {
         })
     }
 
-    /// Everything that can be said of it without a store: what strangers' documents are tried with.
+    /// Checks everything that can be checked without a store. Fuzzing tries documents with this.
     pub fn check(self) -> Result<(), PortableError> {
         self.read(&|_, _| None).map(drop)
     }

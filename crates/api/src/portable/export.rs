@@ -1,4 +1,4 @@
-//! Writing the document.
+//! Writes the document.
 
 use super::document::{ApiKeyEntry, Document, Entry, FORMAT, RestreamEntry, StreamEntry, UserEntry, WebhookEntry};
 use super::{PortableError, secrets};
@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use weir_model::{Destination, Restream, SavedLadder, SourceKind, Stream};
 use weir_store::{Store, StoreError};
 
-/// A server beside us writes every few seconds, and reading takes milliseconds.
+/// How often the reading is tried. A server beside us writes every few seconds, and reading takes milliseconds.
 const TRIES: u32 = 10;
 
-/// The document as text that ends with a line feed. Without `with_secrets` the secrets in it are sealed, and equal
-/// configurations give equal documents in either case.
+/// The document as text that ends with a line feed. Without `with_secrets` the secrets in it are sealed. In either case equal
+/// configurations give equal documents.
 pub async fn export(store: &Store, with_secrets: bool) -> Result<String, PortableError> {
     for _ in 0..TRIES {
         let reads = store.read_steadily().await?;

@@ -1,4 +1,4 @@
-//! Making everything in a document again, in a store that is empty.
+//! Makes everything in a document again, in a store that is empty.
 
 use super::PortableError;
 use super::document::{
@@ -22,15 +22,15 @@ use weir_store::{Account, ApiKey, Kind, SelfJudged, Store, StoreError, Times, ch
 
 type Result<T> = std::result::Result<T, PortableError>;
 
-/// Ids are JSON numbers, which JavaScript takes for whole up to here.
+/// The largest id. Ids are JSON numbers, which JavaScript takes for whole up to here.
 const ID_MAX: i64 = 1 << 53;
 
-/// Keys that we make have 28; what is shorter could be guessed.
+/// The length of a stream key. Ours have 28 letters; a shorter one than 16 could be guessed.
 const STREAM_KEY_CHARS: std::ops::RangeInclusive<usize> = 16..=128;
 
 const KEY_HASH_BYTES: usize = 32;
 
-/// How much of what was made.
+/// How much was made of each kind.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Imported {
     pub users: usize,
@@ -42,7 +42,7 @@ pub struct Imported {
     pub webhooks: usize,
 }
 
-/// Fails at the first thing that the API would have refused; the store is of no use then.
+/// Makes everything in the document. It fails at the first thing that the API would have refused, and then the store is of no use.
 pub async fn import(draft: Draft, store: &Store, platforms: &Platforms) -> Result<Imported> {
     let document = draft.read(&|place, sealed| store.open_from_export(place, sealed))?;
     let last_ids = checked_last_ids(&document)?;
@@ -70,7 +70,7 @@ pub async fn import(draft: Draft, store: &Store, platforms: &Platforms) -> Resul
     Ok(imported)
 }
 
-/// Every kind, each at least as high as the ids that are there.
+/// Checks that the document has the last id of every kind, and that each is at least as high as the ids in its list.
 fn checked_last_ids(document: &Document) -> Result<Vec<(Kind, i64)>> {
     let ids = |kind: Kind| -> Option<i64> {
         match kind {
@@ -102,18 +102,18 @@ fn checked_last_ids(document: &Document) -> Result<Vec<(Kind, i64)>> {
 struct Import<'a> {
     store: &'a Store,
     platforms: &'a Platforms,
-    /// Written at the end: a logo changes its stream's.
+    /// The times are written at the end, because setting a logo changes those of its stream.
     times: Vec<(Kind, i64, Times)>,
     last_id: i64,
 }
 
 impl Import<'_> {
-    /// The next thing of this kind will have this id. Lists rise, so that no id comes twice.
+    /// Has the next thing of this kind get this id. Lists must rise, so that no id comes twice.
     async fn expect_id(&mut self, kind: Kind, path: &str, number: usize, id: i64) -> Result<()> {
         if number == 0 {
             self.last_id = 0;
         }
-        // Those below are the ladders that come with the server.
+        // Ids up to here belong to the ladders that come with the server.
         let least = if kind == Kind::Ladder { 1_000 } else { 0 };
         if id <= self.last_id.max(least) || id > ID_MAX {
             return Err(PortableError::at(
@@ -210,7 +210,7 @@ impl Import<'_> {
             self.expect_id(Kind::Stream, &outer, number, entry.id).await?;
             let mut stream = entry.body.into_model().map_err(|problem| PortableError::refused(&path, problem))?;
             check_stream(&mut stream).map_err(|error| command_at(&path, error))?;
-            // As in a change: what an earlier version stored may stay.
+            // This is checked as for a change: what an earlier version stored may stay.
             check_available(&stream, Some(&stream)).map_err(|error| command_at(&path, error))?;
             self.check_named_ladder(&stream, &path).await?;
             put_keys(&mut stream, entry.stream_keys, &outer)?;
@@ -284,7 +284,7 @@ impl Import<'_> {
     }
 }
 
-/// Each push source gets its key of the document, or a new one where that has none.
+/// Gives each push source its key from the document, or a new one if the document has none.
 fn put_keys(stream: &mut Stream, mut keys: BTreeMap<String, String>, path: &str) -> Result<()> {
     for source in &mut stream.sources {
         let SourceKind::Push { stream_key } = &mut source.kind else { continue };
@@ -322,7 +322,7 @@ fn command_at(path: &str, error: CommandError) -> PortableError {
     }
 }
 
-/// What the document is to blame for; the rest is the machine's fault.
+/// Tells errors that the document is to blame for from those of the machine.
 fn store_at(path: &str, error: StoreError) -> PortableError {
     match error {
         StoreError::Duplicate { .. } | StoreError::Dangling { .. } | StoreError::Limit { .. } => {

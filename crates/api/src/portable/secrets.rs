@@ -1,11 +1,11 @@
-//! Where the secrets stand in a document, and how they are sealed and opened there.
+//! Knows where the secrets stand in a document, and seals and opens them there.
 
 use super::PortableError;
 use serde_json::{Value, json};
 use weir_model::Secret;
 use weir_store::Store;
 
-/// By list; `*` is every field of an object or every item of a list.
+/// The paths of secrets, by list. `*` is every field of an object or every item of a list.
 const SECRETS: [(&str, &[&str]); 4] = [
     ("destinations", &["body.url", "body.backup_url"]),
     ("streams", &["stream_keys.*", "body.srt_passphrase", "body.sources.*.uri"]),
@@ -13,16 +13,16 @@ const SECRETS: [(&str, &[&str]); 4] = [
     ("webhooks", &["body.url", "body.secret"]),
 ];
 
-/// What stands for a secret that is sealed: `{"sealed": "..."}`.
+/// A sealed secret stands in the document as `{"sealed": "..."}`.
 const SEALED: &str = "sealed";
 
-/// Where a secret stands: for people by its place in the list, for sealing by the id, which stays when the list changes.
+/// Where a secret stands. People are told its place in the list; sealing goes by the id, which stays when the list changes.
 pub(super) struct Place {
     pub(super) path: String,
     pub(super) sealing: String,
 }
 
-/// Calls `visit` with each value that is a secret where it stands.
+/// Calls `visit` with each secret and its place.
 pub(super) fn each(
     document: &mut Value,
     visit: &mut dyn FnMut(&Place, &mut Value) -> Result<(), PortableError>,

@@ -1,4 +1,4 @@
-//! `/apikeys`: admins only.
+//! Answers `/apikeys`, for admins only.
 
 use super::made;
 use crate::acting::Acting;

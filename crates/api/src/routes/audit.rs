@@ -1,4 +1,4 @@
-//! `/audit`: admins only.
+//! Answers `/audit`, for admins only.
 
 use crate::context::App;
 use crate::dto::List;
@@ -14,16 +14,16 @@ use weir_store::AuditFilter;
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Wanted {
-    /// The newest entry first instead of the oldest.
+    /// Lists the newest entry first instead of the oldest.
     #[serde(default)]
     newest_first: bool,
-    /// Only what this one did or tried, as `actor` has it.
+    /// Lists only what this one did or tried, as `actor` has it.
     actor: Option<String>,
-    /// Only `ok`, `denied` or `failed`.
+    /// Lists only entries with this outcome: `ok`, `denied` or `failed`.
     outcome: Option<OutcomeDto>,
 }
 
-/// Changes, reveals, refusals and what was done at the terminal; the newest 100,000 are kept, 10,000 of what was refused
+/// Changes, reveals, refusals and what was done at the terminal; the newest 100,000 are kept, and of refusals the newest 10,000
 #[utoipa::path(get, path = "/api/v1/audit", tag = "audit", params(PageParams, Wanted), responses(
     (status = 200, body = List<AuditDto>)))]
 pub(crate) async fn list(

@@ -1,4 +1,4 @@
-//! The dashboard: one page for every address that is no other's, because the page itself reads its address.
+//! Serves the dashboard: one page for every address that belongs to nothing else, because the page itself reads its address.
 
 use crate::problem::Problem;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
@@ -7,12 +7,13 @@ use weir_origin::page_of;
 
 const PAGE: &str = "dashboard/index.html";
 
-/// Nothing but the dashboard's own files and this server's answers. Previews are blobs, and so is the player's worker.
+/// The page may use the dashboard's own files and this server's answers, and nothing else. Previews are blobs, and so is the player's
+/// worker.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' data: blob:; \
                       media-src 'self' blob:; connect-src 'self'; worker-src 'self' blob:; frame-ancestors 'none'; \
                       base-uri 'none'; form-action 'none'";
 
-/// Programs that ask for what is not there are told so; a browser is given the dashboard, which says the same in its own way.
+/// Answers addresses that nothing serves. Programs are told so; a browser is given the dashboard, which says the same in its own way.
 pub(crate) async fn page(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     if !is_page(&method, uri.path(), &headers) {
         return Problem::not_found().into_response();
@@ -23,7 +24,7 @@ pub(crate) async fn page(method: Method, uri: Uri, headers: HeaderMap) -> Respon
 fn is_page(method: &Method, path: &str, headers: &HeaderMap) -> bool {
     let reads = matches!(*method, Method::GET | Method::HEAD);
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    // The front page has no other meaning: it is for those too who do not say what they want.
+    // The front page has no other meaning, so it is also for clients that do not say what they want.
     reads && !path.starts_with("/api/") && (path == "/" || accept.contains("text/html"))
 }
 

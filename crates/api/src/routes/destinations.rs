@@ -1,4 +1,4 @@
-//! `/destinations`: everyone reads, admins change.
+//! Answers `/destinations`: everyone reads, admins change.
 
 use super::{created, one, reveal};
 use crate::acting::Acting;
@@ -53,7 +53,7 @@ pub(crate) async fn read(
     Ok(one(StatusCode::OK, destination.version, DestinationDto::new(&destination, params.reveal)))
 }
 
-/// Changes what is named; restreams that use it follow
+/// Changes the fields of a destination that are named; restreams that use it follow
 #[utoipa::path(patch, path = "/api/v1/destinations/{id}", tag = "destinations", params(("id" = i64, Path)),
     request_body = DestinationPatch, responses(
     (status = 200, body = DestinationDto), (status = 404, body = Problem), (status = 409, body = Problem),
@@ -75,7 +75,7 @@ pub(crate) async fn change(
     Ok(one(StatusCode::OK, destination.version, DestinationDto::new(&destination, false)))
 }
 
-/// Deletes it, unless a restream uses it
+/// Deletes a destination, unless a restream uses it
 #[utoipa::path(delete, path = "/api/v1/destinations/{id}", tag = "destinations", params(("id" = i64, Path)), responses(
     (status = 204), (status = 404, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem)))]
 pub(crate) async fn remove(Acting(app): Acting, Id(id): Id, IfMatch(version): IfMatch) -> Result<StatusCode, Problem> {

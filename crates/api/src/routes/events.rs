@@ -1,4 +1,4 @@
-//! `/events`: what happened, as a list and as it happens.
+//! Answers `/events`: what happened, as a list and as it happens.
 
 use crate::auth::Caller;
 use crate::context::App;
@@ -23,13 +23,13 @@ use weir_observe::{Event, EventCursor, EventLog};
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 500;
 
-/// Proxies close what is silent for a minute or less.
+/// The time between signs of life. Proxies close a connection that is silent for a minute or less.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Events waiting for a slow follower; beyond, the log itself is the buffer.
+/// How many events wait for a slow follower. Beyond these, the log itself is the buffer.
 const WAITING_EVENTS: usize = 64;
 
-/// Ids are what most programs call a number: 64 bits with a sign.
+/// The largest id. Ids fit into what most programs call a number: 64 bits with a sign.
 const EVENT_ID_MAX: u64 = i64::MAX as u64;
 
 fn event_id(field: &'static str, id: Option<u64>) -> Result<Option<u64>, Problem> {
@@ -42,16 +42,16 @@ fn event_id(field: &'static str, id: Option<u64>) -> Result<Option<u64>, Problem
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Since {
-    /// Only events after this id.
+    /// Lists only events after this id.
     #[param(maximum = 9223372036854775807i64)]
     since: Option<u64>,
-    /// 1 to 500; 100 when absent.
+    /// How many entries the answer may have: 1 to 500; 100 when absent.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<usize>,
-    /// The newest event first instead of the oldest; `next_cursor` is then the id to give as `before`.
+    /// Lists the newest event first instead of the oldest. `next_cursor` is then the id to give as `before`.
     #[serde(default)]
     newest_first: bool,
-    /// With `newest_first`: only events before this id.
+    /// Lists only events before this id, with `newest_first`.
     #[param(maximum = 9223372036854775807i64)]
     before: Option<u64>,
 }
@@ -82,14 +82,14 @@ pub(crate) async fn list(
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct After {
-    /// Begins after this id, like the header Last-Event-ID; from now on when absent.
+    /// Begins after this id, like the header Last-Event-ID. When absent, it begins now.
     #[param(maximum = 9223372036854775807i64)]
     since: Option<u64>,
-    /// Only these types, with commas between them; `*` is all but refusals, which come by their names only. Absent: `*`.
+    /// Tells only these types, with commas between them. `*` is all but refusals, which come by their names only; when absent, it is `*`.
     types: Option<String>,
 }
 
-/// What a follower asked for.
+/// The types of events that a follower asked for.
 enum Types {
     Usual,
     Named { usual_too: bool, kinds: Vec<EventKind> },
@@ -109,7 +109,7 @@ impl Types {
         Ok(Self::Named { usual_too, kinds })
     }
 
-    /// The events that have to be looked at.
+    /// The cursor over the events that have to be looked at.
     fn subscribe<'a>(&self, log: &'a EventLog, since: Option<u64>) -> EventCursor<'a> {
         match self {
             Self::Usual => log.subscribe(since),
@@ -157,12 +157,12 @@ pub(crate) async fn follow(
             () = forward => {}
             () = sender.closed() => {}
             end = pass.ended() => tracing::info!(caller = caller.actor, why = %end, "a follower is sent away"),
-            // Followers come back, to the next server.
+            // Followers come back by themselves, to the next server.
             () = app.api.readiness.draining() => {}
         }
         drop(slot);
     });
-    // What happens after this answer has begun is in it.
+    // The events are subscribed to before the answer begins, so it has everything that happens from then on.
     let _ = from_now_on.await;
     let events = unfold(receiver, |mut receiver| async move {
         let event = receiver.recv().await?;
@@ -173,7 +173,7 @@ pub(crate) async fn follow(
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
-/// What a follower that comes back has heard last.
+/// The id of the last event that a returning follower has heard.
 pub(crate) fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(id) = headers.get("last-event-id") else { return Ok(None) };
     let id = id.to_str().ok().and_then(|id| id.trim().parse().ok()).filter(|id| *id <= EVENT_ID_MAX);

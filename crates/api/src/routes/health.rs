@@ -1,4 +1,4 @@
-//! What supervisors and Prometheus ask; without a key.
+//! Answers what supervisors and Prometheus ask, without a key.
 
 use crate::context::App;
 use crate::gpu_metrics;
@@ -23,11 +23,11 @@ pub(crate) async fn healthz() -> Json<Health> {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Ready {
     ready: bool,
-    /// Why not, each in a sentence for the operator.
+    /// Why not, with a sentence for the operator for each reason.
     reasons: Vec<String>,
 }
 
-/// It wants traffic: not while it starts or stops, and not while something keeps it from its work
+/// Whether the server wants traffic. It wants none while it starts or stops, or while something keeps it from its work
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()), responses(
     (status = 200, body = Ready), (status = 503, body = Ready)))]
 pub(crate) async fn readyz(State(app): State<App>) -> (StatusCode, Json<Ready>) {

@@ -1,4 +1,4 @@
-//! `/ladders`: those that come with the server, which nobody changes, and one's own, which admins do.
+//! Answers `/ladders`: those that come with the server, which nobody changes, and one's own, which admins change.
 
 use super::{created, one};
 use crate::acting::Acting;
@@ -50,7 +50,7 @@ pub(crate) async fn read(State(app): State<App>, Id(id): Id) -> Result<Response,
     Ok(one(StatusCode::OK, ladder.version, SavedLadderDto::from(&ladder)))
 }
 
-/// Changes what is named; streams that use it follow at once
+/// Changes the fields of a ladder that are named; streams that use it follow at once
 #[utoipa::path(patch, path = "/api/v1/ladders/{id}", tag = "ladders", params(("id" = i64, Path)),
     request_body = LadderPatch, responses(
     (status = 200, body = SavedLadderDto), (status = 404, body = Problem), (status = 409, body = Problem),
@@ -71,7 +71,7 @@ pub(crate) async fn change(
     Ok(one(StatusCode::OK, ladder.version, SavedLadderDto::from(&ladder)))
 }
 
-/// Deletes it, unless a stream uses it
+/// Deletes a ladder, unless a stream uses it
 #[utoipa::path(delete, path = "/api/v1/ladders/{id}", tag = "ladders", params(("id" = i64, Path)), responses(
     (status = 204), (status = 404, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem)))]
 pub(crate) async fn remove(Acting(app): Acting, Id(id): Id, IfMatch(version): IfMatch) -> Result<StatusCode, Problem> {

@@ -1,4 +1,4 @@
-//! `/live`: the state of everything, as it changes; with the events in between where they are asked for.
+//! Answers `/live`: the state of everything as it changes, with the events in between if they are asked for.
 
 use crate::auth::Caller;
 use crate::context::App;
@@ -21,23 +21,23 @@ use tokio::sync::{mpsc, oneshot};
 use utoipa::{IntoParams, ToSchema};
 use weir_observe::Event;
 
-/// Whoever was let in is asked again after this: a login that was ended does not watch on for ever. Browsers come back by
-/// themselves.
+/// A connection ends after this, and browsers come back by themselves. So whoever was let in is checked again, and a login that was ended
+/// does not watch on for ever.
 const CONNECTION_LIFE: Duration = Duration::from_secs(15 * 60);
 
-/// Ticks on their way to a slow follower.
+/// How many ticks wait for a slow follower.
 const WAITING: usize = 2;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct LiveParams {
-    /// Tells the events of `/events/stream`, too, each as an event `event`: one connection for all that a page shows. They resume by
-    /// `Last-Event-ID`.
+    /// Tells the events of `/events/stream` as well, each as an event `event`, so that one connection is enough for all that a page shows.
+    /// They resume by `Last-Event-ID`.
     #[serde(default)]
     events: bool,
 }
 
-/// One of the three.
+/// The data of one event: a snapshot, a delta or an event.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "describes the events")]
@@ -47,7 +47,7 @@ pub(crate) enum LiveDto {
     Event(EventDto),
 }
 
-/// What is told next.
+/// What a follower is told next.
 enum News {
     Board(Told),
     Event(Event),
@@ -97,7 +97,7 @@ pub(crate) async fn follow(
         }
         drop(slot);
     });
-    // What happens after this answer has begun is in it.
+    // The events are subscribed to before the answer begins, so it has everything that happens from then on.
     let _ = from_now_on.await;
     let sent = unfold(receiver, |mut receiver| async move { Some((Ok(sent(receiver.recv().await?)), receiver)) });
     Ok(Sse::new(sent))

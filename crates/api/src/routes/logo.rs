@@ -1,4 +1,4 @@
-//! `/streams/{id}/logo`
+//! Answers `/streams/{id}/logo`.
 
 use super::streams::answer;
 use crate::acting::Acting;
@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use weir_model::{LOGO_BYTES_MAX, StreamId};
 
-// What a body may have is what a logo may.
+// The limit of bodies must leave room for the largest logo.
 const _: () = assert!(LOGO_BYTES_MAX <= MAX_BODY_BYTES);
 
 /// The stream's logo as it was put

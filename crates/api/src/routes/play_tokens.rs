@@ -1,4 +1,4 @@
-//! `/streams/{id}/tokens`, handed out one by one and revoked all together, and `/streams/{id}/preview-pass`.
+//! Answers `/streams/{id}/tokens`, which are handed out one by one and revoked all together, and `/streams/{id}/preview-pass`.
 
 use crate::acting::Acting;
 use crate::context::App;
@@ -24,7 +24,7 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, Json(token.into())))
 }
 
-/// Ends every token that was handed out for it until now; whoever watches by one is cut off within 5 seconds
+/// Ends every token that was handed out for the stream until now; whoever watches by one is cut off within 5 seconds
 #[utoipa::path(post, path = "/api/v1/streams/{id}/tokens/revoke", tag = "streams", params(("id" = i64, Path)), responses(
     (status = 204), (status = 404, body = Problem)))]
 pub(crate) async fn revoke(Acting(app): Acting, Id(id): Id) -> Result<StatusCode, Problem> {

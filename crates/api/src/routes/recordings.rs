@@ -1,4 +1,4 @@
-//! `/recordings`, and those of one stream
+//! Answers `/recordings`, and the recordings of one stream.
 
 use std::io::SeekFrom;
 
@@ -19,7 +19,7 @@ use weir_model::StreamId;
 use weir_origin::range::{Wanted, parse_range};
 use weir_packager::{Recording, Recordings, RemoveFault};
 
-/// Read at once; what a download holds in memory beside the socket's buffer.
+/// How much of a file is read at once. A download holds as much in memory, beside the socket's buffer.
 const CHUNK_BYTES: usize = 128 * 1024;
 
 fn page(app: &App, stream: Option<StreamId>, page: &PageParams) -> Result<Json<List<RecordingDto>>, Problem> {
@@ -68,7 +68,7 @@ pub(crate) async fn read(State(app): State<App>, Id(id): Id) -> Result<Json<Reco
     Ok(Json(find(&app, id)?.1.into()))
 }
 
-/// Its file: fragmented MP4, whole or a range; of one that goes on, what there is by now
+/// The recording's file in fragmented MP4, whole or a range. While the recording goes on, this is what there is by now
 #[utoipa::path(get, path = "/api/v1/recordings/{id}/file", tag = "recordings", params(("id" = i64, Path)), responses(
     (status = 200, content_type = "video/mp4"), (status = 206, content_type = "video/mp4"),
     (status = 404, body = Problem), (status = 416)))]
@@ -85,7 +85,7 @@ pub(crate) async fn file(
     let total = recording.bytes;
     let tag = format!("\"{id}-{total}\"");
     let text = |name: header::HeaderName| asked.get(name).and_then(|value| value.to_str().ok());
-    // A range of a file that has grown since is of no use to who asks with If-Range.
+    // With If-Range, a range of a file that has grown since is of no use to the client.
     let same = text(header::IF_RANGE).is_none_or(|known| known == tag);
     let range = text(header::RANGE).filter(|_| same);
     let wanted = range.map_or(Wanted::Whole, |range| parse_range(range, usize::try_from(total).unwrap_or(usize::MAX)));
@@ -126,7 +126,7 @@ async fn stream_file(mut file: File, first: u64, length: u64) -> Result<Body, Pr
         }
         let read = file.read(&mut chunk).await?;
         if read == 0 {
-            // Shorter than it was: the answer must not look complete.
+            // The file is shorter than it was, so the answer must not look complete.
             return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
         }
         chunk.truncate(read);
@@ -134,7 +134,7 @@ async fn stream_file(mut file: File, first: u64, length: u64) -> Result<Body, Pr
     })))
 }
 
-/// Deletes the file; one that is still being recorded is a conflict
+/// Deletes a recording with its file; one that is still being recorded is a conflict
 #[utoipa::path(delete, path = "/api/v1/recordings/{id}", tag = "recordings", params(("id" = i64, Path)), responses(
     (status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(crate) async fn remove(State(app): State<App>, Id(id): Id) -> Result<StatusCode, Problem> {

@@ -1,4 +1,4 @@
-//! `/restreams/check`: the one place where the rules of platforms are judged for whoever is about to send something.
+//! Answers `/restreams/check`, the one place that judges by the rules of platforms what somebody is about to send.
 
 use crate::context::App;
 use crate::dto::check::{CheckDto, CheckInput};
@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use weir_model::DestinationId;
 
-/// What would be: what the platform would say to it, and what it would take of this machine. Nothing is made or changed
+/// Tells what the platform would say to a restream, and what it would take of this machine. Nothing is made or changed
 #[utoipa::path(post, path = "/api/v1/restreams/check", tag = "restreams", request_body = CheckInput, responses(
     (status = 200, body = CheckDto), (status = 422, body = Problem)))]
 pub(crate) async fn check(State(app): State<App>, Body(input): Body<CheckInput>) -> Result<Json<CheckDto>, Problem> {

@@ -1,4 +1,4 @@
-//! `/restreams`
+//! Answers `/restreams`.
 
 use super::{created, one, reveal};
 use crate::acting::Acting;
@@ -28,7 +28,7 @@ fn answer(app: &App, restream: &Restream) -> Response {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct OfStream {
-    /// Only this stream's.
+    /// Lists only the restreams of this stream.
     stream_id: Option<i64>,
 }
 
@@ -76,7 +76,7 @@ pub(crate) async fn read(
     Ok(one(StatusCode::OK, restream.version, dto(&app, &restream, params.reveal)))
 }
 
-/// Changes what is named; only this restream notices
+/// Changes the fields of a restream that are named; only this restream notices
 #[utoipa::path(patch, path = "/api/v1/restreams/{id}", tag = "restreams", params(("id" = i64, Path)),
     request_body = RestreamPatch, responses(
     (status = 200, body = RestreamDto), (status = 404, body = Problem), (status = 409, body = Problem),
@@ -98,7 +98,7 @@ pub(crate) async fn change(
     Ok(answer(&app, &restream))
 }
 
-/// Stops and deletes it
+/// Stops and deletes a restream
 #[utoipa::path(delete, path = "/api/v1/restreams/{id}", tag = "restreams", params(("id" = i64, Path)), responses(
     (status = 204), (status = 404, body = Problem), (status = 412, body = Problem)))]
 pub(crate) async fn remove(Acting(app): Acting, Id(id): Id, IfMatch(version): IfMatch) -> Result<StatusCode, Problem> {
@@ -106,7 +106,7 @@ pub(crate) async fn remove(Acting(app): Acting, Id(id): Id, IfMatch(version): If
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Starts it, now or when its source comes
+/// Starts a restream, now or when its source comes
 #[utoipa::path(post, path = "/api/v1/restreams/{id}/start", tag = "restreams", params(("id" = i64, Path)), responses(
     (status = 200, body = RestreamDto), (status = 404, body = Problem)))]
 pub(crate) async fn start(Acting(app): Acting, Id(id): Id) -> Result<Response, Problem> {
@@ -114,7 +114,7 @@ pub(crate) async fn start(Acting(app): Acting, Id(id): Id) -> Result<Response, P
     Ok(answer(&app, &restream))
 }
 
-/// Stops it
+/// Stops a restream
 #[utoipa::path(post, path = "/api/v1/restreams/{id}/stop", tag = "restreams", params(("id" = i64, Path)), responses(
     (status = 200, body = RestreamDto), (status = 404, body = Problem)))]
 pub(crate) async fn stop(Acting(app): Acting, Id(id): Id) -> Result<Response, Problem> {
@@ -122,7 +122,7 @@ pub(crate) async fn stop(Acting(app): Acting, Id(id): Id) -> Result<Response, Pr
     Ok(answer(&app, &restream))
 }
 
-/// Tries at once instead of waiting for the next attempt
+/// Has a restream try at once instead of waiting for its next attempt
 #[utoipa::path(post, path = "/api/v1/restreams/{id}/retry", tag = "restreams", params(("id" = i64, Path)), responses(
     (status = 200, body = RetryAnswer), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(crate) async fn retry(Acting(app): Acting, Id(id): Id) -> Result<Json<RetryAnswer>, Problem> {

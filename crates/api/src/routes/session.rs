@@ -1,4 +1,4 @@
-//! `/session`: the dashboard's login.
+//! Answers `/session`, the dashboard's login.
 
 use crate::acting::Acting;
 use crate::audit_trail::Deed;
@@ -28,23 +28,24 @@ pub(crate) struct LoginInput {
     password: String,
 }
 
-/// No Debug: it holds passwords.
+/// The password that is in use, and the new one.
+// This type has no `Debug`, because it holds passwords.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PasswordInput {
     password: String,
-    /// 8 characters or more.
+    /// A password of 8 characters or more.
     new_password: String,
 }
 
-/// Who calls.
+/// The caller.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SessionUserDto {
-    /// Null for API keys.
+    /// The id of the user; null for API keys.
     id: Option<i64>,
     name: String,
     role: RoleDto,
-    /// Whether its restreams may name addresses of their own; else they take a destination (the configuration's `restreams.raw_uri`).
+    /// Whether the caller's restreams may name addresses (the configuration's `restreams.raw_uri`); if not, they take a destination.
     may_use_raw_uris: bool,
 }
 
@@ -57,7 +58,7 @@ impl SessionUserDto {
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SessionDto {
-    /// Send it as X-CSRF-Token with every change; null for API keys, which need none.
+    /// The token to send as X-CSRF-Token with every change; null for API keys, which need none.
     csrf_token: Option<String>,
     user: SessionUserDto,
 }
@@ -78,7 +79,7 @@ pub(crate) async fn log_in(
         }
         Checked::Wait(wait) => Problem::too_many_tries("passwords", wait).into_response(),
     };
-    // Only the names of real accounts are written down: people type passwords there.
+    // Only the names of real accounts are written down, because people type passwords into the field of the name.
     let actor = app.api.store.account_named(&input.name).await?.map(|account| format!("user:{}", account.name));
     response.extensions_mut().insert(Deed { actor, action: Some("log_in") });
     Ok(response)
@@ -135,13 +136,13 @@ pub(crate) async fn change(
 enum Checked {
     Right(Account),
     Wrong,
-    /// Too many were wrong: not even looked at.
+    /// Too many passwords were wrong, so this one was not even looked at.
     Wait(Duration),
 }
 
 async fn check(app: &App, name: &str, password: String, ip: IpAddr) -> Result<Checked, Problem> {
     let password = Secret::new(password);
-    // Waits its turn first, so that many at once can't all be let through before the first is found wrong.
+    // A check waits for its turn before it asks the limit, so that many at once can't all be let through before the first is found wrong.
     let checking = app.password_checks.acquire().await.map_err(|_| Problem::internal())?;
     if let Some(wait) = app.login_limit.wait(name, ip, Instant::now()) {
         return Ok(Checked::Wait(wait));
@@ -154,7 +155,7 @@ async fn check(app: &App, name: &str, password: String, ip: IpAddr) -> Result<Ch
             Checked::Right(account)
         }
         None => {
-            // Without the name: people type passwords there.
+            // The name is not logged, because people type passwords there.
             tracing::warn!(remote = %ip, "a wrong password was refused");
             app.login_limit.was_wrong(name, ip, Instant::now());
             Checked::Wrong

@@ -1,4 +1,4 @@
-//! `/streams/{id}/stats` and `/restreams/{id}/stats`: figures over time.
+//! Answers `/streams/{id}/stats` and `/restreams/{id}/stats` with figures over time.
 
 use crate::context::App;
 use crate::dto::Timestamp;
@@ -16,7 +16,7 @@ use weir_observe::Subject;
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct SinceTime {
-    /// From this time on, a day at most; the last 15 minutes when absent.
+    /// The time from which figures are wanted, a day ago at most; when absent, 15 minutes ago.
     since: Option<Timestamp>,
 }
 

@@ -1,4 +1,4 @@
-//! `/streams`
+//! Answers `/streams`.
 
 use super::{created, one, reveal};
 use crate::acting::Acting;
@@ -19,7 +19,7 @@ fn dto(app: &App, stream: &Stream, reveal: bool) -> StreamDto {
     StreamDto::new(stream, &app.api.observe.stream_status(stream.id), &app.api.urls, reveal)
 }
 
-/// The stream as it is now.
+/// The answer with the stream as it is now.
 pub(super) fn answer(app: &App, stream: &Stream) -> Response {
     one(StatusCode::OK, stream.version, dto(app, stream, false))
 }
@@ -60,7 +60,7 @@ pub(crate) async fn read(
     Ok(one(StatusCode::OK, stream.version, dto(&app, &stream, params.reveal)))
 }
 
-/// Changes what is named
+/// Changes the fields of a stream that are named
 #[utoipa::path(patch, path = "/api/v1/streams/{id}", tag = "streams", params(("id" = i64, Path)),
     request_body = StreamPatch, responses(
     (status = 200, body = StreamDto), (status = 404, body = Problem), (status = 409, body = Problem),
@@ -83,7 +83,7 @@ pub(crate) async fn change(
     Ok(answer(&app, &stream))
 }
 
-/// Deletes it with its restreams
+/// Deletes a stream with its restreams
 #[utoipa::path(delete, path = "/api/v1/streams/{id}", tag = "streams", params(("id" = i64, Path)), responses(
     (status = 204), (status = 404, body = Problem), (status = 412, body = Problem)))]
 pub(crate) async fn remove(Acting(app): Acting, Id(id): Id, IfMatch(version): IfMatch) -> Result<StatusCode, Problem> {
@@ -91,7 +91,7 @@ pub(crate) async fn remove(Acting(app): Acting, Id(id): Id, IfMatch(version): If
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Lets it be published to
+/// Starts a stream, so that it can be published to
 #[utoipa::path(post, path = "/api/v1/streams/{id}/start", tag = "streams", params(("id" = i64, Path)), responses(
     (status = 200, body = StreamDto), (status = 404, body = Problem)))]
 pub(crate) async fn start(Acting(app): Acting, Id(id): Id) -> Result<Response, Problem> {
@@ -99,7 +99,7 @@ pub(crate) async fn start(Acting(app): Acting, Id(id): Id) -> Result<Response, P
     Ok(answer(&app, &stream))
 }
 
-/// Ends it and refuses its publishers
+/// Stops a stream, and refuses its publishers
 #[utoipa::path(post, path = "/api/v1/streams/{id}/stop", tag = "streams", params(("id" = i64, Path)), responses(
     (status = 200, body = StreamDto), (status = 404, body = Problem)))]
 pub(crate) async fn stop(Acting(app): Acting, Id(id): Id) -> Result<Response, Problem> {

@@ -1,4 +1,4 @@
-//! `/system`, and the description of this API.
+//! Answers `/system`, and gives the description of this API.
 
 use crate::context::App;
 use crate::dto::Timestamp;
@@ -19,18 +19,18 @@ pub(crate) struct SystemDto {
     started_at: Timestamp,
     uptime_seconds: f64,
     cpu_cores: usize,
-    /// How busy it was in the last second.
+    /// How busy the machine was in the last second.
     load: LoadDto,
-    /// Where the data directory is; null where the system does not say.
+    /// The disk that holds the data directory; null if the system does not say.
     disk: Option<DiskDto>,
-    /// What GStreamer the worker has; null: there is none, and nothing can be transcoded.
+    /// The version of the worker's GStreamer; null means that there is none, and nothing can be transcoded.
     gstreamer: Option<String>,
     /// Each encoder that this GStreamer may have, and whether it works here.
     encoders: Vec<EncoderDto>,
     transcoding: TranscodingDto,
-    /// NVIDIA's, as their driver tells it; what it does not tell is null.
+    /// The GPUs of NVIDIA, as their driver describes them. What it does not tell is null.
     gpus: Vec<GpuDto>,
-    /// Why there are none.
+    /// Why there are no GPUs.
     gpus_reason: Option<String>,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct SystemDto {
 struct DiskDto {
     path: String,
     total_bytes: u64,
-    /// What is left for us.
+    /// The bytes that are left for this server.
     available_bytes: u64,
 }
 
@@ -56,21 +56,21 @@ impl DiskDto {
 
 #[derive(Debug, Serialize, ToSchema)]
 struct EncoderDto {
-    /// What works or fails together: `nvenc`, `qsv`, `va`, `x264`, ...
+    /// The family, whose encoders work or fail together: `nvenc`, `qsv`, `va`, `x264`, ...
     family: String,
     codec: &'static str,
-    /// GStreamer's name for it.
+    /// GStreamer's name for the encoder.
     element: String,
     proof: ProofDto,
-    /// Why it does not work.
+    /// Why the encoder does not work.
     reason: Option<String>,
 }
 
-/// It was really tried on some pictures, in a process of its own.
+/// The proof of an encoder: it was really tried on some pictures, in a process of its own.
 #[derive(Debug, Serialize, ToSchema)]
 struct ProofDto {
     ok: bool,
-    /// How long the try took.
+    /// How long the proof took.
     ms: Option<f64>,
 }
 
@@ -92,7 +92,7 @@ struct GpuDto {
     name: Option<String>,
     uuid: Option<String>,
     driver: Option<String>,
-    /// Divided into slices: utilisation is not told then.
+    /// Says that the GPU is divided into slices. Its utilisation is not told then.
     mig: bool,
     memory_total_bytes: Option<u64>,
     memory_used_bytes: Option<u64>,
@@ -101,7 +101,7 @@ struct GpuDto {
     decoder_percent: Option<u32>,
     encoder_sessions: Option<u32>,
     temperature_celsius: Option<u32>,
-    /// What it does not tell, and why.
+    /// What the driver does not tell of this GPU, and why.
     missing: Vec<String>,
 }
 
@@ -124,14 +124,14 @@ fn gpus(inventory: &weir_gpu::Inventory) -> Vec<GpuDto> {
     inventory.devices.iter().map(gpu).collect()
 }
 
-/// Encoding in software: what does not fit is refused.
+/// The room for encoding in software. What does not fit is refused.
 #[derive(Debug, Serialize, ToSchema)]
 struct TranscodingDto {
-    /// Cores that may be planned.
+    /// How many cores may be planned.
     cores: f64,
-    /// Those that no stream has planned or takes.
+    /// How many of these no stream has planned or takes.
     cores_free: f64,
-    /// How fast one core encodes beside those that costs were measured on; null where it could not be tried.
+    /// How fast one core encodes compared with those on which costs were measured; null if that could not be tried.
     speed: Option<f64>,
 }
 
@@ -144,7 +144,7 @@ impl From<Capacity> for TranscodingDto {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct SystemParams {
-    /// Answers at once: where nothing was tried yet, `encoders` is empty, and `gstreamer` and `transcoding.speed` are null.
+    /// Answers at once. If nothing was tried yet, `encoders` is empty, and `gstreamer` and `transcoding.speed` are null.
     #[serde(default)]
     untried: bool,
 }
@@ -186,7 +186,7 @@ async fn described(app: &App, untried: bool) -> Json<SystemDto> {
     })
 }
 
-/// This description
+/// The description of this API
 #[utoipa::path(get, path = "/api/v1/openapi.json", tag = "system", security(()), responses(
     (status = 200, content_type = "application/json", body = Object)))]
 pub(crate) async fn openapi(State(app): State<App>) -> impl IntoResponse {

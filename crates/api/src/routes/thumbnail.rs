@@ -1,4 +1,4 @@
-//! `/streams/{id}/thumbnail.jpg`: what the stream shows now.
+//! Answers `/streams/{id}/thumbnail.jpg` with what the stream shows now.
 
 use crate::context::App;
 use crate::input::Id;
@@ -9,7 +9,8 @@ use axum::response::{IntoResponse, Response};
 use std::time::Duration;
 use weir_model::StreamId;
 
-/// A browser has six connections to us, for all its pages: a picture that takes longer is there when it is asked for again.
+/// How long a request waits for a picture. A browser has six connections to us for all its pages, so a picture that takes longer is shown
+/// when it is asked for again.
 const PATIENCE: Duration = Duration::from_millis(700);
 
 /// A small JPEG of the newest keyframe, with `Age` and `Last-Modified`; 404 where nothing was shown in the last 30 s

@@ -1,4 +1,4 @@
-//! `/users`: admins only.
+//! Answers `/users`, for admins only.
 
 use super::{created, one};
 use crate::acting::Acting;
@@ -45,7 +45,7 @@ pub(crate) async fn read(State(app): State<App>, Id(id): Id) -> Result<Response,
     Ok(one(StatusCode::OK, account.version, UserDto::from(&account)))
 }
 
-/// Changes what is named; a new password ends the person's logins elsewhere
+/// Changes the fields of a person that are named; a new password ends the person's logins elsewhere
 #[utoipa::path(patch, path = "/api/v1/users/{id}", tag = "users", params(("id" = i64, Path)),
     request_body = UserPatch, responses(
     (status = 200, body = UserDto), (status = 404, body = Problem), (status = 409, body = Problem),

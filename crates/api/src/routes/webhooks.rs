@@ -1,4 +1,4 @@
-//! `/webhooks`: admins only, because events leave the house.
+//! Answers `/webhooks`, for admins only, because events leave the house.
 
 use super::made;
 use crate::acting::Acting;
@@ -17,7 +17,7 @@ fn dto(app: &App, webhook: &Webhook) -> WebhookDto {
     WebhookDto::new(webhook, &app.api.webhooks.delivery(webhook.id))
 }
 
-/// All webhooks, and how they fare
+/// All webhooks, and how telling them goes
 #[utoipa::path(get, path = "/api/v1/webhooks", tag = "webhooks", params(PageParams), responses(
     (status = 200, body = List<WebhookDto>)))]
 pub(crate) async fn list(
@@ -38,7 +38,7 @@ pub(crate) async fn create(Acting(app): Acting, Body(input): Body<WebhookInput>)
     Ok(made("webhooks", webhook.id.0, dto(&app, &webhook)))
 }
 
-/// Tells it no more
+/// Deletes a webhook, which is told no more
 #[utoipa::path(delete, path = "/api/v1/webhooks/{id}", tag = "webhooks", params(("id" = i64, Path)), responses(
     (status = 204), (status = 404, body = Problem)))]
 pub(crate) async fn remove(Acting(app): Acting, Id(id): Id) -> Result<StatusCode, Problem> {

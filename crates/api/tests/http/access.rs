@@ -1,4 +1,4 @@
-//! Who is let in, and how everything else is refused.
+//! Tests who is let in, and how everything else is refused.
 
 use crate::common;
 
@@ -8,7 +8,7 @@ use weir_api::{RawUriRule, router};
 use weir_model::Role;
 use weir_store::{AuditFilter, Outcome};
 
-/// Every route of the description, by every role and by nobody.
+/// Calls every route of the description in every role, and without a key.
 #[tokio::test]
 async fn every_route_by_every_role() {
     let api = Api::start().await;
@@ -87,7 +87,7 @@ async fn revealing_needs_operator_and_is_audited() {
     assert_eq!(seen, expected);
 }
 
-/// Wherever an address can stand; what an admin put there an operator may keep, start and stop.
+/// An operator may not name an address anywhere in a restream, but may keep, start and stop what an admin put there.
 #[tokio::test]
 async fn an_address_of_ones_own_is_for_those_who_make_destinations() {
     let mut api = Api::start().await;

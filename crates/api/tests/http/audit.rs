@@ -1,4 +1,4 @@
-//! What is written down of refusals: who, from where, how often, and never more than a little.
+//! Tests what is written down of refusals: who, from where, how often, and never more than a little.
 
 use crate::common;
 
@@ -27,7 +27,7 @@ async fn failed_logins_and_guessed_keys_are_counted_in_one_line() {
         }
     }
     assert_eq!(log_in("anna", "planted-password").await, 200);
-    // Nobody showed anything: a browser whose login is over.
+    // This is a browser whose login is over, so it shows neither key nor cookie.
     assert_eq!(api.call("GET", "/streams", None, &[]).await.status, 401);
 
     let all = items(&api, "").await;
@@ -36,7 +36,7 @@ async fn failed_logins_and_guessed_keys_are_counted_in_one_line() {
         .iter()
         .map(|e| json!([e["actor"], e["action"], e["subject"], e["outcome"], e["status"], e["count"]]))
         .collect();
-    // The tries of one kind within a minute share a line; a minute may begin between them.
+    // The tries of one kind within a minute share a line, but a minute may begin between them.
     let expected = [
         json!(["user:anna", "log_in", "session", "denied", 401, 3]),
         json!(["unknown", "log_in", "session", "denied", 401, 3]),
@@ -57,7 +57,7 @@ async fn failed_logins_and_guessed_keys_are_counted_in_one_line() {
 #[tokio::test]
 async fn nobody_can_fill_the_disk_with_refusals() {
     let api = Api::start().await;
-    // An operator's key in the wrong hands, which tries everything there is.
+    // An operator's key is in the wrong hands, which try everything that there is.
     for id in 0..300 {
         let refused =
             api.call("DELETE", &format!("/destinations/{id}"), None, &[("authorization", &api.operator)]).await;

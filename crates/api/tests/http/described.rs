@@ -1,4 +1,4 @@
-//! The description is true: whatever an operation is asked, rightly or wrongly, it answers what its description names.
+//! Tests that the description is true: whatever an operation is asked, rightly or wrongly, it answers what its description names.
 
 use crate::common;
 
@@ -8,10 +8,10 @@ use common::{Answer, Api};
 use serde_json::{Value, json};
 use weir_model::Role;
 
-/// Of answers of event streams only the beginning would come.
+/// The answers of event streams never end, so only their refusals are checked.
 const ENDLESS: [&str; 2] = ["/api/v1/events/stream", "/api/v1/live"];
 
-/// Takes seconds.
+/// This one is left out, because it takes seconds.
 const PROOF: &str = "/api/v1/system/prove";
 
 fn check(name: &str, described: &Value, operation: &Value, answer: &Answer) {
@@ -29,7 +29,7 @@ fn check(name: &str, described: &Value, operation: &Value, answer: &Answer) {
     );
 }
 
-/// Each operation by nobody, by the lowest role and by an admin, with everything in it that can be wrong.
+/// Calls each operation with a wrong key, in the lowest role and as an admin, with everything in it that can be wrong.
 #[tokio::test]
 async fn every_answer_is_described() {
     let api = Api::start().await;
@@ -43,7 +43,7 @@ async fn every_answer_is_described() {
             if path == PROOF {
                 continue;
             }
-            // Keys of its own: what is tried may delete any other.
+            // Each operation gets keys of its own, because a call may delete any other key.
             let key = async |role: Role| {
                 let (_, key) = api
                     .context
@@ -54,7 +54,7 @@ async fn every_answer_is_described() {
                 format!("apikey {}", key.expose())
             };
             let (admin, viewer) = (key(Role::Admin).await, key(Role::Viewer).await);
-            // Found, not found, and no number at all.
+            // These ids are found, not found, no number at all, and the largest number.
             let ids = if path.contains('{') { &["1", "999", "x", "9223372036854775808"][..] } else { &[""] };
             for id in ids {
                 let target = path.replace("{id}", id);

@@ -1,4 +1,4 @@
-//! Events over a real connection: follow, resume, and end when the server drains.
+//! Tests events over a real connection: following, resuming, and the end when the server drains.
 
 use crate::common;
 
@@ -21,7 +21,7 @@ async fn ask(address: std::net::SocketAddr, auth: &str, query: &str, more: &str)
     socket
 }
 
-/// Reads until the text holds `wanted`; everything read so far.
+/// Reads until the text holds `wanted`, and returns everything that was read so far.
 async fn read_until(socket: &mut TcpStream, wanted: &str) -> String {
     let mut text = String::new();
     let mut buffer = [0; 4096];
@@ -70,7 +70,7 @@ async fn follow_resume_and_drain() {
     let older = api.get(&format!("/events?newest_first=true&before={first}&limit=1")).await.json();
     assert_eq!(older["items"][0]["id"], json!(before));
 
-    // Followers must not hold up the end.
+    // Followers must not hold up the server's end.
     api.context.readiness.drain();
     stop.send(()).unwrap();
     drop(wrong);
@@ -130,7 +130,7 @@ async fn headers_have_a_limit() {
     server.abort();
 }
 
-/// Everything that can be changed is, and each change is told once, by its names and never by its values.
+/// Changes everything that can be changed: each change is told once, with the names of what changed and never with its values.
 #[tokio::test]
 async fn changes_of_configuration_are_told_with_who_made_them() {
     let api = Api::start().await;

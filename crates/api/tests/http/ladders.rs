@@ -1,4 +1,4 @@
-//! Ladders: those that come with the server are read, one's own are kept and followed by streams.
+//! Tests ladders: those that come with the server are read, one's own are kept, and streams follow their changes.
 
 use crate::common;
 

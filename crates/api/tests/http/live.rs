@@ -1,4 +1,4 @@
-//! The live board, figures over time, and what platforms hold against a restream.
+//! Tests the live board, figures over time, and what platforms object to in a restream.
 
 use crate::common;
 
@@ -32,7 +32,7 @@ fn live(gop_seconds: f64, bitrate_bps: u64) -> StreamStatus {
     StreamStatus { state, ingest: Some(ingest), ..StreamStatus::offline(OffsetDateTime::UNIX_EPOCH) }
 }
 
-/// Events of a stream, one after another.
+/// Reads the events of a followed address, one after another.
 struct Watching(BufReader<TcpStream>);
 
 impl Watching {
@@ -57,7 +57,7 @@ impl Watching {
         }
     }
 
-    /// The first delta that has what is looked for.
+    /// Waits for the first delta that has what is looked for.
     async fn wait(&mut self, found: impl Fn(&Value) -> bool) -> Value {
         loop {
             let (kind, data) = self.next().await;
@@ -101,7 +101,7 @@ async fn everything_first_and_then_what_changes() {
     assert_eq!(delta["streams_gone"], json!([2]));
     assert!(delta["config_version"].as_u64().unwrap() > version, "lists are to be read again");
 
-    // Who comes later shares the ticks and begins with everything, too.
+    // A follower who comes later shares the ticks, and also begins with everything.
     let mut second = Watching::open(address, &api.viewer).await;
     let (kind, snapshot) = second.next().await;
     assert_eq!((kind.as_str(), snapshot["streams"].as_array().unwrap().len()), ("snapshot", 1));
@@ -124,7 +124,7 @@ async fn what_a_platform_holds_against_it_and_how_to_put_it_right() {
     assert_eq!(fixed.status, 200, "{}", fixed.text);
     assert_eq!(fixed.json()["status"]["warnings"], json!([]), "one click puts it right");
 
-    // By a saved destination's platform, and by the name of a rendition of the stream's ladder.
+    // Now the platform comes from a saved destination, and the rendition is named from the stream's ladder.
     let destination = json!({"name": "own", "platform": "facebook", "url": "rtmp://127.0.0.1/live"});
     assert_eq!(api.post("/destinations", destination).await.status, 201);
     let slow = json!([{"name": "slow", "width": 640, "height": 360, "video_bitrate_kbps": 800, "gop_seconds": 8}]);
@@ -162,7 +162,7 @@ async fn what_would_be_is_answered_before_anything_is_made() {
     );
     api.context.observe.board().set_stream(StreamId(1), "cam1", live(10.0, 3_000_000));
     for (body, code, rendition) in [
-        // A server is enough; a whole address, and a whole body, are taken as well.
+        // The address of a server is enough; a whole address and a whole body are taken as well.
         (json!({"stream_id": 1, "uri": facebook}), Some("gop_too_long"), None),
         (
             json!({"stream_id": 1, "uri": whole, "name": "fb", "active": true, "backup_uri": whole}),

@@ -1,4 +1,4 @@
-//! The logo of a stream: the picture at its own address, the place in the stream.
+//! Tests the logo of a stream: the picture at its own address, and its place in the stream.
 
 use crate::common;
 
@@ -6,7 +6,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use common::{Answer, Api};
 use serde_json::{Value, json};
 
-/// One pixel.
+/// A PNG of one pixel.
 const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
 
 async fn put(api: &Api, key: &str, png: &[u8], headers: &[(&str, &str)]) -> Answer {

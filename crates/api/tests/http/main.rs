@@ -1,4 +1,4 @@
-//! The API over HTTP, resource by resource: one program, so that its server's code is linked once.
+//! Tests the API over HTTP, resource by resource. This is one program, so that the server's code is linked once.
 
 #![allow(
     clippy::panic,

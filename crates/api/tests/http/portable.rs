@@ -1,4 +1,4 @@
-//! The whole configuration as a document: out, in elsewhere, and out again as it was.
+//! Tests the whole configuration as a document: it goes out, in elsewhere, and out again as it was.
 
 use crate::common;
 
@@ -11,14 +11,14 @@ use weir_api::portable::{Draft, Imported, PortableError, export, import};
 use weir_model::{Platforms, Role};
 use weir_store::{KEY_FILE, SealingKey, Store};
 
-/// One pixel.
+/// A PNG of one pixel.
 const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
 
 async fn store_in(data: &Path) -> Store {
     Store::open(&data.join("weir.db"), &SealingKey::load_or_create(data).unwrap()).await.unwrap()
 }
 
-/// Everything there can be, with gaps between the ids.
+/// Makes everything that there can be, with gaps between the ids.
 async fn furnished() -> Api {
     let api = Api::start().await;
     let store = &api.context.store;
@@ -91,7 +91,7 @@ async fn out_and_in_and_out_again_is_the_same() {
             Imported { users: 2, api_keys: 3, ladders: 1, destinations: 1, streams: 2, restreams: 3, webhooks: 1 };
         assert_eq!(imported, expected);
         assert_eq!(export(&store, with_secrets).await.unwrap(), document);
-        // It works: people, keys and encoders get in, and the next id is one that never was.
+        // The imported store works: people, keys and encoders get in, and the next id is one that never was.
         assert!(store.check_password("anna", &"planted-password-2".into()).await.unwrap().is_some());
         let key = api.admin.strip_prefix("apikey ").unwrap();
         assert_eq!(store.api_key_of(&key.into()).await.unwrap().unwrap().role, Role::Admin);
@@ -101,7 +101,7 @@ async fn out_and_in_and_out_again_is_the_same() {
     }
 }
 
-/// A store to try documents on, and the document that it would take.
+/// A directory to try documents in, and a document that would be taken.
 async fn taken() -> (TempDir, Value) {
     let api = furnished().await;
     let document = export(&api.context.store, true).await.unwrap();
@@ -163,7 +163,7 @@ async fn what_the_api_would_refuse_is_refused_where_it_stands() {
         ("/users/0/password_hash", json!("planted"), "users[0].password_hash: must be an argon2id hash"),
         (
             "/users/0/password_hash",
-            // What would take 4 GB of memory at each login.
+            // This hash would take 4 GB of memory at each login.
             json!(
                 "$argon2id$v=19$m=4194304,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
             ),
@@ -211,7 +211,7 @@ async fn sealed_secrets_open_with_the_same_key_and_at_their_own_place_only() {
     let document = export(&api.context.store, false).await.unwrap();
     let said = refusal(&serde_json::from_str(&document).unwrap()).await;
     assert!(said.starts_with("destinations[0].body.url: was sealed with another secret.key"), "{said}");
-    // Somebody who may edit the document, and hopes that a secret shows up where it can be read.
+    // Somebody who may edit the document hopes that a secret shows up where it can be read.
     let mut moved: Value = serde_json::from_str(&document).unwrap();
     moved["webhooks"][0]["body"]["url"] = moved["streams"][0]["stream_keys"]["primary"].clone();
     let elsewhere = tempfile::tempdir().unwrap();

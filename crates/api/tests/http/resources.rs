@@ -1,4 +1,4 @@
-//! Streams, destinations, restreams and keys, by the contract's own bodies.
+//! Tests streams, destinations, restreams and keys with the contract's own bodies.
 
 use crate::common;
 
@@ -127,7 +127,7 @@ async fn faults_have_their_field() {
     assert_eq!(api.get("/streams").await.json()["items"].as_array().unwrap().len(), 1);
 }
 
-/// What the contract names for later is refused by its name, alone among what is right.
+/// What the contract names for later is refused by its name, even if all else in the body is right.
 #[tokio::test]
 async fn what_nothing_acts_on_is_not_available() {
     let api = Api::start().await;
@@ -169,7 +169,7 @@ async fn what_nothing_acts_on_is_not_available() {
             assert!(!answer.text.contains("planted"));
         }
     }
-    // The documented body with the defaults that run.
+    // This is the documented body with the defaults that this version can run.
     let whole = json!({"name": "cam2", "active": true, "sources": [{"slot": "primary", "kind": "push"}], "ladder": null,
         "hls": true, "dash": true, "webrtc": true, "dvr_seconds": 60, "protected": false, "slate": null,
         "encoder_policy": "prefer_hw", "srt_passphrase": null});
@@ -202,7 +202,7 @@ async fn addresses_of_later_versions_say_so() {
     assert_eq!(api.get("/nothing").await.json()["code"], "not_found");
 }
 
-/// Gcore's exact body, and what is read back of it.
+/// Sends Gcore's exact body, and compares what is read back of it.
 #[tokio::test]
 async fn restream_by_one_line() {
     let api = Api::start().await;
@@ -238,7 +238,7 @@ async fn restream_by_one_line() {
     assert_eq!(elsewhere.json()["status"]["state"], "stopped");
     assert_eq!(api.get("/restreams?stream_id=20").await.json()["items"].as_array().unwrap().len(), 1);
 
-    // The server gives up; a start forgets why.
+    // The server gives up, and a start clears the reason.
     api.context.commands.stop_restream_for(RestreamId(id), ReasonCode::SourceTimeout).await.unwrap();
     let status = api.get(&format!("/restreams/{id}")).await.json()["status"].clone();
     assert_eq!((&status["state"], &status["reason"]["code"]), (&json!("stopped"), &json!("source_timeout")));

@@ -1,4 +1,4 @@
-//! People: made, changed, limited, locked out, and what they did.
+//! Tests people: they are made, changed, limited and locked out, and it is known what they did.
 
 use crate::common;
 

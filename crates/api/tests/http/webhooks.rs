@@ -1,4 +1,4 @@
-//! Webhooks: told in order, signed, again after a failure, and their secrets kept.
+//! Tests webhooks: events are told in order, signed, and told again after a failure, and secrets are kept.
 
 use crate::common;
 
@@ -11,7 +11,7 @@ use weir_api::WebhookCaller;
 use weir_model::EventKind;
 use weir_net::{Dialer, Egress};
 
-/// Takes one request and answers with this status.
+/// Takes one request, answers it with this status, and returns its text.
 async fn answer(listener: &TcpListener, status: &str) -> String {
     let (mut socket, _) = listener.accept().await.unwrap();
     let mut text = String::new();
@@ -47,7 +47,7 @@ async fn told_in_order_signed_and_again_after_a_failure() {
     let made = api.post("/webhooks", json!({"url": url, "secret": "planted-secret", "types": ["stream_state"]})).await;
     assert_eq!(made.status, 201, "{}", made.text);
     let emit = |kind, n: u64| api.context.observe.events().emit(kind, weir_observe::fields([("n", n.into())]));
-    // It is told from when its task runs: say it until it is heard.
+    // The webhook is told events only once its task runs, so they are emitted until one is heard.
     let first = loop {
         emit(EventKind::StreamState, 1);
         emit(EventKind::Scte35, 9);
@@ -130,6 +130,6 @@ async fn at_the_end_what_has_happened_is_told_once_and_in_order() {
     let told = [event_of(&first), event_of(&answer(&takes, "200 OK").await), event_of(&answer(&takes, "200 OK").await)];
     assert_eq!(told.map(|event| event["n"].clone()), [json!(0), json!(1), json!(2)]);
     assert_eq!(event_of(&refused)["n"], 0);
-    // The one that refuses is not waited for: its next try would be in a second.
+    // The webhook that refuses is not waited for: its next try would be in a second.
     telling.await.unwrap();
 }

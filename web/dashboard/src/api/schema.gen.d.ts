@@ -47,7 +47,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Changes, reveals, refusals and what was done at the terminal; the newest 100,000 are kept, 10,000 of what was refused */
+        /** Changes, reveals, refusals and what was done at the terminal; the newest 100,000 are kept, and of refusals the newest 10,000 */
         get: operations["list"];
         put?: never;
         post?: never;
@@ -86,11 +86,11 @@ export interface paths {
         get: operations["read"];
         put?: never;
         post?: never;
-        /** Deletes it, unless a restream uses it */
+        /** Deletes a destination, unless a restream uses it */
         delete: operations["remove"];
         options?: never;
         head?: never;
-        /** Changes what is named; restreams that use it follow */
+        /** Changes the fields of a destination that are named; restreams that use it follow */
         patch: operations["change"];
         trace?: never;
     };
@@ -157,11 +157,11 @@ export interface paths {
         get: operations["read"];
         put?: never;
         post?: never;
-        /** Deletes it, unless a stream uses it */
+        /** Deletes a ladder, unless a stream uses it */
         delete: operations["remove"];
         options?: never;
         head?: never;
-        /** Changes what is named; streams that use it follow at once */
+        /** Changes the fields of a ladder that are named; streams that use it follow at once */
         patch: operations["change"];
         trace?: never;
     };
@@ -189,7 +189,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** This description */
+        /** The description of this API */
         get: operations["openapi"];
         put?: never;
         post?: never;
@@ -206,7 +206,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The platforms known, with their rules */
+        /** The platforms that are known, with their rules */
         get: operations["list"];
         put?: never;
         post?: never;
@@ -244,7 +244,7 @@ export interface paths {
         get: operations["read"];
         put?: never;
         post?: never;
-        /** Deletes the file; one that is still being recorded is a conflict */
+        /** Deletes a recording with its file; one that is still being recorded is a conflict */
         delete: operations["remove"];
         options?: never;
         head?: never;
@@ -258,7 +258,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Its file: fragmented MP4, whole or a range; of one that goes on, what there is by now */
+        /** The recording's file in fragmented MP4, whole or a range. While the recording goes on, this is what there is by now */
         get: operations["file"];
         put?: never;
         post?: never;
@@ -295,7 +295,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** What would be: what the platform would say to it, and what it would take of this machine. Nothing is made or changed */
+        /** Tells what the platform would say to a restream, and what it would take of this machine. Nothing is made or changed */
         post: operations["check"];
         delete?: never;
         options?: never;
@@ -314,11 +314,11 @@ export interface paths {
         get: operations["read"];
         put?: never;
         post?: never;
-        /** Stops and deletes it */
+        /** Stops and deletes a restream */
         delete: operations["remove"];
         options?: never;
         head?: never;
-        /** Changes what is named; only this restream notices */
+        /** Changes the fields of a restream that are named; only this restream notices */
         patch: operations["change"];
         trace?: never;
     };
@@ -331,7 +331,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Tries at once instead of waiting for the next attempt */
+        /** Has a restream try at once instead of waiting for its next attempt */
         post: operations["retry"];
         delete?: never;
         options?: never;
@@ -348,7 +348,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Starts it, now or when its source comes */
+        /** Starts a restream, now or when its source comes */
         post: operations["start"];
         delete?: never;
         options?: never;
@@ -382,7 +382,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Stops it */
+        /** Stops a restream */
         post: operations["stop"];
         delete?: never;
         options?: never;
@@ -439,11 +439,11 @@ export interface paths {
         get: operations["read"];
         put?: never;
         post?: never;
-        /** Deletes it with its restreams */
+        /** Deletes a stream with its restreams */
         delete: operations["remove"];
         options?: never;
         head?: never;
-        /** Changes what is named */
+        /** Changes the fields of a stream that are named */
         patch: operations["change"];
         trace?: never;
     };
@@ -526,7 +526,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Lets it be published to */
+        /** Starts a stream, so that it can be published to */
         post: operations["start"];
         delete?: never;
         options?: never;
@@ -560,7 +560,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Ends it and refuses its publishers */
+        /** Stops a stream, and refuses its publishers */
         post: operations["stop"];
         delete?: never;
         options?: never;
@@ -611,7 +611,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Ends every token that was handed out for it until now; whoever watches by one is cut off within 5 seconds */
+        /** Ends every token that was handed out for the stream until now; whoever watches by one is cut off within 5 seconds */
         post: operations["revoke"];
         delete?: never;
         options?: never;
@@ -686,7 +686,7 @@ export interface paths {
         delete: operations["remove"];
         options?: never;
         head?: never;
-        /** Changes what is named; a new password ends the person's logins elsewhere */
+        /** Changes the fields of a person that are named; a new password ends the person's logins elsewhere */
         patch: operations["change"];
         trace?: never;
     };
@@ -697,7 +697,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All webhooks, and how they fare */
+        /** All webhooks, and how telling them goes */
         get: operations["list"];
         put?: never;
         /** A new webhook; it is told of events from now on, one after another, each until it is taken */
@@ -718,7 +718,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Tells it no more */
+        /** Deletes a webhook, which is told no more */
         delete: operations["remove"];
         options?: never;
         head?: never;
@@ -766,7 +766,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** It wants traffic: not while it starts or stops, and not while something keeps it from its work */
+        /** Whether the server wants traffic. It wants none while it starts or stops, or while something keeps it from its work */
         get: operations["readyz"];
         put?: never;
         post?: never;
@@ -784,7 +784,7 @@ export interface components {
             created_at: components["schemas"]["Timestamp"];
             /** Format: int64 */
             id: number;
-            /** @description Shown once, in the answer to its making. */
+            /** @description The key itself, which is shown only once, in the answer that made it. */
             key?: string | null;
             name: string;
             role: components["schemas"]["RoleDto"];
@@ -793,7 +793,7 @@ export interface components {
             name: string;
             role: components["schemas"]["RoleDto"];
         };
-        /** @description What is absent stays. */
+        /** @description A field that is absent stays as it is. */
         ApiKeyPatch: {
             name?: string | null;
             role?: components["schemas"]["RoleDto"] | null;
@@ -810,16 +810,16 @@ export interface components {
          */
         AudioCodecDto: "aac" | "opus";
         AuditDto: {
-            /** @description post, put, patch, delete, get (refused), reveal, log_in, create, export, import, or more (of too many kinds to tell) */
+            /** @description One of post, put, patch, delete, get (refused), reveal, log_in, create, export, import, and more (of too many kinds to tell). */
             action: string;
-            /** @description `user:<name>`, `apikey:<name>`, `cli:<uid>` for commands at the terminal, or `unknown` */
+            /** @description Who did it: `user:<name>`, `apikey:<name>`, `cli:<uid>` for commands at the terminal, or `unknown`. */
             actor: string;
-            /** @description Where it came from; null for commands. */
+            /** @description The address that it came from; null for commands. */
             address?: string | null;
             at: components["schemas"]["Timestamp"];
             /**
              * Format: int64
-             * @description How often within that minute: what is refused again and again is written down once.
+             * @description How often it happened within that minute: what is refused again and again is written down once.
              */
             count: number;
             /** Format: int64 */
@@ -827,30 +827,30 @@ export interface components {
             outcome: components["schemas"]["OutcomeDto"];
             /**
              * Format: int32
-             * @description Of the HTTP answer; null for commands.
+             * @description The status of the HTTP answer; null for commands.
              */
             status?: number | null;
-            /** @description The address under /api/v1 that it was done to, as `streams/7`; of what was made, its own. */
+            /** @description The address under /api/v1 that it was done to, such as `streams/7`. For something that was made, it is the new thing's own. */
             subject: string;
         };
         CheckDto: {
             cost?: components["schemas"]["CostDto"] | null;
-            /** @description Whether it is known what would be sent. The source as it is, is known while it comes in. */
+            /** @description Whether it is known what would be sent. The source as it is can only be known while it comes in. */
             known: boolean;
-            /** @description Where there are warnings, one of the stream's ladder that breaks no rule; it costs nothing more. */
+            /** @description If there are warnings, the name of a rendition of the stream's ladder that breaks no rule. It costs nothing more. */
             of_ladder?: string | null;
-            /** @description Whose rules these are. */
+            /** @description The platform whose rules these are. */
             platform: string;
             rendition?: components["schemas"]["RenditionDto"] | null;
             warnings: components["schemas"]["CheckWarningDto"][];
         };
         /**
-         * @description A restream's body. What is asked depends on neither name nor key, so that both may be left out, and an address may be one of
-         *     a server alone.
+         * @description The body of a restream that is only asked about. The answer depends on neither its name nor its key, so both may be left out, and an
+         *     address may be that of a server alone.
          */
         CheckInput: {
             active?: boolean;
-            /** @description Of the sound that would be sent where only one can be. */
+            /** @description The language of the sound that would be sent where only one can be. */
             audio_language?: string | null;
             backup_uri?: string | null;
             /** Format: int64 */
@@ -866,7 +866,7 @@ export interface components {
             stream_key?: string | null;
             uri?: string | null;
         };
-        /** @description A rule of the platform that would be broken. */
+        /** @description A rule of the platform that the restream would break. */
         CheckWarningDto: {
             code: components["schemas"]["WarningCode"];
             message: string;
@@ -876,14 +876,14 @@ export interface components {
         CodecDto: "h264" | "h265" | "av1";
         /** @enum {string} */
         CornerDto: "top_left" | "top_right" | "bottom_left" | "bottom_right";
-        /** @description Of this machine's cores, as measured here. */
+        /** @description How many of this machine's cores it would take, as measured here. */
         CostDto: {
             /**
              * Format: double
-             * @description On top of what the stream's other renditions take.
+             * @description The cores that it takes on top of what the stream's other renditions take.
              */
             cores: number;
-            /** @description Whether they are free now. */
+            /** @description Whether so many cores are free now. */
             fits: boolean;
         };
         DestinationDto: {
@@ -899,12 +899,12 @@ export interface components {
         DestinationInput: {
             backup_url?: string | null;
             name: string;
-            /** @description One of `GET /platforms`; judged by the URL when absent. */
+            /** @description The id of one of `GET /platforms`; when absent, the URL decides. */
             platform?: string | null;
             /** @description `rtmp://host/app`, `rtmps://host/app` or an SRT URL. */
             url: string;
         };
-        /** @description What is absent stays. */
+        /** @description A field that is absent stays as it is. */
         DestinationPatch: {
             backup_url?: string | null;
             name?: string | null;
@@ -914,7 +914,7 @@ export interface components {
         DiskDto: {
             /**
              * Format: int64
-             * @description What is left for us.
+             * @description The bytes that are left for this server.
              */
             available_bytes: number;
             path: string;
@@ -923,12 +923,12 @@ export interface components {
         };
         EncoderDto: {
             codec: string;
-            /** @description GStreamer's name for it. */
+            /** @description GStreamer's name for the encoder. */
             element: string;
-            /** @description What works or fails together: `nvenc`, `qsv`, `va`, `x264`, ... */
+            /** @description The family, whose encoders work or fail together: `nvenc`, `qsv`, `va`, `x264`, ... */
             family: string;
             proof: components["schemas"]["ProofDto"];
-            /** @description Why it does not work. */
+            /** @description Why the encoder does not work. */
             reason?: string | null;
         };
         /** @enum {string} */
@@ -963,9 +963,9 @@ export interface components {
             memory_total_bytes?: number | null;
             /** Format: int64 */
             memory_used_bytes?: number | null;
-            /** @description Divided into slices: utilisation is not told then. */
+            /** @description Says that the GPU is divided into slices. Its utilisation is not told then. */
             mig: boolean;
-            /** @description What it does not tell, and why. */
+            /** @description What the driver does not tell of this GPU, and why. */
             missing: string[];
             name?: string | null;
             /** Format: int32 */
@@ -983,7 +983,7 @@ export interface components {
             bitrate_bps: number;
             /**
              * Format: int64
-             * @description MPEG-TS: packets whose counter does not follow on the one before.
+             * @description For MPEG-TS, the number of packets whose counter does not follow on the one before.
              */
             continuity_errors?: number | null;
             /** Format: int64 */
@@ -998,63 +998,63 @@ export interface components {
             latency_ms?: number | null;
             /**
              * Format: double
-             * @description Of the last ten seconds, repaired or not.
+             * @description The packets that were lost in the last ten seconds, whether they were repaired or not.
              */
             loss_percent?: number | null;
-            /** @description rtmp, rtmps, srt, whip, pull or playlist */
+            /** @description The protocol: rtmp, rtmps, srt, whip, pull or playlist. */
             protocol: string;
             remote?: string | null;
             /** Format: double */
             rtt_ms?: number | null;
-            /** @description primary or backup */
+            /** @description The slot: primary or backup. */
             slot: string;
             srt?: components["schemas"]["SrtFiguresDto"] | null;
             video_codec?: string | null;
             /** Format: int32 */
             width?: number | null;
         };
-        /** @description A ladder's name, or renditions. */
+        /** @description The name of a ladder, or a list of renditions. */
         LadderDto: string | components["schemas"]["RenditionDto"][];
         LadderInput: {
-            /** @description How streams name it: lower-case letters, digits, '-' and '_'. */
+            /** @description The name by which streams use the ladder: lower-case letters, digits, '-' and '_'. */
             name: string;
             renditions: components["schemas"]["RenditionDto"][];
-            /** @description What people call it; the name when absent. */
+            /** @description What people call the ladder; its name when absent. */
             title?: string | null;
         };
-        /** @description What is absent stays; `renditions` are replaced as a whole. */
+        /** @description A field that is absent stays as it is. `renditions` are replaced as a whole. */
         LadderPatch: {
             name?: string | null;
             renditions?: components["schemas"]["RenditionDto"][] | null;
             title?: string | null;
         };
-        /** @description How lists answer. */
+        /** @description A part of a list. */
         List_ApiKeyDto: {
             items: {
                 created_at: components["schemas"]["Timestamp"];
                 /** Format: int64 */
                 id: number;
-                /** @description Shown once, in the answer to its making. */
+                /** @description The key itself, which is shown only once, in the answer that made it. */
                 key?: string | null;
                 name: string;
                 role: components["schemas"]["RoleDto"];
             }[];
-            /** @description Give it as `cursor` for what follows; null at the end. */
+            /** @description The `cursor` for the next part of the list; null at its end. */
             next_cursor?: string | null;
         };
-        /** @description How lists answer. */
+        /** @description A part of a list. */
         List_AuditDto: {
             items: {
-                /** @description post, put, patch, delete, get (refused), reveal, log_in, create, export, import, or more (of too many kinds to tell) */
+                /** @description One of post, put, patch, delete, get (refused), reveal, log_in, create, export, import, and more (of too many kinds to tell). */
                 action: string;
-                /** @description `user:<name>`, `apikey:<name>`, `cli:<uid>` for commands at the terminal, or `unknown` */
+                /** @description Who did it: `user:<name>`, `apikey:<name>`, `cli:<uid>` for commands at the terminal, or `unknown`. */
                 actor: string;
-                /** @description Where it came from; null for commands. */
+                /** @description The address that it came from; null for commands. */
                 address?: string | null;
                 at: components["schemas"]["Timestamp"];
                 /**
                  * Format: int64
-                 * @description How often within that minute: what is refused again and again is written down once.
+                 * @description How often it happened within that minute: what is refused again and again is written down once.
                  */
                 count: number;
                 /** Format: int64 */
@@ -1062,16 +1062,16 @@ export interface components {
                 outcome: components["schemas"]["OutcomeDto"];
                 /**
                  * Format: int32
-                 * @description Of the HTTP answer; null for commands.
+                 * @description The status of the HTTP answer; null for commands.
                  */
                 status?: number | null;
-                /** @description The address under /api/v1 that it was done to, as `streams/7`; of what was made, its own. */
+                /** @description The address under /api/v1 that it was done to, such as `streams/7`. For something that was made, it is the new thing's own. */
                 subject: string;
             }[];
-            /** @description Give it as `cursor` for what follows; null at the end. */
+            /** @description The `cursor` for the next part of the list; null at its end. */
             next_cursor?: string | null;
         };
-        /** @description How lists answer. */
+        /** @description A part of a list. */
         List_DestinationDto: {
             items: {
                 backup_url?: string | null;
@@ -1083,10 +1083,10 @@ export interface components {
                 updated_at: components["schemas"]["Timestamp"];
                 url: string;
             }[];
-            /** @description Give it as `cursor` for what follows; null at the end. */
+            /** @description The `cursor` for the next part of the list; null at its end. */
             next_cursor?: string | null;
         };
-        /** @description How lists answer. */
+        /** @description A part of a list. */
         List_EventDto: {
             items: (Record<string, never> & {
                 at: components["schemas"]["Timestamp"];
@@ -1094,56 +1094,56 @@ export interface components {
                 id: number;
                 type: components["schemas"]["EventType"];
             })[];
-            /** @description Give it as `cursor` for what follows; null at the end. */
+            /** @description The `cursor` for the next part of the list; null at its end. */
             next_cursor?: string | null;
         };
-        /** @description How lists answer. */
+        /** @description A part of a list. */
         List_PlatformDto: {
             items: {
                 backup_url?: string | null;
                 enhanced_rtmp: boolean;
                 id: string;
                 key_help: string;
-                /** @description rtmp, rtmps or srt */
+                /** @description The protocol: rtmp, rtmps or srt. */
                 protocol: string;
                 retry: components["schemas"]["RetryBudgetDto"];
                 rules: components["schemas"]["RulesDto"];
                 title: string;
-                /** @description The server everyone uses there, if there is one. */
+                /** @description The server that everyone uses there, if there is one. */
                 url?: string | null;
             }[];
-            /** @description Give it as `cursor` for what follows; null at the end. */
+            /** @description The `cursor` for the next part of the list; null at its end. */
             next_cursor?: string | null;
         };
-        /** @description How lists answer. */
+        /** @description A part of a list. */
         List_RecordingDto: {
             items: {
                 /** Format: int64 */
                 bytes: number;
                 /**
                  * Format: double
-                 * @description null while it goes on.
+                 * @description The duration; null while the recording goes on.
                  */
                 duration_seconds?: number | null;
-                /** @description Where the file is: GET, with ranges. */
+                /** @description The address of the file, for GET with or without ranges. */
                 file: string;
                 file_name: string;
                 /** Format: int64 */
                 id: number;
-                /** @description Whether it still grows. It can be downloaded as it is all the same. */
+                /** @description Whether the recording still grows. It can be downloaded as it is all the same. */
                 recording: boolean;
                 started_at: components["schemas"]["Timestamp"];
                 /** Format: int64 */
                 stream_id: number;
             }[];
-            /** @description Give it as `cursor` for what follows; null at the end. */
+            /** @description The `cursor` for the next part of the list; null at its end. */
             next_cursor?: string | null;
         };
-        /** @description How lists answer. */
+        /** @description A part of a list. */
         List_RestreamDto: {
             items: {
                 active: boolean;
-                /** @description Of the sound that is sent where only one can be, in ISO 639-2; null: the source's default. */
+                /** @description The language of the sound that is sent where only one can be, in ISO 639-2; null is the source's default. */
                 audio_language?: string | null;
                 backup_uri?: string | null;
                 /** Format: int64 */
@@ -1162,16 +1162,16 @@ export interface components {
                 stream_id: number;
                 stream_key?: string | null;
                 updated_at: components["schemas"]["Timestamp"];
-                /** @description Without key and passphrase. */
+                /** @description The URL without key and passphrase. */
                 uri?: string | null;
             }[];
-            /** @description Give it as `cursor` for what follows; null at the end. */
+            /** @description The `cursor` for the next part of the list; null at its end. */
             next_cursor?: string | null;
         };
-        /** @description How lists answer. */
+        /** @description A part of a list. */
         List_SavedLadderDto: {
             items: {
-                /** @description It comes with the server and can't be changed. */
+                /** @description Says that the ladder comes with the server and can't be changed. */
                 builtin: boolean;
                 created_at?: components["schemas"]["Timestamp"] | null;
                 /** Format: int64 */
@@ -1181,10 +1181,10 @@ export interface components {
                 title: string;
                 updated_at?: components["schemas"]["Timestamp"] | null;
             }[];
-            /** @description Give it as `cursor` for what follows; null at the end. */
+            /** @description The `cursor` for the next part of the list; null at its end. */
             next_cursor?: string | null;
         };
-        /** @description How lists answer. */
+        /** @description A part of a list. */
         List_StreamDto: {
             items: {
                 active: boolean;
@@ -1210,10 +1210,10 @@ export interface components {
                 updated_at: components["schemas"]["Timestamp"];
                 webrtc: boolean;
             }[];
-            /** @description Give it as `cursor` for what follows; null at the end. */
+            /** @description The `cursor` for the next part of the list; null at its end. */
             next_cursor?: string | null;
         };
-        /** @description How lists answer. */
+        /** @description A part of a list. */
         List_UserDto: {
             items: {
                 created_at: components["schemas"]["Timestamp"];
@@ -1225,10 +1225,10 @@ export interface components {
                 role: components["schemas"]["RoleDto"];
                 updated_at: components["schemas"]["Timestamp"];
             }[];
-            /** @description Give it as `cursor` for what follows; null at the end. */
+            /** @description The `cursor` for the next part of the list; null at its end. */
             next_cursor?: string | null;
         };
-        /** @description How lists answer. */
+        /** @description A part of a list. */
         List_WebhookDto: {
             items: {
                 created_at: components["schemas"]["Timestamp"];
@@ -1237,26 +1237,26 @@ export interface components {
                 secret?: string | null;
                 status: components["schemas"]["WebhookStatusDto"];
                 types?: components["schemas"]["EventType"][] | null;
-                /** @description Without what may be secret in it. */
+                /** @description The address without what may be secret in it. */
                 url: string;
             }[];
-            /** @description Give it as `cursor` for what follows; null at the end. */
+            /** @description The `cursor` for the next part of the list; null at its end. */
             next_cursor?: string | null;
         };
-        /** @description The data of an event `delta`, once a second: what is different from what was told before. */
+        /** @description The data of an event `delta`, which comes once a second: what is different from what was told before. */
         LiveDeltaDto: {
             at: components["schemas"]["Timestamp"];
             /** Format: int64 */
             config_version: number;
             restreams: components["schemas"]["LiveRestreamDto"][];
-            /** @description Ids of restreams that were deleted. */
+            /** @description The ids of restreams that were deleted. */
             restreams_gone: number[];
             streams: components["schemas"]["LiveStreamDto"][];
-            /** @description Ids of streams that were deleted. */
+            /** @description The ids of streams that were deleted. */
             streams_gone: number[];
             system: components["schemas"]["LoadDto"];
         };
-        /** @description One of the three. */
+        /** @description The data of one event: a snapshot, a delta or an event. */
         LiveDto: components["schemas"]["LiveSnapshotDto"] | components["schemas"]["LiveDeltaDto"] | components["schemas"]["EventDto"];
         LiveRestreamDto: {
             active: boolean;
@@ -1267,12 +1267,12 @@ export interface components {
             /** Format: int64 */
             stream_id: number;
         };
-        /** @description The data of an event `snapshot`: everything there is. */
+        /** @description The data of an event `snapshot`: everything that there is. */
         LiveSnapshotDto: {
             at: components["schemas"]["Timestamp"];
             /**
              * Format: int64
-             * @description Rises with every change of what is stored: lists that were read before are old then.
+             * @description The number rises with every change of what is stored. Lists that were read before are out of date then.
              */
             config_version: number;
             restreams: components["schemas"]["LiveRestreamDto"][];
@@ -1290,7 +1290,7 @@ export interface components {
         LoadDto: {
             /**
              * Format: double
-             * @description Of all cores together.
+             * @description The share of all cores together.
              */
             cpu_percent?: number | null;
             /** Format: int64 */
@@ -1299,7 +1299,7 @@ export interface components {
             memory_total_bytes?: number | null;
             /**
              * Format: double
-             * @description This process without its workers, in percent of one core.
+             * @description What this process takes without its workers, in percent of one core.
              */
             process_cpu_percent?: number | null;
             /** Format: int64 */
@@ -1309,61 +1309,61 @@ export interface components {
             name: string;
             password: string;
         };
-        /** @description How the logo lies over every encoded rendition; the picture itself is put at `/streams/{id}/logo`. */
+        /** @description Where the logo lies on every encoded rendition. The picture itself is put at `/streams/{id}/logo`. */
         LogoDto: {
             image?: components["schemas"]["LogoImageDto"] | null;
             /**
              * Format: double
-             * @description From both edges, of the picture's width.
+             * @description The distance from both edges, in percent of the picture's width.
              */
             margin_percent: number;
             /**
              * Format: double
-             * @description From 0 to 1.
+             * @description The opacity, from 0 to 1.
              */
             opacity: number;
             position: components["schemas"]["CornerDto"];
             /**
              * Format: double
-             * @description Of the picture's width.
+             * @description The logo's width, in percent of the picture's width.
              */
             width_percent: number;
         };
         LogoImageDto: {
-            /** @description Another picture has another one. */
+            /** @description The digest of the picture. Another picture has another digest. */
             digest: string;
             /** Format: int32 */
             height: number;
             /** Format: int32 */
             width: number;
         };
-        /** @description What is absent stays as it is, or is as usual: top_right, 12, 3 and 1. */
+        /** @description A field that is absent stays as it is. On a new stream it is top_right, 12, 3 and 1. */
         LogoInput: {
             /**
              * Format: double
-             * @description 0 to 50.
+             * @description The distance from both edges, from 0 to 50 percent of the picture's width.
              */
             margin_percent?: number | null;
             /**
              * Format: double
-             * @description 0 to 1.
+             * @description The opacity, from 0 to 1.
              */
             opacity?: number | null;
             position?: components["schemas"]["CornerDto"] | null;
             /**
              * Format: double
-             * @description 1 to 100.
+             * @description The logo's width, from 1 to 100 percent of the picture's.
              */
             width_percent?: number | null;
         };
         /**
-         * @description Done; not for the caller to do; or not possible.
+         * @description Whether it was done (ok), was not for the caller to do (denied), or was not possible (failed).
          * @enum {string}
          */
         OutcomeDto: "ok" | "denied" | "failed";
-        /** @description No Debug: it holds passwords. */
+        /** @description The password that is in use, and the new one. */
         PasswordInput: {
-            /** @description 8 characters or more. */
+            /** @description A password of 8 characters or more. */
             new_password: string;
             password: string;
         };
@@ -1372,29 +1372,29 @@ export interface components {
             enhanced_rtmp: boolean;
             id: string;
             key_help: string;
-            /** @description rtmp, rtmps or srt */
+            /** @description The protocol: rtmp, rtmps or srt. */
             protocol: string;
             retry: components["schemas"]["RetryBudgetDto"];
             rules: components["schemas"]["RulesDto"];
             title: string;
-            /** @description The server everyone uses there, if there is one. */
+            /** @description The server that everyone uses there, if there is one. */
             url?: string | null;
         };
         PlayTokenDto: {
             expires_at: components["schemas"]["Timestamp"];
-            /** @description Goes behind any play URL as `?token=`. */
+            /** @description The token, which goes behind any play URL as `?token=`. */
             token: string;
         };
         PlayTokenInput: {
             /**
              * Format: int64
-             * @description 1 to 31622400 (366 days); 3600 when absent.
+             * @description How long the token is valid: 1 to 31622400 (366 days); 3600 when absent.
              */
             expires_in_seconds?: number;
-            /** @description Only viewers at this address may use it; null: whoever has it. */
+            /** @description The address whose viewers alone may use the token; null lets everyone use it who has it. */
             ip?: string | null;
         };
-        /** @description Where viewers watch; null where it is off. */
+        /** @description The URLs at which viewers watch; null where that way of watching is off. */
         PlayUrlsDto: {
             dash?: string | null;
             hls?: string | null;
@@ -1403,26 +1403,26 @@ export interface components {
         };
         PreviewPassDto: {
             expires_at: components["schemas"]["Timestamp"];
-            /** @description Sent as the header `Weir-Preview` with requests of playlists, which then count no viewer. It opens nothing. */
+            /** @description The pass, to be sent as the header `Weir-Preview` with requests for playlists, which then count no viewer. It opens nothing. */
             pass: string;
         };
-        /** @description What a caller gets instead of an answer. */
+        /** @description What a caller gets if the request is refused or fails. */
         Problem: {
-            /** @description For programs. */
+            /** @description The problem's name, for programs. */
             code: string;
             detail: string;
-            /** @description The field of the request at fault. */
+            /** @description The field of the request that is at fault. */
             field?: string | null;
             /** Format: int32 */
             status: number;
             title: string;
             type: string;
         };
-        /** @description It was really tried on some pictures, in a process of its own. */
+        /** @description The proof of an encoder: it was really tried on some pictures, in a process of its own. */
         ProofDto: {
             /**
              * Format: double
-             * @description How long the try took.
+             * @description How long the proof took.
              */
             ms?: number | null;
             ok: boolean;
@@ -1440,7 +1440,7 @@ export interface components {
             failing_since?: components["schemas"]["Timestamp"] | null;
             /**
              * Format: double
-             * @description SRT, as negotiated.
+             * @description The latency of SRT, as it was negotiated.
              */
             latency_ms?: number | null;
             /** Format: double */
@@ -1452,16 +1452,16 @@ export interface components {
             /** Format: int64 */
             sent_bytes: number;
             since: components["schemas"]["Timestamp"];
-            /** @description What goes out, in its order: RTMP carries one, SRT all. */
+            /** @description The sounds that go out, in their order: RTMP carries one, SRT all. */
             sounds: components["schemas"]["SentSoundDto"][];
             srt?: components["schemas"]["SrtFiguresDto"] | null;
-            /** @description stopped, awaiting_stream, connecting, streaming or error */
+            /** @description The state: stopped, awaiting_stream, connecting, streaming or error. */
             state: string;
             /** Format: int64 */
             target_bps?: number | null;
             warnings: components["schemas"]["WarningDto"][];
         };
-        /** @description Where an encoder publishes; null where we don't listen. */
+        /** @description The URLs that an encoder publishes to; null where the server does not listen. */
         PushUrlsDto: {
             rtmp?: string | null;
             rtmps?: string | null;
@@ -1472,14 +1472,14 @@ export interface components {
         RateControlDto: "cbr" | "vbr";
         Ready: {
             ready: boolean;
-            /** @description Why not, each in a sentence for the operator. */
+            /** @description Why not, with a sentence for the operator for each reason. */
             reasons: string[];
         };
         /** @enum {string} */
         ReasonCode: "auth_rejected" | "unreachable" | "refused" | "tls_failed" | "timeout" | "stalled" | "unsupported_codec" | "srt_rejected" | "encryption_mismatch" | "source_timeout" | "bitrate_too_low" | "internal";
         ReasonDto: {
             code: components["schemas"]["ReasonCode"];
-            /** @description source, destination, config or server */
+            /** @description Whose fault it is: source, destination, config or server. */
             fault: string;
             message: string;
         };
@@ -1488,15 +1488,15 @@ export interface components {
             bytes: number;
             /**
              * Format: double
-             * @description null while it goes on.
+             * @description The duration; null while the recording goes on.
              */
             duration_seconds?: number | null;
-            /** @description Where the file is: GET, with ranges. */
+            /** @description The address of the file, for GET with or without ranges. */
             file: string;
             file_name: string;
             /** Format: int64 */
             id: number;
-            /** @description Whether it still grows. It can be downloaded as it is all the same. */
+            /** @description Whether the recording still grows. It can be downloaded as it is all the same. */
             recording: boolean;
             started_at: components["schemas"]["Timestamp"];
             /** Format: int64 */
@@ -1544,28 +1544,28 @@ export interface components {
             fps?: number | null;
             /** Format: int32 */
             height?: number | null;
-            /** @description In words, where the name is the server's own: what restreams asked for beside the ladder. */
+            /** @description The rendition in words, if its name is the server's own because restreams asked for it beside the ladder. */
             label?: string | null;
             /**
              * Format: double
-             * @description What encoding adds.
+             * @description The latency that encoding adds.
              */
             latency_ms?: number | null;
             name: string;
-            /** @description Why this encoder, why it is degraded, or why there is none. */
+            /** @description Why this encoder was chosen, why the rendition is degraded, or why there is no encoder. */
             reason?: string | null;
-            /** @description offline, starting, live, degraded, stalled or failed */
+            /** @description The state: offline, starting, live, degraded, stalled or failed. */
             state: string;
             /** Format: int64 */
             target_bps?: number | null;
             /** Format: int32 */
             width?: number | null;
         };
-        /** @description A rendition of the stream's ladder by name, or one of its own, as it was said; null is the source as it is. */
+        /** @description The name of a rendition of the stream's ladder, or a rendition of the restream's own, as it was given; null is the source as it is. */
         RenditionWishDto: string | components["schemas"]["RenditionDto"];
         RestreamDto: {
             active: boolean;
-            /** @description Of the sound that is sent where only one can be, in ISO 639-2; null: the source's default. */
+            /** @description The language of the sound that is sent where only one can be, in ISO 639-2; null is the source's default. */
             audio_language?: string | null;
             backup_uri?: string | null;
             /** Format: int64 */
@@ -1584,15 +1584,15 @@ export interface components {
             stream_id: number;
             stream_key?: string | null;
             updated_at: components["schemas"]["Timestamp"];
-            /** @description Without key and passphrase. */
+            /** @description The URL without key and passphrase. */
             uri?: string | null;
         };
-        /** @description Complete with `name`, `stream_id` and `uri`; or with `destination_id` and `stream_key` instead of `uri`. */
+        /** @description A new restream, which needs `name`, `stream_id` and `uri`, or `destination_id` and `stream_key` instead of `uri`. */
         RestreamInput: {
             active?: boolean;
-            /** @description Of the sound to send by RTMP, which carries one: `deu`, `ger` and `de` mean the same. Null: the default. SRT carries all. */
+            /** @description The language of the sound for RTMP, which carries one. `deu`, `ger` and `de` mean the same; null is the default. SRT carries all. */
             audio_language?: string | null;
-            /** @description Fed all the time beside the primary. */
+            /** @description The URL of a backup, which is fed all the time beside the primary. */
             backup_uri?: string | null;
             /** Format: int64 */
             client_user_id?: number | null;
@@ -1604,15 +1604,15 @@ export interface components {
             schedule?: components["schemas"]["ScheduleDto"] | null;
             /** Format: int64 */
             stream_id: number;
-            /** @description May be a whole `srt://` URL, then also without a destination. */
+            /** @description The key at the destination. It may be a whole `srt://` URL, and then it needs no destination. */
             stream_key?: string | null;
-            /** @description `rtmp://host/app/key`, `rtmps://...` or `srt://host:port?mode=caller&...` */
+            /** @description The URL to push to: `rtmp://host/app/key`, `rtmps://...` or `srt://host:port?mode=caller&...`. */
             uri?: string | null;
         };
-        /** @description What is absent stays; `schedule` and `retry` are replaced as a whole. */
+        /** @description A field that is absent stays as it is. `schedule` and `retry` are replaced as a whole. */
         RestreamPatch: {
             active?: boolean | null;
-            /** @description Null: the default. */
+            /** @description The language of the sound to send by RTMP; null is the default. */
             audio_language?: string | null;
             backup_uri?: string | null;
             /** Format: int64 */
@@ -1628,15 +1628,15 @@ export interface components {
             stream_key?: string | null;
             uri?: string | null;
         };
-        /** @description The primary's figures stand for the restream. */
+        /** @description What a restream is doing. The figures of its primary stand for the whole restream. */
         RestreamStatusDto: components["schemas"]["PushStatusDto"] & {
             backup?: components["schemas"]["PushStatusDto"] | null;
             /** @default null */
             probe: unknown;
-            /** @description Which of the stream's `status.renditions` it sends, whatever its own wish is called. */
+            /** @description The name of the one of the stream's `status.renditions` that is sent, whatever the restream's own wish is called. */
             rendition: string;
         };
-        /** @description What a retry did. */
+        /** @description What the retry did. */
         RetryAnswer: {
             retrying: boolean;
         };
@@ -1648,16 +1648,16 @@ export interface components {
             /** Format: double */
             min_backoff_seconds: number;
         };
-        /** @description What happens when the source goes. */
+        /** @description What happens when the source is lost. */
         RetryDto: {
             /**
              * Format: double
-             * @description After this long it stops for good; 60 when absent.
+             * @description How long it takes until the restream stops for good; 60 when absent.
              */
             give_up_minutes?: number | null;
             /**
              * Format: double
-             * @description How long the connection is held open; 3 when absent.
+             * @description How long the connection is held open then; 3 when absent.
              */
             source_lost_seconds?: number | null;
         };
@@ -1667,7 +1667,7 @@ export interface components {
         RotateInput: {
             slot?: components["schemas"]["SlotDto"] | null;
         };
-        /** @description null and empty mean no rule. */
+        /** @description The platform's rules. Null and empty mean that there is no rule. */
         RulesDto: {
             audio_codecs: string[];
             /** Format: int32 */
@@ -1694,7 +1694,7 @@ export interface components {
             video_required: boolean;
         };
         SavedLadderDto: {
-            /** @description It comes with the server and can't be changed. */
+            /** @description Says that the ladder comes with the server and can't be changed. */
             builtin: boolean;
             created_at?: components["schemas"]["Timestamp"] | null;
             /** Format: int64 */
@@ -1704,48 +1704,48 @@ export interface components {
             title: string;
             updated_at?: components["schemas"]["Timestamp"] | null;
         };
-        /** @description Times that are still to come; one that came has done its work and is null again. */
+        /** @description Times that are still to come. A time that has come has done its work and is null again. */
         ScheduleDto: {
             start_at?: components["schemas"]["Timestamp"] | null;
             stop_at?: components["schemas"]["Timestamp"] | null;
         };
         SentSoundDto: {
             codec: string;
-            /** @description ISO 639-2 */
+            /** @description The language in ISO 639-2. */
             language?: string | null;
         };
         SeriesDto: {
             /**
-             * @description Of a stream: ingest_bitrate_bps, ingest_fps, ingest_gop_seconds, segment_late_seconds, viewers_hls, viewers_dash,
-             *     viewers_webrtc, viewers_rtmp, viewers_srt, rendition_bitrate_bps, rendition_fps. Of a restream: sent_bitrate_bps,
-             *     acked_bitrate_bps, rtt_ms. What never was above zero is not there.
+             * @description The metric. A stream has ingest_bitrate_bps, ingest_fps, ingest_gop_seconds, segment_late_seconds, viewers_hls, viewers_dash,
+             *     viewers_webrtc, viewers_rtmp, viewers_srt, rendition_bitrate_bps and rendition_fps; a restream has sent_bitrate_bps,
+             *     acked_bitrate_bps and rtt_ms. A metric that never was above zero is left out.
              */
             metric: string;
-            /** @description The rendition's name, where the metric is a rendition's. */
+            /** @description The rendition's name, if the metric belongs to a rendition. */
             rendition?: string | null;
-            /** @description Null where nothing was measured. */
+            /** @description The points of the metric, null where nothing was measured. */
             values: (number | null)[];
         };
         SessionDto: {
-            /** @description Send it as X-CSRF-Token with every change; null for API keys, which need none. */
+            /** @description The token to send as X-CSRF-Token with every change; null for API keys, which need none. */
             csrf_token?: string | null;
             user: components["schemas"]["SessionUserDto"];
         };
-        /** @description Who calls. */
+        /** @description The caller. */
         SessionUserDto: {
             /**
              * Format: int64
-             * @description Null for API keys.
+             * @description The id of the user; null for API keys.
              */
             id?: number | null;
-            /** @description Whether its restreams may name addresses of their own; else they take a destination (the configuration's `restreams.raw_uri`). */
+            /** @description Whether the caller's restreams may name addresses (the configuration's `restreams.raw_uri`); if not, they take a destination. */
             may_use_raw_uris: boolean;
             name: string;
             role: components["schemas"]["RoleDto"];
         };
         /** @enum {string} */
         SlotDto: "primary" | "backup";
-        /** @description Per slot; null for slots that are not pushed to. */
+        /** @description The URLs of each slot; null for slots that are not pushed to. */
         SlotPushUrlsDto: {
             backup?: components["schemas"]["PushUrlsDto"] | null;
             primary?: components["schemas"]["PushUrlsDto"] | null;
@@ -1771,7 +1771,7 @@ export interface components {
         };
         /** @enum {string} */
         SourceKindDto: "push" | "pull" | "playlist";
-        /** @description An SRT connection's path; counts are since it was opened. */
+        /** @description The path of an SRT connection. Counts begin when it was opened. */
         SrtFiguresDto: {
             /** Format: int64 */
             bandwidth_bps: number;
@@ -1779,7 +1779,7 @@ export interface components {
             buffer_ms: number;
             /**
              * Format: int64
-             * @description Never repaired: their time had passed.
+             * @description Packets that were never repaired, because their time had passed.
              */
             dropped_packets: number;
             /** Format: int64 */
@@ -1799,7 +1799,7 @@ export interface components {
             series: components["schemas"]["SeriesDto"][];
             /**
              * Format: int64
-             * @description 1 within the last 15 minutes, else 10.
+             * @description The time between two points: 1 within the last 15 minutes, otherwise 10.
              */
             step_seconds: number;
         };
@@ -1827,7 +1827,7 @@ export interface components {
             updated_at: components["schemas"]["Timestamp"];
             webrtc: boolean;
         };
-        /** @description Only `name` is required. */
+        /** @description A new stream. Only `name` is required. */
         StreamInput: {
             active?: boolean;
             dash?: boolean;
@@ -1837,20 +1837,20 @@ export interface components {
             hls?: boolean;
             ladder?: components["schemas"]["LadderDto"] | null;
             logo?: components["schemas"]["LogoInput"] | null;
-            /** @description 1 to 64 of a-z, 0-9, - and _; part of the playback addresses. */
+            /** @description The name, which is part of the playback addresses: 1 to 64 of a-z, 0-9, - and _. */
             name: string;
             protected?: boolean;
-            /** @description Whether the source is kept as files. */
+            /** @description Whether the source is recorded to files. */
             record?: boolean;
-            /** @description Only null: slates are not in this version. */
+            /** @description The slate, which must be null: this version has none. */
             slate?: string | null;
             sources?: components["schemas"]["SourceInput"][] | null;
-            /** @description 10 to 79 characters. */
+            /** @description The passphrase of SRT, which has 10 to 79 characters. */
             srt_passphrase?: string | null;
             /** @description Whether browsers may watch by WHEP. */
             webrtc?: boolean;
         };
-        /** @description What is absent stays. */
+        /** @description A field that is absent stays as it is. */
         StreamPatch: {
             active?: boolean | null;
             dash?: boolean | null;
@@ -1864,21 +1864,21 @@ export interface components {
             protected?: boolean | null;
             record?: boolean | null;
             slate?: string | null;
-            /** @description All of them; a push source keeps the key of its slot. */
+            /** @description The whole list of sources. A push source keeps the key of its slot. */
             sources?: components["schemas"]["SourceInput"][] | null;
             srt_passphrase?: string | null;
             webrtc?: boolean | null;
         };
         StreamStatusDto: {
             ingest?: components["schemas"]["IngestDto"] | null;
-            /** @description True exactly when state is live. */
+            /** @description Whether the state is live. */
             live: boolean;
             reason?: components["schemas"]["ReasonDto"] | null;
             renditions: components["schemas"]["RenditionStatusDto"][];
             since: components["schemas"]["Timestamp"];
-            /** @description offline, starting, live, stalled or failed */
+            /** @description The state: offline, starting, live, stalled or failed. */
             state: string;
-            /** @description What the source consists of. */
+            /** @description The tracks of the source. */
             tracks: components["schemas"]["TrackDto"][];
             viewers: components["schemas"]["ViewersDto"];
             warnings: components["schemas"]["WarningDto"][];
@@ -1888,13 +1888,13 @@ export interface components {
             disk?: components["schemas"]["DiskDto"] | null;
             /** @description Each encoder that this GStreamer may have, and whether it works here. */
             encoders: components["schemas"]["EncoderDto"][];
-            /** @description NVIDIA's, as their driver tells it; what it does not tell is null. */
+            /** @description The GPUs of NVIDIA, as their driver describes them. What it does not tell is null. */
             gpus: components["schemas"]["GpuDto"][];
-            /** @description Why there are none. */
+            /** @description Why there are no GPUs. */
             gpus_reason?: string | null;
-            /** @description What GStreamer the worker has; null: there is none, and nothing can be transcoded. */
+            /** @description The version of the worker's GStreamer; null means that there is none, and nothing can be transcoded. */
             gstreamer?: string | null;
-            /** @description How busy it was in the last second. */
+            /** @description How busy the machine was in the last second. */
             load: components["schemas"]["LoadDto"];
             started_at: components["schemas"]["Timestamp"];
             transcoding: components["schemas"]["TranscodingDto"];
@@ -1904,38 +1904,38 @@ export interface components {
         };
         /**
          * Format: date-time
-         * @description RFC 3339, written in UTC, read with any offset.
+         * @description A time in RFC 3339. It is written in UTC, and read with any offset.
          */
         Timestamp: string;
         TrackDto: {
             /** Format: int64 */
             bitrate_bps: number;
             codec: string;
-            /** @description What is played, or sent by RTMP, where nobody chose. */
+            /** @description Whether this track is played, or sent by RTMP, if nobody chose another. */
             default: boolean;
             /** Format: int32 */
             id: number;
-            /** @description video or audio */
+            /** @description The kind: video or audio. */
             kind: string;
             label?: string | null;
-            /** @description ISO 639-2: deu */
+            /** @description The language in ISO 639-2, such as deu. */
             language?: string | null;
         };
-        /** @description Encoding in software: what does not fit is refused. */
+        /** @description The room for encoding in software. What does not fit is refused. */
         TranscodingDto: {
             /**
              * Format: double
-             * @description Cores that may be planned.
+             * @description How many cores may be planned.
              */
             cores: number;
             /**
              * Format: double
-             * @description Those that no stream has planned or takes.
+             * @description How many of these no stream has planned or takes.
              */
             cores_free: number;
             /**
              * Format: double
-             * @description How fast one core encodes beside those that costs were measured on; null where it could not be tried.
+             * @description How fast one core encodes compared with those on which costs were measured; null if that could not be tried.
              */
             speed?: number | null;
         };
@@ -1949,19 +1949,19 @@ export interface components {
             role: components["schemas"]["RoleDto"];
             updated_at: components["schemas"]["Timestamp"];
         };
-        /** @description No Debug: it holds a password. */
+        /** @description A new person. */
         UserInput: {
             name: string;
-            /** @description 8 characters or more. */
+            /** @description A password of 8 characters or more. */
             password: string;
             /**
              * Format: int32
-             * @description How many restreams this person may make; null is no limit.
+             * @description How many restreams this person may make; null means no limit.
              */
             restream_quota?: number | null;
             role: components["schemas"]["RoleDto"];
         };
-        /** @description What is absent stays. A new password ends all logins. */
+        /** @description A field that is absent stays as it is. A new password ends all logins. */
         UserPatch: {
             name?: string | null;
             password?: string | null;
@@ -1996,28 +1996,28 @@ export interface components {
             secret?: string | null;
             status: components["schemas"]["WebhookStatusDto"];
             types?: components["schemas"]["EventType"][] | null;
-            /** @description Without what may be secret in it. */
+            /** @description The address without what may be secret in it. */
             url: string;
         };
-        /** @description No Debug: it holds secrets. */
+        /** @description A new webhook. */
         WebhookInput: {
-            /** @description Signs: `Weir-Signature: v1=hex(HMAC-SHA256(secret, timestamp + "." + body))`. */
+            /** @description The key of the signature, `Weir-Signature: v1=hex(HMAC-SHA256(secret, timestamp + "." + body))`. */
             secret?: string | null;
-            /** @description Types of events; all when null. */
+            /** @description The types of events that are told; null means all. */
             types?: components["schemas"]["EventType"][] | null;
-            /** @description `http://` or `https://`; each event is a POST of its JSON. */
+            /** @description An address with `http://` or `https://`. Each event is sent to it as a POST of its JSON. */
             url: string;
         };
         WebhookStatusDto: {
             /**
              * Format: int32
-             * @description Tries of the event under way that failed; 0: all is well.
+             * @description How often telling the event under way has failed; 0 means that all is well.
              */
             failed_attempts: number;
             failure?: string | null;
             /**
              * Format: int64
-             * @description The last event that was taken.
+             * @description The last event that the webhook took.
              */
             last_event_id?: number | null;
             last_told_at?: components["schemas"]["Timestamp"] | null;
@@ -2153,9 +2153,9 @@ export interface operations {
     list: {
         parameters: {
             query?: {
-                /** @description 1 to 500; 100 when absent. */
+                /** @description How many entries the answer may have: 1 to 500; 100 when absent. */
                 limit?: number;
-                /** @description `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the page before. */
                 cursor?: string;
             };
             header?: never;
@@ -2281,15 +2281,15 @@ export interface operations {
     list: {
         parameters: {
             query?: {
-                /** @description 1 to 500; 100 when absent. */
+                /** @description How many entries the answer may have: 1 to 500; 100 when absent. */
                 limit?: number;
-                /** @description `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the page before. */
                 cursor?: string;
-                /** @description The newest entry first instead of the oldest. */
+                /** @description Lists the newest entry first instead of the oldest. */
                 newest_first?: boolean;
-                /** @description Only what this one did or tried, as `actor` has it. */
+                /** @description Lists only what this one did or tried, as `actor` has it. */
                 actor?: string;
-                /** @description Only `ok`, `denied` or `failed`. */
+                /** @description Lists only entries with this outcome: `ok`, `denied` or `failed`. */
                 outcome?: components["schemas"]["OutcomeDto"];
             };
             header?: never;
@@ -2318,9 +2318,9 @@ export interface operations {
     list: {
         parameters: {
             query?: {
-                /** @description 1 to 500; 100 when absent. */
+                /** @description How many entries the answer may have: 1 to 500; 100 when absent. */
                 limit?: number;
-                /** @description `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the page before. */
                 cursor?: string;
             };
             header?: never;
@@ -2384,7 +2384,7 @@ export interface operations {
     read: {
         parameters: {
             query?: {
-                /** @description Shows keys and passphrases; needs the role operator and is audited. */
+                /** @description Shows keys and passphrases. This needs the role operator, and is audited. */
                 reveal?: boolean;
             };
             header?: never;
@@ -2486,13 +2486,13 @@ export interface operations {
     list: {
         parameters: {
             query?: {
-                /** @description Only events after this id. */
+                /** @description Lists only events after this id. */
                 since?: number;
-                /** @description 1 to 500; 100 when absent. */
+                /** @description How many entries the answer may have: 1 to 500; 100 when absent. */
                 limit?: number;
-                /** @description The newest event first instead of the oldest; `next_cursor` is then the id to give as `before`. */
+                /** @description Lists the newest event first instead of the oldest. `next_cursor` is then the id to give as `before`. */
                 newest_first?: boolean;
-                /** @description With `newest_first`: only events before this id. */
+                /** @description Lists only events before this id, with `newest_first`. */
                 before?: number;
             };
             header?: never;
@@ -2520,9 +2520,9 @@ export interface operations {
     follow: {
         parameters: {
             query?: {
-                /** @description Begins after this id, like the header Last-Event-ID; from now on when absent. */
+                /** @description Begins after this id, like the header Last-Event-ID. When absent, it begins now. */
                 since?: number;
-                /** @description Only these types, with commas between them; `*` is all but refusals, which come by their names only. Absent: `*`. */
+                /** @description Tells only these types, with commas between them. `*` is all but refusals, which come by their names only; when absent, it is `*`. */
                 types?: string;
             };
             header?: never;
@@ -2550,9 +2550,9 @@ export interface operations {
     list: {
         parameters: {
             query?: {
-                /** @description 1 to 500; 100 when absent. */
+                /** @description How many entries the answer may have: 1 to 500; 100 when absent. */
                 limit?: number;
-                /** @description `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the page before. */
                 cursor?: string;
             };
             header?: never;
@@ -2713,8 +2713,8 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Tells the events of `/events/stream`, too, each as an event `event`: one connection for all that a page shows. They resume by
-                 *     `Last-Event-ID`.
+                 * @description Tells the events of `/events/stream` as well, each as an event `event`, so that one connection is enough for all that a page shows.
+                 *     They resume by `Last-Event-ID`.
                  */
                 events?: boolean;
             };
@@ -2788,9 +2788,9 @@ export interface operations {
     list: {
         parameters: {
             query?: {
-                /** @description 1 to 500; 100 when absent. */
+                /** @description How many entries the answer may have: 1 to 500; 100 when absent. */
                 limit?: number;
-                /** @description `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the page before. */
                 cursor?: string;
             };
             header?: never;
@@ -2905,11 +2905,11 @@ export interface operations {
     list: {
         parameters: {
             query?: {
-                /** @description 1 to 500; 100 when absent. */
+                /** @description How many entries the answer may have: 1 to 500; 100 when absent. */
                 limit?: number;
-                /** @description `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the page before. */
                 cursor?: string;
-                /** @description Only this stream's. */
+                /** @description Lists only the restreams of this stream. */
                 stream_id?: number;
             };
             header?: never;
@@ -3009,7 +3009,7 @@ export interface operations {
     read: {
         parameters: {
             query?: {
-                /** @description Shows keys and passphrases; needs the role operator and is audited. */
+                /** @description Shows keys and passphrases. This needs the role operator, and is audited. */
                 reveal?: boolean;
             };
             header?: never;
@@ -3178,7 +3178,7 @@ export interface operations {
     of_restream: {
         parameters: {
             query?: {
-                /** @description From this time on, a day at most; the last 15 minutes when absent. */
+                /** @description The time from which figures are wanted, a day ago at most; when absent, 15 minutes ago. */
                 since?: components["schemas"]["Timestamp"];
             };
             header?: never;
@@ -3350,9 +3350,9 @@ export interface operations {
     list: {
         parameters: {
             query?: {
-                /** @description 1 to 500; 100 when absent. */
+                /** @description How many entries the answer may have: 1 to 500; 100 when absent. */
                 limit?: number;
-                /** @description `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the page before. */
                 cursor?: string;
             };
             header?: never;
@@ -3416,7 +3416,7 @@ export interface operations {
     read: {
         parameters: {
             query?: {
-                /** @description Shows keys and passphrases; needs the role operator and is audited. */
+                /** @description Shows keys and passphrases. This needs the role operator, and is audited. */
                 reveal?: boolean;
             };
             header?: never;
@@ -3643,9 +3643,9 @@ export interface operations {
     of_stream: {
         parameters: {
             query?: {
-                /** @description 1 to 500; 100 when absent. */
+                /** @description How many entries the answer may have: 1 to 500; 100 when absent. */
                 limit?: number;
-                /** @description `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the page before. */
                 cursor?: string;
             };
             header?: never;
@@ -3749,7 +3749,7 @@ export interface operations {
     of_stream: {
         parameters: {
             query?: {
-                /** @description From this time on, a day at most; the last 15 minutes when absent. */
+                /** @description The time from which figures are wanted, a day ago at most; when absent, 15 minutes ago. */
                 since?: components["schemas"]["Timestamp"];
             };
             header?: never;
@@ -3911,7 +3911,7 @@ export interface operations {
     system: {
         parameters: {
             query?: {
-                /** @description Answers at once: where nothing was tried yet, `encoders` is empty, and `gstreamer` and `transcoding.speed` are null. */
+                /** @description Answers at once. If nothing was tried yet, `encoders` is empty, and `gstreamer` and `transcoding.speed` are null. */
                 untried?: boolean;
             };
             header?: never;
@@ -3970,9 +3970,9 @@ export interface operations {
     list: {
         parameters: {
             query?: {
-                /** @description 1 to 500; 100 when absent. */
+                /** @description How many entries the answer may have: 1 to 500; 100 when absent. */
                 limit?: number;
-                /** @description `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the page before. */
                 cursor?: string;
             };
             header?: never;
@@ -4134,9 +4134,9 @@ export interface operations {
     list: {
         parameters: {
             query?: {
-                /** @description 1 to 500; 100 when absent. */
+                /** @description How many entries the answer may have: 1 to 500; 100 when absent. */
                 limit?: number;
-                /** @description `next_cursor` of the page before. */
+                /** @description The `next_cursor` of the page before. */
                 cursor?: string;
             };
             header?: never;

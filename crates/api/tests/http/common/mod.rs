@@ -1,4 +1,4 @@
-//! The router over a real store, called without a socket.
+//! Runs the router over a real store, and calls it without a socket.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -90,13 +90,13 @@ impl Api {
         Self { router: router(context.clone()), context, admission, admin, operator, viewer, _dir: dir }
     }
 
-    /// The same, otherwise configured.
+    /// The same API with another configuration.
     pub(crate) fn with(mut self, change: impl FnOnce(&mut ApiContext)) -> Self {
         change(&mut self.context);
         Self { router: router(self.context.clone()), ..self }
     }
 
-    /// The same with a socket, on a lane of its own.
+    /// The server of this API for a socket, on a lane of its own.
     pub(crate) fn server(&self) -> HttpServer {
         let lanes = Lanes::start(Some(1)).unwrap();
         http_server(self.context.clone(), HttpLimits::default(), TrustedProxies::default(), lanes)
@@ -112,7 +112,7 @@ impl Api {
         Box::pin(self.server().serve(listener, None, shutdown, heartbeat))
     }
 
-    /// As admin.
+    /// Calls as an admin.
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.call("GET", path, None, &[("authorization", &self.admin)]).await
     }
@@ -159,7 +159,7 @@ impl Api {
         Answer { status: parts.status, headers: parts.headers, text, bytes: bytes.to_vec() }
     }
 
-    /// A stream to hang restreams on; its id.
+    /// Makes a stream to hang restreams on, and returns its id.
     pub(crate) async fn stream(&self, name: &str) -> i64 {
         let made = self.post("/streams", serde_json::json!({"name": name})).await;
         assert_eq!(made.status, 201, "{}", made.text);
