@@ -1,4 +1,4 @@
-//! One decode, many renditions: a ladder, a push of its own making and the source as it is, all at once, judged by ffprobe.
+//! One decode makes many renditions: a ladder, a rendition for one push, and the source as it is, all at once. ffprobe judges them.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,20 +29,20 @@ use weir_testkit::{Destination, Publisher, Weir, wait_until, wait_until_some};
 
 const FRAME_MS: i64 = 34;
 
-/// The worker processes of a server.
+/// The process ids of a server's workers.
 fn workers(weir: &Weir) -> Vec<u32> {
     let output = Command::new("pgrep").args(["-x", "weir-worker", "-P", &weir.pid().to_string()]).output();
     let output = output.expect("pgrep runs");
     String::from_utf8_lossy(&output.stdout).lines().filter_map(|line| line.parse().ok()).collect()
 }
 
-/// It is another package's program: `cargo test --workspace` builds it, `cargo test -p weir-server` alone does not.
+/// The worker is a program of another package: `cargo test --workspace` builds it, `cargo test -p weir-server` alone does not.
 fn assert_worker_is_built() {
     let worker = Path::new(env!("CARGO_BIN_EXE_weir")).with_file_name("weir-worker");
     assert!(worker.exists(), "{} is missing: cargo build -p weir-worker", worker.display());
 }
 
-/// A rendition's segments as one file.
+/// Downloads a rendition's segments as one file.
 fn download(base: &str, name: &str, folder: &Path) -> std::path::PathBuf {
     let mut get = player(base);
     let playlist = get(&format!("{name}/video.m3u8")).expect("a playlist");
@@ -84,12 +84,12 @@ fn keyframes_ms(packets: &[Packet]) -> Vec<i64> {
     packets.iter().filter(|packet| packet.key).map(|packet| packet.pts_ms).collect()
 }
 
-/// In time, or late: a busy machine says so.
+/// Whether the rendition flows, in time or late. On a busy machine its state says that it is late.
 fn flows(rendition: &serde_json::Value) -> bool {
     matches!(rendition["state"].as_str(), Some("live" | "degraded"))
 }
 
-/// But for the first, which is where somebody began.
+/// Checks that keyframes are two seconds apart. The first one is left out, because it is where somebody began.
 fn assert_every_two_seconds(name: &str, keyframes: &[i64]) {
     assert!(keyframes.len() >= 3, "{name}: {keyframes:?}");
     let steady = keyframes[1..].windows(2).all(|pair| (pair[1] - pair[0] - 2000).abs() <= FRAME_MS);
@@ -101,14 +101,15 @@ fn a_ladder_a_push_of_its_own_and_the_source_from_one_decode() {
     assert_worker_is_built();
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    // Small, so that a busy machine carries it: a machine that does not makes holes. Set, it is 720p with a ladder of that size.
+    // The clip is small, so that a busy machine can keep up: one that can't leaves holes. If WEIR_TEST_720P is set, it is 720p with a
+    // ladder of that size.
     let full = std::env::var_os("WEIR_TEST_720P").is_some();
     let clip = if full {
         Clip { seconds: 30, ..Clip::of_the_bench() }
     } else {
         Clip { seconds: 16, video_kbps: 800, ..Clip::default() }
     };
-    // Its keyframes are not where ours are.
+    // The clip's keyframes are not where those of the renditions are.
     let clip = Clip { gop_frames: 75, b_frames: 2, ..clip };
     let source = clip.make(&path("source.flv"));
     let weir = weir().start();
@@ -141,7 +142,7 @@ fn a_ladder_a_push_of_its_own_and_the_source_from_one_decode() {
     ];
     let mut publisher = ffmpeg::publish(&source, &weir.push_url(&stream.stream_key));
     api.wait_stream(&stream, "live", SOON);
-    // By Enhanced RTMP AV1 goes to a platform that knows it, which here is ourselves.
+    // AV1 goes by Enhanced RTMP to a platform that knows it. Here that is this server itself.
     let second = api.create_stream("cam2");
     let again = (!full).then(|| {
         let knows = json!({"name": "knows AV1", "platform": "youtube", "url": format!("{}/live", weir.rtmp())});
@@ -161,13 +162,13 @@ fn a_ladder_a_push_of_its_own_and_the_source_from_one_decode() {
     });
     assert_eq!(workers(&weir).len(), 1, "one worker");
     let master = |path: &str| String::from_utf8(player(&base)(path).unwrap_or_default()).unwrap();
-    // MPEG-TS has no place for AV1: there it is left out.
+    // MPEG-TS has no place for AV1, so it is left out there.
     for (path, with_av1) in [("master.m3u8", !full), ("ts/master.m3u8", false)] {
         let text = master(path);
         assert_eq!((text.contains("av01.0."), text.contains("avc1.")), (with_av1, true), "{path}: {text}");
     }
 
-    // Both protocols by their rules, as they grow.
+    // The watcher judges HLS and DASH by their rules as they grow.
     let mut watcher = Watcher::new(player(&base));
     watcher.look_for(Duration::from_secs(5));
     let status = api.stream_status(&stream);
@@ -191,7 +192,7 @@ fn a_ladder_a_push_of_its_own_and_the_source_from_one_decode() {
         let keyframes = keyframes_ms(&video_packets(&file));
         println!("{name}: keyframes at {keyframes:?} ms");
         assert_every_two_seconds(name, &keyframes);
-        // A busy machine's last segment may come after we asked for it; where keyframes are, that changes nothing.
+        // On a busy machine the last segment may come after it was asked for, which does not change where the keyframes are.
         assert!(keyframes.len() >= 5, "{name}: {keyframes:?}");
         let both = keyframes.len().min(longest.len());
         assert_eq!(longest[..both], keyframes[..both], "{name} has its keyframes where others do");
@@ -218,7 +219,7 @@ fn a_ladder_a_push_of_its_own_and_the_source_from_one_decode() {
     let probe = ffmpeg::probe(&path("own.flv"));
     let sound = probe["streams"].as_array().unwrap().iter().any(|stream| stream["codec_name"] == "aac");
     assert!(sound, "{probe}");
-    // Whole seconds, from the second GOP on.
+    // The rate is measured in whole seconds, from the second GOP on.
     let start = keyframes_ms(&packets)[1];
     let seconds = (packets.last().unwrap().pts_ms - start) / 1000;
     assert!(seconds >= 6, "{seconds} s");
@@ -264,7 +265,7 @@ fn a_worker_that_is_killed_costs_its_renditions_two_seconds_and_the_source_nothi
     let mut publisher = ffmpeg::publish(&source, &weir.push_url(&stream.stream_key));
     named.wait_video_frames(30, SOON);
 
-    // A rendition that is edited begins anew; the other one, in the same worker, does not notice.
+    // A rendition that is edited begins anew. The other one, in the same worker, does not notice.
     let before = workers(&weir);
     api.patch(&format!("/streams/{}", stream.id), &json!({"ladder": ladder(200)})).expect(200);
     wait_until("the edited rendition has its new rate", SOON, || {
@@ -279,7 +280,7 @@ fn a_worker_that_is_killed_costs_its_renditions_two_seconds_and_the_source_nothi
     let steps = pushed.windows(2).map(|pair| pair[1].timestamp_ms - pair[0].timestamp_ms);
     assert_eq!(steps.filter(|step| *step > 40).count(), 0, "nothing is missing in the other rendition");
 
-    // A logo comes while it is live, in the same worker; the one after a kill has it too.
+    // A logo comes while the stream is live, in the same worker. The worker that comes after a kill has it, too.
     let logo = std::fs::read(ffmpeg::make_png("blue", "64x64", &path("logo.png"))).unwrap();
     let place = json!({"position": "bottom_left", "width_percent": 20, "margin_percent": 5});
     api.patch(&format!("/streams/{}", stream.id), &json!({"logo": place})).expect(200);
@@ -299,13 +300,13 @@ fn a_worker_that_is_killed_costs_its_renditions_two_seconds_and_the_source_nothi
         });
         println!("{signal}: renditions were back after {} ms", back.as_millis());
     }
-    // Whoever made them, segments begin where the slots of the stream's clock do, and their numbers have no hole.
+    // Whichever worker made them, segments begin where the slots of the stream's clock do, and their numbers have no hole.
     let mut watcher = Watcher::new(player(&format!("{}/play/cam1", weir.http())));
     wait_until("it can be watched", SOON, || watcher.look());
     let zero = watcher.manifest().unwrap().availability_start_millis;
     let playlist = watcher.playlist("small/video.m3u8").unwrap();
     let begins: Vec<i64> = playlist.complete().map(|segment| (segment.wall_millis.unwrap() - zero) % 2000).collect();
-    // Behind a break one may begin anywhere, and the oldest may be the first of all.
+    // Behind a discontinuity a segment may begin anywhere, and the oldest segment may be the first of all.
     let elsewhere = begins.iter().filter(|begin| (50..1990).contains(*begin)).count() as u64;
     assert!(elsewhere <= playlist.discontinuities() + 1, "{begins:?}");
     assert!(playlist.complete().zip(playlist.complete().skip(1)).all(|(one, next)| one.number + 1 == next.number));
@@ -317,7 +318,7 @@ fn a_worker_that_is_killed_costs_its_renditions_two_seconds_and_the_source_nothi
     assert_eq!(ffmpeg::h264_sha256(&path("as-is.flv")), ffmpeg::h264_sha256(&source), "bit for bit as published");
     named.save_flv(0, &path("small.flv"));
     assert_eq!(ffmpeg::decode_errors(&path("small.flv")), "", "what is left can be decoded");
-    // 32x32 at (8, 50) of 160x90; its middle.
+    // The logo is 32x32 at (8, 50) of 160x90, and this is its middle.
     let corner = ffmpeg::colours(&path("small.flv"), "16:16:16:58");
     let is_blue = |[red, green, blue]: &[u8; 3]| *red < 40 && *green < 40 && *blue > 200;
     assert!(!corner[..pictures_before_logo].iter().any(is_blue), "no logo before there was one");
@@ -326,16 +327,16 @@ fn a_worker_that_is_killed_costs_its_renditions_two_seconds_and_the_source_nothi
     assert!(times.is_sorted_by(|a, b| a < b), "times go forward");
     let hole = times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
     println!("{} of 480 pictures, the largest hole {hole} ms", times.len());
-    // One that is stopped is noticed after two seconds of silence; the newest GOP is then made again.
+    // A worker that is stopped is noticed after two seconds of silence, and the newest GOP is then made again.
     assert!(hole <= 3500, "{hole} ms");
-    // The source has no sound, its renditions are silent: destinations refuse streams without.
+    // The source has no sound, so its renditions carry silence: destinations refuse streams without sound.
     let sound = ffmpeg::packet_times_ms(&path("small.flv"), "a");
     assert!(sound.len() > 300, "{}", sound.len());
     let status = api.stream_status(&stream);
     println!("{status}");
 }
 
-/// Ten bits of PQ or HLG come out as an ordinary picture that is as bright as it should be; passed through they stay what they are.
+/// Ten bits of PQ or HLG come out as an ordinary picture that is as bright as it should be. Passed through, they stay what they are.
 #[test]
 fn a_source_of_high_dynamic_range_is_mapped_for_everyone_s_screen() {
     assert_worker_is_built();
@@ -372,7 +373,8 @@ fn a_source_of_high_dynamic_range_is_mapped_for_everyone_s_screen() {
         assert_eq!(format(&mapped), ["yuv420p", "bt709", "bt709", "tv"], "{name}");
         assert_eq!(format(&as_is), [hdr.pixels, hdr.transfer, "bt2020", range], "{name}");
         assert_eq!(ffmpeg::decode_errors(&mapped), "", "{name}");
-        // Nine tenths of the signal, and where 12 % of white's light is on a screen.
+        // The left half is white, which comes out at nine tenths of the signal. The right half has 12 % of white's light, and comes out
+        // where that is on a screen.
         for (part, expected) in [("40:40:20:25", 228_u8), ("40:40:100:25", 107)] {
             let colours = ffmpeg::colours(&mapped, part);
             let off = colours.iter().flatten().map(|value| value.abs_diff(expected)).max();
@@ -382,20 +384,20 @@ fn a_source_of_high_dynamic_range_is_mapped_for_everyone_s_screen() {
     }
 }
 
-/// A part of a publish: what the source is like, and how its messages are spoilt.
+/// A part of a publishing: what the source is like, and whether its messages are spoilt.
 struct Phase {
     seconds: i64,
     size: (u32, u32),
     fps: u32,
     audio: bool,
     corrupt: bool,
-    /// The time that is missing before it.
+    /// The time that is missing before this phase.
     jump_ms: i64,
 }
 
 const STEADY: Phase = Phase { seconds: 2, size: (1280, 720), fps: 30, audio: true, corrupt: false, jump_ms: 0 };
 
-/// Every tenth picture has a few wrong bits, its length prefixes included; the first ones of the session are spared.
+/// Spoils every tenth picture: it gets a few wrong bits, in its length prefixes as well. The first pictures of the session are spared.
 fn spoil(tag: FlvTag, number: usize) -> FlvTag {
     const FLV_HEADER_BYTES: usize = 5;
     if tag.kind != FlvTagKind::Video || !number.is_multiple_of(10) {
@@ -409,7 +411,7 @@ fn spoil(tag: FlvTag, number: usize) -> FlvTag {
     FlvTag { body: body.into(), ..tag }
 }
 
-/// One connection, in real time. Returns how many pictures it sent.
+/// Publishes the phases on one connection in real time, and returns how many pictures it sent.
 fn publish_phases(publisher: &mut Publisher, phases: &[Phase]) -> usize {
     let (start, mut zero, mut pictures) = (Instant::now(), MediaTime::ZERO, 0);
     let mut jumped = MediaTime::ZERO;
@@ -446,7 +448,7 @@ fn whatever_the_source_does_renditions_keep_canvas_alignment_and_time() {
     let folder = tempfile::tempdir().unwrap();
     let weir = weir().start();
     let api = weir.api();
-    // The tall one is cut out of the middle, whatever the source's shape.
+    // The tall rendition is cut out of the middle of the source, whatever the source's shape.
     let rungs = [("p180", (320, 180), "pad"), ("v160", (90, 160), "crop")];
     let ladder: Vec<_> = rungs
         .iter()
@@ -460,7 +462,7 @@ fn whatever_the_source_does_renditions_keep_canvas_alignment_and_time() {
     let stream = api.create_stream_with("cam1", &json!({"ladder": ladder}));
     let pushed = Destination::new();
     api.create_restream_with(&stream, "small", &json!({"uri": pushed.url("b"), "rendition": "v160", "active": true}));
-    // Its encoders are tried before the first worker starts: what comes meanwhile is not encoded.
+    // The encoders are tried before the first worker starts, and what comes meanwhile is not encoded. So the publisher waits for that.
     wait_until("encoders were tried", SOON, || api.get("/system").expect(200)["encoders"].is_array());
     let mut publisher = Publisher::publish(&weir.rtmp_address(), "live", &stream.stream_key).unwrap();
     let pictures = publish_phases(
@@ -491,7 +493,7 @@ fn whatever_the_source_does_renditions_keep_canvas_alignment_and_time() {
         let packets = video_packets(&file);
         assert!(packets.is_sorted_by(|a, b| a.pts_ms < b.pts_ms), "{name}: times go forward");
         println!("{name}: {} of {pictures} pictures", packets.len());
-        // What was spoilt may be lost up to the next keyframe, and a busy machine begins late.
+        // Pictures may be lost from a spoilt one up to the next keyframe, and a busy machine begins late.
         assert!(packets.len() * 10 > pictures * 6, "{name}: {} of {pictures} pictures", packets.len());
         keyframes_ms(&packets)
     });
@@ -500,13 +502,13 @@ fn whatever_the_source_does_renditions_keep_canvas_alignment_and_time() {
     assert!(keyframes[0].len() >= 8, "{:?}", keyframes[0]);
     pushed.save_flv(0, &folder.path().join("pushed.flv"));
     let configs = pushed.received().iter().filter(|received| is_video_config(&received.tag)).count();
-    // 30 -> 60 -> 30 fps: an encoder writes the rate into its parameter sets. Sizes alone change nothing.
+    // The source goes from 30 to 60 to 30 fps, and an encoder writes the rate into its parameter sets. A new size alone changes nothing.
     assert!((1..=3).contains(&configs), "{configs} configurations");
     assert_eq!(pushed.connections(), 1, "nothing begins anew");
     for kind in ["v", "a"] {
         let times = ffmpeg::packet_times_ms(&folder.path().join("pushed.flv"), kind);
         assert!(times.is_sorted_by(|a, b| a < b), "{kind}: times go forward");
-        // Silence where the source has none; the jump is one.
+        // The renditions have silence where the source has no sound. The jump in time is one hole.
         let holes: Vec<i64> = times.windows(2).map(|pair| pair[1] - pair[0]).filter(|hole| *hole > 700).collect();
         println!("{kind}: {} frames, holes of {holes:?} ms", times.len());
     }

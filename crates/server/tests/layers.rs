@@ -1,4 +1,5 @@
-//! Holds the architecture: who may depend on whom, who alone may use what, how files open and how long they get, and deny.toml's rules.
+//! Holds the architecture: which crate may depend on which, which crates alone may use a dependency, how files open and how long they get,
+//! and the rules of deny.toml.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,11 +15,11 @@ use std::path::{Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
-/// A file beyond this has a second noun in it.
+/// A file with more lines than this has a second noun in it.
 const FILE_LINES_MAX: usize = 600;
 
-/// Crates of others that only these crates of ours may use: `(dependency, kind, users)`.
-/// The dependency is found by prefix where it ends in `*`. A rule for a crate that nobody uses yet is kept by its absence.
+/// Dependencies from outside that only these crates of ours may use: `(dependency, kinds, users)`. A name that ends in `*` stands for all
+/// names that begin so. A rule for a dependency that nobody uses yet is kept by its absence.
 const SOLE_USERS: &[(&str, &[DependencyKind], &[&str])] = &[
     ("sqlx*", SHIPPED, &["weir-store"]),
     // The server's tests make databases of other versions with it.
@@ -32,20 +33,20 @@ const SOLE_USERS: &[(&str, &[DependencyKind], &[&str])] = &[
     ("libsrt*", ANY, &["weir-srt"]),
     ("str0m*", ANY, &["weir-webrtc"]),
     ("dimpl", ANY, &["weir-webrtc"]),
-    // A peer to test against, never what ships: it panics on hostile input (docs/decisions/0001-own-rtmp-core.md).
+    // This crate is a peer to test against and is never shipped: it panics on hostile input (docs/decisions/0001-own-rtmp-core.md).
     ("rml_*", SHIPPED, &[]),
     ("rml_*", &[DependencyKind::Development], &["weir-rtmp", "weir-testkit", "weir-benches"]),
-    // Likewise (docs/decisions/0004-libsrt.md).
+    // This crate, too, is only a peer to test against (docs/decisions/0004-libsrt.md).
     ("srt-tokio", SHIPPED, &[]),
     ("srt-tokio", &[DependencyKind::Development], &["weir-srt"]),
 ];
 const ANY: &[DependencyKind] = &[DependencyKind::Normal, DependencyKind::Build, DependencyKind::Development];
 const SHIPPED: &[DependencyKind] = &[DependencyKind::Normal, DependencyKind::Build];
 
-/// The layer whose crates are stages: they meet at the hub as data and never depend on one another.
+/// The layer whose crates are stages. They meet at the hub as data, and never depend on one another.
 const STAGE_LAYER: u64 = 4;
 
-/// Where a crate stands: `package.metadata.layer` is a number, or "test" for what never ships.
+/// The layer of a crate: `package.metadata.layer` is a number, or "test" for a crate that is never shipped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Layer {
     Number(u64),
@@ -63,7 +64,7 @@ fn a_crate_depends_on_lower_layers_only() {
             let Some(&below) = layers.get(&dependency.name) else { continue };
             let here = layers[package.name.as_str()];
             let allowed = match (here, below) {
-                // Tests may use what is for tests; what is for tests may use everything.
+                // A crate for tests may use everything; other crates may use it in their tests only.
                 (Layer::Test, _) => true,
                 (Layer::Number(_), Layer::Test) => dependency.kind == DependencyKind::Development,
                 (Layer::Number(here), Layer::Number(below)) => {
@@ -91,7 +92,7 @@ fn what_has_a_sole_user_has_no_other() {
                         Some(prefix) => dependency.name.starts_with(prefix),
                         None => dependency.name == *name,
                     };
-                // What never ships may have a peer as an ordinary dependency: it has no others.
+                // A crate that is never shipped may have a peer as an ordinary dependency, because it has no other kind.
                 let shipped = layer_of(package) != Layer::Test || *kinds != SHIPPED;
                 if concerned && shipped && !users.contains(&package.name.as_str()) {
                     let users =
@@ -128,7 +129,7 @@ fn every_file_says_its_job_and_stays_short() {
     assert!(wrong.is_empty(), "files:\n{}", wrong.join("\n"));
 }
 
-/// What finds addresses or dials them: `net` does it for all, so that nothing goes out past the egress rules.
+/// These find addresses or dial them. `net` does that for all crates, so that nothing goes out past the egress rules.
 const WAYS_OUT: [&str; 4] = ["lookup_host", "to_socket_addrs", "TcpStream::connect", "TlsConnector"];
 
 #[test]
@@ -148,7 +149,7 @@ fn net_is_the_only_way_out() {
     assert!(wrong.is_empty(), "past the egress rules:\n{}", wrong.join("\n"));
 }
 
-/// ARCHITECTURE.md says of each invariant which tests hold it.
+/// ARCHITECTURE.md names the tests that hold each invariant, and these tests must exist.
 #[test]
 fn the_tests_that_hold_the_invariants_are_there() {
     let metadata = metadata();
@@ -176,13 +177,13 @@ fn the_tests_that_hold_the_invariants_are_there() {
     }
 }
 
-/// In an order in which a missing one is seen.
+/// Sorted codes show at once whether one is missing.
 #[test]
 fn warning_codes_are_sorted() {
     assert!(weir_model::WARNING_CODES.is_sorted(), "{:?}", weir_model::WARNING_CODES);
 }
 
-/// deny.toml on machines without cargo-deny: licences, banned crates and sources of everything in the tree.
+/// Checks deny.toml on machines without cargo-deny: licences, banned crates and sources of everything in the tree.
 #[test]
 fn the_dependency_tree_keeps_deny_toml() {
     let metadata = metadata();
@@ -230,7 +231,7 @@ fn licence_expressions_are_read_as_spdx_means_them() {
     }
 }
 
-/// AND binds closer than OR, so: some alternative of which every part is allowed.
+/// AND binds closer than OR, so a licence is allowed if some alternative has only allowed parts.
 fn licence_allowed(expression: &str, allowed: &BTreeSet<String>) -> bool {
     let expression = expression.trim();
     if let Some(parts) = split_outside_parentheses(expression, &[" OR ", "/"]) {
@@ -269,7 +270,8 @@ fn split_outside_parentheses<'a>(text: &'a str, separators: &[&str]) -> Option<V
 fn metadata() -> Metadata {
     MetadataCommand::new()
         .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"))
-        // `--offline`: everything that was built is here already. One target: what others would pull in is not judged.
+        // `--offline` is enough, because everything that was built is here already. Only one target is looked at: what other targets would
+        // pull in is not judged.
         .other_options(
             ["--locked", "--offline", "--filter-platform", "x86_64-unknown-linux-gnu"].map(str::to_owned).to_vec(),
         )

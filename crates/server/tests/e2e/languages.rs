@@ -1,4 +1,4 @@
-//! Sounds in several languages and codecs, as broadcast has them: all of them where they can be carried, one where only one can.
+//! Sounds in several languages and codecs, as broadcast has them: all go out where all can be carried, and one where only one can.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +13,7 @@ fn ffmpeg(args: &[&str]) {
     assert!(output.status.success(), "ffmpeg {args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Eight seconds of a picture with a tone in each language: AAC in German and Italian, AC-3 in English, MP2 in French.
+/// Makes eight seconds of a picture with a tone in each language: AAC in German and Italian, AC-3 in English, MP2 in French.
 fn make(path: &Path) -> PathBuf {
     let tones = [300, 500, 700, 900].map(|hertz| format!("sine=frequency={hertz}:sample_rate=48000"));
     let mut args = vec!["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25"];
@@ -28,14 +28,14 @@ fn make(path: &Path) -> PathBuf {
     path.to_owned()
 }
 
-/// One sound of a file, alone.
+/// Makes a file of one sound of another file.
 fn sound(file: &Path, stream: &str) -> PathBuf {
     let name = format!("{}-{}.ts", file.display(), stream.replace(':', "-"));
     ffmpeg(&["-i", file.to_str().unwrap(), "-map", stream, "-c", "copy", "-y", &name]);
     name.into()
 }
 
-/// What a file's sound hums, in its second second.
+/// The frequency of the tone in the second second of a file.
 fn hertz(file: &Path) -> usize {
     let args = ["-nostdin", "-v", "error", "-i", file.to_str().unwrap(), "-map", "0:a:0", "-ac", "1", "-ar", "48000"];
     let output = Command::new("ffmpeg").args(args).args(["-f", "s16le", "-"]).output().unwrap();
@@ -49,7 +49,7 @@ fn start(args: &[&str]) -> Child {
     Child::start(command)
 }
 
-/// In their order: who plays is told of all of them before the first picture.
+/// The sounds of a file, in their order. A player is told of all of them before the first picture.
 fn sounds_of(file: &Path) -> Vec<String> {
     let probe = ffmpeg::probe(file);
     let sounds = probe["streams"].as_array().unwrap().iter().filter(|stream| stream["codec_type"] == "audio");
@@ -68,10 +68,10 @@ fn every_language_goes_where_it_can() {
         let body = json!({"uri": to.url("key"), "audio_language": language, "rendition": rendition, "active": true});
         api.create_restream_with(&stream, name, &body)
     };
-    // There is no Spanish: the default goes out, and that is said.
+    // The source has no Spanish, so the default goes out, and a warning says so.
     let pushed = speaking("Spanish", &recorder, "es", Value::Null);
     let italian = speaking("Italian", &changed, "ita", Value::Null);
-    // It is AC-3, which RTMP does not carry.
+    // The English sound is AC-3, which RTMP does not carry, so a rendition encodes it as AAC.
     let with_aac = json!({"name": "source-aac", "video": "source", "audio_codec": "aac", "audio_bitrate_kbps": 128});
     let english = speaking("English", &encoded, "en", with_aac);
     let mut publisher = start(&[
@@ -88,7 +88,7 @@ fn every_language_goes_where_it_can() {
     ]);
     api.wait_stream(&stream, "live", SOON);
 
-    // Asked for from the beginning, and read once, as players do it.
+    // The multivariant playlist is asked for from the beginning, and read only once, as players do it.
     let mut get = player(&format!("{}/play/cam1", weir.http()));
     let master = wait_until_some("there is HLS", SOON, || String::from_utf8(get("master.m3u8")?).ok());
     let status = wait_until_some("the source's tracks are told", SOON, || {

@@ -1,4 +1,4 @@
-//! SRT in and out beside RTMP and RTMPS: every pairing, what the states say, and a door that hostile callers can't close.
+//! SRT in and out beside RTMP and RTMPS: every pairing, what the states say, and a port that hostile callers can't close.
 
 use crate::common;
 
@@ -16,7 +16,7 @@ use weir_testkit::publisher::Feed;
 use weir_testkit::srt::{self, SrtFeeds};
 use weir_testkit::{Api, Child, Destination, WeirOptions, wait_until};
 
-/// Generous: two cores run servers, encoders and listeners of several tests at once.
+/// The time is generous: two cores run the servers, encoders and listeners of several tests at once.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 const PASSPHRASE: &str = "correct-horse-battery";
@@ -34,7 +34,7 @@ pub(crate) fn codes(status: &Value) -> Vec<&str> {
     status["warnings"].as_array().unwrap().iter().map(|warning| warning["code"].as_str().unwrap()).collect()
 }
 
-/// {RTMP, RTMPS, SRT} in times {RTMP, RTMPS, SRT} out: nine pairings, payloads intact.
+/// RTMP, RTMPS and SRT come in, and each goes out by RTMP, RTMPS and SRT. All nine pairings leave the payloads intact.
 #[test]
 fn nine_pairings_carry_the_same_media() {
     let folder = tempfile::tempdir().unwrap();
@@ -55,7 +55,7 @@ fn nine_pairings_carry_the_same_media() {
         far.create_restream(&relayed, "on", &by_rtmps.url("key"));
         let file = path(&format!("{input}-srt.ts"));
         let by_srt = srt::live_transmit("", &file);
-        // A certificate is for a name.
+        // The certificate is for the name `localhost`, not for the address.
         let rtmps = format!("{}/live/{}", receiving.rtmps().replace("127.0.0.1", "localhost"), relayed.stream_key);
         let restreams = [
             api.create_restream(&stream, "rtmp", &by_rtmp.url("key")),
@@ -69,7 +69,7 @@ fn nine_pairings_carry_the_same_media() {
         };
         pairings.push((input, stream, restreams, publisher, by_rtmp, by_rtmps, by_srt, file));
     }
-    // All while they flow, which is for four seconds: what is looked at later may be over.
+    // All restreams are looked at while media flows, which is for four seconds: later there may be nothing to see.
     for (input, stream, restreams, ..) in &pairings {
         for id in restreams {
             let acked = |status: &Value| status["acked_bytes"].as_u64() > Some(0);
@@ -86,7 +86,7 @@ fn nine_pairings_carry_the_same_media() {
         let pictures = if input == "srt" { 120 - LAST_PICTURES } else { 120 };
         by_rtmp.wait_video_frames(pictures, SOON);
         by_rtmps.wait_video_frames(pictures, SOON);
-        // Stopped, a push says goodbye when all has arrived.
+        // A push that is stopped says goodbye when everything has arrived.
         api.post(&format!("/restreams/{}/stop", restreams[2]), &Value::Null).expect(200);
         wait_until(&format!("{input} to SRT had arrived"), SOON, || {
             file.exists() && ffmpeg::packet_times_ms(&file, "v").len() >= pictures
@@ -102,7 +102,7 @@ fn nine_pairings_carry_the_same_media() {
     }
 }
 
-/// So many pictures may be missing at the end of what ffmpeg sends by SRT: a quarter of a second.
+/// So many pictures may be missing at the end of what ffmpeg sends by SRT. They are a quarter of a second.
 const LAST_PICTURES: usize = 8;
 
 /// What a file carries, frame by frame.
@@ -119,14 +119,14 @@ impl Frames {
         Self { pictures: ffmpeg::slices(file), sound: ffmpeg::aac_frames(file), video_ms, audio_ms }
     }
 
-    /// How much later the sound begins.
+    /// How much later the sound begins than the pictures.
     fn skew_ms(&self) -> i64 {
         self.audio_ms[0] - self.video_ms[0]
     }
 }
 
-/// The same pictures, bit for bit, `pictures` of them at least; the same
-/// sound, but for what came before the first picture or after the last.
+/// Checks that the file has the pictures that were sent, bit for bit and at least `pictures` of them, and the sound that was sent, except
+/// for what came before the first picture or after the last.
 fn assert_same_media(sent: &Frames, file: &Path, pictures: usize) {
     let (name, came) = (file.display(), Frames::of(file));
     let (sent_pictures, came_pictures) = (sent.pictures.len(), came.pictures.len());
@@ -138,12 +138,13 @@ fn assert_same_media(sent: &Frames, file: &Path, pictures: usize) {
     assert!(sent.sound.windows(came_sound).any(|part| part == came.sound), "{name}: the sound is not the same");
     let forward = |times: &[i64]| times.is_sorted_by(|a, b| a < b);
     assert!(forward(&came.video_ms) && forward(&came.audio_ms), "{name}: times go forward");
-    // Both begin where they began, one beside the other; sound from before the first picture may be missing.
+    // Pictures and sound begin as far apart as they were sent, but sound from before the first picture may be missing.
     let apart = came.skew_ms() - sent.skew_ms();
     assert!((-30..=12 * 22).contains(&apart), "{name}: sound moved by {apart} ms against the pictures");
 }
 
-/// Three listeners that are not ours, each asked in another unit for the same latency; keys, sizes and encryption as asked.
+/// Pushes to three listeners that are not ours. Each is asked for the same latency in another unit, and gets the keys, sizes and encryption
+/// that were asked for.
 #[test]
 fn pushes_to_other_listeners_with_every_parameter() {
     let folder = tempfile::tempdir().unwrap();
@@ -166,7 +167,7 @@ fn pushes_to_other_listeners_with_every_parameter() {
     ];
     let mut ids = Vec::new();
     for (number, (listener, query, _)) in listeners.iter().enumerate() {
-        // The last one as the one-off push of a platform that asks for a server and a key: the key is a whole URL.
+        // The last one is a push to a platform that asks for a server and a key, where the key is a whole URL.
         let target = if number == 2 {
             json!({ "destination_id": null, "stream_key": listener.url(query) })
         } else {
@@ -183,7 +184,7 @@ fn pushes_to_other_listeners_with_every_parameter() {
         assert_eq!(status["latency_ms"], 2500.0, "{status}");
         assert!(status["rtt_ms"].is_number() && status["loss_percent"].is_number(), "{status}");
         assert!(status["acked_bytes"].as_u64() <= status["sent_bytes"].as_u64(), "{status}");
-        // Neither the passphrase nor the stream id is anywhere to be read.
+        // The passphrase and the stream id must not be readable anywhere.
         let shown = api.get(&format!("/restreams/{id}")).expect(200).to_string();
         assert!(!shown.contains(PASSPHRASE) && !shown.contains("cam-1"), "{shown}");
     }
@@ -203,7 +204,7 @@ fn pushes_to_other_listeners_with_every_parameter() {
     assert!(!weir.output().join("\n").contains(PASSPHRASE), "a passphrase in the log");
 }
 
-/// Each way of failing has a reason of its own, and each is retried until it works.
+/// Each way of failing has a reason of its own, and each push is tried again until it works.
 #[test]
 fn failures_are_told_apart() {
     let folder = tempfile::tempdir().unwrap();
@@ -236,16 +237,16 @@ fn failures_are_told_apart() {
     }
     let reason = api.wait_restream_where(rejected, "tells the code", SOON, |status| !status["reason"].is_null());
     assert!(reason["reason"]["message"].as_str().unwrap().contains("1403"), "{reason}");
-    // Somebody comes: found soon, though attempts are far apart by now.
+    // Now somebody listens. The push finds them soon, though its attempts are far apart by now.
     let mut came = srt::live_transmit_on(absent, "", &folder.path().join("came.ts"));
     api.wait_restream(nobody, "streaming", Duration::from_secs(30));
-    // It freezes: not a word more, though nothing was closed.
+    // The listener freezes: it says not a word more, though nothing was closed.
     came.child.freeze();
     api.wait_restream_where(nobody, "tells of the silence", Duration::from_secs(20), |status| {
         status["reason"]["code"] == "stalled"
     });
     came.child.thaw();
-    // What was frozen takes the next call, or finds its connection broken and ends: then somebody else comes in its place.
+    // The thawed listener takes the next call, or it finds its connection broken and ends. If it ends, another listener comes in its place.
     let mut instead = None;
     wait_until("it was streaming again", Duration::from_secs(40), || {
         if came.child.has_ended() && instead.is_none() {
@@ -253,7 +254,7 @@ fn failures_are_told_apart() {
         }
         api.restream_status(nobody)["state"] == "streaming"
     });
-    // It leaves: told within three seconds, and a busy machine's second.
+    // The listener leaves. That is told within three seconds, and a busy machine takes some more.
     drop((came, instead));
     let left = srt::live_transmit_on(absent, "", &folder.path().join("left.ts"));
     api.wait_restream(nobody, "streaming", SOON);
@@ -261,7 +262,7 @@ fn failures_are_told_apart() {
     wait_until("the end was told", Duration::from_secs(8), || api.restream_status(nobody)["state"] != "streaming");
 }
 
-/// HEVC passes to SRT; to a plain RTMP destination it can't go, which is said.
+/// HEVC passes to SRT. It can't go to a plain RTMP destination, and the status says so.
 #[test]
 fn hevc_passes_and_rtmp_says_why_not() {
     let folder = tempfile::tempdir().unwrap();
@@ -286,7 +287,7 @@ fn hevc_passes_and_rtmp_says_why_not() {
     assert!(ffmpeg::slices(&source).starts_with(&ffmpeg::slices(&path("out.ts"))), "other pictures than were sent");
 }
 
-/// Every sound that broadcasters send is taken or told: what browsers do not play, and what nothing here reads.
+/// Every sound that broadcasters send is taken, or a warning tells what browsers do not play and what nothing here reads.
 #[test]
 fn sound_is_carried_or_its_absence_is_told() {
     let folder = tempfile::tempdir().unwrap();
@@ -326,7 +327,7 @@ fn sound_is_carried_or_its_absence_is_told() {
     }
 }
 
-/// Players ask for a stream by its name; unknown, offline and protected streams are refused.
+/// Players ask for a stream by its name. Streams that are unknown, offline or protected are refused.
 #[test]
 fn players_get_what_they_ask_for() {
     let folder = tempfile::tempdir().unwrap();
@@ -372,7 +373,7 @@ fn players_get_what_they_ask_for() {
     assert!(api.get("/events").expect(200).to_string().contains("ingest_refused"));
 }
 
-/// Fifty at once on one port, plain and with keys of all sizes; a wrong passphrase gets nobody in.
+/// Fifty publishers come to one port at once, without encryption and with keys of all sizes. A wrong passphrase gets nobody in.
 #[test]
 fn fifty_publishers_on_one_port() {
     let weir = srt_weir().start();
@@ -421,7 +422,7 @@ fn fifty_publishers_on_one_port() {
     }
 }
 
-/// Sixty thousand broken packets, file transfers and callers with forward error correction: a live stream does not notice.
+/// Sixty thousand broken packets, file transfers and callers with forward error correction come. A live stream does not notice.
 #[test]
 fn hostile_callers_change_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -444,7 +445,7 @@ fn hostile_callers_change_nothing() {
     };
     calls("transtype=file&messageapi=0").wait_ended(SOON);
     assert_eq!(api.stream_status(&second)["state"], "offline", "a file transfer is no publisher");
-    // Reads its file as fast as it can, so it may be gone soon: what counts is that it was let in.
+    // The caller reads its file as fast as it can, so it may be gone soon. What counts is that it was let in.
     let before = connections(&api);
     calls("packetfilter=fec,cols:10").wait_ended(SOON);
     wait_until("the caller with FEC was let in", SOON, || connections(&api) > before);
@@ -463,7 +464,7 @@ fn connections(api: &Api) -> u64 {
     line.and_then(|line| line.rsplit(' ').next()).unwrap().parse::<f64>().unwrap() as u64
 }
 
-/// Handshakes, data and control packets with anything in them, from many ports.
+/// Sends handshakes, data and control packets with anything in them, from many ports.
 fn throw_broken_packets(address: &str, count: usize) {
     let mut random = 0x2545_F491_4F6C_DD1D_u64;
     let mut next = move || {
@@ -479,7 +480,7 @@ fn throw_broken_packets(address: &str, count: usize) {
         }
         let length = [0, 3, 16, 40, 64, 68, 120, 700, 1472][next() as usize % 9];
         let mut packet: Vec<u8> = (0..length).map(|_| next() as u8).collect();
-        // Half of them begin like a control packet of a known type; many of these are handshakes.
+        // Half of the packets begin like a control packet of a known type, and many of these are handshakes.
         if let Some(head) = packet.first_chunk_mut::<16>().filter(|_| number % 2 == 0) {
             *head = [0; 16];
             head[0] = 0x80;
@@ -490,7 +491,7 @@ fn throw_broken_packets(address: &str, count: usize) {
             let kind: u32 = [1, 0xFFFF_FFFF, 0xFFFF_FFFE, 0, 7][next() as usize % 5];
             packet[36..40].copy_from_slice(&kind.to_be_bytes());
         }
-        // A full buffer loses it, which is as good.
+        // A full buffer loses the packet, which does no harm here.
         let _ = socket.send_to(&packet, address);
     }
 }

@@ -13,14 +13,15 @@ use weir_testkit::{Weir, wait_until};
 use crate::common::clip;
 use crate::srt::{SOON, codes, source, srt_weir};
 
-/// Five lost of a hundred packets each way, 40 ms there and back: latency repairs all of it, from the first second on; 20 ms can't,
-/// and that is told. A second of latency, because this machine may be busy with other tests; the long run has half of it.
+/// The path loses five of a hundred packets each way, and takes 40 ms there and back. A long latency repairs all of it from the first
+/// second on. A latency of 20 ms can't, and the status says so. The long latency is a second, because this machine may be busy with other
+/// tests; the long run has half of it.
 #[test]
 fn losses_are_repaired_where_the_latency_allows_it_and_told_where_not() {
     over_a_bad_path("1000ms", 4_000_000, 12);
 }
 
-/// The long run of it, on a machine that does nothing else: `cargo test -- --ignored eight_megabits`.
+/// This is the long run, for a machine that does nothing else: `cargo test -- --ignored eight_megabits`.
 #[test]
 #[ignore = "takes a minute, and a quiet machine"]
 fn eight_megabits_for_a_minute_lose_nothing_at_500_ms() {
@@ -69,7 +70,7 @@ fn over_a_bad_path(latency: &str, video_bitrate_bps: u32, seconds: u64) {
     assert!(lossy.continuity_errors > 0, "20 ms can't repair what takes 40");
 }
 
-/// Encoders that come and are killed, over and over: memory, threads and descriptors stay as they are.
+/// Encoders come and are killed, over and over. Memory, threads and descriptors stay as they are.
 #[test]
 fn flapping_callers_leave_nothing_behind() {
     let weir = srt_weir().start();
@@ -77,8 +78,8 @@ fn flapping_callers_leave_nothing_behind() {
     println!("50 cycles: {flat}");
 }
 
-/// The first thousand fill what is bounded: events, series, the allocator's own. Measured over five thousand: 17 MB more after the first,
-/// none after the others.
+/// The first thousand cycles fill what is bounded: events, series, and what the allocator keeps. Measured over five thousand cycles, there
+/// were 17 MB more after the first thousand, and none after the others.
 #[test]
 #[ignore = "long: make test-long"]
 fn a_thousand_flapping_callers_leave_nothing_behind() {
@@ -92,13 +93,13 @@ fn flap(weir: &Weir, warm_up: usize, cycles: usize) -> String {
     let streams: Vec<TestStream> = (0..16).map(|number| api.create_stream(&format!("cam{number}"))).collect();
     let door: SocketAddr = weir.srt().replace("srt://", "").parse().unwrap();
     let cycle = |number: usize| {
-        // Every second one vanishes, as if its cable was pulled: the server hears no goodbye, and waits five seconds for a word.
+        // Every second caller vanishes, as if its cable was pulled: the server hears no goodbye, and waits five seconds for a word.
         let path = BadPath { loss_percent: 0.0, delay: Duration::ZERO };
         let relay = (number % 2 == 1).then(|| UdpRelay::start(door, path));
         let address = relay.as_ref().map_or(door, UdpRelay::address).to_string();
         let target = srt::target(&address, &streams[number % streams.len()].stream_key, None);
         let feeds = SrtFeeds::start(vec![target], || source(100_000));
-        // One that comes too soon after a vanished one finds its key in use.
+        // A caller that comes too soon after a vanished one finds its key in use.
         wait_until("the caller was let in or refused", SOON, || feeds.connected() + feeds.lost() > 0);
         drop(relay);
         feeds.kill();

@@ -27,7 +27,7 @@ fn synthetic(config: SyntheticConfig) -> Vec<FlvTag> {
     std::iter::from_fn(|| reader.next_tag().unwrap()).collect()
 }
 
-/// Sends the clip in real time for so long, and is gone without a word.
+/// Sends the clip in real time for so long, and then is gone without a word.
 fn publish_and_die(weir: &Weir, stream_key: &str, clip: &[FlvTag], length: Duration) {
     let mut publisher = wait_until_some("the key is free again", SOON, || {
         Publisher::publish(&weir.rtmp_address(), "live", stream_key).ok()
@@ -39,12 +39,12 @@ fn publish_and_die(weir: &Weir, stream_key: &str, clip: &[FlvTag], length: Durat
     }
 }
 
-/// Where a picture lasts from one encoder to the next, or as its clock likes, no parts are as long as they have to be: such segments
-/// are listed as a whole.
+/// The rules about parts that do not apply here. If a picture lasts from one encoder to the next, or as long as a broken clock says, no
+/// parts have the length that they must have. Such segments are listed as a whole.
 const IN_PARTS: &[Rule] = &[Rule::PartsListed, Rule::PreloadHint];
 
-/// One address, and an encoder that is started again with another rate and another GOP each time: so many pictures a second, and
-/// seconds between keyframes.
+/// Publishes to one address with an encoder that is started again with another rate and another GOP each time. Each pair is the pictures a
+/// second, and the seconds between keyframes.
 fn encoders_started_again(encoders: &[(u32, u32)], seconds: u32) {
     let weir = weir().start();
     let stream = weir.api().create_stream("cam1");
@@ -72,7 +72,7 @@ fn encoders_started_again(encoders: &[(u32, u32)], seconds: u32) {
             "{path}"
         );
     }
-    // The multivariant playlist is fetched before the others, and says what was when one encoder followed another.
+    // The multivariant playlist is fetched before the others, so its codecs may be those of the encoder before.
     watcher.assert_valid_but(&[IN_PARTS, &[Rule::Codecs]].concat());
 }
 
@@ -88,7 +88,7 @@ fn encoders_of_all_rates_change_no_target() {
     encoders_started_again(&encoders, 40);
 }
 
-/// Kills a publisher after 1.2 s and starts it again, over and over, while a player plays `seconds` of it.
+/// Kills a publisher after 1.2 s and starts it again, over and over, while a player plays `seconds` of its stream.
 fn publishers_killed_and_restarted(sessions: u64, seconds: u32) {
     let weir = weir().start();
     let stream = weir.api().create_stream("cam1");
@@ -135,7 +135,7 @@ fn a_publisher_killed_and_restarted_twenty_times() {
     publishers_killed_and_restarted(20, 18);
 }
 
-/// The publisher's clock of the time that really passed. It breaks in another way every `phase_ms`.
+/// What the publisher's clock says when `at_ms` have really passed. It breaks in another way every `phase_ms`.
 fn broken_clock(at_ms: u64, phase_ms: u64) -> u32 {
     const HOUR_MS: u64 = 3_600_000;
     let base = 5_000_000 + at_ms;
@@ -144,7 +144,7 @@ fn broken_clock(at_ms: u64, phase_ms: u64) -> u32 {
         1 => base + HOUR_MS,
         2 => base - HOUR_MS,
         3 => at_ms - 3 * phase_ms,
-        // Stamps come in groups of the same, then zigzag.
+        // In this phase times come in groups of the same time, and in the next one they zigzag.
         4 => base / 200 * 200,
         5 => base - at_ms % 5 * 30,
         _ => base,
@@ -171,7 +171,7 @@ fn clocks_that_break(phase_ms: u64) {
     }
     longest = longest.max(since.elapsed());
     println!("longest time without a new segment: {longest:?}; the newest is {newest:?}");
-    // Two target durations, and what a busy machine adds.
+    // A new segment takes two target durations (4 s) at most, and a busy machine adds up to 3 s.
     assert!(longest < Duration::from_secs(4 + 3), "{longest:?}");
     watcher.assert_valid_but(IN_PARTS);
 }
@@ -226,7 +226,7 @@ fn the_first_part_and_the_first_playlist_come_soon() {
     let segment = first("the first segment is listed", "#EXTINF:");
     get("master.m3u8").expect("the multivariant playlist is there");
     println!("first part after {part:?}, first playable playlist after {segment:?} (GOP of 2 s)");
-    // Playlists begin with the first segment: 2.5 s, and what a busy machine adds.
+    // Playlists begin with the first segment, which takes 2.5 s, and a busy machine adds some.
     assert!(part < Duration::from_millis(2500 + 2000), "{part:?}");
     assert!(segment < Duration::from_millis(2500 + 3000), "{segment:?}");
 }
