@@ -1,12 +1,12 @@
-//! Where segments begin, agreed among all renditions of a stream, and their numbers.
+//! Where segments begin, on which all renditions of a stream agree, and what their numbers are.
 //!
-//! What we encode has keyframes at the multiples of a slot on the stream's clock: it begins a segment with each slot, and who looks at
-//! nothing but the frames' times agrees with all others. Pictures that are kept as they are have keyframes where their encoder likes.
-//! They agree among themselves: whoever comes first to a time sets it.
+//! What we encode has keyframes at the multiples of a slot on the stream's clock. It begins a segment with each slot, so that a rendition
+//! needs nothing but its frames' times to agree with all others. Pictures that are kept as they are have keyframes where their encoder
+//! likes. They agree among themselves: whoever comes first to a time sets it.
 //!
-//! A segment's number is that of its slot, counted from the clock's zero; a playlist has no holes, so that numbers go on behind a pause
-//! as if it had not been. Pictures that are kept begin with the number of the slot that they begin in, and count their own segments: as
-//! long as these are as long as slots they have the same numbers as what is encoded beside them.
+//! A segment's number is that of its slot, counted from the clock's zero. A playlist has no holes, so after a pause numbers go on as if
+//! there had been none. Pictures that are kept begin with the number of the slot that they begin in, and count their own segments. As long
+//! as these are as long as slots, they have the same numbers as what is encoded beside them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -19,13 +19,14 @@ use crate::cut::eras::Eras;
 use crate::cut::slots::Slots;
 use crate::store::target::{self, SOUND_OVER};
 
-/// Kept for renditions that lag: a transcoder is some seconds behind, two minutes of boundaries are plenty.
+/// So many boundaries are kept for renditions that lag. A transcoder is some seconds behind, so that two minutes of boundaries are plenty.
 const KEPT_MAX: usize = 64;
 
-/// Keyframes that are meant to be at the same time are, but for rounding to milliseconds and one frame at 60 fps.
+/// Keyframes that are meant to be at the same time differ by this at most: they are rounded to milliseconds, and may be one frame apart at
+/// 60 fps.
 pub(crate) const SAME_TIME: MediaTime = MediaTime::from_millis(20);
 
-/// Sound follows pictures whose last segment began so many targets ago at most: GOPs may be long.
+/// Sound follows pictures if their last segment began so many targets ago at most. It is as many because GOPs may be long.
 const FOLLOWED_TARGETS: u32 = 8;
 
 /// A picture within a GOP, at which a segment may have to end.
@@ -36,11 +37,11 @@ pub(crate) struct Within {
     pub(crate) open_start: MediaTime,
     /// How long the segment is without this picture.
     pub(crate) length: Duration,
-    /// How long the picture lasts, most likely.
+    /// How long the picture most likely lasts.
     pub(crate) frame: Duration,
-    /// None where it is overdue.
+    /// In how long the next keyframe comes. None if it is overdue.
     pub(crate) keyframe_in: Option<Duration>,
-    /// What comes after it is shown after what came before it.
+    /// Whether what comes from this picture on is shown after what came before it.
     pub(crate) is_tidy: bool,
 }
 
@@ -53,19 +54,19 @@ pub(crate) struct Boundaries {
     pub(crate) eras: Eras,
     pub(crate) slots: Slots,
     target: Duration,
-    /// None until the target duration is announced.
+    /// The target duration in seconds. None until it is announced.
     announced: Option<u64>,
-    /// The newest picture that a segment began with, of any rendition.
+    /// When the newest segment with a picture began that is kept as it is, in any rendition.
     newest_picture: Option<MediaTime>,
     kept: VecDeque<MediaTime>,
-    /// When the segment of the newest of them began: a first one may have begun within its slot.
+    /// When the segment of the newest kept boundary began. A first segment may have begun within its slot, and so later than its boundary.
     newest_began: MediaTime,
-    /// The number behind that of the newest of them; None before there is any.
+    /// The number that follows that of the newest kept boundary. None before there is any.
     next_number: Option<u64>,
 }
 
 impl Boundaries {
-    /// The numbers below `floor` are taken.
+    /// Boundaries for a new packager. The numbers below `floor` are taken.
     pub(crate) fn new(config: &PackagerConfig, floor: u64) -> Self {
         Self {
             eras: Eras::default(),
@@ -79,26 +80,26 @@ impl Boundaries {
         }
     }
 
-    /// An earlier run had segments up to this number, and so many breaks.
+    /// Goes on where an earlier run of the server ended, which had segments below this number, and so many breaks.
     pub(crate) fn resume(&mut self, next_number: u64, breaks: u64) {
         self.next_number = Some(next_number);
         self.slots.resume(next_number);
         self.eras = Eras::after(breaks);
     }
 
-    /// The target duration is announced: no segment may be longer from now on.
+    /// Takes the target duration that was announced. From now on no segment may be longer.
     pub(crate) fn announced(&mut self, target_seconds: Option<u64>) {
         self.announced = target_seconds;
     }
 
-    /// The longest segment of pictures.
+    /// The longest that a segment of pictures may be.
     pub(crate) fn longest(&self) -> Duration {
         target::longest(self.announced)
     }
 
-    /// Whether a segment that began at `open_start` ends with the keyframe at `time`, where the next one comes so much later.
-    /// Whoever comes first to a time sets the boundary, the other renditions keep to it. A rendition whose keyframes never meet
-    /// the others' cuts on its own, but only when it is half a target over, or would be over the longest with the next keyframe.
+    /// Whether a segment that began at `open_start` ends with the keyframe at `time`, if the next keyframe comes `next_in` later. Whoever
+    /// comes first to a time sets the boundary, and the other renditions keep to it. A rendition whose keyframes never meet those of the
+    /// others cuts on its own, but only when its segment is half a target too long, or would exceed the longest with the next keyframe.
     pub(crate) fn cut_at(&mut self, time: MediaTime, open_start: MediaTime, next_in: Duration) -> bool {
         let early = self.target / EARLY_SHARE;
         let open_for = time.since(open_start);
@@ -116,10 +117,10 @@ impl Boundaries {
         is_last || open_for >= self.target + self.target / 2
     }
 
-    /// Whether a segment ends with a picture that is no keyframe, because the next keyframe comes too late.
+    /// Whether a segment ends before a picture that is no keyframe, because the next keyframe comes too late.
     pub(crate) fn cut_within(&mut self, within: &Within) -> bool {
         let is_last = within.length + within.frame > self.longest();
-        // Before the target is announced keyframes say what it will be.
+        // Before the target is announced, keyframes decide what it will be, so they are waited for.
         let in_vain = self.announced.is_some()
             && within.keyframe_in.is_none_or(|keyframe_in| within.length + keyframe_in > self.longest());
         let cuts = is_last || within.is_tidy && in_vain && within.length >= self.target;
@@ -129,28 +130,29 @@ impl Boundaries {
         cuts
     }
 
-    /// A boundary sooner than the target has it, by whoever cut at the newest one; others can't set it, or there would be two
-    /// for one segment.
+    /// Sets a boundary earlier than the target has it. Only whoever cut at the newest boundary may do so. If others could, there would be
+    /// two for one segment.
     fn follow_on(&mut self, time: MediaTime, open_start: MediaTime) {
         if !self.kept.is_empty() && is_same(self.newest_began, open_start) {
             self.set(time, time);
         }
     }
 
-    /// A segment of a rendition with pictures begins here.
+    /// Notes that a segment of a rendition with pictures begins here.
     pub(crate) fn picture_at(&mut self, time: MediaTime) {
         self.newest_picture = Some(self.newest_picture.map_or(time, |newest| newest.max(time)));
     }
 
-    /// A segment of an encoder's pictures begins here, in a track whose next number is known if it had one before. Returns its number.
+    /// Begins a segment of pictures that we encode, and returns its number. `next_number` is the track's next number, if the track had a
+    /// segment before.
     pub(crate) fn slot_begins(&mut self, time: MediaTime, next_number: Option<u64>) -> u64 {
         self.slots.newest_picture = Some(self.slots.newest_picture.map_or(time, |newest| newest.max(time)));
         self.slots.begin(time, next_number)
     }
 
-    /// The same as [`Boundaries::cut_at`] for sound that has no picture of its own. It could end anywhere, so as long as others
-    /// have pictures it sets nothing: it would be a little earlier than the keyframe that they all wait for. `frame` is how long
-    /// a frame of it lasts.
+    /// The same as [`Boundaries::cut_at`], for sound whose rendition has no picture. A segment of sound could end anywhere, so as long as
+    /// other renditions have pictures, the sound sets no boundary: it would set it a little before the keyframe that they all wait for.
+    /// `frame` is how long a frame of the sound lasts.
     pub(crate) fn cut_sound_at(&mut self, time: MediaTime, open_start: MediaTime, frame: Duration) -> bool {
         let is_recent = |picture: MediaTime| time.since(picture) < self.target * FOLLOWED_TARGETS;
         if self.slots.newest_picture.is_some_and(is_recent) {
@@ -164,10 +166,11 @@ impl Boundaries {
         self.kept.iter().any(met) || time.since(open_start) + frame > self.longest() + SOUND_OVER
     }
 
-    /// A segment begins here because it must. Returns the number that a track's first segment gets here: that of the segment
-    /// which the other renditions have at that time, so that the same number is the same time.
+    /// Has a segment begin here because it must. Returns the number that a track's first segment gets here. It is that of the segment which
+    /// the other renditions have at that time, so that the same number means the same time.
     ///
-    /// A first segment counts from where its slot begins: with keyframes each second the next ones begin where slots do.
+    /// The length of a first segment is counted from where its slot begins. So, with keyframes each second, the next ones begin where slots
+    /// do.
     pub(crate) fn start_at(&mut self, time: MediaTime) -> u64 {
         let early = self.target / EARLY_SHARE;
         let newest = self.kept.back().copied();
@@ -234,11 +237,11 @@ mod tests {
         let mut boundaries = Boundaries::new(&PackagerConfig::default(), 0);
         let every_second: Vec<i64> = (0..20).map(|second| second * 1000).collect();
         let source = cuts(&mut boundaries, &every_second);
-        // Comes in late and out of phase: it falls in with the others at once.
+        // This rendition comes late and out of phase, and falls in with the others at once.
         let late: Vec<i64> = (3..20).map(|second| second * 1000 + 16).collect();
         let follower = cuts(&mut boundaries, &late);
         assert_eq!(follower, source[1..].iter().map(|at| at + 16).collect::<Vec<_>>());
-        // Never meets the others: cuts all the same.
+        // This rendition never meets the others, and cuts all the same.
         let alone: Vec<i64> = (3..9).map(|second| second * 1000 + 400).collect();
         assert_eq!(cuts(&mut boundaries, &alone), [6400]);
     }
@@ -270,11 +273,11 @@ mod tests {
         }
         assert!(cuts.iter().all(|cut| cut % 2500 < 25 || cut % 2500 > 2475), "{cuts:?}");
         assert_eq!(boundaries.kept.len(), 4, "it sets none");
-        // The pictures have ended.
+        // The pictures have ended, so the sound cuts by itself.
         assert!(cut_sound(&mut boundaries, 30_000, 36_300).len() >= 3);
     }
 
-    /// When segments begin of a source with a picture each 20 ms, and keyframes at those times.
+    /// The times at which segments begin, for a source with a picture each 20 ms and keyframes at those times.
     fn segments(announced: Option<u64>, keyframes: &[i64], until: i64) -> Vec<i64> {
         let (mut boundaries, mut seen) = (Boundaries::new(&PackagerConfig::default(), 0), Keyframes::default());
         boundaries.announced(announced);
@@ -301,13 +304,13 @@ mod tests {
     fn what_is_announced_holds_whatever_keyframes_come() {
         for (announced, keyframes, until, expected) in [
             (Some(2), vec![0, 2000, 4000], 5000, vec![0, 2000, 4000]),
-            // A publisher that came back: the keyframe after this one would be too late, or is in time.
+            // The publisher came back. The keyframe behind its first one would be too late, or is in time.
             (Some(2), vec![0, 2000, 3800, 5800], 7000, vec![0, 2000, 3800, 5800]),
             (Some(2), vec![0, 2000, 2300, 4300], 5000, vec![0, 2000, 4300]),
-            // A GOP that becomes longer is waited for once.
+            // The GOP becomes longer, and is waited for once.
             (Some(2), vec![0, 2000, 7000, 12_000], 13_000, vec![0, 2000, 4120, 6120, 7000, 9000, 11_000, 12_000]),
             (Some(5), vec![0, 5000, 10_000], 11_000, vec![0, 5000, 10_000]),
-            // Before anything is announced.
+            // Nothing is announced yet.
             (None, vec![0, 5000, 10_000], 11_000, vec![0, 5000, 10_000]),
             (None, vec![0], 25_000, vec![0, 10_340, 20_680]),
         ] {
@@ -318,7 +321,7 @@ mod tests {
     #[test]
     fn what_begins_within_a_slot_falls_in_with_the_slots() {
         for (keyframes, first_number, expected) in [
-            // A keyframe each second: the first segment is cut short, and the others begin with their slots.
+            // With a keyframe each second, the first segment is cut short, and the others begin with their slots.
             (vec![3000, 4000, 5000, 6000, 7000, 8000], 1, vec![4000, 6000, 8000]),
             (vec![3500, 5500, 7500], 1, vec![5500, 7500]),
             (vec![1990, 3990, 5990], 1, vec![3990, 5990]),

@@ -1,4 +1,4 @@
-//! What cuts a stream's frames into segments: the agreement of its renditions, and their writers while nobody follows them.
+//! Cuts a stream's frames into segments: it holds what the stream's renditions agree on, and their writers while nobody follows them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -19,12 +19,12 @@ pub(crate) struct Cutter {
     pub(crate) config: PackagerConfig,
     pub(crate) clock: StreamClock,
     pub(crate) live: Arc<Live>,
-    /// Locked before the store, where both are.
+    /// If both this and the store are locked, this is locked first.
     pub(crate) cutting: Mutex<Cutting>,
-    /// Writers of renditions that are not followed now: who comes back goes on where it stopped.
+    /// The writers of renditions that are not followed now. A rendition that comes back goes on where it stopped.
     pub(crate) parked: Mutex<BTreeMap<String, RenditionWriter>>,
     pub(crate) followed: Mutex<BTreeSet<String>>,
-    /// Where renditions of an earlier run go on.
+    /// Where the renditions of an earlier run of the server go on.
     pub(crate) resumes: Mutex<BTreeMap<String, Resume>>,
 }
 
@@ -42,7 +42,8 @@ impl Cutter {
         }
     }
 
-    /// Goes on where an earlier run of the server ended, which `put` puts into the store. Returns the store's version then.
+    /// Goes on where an earlier run of the server ended. `put` puts what that run left into the store. Returns the version that the store
+    /// then has.
     pub(crate) fn resume(&self, put: impl FnOnce(&mut Store) -> Ended) -> u64 {
         let mut cutting = lock(&self.cutting);
         let mut store = self.live.store();

@@ -1,21 +1,22 @@
-//! Stretches of unbroken time of a stream, the same in all its renditions: HLS counts the breaks between them, DASH makes each a Period.
+//! Eras are stretches of unbroken time of a stream, and are the same in all its renditions. HLS counts the breaks between them, and DASH
+//! makes each a Period.
 
 use std::collections::VecDeque;
 
 use weir_media::MediaTime;
 
-/// Kept for renditions that lag. A segment is never asked about again, so that older ones are only counted.
+/// So many eras are kept for renditions that lag. No segment is asked about twice, so older eras are only counted.
 const KEPT_MAX: usize = 64;
 
 /// Renditions that break together do so at their own keyframes, which need not be at quite the same time.
 const SAME_BREAK: MediaTime = MediaTime::from_millis(500);
 
-/// Keyframes that are meant to be at the same time are, but for rounding.
+/// Keyframes that are meant to be at the same time differ by this at most, because times are rounded.
 const SAME_TIME: MediaTime = MediaTime::from_millis(20);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Era {
-    /// How many breaks of the stream lie before it.
+    /// How many breaks of the stream lie before this era.
     pub(crate) breaks: u64,
     pub(crate) start: MediaTime,
 }
@@ -23,17 +24,17 @@ pub(crate) struct Era {
 #[derive(Debug, Default)]
 pub(crate) struct Eras {
     starts: VecDeque<MediaTime>,
-    /// Of all breaks, those that are kept no longer.
+    /// The number of breaks that are not kept any more.
     dropped: u64,
 }
 
 impl Eras {
-    /// Goes on counting where an earlier run of the server ended.
+    /// Eras that are counted on from where an earlier run of the server ended.
     pub(crate) fn after(breaks: u64) -> Self {
         Self { starts: VecDeque::new(), dropped: breaks }
     }
 
-    /// Time breaks here, for one rendition at least. Whoever comes first sets the time, the others join in.
+    /// Begins an era, because time breaks here for one rendition at least. Whoever comes first sets the time, and the others join in.
     pub(crate) fn begin(&mut self, time: MediaTime) -> Era {
         let is_near = |start: &MediaTime| (*start).max(time) - (*start).min(time) <= SAME_BREAK;
         if let Some(near) = self.starts.iter().rposition(is_near) {
@@ -46,7 +47,7 @@ impl Eras {
                 self.dropped += 1;
             }
         }
-        // A rendition that lags and breaks where the others did not: it goes on counting with them.
+        // A rendition that lags may break where the others did not. It goes on counting with them.
         self.at(time)
     }
 

@@ -1,4 +1,4 @@
-//! One rendition on its way into the store: frames from the hub, and what their absence means.
+//! Brings one rendition into the store: it takes frames from the hub, and knows what it means when none come.
 
 use std::sync::Arc;
 
@@ -17,7 +17,8 @@ use crate::store::Changes;
 use crate::store::live::lock;
 use crate::store::track_name::is_rendition_name;
 
-/// One rendition being followed. Dropped in any way (the task may be aborted), the writer goes back to be taken up again.
+/// One rendition that is being followed. In whatever way this is dropped (the task may be aborted), its writer is parked, and can be taken
+/// up again.
 pub(crate) struct Following {
     cutter: Arc<Cutter>,
     name: String,
@@ -72,7 +73,7 @@ impl Following {
         }
     }
 
-    /// Takes over where the stream's clock has its zero, and its count. It has begun: there are frames.
+    /// Takes over the zero and the first number of the stream's clock. The clock has begun by now, because there are frames.
     fn take_clock(&mut self, time: MediaTime) {
         let clock = &self.cutter.clock;
         let mut cutting = lock(&self.cutter.cutting);
@@ -82,7 +83,7 @@ impl Following {
     }
 
     fn push(&mut self, entry: &Entry) {
-        // Held until the changes are in the store: renditions that share a sound change it in turn.
+        // This lock is held until the changes are in the store, because renditions that share a sound change it in turn.
         let cutter = Arc::clone(&self.cutter);
         let mut cutting = lock(&cutter.cutting);
         let mut changes = Changes::default();
@@ -144,7 +145,7 @@ impl Drop for Following {
     fn drop(&mut self) {
         self.writer.want_keyframe();
         self.flush();
-        // What is left can be played; the multivariant playlist offers it no more.
+        // What is left can still be played, but the multivariant playlist does not offer it any more.
         let mut changes = Changes::default();
         self.writer.leave(&mut changes);
         self.apply(changes, &mut lock(&self.cutter.cutting));

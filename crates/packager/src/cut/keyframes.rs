@@ -1,16 +1,17 @@
-//! When a track's next keyframe is due: it comes as long after the last one as keyframes lately came after one another.
+//! Says when a track's next keyframe is due: it comes as long after the last one as keyframes lately came after one another.
 
 use std::time::Duration;
 
 use weir_media::MediaTime;
 
-/// A keyframe that is later than this is not coming when it was due: encoders count milliseconds, and a GOP may be a frame longer.
+/// A keyframe may be this late, because encoders count milliseconds and a GOP may be a frame longer. If it is later, nobody knows when it
+/// will come.
 const LATE_MAX: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Default)]
 pub(crate) struct Keyframes {
     last: Option<MediaTime>,
-    /// Between the last ones: two, because a GOP that was cut short by a restart says nothing about the next.
+    /// How far apart the last keyframes were. There are two lengths, because a GOP that a restart cut short says nothing about the next.
     apart: [Duration; 2],
 }
 
@@ -21,17 +22,18 @@ impl Keyframes {
         }
     }
 
-    /// Time is missing: what comes next is not so long after the last one because of its encoder.
+    /// Notes that time is missing, so that the time to the next keyframe says nothing about the encoder.
     pub(crate) fn lost(&mut self) {
         self.last = None;
     }
 
-    /// How long after a keyframe the next one may come; nothing as long as that is not known.
+    /// How long after a keyframe the next one may come. This is zero as long as it is not known.
     pub(crate) fn apart(&self) -> Duration {
         self.apart[0].max(self.apart[1])
     }
 
-    /// In how long the next one comes: at any moment as long as nothing is known of them. None where it is overdue.
+    /// In how long the next keyframe comes. As long as nothing is known of them, it may come at any moment, which is zero. None means that
+    /// it is overdue.
     pub(crate) fn due_in(&self, time: MediaTime) -> Option<Duration> {
         let Some(last) = self.last.filter(|_| !self.apart().is_zero()) else { return Some(Duration::ZERO) };
         let since = time.since(last);

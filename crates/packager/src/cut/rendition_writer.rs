@@ -1,4 +1,4 @@
-//! One rendition into segments: which picture begins one, and that its sounds begin theirs at the same time.
+//! Cuts one rendition into segments: it decides which picture begins one, and has the sounds begin theirs at the same time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,13 +17,13 @@ use crate::store::resume::TrackResume;
 use crate::store::track_name::TrackName;
 use crate::store::{Changes, Has, LeftOut, Sound};
 
-/// Between times that were counted in ticks and in milliseconds.
+/// The most by which a time that was counted in ticks differs from the same time in milliseconds.
 const ROUNDING: MediaTime = MediaTime::from_millis(1);
 
-/// Sound may lie so far behind the picture in the input's interleaving; what is further behind does not come.
+/// In the input's interleaving, sound may lie so far behind the picture. Sound that is further behind does not come.
 const SOUND_LATE_MAX: MediaTime = MediaTime::from_millis(1000);
 
-/// What happened, for whoever watches the schedule.
+/// What a frame led to, for whoever watches the schedule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
     /// A segment of the leading track ended because the next one began.
@@ -39,13 +39,13 @@ pub(crate) struct RenditionWriter {
     picture: Option<TrackWriter>,
     sounds: Vec<Sound>,
     left_out: Vec<LeftOut>,
-    /// Configurations changed, or time is missing: the next segment begins another era.
+    /// Whether configurations changed or time is missing, so that the next segment begins another era.
     breaks: bool,
     keyframes: Keyframes,
-    /// Pictures up to the next keyframe cannot be decoded.
+    /// Whether pictures up to the next keyframe cannot be decoded.
     wants_keyframe: bool,
     last_picture: Option<MediaTime>,
-    /// Where the picture of an earlier run of the server ended, until it begins again.
+    /// Where the picture of an earlier run of the server ended. This is kept until the picture begins again.
     resume: Option<(TrackName, TrackResume)>,
 }
 
@@ -67,7 +67,8 @@ impl RenditionWriter {
         }
     }
 
-    /// Goes on where an earlier run ended: another era begins, and the picture's numbers rise from where they were.
+    /// A writer that goes on where an earlier run of the server ended: another era begins, and the picture's numbers go on from where they
+    /// were.
     pub(crate) fn resumed(
         name: &str,
         cuts: Cuts,
@@ -78,7 +79,7 @@ impl RenditionWriter {
         Self { breaks: true, resume, ..Self::new(name, cuts, config) }
     }
 
-    /// Goes on with segments that end so.
+    /// The same writer, whose next segments end as `cuts` says.
     pub(crate) fn cutting(self, cuts: Cuts) -> Self {
         Self { cuts, ..self }
     }
@@ -95,7 +96,7 @@ impl RenditionWriter {
                     return Progress::default();
                 }
                 let progress = self.push_picture(frame, cutting, changes);
-                // Pictures that go on show that time does.
+                // If pictures go on, time goes on, and missing sound is really missing.
                 let until = frame.dts - SOUND_LATE_MAX;
                 cutting.sounds.fill(&self.sounds, until, &mut cutting.boundaries, changes);
                 progress
@@ -112,7 +113,7 @@ impl RenditionWriter {
         }
     }
 
-    /// Ends everything that is open: the source is silent, or frames were lost. Sounds that others bring go on.
+    /// Ends every open segment, because the source is silent or frames were lost. Sounds that others bring go on.
     pub(crate) fn flush(&mut self, cutting: &mut Cutting, changes: &mut Changes) {
         self.end_all(false, None, cutting, changes);
     }
@@ -132,12 +133,12 @@ impl RenditionWriter {
         }
     }
 
-    /// What came last does not lead to what comes next: pictures begin again with a keyframe.
+    /// Has pictures begin again with a keyframe, because what comes next does not follow what came last.
     pub(crate) fn want_keyframe(&mut self) {
         self.wants_keyframe = true;
     }
 
-    /// Nobody brings this rendition any more.
+    /// Notes that nobody brings this rendition any more.
     pub(crate) fn leave(&self, changes: &mut Changes) {
         changes.gone(&self.name);
     }
@@ -167,7 +168,8 @@ impl RenditionWriter {
         self.tracks = Arc::clone(tracks);
     }
 
-    /// Sets up the picture's writer, anew if its configuration changed. One that can't be written is left out, and said.
+    /// Sets up the picture's writer, and does so anew if its configuration changed. A picture that can't be written is left out, and that
+    /// is logged.
     fn take_picture(&mut self, info: &Arc<TrackInfo>, longest: Duration, changes: &mut Changes) {
         let name = TrackName::of(info);
         if self.picture.as_ref().is_some_and(|picture| picture.name != name) {
@@ -193,13 +195,13 @@ impl RenditionWriter {
 
     fn push_picture(&mut self, frame: &Frame, cutting: &mut Cutting, changes: &mut Changes) -> Progress {
         let longest = cutting.boundaries.longest();
-        // Where the newest picture would make its segment too long if it lasted until now, what is missing is told instead.
+        // If the newest picture lasted until now and that made its segment too long, something is missing, and that is told instead.
         let is_hole = |picture: &TrackWriter| picture.is_hole(frame.dts) || picture.length_at(frame.dts) > longest;
         if self.picture.as_ref().is_some_and(is_hole) {
             self.end_all(true, Some(frame.dts - SAME_CUT), cutting, changes);
             self.keyframes.lost();
         }
-        // Another session's pictures, or those after a leap. A mere pause within a GOP can be decoded across.
+        // The flag is set on pictures of another session, or after a leap. A mere pause within a GOP can be decoded across.
         self.wants_keyframe |= frame.flags.discontinuity;
         if self.wants_keyframe && !frame.is_keyframe() {
             return Progress::default();
@@ -242,7 +244,7 @@ impl RenditionWriter {
         Progress { segment_ended }
     }
 
-    /// Sound cuts for itself where there is no picture, or none any more.
+    /// Who decides where the rendition's sounds are cut: they do so themselves if there is no picture, or none any more.
     fn sound_lead(&self, dts: MediaTime) -> Lead {
         if self.tracks.video().is_none() || self.picture.is_none() {
             return if self.cuts == Cuts::ByClock { Lead::Clock } else { Lead::Alone };
@@ -263,15 +265,15 @@ impl RenditionWriter {
     }
 }
 
-/// Whether the open segment of pictures that have keyframes where slots begin ends before this one, or there is none. Where a keyframe did
-/// not come, a segment ends before it is too long.
+/// Whether a segment begins with this picture: none is open, or the open one ends here. These pictures have keyframes where slots begin. If
+/// a keyframe did not come, the segment ends before it is too long.
 fn slot_ends_before(picture: &TrackWriter, frame: &Frame, time: MediaTime, boundaries: &Boundaries) -> bool {
     let Some(open_start) = picture.open_start() else { return true };
     let is_last = picture.length_at(frame.dts) + picture.frame_length() > boundaries.longest();
     frame.is_keyframe() && boundaries.slots.cut_at(time, open_start) || is_last || picture.is_overfull()
 }
 
-/// Whether the open segment ends before this picture, or there is none.
+/// Whether a segment begins with this picture: none is open, or the open one ends here.
 fn ends_before(
     picture: &TrackWriter,
     keyframes: &Keyframes,

@@ -1,18 +1,18 @@
-//! Whether segments come when they should: pure, the clock is given.
+//! Watches whether segments come when they should. It is pure, because the time is an argument.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A segment later than so many halves of the target is late, and a source that silent is away.
+/// A segment that takes longer than so many halves of the target is late, and a source that is silent for so long is away.
 const LATE_HALVES: u32 = 3;
 
-/// What a deadline that was reached means.
+/// What it means that a deadline was reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Overdue {
-    /// The source has been silent for so long that what is open has to be ended.
+    /// The source has been silent for so long that open segments have to end.
     pub(crate) silent: bool,
-    /// The segment is late by its schedule, which is told once: how long it has taken so far.
+    /// How long the segment has taken so far, if it is late. This is told once.
     pub(crate) late_for: Option<Duration>,
 }
 
@@ -20,9 +20,9 @@ pub(crate) struct Overdue {
 pub(crate) struct Schedule {
     target: Duration,
     last_frame: Option<Instant>,
-    /// Since when the open segment is being waited for; None when nothing is open.
+    /// Since when the end of the open segment is waited for. None if no segment is open.
     began: Option<Instant>,
-    /// A source with long GOPs is late once, not every time: its own last segment is the measure from then on.
+    /// How long the last segment took, but at least the target. By this measure a source with long GOPs is late once, and not every time.
     last_length: Duration,
     told: bool,
 }
@@ -46,7 +46,7 @@ impl Schedule {
         }
     }
 
-    /// Nothing is open any more, and nothing is waited for until the source is back.
+    /// Notes that no segment is open any more, so that none is waited for until the source is back.
     pub(crate) fn on_flush(&mut self) {
         self.began = None;
     }

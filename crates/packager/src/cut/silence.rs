@@ -1,12 +1,12 @@
-//! Coded silence, put where sound is missing while the picture goes on: players wait for both.
+//! Coded silence. It is put where sound is missing while the picture goes on, because players wait for both.
 
 use bytes::Bytes;
 use weir_media::{Codec, MediaTime, TrackInfo};
 
-/// AAC-LC's raw_data_block (ISO/IEC 14496-3, 4.4.2.1) of one channel, or a pair, without any scale factor band.
+/// A raw_data_block of AAC-LC (ISO/IEC 14496-3, 4.4.2.1) of one channel, and below that of a pair, without any scale factor band.
 const AAC_MONO: &[u8] = &[0x00, 0xC8, 0x00, 0x07];
 const AAC_STEREO: &[u8] = &[0x21, 0x00, 0x03, 0x20, 0x64, 0x1C];
-/// A CELT frame of 20 ms (RFC 6716, 3.1: configuration 31, mono, which stereo decoders take) of silence.
+/// A CELT frame of 20 ms of silence (RFC 6716, 3.1: configuration 31). It is mono, which stereo decoders take.
 const OPUS: &[u8] = &[0xF8, 0xFF, 0xFE];
 const OPUS_LENGTH: MediaTime = MediaTime::from_millis(20);
 
@@ -18,7 +18,7 @@ pub(crate) struct Silence {
 }
 
 impl Silence {
-    /// None for what has no such frame here: HE-AAC, more than two channels, MP3.
+    /// The silence for a track. None if there is no such frame here, as for HE-AAC, more than two channels, and MP3.
     pub(crate) fn of(track: &TrackInfo) -> Option<Self> {
         let audio = track.audio.as_ref()?;
         let (payload, length) = match (track.codec, audio.channels) {

@@ -1,34 +1,35 @@
-//! The slots of the stream's clock, in each of which what we encode has a segment, and the numbers of these.
+//! The slots of the stream's clock. A rendition that we encode has one segment in each slot, and this says what number it has.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use weir_media::MediaTime;
 
-/// A rendition that is made comes so many slots behind its source at most.
+/// A rendition that we encode is so many slots behind its source at most.
 const LAG_SLOTS_MAX: u64 = 4;
 
-/// Pauses that are remembered for renditions that lag.
+/// So many pauses are remembered, for renditions that lag.
 const RUNS_MAX: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Slots {
     pub(crate) length: Duration,
-    /// The newest picture of an encoder of ours that a segment began with.
+    /// When the newest segment began that begins with a picture of an encoder of ours.
     pub(crate) newest_picture: Option<MediaTime>,
     /// The number of slot zero.
     first_number: u64,
-    /// What was there before it in this run of the server had the numbers below this.
+    /// The numbers below this are taken by what there was before in this run of the server.
     floor: u64,
-    /// An earlier run of the server ended before this number.
+    /// The number that follows the last one of an earlier run of the server.
     resumed: Option<u64>,
-    /// From such a slot on, numbers are counted from that: a pause of the source is left out.
+    /// Slots, each with its number. From each of these slots on, numbers are counted from the one beside it, so that a pause of the source
+    /// is left out.
     runs: VecDeque<(i64, u64)>,
     newest: Option<i64>,
 }
 
 impl Slots {
-    /// `floor`: the numbers below it are taken.
+    /// Slots of that length. The numbers below `floor` are taken.
     pub(crate) fn new(length: Duration, floor: u64) -> Self {
         Self {
             length,
@@ -41,7 +42,8 @@ impl Slots {
         }
     }
 
-    /// The number of slot zero, where the first frame is of that time. Numbers that are taken are not given again, by whoever lags either.
+    /// Sets the number of slot zero when the first frame comes, whose time this is. Numbers that are taken are not given again, not even to
+    /// a rendition that lags.
     pub(crate) fn count_from(&mut self, first_number: u64, time: MediaTime) {
         self.first_number = match std::mem::take(&mut self.floor) {
             0 => self.first_number.max(first_number),
@@ -53,7 +55,7 @@ impl Slots {
         self.resumed = Some(next_number);
     }
 
-    /// When the slot of that time began.
+    /// When the slot that this time is in began.
     pub(crate) fn start(&self, time: MediaTime) -> MediaTime {
         let length = i64::try_from(self.length.as_nanos()).unwrap_or(i64::MAX);
         MediaTime::from_nanos(time.slot(self.length).saturating_mul(length)).max(MediaTime::ZERO)
@@ -67,19 +69,19 @@ impl Slots {
     /// The number of a segment that begins at that time, if it is a track's first.
     pub(crate) fn number(&self, time: MediaTime) -> u64 {
         let slot = time.slot(self.length);
-        // A rendition that lags may begin before all that is remembered.
+        // A rendition that lags may begin before all slots that are remembered.
         match self.runs.iter().rfind(|(from, _)| *from <= slot).or(self.runs.front()) {
             Some((from, number)) => number.saturating_add_signed(slot - from),
             None => self.resumed.unwrap_or(self.first_number.saturating_add_signed(slot)),
         }
     }
 
-    /// A segment begins at that time, in a track whose next number is known if it had one before. Returns its number.
+    /// Begins a segment at that time, and returns its number. `next_number` is the track's next number, if the track had a segment before.
     pub(crate) fn begin(&mut self, time: MediaTime, next_number: Option<u64>) -> u64 {
         let (slot, expected) = (time.slot(self.length), self.number(time));
         let number = next_number.unwrap_or(expected);
         let is_first = self.newest.is_none_or(|newest| slot > newest);
-        // Only where nobody had a segment: a rendition that missed one goes on without it, and the others do not care.
+        // It was a pause only if nobody had a segment. If a single rendition missed one, it goes on without it, and the others do not care.
         let was_pause = is_first && self.newest.is_some_and(|newest| slot > newest + 1);
         if self.runs.is_empty() || was_pause && number != expected {
             self.runs.push_back((slot, number));
@@ -144,12 +146,12 @@ mod tests {
         let mut slots = slots(0);
         assert_eq!(slots.begin(ms(0), None), 0);
         assert_eq!(slots.begin(ms(2000), Some(1)), 1);
-        // A minute without a source; one rendition after the other goes on, and one is new.
+        // There is no source for a minute. Then one rendition after the other goes on, and one is new.
         for next in [Some(2), Some(2), None] {
             assert_eq!(slots.begin(ms(62_500), next), 2, "{next:?}");
         }
         assert_eq!((slots.number(ms(64_000)), slots.number(ms(2000))), (3, 1), "who lags counts as it was");
-        // One that missed a slot goes on without it, and nobody else follows it.
+        // A rendition that missed a slot goes on without it, and nobody else follows it.
         assert_eq!(slots.begin(ms(64_000), Some(3)), 3);
         assert_eq!(slots.begin(ms(66_000), Some(3)), 3);
         assert_eq!(slots.number(ms(66_000)), 4);
@@ -161,7 +163,7 @@ mod tests {
         slots.resume(77);
         assert_eq!(slots.begin(ms(500_000), Some(77)), 77);
         assert_eq!(slots.number(ms(502_000)), 78);
-        // A packager that is made anew in the same run: what the one before it had is taken.
+        // A packager is made anew in the same run. The numbers that the one before it had are taken.
         let mut anew = Slots::new(Duration::from_secs(4), 600);
         for time in [1_000_000, 996_000] {
             anew.count_from(100, ms(time));

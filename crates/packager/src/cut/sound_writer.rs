@@ -1,4 +1,5 @@
-//! One sound into segments: cut where the pictures beside it are, or by itself where there are none, silence put where it is missing.
+//! Cuts one sound into segments, where the pictures beside it are cut, or by itself if there are none. It puts silence where sound is
+//! missing.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,34 +17,37 @@ use crate::store::Change;
 use crate::store::resume::TrackResume;
 use crate::store::target::SOUND_OVER;
 
-/// Cuts of the picture that the sound has not reached: sound that is this far behind is not coming.
+/// So many cuts of the picture are kept that the sound has not reached. Sound that is further behind is not coming.
 const CUTS_AHEAD_MAX: usize = 32;
 
-/// Pictures of several rates begin the same segment so far apart at most, at two pictures a second; no segment is that short.
+/// Pictures of different rates begin the same segment this far apart at most, which happens at two pictures a second. No segment is that
+/// short.
 pub(crate) const SAME_CUT: MediaTime = MediaTime::from_millis(500);
 
-/// Sound that is missing for so long is filled with silence; less is an encoder whose stamps jitter, and is stretched.
+/// If sound is missing for so long, silence is put there. A shorter gap comes of an encoder whose stamps jitter, and the sound is stretched
+/// over it.
 const FILL_MIN: Duration = Duration::from_millis(150);
-/// What is filled at once at most: a picture may come 5 s after the one before it, 512 frames at 96 kHz are 5.4 s.
+/// So many frames of silence are put in at once at most. A picture may come 5 s after the one before it, and 512 frames at 96 kHz are
+/// 5.4 s.
 const FILL_FRAMES_MAX: usize = 512;
 
-/// Who cuts.
+/// Who decides where a sound is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lead {
     /// The pictures beside it.
     Pictures,
-    /// It itself, because there are no pictures any more.
+    /// The sound itself, because there are no pictures any more.
     Itself,
-    /// It itself, because there are none in its rendition.
+    /// The sound itself, because its rendition has no pictures.
     Alone,
-    /// The stream's clock: there are none in its rendition, and an encoder of ours makes it.
+    /// The stream's clock, because the sound's rendition has no pictures, and an encoder of ours makes the sound.
     Clock,
 }
 
 /// What a frame of sound led to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SoundProgress {
-    /// It began a segment of its own accord.
+    /// The sound began a segment by its own decision.
     pub(crate) cut: bool,
     /// A segment ended because the next one began.
     pub(crate) segment_ended: bool,
@@ -59,14 +63,15 @@ impl SoundProgress {
 #[derive(Debug)]
 pub(crate) struct SoundWriter {
     writer: TrackWriter,
-    /// The picture's cuts, for the sound to follow, and the newest: several renditions say it, each at its own picture.
+    /// The picture's cuts that the sound still has to follow. `newest_cut` is the newest one, by which the same cut is known again: several
+    /// renditions tell it, each at its own picture.
     cuts: VecDeque<(MediaTime, Cut)>,
     newest_cut: Option<(MediaTime, u64)>,
-    /// Put where sound is missing, where its codec has one.
+    /// The silence that is put where sound is missing. None if there is none for the codec.
     silence: Option<Silence>,
-    /// Configurations changed: the next segment begins another era.
+    /// Whether configurations changed, so that the next segment begins another era.
     breaks: bool,
-    /// Sound may go on without a cut of the picture: only the sound was cut short.
+    /// The cut with which the sound may go on without one of the picture, because only the sound had been cut short.
     resumes: Option<Cut>,
 }
 
@@ -83,7 +88,7 @@ impl SoundWriter {
         Ok(Self { writer, cuts: VecDeque::new(), newest_cut: None, silence, breaks, resumes: None })
     }
 
-    /// Takes what the track is now; segments end where decoders must be set up anew.
+    /// Takes what the track is now. If decoders must be set up anew for it, the open segment ends.
     pub(crate) fn take(
         &mut self,
         info: &Arc<TrackInfo>,
@@ -113,12 +118,12 @@ impl SoundWriter {
         self.writer.open_start()
     }
 
-    /// Another era begins with the next segment that it begins by itself.
+    /// Has another era begin with the next segment that the sound begins by itself.
     pub(crate) fn break_here(&mut self) {
         self.breaks = true;
     }
 
-    /// Ends what is open: the source is silent, or frames were lost.
+    /// Ends the open segment, because the source is silent or frames were lost.
     pub(crate) fn flush(&mut self, longest: Duration, changes: &mut Vec<Change>) {
         self.writer.flush(longest + SOUND_OVER, changes);
         self.cuts.clear();
@@ -126,7 +131,7 @@ impl SoundWriter {
         self.resumes = None;
     }
 
-    /// A segment of the pictures that it follows begins at `time`.
+    /// Notes that a segment of the pictures that the sound follows begins at `time`.
     pub(crate) fn cut(&mut self, time: MediaTime, cut: Cut) {
         let is_known = |(newest, number): (MediaTime, u64)| {
             time <= newest + SAME_TIME || cut.number <= number && time <= newest + SAME_CUT
@@ -141,7 +146,7 @@ impl SoundWriter {
         }
     }
 
-    /// Takes a frame, with silence before it where some is missing.
+    /// Takes a frame, and puts silence before it if sound is missing there.
     pub(crate) fn push(
         &mut self,
         frame: &Frame,
@@ -153,7 +158,7 @@ impl SoundWriter {
             return SoundProgress::default();
         }
         let gap = self.writer.next_dts().map(|next| frame.dts.since(next));
-        // Beside pictures a longer one has been filled from behind already.
+        // Beside pictures a longer gap has been filled already, as the pictures went on.
         let longest = if lead == Lead::Pictures { HOLE * 2 } else { HOLE };
         let mut progress = SoundProgress::default();
         if gap.is_some_and(|gap| (FILL_MIN..longest).contains(&gap)) {
@@ -162,7 +167,7 @@ impl SoundWriter {
         progress.and(self.push_one(frame, lead, boundaries, changes))
     }
 
-    /// Silence up to `until`, where sound has begun and is missing.
+    /// Puts silence up to `until`, if the sound has begun and is missing.
     pub(crate) fn fill(
         &mut self,
         until: MediaTime,
@@ -212,8 +217,8 @@ impl SoundWriter {
         }
         self.resumes = None;
         if cut.is_none() && self.writer.length_at(frame.dts) + self.writer.frame_length() > longest {
-            // The picture has paused for so long that its next segment begins behind a break. Sound that no segment can hold until
-            // then would need one of its own, and be counted differently ever after: it is left out, as the pictures are.
+            // The picture has paused for so long that its next segment begins behind a break. Sound that no segment can hold until then
+            // would need a segment of its own, and all later ones would be counted differently. So it is left out, as the pictures are.
             self.writer.flush(longest, changes);
             return SoundProgress::default();
         }
@@ -253,7 +258,7 @@ impl SoundWriter {
         let breaks = std::mem::take(&mut self.breaks);
         let cut = next_cut(number, frame.pts, (!segment_ended).then(|| writer.end()), breaks, &mut boundaries.eras);
         writer.push(frame, Some(cut), changes);
-        // Pictures that come back right behind it begin the same segment.
+        // Pictures that come back right behind this cut begin the same segment.
         self.newest_cut = writer.next_number().map(|next| (frame.pts, next - 1));
         SoundProgress { cut: true, segment_ended }
     }

@@ -1,4 +1,4 @@
-//! The sounds of a stream: each is packaged once, however many renditions have it, and lies with the first of them.
+//! The sounds of a stream. Each is packaged once, however many renditions have it, and lies with the first of them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,14 +14,15 @@ use crate::store::resume::TrackResume;
 use crate::store::track_name::TrackName;
 use crate::store::{Changes, Sound};
 
-/// Where segments begin, and the sounds that all renditions cut there.
+/// Where segments begin, and the sounds of all renditions, which are cut there.
 #[derive(Debug)]
 pub(crate) struct Cutting {
     pub(crate) boundaries: Boundaries,
     pub(crate) sounds: Sounds,
 }
 
-/// A number means the same frames in every rendition of the stream, so that whoever brings a frame first brings it for all.
+/// The sounds by their track numbers. A number means the same frames in every rendition of the stream, so that whoever brings a frame first
+/// brings it for all.
 #[derive(Debug, Default)]
 pub(crate) struct Sounds {
     known: BTreeMap<TrackId, Shared>,
@@ -33,10 +34,11 @@ pub(crate) struct Sounds {
 struct Shared {
     home: Arc<str>,
     writer: SoundWriter,
-    /// Segments that ended because the next one began.
+    /// How many segments have ended because the next one began.
     ended: u64,
     brought_by: BTreeMap<Arc<str>, Bringer>,
-    /// Where the pictures cut that it follows: those that are kept and those that are made need not do so at the same times.
+    /// How the pictures are cut that the sound follows. Pictures that are kept as they are and pictures that we encode need not be cut at
+    /// the same times.
     follows: Option<Cuts>,
 }
 
@@ -45,17 +47,18 @@ struct Shared {
 struct Bringer {
     has_picture: bool,
     cuts: Cuts,
-    /// What it knows of the segments that ended.
+    /// How many of the segments that ended the rendition knows of.
     ended: u64,
 }
 
 impl Sounds {
-    /// An earlier run had these.
+    /// Takes a sound that an earlier run of the server had.
     pub(crate) fn resume(&mut self, rendition: &str, track: TrackName, resume: TrackResume) {
         self.resumes.insert((rendition.to_owned(), track), resume);
     }
 
-    /// Takes what a sound of the rendition is. Returns where it lies; None for what can't be packaged, which is said.
+    /// Takes what a sound of the rendition is. Returns the rendition that it lies with. None means that it can't be packaged, which is
+    /// logged.
     pub(crate) fn take(
         &mut self,
         rendition: &Arc<str>,
@@ -94,7 +97,7 @@ impl Sounds {
         }
     }
 
-    /// Where a sound that is new in this run lies: where an earlier run had it, if one did.
+    /// The rendition that a sound which is new in this run lies with: the one where an earlier run had it, if one did.
     fn home_of(&mut self, rendition: &Arc<str>, track: TrackName) -> (Arc<str>, Option<TrackResume>) {
         let own = (rendition.to_string(), track);
         let elsewhere = || self.resumes.keys().find(|(_, known)| *known == track).cloned();
@@ -108,7 +111,7 @@ impl Sounds {
         }
     }
 
-    /// A frame of a sound. Who has no picture brings nothing where others with pictures do: these know where to cut.
+    /// Takes a frame of a sound. A rendition without a picture brings nothing if others with pictures do, because they know where to cut.
     pub(crate) fn push(
         &mut self,
         rendition: &Arc<str>,
@@ -144,7 +147,7 @@ impl Sounds {
         SoundProgress { cut, segment_ended: shared.ended != known_ended }
     }
 
-    /// A rendition's pictures begin a segment.
+    /// Tells the sounds that a rendition's pictures begin a segment.
     pub(crate) fn cut(&mut self, cuts: Cuts, sounds: &[Sound], time: MediaTime, cut: Cut) {
         for sound in sounds {
             let Some(shared) = self.known.get_mut(&sound.track.id) else { continue };
@@ -154,7 +157,7 @@ impl Sounds {
         }
     }
 
-    /// A rendition's pictures have come so far that its sounds are missing up to `until`.
+    /// Puts silence into the sounds of a rendition whose pictures have come so far that sound up to `until` is missing.
     pub(crate) fn fill(
         &mut self,
         sounds: &[Sound],
@@ -171,8 +174,8 @@ impl Sounds {
         }
     }
 
-    /// The rendition brings nothing for now: what nobody else brings ends. `breaks`: another era begins with what comes next. Sound that has begun
-    /// again at `since` or later, before the picture did, goes on.
+    /// Notes that the rendition brings nothing for now, and ends the sounds that nobody else brings. `breaks` says that another era begins
+    /// with what comes next. Sound that has begun again at `since` or later, before the picture did, goes on.
     pub(crate) fn flush(
         &mut self,
         rendition: &str,
@@ -199,12 +202,12 @@ impl Sounds {
         }
     }
 
-    /// Whether decoders of a sound that is packaged must be set up anew for `info`.
+    /// Whether the decoders of a sound that is packaged must be set up anew for `info`.
     pub(crate) fn differs(&self, info: &TrackInfo) -> bool {
         self.known.get(&info.id).is_some_and(|shared| shared.writer.differs(info))
     }
 
-    /// Whether a segment is open of a sound that the rendition brings.
+    /// Whether a sound that the rendition brings has an open segment.
     pub(crate) fn any_open(&self, rendition: &str) -> bool {
         self.known.values().any(|shared| shared.writer.is_open() && shared.brought_by.contains_key(rendition))
     }

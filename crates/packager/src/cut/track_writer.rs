@@ -1,4 +1,4 @@
-//! One track into parts and segments: frames in, changes to the store out.
+//! Cuts one track into parts and segments: it takes frames, and makes the changes to the store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,21 +19,21 @@ use crate::store::segment::Segment;
 use crate::store::track::Init;
 use crate::store::track_name::TrackName;
 
-/// A frame that comes so long after the one before it is not the next picture: something is missing in between.
+/// If a frame comes so long after the one before it, it is not the next picture: something is missing in between.
 pub(crate) const HOLE: Duration = Duration::from_secs(1);
-/// Unless pictures are that slow: so many times the last one's length, but not without end.
+/// Pictures may be slower than that. So a hole is also longer than so many times the last picture, but `HOLE_MAX` is always enough.
 const HOLE_FRAMES: u64 = 4;
 const HOLE_MAX: Duration = Duration::from_secs(5);
 
-/// Parts, but the last of a segment, last 85 % of what is announced at least (RFC 8216bis, 4.4.4.9). One in a hundred more:
-/// lengths are written with five digits, and compared as binary fractions.
+/// Each part except the last of a segment must last at least 85 % of what is announced (RFC 8216bis, 4.4.4.9). This is one in a hundred
+/// more, because lengths are written with five digits and compared as binary fractions.
 const PART_PERCENT_MIN: u64 = 86;
 
-/// A part holds this many frames at most: 0.5 s at 1,000 frames a second.
+/// A part holds so many frames at most: 0.5 s at 1,000 frames a second.
 const PART_SAMPLES_MAX: usize = 500;
-/// A segment holds this many parts at most: 20 s of parts of 200 ms, and some.
+/// A segment holds so many parts at most: 20 s of parts of 200 ms are 100, and there is some room.
 const SEGMENT_PARTS_MAX: usize = 128;
-/// What a new segment is told by its rendition.
+/// What a rendition says of a segment that begins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cut {
     pub(crate) number: u64,
@@ -41,11 +41,12 @@ pub(crate) struct Cut {
     pub(crate) period_start: MediaTime,
 }
 
-/// Time that is missing between two segments and more than this is a discontinuity: players then put the segments edge to
-/// edge instead of waiting in the hole. Less is the guess at a last frame's length.
+/// If more time than this is missing between two segments, that is a discontinuity: players then put the segments edge to edge, instead of
+/// waiting in the hole. If less is missing, it is only that the length of the last frame was guessed.
 const BREAK_MIN: Duration = Duration::from_millis(500);
 
-/// The cut at `time`. One after a pause, when what there was ended at `paused_at`, is a discontinuity if time is missing.
+/// The cut at `time`. If it comes after a pause, what there was before ended at `paused_at`, and the cut is a discontinuity if time is
+/// missing.
 pub(crate) fn next_cut(
     number: u64,
     time: MediaTime,
@@ -60,9 +61,9 @@ pub(crate) fn next_cut(
 
 #[derive(Debug)]
 struct Open {
-    /// When it is first shown.
+    /// When the segment is first shown.
     start: MediaTime,
-    /// When it is first decoded.
+    /// When the segment is first decoded.
     decode_ticks: u64,
     bytes: usize,
     parts: usize,
@@ -76,7 +77,7 @@ pub(crate) struct TrackWriter {
     init: u32,
     part_ticks_max: u64,
     part_ticks_min: u64,
-    /// The open segment is listed in parts, because of the one before it the first part could be, at least.
+    /// Whether the open segment is listed in parts. It is if at least the first part of the segment before it could be listed.
     lists_parts: bool,
     /// The first part of the open segment that is too long or too short to be listed.
     misfit: Option<usize>,
@@ -88,10 +89,10 @@ pub(crate) struct TrackWriter {
     open: Option<Open>,
     sequence: u32,
     last_frame_ticks: u64,
-    /// How much later than it is decoded a keyframe is shown.
+    /// How much later a keyframe is shown than it is decoded.
     shown_after_ticks: u64,
     next_number: Option<u64>,
-    /// Where the newest sample that was written ends.
+    /// When the newest sample that was written ends.
     end_ticks: u64,
     newest_dts: Option<MediaTime>,
     captions: Captions,
@@ -128,7 +129,7 @@ impl TrackWriter {
             last_frame_ticks: clock.nominal_ticks(),
             shown_after_ticks: 0,
             next_number: resume.map(|resume| resume.number),
-            // Rounded up: time does not go back by a tick either.
+            // The end is rounded up, so that time does not go back by a single tick.
             end_ticks: resume
                 .map_or(0, |resume| u64::try_from(resume.end.as_ticks(clock.timescale())).unwrap_or(0) + 1),
             newest_dts: resume.map(|resume| resume.end),
@@ -142,13 +143,13 @@ impl TrackWriter {
         !self.info.decodes_as(info)
     }
 
-    /// Takes what the track is called now; its files stay as they are.
+    /// Takes the track's new label and language. Its files stay as they are.
     pub(crate) fn rename(&mut self, info: &Arc<TrackInfo>, changes: &mut Vec<Change>) {
         if (self.info.language, &self.info.label) == (info.language, &info.label) {
             return;
         }
         self.info = Arc::clone(info);
-        // It could be written before: only what is called otherwise is new.
+        // The init segment could be written before, and only names have changed, so this does not fail.
         if let Ok(body) = fmp4::init_segment(info) {
             self.init += 1;
             changes.push(Change::Init {
@@ -159,7 +160,7 @@ impl TrackWriter {
         }
     }
 
-    /// Takes a new decoder configuration; the segments before it have been ended.
+    /// Takes a new decoder configuration. The segments before it have ended already.
     pub(crate) fn reconfigure(
         &mut self,
         info: &Arc<TrackInfo>,
@@ -175,7 +176,7 @@ impl TrackWriter {
         (self.part_ticks_min, self.part_ticks_max) = part_ticks(&self.clock, config);
         self.shown_after_ticks = 0;
         self.last_frame_ticks = self.clock.nominal_ticks();
-        // Time does not go back, whatever the new clock counts in.
+        // Time does not go back, whatever unit the new clock counts in.
         self.end_ticks = u64::try_from(end.as_ticks(self.clock.timescale())).unwrap_or(0);
         Ok(())
     }
@@ -188,7 +189,7 @@ impl TrackWriter {
         self.open.as_ref().map(|open| open.start)
     }
 
-    /// Where what was written ends.
+    /// When what was written ends.
     pub(crate) fn end(&self) -> MediaTime {
         media_time(self.end_ticks, self.clock.timescale())
     }
@@ -203,31 +204,31 @@ impl TrackWriter {
         Some(media_time(held.ticks + self.clock.nominal_ticks(), self.clock.timescale()))
     }
 
-    /// The frame has been taken before: who subscribes anew begins with what the hub has cached, and an earlier run of the server may
-    /// have come further than its clock's mark says.
+    /// Whether the frame has been taken before. This happens because whoever subscribes anew begins with what the hub has cached, and
+    /// because an earlier run of the server may have come further than its clock's mark says.
     pub(crate) fn knows(&self, dts: MediaTime) -> bool {
         self.newest_dts.is_some_and(|newest| dts <= newest)
     }
 
-    /// The open segment has to end with the next frame, keyframe or not.
+    /// Whether the open segment has to end with the next frame, even if that is no keyframe.
     pub(crate) fn is_overfull(&self) -> bool {
         self.open.as_ref().is_some_and(|open| open.bytes >= self.segment_bytes_max || open.parts >= SEGMENT_PARTS_MAX)
     }
 
-    /// How long the open segment is if it ends before a frame at `dts`.
+    /// How long the open segment is, if it ends before a frame at `dts`.
     pub(crate) fn length_at(&self, dts: MediaTime) -> Duration {
         self.open
             .as_ref()
             .map_or(Duration::ZERO, |open| dts.since(media_time(open.decode_ticks, self.clock.timescale())))
     }
 
-    /// How long a frame lasts, as the newest one did.
+    /// How long the newest frame lasted, which is how long the next one most likely lasts.
     pub(crate) fn frame_length(&self) -> Duration {
         media_time(self.last_frame_ticks, self.clock.timescale()).since(MediaTime::ZERO)
     }
 
-    /// When a segment that begins with this frame is first shown. Within a GOP frames are shown in another order, and as much
-    /// later than they are decoded as its keyframe is.
+    /// When a segment that begins with this frame is first shown. Within a GOP, frames are shown in another order than they are decoded in,
+    /// and the segment is shown as much later than its decoding begins as the GOP's keyframe is.
     pub(crate) fn shown_from(&self, frame: &Frame) -> MediaTime {
         match frame.is_keyframe() {
             true => frame.pts,
@@ -244,12 +245,12 @@ impl TrackWriter {
         ticks.saturating_sub(held.ticks) > limit
     }
 
-    /// Takes a frame; it begins a new segment if there is a cut.
+    /// Takes a frame, which begins a new segment if there is a cut.
     pub(crate) fn push(&mut self, frame: &Frame, cut: Option<Cut>, changes: &mut Vec<Change>) {
         self.newest_dts = Some(frame.dts);
         self.look_for_captions(&frame.payload, changes);
         let ticks = self.clock.stamp(frame.dts).max(self.end_ticks);
-        // Never earlier than the end of what was written: after silence the last frame's length was a guess.
+        // A frame must not begin before what was written ends. After silence that end is a guess, and may lie too late.
         let ticks = self.held.as_ref().map_or(ticks, |held| ticks.max(held.ticks + 1));
         if let Some(held) = self.held.take() {
             self.last_frame_ticks = ticks - held.ticks;
@@ -263,7 +264,7 @@ impl TrackWriter {
         self.held = Some(held);
     }
 
-    /// Once seen they are told for good: between two captions there may be minutes.
+    /// Looks for captions in the frame. Once they are seen they are told for good, because there may be minutes between two captions.
     fn look_for_captions(&mut self, payload: &[u8], changes: &mut Vec<Change>) {
         let captions = self.captions.and(Captions::of(self.info.codec, payload));
         if captions != self.captions {
@@ -272,8 +273,8 @@ impl TrackWriter {
         }
     }
 
-    /// Writes all there is and ends the segment: the source is silent, or something is missing. How long the last frame lasted
-    /// is a guess, and no reason for a segment longer than `longest`.
+    /// Writes all that there is and ends the segment, because the source is silent or something is missing. How long the last frame lasted
+    /// is guessed, and that must not make the segment longer than `longest`.
     pub(crate) fn flush(&mut self, longest: Duration, changes: &mut Vec<Change>) {
         if let Some(held) = self.held.take() {
             let begin = self.open.as_ref().map_or(held.ticks, |open| open.decode_ticks);
@@ -295,8 +296,9 @@ impl TrackWriter {
         self.end_ticks = end_ticks;
         self.part_ticks += duration;
         self.part.push(held.lasting(duration));
-        // Out as soon as it is full: another frame would be too much. A pause before this one says nothing of the next; and where
-        // it is not long enough, the next one may be shorter.
+        // The part goes out as soon as it is full, which means that another frame would be too much. The next frame is expected to be as
+        // short as the shortest one here, because a pause before this one says nothing of the next. If the part is not long enough yet, it
+        // waits all the same, because the next frame may be even shorter.
         let next = self.part.iter().map(|sample| u64::from(sample.duration_ticks)).min().unwrap_or(duration);
         let is_full = self.part_ticks >= self.part_ticks_min && self.part_ticks + next > self.part_ticks_max;
         if is_full || self.part.len() >= PART_SAMPLES_MAX {
@@ -304,7 +306,7 @@ impl TrackWriter {
         }
     }
 
-    /// A segment's last part may be short.
+    /// Ends the part that is being made. The last part of a segment may be short.
     fn end_part(&mut self, is_last: bool, changes: &mut Vec<Change>) {
         let (Some(first), Some(open)) = (self.part.first(), self.open.as_mut()) else { return };
         let independent = first.keyframe || self.name.kind == MediaKind::Audio;
@@ -329,7 +331,7 @@ impl TrackWriter {
             self.shown_after_ticks = first.shown_ticks() - first.ticks;
         }
         let start_ticks = first.ticks + self.shown_after_ticks;
-        // Where pictures come so slowly that no number of them makes a part, players are not led to wait for one each time.
+        // If pictures come so slowly that no number of them fits a part, no parts are listed, or players would wait for one each time.
         self.lists_parts = self.misfit.take() != Some(0);
         let number = self.next_number.unwrap_or(cut.number);
         self.next_number = Some(number + 1);
@@ -348,14 +350,14 @@ impl TrackWriter {
         self.part_ticks = 0;
         let Some(open) = self.open.take() else { return };
         if open.parts == 0 {
-            // The store forgets it: the number is free again.
+            // The store forgets this segment, so its number is free again.
             self.next_number = self.next_number.map(|next| next - 1);
         }
         changes.push(Change::End { track: self.name });
     }
 }
 
-/// The least and the most that a part may last. What playlists tell of it is a hair longer, and has to keep to the target, too.
+/// The least and the most that a part may last. The length that playlists tell is a hair longer, and has to keep to the target, too.
 fn part_ticks(clock: &TrackClock, config: &PackagerConfig) -> (u64, u64) {
     let max = clock.ticks_of(config.part_target.saturating_sub(part_times::MORE_MAX));
     ((max * PART_PERCENT_MIN).div_ceil(100), max)
