@@ -1,4 +1,4 @@
-//! One recording's media: frames in, fragments of all tracks out, time from zero.
+//! The media of one recording: it makes fragments of all tracks out of frames, and its time begins at zero.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use weir_mux::fmp4::{self, Fmp4Error, Sample};
 use crate::store::clock::TrackClock;
 use crate::store::held::Held;
 
-/// A crash costs this much at most: a fragment ends with the next keyframe, or at the latest so long after it began.
+/// A fragment ends with the next keyframe, and at the latest so long after it began. A crash costs this much at most.
 const FRAGMENT_MAX: Duration = Duration::from_secs(2);
-/// Or at so many bytes: 2 s at 64 Mbps.
+/// A fragment also ends when it has so many bytes, which are 2 s at 64 Mbps.
 const FRAGMENT_BYTES_MAX: usize = 16 << 20;
 
 #[derive(Debug)]
 struct Track {
-    /// In the file.
+    /// The track's number in the file.
     number: u32,
     id: TrackId,
     kind: MediaKind,
@@ -29,7 +29,7 @@ struct Track {
     last_ticks: u64,
 }
 
-/// Fragments of a file that is being made.
+/// Makes the fragments of a file.
 #[derive(Debug)]
 pub(crate) struct FileWriter {
     tracks: Vec<Track>,
@@ -42,7 +42,7 @@ pub(crate) struct FileWriter {
 }
 
 impl FileWriter {
-    /// A file that begins with a frame at `zero`, and its first bytes. A track that can't be written is left out.
+    /// The writer of a file that begins with a frame at `zero`, and the file's first bytes. A track that can't be written is left out.
     pub(crate) fn begin(infos: &Arc<Tracks>, zero: MediaTime) -> Result<(Self, Bytes), Fmp4Error> {
         let mut fit: Vec<&TrackInfo> = Vec::new();
         let mut fault = None;
@@ -74,7 +74,7 @@ impl FileWriter {
 
     /// Whether frames of these tracks can go on in this file.
     pub(crate) fn takes(&self, tracks: &Arc<Tracks>) -> bool {
-        // One that has gone may come back.
+        // A track that has gone is no hindrance, because it may come back.
         let known = |theirs: &Arc<TrackInfo>| self.infos.by_id(theirs.id).is_some_and(|ours| ours.decodes_as(theirs));
         Arc::ptr_eq(&self.infos, tracks) || tracks.iter().all(known)
     }
@@ -83,7 +83,7 @@ impl FileWriter {
         self.end.since(self.zero)
     }
 
-    /// Takes a frame; a fragment that it ends is returned.
+    /// Takes a frame. If it ends a fragment, the fragment is returned.
     pub(crate) fn push(&mut self, entry: &Entry) -> Option<Bytes> {
         let frame = &entry.frame;
         let has_pictures = self.infos.video().is_some();
@@ -98,13 +98,13 @@ impl FileWriter {
         if !(leads && (begins || is_full)) {
             return None;
         }
-        // The frame itself is held: it begins the next fragment.
+        // The frame itself is held, and begins the next fragment.
         let fragment = self.fragment();
         self.fragment_start = frame.dts;
         fragment
     }
 
-    /// The last fragment, with what is held.
+    /// The last fragment, which includes what is held.
     pub(crate) fn finish(&mut self) -> Option<Bytes> {
         for track in &mut self.tracks {
             let end = track.held.as_ref().map(|held| held.ticks + track.last_ticks);
@@ -142,7 +142,7 @@ impl FileWriter {
 }
 
 impl Track {
-    /// What is held ends where the next frame begins.
+    /// Releases the frame that is held, which ends where the next frame begins.
     fn release(&mut self, end_ticks: u64) {
         let Some(held) = self.held.take() else { return };
         self.last_ticks = end_ticks.saturating_sub(held.ticks);
@@ -153,7 +153,7 @@ impl Track {
     }
 }
 
-/// How many of a file's bytes are whole boxes: what a crash left torn at the end is beyond.
+/// How many of a file's bytes are whole boxes. What a crash left torn lies behind them.
 pub(crate) fn whole_boxes(mut read_at: impl FnMut(u64, &mut [u8]) -> bool, total: u64) -> u64 {
     let mut at = 0;
     let mut whole = 0;

@@ -1,4 +1,4 @@
-//! The recordings that there are: files below one folder, known by their names, so that nothing else has to survive.
+//! The recordings that there are. They are files below one folder, and all is known by their names, so that nothing else has to survive.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,7 +13,7 @@ use weir_model::StreamId;
 use super::file::whole_boxes;
 use crate::shelf::disk::{NoSpace, RealDisk, Space, SpaceLimits};
 
-/// What recordings may take.
+/// The limits of recordings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordingLimits {
     pub space: SpaceLimits,
@@ -21,16 +21,16 @@ pub struct RecordingLimits {
     pub file_duration: Duration,
 }
 
-/// One file.
+/// One recording, which is one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recording {
-    /// Unique for ever: the milliseconds since 1970 when it began, or the next that is free.
+    /// The id is unique for ever. It is the milliseconds since 1970 when the recording began, or the next number that is free.
     pub id: i64,
     pub stream_id: StreamId,
-    /// `<id>-<the stream's name>-<start>.mp4`
+    /// The name is `<id>-<the stream's name>-<start>.mp4`.
     pub file_name: String,
     pub started_at: OffsetDateTime,
-    /// None while it goes on.
+    /// None while the recording goes on.
     pub duration: Option<Duration>,
     pub bytes: u64,
     pub(super) path: PathBuf,
@@ -47,7 +47,7 @@ pub enum RemoveFault {
     Io(#[from] io::Error),
 }
 
-/// Handle on all recordings; clones share it.
+/// The handle on all recordings. A clone is the same handle.
 #[derive(Clone, Debug)]
 pub struct Recordings {
     pub(super) space: Space,
@@ -56,8 +56,7 @@ pub struct Recordings {
 }
 
 impl Recordings {
-    /// Makes the folder, or finds what is in it. A file that a crash left unfinished is cut after its last whole fragment.
-    /// Blocks.
+    /// Makes the folder, or finds what is in it. A file that a crash left unfinished is cut after its last whole fragment. This blocks.
     pub fn open(root: PathBuf, limits: RecordingLimits) -> io::Result<Self> {
         std::fs::create_dir_all(&root)?;
         let space = Space::new(Arc::new(RealDisk), root, limits.space);
@@ -67,7 +66,7 @@ impl Recordings {
             if found.duration.is_none() {
                 match mend(&found) {
                     Ok(Some(mended)) => found = mended,
-                    // Not even a beginning: nothing is lost.
+                    // The file has not even a beginning, so nothing is lost.
                     Ok(None) => {
                         library.space.disk.remove(&path)?;
                         continue;
@@ -81,7 +80,7 @@ impl Recordings {
         Ok(library)
     }
 
-    /// All of them, or a stream's, oldest first, after an id.
+    /// The recordings of a stream, or all of them, that come after an id. The oldest is the first.
     pub fn list(&self, stream: Option<StreamId>, after: i64, limit: usize) -> Vec<Recording> {
         let known = self.known();
         let later = known.range(after.saturating_add(1)..).map(|(_, recording)| recording);
@@ -92,15 +91,15 @@ impl Recordings {
         self.known().get(&id).cloned()
     }
 
-    /// The file as it is now. Blocks.
+    /// The file as it is now. This blocks.
     pub fn open_file(&self, id: i64) -> io::Result<std::fs::File> {
         let recording = self.get(id).ok_or(io::ErrorKind::NotFound)?;
-        // Ended, and renamed, between the two steps: once more.
+        // The recording may have ended, and its file been renamed, between the two steps, so this tries once more.
         std::fs::File::open(&recording.path)
             .or_else(|_| std::fs::File::open(self.get(id).ok_or(io::ErrorKind::NotFound)?.path))
     }
 
-    /// Deletes the file. Blocks.
+    /// Deletes the file. This blocks.
     pub fn remove(&self, id: i64) -> Result<(), RemoveFault> {
         let recording = self.get(id).ok_or(RemoveFault::NotFound)?;
         if recording.duration.is_none() {
@@ -113,7 +112,7 @@ impl Recordings {
         Ok(())
     }
 
-    /// A new file with its first bytes. Blocks.
+    /// Begins a new file with its first bytes. This blocks.
     pub(super) fn begin(&self, stream_id: StreamId, stream_name: &str, first: &[u8]) -> Result<i64, NoSpace> {
         let bytes = first.len() as u64;
         self.space.claim(bytes)?;
@@ -122,7 +121,7 @@ impl Recordings {
             let mut known = self.known();
             let now_ms = i64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX / 2);
             let id = known.last_key_value().map_or(now_ms, |(last, _)| now_ms.max(last + 1));
-            // What the name will say after a restart.
+            // This is the time that the name will tell after a restart.
             let started_at = begun_at(id).unwrap_or(now);
             let file_name = format!("{id}-{stream_name}-{}.mp4", stamp(started_at));
             let path = self.space.root.join(stream_id.0.to_string()).join(&file_name);
@@ -139,7 +138,7 @@ impl Recordings {
         Ok(recording.id)
     }
 
-    /// Blocks. After an error the file may end with a torn fragment, which is cut off when it is ended.
+    /// Adds a fragment. After an error the file may end with a torn one, which is cut off when the recording ends. This blocks.
     pub(super) fn append(&self, id: i64, fragment: &[u8]) -> Result<(), NoSpace> {
         let Some(recording) = self.get(id) else { return Ok(()) };
         let bytes = fragment.len() as u64;
@@ -154,7 +153,7 @@ impl Recordings {
         Ok(())
     }
 
-    /// The file is complete: its name says so from now on. Blocks.
+    /// Ends a recording. Its file is complete, and from now on its name says so. This blocks.
     pub(super) fn end(&self, id: i64, duration: Duration) -> Option<Recording> {
         let mut recording = self.get(id)?;
         recording.duration = Some(duration);
@@ -163,7 +162,7 @@ impl Recordings {
         let ended = ended.and_then(|()| std::fs::rename(&path, finished_path(&path, duration)));
         match ended {
             Ok(()) => recording.path = finished_path(&path, duration),
-            // The next start does it.
+            // The next start of the server closes it.
             Err(error) => tracing::warn!(recording_id = id, %error, "a recording could not be closed"),
         }
         recording.file_name = name_of(&recording.path);
@@ -180,7 +179,7 @@ fn begun_at(id: i64) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(id) * 1_000_000).ok()
 }
 
-/// "20260131T120000Z"
+/// The time as in "20260131T120000Z".
 fn stamp(at: OffsetDateTime) -> String {
     let (date, clock) = (at.date(), at.time());
     let (hour, minute, second) = clock.as_hms();
@@ -191,13 +190,13 @@ fn name_of(path: &Path) -> String {
     path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned())
 }
 
-/// `...Z.mp4` becomes `...Z-12345ms.mp4`.
+/// The path of a finished file: `...Z.mp4` becomes `...Z-12345ms.mp4`.
 fn finished_path(path: &Path, duration: Duration) -> PathBuf {
     let stem = path.file_stem().map_or(String::new(), |stem| stem.to_string_lossy().into_owned());
     path.with_file_name(format!("{stem}-{}ms.mp4", duration.as_millis()))
 }
 
-/// What a file's name says; None for a file that is none of ours.
+/// The recording that a file's name tells of. None if the file is none of ours.
 fn parse(path: &Path, bytes: u64) -> Option<Recording> {
     let stream_id = StreamId(path.parent()?.file_name()?.to_str()?.parse().ok()?);
     let file_name = path.file_name()?.to_str()?.to_owned();
@@ -210,7 +209,7 @@ fn parse(path: &Path, bytes: u64) -> Option<Recording> {
     Some(Recording { id, stream_id, file_name, started_at, duration, bytes, path: path.to_owned() })
 }
 
-/// Cuts a file after its last whole fragment, and names it as ended. None: it has none.
+/// Cuts a file after its last whole fragment, and gives it the name of a finished one. None means that it has no whole fragment.
 fn mend(found: &Recording) -> io::Result<Option<Recording>> {
     let file = std::fs::OpenOptions::new().read(true).write(true).open(&found.path)?;
     let written_at = OffsetDateTime::from(file.metadata()?.modified()?);
@@ -221,7 +220,7 @@ fn mend(found: &Recording) -> io::Result<Option<Recording>> {
     if whole < found.bytes {
         file.set_len(whole)?;
     }
-    // To within a fragment, which is what was lost.
+    // The duration is right to within a fragment, which is what was lost.
     let duration = Duration::try_from(written_at - found.started_at).unwrap_or_default();
     let path = finished_path(&found.path, duration);
     std::fs::rename(&found.path, &path)?;
@@ -259,7 +258,7 @@ mod tests {
         assert!(matches!(library.remove(ids[0]), Err(RemoveFault::InProgress)));
         let ended = library.end(ids[0], Duration::from_millis(4_500)).unwrap();
         assert!(ended.file_name.starts_with(&format!("{}-cam-1_a-20", ids[0])), "{}", ended.file_name);
-        // Killed within a fragment of the second, and after the third was hardly begun.
+        // The server is killed within a fragment of the second recording, and when the third has hardly begun.
         let path = library.get(ids[1]).unwrap().path;
         RealDisk.append(&path, &fragment[..100]).unwrap();
         std::fs::write(&library.get(ids[2]).unwrap().path, &head[..50]).unwrap();

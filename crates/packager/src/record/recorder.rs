@@ -1,4 +1,4 @@
-//! The subscriber that records: it may fall behind as far as the hub's window reaches, which is all the queue it has.
+//! The subscriber that records. It may fall behind as far as the hub's window reaches, which is the only queue that it has.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,14 +15,14 @@ use super::file::FileWriter;
 use super::library::{Recording, Recordings};
 use crate::shelf::disk::NoSpace;
 
-/// A source that is silent for so long has ended its session; what comes later is another file.
+/// A source that is silent for so long has ended its session. What comes later goes into another file.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
-/// Time that is missing between two frames, from which on a new file is clearer than a hole in this one.
+/// If so much time is missing between two frames, a new file is clearer than a hole in this one.
 const HOLE_MAX: Duration = Duration::from_secs(10);
-/// Between two tries on a disk that is full.
+/// The time between two tries on a disk that is full.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// Records a rendition, a file for each session of its publisher, until it is closed or `stop` is ready.
+/// Records a rendition, in one file for each session of its publisher, until it is closed or `stop` is ready.
 pub async fn record(
     rendition: RenditionHub,
     stream_id: StreamId,
@@ -35,14 +35,14 @@ pub async fn record(
         Recorder { stream_id, stream_name, recordings, observe, open: None, ill: false, retry_at: None, last: None };
     let mut subscriber = rendition.subscribe_unhurried();
     let mut stop = std::pin::pin!(stop);
-    // Told to stop only between frames: what is being written is written to its end.
+    // The recorder hears of `stop` only between frames, so that what is being written is written to its end.
     while recorder.step(&mut subscriber, &mut stop).await {}
     recorder.end().await;
 }
 
 /// A file that is being written.
 struct Open {
-    /// None until its first fragment is there: an empty file is no recording.
+    /// The recording's id. None until its first fragment is there, because an empty file is no recording.
     id: Option<i64>,
     head: Bytes,
     writer: FileWriter,
@@ -60,7 +60,7 @@ struct Recorder {
 }
 
 impl Recorder {
-    /// Says whether there is more to come.
+    /// Takes what comes next. Returns whether there is more to come.
     async fn step(&mut self, subscriber: &mut Subscriber, stop: &mut Pin<&mut impl Future>) -> bool {
         let is_open = self.open.is_some();
         let next = async {
@@ -151,7 +151,7 @@ impl Recorder {
         }
     }
 
-    /// Ends the file, if there is one, with all that came.
+    /// Writes all that came, and ends the file, if there is one.
     async fn end(&mut self) {
         let last = self.open.as_mut().and_then(|open| open.writer.finish());
         if let Some(last) = last {

@@ -1,4 +1,5 @@
-//! The disk as storage of media needs it: few words, so that tests can give one that fails, and a budget over all streams.
+//! The disk as storage of media needs it. It has few operations, so that tests can give one that fails, and there is a budget for all
+//! streams together.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -6,24 +7,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What is asked of a disk. Calls block: never from a task that moves media.
+/// What is asked of a disk. Calls block, so a task that moves media must never make them.
 pub trait Disk: std::fmt::Debug + Send + Sync {
-    /// A new file; what is left of it after an error is removed.
+    /// Writes a new file. What is left of it after an error is removed.
     fn write(&self, path: &Path, body: &[u8]) -> io::Result<()>;
-    /// At the end of a file, which is made if need be.
+    /// Writes at the end of a file, which is made if it is not there.
     fn append(&self, path: &Path, body: &[u8]) -> io::Result<()>;
-    /// In place of what was there: after a crash the file is the old one or the new one.
+    /// Writes a file in place of the one that was there. After a crash the file is the old one or the new one.
     fn replace(&self, path: &Path, body: &[u8]) -> io::Result<()>;
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
-    /// A file, or a folder with all that is in it. What is not there is removed already.
+    /// Removes a file, or a folder with all that is in it. If it is not there, that is no error.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Files below a folder and the folders below it, each with its size; nothing if there is no such folder.
+    /// The files in a folder and in all folders below it, each with its size. There are none if there is no such folder.
     fn files(&self, folder: &Path) -> io::Result<Vec<(PathBuf, u64)>>;
-    /// What others than root may still write.
+    /// How many bytes users other than root may still write.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 }
 
-/// The machine's file systems.
+/// The file systems of the machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealDisk;
 
@@ -71,11 +72,11 @@ impl Disk for RealDisk {
             for entry in entries {
                 let entry = entry?;
                 let metadata = match entry.metadata() {
-                    // Deleted since the folder was read.
+                    // The file was deleted since the folder was read.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                     metadata => metadata?,
                 };
-                // Links are followed neither here nor by `metadata`.
+                // Neither this nor `metadata` follows links.
                 match metadata.is_dir() {
                     true => folders.push(entry.path()),
                     false => found.push((entry.path(), metadata.len())),
@@ -98,12 +99,12 @@ fn make_folder_of(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), fs::create_dir_all)
 }
 
-/// How much of a disk may be taken.
+/// How much of a disk may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpaceLimits {
-    /// All files together.
+    /// All files together may take so many bytes.
     pub max_bytes: u64,
-    /// So much stays free for everyone else.
+    /// So many bytes stay free for everyone else.
     pub min_free_bytes: u64,
 }
 
@@ -119,7 +120,7 @@ pub(crate) enum NoSpace {
 }
 
 impl NoSpace {
-    /// In one word, for events.
+    /// The reason in one word, for events.
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Limit { .. } => "limit",
@@ -148,7 +149,7 @@ impl Space {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// What is there already.
+    /// Counts bytes that are there already.
     pub(crate) fn count(&self, bytes: u64) {
         self.used.fetch_add(bytes, Ordering::Relaxed);
     }
@@ -166,7 +167,7 @@ impl Space {
         }
     }
 
-    /// What was claimed or counted is free again.
+    /// Notes that bytes which were claimed or counted are free again.
     pub(crate) fn release(&self, bytes: u64) {
         let less = |used: u64| Some(used.saturating_sub(bytes));
         let _ = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);

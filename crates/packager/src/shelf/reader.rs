@@ -1,4 +1,5 @@
-//! Segments back from disk, off the threads that serve, so many at once and no more, and the newest reads shared.
+//! Reads segments back from disk. This happens off the threads that serve, with a limit on how many are read at once, and those who ask
+//! for the same segment share the read.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -10,14 +11,14 @@ use tokio::time::timeout;
 
 use super::StreamShelf;
 
-/// Reads at once.
+/// So many reads happen at once at most.
 pub(super) const READS_MAX: usize = 16;
-/// A disk that takes longer is no use to a player: it is told to come again.
+/// A disk that takes longer is of no use to a player, so the player is told to come again.
 const READ_MAX: Duration = Duration::from_secs(5);
-/// Many who watch the same old segment share it: 64 MiB are some 60 segments of 2 s at 4 Mbps.
+/// So many bytes are kept, so that many who watch the same old segment share it. 64 MiB are some 60 segments of 2 s at 4 Mbps.
 const CACHE_BYTES_MAX: usize = 64 << 20;
 
-/// What was read last, newest first.
+/// The segments that were read last, newest first.
 #[derive(Debug, Default)]
 pub(super) struct ReadCache {
     kept: Mutex<(VecDeque<(PathBuf, Bytes)>, usize)>,
@@ -73,14 +74,14 @@ impl StreamShelf {
             return Ok(body);
         }
         let turn = Arc::clone(&self.shelf.reads).acquire_owned().await.map_err(|_| ReadFault::Gone)?;
-        // Someone else may have read it meanwhile.
+        // Someone else may have read the segment meanwhile.
         if let Some(body) = cache.get(&path) {
             return Ok(body);
         }
         let (disk, asked) = (Arc::clone(&self.shelf.space.disk), path.clone());
         let read = tokio::task::spawn_blocking(move || {
             let read = disk.read(&asked);
-            // Held until the disk is done, even if nobody waits any more.
+            // The turn is held until the disk is done, even if nobody waits any more.
             drop(turn);
             read
         });

@@ -1,4 +1,4 @@
-//! What an earlier run of the server left of a stream's window: read, checked against the files, and put in order.
+//! Reads what an earlier run of the server left of a stream's window, checks it against the files, and puts it in order.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
@@ -18,10 +18,10 @@ use crate::store::segment::Segment;
 use crate::store::track::{Init, Track};
 use crate::wall_time::wall_time;
 
-/// Tracks whose ends are closer together than this were live together: they end with the same number, and go on alike.
+/// Tracks whose ends are closer together than this were live together. They are made to end with the same number, and go on alike.
 const TOGETHER: Duration = Duration::from_secs(30);
 
-/// A window as it was found.
+/// A window as it was found on disk.
 #[derive(Debug, Default)]
 pub(crate) struct Restored {
     pub(crate) zero_at: Option<OffsetDateTime>,
@@ -36,12 +36,12 @@ struct Found {
     first_listed: u64,
 }
 
-/// Reads the window, and deletes what does not belong to it. Blocks.
+/// Reads the window, and deletes what does not belong to it. This blocks.
 ///
-/// One with another time zero than the stream's clock has is of no use: its files say other times.
+/// A window whose time zero is not that of the stream's clock is of no use, because the times in its files are not the stream's.
 ///
-/// Nothing is too old by the clock: whether the server was down for a day or somebody set the clock forward by one, it can't tell. A
-/// window grows old while the server runs.
+/// Nothing is too old by the wall clock: the server can't tell whether it was down for a day, or somebody set the clock forward by one. A
+/// window grows old only while the server runs.
 pub(crate) fn read(shelf: &StreamShelf, zero_at: Option<OffsetDateTime>) -> io::Result<Restored> {
     let mut restored = Restored::of(shelf.disk(), &shelf.index())?;
     if restored.zero_at != zero_at && !restored.tracks.is_empty() {
@@ -64,7 +64,7 @@ pub(crate) fn read(shelf: &StreamShelf, zero_at: Option<OffsetDateTime>) -> io::
     Ok(restored)
 }
 
-/// The mark of the clock that a window was made by; None where there is no window. Blocks.
+/// The mark of the clock by which a window was made. None if there is no window. This blocks.
 pub(super) fn mark(disk: &dyn Disk, index: &Path) -> io::Result<Option<ClockMark>> {
     let restored = Restored::of(disk, index)?;
     let Some(zero_at) = restored.zero_at else { return Ok(None) };
@@ -72,7 +72,7 @@ pub(super) fn mark(disk: &dyn Disk, index: &Path) -> io::Result<Option<ClockMark
     let reached = newest().map(Segment::end).max().unwrap_or(MediaTime::ZERO);
     Ok(Some(ClockMark {
         zero_at,
-        // As of a clock that begins.
+        // This is the number that a clock has when it begins.
         first_number: u64::try_from(zero_at.unix_timestamp()).unwrap_or(0),
         reached,
         next_number: newest().map(|segment| segment.number + 1).max().unwrap_or(0),
@@ -93,7 +93,7 @@ impl Restored {
         Ok(restored)
     }
 
-    /// The whole of it into a store that has nothing yet. Returns where it ended.
+    /// Puts the whole window into a store that has nothing yet. Returns where the window ended.
     pub(crate) fn put(self, store: &mut Store) -> Ended {
         let mut resumes = BTreeMap::<String, Resume>::new();
         let (mut next_number, mut breaks) = (0, 0);
@@ -107,11 +107,11 @@ impl Restored {
             resume.insert(key.track, track_resume);
             next_number = next_number.max(last.number + 1);
             let longest = found.segments.iter().map(Segment::seconds).fold(0.0, f64::max);
-            // An index of an older version does not say what was announced: it was the longest segment, rounded.
+            // An index of an older version does not say which target was announced: it was the longest segment, rounded.
             let least = self.target.unwrap_or(store.target_seconds()).max(longest.round() as u64);
             store.target = store.target.max(Some(least));
             let track: &mut Track = store.track_or_new(&key.rendition, key.track);
-            // The source is always expected back; other renditions are there again when someone makes them.
+            // The source is always expected back. Other renditions are live again when someone makes them.
             track.live = key.rendition == weir_hub::SOURCE_RENDITION;
             track.restore(found.inits, found.segments, found.first_listed);
         }
@@ -132,7 +132,7 @@ impl Restored {
             }
             Record::Segment { track, segment, first_listed } => {
                 let found = self.found(track);
-                // A number that comes again is of a later run, which did not know the first.
+                // If a number comes again, it is of a later run, which did not know of the first.
                 while found.segments.back().is_some_and(|last| last.number >= segment.number) {
                     found.segments.pop_back();
                 }
@@ -153,8 +153,8 @@ impl Restored {
         &mut self.tracks[at].1
     }
 
-    /// Of two tracks that were live, one may have one segment more on disk: it goes, so that the same number stays the same
-    /// time. What ended long before is of no use to anyone who joins now.
+    /// Has all tracks end with the same number. Of two tracks that were live, one may have one segment more on disk. That one goes, so that
+    /// the same number still means the same time. A track that ended long before is of no use to anyone who joins now, and goes too.
     fn end_together(&mut self) {
         let ends = self.tracks.iter().filter_map(|(_, found)| found.segments.back().map(Segment::end));
         let Some(end) = ends.max() else { return };
@@ -171,7 +171,7 @@ impl Restored {
         self.tracks.retain(|(_, found)| !found.segments.is_empty());
     }
 
-    /// What was not listed any more goes; the last one stays, because numbers go on from it.
+    /// Forgets segments that were not listed any more. The last one stays, because numbers go on from it.
     fn forget_unlisted(&mut self) {
         for (_, found) in &mut self.tracks {
             let last = found.segments.back().map_or(0, |last| last.number);
@@ -195,7 +195,8 @@ impl Restored {
 }
 
 impl Found {
-    /// A power cut takes the newest files; and a playlist has no holes: what is before one that is missing is missing too.
+    /// Keeps the segments behind the last one that is missing. A power cut takes the newest files, so those are left out first. And a
+    /// playlist has no holes, so what comes before a missing segment counts as missing too.
     fn keep_from_last(&mut self, is_missing: impl Fn(&Segment, &BTreeMap<u32, Init>) -> bool) {
         let inits = &self.inits;
         while self.segments.pop_back_if(|newest| is_missing(newest, inits)).is_some() {}

@@ -1,4 +1,4 @@
-//! Where windows lie on disk: a folder for all of them, and a folder in it for each stream, named by its id.
+//! Where windows lie on disk: there is a folder for all of them, and in it a folder for each stream, which is named by the stream's id.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -16,7 +16,7 @@ use crate::shelf::disk::{Disk, NoSpace, RealDisk, Space, SpaceLimits};
 
 const INDEX: &str = "index";
 
-/// What windows on disk may take.
+/// The limits of windows on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DvrLimits {
     pub space: SpaceLimits,
@@ -24,25 +24,25 @@ pub struct DvrLimits {
     pub memory_window: Duration,
 }
 
-/// The folder of all windows; clones share it.
+/// The folder of all windows. A clone is the same folder.
 #[derive(Clone, Debug)]
 pub struct DvrShelf {
     pub(super) space: Space,
     pub(super) limits: DvrLimits,
-    /// Reads at once, of all streams: a disk that hangs must not take every thread.
+    /// The turns of reads, of all streams together: a disk that hangs must not take every thread.
     pub(super) reads: Arc<Semaphore>,
     pub(super) cache: Arc<ReadCache>,
     streams: Arc<AtomicUsize>,
 }
 
 impl DvrShelf {
-    /// Makes the folder if it is not there.
+    /// Opens the folder, and makes it if it is not there.
     pub fn open(root: PathBuf, limits: DvrLimits) -> io::Result<Self> {
         std::fs::create_dir_all(&root)?;
         Ok(Self::on(Arc::new(RealDisk), root, limits))
     }
 
-    /// The same on any disk, for tests.
+    /// A folder of windows on any disk, for tests.
     pub fn on(disk: Arc<dyn Disk>, root: PathBuf, limits: DvrLimits) -> Self {
         let reads = Arc::new(Semaphore::new(READS_MAX));
         Self {
@@ -59,7 +59,7 @@ impl DvrShelf {
         window > self.limits.memory_window
     }
 
-    /// Deletes what belongs to none of these streams. Blocks.
+    /// Deletes what belongs to none of these streams. This blocks.
     pub fn clean(&self, known: &BTreeSet<StreamId>) -> io::Result<()> {
         let mut orphans = BTreeSet::new();
         for (path, _) in self.space.disk.files(&self.space.root)? {
@@ -72,12 +72,12 @@ impl DvrShelf {
         orphans.iter().try_for_each(|orphan| self.space.disk.remove(orphan))
     }
 
-    /// The clock that a stream's window was made by; None where there is no window. Blocks.
+    /// The mark of the clock by which a stream's window was made. None if there is no window. This blocks.
     pub fn clock_mark(&self, id: StreamId) -> io::Result<Option<ClockMark>> {
         super::restore::mark(&*self.space.disk, &self.folder(id).join(INDEX))
     }
 
-    /// Deletes a stream's window. Blocks.
+    /// Deletes a stream's window. This blocks.
     pub fn remove(&self, id: StreamId) -> io::Result<()> {
         self.space.disk.remove(&self.folder(id))
     }
@@ -98,15 +98,15 @@ impl DvrShelf {
     }
 }
 
-/// One stream's folder.
+/// The folder of one stream's window.
 #[derive(Debug)]
 pub(crate) struct StreamShelf {
     pub(super) shelf: DvrShelf,
     pub(super) folder: PathBuf,
     own_bytes: AtomicU64,
-    /// The index may end within a line.
+    /// Whether the index may end within a line.
     pub(super) torn: AtomicBool,
-    /// The window is deleted; held while anything is written, so that nothing is written after.
+    /// Whether the window is deleted. The lock is held while anything is written, so that nothing is written after the window is deleted.
     deleted: Mutex<bool>,
 }
 
@@ -119,7 +119,7 @@ impl StreamShelf {
         &*self.shelf.space.disk
     }
 
-    /// Bytes of an earlier run.
+    /// Counts bytes that an earlier run of the server left.
     pub(crate) fn count(&self, bytes: u64) {
         self.own_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.space().count(bytes);
@@ -136,14 +136,14 @@ impl StreamShelf {
         self.space().release(bytes);
     }
 
-    /// Deletes the window for good. Blocks.
+    /// Deletes the window for good. This blocks.
     pub(crate) fn delete(&self) -> io::Result<()> {
         let mut deleted = self.gate();
         *deleted = true;
         self.disk().remove(&self.folder)
     }
 
-    /// Whether the window is deleted; it is not while the answer is held.
+    /// Whether the window is deleted. It is not deleted while the answer is held.
     pub(super) fn gate(&self) -> MutexGuard<'_, bool> {
         self.deleted.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -160,7 +160,7 @@ impl StreamShelf {
         self.folder.join(INDEX)
     }
 
-    /// What is this stream's of the whole, when all take the same.
+    /// The stream's share of the whole space, if all streams take the same.
     pub(super) fn share_bytes(&self) -> u64 {
         let streams = self.shelf.streams.load(Ordering::Relaxed).max(1) as u64;
         self.space().limits.max_bytes / streams
@@ -170,7 +170,7 @@ impl StreamShelf {
 impl Drop for StreamShelf {
     fn drop(&mut self) {
         self.shelf.streams.fetch_sub(1, Ordering::Relaxed);
-        // Whoever opens the window again counts anew.
+        // Whoever opens the window again counts its bytes anew.
         self.space().release(self.own_bytes());
     }
 }

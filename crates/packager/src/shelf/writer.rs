@@ -1,4 +1,4 @@
-//! The task that brings a stream's backlog to disk, one job after another, on a thread that may wait for the disk.
+//! The task that brings a stream's backlog to disk. It does one job after another, on a thread that may wait for the disk.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,16 +14,16 @@ use crate::shelf::disk::NoSpace;
 use crate::store::backlog::Job;
 use crate::store::live::Live;
 
-/// Between two tries on a disk that is full.
+/// The time between two tries on a disk that is full.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
-/// How often a job that takes long is looked at, and whether trouble is over.
+/// How often the task looks at a job that takes long, and whether trouble is over.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// A disk is well again when it has been for so long: at a limit, every other write fails and makes room.
+/// A disk counts as well again when nothing has failed for so long. At a limit, every other write fails and makes room for the next.
 const WELL_AFTER: Duration = Duration::from_secs(5);
-/// The last sixteenth of the space is for streams that have less than their share.
+/// The last sixteenth of the space is kept for streams that have less than their share.
 const RESERVE_SHARE: u64 = 16;
 
-/// Writes for as long as it is polled.
+/// Writes the stream's backlog, as long as this future is polled.
 pub(crate) async fn write(live: Arc<Live>, shelf: Arc<StreamShelf>) {
     let mut version = live.version.subscribe();
     let mut health = Health::new(&live);
@@ -36,7 +36,7 @@ pub(crate) async fn write(live: Arc<Live>, shelf: Arc<StreamShelf>) {
                 if health.is_ill() {
                     sleep(LOOK_EVERY).await;
                 } else {
-                    // The sender lives in what we hold.
+                    // The sender lives in `live`, so this does not fail.
                     let _ = version.changed().await;
                 }
             };
@@ -55,18 +55,18 @@ pub(crate) async fn write(live: Arc<Live>, shelf: Arc<StreamShelf>) {
             Ok((job, Ok(()))) => settle(&live, job),
             Ok((job, Err(error))) => {
                 health.failed(error.code(), &error.to_string());
-                // Of the oldest, the room for what is newest.
+                // The oldest segments give their room to the newest.
                 if live.store().shrink(job_bytes(&job)) == 0 {
                     sleep(RETRY_AFTER).await;
                 }
             }
-            // It panicked, and has said so; or the server is stopping.
+            // The job panicked, which has been logged, or the server is stopping.
             Err(_) => sleep(RETRY_AFTER).await,
         }
     }
 }
 
-/// Leaves the last of the space to those who have little of it.
+/// Leaves the last of the space to streams that have little of it.
 fn make_room_for_others(live: &Live, shelf: &StreamShelf) {
     let max = shelf.space().limits.max_bytes;
     let over = shelf.space().used().saturating_sub(max - max / RESERVE_SHARE);
@@ -79,7 +79,7 @@ fn make_room_for_others(live: &Live, shelf: &StreamShelf) {
 fn job_bytes(job: &Job) -> u64 {
     match job {
         Job::Segment { bytes, .. } => *bytes,
-        // A block, which is the least that a file system gives.
+        // This is a block, which is the least that a file system gives.
         _ => 4096,
     }
 }
@@ -95,7 +95,7 @@ fn settle(live: &Live, job: Job) {
 }
 
 impl StreamShelf {
-    /// Gives the job back, done or not. Blocks.
+    /// Does a job, and returns it with whether it was done. This blocks.
     fn perform(&self, job: Job) -> (Job, Result<(), NoSpace>) {
         let deleted = self.gate();
         let done = match &job {
@@ -118,7 +118,7 @@ impl StreamShelf {
         for (file, bytes) in files {
             match self.disk().remove(&self.folder.join(file)) {
                 Ok(()) => self.release(*bytes),
-                // It takes its room until the next start, which deletes what no index knows.
+                // The file takes its room until the next start, which deletes what no index knows.
                 Err(error) => tracing::warn!(%error, "a segment of a window could not be deleted"),
             }
         }
@@ -135,7 +135,7 @@ impl StreamShelf {
         written
     }
 
-    /// After an error the line may be there in part: the next one must not be taken for its end.
+    /// Adds a line to the index. After an error the line may be there in part, and the next one must not be taken for its end.
     fn append(&self, line: &str) -> Result<(), NoSpace> {
         let torn = self.torn.load(Ordering::Relaxed);
         let text = if torn { format!("\n{line}") } else { line.to_owned() };
@@ -145,7 +145,7 @@ impl StreamShelf {
     }
 }
 
-/// Whether the disk keeps up, told once when it does not and once when it does again.
+/// Watches whether the disk keeps up. It tells once that the disk does not, and once that it does again.
 struct Health<'a> {
     live: &'a Live,
     ill: bool,
@@ -171,7 +171,7 @@ impl<'a> Health<'a> {
         }
     }
 
-    /// Looks at what was lost, which is how a slow disk shows, and whether all has been well for long enough.
+    /// Looks whether segments were lost, which is how a slow disk shows, and whether all has been well for long enough.
     fn look(&mut self, idle: bool) {
         let lost = self.live.store().backlog.as_ref().map_or(0, |backlog| backlog.lost);
         if lost > self.lost_before {
