@@ -1,4 +1,4 @@
-//! DASH's live manifest (ISO 23009-1, profile isoff-live) over the same segment files.
+//! The live manifest of DASH (ISO 23009-1, profile isoff-live), which names the same segment files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -17,21 +17,21 @@ use crate::store::segment::Segment;
 use crate::store::track::Track;
 use crate::wall_time::rfc3339;
 
-/// Players stay three segments behind, as with classic HLS.
+/// Players stay three segments behind the live edge, as with classic HLS.
 const DELAY_TARGETS: u64 = 3;
 
-/// A period that ends so much before the next one begins is only rounded.
+/// If a Period ends so little before the next one begins, it is only rounded.
 const ROUNDING_MAX: Duration = Duration::from_millis(20);
 
-/// What low latency aims at: a player that is so far behind has two or three parts in hand when one is late by as much as a
-/// busy machine or a mobile network makes it.
+/// Low latency aims at this distance. A player that is so far behind has two or three parts in hand when one is as late as a busy machine
+/// or a mobile network makes it.
 const LATENCY_TARGET_MILLIS: u64 = 3_000;
 const LATENCY_MIN_MILLIS: u64 = 1_500;
 const LATENCY_MAX_MILLIS: u64 = 6_000;
 
 const PROFILE_LOW_LATENCY: &str = ",http://www.dashif.org/guidelines/low-latency-live-v5";
 
-/// How often a player of low latency asks for the manifest: segments are listed when they begin, and are to be found then.
+/// How often a player at low latency asks for the manifest: segments are listed when they begin, and should be found soon after that.
 const LOW_LATENCY_UPDATE: Duration = Duration::from_millis(500);
 
 /// A rendition's track within one Period.
@@ -41,7 +41,7 @@ struct Representation<'a> {
     track: &'a Track,
     info: &'a TrackInfo,
     segments: Vec<&'a Segment>,
-    /// The one that is being made, with how long it will be, as far as can be known.
+    /// The segment that is being made, with how long it will be, as far as that can be known.
     open: Option<(&'a Segment, u64)>,
 }
 
@@ -51,9 +51,9 @@ impl<'a> Representation<'a> {
     }
 }
 
-/// The manifest, as soon as a segment is complete. For low latency it lists the segments that are being made, too.
+/// The manifest, as soon as a segment is complete. For low latency it also lists the segments that are being made.
 ///
-/// Players take the sets of a Period as they find them first: a Period is not listed before each of its tracks is in it.
+/// Players keep the sets of a Period as they first find them, so a Period is not listed before each of its tracks is in it.
 pub(crate) fn manifest(store: &Store, now: OffsetDateTime, low_latency: bool) -> Result<String, Missing> {
     let zero_at = store.zero_at.ok_or(Missing::Now)?;
     let tracks = offered(store);
@@ -96,7 +96,7 @@ pub(crate) fn manifest(store: &Store, now: OffsetDateTime, low_latency: bool) ->
         if is_held {
             break;
         }
-        // What is being made is of the last one.
+        // The segments that are being made belong to the last Period.
         let part_target = (low_latency && end.is_none()).then_some(store.config().part_target);
         let late_by = part_target.map(|part| (part, target));
         written += usize::from(put_period(&mut out, &tracks, (start, end), late_by));
@@ -110,14 +110,14 @@ pub(crate) fn manifest(store: &Store, now: OffsetDateTime, low_latency: bool) ->
     }
 }
 
-/// A track that is live, where it lies, and the place that it has among its rendition's sounds.
+/// A track that is live, the rendition that it lies with, and its place among the rendition's sounds.
 struct Live<'a> {
     rendition: &'a str,
     track: &'a Track,
     place: usize,
 }
 
-/// What players are offered: each track once, however many renditions have it.
+/// The tracks that players are offered. Each is there once, however many renditions have it.
 fn offered(store: &Store) -> Vec<Live<'_>> {
     let mut found: Vec<Live<'_>> = Vec::new();
     for (name, _) in measure::source_first(&store.renditions) {
@@ -133,9 +133,10 @@ fn offered(store: &Store) -> Vec<Live<'_>> {
     found
 }
 
-/// A Period: from one change of decoder configuration, or one pause of the source, to the next. Says whether there was anything in it.
+/// Writes a Period, which reaches from one change of decoder configuration, or one pause of the source, to the next. Returns whether there
+/// was anything in it.
 ///
-/// `open` asks for the segments that are being made: the length of parts, and of segments where none was complete yet.
+/// `open` asks for the segments that are being made. It has the length of parts, and the length of segments in case none is complete yet.
 fn put_period(
     out: &mut String,
     tracks: &[Live<'_>],
@@ -163,7 +164,7 @@ fn put_period(
         return false;
     }
     let _ = write!(out, "<Period id=\"p{}\" start=\"PT{:.3}S\"", start.as_millis(), start.as_secs_f64());
-    // The source was away between two periods: this one ends with its media, not with the next one's start.
+    // If the source was away between two Periods, this one ends with its media, and not where the next one begins.
     let media_end = representations.iter().filter_map(|found| found.segments.last()).map(|last| last.end()).max();
     if let (Some(end), Some(media_end)) = (end, media_end)
         && end.since(media_end) > ROUNDING_MAX
@@ -185,12 +186,12 @@ fn put_period(
     true
 }
 
-/// What players may switch between without anybody noticing: sizes of one picture, or bit rates of one sound.
+/// A set has what players may switch between without anybody noticing: sizes of one picture, or bit rates of one sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct SetKey {
     kind: SetKind,
     place: usize,
-    /// Decoders do not switch between them. In a fixed order, so that a set keeps its number.
+    /// The codec's place in a fixed order, so that a set keeps its number. Decoders do not switch between codecs.
     codec: usize,
     language: Option<Language>,
 }
@@ -209,7 +210,7 @@ impl SetKey {
         Self { kind: SetKind::Sound, place, codec: codec.unwrap_or(0), language: info.language }
     }
 
-    /// 0 is the picture's, 1 that of the first sound in AAC.
+    /// The set's number. That of the picture is 0, and that of the first sound in AAC is 1.
     fn number(self) -> usize {
         match self.kind {
             SetKind::Picture => 0,
@@ -218,7 +219,7 @@ impl SetKey {
     }
 }
 
-/// Opens a set. With several sounds it is said which is the main one.
+/// Writes the beginning of a set. If there are several sounds, it says which is the main one.
 fn put_adaptation_set(out: &mut String, set: SetKey, of_set: &[&Representation<'_>], several: bool) {
     let Some(first) = of_set.first() else { return };
     let (id, kind) = (set.number(), first.track.name.kind_word());
@@ -239,7 +240,8 @@ fn put_adaptation_set(out: &mut String, set: SetKey, of_set: &[&Representation<'
     }
 }
 
-/// The segment that is being made, if it goes on from those: it will be as long as the one before it, or is so already.
+/// The segment that is being made, if it goes on from those, with its likely length: that of the one before it, or more if it is longer
+/// already.
 fn being_made<'a>(track: &'a Track, segments: &[&Segment], target: u64) -> Option<(&'a Segment, u64)> {
     let open = track.listed().next_back().filter(|segment| segment.has_begun() && !segment.is_complete())?;
     let before = segments.last()?;
@@ -251,7 +253,7 @@ fn being_made<'a>(track: &'a Track, segments: &[&Segment], target: u64) -> Optio
     Some((open, likely.max(open.duration_ticks)))
 }
 
-/// SCTE 214-1, 6.1: which captions ride in the pictures; of unknown language.
+/// Says which captions are in the pictures (SCTE 214-1, 6.1). Their language is not known.
 fn put_captions(out: &mut String, captions: Captions) {
     let channels: Vec<String> = captions.channels().map(|channel| format!("CC{channel}=und")).collect();
     let services: Vec<String> = captions.services().map(|service| format!("{service}=lang:und")).collect();
@@ -296,9 +298,9 @@ fn put_representation(
             audio.channels
         );
     }
-    // A run begins a Period: all segments here are of one.
+    // Each run of the server begins a Period, so all segments here are of one run.
     let run = if first.run == 0 { String::new() } else { format!("-{}", first.run) };
-    // Of the segment that is being made: the others are there since long.
+    // How early a segment can be asked for matters for the one that is being made. The others have been there for long.
     let newest = open.or(segments.last().map(|last| (*last, last.duration_ticks)));
     let early = part_target.zip(newest).and_then(|(part, (segment, ticks))| {
         let early = seconds(ticks, segment.timescale) - part.as_secs_f64();
@@ -319,7 +321,7 @@ fn put_representation(
     out.push_str("</SegmentTimeline>\n</SegmentTemplate>\n</Representation>\n");
 }
 
-/// `S` rows: equal lengths edge to edge share one.
+/// Writes the `S` rows. Segments of equal length that follow edge to edge share one.
 fn put_timeline(out: &mut String, segments: &[&Segment], open: Option<(&Segment, u64)>) {
     let mut rows: Vec<(u64, u64, u64)> = Vec::new();
     for (segment, ticks) in segments.iter().map(|segment| (*segment, segment.duration_ticks)).chain(open) {
@@ -336,7 +338,8 @@ fn put_timeline(out: &mut String, segments: &[&Segment], open: Option<(&Segment,
     }
 }
 
-/// Whole where it is, and of the NTSC family where it is that.
+/// The frame rate as DASH writes it: a whole number if it is one, a fraction over 1001 if it is of the NTSC family, and otherwise one over
+/// 1000.
 fn frame_rate(fps: f64) -> String {
     let whole = fps.round();
     if (fps - whole).abs() < 0.01 {

@@ -17,15 +17,15 @@ use crate::store::track::Track;
 use crate::store::track_name::TrackName;
 use crate::store::{LeftOut, Store};
 
-/// Players stay so many parts behind the newest one; the specification wants two at least and says three.
+/// Players stay so many parts behind the newest one. The specification demands two at least, and recommends three.
 const PART_HOLD_BACK_PARTS: f64 = 3.0;
 /// Classic players stay three target durations behind.
 const HOLD_BACK_TARGETS: u64 = 3;
-/// Delta updates leave out what is older than six target durations, the least that the specification allows.
+/// Delta updates leave out what is older than six target durations, which is the least that the specification allows.
 const SKIP_TARGETS: u64 = 6;
 
-/// Whether a multivariant playlist can be written: every track of some rendition has begun, or one so long ago that the
-/// other is not coming.
+/// Whether a multivariant playlist can be written: every track of some rendition has begun, or one began so long ago that the other is
+/// not coming.
 pub(crate) fn is_ready(store: &Store) -> bool {
     store.renditions.values().any(|tracks| {
         let mut live = tracks.iter().filter(|track| track.live).peekable();
@@ -51,7 +51,7 @@ pub(crate) fn multivariant(store: &Store) -> String {
         let own = offered(store, name);
         match picture {
             Some(picture) => {
-                // A rendition without sound of its own has the source's.
+                // A rendition without sound of its own is offered with the source's.
                 let (of, sounds) =
                     if own.is_empty() { (weir_hub::SOURCE_RENDITION, &source_sounds) } else { (name.as_str(), &own) };
                 let beside = groups.of(of, sounds, &all_sounds);
@@ -62,7 +62,7 @@ pub(crate) fn multivariant(store: &Store) -> String {
                     put_variant(&mut variants, name, picture, Some(group));
                 }
             }
-            // The sound of a picture that can't be packaged is no radio: it is offered where there is nothing else.
+            // The sound of a picture that can't be packaged is not a radio programme, so it is offered only if there is nothing else.
             None if !store.hides_picture(name) || !any_picture => {
                 if let Some(Offered { sound, info }) = own.first() {
                     put_variant(&mut variants, sound.home, (sound.track, info), None);
@@ -78,7 +78,8 @@ pub(crate) fn multivariant(store: &Store) -> String {
     out
 }
 
-/// Sounds that no segment can carry, for pages that show what there is: players keep what they do not know of.
+/// Under this id the playlist names the sounds that no segment can carry, for pages that show what there is. Players keep data whose id
+/// they do not know.
 const LEFT_OUT: &str = "weir.sounds-left-out";
 
 fn put_left_out(out: &mut String, store: &Store) {
@@ -90,7 +91,7 @@ fn put_left_out(out: &mut String, store: &Store) {
     }
 }
 
-/// All variants name one group: captions are in the pictures, the same in each rendition that kept them.
+/// All variants name this one group: captions are in the pictures, and are the same in each rendition that kept them.
 const CAPTIONS_GROUP: &str = "captions";
 
 fn put_captions(out: &mut String, store: &Store) {
@@ -132,7 +133,7 @@ fn put_variant(out: &mut String, name: &str, (track, info): (&Track, &TrackInfo)
     let _ = writeln!(out, "\n{name}/{}.m3u8", track.name);
 }
 
-/// A track's playlist, with its listing, which has been brought up to date. `skip` asks for a delta update.
+/// A track's media playlist. The listing must have been brought up to date. `skip` asks for a delta update.
 pub(crate) fn media(store: &Store, rendition: &str, track: &Track, listing: &Listing, skip: bool) -> String {
     let target = store.target_seconds();
     let part_target = store.config().part_target.as_secs_f64();
@@ -186,7 +187,7 @@ fn put_segment(out: &mut String, track: &Track, segment: &Segment, with_parts: b
     }
 }
 
-/// The part that comes next. It has begun already: a part ends when a frame of the next one is here.
+/// Writes the hint at the part that comes next. That part has begun already, because a part ends when a frame of the next one is here.
 fn put_hint(out: &mut String, track: &Track) {
     let goes_on = |segment: &&Segment| !segment.is_complete() && segment.unlisted_from.is_none();
     if let Some(open) = track.segments.back().filter(goes_on) {
@@ -210,7 +211,7 @@ fn put_reports(out: &mut String, store: &Store, rendition: &str, own: TrackName)
     }
 }
 
-/// Never under what it must be at least.
+/// The seconds rounded up to milliseconds, so that the number is never below what it must be at least.
 fn ceil_millis(seconds: f64) -> f64 {
     (seconds * 1000.0 - 1e-6).ceil() / 1000.0
 }

@@ -1,19 +1,19 @@
-//! What a request asks for: paths and query strings, which come from outside and are bounded before they are looked at.
+//! What a request asks for. Its path and query come from outside, and their lengths are checked before anything else.
 
 use crate::store::track_name::{TS_FOLDER, TrackName, is_rendition_name};
 
-/// The longest real path is some 50 bytes beside the rendition's name.
+/// The longest real path has some 50 bytes beside the rendition's name.
 const PATH_BYTES_MAX: usize = 256;
-/// A token and three short parameters.
+/// A query has a token and three short parameters at most.
 const QUERY_BYTES_MAX: usize = 2048;
 const TOKEN_BYTES_MAX: usize = 1024;
 
-/// Whether a path below `/play/<stream>/` and a query are of a form that is ever answered.
+/// Whether a path below `/play/<stream>/` and a query have a form that can be answered at all.
 pub fn is_well_formed(path: &str, query: Option<&str>) -> bool {
     Target::parse(path).is_some() && Query::parse(query).is_ok()
 }
 
-/// Nothing that could end an attribute, a line or an element of what it is written into.
+/// Whether the value can be a token: nothing in it could end an attribute, a line or an element of the text that it is written into.
 pub fn is_token(value: &str) -> bool {
     let fits =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'%' | b'=' | b'+');
@@ -92,7 +92,7 @@ impl<'a> Target<'a> {
     }
 }
 
-/// "57" or "57-1795270912000": a segment's number and run.
+/// Reads a segment's number and run, as in "57" or "57-1795270912000".
 fn parse_segment(name: &str) -> Option<(u64, u64)> {
     match name.split_once('-') {
         None => Some((parse_number(name)?, 0)),
@@ -100,7 +100,7 @@ fn parse_segment(name: &str) -> Option<(u64, u64)> {
     }
 }
 
-/// Digits only, no signs, at most 18 of them: it fits, and nothing is added to it without a check.
+/// Reads a number that has only digits, without a sign, and 18 of them at most. So it fits, and nothing is added to it without a check.
 fn parse_number(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.len() <= 18 && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok())?
@@ -109,14 +109,14 @@ fn parse_number(text: &str) -> Option<u64> {
 /// What a query asks of a playlist.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Query {
-    /// `_HLS_msn`, and `_HLS_part` with it: answer when that is in the playlist.
+    /// `_HLS_msn`, and `_HLS_part` with it. The answer waits until the playlist has that segment or part.
     pub(crate) until: Option<(u64, Option<usize>)>,
-    /// `_HLS_skip`: a delta update will do.
+    /// `_HLS_skip` says that a delta update will do.
     pub(crate) skip: bool,
 }
 
 impl Query {
-    /// Unknown parameters are none of our business. What is wrong is said, without repeating what came.
+    /// Reads a query. Unknown parameters are none of our business. The error says what is wrong, without repeating what came.
     pub(crate) fn parse(query: Option<&str>) -> Result<Self, &'static str> {
         let query = query.unwrap_or("");
         if query.len() > QUERY_BYTES_MAX {
@@ -236,7 +236,7 @@ mod tests {
             ("_HLS_msn=-1", Err("_HLS_msn is not a number")),
             ("_HLS_msn=18446744073709551616", Err("_HLS_msn is not a number")),
             ("_HLS_msn=1&_HLS_part=x", Err("_HLS_part is not a number")),
-            // Who may watch is not asked here.
+            // Whether the viewer may watch is not decided here.
             ("token=", query(None, false)),
             ("token=a\"b", query(None, false)),
         ] {

@@ -1,4 +1,4 @@
-//! Playlists and manifests as answers: each version is written once, for all who ask, outside the lock that media takes.
+//! Answers with playlists and manifests. Each version is written once, for all who ask, and outside the lock that media takes.
 
 mod mirror;
 mod reload;
@@ -27,7 +27,7 @@ use crate::{dash, hls, ts};
 const TYPE_HLS: &str = "application/vnd.apple.mpegurl";
 const TYPE_DASH: &str = "application/dash+xml";
 
-/// A manifest says what time it is: one that is given out again must not be wrong by more than this.
+/// A manifest says what time it is, so one that is given out again must not be wrong by more than this.
 const MANIFEST_AGE_MAX: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
@@ -39,9 +39,11 @@ struct Text {
 
 #[derive(Debug)]
 pub(crate) struct Texts {
-    /// Locked before the store, where both are, and while a text is written: who asks for the same one waits for it.
+    /// If both this and the store are locked, this is locked first. It is locked while a text is written, so that whoever asks for the same
+    /// text waits for it.
     mirror: Mutex<Mirror>,
-    /// What was written last, by its path. Media playlists are kept by their tracks, where those look who wait for a part.
+    /// The texts that were written last, by their paths. Media playlists are not here: their tracks keep them, because requests that wait
+    /// for a part look there.
     kept: Mutex<BTreeMap<String, Text>>,
 }
 
@@ -50,7 +52,7 @@ impl Texts {
         Self { mirror: Mutex::new(Mirror::new(config)), kept: Mutex::default() }
     }
 
-    /// The newest text at this path, if it holds for the store's version.
+    /// The newest text at this path, if it is of this version of the store and young enough.
     fn kept(&self, path: &str, version: u64, age_max: Duration) -> Option<Rendered> {
         let kept = lock(&self.kept);
         let text = kept.get(path).filter(|text| text.version == version)?;
@@ -60,15 +62,15 @@ impl Texts {
 
 /// Where a request for a media playlist stands.
 enum Due {
-    /// For everybody.
+    /// The answer is there, and is the same for everybody.
     Answered(Answer),
-    /// For one with a token: the copy is made outside the lock.
+    /// The text is written, and the viewer has a token. The copy with the token is made outside the lock.
     Written(Rendered),
     Unwritten,
 }
 
 impl Texts {
-    /// A media playlist, as soon as it has what the query waits for.
+    /// Answers with a media playlist, as soon as it has what the query waits for.
     pub(crate) async fn media_playlist(
         &self,
         live: &Live,
@@ -89,7 +91,7 @@ impl Texts {
         let mut mirror = lock(&self.mirror);
         loop {
             let store = live.store();
-            // Whoever held the mirror until now may have written just this.
+            // Whoever held the mirror until now may have written this very text.
             let kept = store.track(rendition, track).and_then(|known| known.rendered(store.version, skip));
             if let Some(kept) = kept {
                 return Some(kept.clone());
@@ -106,7 +108,7 @@ impl Texts {
         Some(rendered)
     }
 
-    /// The text at `path`, which asks for `target`: any but a media playlist.
+    /// Answers with the text at `path`, which asks for `target`. This is for every text except media playlists.
     pub(crate) async fn text(&self, live: &Live, path: &str, target: Target<'_>, token: Option<&str>) -> Answer {
         let written = live.until(|| match self.write_text(live, path, target) {
             Err(Missing::Yet) => None,
@@ -141,13 +143,13 @@ impl Texts {
         let rendered = Rendered::new(write(mirror.facts(), target)?);
         live.observe.counters().add(Counter::PlayTextsWritten, 1);
         let text = Text { version: mirror.facts().version, at: Instant::now(), rendered: rendered.clone() };
-        // Only what can be written comes here, and names of renditions are few.
+        // The map stays small, because only paths of texts that can be written come here, and there are few renditions.
         lock(&self.kept).insert(path.to_owned(), text);
         Ok(rendered)
     }
 }
 
-/// None as long as it has to wait.
+/// Where the request stands. None means that it has to wait.
 fn due(store: &Store, rendition: &str, track: TrackName, query: &Query, token: Option<&str>) -> Option<Due> {
     let Some(track) = store.track(rendition, track) else { return Some(Due::Answered(Answer::NotFound)) };
     let Some(newest) = track.newest().filter(|_| store.is_announced()) else {

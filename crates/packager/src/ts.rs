@@ -1,8 +1,8 @@
-//! HLS with MPEG-TS segments, for old boxes: one playlist a rendition, picture and sound in one file.
+//! HLS with MPEG-TS segments, for old boxes. A rendition has one playlist, and picture and sound are in one file.
 //!
-//! Nothing is made until somebody asks: a TS segment is muxed from the CMAF segments of the same time, which are there
-//! anyway, in memory or on disk, and kept for those who ask next. A stream whose TS nobody watches costs nothing, and one that is watched by
-//! thousands costs one muxing a segment. It is cut where the picture's CMAF segments are and has their numbers.
+//! Nothing is made until somebody asks. Then a TS segment is muxed from the CMAF segments of the same time, which are there anyway, in
+//! memory or on disk, and it is kept for those who ask next. A stream whose TS nobody watches costs nothing, and one that thousands watch
+//! is muxed once a segment. TS segments are cut where the picture's CMAF segments are, and have their numbers.
 
 pub(crate) mod press;
 
@@ -26,32 +26,33 @@ use crate::store::track::Track;
 use crate::store::track_name::TrackName;
 use crate::wall_time::{rfc3339, wall_time};
 
-/// Sound is cut with the first frame that is not before the picture's cut; its clock may count it half a frame earlier.
+/// Sound is cut at the first frame that is not before the picture's cut, but the sound's clock may count that frame half a frame earlier.
 const SOUND_EARLY: MediaTime = MediaTime::from_millis(20);
 /// Sound that is so many segments behind the picture is not waited for any longer.
 const SOUND_BEHIND_MAX: u64 = 2;
 
-/// What TS adds at most: 2 % of packet headers, half a packet a frame (60 fps), tables, and counters brought round.
+/// What TS adds at most is this share and `ADDED_BPS`: packet headers are 2 %, and there are half a packet a frame (at 60 fps), tables, and
+/// packets that only bring the counters round.
 const ADDED_SHARE: u64 = 32;
 const ADDED_BPS: u64 = 100_000;
 
-/// What one playlist takes its segments from.
+/// The tracks from which one playlist takes its segments.
 #[derive(Clone, Debug)]
 struct Tracks<'a> {
     rendition: &'a str,
-    /// Says where segments begin: the picture, or the first sound where there is none.
+    /// The track that says where segments begin. It is the picture, or the first sound if there is no picture.
     lead: &'a Track,
-    /// With where they lie.
+    /// The sounds, each with the rendition that it lies with.
     sounds: Vec<(&'a str, &'a Track)>,
 }
 
-/// Opus could be written, but no box that needs TS plays it.
+/// Whether a track goes into TS. Opus could be written, but no box that needs TS plays it.
 fn is_writable(info: &TrackInfo) -> bool {
     !matches!(info.codec, Codec::Av1 | Codec::Opus)
 }
 
 impl<'a> Tracks<'a> {
-    /// None where there is nothing to play, or what TS can't carry.
+    /// The tracks of a rendition. None if there is nothing to play, or only what TS can't carry.
     fn of(store: &'a Store, rendition: &'a str) -> Option<Self> {
         let writable = |track: &&Track| track.info().is_some_and(|info| is_writable(info));
         let begun = |of: &str| {
@@ -68,16 +69,16 @@ impl<'a> Tracks<'a> {
             let (home, lead) = sounds.next().filter(|_| picture.is_none())?;
             return Some(Self { rendition: home, lead, sounds: sounds.collect() });
         };
-        // A rendition without sound that can be written has the source's.
+        // A rendition without sound that can be written takes the source's.
         let mut sounds = fit(&own);
         if sounds.is_empty() {
             sounds = fit(&begun(weir_hub::SOURCE_RENDITION));
         }
-        // A silent picture is worse than another rendition.
+        // A rendition that would be silent in TS is left out, because another rendition is better than a silent picture.
         (own.is_empty() || !sounds.is_empty()).then_some(Self { rendition, lead, sounds })
     }
 
-    /// What can be asked for, oldest first, up to where the sound has come as far.
+    /// The segments that can be asked for, oldest first. They end where the sound has not come as far.
     fn listed(&self) -> impl Iterator<Item = &'a Segment> {
         self.lead.complete().take_while(|segment| self.sounds_have_come(segment))
     }
@@ -87,7 +88,7 @@ impl<'a> Tracks<'a> {
         next.map_or(segment.end(), |next| next.start().min(segment.end()))
     }
 
-    /// A sound's segments that begin within this one of the picture.
+    /// The sound's segments that begin within this segment of the picture.
     fn sound_of(&self, sound: &'a Track, segment: &Segment) -> impl Iterator<Item = &'a Segment> {
         let (start, end) = (segment.start(), self.end_of(segment));
         let begins = move |sound: &&Segment| (start..end).contains(&(sound.start() + SOUND_EARLY));
@@ -148,7 +149,7 @@ fn put_variant(out: &mut String, name: &str, tracks: &Tracks<'_>) {
     let _ = writeln!(out, "\n{name}/media.m3u8");
 }
 
-/// A rendition's playlist.
+/// The media playlist of a rendition.
 pub(crate) fn media(store: &Store, rendition: &str) -> Result<String, Missing> {
     let tracks = Tracks::of(store, rendition).ok_or(Missing::Forever)?;
     let first = tracks.listed().next().ok_or(Missing::Yet)?;
@@ -177,7 +178,7 @@ pub(crate) fn media(store: &Store, rendition: &str) -> Result<String, Missing> {
 #[derive(Clone, Debug)]
 enum Source {
     Parts(Vec<Part>),
-    /// Below the stream's folder on the shelf.
+    /// A file below the stream's folder on the shelf.
     File(PathBuf),
 }
 
@@ -190,7 +191,7 @@ impl Source {
     }
 }
 
-/// CMAF segments of one track, and what their decoder was told.
+/// CMAF segments of one track, and the configuration of their decoder.
 #[derive(Debug)]
 struct Piece {
     info: Arc<TrackInfo>,
@@ -208,7 +209,7 @@ impl Piece {
                 init: segment.init,
                 sources: Vec::new(),
             });
-            // A segment has one PMT: what comes under another configuration is another one's.
+            // A TS segment has one PMT, so a CMAF segment with another configuration does not go into this one.
             if piece.init == segment.init {
                 piece.sources.push((Source::of(segment, rendition, track.name), segment.timescale));
             }
@@ -234,7 +235,7 @@ impl Piece {
     }
 }
 
-/// What a TS segment is made of: counted references, taken while the store is locked; made of them afterwards.
+/// What a TS segment is made of. These are counted references, which are taken while the store is locked. The segment is made afterwards.
 #[derive(Debug)]
 pub(crate) struct Recipe {
     lead: Piece,
@@ -250,7 +251,7 @@ pub(crate) enum RecipeError {
 }
 
 impl Recipe {
-    /// None where the segment is not listed, and was not.
+    /// The recipe for a segment. None if no playlist lists or listed the segment.
     pub(crate) fn of(store: &Store, rendition: &str, number: u64, run: u64) -> Option<Self> {
         let tracks = Tracks::of(store, rendition)?;
         let segment = tracks.lead.segment(number).filter(|segment| segment.run == run && segment.is_complete())?;
@@ -263,7 +264,7 @@ impl Recipe {
         Some(Self { lead, sounds: sounds.collect() })
     }
 
-    /// What has to be read from disk first.
+    /// The files that have to be read from disk first.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let sources = std::iter::once(&self.lead).chain(&self.sounds).flat_map(|piece| &piece.sources);
         sources
@@ -271,7 +272,7 @@ impl Recipe {
             .collect()
     }
 
-    /// A file has been read.
+    /// Takes the bytes of a file that has been read.
     pub(crate) fn give(&mut self, path: &Path, body: &Bytes) {
         let pieces = std::iter::once(&mut self.lead).chain(&mut self.sounds);
         for (source, _) in pieces.flat_map(|piece| &mut piece.sources) {

@@ -1,5 +1,5 @@
-//! The part of a media playlist that changes no more, written once: two hours of window are 3,600 segments, and a playlist is
-//! asked for three times a second.
+//! The part of a media playlist that does not change any more. It is written once, because two hours of window are 3,600 segments, and a
+//! playlist is asked for three times a second.
 
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -10,14 +10,14 @@ use crate::store::segment::Segment;
 use crate::store::track::Track;
 use crate::wall_time::{rfc3339, wall_time};
 
-/// Text of segments that have left the playlist is cut off when it is more than this, and more than what is left.
+/// The text of segments that have left the playlist is cut off when it is longer than this, and longer than what is left.
 const DEAD_BYTES_MAX: usize = 64 << 10;
 
 /// Where in the text a segment's lines are.
 #[derive(Clone, Copy, Debug)]
 struct Lines {
     at: usize,
-    /// Behind the tags that say how it differs from the segment before it.
+    /// Where its own lines begin, behind the tags that say how it differs from the segment before it.
     own_at: usize,
     init: u32,
     breaks: u64,
@@ -28,14 +28,14 @@ struct Lines {
 pub(crate) struct Listing {
     text: String,
     lines: VecDeque<Lines>,
-    /// Of the first of `lines`.
+    /// The number of the segment that the first of `lines` is for.
     first: u64,
-    /// What it was written for: with another target duration other segments list their parts.
+    /// The target duration and the time zero that the text was written for. With another target duration, other segments list their parts.
     made_for: Option<(u64, Option<OffsetDateTime>)>,
 }
 
 impl Listing {
-    /// Brings it up to date: the track's listed segments that are complete and come before number `until`.
+    /// Brings the listing up to date. It has the track's listed segments that are complete and come before number `until`.
     pub(crate) fn update(&mut self, track: &Track, until: u64, target_seconds: u64, zero_at: Option<OffsetDateTime>) {
         let made_for = Some((target_seconds, zero_at));
         if self.made_for != made_for || self.next() < track.first_listed {
@@ -77,13 +77,13 @@ impl Listing {
         self.lines.push_back(Lines { at, own_at, init: segment.init, breaks: segment.breaks });
     }
 
-    /// Writes what it has but the first `skipped` segments. Returns how many of the listed segments are behind that, and the
-    /// breaks and the init segment of the last of them.
+    /// Writes all segments that the listing has except the first `skipped`. Returns how many of the track's listed segments are dealt with
+    /// by that, and the breaks and the init segment of the last of them.
     pub(crate) fn put(&self, out: &mut String, track: &Track, skipped: usize) -> (usize, Option<(u64, u32)>) {
         let state = |lines: &Lines| (lines.breaks, lines.init);
         let Some(first) = self.lines.get(skipped) else {
             let before = skipped.checked_sub(1).and_then(|last| track.listed().nth(last));
-            // The init segment is named anew behind a skip.
+            // Behind a skip the init segment is named anew.
             return (skipped, before.map(|segment| (segment.breaks, u32::MAX)));
         };
         let before = skipped.checked_sub(1).and_then(|last| self.lines.get(last));
@@ -94,7 +94,7 @@ impl Listing {
     }
 }
 
-/// One tag for each, so that picture and sound count the same even if one of them missed a segment.
+/// Writes one tag for each break, so that picture and sound count the same even if one of them missed a segment.
 pub(crate) fn put_breaks(out: &mut String, count: u64) {
     (0..count).for_each(|_| out.push_str("#EXT-X-DISCONTINUITY\n"));
 }

@@ -1,4 +1,4 @@
-//! Which sounds players are offered together: HLS's audio groups, and the order and the words of a sound menu.
+//! Decides which sounds players are offered together: the audio groups of HLS, and the order and the words of a sound menu.
 
 use std::fmt::Write;
 
@@ -20,7 +20,7 @@ impl Offered<'_> {
     }
 }
 
-/// The sounds of a rendition that are live and have begun, in their order.
+/// The sounds of a rendition that are live and have begun, in order.
 pub(crate) fn offered<'a>(store: &'a Store, rendition: &str) -> Vec<Offered<'a>> {
     if store.is_gone(rendition) {
         return Vec::new();
@@ -30,8 +30,9 @@ pub(crate) fn offered<'a>(store: &'a Store, rendition: &str) -> Vec<Offered<'a>>
     live.filter_map(|sound| Some(Offered { sound, info: sound.track.info()? })).collect()
 }
 
-/// Sounds for variants to name: those of one codec, and for the others AAC, which whatever plays that codec plays too. A player takes a
-/// variant only if it can decode all that its group may bring, so that sounds in AC-3 must not stand in the group for AAC.
+/// A group of sounds that variants name. It has the sounds of one codec, and for those that there are not in that codec it has AAC, which
+/// every player of that codec plays too. A player takes a variant only if it can decode all that the variant's group may bring, so sounds
+/// in AC-3 must not stand in the group for AAC.
 #[derive(Debug)]
 pub(crate) struct Group<'a> {
     pub(crate) name: String,
@@ -39,7 +40,7 @@ pub(crate) struct Group<'a> {
 }
 
 impl Group<'_> {
-    /// Of all that it may bring.
+    /// The codecs of all sounds that the group may bring.
     pub(crate) fn codec_strings(&self) -> String {
         let mut codecs: Vec<&str> = Vec::new();
         for sound in &self.sounds {
@@ -51,21 +52,22 @@ impl Group<'_> {
         codecs.join(",")
     }
 
-    /// Of the sound that takes the most.
+    /// The rate of the sound with the highest one.
     pub(crate) fn rate(&self) -> Rate {
         self.sounds.iter().map(|it| measure::rate(it.sound.track)).max_by_key(|rate| rate.peak_bps).unwrap_or_default()
     }
 }
 
-/// The groups of all renditions: those with the same sounds share one.
+/// The groups of all renditions. Renditions with the same sounds share one.
 #[derive(Debug, Default)]
 pub(crate) struct Groups<'a> {
     all: Vec<Group<'a>>,
 }
 
 impl<'a> Groups<'a> {
-    /// The groups of a rendition with these sounds, the default sound's first. Returns where they stand. `all` are those of all renditions:
-    /// whichever variant is played, each language can be chosen, be it by a sound that was made for another.
+    /// Makes the groups of a rendition with these sounds, and returns their places. The group of the default sound is the first. `all` has
+    /// the sounds of all renditions, so that each language can be chosen whichever variant is played, even if its sound was made for
+    /// another variant.
     pub(crate) fn of(&mut self, rendition: &str, sounds: &[Offered<'a>], all: &[Offered<'a>]) -> Vec<usize> {
         let mut codecs: Vec<Codec> = Vec::new();
         for sound in sounds {
@@ -101,7 +103,7 @@ impl<'a> Groups<'a> {
         self.all.get(at)
     }
 
-    /// `EXT-X-MEDIA` of each sound.
+    /// Writes an `EXT-X-MEDIA` for each sound.
     pub(crate) fn put(&self, out: &mut String) {
         for group in &self.all {
             for (number, Offered { sound, info }) in group.sounds.iter().enumerate() {

@@ -1,8 +1,8 @@
-//! What playlists and manifests are written from: what the store says of its segments, without their bytes.
+//! A copy of what the store says of its segments, without their bytes. Playlists and manifests are written from it.
 //!
-//! A window of a day is 43,200 segments a track, and writing them takes milliseconds. The lane that brings frames must not wait
-//! for that, so that texts are written from this copy. It is brought up to date under the store's lock, in a time that depends on
-//! what is new, not on how long the window is.
+//! A window of a day has 43,200 segments a track, and writing them takes milliseconds. The lane that brings frames must not wait for that,
+//! so texts are written from this copy. It is brought up to date under the store's lock. How long that takes depends on how much is new,
+//! not on how long the window is.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,14 @@ use crate::hls::listing::Listing;
 use crate::store::Store;
 use crate::store::track_name::TrackName;
 
-/// What is taken over at once, of each track: more than ever is new, but for the first time after a restart. Copying 2,000 takes a
+/// So many segments of each track are taken over at once. More are never new, except the first time after a restart. Copying 2,000 takes a
 /// third of a millisecond.
 const SEGMENTS_AT_ONCE: usize = 2_000;
 
 #[derive(Debug)]
 pub(crate) struct Mirror {
     facts: Store,
-    /// Of each track, by rendition.
+    /// The listing of each track, by rendition.
     listings: BTreeMap<String, BTreeMap<TrackName, Listing>>,
 }
 
@@ -28,12 +28,12 @@ impl Mirror {
         Self { facts: Store::new(config), listings: BTreeMap::new() }
     }
 
-    /// As of the last time that it followed.
+    /// What the store said when the mirror last followed it.
     pub(crate) fn facts(&self) -> &Store {
         &self.facts
     }
 
-    /// Takes over what changed. Returns whether that was all; else the store's lock is to be given up in between.
+    /// Takes over what changed. Returns whether that was all. If it was not, the caller gives the store's lock up, and calls again.
     pub(crate) fn follow(&mut self, live: &Store) -> bool {
         let facts = &mut self.facts;
         (facts.zero_at, facts.target) = (live.zero_at, live.target);
@@ -48,7 +48,7 @@ impl Mirror {
         is_all
     }
 
-    /// A track's playlist; None where there is no such track.
+    /// A track's media playlist. None if there is no such track.
     pub(crate) fn media(&mut self, rendition: &str, name: TrackName, skip: bool) -> Option<String> {
         let (target, zero_at) = (self.facts.target_seconds(), self.facts.zero_at);
         let from = self.facts.track(rendition, name)?.parts_from(target);
@@ -82,7 +82,7 @@ mod tests {
         store.apply(all);
     }
 
-    /// Segments of a second, in two parts each; the last one is open.
+    /// Adds segments of a second, each in two parts. The last one stays open.
     fn add(store: &mut Store, numbers: std::ops::Range<u64>) {
         for number in numbers {
             let begin = Change::Begin { track: VIDEO, segment: Segment::open(number, 0, number * 1000, 1000) };
@@ -112,7 +112,7 @@ mod tests {
                 track.segments.iter().flat_map(|segment| &segment.parts).all(|part| part.pieces().concat().is_empty())
             );
         }
-        // A segment of which nothing came never was.
+        // If nothing of a segment comes, it never was there.
         apply(store, vec![Change::End { track: VIDEO }]);
         let begin = Change::Begin { track: VIDEO, segment: Segment::open(300, 0, 300_000, 1000) };
         apply(store, vec![begin]);

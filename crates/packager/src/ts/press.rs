@@ -1,4 +1,4 @@
-//! TS segments that are asked for: each is made once for all who wait for it, on a thread that may be busy, and kept for those
+//! Makes the TS segments that are asked for. Each is made once for all who wait for it, on a thread that may be busy, and is kept for those
 //! who ask next.
 
 use std::collections::VecDeque;
@@ -15,23 +15,24 @@ use crate::shelf::{ReadFault, StreamShelf};
 use crate::store::live::lock;
 use crate::ts::Recipe;
 
-/// Viewers follow the newest segments: of 4 Mbps and 2 s these are a minute. Who plays further back has them made again.
+/// So many bytes of segments are kept. Viewers follow the newest ones, and at 4 Mbps this is a minute. For a viewer who plays further back
+/// they are made again.
 const BYTES_MAX: usize = 32 << 20;
 
-/// Segments of one stream that are being made or wait for their turn: a segment of 2 s takes milliseconds, so that many more
-/// than viewers follow means that someone asks for all there are.
+/// So many segments of one stream are being made, or wait for their turn, at most. A segment of 2 s takes milliseconds, so many more than
+/// viewers follow means that somebody asks for all that there are.
 const MAKING_MAX: usize = 16;
 
-/// Who waits longer is told to come again: a player gives up after some more.
+/// A player that has waited for so long is told to come again, because it gives up a little later.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Made at once, of all streams: half of the cores, so that media goes on.
+/// So many segments are made at once, of all streams together. They take half of the cores, so that media goes on.
 static TURNS: LazyLock<Semaphore> = LazyLock::new(|| {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Semaphore::new(cores.div_ceil(2))
 });
 
-/// Of a rendition, number and run: a number may come again after a crash.
+/// A segment is known by its rendition, its number and its run, because a number may come again after a crash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TsSegmentId {
     pub(crate) rendition: String,
@@ -42,7 +43,7 @@ pub(crate) struct TsSegmentId {
 /// Why a segment is not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unmade {
-    /// There is too much to do: come again.
+    /// There is too much to do, so the player should come again.
     Busy,
     /// There is no such segment, or it can't be MPEG-TS.
     Gone,
@@ -50,11 +51,11 @@ pub(crate) enum Unmade {
 
 type Made = Result<Bytes, Unmade>;
 
-/// Clones share it.
+/// Makes and keeps the TS segments of one stream. A clone is the same press.
 #[derive(Clone, Debug)]
 pub(crate) struct TsPress {
     stream_id: StreamId,
-    /// Where the window reaches beyond memory.
+    /// The disk's part of the window. None if the window does not reach beyond memory.
     beyond: Option<Arc<StreamShelf>>,
     shelf: Arc<Mutex<Shelf>>,
 }
@@ -64,7 +65,7 @@ impl TsPress {
         Self { stream_id, beyond, shelf: Arc::default() }
     }
 
-    /// A file of the window on disk.
+    /// Reads a file of the window on disk.
     pub(crate) async fn read(&self, path: PathBuf) -> Made {
         let beyond = self.beyond.clone().ok_or(Unmade::Gone)?;
         beyond.read(path).await.map_err(|fault| match fault {
@@ -73,14 +74,14 @@ impl TsPress {
         })
     }
 
-    /// The segment as it was made, or is made now as `recipe` says. None as recipe: there is no such segment.
+    /// The segment as it was made before, or as it is made now by `recipe`. If there is no recipe, there is no such segment.
     pub(crate) async fn get(&self, id: TsSegmentId, recipe: impl FnOnce() -> Option<Recipe>) -> Made {
         let found = lock(&self.shelf).find(&id);
         let mut made = match found {
             Some(Found::Kept(body)) => return Ok(body),
             Some(Found::Making(made)) => made,
             None => {
-                // What the store's lock is taken for: the shelf is not locked meanwhile, and may have it by now.
+                // The recipe takes the store's lock, so the shelf is not locked meanwhile, and may have the segment by now.
                 let recipe = recipe().ok_or(Unmade::Gone)?;
                 let mut shelf = lock(&self.shelf);
                 match shelf.find(&id) {
@@ -89,7 +90,7 @@ impl TsPress {
                     None => {
                         let tell = shelf.begin(&id).ok_or(Unmade::Busy)?;
                         let made = tell.subscribe();
-                        // Not the asker's own work: it goes on when the asker leaves, for the others who wait.
+                        // A task of its own makes the segment. If the one who asked leaves, the work goes on for the others who wait.
                         tokio::spawn(self.clone().make(id, recipe, tell));
                         made
                     }
@@ -98,7 +99,7 @@ impl TsPress {
         };
         match timeout(PATIENCE, made.wait_for(Option::is_some)).await {
             Ok(Ok(made)) => made.clone().unwrap_or(Err(Unmade::Busy)),
-            // Whoever made it is gone, or is slow.
+            // Whoever makes the segment is gone or slow.
             Ok(Err(_)) | Err(_) => Err(Unmade::Busy),
         }
     }
@@ -126,7 +127,7 @@ impl TsPress {
                 tracing::warn!(stream_id = %self.stream_id, rendition, number, %error, "a segment can't be MPEG-TS");
                 Err(Unmade::Gone)
             }
-            // It panicked, and has said so; or the server is stopping.
+            // The making panicked, which has been logged, or the server is stopping.
             Err(_) => Err(Unmade::Gone),
         }
     }
@@ -139,7 +140,7 @@ enum Found {
 
 #[derive(Debug, Default)]
 struct Shelf {
-    /// The one asked for last at the end.
+    /// The segments that are kept. The one that was asked for last is at the end.
     kept: VecDeque<(TsSegmentId, Bytes)>,
     bytes: usize,
     making: Vec<(TsSegmentId, watch::Receiver<Option<Made>>)>,
@@ -156,9 +157,9 @@ impl Shelf {
         self.making.iter().find(|(making, _)| making == id).map(|(_, made)| Found::Making(made.clone()))
     }
 
-    /// None where too many are being made.
+    /// Notes that a segment is being made, and returns where the maker tells the result. None if too many are being made.
     fn begin(&mut self, id: &TsSegmentId) -> Option<watch::Sender<Option<Made>>> {
-        // Whose maker is gone without a word will not come.
+        // A segment whose maker has gone without a word will not come.
         self.making.retain(|(_, made)| made.has_changed().is_ok());
         if self.making.len() >= MAKING_MAX {
             return None;
@@ -168,7 +169,7 @@ impl Shelf {
         Some(tell)
     }
 
-    /// Keeps the newest one whatever it takes; the longest unasked goes first.
+    /// Keeps a segment that was made, however large it is. The one that nobody has asked for for the longest time goes first.
     fn end(&mut self, id: TsSegmentId, made: &Made) {
         self.making.retain(|(making, _)| *making != id);
         let Ok(body) = made else { return };
