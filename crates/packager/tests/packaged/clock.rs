@@ -1,4 +1,4 @@
-//! By the stream's clock: who cuts what is encoded, and when they began, makes no difference, and no number or time comes twice.
+//! What is encoded is cut by the stream's clock: it makes no difference who cuts it and when they began, and no number or time comes twice.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ fn config() -> PackagerConfig {
     }
 }
 
-/// What an encoder of ours makes between two times: its first picture is a keyframe, and so is the first of each slot.
+/// What an encoder of ours makes between two times. Its first picture is a keyframe, and so is the first of each slot.
 fn made(from: f64, to: f64) -> (SyntheticSource, Vec<Frame>) {
     let mut source = SyntheticSource::new(SyntheticConfig { gop_frames: 60, ..SyntheticConfig::default() });
     let frames = source.frames_until(support::time(to)).into_iter().filter(|frame| frame.dts >= support::time(from));
@@ -62,7 +62,7 @@ async fn two_packagers_cut_and_number_alike_whenever_they_began() {
     let [all, later, latest] = rigs;
     let (all, later, latest) = (all.await, later.await, latest.await);
     assert_eq!(all.0.iter().map(|(number, ..)| *number).collect::<Vec<_>>(), (500..510).collect::<Vec<_>>());
-    // The first that it has is cut short by its slot's end.
+    // The first segment that the later one has is cut short by the end of its slot.
     assert_eq!((later.0[0].0, later.0[0].2), (501, 0.7));
     assert_eq!((&later.0[1..], &later.1[1..]), (&all.0[2..], &all.1[2..]));
     assert_eq!((&latest.0[..], &latest.1[1..]), (&all.0[4..], &all.1[5..]));
@@ -90,7 +90,7 @@ async fn a_worker_that_is_replaced_and_a_source_that_pauses_leave_no_hole_in_the
     let rig = Rig::by(StreamClock::begun(OffsetDateTime::now_utc(), 100), config()).await;
     let _following = rig.follow("720p", Cuts::ByClock);
     tokio::task::yield_now().await;
-    // Up to 9.1 s; from 9.5 s on by another worker; nothing for half a minute.
+    // One worker makes pictures up to 9.1 s, and another one from 9.5 s on. Then nothing comes for half a minute.
     make(&rig, 0.0, 9.1).await;
     make(&rig, 9.5, 13.0).await;
     make(&rig, 43.3, 49.0).await;
@@ -100,7 +100,7 @@ async fn a_worker_that_is_replaced_and_a_source_that_pauses_leave_no_hole_in_the
     assert_eq!(numbers, (100..100 + numbers.len() as u64).collect::<Vec<_>>());
     assert_eq!((playlist.target, playlist.discontinuities), (2, 1));
     assert!(segments.iter().all(|(_, length)| *length <= 2.05), "{segments:?}");
-    // Each begins with its slot, but for the one behind the pause.
+    // Each segment begins with its slot, except the one behind the pause.
     let zero_at = rig.hub.clock().zero_at().unwrap();
     let starts: Vec<i64> = playlist
         .complete()

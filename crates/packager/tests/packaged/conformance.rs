@@ -1,4 +1,4 @@
-//! Everything a stream serves keeps the rules of `weir_testkit::conformance`, at every moment, whatever its source does.
+//! Everything that a stream serves keeps the rules of `weir_testkit::conformance` at every moment, whatever its source does.
 
 use crate::support;
 
@@ -13,29 +13,29 @@ use weir_packager::{Answer, Cuts, Packager, PackagerConfig};
 use weir_testkit::conformance::{Rule, Watcher, caption_bytes};
 use weir_testkit::frames::{SyntheticAudio, SyntheticConfig, SyntheticSource};
 
-/// Looks so often: several times a segment, seldom enough that parts have come.
+/// The watcher looks so often: several times a segment, and seldom enough that new parts have come.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 fn watcher(packager: &Packager) -> Watcher<impl FnMut(&str) -> Option<Vec<u8>> + use<>> {
     let packager = packager.clone();
     let fetch = move |path: &str| {
         let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
-        // What can be answered is answered at once; nobody writes while somebody would wait.
+        // What can be answered is answered at once. Nothing is written while a request waits, so a wait would have no end.
         match pin!(packager.answer(path, query)).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Answer::Found { body, .. }) => Some(body.to_vec()),
             _ => None,
         }
     };
-    // Media is written as fast as it can be.
+    // Media is written as fast as it can be, so the wall clock says nothing here.
     Watcher::new(fetch).without_clock()
 }
 
-/// What is wrong, under the name of the case.
+/// The violations that the watcher found, each under the name of the case.
 fn violations<F: FnMut(&str) -> Option<Vec<u8>>>(case: &str, watcher: &Watcher<F>) -> Vec<String> {
     watcher.violations().found().iter().map(|found| format!("{case}: {found}")).collect()
 }
 
-/// The same, but for rules that can't be kept where frames are of all lengths.
+/// The same, except for rules that can't be kept if frames have all kinds of lengths.
 fn violations_but<F: FnMut(&str) -> Option<Vec<u8>>>(
     excused: &[Rule],
     case: &str,
@@ -45,10 +45,10 @@ fn violations_but<F: FnMut(&str) -> Option<Vec<u8>>>(
     found.map(|found| format!("{case}: {found}")).collect()
 }
 
-/// Segments in which a frame lasts too long to make parts of are not listed in parts.
+/// These rules can't be kept if a frame lasts too long for a part: its segment is not listed in parts.
 const IN_PARTS: &[Rule] = &[Rule::PartsListed, Rule::PreloadHint];
 
-/// Publishes so many seconds of it from `at` on, looking all the time.
+/// Publishes so many seconds of the source from `at` on, and has the watcher look all the time.
 async fn publish_watched<F: FnMut(&str) -> Option<Vec<u8>>>(
     publisher: &mut Publisher,
     source: SyntheticConfig,
@@ -134,11 +134,11 @@ async fn sound_that_comes_back_before_the_picture() {
     }
 }
 
-/// Pictures a second that encoders make, and GOPs in seconds.
+/// The picture rates that encoders make, as fractions.
 const RATES: [(u32, u32); 11] =
     [(8, 1), (10, 1), (12, 1), (15, 1), (24_000, 1001), (24, 1), (25, 1), (30_000, 1001), (30, 1), (50, 1), (60, 1)];
 
-/// One address, and an encoder that comes back with another rate and another GOP each time.
+/// One encoder publishes to one stream, and comes back each time with another rate and another GOP.
 #[tokio::test]
 async fn encoders_that_come_back_as_others() {
     let mut wrong = Vec::new();
@@ -162,7 +162,7 @@ async fn encoders_that_come_back_as_others() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-/// Rates of which no number of pictures makes a part, and pictures that come at any time.
+/// There are rates at which no number of pictures makes a part, and pictures that come at any time.
 #[tokio::test]
 async fn pictures_that_make_no_parts_are_served_in_segments() {
     let mut wrong = Vec::new();
@@ -195,7 +195,7 @@ async fn pictures_that_make_no_parts_are_served_in_segments() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-/// Which frames are sent.
+/// Says which frames are sent.
 type Keep<'a> = &'a dyn Fn(&Frame) -> bool;
 
 #[tokio::test]
@@ -250,7 +250,7 @@ async fn renditions_beside_the_source() {
     made.set_tracks(tracks_of(&follower));
     for half in 1..=60 {
         write(&mut publisher, source.frames_until(support::time(f64::from(half) / 2.0)), MediaTime::ZERO).await;
-        // A transcoder is a second behind.
+        // The transcoder is a second behind.
         write(&mut made, follower.frames_until(support::time(f64::from(half) / 2.0 - 1.0)), MediaTime::ZERO).await;
         watcher.look();
     }
@@ -292,7 +292,7 @@ async fn silence_stands_where_sound_is_missing() {
     assert!(times.windows(2).all(|pair| (20..=45).contains(&(pair[1] - pair[0]))), "{times:?}");
 }
 
-/// An SEI message with three of CEA-608's and 708's constructs: CC1, CC3 and service 1.
+/// An SEI message with constructs of CEA-608 and CEA-708: CC1, CC3 and service 1.
 const CAPTIONS: &[u8] = b"\x06\x04\x14\xB5\x00\x31GA94\x03\x43\xFF\xFC\x94\x20\xFD\x15\x2C\xFF\x02\x21\xFF\x80";
 
 #[tokio::test]

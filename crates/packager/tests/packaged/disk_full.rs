@@ -1,4 +1,4 @@
-//! A disk that is really full: a small file system of its own, filled to its last byte by somebody else.
+//! A disk that is really full: it is a small file system, which somebody else fills to its last byte.
 
 use crate::support;
 
@@ -21,17 +21,17 @@ use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
 
 const VIDEO: &str = "source/video.m3u8";
 const SOON: Duration = Duration::from_secs(20);
-/// No budget: only the disk itself says no.
+/// There is no budget, so only the disk itself says no.
 const SPACE: SpaceLimits = SpaceLimits { max_bytes: u64::MAX / 2, min_free_bytes: 0 };
 const STREAM: StreamId = StreamId(7);
 
-/// A file system of 16 MiB in memory; unmounted when dropped.
+/// A file system of 16 MiB in memory, which is unmounted when this is dropped.
 struct SmallDisk {
     at: tempfile::TempDir,
 }
 
 impl SmallDisk {
-    /// None, and said, where this user may not mount.
+    /// Mounts the file system. None if this user may not mount, which is printed.
     fn mount() -> Option<Self> {
         let at = tempfile::tempdir().unwrap();
         let mounted =
@@ -53,7 +53,7 @@ impl SmallDisk {
         self.at.path().join(name)
     }
 
-    /// Somebody else's file, over all there is.
+    /// Writes somebody else's file, which takes all the space that there is.
     fn fill(&self) {
         let mut file = File::create(self.path("someone-elses")).unwrap();
         let error = loop {
@@ -71,12 +71,12 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily: a file may still be open.
+        // It is unmounted lazily, because a file may still be open.
         let _ = Command::new("umount").arg("--lazy").arg(self.at.path()).status();
     }
 }
 
-/// Two small pictures a second.
+/// A source of two small pictures a second.
 fn slow() -> SyntheticSource {
     SyntheticSource::new(SyntheticConfig { fps: (2, 1), gop_frames: 4, audio: None, ..SyntheticConfig::default() })
 }
@@ -95,7 +95,7 @@ fn reasons(observe: &Observe, kind: EventKind) -> Vec<String> {
         .collect()
 }
 
-/// Publishes two seconds every now and then, until such an event is there.
+/// Publishes two seconds every now and then, until there is an event of that kind.
 async fn publish_until(
     publisher: &mut Publisher,
     source: &mut SyntheticSource,
@@ -107,7 +107,7 @@ async fn publish_until(
         while reasons(observe, kind).is_empty() {
             *at += 2.0;
             write(publisher, source.frames_until(time(*at)), time(0.0)).await;
-            // Slowly enough not to fill the disk again.
+            // This is slow enough not to fill the disk again.
             sleep(Duration::from_millis(100)).await;
         }
     };
@@ -183,7 +183,7 @@ async fn a_recording_goes_on_in_another_file_when_there_is_room_again() {
 
     disk.fill();
     publish_until(&mut publisher, &mut source, &mut at, &observe, EventKind::RecordingDiskFull).await;
-    // It is tried again and again, and told once.
+    // The recorder tries again and again, and tells of it once.
     let tries = Duration::from_millis(4500);
     let start = tokio::time::Instant::now();
     while start.elapsed() < tries {

@@ -1,4 +1,4 @@
-//! The window beyond memory: over restarts of the server, and on disks that are full, slow, limited or damaged.
+//! The window beyond memory, over restarts of the server, and on disks that are full, slow, limited or damaged.
 
 use crate::support;
 
@@ -22,16 +22,17 @@ use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
 
 const VIDEO: &str = "source/video.m3u8";
 const AUDIO: &str = "source/audio.m3u8";
-/// What the memory keeps: the least that it may, and what is kept for those who read an older playlist.
+/// So much of the window is kept in memory. It is the least that a window may be.
 const MEMORY: Duration = Duration::from_secs(12);
-/// Segments per track that may still be in memory, at 2 s each, and the one that is open.
+/// So many segments of a track may be in memory. `MEMORY` and 12 s for those who read an older playlist are 12 segments of 2 s. There is
+/// also the one that is open, and one that is about to leave.
 const IN_MEMORY_MAX: usize = 14;
 
 /// A real disk with faults on demand.
 #[derive(Debug, Default)]
 struct FaultyDisk {
     full: AtomicBool,
-    /// Writes wait while it is true.
+    /// Writes wait while this is true.
     stuck: (Mutex<bool>, Condvar),
 }
 
@@ -54,7 +55,7 @@ impl Disk for FaultyDisk {
     }
     fn append(&self, path: &Path, body: &[u8]) -> io::Result<()> {
         if let Err(error) = self.check() {
-            // What a full disk does: half of it.
+            // A full disk writes half of the line, and fails.
             RealDisk.append(path, &body[..body.len() / 2])?;
             return Err(error);
         }
@@ -82,7 +83,7 @@ struct Server {
     disk: Arc<FaultyDisk>,
     root: PathBuf,
     saving: JoinHandle<()>,
-    /// The stream's time when it began.
+    /// The stream's time when the server began.
     begins: MediaTime,
 }
 
@@ -97,7 +98,7 @@ impl Server {
         let shelf = DvrShelf::on(Arc::<FaultyDisk>::clone(&disk), root.to_owned(), DvrLimits { space, memory_window });
         let config = PackagerConfig { window: Duration::from_secs(window_seconds), ..PackagerConfig::default() };
         let observe = Observe::new();
-        // As of a version that kept no marks: the window says what its clock was.
+        // This is a server whose last version kept no marks of clocks, so the window says what its clock was.
         let mark = shelf.clock_mark(StreamId(7)).unwrap();
         let clock = mark.map_or_else(
             || StreamClock::begun(OffsetDateTime::now_utc(), 0),
@@ -108,7 +109,7 @@ impl Server {
         let packager = Packager::open(config, StreamId(7), (observe.clone(), clock.clone()), Some(&shelf));
         let saving = tokio::spawn(packager.clone().save());
         let rig = Rig::of(packager, observe, clock).await;
-        // What was left is read before anyone publishes, as it is in life.
+        // What an earlier run left is read before anyone publishes, as it is in life.
         rig.packager.answer("master.m3u8", None).await;
         for _ in 0..10 {
             tokio::task::yield_now().await;
@@ -116,7 +117,7 @@ impl Server {
         Self { rig, disk, root: root.to_owned(), saving, begins }
     }
 
-    /// As a crash would leave it: nothing more is written.
+    /// Ends the server as a crash would: nothing more is written.
     async fn kill(self) {
         self.saving.abort();
         self.rig.running.abort();
@@ -134,13 +135,13 @@ impl Server {
         self.rig.observe.events().since(None, usize::MAX).iter().filter(|event| event.kind == kind).count()
     }
 
-    /// Publishes up to `to` seconds after it began, as fast as the disk takes it.
+    /// Publishes up to `to` seconds after the server began, as fast as the disk takes it.
     async fn publish(&self, publisher: &mut Publisher, source: &mut SyntheticSource, to: f64) {
         write(publisher, source.frames_until(time(to)), self.begins).await;
         self.saved().await;
     }
 
-    /// Waits until all that is complete is on disk.
+    /// Waits until all complete segments are on disk.
     async fn saved(&self) {
         let (mut wanted, mut there) = (BTreeSet::new(), BTreeSet::new());
         for _ in 0..2_000 {
@@ -174,7 +175,7 @@ impl Server {
     }
 }
 
-/// Small: a picture a second.
+/// A source of two small pictures a second.
 fn slow() -> SyntheticConfig {
     SyntheticConfig { fps: (2, 1), gop_frames: 4, audio: None, ..SyntheticConfig::default() }
 }
@@ -192,7 +193,7 @@ async fn two_hours_play_from_their_start_after_a_restart() {
     let server = Server::with_memory(folder.path(), 7200, u64::MAX / 2, memory).await;
     let mut source = SyntheticSource::new(slow());
     let mut publisher = start_of(&source, &server);
-    // A quarter of an hour more than the window.
+    // This is a quarter of an hour more than the window.
     for to in 1..=27 {
         server.publish(&mut publisher, &mut source, f64::from(to) * 300.0).await;
     }
@@ -220,7 +221,7 @@ async fn two_hours_play_from_their_start_after_a_restart() {
     assert_eq!(after.discontinuity_sequence, before.discontinuity_sequence);
     let left = 3_600 - 6;
     assert!(after.complete().count() >= left, "{}", after.complete().count());
-    // The same names, the same bytes; all of it is there.
+    // No name comes twice, and all that is named is there.
     let mut names = BTreeSet::new();
     for segment in after.complete() {
         assert!(names.insert(segment.uri.clone()), "{:?} twice", segment.uri);
@@ -258,7 +259,7 @@ async fn numbers_never_go_back_over_many_restarts_and_decoders_take_it_all() {
         }
         let audio = server.rig.checked(AUDIO).await;
         assert_eq!(audio.media_sequence, playlist.media_sequence, "picture and sound count alike");
-        // An address that was ever told, for a part too, never stands for anything else.
+        // An address that was ever told, even that of a part, never stands for anything else.
         let old = last.as_ref().map_or(Vec::new(), |last| last.segments.clone());
         let known: BTreeSet<_> = old.iter().filter_map(|segment| segment.uri.clone()).collect();
         let told = playlist.uris().into_iter().filter(|uri| !uri.contains("init") && !known.contains(uri));
@@ -276,7 +277,7 @@ async fn numbers_never_go_back_over_many_restarts_and_decoders_take_it_all() {
     }
 }
 
-/// The index as it would be if the clock had been set forward by so much since it was written.
+/// Changes the index to what it would be if the clock had been set forward by so many hours since the index was written.
 fn set_clock_forward(root: &Path, hours: i128) {
     let index = root.join("7/index");
     let text = std::fs::read_to_string(&index).unwrap();
@@ -285,7 +286,7 @@ fn set_clock_forward(root: &Path, hours: i128) {
         Some(zero) => {
             let zero: i128 = zero.split(' ').next().unwrap().parse().unwrap();
             let line = format!("z {}", zero - hours * 3_600_000_000_000);
-            // FNV-1a, as in every line.
+            // The checksum is FNV-1a, as in every line.
             let sum = line.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
                 (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
             });
@@ -322,7 +323,7 @@ async fn a_clock_that_is_set_deletes_nothing_and_numbers_go_on() {
             server.rig.get(&format!("source/{}", segment.uri.as_ref().unwrap())).await;
         }
         assert_eq!(after.target, before.target, "{hours} h");
-        // It grows old as time passes that the server sees.
+        // The window grows old by the time that the server sees pass.
         server.publish(&mut publisher, &mut source, 61.5).await;
         let later = server.rig.checked(VIDEO).await;
         assert!(later.media_sequence >= numbers[numbers.len() / 2], "{hours} h: {}", later.media_sequence);
@@ -367,7 +368,7 @@ async fn a_full_disk_costs_the_window_and_not_the_live_edge() {
     assert!(after.segments.len() > IN_MEMORY_MAX + 5);
     assert_eq!((server.events(EventKind::DvrDiskFull), server.events(EventKind::DvrDiskRecovered)), (1, 1));
     assert_eq!(after.discontinuities, 0);
-    // Lines that were torn meanwhile do no harm.
+    // Lines of the index that were torn meanwhile do no harm.
     server.kill().await;
     let server = Server::start(folder.path(), 3600, u64::MAX / 2).await;
     assert_eq!(server.rig.checked(VIDEO).await.media_sequence, after.media_sequence);
@@ -440,7 +441,7 @@ async fn damage_costs_what_is_damaged_and_what_is_before_it() {
     let complete: Vec<_> = before.complete().cloned().collect();
     server.kill().await;
     let stream = folder.path().join("7");
-    // One is missing, one is cut short, one that nobody knows; and of the sound, the newest.
+    // One file of the picture is missing, one is cut short, and one is of a segment that nobody knows. The sound's newest file is missing.
     std::fs::remove_file(stream.join("source").join(complete[2].uri.as_ref().unwrap())).unwrap();
     std::fs::write(stream.join("source").join(complete[4].uri.as_ref().unwrap()), b"short").unwrap();
     std::fs::write(stream.join("source/video/999-1.m4s"), b"orphan").unwrap();

@@ -1,4 +1,4 @@
-//! Low-latency DASH: the manifest lists the segment that is being made, and its parts are given out as they come.
+//! With low-latency DASH the manifest lists the segment that is being made, and its parts are given out as they come.
 
 use crate::support;
 
@@ -9,7 +9,7 @@ use weir_media::MediaTime;
 use weir_packager::{Answer, Growing, PackagerConfig, Unfinished};
 use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
 
-/// 10 fps and a GOP of 2 s: parts of 3 frames.
+/// A source of 10 fps with GOPs of 2 s, so that a part has 4 frames.
 fn slow() -> SyntheticConfig {
     SyntheticConfig { fps: (10, 1), gop_frames: 20, ..SyntheticConfig::default() }
 }
@@ -30,9 +30,9 @@ async fn the_manifest_lists_what_is_being_made() {
     for expected in [
         "minimumUpdatePeriod=\"PT0.5S\"",
         "<Latency target=\"3000\" min=\"1500\" max=\"6000\"/>",
-        // 2 s but a part.
+        // This is 2 s less a part of 420 ms.
         "availabilityTimeOffset=\"1.580\" availabilityTimeComplete=\"false\"",
-        // The third has begun, and will be as long as the others.
+        // The third segment has begun, and will be as long as the others.
         "<S t=\"0\" d=\"180000\" r=\"2\"/>",
     ] {
         assert!(low.contains(expected), "{expected} is missing in\n{low}");
@@ -84,7 +84,7 @@ async fn what_was_not_finished_says_so() {
     }
     assert_eq!(slow_reader.next().await, Some(Err(Unfinished)), "it has left memory");
 
-    // The source falls silent: what there is ends the segment, and that is its end.
+    // The source falls silent. The segment ends with what there is of it.
     let open = rig.checked("source/video.m3u8").await.segments.last().unwrap().parts.last().unwrap().uri.clone();
     let open = format!("source/{}.m4s", open.strip_suffix(".m4s").unwrap().rsplit_once('.').unwrap().0);
     let mut segment = growing(&rig, &open).await;

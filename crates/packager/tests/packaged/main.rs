@@ -1,4 +1,4 @@
-//! What a packager makes of whole streams: one program, linked once.
+//! Tests what a packager makes of whole streams. All tests are one program, which is linked once.
 
 #![allow(
     clippy::expect_used,

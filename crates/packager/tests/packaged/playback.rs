@@ -1,4 +1,4 @@
-//! What the packager makes is taken by real decoders, and holds together in time.
+//! Real decoders take what the packager makes, and it holds together in time.
 
 use crate::support;
 
@@ -14,7 +14,7 @@ use weir_testkit::ffmpeg::{self, Clip};
 use weir_testkit::flv::read_flv;
 use weir_testkit::frames::SyntheticConfig;
 
-/// What an encoder made, as the hub would carry it.
+/// Reads what an encoder made, in the form in which the hub would carry it.
 fn read_clip(file: &Path) -> (Tracks, Vec<Frame>) {
     let (mut tracks, mut frames) = (Tracks::default(), Vec::new());
     for tag in read_flv(file) {
@@ -102,7 +102,7 @@ async fn dash_plays_the_same_files() {
     publish(&mut rig.publisher(), SyntheticConfig::default(), 0.0, 8.5).await;
     let folder = tempfile::tempdir().unwrap();
     rig.dump(folder.path(), &["source/video.m3u8", "source/audio.m3u8"]).await;
-    // A live manifest makes a player wait for more: this one is told that there is no more.
+    // A live manifest makes a player wait for more, so this one says that there is no more.
     let manifest = rig.text("manifest.mpd").await;
     let ended = manifest.replace("type=\"dynamic\"", "type=\"static\" mediaPresentationDuration=\"PT8S\"");
     let file = folder.path().join("manifest.mpd");
@@ -114,7 +114,7 @@ async fn dash_plays_the_same_files() {
     assert_eq!(ffmpeg::decode_errors(&file), "");
 }
 
-/// Every chunk of every listed segment begins where the one before it ended; segments are the sum of their parts.
+/// Checks that every chunk of every listed segment begins where the one before it ended, and that segments are the sum of their parts.
 async fn assert_continuous(rig: &Rig, path: &str) {
     let playlist = rig.checked(path).await;
     let mut end = None;

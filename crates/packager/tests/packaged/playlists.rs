@@ -1,4 +1,4 @@
-//! Playlists and manifests as players see them: word for word, on reload, when asked to wait, and when asked nonsense.
+//! Playlists and manifests as players see them: word for word, on reload, when a player asks to wait, and when it asks nonsense.
 
 use crate::support;
 
@@ -12,7 +12,7 @@ use weir_observe::Counter;
 use weir_packager::{Answer, Cache, PackagerConfig};
 use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
 
-/// 10 fps and a GOP of 2 s: parts of 4 frames, few enough to read.
+/// A source of 10 fps with GOPs of 2 s. A part has 4 frames, so that a playlist is short enough to read.
 fn slow() -> SyntheticConfig {
     SyntheticConfig { fps: (10, 1), gop_frames: 20, ..SyntheticConfig::default() }
 }
@@ -123,7 +123,7 @@ async fn a_multivariant_playlist_reads_like_this() {
     let codec = &tracks[0].video.as_ref().unwrap().codec_string;
     assert_eq!(variant["CODECS"], format!("{codec},mp4a.40.2"));
     assert_eq!(lines[5..], ["source/video.m3u8"]);
-    // The string is the configuration's: profile, constraints and level stand in bytes 1 to 3 of the record.
+    // The codec's string is that of the configuration: profile, constraints and level stand in bytes 1 to 3 of the record.
     let config = &tracks[0].config;
     assert_eq!(*codec, format!("avc1.{:02x}{:02x}{:02x}", config[1], config[2], config[3]));
     let token = rig.text("master.m3u8?token=t").await;
@@ -209,7 +209,7 @@ async fn reloads_wait_for_what_they_ask() {
     let mut source = SyntheticSource::new(slow());
     publisher.set_tracks(tracks_of(&source));
     write(&mut publisher, source.frames_until(time(2.85)), MediaTime::ZERO).await;
-    // Newest: segment 1, part 1.
+    // The newest part is part 1 of segment 1.
     for (query, expected) in [
         ("_HLS_msn=0", "found"),
         ("_HLS_msn=0&_HLS_part=99", "found"),
@@ -243,7 +243,7 @@ async fn reloads_wait_for_what_they_ask() {
     let Answer::Found { body, .. } = list.await.unwrap() else { panic!("the playlist is there") };
     assert!(String::from_utf8_lossy(&body).contains("video/1.2.m4s"));
 
-    // Nothing comes any more: silence ends the segment, so that what can be had is had; the rest is told to come again.
+    // Nothing comes any more. Silence ends the segment, so that all that came can be had, and whoever waits for more is told to come again.
     let begun = tokio::time::Instant::now();
     assert_eq!(rig.packager.answer("source/video.m3u8", Some("_HLS_msn=2")).await, Answer::NotReady);
     assert_eq!(begun.elapsed().as_secs(), 6);
@@ -295,7 +295,7 @@ async fn the_window_moves_and_old_files_stay_a_while() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
-    /// Whatever is asked is answered, in the time that a reload may wait at most.
+    /// Whatever is asked for, the answer comes within the time that a reload may wait at most.
     #[test]
     fn every_request_is_answered(
         path in "(source|other|\\.\\.)?/?(video|audio)?(\\.m3u8|/init-[0-9]{0,11}\\.mp4|/[0-9]{0,20}(\\.[0-9]{0,20})?\\.m4s)|master\\.m3u8|manifest\\.mpd|.{0,40}",

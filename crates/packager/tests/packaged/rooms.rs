@@ -1,9 +1,9 @@
-//! The crate's rooms: each imports those above it in the table, and nothing else, so that no file is part of a circle.
+//! The rooms of the crate. Each imports only rooms above it in the table, so that no file is part of a circle.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// What stands by itself, then each room with what it may import of the others, itself aside.
+/// Each room, with the other rooms that it may import. Those that import nothing come first.
 const ROOMS: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("addresses", &[]),
@@ -27,7 +27,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-/// The rooms that a file names: `crate::store::track`, or `crate::{dash, hls}`.
+/// The rooms that a file names, as in `crate::store::track` or `crate::{dash, hls}`.
 fn named(code: &str) -> BTreeSet<String> {
     let is_word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     let first = |text: &str| text.trim().split(|letter| !is_word(letter)).next().unwrap_or_default().to_owned();

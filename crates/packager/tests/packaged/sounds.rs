@@ -1,4 +1,4 @@
-//! Several sounds: each language is offered, equal sound is packaged once, and a rendition that leaves takes nothing from the others.
+//! With several sounds each language is offered, equal sound is packaged once, and a rendition that leaves takes nothing from the others.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,11 +15,11 @@ use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
 
 use crate::support::{Rig, time, tracks_of};
 
-/// 48 kHz stereo of 192 kbps.
+/// The head of an AC-3 frame, and below that of an MP2 frame, of 48 kHz stereo at 192 kbps.
 const AC3: [u8; 8] = [0x0B, 0x77, 0x9B, 0x5C, 0x14, 0x40, 0x43, 0xE1];
 const MP2: [u8; 4] = [0xFF, 0xFD, 0xA4, 0x04];
 
-/// The synthetic picture, and sounds in those codecs and languages.
+/// Tracks for the synthetic picture, and for sounds in those codecs and languages.
 fn spoken(source: &SyntheticSource, sounds: &[(Codec, &str)]) -> Tracks {
     let all = tracks_of(source);
     let sound = |(id, (codec, language)): (u32, &(Codec, &str))| {
@@ -34,7 +34,7 @@ fn spoken(source: &SyntheticSource, sounds: &[(Codec, &str)]) -> Tracks {
     all.video().cloned().into_iter().chain((1..).zip(sounds).map(sound)).collect()
 }
 
-/// Each frame of the one synthetic sound as one of each of the tracks' sounds.
+/// Writes frames. Each frame of the one synthetic sound is written once for each sound of the publisher's tracks.
 async fn write(publisher: &mut Publisher, frames: &[Frame]) {
     let sounds: Vec<TrackId> = publisher.tracks().audios().map(|info| info.id).collect();
     for frame in frames {
@@ -73,7 +73,7 @@ async fn every_language_is_offered() {
     let expected = [
         sound("source", "deu", "de", "YES", "audio"),
         sound("source", "eng", "en", "NO", "audio-2"),
-        // Who plays AC-3 chooses among all of them, too.
+        // A player of AC-3 can also choose among all of them.
         sound("source-ac3", "deu", "de", "YES", "audio"),
         sound("source-ac3", "eng", "en", "NO", "audio-2"),
         sound("source-ac3", "fra", "fr", "NO", "audio-3"),
@@ -113,7 +113,7 @@ async fn every_language_is_offered() {
     assert_eq!(in_ts, ["deu", "eng", "fra"], "old boxes have them all in one file");
 }
 
-/// What a player that asks once would have to live with.
+/// What a player that asks only once would have to live with.
 async fn at_once(rig: &Rig, path: &str) -> Option<String> {
     let answer = tokio::time::timeout(Duration::from_millis(50), rig.packager.answer(path, None)).await;
     match answer {
@@ -151,7 +151,7 @@ async fn no_playlist_is_given_out_before_the_sounds_that_were_named_have_begun()
     }
 }
 
-/// Encoders give their first picture later than the source: whoever asks at first sees the whole ladder, too.
+/// Encoders give their first picture later than the source, and yet whoever asks first sees the whole ladder.
 #[tokio::test]
 async fn nothing_is_given_out_before_the_renditions_that_are_brought_have_begun() {
     for comes in [true, false] {
@@ -186,7 +186,7 @@ async fn a_period_is_not_listed_before_all_its_tracks_are_in_it() {
     let mut publisher = rig.publisher();
     let tracks = spoken(&SyntheticSource::new(SyntheticConfig::default()), &[(Codec::Aac, "deu"), (Codec::Aac, "eng")]);
     publisher.set_tracks(tracks);
-    // Twice the same, with a pause in between: sound lies half a second behind its picture.
+    // The same happens twice, with a pause in between. The sound lies half a second behind the picture.
     for (at, periods) in [(0.0, 0), (20.0, 1)] {
         let mut frames = SyntheticSource::new(SyntheticConfig::default()).frames_until(time(5.0));
         for frame in &mut frames {
@@ -225,14 +225,14 @@ async fn sounds_that_come_later_or_are_called_otherwise_are_offered_too() {
     let last = |playlist: &crate::support::checker::Playlist| playlist.complete().last().map(|segment| segment.number);
     let later = rig.checked("source/audio-2.m3u8").await;
     assert_eq!(last(&later), last(&first), "the same number is the same time");
-    // One that goes is offered no more.
+    // A sound that goes is not offered any more.
     publisher.set_tracks(spoken(&source, &[(Codec::Aac, "deu")]));
     write(&mut publisher, &source.frames_until(time(16.0))).await;
     let master = rig.text("master.m3u8").await;
     assert!(master.contains("LANGUAGE=\"de\"") && !master.contains("LANGUAGE=\"en\""), "{master}");
 }
 
-/// The source has German in AAC and French in AC-3; a transcoder made AAC of both.
+/// The source has German in AAC and French in AC-3, and a transcoder makes AAC of both.
 #[tokio::test]
 async fn every_variant_has_every_language() {
     let rig = Rig::new(PackagerConfig::default()).await;
@@ -276,7 +276,7 @@ async fn equal_sound_is_packaged_once_and_stays_while_anybody_has_it() {
     let offline = StreamStatus::offline(time::OffsetDateTime::UNIX_EPOCH);
     rig.observe.board().set_stream(StreamId(7), "cam1", offline);
     let mut source = SyntheticSource::new(SyntheticConfig::default());
-    // What a transcoder makes: each rendition has its own picture, and all of them the same sound.
+    // A transcoder makes a picture for each rendition, and the same sound for all of them.
     let sound = TrackInfo { id: TrackId(300), ..(**tracks_of(&source).audio().unwrap()).clone() };
     let tracks: Tracks = tracks_of(&source).video().cloned().into_iter().chain([Arc::new(sound)]).collect();
     let mut tasks: Vec<_> = NAMES.into_iter().map(|name| rig.follow(name, Cuts::ByClock)).collect();
@@ -314,7 +314,7 @@ async fn equal_sound_is_packaged_once_and_stays_while_anybody_has_it() {
     let body: Bytes = rig.get(&format!("ts/720p/{}.ts", before.complete().next().unwrap().number)).await;
     assert!(!body.is_empty());
 
-    // The one that it lies with goes: for the others nothing changes.
+    // The rendition that the sound lies with goes. For the others nothing changes.
     let at = NAMES.iter().position(|name| *name == home).unwrap();
     tasks.remove(at).abort();
     publishers.remove(at);

@@ -1,4 +1,4 @@
-//! Sources as they are: they restart, change, fall silent, lack a track, and come in any pattern of frames.
+//! Sources as they are in life: they restart, change, fall silent, lack a track, and come in any pattern of frames.
 
 use crate::support;
 
@@ -19,7 +19,7 @@ async fn a_publisher_that_restarts_at_once_leaves_no_trace() {
     let rig = Rig::new(PackagerConfig::default()).await;
     let mut before: Option<checker::Playlist> = None;
     for session in 0..20 {
-        // Gone for 300 ms each time.
+        // The publisher is gone for 300 ms each time.
         publish(&mut rig.publisher(), SyntheticConfig::default(), f64::from(session) * 4.3, 4.0).await;
         let after = rig.checked("source/video.m3u8").await;
         assert_eq!((after.discontinuities, after.discontinuity_sequence), (0, 0), "session {session}");
@@ -213,7 +213,7 @@ async fn a_pause_within_a_gop_loses_no_picture() {
         assert_eq!(pictures, 180, "{pause}");
         let in_parts =
             |playlist: &checker::Playlist| playlist.segments.iter().filter(|it| !it.parts.is_empty()).count();
-        // No part is as long as a picture that lasted so long; one that only seems to last ended before.
+        // A picture that lasts through the short pause is too long for a part. Before the long pause, the picture counts as ended.
         assert_eq!(in_parts(&playlist) < playlist.segments.len(), breaks == 0, "{pause}");
         write(&mut publisher, source.frames_until(time(14.1)), time(pause)).await;
         assert!(in_parts(&rig.checked("source/video.m3u8").await) >= 3, "{pause}: the newest ones are there in parts");
@@ -228,7 +228,7 @@ async fn renditions_share_boundaries_and_a_master_playlist() {
     let follower = rig.follow("360p", Cuts::ByClock);
     tokio::task::yield_now().await;
     let mut publisher = rig.publisher();
-    // A keyframe each second; the other rendition is a second late, has no sound, and starts out of phase.
+    // The source has a keyframe each second. The other rendition is a second late, has no sound, and starts out of phase.
     let second = SyntheticConfig { gop_frames: 30, ..SyntheticConfig::default() };
     let small = SyntheticConfig { width: 160, height: 90, audio: None, ..second.clone() };
     publish(&mut publisher, second.clone(), 0.0, 4.5).await;
@@ -261,7 +261,7 @@ async fn renditions_share_boundaries_and_a_master_playlist() {
 #[tokio::test]
 async fn the_wall_clock_is_the_stream_s_however_late_its_renditions_are() {
     let rig = Rig::new(PackagerConfig { window: Duration::from_secs(60), ..PackagerConfig::default() }).await;
-    // Only what is made from the source is packaged.
+    // The source itself is not packaged, but only what is made from it.
     rig.running.abort();
     let follower = rig.follow("360p", Cuts::ByClock);
     tokio::task::yield_now().await;
@@ -290,7 +290,7 @@ async fn memory_is_bounded_whatever_the_window() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
-    /// Any pattern of frames: steps of any length, keyframes anywhere, B-frames, sound that comes and goes.
+    /// The frames come in any pattern: in steps of any length, with keyframes anywhere, B-frames, and sound that comes and goes.
     #[test]
     fn playlists_keep_the_rules_whatever_comes(
         frames in prop::collection::vec((0_i64..400, prop::bool::weighted(0.1), 0_i64..200, any::<bool>()), 50..400),

@@ -1,4 +1,5 @@
-//! HLS with MPEG-TS segments: the same media as the other playlists say, taken by a real player, made once and only if asked.
+//! HLS with MPEG-TS segments has the same media as the other playlists name. A real player takes it, and it is made once, and only if
+//! somebody asks.
 
 use crate::support;
 
@@ -19,13 +20,13 @@ use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
 
 const MEDIA: &str = "ts/source/media.m3u8";
 
-/// Numbers of the segments that a playlist names.
+/// The numbers of the segments that the playlist names.
 async fn numbers(rig: &Rig) -> Vec<u64> {
     let text = rig.text(MEDIA).await;
     text.lines().filter_map(|line| line.strip_suffix(".ts")?.parse().ok()).collect()
 }
 
-/// All listed segments in one.
+/// The bytes of all listed segments, one after the other.
 async fn joined(rig: &Rig) -> Vec<u8> {
     let mut all = Vec::new();
     for number in numbers(rig).await {
@@ -41,7 +42,7 @@ fn read(data: &[u8]) -> (Vec<TsEvent>, TsCounts) {
     (std::iter::from_fn(|| reader.next_event()).collect(), reader.counts())
 }
 
-/// Decode times in 90 kHz of the frames of a kind.
+/// The decode times of the frames of a kind, in ticks of 90 kHz.
 fn times(events: &[TsEvent], kind: MediaKind) -> Vec<i64> {
     let frames = events.iter().filter_map(|event| if let TsEvent::Frame(frame) = event { Some(frame) } else { None });
     let track = if kind == MediaKind::Video { TrackId::SOURCE_VIDEO } else { TrackId::SOURCE_AUDIO };
@@ -72,7 +73,7 @@ async fn segments_are_those_of_the_picture_with_the_sound_in_them() {
     assert!(silent(&rig.packager.answer("ts/master.m3u8", None).await));
     let mut publisher = rig.publisher();
     publish(&mut publisher, SyntheticConfig::default(), 0.0, 1.5).await;
-    // No segment is complete yet: who asks waits for the first.
+    // No segment is complete yet, so whoever asks waits for the first.
     let asked = ["ts/master.m3u8", MEDIA].map(|path| {
         let packager = rig.packager.clone();
         tokio::spawn(async move { packager.answer(path, None).await })
@@ -180,7 +181,7 @@ async fn all_who_wait_for_a_segment_get_the_one_that_is_made() {
             tokio::spawn(async move { packager.answer("ts/source/0.ts", None).await })
         })
         .collect();
-    // The first ones have asked, and leave: nobody else is the worse for it.
+    // The first ones have asked, and leave. Nobody else is the worse for it.
     tokio::task::yield_now().await;
     asked[..10].iter().for_each(JoinHandle::abort);
     let mut bodies = BTreeSet::new();
@@ -277,7 +278,7 @@ async fn pictures_that_ts_cannot_carry_are_not_offered() {
     }
 }
 
-/// 33 bits of 90 kHz end after 26.5 hours; encoders that run for days send such streams.
+/// 33 bits of 90 kHz wrap after 26.5 hours, and encoders that run for days send such streams.
 #[tokio::test]
 async fn a_transport_stream_plays_across_the_wrap_of_its_clock() {
     const WRAP_SECONDS: f64 = (1_u64 << 33) as f64 / 90_000.0;
@@ -295,7 +296,7 @@ async fn a_transport_stream_plays_across_the_wrap_of_its_clock() {
     let wraps = times(&events, MediaKind::Video).windows(2).any(|pair| pair[0] >> 33 != pair[1] >> 33);
     assert!(wraps, "the clip does not contain the wrap");
 
-    // As a door takes it: raw stamps onto the timeline, frames into the hub.
+    // This does what a door does: raw stamps go onto the timeline, and frames into the hub.
     let mut rig = Rig::new(PackagerConfig::default()).await;
     let mut publisher = rig.publisher();
     let mut timeline = Timeline::new();

@@ -1,4 +1,4 @@
-//! Judges media playlists by the rules of RFC 8216bis, and reads the times out of what they name.
+//! Judges media playlists by the rules of RFC 8216bis, and reads the times out of the files that they name.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub(crate) struct Playlist {
     pub(crate) discontinuity_sequence: u64,
     pub(crate) skipped: u64,
     pub(crate) independent: bool,
-    /// The last one may be open: parts, and no address of its own.
+    /// The segments. The last one may be open: it has parts, and no address of its own.
     pub(crate) segments: Vec<Segment>,
     pub(crate) hint: Option<String>,
     pub(crate) reports: Vec<String>,
@@ -53,7 +53,7 @@ impl Playlist {
     }
 }
 
-/// `A=1,B="x,y"` as a map, quotes taken off.
+/// Reads attributes such as `A=1,B="x,y"` into a map, with the quotes taken off.
 pub(crate) fn attributes(text: &str) -> BTreeMap<String, String> {
     let (mut found, mut rest) = (BTreeMap::new(), text);
     while let Some((name, after)) = rest.split_once('=') {
@@ -118,7 +118,7 @@ pub(crate) fn check(text: &str) -> Result<Playlist, String> {
     Ok(playlist)
 }
 
-/// What may not happen between two readings of one playlist.
+/// Checks that nothing changed between two readings of one playlist that may not change.
 pub(crate) fn check_reload(before: &Playlist, after: &Playlist) -> Result<(), String> {
     ensure!(after.media_sequence >= before.media_sequence, "the media sequence went back");
     ensure!(after.target == before.target, "the target duration changed");
@@ -213,13 +213,13 @@ fn parse(text: &str) -> Result<Playlist, String> {
     Ok(playlist)
 }
 
-/// `(tfdt, sum of durations, first sample is a keyframe)` of each chunk in a file of ours.
+/// What each chunk in a file of ours says: `(tfdt, sum of durations, first sample is a keyframe)`.
 pub(crate) fn chunks(mut data: &[u8]) -> Vec<(u64, u64, bool)> {
     let mut found = Vec::new();
     while data.len() >= 8 {
         let size = be32(data, 0) as usize;
         if &data[4..8] == b"moof" {
-            // mfhd is 16 bytes, the traf's header 8, tfhd 20: all written by us, always the same.
+            // We write these boxes, and their sizes are always the same: mfhd is 16 bytes, the traf's header 8, and tfhd 20.
             let tfdt = 8 + 16 + 8 + 20;
             assert_eq!(&data[tfdt + 4..tfdt + 8], b"tfdt");
             let decode = u64::from_be_bytes(data[tfdt + 12..tfdt + 20].try_into().unwrap());

@@ -1,4 +1,4 @@
-//! A stream in a box for tests: synthetic frames go in, playlists and files come out and onto disk.
+//! A stream in a box for tests: synthetic frames go in, and playlists and files come out, and can be written to disk.
 
 pub(crate) mod checker;
 
@@ -24,20 +24,20 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    /// Returns when the packager follows the source.
+    /// A rig with that configuration. This returns when the packager follows the source.
     pub(crate) async fn new(config: PackagerConfig) -> Self {
         Self::by(StreamClock::begun(OffsetDateTime::now_utc(), 0), config).await
     }
 
-    /// The same by that clock.
+    /// A rig whose stream has that clock.
     pub(crate) async fn by(clock: StreamClock, config: PackagerConfig) -> Self {
         let observe = Observe::new();
         Self::of(Packager::new(config, StreamId(7), observe.clone(), clock.clone()), observe, clock).await
     }
 
-    /// The same of a packager that has been made already.
+    /// A rig of a packager that has been made already.
     pub(crate) async fn of(packager: Packager, observe: Observe, clock: StreamClock) -> Self {
-        // Frames are written faster than real time: nothing may fall out before it is read.
+        // Frames are written faster than real time, and none may fall out of the window before it is read.
         let hub = StreamHub::on(clock, WindowLimits { duration: Duration::from_secs(36_000), ..WindowLimits::FRAMES });
         let running = tokio::spawn(packager.clone().run(hub.source(), "source".to_owned(), Cuts::AtKeyframes));
         tokio::task::yield_now().await;
@@ -48,7 +48,7 @@ impl Rig {
         self.hub.publish_source(Instant::now())
     }
 
-    /// Another rendition is packaged from now on.
+    /// Has another rendition packaged from now on.
     pub(crate) fn follow(&self, name: &str, cuts: Cuts) -> JoinHandle<()> {
         tokio::spawn(self.packager.clone().run(self.hub.rendition(name), name.to_owned(), cuts))
     }
@@ -72,13 +72,13 @@ impl Rig {
         String::from_utf8(self.get(path).await.to_vec()).unwrap()
     }
 
-    /// A track's playlist with everything it says, checked against the specification.
+    /// A track's playlist with everything that it says, after it was checked against the specification.
     pub(crate) async fn checked(&self, path: &str) -> checker::Playlist {
         let text = self.text(path).await;
         checker::check(&text).unwrap_or_else(|wrong| panic!("{path}: {wrong}\n{text}"))
     }
 
-    /// One file of an init segment and the segments that need it, as an MSE player would append them.
+    /// Writes one file of an init segment and the segments that need it, as an MSE player would append them.
     pub(crate) async fn append(&self, folder: &Path, path: &str, init: &str) -> std::path::PathBuf {
         let mut bytes = self.get(&format!("source/{init}")).await.to_vec();
         for segment in self.checked(path).await.complete().filter(|segment| segment.map == init) {
@@ -119,7 +119,7 @@ pub(crate) fn kind_of(frame: &Frame) -> MediaKind {
     if frame.track == weir_media::TrackId::SOURCE_VIDEO { MediaKind::Video } else { MediaKind::Audio }
 }
 
-/// Frames moved to begin at `at`, in milliseconds as RTMP counts them.
+/// Writes frames that are moved to begin at `at`, with times in whole milliseconds, as RTMP counts them.
 pub(crate) async fn write(publisher: &mut Publisher, frames: Vec<Frame>, at: MediaTime) {
     for frame in frames {
         let moved = |time: MediaTime| MediaTime::from_millis((time + at).as_millis());
