@@ -146,7 +146,7 @@ impl TsSession {
                         ),
                         NotCarried::Another if stream.kind().is_some() => {
                             format!(
-                                "the source's {stream} (PID {pid}) is not carried: one picture and {SOUNDS_MAX} sounds are"
+                                "the source's {stream} (PID {pid}) is not carried: a stream carries one picture and {SOUNDS_MAX} sounds"
                             )
                         }
                         // Nobody here misses subtitles and other data.

@@ -10,12 +10,12 @@
 //! | room | what is in it |
 //! |---|---|
 //! | `store` | tracks, segments and parts in memory, what playlists show of them, and what is still to go to disk |
-//! | `cut` | frames into parts and segments |
+//! | `cut` | cuts frames into parts and segments |
 //! | `shelf` | the part of the window that lies on disk |
-//! | `hls` `dash` `ts` | the store in the words of one protocol |
-//! | `texts` | playlists and manifests, each version written once for all who ask |
-//! | `record` | recordings, which have nothing of all that but clocks and disks |
-//! | `packager` | the handle: answers requests, and has renditions followed |
+//! | `hls` `dash` `ts` | each writes the store in the words of one protocol |
+//! | `texts` | playlists and manifests, of which each version is written once for all who ask |
+//! | `record` | recordings, which share only clocks and disks with all that |
+//! | `packager` | the handle, which answers requests and has renditions followed |
 
 mod addresses;
 mod answer;

@@ -138,7 +138,7 @@ pub(crate) struct Store {
     pub(crate) target: Option<u64>,
     /// The version rises with every change.
     pub(crate) version: u64,
-    /// See [`Segment::run`].
+    /// This run of the server, as in [`Segment::run`].
     pub(crate) run: u64,
     /// What is still to be written to disk. None if the window does not reach beyond memory.
     pub(crate) backlog: Option<Backlog>,

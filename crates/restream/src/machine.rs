@@ -98,7 +98,7 @@ pub enum Input {
     Blocked(Reason),
     /// The source can be sent to this destination, perhaps again.
     Unblocked,
-    /// Time passed.
+    /// Nothing happened, but time has passed.
     Tick,
 }
 

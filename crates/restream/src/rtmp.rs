@@ -199,7 +199,7 @@ impl RtmpLink {
             }
             PushEvent::Status { level, code, description } => LinkEvent::Said(format!("{level} {code} {description}")),
             PushEvent::ReconnectRequest { tc_url } => {
-                let reason = Reason::new(ReasonCode::Refused, "the destination asked to be connected to anew");
+                let reason = Reason::new(ReasonCode::Refused, "the destination asked us to connect again");
                 let instead = self.target.moved(tc_url.as_deref()).map(|target| Arc::new(target) as Arc<dyn Target>);
                 LinkEvent::Unwelcome { failure: Failure { reason, retry: Retry::Backoff }, instead }
             }

@@ -56,7 +56,7 @@ pub(crate) struct Boundaries {
     target: Duration,
     /// The target duration in seconds. None until it is announced.
     announced: Option<u64>,
-    /// When the newest segment with a picture began that is kept as it is, in any rendition.
+    /// When the newest segment of pictures that are kept as they are began, in any rendition.
     newest_picture: Option<MediaTime>,
     kept: VecDeque<MediaTime>,
     /// When the segment of the newest kept boundary began. A first segment may have begun within its slot, and so later than its boundary.

@@ -63,7 +63,7 @@ impl Following {
                     self.push(&entry);
                 }
                 Ok(Next::Skipped { items }) => {
-                    tracing::warn!(stream_id = %self.cutter.live.stream_id, rendition = %self.name, items, "frames were lost");
+                    tracing::warn!(stream_id = %self.cutter.live.stream_id, rendition = %self.name, items, "the packager lost frames");
                     self.writer.want_keyframe();
                     self.flush();
                 }

@@ -56,7 +56,7 @@ mod tests {
         for (at, due) in [(2000, Some(2000)), (3500, Some(500)), (4080, Some(0)), (4200, None)] {
             assert_eq!(keyframes.due_in(ms(at)), due.map(Duration::from_millis), "{at}");
         }
-        // A restart cuts a GOP short.
+        // A restart cuts this GOP short.
         keyframes.saw(ms(2900));
         assert_eq!(keyframes.apart(), Duration::from_secs(2));
         keyframes.saw(ms(3900));

@@ -14,7 +14,7 @@ const RUNS_MAX: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Slots {
     pub(crate) length: Duration,
-    /// When the newest segment began that begins with a picture of an encoder of ours.
+    /// When the newest segment of pictures that we encode began.
     pub(crate) newest_picture: Option<MediaTime>,
     /// The number of slot zero.
     first_number: u64,

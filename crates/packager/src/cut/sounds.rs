@@ -26,7 +26,7 @@ pub(crate) struct Cutting {
 #[derive(Debug, Default)]
 pub(crate) struct Sounds {
     known: BTreeMap<TrackId, Shared>,
-    /// Where sounds of an earlier run of the server ended, by the rendition that they lie with.
+    /// Where the sounds of an earlier run of the server ended, by the rendition that they lie with and their name.
     resumes: BTreeMap<(String, TrackName), TrackResume>,
 }
 

@@ -13,7 +13,7 @@ use crate::wall_time::{rfc3339, wall_time};
 /// The text of segments that have left the playlist is cut off when it is longer than this, and longer than what is left.
 const DEAD_BYTES_MAX: usize = 64 << 10;
 
-/// Where in the text a segment's lines are.
+/// Where the lines of a segment are in the text.
 #[derive(Clone, Copy, Debug)]
 struct Lines {
     at: usize,

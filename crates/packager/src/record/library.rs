@@ -17,7 +17,7 @@ use crate::shelf::disk::{NoSpace, RealDisk, Space, SpaceLimits};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordingLimits {
     pub space: SpaceLimits,
-    /// A file that is longer is followed by another.
+    /// When a file is longer than this, the recording goes on in another.
     pub file_duration: Duration,
 }
 

@@ -59,7 +59,7 @@ pub(crate) enum ReadFault {
 }
 
 impl StreamShelf {
-    /// The bytes of a segment that was saved.
+    /// Reads the bytes of a segment that was saved.
     pub(crate) async fn read(self: Arc<Self>, file: PathBuf) -> Result<Bytes, ReadFault> {
         let path = self.folder.join(file);
         match timeout(READ_MAX, self.read_in_turn(path)).await {

@@ -47,7 +47,7 @@ pub(crate) fn read(shelf: &StreamShelf, zero_at: Option<OffsetDateTime>) -> io::
     if restored.zero_at != zero_at && !restored.tracks.is_empty() {
         tracing::warn!(
             folder = %shelf.folder.display(),
-            "the window on disk was made by another clock than the stream has now: it can't be gone on from, and begins anew"
+            "the window on disk was made by another clock than the stream has now, so it can't go on and begins anew"
         );
         restored = Restored::default();
     }

@@ -6,7 +6,7 @@ use weir_media::MediaTime;
 use crate::store::Store;
 use crate::store::track::Track;
 
-/// Why there is no such text.
+/// Why the text that was asked for can't be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
     /// The text will come, because its first segment is being made.

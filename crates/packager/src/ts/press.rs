@@ -124,7 +124,7 @@ impl TsPress {
             Ok(Ok(body)) => Ok(body),
             Ok(Err(error)) => {
                 let TsSegmentId { rendition, number, .. } = id;
-                tracing::warn!(stream_id = %self.stream_id, rendition, number, %error, "a segment can't be MPEG-TS");
+                tracing::warn!(stream_id = %self.stream_id, rendition, number, %error, "a segment can't be made as MPEG-TS");
                 Err(Unmade::Gone)
             }
             // The making panicked, which has been logged, or the server is stopping.

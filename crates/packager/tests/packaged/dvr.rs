@@ -28,7 +28,7 @@ const MEMORY: Duration = Duration::from_secs(12);
 /// also the one that is open, and one that is about to leave.
 const IN_MEMORY_MAX: usize = 14;
 
-/// A real disk with faults on demand.
+/// A real disk that fails on demand.
 #[derive(Debug, Default)]
 struct FaultyDisk {
     full: AtomicBool,
@@ -411,7 +411,7 @@ async fn a_disk_that_hangs_harms_nobody() {
 #[tokio::test]
 async fn the_limit_is_never_passed() {
     let folder = tempfile::tempdir().unwrap();
-    // 2 s of 100 kbps are 25 kB.
+    // 2 s of 100 kbps are 25 kB, so 40 segments fit.
     let max = 1_000_000;
     let config = SyntheticConfig { video_bitrate_bps: Some(100_000), ..slow() };
     let server = Server::start(folder.path(), 3600, max).await;
