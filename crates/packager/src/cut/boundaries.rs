@@ -26,7 +26,7 @@ const KEPT_MAX: usize = 64;
 /// 60 fps.
 pub(crate) const SAME_TIME: MediaTime = MediaTime::from_millis(20);
 
-/// Sound follows pictures if their last segment began so many targets ago at most. It is as many because GOPs may be long.
+/// Sound follows pictures if their last segment began so many targets ago at most. The number is large, because GOPs may be long.
 const FOLLOWED_TARGETS: u32 = 8;
 
 /// A picture within a GOP, at which a segment may have to end.

@@ -22,8 +22,8 @@ pub(crate) struct Slots {
     floor: u64,
     /// The number that follows the last one of an earlier run of the server.
     resumed: Option<u64>,
-    /// Slots, each with its number. From each of these slots on, numbers are counted from the one beside it, so that a pause of the source
-    /// is left out.
+    /// Slots, each with a number. From each of these slots on, numbers are counted on from the number beside it, so that a pause of the
+    /// source is left out.
     runs: VecDeque<(i64, u64)>,
     newest: Option<i64>,
 }

@@ -21,7 +21,8 @@ use crate::store::track_name::TrackName;
 
 /// If a frame comes so long after the one before it, it is not the next picture: something is missing in between.
 pub(crate) const HOLE: Duration = Duration::from_secs(1);
-/// Pictures may be slower than that. So a hole is also longer than so many times the last picture, but `HOLE_MAX` is always enough.
+/// Pictures may come more slowly than that. So a hole must also be longer than so many times the last picture's length, of which no more
+/// than `HOLE_MAX` counts.
 const HOLE_FRAMES: u64 = 4;
 const HOLE_MAX: Duration = Duration::from_secs(5);
 

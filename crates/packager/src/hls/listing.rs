@@ -77,8 +77,8 @@ impl Listing {
         self.lines.push_back(Lines { at, own_at, init: segment.init, breaks: segment.breaks });
     }
 
-    /// Writes all segments that the listing has except the first `skipped`. Returns how many of the track's listed segments are dealt with
-    /// by that, and the breaks and the init segment of the last of them.
+    /// Writes all segments that the listing has except the first `skipped`. Returns how many of the track's listed segments are written or
+    /// skipped by that, and the breaks and the init segment of the last of them.
     pub(crate) fn put(&self, out: &mut String, track: &Track, skipped: usize) -> (usize, Option<(u64, u32)>) {
         let state = |lines: &Lines| (lines.breaks, lines.init);
         let Some(first) = self.lines.get(skipped) else {

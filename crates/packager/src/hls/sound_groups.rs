@@ -30,7 +30,7 @@ pub(crate) fn offered<'a>(store: &'a Store, rendition: &str) -> Vec<Offered<'a>>
     live.filter_map(|sound| Some(Offered { sound, info: sound.track.info()? })).collect()
 }
 
-/// A group of sounds that variants name. It has the sounds of one codec, and for those that there are not in that codec it has AAC, which
+/// A group of sounds that variants name. It has the sounds of one codec. A sound that does not come in that codec is there in AAC, which
 /// every player of that codec plays too. A player takes a variant only if it can decode all that the variant's group may bring, so sounds
 /// in AC-3 must not stand in the group for AAC.
 #[derive(Debug)]
