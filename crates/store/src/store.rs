@@ -60,9 +60,12 @@ impl Store {
             .pragma("cache_size", "-64")
             .busy_timeout(BUSY_TIMEOUT)
             .disable_statement_logging();
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        // A connection to a file does not go away by itself: asking each one whether it is still there would double the way of every
+        // short question to its thread and back.
+        let pool = || SqlitePoolOptions::new().test_before_acquire(false);
+        let writer = pool().max_connections(1).connect_with(options.clone()).await?;
         settle_schema(&mut *writer.acquire().await?, path).await?;
-        let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options).await?;
+        let readers = pool().max_connections(READERS).connect_with(options).await?;
         let store = Self { writer, readers, key: key.clone(), path: path.to_owned(), health: WriteHealth::default() };
         store.prove_key().await?;
         Ok(store)

@@ -2,10 +2,13 @@
 //! stand in no log.
 
 use crate::{Result, Store, StoreError};
-use sqlx::Row as _;
+use sqlx::{AssertSqlSafe, Row as _};
 use time::OffsetDateTime;
 use weir_media::{ClockMark, MediaTime};
 use weir_model::StreamId;
+
+/// The number of clocks that one statement notes, of six values each: no database binds fewer than 30,000 values.
+const MARKS_PER_STATEMENT_MAX: usize = 1_000;
 
 impl Store {
     /// None: the stream was never published.
@@ -29,28 +32,42 @@ impl Store {
         }))
     }
 
-    /// Notes where clocks are; of a stream that has been deleted nothing is kept. All together are one write to the disk.
+    /// Notes where clocks are; of a stream that has been deleted nothing is kept. A thousand together are one write to the disk.
     pub async fn note_stream_clocks(&self, marks: &[(StreamId, ClockMark)]) -> Result<()> {
-        let mut tx = self.begin().await?;
-        for (id, mark) in marks {
-            sqlx::query(
-                "insert into stream_clock (stream_id, zero_at, first_number, reached, next_number, noted_at) \
-                 select id, $2, $3, $4, $5, $6 from stream where id = $1 \
-                 on conflict (stream_id) do update set zero_at = $2, first_number = $3, reached = $4, next_number = $5, \
-                 noted_at = $6",
-            )
-            .bind(id.0)
-            .bind(nanos(mark.zero_at))
-            .bind(count(mark.first_number))
-            .bind(mark.reached.as_nanos())
-            .bind(count(mark.next_number))
-            .bind(nanos(mark.noted_at))
-            .execute(&mut *tx)
-            .await?;
+        for marks in marks.chunks(MARKS_PER_STATEMENT_MAX) {
+            let text = note_statement(marks.len());
+            let statement = marks.iter().fold(sqlx::query(AssertSqlSafe(text)), |statement, (id, mark)| {
+                statement
+                    .bind(id.0)
+                    .bind(nanos(mark.zero_at))
+                    .bind(count(mark.first_number))
+                    .bind(mark.reached.as_nanos())
+                    .bind(count(mark.next_number))
+                    .bind(nanos(mark.noted_at))
+            });
+            self.write_one(statement).await?;
         }
-        tx.commit().await?;
         Ok(())
     }
+}
+
+/// One statement for so many marks: a hundred streams are noted in one way to the database and back. It says nothing of a stream that has
+/// been deleted meanwhile.
+fn note_statement(marks: usize) -> String {
+    // The casts say to databases that ask what the numbers are.
+    let row = |at: usize| {
+        let bound: Vec<String> = (1..=6).map(|column| format!("cast(${} as bigint)", at * 6 + column)).collect();
+        format!("({})", bound.join(", "))
+    };
+    let rows: Vec<String> = (0..marks).map(row).collect();
+    format!(
+        "insert into stream_clock (stream_id, zero_at, first_number, reached, next_number, noted_at) \
+         select mark.column1, mark.column2, mark.column3, mark.column4, mark.column5, mark.column6 \
+         from (values {}) as mark where mark.column1 in (select id from stream) \
+         on conflict (stream_id) do update set zero_at = excluded.zero_at, first_number = excluded.first_number, \
+         reached = excluded.reached, next_number = excluded.next_number, noted_at = excluded.noted_at",
+        rows.join(", ")
+    )
 }
 
 fn nanos(at: OffsetDateTime) -> i64 {
@@ -95,6 +112,11 @@ mod tests {
             assert_eq!(store.stream_clock(stream.id).await.unwrap(), Some(mark(reached)));
         }
         assert_eq!(store.stream_clock(StreamId(4711)).await.unwrap(), None);
+        // More than one statement takes, and the only one that is there is the last of them.
+        let strangers = (10_000..12_000).map(|id| (StreamId(id), mark(1)));
+        let many: Vec<_> = strangers.chain([(stream.id, mark(11))]).collect();
+        store.note_stream_clocks(&many).await.unwrap();
+        assert_eq!(store.stream_clock(stream.id).await.unwrap(), Some(mark(11)));
         store.delete_stream(stream.id, None).await.unwrap();
         assert_eq!(store.stream_clock(stream.id).await.unwrap(), None);
     }

@@ -87,12 +87,8 @@ impl Store {
     }
 
     async fn probe(&self) -> Result<()> {
-        let mut write = self.begin().await?;
-        sqlx::query("insert into write_probe (id, at) values (1, $1) on conflict (id) do update set at = excluded.at")
-            .bind(to_ms(now()))
-            .execute(&mut *write)
-            .await?;
-        write.commit().await?;
+        let row = "insert into write_probe (id, at) values (1, $1) on conflict (id) do update set at = excluded.at";
+        self.write_one(sqlx::query(row).bind(to_ms(now()))).await?;
         let room = self.path.with_extension("probe");
         let found = tokio::task::spawn_blocking(move || look_for_room(&room)).await;
         found.map_err(|_| StoreError::Corrupt("the room on the disk"))?.map_err(StoreError::Disk)
