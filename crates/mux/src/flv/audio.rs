@@ -44,31 +44,40 @@ pub enum AudioTag {
 
 /// What the tag carries for the default track.
 pub fn parse_audio(body: &Bytes) -> Result<AudioTag, FlvError> {
-    let mut found = parse_audio_tracks(body)?.into_iter();
+    let mut found = parse_audio_tracks(body)?;
     Ok(found.find(|(track, _)| *track == 0).map_or(AudioTag::Other("another track"), |(_, tag)| tag))
 }
 
 /// What the tag carries for each track, by its number. A message that is not of Enhanced RTMP belongs to track 0.
-pub fn parse_audio_tracks(body: &Bytes) -> Result<Vec<(u8, AudioTag)>, FlvError> {
-    // Some encoders send empty audio messages to say "no sound now".
-    let Some(&first) = body.first() else { return Ok(vec![(0, AudioTag::Other("empty"))]) };
-    let mut cursor = Cursor::new(body, 1, WHAT);
-    let tag = match first >> 4 {
-        FORMAT_AAC => match cursor.byte()? {
-            LEGACY_CONFIG => AudioTag::Config { codec: Codec::Aac, config: cursor.rest() },
-            LEGACY_FRAME => frame(Codec::Aac, cursor.rest()),
-            _ => return Err(FlvError::Invalid { what: "the packet type of an audio tag" }),
-        },
-        FORMAT_MP3 | FORMAT_MP3_8K => frame(Codec::Mp3, cursor.rest()),
-        FORMAT_ENHANCED => return parse_enhanced(&mut cursor, first),
-        format => return Err(FlvError::UnsupportedCodec { name: legacy_name(format) }),
+///
+/// Such a message, which comes 40 times a second and stream, allocates nothing.
+pub fn parse_audio_tracks(body: &Bytes) -> Result<impl Iterator<Item = (u8, AudioTag)> + use<>, FlvError> {
+    let (of_track_0, of_tracks) = match body.first() {
+        Some(first) if first >> 4 == FORMAT_ENHANCED => (None, parse_enhanced(body, *first)?),
+        Some(first) => (Some((0, parse_legacy(body, *first)?)), Vec::new()),
+        // Some encoders send empty audio messages to say "no sound now".
+        None => (Some((0, AudioTag::Other("empty"))), Vec::new()),
     };
-    Ok(vec![(0, tag)])
+    Ok(of_track_0.into_iter().chain(of_tracks))
 }
 
-fn parse_enhanced(cursor: &mut Cursor<'_>, first: u8) -> Result<Vec<(u8, AudioTag)>, FlvError> {
-    let packet_type = skip_mod_ex(cursor, first & 0x0F, ENVELOPE)?;
-    let found = tracks(cursor, packet_type, ENVELOPE, MediaKind::Audio)?;
+fn parse_legacy(body: &Bytes, first: u8) -> Result<AudioTag, FlvError> {
+    let mut cursor = Cursor::new(body, 1, WHAT);
+    match first >> 4 {
+        FORMAT_AAC => match cursor.byte()? {
+            LEGACY_CONFIG => Ok(AudioTag::Config { codec: Codec::Aac, config: cursor.rest() }),
+            LEGACY_FRAME => Ok(frame(Codec::Aac, cursor.rest())),
+            _ => Err(FlvError::Invalid { what: "the packet type of an audio tag" }),
+        },
+        FORMAT_MP3 | FORMAT_MP3_8K => Ok(frame(Codec::Mp3, cursor.rest())),
+        format => Err(FlvError::UnsupportedCodec { name: legacy_name(format) }),
+    }
+}
+
+fn parse_enhanced(body: &Bytes, first: u8) -> Result<Vec<(u8, AudioTag)>, FlvError> {
+    let mut cursor = Cursor::new(body, 1, WHAT);
+    let packet_type = skip_mod_ex(&mut cursor, first & 0x0F, ENVELOPE)?;
+    let found = tracks(&mut cursor, packet_type, ENVELOPE, MediaKind::Audio)?;
     let tag = |TrackPacket { track, packet_type, codec, body }| {
         let tag = match packet_type {
             PACKET_SEQUENCE_START => AudioTag::Config { codec, config: body },
