@@ -25,26 +25,29 @@ pub(crate) struct Cutting {
 /// brings it for all.
 #[derive(Debug, Default)]
 pub(crate) struct Sounds {
-    known: BTreeMap<TrackId, Shared>,
+    /// A handful, and every frame of a sound looks here: a list is quicker than a tree.
+    known: Vec<Shared>,
     /// Where the sounds of an earlier run of the server ended, by the rendition that they lie with and their name.
     resumes: BTreeMap<(String, TrackName), TrackResume>,
 }
 
 #[derive(Debug)]
 struct Shared {
+    id: TrackId,
     home: Arc<str>,
     writer: SoundWriter,
     /// How many segments have ended because the next one began.
     ended: u64,
-    brought_by: BTreeMap<Arc<str>, Bringer>,
+    brought_by: Vec<Bringer>,
     /// How the pictures are cut that the sound follows. Pictures that are kept as they are and pictures that we encode need not be cut at
     /// the same times.
     follows: Option<Cuts>,
 }
 
 /// A rendition that brings a sound now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Bringer {
+    rendition: Arc<str>,
     has_picture: bool,
     cuts: Cuts,
     /// How many of the segments that ended the rendition knows of.
@@ -68,19 +71,20 @@ impl Sounds {
         changes: &mut Changes,
     ) -> Option<Arc<str>> {
         let mut own = Vec::new();
-        let taken = match self.known.get_mut(&info.id) {
+        let taken = match self.known.iter_mut().find(|shared| shared.id == info.id) {
             Some(shared) => shared.writer.take(info, config, longest, &mut own).map(|()| Arc::clone(&shared.home)),
             None => {
                 let (home, resume) = self.home_of(rendition, TrackName::of(info));
                 SoundWriter::new(info, config, resume, &mut own).map(|writer| {
                     let shared = Shared {
+                        id: info.id,
                         home: Arc::clone(&home),
                         writer,
                         ended: 0,
-                        brought_by: BTreeMap::new(),
+                        brought_by: Vec::new(),
                         follows: None,
                     };
-                    self.known.insert(info.id, shared);
+                    self.known.push(shared);
                     home
                 })
             }
@@ -120,37 +124,32 @@ impl Sounds {
         boundaries: &mut Boundaries,
         changes: &mut Changes,
     ) -> SoundProgress {
-        let Some(shared) = self.known.get_mut(&frame.track) else { return SoundProgress::default() };
-        let has_picture = matches!(lead, Lead::Pictures | Lead::Itself);
-        let known_ended = match shared.brought_by.get_mut(rendition) {
-            Some(bringer) => {
-                bringer.has_picture = has_picture;
-                bringer.ended
-            }
-            None => {
-                let bringer = Bringer { has_picture, cuts, ended: shared.ended };
-                shared.brought_by.insert(Arc::clone(rendition), bringer);
-                shared.ended
-            }
+        let Some(shared) = self.known.iter_mut().find(|shared| shared.id == frame.track) else {
+            return SoundProgress::default();
         };
+        let has_picture = matches!(lead, Lead::Pictures | Lead::Itself);
+        let at = shared.brought_by.iter().position(|bringer| bringer.rendition == *rendition).unwrap_or_else(|| {
+            let rendition = Arc::clone(rendition);
+            shared.brought_by.push(Bringer { rendition, has_picture, cuts, ended: shared.ended });
+            shared.brought_by.len() - 1
+        });
+        shared.brought_by[at].has_picture = has_picture;
         let mut cut = false;
-        if has_picture || !shared.brought_by.values().any(|bringer| bringer.has_picture) {
+        if has_picture || !shared.brought_by.iter().any(|bringer| bringer.has_picture) {
             let mut own = Vec::new();
             let progress = shared.writer.push(frame, lead, boundaries, &mut own);
             changes.add(&shared.home, own);
             shared.ended += u64::from(progress.segment_ended);
             cut = progress.cut;
         }
-        if let Some(bringer) = shared.brought_by.get_mut(rendition) {
-            bringer.ended = shared.ended;
-        }
+        let known_ended = std::mem::replace(&mut shared.brought_by[at].ended, shared.ended);
         SoundProgress { cut, segment_ended: shared.ended != known_ended }
     }
 
     /// Tells the sounds that a rendition's pictures begin a segment.
     pub(crate) fn cut(&mut self, cuts: Cuts, sounds: &[Sound], time: MediaTime, cut: Cut) {
         for sound in sounds {
-            let Some(shared) = self.known.get_mut(&sound.track.id) else { continue };
+            let Some(shared) = self.known.iter_mut().find(|shared| shared.id == sound.track.id) else { continue };
             if *shared.follows.get_or_insert(cuts) == cuts {
                 shared.writer.cut(time, cut);
             }
@@ -166,7 +165,7 @@ impl Sounds {
         changes: &mut Changes,
     ) {
         for sound in sounds {
-            let Some(shared) = self.known.get_mut(&sound.track.id) else { continue };
+            let Some(shared) = self.known.iter_mut().find(|shared| shared.id == sound.track.id) else { continue };
             let mut own = Vec::new();
             let progress = shared.writer.fill(until, Lead::Pictures, boundaries, &mut own);
             shared.ended += u64::from(progress.segment_ended);
@@ -183,13 +182,13 @@ impl Sounds {
         longest: Duration,
         changes: &mut Changes,
     ) {
-        for shared in self.known.values_mut() {
+        for shared in &mut self.known {
             if since.zip(shared.writer.open_start()).is_some_and(|(since, open)| open >= since) {
                 continue;
             }
-            let is_gone = shared.brought_by.remove(rendition).is_some();
-            let brought_by = &shared.brought_by;
-            shared.follows.take_if(|followed| brought_by.values().all(|bringer| bringer.cuts != *followed));
+            let brought_by = &mut shared.brought_by;
+            let is_gone = brought_by.extract_if(.., |bringer| *bringer.rendition == *rendition).next().is_some();
+            shared.follows.take_if(|followed| brought_by.iter().all(|bringer| bringer.cuts != *followed));
             if !is_gone || !shared.brought_by.is_empty() {
                 continue;
             }
@@ -204,11 +203,13 @@ impl Sounds {
 
     /// Whether the decoders of a sound that is packaged must be set up anew for `info`.
     pub(crate) fn differs(&self, info: &TrackInfo) -> bool {
-        self.known.get(&info.id).is_some_and(|shared| shared.writer.differs(info))
+        self.known.iter().any(|shared| shared.id == info.id && shared.writer.differs(info))
     }
 
     /// Whether a sound that the rendition brings has an open segment.
     pub(crate) fn any_open(&self, rendition: &str) -> bool {
-        self.known.values().any(|shared| shared.writer.is_open() && shared.brought_by.contains_key(rendition))
+        self.known.iter().any(|shared| {
+            shared.writer.is_open() && shared.brought_by.iter().any(|bringer| *bringer.rendition == *rendition)
+        })
     }
 }
