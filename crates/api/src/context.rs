@@ -63,13 +63,29 @@ pub struct PublicUrls {
     pub whep: Option<String>,
     /// The base of WHIP, such as `http://host:8080`, once something serves it.
     pub whip: Option<String>,
-    /// The URL that encoders come to, by protocol, such as `rtmp://host:1935`.
-    pub publish: BTreeMap<&'static str, String>,
+    /// The URL that encoders come to, by protocol. None where the server does not listen.
+    pub publish: BTreeMap<&'static str, Option<PublishUrl>>,
     /// The URL that everybody is to come by, such as `https://host`, if the configuration says so. Whoever comes in the clear is sent
     /// there.
     pub https: Option<String>,
     /// Says that browsers come over TLS only, so that the cookie may say so, too.
     pub secure_cookies: bool,
+}
+
+/// A URL that encoders publish to, without the stream key at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishUrl {
+    /// The listener's own address, such as `rtmp://host:1935`.
+    pub base: String,
+    /// What stands between that and the key.
+    pub before_key: &'static str,
+}
+
+impl PublishUrl {
+    pub fn with_key(&self, key: &str) -> String {
+        let Self { base, before_key } = self;
+        format!("{base}{before_key}{key}")
+    }
 }
 
 /// The context, with what only the API itself needs.

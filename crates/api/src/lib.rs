@@ -23,7 +23,7 @@ mod webhook_call;
 mod webhooks;
 
 pub use audit_trail::AuditTrail;
-pub use context::{ApiContext, PublicUrls};
+pub use context::{ApiContext, PublicUrls, PublishUrl};
 pub use openapi::openapi_json;
 pub use problem::Problem;
 pub use readiness::Readiness;

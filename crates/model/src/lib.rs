@@ -37,7 +37,7 @@ pub use logo::{Corner, LOGO_BYTES_MAX, LOGO_SIDE_MAX, LogoImage, LogoPlacement, 
 pub use name::{MAX_LABEL_CHARS, MAX_STREAM_NAME_BYTES, NameFault, StreamName, checked_label};
 pub use path::{PathAdvice, PathFigures};
 pub use picture_settings::{Fit, PictureSettings, RateControl, VideoCodec};
-pub use platform::{Platform, PlatformRules, Platforms, PlatformsFault, Protocol, RetryBudget};
+pub use platform::{Platform, PlatformRules, Platforms, PlatformsFault, RetryBudget};
 pub use platform_check::{Sent, Violation, check_platform};
 pub use push_url::{Advice, MAX_URL_BYTES, PushUrl, PushUrlFault, UrlLogin, masked_uri};
 pub use rendition::{Audio, Rendition, RenditionFault, Video};

@@ -1,10 +1,12 @@
 //! What the big platforms demand of a stream and of those who connect. Each has a file in `pipelines/platforms`.
 
+use crate::push_url::{GENERIC_PLATFORMS, GENERIC_RTMP};
 use crate::{PushUrl, VideoCodec};
 use serde::Deserialize;
 use std::time::Duration;
 
-const FILES: [(&str, &str); 9] = [
+/// The platforms with a name. Behind them are shown the generic ones.
+const FILES: [(&str, &str); 7] = [
     ("youtube", include_str!("../../../pipelines/platforms/youtube.toml")),
     ("twitch", include_str!("../../../pipelines/platforms/twitch.toml")),
     ("facebook", include_str!("../../../pipelines/platforms/facebook.toml")),
@@ -12,8 +14,6 @@ const FILES: [(&str, &str); 9] = [
     ("x", include_str!("../../../pipelines/platforms/x.toml")),
     ("instagram", include_str!("../../../pipelines/platforms/instagram.toml")),
     ("tiktok", include_str!("../../../pipelines/platforms/tiktok.toml")),
-    ("generic-rtmp", include_str!("../../../pipelines/platforms/generic-rtmp.toml")),
-    ("generic-srt", include_str!("../../../pipelines/platforms/generic-srt.toml")),
 ];
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -24,38 +24,23 @@ pub struct Platform {
     pub id: String,
     /// The name for people.
     pub title: String,
-    /// The protocol of the platform's usual server.
-    pub protocol: Protocol,
+    /// The protocol of the platform's usual server: the scheme of its URL.
+    pub protocol: String,
     /// The server that the platform tells everyone to use, if there is one.
     pub url: Option<String>,
     pub backup_url: Option<String>,
     /// Servers with these names, or below them, belong to the platform, even if only a one-line URL was given.
     #[serde(default)]
     pub hosts: Vec<String>,
+    /// A server's address as an example, where it is not `protocol://host/app`, and in words what it has to say.
+    pub server_example: Option<String>,
+    pub server_help: Option<String>,
     /// Where to find the key, in words.
     pub key_help: String,
     /// Whether HEVC, AV1 and Opus may be offered by Enhanced RTMP. The answer of the far end still decides.
     pub enhanced_rtmp: bool,
     pub rules: PlatformRules,
     pub retry: RetryBudget,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Protocol {
-    Rtmp,
-    Rtmps,
-    Srt,
-}
-
-impl Protocol {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Rtmp => "rtmp",
-            Self::Rtmps => "rtmps",
-            Self::Srt => "srt",
-        }
-    }
 }
 
 /// What a stream must be like to be taken. `None` and empty lists mean that there is no rule.
@@ -139,20 +124,20 @@ pub struct Platforms {
 }
 
 impl Platforms {
-    pub const GENERIC_RTMP: &'static str = "generic-rtmp";
-    pub const GENERIC_SRT: &'static str = "generic-srt";
+    /// What a server is taken for that is no URL.
+    pub const GENERIC_RTMP: &'static str = GENERIC_RTMP;
 
     /// The platforms that are compiled in.
     pub fn load() -> Result<Self, PlatformsFault> {
-        Self::parse(&FILES)
+        Self::parse(FILES.into_iter().chain(GENERIC_PLATFORMS))
     }
 
-    fn parse(files: &[(&str, &str)]) -> Result<Self, PlatformsFault> {
-        let mut all = Vec::with_capacity(files.len());
+    fn parse<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, PlatformsFault> {
+        let mut all = Vec::new();
         for (id, text) in files {
             let mut platform: Platform = toml::from_str(text)
-                .map_err(|source| PlatformsFault { id: (*id).to_owned(), source: Box::new(source) })?;
-            platform.id = (*id).to_owned();
+                .map_err(|source| PlatformsFault { id: id.to_owned(), source: Box::new(source) })?;
+            platform.id = id.to_owned();
             all.push(platform);
         }
         Ok(Self { all })
@@ -193,6 +178,10 @@ mod tests {
             ["youtube", "twitch", "facebook", "kick", "x", "instagram", "tiktok", "generic-rtmp", "generic-srt"]
         );
         for platform in platforms.all() {
+            let usual = format!("{}://host/app", platform.protocol);
+            let example = platform.server_example.as_ref().unwrap_or(&usual);
+            assert_eq!(PushUrl::check_server(example), Ok(()), "{}", platform.id);
+            assert!(example.starts_with(&platform.protocol), "{}", platform.id);
             for url in [&platform.url, &platform.backup_url].into_iter().flatten() {
                 assert_eq!(PushUrl::check_server(url), Ok(()), "{}", platform.id);
                 let url = PushUrl::from_server_and_key(url, "key").unwrap();
@@ -234,7 +223,7 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_faults() {
-        let fault = Platforms::parse(&[("x", "titel = \"X\"")]).unwrap_err();
+        let fault = Platforms::parse([("x", "titel = \"X\"")]).unwrap_err();
         assert!(fault.to_string().starts_with("platform x"), "{fault}");
     }
 }

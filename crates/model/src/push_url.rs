@@ -2,7 +2,7 @@
 //!
 //! Server and key are kept apart because peers split a one-line URL differently once a key has a query or a slash in it.
 
-use crate::{Platforms, Secret, SrtUrl};
+use crate::{Secret, SrtUrl};
 use std::net::Ipv6Addr;
 
 /// The most bytes of a URL, which is longer than any real one. Everything below works in time linear to this.
@@ -10,6 +10,14 @@ pub const MAX_URL_BYTES: usize = 2_048;
 
 /// An SRT latency below this is nearly always a unit mistake: `latency=2500` says 2.5 ms.
 const SUSPICIOUS_LATENCY_US: u64 = 20_000;
+
+/// What a URL goes by where it leads to no platform that is known: a file of rules for each protocol.
+pub(crate) const GENERIC_PLATFORMS: [(&str, &str); 2] = [
+    (GENERIC_RTMP, include_str!("../../../pipelines/platforms/generic-rtmp.toml")),
+    (GENERIC_SRT, include_str!("../../../pipelines/platforms/generic-srt.toml")),
+];
+pub(crate) const GENERIC_RTMP: &str = "generic-rtmp";
+const GENERIC_SRT: &str = "generic-srt";
 
 /// Schemes by which a later version will send restreams.
 const LATER_SCHEMES: [&str; 2] = ["udp://", "rtp://"];
@@ -182,16 +190,17 @@ impl PushUrl {
         }
     }
 
-    /// What it goes by where it leads to no platform that is known.
+    /// The name of the platform that it goes by where it leads to none that is known.
     pub(crate) fn generic_platform(&self) -> &'static str {
         match self {
-            Self::Rtmp { .. } => Platforms::GENERIC_RTMP,
-            Self::Srt { .. } => Platforms::GENERIC_SRT,
+            Self::Rtmp { .. } => GENERIC_RTMP,
+            Self::Srt { .. } => GENERIC_SRT,
         }
     }
 
-    pub fn is_srt(&self) -> bool {
-        matches!(self, Self::Srt { .. })
+    /// Whether every sound of a stream goes there. RTMP carries one, and a language chooses it.
+    pub fn carries_all_sounds(&self) -> bool {
+        !matches!(self, Self::Rtmp { .. })
     }
 
     /// What is allowed, but still likely to hurt.

@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(spec.backup, Some(PushUrl::parse("rtmp://c/x/y").unwrap()));
 
         let pushed = resolve(&by_destination("srt://h:9000?latency=2s"), Some(&saved), &platforms).unwrap();
-        assert!(pushed.primary.is_srt() && pushed.backup.is_none());
+        assert!(matches!(pushed.primary, PushUrl::Srt { .. }) && pushed.backup.is_none());
 
         assert_eq!(resolve(&by_destination("k"), None, &platforms), Err(ConfigFault::DestinationMissing));
     }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use weir_model::{Advice, PushStatus, Warning};
 
-use crate::link::LinkProgress;
 use crate::machine::View;
+use crate::target::FlowProgress;
 
 /// The bitrate is measured over this long. Keyframes, which are large, come every second or two, so 4 s hold at least two.
 const BITRATE_OVER: Duration = Duration::from_secs(4);
@@ -24,7 +24,7 @@ pub(crate) struct Gauge {
     /// The bytes that were written to connections that have ended. `acked_before` counts those that such connections acknowledged.
     sent_before: u64,
     acked_before: u64,
-    now: LinkProgress,
+    now: FlowProgress,
     dropped_frames: u64,
     /// How many bytes had been acknowledged in all at past moments, oldest first.
     samples: VecDeque<(Instant, u64)>,
@@ -39,7 +39,7 @@ pub(crate) struct Gauge {
 const TOLD_MAX: usize = 8;
 
 impl Gauge {
-    pub(crate) fn progress(&mut self, progress: LinkProgress, dropped_frames: u64, now: Instant) {
+    pub(crate) fn progress(&mut self, progress: FlowProgress, dropped_frames: u64, now: Instant) {
         self.now = progress;
         self.dropped_frames += dropped_frames;
         let acked = self.acked_bytes();
@@ -52,7 +52,7 @@ impl Gauge {
     pub(crate) fn disconnected(&mut self) {
         self.sent_before += self.now.written_bytes;
         self.acked_before += self.now.acked_bytes;
-        self.now = LinkProgress::default();
+        self.now = FlowProgress::default();
         self.samples.clear();
     }
 
@@ -184,7 +184,7 @@ mod tests {
             (Some(2.0), None, None),
         ] {
             let mut gauge = Gauge::default();
-            gauge.progress(LinkProgress { tcp_loss_percent: loss, ..LinkProgress::default() }, 0, clock.now);
+            gauge.progress(FlowProgress { tcp_loss_percent: loss, ..FlowProgress::default() }, 0, clock.now);
             let status = gauge.status(&view(clock.now), target_bps, &[], clock);
             assert_eq!(
                 status.warnings.first().map(|warning| warning.code.as_str()),
@@ -212,10 +212,10 @@ mod tests {
         let mut gauge = Gauge::default();
         let start = Instant::now();
         for second in 0..10 {
-            let progress = LinkProgress {
+            let progress = FlowProgress {
                 written_bytes: second * 1_000_000,
                 acked_bytes: second * 125_000,
-                ..LinkProgress::default()
+                ..FlowProgress::default()
             };
             gauge.progress(progress, 1, start + Duration::from_secs(second));
         }

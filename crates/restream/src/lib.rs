@@ -3,12 +3,10 @@
 pub mod backoff;
 mod failure;
 mod gauge;
-mod link;
 pub mod machine;
 mod push;
 mod restream;
-mod rtmp;
-mod srt;
+mod target;
 mod tcp_loss;
 
 pub use push::PushContext;

@@ -17,8 +17,8 @@ use weir_observe::{Counter, Observe, fields};
 
 use crate::backoff::{Backoff, Eagerness};
 use crate::gauge::{Clock, Gauge};
-use crate::link::{Link, LinkEvent, Target, Wanted};
 use crate::machine::{Action, Failure, Input, Machine, View};
+use crate::target::{FlowEvent, OpenPush, Target, Wanted};
 
 /// The source is not live when nothing has come for so long. Half a second of jitter, as on a lossy uplink, is not a loss yet.
 const SOURCE_QUIET_AFTER: Duration = Duration::from_secs(1);
@@ -74,8 +74,8 @@ pub(crate) struct PushTask {
 /// The connection in each of its conditions.
 enum Connection {
     None,
-    Dialing(BoxFuture<'static, Result<Box<dyn Link>, Failure>>),
-    Open(Box<dyn Link>),
+    Dialing(BoxFuture<'static, Result<Box<dyn OpenPush>, Failure>>),
+    Open(Box<dyn OpenPush>),
     Closing { goodbye: BoxFuture<'static, ()>, then_dial: bool },
     Looking(BoxFuture<'static, bool>),
 }
@@ -91,8 +91,8 @@ enum Wake {
 
 /// What the connection reports.
 enum Report {
-    Dialed(Result<Box<dyn Link>, Failure>),
-    Flow(Result<LinkEvent, Failure>),
+    Dialed(Result<Box<dyn OpenPush>, Failure>),
+    Flow(Result<FlowEvent, Failure>),
     Closed { then_dial: bool },
     Looked { open: bool },
 }
@@ -243,8 +243,8 @@ impl PushTask {
     /// Tells the connection which language is wished for: it may have been opened with another.
     fn speak(&mut self) {
         let language = self.language();
-        if let Connection::Open(link) = &mut self.connection {
-            link.speak(language);
+        if let Connection::Open(open) = &mut self.connection {
+            open.speak(language);
         }
     }
 
@@ -270,19 +270,19 @@ impl PushTask {
                 self.tell(Input::Accepted);
             }
             Report::Dialed(Err(failure)) => self.fail(failure),
-            Report::Flow(Ok(LinkEvent::FirstWrite)) => self.look_at_progress(),
-            Report::Flow(Ok(LinkEvent::Said(words))) => {
+            Report::Flow(Ok(FlowEvent::FirstWrite)) => self.look_at_progress(),
+            Report::Flow(Ok(FlowEvent::Said(words))) => {
                 tracing::info!(restream_id = %self.plan.restream_id, words, "the destination says");
             }
             // The connection is still there, so a goodbye can be said on it.
-            Report::Flow(Ok(LinkEvent::Unwelcome { failure, instead })) => {
+            Report::Flow(Ok(FlowEvent::Unwelcome { failure, instead })) => {
                 if let Some(target) = instead {
                     self.plan.target = Ok(target);
                 }
                 self.tell(Input::Failed(failure));
             }
             // The stream is being taken down, and this task will be too.
-            Report::Flow(Ok(LinkEvent::FeedEnded)) => self.hang_up(false),
+            Report::Flow(Ok(FlowEvent::FeedEnded)) => self.hang_up(false),
             Report::Flow(Err(failure)) => {
                 self.look_at_dropped();
                 self.gauge.disconnected();

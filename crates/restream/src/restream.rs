@@ -12,8 +12,8 @@ use weir_model::{PushStatus, PushUrl, RestreamSpec, RestreamState, RestreamStatu
 use weir_observe::RestreamLine;
 
 use crate::backoff::Eagerness;
-use crate::link;
 use crate::push::{PushContext, PushOutcome, PushPlan, PushTask};
+use crate::target;
 
 /// How a restream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,7 +144,7 @@ fn plan(
         restream_id: spec.id,
         stream_id: spec.stream_id,
         backup,
-        target: link::target(url, spec.enhanced_rtmp),
+        target: target::of(url, spec.enhanced_rtmp),
         rendition: rendition.to_owned(),
         language,
         rules: spec.retry,

@@ -1,5 +1,7 @@
 //! The configuration: a TOML file, overlaid by environment variables. Reading it binds nothing.
 
+mod manual;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,7 +14,10 @@ use weir_net::{Egress, TrustedProxies};
 use weir_packager::{DvrLimits, RecordingLimits, SpaceLimits};
 use weir_transcode::EncodingOptions;
 
+use self::manual::KEYS;
+pub(crate) use self::manual::is_live;
 use crate::descriptors::Connections;
+use crate::listeners::PROTOCOLS;
 use crate::logging::LogFilter;
 use crate::public_url::PublicUrl;
 use crate::webrtc::{self, WebrtcConfig};
@@ -21,73 +26,6 @@ const ENV_PREFIX: &str = "WEIR_";
 
 /// Variables with our prefix that are no configuration keys.
 const OTHER_ENV: [&str; 4] = ["WEIR_ADMIN_PASSWORD", "WEIR_ADMIN_APIKEY", "WEIR_CONFIG", "WEIR_DATA"];
-
-/// Every key with its default, in the order of `weir.toml`, which is the manual of them all.
-const KEYS: [(&str, &str); 44] = [
-    ("public_url", ""),
-    ("public_host", ""),
-    ("log.level", "info"),
-    ("http.listen", "0.0.0.0:8080"),
-    ("http.trusted_proxies", ""),
-    ("http.metrics", "open"),
-    ("http.connections_max", "10000"),
-    ("http.connections_per_ip_max", "4096"),
-    ("http.requests_per_ip_max", "4096"),
-    ("http.head_seconds", "60"),
-    ("http.stall_seconds", "60"),
-    ("https.listen", ""),
-    ("rtmp.listen", "0.0.0.0:1935"),
-    ("rtmp.connections_max", "4096"),
-    ("rtmp.connections_per_ip_max", "256"),
-    ("rtmps.listen", "0.0.0.0:1936"),
-    ("srt.listen", "0.0.0.0:8890"),
-    ("srt.latency_ms", "120"),
-    ("srt.connections_max", "4096"),
-    ("srt.connections_per_ip_max", "256"),
-    ("webrtc.engine", "auto"),
-    ("webrtc.udp_listen", webrtc::DEFAULT_LISTEN),
-    ("webrtc.tcp_listen", webrtc::DEFAULT_LISTEN),
-    ("webrtc.public_ips", ""),
-    ("webrtc.ice_servers", ""),
-    ("tls.cert", ""),
-    ("tls.key", ""),
-    ("tls.self_signed", "false"),
-    ("tls.ca", ""),
-    ("egress.deny", ""),
-    ("egress.allow", ""),
-    ("restreams.raw_uri", "admin"),
-    ("database.url", ""),
-    ("media.lanes", "0"),
-    ("media.send_buffer_kb", "256"),
-    ("transcode.cpu_percent", "0"),
-    ("transcode.worker_memory_mb", "0"),
-    ("transcode.worker_cpu_percent", "0"),
-    ("dvr.memory_seconds", "60"),
-    ("dvr.max_disk_mb", "20480"),
-    ("dvr.min_free_mb", "1024"),
-    ("recording.max_disk_mb", "102400"),
-    ("recording.min_free_mb", "1024"),
-    ("recording.file_minutes", "60"),
-];
-
-/// The keys that SIGHUP applies while the server runs; `weir.toml` marks them. All others need a restart.
-pub(crate) const LIVE_KEYS: [&str; 15] = [
-    "log.level",
-    "http.trusted_proxies",
-    "http.connections_max",
-    "http.connections_per_ip_max",
-    "http.requests_per_ip_max",
-    "rtmp.connections_max",
-    "rtmp.connections_per_ip_max",
-    "srt.connections_max",
-    "srt.connections_per_ip_max",
-    "tls.cert",
-    "tls.key",
-    "tls.self_signed",
-    "tls.ca",
-    "egress.deny",
-    "egress.allow",
-];
 
 /// Sections of later versions, so that their keys are told apart from mistakes.
 const LATER_SECTIONS: [&str; 6] = ["auth.", "cluster.", "hooks.", "sources.", "storage.", "webrtc."];
@@ -111,7 +49,7 @@ pub(crate) struct Config {
     pub(crate) http_head_timeout: Duration,
     pub(crate) http_stall_timeout: Duration,
     pub(crate) metrics_need_key: bool,
-    pub(crate) listeners: [Listen; LISTENERS.len()],
+    pub(crate) listeners: [Listen; PROTOCOLS.len()],
     pub(crate) srt_latency: Duration,
     pub(crate) webrtc: Option<WebrtcConfig>,
     /// Of those that come by TCP.
@@ -139,13 +77,10 @@ pub(crate) struct Listen {
     pub(crate) connections: Connections,
 }
 
-/// Each protocol that has an address of its own, the section that says how many may connect, and whether it has TLS inside.
-const LISTENERS: [(&str, &str, bool); 3] = [("rtmp", "rtmp", false), ("rtmps", "rtmp", true), ("srt", "srt", false)];
-
-fn listeners(values: &Values, tls: &Tls) -> anyhow::Result<[Listen; LISTENERS.len()]> {
+fn listeners(values: &Values, tls: &Tls) -> anyhow::Result<[Listen; PROTOCOLS.len()]> {
     let mut listeners =
-        LISTENERS.map(|(protocol, ..)| Listen { protocol, address: None, connections: Connections::default() });
-    for (listen, (protocol, section, has_tls)) in listeners.iter_mut().zip(LISTENERS) {
+        PROTOCOLS.map(|(protocol, ..)| Listen { protocol, address: None, connections: Connections::default() });
+    for (listen, (protocol, section, has_tls)) in listeners.iter_mut().zip(PROTOCOLS) {
         listen.address = values.address(&format!("{protocol}.listen"))?.filter(|_| !has_tls || tls.can_serve());
         listen.connections = values.connections(section)?;
     }
@@ -178,8 +113,7 @@ pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
 
 /// Every key's value as text: the default, replaced by the file's, replaced by the environment's.
 fn values(text: &str, env: impl Iterator<Item = (String, String)>) -> anyhow::Result<BTreeMap<String, String>> {
-    let mut values: BTreeMap<String, String> =
-        KEYS.into_iter().map(|(key, default)| (key.to_owned(), default.to_owned())).collect();
+    let mut values: BTreeMap<String, String> = KEYS.iter().map(|key| (key.name.clone(), key.default.clone())).collect();
     let table: toml::Table = text.parse().context("the configuration file is not valid TOML")?;
     let mut given = Vec::new();
     flatten("", &table, &mut given)?;
@@ -187,7 +121,7 @@ fn values(text: &str, env: impl Iterator<Item = (String, String)>) -> anyhow::Re
         let Some(rest) = name.strip_prefix(ENV_PREFIX) else { continue };
         let key = rest.to_lowercase().replace("__", ".");
         // A name without a section may be a variable of some other program.
-        if OTHER_ENV.contains(&name.as_str()) || !(key.contains('.') || KEYS.iter().any(|(known, _)| *known == key)) {
+        if OTHER_ENV.contains(&name.as_str()) || !(key.contains('.') || KEYS.iter().any(|known| known.name == key)) {
             continue;
         }
         given.push((key, value));
@@ -205,6 +139,7 @@ fn values(text: &str, env: impl Iterator<Item = (String, String)>) -> anyhow::Re
     Ok(values)
 }
 
+/// Adds the keys of a table to `into`, each with its value as text.
 fn flatten(prefix: &str, table: &toml::Table, into: &mut Vec<(String, String)>) -> anyhow::Result<()> {
     for (name, value) in table {
         let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
@@ -229,7 +164,7 @@ fn flatten(prefix: &str, table: &toml::Table, into: &mut Vec<(String, String)>) 
 
 fn nearest(key: &str) -> &'static str {
     let distance = |known: &str| strsim::damerau_levenshtein(known, key);
-    KEYS.iter().map(|(known, _)| *known).min_by_key(|known| distance(known)).unwrap_or_default()
+    KEYS.iter().map(|known| known.name.as_str()).min_by_key(|known| distance(known)).unwrap_or_default()
 }
 
 /// Every key's value as text.
@@ -239,7 +174,7 @@ pub(crate) struct Values(BTreeMap<String, String>);
 impl Values {
     /// The keys whose value differs in the other values.
     pub(crate) fn changed_from(&self, other: &Self) -> impl Iterator<Item = &'static str> {
-        KEYS.into_iter().map(|(key, _)| key).filter(|key| self.text(key) != other.text(key))
+        KEYS.iter().map(|key| key.name.as_str()).filter(|key| self.text(key) != other.text(key))
     }
 
     /// Takes the values of these keys from there.
@@ -544,37 +479,6 @@ mod tests {
         for (address, permitted) in [("10.2.3.4", false), ("10.1.3.4", true), ("::1", false), ("8.8.8.8", true)] {
             assert_eq!(egress.permits(address.parse().unwrap()), permitted, "{address}");
         }
-    }
-
-    #[test]
-    fn weir_toml_shows_every_key_and_is_valid() {
-        let text = include_str!("../../../weir.toml");
-        read(text, &[]).unwrap();
-        // When its comment mark is removed, every such line is a key with its default.
-        let uncommented: String =
-            text.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line)).collect::<Vec<_>>().join("\n");
-        let table: toml::Table = uncommented.parse().unwrap();
-        let mut given = Vec::new();
-        flatten("", &table, &mut given).unwrap();
-        let mut expected: Vec<_> = KEYS.map(|(key, default)| (key.to_owned(), default.to_owned())).to_vec();
-        expected.sort();
-        given.sort();
-        assert_eq!(given, expected);
-    }
-
-    #[test]
-    fn weir_toml_marks_what_sighup_changes() {
-        let mut section = "";
-        let mut marked = Vec::new();
-        for line in include_str!("../../../weir.toml").lines() {
-            if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-                section = name;
-            }
-            let key = line.strip_prefix("#: ").and_then(|rest| rest.strip_suffix("  # live")?.split(' ').next());
-            marked.extend(key.map(|key| format!("{section}.{key}")));
-        }
-        assert_eq!(marked, LIVE_KEYS);
-        assert!(LIVE_KEYS.iter().all(|live| KEYS.iter().any(|(key, _)| key == live)));
     }
 
     #[test]

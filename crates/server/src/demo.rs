@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
-use weir_api::PublicUrls;
+use weir_api::{PublicUrls, PublishUrl};
 use weir_control::Commands;
 use weir_model::{Restream, RestreamTarget, Secret, SourceKind, Stream, StreamName};
 use weir_observe::Heartbeat;
@@ -37,13 +37,13 @@ pub(crate) async fn run(
 
 async fn show(commands: &Commands, store: &Store, urls: &PublicUrls, stop: &CancellationToken) -> anyhow::Result<()> {
     // This is our own listener, whatever name it has outside.
-    let rtmp = urls.publish.get("rtmp").context("--demo needs rtmp.listen")?;
+    let rtmp = urls.publish.get("rtmp").and_then(Option::as_ref).context("--demo needs rtmp.listen")?;
     let source = demo_stream(commands, store, SOURCE).await?;
     let sink = demo_stream(commands, store, SINK).await?;
     let source_url = publish_url(rtmp, &source)?;
     let sink_url = publish_url(rtmp, &sink)?;
     demo_restream(commands, store, &source, &sink_url).await?;
-    tell(urls.playback.as_deref(), rtmp);
+    tell(urls.playback.as_deref(), &rtmp.base);
     while !stop.is_cancelled() {
         let mut ffmpeg = test_picture(&source_url).spawn().context("cannot start ffmpeg (apt install ffmpeg)")?;
         tokio::select! {
@@ -87,12 +87,12 @@ async fn demo_restream(commands: &Commands, store: &Store, source: &Stream, sink
     Ok(())
 }
 
-fn publish_url(rtmp: &str, stream: &Stream) -> anyhow::Result<String> {
+fn publish_url(rtmp: &PublishUrl, stream: &Stream) -> anyhow::Result<String> {
     let key = stream.sources.iter().find_map(|source| match &source.kind {
         SourceKind::Push { stream_key } => Some(stream_key),
         SourceKind::Pull { .. } | SourceKind::Playlist { .. } => None,
     });
-    Ok(format!("{rtmp}/live/{}", key.context("the demo stream has no push source any more")?.expose()))
+    Ok(rtmp.with_key(key.context("the demo stream has no push source any more")?.expose()))
 }
 
 /// Makes 720p30 with a running clock and a beep each second, GOPs of 2 s and no B-frames, as a well-configured encoder does.

@@ -1,5 +1,5 @@
 //! The protocols, beside HTTP, by which people connect. Each is a file: it binds, asks admission and answers in the protocol's words, and
-//! lets `ingest` or `play` serve those who are let in. A new protocol is named in [`bind`].
+//! lets `ingest` or `play` serve those who are let in. A new protocol is named in [`PROTOCOLS`] and in [`bind`].
 
 mod rtmp;
 mod srt;
@@ -16,6 +16,10 @@ use weir_observe::Heartbeat;
 use crate::base::Base;
 use crate::config::Config;
 
+/// Each protocol that has an address of its own, the section that says how many may connect, and whether it has TLS inside.
+pub(crate) const PROTOCOLS: [(&str, &str, bool); 3] =
+    [("rtmp", "rtmp", false), ("rtmps", "rtmp", true), ("srt", "srt", false)];
+
 /// A listener that is bound and not yet served.
 pub(crate) trait Listener: Send {
     /// The protocol's name in the configuration's section and in the scheme of its addresses.
@@ -25,6 +29,9 @@ pub(crate) trait Listener: Send {
     fn name(&self) -> &'static str;
 
     fn local_addr(&self) -> SocketAddr;
+
+    /// What stands between the listener's address and a stream key in the URL that an encoder publishes to. None: nobody publishes here.
+    fn before_key(&self) -> Option<&'static str>;
 
     /// How many connections there may be, and are.
     fn caps(&self) -> &Arc<Caps>;

@@ -11,7 +11,7 @@ use weir_observe::{Heartbeat, Observe, fields};
 
 use crate::certificate::{self, Certificate};
 use crate::cli::Locations;
-use crate::config::{self, Config, LIVE_KEYS};
+use crate::config::{self, Config, is_live};
 use crate::descriptors;
 use crate::logging::Logging;
 use crate::signals::Signals;
@@ -68,7 +68,7 @@ impl Reload {
         };
         let trust = weir_net::trusted(wanted.tls.ca.as_deref())?;
         let mut changes = Changes::default();
-        let is_live = |key: &&str| LIVE_KEYS.contains(key) && (shown.is_some() || !OF_CERTIFICATE.contains(key));
+        let is_live = |key: &&str| is_live(key) && (shown.is_some() || !OF_CERTIFICATE.contains(key));
         (changes.applied, changes.need_restart) = wanted.values.changed_from(&self.config.values).partition(is_live);
         if changes.applied.contains(&"log.level") {
             self.log.set_filter(&wanted.log_filter)?;

@@ -1,18 +1,19 @@
 //! Everything that listens. It is bound before anything runs, so that a port that is taken ends the start with a clear message.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
-use weir_api::PublicUrls;
+use weir_api::{PublicUrls, PublishUrl};
 
 use crate::addresses;
 use crate::base::Base;
 use crate::certificate::{self, Certificate};
 use crate::config::Config;
-use crate::listeners::{self, Listener};
+use crate::listeners::{self, Listener, PROTOCOLS};
 use crate::public_url::PublicUrl;
 use crate::webrtc::{self, WebrtcSocket};
 
@@ -50,17 +51,20 @@ impl Sockets {
     /// The URLs that are told of the listeners: with this host name instead
     /// of their own addresses, and with this public URL for browsers.
     pub(crate) fn urls(&self, host: Option<&str>, public_url: Option<&PublicUrl>) -> anyhow::Result<PublicUrls> {
-        let publish = self
-            .listeners
-            .iter()
-            .map(|listener| (listener.protocol(), addresses::url(listener.protocol(), listener.local_addr(), host)));
+        let mut publish: BTreeMap<_, _> = PROTOCOLS.iter().map(|(protocol, ..)| (*protocol, None)).collect();
+        for listener in &self.listeners {
+            let protocol = listener.protocol();
+            let Some(before_key) = listener.before_key() else { continue };
+            let base = addresses::url(protocol, listener.local_addr(), host);
+            publish.insert(protocol, Some(PublishUrl { base, before_key }));
+        }
         let http = match public_url {
             Some(url) => Some(url.as_str().to_owned()),
             None => self.http_url(host)?,
         };
         let all_is_tls = self.http.iter().all(|socket| socket.tls.is_some());
         Ok(PublicUrls {
-            publish: publish.collect(),
+            publish,
             https: public_url.filter(|url| url.is_https()).map(|url| url.as_str().to_owned()),
             secure_cookies: public_url.map_or(all_is_tls, PublicUrl::is_https),
             playback: http.clone(),

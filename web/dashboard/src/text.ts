@@ -18,9 +18,8 @@ const states: Record<StreamState | RestreamState, string> = {
   error: "Error",
 };
 
-const protocols: Record<string, string> = {
-  rtmp: "RTMP", rtmps: "RTMPS", srt: "SRT", whip: "WHIP", pull: "Pull", playlist: "Playlist", hls: "HLS", dash: "DASH", webrtc: "WebRTC",
-};
+/** What is not written in capitals, as most protocols are. */
+const protocols: Record<string, string> = { pull: "Pull", playlist: "Playlist", webrtc: "WebRTC" };
 
 const roles: Record<Role, string> = { admin: "Admin", operator: "Operator", viewer: "Viewer" };
 
@@ -61,7 +60,7 @@ export const t = {
   away: "The server can't be reached",
   mishap: "This page could not be drawn",
   states,
-  protocols,
+  protocol: (name: string) => protocols[name] ?? name.toUpperCase(),
   roles,
   faults,
   discard: { question: "Discard what you typed?", no: "Keep editing", yes: "Discard" },
@@ -335,9 +334,7 @@ export const t = {
     saved: "saved",
     destination: "Destination",
     server: "Server URL",
-    srtHint: "The whole SRT address. Say a latency: 1-2 s between regions, 2-5 s over the public internet.",
     key: "Stream key",
-    srtKeyHint: "The listener's stream id, where it asks for one. A whole srt:// address does, too.",
     keyKept: (masked: string) => (masked ? `Leave empty to keep ${masked}` : "Leave empty to keep it"),
     onlySaved: "You send to destinations that an admin has saved. Ask for one that is missing.",
     noneSaved: "You send to destinations that an admin has saved, and there are none yet: ask for one.",

@@ -8,11 +8,14 @@ use weir_model::Platform;
 pub(crate) struct PlatformDto {
     id: String,
     title: String,
-    /// The protocol: rtmp, rtmps or srt.
-    protocol: &'static str,
+    /// The scheme of its URLs: rtmp, rtmps or srt.
+    protocol: String,
     /// The server that everyone uses there, if there is one.
     url: Option<String>,
     backup_url: Option<String>,
+    /// A server's address as an example, where it is not `protocol://host/app`, and in words what it has to say.
+    server_example: Option<String>,
+    server_help: Option<String>,
     key_help: String,
     enhanced_rtmp: bool,
     rules: RulesDto,
@@ -52,9 +55,11 @@ impl From<&Platform> for PlatformDto {
         Self {
             id: platform.id.clone(),
             title: platform.title.clone(),
-            protocol: platform.protocol.as_str(),
+            protocol: platform.protocol.clone(),
             url: platform.url.clone(),
             backup_url: platform.backup_url.clone(),
+            server_example: platform.server_example.clone(),
+            server_help: platform.server_help.clone(),
             key_help: platform.key_help.clone(),
             enhanced_rtmp: platform.enhanced_rtmp,
             rules: RulesDto {

@@ -3,17 +3,13 @@
 use crate::context::PublicUrls;
 use crate::dto::shown;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use weir_model::{Slot, SourceKind, Stream};
 
-/// The URLs that an encoder publishes to; null where the server does not listen.
+/// The URLs that an encoder publishes to, by protocol; null where the server does not listen.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PushUrlsDto {
-    rtmp: Option<String>,
-    rtmps: Option<String>,
-    srt: Option<String>,
-    whip: Option<String>,
-}
+pub(crate) struct PushUrlsDto(BTreeMap<String, Option<String>>);
 
 /// The URLs of each slot; null for slots that are not pushed to.
 #[derive(Debug, Serialize, ToSchema)]
@@ -41,12 +37,11 @@ pub(crate) fn push_urls(stream: &Stream, urls: &PublicUrls, reveal: bool) -> Slo
 fn push_urls_of(stream: &Stream, slot: Slot, urls: &PublicUrls, reveal: bool) -> Option<PushUrlsDto> {
     let SourceKind::Push { stream_key } = &stream.source(slot)?.kind else { return None };
     let key = shown(stream_key, reveal);
-    Some(PushUrlsDto {
-        rtmp: urls.publish.get("rtmp").map(|base| format!("{base}/live/{key}")),
-        rtmps: urls.publish.get("rtmps").map(|base| format!("{base}/live/{key}")),
-        srt: urls.publish.get("srt").map(|base| format!("{base}?mode=caller&streamid=publish:{key}")),
-        whip: urls.whip.as_ref().map(|base| format!("{base}/whip/{key}")),
-    })
+    let listeners = urls.publish.iter();
+    let mut all: BTreeMap<_, _> =
+        listeners.map(|(protocol, url)| ((*protocol).to_owned(), url.as_ref().map(|url| url.with_key(&key)))).collect();
+    all.insert("whip".to_owned(), urls.whip.as_ref().map(|base| format!("{base}/whip/{key}")));
+    Some(PushUrlsDto(all))
 }
 
 pub(crate) fn play_urls(stream: &Stream, urls: &PublicUrls) -> PlayUrlsDto {

@@ -102,10 +102,10 @@ pub fn check_restream(restream: &mut Restream, destination: Option<&Destination>
     let backup = backup.transpose().map_err(|fault| url_fault("backup_uri", &fault))?;
     if let Some(language) = &mut restream.audio_language {
         *language = checked_language(language)?;
-        if [Some(&primary), backup.as_ref()].into_iter().flatten().all(|url| matches!(url, PushUrl::Srt { .. })) {
+        if [Some(&primary), backup.as_ref()].into_iter().flatten().all(PushUrl::carries_all_sounds) {
             return Err(CommandError::invalid(
                 "audio_language",
-                "is for RTMP, which carries one sound: SRT carries all",
+                "is for RTMP, which carries one sound: this address takes all",
             ));
         }
     }

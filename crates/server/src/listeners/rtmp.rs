@@ -28,6 +28,7 @@ use crate::config::{Config, Listen};
 /// The application names of the contract: `rtmp://host/live/<key>` and `rtmp://host/play/<name>`.
 const PUBLISH_APP: &str = "live";
 const PLAY_APP: &str = "play";
+const BEFORE_KEY: &str = "/live/";
 
 /// A listener that is bound and not yet served.
 struct RtmpListener {
@@ -74,6 +75,10 @@ impl super::Listener for RtmpListener {
 
     fn local_addr(&self) -> SocketAddr {
         self.listener.local_addr()
+    }
+
+    fn before_key(&self) -> Option<&'static str> {
+        Some(BEFORE_KEY)
     }
 
     fn caps(&self) -> &Arc<Caps> {

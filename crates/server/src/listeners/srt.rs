@@ -55,6 +55,10 @@ impl super::Listener for Bound {
         self.listener.local_addr()
     }
 
+    fn before_key(&self) -> Option<&'static str> {
+        Some("?mode=caller&streamid=publish:")
+    }
+
     fn caps(&self) -> &Arc<Caps> {
         self.listener.caps()
     }

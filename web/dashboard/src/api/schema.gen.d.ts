@@ -1104,10 +1104,13 @@ export interface components {
                 enhanced_rtmp: boolean;
                 id: string;
                 key_help: string;
-                /** @description The protocol: rtmp, rtmps or srt. */
+                /** @description The scheme of its URLs: rtmp, rtmps or srt. */
                 protocol: string;
                 retry: components["schemas"]["RetryBudgetDto"];
                 rules: components["schemas"]["RulesDto"];
+                /** @description A server's address as an example, where it is not `protocol://host/app`, and in words what it has to say. */
+                server_example?: string | null;
+                server_help?: string | null;
                 title: string;
                 /** @description The server that everyone uses there, if there is one. */
                 url?: string | null;
@@ -1372,10 +1375,13 @@ export interface components {
             enhanced_rtmp: boolean;
             id: string;
             key_help: string;
-            /** @description The protocol: rtmp, rtmps or srt. */
+            /** @description The scheme of its URLs: rtmp, rtmps or srt. */
             protocol: string;
             retry: components["schemas"]["RetryBudgetDto"];
             rules: components["schemas"]["RulesDto"];
+            /** @description A server's address as an example, where it is not `protocol://host/app`, and in words what it has to say. */
+            server_example?: string | null;
+            server_help?: string | null;
             title: string;
             /** @description The server that everyone uses there, if there is one. */
             url?: string | null;
@@ -1461,12 +1467,9 @@ export interface components {
             target_bps?: number | null;
             warnings: components["schemas"]["WarningDto"][];
         };
-        /** @description The URLs that an encoder publishes to; null where the server does not listen. */
+        /** @description The URLs that an encoder publishes to, by protocol; null where the server does not listen. */
         PushUrlsDto: {
-            rtmp?: string | null;
-            rtmps?: string | null;
-            srt?: string | null;
-            whip?: string | null;
+            [key: string]: string | null;
         };
         /** @enum {string} */
         RateControlDto: "cbr" | "vbr";

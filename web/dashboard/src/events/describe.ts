@@ -41,7 +41,7 @@ export function describe(event: WeirEvent, names: Names): Described {
       const times = Number(event["count"] ?? 1);
       const from = about("remote") ? t.events.from(about("remote")) : "";
       const text = t.events.refused[event.type as keyof typeof t.events.refused](times);
-      return { tone: "wait", text, detail: [about("message"), t.protocols[about("protocol")] ?? about("protocol"), from].filter(Boolean).join(" · ") };
+      return { tone: "wait", text, detail: [about("message"), t.protocol(about("protocol")), from].filter(Boolean).join(" · ") };
     }
     case "segment_late":
       return { tone: "wait", text: t.events.late, detail: t.events.lateBy(rendition(), Number(event["waited_seconds"]), Number(event["target_seconds"])) };

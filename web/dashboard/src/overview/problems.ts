@@ -112,5 +112,5 @@ export function isFailing({ status }: Restream): boolean {
 }
 
 export function viewersOf({ status: { viewers } }: Stream): number {
-  return viewers.hls + viewers.dash + viewers.webrtc + viewers.rtmp + viewers.srt;
+  return Object.values(viewers).reduce((sum, count) => sum + count, 0);
 }

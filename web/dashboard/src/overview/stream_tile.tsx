@@ -43,7 +43,7 @@ function Tile({ stream, restreams }: { stream: Stream; restreams: Restream[] }) 
   const { ingest, state, viewers, warnings } = stream.status;
   const live = state === "live" || state === "stalled";
   const watching = viewersOf(stream);
-  const byProtocol = Object.entries(viewers).filter(([, count]) => count > 0).map(([protocol, count]) => `${t.protocols[protocol] ?? protocol} ${count}`);
+  const byProtocol = Object.entries(viewers).filter(([, count]) => count > 0).map(([protocol, count]) => `${t.protocol(protocol)} ${count}`);
   return (
       <Link to={`/streams/${stream.id}`} className="tile-link">
         <span className="tile-picture">
@@ -64,7 +64,7 @@ function Tile({ stream, restreams }: { stream: Stream; restreams: Restream[] }) 
           <span className="tile-facts">
             {ingest && live ? (
               <>
-                <span>{t.protocols[ingest.protocol] ?? ingest.protocol}</span>
+                <span>{t.protocol(ingest.protocol)}</span>
                 {ingest.height && <span>{`${ingest.width}×${ingest.height}`}</span>}
                 {ingest.fps != null && <span>{t.fps(fps(ingest.fps))}</span>}
                 <span>{codec(ingest.video_codec)}</span>

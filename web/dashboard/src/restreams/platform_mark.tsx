@@ -24,9 +24,10 @@ export function PlatformMark({ id, size = 28 }: { id: string; size?: number }) {
   );
 }
 
-const HOSTS: [RegExp, string][] = [[/youtube|googlevideo/, "youtube"], [/twitch|live-video\.net\/app$|justin\.tv/, "twitch"], [/facebook|fbcdn/, "facebook"], [/kick\.com|live-video\.net/, "kick"], [/pscp\.tv|periscope\.tv/, "x"], [/instagram\.com/, "instagram"], [/tiktok/, "tiktok"], [/^srt:/, "generic-srt"]];
+const HOSTS: [RegExp, string][] = [[/youtube|googlevideo/, "youtube"], [/twitch|live-video\.net\/app$|justin\.tv/, "twitch"], [/facebook|fbcdn/, "facebook"], [/kick\.com|live-video\.net/, "kick"], [/pscp\.tv|periscope\.tv/, "x"], [/instagram\.com/, "instagram"], [/tiktok/, "tiktok"]];
 
 /** By the address alone, where no destination says it. */
 export function platformOf(uri: string | null | undefined): string {
-  return HOSTS.find(([pattern]) => uri && pattern.test(uri))?.[1] ?? "generic-rtmp";
+  const scheme = uri?.split(":")[0] || "rtmp";
+  return HOSTS.find(([pattern]) => uri && pattern.test(uri))?.[1] ?? `generic-${scheme === "rtmps" ? "rtmp" : scheme}`;
 }

@@ -36,7 +36,7 @@ export function RestreamDialog({ stream: given, restream, onClose }: RestreamDia
   const [platformId, setPlatformId] = useState(platformOf(restream?.uri));
   const destination = destinations.find(({ id }) => id === destinationId);
   const platform = platforms.find(({ id }) => id === (destination?.platform ?? platformId));
-  const isSrt = platform?.protocol === "srt";
+  const isRtmp = platform?.protocol.startsWith("rtmp") ?? true;
 
   const [server, setServer] = useState(restream?.uri ?? "");
   const [key, setKey] = useState("");
@@ -53,8 +53,8 @@ export function RestreamDialog({ stream: given, restream, onClose }: RestreamDia
   const backupServer = destination || !mayNameAddresses ? undefined : platform?.backup_url;
   const rendition = wish === "" ? null : wish === OWN ? (own ?? null) : wish;
   const languages = languagesOf(stream, language);
-  // SRT carries all sounds: there is nothing to choose.
-  const choosesSound = !isSrt && languages.length > 0;
+  // RTMP carries one sound. All others carry every one, so that there is nothing to choose.
+  const choosesSound = isRtmp && languages.length > 0;
   const suggested = freeName(destination?.name ?? platform?.title ?? t.restreams.one, restreams.filter(({ stream_id, id }) => stream_id === streamId && id !== restream?.id).map((each) => each.name));
 
   const save = useChange(async () => {
@@ -118,10 +118,10 @@ export function RestreamDialog({ stream: given, restream, onClose }: RestreamDia
         </dl>
       ) : mayNameAddresses ? (
         <TextField label={t.restreams.server} mono value={server} onChange={(event) => setServer(event.target.value)} required={!restream && !key.includes("://")}
-          placeholder={isSrt ? "srt://host:9000?mode=caller&latency=2500000" : "rtmp://host/app"} hint={isSrt ? t.restreams.srtHint : undefined} error={errorOf(save.error, "uri")} />
+          placeholder={platform?.server_example ?? `${platform?.protocol ?? "rtmp"}://host/app`} hint={platform?.server_help ?? undefined} error={errorOf(save.error, "uri")} />
       ) : null}
       <TextField label={t.restreams.key} mono value={key} onChange={(event) => setKey(event.target.value)} required={Boolean(destination) && !restream}
-        hint={restream ? t.restreams.keyKept(restream.stream_key ?? "") : isSrt ? t.restreams.srtKeyHint : platform?.key_help} error={errorOf(save.error, "stream_key")} />
+        hint={restream ? t.restreams.keyKept(restream.stream_key ?? "") : platform?.key_help} error={errorOf(save.error, "stream_key")} />
       <TextField label={t.name} value={name} onChange={(event) => setName(event.target.value)} placeholder={suggested} hint={t.restreams.nameHint} error={errorOf(save.error, "name")} />
 
       {platform && stream && (

@@ -39,7 +39,7 @@ export function FlowPicture({ stream, restreams, ladder, selected, onSelect }: F
         <div className="flow-nodes">
           {node("source", toneOf(state), (
             <>
-              <span className="node-head"><Video aria-hidden size={15} /><b>{ingest ? (t.protocols[ingest.protocol] ?? ingest.protocol) : t.flow.noSource}</b></span>
+              <span className="node-head"><Video aria-hidden size={15} /><b>{ingest ? t.protocol(ingest.protocol) : t.flow.noSource}</b></span>
               {ingest ? (
                 <>
                   <span className="node-figure">{bitrate(ingest.bitrate_bps)}</span>
@@ -98,7 +98,7 @@ function OutputBox({ node }: { node: OutputNode }) {
     return (
       <span className="node-head">
         <MonitorPlay aria-hidden size={15} />
-        <b>{t.protocols[node.protocol]}</b>
+        <b>{t.protocol(node.protocol)}</b>
         <span className="node-note">{t.flow.viewers(node.count)}</span>
       </span>
     );

@@ -23,7 +23,7 @@ export interface RenditionNode {
 export interface ViewersNode {
   kind: "viewers";
   id: NodeId;
-  protocol: "hls" | "dash" | "webrtc" | "rtmp" | "srt";
+  protocol: string;
   count: number;
 }
 export interface RestreamNode {
@@ -61,18 +61,12 @@ export function flowOf(stream: Stream, restreams: Restream[], ladder: Rendition[
   const edges: [NodeId, NodeId][] = renditions.map(({ id }) => [source.id, id]);
   const outputs: OutputNode[] = [];
 
-  const { viewers } = stream.status;
-  const shownProtocols: [ViewersNode["protocol"], boolean][] = [
-    ["hls", stream.hls],
-    ["dash", stream.dash],
-    ["webrtc", stream.webrtc && Boolean(stream.play_urls.whep)],
-    ["rtmp", viewers.rtmp > 0],
-    ["srt", viewers.srt > 0],
-  ];
+  // What people watch by over HTTP is shown where it is on, and every other protocol while somebody watches by it.
+  const isOn: Record<string, boolean> = { hls: stream.hls, dash: stream.dash, webrtc: stream.webrtc && Boolean(stream.play_urls.whep) };
   const inLadder = new Set(ladder.map(({ name }) => name));
-  for (const [protocol, shown] of shownProtocols) {
-    if (!shown) continue;
-    const node: ViewersNode = { kind: "viewers", id: `viewers/${protocol}`, protocol, count: viewers[protocol] };
+  for (const [protocol, count] of Object.entries(stream.status.viewers)) {
+    if (!(isOn[protocol] ?? count > 0)) continue;
+    const node: ViewersNode = { kind: "viewers", id: `viewers/${protocol}`, protocol, count };
     outputs.push(node);
     // Viewers choose among the ladder's renditions, or take the source where there is none.
     for (const { id, name } of renditions) {

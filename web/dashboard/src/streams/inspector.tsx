@@ -35,7 +35,7 @@ export function Inspector({ stream, restreams, selected }: InspectorProps) {
 }
 
 function ViewersInspector({ stream, protocol }: { stream: Stream; protocol: string }) {
-  const name = t.protocols[protocol] ?? protocol;
+  const name = t.protocol(protocol);
   const lines: Line[] = [{ key: keys.viewers(stream.id, protocol), label: t.overview.viewersTitle, colour: "--chart-1" }];
   const { hls, dash, whep } = stream.play_urls;
   const address = { hls, dash, webrtc: whep }[protocol];

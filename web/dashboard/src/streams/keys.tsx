@@ -19,21 +19,16 @@ interface Way {
 /** Without one, encoders ask for an eighth of a second, which is no time to send again what was lost on the way. */
 const SRT_LATENCY_MICROS = 1_000_000;
 
-/** `rtmp://host/live/KEY` is asked for in two pieces everywhere. */
-function waysOf(urls: NonNullable<PushUrls[Slot]>): Way[] {
-  const ways: Way[] = [];
-  for (const protocol of ["rtmp", "rtmps"] as const) {
-    const url = urls[protocol];
-    if (!url) continue;
-    const at = url.lastIndexOf("/");
-    ways.push({ id: protocol, label: t.protocols[protocol] ?? protocol, rows: [[t.push.server, url.slice(0, at), false], [t.push.key, url.slice(at + 1), true]] });
-  }
-  if (urls.srt) ways.push({ id: "srt", label: "SRT", rows: [[t.push.address, `${urls.srt}&latency=${SRT_LATENCY_MICROS}`, true]], hint: t.push.srtHint });
-  if (urls.whip) {
-    const at = urls.whip.lastIndexOf("/");
-    ways.push({ id: "whip", label: "WHIP", rows: [[t.push.server, urls.whip.slice(0, at), false], [t.push.bearer, urls.whip.slice(at + 1), true]] });
-  }
-  return ways;
+/** What the key is called where encoders ask for it apart from the address before it, as for `rtmp://host/live/KEY`. */
+const KEY_APART: Record<string, string> = { rtmp: t.push.key, rtmps: t.push.key, whip: t.push.bearer };
+
+function wayOf(protocol: string, url: string): Way {
+  const way = { id: protocol, label: t.protocol(protocol) };
+  const key = KEY_APART[protocol];
+  const at = url.lastIndexOf("/");
+  if (key) return { ...way, rows: [[t.push.server, url.slice(0, at), false], [key, url.slice(at + 1), true]] };
+  if (protocol === "srt") return { ...way, rows: [[t.push.address, `${url}&latency=${SRT_LATENCY_MICROS}`, true]], hint: t.push.srtHint };
+  return { ...way, rows: [[t.push.address, url, true]] };
 }
 
 export function PushKeys({ urls, revealed }: { urls: PushUrls; revealed: boolean }) {
@@ -42,7 +37,7 @@ export function PushKeys({ urls, revealed }: { urls: PushUrls; revealed: boolean
   const [way, setWay] = useState("rtmp");
   const shown = urls[slot] ?? urls.primary;
   if (!shown) return <p className="hint">{t.push.none}</p>;
-  const ways = waysOf(shown);
+  const ways = Object.entries(shown).flatMap(([protocol, url]) => (url ? [wayOf(protocol, url)] : []));
   const current = ways.find(({ id }) => id === way) ?? ways[0];
   return (
     <div className="keys">

@@ -9,7 +9,6 @@ export function PlayPanel({ stream }: { stream: Stream }) {
   const { watch, hls, dash, whep } = stream.play_urls;
   const rows: [string, string | null | undefined][] = [[t.play.watch, watch], ["HLS", hls], ["DASH", dash], ["WHEP", whep]];
   const { viewers } = stream.status;
-  const counts: [string, number][] = [["HLS", viewers.hls], ["DASH", viewers.dash], ["WebRTC", viewers.webrtc], ["RTMP", viewers.rtmp], ["SRT", viewers.srt]];
   return (
     <Panel title={t.play.title} note={stream.protected ? t.play.isProtected : undefined}>
       <div className="panel-body">
@@ -25,9 +24,9 @@ export function PlayPanel({ stream }: { stream: Stream }) {
           ))}
         </dl>
         <dl className="viewer-counts">
-          {counts.map(([label, value]) => (
-            <div key={label} data-none={value === 0 || undefined}>
-              <dt>{label}</dt>
+          {Object.entries(viewers).map(([protocol, value]) => (
+            <div key={protocol} data-none={value === 0 || undefined}>
+              <dt>{t.protocol(protocol)}</dt>
               <dd>{value}</dd>
             </div>
           ))}

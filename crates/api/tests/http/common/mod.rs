@@ -7,7 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
-use weir_api::{ApiContext, AuditTrail, PublicUrls, RawUriRule, Readiness, Webhooks, http_server, router};
+use weir_api::{ApiContext, AuditTrail, PublicUrls, PublishUrl, RawUriRule, Readiness, Webhooks, http_server, router};
 use weir_control::{Admission, Commands, Lanes, Playback, Runtime};
 use weir_model::{Platforms, Role};
 use weir_net::TrustedProxies;
@@ -54,8 +54,9 @@ impl Api {
         let commands = Commands::new(store.clone(), platforms, runtime.clone(), observe.clone()).await.unwrap();
         let admission = Admission::new(commands.clone(), runtime);
         let playback = Playback::new(admission.clone());
+        let publish = |base: &str| Some(PublishUrl { base: base.to_owned(), before_key: "/live/" });
         let urls = PublicUrls {
-            publish: [("rtmp", "rtmp://weir.test:1935".into()), ("rtmps", "rtmps://weir.test:1936".into())].into(),
+            publish: [("rtmp", publish("rtmp://weir.test:1935")), ("rtmps", publish("rtmps://weir.test:1936"))].into(),
             ..PublicUrls::default()
         };
         let readiness = Readiness::new(observe.heartbeats().clone(), store.write_health());

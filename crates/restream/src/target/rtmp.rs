@@ -18,8 +18,8 @@ use weir_rtmp::parcel::Parcel;
 use weir_rtmp::protocol::is_auth_rejection;
 use weir_rtmp::url::{Credentials, RtmpUrl};
 
+use super::{FlowEvent, FlowProgress, OpenPush, Target, Wanted};
 use crate::failure::{DOOR_TIMEOUT, of_dial};
-use crate::link::{Link, LinkEvent, LinkProgress, Target, Wanted};
 use crate::machine::{Failure, Retry};
 use crate::push::PushContext;
 use crate::tcp_loss::TcpLoss;
@@ -76,12 +76,12 @@ impl Target for RtmpTarget {
         self: Arc<Self>,
         context: PushContext,
         wanted: Wanted,
-    ) -> BoxFuture<'static, Result<Box<dyn Link>, Failure>> {
+    ) -> BoxFuture<'static, Result<Box<dyn OpenPush>, Failure>> {
         Box::pin(async move {
             let PushContext { feeds, dialer, send_buffer_bytes, .. } = context;
             let options = PushOptions { send_buffer_bytes, ..PushOptions::new(dialer) };
             let connection = connect_publish(&self.server, &options).await.map_err(|error| failed(&error))?;
-            Ok(Box::new(RtmpLink::new(self, connection, Voices { feeds, wanted })) as Box<dyn Link>)
+            Ok(Box::new(OpenRtmpPush::new(self, connection, Voices { feeds, wanted })) as Box<dyn OpenPush>)
         })
     }
 
@@ -115,7 +115,7 @@ struct Another {
 }
 
 #[derive(Debug)]
-struct RtmpLink {
+struct OpenRtmpPush {
     target: Arc<RtmpTarget>,
     connection: PublishConnection,
     cursor: Cursor<SharedBatch>,
@@ -136,7 +136,7 @@ struct RtmpLink {
     resumes_at_ms: Option<i64>,
 }
 
-impl RtmpLink {
+impl OpenRtmpPush {
     fn new(target: Arc<RtmpTarget>, connection: PublishConnection, voices: Voices) -> Self {
         let feed = voices.feed();
         let cursor = feed.subscribe();
@@ -161,7 +161,7 @@ impl RtmpLink {
     }
 
     /// Pushes until something is worth knowing. It is cancel-safe, because what was taken from the cursor is in `pending`.
-    async fn push(&mut self) -> Result<LinkEvent, PushError> {
+    async fn push(&mut self) -> Result<FlowEvent, PushError> {
         loop {
             if self.pending.is_empty() {
                 tokio::select! {
@@ -178,7 +178,7 @@ impl RtmpLink {
             if !self.pending.is_empty() {
                 let first = !std::mem::replace(&mut self.has_written, true);
                 match self.connection.drive(&mut self.pending).await? {
-                    PushEvent::Drained if first => return Ok(LinkEvent::FirstWrite),
+                    PushEvent::Drained if first => return Ok(FlowEvent::FirstWrite),
                     event => {
                         if let Some(event) = self.told(event) {
                             return Ok(event);
@@ -190,24 +190,24 @@ impl RtmpLink {
     }
 
     /// Turns what the far end said into the event that pushes of every protocol know.
-    fn told(&self, event: PushEvent) -> Option<LinkEvent> {
+    fn told(&self, event: PushEvent) -> Option<FlowEvent> {
         Some(match event {
             PushEvent::Status { level, code, description } if level == "error" => {
                 let auth = is_auth_rejection(&code, &description);
                 let failure = failed(&PushError::Rejected { code, description, auth });
-                LinkEvent::Unwelcome { failure, instead: None }
+                FlowEvent::Unwelcome { failure, instead: None }
             }
-            PushEvent::Status { level, code, description } => LinkEvent::Said(format!("{level} {code} {description}")),
+            PushEvent::Status { level, code, description } => FlowEvent::Said(format!("{level} {code} {description}")),
             PushEvent::ReconnectRequest { tc_url } => {
                 let reason = Reason::new(ReasonCode::Refused, "the destination asked us to connect again");
                 let instead = self.target.moved(tc_url.as_deref()).map(|target| Arc::new(target) as Arc<dyn Target>);
-                LinkEvent::Unwelcome { failure: Failure { reason, retry: Retry::Backoff }, instead }
+                FlowEvent::Unwelcome { failure: Failure { reason, retry: Retry::Backoff }, instead }
             }
             PushEvent::Drained => return None,
         })
     }
 
-    fn take(&mut self, next: Next<SharedBatch>) -> Option<LinkEvent> {
+    fn take(&mut self, next: Next<SharedBatch>) -> Option<FlowEvent> {
         match next {
             Next::Item(batch) => {
                 if batch.is_start()
@@ -239,7 +239,7 @@ impl RtmpLink {
                 self.outlet.skipped();
                 None
             }
-            Next::Closed => Some(LinkEvent::FeedEnded),
+            Next::Closed => Some(FlowEvent::FeedEnded),
         }
     }
 
@@ -259,8 +259,8 @@ impl RtmpLink {
     }
 }
 
-impl Link for RtmpLink {
-    fn run(&mut self) -> BoxFuture<'_, Result<LinkEvent, Failure>> {
+impl OpenPush for OpenRtmpPush {
+    fn run(&mut self) -> BoxFuture<'_, Result<FlowEvent, Failure>> {
         Box::pin(async { self.push().await.map_err(|error| failed(&error)) })
     }
 
@@ -273,9 +273,9 @@ impl Link for RtmpLink {
     }
 
     /// How far media has come, without the handshake and commands.
-    fn progress(&mut self) -> LinkProgress {
+    fn progress(&mut self) -> FlowProgress {
         let progress = self.connection.progress();
-        LinkProgress {
+        FlowProgress {
             written_bytes: progress.written_bytes.saturating_sub(self.written_before_media),
             acked_bytes: progress.acked_bytes.saturating_sub(self.written_before_media),
             outstanding: progress.acked_bytes < progress.written_bytes,

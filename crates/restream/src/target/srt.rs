@@ -14,8 +14,8 @@ use weir_srt::outlet::{Outlet, Sent};
 use weir_srt::path::{Direction, PathMeter};
 use weir_srt::{CallError, CallTarget, ConnectionLost, SrtConnection, call, knock};
 
+use super::{FlowEvent, FlowProgress, OpenPush, Target, Wanted};
 use crate::failure::{DOOR_TIMEOUT, of_dial};
-use crate::link::{Link, LinkEvent, LinkProgress, Target, Wanted};
 use crate::machine::{Failure, Retry};
 use crate::push::PushContext;
 
@@ -66,11 +66,11 @@ impl Target for SrtTarget {
         self: Arc<Self>,
         context: PushContext,
         wanted: Wanted,
-    ) -> BoxFuture<'static, Result<Box<dyn Link>, Failure>> {
+    ) -> BoxFuture<'static, Result<Box<dyn OpenPush>, Failure>> {
         Box::pin(async move {
             let connection = call(&self.listener, &context.dialer).await.map_err(|error| failed(&error))?;
             let feed = context.feeds.feed(&wanted.rendition, (), &Handle::current());
-            Ok(Box::new(SrtLink::new(connection, self.listener.payload_bytes, feed)) as Box<dyn Link>)
+            Ok(Box::new(OpenSrtPush::new(connection, self.listener.payload_bytes, feed)) as Box<dyn OpenPush>)
         })
     }
 
@@ -92,7 +92,7 @@ impl Target for SrtTarget {
 }
 
 #[derive(Debug)]
-struct SrtLink {
+struct OpenSrtPush {
     connection: SrtConnection,
     outlet: Outlet,
     has_written: bool,
@@ -105,7 +105,7 @@ struct SrtLink {
     _feed: FeedHandle<TsBatcher>,
 }
 
-impl SrtLink {
+impl OpenSrtPush {
     fn new(connection: SrtConnection, payload_bytes: Option<u32>, feed: FeedHandle<TsBatcher>) -> Self {
         Self {
             connection,
@@ -120,16 +120,16 @@ impl SrtLink {
     }
 }
 
-impl Link for SrtLink {
-    fn run(&mut self) -> BoxFuture<'_, Result<LinkEvent, Failure>> {
+impl OpenPush for OpenSrtPush {
+    fn run(&mut self) -> BoxFuture<'_, Result<FlowEvent, Failure>> {
         Box::pin(async {
             loop {
                 match self.outlet.send(&self.connection).await {
                     Ok(Sent::Batch) if !std::mem::replace(&mut self.has_written, true) => {
-                        return Ok(LinkEvent::FirstWrite);
+                        return Ok(FlowEvent::FirstWrite);
                     }
                     Ok(Sent::Batch) => {}
-                    Ok(Sent::FeedEnded) => return Ok(LinkEvent::FeedEnded),
+                    Ok(Sent::FeedEnded) => return Ok(FlowEvent::FeedEnded),
                     Err(why) => {
                         let owed = self.outlet.written_bytes() > self.acked_bytes;
                         return Err(lost(&why, owed && self.acked_at.elapsed() >= SILENT_AFTER));
@@ -139,7 +139,7 @@ impl Link for SrtLink {
         })
     }
 
-    fn progress(&mut self) -> LinkProgress {
+    fn progress(&mut self) -> FlowProgress {
         let stats = self.connection.stats();
         let now = Instant::now();
         let written_bytes = self.outlet.written_bytes();
@@ -152,7 +152,7 @@ impl Link for SrtLink {
         if self.path.as_ref().is_none_or(|(at, _)| now.saturating_duration_since(*at) >= PATH_EVERY) {
             self.path = Some((now, self.meter.look(&stats, now)));
         }
-        LinkProgress {
+        FlowProgress {
             written_bytes,
             acked_bytes: self.acked_bytes,
             outstanding: stats.send_buffered_bytes > 0,

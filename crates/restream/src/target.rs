@@ -1,5 +1,8 @@
-//! What a push is in every protocol: the target that it goes to, and the open connection. Each protocol is a file, and only [`target`]
-//! names them.
+//! What a push is in every protocol: the target that it goes to, and the open push. Each protocol is a file here, and only [`of`] names
+//! them.
+
+mod rtmp;
+mod srt;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -10,13 +13,13 @@ use weir_media::{Language, TrackInfo};
 use weir_model::{Advice, PathFigures, PushUrl, Reason};
 use weir_net::Dialer;
 
+use self::rtmp::RtmpTarget;
+use self::srt::SrtTarget;
 use crate::machine::Failure;
 use crate::push::PushContext;
-use crate::rtmp::RtmpTarget;
-use crate::srt::SrtTarget;
 
 /// The target that a restream's URL means.
-pub(crate) fn target(url: &PushUrl, enhanced_rtmp: bool) -> Result<Arc<dyn Target>, Reason> {
+pub(crate) fn of(url: &PushUrl, enhanced_rtmp: bool) -> Result<Arc<dyn Target>, Reason> {
     Ok(match url {
         PushUrl::Rtmp { server, login, stream_key, .. } => {
             Arc::new(RtmpTarget::new(server, login.as_ref(), stream_key, enhanced_rtmp)?)
@@ -51,21 +54,21 @@ pub(crate) trait Target: Debug + Send + Sync {
         self: Arc<Self>,
         context: PushContext,
         wanted: Wanted,
-    ) -> BoxFuture<'static, Result<Box<dyn Link>, Failure>>;
+    ) -> BoxFuture<'static, Result<Box<dyn OpenPush>, Failure>>;
 
     /// Whether anybody listens on the port now, which says no more than that.
     fn port_is_open(self: Arc<Self>, dialer: Dialer) -> BoxFuture<'static, bool>;
 }
 
 /// The open connection of a push.
-pub(crate) trait Link: Debug + Send {
+pub(crate) trait OpenPush: Debug + Send {
     /// Pushes until something is worth knowing. An error is the end of the connection. This is cancel-safe.
-    fn run(&mut self) -> BoxFuture<'_, Result<LinkEvent, Failure>>;
+    fn run(&mut self) -> BoxFuture<'_, Result<FlowEvent, Failure>>;
 
     /// Takes note that another language is wished for. A protocol that carries all sounds has nothing to change.
     fn speak(&mut self, _language: Option<Language>) {}
 
-    fn progress(&mut self) -> LinkProgress;
+    fn progress(&mut self) -> FlowProgress;
 
     /// The number of pictures that were passed over since the last call.
     fn take_dropped_frames(&mut self) -> u64;
@@ -76,7 +79,7 @@ pub(crate) trait Link: Debug + Send {
 
 /// What happened while media flowed.
 #[derive(Debug)]
-pub(crate) enum LinkEvent {
+pub(crate) enum FlowEvent {
     /// The first media has left, so it is time to look whether it arrives.
     FirstWrite,
     /// The far end says something that changes nothing.
@@ -89,7 +92,7 @@ pub(crate) enum LinkEvent {
 
 /// How far a push has come. The bytes are those of media.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct LinkProgress {
+pub(crate) struct FlowProgress {
     pub(crate) written_bytes: u64,
     /// This never falls, and is never above `written_bytes`.
     pub(crate) acked_bytes: u64,
