@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
-use weir_hub::{Publisher, StreamHub};
+use weir_hub::{Publisher, StreamClock, StreamHub};
 use weir_media::{Timeline, WireClock};
 use weir_model::StreamId;
 use weir_observe::Observe;
@@ -26,19 +26,15 @@ struct Shared {
     stream_id: StreamId,
     hub: StreamHub,
     observe: Observe,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    timeline: Timeline,
-    holder: Option<Holder>,
-    next_ticket: u64,
+    timeline: Arc<Mutex<Timeline>>,
+    /// Who is in. The timeline's lock is taken while this one is held, never the other way round.
+    holder: Mutex<Option<Holder>>,
 }
 
 #[derive(Debug)]
 struct Holder {
-    ticket: u64,
+    /// The number of its session on the timeline.
+    session: u64,
     meter: Arc<IngestMeter>,
     admitted_at: Instant,
     evict: oneshot::Sender<Eviction>,
@@ -64,53 +60,58 @@ pub struct Admitted {
 #[derive(Debug)]
 pub struct Ticket {
     door: SourceDoor,
-    number: u64,
+    pub(crate) session: u64,
+    /// The stream's timeline. Its frames are this publisher's only while it has this ticket's session: a publisher that was replaced must
+    /// not write beside its successor.
+    pub(crate) timeline: Arc<Mutex<Timeline>>,
+    pub(crate) clock: StreamClock,
     pub(crate) publisher: Publisher,
     pub(crate) meter: Arc<IngestMeter>,
 }
 
 impl SourceDoor {
     pub fn new(stream_id: StreamId, hub: StreamHub, observe: Observe) -> Self {
-        let shared = Shared { stream_id, hub, observe, state: Mutex::default() };
+        let shared = Shared { stream_id, hub, observe, timeline: Arc::default(), holder: Mutex::default() };
         Self { shared: Arc::new(shared) }
     }
 
     /// Lets a publisher in. If another holds the door and has gone silent, it is replaced.
     pub fn admit(&self, meter: IngestMeter, clock: WireClock, now: Instant) -> Result<Admitted, Occupied> {
-        let mut state = self.state();
-        if let Some(holder) = state.holder.take() {
+        let mut place = self.holder();
+        if let Some(holder) = place.take() {
             if !holder.is_silent(now) {
-                state.holder = Some(holder);
+                *place = Some(holder);
                 return Err(Occupied);
             }
             // Sending fails if the old connection is gone already, and that is no fault.
             let _ = holder.evict.send(Eviction("another encoder took over this silent session".to_owned()));
         }
-        let number = state.next_ticket;
-        state.next_ticket += 1;
-        state.timeline.begin_session(clock);
+        let Shared { hub, timeline, .. } = &*self.shared;
+        let session = locked(timeline).begin_session(clock);
         let meter = Arc::new(meter);
         let (evict, evicted) = oneshot::channel();
-        state.holder = Some(Holder { ticket: number, meter: Arc::clone(&meter), admitted_at: now, evict });
-        let publisher = self.shared.hub.publish_source(now);
-        Ok(Admitted { ticket: Ticket { door: self.clone(), number, publisher, meter }, evicted })
+        *place = Some(Holder { session, meter: Arc::clone(&meter), admitted_at: now, evict });
+        let (timeline, clock) = (Arc::clone(timeline), hub.clock().clone());
+        let publisher = hub.publish_source(now);
+        Ok(Admitted { ticket: Ticket { door: self.clone(), session, timeline, clock, publisher, meter }, evicted })
     }
 
     /// Whether nobody publishes, or only a publisher that has gone silent. Another publisher may still come first.
     pub fn is_free(&self, now: Instant) -> bool {
-        self.state().holder.as_ref().is_none_or(|holder| holder.is_silent(now))
+        self.holder().as_ref().is_none_or(|holder| holder.is_silent(now))
     }
 
     /// Sends the present publisher away, because its key was changed, or its stream was stopped or deleted.
     pub fn evict(&self, why: &str) {
-        if let Some(holder) = self.state().holder.take() {
+        if let Some(holder) = self.holder().take() {
+            locked(&self.shared.timeline).end_session();
             let _ = holder.evict.send(Eviction(why.to_owned()));
         }
     }
 
     /// Measures what arrives now, for the stream's status. None if nobody publishes.
     pub fn measure(&self, now: Instant) -> Option<Measured> {
-        let meter = Arc::clone(&self.state().holder.as_ref()?.meter);
+        let meter = Arc::clone(&self.holder().as_ref()?.meter);
         Some(meter.measure(now))
     }
 
@@ -122,14 +123,14 @@ impl SourceDoor {
         &self.shared.observe
     }
 
-    /// What the stream's clock says at that moment.
-    pub(crate) fn time_at(&self, now: Instant) -> Duration {
-        self.shared.hub.clock().time_at(now)
+    fn holder(&self) -> MutexGuard<'_, Option<Holder>> {
+        locked(&self.shared.holder)
     }
+}
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// A poisoned lock is still sound: nothing that is done under it leaves anything half done.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Holder {
@@ -140,14 +141,6 @@ impl Holder {
 }
 
 impl Ticket {
-    /// Runs `stamp` on the stream's timeline if this ticket still holds the door. A publisher that was replaced must not write beside its
-    /// successor.
-    pub(crate) fn on_timeline<T>(&self, stamp: impl FnOnce(&mut Timeline) -> T) -> Option<T> {
-        let mut state = self.door.state();
-        let holds = state.holder.as_ref().is_some_and(|holder| holder.ticket == self.number);
-        holds.then(|| stamp(&mut state.timeline))
-    }
-
     pub(crate) fn door(&self) -> &SourceDoor {
         &self.door
     }
@@ -155,9 +148,10 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut state = self.door.state();
-        if state.holder.as_ref().is_some_and(|holder| holder.ticket == self.number) {
-            state.holder = None;
+        let mut place = self.door.holder();
+        if place.as_ref().is_some_and(|holder| holder.session == self.session) {
+            *place = None;
+            locked(&self.timeline).end_session();
         }
     }
 }
@@ -194,9 +188,10 @@ mod tests {
         let mut silent = door.admit(meter(), WireClock::RTMP, now).unwrap();
         let second = door.admit(meter(), WireClock::RTMP, now + TAKEOVER_AFTER).unwrap();
         assert!(silent.evicted.try_recv().is_ok());
-        assert!(silent.ticket.on_timeline(|_| ()).is_none());
+        assert_ne!(locked(&silent.ticket.timeline).session(), Some(silent.ticket.session));
         drop(silent);
-        assert!(second.ticket.on_timeline(|_| ()).is_some(), "the old ticket's end does not free the new one's place");
+        let session = locked(&second.ticket.timeline).session();
+        assert_eq!(session, Some(second.ticket.session), "the old ticket's end does not free the new one's place");
     }
 
     #[test]
@@ -205,6 +200,7 @@ mod tests {
         let mut admission = door.admit(meter(), WireClock::RTMP, Instant::now()).unwrap();
         door.evict("key rotated");
         assert_eq!(admission.evicted.try_recv().unwrap(), Eviction("key rotated".to_owned()));
+        assert_eq!(locked(&admission.ticket.timeline).session(), None, "what still comes goes nowhere");
         assert!(door.admit(meter(), WireClock::RTMP, Instant::now()).is_ok());
     }
 }

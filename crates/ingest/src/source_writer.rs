@@ -8,7 +8,7 @@ use weir_hub::Tracks;
 use weir_media::{Frame, FrameFlags, TimelineEvent, TrackId, TrackInfo};
 use weir_observe::Counter;
 
-use crate::door::Ticket;
+use crate::door::{Ticket, locked};
 use crate::meter::IngestMeter;
 
 /// Writes the frames of one publisher. When the writer is dropped, the stream's door is free again.
@@ -78,10 +78,15 @@ impl SourceWriter {
     pub(crate) fn frame(&mut self, frame: RawFrame, now: Instant) {
         let RawFrame { track, keyframe, dts_ticks, cts_ticks, payload } = frame;
         let Some(kind) = self.tracks.by_id(track).map(|info| info.kind()) else { return };
-        let time = self.ticket.door().time_at(now);
-        let stamped = self.ticket.on_timeline(|timeline| timeline.stamp(track, kind, dts_ticks, cts_ticks, time));
-        // None means that another publisher took over. What this one still sends goes nowhere.
-        let Some((stamped, event)) = stamped else { return };
+        let time = self.ticket.clock.time_at(now);
+        let (stamped, event) = {
+            let mut timeline = locked(&self.ticket.timeline);
+            if timeline.session() != Some(self.ticket.session) {
+                // Another publisher took over, or nobody may publish any more. What this one still sends goes nowhere.
+                return;
+            }
+            timeline.stamp(track, kind, dts_ticks, cts_ticks, time)
+        };
         if let Some(event) = event {
             self.repaired(&event);
         }

@@ -65,6 +65,7 @@ pub struct Timeline {
     mappings: Vec<Mapping>,
     next_mapping: u64,
     tracks: Vec<TrackClock>,
+    session: Option<u64>,
     counts: TimelineCounts,
 }
 
@@ -123,14 +124,26 @@ impl Timeline {
     }
 
     /// A new session of the source begins: a publisher connected, or came back. Its first frame is put where the stream's clock is,
-    /// and at least one frame behind the last one.
-    pub fn begin_session(&mut self, clock: WireClock) {
+    /// and at least one frame behind the last one. Returns the session's number.
+    pub fn begin_session(&mut self, clock: WireClock) -> u64 {
         self.clock = clock;
         self.mappings.clear();
         for track in &mut self.tracks {
             track.leave_session();
         }
         self.counts.sessions = self.counts.sessions.saturating_add(1);
+        self.session = Some(self.counts.sessions);
+        self.counts.sessions
+    }
+
+    /// The session is over. Whoever still sends for it has no place here any more.
+    pub fn end_session(&mut self) {
+        self.session = None;
+    }
+
+    /// The number of the session whose frames belong here now. None between sessions.
+    pub fn session(&self) -> Option<u64> {
+        self.session
     }
 
     /// Places one frame. `dts_raw` as on the wire (not unwrapped) and `cts_offset` (pts - dts), both in the clock's ticks.

@@ -72,7 +72,9 @@ proptest! {
         let mut last: HashMap<u32, MediaTime> = HashMap::new();
         for input in inputs {
             match input {
-                Input::Session { rate_hz, bits } => timeline.begin_session(WireClock { rate_hz, bits }),
+                Input::Session { rate_hz, bits } => {
+                    timeline.begin_session(WireClock { rate_hz, bits });
+                }
                 Input::Frame { track, raw, cts, passed_ms } => {
                     now += Duration::from_millis(passed_ms);
                     let kind = if track == 0 { MediaKind::Video } else { MediaKind::Audio };
