@@ -83,7 +83,7 @@ pub(crate) fn sink(listeners: usize) -> anyhow::Result<()> {
 }
 
 async fn count(accepted: Accepted, counts: Arc<Counts>) {
-    let Accepted { mut connection, place: _place } = accepted;
+    let Accepted { mut connection, permit: _permit } = accepted;
     counts.connections.fetch_add(1, Ordering::Relaxed);
     let (mut reader, mut errors) = (TsReader::new(None), 0);
     let mut buffer = [0; PAYLOAD_BYTES_MAX];

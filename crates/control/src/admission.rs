@@ -46,7 +46,7 @@ pub struct PlayWish<'a> {
 
 /// A publisher that was let in.
 #[derive(Debug)]
-pub struct Publisher {
+pub struct AdmittedPublisher {
     pub stream_id: StreamId,
     pub ticket: Ticket,
     pub leave: Leave,
@@ -61,7 +61,7 @@ pub struct Leave {
 
 /// A player that was let in, and the place of its frames.
 #[derive(Debug)]
-pub struct Player {
+pub struct AdmittedPlayer {
     pub stream_id: StreamId,
     pub hub: StreamHub,
     pub feeds: Feeds,
@@ -111,7 +111,7 @@ impl Admission {
     /// does not run yet counts as free; once the publisher is in, its run is waited for.
     pub fn would_publish(&self, stream_key: &str, from: IpAddr) -> Result<PublishGrant> {
         let grant = self.may_publish(stream_key, from)?;
-        let is_free = self.runtime.stream(grant.stream_id).is_none_or(|run| run.door.is_free(Instant::now()));
+        let is_free = self.runtime.stream(grant.stream_id).is_none_or(|run| run.intake.is_free(Instant::now()));
         if is_free { Ok(grant) } else { Err(AdmissionRefusal::Occupied) }
     }
 
@@ -121,15 +121,15 @@ impl Admission {
         stream_key: &str,
         (protocol, clock): (&'static str, WireClock),
         remote: SocketAddr,
-    ) -> Result<Publisher> {
+    ) -> Result<AdmittedPublisher> {
         let PublishGrant { stream_id, slot, .. } = self.may_publish(stream_key, remote.ip())?;
         let run = self.runtime.stream_soon(stream_id).await.ok_or(AdmissionRefusal::NotRunning)?;
         let meter = IngestMeter::new(protocol, slot, remote.to_string());
         let Admitted { ticket, evicted } =
-            run.door.admit(meter, clock, Instant::now()).map_err(|Occupied| AdmissionRefusal::Occupied)?;
+            run.intake.admit(meter, clock, Instant::now()).map_err(|Occupied| AdmissionRefusal::Occupied)?;
         tracing::info!(%stream_id, %remote, protocol, "a publisher was admitted");
         let pass = Pass::publisher(&self.commands, stream_id, stream_key);
-        Ok(Publisher { stream_id, ticket, leave: Leave { evicted, pass } })
+        Ok(AdmittedPublisher { stream_id, ticket, leave: Leave { evicted, pass } })
     }
 
     /// Whether a viewer may watch.
@@ -151,7 +151,7 @@ impl Admission {
     }
 
     /// Lets a player in.
-    pub async fn play(&self, wish: &PlayWish<'_>) -> Result<Player> {
+    pub async fn play(&self, wish: &PlayWish<'_>) -> Result<AdmittedPlayer> {
         let stream_id = self.may_play(wish.name, wish.token, wish.ip)?.stream_id;
         let run = self.runtime.stream_soon(stream_id).await.ok_or(AdmissionRefusal::NoStream)?;
         let rendition = wish.in_hub(&run.stream)?;
@@ -160,7 +160,7 @@ impl Admission {
         }
         let (hub, feeds) = (run.hub.clone(), run.feeds.clone());
         let pass = self.viewer_pass(stream_id, wish.token, wish.ip);
-        Ok(Player { stream_id, hub, feeds, rendition, pass })
+        Ok(AdmittedPlayer { stream_id, hub, feeds, rendition, pass })
     }
 
     /// The renditions to choose from where nobody named one. None where the stream does not run.

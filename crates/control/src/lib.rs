@@ -19,7 +19,7 @@ mod stream_run;
 mod stream_status;
 mod supervisor;
 
-pub use admission::{Admission, AdmissionRefusal, Leave, Offered, PlayWish, Player, Publisher};
+pub use admission::{Admission, AdmissionRefusal, AdmittedPlayer, AdmittedPublisher, Leave, Offered, PlayWish};
 pub use catalogue::{Catalogue, Judgement, PlayGrant, PublishGrant};
 pub use commands::{CommandError, Commands, Credential, Who, checked_language};
 pub use lanes::Lanes;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use weir_hub::{Feeds, StreamHub};
-use weir_ingest::SourceDoor;
+use weir_ingest::Intake;
 use weir_model::{RestreamId, Stream, StreamId};
 use weir_packager::Packager;
 use weir_restream::RetryHandle;
@@ -37,7 +37,7 @@ pub(crate) struct Shown {
     /// The stream's settings as it is run.
     pub(crate) stream: Arc<Stream>,
     pub(crate) hub: StreamHub,
-    pub(crate) door: SourceDoor,
+    pub(crate) intake: Intake,
     pub(crate) feeds: Feeds,
     pub(crate) packager: Packager,
     /// The handles of the restreams that push.

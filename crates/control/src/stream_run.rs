@@ -1,4 +1,4 @@
-//! One running stream: its hub, its door and its feeds, which are there for as long as it is, and the parts that come and go.
+//! One running stream: its hub, its intake and its feeds, which are there for as long as it is, and the parts that come and go.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use weir_hub::{Feeds, StreamClock, StreamHub, WindowLimits};
-use weir_ingest::SourceDoor;
+use weir_ingest::Intake;
 use weir_model::{RenditionStatus, RestreamId, Stream, StreamId};
 use weir_packager::Packager;
 use weir_restream::{PushContext, RestreamOutcome, RetryHandle};
@@ -30,7 +30,7 @@ pub(crate) struct StreamRun {
     /// The stream as it is run, for whoever asks for one of its renditions.
     stream: Arc<Stream>,
     hub: StreamHub,
-    door: SourceDoor,
+    intake: Intake,
     feeds: Feeds,
     /// The lane of its ingest and its feeds.
     lane: Handle,
@@ -63,7 +63,7 @@ impl StreamRun {
         let hub = StreamHub::on(clock, WindowLimits::FRAMES);
         Self {
             id,
-            door: SourceDoor::new(id, hub.clone(), kit.observe.clone()),
+            intake: Intake::new(id, hub.clone(), kit.observe.clone()),
             feeds: Feeds::new(hub.clone(), lane.clone()),
             renditions: watch::channel(Vec::new()).1,
             parts: BTreeMap::new(),
@@ -126,7 +126,7 @@ impl StreamRun {
                 Some(Box::new(handle) as Part)
             }
             (_, PartSpec::Status { name }) => {
-                let sources = (self.hub.clone(), self.door.clone(), self.renditions.clone());
+                let sources = (self.hub.clone(), self.intake.clone(), self.renditions.clone());
                 Some(running::task(&self.lane, stream_status::tell(name.clone(), sources, observe.clone())))
             }
             (_, PartSpec::Packager(config)) => Some(running::packager((self.id, self.hub.clock()), *config, with)),
@@ -180,7 +180,7 @@ impl StreamRun {
         Some(Shown {
             stream: Arc::clone(&self.stream),
             hub: self.hub.clone(),
-            door: self.door.clone(),
+            intake: self.intake.clone(),
             feeds: self.feeds.clone(),
             packager: self.packager()?.clone(),
             retries: self.retries(),
@@ -216,7 +216,7 @@ impl StreamRun {
 
     /// Ends the stream because the server stops: its publisher is sent away, and its destinations are told goodbye.
     pub(crate) fn drain(mut self, leaving: &mut Leaving) {
-        self.door.evict("the server is stopping");
+        self.intake.evict("the server is stopping");
         self.stop_all(leaving);
     }
 
@@ -230,7 +230,7 @@ impl StreamRun {
 
 impl Drop for StreamRun {
     fn drop(&mut self) {
-        self.door.evict("the stream was deleted or the server is stopping");
+        self.intake.evict("the stream was deleted or the server is stopping");
         self.hub.close();
     }
 }

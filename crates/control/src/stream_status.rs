@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use weir_hub::{SOURCE_RENDITION, SourcePulse, StreamHub};
-use weir_ingest::{Measured, SourceDoor};
+use weir_ingest::{Intake, Measured};
 use weir_model::{EventKind, IngestStatus, RenditionState, RenditionStatus, StreamState, StreamStatus, Viewers};
 use weir_observe::{Observe, fields};
 
@@ -21,10 +21,10 @@ const STALLED_AFTER: Duration = Duration::from_secs(2);
 /// Reports for as long as the stream runs.
 pub(crate) async fn tell(
     name: String,
-    (hub, door, renditions): (StreamHub, SourceDoor, watch::Receiver<Vec<RenditionStatus>>),
+    (hub, intake, renditions): (StreamHub, Intake, watch::Receiver<Vec<RenditionStatus>>),
     observe: Observe,
 ) {
-    let id = door.stream_id();
+    let id = intake.stream_id();
     let mut pulse = hub.watch_pulse();
     let mut shown = StreamStatus::offline(OffsetDateTime::now_utc());
     let mut bitrate = BitrateWatch::default();
@@ -36,7 +36,7 @@ pub(crate) async fn tell(
             sessions = beat.sessions;
             bitrate = BitrateWatch::default();
         }
-        let mut next = status(&beat, door.measure(now), &mut bitrate, &shown, now);
+        let mut next = status(&beat, intake.measure(now), &mut bitrate, &shown, now);
         next.renditions.extend(renditions.borrow().iter().cloned());
         for warning in next.warnings.iter().filter(|new| shown.warnings.iter().all(|old| old.code != new.code)) {
             let event = [

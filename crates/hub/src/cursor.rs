@@ -24,7 +24,7 @@ pub enum Next<T> {
 #[derive(Debug)]
 pub struct Cursor<T> {
     window: Window<T>,
-    place: Place,
+    place: ReadPlace,
     /// The epoch in which the waker was registered, and the waker.
     registered: Option<(u64, Waker)>,
     /// This counts the subscriber among those in a hurry for as long as the cursor lives.
@@ -32,7 +32,7 @@ pub struct Cursor<T> {
 }
 
 #[derive(Debug)]
-struct Place {
+struct ReadPlace {
     position: Position,
     /// The number of items lost since the last start that was read. The subscriber is told once it reads at the next start.
     lost: u64,
@@ -40,7 +40,7 @@ struct Place {
 
 impl<T: Item> Cursor<T> {
     pub(crate) fn new(window: Window<T>, position: Position) -> Self {
-        Self { window, place: Place { position, lost: 0 }, registered: None, _hurry: None }
+        Self { window, place: ReadPlace { position, lost: 0 }, registered: None, _hurry: None }
     }
 
     pub(crate) fn in_a_hurry(self, hurry: Hurry) -> Self {
@@ -112,7 +112,7 @@ impl<T: Item> Cursor<T> {
     }
 }
 
-impl Place {
+impl ReadPlace {
     fn read<T: Item>(&mut self, ring: &Ring<T>) -> Option<Next<T>> {
         loop {
             match ring.look(self.position) {

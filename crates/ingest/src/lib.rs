@@ -1,7 +1,7 @@
 //! Receives a stream's source: it holds the stream's one place for a publisher, puts the source on the stream's timeline, publishes it, and
 //! measures it. Each protocol is a file.
 
-mod door;
+mod intake;
 mod meter;
 mod opening;
 mod rtmp;
@@ -10,7 +10,7 @@ mod srt;
 mod ts;
 mod warnings;
 
-pub use door::{Admitted, Eviction, Occupied, SourceDoor, Ticket};
+pub use intake::{Admitted, Eviction, Intake, Occupied, Ticket};
 pub use meter::{IngestMeter, Measured};
 pub use rtmp::RtmpSession;
 pub use srt::SrtPublisher;

@@ -5,7 +5,7 @@ use std::time::Instant;
 use weir_rtmp::net::{MediaMessage, PublishSession, Refusal, RefusalCode};
 use weir_rtmp::to_frames::{ToFrames, Unpacked, Unusable};
 
-use crate::door::Ticket;
+use crate::intake::Ticket;
 use crate::source_writer::{RawFrame, SourceWriter};
 
 /// So many broken messages are logged one by one, and further ones are only counted.
@@ -15,7 +15,7 @@ const BROKEN_LOGGED_MAX: u64 = 5;
 /// not send to nobody.
 const BROKEN_IN_A_ROW_MAX: u64 = 300;
 
-/// Takes what a publisher sends. When the session is dropped, the stream's door is free again.
+/// Takes what a publisher sends. When the session is dropped, the stream's intake is free again.
 #[derive(Debug)]
 pub struct RtmpSession {
     writer: SourceWriter,
@@ -41,7 +41,7 @@ impl RtmpSession {
         self.writer.meter().dropped();
         self.broken += 1;
         self.broken_in_a_row += 1;
-        let stream_id = self.writer.ticket().door().stream_id();
+        let stream_id = self.writer.ticket().intake().stream_id();
         if self.broken <= BROKEN_LOGGED_MAX {
             tracing::warn!(%stream_id, %why, "a message of the source could not be used");
         }

@@ -8,17 +8,17 @@ use weir_hub::Tracks;
 use weir_media::{Frame, FrameFlags, TimelineEvent, TrackId, TrackInfo};
 use weir_observe::Counter;
 
-use crate::door::{Ticket, locked};
+use crate::intake::{Ticket, locked};
 use crate::meter::IngestMeter;
 
-/// Writes the frames of one publisher. When the writer is dropped, the stream's door is free again.
+/// Writes the frames of one publisher. When the writer is dropped, the stream's intake is free again.
 #[derive(Debug)]
 pub(crate) struct SourceWriter {
     ticket: Ticket,
     tracks: Tracks,
 }
 
-/// A frame whose times are on the publisher's own clock, which the door was told when it admitted the ticket.
+/// A frame whose times are on the publisher's own clock, which the intake was told when it admitted the ticket.
 #[derive(Debug)]
 pub(crate) struct RawFrame {
     pub(crate) track: TrackId,
@@ -58,7 +58,7 @@ impl SourceWriter {
     fn take(&mut self, info: TrackInfo) {
         self.ticket.meter.track(&info);
         tracing::info!(
-            stream_id = %self.ticket.door().stream_id(),
+            stream_id = %self.ticket.intake().stream_id(),
             track = info.id.0,
             codec = %info.codec,
             language = ?info.language,
@@ -97,11 +97,11 @@ impl SourceWriter {
     }
 
     fn repaired(&self, event: &TimelineEvent) {
-        let door = self.ticket.door();
-        door.observe().counters().add(Counter::TimelineRepairs, 1);
+        let intake = self.ticket.intake();
+        intake.observe().counters().add(Counter::TimelineRepairs, 1);
         // Duplicates and single steps backward are too many to tell. Each other repair is worth a line.
         if !matches!(event, TimelineEvent::Duplicate | TimelineEvent::Backward { .. }) {
-            tracing::info!(stream_id = %door.stream_id(), ?event, "the source's clock was repaired");
+            tracing::info!(stream_id = %intake.stream_id(), ?event, "the source's clock was repaired");
         }
     }
 }

@@ -7,7 +7,7 @@ use weir_srt::connection::PAYLOAD_BYTES_MAX;
 use weir_srt::path::{Direction, PathMeter};
 use weir_srt::{Received, SrtConnection};
 
-use crate::door::Ticket;
+use crate::intake::Ticket;
 use crate::ts::TsSession;
 
 /// A publisher that is connected and sends no byte of media for so long is sent away.
@@ -24,7 +24,7 @@ const MESSAGES_AT_ONCE: usize = 100;
 /// The connection's figures are told this often.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
-/// One publisher by SRT. When it is dropped, the stream's door is free again, and the connection is closed.
+/// One publisher by SRT. When it is dropped, the stream's intake is free again, and the connection is closed.
 #[derive(Debug)]
 pub struct SrtPublisher {
     connection: SrtConnection,

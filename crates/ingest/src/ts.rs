@@ -7,7 +7,7 @@ use weir_model::{EventKind, PathFigures};
 use weir_mux::ts::{NotCarried, SOUNDS_MAX, Splice, SpliceCommand, TsEvent, TsReader};
 use weir_observe::fields;
 
-use crate::door::Ticket;
+use crate::intake::Ticket;
 use crate::meter::TransportFigures;
 use crate::opening::Opening;
 use crate::source_writer::{RawFrame, SourceWriter};
@@ -19,7 +19,7 @@ const FRAMES_WITHIN: Duration = Duration::from_secs(15);
 const SPLICES_OVER: Duration = Duration::from_secs(10);
 const SPLICES_MAX: u32 = 20;
 
-/// Takes what a publisher sends. When the session is dropped, the stream's door is free again.
+/// Takes what a publisher sends. When the session is dropped, the stream's intake is free again.
 #[derive(Debug)]
 pub(crate) struct TsSession {
     writer: SourceWriter,
@@ -100,7 +100,7 @@ impl TsSession {
 
     fn take_events(&mut self, now: Instant) {
         while let Some(event) = self.reader.next_event() {
-            let stream_id = self.writer.ticket().door().stream_id();
+            let stream_id = self.writer.ticket().intake().stream_id();
             match event {
                 TsEvent::Frame(frame) => {
                     self.fruitless_since = None;
@@ -180,14 +180,14 @@ impl TsSession {
         if self.splices > SPLICES_MAX {
             return;
         }
-        let door = self.writer.ticket().door();
+        let intake = self.writer.ticket().intake();
         let event = [
-            ("stream_id", door.stream_id().0.into()),
+            ("stream_id", intake.stream_id().0.into()),
             ("pid", pid.into()),
             ("command", command.into()),
             ("pts_ticks", splice.pts_ticks.into()),
         ];
-        door.observe().events().emit(EventKind::Scte35, fields(event));
+        intake.observe().events().emit(EventKind::Scte35, fields(event));
     }
 }
 

@@ -10,7 +10,7 @@ use weir_observe::Observe;
 use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
 
 use super::*;
-use crate::{IngestMeter, SourceDoor};
+use crate::{IngestMeter, Intake};
 
 /// The head of an AC-3 frame of 48 kHz stereo at 192 kbps. 1,536 samples are 32 ms, so a frame has 768 bytes.
 const AC3: [u8; 8] = [0x0B, 0x77, 0x9B, 0x5C, 0x14, 0x40, 0x43, 0xE1];
@@ -70,9 +70,9 @@ struct Rig {
 
 fn rig() -> Rig {
     let hub = StreamHub::new(WindowLimits::FRAMES);
-    let door = SourceDoor::new(StreamId(1), hub.clone(), Observe::new());
+    let intake = Intake::new(StreamId(1), hub.clone(), Observe::new());
     let meter = IngestMeter::new("srt", Slot::Primary, "127.0.0.1:1".to_owned());
-    let admitted = door.admit(meter, WireClock::MPEG_TS, Instant::now()).unwrap();
+    let admitted = intake.admit(meter, WireClock::MPEG_TS, Instant::now()).unwrap();
     Rig { hub, session: TsSession::new(admitted.ticket, None) }
 }
 

@@ -59,7 +59,7 @@ struct Open {
 /// A connection in its place.
 #[derive(Debug)]
 struct Seat {
-    place: Arc<Place>,
+    place: Arc<PlaceUse>,
     /// The network that it comes from; None for a proxy, which comes for many.
     group: Option<IpAddr>,
 }
@@ -77,7 +77,7 @@ struct Address {
 
 /// What a connection does with its place.
 #[derive(Debug)]
-pub struct Place {
+pub struct PlaceUse {
     /// When the caps were made, which is what `waits_since` counts from.
     began: Instant,
     under_way: AtomicU32,
@@ -94,7 +94,7 @@ pub struct Place {
 pub struct Permit {
     caps: Arc<Caps>,
     number: usize,
-    place: Arc<Place>,
+    place: Arc<PlaceUse>,
     made_room: bool,
 }
 
@@ -104,7 +104,7 @@ pub struct Permit {
 /// back and forth between the cores.
 #[derive(Debug)]
 pub struct Visit {
-    place: Arc<Place>,
+    place: Arc<PlaceUse>,
     proxied: Option<Proxied>,
 }
 
@@ -116,7 +116,7 @@ struct Proxied {
     group: IpAddr,
 }
 
-impl Place {
+impl PlaceUse {
     /// The task that serves the connection; aborting it must close the connection.
     pub fn served_by(&self, task: AbortHandle) {
         // A connection has one task, so a second one is not taken.
@@ -188,7 +188,7 @@ impl Caps {
         let (under_way, has_asked) = (AtomicU32::new(0), AtomicBool::new(false));
         let address = group.map_or_else(OnceLock::new, |group| OnceLock::from(open.count(group)));
         let task = OnceLock::new();
-        let place = Arc::new(Place { began: self.began, under_way, has_asked, waits_since, task, address });
+        let place = Arc::new(PlaceUse { began: self.began, under_way, has_asked, waits_since, task, address });
         open.total += 1;
         let seat = Seat { place: Arc::clone(&place), group };
         let number = match open.free.pop() {
@@ -275,7 +275,7 @@ impl Open {
 }
 
 impl Permit {
-    pub fn place(&self) -> &Arc<Place> {
+    pub fn place(&self) -> &Arc<PlaceUse> {
         &self.place
     }
 

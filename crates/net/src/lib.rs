@@ -14,7 +14,7 @@ mod tls_fault;
 mod trust;
 mod trusted_proxies;
 
-pub use caps::{CapLimits, Caps, Permit, Place, Visit};
+pub use caps::{CapLimits, Caps, Permit, PlaceUse, Visit};
 pub use dialer::{DialFault, Dialer, TcpOptions};
 pub use egress::Egress;
 pub use forwarded::Said;

@@ -11,13 +11,13 @@ mod encoders;
 mod environment;
 mod job;
 mod launcher;
-mod link;
 mod logo;
 mod message;
 mod plan;
 mod proof;
 mod thumbnail;
 mod usage;
+mod worker;
 
 pub use binary::{WORKER_NAME, WORKER_VARIABLE, WorkerBinary, WorkerMissing};
 pub use cage::{Cages, WorkerLimits};
@@ -26,7 +26,6 @@ pub use decoder::{Decoder, ProtocolFault};
 pub use encoders::{Buffer, BufferUnit, EncoderFile, Encoders, EncodersFault, Keyframes, Memory, Value, Version};
 pub use job::WorkerJob;
 pub use launcher::Launcher;
-pub use link::{LinkFault, LinkReader, LinkWriter, Start, Worker, start};
 pub use logo::{Logo, LogoFault, LogoPixels};
 pub use message::{
     CONFIG_BYTES_MAX, FRAME_BYTES_MAX, Hello, JSON_BYTES_MAX, Message, OutputProgress, PROTOCOL_VERSION, TrackConfig,
@@ -40,3 +39,4 @@ pub use proof::{
 pub use thumbnail::{THUMBNAIL_WIDTH, thumbnail};
 pub use usage::{CpuShare, Usage};
 pub use weir_confine::Report as ConfinementReport;
+pub use worker::{SocketFault, Start, Worker, WorkerReader, WorkerWriter, start};

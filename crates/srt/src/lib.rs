@@ -18,6 +18,6 @@ pub mod stream_id;
 pub use call::{CallError, CallTarget, call};
 pub use connection::{ConnectionLost, Received, SrtConnection};
 pub use knock::knock;
-pub use listener::{Accepted, Admittance, Gate, ListenLimits, Place, SrtListener};
+pub use listener::{Accepted, Admittance, Gate, ListenLimits, SrtListener};
 pub use stats::SrtStats;
 pub use stream_id::SrtStreamId;

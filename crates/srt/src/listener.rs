@@ -76,17 +76,11 @@ pub struct SrtListener {
     caps: Arc<Caps>,
 }
 
-/// A connection that was let in. When `place` is dropped, its place among the allowed ones is free again.
+/// A connection that was let in. When `permit` is dropped, another one may come in its place.
 #[derive(Debug)]
 pub struct Accepted {
     pub connection: SrtConnection,
-    pub place: Place,
-}
-
-/// One of the connections that a listener allows.
-#[derive(Debug)]
-pub struct Place {
-    _permit: Permit,
+    pub permit: Permit,
 }
 
 impl SrtListener {
@@ -133,7 +127,7 @@ impl SrtListener {
                 match Watched::new(socket, EVENTS) {
                     Ok(watched) => {
                         let connection = SrtConnection::new(watched, remote, None);
-                        return Accepted { connection, place: Place { _permit: permit } };
+                        return Accepted { connection, permit };
                     }
                     Err(fault) => tracing::warn!(message = fault.message, "an SRT connection can't be watched"),
                 }

@@ -9,8 +9,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use weir_hub::{Entry, Next, SourcePulse, Subscriber, Tracks};
 use weir_media::{Codec, MediaKind, MediaTime, TrackInfo};
 use weir_pipeline::{
-    LinkFault, LinkReader, LinkWriter, Logo, Message, OutputId, TrackConfig, Worker, WorkerFault, WorkerFrame,
-    WorkerPlan, WorkerProgress,
+    Logo, Message, OutputId, SocketFault, TrackConfig, Worker, WorkerFault, WorkerFrame, WorkerPlan, WorkerProgress,
+    WorkerReader, WorkerWriter,
 };
 
 use crate::rendition_publisher::RenditionPublisher;
@@ -56,12 +56,12 @@ pub(crate) struct WorkerInput {
     pub(crate) pulse: watch::Receiver<SourcePulse>,
 }
 
-/// A started worker, and both directions of the link to it.
+/// A started worker, and both directions of its socket.
 #[derive(Debug)]
 pub(crate) struct WorkerRun {
     pub(crate) worker: Worker,
-    pub(crate) writer: LinkWriter,
-    pub(crate) reader: LinkReader,
+    pub(crate) writer: WorkerWriter,
+    pub(crate) reader: WorkerReader,
     /// A worker that takes more memory than this is ended before it takes all of the machine's.
     pub(crate) memory_max_bytes: u64,
 }
@@ -164,13 +164,13 @@ fn failed(complaint: Complaint) -> End {
     })
 }
 
-async fn gone(worker: &mut Worker, fault: &LinkFault) -> End {
+async fn gone(worker: &mut Worker, fault: &SocketFault) -> End {
     let status = tokio::time::timeout(END_PATIENCE, worker.exited()).await.ok().flatten();
     let message = status.map_or_else(|| fault.to_string(), |status| format!("the worker ended: {status}"));
     End::Failed(WorkerFault { output: None, message })
 }
 
-async fn last_words(reader: &mut LinkReader, worker: &mut Worker, fault: &LinkFault) -> End {
+async fn last_words(reader: &mut WorkerReader, worker: &mut Worker, fault: &SocketFault) -> End {
     let words = async {
         loop {
             match reader.next().await {
@@ -264,10 +264,10 @@ enum InputEnd {
 /// Sends the worker its plan, its tracks and the frames. While the worker does not read, this function waits, but the source does not:
 /// the subscriber falls out of the window and goes on at the newest keyframe.
 async fn feed(
-    mut writer: LinkWriter,
+    mut writer: WorkerWriter,
     WorkerInput { mut source, mut plan, mut logo, mut pulse }: WorkerInput,
     sound: &watch::Sender<bool>,
-) -> Result<InputEnd, LinkFault> {
+) -> Result<InputEnd, SocketFault> {
     let first = plan.borrow_and_update().clone();
     // A track of which the plan makes nothing is not sent, and so not decoded. A later plan that needs it gets another worker.
     let feeds = |info: &TrackInfo| match info.kind() {
@@ -344,7 +344,7 @@ async fn feed(
         });
         match writer.send(&message).await {
             // No picture is larger than the protocol carries, so the frame is broken, and left out.
-            Err(LinkFault::TooLarge) => tracing::warn!("a frame is larger than the transcoder takes and is left out"),
+            Err(SocketFault::TooLarge) => tracing::warn!("a frame is larger than the transcoder takes and is left out"),
             sent => sent?,
         }
     }

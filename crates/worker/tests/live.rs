@@ -9,8 +9,8 @@ use weir_media::codec;
 use weir_media::{Codec, Frame, MediaTime, TrackId, TrackInfo};
 use weir_model::{AudioCodec, Fit, PictureSettings, RateControl, SoundSettings, VideoCodec};
 use weir_pipeline::{
-    AudioOutput, Cages, Launcher, LinkReader, LinkWriter, Memory, Message, OutputId, Start, TrackConfig, VideoOutput,
-    Worker, WorkerBinary, WorkerFrame, WorkerPlan,
+    AudioOutput, Cages, Launcher, Memory, Message, OutputId, Start, TrackConfig, VideoOutput, Worker, WorkerBinary,
+    WorkerFrame, WorkerPlan, WorkerReader, WorkerWriter,
 };
 use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
 
@@ -50,8 +50,8 @@ fn launcher() -> Launcher {
 /// A worker that a test runs, and what it has given.
 struct Run {
     worker: Worker,
-    writer: LinkWriter,
-    reader: LinkReader,
+    writer: WorkerWriter,
+    reader: WorkerReader,
     tracks: BTreeMap<OutputId, Vec<TrackInfo>>,
     frames: BTreeMap<OutputId, Vec<WorkerFrame>>,
     /// True when the worker has given all that it held.

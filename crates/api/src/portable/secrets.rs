@@ -17,7 +17,7 @@ const SECRETS: [(&str, &[&str]); 4] = [
 const SEALED: &str = "sealed";
 
 /// Where a secret stands. People are told its place in the list; sealing goes by the id, which stays when the list changes.
-pub(super) struct Place {
+pub(super) struct SecretPlace {
     pub(super) path: String,
     pub(super) sealing: String,
 }
@@ -25,14 +25,14 @@ pub(super) struct Place {
 /// Calls `visit` with each secret and its place.
 pub(super) fn each(
     document: &mut Value,
-    visit: &mut dyn FnMut(&Place, &mut Value) -> Result<(), PortableError>,
+    visit: &mut dyn FnMut(&SecretPlace, &mut Value) -> Result<(), PortableError>,
 ) -> Result<(), PortableError> {
     for (list, paths) in SECRETS {
         let Some(Value::Array(items)) = document.get_mut(list) else { continue };
         for (number, item) in items.iter_mut().enumerate() {
             let id = item.get("id").and_then(Value::as_i64).unwrap_or_default();
             for path in paths {
-                let place = Place { path: format!("{list}[{number}]"), sealing: format!("export/{list}/{id}") };
+                let place = SecretPlace { path: format!("{list}[{number}]"), sealing: format!("export/{list}/{id}") };
                 walk(item, path, &place, visit)?;
             }
         }
@@ -43,15 +43,15 @@ pub(super) fn each(
 fn walk(
     value: &mut Value,
     path: &str,
-    place: &Place,
-    visit: &mut dyn FnMut(&Place, &mut Value) -> Result<(), PortableError>,
+    place: &SecretPlace,
+    visit: &mut dyn FnMut(&SecretPlace, &mut Value) -> Result<(), PortableError>,
 ) -> Result<(), PortableError> {
     let (step, rest) = match path.split_once('.') {
         Some((step, rest)) => (step, Some(rest)),
         None => (path, None),
     };
     let mut go = |value: &mut Value, shown: String, name: &str| {
-        let place = Place { path: place.path.clone() + &shown, sealing: format!("{}/{name}", place.sealing) };
+        let place = SecretPlace { path: place.path.clone() + &shown, sealing: format!("{}/{name}", place.sealing) };
         match rest {
             Some(rest) => walk(value, rest, &place, visit),
             None => visit(&place, value),

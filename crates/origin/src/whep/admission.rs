@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use weir_control::{Admission, AdmissionRefusal, Lanes, Pass, PlayWish, Player};
+use weir_control::{Admission, AdmissionRefusal, AdmittedPlayer, Lanes, Pass, PlayWish};
 use weir_hub::SOURCE_RENDITION;
 use weir_media::Codec;
 use weir_model::{StreamId, ViewerKind};
@@ -167,7 +167,7 @@ impl WhepAdmission {
 
     async fn answer(&self, wish: &PlayWish<'_>, offer: &str) -> Result<WhepAnswer, WhepRefusal> {
         let Shared { admission, observe, engine, lanes, arrivals, sessions } = &*self.shared;
-        let Player { stream_id, hub, feeds, rendition, pass } = admission.play(wish).await?;
+        let AdmittedPlayer { stream_id, hub, feeds, rendition, pass } = admission.play(wish).await?;
         let offered = admission.offered(stream_id).ok_or(AdmissionRefusal::NoStream)?;
         if !offered.webrtc {
             return Err(WhepRefusal::Off);

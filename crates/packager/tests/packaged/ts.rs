@@ -296,7 +296,7 @@ async fn a_transport_stream_plays_across_the_wrap_of_its_clock() {
     let wraps = times(&events, MediaKind::Video).windows(2).any(|pair| pair[0] >> 33 != pair[1] >> 33);
     assert!(wraps, "the clip does not contain the wrap");
 
-    // This does what a door does: raw stamps go onto the timeline, and frames into the hub.
+    // This does what an intake does: raw stamps go onto the timeline, and frames into the hub.
     let mut rig = Rig::new(PackagerConfig::default()).await;
     let mut publisher = rig.publisher();
     let mut timeline = Timeline::new();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpSocket};
 
 use super::now;
-use weir_net::{CapLimits, Caps, Permit, Place, TrustedProxies};
+use weir_net::{CapLimits, Caps, Permit, PlaceUse, TrustedProxies};
 
 /// The number of connections that the kernel keeps for us while we are busy.
 const BACKLOG: u32 = 1024;
@@ -72,7 +72,7 @@ pub struct Incoming {
 impl Incoming {
     /// The connection's place. Its task has to be told to the place; the place ends that task in favour of a newcomer if all places are
     /// taken and this connection has not got as far as publishing or playing.
-    pub fn place(&self) -> Arc<Place> {
+    pub fn place(&self) -> Arc<PlaceUse> {
         Arc::clone(self.permit.place())
     }
 

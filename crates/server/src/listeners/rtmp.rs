@@ -9,7 +9,7 @@ use rustls::ServerConfig;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use weir_control::{Admission, AdmissionRefusal, Lanes, PlayWish, Player, Publisher};
+use weir_control::{Admission, AdmissionRefusal, AdmittedPlayer, AdmittedPublisher, Lanes, PlayWish};
 use weir_hub::Cold;
 use weir_ingest::RtmpSession;
 use weir_media::WireClock;
@@ -138,7 +138,8 @@ impl RtmpAdmission {
         }
         let protocol = if request.tls { "rtmps" } else { "rtmp" };
         let (key, by) = (request.stream_key.expose(), (protocol, WireClock::RTMP));
-        let Publisher { ticket, leave, .. } = self.admission.publish(key, by, request.remote).await.map_err(in_rtmp)?;
+        let AdmittedPublisher { ticket, leave, .. } =
+            self.admission.publish(key, by, request.remote).await.map_err(in_rtmp)?;
         Ok(Publishing {
             session: Box::new(RtmpSession::new(ticket)),
             ended: Box::pin(Cold::new(async move { Refusal::new(RefusalCode::Ended, leave.due().await) })),
@@ -161,7 +162,8 @@ impl RtmpAdmission {
             token: parameter(&request.query, "token="),
             ip: request.remote.ip(),
         };
-        let Player { stream_id, hub, feeds, rendition, pass } = self.admission.play(&wish).await.map_err(in_rtmp)?;
+        let AdmittedPlayer { stream_id, hub, feeds, rendition, pass } =
+            self.admission.play(&wish).await.map_err(in_rtmp)?;
         let feed = feeds.feed(&rendition, None, &Handle::current());
         let viewer = self.observe.board().viewer(stream_id, ViewerKind::Rtmp);
         Ok(Playing {

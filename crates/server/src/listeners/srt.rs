@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use weir_control::{Admission, AdmissionRefusal, Lanes, PlayWish, Player, Publisher};
+use weir_control::{Admission, AdmissionRefusal, AdmittedPlayer, AdmittedPublisher, Lanes, PlayWish};
 use weir_hub::Cold;
 use weir_ingest::SrtPublisher;
 use weir_media::WireClock;
@@ -103,7 +103,7 @@ type Ended = String;
 impl SrtAdmission {
     /// Serves a caller that was let in, to its end.
     async fn serve(&self, accepted: Accepted) {
-        let Accepted { connection, place } = accepted;
+        let Accepted { connection, permit } = accepted;
         let remote = connection.remote();
         let stream_id = connection.stream_id().to_owned();
         // Admission is asked again: what was true at the handshake may not be any more, and its answer was not kept.
@@ -123,7 +123,7 @@ impl SrtAdmission {
             refusal.to_string()
         });
         tracing::info!(%remote, ended, "SRT connection closed");
-        drop(place);
+        drop(permit);
     }
 
     async fn publish(
@@ -133,7 +133,7 @@ impl SrtAdmission {
         program: Option<u16>,
     ) -> Result<Ended, AdmissionRefusal> {
         let by = ("srt", WireClock::MPEG_TS);
-        let Publisher { stream_id, ticket, leave } =
+        let AdmittedPublisher { stream_id, ticket, leave } =
             self.admission.publish(stream_key, by, connection.remote()).await?;
         let publisher = SrtPublisher::new(connection, ticket, program);
         let sent_away = Cold::new(leave.due());
@@ -147,7 +147,7 @@ impl SrtAdmission {
     }
 
     async fn play(&self, connection: SrtConnection, wish: &PlayWish<'_>) -> Result<Ended, AdmissionRefusal> {
-        let Player { stream_id, hub, feeds, rendition, pass } = self.admission.play(wish).await?;
+        let AdmittedPlayer { stream_id, hub, feeds, rendition, pass } = self.admission.play(wish).await?;
         let feed = feeds.feed(&rendition, (), &Handle::current());
         let viewer = self.observe.board().viewer(stream_id, ViewerKind::Srt);
         Ok(tokio::select! {

@@ -72,7 +72,7 @@ impl Worker {
 
 /// Why a worker can't be talked to any more.
 #[derive(Debug, thiserror::Error)]
-pub enum LinkFault {
+pub enum SocketFault {
     #[error("the worker closed its end")]
     Closed,
     #[error("the worker's socket: {0}")]
@@ -84,7 +84,7 @@ pub enum LinkFault {
 }
 
 /// Starts a worker. It must be called within a runtime.
-pub fn start(launcher: &Launcher, start: Start<'_>) -> io::Result<(Worker, LinkWriter, LinkReader)> {
+pub fn start(launcher: &Launcher, start: Start<'_>) -> io::Result<(Worker, WorkerWriter, WorkerReader)> {
     let Start { resume_after, device, limits } = start;
     let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
@@ -97,27 +97,27 @@ pub fn start(launcher: &Launcher, start: Start<'_>) -> io::Result<(Worker, LinkW
     }
     let (read, write) = UnixStream::from_std(ours)?.into_split();
     let hello = Hello { version: PROTOCOL_VERSION, resume_after };
-    let writer = LinkWriter { half: write, head: BytesMut::new(), hello: Some(hello) };
-    Ok((Worker { child, pid, _cage: cage }, writer, LinkReader { half: read, decoder: Decoder::new() }))
+    let writer = WorkerWriter { half: write, head: BytesMut::new(), hello: Some(hello) };
+    Ok((Worker { child, pid, _cage: cage }, writer, WorkerReader { half: read, decoder: Decoder::new() }))
 }
 
 /// The direction to the worker.
 #[derive(Debug)]
-pub struct LinkWriter {
+pub struct WorkerWriter {
     half: OwnedWriteHalf,
     head: BytesMut,
     /// The greeting, which is sent before anything else.
     hello: Option<Hello>,
 }
 
-impl LinkWriter {
+impl WorkerWriter {
     /// Sends a message, and waits while the worker does not read. It is not cancel-safe: a message cut short ends the connection.
-    pub async fn send(&mut self, message: &Message) -> Result<(), LinkFault> {
+    pub async fn send(&mut self, message: &Message) -> Result<(), SocketFault> {
         self.head.clear();
         if let Some(hello) = self.hello.take() {
             let _ = encode(&Message::Hello(hello), &mut self.head);
         }
-        let payload = encode(message, &mut self.head).ok_or(LinkFault::TooLarge)?;
+        let payload = encode(message, &mut self.head).ok_or(SocketFault::TooLarge)?;
         self.half.write_all(&self.head).await?;
         self.half.write_all(&payload).await?;
         Ok(())
@@ -126,21 +126,21 @@ impl LinkWriter {
 
 /// The direction from the worker.
 #[derive(Debug)]
-pub struct LinkReader {
+pub struct WorkerReader {
     half: OwnedReadHalf,
     decoder: Decoder,
 }
 
-impl LinkReader {
+impl WorkerReader {
     /// The next message. Cancel-safe: what was read stays in the decoder.
-    pub async fn next(&mut self) -> Result<Message, LinkFault> {
+    pub async fn next(&mut self) -> Result<Message, SocketFault> {
         loop {
             if let Some(message) = self.decoder.next_message()? {
                 return Ok(message);
             }
             self.decoder.buffer().reserve(READ_BYTES);
             if self.half.read_buf(self.decoder.buffer()).await? == 0 {
-                return Err(LinkFault::Closed);
+                return Err(SocketFault::Closed);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! A stream's door lets one publisher in at a time, and keeps one timeline over all of them.
+//! A stream's intake lets one publisher in at a time, and keeps one timeline over all of them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,9 +15,9 @@ use crate::meter::{IngestMeter, Measured};
 /// times out (30 s), and must not be told that it is already publishing.
 const TAKEOVER_AFTER: Duration = Duration::from_secs(5);
 
-/// The door of one stream. A clone is the same door.
+/// The intake of one stream. A clone is the same intake.
 #[derive(Clone, Debug)]
-pub struct SourceDoor {
+pub struct Intake {
     shared: Arc<Shared>,
 }
 
@@ -44,7 +44,7 @@ struct Holder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Eviction(pub String);
 
-/// Another publisher holds the door already.
+/// Another publisher holds the intake already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Occupied;
 
@@ -59,7 +59,7 @@ pub struct Admitted {
 /// The right to publish, which lasts until the ticket is dropped.
 #[derive(Debug)]
 pub struct Ticket {
-    door: SourceDoor,
+    intake: Intake,
     pub(crate) session: u64,
     /// The stream's timeline. Its frames are this publisher's only while it has this ticket's session: a publisher that was replaced must
     /// not write beside its successor.
@@ -69,13 +69,13 @@ pub struct Ticket {
     pub(crate) meter: Arc<IngestMeter>,
 }
 
-impl SourceDoor {
+impl Intake {
     pub fn new(stream_id: StreamId, hub: StreamHub, observe: Observe) -> Self {
         let shared = Shared { stream_id, hub, observe, timeline: Arc::default(), holder: Mutex::default() };
         Self { shared: Arc::new(shared) }
     }
 
-    /// Lets a publisher in. If another holds the door and has gone silent, it is replaced.
+    /// Lets a publisher in. If another holds the intake and has gone silent, it is replaced.
     pub fn admit(&self, meter: IngestMeter, clock: WireClock, now: Instant) -> Result<Admitted, Occupied> {
         let mut place = self.holder();
         if let Some(holder) = place.take() {
@@ -93,7 +93,7 @@ impl SourceDoor {
         *place = Some(Holder { session, meter: Arc::clone(&meter), admitted_at: now, evict });
         let (timeline, clock) = (Arc::clone(timeline), hub.clock().clone());
         let publisher = hub.publish_source(now);
-        Ok(Admitted { ticket: Ticket { door: self.clone(), session, timeline, clock, publisher, meter }, evicted })
+        Ok(Admitted { ticket: Ticket { intake: self.clone(), session, timeline, clock, publisher, meter }, evicted })
     }
 
     /// Whether nobody publishes, or only a publisher that has gone silent. Another publisher may still come first.
@@ -141,14 +141,14 @@ impl Holder {
 }
 
 impl Ticket {
-    pub(crate) fn door(&self) -> &SourceDoor {
-        &self.door
+    pub(crate) fn intake(&self) -> &Intake {
+        &self.intake
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut place = self.door.holder();
+        let mut place = self.intake.holder();
         if place.as_ref().is_some_and(|holder| holder.session == self.session) {
             *place = None;
             locked(&self.timeline).end_session();
@@ -162,8 +162,8 @@ mod tests {
     use weir_hub::WindowLimits;
     use weir_model::Slot;
 
-    fn door() -> SourceDoor {
-        SourceDoor::new(StreamId(1), StreamHub::new(WindowLimits::FRAMES), Observe::new())
+    fn intake() -> Intake {
+        Intake::new(StreamId(1), StreamHub::new(WindowLimits::FRAMES), Observe::new())
     }
 
     fn meter() -> IngestMeter {
@@ -172,21 +172,21 @@ mod tests {
 
     #[test]
     fn one_publisher_at_a_time() {
-        let door = door();
+        let intake = intake();
         let now = Instant::now();
-        let first = door.admit(meter(), WireClock::RTMP, now).unwrap();
-        assert_eq!(door.admit(meter(), WireClock::RTMP, now).unwrap_err(), Occupied);
-        assert!(!door.is_free(now) && door.is_free(now + TAKEOVER_AFTER));
+        let first = intake.admit(meter(), WireClock::RTMP, now).unwrap();
+        assert_eq!(intake.admit(meter(), WireClock::RTMP, now).unwrap_err(), Occupied);
+        assert!(!intake.is_free(now) && intake.is_free(now + TAKEOVER_AFTER));
         drop(first);
-        assert!(door.admit(meter(), WireClock::RTMP, now).is_ok());
+        assert!(intake.admit(meter(), WireClock::RTMP, now).is_ok());
     }
 
     #[test]
     fn a_silent_publisher_is_replaced_and_can_write_no_more() {
-        let door = door();
+        let intake = intake();
         let now = Instant::now();
-        let mut silent = door.admit(meter(), WireClock::RTMP, now).unwrap();
-        let second = door.admit(meter(), WireClock::RTMP, now + TAKEOVER_AFTER).unwrap();
+        let mut silent = intake.admit(meter(), WireClock::RTMP, now).unwrap();
+        let second = intake.admit(meter(), WireClock::RTMP, now + TAKEOVER_AFTER).unwrap();
         assert!(silent.evicted.try_recv().is_ok());
         assert_ne!(locked(&silent.ticket.timeline).session(), Some(silent.ticket.session));
         drop(silent);
@@ -196,11 +196,11 @@ mod tests {
 
     #[test]
     fn eviction_frees_the_place() {
-        let door = door();
-        let mut admission = door.admit(meter(), WireClock::RTMP, Instant::now()).unwrap();
-        door.evict("key rotated");
+        let intake = intake();
+        let mut admission = intake.admit(meter(), WireClock::RTMP, Instant::now()).unwrap();
+        intake.evict("key rotated");
         assert_eq!(admission.evicted.try_recv().unwrap(), Eviction("key rotated".to_owned()));
         assert_eq!(locked(&admission.ticket.timeline).session(), None, "what still comes goes nowhere");
-        assert!(door.admit(meter(), WireClock::RTMP, Instant::now()).is_ok());
+        assert!(intake.admit(meter(), WireClock::RTMP, Instant::now()).is_ok());
     }
 }
