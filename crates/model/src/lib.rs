@@ -10,6 +10,7 @@ mod logo;
 mod name;
 mod named;
 mod path;
+mod percent;
 mod picture_settings;
 mod platform;
 mod platform_check;

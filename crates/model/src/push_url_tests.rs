@@ -69,6 +69,13 @@ fn login_leaves_the_server() {
     let url = PushUrl::parse("rtmp://me:pa:ss@h/app/key").unwrap();
     let PushUrl::Rtmp { server, login: Some(login), .. } = &url else { unreachable!("{url:?}") };
     assert_eq!((server.as_str(), login.user.as_str(), login.password.expose()), ("rtmp://h/app", "me", "pa:ss"));
+    for (written, user, password) in
+        [("me%40corp:p%3Aw%40x", "me@corp", "p:w@x"), ("me:100%", "me", "100%"), ("me:50%25", "me", "50%")]
+    {
+        let url = PushUrl::parse(&format!("rtmp://{written}@h/app/key")).unwrap();
+        let PushUrl::Rtmp { login: Some(login), .. } = &url else { unreachable!("{url:?}") };
+        assert_eq!((login.user.as_str(), login.password.expose()), (user, password), "{written}");
+    }
     assert_eq!(url.masked(), "rtmp://h/app");
 }
 

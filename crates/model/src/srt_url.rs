@@ -1,6 +1,7 @@
 //! The `srt://` addresses that we call. Query parameters are as FFmpeg writes them, with units that can't be mistaken.
 
 use crate::Secret;
+use crate::percent;
 use crate::push_url::{PushUrlFault, authority, checked_text, split_query};
 use std::ops::RangeInclusive;
 
@@ -164,24 +165,9 @@ fn within(text: &str, range: &RangeInclusive<u64>) -> Option<u32> {
     if range.contains(&number) { u32::try_from(number).ok() } else { None }
 }
 
-/// Decodes percent escapes. A `+` stays a `+`, as in FFmpeg.
 fn percent_decoded(name: &str, value: &str) -> Result<String, PushUrlFault> {
-    let fault = || PushUrlFault::parameter(name, "has a broken percent escape");
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        if first != b'%' {
-            bytes.push(first);
-            rest = tail;
-            continue;
-        }
-        let (hex, tail) = tail.split_at_checked(2).ok_or_else(fault)?;
-        let nibble = |byte: u8| char::from(byte).to_digit(16);
-        let (Some(high), Some(low)) = (nibble(hex[0]), nibble(hex[1])) else { return Err(fault()) };
-        bytes.push((high * 16 + low) as u8);
-        rest = tail;
-    }
-    let text = String::from_utf8(bytes).map_err(|_| fault())?;
+    let text = percent::decoded(value);
+    let text = text.ok_or_else(|| PushUrlFault::parameter(name, "has a broken percent escape"))?;
     checked_text(&text).map_err(|_| PushUrlFault::parameter(name, "must not contain control characters"))?;
     Ok(text)
 }

@@ -1,7 +1,8 @@
 //! `weir doctor`: finds out by trying what this machine can do, and whether the server could run on it.
 
 use std::fmt::Write as _;
-use std::net::{SocketAddr, TcpListener};
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -53,13 +54,23 @@ pub(crate) async fn run(
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Takes a port and lets it go. Returns why it could not be taken.
+type Tried = fn(SocketAddr) -> Option<io::Error>;
+
 fn ports(config: &Config) -> Vec<Finding> {
-    let [rtmp, rtmps] = ["rtmp", "rtmps"].map(|protocol| (protocol, config.listen(protocol).address));
-    let listeners = [("http", config.http), ("https", config.https), rtmp, rtmps];
-    let port = |(name, address): (&str, Option<SocketAddr>)| {
-        let address = address?;
-        let problem = TcpListener::bind(address).err().map(|error| error.to_string());
-        Some(Finding { what: format!("{name} port {address}"), problem })
+    let by_tcp: Tried = |address| TcpListener::bind(address).err();
+    let by_udp: Tried = |address| UdpSocket::bind(address).err();
+    let [rtmp, rtmps, srt] = ["rtmp", "rtmps", "srt"].map(|protocol| config.listen(protocol).address);
+    let listeners = [
+        ("http", config.http, by_tcp),
+        ("https", config.https, by_tcp),
+        ("rtmp", rtmp, by_tcp),
+        ("rtmps", rtmps, by_tcp),
+        ("srt", srt, by_udp),
+    ];
+    let port = |(name, address, tried): (&str, Option<SocketAddr>, Tried)| {
+        let problem = tried(address?).map(|error| error.to_string());
+        Some(Finding { what: format!("{name} port {}", address?), problem })
     };
     listeners.into_iter().filter_map(port).collect()
 }
