@@ -71,6 +71,22 @@ impl RateControl {
 }
 
 impl PictureSettings {
+    /// A picture of this size and bitrate whose other knobs are as they are where nobody says anything of them.
+    pub fn usual(width: u32, height: u32, bitrate_kbps: u32) -> Self {
+        Self {
+            width,
+            height,
+            fps: None,
+            bitrate_kbps,
+            codec: VideoCodec::H264,
+            gop_seconds: 2.0,
+            // Every platform that has a wish wants a constant rate, and no platform objects to one.
+            rate_control: RateControl::Cbr,
+            profile: None,
+            fit: Fit::Pad,
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<(), RenditionFault> {
         let fault = |field, problem| Err(RenditionFault { field, problem });
         // 4:2:0 chroma needs even sizes, and 8192 is the largest that any hardware encoder takes.

@@ -1,7 +1,7 @@
 //! Checks what is sent to a platform against its rules, in words, and suggests a rendition that breaks none. Pure.
 
 use crate::{
-    Audio, AudioCodec, Fit, IngestStatus, PictureSettings, Platform, RateControl, Rendition, SoundSettings, Video,
+    Audio, AudioCodec, IngestStatus, PictureSettings, Platform, RateControl, Rendition, SoundSettings, Video,
     VideoCodec,
 };
 
@@ -238,19 +238,14 @@ fn suggestion(platform: &Platform, sent: &Sent) -> Option<Rendition> {
     let wanted = source_kbps.or(rules.video_recommended_kbps).unwrap_or(4_000);
     // More than the incoming rate gains nothing, and more than the recommended rate is seldom sustained.
     let kbps = wanted.min(rules.video_recommended_kbps.or(rules.video_max_kbps).unwrap_or(wanted));
+    let bitrate_kbps = (kbps / BITRATE_STEP_KBPS * BITRATE_STEP_KBPS).max(BITRATE_KBPS_MIN);
     let picture = PictureSettings {
-        width,
-        height,
         fps: match (sent.fps, rules.max_fps) {
             (Some(fps), Some(max)) if fps > f64::from(max) + FPS_TOLERANCE => Some(f64::from(max)),
             _ => None,
         },
-        bitrate_kbps: (kbps / BITRATE_STEP_KBPS * BITRATE_STEP_KBPS).max(BITRATE_KBPS_MIN),
-        codec: VideoCodec::H264,
         gop_seconds: rules.gop_recommended_seconds,
-        rate_control: RateControl::Cbr,
-        profile: None,
-        fit: Fit::Pad,
+        ..PictureSettings::usual(width, height, bitrate_kbps)
     };
     let name = format!("{}-{}p", platform.id, width.min(height));
     let rendition = Rendition { name, video: Video::Encode(picture), audio: Audio::Encode(sound(platform)) };

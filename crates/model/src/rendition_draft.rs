@@ -92,18 +92,23 @@ impl RenditionDraft {
     }
 
     fn picture(&self, width: u32, height: u32, rules: Option<&PlatformRules>) -> PictureSettings {
-        let codec = self.codec.unwrap_or(VideoCodec::H264);
+        let bitrate_kbps = self.video_bitrate_kbps.unwrap_or_else(|| recommended_kbps(rules, width, height));
+        let usual = PictureSettings::usual(width, height, bitrate_kbps);
+        let codec = self.codec.unwrap_or(usual.codec);
+        // Each knob is named, so that the compiler tells of one that is forgotten here.
         PictureSettings {
             width,
             height,
             fps: self.fps,
-            bitrate_kbps: self.video_bitrate_kbps.unwrap_or_else(|| recommended_kbps(rules, width, height)),
+            bitrate_kbps,
             codec,
-            gop_seconds: self.gop_seconds.or(rules.map(|rules| rules.gop_recommended_seconds)).unwrap_or(2.0),
-            // Every platform that has a wish wants a constant rate, and no platform objects to one.
-            rate_control: self.rate_control.unwrap_or(RateControl::Cbr),
+            gop_seconds: self
+                .gop_seconds
+                .or(rules.map(|rules| rules.gop_recommended_seconds))
+                .unwrap_or(usual.gop_seconds),
+            rate_control: self.rate_control.unwrap_or(usual.rate_control),
             profile: self.profile.clone().or_else(|| rules?.usual_profile(codec)),
-            fit: self.fit.unwrap_or_default(),
+            fit: self.fit.unwrap_or(usual.fit),
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
-use weir_model::{AudioCodec, Fit, PictureSettings, RateControl, SoundSettings};
+use weir_model::{AudioCodec, PictureSettings, RateControl, SoundSettings};
 use weir_pipeline::{
     AudioOutput, DECODE_CUDA, DECODE_VA, ENCODE_OPUS, Encoders, Inventory, Memory, OutputId, Proof, SPEED, Usage,
     Version, VideoOutput,
@@ -104,15 +104,10 @@ fn steps(what: &str) -> Result<Vec<Step>, BuildFault> {
     };
     let file = encoders.get(id).ok_or_else(|| BuildFault(format!("there is no encoder {id}")))?;
     let picture = PictureSettings {
-        width,
-        height,
-        fps: None,
-        bitrate_kbps: 500,
         codec: file.codec,
         gop_seconds: 1.0,
         rate_control: RateControl::Vbr,
-        profile: None,
-        fit: Fit::Pad,
+        ..PictureSettings::usual(width, height, 500)
     };
     let output = VideoOutput { id: OutputId(0), picture, encoder: file.id.clone(), device: None, overlaid: false };
     let mut steps = recipe::test_pictures(pictures, width, height);
