@@ -122,36 +122,77 @@ test("a browser watches what an encoder sends, picture and sound, by UDP and by 
   }
 });
 
-test("sound that browsers don't take is made into Opus where a rendition says so, else told", { timeout: 120_000 }, async () => {
-  const options = `${X264} -tune zerolatency -c:a aac -b:a 96k -f flv`;
-  await live("aac", options);
-  await live("opus", options, { ladder: [{ name: "source", passthrough: true }, { name: "webrtc", video: "source", audio_codec: "opus", audio_bitrate_kbps: 96 }] });
-  for (const [name, heard] of [["aac", false], ["opus", true]] as const) {
-    // The rendition is there a moment after its source.
-    const page = await player();
-    const answer = await waitFor(`${name} is answered as it should be`, PATIENCE_MS, async () => {
-      const answer = await call(page, `play("${weir.http}/whep/${name}")`);
-      return answer.status === 201 && (answer.notice === null) === heard ? answer : undefined;
-    });
-    if (!heard) assert.match(answer.notice, /no sound: the stream's is aac/);
-    await waitFor("it plays", PATIENCE_MS, async () => {
-      const now = await report(page);
-      return now.framesDecoded >= 60 && now.audible === heard ? true : undefined;
-    });
+interface Made {
+  rendition: string;
+  label: string;
+  reason: string;
+}
+
+const status = async ({ id }: Stream): Promise<any> => (await weir.api("GET", `/streams/${id}`)).status;
+const made = async (stream: Stream): Promise<Made[]> => (await status(stream)).webrtc.made;
+
+/** Plays on a page of its own until pictures and sound have come. */
+async function plays(name: string): Promise<{ page: Page; seen: Report }> {
+  const page = await player();
+  const answer = await call(page, `play("${weir.http}/whep/${name}")`);
+  assert.deepEqual([answer.status, answer.notice], [201, null], answer.text);
+  const seen = await waitFor(`${name} plays`, PATIENCE_MS, async () => {
+    const now = await report(page);
+    return now.framesDecoded >= 60 && now.audible ? now : undefined;
+  });
+  return { page, seen };
+}
+
+test("sound that browsers don't take is made into Opus while somebody watches", { timeout: 180_000 }, async (context) => {
+  const picture = `${X264} -tune zerolatency`;
+  const asIs = { name: "source", passthrough: true };
+  for (const [name, options, ladder, expected] of [
+    ["aac", `${picture} -c:a aac -b:a 96k -f flv`, null, /^the sound is aac/],
+    ["ac3", `${picture} -c:a ac3 -b:a 192k -f mpegts`, null, /^the sound is ac3/],
+    // A rung that has it is taken.
+    ["opus", `${picture} -c:a aac -b:a 96k -f flv`, [asIs, { name: "webrtc", video: "source", audio_codec: "opus", audio_bitrate_kbps: 96 }], null],
+  ] as const) {
+    const stream = await live(name, options, { ladder });
+    const { page, seen } = await plays(name);
+    context.diagnostic(`${name}: first picture after ${seen.firstPictureMs?.toFixed(0)} ms`);
+    const told = await made(stream);
+    assert.deepEqual(told.map(({ label }) => label), expected ? ["picture as it is · Opus · 128 kbps"] : []);
+    if (expected) assert.match(told[0]?.reason ?? "", expected);
+    const playlist = await (await fetch(`${weir.http}/play/${name}/master.m3u8`)).text();
+    assert.ok(playlist.includes("#EXTM3U") && !playlist.includes("~"), playlist);
+    // A second viewer finds it running.
+    const second = await plays(name);
+    assert.ok((second.seen.firstPictureMs ?? Infinity) < 2_000, `the second one's first picture took ${second.seen.firstPictureMs} ms`);
+    await second.page.context().close();
+    assert.equal(await call(page, "end()"), 200);
     await page.context().close();
   }
 });
 
-test("B-frames are refused with words, unless there is a rendition without them", { timeout: 120_000 }, async () => {
+test("pictures that browsers refuse come of a rung without B-frames, or are made", { timeout: 180_000 }, async (context) => {
   const options = `${X264} -bf 2 -b_strategy 0 -c:a aac -f flv`;
-  const stream = await live("reordered", options);
+  const small = { name: "small", width: 320, height: 180, video_bitrate_kbps: 300, audio_bitrate_kbps: 64, gop_seconds: 10 };
+  for (const [name, ladder, label, reason] of [
+    ["reordered", null, "640×360 · H.264 · 691 kbps", /B-frames/],
+    ["laddered", [{ name: "source", passthrough: true }, small], "320×180 · H.264 · 300 kbps", /^the sound is aac/],
+  ] as const) {
+    const stream = await live(name, options, { ladder });
+    if (ladder) {
+      // The rung's encoder runs already: it is told to begin anew for who comes in the middle of its ten seconds.
+      await waitFor("the rung flows", PATIENCE_MS, async () => ((await status(stream)).renditions.some((it: any) => it.name === "small" && it.state === "live") ? true : undefined));
+    }
+    const { page, seen } = await plays(name);
+    context.diagnostic(`${name}: first picture after ${seen.firstPictureMs?.toFixed(0)} ms`);
+    assert.ok((seen.firstPictureMs ?? Infinity) < 5_000, `the first picture took ${seen.firstPictureMs} ms`);
+    const told = await made(stream);
+    assert.deepEqual(told.map(({ label }) => label), [label]);
+    assert.match(told[0]?.reason ?? "", reason);
+    if (ladder) assert.ok((await status(stream)).webrtc.keyframes_forced >= 1);
+    await page.context().close();
+  }
   const page = await player();
-  const refused = await call(page, `play("${weir.http}/whep/reordered")`);
-  assert.equal(refused.status, 406);
-  assert.match(refused.text, /B-frames/);
-  assert.equal(await viewers(stream), 0);
-  for (const [path, status] of [["/whep/nobody", 404], ["/whep/reordered?rendition=720p", 404]] as const) {
-    assert.equal((await call(page, `play("${weir.http}${path}")`)).status, status, path);
+  for (const path of ["/whep/nobody", "/whep/reordered?rendition=720p"]) {
+    assert.equal((await call(page, `play("${weir.http}${path}")`)).status, 404, path);
   }
   await page.context().close();
 });

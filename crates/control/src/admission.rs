@@ -15,11 +15,12 @@ use tokio::sync::oneshot;
 use weir_hub::{Feeds, SOURCE_RENDITION, StreamHub};
 use weir_ingest::{Admitted, Eviction, IngestMeter, Occupied, Ticket};
 use weir_media::WireClock;
-use weir_model::StreamId;
+use weir_model::{Rendition, RenditionState, StreamId};
 use weir_net::{GuessLimit, GuessRules};
 
 use crate::catalogue::{PlayGrant, PublishGrant};
 use crate::commands::Commands;
+use crate::demand::Demand;
 use crate::pass::{Pass, PassEnd};
 use crate::renditions;
 use crate::runtime::Runtime;
@@ -74,8 +75,18 @@ pub struct AdmittedPlayer {
 #[derive(Debug)]
 pub struct Offered {
     pub webrtc: bool,
-    /// The hub's names of the ladder's renditions, or of the source.
-    pub renditions: Vec<String>,
+    /// The ladder's renditions, or the source.
+    pub renditions: Vec<OfferedRendition>,
+}
+
+/// One of the renditions that a stream has for viewers.
+#[derive(Debug)]
+pub struct OfferedRendition {
+    /// The hub's name.
+    pub in_hub: String,
+    pub rendition: Rendition,
+    /// This machine does not make it, at least for now.
+    pub is_refused: bool,
 }
 
 impl Leave {
@@ -166,9 +177,23 @@ impl Admission {
     /// The renditions to choose from where nobody named one. None where the stream does not run.
     pub fn offered(&self, id: StreamId) -> Option<Offered> {
         self.runtime.look_at(id, |run| {
-            let renditions = renditions::offered(&run.stream).into_iter().map(|(_, in_hub)| in_hub);
-            Offered { webrtc: run.stream.webrtc, renditions: renditions.collect() }
+            let statuses = run.renditions.borrow();
+            let is_refused = |name: &str| {
+                statuses.iter().any(|status| status.name == name && status.state == RenditionState::Failed)
+            };
+            let offered = |rendition: Rendition| {
+                let in_hub = renditions::in_hub(&rendition);
+                OfferedRendition { is_refused: is_refused(&in_hub), in_hub, rendition }
+            };
+            let renditions = renditions::of_viewers(&run.stream).into_iter().map(offered).collect();
+            Offered { webrtc: run.stream.webrtc, renditions }
         })
+    }
+
+    /// Has a rendition made for somebody who was let in and can't be shown what there is, for as long as the answer is held. None where as
+    /// much is made of the stream as may be.
+    pub fn demand(&self, id: StreamId, rendition: Rendition, why: &str) -> Option<Demand> {
+        self.runtime.demand(id, rendition, why)
     }
 
     /// The pass of an admitted viewer whose connection lasts.

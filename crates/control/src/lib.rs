@@ -5,6 +5,7 @@ mod bitrate_watch;
 mod catalogue;
 mod clocks;
 pub mod commands;
+mod demand;
 mod lanes;
 mod parts;
 mod pass;
@@ -19,9 +20,12 @@ mod stream_run;
 mod stream_status;
 mod supervisor;
 
-pub use admission::{Admission, AdmissionRefusal, AdmittedPlayer, AdmittedPublisher, Leave, Offered, PlayWish};
+pub use admission::{
+    Admission, AdmissionRefusal, AdmittedPlayer, AdmittedPublisher, Leave, Offered, OfferedRendition, PlayWish,
+};
 pub use catalogue::{Catalogue, Judgement, PlayGrant, PublishGrant};
 pub use commands::{CommandError, Commands, Credential, Who, checked_language};
+pub use demand::Demand;
 pub use lanes::Lanes;
 pub use pass::{Pass, PassEnd};
 pub use play_token::{PlayToken, TOKEN_LIFE_MAX};

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use weir_model::{Reason, RestreamId, RestreamSpec, Stream};
+use weir_model::{Reason, Rendition, RestreamId, RestreamSpec, Stream};
 use weir_packager::{Cuts, PackagerConfig};
 use weir_transcode::Wants;
 
@@ -50,10 +50,13 @@ pub(crate) enum PartSpec {
 }
 
 /// Facts of the stream that runs, which bind what comes.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Facts {
     /// The packager that runs. The keyframe distance that it announced holds for as long as the playlist is there, whatever is encoded.
     pub(crate) packager: Option<PackagerConfig>,
+    /// The renditions that those who watch need beside what the stream has. They are made for nobody else: no playlist, recording or push
+    /// knows of them.
+    pub(crate) demanded: Vec<Rendition>,
 }
 
 /// A restream that is started, as it is stored.
@@ -73,10 +76,10 @@ pub(crate) fn parts(stream: &Stream, restreams: Vec<Restream>, facts: Facts) -> 
         PartSpec::Restream(spec, _) => Some(&**spec),
         _ => None,
     });
-    let wants = renditions::wants(stream, pushes);
+    let wants = renditions::wants(stream, pushes, facts.demanded);
     parts.insert(PartKey::Transcoder, PartSpec::Transcoder(wants));
     let name = stream.name.to_string();
-    let packager = packager_config(stream, facts);
+    let packager = packager_config(stream, facts.packager);
     if stream.hls || stream.dash {
         for (name, in_hub) in renditions::offered(stream) {
             let cuts = renditions::cuts(stream, &name);
@@ -101,10 +104,10 @@ fn push(stream: &Stream, mut spec: RestreamSpec) -> Result<PartSpec, Reason> {
 
 /// How long slots on the stream's clock are.
 pub(crate) fn slot(stream: &Stream) -> Duration {
-    packager_config(stream, Facts::default()).slot()
+    packager_config(stream, None).slot()
 }
 
-fn packager_config(stream: &Stream, facts: Facts) -> PackagerConfig {
+fn packager_config(stream: &Stream, running: Option<PackagerConfig>) -> PackagerConfig {
     let config = PackagerConfig {
         window: Duration::from_secs(u64::from(stream.dvr_seconds)),
         keyframes_apart: renditions::keyframes_apart(stream),
@@ -112,8 +115,8 @@ fn packager_config(stream: &Stream, facts: Facts) -> PackagerConfig {
         dash: stream.dash,
         ..PackagerConfig::default()
     };
-    let as_announced = facts.packager.map(|runs| PackagerConfig { keyframes_apart: runs.keyframes_apart, ..config });
-    as_announced.filter(|kept| facts.packager == Some(*kept)).unwrap_or(config)
+    let as_announced = running.map(|runs| PackagerConfig { keyframes_apart: runs.keyframes_apart, ..config });
+    as_announced.filter(|kept| running == Some(*kept)).unwrap_or(config)
 }
 
 /// One step of a reconciliation.

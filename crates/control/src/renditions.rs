@@ -9,10 +9,13 @@ use weir_transcode::{LogoWish, Wants, shared_name};
 
 /// The renditions that viewers are offered: each name in addresses, with the rendition of the hub that it means.
 pub(crate) fn offered(stream: &Stream) -> Vec<(String, String)> {
-    let Some(ladder) = &stream.ladder else {
-        return vec![(SOURCE_RENDITION.to_owned(), SOURCE_RENDITION.to_owned())];
-    };
-    ladder.renditions().iter().map(|rendition| (rendition.name.clone(), in_hub(rendition))).collect()
+    of_viewers(stream).iter().map(|rendition| (rendition.name.clone(), in_hub(rendition))).collect()
+}
+
+/// The ladder; where there is none, the source as it is.
+pub(crate) fn of_viewers(stream: &Stream) -> Vec<Rendition> {
+    let source = || vec![Rendition::passthrough(SOURCE_RENDITION)];
+    stream.ladder.as_ref().map_or_else(source, Ladder::renditions)
 }
 
 /// Where the segments of a rendition that viewers are offered end.
@@ -61,23 +64,32 @@ pub(crate) fn of_name(stream: &Stream, name: &str) -> Option<String> {
     found.map(in_hub).or_else(|| (name == SOURCE_RENDITION).then(|| SOURCE_RENDITION.to_owned()))
 }
 
-/// What must be encoded. A ladder is always encoded: viewers of HLS can't be asked before they come.
-pub(crate) fn wants<'a>(stream: &Stream, restreams: impl Iterator<Item = &'a RestreamSpec>) -> Wants {
+/// What must be encoded. A ladder is always encoded: viewers of HLS can't be asked before they come. What is demanded by those who watch
+/// comes last, since there may be no room for all.
+pub(crate) fn wants<'a>(
+    stream: &Stream,
+    restreams: impl Iterator<Item = &'a RestreamSpec>,
+    demanded: Vec<Rendition>,
+) -> Wants {
     if !stream.active {
         return Wants::default();
     }
     let ladder = stream.ladder.as_ref().map(Ladder::renditions).unwrap_or_default();
     let mut renditions: Vec<Rendition> = ladder.into_iter().filter(|rendition| !rendition.is_passthrough()).collect();
-    for restream in restreams {
-        let RenditionWish::Inline(own) = &restream.rendition else { continue };
-        let want = shared_name(own).map(|name| Rendition { name, ..own.clone() });
-        renditions.extend(want.filter(|want| !renditions.contains(want)));
+    let own = |restream: &'a RestreamSpec| match &restream.rendition {
+        RenditionWish::Inline(own) => shared_name(own).map(|name| Rendition { name, ..own.clone() }),
+        _ => None,
+    };
+    for want in restreams.filter_map(own).chain(demanded) {
+        if !renditions.contains(&want) {
+            renditions.push(want);
+        }
     }
     let logo = stream.logo_image.clone().map(|image| LogoWish { placement: stream.logo, image });
     Wants { renditions, policy: stream.encoder_policy, logo }
 }
 
-fn in_hub(rendition: &Rendition) -> String {
+pub(crate) fn in_hub(rendition: &Rendition) -> String {
     if rendition.is_passthrough() { SOURCE_RENDITION.to_owned() } else { rendition.name.clone() }
 }
 
@@ -213,12 +225,15 @@ mod tests {
         let push = |name: &str| restream(RenditionWish::Inline(own(name)));
         let restreams =
             [push("a"), push("b"), restream(RenditionWish::Named("small".to_owned())), restream(RenditionWish::AsIs)];
+        let watched = Rendition { name: "~watched".to_owned(), ..own("c") };
+        let pushed = Rendition { name: shared_name(&own("a")).unwrap(), ..own("a") };
+        let demanded = vec![watched, pushed];
         let names = |stream: &Stream| -> Vec<String> {
-            wants(stream, restreams.iter()).renditions.into_iter().map(|want| want.name).collect()
+            wants(stream, restreams.iter(), demanded.clone()).renditions.into_iter().map(|want| want.name).collect()
         };
         let shared = shared_name(&own("a")).unwrap();
-        assert_eq!(names(&laddered()), ["small", shared.as_str()]);
-        assert_eq!(names(&stream(None)), [shared.as_str()]);
+        assert_eq!(names(&laddered()), ["small", shared.as_str(), "~watched"]);
+        assert_eq!(names(&stream(None)), [shared.as_str(), "~watched"], "what is pushed already is watched, too");
         assert!(names(&Stream { active: false, ..laddered() }).is_empty());
     }
 }

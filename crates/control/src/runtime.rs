@@ -8,9 +8,11 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use weir_hub::{Feeds, StreamHub};
 use weir_ingest::Intake;
-use weir_model::{RestreamId, Stream, StreamId};
+use weir_model::{Rendition, RenditionStatus, RestreamId, Stream, StreamId};
 use weir_packager::Packager;
 use weir_restream::RetryHandle;
+
+use crate::demand::{Demand, Demanding, Demands};
 
 /// A stream that was created a moment ago is waited for so long by whoever comes for it, whatever the protocol.
 const NEW_STREAM_PATIENCE: Duration = Duration::from_secs(2);
@@ -26,6 +28,7 @@ pub struct Runtime {
 struct Shared {
     picture: watch::Sender<Arc<Picture>>,
     kicked: Notify,
+    demands: Demands,
 }
 
 /// What runs at one moment.
@@ -40,6 +43,8 @@ pub(crate) struct Shown {
     pub(crate) intake: Intake,
     pub(crate) feeds: Feeds,
     pub(crate) packager: Packager,
+    /// The state of what is encoded.
+    pub(crate) renditions: watch::Receiver<Vec<RenditionStatus>>,
     /// The handles of the restreams that push.
     pub(crate) retries: BTreeMap<RestreamId, RetryHandle>,
 }
@@ -52,6 +57,22 @@ impl Runtime {
     /// Wakes the supervisor, as something stored has changed. Calls while it is busy count as one.
     pub fn kick(&self) {
         self.shared.kicked.notify_one();
+    }
+
+    /// Has a rendition made of a stream that runs, for as long as the answer is held. None where as much is made of it as may be, or it
+    /// does not run.
+    pub(crate) fn demand(&self, stream: StreamId, rendition: Rendition, why: &str) -> Option<Demand> {
+        let statuses = self.look_at(stream, |run| run.renditions.clone())?;
+        let demands = &self.shared.demands;
+        let Demanding { name, is_new } = demands.add(stream, rendition, why)?;
+        if is_new {
+            self.kick();
+        }
+        Some(Demand::new(demands.clone(), (stream, name), statuses))
+    }
+
+    pub(crate) fn demands(&self) -> &Demands {
+        &self.shared.demands
     }
 
     /// Makes a running restream try at once; false when it does not run.

@@ -14,6 +14,7 @@ use weir_packager::Packager;
 use weir_restream::{PushContext, RestreamOutcome, RetryHandle};
 
 use crate::catalogue::Desired;
+use crate::demand::Demands;
 use crate::parts::{Facts, PartKey, PartSpec, Step, diff, parts};
 use crate::running::{self, Kit, Part};
 use crate::runtime::Shown;
@@ -36,6 +37,7 @@ pub(crate) struct StreamRun {
     lane: Handle,
     /// The state of its renditions, as its transcoder reports it.
     renditions: watch::Receiver<Vec<RenditionStatus>>,
+    demands: Demands,
     /// The parts are boxed: most streams have hundreds of restreams or none.
     parts: BTreeMap<PartKey, Box<RunningPart>>,
 }
@@ -57,7 +59,7 @@ pub(crate) type Leaving = JoinSet<RestreamOutcome>;
 
 impl StreamRun {
     /// A stream without any parts yet.
-    pub(crate) fn new(stream: Stream, clock: StreamClock, kit: &Kit) -> Self {
+    pub(crate) fn new(stream: Stream, clock: StreamClock, demands: Demands, kit: &Kit) -> Self {
         let id = stream.id;
         let lane = kit.lanes.pick(id.0).clone();
         let hub = StreamHub::on(clock, WindowLimits::FRAMES);
@@ -66,6 +68,7 @@ impl StreamRun {
             intake: Intake::new(id, hub.clone(), kit.observe.clone()),
             feeds: Feeds::new(hub.clone(), lane.clone()),
             renditions: watch::channel(Vec::new()).1,
+            demands,
             parts: BTreeMap::new(),
             stream: Arc::new(stream),
             hub,
@@ -126,7 +129,7 @@ impl StreamRun {
                 Some(Box::new(handle) as Part)
             }
             (_, PartSpec::Status { name }) => {
-                let sources = (self.hub.clone(), self.intake.clone(), self.renditions.clone());
+                let sources = (self.hub.clone(), self.intake.clone(), self.renditions.clone(), self.demands.clone());
                 Some(running::task(&self.lane, stream_status::tell(name.clone(), sources, observe.clone())))
             }
             (_, PartSpec::Packager(config)) => Some(running::packager((self.id, self.hub.clock()), *config, with)),
@@ -168,6 +171,7 @@ impl StreamRun {
         Facts {
             packager: packager
                 .and_then(|spec| if let PartSpec::Packager(config) = spec { Some(*config) } else { None }),
+            demanded: self.demands.of(self.id),
         }
     }
 
@@ -183,6 +187,7 @@ impl StreamRun {
             intake: self.intake.clone(),
             feeds: self.feeds.clone(),
             packager: self.packager()?.clone(),
+            renditions: self.renditions.clone(),
             retries: self.retries(),
         })
     }

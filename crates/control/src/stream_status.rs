@@ -7,10 +7,13 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use weir_hub::{SOURCE_RENDITION, SourcePulse, StreamHub};
 use weir_ingest::{Intake, Measured};
-use weir_model::{EventKind, IngestStatus, RenditionState, RenditionStatus, StreamState, StreamStatus, Viewers};
+use weir_model::{
+    EventKind, IngestStatus, RenditionState, RenditionStatus, StreamState, StreamStatus, Viewers, WebrtcStatus,
+};
 use weir_observe::{Observe, fields};
 
 use crate::bitrate_watch::BitrateWatch;
+use crate::demand::Demands;
 
 /// How often the figures are renewed.
 const TELL_EVERY: Duration = Duration::from_millis(500);
@@ -21,7 +24,7 @@ const STALLED_AFTER: Duration = Duration::from_secs(2);
 /// Reports for as long as the stream runs.
 pub(crate) async fn tell(
     name: String,
-    (hub, intake, renditions): (StreamHub, Intake, watch::Receiver<Vec<RenditionStatus>>),
+    (hub, intake, renditions, demands): (StreamHub, Intake, watch::Receiver<Vec<RenditionStatus>>, Demands),
     observe: Observe,
 ) {
     let id = intake.stream_id();
@@ -38,6 +41,7 @@ pub(crate) async fn tell(
         }
         let mut next = status(&beat, intake.measure(now), &mut bitrate, &shown, now);
         next.renditions.extend(renditions.borrow().iter().cloned());
+        next.webrtc.made = demands.told(id, &shown.webrtc.made, &next.renditions);
         for warning in next.warnings.iter().filter(|new| shown.warnings.iter().all(|old| old.code != new.code)) {
             let event = [
                 ("stream_id", id.0.into()),
@@ -88,6 +92,7 @@ fn status(
         ingest,
         tracks,
         viewers: Viewers::default(),
+        webrtc: WebrtcStatus::default(),
         warnings,
     }
 }

@@ -96,7 +96,7 @@ impl Supervisor {
                         self.apply_schedules().await;
                     }
                     self.look_for_foreign_changes().await;
-                    self.misses_clock
+                    self.runtime.demands().prune() || self.misses_clock
                 }
             };
         }
@@ -104,6 +104,8 @@ impl Supervisor {
 
     /// The one way in which anything is started or stopped: what is stored is made into parts, which are compared with those that run.
     async fn round(&mut self) {
+        // Where there is a round anyway, it need not be looked for another time.
+        self.runtime.demands().prune();
         let desired = self.commands.catalogue().desired(self.commands.platforms());
         let mut pending = Vec::new();
         self.misses_clock = false;
@@ -117,7 +119,10 @@ impl Supervisor {
             let run = match self.runs.entry(id) {
                 Entry::Occupied(run) => run.into_mut(),
                 Entry::Vacant(place) => match Clocks::of(&desired.stream, &self.commands, &self.kit.shelves).await {
-                    Some(clock) => place.insert(StreamRun::new(desired.stream.clone(), clock, &self.kit)),
+                    Some(clock) => {
+                        let demands = self.runtime.demands().clone();
+                        place.insert(StreamRun::new(desired.stream.clone(), clock, demands, &self.kit))
+                    }
                     None => {
                         self.misses_clock = true;
                         continue;

@@ -10,6 +10,7 @@ mod cursor;
 mod feed;
 mod feeds;
 mod hurry;
+mod keyframe_asks;
 mod limits;
 mod rendition;
 mod stream;

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use weir_media::{Frame, MediaKind, MediaTime, TrackInfo};
 
 use crate::hurry::Hurries;
+use crate::keyframe_asks::{KeyframeAsks, KeyframeBell};
 use crate::{Cursor, Item, SourcePulse, Tracks, Window, WindowLimits};
 
 /// A frame with the tracks that it belongs to.
@@ -58,11 +59,22 @@ pub struct RenditionHub {
     window: Window<Entry>,
     tracks: watch::Sender<Arc<Tracks>>,
     hurries: Hurries,
+    keyframe_asks: KeyframeAsks,
 }
 
 impl RenditionHub {
     pub fn new(limits: WindowLimits) -> Self {
-        Self { window: Window::new(limits), tracks: watch::Sender::new(Arc::default()), hurries: Hurries::default() }
+        Self::ringing(limits, &KeyframeBell::default())
+    }
+
+    /// One of a stream's renditions: who asks for a keyframe rings the stream's bell.
+    pub(crate) fn ringing(limits: WindowLimits, bell: &KeyframeBell) -> Self {
+        Self {
+            window: Window::new(limits),
+            tracks: watch::Sender::new(Arc::default()),
+            hurries: Hurries::default(),
+            keyframe_asks: KeyframeAsks::ringing(bell),
+        }
     }
 
     /// A subscriber that starts on the cached GOP, or waits for the first one.
@@ -83,6 +95,11 @@ impl RenditionHub {
     /// A receiver that follows the tracks as they change.
     pub fn watch_tracks(&self) -> watch::Receiver<Arc<Tracks>> {
         self.tracks.subscribe()
+    }
+
+    /// Asks for a keyframe as soon as one can be made. Where the rendition is not encoded here, nobody hears it.
+    pub fn ask_keyframe(&self) {
+        self.keyframe_asks.ask();
     }
 
     /// Ends every subscriber.
@@ -127,6 +144,11 @@ impl Publisher {
 
     pub fn tracks(&self) -> &Arc<Tracks> {
         &self.tracks
+    }
+
+    /// How often subscribers have asked for a keyframe so far.
+    pub fn keyframes_asked(&self) -> u64 {
+        self.rendition.keyframe_asks.count()
     }
 
     /// Whether any subscriber wants frames one by one, as they come.

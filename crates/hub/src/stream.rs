@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use weir_media::MediaTime;
 
+use crate::keyframe_asks::KeyframeBell;
 use crate::{Publisher, RenditionHub, StreamClock, WindowLimits};
 
 /// The name of the rendition that is the input as it came.
@@ -21,6 +22,7 @@ const STALE_AFTER: Duration = Duration::from_secs(10);
 pub struct StreamHub {
     renditions: Arc<Mutex<BTreeMap<String, RenditionHub>>>,
     pulse: watch::Sender<SourcePulse>,
+    keyframe_bell: KeyframeBell,
     clock: StreamClock,
     limits: WindowLimits,
 }
@@ -76,7 +78,13 @@ impl StreamHub {
     }
 
     pub fn on(clock: StreamClock, limits: WindowLimits) -> Self {
-        Self { renditions: Arc::default(), pulse: watch::Sender::new(SourcePulse::default()), clock, limits }
+        Self {
+            renditions: Arc::default(),
+            pulse: watch::Sender::new(SourcePulse::default()),
+            keyframe_bell: KeyframeBell::default(),
+            clock,
+            limits,
+        }
     }
 
     pub fn clock(&self) -> &StreamClock {
@@ -89,7 +97,7 @@ impl StreamHub {
         if let Some(rendition) = renditions.get(name) {
             return rendition.clone();
         }
-        let rendition = RenditionHub::new(self.limits);
+        let rendition = RenditionHub::ringing(self.limits, &self.keyframe_bell);
         renditions.insert(name.to_owned(), rendition.clone());
         rendition
     }
@@ -128,6 +136,11 @@ impl StreamHub {
 
     pub fn watch_pulse(&self) -> watch::Receiver<SourcePulse> {
         self.pulse.subscribe()
+    }
+
+    /// Wakes when a subscriber of any rendition asks for a keyframe; [`Publisher::keyframes_asked`] tells of which.
+    pub fn watch_keyframe_asks(&self) -> watch::Receiver<()> {
+        self.keyframe_bell.watch()
     }
 
     /// Ends every subscriber of every rendition, because the stream is stopped or deleted.

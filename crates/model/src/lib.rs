@@ -51,8 +51,8 @@ pub use sound::{AudioCodec, SoundSettings};
 pub use spec::{ConfigFault, RestreamSpec, resolve};
 pub use srt_url::{MAX_LATENCY_US, PASSPHRASE_BYTES, SrtUrl, checked_passphrase};
 pub use status::{
-    Fault, IngestStatus, PushStatus, Reason, ReasonCode, RenditionState, RenditionStatus, RestreamState,
-    RestreamStatus, SentSound, SrtFigures, StreamState, StreamStatus, TrackStatus, Warning,
+    Fault, IngestStatus, MadeStatus, PushStatus, Reason, ReasonCode, RenditionState, RenditionStatus, RestreamState,
+    RestreamStatus, SentSound, SrtFigures, StreamState, StreamStatus, TrackStatus, Warning, WebrtcStatus,
 };
 pub use stream::{EncoderPolicy, MAX_DVR_SECONDS, Slate, Slot, Source, SourceKind, Stream};
 pub use viewers::{ViewerKind, Viewers};

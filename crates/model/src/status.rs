@@ -101,6 +101,7 @@ pub struct StreamStatus {
     pub tracks: Vec<TrackStatus>,
     pub renditions: Vec<RenditionStatus>,
     pub viewers: Viewers,
+    pub webrtc: WebrtcStatus,
     pub warnings: Vec<Warning>,
 }
 
@@ -115,9 +116,30 @@ impl StreamStatus {
             tracks: Vec::new(),
             renditions: Vec::new(),
             viewers: Viewers::default(),
+            webrtc: WebrtcStatus::default(),
             warnings: Vec::new(),
         }
     }
+}
+
+/// What viewers by WebRTC need beside what the stream has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WebrtcStatus {
+    /// The renditions that are made while somebody watches.
+    pub made: Vec<MadeStatus>,
+    /// How often viewers asked for a keyframe since the stream was started.
+    pub keyframes_asked: u64,
+    /// How often an encoder was told to make one for them. A source can't be told.
+    pub keyframes_forced: u64,
+}
+
+/// A rendition that is made because somebody watches who can't be shown what there is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MadeStatus {
+    /// Its name among the stream's renditions, where its state is.
+    pub rendition: String,
+    /// What is wrong with what there is.
+    pub reason: String,
 }
 
 /// One track of the source.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::audience::Audience;
 use crate::wish::{RestreamView, RestreamWish};
-use weir_model::{PushStatus, RestreamId, RestreamStatus, StreamId, StreamStatus, ViewerKind, Viewers};
+use weir_model::{PushStatus, RestreamId, RestreamStatus, StreamId, StreamStatus, ViewerKind, Viewers, WebrtcStatus};
 
 /// The board. Each stage writes to it about once a second, and the API reads it. BTreeMaps keep listings and metrics in order.
 #[derive(Debug, Default)]
@@ -62,6 +62,10 @@ pub struct WorkerLine {
 struct ViewerCounts {
     held: [AtomicU64; ViewerKind::COUNT],
     coming: [Audience; ViewerKind::COUNT],
+    /// By viewers who had lost something that they can't do without.
+    keyframes_asked: AtomicU64,
+    /// By encoders, beside those that were due.
+    keyframes_forced: AtomicU64,
 }
 
 /// Takes note of a stream's viewers who come and go, each time they come.
@@ -84,6 +88,13 @@ impl ViewerBook {
 pub struct Viewer {
     counts: Arc<ViewerCounts>,
     kind: ViewerKind,
+}
+
+impl Viewer {
+    /// The viewer has asked for a keyframe so often.
+    pub fn asked_for_keyframes(&self, count: u64) {
+        self.counts.keyframes_asked.fetch_add(count, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Viewer {
@@ -140,6 +151,14 @@ impl Board {
             count.fetch_add(1, Ordering::Relaxed);
         }
         Some(Viewer { counts, kind })
+    }
+
+    /// An encoder of the stream was told to make a keyframe, because a viewer asked for one.
+    pub fn count_forced_keyframe(&self, id: StreamId) {
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = streams.get(&id) {
+            line.viewers.keyframes_forced.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// The book for viewers who come and go; None while the stream does not run.
@@ -276,7 +295,13 @@ impl StreamLine {
     }
 
     pub fn status_with_viewers(&self) -> StreamStatus {
-        StreamStatus { viewers: self.viewers.read(), ..self.status.clone() }
+        let ViewerCounts { keyframes_asked, keyframes_forced, .. } = &*self.viewers;
+        let webrtc = WebrtcStatus {
+            keyframes_asked: keyframes_asked.load(Ordering::Relaxed),
+            keyframes_forced: keyframes_forced.load(Ordering::Relaxed),
+            ..self.status.webrtc.clone()
+        };
+        StreamStatus { viewers: self.viewers.read(), webrtc, ..self.status.clone() }
     }
 }
 
@@ -294,10 +319,14 @@ mod tests {
         let first = board.viewer(id, ViewerKind::Rtmp);
         let second = board.viewer(id, ViewerKind::Rtmp);
         assert_eq!(board.stream(id).unwrap().viewers.of(ViewerKind::Rtmp), 2);
+        first.as_ref().unwrap().asked_for_keyframes(3);
+        board.count_forced_keyframe(id);
         drop((first, second));
         // A status that is written meanwhile does not disturb the counts.
         board.set_stream(id, "cam1", StreamStatus::offline(OffsetDateTime::UNIX_EPOCH));
-        assert_eq!(board.stream(id).unwrap().viewers, Viewers::default());
+        let status = board.stream(id).unwrap();
+        assert_eq!(status.viewers, Viewers::default());
+        assert_eq!((status.webrtc.keyframes_asked, status.webrtc.keyframes_forced), (3, 1));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use weir_model::{PushStatus, RenditionState, RenditionStatus, RestreamState, StreamState};
+use weir_model::{PushStatus, RenditionState, RenditionStatus, RestreamState, StreamState, WebrtcStatus};
 
 use crate::{Counter, Observe, WorkerLine};
 
@@ -94,6 +94,17 @@ fn streams(text: &mut Text, observe: &Observe) {
         text.head(name, kind, help);
         for (stream, worker) in &workers {
             text.line(name, &[("stream", stream)], figure(worker));
+        }
+    }
+    type KeyframeCount = fn(&WebrtcStatus) -> u64;
+    let counts: [(&str, &str, KeyframeCount); 2] = [
+        ("weir_webrtc_keyframes_asked_total", "Keyframes that viewers by WebRTC asked for.", |it| it.keyframes_asked),
+        ("weir_webrtc_keyframes_forced_total", "Keyframes that encoders made for them.", |it| it.keyframes_forced),
+    ];
+    for (name, help, count) in counts {
+        text.head(name, "counter", help);
+        for (status, stream) in &streams {
+            text.line(name, &[("stream", stream)], count(&status.webrtc) as f64);
         }
     }
     text.head("weir_viewers", "gauge", "Who is watching now.");

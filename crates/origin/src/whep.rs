@@ -201,7 +201,9 @@ fn status_of(refusal: &WhepRefusal) -> StatusCode {
         WhepRefusal::Admission(AdmissionRefusal::Protected | AdmissionRefusal::Stopped) => StatusCode::FORBIDDEN,
         WhepRefusal::Admission(_) | WhepRefusal::Off => StatusCode::NOT_FOUND,
         WhepRefusal::Offer(_) => StatusCode::BAD_REQUEST,
-        WhepRefusal::NoneFits(_) | WhepRefusal::NoAnswer(NoAnswer::NoCodec) => StatusCode::NOT_ACCEPTABLE,
+        WhepRefusal::NoneFits(_) | WhepRefusal::NothingMade { .. } | WhepRefusal::NoAnswer(NoAnswer::NoCodec) => {
+            StatusCode::NOT_ACCEPTABLE
+        }
         WhepRefusal::NoAnswer(NoAnswer::Full) => StatusCode::SERVICE_UNAVAILABLE,
         WhepRefusal::NoAnswer(NoAnswer::Internal) => StatusCode::INTERNAL_SERVER_ERROR,
     }

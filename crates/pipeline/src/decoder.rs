@@ -5,11 +5,11 @@ use serde::de::DeserializeOwned;
 use weir_media::MediaTime;
 use weir_model::{Corner, LogoPlacement};
 
-use crate::Logo;
 use crate::message::{
     DISCONTINUITY, FRAME_HEAD_BYTES, HEADER_BYTES, Hello, KEYFRAME, Kind, LOGO_HEAD_BYTES, MAGIC, Message,
     PROTOCOL_VERSION, TRACK_HEAD_BYTES, TrackConfig, WorkerFrame, codec_from_byte,
 };
+use crate::{Logo, OutputId};
 
 /// Bytes that can't be a message of ours. The connection is over then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -107,6 +107,7 @@ fn read(kind: Kind, flags: u8, mut body: Bytes) -> Result<Message, ProtocolFault
         Kind::Progress => Message::Progress(json(&body)?),
         Kind::Fault => Message::Fault(json(&body)?),
         Kind::End => Message::End,
+        Kind::Keyframe => Message::Keyframe(OutputId(body.try_get_u32_le().map_err(|_| length)?)),
         Kind::Logo => Message::Logo(logo(body)?),
         Kind::Track => {
             let mut head = body.split_to(TRACK_HEAD_BYTES.min(body.len()));

@@ -11,7 +11,7 @@ use weir_model::{Corner, LOGO_BYTES_MAX};
 use crate::{Logo, OutputId, WorkerPlan};
 
 /// Both ends are built together, so another number means that files of two releases were mixed.
-pub const PROTOCOL_VERSION: u16 = 5;
+pub const PROTOCOL_VERSION: u16 = 6;
 
 /// A picture that takes a whole second of 100 Mbps is 12.5 MB.
 pub const FRAME_BYTES_MAX: usize = 16 << 20;
@@ -29,6 +29,9 @@ pub(crate) const TRACK_HEAD_BYTES: usize = 4 + 1;
 /// A frame begins with its track number, decode time and presentation time.
 pub(crate) const FRAME_HEAD_BYTES: usize = 4 + 8 + 8;
 
+/// A wish for a keyframe is the number of an output.
+pub(crate) const OUTPUT_BYTES: usize = 4;
+
 /// A logo begins with its corner, width, margin and opacity.
 pub(crate) const LOGO_HEAD_BYTES: usize = 1 + 3 * 8;
 
@@ -42,6 +45,8 @@ pub enum Message {
     Plan(WorkerPlan),
     /// From the server: this logo lies over every rendition from now on; None means no logo.
     Logo(Option<Logo>),
+    /// From the server: the next picture of this output is to be a keyframe, whatever the clock of keyframes says.
+    Keyframe(OutputId),
     /// From the server: what the following source frames are. From the worker: what an output's following frames are.
     Track(TrackConfig),
     Frame(WorkerFrame),
@@ -113,13 +118,14 @@ pub(crate) enum Kind {
     Fault = 6,
     End = 7,
     Logo = 8,
+    Keyframe = 9,
 }
 
 impl Kind {
     pub(crate) fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Hello, Self::Plan, Self::Track, Self::Frame, Self::Progress, Self::Fault, Self::End, Self::Logo]
-            .into_iter()
-            .find(|kind| *kind as u8 == byte)
+        use Kind::{End, Fault, Frame, Hello, Keyframe, Logo, Plan, Progress, Track};
+        let all = [Hello, Plan, Track, Frame, Progress, Fault, End, Logo, Keyframe];
+        all.into_iter().find(|kind| *kind as u8 == byte)
     }
 
     /// How long the body of this kind may be.
@@ -130,6 +136,7 @@ impl Kind {
             Self::Frame => FRAME_HEAD_BYTES..=FRAME_HEAD_BYTES + FRAME_BYTES_MAX,
             Self::Plan | Self::Progress | Self::Fault => 2..=JSON_BYTES_MAX,
             Self::Logo => 0..=LOGO_HEAD_BYTES + LOGO_BYTES_MAX,
+            Self::Keyframe => OUTPUT_BYTES..=OUTPUT_BYTES,
             Self::End => 0..=0,
         }
     }
@@ -156,6 +163,10 @@ pub fn encode(message: &Message, out: &mut BytesMut) -> Option<Bytes> {
         Message::Progress(progress) => put_json(progress, &mut body, Kind::Progress)?,
         Message::Fault(fault) => put_json(fault, &mut body, Kind::Fault)?,
         Message::End => Kind::End,
+        Message::Keyframe(output) => {
+            body.put_u32_le(output.0);
+            Kind::Keyframe
+        }
         Message::Logo(logo) => {
             if let Some(Logo { placement, png }) = logo {
                 body.put_u8(Corner::ALL.iter().position(|corner| *corner == placement.position)? as u8);

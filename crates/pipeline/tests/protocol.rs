@@ -56,6 +56,7 @@ fn everything() -> Vec<Message> {
         Message::Progress(WorkerProgress { pictures_in: 1, pictures_decoded: 1, outputs: vec![output] }),
         Message::Fault(WorkerFault { output: None, message: "out of memory".to_owned() }),
         Message::End,
+        Message::Keyframe(OutputId(u32::MAX)),
     ]
 }
 

@@ -126,6 +126,9 @@ pub(crate) async fn bind(config: &Config, base: &Base) -> anyhow::Result<Option<
         let transport = if candidate.transport == Transport::Udp { "UDP" } else { "TCP" };
         tracing::info!(transport, address = %candidate.address, "viewers by WebRTC are told to come here");
     }
+    // The first viewer whose sound must be made is not to wait for the encoders to be tried, which takes seconds.
+    let encoding = base.encoding.clone();
+    tokio::spawn(async move { encoding.abilities().await });
     let (admission, viewers) =
         WhepAdmission::new(base.admission.clone(), base.observe.clone(), engine.clone(), base.lanes.clone());
     Ok(Some(WebrtcSocket { engine, viewers, whep: Whep::new(admission, &webrtc.ice_servers) }))

@@ -8,6 +8,7 @@ mod choice;
 mod encoding_resources;
 mod estimate;
 mod families;
+mod forced_keyframes;
 mod held;
 mod lacks;
 mod lag;

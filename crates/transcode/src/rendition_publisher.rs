@@ -29,6 +29,8 @@ pub(crate) struct RenditionPublisher {
     /// True until the next keyframe where subscribers could not decode the pictures before it.
     wants_keyframe: bool,
     sounds: Vec<SoundTrack>,
+    /// How many wishes for a keyframe were heard.
+    keyframes_asked: u64,
     /// Pictures that are kept as they are come sooner than the encoded sound, and wait here for it.
     held: Held,
     meter: GopMeter,
@@ -48,6 +50,7 @@ impl RenditionPublisher {
             last_picture: None,
             wants_keyframe: true,
             sounds,
+            keyframes_asked: 0,
             held: Held::default(),
             meter: GopMeter::new(),
             started: now,
@@ -92,6 +95,23 @@ impl RenditionPublisher {
     pub(crate) fn has_picture_of(&self, plan: &RenditionPlan) -> bool {
         let kind = |plan: &RenditionPlan| std::mem::discriminant(&plan.rendition.video);
         self.plan.video == plan.video && kind(&self.plan) == kind(plan)
+    }
+
+    /// Whether its pictures come from the encoder of that rendition's, and are known already.
+    pub(crate) fn shares_picture_with(&self, plan: &RenditionPlan) -> bool {
+        self.makes_picture() && self.plan.video == plan.video && self.video.is_some()
+    }
+
+    /// Begins in the middle of what an encoder gives to another rendition.
+    pub(crate) fn begin_beside(&mut self, other: &Self) {
+        self.video.clone_from(&other.video);
+    }
+
+    /// The encoder that is to make a keyframe, where somebody has asked for one since this was last called.
+    pub(crate) fn asked_for_keyframe(&mut self) -> Option<OutputId> {
+        let asked = self.publisher.keyframes_asked();
+        let is_new = std::mem::replace(&mut self.keyframes_asked, asked) != asked;
+        self.plan.video.filter(|_| is_new)
     }
 
     fn keeps_picture(&self) -> bool {

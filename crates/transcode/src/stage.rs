@@ -295,7 +295,10 @@ impl Stage {
         self.worker_starts += 1;
         let (plans, plan) = watch::channel(self.plan.worker.clone());
         let (logos, logo) = watch::channel(self.wanted.borrow().logo.clone());
-        let input = WorkerInput { source, plan, logo, pulse: self.hub.watch_pulse() };
+        let (pulse, mut keyframe_asks) = (self.hub.watch_pulse(), self.hub.watch_keyframe_asks());
+        // Whoever asked while no worker ran is heard by this one.
+        keyframe_asks.mark_changed();
+        let input = WorkerInput { source, plan, logo, pulse, keyframe_asks };
         let worker_run = WorkerRun { worker, writer, reader, memory_max_bytes: limits.memory_bytes };
         let end = worker_run.run(input, &mut RunningStage { stage: self, plans, logos, planner }).await;
         self.observe.board().set_worker(self.id, None);
@@ -337,10 +340,7 @@ impl Stage {
         }
         let more = |plan: &TranscodePlan| plan.renditions.len() > self.plan.renditions.len();
         if let Some(plan) = plan.filter(|plan| changed || more(plan)) {
-            // A worker is fed with pictures from its start or never, and it is the same with sound.
-            let kinds = |plan: &TranscodePlan| (plan.worker.video.is_empty(), plan.worker.audio.is_empty());
-            let same_kinds = kinds(&plan) == kinds(&self.plan);
-            if plan.renditions.is_empty() || !same_kinds || plan.worker.decode_in != self.plan.worker.decode_in {
+            if plan.renditions.is_empty() || plan.worker.decode_in != self.plan.worker.decode_in {
                 return true;
             }
             self.adopt(plan, now);
@@ -376,17 +376,28 @@ impl Stage {
 
     /// Puts a plan in force: what it does not contain is no longer published.
     fn adopt(&mut self, plan: TranscodePlan, now: Instant) {
-        self.publishers.retain(|name, _| plan.renditions.iter().any(|rendition| rendition.name() == name));
+        let hub = &self.hub;
+        self.publishers.retain(|name, _| {
+            let stays = plan.renditions.iter().any(|rendition| rendition.name() == name);
+            if !stays {
+                // Who asks for it again later must not begin with what is cached of it now.
+                hub.rendition(name).clear();
+            }
+            stays
+        });
         for rendition in &plan.renditions {
             match self.publishers.get_mut(rendition.name()) {
                 Some(publisher) if publisher.has_picture_of(rendition) => publisher.resume_same(rendition.clone()),
                 Some(publisher) => publisher.resume(rendition.clone()),
                 None => {
                     let publisher = self.hub.publish_rendition(rendition.name());
-                    self.publishers.insert(
-                        rendition.name().to_owned(),
-                        RenditionPublisher::new(rendition.clone(), publisher, now),
-                    );
+                    let mut new = RenditionPublisher::new(rendition.clone(), publisher, now);
+                    // An encoder that runs says only once what its pictures are, and its next keyframe may be a while off.
+                    if let Some(other) = self.publishers.values().find(|other| other.shares_picture_with(rendition)) {
+                        new.begin_beside(other);
+                        self.hub.rendition(rendition.name()).ask_keyframe();
+                    }
+                    self.publishers.insert(rendition.name().to_owned(), new);
                 }
             }
         }
@@ -487,6 +498,11 @@ impl RunningStage<'_> {
     /// The source for renditions that keep some of it as it is; None while there are none.
     pub(crate) fn kept(&mut self) -> &mut Option<Subscriber> {
         &mut self.stage.kept
+    }
+
+    /// An encoder was told to make a keyframe for somebody who watches.
+    pub(crate) fn forced_keyframe(&self) {
+        self.stage.observe.board().count_forced_keyframe(self.stage.id);
     }
 
     /// Does what time and new wishes ask for, four times a second; true means that the worker is to end.

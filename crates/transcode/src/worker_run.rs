@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use weir_hub::{Entry, Next, SourcePulse, Subscriber, Tracks};
 use weir_media::{Codec, MediaKind, MediaTime, TrackInfo};
 use weir_pipeline::{
@@ -13,6 +13,7 @@ use weir_pipeline::{
     WorkerReader, WorkerWriter,
 };
 
+use crate::forced_keyframes::ForcedKeyframes;
 use crate::rendition_publisher::RenditionPublisher;
 use crate::stage::RunningStage;
 use crate::wants::LogoWish;
@@ -26,6 +27,9 @@ const END_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Encoders give what they still hold a fraction of a second after the source has ended; a worker that takes longer is not waited for.
 const DRAIN_MAX: Duration = Duration::from_secs(3);
+
+/// There is one wish for each of some dozen outputs at most; one that finds no place is asked for again.
+const KEYFRAMES_WAITING_MAX: usize = 32;
 
 /// Why a worker's run ended.
 #[derive(Debug)]
@@ -54,6 +58,8 @@ pub(crate) struct WorkerInput {
     pub(crate) logo: watch::Receiver<Option<LogoWish>>,
     /// Whether the source still has a publisher.
     pub(crate) pulse: watch::Receiver<SourcePulse>,
+    /// Wakes when somebody asks for a keyframe of a rendition.
+    pub(crate) keyframe_asks: watch::Receiver<()>,
 }
 
 /// A started worker, and both directions of its socket.
@@ -73,12 +79,15 @@ impl WorkerRun {
         let mut watchdog = Watchdog::new(Instant::now());
         let sound = watch::Sender::new(false);
         let (plan, pulse) = (input.plan.clone(), input.pulse.clone());
+        let (mut keyframe_asks, mut forced) = (input.keyframe_asks.clone(), ForcedKeyframes::default());
+        let (keyframes, wanted_keyframes) = mpsc::channel(KEYFRAMES_WAITING_MAX);
         let mut draining_since: Option<Instant> = None;
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let end = {
-            let mut input = std::pin::pin!(feed(writer, input, &sound));
+            let mut input = std::pin::pin!(feed(writer, input, wanted_keyframes, &sound));
             loop {
+                let next_forced = forced.next(Instant::now());
                 tokio::select! {
                     message = reader.next() => match message {
                         Ok(Message::Progress(progress)) => {
@@ -109,6 +118,17 @@ impl WorkerRun {
                     next = next_kept(stage.kept()) => if !keep(next, stage.publishers()) {
                         break End::Closed;
                     },
+                    Ok(()) = keyframe_asks.changed() => {
+                        let asked = stage.publishers().values_mut().filter_map(RenditionPublisher::asked_for_keyframe);
+                        asked.for_each(|output| forced.ask(output));
+                    }
+                    () = sleep_until(next_forced.unwrap_or_else(Instant::now).into()), if next_forced.is_some() => {
+                        for output in forced.take_due(Instant::now()) {
+                            if keyframes.try_send(output).is_ok() {
+                                stage.forced_keyframe();
+                            }
+                        }
+                    }
                     _ = ticks.tick() => {
                         if let Some(complaint) = watchdog.look(Instant::now()) {
                             break failed(complaint);
@@ -212,6 +232,7 @@ fn receive(message: Message, publishers: &mut RenditionPublishers, source_has_so
         Message::Hello(_)
         | Message::Plan(_)
         | Message::Logo(_)
+        | Message::Keyframe(_)
         | Message::Progress(_)
         | Message::Fault(_)
         | Message::End => {}
@@ -265,19 +286,16 @@ enum InputEnd {
 /// the subscriber falls out of the window and goes on at the newest keyframe.
 async fn feed(
     mut writer: WorkerWriter,
-    WorkerInput { mut source, mut plan, mut logo, mut pulse }: WorkerInput,
+    WorkerInput { mut source, mut plan, mut logo, mut pulse, .. }: WorkerInput,
+    mut keyframes: mpsc::Receiver<OutputId>,
     sound: &watch::Sender<bool>,
 ) -> Result<InputEnd, SocketFault> {
     let first = plan.borrow_and_update().clone();
-    // A track of which the plan makes nothing is not sent, and so not decoded. A later plan that needs it gets another worker.
-    let feeds = |info: &TrackInfo| match info.kind() {
-        MediaKind::Video => !first.video.is_empty(),
-        MediaKind::Audio => !first.audio.is_empty(),
-    };
-    writer.send(&Message::Plan(first.clone())).await?;
+    let mut kinds = FedKinds::of(&first);
+    writer.send(&Message::Plan(first)).await?;
     // The logo must be there before the first picture.
     writer.send(&logo_message(&mut logo)).await?;
-    let (mut told, mut lost) = (Arc::new(Tracks::default()), false);
+    let (mut seen, mut told, mut lost) = (None::<Arc<Tracks>>, Tracks::default(), false);
     loop {
         // The publisher's state is read before the frames: the last frame is in the window before the publisher is seen to be gone.
         let gone = !pulse.borrow_and_update().attached;
@@ -288,12 +306,19 @@ async fn feed(
                 if changed.is_err() {
                     return Ok(InputEnd::Over(End::Left));
                 }
-                let message = Message::Plan(plan.borrow_and_update().clone());
-                writer.send(&message).await?;
+                let now = plan.borrow_and_update().clone();
+                kinds.change(FedKinds::of(&now));
+                // A track that was of no use before may be needed now.
+                seen = None;
+                writer.send(&Message::Plan(now)).await?;
                 continue;
             }
             Ok(()) = logo.changed() => {
                 writer.send(&logo_message(&mut logo)).await?;
+                continue;
+            }
+            Some(output) = keyframes.recv() => {
+                writer.send(&Message::Keyframe(output)).await?;
                 continue;
             }
             next = source.next() => next,
@@ -315,8 +340,8 @@ async fn feed(
             }
             Next::Closed => return Ok(InputEnd::Over(End::Closed)),
         };
-        if !Arc::ptr_eq(&entry.tracks, &told) {
-            for now in worked_on(&entry.tracks).filter(|now| feeds(now)) {
+        if seen.as_ref().is_none_or(|seen| !Arc::ptr_eq(&entry.tracks, seen)) {
+            for now in worked_on(&entry.tracks).filter(|now| kinds.feeds(now)) {
                 let before = told.by_id(now.id);
                 if before == Some(now) {
                     continue;
@@ -325,13 +350,21 @@ async fn feed(
                     return Ok(InputEnd::Over(End::OtherCodec));
                 }
                 writer.send(&Message::Track(track_config(now))).await?;
+                told.put(Arc::clone(now));
             }
             sound.send_replace(entry.tracks.audio().is_some());
-            told = Arc::clone(&entry.tracks);
+            seen = Some(Arc::clone(&entry.tracks));
         }
         let is_worked_on = worked_on(&entry.tracks).any(|worked_on| worked_on.id == entry.frame.track);
-        if !is_worked_on || !feeds(entry.track()) {
+        if !is_worked_on || !kinds.feeds(entry.track()) {
             continue;
+        }
+        if entry.is_video() && std::mem::take(&mut kinds.awaits_keyframe) {
+            kinds.awaits_keyframe = !entry.frame.is_keyframe();
+            if kinds.awaits_keyframe {
+                continue;
+            }
+            lost = true;
         }
         let frame = entry.frame;
         let message = Message::Frame(WorkerFrame {
@@ -346,6 +379,33 @@ async fn feed(
             // No picture is larger than the protocol carries, so the frame is broken, and left out.
             Err(SocketFault::TooLarge) => tracing::warn!("a frame is larger than the transcoder takes and is left out"),
             sent => sent?,
+        }
+    }
+}
+
+/// What a worker is given of the source. A track of which the plan makes nothing is not sent, and so not decoded.
+#[derive(Clone, Copy, Debug, Default)]
+struct FedKinds {
+    picture: bool,
+    sound: bool,
+    /// Pictures that begin in the middle of a stream begin with a keyframe.
+    awaits_keyframe: bool,
+}
+
+impl FedKinds {
+    fn of(plan: &WorkerPlan) -> Self {
+        Self { picture: !plan.video.is_empty(), sound: !plan.audio.is_empty(), awaits_keyframe: false }
+    }
+
+    fn change(&mut self, now: Self) {
+        let awaits_keyframe = now.picture && (self.awaits_keyframe || !self.picture);
+        *self = Self { awaits_keyframe, ..now };
+    }
+
+    fn feeds(&self, info: &TrackInfo) -> bool {
+        match info.kind() {
+            MediaKind::Video => self.picture,
+            MediaKind::Audio => self.sound,
         }
     }
 }

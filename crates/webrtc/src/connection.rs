@@ -19,6 +19,9 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 /// A browser reports how media arrives about once a second. One that is gone without a goodbye just stops.
 const REPORT_WITHIN: Duration = Duration::from_secs(15);
 
+/// A viewer's wishes for keyframes are passed on so often at most, however often it says them.
+const ASK_EVERY: Duration = Duration::from_millis(200);
+
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -74,6 +77,24 @@ pub struct Connection {
     figures: Figures,
 }
 
+/// The wishes for keyframes that were passed on.
+#[derive(Default)]
+struct PassedOn {
+    wishes: u64,
+    at: Option<Instant>,
+}
+
+impl PassedOn {
+    /// How many wishes are to be passed on now, of so many that there have been.
+    fn due(&mut self, wishes: u64, now: Instant) -> u64 {
+        if wishes == self.wishes || self.at.is_some_and(|at| now.saturating_duration_since(at) < ASK_EVERY) {
+            return 0;
+        }
+        self.at = Some(now);
+        wishes - std::mem::replace(&mut self.wishes, wishes)
+    }
+}
+
 /// A batch on its way out: how many of its payloads are sent, and when the next ones are due.
 struct Going {
     batch: RtpBatch,
@@ -98,11 +119,12 @@ impl Connection {
     }
 
     /// Runs the connection to its end. If this future is dropped before, the connection ends without a goodbye; [`Connection::close`] says
-    /// one.
-    pub async fn serve(&mut self, batches: &mut Cursor<RtpBatch>) -> Ended {
+    /// one. `ask` is called when the viewer wants a keyframe, with how often it has said so since the last call.
+    pub async fn serve(&mut self, batches: &mut Cursor<RtpBatch>, mut ask: impl FnMut(u64)) -> Ended {
         let mut timer = pin!(sleep_until(Instant::now().into()));
         let mut pace = Pace::default();
         let mut going: Option<Going> = None;
+        let mut passed_on = PassedOn::default();
         loop {
             let now = Instant::now();
             let mut polled = self.poll(now);
@@ -115,6 +137,10 @@ impl Connection {
                 Ok(wake) => wake,
                 Err(ended) => return ended,
             };
+            match passed_on.due(self.figures.keyframes_wanted, now) {
+                0 => {}
+                wishes => ask(wishes),
+            }
             let wake = going.as_ref().map_or(wake, |going| wake.min(going.due));
             timer.as_mut().reset(wake.into());
             let wants_more = self.figures.connected && going.is_none();
@@ -194,5 +220,18 @@ impl Connection {
             true => Err(Ended::NeverConnected),
             false => Ok(wake.min(patience)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wishes_for_keyframes_are_passed_on_at_a_bounded_rate_and_none_is_forgotten() {
+        let (start, mut passed_on) = (Instant::now(), PassedOn::default());
+        let due = [(0, 0), (10, 1), (20, 5), (150, 5), (210, 5), (220, 5), (900, 6)]
+            .map(|(ms, wishes)| passed_on.due(wishes, start + Duration::from_millis(ms)));
+        assert_eq!(due, [0, 1, 0, 0, 4, 0, 1]);
     }
 }

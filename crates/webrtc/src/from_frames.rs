@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use weir_hub::{Batcher, Entry, Item, RenditionHub, Tracks};
 use weir_media::codec::h264::AvcConfig;
-use weir_media::{Codec, MediaTime, TrackId, TrackInfo};
+use weir_media::{Codec, MediaTime, TrackId, TrackInfo, codec};
 
 use crate::h264;
 
@@ -23,13 +23,13 @@ const PROFILES: [u8; 3] = [66, 77, 100];
 pub enum Unsupported {
     #[error("there is no picture and no sound that WebRTC carries here")]
     Nothing,
-    #[error("{0} is not sent by WebRTC; choose a rendition that encodes it as H.264")]
+    #[error("{0} is not sent by WebRTC")]
     Codec(Codec),
-    #[error("browsers don't decode H.264 of the profile {0} by WebRTC; choose a rendition that encodes it")]
+    #[error("browsers don't decode H.264 of the profile {0} by WebRTC")]
     Profile(String),
-    #[error(
-        "the picture has B-frames, which no browser shows by WebRTC; choose a rendition without them, or set the encoder to none"
-    )]
+    #[error("the picture may be interlaced, and browsers would show its fields as combs by WebRTC")]
+    Interlaced,
+    #[error("the picture has B-frames, which no browser shows by WebRTC")]
     Reordered,
 }
 
@@ -51,6 +51,11 @@ pub fn carried(tracks: &Tracks) -> Result<Carried, Unsupported> {
         return Err(tracks.audio().map_or(Unsupported::Nothing, |info| Unsupported::Codec(info.codec)));
     }
     Ok(Carried { profile_idc, sound, left_out: tracks.audio().map(|info| info.codec).filter(|_| !sound) })
+}
+
+/// Whether a sound of these tracks goes out.
+pub fn carries_sound(tracks: &Tracks) -> bool {
+    sound(tracks).is_some()
 }
 
 /// Whether the cached pictures come in another order than they are shown in. The pictures are looked at because the codec's configuration
@@ -76,7 +81,7 @@ fn profile(info: &TrackInfo) -> Result<u8, Unsupported> {
     // The second byte of the decoder's configuration (`avcC`) is the number of the profile.
     let idc = info.config.get(1).copied().unwrap_or_default();
     if PROFILES.contains(&idc) {
-        return Ok(idc);
+        return if codec::may_be_interlaced(info) { Err(Unsupported::Interlaced) } else { Ok(idc) };
     }
     Err(Unsupported::Profile(info.video.as_ref().map_or_else(|| idc.to_string(), |video| video.profile.clone())))
 }

@@ -165,7 +165,7 @@ async fn a_viewer_gets_the_cached_gop_and_what_follows() {
     let mut batches = feed.subscribe();
     tokio::spawn(feed.run(source.rendition.clone(), RtpBatcher::default()));
     let served = tokio::spawn(async move {
-        let ended = connection.serve(&mut batches).await;
+        let ended = connection.serve(&mut batches, |_| {}).await;
         (ended, connection.figures())
     });
     let mut viewer = offered.accept(&sdp);
@@ -202,7 +202,7 @@ async fn who_shows_another_certificate_never_connects() {
     let feed = Feed::<RtpBatcher>::new();
     let mut batches = feed.subscribe();
     tokio::spawn(feed.run(source.rendition.clone(), RtpBatcher::default()));
-    let served = tokio::spawn(async move { (connection.serve(&mut batches).await, connection.figures()) });
+    let served = tokio::spawn(async move { (connection.serve(&mut batches, |_| {}).await, connection.figures()) });
     let mut viewer = offered.accept(&sdp);
     viewer.watch(Duration::from_secs(2), |_| false).await;
     let (ended, figures) = timeout(Duration::from_secs(5), served).await.unwrap().unwrap();
@@ -223,7 +223,7 @@ async fn who_never_comes_is_given_up() {
     drop(source);
     // A connection's patience goes by the machine's clock, which tokio's paused one does not move.
     connection.came_earlier(Duration::from_secs(15));
-    assert_eq!(connection.serve(&mut batches).await, Ended::NeverConnected);
+    assert_eq!(connection.serve(&mut batches, |_| {}).await, Ended::NeverConnected);
     drop(connection);
     assert_eq!(engine.connections(), 0);
 }

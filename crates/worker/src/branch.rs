@@ -15,7 +15,7 @@ use weir_pipeline::{AudioOutput, EncoderFile, Memory, Message, OutputId, TrackCo
 
 use crate::canvas;
 use crate::element::{BuildFault, chain, make, pad, remove, start};
-use crate::keyframes::KeyframeClock;
+use crate::keyframes::{KeyframeClock, KeyframeWish};
 use crate::loudness::Leveller;
 use crate::outbox::Outbox;
 use crate::overlay::{LogoSlot, lay_over};
@@ -34,6 +34,7 @@ pub(crate) struct Branch {
     elements: Vec<gst::Element>,
     /// The tee and its pad, while the branch is linked.
     tee: Option<(gst::Element, gst::Pad)>,
+    keyframe: KeyframeWish,
 }
 
 impl Branch {
@@ -64,7 +65,7 @@ impl Branch {
             if output.overlaid || !file.is_hardware() {
                 lay_over(encode, logo)?;
             }
-            let clock = KeyframeClock::new(output.gop_ms());
+            let clock = KeyframeClock::new(output.gop_ms(), branch.keyframe.clone());
             match file.keyframes.by_restart {
                 true => restart_for_keyframes(encode, clock)?,
                 false => force_keyframes(encode, clock)?,
@@ -86,7 +87,7 @@ impl Branch {
         let mut elements = steps.iter().map(|step| make(step, prefix)).collect::<Result<Vec<_>, _>>()?;
         elements.push(sink.upcast());
         chain(pipeline, &elements)?;
-        Ok(Self { elements, tee: None })
+        Ok(Self { elements, tee: None, keyframe: KeyframeWish::default() })
     }
 
     /// Links the branch, which begins with what comes next out of the tee.
@@ -98,6 +99,11 @@ impl Branch {
         pad.link(&sink).map_err(|error| BuildFault(format!("a branch can't be linked: {error}")))?;
         self.tee = Some((tee.clone(), pad));
         Ok(())
+    }
+
+    /// Makes the next picture that reaches the encoder a keyframe; where sound is encoded, nothing.
+    pub(crate) fn want_keyframe(&self) {
+        self.keyframe.wish();
     }
 
     /// Tells `ended` when the source's end has come out of the branch, behind all that it held.

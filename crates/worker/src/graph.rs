@@ -92,6 +92,13 @@ impl Graph {
         }
     }
 
+    /// Makes the next picture of an output a keyframe. An output that has just ended needs none.
+    pub(crate) fn keyframe(&self, output: OutputId) {
+        if let Some(branch) = self.branches.get(&output) {
+            branch.want_keyframe();
+        }
+    }
+
     /// Takes a track of the source that begins, or goes on with another configuration.
     pub(crate) fn track(&mut self, track: &TrackConfig) -> Result<(), WorkerFault> {
         if let Some(source) = self.sources.get(&track.track) {

@@ -40,6 +40,10 @@ pub(crate) fn serve(stream: UnixStream) -> io::Result<()> {
                 graph.logo(logo.as_ref());
                 Ok(())
             }
+            Message::Keyframe(output) => {
+                graph.keyframe(output);
+                Ok(())
+            }
             Message::Track(track) => graph.track(&track),
             Message::Frame(frame) => graph.frame(frame),
             Message::End => {

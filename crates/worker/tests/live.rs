@@ -139,7 +139,7 @@ fn take(
         Message::Frame(frame) => frames.entry(OutputId(frame.track)).or_default().push(frame),
         Message::Fault(fault) => panic!("the worker ends: {}", fault.message),
         Message::End => *ended = true,
-        Message::Hello(_) | Message::Progress(_) | Message::Plan(_) | Message::Logo(_) => {}
+        Message::Hello(_) | Message::Progress(_) | Message::Plan(_) | Message::Logo(_) | Message::Keyframe(_) => {}
     }
 }
 
@@ -193,6 +193,23 @@ async fn renditions_are_aligned_and_come_and_go_while_it_runs() {
     drop((writer, reader));
     let status = worker.end(SOON).await.expect("it ended by itself");
     assert!(status.success(), "{status}");
+}
+
+#[tokio::test]
+async fn a_keyframe_that_is_asked_for_comes_at_once_and_moves_no_slot() {
+    let mut run = Run::start(None);
+    let mut source = source(320, 180);
+    run.send(&plan(vec![output(1, (320, 180), VideoCodec::H264), output(2, (160, 90), VideoCodec::H264)])).await;
+    run.tracks_of(&source).await;
+    run.feed(source.frames_until(ms(1400))).await;
+    run.until("what was fed has come out", |run| run.frames(1).len() >= 42).await;
+    run.send(&Message::Keyframe(OutputId(1))).await;
+    run.send(&Message::Keyframe(OutputId(77))).await;
+    run.send(&Message::Keyframe(SOUND)).await;
+    run.feed(source.frames_until(ms(3200))).await;
+    run.until("all pictures were there", |run| run.frames(1).len() >= 96 && run.frames(2).len() >= 96).await;
+    assert_eq!(run.keyframes_ms(1), [0, 1000, 1400, 2000, 3000]);
+    assert_eq!(run.keyframes_ms(2), [0, 1000, 2000, 3000], "nobody asked this one");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use crate::dto::push_status::{ReasonDto, SrtFiguresDto, WarningDto};
 use crate::dto::viewers::ViewersDto;
 use serde::Serialize;
 use utoipa::ToSchema;
-use weir_model::{IngestStatus, RenditionStatus, StreamState, StreamStatus, TrackStatus};
+use weir_model::{IngestStatus, MadeStatus, RenditionStatus, StreamState, StreamStatus, TrackStatus, WebrtcStatus};
 use weir_transcode::shared_label;
 
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
@@ -21,6 +21,7 @@ pub(crate) struct StreamStatusDto {
     tracks: Vec<TrackDto>,
     renditions: Vec<RenditionStatusDto>,
     viewers: ViewersDto,
+    webrtc: WebrtcStatusDto,
     warnings: Vec<WarningDto>,
 }
 
@@ -35,7 +36,44 @@ impl From<&StreamStatus> for StreamStatusDto {
             tracks: status.tracks.iter().map(Into::into).collect(),
             renditions: status.renditions.iter().map(Into::into).collect(),
             viewers: ViewersDto(status.viewers),
+            webrtc: (&status.webrtc).into(),
             warnings: status.warnings.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+/// What viewers by WebRTC need beside what the stream has.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+struct WebrtcStatusDto {
+    /// The renditions that are made while somebody watches.
+    made: Vec<MadeDto>,
+    /// How often viewers asked for a keyframe, because they had lost one, since the server was started.
+    keyframes_asked: u64,
+    /// How often an encoder was told to make one for them. A source can't be told.
+    keyframes_forced: u64,
+}
+
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+struct MadeDto {
+    /// Its name among the renditions, where its state is.
+    rendition: String,
+    /// The rendition in words.
+    label: Option<String>,
+    /// What is wrong with what there is.
+    reason: String,
+}
+
+impl From<&WebrtcStatus> for WebrtcStatusDto {
+    fn from(status: &WebrtcStatus) -> Self {
+        let made = |made: &MadeStatus| MadeDto {
+            rendition: made.rendition.clone(),
+            label: shared_label(&made.rendition),
+            reason: made.reason.clone(),
+        };
+        Self {
+            made: status.made.iter().map(made).collect(),
+            keyframes_asked: status.keyframes_asked,
+            keyframes_forced: status.keyframes_forced,
         }
     }
 }

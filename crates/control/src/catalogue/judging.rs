@@ -66,7 +66,8 @@ impl Catalogue {
         let more = Rendition { name, ..rendition.clone() };
         let Desired { stream: as_run, restreams } =
             self.desired(platforms).into_iter().find(|desired| desired.stream.id == stream)?;
-        let wants = renditions::wants(&as_run, restreams.iter().filter_map(|restream| restream.as_ref().ok()));
+        let wants =
+            renditions::wants(&as_run, restreams.iter().filter_map(|restream| restream.as_ref().ok()), Vec::new());
         if wants.renditions.contains(&more) {
             return Some(Estimate { cores: 0.0, fits: true });
         }

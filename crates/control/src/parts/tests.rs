@@ -3,8 +3,8 @@
 use super::*;
 
 use weir_model::{
-    ConfigFault, EncoderPolicy, Ladder, PushUrl, RenditionWish, RetryBudget, RetryRules, Slot, Source, SourceKind,
-    StreamId, StreamName,
+    Audio, AudioCodec, ConfigFault, EncoderPolicy, Ladder, PushUrl, RenditionWish, RetryBudget, RetryRules, Slot,
+    SoundSettings, Source, SourceKind, StreamId, StreamName, Video,
 };
 
 const A: &str = "rtmp://a/live/k";
@@ -130,7 +130,7 @@ fn what_a_playlist_announced_of_keyframes_holds() {
     let slow = |gop_seconds: f64| {
         let mut renditions = Ladder::Named("hd".to_owned()).renditions();
         for rendition in &mut renditions {
-            if let weir_model::Video::Encode(picture) = &mut rendition.video {
+            if let Video::Encode(picture) = &mut rendition.video {
                 picture.gop_seconds = gop_seconds;
             }
         }
@@ -141,12 +141,39 @@ fn what_a_playlist_announced_of_keyframes_holds() {
         other => unreachable!("{other:?}"),
     };
     let runs = wanted(&slow(2.0), &[]);
-    let facts = Facts { packager: Some(packager(&runs)) };
-    let now = parts(&slow(8.0), Vec::new(), facts);
+    let facts = Facts { packager: Some(packager(&runs)), ..Facts::default() };
+    let now = parts(&slow(8.0), Vec::new(), facts.clone());
     assert_eq!(steps(&now, &runs), ["retune transcoder"], "the encodes are others, and the window stays");
     let longer = Stream { dvr_seconds: 999, ..slow(8.0) };
     let anew = packager(&parts(&longer, Vec::new(), facts));
     assert_eq!(anew.keyframes_apart, Duration::from_secs(8), "another window announces anew");
+}
+
+#[test]
+fn what_is_made_for_those_who_watch_disturbs_nothing_and_is_offered_to_nobody_else() {
+    let sound = SoundSettings { bitrate_kbps: 128, codec: AudioCodec::Opus, loudness_lufs: None };
+    let opus = Rendition { name: "~opus".to_owned(), video: Video::Source, audio: Audio::Encode(sound) };
+    let watched = || Facts { demanded: vec![opus.clone()], ..Facts::default() };
+    for before in [
+        Stream { record: true, ..stream() },
+        Stream { ladder: Some(Ladder::Named("hd".to_owned())), dash: true, ..stream() },
+        Stream { hls: false, ..stream() },
+    ] {
+        let with = |facts| parts(&before, restreams(&[(7, Some(A))]), facts);
+        let (alone, while_watched) = (with(Facts::default()), with(watched()));
+        assert_eq!(steps(&while_watched, &alone), ["retune transcoder"]);
+        assert_eq!(steps(&alone, &while_watched), ["retune transcoder"]);
+        let wants = |parts: &BTreeMap<PartKey, PartSpec>| match parts.get(&PartKey::Transcoder) {
+            Some(PartSpec::Transcoder(wants)) => wants.renditions.clone(),
+            other => unreachable!("{other:?}"),
+        };
+        let (mut expected, now) = (wants(&alone), wants(&while_watched));
+        expected.push(opus.clone());
+        assert_eq!(now, expected, "the others come first");
+    }
+    let stopped = Stream { active: false, ..stream() };
+    let parts = parts(&stopped, Vec::new(), watched());
+    assert_eq!(parts.get(&PartKey::Transcoder), Some(&PartSpec::Transcoder(Wants::default())));
 }
 
 #[test]
@@ -166,8 +193,8 @@ fn a_rendition_that_becomes_an_encoded_one_is_another_restream() {
     let hd = Ladder::Named("hd".to_owned()).renditions();
     let mut asis = Ladder::Named("hd".to_owned()).renditions();
     let name = hd[0].name.clone();
-    asis[0] = weir_model::Rendition::passthrough(name.clone());
-    let with = |renditions: Vec<weir_model::Rendition>| Stream { ladder: Some(Ladder::Inline(renditions)), ..stream() };
+    asis[0] = Rendition::passthrough(name.clone());
+    let with = |renditions: Vec<Rendition>| Stream { ladder: Some(Ladder::Inline(renditions)), ..stream() };
     let runs = parts(&with(asis), vec![Ok(wish(&name))], Facts::default());
     let now = parts(&with(hd), vec![Ok(wish(&name))], Facts::default());
     let steps = steps(&now, &runs);

@@ -3,18 +3,27 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use weir_control::{Admission, AdmissionRefusal, AdmittedPlayer, Lanes, Pass, PlayWish};
+use weir_control::{Admission, AdmissionRefusal, AdmittedPlayer, Demand, Lanes, Offered, Pass, PlayWish};
 use weir_hub::SOURCE_RENDITION;
 use weir_media::Codec;
-use weir_model::{StreamId, ViewerKind};
+use weir_model::{Rendition, StreamId, ViewerKind};
 use weir_observe::{Observe, RefusalKind, RefusalReport};
-use weir_play::{NoneFits, WhepPlay, choose};
-use weir_webrtc::engine::{Answered, Engine, NoAnswer};
+use weir_play::{Choice, Chosen, Making, NoneFits, Rung, WhepPlay, choose};
+use weir_webrtc::engine::{Answered, CONNECTIONS_MAX, Engine, NoAnswer};
 use weir_webrtc::sdp::{Fault, Fragment, FragmentFault, Offer};
+
+/// The profile that everybody takes who takes H.264.
+const BASELINE_IDC: u8 = 66;
+
+/// A viewer is answered when what must be made for it is begun, which takes a tenth of a second. Where the encoders are tried for the first
+/// time it takes some seconds.
+const BEGUN_WITHIN: Duration = Duration::from_secs(5);
 
 /// How many viewers may be answered and not run yet. Whoever runs them takes each within a moment.
 const ARRIVALS_MAX: usize = 64;
@@ -33,6 +42,8 @@ pub enum WhepRefusal {
     Off,
     #[error("{0}")]
     NoneFits(NoneFits),
+    #[error("{why}, and nothing can be made of it: {cannot}")]
+    NothingMade { why: NoneFits, cannot: String },
     #[error(transparent)]
     NoAnswer(#[from] NoAnswer),
 }
@@ -72,6 +83,8 @@ pub struct WhepViewer {
     stream_id: StreamId,
     ip: IpAddr,
     seat: Seat,
+    /// What is made for it as long as it watches.
+    demand: Option<Demand>,
 }
 
 /// Answers offers. A clone shares the sessions.
@@ -173,23 +186,36 @@ impl WhepAdmission {
             return Err(WhepRefusal::Off);
         }
         let offer = Offer::parse(offer)?;
-        let chosen = match wish.rendition {
-            Some(_) => choose(&hub, [rendition.as_str()]),
-            None => choose(&hub, [SOURCE_RENDITION].into_iter().chain(offered.renditions.iter().map(String::as_str))),
+        // Nothing is begun for who can't be served.
+        if engine.connections() >= CONNECTIONS_MAX {
+            return Err(NoAnswer::Full.into());
+        }
+        let hears = offer.opus().is_some();
+        if !hears && offer.h264(BASELINE_IDC).is_none() {
+            return Err(NoAnswer::NoCodec.into());
+        }
+        let source = Rendition::passthrough(SOURCE_RENDITION);
+        let mut rungs = rungs(&source, &offered);
+        if wish.rendition.is_some() {
+            rungs.retain(|rung| rung.in_hub == rendition);
+        }
+        let ForViewer { chosen, demand, notice } = match choose(&hub, &rungs, hears).map_err(WhepRefusal::NoneFits)? {
+            Choice::There(chosen) => ForViewer { chosen, demand: None, notice: None },
+            Choice::Made(making) => make(admission, stream_id, *making).await?,
         };
-        let chosen = chosen.map_err(WhepRefusal::NoneFits)?;
         let Answered { sdp, ufrag: tag, connection, .. } = engine.answer(&offer, &chosen.carried)?;
         let (seat, number) = take_seat(sessions, wish.name, &tag, &offer.ice.ufrag)?;
         let lane = lanes.pick_beside(stream_id.0, number);
         let viewer = observe.board().viewer(stream_id, ViewerKind::Webrtc);
-        let play = WhepPlay::new(hub, connection, feeds.feed(&chosen.rendition, (), lane), viewer);
+        let feed = feeds.feed(&chosen.rendition, (), lane);
+        let play = WhepPlay::new((hub, &chosen.rendition), connection, feed, viewer);
         let session = seat.name.clone();
-        let left_out = chosen.left_out();
+        let left_out = chosen.carried.left_out;
         let (ip, rendition) = (wish.ip, chosen.rendition.as_str());
         tracing::info!(%stream_id, %ip, rendition, left_out = left_out.map(Codec::name), "a WebRTC viewer was answered");
-        let viewer = WhepViewer { lane: lane.clone(), play, pass, stream_id, ip, seat };
+        let viewer = WhepViewer { lane: lane.clone(), play, pass, stream_id, ip, seat, demand };
         arrivals.try_send(viewer).map_err(|_| NoAnswer::Full)?;
-        Ok(WhepAnswer { sdp, session, tag, notice: left_out.map(notice) })
+        Ok(WhepAnswer { sdp, session, tag, notice })
     }
 
     /// Takes candidates for a session that exists. They are not needed: the far end looks for us, and its checks show where it is.
@@ -237,10 +263,50 @@ fn take_seat(sessions: &Sessions, stream: &str, tag: &str, ufrag: &str) -> Resul
     Ok((Seat { sessions: sessions.clone(), name, over }, table.count))
 }
 
-fn notice(codec: Codec) -> String {
-    format!(
-        "no sound: the stream's is {codec}, and WebRTC carries Opus; a rendition with \"audio_codec\": \"opus\" has it"
-    )
+/// What a viewer gets.
+struct ForViewer {
+    chosen: Chosen,
+    /// Where it is made for it.
+    demand: Option<Demand>,
+    notice: Option<String>,
+}
+
+/// What a stream has for viewers, the best first: the source before the ladder.
+fn rungs<'a>(source: &'a Rendition, offered: &'a Offered) -> Vec<Rung<'a>> {
+    let source = Rung { in_hub: SOURCE_RENDITION, rendition: source, is_refused: false };
+    let others = offered.renditions.iter().filter(|offered| offered.in_hub != SOURCE_RENDITION).map(|offered| Rung {
+        in_hub: &offered.in_hub,
+        rendition: &offered.rendition,
+        is_refused: offered.is_refused,
+    });
+    std::iter::once(source).chain(others).collect()
+}
+
+/// Has a rendition made. The answer does not wait for its first picture: what it will carry is known, and the viewer connects meanwhile.
+async fn make(admission: &Admission, stream: StreamId, making: Making) -> Result<ForViewer, WhepRefusal> {
+    let Making { rendition, carried, why, instead } = making;
+    let cannot = match admission.demand(stream, rendition, &why) {
+        None => "as much is made for the viewers of this stream as may be".to_owned(),
+        Some(mut demand) => match timeout(BEGUN_WITHIN, demand.begun()).await {
+            Ok(Ok(())) => {
+                let chosen = Chosen { rendition: demand.rendition().to_owned(), carried };
+                return Ok(ForViewer { chosen, demand: Some(demand), notice: None });
+            }
+            Ok(Err(reason)) => reason,
+            Err(_) => "it was not begun in time; try again".to_owned(),
+        },
+    };
+    tracing::warn!(%stream, why, cannot, "nothing is made for a WebRTC viewer");
+    let chosen = instead.map_err(|why| WhepRefusal::NothingMade { why, cannot: cannot.clone() })?;
+    let notice = notice(chosen.carried.left_out, &cannot);
+    Ok(ForViewer { chosen, demand: None, notice })
+}
+
+fn notice(left_out: Option<Codec>, cannot: &str) -> Option<String> {
+    let codec = left_out?;
+    let text = format!("no sound: the stream's is {codec}, WebRTC carries Opus, and none is made of it: {cannot}");
+    // It goes into a header.
+    Some(text.chars().map(|char| if matches!(char, ' '..='~') { char } else { '?' }).collect())
 }
 
 impl WhepViewer {
@@ -251,7 +317,7 @@ impl WhepViewer {
 
     /// Serves the viewer to its end.
     pub async fn run(self) {
-        let Self { play, pass, stream_id, ip, seat, .. } = self;
+        let Self { play, pass, stream_id, ip, seat, demand, .. } = self;
         let over = seat.over.clone();
         let leave = async {
             tokio::select! {
@@ -272,7 +338,7 @@ impl WhepViewer {
             rtt_ms,
             "a WebRTC viewer is gone"
         );
-        drop(seat);
+        drop((seat, demand));
     }
 }
 
@@ -283,7 +349,7 @@ impl WhepRefusal {
             Self::Admission(_) => "not_admitted",
             Self::Offer(_) => "malformed",
             Self::Off => "off",
-            Self::NoneFits(_) => "unsupported",
+            Self::NoneFits(_) | Self::NothingMade { .. } => "unsupported",
             Self::NoAnswer(NoAnswer::NoCodec) => "no_codec",
             Self::NoAnswer(NoAnswer::Full) => "full",
             Self::NoAnswer(NoAnswer::Internal) => "internal",

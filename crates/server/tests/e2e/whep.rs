@@ -79,8 +79,8 @@ fn a_player_is_told_what_it_needs_and_its_session_ends_when_it_says_so() {
     let answer = offer(&url, OFFER);
     assert_eq!((answer.status, answer.header("content-type")), (201, SDP), "{}", answer.body);
     assert!(answer.body.contains("a=ice-lite") && answer.body.contains(" typ host"), "{}", answer.body);
-    assert!(answer.body.contains("m=audio 0 "), "AAC is not sent: {}", answer.body);
-    assert!(answer.header("weir-notice").contains("aac"), "and the player is told");
+    assert!(answer.body.contains("opus/48000/2"), "AAC is made into Opus: {}", answer.body);
+    assert_eq!(answer.header("weir-notice"), "");
     assert_eq!(answer.header("access-control-allow-origin"), "*");
     assert!(answer.header("access-control-expose-headers").contains("Location"));
     // The second of two headers of a name is what the map keeps.
@@ -106,6 +106,12 @@ fn a_player_is_told_what_it_needs_and_its_session_ends_when_it_says_so() {
     assert_eq!(ask("DELETE", &format!("{url}/0123"), &[], "").status, 404);
     assert_eq!(ask("DELETE", &session, &[], "").status, 200);
     weir_testkit::wait_until("the viewer is gone", SOON, || viewers() == json!(0));
+    let status = || api.get(&format!("/streams/{}", stream.id)).expect(200)["status"].clone();
+    let made = status()["webrtc"]["made"].clone();
+    assert!(made[0]["reason"].as_str().is_some_and(|why| why.starts_with("the sound is aac")), "{made}");
+    let runs = || status()["renditions"].as_array().is_some_and(|all| all.iter().any(|it| it["encoder"] == "opusenc"));
+    assert!(runs(), "it runs on for ten seconds");
+    weir_testkit::wait_until("what was made is gone", SOON, || !runs() && status()["webrtc"]["made"] == json!([]));
     assert_eq!(ask("DELETE", &session, &[], "").status, 404);
     assert!(!weir.output().join("\n").contains("planted-password"), "a password is in the log");
 
@@ -159,4 +165,23 @@ fn what_no_player_would_ask_is_refused_with_words_and_nothing_dies() {
     let events = api.get("/events?types=play_refused").expect(200).to_string();
     assert!(events.contains("webrtc") && !events.contains(token), "{events}");
     assert_eq!(api.get("/system").expect(200)["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn what_can_not_be_made_is_told() {
+    let weir = weir()
+        .set("webrtc.udp_listen", "127.0.0.1:0")
+        .set("webrtc.tcp_listen", "")
+        .env("WEIR_WORKER", "/nowhere/weir-worker")
+        .start();
+    let api = weir.api();
+    let stream = api.create_stream("cam1");
+    let _feed = Feed::live(&weir.rtmp_address(), &stream.stream_key, &clip(200_000));
+    api.wait_stream(&stream, "live", SOON);
+    let url = format!("{}/whep/cam1", weir.http());
+    let answer = offer(&url, OFFER);
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    assert!(answer.body.contains("m=audio 0 "), "pictures come without sound: {}", answer.body);
+    let notice = answer.header("weir-notice");
+    assert!(notice.starts_with("no sound: the stream's is aac") && notice.contains("/nowhere/"), "{notice}");
 }

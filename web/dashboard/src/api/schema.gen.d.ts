@@ -1359,6 +1359,14 @@ export interface components {
              */
             width_percent?: number | null;
         };
+        MadeDto: {
+            /** @description The rendition in words. */
+            label?: string | null;
+            /** @description What is wrong with what there is. */
+            reason: string;
+            /** @description Its name among the renditions, where its state is. */
+            rendition: string;
+        };
         /**
          * @description Whether it was done (ok), was not for the caller to do (denied), or was not possible (failed).
          * @enum {string}
@@ -1885,6 +1893,7 @@ export interface components {
             tracks: components["schemas"]["TrackDto"][];
             viewers: components["schemas"]["ViewersDto"];
             warnings: components["schemas"]["WarningDto"][];
+            webrtc: components["schemas"]["WebrtcStatusDto"];
         };
         SystemDto: {
             cpu_cores: number;
@@ -2025,6 +2034,21 @@ export interface components {
             last_event_id?: number | null;
             last_told_at?: components["schemas"]["Timestamp"] | null;
             next_try_at?: components["schemas"]["Timestamp"] | null;
+        };
+        /** @description What viewers by WebRTC need beside what the stream has. */
+        WebrtcStatusDto: {
+            /**
+             * Format: int64
+             * @description How often viewers asked for a keyframe, because they had lost one, since the server was started.
+             */
+            keyframes_asked: number;
+            /**
+             * Format: int64
+             * @description How often an encoder was told to make one for them. A source can't be told.
+             */
+            keyframes_forced: number;
+            /** @description The renditions that are made while somebody watches. */
+            made: components["schemas"]["MadeDto"][];
         };
     };
     responses: {
