@@ -3,10 +3,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use str0m::change::SdpAnswer;
-use str0m::media::{Direction, MediaKind};
+use str0m::media::{Direction, KeyframeRequestKind, MediaKind};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::RtpPacket;
 use str0m::{Candidate, Event, Input, Output, Rtc};
@@ -185,6 +186,40 @@ async fn a_viewer_gets_the_cached_gop_and_what_follows() {
     let (ended, figures) = timeout(Duration::from_secs(5), served).await.unwrap().unwrap();
     assert_eq!((ended, figures.connected, figures.pictures, figures.dropped), (Ended::Left, true, 60, 0));
     assert_eq!(engine.connections(), 0);
+}
+
+#[tokio::test]
+async fn who_has_lost_a_picture_is_heard() {
+    let engine = engine(false).await;
+    let mut source = Source::new();
+    source.publish(10);
+    let offered = Viewer::offer().await;
+    let what = carried(&source.tracks()).unwrap();
+    let Answered { sdp, mut connection, .. } = answered(&engine, &offered.text, &what);
+    let feed = Feed::<RtpBatcher>::new();
+    let mut batches = feed.subscribe();
+    tokio::spawn(feed.run(source.rendition.clone(), RtpBatcher::default()));
+    let heard = Arc::new(AtomicU64::new(0));
+    let (asked, count) = (Arc::clone(&heard), || heard.load(Ordering::Relaxed));
+    tokio::spawn(async move {
+        let ask = |wishes| {
+            asked.fetch_add(wishes, Ordering::Relaxed);
+        };
+        connection.serve(&mut batches, ask).await
+    });
+    let mut viewer = offered.accept(&sdp);
+    let picture = |viewer: &Viewer| {
+        let packet = viewer.packets.iter().find(|packet| *packet.header.payload_type == 100);
+        packet.map(|packet| packet.header.ssrc)
+    };
+    viewer.watch(Duration::from_secs(10), |viewer| picture(viewer).is_some()).await;
+    let ssrc = picture(&viewer).unwrap();
+    assert_eq!(count(), 0);
+    for (kind, expected) in [(KeyframeRequestKind::Pli, 1), (KeyframeRequestKind::Fir, 2)] {
+        viewer.rtc.direct_api().stream_rx(&ssrc).unwrap().request_keyframe(kind);
+        viewer.watch(Duration::from_secs(10), |_| count() >= expected).await;
+        assert_eq!(count(), expected, "{kind:?}");
+    }
 }
 
 #[tokio::test]

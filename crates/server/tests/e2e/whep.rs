@@ -5,6 +5,7 @@ use crate::common;
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use common::{SOON, clip, weir};
 use serde_json::json;
@@ -184,4 +185,35 @@ fn what_can_not_be_made_is_told() {
     assert!(answer.body.contains("m=audio 0 "), "pictures come without sound: {}", answer.body);
     let notice = answer.header("weir-notice");
     assert!(notice.starts_with("no sound: the stream's is aac") && notice.contains("/nowhere/"), "{notice}");
+}
+
+#[test]
+fn what_is_made_for_a_viewer_restarts_no_encoder() {
+    let weir = started();
+    let api = weir.api();
+    // Its encoder is given no sound before a viewer needs some.
+    let small = json!({ "name": "small", "audio": "source", "width": 160, "height": 90, "video_bitrate_kbps": 100 });
+    let ladder = json!([{ "name": "source", "passthrough": true }, small]);
+    let stream = api.create_stream_with("cam1", &json!({ "ladder": ladder }));
+    let _feed = Feed::live(&weir.rtmp_address(), &stream.stream_key, &clip(200_000));
+    let renditions = || api.get(&format!("/streams/{}", stream.id)).expect(200)["status"]["renditions"].clone();
+    let flows = |name: &str| {
+        let is_live = |it: &serde_json::Value| {
+            it["name"].as_str().is_some_and(|it| it.starts_with(name)) && it["state"] == "live"
+        };
+        renditions().as_array().is_some_and(|all| all.iter().any(is_live))
+    };
+    weir_testkit::wait_until("the rung flows", SOON, || flows("small"));
+    let url = format!("{}/whep/cam1", weir.http());
+    let answer = offer(&url, OFFER);
+    assert!(answer.status == 201 && answer.body.contains("opus/48000/2"), "{}", answer.body);
+    weir_testkit::wait_until("the sound is made", SOON, || flows("~source-opus") && flows("small"));
+    assert_eq!(ask("DELETE", &format!("{}{}", weir.http(), answer.header("location")), &[], "").status, 200);
+    let is_gone = || !renditions().to_string().contains("~source-opus");
+    weir_testkit::wait_until("what was made is gone", Duration::from_secs(20), || is_gone() && flows("small"));
+    let metrics = api.get("//metrics").body;
+    assert!(
+        metrics.as_str().unwrap_or_default().contains("weir_worker_starts_total{stream=\"cam1\"} 1\n"),
+        "{metrics}"
+    );
 }
