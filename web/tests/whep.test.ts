@@ -170,13 +170,16 @@ test("sound that browsers don't take is made into Opus while somebody watches", 
 });
 
 test("pictures that browsers refuse come of a rung without B-frames, or are made", { timeout: 180_000 }, async (context) => {
-  const options = `${X264} -bf 2 -b_strategy 0 -c:a aac -f flv`;
+  const reordered = `${X264} -bf 2 -b_strategy 0 -c:a aac -f flv`;
+  const broadcast = "-c:v mpeg2video -pix_fmt yuv420p -g 30 -bf 2 -b:v 2M -c:a mp2 -b:a 192k -f mpegts";
   const small = { name: "small", width: 320, height: 180, video_bitrate_kbps: 300, audio_bitrate_kbps: 64, gop_seconds: 10 };
-  for (const [name, ladder, label, reason] of [
-    ["reordered", null, "640×360 · H.264 · 691 kbps", /B-frames/],
-    ["laddered", [{ name: "source", passthrough: true }, small], "320×180 · H.264 · 300 kbps", /^the sound is aac/],
+  for (const [name, options, ladder, label, reason] of [
+    ["reordered", reordered, null, "640×360 · H.264 · 691 kbps", /B-frames/],
+    ["broadcast", broadcast, null, "640×360 · H.264 · 691 kbps", /^mpeg2 is not sent by WebRTC/],
+    ["laddered", reordered, [{ name: "source", passthrough: true }, small], "320×180 · H.264 · 300 kbps", /^the sound is aac/],
   ] as const) {
     const stream = await live(name, options, { ladder });
+    context.diagnostic(`${name}: live`);
     if (ladder) {
       // The rung's encoder runs already: it is told to begin anew for who comes in the middle of its ten seconds.
       await waitFor("the rung flows", PATIENCE_MS, async () => ((await status(stream)).renditions.some((it: any) => it.name === "small" && it.state === "live") ? true : undefined));

@@ -3,7 +3,7 @@
 
 use weir_hub::{StreamHub, Tracks};
 use weir_media::{Codec, TrackInfo};
-use weir_model::{Audio, AudioCodec, Fit, PictureSettings, RateControl, Rendition, SoundSettings, Video, VideoCodec};
+use weir_model::{Audio, AudioCodec, PictureSettings, RateControl, Rendition, SoundSettings, Video, VideoCodec};
 use weir_webrtc::from_frames::{Carried, Unsupported, carried, carries_sound, reorders};
 
 /// The profile that every browser must decode (RFC 7742, 6.2), by its name and its number in SDP.
@@ -202,15 +202,10 @@ fn of_same_size(info: &TrackInfo) -> PictureSettings {
     let kbps = f64::from(width) * f64::from(height) * fps * BITS_PER_PIXEL / 1_000.0;
     let bitrate_kbps = kbps.clamp(f64::from(*BITRATE_KBPS.start()), f64::from(*BITRATE_KBPS.end())) as u32;
     PictureSettings {
-        width,
-        height,
-        fps: None,
-        bitrate_kbps,
-        codec: VideoCodec::H264,
         gop_seconds: GOP_SECONDS,
         rate_control: RateControl::Vbr,
         profile: Some(BASELINE.0.to_owned()),
-        fit: Fit::Pad,
+        ..PictureSettings::usual(width, height, bitrate_kbps)
     }
 }
 

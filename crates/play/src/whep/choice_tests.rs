@@ -14,17 +14,7 @@ use super::*;
 const AAC: SoundSettings = SoundSettings { bitrate_kbps: 96, codec: AudioCodec::Aac, loudness_lufs: None };
 
 fn picture(height: u32, codec: VideoCodec) -> Video {
-    Video::Encode(PictureSettings {
-        width: height * 16 / 9,
-        height,
-        fps: None,
-        bitrate_kbps: 2_000,
-        codec,
-        gop_seconds: 4.0,
-        rate_control: RateControl::Vbr,
-        profile: None,
-        fit: Fit::Pad,
-    })
+    Video::Encode(PictureSettings { codec, ..PictureSettings::usual(height * 16 / 9, height, 2_000) })
 }
 
 fn rendition(name: &str, video: Video, audio: Audio) -> Rendition {
