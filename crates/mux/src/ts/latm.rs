@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::bits::Bits;
+use crate::bits::Bits;
 
 /// How frames are laid out, as the stream said it last.
 #[derive(Clone, Debug, PartialEq, Eq)]

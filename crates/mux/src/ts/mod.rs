@@ -1,13 +1,11 @@
 //! MPEG-TS (ISO/IEC 13818-1): packets of 188 bytes to and from frames, for SRT and for old HLS players.
 
-mod bits;
 mod clock;
 mod crc;
 mod elementary;
 mod latm;
 mod mpeg2;
 mod packet;
-mod parameter_sets;
 mod pes;
 mod psi;
 mod reader;

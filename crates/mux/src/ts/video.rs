@@ -6,31 +6,14 @@ use weir_media::codec::{h264, h265, nal};
 
 use super::clock::distance;
 use super::elementary::Sink;
-use super::parameter_sets::{ParameterSets, SetKind};
 use super::pes::Pes;
+use crate::parameter_sets::ParameterSets;
+use crate::units::{UnitKind, begins_picture, header_bytes, kind_of};
 
 /// The step to a picture that has no time, if no step is known: 30 fps.
 const STEP_TICKS: i64 = 3000;
 /// A longer step than this is a pause, not the length of a picture.
 const STEP_TICKS_MAX: i64 = 90_000;
-
-const H264_END_OF_SEQUENCE: u8 = 10;
-const H264_END_OF_STREAM: u8 = 11;
-const H265_END_OF_SEQUENCE: u8 = 36;
-const H265_END_OF_STREAM: u8 = 37;
-const H265_VCL_LAST: u8 = 31;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum UnitKind {
-    /// A delimiter says where a picture begins. It is dropped, because frames say that by themselves.
-    Delimiter,
-    Set(SetKind),
-    Slice,
-    /// A unit that nobody needs: the end of a sequence, or a unit without a header.
-    Nothing,
-    /// Any other unit (SEI with captions, filler and so on), which is kept untouched.
-    Other,
-}
 
 /// One picture that is being gathered.
 #[derive(Debug, Default)]
@@ -143,36 +126,4 @@ impl VideoUnpacker {
             self.sets = before;
         }
     }
-}
-
-fn header_bytes(codec: Codec) -> usize {
-    if codec == Codec::H265 { 2 } else { 1 }
-}
-
-fn kind_of(codec: Codec, unit: &[u8]) -> UnitKind {
-    let Some(&first) = unit.first().filter(|_| unit.len() > header_bytes(codec)) else { return UnitKind::Nothing };
-    if codec == Codec::H265 {
-        return match first >> 1 & 0x3F {
-            h265::unit_type::VPS => UnitKind::Set(SetKind::Vps),
-            h265::unit_type::SPS => UnitKind::Set(SetKind::Sps),
-            h265::unit_type::PPS => UnitKind::Set(SetKind::Pps),
-            h265::unit_type::AUD => UnitKind::Delimiter,
-            H265_END_OF_SEQUENCE | H265_END_OF_STREAM => UnitKind::Nothing,
-            ..=H265_VCL_LAST => UnitKind::Slice,
-            _ => UnitKind::Other,
-        };
-    }
-    match first & 0x1F {
-        h264::unit_type::SPS => UnitKind::Set(SetKind::Sps),
-        h264::unit_type::PPS => UnitKind::Set(SetKind::Pps),
-        h264::unit_type::AUD => UnitKind::Delimiter,
-        H264_END_OF_SEQUENCE | H264_END_OF_STREAM => UnitKind::Nothing,
-        h264::unit_type::SLICE..=h264::unit_type::IDR => UnitKind::Slice,
-        _ => UnitKind::Other,
-    }
-}
-
-/// Whether a picture begins with this slice. Its first bit says so: macroblock 0 in Exp-Golomb, or a flag of its own.
-fn begins_picture(codec: Codec, slice: &[u8]) -> bool {
-    slice.get(header_bytes(codec)).is_some_and(|byte| byte & 0x80 != 0)
 }

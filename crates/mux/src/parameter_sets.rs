@@ -7,10 +7,10 @@ use weir_media::codec::h264::AvcConfig;
 use weir_media::codec::h265::HevcConfig;
 use weir_media::codec::{CONFIG_BYTES_MAX, CodecError};
 
-use super::bits::Bits;
+use crate::bits::Bits;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SetKind {
+pub(crate) enum SetKind {
     Vps,
     Sps,
     Pps,
@@ -19,19 +19,19 @@ pub(super) enum SetKind {
 /// The sets in force by their numbers. The codecs have at most 16, 32 and 256 of them. More bytes than a record may have are refused when
 /// the record is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct ParameterSets {
+pub(crate) struct ParameterSets {
     vps: BTreeMap<u32, Bytes>,
     sps: BTreeMap<u32, Bytes>,
     pps: BTreeMap<u32, Bytes>,
 }
 
 impl ParameterSets {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.vps.is_empty() && self.sps.is_empty() && self.pps.is_empty()
     }
 
     /// Takes one NAL unit, which has a header of `header_bytes`.
-    pub(super) fn add(&mut self, kind: SetKind, unit: &[u8], header_bytes: usize) {
+    pub(crate) fn add(&mut self, kind: SetKind, unit: &[u8], header_bytes: usize) {
         let Some(number) = number_of(kind, unit, header_bytes) else { return };
         let sets = match kind {
             SetKind::Vps => &mut self.vps,
@@ -45,7 +45,7 @@ impl ParameterSets {
 
     /// Takes the sets that one picture carried. Another SPS means another stream: the sets known before are then forgotten, unless the
     /// picture has none of their kind. If the SPS is the same, the sets are only added.
-    pub(super) fn merge(&mut self, seen: Self) {
+    pub(crate) fn merge(&mut self, seen: Self) {
         let other = seen.sps.iter().any(|(number, unit)| self.sps.get(number) != Some(unit));
         for (known, seen) in [(&mut self.vps, seen.vps), (&mut self.sps, seen.sps), (&mut self.pps, seen.pps)] {
             if other && !seen.is_empty() {
@@ -57,13 +57,13 @@ impl ParameterSets {
     }
 
     /// The `avcC` record. `None` before there are an SPS and a PPS.
-    pub(super) fn avc(&self) -> Option<Result<Bytes, CodecError>> {
+    pub(crate) fn avc(&self) -> Option<Result<Bytes, CodecError>> {
         let (sps, pps) = (list(&self.sps), list(&self.pps));
         self.is_complete().then(|| bounded(AvcConfig::build(&sps, &pps)))
     }
 
     /// The `hvcC` record. `None` before there are an SPS and a PPS.
-    pub(super) fn hevc(&self) -> Option<Result<Bytes, CodecError>> {
+    pub(crate) fn hevc(&self) -> Option<Result<Bytes, CodecError>> {
         let (vps, sps, pps) = (list(&self.vps), list(&self.sps), list(&self.pps));
         self.is_complete().then(|| bounded(HevcConfig::build(&vps, &sps, &pps)))
     }

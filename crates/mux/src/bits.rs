@@ -1,38 +1,38 @@
 //! A reader of single bits, for LATM and for the numbers of parameter sets.
 
 #[derive(Clone, Debug)]
-pub(super) struct Bits<'a> {
+pub(crate) struct Bits<'a> {
     data: &'a [u8],
     at: usize,
 }
 
 impl<'a> Bits<'a> {
-    pub(super) fn new(data: &'a [u8]) -> Self {
+    pub(crate) fn new(data: &'a [u8]) -> Self {
         Self { data, at: 0 }
     }
 
-    pub(super) fn bit(&mut self) -> Option<bool> {
+    pub(crate) fn bit(&mut self) -> Option<bool> {
         let bit = self.data.get(self.at / 8)? >> (7 - self.at % 8) & 1;
         self.at += 1;
         Some(bit == 1)
     }
 
     /// The next `count` bits as a number, at most 32.
-    pub(super) fn bits(&mut self, count: u32) -> Option<u32> {
+    pub(crate) fn bits(&mut self, count: u32) -> Option<u32> {
         (0..count.min(32)).try_fold(0, |value: u32, _| Some(value << 1 | u32::from(self.bit()?)))
     }
 
-    pub(super) fn skip(&mut self, count: usize) -> Option<()> {
+    pub(crate) fn skip(&mut self, count: usize) -> Option<()> {
         self.at = self.at.checked_add(count).filter(|&at| at <= self.data.len() * 8)?;
         Some(())
     }
 
-    pub(super) fn position(&self) -> usize {
+    pub(crate) fn position(&self) -> usize {
         self.at
     }
 
     /// The next `count` bytes, which may lie across the bytes of the data.
-    pub(super) fn bytes(&mut self, count: usize) -> Option<Vec<u8>> {
+    pub(crate) fn bytes(&mut self, count: usize) -> Option<Vec<u8>> {
         let (first, shift) = (self.at / 8, self.at % 8);
         self.skip(count.checked_mul(8)?)?;
         let data = self.data.get(first..)?;
@@ -43,7 +43,7 @@ impl<'a> Bits<'a> {
     }
 
     /// Reads `ue(v)` of Exp-Golomb, with at most 31 zeros.
-    pub(super) fn unsigned(&mut self) -> Option<u32> {
+    pub(crate) fn unsigned(&mut self) -> Option<u32> {
         let mut zeros = 0;
         while !self.bit()? {
             zeros += 1;

@@ -1,0 +1,165 @@
+//! Packets as encoders send them, in every way of packing, whole and with losses.
+
+use super::*;
+
+/// What x264 says of 640x360 in Constrained Baseline.
+const SPS: &[u8] = &[
+    0x67, 0x42, 0xC0, 0x1E, 0xD9, 0x00, 0xA0, 0x2F, 0xF9, 0x70, 0x11, 0x00, 0x00, 0x03, 0x00, 0x01, 0x00, 0x00, 0x03,
+    0x00, 0x32, 0x0F, 0x16, 0x2E, 0x48,
+];
+const PPS: &[u8] = &[0x68, 0xCB, 0x83, 0xCB, 0x20];
+/// The first bit of a slice's body says that it begins a picture.
+const IDR: &[u8] = &[0x65, 0x88, 1, 2, 3];
+const IDR_REST: &[u8] = &[0x65, 0x08, 4, 5];
+const SLICE: &[u8] = &[0x41, 0x9A, 6, 7];
+
+fn stap(units: &[&[u8]]) -> Vec<u8> {
+    let mut out = vec![0x78];
+    for unit in units {
+        out.extend_from_slice(&u16::try_from(unit.len()).unwrap().to_be_bytes());
+        out.extend_from_slice(unit);
+    }
+    out
+}
+
+fn pieces(unit: &[u8], bytes: usize) -> Vec<Vec<u8>> {
+    let chunks: Vec<&[u8]> = unit[1..].chunks(bytes).collect();
+    let last = chunks.len() - 1;
+    let head = |at| {
+        let marks = if at == 0 { START } else { 0 } | if at == last { END } else { 0 };
+        vec![(unit[0] & 0xE0) | FU_A, marks | (unit[0] & 0x1F)]
+    };
+    chunks.iter().enumerate().map(|(at, chunk)| [head(at), chunk.to_vec()].concat()).collect()
+}
+
+fn with_lengths(units: &[&[u8]]) -> Vec<u8> {
+    units.iter().flat_map(|unit| [&u32::try_from(unit.len()).unwrap().to_be_bytes()[..], unit].concat()).collect()
+}
+
+/// What came, in short: "track", "keyframe", "picture", "left out".
+fn told(event: &H264Event) -> &'static str {
+    match event {
+        H264Event::Track(_) => "track",
+        H264Event::Picture { keyframe: true, .. } => "keyframe",
+        H264Event::Picture { .. } => "picture",
+        H264Event::LeftOut => "left out",
+    }
+}
+
+/// A packet of that time, the last of its picture or not; None is a loss.
+type Sent = Option<(i64, bool, Vec<u8>)>;
+
+fn unpacked(packets: &[Sent]) -> (Vec<H264Event>, H264Unpacker) {
+    let mut unpacker = H264Unpacker::new(TrackId(0));
+    let mut events = Vec::new();
+    for packet in packets {
+        match packet {
+            Some((ticks, marker, bytes)) => {
+                let packet = RtpPayload { ticks: *ticks, marker: *marker, bytes };
+                unpacker.packet(packet, |event| events.push(event));
+            }
+            None => unpacker.lost(|event| events.push(event)),
+        }
+    }
+    (events, unpacker)
+}
+
+fn key(ticks: i64) -> Vec<Sent> {
+    vec![Some((ticks, false, stap(&[SPS, PPS]))), Some((ticks, true, IDR.to_vec()))]
+}
+
+#[test]
+fn pictures_come_out_whole_however_they_were_packed() {
+    let long = [&[0x65, 0x88][..], &[7; 3_000]].concat();
+    for (packets, units) in [
+        (key(0), vec![IDR]),
+        (vec![Some((0, true, stap(&[SPS, PPS, IDR, IDR_REST])))], vec![IDR, IDR_REST]),
+        ([SPS, PPS, IDR].map(|unit| Some((0, unit == IDR, unit.to_vec()))).to_vec(), vec![IDR]),
+        // Delimiters and filler are nobody's; what else stands beside slices stays.
+        (vec![Some((0, true, stap(&[&[9, 0xF0], SPS, PPS, &[6, 5, 1], IDR, &[12, 0xFF]])))], vec![&[6, 5, 1], IDR]),
+        (
+            std::iter::once(Some((0, false, stap(&[SPS, PPS]))))
+                .chain(pieces(&long, 1_000).into_iter().enumerate().map(|(at, piece)| Some((0, at == 3, piece))))
+                .collect(),
+            vec![&long],
+        ),
+        // A parameter set in pieces.
+        (
+            pieces(SPS, 9)
+                .into_iter()
+                .map(|piece| Some((0, false, piece)))
+                .chain([Some((0, false, PPS.to_vec())), Some((0, true, IDR.to_vec()))])
+                .collect(),
+            vec![IDR],
+        ),
+        // No marker: the next picture ends it.
+        (vec![Some((0, false, stap(&[SPS, PPS, IDR]))), Some((3_000, false, SLICE.to_vec()))], vec![IDR]),
+        // An empty packet, which only fills.
+        ([key(0), vec![Some((0, true, Vec::new()))]].concat(), vec![IDR]),
+    ] {
+        let (events, unpacker) = unpacked(&packets);
+        let [H264Event::Track(info), H264Event::Picture { keyframe: true, payload, .. }] = &events[..] else {
+            panic!("{packets:?}: {events:?}")
+        };
+        assert_eq!(info.video.as_ref().map(|video| (video.width, video.height)), Some((640, 360)));
+        assert_eq!(payload[..], with_lengths(&units)[..], "{packets:?}");
+        assert!(!unpacker.awaits_keyframe());
+    }
+}
+
+#[test]
+fn after_a_loss_nothing_comes_before_the_next_keyframe() {
+    let slice = |ticks| Some((ticks, true, SLICE.to_vec()));
+    let long = pieces(&[&[0x41, 0x9A][..], &[7; 3_000]].concat(), 1_000);
+    let piece = |at: usize| Some((1, at == 3, long[at].clone()));
+    for (packets, expected) in [
+        (vec![slice(0), slice(1)], &["left out", "left out"][..]),
+        (vec![None, slice(0)], &["left out"]),
+        ([vec![slice(0)], key(1), vec![slice(2)]].concat(), &["left out", "track", "keyframe", "picture"]),
+        ([key(0), vec![None, slice(1)], key(2)].concat(), &["track", "keyframe", "left out", "keyframe"]),
+        // The last packets of a picture are lost, or some in its middle.
+        ([key(0), vec![piece(0), None, slice(2)]].concat(), &["track", "keyframe", "left out", "left out"]),
+        ([key(0), vec![piece(0), None, piece(2), piece(3)]].concat(), &["track", "keyframe", "left out"]),
+        // Nobody noticed the loss, but a piece is missing, or the picture's beginning.
+        ([key(0), vec![piece(0), slice(2)]].concat(), &["track", "keyframe", "left out", "left out"]),
+        ([key(0), vec![piece(0), Some((1, true, SLICE.to_vec()))]].concat(), &["track", "keyframe", "left out"]),
+        (vec![Some((0, true, stap(&[SPS, PPS, IDR_REST])))], &["left out"]),
+        // A keyframe without sets in force, and sets that no decoder knows.
+        (vec![Some((0, true, IDR.to_vec()))], &["left out"]),
+        (vec![Some((0, true, stap(&[&[0x67, 1, 2], PPS, IDR])))], &["left out"]),
+        // Modes that were not agreed on, and packets cut short.
+        (
+            [key(0), vec![Some((1, true, vec![25, 0, 0])), slice(2)]].concat(),
+            &["track", "keyframe", "left out", "left out"],
+        ),
+        ([key(0), vec![Some((1, true, vec![0x78, 0, 9, 1]))]].concat(), &["track", "keyframe", "left out"]),
+        ([key(0), vec![Some((1, true, vec![0x7C]))]].concat(), &["track", "keyframe", "left out"]),
+    ] {
+        let (events, unpacker) = unpacked(&packets);
+        assert_eq!(events.iter().map(told).collect::<Vec<_>>(), expected, "{packets:?}");
+        assert_eq!(unpacker.awaits_keyframe(), expected.last() == Some(&"left out"), "{packets:?}");
+    }
+}
+
+#[test]
+fn a_picture_has_a_largest_size() {
+    let mut unpacker = H264Unpacker::new(TrackId(0));
+    let mut events = Vec::new();
+    let body = [&[0x7C, 5][..], &[0; 1_400]].concat();
+    let mut held = 0;
+    for at in 0..2 * PICTURE_BYTES_MAX / 1_400 {
+        let first = [&[0x7C, START | 5][..], &[0x88; 1_400]].concat();
+        let bytes = if at == 0 { &first } else { &body };
+        unpacker.packet(RtpPayload { ticks: 0, marker: false, bytes }, |event| events.push(event));
+        held = unpacker.picture.as_ref().map_or(0, |picture| picture.payload.len());
+    }
+    assert!(held <= PICTURE_BYTES_MAX && events.is_empty());
+    unpacker.packet(RtpPayload { ticks: 1, marker: true, bytes: SLICE }, |event| events.push(event));
+    assert_eq!(events, [H264Event::LeftOut, H264Event::LeftOut]);
+}
+
+#[test]
+fn another_size_is_another_track_and_the_same_one_is_not_told_again() {
+    let (events, _) = unpacked(&[key(0), key(1)].concat());
+    assert_eq!(events.iter().map(told).collect::<Vec<_>>(), ["track", "keyframe", "keyframe"]);
+}
