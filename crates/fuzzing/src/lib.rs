@@ -20,6 +20,7 @@ mod play_request;
 mod proxy_header;
 mod random;
 mod rtmp_url;
+mod rtp_h264;
 mod run;
 mod scte35;
 mod server_protocol;
@@ -28,6 +29,7 @@ mod to_frames;
 mod ts_reader;
 mod webrtc_datagram;
 mod webrtc_offer;
+mod webrtc_packets;
 mod worker_protocol;
 
 pub use amf0::fuzz_amf0;
@@ -44,6 +46,7 @@ pub use play_request::fuzz_play_request;
 pub use proxy_header::fuzz_proxy_header;
 pub use random::Random;
 pub use rtmp_url::fuzz_rtmp_url;
+pub use rtp_h264::fuzz_rtp_h264;
 pub use run::{Failure, Run, hex, seeds};
 pub use scte35::fuzz_scte35;
 pub use server_protocol::fuzz_server_protocol;
@@ -52,6 +55,7 @@ pub use to_frames::fuzz_to_frames;
 pub use ts_reader::fuzz_ts_reader;
 pub use webrtc_datagram::fuzz_webrtc_datagram;
 pub use webrtc_offer::fuzz_webrtc_offer;
+pub use webrtc_packets::fuzz_webrtc_packets;
 pub use worker_protocol::fuzz_worker_protocol;
 
 /// One parser and how to try it.
@@ -101,6 +105,7 @@ pub const TARGETS: &[Target] = &[
         short_inputs: 50_000,
     },
     Target { name: "rtmp_url", body: fuzz_rtmp_url, generate: Some(rtmp_url::generate), short_inputs: 100_000 },
+    Target { name: "rtp_h264", body: fuzz_rtp_h264, generate: Some(rtp_h264::generate), short_inputs: 30_000 },
     Target {
         name: "server_protocol",
         body: fuzz_server_protocol,
@@ -127,6 +132,12 @@ pub const TARGETS: &[Target] = &[
         body: fuzz_webrtc_offer,
         generate: Some(webrtc_offer::generate),
         short_inputs: 15_000,
+    },
+    Target {
+        name: "webrtc_packets",
+        body: fuzz_webrtc_packets,
+        generate: Some(webrtc_packets::generate),
+        short_inputs: 20_000,
     },
     Target {
         name: "worker_protocol",

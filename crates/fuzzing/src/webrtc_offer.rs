@@ -1,6 +1,6 @@
 //! SDP from browsers: offers and fragments are read or refused, and an answer has no line that the far end wrote.
 
-use weir_webrtc::sdp::{Fragment, Offer, SDP_BYTES_MAX};
+use weir_webrtc::sdp::{Fragment, Offer, SDP_BYTES_MAX, Section};
 use weir_webrtc::trial;
 
 use crate::random::Random;
@@ -10,9 +10,19 @@ pub fn fuzz_webrtc_offer(data: &[u8]) {
     if let Ok(Fragment { ufrag, .. }) = Fragment::parse(&text) {
         assert!((4..=256).contains(&ufrag.len()), "a ufrag of another length");
     }
-    let Ok(offer) = Offer::parse(&text) else { return };
+    if let Ok(offer) = Offer::parse(&text) {
+        check(&text, &offer, trial::answer(&offer));
+    }
+    if let Ok(offer) = Offer::parse_publisher(&text) {
+        check(&text, &offer, trial::answer_to_publisher(&offer));
+    }
+}
+
+fn check(text: &str, offer: &Offer, answer: Option<String>) {
     assert!(text.len() <= SDP_BYTES_MAX && offer.sections.len() <= 8, "more than is taken");
-    let Some(answer) = trial::answer(&offer) else { return };
+    let bounded = |section: &Section| section.sources.len() <= 8 && section.repetitions.len() <= 8;
+    assert!(offer.sections.iter().all(bounded), "more sources than are taken");
+    let Some(answer) = answer else { return };
     let known = |line: &str| {
         line.get(1..2) == Some("=") && line.len() < 300 && line.bytes().all(|byte| (b' '..0x7F).contains(&byte))
     };
@@ -22,7 +32,7 @@ pub fn fuzz_webrtc_offer(data: &[u8]) {
 }
 
 pub(crate) fn generate(random: &mut Random) -> Vec<u8> {
-    const LINES: [&str; 30] = [
+    const LINES: [&str; 37] = [
         "a=group:BUNDLE 0 1",
         "a=group:BUNDLE 0",
         "m=video 9 UDP/TLS/RTP/SAVPF 103 104",
@@ -33,7 +43,13 @@ pub(crate) fn generate(random: &mut Random) -> Vec<u8> {
         "a=mid:1",
         "a=mid:",
         "a=recvonly",
+        "a=sendonly",
         "a=inactive",
+        "a=ssrc:11 cname:x",
+        "a=ssrc-group:FID 11 12",
+        "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid",
+        "a=extmap:3/sendonly http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+        "a=rid:h send",
         "a=rtcp-mux",
         "a=setup:actpass",
         "a=setup:passive",
@@ -48,6 +64,7 @@ pub(crate) fn generate(random: &mut Random) -> Vec<u8> {
         "a=rtpmap:104 rtx/90000",
         "a=fmtp:104 apt=103",
         "a=rtpmap:111 opus/48000/2",
+        "a=rtcp-fb:103 nack pli",
         "a=candidate:1 1 udp 1 x.local 9 typ host",
         "a=end-of-candidates",
         "a=\r",

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep_until;
 use weir_hub::{Cursor, Item, Next};
 
+use crate::channel::Over;
 use crate::engine::Shared;
 use crate::from_frames::RtpBatch;
 use crate::pace::{BETWEEN, PACKETS_AT_ONCE, Pace};
-use crate::peer::{Fact, Over, Peer};
+use crate::peer::{Fact, Peer};
 use crate::routes::Route;
 
 /// The time that a viewer has from our answer to the end of its handshake.

@@ -1,4 +1,6 @@
-//! The engine runs all viewers' connections on one UDP and one TCP port.
+//! The engine runs all connections, of viewers and of publishers, on one UDP and one TCP port.
+
+mod publishers;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -10,14 +12,17 @@ use tokio::net::TcpListener;
 use weir_net::CapLimits;
 
 use crate::addresses::local_addresses;
+use crate::channel::Ends;
 use crate::connection::Connection;
 use crate::crypto::{self, Identity};
 use crate::from_frames::Carried;
 use crate::outbox::Burst;
 use crate::peer::{Peer, Wish};
-use crate::routes::Routes;
-use crate::sdp::{Answer, Candidate, IceCredentials, Kind, Offer, Sent, Transport};
+use crate::routes::{OF_VIEWER, Routes};
+use crate::sdp::{Agreed, Answer, Candidate, IceCredentials, Kind, Offer, Sent, Transport};
 use crate::udp::Port;
+
+pub use publishers::{NotTaken, TakenIn};
 
 /// The most connections at once, including those that are being set up. A viewer costs 0.7 MiB, so these cost 1.4 GiB.
 pub const CONNECTIONS_MAX: usize = 2_000;
@@ -53,7 +58,7 @@ pub enum ListenError {
 pub enum NoAnswer {
     #[error("the offer takes neither H.264 in packetization mode 1 nor Opus, where the stream has it")]
     NoCodec,
-    #[error("there are as many viewers as this server takes")]
+    #[error("there are as many connections by WebRTC as this server takes")]
     Full,
     #[error("the connection can't be set up")]
     Internal,
@@ -163,13 +168,13 @@ impl Engine {
             return Err(NoAnswer::Full);
         }
         let ice = IceCredentials { ufrag: letters(UFRAG_CHARS)?, password: letters(PASSWORD_CHARS)? };
-        let wish = Wish { offer, ice: &ice, candidates: &shared.candidates, video, audio };
+        let wish = Wish { ends: Ends { offer, ice: &ice, candidates: &shared.candidates }, video, audio };
         let peer = Peer::new(&wish, &shared.identity, &shared.provider, Instant::now()).map_err(|error| {
             tracing::warn!(%error, "a WebRTC connection can't be set up");
             NoAnswer::Internal
         })?;
         let (video_ssrc, repeats_ssrc, audio_ssrc) = peer.sources();
-        let sent = |payload, ssrc, repeats| Sent { payload, ssrc, repeats };
+        let sent = |payload, ssrc, repeats| Agreed::Sent(Sent { payload, ssrc, repeats });
         let sdp = Answer {
             offer,
             ufrag: &ice.ufrag,
@@ -181,7 +186,7 @@ impl Engine {
         }
         .write();
         let (picture, sound) = (video.is_some(), audio.is_some());
-        let route = shared.routes.open(&ice.ufrag);
+        let route = shared.routes.open(&ice.ufrag, OF_VIEWER);
         let connection = Connection::new(Arc::clone(shared), peer, route);
         Ok(Answered { sdp, ufrag: ice.ufrag, connection, sound, picture })
     }

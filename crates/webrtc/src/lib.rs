@@ -1,15 +1,20 @@
-//! WebRTC for viewers, without policy: `sdp` reads a browser's offer and writes the answer, `from_frames` makes RTP of a rendition once for
-//! all viewers, and `engine` runs their connections over one UDP and one TCP port. This is the only crate that knows `str0m`.
+//! WebRTC, without policy: `sdp` reads a browser's offer and writes the answer, `from_frames` makes RTP of a rendition once for all viewers,
+//! `publishing` makes frames of what publishers send, and `engine` runs all connections over one UDP and one TCP port. This is the only
+//! crate that knows `str0m`.
 
 mod addresses;
+mod channel;
 pub mod connection;
 mod crypto;
 pub mod engine;
 pub mod from_frames;
 mod h264;
+mod incoming;
 mod outbox;
 mod pace;
 mod peer;
+mod publishing;
+mod receiver;
 mod routes;
 pub mod sdp;
 mod stun;
@@ -23,3 +28,5 @@ pub use addresses::local_addresses;
 pub use connection::{Connection, Ended, Figures};
 pub use engine::{Engine, Listen, ListenError};
 pub use from_frames::{RtpBatch, RtpBatcher};
+pub use incoming::{Incoming, IncomingEvent, IncomingFigures};
+pub use publishing::{RtpFrame, RtpUnpacked, TICKS_HZ};

@@ -1,31 +1,25 @@
-//! A peer is our end of one viewer's ICE, DTLS and SRTP: `str0m`, set up with what offer and answer agreed on. It has no sockets and no
-//! clock: datagrams, batches and times go in, datagrams and facts come out.
+//! A peer is our end of one viewer's channel: what goes out on it, and what the viewer says of it. It has no sockets and no clock: datagrams,
+//! batches and times go in, datagrams and facts come out.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use str0m::config::Fingerprint;
 use str0m::crypto::CryptoProvider;
 use str0m::format::{Codec, FormatParams};
-use str0m::ice::IceCreds;
 use str0m::media::{Frequency, MediaKind, Mid};
-use str0m::net::{Protocol, Receive, TcpType};
 use str0m::rtp::{RtpWrite, Ssrc};
-use str0m::{Event, IceConnectionState, Input, Output, Rtc, RtcConfig, RtcError};
+use str0m::{Event, IceConnectionState, RtcError};
 use weir_media::MediaTime;
 
+use crate::channel::{Channel, Ends, Over};
 use crate::crypto::Identity;
 use crate::from_frames::{RtpKind, RtpPayload};
-use crate::outbox::{Burst, Outbox};
+use crate::outbox::Burst;
 use crate::routes::Datagram;
-use crate::sdp::{Candidate, IceCredentials, Offer, Payload, Setup, Transport};
+use crate::sdp::Payload;
 
 /// How many sent packets are kept, in case the viewer asks for them again: 3 s at 4 Mbit/s.
 const REPEATABLE_PACKETS: usize = 1_000;
-
-/// How often `str0m` tells the loss and the round trip time.
-const FIGURES_EVERY: Duration = Duration::from_secs(1);
 
 /// The first sequence number is below this. It is far from 65,535, so the number doesn't go round soon after the start, when a receiver
 /// might take the numbers of the second round for older ones.
@@ -33,9 +27,7 @@ const FIRST_NUMBER_BELOW: u64 = 1 << 14;
 
 /// What a peer is made of: the viewer's offer, our addresses and credentials, and the payloads that are sent.
 pub(crate) struct Wish<'a> {
-    pub(crate) offer: &'a Offer,
-    pub(crate) ice: &'a IceCredentials,
-    pub(crate) candidates: &'a [Candidate],
+    pub(crate) ends: Ends<'a>,
     pub(crate) video: Option<(&'a Payload, Option<&'a Payload>)>,
     pub(crate) audio: Option<&'a Payload>,
 }
@@ -51,19 +43,9 @@ pub(crate) enum Fact {
     Report { loss_permille: Option<u16>, rtt: Option<Duration> },
 }
 
-/// Why a peer is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Over {
-    /// The far end said goodbye, or its checks stopped.
-    Left,
-    /// The far end showed another certificate than its offer names, or broke a protocol beyond repair.
-    Fault,
-}
-
 #[derive(Debug)]
 pub(crate) struct Peer {
-    rtc: Rtc,
-    candidates: Vec<Candidate>,
+    channel: Channel,
     video: Option<Sending>,
     audio: Option<Sending>,
     /// A moment of the machine's clock, and the time on the stream's timeline that belongs to it. RTCP's reports are made from it, and by
@@ -87,17 +69,7 @@ impl Peer {
         provider: &Arc<CryptoProvider>,
         now: Instant,
     ) -> Result<Self, RtcError> {
-        let ours = IceCreds { ufrag: wish.ice.ufrag.clone(), pass: wish.ice.password.clone() };
-        let mut config = RtcConfig::new()
-            .set_crypto_provider(Arc::clone(provider))
-            .set_dtls_cert(identity.certificate.clone())
-            .set_local_ice_credentials(ours)
-            .set_ice_lite(true)
-            .set_rtp_mode(true)
-            .clear_codecs()
-            .clear_extension_map()
-            .set_send_buffer_video(REPEATABLE_PACKETS)
-            .set_stats_interval(Some(FIGURES_EVERY));
+        let mut config = wish.ends.config(identity, provider).set_send_buffer_video(REPEATABLE_PACKETS);
         if let Some((payload, repeats)) = wish.video {
             let level = payload.profile_level_id.unwrap_or([66, 0, 31]);
             let level = u32::from_be_bytes([0, level[0], level[1], level[2]]);
@@ -108,17 +80,8 @@ impl Peer {
             let (number, clock) = (payload.number.into(), Frequency::FORTY_EIGHT_KHZ);
             config.codec_config().add_config(number, None, Codec::Opus, clock, Some(2), FormatParams::default());
         }
-        let mut rtc = config.build(now);
-        for candidate in wish.candidates {
-            rtc.add_local_candidate(as_str0m(candidate)?);
-        }
-        let mut api = rtc.direct_api();
-        api.set_ice_controlling(false);
-        let theirs = &wish.offer.ice;
-        api.set_remote_ice_credentials(IceCreds { ufrag: theirs.ufrag.clone(), pass: theirs.password.clone() });
-        let bytes = wish.offer.fingerprint.0.to_vec();
-        api.set_remote_fingerprint(Fingerprint { hash_func: "sha-256".to_owned(), bytes });
-        api.start_dtls(wish.offer.setup == Setup::Passive)?;
+        let mut channel = Channel::open(config, &wish.ends, now)?;
+        let mut api = channel.api();
         let mut sending = |mid: &str, kind, payload: &Payload, repeats: Option<&Payload>| {
             let mid = Mid::from(mid);
             api.declare_media(mid, kind);
@@ -130,7 +93,7 @@ impl Peer {
         };
         let video = wish.video.map(|(payload, repeats)| sending("v", MediaKind::Video, payload, repeats));
         let audio = wish.audio.map(|payload| sending("a", MediaKind::Audio, payload, None));
-        Ok(Self { rtc, candidates: wish.candidates.to_vec(), video, audio, anchor: None })
+        Ok(Self { channel, video, audio, anchor: None })
     }
 
     /// The SSRCs that the answer names: of the picture, of its repetitions, and of the sound.
@@ -140,28 +103,13 @@ impl Peer {
         (of(&self.video), repeats.map(|(_, ssrc)| *ssrc), of(&self.audio))
     }
 
-    /// Takes a datagram that came from the far end. One that can't be understood is treated as if it had been lost.
+    /// Takes a datagram that came from the far end.
     pub(crate) fn receive(&mut self, datagram: &Datagram, now: Instant) {
-        let protocol = match datagram.transport {
-            Transport::Udp => Protocol::Udp,
-            Transport::Tcp => Protocol::Tcp,
-        };
-        let Some(destination) = self.candidate_of(datagram) else { return };
-        let Ok(receive) = Receive::new(protocol, datagram.source, destination, &datagram.bytes) else { return };
-        let input = Input::Receive(now, receive);
-        // `str0m` refuses what comes from an address that has not shown the password by a check of ICE.
-        if !self.rtc.accepts(&input) {
-            return;
-        }
-        if let Err(error) = self.rtc.handle_input(input) {
-            tracing::debug!(%error, source = %datagram.source, "a datagram of a WebRTC viewer is not understood");
-        }
+        self.channel.receive(datagram, now);
     }
 
     pub(crate) fn tick(&mut self, now: Instant) {
-        if let Err(error) = self.rtc.handle_input(Input::Timeout(now)) {
-            tracing::debug!(%error, "a WebRTC connection's timer failed");
-        }
+        self.channel.tick(now);
     }
 
     /// Puts payloads into packets, which go out with the next [`Peer::poll`]. `newest` is the time of the newest media in the feed; the
@@ -195,7 +143,7 @@ impl Peer {
                 Arc::clone(&payload.bytes),
             );
             let write = write.marker(payload.marker).nackable(sending.repeats.is_some());
-            let (mut api, ssrc) = (self.rtc.direct_api(), sending.ssrc);
+            let (mut api, ssrc) = (self.channel.api(), sending.ssrc);
             if let Some(stream) = api.stream_tx(&ssrc) {
                 stream.write_rtp(write);
             }
@@ -205,50 +153,20 @@ impl Peer {
 
     /// Makes the goodbye, which goes out with the next [`Peer::poll`].
     pub(crate) fn close(&mut self) {
-        let _ = self.rtc.close();
+        self.channel.close();
     }
 
     /// Gives everything that there is to send and to tell, and returns when to poll again at the latest.
     pub(crate) fn poll(
         &mut self,
         segments_max: usize,
-        mut send: impl FnMut(Burst),
+        send: impl FnMut(Burst),
         mut tell: impl FnMut(Fact),
     ) -> Result<Instant, Over> {
-        let mut outbox = Outbox::new(segments_max);
-        let result = loop {
-            match self.rtc.poll_output() {
-                Ok(Output::Timeout(at)) => break if self.rtc.is_alive() { Ok(at) } else { Err(Over::Left) },
-                Ok(Output::Transmit(transmit)) => {
-                    let transport = if transmit.proto == Protocol::Udp { Transport::Udp } else { Transport::Tcp };
-                    let (source, destination) = (transmit.source, transmit.destination);
-                    outbox
-                        .push(transport, source, destination, transmit.contents.into())
-                        .into_iter()
-                        .for_each(&mut send);
-                }
-                Ok(Output::Event(event)) => match fact(&event) {
-                    Ok(fact) => fact.into_iter().for_each(&mut tell),
-                    Err(over) => break Err(over),
-                },
-                Err(error) => {
-                    tracing::debug!(%error, "a WebRTC connection ends");
-                    break Err(Over::Fault);
-                }
-            }
-        };
-        outbox.take().into_iter().for_each(send);
-        result
-    }
-
-    /// Our address that a datagram came to, as the viewer was told it. Behind a NAT the socket sees another address than the viewer, so the
-    /// first candidate of that transport and family will do.
-    fn candidate_of(&self, datagram: &Datagram) -> Option<SocketAddr> {
-        let fits = |candidate: &&Candidate| {
-            candidate.transport == datagram.transport && candidate.address.is_ipv4() == datagram.source.is_ipv4()
-        };
-        let mut told = self.candidates.iter().filter(fits).map(|candidate| candidate.address);
-        told.clone().find(|address| datagram.destination == Some(address.ip())).or_else(|| told.next())
+        self.channel.poll(segments_max, send, |event| {
+            fact(&event)?.into_iter().for_each(&mut tell);
+            Ok(())
+        })
     }
 }
 
@@ -265,15 +183,6 @@ fn fact(event: &Event) -> Result<Option<Fact>, Over> {
         Event::IceConnectionStateChange(IceConnectionState::Disconnected) | Event::Closed => Err(Over::Left),
         _ => Ok(None),
     }
-}
-
-fn as_str0m(candidate: &Candidate) -> Result<str0m::Candidate, RtcError> {
-    let builder = str0m::Candidate::builder();
-    let made = match candidate.transport {
-        Transport::Udp => builder.udp().host(candidate.address).build(),
-        Transport::Tcp => builder.tcp().host(candidate.address).tcptype(TcpType::Passive).build(),
-    };
-    made.map_err(RtcError::from)
 }
 
 fn random_u32() -> u32 {

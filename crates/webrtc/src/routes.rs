@@ -11,9 +11,12 @@ use tokio::sync::mpsc;
 use crate::sdp::Transport;
 use crate::stun;
 
-/// How many datagrams may wait for one connection. A viewer sends a few reports a second. What does not fit is lost, as it might be on the
-/// way.
-const QUEUE_MAX: usize = 64;
+/// How many datagrams may wait for one viewer's connection. A viewer sends a few reports a second. What does not fit is lost, as it might be
+/// on the way.
+pub(crate) const OF_VIEWER: usize = 64;
+
+/// How many datagrams may wait for one publisher's connection: a keyframe of a megabyte, which some encoders send at once.
+pub(crate) const OF_PUBLISHER: usize = 1_024;
 
 /// How many addresses one connection may have. A browser comes from two or three, and changes them when its network does.
 const ADDRESSES_MAX: usize = 8;
@@ -60,8 +63,9 @@ impl Routes {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn open(&self, ufrag: &str) -> Route {
-        let (sender, inbox) = mpsc::channel(QUEUE_MAX);
+    /// `waiting`: how many datagrams may wait for it.
+    pub(crate) fn open(&self, ufrag: &str, waiting: usize) -> Route {
+        let (sender, inbox) = mpsc::channel(waiting);
         self.table().by_ufrag.insert(ufrag.to_owned(), sender.clone());
         Route { routes: self.clone(), ufrag: ufrag.to_owned(), sender, inbox, known: Vec::new() }
     }
@@ -156,7 +160,7 @@ mod tests {
     #[test]
     fn checks_go_by_name_and_the_rest_by_where_an_answer_went() {
         let routes = Routes::default();
-        let (mut one, mut two) = (routes.open("one"), routes.open("two"));
+        let (mut one, mut two) = (routes.open("one", OF_VIEWER), routes.open("two", OF_VIEWER));
         assert!(routes.deliver(datagram(1, &check("one"))) && one.inbox.try_recv().is_ok());
         assert!(!routes.deliver(datagram(1, &check("three"))));
         assert!(!routes.deliver(datagram(1, &[0x80; 30])), "nobody has answered there");
@@ -176,7 +180,7 @@ mod tests {
     #[test]
     fn neither_addresses_nor_what_waits_grow_without_bound() {
         let routes = Routes::default();
-        let mut route = routes.open("one");
+        let mut route = routes.open("one", OF_VIEWER);
         for port in 1..100 {
             route.answered(Transport::Udp, datagram(port, &[]).source);
             route.answered(Transport::Udp, datagram(1, &[]).source);
@@ -184,7 +188,7 @@ mod tests {
         assert_eq!(routes.table().by_address.len(), ADDRESSES_MAX);
         assert!(routes.deliver(datagram(1, &[0x80; 30])), "the one that is used stays");
         let taken = (0..1_000).filter(|_| routes.deliver(datagram(1, &check("one")))).count();
-        assert_eq!(taken, QUEUE_MAX - 1);
+        assert_eq!(taken, OF_VIEWER - 1);
         assert!(route.inbox.try_recv().is_ok());
     }
 }

@@ -1,30 +1,84 @@
 //! For fuzzing: each part that reads bytes from outside can be called here on its own.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use crate::channel::Ends;
 use crate::crypto::{self, Identity};
 use crate::peer::{Peer, Wish};
+use crate::publishing::{Packet, PacketKind, Report, RtpFrame, RtpUnpacked, ToFrames};
 use crate::routes::Datagram;
-use crate::sdp::{Answer, Candidate, IceCredentials, Offer, Sent, Transport};
+use crate::sdp::{Agreed, Answer, Candidate, IceCredentials, Offer, Received, Sent, Transport};
 
-/// The answer to an offer that takes H.264 or Opus.
+/// The answer to a viewer's offer that takes H.264 or Opus.
 pub fn answer(offer: &Offer) -> Option<String> {
     let (video, audio) = (offer.h264(66), offer.opus());
+    let sent = |payload, ssrc, repeats| Agreed::Sent(Sent { payload, ssrc, repeats });
+    let video = video.map(|(payload, rtx)| sent(payload, 1, rtx.map(|rtx| (rtx, 2))));
+    written(offer, video, audio.map(|payload| sent(payload, 3, None)))
+}
+
+/// The answer to a publisher's offer that sends H.264 or Opus.
+pub fn answer_to_publisher(offer: &Offer) -> Option<String> {
+    let received = |payload, repeats| Agreed::Received(Received { payload, repeats });
+    let video = offer.sent_h264().map(|(payload, repeats)| received(payload, repeats));
+    written(offer, video, offer.opus().map(|payload| received(payload, None)))
+}
+
+fn written(offer: &Offer, video: Option<Agreed<'_>>, audio: Option<Agreed<'_>>) -> Option<String> {
     if video.is_none() && audio.is_none() {
         return None;
     }
-    let sent = |payload, ssrc, repeats| Sent { payload, ssrc, repeats };
-    let answer = Answer {
-        offer,
-        ufrag: "ufra",
-        password: "password",
-        fingerprint: "sha-256 00",
-        candidates: &[Candidate { transport: Transport::Udp, address: SocketAddr::from(([127, 0, 0, 1], 9)) }],
-        video: video.map(|(payload, rtx)| sent(payload, 1, rtx.map(|rtx| (rtx, 2)))),
-        audio: audio.map(|payload| sent(payload, 3, None)),
-    };
+    let candidates = &[Candidate { transport: Transport::Udp, address: SocketAddr::from(([127, 0, 0, 1], 9)) }];
+    let answer =
+        Answer { offer, ufrag: "ufra", password: "password", fingerprint: "sha-256 00", candidates, video, audio };
     Some(answer.write())
+}
+
+/// One packet of a publisher, as it comes out of the channel.
+#[derive(Clone, Copy, Debug)]
+pub struct TrialPacket<'a> {
+    pub is_video: bool,
+    pub source: u32,
+    pub number: u64,
+    pub stamp: u32,
+    pub marker: bool,
+    /// How long after the packet before it came.
+    pub after: Duration,
+    /// What the sender's report says of its clock, in milliseconds.
+    pub reported_ms: Option<u64>,
+    pub bytes: &'a [u8],
+}
+
+/// Gives packets to what makes frames of them. Returns the frames, and how often a keyframe was asked for.
+pub fn frames<'a>(packets: impl IntoIterator<Item = TrialPacket<'a>>) -> (Vec<RtpFrame>, usize) {
+    let mut now = Instant::now();
+    let mut unpacker = ToFrames::new(now);
+    let (mut frames, mut asked) = (Vec::new(), 0);
+    for packet in packets {
+        now += packet.after;
+        let wall = |ms| Report { stamp: packet.stamp, wall: SystemTime::UNIX_EPOCH + Duration::from_millis(ms) };
+        let kind = if packet.is_video { PacketKind::Video } else { PacketKind::Audio };
+        unpacker.due(now);
+        unpacker.packet(
+            kind,
+            Packet {
+                source: packet.source,
+                number: packet.number,
+                stamp: packet.stamp,
+                marker: packet.marker,
+                came_at: now,
+                report: packet.reported_ms.map(wall),
+                bytes: packet.bytes.into(),
+            },
+        );
+        asked += usize::from(unpacker.keyframe_wanted(now).is_some());
+        frames.extend(std::iter::from_fn(|| unpacker.next()).filter_map(|unpacked| match unpacked {
+            RtpUnpacked::Frame(frame) => Some(frame),
+            RtpUnpacked::Track(_) => None,
+        }));
+    }
+    (frames, asked)
 }
 
 /// Gives datagrams to a connection that waits for its viewer, and returns how many bytes it sends in reply. Returns none if no connection
@@ -34,7 +88,8 @@ pub fn datagrams<'a>(offer: &Offer, datagrams: impl IntoIterator<Item = &'a [u8]
     let ice = IceCredentials { ufrag: "ufra".to_owned(), password: "a-password-of-twenty-four".to_owned() };
     let local = SocketAddr::from(([127, 0, 0, 1], 9));
     let candidates = [Candidate { transport: Transport::Udp, address: local }];
-    let wish = Wish { offer, ice: &ice, candidates: &candidates, video: offer.h264(66), audio: offer.opus() };
+    let ends = Ends { offer, ice: &ice, candidates: &candidates };
+    let wish = Wish { ends, video: offer.h264(66), audio: offer.opus() };
     let mut now = Instant::now();
     let mut peer = Peer::new(&wish, &identity, &crypto::provider(), now).ok()?;
     let mut sent = 0;

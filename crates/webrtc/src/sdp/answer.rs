@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 
-use super::offer::{Kind, Offer, Payload, Section, Setup};
+use super::offer::{Extensions, Kind, Offer, Payload, Section, Setup};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
@@ -27,6 +27,20 @@ pub(crate) struct Sent<'a> {
     pub(crate) repeats: Option<(&'a Payload, u32)>,
 }
 
+/// How one kind of media is received.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Received<'a> {
+    pub(crate) payload: &'a Payload,
+    pub(crate) repeats: Option<&'a Payload>,
+}
+
+/// What becomes of one section.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Agreed<'a> {
+    Sent(Sent<'a>),
+    Received(Received<'a>),
+}
+
 /// What an answer says. [`Answer::write`] writes it.
 #[derive(Debug)]
 pub(crate) struct Answer<'a> {
@@ -36,8 +50,8 @@ pub(crate) struct Answer<'a> {
     /// The fingerprint as it stands in the text: "sha-256 AB:CD:...".
     pub(crate) fingerprint: &'a str,
     pub(crate) candidates: &'a [Candidate],
-    pub(crate) video: Option<Sent<'a>>,
-    pub(crate) audio: Option<Sent<'a>>,
+    pub(crate) video: Option<Agreed<'a>>,
+    pub(crate) audio: Option<Agreed<'a>>,
 }
 
 impl Answer<'_> {
@@ -48,9 +62,9 @@ impl Answer<'_> {
         self.line(&mut out, format_args!("a=group:BUNDLE {}", mids.join(" ")));
         let mut first = true;
         for section in &self.offer.sections {
-            match self.sent(section) {
-                Some(sent) => {
-                    self.section(&mut out, section, sent, first);
+            match self.agreed(section) {
+                Some(agreed) => {
+                    self.section(&mut out, section, agreed, first);
                     first = false;
                 }
                 None => {
@@ -65,11 +79,11 @@ impl Answer<'_> {
         out
     }
 
-    fn accepted(&self) -> impl Iterator<Item = (&Section, Sent<'_>)> {
-        self.offer.sections.iter().filter_map(|section| Some((section, self.sent(section)?)))
+    fn accepted(&self) -> impl Iterator<Item = (&Section, Agreed<'_>)> {
+        self.offer.sections.iter().filter_map(|section| Some((section, self.agreed(section)?)))
     }
 
-    fn sent(&self, section: &Section) -> Option<Sent<'_>> {
+    fn agreed(&self, section: &Section) -> Option<Agreed<'_>> {
         match section.kind {
             Kind::Video if section.wanted => self.video,
             Kind::Audio if section.wanted => self.audio,
@@ -77,48 +91,33 @@ impl Answer<'_> {
         }
     }
 
-    fn section(&self, out: &mut String, section: &Section, sent: Sent<'_>, first: bool) {
+    fn section(&self, out: &mut String, section: &Section, agreed: Agreed<'_>, first: bool) {
         let Section { media, protocol, mid, .. } = section;
-        let Sent { payload, ssrc, repeats } = sent;
+        let (payload, repeats, direction) = match agreed {
+            Agreed::Sent(sent) => (sent.payload, sent.repeats.map(|(rtx, _)| rtx), "sendonly"),
+            Agreed::Received(received) => (received.payload, received.repeats, "recvonly"),
+        };
         let number = payload.number;
-        let also = repeats.map(|(rtx, _)| format!(" {}", rtx.number)).unwrap_or_default();
+        let also = repeats.map(|rtx| format!(" {}", rtx.number)).unwrap_or_default();
         let say = |out: &mut String, line: std::fmt::Arguments<'_>| self.line(out, line);
         say(out, format_args!("m={media} 9 {protocol} {number}{also}"));
         say(out, format_args!("c=IN IP4 0.0.0.0"));
         say(out, format_args!("a=mid:{mid}"));
-        say(out, format_args!("a=sendonly"));
+        say(out, format_args!("a={direction}"));
         say(out, format_args!("a=rtcp-mux"));
         say(out, format_args!("a=ice-ufrag:{}", self.ufrag));
         say(out, format_args!("a=ice-pwd:{}", self.password));
         say(out, format_args!("a=fingerprint:{}", self.fingerprint));
         let setup = if self.offer.setup == Setup::Passive { "active" } else { "passive" };
         say(out, format_args!("a=setup:{setup}"));
-        match section.kind {
-            Kind::Audio => {
-                say(out, format_args!("a=rtpmap:{number} opus/48000/2"));
-                say(out, format_args!("a=fmtp:{number} minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1"));
-            }
-            _ => {
-                say(out, format_args!("a=rtpmap:{number} H264/90000"));
-                let profile = payload.profile_level_id.map(|[idc, constraints, level]| {
-                    format!(";profile-level-id={idc:02x}{constraints:02x}{level:02x}")
-                });
-                let profile = profile.unwrap_or_default();
-                say(out, format_args!("a=fmtp:{number} level-asymmetry-allowed=1;packetization-mode=1{profile}"));
-                for feedback in ["nack", "nack pli", "ccm fir"] {
-                    say(out, format_args!("a=rtcp-fb:{number} {feedback}"));
-                }
-            }
-        }
-        say(out, format_args!("a=msid:weir {mid}"));
-        if let Some((rtx, rtx_ssrc)) = repeats {
+        self.codec(out, section.kind, payload);
+        if let Some(rtx) = repeats {
             say(out, format_args!("a=rtpmap:{} rtx/90000", rtx.number));
             say(out, format_args!("a=fmtp:{} apt={number}", rtx.number));
-            say(out, format_args!("a=ssrc-group:FID {ssrc} {rtx_ssrc}"));
         }
-        // Chromium takes the first SSRC that it reads for that of the media, so the one of repetitions must come second.
-        for ssrc in std::iter::once(ssrc).chain(repeats.map(|(_, rtx_ssrc)| rtx_ssrc)) {
-            say(out, format_args!("a=ssrc:{ssrc} cname:weir"));
+        match agreed {
+            Agreed::Sent(sent) => self.sources(out, mid, sent),
+            Agreed::Received(_) => self.feedback(out, section, number),
         }
         if first {
             // Bundled sections share the candidates of the first one.
@@ -126,6 +125,51 @@ impl Answer<'_> {
                 say(out, format_args!("a=candidate:{}", candidate.line(at)));
             }
             say(out, format_args!("a=end-of-candidates"));
+        }
+    }
+
+    fn codec(&self, out: &mut String, kind: Kind, payload: &Payload) {
+        let number = payload.number;
+        let say = |out: &mut String, line: std::fmt::Arguments<'_>| self.line(out, line);
+        if kind == Kind::Audio {
+            say(out, format_args!("a=rtpmap:{number} opus/48000/2"));
+            say(out, format_args!("a=fmtp:{number} minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1"));
+            return;
+        }
+        say(out, format_args!("a=rtpmap:{number} H264/90000"));
+        let profile = payload
+            .profile_level_id
+            .map(|[idc, constraints, level]| format!(";profile-level-id={idc:02x}{constraints:02x}{level:02x}"));
+        let profile = profile.unwrap_or_default();
+        say(out, format_args!("a=fmtp:{number} level-asymmetry-allowed=1;packetization-mode=1{profile}"));
+        for feedback in ["nack", "nack pli", "ccm fir"] {
+            say(out, format_args!("a=rtcp-fb:{number} {feedback}"));
+        }
+    }
+
+    /// What we send is marked with.
+    fn sources(&self, out: &mut String, mid: &str, sent: Sent<'_>) {
+        let Sent { ssrc, repeats, .. } = sent;
+        self.line(out, format_args!("a=msid:weir {mid}"));
+        let rtx_ssrc = repeats.map(|(_, rtx_ssrc)| rtx_ssrc);
+        if let Some(rtx_ssrc) = rtx_ssrc {
+            self.line(out, format_args!("a=ssrc-group:FID {ssrc} {rtx_ssrc}"));
+        }
+        // Chromium takes the first SSRC that it reads for that of the media, so the one of repetitions must come second.
+        for ssrc in std::iter::once(ssrc).chain(rtx_ssrc) {
+            self.line(out, format_args!("a=ssrc:{ssrc} cname:weir"));
+        }
+    }
+
+    /// What we tell a publisher of what arrives. Browsers send a third of a megabit until they are told, packet by packet, that more fits.
+    fn feedback(&self, out: &mut String, section: &Section, number: u8) {
+        let Extensions { mid, transport_cc } = section.extensions;
+        if let Some(id) = mid {
+            self.line(out, format_args!("a=extmap:{id} {}", Extensions::MID));
+        }
+        if let Some(id) = transport_cc {
+            self.line(out, format_args!("a=extmap:{id} {}", Extensions::TRANSPORT_CC));
+            self.line(out, format_args!("a=rtcp-fb:{number} transport-cc"));
         }
     }
 

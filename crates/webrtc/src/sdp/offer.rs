@@ -9,6 +9,9 @@ const SECTIONS_MAX: usize = 8;
 /// The most payload types of one section: there are only 128 numbers.
 const PAYLOADS_MAX: usize = 128;
 
+/// The most sources that are kept of one section: three layers, and the repetitions of each.
+const SOURCES_MAX: usize = 8;
+
 /// What is wrong with an offer. It is always the far end's fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -22,6 +25,8 @@ pub enum Fault {
     Lacks(&'static str),
     #[error("the offer wants to receive neither video nor audio")]
     WantsNothing,
+    #[error("the offer sends neither video nor audio")]
+    SendsNothing,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -67,9 +72,24 @@ pub struct Section {
     pub(super) media: String,
     pub(super) protocol: String,
     pub(super) first_format: String,
-    /// Says that the far end wants to receive this media.
+    /// Says that the offer is for this media: a viewer wants to receive it, or a publisher sends it.
     pub wanted: bool,
     pub payloads: Vec<Payload>,
+    /// What its packets will be marked with, the media's own first. Simulcast has none.
+    pub sources: Vec<u32>,
+    /// Of two sources, the second one repeats the first.
+    pub repetitions: Vec<(u32, u32)>,
+    /// Layers of simulcast: several sizes of one picture.
+    pub layers: usize,
+    /// Numbers of the header's extensions that we use.
+    pub extensions: Extensions,
+}
+
+/// A packet says by these which section it belongs to, and which number it has among all that went out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extensions {
+    pub mid: Option<u8>,
+    pub transport_cc: Option<u8>,
 }
 
 /// One way of coding media that the far end takes.
@@ -85,7 +105,7 @@ pub struct Payload {
     pub packetization_mode: u8,
     /// For repetitions (`rtx`), the number of the payload that they repeat.
     pub repeats: Option<u8>,
-    /// Says that the far end will ask for lost packets.
+    /// Says that the far end asks for lost packets, or repeats them when it is asked.
     pub nack: bool,
 }
 
@@ -107,11 +127,20 @@ struct Identity<'a> {
 }
 
 impl Offer {
+    /// Reads a viewer's offer.
     pub fn parse(text: &str) -> Result<Self, Fault> {
+        Self::read(text, Reader::default())
+    }
+
+    /// Reads a publisher's offer.
+    pub fn parse_publisher(text: &str) -> Result<Self, Fault> {
+        Self::read(text, Reader { publishes: true, ..Reader::default() })
+    }
+
+    fn read<'a>(text: &'a str, mut reader: Reader<'a>) -> Result<Self, Fault> {
         if text.len() > SDP_BYTES_MAX {
             return Err(Fault::TooLong);
         }
-        let mut reader = Reader::default();
         let mut lines = lines(text);
         if lines.next() != Some("v=0") {
             return Err(Fault::NotSdp);
@@ -125,7 +154,7 @@ impl Offer {
         reader.finish()
     }
 
-    /// The section of that kind, if it wants to receive.
+    /// The section of that kind, if it is wanted.
     pub fn section(&self, kind: Kind) -> Option<&Section> {
         self.sections.iter().find(|section| section.kind == kind && section.wanted)
     }
@@ -134,15 +163,17 @@ impl Offer {
     /// other payload of H.264 will do, because browsers' decoders go by what comes rather than by what was agreed on.
     pub fn h264(&self, profile_idc: u8) -> Option<(&Payload, Option<&Payload>)> {
         let section = self.section(Kind::Video)?;
-        let fits = |payload: &&Payload| {
-            payload.codec == "h264" && payload.clock_hz == 90_000 && payload.packetization_mode == 1
-        };
         let of_profile = |payload: &&Payload| payload.profile_level_id.is_some_and(|[idc, ..]| idc == profile_idc);
-        let mut candidates = section.payloads.iter().filter(fits);
+        let mut candidates = section.payloads.iter().filter(|payload| payload.is_h264());
         let chosen = candidates.clone().find(of_profile).or_else(|| candidates.next())?;
-        let repeats =
-            |payload: &&Payload| payload.codec == "rtx" && payload.repeats == Some(chosen.number) && chosen.nack;
-        Some((chosen, section.payloads.iter().find(repeats)))
+        Some((chosen, section.repeats(chosen)))
+    }
+
+    /// How a publisher sends H.264, and repeats it: the way that it names first.
+    pub fn sent_h264(&self) -> Option<(&Payload, Option<&Payload>)> {
+        let section = self.section(Kind::Video)?;
+        let chosen = section.payloads.iter().find(|payload| payload.is_h264())?;
+        Some((chosen, section.repeats(chosen)))
     }
 
     pub fn opus(&self) -> Option<&Payload> {
@@ -156,6 +187,7 @@ impl Offer {
 
 #[derive(Default)]
 struct Reader<'a> {
+    publishes: bool,
     session: Identity<'a>,
     media: Identity<'a>,
     bundle: Vec<&'a str>,
@@ -189,7 +221,9 @@ impl<'a> Reader<'a> {
         match name {
             "mid" => value.clone_into(&mut section.mid),
             "rtcp-mux" => self.rtcp_mux = true,
-            "sendonly" | "inactive" => section.wanted = false,
+            "inactive" => section.wanted = false,
+            "sendonly" if !self.publishes => section.wanted = false,
+            "recvonly" if self.publishes => section.wanted = false,
             _ => section.attribute(name, value),
         }
         Ok(())
@@ -228,6 +262,10 @@ impl<'a> Reader<'a> {
             first_format: first_format.to_owned(),
             wanted: kind != Kind::Other,
             payloads,
+            sources: Vec::new(),
+            repetitions: Vec::new(),
+            layers: 0,
+            extensions: Extensions::default(),
         });
         Ok(())
     }
@@ -246,7 +284,7 @@ impl<'a> Reader<'a> {
             }
         }
         if !self.sections.iter().any(|section| section.wanted) {
-            return Err(Fault::WantsNothing);
+            return Err(if self.publishes { Fault::SendsNothing } else { Fault::WantsNothing });
         }
         if !self.rtcp_mux {
             return Err(Fault::Lacks("rtcp-mux"));
@@ -276,8 +314,55 @@ impl<'a> Reader<'a> {
 }
 
 impl Section {
+    /// How that payload is repeated.
+    fn repeats(&self, chosen: &Payload) -> Option<&Payload> {
+        let repeats = |payload: &&Payload| payload.codec == "rtx" && payload.repeats == Some(chosen.number);
+        self.payloads.iter().find(repeats).filter(|_| chosen.nack)
+    }
+
+    /// What its packets will be marked with, and their repetitions.
+    pub fn source(&self) -> Option<(u32, Option<u32>)> {
+        let of_pair = self.repetitions.first().map(|(source, repeated)| (*source, Some(*repeated)));
+        of_pair.or_else(|| Some((*self.sources.first()?, None)))
+    }
+
     fn attribute(&mut self, name: &str, value: &str) {
+        if name == "ssrc-group" {
+            self.group(value);
+            return;
+        }
         let Some((number, rest)) = value.split_once(' ') else { return };
+        match name {
+            "ssrc" => self.add_source(number),
+            "extmap" => self.extensions.take(number, rest),
+            "rid" if rest.starts_with("send") => self.layers += 1,
+            _ => self.of_payload(name, number, rest),
+        }
+    }
+
+    fn add_source(&mut self, number: &str) {
+        // 0 marks probes, and no media.
+        let Some(source) = number.parse().ok().filter(|source| *source != 0) else { return };
+        if self.sources.len() < SOURCES_MAX && !self.sources.contains(&source) {
+            self.sources.push(source);
+        }
+    }
+
+    /// `FID a b`: b repeats a.
+    fn group(&mut self, value: &str) {
+        let mut words = value.split_ascii_whitespace();
+        if words.next() != Some("FID") || self.repetitions.len() >= SOURCES_MAX {
+            return;
+        }
+        let mut source = || words.next()?.parse::<u32>().ok().filter(|source| *source != 0);
+        if let (Some(source), Some(repeated)) = (source(), source())
+            && source != repeated
+        {
+            self.repetitions.push((source, repeated));
+        }
+    }
+
+    fn of_payload(&mut self, name: &str, number: &str, rest: &str) {
         if name == "rtcp-fb" && rest == "nack" {
             let every = number == "*";
             let numbered = payload_type(number);
@@ -306,6 +391,29 @@ impl Section {
     fn payload_mut(&mut self, number: u8) -> Option<&mut Payload> {
         self.payloads.iter_mut().find(|payload| payload.number == number)
     }
+}
+
+impl Payload {
+    fn is_h264(&self) -> bool {
+        self.codec == "h264" && self.clock_hz == 90_000 && self.packetization_mode == 1
+    }
+}
+
+impl Extensions {
+    /// One `a=extmap`: a number, which may say a direction, and what it means. Only numbers of one byte's header (RFC 8285, 4.2) are used.
+    fn take(&mut self, number: &str, meaning: &str) {
+        let number = number.split('/').next().and_then(|text| text.parse().ok());
+        let Some(number) = number.filter(|number| (1..=14).contains(number)) else { return };
+        match meaning.split(' ').next() {
+            Some(Self::MID) => self.mid = Some(number),
+            Some(Self::TRANSPORT_CC) => self.transport_cc = Some(number),
+            _ => {}
+        }
+    }
+
+    pub(super) const MID: &'static str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+    pub(super) const TRANSPORT_CC: &'static str =
+        "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 }
 
 fn profile_level_id(text: &str) -> Option<[u8; 3]> {

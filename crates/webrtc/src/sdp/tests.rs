@@ -96,8 +96,8 @@ fn answer(offer: &Offer, with_audio: bool) -> String {
         password: "password",
         fingerprint: "sha-256 00:11",
         candidates: &candidates,
-        video: Some(Sent { payload, ssrc: 11, repeats: repeats.map(|payload| (payload, 12)) }),
-        audio: audio.map(|payload| Sent { payload, ssrc: 21, repeats: None }),
+        video: Some(Agreed::Sent(Sent { payload, ssrc: 11, repeats: repeats.map(|payload| (payload, 12)) })),
+        audio: audio.map(|payload| Agreed::Sent(Sent { payload, ssrc: 21, repeats: None })),
     }
     .write()
 }

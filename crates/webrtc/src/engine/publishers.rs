@@ -1,0 +1,73 @@
+//! Takes publishers in: an offer that sends is answered, and its connection waits to be read.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{CONNECTIONS_MAX, Engine, NoAnswer, PASSWORD_CHARS, UFRAG_CHARS, letters};
+use crate::channel::Ends;
+use crate::incoming::Incoming;
+use crate::receiver::{Receiver, Reception};
+use crate::routes::OF_PUBLISHER;
+use crate::sdp::{Agreed, Answer, IceCredentials, Kind, Offer, Received};
+
+/// Why a publisher's offer that can be read has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotTaken {
+    #[error(
+        "pictures are taken as H.264 in packetization mode 1, and sound as Opus: let the offer have these (VP8, VP9, AV1, H.265 and other \
+         sound are not taken)"
+    )]
+    Codecs,
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
+}
+
+/// What goes back to a publisher who asked.
+#[derive(Debug)]
+pub struct TakenIn {
+    pub sdp: String,
+    /// Our ufrag, which the far end's checks will name.
+    pub ufrag: String,
+    pub incoming: Incoming,
+    /// Says that the offer has several layers of one picture, of which only one is taken.
+    pub layers: bool,
+}
+
+impl Engine {
+    /// Answers an offer that sends. Everything that it sends is taken, or nothing: a publisher who would lose the picture, or the sound,
+    /// without a word is worse off than one who is refused.
+    pub fn take_in(&self, offer: &Offer) -> Result<TakenIn, NotTaken> {
+        let shared = &self.shared;
+        let (pictures, sounds) = (offer.section(Kind::Video), offer.section(Kind::Audio));
+        let video = pictures.zip(offer.sent_h264()).map(|(section, (payload, repeats))| (section, payload, repeats));
+        let audio = sounds.zip(offer.opus());
+        if pictures.is_some() != video.is_some() || sounds.is_some() != audio.is_some() {
+            return Err(NotTaken::Codecs);
+        }
+        if shared.routes.count() >= CONNECTIONS_MAX {
+            return Err(NoAnswer::Full.into());
+        }
+        let ice = IceCredentials { ufrag: letters(UFRAG_CHARS)?, password: letters(PASSWORD_CHARS)? };
+        let ends = Ends { offer, ice: &ice, candidates: &shared.candidates };
+        let (reception, now) = (Reception { ends, video, audio }, Instant::now());
+        let receiver = Receiver::new(&reception, &shared.identity, &shared.provider, now).map_err(|error| {
+            tracing::warn!(%error, "a WebRTC connection can't be set up");
+            NoAnswer::Internal
+        })?;
+        let received = |payload, repeats| Agreed::Received(Received { payload, repeats });
+        let sdp = Answer {
+            offer,
+            ufrag: &ice.ufrag,
+            password: &ice.password,
+            fingerprint: &shared.identity.fingerprint().to_string(),
+            candidates: &shared.candidates,
+            video: video.map(|(_, payload, repeats)| received(payload, repeats)),
+            audio: audio.map(|(_, payload)| received(payload, None)),
+        }
+        .write();
+        let route = shared.routes.open(&ice.ufrag, OF_PUBLISHER);
+        let layers = pictures.is_some_and(|section| section.layers > 1);
+        let incoming = Incoming::new(Arc::clone(shared), receiver, route, video.is_some(), audio.is_some());
+        Ok(TakenIn { sdp, ufrag: ice.ufrag, incoming, layers })
+    }
+}

@@ -1,0 +1,231 @@
+//! One publisher's connection, driven: datagrams in, frames out, until one side has had enough.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout_at;
+
+use crate::channel::Over;
+use crate::engine::Shared;
+use crate::outbox::Burst;
+use crate::publishing::{PacketKind, RecentLoss, RtpUnpacked, ToFrames};
+use crate::receiver::{Arrival, Feedback, Receiver};
+use crate::routes::Route;
+
+/// From the answer to the end of the handshake.
+const CONNECT_WITHIN: Duration = Duration::from_secs(15);
+
+/// A publisher that is connected and sends not one packet for so long holds the stream for nothing.
+const SILENT_MAX: Duration = Duration::from_secs(15);
+
+const FIGURES_EVERY: Duration = Duration::from_secs(1);
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub enum IncomingEvent {
+    Media(RtpUnpacked),
+    /// Once a second.
+    Figures(IncomingFigures),
+    Ended(IncomingEnd),
+}
+
+/// Why a publisher's connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IncomingEnd {
+    /// Nobody came for the answer, or nobody got through.
+    NeverConnected,
+    Left,
+    /// Connected, and no media for 15 s.
+    Silent,
+    /// It is not who its offer says, or speaks DTLS wrongly.
+    Fault,
+}
+
+impl IncomingEnd {
+    /// For the log.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::NeverConnected => {
+                "nobody connected within 15 s: is the port open to the outside, and the address right?"
+            }
+            Self::Left => "the publisher left",
+            Self::Silent => "the publisher sent nothing for 15 s",
+            Self::Fault => {
+                "the publisher is not who its offer says, or its DTLS failed: certificates are taken that have keys on elliptic curves (ECDSA), not RSA"
+            }
+        }
+    }
+}
+
+/// How the way here is. Counts are since the connection was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct IncomingFigures {
+    pub connected: bool,
+    /// Unknown where the publisher does not answer to reports of the receiver (RTCP XR).
+    pub rtt: Option<Duration>,
+    pub jitter: Duration,
+    /// Of the last ten seconds, repaired or not.
+    pub loss_percent: f64,
+    pub missed_packets: u64,
+    /// Never repaired in time.
+    pub lost_packets: u64,
+    pub nacks: u64,
+    /// Requests for keyframes because something was missing.
+    pub keyframes_asked: u64,
+    /// Pictures that were left out, because something that they need is missing.
+    pub left_out: u64,
+    /// Of those, the ones that came in another order than they are shown in: B-frames.
+    pub reordered: u64,
+}
+
+/// Dropping it ends the connection, without a goodbye; [`Incoming::close`] says one.
+#[derive(Debug)]
+pub struct Incoming {
+    shared: Arc<Shared>,
+    /// Boxed: it is some kilobytes large, and futures that hold it are moved.
+    receiver: Box<Receiver>,
+    route: Route,
+    frames: Box<ToFrames>,
+    has_video: bool,
+    has_audio: bool,
+    began: Instant,
+    heard_at: Instant,
+    told_at: Instant,
+    loss: RecentLoss,
+    figures: IncomingFigures,
+}
+
+impl Incoming {
+    pub(crate) fn new(shared: Arc<Shared>, receiver: Receiver, route: Route, has_video: bool, has_audio: bool) -> Self {
+        let now = Instant::now();
+        Self {
+            shared,
+            receiver: Box::new(receiver),
+            route,
+            frames: Box::new(ToFrames::new(now)),
+            has_video,
+            has_audio,
+            began: now,
+            heard_at: now,
+            told_at: now,
+            loss: RecentLoss::default(),
+            figures: IncomingFigures::default(),
+        }
+    }
+
+    /// As if it had been made so much earlier.
+    #[cfg(test)]
+    pub(crate) fn came_earlier(&mut self, by: Duration) {
+        self.began -= by;
+    }
+
+    pub fn has_video(&self) -> bool {
+        self.has_video
+    }
+
+    pub fn has_audio(&self) -> bool {
+        self.has_audio
+    }
+
+    pub fn figures(&self) -> IncomingFigures {
+        self.figures
+    }
+
+    /// The next thing that comes. Nothing is lost where this is dropped before it has finished.
+    pub async fn next(&mut self) -> IncomingEvent {
+        loop {
+            let now = Instant::now();
+            let wake = match self.poll(now) {
+                Ok(wake) => wake,
+                Err(ended) => return IncomingEvent::Ended(ended),
+            };
+            self.frames.due(now);
+            if let Some(unpacked) = self.frames.next() {
+                return IncomingEvent::Media(unpacked);
+            }
+            if let Some(source) = self.frames.keyframe_wanted(now) {
+                self.receiver.ask_for_keyframe(source, now);
+                continue;
+            }
+            if now.saturating_duration_since(self.told_at) >= FIGURES_EVERY {
+                self.told_at = now;
+                return IncomingEvent::Figures(self.look());
+            }
+            let wake =
+                self.frames.deadline().map_or(wake, |deadline| wake.min(deadline)).min(self.told_at + FIGURES_EVERY);
+            match timeout_at(wake.into(), self.route.inbox.recv()).await {
+                Ok(Some(datagram)) => self.receiver.receive(&datagram, Instant::now()),
+                // The route holds a sender of its own, so that it does not end.
+                Ok(None) => return IncomingEvent::Ended(IncomingEnd::Left),
+                Err(_) => self.receiver.tick(Instant::now()),
+            }
+        }
+    }
+
+    /// Tells the far end that it is over.
+    pub fn close(&mut self) {
+        self.receiver.close();
+        let _ = self.poll(Instant::now());
+    }
+
+    /// Sends what is there to send, takes in what came, and says when to come again.
+    fn poll(&mut self, now: Instant) -> Result<Instant, IncomingEnd> {
+        let Self { shared, receiver, route, frames, figures, heard_at, .. } = self;
+        let send = |burst: Burst| {
+            route.answered(burst.transport, burst.destination);
+            shared.send(burst);
+        };
+        let tell = |arrival| match arrival {
+            Arrival::Connected => {
+                figures.connected = true;
+                *heard_at = now;
+            }
+            Arrival::Packet(kind, packet) => {
+                *heard_at = now;
+                frames.packet(kind, packet);
+            }
+            Arrival::Feedback(kind, feedback) => figures.take(kind, feedback),
+        };
+        let wake = receiver.poll(shared.segments_max(), send, tell);
+        let connected = self.figures.connected;
+        let wake = wake.map_err(|over| match over {
+            Over::Left if connected => IncomingEnd::Left,
+            Over::Left => IncomingEnd::NeverConnected,
+            Over::Fault => IncomingEnd::Fault,
+        })?;
+        let patience = if connected { self.heard_at + SILENT_MAX } else { self.began + CONNECT_WITHIN };
+        match patience <= now {
+            true if connected => Err(IncomingEnd::Silent),
+            true => Err(IncomingEnd::NeverConnected),
+            false => Ok(wake.min(patience)),
+        }
+    }
+
+    fn look(&mut self) -> IncomingFigures {
+        let [video, audio] = self.frames.counts();
+        let (missed, received) = (video.missed + audio.missed, video.received + audio.received);
+        let figures = &mut self.figures;
+        figures.missed_packets = missed;
+        figures.lost_packets = video.lost + audio.lost;
+        figures.loss_percent = self.loss.look(missed, received);
+        figures.keyframes_asked = self.frames.asked_for_loss();
+        figures.left_out = self.frames.left_out();
+        figures.reordered = self.frames.reordered();
+        *figures
+    }
+}
+
+impl IncomingFigures {
+    fn take(&mut self, kind: PacketKind, feedback: Feedback) {
+        self.rtt = feedback.rtt.or(self.rtt);
+        if kind == PacketKind::Video {
+            self.nacks = feedback.nacks;
+            self.jitter = feedback.jitter;
+        } else if self.jitter.is_zero() {
+            self.jitter = feedback.jitter;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

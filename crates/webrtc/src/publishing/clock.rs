@@ -1,0 +1,210 @@
+//! One clock for sound and picture. Each counts from a number of its own choosing; at first they are laid side by side as they arrive, and
+//! once the sender has reported when it captured both (RTCP sender reports), as it says. The sound stays as it is, and the picture moves
+//! to it, slowly enough that nobody sees it.
+
+use std::time::{Duration, Instant, SystemTime};
+
+/// What frames are stamped in.
+pub const TICKS_HZ: u32 = 90_000;
+
+/// A stream's time is never below zero: the first frame has an hour before it.
+const FIRST_TICKS: i64 = 3_600 * 90_000;
+
+/// The picture moves by at most a tenth of the time that passes: 80 ms take a second.
+const MOVES_BY: i64 = 10;
+
+/// Reports that set sound and picture further apart than what a sender may hold back are broken.
+const APART_MAX_TICKS: i64 = 2 * 90_000;
+
+/// What the sender reported: what its counter showed at what time of its wall clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) stamp: u32,
+    pub(crate) wall: SystemTime,
+}
+
+/// One source's counter, unrolled and in ticks.
+#[derive(Debug)]
+pub(crate) struct TrackClock {
+    rate_hz: u32,
+    /// The last stamp, and how far it is from the first one, in the counter's own units.
+    last: Option<(u32, i64)>,
+    /// Where the first stamp lies.
+    first_ticks: i64,
+    report: Option<Report>,
+}
+
+impl TrackClock {
+    pub(crate) fn new(rate_hz: u32) -> Self {
+        Self { rate_hz, last: None, first_ticks: 0, report: None }
+    }
+
+    /// Where this stamp lies, by when the first one came.
+    pub(crate) fn ticks(&mut self, stamp: u32, since_began: Duration) -> i64 {
+        let Some((last, from_first)) = self.last else {
+            let began = i64::try_from(since_began.as_micros()).unwrap_or(i64::MAX / 1_000_000);
+            self.first_ticks = FIRST_TICKS + began * 9 / 100;
+            self.last = Some((stamp, 0));
+            return self.first_ticks;
+        };
+        // The shorter way round.
+        let from_first = from_first + i64::from(stamp.wrapping_sub(last).cast_signed());
+        self.last = Some((stamp, from_first));
+        self.first_ticks + self.in_ticks(from_first)
+    }
+
+    pub(crate) fn report(&mut self, report: Report) {
+        self.report = Some(report);
+    }
+
+    /// Where the wall clock's epoch lies for this source, as the sender reported. Of two sources the difference is what they are apart.
+    fn epoch_ticks(&self) -> Option<i64> {
+        let (report, (last, from_first)) = (self.report?, self.last?);
+        let from_first = from_first + i64::from(report.stamp.wrapping_sub(last).cast_signed());
+        let wall = report.wall.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        let wall = i64::try_from(wall.as_micros()).ok()?.checked_mul(9)? / 100;
+        Some(self.first_ticks + self.in_ticks(from_first) - wall)
+    }
+
+    fn in_ticks(&self, units: i64) -> i64 {
+        units.saturating_mul(i64::from(TICKS_HZ)) / i64::from(self.rate_hz)
+    }
+
+    /// Another source follows.
+    pub(crate) fn restart(&mut self) {
+        *self = Self::new(self.rate_hz);
+    }
+}
+
+/// Both clocks, and how far the picture has been moved.
+#[derive(Debug)]
+pub(crate) struct Clocks {
+    began: Instant,
+    pub(crate) video: TrackClock,
+    pub(crate) audio: TrackClock,
+    moved_ticks: i64,
+    /// The picture's last time, before it was moved.
+    last_ticks: Option<i64>,
+}
+
+impl Clocks {
+    pub(crate) fn new(now: Instant) -> Self {
+        let (video, audio) = (TrackClock::new(TICKS_HZ), TrackClock::new(48_000));
+        Self { began: now, video, audio, moved_ticks: 0, last_ticks: None }
+    }
+
+    pub(crate) fn audio_ticks(&mut self, stamp: u32, came_at: Instant) -> i64 {
+        self.audio.ticks(stamp, came_at.saturating_duration_since(self.began))
+    }
+
+    pub(crate) fn video_ticks(&mut self, stamp: u32, came_at: Instant) -> i64 {
+        let ticks = self.video.ticks(stamp, came_at.saturating_duration_since(self.began));
+        let passed = self.last_ticks.map_or(0, |last| (ticks - last).max(0));
+        if passed == 0 && self.last_ticks.is_some() {
+            return ticks + self.moved_ticks;
+        }
+        // Nobody has seen the first picture yet.
+        let step = if self.last_ticks.is_none() { APART_MAX_TICKS } else { passed / MOVES_BY };
+        let apart = self.apart().unwrap_or(self.moved_ticks);
+        self.moved_ticks += (apart - self.moved_ticks).clamp(-step, step);
+        self.last_ticks = Some(ticks);
+        ticks + self.moved_ticks
+    }
+
+    /// How far the picture is to be moved, where the reports say so.
+    fn apart(&self) -> Option<i64> {
+        let apart = self.audio.epoch_ticks()?.checked_sub(self.video.epoch_ticks()?)?;
+        (apart.abs() <= APART_MAX_TICKS).then_some(apart)
+    }
+
+    /// Another source of pictures follows.
+    pub(crate) fn restart_video(&mut self) {
+        self.video.restart();
+        (self.moved_ticks, self.last_ticks) = (0, None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRAME: u32 = 3_000;
+
+    #[test]
+    fn a_counter_is_followed_around_its_end_and_back() {
+        let mut clock = TrackClock::new(48_000);
+        let began = clock.ticks(u32::MAX - 959, Duration::from_secs(1));
+        assert_eq!(began, FIRST_TICKS + 90_000);
+        assert_eq!(clock.ticks(0, Duration::ZERO), began + 1_800);
+        assert_eq!(clock.ticks(960, Duration::ZERO), began + 3_600);
+        assert_eq!(clock.ticks(0, Duration::ZERO), began + 1_800);
+    }
+
+    /// Where picture and sound of one moment come out apart after so many pictures, in ms, if pictures come `late_ms` after their sound and
+    /// the sender reports what is true plus `wrong_ms`.
+    fn apart_ms(late_ms: u64, wrong_ms: i64, reports: bool, pictures: u32) -> i64 {
+        let now = Instant::now();
+        let mut clocks = Clocks::new(now);
+        let (video_zero, audio_zero) = (u32::MAX - 10_000, 77_777);
+        let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let mut apart = 0;
+        for at in 0..pictures {
+            let captured = now + Duration::from_micros(33_333) * at;
+            let stamp = audio_zero + at * 1_600;
+            let sound = clocks.audio_ticks(stamp, captured);
+            let picture =
+                clocks.video_ticks(video_zero_plus(video_zero, at), captured + Duration::from_millis(late_ms));
+            if reports && at == 10 {
+                clocks.audio.report(Report { stamp, wall });
+                let wall = if wrong_ms < 0 {
+                    wall - Duration::from_millis(wrong_ms.unsigned_abs())
+                } else {
+                    wall + Duration::from_millis(wrong_ms.unsigned_abs())
+                };
+                clocks.video.report(Report { stamp: video_zero_plus(video_zero, at), wall });
+            }
+            apart = (picture - sound) / 90;
+        }
+        apart
+    }
+
+    fn video_zero_plus(zero: u32, at: u32) -> u32 {
+        zero.wrapping_add(at * FRAME)
+    }
+
+    #[test]
+    fn sound_and_picture_go_together_once_the_sender_has_reported() {
+        for (late_ms, wrong_ms, reports, pictures, expected) in [
+            (0, 0, false, 100, 0),
+            (60, 0, false, 100, 60),
+            (60, 0, true, 5, 60),
+            // Half a second after the report, by a tenth of the time that passed.
+            (200, 0, true, 26, 150),
+            (60, 0, true, 100, 0),
+            (200, 0, true, 200, 0),
+            (0, 100, true, 100, 100),
+            // A clock that is hours off is not believed.
+            (60, 7_200_000, true, 100, 60),
+        ] {
+            let apart = apart_ms(late_ms, wrong_ms, reports, pictures);
+            assert!((apart - expected).abs() <= 1, "{late_ms} {wrong_ms} {reports} {pictures}: {apart}");
+        }
+    }
+
+    #[test]
+    fn a_picture_never_goes_back_because_it_is_moved() {
+        let now = Instant::now();
+        let mut clocks = Clocks::new(now);
+        clocks.audio_ticks(0, now);
+        let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        clocks.audio.report(Report { stamp: 0, wall });
+        let mut last = i64::MIN;
+        for at in 0..200 {
+            let ticks = clocks.video_ticks(at * FRAME, now + Duration::from_secs(1));
+            assert!(ticks > last, "{at}");
+            last = ticks;
+            clocks.video.report(Report { stamp: 0, wall: wall - Duration::from_millis(500) });
+        }
+        assert_eq!(clocks.video_ticks(199 * FRAME, now), last, "packets of one picture have one time");
+    }
+}

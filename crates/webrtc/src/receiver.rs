@@ -1,0 +1,189 @@
+//! One publisher's channel: what comes in on it, and what the publisher is told of it. No sockets and no clock.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use str0m::crypto::CryptoProvider;
+use str0m::format::{Codec, FormatParams};
+use str0m::media::{Frequency, KeyframeRequestKind, MediaKind, Mid};
+use str0m::rtp::{Extension, RtpPacket, Ssrc};
+use str0m::{Event, IceConnectionState, RtcConfig, RtcError};
+
+use crate::channel::{Channel, Ends, Over};
+use crate::crypto::Identity;
+use crate::outbox::Burst;
+use crate::publishing::{Packet, PacketKind, Report};
+use crate::routes::Datagram;
+use crate::sdp::{Extensions, Payload, Section};
+
+/// Letters of a mid that packets can carry; who has a longer one says its sources in the offer.
+const MID_CHARS_MAX: usize = 16;
+
+/// What makes a receiver: the offer, and what of it is received.
+pub(crate) struct Reception<'a> {
+    pub(crate) ends: Ends<'a>,
+    pub(crate) video: Option<(&'a Section, &'a Payload, Option<&'a Payload>)>,
+    pub(crate) audio: Option<(&'a Section, &'a Payload)>,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    /// The far end is who its offer says.
+    Connected,
+    Packet(PacketKind, Packet),
+    Feedback(PacketKind, Feedback),
+}
+
+/// What the channel itself counts of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Feedback {
+    /// Requests for packets that are missing.
+    pub(crate) nacks: u64,
+    pub(crate) jitter: Duration,
+    pub(crate) rtt: Option<Duration>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Receiver {
+    channel: Channel,
+    kinds: [Option<Kind>; 2],
+}
+
+/// How packets and figures of one kind are known.
+#[derive(Clone, Copy, Debug)]
+struct Kind {
+    kind: PacketKind,
+    mid: Mid,
+    payload: u8,
+    clock_hz: u32,
+}
+
+impl Receiver {
+    pub(crate) fn new(
+        reception: &Reception<'_>,
+        identity: &Identity,
+        provider: &Arc<CryptoProvider>,
+        now: Instant,
+    ) -> Result<Self, RtcError> {
+        let Reception { ends, video, audio } = reception;
+        let mut config = ends.config(identity, provider);
+        let mut sections = Vec::new();
+        if let Some((section, payload, repeats)) = video {
+            let level = payload.profile_level_id.unwrap_or([66, 0, 31]);
+            let level = u32::from_be_bytes([0, level[0], level[1], level[2]]);
+            let repeats = repeats.map(|payload| payload.number.into());
+            config.codec_config().add_h264(payload.number.into(), repeats, true, level);
+            sections.push((PacketKind::Video, *section, *payload));
+        }
+        if let Some((section, payload)) = audio {
+            let (number, clock) = (payload.number.into(), Frequency::FORTY_EIGHT_KHZ);
+            config.codec_config().add_config(number, None, Codec::Opus, clock, Some(2), FormatParams::default());
+            sections.push((PacketKind::Audio, *section, *payload));
+        }
+        let extensions = sections.iter().map(|(_, section, _)| section.extensions);
+        let config = extensions.clone().fold(config, with_extensions);
+        let is_told_of_each = extensions.clone().any(|extensions| extensions.transport_cc.is_some());
+        let mut channel = Channel::open(config, ends, now)?;
+        let mut api = channel.api();
+        if is_told_of_each {
+            api.enable_twcc_feedback();
+        }
+        let mut kinds = [None; 2];
+        for (place, (kind, section, payload)) in kinds.iter_mut().zip(&sections) {
+            let mid = mid_of(section);
+            let media = if *kind == PacketKind::Video { MediaKind::Video } else { MediaKind::Audio };
+            api.declare_media(mid, media);
+            *place = Some(Kind { kind: *kind, mid, payload: payload.number, clock_hz: payload.clock_hz });
+            let Some((source, repeats)) = section.source() else { continue };
+            let stream = api.expect_stream_rx(source.into(), repeats.map(Ssrc::from), mid, None);
+            stream.suppress_nack(*kind == PacketKind::Audio || !payload.nack);
+        }
+        Ok(Self { channel, kinds })
+    }
+
+    /// A datagram came.
+    pub(crate) fn receive(&mut self, datagram: &Datagram, now: Instant) {
+        self.channel.receive(datagram, now);
+    }
+
+    pub(crate) fn tick(&mut self, now: Instant) {
+        self.channel.tick(now);
+    }
+
+    /// Asks for a keyframe (PLI), with the next [`Receiver::poll`].
+    pub(crate) fn ask_for_keyframe(&mut self, source: u32, now: Instant) {
+        if let Some(stream) = self.channel.api().stream_rx(&source.into()) {
+            stream.request_keyframe(KeyframeRequestKind::Pli);
+        }
+        self.tick(now);
+    }
+
+    /// Says goodbye; [`Receiver::poll`] gives it.
+    pub(crate) fn close(&mut self) {
+        self.channel.close();
+    }
+
+    /// Everything that there is to send and to tell, and when to come again at the latest.
+    pub(crate) fn poll(
+        &mut self,
+        segments_max: usize,
+        send: impl FnMut(Burst),
+        mut tell: impl FnMut(Arrival),
+    ) -> Result<Instant, Over> {
+        let kinds = self.kinds;
+        self.channel.poll(segments_max, send, |event| {
+            arrival(&kinds, event)?.into_iter().for_each(&mut tell);
+            Ok(())
+        })
+    }
+}
+
+fn arrival(kinds: &[Option<Kind>; 2], event: Event) -> Result<Option<Arrival>, Over> {
+    let known = |fits: &dyn Fn(&Kind) -> bool| kinds.iter().flatten().find(|kind| fits(kind)).copied();
+    match event {
+        Event::Connected => Ok(Some(Arrival::Connected)),
+        Event::RtpPacket(packet) => {
+            let kind = known(&|kind| kind.payload == *packet.header.payload_type);
+            Ok(kind.map(|kind| Arrival::Packet(kind.kind, as_packet(packet))))
+        }
+        Event::MediaIngressStats(stats) => {
+            let Some(kind) = known(&|kind| kind.mid == stats.mid) else { return Ok(None) };
+            let jitter = Duration::from_secs(stats.jitter.into()) / kind.clock_hz.max(1);
+            let feedback = Feedback { nacks: stats.nacks, jitter, rtt: stats.rtt };
+            Ok(Some(Arrival::Feedback(kind.kind, feedback)))
+        }
+        Event::IceConnectionStateChange(IceConnectionState::Disconnected) | Event::Closed => Err(Over::Left),
+        _ => Ok(None),
+    }
+}
+
+fn as_packet(packet: RtpPacket) -> Packet {
+    #[expect(clippy::cast_possible_truncation, reason = "a stamp is what is left of its time modulo 2^32")]
+    let stamp = |ticks: u64| ticks as u32;
+    let report = packet.last_sender_info;
+    Packet {
+        source: *packet.header.ssrc,
+        number: *packet.seq_no,
+        stamp: packet.header.timestamp,
+        marker: packet.header.marker,
+        came_at: packet.timestamp,
+        report: report.map(|report| Report { stamp: stamp(report.rtp_time.numer()), wall: report.ntp_time }),
+        bytes: packet.payload,
+    }
+}
+
+/// As packets say it. A longer one is cut, and no packet fits it.
+fn mid_of(section: &Section) -> Mid {
+    let mut mid = [b' '; MID_CHARS_MAX];
+    mid.iter_mut().zip(section.mid.bytes()).for_each(|(place, byte)| *place = byte);
+    Mid::from_array(mid)
+}
+
+fn with_extensions(config: RtcConfig, extensions: Extensions) -> RtcConfig {
+    let known = [(extensions.mid, Extension::RtpMid), (extensions.transport_cc, Extension::TransportSequenceNumber)];
+    known.into_iter().fold(config, |config, (number, extension)| match number {
+        Some(number) => config.set_extension(number, extension),
+        None => config,
+    })
+}
