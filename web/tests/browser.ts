@@ -25,10 +25,13 @@ const FLAGS = [
   "--allow-loopback-in-peer-connection",
 ];
 
-export async function startBrowser(): Promise<Browser> {
+/** What a page needs that publishes: a camera and a microphone that are not there, and leave to use them. */
+export const FAKE_CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];
+
+export async function startBrowser(more: string[] = []): Promise<Browser> {
   if (!existsSync(CHROMIUM)) throw new Error(`there is no ${CHROMIUM}; \`make test\` installs it`);
   // Playwright gives it a fresh user-data-dir of its own.
-  return chromium.launch({ executablePath: CHROMIUM, headless: true, args: FLAGS });
+  return chromium.launch({ executablePath: CHROMIUM, headless: true, args: [...FLAGS, ...more] });
 }
 
 export type PlayerName = "hls.js" | "dash.js" | "shaka";

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use weir_control::{Commands, Playback};
 use weir_net::{GuessLimit, GuessRules};
 use weir_observe::Observe;
-use weir_origin::{Thumbnails, Whep};
+use weir_origin::{Thumbnails, Whep, Whip};
 use weir_packager::Recordings;
 use weir_store::Store;
 use weir_transcode::EncodingResources;
@@ -44,6 +44,7 @@ pub struct ApiContext {
     pub thumbnails: Thumbnails,
     /// There is none if WebRTC is off.
     pub whep: Option<Whep>,
+    pub whip: Option<Whip>,
     pub webhooks: Webhooks,
     pub raw_uris: RawUriRule,
     /// Says that `/metrics` needs a key.

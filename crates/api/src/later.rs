@@ -17,7 +17,7 @@ const FIELDS: [&str; 12] = [
 ];
 
 /// The addresses of later versions, as the router writes them.
-pub(crate) const PATHS: [&str; 24] = [
+pub(crate) const PATHS: [&str; 23] = [
     "/api/v1/alerts",
     "/api/v1/alerts/{id}",
     "/api/v1/channels",
@@ -41,7 +41,6 @@ pub(crate) const PATHS: [&str; 24] = [
     "/api/v1/streams/{id}/switch",
     "/api/v1/usage",
     "/embed/{name}",
-    "/whip/{key}",
 ];
 
 /// Whether a field that no type of ours has belongs to a later version.

@@ -36,6 +36,7 @@ pub fn router(context: ApiContext) -> Router {
         .merge(later())
         .merge(weir_origin::watch_routes(app.api.playback.clone()))
         .merge(weir_origin::whep_routes(app.api.whep.clone()))
+        .merge(weir_origin::whip_routes(app.api.whip.clone()))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn(middleware::in_time))
         .layer(from_fn_with_state(app.clone(), middleware::secure_headers))

@@ -135,7 +135,9 @@ impl Admission {
     ) -> Result<AdmittedPublisher> {
         let PublishGrant { stream_id, slot, .. } = self.may_publish(stream_key, remote.ip())?;
         let run = self.runtime.stream_soon(stream_id).await.ok_or(AdmissionRefusal::NotRunning)?;
-        let meter = IngestMeter::new(protocol, slot, remote.to_string());
+        // Media by WebRTC comes from a port that is not known yet.
+        let told = if remote.port() == 0 { remote.ip().to_string() } else { remote.to_string() };
+        let meter = IngestMeter::new(protocol, slot, told);
         let Admitted { ticket, evicted } =
             run.intake.admit(meter, clock, Instant::now()).map_err(|Occupied| AdmissionRefusal::Occupied)?;
         tracing::info!(%stream_id, %remote, protocol, "a publisher was admitted");

@@ -9,8 +9,10 @@ mod source_writer;
 mod srt;
 mod ts;
 mod warnings;
+mod whip;
 
 pub use intake::{Admitted, Eviction, Intake, Occupied, Ticket};
 pub use meter::{IngestMeter, Measured};
 pub use rtmp::RtmpSession;
 pub use srt::SrtPublisher;
+pub use whip::WhipPublisher;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use weir_media::codec::GopMeter;
 use weir_media::{Frame, MediaKind, TrackId, TrackInfo};
-use weir_model::{IngestStatus, PathFigures, Slot, TrackStatus, Warning};
+use weir_model::{IngestStatus, PathFigures, Slot, TrackStatus, Warning, WebrtcFigures};
 
 use crate::warnings;
 
@@ -34,6 +34,7 @@ struct State {
     last_audio_at: Option<Instant>,
     transport: Option<TransportFigures>,
     path: Option<PathFigures>,
+    webrtc: Option<WebrtcPath>,
     /// What the source sends and we can't carry, in words, by its PID.
     not_carried: BTreeMap<u16, String>,
 }
@@ -64,6 +65,19 @@ pub struct Measured {
 pub(crate) struct TransportFigures {
     pub(crate) continuity_errors: u64,
     pub(crate) broken_frames: u64,
+}
+
+/// What the connection of a publisher by WebRTC told.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct WebrtcPath {
+    /// The round trip is unknown where the publisher does not answer to reports.
+    pub(crate) rtt_ms: Option<f64>,
+    pub(crate) loss_percent: f64,
+    /// Pictures that were not passed on, because a packet of theirs or of an earlier one is missing.
+    pub(crate) left_out: u64,
+    /// Says that some of these came in another order than they are shown in.
+    pub(crate) b_frames: bool,
+    pub(crate) figures: WebrtcFigures,
 }
 
 impl IngestMeter {
@@ -112,6 +126,10 @@ impl IngestMeter {
         self.state().path = Some(figures);
     }
 
+    pub(crate) fn webrtc(&self, path: WebrtcPath) {
+        self.state().webrtc = Some(path);
+    }
+
     /// Forgets what was said of a programme, because a new one is told.
     pub(crate) fn forget_not_carried(&self) {
         self.state().not_carried.clear();
@@ -139,6 +157,7 @@ impl IngestMeter {
         let audio = state.of_kind(MediaKind::Audio).next();
         let format = video.and_then(|video| video.info.video.as_ref());
         let flow = video.map(|video| &video.flow);
+        let webrtc = state.webrtc;
         let codec = |track: &TrackMeter| track.info.codec.name().to_owned();
         let ingest = IngestStatus {
             protocol: self.protocol,
@@ -151,17 +170,20 @@ impl IngestMeter {
             fps: flow.and_then(GopMeter::fps),
             bitrate_bps: state.tracks.values().map(|track| track.flow.bitrate_bps(since_began)).sum(),
             gop_seconds: flow.and_then(GopMeter::gop_seconds),
-            dropped_frames: state.dropped_frames + state.transport.map_or(0, |transport| transport.broken_frames),
+            dropped_frames: state.dropped_frames
+                + state.transport.map_or(0, |transport| transport.broken_frames)
+                + webrtc.map_or(0, |path| path.left_out),
             latency_ms: state.path.as_ref().map(|path| path.latency_ms),
-            rtt_ms: state.path.as_ref().map(|path| path.rtt_ms),
-            loss_percent: state.path.as_ref().map(|path| path.loss_percent),
+            rtt_ms: state.path.as_ref().map(|path| path.rtt_ms).or(webrtc.and_then(|path| path.rtt_ms)),
+            loss_percent: state.path.as_ref().map(|path| path.loss_percent).or(webrtc.map(|path| path.loss_percent)),
             continuity_errors: state.transport.map(|transport| transport.continuity_errors),
             srt: state.path.as_ref().map(|path| path.srt),
+            webrtc: webrtc.map(|path| path.figures),
         };
         let facts = warnings::Facts {
             has_video: video.is_some(),
             has_audio: state.last_audio_at.is_some_and(|at| now.saturating_duration_since(at) < warnings::SILENT_AFTER),
-            b_frames: flow.is_some_and(GopMeter::has_b_frames),
+            b_frames: flow.is_some_and(GopMeter::has_b_frames) || webrtc.is_some_and(|path| path.b_frames),
             gop_seconds: flow.and_then(GopMeter::gop_seconds),
             session_age: since_began,
             nominal_fps: format.and_then(|format| format.fps),

@@ -179,6 +179,21 @@ pub struct IngestStatus {
     /// MPEG-TS packets whose counter does not follow on the one before.
     pub continuity_errors: Option<u64>,
     pub srt: Option<SrtFigures>,
+    pub webrtc: Option<WebrtcFigures>,
+}
+
+/// What is known of a publisher's path by WebRTC beside the figures that all protocols have. Counts are since the connection was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct WebrtcFigures {
+    /// Packets that were missing when a later one came, whether or not they came in the end.
+    pub lost_packets: u64,
+    /// Packets that were never repaired in time.
+    pub dropped_packets: u64,
+    /// How often the publisher was asked to repeat packets.
+    pub repeat_requests: u64,
+    /// How often the publisher was asked for a keyframe because something was missing. Those that are asked for every 2 s do not count.
+    pub keyframe_requests: u64,
+    pub jitter_ms: f64,
 }
 
 /// What is known of an SRT connection's path beside the figures that all protocols have. Counts are since the connection was opened.

@@ -27,6 +27,7 @@ counters! {
     RtmpConnections = "weir_rtmp_connections_total", "RTMP and RTMPS connections accepted.";
     RtmpConnectionsFailed = "weir_rtmp_connections_failed_total", "RTMP connections closed for a fault of the peer.";
     SrtConnections = "weir_srt_connections_total", "SRT connections let in.";
+    WhipConnections = "weir_whip_connections_total", "Publishers by WebRTC that were answered.";
     IngestRefused = "weir_ingest_refused_total", "Publishers refused: unknown key, disabled, or already publishing.";
     PlayRefused = "weir_play_refused_total", "Players refused.";
     ApiKeysRefused = "weir_api_keys_refused_total", "Calls of the API with a key that does not exist, or from an address that guesses.";

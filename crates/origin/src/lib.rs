@@ -15,15 +15,18 @@ mod read_head;
 mod reply;
 mod respond;
 mod rewind_io;
+mod rtc_sessions;
 mod serve;
 mod short_way;
 mod thumbnails;
 mod watched;
 mod web_assets;
 mod whep;
+mod whip;
 
 pub use origin::{Origin, PATH_BYTES_MAX, QUERY_BYTES_MAX, read_plain_request};
 pub use pages::{page_of, watch_routes};
 pub use serve::{HttpLimits, HttpRules, HttpServer, MAX_HEADER_BYTES, OverTls, Peer, Rest};
 pub use thumbnails::{ServedThumbnail, Thumbnails};
 pub use whep::{IceServer, Whep, WhepAdmission, WhepViewer, whep_routes};
+pub use whip::{Whip, WhipAdmission, WhipSession, whip_routes};

@@ -16,17 +16,17 @@ use admission::{WhepAnswer, WhepChangeRefusal, WhepRefusal};
 
 pub use admission::{WhepAdmission, WhepViewer};
 
-const SDP: &str = "application/sdp";
-const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+pub(crate) const SDP: &str = "application/sdp";
+pub(crate) const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
 /// The most bytes of a body. It is as much as the reader of offers takes, so more is not even received.
-const BODY_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// After so many seconds a browser may ask a full server again.
-const COME_AGAIN_SECONDS: HeaderValue = HeaderValue::from_static("5");
+pub(crate) const COME_AGAIN_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
 /// The header that tells in words what the SDP of the answer does not say.
-const NOTICE: HeaderName = HeaderName::from_static("weir-notice");
+pub(crate) const NOTICE: HeaderName = HeaderName::from_static("weir-notice");
 
 /// What the routes of WHEP need.
 #[derive(Clone, Debug)]
@@ -53,9 +53,12 @@ impl std::fmt::Debug for IceServer {
 
 impl Whep {
     pub fn new(admission: WhepAdmission, ice_servers: &[IceServer]) -> Self {
-        let link = |server: &IceServer| HeaderValue::from_str(&server.link()).ok();
-        Self { admission, links: ice_servers.iter().filter_map(link).collect() }
+        Self { admission, links: links(ice_servers) }
     }
+}
+
+pub(crate) fn links(ice_servers: &[IceServer]) -> Vec<HeaderValue> {
+    ice_servers.iter().filter_map(|server| HeaderValue::from_str(&server.link()).ok()).collect()
 }
 
 impl IceServer {
@@ -158,7 +161,7 @@ async fn end(State(whep): State<Whep>, Path((name, session)): Path<(String, Stri
 }
 
 /// Answers the question that browsers ask before they post from another site.
-async fn preflight() -> Response {
+pub(crate) async fn preflight() -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     let headers = response.headers_mut();
     for (name, value) in [
@@ -173,7 +176,7 @@ async fn preflight() -> Response {
 }
 
 /// Lets pages of every site use the response, because players live on other sites and nothing here depends on a cookie.
-fn open_to_all(mut response: Response) -> Response {
+pub(crate) fn open_to_all(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     let exposed = "Location, ETag, Link, Retry-After, Accept-Patch, Weir-Notice";
@@ -181,7 +184,7 @@ fn open_to_all(mut response: Response) -> Response {
     response
 }
 
-fn refusal(status: StatusCode, why: &str) -> Response {
+pub(crate) fn refusal(status: StatusCode, why: &str) -> Response {
     open_to_all((status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{why}\n")).into_response())
 }
 
@@ -210,12 +213,12 @@ fn status_of(refusal: &WhepRefusal) -> StatusCode {
 }
 
 /// Whether the body is of that type. Parameters behind a semicolon do not matter.
-fn is_of(asked: &HeaderMap, wanted: &str) -> bool {
+pub(crate) fn is_of(asked: &HeaderMap, wanted: &str) -> bool {
     let said = asked.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     said.split(';').next().is_some_and(|said| said.trim().eq_ignore_ascii_case(wanted))
 }
 
-fn bearer(asked: &HeaderMap) -> Option<&str> {
+pub(crate) fn bearer(asked: &HeaderMap) -> Option<&str> {
     let value = asked.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())

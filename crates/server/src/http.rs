@@ -5,18 +5,27 @@ use std::path::Path;
 use anyhow::Context as _;
 use weir_api::{ApiContext, AuditTrail, PublicUrls, Readiness, Webhooks, http_server};
 use weir_control::{Lanes, Playback};
-use weir_origin::{HttpLimits, HttpServer, Thumbnails, Whep};
+use weir_origin::{HttpLimits, HttpServer, Thumbnails};
 
 use crate::base::Base;
 use crate::config::Config;
+use crate::webrtc::Signalling;
 
-pub(crate) fn api(base: &Base, config: &Config, data: &Path, urls: &PublicUrls, whep: Option<Whep>) -> ApiContext {
+pub(crate) fn api(
+    base: &Base,
+    config: &Config,
+    data: &Path,
+    urls: &PublicUrls,
+    webrtc: Option<Signalling>,
+) -> ApiContext {
+    let (whep, whip) = webrtc.map(|webrtc| (webrtc.whep, webrtc.whip)).unzip();
     let playback = Playback::new(base.admission.clone());
     ApiContext {
         commands: base.commands.clone(),
         thumbnails: Thumbnails::new(playback.clone(), base.encoding.clone()),
         playback,
         whep,
+        whip,
         data: data.to_owned(),
         webhooks: Webhooks::new(),
         store: base.store.clone(),

@@ -45,8 +45,8 @@ pub(crate) async fn run(config: Config, locations: &Locations, with_demo: bool, 
     let sockets = Sockets::bind(&config, &locations.data, &base).await?;
     let listening = sockets.urls(config.public_host.as_deref(), None)?;
     let urls = sockets.urls(config.host(), config.public_url.as_ref())?;
-    let whep = sockets.webrtc.as_ref().map(|webrtc| webrtc.whep.clone());
-    let api = http::api(&base, &config, &locations.data, &urls, whep);
+    let signalling = sockets.webrtc.as_ref().map(|webrtc| webrtc.signalling.clone());
+    let api = http::api(&base, &config, &locations.data, &urls, signalling);
     let (readiness, audit) = (api.readiness.clone(), api.audit.clone());
     let http_lanes = http::lanes()?;
     let dialer = Dialer::new(config.egress.clone(), weir_net::trusted(config.tls.ca.as_deref())?);
@@ -162,11 +162,13 @@ fn start_listeners(owners: &mut Owners, base: &Base, http: &HttpServer, sockets:
     for socket in sockets.listeners {
         owners.start(listener(socket.name(), LISTENER_GRACE), |stop, heartbeat| socket.run(stop, heartbeat));
     }
-    if let Some(WebrtcSocket { engine, viewers, .. }) = sockets.webrtc {
+    if let Some(WebrtcSocket { engine, viewers, publishers, .. }) = sockets.webrtc {
         let owner = listener("the WebRTC ports", LISTENER_GRACE);
         owners.start_on(base.lanes.pick(0), owner, |stop, heartbeat| webrtc::listen(engine, stop, heartbeat));
         let owner = listener("the viewers by WebRTC", LISTENER_GRACE);
         owners.start(owner, |stop, heartbeat| webrtc::run(viewers, stop, heartbeat));
+        let owner = listener("the publishers by WebRTC", LISTENER_GRACE);
+        owners.start(owner, |stop, heartbeat| webrtc::run(publishers, stop, heartbeat));
     }
     for socket in sockets.http {
         let name = if socket.tls.is_some() { "the HTTPS listener" } else { "the HTTP listener" };

@@ -69,9 +69,8 @@ impl Sockets {
             secure_cookies: public_url.map_or(all_is_tls, PublicUrl::is_https),
             playback: http.clone(),
             whep: self.webrtc.as_ref().and(http.clone()),
+            whip: self.webrtc.as_ref().and(http.clone()),
             watch: http,
-            // This version does not serve WHIP.
-            ..PublicUrls::default()
         })
     }
 

@@ -4,12 +4,13 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
 use anyhow::{Context as _, bail};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use weir_control::Lanes;
 use weir_observe::Heartbeat;
-use weir_origin::{IceServer, Whep, WhepAdmission, WhepViewer};
+use weir_origin::{IceServer, Whep, WhepAdmission, WhepViewer, Whip, WhipAdmission, WhipSession};
 use weir_webrtc::sdp::Transport;
 use weir_webrtc::{Engine, Listen, ListenError, local_addresses};
 
@@ -37,7 +38,42 @@ pub(crate) struct WebrtcConfig {
 pub(crate) struct WebrtcSocket {
     pub(crate) engine: Engine,
     pub(crate) viewers: mpsc::Receiver<WhepViewer>,
+    pub(crate) publishers: mpsc::Receiver<WhipSession>,
+    pub(crate) signalling: Signalling,
+}
+
+/// What viewers and publishers agree on over HTTP first.
+#[derive(Clone)]
+pub(crate) struct Signalling {
     pub(crate) whep: Whep,
+    pub(crate) whip: Whip,
+}
+
+/// Somebody who was answered over HTTP, and is to be run on a lane.
+pub(crate) trait Arrival: Send + 'static {
+    fn lane(&self) -> Handle;
+
+    fn run(self) -> impl Future<Output = ()> + Send + 'static;
+}
+
+impl Arrival for WhepViewer {
+    fn lane(&self) -> Handle {
+        self.lane()
+    }
+
+    fn run(self) -> impl Future<Output = ()> + Send + 'static {
+        self.run()
+    }
+}
+
+impl Arrival for WhipSession {
+    fn lane(&self) -> Handle {
+        self.lane()
+    }
+
+    fn run(self) -> impl Future<Output = ()> + Send + 'static {
+        self.run()
+    }
 }
 
 /// None: WebRTC is off.
@@ -131,7 +167,11 @@ pub(crate) async fn bind(config: &Config, base: &Base) -> anyhow::Result<Option<
     tokio::spawn(async move { encoding.abilities().await });
     let (admission, viewers) =
         WhepAdmission::new(base.admission.clone(), base.observe.clone(), engine.clone(), base.lanes.clone());
-    Ok(Some(WebrtcSocket { engine, viewers, whep: Whep::new(admission, &webrtc.ice_servers) }))
+    let whep = Whep::new(admission, &webrtc.ice_servers);
+    let (admission, publishers) =
+        WhipAdmission::new(base.admission.clone(), base.observe.clone(), engine.clone(), base.lanes.clone());
+    let whip = Whip::new(admission, &webrtc.ice_servers);
+    Ok(Some(WebrtcSocket { engine, viewers, publishers, signalling: Signalling { whep, whip } }))
 }
 
 async fn bind_on_lane(lanes: &Lanes, listen: Listen) -> anyhow::Result<Result<Engine, ListenError>> {
@@ -146,22 +186,22 @@ pub(crate) async fn listen(engine: Engine, stop: CancellationToken, heartbeat: H
 
 /// Runs viewers, each on its lane, until told to stop. Then nobody comes any more, and viewers end as their streams do; dropped, it cuts
 /// off the others.
-pub(crate) async fn run(mut viewers: mpsc::Receiver<WhepViewer>, stop: CancellationToken, heartbeat: Heartbeat) {
+pub(crate) async fn run<A: Arrival>(mut arrivals: mpsc::Receiver<A>, stop: CancellationToken, heartbeat: Heartbeat) {
     let mut running: JoinSet<()> = JoinSet::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             Some(_) = running.join_next() => {}
-            viewer = heartbeat.idle(viewers.recv()) => match viewer {
-                Some(viewer) => {
-                    let lane = viewer.lane();
-                    running.spawn_on(viewer.run(), &lane);
+            arrival = heartbeat.idle(arrivals.recv()) => match arrival {
+                Some(arrival) => {
+                    let lane = arrival.lane();
+                    running.spawn_on(arrival.run(), &lane);
                 }
                 None => break,
             },
         }
     }
-    drop(viewers);
+    drop(arrivals);
     while running.join_next().await.is_some() {}
 }
 

@@ -5,7 +5,9 @@ use crate::dto::push_status::{ReasonDto, SrtFiguresDto, WarningDto};
 use crate::dto::viewers::ViewersDto;
 use serde::Serialize;
 use utoipa::ToSchema;
-use weir_model::{IngestStatus, MadeStatus, RenditionStatus, StreamState, StreamStatus, TrackStatus, WebrtcStatus};
+use weir_model::{
+    IngestStatus, MadeStatus, RenditionStatus, StreamState, StreamStatus, TrackStatus, WebrtcFigures, WebrtcStatus,
+};
 use weir_transcode::shared_label;
 
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
@@ -128,6 +130,33 @@ struct IngestDto {
     /// For MPEG-TS, the number of packets whose counter does not follow on the one before.
     continuity_errors: Option<u64>,
     srt: Option<SrtFiguresDto>,
+    webrtc: Option<WebrtcFiguresDto>,
+}
+
+/// A publisher's path by WebRTC; counts are since the connection was opened.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+struct WebrtcFiguresDto {
+    /// Missing when a later packet came, repaired or not.
+    lost_packets: u64,
+    /// Never repaired in time.
+    dropped_packets: u64,
+    /// Requests to repeat packets (NACK).
+    repeat_requests: u64,
+    /// Requests for keyframes (PLI) because something was missing.
+    keyframe_requests: u64,
+    jitter_ms: f64,
+}
+
+impl From<WebrtcFigures> for WebrtcFiguresDto {
+    fn from(figures: WebrtcFigures) -> Self {
+        Self {
+            lost_packets: figures.lost_packets,
+            dropped_packets: figures.dropped_packets,
+            repeat_requests: figures.repeat_requests,
+            keyframe_requests: figures.keyframe_requests,
+            jitter_ms: figures.jitter_ms,
+        }
+    }
 }
 
 impl From<&IngestStatus> for IngestDto {
@@ -149,6 +178,7 @@ impl From<&IngestStatus> for IngestDto {
             loss_percent: ingest.loss_percent,
             continuity_errors: ingest.continuity_errors,
             srt: ingest.srt.map(Into::into),
+            webrtc: ingest.webrtc.map(Into::into),
         }
     }
 }

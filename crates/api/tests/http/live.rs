@@ -27,6 +27,7 @@ fn live(gop_seconds: f64, bitrate_bps: u64) -> StreamStatus {
         loss_percent: None,
         continuity_errors: None,
         srt: None,
+        webrtc: None,
     };
     let state = StreamState::Live;
     StreamStatus { state, ingest: Some(ingest), ..StreamStatus::offline(OffsetDateTime::UNIX_EPOCH) }

@@ -48,3 +48,4 @@ mod survival;
 mod timeline;
 mod transfer;
 mod whep;
+mod whip;

@@ -13,23 +13,23 @@ use weir_testkit::Weir;
 use weir_testkit::publisher::Feed;
 
 const OFFER: &str = include_str!("../../../webrtc/tests/offers/chromium.sdp");
-const SDP: &str = "application/sdp";
-const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+pub(crate) const SDP: &str = "application/sdp";
+pub(crate) const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
 /// An answer: its status, its headers by their names in lower case, and its body.
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     headers: HashMap<String, String>,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
     }
 }
 
-fn ask(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+pub(crate) fn ask(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let headers = headers.iter().flat_map(|(name, value)| ["-H".to_owned(), format!("{name}: {value}")]);
     let mut curl = Command::new("curl")
         .args(["--silent", "--include", "--max-time", "10", "-X", method, "--data-binary", "@-", "-H", "Content-Type:"])
@@ -53,11 +53,11 @@ fn ask(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Answer 
     }
 }
 
-fn offer(url: &str, body: &str) -> Answer {
+pub(crate) fn offer(url: &str, body: &str) -> Answer {
     ask("POST", url, &[("content-type", SDP)], body)
 }
 
-fn started() -> Weir {
+pub(crate) fn started() -> Weir {
     weir()
         .set("webrtc.udp_listen", "127.0.0.1:0")
         .set("webrtc.tcp_listen", "127.0.0.1:0")

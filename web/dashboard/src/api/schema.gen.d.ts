@@ -1010,6 +1010,7 @@ export interface components {
             slot: string;
             srt?: components["schemas"]["SrtFiguresDto"] | null;
             video_codec?: string | null;
+            webrtc?: components["schemas"]["WebrtcFiguresDto"] | null;
             /** Format: int32 */
             width?: number | null;
         };
@@ -2034,6 +2035,31 @@ export interface components {
             last_event_id?: number | null;
             last_told_at?: components["schemas"]["Timestamp"] | null;
             next_try_at?: components["schemas"]["Timestamp"] | null;
+        };
+        /** @description A publisher's path by WebRTC; counts are since the connection was opened. */
+        WebrtcFiguresDto: {
+            /**
+             * Format: int64
+             * @description Never repaired in time.
+             */
+            dropped_packets: number;
+            /** Format: double */
+            jitter_ms: number;
+            /**
+             * Format: int64
+             * @description Requests for keyframes (PLI) because something was missing.
+             */
+            keyframe_requests: number;
+            /**
+             * Format: int64
+             * @description Missing when a later packet came, repaired or not.
+             */
+            lost_packets: number;
+            /**
+             * Format: int64
+             * @description Requests to repeat packets (NACK).
+             */
+            repeat_requests: number;
         };
         /** @description What viewers by WebRTC need beside what the stream has. */
         WebrtcStatusDto: {

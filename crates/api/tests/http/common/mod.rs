@@ -78,6 +78,7 @@ impl Api {
             encoding,
             thumbnails,
             whep: None,
+            whip: None,
             data,
             webhooks,
             raw_uris: RawUriRule::ADMIN,

@@ -1,0 +1,127 @@
+//! The session of one publisher by WebRTC: frames off its connection, onto the stream's timeline, until either side has had enough.
+
+use std::time::{Duration, Instant};
+
+use weir_model::WebrtcFigures;
+use weir_webrtc::{Incoming, IncomingEvent, IncomingFigures, RtpFrame, RtpUnpacked};
+
+use crate::intake::Ticket;
+use crate::meter::WebrtcPath;
+use crate::opening::Opening;
+use crate::source_writer::{RawFrame, SourceWriter};
+
+/// After so long without a single frame the publisher is sent away: what it sends is nothing that can be used.
+const FRAMES_WITHIN: Duration = Duration::from_secs(15);
+
+/// Reads one publisher's connection. When it is dropped, the stream's intake is free again, and the connection is closed.
+#[derive(Debug)]
+pub struct WhipPublisher {
+    incoming: Incoming,
+    writer: SourceWriter,
+    /// What is held until the source has begun.
+    opening: Option<Opening>,
+    /// The kinds of media that were agreed on and have not shown yet.
+    awaits_video: bool,
+    awaits_audio: bool,
+    framed_at: Instant,
+}
+
+impl WhipPublisher {
+    pub fn new(incoming: Incoming, ticket: Ticket) -> Self {
+        Self {
+            awaits_video: incoming.has_video(),
+            awaits_audio: incoming.has_audio(),
+            incoming,
+            writer: SourceWriter::new(ticket),
+            opening: Some(Opening::new()),
+            framed_at: Instant::now(),
+        }
+    }
+
+    /// Reads until either side has had enough. Returns which side it was, in words for the log.
+    pub async fn run(&mut self) -> &'static str {
+        loop {
+            let received = self.incoming.next().await;
+            let now = Instant::now();
+            match received {
+                IncomingEvent::Media(unpacked) => self.media(unpacked, now),
+                IncomingEvent::Figures(figures) => {
+                    self.tell(&figures);
+                    if figures.connected && now.saturating_duration_since(self.framed_at) >= FRAMES_WITHIN {
+                        return "no picture or sound that can be used came in 15 s";
+                    }
+                }
+                IncomingEvent::Ended(end) => {
+                    self.open();
+                    self.tell(&self.incoming.figures());
+                    return end.words();
+                }
+            }
+            let awaits = self.awaits_video || self.awaits_audio;
+            if self.opening.as_ref().is_some_and(|opening| opening.is_over(awaits, now)) {
+                self.open();
+            }
+        }
+    }
+
+    /// Tells the publisher that it is over.
+    pub fn close(&mut self) {
+        self.incoming.close();
+    }
+
+    fn media(&mut self, unpacked: RtpUnpacked, now: Instant) {
+        match unpacked {
+            RtpUnpacked::Track(info) => match &mut self.opening {
+                // What is held of this track belongs to the track as it was before.
+                Some(opening) if !opening.holds(info.id) => opening.tell(info),
+                _ => {
+                    self.open();
+                    self.writer.track(info);
+                }
+            },
+            RtpUnpacked::Frame(RtpFrame { track, keyframe, ticks, payload }) => {
+                self.framed_at = now;
+                if track == weir_media::TrackId::SOURCE_VIDEO {
+                    self.awaits_video = false;
+                } else {
+                    self.awaits_audio = false;
+                }
+                // The timeline counts modulo 2^33, and the ticks begin far above zero.
+                let frame = RawFrame { track, keyframe, dts_ticks: ticks.cast_unsigned(), cts_ticks: 0, payload };
+                match &mut self.opening {
+                    Some(opening) => opening.hold(frame, now),
+                    None => self.writer.frame(frame, now),
+                }
+            }
+        }
+    }
+
+    /// Lets what was held go on, each frame as of when it came.
+    fn open(&mut self) {
+        let Some((tracks, held)) = self.opening.take().map(Opening::into_parts) else { return };
+        self.writer.tracks(tracks);
+        for (frame, came_at) in held {
+            self.writer.frame(frame, came_at);
+        }
+    }
+
+    fn tell(&self, figures: &IncomingFigures) {
+        if !figures.connected {
+            return;
+        }
+        let milliseconds = |duration: Duration| duration.as_secs_f64() * 1_000.0;
+        self.writer.meter().webrtc(WebrtcPath {
+            rtt_ms: figures.rtt.map(milliseconds),
+            loss_percent: figures.loss_percent,
+            left_out: figures.left_out,
+            b_frames: figures.reordered > 0,
+            figures: WebrtcFigures {
+                lost_packets: figures.missed_packets,
+                dropped_packets: figures.lost_packets,
+                repeat_requests: figures.nacks,
+                keyframe_requests: figures.keyframes_asked,
+                jitter_ms: milliseconds(figures.jitter),
+            },
+        });
+    }
+}
