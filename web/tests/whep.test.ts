@@ -177,20 +177,23 @@ test("pictures that browsers refuse come of a rung without B-frames, or are made
     ["reordered", reordered, null, "640×360 · H.264 · 691 kbps", /B-frames/],
     ["broadcast", broadcast, null, "640×360 · H.264 · 691 kbps", /^mpeg2 is not sent by WebRTC/],
     ["laddered", reordered, [{ name: "source", passthrough: true }, small], "320×180 · H.264 · 300 kbps", /^the sound is aac/],
+    // The worker is given pictures from when they are needed on.
+    ["radio", reordered, [{ name: "sound", audio_bitrate_kbps: 64 }], "640×360 · H.264 · 691 kbps", /B-frames/],
   ] as const) {
     const stream = await live(name, options, { ladder });
     context.diagnostic(`${name}: live`);
-    if (ladder) {
-      // The rung's encoder runs already: it is told to begin anew for who comes in the middle of its ten seconds.
-      await waitFor("the rung flows", PATIENCE_MS, async () => ((await status(stream)).renditions.some((it: any) => it.name === "small" && it.state === "live") ? true : undefined));
-    }
+    const flows = ({ state }: { state: string }): boolean => state === "live";
+    await waitFor("the rungs flow", PATIENCE_MS, async () => ((await status(stream)).renditions.every(flows) ? true : undefined));
     const { page, seen } = await plays(name);
     context.diagnostic(`${name}: first picture after ${seen.firstPictureMs?.toFixed(0)} ms`);
     assert.ok((seen.firstPictureMs ?? Infinity) < 5_000, `the first picture took ${seen.firstPictureMs} ms`);
     const told = await made(stream);
     assert.deepEqual(told.map(({ label }) => label), [label]);
     assert.match(told[0]?.reason ?? "", reason);
-    if (ladder) assert.ok((await status(stream)).webrtc.keyframes_forced >= 1);
+    // The rung's encoder runs already: it is told to begin anew for who comes in the middle of its ten seconds.
+    if (name === "laddered") assert.ok((await status(stream)).webrtc.keyframes_forced >= 1);
+    const metrics = await (await fetch(`${weir.http}/metrics`)).text();
+    assert.match(metrics, new RegExp(`weir_worker_starts_total{stream="${name}"} 1\n`), "no encoder was begun anew");
     await page.context().close();
   }
   const page = await player();

@@ -14,8 +14,9 @@ use str0m::{Candidate, Event, Input, Output, Rtc};
 use tokio::net::UdpSocket;
 use tokio::time::{sleep, timeout};
 use weir_hub::{Feed, Publisher, RenditionHub, Tracks, WindowLimits};
+use weir_media::codec::h264::AvcConfig;
 use weir_media::codec::opus::{opus_head, track_info};
-use weir_media::{Codec, Frame, FrameFlags, TrackId};
+use weir_media::{Codec, Frame, FrameFlags, TrackId, codec};
 use weir_net::CapLimits;
 use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
 
@@ -289,6 +290,34 @@ async fn b_frames_are_seen_before_they_are_sent() {
     assert!(reorders(&source.rendition));
     let empty = Tracks::default();
     assert_eq!(carried(&empty), Err(Unsupported::Nothing));
+}
+
+#[test]
+fn what_browsers_do_not_show_is_told_by_its_configuration() {
+    let bytes = |hex: &str| -> bytes::Bytes {
+        let pairs = hex.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
+        pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
+    };
+    // Made by x264: plain, of fields, of ten bits, and of 4:2:2.
+    for (sps, pps, expected) in [
+        ("6742c00cda05066c0440000003004000000c83c50aa8", "68ce0fc8", Ok(Some(66))),
+        ("674d4015f40a19b011000003000100000300321f142aa0", "68de0fc8", Err(Unsupported::Interlaced)),
+        (
+            "676e000ca6cb40a0cd80880000030008000003019078a155",
+            "68ce0fc8",
+            Err(Unsupported::Profile("High 10".to_owned())),
+        ),
+        (
+            "677a000cbcb40a0cd808800000030080000019078a1550",
+            "68ce0fc8",
+            Err(Unsupported::Profile("High 4:2:2".to_owned())),
+        ),
+    ] {
+        let config = AvcConfig::build(&[bytes(sps)], &[bytes(pps)]).unwrap();
+        let track = codec::parse(Codec::H264, TrackId(0), config).unwrap();
+        let tracks: Tracks = [Arc::new(track)].into_iter().collect();
+        assert_eq!(carried(&tracks).map(|carried| carried.profile_idc), expected);
+    }
 }
 
 #[tokio::test]
