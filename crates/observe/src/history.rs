@@ -204,6 +204,7 @@ mod tests {
             gop_seconds: None,
             dropped_frames: 0,
             latency_ms: None,
+            webrtc: None,
             rtt_ms: None,
             loss_percent: None,
             continuity_errors: None,

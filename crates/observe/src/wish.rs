@@ -225,6 +225,7 @@ mod tests {
             gop_seconds: Some(gop_seconds),
             dropped_frames: 0,
             latency_ms: None,
+            webrtc: None,
             rtt_ms: None,
             loss_percent: None,
             continuity_errors: None,

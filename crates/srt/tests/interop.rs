@@ -56,7 +56,7 @@ async fn it_publishes_to_us() {
     let refused = SrtSocket::builder().call(address.as_str(), Some("publish:nobody")).await;
     assert!(refused.is_err(), "a key that nobody knows");
     let mut caller = SrtSocket::builder().call(address.as_str(), Some("publish:abc")).await.unwrap();
-    let Accepted { mut connection, place: _place } = timeout(SOON, listener.accept()).await.unwrap();
+    let Accepted { mut connection, permit: _permit } = timeout(SOON, listener.accept()).await.unwrap();
     for number in 0..MESSAGES {
         caller.send((Instant::now(), message(number))).await.unwrap();
         // Its clock begins anew with each message that it is given late.

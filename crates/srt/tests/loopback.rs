@@ -77,7 +77,7 @@ async fn receive(connection: &mut SrtConnection) -> Option<Vec<u8>> {
 async fn messages_arrive_and_the_end_is_seen_after_them() {
     let listener = listener(ListenLimits::default());
     let caller = call(&target(&listener, "publish:plain"), &everyone()).await.unwrap();
-    let Accepted { mut connection, place } = accept(&listener).await;
+    let Accepted { mut connection, permit } = accept(&listener).await;
     assert_eq!((connection.stream_id(), listener.connections_open()), ("publish:plain", 1));
     for number in 0..200_u32 {
         while !caller.try_send(&number.to_be_bytes()).unwrap() {
@@ -90,7 +90,7 @@ async fn messages_arrive_and_the_end_is_seen_after_them() {
         assert_eq!(connection.stats().receive_dropped_packets, 0);
     }
     assert_eq!(receive(&mut connection).await, None);
-    drop(place);
+    drop(permit);
     assert_eq!(listener.connections_open(), 0);
 }
 
