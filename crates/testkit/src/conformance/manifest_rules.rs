@@ -125,16 +125,17 @@ pub(super) fn check_manifest_reload(before: &Manifest, after: &Manifest, out: &m
         let Some(old) = before.periods.iter().find(|old| old.id == period.id) else { continue };
         out.check(old.start_seconds == period.start_seconds, Rule::ManifestReload, || format!("{} moved", period.id));
         for found in &period.representations {
-            let old = old.representations.iter().find(|old| old.id == found.id);
-            let listed = |number: u64| old.into_iter().flat_map(|old| &old.segments).find(|it| it.number == number);
-            // The length of the newest segment is a guess while it is being made.
-            let guessed = |old: &ListedSegment| {
-                found.is_chunked && before_last(before, &found.id).is_some_and(|last| last.number == old.number)
+            let Some(old) = old.representations.iter().find(|old| old.id == found.id) else { continue };
+            let listed = |number: u64| old.segments.iter().find(|it| it.number == number);
+            // The length of the newest segment was a guess if it was being made then. It may have ended within a part since, when its
+            // source went.
+            let guessed = |it: &ListedSegment| {
+                old.is_chunked && before_last(before, &found.id).is_some_and(|last| last.number == it.number)
             };
-            let is_same = |old: &ListedSegment, it: &ListedSegment| {
-                old == it || guessed(old) && old.start_ticks == it.start_ticks && old.uri == it.uri
+            let is_same = |was: &ListedSegment, it: &ListedSegment| {
+                was == it || guessed(was) && was.start_ticks == it.start_ticks && was.uri == it.uri
             };
-            let same = found.segments.iter().all(|it| listed(it.number).is_none_or(|old| is_same(old, it)));
+            let same = found.segments.iter().all(|it| listed(it.number).is_none_or(|was| is_same(was, it)));
             out.check(same, Rule::ManifestReload, || format!("segments of {} changed", found.id));
         }
     }
