@@ -2,6 +2,8 @@
 
 mod admission;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
@@ -9,6 +11,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{options, patch};
 use weir_control::{AdmissionRefusal, PlayWish};
+use weir_net::Caps;
 use weir_webrtc::engine::NoAnswer;
 
 use crate::serve::Peer;
@@ -54,6 +57,11 @@ impl std::fmt::Debug for IceServer {
 impl Whep {
     pub fn new(admission: WhepAdmission, ice_servers: &[IceServer]) -> Self {
         Self { admission, links: links(ice_servers) }
+    }
+
+    /// How many viewers there may be, and how many there are.
+    pub fn caps(&self) -> &Arc<Caps> {
+        self.admission.caps()
     }
 }
 
@@ -207,7 +215,7 @@ fn status_of(refusal: &WhepRefusal) -> StatusCode {
         WhepRefusal::NoneFits(_) | WhepRefusal::NothingMade { .. } | WhepRefusal::NoAnswer(NoAnswer::NoCodec) => {
             StatusCode::NOT_ACCEPTABLE
         }
-        WhepRefusal::NoAnswer(NoAnswer::Full) => StatusCode::SERVICE_UNAVAILABLE,
+        WhepRefusal::NoAnswer(NoAnswer::Full) | WhepRefusal::Full => StatusCode::SERVICE_UNAVAILABLE,
         WhepRefusal::NoAnswer(NoAnswer::Internal) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -215,7 +215,7 @@ impl Values {
         Ok(Duration::from_secs(seconds))
     }
 
-    fn connections(&self, section: &str) -> anyhow::Result<Connections> {
+    pub(crate) fn connections(&self, section: &str) -> anyhow::Result<Connections> {
         Ok(Connections {
             max: self.parsed(&format!("{section}.connections_max"), "a number")?,
             per_ip_max: self.parsed(&format!("{section}.connections_per_ip_max"), "a number")?,

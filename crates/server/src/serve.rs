@@ -154,7 +154,11 @@ fn capped(http: &HttpServer, sockets: &Sockets) -> Vec<Capped> {
         let limits = move |config: &Config| config.listen(protocol).connections.caps(usize::MAX);
         capped(listener.caps(), Box::new(limits))
     });
-    std::iter::once(capped(http.caps(), Box::new(of_http))).chain(of_listeners).collect()
+    let of_webrtc = sockets.webrtc.iter().map(|webrtc| {
+        let limits = |config: &Config| config.webrtc.as_ref().map(|webrtc| webrtc.viewers).unwrap_or_default();
+        capped(webrtc.signalling.whep.caps(), Box::new(move |config| limits(config).caps(usize::MAX)))
+    });
+    std::iter::once(capped(http.caps(), Box::new(of_http))).chain(of_listeners).chain(of_webrtc).collect()
 }
 
 fn start_listeners(owners: &mut Owners, base: &Base, http: &HttpServer, sockets: Sockets) {

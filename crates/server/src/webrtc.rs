@@ -9,8 +9,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use weir_control::Lanes;
+use weir_net::Caps;
 use weir_observe::Heartbeat;
 use weir_origin::{IceServer, Whep, WhepAdmission, WhepViewer, Whip, WhipAdmission, WhipSession};
+use weir_webrtc::engine::CONNECTIONS_MAX;
 use weir_webrtc::sdp::Transport;
 use weir_webrtc::{Engine, Listen, ListenError, local_addresses};
 
@@ -30,6 +32,8 @@ pub(crate) struct WebrtcConfig {
     pub(crate) tcp: Option<SocketAddr>,
     public_ips: Vec<IpAddr>,
     ice_servers: Vec<IceServer>,
+    /// How many viewers there may be, by UDP and TCP together.
+    pub(crate) viewers: Connections,
     /// Ports as they are where nobody chose: then another one will do if they are taken.
     is_default: bool,
 }
@@ -96,7 +100,11 @@ pub(crate) fn config(values: &Values) -> anyhow::Result<Option<WebrtcConfig>> {
     };
     let is_default =
         ["webrtc.udp_listen", "webrtc.tcp_listen"].into_iter().all(|key| values.text(key) == DEFAULT_LISTEN);
-    Ok(Some(WebrtcConfig { udp, tcp, public_ips, ice_servers, is_default }))
+    let viewers = values.connections("webrtc")?;
+    if viewers.max > CONNECTIONS_MAX {
+        bail!("webrtc.connections_max must be {CONNECTIONS_MAX} at most");
+    }
+    Ok(Some(WebrtcConfig { udp, tcp, public_ips, ice_servers, viewers, is_default }))
 }
 
 fn list(text: &str) -> impl Iterator<Item = &str> {
@@ -134,7 +142,9 @@ impl WebrtcConfig {
         let problem = told.is_empty().then(|| "no address of this machine will do: set webrtc.public_ips".to_owned());
         let told: Vec<String> = told.iter().map(ToString::to_string).collect();
         let told = (format!("webrtc viewers are told {}", told.join(", ")), problem);
-        ports.into_iter().flatten().map(port).chain([told]).collect()
+        let Connections { max, per_ip_max } = self.viewers;
+        let viewers = (format!("webrtc viewers at most: {max}, {per_ip_max} of them from one address"), None);
+        ports.into_iter().flatten().map(port).chain([told, viewers]).collect()
     }
 }
 
@@ -165,8 +175,9 @@ pub(crate) async fn bind(config: &Config, base: &Base) -> anyhow::Result<Option<
     // The first viewer whose sound must be made is not to wait for the encoders to be tried, which takes seconds.
     let encoding = base.encoding.clone();
     tokio::spawn(async move { encoding.abilities().await });
+    let caps = Caps::new(webrtc.viewers.caps(usize::MAX));
     let (admission, viewers) =
-        WhepAdmission::new(base.admission.clone(), base.observe.clone(), engine.clone(), base.lanes.clone());
+        WhepAdmission::new(base.admission.clone(), base.observe.clone(), engine.clone(), base.lanes.clone(), caps);
     let whep = Whep::new(admission, &webrtc.ice_servers);
     let (admission, publishers) =
         WhipAdmission::new(base.admission.clone(), base.observe.clone(), engine.clone(), base.lanes.clone());
@@ -215,11 +226,13 @@ mod tests {
         let udp = taken.local_addr().unwrap();
         let found = |is_default| {
             let public_ips = vec!["203.0.113.5".parse().unwrap()];
-            WebrtcConfig { udp, tcp: None, public_ips, ice_servers: Vec::new(), is_default }.findings()
+            let viewers = Connections { max: 9, per_ip_max: 3 };
+            WebrtcConfig { udp, tcp: None, public_ips, ice_servers: Vec::new(), viewers, is_default }.findings()
         };
-        let [(port, problem), told] = &found(false)[..] else { panic!("{:?}", found(false)) };
+        let [(port, problem), told, viewers] = &found(false)[..] else { panic!("{:?}", found(false)) };
         assert!(*port == format!("webrtc UDP port {udp}") && problem.is_some(), "{port} {problem:?}");
         assert_eq!(*told, ("webrtc viewers are told 203.0.113.5".to_owned(), None));
+        assert_eq!(*viewers, ("webrtc viewers at most: 9, 3 of them from one address".to_owned(), None));
         assert!(found(true).iter().all(|(_, problem)| problem.is_none()), "another port would do");
     }
 

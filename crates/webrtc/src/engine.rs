@@ -24,8 +24,9 @@ use crate::udp::Port;
 
 pub use publishers::{NotTaken, TakenIn};
 
-/// The most connections at once, including those that are being set up. A viewer costs 0.7 MiB, so these cost 1.4 GiB.
-pub const CONNECTIONS_MAX: usize = 2_000;
+/// The most connections at once, including those that are being set up, whatever the engine's user allows. A viewer costs 0.7 MiB, so these
+/// cost 7 GiB.
+pub const CONNECTIONS_MAX: usize = 10_000;
 
 /// The number of letters in a ufrag and in a password. A letter is 6 bits of chance, so these have 48 and 144 bits.
 const UFRAG_CHARS: usize = 8;

@@ -13,6 +13,7 @@ use weir_control::{Admission, AdmissionRefusal, AdmittedPlayer, Demand, Lanes, O
 use weir_hub::SOURCE_RENDITION;
 use weir_media::Codec;
 use weir_model::{Rendition, StreamId, ViewerKind};
+use weir_net::{Caps, Permit};
 use weir_observe::{Observe, RefusalKind, RefusalReport};
 use weir_play::{Choice, Chosen, Making, NoneFits, Rung, WhepPlay, choose};
 use weir_webrtc::engine::{Answered, CONNECTIONS_MAX, Engine, NoAnswer};
@@ -46,6 +47,8 @@ pub enum WhepRefusal {
     NothingMade { why: NoneFits, cannot: String },
     #[error(transparent)]
     NoAnswer(#[from] NoAnswer),
+    #[error("there are as many viewers by WebRTC as this server takes, in all or from this address")]
+    Full,
 }
 
 /// Why a change of a session is refused.
@@ -85,6 +88,7 @@ pub struct WhepViewer {
     seat: Seat,
     /// What is made for it as long as it watches.
     demand: Option<Demand>,
+    permit: Permit,
 }
 
 /// Answers offers. A clone shares the sessions.
@@ -101,6 +105,7 @@ struct Shared {
     lanes: Lanes,
     arrivals: mpsc::Sender<WhepViewer>,
     sessions: Sessions,
+    caps: Arc<Caps>,
 }
 
 /// The sessions by their names.
@@ -152,10 +157,15 @@ impl WhepAdmission {
         observe: Observe,
         engine: Engine,
         lanes: Lanes,
+        caps: Arc<Caps>,
     ) -> (Self, mpsc::Receiver<WhepViewer>) {
         let (arrivals, arrived) = mpsc::channel(ARRIVALS_MAX);
         let sessions = Sessions::default();
-        (Self { shared: Arc::new(Shared { admission, observe, engine, lanes, arrivals, sessions }) }, arrived)
+        (Self { shared: Arc::new(Shared { admission, observe, engine, lanes, arrivals, sessions, caps }) }, arrived)
+    }
+
+    pub(super) fn caps(&self) -> &Arc<Caps> {
+        &self.shared.caps
     }
 
     /// Answers an offer. When this returns, the viewer is on its way to be run. A wish that names no rendition gets the best one that
@@ -179,7 +189,7 @@ impl WhepAdmission {
     }
 
     async fn answer(&self, wish: &PlayWish<'_>, offer: &str) -> Result<WhepAnswer, WhepRefusal> {
-        let Shared { admission, observe, engine, lanes, arrivals, sessions } = &*self.shared;
+        let Shared { admission, observe, engine, lanes, arrivals, sessions, caps } = &*self.shared;
         let AdmittedPlayer { stream_id, hub, feeds, rendition, pass } = admission.play(wish).await?;
         let offered = admission.offered(stream_id).ok_or(AdmissionRefusal::NoStream)?;
         if !offered.webrtc {
@@ -190,6 +200,7 @@ impl WhepAdmission {
         if engine.connections() >= CONNECTIONS_MAX {
             return Err(NoAnswer::Full.into());
         }
+        let permit = caps.admit(wish.ip).ok_or(WhepRefusal::Full)?;
         let hears = offer.opus().is_some();
         if !hears && offer.h264(BASELINE_IDC).is_none() {
             return Err(NoAnswer::NoCodec.into());
@@ -213,7 +224,7 @@ impl WhepAdmission {
         let left_out = chosen.carried.left_out;
         let (ip, rendition) = (wish.ip, chosen.rendition.as_str());
         tracing::info!(%stream_id, %ip, rendition, left_out = left_out.map(Codec::name), "a WebRTC viewer was answered");
-        let viewer = WhepViewer { lane: lane.clone(), play, pass, stream_id, ip, seat, demand };
+        let viewer = WhepViewer { lane: lane.clone(), play, pass, stream_id, ip, seat, demand, permit };
         arrivals.try_send(viewer).map_err(|_| NoAnswer::Full)?;
         Ok(WhepAnswer { sdp, session, tag, notice })
     }
@@ -317,7 +328,7 @@ impl WhepViewer {
 
     /// Serves the viewer to its end.
     pub async fn run(self) {
-        let Self { play, pass, stream_id, ip, seat, demand, .. } = self;
+        let Self { play, pass, stream_id, ip, seat, demand, permit, .. } = self;
         let over = seat.over.clone();
         let leave = async {
             tokio::select! {
@@ -338,7 +349,7 @@ impl WhepViewer {
             rtt_ms,
             "a WebRTC viewer is gone"
         );
-        drop((seat, demand));
+        drop((seat, demand, permit));
     }
 }
 
@@ -351,7 +362,7 @@ impl WhepRefusal {
             Self::Off => "off",
             Self::NoneFits(_) | Self::NothingMade { .. } => "unsupported",
             Self::NoAnswer(NoAnswer::NoCodec) => "no_codec",
-            Self::NoAnswer(NoAnswer::Full) => "full",
+            Self::NoAnswer(NoAnswer::Full) | Self::Full => "full",
             Self::NoAnswer(NoAnswer::Internal) => "internal",
         }
     }
