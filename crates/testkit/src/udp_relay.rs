@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// The time between two looks when nothing is under way: short beside any delay that a test asks for.
 const LOOK_EVERY: Duration = Duration::from_micros(500);
 
+/// A narrow path has a queue of so long before it. What does not fit is lost.
+const QUEUE_MAX: Duration = Duration::from_millis(200);
+
 /// How bad the path is.
 #[derive(Clone, Copy, Debug)]
 pub struct Path {
@@ -34,6 +37,8 @@ struct Shared {
     stop: AtomicBool,
     lost: AtomicU64,
     passed: AtomicU64,
+    /// What goes back to callers by the second; 0 is no limit.
+    back_bits_per_second: AtomicU64,
 }
 
 /// A packet under way.
@@ -64,6 +69,11 @@ impl UdpRelay {
         self.address
     }
 
+    /// Makes the way back to the callers as narrow as that, for all of them together; none makes it wide again.
+    pub fn narrow(&self, bits_per_second: Option<u64>) {
+        self.shared.back_bits_per_second.store(bits_per_second.unwrap_or(0), Ordering::Relaxed);
+    }
+
     /// How many packets were lost and passed on so far, in both directions.
     pub fn counts(&self) -> (u64, u64) {
         (self.shared.lost.load(Ordering::Relaxed), self.shared.passed.load(Ordering::Relaxed))
@@ -91,6 +101,8 @@ struct Relaying {
     late: BinaryHeap<Reverse<Late>>,
     count: u64,
     random: u64,
+    /// When the narrow way back has sent all that was given to it.
+    back_free: Instant,
 }
 
 impl Relaying {
@@ -105,6 +117,7 @@ impl Relaying {
             late: BinaryHeap::new(),
             count: 0,
             random: 0x9E37_79B9_7F4A_7C15,
+            back_free: Instant::now(),
         }
     }
 
@@ -156,13 +169,29 @@ impl Relaying {
     }
 
     fn delay(&mut self, caller: usize, back: bool, packet: &[u8]) {
-        if self.chance() * 100.0 < self.path.loss_percent {
+        let now = Instant::now();
+        let sent = if back { self.through_the_narrow(packet.len(), now) } else { Some(now) };
+        let Some(sent) = sent.filter(|_| self.chance() * 100.0 >= self.path.loss_percent) else {
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
             return;
-        }
+        };
         self.count += 1;
-        let due = Instant::now() + self.path.delay;
+        let due = sent + self.path.delay;
         self.late.push(Reverse(Late { due, number: self.count, caller, back, packet: packet.to_vec() }));
+    }
+
+    /// When the packet is through the narrow part of the way back; none where the queue before it is full.
+    fn through_the_narrow(&mut self, bytes: usize, now: Instant) -> Option<Instant> {
+        let bits_per_second = self.shared.back_bits_per_second.load(Ordering::Relaxed);
+        if bits_per_second == 0 {
+            return Some(now);
+        }
+        let begin = self.back_free.max(now);
+        if begin - now > QUEUE_MAX {
+            return None;
+        }
+        self.back_free = begin + Duration::from_secs_f64(bytes as f64 * 8.0 / bits_per_second as f64);
+        Some(self.back_free)
     }
 
     /// xorshift64, which gives the same losses in every run.

@@ -115,6 +115,12 @@ impl Connection {
         self.began -= by;
     }
 
+    /// Makes the viewer's last report older by so much.
+    #[cfg(test)]
+    pub(crate) fn reported_earlier(&mut self, by: Duration) {
+        self.reported -= by;
+    }
+
     pub fn figures(&self) -> Figures {
         self.figures
     }

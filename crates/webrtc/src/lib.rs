@@ -23,6 +23,7 @@ mod tcp;
 mod tests;
 pub mod trial;
 mod udp;
+pub mod viewer;
 
 pub use addresses::local_addresses;
 pub use connection::{Connection, Ended, Figures};

@@ -1,16 +1,13 @@
 //! Runs whole connections over loopback, with `str0m` as the viewer: it takes our answer and gets media, and whoever is not who they say
 //! gets nothing.
 
+mod path;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use str0m::change::SdpAnswer;
-use str0m::media::{Direction, KeyframeRequestKind, MediaKind};
-use str0m::net::{Protocol, Receive};
-use str0m::rtp::RtpPacket;
-use str0m::{Candidate, Event, Input, Output, Rtc};
 use tokio::net::UdpSocket;
 use tokio::time::{sleep, timeout};
 use weir_hub::{Feed, Publisher, RenditionHub, Tracks, WindowLimits};
@@ -20,40 +17,33 @@ use weir_media::{Codec, Frame, FrameFlags, TrackId, codec};
 use weir_net::CapLimits;
 use weir_testkit::frames::{SyntheticConfig, SyntheticSource};
 
-use crate::crypto;
 use crate::engine::{Answered, NoAnswer};
 use crate::from_frames::{Carried, Unsupported, carried, reorders};
 use crate::sdp::Offer;
+use crate::viewer::{self, AUDIO, Packet, VIDEO, Viewer};
 use crate::{Ended, Engine, Listen, RtpBatcher};
 
-/// A viewer, made of `str0m` and a socket.
-struct Viewer {
-    rtc: Rtc,
+/// A viewer and its socket.
+struct Watcher {
+    viewer: Viewer,
     socket: UdpSocket,
-    packets: Vec<RtpPacket>,
-    connected: bool,
+    /// What has come, and when.
+    packets: Vec<(Instant, Packet)>,
 }
 
 /// A viewer that waits for the answer to its offer.
 struct Offered {
-    viewer: Viewer,
-    pending: str0m::change::SdpPendingOffer,
+    offered: viewer::Offered,
+    socket: UdpSocket,
     text: String,
 }
 
-impl Viewer {
+impl Watcher {
     async fn offer() -> Offered {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let mut config = Rtc::builder().set_crypto_provider(crypto::provider()).set_rtp_mode(true).clear_codecs();
-        config.codec_config().add_h264(100.into(), Some(101.into()), true, 0x42_00_1F);
-        let mut rtc = config.enable_opus(true, false).build(Instant::now());
-        rtc.add_local_candidate(Candidate::host(socket.local_addr().unwrap(), "udp").unwrap());
-        let mut api = rtc.sdp_api();
-        api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
-        api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
-        let (offer, pending) = api.apply().unwrap();
-        let viewer = Self { rtc, socket, packets: Vec::new(), connected: false };
-        Offered { viewer, pending, text: offer.to_sdp_string() }
+        let offered = Viewer::offer(socket.local_addr().unwrap(), true, Instant::now()).unwrap();
+        let text = offered.text.clone();
+        Offered { offered, socket, text }
     }
 
     /// Runs the viewer for so long at most, or until `enough` says that it has seen what it wants.
@@ -61,44 +51,34 @@ impl Viewer {
         let end = Instant::now() + for_at_most;
         let mut buffer = vec![0; 2_000];
         while Instant::now() < end && !enough(self) {
-            let wake = loop {
-                match self.rtc.poll_output() {
-                    Ok(Output::Timeout(at)) => break at,
-                    Ok(Output::Transmit(transmit)) => {
-                        let _ = self.socket.send_to(&transmit.contents, transmit.destination).await;
-                    }
-                    Ok(Output::Event(Event::Connected)) => self.connected = true,
-                    Ok(Output::Event(Event::RtpPacket(packet))) => self.packets.push(packet),
-                    Ok(Output::Event(_)) => {}
-                    Err(_) => return,
-                }
+            let Self { viewer, socket, packets } = self;
+            let send = |to, bytes: &[u8]| {
+                let _ = socket.try_send_to(bytes, to);
             };
+            let Some(wake) = viewer.poll(send, |packet| packets.push((Instant::now(), packet))) else { return };
             let wait = wake.min(end).saturating_duration_since(Instant::now());
-            match timeout(wait, self.socket.recv_from(&mut buffer)).await {
-                Ok(Ok((length, source))) => {
-                    let destination = self.socket.local_addr().unwrap();
-                    if let Ok(receive) = Receive::new(Protocol::Udp, source, destination, &buffer[..length]) {
-                        let _ = self.rtc.handle_input(Input::Receive(Instant::now(), receive));
-                    }
-                }
-                _ => {
-                    let _ = self.rtc.handle_input(Input::Timeout(Instant::now()));
-                }
+            match timeout(wait, socket.recv_from(&mut buffer)).await {
+                Ok(Ok((length, source))) => viewer.receive(source, &buffer[..length], Instant::now()),
+                _ => viewer.tick(Instant::now()),
             }
         }
     }
 
     fn payloads(&self, number: u8) -> usize {
-        self.packets.iter().filter(|packet| *packet.header.payload_type == number).count()
+        self.packets.iter().filter(|(_, packet)| packet.payload_type == number).count()
+    }
+
+    /// The pictures that came to their end: when, and their times by RTP's clock.
+    fn pictures(&self) -> Vec<(Instant, u32)> {
+        let ends = self.packets.iter().filter(|(_, packet)| packet.marker);
+        ends.map(|(at, packet)| (*at, packet.timestamp)).collect()
     }
 }
 
 impl Offered {
-    fn accept(self, answer: &str) -> Viewer {
-        let Self { mut viewer, pending, .. } = self;
-        let answer = SdpAnswer::from_sdp_string(answer).unwrap();
-        viewer.rtc.sdp_api().accept_answer(pending, answer).unwrap();
-        viewer
+    fn accept(self, answer: &str) -> Watcher {
+        let Self { offered, socket, .. } = self;
+        Watcher { viewer: offered.accept(answer).unwrap(), socket, packets: Vec::new() }
     }
 }
 
@@ -160,7 +140,7 @@ async fn a_viewer_gets_the_cached_gop_and_what_follows() {
     source.publish(30);
     let what = carried(&source.tracks()).unwrap();
     assert_eq!(what, Carried { profile_idc: Some(what.profile_idc.unwrap()), sound: true, left_out: None });
-    let offered = Viewer::offer().await;
+    let offered = Watcher::offer().await;
     let Answered { sdp, mut connection, picture, sound, .. } = answered(&engine, &offered.text, &what);
     assert!(picture && sound && engine.connections() == 1);
     let feed = Feed::<RtpBatcher>::new();
@@ -171,18 +151,17 @@ async fn a_viewer_gets_the_cached_gop_and_what_follows() {
         (ended, connection.figures())
     });
     let mut viewer = offered.accept(&sdp);
-    let markers = |viewer: &Viewer| viewer.packets.iter().filter(|packet| packet.header.marker).count();
+    let markers = |viewer: &Watcher| viewer.pictures().len();
     viewer.watch(Duration::from_secs(10), |viewer| markers(viewer) >= 30).await;
-    assert!(viewer.connected);
-    assert_eq!((markers(&viewer), viewer.payloads(111) >= 29), (30, true), "pictures, and sound with them");
+    assert!(viewer.viewer.is_connected());
+    assert_eq!((markers(&viewer), viewer.payloads(AUDIO) >= 29), (30, true), "pictures, and sound with them");
     source.publish(30);
     viewer.watch(Duration::from_secs(10), |viewer| markers(viewer) >= 60).await;
     assert_eq!(markers(&viewer), 60);
-    let times: Vec<u32> =
-        viewer.packets.iter().filter(|packet| packet.header.marker).map(|packet| packet.header.timestamp).collect();
+    let times: Vec<u32> = viewer.pictures().iter().map(|(_, time)| *time).collect();
     assert!(times.windows(2).all(|pair| pair[1] - pair[0] == 3_000), "a thirtieth of a second of 90 kHz: {times:?}");
     // The viewer says goodbye by DTLS.
-    viewer.rtc.close().unwrap();
+    viewer.viewer.close();
     viewer.watch(Duration::from_secs(2), |_| false).await;
     let (ended, figures) = timeout(Duration::from_secs(5), served).await.unwrap().unwrap();
     assert_eq!((ended, figures.connected, figures.pictures, figures.dropped), (Ended::Left, true, 60, 0));
@@ -194,7 +173,7 @@ async fn who_has_lost_a_picture_is_heard() {
     let engine = engine(false).await;
     let mut source = Source::new();
     source.publish(10);
-    let offered = Viewer::offer().await;
+    let offered = Watcher::offer().await;
     let what = carried(&source.tracks()).unwrap();
     let Answered { sdp, mut connection, .. } = answered(&engine, &offered.text, &what);
     let feed = Feed::<RtpBatcher>::new();
@@ -209,17 +188,12 @@ async fn who_has_lost_a_picture_is_heard() {
         connection.serve(&mut batches, ask).await
     });
     let mut viewer = offered.accept(&sdp);
-    let picture = |viewer: &Viewer| {
-        let packet = viewer.packets.iter().find(|packet| *packet.header.payload_type == 100);
-        packet.map(|packet| packet.header.ssrc)
-    };
-    viewer.watch(Duration::from_secs(10), |viewer| picture(viewer).is_some()).await;
-    let ssrc = picture(&viewer).unwrap();
+    viewer.watch(Duration::from_secs(10), |viewer| viewer.payloads(VIDEO) > 0).await;
     assert_eq!(count(), 0);
-    for (kind, expected) in [(KeyframeRequestKind::Pli, 1), (KeyframeRequestKind::Fir, 2)] {
-        viewer.rtc.direct_api().stream_rx(&ssrc).unwrap().request_keyframe(kind);
+    for (by_fir, expected) in [(false, 1), (true, 2)] {
+        viewer.viewer.ask_for_keyframe(by_fir, Instant::now());
         viewer.watch(Duration::from_secs(10), |_| count() >= expected).await;
-        assert_eq!(count(), expected, "{kind:?}");
+        assert_eq!(count(), expected, "by FIR: {by_fir}");
     }
 }
 
@@ -228,7 +202,7 @@ async fn who_shows_another_certificate_never_connects() {
     let engine = engine(false).await;
     let mut source = Source::new();
     source.publish(10);
-    let offered = Viewer::offer().await;
+    let offered = Watcher::offer().await;
     let (head, tail) = offered.text.split_once("a=fingerprint:sha-256 ").unwrap();
     let (first, rest) = tail.split_at(2);
     let other = if first == "00" { "01" } else { "00" };
@@ -250,7 +224,7 @@ async fn who_shows_another_certificate_never_connects() {
 async fn who_never_comes_is_given_up() {
     let engine = engine(false).await;
     let source = Source::new();
-    let offered = Viewer::offer().await;
+    let offered = Watcher::offer().await;
     let what = Carried { profile_idc: Some(66), sound: false, left_out: Some(Codec::Aac) };
     let Answered { mut connection, sound, .. } = answered(&engine, &offered.text, &what);
     assert!(!sound && engine.connections() == 1);
@@ -268,7 +242,7 @@ async fn who_never_comes_is_given_up() {
 async fn what_the_viewer_can_not_take_is_no_answer() {
     let engine = engine(true).await;
     assert_eq!(engine.candidates().len(), 2, "UDP and TCP");
-    let offered = Viewer::offer().await;
+    let offered = Watcher::offer().await;
     let without_h264 = Offer::parse(&offered.text.replace("H264/90000", "VP8/90000")).unwrap();
     for (what, expected) in [
         (Carried { profile_idc: Some(66), sound: true, left_out: None }, Some(NoAnswer::NoCodec)),
@@ -329,7 +303,7 @@ async fn strangers_get_no_answer_and_do_no_harm() {
     }
     sleep(Duration::from_millis(50)).await;
     assert!(socket.try_recv(&mut [0; 2_000]).is_err());
-    let offered = Viewer::offer().await;
+    let offered = Watcher::offer().await;
     let Answered { .. } =
         answered(&engine, &offered.text, &Carried { profile_idc: Some(66), sound: true, left_out: None });
 }

@@ -48,4 +48,5 @@ mod survival;
 mod timeline;
 mod transfer;
 mod whep;
+mod whep_viewers;
 mod whip;
