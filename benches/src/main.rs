@@ -21,6 +21,8 @@ mod srt_roles;
 mod stamp;
 mod system;
 mod transcode;
+mod webrtc;
+mod webrtc_roles;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -41,6 +43,8 @@ enum Bench {
     Fanout(fanout::Options),
     /// One stream to many SRT destinations, beside srt-live-transmit.
     Srt(srt::Options),
+    /// One stream to many viewers by WebRTC, beside UDP GSO alone.
+    Webrtc(webrtc::Options),
     /// How soon a destination that was away is pushed to again.
     Recovery(recovery::Options),
     /// The playback origin beside nginx, 2,000 viewers, and what packaging costs.
@@ -63,6 +67,16 @@ enum Bench {
     SrtSink { listeners: usize },
     #[command(hide = true)]
     SrtSource { clip: PathBuf, relays: Vec<String> },
+    #[command(hide = true)]
+    WebrtcView { address: SocketAddr, path: String, viewers: usize },
+    #[command(hide = true)]
+    WebrtcSink { viewers: usize },
+    #[command(hide = true)]
+    WebrtcFloor {
+        bits_per_second: u64,
+        #[arg(value_delimiter = ',')]
+        ports: Vec<u16>,
+    },
     #[command(hide = true)]
     Sink,
     #[command(hide = true)]
@@ -87,6 +101,7 @@ fn main() -> anyhow::Result<()> {
             transcode::run(&transcode::Options::parse_from([""]))?;
             endurance::run(&endurance::Options::parse_from([""]))?;
             srt::run(&srt::Options::parse_from([""]))?;
+            webrtc::run(&webrtc::Options::parse_from([""]))?;
             fanout::run(&fanout::Options::parse_from([""]))
         }
         Bench::Fanout(options) => fanout::run(&options),
@@ -106,6 +121,10 @@ fn main() -> anyhow::Result<()> {
         Bench::Srt(options) => srt::run(&options),
         Bench::SrtSink { listeners } => srt_roles::sink(listeners),
         Bench::SrtSource { clip, relays } => srt_roles::source(&clip, &relays),
+        Bench::Webrtc(options) => webrtc::run(&options),
+        Bench::WebrtcView { address, path, viewers } => webrtc_roles::view(address, &path, viewers),
+        Bench::WebrtcSink { viewers } => webrtc_roles::sink(viewers),
+        Bench::WebrtcFloor { bits_per_second, ports } => webrtc_roles::floor(bits_per_second, &ports),
         Bench::Sink => sink::run(),
         Bench::Publisher { address, app, stream_key, clip } => publisher::run(address, &app, &stream_key, &clip),
         Bench::Floor { sink, destinations, coalesced, clip } => floor::run(sink, destinations, coalesced, &clip),
