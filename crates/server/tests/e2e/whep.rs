@@ -88,6 +88,10 @@ fn a_player_is_told_what_it_needs_and_its_session_ends_when_it_says_so() {
     assert!(answer.header("link").contains("rel=\"ice-server\"; username=\"weir\""), "{}", answer.header("link"));
     let viewers = || api.get(&format!("/streams/{}", stream.id)).expect(200)["status"]["viewers"]["webrtc"].clone();
     assert_eq!(viewers(), json!(1));
+    let status = || api.get(&format!("/streams/{}", stream.id)).expect(200)["status"].clone();
+    let is_told =
+        |made: &serde_json::Value| made["reason"].as_str().is_some_and(|why| why.starts_with("the sound is aac"));
+    weir_testkit::wait_until("it is told what is made", SOON, || is_told(&status()["webrtc"]["made"][0]));
 
     let session = format!("{}{}", weir.http(), answer.header("location"));
     let candidate = "a=candidate:1 1 udp 1 a.local 5 typ host\r\n";
@@ -107,9 +111,6 @@ fn a_player_is_told_what_it_needs_and_its_session_ends_when_it_says_so() {
     assert_eq!(ask("DELETE", &format!("{url}/0123"), &[], "").status, 404);
     assert_eq!(ask("DELETE", &session, &[], "").status, 200);
     weir_testkit::wait_until("the viewer is gone", SOON, || viewers() == json!(0));
-    let status = || api.get(&format!("/streams/{}", stream.id)).expect(200)["status"].clone();
-    let made = status()["webrtc"]["made"].clone();
-    assert!(made[0]["reason"].as_str().is_some_and(|why| why.starts_with("the sound is aac")), "{made}");
     let runs = || status()["renditions"].as_array().is_some_and(|all| all.iter().any(|it| it["encoder"] == "opusenc"));
     assert!(runs(), "it runs on for ten seconds");
     weir_testkit::wait_until("what was made is gone", SOON, || !runs() && status()["webrtc"]["made"] == json!([]));
