@@ -1,4 +1,4 @@
-//! One publisher's connection, driven: datagrams in, frames out, until one side has had enough.
+//! Drives one publisher's connection: datagrams go in and frames come out, until either side ends it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,19 +12,20 @@ use crate::publishing::{PacketKind, RecentLoss, RtpUnpacked, ToFrames};
 use crate::receiver::{Arrival, Feedback, Receiver};
 use crate::routes::Route;
 
-/// From the answer to the end of the handshake.
+/// The handshake must be over so long after the answer.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 
-/// A publisher that is connected and sends not one packet for so long holds the stream for nothing.
+/// A publisher that is connected and sends no packet of media for so long is sent away: it holds the stream for nothing.
 const SILENT_MAX: Duration = Duration::from_secs(15);
 
+/// The figures are told this often.
 const FIGURES_EVERY: Duration = Duration::from_secs(1);
 
-/// What came of it.
+/// What comes of a publisher's connection.
 #[derive(Clone, Debug)]
 pub enum IncomingEvent {
     Media(RtpUnpacked),
-    /// Once a second.
+    /// The figures, which come once a second.
     Figures(IncomingFigures),
     Ended(IncomingEnd),
 }
@@ -32,17 +33,17 @@ pub enum IncomingEvent {
 /// Why a publisher's connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IncomingEnd {
-    /// Nobody came for the answer, or nobody got through.
+    /// Nobody came for the answer, or nobody got through. Mostly a port is not open to the outside.
     NeverConnected,
     Left,
-    /// Connected, and no media for 15 s.
+    /// The publisher was connected and sent no media for 15 s.
     Silent,
-    /// It is not who its offer says, or speaks DTLS wrongly.
+    /// The publisher is not who its offer says, or speaks DTLS wrongly.
     Fault,
 }
 
 impl IncomingEnd {
-    /// For the log.
+    /// The reason in words, for the log.
     pub const fn words(self) -> &'static str {
         match self {
             Self::NeverConnected => {
@@ -57,32 +58,33 @@ impl IncomingEnd {
     }
 }
 
-/// How the way here is. Counts are since the connection was opened.
+/// How the way from the publisher to us is. Counts are since the connection was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct IncomingFigures {
     pub connected: bool,
-    /// Unknown where the publisher does not answer to reports of the receiver (RTCP XR).
+    /// The round trip, which is unknown if the publisher does not answer to reports of the receiver (RTCP XR).
     pub rtt: Option<Duration>,
     pub jitter: Duration,
-    /// Of the last ten seconds, repaired or not.
+    /// The loss of the last ten seconds, repaired or not.
     pub loss_percent: f64,
     pub missed_packets: u64,
-    /// Never repaired in time.
+    /// The missed packets that were never repaired in time.
     pub lost_packets: u64,
+    /// How often the publisher was asked to repeat packets.
     pub nacks: u64,
-    /// Requests for keyframes because something was missing.
+    /// How often the publisher was asked for a keyframe because something was missing.
     pub keyframes_asked: u64,
-    /// Pictures that were left out, because something that they need is missing.
+    /// The pictures that were left out, because something that they need is missing.
     pub left_out: u64,
-    /// Of those, the ones that came in another order than they are shown in: B-frames.
+    /// The left-out pictures that came in another order than they are shown in, which are B-frames.
     pub reordered: u64,
 }
 
-/// Dropping it ends the connection, without a goodbye; [`Incoming::close`] says one.
+/// One publisher's connection. Dropped, it is closed without a goodbye; [`Incoming::close`] says one.
 #[derive(Debug)]
 pub struct Incoming {
     shared: Arc<Shared>,
-    /// Boxed: it is some kilobytes large, and futures that hold it are moved.
+    /// The receiver is some kilobytes large, and futures that hold it are moved, so it is boxed.
     receiver: Box<Receiver>,
     route: Route,
     frames: Box<ToFrames>,
@@ -113,7 +115,7 @@ impl Incoming {
         }
     }
 
-    /// As if it had been made so much earlier.
+    /// Makes the connection that much older.
     #[cfg(test)]
     pub(crate) fn came_earlier(&mut self, by: Duration) {
         self.began -= by;
@@ -131,7 +133,7 @@ impl Incoming {
         self.figures
     }
 
-    /// The next thing that comes. Nothing is lost where this is dropped before it has finished.
+    /// Waits for the next thing that comes. Nothing is lost if the future is dropped before it has finished.
     pub async fn next(&mut self) -> IncomingEvent {
         loop {
             let now = Instant::now();
@@ -155,7 +157,7 @@ impl Incoming {
                 self.frames.deadline().map_or(wake, |deadline| wake.min(deadline)).min(self.told_at + FIGURES_EVERY);
             match timeout_at(wake.into(), self.route.inbox.recv()).await {
                 Ok(Some(datagram)) => self.receiver.receive(&datagram, Instant::now()),
-                // The route holds a sender of its own, so that it does not end.
+                // The route holds a sender of its own, so the inbox does not end.
                 Ok(None) => return IncomingEvent::Ended(IncomingEnd::Left),
                 Err(_) => self.receiver.tick(Instant::now()),
             }
@@ -168,7 +170,7 @@ impl Incoming {
         let _ = self.poll(Instant::now());
     }
 
-    /// Sends what is there to send, takes in what came, and says when to come again.
+    /// Sends what there is to send, takes what came, and returns when to come again.
     fn poll(&mut self, now: Instant) -> Result<Instant, IncomingEnd> {
         let Self { shared, receiver, route, frames, figures, heard_at, .. } = self;
         let send = |burst: Burst| {

@@ -1,5 +1,5 @@
-//! What a publisher sends: packets are put into their order (`reorder`), get a time that sound and picture share (`clock`), and become
-//! frames (`to_frames`). No sockets: packets and times go in, frames come out.
+//! Makes frames of what a publisher sends: `reorder` puts packets into their order, `clock` gives them a time that sound and picture share, and
+//! `to_frames` makes the frames. There are no sockets: packets and times go in, and frames come out.
 
 mod clock;
 mod loss;

@@ -1,4 +1,4 @@
-//! One publisher's channel: what comes in on it, and what the publisher is told of it. No sockets and no clock.
+//! A receiver is our end of one publisher's channel: what comes in on it, and what the publisher is told of it. It has no sockets and no clock.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,29 +16,29 @@ use crate::publishing::{Packet, PacketKind, Report};
 use crate::routes::Datagram;
 use crate::sdp::{Extensions, Payload, Section};
 
-/// Letters of a mid that packets can carry; who has a longer one says its sources in the offer.
+/// The most letters of a mid that `str0m` finds in packets. A publisher with a longer one is known by the sources that its offer names.
 const MID_CHARS_MAX: usize = 16;
 
-/// What makes a receiver: the offer, and what of it is received.
+/// What a receiver is made of: the two ends, and what of the offer is received.
 pub(crate) struct Reception<'a> {
     pub(crate) ends: Ends<'a>,
     pub(crate) video: Option<(&'a Section, &'a Payload, Option<&'a Payload>)>,
     pub(crate) audio: Option<(&'a Section, &'a Payload)>,
 }
 
-/// What happened.
+/// What arrived on the channel.
 #[derive(Debug)]
 pub(crate) enum Arrival {
-    /// The far end is who its offer says.
+    /// The far end is connected, and is who its offer says.
     Connected,
     Packet(PacketKind, Packet),
     Feedback(PacketKind, Feedback),
 }
 
-/// What the channel itself counts of one kind.
+/// What `str0m` counts and measures of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Feedback {
-    /// Requests for packets that are missing.
+    /// How often missing packets were asked for.
     pub(crate) nacks: u64,
     pub(crate) jitter: Duration,
     pub(crate) rtt: Option<Duration>,
@@ -102,7 +102,7 @@ impl Receiver {
         Ok(Self { channel, kinds })
     }
 
-    /// A datagram came.
+    /// Takes a datagram that came from the far end.
     pub(crate) fn receive(&mut self, datagram: &Datagram, now: Instant) {
         self.channel.receive(datagram, now);
     }
@@ -173,7 +173,7 @@ fn as_packet(packet: RtpPacket) -> Packet {
     }
 }
 
-/// As packets say it. A longer one is cut, and no packet fits it.
+/// The mid as packets say it. A longer one is cut, and then no packet fits it.
 fn mid_of(section: &Section) -> Mid {
     let mut mid = [b' '; MID_CHARS_MAX];
     mid.iter_mut().zip(section.mid.bytes()).for_each(|(place, byte)| *place = byte);

@@ -7,8 +7,9 @@ use crate::channel::Ends;
 use crate::crypto::{self, Identity};
 use crate::peer::{Peer, Wish};
 use crate::publishing::{Packet, PacketKind, Report, RtpFrame, RtpUnpacked, ToFrames};
+use crate::receiver::{Receiver, Reception};
 use crate::routes::Datagram;
-use crate::sdp::{Agreed, Answer, Candidate, IceCredentials, Offer, Received, Sent, Transport};
+use crate::sdp::{Agreed, Answer, Candidate, IceCredentials, Kind, Offer, Received, Sent, Transport};
 
 /// The answer to a viewer's offer that takes H.264 or Opus.
 pub fn answer(offer: &Offer) -> Option<String> {
@@ -84,26 +85,57 @@ pub fn frames<'a>(packets: impl IntoIterator<Item = TrialPacket<'a>>) -> (Vec<Rt
 /// Gives datagrams to a connection that waits for its viewer, and returns how many bytes it sends in reply. Returns none if no connection
 /// can be made of this offer.
 pub fn datagrams<'a>(offer: &Offer, datagrams: impl IntoIterator<Item = &'a [u8]>) -> Option<usize> {
-    let identity = Identity::make().ok()?;
-    let ice = IceCredentials { ufrag: "ufra".to_owned(), password: "a-password-of-twenty-four".to_owned() };
-    let local = SocketAddr::from(([127, 0, 0, 1], 9));
-    let candidates = [Candidate { transport: Transport::Udp, address: local }];
+    let (ice, candidates) = ours();
     let ends = Ends { offer, ice: &ice, candidates: &candidates };
     let wish = Wish { ends, video: offer.h264(66), audio: offer.opus() };
-    let mut now = Instant::now();
-    let mut peer = Peer::new(&wish, &identity, &crypto::provider(), now).ok()?;
+    let mut peer = Peer::new(&wish, &Identity::make().ok()?, &crypto::provider(), Instant::now()).ok()?;
     let mut sent = 0;
-    for bytes in datagrams {
-        let source = SocketAddr::from(([127, 0, 0, 1], 7));
-        let datagram =
-            Datagram { transport: Transport::Udp, source, destination: Some(local.ip()), bytes: bytes.to_vec() };
-        now += Duration::from_millis(10);
+    for (datagram, now) in as_received(datagrams) {
         peer.receive(&datagram, now);
         if peer.poll(1, |burst| sent += burst.bytes.len(), |_| {}).is_err() {
             break;
         }
     }
     Some(sent)
+}
+
+/// Gives datagrams to a connection that waits for its publisher, and returns how many bytes it sends in reply. Returns none if no connection
+/// can be made of this offer.
+pub fn datagrams_to_receiver<'a>(offer: &Offer, datagrams: impl IntoIterator<Item = &'a [u8]>) -> Option<usize> {
+    let (ice, candidates) = ours();
+    let ends = Ends { offer, ice: &ice, candidates: &candidates };
+    let video = offer.section(Kind::Video).zip(offer.sent_h264());
+    let reception = Reception {
+        ends,
+        video: video.map(|(section, (payload, repeats))| (section, payload, repeats)),
+        audio: offer.section(Kind::Audio).zip(offer.opus()),
+    };
+    let identity = Identity::make().ok()?;
+    let mut receiver = Receiver::new(&reception, &identity, &crypto::provider(), Instant::now()).ok()?;
+    let mut sent = 0;
+    for (datagram, now) in as_received(datagrams) {
+        receiver.receive(&datagram, now);
+        if receiver.poll(1, |burst| sent += burst.bytes.len(), |_| {}).is_err() {
+            break;
+        }
+    }
+    Some(sent)
+}
+
+fn ours() -> (IceCredentials, [Candidate; 1]) {
+    let ice = IceCredentials { ufrag: "ufra".to_owned(), password: "a-password-of-twenty-four".to_owned() };
+    (ice, [Candidate { transport: Transport::Udp, address: SocketAddr::from(([127, 0, 0, 1], 9)) }])
+}
+
+/// Datagrams that come from one address, one every 10 ms.
+fn as_received<'a>(datagrams: impl IntoIterator<Item = &'a [u8]>) -> impl Iterator<Item = (Datagram, Instant)> {
+    let mut now = Instant::now();
+    datagrams.into_iter().map(move |bytes| {
+        now += Duration::from_millis(10);
+        let source = SocketAddr::from(([127, 0, 0, 1], 7));
+        let destination = Some([127, 0, 0, 1].into());
+        (Datagram { transport: Transport::Udp, source, destination, bytes: bytes.to_vec() }, now)
+    })
 }
 
 /// Whether these bytes hold a key, read as a certificate.

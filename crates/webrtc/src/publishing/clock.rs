@@ -1,35 +1,35 @@
-//! One clock for sound and picture. Each counts from a number of its own choosing; at first they are laid side by side as they arrive, and
-//! once the sender has reported when it captured both (RTCP sender reports), as it says. The sound stays as it is, and the picture moves
-//! to it, slowly enough that nobody sees it.
+//! Gives sound and picture one clock. Each counts from a number of its own choosing, so at first they are laid side by side as they arrive.
+//! Once the sender has reported when it captured both (RTCP sender reports), the picture moves to where the reports put it, slowly enough
+//! that nobody sees it. The sound is never moved.
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// What frames are stamped in.
+/// Frames are stamped in ticks of this rate.
 pub const TICKS_HZ: u32 = 90_000;
 
-/// A stream's time is never below zero: the first frame has an hour before it.
+/// The first frame lies an hour behind zero, so that what comes before it is no negative time.
 const FIRST_TICKS: i64 = 3_600 * 90_000;
 
-/// The picture moves by at most a tenth of the time that passes: 80 ms take a second.
+/// The picture moves by at most a tenth of the time that passes, so 80 ms take 0.8 s.
 const MOVES_BY: i64 = 10;
 
-/// Reports that set sound and picture further apart than what a sender may hold back are broken.
+/// Reports that set sound and picture further apart than this are not believed: no sender holds either back for so long.
 const APART_MAX_TICKS: i64 = 2 * 90_000;
 
-/// What the sender reported: what its counter showed at what time of its wall clock.
+/// What the sender reported of a source: its counter's number at a time of the sender's wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Report {
     pub(crate) stamp: u32,
     pub(crate) wall: SystemTime,
 }
 
-/// One source's counter, unrolled and in ticks.
+/// Follows the counter of one source, and gives its times in ticks.
 #[derive(Debug)]
 pub(crate) struct TrackClock {
     rate_hz: u32,
     /// The last stamp, and how far it is from the first one, in the counter's own units.
     last: Option<(u32, i64)>,
-    /// Where the first stamp lies.
+    /// The time of the first stamp.
     first_ticks: i64,
     report: Option<Report>,
 }
@@ -39,7 +39,7 @@ impl TrackClock {
         Self { rate_hz, last: None, first_ticks: 0, report: None }
     }
 
-    /// Where this stamp lies, by when the first one came.
+    /// The time of this stamp. That of the first one is when it came.
     pub(crate) fn ticks(&mut self, stamp: u32, since_began: Duration) -> i64 {
         let Some((last, from_first)) = self.last else {
             let began = i64::try_from(since_began.as_micros()).unwrap_or(i64::MAX / 1_000_000);
@@ -47,7 +47,7 @@ impl TrackClock {
             self.last = Some((stamp, 0));
             return self.first_ticks;
         };
-        // The shorter way round.
+        // The counter goes round, so the shorter way is taken.
         let from_first = from_first + i64::from(stamp.wrapping_sub(last).cast_signed());
         self.last = Some((stamp, from_first));
         self.first_ticks + self.in_ticks(from_first)
@@ -57,7 +57,8 @@ impl TrackClock {
         self.report = Some(report);
     }
 
-    /// Where the wall clock's epoch lies for this source, as the sender reported. Of two sources the difference is what they are apart.
+    /// The time at which the sender's wall clock was zero, as the sender reported of this source. The difference of two sources is how far
+    /// they are apart.
     fn epoch_ticks(&self) -> Option<i64> {
         let (report, (last, from_first)) = (self.report?, self.last?);
         let from_first = from_first + i64::from(report.stamp.wrapping_sub(last).cast_signed());
@@ -70,13 +71,13 @@ impl TrackClock {
         units.saturating_mul(i64::from(TICKS_HZ)) / i64::from(self.rate_hz)
     }
 
-    /// Another source follows.
+    /// Begins anew, because another source follows.
     pub(crate) fn restart(&mut self) {
         *self = Self::new(self.rate_hz);
     }
 }
 
-/// Both clocks, and how far the picture has been moved.
+/// The clocks of both, and how far the picture has been moved.
 #[derive(Debug)]
 pub(crate) struct Clocks {
     began: Instant,
@@ -103,7 +104,7 @@ impl Clocks {
         if passed == 0 && self.last_ticks.is_some() {
             return ticks + self.moved_ticks;
         }
-        // Nobody has seen the first picture yet.
+        // Nobody has seen a picture before the first one, so it may move at once.
         let step = if self.last_ticks.is_none() { APART_MAX_TICKS } else { passed / MOVES_BY };
         let apart = self.apart().unwrap_or(self.moved_ticks);
         self.moved_ticks += (apart - self.moved_ticks).clamp(-step, step);
@@ -111,13 +112,13 @@ impl Clocks {
         ticks + self.moved_ticks
     }
 
-    /// How far the picture is to be moved, where the reports say so.
+    /// How far the picture is to be moved, if the reports say so.
     fn apart(&self) -> Option<i64> {
         let apart = self.audio.epoch_ticks()?.checked_sub(self.video.epoch_ticks()?)?;
         (apart.abs() <= APART_MAX_TICKS).then_some(apart)
     }
 
-    /// Another source of pictures follows.
+    /// Begins anew, because another source of pictures follows.
     pub(crate) fn restart_video(&mut self) {
         self.video.restart();
         (self.moved_ticks, self.last_ticks) = (0, None);

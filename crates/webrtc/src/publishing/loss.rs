@@ -1,18 +1,18 @@
-//! How much was lost lately.
+//! Tells how much was lost lately.
 
 use std::collections::VecDeque;
 
-/// Looks, of which there is one a second.
+/// The number of looks that are kept. There is one look a second.
 const LOOKS: usize = 10;
 
-/// The loss of the last ten seconds, of counts that only grow.
+/// Tells the loss of the last ten seconds from counts that only grow.
 #[derive(Debug, Default)]
 pub(crate) struct RecentLoss {
     looks: VecDeque<(u64, u64)>,
 }
 
 impl RecentLoss {
-    /// Takes the counts so far; gives the share of those missed, in percent.
+    /// Takes the counts so far, and returns the share of missed packets in percent.
     pub(crate) fn look(&mut self, missed: u64, received: u64) -> f64 {
         self.looks.push_back((missed, received));
         if self.looks.len() > LOOKS + 1 {

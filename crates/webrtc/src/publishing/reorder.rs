@@ -1,26 +1,26 @@
-//! Packets in their order: the network changes it and loses some, of which most come when they are asked for again.
+//! Puts packets into their order. The network changes the order and loses some packets, of which most come when they are asked for again.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Packets that are held while one before them is missing: a second at 4 Mbit/s.
+/// The most packets that are held while one before them is missing. It is a second at 4 Mbit/s.
 const PACKETS_MAX: usize = 512;
 
 /// What comes out next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Ordered<P> {
     Packet(P),
-    /// So many in a row never came.
+    /// So many packets in a row never came.
     Lost(u64),
 }
 
-/// How many there were.
+/// How many packets there were.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) received: u64,
-    /// Those that were missing when a later one came, whether or not they came in the end.
+    /// The packets that were missing when a later one came, whether or not they came in the end.
     pub(crate) missed: u64,
-    /// Of those, the ones that were given up.
+    /// The missing packets that were given up.
     pub(crate) lost: u64,
 }
 
@@ -28,33 +28,34 @@ pub(crate) struct Counts {
 pub(crate) struct Reorder<P> {
     /// A missing packet is waited for so long.
     wait: Duration,
+    /// The number of the packet that comes out next.
     next: Option<u64>,
-    newest: u64,
-    /// By their numbers, with the time that each came at.
+    newest: Option<u64>,
+    /// The packets by their numbers, each with the time at which it came.
     held: BTreeMap<u64, (Instant, P)>,
     counts: Counts,
 }
 
 impl<P> Reorder<P> {
     pub(crate) fn new(wait: Duration) -> Self {
-        Self { wait, next: None, newest: 0, held: BTreeMap::new(), counts: Counts::default() }
+        Self { wait, next: None, newest: None, held: BTreeMap::new(), counts: Counts::default() }
     }
 
-    /// Takes a packet; one that comes too late or again is dropped.
+    /// Takes a packet. One that comes too late, or again, is dropped.
     pub(crate) fn push(&mut self, number: u64, packet: P, now: Instant) {
         let next = *self.next.get_or_insert(number);
         if number < next || self.held.contains_key(&number) {
             return;
         }
         self.counts.received += 1;
-        if self.counts.received > 1 && number > self.newest {
-            self.counts.missed += (number - self.newest - 1).min(MISSED_AT_ONCE_MAX);
+        if let Some(newest) = self.newest.filter(|newest| *newest < number) {
+            self.counts.missed += (number - newest - 1).min(MISSED_AT_ONCE_MAX);
         }
-        self.newest = self.newest.max(number);
+        self.newest = self.newest.max(Some(number));
         self.held.insert(number, (now, packet));
     }
 
-    /// What comes next, if it is there or is waited for no longer.
+    /// Gives what comes next, if it is there, or is waited for no longer.
     pub(crate) fn pop(&mut self, now: Instant) -> Option<Ordered<P>> {
         let next = self.next?;
         let first = *self.held.first_key_value()?.0;
@@ -72,7 +73,7 @@ impl<P> Reorder<P> {
         self.held.pop_first().map(|(_, (_, packet))| Ordered::Packet(packet))
     }
 
-    /// When a missing packet began to be missed: when the first one behind it came.
+    /// When a packet began to be missed, which is when the first one behind it came.
     pub(crate) fn missing_since(&self) -> Option<Instant> {
         let (first, _) = self.held.first_key_value()?;
         if self.next.is_none_or(|next| *first <= next) {
@@ -90,14 +91,15 @@ impl<P> Reorder<P> {
         self.counts
     }
 
-    /// Another source follows: its numbers have nothing to do with those before.
+    /// Begins anew, because another source follows, whose numbers have nothing to do with those before.
     pub(crate) fn restart(&mut self) {
-        (self.next, self.newest) = (None, 0);
+        (self.next, self.newest) = (None, None);
         self.held.clear();
     }
 }
 
-/// Whoever leaps by more has begun anew, or means no good: figures should not tell of it for hours.
+/// The most packets that one gap counts for. A sender that leaps by more has begun anew, or means no good, and the figures should not tell
+/// of it for hours.
 const MISSED_AT_ONCE_MAX: u64 = 1_000;
 
 #[cfg(test)]
@@ -151,7 +153,8 @@ mod tests {
         );
         assert_eq!((reorder.missing_since(), reorder.counts().lost), (None, 1));
         reorder.restart();
-        assert_eq!(out(&mut reorder, &[9], now), ["9"], "another source begins anywhere");
+        assert_eq!(out(&mut reorder, &[900], now), ["900"], "another source begins anywhere");
+        assert_eq!(reorder.counts().missed, 1, "and has missed nothing yet");
     }
 
     #[test]

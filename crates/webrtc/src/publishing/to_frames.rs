@@ -205,9 +205,14 @@ impl ToFrames {
     }
 
     fn keyframe_due(&self) -> Option<Instant> {
-        let aged = self.keyframe_at.map(|(at, unasked)| at + if unasked { KEYFRAME_AGE_UNASKED } else { KEYFRAME_AGE });
-        let due = [self.loss_due(), aged].into_iter().flatten().min()?;
-        Some(self.keyframe_asked_at.map_or(due, |asked_at| due.max(asked_at + KEYFRAME_EVERY)))
+        let not_before = |due: Instant, pause| self.keyframe_asked_at.map_or(due, |asked_at| due.max(asked_at + pause));
+        let aged = self.keyframe_at.map(|(at, unasked)| {
+            not_before(at + if unasked { KEYFRAME_AGE_UNASKED } else { KEYFRAME_AGE }, KEYFRAME_AGE)
+        });
+        let lost = self.loss_due().map(|due| not_before(due, KEYFRAME_EVERY));
+        let (_, heard_at) = self.video.heard?;
+        // A source that is silent, because its camera is off, is not asked.
+        [lost, aged].into_iter().flatten().min().filter(|due| *due <= heard_at + SOURCE_SILENT)
     }
 
     /// When a keyframe is needed because something is missing.

@@ -147,7 +147,7 @@ impl Answer<'_> {
         }
     }
 
-    /// What we send is marked with.
+    /// Says what the packets that we send are marked with.
     fn sources(&self, out: &mut String, mid: &str, sent: Sent<'_>) {
         let Sent { ssrc, repeats, .. } = sent;
         self.line(out, format_args!("a=msid:weir {mid}"));
@@ -161,7 +161,7 @@ impl Answer<'_> {
         }
     }
 
-    /// What we tell a publisher of what arrives. Browsers send a third of a megabit until they are told, packet by packet, that more fits.
+    /// Says what we tell a publisher of its packets. Browsers send 0.3 Mbit/s until they are told, packet by packet, that more fits.
     fn feedback(&self, out: &mut String, section: &Section, number: u8) {
         let Extensions { mid, transport_cc } = section.extensions;
         if let Some(id) = mid {

@@ -75,17 +75,17 @@ pub struct Section {
     /// Says that the offer is for this media: a viewer wants to receive it, or a publisher sends it.
     pub wanted: bool,
     pub payloads: Vec<Payload>,
-    /// What its packets will be marked with, the media's own first. Simulcast has none.
+    /// The sources that its packets will be marked with, the media's own first. Simulcast names none.
     pub sources: Vec<u32>,
-    /// Of two sources, the second one repeats the first.
+    /// Pairs of sources, of which the second one repeats the first.
     pub repetitions: Vec<(u32, u32)>,
-    /// Layers of simulcast: several sizes of one picture.
+    /// The number of layers of simulcast, which are several sizes of one picture.
     pub layers: usize,
-    /// Numbers of the header's extensions that we use.
+    /// The numbers of those extensions of the header that we use.
     pub extensions: Extensions,
 }
 
-/// A packet says by these which section it belongs to, and which number it has among all that went out.
+/// The numbers of extensions by which a packet says which section it belongs to, and which number it has among all packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extensions {
     pub mid: Option<u8>,
@@ -314,13 +314,13 @@ impl<'a> Reader<'a> {
 }
 
 impl Section {
-    /// How that payload is repeated.
+    /// The payload by which that one is repeated.
     fn repeats(&self, chosen: &Payload) -> Option<&Payload> {
         let repeats = |payload: &&Payload| payload.codec == "rtx" && payload.repeats == Some(chosen.number);
         self.payloads.iter().find(repeats).filter(|_| chosen.nack)
     }
 
-    /// What its packets will be marked with, and their repetitions.
+    /// The source that its packets will be marked with, and that of their repetitions.
     pub fn source(&self) -> Option<(u32, Option<u32>)> {
         let of_pair = self.repetitions.first().map(|(source, repeated)| (*source, Some(*repeated)));
         of_pair.or_else(|| Some((*self.sources.first()?, None)))
@@ -348,7 +348,7 @@ impl Section {
         }
     }
 
-    /// `FID a b`: b repeats a.
+    /// Takes `FID a b`, which says that b repeats a.
     fn group(&mut self, value: &str) {
         let mut words = value.split_ascii_whitespace();
         if words.next() != Some("FID") || self.repetitions.len() >= SOURCES_MAX {
@@ -400,7 +400,8 @@ impl Payload {
 }
 
 impl Extensions {
-    /// One `a=extmap`: a number, which may say a direction, and what it means. Only numbers of one byte's header (RFC 8285, 4.2) are used.
+    /// Takes one `a=extmap`: a number, which a direction may follow, and what it means. Only the numbers of one-byte headers (RFC 8285, 4.2)
+    /// are used.
     fn take(&mut self, number: &str, meaning: &str) {
         let number = number.split('/').next().and_then(|text| text.parse().ok());
         let Some(number) = number.filter(|number| (1..=14).contains(number)) else { return };
