@@ -28,5 +28,5 @@ pub use origin::{Origin, PATH_BYTES_MAX, QUERY_BYTES_MAX, read_plain_request};
 pub use pages::{page_of, watch_routes};
 pub use serve::{HttpLimits, HttpRules, HttpServer, MAX_HEADER_BYTES, OverTls, Peer, Rest};
 pub use thumbnails::{ServedThumbnail, Thumbnails};
-pub use whep::{IceServer, Whep, WhepAdmission, WhepViewer, whep_routes};
+pub use whep::{Came, IceServer, WebrtcPorts, Whep, WhepAdmission, WhepViewer, whep_routes};
 pub use whip::{Whip, WhipAdmission, WhipSession, whip_routes};

@@ -2,6 +2,7 @@
 
 mod admission;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -13,11 +14,16 @@ use axum::routing::{options, patch};
 use weir_control::{AdmissionRefusal, PlayWish};
 use weir_net::Caps;
 use weir_webrtc::engine::NoAnswer;
+use weir_webrtc::sdp::Transport;
 
+use crate::asked::PREVIEW;
 use crate::serve::Peer;
 use admission::{WhepAnswer, WhepChangeRefusal, WhepRefusal};
 
-pub use admission::{WhepAdmission, WhepViewer};
+pub use admission::{Came, WhepAdmission, WhepViewer};
+
+/// The only engine, by the name that `webrtc.engine` has for it.
+const ENGINE: &str = "str0m";
 
 pub(crate) const SDP: &str = "application/sdp";
 pub(crate) const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
@@ -54,7 +60,38 @@ impl std::fmt::Debug for IceServer {
     }
 }
 
+/// Where viewers by WebRTC come to, and how many did.
+#[derive(Clone, Debug)]
+pub struct WebrtcPorts {
+    pub engine: &'static str,
+    pub udp: SocketAddr,
+    /// None: networks without UDP have no way in.
+    pub tcp: Option<SocketAddr>,
+    /// What viewers are told: `udp` or `tcp`, and an address.
+    pub told: Vec<(&'static str, SocketAddr)>,
+    /// At this moment, those that are being set up included.
+    pub connections: usize,
+    pub came: Came,
+}
+
 impl Whep {
+    /// The ports that are bound, and what viewers are told of them.
+    pub fn ports(&self) -> WebrtcPorts {
+        let engine = self.admission.engine();
+        let told = engine.candidates().iter().map(|candidate| match candidate.transport {
+            Transport::Udp => ("udp", candidate.address),
+            Transport::Tcp => ("tcp", candidate.address),
+        });
+        WebrtcPorts {
+            engine: ENGINE,
+            udp: engine.udp_addr(),
+            tcp: engine.tcp_addr(),
+            told: told.collect(),
+            connections: engine.connections(),
+            came: self.admission.came(),
+        }
+    }
+
     pub fn new(admission: WhepAdmission, ice_servers: &[IceServer]) -> Self {
         Self { admission, links: links(ice_servers) }
     }
@@ -114,8 +151,9 @@ async fn offer(
     };
     let Peer(ip): Peer = *peer;
     let token = parameters.token.as_deref().or_else(|| bearer(&asked));
+    let preview = asked.get(PREVIEW).and_then(|value| value.to_str().ok());
     let wish = PlayWish { name: &name, rendition: parameters.rendition.as_deref(), token, ip };
-    match whep.admission.offer(&wish, text).await {
+    match whep.admission.offer(&wish, text, preview).await {
         Ok(answer) => answered(&whep, &name, answer),
         Err(why) => {
             let mut response = refusal(status_of(&why), &why.to_string());

@@ -9,8 +9,10 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 use std::path::Path;
 use utoipa::{IntoParams, ToSchema};
+use weir_origin::WebrtcPorts;
 use weir_transcode::{Capacity, EncoderReport};
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -32,6 +34,8 @@ pub(crate) struct SystemDto {
     gpus: Vec<GpuDto>,
     /// Why there are no GPUs.
     gpus_reason: Option<String>,
+    /// Null where WebRTC is off.
+    webrtc: Option<WebrtcDto>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -124,6 +128,53 @@ fn gpus(inventory: &weir_gpu::Inventory) -> Vec<GpuDto> {
     inventory.devices.iter().map(gpu).collect()
 }
 
+/// Why this engine and no other: docs/decisions/0007-webrtc-engine.md has all that was measured.
+const ENGINE_REASON: &str =
+    "runs in the server itself, at a quarter of the CPU per viewer that GStreamer's webrtcbin took";
+
+/// Where viewers by WebRTC come to. Both ports are bound; whether they are open to the outside shows in how many viewers connected.
+#[derive(Debug, Serialize, ToSchema)]
+struct WebrtcDto {
+    /// What speaks WebRTC: `str0m`.
+    engine: &'static str,
+    engine_reason: &'static str,
+    /// The port that is bound. Where nothing is configured and 8189 was taken, it is another one.
+    udp_listen: String,
+    /// Null: networks that let no UDP through have no way in.
+    tcp_listen: Option<String>,
+    /// The addresses that viewers are told.
+    told: Vec<WebrtcAddressDto>,
+    /// Connections at this moment: viewers and publishers, those that are being set up included.
+    connections: usize,
+    /// Viewers since the start that have left, and whose connection had come about.
+    connected: u64,
+    /// Viewers since the start that got an answer, and never came to the ports.
+    never_connected: u64,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct WebrtcAddressDto {
+    /// `udp` or `tcp`.
+    transport: &'static str,
+    address: String,
+}
+
+impl From<WebrtcPorts> for WebrtcDto {
+    fn from(ports: WebrtcPorts) -> Self {
+        let told = |(transport, address): (_, SocketAddr)| WebrtcAddressDto { transport, address: address.to_string() };
+        Self {
+            engine: ports.engine,
+            engine_reason: ENGINE_REASON,
+            udp_listen: ports.udp.to_string(),
+            tcp_listen: ports.tcp.map(|address| address.to_string()),
+            told: ports.told.into_iter().map(told).collect(),
+            connections: ports.connections,
+            connected: ports.came.connected,
+            never_connected: ports.came.never_connected,
+        }
+    }
+}
+
 /// The room for encoding in software. What does not fit is refused.
 #[derive(Debug, Serialize, ToSchema)]
 struct TranscodingDto {
@@ -183,6 +234,7 @@ async fn described(app: &App, untried: bool) -> Json<SystemDto> {
         transcoding: encoding.capacity().into(),
         gpus: gpus(&devices),
         gpus_reason: devices.reason.clone(),
+        webrtc: app.api.whep.as_ref().map(|whep| whep.ports().into()),
     })
 }
 

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use weir_control::{Admission, AdmissionRefusal, AdmittedPlayer, Demand, Lanes, Offered, Pass, PlayWish};
+use weir_control::{Admission, AdmissionRefusal, AdmittedPlayer, Demand, Lanes, Offered, Pass, PlayWish, Playback};
 use weir_hub::SOURCE_RENDITION;
 use weir_media::Codec;
 use weir_model::{Rendition, StreamId, ViewerKind};
@@ -108,6 +108,13 @@ struct Shared {
     caps: Arc<Caps>,
 }
 
+/// How many of those that were answered came to the ports, so far. Where nobody does, the ports are not open, or the addresses are wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Came {
+    pub connected: u64,
+    pub never_connected: u64,
+}
+
 /// The sessions by their names.
 #[derive(Clone, Debug, Default)]
 struct Sessions {
@@ -119,6 +126,7 @@ struct Table {
     sessions: HashMap<String, Session>,
     /// The number of sessions so far. By it, the viewers of one stream go to one lane after the other.
     count: usize,
+    came: Came,
 }
 
 #[derive(Debug)]
@@ -141,6 +149,14 @@ struct Seat {
 impl Sessions {
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seat {
+    fn note(&self, connected: bool) {
+        let mut table = self.sessions.table();
+        let Came { connected: came, never_connected } = &mut table.came;
+        *if connected { came } else { never_connected } += 1;
     }
 }
 
@@ -170,8 +186,13 @@ impl WhepAdmission {
 
     /// Answers an offer. When this returns, the viewer is on its way to be run. A wish that names no rendition gets the best one that
     /// browsers can be shown.
-    pub async fn offer(&self, wish: &PlayWish<'_>, offer: &str) -> Result<WhepAnswer, WhepRefusal> {
-        let answer = self.answer(wish, offer).await;
+    pub async fn offer(
+        &self,
+        wish: &PlayWish<'_>,
+        offer: &str,
+        preview: Option<&str>,
+    ) -> Result<WhepAnswer, WhepRefusal> {
+        let answer = self.answer(wish, offer, preview).await;
         if let Err(refusal) = &answer {
             let (remote, network) = (SocketAddr::new(wish.ip, 0), weir_net::network(wish.ip));
             let message = refusal.to_string();
@@ -188,7 +209,7 @@ impl WhepAdmission {
         answer
     }
 
-    async fn answer(&self, wish: &PlayWish<'_>, offer: &str) -> Result<WhepAnswer, WhepRefusal> {
+    async fn answer(&self, wish: &PlayWish<'_>, offer: &str, preview: Option<&str>) -> Result<WhepAnswer, WhepRefusal> {
         let Shared { admission, observe, engine, lanes, arrivals, sessions, caps } = &*self.shared;
         let AdmittedPlayer { stream_id, hub, feeds, rendition, pass } = admission.play(wish).await?;
         let offered = admission.offered(stream_id).ok_or(AdmissionRefusal::NoStream)?;
@@ -217,7 +238,8 @@ impl WhepAdmission {
         let Answered { sdp, ufrag: tag, connection, .. } = engine.answer(&offer, &chosen.carried)?;
         let (seat, number) = take_seat(sessions, wish.name, &tag, &offer.ice.ufrag)?;
         let lane = lanes.pick_beside(stream_id.0, number);
-        let viewer = observe.board().viewer(stream_id, ViewerKind::Webrtc);
+        let is_preview = preview.is_some_and(|pass| Playback::new(admission.clone()).is_preview(stream_id, pass));
+        let viewer = if is_preview { None } else { observe.board().viewer(stream_id, ViewerKind::Webrtc) };
         let feed = feeds.feed(&chosen.rendition, (), lane);
         let play = WhepPlay::new((hub, &chosen.rendition), connection, feed, viewer);
         let session = seat.name.clone();
@@ -227,6 +249,14 @@ impl WhepAdmission {
         let viewer = WhepViewer { lane: lane.clone(), play, pass, stream_id, ip, seat, demand, permit };
         arrivals.try_send(viewer).map_err(|_| NoAnswer::Full)?;
         Ok(WhepAnswer { sdp, session, tag, notice })
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.shared.engine
+    }
+
+    pub(super) fn came(&self) -> Came {
+        self.shared.sessions.table().came
     }
 
     /// Takes candidates for a session that exists. They are not needed: the far end looks for us, and its checks show where it is.
@@ -349,6 +379,7 @@ impl WhepViewer {
             rtt_ms,
             "a WebRTC viewer is gone"
         );
+        seat.note(figures.connected);
         drop((seat, demand, permit));
     }
 }

@@ -1914,6 +1914,7 @@ export interface components {
             /** Format: double */
             uptime_seconds: number;
             version: string;
+            webrtc?: components["schemas"]["WebrtcDto"] | null;
         };
         /**
          * Format: date-time
@@ -2035,6 +2036,35 @@ export interface components {
             last_event_id?: number | null;
             last_told_at?: components["schemas"]["Timestamp"] | null;
             next_try_at?: components["schemas"]["Timestamp"] | null;
+        };
+        WebrtcAddressDto: {
+            address: string;
+            /** @description `udp` or `tcp`. */
+            transport: string;
+        };
+        /** @description Where viewers by WebRTC come to. Both ports are bound; whether they are open to the outside shows in how many viewers connected. */
+        WebrtcDto: {
+            /**
+             * Format: int64
+             * @description Viewers since the start that have left, and whose connection had come about.
+             */
+            connected: number;
+            /** @description Connections at this moment: viewers and publishers, those that are being set up included. */
+            connections: number;
+            /** @description What speaks WebRTC: `str0m`. */
+            engine: string;
+            engine_reason: string;
+            /**
+             * Format: int64
+             * @description Viewers since the start that got an answer, and never came to the ports.
+             */
+            never_connected: number;
+            /** @description Null: networks that let no UDP through have no way in. */
+            tcp_listen?: string | null;
+            /** @description The addresses that viewers are told. */
+            told: components["schemas"]["WebrtcAddressDto"][];
+            /** @description The port that is bound. Where nothing is configured and 8189 was taken, it is another one. */
+            udp_listen: string;
         };
         /** @description A publisher's path by WebRTC; counts are since the connection was opened. */
         WebrtcFiguresDto: {
