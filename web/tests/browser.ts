@@ -23,6 +23,11 @@ const FLAGS = [
   "--autoplay-policy=no-user-gesture-required",
   // WebRTC to a server on this machine, by the address that nobody else has.
   "--allow-loopback-in-peer-connection",
+  // Between two pages of one browser, too, without asking the network whose name is whose.
+  "--disable-features=WebRtcHideLocalIpsWithMdns",
+  // A camera that needs no leave: a ball that turns, and a beep once a second.
+  "--use-fake-device-for-media-stream",
+  "--use-fake-ui-for-media-stream",
 ];
 
 /** What a page needs that publishes: a camera and a microphone that are not there, and leave to use them. */

@@ -25,6 +25,7 @@ try {
     ["overview", "/"],
     ["streams", "/streams"],
     ["stream", `/streams/${main.id}`, playPreview],
+    ["publish", `/streams/${main.id}/publish`, openCamera],
     ["restreams", "/restreams"],
     ["add-restream", `/streams/${main.id}`, addRestream],
     ["new-stream", "/streams", newStream],
@@ -60,6 +61,11 @@ try {
         await page.screenshot({ path: `${TO}/${name}-${suffix}.png`, fullPage: !dialog });
         if (dialog) await page.keyboard.press("Escape");
       }
+      await page.goto(`/watch/${main.name}`);
+      await page.getByRole("button", { name: "Stats" }).click();
+      await waitFor("the watch page plays", 60_000, async () => ((await page.textContent("#badge")) === "Live" ? true : undefined));
+      await page.waitForTimeout(3_000);
+      await page.screenshot({ path: `${TO}/watch-${suffix}.png` });
       trouble.forEach((text) => console.error(suffix, text));
       await context.close();
     }
@@ -75,6 +81,11 @@ async function playPreview(page: Page): Promise<void> {
   await page.getByRole("button", { name: "Play preview" }).click();
   await waitFor("the preview plays", 60_000, async () => ((await page.evaluate(`document.querySelector("video")?.currentTime ?? 0`) as number) > 1 ? true : undefined));
   await page.waitForTimeout(3_000);
+}
+
+async function openCamera(page: Page): Promise<void> {
+  await page.getByRole("button", { name: "Turn on the camera" }).click({ timeout: 5_000 }).catch(() => undefined);
+  await page.waitForTimeout(1_000);
 }
 
 async function addRestream(page: Page): Promise<void> {

@@ -79,7 +79,7 @@ async function options(page: Page, menu: string): Promise<string[]> {
 /** The first viewer, from before the stream is live, and what it can choose. */
 async function watch(name: string): Promise<Page> {
   const page = await (await browser.newContext({ viewport: { width: 900, height: 600 } })).newPage();
-  await page.goto(`${weir.http}/watch/${name}`);
+  await page.goto(`${weir.http}/watch/${name}?way=ll-hls`);
   await waitFor("it is offline", PATIENCE_MS, async () => ((await page.textContent("#notice"))?.includes("offline") ? true : undefined));
   return page;
 }
@@ -129,6 +129,8 @@ test("a ladder offers every language to everybody", { timeout: 180_000 }, async 
   await logIn(dashboard, "admin", ADMIN_PASSWORD);
   await dashboard.goto(`/streams/${stream.id}`);
   await dashboard.getByRole("button", { name: "Play preview" }).click();
+  // WebRTC carries one sound.
+  await dashboard.getByRole("combobox", { name: "Way to play" }).selectOption("hls");
   const menu = dashboard.getByRole("combobox", { name: "Language" });
   await menu.waitFor({ timeout: PATIENCE_MS });
   assert.deepEqual(await menu.locator("option").allInnerTexts(), names);

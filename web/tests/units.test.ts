@@ -11,9 +11,16 @@ import { type Page, Relay, type Said, type Told } from "../dashboard/src/live/re
 import { type Follower, type Message, Parser } from "../dashboard/src/live/server_sent";
 import { byHost, inOrder, troublesAround, troublesOf } from "../dashboard/src/overview/problems";
 import { flowOf } from "../dashboard/src/streams/flow_layout";
-import { plainPlaylist } from "../dashboard/src/streams/plain_playlist";
+import { plainPlaylist } from "../shared/plain_playlist";
+import { keyOf } from "../dashboard/src/publish/use_publishing";
 import { aligned, top } from "../dashboard/src/ui/chart_data";
 import { silentSounds, soundName } from "../shared/sounds";
+import { fragmentOf } from "../shared/webrtc/exchange";
+import { receivedFigures, sentFigures } from "../shared/webrtc/figures";
+import { iceServersOf } from "../shared/webrtc/ice_servers";
+import { againAfterMs } from "../shared/webrtc/tries";
+import { readAddress, withWay } from "../watch/src/address";
+import { renditionsOf } from "../watch/src/by_webrtc";
 
 const status = { state: "live", live: true, since: "2026-01-01T00:00:00Z", ingest: null, renditions: [], viewers: { hls: 2, dash: 0, webrtc: 0, rtmp: 0, srt: 0 }, warnings: [] };
 const stream = (id: number, more: object = {}, statusMore: object = {}): Stream =>
@@ -228,4 +235,65 @@ test("sounds are called by their language, and those that can't be heard are tol
   const told = (playable: object[]) => silentSounds(loaded, playable as Parameters<typeof silentSounds>[1]).map(({ name, codec }) => `${name} ${codec}`);
   assert.deepEqual(told([track("source", "deu", "de")]), ["English AC-3", "French MP2", "Director, cut MP2"]);
   assert.deepEqual(told([track("small", "deu", "de"), track("small", "eng", "en"), track("small", "fra", "fr")]), ["Director, cut MP2"]);
+});
+
+test("helpers are read out of Link headers as the server writes them", () => {
+  const turn = '<turn:turn.example:3478?transport=udp>; rel="ice-server"; username="we,ir"; credential="se;cret"; credential-type="password"';
+  assert.deepEqual(iceServersOf(`<stun:stun.example:3478>; rel="ice-server", ${turn}`), [
+    { urls: "stun:stun.example:3478" },
+    { urls: "turn:turn.example:3478?transport=udp", username: "we,ir", credential: "se;cret" },
+  ]);
+  for (const other of [null, "", '</whep/cam>; rel="self"', "stun:h; rel=ice-server"]) assert.deepEqual(iceServersOf(other), [], String(other));
+});
+
+test("candidates are told as a fragment of the description that they belong to", () => {
+  const description = "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=ice-ufrag:abcd\r\na=ice-pwd:secret\r\na=mid:0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:1\r\n";
+  const candidates = [{ candidate: "candidate:1 1 udp 1 10.0.0.1 5 typ host" }];
+  assert.equal(fragmentOf(description, candidates), "a=ice-ufrag:abcd\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\na=candidate:1 1 udp 1 10.0.0.1 5 typ host\r\na=end-of-candidates\r\n");
+  assert.equal(fragmentOf(description, []), undefined);
+  assert.equal(fragmentOf("", candidates), undefined);
+});
+
+test("figures are of the time between two looks", () => {
+  const pair = [{ id: "T", type: "transport", selectedCandidatePairId: "P" }, { id: "P", type: "candidate-pair", localCandidateId: "L", currentRoundTripTime: 0.02 }, { id: "L", type: "local-candidate", protocol: "udp" }];
+  const picture = (bytes: number, more: object) => ({ id: "V", type: "inbound-rtp", kind: "video", codecId: "C", bytesReceived: bytes, framesPerSecond: 30, frameWidth: 1280, frameHeight: 720, freezeCount: 1, totalFreezesDuration: 0.4, framesDecoded: 60, ...more });
+  const at = (ms: number, ...entries: object[]) => ({ at: ms, entries: [...pair, { id: "C", type: "codec", mimeType: "video/H264" }, ...entries] as Parameters<typeof receivedFigures>[0]["entries"] });
+  const before = at(1_000, picture(100_000, { packetsLost: 1, packetsReceived: 100, jitterBufferDelay: 1, jitterBufferEmittedCount: 30 }));
+  const now = at(3_000, picture(350_000, { packetsLost: 3, packetsReceived: 198, jitterBufferDelay: 4, jitterBufferEmittedCount: 90 }));
+  assert.deepEqual(receivedFigures(now, before), {
+    bitrateBps: 1_000_000, bytes: 350_000, transport: "udp", codecs: ["H.264"], fps: 30, width: 1280, height: 720, rttMs: 20, lossPercent: 2, freezes: 1, frozenMs: 400, jitterBufferMs: 50, pictures: 60,
+  });
+  const first = receivedFigures(now, undefined);
+  assert.deepEqual([first.bitrateBps, first.lossPercent], [undefined, undefined], "nothing is known of one look");
+  // A connection that was made anew counts from nothing.
+  assert.equal(receivedFigures(at(4_000, { ...picture(50_000, {}), id: "W" }), now).bitrateBps, 400_000);
+  const sent = at(2_000, { id: "O", type: "outbound-rtp", kind: "video", bytesSent: 5, framesEncoded: 7, qualityLimitationReason: "cpu" }, { id: "R", type: "remote-inbound-rtp", kind: "video", fractionLost: 0.01, roundTripTime: 0.05 });
+  const { limit, lossPercent, rttMs, pictures } = sentFigures(sent, undefined);
+  assert.deepEqual([limit, lossPercent, rttMs, pictures], ["cpu", 1, 50, 7]);
+});
+
+test("a connection that was lost is tried at once, then ever more seldom", () => {
+  const waits = [0, 1, 2, 3, 4, 5, 6, 100].map(againAfterMs);
+  assert.deepEqual([waits[0], waits.at(-1)], [0, 8_000]);
+  assert.deepEqual(waits, [...waits].sort((one, other) => one - other));
+});
+
+test("the watch page reads its address, and keeps in it which way to play was chosen", () => {
+  const { name, playlist, whep, way } = readAddress({ pathname: "/weir/watch/cam%201", search: "?token=a%2Bb&way=hls" });
+  assert.deepEqual([name, playlist, way], ["cam 1", "/weir/play/cam%201/master.m3u8?token=a%2Bb", "hls"]);
+  assert.deepEqual([whep(), whep("720p")], ["/weir/whep/cam%201?token=a%2Bb", "/weir/whep/cam%201?rendition=720p&token=a%2Bb"]);
+  const bare = readAddress({ pathname: "/watch/cam", search: "?way=other" });
+  assert.deepEqual([bare.playlist, bare.whep(), bare.way], ["/play/cam/master.m3u8", "/whep/cam", undefined]);
+  assert.equal(withWay("http://h/watch/cam?token=a", "ll-hls"), "http://h/watch/cam?token=a&way=ll-hls");
+});
+
+test("renditions for WebRTC are those of the playlist, each once", () => {
+  const variant = (bps: number, size: string, uri: string) => `#EXT-X-STREAM-INF:BANDWIDTH=${bps},AVERAGE-BANDWIDTH=1,CODECS="avc1",RESOLUTION=${size},AUDIO="a"\n${uri}\n`;
+  const playlist = `#EXTM3U\n${variant(700_000, "640x360", "360p/video.m3u8?token=x")}${variant(2_500_000, "1280x720", "source/video.m3u8")}${variant(2_600_000, "1280x720", "source/video.m3u8")}#EXT-X-STREAM-INF:BANDWIDTH=96000,CODECS="mp4a"\nradio/audio.m3u8\n`;
+  assert.deepEqual(renditionsOf(playlist), [{ value: "source", label: "720p · 2.5 Mbps" }, { value: "360p", label: "360p · 0.7 Mbps" }]);
+  assert.deepEqual(renditionsOf(""), []);
+});
+
+test("the key for this browser is the last piece of WHIP's address", () => {
+  assert.deepEqual([keyOf("https://h/whip/KEY"), keyOf("https://h/whip"), keyOf(null)], ["KEY", undefined, undefined]);
 });

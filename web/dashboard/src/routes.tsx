@@ -8,6 +8,7 @@ import { DestinationsPage } from "./destinations/destinations_page";
 import { EventsPage } from "./events/events_page";
 import { LaddersPage } from "./ladders/ladders_page";
 import { OverviewPage } from "./overview/overview_page";
+import { PublishPage } from "./publish/publish_page";
 import { RecordingsPage } from "./recordings/recordings_page";
 import { RestreamsPage } from "./restreams/restreams_page";
 import { StreamPage } from "./streams/stream_page";
@@ -31,6 +32,7 @@ export const ROUTES: Route[] = [
   { path: "/", page: OverviewPage, resources: ["streams", "restreams", "live"], nav: { label: t.nav.overview, icon: LayoutGrid, group: "watch" } },
   { path: "/streams", page: StreamsPage, resources: ["streams"], nav: { label: t.nav.streams, icon: Radio, group: "watch" } },
   { path: "/streams/:id", page: StreamPage, resources: ["streams", "restreams", "platforms"] },
+  { path: "/streams/:id/publish", page: PublishPage, resources: ["streams"] },
   { path: "/restreams", page: RestreamsPage, resources: ["restreams", "platforms"], nav: { label: t.nav.restreams, icon: Send, group: "watch" } },
   { path: "/events", page: EventsPage, resources: ["events"], nav: { label: t.nav.events, icon: Activity, group: "watch" } },
   { path: "/destinations", page: DestinationsPage, resources: ["destinations", "platforms"], nav: { label: t.nav.destinations, icon: Server, group: "set" } },

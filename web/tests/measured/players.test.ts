@@ -104,7 +104,7 @@ test("players play without a stall, from the same bytes", { timeout: 150_000 }, 
   watch.on("console", (message) => {
     if (/content security policy/i.test(message.text())) trouble.push(message.text());
   });
-  await watch.goto(`${weir.http}/watch/${stream.name}?token=${await token()}`);
+  await watch.goto(`${weir.http}/watch/${stream.name}?way=ll-hls&token=${await token()}`);
   await waitFor("the watch page says that the stream is offline", 10_000, async () =>
     (await watch.textContent("#notice"))?.includes("offline") ? true : undefined,
   );

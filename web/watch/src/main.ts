@@ -1,16 +1,11 @@
-// The public player: low-latency HLS by hls.js, or by the browser itself where it has no Media Source Extensions (iPhones).
+// The public player. It plays by WebRTC where that brings a picture, else low-latency HLS by hls.js, or by the browser itself where it has no
+// Media Source Extensions (iPhones). The viewer may choose.
 
-import Hls, { type ErrorData, ErrorDetails, ErrorTypes, Events, type Level, type ManifestLoadedData, type MediaPlaylist } from "hls.js";
-import { readAddress } from "./address";
+import type { Over } from "../../shared/webrtc/viewer";
+import { readAddress, type Way, WAYS, withWay } from "./address";
+import { WebrtcPlayer } from "./by_webrtc";
 import { reasonOf, retryAfterMs } from "./offline";
-import { type Silent, silentSounds, soundName } from "../../shared/sounds";
-
-declare global {
-  interface Window {
-    /** For tests and for whoever looks for trouble in the console. */
-    weirPlayer?: Hls | undefined;
-  }
-}
+import type { Choice, Player } from "./player";
 
 function element<T extends HTMLElement>(id: string): T {
   const found = document.getElementById(id);
@@ -21,180 +16,223 @@ function element<T extends HTMLElement>(id: string): T {
 const video = element<HTMLVideoElement>("video");
 const notice = element("notice");
 const badge = element("badge");
+const remark = element("remark");
 const latency = element("latency");
+const ways = element<HTMLSelectElement>("way");
 const quality = element<HTMLSelectElement>("quality");
 const sounds = element("sounds");
 const sound = element<HTMLSelectElement>("sound");
 const unmute = element<HTMLButtonElement>("unmute");
-const { name, playlist } = readAddress(location);
+const stats = element<HTMLButtonElement>("stats");
+const statsBox = element("stats-box");
+const address = readAddress(location);
 
-let player: Hls | undefined;
+let player: Player | undefined;
 let attempt = 0;
 let retry: number | undefined;
-/** What the viewer chose to hear: chosen again when the stream comes back. */
+/** What the viewer chose to hear, by its name. */
 let heard: string | undefined;
-/** All that the playlist has: what hls.js can't play it throws away. */
-let loaded: ManifestLoadedData | undefined;
+let chosen: Way = address.way ?? "webrtc";
+/** Why WebRTC is passed over until the viewer chooses it again, or the stream has been away. */
+let passedOver: string | undefined;
+/** Where a sound is wanted that WebRTC does not have. */
+let isSilent = false;
 
-/** Fatal faults in a row that hls.js may mend by itself before everything is begun anew. */
-const MENDS_MAX = 2;
-let mends = 0;
+const NO_SOUND = "WebRTC has no sound here";
 
 function showLive(): void {
   attempt = 0;
-  mends = 0;
   notice.textContent = "";
   badge.textContent = "Live";
   badge.dataset["state"] = "live";
   unmute.hidden = !video.muted;
+  unmute.textContent = isSilent ? "Tap for sound by LL-HLS" : "Tap for sound";
 }
 
 /** Says why, and looks again later. */
 function showOffline(status: number | undefined): void {
   stop();
+  // Who comes back may come by another network, and the stream with another picture.
+  passedOver = undefined;
   notice.textContent = reasonOf(status);
   badge.textContent = "Offline";
   badge.dataset["state"] = "waiting";
   latency.textContent = "";
+  remark.textContent = "";
   unmute.hidden = true;
   window.clearTimeout(retry);
   retry = window.setTimeout(() => void start(), retryAfterMs(attempt++));
 }
 
 function stop(): void {
-  player?.destroy();
+  window.clearTimeout(retry);
+  player?.end();
   player = undefined;
-  window.weirPlayer = undefined;
+  isSilent = false;
   quality.disabled = true;
   sounds.hidden = true;
 }
 
+/** Counts beginnings: what an earlier one was told is of no interest any more. */
+let beginning = 0;
+
 async function start(): Promise<void> {
-  // Asked first: a player would say only that it failed.
-  let response: Response;
+  stop();
+  const mine = ++beginning;
+  // Asked first: a player would say only that it failed. It also says which renditions there are.
+  let response: Response | undefined;
+  let playlist = "";
   try {
-    response = await fetch(playlist, { cache: "no-store", signal: AbortSignal.timeout(10_000) });
+    response = await fetch(address.playlist, { cache: "no-store", signal: AbortSignal.timeout(10_000) });
+    playlist = response.ok ? await response.text() : "";
   } catch {
-    return showOffline(undefined);
+    response = undefined;
   }
-  if (!response.ok) return showOffline(response.status);
-  if (Hls.isSupported()) return startHls();
-  if (!video.canPlayType("application/vnd.apple.mpegurl")) {
-    notice.textContent = "This browser can't play live video.";
-    return;
-  }
-  video.src = playlist;
-  void play();
+  if (mine !== beginning) return;
+  // A stream without HLS may have WebRTC.
+  const isWanted = response?.status === 404 || (response?.ok && chosen === "webrtc");
+  if (isWanted && passedOver === undefined && "RTCPeerConnection" in window) return startWebrtc(playlist, response?.ok === true);
+  if (!response?.ok) return showOffline(response?.status);
+  // The player is fetched where it is needed.
+  const byHls = await import("./by_hls");
+  if (mine === beginning) startHls(byHls, chosen !== "hls");
 }
 
-function startHls(): void {
-  const hls = new Hls({ lowLatencyMode: true, backBufferLength: 30, maxLiveSyncPlaybackRate: 1.5 });
-  player = hls;
-  window.weirPlayer = hls;
-  hls.on(Events.MANIFEST_LOADED, (_, data) => (loaded = data));
-  hls.on(Events.MANIFEST_PARSED, (_, { levels }) => {
-    showQualities(hls, levels);
-    void play();
+const told = { onQualities: (choices: Choice[], value: string) => showChoices(quality, choices, value), onSounds: showSounds };
+
+function startWebrtc(playlist: string, hasHls: boolean): void {
+  ways.value = "webrtc";
+  player = new WebrtcPlayer(video, address.whep, playlist, {
+    ...told,
+    onPlaying: (silent) => {
+      isSilent = silent !== null && hasHls;
+      remark.textContent = silent === null ? "" : NO_SOUND;
+      // Whoever has already asked for sound gets it.
+      if (isSilent && !video.muted) return passOver(NO_SOUND);
+      showLive();
+    },
+    onQuiet: () => (notice.textContent = "The stream pauses.\nIt goes on here by itself."),
+    onAgain: () => (notice.textContent = "The connection was lost.\nTrying again…"),
+    onOver: (why) => {
+      if (why.kind === "lost") return void start();
+      if (!hasHls) return showOffline(why.kind === "refused" ? why.status : undefined);
+      passOver(wordsOf(why));
+    },
   });
-  hls.on(Events.LEVEL_SWITCHED, (_, { level }) => {
-    showAuto(hls, level);
-    // hls.js chooses its tracks before it says what it has loaded.
-    showSounds(hls, hls.audioTracks);
-  });
-  hls.on(Events.LEVELS_UPDATED, (_, { levels }) => showQualities(hls, levels));
-  hls.on(Events.AUDIO_TRACKS_UPDATED, (_, { audioTracks }) => showSounds(hls, audioTracks));
-  hls.on(Events.AUDIO_TRACK_SWITCHED, (_, { id }) => (sound.value = String(id)));
-  hls.on(Events.ERROR, (_, error) => {
-    if (error.fatal) mend(hls, error);
-  });
-  hls.loadSource(playlist);
-  hls.attachMedia(video);
 }
 
-function mend(hls: Hls, error: ErrorData): void {
-  if (error.details === ErrorDetails.MANIFEST_INCOMPATIBLE_CODECS_ERROR) {
-    stop();
-    notice.textContent = "This browser can't play the stream's picture or sound.";
-    return;
-  }
-  if (error.type === ErrorTypes.MEDIA_ERROR && mends++ < MENDS_MAX) {
-    hls.recoverMediaError();
-    return;
-  }
-  showOffline(error.response?.code || undefined);
+/** Goes on by HLS, and says why. */
+function passOver(why: string): void {
+  passedOver = why;
+  void start();
 }
 
-async function play(): Promise<void> {
-  try {
-    await video.play();
-  } catch {
+function wordsOf(why: Over): string {
+  switch (why.kind) {
+    case "refused":
+      return why.status === 503 ? "WebRTC has no room for more viewers" : "WebRTC is not possible here";
+    case "no-picture":
+      return "WebRTC brings no picture here";
+    default:
+      return "WebRTC can't be reached";
+  }
+}
+
+function startHls({ HlsPlayer, isSupported }: typeof import("./by_hls"), isLowLatency: boolean): void {
+  ways.value = isLowLatency ? "ll-hls" : "hls";
+  remark.textContent = passedOver ?? "";
+  if (isSupported()) {
+    player = new HlsPlayer(video, address.playlist, isLowLatency, heard, {
+      ...told,
+      onOver: showOffline,
+      onUnplayable: () => {
+        stop();
+        notice.textContent = "This browser can't play the stream's picture or sound.";
+      },
+    });
+  } else if (video.canPlayType("application/vnd.apple.mpegurl")) {
+    video.src = address.playlist;
     // Not even without sound: the browser wants a tap, and its own controls are there for that.
-    notice.textContent = "";
+    video.play().catch(() => (notice.textContent = ""));
+    player = { end: () => video.removeAttribute("src"), chooseQuality: () => {}, chooseSound: () => {}, behindSeconds: () => 0, stats: () => [["Way", "HLS, by the browser"]] };
+  } else {
+    notice.textContent = "This browser can't play live video.";
   }
 }
 
-function nameOf(level: Level): string {
-  const size = level.height ? `${level.height}p` : "Audio";
-  const fps = level.frameRate > 31 ? String(Math.round(level.frameRate)) : "";
-  return `${size}${fps} · ${(level.bitrate / 1e6).toFixed(1)} Mbps`;
+function showChoices(menu: HTMLSelectElement, choices: Choice[], value: string): void {
+  menu.replaceChildren(...choices.map(({ value, label, isDisabled }) => {
+    const option = new Option(label, value);
+    option.disabled = isDisabled ?? false;
+    return option;
+  }));
+  menu.value = value;
+  menu.disabled = choices.length === 0;
 }
 
-function showQualities(hls: Hls, levels: Level[]): void {
-  const auto = new Option("Auto", "-1");
-  quality.replaceChildren(auto, ...levels.map((level, index) => new Option(nameOf(level), String(index))).reverse());
-  quality.value = String(hls.autoLevelEnabled ? -1 : hls.currentLevel);
-  quality.disabled = false;
+function showSounds(choices: Choice[], value: string): void {
+  showChoices(sound, choices, value);
+  sounds.hidden = choices.length === 0;
 }
 
-/** A menu where there is something to choose, or where it is to be said that something can't be heard here. */
-function showSounds(hls: Hls, tracks: MediaPlaylist[]): void {
-  const silent = loaded ? silentSounds(loaded, tracks) : [];
-  sound.replaceChildren(...tracks.map((track) => new Option(soundName(track), String(track.id))), ...silent.map(silentOption));
-  const again = tracks.find((track) => soundName(track) === heard);
-  if (again && again.id !== hls.audioTrack) hls.audioTrack = again.id;
-  sound.value = String(hls.audioTrack);
-  sounds.hidden = tracks.length + silent.length < 2 && silent.length === 0;
-}
-
-function silentOption({ name: what, codec }: Silent): HTMLOptionElement {
-  const option = new Option(`${what} (${codec} can't be played here)`);
-  option.disabled = true;
-  return option;
-}
-
-function showAuto(hls: Hls, level: number): void {
-  const auto = quality.options[0];
-  const playing = hls.levels[level];
-  if (auto && playing) auto.text = levelsDiffer(hls) && playing.height ? `Auto (${playing.height}p)` : "Auto";
-}
-
-function levelsDiffer(hls: Hls): boolean {
-  return hls.levels.length > 1;
-}
-
-document.title = `${name} · Weir`;
-element("name").textContent = name;
-quality.addEventListener("change", () => {
-  if (player) player.nextLevel = Number(quality.value);
+document.title = `${address.name} · Weir`;
+element("name").textContent = address.name;
+ways.value = chosen;
+ways.addEventListener("change", () => {
+  chosen = WAYS.find((way) => way === ways.value) ?? "webrtc";
+  passedOver = undefined;
+  history.replaceState(null, "", withWay(location.href, chosen));
+  void start();
 });
+quality.addEventListener("change", () => player?.chooseQuality(quality.value));
 sound.addEventListener("change", () => {
   heard = sound.selectedOptions[0]?.text;
-  if (player) player.audioTrack = Number(sound.value);
+  player?.chooseSound(sound.value);
 });
 unmute.addEventListener("click", () => {
   video.muted = false;
   unmute.hidden = true;
 });
 video.addEventListener("volumechange", () => {
-  if (!video.muted) unmute.hidden = true;
+  if (video.muted) return;
+  unmute.hidden = true;
+  if (isSilent) passOver(NO_SOUND);
 });
-video.addEventListener("playing", showLive);
+video.addEventListener("playing", () => {
+  // WebRTC says by itself when there is something to see.
+  if (!(player instanceof WebrtcPlayer)) showLive();
+});
 video.addEventListener("error", () => {
   // hls.js mends what it plays; this is for the browser's own player.
-  if (!player) showOffline(undefined);
+  if (video.hasAttribute("src") && !window.weirPlayer) showOffline(undefined);
 });
+stats.addEventListener("click", () => {
+  statsBox.hidden = !statsBox.hidden;
+  stats.setAttribute("aria-pressed", String(!statsBox.hidden));
+  showStats();
+});
+
+function showStats(): void {
+  if (statsBox.hidden) return;
+  statsBox.replaceChildren(...(player?.stats() ?? []).flatMap(([name, value]) => {
+    const [term, words] = [document.createElement("dt"), document.createElement("dd")];
+    term.textContent = name;
+    words.textContent = value;
+    return [term, words];
+  }));
+}
+
 window.setInterval(() => {
-  const behind = player?.latency ?? 0;
+  const behind = player?.behindSeconds() ?? 0;
   latency.textContent = behind > 0 && !video.paused ? `${behind.toFixed(1)} s behind live` : "";
+  showStats();
 }, 500);
+// A page that is left says goodbye; one that browsers have kept for the way back begins anew.
+window.addEventListener("pagehide", () => {
+  beginning++;
+  stop();
+});
+window.addEventListener("pageshow", ({ persisted }) => {
+  if (persisted) void start();
+});
 void start();

@@ -12,6 +12,9 @@ const ANEW_SHARE = 0.5;
 /** A server that is away comes back. */
 const AGAIN_MS = 30_000;
 
+/** Playlists and offers tell who watches; nothing else needs it. */
+const HEADER = "weir-preview";
+
 export class PreviewPass {
   readonly fetched: Promise<void>;
   private pass: string | undefined;
@@ -22,11 +25,15 @@ export class PreviewPass {
     this.fetched = this.fetch();
   }
 
-  /** Playlists tell who watches; nothing else needs it. */
+  /** For an offer of WebRTC. */
+  headers(): Record<string, string> {
+    return this.pass ? { [HEADER]: this.pass } : {};
+  }
+
   show(request: XMLHttpRequest, url: string): void {
     if (!this.pass || !new URL(url, location.href).pathname.endsWith(".m3u8")) return;
     request.open("GET", url, true);
-    request.setRequestHeader("weir-preview", this.pass);
+    request.setRequestHeader(HEADER, this.pass);
   }
 
   end(): void {

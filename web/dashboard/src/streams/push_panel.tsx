@@ -1,9 +1,10 @@
 // How to send to this stream. Keys are masked until somebody asks for them, which is written down.
 
-import { Eye, EyeOff } from "lucide-react";
+import { Eye, EyeOff, Video } from "lucide-react";
 import { useState } from "react";
 import { get } from "../api/client";
 import type { Stream } from "../api/types";
+import { Link } from "../router";
 import { useMay } from "../shell/session";
 import { t } from "../text";
 import { Button } from "../ui/button";
@@ -38,6 +39,12 @@ export function PushPanel({ stream }: { stream: Stream }) {
       <div className="panel-body">
         {pushes && <PushKeys urls={revealed ?? stream.push_urls} revealed={Boolean(revealed)} />}
         {pushes && <p className="hint">{revealed ? t.push.revealed : t.push.obs}</p>}
+        {may && stream.active && Object.values(stream.push_urls).some((urls) => urls?.whip) && (
+          <Link to={`/streams/${stream.id}/publish`} className="button plain normal">
+            <Video aria-hidden size={15} />
+            {t.publish.open}
+          </Link>
+        )}
         {pulls.map(({ slot, kind, uri, items }) => (
           <dl className="key-rows" key={slot}>
             <div className="key-row">

@@ -40,6 +40,7 @@ export function SystemPage() {
         <Panel title={t.system.load}>
           <div className="panel-body meters-wide">{meters.map(({ label, share, text }) => <Meter key={label} label={label} share={share} text={text} />)}</div>
         </Panel>
+        <Webrtc webrtc={system.webrtc} />
         {system.gpus.length > 0 && <Gpus gpus={system.gpus} />}
         <Encoders encoders={system.encoders} />
       </div>
@@ -77,6 +78,31 @@ function Gpus({ gpus }: { gpus: System["gpus"] }) {
             ))}
           </tbody>
         </table>
+      </div>
+    </Panel>
+  );
+}
+
+/** Where viewers by WebRTC come to, and whether they get through. */
+function Webrtc({ webrtc }: { webrtc: System["webrtc"] }) {
+  if (!webrtc) return <Panel title="WebRTC"><p className="no-events">{t.system.webrtcOff}</p></Panel>;
+  const { engine, engine_reason, udp_listen, tcp_listen, told, connections, connected, never_connected } = webrtc;
+  const of = (wanted: string) => told.filter(({ transport }) => transport === wanted).map(({ address }) => address).join(", ");
+  const port = (listen: string, transport: string) => (
+    <>
+      <span className="mono">{listen}</span> <span className="faint">{t.system.told(of(transport))}</span>
+    </>
+  );
+  return (
+    <Panel title="WebRTC" note={t.system.webrtcNote}>
+      <div className="panel-body">
+        <Facts facts={[
+          [t.system.engine, <><span className="mono">{engine}</span> <span className="faint">{engine_reason}</span></>],
+          [t.system.udp, port(udp_listen, "udp")],
+          [t.system.tcp, tcp_listen ? port(tcp_listen, "tcp") : t.system.noTcp],
+          [t.system.connections, count(connections)],
+          [t.system.cameThrough, <span className={never_connected > connected ? "text-bad" : undefined}>{t.system.came(connected, never_connected)}</span>],
+        ]} />
       </div>
     </Panel>
   );
