@@ -112,19 +112,26 @@ fn an_hour() -> Vec<FlvTag> {
 /// Publishes faster than real time, by the stamps: each GOP goes as soon as the one before is in the playlist.
 fn publish_hour(weir: &Weir, stream: &TestStream, hour: &[FlvTag]) -> Publisher {
     let mut get = player(&format!("{}/play/cam1", weir.http()));
-    let mut playlist =
-        move || get("source/video.m3u8").map_or(String::new(), |text| String::from_utf8_lossy(&text).into_owned());
-    let segments_before = playlist().matches("#EXTINF").count();
+    let mut text =
+        move |path: &str| get(path).map_or(String::new(), |text| String::from_utf8_lossy(&text).into_owned());
+    let segments_before = text("source/video.m3u8").matches("#EXTINF").count();
+    // What each run of the server writes first.
+    let init = format!("source/video/init-{}.mp4", usize::from(segments_before > 0));
     let mut publisher = Publisher::publish(&weir.rtmp_address(), "live", &stream.stream_key).unwrap();
     let (head, media) = hour.split_at(hour.iter().position(is_video_frame).unwrap());
     head.iter().for_each(|tag| publisher.send(tag).unwrap());
     for (number, gop) in media.chunks(15).enumerate() {
         gop.iter().for_each(|tag| publisher.send(tag).unwrap());
+        if number == 0 {
+            // The first GOP is in no playlist before the second one, and a packager that comes when both are there begins with the second.
+            wait_until("the packager has begun", SOON, || !text(&init).is_empty());
+            continue;
+        }
         wait_until("the GOP is in the playlist", SOON, || {
-            let text = playlist();
+            let text = text("source/video.m3u8");
             let open = text.rsplit("#EXTINF").next().unwrap_or_default();
-            // The length of the newest picture is known with the next one, and the distance of keyframes with the second one.
-            let is_open = open.matches("#EXT-X-PART:").count() >= 14 || number == 0;
+            // The length of the newest picture is known with the next one.
+            let is_open = open.matches("#EXT-X-PART:").count() >= 14;
             text.matches("#EXTINF").count() >= segments_before + number && is_open
         });
     }
