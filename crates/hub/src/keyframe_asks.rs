@@ -1,5 +1,5 @@
-//! Subscribers of a rendition ask for a keyframe where they can't go on without one. Whoever encodes the rendition makes one; a source makes
-//! its own when it likes, and nobody tells it.
+//! Subscribers of a rendition ask for a keyframe where they can't go on without one. Whoever encodes the rendition makes one. Of
+//! sources, only a publisher by WebRTC can be told; the others make their own when they like.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

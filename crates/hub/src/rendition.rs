@@ -97,7 +97,7 @@ impl RenditionHub {
         self.tracks.subscribe()
     }
 
-    /// Asks for a keyframe as soon as one can be made. Where the rendition is not encoded here, nobody hears it.
+    /// Asks for a keyframe as soon as one can be made. A source that does not come by WebRTC can't be told, so nobody hears it there.
     pub fn ask_keyframe(&self) {
         self.keyframe_asks.ask();
     }

@@ -45,6 +45,11 @@ impl SourceWriter {
         self.ticket.publisher.is_hurried()
     }
 
+    /// How often subscribers of the source have asked for a keyframe so far.
+    pub(crate) fn keyframes_asked(&self) -> u64 {
+        self.ticket.publisher.keyframes_asked()
+    }
+
     pub(crate) fn track(&mut self, info: TrackInfo) {
         self.tracks([info]);
     }

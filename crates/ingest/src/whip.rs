@@ -24,15 +24,19 @@ pub struct WhipPublisher {
     awaits_video: bool,
     awaits_audio: bool,
     framed_at: Instant,
+    /// How often the source's subscribers had asked for a keyframe when that was passed on last.
+    keyframes_asked: u64,
 }
 
 impl WhipPublisher {
     pub fn new(incoming: Incoming, ticket: Ticket) -> Self {
+        let writer = SourceWriter::new(ticket);
         Self {
+            keyframes_asked: writer.keyframes_asked(),
             awaits_video: incoming.has_video(),
             awaits_audio: incoming.has_audio(),
             incoming,
-            writer: SourceWriter::new(ticket),
+            writer,
             opening: Some(Opening::new()),
             framed_at: Instant::now(),
         }
@@ -56,6 +60,10 @@ impl WhipPublisher {
                     self.tell(&self.incoming.figures());
                     return end.words();
                 }
+            }
+            let asked = self.writer.keyframes_asked();
+            if std::mem::replace(&mut self.keyframes_asked, asked) != asked {
+                self.incoming.want_keyframe();
             }
             let awaits = self.awaits_video || self.awaits_audio;
             if self.opening.as_ref().is_some_and(|opening| opening.is_over(awaits, now)) {

@@ -129,7 +129,7 @@ pub struct WebrtcStatus {
     pub made: Vec<MadeStatus>,
     /// How often viewers asked for a keyframe since the stream was started.
     pub keyframes_asked: u64,
-    /// How often an encoder was told to make one for them. A source can't be told.
+    /// How often an encoder was told to make one for them. Asks that go to a publisher by WebRTC are not counted.
     pub keyframes_forced: u64,
 }
 

@@ -133,6 +133,11 @@ impl Incoming {
         self.figures
     }
 
+    /// Asks the publisher for a keyframe, as soon as it may be asked again: somebody who watches can't go on without one.
+    pub fn want_keyframe(&mut self) {
+        self.frames.want_keyframe();
+    }
+
     /// Waits for the next thing that comes. Nothing is lost if the future is dropped before it has finished.
     pub async fn next(&mut self) -> IncomingEvent {
         loop {

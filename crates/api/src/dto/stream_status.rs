@@ -51,7 +51,7 @@ struct WebrtcStatusDto {
     made: Vec<MadeDto>,
     /// How often viewers asked for a keyframe, because they had lost one, since the server was started.
     keyframes_asked: u64,
-    /// How often an encoder was told to make one for them. A source can't be told.
+    /// How often an encoder was told to make one for them. Asks that go to a publisher by WebRTC are not counted.
     keyframes_forced: u64,
 }
 

@@ -89,6 +89,8 @@ pub(crate) struct ToFrames {
     unpacker: H264Unpacker,
     sound_told: bool,
     lacks_keyframe: bool,
+    /// Somebody who watches can't go on without a keyframe.
+    keyframe_wished: bool,
     keyframe_asked_at: Option<Instant>,
     /// When the last keyframe came, and whether nobody had asked for it.
     keyframe_at: Option<(Instant, bool)>,
@@ -133,6 +135,7 @@ impl ToFrames {
             unpacker: H264Unpacker::new(TrackId::SOURCE_VIDEO),
             sound_told: false,
             lacks_keyframe: false,
+            keyframe_wished: false,
             keyframe_asked_at: None,
             keyframe_at: None,
             asked_for_loss: 0,
@@ -195,11 +198,17 @@ impl ToFrames {
         [video.deadline(), self.audio.packets.deadline(), self.keyframe_due()].into_iter().flatten().min()
     }
 
+    /// Has a keyframe asked for, though nothing is missing here.
+    pub(crate) fn want_keyframe(&mut self) {
+        self.keyframe_wished = true;
+    }
+
     /// The source that is to be asked for a keyframe now.
     pub(crate) fn keyframe_wanted(&mut self, now: Instant) -> Option<u32> {
         let due = self.keyframe_due()?;
         let (source, _) = self.video.heard.filter(|_| due <= now)?;
         self.keyframe_asked_at = Some(now);
+        self.keyframe_wished = false;
         self.asked_for_loss += u64::from(self.loss_due().is_some_and(|due| due <= now));
         Some(source)
     }
@@ -211,8 +220,9 @@ impl ToFrames {
         });
         let lost = self.loss_due().map(|due| not_before(due, KEYFRAME_EVERY));
         let (_, heard_at) = self.video.heard?;
+        let wished = self.keyframe_wished.then(|| not_before(heard_at, KEYFRAME_EVERY));
         // A source that is silent, because its camera is off, is not asked.
-        [lost, aged].into_iter().flatten().min().filter(|due| *due <= heard_at + SOURCE_SILENT)
+        [lost, aged, wished].into_iter().flatten().min().filter(|due| *due <= heard_at + SOURCE_SILENT)
     }
 
     /// When a keyframe is needed because something is missing.
@@ -253,7 +263,17 @@ impl ToFrames {
         let came_at = packet.came_at;
         let ticks = self.clocks.video_ticks(packet.stamp, packet.came_at);
         let asked_at = self.keyframe_asked_at;
-        let Self { unpacker, out, left_out, reordered, last_picture_ticks, lacks_keyframe, keyframe_at, .. } = self;
+        let Self {
+            unpacker,
+            out,
+            left_out,
+            reordered,
+            last_picture_ticks,
+            lacks_keyframe,
+            keyframe_wished,
+            keyframe_at,
+            ..
+        } = self;
         let payload = RtpPayload { ticks, marker: packet.marker, bytes: &packet.bytes };
         unpacker.packet(payload, |event| match event {
             H264Event::Track(info) => out.push_back(RtpUnpacked::Track(info)),
@@ -270,6 +290,7 @@ impl ToFrames {
                 *last_picture_ticks = Some(ticks);
                 if keyframe {
                     *lacks_keyframe = false;
+                    *keyframe_wished = false;
                     let unasked =
                         asked_at.is_none_or(|asked_at| keyframe_at.is_some_and(|(before, _)| asked_at < before));
                     *keyframe_at = Some((came_at, unasked));

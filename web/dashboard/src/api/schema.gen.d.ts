@@ -2100,7 +2100,7 @@ export interface components {
             keyframes_asked: number;
             /**
              * Format: int64
-             * @description How often an encoder was told to make one for them. A source can't be told.
+             * @description How often an encoder was told to make one for them. Asks that go to a publisher by WebRTC are not counted.
              */
             keyframes_forced: number;
             /** @description The renditions that are made while somebody watches. */

@@ -116,6 +116,21 @@ fn an_encoder_that_makes_no_keyframes_by_itself_is_asked_every_two_seconds() {
 }
 
 #[test]
+fn a_viewers_wish_is_passed_on_twice_a_second_at_most() {
+    let mut publisher = Publisher::new();
+    publisher.keyframe(0, 1, 0);
+    publisher.frames.want_keyframe();
+    assert!(publisher.wants_keyframe(10) && !publisher.wants_keyframe(10), "once");
+    publisher.frames.want_keyframe();
+    publisher.video(400, 3, 12, SLICE);
+    assert!(!publisher.wants_keyframe(509) && publisher.wants_keyframe(510));
+    publisher.frames.want_keyframe();
+    publisher.keyframe(600, 4, 18);
+    assert!(!publisher.wants_keyframe(1_100), "it came meanwhile");
+    assert_eq!(publisher.frames.asked_for_loss(), 0);
+}
+
+#[test]
 fn who_begins_without_a_keyframe_is_asked_for_one() {
     let mut publisher = Publisher::new();
     assert!(!publisher.wants_keyframe(0), "nobody is there yet");
