@@ -17,8 +17,9 @@ use weir_webrtc::engine::NoAnswer;
 use weir_webrtc::sdp::Transport;
 
 use crate::asked::PREVIEW;
+use crate::rtc_sessions::SessionRefusal;
 use crate::serve::Peer;
-use admission::{WhepAnswer, WhepChangeRefusal, WhepRefusal};
+use admission::{WhepAnswer, WhepRefusal};
 
 pub use admission::{Came, WhepAdmission, WhepViewer};
 
@@ -199,11 +200,11 @@ async fn trickle(
         return refusal(StatusCode::BAD_REQUEST, "the fragment is no text");
     };
     let if_match = asked.get(header::IF_MATCH).and_then(|value| value.to_str().ok());
-    changed(whep.admission.trickle(&name, &session, if_match, text), StatusCode::NO_CONTENT)
+    changed(whep.admission.sessions().trickle(&name, &session, if_match, text), StatusCode::NO_CONTENT)
 }
 
 async fn end(State(whep): State<Whep>, Path((name, session)): Path<(String, String)>) -> Response {
-    changed(whep.admission.end(&name, &session), StatusCode::OK)
+    changed(whep.admission.sessions().end(&name, &session), StatusCode::OK)
 }
 
 /// Answers the question that browsers ask before they post from another site.
@@ -234,13 +235,13 @@ pub(crate) fn refusal(status: StatusCode, why: &str) -> Response {
     open_to_all((status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{why}\n")).into_response())
 }
 
-fn changed(change: Result<(), WhepChangeRefusal>, done: StatusCode) -> Response {
+pub(crate) fn changed(change: Result<(), SessionRefusal>, done: StatusCode) -> Response {
     let Err(why) = change else { return open_to_all(done.into_response()) };
     let status = match why {
-        WhepChangeRefusal::NoSession => StatusCode::NOT_FOUND,
-        WhepChangeRefusal::OtherTag => StatusCode::PRECONDITION_FAILED,
-        WhepChangeRefusal::Fragment(_) => StatusCode::BAD_REQUEST,
-        WhepChangeRefusal::OtherUfrag | WhepChangeRefusal::Restart => StatusCode::UNPROCESSABLE_ENTITY,
+        SessionRefusal::NoSession => StatusCode::NOT_FOUND,
+        SessionRefusal::OtherTag => StatusCode::PRECONDITION_FAILED,
+        SessionRefusal::Fragment(_) => StatusCode::BAD_REQUEST,
+        SessionRefusal::OtherUfrag | SessionRefusal::Restart => StatusCode::UNPROCESSABLE_ENTITY,
     };
     refusal(status, &why.to_string())
 }

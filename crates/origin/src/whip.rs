@@ -11,13 +11,12 @@ use axum::routing::{options, patch};
 use weir_control::AdmissionRefusal;
 use weir_webrtc::engine::{NoAnswer, NotTaken};
 
-use crate::rtc_sessions::SessionRefusal;
 use crate::serve::Peer;
 use crate::whep::{
-    BODY_BYTES_MAX, COME_AGAIN_SECONDS, FRAGMENT, IceServer, NOTICE, SDP, bearer, is_of, links, open_to_all, preflight,
-    refusal,
+    BODY_BYTES_MAX, COME_AGAIN_SECONDS, FRAGMENT, IceServer, NOTICE, SDP, bearer, changed, is_of, links, open_to_all,
+    preflight, refusal,
 };
-use admission::{WhipAnswer, WhipRefusal};
+use admission::{NO_OWNER, WhipAnswer, WhipRefusal};
 
 pub use admission::{WhipAdmission, WhipSession};
 
@@ -126,22 +125,11 @@ async fn trickle(State(whip): State<Whip>, Path(session): Path<String>, asked: H
         return refusal(StatusCode::BAD_REQUEST, "the fragment is no text");
     };
     let if_match = asked.get(header::IF_MATCH).and_then(|value| value.to_str().ok());
-    changed(whip.admission.sessions().trickle(&session, if_match, text), StatusCode::NO_CONTENT)
+    changed(whip.admission.sessions().trickle(NO_OWNER, &session, if_match, text), StatusCode::NO_CONTENT)
 }
 
 async fn end(State(whip): State<Whip>, Path(session): Path<String>) -> Response {
-    changed(whip.admission.sessions().end(&session), StatusCode::OK)
-}
-
-fn changed(change: Result<(), SessionRefusal>, done: StatusCode) -> Response {
-    let Err(why) = change else { return open_to_all(done.into_response()) };
-    let status = match why {
-        SessionRefusal::NoSession => StatusCode::NOT_FOUND,
-        SessionRefusal::OtherTag => StatusCode::PRECONDITION_FAILED,
-        SessionRefusal::Fragment(_) => StatusCode::BAD_REQUEST,
-        SessionRefusal::OtherUfrag | SessionRefusal::Restart => StatusCode::UNPROCESSABLE_ENTITY,
-    };
-    refusal(status, &why.to_string())
+    changed(whip.admission.sessions().end(NO_OWNER, &session), StatusCode::OK)
 }
 
 fn status_of(refusal: &WhipRefusal) -> StatusCode {

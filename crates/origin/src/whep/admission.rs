@@ -1,14 +1,12 @@
 //! Asks admission for viewers by WHEP: it answers a browser's offer, and hands the viewer to whoever runs viewers.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 use weir_control::{Admission, AdmissionRefusal, AdmittedPlayer, Demand, Lanes, Offered, Pass, PlayWish, Playback};
 use weir_hub::SOURCE_RENDITION;
 use weir_media::Codec;
@@ -17,7 +15,9 @@ use weir_net::{Caps, Permit};
 use weir_observe::{Observe, RefusalKind, RefusalReport};
 use weir_play::{Choice, Chosen, Making, NoneFits, Rung, WhepPlay, choose};
 use weir_webrtc::engine::{Answered, CONNECTIONS_MAX, Engine, NoAnswer};
-use weir_webrtc::sdp::{Fault, Fragment, FragmentFault, Offer};
+use weir_webrtc::sdp::{Fault, Offer};
+
+use crate::rtc_sessions::{Seat, Sessions};
 
 /// The profile that everybody takes who takes H.264.
 const BASELINE_IDC: u8 = 66;
@@ -28,9 +28,6 @@ const BEGUN_WITHIN: Duration = Duration::from_secs(5);
 
 /// How many viewers may be answered and not run yet. Whoever runs them takes each within a moment.
 const ARRIVALS_MAX: usize = 64;
-
-/// The number of random bytes in a session's name. Whoever knows the name may end the session.
-const SESSION_BYTES: usize = 16;
 
 /// Why an offer is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,21 +46,6 @@ pub enum WhepRefusal {
     NoAnswer(#[from] NoAnswer),
     #[error("there are as many viewers by WebRTC as this server takes, in all or from this address")]
     Full,
-}
-
-/// Why a change of a session is refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WhepChangeRefusal {
-    #[error("there is no such session")]
-    NoSession,
-    #[error("the session has changed since: its ETag is another")]
-    OtherTag,
-    #[error(transparent)]
-    Fragment(#[from] FragmentFault),
-    #[error("the fragment is of another ICE session than the offer's")]
-    OtherUfrag,
-    #[error("ICE can't begin anew here: post a new offer")]
-    Restart,
 }
 
 /// What the viewer is told.
@@ -86,6 +68,7 @@ pub struct WhepViewer {
     stream_id: StreamId,
     ip: IpAddr,
     seat: Seat,
+    came: SharedCame,
     /// What is made for it as long as it watches.
     demand: Option<Demand>,
     permit: Permit,
@@ -105,65 +88,17 @@ struct Shared {
     lanes: Lanes,
     arrivals: mpsc::Sender<WhepViewer>,
     sessions: Sessions,
+    came: SharedCame,
     caps: Arc<Caps>,
 }
+
+type SharedCame = Arc<Mutex<Came>>;
 
 /// How many of those that were answered came to the ports, so far. Where nobody does, the ports are not open, or the addresses are wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Came {
     pub connected: u64,
     pub never_connected: u64,
-}
-
-/// The sessions by their names.
-#[derive(Clone, Debug, Default)]
-struct Sessions {
-    table: Arc<Mutex<Table>>,
-}
-
-#[derive(Debug, Default)]
-struct Table {
-    sessions: HashMap<String, Session>,
-    /// The number of sessions so far. By it, the viewers of one stream go to one lane after the other.
-    count: usize,
-    came: Came,
-}
-
-#[derive(Debug)]
-struct Session {
-    stream: String,
-    tag: String,
-    /// The far end's ufrag, which a fragment must name.
-    ufrag: String,
-    over: CancellationToken,
-}
-
-/// A session's place in the table, which is given up when this is dropped.
-#[derive(Debug)]
-struct Seat {
-    sessions: Sessions,
-    name: String,
-    over: CancellationToken,
-}
-
-impl Sessions {
-    fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Seat {
-    fn note(&self, connected: bool) {
-        let mut table = self.sessions.table();
-        let Came { connected: came, never_connected } = &mut table.came;
-        *if connected { came } else { never_connected } += 1;
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.sessions.table().sessions.remove(&self.name);
-    }
 }
 
 impl WhepAdmission {
@@ -176,8 +111,9 @@ impl WhepAdmission {
         caps: Arc<Caps>,
     ) -> (Self, mpsc::Receiver<WhepViewer>) {
         let (arrivals, arrived) = mpsc::channel(ARRIVALS_MAX);
-        let sessions = Sessions::default();
-        (Self { shared: Arc::new(Shared { admission, observe, engine, lanes, arrivals, sessions, caps }) }, arrived)
+        let (sessions, came) = (Sessions::default(), SharedCame::default());
+        let shared = Shared { admission, observe, engine, lanes, arrivals, sessions, came, caps };
+        (Self { shared: Arc::new(shared) }, arrived)
     }
 
     pub(super) fn caps(&self) -> &Arc<Caps> {
@@ -210,7 +146,7 @@ impl WhepAdmission {
     }
 
     async fn answer(&self, wish: &PlayWish<'_>, offer: &str, preview: Option<&str>) -> Result<WhepAnswer, WhepRefusal> {
-        let Shared { admission, observe, engine, lanes, arrivals, sessions, caps } = &*self.shared;
+        let Shared { admission, observe, engine, lanes, arrivals, sessions, came, caps } = &*self.shared;
         let AdmittedPlayer { stream_id, hub, feeds, rendition, pass } = admission.play(wish).await?;
         let offered = admission.offered(stream_id).ok_or(AdmissionRefusal::NoStream)?;
         if !offered.webrtc {
@@ -236,17 +172,18 @@ impl WhepAdmission {
             Choice::Made(making) => make(admission, stream_id, *making).await?,
         };
         let Answered { sdp, ufrag: tag, connection, .. } = engine.answer(&offer, &chosen.carried)?;
-        let (seat, number) = take_seat(sessions, wish.name, &tag, &offer.ice.ufrag)?;
-        let lane = lanes.pick_beside(stream_id.0, number);
+        let seat = sessions.seat(wish.name, &tag, &offer.ice.ufrag).ok_or(NoAnswer::Internal)?;
+        let lane = lanes.pick_beside(stream_id.0, seat.number());
         let is_preview = preview.is_some_and(|pass| Playback::new(admission.clone()).is_preview(stream_id, pass));
         let viewer = if is_preview { None } else { observe.board().viewer(stream_id, ViewerKind::Webrtc) };
         let feed = feeds.feed(&chosen.rendition, (), lane);
         let play = WhepPlay::new((hub, &chosen.rendition), connection, feed, viewer);
-        let session = seat.name.clone();
+        let session = seat.name().to_owned();
         let left_out = chosen.carried.left_out;
         let (ip, rendition) = (wish.ip, chosen.rendition.as_str());
         tracing::info!(%stream_id, %ip, rendition, left_out = left_out.map(Codec::name), "a WebRTC viewer was answered");
-        let viewer = WhepViewer { lane: lane.clone(), play, pass, stream_id, ip, seat, demand, permit };
+        let viewer =
+            WhepViewer { lane: lane.clone(), play, pass, stream_id, ip, seat, came: Arc::clone(came), demand, permit };
         arrivals.try_send(viewer).map_err(|_| NoAnswer::Full)?;
         Ok(WhepAnswer { sdp, session, tag, notice })
     }
@@ -256,52 +193,12 @@ impl WhepAdmission {
     }
 
     pub(super) fn came(&self) -> Came {
-        self.shared.sessions.table().came
+        *self.shared.came.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes candidates for a session that exists. They are not needed: the far end looks for us, and its checks show where it is.
-    pub fn trickle(
-        &self,
-        stream: &str,
-        session: &str,
-        if_match: Option<&str>,
-        fragment: &str,
-    ) -> Result<(), WhepChangeRefusal> {
-        let table = self.shared.sessions.table();
-        let session = table.sessions.get(session).filter(|session| session.stream == stream);
-        let session = session.ok_or(WhepChangeRefusal::NoSession)?;
-        if if_match.is_some_and(|tag| tag != "*" && tag.trim_matches('"') != session.tag) {
-            return Err(WhepChangeRefusal::OtherTag);
-        }
-        let fragment = Fragment::parse(fragment)?;
-        if fragment.restarts {
-            return Err(WhepChangeRefusal::Restart);
-        }
-        if fragment.ufrag != session.ufrag {
-            return Err(WhepChangeRefusal::OtherUfrag);
-        }
-        Ok(())
+    pub(super) fn sessions(&self) -> &Sessions {
+        &self.shared.sessions
     }
-
-    /// Ends a session.
-    pub fn end(&self, stream: &str, session: &str) -> Result<(), WhepChangeRefusal> {
-        let table = self.shared.sessions.table();
-        let session = table.sessions.get(session).filter(|session| session.stream == stream);
-        session.ok_or(WhepChangeRefusal::NoSession)?.over.cancel();
-        Ok(())
-    }
-}
-
-fn take_seat(sessions: &Sessions, stream: &str, tag: &str, ufrag: &str) -> Result<(Seat, usize), NoAnswer> {
-    let mut chance = [0; SESSION_BYTES];
-    getrandom::fill(&mut chance).map_err(|_| NoAnswer::Internal)?;
-    let name: String = chance.iter().map(|byte| format!("{byte:02x}")).collect();
-    let over = CancellationToken::new();
-    let (stream, tag, ufrag) = (stream.to_owned(), tag.to_owned(), ufrag.to_owned());
-    let mut table = sessions.table();
-    table.sessions.insert(name.clone(), Session { stream, tag, ufrag, over: over.clone() });
-    table.count = table.count.wrapping_add(1);
-    Ok((Seat { sessions: sessions.clone(), name, over }, table.count))
 }
 
 /// What a viewer gets.
@@ -358,11 +255,10 @@ impl WhepViewer {
 
     /// Serves the viewer to its end.
     pub async fn run(self) {
-        let Self { play, pass, stream_id, ip, seat, demand, permit, .. } = self;
-        let over = seat.over.clone();
+        let Self { play, pass, stream_id, ip, seat, came, demand, permit, .. } = self;
         let leave = async {
             tokio::select! {
-                () = over.cancelled() => "the viewer said goodbye".to_owned(),
+                () = seat.ended() => "the viewer said goodbye".to_owned(),
                 end = pass.ended() => format!("sent away: {end}"),
             }
         };
@@ -379,9 +275,14 @@ impl WhepViewer {
             rtt_ms,
             "a WebRTC viewer is gone"
         );
-        seat.note(figures.connected);
+        note(&came, figures.connected);
         drop((seat, demand, permit));
     }
+}
+
+fn note(came: &SharedCame, connected: bool) {
+    let mut came = came.lock().unwrap_or_else(PoisonError::into_inner);
+    *if connected { &mut came.connected } else { &mut came.never_connected } += 1;
 }
 
 impl WhepRefusal {

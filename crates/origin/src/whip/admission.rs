@@ -20,6 +20,9 @@ const ARRIVALS_MAX: usize = 64;
 
 const PROTOCOL: &str = "whip";
 
+/// A session's address says nothing before its name: the stream key stays out of it.
+pub(super) const NO_OWNER: &str = "";
+
 /// What a publisher is told whose offer has several layers of one picture.
 const ONE_LAYER: &str = "simulcast is not used: send one layer, the best; a ladder makes the others";
 
@@ -114,7 +117,7 @@ impl WhipAdmission {
         let TakenIn { sdp, ufrag: tag, incoming, layers } = engine.take_in(&offer)?;
         let by = (PROTOCOL, WireClock::MPEG_TS);
         let AdmittedPublisher { stream_id, ticket, leave } = admission.publish(key, by, SocketAddr::new(ip, 0)).await?;
-        let seat = sessions.seat(&tag, &offer.ice.ufrag).ok_or(NotTaken::from(NoAnswer::Internal))?;
+        let seat = sessions.seat(NO_OWNER, &tag, &offer.ice.ufrag).ok_or(NotTaken::from(NoAnswer::Internal))?;
         let session = seat.name().to_owned();
         let (publisher, lane) = (WhipPublisher::new(incoming, ticket), lanes.pick(stream_id.0).clone());
         let arrival = WhipSession { lane, publisher, leave, stream_id, ip, seat };
