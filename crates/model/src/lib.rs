@@ -52,7 +52,7 @@ pub use spec::{ConfigFault, RestreamSpec, resolve};
 pub use srt_url::{MAX_LATENCY_US, PASSPHRASE_BYTES, SrtUrl, checked_passphrase};
 pub use status::{
     Fault, IngestStatus, MadeStatus, PushStatus, Reason, ReasonCode, RenditionState, RenditionStatus, RestreamState,
-    RestreamStatus, SentSound, SrtFigures, StreamState, StreamStatus, TrackStatus, Warning, WebrtcFigures,
+    RestreamStatus, SeenStatus, SentSound, SrtFigures, StreamState, StreamStatus, TrackStatus, Warning, WebrtcFigures,
     WebrtcStatus,
 };
 pub use stream::{EncoderPolicy, MAX_DVR_SECONDS, Slate, Slot, Source, SourceKind, Stream};

@@ -131,6 +131,17 @@ pub struct WebrtcStatus {
     pub keyframes_asked: u64,
     /// How often an encoder was told to make one for them. Asks that go to a publisher by WebRTC are not counted.
     pub keyframes_forced: u64,
+    /// How many viewers see which rendition.
+    pub seen: Vec<SeenStatus>,
+    /// How often a viewer was moved to another rendition, because its path carries no more than that, or carries more again.
+    pub moves: u64,
+}
+
+/// A rendition that viewers by WebRTC see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenStatus {
+    pub rendition: String,
+    pub viewers: u64,
 }
 
 /// A rendition that is made because somebody watches who can't be shown what there is.

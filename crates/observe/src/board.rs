@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use crate::audience::Audience;
 use crate::wish::{RestreamView, RestreamWish};
-use weir_model::{PushStatus, RestreamId, RestreamStatus, StreamId, StreamStatus, ViewerKind, Viewers, WebrtcStatus};
+use weir_model::{
+    PushStatus, RestreamId, RestreamStatus, SeenStatus, StreamId, StreamStatus, ViewerKind, Viewers, WebrtcStatus,
+};
 
 /// The board. Each stage writes to it about once a second, and the API reads it. BTreeMaps keep listings and metrics in order.
 #[derive(Debug, Default)]
@@ -66,6 +68,10 @@ struct ViewerCounts {
     keyframes_asked: AtomicU64,
     /// By encoders, beside those that were due.
     keyframes_forced: AtomicU64,
+    /// How many viewers see which rendition, of those who may be moved from one to another.
+    seen: Mutex<BTreeMap<String, u64>>,
+    /// How often they were moved.
+    moves: AtomicU64,
 }
 
 /// Takes note of a stream's viewers who come and go, each time they come.
@@ -88,9 +94,23 @@ impl ViewerBook {
 pub struct Viewer {
     counts: Arc<ViewerCounts>,
     kind: ViewerKind,
+    rendition: Option<String>,
 }
 
 impl Viewer {
+    /// The viewer sees that rendition now.
+    pub fn sees(&mut self, rendition: &str) {
+        let before = self.rendition.replace(rendition.to_owned());
+        if before.as_deref().is_some_and(|before| before != rendition) {
+            self.counts.moves.fetch_add(1, Ordering::Relaxed);
+        }
+        let mut seen = self.counts.seen();
+        if let Some(before) = before {
+            forget_one(&mut seen, &before);
+        }
+        *seen.entry(rendition.to_owned()).or_default() += 1;
+    }
+
     /// The viewer has asked for a keyframe so often.
     pub fn asked_for_keyframes(&self, count: u64) {
         self.counts.keyframes_asked.fetch_add(count, Ordering::Relaxed);
@@ -102,10 +122,26 @@ impl Drop for Viewer {
         if let Some(count) = self.counts.held.get(self.kind as usize) {
             count.fetch_sub(1, Ordering::Relaxed);
         }
+        if let Some(rendition) = &self.rendition {
+            forget_one(&mut self.counts.seen(), rendition);
+        }
+    }
+}
+
+fn forget_one(seen: &mut BTreeMap<String, u64>, rendition: &str) {
+    if let Some(count) = seen.get_mut(rendition) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            seen.remove(rendition);
+        }
     }
 }
 
 impl ViewerCounts {
+    fn seen(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn read(&self) -> Viewers {
         let now = Instant::now();
         Viewers::counted(|kind| {
@@ -150,7 +186,7 @@ impl Board {
         if let Some(count) = counts.held.get(kind as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
-        Some(Viewer { counts, kind })
+        Some(Viewer { counts, kind, rendition: None })
     }
 
     /// An encoder of the stream was told to make a keyframe, because a viewer asked for one.
@@ -295,10 +331,15 @@ impl StreamLine {
     }
 
     pub fn status_with_viewers(&self) -> StreamStatus {
-        let ViewerCounts { keyframes_asked, keyframes_forced, .. } = &*self.viewers;
+        let ViewerCounts { keyframes_asked, keyframes_forced, moves, .. } = &*self.viewers;
+        let seen = self.viewers.seen();
+        let seen =
+            seen.iter().map(|(rendition, viewers)| SeenStatus { rendition: rendition.clone(), viewers: *viewers });
         let webrtc = WebrtcStatus {
             keyframes_asked: keyframes_asked.load(Ordering::Relaxed),
             keyframes_forced: keyframes_forced.load(Ordering::Relaxed),
+            seen: seen.collect(),
+            moves: moves.load(Ordering::Relaxed),
             ..self.status.webrtc.clone()
         };
         StreamStatus { viewers: self.viewers.read(), webrtc, ..self.status.clone() }
@@ -316,16 +357,23 @@ mod tests {
         let id = StreamId(1);
         assert!(board.viewer(id, ViewerKind::Rtmp).is_none());
         board.set_stream(id, "cam1", StreamStatus::offline(OffsetDateTime::UNIX_EPOCH));
-        let first = board.viewer(id, ViewerKind::Rtmp);
+        let mut first = board.viewer(id, ViewerKind::Rtmp);
         let second = board.viewer(id, ViewerKind::Rtmp);
         assert_eq!(board.stream(id).unwrap().viewers.of(ViewerKind::Rtmp), 2);
         first.as_ref().unwrap().asked_for_keyframes(3);
+        let seen = || board.stream(id).unwrap().webrtc;
+        for (rendition, moves) in [("720p", 0), ("360p", 1), ("360p", 1)] {
+            first.as_mut().unwrap().sees(rendition);
+            let expected = SeenStatus { rendition: rendition.to_owned(), viewers: 1 };
+            assert_eq!((seen().seen, seen().moves), (vec![expected], moves));
+        }
         board.count_forced_keyframe(id);
         drop((first, second));
         // A status that is written meanwhile does not disturb the counts.
         board.set_stream(id, "cam1", StreamStatus::offline(OffsetDateTime::UNIX_EPOCH));
         let status = board.stream(id).unwrap();
         assert_eq!(status.viewers, Viewers::default());
+        assert_eq!(status.webrtc.seen, []);
         assert_eq!((status.webrtc.keyframes_asked, status.webrtc.keyframes_forced), (3, 1));
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use weir_model::{PushStatus, RenditionState, RenditionStatus, RestreamState, StreamState, WebrtcStatus};
+use weir_model::{PushStatus, RenditionState, RenditionStatus, RestreamState, SeenStatus, StreamState, WebrtcStatus};
 
 use crate::{Counter, Observe, WorkerLine};
 
@@ -96,15 +96,22 @@ fn streams(text: &mut Text, observe: &Observe) {
             text.line(name, &[("stream", stream)], figure(worker));
         }
     }
-    type KeyframeCount = fn(&WebrtcStatus) -> u64;
-    let counts: [(&str, &str, KeyframeCount); 2] = [
+    type WebrtcCount = fn(&WebrtcStatus) -> u64;
+    let counts: [(&str, &str, WebrtcCount); 3] = [
         ("weir_webrtc_keyframes_asked_total", "Keyframes that viewers by WebRTC asked for.", |it| it.keyframes_asked),
         ("weir_webrtc_keyframes_forced_total", "Keyframes that encoders made for them.", |it| it.keyframes_forced),
+        ("weir_webrtc_moves_total", "Moves of viewers by WebRTC to other renditions.", |it| it.moves),
     ];
     for (name, help, count) in counts {
         text.head(name, "counter", help);
         for (status, stream) in &streams {
             text.line(name, &[("stream", stream)], count(&status.webrtc) as f64);
+        }
+    }
+    text.head("weir_webrtc_viewers", "gauge", "Viewers by WebRTC, by what they see.");
+    for (status, stream) in &streams {
+        for SeenStatus { rendition, viewers } in &status.webrtc.seen {
+            text.line("weir_webrtc_viewers", &[("stream", stream), ("rendition", rendition)], *viewers as f64);
         }
     }
     text.head("weir_viewers", "gauge", "Who is watching now.");

@@ -7,4 +7,4 @@ mod whep;
 
 pub use rtmp::RtmpPlay;
 pub use srt::SrtPlay;
-pub use whep::{Choice, Chosen, Making, NoneFits, Rung, WhepPlay, choose};
+pub use whep::{Choice, Chosen, Making, NoneFits, Other, Rung, Shown, WhepPlay, choose};

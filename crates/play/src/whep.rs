@@ -1,53 +1,47 @@
-//! WebRTC play: it chooses what of a stream a browser is shown (`choice`), and serves one viewer of it.
+//! WebRTC play: it chooses what of a stream a browser is shown (`choice`), serves one viewer of it, and moves the viewer to what its path
+//! carries (`climb`, `standing`).
 
 mod choice;
+mod climb;
+mod standing;
 
 pub use choice::{Choice, Chosen, Making, NoneFits, Rung, choose};
+pub use standing::{Other, Shown};
 
-use weir_hub::{Cold, Cursor, FeedHandle, RenditionHub, StreamHub};
+use std::time::Instant;
+
+use weir_hub::{Cold, Cursor, FeedHandle, StreamHub};
 use weir_observe::Viewer;
 use weir_webrtc::{Connection, Figures, RtpBatch, RtpBatcher};
 
 use crate::source_gone::source_gone_too_long;
+use standing::Standing;
 
 /// One viewer by WebRTC.
 #[derive(Debug)]
 pub struct WhepPlay {
     hub: StreamHub,
-    /// Who has lost something asks it for a keyframe.
-    rendition: RenditionHub,
     connection: Connection,
     batches: Cursor<RtpBatch>,
     _feed: FeedHandle<RtpBatcher>,
-    /// The viewer is counted while this lives.
-    viewer: Option<Viewer>,
+    standing: Standing,
 }
 
 impl WhepPlay {
-    /// A viewer of this rendition of the hub, and of its feed.
-    pub fn new(
-        (hub, rendition): (StreamHub, &str),
-        connection: Connection,
-        feed: FeedHandle<RtpBatcher>,
-        viewer: Option<Viewer>,
-    ) -> Self {
-        let rendition = hub.rendition(rendition);
-        Self { hub, rendition, connection, batches: feed.subscribe(), _feed: feed, viewer }
+    pub fn new(shown: Shown, connection: Connection, viewer: Option<Viewer>) -> Self {
+        let hub = shown.hub.clone();
+        let feed: FeedHandle<RtpBatcher> = shown.feeds.feed(&shown.first, (), &shown.lane);
+        let standing = Standing::new(shown, viewer, Instant::now());
+        Self { hub, connection, batches: feed.subscribe(), _feed: feed, standing }
     }
 
     /// Plays until either side ends it, or until `leave` says why it is over. Returns the reason, for the log.
     pub async fn run(mut self, leave: impl Future<Output = String>) -> (String, Figures) {
         let mut pulse = self.hub.watch_pulse();
-        let ask = |count| {
-            self.rendition.ask_keyframe();
-            if let Some(viewer) = &self.viewer {
-                viewer.asked_for_keyframes(count);
-            }
-        };
         let gone = Cold::new(source_gone_too_long(&mut pulse));
         let ended = tokio::select! {
             biased;
-            ended = self.connection.serve(&mut self.batches, ask) => ended.words().to_owned(),
+            ended = self.connection.serve(&mut self.batches, &mut self.standing) => ended.words().to_owned(),
             () = gone => "the source is gone".to_owned(),
             why = Cold::new(leave) => why,
         };
@@ -55,3 +49,6 @@ impl WhepPlay {
         (ended, self.connection.figures())
     }
 }
+
+#[cfg(test)]
+mod moving_tests;

@@ -18,7 +18,7 @@ use crate::routes::Datagram;
 use crate::sdp::{Candidate, IceCredentials, Offer, Setup, Transport};
 
 /// How often `str0m` tells the loss and the round trip time.
-const FIGURES_EVERY: Duration = Duration::from_secs(1);
+const FIGURES_EVERY: Duration = Duration::from_millis(500);
 
 /// Why a channel is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,17 +1,19 @@
 //! Runs one viewer's connection: datagrams come in and a rendition's batches go out, until one side ends it.
 
+use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep_until;
 use weir_hub::{Cursor, Item, Next};
+use weir_media::MediaTime;
 
 use crate::channel::Over;
 use crate::engine::Shared;
-use crate::from_frames::RtpBatch;
+use crate::from_frames::{RtpBatch, RtpKind};
 use crate::pace::{BETWEEN, PACKETS_AT_ONCE, Pace};
-use crate::peer::{Fact, Peer};
+use crate::peer::{Fact, Part, Peer};
 use crate::routes::Route;
 
 /// The time that a viewer has from our answer to the end of its handshake.
@@ -22,6 +24,10 @@ const REPORT_WITHIN: Duration = Duration::from_secs(15);
 
 /// A viewer's wishes for keyframes are passed on so often at most, however often it says them.
 const ASK_EVERY: Duration = Duration::from_millis(200);
+
+/// A viewer goes over to another rendition at a keyframe that is no older than this. An older one would bring all that has followed since with
+/// it, just when the path is too narrow.
+const FRESH: Duration = Duration::from_millis(300);
 
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +82,113 @@ pub struct Connection {
     began: Instant,
     reported: Instant,
     figures: Figures,
+    /// What the far end said of the path, for whoever steers. It is a few reports at most, as they are taken after each poll.
+    heard: Vec<Heard>,
+}
+
+/// What a viewer says of the path to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// How much of the picture was lost since the last report, and how many bytes were sent of it so far, repetitions included.
+    Report { loss_permille: u16, sent_bytes: u64 },
+    /// How much the viewer believes that the path carries.
+    Estimate { bits_per_second: u64 },
+}
+
+/// Where a viewer's pictures are to come from.
+#[derive(Debug)]
+pub enum Move {
+    /// To the rendition that the viewer began with.
+    ToFirst,
+    To(Cursor<RtpBatch>),
+}
+
+/// Whoever decides what a viewer is sent.
+pub trait Steer {
+    /// The viewer wants a keyframe, and has said so this often since the last call.
+    fn keyframes_wanted(&mut self, count: u64);
+
+    /// Hears of the path, and may send the viewer to another rendition. Its pictures follow from its next keyframe on; until then, the viewer
+    /// stays where it is.
+    fn heard(&mut self, heard: &Heard, now: Instant) -> Option<Move>;
+
+    /// The viewer has arrived at the rendition that it was sent to last, or at the first one, to which it also goes back where the other ends.
+    fn arrived(&mut self, at_first: bool);
+}
+
+/// Viewers that nobody steers stay where they began.
+impl Steer for () {
+    fn keyframes_wanted(&mut self, _: u64) {}
+
+    fn heard(&mut self, _: &Heard, _: Instant) -> Option<Move> {
+        None
+    }
+
+    fn arrived(&mut self, _: bool) {}
+}
+
+/// Where the pictures come from: from the first rendition, if nothing is set.
+#[derive(Default)]
+struct Pictures {
+    other: Option<Cursor<RtpBatch>>,
+    next: Option<Move>,
+    /// The other rendition has ended, and the first one's next keyframe has not come yet.
+    waits_for_first: bool,
+}
+
+impl Pictures {
+    fn are_elsewhere(&self) -> bool {
+        self.other.is_some() || self.waits_for_first
+    }
+
+    fn goes_to_first(&self) -> bool {
+        self.waits_for_first || (self.other.is_some() && matches!(self.next, Some(Move::ToFirst)))
+    }
+
+    /// The next batch of a rendition other than the first, and whether the viewer is there or on its way.
+    async fn elsewhere(&mut self) -> Elsewhere {
+        let Self { other, next, .. } = self;
+        let coming = async {
+            match next {
+                Some(Move::To(cursor)) => {
+                    let batch = cursor.next().await;
+                    (batch, cursor.newest_time())
+                }
+                _ => pending().await,
+            }
+        };
+        let there = async {
+            match other {
+                Some(cursor) => cursor.next().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            (batch, newest) = coming => Elsewhere::Coming(batch, newest),
+            batch = there => Elsewhere::There(batch),
+        }
+    }
+
+    fn go_over(&mut self) {
+        if let Some(Move::To(cursor)) = self.next.take() {
+            (self.other, self.waits_for_first) = (Some(cursor), false);
+        }
+    }
+}
+
+/// What came of a rendition other than the first.
+enum Elsewhere {
+    /// Of the rendition that the viewer is to go to, with the time of the newest that there is of it.
+    Coming(Next<RtpBatch>, Option<MediaTime>),
+    /// Of the one that the viewer sees.
+    There(Next<RtpBatch>),
+}
+
+/// Whether the pictures of another rendition can follow from this batch on.
+fn begins_well(batch: &RtpBatch, newest: Option<MediaTime>) -> bool {
+    let is_fresh = newest.is_none_or(|newest| newest.since(batch.time()) <= FRESH);
+    batch.is_start() && is_fresh && !batch.is_reordered()
 }
 
 /// The wishes for keyframes that were passed on.
@@ -99,6 +212,7 @@ impl PassedOn {
 /// A batch on its way out: how many of its payloads are sent, and when the next ones are due.
 struct Going {
     batch: RtpBatch,
+    part: Part,
     sent: usize,
     due: Instant,
 }
@@ -106,7 +220,15 @@ struct Going {
 impl Connection {
     pub(crate) fn new(shared: Arc<Shared>, peer: Peer, route: Route) -> Self {
         let now = Instant::now();
-        Self { shared, peer: Box::new(peer), route, began: now, reported: now, figures: Figures::default() }
+        Self {
+            shared,
+            peer: Box::new(peer),
+            route,
+            began: now,
+            reported: now,
+            figures: Figures::default(),
+            heard: Vec::new(),
+        }
     }
 
     /// Makes the connection older by so much.
@@ -126,18 +248,20 @@ impl Connection {
     }
 
     /// Runs the connection to its end. If this future is dropped before, the connection ends without a goodbye; [`Connection::close`] says
-    /// one. `ask` is called when the viewer wants a keyframe, with how often it has said so since the last call.
-    pub async fn serve(&mut self, batches: &mut Cursor<RtpBatch>, mut ask: impl FnMut(u64)) -> Ended {
+    /// one. The sound is always that of `first`; the pictures are, too, until `steer` says otherwise.
+    pub async fn serve(&mut self, first: &mut Cursor<RtpBatch>, steer: &mut impl Steer) -> Ended {
         let mut timer = pin!(sleep_until(Instant::now().into()));
         let mut pace = Pace::default();
         let mut going: Option<Going> = None;
         let mut passed_on = PassedOn::default();
+        let mut pictures = Pictures::default();
         loop {
             let now = Instant::now();
             let mut polled = self.poll(now);
             // `str0m` insists that its output is polled after each change and before the next one.
             if let Some(sent) = going.take_if(|going| polled.is_ok() && going.due <= now) {
-                going = self.send_some(sent, batches, now);
+                let newest = first.newest_time().unwrap_or(sent.batch.time());
+                going = self.send_some(sent, newest, now);
                 polled = self.poll(now);
             }
             let wake = match polled {
@@ -146,7 +270,10 @@ impl Connection {
             };
             match passed_on.due(self.figures.keyframes_wanted, now) {
                 0 => {}
-                wishes => ask(wishes),
+                wishes => steer.keyframes_wanted(wishes),
+            }
+            for report in std::mem::take(&mut self.heard) {
+                pictures.next = steer.heard(&report, now).or(pictures.next.take());
             }
             let wake = going.as_ref().map_or(wake, |going| wake.min(going.due));
             timer.as_mut().reset(wake.into());
@@ -158,11 +285,35 @@ impl Connection {
                         self.peer.receive(&datagram, Instant::now());
                     }
                 }
-                next = batches.next(), if wants_more => match next {
+                came = pictures.elsewhere(), if wants_more => match came {
+                    Elsewhere::Coming(Next::Item(batch), newest) if begins_well(&batch, newest) => {
+                        pictures.go_over();
+                        going = Some(self.splice(batch, Part::Pictures, steer));
+                    }
+                    Elsewhere::Coming(Next::Closed, _) => pictures.next = None,
+                    Elsewhere::Coming(..) => {}
+                    Elsewhere::There(Next::Item(batch)) if batch.is_reordered() => return Ended::Reordered,
+                    Elsewhere::There(Next::Item(batch)) => {
+                        going = Some(Going { batch, part: Part::Pictures, sent: 0, due: Instant::now() });
+                    }
+                    Elsewhere::There(Next::Skipped { items }) => self.figures.dropped += items,
+                    // What made the other rendition is gone. The first one is there as long as the viewer is.
+                    Elsewhere::There(Next::Closed) => {
+                        pictures = Pictures { other: None, next: None, waits_for_first: true };
+                    }
+                },
+                next = first.next(), if wants_more => match next {
+                    Next::Item(batch) if batch.is_start() && pictures.goes_to_first() => {
+                        pictures = Pictures::default();
+                        going = Some(self.splice(batch, Part::Whole, steer));
+                    }
+                    Next::Item(batch) if pictures.are_elsewhere() => {
+                        going = Some(Going { batch, part: Part::Sound, sent: 0, due: Instant::now() });
+                    }
                     Next::Item(batch) if batch.is_reordered() => return Ended::Reordered,
                     Next::Item(batch) => {
                         let due = pace.due(batch.time(), Instant::now());
-                        going = Some(Going { batch, sent: 0, due });
+                        going = Some(Going { batch, part: Part::Whole, sent: 0, due });
                     }
                     Next::Skipped { items } => {
                         self.figures.dropped += items;
@@ -175,6 +326,15 @@ impl Connection {
         }
     }
 
+    /// Lets the pictures of another rendition follow, beginning with this batch.
+    fn splice(&mut self, batch: RtpBatch, part: Part, steer: &mut impl Steer) -> Going {
+        let now = Instant::now();
+        let picture = batch.payloads().iter().find(|payload| payload.kind == RtpKind::Video);
+        self.peer.splice(picture.map_or(batch.time(), |payload| payload.time), now);
+        steer.arrived(part == Part::Whole);
+        Going { batch, part, sent: 0, due: now }
+    }
+
     /// Says goodbye to the far end.
     pub fn close(&mut self) {
         self.peer.close();
@@ -182,22 +342,24 @@ impl Connection {
     }
 
     /// Sends the next packets of a batch, and returns the batch if some of it is left.
-    fn send_some(&mut self, going: Going, batches: &Cursor<RtpBatch>, now: Instant) -> Option<Going> {
-        let Going { batch, sent, .. } = going;
+    fn send_some(&mut self, going: Going, newest: MediaTime, now: Instant) -> Option<Going> {
+        let Going { batch, part, sent, .. } = going;
         let payloads = batch.payloads();
         let end = payloads.len().min(sent + PACKETS_AT_ONCE);
-        let newest = batches.newest_time().unwrap_or(batch.time());
-        self.peer.write(payloads.get(sent..end).unwrap_or_default(), newest, now);
+        self.peer.write(payloads.get(sent..end).unwrap_or_default(), part, newest, now);
         if end < payloads.len() {
-            return Some(Going { batch, sent: end, due: now + BETWEEN });
+            // Sound alone is a packet or two, whatever stands beside it in the batch.
+            let due = if part == Part::Sound { now } else { now + BETWEEN };
+            return Some(Going { batch, part, sent: end, due });
         }
-        self.figures.pictures += u64::from(payloads.last().is_some_and(|payload| payload.marker));
+        let has_picture = part != Part::Sound && payloads.last().is_some_and(|payload| payload.marker);
+        self.figures.pictures += u64::from(has_picture);
         None
     }
 
     /// Sends what the peer has to send, notes what it tells, and returns when to poll again.
     fn poll(&mut self, now: Instant) -> Result<Instant, Ended> {
-        let Self { shared, peer, route, figures, reported, .. } = self;
+        let Self { shared, peer, route, figures, reported, heard, .. } = self;
         let send = |burst: crate::outbox::Burst| {
             route.answered(burst.transport, burst.destination);
             shared.send(burst);
@@ -208,8 +370,11 @@ impl Connection {
                 *reported = now;
             }
             Fact::WantsKeyframe => figures.keyframes_wanted += 1,
-            Fact::Report { loss_permille, rtt } => {
+            Fact::Estimate { bits_per_second } => heard.push(Heard::Estimate { bits_per_second }),
+            Fact::Report { picture, loss_permille, rtt, bytes } => {
                 *reported = now;
+                let report = loss_permille.map(|loss_permille| Heard::Report { loss_permille, sent_bytes: bytes });
+                heard.extend(report.filter(|_| picture));
                 figures.loss_permille = loss_permille;
                 figures.rtt = rtt.or(figures.rtt);
             }

@@ -26,7 +26,7 @@ mod udp;
 pub mod viewer;
 
 pub use addresses::local_addresses;
-pub use connection::{Connection, Ended, Figures};
+pub use connection::{Connection, Ended, Figures, Heard, Move, Steer};
 pub use engine::{Engine, Listen, ListenError};
 pub use from_frames::{RtpBatch, RtpBatcher};
 pub use incoming::{Incoming, IncomingEvent, IncomingFigures};

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use str0m::bwe::BweKind;
 use str0m::crypto::CryptoProvider;
 use str0m::format::{Codec, FormatParams};
 use str0m::media::{Frequency, MediaKind, Mid};
@@ -32,11 +33,33 @@ const REPEATED_MAX: f32 = 0.3;
 /// might take the numbers of the second round for older ones.
 const FIRST_NUMBER_BELOW: u64 = 1 << 14;
 
+/// Our names of the two media.
+const PICTURE: &str = "v";
+const SOUND: &str = "a";
+
 /// What a peer is made of: the viewer's offer, our addresses and credentials, and the payloads that are sent.
 pub(crate) struct Wish<'a> {
     pub(crate) ends: Ends<'a>,
     pub(crate) video: Option<(&'a Payload, Option<&'a Payload>)>,
     pub(crate) audio: Option<&'a Payload>,
+}
+
+/// What is sent of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Whole,
+    Pictures,
+    Sound,
+}
+
+impl Part {
+    fn has(self, kind: RtpKind) -> bool {
+        match self {
+            Self::Whole => true,
+            Self::Pictures => kind == RtpKind::Video,
+            Self::Sound => kind == RtpKind::Audio,
+        }
+    }
 }
 
 /// What a peer tells of its far end.
@@ -46,8 +69,10 @@ pub(crate) enum Fact {
     Connected,
     /// The far end lost a part of the picture that it can't do without.
     WantsKeyframe,
-    /// The far end has reported how media arrives.
-    Report { loss_permille: Option<u16>, rtt: Option<Duration> },
+    /// The far end has reported how media arrives, the picture or the sound. `bytes` is what was sent of it so far, repetitions included.
+    Report { picture: bool, loss_permille: Option<u16>, rtt: Option<Duration>, bytes: u64 },
+    /// The far end tells how much it believes that the way to it carries (REMB).
+    Estimate { bits_per_second: u64 },
 }
 
 #[derive(Debug)]
@@ -58,6 +83,11 @@ pub(crate) struct Peer {
     /// A moment of the machine's clock, and the time on the stream's timeline that belongs to it. RTCP's reports are made from it, and by
     /// them the viewer tells which sound belongs to which picture.
     anchor: Option<(Instant, MediaTime)>,
+    /// What is added to the time of pictures on the stream's timeline to get their time by RTP's clock. It changes where another rendition is
+    /// spliced in, whose encoder is ahead or behind.
+    shift: MediaTime,
+    /// When the last picture was written, and its time by RTP's clock.
+    newest: Option<(Instant, MediaTime)>,
 }
 
 #[derive(Debug)]
@@ -101,9 +131,9 @@ impl Peer {
             let next = u64::from(random_u32()) % FIRST_NUMBER_BELOW;
             Sending { number: payload.number, ssrc, repeats, clock_hz: payload.clock_hz, next }
         };
-        let video = wish.video.map(|(payload, repeats)| sending("v", MediaKind::Video, payload, repeats));
-        let audio = wish.audio.map(|payload| sending("a", MediaKind::Audio, payload, None));
-        Ok(Self { channel, video, audio, anchor: None })
+        let video = wish.video.map(|(payload, repeats)| sending(PICTURE, MediaKind::Video, payload, repeats));
+        let audio = wish.audio.map(|payload| sending(SOUND, MediaKind::Audio, payload, None));
+        Ok(Self { channel, video, audio, anchor: None, shift: MediaTime::ZERO, newest: None })
     }
 
     /// The SSRCs that the answer names: of the picture, of its repetitions, and of the sound.
@@ -122,16 +152,31 @@ impl Peer {
         self.channel.tick(now);
     }
 
+    /// Lets the pictures of another rendition follow, beginning with that of this time. By RTP's clock it comes as long after the last picture as
+    /// it really does, so that the viewer sees neither a jump nor a picture that is late. RTCP's reports say what is heard with it.
+    pub(crate) fn splice(&mut self, time: MediaTime, now: Instant) {
+        let Some((written, last)) = self.newest else { return };
+        let passed = now.saturating_duration_since(written).max(Duration::from_millis(1));
+        self.shift = last + MediaTime::from_nanos(i64::try_from(passed.as_nanos()).unwrap_or(i64::MAX)) - time;
+    }
+
     /// Puts payloads into packets, which go out with the next [`Peer::poll`]. `newest` is the time of the newest media in the feed; the
     /// first call sets the clock of RTCP's reports by it.
-    pub(crate) fn write(&mut self, payloads: &[RtpPayload], newest: MediaTime, now: Instant) {
+    pub(crate) fn write(&mut self, payloads: &[RtpPayload], part: Part, newest: MediaTime, now: Instant) {
         let (then, time) = *self.anchor.get_or_insert((now, newest));
-        for payload in payloads {
+        for payload in payloads.iter().filter(|payload| part.has(payload.kind)) {
             let sending = match payload.kind {
                 RtpKind::Video => &mut self.video,
                 RtpKind::Audio => &mut self.audio,
             };
             let Some(sending) = sending else { continue };
+            let by_rtp = match payload.kind {
+                RtpKind::Video => payload.time + self.shift,
+                RtpKind::Audio => payload.time,
+            };
+            if payload.kind == RtpKind::Video {
+                self.newest = Some((now, by_rtp));
+            }
             let wallclock = match payload.time > time {
                 true => then + payload.time.since(time),
                 false => then.checked_sub(time.since(payload.time)).unwrap_or(then),
@@ -142,7 +187,7 @@ impl Peer {
                 clippy::cast_sign_loss,
                 reason = "what is left is time modulo 2^32"
             )]
-            let ticks = payload.time.as_ticks(sending.clock_hz) as u32;
+            let ticks = by_rtp.as_ticks(sending.clock_hz) as u32;
             let number = sending.next;
             sending.next += 1;
             let write = RtpWrite::new(
@@ -188,7 +233,11 @@ fn fact(event: &Event) -> Result<Option<Fact>, Over> {
         Event::MediaEgressStats(stats) if stats.loss.is_some() => {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a fraction of 1,000")]
             let permille = stats.loss.map(|loss| (loss.clamp(0.0, 1.0) * 1_000.0) as u16);
-            Ok(Some(Fact::Report { loss_permille: permille, rtt: stats.rtt }))
+            let picture = stats.mid == Mid::from(PICTURE);
+            Ok(Some(Fact::Report { picture, loss_permille: permille, rtt: stats.rtt, bytes: stats.bytes }))
+        }
+        Event::EgressBitrateEstimate(BweKind::Remb { estimate, .. }) => {
+            Ok(Some(Fact::Estimate { bits_per_second: estimate.as_u64() }))
         }
         Event::IceConnectionStateChange(IceConnectionState::Disconnected) | Event::Closed => Err(Over::Left),
         _ => Ok(None),

@@ -21,7 +21,7 @@ use crate::engine::{Answered, NoAnswer};
 use crate::from_frames::{Carried, Unsupported, carried, reorders};
 use crate::sdp::Offer;
 use crate::viewer::{self, AUDIO, Packet, VIDEO, Viewer};
-use crate::{Ended, Engine, Listen, RtpBatcher};
+use crate::{Ended, Engine, Heard, Listen, Move, RtpBatcher, Steer};
 
 /// A viewer and its socket.
 struct Watcher {
@@ -147,7 +147,7 @@ async fn a_viewer_gets_the_cached_gop_and_what_follows() {
     let mut batches = feed.subscribe();
     tokio::spawn(feed.run(source.rendition.clone(), RtpBatcher::default()));
     let served = tokio::spawn(async move {
-        let ended = connection.serve(&mut batches, |_| {}).await;
+        let ended = connection.serve(&mut batches, &mut ()).await;
         (ended, connection.figures())
     });
     let mut viewer = offered.accept(&sdp);
@@ -168,6 +168,21 @@ async fn a_viewer_gets_the_cached_gop_and_what_follows() {
     assert_eq!(engine.connections(), 0);
 }
 
+/// Counts the wishes for keyframes.
+struct Counting(Arc<AtomicU64>);
+
+impl Steer for Counting {
+    fn keyframes_wanted(&mut self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    fn heard(&mut self, _: &Heard, _: Instant) -> Option<Move> {
+        None
+    }
+
+    fn arrived(&mut self, _: bool) {}
+}
+
 #[tokio::test]
 async fn who_has_lost_a_picture_is_heard() {
     let engine = engine(false).await;
@@ -181,12 +196,7 @@ async fn who_has_lost_a_picture_is_heard() {
     tokio::spawn(feed.run(source.rendition.clone(), RtpBatcher::default()));
     let heard = Arc::new(AtomicU64::new(0));
     let (asked, count) = (Arc::clone(&heard), || heard.load(Ordering::Relaxed));
-    tokio::spawn(async move {
-        let ask = |wishes| {
-            asked.fetch_add(wishes, Ordering::Relaxed);
-        };
-        connection.serve(&mut batches, ask).await
-    });
+    tokio::spawn(async move { connection.serve(&mut batches, &mut Counting(asked)).await });
     let mut viewer = offered.accept(&sdp);
     viewer.watch(Duration::from_secs(10), |viewer| viewer.payloads(VIDEO) > 0).await;
     assert_eq!(count(), 0);
@@ -212,7 +222,7 @@ async fn who_shows_another_certificate_never_connects() {
     let feed = Feed::<RtpBatcher>::new();
     let mut batches = feed.subscribe();
     tokio::spawn(feed.run(source.rendition.clone(), RtpBatcher::default()));
-    let served = tokio::spawn(async move { (connection.serve(&mut batches, |_| {}).await, connection.figures()) });
+    let served = tokio::spawn(async move { (connection.serve(&mut batches, &mut ()).await, connection.figures()) });
     let mut viewer = offered.accept(&sdp);
     viewer.watch(Duration::from_secs(2), |_| false).await;
     let (ended, figures) = timeout(Duration::from_secs(5), served).await.unwrap().unwrap();
@@ -233,7 +243,7 @@ async fn who_never_comes_is_given_up() {
     drop(source);
     // A connection's patience goes by the machine's clock, which tokio's paused one does not move.
     connection.came_earlier(Duration::from_secs(15));
-    assert_eq!(connection.serve(&mut batches, |_| {}).await, Ended::NeverConnected);
+    assert_eq!(connection.serve(&mut batches, &mut ()).await, Ended::NeverConnected);
     drop(connection);
     assert_eq!(engine.connections(), 0);
 }

@@ -6,7 +6,8 @@ use crate::dto::viewers::ViewersDto;
 use serde::Serialize;
 use utoipa::ToSchema;
 use weir_model::{
-    IngestStatus, MadeStatus, RenditionStatus, StreamState, StreamStatus, TrackStatus, WebrtcFigures, WebrtcStatus,
+    IngestStatus, MadeStatus, RenditionStatus, SeenStatus, StreamState, StreamStatus, TrackStatus, WebrtcFigures,
+    WebrtcStatus,
 };
 use weir_transcode::shared_label;
 
@@ -53,6 +54,18 @@ struct WebrtcStatusDto {
     keyframes_asked: u64,
     /// How often an encoder was told to make one for them. Asks that go to a publisher by WebRTC are not counted.
     keyframes_forced: u64,
+    /// How many viewers see which rendition.
+    seen: Vec<SeenDto>,
+    /// How often a viewer was moved to another rendition, because its path carries no more than that, or carries more again, since the server
+    /// was started.
+    moves: u64,
+}
+
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+struct SeenDto {
+    /// The rendition's name, or "source".
+    rendition: String,
+    viewers: u64,
 }
 
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
@@ -72,10 +85,13 @@ impl From<&WebrtcStatus> for WebrtcStatusDto {
             label: shared_label(&made.rendition),
             reason: made.reason.clone(),
         };
+        let seen = |seen: &SeenStatus| SeenDto { rendition: seen.rendition.clone(), viewers: seen.viewers };
         Self {
             made: status.made.iter().map(made).collect(),
             keyframes_asked: status.keyframes_asked,
             keyframes_forced: status.keyframes_forced,
+            seen: status.seen.iter().map(seen).collect(),
+            moves: status.moves,
         }
     }
 }

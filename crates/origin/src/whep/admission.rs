@@ -10,10 +10,10 @@ use tokio::time::timeout;
 use weir_control::{Admission, AdmissionRefusal, AdmittedPlayer, Demand, Lanes, Offered, Pass, PlayWish, Playback};
 use weir_hub::SOURCE_RENDITION;
 use weir_media::Codec;
-use weir_model::{Rendition, StreamId, ViewerKind};
+use weir_model::{Rendition, StreamId, VideoCodec, ViewerKind};
 use weir_net::{Caps, Permit};
 use weir_observe::{Observe, RefusalKind, RefusalReport};
-use weir_play::{Choice, Chosen, Making, NoneFits, Rung, WhepPlay, choose};
+use weir_play::{Choice, Chosen, Making, NoneFits, Other, Rung, Shown, WhepPlay, choose};
 use weir_webrtc::engine::{Answered, CONNECTIONS_MAX, Engine, NoAnswer};
 use weir_webrtc::sdp::{Fault, Offer};
 
@@ -167,6 +167,8 @@ impl WhepAdmission {
         if wish.rendition.is_some() {
             rungs.retain(|rung| rung.in_hub == rendition);
         }
+        // Who chose one rendition stays with it.
+        let others = rungs.iter().filter(|_| wish.rendition.is_none()).filter_map(other).collect();
         let ForViewer { chosen, demand, notice } = match choose(&hub, &rungs, hears).map_err(WhepRefusal::NoneFits)? {
             Choice::There(chosen) => ForViewer { chosen, demand: None, notice: None },
             Choice::Made(making) => make(admission, stream_id, *making).await?,
@@ -176,8 +178,8 @@ impl WhepAdmission {
         let lane = lanes.pick_beside(stream_id.0, seat.number());
         let is_preview = preview.is_some_and(|pass| Playback::new(admission.clone()).is_preview(stream_id, pass));
         let viewer = if is_preview { None } else { observe.board().viewer(stream_id, ViewerKind::Webrtc) };
-        let feed = feeds.feed(&chosen.rendition, (), lane);
-        let play = WhepPlay::new((hub, &chosen.rendition), connection, feed, viewer);
+        let shown = Shown { hub, feeds, lane: lane.clone(), first: chosen.rendition.clone(), others };
+        let play = WhepPlay::new(shown, connection, viewer);
         let session = seat.name().to_owned();
         let left_out = chosen.carried.left_out;
         let (ip, rendition) = (wish.ip, chosen.rendition.as_str());
@@ -218,6 +220,12 @@ fn rungs<'a>(source: &'a Rendition, offered: &'a Offered) -> Vec<Rung<'a>> {
         is_refused: offered.is_refused,
     });
     std::iter::once(source).chain(others).collect()
+}
+
+/// The rung as one that a viewer may move to.
+fn other(rung: &Rung<'_>) -> Option<Other> {
+    let picture = rung.rendition.picture().filter(|picture| picture.codec == VideoCodec::H264 && !rung.is_refused)?;
+    Some(Other { name: rung.in_hub.to_owned(), bps: f64::from(picture.bitrate_kbps) * 1_000.0 })
 }
 
 /// Has a rendition made. The answer does not wait for its first picture: what it will carry is known, and the viewer connects meanwhile.

@@ -110,7 +110,7 @@ impl Answer<'_> {
         say(out, format_args!("a=fingerprint:{}", self.fingerprint));
         let setup = if self.offer.setup == Setup::Passive { "active" } else { "passive" };
         say(out, format_args!("a=setup:{setup}"));
-        self.codec(out, section.kind, payload);
+        self.codec(out, section.kind, payload, matches!(agreed, Agreed::Sent(_)));
         if let Some(rtx) = repeats {
             say(out, format_args!("a=rtpmap:{} rtx/90000", rtx.number));
             say(out, format_args!("a=fmtp:{} apt={number}", rtx.number));
@@ -128,7 +128,7 @@ impl Answer<'_> {
         }
     }
 
-    fn codec(&self, out: &mut String, kind: Kind, payload: &Payload) {
+    fn codec(&self, out: &mut String, kind: Kind, payload: &Payload, is_sent: bool) {
         let number = payload.number;
         let say = |out: &mut String, line: std::fmt::Arguments<'_>| self.line(out, line);
         if kind == Kind::Audio {
@@ -142,7 +142,8 @@ impl Answer<'_> {
             .map(|[idc, constraints, level]| format!(";profile-level-id={idc:02x}{constraints:02x}{level:02x}"));
         let profile = profile.unwrap_or_default();
         say(out, format_args!("a=fmtp:{number} level-asymmetry-allowed=1;packetization-mode=1{profile}"));
-        for feedback in ["nack", "nack pli", "ccm fir"] {
+        let estimates = (is_sent && payload.estimates).then_some("goog-remb");
+        for feedback in ["nack", "nack pli", "ccm fir"].into_iter().chain(estimates) {
             say(out, format_args!("a=rtcp-fb:{number} {feedback}"));
         }
     }

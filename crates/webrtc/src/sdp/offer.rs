@@ -107,6 +107,8 @@ pub struct Payload {
     pub repeats: Option<u8>,
     /// Says that the far end asks for lost packets, or repeats them when it is asked.
     pub nack: bool,
+    /// Says that the far end can tell how much the way to it carries.
+    pub estimates: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -363,11 +365,13 @@ impl Section {
     }
 
     fn of_payload(&mut self, name: &str, number: &str, rest: &str) {
-        if name == "rtcp-fb" && rest == "nack" {
+        if name == "rtcp-fb" {
             let every = number == "*";
             let numbered = payload_type(number);
-            let named = self.payloads.iter_mut().filter(|payload| every || numbered == Some(payload.number));
-            named.for_each(|payload| payload.nack = true);
+            for payload in self.payloads.iter_mut().filter(|payload| every || numbered == Some(payload.number)) {
+                payload.nack |= rest == "nack";
+                payload.estimates |= rest == "goog-remb";
+            }
             return;
         }
         let Some(payload) = payload_type(number).and_then(|number| self.payload_mut(number)) else { return };

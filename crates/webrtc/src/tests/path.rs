@@ -35,7 +35,7 @@ impl Live {
         let mut batches = feed.subscribe();
         let feeding = tokio::spawn(feed.run(self.rendition.clone(), RtpBatcher::default()));
         let served = tokio::spawn(async move {
-            let ended = connection.serve(&mut batches, |_| {}).await;
+            let ended = connection.serve(&mut batches, &mut ()).await;
             feeding.abort();
             (ended, connection.figures())
         });
@@ -102,13 +102,14 @@ async fn who_vanished_is_given_up_after_fifteen_seconds_without_a_report() {
     tokio::spawn(feed.run(live.rendition.clone(), RtpBatcher::default()));
     let mut watcher = offered.accept(&sdp);
     // The viewer watches for a while, and is gone without a word.
+    let mut nobody = ();
     tokio::select! {
-        ended = connection.serve(&mut batches, |_| {}) => panic!("{ended:?}"),
+        ended = connection.serve(&mut batches, &mut nobody) => panic!("{ended:?}"),
         () = watcher.watch(Duration::from_secs(10), |watcher| watcher.pictures().len() > 40) => {}
     }
     assert!(connection.figures().connected);
     connection.reported_earlier(Duration::from_secs(14));
-    let ended = timeout(Duration::from_secs(5), connection.serve(&mut batches, |_| {})).await;
+    let ended = timeout(Duration::from_secs(5), connection.serve(&mut batches, &mut ())).await;
     // `str0m` may have noticed it first, by checks of ICE that no longer come.
     assert!(matches!(ended, Ok(Ended::Silent)), "{ended:?}");
 }

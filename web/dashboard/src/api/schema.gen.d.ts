@@ -1721,6 +1721,12 @@ export interface components {
             start_at?: components["schemas"]["Timestamp"] | null;
             stop_at?: components["schemas"]["Timestamp"] | null;
         };
+        SeenDto: {
+            /** @description The rendition's name, or "source". */
+            rendition: string;
+            /** Format: int64 */
+            viewers: number;
+        };
         SentSoundDto: {
             codec: string;
             /** @description The language in ISO 639-2. */
@@ -2105,6 +2111,14 @@ export interface components {
             keyframes_forced: number;
             /** @description The renditions that are made while somebody watches. */
             made: components["schemas"]["MadeDto"][];
+            /**
+             * Format: int64
+             * @description How often a viewer was moved to another rendition, because its path carries no more than that, or carries more again, since the server
+             *     was started.
+             */
+            moves: number;
+            /** @description How many viewers see which rendition. */
+            seen: components["schemas"]["SeenDto"][];
         };
     };
     responses: {
