@@ -1,6 +1,5 @@
 //! Runs one viewer's connection: datagrams come in and a rendition's batches go out, until one side ends it.
 
-use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +13,7 @@ use crate::engine::Shared;
 use crate::from_frames::{RtpBatch, RtpKind};
 use crate::pace::{BETWEEN, PACKETS_AT_ONCE, Pace};
 use crate::peer::{Fact, Part, Peer};
+use crate::pictures::{Elsewhere, Move, Pictures, begins_well};
 use crate::routes::Route;
 
 /// The time that a viewer has from our answer to the end of its handshake.
@@ -24,10 +24,6 @@ const REPORT_WITHIN: Duration = Duration::from_secs(15);
 
 /// A viewer's wishes for keyframes are passed on so often at most, however often it says them.
 const ASK_EVERY: Duration = Duration::from_millis(200);
-
-/// A viewer goes over to another rendition at a keyframe that is no older than this. An older one would bring all that has followed since with
-/// it, just when the path is too narrow.
-const FRESH: Duration = Duration::from_millis(300);
 
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,14 +91,6 @@ pub enum Heard {
     Estimate { bits_per_second: u64 },
 }
 
-/// Where a viewer's pictures are to come from.
-#[derive(Debug)]
-pub enum Move {
-    /// To the rendition that the viewer began with.
-    ToFirst,
-    To(Cursor<RtpBatch>),
-}
-
 /// Whoever decides what a viewer is sent.
 pub trait Steer {
     /// The viewer wants a keyframe, and has said so this often since the last call.
@@ -125,70 +113,6 @@ impl Steer for () {
     }
 
     fn arrived(&mut self, _: bool) {}
-}
-
-/// Where the pictures come from: from the first rendition, if nothing is set.
-#[derive(Default)]
-struct Pictures {
-    other: Option<Cursor<RtpBatch>>,
-    next: Option<Move>,
-    /// The other rendition has ended, and the first one's next keyframe has not come yet.
-    waits_for_first: bool,
-}
-
-impl Pictures {
-    fn are_elsewhere(&self) -> bool {
-        self.other.is_some() || self.waits_for_first
-    }
-
-    fn goes_to_first(&self) -> bool {
-        self.waits_for_first || (self.other.is_some() && matches!(self.next, Some(Move::ToFirst)))
-    }
-
-    /// The next batch of a rendition other than the first, and whether the viewer is there or on its way.
-    async fn elsewhere(&mut self) -> Elsewhere {
-        let Self { other, next, .. } = self;
-        let coming = async {
-            match next {
-                Some(Move::To(cursor)) => {
-                    let batch = cursor.next().await;
-                    (batch, cursor.newest_time())
-                }
-                _ => pending().await,
-            }
-        };
-        let there = async {
-            match other {
-                Some(cursor) => cursor.next().await,
-                None => pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            (batch, newest) = coming => Elsewhere::Coming(batch, newest),
-            batch = there => Elsewhere::There(batch),
-        }
-    }
-
-    fn go_over(&mut self) {
-        if let Some(Move::To(cursor)) = self.next.take() {
-            (self.other, self.waits_for_first) = (Some(cursor), false);
-        }
-    }
-}
-
-/// What came of a rendition other than the first.
-enum Elsewhere {
-    /// Of the rendition that the viewer is to go to, with the time of the newest that there is of it.
-    Coming(Next<RtpBatch>, Option<MediaTime>),
-    /// Of the one that the viewer sees.
-    There(Next<RtpBatch>),
-}
-
-/// Whether the pictures of another rendition can follow from this batch on.
-fn begins_well(batch: &RtpBatch, newest: Option<MediaTime>) -> bool {
-    let is_fresh = newest.is_none_or(|newest| newest.since(batch.time()) <= FRESH);
-    batch.is_start() && is_fresh && !batch.is_reordered()
 }
 
 /// The wishes for keyframes that were passed on.

@@ -13,6 +13,7 @@ mod incoming;
 mod outbox;
 mod pace;
 mod peer;
+mod pictures;
 mod publishing;
 mod receiver;
 mod routes;
@@ -26,8 +27,9 @@ mod udp;
 pub mod viewer;
 
 pub use addresses::local_addresses;
-pub use connection::{Connection, Ended, Figures, Heard, Move, Steer};
+pub use connection::{Connection, Ended, Figures, Heard, Steer};
 pub use engine::{Engine, Listen, ListenError};
 pub use from_frames::{RtpBatch, RtpBatcher};
 pub use incoming::{Incoming, IncomingEvent, IncomingFigures};
+pub use pictures::Move;
 pub use publishing::{RtpFrame, RtpUnpacked, TICKS_HZ};
