@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use clap::Parser;
 use serde_json::{Value, json};
 use weir_testkit::srt::free_udp_port;
@@ -13,7 +13,7 @@ use weir_testkit::{ProcessStats, Weir};
 
 use crate::fanout::bench_clip;
 use crate::report::{median, print_table, write};
-use crate::system::{Role, publish, weir_binary};
+use crate::system::{Role, grown, publish, weir_binary};
 
 #[derive(Debug, Parser)]
 pub(crate) struct Options {
@@ -175,25 +175,18 @@ fn one_run(system: System, destinations: usize, seconds: u64, clip: &Path) -> an
     let mut sink = Role::start(&["srt-sink", &destinations.to_string()])?;
     let ports: Vec<u16> = serde_json::from_str(&sink.line()?)?;
     let running = Running::start(system, &ports, clip)?;
-    let start = Instant::now();
     // All destinations must be connected, and something must have come through.
-    loop {
-        let report = sink.ask("report")?;
-        if report["connections"] == destinations && report["bytes"].as_u64() > Some(100_000 * destinations as u64) {
-            break;
-        }
-        ensure!(start.elapsed() < START_LIMIT, "only {} destinations are connected", report["connections"]);
-        thread::sleep(Duration::from_millis(100));
-    }
+    let bytes_min = 100_000 * destinations as u64;
+    let holds = |report: &Value| report["connections"] == destinations && report["bytes"].as_u64() > Some(bytes_min);
+    sink.report_when(START_LIMIT, holds, |report| {
+        format!("only {} destinations are connected", report["connections"])
+    })?;
     thread::sleep(SETTLE);
     let (before, window, cpu_before_ms) = (sink.ask("report")?, Instant::now(), running.cpu_ms());
     thread::sleep(Duration::from_secs(seconds));
     let (window, cpu_ms) = (window.elapsed().as_secs_f64(), running.cpu_ms() - cpu_before_ms);
     let after = sink.ask("report")?;
-    let grown = |name: &str| -> anyhow::Result<f64> {
-        let number = |report: &Value| report[name].as_f64().with_context(|| format!("no {name} in {report}"));
-        Ok(number(&after)? - number(&before)?)
-    };
+    let grown = |name: &str| grown(&before, &after, name);
     let count = destinations as f64;
     Ok(Run {
         cpu_ms_per_destination_second: cpu_ms / count / window,

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -157,6 +158,30 @@ impl Role {
         self.say(line)?;
         Ok(serde_json::from_str(&self.line()?)?)
     }
+
+    /// Asks for reports until one holds. `missing` says of a report in words what still does not.
+    pub(crate) fn report_when(
+        &mut self,
+        limit: Duration,
+        holds: impl Fn(&Value) -> bool,
+        missing: impl Fn(&Value) -> String,
+    ) -> anyhow::Result<()> {
+        let start = Instant::now();
+        loop {
+            let report = self.ask("report")?;
+            if holds(&report) {
+                return Ok(());
+            }
+            ensure!(start.elapsed() < limit, "{}", missing(&report));
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+/// How much a figure of a role grew from one report to a later one.
+pub(crate) fn grown(before: &Value, after: &Value, name: &str) -> anyhow::Result<f64> {
+    let number = |report: &Value| report[name].as_f64().with_context(|| format!("no {name} in {report}"));
+    Ok(number(after)? - number(before)?)
 }
 
 impl Drop for Role {
@@ -179,7 +204,7 @@ fn settled_rss_bytes(pid: u32) -> u64 {
     let mut least = ProcessStats::of(pid).rss_bytes;
     let mut last_fall = Instant::now();
     while last_fall.elapsed() < RSS_SETTLED_AFTER {
-        std::thread::sleep(Duration::from_millis(100));
+        thread::sleep(Duration::from_millis(100));
         let rss = ProcessStats::of(pid).rss_bytes;
         if rss < least {
             (least, last_fall) = (rss, Instant::now());
@@ -202,7 +227,7 @@ fn nginx_worker(server: &Nginx) -> anyhow::Result<u32> {
         if let Some(worker) = std::fs::read_to_string(&children)?.split_whitespace().next() {
             return Ok(worker.parse()?);
         }
-        std::thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20));
     }
     anyhow::bail!("nginx has no worker")
 }

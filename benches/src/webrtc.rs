@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use clap::Parser;
 use serde_json::{Value, json};
 use weir_testkit::ffmpeg::Clip;
@@ -13,7 +13,7 @@ use weir_testkit::{ProcessStats, Weir};
 
 use crate::fanout::{bench_clip, made_clip};
 use crate::report::{median, print_table, write};
-use crate::system::{Role, publish, weir_binary};
+use crate::system::{Role, grown, publish, weir_binary};
 
 #[derive(Debug, Parser)]
 pub(crate) struct Options {
@@ -139,10 +139,7 @@ fn window(pid: u32, viewers: &mut Role, load: Load, seconds: u64, before: Proces
     thread::sleep(Duration::from_secs(seconds));
     let (length, cpu_ms) = (began.elapsed().as_secs_f64(), cpu_ms() - cpu_before_ms);
     let (last, after) = (viewers.ask("report")?, ProcessStats::of(pid));
-    let grown = |name: &str| -> anyhow::Result<f64> {
-        let number = |report: &Value| report[name].as_f64().with_context(|| format!("no {name} in {report}"));
-        Ok(number(&last)? - number(&first)?)
-    };
+    let grown = |name: &str| grown(&first, &last, name);
     let count = load.viewers as f64;
     Ok(Run {
         cpu_ms_per_viewer_second: cpu_ms / count / length,
@@ -172,15 +169,8 @@ fn weir_run(load: Load, seconds: u64, clip: &Path) -> anyhow::Result<Run> {
 }
 
 fn all_watch(viewers: &mut Role, count: usize) -> anyhow::Result<()> {
-    let start = Instant::now();
-    loop {
-        let report = viewers.ask("report")?;
-        if report["watching"] == count {
-            return Ok(());
-        }
-        ensure!(start.elapsed() < START_LIMIT, "only {} of {count} watch", report["watching"]);
-        thread::sleep(Duration::from_millis(100));
-    }
+    let holds = |report: &Value| report["watching"] == count;
+    viewers.report_when(START_LIMIT, holds, |report| format!("only {} of {count} watch", report["watching"]))
 }
 
 fn floor_run(load: Load, seconds: u64) -> anyhow::Result<Run> {

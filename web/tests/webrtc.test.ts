@@ -124,7 +124,7 @@ test("where UDP and TCP are refused, it goes on by low-latency HLS within three 
     return since > 0 ? since : undefined;
   });
   context.diagnostic(`HLS took over ${took.toFixed(0)} ms after the answer`);
-  // Beside others on the same two cores a timer comes late.
+  // A timer comes late when other tests use the same two cores.
   assert.ok(took < ELSE_MS + 1_000, `${took} ms`);
   await plays(page, "ll-hls", "the page");
   assert.match((await page.textContent("#remark")) ?? "", /WebRTC brings no picture here/);

@@ -157,19 +157,7 @@ mod tests {
     }
 
     fn status(name: &str, state: RenditionState) -> RenditionStatus {
-        RenditionStatus {
-            name: name.to_owned(),
-            encoder: String::new(),
-            device: None,
-            width: None,
-            height: None,
-            bitrate_bps: 0,
-            target_bps: None,
-            fps: None,
-            latency_ms: None,
-            state,
-            reason: Some("no room".to_owned()),
-        }
+        RenditionStatus { state, ..RenditionStatus::failed(name.to_owned(), "no room".to_owned()) }
     }
 
     /// Somebody's demand of a rendition with Opus of this bitrate.

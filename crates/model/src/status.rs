@@ -242,6 +242,25 @@ pub struct RenditionStatus {
     pub reason: Option<String>,
 }
 
+impl RenditionStatus {
+    /// A rendition that is not made, and why.
+    pub fn failed(name: String, reason: String) -> Self {
+        Self {
+            name,
+            encoder: String::new(),
+            device: None,
+            width: None,
+            height: None,
+            bitrate_bps: 0,
+            target_bps: None,
+            fps: None,
+            latency_ms: None,
+            state: RenditionState::Failed,
+            reason: Some(reason),
+        }
+    }
+}
+
 /// A sound on its way to a destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SentSound {

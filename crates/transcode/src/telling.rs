@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use weir_model::{EventKind, RenditionState, RenditionStatus, StreamId};
+use weir_model::{EventKind, RenditionStatus, StreamId};
 use weir_observe::{Observe, fields};
 use weir_pipeline::WorkerFault;
 
@@ -83,18 +83,6 @@ pub(crate) fn statuses(
     source_lives: bool,
     now: Instant,
 ) -> Vec<RenditionStatus> {
-    let refused = refused.iter().map(|refused| RenditionStatus {
-        name: refused.name.clone(),
-        encoder: String::new(),
-        device: None,
-        width: None,
-        height: None,
-        bitrate_bps: 0,
-        target_bps: None,
-        fps: None,
-        latency_ms: None,
-        state: RenditionState::Failed,
-        reason: Some(refused.reason.clone()),
-    });
+    let refused = refused.iter().map(|refused| RenditionStatus::failed(refused.name.clone(), refused.reason.clone()));
     publishers.values().map(|publisher| publisher.status(source_lives, now)).chain(refused).collect()
 }

@@ -46,7 +46,7 @@ pub struct TrialPacket<'a> {
     pub marker: bool,
     /// How long after the packet before it came.
     pub after: Duration,
-    /// What the sender's report says of its clock, in milliseconds.
+    /// The sender's clock as its report says it, in milliseconds.
     pub reported_ms: Option<u64>,
     pub bytes: &'a [u8],
 }
@@ -138,7 +138,7 @@ fn as_received<'a>(datagrams: impl IntoIterator<Item = &'a [u8]>) -> impl Iterat
     })
 }
 
-/// Whether these bytes hold a key, read as a certificate.
+/// Reads the bytes as a certificate, and says whether it holds a key.
 pub fn certificate(bytes: &[u8]) -> bool {
     crypto::has_key(bytes)
 }

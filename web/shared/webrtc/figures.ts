@@ -1,4 +1,4 @@
-// What a connection's statistics come to: figures of the last second, from what the browser has counted since the beginning.
+// The figures of a connection's last second. The browser counts from the beginning; this file takes the difference.
 
 /** A counter that the browser keeps, or a text. */
 type Entry = Record<string, unknown> & { id: string; type: string };

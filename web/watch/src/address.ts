@@ -1,4 +1,4 @@
-// What the page's address says: which stream, the token that opens it, and how it is to be played.
+// The page's address says which stream is played, by which token, and in which way.
 
 /** Ways to play, the quickest first. */
 export const WAYS = ["webrtc", "ll-hls", "hls"] as const;

@@ -1,4 +1,4 @@
-// What every player of the page has, whichever way it plays.
+// Every player of the page has this interface, whichever way it plays.
 
 import type { Stat } from "./stats";
 

@@ -14,7 +14,7 @@ use weir_testkit::publisher::Feed;
 
 const OFFER: &str = include_str!("../../../webrtc/tests/offers/chromium.sdp");
 pub(crate) const SDP: &str = "application/sdp";
-pub(crate) const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
 /// An answer: its status, its headers by their names in lower case, and its body.
 pub(crate) struct Answer {
@@ -57,6 +57,25 @@ pub(crate) fn offer(url: &str, body: &str) -> Answer {
     ask("POST", url, &[("content-type", SDP)], body)
 }
 
+/// Asserts which changes a session takes whose far end offered the name "NmEc".
+#[track_caller]
+pub(crate) fn assert_changes_are_judged(session: &str, tag: &str) {
+    let candidate = "a=candidate:1 1 udp 1 a.local 5 typ host\r\n";
+    let ours = format!("a=ice-ufrag:NmEc\r\n{candidate}");
+    for (headers, body, status) in [
+        (&[("content-type", FRAGMENT)][..], ours.clone(), 204),
+        (&[("content-type", FRAGMENT), ("if-match", tag)], ours.clone(), 204),
+        (&[("content-type", FRAGMENT), ("if-match", "\"other\"")], ours.clone(), 412),
+        (&[("content-type", FRAGMENT)], format!("a=ice-ufrag:other\r\n{candidate}"), 422),
+        (&[("content-type", FRAGMENT)], format!("a=ice-ufrag:NmEc\r\na=ice-pwd:{}\r\n", "p".repeat(24)), 422),
+        (&[("content-type", FRAGMENT)], candidate.to_owned(), 400),
+        (&[("content-type", SDP)], ours.clone(), 415),
+    ] {
+        let changed = ask("PATCH", session, headers, &body);
+        assert_eq!(changed.status, status, "{headers:?} {body}: {}", changed.body);
+    }
+}
+
 pub(crate) fn started() -> Weir {
     weir()
         .set("webrtc.udp_listen", "127.0.0.1:0")
@@ -94,20 +113,7 @@ fn a_player_is_told_what_it_needs_and_its_session_ends_when_it_says_so() {
     weir_testkit::wait_until("it is told what is made", SOON, || is_told(&status()["webrtc"]["made"][0]));
 
     let session = format!("{}{}", weir.http(), answer.header("location"));
-    let candidate = "a=candidate:1 1 udp 1 a.local 5 typ host\r\n";
-    let ours = format!("a=ice-ufrag:NmEc\r\n{candidate}");
-    for (headers, body, status) in [
-        (&[("content-type", FRAGMENT)][..], ours.clone(), 204),
-        (&[("content-type", FRAGMENT), ("if-match", answer.header("etag"))], ours.clone(), 204),
-        (&[("content-type", FRAGMENT), ("if-match", "\"other\"")], ours.clone(), 412),
-        (&[("content-type", FRAGMENT)], format!("a=ice-ufrag:other\r\n{candidate}"), 422),
-        (&[("content-type", FRAGMENT)], format!("a=ice-ufrag:NmEc\r\na=ice-pwd:{}\r\n", "p".repeat(24)), 422),
-        (&[("content-type", FRAGMENT)], candidate.to_owned(), 400),
-        (&[("content-type", SDP)], ours.clone(), 415),
-    ] {
-        let changed = ask("PATCH", &session, headers, &body);
-        assert_eq!(changed.status, status, "{headers:?} {body}: {}", changed.body);
-    }
+    assert_changes_are_judged(&session, answer.header("etag"));
     assert_eq!(ask("DELETE", &format!("{url}/0123"), &[], "").status, 404);
     assert_eq!(ask("DELETE", &session, &[], "").status, 200);
     weir_testkit::wait_until("the viewer is gone", SOON, || viewers() == json!(0));

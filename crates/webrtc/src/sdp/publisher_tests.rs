@@ -2,9 +2,9 @@
 
 use super::*;
 
-/// What Chromium 156 offers to send, without most of its codecs.
+/// Chromium 156 offers this to send. Most of its codecs are left out.
 const CHROMIUM: &str = include_str!("../../tests/offers/chromium_publisher.sdp");
-/// What OBS 30 offers.
+/// OBS 30 offers this.
 const OBS: &str = include_str!("../../tests/offers/obs.sdp");
 
 fn answer(offer: &Offer) -> String {

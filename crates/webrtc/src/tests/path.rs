@@ -1,4 +1,4 @@
-//! What a bad path does to a viewer: packets are lost and come late, and a viewer vanishes without a word.
+//! These tests put a bad path before a viewer: packets are lost and come late, and a viewer vanishes without a word.
 
 use weir_testkit::udp_relay::{Path, UdpRelay};
 

@@ -1,4 +1,4 @@
-// What a browser gives of its cameras, microphones and screens, and why it does not.
+// This file asks the browser for a camera, a microphone or a screen, and says in words why it gives none.
 
 import { t } from "../text";
 

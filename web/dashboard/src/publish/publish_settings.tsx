@@ -1,4 +1,4 @@
-// What is published: which devices, how large, at which bitrate. Fixed while it is on the air.
+// The operator chooses the devices, the size and the bitrate here. They are fixed while the page is on the air.
 
 import type { Slot } from "../api/types";
 import { t } from "../text";

@@ -61,7 +61,7 @@ export function flowOf(stream: Stream, restreams: Restream[], ladder: Rendition[
   const edges: [NodeId, NodeId][] = renditions.map(({ id }) => [source.id, id]);
   const outputs: OutputNode[] = [];
 
-  // What people watch by over HTTP is shown where it is on, and every other protocol while somebody watches by it.
+  // A protocol over HTTP is shown where the stream has it on. Every other protocol is shown while somebody watches by it.
   const isOn: Record<string, boolean> = { hls: stream.hls, dash: stream.dash, webrtc: stream.webrtc && Boolean(stream.play_urls.whep) };
   const inLadder = new Set(ladder.map(({ name }) => name));
   for (const [protocol, count] of Object.entries(stream.status.viewers)) {

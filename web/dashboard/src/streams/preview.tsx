@@ -1,4 +1,4 @@
-// What viewers see, here, while somebody looks: by WebRTC, else by HLS. A preview holds one connection at most, and none while it is hidden.
+// The preview shows what viewers see while somebody looks, by WebRTC or else by HLS. It holds one connection at most, and none while it is hidden.
 
 import { Play, VideoOff } from "lucide-react";
 import { useState } from "react";
