@@ -164,7 +164,8 @@ mod tests {
 
     impl Write for Gated {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.send(bytes.to_vec()).unwrap();
+            // At the end of a test its reader is gone before the thread that writes is.
+            self.0.send(bytes.to_vec()).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
             Ok(bytes.len())
         }
 
@@ -184,6 +185,11 @@ mod tests {
         let (log, reader) = stalled();
         let line = [b'x'; 1_000];
         log.push(b"first\n");
+        // The writer's thread takes this line and waits for the reader with it. Were the thread later than that, it
+        // could take a full buffer in the middle of the test, and there would be room where the test expects none.
+        while !log.waiting().bytes.is_empty() {
+            thread::yield_now();
+        }
         // 20 MB are pushed for a reader that takes nothing: this test would not end if a push waited.
         for _ in 0..20_000 {
             log.push(&line);
@@ -192,8 +198,7 @@ mod tests {
         log.count_drops(observe.clone());
         let dropped = observe.counters().get(Counter::LogLinesDropped);
         let kept = 20_000 - dropped;
-        // The buffer is kept, and perhaps a batch that was taken before the buffer was full.
-        assert!((1_000..=2_100).contains(&kept), "{kept} lines of 1,000 bytes were kept");
+        assert!((1_000..=1_100).contains(&kept), "{kept} lines of 1,000 bytes were kept");
         log.push(&line);
         assert_eq!(observe.counters().get(Counter::LogLinesDropped), dropped + 1);
         assert_eq!(log.waiting().dropped, dropped + 1);
