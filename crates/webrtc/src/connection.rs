@@ -1,7 +1,6 @@
 //! Runs one viewer's connection: datagrams come in and a rendition's batches go out, until one side ends it.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep_until;
@@ -9,12 +8,11 @@ use weir_hub::{Cursor, Item, Next};
 use weir_media::MediaTime;
 
 use crate::channel::Over;
-use crate::engine::Shared;
 use crate::from_frames::{RtpBatch, RtpKind};
+use crate::here::Here;
 use crate::pace::{BETWEEN, PACKETS_AT_ONCE, Pace};
-use crate::peer::{Fact, Part, Peer};
+use crate::peer::{Fact, Part};
 use crate::pictures::{Elsewhere, Move, Pictures, begins_well};
-use crate::routes::Route;
 
 /// The time that a viewer has from our answer to the end of its handshake.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
@@ -71,10 +69,7 @@ pub struct Figures {
 
 #[derive(Debug)]
 pub struct Connection {
-    shared: Arc<Shared>,
-    /// The peer is boxed because it is some kilobytes large, and futures that hold it are moved.
-    peer: Box<Peer>,
-    route: Route,
+    carrier: Here,
     began: Instant,
     reported: Instant,
     figures: Figures,
@@ -142,17 +137,9 @@ struct Going {
 }
 
 impl Connection {
-    pub(crate) fn new(shared: Arc<Shared>, peer: Peer, route: Route) -> Self {
+    pub(crate) fn new(carrier: Here) -> Self {
         let now = Instant::now();
-        Self {
-            shared,
-            peer: Box::new(peer),
-            route,
-            began: now,
-            reported: now,
-            figures: Figures::default(),
-            heard: Vec::new(),
-        }
+        Self { carrier, began: now, reported: now, figures: Figures::default(), heard: Vec::new() }
     }
 
     /// Makes the connection older by so much.
@@ -204,9 +191,9 @@ impl Connection {
             let wants_more = self.figures.connected && going.is_none();
             tokio::select! {
                 biased;
-                datagram = self.route.inbox.recv() => {
+                datagram = self.carrier.heard() => {
                     if let Some(datagram) = datagram {
-                        self.peer.receive(&datagram, Instant::now());
+                        self.carrier.receive(&datagram, Instant::now());
                     }
                 }
                 came = pictures.elsewhere(), if wants_more => match came {
@@ -245,7 +232,7 @@ impl Connection {
                     }
                     Next::Closed => return Ended::FeedEnded,
                 },
-                () = timer.as_mut() => self.peer.tick(Instant::now()),
+                () = timer.as_mut() => self.carrier.tick(Instant::now()),
             }
         }
     }
@@ -254,14 +241,14 @@ impl Connection {
     fn splice(&mut self, batch: RtpBatch, part: Part, steer: &mut impl Steer) -> Going {
         let now = Instant::now();
         let picture = batch.payloads().iter().find(|payload| payload.kind == RtpKind::Video);
-        self.peer.splice(picture.map_or(batch.time(), |payload| payload.time), now);
+        self.carrier.splice(picture.map_or(batch.time(), |payload| payload.time), now);
         steer.arrived(part == Part::Whole);
         Going { batch, part, sent: 0, due: now }
     }
 
     /// Says goodbye to the far end.
     pub fn close(&mut self) {
-        self.peer.close();
+        self.carrier.close();
         let _ = self.poll(Instant::now());
     }
 
@@ -270,7 +257,7 @@ impl Connection {
         let Going { batch, part, sent, .. } = going;
         let payloads = batch.payloads();
         let end = payloads.len().min(sent + PACKETS_AT_ONCE);
-        self.peer.write(payloads.get(sent..end).unwrap_or_default(), part, newest, now);
+        self.carrier.write(payloads.get(sent..end).unwrap_or_default(), part, newest, now);
         if end < payloads.len() {
             // Sound alone is a packet or two, whatever stands beside it in the batch.
             let due = if part == Part::Sound { now } else { now + BETWEEN };
@@ -283,11 +270,7 @@ impl Connection {
 
     /// Sends what the peer has to send, notes what it tells, and returns when to poll again.
     fn poll(&mut self, now: Instant) -> Result<Instant, Ended> {
-        let Self { shared, peer, route, figures, reported, heard, .. } = self;
-        let send = |burst: crate::outbox::Burst| {
-            route.answered(burst.transport, burst.destination);
-            shared.send(burst);
-        };
+        let Self { carrier, figures, reported, heard, .. } = self;
         let tell = |fact| match fact {
             Fact::Connected => {
                 figures.connected = true;
@@ -303,7 +286,7 @@ impl Connection {
                 figures.rtt = rtt.or(figures.rtt);
             }
         };
-        let wake = peer.poll(shared.segments_max(), send, tell);
+        let wake = carrier.poll(tell);
         let connected = self.figures.connected;
         let wake = wake.map_err(|over| match over {
             Over::Left if connected => Ended::Left,

@@ -16,6 +16,7 @@ use crate::channel::Ends;
 use crate::connection::Connection;
 use crate::crypto::{self, Identity};
 use crate::from_frames::Carried;
+use crate::here::Here;
 use crate::outbox::Burst;
 use crate::peer::{Peer, Wish};
 use crate::routes::{OF_VIEWER, Routes};
@@ -188,7 +189,7 @@ impl Engine {
         .write();
         let (picture, sound) = (video.is_some(), audio.is_some());
         let route = shared.routes.open(&ice.ufrag, OF_VIEWER);
-        let connection = Connection::new(Arc::clone(shared), peer, route);
+        let connection = Connection::new(Here::new(Arc::clone(shared), peer, route));
         Ok(Answered { sdp, ufrag: ice.ufrag, connection, sound, picture })
     }
 }

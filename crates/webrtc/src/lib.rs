@@ -9,6 +9,7 @@ mod crypto;
 pub mod engine;
 pub mod from_frames;
 mod h264;
+mod here;
 mod incoming;
 mod outbox;
 mod pace;

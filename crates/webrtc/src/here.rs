@@ -1,0 +1,61 @@
+//! A viewer's channel that is run in this process: the peer, and the ports by which it hears the viewer and sends to it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use weir_media::MediaTime;
+
+use crate::channel::Over;
+use crate::engine::Shared;
+use crate::from_frames::RtpPayload;
+use crate::peer::{Fact, Part, Peer};
+use crate::routes::{Datagram, Route};
+
+#[derive(Debug)]
+pub(crate) struct Here {
+    shared: Arc<Shared>,
+    /// The peer is boxed because it is some kilobytes large, and futures that hold it are moved.
+    peer: Box<Peer>,
+    route: Route,
+}
+
+impl Here {
+    pub(crate) fn new(shared: Arc<Shared>, peer: Peer, route: Route) -> Self {
+        Self { shared, peer: Box::new(peer), route }
+    }
+
+    /// Waits for what the viewer sends. Cancel-safe.
+    pub(crate) async fn heard(&mut self) -> Option<Datagram> {
+        self.route.inbox.recv().await
+    }
+
+    pub(crate) fn receive(&mut self, datagram: &Datagram, now: Instant) {
+        self.peer.receive(datagram, now);
+    }
+
+    pub(crate) fn tick(&mut self, now: Instant) {
+        self.peer.tick(now);
+    }
+
+    pub(crate) fn splice(&mut self, time: MediaTime, now: Instant) {
+        self.peer.splice(time, now);
+    }
+
+    pub(crate) fn write(&mut self, payloads: &[RtpPayload], part: Part, newest: MediaTime, now: Instant) {
+        self.peer.write(payloads, part, newest, now);
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.peer.close();
+    }
+
+    /// Sends what there is to send, tells what there is to tell, and returns when to poll again at the latest.
+    pub(crate) fn poll(&mut self, tell: impl FnMut(Fact)) -> Result<Instant, Over> {
+        let Self { shared, peer, route } = self;
+        let send = |burst: crate::outbox::Burst| {
+            route.answered(burst.transport, burst.destination);
+            shared.send(burst);
+        };
+        peer.poll(shared.segments_max(), send, tell)
+    }
+}
