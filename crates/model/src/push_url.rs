@@ -19,6 +19,9 @@ pub(crate) const GENERIC_PLATFORMS: [(&str, &str); 2] = [
 pub(crate) const GENERIC_RTMP: &str = "generic-rtmp";
 const GENERIC_SRT: &str = "generic-srt";
 
+/// How the URLs of restreams begin. Messages name them from here.
+const SCHEMES: [&str; 3] = ["rtmp://", "rtmps://", "srt://"];
+
 /// Schemes by which a later version will send restreams.
 const LATER_SCHEMES: [&str; 2] = ["udp://", "rtp://"];
 
@@ -305,8 +308,8 @@ fn checked_url(url: &str) -> Result<&str, PushUrlFault> {
         return Err(PushUrlFault::new(format!("must be at most {MAX_URL_BYTES} bytes long")));
     }
     if LATER_SCHEMES.iter().any(|scheme| has_scheme(url, scheme)) {
-        let message = "must begin with rtmp://, rtmps:// or srt:// in this version";
-        return Err(PushUrlFault { is_later: true, ..PushUrlFault::new(message) });
+        let PushUrlFault { message, .. } = unknown_scheme();
+        return Err(PushUrlFault { is_later: true, ..PushUrlFault::new(message + " in this version") });
     }
     checked_text(url)
 }
@@ -322,7 +325,12 @@ fn rtmp_rest(url: &str) -> Result<(bool, &str), PushUrlFault> {
             return Ok((tls, url.get(scheme.len()..).unwrap_or_default()));
         }
     }
-    Err(PushUrlFault::new("must begin with rtmp://, rtmps:// or srt://"))
+    Err(unknown_scheme())
+}
+
+fn unknown_scheme() -> PushUrlFault {
+    let [others @ .., last] = SCHEMES;
+    PushUrlFault::new(format!("must begin with {} or {last}", others.join(", ")))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod manual;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use weir_transcode::EncodingOptions;
 use self::manual::KEYS;
 pub(crate) use self::manual::is_live;
 use crate::descriptors::Connections;
-use crate::listeners::PROTOCOLS;
+use crate::listeners::{PROTOCOLS, Protocol};
 use crate::logging::LogFilter;
 use crate::public_url::PublicUrl;
 use crate::webrtc::{self, WebrtcConfig};
@@ -49,7 +50,7 @@ pub(crate) struct Config {
     pub(crate) http_head_timeout: Duration,
     pub(crate) http_stall_timeout: Duration,
     pub(crate) metrics_need_key: bool,
-    pub(crate) listeners: [Listen; PROTOCOLS.len()],
+    pub(crate) listeners: Vec<Listen>,
     pub(crate) srt_latency: Duration,
     pub(crate) webrtc: Option<WebrtcConfig>,
     /// Of those that come by TCP.
@@ -69,22 +70,30 @@ pub(crate) struct Config {
 }
 
 /// What people connect by, beside HTTP.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Listen {
-    pub(crate) protocol: &'static str,
+    pub(crate) protocol: &'static Protocol,
     /// None: it is off.
     pub(crate) address: Option<SocketAddr>,
     pub(crate) connections: Connections,
 }
 
-fn listeners(values: &Values, tls: &Tls) -> anyhow::Result<[Listen; PROTOCOLS.len()]> {
-    let mut listeners =
-        PROTOCOLS.map(|(protocol, ..)| Listen { protocol, address: None, connections: Connections::default() });
-    for (listen, (protocol, section, has_tls)) in listeners.iter_mut().zip(PROTOCOLS) {
-        listen.address = values.address(&format!("{protocol}.listen"))?.filter(|_| !has_tls || tls.can_serve());
-        listen.connections = values.connections(section)?;
+impl fmt::Debug for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Listen").field(&self.protocol.name).field(&self.address).field(&self.connections).finish()
     }
-    Ok(listeners)
+}
+
+fn listeners(values: &Values, tls: &Tls) -> anyhow::Result<Vec<Listen>> {
+    let listen = |protocol: &'static Protocol| {
+        let address = values.address(&format!("{}.listen", protocol.name))?;
+        Ok(Listen {
+            protocol,
+            address: address.filter(|_| !protocol.has_tls || tls.can_serve()),
+            connections: values.connections(protocol.connections)?,
+        })
+    };
+    PROTOCOLS.iter().map(listen).collect()
 }
 
 #[derive(Clone, Debug)]
@@ -295,10 +304,10 @@ impl Config {
         Ok(config)
     }
 
-    /// How a protocol is listened to.
-    pub(crate) fn listen(&self, protocol: &str) -> &Listen {
-        const OFF: Listen = Listen { protocol: "", address: None, connections: Connections { max: 0, per_ip_max: 0 } };
-        self.listeners.iter().find(|listen| listen.protocol == protocol).unwrap_or(&OFF)
+    /// How many may connect by that protocol.
+    pub(crate) fn connections(&self, protocol: &Protocol) -> Connections {
+        let listen = self.listeners.iter().find(|listen| std::ptr::eq(listen.protocol, protocol));
+        listen.map(|listen| listen.connections).unwrap_or_default()
     }
 
     /// The options for all transcoding; `abilities` is the file of what this machine can do.
@@ -397,18 +406,22 @@ mod tests {
         values(text, env).and_then(|values| Config::from_values(&Values(values))).map_err(|error| format!("{error:#}"))
     }
 
+    fn address(config: &Config, protocol: &str) -> Option<SocketAddr> {
+        config.listeners.iter().find(|listen| listen.protocol.name == protocol).unwrap().address
+    }
+
     #[test]
     fn defaults_file_and_environment() {
         let config = read("", &[]).unwrap();
-        assert_eq!(config.listen("rtmp").address.unwrap().port(), 1935);
-        assert!(config.listen("rtmps").address.is_none(), "off without a certificate");
+        assert_eq!(address(&config, "rtmp").unwrap().port(), 1935);
+        assert!(address(&config, "rtmps").is_none(), "off without a certificate");
         let text = "public_host = \"weir.example\"\n[rtmp]\nlisten = \"127.0.0.1:5\"\n[tls]\nself_signed = true\n";
         let config = read(text, &[("WEIR_RTMP__LISTEN", "127.0.0.1:0"), ("WEIR_WEBRTC__UDP_PORTS", "10000-10100")]);
         let config = config.unwrap();
-        assert_eq!(config.listen("rtmp").address.unwrap().port(), 0, "the environment wins");
+        assert_eq!(address(&config, "rtmp").unwrap().port(), 0, "the environment wins");
         assert_eq!(config.public_host.as_deref(), Some("weir.example"));
-        assert_eq!(config.listen("rtmps").address.unwrap().port(), 1936);
-        assert!(read("[rtmp]\nlisten = \"\"\n", &[]).unwrap().listen("rtmp").address.is_none());
+        assert_eq!(address(&config, "rtmps").unwrap().port(), 1936);
+        assert!(address(&read("[rtmp]\nlisten = \"\"\n", &[]).unwrap(), "rtmp").is_none());
         let config = read(
             "",
             &[("WEIR_PUBLIC_URL", "https://weir.example:8443"), ("WEIR_HTTP__TRUSTED_PROXIES", "::1,10.0.0.0/8")],

@@ -67,7 +67,7 @@ pub(crate) fn fit(config: &mut Config, limit: u64) -> Descriptors {
     let webrtc = ("webrtc", webrtc_by_tcp, &mut config.webrtc_connections);
     // SRT's connections share one socket, but each of them takes megabytes, and so their number is limited like all others.
     let listeners = config.listeners.iter_mut();
-    let listeners = listeners.map(|listen| (listen.protocol, listen.address.is_some(), &mut listen.connections));
+    let listeners = listeners.map(|listen| (listen.protocol.name, listen.address.is_some(), &mut listen.connections));
     let asked: Vec<_> =
         std::iter::once(("http", http, &mut config.http_connections)).chain(listeners).chain([webrtc]).collect();
     let wanted: u64 =

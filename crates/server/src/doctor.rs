@@ -13,6 +13,7 @@ use weir_transcode::{Cages, Capacity, EncoderReport, EncodingResources};
 
 use crate::config::Config;
 use crate::descriptors::Descriptors;
+use crate::listeners::{ComesBy, Protocol};
 use crate::webrtc::WebrtcConfig;
 
 /// A clock that shows an earlier year has never been set: certificates and tokens would be wrong.
@@ -60,19 +61,18 @@ type Tried = fn(SocketAddr) -> Option<io::Error>;
 fn ports(config: &Config) -> Vec<Finding> {
     let by_tcp: Tried = |address| TcpListener::bind(address).err();
     let by_udp: Tried = |address| UdpSocket::bind(address).err();
-    let [rtmp, rtmps, srt] = ["rtmp", "rtmps", "srt"].map(|protocol| config.listen(protocol).address);
-    let listeners = [
-        ("http", config.http, by_tcp),
-        ("https", config.https, by_tcp),
-        ("rtmp", rtmp, by_tcp),
-        ("rtmps", rtmps, by_tcp),
-        ("srt", srt, by_udp),
-    ];
+    let tried = |protocol: &Protocol| match protocol.comes_by {
+        ComesBy::Tcp(_) => by_tcp,
+        ComesBy::Udp(_) => by_udp,
+    };
+    let http = [("http", config.http, by_tcp), ("https", config.https, by_tcp)];
+    let listeners = config.listeners.iter();
+    let listeners = listeners.map(|listen| (listen.protocol.name, listen.address, tried(listen.protocol)));
     let port = |(name, address, tried): (&str, Option<SocketAddr>, Tried)| {
         let problem = tried(address?).map(|error| error.to_string());
         Some(Finding { what: format!("{name} port {}", address?), problem })
     };
-    listeners.into_iter().filter_map(port).collect()
+    http.into_iter().chain(listeners).filter_map(port).collect()
 }
 
 /// Looks at a folder; for one that is still to be made, at the folder that it would be made in.

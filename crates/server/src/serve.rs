@@ -150,8 +150,8 @@ fn capped(http: &HttpServer, sockets: &Sockets) -> Vec<Capped> {
         |caps: &Arc<Caps>, limits: Box<dyn Fn(&Config) -> CapLimits + Send>| Capped { caps: Arc::clone(caps), limits };
     let of_http = |config: &Config| config.http_connections.caps(config.http_requests_per_ip_max);
     let of_listeners = sockets.listeners.iter().map(|listener| {
-        let protocol = listener.protocol();
-        let limits = move |config: &Config| config.listen(protocol).connections.caps(usize::MAX);
+        let protocol = listener.protocol;
+        let limits = move |config: &Config| config.connections(protocol).caps(usize::MAX);
         capped(listener.caps(), Box::new(limits))
     });
     let of_webrtc = sockets.webrtc.iter().map(|webrtc| {
@@ -164,7 +164,7 @@ fn capped(http: &HttpServer, sockets: &Sockets) -> Vec<Capped> {
 fn start_listeners(owners: &mut Owners, base: &Base, http: &HttpServer, sockets: Sockets) {
     let listener = |name, grace| Owner { name, turn: Turn::Serving, grace };
     for socket in sockets.listeners {
-        owners.start(listener(socket.name(), LISTENER_GRACE), |stop, heartbeat| socket.run(stop, heartbeat));
+        owners.start(listener(socket.protocol.owner, LISTENER_GRACE), |stop, heartbeat| socket.run(stop, heartbeat));
     }
     if let Some(WebrtcSocket { engine, viewers, publishers, .. }) = sockets.webrtc {
         let owner = listener("the WebRTC ports", LISTENER_GRACE);

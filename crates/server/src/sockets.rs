@@ -20,7 +20,7 @@ use crate::webrtc::{self, WebrtcSocket};
 /// Sockets that are bound and not yet served. Those that are off are missing.
 pub(crate) struct Sockets {
     pub(crate) http: Vec<HttpSocket>,
-    pub(crate) listeners: Vec<Box<dyn Listener>>,
+    pub(crate) listeners: Vec<Listener>,
     pub(crate) webrtc: Option<WebrtcSocket>,
     /// The certificate that TLS listeners show; None where there are none.
     pub(crate) certificate: Option<Certificate>,
@@ -44,19 +44,18 @@ impl Sockets {
             let listener = listener.with_context(|| format!("cannot listen for HTTP on {address}"))?;
             http.push(HttpSocket { listener, tls });
         }
-        let listeners = listeners::bind(config, base, tls.as_ref()).await?;
+        let listeners = listeners::bind(config, base, tls.as_ref())?;
         Ok(Self { http, listeners, webrtc: webrtc::bind(config, base).await?, certificate })
     }
 
     /// The URLs that are told of the listeners: with this host name instead
     /// of their own addresses, and with this public URL for browsers.
     pub(crate) fn urls(&self, host: Option<&str>, public_url: Option<&PublicUrl>) -> anyhow::Result<PublicUrls> {
-        let mut publish: BTreeMap<_, _> = PROTOCOLS.iter().map(|(protocol, ..)| (*protocol, None)).collect();
+        let mut publish: BTreeMap<_, _> = PROTOCOLS.iter().map(|protocol| (protocol.name, None)).collect();
         for listener in &self.listeners {
-            let protocol = listener.protocol();
-            let Some(before_key) = listener.before_key() else { continue };
-            let base = addresses::url(protocol, listener.local_addr(), host);
-            publish.insert(protocol, Some(PublishUrl { base, before_key }));
+            let Some(before_key) = listener.protocol.before_key else { continue };
+            let base = addresses::url(listener.protocol.name, listener.local_addr(), host);
+            publish.insert(listener.protocol.name, Some(PublishUrl { base, before_key }));
         }
         let http = match public_url {
             Some(url) => Some(url.as_str().to_owned()),

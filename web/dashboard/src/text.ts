@@ -406,7 +406,7 @@ export const t = {
       video ? `${name}: picture as it is · sound at ${audio_bitrate_kbps ?? 128} kbps` : `${name}: ${height}p · ${video_bitrate_kbps} kbps · keyframe every ${gop_seconds ?? 2} s`,
     language: "Language",
     languageDefault: "The source's default sound",
-    languageHint: "RTMP carries one sound. It changes with the next keyframe, without a new connection.",
+    languageHint: "This address takes one sound. It changes with the next keyframe, without a new connection.",
     sound: "Sound",
     sounds: "Sounds",
     backup: "Backup",

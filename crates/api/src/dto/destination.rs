@@ -14,7 +14,7 @@ pub(crate) struct DestinationInput {
     /// The id of one of `GET /platforms`; when absent, the URL decides.
     #[serde(default)]
     platform: Option<String>,
-    /// `rtmp://host/app`, `rtmps://host/app` or an SRT URL.
+    /// The server's URL without a key, in one of the protocols of `GET /platforms`.
     #[schema(max_length = 2048)]
     url: String,
     #[serde(default)]

@@ -8,7 +8,7 @@ use weir_model::Platform;
 pub(crate) struct PlatformDto {
     id: String,
     title: String,
-    /// The scheme of its URLs: rtmp, rtmps or srt.
+    /// The scheme of its URLs.
     protocol: String,
     /// The server that everyone uses there, if there is one.
     url: Option<String>,

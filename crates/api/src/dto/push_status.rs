@@ -115,7 +115,7 @@ pub(crate) struct PushStatusDto {
     latency_ms: Option<f64>,
     srt: Option<SrtFiguresDto>,
     connected_since: Option<Timestamp>,
-    /// The sounds that go out, in their order: RTMP carries one, SRT all.
+    /// The sounds that go out, in their order. Some protocols, such as RTMP, carry only one.
     sounds: Vec<SentSoundDto>,
     pub(crate) warnings: Vec<WarningDto>,
 }

@@ -21,12 +21,13 @@ pub(crate) struct RestreamInput {
     stream_id: i64,
     #[serde(default)]
     active: bool,
-    /// The URL to push to: `rtmp://host/app/key`, `rtmps://...` or `srt://host:port?mode=caller&...`.
+    /// The URL to push to, with the key in it, in one of the protocols of `GET /platforms`.
     #[serde(default)]
     uri: Option<String>,
     #[serde(default)]
     destination_id: Option<i64>,
-    /// The key at the destination. It may be a whole `srt://` URL, and then it needs no destination.
+    /// The key at the destination. Where a protocol has its key in a URL of its own, this may be that whole URL, and then it needs no
+    /// destination.
     #[serde(default)]
     stream_key: Option<String>,
     /// The URL of a backup, which is fed all the time beside the primary.
@@ -34,7 +35,8 @@ pub(crate) struct RestreamInput {
     backup_uri: Option<String>,
     #[serde(default)]
     rendition: Option<RenditionWishDto>,
-    /// The language of the sound for RTMP, which carries one. `deu`, `ger` and `de` mean the same; null is the default. SRT carries all.
+    /// The language of the sound, where the protocol carries only one, as RTMP does. `deu`, `ger` and `de` mean the same; null is the
+    /// default.
     #[serde(default)]
     audio_language: Option<String>,
     #[serde(default)]
@@ -104,7 +106,7 @@ impl From<&Restream> for RestreamInput {
     }
 }
 
-/// The target: a `uri`, or a destination with a key, or a key that is a whole SRT URL.
+/// The target: a `uri`, or a destination with a key, or a key that is a whole URL.
 fn target_of(uri: Option<String>, destination: Option<i64>, key: Option<String>) -> Result<RestreamTarget, Problem> {
     match (uri, destination, key) {
         (Some(uri), None, None) => Ok(RestreamTarget::Uri(uri.trim().into())),
@@ -119,7 +121,7 @@ fn target_of(uri: Option<String>, destination: Option<i64>, key: Option<String>)
             if PushUrl::is_whole_url(key) {
                 Ok(RestreamTarget::Uri(key.into()))
             } else {
-                Err(Problem::invalid("destination_id", "is required with a stream_key that is not an srt:// URL"))
+                Err(Problem::invalid("destination_id", "is required with a stream_key that is not a whole URL"))
             }
         }
         (None, None, None) => Err(Problem::invalid("uri", "is required, or destination_id and stream_key")),
@@ -149,7 +151,7 @@ pub(crate) struct RestreamPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<RenditionWishDto>)]
     rendition: Option<Option<RenditionWishDto>>,
-    /// The language of the sound to send by RTMP; null is the default.
+    /// The language of the sound, where only one is carried; null is the default.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
     audio_language: Option<Option<String>>,

@@ -105,7 +105,7 @@ struct TrackDto {
     /// The language in ISO 639-2, such as deu.
     language: Option<String>,
     label: Option<String>,
-    /// Whether this track is played, or sent by RTMP, if nobody chose another.
+    /// Whether this track is played, or sent where only one sound is carried, if nobody chose another.
     default: bool,
     bitrate_bps: u64,
 }
@@ -126,7 +126,7 @@ impl From<&TrackStatus> for TrackDto {
 
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 struct IngestDto {
-    /// The protocol: rtmp, rtmps, srt, whip, pull or playlist.
+    /// The protocol, by the name that `push_urls` has for it, or pull or playlist.
     protocol: &'static str,
     /// The slot: primary or backup.
     slot: &'static str,

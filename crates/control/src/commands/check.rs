@@ -105,7 +105,7 @@ pub fn check_restream(restream: &mut Restream, destination: Option<&Destination>
         if [Some(&primary), backup.as_ref()].into_iter().flatten().all(PushUrl::carries_all_sounds) {
             return Err(CommandError::invalid(
                 "audio_language",
-                "is for RTMP, which carries one sound: this address takes all",
+                "is for addresses that take one sound, as by RTMP: this one takes all",
             ));
         }
     }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use weir_net::NotOpened;
+
 use super::transport::is_end;
 use crate::protocol::{ProtocolError, Refusal};
 
@@ -83,6 +85,15 @@ impl From<ProtocolError> for CloseReason {
             ProtocolError::IntentTimeout => Self::IntentTimeout,
             ProtocolError::IdleTimeout => Self::IdleTimeout,
             error => Self::Protocol(error),
+        }
+    }
+}
+
+impl From<NotOpened> for CloseReason {
+    fn from(error: NotOpened) -> Self {
+        match error {
+            NotOpened::TooMany => Self::TooMany,
+            NotOpened::Io(error) => error.into(),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::protocol::{MediaMessage, Refusal};
 use crate::stream_key::StreamKey;
 use crate::wire::Value;
 
-/// The application behind a [`super::Listener`]. Its answers are awaited in order, one at a time per connection,
+/// The application behind the connections that are served. Its answers are awaited in order, one at a time per connection,
 /// while nothing is read from that connection.
 pub trait Handler: Send + Sync + 'static {
     fn publish(&self, request: PublishRequest) -> impl Future<Output = Result<Publishing, Refusal>> + Send;
@@ -18,13 +18,12 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Tells of a connection that ended for a fault of its peer before anything was accepted on it. Anybody can cause that, as often as
     /// they like.
-    fn failed(&self, _remote: SocketAddr, _tls: bool, _reason: &CloseReason) {}
+    fn failed(&self, _remote: SocketAddr, _reason: &CloseReason) {}
 }
 
 /// A request to publish. `Debug` shows neither the key, nor the query, nor the fields of connect.
 pub struct PublishRequest {
     pub remote: SocketAddr,
-    pub tls: bool,
     /// The first segment of the path, wherever the client split it.
     pub app: String,
     /// The rest of the path.
@@ -38,7 +37,6 @@ pub struct PublishRequest {
 /// A request to play `rtmp://host/app/name?query`. `Debug` hides the query, because tokens travel there.
 pub struct PlayRequest {
     pub remote: SocketAddr,
-    pub tls: bool,
     pub app: String,
     pub name: String,
     pub query: String,
@@ -79,11 +77,7 @@ pub trait PlaySession: Send {
 
 impl fmt::Debug for PublishRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PublishRequest")
-            .field("remote", &self.remote)
-            .field("tls", &self.tls)
-            .field("app", &self.app)
-            .finish_non_exhaustive()
+        f.debug_struct("PublishRequest").field("remote", &self.remote).field("app", &self.app).finish_non_exhaustive()
     }
 }
 
@@ -91,7 +85,6 @@ impl fmt::Debug for PlayRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PlayRequest")
             .field("remote", &self.remote)
-            .field("tls", &self.tls)
             .field("app", &self.app)
             .field("name", &self.name)
             .finish_non_exhaustive()

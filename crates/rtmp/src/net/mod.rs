@@ -1,10 +1,9 @@
-//! RTMP over TCP and TLS, on tokio: a listener that serves publishers and players, and the connection of a push.
+//! RTMP over TCP and TLS, on tokio: publishers and players are served, and pushes have a connection.
 
 mod close_reason;
 mod dial;
 mod duplex;
 mod handler;
-mod listener;
 mod low_water;
 mod progress;
 mod publish_connection;
@@ -18,11 +17,11 @@ use std::pin::Pin;
 
 pub use close_reason::CloseReason;
 pub use handler::{Handler, PlayRequest, PlaySession, Playing, PublishRequest, PublishSession, Publishing};
-pub use listener::{Incoming, ListenLimits, Listener};
 pub use progress::PushProgress;
 pub use publish_connection::{PublishConnection, PushEvent};
 pub use push::{PushOptions, PushTarget, connect_publish};
 pub use push_error::{PushError, PushPhase};
+pub use serve::{PeerTimeouts, serve};
 
 pub use crate::protocol::{MediaMessage, MessageKind, PLAY_CHUNK_SIZE, PUSH_CHUNK_SIZE, Refusal, RefusalCode};
 

@@ -1,7 +1,6 @@
 //! Serves one accepted connection from the TLS handshake to its close.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,12 +8,11 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{Sleep, timeout_at};
 use tokio_rustls::{TlsAcceptor, TlsStream};
-use weir_net::{Permit, TrustedProxies, Visit};
+use weir_net::{Newcomer, Visit};
 
 use super::close_reason::CloseReason;
 use super::duplex::{Duplex, Io};
 use super::handler::{Handler, PlayRequest, PlaySession, Playing, PublishRequest, Publishing};
-use super::listener::Incoming;
 use super::low_water::LowWater;
 use super::transport::{CountedTcp, Transport};
 use super::{BoxFuture, now, random_bytes};
@@ -23,68 +21,80 @@ use crate::protocol::{
     MediaMessage, MessageKind, Refusal, RefusalCode, RequestedStream, ServerEvent, ServerProtocol, ServerTimers,
 };
 
-impl Incoming {
-    /// Serves the whole connection on the current runtime. When this returns, its place in the caps is free.
-    pub async fn serve<H: Handler>(self, handler: Arc<H>) -> CloseReason {
-        let Self { mut remote, tls, tcp, tls_config, limits, accepted_at, mut permit, proxies } = self;
-        let opening = open(tcp, tls_config, proxies, &mut remote, &mut permit);
-        let deadline = accepted_at + limits.handshake_timeout;
-        let opened = timeout_at(deadline.into(), opening).await.unwrap_or(Err(CloseReason::HandshakeTimeout));
-        let (reason, was_accepted) = match opened {
-            Err(reason) => (reason, false),
-            Ok((transport, random)) => {
-                let timers = ServerTimers {
-                    handshake: limits.handshake_timeout,
-                    intent: limits.intent_timeout,
-                    idle: limits.idle_timeout,
-                };
-                let connection = Connection {
-                    duplex: Duplex::new(transport, limits.write_stall_timeout),
-                    protocol: ServerProtocol::new(random, timers, accepted_at),
-                    handler: Arc::clone(&handler),
-                    remote,
-                    tls,
-                    publishes: Vec::new(),
-                    play: None,
-                    was_accepted: false,
-                    low_water: LowWater::default(),
-                    permit,
-                    visit: None,
-                };
-                // The future is boxed: the state of a TLS connection and its buffers are too big for a caller's future.
-                Box::pin(connection.run()).await
-            }
-        };
-        if was_accepted {
-            tracing::info!(%remote, tls, %reason, "RTMP connection closed");
-        } else {
-            // Strangers come and go as fast as they like, so they get no log line each. The application tells of them as it sees fit.
-            tracing::debug!(%remote, tls, %reason, "RTMP connection closed before anything was accepted on it");
-            if reason.is_fault() {
-                handler.failed(remote, tls, &reason);
-            }
+/// How long a peer may take for what it has to do.
+#[derive(Debug, Clone, Copy)]
+pub struct PeerTimeouts {
+    /// The time from accept to the end of the RTMP handshake, the handshake of TLS included.
+    pub handshake: Duration,
+    /// The time from accept to an accepted publish or play. It starts again when the last of them has ended.
+    pub intent: Duration,
+    /// The time that a publisher may let pass without sending a byte.
+    pub idle: Duration,
+    /// The time that a peer may let pass without taking a byte of what waits for it.
+    pub write_stall: Duration,
+}
+
+impl Default for PeerTimeouts {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(5),
+            intent: Duration::from_secs(10),
+            idle: Duration::from_secs(30),
+            write_stall: Duration::from_secs(10),
         }
-        reason
     }
 }
 
-async fn open(
-    tcp: std::net::TcpStream,
+/// Serves the whole connection on the current runtime: RTMP or, with a TLS configuration, RTMPS. When this returns, its place in the caps
+/// is free.
+pub async fn serve<H: Handler>(
+    mut newcomer: Newcomer,
     tls_config: Option<Arc<rustls::ServerConfig>>,
-    proxies: Option<TrustedProxies>,
-    remote: &mut SocketAddr,
-    permit: &mut Permit,
-) -> Result<(Transport, [u8; 1528]), CloseReason> {
-    let random = random_bytes()?;
-    let mut tcp = tokio::net::TcpStream::from_std(tcp)?;
-    if let Some(proxies) = proxies {
-        // The future is boxed: only the few connections that come through a proxy need the room for its header.
-        *remote = Box::pin(proxies.source(&mut tcp, *remote)).await?;
-        if !proxies.trusts(remote.ip()) && !permit.count_for(remote.ip()) {
-            return Err(CloseReason::TooMany);
+    timeouts: PeerTimeouts,
+    handler: Arc<H>,
+) -> CloseReason {
+    let (tls, accepted_at) = (tls_config.is_some(), newcomer.accepted_at);
+    let deadline = accepted_at + timeouts.handshake;
+    let opening = open(&mut newcomer, tls_config);
+    let opened = timeout_at(deadline.into(), opening).await.unwrap_or(Err(CloseReason::HandshakeTimeout));
+    let remote = newcomer.remote;
+    let (reason, was_accepted) = match opened {
+        Err(reason) => (reason, false),
+        Ok((transport, random)) => {
+            let timers = ServerTimers { handshake: timeouts.handshake, intent: timeouts.intent, idle: timeouts.idle };
+            let connection = Connection {
+                duplex: Duplex::new(transport, timeouts.write_stall),
+                protocol: ServerProtocol::new(random, timers, accepted_at),
+                handler: Arc::clone(&handler),
+                newcomer,
+                publishes: Vec::new(),
+                play: None,
+                was_accepted: false,
+                low_water: LowWater::default(),
+                visit: None,
+            };
+            // The future is boxed: the state of a TLS connection and its buffers are too big for a caller's future.
+            Box::pin(connection.run()).await
+        }
+    };
+    if was_accepted {
+        tracing::info!(%remote, tls, %reason, "RTMP connection closed");
+    } else {
+        // Strangers come and go as fast as they like, so they get no log line each. The application tells of them as it sees fit.
+        tracing::debug!(%remote, tls, %reason, "RTMP connection closed before anything was accepted on it");
+        if reason.is_fault() {
+            handler.failed(remote, &reason);
         }
     }
-    let tcp = CountedTcp::new(tcp);
+    reason
+}
+
+async fn open(
+    newcomer: &mut Newcomer,
+    tls_config: Option<Arc<rustls::ServerConfig>>,
+) -> Result<(Transport, [u8; 1528]), CloseReason> {
+    let random = random_bytes()?;
+    let tcp = CountedTcp::new(newcomer.open().await?);
     let Some(config) = tls_config else { return Ok((Transport::Plain(tcp), random)) };
     match TlsAcceptor::from(config).accept(tcp).await {
         Err(error) => Err(CloseReason::Tls(weir_net::tls_fault(&error))),
@@ -96,15 +106,13 @@ struct Connection<H> {
     duplex: Duplex,
     protocol: ServerProtocol,
     handler: Arc<H>,
-    remote: SocketAddr,
-    tls: bool,
+    newcomer: Newcomer,
     publishes: Vec<(u32, Publishing)>,
     /// A connection plays one stream at most; players open a connection for each stream.
     play: Option<(u32, Playing)>,
     /// Says that a publish or a play was accepted at some time.
     was_accepted: bool,
     low_water: LowWater,
-    permit: Permit,
     /// This is held while something is published or played; then this connection is not closed in favour of a newcomer.
     visit: Option<Visit>,
 }
@@ -236,8 +244,7 @@ impl<H: Handler> Connection<H> {
 
     async fn on_publish(&mut self, stream_id: u32, name: RequestedStream) -> Result<(), CloseReason> {
         let request = PublishRequest {
-            remote: self.remote,
-            tls: self.tls,
+            remote: self.newcomer.remote,
             app: name.app,
             stream_key: name.key,
             query: name.query,
@@ -262,8 +269,7 @@ impl<H: Handler> Connection<H> {
             return Err(self.refuse(stream_id, refusal));
         }
         let request = PlayRequest {
-            remote: self.remote,
-            tls: self.tls,
+            remote: self.newcomer.remote,
             app: name.app,
             name: name.key.expose().to_owned(),
             query: name.query,
@@ -307,7 +313,7 @@ impl<H: Handler> Connection<H> {
         if self.publishes.is_empty() && self.play.is_none() {
             self.visit = None;
         } else if self.visit.is_none() {
-            self.visit = self.permit.begin(self.remote.ip());
+            self.visit = self.newcomer.begin();
         }
     }
 }

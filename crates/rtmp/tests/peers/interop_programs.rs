@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use support::{PATIENCE, Seen, Server, Tls, drive_all, media, options, push};
 use tokio::process::{Child, Command};
 use weir_net::DialFault;
-use weir_rtmp::net::{CloseReason, ListenLimits, MediaMessage, MessageKind, PushError};
+use weir_rtmp::net::{CloseReason, MediaMessage, MessageKind, PeerTimeouts, PushError};
 use weir_rtmp::parcel::Parcel;
 use weir_rtmp::wire::type_id;
 
@@ -71,7 +71,7 @@ fn video_frames(messages: &[MediaMessage]) -> usize {
 async fn ffmpeg_publishes_over_tcp_and_tls() {
     let tls = Tls::new();
     for (scheme, tls) in [("rtmp", None), ("rtmps", Some(Arc::clone(&tls.server)))] {
-        let mut server = Server::start_with(tls, ListenLimits::default()).await;
+        let mut server = Server::start_with(tls, PeerTimeouts::default()).await;
         let child = ffmpeg_publish(&format!("{scheme}://localhost:{}/live/key?a=b", server.addr.port()));
         let messages = published(&mut server).await;
         assert_eq!(video_frames(&messages), VIDEO_FRAMES, "{scheme}");
@@ -100,7 +100,7 @@ async fn gstreamer_and_librtmp_publish() {
 #[tokio::test]
 async fn rtmp2sink_publishes_over_tls() {
     let tls = Tls::new();
-    let mut server = Server::start_with(Some(tls.server), ListenLimits::default()).await;
+    let mut server = Server::start_with(Some(tls.server), PeerTimeouts::default()).await;
     let url = format!("rtmps://localhost:{}/live/key?a=b", server.addr.port());
     let child = gstreamer_publish("rtmp2sink tls-validation-flags=0", &url, VIDEO_FRAMES);
     assert_eq!(video_frames(&published(&mut server).await), VIDEO_FRAMES);

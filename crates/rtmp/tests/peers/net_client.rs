@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use weir_net::{DialFault, Egress};
-use weir_rtmp::net::{ListenLimits, PushError, PushEvent, PushOptions, PushTarget};
+use weir_rtmp::net::{PeerTimeouts, PushError, PushEvent, PushOptions, PushTarget};
 use weir_rtmp::url::RtmpUrl;
 use weir_rtmp::wire::{ServerHandshake, Value, type_id};
 
@@ -126,7 +126,7 @@ async fn every_failure_has_its_own_error() {
 #[tokio::test]
 async fn certificates_are_verified() {
     let tls = Tls::new();
-    let server = Server::start_with(Some(tls.server), ListenLimits::default()).await;
+    let server = Server::start_with(Some(tls.server), PeerTimeouts::default()).await;
     let result = push(&server.target(true, "key"), &options()).await;
     assert!(
         matches!(&result, Err(PushError::Dial(DialFault::Tls(words))) if words.contains("add it to tls.ca")),
@@ -258,7 +258,7 @@ async fn progress_is_what_the_peer_took_not_what_we_wrote() {
     for secure in [false, true] {
         let tls = Tls::new();
         let server_tls = secure.then_some(tls.server);
-        let server = Server::start_with(server_tls, ListenLimits::default()).await;
+        let server = Server::start_with(server_tls, PeerTimeouts::default()).await;
         let options = trusting(tls.client);
         let mut connection = push(&server.target(secure, "key"), &options).await.unwrap();
         let mut pending = VecDeque::from([media(connection.stream_id(), type_id::VIDEO, 0, &[0; 300_000])]);

@@ -5,7 +5,7 @@ use crate::support;
 use std::collections::VecDeque;
 
 use support::{Seen, Server, Tls, drive_all, media, options, push, trusting};
-use weir_rtmp::net::{CloseReason, ListenLimits, MessageKind, PushOptions};
+use weir_rtmp::net::{CloseReason, MessageKind, PeerTimeouts, PushOptions};
 use weir_rtmp::wire::type_id;
 
 async fn publishes(server: &mut Server, tls: bool, options: &PushOptions) {
@@ -43,6 +43,6 @@ async fn publishes_over_tcp() {
 #[tokio::test]
 async fn publishes_over_tls() {
     let tls = Tls::new();
-    let mut server = Server::start_with(Some(tls.server), ListenLimits::default()).await;
+    let mut server = Server::start_with(Some(tls.server), PeerTimeouts::default()).await;
     publishes(&mut server, true, &trusting(tls.client)).await;
 }

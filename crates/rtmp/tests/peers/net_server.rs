@@ -13,7 +13,7 @@ use support::{PATIENCE, Seen, Server, Tls, drive_all, media, options, push, trus
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use weir_net::DialFault;
-use weir_rtmp::net::{CloseReason, ListenLimits, PushError, PushEvent, PushOptions, PushPhase, Refusal, RefusalCode};
+use weir_rtmp::net::{CloseReason, PeerTimeouts, PushError, PushEvent, PushOptions, PushPhase, Refusal, RefusalCode};
 use weir_rtmp::protocol::ProtocolError;
 use weir_rtmp::wire::{ClientHandshake, Value, type_id};
 
@@ -60,10 +60,10 @@ impl RawClient {
     }
 }
 
-fn limits_with(change: impl FnOnce(&mut ListenLimits)) -> ListenLimits {
-    let mut limits = ListenLimits::default();
-    change(&mut limits);
-    limits
+fn timeouts_with(change: impl FnOnce(&mut PeerTimeouts)) -> PeerTimeouts {
+    let mut timeouts = PeerTimeouts::default();
+    change(&mut timeouts);
+    timeouts
 }
 
 const SOON: Duration = Duration::from_millis(50);
@@ -87,7 +87,7 @@ async fn refusals_reach_the_publisher_and_then_the_socket_closes() {
 async fn refusals_reach_our_client_in_words_over_tcp_and_tls() {
     let tls = Tls::new();
     let plain = Server::start().await;
-    let secure = Server::start_with(Some(tls.server), ListenLimits::default()).await;
+    let secure = Server::start_with(Some(tls.server), PeerTimeouts::default()).await;
     let options = trusting(tls.client);
     for (server, tls) in [(&plain, false), (&secure, true)] {
         for (key, expected_code, words, expected_auth) in [
@@ -135,7 +135,7 @@ async fn a_kicked_publisher_is_told_and_closed() {
 #[tokio::test]
 async fn a_publisher_that_vanishes_is_unpublished() {
     let tls = Tls::new();
-    let mut server = Server::start_with(Some(tls.server), ListenLimits::default()).await;
+    let mut server = Server::start_with(Some(tls.server), PeerTimeouts::default()).await;
     let options = trusting(tls.client);
     let connection = push(&server.target(true, "key"), &options).await.unwrap();
     assert!(matches!(server.next().await, Seen::Publish { .. }));
@@ -214,8 +214,8 @@ async fn play_of_an_unknown_stream() {
 
 #[tokio::test]
 async fn a_player_that_reads_nothing_is_closed() {
-    let limits = limits_with(|limits| limits.write_stall_timeout = SOON);
-    let mut server = Server::start_with(None, limits).await;
+    let timeouts = timeouts_with(|timeouts| timeouts.write_stall = SOON);
+    let mut server = Server::start_with(None, timeouts).await;
     // These bytes are more than any socket buffer takes.
     *server.recorder.play.lock().unwrap() = (0..32).map(|_| media(1, type_id::VIDEO, 0, &vec![1; 1 << 20])).collect();
     let mut client = RawClient::connect(server.addr).await;
@@ -226,7 +226,7 @@ async fn a_player_that_reads_nothing_is_closed() {
 #[tokio::test]
 async fn timers_close_with_their_reason() {
     let tls = Tls::new();
-    let handshake = limits_with(|limits| limits.handshake_timeout = SOON);
+    let handshake = timeouts_with(|timeouts| timeouts.handshake = SOON);
     let mut server = Server::start_with(None, handshake).await;
     let mut half = TcpStream::connect(server.addr).await.unwrap();
     half.write_all(&[3; 1000]).await.unwrap();
@@ -236,14 +236,14 @@ async fn timers_close_with_their_reason() {
     let _silent = TcpStream::connect(server.addr).await.unwrap();
     assert_eq!(server.closed().await, CloseReason::HandshakeTimeout, "inside TLS");
 
-    let mut server = Server::start_with(None, limits_with(|limits| limits.intent_timeout = SOON)).await;
+    let mut server = Server::start_with(None, timeouts_with(|timeouts| timeouts.intent = SOON)).await;
     let _connected = RawClient::connect(server.addr).await;
     assert_eq!(server.closed().await, CloseReason::IntentTimeout);
     let mut undecided = RawClient::connect(server.addr).await;
     undecided.request("publish", "silent").await;
     assert_eq!(server.closed().await, CloseReason::IntentTimeout, "while the application thinks");
 
-    let mut server = Server::start_with(None, limits_with(|limits| limits.idle_timeout = SOON)).await;
+    let mut server = Server::start_with(None, timeouts_with(|timeouts| timeouts.idle = SOON)).await;
     let mut idle = RawClient::connect(server.addr).await;
     idle.request("publish", "key").await;
     assert_eq!(server.closed().await, CloseReason::IdleTimeout);
@@ -251,16 +251,16 @@ async fn timers_close_with_their_reason() {
 
 #[tokio::test]
 async fn caps_close_at_once_and_give_back() {
-    let mut server = Server::start_with(None, limits_with(|limits| limits.connections_per_ip_max = 2)).await;
+    let mut server = Server::start_within(2).await;
     let first = RawClient::connect(server.addr).await;
     let _second = RawClient::connect(server.addr).await;
     let mut third = TcpStream::connect(server.addr).await.unwrap();
     let end = tokio::time::timeout(PATIENCE, third.read(&mut [0; 1])).await.unwrap();
     assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
-    assert_eq!((server.listener.connections_open(), server.listener.connections_refused()), (2, 1));
+    assert_eq!((server.listener.caps().open_connections(), server.listener.caps().refused()), (2, 1));
     drop(first);
     server.closed().await;
-    assert_eq!(server.listener.connections_open(), 1);
+    assert_eq!(server.listener.caps().open_connections(), 1);
     RawClient::connect(server.addr).await;
 }
 
@@ -290,8 +290,8 @@ async fn hostile_peers_are_closed_with_a_reason_and_others_go_on() {
 
 #[tokio::test]
 async fn answers_that_nobody_reads_do_not_pile_up() {
-    let limits = limits_with(|limits| limits.write_stall_timeout = Duration::from_millis(200));
-    let mut server = Server::start_with(None, limits).await;
+    let timeouts = timeouts_with(|timeouts| timeouts.write_stall = Duration::from_millis(200));
+    let mut server = Server::start_with(None, timeouts).await;
     let mut client = RawClient::connect(server.addr).await;
     client.request("publish", "key").await;
     // Each command asks for an answer, and nobody reads the answers: the server stops reading, then gives up.

@@ -901,7 +901,7 @@ export interface components {
             name: string;
             /** @description The id of one of `GET /platforms`; when absent, the URL decides. */
             platform?: string | null;
-            /** @description `rtmp://host/app`, `rtmps://host/app` or an SRT URL. */
+            /** @description The server's URL without a key, in one of the protocols of `GET /platforms`. */
             url: string;
         };
         /** @description A field that is absent stays as it is. */
@@ -1001,7 +1001,7 @@ export interface components {
              * @description The packets that were lost in the last ten seconds, whether they were repaired or not.
              */
             loss_percent?: number | null;
-            /** @description The protocol: rtmp, rtmps, srt, whip, pull or playlist. */
+            /** @description The protocol, by the name that `push_urls` has for it, or pull or playlist. */
             protocol: string;
             remote?: string | null;
             /** Format: double */
@@ -1105,7 +1105,7 @@ export interface components {
                 enhanced_rtmp: boolean;
                 id: string;
                 key_help: string;
-                /** @description The scheme of its URLs: rtmp, rtmps or srt. */
+                /** @description The scheme of its URLs. */
                 protocol: string;
                 retry: components["schemas"]["RetryBudgetDto"];
                 rules: components["schemas"]["RulesDto"];
@@ -1384,7 +1384,7 @@ export interface components {
             enhanced_rtmp: boolean;
             id: string;
             key_help: string;
-            /** @description The scheme of its URLs: rtmp, rtmps or srt. */
+            /** @description The scheme of its URLs. */
             protocol: string;
             retry: components["schemas"]["RetryBudgetDto"];
             rules: components["schemas"]["RulesDto"];
@@ -1467,7 +1467,7 @@ export interface components {
             /** Format: int64 */
             sent_bytes: number;
             since: components["schemas"]["Timestamp"];
-            /** @description The sounds that go out, in their order: RTMP carries one, SRT all. */
+            /** @description The sounds that go out, in their order. Some protocols, such as RTMP, carry only one. */
             sounds: components["schemas"]["SentSoundDto"][];
             srt?: components["schemas"]["SrtFiguresDto"] | null;
             /** @description The state: stopped, awaiting_stream, connecting, streaming or error. */
@@ -1602,7 +1602,10 @@ export interface components {
         /** @description A new restream, which needs `name`, `stream_id` and `uri`, or `destination_id` and `stream_key` instead of `uri`. */
         RestreamInput: {
             active?: boolean;
-            /** @description The language of the sound for RTMP, which carries one. `deu`, `ger` and `de` mean the same; null is the default. SRT carries all. */
+            /**
+             * @description The language of the sound, where the protocol carries only one, as RTMP does. `deu`, `ger` and `de` mean the same; null is the
+             *     default.
+             */
             audio_language?: string | null;
             /** @description The URL of a backup, which is fed all the time beside the primary. */
             backup_uri?: string | null;
@@ -1616,15 +1619,18 @@ export interface components {
             schedule?: components["schemas"]["ScheduleDto"] | null;
             /** Format: int64 */
             stream_id: number;
-            /** @description The key at the destination. It may be a whole `srt://` URL, and then it needs no destination. */
+            /**
+             * @description The key at the destination. Where a protocol has its key in a URL of its own, this may be that whole URL, and then it needs no
+             *     destination.
+             */
             stream_key?: string | null;
-            /** @description The URL to push to: `rtmp://host/app/key`, `rtmps://...` or `srt://host:port?mode=caller&...`. */
+            /** @description The URL to push to, with the key in it, in one of the protocols of `GET /platforms`. */
             uri?: string | null;
         };
         /** @description A field that is absent stays as it is. `schedule` and `retry` are replaced as a whole. */
         RestreamPatch: {
             active?: boolean | null;
-            /** @description The language of the sound to send by RTMP; null is the default. */
+            /** @description The language of the sound, where only one is carried; null is the default. */
             audio_language?: string | null;
             backup_uri?: string | null;
             /** Format: int64 */
@@ -1931,7 +1937,7 @@ export interface components {
             /** Format: int64 */
             bitrate_bps: number;
             codec: string;
-            /** @description Whether this track is played, or sent by RTMP, if nobody chose another. */
+            /** @description Whether this track is played, or sent where only one sound is carried, if nobody chose another. */
             default: boolean;
             /** Format: int32 */
             id: number;

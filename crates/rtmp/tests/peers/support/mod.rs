@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{mpsc, oneshot};
-use weir_net::{Dialer, Egress};
+use weir_net::{CapLimits, CappedListener, Dialer, Egress, TrustedProxies};
 use weir_rtmp::net::{
-    BoxFuture, CloseReason, Handler, ListenLimits, Listener, MediaMessage, PLAY_CHUNK_SIZE, PlayRequest, PlaySession,
-    Playing, PublishConnection, PublishRequest, PublishSession, Publishing, PushError, PushEvent, PushOptions,
-    PushTarget, Refusal, RefusalCode, connect_publish,
+    BoxFuture, CloseReason, Handler, MediaMessage, PLAY_CHUNK_SIZE, PeerTimeouts, PlayRequest, PlaySession, Playing,
+    PublishConnection, PublishRequest, PublishSession, Publishing, PushError, PushEvent, PushOptions, PushTarget,
+    Refusal, RefusalCode, connect_publish, serve,
 };
 use weir_rtmp::parcel::Parcel;
 use weir_rtmp::url::RtmpUrl;
@@ -113,29 +113,40 @@ impl Drop for Replay {
 pub(crate) struct Server {
     pub(crate) addr: SocketAddr,
     pub(crate) recorder: Arc<Recorder>,
-    pub(crate) listener: Arc<Listener>,
+    pub(crate) listener: Arc<CappedListener>,
     seen: mpsc::UnboundedReceiver<Seen>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Server {
     pub(crate) async fn start() -> Self {
-        Self::start_with(None, ListenLimits::default()).await
+        Self::start_with(None, PeerTimeouts::default()).await
     }
 
-    pub(crate) async fn start_with(tls: Option<Arc<rustls::ServerConfig>>, limits: ListenLimits) -> Self {
+    pub(crate) async fn start_with(tls: Option<Arc<rustls::ServerConfig>>, timeouts: PeerTimeouts) -> Self {
+        Self::serve(tls, timeouts, 256)
+    }
+
+    /// A server that one address may have so many connections to.
+    pub(crate) async fn start_within(connections_per_ip_max: usize) -> Self {
+        Self::serve(None, PeerTimeouts::default(), connections_per_ip_max)
+    }
+
+    fn serve(tls: Option<Arc<rustls::ServerConfig>>, timeouts: PeerTimeouts, connections_per_ip_max: usize) -> Self {
         let (sender, seen) = mpsc::unbounded_channel();
         let recorder = Arc::new(Recorder { seen: sender.clone(), kick: Mutex::default(), play: Mutex::default() });
-        let listener = Arc::new(Listener::bind((Ipv4Addr::LOCALHOST, 0).into(), tls, limits).await.unwrap());
+        let limits = CapLimits { connections_max: 4_096, connections_per_ip_max, requests_per_ip_max: usize::MAX };
+        let address = (Ipv4Addr::LOCALHOST, 0).into();
+        let listener = Arc::new(CappedListener::bind(address, limits, TrustedProxies::default()).unwrap());
         let addr = listener.local_addr();
         let task = tokio::spawn({
             let (recorder, listener) = (Arc::clone(&recorder), Arc::clone(&listener));
             async move {
                 loop {
-                    let incoming = listener.accept().await;
-                    let (recorder, sender) = (Arc::clone(&recorder), sender.clone());
+                    let newcomer = listener.accept().await;
+                    let (recorder, sender, tls) = (Arc::clone(&recorder), sender.clone(), tls.clone());
                     tokio::spawn(async move {
-                        let reason = incoming.serve(recorder).await;
+                        let reason = serve(newcomer, tls, timeouts, recorder).await;
                         let _ = sender.send(Seen::Closed(reason));
                     });
                 }
