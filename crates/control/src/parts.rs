@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use weir_model::{Reason, Rendition, RestreamId, RestreamSpec, Stream};
+use weir_model::{PullUrl, Reason, Rendition, RestreamId, RestreamSpec, Slot, SourceKind, Stream};
 use weir_packager::{Cuts, PackagerConfig};
 use weir_transcode::Wants;
 
@@ -16,6 +16,8 @@ use crate::renditions;
 pub(crate) enum PartKey {
     /// Encodes the stream's renditions, when there are any.
     Transcoder,
+    /// Fetches the source of that slot.
+    Pull(Slot),
     /// Reports the state of the stream.
     Status,
     /// Makes segments and keeps them.
@@ -33,8 +35,11 @@ pub(crate) enum PartKey {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum PartSpec {
     Transcoder(Wants),
+    Pull(PullUrl),
     Status {
         name: String,
+        /// The slot and the kind of each source.
+        sources: Vec<(Slot, &'static str)>,
     },
     Packager(PackagerConfig),
     /// The configuration of the packager that it works for, and where segments end.
@@ -90,7 +95,16 @@ pub(crate) fn parts(stream: &Stream, restreams: Vec<Restream>, facts: Facts) -> 
     if stream.record {
         parts.insert(PartKey::Recording, PartSpec::Recording { name: name.clone() });
     }
-    parts.insert(PartKey::Status, PartSpec::Status { name });
+    for source in stream.sources.iter().filter(|_| stream.active) {
+        // What is stored was checked before, and an address of an earlier version that is none any more is fetched from nowhere.
+        if let SourceKind::Pull { uri } = &source.kind
+            && let Ok(url) = PullUrl::parse(uri.expose())
+        {
+            parts.insert(PartKey::Pull(source.slot), PartSpec::Pull(url));
+        }
+    }
+    let sources = stream.sources.iter().map(|source| (source.slot, source.kind.as_str())).collect();
+    parts.insert(PartKey::Status, PartSpec::Status { name, sources });
     parts
 }
 

@@ -64,6 +64,8 @@ pub(crate) fn task(lane: &Handle, running: impl Future<Output = ()> + Send + 'st
     Box::new(Task(lane.spawn(running).abort_handle()))
 }
 
+impl Running for weir_ingest::pull::PullHandle {}
+
 impl Running for TranscodeHandle {
     fn retune(&self, spec: &PartSpec) {
         if let PartSpec::Transcoder(wants) = spec {

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use weir_hub::{Feeds, StreamClock, StreamHub, WindowLimits};
 use weir_ingest::Intake;
+use weir_ingest::pull::PullStatus;
 use weir_model::{RenditionStatus, RestreamId, Stream, StreamId};
 use weir_packager::Packager;
 use weir_restream::{PushContext, RestreamOutcome, RetryHandle};
@@ -38,6 +39,8 @@ pub(crate) struct StreamRun {
     /// The state of its renditions, as its transcoder reports it.
     renditions: watch::Receiver<Vec<RenditionStatus>>,
     demands: Demands,
+    /// How the source goes, where we fetch it.
+    pulled: watch::Sender<Option<PullStatus>>,
     /// The parts are boxed: most streams have hundreds of restreams or none.
     parts: BTreeMap<PartKey, Box<RunningPart>>,
 }
@@ -69,6 +72,7 @@ impl StreamRun {
             feeds: Feeds::new(hub.clone(), lane.clone()),
             renditions: watch::channel(Vec::new()).1,
             demands,
+            pulled: watch::Sender::new(None),
             parts: BTreeMap::new(),
             stream: Arc::new(stream),
             hub,
@@ -128,9 +132,21 @@ impl StreamRun {
                 self.renditions = handle.statuses();
                 Some(Box::new(handle) as Part)
             }
-            (_, PartSpec::Status { name }) => {
-                let sources = (self.hub.clone(), self.intake.clone(), self.renditions.clone(), self.demands.clone());
-                Some(running::task(&self.lane, stream_status::tell(name.clone(), sources, observe.clone())))
+            (PartKey::Pull(slot), PartSpec::Pull(url)) => {
+                let place = (self.intake.clone(), *slot);
+                let (dialer, told) = (kit.dialer.clone(), self.pulled.clone());
+                Some(Box::new(weir_ingest::pull::start(url.clone(), place, dialer, told, &self.lane)) as Part)
+            }
+            (_, PartSpec::Status { name, sources }) => {
+                let from = stream_status::From {
+                    hub: self.hub.clone(),
+                    intake: self.intake.clone(),
+                    renditions: self.renditions.clone(),
+                    demands: self.demands.clone(),
+                    pulled: self.pulled.subscribe(),
+                };
+                let about = (name.clone(), sources.clone());
+                Some(running::task(&self.lane, stream_status::tell(about, from, observe.clone())))
             }
             (_, PartSpec::Packager(config)) => Some(running::packager((self.id, self.hub.clock()), *config, with)),
             (PartKey::Packaging { name, in_hub }, PartSpec::Packaging(_, cuts)) => self.packager().map(|packager| {
@@ -145,7 +161,7 @@ impl StreamRun {
             }
             (PartKey::Restream(id), PartSpec::Fault(reason)) => Some(running::fault(*id, reason.clone(), observe)),
             // Keys and specs of other pairs are never made.
-            (_, PartSpec::Packaging(..) | PartSpec::Fault(_)) => None,
+            (_, PartSpec::Packaging(..) | PartSpec::Fault(_) | PartSpec::Pull(_)) => None,
         };
         if let Some(part) = part {
             self.parts.insert(key, Box::new(RunningPart { spec, part }));

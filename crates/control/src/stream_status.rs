@@ -6,9 +6,11 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use weir_hub::{SOURCE_RENDITION, SourcePulse, StreamHub};
+use weir_ingest::pull::PullStatus;
 use weir_ingest::{Intake, Measured};
 use weir_model::{
-    EventKind, IngestStatus, RenditionState, RenditionStatus, StreamState, StreamStatus, Viewers, WebrtcStatus,
+    EventKind, IngestStatus, RenditionState, RenditionStatus, Slot, SourceState, SourceStatus, StreamState,
+    StreamStatus, Viewers, WebrtcStatus,
 };
 use weir_observe::{Observe, fields};
 
@@ -21,12 +23,19 @@ const TELL_EVERY: Duration = Duration::from_millis(500);
 /// A connected source that gave nothing for so long is stalled.
 const STALLED_AFTER: Duration = Duration::from_secs(2);
 
+/// What the status is made from.
+pub(crate) struct From {
+    pub(crate) hub: StreamHub,
+    pub(crate) intake: Intake,
+    pub(crate) renditions: watch::Receiver<Vec<RenditionStatus>>,
+    pub(crate) demands: Demands,
+    /// How the source goes, where it is fetched.
+    pub(crate) pulled: watch::Receiver<Option<PullStatus>>,
+}
+
 /// Reports for as long as the stream runs.
-pub(crate) async fn tell(
-    name: String,
-    (hub, intake, renditions, demands): (StreamHub, Intake, watch::Receiver<Vec<RenditionStatus>>, Demands),
-    observe: Observe,
-) {
+pub(crate) async fn tell((name, sources): (String, Vec<(Slot, &'static str)>), from: From, observe: Observe) {
+    let From { hub, intake, renditions, demands, mut pulled } = from;
     let id = intake.stream_id();
     let mut pulse = hub.watch_pulse();
     let mut shown = StreamStatus::offline(OffsetDateTime::now_utc());
@@ -39,7 +48,9 @@ pub(crate) async fn tell(
             sessions = beat.sessions;
             bitrate = BitrateWatch::default();
         }
-        let mut next = status(&beat, intake.measure(now), &mut bitrate, &shown, now);
+        let pull = pulled.borrow_and_update().clone();
+        let mut next = status((&beat, pull.as_ref()), intake.measure(now), &mut bitrate, &shown, now);
+        next.sources = sources.iter().map(|source| told_source(*source, &next, pull.as_ref(), &shown)).collect();
         next.renditions.extend(renditions.borrow().iter().cloned());
         next.webrtc.made = demands.told(id, &shown.webrtc.made, &next.renditions);
         for warning in next.warnings.iter().filter(|new| shown.warnings.iter().all(|old| old.code != new.code)) {
@@ -53,6 +64,7 @@ pub(crate) async fn tell(
         let changed = next.state != shown.state;
         let from = shown.state;
         shown = next;
+        let reason = shown.reason.as_ref().map(|reason| reason.code.as_str());
         observe.board().set_stream(id, &name, shown.clone());
         if changed {
             let event = [
@@ -60,22 +72,29 @@ pub(crate) async fn tell(
                 ("stream", name.clone().into()),
                 ("from", from.as_str().into()),
                 ("to", shown.state.as_str().into()),
+                ("reason", reason.into()),
             ];
             observe.events().emit(EventKind::StreamState, fields(event));
         }
         // It goes on at once when a publisher comes, starts or goes.
-        let _ = timeout(TELL_EVERY, pulse.changed()).await;
+        let _ = timeout(TELL_EVERY, async {
+            tokio::select! {
+                _ = pulse.changed() => {}
+                Ok(()) = pulled.changed() => {}
+            }
+        })
+        .await;
     }
 }
 
 fn status(
-    pulse: &SourcePulse,
+    (pulse, pull): (&SourcePulse, Option<&PullStatus>),
     measured: Option<Measured>,
     bitrate: &mut BitrateWatch,
     before: &StreamStatus,
     now: Instant,
 ) -> StreamStatus {
-    let state = state(pulse, now);
+    let state = state(pulse, pull, now);
     let wall = OffsetDateTime::now_utc();
     let (ingest, tracks, mut warnings) = match measured {
         Some(Measured { ingest, tracks, warnings }) => (Some(ingest), tracks, warnings),
@@ -87,7 +106,8 @@ fn status(
     StreamStatus {
         state,
         since: if state == before.state { before.since } else { wall },
-        reason: None,
+        reason: pull.filter(|_| state == StreamState::Failed).and_then(|pull| pull.reason.clone()),
+        sources: Vec::new(),
         renditions: ingest.as_ref().filter(|_| state == StreamState::Live).map(source_rendition).into_iter().collect(),
         ingest,
         tracks,
@@ -97,9 +117,14 @@ fn status(
     }
 }
 
-fn state(pulse: &SourcePulse, now: Instant) -> StreamState {
+fn state(pulse: &SourcePulse, pull: Option<&PullStatus>, now: Instant) -> StreamState {
     if !pulse.attached {
-        StreamState::Offline
+        match pull.map(|pull| pull.state) {
+            // A source that is fetched has failed, not gone: somebody should look.
+            Some(SourceState::Failing) => StreamState::Failed,
+            Some(SourceState::Connecting) => StreamState::Starting,
+            _ => StreamState::Offline,
+        }
     } else if !pulse.started {
         StreamState::Starting
     } else if pulse.is_live(now, STALLED_AFTER) {
@@ -107,6 +132,30 @@ fn state(pulse: &SourcePulse, now: Instant) -> StreamState {
     } else {
         StreamState::Stalled
     }
+}
+
+/// One source as it is now. A push has no state of its own beside the stream's.
+fn told_source(
+    (slot, kind): (Slot, &'static str),
+    stream: &StreamStatus,
+    pull: Option<&PullStatus>,
+    before: &StreamStatus,
+) -> SourceStatus {
+    let ingest = stream.ingest.clone().filter(|ingest| ingest.slot == slot);
+    let on_air = ingest.is_some() && matches!(stream.state, StreamState::Live | StreamState::Stalled);
+    if let Some(pull) = pull.filter(|_| kind == "pull") {
+        let PullStatus { state, since, reason, attempt, next_retry_at } = pull.clone();
+        return SourceStatus { slot, kind, state, on_air, since, reason, attempt, next_retry_at, ingest };
+    }
+    let state = match stream.state {
+        _ if ingest.is_none() => SourceState::Absent,
+        StreamState::Live => SourceState::Live,
+        StreamState::Stalled => SourceState::Failing,
+        _ => SourceState::Connecting,
+    };
+    let known = before.sources.iter().find(|known| known.slot == slot && known.state == state);
+    let since = known.map_or_else(OffsetDateTime::now_utc, |known| known.since);
+    SourceStatus { slot, kind, state, on_air, since, reason: None, attempt: 0, next_retry_at: None, ingest }
 }
 
 fn source_rendition(ingest: &IngestStatus) -> RenditionStatus {
@@ -139,14 +188,21 @@ mod tests {
             sessions: 1,
             ..SourcePulse::default()
         };
-        for (pulse, expected) in [
-            (SourcePulse::default(), StreamState::Offline),
-            (pulse(true, false, 0), StreamState::Starting),
-            (pulse(true, true, 100), StreamState::Live),
-            (pulse(true, true, 2_100), StreamState::Stalled),
-            (pulse(false, false, 0), StreamState::Offline),
+        let pull = |state| {
+            let since = OffsetDateTime::UNIX_EPOCH;
+            Some(PullStatus { state, since, reason: None, attempt: 1, next_retry_at: None })
+        };
+        for (pulse, pull, expected) in [
+            (SourcePulse::default(), None, StreamState::Offline),
+            (pulse(true, false, 0), None, StreamState::Starting),
+            (pulse(true, true, 100), None, StreamState::Live),
+            (pulse(true, true, 2_100), None, StreamState::Stalled),
+            (pulse(false, false, 0), None, StreamState::Offline),
+            (pulse(false, false, 0), pull(SourceState::Connecting), StreamState::Starting),
+            (pulse(false, false, 0), pull(SourceState::Failing), StreamState::Failed),
+            (pulse(true, true, 100), pull(SourceState::Failing), StreamState::Live),
         ] {
-            assert_eq!(state(&pulse, now), expected, "{pulse:?}");
+            assert_eq!(state(&pulse, pull.as_ref(), now), expected, "{pulse:?} {pull:?}");
         }
     }
 }

@@ -4,6 +4,7 @@
 mod intake;
 mod meter;
 mod opening;
+pub mod pull;
 mod rtmp;
 mod source_writer;
 mod srt;

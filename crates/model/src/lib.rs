@@ -14,6 +14,7 @@ mod percent;
 mod picture_settings;
 mod platform;
 mod platform_check;
+mod pull_url;
 mod push_url;
 mod rendition;
 mod rendition_draft;
@@ -40,7 +41,8 @@ pub use path::{PathAdvice, PathFigures};
 pub use picture_settings::{Fit, PictureSettings, RateControl, VideoCodec};
 pub use platform::{Platform, PlatformRules, Platforms, PlatformsFault, RetryBudget};
 pub use platform_check::{Sent, Violation, check_platform};
-pub use push_url::{Advice, MAX_URL_BYTES, PushUrl, PushUrlFault, UrlLogin, masked_uri};
+pub use pull_url::PullUrl;
+pub use push_url::{Advice, MAX_URL_BYTES, PushUrl, UrlFault, UrlLogin, masked_uri};
 pub use rendition::{Audio, Rendition, RenditionFault, Video};
 pub use rendition_draft::{AsItIs, RenditionDraft};
 pub use restream::{RenditionWish, Restream, RestreamRendition, RestreamTarget, RetryRules, RetryRulesFault, Schedule};
@@ -52,8 +54,8 @@ pub use spec::{ConfigFault, RestreamSpec, resolve};
 pub use srt_url::{MAX_LATENCY_US, PASSPHRASE_BYTES, SrtUrl, checked_passphrase};
 pub use status::{
     Fault, IngestStatus, MadeStatus, PushStatus, Reason, ReasonCode, RenditionState, RenditionStatus, RestreamState,
-    RestreamStatus, SeenStatus, SentSound, SrtFigures, StreamState, StreamStatus, TrackStatus, Warning, WebrtcFigures,
-    WebrtcStatus,
+    RestreamStatus, SeenStatus, SentSound, SourceState, SourceStatus, SrtFigures, StreamState, StreamStatus,
+    TrackStatus, Warning, WebrtcFigures, WebrtcStatus,
 };
 pub use stream::{EncoderPolicy, MAX_DVR_SECONDS, Slate, Slot, Source, SourceKind, Stream};
 pub use viewers::{ViewerKind, Viewers};

@@ -50,14 +50,14 @@ pub struct UrlLogin {
 /// Why a URL can't be used. It names the parameter at fault and never repeats a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct PushUrlFault {
+pub struct UrlFault {
     pub parameter: Option<String>,
     pub message: String,
     /// Nothing is wrong with the URL, but it asks for what this version does not do.
     pub is_later: bool,
 }
 
-impl PushUrlFault {
+impl UrlFault {
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { parameter: None, message: message.into(), is_later: false }
     }
@@ -78,7 +78,7 @@ pub struct Advice {
 
 impl PushUrl {
     /// Reads one line: the key is what follows the last "/" before the first "?", and the query stays with it.
-    pub fn parse(uri: &str) -> Result<Self, PushUrlFault> {
+    pub fn parse(uri: &str) -> Result<Self, UrlFault> {
         let uri = checked_url(uri)?;
         if has_scheme(uri, "srt://") {
             return Ok(Self::Srt { url: SrtUrl::parse(uri)? });
@@ -87,7 +87,7 @@ impl PushUrl {
         let path = path.trim_end_matches('/');
         let (server, key) = path.rsplit_once('/').unwrap_or((path, ""));
         if rtmp_rest(server)?.1.is_empty() {
-            return Err(PushUrlFault::new("must name a server, an application and a key: rtmp://host/app/key"));
+            return Err(UrlFault::new("must name a server, an application and a key: rtmp://host/app/key"));
         }
         match query {
             Some(query) => Self::rtmp(server, &format!("{key}?{query}")),
@@ -96,7 +96,7 @@ impl PushUrl {
     }
 
     /// Reads a saved server and a key. The key may itself be a whole `srt://` URL. For an SRT server a plain key becomes the stream id.
-    pub fn from_server_and_key(server: &str, key: &str) -> Result<Self, PushUrlFault> {
+    pub fn from_server_and_key(server: &str, key: &str) -> Result<Self, UrlFault> {
         let key = key.trim();
         if Self::is_whole_url(key) {
             return Self::parse(key);
@@ -109,13 +109,10 @@ impl PushUrl {
         if !key.is_empty() {
             checked_text(key)?;
             if url.streamid.is_some() {
-                return Err(PushUrlFault::parameter(
-                    "streamid",
-                    "is in the destination already, so the key must be empty",
-                ));
+                return Err(UrlFault::parameter("streamid", "is in the destination already, so the key must be empty"));
             }
             if key.len() > 512 {
-                return Err(PushUrlFault::parameter("streamid", "must be at most 512 bytes long"));
+                return Err(UrlFault::parameter("streamid", "must be at most 512 bytes long"));
             }
             url.streamid = Some(key.into());
         }
@@ -128,7 +125,7 @@ impl PushUrl {
     }
 
     /// Checks the server of a destination: some key must make a push URL of it.
-    pub fn check_server(server: &str) -> Result<(), PushUrlFault> {
+    pub fn check_server(server: &str) -> Result<(), UrlFault> {
         let server = checked_url(server)?;
         if has_scheme(server, "srt://") {
             return SrtUrl::parse(server).map(drop);
@@ -136,21 +133,21 @@ impl PushUrl {
         Self::rtmp(server, "key").map(drop)
     }
 
-    fn rtmp(server: &str, key: &str) -> Result<Self, PushUrlFault> {
+    fn rtmp(server: &str, key: &str) -> Result<Self, UrlFault> {
         let (tls, rest) = rtmp_rest(server)?;
         let (path, query) = split_query(rest);
         let (address, app) = path.split_once('/').unwrap_or((path, ""));
         let address = authority(address)?;
         let app = app.trim_matches('/');
         if app.is_empty() {
-            return Err(PushUrlFault::new("must name an application after the host: rtmp://host/app"));
+            return Err(UrlFault::new("must name an application after the host: rtmp://host/app"));
         }
         let key = checked_text(key.trim().trim_start_matches('/'))?;
         if key.is_empty() || key.starts_with('?') {
-            return Err(PushUrlFault::parameter("stream_key", "must not be empty"));
+            return Err(UrlFault::parameter("stream_key", "must not be empty"));
         }
         if key.len() > MAX_URL_BYTES {
-            return Err(PushUrlFault::parameter("stream_key", "is too long"));
+            return Err(UrlFault::parameter("stream_key", "is too long"));
         }
         let scheme = if tls { "rtmps" } else { "rtmp" };
         let mut server = format!("{scheme}://{}/{app}", address.text);
@@ -246,7 +243,7 @@ pub(crate) struct Authority {
     text: String,
 }
 
-pub(crate) fn authority(text: &str) -> Result<Authority, PushUrlFault> {
+pub(crate) fn authority(text: &str) -> Result<Authority, UrlFault> {
     let (login, text) = match text.rsplit_once('@') {
         None => (None, text),
         Some((login, text)) => {
@@ -258,9 +255,8 @@ pub(crate) fn authority(text: &str) -> Result<Authority, PushUrlFault> {
     };
     let (host, port) = match text.strip_prefix('[') {
         Some(v6) => {
-            let (host, tail) =
-                v6.split_once(']').ok_or_else(|| PushUrlFault::new("has no ']' after its IPv6 address"))?;
-            let host: Ipv6Addr = host.parse().map_err(|_| PushUrlFault::new("has a broken IPv6 address"))?;
+            let (host, tail) = v6.split_once(']').ok_or_else(|| UrlFault::new("has no ']' after its IPv6 address"))?;
+            let host: Ipv6Addr = host.parse().map_err(|_| UrlFault::new("has a broken IPv6 address"))?;
             (host.to_string(), tail.strip_prefix(':').or_else(|| (!tail.is_empty()).then_some("bad")))
         }
         None => match text.split_once(':') {
@@ -269,18 +265,18 @@ pub(crate) fn authority(text: &str) -> Result<Authority, PushUrlFault> {
         },
     };
     if host.is_empty() {
-        return Err(PushUrlFault::new("has no host"));
+        return Err(UrlFault::new("has no host"));
     }
     let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     // The longest name that DNS can hold has 253 bytes.
     if host.len() > 253 || !(host.contains(':') || host.chars().all(named)) {
-        return Err(PushUrlFault::new("has a host that is neither a name nor an address"));
+        return Err(UrlFault::new("has a host that is neither a name nor an address"));
     }
     let port = match port {
         None => None,
         Some(port) => match port.parse::<u16>() {
             Ok(port) if port > 0 => Some(port),
-            _ => return Err(PushUrlFault::new("has a port that is not a number from 1 to 65535")),
+            _ => return Err(UrlFault::new("has a port that is not a number from 1 to 65535")),
         },
     };
     Ok(Authority { host, port, login, text: text.to_owned() })
@@ -295,31 +291,31 @@ pub(crate) fn split_query(text: &str) -> (&str, Option<&str>) {
 }
 
 /// Checks that there are no blanks and control characters, which can't be in a URL and would break the protocols' own lines.
-pub(crate) fn checked_text(text: &str) -> Result<&str, PushUrlFault> {
+pub(crate) fn checked_text(text: &str) -> Result<&str, UrlFault> {
     if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(PushUrlFault::new("must not contain blanks or control characters"));
+        return Err(UrlFault::new("must not contain blanks or control characters"));
     }
     Ok(text)
 }
 
-fn checked_url(url: &str) -> Result<&str, PushUrlFault> {
+fn checked_url(url: &str) -> Result<&str, UrlFault> {
     let url = url.trim();
     if url.len() > MAX_URL_BYTES {
-        return Err(PushUrlFault::new(format!("must be at most {MAX_URL_BYTES} bytes long")));
+        return Err(UrlFault::new(format!("must be at most {MAX_URL_BYTES} bytes long")));
     }
     if LATER_SCHEMES.iter().any(|scheme| has_scheme(url, scheme)) {
-        let PushUrlFault { message, .. } = unknown_scheme();
-        return Err(PushUrlFault { is_later: true, ..PushUrlFault::new(message + " in this version") });
+        let UrlFault { message, .. } = unknown_scheme();
+        return Err(UrlFault { is_later: true, ..UrlFault::new(message + " in this version") });
     }
     checked_text(url)
 }
 
-fn has_scheme(url: &str, scheme: &str) -> bool {
+pub(crate) fn has_scheme(url: &str, scheme: &str) -> bool {
     url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
 }
 
 /// Whether the URL asks for TLS, and the text behind the scheme.
-fn rtmp_rest(url: &str) -> Result<(bool, &str), PushUrlFault> {
+fn rtmp_rest(url: &str) -> Result<(bool, &str), UrlFault> {
     for (scheme, tls) in [("rtmp://", false), ("rtmps://", true)] {
         if has_scheme(url, scheme) {
             return Ok((tls, url.get(scheme.len()..).unwrap_or_default()));
@@ -328,9 +324,9 @@ fn rtmp_rest(url: &str) -> Result<(bool, &str), PushUrlFault> {
     Err(unknown_scheme())
 }
 
-fn unknown_scheme() -> PushUrlFault {
+fn unknown_scheme() -> UrlFault {
     let [others @ .., last] = SCHEMES;
-    PushUrlFault::new(format!("must begin with {} or {last}", others.join(", ")))
+    UrlFault::new(format!("must begin with {} or {last}", others.join(", ")))
 }
 
 #[cfg(test)]

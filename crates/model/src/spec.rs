@@ -1,8 +1,8 @@
 //! A restream as the restreamer is to run it. Every reference is resolved, and specs can be compared, so that a change is a difference.
 
 use crate::{
-    Destination, Platform, Platforms, PushUrl, PushUrlFault, Reason, ReasonCode, RenditionWish, Restream, RestreamId,
-    RestreamRendition, RestreamTarget, RetryBudget, RetryRules, StreamId, status::Fault,
+    Destination, Platform, Platforms, PushUrl, Reason, ReasonCode, RenditionWish, Restream, RestreamId,
+    RestreamRendition, RestreamTarget, RetryBudget, RetryRules, StreamId, UrlFault, status::Fault,
 };
 
 #[derive(Debug, Clone, PartialEq)]
@@ -28,9 +28,9 @@ pub enum ConfigFault {
     #[error("the destination is gone")]
     DestinationMissing,
     #[error("the address {0}")]
-    Primary(PushUrlFault),
+    Primary(UrlFault),
     #[error("the backup address {0}")]
-    Backup(PushUrlFault),
+    Backup(UrlFault),
 }
 
 impl ConfigFault {

@@ -2,7 +2,7 @@
 
 use crate::Secret;
 use crate::percent;
-use crate::push_url::{PushUrlFault, authority, checked_text, split_query};
+use crate::push_url::{UrlFault, authority, checked_text, split_query};
 use std::ops::RangeInclusive;
 
 /// SRT itself fixes this range.
@@ -37,15 +37,15 @@ pub struct SrtUrl {
 }
 
 impl SrtUrl {
-    pub(crate) fn parse(url: &str) -> Result<Self, PushUrlFault> {
+    pub(crate) fn parse(url: &str) -> Result<Self, UrlFault> {
         let rest = url.get("srt://".len()..).unwrap_or_default();
         let (address, query) = split_query(rest);
         let address = authority(address.trim_end_matches('/'))?;
         if address.login.is_some() {
-            return Err(PushUrlFault::new("an SRT URL has no user name; use streamid and passphrase"));
+            return Err(UrlFault::new("an SRT URL has no user name; use streamid and passphrase"));
         }
         let Some(port) = address.port else {
-            return Err(PushUrlFault::new("an SRT URL needs a port, as in srt://host:9000"));
+            return Err(UrlFault::new("an SRT URL needs a port, as in srt://host:9000"));
         };
         let mut srt = Self {
             host: address.host,
@@ -61,7 +61,7 @@ impl SrtUrl {
         for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             if seen.contains(&name) {
-                return Err(PushUrlFault::parameter(name, "is given twice"));
+                return Err(UrlFault::parameter(name, "is given twice"));
             }
             srt.set(name, &percent_decoded(name, value)?)?;
             seen.push(name);
@@ -69,8 +69,8 @@ impl SrtUrl {
         Ok(srt)
     }
 
-    fn set(&mut self, name: &str, value: &str) -> Result<(), PushUrlFault> {
-        let fault = |problem: &str| Err(PushUrlFault::parameter(name, problem));
+    fn set(&mut self, name: &str, value: &str) -> Result<(), UrlFault> {
+        let fault = |problem: &str| Err(UrlFault::parameter(name, problem));
         match name {
             "mode" => {
                 if value != "caller" {
@@ -82,7 +82,7 @@ impl SrtUrl {
                 _ => return fault("must be microseconds, or a number with us, ms or s, up to 60 s"),
             },
             "passphrase" => {
-                checked_passphrase(value).map_err(|problem| PushUrlFault::parameter(name, problem))?;
+                checked_passphrase(value).map_err(|problem| UrlFault::parameter(name, problem))?;
                 self.passphrase = Some(value.into());
             }
             "pbkeylen" => match value {
@@ -165,9 +165,9 @@ fn within(text: &str, range: &RangeInclusive<u64>) -> Option<u32> {
     if range.contains(&number) { u32::try_from(number).ok() } else { None }
 }
 
-fn percent_decoded(name: &str, value: &str) -> Result<String, PushUrlFault> {
+fn percent_decoded(name: &str, value: &str) -> Result<String, UrlFault> {
     let text = percent::decoded(value);
-    let text = text.ok_or_else(|| PushUrlFault::parameter(name, "has a broken percent escape"))?;
-    checked_text(&text).map_err(|_| PushUrlFault::parameter(name, "must not contain control characters"))?;
+    let text = text.ok_or_else(|| UrlFault::parameter(name, "has a broken percent escape"))?;
+    checked_text(&text).map_err(|_| UrlFault::parameter(name, "must not contain control characters"))?;
     Ok(text)
 }

@@ -31,6 +31,16 @@ named!(ReasonCode {
     EncryptionMismatch = "encryption_mismatch",
     SourceTimeout = "source_timeout",
     BitrateTooLow = "bitrate_too_low",
+    /// The far end has nothing of that name.
+    NotFound = "not_found",
+    /// The egress rules don't let us go there.
+    NotPermitted = "not_permitted",
+    /// What came can't be read.
+    Malformed = "malformed",
+    /// A source is connected, and no picture or sound that can be used comes.
+    NoVideo = "no_video",
+    /// A source has ended by itself.
+    Ended = "ended",
     Internal = "internal",
 });
 
@@ -45,8 +55,14 @@ impl ReasonCode {
             | Self::Timeout
             | Self::Stalled
             | Self::SrtRejected => Fault::Destination,
-            Self::EncryptionMismatch => Fault::Config,
-            Self::UnsupportedCodec | Self::SourceTimeout | Self::BitrateTooLow => Fault::Source,
+            Self::EncryptionMismatch | Self::NotPermitted => Fault::Config,
+            Self::UnsupportedCodec
+            | Self::SourceTimeout
+            | Self::BitrateTooLow
+            | Self::NotFound
+            | Self::Malformed
+            | Self::NoVideo
+            | Self::Ended => Fault::Source,
             Self::Internal => Fault::Server,
         }
     }
@@ -99,6 +115,8 @@ pub struct StreamStatus {
     pub ingest: Option<IngestStatus>,
     /// The tracks of the source.
     pub tracks: Vec<TrackStatus>,
+    /// Each source of the stream, in order of preference.
+    pub sources: Vec<SourceStatus>,
     pub renditions: Vec<RenditionStatus>,
     pub viewers: Viewers,
     pub webrtc: WebrtcStatus,
@@ -114,12 +132,43 @@ impl StreamStatus {
             reason: None,
             ingest: None,
             tracks: Vec::new(),
+            sources: Vec::new(),
             renditions: Vec::new(),
             viewers: Viewers::default(),
             webrtc: WebrtcStatus::default(),
             warnings: Vec::new(),
         }
     }
+}
+
+named!(
+    /// How a source is.
+    SourceState {
+        /// Nobody publishes.
+        Absent = "absent",
+        /// It is being fetched, or its first picture is awaited.
+        Connecting = "connecting",
+        Live = "live",
+        /// It can't be fetched now, or gives nothing. It is tried again.
+        Failing = "failing",
+    }
+);
+
+/// One source of a stream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourceStatus {
+    pub slot: Slot,
+    /// The kind: push, pull or playlist.
+    pub kind: &'static str,
+    pub state: SourceState,
+    /// Whether this source is what viewers see.
+    pub on_air: bool,
+    pub since: OffsetDateTime,
+    pub reason: Option<Reason>,
+    /// Attempts since the source last lived; 1 is the first. It is 0 for a source that comes by itself.
+    pub attempt: u32,
+    pub next_retry_at: Option<OffsetDateTime>,
+    pub ingest: Option<IngestStatus>,
 }
 
 /// What viewers by WebRTC need beside what the stream has.
@@ -344,7 +393,7 @@ mod tests {
         for code in ReasonCode::ALL {
             assert_eq!(ReasonCode::from_name(code.as_str()), Some(*code));
         }
-        assert_eq!(ReasonCode::ALL.len(), 12);
+        assert_eq!(ReasonCode::ALL.len(), 17);
         assert_eq!(ReasonCode::from_name("x"), None);
         assert_eq!(RestreamState::AwaitingStream.to_string(), "awaiting_stream");
     }

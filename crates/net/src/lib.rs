@@ -1,6 +1,7 @@
 //! Who may come in and where the server may go: connection caps, the clients
-//! behind a proxy, and the one way out for everything that connects to others.
+//! behind a proxy, the one way out for everything that connects to others, and how soon it may be tried again.
 
+mod backoff;
 mod capped_listener;
 mod caps;
 mod dialer;
@@ -15,6 +16,7 @@ mod tls_fault;
 mod trust;
 mod trusted_proxies;
 
+pub use backoff::{Backoff, Eagerness};
 pub use capped_listener::{CappedListener, Newcomer, NotOpened};
 pub use caps::{CapLimits, Caps, Permit, PlaceUse, Visit};
 pub use dialer::{DialFault, Dialer, TcpOptions};

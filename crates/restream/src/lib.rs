@@ -1,6 +1,5 @@
 //! Sends a stream to one destination: it waits for the source, connects, pushes, retries, and says truthfully how it goes.
 
-pub mod backoff;
 mod failure;
 mod gauge;
 pub mod machine;

@@ -12,8 +12,11 @@
 use std::time::{Duration, Instant};
 
 use weir_model::{Fault, Reason, ReasonCode, RestreamState, RetryRules};
+use weir_net::Backoff;
 
-use crate::backoff::{Backoff, HEALTHY_AFTER};
+/// A connection that streamed this long was healthy: the next failure starts the count anew. After a shorter connection the count goes on.
+/// Otherwise a destination that accepts and drops would be hammered once a second.
+const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 
 /// A connection is stalled when media is unacknowledged and no acknowledgement has come for this long. The contract allows 10 s from the
 /// moment that the far end stops. Its kernel goes on acknowledging until its receive buffer is full (128 kB hold 2 s of 500 kbps).

@@ -1,7 +1,7 @@
 //! Tests the push's state machine under a clock that is moved by hand: every rule of retrying and of telling the truth.
 
 use super::*;
-use crate::backoff::Eagerness;
+use weir_net::Eagerness;
 
 /// A push under test. Time is moved by hand, and what the machine asks for is only noted.
 struct Bench {

@@ -12,10 +12,9 @@ use weir_media::{Language, TrackInfo};
 use weir_model::{
     EventKind, PushStatus, Reason, ReasonCode, RestreamId, RestreamState, RetryRules, SentSound, StreamId,
 };
-use weir_net::Dialer;
+use weir_net::{Backoff, Dialer, Eagerness};
 use weir_observe::{Counter, Observe, fields};
 
-use crate::backoff::{Backoff, Eagerness};
 use crate::gauge::{Clock, Gauge};
 use crate::machine::{Action, Failure, Input, Machine, View};
 use crate::target::{FlowEvent, OpenPush, Target, Wanted};

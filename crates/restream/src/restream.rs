@@ -9,9 +9,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use weir_media::Language;
 use weir_model::{PushStatus, PushUrl, RestreamSpec, RestreamState, RestreamStatus};
+use weir_net::Eagerness;
 use weir_observe::RestreamLine;
 
-use crate::backoff::Eagerness;
 use crate::push::{PushContext, PushOutcome, PushPlan, PushTask};
 use crate::target;
 

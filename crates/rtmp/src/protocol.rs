@@ -18,7 +18,7 @@ use crate::wire::{AmfError, WireError};
 
 pub use acks::PeerAcks;
 pub use auth::{AuthError, AuthMod, AuthRounds};
-pub use client::{ClientConfig, ClientEvent, ClientPhase, ClientProtocol};
+pub use client::{ClientConfig, ClientEvent, ClientIntent, ClientPhase, ClientProtocol};
 pub use names::{NAME_BYTES_MAX, RequestedStream};
 pub use rejection::{Rejection, is_auth_rejection};
 pub use server::{
@@ -38,6 +38,7 @@ const CSID_COMMAND: u32 = 3;
 mod user_control {
     pub(super) const STREAM_BEGIN: u16 = 0;
     pub(super) const STREAM_EOF: u16 = 1;
+    pub(super) const SET_BUFFER_LENGTH: u16 = 3;
     pub(super) const PING_REQUEST: u16 = 6;
     pub(super) const PING_RESPONSE: u16 = 7;
 }

@@ -82,6 +82,13 @@ pub fn publish_looped(file: &Path, url: &str) -> Child {
     Child::start(command)
 }
 
+/// Sends a file over and over, as it is and in real time, by these output options, of which the last is the address.
+pub fn serve(file: &Path, output: &[&str]) -> Child {
+    let mut command = ffmpeg();
+    command.args(["-re", "-stream_loop", "-1"]).arg("-i").arg(file).args(["-c", "copy"]).args(output);
+    Child::start(command)
+}
+
 /// Starts `ffmpeg -listen 1`, which takes one push and writes it to a file as it is. Returns the URL to push to.
 pub fn listen(file: &Path) -> (String, Child) {
     let url = format!("rtmp://127.0.0.1:{}/app/key", free_port());

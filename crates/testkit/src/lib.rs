@@ -37,7 +37,7 @@ pub use child::Child;
 pub use destination::{Answers, Destination};
 pub use events::EventStream;
 pub use http2::Http2;
-pub use nginx::Nginx;
+pub use nginx::{Nginx, free_port};
 pub use player::Player;
 pub use process::{Weir, WeirOptions};
 pub use process_stats::ProcessStats;

@@ -171,6 +171,8 @@ export const t = {
     ready: (name: string) => `${name} is ready`,
     readyBody: "In OBS: Settings, Stream, service “Custom”. The full key is shown here once; later an operator can reveal it.",
     open: "Open stream",
+    source: "Source",
+    pullReadyBody: "It is being fetched now. The stream's page says how that goes.",
   },
 
   settings: {
@@ -324,6 +326,8 @@ export const t = {
     hide: "Hide keys",
     revealed: "Keys hide again after a minute. That they were shown is in the audit.",
     obs: "OBS: Settings, Stream, service “Custom”, then these two fields. Reveal the keys to copy them.",
+    pullFrom: "Address to pull from",
+    pullHint: "An address that the server plays, such as rtmp://host/app/stream. Credentials in it are stored sealed and never shown.",
     kinds: { push: "Push from an encoder", pull: "Pull from an address", playlist: "Playlist of files" },
   },
 

@@ -77,8 +77,9 @@ pub(crate) fn source_dto(source: &Source, reveal: bool) -> SourceDto {
     dto
 }
 
-/// In this version a stream has one source, of the kind `push` and in the slot `primary`; everything else is refused with the code
-/// `not_available`. `push` needs nothing more, `pull` a `uri`, `playlist` its `items`.
+/// In this version a stream has one source, of the kind `push` or `pull` and in the slot `primary`; everything else is refused with the code
+/// `not_available`. `push` needs nothing more, `pull` a `uri`, `playlist` its `items`. A `uri` that is sent back as it was read, without its
+/// secrets, keeps them.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SourceInput {

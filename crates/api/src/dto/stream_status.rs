@@ -6,8 +6,8 @@ use crate::dto::viewers::ViewersDto;
 use serde::Serialize;
 use utoipa::ToSchema;
 use weir_model::{
-    IngestStatus, MadeStatus, RenditionStatus, SeenStatus, StreamState, StreamStatus, TrackStatus, WebrtcFigures,
-    WebrtcStatus,
+    IngestStatus, MadeStatus, RenditionStatus, SeenStatus, SourceStatus, StreamState, StreamStatus, TrackStatus,
+    WebrtcFigures, WebrtcStatus,
 };
 use weir_transcode::shared_label;
 
@@ -22,6 +22,8 @@ pub(crate) struct StreamStatusDto {
     ingest: Option<IngestDto>,
     /// The tracks of the source.
     tracks: Vec<TrackDto>,
+    /// Each source of the stream, in order of preference.
+    sources: Vec<SourceStatusDto>,
     renditions: Vec<RenditionStatusDto>,
     viewers: ViewersDto,
     webrtc: WebrtcStatusDto,
@@ -37,10 +39,46 @@ impl From<&StreamStatus> for StreamStatusDto {
             reason: status.reason.as_ref().map(Into::into),
             ingest: status.ingest.as_ref().map(Into::into),
             tracks: status.tracks.iter().map(Into::into).collect(),
+            sources: status.sources.iter().map(Into::into).collect(),
             renditions: status.renditions.iter().map(Into::into).collect(),
             viewers: ViewersDto(status.viewers),
             webrtc: (&status.webrtc).into(),
             warnings: status.warnings.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+/// How one source of a stream is.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+struct SourceStatusDto {
+    slot: &'static str,
+    /// The kind: push, pull or playlist.
+    kind: &'static str,
+    /// The state: absent, connecting, live or failing.
+    state: &'static str,
+    /// Whether this source is what viewers see.
+    on_air: bool,
+    since: Timestamp,
+    /// Why it is failing.
+    reason: Option<ReasonDto>,
+    /// Attempts since the source last lived; 1 is the first. It is 0 for a source that comes by itself.
+    attempt: u32,
+    next_retry_at: Option<Timestamp>,
+    ingest: Option<IngestDto>,
+}
+
+impl From<&SourceStatus> for SourceStatusDto {
+    fn from(source: &SourceStatus) -> Self {
+        Self {
+            slot: source.slot.as_str(),
+            kind: source.kind,
+            state: source.state.as_str(),
+            on_air: source.on_air,
+            since: source.since.into(),
+            reason: source.reason.as_ref().map(Into::into),
+            attempt: source.attempt,
+            next_retry_at: source.next_retry_at.map(Into::into),
+            ingest: source.ingest.as_ref().map(Into::into),
         }
     }
 }

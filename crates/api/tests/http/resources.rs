@@ -138,7 +138,7 @@ async fn what_nothing_acts_on_is_not_available() {
     let two = json!([{"slot": "primary", "kind": "push"}, {"slot": "backup", "kind": "push"}]);
     let own_slot = json!([{"slot": "studio-2", "kind": "push"}]);
     for (path, field, value, named) in [
-        ("/streams", "sources", pull, "sources[0].kind"),
+        ("/streams", "sources", pull, "sources[0].uri"),
         ("/streams", "sources", playlist, "sources[0].kind"),
         ("/streams", "sources", two, "sources[1].slot"),
         ("/streams", "sources", own_slot, "sources[0].slot"),
@@ -176,6 +176,39 @@ async fn what_nothing_acts_on_is_not_available() {
     let made = api.post("/streams", whole).await;
     assert_eq!(made.status, 201, "{}", made.text);
     assert_eq!((&made.json()["webrtc"], &made.json()["slate"]), (&json!(true), &Value::Null));
+}
+
+/// A source that is fetched has an address, whose secrets are shown to nobody who does not ask for them.
+#[tokio::test]
+async fn a_pull_source_keeps_its_secrets() {
+    let api = Api::start().await;
+    let sources = |uri: &str| json!({"sources": [{"kind": "pull", "uri": uri}]});
+    let whole = "rtmp://user:planted@h:1936/live/cam?token=planted";
+    let mut body = sources(whole);
+    body["name"] = "cam1".into();
+    let made = api.post("/streams", body).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let shown = "rtmp://h:1936/live/cam?…";
+    // As with keys, who made it sees what was stored.
+    assert_eq!(made.json()["sources"][0]["uri"], whole);
+    let read = api.get("/streams/1").await;
+    assert_eq!(read.json()["sources"], json!([{"slot": "primary", "kind": "pull", "uri": shown}]));
+    assert!(read.json()["push_urls"]["primary"].is_null(), "nobody may push to it: {}", read.text);
+    // What was read may be sent back.
+    let patched = api.patch("/streams/1", sources(shown)).await;
+    assert_eq!(patched.status, 200, "{}", patched.text);
+    assert_eq!(api.get("/streams/1?reveal=true").await.json()["sources"][0]["uri"], whole);
+    let moved = api.patch("/streams/1", sources("rtmps://other/live/cam")).await;
+    assert_eq!(moved.json()["sources"][0]["uri"], "rtmps://other/live/cam");
+    for (uri, code) in [("rtmp://h/live", "invalid"), ("cam", "invalid"), ("file:///etc/passwd", "not_available")] {
+        let refused = api.patch("/streams/1", sources(uri)).await;
+        let problem = refused.json();
+        let said = (refused.status.as_u16(), problem["code"].as_str(), problem["field"].as_str());
+        assert_eq!(said, (422, Some(code), Some("sources[0].uri")), "{uri}: {}", refused.text);
+    }
+    let pushed = api.patch("/streams/1", json!({"sources": [{"kind": "push"}]})).await;
+    assert!(pushed.json()["sources"][0]["stream_key"].is_string(), "{}", pushed.text);
+    assert!(!read.text.contains("planted") && !patched.text.contains("planted"));
 }
 
 #[tokio::test]

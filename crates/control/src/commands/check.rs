@@ -3,8 +3,8 @@
 use super::{CommandError, Result};
 use weir_media::Language;
 use weir_model::{
-    Destination, Ladder, MAX_DVR_SECONDS, Platforms, PushUrl, PushUrlFault, Restream, RestreamRendition,
-    RestreamTarget, Slot, SourceKind, Stream, checked_label, checked_passphrase,
+    Destination, Ladder, MAX_DVR_SECONDS, Platforms, PullUrl, PushUrl, Restream, RestreamRendition, RestreamTarget,
+    Slot, SourceKind, Stream, UrlFault, checked_label, checked_passphrase,
 };
 
 /// Refuses what nothing in this version acts on, where it is new. A stream of an earlier version may have a backup slot, whose key goes
@@ -16,7 +16,7 @@ pub fn check_available(stream: &Stream, old: Option<&Stream>) -> Result<()> {
     };
     if old.is_none_or(|old| shape(old) != shape(stream)) {
         for (number, source) in stream.sources.iter().enumerate() {
-            if !matches!(source.kind, SourceKind::Push { .. }) {
+            if !matches!(source.kind, SourceKind::Push { .. } | SourceKind::Pull { .. }) {
                 return later(format!("sources[{number}].kind"));
             }
             if source.slot != Slot::Primary {
@@ -45,6 +45,11 @@ pub fn check_stream(stream: &mut Stream) -> Result<()> {
     }
     if stream.sources[0].slot != Slot::Primary {
         return Err(invalid("sources", "must have a primary beside the backup"));
+    }
+    for (number, source) in stream.sources.iter().enumerate() {
+        if let SourceKind::Pull { uri } = &source.kind {
+            PullUrl::parse(uri.expose()).map_err(|fault| url_fault(&format!("sources[{number}].uri"), &fault))?;
+        }
     }
     // Whether a ladder of some name exists is for the store to say.
     if let Some(ladder @ Ladder::Inline(_)) = &stream.ladder {
@@ -130,6 +135,6 @@ pub fn check_restream(restream: &mut Restream, destination: Option<&Destination>
 }
 
 /// The error for a URL: the message names the parameter at fault, and the field says where the URL is.
-fn url_fault(field: &str, fault: &PushUrlFault) -> CommandError {
+fn url_fault(field: &str, fault: &UrlFault) -> CommandError {
     if fault.is_later { CommandError::not_available(field) } else { CommandError::invalid(field, fault) }
 }

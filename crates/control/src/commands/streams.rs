@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use weir_model::{EventKind, Secret, Slot, Source, SourceKind, Stream, StreamId};
+use weir_model::{EventKind, PullUrl, Secret, Slot, Source, SourceKind, Stream, StreamId, masked_uri};
 use weir_store::{Store, StoreError, Told as _};
 
 use super::change::Change;
@@ -132,18 +132,23 @@ impl Change for Stream {
 
     async fn settle(stream: &mut Self, old: &Self, commands: &Commands) -> Result<()> {
         check_available(stream, Some(old))?;
+        keep_uris(stream, old);
         check_stream(stream)?;
         commands.check_named_ladder(stream).await?;
         fill_keys(stream, Some(old))
     }
 }
 
-/// Makes streams of an earlier version, which stored settings that nothing acted on, into what they were run as: a source of any other
-/// kind than push was never fetched, and a slate never shown.
+/// Makes streams of an earlier version, which stored settings that nothing acted on, into what they were run as: a source that this
+/// version does not fetch was never fetched, and a slate never shown.
 pub(super) async fn make_true(store: &Store) -> std::result::Result<(), StoreError> {
     for mut stream in store.all_streams().await? {
-        let is_push = |source: &Source| matches!(source.kind, SourceKind::Push { .. });
-        let idle: Vec<_> = stream.sources.iter().filter(|source| !is_push(source)).map(|it| it.kind.as_str()).collect();
+        let is_run = |source: &Source| match &source.kind {
+            SourceKind::Push { .. } => true,
+            SourceKind::Pull { uri } => PullUrl::parse(uri.expose()).is_ok(),
+            SourceKind::Playlist { .. } => false,
+        };
+        let idle: Vec<_> = stream.sources.iter().filter(|source| !is_run(source)).map(|it| it.kind.as_str()).collect();
         if idle.is_empty() && stream.slate.is_none() {
             continue;
         }
@@ -151,7 +156,7 @@ pub(super) async fn make_true(store: &Store) -> std::result::Result<(), StoreErr
         for kind in idle {
             tracing::warn!(stream = name, kind, "a source that this version does not run is taken off its stream");
         }
-        stream.sources.retain(is_push);
+        stream.sources.retain(is_run);
         if stream.source(Slot::Primary).is_none() {
             let kind = SourceKind::Push { stream_key: new_stream_key()? };
             stream.sources.insert(0, Source { slot: Slot::Primary, kind });
@@ -163,6 +168,18 @@ pub(super) async fn make_true(store: &Store) -> std::result::Result<(), StoreErr
         store.update_stream(stream).await?;
     }
     Ok(())
+}
+
+/// Keeps the addresses of pull sources that are sent back as they were shown, without their secrets.
+fn keep_uris(stream: &mut Stream, old: &Stream) {
+    for source in &mut stream.sources {
+        if let SourceKind::Pull { uri } = &mut source.kind
+            && let Some(SourceKind::Pull { uri: kept }) = old.source(source.slot).map(|source| &source.kind)
+            && masked_uri(kept.expose()) == uri.expose()
+        {
+            *uri = kept.clone();
+        }
+    }
 }
 
 /// Gives keys to push sources without one: the key that their slot had, or a new one.

@@ -109,7 +109,7 @@ async fn what_nothing_acts_on_is_refused_by_name() {
     let push = Source::push;
     type Change<'a> = &'a dyn Fn(&mut Stream);
     let changes: [(Change<'_>, &str); 6] = [
-        (&|s| s.sources = vec![pull()], "sources[0].kind"),
+        (&|s| s.sources = vec![pull()], "sources[0].uri"),
         (&|s| s.sources = vec![playlist()], "sources[0].kind"),
         (&|s| s.sources = vec![push(Slot::Backup)], "sources[0].slot"),
         (&|s| s.sources = vec![push(Slot::Primary), push(Slot::Backup)], "sources[1].slot"),

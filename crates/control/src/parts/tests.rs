@@ -228,3 +228,23 @@ fn doing_the_steps_leaves_nothing_to_do() {
         }
     }
 }
+
+#[test]
+fn a_source_is_fetched_while_its_stream_is_active() {
+    let pulled = |uri: &str| {
+        let kind = SourceKind::Pull { uri: uri.into() };
+        Stream { sources: vec![Source { slot: Slot::Primary, kind }], ..stream() }
+    };
+    let steps = |to: &Stream, from: &Stream| {
+        let steps = steps(&wanted(to, &[(7, Some(A))]), &wanted(from, &[(7, Some(A))]));
+        steps.into_iter().filter(|step| !step.ends_with(" status")).collect::<Vec<_>>()
+    };
+    let (near, far) = (pulled("rtmp://near/live/cam"), pulled("rtmp://far/live/cam"));
+    let stopped = Stream { active: false, ..near.clone() };
+    assert_eq!(steps(&near, &stream()), ["start pull(primary)"]);
+    assert_eq!(steps(&far, &near), ["stop pull(primary)", "start pull(primary)"]);
+    assert_eq!(steps(&stopped, &near), ["stop pull(primary)"]);
+    assert_eq!(steps(&near, &near), [] as [&str; 0]);
+    let renamed = Stream { hls: false, ..near.clone() };
+    assert!(steps(&renamed, &near).iter().all(|step| !step.contains("pull")), "another setting disturbs no source");
+}

@@ -13,7 +13,7 @@ use weir_net::{Dialer, TcpOptions};
 use weir_rtmp::StreamKey;
 use weir_rtmp::batch::{Outlet, SharedBatch};
 use weir_rtmp::from_frames::{RtmpBatcher, carried_sound, check_tracks};
-use weir_rtmp::net::{PublishConnection, PushError, PushEvent, PushOptions, PushTarget, connect_publish};
+use weir_rtmp::net::{ClientError, ClientOptions, ClientTarget, PublishConnection, PushEvent, connect_publish};
 use weir_rtmp::parcel::Parcel;
 use weir_rtmp::protocol::is_auth_rejection;
 use weir_rtmp::url::{Credentials, RtmpUrl};
@@ -35,7 +35,7 @@ const PEER_TEXT_CHARS_MAX: usize = 300;
 
 #[derive(Debug)]
 pub(crate) struct RtmpTarget {
-    server: PushTarget,
+    server: ClientTarget,
 }
 
 impl RtmpTarget {
@@ -49,7 +49,7 @@ impl RtmpTarget {
             .map_err(|error| Reason::new(ReasonCode::Internal, error.to_string()).with_fault(Fault::Config))?;
         url.credentials =
             login.map(|login| Credentials { user: login.user.clone(), password: login.password.expose().to_owned() });
-        Ok(Self { server: PushTarget { url, stream_key: StreamKey::new(stream_key.expose()), enhanced } })
+        Ok(Self { server: ClientTarget { url, stream_key: StreamKey::new(stream_key.expose()), enhanced } })
     }
 
     /// The target that the server sends us to. None if it names none that may be used.
@@ -58,7 +58,7 @@ impl RtmpTarget {
         let url = RtmpUrl::parse(tc_url?).ok()?;
         // A key never moves from an encrypted connection to an open one because a server says so.
         (url.tls || !here.url.tls).then(|| Self {
-            server: PushTarget { url: RtmpUrl { credentials: here.url.credentials.clone(), ..url }, ..here.clone() },
+            server: ClientTarget { url: RtmpUrl { credentials: here.url.credentials.clone(), ..url }, ..here.clone() },
         })
     }
 }
@@ -79,7 +79,7 @@ impl Target for RtmpTarget {
     ) -> BoxFuture<'static, Result<Box<dyn OpenPush>, Failure>> {
         Box::pin(async move {
             let PushContext { feeds, dialer, send_buffer_bytes, .. } = context;
-            let options = PushOptions { send_buffer_bytes, ..PushOptions::new(dialer) };
+            let options = ClientOptions { send_buffer_bytes, ..ClientOptions::new(dialer) };
             let connection = connect_publish(&self.server, &options).await.map_err(|error| failed(&error))?;
             Ok(Box::new(OpenRtmpPush::new(self, connection, Voices { feeds, wanted })) as Box<dyn OpenPush>)
         })
@@ -161,7 +161,7 @@ impl OpenRtmpPush {
     }
 
     /// Pushes until something is worth knowing. It is cancel-safe, because what was taken from the cursor is in `pending`.
-    async fn push(&mut self) -> Result<FlowEvent, PushError> {
+    async fn push(&mut self) -> Result<FlowEvent, ClientError> {
         loop {
             if self.pending.is_empty() {
                 tokio::select! {
@@ -194,7 +194,7 @@ impl OpenRtmpPush {
         Some(match event {
             PushEvent::Status { level, code, description } if level == "error" => {
                 let auth = is_auth_rejection(&code, &description);
-                let failure = failed(&PushError::Rejected { code, description, auth });
+                let failure = failed(&ClientError::Rejected { code, description, auth });
                 FlowEvent::Unwelcome { failure, instead: None }
             }
             PushEvent::Status { level, code, description } => FlowEvent::Said(format!("{level} {code} {description}")),
@@ -294,17 +294,17 @@ impl OpenPush for OpenRtmpPush {
     }
 }
 
-fn failed(error: &PushError) -> Failure {
+fn failed(error: &ClientError) -> Failure {
     let message: String = error.to_string().chars().take(PEER_TEXT_CHARS_MAX).collect();
     let code = match error {
-        PushError::Dial(fault) => return of_dial(fault, message),
-        PushError::Timeout { .. } => ReasonCode::Timeout,
+        ClientError::Dial(fault) => return of_dial(fault, message),
+        ClientError::Timeout { .. } => ReasonCode::Timeout,
         // A push whose key was rejected is retried too: platforms refuse a good key while its last session or event is not over.
-        PushError::Rejected { auth: true, .. } => ReasonCode::AuthRejected,
-        PushError::Rejected { .. } | PushError::TooManyRedirects | PushError::Protocol(_) => ReasonCode::Refused,
+        ClientError::Rejected { auth: true, .. } => ReasonCode::AuthRejected,
+        ClientError::Rejected { .. } | ClientError::TooManyRedirects | ClientError::Protocol(_) => ReasonCode::Refused,
         // The far end took the connection and went away. A balancer with nobody behind it does the same for ever, so its port is not
         // looked at. If a server is restarting, the next attempt finds its port refusing, and from then on the port is looked at.
-        PushError::Closed | PushError::Io(_) => ReasonCode::Refused,
+        ClientError::Closed | ClientError::Io(_) => ReasonCode::Refused,
     };
     Failure { reason: Reason::new(code, message), retry: Retry::Backoff }
 }
@@ -313,18 +313,18 @@ fn failed(error: &PushError) -> Failure {
 mod tests {
     use super::*;
     use weir_net::DialFault;
-    use weir_rtmp::net::PushPhase;
+    use weir_rtmp::net::ClientStep;
 
     #[test]
     fn each_error_has_its_code() {
-        let rejected = |auth| PushError::Rejected { code: "c".into(), description: "d".into(), auth };
+        let rejected = |auth| ClientError::Rejected { code: "c".into(), description: "d".into(), auth };
         for (error, code, retry) in [
-            (PushError::Dial(DialFault::Refused), ReasonCode::Refused, Retry::BackoffAndWatchDoor),
-            (PushError::Timeout { phase: PushPhase::Publish }, ReasonCode::Timeout, Retry::Backoff),
+            (ClientError::Dial(DialFault::Refused), ReasonCode::Refused, Retry::BackoffAndWatchDoor),
+            (ClientError::Timeout { phase: ClientStep::Publish }, ReasonCode::Timeout, Retry::Backoff),
             (rejected(true), ReasonCode::AuthRejected, Retry::Backoff),
             (rejected(false), ReasonCode::Refused, Retry::Backoff),
-            (PushError::Closed, ReasonCode::Refused, Retry::Backoff),
-            (PushError::Io(std::io::ErrorKind::Other.into()), ReasonCode::Refused, Retry::Backoff),
+            (ClientError::Closed, ReasonCode::Refused, Retry::Backoff),
+            (ClientError::Io(std::io::ErrorKind::Other.into()), ReasonCode::Refused, Retry::Backoff),
         ] {
             let failure = failed(&error);
             assert_eq!((failure.reason.code, failure.retry), (code, retry), "{error:?}");
@@ -333,7 +333,7 @@ mod tests {
 
     #[test]
     fn the_far_ends_words_are_shown_but_not_without_end() {
-        let failure = failed(&PushError::Rejected {
+        let failure = failed(&ClientError::Rejected {
             code: "NetStream.Publish.Denied".into(),
             description: "x".repeat(100_000),
             auth: true,

@@ -4,12 +4,12 @@ use tokio::time::Instant;
 use tokio_rustls::TlsStream;
 use weir_net::TcpOptions;
 
-use super::push::PushOptions;
-use super::push_error::PushError;
+use super::client::ClientOptions;
+use super::client_error::ClientError;
 use super::transport::{CountedTcp, Transport};
 use crate::url::RtmpUrl;
 
-pub(super) async fn dial(url: &RtmpUrl, options: &PushOptions, deadline: Instant) -> Result<Transport, PushError> {
+pub(super) async fn dial(url: &RtmpUrl, options: &ClientOptions, deadline: Instant) -> Result<Transport, ClientError> {
     // A big kernel buffer would hide seconds of a stall.
     let tcp = TcpOptions { timeout: options.tcp_connect_timeout, send_buffer_bytes: Some(options.send_buffer_bytes) };
     let tcp = options.dialer.tcp(&url.host, url.port, tcp, deadline).await?;

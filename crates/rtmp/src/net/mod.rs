@@ -1,26 +1,28 @@
-//! RTMP over TCP and TLS, on tokio: publishers and players are served, and pushes have a connection.
+//! RTMP over TCP and TLS, on tokio: publishers and players are served, and pushes and pulls have a connection.
 
+mod client;
+mod client_error;
 mod close_reason;
 mod dial;
 mod duplex;
 mod handler;
 mod low_water;
+mod play_connection;
 mod progress;
 mod publish_connection;
-mod push;
-mod push_error;
 mod serve;
 mod tcp_info;
 mod transport;
 
 use std::pin::Pin;
 
+pub use client::{ClientOptions, ClientTarget, connect_play, connect_publish};
+pub use client_error::{ClientError, ClientStep};
 pub use close_reason::CloseReason;
 pub use handler::{Handler, PlayRequest, PlaySession, Playing, PublishRequest, PublishSession, Publishing};
+pub use play_connection::{PlayConnection, PlayEvent};
 pub use progress::PushProgress;
 pub use publish_connection::{PublishConnection, PushEvent};
-pub use push::{PushOptions, PushTarget, connect_publish};
-pub use push_error::{PushError, PushPhase};
 pub use serve::{PeerTimeouts, serve};
 
 pub use crate::protocol::{MediaMessage, MessageKind, PLAY_CHUNK_SIZE, PUSH_CHUNK_SIZE, Refusal, RefusalCode};

@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::client_error::ClientError;
 use super::progress::{PushMeter, PushProgress};
-use super::push_error::PushError;
 use super::transport::Transport;
 use crate::parcel::{self, Parcel};
 use crate::protocol::{ClientEvent, ClientProtocol, Rejection};
@@ -42,7 +42,7 @@ pub enum PushEvent {
 
 /// The server's answer to one attempt.
 pub(super) enum Answer {
-    Published,
+    Accepted,
     Rejected(Rejection),
 }
 
@@ -81,7 +81,7 @@ impl PublishConnection {
     /// Each parcel holds whole messages in chunks of [`super::PUSH_CHUNK_SIZE`]. The call is cancel-safe: what was written has
     /// left `pending`, and a half-written parcel stays at its front with the rest. The caller may append to `pending`
     /// between calls and remove all but the front (all, if nothing of it was written).
-    pub async fn drive(&mut self, pending: &mut VecDeque<Parcel>) -> Result<PushEvent, PushError> {
+    pub async fn drive(&mut self, pending: &mut VecDeque<Parcel>) -> Result<PushEvent, ClientError> {
         std::future::poll_fn(|cx| self.poll_drive(cx, pending)).await
     }
 
@@ -104,18 +104,24 @@ impl PublishConnection {
             }
             self.transport.shutdown().await?;
             self.transport.drain(&mut [0; DRAIN_BYTES]).await;
-            Ok::<(), PushError>(())
+            Ok::<(), ClientError>(())
         };
         // The destination may be gone or stuck, which may be why we leave, so the result does not matter.
         let _ = timeout(CLOSE_TIMEOUT, goodbye).await;
     }
 
-    /// Talks with the server from the handshake to its answer to `publish`.
-    pub(super) async fn negotiate(&mut self, deadline: Instant) -> Result<Answer, PushError> {
+    /// What a play goes on with once it is accepted: it is negotiated as a publish is, and what is behind the answer waits in the protocol.
+    /// The bytes are our own that are not sent yet.
+    pub(super) fn into_parts(self) -> (Transport, ClientProtocol, Bytes) {
+        (self.transport, self.protocol, self.control)
+    }
+
+    /// Talks with the server from the handshake to its answer to `publish` or `play`.
+    pub(super) async fn negotiate(&mut self, deadline: Instant) -> Result<Answer, ClientError> {
         loop {
             while let Some(event) = self.protocol.next_event()? {
                 match event {
-                    ClientEvent::Published { .. } => return Ok(Answer::Published),
+                    ClientEvent::Published { .. } | ClientEvent::Playing => return Ok(Answer::Accepted),
                     ClientEvent::Rejected(rejection) => return Ok(Answer::Rejected(rejection)),
                     ClientEvent::ReconnectRequest { tc_url } => {
                         let redirect = Some(tc_url.unwrap_or_default());
@@ -123,14 +129,14 @@ impl PublishConnection {
                         return Ok(Answer::Rejected(Rejection { code, description, redirect }));
                     }
                     ClientEvent::Acknowledged { sequence } => self.on_acknowledged(sequence),
-                    ClientEvent::Status { .. } => {}
+                    ClientEvent::Status { .. } | ClientEvent::Media(_) | ClientEvent::Ended { .. } => {}
                 }
             }
             let mut nothing = VecDeque::new();
             let step = std::future::poll_fn(|cx| self.poll_io(cx, &mut nothing));
             match timeout_at(deadline, step).await {
                 Ok(result) => result?,
-                Err(_) => return Err(PushError::Timeout { phase: self.protocol.phase().into() }),
+                Err(_) => return Err(ClientError::Timeout { phase: self.protocol.phase().into() }),
             }
         }
     }
@@ -139,7 +145,7 @@ impl PublishConnection {
         &mut self,
         cx: &mut Context<'_>,
         pending: &mut VecDeque<Parcel>,
-    ) -> Poll<Result<PushEvent, PushError>> {
+    ) -> Poll<Result<PushEvent, ClientError>> {
         self.owes_drained |= !pending.is_empty();
         loop {
             while let Some(event) = self.protocol.next_event()? {
@@ -151,7 +157,11 @@ impl PublishConnection {
                         return Poll::Ready(Ok(PushEvent::ReconnectRequest { tc_url }));
                     }
                     ClientEvent::Acknowledged { sequence } => self.on_acknowledged(sequence),
-                    ClientEvent::Published { .. } | ClientEvent::Rejected(_) => {}
+                    ClientEvent::Published { .. }
+                    | ClientEvent::Rejected(_)
+                    | ClientEvent::Playing
+                    | ClientEvent::Media(_)
+                    | ClientEvent::Ended { .. } => {}
                 }
             }
             let io = self.poll_io(cx, pending);
@@ -169,7 +179,7 @@ impl PublishConnection {
     }
 
     /// One write and one read. Ready when either did something, so that the caller can look at the result.
-    fn poll_io(&mut self, cx: &mut Context<'_>, pending: &mut VecDeque<Parcel>) -> Poll<Result<(), PushError>> {
+    fn poll_io(&mut self, cx: &mut Context<'_>, pending: &mut VecDeque<Parcel>) -> Poll<Result<(), ClientError>> {
         let write = self.poll_write(cx, pending);
         // Everything was written. The caller has more to do than to read, and calls again; at 30 writes a second each read counts.
         if matches!(write, Poll::Ready(Ok(()))) && pending.is_empty() {
@@ -179,7 +189,7 @@ impl PublishConnection {
         // its bytes are consumed at once, and hundreds of destinations need no buffer each for it.
         let mut buffer = [0; READ_BYTES];
         let read = match self.transport.poll_read(cx, &mut buffer) {
-            Poll::Ready(Ok(0)) => return Poll::Ready(Err(PushError::Closed)),
+            Poll::Ready(Ok(0)) => return Poll::Ready(Err(ClientError::Closed)),
             Poll::Ready(Ok(count)) => {
                 self.protocol.feed(buffer.get(..count).unwrap_or_default())?;
                 return Poll::Ready(Ok(()));
@@ -247,12 +257,12 @@ impl PublishConnection {
     }
 
     /// Sends all of our own messages.
-    async fn flush_control(&mut self) -> Result<(), PushError> {
+    async fn flush_control(&mut self) -> Result<(), ClientError> {
         let mut nothing = VecDeque::new();
         while self.protocol.has_output() || !self.control.is_empty() || self.transport.needs_flush() {
             std::future::poll_fn(|cx| self.poll_io(cx, &mut nothing)).await?;
             // What the server still says no longer matters, but the protocol must hand it out to go on.
-            while self.protocol.next_event().map_err(PushError::from)?.is_some() {}
+            while self.protocol.next_event().map_err(ClientError::from)?.is_some() {}
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The client side of a push: handshake, connect, createStream, publish, and what the server says afterwards.
+//! The client side of a push or a pull: handshake, connect, createStream, publish or play, and what the server says or sends afterwards.
 
 use std::fmt;
 
@@ -8,13 +8,17 @@ use super::acks::AckDuty;
 use super::command::{Command, Outbox, object, text, u16_at_front, u32_at};
 use super::rejection::{Rejection, shown};
 use super::server::FOUR_CC_LIST;
-use super::{PUSH_CHUNK_SIZE, ProtocolError, user_control};
+use super::{MediaMessage, MessageKind, PUSH_CHUNK_SIZE, ProtocolError, user_control};
 use crate::stream_key::StreamKey;
 use crate::wire::{ChunkReader, ClientHandshake, Message, ReadLimits, Value, type_id};
 
 /// The version that we give in `connect`. Servers look at its shape: some platforms turn away a client that does not call itself FMLE.
 const FLASH_VERSION: &str = "FMLE/3.0 (compatible; Weir)";
-/// Servers send us small commands only, so bigger messages are not accepted.
+/// The version that a pull gives, which is the one that ffmpeg gives: some servers serve no player that calls itself an encoder.
+const PLAYER_VERSION: &str = "LNX 9,0,124,2";
+/// How much a pull tells the server to send ahead. Live servers send what they have at once whatever it is.
+const PLAY_BUFFER_MS: u32 = 3_000;
+/// To a push servers send small commands only, so bigger messages are not accepted.
 const READ_LIMITS: ReadLimits = ReadLimits {
     csids_max: 32,
     control_message_bytes_max: 64 * 1024,
@@ -31,11 +35,19 @@ mod transaction {
     pub(super) const FC_PUBLISH: f64 = 3.0;
     pub(super) const CREATE_STREAM: f64 = 4.0;
     pub(super) const PUBLISH: f64 = 5.0;
+    pub(super) const PLAY: f64 = 5.0;
     pub(super) const FC_UNPUBLISH: f64 = 6.0;
     pub(super) const DELETE_STREAM: f64 = 7.0;
 }
 
-/// The texts that a push says in `connect` and `publish`.
+/// What a client wants of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientIntent {
+    Publish,
+    Play,
+}
+
+/// The texts that a push or a pull says in `connect`, and in `publish` or `play`.
 #[derive(Clone)]
 pub struct ClientConfig {
     pub app: String,
@@ -43,11 +55,12 @@ pub struct ClientConfig {
     /// Text that is appended to app and tcUrl: the `?authmod=...` of [`super::AuthRounds`], or nothing.
     pub auth_query: String,
     pub stream_key: StreamKey,
-    /// Whether to announce Enhanced RTMP. Only servers known to take it are told.
+    /// Whether to announce Enhanced RTMP. Of servers to push to, only those known to take it are told.
     pub enhanced: bool,
+    pub intent: ClientIntent,
 }
 
-/// How far the push has come.
+/// How far the push or the pull has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientPhase {
     Handshake,
@@ -55,6 +68,8 @@ pub enum ClientPhase {
     CreateStream,
     Publish,
     Published,
+    Play,
+    Playing,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +82,12 @@ pub enum ClientEvent {
     Status { level: String, code: String, description: String },
     /// The server wants us to connect to this URL (E-RTMP v2) or, if it gives none, to the same place again.
     ReconnectRequest { tc_url: Option<String> },
+    /// The server said `NetStream.Play.Start`, or media has come without that.
+    Playing,
+    /// Media came on the stream that we play.
+    Media(MediaMessage),
+    /// The stream that we play has ended: its publisher left, or the server has no more of it.
+    Ended { code: String },
     /// The sequence number of an acknowledgement; see [`super::PeerAcks`].
     Acknowledged { sequence: u32 },
 }
@@ -81,20 +102,27 @@ pub struct ClientProtocol {
     ack_duty: AckDuty,
     phase: ClientPhase,
     stream_id: u32,
+    /// Media that came before `NetStream.Play.Start`, and is told behind it.
+    early: Option<MediaMessage>,
 }
 
 impl ClientProtocol {
     /// Begins a connection. The first bytes to send are in [`take_output`](Self::take_output) at once.
     pub fn new(config: ClientConfig, random: [u8; 1528]) -> Result<Self, ProtocolError> {
+        let limits = match config.intent {
+            ClientIntent::Publish => READ_LIMITS,
+            ClientIntent::Play => ReadLimits::default(),
+        };
         let mut protocol = Self {
             config,
             handshake: Some(Box::new(ClientHandshake::new(random, 0))),
             handshake_input: BytesMut::new(),
-            reader: ChunkReader::new(READ_LIMITS),
+            reader: ChunkReader::new(limits),
             out: Outbox::new(),
             ack_duty: AckDuty::default(),
             phase: ClientPhase::Handshake,
             stream_id: 0,
+            early: None,
         };
         protocol.feed(&[])?;
         Ok(protocol)
@@ -121,8 +149,11 @@ impl ClientProtocol {
 
     /// The next event from what was fed so far.
     pub fn next_event(&mut self) -> Result<Option<ClientEvent>, ProtocolError> {
+        if let Some(media) = self.early.take() {
+            return Ok(Some(ClientEvent::Media(media)));
+        }
         while let Some(message) = self.reader.next()? {
-            if let Some(event) = self.on_message(&message)? {
+            if let Some(event) = self.on_message(message)? {
                 return Ok(Some(event));
             }
         }
@@ -156,15 +187,31 @@ impl ClientProtocol {
         }
     }
 
+    /// Tells the server that we want no more media.
+    pub fn stop_playing(&mut self) {
+        if self.phase == ClientPhase::Playing {
+            self.call("deleteStream", transaction::DELETE_STREAM, &[Value::Number(f64::from(self.stream_id))]);
+        }
+    }
+
     fn send_connect(&mut self) {
         self.phase = ClientPhase::Connect;
         let ClientConfig { app, tc_url, auth_query, .. } = &self.config;
         let mut connect = object([
             ("app", text(append_query(app, auth_query))),
             ("type", text("nonprivate")),
-            ("flashVer", text(FLASH_VERSION)),
+            ("flashVer", text(if self.plays() { PLAYER_VERSION } else { FLASH_VERSION })),
             ("tcUrl", text(append_query(tc_url, auth_query))),
         ]);
+        if self.plays()
+            && let Value::Object(fields) = &mut connect
+        {
+            // Every codec and every way to find it, as Flash players say. Old servers ask before they send.
+            let figures =
+                [("capabilities", 15.0), ("audioCodecs", 4071.0), ("videoCodecs", 252.0), ("videoFunction", 1.0)];
+            fields.push(("fpad".to_owned(), Value::Boolean(false)));
+            fields.extend(figures.map(|(name, number)| (name.to_owned(), Value::Number(number))));
+        }
         if self.config.enhanced
             && let Value::Object(fields) = &mut connect
         {
@@ -184,9 +231,16 @@ impl ClientProtocol {
         self.out.command(stream_id, &values);
     }
 
-    fn on_message(&mut self, message: &Message) -> Result<Option<ClientEvent>, ProtocolError> {
+    fn plays(&self) -> bool {
+        self.config.intent == ClientIntent::Play
+    }
+
+    fn on_message(&mut self, message: Message) -> Result<Option<ClientEvent>, ProtocolError> {
         match message.type_id {
-            type_id::COMMAND_AMF0 | type_id::COMMAND_AMF3 => self.on_command(&Command::decode(message)?),
+            type_id::AUDIO => Ok(self.on_media(MessageKind::Audio, message)),
+            type_id::VIDEO => Ok(self.on_media(MessageKind::Video, message)),
+            type_id::DATA_AMF0 => Ok(self.on_media(MessageKind::Data, message)),
+            type_id::COMMAND_AMF0 | type_id::COMMAND_AMF3 => self.on_command(&Command::decode(&message)?),
             type_id::ACK => Ok(u32_at(&message.payload, 0).map(|sequence| ClientEvent::Acknowledged { sequence })),
             type_id::WINDOW_ACK_SIZE => {
                 if let Some(bytes) = u32_at(&message.payload, 0) {
@@ -206,6 +260,23 @@ impl ClientProtocol {
         }
     }
 
+    fn on_media(&mut self, kind: MessageKind, message: Message) -> Option<ClientEvent> {
+        if message.payload.is_empty() {
+            return None;
+        }
+        let media = MediaMessage { kind, timestamp_ms: message.timestamp_ms, payload: message.payload };
+        match self.phase {
+            ClientPhase::Playing => Some(ClientEvent::Media(media)),
+            // Some servers send media and never say that they will.
+            ClientPhase::Play if kind != MessageKind::Data => {
+                self.phase = ClientPhase::Playing;
+                self.early = Some(media);
+                Some(ClientEvent::Playing)
+            }
+            _ => None,
+        }
+    }
+
     fn on_command(&mut self, command: &Command) -> Result<Option<ClientEvent>, ProtocolError> {
         let info = command.arguments.first().unwrap_or(&Value::Null);
         match command.name.as_str() {
@@ -221,6 +292,10 @@ impl ClientProtocol {
     fn on_result(&mut self, transaction_id: f64, info: &Value) -> Result<Option<ClientEvent>, ProtocolError> {
         if transaction_id == transaction::CONNECT && self.phase == ClientPhase::Connect {
             self.phase = ClientPhase::CreateStream;
+            if self.plays() {
+                self.call("createStream", transaction::CREATE_STREAM, &[]);
+                return Ok(None);
+            }
             self.out.set_chunk_size(PUSH_CHUNK_SIZE);
             let key = text(self.config.stream_key.expose());
             self.call("releaseStream", transaction::RELEASE_STREAM, std::slice::from_ref(&key));
@@ -232,6 +307,14 @@ impl ClientProtocol {
                 return Err(ProtocolError::BadStreamId);
             }
             self.stream_id = id as u32;
+            if self.plays() {
+                self.phase = ClientPhase::Play;
+                // Minus two seconds: the live stream of that name, or else the recorded one.
+                let arguments = [text(self.config.stream_key.expose()), Value::Number(-2_000.0)];
+                self.call_on(self.stream_id, "play", transaction::PLAY, &arguments);
+                self.out.set_buffer_length(self.stream_id, PLAY_BUFFER_MS);
+                return Ok(None);
+            }
             self.phase = ClientPhase::Publish;
             let arguments = [text(self.config.stream_key.expose()), text("live")];
             self.call_on(self.stream_id, "publish", transaction::PUBLISH, &arguments);
@@ -245,8 +328,8 @@ impl ClientProtocol {
             // The commands releaseStream and FCPublish are courtesies that many servers do not know.
             ClientPhase::CreateStream => transaction_id == transaction::CREATE_STREAM,
             // When rml_rtmp's server refuses a publish, its answer has transaction 0.
-            ClientPhase::Publish => transaction_id == transaction::PUBLISH || transaction_id == 0.0,
-            ClientPhase::Handshake | ClientPhase::Published => false,
+            ClientPhase::Publish | ClientPhase::Play => transaction_id == transaction::PUBLISH || transaction_id == 0.0,
+            ClientPhase::Handshake | ClientPhase::Published | ClientPhase::Playing => false,
         };
         ours.then(|| ClientEvent::Rejected(self.rejection(info)))
     }
@@ -261,8 +344,16 @@ impl ClientProtocol {
             self.phase = ClientPhase::Published;
             return Some(ClientEvent::Published { stream_id: self.stream_id });
         }
+        if self.phase == ClientPhase::Play && code == "NetStream.Play.Start" {
+            self.phase = ClientPhase::Playing;
+            return Some(ClientEvent::Playing);
+        }
         let is_error = field(info, "level") == "error" || REJECTED_WITHOUT_LEVEL.contains(&code);
         match self.phase {
+            ClientPhase::Playing if is_error || PLAY_ENDED.contains(&code) => {
+                Some(ClientEvent::Ended { code: shown(code, &self.config.stream_key) })
+            }
+            ClientPhase::Playing => None,
             ClientPhase::Published => {
                 let shown = |name| shown(field(info, name), &self.config.stream_key);
                 let level = shown("level");
@@ -286,8 +377,17 @@ impl ClientProtocol {
 }
 
 /// A few servers leave out the level of a rejection. These codes are rejections anyway.
-const REJECTED_WITHOUT_LEVEL: [&str; 3] =
-    ["NetStream.Publish.BadName", "NetStream.Publish.Denied", "NetStream.Publish.Rejected"];
+const REJECTED_WITHOUT_LEVEL: [&str; 6] = [
+    "NetStream.Publish.BadName",
+    "NetStream.Publish.Denied",
+    "NetStream.Publish.Rejected",
+    "NetStream.Play.StreamNotFound",
+    "NetStream.Play.FileNotFound",
+    "NetStream.Play.Failed",
+];
+
+/// What servers say when a stream that is played has no more to come.
+const PLAY_ENDED: [&str; 3] = ["NetStream.Play.UnpublishNotify", "NetStream.Play.Stop", "NetStream.Play.Complete"];
 
 fn field<'a>(info: &'a Value, name: &str) -> &'a str {
     info.get(name).and_then(Value::as_str).unwrap_or_default()

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{CSID_COMMAND, CSID_CONTROL, ProtocolError};
+use super::{CSID_COMMAND, CSID_CONTROL, ProtocolError, user_control};
 use crate::wire::{ChunkWriter, Message, Value, decode_all, encode, type_id};
 
 /// A command as it stands in a message. It has no `Debug`, because its arguments hold stream keys.
@@ -94,6 +94,14 @@ impl Outbox {
     pub(super) fn user_control(&mut self, event: u16, number: u32) {
         let mut payload = BytesMut::from(&event.to_be_bytes()[..]);
         payload.extend_from_slice(&number.to_be_bytes());
+        self.control(type_id::USER_CONTROL, payload.freeze());
+    }
+
+    /// Tells a server how much to send ahead (RTMP 1.0, section 7.1.7).
+    pub(super) fn set_buffer_length(&mut self, stream_id: u32, ms: u32) {
+        let mut payload = BytesMut::from(&user_control::SET_BUFFER_LENGTH.to_be_bytes()[..]);
+        payload.extend_from_slice(&stream_id.to_be_bytes());
+        payload.extend_from_slice(&ms.to_be_bytes());
         self.control(type_id::USER_CONTROL, payload.freeze());
     }
 

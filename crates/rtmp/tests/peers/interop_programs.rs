@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use support::{PATIENCE, Seen, Server, Tls, drive_all, media, options, push};
 use tokio::process::{Child, Command};
 use weir_net::DialFault;
-use weir_rtmp::net::{CloseReason, MediaMessage, MessageKind, PeerTimeouts, PushError};
+use weir_rtmp::net::{ClientError, CloseReason, MediaMessage, MessageKind, PeerTimeouts};
 use weir_rtmp::parcel::Parcel;
 use weir_rtmp::wire::type_id;
 
@@ -199,7 +199,7 @@ async fn ffmpeg_takes_our_push_unchanged() {
         match push(&target, &options()).await {
             Ok(connection) => break connection,
             // It has to open its port first.
-            Err(PushError::Dial(DialFault::Refused)) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(ClientError::Dial(DialFault::Refused)) => tokio::time::sleep(Duration::from_millis(20)).await,
             Err(error) => panic!("{error}"),
         }
     };

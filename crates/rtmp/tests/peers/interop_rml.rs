@@ -15,13 +15,13 @@ use rml_rtmp::time::RtmpTimestamp;
 use support::{PATIENCE, Seen, Server, drive_all, media, options, push};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use weir_rtmp::net::{MessageKind, PushError, PushTarget};
+use weir_rtmp::net::{ClientError, ClientTarget, MessageKind};
 use weir_rtmp::url::RtmpUrl;
 use weir_rtmp::wire::type_id;
 
-fn target(addr: SocketAddr, key: &str) -> PushTarget {
+fn target(addr: SocketAddr, key: &str) -> ClientTarget {
     let url = RtmpUrl::parse(&format!("rtmp://{addr}/live")).unwrap();
-    PushTarget { url, stream_key: key.into(), enhanced: false }
+    ClientTarget { url, stream_key: key.into(), enhanced: false }
 }
 
 /// Shakes hands and returns the bytes that were read past the handshake.
@@ -127,7 +127,7 @@ async fn its_no_is_heard() {
     let addr = listener.local_addr().unwrap();
     tokio::spawn(serve_with_rml(listener));
     let result = push(&target(addr, "denied"), &options()).await;
-    assert!(matches!(&result, Err(PushError::Rejected { auth: true, .. })), "{result:?}");
+    assert!(matches!(&result, Err(ClientError::Rejected { auth: true, .. })), "{result:?}");
 }
 
 /// Publishes one message of each kind with rml_rtmp's client and ends; an error is what the server told it.

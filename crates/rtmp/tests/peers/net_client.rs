@@ -15,12 +15,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use weir_net::{DialFault, Egress};
-use weir_rtmp::net::{PeerTimeouts, PushError, PushEvent, PushOptions, PushTarget};
+use weir_rtmp::net::{ClientError, ClientOptions, ClientTarget, PeerTimeouts, PushEvent};
 use weir_rtmp::url::RtmpUrl;
 use weir_rtmp::wire::{ServerHandshake, Value, type_id};
 
-fn target(url: &str) -> PushTarget {
-    PushTarget { url: RtmpUrl::parse(url).unwrap(), stream_key: "key-of-ours".into(), enhanced: false }
+fn target(url: &str) -> ClientTarget {
+    ClientTarget { url: RtmpUrl::parse(url).unwrap(), stream_key: "key-of-ours".into(), enhanced: false }
 }
 
 /// A server that answers the nth connection's `connect` with the nth script, and reports the apps that were asked for.
@@ -80,15 +80,15 @@ async fn every_failure_has_its_own_error() {
         listener.local_addr().unwrap().port()
     };
     let result = push(&target(&format!("rtmp://127.0.0.1:{closed_port}/live")), &options()).await;
-    assert!(matches!(result, Err(PushError::Dial(DialFault::Refused))), "{result:?}");
+    assert!(matches!(result, Err(ClientError::Dial(DialFault::Refused))), "{result:?}");
 
     let result = push(&target("rtmp://no-such-host.invalid/live"), &options()).await;
-    assert!(matches!(result, Err(PushError::Dial(DialFault::Resolve))), "{result:?}");
+    assert!(matches!(result, Err(ClientError::Dial(DialFault::Resolve))), "{result:?}");
 
     let forbid = within(Egress::new(["127.0.0.0/8".parse().unwrap()], []));
     for host in ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]"] {
         let result = push(&target(&format!("rtmp://{host}/live")), &forbid).await;
-        assert!(matches!(result, Err(PushError::Dial(DialFault::NotPermitted))), "{host} {result:?}");
+        assert!(matches!(result, Err(ClientError::Dial(DialFault::NotPermitted))), "{host} {result:?}");
     }
 
     // A listener with a backlog of one, which is full, answers no SYN.
@@ -100,17 +100,17 @@ async fn every_failure_has_its_own_error() {
     while let Ok(Ok(filler)) = tokio::time::timeout(Duration::from_millis(100), TcpStream::connect(addr)).await {
         fillers.push(filler);
     }
-    let hasty = PushOptions { tcp_connect_timeout: Duration::from_millis(50), ..options() };
+    let hasty = ClientOptions { tcp_connect_timeout: Duration::from_millis(50), ..options() };
     let result = push(&target(&format!("rtmp://{addr}/live")), &hasty).await;
-    assert!(matches!(result, Err(PushError::Dial(DialFault::Unreachable))), "{result:?}");
+    assert!(matches!(result, Err(ClientError::Dial(DialFault::Unreachable))), "{result:?}");
 
     let (addr, _seen) = scripted(vec![vec![]]).await;
     let result = push(&target(&format!("rtmp://{addr}/live")), &options()).await;
-    assert!(matches!(result, Err(PushError::Closed)), "{result:?}");
+    assert!(matches!(result, Err(ClientError::Closed)), "{result:?}");
 
     let (addr, _seen) = scripted(vec![reject("Application (x) is not defined.")]).await;
     let result = push(&target(&format!("rtmp://{addr}/live")), &options()).await;
-    assert!(matches!(result, Err(PushError::Rejected { auth: false, .. })), "{result:?}");
+    assert!(matches!(result, Err(ClientError::Rejected { auth: false, .. })), "{result:?}");
 
     let web = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = web.local_addr().unwrap();
@@ -120,7 +120,7 @@ async fn every_failure_has_its_own_error() {
         std::future::pending::<()>().await;
     });
     let result = push(&target(&format!("rtmp://{addr}/live")), &options()).await;
-    assert!(matches!(result, Err(PushError::Protocol(_))), "{result:?}");
+    assert!(matches!(result, Err(ClientError::Protocol(_))), "{result:?}");
 }
 
 #[tokio::test]
@@ -129,7 +129,7 @@ async fn certificates_are_verified() {
     let server = Server::start_with(Some(tls.server), PeerTimeouts::default()).await;
     let result = push(&server.target(true, "key"), &options()).await;
     assert!(
-        matches!(&result, Err(PushError::Dial(DialFault::Tls(words))) if words.contains("add it to tls.ca")),
+        matches!(&result, Err(ClientError::Dial(DialFault::Tls(words))) if words.contains("add it to tls.ca")),
         "{result:?}"
     );
 
@@ -138,13 +138,13 @@ async fn certificates_are_verified() {
     other_name.url.host = "127.0.0.1".into();
     let result = push(&other_name, &trusting).await;
     assert!(
-        matches!(&result, Err(PushError::Dial(DialFault::Tls(words))) if words.contains("for localhost, not for 127.0.0.1")),
+        matches!(&result, Err(ClientError::Dial(DialFault::Tls(words))) if words.contains("for localhost, not for 127.0.0.1")),
         "{result:?}"
     );
 
     let plain = Server::start().await;
     let result = push(&plain.target(true, "key"), &trusting).await;
-    assert!(matches!(result, Err(PushError::Dial(DialFault::Tls(_)))), "{result:?}");
+    assert!(matches!(result, Err(ClientError::Dial(DialFault::Tls(_)))), "{result:?}");
 }
 
 #[tokio::test]
@@ -170,14 +170,14 @@ async fn redirects_are_followed_within_limits() {
         }
     });
     let result = push(&target(&format!("rtmp://{addr}/live")), &options()).await;
-    assert!(matches!(result, Err(PushError::TooManyRedirects)), "{result:?}");
+    assert!(matches!(result, Err(ClientError::TooManyRedirects)), "{result:?}");
     circle.await.unwrap();
 
     // The egress rule is asked about the redirect's address too.
     let (addr, _seen) = scripted(vec![redirect("rtmp://127.0.0.2/live")]).await;
     let only_first = within(Egress::new(["127.0.0.2/32".parse().unwrap()], []));
     let result = push(&target(&format!("rtmp://{addr}/live")), &only_first).await;
-    assert!(matches!(result, Err(PushError::Dial(DialFault::NotPermitted))), "{result:?}");
+    assert!(matches!(result, Err(ClientError::Dial(DialFault::NotPermitted))), "{result:?}");
 }
 
 #[tokio::test]
@@ -187,7 +187,7 @@ async fn adobe_authentication_takes_three_connections() {
     const FAILED: &str = "[ AccessManager.Reject ] : [ authmod=adobe ] : ?reason=authfailed&opaque=o";
     let (addr, mut seen) = scripted(vec![reject(NEED), reject(CHALLENGE), reject(FAILED)]).await;
     let result = push(&target(&format!("rtmp://u:pass-word@{addr}/live")), &options()).await;
-    let Err(PushError::Rejected { description, auth: true, .. }) = &result else { panic!("{result:?}") };
+    let Err(ClientError::Rejected { description, auth: true, .. }) = &result else { panic!("{result:?}") };
     assert_eq!(description, FAILED, "the server's words");
     let mut apps = Vec::new();
     while let Some(app) = seen.recv().await {
@@ -200,13 +200,13 @@ async fn adobe_authentication_takes_three_connections() {
 
     let (addr, _seen) = scripted(vec![reject(NEED)]).await;
     let result = push(&target(&format!("rtmp://{addr}/live")), &options()).await;
-    assert!(matches!(result, Err(PushError::Rejected { auth: true, .. })), "no credentials: {result:?}");
+    assert!(matches!(result, Err(ClientError::Rejected { auth: true, .. })), "no credentials: {result:?}");
 }
 
 #[tokio::test]
 async fn a_stalled_server_and_cancelled_drives_lose_nothing() {
     let mut server = Server::start().await;
-    let small = PushOptions { send_buffer_bytes: 16 * 1024, ..options() };
+    let small = ClientOptions { send_buffer_bytes: 16 * 1024, ..options() };
     let mut connection = push(&server.target(false, "key"), &small).await.unwrap();
     assert!(matches!(server.next().await, Seen::Publish { .. }));
     let count = 60;

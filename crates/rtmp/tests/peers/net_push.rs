@@ -5,10 +5,10 @@ use crate::support;
 use std::collections::VecDeque;
 
 use support::{Seen, Server, Tls, drive_all, media, options, push, trusting};
-use weir_rtmp::net::{CloseReason, MessageKind, PeerTimeouts, PushOptions};
+use weir_rtmp::net::{ClientOptions, CloseReason, MessageKind, PeerTimeouts};
 use weir_rtmp::wire::type_id;
 
-async fn publishes(server: &mut Server, tls: bool, options: &PushOptions) {
+async fn publishes(server: &mut Server, tls: bool, options: &ClientOptions) {
     let mut connection = push(&server.target(tls, "key?token=t"), options).await.unwrap();
     let Seen::Publish { app, key, query, connect } = server.next().await else { panic!("no publish") };
     assert_eq!((&*app, &*key, &*query), ("live", "key", "token=t"));

@@ -13,7 +13,9 @@ use support::{PATIENCE, Seen, Server, Tls, drive_all, media, options, push, trus
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use weir_net::DialFault;
-use weir_rtmp::net::{CloseReason, PeerTimeouts, PushError, PushEvent, PushOptions, PushPhase, Refusal, RefusalCode};
+use weir_rtmp::net::{
+    ClientError, ClientOptions, ClientStep, CloseReason, PeerTimeouts, PushEvent, Refusal, RefusalCode,
+};
 use weir_rtmp::protocol::ProtocolError;
 use weir_rtmp::wire::{ClientHandshake, Value, type_id};
 
@@ -95,7 +97,7 @@ async fn refusals_reach_our_client_in_words_over_tcp_and_tls() {
             ("busy", "NetStream.Publish.BadName", "already publishing", false),
         ] {
             match push(&server.target(tls, key), &options).await {
-                Err(PushError::Rejected { code, description, auth }) => {
+                Err(ClientError::Rejected { code, description, auth }) => {
                     assert_eq!((&*code, &*description, auth), (expected_code, words, expected_auth));
                 }
                 other => panic!("{other:?}"),
@@ -114,7 +116,7 @@ async fn media_that_is_not_carried_ends_the_publish_with_words() {
     let PushEvent::Status { level, code, description } = event else { panic!("{event:?}") };
     assert_eq!((&*level, &*code), ("error", "NetStream.Publish.Rejected"));
     assert_eq!(description, "this codec is not carried");
-    assert!(matches!(connection.drive(&mut pending).await, Err(PushError::Closed)));
+    assert!(matches!(connection.drive(&mut pending).await, Err(ClientError::Closed)));
     assert!(matches!(server.next().await, Seen::Publish { .. }));
     assert!(matches!(server.next().await, Seen::Unpublish { .. }));
 }
@@ -306,12 +308,12 @@ async fn a_server_that_says_nothing_times_out_by_phase() {
     let server = Server::start().await;
     let mut target = server.target(false, "key");
     target.url.port = listener.local_addr().unwrap().port();
-    let hasty = PushOptions { accept_timeout: SOON, ..options() };
+    let hasty = ClientOptions { accept_timeout: SOON, ..options() };
     let result = push(&target, &hasty).await;
-    assert!(matches!(result, Err(PushError::Timeout { phase: PushPhase::Handshake })), "{result:?}");
+    assert!(matches!(result, Err(ClientError::Timeout { phase: ClientStep::Handshake })), "{result:?}");
     target.url.tls = true;
     let result = push(&target, &hasty).await;
-    assert!(matches!(result, Err(PushError::Dial(DialFault::TlsTimeout))), "{result:?}");
+    assert!(matches!(result, Err(ClientError::Dial(DialFault::TlsTimeout))), "{result:?}");
     let result = push(&server.target(false, "silent"), &hasty).await;
-    assert!(matches!(result, Err(PushError::Timeout { phase: PushPhase::Publish })), "{result:?}");
+    assert!(matches!(result, Err(ClientError::Timeout { phase: ClientStep::Publish })), "{result:?}");
 }

@@ -7,8 +7,8 @@ use std::time::Instant;
 use bytes::BytesMut;
 use protocol_support::{Peer, RANDOM, number, object, text};
 use weir_rtmp::protocol::{
-    ClientConfig, ClientEvent, ClientPhase, ClientProtocol, PUSH_CHUNK_SIZE, ProtocolError, Refusal, RefusalCode,
-    ServerEvent, ServerProtocol, ServerTimers,
+    ClientConfig, ClientEvent, ClientIntent, ClientPhase, ClientProtocol, MessageKind, PUSH_CHUNK_SIZE, ProtocolError,
+    Refusal, RefusalCode, ServerEvent, ServerProtocol, ServerTimers,
 };
 use weir_rtmp::wire::{ServerHandshake, Value, type_id};
 
@@ -19,6 +19,7 @@ fn config() -> ClientConfig {
         auth_query: String::new(),
         stream_key: "secret-key?x=y".into(),
         enhanced: false,
+        intent: ClientIntent::Publish,
     }
 }
 
@@ -41,7 +42,7 @@ fn exchange(client: &mut ClientProtocol, server: &mut ServerProtocol, step: usiz
             client.feed(piece).unwrap();
         }
         // A decision is due, and the client's events are for the caller to look at.
-        if client.phase() == ClientPhase::Publish || !events.is_empty() {
+        if matches!(client.phase(), ClientPhase::Publish | ClientPhase::Play) || !events.is_empty() {
             return events;
         }
         assert_eq!(client.next_event().unwrap(), None);
@@ -70,6 +71,53 @@ fn both_sessions_meet_however_the_bytes_are_cut() {
         let Some(ClientEvent::Status { level, code, description }) = client.next_event().unwrap() else { panic!() };
         assert_eq!((&*level, &*code, &*description), ("error", "NetStream.Failed", "the stream was stopped"));
     }
+}
+
+#[test]
+fn a_player_gets_what_the_server_sends() {
+    let now = Instant::now();
+    let config = || ClientConfig { intent: ClientIntent::Play, enhanced: true, ..config() };
+    let mut client = ClientProtocol::new(config(), RANDOM).unwrap();
+    let mut server = ServerProtocol::new([9; 1528], ServerTimers::default(), now);
+    let mut events = Vec::new();
+    while events.is_empty() {
+        events = exchange(&mut client, &mut server, 100);
+    }
+    let [ServerEvent::Play { stream_id: 1, name }] = &*events else { panic!("{events:?}") };
+    assert_eq!((&*name.app, name.key.expose(), &*name.query), ("live", "secret-key", "x=y"));
+    assert_eq!(client.phase(), ClientPhase::Play);
+    server.accept_play(1);
+    client.feed(&server.take_output()).unwrap();
+    assert_eq!(client.next_event().unwrap(), Some(ClientEvent::Playing));
+    // The access that the server grants comes as data, and is passed on as such.
+    let Some(ClientEvent::Media(data)) = client.next_event().unwrap() else { panic!() };
+    assert_eq!(data.kind, MessageKind::Data);
+    server.end_play(1);
+    client.feed(&server.take_output()).unwrap();
+    let ended = client.next_event().unwrap();
+    assert_eq!(ended, Some(ClientEvent::Ended { code: "NetStream.Play.UnpublishNotify".into() }));
+
+    let mut refused = ClientProtocol::new(config(), RANDOM).unwrap();
+    let mut server = ServerProtocol::new([9; 1528], ServerTimers::default(), now);
+    while exchange(&mut refused, &mut server, 1_000).is_empty() {}
+    server.refuse(1, &Refusal::new(RefusalCode::NotFound, "no stream secret-key"));
+    refused.feed(&server.take_output()).unwrap();
+    let Some(ClientEvent::Rejected(rejection)) = refused.next_event().unwrap() else { panic!() };
+    assert_eq!((&*rejection.code, &*rejection.description), ("NetStream.Play.StreamNotFound", "no stream ***"));
+}
+
+/// Some servers say nothing before they send.
+#[test]
+fn media_is_consent() {
+    let mut bench = Bench::new(ClientConfig { intent: ClientIntent::Play, ..config() });
+    bench.send(&[text("_result"), number(1), Value::Null, Value::Null]);
+    bench.send(&[text("_result"), number(4), Value::Null, number(5)]);
+    assert_eq!(bench.client.phase(), ClientPhase::Play);
+    let picture = bench.peer.message(type_id::VIDEO, 5, b"\x17\x00");
+    bench.client.feed(&picture).unwrap();
+    assert_eq!(bench.client.next_event().unwrap(), Some(ClientEvent::Playing));
+    let Some(ClientEvent::Media(media)) = bench.client.next_event().unwrap() else { panic!() };
+    assert_eq!((media.kind, &media.payload[..]), (MessageKind::Video, &b"\x17\x00"[..]));
 }
 
 /// A client that has sent `connect`, and its server driven by hand.

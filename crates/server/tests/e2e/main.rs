@@ -34,6 +34,7 @@ mod origin;
 mod playback;
 mod proof;
 mod publish;
+mod pull;
 mod push;
 mod refusals;
 mod reload;

@@ -1488,7 +1488,7 @@ export interface components {
             reasons: string[];
         };
         /** @enum {string} */
-        ReasonCode: "auth_rejected" | "unreachable" | "refused" | "tls_failed" | "timeout" | "stalled" | "unsupported_codec" | "srt_rejected" | "encryption_mismatch" | "source_timeout" | "bitrate_too_low" | "internal";
+        ReasonCode: "auth_rejected" | "unreachable" | "refused" | "tls_failed" | "timeout" | "stalled" | "unsupported_codec" | "srt_rejected" | "encryption_mismatch" | "source_timeout" | "bitrate_too_low" | "not_found" | "not_permitted" | "malformed" | "no_video" | "ended" | "internal";
         ReasonDto: {
             code: components["schemas"]["ReasonCode"];
             /** @description Whose fault it is: source, destination, config or server. */
@@ -1783,8 +1783,9 @@ export interface components {
             uri?: string | null;
         };
         /**
-         * @description In this version a stream has one source, of the kind `push` and in the slot `primary`; everything else is refused with the code
-         *     `not_available`. `push` needs nothing more, `pull` a `uri`, `playlist` its `items`.
+         * @description In this version a stream has one source, of the kind `push` or `pull` and in the slot `primary`; everything else is refused with the code
+         *     `not_available`. `push` needs nothing more, `pull` a `uri`, `playlist` its `items`. A `uri` that is sent back as it was read, without its
+         *     secrets, keeps them.
          */
         SourceInput: {
             items?: string[] | null;
@@ -1795,6 +1796,25 @@ export interface components {
         };
         /** @enum {string} */
         SourceKindDto: "push" | "pull" | "playlist";
+        /** @description How one source of a stream is. */
+        SourceStatusDto: {
+            /**
+             * Format: int32
+             * @description Attempts since the source last lived; 1 is the first. It is 0 for a source that comes by itself.
+             */
+            attempt: number;
+            ingest?: components["schemas"]["IngestDto"] | null;
+            /** @description The kind: push, pull or playlist. */
+            kind: string;
+            next_retry_at?: components["schemas"]["Timestamp"] | null;
+            /** @description Whether this source is what viewers see. */
+            on_air: boolean;
+            reason?: components["schemas"]["ReasonDto"] | null;
+            since: components["schemas"]["Timestamp"];
+            slot: string;
+            /** @description The state: absent, connecting, live or failing. */
+            state: string;
+        };
         /** @description The path of an SRT connection. Counts begin when it was opened. */
         SrtFiguresDto: {
             /** Format: int64 */
@@ -1900,6 +1920,8 @@ export interface components {
             reason?: components["schemas"]["ReasonDto"] | null;
             renditions: components["schemas"]["RenditionStatusDto"][];
             since: components["schemas"]["Timestamp"];
+            /** @description Each source of the stream, in order of preference. */
+            sources: components["schemas"]["SourceStatusDto"][];
             /** @description The state: offline, starting, live, stalled or failed. */
             state: string;
             /** @description The tracks of the source. */

@@ -10,6 +10,7 @@ export type Stream = Schemas["StreamDto"];
 export type StreamInput = Schemas["StreamInput"];
 export type StreamPatch = Schemas["StreamPatch"];
 export type StreamStatus = Schemas["StreamStatusDto"];
+export type SourceStatus = Schemas["SourceStatusDto"];
 export type Logo = Schemas["LogoDto"];
 export type Ingest = Schemas["IngestDto"];
 export type RenditionStatus = Schemas["RenditionStatusDto"];

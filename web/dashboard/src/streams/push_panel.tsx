@@ -3,7 +3,9 @@
 import { Eye, EyeOff, Video } from "lucide-react";
 import { useState } from "react";
 import { get } from "../api/client";
-import type { Stream } from "../api/types";
+import type { SourceStatus, Stream } from "../api/types";
+import { duration } from "../format";
+import { useNow } from "../live/clock";
 import { Link } from "../router";
 import { useMay } from "../shell/session";
 import { t } from "../text";
@@ -14,6 +16,19 @@ import { PushKeys } from "./keys";
 
 /** Somebody may look over a shoulder: keys hide again. */
 const REVEALED_MS = 60_000;
+
+/** Why a source that is fetched is not there, and when it is tried again. */
+function SourceTrouble({ status }: { status: SourceStatus | undefined }) {
+  const now = useNow();
+  if (!status?.reason) return null;
+  const left = status.next_retry_at ? Date.parse(status.next_retry_at) - now : 0;
+  return (
+    <div className="key-row">
+      <dt>{left < 1000 ? t.restreams.retryingNow : t.restreams.retryIn(duration(left + 500))} · {t.restreams.attempt(status.attempt)}</dt>
+      <dd className="text-bad">{status.reason.message}</dd>
+    </div>
+  );
+}
 
 export function PushPanel({ stream }: { stream: Stream }) {
   const [revealed, setRevealed] = useState<Stream["push_urls"]>();
@@ -51,6 +66,7 @@ export function PushPanel({ stream }: { stream: Stream }) {
               <dt>{t.push.kinds[kind]} · {t.flow.slot[slot]}</dt>
               <dd><span className="mono">{uri ?? items?.join("\n")}</span></dd>
             </div>
+            <SourceTrouble status={stream.status.sources.find((source) => source.slot === slot)} />
           </dl>
         ))}
       </div>

@@ -17,15 +17,19 @@ export function StreamSettings({ stream, onClose }: { stream: Stream; onClose: (
   const [record, setRecord] = useState(stream.record);
   const [dvr, setDvr] = useState(String(stream.dvr_seconds));
   const [policy, setPolicy] = useState(stream.encoder_policy);
+  const pulled = stream.sources.find(({ kind }) => kind === "pull");
+  const [uri, setUri] = useState(pulled?.uri ?? "");
   const save = useChange(() => patch(`/streams/${stream.id}`, changed()), "streams");
   function changed() {
     const wanted = { name: name.trim(), hls, dash, webrtc, protected: isProtected, record, dvr_seconds: Number(dvr), encoder_policy: policy };
-    return Object.fromEntries(Object.entries(wanted).filter(([field, value]) => stream[field as keyof Stream] !== value));
+    const fields = Object.fromEntries(Object.entries(wanted).filter(([field, value]) => stream[field as keyof Stream] !== value));
+    return pulled && uri.trim() !== pulled.uri ? { ...fields, sources: [{ slot: pulled.slot, kind: "pull", uri: uri.trim() }] } : fields;
   }
   return (
-    <FormDialog open onClose={onClose} title={t.streams.settings} submit={t.save} busy={save.isPending} error={save.error} fields={["name", "dvr_seconds", "encoder_policy"]}
+    <FormDialog open onClose={onClose} title={t.streams.settings} submit={t.save} busy={save.isPending} error={save.error} fields={["name", "dvr_seconds", "encoder_policy", "sources"]}
       onSubmit={() => save.mutate(undefined, { onSuccess: onClose })}>
       <TextField label={t.name} value={name} onChange={(event) => setName(event.target.value)} hint={t.settings.nameHint} error={errorOf(save.error, "name")} required />
+      {pulled && <TextField label={t.push.pullFrom} value={uri} onChange={(event) => setUri(event.target.value)} hint={t.push.pullHint} error={errorOf(save.error, "sources[0].uri", "sources")} required mono />}
       <div className="toggles">
         <Toggle label="HLS" checked={hls} onChange={(event) => setHls(event.target.checked)} />
         <Toggle label="DASH" checked={dash} onChange={(event) => setDash(event.target.checked)} />

@@ -9,9 +9,9 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::{mpsc, oneshot};
 use weir_net::{CapLimits, CappedListener, Dialer, Egress, TrustedProxies};
 use weir_rtmp::net::{
-    BoxFuture, CloseReason, Handler, MediaMessage, PLAY_CHUNK_SIZE, PeerTimeouts, PlayRequest, PlaySession, Playing,
-    PublishConnection, PublishRequest, PublishSession, Publishing, PushError, PushEvent, PushOptions, PushTarget,
-    Refusal, RefusalCode, connect_publish, serve,
+    BoxFuture, ClientError, ClientOptions, ClientTarget, CloseReason, Handler, MediaMessage, PLAY_CHUNK_SIZE,
+    PeerTimeouts, PlayRequest, PlaySession, Playing, PublishConnection, PublishRequest, PublishSession, Publishing,
+    PushEvent, Refusal, RefusalCode, connect_publish, serve,
 };
 use weir_rtmp::parcel::Parcel;
 use weir_rtmp::url::RtmpUrl;
@@ -172,10 +172,10 @@ impl Server {
         kick.send(refusal).unwrap();
     }
 
-    pub(crate) fn target(&self, tls: bool, key: &str) -> PushTarget {
+    pub(crate) fn target(&self, tls: bool, key: &str) -> ClientTarget {
         let scheme = if tls { "rtmps" } else { "rtmp" };
         let url = RtmpUrl::parse(&format!("{scheme}://localhost:{}/live", self.addr.port())).unwrap();
-        PushTarget { url, stream_key: key.into(), enhanced: false }
+        ClientTarget { url, stream_key: key.into(), enhanced: false }
     }
 }
 
@@ -222,19 +222,19 @@ impl Tls {
     }
 }
 
-pub(crate) fn options() -> PushOptions {
-    PushOptions::new(Dialer::default())
+pub(crate) fn options() -> ClientOptions {
+    ClientOptions::new(Dialer::default())
 }
 
-pub(crate) fn within(egress: Egress) -> PushOptions {
-    PushOptions::new(Dialer::default().within(egress))
+pub(crate) fn within(egress: Egress) -> ClientOptions {
+    ClientOptions::new(Dialer::default().within(egress))
 }
 
-pub(crate) fn trusting(client: Arc<rustls::ClientConfig>) -> PushOptions {
-    PushOptions::new(Dialer::new(Egress::default(), client))
+pub(crate) fn trusting(client: Arc<rustls::ClientConfig>) -> ClientOptions {
+    ClientOptions::new(Dialer::new(Egress::default(), client))
 }
 
-pub(crate) async fn push(target: &PushTarget, options: &PushOptions) -> Result<PublishConnection, PushError> {
+pub(crate) async fn push(target: &ClientTarget, options: &ClientOptions) -> Result<PublishConnection, ClientError> {
     tokio::time::timeout(PATIENCE, connect_publish(target, options)).await.expect("no answer at all")
 }
 

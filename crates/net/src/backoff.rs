@@ -1,20 +1,16 @@
-//! Says when a push may try again. The delay doubles with each failure and has jitter, only health resets it, and it keeps within the
-//! platform's budget of attempts.
+//! Says when a push or a pull may try again. The delay doubles with each failure and has jitter, only health resets it, and it keeps
+//! within the budget of attempts of the platform, where there is one.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// A connection that streamed this long was healthy: the next failure starts the count anew. After a shorter connection the count goes on.
-/// Otherwise a destination that accepts and drops would be hammered once a second.
-pub const HEALTHY_AFTER: Duration = Duration::from_secs(60);
-
-/// Each delay is changed at random by up to this much, so that a hundred pushes to one platform do not come back at one moment.
+/// Each delay is changed at random by up to this much, so that a hundred calls to one server do not come back at one moment.
 const JITTER_PERCENT: u32 = 20;
 
 /// A budget of attempts counts those of the last ten minutes.
 const BUDGET_WINDOW: Duration = Duration::from_secs(600);
 
-/// How eagerly a platform may be tried.
+/// How eagerly a server may be tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Eagerness {
     pub delay_min: Duration,
@@ -29,7 +25,7 @@ impl Default for Eagerness {
     }
 }
 
-/// Counts the failures and attempts of one push, and says how long to wait.
+/// Counts the failures and attempts of one push or pull, and says how long to wait.
 #[derive(Debug)]
 pub struct Backoff {
     eagerness: Eagerness,
@@ -39,7 +35,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// `seed` makes the jitter of different pushes differ. Any number will do.
+    /// `seed` makes the jitter of different pushes and pulls differ. Any number will do.
     pub fn new(eagerness: Eagerness, seed: u64) -> Self {
         Self { eagerness, failures: 0, attempts: VecDeque::new(), random: seed | 1 }
     }
@@ -76,7 +72,7 @@ impl Backoff {
         }
     }
 
-    /// The number of failures since the push was last healthy.
+    /// The number of failures since the connection was last healthy.
     pub fn failures(&self) -> u32 {
         self.failures
     }

@@ -1,0 +1,184 @@
+//! Fetches a stream's source: it calls the far end, tries again for ever, and tells truthfully how it goes. Each protocol is a file.
+
+mod machine;
+mod rtmp;
+mod seat;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep_until};
+use weir_model::{PullUrl, Reason, Slot, SourceState};
+use weir_net::{Backoff, Dialer, Eagerness};
+
+use crate::Intake;
+use machine::{PullAction, PullInput, PullMachine};
+use seat::Seat;
+
+/// A source is looked at this often while it flows.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How eagerly a source is tried. Everything behind a stream waits for its source, and one call in ten seconds disturbs nobody, so the
+/// longest wait is shorter than that of a push.
+const EAGERNESS: Eagerness =
+    Eagerness { delay_min: Duration::from_secs(1), delay_max: Duration::from_secs(10), attempts_per_10_minutes: None };
+
+/// What a pull shows of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PullStatus {
+    pub state: SourceState,
+    pub since: OffsetDateTime,
+    pub reason: Option<Reason>,
+    /// Attempts since the source last lived; 1 is the first.
+    pub attempt: u32,
+    pub next_retry_at: Option<OffsetDateTime>,
+}
+
+/// A running pull. Dropping the handle ends it.
+#[derive(Debug)]
+pub struct PullHandle {
+    task: AbortHandle,
+    told: watch::Sender<Option<PullStatus>>,
+    retry: Arc<Notify>,
+}
+
+impl PullHandle {
+    /// Has the pull try at once if it waits.
+    pub fn retry(&self) {
+        self.retry.notify_one();
+    }
+}
+
+impl Drop for PullHandle {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.told.send_replace(None);
+    }
+}
+
+/// Starts to fetch a source for a slot of the intake, on `lane`. How it goes is told to `told`, until the handle is dropped.
+pub fn start(
+    url: PullUrl,
+    (intake, slot): (Intake, Slot),
+    dialer: Dialer,
+    told: watch::Sender<Option<PullStatus>>,
+    lane: &Handle,
+) -> PullHandle {
+    let retry = Arc::new(Notify::new());
+    let pull = Pull {
+        seat: Seat::new(intake, slot, url.masked()),
+        url,
+        dialer,
+        told: told.clone(),
+        retry: Arc::clone(&retry),
+    };
+    PullHandle { task: lane.spawn(pull.run()).abort_handle(), told, retry }
+}
+
+struct Pull {
+    url: PullUrl,
+    seat: Seat,
+    dialer: Dialer,
+    told: watch::Sender<Option<PullStatus>>,
+    retry: Arc<Notify>,
+}
+
+impl Pull {
+    async fn run(self) {
+        let stream_id = self.seat.stream_id();
+        let seed = stream_id.0.unsigned_abs().wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut machine = PullMachine::new(Backoff::new(EAGERNESS, seed), Instant::now().into_std());
+        let mut clock = WallTimes::default();
+        let mut fetching = None;
+        let mut logged = None;
+        let mut input = PullInput::Tick;
+        loop {
+            let now = Instant::now();
+            let action = machine.handle(input, now.into_std());
+            match action {
+                Some(PullAction::Call) => fetching = Some(Box::pin(self.fetch())),
+                Some(PullAction::HangUp) => {
+                    fetching = None;
+                    self.seat.leave();
+                }
+                None => {}
+            }
+            let view = machine.view();
+            if view.reason.is_none() {
+                logged = None;
+            }
+            if action == Some(PullAction::HangUp)
+                && let Some(reason) = &view.reason
+                && logged.replace(reason.code) != Some(reason.code)
+            {
+                // A source may be dead for days, so a reason has a line only where it is new.
+                let (source, code) = (self.seat.remote(), reason.code.as_str());
+                tracing::info!(%stream_id, source, code, reason = reason.message, "the source was lost or could not be fetched");
+            }
+            let status = PullStatus {
+                state: view.state,
+                since: clock.tell(view.since, now.into_std()),
+                reason: view.reason,
+                attempt: view.attempt,
+                next_retry_at: view.next_retry_at.map(|at| clock.tell(at, now.into_std())),
+            };
+            self.told.send_if_modified(|shown| {
+                let changed = shown.as_ref() != Some(&status);
+                *shown = Some(status);
+                changed
+            });
+            let look_at = machine.deadline().map_or(now + LOOK_EVERY, |at| Instant::from_std(at).min(now + LOOK_EVERY));
+            let report = async {
+                match &mut fetching {
+                    Some(fetching) => fetching.await,
+                    None => std::future::pending().await,
+                }
+            };
+            input = tokio::select! {
+                reason = report => PullInput::Failed(reason),
+                // A connection that opened and failed at once may leave its mark for the next one.
+                () = self.seat.opened() => if self.seat.is_taken() { PullInput::Opened } else { PullInput::Tick },
+                () = self.retry.notified() => PullInput::RetryNow,
+                () = sleep_until(look_at) => PullInput::Flowed { last_frame_at: self.seat.last_frame_at() },
+            };
+        }
+    }
+
+    /// Fetches the source once, until that ends. Returns why it did.
+    async fn fetch(&self) -> Reason {
+        match &self.url {
+            PullUrl::Rtmp { server, login, name } => {
+                rtmp::fetch((server, login.as_ref(), name), &self.dialer, &self.seat).await
+            }
+        }
+    }
+}
+
+/// The moments that were told last, with the wall time that was told of each. The same moment is told the same way every time, although
+/// two clocks never quite agree.
+#[derive(Debug, Default)]
+struct WallTimes {
+    told: Vec<(std::time::Instant, OffsetDateTime)>,
+}
+
+/// A status tells two moments: since and next retry.
+const TOLD_MAX: usize = 4;
+
+impl WallTimes {
+    fn tell(&mut self, at: std::time::Instant, now: std::time::Instant) -> OffsetDateTime {
+        if let Some((_, wall)) = self.told.iter().find(|(told, _)| *told == at) {
+            return *wall;
+        }
+        let wall = OffsetDateTime::now_utc();
+        let wall = if at >= now { wall + (at - now) } else { wall - (now - at) };
+        if self.told.len() == TOLD_MAX {
+            self.told.remove(0);
+        }
+        self.told.push((at, wall));
+        wall
+    }
+}
