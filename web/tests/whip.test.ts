@@ -19,13 +19,14 @@ const PAGE = `<!doctype html><meta charset="utf-8"><title>WHIP</title><canvas wi
 <script>
   let peer, session, viewer;
   const post = (url, sdp) => fetch(url, { method: "POST", headers: { "content-type": "application/sdp" }, body: sdp });
-  const publish = async (url, media) => {
-    peer = new RTCPeerConnection();
+  const publish = async (url, media, { codec = "h264", rsa = false } = {}) => {
+    const algorithm = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256", modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]) };
+    peer = new RTCPeerConnection(rsa ? { certificates: [await RTCPeerConnection.generateCertificate(algorithm)] } : {});
     for (const track of media.getTracks()) {
       const transceiver = peer.addTransceiver(track, { direction: "sendonly", streams: [media] });
       if (track.kind !== "video") continue;
       const codecs = RTCRtpSender.getCapabilities("video").codecs;
-      transceiver.setCodecPreferences(codecs.filter(({ mimeType }) => /h264|rtx/i.test(mimeType)));
+      transceiver.setCodecPreferences(codecs.filter(({ mimeType }) => new RegExp(codec + "|rtx", "i").test(mimeType)));
     }
     await peer.setLocalDescription();
     const answer = await post(url, peer.localDescription.sdp);
@@ -35,7 +36,7 @@ const PAGE = `<!doctype html><meta charset="utf-8"><title>WHIP</title><canvas wi
     await peer.setRemoteDescription({ type: "answer", sdp: text });
     return { status: 201, text, offer: peer.localDescription.sdp };
   };
-  window.camera = async (url) => publish(url, await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 360, frameRate: 30 }, audio: true }));
+  window.camera = async (url, wish) => publish(url, await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 360, frameRate: 30 }, audio: true }), wish);
   // White with a tone for a fifth of each second, else black and silent.
   window.flashes = async (url) => {
     const canvas = document.querySelector("canvas"), paint = canvas.getContext("2d");
@@ -181,6 +182,45 @@ test("a browser's camera is a source like any other", { timeout: 240_000 }, asyn
   assert.ok(recording.duration_seconds > 3 && recording.bytes > 50_000, JSON.stringify(recording));
   await publisher.context().close();
   await viewer.context().close();
+});
+
+for (const codec of ["vp8", "vp9", "av1"])
+  test(`a browser that sends ${codec} is encoded by the ladder, and refused without one`, { timeout: 120_000 }, async (context) => {
+    const bare = await made(`bare-${codec}`);
+    const publisher = await page();
+    const refused = await call(publisher, `camera("${bare.whip}", { codec: "${codec}" })`);
+    assert.equal(refused.status, 406, refused.text);
+    assert.match(refused.text, /ladder/);
+    const source = await made(codec, { ladder: [{ name: "360p", width: 640, height: 360, video_bitrate_kbps: 600, audio_bitrate_kbps: 64 }] });
+    const answer = await call(publisher, `camera("${source.whip}", { codec: "${codec}" })`);
+    assert.equal(answer.status, 201, answer.text);
+    const { ingest, warnings } = await waitFor("the camera is live", PATIENCE_MS, async () => {
+      const now = await status(source.id);
+      return now.live && now.ingest?.webrtc && now.ingest.width >= 320 ? now : undefined;
+    });
+    assert.deepEqual([ingest.video_codec, ingest.audio_codec], [codec, "opus"]);
+    context.diagnostic(JSON.stringify([await call(publisher, "stats()"), ingest, warnings]));
+    await waitFor("the ladder's rendition is packaged", PATIENCE_MS, async () => ((await codecs(`${weir.http}/play/${codec}/master.m3u8`)).has("h264") ? true : undefined));
+    const viewer = await page();
+    const watched = await call(viewer, `watch("${weir.http}/whep/${codec}")`);
+    assert.equal(watched.status, 201, watched.text);
+    await waitFor("it is seen by WebRTC", PATIENCE_MS, async () => ((await call(viewer, "seen()")).frames >= 30 ? true : undefined));
+    await publisher.context().close();
+    await viewer.context().close();
+  });
+
+test("a certificate that can't be checked is refused with words", { timeout: 60_000 }, async () => {
+  const source = await made("rsa");
+  const publisher = await page();
+  const answer = await call(publisher, `camera("${source.whip}", { rsa: true })`);
+  assert.equal(answer.status, 201, answer.text);
+  const told = await waitFor("it is told", PATIENCE_MS, async () => {
+    const { items } = await weir.api("GET", "/events?types=ingest_refused&limit=500");
+    return items.find(({ code }: { code?: string }) => code === "certificate");
+  });
+  assert.match(told.message, /RSA.*ECDSA/);
+  assert.notEqual((await call(publisher, "stats()")).state, "connected");
+  await publisher.context().close();
 });
 
 /** When something begins, by a filter of ffmpeg, in seconds. */

@@ -126,6 +126,13 @@ impl Admission {
         if is_free { Ok(grant) } else { Err(AdmissionRefusal::Occupied) }
     }
 
+    /// Whether the stream's ladder encodes pictures. Then its publisher may send pictures that nobody else would take as they are.
+    pub fn encodes_pictures(&self, stream: StreamId) -> bool {
+        let catalogue = self.commands.catalogue();
+        let ladder = catalogue.stream(stream).map(|stream| catalogue.ladder_of(stream)).unwrap_or_default();
+        ladder.iter().any(|rendition| rendition.picture().is_some())
+    }
+
     /// Lets a publisher in.
     pub async fn publish(
         &self,

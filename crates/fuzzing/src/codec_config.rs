@@ -1,7 +1,7 @@
 //! Reads decoder configuration records and the bitstream headers beside them.
 
 use bytes::{Bytes, BytesMut};
-use weir_media::codec::{PICTURE_SIDE_MAX, aac, ac3, h264, h265, mpeg_audio, mpeg2, nal, parse};
+use weir_media::codec::{PICTURE_SIDE_MAX, aac, ac3, h264, h265, mpeg_audio, mpeg2, nal, parse, vpx};
 use weir_media::{Codec, TrackId};
 
 use crate::broadcast;
@@ -50,6 +50,11 @@ fn broadcast_payload(data: &Bytes) {
 fn payload(data: &Bytes, first: u8) {
     let _ = (h264::is_keyframe(data), h264::slice_kind(data), h265::is_keyframe(data), aac::AdtsHeader::parse(data));
     broadcast_payload(data);
+    for codec in [Codec::Vp8, Codec::Vp9] {
+        if let Ok(Some(record)) = vpx::record(codec, data) {
+            assert!(parse(codec, TrackId(0), record).is_ok(), "a record that can't be read");
+        }
+    }
     if let Ok(normal) = nal::with_four_byte_lengths(data.clone(), first % 6) {
         let mut annex_b = BytesMut::new();
         assert!(nal::lengths_to_annex_b(&normal, &mut annex_b).is_ok(), "normalised, and still broken");

@@ -20,7 +20,7 @@ mod play_request;
 mod proxy_header;
 mod random;
 mod rtmp_url;
-mod rtp_h264;
+mod rtp_pictures;
 mod run;
 mod scte35;
 mod server_protocol;
@@ -46,7 +46,7 @@ pub use play_request::fuzz_play_request;
 pub use proxy_header::fuzz_proxy_header;
 pub use random::Random;
 pub use rtmp_url::fuzz_rtmp_url;
-pub use rtp_h264::fuzz_rtp_h264;
+pub use rtp_pictures::fuzz_rtp_pictures;
 pub use run::{Failure, Run, hex, seeds};
 pub use scte35::fuzz_scte35;
 pub use server_protocol::fuzz_server_protocol;
@@ -105,7 +105,12 @@ pub const TARGETS: &[Target] = &[
         short_inputs: 50_000,
     },
     Target { name: "rtmp_url", body: fuzz_rtmp_url, generate: Some(rtmp_url::generate), short_inputs: 100_000 },
-    Target { name: "rtp_h264", body: fuzz_rtp_h264, generate: Some(rtp_h264::generate), short_inputs: 30_000 },
+    Target {
+        name: "rtp_pictures",
+        body: fuzz_rtp_pictures,
+        generate: Some(rtp_pictures::generate),
+        short_inputs: 30_000,
+    },
     Target {
         name: "server_protocol",
         body: fuzz_server_protocol,

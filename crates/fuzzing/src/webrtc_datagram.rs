@@ -24,6 +24,7 @@ pub fn fuzz_webrtc_datagram(data: &[u8]) {
         Some(datagram)
     });
     let datagrams: Vec<&[u8]> = datagrams.take(20).collect();
+    let _ = datagrams.iter().any(|datagram| trial::certificate_fault(datagram));
     // An answer to a check needs the password, which is in no input.
     assert!(trial::datagrams(viewer, datagrams.iter().copied()) == Some(0), "a stranger got an answer of a viewer's");
     let sent = trial::datagrams_to_receiver(publisher, datagrams);
@@ -31,13 +32,15 @@ pub fn fuzz_webrtc_datagram(data: &[u8]) {
 }
 
 pub(crate) fn generate(random: &mut Random) -> Vec<u8> {
-    const BEGINNINGS: [&[u8]; 9] = [
+    const BEGINNINGS: [&[u8]; 11] = [
         &[0, 1, 0, 8, 0x21, 0x12, 0xA4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
         &[
             0, 1, 0, 16, 0x21, 0x12, 0xA4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0, 6, 0, 9, b'u', b'f', b'r',
             b'a', b':', b'N', b'm', b'E', b'c',
         ],
         &[22, 0xFE, 0xFD, 0, 0, 0, 0, 0, 0, 0, 0, 0, 16, 1],
+        &[21, 0xFE, 0xFD, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 40],
+        &[22, 0xFE, 0xFD, 0, 0, 0, 0, 0, 0, 0, 0, 0, 15, 11, 0, 0, 3, 0, 1, 0, 0, 0, 0, 0, 3],
         &[23, 0xFE, 0xFD, 0, 1],
         &[0x80, 96],
         // RTP of the publisher's source, with one-byte extensions: a mid, and a number of its own.

@@ -16,4 +16,4 @@ pub use intake::{Admitted, Eviction, Intake, Occupied, Ticket};
 pub use meter::{IngestMeter, Measured};
 pub use rtmp::RtmpSession;
 pub use srt::SrtPublisher;
-pub use whip::WhipPublisher;
+pub use whip::{WhipEnd, WhipPublisher};

@@ -59,6 +59,11 @@ pub(crate) fn unplayable(info: &TrackInfo) -> Option<String> {
             "the picture is MPEG-2, which browsers and RTMP do not take: give the stream a ladder, so that it is encoded"
                 .to_owned(),
         ),
+        codec @ (Codec::Vp8 | Codec::Vp9) => Some(format!(
+            "the picture is {}, which HLS, DASH, RTMP and SRT do not carry: they get what the stream's ladder encodes; H.264 from the publisher goes \
+             everywhere as it is",
+            codec.name().to_uppercase()
+        )),
         Codec::Mp2 => Some(format!(
             "the sound of track {}{language} is MP2, which browsers do not play: HLS and DASH are without it, unless a rendition encodes \
              the sound",

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use weir_model::WebrtcFigures;
-use weir_webrtc::{Incoming, IncomingEvent, IncomingFigures, RtpFrame, RtpUnpacked};
+use weir_webrtc::{CertificateFault, Incoming, IncomingEnd, IncomingEvent, IncomingFigures, RtpFrame, RtpUnpacked};
 
 use crate::intake::Ticket;
 use crate::meter::WebrtcPath;
@@ -12,6 +12,32 @@ use crate::source_writer::{RawFrame, SourceWriter};
 
 /// After so long without a single frame the publisher is sent away: what it sends is nothing that can be used.
 const FRAMES_WITHIN: Duration = Duration::from_secs(15);
+
+/// Why a publisher's session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhipEnd {
+    Connection(IncomingEnd),
+    /// Packets came for 15 s, and no frame came of them.
+    NoFrames,
+}
+
+impl WhipEnd {
+    /// The reason in words, for the log.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Connection(end) => end.words(),
+            Self::NoFrames => "no picture or sound that can be used came in 15 s",
+        }
+    }
+
+    /// What is wrong with the publisher's certificate, if the session ended because of that.
+    pub const fn certificate_fault(self) -> Option<CertificateFault> {
+        match self {
+            Self::Connection(IncomingEnd::Certificate(fault)) => Some(fault),
+            _ => None,
+        }
+    }
+}
 
 /// Reads one publisher's connection. When it is dropped, the stream's intake is free again, and the connection is closed.
 #[derive(Debug)]
@@ -42,8 +68,8 @@ impl WhipPublisher {
         }
     }
 
-    /// Reads until either side has had enough. Returns which side it was, in words for the log.
-    pub async fn run(&mut self) -> &'static str {
+    /// Reads until either side has had enough.
+    pub async fn run(&mut self) -> WhipEnd {
         loop {
             let received = self.incoming.next().await;
             let now = Instant::now();
@@ -52,13 +78,13 @@ impl WhipPublisher {
                 IncomingEvent::Figures(figures) => {
                     self.tell(&figures);
                     if figures.connected && now.saturating_duration_since(self.framed_at) >= FRAMES_WITHIN {
-                        return "no picture or sound that can be used came in 15 s";
+                        return WhipEnd::NoFrames;
                     }
                 }
                 IncomingEvent::Ended(end) => {
                     self.open();
                     self.tell(&self.incoming.figures());
-                    return end.words();
+                    return WhipEnd::Connection(end);
                 }
             }
             let asked = self.writer.keyframes_asked();

@@ -7,7 +7,8 @@ use crate::{MediaTime, TrackId};
 /// One access unit of one track. A clone counts a reference and never copies the payload.
 ///
 /// Payloads are normalised where they enter: H.264 and HEVC are NAL units with 4-byte lengths and parameter sets out of band, AAC is raw
-/// access units (no ADTS), AV1 is one temporal unit of OBUs, Opus is one packet. MPEG-2 video, MPEG audio and (E-)AC-3 are as broadcast
+/// access units (no ADTS), AV1 is one temporal unit of OBUs, Opus is one packet, and VP8 and VP9 are one picture (of VP9
+/// with all of its layers). MPEG-2 video, MPEG audio and (E-)AC-3 are as broadcast
 /// has them, start codes and sync words included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {

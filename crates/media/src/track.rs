@@ -40,10 +40,13 @@ pub enum Codec {
     Mp2,
     Ac3,
     Eac3,
+    /// Browsers send it and VP9 by WebRTC; they are carried, but never made.
+    Vp8,
+    Vp9,
 }
 
 impl Codec {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::H264,
         Self::H265,
         Self::Av1,
@@ -54,11 +57,13 @@ impl Codec {
         Self::Mp2,
         Self::Ac3,
         Self::Eac3,
+        Self::Vp8,
+        Self::Vp9,
     ];
 
     pub const fn kind(self) -> MediaKind {
         match self {
-            Self::H264 | Self::H265 | Self::Av1 | Self::Mpeg2 => MediaKind::Video,
+            Self::H264 | Self::H265 | Self::Av1 | Self::Mpeg2 | Self::Vp8 | Self::Vp9 => MediaKind::Video,
             Self::Aac | Self::Opus | Self::Mp3 | Self::Mp2 | Self::Ac3 | Self::Eac3 => MediaKind::Audio,
         }
     }
@@ -76,6 +81,8 @@ impl Codec {
             Self::Mp2 => "mp2",
             Self::Ac3 => "ac3",
             Self::Eac3 => "eac3",
+            Self::Vp8 => "vp8",
+            Self::Vp9 => "vp9",
         }
     }
 }
@@ -92,7 +99,8 @@ pub struct TrackInfo {
     pub id: TrackId,
     pub codec: Codec,
     /// The decoder configuration record as MP4 stores it: `avcC`, `hvcC`, `av1C`, AudioSpecificConfig, `OpusHead`, `dac3`, `dec3`. It is
-    /// empty for MP3, which needs none. For MPEG-2 it is the sequence header, and for MP2 the part that all frame headers share.
+    /// empty for MP3, which needs none. For MPEG-2 it is the sequence header, for MP2 the part that all frame headers share, and for VP8 and VP9 what
+    /// `vpcC` holds, with the size behind it.
     pub config: Bytes,
     pub video: Option<VideoFormat>,
     pub audio: Option<AudioFormat>,

@@ -139,7 +139,9 @@ fn status_of(refusal: &WhipRefusal) -> StatusCode {
         WhipRefusal::Admission(AdmissionRefusal::NotRunning) => StatusCode::SERVICE_UNAVAILABLE,
         WhipRefusal::Admission(_) => StatusCode::FORBIDDEN,
         WhipRefusal::Offer(_) => StatusCode::BAD_REQUEST,
-        WhipRefusal::NotTaken(NotTaken::Codecs | NotTaken::NoAnswer(NoAnswer::NoCodec)) => StatusCode::NOT_ACCEPTABLE,
+        WhipRefusal::NotTaken(NotTaken::NeedsLadder(_) | NotTaken::Codecs | NotTaken::NoAnswer(NoAnswer::NoCodec)) => {
+            StatusCode::NOT_ACCEPTABLE
+        }
         WhipRefusal::NotTaken(NotTaken::NoAnswer(NoAnswer::Full)) => StatusCode::SERVICE_UNAVAILABLE,
         WhipRefusal::NotTaken(NotTaken::NoAnswer(NoAnswer::Internal)) => StatusCode::INTERNAL_SERVER_ERROR,
     }

@@ -48,7 +48,7 @@ struct Tracks<'a> {
 
 /// Whether a track goes into TS. Opus could be written, but no box that needs TS plays it.
 fn is_writable(info: &TrackInfo) -> bool {
-    !matches!(info.codec, Codec::Av1 | Codec::Opus)
+    !matches!(info.codec, Codec::Av1 | Codec::Opus | Codec::Vp8 | Codec::Vp9)
 }
 
 impl<'a> Tracks<'a> {

@@ -57,7 +57,7 @@ pub fn check_tracks(tracks: &Tracks, language: Option<Language>, enhanced: bool)
 const fn is_carried(codec: Codec) -> bool {
     match codec {
         Codec::H264 | Codec::H265 | Codec::Av1 | Codec::Aac | Codec::Opus | Codec::Mp3 => true,
-        Codec::Mpeg2 | Codec::Mp2 | Codec::Ac3 | Codec::Eac3 => false,
+        Codec::Mpeg2 | Codec::Mp2 | Codec::Ac3 | Codec::Eac3 | Codec::Vp8 | Codec::Vp9 => false,
     }
 }
 

@@ -12,7 +12,7 @@ use str0m::ice::IceCreds;
 use str0m::net::{Protocol, Receive, TcpType};
 use str0m::{Event, Input, Output, Rtc, RtcConfig, RtcError};
 
-use crate::crypto::Identity;
+use crate::crypto::{CertificateFault, Identity, certificate_fault};
 use crate::outbox::{Burst, Outbox};
 use crate::routes::Datagram;
 use crate::sdp::{Candidate, IceCredentials, Offer, Setup, Transport};
@@ -27,6 +27,8 @@ pub(crate) enum Over {
     Left,
     /// The far end showed another certificate than its offer names, or broke a protocol beyond repair.
     Fault,
+    /// The far end's certificate is none that we take.
+    Certificate(CertificateFault),
 }
 
 /// Who the two ends are.
@@ -42,6 +44,7 @@ pub(crate) struct Ends<'a> {
 pub(crate) struct Channel {
     rtc: Rtc,
     candidates: Vec<Candidate>,
+    certificate_fault: Option<CertificateFault>,
 }
 
 impl Ends<'_> {
@@ -73,7 +76,7 @@ impl Channel {
         let bytes = ends.offer.fingerprint.0.to_vec();
         api.set_remote_fingerprint(Fingerprint { hash_func: "sha-256".to_owned(), bytes });
         api.start_dtls(ends.offer.setup == Setup::Passive)?;
-        Ok(Self { rtc, candidates: ends.candidates.to_vec() })
+        Ok(Self { rtc, candidates: ends.candidates.to_vec(), certificate_fault: None })
     }
 
     /// Its media; after a change it is to be polled.
@@ -93,6 +96,9 @@ impl Channel {
         // `str0m` refuses what comes from an address that has not shown the password by a check of ICE.
         if !self.rtc.accepts(&input) {
             return;
+        }
+        if !self.rtc.is_connected() {
+            self.certificate_fault = self.certificate_fault.or_else(|| certificate_fault(&datagram.bytes));
         }
         if let Err(error) = self.rtc.handle_input(input) {
             tracing::debug!(%error, source = %datagram.source, "a datagram by WebRTC is not understood");
@@ -141,7 +147,10 @@ impl Channel {
             }
         };
         outbox.take().into_iter().for_each(send);
-        result
+        match self.certificate_fault {
+            Some(fault) if !self.rtc.is_connected() => Err(Over::Certificate(fault)),
+            _ => result,
+        }
     }
 
     /// Our address that a datagram came to, as the far end was told it. Behind a NAT the socket sees another address than the far end, so the

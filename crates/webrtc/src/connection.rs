@@ -8,6 +8,7 @@ use weir_hub::{Cursor, Item, Next};
 use weir_media::MediaTime;
 
 use crate::channel::Over;
+use crate::crypto::CertificateFault;
 use crate::from_frames::{RtpBatch, RtpKind};
 use crate::here::Here;
 use crate::pace::{BETWEEN, PACKETS_AT_ONCE, Pace};
@@ -33,6 +34,8 @@ pub enum Ended {
     Silent,
     /// The far end is not who its offer says, or speaks DTLS wrongly.
     Fault,
+    /// The viewer's certificate is none that we take.
+    Certificate(CertificateFault),
     /// The stream's feed ended.
     FeedEnded,
     /// The source now sends pictures in an order that browsers can't show.
@@ -49,6 +52,7 @@ impl Ended {
             Self::Left => "the viewer left",
             Self::Silent => "the viewer is gone: no report for 15 s",
             Self::Fault => "the viewer is not who its offer says, or its DTLS failed",
+            Self::Certificate(fault) => fault.words(),
             Self::FeedEnded => "the stream ended",
             Self::Reordered => "the source sends B-frames now, which no browser shows by WebRTC",
         }
@@ -292,6 +296,7 @@ impl Connection {
             Over::Left if connected => Ended::Left,
             Over::Left => Ended::NeverConnected,
             Over::Fault => Ended::Fault,
+            Over::Certificate(fault) => Ended::Certificate(fault),
         })?;
         let patience = if connected { self.reported + REPORT_WITHIN } else { self.began + CONNECT_WITHIN };
         match patience <= now {

@@ -3,6 +3,7 @@
 
 mod aead;
 mod certificate;
+mod certificate_fault;
 mod dtls;
 mod groups;
 mod hashes;
@@ -14,6 +15,8 @@ use std::sync::Arc;
 
 use str0m::crypto::CryptoProvider;
 
+pub use certificate_fault::CertificateFault;
+pub(crate) use certificate_fault::certificate_fault;
 pub(crate) use dtls::check;
 pub(crate) use identity::Identity;
 

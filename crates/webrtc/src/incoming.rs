@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout_at;
+use weir_media::Codec;
 
 use crate::channel::Over;
+use crate::crypto::CertificateFault;
 use crate::engine::Shared;
 use crate::outbox::Burst;
 use crate::publishing::{PacketKind, RecentLoss, RtpUnpacked, ToFrames};
@@ -40,6 +42,8 @@ pub enum IncomingEnd {
     Silent,
     /// The publisher is not who its offer says, or speaks DTLS wrongly.
     Fault,
+    /// The publisher's certificate is none that we take.
+    Certificate(CertificateFault),
 }
 
 impl IncomingEnd {
@@ -51,9 +55,8 @@ impl IncomingEnd {
             }
             Self::Left => "the publisher left",
             Self::Silent => "the publisher sent nothing for 15 s",
-            Self::Fault => {
-                "the publisher is not who its offer says, or its DTLS failed: certificates are taken that have keys on elliptic curves (ECDSA), not RSA"
-            }
+            Self::Fault => "the publisher is not who its offer says, or its DTLS failed",
+            Self::Certificate(fault) => fault.words(),
         }
     }
 }
@@ -98,14 +101,21 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    pub(crate) fn new(shared: Arc<Shared>, receiver: Receiver, route: Route, has_video: bool, has_audio: bool) -> Self {
+    /// `pictures` is their codec, if there are any.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        receiver: Receiver,
+        route: Route,
+        pictures: Option<Codec>,
+        has_audio: bool,
+    ) -> Self {
         let now = Instant::now();
         Self {
             shared,
             receiver: Box::new(receiver),
             route,
-            frames: Box::new(ToFrames::new(now)),
-            has_video,
+            frames: Box::new(ToFrames::new(now, pictures.unwrap_or(Codec::H264))),
+            has_video: pictures.is_some(),
             has_audio,
             began: now,
             heard_at: now,
@@ -199,6 +209,7 @@ impl Incoming {
             Over::Left if connected => IncomingEnd::Left,
             Over::Left => IncomingEnd::NeverConnected,
             Over::Fault => IncomingEnd::Fault,
+            Over::Certificate(fault) => IncomingEnd::Certificate(fault),
         })?;
         let patience = if connected { self.heard_at + SILENT_MAX } else { self.began + CONNECT_WITHIN };
         match patience <= now {

@@ -29,8 +29,9 @@ pub mod viewer;
 
 pub use addresses::local_addresses;
 pub use connection::{Connection, Ended, Figures, Heard, Steer};
+pub use crypto::CertificateFault;
 pub use engine::{Engine, Listen, ListenError};
 pub use from_frames::{RtpBatch, RtpBatcher};
-pub use incoming::{Incoming, IncomingEvent, IncomingFigures};
+pub use incoming::{Incoming, IncomingEnd, IncomingEvent, IncomingFigures};
 pub use pictures::Move;
 pub use publishing::{RtpFrame, RtpUnpacked, TICKS_HZ};

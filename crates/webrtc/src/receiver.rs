@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use str0m::crypto::CryptoProvider;
-use str0m::format::{Codec, FormatParams};
+use str0m::format::{Codec as RtcCodec, FormatParams};
 use str0m::media::{Frequency, KeyframeRequestKind, MediaKind, Mid};
 use str0m::rtp::{Extension, RtpPacket, Ssrc};
 use str0m::{Event, IceConnectionState, RtcConfig, RtcError};
+use weir_media::Codec;
 
 use crate::channel::{Channel, Ends, Over};
 use crate::crypto::Identity;
 use crate::outbox::Burst;
 use crate::publishing::{Packet, PacketKind, Report};
 use crate::routes::Datagram;
-use crate::sdp::{Extensions, Payload, Section};
+use crate::sdp::{Extensions, Payload, Section, SentPicture};
 
 /// The most letters of a mid that `str0m` finds in packets. A publisher with a longer one is known by the sources that its offer names.
 const MID_CHARS_MAX: usize = 16;
@@ -22,7 +23,7 @@ const MID_CHARS_MAX: usize = 16;
 /// What a receiver is made of: the two ends, and what of the offer is received.
 pub(crate) struct Reception<'a> {
     pub(crate) ends: Ends<'a>,
-    pub(crate) video: Option<(&'a Section, &'a Payload, Option<&'a Payload>)>,
+    pub(crate) video: Option<SentPicture<'a>>,
     pub(crate) audio: Option<(&'a Section, &'a Payload)>,
 }
 
@@ -69,16 +70,25 @@ impl Receiver {
         let Reception { ends, video, audio } = reception;
         let mut config = ends.config(identity, provider);
         let mut sections = Vec::new();
-        if let Some((section, payload, repeats)) = video {
+        if let Some(SentPicture { section, codec, payload, repeats }) = video {
             let level = payload.profile_level_id.unwrap_or([66, 0, 31]);
             let level = u32::from_be_bytes([0, level[0], level[1], level[2]]);
-            let repeats = repeats.map(|payload| payload.number.into());
-            config.codec_config().add_h264(payload.number.into(), repeats, true, level);
+            let (number, repeats) = (payload.number.into(), repeats.map(|payload| payload.number.into()));
+            let (clock, plain) = (Frequency::NINETY_KHZ, FormatParams::default());
+            let codecs = config.codec_config();
+            // Packets are taken as they come, so the name of the codec is all that matters.
+            match codec {
+                Codec::Vp8 => codecs.add_config(number, repeats, RtcCodec::Vp8, clock, None, plain),
+                Codec::Vp9 => codecs.add_config(number, repeats, RtcCodec::Vp9, clock, None, plain),
+                Codec::Av1 => codecs.add_config(number, repeats, RtcCodec::Av1, clock, None, plain),
+                Codec::H265 => codecs.add_config(number, repeats, RtcCodec::H265, clock, None, plain),
+                _ => codecs.add_h264(number, repeats, true, level),
+            }
             sections.push((PacketKind::Video, *section, *payload));
         }
         if let Some((section, payload)) = audio {
             let (number, clock) = (payload.number.into(), Frequency::FORTY_EIGHT_KHZ);
-            config.codec_config().add_config(number, None, Codec::Opus, clock, Some(2), FormatParams::default());
+            config.codec_config().add_config(number, None, RtcCodec::Opus, clock, Some(2), FormatParams::default());
             sections.push((PacketKind::Audio, *section, *payload));
         }
         let extensions = sections.iter().map(|(_, section, _)| section.extensions);

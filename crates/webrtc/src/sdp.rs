@@ -14,7 +14,7 @@ mod tests;
 pub(crate) use answer::{Agreed, Answer, Received, Sent};
 pub use answer::{Candidate, Transport};
 pub use fragment::{Fragment, FragmentFault};
-pub use offer::{Extensions, Fault, Fingerprint, IceCredentials, Kind, Offer, Payload, Section, Setup};
+pub use offer::{Extensions, Fault, Fingerprint, IceCredentials, Kind, Offer, Payload, Section, SentPicture, Setup};
 
 /// A browser's offer has 5 to 10 kB.
 pub const SDP_BYTES_MAX: usize = 64 * 1024;

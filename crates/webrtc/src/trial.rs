@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
+use weir_media::Codec;
+
 use crate::channel::Ends;
 use crate::crypto::{self, Identity};
 use crate::peer::{Peer, Wish};
@@ -22,7 +24,7 @@ pub fn answer(offer: &Offer) -> Option<String> {
 /// The answer to a publisher's offer that sends H.264 or Opus.
 pub fn answer_to_publisher(offer: &Offer) -> Option<String> {
     let received = |payload, repeats| Agreed::Received(Received { payload, repeats });
-    let video = offer.sent_h264().map(|(payload, repeats)| received(payload, repeats));
+    let video = offer.sent_picture(true).map(|sent| received(sent.payload, sent.repeats));
     written(offer, video, offer.opus().map(|payload| received(payload, None)))
 }
 
@@ -51,10 +53,10 @@ pub struct TrialPacket<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Gives packets to what makes frames of them. Returns the frames, and how often a keyframe was asked for.
-pub fn frames<'a>(packets: impl IntoIterator<Item = TrialPacket<'a>>) -> (Vec<RtpFrame>, usize) {
+/// Gives packets to what makes frames of them, the pictures being of that codec. Returns the frames, and how often a keyframe was asked for.
+pub fn frames<'a>(pictures: Codec, packets: impl IntoIterator<Item = TrialPacket<'a>>) -> (Vec<RtpFrame>, usize) {
     let mut now = Instant::now();
-    let mut unpacker = ToFrames::new(now);
+    let mut unpacker = ToFrames::new(now, pictures);
     let (mut frames, mut asked) = (Vec::new(), 0);
     for packet in packets {
         now += packet.after;
@@ -104,12 +106,8 @@ pub fn datagrams<'a>(offer: &Offer, datagrams: impl IntoIterator<Item = &'a [u8]
 pub fn datagrams_to_receiver<'a>(offer: &Offer, datagrams: impl IntoIterator<Item = &'a [u8]>) -> Option<usize> {
     let (ice, candidates) = ours();
     let ends = Ends { offer, ice: &ice, candidates: &candidates };
-    let video = offer.section(Kind::Video).zip(offer.sent_h264());
-    let reception = Reception {
-        ends,
-        video: video.map(|(section, (payload, repeats))| (section, payload, repeats)),
-        audio: offer.section(Kind::Audio).zip(offer.opus()),
-    };
+    let reception =
+        Reception { ends, video: offer.sent_picture(true), audio: offer.section(Kind::Audio).zip(offer.opus()) };
     let identity = Identity::make().ok()?;
     let mut receiver = Receiver::new(&reception, &identity, &crypto::provider(), Instant::now()).ok()?;
     let mut sent = 0;
@@ -136,6 +134,11 @@ fn as_received<'a>(datagrams: impl IntoIterator<Item = &'a [u8]>) -> impl Iterat
         let destination = Some([127, 0, 0, 1].into());
         (Datagram { transport: Transport::Udp, source, destination, bytes: bytes.to_vec() }, now)
     })
+}
+
+/// Reads the bytes as a datagram of a handshake, and says whether it tells of a certificate that we don't take.
+pub fn certificate_fault(bytes: &[u8]) -> bool {
+    crypto::certificate_fault(bytes).is_some()
 }
 
 /// Reads the bytes as a certificate, and says whether it holds a key.

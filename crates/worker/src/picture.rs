@@ -74,7 +74,7 @@ impl Pictures {
 
     fn temporal_unit(&mut self, data: &[u8]) -> Option<Picture> {
         // Our own encoder made this, too.
-        let TemporalUnit { config, payload } = TemporalUnit::read(data).ok()?;
+        let TemporalUnit { config, payload, .. } = TemporalUnit::read(data).ok()?;
         let config = config.filter(|config| *config != self.config);
         if let Some(config) = &config {
             self.config = config.clone();

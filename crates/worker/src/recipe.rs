@@ -70,18 +70,24 @@ fn queue(buffers: u32) -> Step {
 
 /// The steps from the source's frames to raw pictures in that memory.
 pub(crate) fn video_source(codec: Codec, decode_in: Memory) -> Vec<Step> {
-    let (parser, software, cuda, va): (&str, &[&str], &[&str], &[&str]) = match codec {
-        Codec::H265 => ("h265parse", &["avdec_h265"], &["nvh265dec", "nvh265sldec"], &["vah265dec"]),
-        Codec::Av1 => ("av1parse", &["dav1ddec", "av1dec"], &["nvav1dec"], &["vaav1dec"]),
-        Codec::Mpeg2 => ("mpegvideoparse", &["avdec_mpeg2video", "mpeg2dec"], &["nvmpeg2videodec"], &["vampeg2dec"]),
-        _ => ("h264parse", &["avdec_h264"], &["nvh264dec", "nvh264sldec"], &["vah264dec"]),
+    let (parser, software, cuda, va): (Option<&str>, &[&str], &[&str], &[&str]) = match codec {
+        Codec::H265 => (Some("h265parse"), &["avdec_h265"], &["nvh265dec", "nvh265sldec"], &["vah265dec"]),
+        Codec::Av1 => (Some("av1parse"), &["dav1ddec", "av1dec"], &["nvav1dec"], &["vaav1dec"]),
+        Codec::Mpeg2 => {
+            (Some("mpegvideoparse"), &["avdec_mpeg2video", "mpeg2dec"], &["nvmpeg2videodec"], &["vampeg2dec"])
+        }
+        // GStreamer 1.22 has no parser of VP8, and its decoders need none.
+        Codec::Vp8 => (None, &["vp8dec", "avdec_vp8"], &["nvvp8dec", "nvvp8sldec"], &["vavp8dec"]),
+        Codec::Vp9 => (Some("vp9parse"), &["vp9dec", "avdec_vp9"], &["nvvp9dec", "nvvp9sldec"], &["vavp9dec"]),
+        _ => (Some("h264parse"), &["avdec_h264"], &["nvh264dec", "nvh264sldec"], &["vah264dec"]),
     };
     let decoder = match decode_in {
         Memory::System => software,
         Memory::Cuda => cuda,
         Memory::Va => va,
     };
-    let mut steps = vec![Step::new("parse", parser), Step::any("decode", decoder)];
+    let mut steps: Vec<Step> = parser.map(|parser| Step::new("parse", parser)).into_iter().collect();
+    steps.push(Step::any("decode", decoder));
     if decode_in == Memory::System {
         // The deinterlacer lets progressive pictures through as they are. Of the others it makes one picture from two fields, so that a
         // rendition has as many as its source says; a picture from each field would double the encoders' work, which nobody asked for.

@@ -55,7 +55,7 @@ fn graphs() -> Vec<(String, String)> {
         graphs.push((file.id.clone(), text));
     }
     let mut text = String::from("# What all branches hang on, and the sound's branches.\n");
-    for codec in [Codec::H264, Codec::H265, Codec::Av1] {
+    for codec in [Codec::H264, Codec::H265, Codec::Av1, Codec::Vp8, Codec::Vp9] {
         for memory in [Memory::System, Memory::Cuda, Memory::Va] {
             let source = shown(&video_source(codec, memory));
             text.push_str(&format!("\n## {codec}, decoded in {memory:?} memory\n  {source}\n"));

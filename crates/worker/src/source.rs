@@ -168,6 +168,8 @@ pub(crate) fn caps(track: &TrackConfig) -> Result<gst::Caps, BuildFault> {
         Codec::Mp2 => gst::Caps::builder("audio/mpeg").field("mpegversion", 1).field("layer", 2).build(),
         Codec::Ac3 => gst::Caps::builder("audio/x-ac3").field("framed", true).build(),
         Codec::Eac3 => gst::Caps::builder("audio/x-eac3").field("framed", true).build(),
+        Codec::Vp8 => gst::Caps::builder("video/x-vp8").build(),
+        Codec::Vp9 => gst::Caps::builder("video/x-vp9").build(),
         Codec::Mpeg2 => gst::Caps::builder("video/mpeg").field("mpegversion", 2).field("systemstream", false).build(),
     })
 }

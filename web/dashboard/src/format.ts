@@ -92,7 +92,7 @@ export function size(width: number | null | undefined, height: number | null | u
   return width && height ? `${width}×${height}` : NOTHING;
 }
 
-const CODECS: Record<string, string> = { h264: "H.264", h265: "H.265", hevc: "H.265", av1: "AV1", aac: "AAC", opus: "Opus", mp3: "MP3", mp2: "MP2", ac3: "AC-3", eac3: "E-AC-3", mpeg2: "MPEG-2" };
+const CODECS: Record<string, string> = { h264: "H.264", h265: "H.265", hevc: "H.265", av1: "AV1", aac: "AAC", opus: "Opus", mp3: "MP3", mp2: "MP2", ac3: "AC-3", eac3: "E-AC-3", mpeg2: "MPEG-2", vp8: "VP8", vp9: "VP9" };
 export function codec(name: string | null | undefined): string {
   return name ? (CODECS[name.toLowerCase()] ?? name) : NOTHING;
 }

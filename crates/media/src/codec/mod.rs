@@ -13,6 +13,7 @@ pub mod mpeg_audio;
 pub mod nal;
 pub mod obu;
 pub mod opus;
+pub mod vpx;
 
 use bytes::Bytes;
 
@@ -51,6 +52,7 @@ pub fn parse(codec: Codec, id: TrackId, config: Bytes) -> Result<TrackInfo, Code
         Codec::H264 => h264::track_info(id, config),
         Codec::H265 => h265::track_info(id, config),
         Codec::Av1 => av1::track_info(id, config),
+        Codec::Vp8 | Codec::Vp9 => vpx::track_info(id, codec, config),
         Codec::Aac => aac::track_info(id, config),
         Codec::Opus => opus::track_info(id, config),
         Codec::Mp3 => Ok(mp3_track_info(id)),

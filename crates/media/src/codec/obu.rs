@@ -6,6 +6,8 @@ use super::CodecError;
 use super::av1::{OBU_SEQUENCE_HEADER, record_bytes, sequence_header};
 
 const TEMPORAL_DELIMITER: u8 = 2;
+const FRAME_HEADER: u8 = 3;
+const FRAME: u8 = 6;
 const PADDING: u8 = 15;
 
 const OBU: &str = "an AV1 unit";
@@ -18,12 +20,24 @@ pub struct TemporalUnit {
     /// The units without delimiters and padding, each with its size. The sequence header stays, because a decoder that begins there may
     /// need it.
     pub payload: Bytes,
+    /// Its first frame is a keyframe, so a decoder can begin here, if the sequence header is there.
+    pub is_key: bool,
+}
+
+/// Appends a single unit, which may have its size or not, with its size.
+pub fn put_unit(unit: &[u8], out: &mut BytesMut) -> Result<(), CodecError> {
+    let (unit, after) = Unit::split(unit)?;
+    if !after.is_empty() {
+        return Err(CodecError::invalid(OBU, "more lies behind it"));
+    }
+    unit.put(out);
+    Ok(())
 }
 
 impl TemporalUnit {
     /// Reads a stream of units with sizes ("low overhead"). The last one may have none.
     pub fn read(data: &[u8]) -> Result<Self, CodecError> {
-        let (mut config, mut payload) = (None, BytesMut::with_capacity(data.len()));
+        let (mut config, mut is_key, mut payload) = (None, None, BytesMut::with_capacity(data.len()));
         let mut rest = data;
         while !rest.is_empty() {
             let (unit, after) = Unit::split(rest)?;
@@ -35,11 +49,15 @@ impl TemporalUnit {
                     unit.put(&mut obu);
                     config = Some(record_bytes(&sequence_header(unit.payload)?, &obu));
                 }
+                // A bit says that an earlier picture is shown again, and two more what kind of frame this is: 0 is a keyframe.
+                FRAME | FRAME_HEADER if is_key.is_none() => {
+                    is_key = Some(unit.payload.first().is_some_and(|first| first >> 5 == 0));
+                }
                 _ => {}
             }
             unit.put(&mut payload);
         }
-        Ok(Self { config, payload: payload.freeze() })
+        Ok(Self { config, payload: payload.freeze(), is_key: is_key.unwrap_or(false) })
     }
 }
 

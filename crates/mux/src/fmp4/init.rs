@@ -157,8 +157,8 @@ fn sample_entry(track: &TrackInfo) -> Result<BytesMut, Fmp4Error> {
             put_box(out, b"dec3", |out| out.put_slice(&track.config));
             Ok(())
         })?,
-        // MP4 could hold these codecs, but no browser plays them from it.
-        codec @ (Codec::Mpeg2 | Codec::Mp2) => return Err(Fmp4Error::NotWritable { codec }),
+        // MP4 could hold these codecs, but browsers play the first two not at all, and players of HLS none of them.
+        codec @ (Codec::Mpeg2 | Codec::Mp2 | Codec::Vp8 | Codec::Vp9) => return Err(Fmp4Error::NotWritable { codec }),
     }
     Ok(out)
 }

@@ -56,6 +56,7 @@ pub struct WhipSession {
     leave: Leave,
     stream_id: StreamId,
     ip: IpAddr,
+    observe: Observe,
     seat: Seat,
 }
 
@@ -96,15 +97,7 @@ impl WhipAdmission {
     pub(crate) async fn offer(&self, key: &str, ip: IpAddr, offer: &str) -> Result<WhipAnswer, WhipRefusal> {
         let answer = self.answer(key, ip, offer).await;
         if let Err(refusal) = &answer {
-            let message = refusal.to_string();
-            self.shared.observe.refused(&RefusalReport {
-                kind: RefusalKind::Publish,
-                protocol: PROTOCOL,
-                remote: SocketAddr::new(ip, 0),
-                network: weir_net::network(ip),
-                code: refusal.code(),
-                message: &message,
-            });
+            tell_refused(&self.shared.observe, ip, refusal.code(), &refusal.to_string());
         }
         answer
     }
@@ -112,15 +105,16 @@ impl WhipAdmission {
     async fn answer(&self, key: &str, ip: IpAddr, offer: &str) -> Result<WhipAnswer, WhipRefusal> {
         let Shared { admission, observe, engine, lanes, arrivals, sessions } = &*self.shared;
         // Whoever has no key is told nothing of what is wrong with the offer, and an offer that can't be answered holds no stream.
-        admission.may_publish(key, ip)?;
+        let grant = admission.may_publish(key, ip)?;
         let offer = Offer::parse_publisher(offer)?;
-        let TakenIn { sdp, ufrag: tag, incoming, layers } = engine.take_in(&offer)?;
+        let encodes_pictures = admission.encodes_pictures(grant.stream_id);
+        let TakenIn { sdp, ufrag: tag, incoming, layers } = engine.take_in(&offer, encodes_pictures)?;
         let by = (PROTOCOL, WireClock::MPEG_TS);
         let AdmittedPublisher { stream_id, ticket, leave } = admission.publish(key, by, SocketAddr::new(ip, 0)).await?;
         let seat = sessions.seat(NO_OWNER, &tag, &offer.ice.ufrag).ok_or(NotTaken::from(NoAnswer::Internal))?;
         let session = seat.name().to_owned();
         let (publisher, lane) = (WhipPublisher::new(incoming, ticket), lanes.pick(stream_id.0).clone());
-        let arrival = WhipSession { lane, publisher, leave, stream_id, ip, seat };
+        let arrival = WhipSession { lane, publisher, leave, stream_id, ip, observe: observe.clone(), seat };
         arrivals.try_send(arrival).map_err(|_| NotTaken::from(NoAnswer::Full))?;
         observe.counters().add(Counter::WhipConnections, 1);
         Ok(WhipAnswer { sdp, session, tag, notice: layers.then_some(ONE_LAYER) })
@@ -135,9 +129,14 @@ impl WhipSession {
 
     /// Runs to the publisher's end.
     pub async fn run(self) {
-        let Self { mut publisher, leave, stream_id, ip, seat, .. } = self;
+        let Self { mut publisher, leave, stream_id, ip, observe, seat, .. } = self;
         let ended = tokio::select! {
-            ended = publisher.run() => ended.to_owned(),
+            ended = publisher.run() => {
+                if let Some(fault) = ended.certificate_fault() {
+                    tell_refused(&observe, ip, "certificate", fault.words());
+                }
+                ended.words().to_owned()
+            }
             () = seat.ended() => "the publisher said goodbye".to_owned(),
             why = leave.due() => {
                 publisher.close();
@@ -149,6 +148,17 @@ impl WhipSession {
     }
 }
 
+fn tell_refused(observe: &Observe, ip: IpAddr, code: &str, message: &str) {
+    observe.refused(&RefusalReport {
+        kind: RefusalKind::Publish,
+        protocol: PROTOCOL,
+        remote: SocketAddr::new(ip, 0),
+        network: weir_net::network(ip),
+        code,
+        message,
+    });
+}
+
 impl WhipRefusal {
     /// The code for events and metrics.
     const fn code(&self) -> &'static str {
@@ -156,7 +166,9 @@ impl WhipRefusal {
             Self::Admission(AdmissionRefusal::Occupied) => "occupied",
             Self::Admission(_) => "not_admitted",
             Self::Offer(_) => "malformed",
-            Self::NotTaken(NotTaken::Codecs | NotTaken::NoAnswer(NoAnswer::NoCodec)) => "no_codec",
+            Self::NotTaken(NotTaken::NeedsLadder(_) | NotTaken::Codecs | NotTaken::NoAnswer(NoAnswer::NoCodec)) => {
+                "no_codec"
+            }
             Self::NotTaken(NotTaken::NoAnswer(NoAnswer::Full)) => "full",
             Self::NotTaken(NotTaken::NoAnswer(NoAnswer::Internal)) => "internal",
         }

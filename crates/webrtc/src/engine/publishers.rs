@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use weir_media::Codec;
+
 use super::{CONNECTIONS_MAX, Engine, NoAnswer, PASSWORD_CHARS, UFRAG_CHARS, letters};
 use crate::channel::Ends;
 use crate::incoming::Incoming;
@@ -14,10 +16,15 @@ use crate::sdp::{Agreed, Answer, IceCredentials, Kind, Offer, Received};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotTaken {
     #[error(
-        "pictures are taken as H.264 in packetization mode 1, and sound as Opus: let the offer have these (VP8, VP9, AV1, H.265 and other \
-         sound are not taken)"
+        "pictures are taken as H.264 in packetization mode 1, and, where the stream's ladder encodes them, as VP8, VP9, AV1 and H.265; sound is \
+         taken as Opus: let the offer have these"
     )]
     Codecs,
+    #[error(
+        "the offer's pictures are {}, which the stream has no ladder to encode: let the offer have H.264, or give the stream a ladder (VP8, VP9, \
+         AV1 and H.265 are taken then)", .0.name().to_uppercase()
+    )]
+    NeedsLadder(Codec),
     #[error(transparent)]
     NoAnswer(#[from] NoAnswer),
 }
@@ -35,14 +42,15 @@ pub struct TakenIn {
 
 impl Engine {
     /// Answers an offer that sends. Everything that it sends is taken, or nothing: a publisher who would lose the picture, or the sound,
-    /// without a word is worse off than one who is refused.
-    pub fn take_in(&self, offer: &Offer) -> Result<TakenIn, NotTaken> {
+    /// without a word is worse off than one who is refused. Pictures of other codecs than H.264 are taken where they are encoded.
+    pub fn take_in(&self, offer: &Offer, encodes_pictures: bool) -> Result<TakenIn, NotTaken> {
         let shared = &self.shared;
         let (pictures, sounds) = (offer.section(Kind::Video), offer.section(Kind::Audio));
-        let video = pictures.zip(offer.sent_h264()).map(|(section, (payload, repeats))| (section, payload, repeats));
+        let video = offer.sent_picture(encodes_pictures);
         let audio = sounds.zip(offer.opus());
         if pictures.is_some() != video.is_some() || sounds.is_some() != audio.is_some() {
-            return Err(NotTaken::Codecs);
+            let other = offer.sent_picture(true).filter(|_| video.is_none());
+            return Err(other.map_or(NotTaken::Codecs, |sent| NotTaken::NeedsLadder(sent.codec)));
         }
         if shared.routes.count() >= CONNECTIONS_MAX {
             return Err(NoAnswer::Full.into());
@@ -61,13 +69,14 @@ impl Engine {
             password: &ice.password,
             fingerprint: &shared.identity.fingerprint().to_string(),
             candidates: &shared.candidates,
-            video: video.map(|(_, payload, repeats)| received(payload, repeats)),
+            video: video.map(|sent| received(sent.payload, sent.repeats)),
             audio: audio.map(|(_, payload)| received(payload, None)),
         }
         .write();
         let route = shared.routes.open(&ice.ufrag, OF_PUBLISHER);
         let layers = pictures.is_some_and(|section| section.layers > 1);
-        let incoming = Incoming::new(Arc::clone(shared), receiver, route, video.is_some(), audio.is_some());
+        let incoming =
+            Incoming::new(Arc::clone(shared), receiver, route, video.map(|sent| sent.codec), audio.is_some());
         Ok(TakenIn { sdp, ufrag: ice.ufrag, incoming, layers })
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Reorder<P> {
     /// The number of the packet that comes out next.
     next: Option<u64>,
     newest: Option<u64>,
+    /// When the packet came that came out last.
+    out_came_at: Option<Instant>,
     /// The packets by their numbers, each with the time at which it came.
     held: BTreeMap<u64, (Instant, P)>,
     counts: Counts,
@@ -38,7 +40,7 @@ pub(crate) struct Reorder<P> {
 
 impl<P> Reorder<P> {
     pub(crate) fn new(wait: Duration) -> Self {
-        Self { wait, next: None, newest: None, held: BTreeMap::new(), counts: Counts::default() }
+        Self { wait, next: None, newest: None, out_came_at: None, held: BTreeMap::new(), counts: Counts::default() }
     }
 
     /// Takes a packet. One that comes too late, or again, is dropped.
@@ -70,7 +72,9 @@ impl<P> Reorder<P> {
             return Some(Ordered::Lost(count));
         }
         self.next = Some(next + 1);
-        self.held.pop_first().map(|(_, (_, packet))| Ordered::Packet(packet))
+        let (_, (came_at, packet)) = self.held.pop_first()?;
+        self.out_came_at = Some(came_at);
+        Some(Ordered::Packet(packet))
     }
 
     /// When a packet began to be missed, which is when the first one behind it came.
@@ -80,6 +84,11 @@ impl<P> Reorder<P> {
             return None;
         }
         self.held.values().map(|(came_at, _)| *came_at).min()
+    }
+
+    /// When the packet in front of the missing one came. The missing one was lost after that.
+    pub(crate) fn lost_after(&self) -> Option<Instant> {
+        self.out_came_at
     }
 
     /// When [`pop`](Self::pop) may give something without another packet.
@@ -93,7 +102,7 @@ impl<P> Reorder<P> {
 
     /// Begins anew, because another source follows, whose numbers have nothing to do with those before.
     pub(crate) fn restart(&mut self) {
-        (self.next, self.newest) = (None, None);
+        (self.next, self.newest, self.out_came_at) = (None, None, None);
         self.held.clear();
     }
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use weir_media::codec::opus::{opus_head, track_info};
-use weir_media::{TrackId, TrackInfo};
-use weir_mux::rtp::h264::{H264Event, H264Unpacker, RtpPayload};
+use weir_media::{Codec, TrackId, TrackInfo};
+use weir_mux::rtp::{PictureEvent, PictureUnpacker, RtpPayload};
 
 use super::clock::{Clocks, Report};
 use super::reorder::{Counts, Ordered, Reorder};
@@ -20,8 +20,16 @@ const VIDEO_WAIT: Duration = Duration::from_millis(250);
 /// A missing packet of sound is waited for so long. Sound is not asked for again, so it only comes if another packet overtook it.
 const AUDIO_WAIT: Duration = Duration::from_millis(60);
 
-/// A packet that is still missing after so long may never come, so a keyframe is asked for, too. That is within 100 ms of the loss.
-const KEYFRAME_AFTER: Duration = Duration::from_millis(80);
+/// A packet that is still missing may never come, so a keyframe is asked for within 100 ms of the loss, too. The last 5 ms are for the timer
+/// and the way out of the server. A loss lies behind the last packet that came before it.
+const KEYFRAME_WITHIN: Duration = Duration::from_millis(95);
+
+/// The missing packet is asked for first, as soon as a packet behind it shows that it is missing, and a repetition takes a round trip. So it
+/// is given this time at the least. A publisher of 15 pictures a second shows the loss of a picture's last packet after 67 ms, and 67 + 30 =
+/// 97. One of fewer pictures shows it too late for 100 ms.
+const REPEATED_WITHIN_MIN: Duration = Duration::from_millis(30);
+/// Most losses show within a millisecond, and longer than this nobody should wait for a repetition.
+const REPEATED_WITHIN_MAX: Duration = Duration::from_millis(80);
 
 /// A keyframe is asked for at most so often: an encoder that is asked all the time makes nothing else.
 const KEYFRAME_EVERY: Duration = Duration::from_millis(500);
@@ -86,7 +94,7 @@ pub(crate) struct ToFrames {
     clocks: Clocks,
     video: Source,
     audio: Source,
-    unpacker: H264Unpacker,
+    unpacker: PictureUnpacker,
     sound_told: bool,
     lacks_keyframe: bool,
     /// Somebody who watches can't go on without a keyframe.
@@ -127,12 +135,13 @@ impl Source {
 }
 
 impl ToFrames {
-    pub(crate) fn new(now: Instant) -> Self {
+    /// `pictures` is their codec.
+    pub(crate) fn new(now: Instant, pictures: Codec) -> Self {
         Self {
             clocks: Clocks::new(now),
             video: Source::new(VIDEO_WAIT),
             audio: Source::new(AUDIO_WAIT),
-            unpacker: H264Unpacker::new(TrackId::SOURCE_VIDEO),
+            unpacker: PictureUnpacker::new(TrackId::SOURCE_VIDEO, pictures),
             sound_told: false,
             lacks_keyframe: false,
             keyframe_wished: false,
@@ -228,7 +237,8 @@ impl ToFrames {
     /// When a keyframe is needed because something is missing.
     fn loss_due(&self) -> Option<Instant> {
         let (_, heard_at) = self.video.heard?;
-        let missing = self.video.packets.missing_since().map(|since| since + KEYFRAME_AFTER);
+        let packets = &self.video.packets;
+        let missing = packets.missing_since().map(|since| given_up_at(packets.lost_after().unwrap_or(since), since));
         let lacking = self.lacks_keyframe.then_some(heard_at);
         [missing, lacking].into_iter().flatten().min()
     }
@@ -276,17 +286,17 @@ impl ToFrames {
         } = self;
         let payload = RtpPayload { ticks, marker: packet.marker, bytes: &packet.bytes };
         unpacker.packet(payload, |event| match event {
-            H264Event::Track(info) => out.push_back(RtpUnpacked::Track(info)),
-            H264Event::LeftOut => {
+            PictureEvent::Track(info) => out.push_back(RtpUnpacked::Track(info)),
+            PictureEvent::LeftOut => {
                 *left_out += 1;
                 *lacks_keyframe = true;
             }
             // RTP says when a picture is shown, and nowhere when it is decoded, so no time can be given to what comes before B-frames.
-            H264Event::Picture { ticks, .. } if last_picture_ticks.is_some_and(|last| ticks < last) => {
+            PictureEvent::Picture { ticks, .. } if last_picture_ticks.is_some_and(|last| ticks < last) => {
                 *left_out += 1;
                 *reordered += 1;
             }
-            H264Event::Picture { ticks, keyframe, payload } => {
+            PictureEvent::Picture { ticks, keyframe, payload } => {
                 *last_picture_ticks = Some(ticks);
                 if keyframe {
                     *lacks_keyframe = false;
@@ -315,6 +325,12 @@ impl ToFrames {
         let payload = Bytes::copy_from_slice(&packet.bytes);
         self.out.push_back(RtpUnpacked::Frame(RtpFrame { track, keyframe: true, ticks, payload }));
     }
+}
+
+/// When a keyframe is asked for because of a packet that was lost after the first of these times, and was seen to be missing at the second.
+fn given_up_at(lost_after: Instant, missing_since: Instant) -> Instant {
+    let (earliest, latest) = (missing_since + REPEATED_WITHIN_MIN, missing_since + REPEATED_WITHIN_MAX);
+    (lost_after + KEYFRAME_WITHIN).clamp(earliest, latest)
 }
 
 #[cfg(test)]

@@ -136,15 +136,27 @@ impl Answer<'_> {
             say(out, format_args!("a=fmtp:{number} minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1"));
             return;
         }
+        if payload.codec != "h264" {
+            // The reader takes no names but those that it knows.
+            say(out, format_args!("a=rtpmap:{number} {}/90000", payload.codec.to_ascii_uppercase()));
+            if !payload.parameters.is_empty() {
+                say(out, format_args!("a=fmtp:{number} {}", payload.parameters));
+            }
+            return self.wishes(out, number, false);
+        }
         say(out, format_args!("a=rtpmap:{number} H264/90000"));
         let profile = payload
             .profile_level_id
             .map(|[idc, constraints, level]| format!(";profile-level-id={idc:02x}{constraints:02x}{level:02x}"));
         let profile = profile.unwrap_or_default();
         say(out, format_args!("a=fmtp:{number} level-asymmetry-allowed=1;packetization-mode=1{profile}"));
-        let estimates = (is_sent && payload.estimates).then_some("goog-remb");
-        for feedback in ["nack", "nack pli", "ccm fir"].into_iter().chain(estimates) {
-            say(out, format_args!("a=rtcp-fb:{number} {feedback}"));
+        self.wishes(out, number, is_sent && payload.estimates);
+    }
+
+    /// Says what is asked for where packets are lost.
+    fn wishes(&self, out: &mut String, number: u8, estimates: bool) {
+        for feedback in ["nack", "nack pli", "ccm fir"].into_iter().chain(estimates.then_some("goog-remb")) {
+            self.line(out, format_args!("a=rtcp-fb:{number} {feedback}"));
         }
     }
 

@@ -45,6 +45,16 @@ pub(super) fn parameter<'a>(format: &'a str, name: &str) -> Option<&'a str> {
     pairs.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
 }
 
+/// Those of these parameters that the format has, written anew. What is longer than any value of theirs, or could break a line, is left out.
+pub(super) fn parameters(format: &str, names: &[&str]) -> String {
+    const VALUE_CHARS_MAX: usize = 8;
+    let plain = |value: &&str| {
+        value.len() <= VALUE_CHARS_MAX && !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    let found = names.iter().filter_map(|name| Some((name, parameter(format, name).filter(plain)?)));
+    found.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(";")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +93,8 @@ mod tests {
         assert_eq!(parameter(format, "packetization-mode"), Some("1"));
         assert_eq!(parameter(format, "profile-level-id"), Some("42e01f"));
         assert_eq!(parameter(format, "apt"), None);
+        let av1 = "level-idx=5;tier=0;profile=0;profile-id=a b;tx-mode=SRST12345";
+        assert_eq!(parameters(av1, &["profile-id", "level-idx", "profile", "tx-mode"]), "level-idx=5;profile=0");
         assert_eq!(payload_type("96"), Some(96));
         assert_eq!(["64", "95", "128", "-1", "", "x"].map(payload_type), [None; 6]);
     }

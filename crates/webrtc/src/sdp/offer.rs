@@ -1,6 +1,8 @@
 //! Reads a browser's offer: who the browser is (ICE, DTLS), and what it can take.
 
-use super::attributes::{fingerprint, ice, parameter, payload_type, token};
+use weir_media::Codec;
+
+use super::attributes::{fingerprint, ice, parameter, parameters, payload_type, token};
 use super::{LINES_MAX, SDP_BYTES_MAX, lines};
 
 /// The most media sections of one offer. A viewer's offer has two; a data channel would be a third.
@@ -11,6 +13,10 @@ const PAYLOADS_MAX: usize = 128;
 
 /// The most sources that are kept of one section: three layers, and the repetitions of each.
 const SOURCES_MAX: usize = 8;
+
+/// The parameters of a format that the answer repeats: the profile of VP9, and profile, level and tier of AV1 and H.265. The names of one
+/// codec mean nothing to the others.
+const REPEATED: [&str; 7] = ["profile-id", "level-idx", "profile", "tier", "level-id", "tier-flag", "tx-mode"];
 
 /// What is wrong with an offer. It is always the far end's fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,12 +109,23 @@ pub struct Payload {
     /// For H.264, the three bytes of profile, constraints and level.
     pub profile_level_id: Option<[u8; 3]>,
     pub packetization_mode: u8,
+    /// For the other codecs of pictures, what the answer repeats of the format.
+    pub parameters: String,
     /// For repetitions (`rtx`), the number of the payload that they repeat.
     pub repeats: Option<u8>,
     /// Says that the far end asks for lost packets, or repeats them when it is asked.
     pub nack: bool,
     /// Says that the far end can tell how much the way to it carries.
     pub estimates: bool,
+}
+
+/// How a publisher sends its pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SentPicture<'a> {
+    pub section: &'a Section,
+    pub codec: Codec,
+    pub payload: &'a Payload,
+    pub repeats: Option<&'a Payload>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,11 +188,14 @@ impl Offer {
         Some((chosen, section.repeats(chosen)))
     }
 
-    /// How a publisher sends H.264, and repeats it: the way that it names first.
-    pub fn sent_h264(&self) -> Option<(&Payload, Option<&Payload>)> {
+    /// How a publisher is to send its pictures, and to repeat them. H.264 comes first, because it goes everywhere as it is; browsers name
+    /// VP8 first, whatever they like best. Of other codecs, the one that is named first is taken, if others are taken at all.
+    pub fn sent_picture(&self, takes_others: bool) -> Option<SentPicture<'_>> {
         let section = self.section(Kind::Video)?;
-        let chosen = section.payloads.iter().find(|payload| payload.is_h264())?;
-        Some((chosen, section.repeats(chosen)))
+        let mut known = section.payloads.iter().filter_map(|payload| Some((payload.picture_codec()?, payload)));
+        let h264 = known.clone().find(|(codec, _)| *codec == Codec::H264);
+        let (codec, payload) = h264.or_else(|| known.next().filter(|_| takes_others))?;
+        Some(SentPicture { section, codec, payload, repeats: section.repeats(payload) })
     }
 
     pub fn opus(&self) -> Option<&Payload> {
@@ -387,6 +407,7 @@ impl Section {
                     parameter(rest, "packetization-mode").and_then(|text| text.parse().ok()).unwrap_or_default();
                 payload.profile_level_id = parameter(rest, "profile-level-id").and_then(profile_level_id);
                 payload.repeats = parameter(rest, "apt").and_then(payload_type);
+                payload.parameters = parameters(rest, &REPEATED);
             }
             _ => {}
         }
@@ -399,7 +420,20 @@ impl Section {
 
 impl Payload {
     fn is_h264(&self) -> bool {
-        self.codec == "h264" && self.clock_hz == 90_000 && self.packetization_mode == 1
+        self.picture_codec() == Some(Codec::H264)
+    }
+
+    /// The codec, if it is one of pictures that we know.
+    fn picture_codec(&self) -> Option<Codec> {
+        let codec = match self.codec.as_str() {
+            "h264" if self.packetization_mode == 1 => Codec::H264,
+            "vp8" => Codec::Vp8,
+            "vp9" => Codec::Vp9,
+            "av1" => Codec::Av1,
+            "h265" => Codec::H265,
+            _ => return None,
+        };
+        (self.clock_hz == 90_000).then_some(codec)
     }
 }
 

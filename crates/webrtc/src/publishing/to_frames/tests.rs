@@ -20,7 +20,7 @@ struct Publisher {
 impl Publisher {
     fn new() -> Self {
         let began = Instant::now();
-        Self { frames: ToFrames::new(began), began, told: Vec::new() }
+        Self { frames: ToFrames::new(began, Codec::H264), began, told: Vec::new() }
     }
 
     /// A packet of the picture of that number, after so many ms.
@@ -79,14 +79,14 @@ fn a_loss_is_answered_by_a_request_for_a_keyframe_within_100_ms() {
     let mut publisher = Publisher::new();
     publisher.keyframe(0, 1, 0);
     publisher.video(40, 4, 2, SLICE);
-    assert_eq!(publisher.frames.deadline(), Some(publisher.began + MS * 120));
-    assert!(publisher.wants_keyframe(120) && !publisher.wants_keyframe(121), "once");
+    assert_eq!(publisher.frames.deadline(), Some(publisher.began + MS * 95));
+    assert!(!publisher.wants_keyframe(94) && publisher.wants_keyframe(95) && !publisher.wants_keyframe(96), "once");
     publisher.due(289);
     assert_eq!(publisher.told.len(), 2);
     publisher.due(290);
     assert_eq!((publisher.told.len(), publisher.frames.left_out()), (2, 1), "what builds on it is left out");
     // The keyframe does not come: it is asked for again, and not too often.
-    assert!(!publisher.wants_keyframe(619) && publisher.wants_keyframe(620) && !publisher.wants_keyframe(700));
+    assert!(!publisher.wants_keyframe(594) && publisher.wants_keyframe(595) && !publisher.wants_keyframe(700));
     publisher.video(700, 5, 3, SLICE);
     publisher.keyframe(730, 6, 4);
     publisher.video(760, 8, 5, SLICE);
@@ -94,6 +94,30 @@ fn a_loss_is_answered_by_a_request_for_a_keyframe_within_100_ms() {
     assert!(!publisher.wants_keyframe(2_500));
     assert_eq!(publisher.frames.asked_for_loss(), 2);
     assert_eq!((publisher.frames.left_out(), publisher.frames.counts()[0].lost), (2, 1));
+}
+
+#[test]
+fn the_request_leaves_time_for_a_repetition_and_comes_within_100_ms() {
+    let began = Instant::now();
+    // Each case has when the packet behind the lost one came, after the one in front of it, and when a keyframe is asked for.
+    for (missing_ms, asked_ms) in [
+        (0, 80),
+        (1, 81),
+        // The last packet of a picture at 60, 30, 24 and 15 pictures a second.
+        (17, 95),
+        (33, 95),
+        (42, 95),
+        (67, 97),
+        // The camera stood still meanwhile, so nobody can tell when the packet was lost.
+        (500, 530),
+    ] {
+        assert_eq!(given_up_at(began, began + MS * missing_ms), began + MS * asked_ms, "{missing_ms}");
+        let mut publisher = Publisher::new();
+        publisher.keyframe(0, 1, 0);
+        publisher.video(missing_ms, 4, 2, SLICE);
+        assert!(!publisher.wants_keyframe(asked_ms - 1) && publisher.wants_keyframe(asked_ms), "{missing_ms}");
+        assert_eq!(publisher.frames.asked_for_loss(), 1, "it is counted");
+    }
 }
 
 #[test]

@@ -37,20 +37,20 @@ fn with_lengths(units: &[&[u8]]) -> Vec<u8> {
 }
 
 /// What came, in short: "track", "keyframe", "picture", "left out".
-fn told(event: &H264Event) -> &'static str {
+fn told(event: &PictureEvent) -> &'static str {
     match event {
-        H264Event::Track(_) => "track",
-        H264Event::Picture { keyframe: true, .. } => "keyframe",
-        H264Event::Picture { .. } => "picture",
-        H264Event::LeftOut => "left out",
+        PictureEvent::Track(_) => "track",
+        PictureEvent::Picture { keyframe: true, .. } => "keyframe",
+        PictureEvent::Picture { .. } => "picture",
+        PictureEvent::LeftOut => "left out",
     }
 }
 
 /// A packet of that time, the last of its picture or not; None is a loss.
 type Sent = Option<(i64, bool, Vec<u8>)>;
 
-fn unpacked(packets: &[Sent]) -> (Vec<H264Event>, H264Unpacker) {
-    let mut unpacker = H264Unpacker::new(TrackId(0));
+fn unpacked(packets: &[Sent]) -> (Vec<PictureEvent>, UnitsUnpacker) {
+    let mut unpacker = UnitsUnpacker::new(TrackId(0), Codec::H264);
     let mut events = Vec::new();
     for packet in packets {
         match packet {
@@ -98,7 +98,7 @@ fn pictures_come_out_whole_however_they_were_packed() {
         ([key(0), vec![Some((0, true, Vec::new()))]].concat(), vec![IDR]),
     ] {
         let (events, unpacker) = unpacked(&packets);
-        let [H264Event::Track(info), H264Event::Picture { keyframe: true, payload, .. }] = &events[..] else {
+        let [PictureEvent::Track(info), PictureEvent::Picture { keyframe: true, payload, .. }] = &events[..] else {
             panic!("{packets:?}: {events:?}")
         };
         assert_eq!(info.video.as_ref().map(|video| (video.width, video.height)), Some((640, 360)));
@@ -143,7 +143,7 @@ fn after_a_loss_nothing_comes_before_the_next_keyframe() {
 
 #[test]
 fn a_picture_has_a_largest_size() {
-    let mut unpacker = H264Unpacker::new(TrackId(0));
+    let mut unpacker = UnitsUnpacker::new(TrackId(0), Codec::H264);
     let mut events = Vec::new();
     let body = [&[0x7C, 5][..], &[0; 1_400]].concat();
     let mut held = 0;
@@ -155,11 +155,53 @@ fn a_picture_has_a_largest_size() {
     }
     assert!(held <= PICTURE_BYTES_MAX && events.is_empty());
     unpacker.packet(RtpPayload { ticks: 1, marker: true, bytes: SLICE }, |event| events.push(event));
-    assert_eq!(events, [H264Event::LeftOut, H264Event::LeftOut]);
+    assert_eq!(events, [PictureEvent::LeftOut, PictureEvent::LeftOut]);
 }
 
 #[test]
 fn another_size_is_another_track_and_the_same_one_is_not_told_again() {
     let (events, _) = unpacked(&[key(0), key(1)].concat());
     assert_eq!(events.iter().map(told).collect::<Vec<_>>(), ["track", "keyframe", "keyframe"]);
+}
+
+/// What x265 says of 640x360: VPS, SPS and PPS.
+const SETS_H265: [&[u8]; 3] = [
+    &[
+        0x40, 0x01, 0x0C, 0x01, 0xFF, 0xFF, 0x01, 0x60, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00, 0x00, 0x03, 0x00, 0x00,
+        0x03, 0x00, 0x3F, 0xBA, 0x02, 0x40,
+    ],
+    &[
+        0x42, 0x01, 0x01, 0x01, 0x60, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00, 0x00, 0x03, 0x00, 0x00, 0x03, 0x00, 0x3F,
+        0xA0, 0x05, 0x02, 0x01, 0x71, 0xF2, 0xE5, 0xBA, 0x4A, 0x4C, 0x2F, 0x01, 0x68, 0x08, 0x00, 0x00, 0x03, 0x00,
+        0x08, 0x00, 0x00, 0x03, 0x00, 0xF0, 0x40,
+    ],
+    &[0x44, 0x01, 0xC0, 0x73, 0xC1, 0x89],
+];
+
+#[test]
+fn h265_is_gathered_like_h264() {
+    let together = [&[0x60, 0x01][..], &stap(&SETS_H265)[1..]].concat();
+    let idr: &[u8] = &[0x26, 0x01, 0xAF, 1, 2, 3, 4, 5];
+    let slice: &[u8] = &[0x02, 0x01, 0xD0, 6, 7];
+    let piece = |marks: u8, bytes: &[u8]| [&[0x62, 0x01, marks | 19][..], bytes].concat();
+    let mut unpacker = UnitsUnpacker::new(TrackId(0), Codec::H265);
+    let mut events = Vec::new();
+    for (ticks, marker, bytes) in [
+        (0, true, slice.to_vec()),
+        (3_000, false, together),
+        (3_000, false, piece(START, &idr[2..5])),
+        (3_000, true, piece(END, &idr[5..])),
+        (6_000, true, slice.to_vec()),
+        // The middle of a unit whose beginning is lost.
+        (9_000, true, piece(0, &idr[2..5])),
+        (12_000, true, slice.to_vec()),
+    ] {
+        unpacker.packet(RtpPayload { ticks, marker, bytes: &bytes }, |event| events.push(event));
+    }
+    let expected = ["left out", "track", "keyframe", "picture", "left out", "left out"];
+    assert_eq!(events.iter().map(told).collect::<Vec<_>>(), expected);
+    let PictureEvent::Track(info) = &events[1] else { panic!("{events:?}") };
+    assert_eq!(info.video.as_ref().map(|video| (video.width, video.height)), Some((640, 360)));
+    let whole = |units| PictureEvent::Picture { ticks: 3_000, keyframe: true, payload: with_lengths(units).into() };
+    assert_eq!(events[2], whole(&[idr]));
 }

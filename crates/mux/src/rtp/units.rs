@@ -1,20 +1,24 @@
-//! Makes pictures of RTP payloads of H.264 (RFC 6184, packetization modes 0 and 1): of single units, of several units in one packet, and of
-//! pieces of one unit.
+//! Makes pictures of RTP payloads of H.264 (RFC 6184, packetization modes 0 and 1) and H.265 (RFC 7798): of single units, of several units in
+//! one packet, and of pieces of one unit.
 
-use bytes::{Bytes, BytesMut};
-use weir_media::codec::{h264, nal};
-use weir_media::{Codec, TrackId, TrackInfo};
+use bytes::BytesMut;
+use weir_media::codec::{self, h264, h265, nal};
+use weir_media::{Codec, TrackId};
 
+use super::gate::Gate;
+use super::{PICTURE_BYTES_MAX, PictureEvent, RtpPayload};
 use crate::parameter_sets::ParameterSets;
 use crate::units::{UnitKind, begins_picture, header_bytes, kind_of};
 
-/// The largest picture that is taken. A keyframe of 4K at 20 Mbit/s has some 300 kB, so a sender of more means no good.
-pub const PICTURE_BYTES_MAX: usize = 4 << 20;
-
-/// The type of a packet that holds several small units.
+/// The types of units of H.264 that hold several small units, and a piece of one.
 const STAP_A: u8 = 24;
-/// The type of a packet that holds a piece of one unit.
 const FU_A: u8 = 28;
+/// The same of H.265.
+const AGGREGATION: u8 = 48;
+const FRAGMENTATION: u8 = 49;
+/// A filler of H.265.
+const FILLER_H265: u8 = 38;
+
 /// Bits in the second byte of a piece say that it is the first or the last one of its unit.
 const START: u8 = 0x80;
 const END: u8 = 0x40;
@@ -25,43 +29,38 @@ const LENGTH_BYTES: usize = 4;
 /// picture, so they have a bound of their own.
 const SET_BYTES_MAX: usize = 4_096;
 
-/// One RTP packet without its header. Packets must be given in the order of their numbers.
-#[derive(Clone, Copy, Debug)]
-pub struct RtpPayload<'a> {
-    /// All packets of one picture have one time.
-    pub ticks: i64,
-    /// Says that this is the last packet of its picture.
-    pub marker: bool,
-    pub bytes: &'a [u8],
+/// What a packet holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Packing {
+    Single,
+    Several,
+    Piece,
+    Unknown,
 }
 
-/// What comes of packets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum H264Event {
-    /// The track as new parameter sets describe it.
-    Track(TrackInfo),
-    /// A whole picture, whose units have 4-byte lengths.
-    Picture { ticks: i64, keyframe: bool, payload: Bytes },
-    /// Says that a picture is left out, because a part of it, or of one that it builds on, is missing.
-    LeftOut,
+fn packing(codec: Codec, header: u8) -> Packing {
+    // Interleaved packets belong to a mode that was not agreed on, and other numbers mean nothing.
+    match (codec, header >> 1 & 0x3F, header & 0x1F) {
+        (Codec::H265, ..AGGREGATION, _) | (Codec::H264, _, 1..STAP_A) => Packing::Single,
+        (Codec::H265, AGGREGATION, _) | (Codec::H264, _, STAP_A) => Packing::Several,
+        (Codec::H265, FRAGMENTATION, _) | (Codec::H264, _, FU_A) => Packing::Piece,
+        _ => Packing::Unknown,
+    }
 }
 
-/// Gathers packets into pictures. After a loss it gives none before the next keyframe: what builds on a picture that is missing shows
-/// as rubbish.
 #[derive(Debug)]
-pub struct H264Unpacker {
+pub(super) struct UnitsUnpacker {
     track: TrackId,
+    codec: Codec,
     sets: ParameterSets,
-    config: Option<Bytes>,
     picture: Option<Picture>,
-    awaits_keyframe: bool,
-    /// The time of the picture that was left out last: more of its packets may follow the lost ones.
-    left_out: Option<i64>,
+    gate: Gate,
 }
 
 /// The picture that is being gathered.
 #[derive(Debug)]
 struct Picture {
+    codec: Codec,
     ticks: i64,
     payload: BytesMut,
     units: usize,
@@ -73,8 +72,9 @@ struct Picture {
 }
 
 impl Picture {
-    fn new(ticks: i64) -> Self {
+    fn new(codec: Codec, ticks: i64) -> Self {
         Self {
+            codec,
             ticks,
             payload: BytesMut::new(),
             units: 0,
@@ -86,25 +86,24 @@ impl Picture {
     }
 
     fn packet(&mut self, bytes: &[u8]) {
-        let Some((&header, body)) = bytes.split_first() else { return };
-        let kind = header & 0x1F;
+        let Some((header, body)) = bytes.split_at_checked(header_bytes(self.codec)) else { return };
+        let packing = header.first().map_or(Packing::Unknown, |first| packing(self.codec, *first));
         // Pieces of a unit were still to come, and something else came.
-        if kind != FU_A && self.open.is_some() {
+        if packing != Packing::Piece && self.open.is_some() {
             self.is_broken = true;
         }
         if self.is_broken {
             return;
         }
-        match kind {
-            1..STAP_A => {
+        match packing {
+            Packing::Single => {
                 self.begin();
                 self.add(bytes);
                 self.end();
             }
-            STAP_A => self.together(body),
-            FU_A => self.piece(header, body),
-            // Interleaved packets belong to mode 2, which was not agreed on. Other numbers mean nothing.
-            _ => self.is_broken = true,
+            Packing::Several => self.together(body),
+            Packing::Piece => self.piece(header, body),
+            Packing::Unknown => self.is_broken = true,
         }
     }
 
@@ -119,7 +118,7 @@ impl Picture {
         self.is_broken |= !rest.is_empty();
     }
 
-    fn piece(&mut self, header: u8, body: &[u8]) {
+    fn piece(&mut self, header: &[u8], body: &[u8]) {
         let Some((&piece, body)) = body.split_first() else {
             self.is_broken = true;
             return;
@@ -131,7 +130,12 @@ impl Picture {
         }
         if starts {
             self.begin();
-            self.add(&[(header & 0xE0) | (piece & 0x1F)]);
+            match *header {
+                // The piece's own byte has the unit's type, and the header the rest.
+                [first, second] => self.add(&[(first & 0x81) | (piece & 0x3F) << 1, second]),
+                [first] => self.add(&[(first & 0xE0) | (piece & 0x1F)]),
+                _ => {}
+            }
         }
         self.add(body);
         if piece & END != 0 {
@@ -159,21 +163,24 @@ impl Picture {
         else {
             return;
         };
-        let keeps = match kind_of(Codec::H264, unit) {
+        let keeps = match kind_of(self.codec, unit) {
             UnitKind::Set(_) if unit.len() > SET_BYTES_MAX => {
                 self.is_broken = true;
                 false
             }
             UnitKind::Set(set) => {
-                self.sets.add(set, unit, header_bytes(Codec::H264));
+                self.sets.add(set, unit, header_bytes(self.codec));
                 false
             }
             UnitKind::Delimiter | UnitKind::Nothing => false,
             UnitKind::Slice => {
                 // A picture that does not begin with its first slice has lost packets where nobody could notice, at the very beginning.
-                self.is_broken |= !self.has_slice && !begins_picture(Codec::H264, unit);
+                self.is_broken |= !self.has_slice && !begins_picture(self.codec, unit);
                 self.has_slice = true;
                 true
+            }
+            UnitKind::Other if self.codec == Codec::H265 => {
+                unit.first().is_some_and(|it| it >> 1 & 0x3F != FILLER_H265)
             }
             UnitKind::Other => unit.first().is_some_and(|header| header & 0x1F != h264::unit_type::FILLER),
         };
@@ -188,88 +195,65 @@ impl Picture {
     }
 }
 
-impl H264Unpacker {
-    pub fn new(track: TrackId) -> Self {
-        Self {
-            track,
-            sets: ParameterSets::default(),
-            config: None,
-            picture: None,
-            awaits_keyframe: true,
-            left_out: None,
-        }
+impl UnitsUnpacker {
+    pub(super) fn new(track: TrackId, codec: Codec) -> Self {
+        Self { track, codec, sets: ParameterSets::default(), picture: None, gate: Gate::new() }
     }
 
-    /// Says whether no picture will come out before the next keyframe.
-    pub fn awaits_keyframe(&self) -> bool {
-        self.awaits_keyframe
+    pub(super) fn awaits_keyframe(&self) -> bool {
+        self.gate.awaits_keyframe()
     }
 
-    /// Takes the next packet; a picture is whole with its last packet, at the latest with the first one of the next picture.
-    pub fn packet(&mut self, packet: RtpPayload<'_>, mut tell: impl FnMut(H264Event)) {
+    pub(super) fn packet(&mut self, packet: RtpPayload<'_>, mut tell: impl FnMut(PictureEvent)) {
         if self.picture.as_ref().is_some_and(|picture| picture.ticks != packet.ticks) {
             self.finish(&mut tell);
         }
-        let picture = self.picture.get_or_insert_with(|| Picture::new(packet.ticks));
+        let picture = self.picture.get_or_insert_with(|| Picture::new(self.codec, packet.ticks));
         picture.packet(packet.bytes);
         if packet.marker {
             self.finish(&mut tell);
         }
     }
 
-    /// Notes that packets between the last one and the next one are lost.
-    pub fn lost(&mut self, mut tell: impl FnMut(H264Event)) {
+    pub(super) fn lost(&mut self, mut tell: impl FnMut(PictureEvent)) {
         if let Some(picture) = &mut self.picture {
             picture.is_broken = true;
             self.finish(&mut tell);
         }
-        self.awaits_keyframe = true;
+        self.gate.shut();
     }
 
-    fn finish(&mut self, tell: &mut impl FnMut(H264Event)) {
+    fn finish(&mut self, tell: &mut impl FnMut(PictureEvent)) {
         let Some(picture) = self.picture.take() else { return };
         if picture.is_broken || picture.open.is_some() {
-            return self.leave_out(picture.ticks, tell);
+            return self.gate.leave_out(picture.ticks, tell);
         }
         if !picture.sets.is_empty() && !self.take_sets(picture.sets, tell) {
-            return self.leave_out(picture.ticks, tell);
+            return self.gate.leave_out(picture.ticks, tell);
         }
         if !picture.has_slice {
             return;
         }
         let payload = picture.payload.freeze();
-        let keyframe = h264::is_keyframe(&payload);
-        if self.config.is_none() || (self.awaits_keyframe && !keyframe) {
-            return self.leave_out(picture.ticks, tell);
-        }
-        self.awaits_keyframe = false;
-        tell(H264Event::Picture { ticks: picture.ticks, keyframe, payload });
-    }
-
-    fn leave_out(&mut self, ticks: i64, tell: &mut impl FnMut(H264Event)) {
-        self.awaits_keyframe = true;
-        if self.left_out.replace(ticks) != Some(ticks) {
-            tell(H264Event::LeftOut);
-        }
+        let keyframe =
+            if self.codec == Codec::H265 { h265::is_keyframe(&payload) } else { h264::is_keyframe(&payload) };
+        self.gate.picture(picture.ticks, keyframe, payload, tell);
     }
 
     /// Returns false where no decoder knows the sets. Those in force stay then.
-    fn take_sets(&mut self, seen: ParameterSets, tell: &mut impl FnMut(H264Event)) -> bool {
+    fn take_sets(&mut self, seen: ParameterSets, tell: &mut impl FnMut(PictureEvent)) -> bool {
         let before = self.sets.clone();
         self.sets.merge(seen);
         if self.sets == before {
             return true;
         }
-        let Some(record) = self.sets.avc() else { return true };
-        let told = record.and_then(|record| Ok((h264::track_info(self.track, record.clone())?, record)));
-        let Ok((info, record)) = told else {
+        let record = if self.codec == Codec::H265 { self.sets.hevc() } else { self.sets.avc() };
+        let Some(record) = record else { return true };
+        let Ok(info) = record.and_then(|record| codec::parse(self.codec, self.track, record)) else {
             self.sets = before;
             return false;
         };
-        if self.config.as_ref() != Some(&record) {
-            self.config = Some(record);
-            tell(H264Event::Track(info));
-        }
+        self.gate.track(info, tell);
         true
     }
 }
