@@ -5,6 +5,6 @@ mod source_gone;
 mod srt;
 mod whep;
 
-pub use rtmp::RtmpPlay;
+pub use rtmp::rtmp_play;
 pub use srt::SrtPlay;
 pub use whep::{Choice, Chosen, Making, NoneFits, Other, Rung, Shown, WhepPlay, choose};

@@ -1,15 +1,21 @@
-//! Frames to RTMP: one rendition's entries become batches of messages, which are serialised once for all connections.
+//! Frames to RTMP: one rendition's entries become batches, which are serialised once for all connections.
+//!
+//! A batch is the messages of one picture and of the sound before it. Its shared bytes use chunk type 1, whose header holds a time
+//! *difference* and no message stream id. So they are the same for every connection, whatever its start time and stream id; only a
+//! connection's first message of each kind needs a full header of its own ([`crate::outlet`]).
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use weir_hub::{Batcher, Entry, Tracks};
-use weir_media::{Codec, Language, MediaKind, MediaTime, TrackId, TrackInfo};
+use bytes::Bytes;
+use weir_hub::{Batcher, Entry, Item, Tracks};
+use weir_media::{Codec, Language, MediaKind, MediaTime, TrackId};
 use weir_mux::flv::{self, TagHeader};
 
-use crate::batch::{Batch, MediaOut, Setup, SharedBatch};
-use crate::protocol::MessageKind;
-use crate::wire::{Value, encode};
+use crate::carried::sound_of;
+use crate::parcel::{Parcel, ParcelWriter};
+use crate::protocol::{MessageKind, PLAY_CHUNK_SIZE, PUSH_CHUNK_SIZE};
+use crate::setup::Setup;
+use crate::wire::{Header, MessageHeader, type_id};
 
 /// A rendition without pictures is sent in batches of this length, as if it had 30 pictures a second.
 const AUDIO_BATCH: MediaTime = MediaTime::from_millis(33);
@@ -17,56 +23,43 @@ const AUDIO_BATCH: MediaTime = MediaTime::from_millis(33);
 /// A batch never holds more messages than this, whatever the source does. 64 AAC frames are 1.4 s of sound.
 const BATCH_MESSAGES_MAX: usize = 64;
 
-/// Why a rendition can't go out over RTMP.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unsupported {
-    #[error("{0} can't be carried in RTMP; choose a rendition that encodes it")]
-    Codec(Codec),
-    #[error("{0} needs Enhanced RTMP, which this destination is not known to take")]
-    NeedsEnhanced(Codec),
-    #[error("the sound in {language} is {codec}, which can't be carried in RTMP; choose a rendition that encodes it")]
-    Language { language: Language, codec: Codec },
-}
+/// The chunk size of all media that we send. Pushes and plays both announce it.
+pub const MEDIA_CHUNK_BYTES: usize = PUSH_CHUNK_SIZE as usize;
+const _: () = assert!(PUSH_CHUNK_SIZE == PLAY_CHUNK_SIZE, "batches are shared by pushes and plays");
 
-/// The one sound that goes out of those, in that language where it can.
-pub fn carried_sound(tracks: &Tracks, language: Option<Language>) -> Option<&Arc<TrackInfo>> {
-    sound_of(tracks, language).filter(|info| is_carried(info.codec))
-}
+/// The chunk streams of media. Audio and video have separate ones, so that each has its own chain of time differences.
+const DATA_CSID: u32 = 5;
+const AUDIO_CSID: u32 = 4;
+const VIDEO_CSID: u32 = 6;
 
-/// Checks that the tracks can be sent to a destination, which takes Enhanced RTMP (`enhanced`) or only what came before it.
-pub fn check_tracks(tracks: &Tracks, language: Option<Language>, enhanced: bool) -> Result<(), Unsupported> {
-    let sound = sound_of(tracks, language);
-    let spoken = tracks.audios().find(|info| language.is_some() && info.language == language);
-    if let (Some(language), Some(spoken)) = (language, spoken)
-        && sound.is_some_and(|sound| sound.language != spoken.language)
-    {
-        return Err(Unsupported::Language { language, codec: spoken.codec });
-    }
-    for info in tracks.video().into_iter().chain(sound) {
-        match info.codec {
-            Codec::H265 | Codec::Av1 | Codec::Opus if !enhanced => {
-                return Err(Unsupported::NeedsEnhanced(info.codec));
-            }
-            codec if !is_carried(codec) => return Err(Unsupported::Codec(codec)),
-            _ => {}
+impl MessageKind {
+    const fn csid(self) -> u32 {
+        match self {
+            Self::Data => DATA_CSID,
+            Self::Audio => AUDIO_CSID,
+            Self::Video => VIDEO_CSID,
         }
     }
-    Ok(())
-}
 
-const fn is_carried(codec: Codec) -> bool {
-    match codec {
-        Codec::H264 | Codec::H265 | Codec::Av1 | Codec::Aac | Codec::Opus | Codec::Mp3 => true,
-        Codec::Mpeg2 | Codec::Mp2 | Codec::Ac3 | Codec::Eac3 | Codec::Vp8 | Codec::Vp9 => false,
+    const fn type_id(self) -> u8 {
+        match self {
+            Self::Data => type_id::DATA_AMF0,
+            Self::Audio => type_id::AUDIO,
+            Self::Video => type_id::VIDEO,
+        }
     }
 }
 
-/// The one sound that goes out: the first in the wished language that RTMP can carry, else the first of all that it can carry. If it can
-/// carry none, this is the default sound.
-fn sound_of(tracks: &Tracks, language: Option<Language>) -> Option<&Arc<TrackInfo>> {
-    let carried = |info: &&Arc<TrackInfo>| is_carried(info.codec);
-    let wished = tracks.audios().filter(carried).find(|info| language.is_some() && info.language == language);
-    wished.or_else(|| tracks.audios().find(carried)).or_else(|| tracks.audio())
+/// One audio or video message on the stream's timeline that will go into a batch.
+#[derive(Clone, Debug)]
+pub(crate) struct MediaOut {
+    pub(crate) kind: MessageKind,
+    pub(crate) timestamp_ms: i64,
+    /// The time of the message before it on the same chunk stream.
+    pub(crate) previous_ms: i64,
+    /// The body of the message is this tag (what FLV puts before a payload), followed by the payload as the hub holds it.
+    pub(crate) tag: TagHeader,
+    pub(crate) payload: Bytes,
 }
 
 /// Gathers a rendition's frames into batches. Each video frame ends a batch, which also holds the audio that came before it.
@@ -158,11 +151,7 @@ impl RtmpBatcher {
         self.is_to_change = sound.map(|info| info.id) != wished.map(|info| info.id);
         let (video, audio) = (tracks.video().map(|info| &**info), sound.map(|info| &**info));
         self.carried = [video.map(|info| info.id), audio.map(|info| info.id)];
-        let setup = Setup {
-            metadata: metadata(video, audio),
-            video_config: video.and_then(|info| flv::write_video_config(info, !is_legacy(info.codec)).ok()),
-            audio_config: audio.and_then(|info| flv::write_audio_config(info).ok()).flatten(),
-        };
+        let setup = Setup::new(video, audio);
         if setup != *self.setup {
             self.setup = Arc::new(setup);
             self.setup_changed = true;
@@ -175,69 +164,141 @@ fn video_tag(entry: &Entry, codec: Codec) -> Option<TagHeader> {
     flv::video_frame_header(codec, entry.frame.is_keyframe(), cts_ms).ok()
 }
 
-/// Whether the codec goes out in the old form that every server knows. Only H.264 does; every later codec needs Enhanced RTMP.
-fn is_legacy(codec: Codec) -> bool {
-    codec == Codec::H264
+/// The messages of one picture, or of some sound, in the form in which all connections send them. A feed's window holds its batches by
+/// reference count.
+#[derive(Debug)]
+pub struct Batch {
+    /// The number rises by one from batch to batch of a feed, so a gap tells an outlet that some were passed over.
+    pub(crate) number: u64,
+    time: MediaTime,
+    start: bool,
+    pub(crate) setup: Arc<Setup>,
+    pub(crate) messages: Box<[MediaOut]>,
+    /// The time of the keyframe that makes this batch a start. A connection that begins here puts its zero there.
+    pub(crate) start_ms: i64,
+    pub(crate) shared: Parcel,
+    /// Says that `shared` has messages of audio, even if only a configuration.
+    pub(crate) has_audio: bool,
+    pub(crate) has_video: bool,
+    video_frames: u32,
 }
 
-/// The message `@setDataFrame onMetaData {...}`, which players and platforms read before the first frame.
-fn metadata(video: Option<&TrackInfo>, audio: Option<&TrackInfo>) -> Bytes {
-    let number = |name: &str, value: f64| (name.to_owned(), Value::Number(value));
-    let mut fields = Vec::new();
-    if let Some(info) = video {
-        if let Some(video) = &info.video {
-            fields.push(number("width", f64::from(video.width)));
-            fields.push(number("height", f64::from(video.height)));
-            if let Some((frames, seconds)) = video.fps.filter(|(_, seconds)| *seconds > 0) {
-                fields.push(number("framerate", f64::from(frames) / f64::from(seconds)));
-            }
+impl Batch {
+    /// Serialises messages for all connections. Where the setup has `changed`, its configurations go before them.
+    pub(crate) fn new(
+        number: u64,
+        time: MediaTime,
+        start: bool,
+        setup: &Arc<Setup>,
+        changed: bool,
+        messages: Box<[MediaOut]>,
+    ) -> Self {
+        let of_kind = |kind| messages.iter().find(move |message| message.kind == kind);
+        let first_ms = messages.first().map_or(0, |message| message.timestamp_ms);
+        let mut shared = ParcelWriter::new(MEDIA_CHUNK_BYTES);
+        for (kind, config) in setup.configs().filter(|_| changed) {
+            // Its difference to the message before is 0, which leaves the chain of differences of its kind as it was.
+            relative(&mut shared, kind, 0, &[], config);
         }
-        fields.push(number("videocodecid", video_codec_id(info.codec)));
-    }
-    if let Some(info) = audio {
-        fields.push(number("audiocodecid", audio_codec_id(info)));
-        if let Some(audio) = &info.audio {
-            fields.push(number("audiosamplerate", f64::from(audio.sample_rate_hz)));
-            fields.push(number("audiosamplesize", 16.0));
-            fields.push(("stereo".to_owned(), Value::Boolean(audio.channels > 1)));
+        for MediaOut { kind, timestamp_ms, previous_ms, tag, payload } in &messages {
+            relative(&mut shared, *kind, timestamp_ms - previous_ms, tag, payload);
+        }
+        Self {
+            number,
+            time,
+            start,
+            // A start with pictures begins at its picture, which is the last message; a start of audio alone begins at its first message.
+            start_ms: of_kind(MessageKind::Video).map_or(first_ms, |message| message.timestamp_ms),
+            has_audio: of_kind(MessageKind::Audio).is_some() || (changed && setup.audio_config.is_some()),
+            has_video: of_kind(MessageKind::Video).is_some() || (changed && setup.video_config.is_some()),
+            video_frames: u32::from(of_kind(MessageKind::Video).is_some()),
+            setup: Arc::clone(setup),
+            shared: shared.finish(),
+            messages,
         }
     }
-    fields.push(("encoder".to_owned(), Value::String(concat!("Weir ", env!("CARGO_PKG_VERSION")).to_owned())));
-    let mut out = BytesMut::new();
-    let command = [Value::String("@setDataFrame".into()), Value::String("onMetaData".into()), Value::EcmaArray(fields)];
-    encode(&mut out, &command);
-    out.freeze()
-}
 
-/// FLV's number of the codec. Where Enhanced RTMP names the codec by a FourCC, this is the FourCC read as a number.
-fn video_codec_id(codec: Codec) -> f64 {
-    match codec {
-        Codec::H265 => f64::from(u32::from_be_bytes(*b"hvc1")),
-        Codec::Av1 => f64::from(u32::from_be_bytes(*b"av01")),
-        _ => 7.0,
+    pub fn video_frames(&self) -> u32 {
+        self.video_frames
+    }
+
+    pub fn is_start(&self) -> bool {
+        self.start
+    }
+
+    pub fn time(&self) -> MediaTime {
+        self.time
+    }
+
+    /// Of the keyframe that makes this batch a start.
+    pub fn start_ms(&self) -> i64 {
+        self.start_ms
     }
 }
 
-fn audio_codec_id(info: &TrackInfo) -> f64 {
-    match info.codec {
-        Codec::Opus => f64::from(u32::from_be_bytes(*b"Opus")),
-        Codec::Mp3 => 2.0,
-        _ => 10.0,
+/// A batch as it lies in a feed's window. A clone counts one more reference and copies nothing.
+#[derive(Clone, Debug)]
+pub struct SharedBatch(Arc<Batch>);
+
+impl SharedBatch {
+    pub(crate) fn new(batch: Batch) -> Self {
+        Self(Arc::new(batch))
     }
+}
+
+impl std::ops::Deref for SharedBatch {
+    type Target = Batch;
+    fn deref(&self) -> &Batch {
+        &self.0
+    }
+}
+
+impl Item for SharedBatch {
+    fn time(&self) -> MediaTime {
+        self.0.time
+    }
+
+    fn is_start(&self) -> bool {
+        self.0.start
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.0.shared.left_bytes()
+    }
+}
+
+/// The time of a message as RTMP writes it: modulo 2^32 ms (49.7 days), on purpose.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "modulo 2^32 is what RTMP time is")]
+pub(crate) fn wire_ms(timestamp_ms: i64, zero_ms: i64) -> u32 {
+    (timestamp_ms - zero_ms) as u32
+}
+
+/// Appends one message with a relative header, which names neither a time nor a message stream and so is right for every connection.
+fn relative(out: &mut ParcelWriter, kind: MessageKind, difference_ms: i64, tag: &[u8], payload: &Bytes) {
+    // Chunk type 1 can say 2^31 - 1 ms (24 days) at most, and no connection outlives such a gap.
+    let timestamp_ms = wire_ms(difference_ms.clamp(0, i64::from(i32::MAX)), 0);
+    write(out, kind, Header::Delta { previous_timestamp_ms: 0 }, 0, timestamp_ms, tag, payload);
+}
+
+/// Appends one message.
+pub(crate) fn write(
+    out: &mut ParcelWriter,
+    kind: MessageKind,
+    header: Header,
+    stream_id: u32,
+    timestamp_ms: u32,
+    tag: &[u8],
+    payload: &Bytes,
+) {
+    let length = tag.len() + payload.len();
+    let message = MessageHeader { type_id: kind.type_id(), stream_id, timestamp_ms, length };
+    out.message(kind.csid(), header, &message, tag, payload);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn tracks(sounds: &[(Codec, &str)]) -> Tracks {
-        let sound = |(id, (codec, language)): (u32, &(Codec, &str))| TrackInfo {
-            language: Language::parse(language),
-            ..TrackInfo::new(TrackId(id), *codec, Bytes::new())
-        };
-        let picture = TrackInfo::new(TrackId(0), Codec::H264, Bytes::new());
-        std::iter::once(picture).chain((1..).zip(sounds).map(sound)).map(Arc::new).collect()
-    }
+    use crate::carried::tests::tracks;
 
     /// What goes out is not cut within a GOP: one may come back in the next moment.
     #[test]
@@ -270,33 +331,6 @@ mod tests {
                 batcher.push(&entry);
             }
             assert_eq!(batcher.carried[1], Some(TrackId(expected)), "at {at} ms");
-        }
-    }
-
-    #[test]
-    fn one_sound_is_chosen() {
-        use Codec::{Aac, Ac3, Mp2, Opus};
-        for (sounds, wish, chosen, fault) in [
-            (&[(Aac, "deu"), (Aac, "eng")][..], "", Some(1), None),
-            (&[(Aac, "deu"), (Aac, "eng")], "eng", Some(2), None),
-            (&[(Aac, "deu"), (Aac, "eng")], "fra", Some(1), None),
-            (&[(Ac3, "deu"), (Aac, "eng")], "", Some(2), None),
-            (&[(Ac3, "deu"), (Aac, "deu"), (Aac, "eng")], "deu", Some(2), None),
-            (
-                &[(Aac, "deu"), (Ac3, "eng")],
-                "eng",
-                Some(1),
-                Some("the sound in eng is ac3, which can't be carried in RTMP; choose a rendition that encodes it"),
-            ),
-            (&[(Mp2, "deu")], "", Some(1), Some("mp2 can't be carried in RTMP; choose a rendition that encodes it")),
-            (&[(Opus, "")], "", Some(1), Some("opus needs Enhanced RTMP, which this destination is not known to take")),
-            (&[], "eng", None, None),
-        ] {
-            let tracks = tracks(sounds);
-            let language = Language::parse(wish);
-            let found = sound_of(&tracks, language).map(|info| info.id.0);
-            let told = check_tracks(&tracks, language, false).err().map(|error| error.to_string());
-            assert_eq!((found, told.as_deref()), (chosen, fault), "{sounds:?} {wish}");
         }
     }
 }

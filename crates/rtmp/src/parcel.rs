@@ -39,6 +39,11 @@ impl Parcel {
         self.left_bytes == 0
     }
 
+    /// Whether some of it is sent already, so that the rest has to follow before anything else.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.piece > 0 || self.sent_bytes > 0
+    }
+
     /// Whether both parcels are made of the same memory.
     pub fn shares(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.pieces, &other.pieces)
@@ -73,19 +78,16 @@ pub(crate) fn gather<'a>(parcels: impl Iterator<Item = &'a Parcel>, into: &mut [
     used
 }
 
-/// Takes `bytes` off the front of the queue. Returns whether its front is now half sent.
-pub(crate) fn advance(queue: &mut VecDeque<Parcel>, mut bytes: usize, was_inside: bool) -> bool {
-    let mut inside = was_inside;
+/// Takes `bytes` off the front of the queue.
+pub(crate) fn advance(queue: &mut VecDeque<Parcel>, mut bytes: usize) {
     while let Some(front) = queue.front_mut() {
         if bytes < front.left_bytes() {
             front.advance(bytes);
-            return inside || bytes > 0;
+            return;
         }
         bytes -= front.left_bytes();
         queue.pop_front();
-        inside = false;
     }
-    inside
 }
 
 impl From<Bytes> for Parcel {
@@ -240,18 +242,13 @@ mod tests {
 
     #[test]
     fn a_queue_knows_when_its_front_is_half_sent() {
-        let queue = || VecDeque::from(["abc", "d", "ef"].map(|text| Parcel::from(Bytes::from_static(text.as_bytes()))));
-        for (bytes, was_inside, left, inside) in [
-            (0, false, 6, false),
-            (0, true, 6, true),
-            (1, false, 5, true),
-            (3, true, 3, false),
-            (4, false, 2, false),
-            (5, false, 1, true),
-            (6, true, 0, false),
-        ] {
-            let mut parcels = queue();
-            assert_eq!(advance(&mut parcels, bytes, was_inside), inside, "{bytes}");
+        for (bytes, left, half_sent) in
+            [(0, 6, false), (1, 5, true), (3, 3, false), (4, 2, false), (5, 1, true), (6, 0, false)]
+        {
+            let texts = ["abc", "d", "ef"];
+            let mut parcels = VecDeque::from(texts.map(|text| Parcel::from(Bytes::from_static(text.as_bytes()))));
+            advance(&mut parcels, bytes);
+            assert_eq!(parcels.front().is_some_and(Parcel::is_begun), half_sent, "{bytes}");
             assert_eq!(parcels.iter().map(Parcel::left_bytes).sum::<usize>(), left, "{bytes}");
         }
     }

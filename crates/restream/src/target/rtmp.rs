@@ -1,20 +1,19 @@
-//! Pushes by RTMP: it takes batches from the feed's cursor, and sends them through the outlet to the connection.
+//! Pushes by RTMP: the connection sends what the feed's outlet gives out, and this tells what comes of it.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use weir_hub::{Cursor, FeedHandle, Feeds, Next, Tracks};
+use weir_hub::{FeedHandle, Feeds, Tracks};
 use weir_media::{Language, TrackInfo};
 use weir_model::{Fault, Reason, ReasonCode, Secret, UrlLogin};
 use weir_net::{Dialer, TcpOptions};
 use weir_rtmp::StreamKey;
-use weir_rtmp::batch::{Outlet, SharedBatch};
-use weir_rtmp::from_frames::{RtmpBatcher, carried_sound, check_tracks};
+use weir_rtmp::carried::{carried_sound, check_tracks};
+use weir_rtmp::from_frames::RtmpBatcher;
 use weir_rtmp::net::{ClientError, ClientOptions, ClientTarget, PublishConnection, PushEvent, connect_publish};
-use weir_rtmp::parcel::Parcel;
+use weir_rtmp::outlet::Outlet;
 use weir_rtmp::protocol::is_auth_rejection;
 use weir_rtmp::url::{Credentials, RtmpUrl};
 
@@ -23,12 +22,6 @@ use crate::failure::{DOOR_TIMEOUT, of_dial};
 use crate::machine::{Failure, Retry};
 use crate::push::PushContext;
 use crate::tcp_loss::TcpLoss;
-
-/// How many batches at most are taken from the cursor in one go when the connection was behind. One vectored write takes as many.
-const BATCHES_AT_ONCE_MAX: usize = 64;
-
-/// How many bytes at most are taken in one go, so that a slow destination holds little beside the shared window.
-const BYTES_AT_ONCE_MAX: usize = 256 << 10;
 
 /// How many characters of a far end's own words are shown. The words come from outside, so they are cut.
 const PEER_TEXT_CHARS_MAX: usize = 300;
@@ -107,90 +100,43 @@ impl Voices {
     }
 }
 
-/// The feed that the push is going over to.
-#[derive(Debug)]
-struct Another {
-    feed: FeedHandle<RtmpBatcher>,
-    cursor: Cursor<SharedBatch>,
-}
-
 #[derive(Debug)]
 struct OpenRtmpPush {
     target: Arc<RtmpTarget>,
     connection: PublishConnection,
-    cursor: Cursor<SharedBatch>,
     outlet: Outlet,
-    /// What was taken from the cursor and is not with the kernel yet.
-    pending: VecDeque<Parcel>,
     has_written: bool,
-    dropped_frames: u64,
     /// How many bytes connecting alone had written: the handshake and commands are not media.
     written_before_media: u64,
     loss: TcpLoss,
-    /// Holding this keeps the feed running.
-    feed: FeedHandle<RtmpBatcher>,
     voices: Voices,
-    /// The feed to go over to at the start of the next GOP: what goes out is not cut within one.
-    next: Option<Another>,
-    /// The time of the keyframe with which the push goes on, after it has gone over to another feed.
-    resumes_at_ms: Option<i64>,
 }
 
 impl OpenRtmpPush {
     fn new(target: Arc<RtmpTarget>, connection: PublishConnection, voices: Voices) -> Self {
-        let feed = voices.feed();
-        let cursor = feed.subscribe();
-        let outlet = Outlet::new(connection.stream_id());
-        let written_before_media = connection.progress().written_bytes;
-        let pending = VecDeque::new();
         Self {
             target,
-            connection,
-            cursor,
-            outlet,
-            pending,
+            outlet: Outlet::new(voices.feed(), connection.stream_id()),
             has_written: false,
-            dropped_frames: 0,
-            written_before_media,
+            written_before_media: connection.progress().written_bytes,
+            connection,
             loss: TcpLoss::default(),
-            feed,
             voices,
-            next: None,
-            resumes_at_ms: None,
         }
     }
 
-    /// Pushes until something is worth knowing. It is cancel-safe, because what was taken from the cursor is in `pending`.
+    /// Pushes until something is worth knowing. It is cancel-safe, as the connection is.
     async fn push(&mut self) -> Result<FlowEvent, ClientError> {
         loop {
-            if self.pending.is_empty() {
-                tokio::select! {
-                    biased;
-                    next = self.cursor.next() => match self.take(next) {
-                        Some(event) => return Ok(event),
-                        None => self.take_more(),
-                    },
-                    event = self.connection.drive(&mut self.pending) => if let Some(event) = self.told(event?) {
-                        return Ok(event);
-                    },
-                }
-            }
-            if !self.pending.is_empty() {
-                let first = !std::mem::replace(&mut self.has_written, true);
-                match self.connection.drive(&mut self.pending).await? {
-                    PushEvent::Drained if first => return Ok(FlowEvent::FirstWrite),
-                    event => {
-                        if let Some(event) = self.told(event) {
-                            return Ok(event);
-                        }
-                    }
-                }
+            let event = self.connection.drive(&mut self.outlet).await?;
+            if let Some(event) = self.told(event) {
+                return Ok(event);
             }
         }
     }
 
-    /// Turns what the far end said into the event that pushes of every protocol know.
-    fn told(&self, event: PushEvent) -> Option<FlowEvent> {
+    /// Turns what happened into the event that pushes of every protocol know.
+    fn told(&mut self, event: PushEvent) -> Option<FlowEvent> {
         Some(match event {
             PushEvent::Status { level, code, description } if level == "error" => {
                 let auth = is_auth_rejection(&code, &description);
@@ -203,59 +149,10 @@ impl OpenRtmpPush {
                 let instead = self.target.moved(tc_url.as_deref()).map(|target| Arc::new(target) as Arc<dyn Target>);
                 FlowEvent::Unwelcome { failure: Failure { reason, retry: Retry::Backoff }, instead }
             }
+            PushEvent::Drained if !std::mem::replace(&mut self.has_written, true) => FlowEvent::FirstWrite,
             PushEvent::Drained => return None,
+            PushEvent::MediaEnded => FlowEvent::FeedEnded,
         })
-    }
-
-    fn take(&mut self, next: Next<SharedBatch>) -> Option<FlowEvent> {
-        match next {
-            Next::Item(batch) => {
-                if batch.is_start()
-                    && let Some(another) = self.next.take()
-                {
-                    (self.feed, self.cursor) = (another.feed, another.cursor);
-                    self.resumes_at_ms = Some(batch.start_ms());
-                    // This has the outlet send the decoder's configuration before what comes next.
-                    self.outlet.skipped();
-                    return None;
-                }
-                if let Some(at_ms) = self.resumes_at_ms {
-                    if !batch.is_start() || batch.start_ms() < at_ms {
-                        return None;
-                    }
-                    self.resumes_at_ms = None;
-                }
-                let parcel = self.outlet.parcel(&batch);
-                if !parcel.is_empty() {
-                    self.pending.push_back(parcel);
-                }
-                None
-            }
-            // What the cursor skipped was to be passed over anyway.
-            Next::Skipped { .. } if self.resumes_at_ms.is_some() => None,
-            Next::Skipped { items } => {
-                // A batch is one picture with its sound, so each item that was skipped is one picture.
-                self.dropped_frames += items;
-                self.outlet.skipped();
-                None
-            }
-            Next::Closed => Some(FlowEvent::FeedEnded),
-        }
-    }
-
-    /// Takes what else is there already, so that after a stall many batches leave in one write.
-    fn take_more(&mut self) {
-        let mut bytes: usize = self.pending.iter().map(Parcel::left_bytes).sum();
-        while self.pending.len() < BATCHES_AT_ONCE_MAX && bytes < BYTES_AT_ONCE_MAX {
-            match self.cursor.try_next() {
-                Some(next @ (Next::Item(_) | Next::Skipped { .. })) => {
-                    self.take(next);
-                    bytes += self.pending.back().map_or(0, Parcel::left_bytes);
-                }
-                // `next` meets the end of the feed again, and tells of it.
-                Some(Next::Closed) | None => break,
-            }
-        }
     }
 }
 
@@ -266,9 +163,7 @@ impl OpenPush for OpenRtmpPush {
 
     fn speak(&mut self, language: Option<Language>) {
         if std::mem::replace(&mut self.voices.wanted.language, language) != language {
-            let feed = self.voices.feed();
-            let cursor = feed.subscribe();
-            self.next = Some(Another { feed, cursor });
+            self.outlet.go_over_to(self.voices.feed());
         }
     }
 
@@ -286,7 +181,7 @@ impl OpenPush for OpenRtmpPush {
     }
 
     fn take_dropped_frames(&mut self) -> u64 {
-        std::mem::take(&mut self.dropped_frames)
+        self.outlet.take_dropped_frames()
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {

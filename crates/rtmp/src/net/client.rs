@@ -7,8 +7,9 @@ use weir_net::Dialer;
 
 use super::client_error::ClientError;
 use super::dial::dial;
+use super::dialogue::{Answer, Dialogue};
 use super::play_connection::PlayConnection;
-use super::publish_connection::{Answer, PublishConnection};
+use super::publish_connection::PublishConnection;
 use super::random_bytes;
 use crate::protocol::{AuthMod, AuthRounds, ClientConfig, ClientIntent, ClientProtocol, Rejection, is_auth_rejection};
 use crate::stream_key::StreamKey;
@@ -54,7 +55,7 @@ impl ClientOptions {
 ///
 /// It follows redirects and answers Adobe and Limelight authentication, each on a connection of its own.
 pub async fn connect_publish(target: &ClientTarget, options: &ClientOptions) -> Result<PublishConnection, ClientError> {
-    connect(target, ClientIntent::Publish, options).await
+    Ok(PublishConnection::new(connect(target, ClientIntent::Publish, options).await?))
 }
 
 /// Opens a connection and plays on it. It returns once the server has said `NetStream.Play.Start` or has sent media.
@@ -68,7 +69,7 @@ async fn connect(
     target: &ClientTarget,
     intent: ClientIntent,
     options: &ClientOptions,
-) -> Result<PublishConnection, ClientError> {
+) -> Result<Dialogue, ClientError> {
     let deadline = Instant::now() + options.accept_timeout;
     let mut url = target.url.clone();
     let mut auth = AuthRounds::default();
@@ -85,9 +86,9 @@ async fn connect(
             intent,
         };
         let protocol = ClientProtocol::new(config, random_bytes()?)?;
-        let mut connection = PublishConnection::new(transport, protocol);
-        let rejection = match connection.negotiate(deadline).await? {
-            Answer::Accepted => return Ok(connection),
+        let mut dialogue = Dialogue::new(transport, protocol);
+        let rejection = match dialogue.negotiate(deadline).await? {
+            Answer::Accepted => return Ok(dialogue),
             Answer::Rejected(rejection) => rejection,
         };
         if let Some(redirect) = &rejection.redirect {

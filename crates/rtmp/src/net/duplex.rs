@@ -1,4 +1,4 @@
-//! Both directions of one served connection: a bounded queue of bytes to send, and one read at a time.
+//! Both directions of one connection: what waits to be sent, our own messages and media, and one read at a time.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -7,47 +7,69 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
+use super::handler::Outgoing;
 use super::now;
 use super::transport::Transport;
 use crate::parcel::{self, Parcel};
 
-/// One read takes at most this many bytes, so that a connection holds a core no longer than it takes to parse them.
-const READ_BYTES: usize = 32 * 1024;
 /// Nothing more is read from a peer that leaves this many bytes of our answers unread, which bounds the answers.
-const UNSENT_BYTES_MAX: usize = 64 * 1024;
+const UNREAD_ANSWERS_BYTES_MAX: usize = 64 * 1024;
+/// How many parcels of media at most are taken in one go when the connection was behind. One vectored write takes as many.
+const PARCELS_AT_ONCE_MAX: usize = 64;
+/// How many bytes of media at most are taken in one go, so that a slow peer holds little beside the shared window.
+const BYTES_AT_ONCE_MAX: usize = 256 * 1024;
 /// The most slices in one vectored write.
-const SLICES_MAX: usize = 16;
-/// A peer that was turned away gets this long to read why and to close the connection.
+const SLICES_MAX: usize = 64;
+/// A peer gets this long to read our last words and to close the connection.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// The transport, and the parcels that wait to be sent on it.
 pub(super) struct Duplex {
     transport: Transport,
     read_buffer: Box<[u8]>,
+    /// Media is taken only when nothing waits, so it is always before the answers that were queued meanwhile.
     unsent: VecDeque<Parcel>,
     unsent_bytes: usize,
+    /// How many of those bytes are media.
+    unsent_media_bytes: usize,
+    has_taken_media: bool,
+    has_media_ended: bool,
     /// The time since which no byte of `unsent` could be sent.
     waiting_since: Instant,
-    stall_timeout: Duration,
+    written_bytes: u64,
 }
 
 pub(super) enum Io {
     Read(usize),
-    /// All that waited has been sent.
+    /// All that waited has been sent, and none of it was media.
     Sent,
+    /// All that waited has been sent, media among it.
+    MediaSent,
+    /// Media was taken that does not all fit into the socket: the peer has to take some of it in time.
+    MediaWaits,
+    /// There is no more media, and all that there was has been sent.
+    MediaEnded,
     End,
 }
 
 impl Duplex {
-    pub(super) fn new(transport: Transport, stall_timeout: Duration) -> Self {
+    pub(super) fn new(transport: Transport, read_bytes: usize) -> Self {
         Self {
             transport,
-            read_buffer: vec![0; READ_BYTES].into_boxed_slice(),
+            read_buffer: vec![0; read_bytes].into_boxed_slice(),
             unsent: VecDeque::new(),
             unsent_bytes: 0,
+            unsent_media_bytes: 0,
+            has_taken_media: false,
+            has_media_ended: false,
             waiting_since: now(),
-            stall_timeout,
+            written_bytes: 0,
         }
+    }
+
+    /// Reads at most so many bytes in one go from now on.
+    pub(super) fn read_at_once(&mut self, bytes: usize) {
+        self.read_buffer = vec![0; bytes].into_boxed_slice();
     }
 
     /// Queues whole messages for sending.
@@ -81,29 +103,69 @@ impl Duplex {
         self.transport.has_low_water()
     }
 
-    /// When a peer that takes nothing has had its time. `None` if nothing waits for the peer.
-    pub(super) fn stalled_at(&self) -> Option<Instant> {
+    pub(super) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// The number of bytes that were given to the transport.
+    pub(super) fn written_bytes(&self) -> u64 {
+        self.written_bytes
+    }
+
+    /// Since when the peer has taken nothing of what waits for it. `None` if nothing waits.
+    pub(super) fn waiting_since(&self) -> Option<Instant> {
         let waits = !self.unsent.is_empty() || self.transport.needs_flush();
-        waits.then(|| self.waiting_since + self.stall_timeout)
+        waits.then_some(self.waiting_since)
     }
 
-    pub(super) fn is_sent(&self) -> bool {
-        self.unsent.is_empty()
-    }
-
-    /// Sends what waits and reads, until either has a result that the caller must know.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Io>> {
-        if let Poll::Ready(result) = self.poll_send(cx) {
-            return Poll::Ready(result.map(|()| Io::Sent));
+    /// Sends what waits, takes media once nothing does, and reads, until one of these has a result that the caller must know. This is
+    /// cancel-safe.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        media: Option<&mut (dyn Outgoing + '_)>,
+    ) -> Poll<io::Result<Io>> {
+        let waited = !self.unsent.is_empty();
+        if let Some(media) = media.filter(|_| !waited) {
+            self.take_media(cx, media);
+            if self.has_media_ended && self.unsent.is_empty() {
+                return Poll::Ready(Ok(Io::MediaEnded));
+            }
         }
-        if self.unsent_bytes > UNSENT_BYTES_MAX {
-            return Poll::Pending;
+        let sent = self.poll_send(cx);
+        if sent.is_pending() && !waited && !self.unsent.is_empty() {
+            return Poll::Ready(Ok(Io::MediaWaits));
         }
+        if let Poll::Ready(Ok(())) = sent {
+            // The caller has more to do than to read, and calls again; at 30 writes a second each read counts.
+            let was_media = std::mem::take(&mut self.has_taken_media);
+            return Poll::Ready(Ok(if was_media { Io::MediaSent } else { Io::Sent }));
+        }
+        if self.unsent_bytes.saturating_sub(self.unsent_media_bytes) > UNREAD_ANSWERS_BYTES_MAX {
+            return sent.map_ok(|()| Io::Sent);
+        }
+        // It reads even when sending failed, because a peer that turns us away says why before it closes.
         match self.transport.poll_read(cx, &mut self.read_buffer) {
             Poll::Ready(Ok(0)) => Poll::Ready(Ok(Io::End)),
             Poll::Ready(Ok(count)) => Poll::Ready(Ok(Io::Read(count))),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => sent.map_ok(|()| Io::Sent),
+        }
+    }
+
+    /// Takes what media there is, so that after a stall many parcels leave in one write.
+    fn take_media(&mut self, cx: &mut Context<'_>, media: &mut dyn Outgoing) {
+        while self.unsent.len() < PARCELS_AT_ONCE_MAX && self.unsent_bytes < BYTES_AT_ONCE_MAX && !self.has_media_ended
+        {
+            match media.poll_parcel(cx) {
+                Poll::Ready(Some(parcel)) => {
+                    self.has_taken_media = true;
+                    self.unsent_media_bytes += parcel.left_bytes();
+                    self.send(parcel);
+                }
+                Poll::Ready(None) => self.has_media_ended = true,
+                Poll::Pending => return,
+            }
         }
     }
 
@@ -117,8 +179,10 @@ impl Duplex {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(count)) => {
                     self.waiting_since = now();
+                    self.written_bytes += count as u64;
                     self.unsent_bytes = self.unsent_bytes.saturating_sub(count);
-                    parcel::advance(&mut self.unsent, count, false);
+                    self.unsent_media_bytes = self.unsent_media_bytes.saturating_sub(count);
+                    parcel::advance(&mut self.unsent, count);
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => return Poll::Pending,
@@ -131,6 +195,13 @@ impl Duplex {
             return Poll::Pending;
         }
         if had { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// Forgets what waits, but for the rest of a parcel that is half on the wire: the peer would read anything else as part of it.
+    pub(super) fn forget_unsent(&mut self) {
+        self.unsent.truncate(usize::from(self.unsent.front().is_some_and(Parcel::is_begun)));
+        self.unsent_bytes = self.unsent.iter().map(Parcel::left_bytes).sum();
+        self.unsent_media_bytes = self.unsent_media_bytes.min(self.unsent_bytes);
     }
 
     /// Sends the rest, closes our direction, and lets the peer read it before the socket is closed.

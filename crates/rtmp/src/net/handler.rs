@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::task::{Context, Poll};
 
 use super::BoxFuture;
 use super::close_reason::CloseReason;
@@ -40,6 +41,8 @@ pub struct PlayRequest {
     pub app: String,
     pub name: String,
     pub query: String,
+    /// The message stream that the media has to name.
+    pub stream_id: u32,
 }
 
 /// A publish that the application accepted.
@@ -63,16 +66,15 @@ pub trait PublishSession: Send {
 
 /// A play that the application accepted.
 pub struct Playing {
-    pub session: Box<dyn PlaySession>,
+    pub media: Box<dyn Outgoing>,
     /// Resolves when the server wants this player gone.
     pub ended: BoxFuture<'static, Refusal>,
 }
 
-/// Gives out the media of one play.
-pub trait PlaySession: Send {
-    /// The next messages to send: whole ones for message stream `stream_id`, in chunks of at most [`super::PLAY_CHUNK_SIZE`]. `None` ends
-    /// the play. The future must be cancel-safe.
-    fn next<'a>(&'a mut self, stream_id: u32) -> BoxFuture<'a, Option<Parcel>>;
+/// Gives out the media of one play or push.
+pub trait Outgoing: Send {
+    /// The next messages to send: whole ones, in chunks of at most [`super::PLAY_CHUNK_SIZE`]. None is the end.
+    fn poll_parcel(&mut self, cx: &mut Context<'_>) -> Poll<Option<Parcel>>;
 }
 
 impl fmt::Debug for PublishRequest {

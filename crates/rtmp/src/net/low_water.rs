@@ -2,7 +2,7 @@
 //!
 //! A wake costs far more than the bytes that it brings (measured: 50 us on a machine of two cores), and an encoder writes 75 messages a
 //! second, which networks cut into segments. Three kinds of wake bring nothing that anybody waits for: those for a part of a message;
-//! those for sound alone, which goes out with the next picture anyway (see `batch`); and, where no subscriber is in a hurry, those for a
+//! those for sound alone, which goes out with the next picture anyway (see `from_frames`); and, where no subscriber is in a hurry, those for a
 //! single picture. The kernel's low-water mark spares all of them. This file is pure: messages and the time go in, marks come out.
 
 use std::time::{Duration, Instant};

@@ -12,14 +12,16 @@ use weir_net::{Newcomer, Visit};
 
 use super::close_reason::CloseReason;
 use super::duplex::{Duplex, Io};
-use super::handler::{Handler, PlayRequest, PlaySession, Playing, PublishRequest, Publishing};
+use super::handler::{Handler, Outgoing, PlayRequest, Playing, PublishRequest, Publishing};
 use super::low_water::LowWater;
 use super::transport::{CountedTcp, Transport};
 use super::{BoxFuture, now, random_bytes};
-use crate::parcel::Parcel;
 use crate::protocol::{
     MediaMessage, MessageKind, Refusal, RefusalCode, RequestedStream, ServerEvent, ServerProtocol, ServerTimers,
 };
+
+/// One read takes at most this many bytes, so that a connection holds a core no longer than it takes to parse them.
+const READ_BYTES: usize = 32 * 1024;
 
 /// How long a peer may take for what it has to do.
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +65,8 @@ pub async fn serve<H: Handler>(
         Ok((transport, random)) => {
             let timers = ServerTimers { handshake: timeouts.handshake, intent: timeouts.intent, idle: timeouts.idle };
             let connection = Connection {
-                duplex: Duplex::new(transport, timeouts.write_stall),
+                duplex: Duplex::new(transport, READ_BYTES),
+                write_stall_timeout: timeouts.write_stall,
                 protocol: ServerProtocol::new(random, timers, accepted_at),
                 handler: Arc::clone(&handler),
                 newcomer,
@@ -104,6 +107,7 @@ async fn open(
 
 struct Connection<H> {
     duplex: Duplex,
+    write_stall_timeout: Duration,
     protocol: ServerProtocol,
     handler: Arc<H>,
     newcomer: Newcomer,
@@ -121,7 +125,6 @@ struct Connection<H> {
 enum Wake {
     Io(Result<Io, io::Error>),
     SentAway(u32, Refusal),
-    PlayMedia(Option<Parcel>),
     Timer,
 }
 
@@ -158,24 +161,23 @@ impl<H: Handler> Connection<H> {
                     self.protocol.feed(self.duplex.read_bytes(count), now())?;
                     emptied = self.duplex.was_emptied_by(count);
                 }
-                Wake::Io(Ok(Io::Sent)) => {}
-                Wake::Io(Ok(Io::End)) => return Err(CloseReason::PeerClosed),
-                Wake::Io(Err(error)) => return Err(error.into()),
-                Wake::SentAway(stream_id, refusal) => self.turn_away(stream_id, refusal)?,
-                Wake::PlayMedia(Some(parcel)) => self.duplex.send(parcel),
-                Wake::PlayMedia(None) => {
+                Wake::Io(Ok(Io::Sent | Io::MediaSent | Io::MediaWaits)) => {}
+                Wake::Io(Ok(Io::MediaEnded)) => {
                     if let Some((stream_id, _)) = self.play.take() {
                         self.protocol.end_play(stream_id);
                     }
                     return Err(CloseReason::PlayEnded);
                 }
+                Wake::Io(Ok(Io::End)) => return Err(CloseReason::PeerClosed),
+                Wake::Io(Err(error)) => return Err(error.into()),
+                Wake::SentAway(stream_id, refusal) => self.turn_away(stream_id, refusal)?,
                 Wake::Timer => {
                     let now = now();
                     self.protocol.on_timeout(now)?;
                     if let Some(bytes) = self.low_water.on_ring(now) {
                         self.duplex.set_low_water(bytes);
                     }
-                    if self.duplex.stalled_at().is_some_and(|deadline| now >= deadline) {
+                    if self.stalled_at().is_some_and(|deadline| now >= deadline) {
                         return Err(CloseReason::WriteStalled);
                     }
                 }
@@ -185,7 +187,7 @@ impl<H: Handler> Connection<H> {
 
     async fn wait(&mut self, mut timer: Pin<&mut Sleep>) -> Wake {
         let held_until = self.low_water.rings_at();
-        let deadline = [self.protocol.poll_timeout(), self.duplex.stalled_at(), held_until].into_iter().flatten().min();
+        let deadline = [self.protocol.poll_timeout(), self.stalled_at(), held_until].into_iter().flatten().min();
         if let Some(deadline) = deadline {
             // Deadlines mostly move away. A timer that rings too early only has us look and go on; to reset it on every read would cost
             // more.
@@ -195,19 +197,22 @@ impl<H: Handler> Connection<H> {
             }
         }
         let Self { duplex, publishes, play, .. } = self;
-        let may_play = duplex.is_sent();
-        let (player, mut play_ended) = match play {
-            Some((id, Playing { session, ended })) => (Some((*id, session)), Some((*id, ended))),
+        let (mut media, mut play_ended) = match play {
+            Some((id, Playing { media, ended })) => (Some(&mut **media as &mut dyn Outgoing), Some((*id, ended))),
             None => (None, None),
         };
         tokio::select! {
-            io = std::future::poll_fn(|cx| duplex.poll(cx)) => Wake::Io(io),
+            io = std::future::poll_fn(|cx| duplex.poll(cx, media.as_deref_mut())) => Wake::Io(io),
             (stream_id, refusal) = std::future::poll_fn(|cx| poll_ended(publishes, &mut play_ended, cx)) => {
                 Wake::SentAway(stream_id, refusal)
             }
-            media = next_media(player), if may_play => Wake::PlayMedia(media),
             () = timer, if deadline.is_some() => Wake::Timer,
         }
+    }
+
+    /// When a peer that takes nothing has had its time. `None` if nothing waits for the peer.
+    fn stalled_at(&self) -> Option<Instant> {
+        self.duplex.waiting_since().map(|since| since + self.write_stall_timeout)
     }
 
     /// Has the socket wait until enough bytes are there to be worth a wake.
@@ -273,6 +278,7 @@ impl<H: Handler> Connection<H> {
             app: name.app,
             name: name.key.expose().to_owned(),
             query: name.query,
+            stream_id,
         };
         let deadline = self.protocol.poll_timeout();
         match answer_until(deadline, self.handler.play(request)).await? {
@@ -350,11 +356,4 @@ fn poll_ended(
         }
     }
     Poll::Pending
-}
-
-async fn next_media(player: Option<(u32, &mut Box<dyn PlaySession>)>) -> Option<Parcel> {
-    match player {
-        Some((stream_id, session)) => session.next(stream_id).await,
-        None => std::future::pending().await,
-    }
 }

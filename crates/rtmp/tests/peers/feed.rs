@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use weir_hub::{Batcher, Cursor, Feed, Next, StreamHub, Tracks, WindowLimits};
 use weir_media::{Codec, Frame, FrameFlags, MediaKind, MediaTime, TrackId, TrackInfo};
 use weir_mux::flv::{AudioTag, VideoTag, parse_audio, parse_video};
-use weir_rtmp::batch::{Outlet, SharedBatch};
-use weir_rtmp::from_frames::RtmpBatcher;
+use weir_rtmp::from_frames::{RtmpBatcher, SharedBatch};
+use weir_rtmp::outlet::Framing;
 use weir_rtmp::wire::{ChunkReader, Message, ReadLimits, type_id};
 
 fn info(id: TrackId, codec: Codec, config: &'static [u8]) -> Arc<TrackInfo> {
@@ -99,7 +99,7 @@ fn summary(messages: &[Message]) -> Summary {
 
 /// Sends batches `from..` as a connection that joins there, passing over `skips`.
 fn send(batches: &[SharedBatch], from: usize, skips: &[std::ops::Range<usize>], stream_id: u32) -> Vec<Message> {
-    let mut outlet = Outlet::new(stream_id);
+    let mut framing = Framing::new(stream_id);
     let mut reader = reader();
     let mut messages = Vec::new();
     let mut skipping = false;
@@ -110,9 +110,9 @@ fn send(batches: &[SharedBatch], from: usize, skips: &[std::ops::Range<usize>], 
             continue;
         }
         if std::mem::take(&mut skipping) {
-            outlet.skipped();
+            framing.skipped();
         }
-        messages.extend(read(&mut reader, &outlet.parcel(batch).slices().collect::<Vec<_>>().concat()));
+        messages.extend(read(&mut reader, &framing.parcel(batch).slices().collect::<Vec<_>>().concat()));
     }
     messages
 }
@@ -163,10 +163,10 @@ fn a_changed_configuration_reaches_those_who_are_there() {
 #[test]
 fn nearly_all_bytes_are_shared() {
     let batches = batches();
-    let mut outlet = Outlet::new(1);
+    let mut framing = Framing::new(1);
     let own = batches.iter().filter(|batch| {
-        let parcel = outlet.parcel(batch);
-        !batches.iter().any(|other| Outlet::shares(&parcel, other))
+        let parcel = framing.parcel(batch);
+        !batches.iter().any(|other| Framing::shares(&parcel, other))
     });
     assert!(own.count() <= 2, "only the first batch, and the first one with sound, are made for the connection");
 }

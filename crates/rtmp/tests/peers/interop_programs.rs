@@ -7,7 +7,7 @@ use std::process::{Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use support::{PATIENCE, Seen, Server, Tls, drive_all, media, options, push};
+use support::{PATIENCE, Pending, Seen, Server, Tls, drive_all, media, options, push};
 use tokio::process::{Child, Command};
 use weir_net::DialFault;
 use weir_rtmp::net::{ClientError, CloseReason, MediaMessage, MessageKind, PeerTimeouts};
@@ -203,7 +203,7 @@ async fn ffmpeg_takes_our_push_unchanged() {
             Err(error) => panic!("{error}"),
         }
     };
-    let mut pending = material.serialised(connection.stream_id());
+    let mut pending = Pending(material.serialised(connection.stream_id()));
     drive_all(&mut connection, &mut pending).await;
     connection.close().await;
     material.assert_copied(receiver).await;

@@ -12,7 +12,7 @@ use rml_rtmp::sessions::{
     ServerSessionConfig, ServerSessionEvent, ServerSessionResult,
 };
 use rml_rtmp::time::RtmpTimestamp;
-use support::{PATIENCE, Seen, Server, drive_all, media, options, push};
+use support::{PATIENCE, Pending, Seen, Server, drive_all, media, options, push};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use weir_rtmp::net::{ClientError, ClientTarget, MessageKind};
@@ -100,7 +100,7 @@ async fn its_server_accepts_our_push() {
     let target = target(addr, "key");
     let mut connection = push(&target, &options()).await.unwrap();
     let stream_id = connection.stream_id();
-    let mut pending = VecDeque::from([
+    let mut pending = Pending::of([
         media(stream_id, type_id::VIDEO, 16_777_200, &[1; 200_000]),
         media(stream_id, type_id::AUDIO, 16_777_230, &[2; 400]),
         media(stream_id, type_id::VIDEO, 16_777_240, &[1; 65_536]),

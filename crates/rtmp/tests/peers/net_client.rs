@@ -3,14 +3,13 @@
 use crate::protocol_support;
 use crate::support;
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use protocol_support::{Peer, RANDOM, number, object, text};
-use support::{PATIENCE, Seen, Server, Tls, media, options, push, trusting, within};
+use support::{PATIENCE, Pending, Seen, Server, Tls, media, options, push, trusting, within};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -210,10 +209,10 @@ async fn a_stalled_server_and_cancelled_drives_lose_nothing() {
     let mut connection = push(&server.target(false, "key"), &small).await.unwrap();
     assert!(matches!(server.next().await, Seen::Publish { .. }));
     let count = 60;
-    let mut pending: VecDeque<_> = (0..count)
-        .map(|n| media(connection.stream_id(), type_id::VIDEO, n, &vec![n as u8; 70_000 + n as usize]))
-        .collect();
-    let total: u64 = pending.iter().map(|bytes| bytes.left_bytes() as u64).sum();
+    let stream_id = connection.stream_id();
+    let parcel = |n| media(stream_id, type_id::VIDEO, n, &vec![n as u8; 70_000 + n as usize]);
+    let mut pending = Pending::of((0..count).map(parcel));
+    let total: u64 = pending.0.iter().map(|bytes| bytes.left_bytes() as u64).sum();
     let before = connection.progress().written_bytes;
     let mut cancelled = 0;
     loop {
@@ -226,7 +225,9 @@ async fn a_stalled_server_and_cancelled_drives_lose_nothing() {
         match polled {
             std::task::Poll::Ready(event) => {
                 assert_eq!(event.unwrap(), PushEvent::Drained);
-                break;
+                if pending.0.is_empty() {
+                    break;
+                }
             }
             std::task::Poll::Pending => {
                 cancelled += 1;
@@ -235,7 +236,6 @@ async fn a_stalled_server_and_cancelled_drives_lose_nothing() {
         }
     }
     assert!(cancelled > 0, "the buffers took 4 MB at once");
-    assert!(pending.is_empty());
     assert_eq!(connection.progress().written_bytes - before, total);
     for n in 0..count {
         let Seen::Media { message, .. } = server.next().await else { panic!() };
@@ -261,7 +261,7 @@ async fn progress_is_what_the_peer_took_not_what_we_wrote() {
         let server = Server::start_with(server_tls, PeerTimeouts::default()).await;
         let options = trusting(tls.client);
         let mut connection = push(&server.target(secure, "key"), &options).await.unwrap();
-        let mut pending = VecDeque::from([media(connection.stream_id(), type_id::VIDEO, 0, &[0; 300_000])]);
+        let mut pending = Pending::of([media(connection.stream_id(), type_id::VIDEO, 0, &[0; 300_000])]);
         support::drive_all(&mut connection, &mut pending).await;
         let written = connection.progress().written_bytes;
         acked(&connection, written).await;
@@ -286,14 +286,13 @@ async fn a_wedged_server_stops_the_progress() {
         let options = trusting(Arc::clone(&tls.client));
         let url = format!("{scheme}://localhost:{}/live", addr.port());
         let mut connection = push(&target(&url), &options).await.unwrap();
-        let mut pending: VecDeque<_> = (0..20).map(|n| media(1, type_id::VIDEO, n, &vec![0; 1 << 20])).collect();
+        let mut pending = Pending::of((0..20).map(|n| media(1, type_id::VIDEO, n, &vec![0; 1 << 20])));
         let stalled = tokio::time::timeout(Duration::from_millis(500), connection.drive(&mut pending)).await;
         assert!(stalled.is_err(), "{stalled:?}");
         let before = connection.progress();
         assert!(before.acked_bytes < before.written_bytes, "{before:?}");
         let stalled = tokio::time::timeout(Duration::from_millis(300), connection.drive(&mut pending)).await;
         assert!(stalled.is_err());
-        assert!(connection.is_inside_message());
         // Late acknowledgements may come for what the receive buffer still took; after them nothing moves.
         let after = connection.progress();
         assert!(after.acked_bytes < after.written_bytes, "{after:?}");

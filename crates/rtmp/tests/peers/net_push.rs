@@ -2,9 +2,7 @@
 
 use crate::support;
 
-use std::collections::VecDeque;
-
-use support::{Seen, Server, Tls, drive_all, media, options, push, trusting};
+use support::{Pending, Seen, Server, Tls, drive_all, media, options, push, trusting};
 use weir_rtmp::net::{ClientOptions, CloseReason, MessageKind, PeerTimeouts};
 use weir_rtmp::wire::type_id;
 
@@ -17,7 +15,7 @@ async fn publishes(server: &mut Server, tls: bool, options: &ClientOptions) {
 
     let stream_id = connection.stream_id();
     let big = vec![0x17; 700_000];
-    let mut pending = VecDeque::from([
+    let mut pending = Pending::of([
         media(stream_id, type_id::VIDEO, 20_000_000, &big),
         media(stream_id, type_id::AUDIO, 20_000_010, b"\xaf\x01abc"),
     ]);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use protocol_support::{Peer, RANDOM, number, object, status, text};
-use support::{PATIENCE, Seen, Server, Tls, drive_all, media, options, push, trusting};
+use support::{PATIENCE, Pending, Seen, Server, Tls, drive_all, media, options, push, trusting};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use weir_net::DialFault;
@@ -110,7 +110,7 @@ async fn refusals_reach_our_client_in_words_over_tcp_and_tls() {
 async fn media_that_is_not_carried_ends_the_publish_with_words() {
     let mut server = Server::start().await;
     let mut connection = push(&server.target(false, "badmedia"), &options()).await.unwrap();
-    let mut pending = VecDeque::from([media(connection.stream_id(), type_id::VIDEO, 0, b"video")]);
+    let mut pending = Pending::of([media(connection.stream_id(), type_id::VIDEO, 0, b"video")]);
     drive_all(&mut connection, &mut pending).await;
     let event = connection.drive(&mut pending).await.unwrap();
     let PushEvent::Status { level, code, description } = event else { panic!("{event:?}") };
@@ -127,7 +127,7 @@ async fn a_kicked_publisher_is_told_and_closed() {
     let mut connection = push(&server.target(false, "key"), &options()).await.unwrap();
     assert!(matches!(server.next().await, Seen::Publish { .. }));
     server.kick(Refusal::new(RefusalCode::Ended, "the stream was stopped"));
-    let event = connection.drive(&mut VecDeque::new()).await.unwrap();
+    let event = connection.drive(&mut Pending::of([])).await.unwrap();
     assert!(matches!(event, PushEvent::Status { code, .. } if code == "NetStream.Failed"));
     assert!(matches!(server.next().await, Seen::Unpublish { .. }), "before the goodbyes");
     drop(connection);
@@ -285,7 +285,7 @@ async fn hostile_peers_are_closed_with_a_reason_and_others_go_on() {
     deep.tcp.write_all(&nested).await.unwrap();
     assert!(matches!(server.closed().await, CloseReason::Protocol(ProtocolError::Amf(_))));
 
-    let mut pending = VecDeque::from([media(good.stream_id(), type_id::VIDEO, 0, b"still here")]);
+    let mut pending = Pending::of([media(good.stream_id(), type_id::VIDEO, 0, b"still here")]);
     drive_all(&mut good, &mut pending).await;
     assert!(matches!(server.next().await, Seen::Media { .. }));
 }

@@ -13,7 +13,7 @@ use weir_media::WireClock;
 use weir_model::ViewerKind;
 use weir_net::Newcomer;
 use weir_observe::{Counter, RefusalKind};
-use weir_play::RtmpPlay;
+use weir_play::rtmp_play;
 use weir_rtmp::net::{
     CloseReason, Handler, PeerTimeouts, PlayRequest, Playing, PublishRequest, Publishing, Refusal, RefusalCode,
 };
@@ -74,7 +74,7 @@ impl RtmpReception {
         let feed = feeds.feed(&rendition, None, &Handle::current());
         let viewer = self.0.observe.board().viewer(stream_id, ViewerKind::Rtmp);
         Ok(Playing {
-            session: Box::new(RtmpPlay::new(hub, feed, viewer)),
+            media: Box::new(rtmp_play(hub, feed, viewer, request.stream_id)),
             ended: Box::pin(Cold::new(async move { Refusal::new(RefusalCode::Ended, pass.ended().await.to_string()) })),
         })
     }

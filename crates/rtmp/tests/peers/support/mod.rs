@@ -3,15 +3,16 @@
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{mpsc, oneshot};
 use weir_net::{CapLimits, CappedListener, Dialer, Egress, TrustedProxies};
 use weir_rtmp::net::{
-    BoxFuture, ClientError, ClientOptions, ClientTarget, CloseReason, Handler, MediaMessage, PLAY_CHUNK_SIZE,
-    PeerTimeouts, PlayRequest, PlaySession, Playing, PublishConnection, PublishRequest, PublishSession, Publishing,
-    PushEvent, Refusal, RefusalCode, connect_publish, serve,
+    BoxFuture, ClientError, ClientOptions, ClientTarget, CloseReason, Handler, MediaMessage, Outgoing, PLAY_CHUNK_SIZE,
+    PeerTimeouts, PlayRequest, Playing, PublishConnection, PublishRequest, PublishSession, Publishing, PushEvent,
+    Refusal, RefusalCode, connect_publish, serve,
 };
 use weir_rtmp::parcel::Parcel;
 use weir_rtmp::url::RtmpUrl;
@@ -67,8 +68,8 @@ impl Handler for Recorder {
             return Err(Refusal::new(RefusalCode::NotFound, "no such stream"));
         }
         let media = std::mem::take(&mut *self.play.lock().unwrap());
-        let session = Box::new(Replay { media, seen: self.seen.clone() });
-        Ok(Playing { session, ended: Box::pin(std::future::pending()) })
+        let media = Box::new(Replay { media, seen: self.seen.clone() });
+        Ok(Playing { media, ended: Box::pin(std::future::pending()) })
     }
 }
 
@@ -98,9 +99,24 @@ struct Replay {
     seen: mpsc::UnboundedSender<Seen>,
 }
 
-impl PlaySession for Replay {
-    fn next<'a>(&'a mut self, _stream_id: u32) -> BoxFuture<'a, Option<Parcel>> {
-        Box::pin(async { self.media.pop_front() })
+impl Outgoing for Replay {
+    fn poll_parcel(&mut self, _: &mut Context<'_>) -> Poll<Option<Parcel>> {
+        Poll::Ready(self.media.pop_front())
+    }
+}
+
+/// Media that is there, after which more may come.
+pub(crate) struct Pending(pub(crate) VecDeque<Parcel>);
+
+impl Pending {
+    pub(crate) fn of(parcels: impl IntoIterator<Item = Parcel>) -> Self {
+        Self(parcels.into_iter().collect())
+    }
+}
+
+impl Outgoing for Pending {
+    fn poll_parcel(&mut self, _: &mut Context<'_>) -> Poll<Option<Parcel>> {
+        self.0.pop_front().map_or(Poll::Pending, |parcel| Poll::Ready(Some(parcel)))
     }
 }
 
@@ -248,7 +264,8 @@ pub(crate) fn media(stream_id: u32, type_id: u8, timestamp_ms: u32, payload: &[u
 }
 
 /// Drives until all of `pending` is written.
-pub(crate) async fn drive_all(connection: &mut PublishConnection, pending: &mut VecDeque<Parcel>) {
-    let drained = async { while connection.drive(pending).await.unwrap() != PushEvent::Drained {} };
+pub(crate) async fn drive_all(connection: &mut PublishConnection, pending: &mut Pending) {
+    let drained =
+        async { while connection.drive(pending).await.unwrap() != PushEvent::Drained || !pending.0.is_empty() {} };
     tokio::time::timeout(PATIENCE, drained).await.expect("not written in time");
 }
