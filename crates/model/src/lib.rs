@@ -38,6 +38,7 @@ pub use ladder::{BuiltinLadder, Ladder, LadderFault, MAX_RENDITIONS, is_builtin_
 pub use logo::{Corner, LOGO_BYTES_MAX, LOGO_SIDE_MAX, LogoImage, LogoPlacement, LogoPlacementFault};
 pub use name::{MAX_LABEL_CHARS, MAX_STREAM_NAME_BYTES, NameFault, StreamName, checked_label};
 pub use path::{PathAdvice, PathFigures};
+pub use percent::percent_decoded;
 pub use picture_settings::{Fit, PictureSettings, RateControl, VideoCodec};
 pub use platform::{Platform, PlatformRules, Platforms, PlatformsFault, RetryBudget};
 pub use platform_check::{Sent, Violation, check_platform};

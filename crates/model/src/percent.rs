@@ -1,7 +1,15 @@
 //! Percent escapes of URLs (RFC 3986, 2.1). A `+` stays a `+`, as in FFmpeg.
 
-/// The text with its escapes decoded. None where an escape is broken, or what they say is no text.
-pub(crate) fn decoded(text: &str) -> Option<String> {
+use std::borrow::Cow;
+
+/// The text with its escapes decoded. A text that has a broken escape, or whose escapes make no text, is taken as it stands: a password or
+/// a key that was pasted may have a `%` that is no escape.
+pub fn percent_decoded(text: &str) -> Cow<'_, str> {
+    let decoded = text.contains('%').then(|| decoded(text)).flatten();
+    decoded.map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
@@ -10,9 +18,9 @@ pub(crate) fn decoded(text: &str) -> Option<String> {
             rest = tail;
             continue;
         }
-        let (hex, tail) = tail.split_at_checked(2)?;
+        let (&[high, low], tail) = tail.split_first_chunk()?;
         let nibble = |byte: u8| char::from(byte).to_digit(16);
-        bytes.push((nibble(hex[0])? * 16 + nibble(hex[1])?) as u8);
+        bytes.push((nibble(high)? * 16 + nibble(low)?) as u8);
         rest = tail;
     }
     String::from_utf8(bytes).ok()
@@ -23,17 +31,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn escapes_are_decoded_and_broken_ones_told() {
+    fn escapes_are_decoded_and_what_has_a_broken_one_stands() {
         for (text, expected) in [
-            ("plain+text", Some("plain+text")),
-            ("me%40corp", Some("me@corp")),
-            ("%C3%bc%25", Some("ü%")),
-            ("100%", None),
-            ("%4", None),
-            ("%zz", None),
-            ("%FF", None),
+            ("plain+text", "plain+text"),
+            ("me%40corp", "me@corp"),
+            ("%C3%bc%25", "ü%"),
+            ("100%", "100%"),
+            ("%4", "%4"),
+            ("%40%zz", "%40%zz"),
+            ("%FF", "%FF"),
         ] {
-            assert_eq!(decoded(text).as_deref(), expected, "{text}");
+            assert_eq!(percent_decoded(text), expected, "{text}");
         }
     }
 }

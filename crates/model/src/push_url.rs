@@ -2,7 +2,7 @@
 //!
 //! Server and key are kept apart because peers split a one-line URL differently once a key has a query or a slash in it.
 
-use crate::{Secret, SrtUrl, percent};
+use crate::{Secret, SrtUrl, percent_decoded};
 use std::net::Ipv6Addr;
 
 /// The most bytes of a URL, which is longer than any real one. Everything below works in time linear to this.
@@ -248,9 +248,8 @@ pub(crate) fn authority(text: &str) -> Result<Authority, UrlFault> {
         None => (None, text),
         Some((login, text)) => {
             let (user, password) = login.split_once(':').unwrap_or((login, ""));
-            // A password that was pasted as it is may have a `%` that is no escape: then it is taken as it stands.
-            let meant = |text: &str| percent::decoded(text).unwrap_or_else(|| text.to_owned());
-            (Some(UrlLogin { user: meant(user), password: meant(password).into() }), text)
+            let (user, password) = (percent_decoded(user).into_owned(), percent_decoded(password).into_owned().into());
+            (Some(UrlLogin { user, password }), text)
         }
     };
     let (host, port) = match text.strip_prefix('[') {

@@ -1,7 +1,7 @@
 //! The `srt://` addresses that we call. Query parameters are as FFmpeg writes them, with units that can't be mistaken.
 
 use crate::Secret;
-use crate::percent;
+use crate::percent_decoded;
 use crate::push_url::{UrlFault, authority, checked_text, split_query};
 use std::ops::RangeInclusive;
 
@@ -63,7 +63,9 @@ impl SrtUrl {
             if seen.contains(&name) {
                 return Err(UrlFault::parameter(name, "is given twice"));
             }
-            srt.set(name, &percent_decoded(name, value)?)?;
+            let value = percent_decoded(value);
+            checked_text(&value).map_err(|_| UrlFault::parameter(name, "must not contain control characters"))?;
+            srt.set(name, &value)?;
             seen.push(name);
         }
         Ok(srt)
@@ -163,11 +165,4 @@ fn latency_us(text: &str) -> Option<u64> {
 fn within(text: &str, range: &RangeInclusive<u64>) -> Option<u32> {
     let number: u64 = text.parse().ok()?;
     if range.contains(&number) { u32::try_from(number).ok() } else { None }
-}
-
-fn percent_decoded(name: &str, value: &str) -> Result<String, UrlFault> {
-    let text = percent::decoded(value);
-    let text = text.ok_or_else(|| UrlFault::parameter(name, "has a broken percent escape"))?;
-    checked_text(&text).map_err(|_| UrlFault::parameter(name, "must not contain control characters"))?;
-    Ok(text)
 }

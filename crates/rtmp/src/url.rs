@@ -7,6 +7,7 @@
 use std::fmt;
 
 use thiserror::Error;
+use weir_model::percent_decoded;
 
 /// Longer addresses are refused. No platform comes near this length, and signed queries stay under 2 KiB.
 pub const URL_BYTES_MAX: usize = 4096;
@@ -152,7 +153,7 @@ fn parse_authority(text: &str) -> Result<(RtmpUrl, &str), UrlError> {
     let port = port.unwrap_or(if tls { RTMPS_PORT } else { RTMP_PORT });
     let credentials = userinfo.map(|userinfo| {
         let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
-        Credentials { user: percent_decoded(user), password: percent_decoded(password) }
+        Credentials { user: percent_decoded(user).into_owned(), password: percent_decoded(password).into_owned() }
     });
     Ok((RtmpUrl { tls, host, port, app: String::new(), credentials }, path))
 }
@@ -188,33 +189,6 @@ fn parse_host_port(address: &str) -> Result<(String, Option<u16>), UrlError> {
         Some(_) => return Err(UrlError::BadPort),
     };
     Ok((host.to_owned(), port))
-}
-
-fn percent_decoded(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.as_bytes();
-    while let [first, rest @ ..] = bytes {
-        if *first == b'%'
-            && let [high, low, after @ ..] = rest
-            && let (Some(high), Some(low)) = (hex_digit(*high), hex_digit(*low))
-        {
-            out.push(high * 16 + low);
-            bytes = after;
-        } else {
-            out.push(*first);
-            bytes = rest;
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-fn hex_digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use weir_model::percent_decoded;
+
 /// libsrt cuts off ids that are longer.
 pub const STREAM_ID_BYTES_MAX: usize = 512;
 
@@ -48,8 +50,8 @@ impl<'a> SrtStreamId<'a> {
         }
         // ffmpeg 5.1 sends `streamid=%23!::...` as it is written; others decode it first.
         match percent_decoded(text) {
-            Some(decoded) => SrtStreamId::of_decoded(&decoded).map(SrtStreamId::into_owned),
-            None => Self::of_decoded(text),
+            Cow::Owned(decoded) => SrtStreamId::of_decoded(&decoded).map(SrtStreamId::into_owned),
+            Cow::Borrowed(text) => Self::of_decoded(text),
         }
     }
 
@@ -130,27 +132,6 @@ impl fmt::Debug for SrtStreamId<'_> {
             }
         }
     }
-}
-
-/// The decoded text. `None` if nothing is escaped, or if a `%` is only that.
-fn percent_decoded(text: &str) -> Option<String> {
-    if !text.contains('%') {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        rest = tail;
-        if first != b'%' {
-            bytes.push(first);
-            continue;
-        }
-        let (&[high, low], tail) = rest.split_first_chunk()?;
-        let nibble = |byte: u8| char::from(byte).to_digit(16);
-        bytes.push((nibble(high)? * 16 + nibble(low)?) as u8);
-        rest = tail;
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
