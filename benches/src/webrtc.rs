@@ -18,7 +18,7 @@ use crate::system::{Role, grown, publish, weir_binary};
 #[derive(Debug, Parser)]
 pub(crate) struct Options {
     /// What is run: the number of viewers, and the rate of the stream in Mbit/s (1 or 4).
-    #[arg(long, value_delimiter = ',', default_values = ["50x4", "200x1"])]
+    #[arg(long, value_delimiter = ',', default_values = ["50x4", "25x1", "50x1", "100x1", "200x1"])]
     loads: Vec<Load>,
     /// How often each system is run, in turn with the other. The figures are medians.
     #[arg(long, default_value_t = 3)]
@@ -128,12 +128,50 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         }
     }
     print(&figures);
+    let growth = growth(&figures, &options.loads);
+    for line in &growth {
+        println!("  {}", line["words"].as_str().unwrap_or_default());
+    }
+    figures.extend(growth);
     write("webrtc", &Value::Array(figures))
+}
+
+/// How Weir's CPU grows with the number of viewers, for each rate that was run with several: with its `exponent`-th power. 1 means that a viewer
+/// costs the same however many there are.
+fn growth(figures: &[Value], loads: &[Load]) -> Vec<Value> {
+    let mut rates: Vec<u32> = loads.iter().map(|load| load.mbps).collect();
+    rates.sort_unstable();
+    rates.dedup();
+    let of_rate = |mbps: u32| {
+        let weirs =
+            figures.iter().filter(move |row| row["system"] == System::Weir.name() && row["stream_mbps"] == mbps);
+        let points: Vec<(f64, f64)> = weirs
+            .filter_map(|row| {
+                let (viewers, cpu) = (row["viewers"].as_f64()?, row["medians"]["cpu_ms_per_viewer_second"].as_f64()?);
+                Some((viewers, cpu * viewers))
+            })
+            .collect();
+        let exponent = exponent(&points)?;
+        let words = format!("at {mbps} Mbit/s, CPU grows with the number of viewers to the power of {exponent:.3}");
+        Some(json!({ "stream_mbps": mbps, "exponent": exponent, "words": words }))
+    };
+    rates.into_iter().filter_map(of_rate).collect()
+}
+
+/// The slope of the line that fits the points best where both axes are logarithmic; none without two different places on the first.
+fn exponent(points: &[(f64, f64)]) -> Option<f64> {
+    let logs: Vec<(f64, f64)> = points.iter().map(|(x, y)| (x.ln(), y.ln())).collect();
+    let count = logs.len() as f64;
+    let (mean_x, mean_y) =
+        (logs.iter().map(|(x, _)| x).sum::<f64>() / count, logs.iter().map(|(_, y)| y).sum::<f64>() / count);
+    let spread: f64 = logs.iter().map(|(x, _)| (x - mean_x).powi(2)).sum();
+    let slope = logs.iter().map(|(x, y)| (x - mean_x) * (y - mean_y)).sum::<f64>() / spread;
+    (logs.len() > 1 && spread > 0.0).then_some(slope)
 }
 
 /// What the process at work and its viewers did in a window.
 fn window(pid: u32, viewers: &mut Role, load: Load, seconds: u64, before: ProcessStats) -> anyhow::Result<Run> {
-    let cpu_ms = || ProcessStats::cpu_of_tree(pid).as_secs_f64() * 1_000.0;
+    let cpu_ms = || ProcessStats::cpu_by_scheduler(pid).as_secs_f64() * 1_000.0;
     thread::sleep(SETTLE);
     let (first, began, cpu_before_ms) = (viewers.ask("report")?, Instant::now(), cpu_ms());
     thread::sleep(Duration::from_secs(seconds));
@@ -219,4 +257,18 @@ fn print(figures: &[Value]) {
     };
     let rows: Vec<Vec<String>> = figures.iter().map(row).collect();
     print_table("One stream to N viewers by WebRTC (ingest included; medians)", &head, &rows);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exponent_is_that_of_the_power_that_fits() {
+        let points = |power: f64| [25.0, 50.0, 100.0, 200.0].map(|x: f64| (x, 3.0 * x.powf(power)));
+        for power in [0.9, 1.0, 1.5] {
+            assert!((exponent(&points(power)).unwrap() - power).abs() < 1e-9);
+        }
+        assert_eq!((exponent(&[]), exponent(&[(5.0, 1.0)]), exponent(&[(5.0, 1.0), (5.0, 2.0)])), (None, None, None));
+    }
 }
