@@ -9,14 +9,14 @@ set -euo pipefail
 task=${1:?usage: install-packages.sh build|run|test|bench}
 
 # Every build: cc for the bundled SQLite and ring, certificates for crates.io.
-# The worker is linked with GStreamer, the server with libsrt: the GnuTLS flavour, which is the one that GStreamer and ffmpeg load.
-build="build-essential pkg-config ca-certificates libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libsrt-gnutls-dev"
+# The worker is linked with GStreamer (plugins-bad has the library of its WebRTC), the server with libsrt: the GnuTLS flavour, which is the one that GStreamer and ffmpeg load.
+build="build-essential pkg-config ca-certificates libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstreamer-plugins-bad1.0-dev libsrt-gnutls-dev"
 # Builds the web pages. Asked of the machine and not of dpkg: npm often comes with a newer Node.js from elsewhere, and Debian's
 # package would fight with that.
 command -v npm >/dev/null || build="$build nodejs npm"
 # What the worker decodes, scales and encodes with: base has the scalers, good the deinterlacer, bad the parsers and hardware
-# encoders, ugly x264, libav the decoders and AAC.
-plugins="gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav"
+# encoders, ugly x264, libav the decoders and AAC; bad and nice have what the engine webrtcbin is made of.
+plugins="gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-nice"
 # The demo stream is made by ffmpeg.
 run="ffmpeg $plugins"
 # Independent peers of the end-to-end tests: publishers and sinks that are not ours.

@@ -24,13 +24,13 @@ export class Weir {
     readonly log: string[],
   ) {}
 
-  /** Starts it on free ports, with a data directory of its own. */
-  static async start(): Promise<Weir> {
+  /** Starts it on free ports, with a data directory of its own, and with more of its configuration by variables. */
+  static async start(more: Record<string, string> = {}): Promise<Weir> {
     const binary = process.env["WEIR_BIN"] ?? "../target/debug/weir";
     const data = await mkdtemp(join(tmpdir(), "weir-browser-"));
     const keys = ["HTTP__LISTEN", "RTMP__LISTEN", "RTMPS__LISTEN", "SRT__LISTEN", "WEBRTC__UDP_LISTEN", "WEBRTC__TCP_LISTEN"];
     const ports = Object.fromEntries(keys.map((key) => [`WEIR_${key}`, "127.0.0.1:0"]));
-    const env = { ...process.env, ...ports, WEIR_ADMIN_APIKEY: API_KEY, WEIR_ADMIN_PASSWORD: ADMIN_PASSWORD };
+    const env = { ...process.env, ...ports, ...more, WEIR_ADMIN_APIKEY: API_KEY, WEIR_ADMIN_PASSWORD: ADMIN_PASSWORD };
     const child = spawn(binary, ["serve", "--data", data], { env, stdio: ["ignore", "pipe", "pipe"] });
     const log: string[] = [];
     createInterface({ input: child.stderr }).on("line", (line) => log.push(line));
@@ -40,6 +40,10 @@ export class Weir {
       createInterface({ input: child.stdout }).on("line", (line) => resolve(JSON.parse(line).http));
     });
     return new Weir(http, child, data, log);
+  }
+
+  get pid(): number {
+    return this.child.pid ?? 0;
   }
 
   async api(method: string, path: string, body?: object): Promise<any> {

@@ -15,13 +15,6 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// Calls that are forbidden whatever their arguments.
 const NEVER: &[i64] = &[
-    // Sockets: the one that the process was given is connected already. `socketpair` stays, as both of its ends are here.
-    libc::SYS_socket,
-    libc::SYS_connect,
-    libc::SYS_bind,
-    libc::SYS_listen,
-    libc::SYS_accept,
-    libc::SYS_accept4,
     // These open sockets and files past every filter of system calls.
     libc::SYS_io_uring_setup,
     libc::SYS_io_uring_enter,
@@ -85,6 +78,12 @@ const NEVER: &[i64] = &[
     libc::SYS_setdomainname,
 ];
 
+/// Sockets: the one that the process was given is connected already. `socketpair` stays, as both of its ends are here.
+const SOCKETS: &[i64] = &[libc::SYS_socket, libc::SYS_connect, libc::SYS_bind];
+
+/// Who has the network talks by UDP: nobody connects to it.
+const LISTENING: &[i64] = &[libc::SYS_listen, libc::SYS_accept, libc::SYS_accept4];
+
 #[cfg(target_arch = "x86_64")]
 const NEVER_HERE: &[i64] = &[libc::SYS_iopl, libc::SYS_ioperm, libc::SYS_modify_ldt, libc::SYS_uselib];
 #[cfg(not(target_arch = "x86_64"))]
@@ -116,9 +115,9 @@ const SECOND_NUMBERING: Option<i64> = None;
 /// The calls that have numbers of their own in the second numbering: 512 to 547.
 const SECOND_NUMBERING_OWN: std::ops::RangeInclusive<i64> = 512..=547;
 
-pub(crate) fn forbid(starts_programs: bool) -> Result<(), String> {
+pub(crate) fn forbid(starts_programs: bool, has_network: bool) -> Result<(), String> {
     let install = || {
-        apply_filter(&program(rules(starts_programs)?, libc::EPERM)?)?;
+        apply_filter(&program(rules(starts_programs, has_network)?, libc::EPERM)?)?;
         // The flags of `clone3` lie in memory, where no filter sees them. A library that
         // is told that there is no such call uses `clone`, whose flags are checked.
         apply_filter(&program(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), libc::ENOSYS)?)
@@ -131,8 +130,12 @@ fn program(rules: Rules, errno: i32) -> Result<BpfProgram, BackendError> {
     SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(errno.unsigned_abs()), arch)?.try_into()
 }
 
-fn rules(starts_programs: bool) -> Result<Rules, BackendError> {
-    let mut rules: Rules = NEVER.iter().chain(NEVER_HERE).map(|number| (*number, Vec::new())).collect();
+fn rules(starts_programs: bool, has_network: bool) -> Result<Rules, BackendError> {
+    let mut rules: Rules =
+        NEVER.iter().chain(NEVER_HERE).chain(LISTENING).map(|number| (*number, Vec::new())).collect();
+    if !has_network {
+        rules.extend(SOCKETS.iter().map(|number| (*number, Vec::new())));
+    }
     let flags = |mask: i32, value: i32| {
         let (mask, value) = (u64::from(mask.unsigned_abs()), u64::from(value.unsigned_abs()));
         rule(0, SeccompCmpOp::MaskedEq(mask), value)
@@ -177,7 +180,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         crate::in_a_thread(move || {
-            forbid(false).unwrap();
+            forbid(false, false).unwrap();
             assert!(denied(TcpStream::connect(address)));
             assert!(denied(TcpListener::bind("127.0.0.1:0")));
             assert!(denied(UdpSocket::bind("127.0.0.1:0")));
@@ -193,9 +196,19 @@ mod tests {
     #[test]
     fn who_may_start_programs_starts_them_without_sockets() {
         crate::in_a_thread(|| {
-            forbid(true).unwrap();
+            forbid(true, false).unwrap();
             assert!(Command::new("/bin/true").status().unwrap().success());
             assert!(denied(UdpSocket::bind("127.0.0.1:0")));
+        });
+    }
+
+    #[test]
+    fn who_has_the_network_talks_by_udp_and_nobody_connects_to_it() {
+        crate::in_a_thread(|| {
+            forbid(false, true).unwrap();
+            UdpSocket::bind("127.0.0.1:0").unwrap();
+            assert!(denied(TcpListener::bind("127.0.0.1:0")));
+            assert!(denied(Command::new("/bin/true").status()));
         });
     }
 
@@ -203,7 +216,7 @@ mod tests {
     #[test]
     fn the_second_numbering_is_no_way_around() {
         for starts_programs in [false, true] {
-            let rules = rules(starts_programs).unwrap();
+            let rules = rules(starts_programs, false).unwrap();
             if let Some(bit) = SECOND_NUMBERING {
                 assert!(rules.contains_key(&(libc::SYS_socket | bit)) && rules.contains_key(&(521 | bit)));
             }

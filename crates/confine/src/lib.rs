@@ -24,6 +24,8 @@ pub struct Confinement {
     pub limits: Limits,
     /// Only for a process that reads nothing from outside: GStreamer tries plugins that it does not know in a process of its own.
     pub starts_programs: bool,
+    /// Only for a process that talks to others by UDP.
+    pub has_network: bool,
 }
 
 /// What could not be taken away, each in a sentence; empty where everything is held.
@@ -41,11 +43,11 @@ impl Confinement {
         let steps = [
             inherited::close(),
             self.limits.take(),
-            network::leave(),
+            if self.has_network { Ok(()) } else { network::leave() },
             privileges::drop_all(),
             self.files.hold(self.starts_programs),
             privileges::hide(),
-            calls::forbid(self.starts_programs),
+            calls::forbid(self.starts_programs, self.has_network),
         ];
         missing.extend(steps.into_iter().filter_map(Result::err));
         Report { missing }

@@ -13,6 +13,8 @@ pub struct Limits {
     /// Memory reserved for writing, which is about twice what is used.
     pub data_bytes: Option<u64>,
     pub cpu: Option<Duration>,
+    /// How many files may be open, where the usual number will not do.
+    pub open_files: Option<u64>,
     /// How far the process gives way to whatever else wants the CPU.
     pub nice: Option<u8>,
 }
@@ -22,7 +24,7 @@ impl Limits {
         // A core file would hold pictures of a stream that may be protected, and each crash would fill the disk further.
         let wanted = [
             (Resource::Core, Some(0), "core files"),
-            (Resource::Nofile, Some(OPEN_FILES_MAX), "open files"),
+            (Resource::Nofile, Some(self.open_files.unwrap_or(OPEN_FILES_MAX)), "open files"),
             (Resource::Data, self.data_bytes, "memory"),
             (Resource::Cpu, self.cpu.map(|cpu| cpu.as_secs().max(1)), "CPU time"),
         ];

@@ -30,6 +30,7 @@ mod ts_reader;
 mod webrtc_datagram;
 mod webrtc_offer;
 mod webrtc_packets;
+mod webrtcbin_process;
 mod worker_protocol;
 
 pub use amf0::fuzz_amf0;
@@ -56,6 +57,7 @@ pub use ts_reader::fuzz_ts_reader;
 pub use webrtc_datagram::fuzz_webrtc_datagram;
 pub use webrtc_offer::fuzz_webrtc_offer;
 pub use webrtc_packets::fuzz_webrtc_packets;
+pub use webrtcbin_process::fuzz_webrtcbin_process;
 pub use worker_protocol::fuzz_worker_protocol;
 
 /// One parser and how to try it.
@@ -143,6 +145,12 @@ pub const TARGETS: &[Target] = &[
         body: fuzz_webrtc_packets,
         generate: Some(webrtc_packets::generate),
         short_inputs: 20_000,
+    },
+    Target {
+        name: "webrtcbin_process",
+        body: fuzz_webrtcbin_process,
+        generate: Some(webrtcbin_process::generate),
+        short_inputs: 30_000,
     },
     Target {
         name: "worker_protocol",

@@ -15,6 +15,7 @@ use weir_control::{AdmissionRefusal, PlayWish};
 use weir_net::Caps;
 use weir_webrtc::engine::NoAnswer;
 use weir_webrtc::sdp::Transport;
+use weir_webrtc::webrtcbin::{State as EngineState, Webrtcbin};
 
 use crate::asked::PREVIEW;
 use crate::rtc_sessions::SessionRefusal;
@@ -23,8 +24,8 @@ use admission::{WhepAnswer, WhepRefusal};
 
 pub use admission::{Came, WhepAdmission, WhepViewer};
 
-/// The only engine, by the name that `webrtc.engine` has for it.
-const ENGINE: &str = "str0m";
+/// Why this engine and no other: docs/decisions/0007-webrtc-engine.md has all that was measured.
+const WHY_STR0M: &str = "runs in the server itself, at a quarter of the CPU per viewer that GStreamer's webrtcbin took";
 
 pub(crate) const SDP: &str = "application/sdp";
 pub(crate) const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
@@ -64,7 +65,9 @@ impl std::fmt::Debug for IceServer {
 /// Where viewers by WebRTC come to, and how many did.
 #[derive(Clone, Debug)]
 pub struct WebrtcPorts {
+    /// What serves viewers, by the name that `webrtc.engine` has for it, and why it does.
     pub engine: &'static str,
+    pub engine_reason: String,
     pub udp: SocketAddr,
     /// None: networks without UDP have no way in.
     pub tcp: Option<SocketAddr>,
@@ -83,8 +86,10 @@ impl Whep {
             Transport::Udp => ("udp", candidate.address),
             Transport::Tcp => ("tcp", candidate.address),
         });
+        let (name, engine_reason) = serving(engine.webrtcbin());
         WebrtcPorts {
-            engine: ENGINE,
+            engine: name,
+            engine_reason,
             udp: engine.udp_addr(),
             tcp: engine.tcp_addr(),
             told: told.collect(),
@@ -100,6 +105,26 @@ impl Whep {
     /// How many viewers there may be, and how many there are.
     pub fn caps(&self) -> &Arc<Caps> {
         self.admission.caps()
+    }
+}
+
+/// What serves viewers now, and why.
+fn serving(webrtcbin: Option<&Webrtcbin>) -> (&'static str, String) {
+    let Some(webrtcbin) = webrtcbin else { return ("str0m", WHY_STR0M.to_owned()) };
+    let (first, last) = webrtcbin.ports();
+    match webrtcbin.state() {
+        EngineState::Serving => (
+            "webrtcbin",
+            format!(
+                "webrtc.engine asks for it, and it has proved that whoever shows another certificate stays out. Viewers come to the UDP ports \
+                 {first}-{last}; publishers are served by str0m"
+            ),
+        ),
+        EngineState::Proving => {
+            ("str0m", "webrtcbin was started, and is proving that it keeps strangers out".to_owned())
+        }
+        EngineState::Refused(why) => ("str0m", format!("webrtcbin is refused: {why}")),
+        EngineState::Gone(why) => ("str0m", format!("the process of webrtcbin is gone, and is started again: {why}")),
     }
 }
 

@@ -66,6 +66,7 @@ fn of(job: &WorkerJob, variable: &dyn Fn(&str) -> Option<std::ffi::OsString>) ->
     let limits = Limits {
         data_bytes: number(DATA_MAX_VARIABLE),
         cpu: job.cpu_max(),
+        open_files: job.open_files_max(),
         nice: number(NICE_VARIABLE).and_then(|level| u8::try_from(level).ok()),
     };
     let looks_for_plugins = *job == WorkerJob::Inventory;
@@ -101,7 +102,12 @@ fn of(job: &WorkerJob, variable: &dyn Fn(&str) -> Option<std::ffi::OsString>) ->
                 .map(PathBuf::from),
         );
     }
-    Confinement { files: Files { readable, writable, devices, programs }, limits, starts_programs: looks_for_plugins }
+    Confinement {
+        files: Files { readable, writable, devices, programs },
+        limits,
+        starts_programs: looks_for_plugins,
+        has_network: job.has_network(),
+    }
 }
 
 fn cards() -> impl Iterator<Item = PathBuf> {
@@ -134,7 +140,7 @@ mod tests {
     #[test]
     fn who_reads_from_outside_starts_nothing_and_writes_nothing_on_disk() {
         let proof = WorkerJob::Proof { what: "x264".to_owned(), on_card: false };
-        for job in [WorkerJob::Stream, WorkerJob::Thumbnail, proof, WorkerJob::Confinement] {
+        for job in [WorkerJob::Stream, WorkerJob::Webrtc, WorkerJob::Thumbnail, proof, WorkerJob::Confinement] {
             let confinement = confinement(&job, ENVIRONMENT);
             let files = &confinement.files;
             assert!(!confinement.starts_programs);
@@ -143,7 +149,8 @@ mod tests {
             assert!(!files.readable.contains(&"/proc".into()));
             assert!(has_nvidia() || files.writable.is_empty(), "{:?}", files.writable);
             assert_eq!(confinement.limits.data_bytes, Some(1000));
-            assert_eq!(confinement.limits.cpu.is_none(), job == WorkerJob::Stream);
+            assert_eq!(confinement.limits.cpu.is_none(), matches!(job, WorkerJob::Stream | WorkerJob::Webrtc));
+            assert_eq!(confinement.has_network, job == WorkerJob::Webrtc);
         }
     }
 

@@ -8,6 +8,11 @@ use crate::WorkerLimits;
 /// The limits of all jobs but a stream's: they work on one picture, or a few small ones.
 const SHORT_LIMITS: WorkerLimits = WorkerLimits { memory_bytes: 1 << 30, cpu_cores: None };
 
+/// 200 viewers by `webrtcbin` take 2 MiB each, and the newest pictures 64 MiB.
+const WEBRTC_LIMITS: WorkerLimits = WorkerLimits { memory_bytes: 1 << 30, cpu_cores: None };
+
+const WEBRTC_FILES: u64 = 8_192;
+
 /// The slowest try of an encoder takes some seconds of a core, and nobody waits for longer than ten seconds.
 const SHORT_CPU: Duration = Duration::from_secs(60);
 
@@ -15,6 +20,8 @@ const SHORT_CPU: Duration = Duration::from_secs(60);
 pub enum WorkerJob {
     /// Makes one stream's renditions, for as long as the server holds its socket.
     Stream,
+    /// Serves viewers by WebRTC with GStreamer's `webrtcbin`, for as long as the server holds its socket.
+    Webrtc,
     /// Makes one picture.
     Thumbnail,
     /// Lists what GStreamer has here. It looks for plugins anew, and keeps what it found for the other children.
@@ -26,6 +33,7 @@ pub enum WorkerJob {
 }
 
 /// The words for the jobs in arguments.
+const WEBRTC: &str = "webrtc";
 const THUMBNAIL: &str = "thumbnail";
 const INVENTORY: &str = "inventory";
 const PROVE: &str = "prove";
@@ -36,6 +44,7 @@ impl WorkerJob {
     pub(crate) fn arguments(&self) -> Vec<&str> {
         match self {
             Self::Stream => Vec::new(),
+            Self::Webrtc => vec![WEBRTC],
             Self::Thumbnail => vec![THUMBNAIL],
             Self::Inventory => vec![INVENTORY],
             Self::Proof { what, on_card: false } => vec![PROVE, what],
@@ -49,6 +58,7 @@ impl WorkerJob {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         Some(match arguments.as_slice() {
             [] => Self::Stream,
+            [WEBRTC] => Self::Webrtc,
             [THUMBNAIL] => Self::Thumbnail,
             [INVENTORY] => Self::Inventory,
             [PROVE, what] => Self::Proof { what: (*what).to_owned(), on_card: false },
@@ -62,6 +72,7 @@ impl WorkerJob {
     pub fn process_name(&self) -> &'static CStr {
         match self {
             Self::Stream => c"weir-worker",
+            Self::Webrtc => c"weir-webrtc",
             Self::Thumbnail => c"weir-thumbnail",
             Self::Inventory | Self::Proof { .. } | Self::Confinement => c"weir-proof",
         }
@@ -69,16 +80,31 @@ impl WorkerJob {
 
     /// What the job may take, where no plan says so.
     pub(crate) fn limits(&self) -> Option<WorkerLimits> {
-        (*self != Self::Stream).then_some(SHORT_LIMITS)
+        match self {
+            Self::Stream => None,
+            Self::Webrtc => Some(WEBRTC_LIMITS),
+            _ => Some(SHORT_LIMITS),
+        }
     }
 
     pub(crate) fn cpu_max(&self) -> Option<Duration> {
-        (*self != Self::Stream).then_some(SHORT_CPU)
+        (!matches!(self, Self::Stream | Self::Webrtc)).then_some(SHORT_CPU)
     }
 
-    /// Whether what the process reserves says nothing of what it takes: a card's driver reserves as much memory as the card has.
-    pub(crate) fn reserves_for_cards(&self) -> bool {
-        matches!(self, Self::Inventory | Self::Proof { on_card: true, .. })
+    /// How many files it may have open, where the usual number will not do: a viewer by `webrtcbin` has ten.
+    pub(crate) fn open_files_max(&self) -> Option<u64> {
+        (*self == Self::Webrtc).then_some(WEBRTC_FILES)
+    }
+
+    /// Whether it talks to others than the server.
+    pub(crate) fn has_network(&self) -> bool {
+        *self == Self::Webrtc
+    }
+
+    /// Whether what the process reserves says nothing of what it takes: a card's driver reserves as much memory as the card has, and each
+    /// of a viewer's ten threads 8 MiB of stack.
+    pub(crate) fn reserves_more_than_it_takes(&self) -> bool {
+        matches!(self, Self::Webrtc | Self::Inventory | Self::Proof { on_card: true, .. })
     }
 }
 
@@ -91,6 +117,7 @@ mod tests {
         let proof = |on_card| WorkerJob::Proof { what: "x264".to_owned(), on_card };
         for job in [
             WorkerJob::Stream,
+            WorkerJob::Webrtc,
             WorkerJob::Thumbnail,
             WorkerJob::Inventory,
             proof(false),

@@ -45,7 +45,10 @@ impl Launcher {
         command.arg0(OsStr::from_bytes(job.process_name().to_bytes())).args(job.arguments()).kill_on_drop(true);
         command.env_clear().envs(environment::of_child(std::env::vars_os()));
         make_caches(&command);
-        if *job != WorkerJob::Inventory {
+        if *job == WorkerJob::Webrtc {
+            // It needs plugins that no plan names, which may have been installed since they were looked up. Nothing may be started for that.
+            command.env("GST_REGISTRY_FORK", "no");
+        } else if *job != WorkerJob::Inventory {
             // The plugins were looked up before; looking again takes longer than the rest of a start.
             command.env("GST_REGISTRY_UPDATE", "no").env("GST_REGISTRY_FORK", "no");
         }
@@ -55,7 +58,7 @@ impl Launcher {
         }
         let held = self.cages.are_held();
         if let Some(limits) = limits.or(job.limits()) {
-            if !held && device.is_none() && !job.reserves_for_cards() {
+            if !held && device.is_none() && !job.reserves_more_than_it_takes() {
                 command.env(DATA_MAX_VARIABLE, limits.memory_bytes.saturating_mul(RESERVED_PER_USED).to_string());
             }
             if !held && limits.cpu_cores.is_some() {

@@ -39,4 +39,4 @@ pub use proof::{
 pub use thumbnail::{THUMBNAIL_WIDTH, thumbnail};
 pub use usage::{CpuShare, Usage};
 pub use weir_confine::Report as ConfinementReport;
-pub use worker::{SocketFault, Start, Worker, WorkerReader, WorkerWriter, start};
+pub use worker::{SocketFault, Start, Worker, WorkerReader, WorkerWriter, start, start_webrtc};

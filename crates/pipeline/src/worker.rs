@@ -85,20 +85,30 @@ pub enum SocketFault {
 
 /// Starts a worker. It must be called within a runtime.
 pub fn start(launcher: &Launcher, start: Start<'_>) -> io::Result<(Worker, WorkerWriter, WorkerReader)> {
-    let Start { resume_after, device, limits } = start;
+    let (worker, socket) = spawn(launcher, &WorkerJob::Stream, start)?;
+    let (read, write) = socket.into_split();
+    let hello = Hello { version: PROTOCOL_VERSION, resume_after: start.resume_after };
+    let writer = WorkerWriter { half: write, head: BytesMut::new(), hello: Some(hello) };
+    Ok((worker, writer, WorkerReader { half: read, decoder: Decoder::new() }))
+}
+
+/// Starts the process of `webrtcbin`. Its socket is for whoever knows what is said there. It must be called within a runtime.
+pub fn start_webrtc(launcher: &Launcher) -> io::Result<(Worker, UnixStream)> {
+    spawn(launcher, &WorkerJob::Webrtc, Start::default())
+}
+
+fn spawn(launcher: &Launcher, job: &WorkerJob, start: Start<'_>) -> io::Result<(Worker, UnixStream)> {
+    let Start { device, limits, .. } = start;
     let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
-    let mut command = launcher.command(&WorkerJob::Stream, limits, device);
+    let mut command = launcher.command(job, limits, device);
     command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).stderr(Stdio::piped());
-    let Launched { mut child, cage } = launcher.launch(&mut command, &WorkerJob::Stream, limits)?;
+    let Launched { mut child, cage } = launcher.launch(&mut command, job, limits)?;
     let pid = child.id().unwrap_or_default();
     if let Some(stderr) = child.stderr.take() {
         tokio::spawn(log(stderr, pid));
     }
-    let (read, write) = UnixStream::from_std(ours)?.into_split();
-    let hello = Hello { version: PROTOCOL_VERSION, resume_after };
-    let writer = WorkerWriter { half: write, head: BytesMut::new(), hello: Some(hello) };
-    Ok((Worker { child, pid, _cage: cage }, writer, WorkerReader { half: read, decoder: Decoder::new() }))
+    Ok((Worker { child, pid, _cage: cage }, UnixStream::from_std(ours)?))
 }
 
 /// The direction to the worker.

@@ -128,7 +128,7 @@ fn what_breaks_a_rule_is_told() {
         (after_greeting(&[1, 0, 0, 0, 8, 0, 0, 0, 0]), ProtocolFault::Length { bytes: 1 }),
         (after_greeting(&[&[25, 0, 0, 0, 8, 0, 0, 0, 4][..], &[0; 24]].concat()), ProtocolFault::Placement),
         (after_greeting(&[&[25, 0, 0, 0, 8, 0, 0, 0, 1][..], &[255; 24]].concat()), ProtocolFault::Placement),
-        (after_greeting(&[5, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 10]), ProtocolFault::Codec),
+        (after_greeting(&[5, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 99]), ProtocolFault::Codec),
     ] {
         assert_eq!(read(&data, data.len()), Err(expected), "{data:?}");
     }

@@ -31,9 +31,6 @@ const OTHER_ENV: [&str; 4] = ["WEIR_ADMIN_PASSWORD", "WEIR_ADMIN_APIKEY", "WEIR_
 /// Sections of later versions, so that their keys are told apart from mistakes.
 const LATER_SECTIONS: [&str; 6] = ["auth.", "cluster.", "hooks.", "sources.", "storage.", "webrtc."];
 
-/// Keys that earlier versions knew although nothing acted on them. A file that has them with these values stays valid.
-const IDLE_KEYS: [(&str, &str); 1] = [("webrtc.udp_ports", "10000-10100")];
-
 /// The settings that the server runs by. An address that is None is off.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
@@ -138,7 +135,6 @@ fn values(text: &str, env: impl Iterator<Item = (String, String)>) -> anyhow::Re
     for (key, value) in given {
         match values.get_mut(&key) {
             Some(slot) => *slot = value,
-            None if IDLE_KEYS.contains(&(key.as_str(), value.as_str())) => {}
             None if LATER_SECTIONS.iter().any(|section| key.starts_with(section)) => {
                 bail!("{key} is not available in this version: take it out of the configuration")
             }
@@ -449,12 +445,8 @@ mod tests {
             ("[tls]\ncert = \"a.pem\"\n", &[], "tls.cert and tls.key belong together"),
             ("[egress]\ndeny = [\"10.0.0.0/33\"]\n", &[], "egress.deny: \"10.0.0.0/33\" is not a network"),
             ("[restreams]\nraw_uri = \"viewer\"\n", &[], "neither \"admin\" nor \"operator\""),
-            ("[webrtc]\nudp_ports = \"20000-20100\"\n", &[], "webrtc.udp_ports is not available in this version"),
-            (
-                "[webrtc]\nengine = \"webrtcbin\"\n",
-                &[],
-                "webrtc.engine = \"webrtcbin\" is not available in this version",
-            ),
+            ("[webrtc]\nudp_ports = \"20000\"\n", &[], "webrtc.udp_ports = \"20000\" is not a range"),
+            ("[webrtc]\nudp_ports = \"20000-20005\"\n", &[], "must have more than 10 ports"),
             ("[webrtc]\nengine = \"x\"\n", &[], "webrtc.engine = \"x\" is neither"),
             ("[webrtc]\nudp_listen = \"\"\ntcp_listen = \"127.0.0.1:0\"\n", &[], "webrtc.tcp_listen needs webrtc.udp"),
             (

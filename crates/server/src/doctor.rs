@@ -14,7 +14,7 @@ use weir_transcode::{Cages, Capacity, EncoderReport, EncodingResources};
 use crate::config::Config;
 use crate::descriptors::Descriptors;
 use crate::listeners::{ComesBy, Protocol};
-use crate::webrtc::WebrtcConfig;
+use crate::webrtc::{self, WebrtcConfig};
 
 /// A clock that shows an earlier year has never been set: certificates and tokens would be wrong.
 const CLOCK_MIN_YEAR: i32 = 2025;
@@ -38,8 +38,9 @@ pub(crate) async fn run(
     let gstreamer = encoding.abilities().await.gstreamer.map(String::from);
     let devices = encoding.devices().await;
     let mut findings = ports(config);
-    let webrtc = config.webrtc.iter().flat_map(WebrtcConfig::findings);
-    findings.extend(webrtc.map(|(what, problem)| Finding { what, problem }));
+    let of_webrtc = config.webrtc.iter().flat_map(WebrtcConfig::findings);
+    findings.extend(of_webrtc.map(|(what, problem)| Finding { what, problem }));
+    findings.extend(webrtc_engine(config, &encoding).await);
     findings.push(folder(data));
     findings.push(clock());
     findings.push(Finding { what: "file descriptors".to_owned(), problem: descriptors.problem() });
@@ -53,6 +54,19 @@ pub(crate) async fn run(
         print!("{}", report.text());
     }
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Has `webrtcbin` prove itself, where the configuration asks for it.
+async fn webrtc_engine(config: &Config, encoding: &EncodingResources) -> Option<Finding> {
+    let webrtcbin = config.webrtc.as_ref()?.webrtcbin()?;
+    let (first, last) = webrtcbin.ports();
+    let proved = webrtc::process::prove(encoding, &webrtcbin).await;
+    Some(Finding {
+        what: format!(
+            "webrtc engine webrtcbin (UDP ports {first}-{last}), where another certificate than an offer's has to stay out"
+        ),
+        problem: proved.err().map(|why| format!("it is refused, and str0m would serve viewers: {why}")),
+    })
 }
 
 /// Takes a port and lets it go. Returns why it could not be taken.

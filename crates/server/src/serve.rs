@@ -167,6 +167,12 @@ fn start_listeners(owners: &mut Owners, base: &Base, http: &HttpServer, sockets:
         owners.start(listener(socket.protocol.owner, LISTENER_GRACE), |stop, heartbeat| socket.run(stop, heartbeat));
     }
     if let Some(WebrtcSocket { engine, viewers, publishers, .. }) = sockets.webrtc {
+        if let Some(webrtcbin) = engine.webrtcbin().cloned() {
+            let (owner, encoding) = (listener("the process of webrtcbin", LISTENER_GRACE), base.encoding.clone());
+            owners.start_on(base.lanes.pick(0), owner, |stop, heartbeat| {
+                webrtc::process::keep(webrtcbin, encoding, stop, heartbeat)
+            });
+        }
         let owner = listener("the WebRTC ports", LISTENER_GRACE);
         owners.start_on(base.lanes.pick(0), owner, |stop, heartbeat| webrtc::listen(engine, stop, heartbeat));
         let owner = listener("the viewers by WebRTC", LISTENER_GRACE);

@@ -1,5 +1,7 @@
 //! WebRTC: its configuration, its ports, and whoever runs its viewers.
 
+pub(crate) mod process;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
@@ -14,6 +16,7 @@ use weir_observe::Heartbeat;
 use weir_origin::{IceServer, Whep, WhepAdmission, WhepViewer, Whip, WhipAdmission, WhipSession};
 use weir_webrtc::engine::CONNECTIONS_MAX;
 use weir_webrtc::sdp::Transport;
+use weir_webrtc::webrtcbin::{ProcessStart, Webrtcbin};
 use weir_webrtc::{Engine, Listen, ListenError, local_addresses};
 
 use crate::base::Base;
@@ -34,6 +37,8 @@ pub(crate) struct WebrtcConfig {
     ice_servers: Vec<IceServer>,
     /// How many viewers there may be, by UDP and TCP together.
     pub(crate) viewers: Connections,
+    /// The ports of `webrtcbin`, where the configuration asks for it.
+    webrtcbin: Option<(u16, u16)>,
     /// Ports as they are where nobody chose: then another one will do if they are taken.
     is_default: bool,
 }
@@ -82,11 +87,12 @@ impl Arrival for WhipSession {
 
 /// None: WebRTC is off.
 pub(crate) fn config(values: &Values) -> anyhow::Result<Option<WebrtcConfig>> {
-    match values.text("webrtc.engine") {
-        "auto" | "str0m" => {}
-        "webrtcbin" => bail!("webrtc.engine = \"webrtcbin\" is not available in this version: take \"auto\""),
-        other => bail!("webrtc.engine = {other:?} is neither \"auto\" nor \"str0m\""),
-    }
+    let ports = process::ports(values.text("webrtc.udp_ports"))?;
+    let webrtcbin = match values.text("webrtc.engine") {
+        "auto" | "str0m" => None,
+        "webrtcbin" => Some(ports),
+        other => bail!("webrtc.engine = {other:?} is neither \"auto\", \"str0m\" nor \"webrtcbin\""),
+    };
     let tcp = values.address("webrtc.tcp_listen")?;
     let public_ips = list(values.text("webrtc.public_ips"))
         .map(|ip| ip.parse().ok().with_context(|| format!("webrtc.public_ips: {ip:?} is not an address")))
@@ -104,7 +110,7 @@ pub(crate) fn config(values: &Values) -> anyhow::Result<Option<WebrtcConfig>> {
     if viewers.max > CONNECTIONS_MAX {
         bail!("webrtc.connections_max must be {CONNECTIONS_MAX} at most");
     }
-    Ok(Some(WebrtcConfig { udp, tcp, public_ips, ice_servers, viewers, is_default }))
+    Ok(Some(WebrtcConfig { udp, tcp, public_ips, ice_servers, viewers, webrtcbin, is_default }))
 }
 
 fn list(text: &str) -> impl Iterator<Item = &str> {
@@ -127,6 +133,14 @@ fn ice_server(text: &str) -> anyhow::Result<IceServer> {
 }
 
 impl WebrtcConfig {
+    /// The process of `webrtcbin`, still to be started, where the configuration asks for it. It listens on this machine's own addresses,
+    /// whatever viewers are told.
+    pub(crate) fn webrtcbin(&self) -> Option<Webrtcbin> {
+        let (first_port, last_port) = self.webrtcbin?;
+        let start = ProcessStart { first_port, last_port, addresses: local_addresses(self.udp, &[]) };
+        Some(Webrtcbin::new(start, self.public_ips.clone()))
+    }
+
     /// For `weir doctor`: what was looked at, and why the server could not run like this.
     pub(crate) fn findings(&self) -> Vec<(String, Option<String>)> {
         let udp = UdpSocket::bind(self.udp).err();
@@ -168,6 +182,10 @@ pub(crate) async fn bind(config: &Config, base: &Base) -> anyhow::Result<Option<
         other => other,
     };
     let engine = engine.context("cannot listen for WebRTC")?;
+    let engine = match webrtc.webrtcbin() {
+        Some(webrtcbin) => engine.beside(webrtcbin),
+        None => engine,
+    };
     for candidate in engine.candidates() {
         let transport = if candidate.transport == Transport::Udp { "UDP" } else { "TCP" };
         tracing::info!(transport, address = %candidate.address, "viewers by WebRTC are told to come here");
@@ -227,7 +245,9 @@ mod tests {
         let found = |is_default| {
             let public_ips = vec!["203.0.113.5".parse().unwrap()];
             let viewers = Connections { max: 9, per_ip_max: 3 };
-            WebrtcConfig { udp, tcp: None, public_ips, ice_servers: Vec::new(), viewers, is_default }.findings()
+            let webrtcbin = None;
+            WebrtcConfig { udp, tcp: None, public_ips, ice_servers: Vec::new(), viewers, webrtcbin, is_default }
+                .findings()
         };
         let [(port, problem), told, viewers] = &found(false)[..] else { panic!("{:?}", found(false)) };
         assert!(*port == format!("webrtc UDP port {udp}") && problem.is_some(), "{port} {problem:?}");

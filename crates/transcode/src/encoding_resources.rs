@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::net::UnixStream;
 use weir_gpu::Inventory;
 use weir_model::{StreamId, VideoCodec};
 use weir_pipeline::{
-    Abilities, Cages, ConfinementReport, EncoderFile, Encoders, EncodersFault, Launcher, Proof, WorkerBinary,
+    Abilities, Cages, ConfinementReport, EncoderFile, Encoders, EncodersFault, Launcher, Proof, Worker, WorkerBinary,
     WorkerLimits, WorkerMissing, confinement_report, prove_again, prove_all, prove_once,
 };
 
@@ -200,6 +201,12 @@ impl EncodingResources {
 
     pub fn encoders(&self) -> &Encoders {
         &self.shared.encoders
+    }
+
+    /// Starts the process of `webrtcbin`, which is shut in as workers are, but for the network. It must be called within a runtime.
+    pub fn start_webrtc(&self) -> Result<(Worker, UnixStream), String> {
+        let launcher = self.launcher().map_err(ToString::to_string)?;
+        weir_pipeline::start_webrtc(launcher).map_err(|error| format!("it can't be started: {error}"))
     }
 
     pub(crate) fn launcher(&self) -> Result<&Launcher, &WorkerMissing> {

@@ -7,12 +7,12 @@ use tokio::time::sleep_until;
 use weir_hub::{Cursor, Item, Next};
 use weir_media::MediaTime;
 
+use crate::carrier::{Carrier, Cut};
 use crate::channel::Over;
 use crate::crypto::CertificateFault;
 use crate::from_frames::{RtpBatch, RtpKind};
-use crate::here::Here;
 use crate::pace::{BETWEEN, PACKETS_AT_ONCE, Pace};
-use crate::peer::{Fact, Part, Written};
+use crate::peer::{Fact, Part};
 use crate::pictures::{Elsewhere, Move, Pictures, begins_well};
 
 /// The time that a viewer has from our answer to the end of its handshake.
@@ -36,6 +36,8 @@ pub enum Ended {
     Fault,
     /// The viewer's certificate is none that we take.
     Certificate(CertificateFault),
+    /// The process that ran the viewer is gone.
+    EngineEnded,
     /// The stream's feed ended.
     FeedEnded,
     /// The source now sends pictures in an order that browsers can't show.
@@ -53,6 +55,7 @@ impl Ended {
             Self::Silent => "the viewer is gone: no report for 15 s",
             Self::Fault => "the viewer is not who its offer says, or its DTLS failed",
             Self::Certificate(fault) => fault.words(),
+            Self::EngineEnded => "the process of webrtcbin ended, and its viewers with it",
             Self::FeedEnded => "the stream ended",
             Self::Reordered => "the source sends B-frames now, which no browser shows by WebRTC",
         }
@@ -73,7 +76,7 @@ pub struct Figures {
 
 #[derive(Debug)]
 pub struct Connection {
-    carrier: Here,
+    carrier: Carrier,
     began: Instant,
     reported: Instant,
     figures: Figures,
@@ -141,7 +144,7 @@ struct Going {
 }
 
 impl Connection {
-    pub(crate) fn new(carrier: Here) -> Self {
+    pub(crate) fn new(carrier: Carrier) -> Self {
         let now = Instant::now();
         Self { carrier, began: now, reported: now, figures: Figures::default(), heard: Vec::new() }
     }
@@ -172,14 +175,17 @@ impl Connection {
         let mut pictures = Pictures::default();
         loop {
             let now = Instant::now();
-            let wake = match self.poll(now) {
+            let mut polled = self.poll(now);
+            // `str0m` insists that its output is polled after each change and before the next one.
+            if let Some(sent) = going.take_if(|going| polled.is_ok() && going.due <= now) {
+                let newest = first.newest_time().unwrap_or(sent.batch.time());
+                going = self.send_some(sent, newest, now);
+                polled = self.poll(now);
+            }
+            let wake = match polled {
                 Ok(wake) => wake,
                 Err(ended) => return ended,
             };
-            if let Some(sent) = going.take_if(|going| going.due <= now) {
-                let newest = first.newest_time().unwrap_or(sent.batch.time());
-                going = self.send_some(sent, newest, now);
-            }
             match passed_on.due(self.figures.keyframes_wanted, now) {
                 0 => {}
                 wishes => steer.keyframes_wanted(wishes),
@@ -192,11 +198,7 @@ impl Connection {
             let wants_more = self.figures.connected && going.is_none();
             tokio::select! {
                 biased;
-                datagram = self.carrier.heard() => {
-                    if let Some(datagram) = datagram {
-                        self.carrier.receive(&datagram, Instant::now());
-                    }
-                }
+                () = self.carrier.hear() => {}
                 came = pictures.elsewhere(), if wants_more => match came {
                     Elsewhere::Coming(Next::Item(batch), newest) if begins_well(&batch, newest) => {
                         pictures.go_over();
@@ -258,7 +260,7 @@ impl Connection {
         let Going { batch, part, sent, .. } = going;
         let payloads = batch.payloads();
         let end = payloads.len().min(sent + PACKETS_AT_ONCE);
-        self.carrier.write(&Written { batch: &batch, payloads: sent..end, part, newest, now });
+        self.carrier.write(&batch, (sent, end), part, newest, now);
         if end < payloads.len() {
             // Sound alone is a packet or two, whatever stands beside it in the batch.
             let due = if part == Part::Sound { now } else { now + BETWEEN };
@@ -283,17 +285,18 @@ impl Connection {
                 *reported = now;
                 let report = loss_permille.map(|loss_permille| Heard::Report { loss_permille, sent_bytes: bytes });
                 heard.extend(report.filter(|_| picture));
-                figures.loss_permille = loss_permille.or(figures.loss_permille);
+                figures.loss_permille = loss_permille;
                 figures.rtt = rtt.or(figures.rtt);
             }
         };
         let wake = carrier.poll(now, tell);
         let connected = self.figures.connected;
-        let wake = wake.map_err(|over| match over {
-            Over::Left if connected => Ended::Left,
-            Over::Left => Ended::NeverConnected,
-            Over::Fault => Ended::Fault,
-            Over::Certificate(fault) => Ended::Certificate(fault),
+        let wake = wake.map_err(|cut| match cut {
+            Cut::Over(Over::Left) if connected => Ended::Left,
+            Cut::Over(Over::Left) => Ended::NeverConnected,
+            Cut::Over(Over::Fault) => Ended::Fault,
+            Cut::Over(Over::Certificate(fault)) => Ended::Certificate(fault),
+            Cut::EngineEnded => Ended::EngineEnded,
         })?;
         let patience = if connected { self.reported + REPORT_WITHIN } else { self.began + CONNECT_WITHIN };
         match patience <= now {

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use weir_net::CapLimits;
 
 use crate::addresses::local_addresses;
+use crate::carrier::Carrier;
 use crate::channel::Ends;
 use crate::connection::Connection;
 use crate::crypto::{self, Identity};
@@ -20,13 +21,14 @@ use crate::here::Here;
 use crate::outbox::Burst;
 use crate::peer::{Peer, Wish};
 use crate::routes::{OF_VIEWER, Routes};
-use crate::sdp::{Agreed, Answer, Candidate, IceCredentials, Kind, Offer, Sent, Transport};
+use crate::sdp::{Agreed, Answer, Candidate, IceCredentials, Kind, Offer, Payload, Sent, Transport};
 use crate::udp::Port;
+use crate::webrtcbin::{Remote, Webrtcbin, answer_text, far_of};
 
 pub use publishers::{NotTaken, TakenIn};
 
-/// The most connections at once, including those that are being set up, whatever the engine's user allows. A viewer costs 0.2 MiB, so these
-/// cost 2 GiB.
+/// The most connections at once, including those that are being set up, whatever the engine's user allows. A viewer costs 0.7 MiB, so these
+/// cost 7 GiB.
 pub const CONNECTIONS_MAX: usize = 10_000;
 
 /// The number of letters in a ufrag and in a password. A letter is 6 bits of chance, so these have 48 and 144 bits.
@@ -82,6 +84,8 @@ pub struct Answered {
 #[derive(Clone, Debug)]
 pub struct Engine {
     shared: Arc<Shared>,
+    /// The process that viewers go to where it serves.
+    webrtcbin: Option<Webrtcbin>,
 }
 
 #[derive(Debug)]
@@ -123,7 +127,18 @@ impl Engine {
         let provider = crypto::provider();
         let own = listen.public_ips.is_empty();
         let (routes, tcp_limits) = (Routes::default(), listen.tcp_limits);
-        Ok(Self { shared: Arc::new(Shared { udp, tcp, tcp_limits, routes, candidates, identity, provider, own }) })
+        let shared = Shared { udp, tcp, tcp_limits, routes, candidates, identity, provider, own };
+        Ok(Self { shared: Arc::new(shared), webrtcbin: None })
+    }
+
+    /// Lets viewers go to that process where it serves. Publishers stay here.
+    pub fn beside(self, webrtcbin: Webrtcbin) -> Self {
+        Self { webrtcbin: Some(webrtcbin), ..self }
+    }
+
+    /// The process of `webrtcbin`; none where nobody asked for it.
+    pub fn webrtcbin(&self) -> Option<&Webrtcbin> {
+        self.webrtcbin.as_ref()
     }
 
     /// The addresses that viewers are told.
@@ -140,7 +155,7 @@ impl Engine {
     }
 
     pub fn connections(&self) -> usize {
-        self.shared.routes.count()
+        self.shared.routes.count() + self.webrtcbin.as_ref().map_or(0, Webrtcbin::viewers)
     }
 
     /// Receives from both ports, and never returns.
@@ -156,9 +171,8 @@ impl Engine {
     }
 
     /// Answers an offer with as much of the rendition's picture and sound as the far end takes. The connection exists from now on, and
-    /// waits to be served.
-    pub fn answer(&self, offer: &Offer, carried: &Carried) -> Result<Answered, NoAnswer> {
-        let shared = &self.shared;
+    /// waits to be served. `webrtcbin` has it where it serves; else it is here.
+    pub async fn answer(&self, offer: &Offer, carried: &Carried) -> Result<Answered, NoAnswer> {
         let video = carried.profile_idc.and_then(|profile| offer.h264(profile));
         let audio = offer.opus().filter(|_| carried.sound);
         let picture_is_missed =
@@ -166,9 +180,33 @@ impl Engine {
         if picture_is_missed || (video.is_none() && audio.is_none()) {
             return Err(NoAnswer::NoCodec);
         }
-        if shared.routes.count() >= CONNECTIONS_MAX {
+        if self.connections() >= CONNECTIONS_MAX {
             return Err(NoAnswer::Full);
         }
+        if let Some(webrtcbin) = &self.webrtcbin
+            && let Some(session) = webrtcbin.session()
+        {
+            match session.open(far_of(offer, video, audio)).await {
+                Ok(opened) => {
+                    let (remote, ours) = Remote::new(opened);
+                    let sdp = answer_text(offer, &ours, webrtcbin.public_ips(), video, audio);
+                    let connection = Connection::new(Carrier::Remote(remote));
+                    let (picture, sound) = (video.is_some(), audio.is_some());
+                    return Ok(Answered { sdp, ufrag: ours.ufrag, connection, sound, picture });
+                }
+                Err(why) => tracing::warn!(why, "webrtcbin can't take a viewer, and str0m does"),
+            }
+        }
+        self.answer_here(offer, video, audio)
+    }
+
+    fn answer_here(
+        &self,
+        offer: &Offer,
+        video: Option<(&Payload, Option<&Payload>)>,
+        audio: Option<&Payload>,
+    ) -> Result<Answered, NoAnswer> {
+        let shared = &self.shared;
         let ice = IceCredentials { ufrag: letters(UFRAG_CHARS)?, password: letters(PASSWORD_CHARS)? };
         let wish = Wish { ends: Ends { offer, ice: &ice, candidates: &shared.candidates }, video, audio };
         let peer = Peer::new(&wish, &shared.identity, &shared.provider, Instant::now()).map_err(|error| {
@@ -179,6 +217,7 @@ impl Engine {
         let sent = |payload, ssrc, repeats| Agreed::Sent(Sent { payload, ssrc, repeats });
         let sdp = Answer {
             offer,
+            is_lite: true,
             ufrag: &ice.ufrag,
             password: &ice.password,
             fingerprint: &shared.identity.fingerprint().to_string(),
@@ -189,17 +228,17 @@ impl Engine {
         .write();
         let (picture, sound) = (video.is_some(), audio.is_some());
         let route = shared.routes.open(&ice.ufrag, OF_VIEWER);
-        let connection = Connection::new(Here::new(Arc::clone(shared), peer, route));
+        let connection = Connection::new(Carrier::Here(Here::new(Arc::clone(shared), peer, route)));
         Ok(Answered { sdp, ufrag: ice.ufrag, connection, sound, picture })
     }
 }
 
 impl Shared {
     /// Sends a burst. Any thread may call this, and it never waits.
-    pub(crate) fn send(&self, burst: Burst<'_>) {
-        match burst.way.transport {
-            Transport::Udp => self.udp.send(&burst, self.own.then_some(burst.way.source.ip())),
-            Transport::Tcp => self.routes.send_tcp(burst.way.destination, burst.bytes.to_vec()),
+    pub(crate) fn send(&self, burst: Burst) {
+        match burst.transport {
+            Transport::Udp => self.udp.send(&burst, self.own.then_some(burst.source.ip())),
+            Transport::Tcp => self.routes.send_tcp(burst.destination, burst.bytes),
         }
     }
 

@@ -7,9 +7,9 @@ use weir_media::MediaTime;
 
 use crate::channel::Over;
 use crate::engine::Shared;
-use crate::outbox::Burst;
-use crate::peer::{Fact, Peer, Written};
-use crate::routes::{Datagram, Route};
+use crate::from_frames::RtpPayload;
+use crate::peer::{Fact, Part, Peer};
+use crate::routes::Route;
 
 #[derive(Debug)]
 pub(crate) struct Here {
@@ -24,13 +24,11 @@ impl Here {
         Self { shared, peer: Box::new(peer), route }
     }
 
-    /// Waits for what the viewer sends. Cancel-safe.
-    pub(crate) async fn heard(&mut self) -> Option<Datagram> {
-        self.route.inbox.recv().await
-    }
-
-    pub(crate) fn receive(&mut self, datagram: &Datagram, now: Instant) {
-        self.peer.receive(datagram, now);
+    /// Waits for what the viewer sends, and takes it in. Cancel-safe.
+    pub(crate) async fn hear(&mut self) {
+        if let Some(datagram) = self.route.inbox.recv().await {
+            self.peer.receive(&datagram, Instant::now());
+        }
     }
 
     pub(crate) fn tick(&mut self, now: Instant) {
@@ -41,24 +39,21 @@ impl Here {
         self.peer.splice(time, now);
     }
 
-    pub(crate) fn write(&mut self, written: &Written<'_>) {
-        let Self { shared, peer, .. } = self;
-        peer.write(written, shared.segments_max(), |burst| shared.send(burst));
+    pub(crate) fn write(&mut self, payloads: &[RtpPayload], part: Part, newest: MediaTime, now: Instant) {
+        self.peer.write(payloads, part, newest, now);
     }
 
-    /// Says goodbye: some of it now, some with the next [`Here::poll`].
     pub(crate) fn close(&mut self) {
-        let Self { shared, peer, .. } = self;
-        peer.close(|burst| shared.send(burst));
+        self.peer.close();
     }
 
     /// Sends what there is to send, tells what there is to tell, and returns when to poll again at the latest.
-    pub(crate) fn poll(&mut self, now: Instant, tell: impl FnMut(Fact)) -> Result<Instant, Over> {
+    pub(crate) fn poll(&mut self, tell: impl FnMut(Fact)) -> Result<Instant, Over> {
         let Self { shared, peer, route } = self;
-        let send = |burst: Burst<'_>| {
-            route.answered(burst.way.transport, burst.way.destination);
+        let send = |burst: crate::outbox::Burst| {
+            route.answered(burst.transport, burst.destination);
             shared.send(burst);
         };
-        peer.poll(shared.segments_max(), send, tell, now)
+        peer.poll(shared.segments_max(), send, tell)
     }
 }

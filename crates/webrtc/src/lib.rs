@@ -3,6 +3,7 @@
 //! crate that knows `str0m`.
 
 mod addresses;
+mod carrier;
 mod channel;
 pub mod connection;
 mod crypto;
@@ -17,10 +18,8 @@ mod peer;
 mod pictures;
 mod publishing;
 mod receiver;
-mod reports;
 mod routes;
 pub mod sdp;
-mod sending;
 mod stun;
 mod tcp;
 #[cfg(test)]
@@ -28,6 +27,7 @@ mod tests;
 pub mod trial;
 mod udp;
 pub mod viewer;
+pub mod webrtcbin;
 
 pub use addresses::local_addresses;
 pub use connection::{Connection, Ended, Figures, Heard, Steer};

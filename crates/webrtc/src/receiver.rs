@@ -138,7 +138,7 @@ impl Receiver {
     pub(crate) fn poll(
         &mut self,
         segments_max: usize,
-        send: impl FnMut(Burst<'_>),
+        send: impl FnMut(Burst),
         mut tell: impl FnMut(Arrival),
     ) -> Result<Instant, Over> {
         let kinds = self.kinds;

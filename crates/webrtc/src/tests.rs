@@ -129,8 +129,8 @@ impl Source {
     }
 }
 
-fn answered(engine: &Engine, offer: &str, carried: &Carried) -> Answered {
-    engine.answer(&Offer::parse(offer).unwrap(), carried).unwrap()
+async fn answered(engine: &Engine, offer: &str, carried: &Carried) -> Answered {
+    engine.answer(&Offer::parse(offer).unwrap(), carried).await.unwrap()
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn a_viewer_gets_the_cached_gop_and_what_follows() {
     let what = carried(&source.tracks()).unwrap();
     assert_eq!(what, Carried { profile_idc: Some(what.profile_idc.unwrap()), sound: true, left_out: None });
     let offered = Watcher::offer().await;
-    let Answered { sdp, mut connection, picture, sound, .. } = answered(&engine, &offered.text, &what);
+    let Answered { sdp, mut connection, picture, sound, .. } = answered(&engine, &offered.text, &what).await;
     assert!(picture && sound && engine.connections() == 1);
     let feed = Feed::<RtpBatcher>::new();
     let mut batches = feed.subscribe();
@@ -190,7 +190,7 @@ async fn who_has_lost_a_picture_is_heard() {
     source.publish(10);
     let offered = Watcher::offer().await;
     let what = carried(&source.tracks()).unwrap();
-    let Answered { sdp, mut connection, .. } = answered(&engine, &offered.text, &what);
+    let Answered { sdp, mut connection, .. } = answered(&engine, &offered.text, &what).await;
     let feed = Feed::<RtpBatcher>::new();
     let mut batches = feed.subscribe();
     tokio::spawn(feed.run(source.rendition.clone(), RtpBatcher::default()));
@@ -218,7 +218,7 @@ async fn who_shows_another_certificate_never_connects() {
     let other = if first == "00" { "01" } else { "00" };
     let forged = format!("{head}a=fingerprint:sha-256 {other}{rest}");
     let what = carried(&source.tracks()).unwrap();
-    let Answered { sdp, mut connection, .. } = answered(&engine, &forged, &what);
+    let Answered { sdp, mut connection, .. } = answered(&engine, &forged, &what).await;
     let feed = Feed::<RtpBatcher>::new();
     let mut batches = feed.subscribe();
     tokio::spawn(feed.run(source.rendition.clone(), RtpBatcher::default()));
@@ -236,7 +236,7 @@ async fn who_never_comes_is_given_up() {
     let source = Source::new();
     let offered = Watcher::offer().await;
     let what = Carried { profile_idc: Some(66), sound: false, left_out: Some(Codec::Aac) };
-    let Answered { mut connection, sound, .. } = answered(&engine, &offered.text, &what);
+    let Answered { mut connection, sound, .. } = answered(&engine, &offered.text, &what).await;
     assert!(!sound && engine.connections() == 1);
     let feed = Feed::<RtpBatcher>::new();
     let mut batches = feed.subscribe();
@@ -258,7 +258,7 @@ async fn what_the_viewer_can_not_take_is_no_answer() {
         (Carried { profile_idc: Some(66), sound: true, left_out: None }, Some(NoAnswer::NoCodec)),
         (Carried { profile_idc: None, sound: true, left_out: None }, None),
     ] {
-        assert_eq!(engine.answer(&without_h264, &what).err(), expected);
+        assert_eq!(engine.answer(&without_h264, &what).await.err(), expected);
     }
     assert_eq!(engine.connections(), 0, "the answer's connection was dropped");
 }
@@ -315,5 +315,5 @@ async fn strangers_get_no_answer_and_do_no_harm() {
     assert!(socket.try_recv(&mut [0; 2_000]).is_err());
     let offered = Watcher::offer().await;
     let Answered { .. } =
-        answered(&engine, &offered.text, &Carried { profile_idc: Some(66), sound: true, left_out: None });
+        answered(&engine, &offered.text, &Carried { profile_idc: Some(66), sound: true, left_out: None }).await;
 }

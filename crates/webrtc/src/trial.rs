@@ -33,8 +33,16 @@ fn written(offer: &Offer, video: Option<Agreed<'_>>, audio: Option<Agreed<'_>>) 
         return None;
     }
     let candidates = &[Candidate { transport: Transport::Udp, address: SocketAddr::from(([127, 0, 0, 1], 9)) }];
-    let answer =
-        Answer { offer, ufrag: "ufra", password: "password", fingerprint: "sha-256 00", candidates, video, audio };
+    let answer = Answer {
+        offer,
+        is_lite: true,
+        ufrag: "ufra",
+        password: "password",
+        fingerprint: "sha-256 00",
+        candidates,
+        video,
+        audio,
+    };
     Some(answer.write())
 }
 
@@ -94,7 +102,7 @@ pub fn datagrams<'a>(offer: &Offer, datagrams: impl IntoIterator<Item = &'a [u8]
     let mut sent = 0;
     for (datagram, now) in as_received(datagrams) {
         peer.receive(&datagram, now);
-        if peer.poll(1, |burst| sent += burst.bytes.len(), |_| {}, now).is_err() {
+        if peer.poll(1, |burst| sent += burst.bytes.len(), |_| {}).is_err() {
             break;
         }
     }

@@ -24,6 +24,7 @@ mod serve;
 mod source;
 mod thumbnail;
 mod tone;
+mod webrtc;
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
     let confinement = weir_pipeline::confine(&job);
     ended(match job {
         WorkerJob::Stream => socket().and_then(serve::serve),
+        WorkerJob::Webrtc => socket().and_then(webrtc::serve),
         WorkerJob::Thumbnail => thumbnail::run(),
         WorkerJob::Inventory => prove::inventory(),
         WorkerJob::Proof { what, .. } => prove::prove(&what),

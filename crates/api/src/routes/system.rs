@@ -128,16 +128,13 @@ fn gpus(inventory: &weir_gpu::Inventory) -> Vec<GpuDto> {
     inventory.devices.iter().map(gpu).collect()
 }
 
-/// Why this engine and no other: docs/decisions/0007-webrtc-engine.md has all that was measured.
-const ENGINE_REASON: &str =
-    "runs in the server itself, at a quarter of the CPU per viewer that GStreamer's webrtcbin took";
-
 /// Where viewers by WebRTC come to. Both ports are bound; whether they are open to the outside shows in how many viewers connected.
 #[derive(Debug, Serialize, ToSchema)]
 struct WebrtcDto {
-    /// What speaks WebRTC: `str0m`.
+    /// What serves viewers now: `str0m` or `webrtcbin`.
     engine: &'static str,
-    engine_reason: &'static str,
+    /// Why it is this one, where `webrtcbin` was asked for.
+    engine_reason: String,
     /// The port that is bound. Where nothing is configured and 8189 was taken, it is another one.
     udp_listen: String,
     /// Null: networks that let no UDP through have no way in.
@@ -164,7 +161,7 @@ impl From<WebrtcPorts> for WebrtcDto {
         let told = |(transport, address): (_, SocketAddr)| WebrtcAddressDto { transport, address: address.to_string() };
         Self {
             engine: ports.engine,
-            engine_reason: ENGINE_REASON,
+            engine_reason: ports.engine_reason,
             udp_listen: ports.udp.to_string(),
             tcp_listen: ports.tcp.map(|address| address.to_string()),
             told: ports.told.into_iter().map(told).collect(),

@@ -173,7 +173,7 @@ impl WhepAdmission {
             Choice::There(chosen) => ForViewer { chosen, demand: None, notice: None },
             Choice::Made(making) => make(admission, stream_id, *making).await?,
         };
-        let Answered { sdp, ufrag: tag, connection, .. } = engine.answer(&offer, &chosen.carried)?;
+        let Answered { sdp, ufrag: tag, connection, .. } = engine.answer(&offer, &chosen.carried).await?;
         let seat = sessions.seat(wish.name, &tag, &offer.ice.ufrag).ok_or(NoAnswer::Internal)?;
         let lane = lanes.pick_beside(stream_id.0, seat.number());
         let is_preview = preview.is_some_and(|pass| Playback::new(admission.clone()).is_preview(stream_id, pass));

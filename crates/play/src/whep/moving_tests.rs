@@ -152,7 +152,7 @@ async fn a_viewer_moves_to_what_its_path_carries_and_back() {
     let socket = UdpSocket::bind(loopback).await.unwrap();
     let offered = FarEnd::offer(socket.local_addr().unwrap(), false, Instant::now()).unwrap();
     let what = carried(&hub.source().tracks()).unwrap();
-    let answered = engine.answer(&Offer::parse(&offered.text).unwrap(), &what).unwrap();
+    let answered = engine.answer(&Offer::parse(&offered.text).unwrap(), &what).await.unwrap();
     let to_relay = format!(" 127.0.0.1 {} typ host", relay.address().port());
     let sdp = answered.sdp.replace(&format!(" 127.0.0.1 {} typ host", engine.udp_addr().port()), &to_relay);
     let mut watcher = Watcher { viewer: offered.accept(&sdp).unwrap(), socket, packets: Vec::new() };

@@ -48,6 +48,7 @@ mod srt_paths;
 mod survival;
 mod timeline;
 mod transfer;
+mod webrtcbin;
 mod whep;
 mod whep_viewers;
 mod whip;

@@ -8,32 +8,32 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use weir_testkit::publisher::Feed;
 use weir_testkit::{Api, ProcessStats, Weir, wait_until};
-use weir_webrtc::viewer::Viewer;
+use weir_webrtc::viewer::{Packet, VIDEO, Viewer};
 
 use crate::common::{SOON, clip, weir};
 
-const OFFER: &str = include_str!("../../../webrtc/tests/offers/chromium.sdp");
-const SDP: &str = "application/sdp";
+pub(crate) const OFFER: &str = include_str!("../../../webrtc/tests/offers/chromium.sdp");
+pub(crate) const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
 /// 15 s without a report, and what a busy machine takes for the rest.
-const GONE_WITHIN: Duration = Duration::from_secs(20);
+pub(crate) const GONE_WITHIN: Duration = Duration::from_secs(20);
 
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     head: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         let mut pairs = self.head.lines().filter_map(|line| line.split_once(": "));
         pairs.find(|(key, _)| key.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value)
     }
 }
 
 /// Asks on a connection of its own.
-fn ask(weir: &Weir, method: &str, path: &str, content_type: &str, body: &[u8]) -> Answer {
+pub(crate) fn ask(weir: &Weir, method: &str, path: &str, content_type: &str, body: &[u8]) -> Answer {
     let address = weir.http().replace("http://", "");
     let mut connection = TcpStream::connect(address).unwrap();
     connection.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -51,47 +51,63 @@ fn ask(weir: &Weir, method: &str, path: &str, content_type: &str, body: &[u8]) -
 }
 
 /// A viewer who watches.
-struct Watcher {
-    viewer: Viewer,
+pub(crate) struct Watcher {
+    pub(crate) viewer: Viewer,
     socket: UdpSocket,
     /// Where its session is.
-    path: String,
+    pub(crate) path: String,
+    pub(crate) answer: String,
 }
 
 impl Watcher {
     /// Connects and sees some pictures.
-    fn start(weir: &Weir) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let offered = Viewer::offer(socket.local_addr().unwrap(), false, Instant::now()).unwrap();
-        let answer = ask(weir, "POST", "/whep/cam1", SDP, offered.text.as_bytes());
-        assert_eq!(answer.status, 201, "{}", answer.body);
-        let mut watcher =
-            Self { viewer: offered.accept(&answer.body).unwrap(), socket, path: answer.header("location").to_owned() };
+    pub(crate) fn start(weir: &Weir) -> Self {
+        let mut watcher = Self::answered(weir, false, str::to_owned);
         watcher.watch(10);
         watcher
     }
 
+    /// Posts its offer, with that change to it, and takes the answer.
+    pub(crate) fn answered(weir: &Weir, hears: bool, change: impl Fn(&str) -> String) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let offered = Viewer::offer(socket.local_addr().unwrap(), hears, Instant::now()).unwrap();
+        let answer = ask(weir, "POST", "/whep/cam1", SDP, change(&offered.text).as_bytes());
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        let (viewer, path) = (offered.accept(&answer.body).unwrap(), answer.header("location").to_owned());
+        Self { viewer, socket, path, answer: answer.body }
+    }
+
     /// Watches until so many pictures have come.
-    fn watch(&mut self, pictures: usize) {
-        let (end, mut seen, mut buffer) = (Instant::now() + SOON, 0, [0; 2_000]);
-        while seen < pictures {
-            assert!(Instant::now() < end, "{seen} of {pictures} pictures came");
+    pub(crate) fn watch(&mut self, pictures: usize) {
+        let mut seen = 0;
+        let came = self.watch_until(SOON, |packet| {
+            seen += usize::from(packet.marker && packet.payload_type == VIDEO);
+            seen >= pictures
+        });
+        assert!(came, "{seen} of {pictures} pictures came");
+    }
+
+    /// Watches until that is enough, or for so long. Returns whether it was enough.
+    pub(crate) fn watch_until(&mut self, limit: Duration, mut enough: impl FnMut(&Packet) -> bool) -> bool {
+        let (end, mut is_enough, mut buffer) = (Instant::now() + limit, false, [0; 2_000]);
+        while !is_enough && Instant::now() < end {
             let Self { viewer, socket, .. } = self;
             let send = |to, bytes: &[u8]| {
                 socket.send_to(bytes, to).unwrap();
             };
-            let wake = viewer.poll(send, |packet| seen += usize::from(packet.marker)).expect("it is connected");
-            let wait = wake.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+            let Some(wake) = viewer.poll(send, |packet| is_enough |= enough(&packet)) else { return is_enough };
+            let wait = wake.min(end).saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
             socket.set_read_timeout(Some(wait)).unwrap();
             match socket.recv_from(&mut buffer) {
                 Ok((length, source)) => viewer.receive(source, &buffer[..length], Instant::now()),
                 Err(_) => viewer.tick(Instant::now()),
             }
         }
+        is_enough
     }
 }
 
-fn live(api: &Api, weir: &Weir) -> (String, Feed) {
+pub(crate) fn live(api: &Api, weir: &Weir) -> (String, Feed) {
     let stream = api.create_stream_with("cam1", &json!({ "hls": false, "dash": false }));
     let feed = Feed::live(&weir.rtmp_address(), &stream.stream_key, &clip(200_000));
     api.wait_stream(&stream, "live", SOON);

@@ -65,6 +65,7 @@ impl Engine {
         let received = |payload, repeats| Agreed::Received(Received { payload, repeats });
         let sdp = Answer {
             offer,
+            is_lite: true,
             ufrag: &ice.ufrag,
             password: &ice.password,
             fingerprint: &shared.identity.fingerprint().to_string(),

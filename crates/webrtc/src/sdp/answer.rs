@@ -45,6 +45,8 @@ pub(crate) enum Agreed<'a> {
 #[derive(Debug)]
 pub(crate) struct Answer<'a> {
     pub(crate) offer: &'a Offer,
+    /// We look for nobody: the far end has to find us.
+    pub(crate) is_lite: bool,
     pub(crate) ufrag: &'a str,
     pub(crate) password: &'a str,
     /// The fingerprint as it stands in the text: "sha-256 AB:CD:...".
@@ -57,7 +59,10 @@ pub(crate) struct Answer<'a> {
 impl Answer<'_> {
     pub(crate) fn write(&self) -> String {
         let mut out = String::with_capacity(2_048);
-        out.push_str("v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=ice-lite\r\n");
+        out.push_str("v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n");
+        if self.is_lite {
+            out.push_str("a=ice-lite\r\n");
+        }
         let mids: Vec<&str> = self.accepted().map(|(section, _)| section.mid.as_str()).collect();
         self.line(&mut out, format_args!("a=group:BUNDLE {}", mids.join(" ")));
         let mut first = true;

@@ -17,6 +17,7 @@ fn answer(offer: &Offer) -> String {
     let received = |payload, repeats| Agreed::Received(Received { payload, repeats });
     Answer {
         offer,
+        is_lite: true,
         ufrag: "ufra",
         password: "password",
         fingerprint: "sha-256 00:11",

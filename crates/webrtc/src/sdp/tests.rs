@@ -92,6 +92,7 @@ fn answer(offer: &Offer, with_audio: bool) -> String {
     let audio = offer.opus().filter(|_| with_audio);
     Answer {
         offer,
+        is_lite: true,
         ufrag: "ufra",
         password: "password",
         fingerprint: "sha-256 00:11",

@@ -28,9 +28,14 @@ impl Live {
     }
 
     /// Answers an offer and serves its viewer. The answer names that port in place of the engine's.
-    fn serve(&self, engine: &Engine, offer: &str, port: u16) -> (String, tokio::task::JoinHandle<(Ended, Figures)>) {
+    async fn serve(
+        &self,
+        engine: &Engine,
+        offer: &str,
+        port: u16,
+    ) -> (String, tokio::task::JoinHandle<(Ended, Figures)>) {
         let what = carried(&self.rendition.tracks()).unwrap();
-        let Answered { sdp, mut connection, .. } = answered(engine, offer, &what);
+        let Answered { sdp, mut connection, .. } = answered(engine, offer, &what).await;
         let feed = Feed::<RtpBatcher>::new();
         let mut batches = feed.subscribe();
         let feeding = tokio::spawn(feed.run(self.rendition.clone(), RtpBatcher::default()));
@@ -56,7 +61,7 @@ async fn what_is_lost_on_the_way_is_repeated_before_it_is_missed() {
     // 5 % are lost in each direction, and the round trip is 50 ms.
     let relay = UdpRelay::start(engine.udp_addr(), Path { loss_percent: 5.0, delay: Duration::from_millis(25) });
     let offered = Watcher::offer().await;
-    let (answer, _served) = live.serve(&engine, &offered.text, relay.address().port());
+    let (answer, _served) = live.serve(&engine, &offered.text, relay.address().port()).await;
     let mut watcher = offered.accept(&answer);
     watcher.watch(Duration::from_secs(10), |watcher| watcher.pictures().len() > 30).await;
     let began = Instant::now();
@@ -96,7 +101,7 @@ async fn who_vanished_is_given_up_after_fifteen_seconds_without_a_report() {
     let (engine, live) = (engine(false).await, Live::new());
     let offered = Watcher::offer().await;
     let what = carried(&live.rendition.tracks()).unwrap();
-    let Answered { sdp, mut connection, .. } = answered(&engine, &offered.text, &what);
+    let Answered { sdp, mut connection, .. } = answered(&engine, &offered.text, &what).await;
     let feed = Feed::<RtpBatcher>::new();
     let mut batches = feed.subscribe();
     tokio::spawn(feed.run(live.rendition.clone(), RtpBatcher::default()));

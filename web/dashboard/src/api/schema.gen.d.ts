@@ -2085,8 +2085,9 @@ export interface components {
             connected: number;
             /** @description Connections at this moment: viewers and publishers, those that are being set up included. */
             connections: number;
-            /** @description What speaks WebRTC: `str0m`. */
+            /** @description What serves viewers now: `str0m` or `webrtcbin`. */
             engine: string;
+            /** @description Why it is this one, where `webrtcbin` was asked for. */
             engine_reason: string;
             /**
              * Format: int64
