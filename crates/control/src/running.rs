@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use weir_hub::StreamClock;
+use weir_ingest::pull::UdpPorts;
 use weir_model::{PushStatus, Reason, RestreamId, RestreamState, RestreamStatus, StreamId};
 use weir_net::Dialer;
 use weir_observe::{Observe, RestreamLine};
@@ -212,6 +213,8 @@ pub struct Kit {
     pub encoding: EncodingResources,
     pub lanes: Lanes,
     pub dialer: Dialer,
+    /// The ports on which sources by UDP come in.
+    pub udp_ports: UdpPorts,
     /// What the kernel keeps of each push by TCP: a big buffer would hide seconds of a stall.
     pub send_buffer_bytes: u32,
 }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use weir_hub::{Feeds, StreamClock, StreamHub, WindowLimits};
 use weir_ingest::Intake;
-use weir_ingest::pull::PullStatus;
+use weir_ingest::pull::{PullKit, PullStatus};
 use weir_model::{RenditionStatus, RestreamId, Stream, StreamId};
 use weir_packager::Packager;
 use weir_restream::{PushContext, RestreamOutcome, RetryHandle};
@@ -134,8 +134,9 @@ impl StreamRun {
             }
             (PartKey::Pull(slot), PartSpec::Pull(url)) => {
                 let place = (self.intake.clone(), *slot);
-                let (dialer, told) = (kit.dialer.clone(), self.pulled.clone());
-                Some(Box::new(weir_ingest::pull::start(url.clone(), place, dialer, told, &self.lane)) as Part)
+                let shared = PullKit { dialer: kit.dialer.clone(), udp_ports: kit.udp_ports.clone() };
+                let pull = weir_ingest::pull::start(url.clone(), place, shared, self.pulled.clone(), &self.lane);
+                Some(Box::new(pull) as Part)
             }
             (_, PartSpec::Status { name, sources }) => {
                 let from = stream_status::From {

@@ -13,6 +13,8 @@ mod config_document;
 mod flv_tag;
 mod forwarded;
 mod handshake;
+mod hls_playlist;
+mod http_chunks;
 mod logo_png;
 mod mutate;
 mod play_head;
@@ -21,6 +23,7 @@ mod proxy_header;
 mod random;
 mod rtmp_url;
 mod rtp_pictures;
+mod rtp_sequence;
 mod run;
 mod scte35;
 mod server_protocol;
@@ -41,6 +44,8 @@ pub use config_document::fuzz_config_document;
 pub use flv_tag::fuzz_flv_tag;
 pub use forwarded::fuzz_forwarded;
 pub use handshake::fuzz_handshake;
+pub use hls_playlist::fuzz_hls_playlist;
+pub use http_chunks::fuzz_http_chunks;
 pub use logo_png::fuzz_logo_png;
 pub use play_head::fuzz_play_head;
 pub use play_request::fuzz_play_request;
@@ -48,6 +53,7 @@ pub use proxy_header::fuzz_proxy_header;
 pub use random::Random;
 pub use rtmp_url::fuzz_rtmp_url;
 pub use rtp_pictures::fuzz_rtp_pictures;
+pub use rtp_sequence::fuzz_rtp_sequence;
 pub use run::{Failure, Run, hex, seeds};
 pub use scte35::fuzz_scte35;
 pub use server_protocol::fuzz_server_protocol;
@@ -92,6 +98,13 @@ pub const TARGETS: &[Target] = &[
     Target { name: "flv_tag", body: fuzz_flv_tag, generate: Some(flv_tag::generate), short_inputs: 100_000 },
     Target { name: "forwarded", body: fuzz_forwarded, generate: Some(forwarded::generate), short_inputs: 50_000 },
     Target { name: "handshake", body: fuzz_handshake, generate: Some(handshake::generate), short_inputs: 8_000 },
+    Target {
+        name: "hls_playlist",
+        body: fuzz_hls_playlist,
+        generate: Some(hls_playlist::generate),
+        short_inputs: 50_000,
+    },
+    Target { name: "http_chunks", body: fuzz_http_chunks, generate: Some(http_chunks::generate), short_inputs: 30_000 },
     Target { name: "logo_png", body: fuzz_logo_png, generate: Some(logo_png::generate), short_inputs: 3_000 },
     Target { name: "play_head", body: fuzz_play_head, generate: Some(play_head::generate), short_inputs: 100_000 },
     Target {
@@ -112,6 +125,12 @@ pub const TARGETS: &[Target] = &[
         body: fuzz_rtp_pictures,
         generate: Some(rtp_pictures::generate),
         short_inputs: 30_000,
+    },
+    Target {
+        name: "rtp_sequence",
+        body: fuzz_rtp_sequence,
+        generate: Some(rtp_sequence::generate),
+        short_inputs: 10_000,
     },
     Target {
         name: "server_protocol",

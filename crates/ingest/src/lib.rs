@@ -4,6 +4,7 @@
 mod intake;
 mod meter;
 mod opening;
+mod pace;
 pub mod pull;
 mod rtmp;
 mod source_writer;
@@ -15,5 +16,5 @@ mod whip;
 pub use intake::{Admitted, Eviction, Intake, Occupied, Ticket};
 pub use meter::{IngestMeter, Measured};
 pub use rtmp::RtmpSession;
-pub use srt::SrtPublisher;
+pub use srt::{SrtEnd, SrtPublisher};
 pub use whip::{WhipEnd, WhipPublisher};

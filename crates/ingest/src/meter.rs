@@ -35,6 +35,8 @@ struct State {
     transport: Option<TransportFigures>,
     path: Option<PathFigures>,
     webrtc: Option<WebrtcPath>,
+    /// The share of datagrams that the network lost, where their numbers tell it.
+    loss_percent: Option<f64>,
     /// What the source sends and we can't carry, in words, by its PID.
     not_carried: BTreeMap<u16, String>,
 }
@@ -126,6 +128,10 @@ impl IngestMeter {
         self.state().path = Some(figures);
     }
 
+    pub(crate) fn loss_percent(&self, percent: f64) {
+        self.state().loss_percent = Some(percent);
+    }
+
     pub(crate) fn webrtc(&self, path: WebrtcPath) {
         self.state().webrtc = Some(path);
     }
@@ -175,7 +181,12 @@ impl IngestMeter {
                 + webrtc.map_or(0, |path| path.left_out),
             latency_ms: state.path.as_ref().map(|path| path.latency_ms),
             rtt_ms: state.path.as_ref().map(|path| path.rtt_ms).or(webrtc.and_then(|path| path.rtt_ms)),
-            loss_percent: state.path.as_ref().map(|path| path.loss_percent).or(webrtc.map(|path| path.loss_percent)),
+            loss_percent: state
+                .path
+                .as_ref()
+                .map(|path| path.loss_percent)
+                .or(webrtc.map(|path| path.loss_percent))
+                .or(state.loss_percent),
             continuity_errors: state.transport.map(|transport| transport.continuity_errors),
             srt: state.path.as_ref().map(|path| path.srt),
             webrtc: webrtc.map(|path| path.figures),

@@ -1,8 +1,16 @@
 //! Fetches a stream's source: it calls the far end, tries again for ever, and tells truthfully how it goes. Each protocol is a file.
 
+mod aes_cbc;
+mod get;
+mod hls;
+mod http;
 mod machine;
+mod reasons;
 mod rtmp;
 mod seat;
+mod srt;
+mod udp;
+mod udp_ports;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +26,8 @@ use weir_net::{Backoff, Dialer, Eagerness};
 use crate::Intake;
 use machine::{PullAction, PullInput, PullMachine};
 use seat::Seat;
+
+pub use udp_ports::UdpPorts;
 
 /// A source is looked at this often while it flows.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -36,6 +46,13 @@ pub struct PullStatus {
     /// Attempts since the source last lived; 1 is the first.
     pub attempt: u32,
     pub next_retry_at: Option<OffsetDateTime>,
+}
+
+/// What all pulls share.
+#[derive(Clone, Debug)]
+pub struct PullKit {
+    pub dialer: Dialer,
+    pub udp_ports: UdpPorts,
 }
 
 /// A running pull. Dropping the handle ends it.
@@ -64,25 +81,20 @@ impl Drop for PullHandle {
 pub fn start(
     url: PullUrl,
     (intake, slot): (Intake, Slot),
-    dialer: Dialer,
+    kit: PullKit,
     told: watch::Sender<Option<PullStatus>>,
     lane: &Handle,
 ) -> PullHandle {
     let retry = Arc::new(Notify::new());
-    let pull = Pull {
-        seat: Seat::new(intake, slot, url.masked()),
-        url,
-        dialer,
-        told: told.clone(),
-        retry: Arc::clone(&retry),
-    };
+    let pull =
+        Pull { seat: Seat::new(intake, slot, url.masked()), url, kit, told: told.clone(), retry: Arc::clone(&retry) };
     PullHandle { task: lane.spawn(pull.run()).abort_handle(), told, retry }
 }
 
 struct Pull {
     url: PullUrl,
     seat: Seat,
-    dialer: Dialer,
+    kit: PullKit,
     told: watch::Sender<Option<PullStatus>>,
     retry: Arc<Notify>,
 }
@@ -93,6 +105,7 @@ impl Pull {
         let seed = stream_id.0.unsigned_abs().wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let mut machine = PullMachine::new(Backoff::new(EAGERNESS, seed), Instant::now().into_std());
         let mut clock = WallTimes::default();
+        let seen = hls::Seen::default();
         let mut fetching = None;
         let mut logged = None;
         let mut input = PullInput::Tick;
@@ -100,7 +113,7 @@ impl Pull {
             let now = Instant::now();
             let action = machine.handle(input, now.into_std());
             match action {
-                Some(PullAction::Call) => fetching = Some(Box::pin(self.fetch())),
+                Some(PullAction::Call) => fetching = Some(Box::pin(self.fetch(&seen))),
                 Some(PullAction::HangUp) => {
                     fetching = None;
                     self.seat.leave();
@@ -149,11 +162,13 @@ impl Pull {
     }
 
     /// Fetches the source once, until that ends. Returns why it did.
-    async fn fetch(&self) -> Reason {
+    async fn fetch(&self, seen: &hls::Seen) -> Reason {
+        let (PullKit { dialer, udp_ports }, seat) = (&self.kit, &self.seat);
         match &self.url {
-            PullUrl::Rtmp { server, login, name } => {
-                rtmp::fetch((server, login.as_ref(), name), &self.dialer, &self.seat).await
-            }
+            PullUrl::Rtmp { server, login, name } => rtmp::fetch((server, login.as_ref(), name), dialer, seat).await,
+            PullUrl::Srt(url) => srt::fetch(url, dialer, seat).await,
+            PullUrl::Http(url) => http::fetch(url, dialer, (seat, seen)).await,
+            PullUrl::Udp(source) => udp::fetch(source, udp_ports, dialer, seat).await,
         }
     }
 }

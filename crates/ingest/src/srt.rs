@@ -24,6 +24,24 @@ const MESSAGES_AT_ONCE: usize = 100;
 /// The connection's figures are told this often.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
+/// Why the connection of a publisher ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SrtEnd {
+    NothingUsable,
+    Left,
+    Silent,
+}
+
+impl SrtEnd {
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NothingUsable => "nothing usable came",
+            Self::Left => "the publisher left",
+            Self::Silent => "the publisher sent nothing",
+        }
+    }
+}
+
 /// One publisher by SRT. When it is dropped, the stream's intake is free again, and the connection is closed.
 #[derive(Debug)]
 pub struct SrtPublisher {
@@ -48,8 +66,8 @@ impl SrtPublisher {
         }
     }
 
-    /// Reads until either side ends it. Returns the reason, for the log.
-    pub async fn run(mut self) -> &'static str {
+    /// Reads until either side ends it. Returns why it ended.
+    pub async fn run(mut self) -> SrtEnd {
         let mut buffer = [0; PAYLOAD_BYTES_MAX];
         loop {
             let now = Instant::now();
@@ -61,13 +79,13 @@ impl SrtPublisher {
                         self.heard_at = now;
                         let bytes = buffer.get(..bytes).unwrap_or_default();
                         if self.session.bytes(bytes, now).is_err() {
-                            return "nothing usable came";
+                            return SrtEnd::NothingUsable;
                         }
                     }
                     Received::Nothing => break true,
                     Received::End => {
                         self.session.finish(now);
-                        return "the publisher left";
+                        return SrtEnd::Left;
                     }
                 }
                 if messages == MESSAGES_AT_ONCE {
@@ -75,7 +93,7 @@ impl SrtPublisher {
                 }
             };
             if now.saturating_duration_since(self.heard_at) >= IDLE_TIMEOUT {
-                return "the publisher sent nothing";
+                return SrtEnd::Silent;
             }
             if !nothing_more {
                 tokio::task::yield_now().await;

@@ -10,6 +10,7 @@ use weir_observe::fields;
 use crate::intake::Ticket;
 use crate::meter::TransportFigures;
 use crate::opening::Opening;
+use crate::pace::Pace;
 use crate::source_writer::{RawFrame, SourceWriter};
 
 /// Bytes that bring no frame for so long are not media that we know. The publisher is sent away, so that it does not send to nobody.
@@ -30,6 +31,10 @@ pub(crate) struct TsSession {
     fruitless_since: Option<Instant>,
     splices_since: Option<Instant>,
     splices: u32,
+    /// Holds frames back until they are due; None for what comes as fast as it plays.
+    pace: Option<Pace>,
+    /// The frame that is held back, and when it is due.
+    held_back: Option<(TsEvent, Instant)>,
 }
 
 /// The publisher sends nothing that can be used.
@@ -47,7 +52,25 @@ impl TsSession {
             fruitless_since: None,
             splices_since: None,
             splices: 0,
+            pace: None,
+            held_back: None,
         }
+    }
+
+    /// Begins a session of what comes faster than it plays: its frames go on when they are due.
+    pub(crate) fn paced(ticket: Ticket, program: Option<u16>) -> Self {
+        Self { pace: Some(Pace::default()), ..Self::new(ticket, program) }
+    }
+
+    /// When [`Self::bytes`] must be called again, without more bytes: the next frame is due then.
+    pub(crate) fn due_at(&self) -> Option<Instant> {
+        self.held_back.as_ref().map(|(_, at)| *at)
+    }
+
+    /// Ends a segment: the next one may come from another muxer. Frames that are held back stay so.
+    pub(crate) fn cut(&mut self, now: Instant) {
+        self.reader.cut();
+        self.take_events(now);
     }
 
     /// Takes bytes as they came. An error means that the publisher is to be sent away.
@@ -64,6 +87,7 @@ impl TsSession {
 
     /// Ends the session. Nothing more comes, so the last picture is whole now.
     pub(crate) fn finish(&mut self, now: Instant) {
+        self.pace = None;
         self.reader.finish();
         self.take_events(now);
         self.open();
@@ -90,7 +114,13 @@ impl TsSession {
         }
     }
 
-    fn tell_counts(&self) {
+    /// Takes the share of packets that the network lost lately.
+    pub(crate) fn loss_percent(&self, percent: f64) {
+        self.writer.meter().loss_percent(percent);
+    }
+
+    /// Tells the meter what the reader has counted.
+    pub(crate) fn tell_counts(&self) {
         let counts = self.reader.counts();
         self.writer.meter().transport(TransportFigures {
             continuity_errors: counts.continuity_errors,
@@ -99,7 +129,7 @@ impl TsSession {
     }
 
     fn take_events(&mut self, now: Instant) {
-        while let Some(event) = self.reader.next_event() {
+        while let Some(event) = self.next_event(now) {
             let stream_id = self.writer.ticket().intake().stream_id();
             match event {
                 TsEvent::Frame(frame) => {
@@ -158,6 +188,26 @@ impl TsSession {
                 TsEvent::Scte35 { pid, section } => self.splice(pid, &section, now),
             }
         }
+    }
+
+    /// The next event that is due.
+    fn next_event(&mut self, now: Instant) -> Option<TsEvent> {
+        let (event, due_at) = match self.held_back.take() {
+            Some(held_back) => held_back,
+            None => {
+                let event = self.reader.next_event()?;
+                let due_at = match (&mut self.pace, &event) {
+                    (Some(pace), TsEvent::Frame(frame)) => pace.due_at(frame.dts_ticks, now),
+                    _ => now,
+                };
+                (event, due_at)
+            }
+        };
+        if due_at > now && self.pace.is_some() {
+            self.held_back = Some((event, due_at));
+            return None;
+        }
+        Some(event)
     }
 
     fn splice(&mut self, pid: u16, section: &[u8], now: Instant) {

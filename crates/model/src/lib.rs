@@ -42,7 +42,7 @@ pub use percent::percent_decoded;
 pub use picture_settings::{Fit, PictureSettings, RateControl, VideoCodec};
 pub use platform::{Platform, PlatformRules, Platforms, PlatformsFault, RetryBudget};
 pub use platform_check::{Sent, Violation, check_platform};
-pub use pull_url::PullUrl;
+pub use pull_url::{PullUrl, UdpPort, UdpSource};
 pub use push_url::{Advice, MAX_URL_BYTES, PushUrl, UrlFault, UrlLogin, masked_uri};
 pub use rendition::{Audio, Rendition, RenditionFault, Video};
 pub use rendition_draft::{AsItIs, RenditionDraft};

@@ -1,7 +1,7 @@
 //! The only way out of the process: it finds a host's addresses, tries those that may be called one after the other, and makes TLS.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,6 +65,11 @@ impl Dialer {
     /// Trusts by this from now on, as do all clones; open connections stay.
     pub fn trust(&self, trust: Arc<ClientConfig>) {
         self.trust.replace(trust);
+    }
+
+    /// Whether the egress rules let us reach this address.
+    pub fn permits(&self, address: IpAddr) -> bool {
+        self.egress.permits(address)
     }
 
     /// The addresses of a host that may be called, in the order in which they should be tried.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use weir_api::{ApiContext, WebhookCaller};
 use weir_control::{DRAIN_MAX, Kit, Lanes, Supervisor};
+use weir_ingest::pull::UdpPorts;
 use weir_net::{CapLimits, Caps, Dialer};
 use weir_origin::HttpServer;
 
@@ -126,6 +127,7 @@ fn start_tellers(owners: &mut Owners, base: &Base, api: &ApiContext, caller: Web
 
 fn start_supervisor(owners: &mut Owners, base: &Base, dialer: Dialer, send_buffer_bytes: u32) {
     let kit = Kit {
+        udp_ports: UdpPorts::default(),
         observe: base.observe.clone(),
         shelves: base.shelves.clone(),
         encoding: base.encoding.clone(),

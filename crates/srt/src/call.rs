@@ -36,6 +36,8 @@ pub struct CallTarget {
     /// The most bytes that one message holds.
     pub payload_bytes: Option<u32>,
     pub send_buffer_bytes: Option<u32>,
+    /// Whether media comes from there, and not from us.
+    pub receives: bool,
 }
 
 impl std::fmt::Debug for CallTarget {
@@ -103,7 +105,7 @@ async fn call_address(target: &CallTarget, address: SocketAddr, deadline: Instan
 
 fn prepared(target: &CallTarget, timeout: Duration) -> Result<Socket, Fault> {
     let socket = Socket::create()?;
-    set_for_caller(&socket, target.send_buffer_bytes)?;
+    set_for_caller(&socket, target.send_buffer_bytes, target.receives)?;
     socket.set_int(Opt::ConnectTimeoutMs, milliseconds(timeout))?;
     if let Some(latency) = target.latency {
         socket.set_int(Opt::LatencyMs, milliseconds(latency))?;

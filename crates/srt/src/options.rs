@@ -44,9 +44,10 @@ pub(crate) fn set_for_listener(socket: &Socket, latency: Duration) -> Result<(),
     socket.set_int(Opt::UdpReceiveBufferBytes, LISTENER_UDP_BYTES)
 }
 
-pub(crate) fn set_for_caller(socket: &Socket, send_buffer_bytes: Option<u32>) -> Result<(), Fault> {
+pub(crate) fn set_for_caller(socket: &Socket, send_buffer_bytes: Option<u32>, receives: bool) -> Result<(), Fault> {
     set_common(socket)?;
     let asked = send_buffer_bytes.and_then(|bytes| i32::try_from(bytes).ok());
     socket.set_int(Opt::SendBufferBytes, asked.unwrap_or(SEND_BUFFER_BYTES))?;
-    socket.set_int(Opt::ReceiveBufferBytes, CALLER_RECEIVE_BYTES)
+    // One that receives media keeps the library's buffer of 12 MB, as a listener does.
+    if receives { Ok(()) } else { socket.set_int(Opt::ReceiveBufferBytes, CALLER_RECEIVE_BYTES) }
 }

@@ -93,6 +93,7 @@ async fn we_push_to_it_twice() {
         latency: Some(Duration::from_millis(200)),
         payload_bytes: None,
         send_buffer_bytes: None,
+        receives: false,
     };
     let dialer = Dialer::default();
     let callers = [call(&target, &dialer).await.unwrap(), call(&target, &dialer).await.unwrap()];

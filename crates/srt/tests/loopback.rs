@@ -46,6 +46,7 @@ fn target(listener: &SrtListener, stream_id: &str) -> CallTarget {
         latency: None,
         payload_bytes: None,
         send_buffer_bytes: None,
+        receives: false,
     }
 }
 

@@ -37,16 +37,38 @@ impl Nginx {
 
     /// An nginx with these directives in its application.
     pub fn start(directives: &str) -> Self {
+        Self::launch(|path, port| {
+            format!(
+                "rtmp {{ access_log off; server {{ listen 127.0.0.1:{port}; chunk_size 4096;
+                   application app {{ live on; record_path {path}; {directives} }} }} }}"
+            )
+        })
+    }
+
+    /// An nginx that serves this folder by HTTP.
+    pub fn site(root: &Path) -> Self {
+        Self::launch(|path, port| {
+            format!(
+                "http {{ access_log off; client_body_temp_path {path}/b; proxy_temp_path {path}/p; fastcgi_temp_path {path}/f;
+                   uwsgi_temp_path {path}/u; scgi_temp_path {path}/s;
+                   server {{ listen 127.0.0.1:{port}; location / {{ root {}; }} }} }}",
+                root.display()
+            )
+        })
+    }
+
+    /// An nginx whose block of servers is made of its own folder and its port.
+    fn launch(servers: impl FnOnce(&str, u16) -> String) -> Self {
         let folder = TempDir::with_prefix("weir-test-nginx-").expect("a temporary folder can be made");
         let port = free_port();
-        let path = folder.path().display();
+        let path = folder.path().display().to_string();
+        let servers = servers(&path, port);
         // The workers of a root nginx would be `nobody` and could not write here. Where the master is not root, nginx ignores the line.
         let configuration = format!(
             "user root; daemon off; master_process on; worker_processes 1; pid {path}/pid; error_log {path}/error.log warn;
              load_module {MODULE};
              events {{ worker_connections 4096; }}
-             rtmp {{ access_log off; server {{ listen 127.0.0.1:{port}; chunk_size 4096;
-               application app {{ live on; record_path {path}; {directives} }} }} }}"
+             {servers}"
         );
         let file = folder.path().join("nginx.conf");
         fs::write(&file, configuration).expect("the file can be written");

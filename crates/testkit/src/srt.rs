@@ -116,6 +116,7 @@ pub fn target(address: &str, stream_id: &str, passphrase: Option<(&str, u8)>) ->
         latency: None,
         payload_bytes: None,
         send_buffer_bytes: None,
+        receives: false,
     }
 }
 

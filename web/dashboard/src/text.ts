@@ -327,7 +327,7 @@ export const t = {
     revealed: "Keys hide again after a minute. That they were shown is in the audit.",
     obs: "OBS: Settings, Stream, service “Custom”, then these two fields. Reveal the keys to copy them.",
     pullFrom: "Address to pull from",
-    pullHint: "An address that the server plays, such as rtmp://host/app/stream. Credentials in it are stored sealed and never shown.",
+    pullHint: "An address that the server fetches: RTMP, SRT, HLS, or MPEG-TS by HTTP, UDP or RTP. Credentials in it are stored sealed and never shown.",
     kinds: { push: "Push from an encoder", pull: "Pull from an address", playlist: "Playlist of files" },
   },
 

@@ -2,7 +2,7 @@
 
 use weir_media::WireClock;
 use weir_model::{Fault, Reason, ReasonCode, Secret, UrlLogin};
-use weir_net::{DialFault, Dialer};
+use weir_net::Dialer;
 use weir_rtmp::StreamKey;
 use weir_rtmp::net::{
     ClientError, ClientOptions, ClientTarget, PlayConnection, PlayEvent, PublishSession as _, Refusal, RefusalCode,
@@ -11,11 +11,9 @@ use weir_rtmp::net::{
 use weir_rtmp::url::{Credentials, RtmpUrl};
 
 use super::machine::source_reason;
+use super::reasons::{of_dial, shortened};
 use super::seat::Seat;
 use crate::rtmp::RtmpSession;
-
-/// How many characters of a far end's own words are shown. The words come from outside, so they are cut.
-const PEER_TEXT_CHARS_MAX: usize = 300;
 
 /// So many messages are taken in one go before others on this lane get their turn.
 const MESSAGES_AT_ONCE: usize = 100;
@@ -100,27 +98,11 @@ fn of_error(error: &ClientError) -> Reason {
 const NOT_FOUND: [&str; 3] =
     ["NetStream.Play.StreamNotFound", "NetStream.Play.FileNotFound", "NetConnection.Connect.InvalidApp"];
 
-/// The reason that a fault in dialling makes, whatever the protocol.
-pub(super) fn of_dial(fault: &DialFault) -> Reason {
-    let code = match fault {
-        DialFault::Refused => ReasonCode::Refused,
-        DialFault::Resolve | DialFault::Unreachable => ReasonCode::Unreachable,
-        DialFault::Tls(_) => ReasonCode::TlsFailed,
-        DialFault::TlsTimeout => ReasonCode::Timeout,
-        DialFault::NotPermitted => {
-            return Reason::new(ReasonCode::NotPermitted, fault.to_string()).with_fault(Fault::Config);
-        }
-    };
-    source_reason(code, fault.to_string())
-}
-
-pub(super) fn shortened(text: &str) -> String {
-    text.chars().take(PEER_TEXT_CHARS_MAX).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pull::reasons::PEER_TEXT_CHARS_MAX;
+    use weir_net::DialFault;
     use weir_rtmp::net::ClientStep;
 
     #[test]

@@ -125,6 +125,12 @@ impl TsReader {
         }
     }
 
+    /// Ends the last picture, because a segment ends here: the next one may come from another muxer, whose counters begin anew.
+    pub fn cut(&mut self) {
+        self.finish();
+        self.followed.values_mut().for_each(|followed| followed.continuity = None);
+    }
+
     /// The next event. `None` means that more bytes are needed.
     pub fn next_event(&mut self) -> Option<TsEvent> {
         self.events.pop_front()

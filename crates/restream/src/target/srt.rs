@@ -44,6 +44,7 @@ impl SrtTarget {
             latency: url.latency_us.map(Duration::from_micros),
             payload_bytes: url.pkt_size,
             send_buffer_bytes: url.send_buffer_size,
+            receives: false,
         };
         Self { listener, advice }
     }

@@ -72,7 +72,7 @@ impl SrtReception {
         // Admission is asked again: what was true at the handshake may not be any more, and its answer was not kept.
         let (kind, ended) = match SrtStreamId::parse(&stream_id) {
             Ok(SrtStreamId::Publish { stream_key, program }) => {
-                let publisher = |ticket| SrtPublisher::new(connection, ticket, program).run();
+                let publisher = async |ticket| SrtPublisher::new(connection, ticket, program).run().await.words();
                 let ended = self.0.publish((&stream_key, WireClock::MPEG_TS), remote, publisher).await;
                 (RefusalKind::Publish, ended)
             }

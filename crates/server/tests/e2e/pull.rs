@@ -1,7 +1,10 @@
 //! Sources that the server fetches, from peers that are not ours: they are played, they come back by themselves, and what can't be
 //! fetched says why.
 
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use crate::common::{SOON, clip, weir};
@@ -9,7 +12,7 @@ use serde_json::{Value, json};
 use weir_testkit::api::TestStream;
 use weir_testkit::ffmpeg::{self, Clip};
 use weir_testkit::publisher::Feed;
-use weir_testkit::{Api, Nginx, free_port, wait_until_some};
+use weir_testkit::{Api, Child, Nginx, free_port, wait_until_some};
 
 /// A source is tried again within 12 s, and its first picture may need two more.
 const BACK: Duration = Duration::from_secs(30);
@@ -106,4 +109,183 @@ fn nothing_is_fetched_from_where_the_rules_forbid_it() {
         assert_eq!(status["reason"]["fault"], "config", "{host}");
     }
     assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "nobody came");
+}
+
+#[test]
+fn an_srt_listener_is_called_again_after_it_was_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = Clip { seconds: 10, ..Clip::default() }.make(&folder.path().join("source.flv"));
+    let (weir, port) = (weir().start(), free_port());
+    let api = weir.api();
+    let listener = format!("srt://127.0.0.1:{port}?mode=listener&passphrase=planted-passphrase");
+    let serve = || ffmpeg::serve(&source, &["-f", "mpegts", &listener]);
+    let mut peer = serve();
+    let stream = pulled(&api, "cam1", &format!("srt://127.0.0.1:{port}?passphrase=planted-passphrase&latency=200ms"));
+    let status = wait_source(&api, &stream, "live", None, BACK);
+    assert!(status["ingest"]["rtt_ms"].is_number(), "{status}");
+    peer.kill();
+    let status = wait_source(&api, &stream, "failing", Some("unreachable"), BACK);
+    assert!(!status.to_string().contains("planted"), "{status}");
+    let mut again = serve();
+    wait_source(&api, &stream, "live", None, BACK);
+    again.kill();
+}
+
+/// Makes HLS of the clip in a folder of the site, over and over.
+fn make_hls(source: &Path, folder: &Path, options: &[&str]) -> Child {
+    let playlist = folder.join("index.m3u8");
+    let playlist = playlist.to_str().unwrap();
+    let common = ["-f", "hls", "-hls_time", "1", "-hls_list_size", "6", "-hls_flags", "delete_segments"];
+    ffmpeg::serve(source, &[&common[..], options, &[playlist]].concat())
+}
+
+#[test]
+fn hls_is_followed_through_its_variants_and_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = Clip { seconds: 10, ..Clip::default() }.make(&folder.path().join("source.flv"));
+    let site = folder.path().join("site");
+    let (plain, sealed) = (site.join("plain"), site.join("sealed"));
+    [&plain, &sealed].into_iter().for_each(|folder| std::fs::create_dir_all(folder).unwrap());
+    let nginx = Nginx::site(&site);
+    let at = |path: &str| format!("http://{}/{path}", nginx.address());
+    std::fs::write(sealed.join("key"), b"0123456789abcdef").unwrap();
+    let key_info = folder.path().join("key.info");
+    std::fs::write(&key_info, format!("key\n{}\n", sealed.join("key").display())).unwrap();
+    let mut makers = vec![
+        make_hls(&source, &plain, &["-master_pl_name", "master.m3u8"]),
+        make_hls(&source, &sealed, &["-hls_key_info_file", key_info.to_str().unwrap()]),
+    ];
+    let weir = weir().start();
+    let api = weir.api();
+    let open = pulled(&api, "open", &at("plain/master.m3u8"));
+    let secret = pulled(&api, "secret", &at("sealed/index.m3u8"));
+    let missing = pulled(&api, "missing", &at("none.m3u8"));
+    for stream in [&open, &secret] {
+        let status = wait_source(&api, stream, "live", None, BACK);
+        assert_eq!(status["ingest"]["video_codec"], "h264", "{status}");
+    }
+    wait_source(&api, &missing, "failing", Some("not_found"), SOON);
+    // The muxer ends without a word, and another one goes on in its place with other numbers.
+    makers[0].kill();
+    wait_source(&api, &open, "failing", Some("stalled"), BACK);
+    makers.push(make_hls(&source, &plain, &["-master_pl_name", "master.m3u8", "-start_number", "500"]));
+    let status = wait_source(&api, &open, "live", None, BACK);
+    assert_eq!(status["ingest"]["dropped_frames"], 0, "{status}");
+    makers.iter_mut().for_each(Child::kill);
+}
+
+#[test]
+fn mpeg_ts_comes_by_http_udp_and_rtp() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = Clip { seconds: 10, ..Clip::default() }.make(&folder.path().join("source.flv"));
+    let weir = weir().start();
+    let api = weir.api();
+    let (http, unicast, group, rtp) = (free_port(), free_port(), free_port(), free_port());
+    let to = |format: &str, options: &[&str], url: String| {
+        ffmpeg::serve(&source, &[&["-f", format], options, &[&url]].concat())
+    };
+    let mut peers = [
+        to("mpegts", &["-listen", "1"], format!("http://127.0.0.1:{http}/live.ts")),
+        to("mpegts", &[], format!("udp://127.0.0.1:{unicast}?pkt_size=1316")),
+        to("mpegts", &[], format!("udp://239.255.77.1:{group}?pkt_size=1316&localaddr=127.0.0.1&ttl=0")),
+        to("rtp_mpegts", &[], format!("rtp://127.0.0.1:{rtp}")),
+    ];
+    let streams = [
+        ("http", format!("http://127.0.0.1:{http}/live.ts")),
+        ("unicast", format!("udp://127.0.0.1:{unicast}")),
+        ("group", format!("udp://239.255.77.1:{group}?interface=lo")),
+        // A second stream of the same multiplex reads the same port.
+        ("again", format!("udp://239.255.77.1:{group}?interface=lo&program=1")),
+        ("rtp", format!("rtp://127.0.0.1:{rtp}")),
+    ];
+    let streams: Vec<TestStream> = streams.iter().map(|(name, uri)| pulled(&api, name, uri)).collect();
+    for stream in &streams {
+        let status = wait_source(&api, stream, "live", None, BACK);
+        assert_eq!(status["ingest"]["protocol"], "pull", "{status}");
+    }
+    let status = api.stream_status(&streams[4]);
+    assert!(status["ingest"]["loss_percent"].is_number(), "RTP counts what is lost: {status}");
+    peers.iter_mut().for_each(Child::kill);
+    for (stream, reason) in streams.iter().zip(["refused", "timeout", "timeout", "timeout", "timeout"]) {
+        wait_source(&api, stream, "failing", Some(reason), BACK + BACK);
+    }
+    let mut back = to("mpegts", &[], format!("udp://239.255.77.1:{group}?pkt_size=1316&localaddr=127.0.0.1&ttl=0"));
+    for stream in &streams[2..4] {
+        wait_source(&api, stream, "live", None, BACK);
+    }
+    back.kill();
+}
+
+/// A server that means no good, each path in its own way.
+fn hostile() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for socket in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || answer(socket));
+        }
+    });
+    address
+}
+
+fn answer(mut socket: TcpStream) -> Option<()> {
+    let mut head = String::new();
+    BufReader::new(socket.try_clone().ok()?).read_line(&mut head).ok()?;
+    let path = head.split(' ').nth(1)?.to_owned();
+    let ok = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+    match &*path {
+        "/redirect" => socket.write_all(b"HTTP/1.1 302 Found\r\nLocation: /redirect\r\n\r\n").ok()?,
+        "/file" => socket.write_all(b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n").ok()?,
+        "/forbidden" => socket.write_all(b"HTTP/1.1 403 No\r\n\r\n").ok()?,
+        "/lines" => {
+            socket.write_all(format!("{ok}#EXTM3U\n").as_bytes()).ok()?;
+            let lines = "#EXTINF:1,\na.ts\n".repeat(1_000);
+            for _ in 0..1_000 {
+                socket.write_all(lines.as_bytes()).ok()?;
+            }
+        }
+        "/names-a-file" => {
+            let text = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/passwd\n";
+            socket.write_all(format!("{ok}{text}{}", "#EXTINF:1,\nfile:///etc/shadow\n".repeat(5)).as_bytes()).ok()?;
+        }
+        "/garbage" => {
+            socket.write_all(ok.as_bytes()).ok()?;
+            let garbage: Vec<u8> = (0..65_536_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+            while socket.write_all(&garbage).is_ok() {
+                thread::sleep(Duration::from_millis(100));
+            }
+        }
+        "/head" => while socket.write_all(b"X: y\r\n").is_ok() {},
+        // It says nothing at all, until we leave.
+        _ => {
+            let mut left = String::new();
+            BufReader::new(socket).read_line(&mut left).ok()?;
+            thread::sleep(Duration::from_secs(60));
+        }
+    }
+    Some(())
+}
+
+#[test]
+fn hostile_servers_get_a_reason_each() {
+    let (weir, server) = (weir().start(), hostile());
+    let api = weir.api();
+    let good = api.create_stream("good");
+    let _feed = Feed::live(&weir.rtmp_address(), &good.stream_key, &clip(400_000));
+    let cases = [
+        ("redirect", "refused"),
+        ("file", "refused"),
+        ("forbidden", "auth_rejected"),
+        ("lines", "malformed"),
+        ("names-a-file", "malformed"),
+        ("garbage", "no_video"),
+        ("head", "malformed"),
+        ("silence", "timeout"),
+    ];
+    let streams = cases.map(|(path, _)| pulled(&api, path, &format!("http://u:planted@{server}/{path}")));
+    for (stream, (_, reason)) in streams.iter().zip(cases) {
+        let status = wait_source(&api, stream, "failing", Some(reason), BACK + BACK);
+        assert!(!status.to_string().contains("planted"), "{status}");
+    }
+    assert_eq!(api.stream_status(&good)["live"], true, "nobody else is disturbed");
 }
