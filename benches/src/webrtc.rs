@@ -2,14 +2,15 @@
 //! calls (UDP GSO), and neither encrypts nor listens.
 
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
 use weir_testkit::ffmpeg::Clip;
-use weir_testkit::{ProcessStats, Weir};
+use weir_testkit::{ProcessStats, Weir, wait_until};
 
 use crate::fanout::{bench_clip, made_clip};
 use crate::report::{median, print_table, write};
@@ -23,9 +24,29 @@ pub(crate) struct Options {
     /// How often each system is run, in turn with the other. The figures are medians.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// The engines that are run: "str0m", "webrtcbin".
+    #[arg(long = "engine", value_delimiter = ',', default_values = ["str0m"])]
+    engines: Vec<Engine>,
     /// The length of each measured window.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Engine {
+    #[value(name = "str0m")]
+    Str0m,
+    #[value(name = "webrtcbin")]
+    Webrtcbin,
+}
+
+impl Engine {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Str0m => "str0m",
+            Self::Webrtcbin => "webrtcbin",
+        }
+    }
 }
 
 /// So many viewers of a stream of that rate.
@@ -61,16 +82,15 @@ const SETTLE: Duration = Duration::from_secs(3);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum System {
     Floor,
-    Weir,
+    Weir(Engine),
 }
 
 impl System {
-    const ALL: [Self; 2] = [Self::Floor, Self::Weir];
-
     fn name(self) -> &'static str {
         match self {
             Self::Floor => "floor, UDP GSO",
-            Self::Weir => "weir",
+            Self::Weir(Engine::Str0m) => "weir",
+            Self::Weir(Engine::Webrtcbin) => "weir, webrtcbin",
         }
     }
 }
@@ -88,17 +108,19 @@ struct Run {
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let weirs = options.engines.iter().map(|engine| System::Weir(*engine));
+    let systems: Vec<System> = std::iter::once(System::Floor).chain(weirs).collect();
     let mut runs = Vec::new();
     for round in 1..=options.rounds {
         for &load in &options.loads {
             let clip = load.clip()?;
-            for system in System::ALL {
+            for &system in &systems {
                 let Load { viewers, mbps } = load;
                 let name = system.name();
                 eprintln!("round {round} of {}: {name} to {viewers} viewers at {mbps} Mbit/s", options.rounds);
                 let run = match system {
                     System::Floor => floor_run(load, options.seconds),
-                    System::Weir => weir_run(load, options.seconds, &clip),
+                    System::Weir(engine) => weir_run(engine, load, options.seconds, &clip),
                 };
                 runs.push((system, load, run.with_context(|| format!("{name} to {viewers}"))?));
             }
@@ -110,7 +132,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             let runs = runs.iter().filter(|(ran, at, _)| (*ran, *at) == (system, load));
             median(runs.map(|(_, _, run)| field(run)).collect())
         };
-        for system in System::ALL {
+        for &system in &systems {
             let cpu = |system| of(system, |run| run.cpu_ms_per_viewer_second);
             figures.push(json!({
                 "system": system.name(), "viewers": load.viewers, "stream_mbps": load.mbps, "runs": options.rounds,
@@ -128,7 +150,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         }
     }
     print(&figures);
-    let growth = growth(&figures, &options.loads);
+    let weirs = systems.iter().filter(|system| **system != System::Floor);
+    let growth: Vec<Value> = weirs.flat_map(|system| growth(&figures, &options.loads, *system)).collect();
     for line in &growth {
         println!("  {}", line["words"].as_str().unwrap_or_default());
     }
@@ -138,13 +161,13 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 
 /// How Weir's CPU grows with the number of viewers, for each rate that was run with several: with its `exponent`-th power. 1 means that a viewer
 /// costs the same however many there are.
-fn growth(figures: &[Value], loads: &[Load]) -> Vec<Value> {
+fn growth(figures: &[Value], loads: &[Load], system: System) -> Vec<Value> {
+    let name = system.name();
     let mut rates: Vec<u32> = loads.iter().map(|load| load.mbps).collect();
     rates.sort_unstable();
     rates.dedup();
     let of_rate = |mbps: u32| {
-        let weirs =
-            figures.iter().filter(move |row| row["system"] == System::Weir.name() && row["stream_mbps"] == mbps);
+        let weirs = figures.iter().filter(move |row| row["system"] == name && row["stream_mbps"] == mbps);
         let points: Vec<(f64, f64)> = weirs
             .filter_map(|row| {
                 let (viewers, cpu) = (row["viewers"].as_f64()?, row["medians"]["cpu_ms_per_viewer_second"].as_f64()?);
@@ -152,8 +175,9 @@ fn growth(figures: &[Value], loads: &[Load]) -> Vec<Value> {
             })
             .collect();
         let exponent = exponent(&points)?;
-        let words = format!("at {mbps} Mbit/s, CPU grows with the number of viewers to the power of {exponent:.3}");
-        Some(json!({ "stream_mbps": mbps, "exponent": exponent, "words": words }))
+        let words =
+            format!("{name} at {mbps} Mbit/s: CPU grows with the number of viewers to the power of {exponent:.3}");
+        Some(json!({ "system": name, "stream_mbps": mbps, "exponent": exponent, "words": words }))
     };
     rates.into_iter().filter_map(of_rate).collect()
 }
@@ -169,14 +193,26 @@ fn exponent(points: &[(f64, f64)]) -> Option<f64> {
     (logs.len() > 1 && spread > 0.0).then_some(slope)
 }
 
-/// What the process at work and its viewers did in a window.
-fn window(pid: u32, viewers: &mut Role, load: Load, seconds: u64, before: ProcessStats) -> anyhow::Result<Run> {
-    let cpu_ms = || ProcessStats::cpu_by_scheduler(pid).as_secs_f64() * 1_000.0;
+/// The memory, threads and files of some processes together.
+fn together(pids: &[u32]) -> ProcessStats {
+    let all = pids.iter().map(|pid| ProcessStats::of(*pid));
+    let none = ProcessStats { rss_bytes: 0, fds: 0, threads: 0, cpu: Duration::ZERO };
+    all.fold(none, |sum, one| ProcessStats {
+        rss_bytes: sum.rss_bytes + one.rss_bytes,
+        fds: sum.fds + one.fds,
+        threads: sum.threads + one.threads,
+        cpu: sum.cpu + one.cpu,
+    })
+}
+
+/// What the processes at work and their viewers did in a window.
+fn window(pids: &[u32], viewers: &mut Role, load: Load, seconds: u64, before: ProcessStats) -> anyhow::Result<Run> {
+    let cpu_ms = || pids.iter().map(|pid| ProcessStats::cpu_by_scheduler(*pid).as_secs_f64() * 1_000.0).sum::<f64>();
     thread::sleep(SETTLE);
     let (first, began, cpu_before_ms) = (viewers.ask("report")?, Instant::now(), cpu_ms());
     thread::sleep(Duration::from_secs(seconds));
     let (length, cpu_ms) = (began.elapsed().as_secs_f64(), cpu_ms() - cpu_before_ms);
-    let (last, after) = (viewers.ask("report")?, ProcessStats::of(pid));
+    let (last, after) = (viewers.ask("report")?, together(pids));
     let grown = |name: &str| grown(&first, &last, name);
     let count = load.viewers as f64;
     Ok(Run {
@@ -190,20 +226,26 @@ fn window(pid: u32, viewers: &mut Role, load: Load, seconds: u64, before: Proces
     })
 }
 
-fn weir_run(load: Load, seconds: u64, clip: &Path) -> anyhow::Result<Run> {
+fn weir_run(engine: Engine, load: Load, seconds: u64, clip: &Path) -> anyhow::Result<Run> {
     let server = Weir::options(weir_binary()?);
-    let server = server.set("webrtc.udp_listen", "127.0.0.1:0").set("webrtc.tcp_listen", "").start();
+    let server = server.set("webrtc.udp_listen", "127.0.0.1:0").set("webrtc.tcp_listen", "");
+    let server = server.set("webrtc.engine", engine.name()).set("webrtc.udp_ports", "20000-40000").start();
     let api = server.api();
+    let serves = || api.get("/system").expect(200)["webrtc"]["engine"] == engine.name();
+    wait_until("the engine serves", START_LIMIT, serves);
+    let of_engine = Command::new("pgrep").args(["-x", "weir-webrtc", "-P", &server.pid().to_string()]).output()?;
+    let of_engine = String::from_utf8(of_engine.stdout)?.lines().map(str::parse).collect::<Result<Vec<u32>, _>>()?;
+    let pids = [vec![server.pid()], of_engine].concat();
     let stream = api.create_stream_with("bench", &json!({ "hls": false, "dash": false }));
     let (_publisher, _) = publish(&server.rtmp_address(), "live", &stream.stream_key, clip)?;
     api.wait_stream(&stream, "live", START_LIMIT);
     // Two GOPs are cached then, and what start-up took is given back.
     thread::sleep(Duration::from_secs(8));
-    let before = server.stats();
+    let before = together(&pids);
     let address = server.http().replace("http://", "");
     let mut viewers = Role::start(&["webrtc-view", &address, "/whep/bench", &load.viewers.to_string()])?;
     all_watch(&mut viewers, load.viewers)?;
-    window(server.pid(), &mut viewers, load, seconds, before)
+    window(&pids, &mut viewers, load, seconds, before)
 }
 
 fn all_watch(viewers: &mut Role, count: usize) -> anyhow::Result<()> {
@@ -219,7 +261,7 @@ fn floor_run(load: Load, seconds: u64) -> anyhow::Result<Run> {
     let mut floor = Role::start(&["webrtc-floor", &bits.to_string(), &ports.join(",")])?;
     floor.line()?;
     let before = ProcessStats::of(floor.pid());
-    window(floor.pid(), &mut viewers, load, seconds, before)
+    window(&[floor.pid()], &mut viewers, load, seconds, before)
 }
 
 fn print(figures: &[Value]) {

@@ -5,9 +5,8 @@ use std::time::Instant;
 use weir_media::MediaTime;
 
 use crate::channel::Over;
-use crate::from_frames::RtpBatch;
 use crate::here::Here;
-use crate::peer::{Fact, Part};
+use crate::peer::{Fact, Written};
 use crate::webrtcbin::Remote;
 
 /// Why there is nothing to be carried any more.
@@ -48,18 +47,10 @@ impl Carrier {
         }
     }
 
-    /// Sends the payloads of a batch from the one to before the other. `newest` is the time of the newest media in the feed.
-    pub(crate) fn write(
-        &mut self,
-        batch: &RtpBatch,
-        (from, to): (usize, usize),
-        part: Part,
-        newest: MediaTime,
-        now: Instant,
-    ) {
+    pub(crate) fn write(&mut self, written: &Written<'_>) {
         match self {
-            Self::Here(here) => here.write(batch.payloads().get(from..to).unwrap_or_default(), part, newest, now),
-            Self::Remote(remote) => remote.write(batch, (from, to), part, newest),
+            Self::Here(here) => here.write(written),
+            Self::Remote(remote) => remote.write(written),
         }
     }
 
@@ -75,7 +66,7 @@ impl Carrier {
     /// Sends what there is to send, tells what there is to tell, and returns when to poll again at the latest.
     pub(crate) fn poll(&mut self, now: Instant, tell: impl FnMut(Fact)) -> Result<Instant, Cut> {
         match self {
-            Self::Here(here) => here.poll(tell).map_err(Cut::Over),
+            Self::Here(here) => here.poll(now, tell).map_err(Cut::Over),
             Self::Remote(remote) => remote.poll(now, tell),
         }
     }

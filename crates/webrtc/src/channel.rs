@@ -12,13 +12,16 @@ use str0m::ice::IceCreds;
 use str0m::net::{Protocol, Receive, TcpType};
 use str0m::{Event, Input, Output, Rtc, RtcConfig, RtcError};
 
-use crate::crypto::{CertificateFault, Identity, certificate_fault};
-use crate::outbox::{Burst, Outbox};
+use crate::crypto::{CertificateFault, Exported, Identity, certificate_fault, exported};
+use crate::outbox::{Burst, Outbox, Way};
 use crate::routes::Datagram;
 use crate::sdp::{Candidate, IceCredentials, Offer, Setup, Transport};
 
 /// How often `str0m` tells the loss and the round trip time.
 const FIGURES_EVERY: Duration = Duration::from_millis(500);
+
+/// The first bytes of DTLS records (RFC 7983, 7).
+const HANDSHAKES: std::ops::RangeInclusive<u8> = 20..=63;
 
 /// Why a channel is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +48,10 @@ pub(crate) struct Channel {
     rtc: Rtc,
     candidates: Vec<Candidate>,
     certificate_fault: Option<CertificateFault>,
+    /// What the handshake exported, until it is taken.
+    exported: Option<Exported>,
+    /// By which addresses datagrams go to the far end, once its checks have settled that.
+    way: Option<Way>,
 }
 
 impl Ends<'_> {
@@ -76,12 +83,23 @@ impl Channel {
         let bytes = ends.offer.fingerprint.0.to_vec();
         api.set_remote_fingerprint(Fingerprint { hash_func: "sha-256".to_owned(), bytes });
         api.start_dtls(ends.offer.setup == Setup::Passive)?;
-        Ok(Self { rtc, candidates: ends.candidates.to_vec(), certificate_fault: None })
+        let candidates = ends.candidates.to_vec();
+        Ok(Self { rtc, candidates, certificate_fault: None, exported: None, way: None })
     }
 
     /// Its media; after a change it is to be polled.
     pub(crate) fn api(&mut self) -> DirectApi<'_> {
         self.rtc.direct_api()
+    }
+
+    /// What the handshake exported, once.
+    pub(crate) fn take_exported(&mut self) -> Option<Exported> {
+        self.exported.take()
+    }
+
+    /// By which addresses the far end is reached.
+    pub(crate) fn way(&self) -> Option<Way> {
+        self.way
     }
 
     /// Takes a datagram that came from the far end. One that can't be understood is treated as if it had been lost.
@@ -120,20 +138,25 @@ impl Channel {
     pub(crate) fn poll(
         &mut self,
         segments_max: usize,
-        mut send: impl FnMut(Burst),
+        mut send: impl FnMut(Burst<'_>),
         mut tell: impl FnMut(Event) -> Result<(), Over>,
     ) -> Result<Instant, Over> {
         let mut outbox = Outbox::new(segments_max);
         let result = loop {
-            match self.rtc.poll_output() {
+            match self.poll_output() {
                 Ok(Output::Timeout(at)) => break if self.rtc.is_alive() { Ok(at) } else { Err(Over::Left) },
                 Ok(Output::Transmit(transmit)) => {
-                    let transport = if transmit.proto == Protocol::Udp { Transport::Udp } else { Transport::Tcp };
-                    let (source, destination) = (transmit.source, transmit.destination);
-                    outbox
-                        .push(transport, source, destination, transmit.contents.into())
-                        .into_iter()
-                        .for_each(&mut send);
+                    let way = way(transmit.proto, transmit.source, transmit.destination);
+                    // Answers to checks go back where these came from. The handshake goes where everything will.
+                    if transmit.contents.first().is_some_and(|first| HANDSHAKES.contains(first)) {
+                        self.way = Some(way);
+                    }
+                    outbox.push(way, &transmit.contents, &mut send);
+                }
+                Ok(Output::Event(Event::PeerStats(stats))) => {
+                    let pair = stats.selected_candidate_pair;
+                    let settled = pair.map(|pair| way(pair.protocol, pair.local.addr, pair.remote.addr));
+                    self.way = settled.or(self.way);
                 }
                 Ok(Output::Event(event)) => {
                     if let Err(over) = tell(event) {
@@ -146,11 +169,19 @@ impl Channel {
                 }
             }
         };
-        outbox.take().into_iter().for_each(send);
+        outbox.flush(send);
         match self.certificate_fault {
             Some(fault) if !self.rtc.is_connected() => Err(Over::Certificate(fault)),
             _ => result,
         }
+    }
+
+    fn poll_output(&mut self) -> Result<Output, RtcError> {
+        // What another connection may have left on this thread is not ours.
+        drop(exported());
+        let output = self.rtc.poll_output();
+        self.exported = exported().or(self.exported.take());
+        output
     }
 
     /// Our address that a datagram came to, as the far end was told it. Behind a NAT the socket sees another address than the far end, so the
@@ -162,6 +193,11 @@ impl Channel {
         let mut told = self.candidates.iter().filter(fits).map(|candidate| candidate.address);
         told.clone().find(|address| datagram.destination == Some(address.ip())).or_else(|| told.next())
     }
+}
+
+fn way(protocol: Protocol, source: SocketAddr, destination: SocketAddr) -> Way {
+    let transport = if protocol == Protocol::Udp { Transport::Udp } else { Transport::Tcp };
+    Way { transport, source, destination }
 }
 
 fn as_str0m(candidate: &Candidate) -> Result<str0m::Candidate, RtcError> {

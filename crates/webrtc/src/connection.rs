@@ -12,7 +12,7 @@ use crate::channel::Over;
 use crate::crypto::CertificateFault;
 use crate::from_frames::{RtpBatch, RtpKind};
 use crate::pace::{BETWEEN, PACKETS_AT_ONCE, Pace};
-use crate::peer::{Fact, Part};
+use crate::peer::{Fact, Part, Written};
 use crate::pictures::{Elsewhere, Move, Pictures, begins_well};
 
 /// The time that a viewer has from our answer to the end of its handshake.
@@ -175,17 +175,14 @@ impl Connection {
         let mut pictures = Pictures::default();
         loop {
             let now = Instant::now();
-            let mut polled = self.poll(now);
-            // `str0m` insists that its output is polled after each change and before the next one.
-            if let Some(sent) = going.take_if(|going| polled.is_ok() && going.due <= now) {
-                let newest = first.newest_time().unwrap_or(sent.batch.time());
-                going = self.send_some(sent, newest, now);
-                polled = self.poll(now);
-            }
-            let wake = match polled {
+            let wake = match self.poll(now) {
                 Ok(wake) => wake,
                 Err(ended) => return ended,
             };
+            if let Some(sent) = going.take_if(|going| going.due <= now) {
+                let newest = first.newest_time().unwrap_or(sent.batch.time());
+                going = self.send_some(sent, newest, now);
+            }
             match passed_on.due(self.figures.keyframes_wanted, now) {
                 0 => {}
                 wishes => steer.keyframes_wanted(wishes),
@@ -260,7 +257,7 @@ impl Connection {
         let Going { batch, part, sent, .. } = going;
         let payloads = batch.payloads();
         let end = payloads.len().min(sent + PACKETS_AT_ONCE);
-        self.carrier.write(&batch, (sent, end), part, newest, now);
+        self.carrier.write(&Written { batch: &batch, payloads: sent..end, part, newest, now });
         if end < payloads.len() {
             // Sound alone is a packet or two, whatever stands beside it in the batch.
             let due = if part == Part::Sound { now } else { now + BETWEEN };
@@ -285,7 +282,7 @@ impl Connection {
                 *reported = now;
                 let report = loss_permille.map(|loss_permille| Heard::Report { loss_permille, sent_bytes: bytes });
                 heard.extend(report.filter(|_| picture));
-                figures.loss_permille = loss_permille;
+                figures.loss_permille = loss_permille.or(figures.loss_permille);
                 figures.rtt = rtt.or(figures.rtt);
             }
         };

@@ -8,6 +8,7 @@ mod dtls;
 mod groups;
 mod hashes;
 mod identity;
+mod sealer;
 mod srtp;
 mod suites;
 
@@ -19,6 +20,7 @@ pub use certificate_fault::CertificateFault;
 pub(crate) use certificate_fault::certificate_fault;
 pub(crate) use dtls::check;
 pub(crate) use identity::Identity;
+pub(crate) use sealer::{Exported, HEADER_BYTES, Sealer, exported};
 
 /// The cryptography that `str0m` asks for.
 pub(crate) fn provider() -> Arc<CryptoProvider> {

@@ -27,8 +27,8 @@ use crate::webrtcbin::{Remote, Webrtcbin, answer_text, far_of};
 
 pub use publishers::{NotTaken, TakenIn};
 
-/// The most connections at once, including those that are being set up, whatever the engine's user allows. A viewer costs 0.7 MiB, so these
-/// cost 7 GiB.
+/// The most connections at once, including those that are being set up, whatever the engine's user allows. A viewer costs 0.2 MiB, so these
+/// cost 2 GiB.
 pub const CONNECTIONS_MAX: usize = 10_000;
 
 /// The number of letters in a ufrag and in a password. A letter is 6 bits of chance, so these have 48 and 144 bits.
@@ -235,10 +235,10 @@ impl Engine {
 
 impl Shared {
     /// Sends a burst. Any thread may call this, and it never waits.
-    pub(crate) fn send(&self, burst: Burst) {
-        match burst.transport {
-            Transport::Udp => self.udp.send(&burst, self.own.then_some(burst.source.ip())),
-            Transport::Tcp => self.routes.send_tcp(burst.destination, burst.bytes),
+    pub(crate) fn send(&self, burst: Burst<'_>) {
+        match burst.way.transport {
+            Transport::Udp => self.udp.send(&burst, self.own.then_some(burst.way.source.ip())),
+            Transport::Tcp => self.routes.send_tcp(burst.way.destination, burst.bytes.to_vec()),
         }
     }
 

@@ -125,6 +125,13 @@ struct Shared {
 }
 
 impl RtpBatch {
+    /// A batch of these payloads, for tests of what sends them.
+    #[cfg(test)]
+    pub(crate) fn of(payloads: Vec<RtpPayload>) -> Self {
+        let bytes = payloads.iter().map(|payload| payload.bytes.len()).sum();
+        Self { shared: Arc::new(Shared { time: MediaTime::ZERO, start: true, reordered: false, bytes, payloads }) }
+    }
+
     pub fn payloads(&self) -> &[RtpPayload] {
         &self.shared.payloads
     }

@@ -7,8 +7,8 @@ use weir_media::MediaTime;
 
 use crate::channel::Over;
 use crate::engine::Shared;
-use crate::from_frames::RtpPayload;
-use crate::peer::{Fact, Part, Peer};
+use crate::outbox::Burst;
+use crate::peer::{Fact, Peer, Written};
 use crate::routes::Route;
 
 #[derive(Debug)]
@@ -39,21 +39,24 @@ impl Here {
         self.peer.splice(time, now);
     }
 
-    pub(crate) fn write(&mut self, payloads: &[RtpPayload], part: Part, newest: MediaTime, now: Instant) {
-        self.peer.write(payloads, part, newest, now);
+    pub(crate) fn write(&mut self, written: &Written<'_>) {
+        let Self { shared, peer, .. } = self;
+        peer.write(written, shared.segments_max(), |burst| shared.send(burst));
     }
 
+    /// Says goodbye: some of it now, some with the next [`Here::poll`].
     pub(crate) fn close(&mut self) {
-        self.peer.close();
+        let Self { shared, peer, .. } = self;
+        peer.close(|burst| shared.send(burst));
     }
 
     /// Sends what there is to send, tells what there is to tell, and returns when to poll again at the latest.
-    pub(crate) fn poll(&mut self, tell: impl FnMut(Fact)) -> Result<Instant, Over> {
+    pub(crate) fn poll(&mut self, now: Instant, tell: impl FnMut(Fact)) -> Result<Instant, Over> {
         let Self { shared, peer, route } = self;
-        let send = |burst: crate::outbox::Burst| {
-            route.answered(burst.transport, burst.destination);
+        let send = |burst: Burst<'_>| {
+            route.answered(burst.way.transport, burst.way.destination);
             shared.send(burst);
         };
-        peer.poll(shared.segments_max(), send, tell)
+        peer.poll(shared.segments_max(), send, tell, now)
     }
 }

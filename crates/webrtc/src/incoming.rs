@@ -188,8 +188,8 @@ impl Incoming {
     /// Sends what there is to send, takes what came, and returns when to come again.
     fn poll(&mut self, now: Instant) -> Result<Instant, IncomingEnd> {
         let Self { shared, receiver, route, frames, figures, heard_at, .. } = self;
-        let send = |burst: Burst| {
-            route.answered(burst.transport, burst.destination);
+        let send = |burst: Burst<'_>| {
+            route.answered(burst.way.transport, burst.way.destination);
             shared.send(burst);
         };
         let tell = |arrival| match arrival {

@@ -18,8 +18,10 @@ mod peer;
 mod pictures;
 mod publishing;
 mod receiver;
+mod reports;
 mod routes;
 pub mod sdp;
+mod sending;
 mod stun;
 mod tcp;
 #[cfg(test)]

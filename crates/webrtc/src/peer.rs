@@ -1,41 +1,35 @@
 //! A peer is our end of one viewer's channel: what goes out on it, and what the viewer says of it. It has no sockets and no clock: datagrams,
 //! batches and times go in, datagrams and facts come out.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use str0m::bwe::BweKind;
 use str0m::crypto::CryptoProvider;
-use str0m::format::{Codec, FormatParams};
-use str0m::media::{Frequency, MediaKind, Mid};
-use str0m::rtp::{RtpWrite, Ssrc};
+use str0m::rtp::RawPacket;
+use str0m::rtp::rtcp::{NackEntry, ReceptionReport, Rtcp};
 use str0m::{Event, IceConnectionState, RtcError};
 use weir_media::MediaTime;
 
 use crate::channel::{Channel, Ends, Over};
-use crate::crypto::Identity;
-use crate::from_frames::{RtpKind, RtpPayload};
-use crate::outbox::Burst;
+use crate::crypto::{Identity, Sealer};
+use crate::from_frames::{RtpBatch, RtpKind};
+use crate::outbox::{Burst, Outbox};
+use crate::reports::{Losses, SenderReport, WallClock, goodbye, of_sender};
 use crate::routes::Datagram;
 use crate::sdp::Payload;
-
-/// How many sent packets are kept, in case the viewer asks for them again: 3 s at 4 Mbit/s.
-const REPEATABLE_PACKETS: usize = 1_000;
-
-/// How long a sent packet may be asked for again. A viewer who missed it for longer has given the picture up.
-const REPEATABLE_FOR: Duration = Duration::from_secs(3);
-
-/// Of all bytes that go to a viewer, so much may be repetitions. `str0m`'s own 15 % are less than one bad second of a path that loses 5 %
-/// needs, and what is refused then is missed to the next keyframe. With more, a path that is too narrow would be filled with what does not fit.
-const REPEATED_MAX: f32 = 0.3;
+use crate::sending::{Sending, Wire};
 
 /// The first sequence number is below this. It is far from 65,535, so the number doesn't go round soon after the start, when a receiver
 /// might take the numbers of the second round for older ones.
 const FIRST_NUMBER_BELOW: u64 = 1 << 14;
 
-/// Our names of the two media.
-const PICTURE: &str = "v";
-const SOUND: &str = "a";
+/// How often the viewer is told which times of picture and sound belong together.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+/// How many packets one poll may be asked to repeat: what a viewer misses when a tenth of a second is lost at 40 Mbit/s. What is asked for beyond
+/// that is asked for again.
+const ASKED_MAX: usize = 400;
 
 /// What a peer is made of: the viewer's offer, our addresses and credentials, and the payloads that are sent.
 pub(crate) struct Wish<'a> {
@@ -62,6 +56,16 @@ impl Part {
     }
 }
 
+/// What is to be sent: some payloads of a batch, or those of them that are pictures or sound.
+#[derive(Debug)]
+pub(crate) struct Written<'a> {
+    pub(crate) batch: &'a RtpBatch,
+    pub(crate) payloads: Range<usize>,
+    pub(crate) part: Part,
+    pub(crate) newest: MediaTime,
+    pub(crate) now: Instant,
+}
+
 /// What a peer tells of its far end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fact {
@@ -78,8 +82,14 @@ pub(crate) enum Fact {
 #[derive(Debug)]
 pub(crate) struct Peer {
     channel: Channel,
+    /// Seals what is sent, from when the far end has shown who it is.
+    sealer: Option<Sealer>,
     video: Option<Sending>,
     audio: Option<Sending>,
+    losses: Losses,
+    clock: WallClock,
+    /// When the far end was last told the times.
+    reported: Option<Instant>,
     /// A moment of the machine's clock, and the time on the stream's timeline that belongs to it. RTCP's reports are made from it, and by
     /// them the viewer tells which sound belongs to which picture.
     anchor: Option<(Instant, MediaTime)>,
@@ -88,15 +98,8 @@ pub(crate) struct Peer {
     shift: MediaTime,
     /// When the last picture was written, and its time by RTP's clock.
     newest: Option<(Instant, MediaTime)>,
-}
-
-#[derive(Debug)]
-struct Sending {
-    number: u8,
-    ssrc: Ssrc,
-    repeats: Option<(u8, Ssrc)>,
-    clock_hz: u32,
-    next: u64,
+    /// The pictures' packets that the far end asked for again.
+    asked: Vec<u16>,
 }
 
 impl Peer {
@@ -106,41 +109,45 @@ impl Peer {
         provider: &Arc<CryptoProvider>,
         now: Instant,
     ) -> Result<Self, RtcError> {
-        let mut config = wish.ends.config(identity, provider);
-        if let Some((payload, repeats)) = wish.video {
-            let level = payload.profile_level_id.unwrap_or([66, 0, 31]);
-            let level = u32::from_be_bytes([0, level[0], level[1], level[2]]);
-            let repeats = repeats.map(|payload| payload.number.into());
-            config.codec_config().add_h264(payload.number.into(), repeats, true, level);
-        }
-        if let Some(payload) = wish.audio {
-            let (number, clock) = (payload.number.into(), Frequency::FORTY_EIGHT_KHZ);
-            config.codec_config().add_config(number, None, Codec::Opus, clock, Some(2), FormatParams::default());
-        }
-        let mut channel = Channel::open(config, &wish.ends, now)?;
-        let mut api = channel.api();
-        let mut sending = |mid: &str, kind, payload: &Payload, repeats: Option<&Payload>| {
-            let mid = Mid::from(mid);
-            api.declare_media(mid, kind);
-            let ssrc = api.new_ssrc();
-            let repeats = repeats.map(|payload| (payload.number, api.new_ssrc()));
-            let stream = api.declare_stream_tx(ssrc, repeats.map(|(_, ssrc)| ssrc), mid, None);
-            if repeats.is_some() {
-                stream.set_rtx_cache(REPEATABLE_PACKETS, REPEATABLE_FOR, Some(REPEATED_MAX));
-            }
-            let next = u64::from(random_u32()) % FIRST_NUMBER_BELOW;
-            Sending { number: payload.number, ssrc, repeats, clock_hz: payload.clock_hz, next }
+        // The channel is told of no media: what goes out is made here, and what the far end says of it comes as it is.
+        let config = wish.ends.config(identity, provider).enable_raw_packets(true);
+        let channel = Channel::open(config, &wish.ends, now)?;
+        let mut source = random_u32();
+        let mut next_source = || {
+            source = source.wrapping_add(1).max(1);
+            source
         };
-        let video = wish.video.map(|(payload, repeats)| sending(PICTURE, MediaKind::Video, payload, repeats));
-        let audio = wish.audio.map(|payload| sending(SOUND, MediaKind::Audio, payload, None));
-        Ok(Self { channel, video, audio, anchor: None, shift: MediaTime::ZERO, newest: None })
+        let mut sending = |payload: &Payload| {
+            let first = 1 + u64::from(random_u32()) % FIRST_NUMBER_BELOW;
+            Sending::new(payload.number, next_source(), payload.clock_hz, first)
+        };
+        let audio = wish.audio.map(&mut sending);
+        let video = wish.video.map(|(payload, repeats)| (sending(payload), repeats));
+        let video = video.map(|(sending, repeats)| match repeats {
+            Some(payload) => sending.repeated_by(payload.number, next_source()),
+            None => sending,
+        });
+        let losses = Losses::new(video.as_ref().map_or(0, Sending::before_first));
+        Ok(Self {
+            channel,
+            sealer: None,
+            video,
+            audio,
+            losses,
+            clock: WallClock::new(now),
+            reported: None,
+            anchor: None,
+            shift: MediaTime::ZERO,
+            newest: None,
+            asked: Vec::new(),
+        })
     }
 
     /// The SSRCs that the answer names: of the picture, of its repetitions, and of the sound.
     pub(crate) fn sources(&self) -> (Option<u32>, Option<u32>, Option<u32>) {
-        let repeats = self.video.as_ref().and_then(|video| video.repeats);
-        let of = |sending: &Option<Sending>| sending.as_ref().map(|sending| *sending.ssrc);
-        (of(&self.video), repeats.map(|(_, ssrc)| *ssrc), of(&self.audio))
+        let source = |sending: &Option<Sending>| sending.as_ref().map(|sending| sending.source);
+        let repeats = self.video.as_ref().and_then(|video| video.repeats.as_ref());
+        (source(&self.video), repeats.map(|repeats| repeats.source), source(&self.audio))
     }
 
     /// Takes a datagram that came from the far end.
@@ -160,54 +167,50 @@ impl Peer {
         self.shift = last + MediaTime::from_nanos(i64::try_from(passed.as_nanos()).unwrap_or(i64::MAX)) - time;
     }
 
-    /// Puts payloads into packets, which go out with the next [`Peer::poll`]. `newest` is the time of the newest media in the feed; the
-    /// first call sets the clock of RTCP's reports by it.
-    pub(crate) fn write(&mut self, payloads: &[RtpPayload], part: Part, newest: MediaTime, now: Instant) {
-        let (then, time) = *self.anchor.get_or_insert((now, newest));
-        for payload in payloads.iter().filter(|payload| part.has(payload.kind)) {
-            let sending = match payload.kind {
-                RtpKind::Video => &mut self.video,
-                RtpKind::Audio => &mut self.audio,
+    /// Sends these payloads of a batch, if the far end has shown who it is. `newest` is the time of the newest media in the feed; the first call sets
+    /// the clock of RTCP's reports by it.
+    pub(crate) fn write(&mut self, written: &Written<'_>, segments_max: usize, send: impl FnMut(Burst<'_>)) {
+        let Self { channel, sealer, video, audio, .. } = self;
+        let Some((sealer, way)) = sealer.as_mut().zip(channel.way()) else { return };
+        let Written { batch, part, now, .. } = written;
+        self.anchor.get_or_insert((*now, written.newest));
+        let mut wire = Wire { outbox: Outbox::new(segments_max), way, sealer, send };
+        let mut at = written.payloads.start;
+        let payloads = batch.payloads().get(..written.payloads.end).unwrap_or_default();
+        while let Some(first) = payloads.get(at) {
+            // What follows of the same picture goes with it.
+            let run = payloads.iter().skip(at).take_while(|next| (next.kind, next.time) == (first.kind, first.time));
+            let end = at + run.count();
+            let (sending, time) = match first.kind {
+                RtpKind::Video => (&mut *video, first.time + self.shift),
+                RtpKind::Audio => (&mut *audio, first.time),
             };
-            let Some(sending) = sending else { continue };
-            let by_rtp = match payload.kind {
-                RtpKind::Video => payload.time + self.shift,
-                RtpKind::Audio => payload.time,
-            };
-            if payload.kind == RtpKind::Video {
-                self.newest = Some((now, by_rtp));
+            if let Some(sending) = sending.as_mut().filter(|_| part.has(first.kind)) {
+                if first.kind == RtpKind::Video {
+                    self.newest = Some((*now, time));
+                }
+                sending.send(batch, at..end, ticks(time, sending.clock_hz), *now, &mut wire);
             }
-            let wallclock = match payload.time > time {
-                true => then + payload.time.since(time),
-                false => then.checked_sub(time.since(payload.time)).unwrap_or(then),
-            };
-            // RTP's clock has 32 bits and goes round after 13 hours at 90 kHz. Receivers know that.
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "what is left is time modulo 2^32"
-            )]
-            let ticks = by_rtp.as_ticks(sending.clock_hz) as u32;
-            let number = sending.next;
-            sending.next += 1;
-            let write = RtpWrite::new(
-                sending.number.into(),
-                number.into(),
-                ticks,
-                wallclock.min(now),
-                Arc::clone(&payload.bytes),
-            );
-            let write = write.marker(payload.marker).nackable(sending.repeats.is_some());
-            let (mut api, ssrc) = (self.channel.api(), sending.ssrc);
-            if let Some(stream) = api.stream_tx(&ssrc) {
-                stream.write_rtp(write);
+            at = end;
+        }
+        if self.reported.is_none_or(|at| now.saturating_duration_since(at) >= REPORT_EVERY) {
+            let reports = sender_reports([(&*video, self.shift), (&*audio, MediaTime::ZERO)], self.anchor, *now);
+            if let Some(first) = reports.first() {
+                wire.reports(&of_sender(&reports, &self.clock, *now), first.source);
+                self.reported = Some(*now);
             }
         }
-        self.tick(now);
+        let Wire { mut outbox, send, .. } = wire;
+        outbox.flush(send);
     }
 
-    /// Makes the goodbye, which goes out with the next [`Peer::poll`].
-    pub(crate) fn close(&mut self) {
+    /// Says goodbye: some of it now, some with the next [`Peer::poll`].
+    pub(crate) fn close(&mut self, send: impl FnMut(Burst<'_>)) {
+        let sources: Vec<u32> =
+            [&self.video, &self.audio].into_iter().flatten().map(|sending| sending.source).collect();
+        if let (Some(sealer), Some(way), Some(first)) = (self.sealer.as_mut(), self.channel.way(), sources.first()) {
+            Wire { outbox: Outbox::new(1), way, sealer, send }.reports(&goodbye(&sources), *first);
+        }
         self.channel.close();
     }
 
@@ -215,33 +218,117 @@ impl Peer {
     pub(crate) fn poll(
         &mut self,
         segments_max: usize,
-        send: impl FnMut(Burst),
+        mut send: impl FnMut(Burst<'_>),
         mut tell: impl FnMut(Fact),
+        now: Instant,
     ) -> Result<Instant, Over> {
-        self.channel.poll(segments_max, send, |event| {
-            fact(&event)?.into_iter().for_each(&mut tell);
+        let Self { channel, sealer, video, audio, losses, clock, asked, .. } = self;
+        let mut ears = Ears { video: video.as_ref(), audio: audio.as_ref(), losses, clock, asked, now };
+        let wake = channel.poll(segments_max, &mut send, |event| {
+            match event {
+                Event::Connected => tell(Fact::Connected),
+                Event::RawPacket(packet) => {
+                    if let RawPacket::RtcpRx(said) = *packet {
+                        ears.hear(&said, &mut tell);
+                    }
+                }
+                Event::IceConnectionStateChange(IceConnectionState::Disconnected) | Event::Closed => {
+                    return Err(Over::Left);
+                }
+                _ => {}
+            }
             Ok(())
-        })
+        })?;
+        if let Some(exported) = channel.take_exported() {
+            *sealer = Some(Sealer::new(&exported).ok_or(Over::Fault)?);
+        }
+        if !asked.is_empty() {
+            let asked = std::mem::take(asked);
+            if let (Some(sealer), Some(way), Some(video)) = (sealer.as_mut(), channel.way(), video.as_mut()) {
+                let mut wire = Wire { outbox: Outbox::new(segments_max), way, sealer, send };
+                asked.into_iter().for_each(|number| video.repeat(number, now, &mut wire));
+                let Wire { mut outbox, send, .. } = wire;
+                outbox.flush(send);
+            }
+        }
+        Ok(wake)
     }
 }
 
-fn fact(event: &Event) -> Result<Option<Fact>, Over> {
-    match event {
-        Event::Connected => Ok(Some(Fact::Connected)),
-        Event::KeyframeRequest(_) => Ok(Some(Fact::WantsKeyframe)),
-        // Statistics come once a second in any case. They have a loss only if the far end has reported since the last ones.
-        Event::MediaEgressStats(stats) if stats.loss.is_some() => {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a fraction of 1,000")]
-            let permille = stats.loss.map(|loss| (loss.clamp(0.0, 1.0) * 1_000.0) as u16);
-            let picture = stats.mid == Mid::from(PICTURE);
-            Ok(Some(Fact::Report { picture, loss_permille: permille, rtt: stats.rtt, bytes: stats.bytes }))
+/// Takes in what the far end says by RTCP.
+struct Ears<'a> {
+    video: Option<&'a Sending>,
+    audio: Option<&'a Sending>,
+    losses: &'a mut Losses,
+    clock: &'a WallClock,
+    asked: &'a mut Vec<u16>,
+    now: Instant,
+}
+
+impl Ears<'_> {
+    fn hear(&mut self, said: &Rtcp, tell: &mut impl FnMut(Fact)) {
+        let source = self.video.map(|video| video.source);
+        let is_ours = |of: u32| source == Some(of);
+        match said {
+            Rtcp::ReceiverReport(report) => report.reports.iter().for_each(|block| self.report(block, tell)),
+            Rtcp::SenderReport(report) => report.reports.iter().for_each(|block| self.report(block, tell)),
+            Rtcp::Pli(wish) if is_ours(*wish.ssrc) => tell(Fact::WantsKeyframe),
+            Rtcp::Fir(wish) if wish.reports.iter().any(|entry| is_ours(*entry.ssrc)) => tell(Fact::WantsKeyframe),
+            Rtcp::Remb(estimate) => tell(Fact::Estimate { bits_per_second: estimate.bitrate as u64 }),
+            Rtcp::Nack(missing) if is_ours(*missing.ssrc) => {
+                let numbers = missing.reports.iter().flat_map(numbers);
+                let room = ASKED_MAX.saturating_sub(self.asked.len());
+                self.asked.extend(numbers.take(room));
+            }
+            _ => {}
         }
-        Event::EgressBitrateEstimate(BweKind::Remb { estimate, .. }) => {
-            Ok(Some(Fact::Estimate { bits_per_second: estimate.as_u64() }))
-        }
-        Event::IceConnectionStateChange(IceConnectionState::Disconnected) | Event::Closed => Err(Over::Left),
-        _ => Ok(None),
     }
+
+    fn report(&mut self, block: &ReceptionReport, tell: &mut impl FnMut(Fact)) {
+        let rtt = self.clock.round_trip(block, self.now);
+        let is_of = |sending: &&Sending| sending.source == *block.ssrc;
+        if let Some(video) = self.video.filter(is_of) {
+            let loss_permille = self.losses.permille(block, self.now);
+            let bytes = video.sent.bytes + video.repeats.as_ref().map_or(0, |repeats| repeats.bytes);
+            tell(Fact::Report { picture: true, loss_permille, rtt, bytes });
+        } else if let Some(audio) = self.audio.filter(is_of) {
+            tell(Fact::Report { picture: false, loss_permille: None, rtt, bytes: audio.sent.bytes });
+        }
+    }
+}
+
+/// The packets that an entry names: one, and those of the next sixteen whose bits are set.
+fn numbers(entry: &NackEntry) -> impl Iterator<Item = u16> + use<> {
+    let NackEntry { pid, blp } = *entry;
+    std::iter::once(pid)
+        .chain((0..16).filter(move |bit| (blp >> bit) & 1 == 1).map(move |bit| pid.wrapping_add(bit + 1)))
+}
+
+/// What is told of each medium that has begun. `shift` is what its time by RTP's clock is ahead of the stream's timeline.
+fn sender_reports(
+    sendings: [(&Option<Sending>, MediaTime); 2],
+    anchor: Option<(Instant, MediaTime)>,
+    now: Instant,
+) -> Vec<SenderReport> {
+    let Some((then, time)) = anchor else { return Vec::new() };
+    let passed = i64::try_from(now.saturating_duration_since(then).as_nanos()).unwrap_or(i64::MAX);
+    let time = time + MediaTime::from_nanos(passed);
+    let report = |(sending, shift): (&Option<Sending>, MediaTime)| {
+        let sending = sending.as_ref().filter(|sending| sending.sent.packets > 0)?;
+        Some(SenderReport {
+            source: sending.source,
+            ticks: ticks(time + shift, sending.clock_hz),
+            packets: sending.sent.packets,
+            bytes: sending.sent.bytes,
+        })
+    };
+    sendings.into_iter().filter_map(report).collect()
+}
+
+/// RTP's clock has 32 bits and goes round after 13 hours at 90 kHz. Receivers know that.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what is left is time modulo 2^32")]
+fn ticks(time: MediaTime, clock_hz: u32) -> u32 {
+    time.as_ticks(clock_hz) as u32
 }
 
 fn random_u32() -> u32 {

@@ -138,7 +138,7 @@ impl Receiver {
     pub(crate) fn poll(
         &mut self,
         segments_max: usize,
-        send: impl FnMut(Burst),
+        send: impl FnMut(Burst<'_>),
         mut tell: impl FnMut(Arrival),
     ) -> Result<Instant, Over> {
         let kinds = self.kinds;

@@ -102,7 +102,7 @@ pub fn datagrams<'a>(offer: &Offer, datagrams: impl IntoIterator<Item = &'a [u8]
     let mut sent = 0;
     for (datagram, now) in as_received(datagrams) {
         peer.receive(&datagram, now);
-        if peer.poll(1, |burst| sent += burst.bytes.len(), |_| {}).is_err() {
+        if peer.poll(1, |burst| sent += burst.bytes.len(), |_| {}, now).is_err() {
             break;
         }
     }

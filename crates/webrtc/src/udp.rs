@@ -58,9 +58,9 @@ impl Port {
 
     /// Sends as much as the kernel takes. A datagram that the kernel has no room for is lost, as it might be on the way, and is repeated
     /// when the viewer asks for it.
-    pub(crate) fn send(&self, burst: &Burst, from: Option<IpAddr>) {
+    pub(crate) fn send(&self, burst: &Burst<'_>, from: Option<IpAddr>) {
         let segments = burst.bytes.len() > burst.segment_bytes;
-        let sent = self.send_once(burst, &burst.bytes, from, segments);
+        let sent = self.send_once(burst, burst.bytes, from, segments);
         // A card or kernel that promised GSO turned out to have none. `quinn_udp` has noticed, so from now on a call carries one datagram.
         if segments && sent.is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock) {
             for datagram in burst.bytes.chunks(burst.segment_bytes) {
@@ -69,9 +69,9 @@ impl Port {
         }
     }
 
-    fn send_once(&self, burst: &Burst, contents: &[u8], from: Option<IpAddr>, segments: bool) -> io::Result<()> {
+    fn send_once(&self, burst: &Burst<'_>, contents: &[u8], from: Option<IpAddr>, segments: bool) -> io::Result<()> {
         let transmit = Transmit {
-            destination: self.as_the_socket_has_it(burst.destination),
+            destination: self.as_the_socket_has_it(burst.way.destination),
             ecn: None,
             contents,
             segment_size: segments.then_some(burst.segment_bytes),

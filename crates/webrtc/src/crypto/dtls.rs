@@ -7,6 +7,8 @@ use str0m::config::DtlsVersion;
 use str0m::crypto::CryptoError;
 use str0m::crypto::dtls::{DtlsCert, DtlsImplError, DtlsInstance, DtlsOutput, DtlsProvider, ProtocolVersion};
 
+use super::sealer::{self, Exported};
+
 /// DTLS could not be set up. This is a fault of ours, never of the far end.
 #[derive(Debug, thiserror::Error)]
 #[error("DTLS can't be set up: {0}")]
@@ -69,7 +71,12 @@ impl DtlsInstance for Instance {
     }
 
     fn poll_output<'a>(&mut self, buf: &'a mut [u8]) -> DtlsOutput<'a> {
-        self.0.poll_output(buf)
+        let is_client = self.0.is_active();
+        let output = self.0.poll_output(buf);
+        if let DtlsOutput::KeyingMaterial(material, profile) = &output {
+            sealer::leave(Exported { profile: *profile, material: material.to_vec(), is_client });
+        }
+        output
     }
 
     fn handle_timeout(&mut self, now: Instant) -> Result<(), DtlsImplError> {

@@ -129,30 +129,34 @@ impl AeadAes256GcmCipher for SrtpGcm {
 
 /// AES-128 in counter mode (RFC 3711, 4.1.1). Encrypting twice gives back the plain text.
 #[derive(Debug)]
-struct Counter(Aes128);
+pub(super) struct Counter(pub(super) Aes128);
 
 impl Counter {
-    fn apply(&self, iv: [u8; 16], input: &[u8], output: &mut [u8]) {
+    pub(super) fn apply(&self, iv: [u8; 16], data: &mut [u8]) {
         let mut counter = u128::from_be_bytes(iv);
-        for (from, to) in input.chunks(16).zip(output.chunks_mut(16)) {
+        for chunk in data.chunks_mut(16) {
             let mut block = Block::from(counter.to_be_bytes());
             self.0.encrypt_block(&mut block);
-            for ((to, from), key) in to.iter_mut().zip(from).zip(block) {
-                *to = from ^ key;
-            }
+            chunk.iter_mut().zip(block).for_each(|(byte, key)| *byte ^= key);
             counter = counter.wrapping_add(1);
         }
+    }
+
+    fn copied(&self, iv: [u8; 16], input: &[u8], output: &mut [u8]) {
+        output.iter_mut().zip(input).for_each(|(to, from)| *to = *from);
+        let length = input.len().min(output.len());
+        self.apply(iv, output.get_mut(..length).unwrap_or_default());
     }
 }
 
 impl Aes128CmSha1_80Cipher for Counter {
     fn encrypt(&mut self, iv: &[u8; 16], input: &[u8], output: &mut [u8]) -> Result<(), CryptoError> {
-        self.apply(*iv, input, output);
+        self.copied(*iv, input, output);
         Ok(())
     }
 
     fn decrypt(&mut self, iv: &[u8; 16], input: &[u8], output: &mut [u8]) -> Result<(), CryptoError> {
-        self.apply(*iv, input, output);
+        self.copied(*iv, input, output);
         Ok(())
     }
 }
@@ -171,7 +175,7 @@ mod tests {
         let key: [u8; 16] = hex("2B7E151628AED2A6ABF7158809CF4F3C").try_into().unwrap();
         let iv: [u8; 16] = hex("F0F1F2F3F4F5F6F7F8F9FAFBFCFD0000").try_into().unwrap();
         let mut stream = [0; 40];
-        Counter(Aes128::new(&key.into())).apply(iv, &[0; 40], &mut stream);
+        Counter(Aes128::new(&key.into())).apply(iv, &mut stream);
         assert_eq!(stream[..32], hex("E03EAD0935C95E80E166B16DD92B4EB4 D23513162B02D0F72A43A2FE4A5F97AB")[..]);
         assert_eq!(stream[32..], hex("41E95B3BB0A2E8DD")[..]);
     }

@@ -10,8 +10,7 @@ use weir_media::MediaTime;
 use super::link::{OpenedViewer, Session, Told};
 use super::message::{Far, FarMedia, Ours, Shown};
 use crate::carrier::Cut;
-use crate::from_frames::RtpBatch;
-use crate::peer::{Fact, Part};
+use crate::peer::{Fact, Written};
 use crate::sdp::{Agreed, Answer, Candidate, Offer, Payload, Sent, Setup, Transport};
 
 /// Nothing is due by itself here: the process has its own timers.
@@ -101,10 +100,11 @@ impl Remote {
         self.session.splice(self.viewer, time);
     }
 
-    /// Has the process send the payloads of a batch from the one to before the other.
-    pub(crate) fn write(&self, batch: &RtpBatch, (from, to): (usize, usize), part: Part, newest: MediaTime) {
-        let [from, to] = [from, to].map(|at| u16::try_from(at).unwrap_or(u16::MAX));
-        self.session.show(batch, |number| Shown::new(self.viewer, number, (from, to), part, newest));
+    /// Has the process send it.
+    pub(crate) fn write(&self, written: &Written<'_>) {
+        let Written { batch, payloads, part, newest, .. } = written;
+        let [from, to] = [payloads.start, payloads.end].map(|at| u16::try_from(at).unwrap_or(u16::MAX));
+        self.session.show(batch, |number| Shown::new(self.viewer, number, (from, to), *part, *newest));
     }
 
     pub(crate) fn poll(&mut self, now: Instant, tell: impl FnMut(Fact)) -> Result<Instant, Cut> {
