@@ -19,11 +19,11 @@ const PAGE = `<!doctype html><meta charset="utf-8"><title>WHIP</title><canvas wi
 <script>
   let peer, session, viewer;
   const post = (url, sdp) => fetch(url, { method: "POST", headers: { "content-type": "application/sdp" }, body: sdp });
-  const publish = async (url, media, { codec = "h264", rsa = false } = {}) => {
+  const publish = async (url, media, { codec = "h264", rsa = false, sendEncodings } = {}) => {
     const algorithm = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256", modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]) };
     peer = new RTCPeerConnection(rsa ? { certificates: [await RTCPeerConnection.generateCertificate(algorithm)] } : {});
     for (const track of media.getTracks()) {
-      const transceiver = peer.addTransceiver(track, { direction: "sendonly", streams: [media] });
+      const transceiver = peer.addTransceiver(track, { direction: "sendonly", streams: [media], ...(track.kind === "video" && sendEncodings ? { sendEncodings } : {}) });
       if (track.kind !== "video") continue;
       const codecs = RTCRtpSender.getCapabilities("video").codecs;
       transceiver.setCodecPreferences(codecs.filter(({ mimeType }) => new RegExp(codec + "|rtx", "i").test(mimeType)));
@@ -37,6 +37,15 @@ const PAGE = `<!doctype html><meta charset="utf-8"><title>WHIP</title><canvas wi
     return { status: 201, text, offer: peer.localDescription.sdp };
   };
   window.camera = async (url, wish) => publish(url, await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 360, frameRate: 30 }, audio: true }), wish);
+  window.layers = async (url) => {
+    const media = await navigator.mediaDevices.getUserMedia({ video: { width: 960, height: 540, frameRate: 15 }, audio: true });
+    return publish(url, media, { sendEncodings: [{ rid: "q", scaleResolutionDownBy: 4 }, { rid: "h", scaleResolutionDownBy: 2 }, { rid: "f" }] });
+  };
+  window.stopLargest = async () => {
+    const sender = peer.getSenders().find(({ track }) => track.kind === "video"), parameters = sender.getParameters();
+    parameters.encodings.at(-1).active = false;
+    await sender.setParameters(parameters);
+  };
   // White with a tone for a fifth of each second, else black and silent.
   window.flashes = async (url) => {
     const canvas = document.querySelector("canvas"), paint = canvas.getContext("2d");
@@ -208,6 +217,25 @@ for (const codec of ["vp8", "vp9", "av1"])
     await publisher.context().close();
     await viewer.context().close();
   });
+
+test("of several layers the largest is taken, and another one when that stops", { timeout: 120_000 }, async (context) => {
+  const source = await made("layers");
+  const publisher = await page();
+  const answer = await call(publisher, `layers("${source.whip}")`);
+  assert.equal(answer.status, 201, answer.text);
+  assert.match(answer.text, /a=simulcast:recv q;h;f/);
+  const isWide = async (width: number) =>
+    waitFor(`the picture is ${width} wide`, PATIENCE_MS, async () => {
+      const { live, ingest } = await status(source.id);
+      return live && ingest?.width === width ? ingest : undefined;
+    });
+  context.diagnostic(JSON.stringify(await isWide(960)));
+  await call(publisher, "stopLargest()");
+  context.diagnostic(JSON.stringify(await isWide(480)));
+  const { live } = await status(source.id);
+  assert.ok(live, "the source goes on");
+  await publisher.context().close();
+});
 
 test("a certificate that can't be checked is refused with words", { timeout: 60_000 }, async () => {
   const source = await made("rsa");

@@ -8,11 +8,11 @@ use weir_webrtc::trial::{TrialPacket, frames};
 
 use crate::random::Random;
 
-/// The first byte picks the codec of the pictures. Each packet is a byte of marks, one of how much later it comes (in 8 ms), two of its number, two of its time, one of its length, and
+/// The first byte picks the codec of the pictures, and how many layers they have. Each packet is a byte of marks, one of how much later it comes (in 8 ms), two of its number, two of its time, one of its length, and
 /// its payload. Marks are 1: sound, 2: the last of its picture, 4: of another source, 8: with a report, 16: a leap of number and time.
 pub fn fuzz_webrtc_packets(data: &[u8]) {
-    let Some((&codec, mut rest)) = data.split_first() else { return };
-    let codec = PictureUnpacker::CODECS[usize::from(codec) % PictureUnpacker::CODECS.len()];
+    let Some((&choice, mut rest)) = data.split_first() else { return };
+    let (codec, layers) = (PictureUnpacker::CODECS[usize::from(choice & 0xF) % 5], usize::from(choice >> 4) % 4);
     let packets = std::iter::from_fn(|| {
         let (&[marks, later, high, low, first, second, length], behind) = rest.split_first_chunk()?;
         let (bytes, behind) = behind.split_at(usize::from(length).min(behind.len()));
@@ -30,7 +30,7 @@ pub fn fuzz_webrtc_packets(data: &[u8]) {
             bytes,
         })
     });
-    let (frames, asked) = frames(codec, packets);
+    let (frames, asked) = frames((codec, layers), packets);
     assert!(asked <= data.len() / 7, "a keyframe is asked for without a packet");
     for frame in frames {
         assert!(!frame.payload.is_empty(), "a frame of nothing");
@@ -61,7 +61,7 @@ pub(crate) fn generate(random: &mut Random) -> Vec<u8> {
         &[0x90, 0x30, 0x30, 5],
         &[],
     ];
-    let (mut out, mut number, mut stamp) = (vec![random.below(5) as u8], random.below(1_000) as u16, 0_u16);
+    let (mut out, mut number, mut stamp) = (vec![random.below(64) as u8], random.below(1_000) as u16, 0_u16);
     for _ in 0..1 + random.length(40) {
         let payload = random.pick(&PAYLOADS);
         let marks = if random.one_in(3) { random.below(32) as u8 } else { 2 };

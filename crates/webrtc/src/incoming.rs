@@ -101,20 +101,21 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// `pictures` is their codec, if there are any.
+    /// `pictures` are their codec, and how many layers they have, if there are any.
     pub(crate) fn new(
         shared: Arc<Shared>,
         receiver: Receiver,
         route: Route,
-        pictures: Option<Codec>,
+        pictures: Option<(Codec, usize)>,
         has_audio: bool,
     ) -> Self {
         let now = Instant::now();
+        let (codec, layers) = pictures.unwrap_or((Codec::H264, 1));
         Self {
             shared,
             receiver: Box::new(receiver),
             route,
-            frames: Box::new(ToFrames::new(now, pictures.unwrap_or(Codec::H264))),
+            frames: Box::new(ToFrames::new(now, codec, layers)),
             has_video: pictures.is_some(),
             has_audio,
             began: now,

@@ -1,7 +1,9 @@
 //! Makes frames of what a publisher sends: `reorder` puts packets into their order, `clock` gives them a time that sound and picture share, and
-//! `to_frames` makes the frames. There are no sockets: packets and times go in, and frames come out.
+//! `layers` chooses among
+//! several sizes of one picture, and `to_frames` makes the frames. There are no sockets: packets and times go in, and frames come out.
 
 mod clock;
+mod layers;
 mod loss;
 mod reorder;
 mod to_frames;

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use str0m::crypto::CryptoProvider;
 use str0m::format::{Codec as RtcCodec, FormatParams};
-use str0m::media::{Frequency, KeyframeRequestKind, MediaKind, Mid};
+use str0m::media::{Frequency, KeyframeRequestKind, MediaKind, Mid, Rid};
 use str0m::rtp::{Extension, RtpPacket, Ssrc};
+use str0m::stats::MediaIngressStats;
 use str0m::{Event, IceConnectionState, RtcConfig, RtcError};
 use weir_media::Codec;
 
@@ -49,6 +50,19 @@ pub(crate) struct Feedback {
 pub(crate) struct Receiver {
     channel: Channel,
     kinds: [Option<Kind>; 2],
+    /// What was counted last of each layer of the picture. There is one entry where there are no layers.
+    layers: Vec<LayerStats>,
+}
+
+/// What was counted of one layer.
+#[derive(Clone, Copy, Debug)]
+struct LayerStats {
+    rid: Option<Rid>,
+    bytes: u64,
+    /// How many bytes came since it was counted before.
+    grown: u64,
+    nacks: u64,
+    jitter: u32,
 }
 
 /// How packets and figures of one kind are known.
@@ -103,13 +117,16 @@ impl Receiver {
         for (place, (kind, section, payload)) in kinds.iter_mut().zip(&sections) {
             let mid = mid_of(section);
             let media = if *kind == PacketKind::Video { MediaKind::Video } else { MediaKind::Audio };
-            api.declare_media(mid, media);
+            let layers = if *kind == PacketKind::Video { section.layers() } else { &[] };
+            let declared = api.declare_media(mid, media);
+            layers.iter().for_each(|layer| declared.expect_rid_rx(layer.as_str().into()));
             *place = Some(Kind { kind: *kind, mid, payload: payload.number, clock_hz: payload.clock_hz });
-            let Some((source, repeats)) = section.source() else { continue };
+            // The sources of layers show in their packets.
+            let Some((source, repeats)) = section.source().filter(|_| layers.is_empty()) else { continue };
             let stream = api.expect_stream_rx(source.into(), repeats.map(Ssrc::from), mid, None);
             stream.suppress_nack(*kind == PacketKind::Audio || !payload.nack);
         }
-        Ok(Self { channel, kinds })
+        Ok(Self { channel, kinds, layers: Vec::new() })
     }
 
     /// Takes a datagram that came from the far end.
@@ -141,15 +158,15 @@ impl Receiver {
         send: impl FnMut(Burst<'_>),
         mut tell: impl FnMut(Arrival),
     ) -> Result<Instant, Over> {
-        let kinds = self.kinds;
-        self.channel.poll(segments_max, send, |event| {
-            arrival(&kinds, event)?.into_iter().for_each(&mut tell);
+        let Self { channel, kinds, layers } = self;
+        channel.poll(segments_max, send, |event| {
+            arrival(kinds, layers, event)?.into_iter().for_each(&mut tell);
             Ok(())
         })
     }
 }
 
-fn arrival(kinds: &[Option<Kind>; 2], event: Event) -> Result<Option<Arrival>, Over> {
+fn arrival(kinds: &[Option<Kind>; 2], layers: &mut Vec<LayerStats>, event: Event) -> Result<Option<Arrival>, Over> {
     let known = |fits: &dyn Fn(&Kind) -> bool| kinds.iter().flatten().find(|kind| fits(kind)).copied();
     match event {
         Event::Connected => Ok(Some(Arrival::Connected)),
@@ -159,13 +176,28 @@ fn arrival(kinds: &[Option<Kind>; 2], event: Event) -> Result<Option<Arrival>, O
         }
         Event::MediaIngressStats(stats) => {
             let Some(kind) = known(&|kind| kind.mid == stats.mid) else { return Ok(None) };
-            let jitter = Duration::from_secs(stats.jitter.into()) / kind.clock_hz.max(1);
-            let feedback = Feedback { nacks: stats.nacks, jitter, rtt: stats.rtt };
+            let (nacks, jitter) = match kind.kind {
+                PacketKind::Video => of_all(layers, &stats),
+                PacketKind::Audio => (stats.nacks, stats.jitter),
+            };
+            let jitter = Duration::from_secs(jitter.into()) / kind.clock_hz.max(1);
+            let feedback = Feedback { nacks, jitter, rtt: stats.rtt };
             Ok(Some(Arrival::Feedback(kind.kind, feedback)))
         }
         Event::IceConnectionStateChange(IceConnectionState::Disconnected) | Event::Closed => Err(Over::Left),
         _ => Ok(None),
     }
+}
+
+/// The requests for packets of all layers together, and the jitter of the one that brings most: one that stops has a large one.
+fn of_all(layers: &mut Vec<LayerStats>, stats: &MediaIngressStats) -> (u64, u32) {
+    let MediaIngressStats { rid, bytes, nacks, jitter, .. } = *stats;
+    let before = layers.iter().position(|layer| layer.rid == rid).map(|at| layers.swap_remove(at));
+    let grown = bytes.saturating_sub(before.map_or(0, |layer| layer.bytes));
+    // Only layers that were agreed on are counted.
+    layers.push(LayerStats { rid, bytes, grown, nacks, jitter });
+    let most = layers.iter().max_by_key(|layer| layer.grown);
+    (layers.iter().map(|layer| layer.nacks).sum(), most.map_or(jitter, |layer| layer.jitter))
 }
 
 fn as_packet(packet: RtpPacket) -> Packet {
@@ -191,7 +223,12 @@ fn mid_of(section: &Section) -> Mid {
 }
 
 fn with_extensions(config: RtcConfig, extensions: Extensions) -> RtcConfig {
-    let known = [(extensions.mid, Extension::RtpMid), (extensions.transport_cc, Extension::TransportSequenceNumber)];
+    let known = [
+        (extensions.mid, Extension::RtpMid),
+        (extensions.rid, Extension::RtpStreamId),
+        (extensions.repaired_rid, Extension::RepairedRtpStreamId),
+        (extensions.transport_cc, Extension::TransportSequenceNumber),
+    ];
     known.into_iter().fold(config, |config, (number, extension)| match number {
         Some(number) => config.set_extension(number, extension),
         None => config,

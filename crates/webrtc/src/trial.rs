@@ -23,9 +23,9 @@ pub fn answer(offer: &Offer) -> Option<String> {
 
 /// The answer to a publisher's offer that sends H.264 or Opus.
 pub fn answer_to_publisher(offer: &Offer) -> Option<String> {
-    let received = |payload, repeats| Agreed::Received(Received { payload, repeats });
-    let video = offer.sent_picture(true).map(|sent| received(sent.payload, sent.repeats));
-    written(offer, video, offer.opus().map(|payload| received(payload, None)))
+    let received = |payload, repeats, layers| Agreed::Received(Received { payload, repeats, layers });
+    let video = offer.sent_picture(true).map(|sent| received(sent.payload, sent.repeats, sent.section.layers()));
+    written(offer, video, offer.opus().map(|payload| received(payload, None, &[])))
 }
 
 fn written(offer: &Offer, video: Option<Agreed<'_>>, audio: Option<Agreed<'_>>) -> Option<String> {
@@ -61,10 +61,14 @@ pub struct TrialPacket<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Gives packets to what makes frames of them, the pictures being of that codec. Returns the frames, and how often a keyframe was asked for.
-pub fn frames<'a>(pictures: Codec, packets: impl IntoIterator<Item = TrialPacket<'a>>) -> (Vec<RtpFrame>, usize) {
+/// Gives packets to what makes frames of them, the pictures being of that codec and in so many
+/// layers. Returns the frames, and how often a keyframe was asked for.
+pub fn frames<'a>(
+    (pictures, layers): (Codec, usize),
+    packets: impl IntoIterator<Item = TrialPacket<'a>>,
+) -> (Vec<RtpFrame>, usize) {
     let mut now = Instant::now();
-    let mut unpacker = ToFrames::new(now, pictures);
+    let mut unpacker = ToFrames::new(now, pictures, layers);
     let (mut frames, mut asked) = (Vec::new(), 0);
     for packet in packets {
         now += packet.after;

@@ -23,8 +23,9 @@ const PROTOCOL: &str = "whip";
 /// A session's address says nothing before its name: the stream key stays out of it.
 pub(super) const NO_OWNER: &str = "";
 
-/// What a publisher is told whose offer has several layers of one picture.
-const ONE_LAYER: &str = "simulcast is not used: send one layer, the best; a ladder makes the others";
+/// What a publisher is told whose offer has several layers of one picture, and packets that don't say which one they are of.
+const ONE_LAYER: &str =
+    "simulcast is not used, because the offer has no extension for the names of layers: send one layer, the best";
 
 /// Why an offer is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -108,7 +109,7 @@ impl WhipAdmission {
         let grant = admission.may_publish(key, ip)?;
         let offer = Offer::parse_publisher(offer)?;
         let encodes_pictures = admission.encodes_pictures(grant.stream_id);
-        let TakenIn { sdp, ufrag: tag, incoming, layers } = engine.take_in(&offer, encodes_pictures)?;
+        let TakenIn { sdp, ufrag: tag, incoming, one_layer } = engine.take_in(&offer, encodes_pictures)?;
         let by = (PROTOCOL, WireClock::MPEG_TS);
         let AdmittedPublisher { stream_id, ticket, leave } = admission.publish(key, by, SocketAddr::new(ip, 0)).await?;
         let seat = sessions.seat(NO_OWNER, &tag, &offer.ice.ufrag).ok_or(NotTaken::from(NoAnswer::Internal))?;
@@ -117,7 +118,7 @@ impl WhipAdmission {
         let arrival = WhipSession { lane, publisher, leave, stream_id, ip, observe: observe.clone(), seat };
         arrivals.try_send(arrival).map_err(|_| NotTaken::from(NoAnswer::Full))?;
         observe.counters().add(Counter::WhipConnections, 1);
-        Ok(WhipAnswer { sdp, session, tag, notice: layers.then_some(ONE_LAYER) })
+        Ok(WhipAnswer { sdp, session, tag, notice: one_layer.then_some(ONE_LAYER) })
     }
 }
 

@@ -102,10 +102,11 @@ fn what_no_publisher_would_ask_is_refused_with_words_and_nothing_dies() {
     }
     let layers =
         CHROMIUM.replacen("a=ssrc-group", "a=rid:h send\r\na=rid:l send\r\na=simulcast:send h;l\r\na=ssrc-group", 1);
+    let layers = layers.replace("sdes:rtp-stream-id", "no-such-extension");
     api.post(&format!("/streams/{}/stop", stream.id), &json!({})).expect(200);
     assert_eq!(offer(&url, &layers).status, 403, "the stream is not active");
     api.post(&format!("/streams/{}/start", stream.id), &json!({})).expect(200);
-    wait_until("simulcast is answered with words", SOON, || {
+    wait_until("simulcast of unmarked packets is answered with words", SOON, || {
         let answer = offer(&url, &layers);
         answer.status == 201 && answer.header("weir-notice").contains("simulcast")
     });

@@ -36,8 +36,9 @@ pub struct TakenIn {
     /// Our ufrag, which the far end's checks will name.
     pub ufrag: String,
     pub incoming: Incoming,
-    /// Says that the offer has several layers of one picture, of which only one is taken.
-    pub layers: bool,
+    /// Says that the offer has several layers of one picture, of which only the first is sent, because their packets don't say which one
+    /// they are of.
+    pub one_layer: bool,
 }
 
 impl Engine {
@@ -62,7 +63,7 @@ impl Engine {
             tracing::warn!(%error, "a WebRTC connection can't be set up");
             NoAnswer::Internal
         })?;
-        let received = |payload, repeats| Agreed::Received(Received { payload, repeats });
+        let received = |payload, repeats, layers| Agreed::Received(Received { payload, repeats, layers });
         let sdp = Answer {
             offer,
             is_lite: true,
@@ -70,14 +71,14 @@ impl Engine {
             password: &ice.password,
             fingerprint: &shared.identity.fingerprint().to_string(),
             candidates: &shared.candidates,
-            video: video.map(|sent| received(sent.payload, sent.repeats)),
-            audio: audio.map(|(_, payload)| received(payload, None)),
+            video: video.map(|sent| received(sent.payload, sent.repeats, sent.section.layers())),
+            audio: audio.map(|(_, payload)| received(payload, None, &[])),
         }
         .write();
         let route = shared.routes.open(&ice.ufrag, OF_PUBLISHER);
-        let layers = pictures.is_some_and(|section| section.layers > 1);
-        let incoming =
-            Incoming::new(Arc::clone(shared), receiver, route, video.map(|sent| sent.codec), audio.is_some());
-        Ok(TakenIn { sdp, ufrag: ice.ufrag, incoming, layers })
+        let one_layer = pictures.is_some_and(|section| section.rids.len() > 1 && section.layers().is_empty());
+        let pictures = video.map(|sent| (sent.codec, sent.section.layers().len().max(1)));
+        let incoming = Incoming::new(Arc::clone(shared), receiver, route, pictures, audio.is_some());
+        Ok(TakenIn { sdp, ufrag: ice.ufrag, incoming, one_layer })
     }
 }

@@ -2,7 +2,7 @@
 //! Once the sender has reported when it captured both (RTCP sender reports), the picture moves to where the reports put it, slowly enough
 //! that nobody sees it. The sound is never moved.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 /// Frames are stamped in ticks of this rate.
 pub const TICKS_HZ: u32 = 90_000;
@@ -59,7 +59,7 @@ impl TrackClock {
 
     /// The time at which the sender's wall clock was zero, as the sender reported of this source. The difference of two sources is how far
     /// they are apart.
-    fn epoch_ticks(&self) -> Option<i64> {
+    pub(crate) fn epoch_ticks(&self) -> Option<i64> {
         let (report, (last, from_first)) = (self.report?, self.last?);
         let from_first = from_first + i64::from(report.stamp.wrapping_sub(last).cast_signed());
         let wall = report.wall.duration_since(SystemTime::UNIX_EPOCH).ok()?;
@@ -77,59 +77,75 @@ impl TrackClock {
     }
 }
 
-/// The clocks of both, and how far the picture has been moved.
+/// The clock of one source of pictures, and how far they have been moved to be with their sound.
 #[derive(Debug)]
-pub(crate) struct Clocks {
-    began: Instant,
-    pub(crate) video: TrackClock,
-    pub(crate) audio: TrackClock,
+pub(crate) struct PictureClock {
+    clock: TrackClock,
     moved_ticks: i64,
-    /// The picture's last time, before it was moved.
+    /// The last time, before it was moved.
     last_ticks: Option<i64>,
 }
 
-impl Clocks {
-    pub(crate) fn new(now: Instant) -> Self {
-        let (video, audio) = (TrackClock::new(TICKS_HZ), TrackClock::new(48_000));
-        Self { began: now, video, audio, moved_ticks: 0, last_ticks: None }
+impl PictureClock {
+    pub(crate) fn new() -> Self {
+        Self { clock: TrackClock::new(TICKS_HZ), moved_ticks: 0, last_ticks: None }
     }
 
-    pub(crate) fn audio_ticks(&mut self, stamp: u32, came_at: Instant) -> i64 {
-        self.audio.ticks(stamp, came_at.saturating_duration_since(self.began))
+    pub(crate) fn report(&mut self, report: Report) {
+        self.clock.report(report);
     }
 
-    pub(crate) fn video_ticks(&mut self, stamp: u32, came_at: Instant) -> i64 {
-        let ticks = self.video.ticks(stamp, came_at.saturating_duration_since(self.began));
+    /// The time of this stamp, given the [epoch](TrackClock::epoch_ticks) of the sound.
+    pub(crate) fn ticks(&mut self, stamp: u32, since_began: Duration, sound_epoch: Option<i64>) -> i64 {
+        let ticks = self.clock.ticks(stamp, since_began);
         let passed = self.last_ticks.map_or(0, |last| (ticks - last).max(0));
         if passed == 0 && self.last_ticks.is_some() {
             return ticks + self.moved_ticks;
         }
         // Nobody has seen a picture before the first one, so it may move at once.
         let step = if self.last_ticks.is_none() { APART_MAX_TICKS } else { passed / MOVES_BY };
-        let apart = self.apart().unwrap_or(self.moved_ticks);
+        let apart = self.apart(sound_epoch).unwrap_or(self.moved_ticks);
         self.moved_ticks += (apart - self.moved_ticks).clamp(-step, step);
         self.last_ticks = Some(ticks);
         ticks + self.moved_ticks
     }
 
     /// How far the picture is to be moved, if the reports say so.
-    fn apart(&self) -> Option<i64> {
-        let apart = self.audio.epoch_ticks()?.checked_sub(self.video.epoch_ticks()?)?;
+    fn apart(&self, sound_epoch: Option<i64>) -> Option<i64> {
+        let apart = sound_epoch?.checked_sub(self.clock.epoch_ticks()?)?;
         (apart.abs() <= APART_MAX_TICKS).then_some(apart)
-    }
-
-    /// Begins anew, because another source of pictures follows.
-    pub(crate) fn restart_video(&mut self) {
-        self.video.restart();
-        (self.moved_ticks, self.last_ticks) = (0, None);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     const FRAME: u32 = 3_000;
+
+    /// The clocks of a publisher who sends both.
+    struct Clocks {
+        began: Instant,
+        video: PictureClock,
+        audio: TrackClock,
+    }
+
+    impl Clocks {
+        fn new(began: Instant) -> Self {
+            Self { began, video: PictureClock::new(), audio: TrackClock::new(48_000) }
+        }
+
+        fn audio_ticks(&mut self, stamp: u32, came_at: Instant) -> i64 {
+            self.audio.ticks(stamp, came_at.saturating_duration_since(self.began))
+        }
+
+        fn video_ticks(&mut self, stamp: u32, came_at: Instant) -> i64 {
+            let sound = self.audio.epoch_ticks();
+            self.video.ticks(stamp, came_at.saturating_duration_since(self.began), sound)
+        }
+    }
 
     #[test]
     fn a_counter_is_followed_around_its_end_and_back() {

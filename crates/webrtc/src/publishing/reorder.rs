@@ -24,6 +24,17 @@ pub(crate) struct Counts {
     pub(crate) lost: u64,
 }
 
+impl Counts {
+    /// Both together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            received: self.received + other.received,
+            missed: self.missed + other.missed,
+            lost: self.lost + other.lost,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Reorder<P> {
     /// A missing packet is waited for so long.

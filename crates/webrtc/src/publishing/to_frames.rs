@@ -7,15 +7,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use weir_media::codec::opus::{opus_head, track_info};
 use weir_media::{Codec, TrackId, TrackInfo};
-use weir_mux::rtp::{PictureEvent, PictureUnpacker, RtpPayload};
 
-use super::clock::{Clocks, Report};
+use super::clock::{Report, TrackClock};
+use super::layers::{LAYER_SILENT, Layer, Layers, SOURCE_SILENT, Shown};
 use super::reorder::{Counts, Ordered, Reorder};
 
 pub use super::clock::TICKS_HZ;
-
-/// A missing packet of a picture is waited for so long. It is asked for again, which takes a round trip, or two.
-const VIDEO_WAIT: Duration = Duration::from_millis(250);
 
 /// A missing packet of sound is waited for so long. Sound is not asked for again, so it only comes if another packet overtook it.
 const AUDIO_WAIT: Duration = Duration::from_millis(60);
@@ -40,9 +37,8 @@ const KEYFRAME_AGE: Duration = Duration::from_millis(1_800);
 /// An encoder that makes keyframes by itself, mostly every 2 s, is not asked before the next one should have come.
 const KEYFRAME_AGE_UNASKED: Duration = Duration::from_millis(2_300);
 
-/// Another source of the same kind is listened to once the one before has been silent for so long. Until then it is taken for a layer of
-/// simulcast, which was not agreed on.
-const SOURCE_SILENT: Duration = Duration::from_secs(1);
+/// The rate by which RTP counts the time of Opus.
+const SOUND_HZ: u32 = 48_000;
 
 /// Before the sound itself, Opus of browsers has 6.5 ms that a decoder throws away.
 const PRE_SKIP: u16 = 312;
@@ -82,73 +78,63 @@ pub(crate) enum PacketKind {
     Audio,
 }
 
-/// The packets of one kind.
+/// The packets of sound.
 #[derive(Debug)]
-struct Source {
+struct Sound {
     heard: Option<(u32, Instant)>,
     packets: Reorder<Packet>,
+    clock: TrackClock,
+    is_told: bool,
 }
 
 #[derive(Debug)]
 pub(crate) struct ToFrames {
-    clocks: Clocks,
-    video: Source,
-    audio: Source,
-    unpacker: PictureUnpacker,
-    sound_told: bool,
-    lacks_keyframe: bool,
+    began: Instant,
+    layers: Layers,
+    sound: Sound,
     /// Somebody who watches can't go on without a keyframe.
     keyframe_wished: bool,
-    keyframe_asked_at: Option<Instant>,
     /// When the last keyframe came, and whether nobody had asked for it.
     keyframe_at: Option<(Instant, bool)>,
     /// How often a keyframe was asked for because something was missing.
     asked_for_loss: u64,
-    last_picture_ticks: Option<i64>,
     left_out: u64,
     reordered: u64,
     out: VecDeque<RtpUnpacked>,
 }
 
-impl Source {
-    fn new(wait: Duration) -> Self {
-        Self { heard: None, packets: Reorder::new(wait) }
-    }
-
-    /// Takes the packet if it is of the source that is listened to, and returns whether that is another one than before. Returns none if
-    /// the packet is not taken.
-    fn push(&mut self, packet: Packet) -> Option<bool> {
+impl Sound {
+    /// Takes the packet if it is of the source that is listened to. Another one is listened to when that has gone silent.
+    fn push(&mut self, packet: Packet) {
         let now = packet.came_at;
-        let changed = match self.heard {
-            Some((source, _)) if source == packet.source => false,
-            Some((_, at)) if now.saturating_duration_since(at) < SOURCE_SILENT => return None,
-            Some(_) => true,
-            None => false,
-        };
-        if changed {
-            self.packets.restart();
+        match self.heard {
+            Some((source, _)) if source == packet.source => {}
+            Some((_, at)) if now.saturating_duration_since(at) < SOURCE_SILENT => return,
+            Some(_) => {
+                self.packets.restart();
+                self.clock.restart();
+            }
+            None => {}
         }
         self.heard = Some((packet.source, now));
+        if let Some(report) = packet.report {
+            self.clock.report(report);
+        }
         self.packets.push(packet.number, packet, now);
-        Some(changed)
     }
 }
 
 impl ToFrames {
-    /// `pictures` is their codec.
-    pub(crate) fn new(now: Instant, pictures: Codec) -> Self {
+    /// `pictures` is their codec, and `layers` how many sizes of them were agreed on.
+    pub(crate) fn new(now: Instant, pictures: Codec, layers: usize) -> Self {
+        let (packets, clock) = (Reorder::new(AUDIO_WAIT), TrackClock::new(SOUND_HZ));
         Self {
-            clocks: Clocks::new(now),
-            video: Source::new(VIDEO_WAIT),
-            audio: Source::new(AUDIO_WAIT),
-            unpacker: PictureUnpacker::new(TrackId::SOURCE_VIDEO, pictures),
-            sound_told: false,
-            lacks_keyframe: false,
+            began: now,
+            layers: Layers::new(now, pictures, layers),
+            sound: Sound { heard: None, packets, clock, is_told: false },
             keyframe_wished: false,
-            keyframe_asked_at: None,
             keyframe_at: None,
             asked_for_loss: 0,
-            last_picture_ticks: None,
             left_out: 0,
             reordered: 0,
             out: VecDeque::new(),
@@ -156,41 +142,36 @@ impl ToFrames {
     }
 
     pub(crate) fn packet(&mut self, kind: PacketKind, packet: Packet) {
-        let (now, report) = (packet.came_at, packet.report);
+        let now = packet.came_at;
         match kind {
-            PacketKind::Video => match self.video.push(packet) {
-                None => return,
-                Some(false) => {}
-                Some(true) => {
-                    self.clocks.restart_video();
-                    self.lost();
-                    self.last_picture_ticks = None;
-                }
-            },
-            PacketKind::Audio => match self.audio.push(packet) {
-                None => return,
-                Some(false) => {}
-                Some(true) => self.clocks.audio.restart(),
-            },
-        }
-        if let Some(report) = report {
-            match kind {
-                PacketKind::Video => self.clocks.video.report(report),
-                PacketKind::Audio => self.clocks.audio.report(report),
-            }
+            PacketKind::Video => self.layers.push(packet),
+            PacketKind::Audio => self.sound.push(packet),
         }
         self.due(now);
     }
 
     /// Gives up the packets that were waited for long enough.
     pub(crate) fn due(&mut self, now: Instant) {
-        while let Some(ordered) = self.video.packets.pop(now) {
-            match ordered {
-                Ordered::Packet(packet) => self.picture(&packet),
-                Ordered::Lost(_) => self.lost(),
+        let Self { layers, sound, keyframe_wished, keyframe_at, left_out, reordered, out, .. } = self;
+        layers.due(now, sound.clock.epoch_ticks(), &mut |shown| match shown {
+            Shown::Track(info) => out.push_back(RtpUnpacked::Track(info)),
+            Shown::LeftOut => *left_out += 1,
+            Shown::Reordered => {
+                *left_out += 1;
+                *reordered += 1;
             }
-        }
-        while let Some(ordered) = self.audio.packets.pop(now) {
+            Shown::Picture { ticks, keyframe, payload, came_at, asked_at } => {
+                if keyframe {
+                    *keyframe_wished = false;
+                    let unasked =
+                        asked_at.is_none_or(|asked_at| keyframe_at.is_some_and(|(before, _)| asked_at < before));
+                    *keyframe_at = Some((came_at, unasked));
+                }
+                let track = TrackId::SOURCE_VIDEO;
+                out.push_back(RtpUnpacked::Frame(RtpFrame { track, keyframe, ticks, payload }));
+            }
+        });
+        while let Some(ordered) = self.sound.packets.pop(now) {
             if let Ordered::Packet(packet) = ordered {
                 self.sound(&packet);
             }
@@ -203,8 +184,8 @@ impl ToFrames {
 
     /// When [`due`](Self::due) or [`keyframe_wanted`](Self::keyframe_wanted) has something to do without another packet.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let video = &self.video.packets;
-        [video.deadline(), self.audio.packets.deadline(), self.keyframe_due()].into_iter().flatten().min()
+        let keyframe = self.keyframe_due().map(|(due, _)| due);
+        [self.layers.deadline(), self.sound.packets.deadline(), keyframe].into_iter().flatten().min()
     }
 
     /// Has a keyframe asked for, though nothing is missing here.
@@ -214,32 +195,42 @@ impl ToFrames {
 
     /// The source that is to be asked for a keyframe now.
     pub(crate) fn keyframe_wanted(&mut self, now: Instant) -> Option<u32> {
-        let due = self.keyframe_due()?;
-        let (source, _) = self.video.heard.filter(|_| due <= now)?;
-        self.keyframe_asked_at = Some(now);
-        self.keyframe_wished = false;
-        self.asked_for_loss += u64::from(self.loss_due().is_some_and(|due| due <= now));
+        let (_, source) = self.keyframe_due().filter(|(due, _)| *due <= now)?;
+        let is_main = self.layers.main().is_some_and(|main| main.source == source);
+        let for_loss = is_main && self.loss_due().is_some_and(|due| due <= now);
+        self.layers.ask(source, now);
+        if is_main {
+            self.keyframe_wished = false;
+        }
+        self.asked_for_loss += u64::from(for_loss);
         Some(source)
     }
 
-    fn keyframe_due(&self) -> Option<Instant> {
-        let not_before = |due: Instant, pause| self.keyframe_asked_at.map_or(due, |asked_at| due.max(asked_at + pause));
+    /// When a keyframe is to be asked for, and of which source.
+    fn keyframe_due(&self) -> Option<(Instant, u32)> {
+        let not_again =
+            |layer: &Layer, due: Instant, pause| layer.asked_at.map_or(due, |asked_at| due.max(asked_at + pause));
+        let successor = self.layers.successor();
+        let successor = successor.map(|(due, layer)| (not_again(layer, due, KEYFRAME_EVERY), layer.source));
+        let main = self.layers.main()?;
+        let not_before = |due, pause| not_again(main, due, pause);
         let aged = self.keyframe_at.map(|(at, unasked)| {
             not_before(at + if unasked { KEYFRAME_AGE_UNASKED } else { KEYFRAME_AGE }, KEYFRAME_AGE)
         });
         let lost = self.loss_due().map(|due| not_before(due, KEYFRAME_EVERY));
-        let (_, heard_at) = self.video.heard?;
-        let wished = self.keyframe_wished.then(|| not_before(heard_at, KEYFRAME_EVERY));
-        // A source that is silent, because its camera is off, is not asked.
-        [lost, aged, wished].into_iter().flatten().min().filter(|due| *due <= heard_at + SOURCE_SILENT)
+        let wished = self.keyframe_wished.then(|| not_before(main.heard_at, KEYFRAME_EVERY));
+        // A source that is silent, because its camera is off, is not asked, and none that another one is to take over from.
+        let heard_until = main.heard_at + if successor.is_some() { LAYER_SILENT } else { SOURCE_SILENT };
+        let of_main = [lost, aged, wished].into_iter().flatten().min().filter(|due| *due <= heard_until);
+        let of_main = of_main.map(|due| (due, main.source));
+        [of_main, successor].into_iter().flatten().min_by_key(|(due, _)| *due)
     }
 
     /// When a keyframe is needed because something is missing.
     fn loss_due(&self) -> Option<Instant> {
-        let (_, heard_at) = self.video.heard?;
-        let packets = &self.video.packets;
-        let missing = packets.missing_since().map(|since| given_up_at(packets.lost_after().unwrap_or(since), since));
-        let lacking = self.lacks_keyframe.then_some(heard_at);
+        let main = self.layers.main()?;
+        let missing = main.missing().map(|(lost_after, since)| given_up_at(lost_after, since));
+        let lacking = main.lacks_keyframe().then_some(main.heard_at);
         [missing, lacking].into_iter().flatten().min()
     }
 
@@ -250,7 +241,7 @@ impl ToFrames {
 
     /// The counts of packets, of pictures and of sound.
     pub(crate) fn counts(&self) -> [Counts; 2] {
-        [self.video.packets.counts(), self.audio.packets.counts()]
+        [self.layers.counts(), self.sound.packets.counts()]
     }
 
     /// How many pictures were not passed on.
@@ -263,62 +254,14 @@ impl ToFrames {
         self.reordered
     }
 
-    fn lost(&mut self) {
-        let Self { unpacker, left_out, .. } = self;
-        unpacker.lost(|_| *left_out += 1);
-        self.lacks_keyframe = true;
-    }
-
-    fn picture(&mut self, packet: &Packet) {
-        let came_at = packet.came_at;
-        let ticks = self.clocks.video_ticks(packet.stamp, packet.came_at);
-        let asked_at = self.keyframe_asked_at;
-        let Self {
-            unpacker,
-            out,
-            left_out,
-            reordered,
-            last_picture_ticks,
-            lacks_keyframe,
-            keyframe_wished,
-            keyframe_at,
-            ..
-        } = self;
-        let payload = RtpPayload { ticks, marker: packet.marker, bytes: &packet.bytes };
-        unpacker.packet(payload, |event| match event {
-            PictureEvent::Track(info) => out.push_back(RtpUnpacked::Track(info)),
-            PictureEvent::LeftOut => {
-                *left_out += 1;
-                *lacks_keyframe = true;
-            }
-            // RTP says when a picture is shown, and nowhere when it is decoded, so no time can be given to what comes before B-frames.
-            PictureEvent::Picture { ticks, .. } if last_picture_ticks.is_some_and(|last| ticks < last) => {
-                *left_out += 1;
-                *reordered += 1;
-            }
-            PictureEvent::Picture { ticks, keyframe, payload } => {
-                *last_picture_ticks = Some(ticks);
-                if keyframe {
-                    *lacks_keyframe = false;
-                    *keyframe_wished = false;
-                    let unasked =
-                        asked_at.is_none_or(|asked_at| keyframe_at.is_some_and(|(before, _)| asked_at < before));
-                    *keyframe_at = Some((came_at, unasked));
-                }
-                let track = TrackId::SOURCE_VIDEO;
-                out.push_back(RtpUnpacked::Frame(RtpFrame { track, keyframe, ticks, payload }));
-            }
-        });
-    }
-
     fn sound(&mut self, packet: &Packet) {
-        let ticks = self.clocks.audio_ticks(packet.stamp, packet.came_at);
+        let ticks = self.sound.clock.ticks(packet.stamp, packet.came_at.saturating_duration_since(self.began));
         // In silence some encoders send an empty packet.
         if packet.bytes.is_empty() {
             return;
         }
         let track = TrackId::SOURCE_AUDIO;
-        if !std::mem::replace(&mut self.sound_told, true) {
+        if !std::mem::replace(&mut self.sound.is_told, true) {
             let told = opus_head(2, PRE_SKIP).and_then(|head| track_info(track, head));
             self.out.extend(told.ok().map(RtpUnpacked::Track));
         }

@@ -32,6 +32,8 @@ pub(crate) struct Sent<'a> {
 pub(crate) struct Received<'a> {
     pub(crate) payload: &'a Payload,
     pub(crate) repeats: Option<&'a Payload>,
+    /// The names of the layers, where there are several.
+    pub(crate) layers: &'a [String],
 }
 
 /// What becomes of one section.
@@ -122,7 +124,10 @@ impl Answer<'_> {
         }
         match agreed {
             Agreed::Sent(sent) => self.sources(out, mid, sent),
-            Agreed::Received(_) => self.feedback(out, section, number),
+            Agreed::Received(received) => {
+                self.feedback(out, section, number);
+                self.layers(out, section, received.layers);
+            }
         }
         if first {
             // Bundled sections share the candidates of the first one.
@@ -181,7 +186,7 @@ impl Answer<'_> {
 
     /// Says what we tell a publisher of its packets. Browsers send 0.3 Mbit/s until they are told, packet by packet, that more fits.
     fn feedback(&self, out: &mut String, section: &Section, number: u8) {
-        let Extensions { mid, transport_cc } = section.extensions;
+        let Extensions { mid, transport_cc, .. } = section.extensions;
         if let Some(id) = mid {
             self.line(out, format_args!("a=extmap:{id} {}", Extensions::MID));
         }
@@ -189,6 +194,23 @@ impl Answer<'_> {
             self.line(out, format_args!("a=extmap:{id} {}", Extensions::TRANSPORT_CC));
             self.line(out, format_args!("a=rtcp-fb:{number} transport-cc"));
         }
+    }
+
+    /// Says that all layers are received.
+    fn layers(&self, out: &mut String, section: &Section, layers: &[String]) {
+        if layers.is_empty() {
+            return;
+        }
+        let Extensions { rid, repaired_rid, .. } = section.extensions;
+        for (number, meaning) in [(rid, Extensions::RID), (repaired_rid, Extensions::REPAIRED_RID)] {
+            if let Some(id) = number {
+                self.line(out, format_args!("a=extmap:{id} {meaning}"));
+            }
+        }
+        for layer in layers {
+            self.line(out, format_args!("a=rid:{layer} recv"));
+        }
+        self.line(out, format_args!("a=simulcast:recv {}", layers.join(";")));
     }
 
     #[expect(clippy::unused_self, reason = "reads as what the answer says")]

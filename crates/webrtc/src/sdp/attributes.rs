@@ -11,6 +11,13 @@ pub(super) fn token(text: &str) -> Option<&str> {
     (!text.is_empty() && text.len() <= 32 && text.bytes().all(plain)).then_some(text)
 }
 
+/// The name of a layer of simulcast, as long as `str0m` finds it in packets.
+pub(super) fn layer(text: &str) -> Option<&str> {
+    const CHARS_MAX: usize = 8;
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    (plain && (1..=CHARS_MAX).contains(&text.len())).then_some(text)
+}
+
 /// A ufrag, which has `at_least` 4 characters, or a password, which has 22.
 pub(super) fn ice(text: &str, at_least: usize) -> Option<&str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+/".contains(&byte);
@@ -85,6 +92,10 @@ mod tests {
         }
         assert!(token(&"a".repeat(33)).is_none() && ice(&"a".repeat(257), 4).is_none() && ice("abc", 4).is_none());
         assert_eq!(ice("ab/+", 4), Some("ab/+"));
+        assert_eq!(
+            ["h", "12345678", "", "123456789", "h;l", "é"].map(|text| layer(text).is_some()),
+            [true, true, false, false, false, false]
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use weir_media::Codec;
 
-use super::attributes::{fingerprint, ice, parameter, parameters, payload_type, token};
+use super::attributes::{fingerprint, ice, layer, parameter, parameters, payload_type, token};
 use super::{LINES_MAX, SDP_BYTES_MAX, lines};
 
 /// The most media sections of one offer. A viewer's offer has two; a data channel would be a third.
@@ -17,6 +17,9 @@ const SOURCES_MAX: usize = 8;
 /// The parameters of a format that the answer repeats: the profile of VP9, and profile, level and tier of AV1 and H.265. The names of one
 /// codec mean nothing to the others.
 const REPEATED: [&str; 7] = ["profile-id", "level-idx", "profile", "tier", "level-id", "tier-flag", "tx-mode"];
+
+/// The most layers of one picture. Browsers make three.
+const LAYERS_MAX: usize = 4;
 
 /// What is wrong with an offer. It is always the far end's fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,16 +88,19 @@ pub struct Section {
     pub sources: Vec<u32>,
     /// Pairs of sources, of which the second one repeats the first.
     pub repetitions: Vec<(u32, u32)>,
-    /// The number of layers of simulcast, which are several sizes of one picture.
-    pub layers: usize,
+    /// The names of the layers of simulcast, which are several sizes of one picture.
+    pub rids: Vec<String>,
     /// The numbers of those extensions of the header that we use.
     pub extensions: Extensions,
 }
 
-/// The numbers of extensions by which a packet says which section it belongs to, and which number it has among all packets.
+/// The numbers of extensions by which a packet says which section and layer it belongs to, and which number it has among all packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extensions {
     pub mid: Option<u8>,
+    /// Which layer of simulcast the packet belongs to, and which one it repeats.
+    pub rid: Option<u8>,
+    pub repaired_rid: Option<u8>,
     pub transport_cc: Option<u8>,
 }
 
@@ -286,7 +292,7 @@ impl<'a> Reader<'a> {
             payloads,
             sources: Vec::new(),
             repetitions: Vec::new(),
-            layers: 0,
+            rids: Vec::new(),
             extensions: Extensions::default(),
         });
         Ok(())
@@ -357,9 +363,21 @@ impl Section {
         match name {
             "ssrc" => self.add_source(number),
             "extmap" => self.extensions.take(number, rest),
-            "rid" if rest.starts_with("send") => self.layers += 1,
+            "rid" if rest.starts_with("send") => self.add_layer(number),
             _ => self.of_payload(name, number, rest),
         }
+    }
+
+    fn add_layer(&mut self, rid: &str) {
+        if self.rids.len() < LAYERS_MAX && !self.rids.iter().any(|known| known == rid) {
+            self.rids.extend(layer(rid).map(str::to_owned));
+        }
+    }
+
+    /// The names of the layers that can be told apart. There are none if the offer has one size only, or no way to mark packets.
+    pub fn layers(&self) -> &[String] {
+        let marks = self.extensions.mid.and(self.extensions.rid);
+        if self.rids.len() > 1 && marks.is_some() { &self.rids } else { &[] }
     }
 
     fn add_source(&mut self, number: &str) {
@@ -445,12 +463,16 @@ impl Extensions {
         let Some(number) = number.filter(|number| (1..=14).contains(number)) else { return };
         match meaning.split(' ').next() {
             Some(Self::MID) => self.mid = Some(number),
+            Some(Self::RID) => self.rid = Some(number),
+            Some(Self::REPAIRED_RID) => self.repaired_rid = Some(number),
             Some(Self::TRANSPORT_CC) => self.transport_cc = Some(number),
             _ => {}
         }
     }
 
     pub(super) const MID: &'static str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+    pub(super) const RID: &'static str = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id";
+    pub(super) const REPAIRED_RID: &'static str = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id";
     pub(super) const TRANSPORT_CC: &'static str =
         "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 }

@@ -14,7 +14,7 @@ const OBS_30_1: &str = include_str!("../../tests/offers/obs_30_1.sdp");
 const FFMPEG: &str = include_str!("../../tests/offers/ffmpeg.sdp");
 
 fn answer(offer: &Offer) -> String {
-    let received = |payload, repeats| Agreed::Received(Received { payload, repeats });
+    let received = |payload, repeats, layers| Agreed::Received(Received { payload, repeats, layers });
     Answer {
         offer,
         is_lite: true,
@@ -22,8 +22,8 @@ fn answer(offer: &Offer) -> String {
         password: "password",
         fingerprint: "sha-256 00:11",
         candidates: &[Candidate { transport: Transport::Udp, address: "192.0.2.1:8189".parse().unwrap() }],
-        video: offer.sent_picture(true).map(|sent| received(sent.payload, sent.repeats)),
-        audio: offer.opus().map(|payload| received(payload, None)),
+        video: offer.sent_picture(true).map(|sent| received(sent.payload, sent.repeats, sent.section.layers())),
+        audio: offer.opus().map(|payload| received(payload, None, &[])),
     }
     .write()
 }
@@ -115,8 +115,25 @@ fn sources_and_layers_have_bounds() {
     let text = CHROMIUM.replace("a=ssrc-group:FID 2231627014", &format!("{odd}{many}a=ssrc-group:FID 2231627014"));
     let offer = Offer::parse_publisher(&text).unwrap();
     let section = offer.section(Kind::Video).unwrap();
-    assert_eq!((section.sources.len(), section.repetitions.len(), section.layers), (8, 8, 2));
+    assert_eq!((section.sources.len(), section.repetitions.len(), section.rids.len()), (8, 8, 2));
     assert_eq!((section.source(), section.extensions.mid), (Some((1, Some(101))), Some(4)));
+}
+
+#[test]
+fn layers_are_agreed_on_where_packets_can_say_which_one_they_are_of() {
+    let layers = "a=rid:q send\r\na=rid:h send\r\na=rid:f send max-width=1280\r\na=rid:q send\r\na=rid:x;y send\r\na=simulcast:send q;h;f\r\n";
+    let with = |text: &str| CHROMIUM.replacen("a=ssrc-group", &format!("{text}a=ssrc-group"), 1);
+    let offer = Offer::parse_publisher(&with(layers)).unwrap();
+    assert_eq!(offer.section(Kind::Video).unwrap().layers(), ["q", "h", "f"]);
+    let text = answer(&offer);
+    for line in ["a=rid:q recv\r\n", "a=rid:f recv\r\n", "a=simulcast:recv q;h;f\r\n", Extensions::RID] {
+        assert_eq!(text.matches(line).count(), 1, "{line}: {text}");
+    }
+    let unmarked = with(layers).replace("rtp-hdrext:sdes:rtp-stream-id", "x");
+    for text in [with("a=rid:h send\r\n"), unmarked, CHROMIUM.to_owned()] {
+        let offer = Offer::parse_publisher(&text).unwrap();
+        assert!(offer.section(Kind::Video).unwrap().layers().is_empty() && !answer(&offer).contains("simulcast"));
+    }
 }
 
 #[test]

@@ -20,7 +20,7 @@ struct Publisher {
 impl Publisher {
     fn new() -> Self {
         let began = Instant::now();
-        Self { frames: ToFrames::new(began, Codec::H264), began, told: Vec::new() }
+        Self { frames: ToFrames::new(began, Codec::H264, 1), began, told: Vec::new() }
     }
 
     /// A packet of the picture of that number, after so many ms.
