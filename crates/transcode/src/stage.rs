@@ -83,7 +83,7 @@ pub fn start(
     let stage = Stage {
         id,
         hub,
-        teller: Teller { id, observe: observe.clone() },
+        teller: Teller::new(id, observe.clone()),
         observe,
         wanted,
         tell,
@@ -417,7 +417,7 @@ impl Stage {
         for rendition in &plan.renditions {
             let before = self.plan.renditions.iter().find(|before| before.name() == rendition.name());
             if before.is_none_or(|before| before.element != rendition.element || before.reason != rendition.reason) {
-                self.teller.planned(rendition);
+                self.teller.planned(rendition, now);
             }
         }
         self.ledger.take(plan.cores);

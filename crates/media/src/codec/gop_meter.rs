@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use crate::MediaTime;
 
-/// The bit rate is taken over this much of arrival time, of which at least one second is whole.
+/// The bit rate is taken over this much of arrival time.
 const WINDOW_BUCKETS: u64 = 20;
 const BUCKET: Duration = Duration::from_millis(100);
+
+/// Less than this tells no rate: a keyframe that comes first has the bits of ten other pictures.
+const SPAN_MIN: Duration = Duration::from_secs(1);
 
 /// The frame rate is taken over this many frames: 2 s at 60 fps.
 const FPS_FRAMES: usize = 120;
@@ -20,7 +23,7 @@ const REORDER_MEMORY_FRAMES: u32 = 250;
 /// Measures one track. Its memory is fixed.
 #[derive(Clone, Debug)]
 pub struct GopMeter {
-    buckets: [u64; WINDOW_BUCKETS as usize],
+    buckets: [Bucket; WINDOW_BUCKETS as usize],
     /// The number of the bucket that is being filled, and of the first one ever. Both are counted from time zero.
     newest: u64,
     oldest: Option<u64>,
@@ -34,6 +37,14 @@ pub struct GopMeter {
     since_reordered: u32,
 }
 
+/// What came in one bucket of arrival time.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket {
+    bytes: u64,
+    /// The decode time of the first frame that came in it. None where nothing came, or the timeline was cut since.
+    from: Option<MediaTime>,
+}
+
 impl Default for GopMeter {
     fn default() -> Self {
         Self::new()
@@ -43,7 +54,7 @@ impl Default for GopMeter {
 impl GopMeter {
     pub fn new() -> Self {
         Self {
-            buckets: [0; WINDOW_BUCKETS as usize],
+            buckets: [Bucket::default(); WINDOW_BUCKETS as usize],
             newest: 0,
             oldest: None,
             dts: Vec::with_capacity(FPS_FRAMES),
@@ -58,13 +69,14 @@ impl GopMeter {
 
     /// Counts one frame. `now` is wall time on a monotonic clock of any origin.
     pub fn record(&mut self, dts: MediaTime, pts: MediaTime, keyframe: bool, size_bytes: usize, now: Duration) {
-        self.add_bytes(size_bytes, now);
         if self.last_dts.is_some_and(|last| dts < last || dts - last > GAP_MAX) {
             self.dts.clear();
             self.next = 0;
             self.last_keyframe = None;
             self.last_pts = None;
+            self.buckets.iter_mut().for_each(|bucket| bucket.from = None);
         }
+        self.add(dts, size_bytes, now);
         if self.last_pts.is_some_and(|last| pts < last) {
             self.since_reordered = 0;
         } else {
@@ -98,16 +110,19 @@ impl GopMeter {
         self.gop.map(MediaTime::as_secs_f64)
     }
 
-    /// The bits that arrived in a second, over the last 2 s (less at the start). It falls to zero when nothing comes.
+    /// The bits of a second, over what arrived in the last 2 s. It falls to zero when nothing comes. What arrives in one go, as a cached GOP
+    /// does, has the rate at which it will be shown, not that at which it came.
     pub fn bitrate_bps(&self, now: Duration) -> u64 {
         let Some(oldest) = self.oldest else { return 0 };
         let newest = bucket(now).max(self.newest);
         let first = newest.saturating_sub(WINDOW_BUCKETS - 1).max(oldest);
-        let bytes: u64 = (first..=self.newest).map(|number| self.buckets[slot(number)]).sum();
+        let buckets = || (first..=self.newest).map(|number| self.buckets[slot(number)]);
+        let bytes: u64 = buckets().map(|bucket| bucket.bytes).sum();
         // The last bucket is not over. Only the part of it that has passed is counted, so that the rate does not sag.
         let until = now.max(BUCKET * u32::try_from(self.newest).unwrap_or(u32::MAX));
         let from = BUCKET * u32::try_from(first).unwrap_or(u32::MAX);
-        let millis = until.saturating_sub(from).max(BUCKET).as_millis();
+        let shown = buckets().find_map(|bucket| bucket.from).zip(self.last_dts).map(|(first, last)| last.since(first));
+        let millis = until.saturating_sub(from).max(shown.unwrap_or_default()).max(SPAN_MIN).as_millis();
         u64::try_from(u128::from(bytes) * 8_000 / millis).unwrap_or(u64::MAX)
     }
 
@@ -116,18 +131,20 @@ impl GopMeter {
         self.since_reordered < REORDER_MEMORY_FRAMES
     }
 
-    fn add_bytes(&mut self, size_bytes: usize, now: Duration) {
+    fn add(&mut self, dts: MediaTime, size_bytes: usize, now: Duration) {
         let number = bucket(now).max(self.newest);
         if self.oldest.is_none() {
             self.oldest = Some(number);
         } else {
             let passed = (number - self.newest).min(WINDOW_BUCKETS);
             for skipped in 0..passed {
-                self.buckets[slot(number - skipped)] = 0;
+                self.buckets[slot(number - skipped)] = Bucket::default();
             }
         }
         self.newest = number;
-        self.buckets[slot(number)] = self.buckets[slot(number)].saturating_add(size_bytes as u64);
+        let bucket = &mut self.buckets[slot(number)];
+        bucket.bytes = bucket.bytes.saturating_add(size_bytes as u64);
+        bucket.from.get_or_insert(dts);
     }
 }
 
@@ -177,6 +194,21 @@ mod tests {
         assert!((225_000..=265_000).contains(&rate), "{rate}");
         assert_eq!(GopMeter::new().bitrate_bps(now), 0);
         assert_eq!(GopMeter::new().fps(), None);
+    }
+
+    /// A GOP that was cached comes in one go, and then one picture after the other. The keyframe is as large as ten others.
+    #[test]
+    fn a_cached_gop_makes_no_spike() {
+        let mut meter = GopMeter::new();
+        for frame in 0..150_u32 {
+            let time = MediaTime::from_millis(i64::from(frame) * 1_000 / 30);
+            let now = Duration::from_millis(u64::from(frame.saturating_sub(59)) * 1_000 / 30);
+            let bytes = if frame % 60 == 0 { 10_000 } else { 1_000 };
+            meter.record(time, time, frame % 60 == 0, bytes, now);
+            // 69,000 bytes in 2 s are 276 kbps.
+            let rate = meter.bitrate_bps(now);
+            assert!(rate < 380_000 && (frame < 60 || rate > 200_000), "{rate} at frame {frame}");
+        }
     }
 
     #[test]
