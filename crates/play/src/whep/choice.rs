@@ -22,6 +22,12 @@ const BITS_PER_PIXEL: f64 = 0.1;
 const BITRATE_KBPS: std::ops::RangeInclusive<u32> = 300..=8_000;
 const FPS_ASSUMED: f64 = 30.0;
 
+/// What is made of a source that nobody asked to encode is no larger and no faster than this, because any viewer may begin it, and whoever
+/// may watch a public stream is anybody. At these limits it takes about one core; 2160p60 would take twenty.
+const LONG_SIDE_MAX: u32 = 1_280;
+const SHORT_SIDE_MAX: u32 = 720;
+const FPS_MAX: f64 = 30.0;
+
 /// A rendition that a viewer may be shown: the source, or one of the ladder.
 #[derive(Clone, Copy, Debug)]
 pub struct Rung<'a> {
@@ -166,7 +172,7 @@ fn remade(seen: &[Seen<'_>], source: &Tracks, hears: bool) -> Result<Choice, Non
     let video = match (&rung.rendition.video, source.video()) {
         (Video::None, _) | (_, None) => Video::None,
         (Video::Encode(picture), Some(_)) => Video::Encode(for_browsers(picture)),
-        (Video::Source, Some(info)) => Video::Encode(of_same_size(info)),
+        (Video::Source, Some(info)) => Video::Encode(of_source(info)),
     };
     let sound = matches!(audio, Audio::Encode(_)) || heard;
     if video == Video::None && !matches!(audio, Audio::Encode(_)) {
@@ -192,16 +198,23 @@ fn for_browsers(picture: &PictureSettings) -> PictureSettings {
     }
 }
 
-fn of_same_size(info: &TrackInfo) -> PictureSettings {
+/// The source's picture, within the limits.
+fn of_source(info: &TrackInfo) -> PictureSettings {
     let format = info.video.clone().unwrap_or_default();
-    // Chroma needs even sizes.
-    let side = |pixels: u32| (pixels & !1).clamp(16, 8192);
+    let (long, short) = (format.width.max(format.height).max(1), format.width.min(format.height).max(1));
+    let scale = (f64::from(LONG_SIDE_MAX) / f64::from(long)).min(f64::from(SHORT_SIDE_MAX) / f64::from(short)).min(1.0);
+    // Chroma needs even sizes. A product that should be whole may lie just below that.
+    let side = |pixels: u32| ((f64::from(pixels) * scale / 2.0 + 0.01) as u32 * 2).clamp(16, LONG_SIDE_MAX);
     let (width, height) = (side(format.width), side(format.height));
-    let fps =
+    let source_fps =
         format.fps.map_or(FPS_ASSUMED, |(numerator, denominator)| f64::from(numerator) / f64::from(denominator.max(1)));
+    // Every second picture of 50 or 60 is shown: any other number would stutter. What is measured as 31 is 30.
+    let each = (source_fps / FPS_MAX - 0.05).ceil().max(1.0);
+    let fps = source_fps / each;
     let kbps = f64::from(width) * f64::from(height) * fps * BITS_PER_PIXEL / 1_000.0;
     let bitrate_kbps = kbps.clamp(f64::from(*BITRATE_KBPS.start()), f64::from(*BITRATE_KBPS.end())) as u32;
     PictureSettings {
+        fps: (each > 1.0).then_some(fps),
         gop_seconds: GOP_SECONDS,
         rate_control: RateControl::Vbr,
         profile: Some(BASELINE.0.to_owned()),

@@ -106,22 +106,22 @@ fn what_is_there_is_taken_and_what_is_missing_is_made() {
         (
             &[H264, Aac],
             vec![(&asis, reordered())],
-            "made of 1918x1080 5178 kbps and opus, else nothing: the picture has B-frames, which no browser shows by WebRTC",
+            "made of 1278x720 2300 kbps and opus, else nothing: the picture has B-frames, which no browser shows by WebRTC",
         ),
         (
             &[H264, Opus],
             vec![(&asis, reordered()), (&radio, heard())],
-            "made of 1918x1080 5178 kbps and source, else nothing: the picture has B-frames, which no browser shows by WebRTC",
+            "made of 1278x720 2300 kbps and source, else nothing: the picture has B-frames, which no browser shows by WebRTC",
         ),
         (
             &[H265],
             vec![(&asis, is_hevc())],
-            "made of 1918x1080 5178 kbps and source, else nothing: h265 is not sent by WebRTC",
+            "made of 1278x720 2300 kbps and source, else nothing: h265 is not sent by WebRTC",
         ),
         (
             &[Mpeg2, Codec::Mp2],
             vec![(&asis, fails(Unsupported::Codec(Mpeg2))), (&hevc, is_hevc())],
-            "made of 1918x1080 5178 kbps and opus, else nothing: mpeg2 is not sent by WebRTC",
+            "made of 1278x720 2300 kbps and opus, else nothing: mpeg2 is not sent by WebRTC",
         ),
         // Somebody asks for one rendition by name.
         (
@@ -163,7 +163,7 @@ fn what_has_only_just_begun_is_told_by_its_settings() {
     use Codec::{Aac, H264, Opus};
     let main = PictureSettings {
         profile: Some("main".to_owned()),
-        ..of_same_size(&TrackInfo::new(TrackId(0), H264, Bytes::new()))
+        ..of_source(&TrackInfo::new(TrackId(0), H264, Bytes::new()))
     };
     let carried = |profile_idc, sound, left_out| Some(Carried { profile_idc, sound, left_out });
     let shown = shows(Some(Aac));
@@ -234,5 +234,26 @@ fn what_the_hub_has_seen_counts_and_not_what_a_configuration_says() {
             _ => {}
         }
         assert_eq!(said(&choose(&hub, &rungs, true)), expected, "{b_frames:?} {published}");
+    }
+}
+
+/// Anybody may begin what is made of a public stream's source.
+#[test]
+fn what_is_made_of_a_source_has_a_limit() {
+    for (width, height, fps, expected) in [
+        (640, 361, Some((25, 1)), (640, 360, None, 576)),
+        (1_280, 720, Some((30, 1)), (1_280, 720, None, 2_764)),
+        (1_280, 720, Some((31, 1)), (1_280, 720, None, 2_856)),
+        (1_280, 720, Some((50, 1)), (1_280, 720, Some(25.0), 2_304)),
+        (1_920, 1_080, Some((60, 1)), (1_280, 720, Some(30.0), 2_764)),
+        (3_840, 2_160, None, (1_280, 720, None, 2_764)),
+        (1_080, 1_920, Some((120, 1)), (720, 1_280, Some(30.0), 2_764)),
+        (3_000, 100, Some((0, 0)), (1_280, 42, None, 300)),
+        (0, 0, Some((u32::MAX, 1)), (16, 16, Some(30.0), 300)),
+    ] {
+        let video = Some(VideoFormat { width, height, fps, ..VideoFormat::default() });
+        let made = of_source(&TrackInfo { video, ..TrackInfo::new(TrackId(0), Codec::H265, Bytes::new()) });
+        let made = (made.width, made.height, made.fps.map(f64::round), made.bitrate_kbps);
+        assert_eq!(made, expected, "{width}x{height} at {fps:?}");
     }
 }
