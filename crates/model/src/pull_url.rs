@@ -72,10 +72,13 @@ impl PullUrl {
                 let problem = "listener is not available in this version: a source is called";
                 Err(UrlFault { is_later: true, ..UrlFault::parameter("mode", problem) })
             }
-            _ => match PushUrl::parse(uri)? {
-                PushUrl::Rtmp { server, login, stream_key, .. } => Ok(Self::Rtmp { server, login, name: stream_key }),
-                PushUrl::Srt { url } => checked_srt(url).map(Self::Srt),
-            },
+            "srt://" => checked_srt(SrtUrl::parse(uri)?).map(Self::Srt),
+            _ => {
+                let PushUrl::Rtmp { server, login, stream_key, .. } = PushUrl::parse(uri)? else {
+                    return Err(unknown_scheme());
+                };
+                Ok(Self::Rtmp { server, login, name: stream_key })
+            }
         }
     }
 
