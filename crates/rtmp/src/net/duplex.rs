@@ -125,15 +125,15 @@ impl Duplex {
         cx: &mut Context<'_>,
         media: Option<&mut (dyn Outgoing + '_)>,
     ) -> Poll<io::Result<Io>> {
-        let waited = !self.unsent.is_empty();
-        if let Some(media) = media.filter(|_| !waited) {
-            self.take_media(cx, media);
+        let mut took = false;
+        if let Some(media) = media.filter(|_| self.unsent.is_empty()) {
+            took = self.take_media(cx, media);
             if self.has_media_ended && self.unsent.is_empty() {
                 return Poll::Ready(Ok(Io::MediaEnded));
             }
         }
         let sent = self.poll_send(cx);
-        if sent.is_pending() && !waited && !self.unsent.is_empty() {
+        if took && sent.is_pending() {
             return Poll::Ready(Ok(Io::MediaWaits));
         }
         if let Poll::Ready(Ok(())) = sent {
@@ -153,8 +153,8 @@ impl Duplex {
         }
     }
 
-    /// Takes what media there is, so that after a stall many parcels leave in one write.
-    fn take_media(&mut self, cx: &mut Context<'_>, media: &mut dyn Outgoing) {
+    /// Takes what media there is, so that after a stall many parcels leave in one write. Returns whether there was any.
+    fn take_media(&mut self, cx: &mut Context<'_>, media: &mut dyn Outgoing) -> bool {
         while self.unsent.len() < PARCELS_AT_ONCE_MAX && self.unsent_bytes < BYTES_AT_ONCE_MAX && !self.has_media_ended
         {
             match media.poll_parcel(cx) {
@@ -164,9 +164,10 @@ impl Duplex {
                     self.send(parcel);
                 }
                 Poll::Ready(None) => self.has_media_ended = true,
-                Poll::Pending => return,
+                Poll::Pending => break,
             }
         }
+        !self.unsent.is_empty()
     }
 
     /// Sends what waits. Ready once all of it has been sent, or sending failed; pending if nothing waited.
