@@ -2,62 +2,13 @@
 
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { Server } from "node:http";
 import { after, before, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
 import { startBrowser } from "./browser";
 import { PATIENCE_MS } from "./dashboard";
 import { type Stream, waitFor, Weir } from "./weir";
-
-interface Report {
-  firstPictureMs: number | null;
-  framesDecoded: number;
-  framesDropped: number;
-  freezes: number;
-  samples: number;
-  audible: boolean;
-  state: string;
-  protocol: string;
-}
-
-/** A player as everybody writes one: an offer, an answer, a video. */
-const PLAYER = `<!doctype html><meta charset="utf-8"><title>WHEP</title><video playsinline autoplay style="width:640px"></video>
-<script>
-  const video = document.querySelector("video");
-  let peer, session, began, firstPictureMs = null;
-  window.play = async (url, keep = () => true) => {
-    peer = new RTCPeerConnection();
-    peer.addTransceiver("video", { direction: "recvonly" });
-    peer.addTransceiver("audio", { direction: "recvonly" });
-    const stream = new MediaStream();
-    peer.ontrack = ({ track }) => { stream.addTrack(track); video.srcObject = stream; };
-    await peer.setLocalDescription();
-    video.requestVideoFrameCallback(() => { firstPictureMs = performance.now() - began; });
-    began = performance.now();
-    const answer = await fetch(url, { method: "POST", headers: { "content-type": "application/sdp" }, body: peer.localDescription.sdp });
-    const text = await answer.text();
-    if (answer.status !== 201) return { status: answer.status, text };
-    session = new URL(answer.headers.get("location"), url).href;
-    const sdp = text.split("\\r\\n").filter(keep).join("\\r\\n");
-    await peer.setRemoteDescription({ type: "answer", sdp });
-    return { status: 201, etag: answer.headers.get("etag"), notice: answer.headers.get("weir-notice") };
-  };
-  window.playByTcp = (url) => window.play(url, (line) => !(line.startsWith("a=candidate:") && line.includes(" udp ")));
-  window.end = async () => (await fetch(session, { method: "DELETE" })).status;
-  window.report = async () => {
-    const all = [...(await peer.getStats()).values()];
-    const of = (kind) => all.find((entry) => entry.type === "inbound-rtp" && entry.kind === kind) ?? {};
-    const pair = all.find((entry) => entry.type === "candidate-pair" && entry.nominated) ?? {};
-    const [picture, sound] = [of("video"), of("audio")];
-    return {
-      firstPictureMs, state: peer.connectionState,
-      framesDecoded: picture.framesDecoded ?? 0, framesDropped: picture.framesDropped ?? 0, freezes: picture.freezeCount ?? 0,
-      samples: (sound.totalSamplesReceived ?? 0) - (sound.concealedSamples ?? 0), audible: (sound.totalAudioEnergy ?? 0) > 0,
-      protocol: all.find((entry) => entry.id === pair.localCandidateId)?.protocol ?? "",
-    };
-  };
-</script>`;
+import { call, openPlayer, type Report, report, startWhepSite } from "./whep_page";
 
 const PICTURE = "-f lavfi -i testsrc2=size=640x360:rate=30 -f lavfi -i sine=frequency=440:sample_rate=48000";
 const X264 = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 60 -keyint_min 60 -sc_threshold 0 -b:v 800k";
@@ -67,8 +18,7 @@ const publishers: ChildProcess[] = [];
 
 before(async () => {
   [weir, browser] = await Promise.all([Weir.start(), startBrowser()]);
-  site = createServer((_, response) => response.setHeader("content-type", "text/html").end(PLAYER));
-  await new Promise<void>((resolve) => site.listen(0, "127.0.0.1", resolve));
+  site = await startWhepSite();
 });
 
 after(async () => {
@@ -87,14 +37,7 @@ async function live(name: string, options: string, more: object = {}): Promise<S
   return stream;
 }
 
-async function player(): Promise<Page> {
-  const page = await (await browser.newContext()).newPage();
-  await page.goto(`http://127.0.0.1:${(site.address() as AddressInfo).port}/`);
-  return page;
-}
-
-const call = (page: Page, what: string): Promise<any> => page.evaluate(what);
-const report = (page: Page): Promise<Report> => call(page, "report()");
+const player = (): Promise<Page> => openPlayer(browser, site);
 const viewers = async ({ id }: Stream): Promise<number> => (await weir.api("GET", `/streams/${id}`)).status.viewers.webrtc;
 
 test("a browser watches what an encoder sends, picture and sound, by UDP and by TCP", { timeout: 120_000 }, async (context) => {
