@@ -38,6 +38,14 @@ function codecName(codec: string): string {
 /** Sounds that the server can't put into segments say so here: `mp2 fra;mp2 ita`. */
 const LEFT_OUT = "weir.sounds-left-out";
 
+/** The sounds that such a text names. */
+export function leftOut(text: string): Silent[] {
+  return text.split(";").flatMap((each) => {
+    const [codec = "", name = ""] = each.split(/ (.*)/);
+    return name ? [{ name, codec: codecName(codec) }] : [];
+  });
+}
+
 /** What the playlist has beside the sounds that can be played: in groups for other players, or in no segment at all. */
 export function silentSounds({ audioTracks, levels, sessionData }: Pick<ManifestLoadedData, "audioTracks" | "levels" | "sessionData">, playable: MediaPlaylist[]): Silent[] {
   const codecOf = (group: string) => {
@@ -45,11 +53,8 @@ export function silentSounds({ audioTracks, levels, sessionData }: Pick<Manifest
     // The last one is what the group is for: before it stand those that play anywhere.
     return codecName((level?.attrs["CODECS"] ?? "").split(",").at(-1) ?? "");
   };
-  const leftOut = (sessionData?.[LEFT_OUT]?.["VALUE"] ?? "").split(";").flatMap((each: string) => {
-    const [codec = "", name = ""] = each.split(/ (.*)/);
-    return name ? [{ name: soundName({ name }), codec: codecName(codec) }] : [];
-  });
-  const all = [...audioTracks.map((track) => ({ name: soundName(track), codec: codecOf(track.groupId) })), ...leftOut];
+  const missing = leftOut(sessionData?.[LEFT_OUT]?.["VALUE"] ?? "").map(({ name, codec }) => ({ name: soundName({ name }), codec }));
+  const all = [...audioTracks.map((track) => ({ name: soundName(track), codec: codecOf(track.groupId) })), ...missing];
   const heard = new Set(playable.map((track) => soundName(track)));
   const silent = new Map<string, Silent>();
   for (const sound of all) if (!heard.has(sound.name) && !silent.has(sound.name)) silent.set(sound.name, sound);

@@ -57,12 +57,16 @@ async function hears(page: Page, hertz: number, what: string): Promise<void> {
     last = await page.evaluate<number>(`(() => {
       const video = document.querySelector("video");
       video.muted = false;
-      const ear = (window.ear ??= (() => {
+      // What comes by WebRTC is not heard at the element.
+      const { srcObject } = video, ears = (window.ears ??= new Map());
+      const ear = ears.get(srcObject) ?? (() => {
         const context = new AudioContext({ sampleRate: 48000 });
         const analyser = new AnalyserNode(context, { fftSize: 4096, smoothingTimeConstant: 0 });
-        context.createMediaElementSource(video).connect(analyser).connect(new GainNode(context, { gain: 0 })).connect(context.destination);
+        const source = srcObject ? context.createMediaStreamSource(srcObject) : context.createMediaElementSource(video);
+        source.connect(analyser).connect(new GainNode(context, { gain: 0 })).connect(context.destination);
         return { context, analyser, bins: new Float32Array(analyser.frequencyBinCount) };
-      })());
+      })();
+      ears.set(srcObject, ear);
       void ear.context.resume();
       ear.analyser.getFloatFrequencyData(ear.bins);
       const loudest = ear.bins.reduce((best, level, at) => (level > ear.bins[best] ? at : best), 0);
@@ -165,6 +169,15 @@ test("what is passed on untouched is offered where it can be played, and the res
   assert.deepEqual(await options(page, "#sound"), ["German", "English (AC-3 can't be played here)", "French (MP2 can't be played here)"]);
   assert.equal(await page.locator("#sound option:disabled").count(), 2);
   await hears(page, 440, "the watch page in German");
+  // By WebRTC all of them are made into Opus, and another one is another session. What was heard stays.
+  await page.locator("#way").selectOption("webrtc");
+  await waitFor("it plays by WebRTC", PATIENCE_MS, async () => ((await page.locator("#way").inputValue()) === "webrtc" && (await page.textContent("#badge")) === "Live" ? true : undefined));
+  assert.deepEqual(await options(page, "#sound"), ["German", "English", "French"]);
+  await hears(page, 440, "the watch page by WebRTC in German");
+  for (const [, , hertz, name] of NOTES.slice(1)) {
+    await page.locator("#sound").selectOption({ label: name });
+    await hears(page, hertz, `the watch page by WebRTC in ${name}`);
+  }
   const player = await dash(stream.name);
   assert.deepEqual(await languagesOfDash(player), ["de"]);
   await hears(player, 440, "dash.js in German");

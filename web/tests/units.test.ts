@@ -20,7 +20,7 @@ import { receivedFigures, sentFigures } from "../shared/webrtc/figures";
 import { iceServersOf } from "../shared/webrtc/ice_servers";
 import { againAfterMs } from "../shared/webrtc/tries";
 import { readAddress, withWay } from "../watch/src/address";
-import { renditionsOf } from "../watch/src/by_webrtc";
+import { languagesOf, renditionsOf } from "../watch/src/by_webrtc";
 
 const status = { state: "live", live: true, since: "2026-01-01T00:00:00Z", ingest: null, renditions: [], viewers: { hls: 2, dash: 0, webrtc: 0, rtmp: 0, srt: 0 }, warnings: [] };
 const stream = (id: number, more: object = {}, statusMore: object = {}): Stream =>
@@ -282,6 +282,7 @@ test("the watch page reads its address, and keeps in it which way to play was ch
   const { name, playlist, whep, way } = readAddress({ pathname: "/weir/watch/cam%201", search: "?token=a%2Bb&way=hls" });
   assert.deepEqual([name, playlist, way], ["cam 1", "/weir/play/cam%201/master.m3u8?token=a%2Bb", "hls"]);
   assert.deepEqual([whep(), whep("720p")], ["/weir/whep/cam%201?token=a%2Bb", "/weir/whep/cam%201?rendition=720p&token=a%2Bb"]);
+  assert.equal(whep(undefined, "fr"), "/weir/whep/cam%201?audio=fr&token=a%2Bb");
   const bare = readAddress({ pathname: "/watch/cam", search: "?way=other" });
   assert.deepEqual([bare.playlist, bare.whep(), bare.way], ["/play/cam/master.m3u8", "/whep/cam", undefined]);
   assert.equal(withWay("http://h/watch/cam?token=a", "ll-hls"), "http://h/watch/cam?token=a&way=ll-hls");
@@ -292,6 +293,14 @@ test("renditions for WebRTC are those of the playlist, each once", () => {
   const playlist = `#EXTM3U\n${variant(700_000, "640x360", "360p/video.m3u8?token=x")}${variant(2_500_000, "1280x720", "source/video.m3u8")}${variant(2_600_000, "1280x720", "source/video.m3u8")}#EXT-X-STREAM-INF:BANDWIDTH=96000,CODECS="mp4a"\nradio/audio.m3u8\n`;
   assert.deepEqual(renditionsOf(playlist), [{ value: "source", label: "720p · 2.5 Mbps" }, { value: "360p", label: "360p · 0.7 Mbps" }]);
   assert.deepEqual(renditionsOf(""), []);
+});
+
+test("languages for WebRTC are those of the playlist, whatever their codecs, the default first", () => {
+  const sound = (group: string, name: string, language: string, more = "") => `#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="${group}",NAME="${name}",LANGUAGE="${language}"${more}\n`;
+  const two = sound("a", "eng", "en") + sound("a", "deu", "de", ",DEFAULT=YES") + sound("b", "eng", "en");
+  const left = `#EXT-X-SESSION-DATA:DATA-ID="weir.sounds-left-out",VALUE="mp2 fra;mp2 Stadium"\n`;
+  assert.deepEqual(languagesOf(two + left), [{ value: "de", label: "German" }, { value: "en", label: "English" }, { value: "fra", label: "French" }]);
+  assert.deepEqual([languagesOf(sound("a", "eng", "en")), languagesOf("")], [[], []]);
 });
 
 test("the key for this browser is the last piece of WHIP's address", () => {

@@ -62,7 +62,7 @@ test("the watch page plays by WebRTC, tells its figures, and remembers another c
   const { page, context: tab, trouble } = await watch();
   await plays(page, "webrtc", "the page");
   assert.equal((await viewers()).webrtc, 1);
-  assert.equal(await page.locator("#sounds").isVisible(), false, "WebRTC carries one sound");
+  assert.equal(await page.locator("#sounds").isVisible(), false, "there is one sound");
   // It starts without sound, says so, and gives it.
   await page.getByRole("button", { name: "Tap for sound" }).click();
   assert.equal(await page.evaluate(`document.querySelector("video").muted`), false);

@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{options, patch};
 use weir_control::{AdmissionRefusal, PlayWish};
+use weir_media::Language;
 use weir_net::Caps;
 use weir_webrtc::engine::NoAnswer;
 use weir_webrtc::sdp::Transport;
@@ -20,7 +21,7 @@ use weir_webrtc::webrtcbin::{State as EngineState, Webrtcbin};
 use crate::asked::PREVIEW;
 use crate::rtc_sessions::SessionRefusal;
 use crate::serve::Peer;
-use admission::{WhepAnswer, WhepRefusal};
+use admission::{More, WhepAnswer, WhepRefusal};
 
 pub use admission::{Came, WhepAdmission, WhepViewer};
 
@@ -158,6 +159,8 @@ pub fn whep_routes<S: Clone + Send + Sync + 'static>(whep: Option<Whep>) -> Rout
 #[derive(Debug, Default, serde::Deserialize)]
 struct Parameters {
     rendition: Option<String>,
+    /// The language to be heard, in any of its codes. Who names one that is not there hears the default.
+    audio: Option<String>,
     token: Option<String>,
 }
 
@@ -179,7 +182,8 @@ async fn offer(
     let token = parameters.token.as_deref().or_else(|| bearer(&asked));
     let preview = asked.get(PREVIEW).and_then(|value| value.to_str().ok());
     let wish = PlayWish { name: &name, rendition: parameters.rendition.as_deref(), token, ip };
-    match whep.admission.offer(&wish, text, preview).await {
+    let language = parameters.audio.as_deref().and_then(Language::parse);
+    match whep.admission.offer(&wish, text, &More { language, preview }).await {
         Ok(answer) => answered(&whep, &name, answer),
         Err(why) => {
             let mut response = refusal(status_of(&why), &why.to_string());

@@ -30,7 +30,7 @@ pub struct WhepPlay {
 impl WhepPlay {
     pub fn new(shown: Shown, connection: Connection, viewer: Option<Viewer>) -> Self {
         let hub = shown.hub.clone();
-        let feed: FeedHandle<RtpBatcher> = shown.feeds.feed(&shown.first, (), &shown.lane);
+        let feed: FeedHandle<RtpBatcher> = shown.feeds.feed(&shown.first, shown.language, &shown.lane);
         let standing = Standing::new(shown, viewer, Instant::now());
         Self { hub, connection, batches: feed.subscribe(), _feed: feed, standing }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use weir_hub::{Batcher, Entry, Item, RenditionHub, Tracks};
 use weir_media::codec::h264::AvcConfig;
-use weir_media::{Codec, MediaTime, TrackId, TrackInfo, codec};
+use weir_media::{Codec, Language, MediaTime, TrackId, TrackInfo, codec};
 
 use crate::h264;
 
@@ -46,7 +46,7 @@ pub struct Carried {
 /// Which of these tracks WebRTC carries, or why not.
 pub fn carried(tracks: &Tracks) -> Result<Carried, Unsupported> {
     let profile_idc = tracks.video().map(|info| profile(info)).transpose()?;
-    let sound = sound(tracks).is_some();
+    let sound = carries_sound(tracks);
     if profile_idc.is_none() && !sound {
         return Err(tracks.audio().map_or(Unsupported::Nothing, |info| Unsupported::Codec(info.codec)));
     }
@@ -55,7 +55,7 @@ pub fn carried(tracks: &Tracks) -> Result<Carried, Unsupported> {
 
 /// Whether a sound of these tracks goes out.
 pub fn carries_sound(tracks: &Tracks) -> bool {
-    sound(tracks).is_some()
+    sound(tracks, None).is_some()
 }
 
 /// Whether the cached pictures come in another order than they are shown in. The pictures are looked at because the codec's configuration
@@ -86,10 +86,13 @@ fn profile(info: &TrackInfo) -> Result<u8, Unsupported> {
     Err(Unsupported::Profile(info.video.as_ref().map_or_else(|| idc.to_string(), |video| video.profile.clone())))
 }
 
-/// The sound that goes out: the first Opus of one or two channels. Opus of more channels has a layout that browsers don't know.
-fn sound(tracks: &Tracks) -> Option<&Arc<TrackInfo>> {
+/// The sound that goes out: Opus of one or two channels, in that language where there is one, else the first. Opus of more channels has a layout
+/// that browsers don't know.
+fn sound(tracks: &Tracks, language: Option<Language>) -> Option<&Arc<TrackInfo>> {
     let channels = |info: &TrackInfo| info.audio.as_ref().map_or(2, |audio| audio.channels);
-    tracks.audios().find(|info| info.codec == Codec::Opus && channels(info) <= 2)
+    let goes = |info: &&Arc<TrackInfo>| info.codec == Codec::Opus && channels(info) <= 2;
+    let spoken = tracks.audios().filter(goes).find(|info| language.is_some() && info.language == language);
+    spoken.or_else(|| tracks.audios().find(goes))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +167,8 @@ impl Item for RtpBatch {
 /// Gathers a rendition's frames into batches. Each picture ends a batch, which also holds the sound that came before it.
 #[derive(Debug, Default)]
 pub struct RtpBatcher {
+    /// The language that is heard, where the rendition has it.
+    language: Option<Language>,
     tracks: Option<Arc<Tracks>>,
     /// The track of the picture and its parameter sets. There is none if WebRTC can't carry the picture, whose frames are then left out.
     picture: Option<(TrackId, AvcConfig)>,
@@ -176,10 +181,10 @@ pub struct RtpBatcher {
 
 impl Batcher for RtpBatcher {
     type Batch = RtpBatch;
-    type Choice = ();
+    type Choice = Option<Language>;
 
-    fn new(_: &()) -> Self {
-        Self::default()
+    fn new(language: &Option<Language>) -> Self {
+        Self { language: *language, ..Self::default() }
     }
 
     fn push(&mut self, entry: &Entry) -> Option<RtpBatch> {
@@ -237,7 +242,7 @@ impl RtpBatcher {
     fn change_tracks(&mut self, tracks: &Arc<Tracks>) {
         let picture = tracks.video().filter(|info| profile(info).is_ok());
         self.picture = picture.and_then(|info| Some((info.id, AvcConfig::parse(&info.config).ok()?)));
-        self.sound = sound(tracks).map(|info| info.id);
+        self.sound = sound(tracks, self.language).map(|info| info.id);
         self.tracks = Some(Arc::clone(tracks));
     }
 }

@@ -8,8 +8,8 @@ export interface Address {
   name: string;
   /** The multivariant playlist, with the token where there is one. */
   playlist: string;
-  /** Where to post an offer for a rendition; without one the server chooses. */
-  whep: (rendition?: string) => string;
+  /** Where to post an offer for a rendition, and for a language; without them the server chooses. */
+  whep: (rendition?: string, language?: string) => string;
   /** What the viewer has chosen. */
   way: Way | undefined;
 }
@@ -26,7 +26,7 @@ export function readAddress(location: Pick<Location, "pathname" | "search">): Ad
   return {
     name: decodeURIComponent(name),
     playlist: `${base}/play/${name}/master.m3u8${query({ token: token ?? undefined })}`,
-    whep: (rendition) => `${base}/whep/${name}${query({ rendition, token: token ?? undefined })}`,
+    whep: (rendition, audio) => `${base}/whep/${name}${query({ rendition, audio, token: token ?? undefined })}`,
     way: WAYS.find((way) => way === asked.get("way")),
   };
 }

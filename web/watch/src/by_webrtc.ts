@@ -1,5 +1,6 @@
 // Plays by WebRTC: the rendition that the server thinks best for browsers, or the one that the viewer has chosen.
 
+import { leftOut, soundName } from "../../shared/sounds";
 import type { Figures } from "../../shared/webrtc/figures";
 import { type Over, WhepViewer } from "../../shared/webrtc/viewer";
 import type { Choice, Player, PlayerTold } from "./player";
@@ -19,15 +20,23 @@ export class WebrtcPlayer implements Player {
   private viewer: WhepViewer;
   private figures: Figures | undefined;
   private rendition = "";
+  private readonly sounds: Choice[];
+  /** None: the default. */
+  private language = "";
 
-  /** `playlist`: the text of the multivariant playlist, where there is one; it says which renditions there are. */
+  /**
+   * `playlist`: the text of the multivariant playlist, where there is one; it says which renditions and sounds there are. `heard`: what was heard
+   * last, in a menu's words.
+   */
   constructor(
     private readonly video: HTMLVideoElement,
-    private readonly whep: (rendition?: string) => string,
+    private readonly whep: (rendition?: string, language?: string) => string,
     private readonly playlist: string,
+    heard: string | undefined,
     private readonly told: WebrtcTold,
   ) {
-    told.onSounds([], "");
+    this.sounds = languagesOf(playlist);
+    this.language = this.sounds.find(({ label }) => label === heard)?.value ?? "";
     this.viewer = this.begin();
   }
 
@@ -37,12 +46,14 @@ export class WebrtcPlayer implements Player {
 
   chooseQuality(rendition: string): void {
     this.rendition = rendition;
-    this.viewer.end();
-    this.viewer = this.begin();
+    this.beginAgain();
   }
 
-  /** It carries one sound. */
-  chooseSound(): void {}
+  /** It carries one sound, so another one is another session. */
+  chooseSound(language: string): void {
+    this.language = language;
+    this.beginAgain();
+  }
 
   behindSeconds(): number {
     return 0;
@@ -52,11 +63,17 @@ export class WebrtcPlayer implements Player {
     return statsOfWebrtc(this.figures);
   }
 
+  private beginAgain(): void {
+    this.viewer.end();
+    this.viewer = this.begin();
+  }
+
   private begin(): WhepViewer {
     this.figures = undefined;
     this.told.onQualities([AUTO, ...renditionsOf(this.playlist)], this.rendition);
-    const { told, whep, rendition } = this;
-    return new WhepViewer(this.video, () => ({ url: whep(rendition || undefined) }), {
+    this.told.onSounds(this.sounds, this.language || (this.sounds[0]?.value ?? ""));
+    const { told, whep, rendition, language } = this;
+    return new WhepViewer(this.video, () => ({ url: whep(rendition || undefined, language || undefined) }), {
       onPlaying: told.onPlaying,
       onQuiet: told.onQuiet,
       onAgain: told.onAgain,
@@ -76,4 +93,24 @@ export function renditionsOf(playlist: string): Choice[] {
     if (height && value && !found.has(value)) found.set(value, { value, label: `${height}p · ${(bps / 1e6).toFixed(1)} Mbps` });
   }
   return [...found.values()].reverse();
+}
+
+/**
+ * The languages that the playlist names, the default first; none where there is nothing to choose. Codecs don't matter here: what browsers can't
+ * play is made into what they can.
+ */
+export function languagesOf(playlist: string): Choice[] {
+  const found = new Map<string, Choice & { isDefault: boolean }>();
+  const add = (name: string, lang: string, isDefault: boolean) => {
+    const label = soundName({ name, lang });
+    if (lang && !found.has(label)) found.set(label, { value: lang, label, isDefault });
+  };
+  for (const [, attributes = ""] of playlist.matchAll(/^#EXT-X-MEDIA:(.*TYPE=AUDIO.*)$/gm)) {
+    const text = (key: string) => new RegExp(`(?:^|,)${key}="([^"]*)"`).exec(attributes)?.[1] ?? "";
+    add(text("NAME"), text("LANGUAGE"), /(?:^|,)DEFAULT=YES/.test(attributes));
+  }
+  const [, more = ""] = /^#EXT-X-SESSION-DATA:DATA-ID="weir\.sounds-left-out",VALUE="([^"]*)"/m.exec(playlist) ?? [];
+  for (const { name } of leftOut(more)) if (/^[a-z]{3}$/.test(name)) add(name, name, false);
+  const choices = [...found.values()].sort((one, other) => Number(other.isDefault) - Number(one.isDefault));
+  return choices.length > 1 ? choices.map(({ value, label }) => ({ value, label })) : [];
 }

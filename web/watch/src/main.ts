@@ -102,7 +102,7 @@ const told = { onQualities: (choices: Choice[], value: string) => showChoices(qu
 
 function startWebrtc(playlist: string, hasHls: boolean): void {
   ways.value = "webrtc";
-  player = new WebrtcPlayer(video, address.whep, playlist, {
+  player = new WebrtcPlayer(video, address.whep, playlist, heard, {
     ...told,
     onPlaying: (silent) => {
       isSilent = silent !== null && hasHls;

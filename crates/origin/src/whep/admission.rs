@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use weir_control::{Admission, AdmissionRefusal, AdmittedPlayer, Demand, Lanes, Offered, Pass, PlayWish, Playback};
 use weir_hub::SOURCE_RENDITION;
-use weir_media::Codec;
+use weir_media::{Codec, Language};
 use weir_model::{Rendition, StreamId, VideoCodec, ViewerKind};
 use weir_net::{Caps, Permit};
 use weir_observe::{Observe, RefusalKind, RefusalReport};
@@ -46,6 +46,15 @@ pub enum WhepRefusal {
     NoAnswer(#[from] NoAnswer),
     #[error("there are as many viewers by WebRTC as this server takes, in all or from this address")]
     Full,
+}
+
+/// What a viewer by WHEP may say beside what every viewer says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct More<'a> {
+    /// The language to be heard, where there are several.
+    pub language: Option<Language>,
+    /// By this, whoever is logged in looks without being counted as a viewer.
+    pub preview: Option<&'a str>,
 }
 
 /// What the viewer is told.
@@ -122,13 +131,8 @@ impl WhepAdmission {
 
     /// Answers an offer. When this returns, the viewer is on its way to be run. A wish that names no rendition gets the best one that
     /// browsers can be shown.
-    pub async fn offer(
-        &self,
-        wish: &PlayWish<'_>,
-        offer: &str,
-        preview: Option<&str>,
-    ) -> Result<WhepAnswer, WhepRefusal> {
-        let answer = self.answer(wish, offer, preview).await;
+    pub async fn offer(&self, wish: &PlayWish<'_>, offer: &str, more: &More<'_>) -> Result<WhepAnswer, WhepRefusal> {
+        let answer = self.answer(wish, offer, more).await;
         if let Err(refusal) = &answer {
             let (remote, network) = (SocketAddr::new(wish.ip, 0), weir_net::network(wish.ip));
             let message = refusal.to_string();
@@ -145,7 +149,7 @@ impl WhepAdmission {
         answer
     }
 
-    async fn answer(&self, wish: &PlayWish<'_>, offer: &str, preview: Option<&str>) -> Result<WhepAnswer, WhepRefusal> {
+    async fn answer(&self, wish: &PlayWish<'_>, offer: &str, more: &More<'_>) -> Result<WhepAnswer, WhepRefusal> {
         let Shared { admission, observe, engine, lanes, arrivals, sessions, came, caps } = &*self.shared;
         let AdmittedPlayer { stream_id, hub, feeds, rendition, pass } = admission.play(wish).await?;
         let offered = admission.offered(stream_id).ok_or(AdmissionRefusal::NoStream)?;
@@ -176,9 +180,10 @@ impl WhepAdmission {
         let Answered { sdp, ufrag: tag, connection, .. } = engine.answer(&offer, &chosen.carried).await?;
         let seat = sessions.seat(wish.name, &tag, &offer.ice.ufrag).ok_or(NoAnswer::Internal)?;
         let lane = lanes.pick_beside(stream_id.0, seat.number());
-        let is_preview = preview.is_some_and(|pass| Playback::new(admission.clone()).is_preview(stream_id, pass));
+        let is_preview = more.preview.is_some_and(|pass| Playback::new(admission.clone()).is_preview(stream_id, pass));
         let viewer = if is_preview { None } else { observe.board().viewer(stream_id, ViewerKind::Webrtc) };
-        let shown = Shown { hub, feeds, lane: lane.clone(), first: chosen.rendition.clone(), others };
+        let shown =
+            Shown { hub, feeds, lane: lane.clone(), first: chosen.rendition.clone(), language: more.language, others };
         let play = WhepPlay::new(shown, connection, viewer);
         let session = seat.name().to_owned();
         let left_out = chosen.carried.left_out;

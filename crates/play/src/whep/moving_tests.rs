@@ -162,7 +162,7 @@ async fn a_viewer_moves_to_what_its_path_carries_and_back() {
     let seen = || board.stream(id).unwrap().webrtc;
     let feeds = Feeds::new(hub.clone(), Handle::current());
     let (first, others) = ("source".to_owned(), vec![Other { name: "360p".to_owned(), bps: 480_000.0 }]);
-    let shown = Shown { hub: hub.clone(), feeds, lane: Handle::current(), first, others };
+    let shown = Shown { hub: hub.clone(), feeds, lane: Handle::current(), first, language: None, others };
     let play = WhepPlay::new(shown, answered.connection, board.viewer(id, ViewerKind::Webrtc));
     let served = tokio::spawn(play.run(std::future::pending()));
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use weir_hub::{FeedHandle, Feeds, RenditionHub, StreamHub};
+use weir_media::Language;
 use weir_observe::Viewer;
 use weir_webrtc::from_frames::carried;
 use weir_webrtc::{Heard, Move, RtpBatcher, Steer};
@@ -25,6 +26,8 @@ pub struct Shown {
     pub lane: Handle,
     /// The hub's name of the rendition that the viewer begins with, and whose sound it hears.
     pub first: String,
+    /// The language that is heard, where there are several.
+    pub language: Option<Language>,
     /// The renditions that it may move to. There are none where the viewer chose one.
     pub others: Vec<Other>,
 }
@@ -116,7 +119,7 @@ impl Shown {
         if name == self.first {
             return (self.first_place(), Move::ToFirst);
         }
-        let feed: FeedHandle<RtpBatcher> = self.feeds.feed(name, (), &self.lane);
+        let feed: FeedHandle<RtpBatcher> = self.feeds.feed(name, self.language, &self.lane);
         let batches = feed.subscribe();
         (Place { name: name.to_owned(), rendition: self.hub.rendition(name), _feed: Some(feed) }, Move::To(batches))
     }
