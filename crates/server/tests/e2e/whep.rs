@@ -111,13 +111,14 @@ fn a_player_is_told_what_it_needs_and_its_session_ends_when_it_says_so() {
     let is_told =
         |made: &serde_json::Value| made["reason"].as_str().is_some_and(|why| why.starts_with("the sound is aac"));
     weir_testkit::wait_until("it is told what is made", SOON, || is_told(&status()["webrtc"]["made"][0]));
+    let runs = || status()["renditions"].as_array().is_some_and(|all| all.iter().any(|it| it["encoder"] == "opusenc"));
+    weir_testkit::wait_until("it is made", SOON, runs);
 
     let session = format!("{}{}", weir.http(), answer.header("location"));
     assert_changes_are_judged(&session, answer.header("etag"));
     assert_eq!(ask("DELETE", &format!("{url}/0123"), &[], "").status, 404);
     assert_eq!(ask("DELETE", &session, &[], "").status, 200);
     weir_testkit::wait_until("the viewer is gone", SOON, || viewers() == json!(0));
-    let runs = || status()["renditions"].as_array().is_some_and(|all| all.iter().any(|it| it["encoder"] == "opusenc"));
     assert!(runs(), "it runs on for ten seconds");
     weir_testkit::wait_until("what was made is gone", SOON, || !runs() && status()["webrtc"]["made"] == json!([]));
     assert_eq!(ask("DELETE", &session, &[], "").status, 404);
