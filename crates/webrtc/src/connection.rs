@@ -224,7 +224,9 @@ impl Connection {
                     Next::Item(batch) if batch.is_reordered() => return Ended::Reordered,
                     Next::Item(batch) => {
                         let due = pace.due(batch.time(), Instant::now());
-                        going = Some(Going { batch, part: Part::Whole, sent: 0, due });
+                        let newest = first.newest_time().unwrap_or(batch.time());
+                        let part = if pace.sounds(batch.time(), newest) { Part::Whole } else { Part::Pictures };
+                        going = Some(Going { batch, part, sent: 0, due });
                     }
                     Next::Skipped { items } => {
                         self.figures.dropped += items;

@@ -13,9 +13,13 @@ const SPEED: u32 = 8;
 pub(crate) const PACKETS_AT_ONCE: usize = 32;
 pub(crate) const BETWEEN: Duration = Duration::from_millis(4);
 
+/// What is so much behind the newest of its rendition is cached, and what is less is live.
+const LIVE: Duration = Duration::from_millis(100);
+
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     begun: Option<(Instant, MediaTime)>,
+    is_live: bool,
 }
 
 impl Pace {
@@ -26,9 +30,17 @@ impl Pace {
         begun + time.since(first) / SPEED
     }
 
+    /// Whether the sound of the batch of that time is sent, too. Cached pictures are needed for what follows, and a browser shows the newest of them at
+    /// once. Cached sound it would play to its end, and hold the pictures back for it: a GOP of 2 s, half a second for half a minute. Once sound has
+    /// begun, it is sent whatever comes late.
+    pub(crate) fn sounds(&mut self, time: MediaTime, newest: MediaTime) -> bool {
+        self.is_live |= newest.since(time) <= LIVE;
+        self.is_live
+    }
+
     /// Notes that the next batch does not follow on the one before, so the pace begins anew with it.
     pub(crate) fn restart(&mut self) {
-        self.begun = None;
+        *self = Self::default();
     }
 }
 
@@ -47,5 +59,15 @@ mod tests {
         pace.restart();
         assert_eq!(pace.due(at(0), live), live, "the timeline may begin anew");
         assert_eq!(pace.due(at(-50), live), live, "and sound may be before its start");
+    }
+
+    #[test]
+    fn cached_sound_is_left_out_until_the_live_edge() {
+        let (mut pace, at) = (Pace::default(), MediaTime::from_millis);
+        let sounds = [(0, 2_000), (1_800, 2_000), (1_950, 2_033), (1_983, 2_500), (5_000, 4_000)]
+            .map(|(time, newest)| pace.sounds(at(time), at(newest)));
+        assert_eq!(sounds, [false, false, true, true, true]);
+        pace.restart();
+        assert!(!pace.sounds(at(5_000), at(6_000)));
     }
 }

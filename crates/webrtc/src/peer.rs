@@ -88,8 +88,8 @@ pub(crate) struct Peer {
     audio: Option<Sending>,
     losses: Losses,
     clock: WallClock,
-    /// When the far end was last told the times.
-    reported: Option<Instant>,
+    /// When the far end was last told the times, and of how many media.
+    reported: Option<(Instant, usize)>,
     /// A moment of the machine's clock, and the time on the stream's timeline that belongs to it. RTCP's reports are made from it, and by
     /// them the viewer tells which sound belongs to which picture.
     anchor: Option<(Instant, MediaTime)>,
@@ -193,12 +193,14 @@ impl Peer {
             }
             at = end;
         }
-        if self.reported.is_none_or(|at| now.saturating_duration_since(at) >= REPORT_EVERY) {
+        let begun = [&*video, &*audio].into_iter().flatten().filter(|sending| sending.sent.packets > 0).count();
+        let is_told = |(at, of): (Instant, usize)| of == begun && now.saturating_duration_since(at) < REPORT_EVERY;
+        if !self.reported.is_some_and(is_told) {
             let reports = sender_reports([(&*video, self.shift), (&*audio, MediaTime::ZERO)], self.anchor, *now);
             if let Some(first) = reports.first() {
                 wire.reports(&of_sender(&reports, &self.clock, *now), first.source);
-                self.reported = Some(*now);
             }
+            self.reported = Some((*now, begun));
         }
         let Wire { mut outbox, send, .. } = wire;
         outbox.flush(send);
