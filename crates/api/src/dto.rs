@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod check;
 pub(crate) mod destination;
 pub(crate) mod event;
+pub(crate) mod failover;
 pub(crate) mod ladder;
 pub(crate) mod live;
 pub(crate) mod logo;

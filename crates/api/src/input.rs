@@ -82,9 +82,6 @@ pub(crate) fn json_problem(path: &str, fault: &serde_json::Error) -> Problem {
             false => Problem::invalid(field, "is not a known field"),
         };
     }
-    if message.starts_with("unknown variant") && later::names_value(parent, &quoted()) {
-        return Problem::not_available(parent);
-    }
     if message.starts_with("missing field") {
         return Problem::invalid(child(), "is required");
     }

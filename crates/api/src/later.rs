@@ -1,12 +1,13 @@
 //! What the contract names for later versions is refused by its name, so that nothing is accepted and then ignored.
 
 /// The fields of later versions by where they stand in a body, without the numbers of lists.
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "audio",
     "embed_domains",
     "encode",
     "encryption",
-    "failover",
+    "failover.content",
+    "failover.content_seconds",
     "on_demand",
     "sources.headers",
     "sources.interface",
@@ -17,7 +18,7 @@ const FIELDS: [&str; 12] = [
 ];
 
 /// The addresses of later versions, as the router writes them.
-pub(crate) const PATHS: [&str; 23] = [
+pub(crate) const PATHS: [&str; 22] = [
     "/api/v1/alerts",
     "/api/v1/alerts/{id}",
     "/api/v1/channels",
@@ -38,7 +39,6 @@ pub(crate) const PATHS: [&str; 23] = [
     "/api/v1/streams/{id}/clone",
     "/api/v1/streams/{id}/probes",
     "/api/v1/streams/{id}/splice",
-    "/api/v1/streams/{id}/switch",
     "/api/v1/usage",
     "/embed/{name}",
 ];
@@ -46,13 +46,6 @@ pub(crate) const PATHS: [&str; 23] = [
 /// Whether a field that no type of ours has belongs to a later version.
 pub(crate) fn names_field(path: &str) -> bool {
     FIELDS.contains(&without_numbers(path).as_str())
-}
-
-/// Whether a value that no enum of ours has belongs to a later version. A slot may have any name then.
-pub(crate) fn names_value(path: &str, value: &str) -> bool {
-    let is_slot = (1..=32).contains(&value.len())
-        && value.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    without_numbers(path) == "sources.slot" && is_slot
 }
 
 /// The path without the numbers of lists: `sources[0].kind` becomes `sources.kind`.
@@ -81,14 +74,6 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(names_field(path), known, "{path}");
-        }
-        for (path, value, known) in [
-            ("sources[1].slot", "third-1", true),
-            ("sources[1].slot", "Third", false),
-            ("sources[1].slot", "", false),
-            ("slot", "third", false),
-        ] {
-            assert_eq!(names_value(path, value), known, "{path}: {value}");
         }
     }
 

@@ -150,6 +150,7 @@ impl From<CommandError> for Problem {
                 problem
             }
             CommandError::NotAvailable { field } => Self::not_available(field),
+            CommandError::NotNow(why) => Self::new(StatusCode::CONFLICT, "not_now", why),
             CommandError::Store(error) => error.into(),
         }
     }

@@ -73,6 +73,7 @@ pub(crate) const RULES: &[(Method, &str, Access)] = &[
     (Method::POST, "/api/v1/streams/{id}/start", OPERATE),
     (Method::POST, "/api/v1/streams/{id}/stop", OPERATE),
     (Method::POST, "/api/v1/streams/{id}/rotate-key", OPERATE),
+    (Method::POST, "/api/v1/streams/{id}/switch", OPERATE),
     (Method::GET, "/api/v1/streams/{id}/stats", READ),
     (Method::GET, "/api/v1/streams/{id}/thumbnail.jpg", READ),
     (Method::GET, "/api/v1/streams/{id}/preview-pass", READ),
@@ -136,6 +137,7 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .routes(routes!(streams::start))
         .routes(routes!(streams::stop))
         .routes(routes!(streams::rotate_key))
+        .routes(routes!(streams::switch))
         .routes(routes!(stats::of_stream))
         .routes(routes!(thumbnail::read))
         .routes(routes!(play_tokens::preview_pass))

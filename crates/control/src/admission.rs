@@ -122,7 +122,8 @@ impl Admission {
     /// does not run yet counts as free; once the publisher is in, its run is waited for.
     pub fn would_publish(&self, stream_key: &str, from: IpAddr) -> Result<PublishGrant> {
         let grant = self.may_publish(stream_key, from)?;
-        let is_free = self.runtime.stream(grant.stream_id).is_none_or(|run| run.intake.is_free(Instant::now()));
+        let is_free =
+            self.runtime.stream(grant.stream_id).is_none_or(|run| run.intake.is_free(&grant.slot, Instant::now()));
         if is_free { Ok(grant) } else { Err(AdmissionRefusal::Occupied) }
     }
 
@@ -144,10 +145,10 @@ impl Admission {
         let run = self.runtime.stream_soon(stream_id).await.ok_or(AdmissionRefusal::NotRunning)?;
         // Media by WebRTC comes from a port that is not known yet.
         let told = if remote.port() == 0 { remote.ip().to_string() } else { remote.to_string() };
-        let meter = IngestMeter::new(protocol, slot, told);
+        let meter = IngestMeter::new(protocol, slot.clone(), told);
         let Admitted { ticket, evicted } =
-            run.intake.admit(meter, clock, Instant::now()).map_err(|Occupied| AdmissionRefusal::Occupied)?;
-        tracing::info!(%stream_id, %remote, protocol, "a publisher was admitted");
+            run.intake.admit(&slot, meter, clock, Instant::now()).map_err(|Occupied| AdmissionRefusal::Occupied)?;
+        tracing::info!(%stream_id, %slot, %remote, protocol, "a publisher was admitted");
         let pass = Pass::publisher(&self.commands, stream_id, stream_key);
         Ok(AdmittedPublisher { stream_id, ticket, leave: Leave { evicted, pass } })
     }

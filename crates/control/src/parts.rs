@@ -100,10 +100,10 @@ pub(crate) fn parts(stream: &Stream, restreams: Vec<Restream>, facts: Facts) -> 
         if let SourceKind::Pull { uri } = &source.kind
             && let Ok(url) = PullUrl::parse(uri.expose())
         {
-            parts.insert(PartKey::Pull(source.slot), PartSpec::Pull(url));
+            parts.insert(PartKey::Pull(source.slot.clone()), PartSpec::Pull(url));
         }
     }
-    let sources = stream.sources.iter().map(|source| (source.slot, source.kind.as_str())).collect();
+    let sources = stream.sources.iter().map(|source| (source.slot.clone(), source.kind.as_str())).collect();
     parts.insert(PartKey::Status, PartSpec::Status { name, sources });
     parts
 }

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use weir_hub::{Feeds, StreamHub};
-use weir_ingest::Intake;
-use weir_model::{Rendition, RenditionStatus, RestreamId, Stream, StreamId};
+use weir_ingest::{CannotSwitch, Intake};
+use weir_model::{Rendition, RenditionStatus, RestreamId, Slot, Stream, StreamId};
 use weir_packager::Packager;
 use weir_restream::RetryHandle;
 
@@ -73,6 +73,12 @@ impl Runtime {
 
     pub(crate) fn demands(&self) -> &Demands {
         &self.shared.demands
+    }
+
+    /// Puts a source of a running stream on air; None goes back to the stream's order. A stream that does not run has no live source.
+    pub fn switch(&self, id: StreamId, slot: Option<&Slot>) -> Result<(), CannotSwitch> {
+        let intake = self.look_at(id, |run| run.intake.clone()).ok_or(CannotSwitch::NotLive)?;
+        intake.switch(slot, Instant::now())
     }
 
     /// Makes a running restream try at once; false when it does not run.

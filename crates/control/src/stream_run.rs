@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use weir_hub::{Feeds, StreamClock, StreamHub, WindowLimits};
-use weir_ingest::Intake;
-use weir_ingest::pull::{PullKit, PullStatus};
-use weir_model::{RenditionStatus, RestreamId, Stream, StreamId};
+use weir_ingest::pull::{PullKit, PullStatuses};
+use weir_ingest::{Intake, SelectorRules};
+use weir_model::{Failover, RenditionStatus, RestreamId, Stream, StreamId};
 use weir_packager::Packager;
 use weir_restream::{PushContext, RestreamOutcome, RetryHandle};
 
@@ -39,8 +40,8 @@ pub(crate) struct StreamRun {
     /// The state of its renditions, as its transcoder reports it.
     renditions: watch::Receiver<Vec<RenditionStatus>>,
     demands: Demands,
-    /// How the source goes, where we fetch it.
-    pulled: watch::Sender<Option<PullStatus>>,
+    /// How the sources go that we fetch.
+    pulled: PullStatuses,
     /// The parts are boxed: most streams have hundreds of restreams or none.
     parts: BTreeMap<PartKey, Box<RunningPart>>,
 }
@@ -66,13 +67,15 @@ impl StreamRun {
         let id = stream.id;
         let lane = kit.lanes.pick(id.0).clone();
         let hub = StreamHub::on(clock, WindowLimits::FRAMES);
+        let intake = Intake::new(id, hub.clone(), kit.observe.clone());
+        arrange(&intake, &stream);
         Self {
             id,
-            intake: Intake::new(id, hub.clone(), kit.observe.clone()),
+            intake,
             feeds: Feeds::new(hub.clone(), lane.clone()),
             renditions: watch::channel(Vec::new()).1,
             demands,
-            pulled: watch::Sender::new(None),
+            pulled: PullStatuses::default(),
             parts: BTreeMap::new(),
             stream: Arc::new(stream),
             hub,
@@ -106,6 +109,7 @@ impl StreamRun {
     }
 
     pub(crate) fn start_pending(&mut self, Pending { stream, steps }: Pending, kit: &Kit) {
+        arrange(&self.intake, &stream);
         self.stream = Arc::new(stream);
         for step in steps {
             match step {
@@ -133,7 +137,7 @@ impl StreamRun {
                 Some(Box::new(handle) as Part)
             }
             (PartKey::Pull(slot), PartSpec::Pull(url)) => {
-                let place = (self.intake.clone(), *slot);
+                let place = (self.intake.clone(), slot.clone());
                 let shared = PullKit { dialer: kit.dialer.clone(), udp_ports: kit.udp_ports.clone() };
                 let pull = weir_ingest::pull::start(url.clone(), place, shared, self.pulled.clone(), &self.lane);
                 Some(Box::new(pull) as Part)
@@ -248,6 +252,15 @@ impl StreamRun {
             leaving.spawn(running.part.stop());
         }
     }
+}
+
+/// Has the intake know the stream's sources as they are now.
+fn arrange(intake: &Intake, stream: &Stream) {
+    let slots: Vec<_> = stream.sources.iter().map(|source| source.slot.clone()).collect();
+    let Failover { loss_ms, return_ms, returns } = stream.failover;
+    let milliseconds = |ms: u32| Duration::from_millis(ms.into());
+    let return_after = returns.then(|| milliseconds(return_ms));
+    intake.arrange(&slots, SelectorRules { loss: milliseconds(loss_ms), return_after });
 }
 
 impl Drop for StreamRun {

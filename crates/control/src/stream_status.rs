@@ -1,5 +1,6 @@
 //! Reports a stream's status: what its source does, twice a second and whenever that changes.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
@@ -7,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use weir_hub::{SOURCE_RENDITION, SourcePulse, StreamHub};
 use weir_ingest::pull::PullStatus;
-use weir_ingest::{Intake, Measured};
+use weir_ingest::{Intake, Measured, SlotMeasured};
 use weir_model::{
     EventKind, IngestStatus, RenditionState, RenditionStatus, Slot, SourceState, SourceStatus, StreamState,
     StreamStatus, Viewers, WebrtcStatus,
@@ -29,8 +30,8 @@ pub(crate) struct From {
     pub(crate) intake: Intake,
     pub(crate) renditions: watch::Receiver<Vec<RenditionStatus>>,
     pub(crate) demands: Demands,
-    /// How the source goes, where it is fetched.
-    pub(crate) pulled: watch::Receiver<Option<PullStatus>>,
+    /// How the sources go that are fetched.
+    pub(crate) pulled: watch::Receiver<BTreeMap<Slot, PullStatus>>,
 }
 
 /// Reports for as long as the stream runs.
@@ -40,17 +41,21 @@ pub(crate) async fn tell((name, sources): (String, Vec<(Slot, &'static str)>), f
     let mut pulse = hub.watch_pulse();
     let mut shown = StreamStatus::offline(OffsetDateTime::now_utc());
     let mut bitrate = BitrateWatch::default();
-    let mut sessions = 0;
+    let mut seen = (0, None);
     loop {
         let now = Instant::now();
         let beat = *pulse.borrow_and_update();
-        if beat.sessions != sessions {
-            sessions = beat.sessions;
+        let slots = intake.measure(now);
+        let on_air = slots.iter().find(|slot| slot.on_air).map(|slot| slot.slot.clone());
+        // What was measured of one source says nothing of another one.
+        let sees = (beat.sessions, on_air);
+        if sees != seen {
+            seen = sees;
             bitrate = BitrateWatch::default();
         }
-        let pull = pulled.borrow_and_update().clone();
-        let mut next = status((&beat, pull.as_ref()), intake.measure(now), &mut bitrate, &shown, now);
-        next.sources = sources.iter().map(|source| told_source(*source, &next, pull.as_ref(), &shown)).collect();
+        let pulls = pulled.borrow_and_update().clone();
+        let mut next = status((&beat, &pulls), (slots, &sources), &mut bitrate, &shown, now);
+        next.by_hand = intake.by_hand();
         next.renditions.extend(renditions.borrow().iter().cloned());
         next.webrtc.made = demands.told(id, &shown.webrtc.made, &next.renditions);
         for warning in next.warnings.iter().filter(|new| shown.warnings.iter().all(|old| old.code != new.code)) {
@@ -88,14 +93,24 @@ pub(crate) async fn tell((name, sources): (String, Vec<(Slot, &'static str)>), f
 }
 
 fn status(
-    (pulse, pull): (&SourcePulse, Option<&PullStatus>),
-    measured: Option<Measured>,
+    (pulse, pulls): (&SourcePulse, &BTreeMap<Slot, PullStatus>),
+    (slots, kinds): (Vec<SlotMeasured>, &[(Slot, &'static str)]),
     bitrate: &mut BitrateWatch,
     before: &StreamStatus,
     now: Instant,
 ) -> StreamStatus {
+    let pull = speaks_for_the_stream(pulls);
     let state = state(pulse, pull, now);
     let wall = OffsetDateTime::now_utc();
+    let (mut on_air, mut measured, mut sources) = (None, None, Vec::with_capacity(slots.len()));
+    for slot in slots {
+        let kind = kinds.iter().find(|(name, _)| *name == slot.slot).map_or("push", |(_, kind)| *kind);
+        sources.push(told_source(&slot, kind, pulls.get(&slot.slot), &before.sources));
+        if slot.on_air {
+            on_air = Some(slot.slot);
+            measured = slot.measured;
+        }
+    }
     let (ingest, tracks, mut warnings) = match measured {
         Some(Measured { ingest, tracks, warnings }) => (Some(ingest), tracks, warnings),
         None => (None, Vec::new(), Vec::new()),
@@ -107,9 +122,11 @@ fn status(
         state,
         since: if state == before.state { before.since } else { wall },
         reason: pull.filter(|_| state == StreamState::Failed).and_then(|pull| pull.reason.clone()),
-        sources: Vec::new(),
         renditions: ingest.as_ref().filter(|_| state == StreamState::Live).map(source_rendition).into_iter().collect(),
         ingest,
+        on_air,
+        by_hand: None,
+        sources,
         tracks,
         viewers: Viewers::default(),
         webrtc: WebrtcStatus::default(),
@@ -134,26 +151,27 @@ fn state(pulse: &SourcePulse, pull: Option<&PullStatus>, now: Instant) -> Stream
     }
 }
 
-/// One source as it is now. A push has no state of its own beside the stream's.
+/// The pull whose state is the stream's while nobody is there: one that is under way, or else one that failed.
+fn speaks_for_the_stream(pulls: &BTreeMap<Slot, PullStatus>) -> Option<&PullStatus> {
+    let under_way = |pull: &&PullStatus| pull.state == SourceState::Connecting;
+    pulls.values().find(under_way).or_else(|| pulls.values().find(|pull| pull.state == SourceState::Failing))
+}
+
+/// One source as it is now. One that is fetched tells for itself how that goes.
 fn told_source(
-    (slot, kind): (Slot, &'static str),
-    stream: &StreamStatus,
+    seen: &SlotMeasured,
+    kind: &'static str,
     pull: Option<&PullStatus>,
-    before: &StreamStatus,
+    before: &[SourceStatus],
 ) -> SourceStatus {
-    let ingest = stream.ingest.clone().filter(|ingest| ingest.slot == slot);
-    let on_air = ingest.is_some() && matches!(stream.state, StreamState::Live | StreamState::Stalled);
-    if let Some(pull) = pull.filter(|_| kind == "pull") {
+    let (slot, on_air) = (seen.slot.clone(), seen.on_air);
+    let ingest = seen.measured.as_ref().map(|measured| measured.ingest.clone());
+    if let Some(pull) = pull {
         let PullStatus { state, since, reason, attempt, next_retry_at } = pull.clone();
         return SourceStatus { slot, kind, state, on_air, since, reason, attempt, next_retry_at, ingest };
     }
-    let state = match stream.state {
-        _ if ingest.is_none() => SourceState::Absent,
-        StreamState::Live => SourceState::Live,
-        StreamState::Stalled => SourceState::Failing,
-        _ => SourceState::Connecting,
-    };
-    let known = before.sources.iter().find(|known| known.slot == slot && known.state == state);
+    let state = seen.state;
+    let known = before.iter().find(|known| known.slot == slot && known.state == state);
     let since = known.map_or_else(OffsetDateTime::now_utc, |known| known.since);
     SourceStatus { slot, kind, state, on_air, since, reason: None, attempt: 0, next_retry_at: None, ingest }
 }

@@ -113,6 +113,21 @@ impl RenditionHub {
         self.tracks.send_replace(Arc::default());
     }
 
+    /// Makes the publisher of a rendition that stands alone, of which no pulse is told.
+    pub fn publish(&self) -> Publisher {
+        self.publisher(None)
+    }
+
+    /// How often subscribers have asked for a keyframe so far.
+    pub fn keyframes_asked(&self) -> u64 {
+        self.keyframe_asks.count()
+    }
+
+    /// Whether any subscriber wants frames one by one, as they come.
+    pub fn is_hurried(&self) -> bool {
+        self.hurries.any()
+    }
+
     pub(crate) fn publisher(&self, pulse: Option<(watch::Sender<SourcePulse>, u64)>) -> Publisher {
         let tracks = self.tracks();
         Publisher { rendition: self.clone(), tracks, pulse, last_audio_start: None }
@@ -148,17 +163,18 @@ impl Publisher {
 
     /// How often subscribers have asked for a keyframe so far.
     pub fn keyframes_asked(&self) -> u64 {
-        self.rendition.keyframe_asks.count()
+        self.rendition.keyframes_asked()
     }
 
     /// Whether any subscriber wants frames one by one, as they come.
     pub fn is_hurried(&self) -> bool {
-        self.rendition.hurries.any()
+        self.rendition.is_hurried()
     }
 
     /// Writes a frame, and never waits. `now` feeds the liveness that stages watch. A frame of a track that was not announced is dropped.
-    pub fn write(&mut self, frame: Frame, now: Instant) {
-        let Some(position) = self.tracks.position(frame.track) else { return };
+    /// Returns whether a subscriber may begin with the frame.
+    pub fn write(&mut self, frame: Frame, now: Instant) -> bool {
+        let Some(position) = self.tracks.position(frame.track) else { return false };
         let start = match self.tracks.at(position).kind() {
             MediaKind::Video => frame.is_keyframe(),
             // Beside video, audio is no start. Alone, every frame of the first sound could be one; one a second keeps GOPs countable.
@@ -179,6 +195,7 @@ impl Publisher {
         if let Some((pulse, session)) = &self.pulse {
             pulse.send_if_modified(|pulse| pulse.sessions == *session && pulse.beat(now, time, start));
         }
+        start
     }
 }
 

@@ -1,20 +1,25 @@
-//! Receives a stream's source: it holds the stream's one place for a publisher, puts the source on the stream's timeline, publishes it, and
-//! measures it. Each protocol is a file.
+//! Receives a stream's sources: each has a slot for one publisher, and is put on the stream's timeline and measured there. One slot is on
+//! air, and is published as the stream's source. Each protocol is a file.
 
 mod intake;
 mod meter;
 mod opening;
 mod pace;
+mod program;
 pub mod pull;
 mod rtmp;
+mod selector;
+mod slots;
 mod source_writer;
 mod srt;
 mod ts;
 mod warnings;
 mod whip;
 
-pub use intake::{Admitted, Eviction, Intake, Occupied, Ticket};
+pub use intake::{Admitted, Eviction, Intake, Occupied, SlotMeasured, Ticket};
 pub use meter::{IngestMeter, Measured};
 pub use rtmp::RtmpSession;
+pub use selector::SelectorRules;
+pub use slots::CannotSwitch;
 pub use srt::{SrtEnd, SrtPublisher};
 pub use whip::{WhipEnd, WhipPublisher};

@@ -94,6 +94,10 @@ impl IngestMeter {
         }
     }
 
+    pub(crate) fn slot(&self) -> &Slot {
+        &self.slot
+    }
+
     pub(crate) fn track(&self, info: &TrackInfo) {
         let info = info.clone();
         match self.state().tracks.entry(info.id) {
@@ -167,7 +171,7 @@ impl IngestMeter {
         let codec = |track: &TrackMeter| track.info.codec.name().to_owned();
         let ingest = IngestStatus {
             protocol: self.protocol,
-            slot: self.slot,
+            slot: self.slot.clone(),
             remote: Some(self.remote.clone()),
             video_codec: video.map(codec),
             audio_codec: audio.map(codec),

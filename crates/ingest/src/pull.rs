@@ -12,6 +12,7 @@ mod srt;
 mod udp;
 mod udp_ports;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,11 +56,38 @@ pub struct PullKit {
     pub udp_ports: UdpPorts,
 }
 
+/// How each source of a stream goes that is fetched. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct PullStatuses {
+    shared: watch::Sender<BTreeMap<Slot, PullStatus>>,
+}
+
+impl PullStatuses {
+    pub fn subscribe(&self) -> watch::Receiver<BTreeMap<Slot, PullStatus>> {
+        self.shared.subscribe()
+    }
+
+    fn tell(&self, slot: &Slot, status: PullStatus) {
+        self.shared.send_if_modified(|shown| {
+            let changed = shown.get(slot) != Some(&status);
+            if changed {
+                shown.insert(slot.clone(), status);
+            }
+            changed
+        });
+    }
+
+    fn forget(&self, slot: &Slot) {
+        self.shared.send_if_modified(|shown| shown.remove(slot).is_some());
+    }
+}
+
 /// A running pull. Dropping the handle ends it.
 #[derive(Debug)]
 pub struct PullHandle {
     task: AbortHandle,
-    told: watch::Sender<Option<PullStatus>>,
+    slot: Slot,
+    told: PullStatuses,
     retry: Arc<Notify>,
 }
 
@@ -73,7 +101,7 @@ impl PullHandle {
 impl Drop for PullHandle {
     fn drop(&mut self) {
         self.task.abort();
-        self.told.send_replace(None);
+        self.told.forget(&self.slot);
     }
 }
 
@@ -82,20 +110,25 @@ pub fn start(
     url: PullUrl,
     (intake, slot): (Intake, Slot),
     kit: PullKit,
-    told: watch::Sender<Option<PullStatus>>,
+    told: PullStatuses,
     lane: &Handle,
 ) -> PullHandle {
     let retry = Arc::new(Notify::new());
-    let pull =
-        Pull { seat: Seat::new(intake, slot, url.masked()), url, kit, told: told.clone(), retry: Arc::clone(&retry) };
-    PullHandle { task: lane.spawn(pull.run()).abort_handle(), told, retry }
+    let pull = Pull {
+        seat: Seat::new(intake, slot.clone(), url.masked()),
+        url,
+        kit,
+        told: told.clone(),
+        retry: Arc::clone(&retry),
+    };
+    PullHandle { task: lane.spawn(pull.run()).abort_handle(), slot, told, retry }
 }
 
 struct Pull {
     url: PullUrl,
     seat: Seat,
     kit: PullKit,
-    told: watch::Sender<Option<PullStatus>>,
+    told: PullStatuses,
     retry: Arc<Notify>,
 }
 
@@ -139,11 +172,7 @@ impl Pull {
                 attempt: view.attempt,
                 next_retry_at: view.next_retry_at.map(|at| clock.tell(at, now.into_std())),
             };
-            self.told.send_if_modified(|shown| {
-                let changed = shown.as_ref() != Some(&status);
-                *shown = Some(status);
-                changed
-            });
+            self.told.tell(self.seat.slot(), status);
             let look_at = machine.deadline().map_or(now + LOOK_EVERY, |at| Instant::from_std(at).min(now + LOOK_EVERY));
             let report = async {
                 match &mut fetching {

@@ -8,10 +8,11 @@ use weir_hub::Tracks;
 use weir_media::{Frame, FrameFlags, TimelineEvent, TrackId, TrackInfo};
 use weir_observe::Counter;
 
-use crate::intake::{Ticket, locked};
+use crate::intake::Ticket;
 use crate::meter::IngestMeter;
+use crate::slots::Stamp;
 
-/// Writes the frames of one publisher. When the writer is dropped, the stream's intake is free again.
+/// Writes the frames of one publisher. When the writer is dropped, its slot is free again.
 #[derive(Debug)]
 pub(crate) struct SourceWriter {
     ticket: Ticket,
@@ -42,12 +43,12 @@ impl SourceWriter {
     }
 
     pub(crate) fn is_hurried(&self) -> bool {
-        self.ticket.publisher.is_hurried()
+        self.ticket.intake().program().is_hurried()
     }
 
     /// How often subscribers of the source have asked for a keyframe so far.
     pub(crate) fn keyframes_asked(&self) -> u64 {
-        self.ticket.publisher.keyframes_asked()
+        self.ticket.intake().program().keyframes_asked()
     }
 
     pub(crate) fn track(&mut self, info: TrackInfo) {
@@ -57,13 +58,14 @@ impl SourceWriter {
     /// Takes tracks that are new or have changed, and tells the hub of all of them at once.
     pub(crate) fn tracks(&mut self, infos: impl IntoIterator<Item = TrackInfo>) {
         infos.into_iter().for_each(|info| self.take(info));
-        self.ticket.publisher.set_tracks(self.tracks.clone());
+        self.ticket.intake().slots().set_tracks(self.ticket.session, &self.tracks);
     }
 
     fn take(&mut self, info: TrackInfo) {
         self.ticket.meter.track(&info);
         tracing::info!(
             stream_id = %self.ticket.intake().stream_id(),
+            slot = %self.ticket.meter.slot(),
             track = info.id.0,
             codec = %info.codec,
             language = ?info.language,
@@ -77,28 +79,30 @@ impl SourceWriter {
     pub(crate) fn track_ended(&mut self, id: TrackId) {
         self.ticket.meter.track_ended(id);
         self.tracks.remove(id);
-        self.ticket.publisher.set_tracks(self.tracks.clone());
+        self.ticket.intake().slots().set_tracks(self.ticket.session, &self.tracks);
     }
 
     pub(crate) fn frame(&mut self, frame: RawFrame, now: Instant) {
         let RawFrame { track, keyframe, dts_ticks, cts_ticks, payload } = frame;
         let Some(kind) = self.tracks.by_id(track).map(|info| info.kind()) else { return };
-        let time = self.ticket.clock.time_at(now);
-        let (stamped, event) = {
-            let mut timeline = locked(&self.ticket.timeline);
-            if timeline.session() != Some(self.ticket.session) {
-                // Another publisher took over, or nobody may publish any more. What this one still sends goes nowhere.
-                return;
-            }
-            timeline.stamp(track, kind, dts_ticks, cts_ticks, time)
+        let Ticket { session, ref meter, .. } = self.ticket;
+        let intake = self.ticket.intake();
+        let stamp = Stamp { track, kind, dts_ticks, cts_ticks, came_at: intake.clock().time_at(now) };
+        let (event, switched) = {
+            let mut slots = intake.slots();
+            // A publisher that was replaced, or may not publish any more, has no place. What it still sends goes nowhere.
+            let Some((stamped, event)) = slots.stamp(session, &stamp) else { return };
+            let flags = FrameFlags { keyframe, discontinuity: stamped.discontinuity };
+            let frame = Frame { track, dts: stamped.dts, pts: stamped.pts, flags, payload };
+            meter.frame(&frame, kind, now);
+            (event, slots.frame(session, frame, kind, now))
         };
+        if let Some(switched) = switched {
+            intake.tell(switched);
+        }
         if let Some(event) = event {
             self.repaired(&event);
         }
-        let flags = FrameFlags { keyframe, discontinuity: stamped.discontinuity };
-        let frame = Frame { track, dts: stamped.dts, pts: stamped.pts, flags, payload };
-        self.ticket.meter.frame(&frame, kind, now);
-        self.ticket.publisher.write(frame, now);
     }
 
     fn repaired(&self, event: &TimelineEvent) {

@@ -233,6 +233,7 @@ impl TsSession {
         let intake = self.writer.ticket().intake();
         let event = [
             ("stream_id", intake.stream_id().0.into()),
+            ("slot", self.writer.meter().slot().as_str().into()),
             ("pid", pid.into()),
             ("command", command.into()),
             ("pts_ticks", splice.pts_ticks.into()),

@@ -71,8 +71,8 @@ struct Rig {
 fn rig() -> Rig {
     let hub = StreamHub::new(WindowLimits::FRAMES);
     let intake = Intake::new(StreamId(1), hub.clone(), Observe::new());
-    let meter = IngestMeter::new("srt", Slot::Primary, "127.0.0.1:1".to_owned());
-    let admitted = intake.admit(meter, WireClock::MPEG_TS, Instant::now()).unwrap();
+    let meter = IngestMeter::new("srt", Slot::primary(), "127.0.0.1:1".to_owned());
+    let admitted = intake.admit(&Slot::primary(), meter, WireClock::MPEG_TS, Instant::now()).unwrap();
     Rig { hub, session: TsSession::new(admitted.ticket, None) }
 }
 

@@ -30,6 +30,8 @@ macro_rules! event_kinds {
 event_kinds! {
     StreamState = "stream_state",
     StreamWarning = "stream_warning",
+    /// Another source has come on air.
+    SourceSwitched = "source_switched",
     RestreamState = "restream_state",
     /// Something about the restream is not right, such as a broken rule of its platform.
     RestreamWarning = "restream_warning",
@@ -56,6 +58,8 @@ event_kinds! {
     /// The configuration was read again after a SIGHUP.
     ConfigurationReloaded = "configuration_reloaded",
     // The events below tell what is asked for. Each has `by`.
+    /// Somebody chose by hand which source is on air.
+    SourceChosen = "source_chosen",
     StreamKeyRotated = "stream_key_rotated",
     PlayTokenIssued = "play_token_issued",
     PlayTokensRevoked = "play_tokens_revoked",

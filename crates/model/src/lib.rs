@@ -4,6 +4,7 @@
 mod changed;
 mod destination;
 mod event_kind;
+mod failover;
 mod id;
 mod ladder;
 mod logo;
@@ -22,6 +23,7 @@ mod restream;
 mod role;
 mod saved_ladder;
 mod secret;
+mod slot;
 mod sound;
 mod spec;
 mod srt_url;
@@ -33,6 +35,7 @@ mod webhook;
 
 pub use destination::Destination;
 pub use event_kind::EventKind;
+pub use failover::{Failover, FailoverFault};
 pub use id::{ApiKeyId, DestinationId, LadderId, RestreamId, StreamId, UserId, WebhookId};
 pub use ladder::{BuiltinLadder, Ladder, LadderFault, MAX_RENDITIONS, is_builtin_ladder};
 pub use logo::{Corner, LOGO_BYTES_MAX, LOGO_SIDE_MAX, LogoImage, LogoPlacement, LogoPlacementFault};
@@ -50,6 +53,7 @@ pub use restream::{RenditionWish, Restream, RestreamRendition, RestreamTarget, R
 pub use role::Role;
 pub use saved_ladder::{BUILTIN_LADDER_ID_MAX, SavedLadder, SavedLadderFault};
 pub use secret::Secret;
+pub use slot::{SOURCES_MAX, Slot, SlotFault};
 pub use sound::{AudioCodec, SoundSettings};
 pub use spec::{ConfigFault, RestreamSpec, resolve};
 pub use srt_url::{MAX_LATENCY_US, PASSPHRASE_BYTES, SrtUrl, checked_passphrase};
@@ -58,7 +62,7 @@ pub use status::{
     RestreamStatus, SeenStatus, SentSound, SourceState, SourceStatus, SrtFigures, StreamState, StreamStatus,
     TrackStatus, Warning, WebrtcFigures, WebrtcStatus,
 };
-pub use stream::{EncoderPolicy, MAX_DVR_SECONDS, Slate, Slot, Source, SourceKind, Stream};
+pub use stream::{EncoderPolicy, MAX_DVR_SECONDS, Slate, Source, SourceKind, Stream};
 pub use viewers::{ViewerKind, Viewers};
 pub use warning_codes::WARNING_CODES;
 pub use webhook::{MAX_WEBHOOKS, Webhook, WebhookFault};

@@ -337,7 +337,7 @@ mod tests {
         }
         let mut ingest = IngestStatus {
             protocol: "rtmp",
-            slot: crate::Slot::Primary,
+            slot: crate::Slot::primary(),
             remote: None,
             video_codec: None,
             audio_codec: Some("aac".to_owned()),

@@ -112,11 +112,16 @@ pub struct StreamStatus {
     pub state: StreamState,
     pub since: OffsetDateTime,
     pub reason: Option<Reason>,
+    /// What arrives from the source on air.
     pub ingest: Option<IngestStatus>,
-    /// The tracks of the source.
-    pub tracks: Vec<TrackStatus>,
-    /// Each source of the stream, in order of preference.
+    /// The slot on air. None while nobody publishes.
+    pub on_air: Option<Slot>,
+    /// The slot that somebody chose by hand. It is preferred to all others until the choice is taken back.
+    pub by_hand: Option<Slot>,
+    /// Every source of the stream, in order of preference.
     pub sources: Vec<SourceStatus>,
+    /// The tracks of the source on air.
+    pub tracks: Vec<TrackStatus>,
     pub renditions: Vec<RenditionStatus>,
     pub viewers: Viewers,
     pub webrtc: WebrtcStatus,
@@ -131,8 +136,10 @@ impl StreamStatus {
             since,
             reason: None,
             ingest: None,
-            tracks: Vec::new(),
+            on_air: None,
+            by_hand: None,
             sources: Vec::new(),
+            tracks: Vec::new(),
             renditions: Vec::new(),
             viewers: Viewers::default(),
             webrtc: WebrtcStatus::default(),
@@ -164,10 +171,12 @@ pub struct SourceStatus {
     /// Whether this source is what viewers see.
     pub on_air: bool,
     pub since: OffsetDateTime,
+    /// Why it is failing.
     pub reason: Option<Reason>,
     /// Attempts since the source last lived; 1 is the first. It is 0 for a source that comes by itself.
     pub attempt: u32,
     pub next_retry_at: Option<OffsetDateTime>,
+    /// What arrives, on air or not.
     pub ingest: Option<IngestStatus>,
 }
 

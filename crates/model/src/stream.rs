@@ -1,6 +1,6 @@
 //! A stream: the durable, named thing that sources publish into and everything else is made from.
 
-use crate::{Ladder, LogoImage, LogoPlacement, Secret, StreamId, StreamName};
+use crate::{Failover, Ladder, LogoImage, LogoPlacement, Secret, Slot, StreamId, StreamName};
 use time::OffsetDateTime;
 
 /// The longest window on disk is a day.
@@ -13,8 +13,10 @@ pub struct Stream {
     pub version: i64,
     pub name: StreamName,
     pub active: bool,
-    /// One or two sources, each with another slot, the primary first.
+    /// The sources in order of preference, each with another slot: one at least, and [`crate::SOURCES_MAX`] at most.
     pub sources: Vec<Source>,
+    /// When another source comes on air.
+    pub failover: Failover,
     pub ladder: Option<Ladder>,
     pub hls: bool,
     pub dash: bool,
@@ -39,7 +41,7 @@ impl Stream {
     /// The changed fields, by the names that the API has for them.
     pub fn changed_fields(&self, before: &Self) -> Vec<&'static str> {
         changed!(Stream, before, self;
-            name, active, sources, ladder, hls, dash, webrtc, dvr_seconds, record, protected, slate, encoder_policy, logo,
+            name, active, sources, failover, ladder, hls, dash, webrtc, dvr_seconds, record, protected, slate, encoder_policy, logo,
             logo_image as "logo", srt_passphrase | id, version, play_epoch, created_at, updated_at)
     }
 }
@@ -52,7 +54,8 @@ impl Stream {
             version: 0,
             name,
             active: true,
-            sources: vec![Source::push(Slot::Primary)],
+            sources: vec![Source::push(Slot::primary())],
+            failover: Failover::default(),
             ladder: None,
             hls: true,
             dash: true,
@@ -71,8 +74,8 @@ impl Stream {
         }
     }
 
-    pub fn source(&self, slot: Slot) -> Option<&Source> {
-        self.sources.iter().find(|source| source.slot == slot)
+    pub fn source(&self, slot: &Slot) -> Option<&Source> {
+        self.sources.iter().find(|source| source.slot == *slot)
     }
 }
 
@@ -86,23 +89,6 @@ impl Source {
     /// A push source whose key is still to be made.
     pub fn push(slot: Slot) -> Self {
         Self { slot, kind: SourceKind::Push { stream_key: Secret::default() } }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Slot {
-    Primary,
-    Backup,
-}
-
-impl Slot {
-    pub const ALL: [Self; 2] = [Self::Primary, Self::Backup];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Primary => "primary",
-            Self::Backup => "backup",
-        }
     }
 }
 

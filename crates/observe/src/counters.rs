@@ -36,6 +36,7 @@ counters! {
     PlayTextsWritten = "weir_play_texts_written_total", "Playlists and manifests written: each version once, for all viewers.";
     PlacesGivenUp = "weir_places_given_up_total", "Connections that only waited and were closed for newcomers, all places being taken.";
     TimelineRepairs = "weir_timeline_repairs_total", "Jumps, resets, wraps and backward steps of source clocks that were repaired.";
+    SourceSwitches = "weir_source_switches_total", "How often another source of a stream came on air.";
     LogLinesDropped = "weir_log_lines_dropped_total", "Lines of the log that were dropped because whoever reads it was too slow.";
     HubSkippedFrames = "weir_hub_skipped_frames_total", "Frames that slow subscribers skipped.";
 }

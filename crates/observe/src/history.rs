@@ -193,7 +193,7 @@ mod tests {
     fn live(bitrate_bps: u64) -> StreamStatus {
         let ingest = IngestStatus {
             protocol: "rtmp",
-            slot: Slot::Primary,
+            slot: Slot::primary(),
             remote: None,
             video_codec: None,
             audio_codec: None,

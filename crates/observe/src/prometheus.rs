@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use weir_model::{PushStatus, RenditionState, RenditionStatus, RestreamState, SeenStatus, StreamState, WebrtcStatus};
+use weir_model::{
+    PushStatus, RenditionState, RenditionStatus, RestreamState, SeenStatus, SourceState, SourceStatus, StreamState,
+    WebrtcStatus,
+};
 
 use crate::{Counter, Observe, WorkerLine};
 
@@ -52,6 +55,24 @@ fn streams(text: &mut Text, observe: &Observe) {
     series("weir_ingest_dropped_frames", "Frames of this session that could not be used.", &|status| {
         Some(status.ingest.as_ref()?.dropped_frames as f64)
     });
+    type SourceFigure = fn(&SourceStatus) -> f64;
+    let figures: [(&str, &str, SourceFigure); 3] = [
+        ("weir_source_live", "1 while pictures come from the source, on air or not.", |source| {
+            f64::from(u8::from(source.state == SourceState::Live))
+        }),
+        ("weir_source_on_air", "1 for the source that is on air.", |source| f64::from(u8::from(source.on_air))),
+        ("weir_source_bitrate_bps", "Arriving now, on air or not.", |source| {
+            source.ingest.as_ref().map_or(0.0, |ingest| ingest.bitrate_bps as f64)
+        }),
+    ];
+    for (name, help, figure) in figures {
+        text.head(name, "gauge", help);
+        for (status, stream) in &streams {
+            for source in &status.sources {
+                text.line(name, &[("stream", stream), ("source", source.slot.as_str())], figure(source));
+            }
+        }
+    }
     type Figure = fn(&RenditionStatus) -> Option<f64>;
     let figures: [(&str, &str, Figure); 5] = [
         ("weir_rendition_live", "1 while it flows.", |rendition| {

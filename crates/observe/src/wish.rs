@@ -214,7 +214,7 @@ mod tests {
     fn live(gop_seconds: f64) -> StreamStatus {
         let ingest = IngestStatus {
             protocol: "rtmp",
-            slot: Slot::Primary,
+            slot: Slot::primary(),
             remote: None,
             video_codec: Some("h264".to_owned()),
             audio_codec: Some("aac".to_owned()),

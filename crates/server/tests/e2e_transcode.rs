@@ -29,6 +29,9 @@ use weir_testkit::{Destination, Publisher, Weir, wait_until, wait_until_some};
 
 const FRAME_MS: i64 = 34;
 
+/// What a worker and encoders take to start on a busy machine.
+const LONG: Duration = Duration::from_secs(60);
+
 /// The process ids of a server's workers.
 fn workers(weir: &Weir) -> Vec<u32> {
     let output = Command::new("pgrep").args(["-x", "weir-worker", "-P", &weir.pid().to_string()]).output();
@@ -517,4 +520,52 @@ fn whatever_the_source_does_renditions_keep_canvas_alignment_and_time() {
 
 fn is_video_config(tag: &FlvTag) -> bool {
     tag.kind == FlvTagKind::Video && tag.body.get(1) == Some(&0)
+}
+
+/// Two sources of other shapes, rates and keyframes take turns. The rendition has one canvas, one rate and one clock, so that a push of it
+/// hears nothing of that, and the worker goes on.
+#[test]
+fn sources_of_other_sizes_take_turns_in_one_ladder() {
+    assert_worker_is_built();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let clip = Clip { seconds: 4, size: "480x270", video_kbps: 300, ..Clip::default() };
+    let other = Clip { size: "320x240", fps: 25, gop_frames: 25, b_frames: 2, ..clip.clone() };
+    let (clip, other) = (clip.make(&path("primary.flv")), other.make(&path("backup.flv")));
+    let weir = weir().start();
+    let api = weir.api();
+    let rung = json!([{"name": "p180", "width": 320, "height": 180, "fps": 30, "video_bitrate_kbps": 300}]);
+    let sources = json!([{"slot": "primary", "kind": "push"}, {"slot": "backup", "kind": "push"}]);
+    let stream =
+        api.create_stream_with("cam1", &json!({"sources": sources, "ladder": rung, "failover": {"return": false}}));
+    let shown = api.get(&format!("/streams/{}?reveal=true", stream.id)).expect(200);
+    let backup = shown["push_urls"]["backup"]["rtmp"].as_str().unwrap().to_owned();
+    let sink = Destination::new();
+    api.create_restream_with(&stream, "tube", &json!({"uri": sink.url("key"), "rendition": "p180"}));
+    let _primary = ffmpeg::publish_looped(&clip, &weir.push_url(&stream.stream_key));
+    sink.wait_video_frames(60, LONG);
+    let worker = workers(&weir);
+    assert_eq!(worker.len(), 1);
+    let _backup = ffmpeg::publish_looped(&other, &backup);
+    let on_air = |slot: &str| {
+        wait_until(&format!("{slot} is on air"), LONG, || api.stream_status(&stream)["on_air"] == slot);
+        sink.wait_video_frames(sink.video_frames() + 60, LONG);
+    };
+    wait_until("the backup is live", LONG, || api.stream_status(&stream)["sources"][1]["state"] == "live");
+    for slot in ["backup", "primary", "backup", "primary"] {
+        api.post(&format!("/streams/{}/switch", stream.id), &json!({ "slot": slot })).expect(200);
+        on_air(slot);
+    }
+    assert_eq!(workers(&weir), worker, "it is the worker of the beginning");
+    assert_eq!(sink.connections(), 1);
+    let received = sink.received();
+    let configs =
+        received.iter().filter(|it| it.tag.kind == FlvTagKind::Video && it.tag.body.get(1) == Some(&0)).count();
+    assert_eq!(configs, 1, "the canvas stays");
+    for kind in [FlvTagKind::Video, FlvTagKind::Audio] {
+        let media = received.iter().filter(|it| it.tag.kind == kind && it.tag.body.get(1) == Some(&1));
+        let times: Vec<u32> = media.map(|it| it.tag.timestamp_ms).collect();
+        let bad = times.windows(2).find(|pair| pair[1] < pair[0] || pair[1] - pair[0] > 1_000);
+        assert_eq!(bad, None, "{kind:?}: time goes on, and nothing is missing");
+    }
 }

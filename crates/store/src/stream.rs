@@ -16,8 +16,8 @@ fn place(column: &str, id: StreamId) -> String {
     format!("stream/{column}/{id}")
 }
 
-fn source_place(column: &str, id: StreamId, slot: Slot) -> String {
-    format!("source/{column}/{id}/{}", slot.as_str())
+fn source_place(column: &str, id: StreamId, slot: &Slot) -> String {
+    format!("source/{column}/{id}/{slot}")
 }
 
 impl Told for Stream {
@@ -51,6 +51,7 @@ impl Kept for Stream {
             name,
             active,
             sources: _,
+            failover,
             ladder,
             hls,
             dash,
@@ -70,6 +71,7 @@ impl Kept for Stream {
         Ok(Columns::new()
             .put("name", name.as_str())
             .put("active", *active)
+            .put("failover", json(Some(failover))?)
             .put("ladder", json(ladder.as_ref())?)
             .put("hls", *hls)
             .put("dash", *dash)
@@ -95,6 +97,7 @@ impl Kept for Stream {
                 .map_err(|_| StoreError::Corrupt("a stream's name"))?,
             active: row.try_get("active")?,
             sources: Vec::new(),
+            failover: from_json(row.try_get("failover")?, "the rules of failover")?.unwrap_or_default(),
             ladder: from_json(row.try_get("ladder")?, "a ladder")?,
             hls: row.try_get("hls")?,
             dash: row.try_get("dash")?,
@@ -214,15 +217,15 @@ impl Store {
     }
 
     async fn insert_sources(&self, tx: &mut Connection, stream: &Stream) -> Result<()> {
-        for source in &stream.sources {
+        for (place, source) in (0_i64..).zip(&stream.sources) {
             let (mut key, mut lookup, mut uri, mut items, mut looped) = (None, None, None, None, false);
             match &source.kind {
                 SourceKind::Push { stream_key } => {
-                    key = Some(self.seal(&source_place("stream_key", stream.id, source.slot), stream_key)?);
+                    key = Some(self.seal(&source_place("stream_key", stream.id, &source.slot), stream_key)?);
                     lookup = Some(self.key.lookup(stream_key.expose()).to_vec());
                 }
                 SourceKind::Pull { uri: secret } => {
-                    uri = Some(self.seal(&source_place("uri", stream.id, source.slot), secret)?);
+                    uri = Some(self.seal(&source_place("uri", stream.id, &source.slot), secret)?);
                 }
                 SourceKind::Playlist { items: list, looped: again } => {
                     items = json(Some(list))?;
@@ -232,6 +235,7 @@ impl Store {
             let columns = Columns::new()
                 .put("stream_id", stream.id.0)
                 .put("slot", source.slot.as_str())
+                .put("place", place)
                 .put("kind", source.kind.as_str())
                 .put("stream_key", key)
                 .put("stream_key_lookup", lookup)
@@ -246,10 +250,9 @@ impl Store {
     /// Adds the sources to `streams`, which rise by id, as listed.
     async fn attach_sources(&self, reader: &mut Connection, streams: &mut [Stream]) -> Result<()> {
         let (Some(first), Some(last)) = (streams.first(), streams.last()) else { return Ok(()) };
-        // "primary" sorts after "backup", so a descending order puts it first.
         let rows = sqlx::query(
             "select stream_id, slot, kind, stream_key, uri, items, looped from source \
-             where stream_id between $1 and $2 order by stream_id, slot desc",
+             where stream_id between $1 and $2 order by stream_id, place",
         )
         .bind(first.id.0)
         .bind(last.id.0)
@@ -267,16 +270,16 @@ impl Store {
 
     fn source_of(&self, id: StreamId, row: &Row) -> Result<Source> {
         let slot: String = row.try_get("slot")?;
-        let slot = Slot::ALL.into_iter().find(|known| known.as_str() == slot).ok_or(StoreError::Corrupt("a slot"))?;
+        let slot = Slot::new(&slot).map_err(|_| StoreError::Corrupt("a slot"))?;
         let missing = || StoreError::Corrupt("a source");
         let kind = match row.try_get::<String, _>("kind")?.as_str() {
             "push" => SourceKind::Push {
                 stream_key: self
-                    .open_secret_opt(&source_place("stream_key", id, slot), row.try_get("stream_key")?)?
+                    .open_secret_opt(&source_place("stream_key", id, &slot), row.try_get("stream_key")?)?
                     .ok_or_else(missing)?,
             },
             "pull" => SourceKind::Pull {
-                uri: self.open_secret_opt(&source_place("uri", id, slot), row.try_get("uri")?)?.ok_or_else(missing)?,
+                uri: self.open_secret_opt(&source_place("uri", id, &slot), row.try_get("uri")?)?.ok_or_else(missing)?,
             },
             "playlist" => SourceKind::Playlist {
                 items: from_json(row.try_get("items")?, "a playlist")?.ok_or_else(missing)?,

@@ -93,6 +93,14 @@ pub fn publish(file: &Path, url: &str) -> Child {
     Child::start(command)
 }
 
+/// Publishes a file as MPEG-TS over and over.
+pub fn publish_looped(file: &Path, url: &str) -> Child {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-hide_banner", "-v", "error", "-re", "-stream_loop", "-1", "-i"]).arg(file);
+    command.args(["-c", "copy", "-f", "mpegts", url]);
+    Child::start(command)
+}
+
 /// What a reader finds in a file of MPEG-TS.
 #[track_caller]
 pub fn counts(file: &Path) -> TsCounts {

@@ -1,11 +1,11 @@
 // Every word that the dashboard says, in one place. To speak another language, translate this file.
 
-import type { Rendition, RestreamState, Role, StreamState } from "./api/types";
+import type { Rendition, RestreamState, Role, SourceState, StreamState } from "./api/types";
 
 const plural = (count: number, one: string, many: string) => `${count} ${count === 1 ? one : many}`;
 const mbps = (kbps: number) => (kbps < 1000 ? `${Math.round(kbps)} kbps` : `${(kbps / 1000).toFixed(1)} Mbps`);
 
-const states: Record<StreamState | RestreamState, string> = {
+const states: Record<StreamState | RestreamState | SourceState, string> = {
   offline: "Offline",
   starting: "Starting",
   live: "Live",
@@ -16,6 +16,8 @@ const states: Record<StreamState | RestreamState, string> = {
   connecting: "Connecting",
   streaming: "Streaming",
   error: "Error",
+  absent: "Nobody publishes",
+  failing: "No pictures",
 };
 
 /** What is not written in capitals, as most protocols are. */
@@ -244,12 +246,35 @@ export const t = {
     asIs: "Source, as is",
     untouched: "Passed on untouched",
     notRunning: "not running",
-    slot: { primary: "primary", backup: "backup" },
+    backup: "backup",
     viewersOf: "Viewers by",
     renditionLabel: (name: string) => `Rendition ${name}`,
     target: (bitrate: string) => `Target ${bitrate}`,
     viewers: (count: number) => plural(count, "viewer", "viewers"),
     more: (count: number) => `${count} more restreams`,
+  },
+
+  sources: {
+    title: "Sources",
+    onAir: "on air",
+    put: "Put on air",
+    automatic: "Automatic again",
+    byHand: (slot: string) => `${slot} was chosen by hand`,
+    edit: "Edit sources",
+    editBody: "The first one that is live is on air. All may publish at once, each with a key of its own.",
+    add: "Add source",
+    nth: (at: number) => `Name of source ${at}`,
+    kindOf: (at: number) => `Kind of source ${at}`,
+    up: (slot: string) => `Prefer ${slot} more`,
+    down: (slot: string) => `Prefer ${slot} less`,
+    remove: (slot: string) => `Take off ${slot}`,
+    goneHint: (slots: string) => `Whoever publishes to ${slots} is sent away, and the key is gone.`,
+    loss: "Lost after, seconds without a picture",
+    lossHint: "Then the next live source comes on air, with its keyframe.",
+    returns: "Go back to a preferred source",
+    returnsHint: "Without this, the one that is on air stays there until it is lost.",
+    after: "After it was well for, seconds",
+    afterHint: "A source that comes and goes is not gone back to.",
   },
 
   graphs: {
@@ -523,6 +548,9 @@ export const t = {
     isLate: (rendition: string) => `${rendition} falls behind its source`,
     inTime: (rendition: string) => `${rendition} keeps up with its source again`,
     renditionRefused: (rendition: string) => `${rendition} is not encoded`,
+    switched: (to: string, from: string) => `${to} is on air in place of ${from}`,
+    switchCauses: { lost: "the source before was lost", returned: "it is preferred, and was well for long enough", by_hand: "chosen by hand" } as Record<string, string>,
+    chosen: (who: string, slot: string) => (slot ? `${who} put ${slot} on air` : `${who} left the choice of the source to the rules again`),
     types: {
       recording_started: "Recording began",
       recording_recovered: "Recording goes on",

@@ -1,6 +1,7 @@
 //! The shapes of streams as they are read, asked for, and changed. A setting is named in all three here, and nowhere else in the API.
 
 use crate::context::PublicUrls;
+use crate::dto::failover::{FailoverChange, FailoverDto, FailoverInput};
 use crate::dto::ladder::LadderDto;
 use crate::dto::logo::{LogoDto, LogoInput};
 use crate::dto::source::{SourceDto, SourceInput, source_dto, sources_of};
@@ -46,7 +47,9 @@ pub(crate) struct StreamDto {
     id: i64,
     name: String,
     active: bool,
+    /// The sources in order of preference.
     sources: Vec<SourceDto>,
+    failover: FailoverDto,
     ladder: Option<LadderDto>,
     hls: bool,
     dash: bool,
@@ -72,6 +75,7 @@ impl StreamDto {
             name: stream.name.to_string(),
             active: stream.active,
             sources: stream.sources.iter().map(|source| source_dto(source, reveal)).collect(),
+            failover: stream.failover.into(),
             ladder: stream.ladder.as_ref().map(Into::into),
             hls: stream.hls,
             dash: stream.dash,
@@ -101,8 +105,11 @@ pub(crate) struct StreamInput {
     name: String,
     #[serde(default = "yes")]
     active: bool,
+    /// The sources in order of preference, at most eight; when absent, one push source in the slot `primary`.
     #[serde(default)]
     sources: Option<Vec<SourceInput>>,
+    #[serde(default)]
+    failover: Option<FailoverInput>,
     #[serde(default)]
     ladder: Option<LadderDto>,
     #[serde(default = "yes")]
@@ -140,6 +147,7 @@ impl StreamInput {
         if let Some(sources) = self.sources {
             stream.sources = sources_of(sources)?;
         }
+        self.failover.unwrap_or_default().into_change()?.apply(&mut stream.failover);
         stream.ladder = self.ladder.map(LadderDto::into_model).transpose()?;
         stream.hls = self.hls;
         stream.dash = self.dash;
@@ -164,6 +172,7 @@ impl From<&Stream> for StreamInput {
             name,
             active,
             sources,
+            failover,
             ladder,
             hls,
             dash,
@@ -184,6 +193,7 @@ impl From<&Stream> for StreamInput {
             name: name.to_string(),
             active: *active,
             sources: Some(sources.iter().map(Into::into).collect()),
+            failover: Some((*failover).into()),
             ladder: ladder.as_ref().map(Into::into),
             hls: *hls,
             dash: *dash,
@@ -211,6 +221,9 @@ pub(crate) struct StreamPatch {
     /// The whole list of sources. A push source keeps the key of its slot.
     #[serde(default, deserialize_with = "present")]
     sources: Option<Vec<SourceInput>>,
+    /// A field of the rules that is absent stays as it is, too.
+    #[serde(default, deserialize_with = "present")]
+    failover: Option<FailoverInput>,
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<LadderDto>)]
     ladder: Option<Option<LadderDto>>,
@@ -245,6 +258,7 @@ pub(crate) struct StreamPatch {
 pub(crate) struct StreamChange {
     name: Option<StreamName>,
     sources: Option<Vec<Source>>,
+    failover: FailoverChange,
     ladder: Option<Option<Ladder>>,
     slate: Option<Option<Slate>>,
     srt_passphrase: Option<Option<Secret>>,
@@ -269,6 +283,7 @@ impl StreamPatch {
         Ok(StreamChange {
             name: self.name.map(name_of).transpose()?,
             sources: self.sources.map(sources_of).transpose()?,
+            failover: self.failover.unwrap_or_default().into_change()?,
             ladder: self.ladder.map(|ladder| ladder.map(LadderDto::into_model).transpose()).transpose()?,
             slate: self.slate.map(|slate| slate.map(slate_of)),
             srt_passphrase: self.srt_passphrase.map(|passphrase| passphrase.map(Into::into)),
@@ -291,6 +306,7 @@ impl StreamChange {
     pub(crate) fn apply(&self, stream: &mut Stream) {
         set(&mut stream.name, self.name.as_ref());
         set(&mut stream.sources, self.sources.as_ref());
+        self.failover.apply(&mut stream.failover);
         set(&mut stream.ladder, self.ladder.as_ref());
         set(&mut stream.slate, self.slate.as_ref());
         set(&mut stream.srt_passphrase, self.srt_passphrase.as_ref());

@@ -6,7 +6,7 @@ use crate::dto::viewers::ViewersDto;
 use serde::Serialize;
 use utoipa::ToSchema;
 use weir_model::{
-    IngestStatus, MadeStatus, RenditionStatus, SeenStatus, SourceStatus, StreamState, StreamStatus, TrackStatus,
+    IngestStatus, MadeStatus, RenditionStatus, SeenStatus, Slot, SourceStatus, StreamState, StreamStatus, TrackStatus,
     WebrtcFigures, WebrtcStatus,
 };
 use weir_transcode::shared_label;
@@ -19,11 +19,16 @@ pub(crate) struct StreamStatusDto {
     state: &'static str,
     since: Timestamp,
     reason: Option<ReasonDto>,
+    /// What arrives from the source on air.
     ingest: Option<IngestDto>,
-    /// The tracks of the source.
-    tracks: Vec<TrackDto>,
-    /// Each source of the stream, in order of preference.
+    /// The slot on air; null while nobody publishes.
+    on_air: Option<String>,
+    /// The slot that was chosen by hand; null where the stream's order holds.
+    by_hand: Option<String>,
+    /// Every source, in order of preference.
     sources: Vec<SourceStatusDto>,
+    /// The tracks of the source on air.
+    tracks: Vec<TrackDto>,
     renditions: Vec<RenditionStatusDto>,
     viewers: ViewersDto,
     webrtc: WebrtcStatusDto,
@@ -38,8 +43,10 @@ impl From<&StreamStatus> for StreamStatusDto {
             since: status.since.into(),
             reason: status.reason.as_ref().map(Into::into),
             ingest: status.ingest.as_ref().map(Into::into),
-            tracks: status.tracks.iter().map(Into::into).collect(),
+            on_air: status.on_air.as_ref().map(Slot::to_string),
+            by_hand: status.by_hand.as_ref().map(Slot::to_string),
             sources: status.sources.iter().map(Into::into).collect(),
+            tracks: status.tracks.iter().map(Into::into).collect(),
             renditions: status.renditions.iter().map(Into::into).collect(),
             viewers: ViewersDto(status.viewers),
             webrtc: (&status.webrtc).into(),
@@ -48,10 +55,10 @@ impl From<&StreamStatus> for StreamStatusDto {
     }
 }
 
-/// How one source of a stream is.
+/// How one source of a stream is, on air or not.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 struct SourceStatusDto {
-    slot: &'static str,
+    slot: String,
     /// The kind: push, pull or playlist.
     kind: &'static str,
     /// The state: absent, connecting, live or failing.
@@ -70,7 +77,7 @@ struct SourceStatusDto {
 impl From<&SourceStatus> for SourceStatusDto {
     fn from(source: &SourceStatus) -> Self {
         Self {
-            slot: source.slot.as_str(),
+            slot: source.slot.to_string(),
             kind: source.kind,
             state: source.state.as_str(),
             on_air: source.on_air,
@@ -166,8 +173,8 @@ impl From<&TrackStatus> for TrackDto {
 struct IngestDto {
     /// The protocol, by the name that `push_urls` has for it, or pull or playlist.
     protocol: &'static str,
-    /// The slot: primary or backup.
-    slot: &'static str,
+    /// The slot of the source.
+    slot: String,
     remote: Option<String>,
     video_codec: Option<String>,
     audio_codec: Option<String>,
@@ -217,7 +224,7 @@ impl From<&IngestStatus> for IngestDto {
     fn from(ingest: &IngestStatus) -> Self {
         Self {
             protocol: ingest.protocol,
-            slot: ingest.slot.as_str(),
+            slot: ingest.slot.to_string(),
             remote: ingest.remote.clone(),
             video_codec: ingest.video_codec.clone(),
             audio_codec: ingest.audio_codec.clone(),

@@ -5,18 +5,15 @@ use crate::dto::shown;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
-use weir_model::{Slot, SourceKind, Stream};
+use weir_model::{SourceKind, Stream};
 
 /// The URLs that an encoder publishes to, by protocol; null where the server does not listen.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PushUrlsDto(BTreeMap<String, Option<String>>);
 
-/// The URLs of each slot; null for slots that are not pushed to.
+/// The URLs of each slot that is pushed to, by its name.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct SlotPushUrlsDto {
-    primary: Option<PushUrlsDto>,
-    backup: Option<PushUrlsDto>,
-}
+pub(crate) struct SlotPushUrlsDto(BTreeMap<String, PushUrlsDto>);
 
 /// The URLs at which viewers watch; null where that way of watching is off.
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,20 +25,19 @@ pub(crate) struct PlayUrlsDto {
 }
 
 pub(crate) fn push_urls(stream: &Stream, urls: &PublicUrls, reveal: bool) -> SlotPushUrlsDto {
-    SlotPushUrlsDto {
-        primary: push_urls_of(stream, Slot::Primary, urls, reveal),
-        backup: push_urls_of(stream, Slot::Backup, urls, reveal),
-    }
+    let of_sources = stream.sources.iter().filter_map(|source| {
+        let SourceKind::Push { stream_key } = &source.kind else { return None };
+        Some((source.slot.to_string(), push_urls_of(&shown(stream_key, reveal), urls)))
+    });
+    SlotPushUrlsDto(of_sources.collect())
 }
 
-fn push_urls_of(stream: &Stream, slot: Slot, urls: &PublicUrls, reveal: bool) -> Option<PushUrlsDto> {
-    let SourceKind::Push { stream_key } = &stream.source(slot)?.kind else { return None };
-    let key = shown(stream_key, reveal);
+fn push_urls_of(key: &str, urls: &PublicUrls) -> PushUrlsDto {
     let listeners = urls.publish.iter();
     let mut all: BTreeMap<_, _> =
-        listeners.map(|(protocol, url)| ((*protocol).to_owned(), url.as_ref().map(|url| url.with_key(&key)))).collect();
+        listeners.map(|(protocol, url)| ((*protocol).to_owned(), url.as_ref().map(|url| url.with_key(key)))).collect();
     all.insert("whip".to_owned(), urls.whip.as_ref().map(|base| format!("{base}/whip/{key}")));
-    Some(PushUrlsDto(all))
+    PushUrlsDto(all)
 }
 
 pub(crate) fn play_urls(stream: &Stream, urls: &PublicUrls) -> PlayUrlsDto {

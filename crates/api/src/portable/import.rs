@@ -209,7 +209,7 @@ impl Import<'_> {
             let path = format!("{outer}.body");
             self.expect_id(Kind::Stream, &outer, number, entry.id).await?;
             let mut stream = entry.body.into_model().map_err(|problem| PortableError::refused(&path, problem))?;
-            check_stream(&mut stream).map_err(|error| command_at(&path, error))?;
+            check_stream(&stream).map_err(|error| command_at(&path, error))?;
             // This is checked as for a change: what an earlier version stored may stay.
             check_available(&stream, Some(&stream)).map_err(|error| command_at(&path, error))?;
             self.check_named_ladder(&stream, &path).await?;

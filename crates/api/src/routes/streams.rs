@@ -5,7 +5,7 @@ use crate::acting::Acting;
 use crate::auth::Caller;
 use crate::context::App;
 use crate::dto::List;
-use crate::dto::source::RotateInput;
+use crate::dto::source::{RotateInput, SwitchInput};
 use crate::dto::stream::{StreamDto, StreamInput, StreamPatch};
 use crate::input::{Body, Id, IfMatch, PageParams, Params, RevealParams};
 use crate::problem::Problem;
@@ -116,6 +116,20 @@ pub(crate) async fn rotate_key(
     Id(id): Id,
     Body(input): Body<RotateInput>,
 ) -> Result<Response, Problem> {
-    let stream = app.api.commands.rotate_stream_key(StreamId(id), input.slot.map(Into::into)).await?;
+    let stream = app.api.commands.rotate_stream_key(StreamId(id), input.slot()?).await?;
     Ok(one(StatusCode::OK, stream.version, dto(&app, &stream, true)))
+}
+
+/// Puts a source on air by hand, with its next keyframe; null goes back to the stream's order
+#[utoipa::path(post, path = "/api/v1/streams/{id}/switch", tag = "streams", params(("id" = i64, Path)),
+    request_body = SwitchInput, responses(
+    (status = 200, body = StreamDto), (status = 404, body = Problem), (status = 409, body = Problem),
+    (status = 422, body = Problem)))]
+pub(crate) async fn switch(
+    Acting(app): Acting,
+    Id(id): Id,
+    Body(input): Body<SwitchInput>,
+) -> Result<Response, Problem> {
+    let stream = app.api.commands.switch_source(StreamId(id), input.slot()?).await?;
+    Ok(answer(&app, &stream))
 }

@@ -12,7 +12,7 @@ use weir_model::{IngestStatus, Slot, StreamId, StreamState, StreamStatus};
 fn live(gop_seconds: f64, bitrate_bps: u64) -> StreamStatus {
     let ingest = IngestStatus {
         protocol: "rtmp",
-        slot: Slot::Primary,
+        slot: Slot::primary(),
         remote: None,
         video_codec: Some("h264".into()),
         audio_codec: Some("aac".into()),

@@ -135,18 +135,14 @@ async fn what_nothing_acts_on_is_not_available() {
     api.post("/restreams", json!({"name": "r", "stream_id": 1, "uri": "rtmp://h/app/k"})).await;
     let pull = json!([{"slot": "primary", "kind": "pull", "uri": "rtsp://u:planted@h/1"}]);
     let playlist = json!([{"kind": "playlist", "items": ["/a.mp4"], "loop": true}]);
-    let two = json!([{"slot": "primary", "kind": "push"}, {"slot": "backup", "kind": "push"}]);
-    let own_slot = json!([{"slot": "studio-2", "kind": "push"}]);
     for (path, field, value, named) in [
         ("/streams", "sources", pull, "sources[0].uri"),
         ("/streams", "sources", playlist, "sources[0].kind"),
-        ("/streams", "sources", two, "sources[1].slot"),
-        ("/streams", "sources", own_slot, "sources[0].slot"),
         ("/streams", "sources", json!([{"kind": "push", "proxy": "http://h"}]), "sources[0].proxy"),
         ("/streams", "slate", json!("card"), "slate"),
         ("/streams", "slate", json!("/srv/away.png"), "slate"),
         ("/streams", "encryption", json!({"scheme": "cbcs"}), "encryption"),
-        ("/streams", "failover", json!({"loss_seconds": 1.5}), "failover"),
+        ("/streams", "failover", json!({"content": ["black"]}), "failover.content"),
         ("/streams", "audio", json!([{"language": "deu"}]), "audio"),
         ("/streams", "encode", json!("on_demand"), "encode"),
         ("/streams", "on_demand", json!({"idle_seconds": 30}), "on_demand"),
@@ -211,13 +207,91 @@ async fn a_pull_source_keeps_its_secrets() {
     assert!(!read.text.contains("planted") && !patched.text.contains("planted"));
 }
 
+/// Each source has a slot and keys of its own, and the list is in order of preference.
+#[tokio::test]
+async fn a_stream_has_several_sources() {
+    let api = Api::start().await;
+    let sources = json!([{"kind": "push"}, {"kind": "push"}, {"slot": "studio-2", "kind": "push"}]);
+    let body = json!({"name": "cam1", "sources": sources, "failover": {"loss_seconds": 2.5, "return": false}});
+    let made = api.post("/streams", body).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let made = made.json();
+    let slots = |stream: &Value| -> Vec<String> {
+        stream["sources"].as_array().unwrap().iter().map(|it| it["slot"].as_str().unwrap().to_owned()).collect()
+    };
+    let key = |stream: &Value, slot: &str| -> String {
+        let sources = stream["sources"].as_array().unwrap();
+        sources.iter().find(|it| it["slot"] == slot).unwrap()["stream_key"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(slots(&made), ["primary", "backup", "studio-2"]);
+    assert_eq!(made["failover"], json!({"loss_seconds": 2.5, "return_seconds": 5.0, "return": false}));
+    let keys: Vec<String> = slots(&made).iter().map(|slot| key(&made, slot)).collect();
+    for (slot, key) in slots(&made).iter().zip(&keys) {
+        let rtmp = made["push_urls"][slot]["rtmp"].as_str().unwrap();
+        assert!(rtmp.ends_with(key.as_str()), "{slot}");
+        let grant = api.admission.may_publish(key, std::net::Ipv4Addr::LOCALHOST.into()).unwrap();
+        assert_eq!(grant.slot.as_str(), slot);
+    }
+
+    let patch = json!({"sources": [{"slot": "studio-2", "kind": "push"}, {"slot": "primary", "kind": "push"}],
+        "failover": {"return_seconds": 0}});
+    let changed = api.patch("/streams/1", patch).await;
+    assert_eq!(changed.status, 200, "{}", changed.text);
+    assert_eq!(slots(&changed.json()), ["studio-2", "primary"]);
+    assert_eq!(changed.json()["failover"], json!({"loss_seconds": 2.5, "return_seconds": 0.0, "return": false}));
+    let read = api.get("/streams/1?reveal=true").await.json();
+    assert_eq!((key(&read, "primary"), key(&read, "studio-2")), (keys[0].clone(), keys[2].clone()), "keys stay");
+    assert!(api.admission.may_publish(&keys[1], std::net::Ipv4Addr::LOCALHOST.into()).is_err(), "its source is gone");
+    let rotated = api.post("/streams/1/rotate-key", json!({"slot": "studio-2"})).await.json();
+    assert_eq!(key(&rotated, "primary"), keys[0]);
+    assert_ne!(key(&rotated, "studio-2"), keys[2]);
+
+    let push = |slot: &str| json!({"slot": slot, "kind": "push"});
+    let nine: Vec<Value> = (0..9).map(|_| json!({"kind": "push"})).collect();
+    for (sources, named) in [
+        (json!([]), "sources"),
+        (json!(nine), "sources"),
+        (json!([push("a"), push("b"), push("a")]), "sources[2].slot"),
+        (json!([push("Upper")]), "sources[0].slot"),
+        (json!([push("slate")]), "sources[0].slot"),
+        (json!([push("")]), "sources[0].slot"),
+    ] {
+        let refused = api.patch("/streams/1", json!({"sources": sources})).await;
+        assert_eq!((refused.status.as_u16(), &refused.json()["field"]), (422, &json!(named)), "{}", refused.text);
+    }
+    for (failover, named) in [
+        (json!({"loss_seconds": 0.1}), "failover.loss_seconds"),
+        (json!({"loss_seconds": -1}), "failover.loss_seconds"),
+        (json!({"return_seconds": 1e300}), "failover.return_seconds"),
+    ] {
+        let refused = api.patch("/streams/1", json!({"failover": failover})).await;
+        assert_eq!((refused.status.as_u16(), &refused.json()["field"]), (422, &json!(named)), "{}", refused.text);
+    }
+}
+
+/// What can be on air is told by whoever asks for it; the switch itself is seen in `e2e/failover.rs`.
+#[tokio::test]
+async fn a_source_that_is_not_live_is_not_switched_to() {
+    let api = Api::start().await;
+    api.stream("cam1").await;
+    for (body, status, code) in [
+        (json!({"slot": "primary"}), 409, "not_now"),
+        (json!({"slot": "slate"}), 422, "not_available"),
+        (json!({"slot": "No"}), 422, "invalid"),
+        (json!({}), 422, "invalid"),
+    ] {
+        let refused = api.post("/streams/1/switch", body).await;
+        assert_eq!((refused.status.as_u16(), &refused.json()["code"]), (status, &json!(code)), "{}", refused.text);
+    }
+    assert_eq!(api.post("/streams/9/switch", json!({"slot": null})).await.status, 404);
+}
+
 #[tokio::test]
 async fn addresses_of_later_versions_say_so() {
     let api = Api::start().await;
     for (method, path) in [
         ("POST", "/streams/1/splice"),
         ("POST", "/streams/1/clips"),
-        ("POST", "/streams/1/switch"),
         ("POST", "/streams/1/clone"),
         ("POST", "/streams/import"),
         ("GET", "/streams/1/probes"),

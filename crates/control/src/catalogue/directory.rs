@@ -42,7 +42,7 @@ impl Directory {
                 let grant = PublishGrant {
                     stream_id: stream.id,
                     name: stream.name.clone(),
-                    slot: source.slot,
+                    slot: source.slot.clone(),
                     srt_passphrase: stream.srt_passphrase.clone(),
                 };
                 self.publish.insert(lookup(stream_key.expose()), (grant, stream.active));

@@ -4,27 +4,18 @@ use super::{CommandError, Result};
 use weir_media::Language;
 use weir_model::{
     Destination, Ladder, MAX_DVR_SECONDS, Platforms, PullUrl, PushUrl, Restream, RestreamRendition, RestreamTarget,
-    Slot, SourceKind, Stream, UrlFault, checked_label, checked_passphrase,
+    SOURCES_MAX, SourceKind, Stream, UrlFault, checked_label, checked_passphrase,
 };
 
-/// Refuses what nothing in this version acts on, where it is new. A stream of an earlier version may have a backup slot, whose key goes
-/// on being a second key to the stream.
+/// Refuses what nothing in this version acts on, where it is new.
 pub fn check_available(stream: &Stream, old: Option<&Stream>) -> Result<()> {
     let later = |field: String| Err(CommandError::not_available(field));
-    let shape = |stream: &Stream| -> Vec<_> {
-        stream.sources.iter().map(|source| (source.slot, source.kind.as_str())).collect()
-    };
+    let shape = |stream: &Stream| -> Vec<_> { stream.sources.iter().map(|source| source.kind.as_str()).collect() };
     if old.is_none_or(|old| shape(old) != shape(stream)) {
         for (number, source) in stream.sources.iter().enumerate() {
             if !matches!(source.kind, SourceKind::Push { .. } | SourceKind::Pull { .. }) {
                 return later(format!("sources[{number}].kind"));
             }
-            if source.slot != Slot::Primary {
-                return later(format!("sources[{number}].slot"));
-            }
-        }
-        if stream.sources.len() > 1 {
-            return later("sources[1]".to_owned());
         }
     }
     if stream.slate.is_some() {
@@ -33,24 +24,28 @@ pub fn check_available(stream: &Stream, old: Option<&Stream>) -> Result<()> {
     Ok(())
 }
 
-/// Checks a stream, and puts its sources in order.
-pub fn check_stream(stream: &mut Stream) -> Result<()> {
+pub fn check_stream(stream: &Stream) -> Result<()> {
     let invalid = CommandError::invalid;
     if stream.sources.is_empty() {
-        return Err(invalid("sources", "must name at least a primary source"));
+        return Err(invalid("sources", "must name at least one source"));
     }
-    stream.sources.sort_by_key(|source| source.slot);
-    if stream.sources.windows(2).any(|pair| pair[0].slot == pair[1].slot) {
-        return Err(invalid("sources", "must use each slot once"));
+    if stream.sources.len() > SOURCES_MAX {
+        return Err(CommandError::invalid("sources", format!("must be at most {SOURCES_MAX}")));
     }
-    if stream.sources[0].slot != Slot::Primary {
-        return Err(invalid("sources", "must have a primary beside the backup"));
+    for (number, source) in stream.sources.iter().enumerate() {
+        if stream.sources[..number].iter().any(|before| before.slot == source.slot) {
+            return Err(CommandError::invalid(format!("sources[{number}].slot"), "is the slot of another source, too"));
+        }
     }
     for (number, source) in stream.sources.iter().enumerate() {
         if let SourceKind::Pull { uri } = &source.kind {
             PullUrl::parse(uri.expose()).map_err(|fault| url_fault(&format!("sources[{number}].uri"), &fault))?;
         }
     }
+    stream
+        .failover
+        .check()
+        .map_err(|fault| CommandError::invalid(format!("failover.{}", fault.field), fault.problem))?;
     // Whether a ladder of some name exists is for the store to say.
     if let Some(ladder @ Ladder::Inline(_)) = &stream.ladder {
         ladder.check().map_err(|fault| {

@@ -13,6 +13,9 @@ pub enum CommandError {
     /// The value is fine, but nothing in this version acts on it: only what is also run is accepted.
     #[error("{field} is not available in this version")]
     NotAvailable { field: String },
+    /// The command is fine, but what runs now can't do it.
+    #[error("{0}")]
+    NotNow(&'static str),
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use weir_ingest::CannotSwitch;
 use weir_model::{EventKind, PullUrl, Secret, Slot, Source, SourceKind, Stream, StreamId, masked_uri};
 use weir_store::{Store, StoreError, Told as _};
 
@@ -23,7 +24,7 @@ impl Commands {
     /// Creates a stream. Push sources without a key get one.
     pub async fn create_stream(&self, mut stream: Stream) -> Result<Stream> {
         check_available(&stream, None)?;
-        check_stream(&mut stream)?;
+        check_stream(&stream)?;
         fill_keys(&mut stream, None)?;
         let _changing = self.shared.changing.lock().await;
         self.check_named_ladder(&stream).await?;
@@ -98,12 +99,14 @@ impl Commands {
 
     /// Makes new keys for the push sources of one slot, or of all. The old keys stop working at once.
     pub async fn rotate_stream_key(&self, id: StreamId, slot: Option<Slot>) -> Result<Stream> {
+        let rotated = slot.clone();
         let (_, stream) = self
             .change_untold::<Stream>(id, None, move |stream| {
+                let slot = &rotated;
                 let mut rotated = false;
                 for source in &mut stream.sources {
                     if let SourceKind::Push { stream_key } = &mut source.kind
-                        && slot.is_none_or(|slot| slot == source.slot)
+                        && slot.as_ref().is_none_or(|slot| *slot == source.slot)
                     {
                         *stream_key = new_stream_key()?;
                         rotated = true;
@@ -113,8 +116,23 @@ impl Commands {
             })
             .await?;
         let mut about = stream.about();
-        about.insert("slot".to_owned(), slot.map(Slot::as_str).into());
+        about.insert("slot".to_owned(), slot.as_ref().map(Slot::as_str).into());
         self.tell(EventKind::StreamKeyRotated, about);
+        Ok(stream)
+    }
+}
+
+impl Commands {
+    /// Puts a source on air by hand, and prefers it to all others from then on. None goes back to the stream's order.
+    pub async fn switch_source(&self, id: StreamId, slot: Option<Slot>) -> Result<Stream> {
+        let stream = self.store().stream(id).await?;
+        self.shared.runtime.switch(id, slot.as_ref()).map_err(|fault| match fault {
+            CannotSwitch::NoSlot => CommandError::invalid("slot", "is no source of this stream"),
+            CannotSwitch::NotLive => CommandError::NotNow("no pictures come from that source, so it can't be on air"),
+        })?;
+        let mut about = stream.about();
+        about.insert("slot".to_owned(), slot.as_ref().map(Slot::as_str).into());
+        self.tell(EventKind::SourceChosen, about);
         Ok(stream)
     }
 }
@@ -157,9 +175,9 @@ pub(super) async fn make_true(store: &Store) -> std::result::Result<(), StoreErr
             tracing::warn!(stream = name, kind, "a source that this version does not run is taken off its stream");
         }
         stream.sources.retain(is_run);
-        if stream.source(Slot::Primary).is_none() {
+        if stream.source(&Slot::primary()).is_none() {
             let kind = SourceKind::Push { stream_key: new_stream_key()? };
-            stream.sources.insert(0, Source { slot: Slot::Primary, kind });
+            stream.sources.insert(0, Source { slot: Slot::primary(), kind });
             tracing::warn!(stream = name, "the stream has a stream key now, to be published to");
         }
         if stream.slate.take().is_some() {
@@ -174,7 +192,7 @@ pub(super) async fn make_true(store: &Store) -> std::result::Result<(), StoreErr
 fn keep_uris(stream: &mut Stream, old: &Stream) {
     for source in &mut stream.sources {
         if let SourceKind::Pull { uri } = &mut source.kind
-            && let Some(SourceKind::Pull { uri: kept }) = old.source(source.slot).map(|source| &source.kind)
+            && let Some(SourceKind::Pull { uri: kept }) = old.source(&source.slot).map(|source| &source.kind)
             && masked_uri(kept.expose()) == uri.expose()
         {
             *uri = kept.clone();
@@ -188,7 +206,7 @@ fn fill_keys(stream: &mut Stream, old: Option<&Stream>) -> Result<()> {
         if let SourceKind::Push { stream_key } = &mut source.kind
             && stream_key.is_empty()
         {
-            *stream_key = match old.and_then(|old| old.source(source.slot)).map(|source| &source.kind) {
+            *stream_key = match old.and_then(|old| old.source(&source.slot)).map(|source| &source.kind) {
                 Some(SourceKind::Push { stream_key }) => stream_key.clone(),
                 _ => new_stream_key()?,
             };

@@ -19,7 +19,7 @@ fn stream(name: &str) -> Stream {
     Stream::draft(StreamName::new(name).unwrap())
 }
 
-fn key_of(stream: &Stream, slot: Slot) -> String {
+fn key_of(stream: &Stream, slot: &Slot) -> String {
     match &stream.source(slot).unwrap().kind {
         SourceKind::Push { stream_key } => stream_key.expose().to_owned(),
         other => unreachable!("{other:?}"),
@@ -37,40 +37,29 @@ fn field(error: CommandError) -> String {
 async fn keys_publish_until_rotated_or_stopped() {
     let (_dir, commands) = fresh().await;
     let made = commands.create_stream(stream("cam1")).await.unwrap();
-    let key = key_of(&made, Slot::Primary);
+    let key = key_of(&made, &Slot::primary());
     assert_eq!(key.len(), 28);
     let grant = commands.publish_grant(&commands.key_lookup(&key)).unwrap();
-    assert_eq!((grant.stream_id, grant.slot), (made.id, Slot::Primary));
+    assert_eq!((grant.stream_id, grant.slot), (made.id, Slot::primary()));
     assert_eq!(commands.publish_grant(&commands.key_lookup("nonsense")), Err(AdmissionRefusal::UnknownKey));
 
-    // This is how earlier versions stored it.
-    let second = SourceKind::Push { stream_key: "a-second-key".into() };
-    let mut two = made.clone();
-    two.sources.push(Source { slot: Slot::Backup, kind: second });
-    commands.store().update_stream(two).await.unwrap();
-    let renamed = commands
-        .update_stream(made.id, Some(2), |stream| {
-            stream.name = StreamName::new("cam2").unwrap();
-            stream.sources = vec![Source::push(Slot::Backup), Source::push(Slot::Primary)];
-            Ok(())
-        })
-        .await;
-    assert!(matches!(renamed, Err(CommandError::NotAvailable { .. })), "in another order it is another wish");
     let two = commands
-        .update_stream(made.id, Some(2), |stream| {
-            stream.sources = vec![Source::push(Slot::Primary), Source::push(Slot::Backup)];
+        .update_stream(made.id, Some(1), |stream| {
+            stream.sources = vec![Source::push(Slot::backup()), Source::push(Slot::primary())];
             stream.name = StreamName::new("cam2").unwrap();
             Ok(())
         })
         .await
         .unwrap();
-    assert_eq!(key_of(&two, Slot::Primary), key, "what is there already may stay, with its keys");
-    let backup = key_of(&two, Slot::Backup);
-    assert_eq!(commands.publish_grant(&commands.key_lookup(&backup)).unwrap().slot, Slot::Backup);
+    let order: Vec<&str> = two.sources.iter().map(|source| source.slot.as_str()).collect();
+    assert_eq!(order, ["backup", "primary"], "the order is the wish");
+    assert_eq!(key_of(&two, &Slot::primary()), key, "what is there already keeps its key");
+    let backup = key_of(&two, &Slot::backup());
+    assert_eq!(commands.publish_grant(&commands.key_lookup(&backup)).unwrap().slot, Slot::backup());
 
-    let rotated = commands.rotate_stream_key(made.id, Some(Slot::Primary)).await.unwrap();
+    let rotated = commands.rotate_stream_key(made.id, Some(Slot::primary())).await.unwrap();
     assert_eq!(commands.publish_grant(&commands.key_lookup(&key)), Err(AdmissionRefusal::UnknownKey));
-    assert_eq!(key_of(&rotated, Slot::Backup), backup);
+    assert_eq!(key_of(&rotated, &Slot::backup()), backup);
     commands.stop_stream(made.id).await.unwrap();
     assert_eq!(commands.publish_grant(&commands.key_lookup(&backup)), Err(AdmissionRefusal::Stopped));
     assert!(!commands.find_stream("cam2").unwrap().active);
@@ -89,6 +78,9 @@ async fn faults_name_their_field() {
     };
     let bad = vec![
         (with(|s| s.sources.clear()), "sources"),
+        (with(|s| s.sources = vec![Source::push(Slot::backup()), Source::push(Slot::backup())]), "sources[1].slot"),
+        (with(|s| s.sources = (0..9).map(|n| Source::push(Slot::new(&n.to_string()).unwrap())).collect()), "sources"),
+        (with(|s| s.failover.loss_ms = 0), "failover.loss_seconds"),
         (with(|s| s.dvr_seconds = 86_401), "dvr_seconds"),
         (with(|s| s.srt_passphrase = Some("short".into())), "srt_passphrase"),
         (with(|s| s.ladder = Some(weir_model::Ladder::Named("x".into()))), "ladder"),
@@ -103,17 +95,14 @@ async fn faults_name_their_field() {
 async fn what_nothing_acts_on_is_refused_by_name() {
     let (_dir, commands) = fresh().await;
     let cam = commands.create_stream(stream("cam1")).await.unwrap();
-    let pull = || Source { slot: Slot::Primary, kind: SourceKind::Pull { uri: "rtsp://planted@h/1".into() } };
+    let pull = || Source { slot: Slot::primary(), kind: SourceKind::Pull { uri: "rtsp://planted@h/1".into() } };
     let playlist = SourceKind::Playlist { items: vec!["/a.mp4".into()], looped: true };
-    let playlist = || Source { slot: Slot::Primary, kind: playlist.clone() };
-    let push = Source::push;
+    let playlist = || Source { slot: Slot::primary(), kind: playlist.clone() };
     type Change<'a> = &'a dyn Fn(&mut Stream);
-    let changes: [(Change<'_>, &str); 6] = [
+    let changes: [(Change<'_>, &str); 4] = [
         (&|s| s.sources = vec![pull()], "sources[0].uri"),
         (&|s| s.sources = vec![playlist()], "sources[0].kind"),
-        (&|s| s.sources = vec![push(Slot::Backup)], "sources[0].slot"),
-        (&|s| s.sources = vec![push(Slot::Primary), push(Slot::Backup)], "sources[1].slot"),
-        (&|s| s.sources = vec![push(Slot::Primary), push(Slot::Primary)], "sources[1]"),
+        (&|s| s.sources = vec![Source::push(Slot::backup()), pull()], "sources[1].uri"),
         (&|s| s.slate = Some(weir_model::Slate::Card), "slate"),
     ];
     for (change, expected) in changes {
@@ -148,17 +137,17 @@ async fn streams_of_earlier_versions_become_what_they_were_run_as() {
     let mut old = stream("old");
     old.slate = Some(weir_model::Slate::Card);
     old.sources = vec![
-        Source { slot: Slot::Primary, kind: SourceKind::Pull { uri: "rtsp://u:p@h/1".into() } },
-        Source { slot: Slot::Backup, kind: SourceKind::Push { stream_key: "a-second-key".into() } },
+        Source { slot: Slot::primary(), kind: SourceKind::Pull { uri: "rtsp://u:p@h/1".into() } },
+        Source { slot: Slot::backup(), kind: SourceKind::Push { stream_key: "a-second-key".into() } },
     ];
     let old = store.create_stream(old).await.unwrap();
     let fine = commands.create_stream(stream("fine")).await.unwrap();
     let again = Commands::new(store.clone(), Platforms::load().unwrap(), Runtime::new(), Observe::new()).await.unwrap();
     let now = store.stream(old.id).await.unwrap();
     assert_eq!((now.slate.is_none(), now.sources.len(), now.version), (true, 2, old.version + 1));
-    let key = key_of(&now, Slot::Primary);
+    let key = key_of(&now, &Slot::primary());
     assert_eq!(again.publish_grant(&again.key_lookup(&key)).unwrap().stream_id, old.id);
-    assert_eq!(key_of(&now, Slot::Backup), "a-second-key", "a key that worked goes on working");
+    assert_eq!(key_of(&now, &Slot::backup()), "a-second-key", "a key that worked goes on working");
     assert_eq!(store.stream(fine.id).await.unwrap(), fine);
 }
 

@@ -100,7 +100,7 @@ fn a_setting_touches_what_it_is_about() {
             "a key",
             |stream| {
                 stream.sources =
-                    vec![Source { slot: Slot::Primary, kind: SourceKind::Push { stream_key: "new".into() } }];
+                    vec![Source { slot: Slot::primary(), kind: SourceKind::Push { stream_key: "new".into() } }];
             },
             &[],
         ),
@@ -233,7 +233,7 @@ fn doing_the_steps_leaves_nothing_to_do() {
 fn a_source_is_fetched_while_its_stream_is_active() {
     let pulled = |uri: &str| {
         let kind = SourceKind::Pull { uri: uri.into() };
-        Stream { sources: vec![Source { slot: Slot::Primary, kind }], ..stream() }
+        Stream { sources: vec![Source { slot: Slot::primary(), kind }], ..stream() }
     };
     let steps = |to: &Stream, from: &Stream| {
         let steps = steps(&wanted(to, &[(7, Some(A))]), &wanted(from, &[(7, Some(A))]));

@@ -33,9 +33,9 @@ impl Seat {
 
     /// Takes the intake. The far end has consented, and stamps its frames by this clock.
     pub(crate) fn take(&self, clock: WireClock) -> Result<Seated, Reason> {
-        let meter = IngestMeter::new("pull", self.slot, self.remote.clone());
-        let Ok(Admitted { ticket, evicted }) = self.intake.admit(meter, clock, Instant::now()) else {
-            let message = "another publisher holds the stream";
+        let meter = IngestMeter::new("pull", self.slot.clone(), self.remote.clone());
+        let Ok(Admitted { ticket, evicted }) = self.intake.admit(&self.slot, meter, clock, Instant::now()) else {
+            let message = "another publisher holds the slot";
             return Err(Reason::new(ReasonCode::Internal, message).with_fault(Fault::Server));
         };
         *locked(&self.meter) = Some(Arc::clone(&ticket.meter));
@@ -63,6 +63,10 @@ impl Seat {
 
     pub(crate) fn stream_id(&self) -> StreamId {
         self.intake.stream_id()
+    }
+
+    pub(crate) fn slot(&self) -> &Slot {
+        &self.slot
     }
 
     pub(crate) fn remote(&self) -> &str {

@@ -21,6 +21,7 @@ mod dashboard_api;
 mod drain;
 mod dvr;
 mod egress;
+mod failover;
 mod failures;
 mod gpu;
 mod holding;

@@ -24,8 +24,11 @@ async fn streams() {
     changed.play_epoch = u32::MAX;
     changed.srt_passphrase = None;
     changed.sources = vec![
-        Source { slot: Slot::Primary, kind: SourceKind::Pull { uri: "rtsp://u:p@h/1".into() } },
-        Source { slot: Slot::Backup, kind: SourceKind::Playlist { items: vec!["/a.mp4".into()], looped: true } },
+        Source { slot: Slot::primary(), kind: SourceKind::Pull { uri: "rtsp://u:p@h/1".into() } },
+        Source {
+            slot: Slot::new("a-third").unwrap(),
+            kind: SourceKind::Playlist { items: vec!["/a.mp4".into()], looped: true },
+        },
     ];
     let changed = store.update_stream(changed).await.unwrap();
     assert_eq!(changed.version, 2);

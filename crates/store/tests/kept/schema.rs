@@ -9,8 +9,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use weir_model::{
-    Audio, AudioCodec, Fit, Ladder, PictureSettings, RateControl, Rendition, RenditionDraft, SoundSettings, StreamId,
-    Video, VideoCodec,
+    Audio, AudioCodec, Failover, Fit, Ladder, PictureSettings, RateControl, Rendition, RenditionDraft, Slot,
+    SoundSettings, Source, SourceKind, StreamId, Video, VideoCodec,
 };
 use weir_store::{SealingKey, Store, StoreError};
 
@@ -140,6 +140,51 @@ async fn renditions_of_the_version_before_are_read() {
     let size = RenditionDraft { width: Some(1280), height: Some(720), ..RenditionDraft::default() };
     let said = RenditionDraft { gop_seconds: Some(1.0), audio_codec: Some(AudioCodec::Opus), ..size };
     assert_eq!(draft, RenditionDraft { name: "own".into(), ..said });
+}
+
+/// Up to schema 13 a stream had a primary source, and perhaps a backup, whose rows said nothing of their order.
+#[tokio::test]
+async fn sources_of_the_version_before_keep_their_order_and_their_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = {
+        let store = open(dir.path()).await;
+        let mut two = stream("two");
+        two.sources
+            .push(Source { slot: Slot::backup(), kind: SourceKind::Push { stream_key: "planted-second".into() } });
+        let made = store.create_stream(two).await.unwrap();
+        store.close().await;
+        made
+    };
+    // The rows are sealed as this version seals them, and then put into a database of that version.
+    let path = dir.path().join("weir.db");
+    let mut connection = connect(&path).await;
+    type Row = (String, Vec<u8>, Vec<u8>);
+    let rows: Vec<Row> = sqlx::query_as("select slot, stream_key, stream_key_lookup from source order by slot")
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(dir.path().join(format!("weir.db{suffix}")));
+    }
+    older(dir.path(), 13).await;
+    let mut connection = connect(&path).await;
+    sqlx::query("update stream set id = ?").bind(made.id.0).execute(&mut connection).await.unwrap();
+    let taken = "update sequence set last = ? where name = 'stream'";
+    sqlx::query(taken).bind(made.id.0).execute(&mut connection).await.unwrap();
+    for (slot, key, lookup) in rows {
+        let insert = "insert into source (stream_id, slot, kind, stream_key, stream_key_lookup, looped) values (?, ?, 'push', ?, ?, 0)";
+        let row = sqlx::query(insert).bind(made.id.0).bind(slot).bind(key).bind(lookup);
+        row.execute(&mut connection).await.unwrap();
+    }
+    connection.close().await.unwrap();
+
+    let store = open(dir.path()).await;
+    let read = store.stream(made.id).await.unwrap();
+    assert_eq!((&read.sources, read.failover), (&made.sources, Failover::default()));
+    let mut same_key = stream("other");
+    same_key.sources = made.sources.clone();
+    assert!(matches!(store.create_stream(same_key).await, Err(StoreError::Duplicate { field: "stream_key" })));
 }
 
 #[tokio::test]

@@ -568,6 +568,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/streams/{id}/switch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Puts a source on air by hand, with its next keyframe; null goes back to the stream's order */
+        post: operations["switch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/streams/{id}/thumbnail.jpg": {
         parameters: {
             query?: never;
@@ -943,7 +960,30 @@ export interface components {
          * @description What happened, in one word.
          * @enum {string}
          */
-        EventType: "stream_state" | "stream_warning" | "restream_state" | "restream_warning" | "ingest_refused" | "play_refused" | "api_key_refused" | "scte35" | "rendition_planned" | "rendition_refused" | "rendition_degraded" | "rendition_recovered" | "worker_failed" | "segment_late" | "dvr_disk_full" | "dvr_disk_recovered" | "recording_started" | "recording_ended" | "recording_disk_full" | "recording_recovered" | "configuration_reloaded" | "stream_key_rotated" | "play_token_issued" | "play_tokens_revoked" | "stream_created" | "stream_changed" | "stream_deleted" | "destination_created" | "destination_changed" | "destination_deleted" | "restream_created" | "restream_changed" | "restream_deleted" | "ladder_created" | "ladder_changed" | "ladder_deleted" | "user_created" | "user_changed" | "user_deleted" | "apikey_created" | "apikey_changed" | "apikey_deleted" | "webhook_created" | "webhook_deleted";
+        EventType: "stream_state" | "stream_warning" | "source_switched" | "restream_state" | "restream_warning" | "ingest_refused" | "play_refused" | "api_key_refused" | "scte35" | "rendition_planned" | "rendition_refused" | "rendition_degraded" | "rendition_recovered" | "worker_failed" | "segment_late" | "dvr_disk_full" | "dvr_disk_recovered" | "recording_started" | "recording_ended" | "recording_disk_full" | "recording_recovered" | "configuration_reloaded" | "source_chosen" | "stream_key_rotated" | "play_token_issued" | "play_tokens_revoked" | "stream_created" | "stream_changed" | "stream_deleted" | "destination_created" | "destination_changed" | "destination_deleted" | "restream_created" | "restream_changed" | "restream_deleted" | "ladder_created" | "ladder_changed" | "ladder_deleted" | "user_created" | "user_changed" | "user_deleted" | "apikey_created" | "apikey_changed" | "apikey_deleted" | "webhook_created" | "webhook_deleted";
+        /** @description When another source of the stream comes on air. */
+        FailoverDto: {
+            /**
+             * Format: double
+             * @description A source that gave no picture for so long is lost.
+             */
+            loss_seconds: number;
+            /** @description Whether a preferred source is gone back to at all. */
+            return: boolean;
+            /**
+             * Format: double
+             * @description A preferred source is gone back to when it was well for so long.
+             */
+            return_seconds: number;
+        };
+        /** @description A field that is absent stays as it is; for a new stream it is 1.5 s, 5 s and true. */
+        FailoverInput: {
+            /** Format: double */
+            loss_seconds?: number | null;
+            return?: boolean | null;
+            /** Format: double */
+            return_seconds?: number | null;
+        };
         /**
          * @description What happens to a source of another shape than the rendition: bars around it, its middle only, or out of shape.
          * @enum {string}
@@ -1006,7 +1046,7 @@ export interface components {
             remote?: string | null;
             /** Format: double */
             rtt_ms?: number | null;
-            /** @description The slot: primary or backup. */
+            /** @description The slot of the source. */
             slot: string;
             srt?: components["schemas"]["SrtFiguresDto"] | null;
             video_codec?: string | null;
@@ -1197,6 +1237,7 @@ export interface components {
                 /** Format: int32 */
                 dvr_seconds: number;
                 encoder_policy: components["schemas"]["EncoderPolicyDto"];
+                failover: components["schemas"]["FailoverDto"];
                 hls: boolean;
                 /** Format: int64 */
                 id: number;
@@ -1208,6 +1249,7 @@ export interface components {
                 push_urls: components["schemas"]["SlotPushUrlsDto"];
                 record: boolean;
                 slate?: string | null;
+                /** @description The sources in order of preference. */
                 sources: components["schemas"]["SourceDto"][];
                 srt_passphrase?: string | null;
                 status: components["schemas"]["StreamStatusDto"];
@@ -1683,7 +1725,8 @@ export interface components {
         RoleDto: "admin" | "operator" | "viewer";
         /** @description Which push source gets a new key. */
         RotateInput: {
-            slot?: components["schemas"]["SlotDto"] | null;
+            /** @description The slot of that source; when absent, all of them get one. */
+            slot?: string | null;
         };
         /** @description The platform's rules. Null and empty mean that there is no rule. */
         RulesDto: {
@@ -1767,36 +1810,36 @@ export interface components {
             name: string;
             role: components["schemas"]["RoleDto"];
         };
-        /** @enum {string} */
-        SlotDto: "primary" | "backup";
-        /** @description The URLs of each slot; null for slots that are not pushed to. */
+        /** @description The URLs of each slot that is pushed to, by its name. */
         SlotPushUrlsDto: {
-            backup?: components["schemas"]["PushUrlsDto"] | null;
-            primary?: components["schemas"]["PushUrlsDto"] | null;
+            [key: string]: components["schemas"]["PushUrlsDto"];
         };
         SourceDto: {
             items?: string[] | null;
             kind: components["schemas"]["SourceKindDto"];
             loop?: boolean | null;
-            slot: components["schemas"]["SlotDto"];
+            slot: string;
             stream_key?: string | null;
             uri?: string | null;
         };
         /**
-         * @description In this version a stream has one source, of the kind `push` or `pull` and in the slot `primary`; everything else is refused with the code
-         *     `not_available`. `push` needs nothing more, `pull` a `uri`, `playlist` its `items`. A `uri` that is sent back as it was read, without its
-         *     secrets, keeps them.
+         * @description In this version sources are of the kind `push` or `pull`; others are refused with the code `not_available`. `push` needs nothing more,
+         *     `pull` a `uri`, `playlist` its `items`. A `uri` that is sent back as it was read, without its secrets, keeps them.
          */
         SourceInput: {
             items?: string[] | null;
             kind: components["schemas"]["SourceKindDto"];
             loop?: boolean | null;
-            slot?: components["schemas"]["SlotDto"] | null;
+            /**
+             * @description The name of the slot, another one for each source. When absent it is `primary` for the first source, `backup` for the second, then
+             *     `source-3` and so on.
+             */
+            slot?: string | null;
             uri?: string | null;
         };
         /** @enum {string} */
         SourceKindDto: "push" | "pull" | "playlist";
-        /** @description How one source of a stream is. */
+        /** @description How one source of a stream is, on air or not. */
         SourceStatusDto: {
             /**
              * Format: int32
@@ -1854,6 +1897,7 @@ export interface components {
             /** Format: int32 */
             dvr_seconds: number;
             encoder_policy: components["schemas"]["EncoderPolicyDto"];
+            failover: components["schemas"]["FailoverDto"];
             hls: boolean;
             /** Format: int64 */
             id: number;
@@ -1865,6 +1909,7 @@ export interface components {
             push_urls: components["schemas"]["SlotPushUrlsDto"];
             record: boolean;
             slate?: string | null;
+            /** @description The sources in order of preference. */
             sources: components["schemas"]["SourceDto"][];
             srt_passphrase?: string | null;
             status: components["schemas"]["StreamStatusDto"];
@@ -1878,6 +1923,7 @@ export interface components {
             /** Format: int32 */
             dvr_seconds?: number | null;
             encoder_policy?: components["schemas"]["EncoderPolicyDto"] | null;
+            failover?: components["schemas"]["FailoverInput"] | null;
             hls?: boolean;
             ladder?: components["schemas"]["LadderDto"] | null;
             logo?: components["schemas"]["LogoInput"] | null;
@@ -1888,6 +1934,7 @@ export interface components {
             record?: boolean;
             /** @description The slate, which must be null: this version has none. */
             slate?: string | null;
+            /** @description The sources in order of preference, at most eight; when absent, one push source in the slot `primary`. */
             sources?: components["schemas"]["SourceInput"][] | null;
             /** @description The passphrase of SRT, which has 10 to 79 characters. */
             srt_passphrase?: string | null;
@@ -1901,6 +1948,7 @@ export interface components {
             /** Format: int32 */
             dvr_seconds?: number | null;
             encoder_policy?: components["schemas"]["EncoderPolicyDto"] | null;
+            failover?: components["schemas"]["FailoverInput"] | null;
             hls?: boolean | null;
             ladder?: components["schemas"]["LadderDto"] | null;
             logo?: components["schemas"]["LogoInput"] | null;
@@ -1914,21 +1962,30 @@ export interface components {
             webrtc?: boolean | null;
         };
         StreamStatusDto: {
+            /** @description The slot that was chosen by hand; null where the stream's order holds. */
+            by_hand?: string | null;
             ingest?: components["schemas"]["IngestDto"] | null;
             /** @description Whether the state is live. */
             live: boolean;
+            /** @description The slot on air; null while nobody publishes. */
+            on_air?: string | null;
             reason?: components["schemas"]["ReasonDto"] | null;
             renditions: components["schemas"]["RenditionStatusDto"][];
             since: components["schemas"]["Timestamp"];
-            /** @description Each source of the stream, in order of preference. */
+            /** @description Every source, in order of preference. */
             sources: components["schemas"]["SourceStatusDto"][];
             /** @description The state: offline, starting, live, stalled or failed. */
             state: string;
-            /** @description The tracks of the source. */
+            /** @description The tracks of the source on air. */
             tracks: components["schemas"]["TrackDto"][];
             viewers: components["schemas"]["ViewersDto"];
             warnings: components["schemas"]["WarningDto"][];
             webrtc: components["schemas"]["WebrtcStatusDto"];
+        };
+        /** @description Which source is put on air by hand. */
+        SwitchInput: {
+            /** @description The slot of that source, which is preferred to all others from then on; null goes back to the stream's order. */
+            slot?: string | null;
         };
         SystemDto: {
             cpu_cores: number;
@@ -3931,6 +3988,45 @@ export interface operations {
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             413: components["responses"]["PayloadTooLarge"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    switch: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same request gets the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SwitchInput"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StreamDto"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["UnprocessableEntity"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalServerError"];

@@ -11,6 +11,7 @@ export type StreamInput = Schemas["StreamInput"];
 export type StreamPatch = Schemas["StreamPatch"];
 export type StreamStatus = Schemas["StreamStatusDto"];
 export type SourceStatus = Schemas["SourceStatusDto"];
+export type SourceInput = Schemas["SourceInput"];
 export type Logo = Schemas["LogoDto"];
 export type Ingest = Schemas["IngestDto"];
 export type RenditionStatus = Schemas["RenditionStatusDto"];
@@ -37,7 +38,7 @@ export type ApiKey = Schemas["ApiKeyDto"];
 export type Recording = Schemas["RecordingDto"];
 export type System = Schemas["SystemDto"];
 export type Encoder = Schemas["EncoderDto"];
-export type Slot = Schemas["SlotDto"];
+export type Slot = Schemas["SourceDto"]["slot"];
 
 /** `{id, type, at, ...}`: what more there is depends on the type. */
 export interface WeirEvent {
@@ -48,6 +49,7 @@ export interface WeirEvent {
 }
 
 export type StreamState = "offline" | "starting" | "live" | "stalled" | "failed";
+export type SourceState = "absent" | "connecting" | "live" | "failing";
 export type RestreamState = "stopped" | "awaiting_stream" | "connecting" | "streaming" | "error";
 
 export interface List<T> {

@@ -28,7 +28,7 @@ export function describe(event: WeirEvent, names: Names): Described {
       return { tone: toneOf(about("to")), text: t.events.streamState(state(event["to"])), detail: about("reason") || undefined };
     case "restream_state": {
       const name = names.restream(event["restream_id"]) ?? t.events.restream(about("restream_id"));
-      const backup = event["slot"] === "backup" ? ` (${t.flow.slot.backup})` : "";
+      const backup = event["slot"] === "backup" ? ` (${t.flow.backup})` : "";
       return { tone: toneOf(about("to")), text: `${name}${backup}: ${state(event["to"])}`, detail: about("message") || undefined };
     }
     case "stream_warning":
@@ -43,6 +43,10 @@ export function describe(event: WeirEvent, names: Names): Described {
       const text = t.events.refused[event.type as keyof typeof t.events.refused](times);
       return { tone: "wait", text, detail: [about("message"), t.protocol(about("protocol")), from].filter(Boolean).join(" · ") };
     }
+    case "source_switched":
+      return { tone: event["cause"] === "lost" ? "wait" : "idle", text: t.events.switched(about("to"), about("from")), detail: t.events.switchCauses[about("cause")] };
+    case "source_chosen":
+      return { tone: "idle", text: t.events.chosen(who(event), about("slot")) };
     case "segment_late":
       return { tone: "wait", text: t.events.late, detail: t.events.lateBy(rendition(), Number(event["waited_seconds"]), Number(event["target_seconds"])) };
     case "worker_failed":
@@ -72,10 +76,11 @@ export function describe(event: WeirEvent, names: Names): Described {
 function changeOf(event: WeirEvent): Described | undefined {
   const [, what = "", how = ""] = /^([a-z_]+)_(created|changed|deleted|rotated|issued|revoked)$/.exec(event.type) ?? [];
   if (!t.events.what[what]) return undefined;
-  const who = shown(event["by"]).replace(/^\w+:/, "") || t.events.somebody;
   const detail = list(event["changed"]).replaceAll("_", " ");
-  return { tone: "idle", text: t.events.changed(who, t.events.how[how] ?? how, t.events.what[what], shown(event["name"])), detail: detail || undefined };
+  return { tone: "idle", text: t.events.changed(who(event), t.events.how[how] ?? how, t.events.what[what], shown(event["name"])), detail: detail || undefined };
 }
+
+const who = (event: WeirEvent): string => shown(event["by"]).replace(/^\w+:/, "") || t.events.somebody;
 
 const list = (values: unknown): string => (Array.isArray(values) ? values.map(shown).join(", ") : "");
 

@@ -36,14 +36,14 @@ export function PublishPage({ parameters }: { parameters: Record<string, string>
 }
 
 /** Slots that this browser could publish to. */
-function slotsOf({ push_urls }: Stream): Slot[] {
-  return (["primary", "backup"] as const).filter((slot) => push_urls[slot]?.whip);
+function slotsOf({ sources, push_urls }: Stream): Slot[] {
+  return sources.map(({ slot }) => slot).filter((slot) => push_urls[slot]?.["whip"]);
 }
 
 function Studio({ stream }: { stream: Stream }) {
   const slots = slotsOf(stream);
   const [wish, setWish] = useState<CaptureWish>({ kind: "camera", camera: "", microphone: "", hasSound: true, isVoice: true, height: 720, fps: 30 });
-  const [sending, setSending] = useState<SendingWish>({ slot: slots[0] ?? "primary", kbps: 2_500 });
+  const [sending, setSending] = useState<SendingWish>({ slot: slots[0] ?? "", kbps: 2_500 });
   const [muted, setMuted] = useState(false);
   const { media, cameras, microphones, trouble, open, close } = useCapture();
   const { state, words, figures, begin, end } = usePublishing();

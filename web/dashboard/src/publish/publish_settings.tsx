@@ -58,8 +58,8 @@ export function PublishSettings({ wish, onWish, sending, onSending, slots, camer
         <TextField label={t.rendition.videoKbps} type="number" min={KBPS.min} max={KBPS.max} step={100} value={sending.kbps} hint={t.publish.kbpsHint}
           onChange={(event) => onSending({ ...sending, kbps: Number(event.target.value) })} />
         {slots.length > 1 && (
-          <SelectField label={t.push.slot} value={sending.slot} onChange={(event) => onSending({ ...sending, slot: event.target.value as Slot })}>
-            {slots.map((slot) => <option key={slot} value={slot}>{t.flow.slot[slot]}</option>)}
+          <SelectField label={t.push.slot} value={sending.slot} onChange={(event) => onSending({ ...sending, slot: event.target.value })}>
+            {slots.map((slot) => <option key={slot} value={slot}>{slot}</option>)}
           </SelectField>
         )}
       </fieldset>

@@ -6,7 +6,7 @@ import type { Rendition, Restream, Stream } from "../api/types";
 import { bitrate, codec, fps, size } from "../format";
 import { isSoundAlone } from "../ladders/ladders";
 import { t } from "../text";
-import { StateBadge, type Tone, toneOf } from "../ui/state";
+import { Dot, StateBadge, type Tone, toneOf } from "../ui/state";
 import { Attempt } from "../restreams/retry";
 import { type Flow, flowOf, type NodeId, type OutputNode, type RenditionNode, SOURCE_RENDITION } from "./flow_layout";
 
@@ -44,12 +44,15 @@ export function FlowPicture({ stream, restreams, ladder, selected, onSelect }: F
                 <>
                   <span className="node-figure">{bitrate(ingest.bitrate_bps)}</span>
                   <span className="node-note">{size(ingest.width, ingest.height)} · {t.fps(fps(ingest.fps))}</span>
-                  <span className="node-note">{codec(ingest.video_codec)} · {ingest.audio_codec ? codec(ingest.audio_codec) : t.flow.noAudio} · {t.flow.slot[ingest.slot as "primary"] ?? ingest.slot}</span>
+                  <span className="node-note">{codec(ingest.video_codec)} · {ingest.audio_codec ? codec(ingest.audio_codec) : t.flow.noAudio} · {ingest.slot}</span>
                 </>
               ) : (
                 <span className="node-note">{t.flow.waiting}</span>
               )}
               <StateBadge state={state} />
+              {stream.status.sources.length > 1 && stream.status.sources.filter(({ on_air }) => !on_air).map(({ slot, state: standby }) => (
+                <span key={slot} className="node-note"><Dot tone={toneOf(standby)} /> {slot}: {t.states[standby as "live"] ?? standby}</span>
+              ))}
             </>
           ), t.flow.source)}
         </div>

@@ -31,11 +31,11 @@ function wayOf(protocol: string, url: string): Way {
   return { ...way, rows: [[t.push.address, url, true]] };
 }
 
-export function PushKeys({ urls, revealed }: { urls: PushUrls; revealed: boolean }) {
-  const slots = (["primary", "backup"] as const).filter((slot) => urls[slot]);
-  const [slot, setSlot] = useState<Slot>("primary");
+export function PushKeys({ sources, urls, revealed }: { sources: Stream["sources"]; urls: PushUrls; revealed: boolean }) {
+  const slots = sources.map(({ slot }) => slot).filter((slot) => urls[slot]);
+  const [slot, setSlot] = useState<Slot>(slots[0] ?? "");
   const [way, setWay] = useState("rtmp");
-  const shown = urls[slot] ?? urls.primary;
+  const shown = urls[slot] ?? urls[slots[0] ?? ""];
   if (!shown) return <p className="hint">{t.push.none}</p>;
   const ways = Object.entries(shown).flatMap(([protocol, url]) => (url ? [wayOf(protocol, url)] : []));
   const current = ways.find(({ id }) => id === way) ?? ways[0];
@@ -43,7 +43,7 @@ export function PushKeys({ urls, revealed }: { urls: PushUrls; revealed: boolean
     <div className="keys">
       <div className="keys-choice">
         {ways.length > 1 && <Segments label={t.push.protocol} value={current?.id ?? ""} onChange={setWay} options={ways.map(({ id, label }) => ({ value: id, label }))} />}
-        {slots.length > 1 && <Segments label={t.push.slot} value={slot} onChange={setSlot} options={slots.map((each) => ({ value: each, label: t.flow.slot[each] }))} />}
+        {slots.length > 1 && <Segments label={t.push.slot} value={slot} onChange={setSlot} options={slots.map((each) => ({ value: each, label: each }))} />}
       </div>
       <dl className="key-rows">
         {current?.rows.map(([label, value, secret]) => (

@@ -32,7 +32,7 @@ function Steps({ onClose }: { onClose: () => void }) {
   }
 
   if (create.data) {
-    const { id, push_urls } = create.data;
+    const { id, sources, push_urls } = create.data;
     const finish = () => {
       onClose();
       navigate(`/streams/${id}`);
@@ -40,7 +40,7 @@ function Steps({ onClose }: { onClose: () => void }) {
     const pulls = kind === "pull";
     return (
       <Dialog open onClose={finish} title={t.newStream.ready(create.data.name)} description={pulls ? t.newStream.pullReadyBody : t.newStream.readyBody}>
-        {!pulls && <div className="dialog-body"><PushKeys urls={push_urls} revealed /></div>}
+        {!pulls && <div className="dialog-body"><PushKeys sources={sources} urls={push_urls} revealed /></div>}
         <footer className="dialog-foot"><Button kind="primary" onClick={finish}>{t.newStream.open}</Button></footer>
       </Dialog>
     );

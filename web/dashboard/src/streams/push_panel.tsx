@@ -52,7 +52,7 @@ export function PushPanel({ stream }: { stream: Stream }) {
         : <Button size="small" icon={Eye} onClick={() => void reveal()}>{t.push.reveal}</Button>)}
     >
       <div className="panel-body">
-        {pushes && <PushKeys urls={revealed ?? stream.push_urls} revealed={Boolean(revealed)} />}
+        {pushes && <PushKeys sources={stream.sources} urls={revealed ?? stream.push_urls} revealed={Boolean(revealed)} />}
         {pushes && <p className="hint">{revealed ? t.push.revealed : t.push.obs}</p>}
         {may && stream.active && Object.values(stream.push_urls).some((urls) => urls?.whip) && (
           <Link to={`/streams/${stream.id}/publish`} className="button plain normal">
@@ -63,7 +63,7 @@ export function PushPanel({ stream }: { stream: Stream }) {
         {pulls.map(({ slot, kind, uri, items }) => (
           <dl className="key-rows" key={slot}>
             <div className="key-row">
-              <dt>{t.push.kinds[kind]} · {t.flow.slot[slot]}</dt>
+              <dt>{t.push.kinds[kind]} · {slot}</dt>
               <dd><span className="mono">{uri ?? items?.join("\n")}</span></dd>
             </div>
             <SourceTrouble status={stream.status.sources.find((source) => source.slot === slot)} />

@@ -29,6 +29,7 @@ import { PlayPanel } from "./play_panel";
 import { Preview } from "./preview";
 import { PushPanel } from "./push_panel";
 import { RotateKey } from "./rotate_key";
+import { SourcesPanel } from "./sources_panel";
 import { StreamSettings } from "./stream_settings";
 import { WarningList } from "./warning_list";
 
@@ -95,6 +96,7 @@ export function StreamPage({ parameters }: { parameters: Record<string, string> 
           <Panel title={t.flow.title} className="flow-panel">
             <FlowPicture stream={stream} restreams={restreams} ladder={ladder} selected={selected} onSelect={(node) => (node === "more" ? document.getElementById("restreams")?.scrollIntoView() : setSelected(node))} />
           </Panel>
+          <SourcesPanel stream={stream} />
           <Inspector stream={stream} restreams={restreams} selected={selected} />
         </div>
       </div>

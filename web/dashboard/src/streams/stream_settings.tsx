@@ -6,6 +6,7 @@ import { useChange } from "../api/queries";
 import type { Stream } from "../api/types";
 import { t } from "../text";
 import { FormDialog } from "../ui/dialog";
+import { sourcesAs } from "./source_list";
 import { errorOf, SelectField, TextField, Toggle } from "../ui/field";
 
 export function StreamSettings({ stream, onClose }: { stream: Stream; onClose: () => void }) {
@@ -23,7 +24,7 @@ export function StreamSettings({ stream, onClose }: { stream: Stream; onClose: (
   function changed() {
     const wanted = { name: name.trim(), hls, dash, webrtc, protected: isProtected, record, dvr_seconds: Number(dvr), encoder_policy: policy };
     const fields = Object.fromEntries(Object.entries(wanted).filter(([field, value]) => stream[field as keyof Stream] !== value));
-    return pulled && uri.trim() !== pulled.uri ? { ...fields, sources: [{ slot: pulled.slot, kind: "pull", uri: uri.trim() }] } : fields;
+    return pulled && uri.trim() !== pulled.uri ? { ...fields, sources: sourcesAs(stream.sources, pulled.slot, uri.trim()) } : fields;
   }
   return (
     <FormDialog open onClose={onClose} title={t.streams.settings} submit={t.save} busy={save.isPending} error={save.error} fields={["name", "dvr_seconds", "encoder_policy", "sources"]}

@@ -57,7 +57,7 @@ export function StreamsPage() {
                       <tr key={stream.id}>
                         <td><Link to={`/streams/${stream.id}`} className="row-link">{stream.name}</Link></td>
                         <td><StateBadge state={state} /> <span className="faint nowrap">{t.forTime(since(at, now))}</span></td>
-                        <td className="nowrap">{ingest && live ? `${t.protocol(ingest.protocol)} · ${size(ingest.width, ingest.height)} · ${t.fps(fps(ingest.fps))}` : <span className="faint">{t.push.kinds[stream.sources[0]?.kind ?? "push"]}</span>}</td>
+                        <td className="nowrap">{ingest && live ? `${stream.sources.length > 1 ? `${ingest.slot} · ` : ""}${t.protocol(ingest.protocol)} · ${size(ingest.width, ingest.height)} · ${t.fps(fps(ingest.fps))}` : <span className="faint">{t.push.kinds[stream.sources[0]?.kind ?? "push"]}</span>}</td>
                         <td className="number">{live ? <Bitrate bps={ingest?.bitrate_bps} /> : <span className="faint">–</span>}</td>
                         <td>{stream.ladder ? (typeof stream.ladder === "string" ? stream.ladder : t.ladders.own) : <span className="faint">{t.flow.asIs}</span>}</td>
                         <td className="number">{viewersOf(stream)}</td>

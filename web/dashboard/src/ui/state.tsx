@@ -1,11 +1,11 @@
 // The states of streams and restreams: a dot, a word, a colour. The word is always there, colour alone says nothing.
 
-import type { RestreamState, StreamState } from "../api/types";
+import type { RestreamState, SourceState, StreamState } from "../api/types";
 import { t } from "../text";
 
 export type Tone = "good" | "busy" | "wait" | "bad" | "idle";
 
-const TONES: Record<StreamState | RestreamState, Tone> = {
+const TONES: Record<StreamState | RestreamState | SourceState, Tone> = {
   live: "good",
   streaming: "good",
   starting: "busy",
@@ -14,7 +14,9 @@ const TONES: Record<StreamState | RestreamState, Tone> = {
   stalled: "bad",
   failed: "bad",
   error: "bad",
+  failing: "bad",
   offline: "idle",
+  absent: "idle",
   stopped: "idle",
 };
 

@@ -4,8 +4,8 @@ use std::path::Path;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use weir_model::{
-    Destination, DestinationId, EncoderPolicy, Ladder, LogoPlacement, Restream, RestreamId, RestreamRendition,
-    RestreamTarget, RetryRules, Schedule, Slot, Source, SourceKind, Stream, StreamId, StreamName,
+    Destination, DestinationId, EncoderPolicy, Failover, Ladder, LogoPlacement, Restream, RestreamId,
+    RestreamRendition, RestreamTarget, RetryRules, Schedule, Slot, Source, SourceKind, Stream, StreamId, StreamName,
 };
 use weir_store::{SealingKey, Store};
 
@@ -26,9 +26,10 @@ pub(crate) fn stream(name: &str) -> Stream {
         name: StreamName::new(name).unwrap(),
         active: true,
         sources: vec![Source {
-            slot: Slot::Primary,
+            slot: Slot::primary(),
             kind: SourceKind::Push { stream_key: format!("planted-ingest-{name}").into() },
         }],
+        failover: Failover { loss_ms: 700, return_ms: 0, returns: false },
         ladder: Some(Ladder::Named("hd".into())),
         hls: true,
         dash: true,
