@@ -22,8 +22,9 @@ pub use streams::new_stream_key;
 use crate::admission::AdmissionRefusal;
 use crate::catalogue::{Catalogue, PlayGrant, PublishGrant};
 use crate::runtime::Runtime;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{Mutex, watch};
+use weir_ingest::MediaDirs;
 use weir_model::{Platforms, StreamId};
 use weir_observe::Observe;
 use weir_store::{Store, StoreError};
@@ -54,6 +55,8 @@ struct Shared {
     admissions: watch::Sender<u64>,
     /// Rises with every change of keys, people and logins: those who call the API then check whether they still may.
     callers: watch::Sender<u64>,
+    /// Where the files lie that sources may name. Before it is told there are none.
+    media_dirs: OnceLock<MediaDirs>,
 }
 
 impl Commands {
@@ -76,8 +79,14 @@ impl Commands {
             catalogue: watch::Sender::new(catalogue),
             admissions: watch::Sender::new(0),
             callers: watch::Sender::new(0),
+            media_dirs: OnceLock::new(),
         };
         Ok(Self { shared: Arc::new(shared), by: SERVER.into() })
+    }
+
+    /// Lets sources name the files in these folders, from now on and once for all.
+    pub fn allow_media(&self, dirs: MediaDirs) {
+        let _ = self.shared.media_dirs.set(dirs);
     }
 
     /// The same commands in somebody else's name.

@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use weir_hub::StreamClock;
+use weir_ingest::MediaDirs;
 use weir_ingest::pull::UdpPorts;
 use weir_model::{PushStatus, Reason, RestreamId, RestreamState, RestreamStatus, StreamId};
 use weir_net::Dialer;
@@ -215,6 +216,8 @@ pub struct Kit {
     pub dialer: Dialer,
     /// The ports on which sources by UDP come in.
     pub udp_ports: UdpPorts,
+    /// Where the files lie that sources may name.
+    pub media_dirs: MediaDirs,
     /// What the kernel keeps of each push by TCP: a big buffer would hide seconds of a stall.
     pub send_buffer_bytes: u32,
 }

@@ -138,7 +138,11 @@ impl StreamRun {
             }
             (PartKey::Pull(slot), PartSpec::Pull(url)) => {
                 let place = (self.intake.clone(), slot.clone());
-                let shared = PullKit { dialer: kit.dialer.clone(), udp_ports: kit.udp_ports.clone() };
+                let shared = PullKit {
+                    dialer: kit.dialer.clone(),
+                    udp_ports: kit.udp_ports.clone(),
+                    media_dirs: kit.media_dirs.clone(),
+                };
                 let pull = weir_ingest::pull::start(url.clone(), place, shared, self.pulled.clone(), &self.lane);
                 Some(Box::new(pull) as Part)
             }

@@ -2,6 +2,7 @@
 //! air, and is published as the stream's source. Each protocol is a file.
 
 mod intake;
+mod media_dirs;
 mod meter;
 mod opening;
 mod pace;
@@ -17,6 +18,7 @@ mod warnings;
 mod whip;
 
 pub use intake::{Admitted, Eviction, Intake, Occupied, SlotMeasured, Ticket};
+pub use media_dirs::MediaDirs;
 pub use meter::{IngestMeter, Measured};
 pub use rtmp::RtmpSession;
 pub use selector::SelectorRules;

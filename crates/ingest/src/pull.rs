@@ -1,6 +1,7 @@
 //! Fetches a stream's source: it calls the far end, tries again for ever, and tells truthfully how it goes. Each protocol is a file.
 
 mod aes_cbc;
+mod file;
 mod get;
 mod hls;
 mod http;
@@ -24,7 +25,7 @@ use tokio::time::{Instant, sleep_until};
 use weir_model::{PullUrl, Reason, Slot, SourceState};
 use weir_net::{Backoff, Dialer, Eagerness};
 
-use crate::Intake;
+use crate::{Intake, MediaDirs};
 use machine::{PullAction, PullInput, PullMachine};
 use seat::Seat;
 
@@ -54,6 +55,7 @@ pub struct PullStatus {
 pub struct PullKit {
     pub dialer: Dialer,
     pub udp_ports: UdpPorts,
+    pub media_dirs: MediaDirs,
 }
 
 /// How each source of a stream goes that is fetched. Clones are the same.
@@ -192,11 +194,12 @@ impl Pull {
 
     /// Fetches the source once, until that ends. Returns why it did.
     async fn fetch(&self, seen: &hls::Seen) -> Reason {
-        let (PullKit { dialer, udp_ports }, seat) = (&self.kit, &self.seat);
+        let (PullKit { dialer, udp_ports, media_dirs }, seat) = (&self.kit, &self.seat);
         match &self.url {
             PullUrl::Rtmp { server, login, name } => rtmp::fetch((server, login.as_ref(), name), dialer, seat).await,
             PullUrl::Srt(url) => srt::fetch(url, dialer, seat).await,
             PullUrl::Http(url) => http::fetch(url, dialer, (seat, seen)).await,
+            PullUrl::File(path) => file::fetch(path, media_dirs, seat).await,
             PullUrl::Udp(source) => udp::fetch(source, udp_ports, dialer, seat).await,
         }
     }

@@ -2,13 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use crate::percent::percent_decoded;
 use crate::push_url::{UrlFault, authority, checked_text, has_scheme, split_query};
 use crate::{MAX_URL_BYTES, PushUrl, Secret, SrtUrl, UrlLogin, masked_uri};
 
 /// Schemes by which a later version will fetch sources.
-const LATER_SCHEMES: [&str; 3] = ["rtsp://", "rtsps://", "file://"];
+const LATER_SCHEMES: [&str; 2] = ["rtsp://", "rtsps://"];
 
-const SCHEMES: [&str; 7] = ["rtmp://", "rtmps://", "srt://", "http://", "https://", "udp://", "rtp://"];
+const SCHEMES: [&str; 8] = ["rtmp://", "rtmps://", "srt://", "http://", "https://", "udp://", "rtp://", "file://"];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PullUrl {
@@ -24,6 +25,8 @@ pub enum PullUrl {
     /// HLS, or MPEG-TS that never ends. What it is shows when it is fetched.
     Http(Secret),
     Udp(UdpSource),
+    /// The path of a file in one of the media folders.
+    File(String),
 }
 
 /// MPEG-TS in datagrams, as they are or in RTP.
@@ -62,6 +65,10 @@ impl PullUrl {
         };
         checked_text(uri)?;
         match scheme {
+            "file://" => match percent_decoded(uri.get(scheme.len()..).unwrap_or_default()) {
+                path if path.is_empty() || path.contains('\0') => Err(UrlFault::new("must name a file")),
+                path => Ok(Self::File(path.into_owned())),
+            },
             "udp://" | "rtp://" => UdpSource::parse(uri, scheme == "rtp://").map(Self::Udp),
             "http://" | "https://" => {
                 let (address, _) = split_query(uri.get(scheme.len()..).unwrap_or_default());
@@ -87,6 +94,7 @@ impl PullUrl {
         match self {
             Self::Rtmp { server, name, .. } => masked_uri(&format!("{}/{}", masked_uri(server), name.expose())),
             Self::Srt(url) => url.masked(),
+            Self::File(path) => format!("file://{path}"),
             Self::Http(url) => masked_uri(url.expose()),
             Self::Udp(UdpSource { at, program }) => {
                 let scheme = if at.rtp { "rtp" } else { "udp" };
@@ -194,6 +202,7 @@ mod tests {
             (" RTMPS://h:444/a/b/cam?token=x ", rtmp("rtmps://h:444/a/b", "cam?token=x")),
             ("http://u:p@h:81/a.m3u8?x=y", PullUrl::Http("http://u:p@h:81/a.m3u8?x=y".into())),
             ("udp://239.1.1.1:5000", udp(false, "239.1.1.1", 5000, None, None, None)),
+            ("file:///media/a%20b.ts", PullUrl::File("/media/a b.ts".into())),
             ("udp://@:5000", udp(false, "0.0.0.0", 5000, None, None, None)),
             ("rtp://[ff15::1]:5004?program=7", udp(true, "ff15::1", 5004, None, None, Some(7))),
             (
@@ -214,7 +223,7 @@ mod tests {
             ("ftp://h/x", "must begin with rtmp://, rtmps://, srt://", false),
             ("", "must begin with", false),
             ("rtsp://u:p@h/1", "in this version", true),
-            ("file:///etc/passwd", "in this version", true),
+            ("file://", "must name a file", false),
             ("srt://h:9000?mode=listener", "listener", true),
             ("srt://h:9000?pkt_size=1316", "is for pushes", false),
             ("http:///x", "has no host", false),

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use time::OffsetDateTime;
 use weir_control::{Admission, Commands, Lanes, Runtime, Shelves};
+use weir_ingest::MediaDirs;
 use weir_model::Platforms;
 use weir_observe::Observe;
 use weir_store::Store;
@@ -23,6 +24,7 @@ pub(crate) struct Base {
     pub(crate) lanes: Lanes,
     pub(crate) runtime: Runtime,
     pub(crate) shelves: Shelves,
+    pub(crate) media_dirs: MediaDirs,
     pub(crate) commands: Commands,
     pub(crate) admission: Admission,
     pub(crate) encoding: EncodingResources,
@@ -42,11 +44,26 @@ impl Base {
         let runtime = Runtime::new();
         let shelves = shelves::open(config, data, &store).await?;
         let commands = Commands::new(store.clone(), Platforms::load()?, runtime.clone(), observe.clone()).await?;
+        let media_dirs = config.media_dirs.iter().map(|dir| std::path::absolute(data.join(dir)));
+        let media_dirs = MediaDirs::new(media_dirs.collect::<std::io::Result<Vec<_>>>()?);
+        commands.allow_media(media_dirs.clone());
         let admission = Admission::new(commands.clone(), runtime.clone());
         let cages = Cages::open();
         tracing::info!("{cages}");
         let encoding = EncodingResources::with(config.encoding_options(data.join("abilities.json")), cages)?;
         tokio::spawn(confinement::tell(encoding.clone()));
-        Ok(Self { store, observe, event_ids, lanes, runtime, shelves, commands, admission, encoding, _lock: lock })
+        Ok(Self {
+            store,
+            observe,
+            event_ids,
+            lanes,
+            runtime,
+            shelves,
+            media_dirs,
+            commands,
+            admission,
+            encoding,
+            _lock: lock,
+        })
     }
 }

@@ -54,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) webrtc_connections: Connections,
     pub(crate) tls: Tls,
     pub(crate) egress: Egress,
+    /// As they are written: those that are relative lie in the data directory.
+    pub(crate) media_dirs: Vec<PathBuf>,
     pub(crate) raw_uris: RawUriRule,
     pub(crate) database_url: Option<String>,
     pub(crate) lanes: Option<usize>,
@@ -283,6 +285,7 @@ impl Config {
             webrtc: webrtc::config(values)?,
             webrtc_connections: webrtc::TCP_CONNECTIONS,
             egress: Egress::new(values.networks("egress.deny")?, values.networks("egress.allow")?),
+            media_dirs: media_dirs(values),
             raw_uris: raw_uris(values.text("restreams.raw_uri"))?,
             database_url: values.some("database.url"),
             lanes: Some(lanes).filter(|lanes| *lanes > 0),
@@ -315,6 +318,11 @@ impl Config {
             worker_cpu_cores: self.worker_cpu_cores,
         }
     }
+}
+
+fn media_dirs(values: &Values) -> Vec<PathBuf> {
+    let dirs = values.text("sources.media_dirs").split(',').map(str::trim);
+    dirs.filter(|dir| !dir.is_empty()).map(PathBuf::from).collect()
 }
 
 fn raw_uris(role: &str) -> anyhow::Result<RawUriRule> {

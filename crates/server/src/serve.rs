@@ -128,6 +128,7 @@ fn start_tellers(owners: &mut Owners, base: &Base, api: &ApiContext, caller: Web
 fn start_supervisor(owners: &mut Owners, base: &Base, dialer: Dialer, send_buffer_bytes: u32) {
     let kit = Kit {
         udp_ports: UdpPorts::default(),
+        media_dirs: base.media_dirs.clone(),
         observe: base.observe.clone(),
         shelves: base.shelves.clone(),
         encoding: base.encoding.clone(),

@@ -89,6 +89,13 @@ pub fn serve(file: &Path, output: &[&str]) -> Child {
     Child::start(command)
 }
 
+/// Writes a file once, as it is and as fast as it goes, by these output options, of which the last is the place.
+pub fn serve_once(file: &Path, output: &[&str]) -> Child {
+    let mut command = ffmpeg();
+    command.arg("-i").arg(file).args(["-c", "copy"]).args(output);
+    Child::start(command)
+}
+
 /// Starts `ffmpeg -listen 1`, which takes one push and writes it to a file as it is. Returns the URL to push to.
 pub fn listen(file: &Path) -> (String, Child) {
     let url = format!("rtmp://127.0.0.1:{}/app/key", free_port());

@@ -196,7 +196,12 @@ async fn a_pull_source_keeps_its_secrets() {
     assert_eq!(api.get("/streams/1?reveal=true").await.json()["sources"][0]["uri"], whole);
     let moved = api.patch("/streams/1", sources("rtmps://other/live/cam")).await;
     assert_eq!(moved.json()["sources"][0]["uri"], "rtmps://other/live/cam");
-    for (uri, code) in [("rtmp://h/live", "invalid"), ("cam", "invalid"), ("file:///etc/passwd", "not_available")] {
+    for (uri, code) in [
+        ("rtmp://h/live", "invalid"),
+        ("cam", "invalid"),
+        ("file:///etc/passwd", "invalid"),
+        ("rtsp://h/1", "not_available"),
+    ] {
         let refused = api.patch("/streams/1", sources(uri)).await;
         let problem = refused.json();
         let said = (refused.status.as_u16(), problem["code"].as_str(), problem["field"].as_str());

@@ -25,6 +25,7 @@ impl Commands {
     pub async fn create_stream(&self, mut stream: Stream) -> Result<Stream> {
         check_available(&stream, None)?;
         check_stream(&stream)?;
+        self.check_media(&stream)?;
         fill_keys(&mut stream, None)?;
         let _changing = self.shared.changing.lock().await;
         self.check_named_ladder(&stream).await?;
@@ -32,6 +33,23 @@ impl Commands {
         self.follow().await?;
         self.tell_created(&stream);
         Ok(stream)
+    }
+
+    /// Refuses sources that name files outside the media folders.
+    fn check_media(&self, stream: &Stream) -> Result<()> {
+        for (number, source) in stream.sources.iter().enumerate() {
+            if let SourceKind::Pull { uri } = &source.kind
+                && let Ok(PullUrl::File(path)) = PullUrl::parse(uri.expose())
+                && !self.shared.media_dirs.get().is_some_and(|dirs| dirs.holds(&path))
+            {
+                let field = format!("sources[{number}].uri");
+                return Err(CommandError::invalid(
+                    field,
+                    "must name a file in one of the folders of sources.media_dirs",
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Changes a stream. See `change` for `version`, and for how often `change` may run.
@@ -152,6 +170,7 @@ impl Change for Stream {
         check_available(stream, Some(old))?;
         keep_uris(stream, old);
         check_stream(stream)?;
+        commands.check_media(stream)?;
         commands.check_named_ladder(stream).await?;
         fill_keys(stream, Some(old))
     }

@@ -2,6 +2,7 @@
 
 use weir_model::{Fault, Reason, ReasonCode};
 use weir_net::DialFault;
+use weir_rtmp::net::{Refusal, RefusalCode};
 
 use super::machine::source_reason;
 use crate::ts::Useless;
@@ -21,6 +22,15 @@ pub(super) fn of_dial(fault: &DialFault) -> Reason {
         }
     };
     source_reason(code, fault.to_string())
+}
+
+/// The reason where messages as RTMP has them came, and can't be used.
+pub(super) fn of_refusal(refusal: Refusal) -> Reason {
+    let code = match refusal.code {
+        RefusalCode::Unsupported => ReasonCode::UnsupportedCodec,
+        _ => ReasonCode::Malformed,
+    };
+    source_reason(code, refusal.description)
 }
 
 /// The reason where MPEG-TS came, or should have, and nothing of it can be used.

@@ -5,13 +5,12 @@ use weir_model::{Fault, Reason, ReasonCode, Secret, UrlLogin};
 use weir_net::Dialer;
 use weir_rtmp::StreamKey;
 use weir_rtmp::net::{
-    ClientError, ClientOptions, ClientTarget, PlayConnection, PlayEvent, PublishSession as _, Refusal, RefusalCode,
-    connect_play,
+    ClientError, ClientOptions, ClientTarget, PlayConnection, PlayEvent, PublishSession as _, connect_play,
 };
 use weir_rtmp::url::{Credentials, RtmpUrl};
 
 use super::machine::source_reason;
-use super::reasons::{of_dial, shortened};
+use super::reasons::{of_dial, of_refusal, shortened};
 use super::seat::Seat;
 use crate::rtmp::RtmpSession;
 
@@ -71,14 +70,6 @@ async fn pass_on(connection: &mut PlayConnection, session: &mut RtmpSession) -> 
             tokio::task::yield_now().await;
         }
     }
-}
-
-fn of_refusal(refusal: Refusal) -> Reason {
-    let code = match refusal.code {
-        RefusalCode::Unsupported => ReasonCode::UnsupportedCodec,
-        _ => ReasonCode::Malformed,
-    };
-    source_reason(code, refusal.description)
 }
 
 fn of_error(error: &ClientError) -> Reason {

@@ -216,6 +216,40 @@ fn mpeg_ts_comes_by_http_udp_and_rtp() {
     back.kill();
 }
 
+#[test]
+fn files_are_played_and_only_those_of_the_media_folders() {
+    let (folder, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let media = data.path().join("media");
+    std::fs::create_dir(&media).unwrap();
+    let source = Clip { seconds: 10, ..Clip::default() }.make(&folder.path().join("source.flv"));
+    std::fs::copy(&source, media.join("clip.flv")).unwrap();
+    let mut to_ts = ffmpeg::serve_once(&source, &["-f", "mpegts", media.join("clip.ts").to_str().unwrap()]);
+    assert!(to_ts.wait_ended(SOON).success());
+    std::os::unix::fs::symlink("/etc/passwd", media.join("link.ts")).unwrap();
+    let weir = weir().data(data.path()).start();
+    let api = weir.api();
+    for uri in ["file:///etc/passwd", "file://../secret.key", "file://a/../../weir.db"] {
+        let made = api.post("/streams", &json!({"name": "no", "sources": [{"kind": "pull", "uri": uri}]}));
+        assert_eq!((made.status, &made.body["field"]), (422, &json!("sources[0].uri")), "{uri}: {}", made.body);
+    }
+    let flv = pulled(&api, "flv", "file://clip.flv");
+    let ts = pulled(&api, "ts", &format!("file://{}", media.join("clip.ts").display()));
+    let link = pulled(&api, "link", "file://link.ts");
+    let missing = pulled(&api, "missing", "file://none.ts");
+    for stream in [&flv, &ts] {
+        wait_source(&api, stream, "live", None, BACK);
+    }
+    wait_source(&api, &link, "failing", Some("not_permitted"), SOON);
+    wait_source(&api, &missing, "failing", Some("not_found"), SOON);
+    // At its end a file begins again. That it ended is seen for a second only, so the events tell it.
+    wait_until_some("the file has ended", BACK, || {
+        let events = api.get("/events?limit=500").expect(200);
+        let ended = |event: &Value| event["stream_id"] == flv.id && event["reason"] == "ended";
+        events["items"].as_array()?.iter().any(ended).then_some(())
+    });
+    wait_source(&api, &flv, "live", None, BACK);
+}
+
 /// A server that means no good, each path in its own way.
 fn hostile() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
