@@ -52,13 +52,10 @@ test("the watch page plays through webrtcbin, and comes back when its process is
   await page.goto("/watch/cam?way=webrtc");
   await plays(page, "the page");
   assert.equal(await engineNow(), "webrtcbin");
-  const sockets = execFileSync("ss", ["-Hulnp"], { encoding: "utf8" });
-  const isIts = (line: string) => line.includes(`pid=${engineProcess()},`);
-  assert.ok(sockets.split("\n").some(isIts), "the process of webrtcbin has a port open for the page");
   const first = engineProcess();
   process.kill(Number(first), "SIGKILL");
   const killed = performance.now();
-  await waitFor("the page notices", PATIENCE_MS, async () => ((await weir.log.some((line) => line.includes("the process of webrtcbin ended"))) ? true : undefined));
+  await waitFor("the page's viewer is gone with it", PATIENCE_MS, async () => (weir.log.some((line) => line.includes("the process of webrtcbin ended")) ? true : undefined));
   await plays(page, "the page, once more,");
   context.diagnostic(`pictures are back ${Math.round(performance.now() - killed)} ms after the kill`);
   await waitFor("webrtcbin serves again", PATIENCE_MS, async () => ((await engineNow()) === "webrtcbin" ? true : undefined));
