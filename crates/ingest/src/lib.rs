@@ -6,7 +6,6 @@ mod media_dirs;
 mod meter;
 mod opening;
 mod pace;
-mod program;
 pub mod pull;
 mod rtmp;
 mod selector;

@@ -1,21 +1,22 @@
 //! The slots of one stream: who publishes into each, which one is on air, and how another one comes on air in its place.
 
+mod source_slot;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
-use weir_hub::{Next, Publisher, RenditionHub, StreamHub, Tracks, WindowLimits};
-use weir_media::{Frame, MediaKind, Stamped, Timeline, TimelineEvent, TrackId, WireClock};
+use weir_hub::{Next, Publisher, StreamHub, Tracks};
+use weir_media::{Frame, MediaKind, Splice, Stamped, TimelineEvent, TrackId, WireClock};
 use weir_model::Slot;
 
 use crate::intake::{Eviction, Occupied};
 use crate::meter::IngestMeter;
-use crate::program::ProgramWriter;
 use crate::selector::{Selector, SelectorRules, SwitchCause};
 
-/// A publisher that has sent nothing for this long may be replaced. An encoder that lost power comes back long before its old connection
-/// times out (30 s), and must not be told that it is already publishing.
-pub(crate) const TAKEOVER_AFTER: Duration = Duration::from_secs(5);
+#[cfg(test)]
+pub(crate) use self::source_slot::TAKEOVER_AFTER;
+use self::source_slot::{Holder, SourceSlot, Standby};
 
 /// Everything of a stream's sources that is changed together. It lies under one lock, which a frame takes once.
 #[derive(Debug)]
@@ -23,36 +24,12 @@ pub(crate) struct StreamSlots {
     /// In order of preference.
     slots: Vec<SourceSlot>,
     selector: Selector,
-    program: ProgramWriter,
+    hub: StreamHub,
+    /// What writes the stream's program into the hub, while any slot has a publisher.
+    program: Option<Publisher>,
+    /// Where one slot's frames follow another's in the program.
+    splice: Splice,
     next_id: u64,
-}
-
-/// One slot, with a timeline over all publishers that ever came into it.
-#[derive(Debug)]
-struct SourceSlot {
-    /// The slot's place changes when the stream's sources are put into another order, and this never.
-    id: u64,
-    name: Slot,
-    timeline: Timeline,
-    holder: Option<Holder>,
-    tracks: Tracks,
-    /// Where the stream has other slots, too, the frames of each lie in a window of its own, from which it comes on air.
-    standby: Option<Standby>,
-}
-
-#[derive(Debug)]
-struct Standby {
-    window: RenditionHub,
-    publisher: Publisher,
-}
-
-/// The publisher that is in a slot.
-#[derive(Debug)]
-struct Holder {
-    session: u64,
-    meter: Arc<IngestMeter>,
-    admitted_at: Instant,
-    evict: oneshot::Sender<Eviction>,
 }
 
 /// A publisher's place: its slot and its session there. It has none any more when another one came in, or the slot is gone.
@@ -100,25 +77,10 @@ pub(crate) struct Stamp {
     pub(crate) came_at: Duration,
 }
 
-impl Standby {
-    fn new(tracks: &Tracks) -> Self {
-        let window = RenditionHub::new(WindowLimits::FRAMES);
-        let mut publisher = window.publish();
-        publisher.set_tracks(tracks.clone());
-        Self { window, publisher }
-    }
-}
-
-impl Holder {
-    fn is_silent(&self, now: Instant) -> bool {
-        let heard_at = self.meter.last_frame_at().unwrap_or(self.admitted_at);
-        now.saturating_duration_since(heard_at) >= TAKEOVER_AFTER
-    }
-}
-
 impl StreamSlots {
     pub(crate) fn new(hub: StreamHub, rules: SelectorRules) -> Self {
-        Self { slots: Vec::new(), selector: Selector::new(rules), program: ProgramWriter::new(hub), next_id: 0 }
+        let (slots, splice) = (Vec::new(), Splice::default());
+        Self { slots, selector: Selector::new(rules), hub, program: None, splice, next_id: 0 }
     }
 
     /// Takes over the stream's sources as they are from now on. Publishers in slots that are gone are sent away.
@@ -140,14 +102,13 @@ impl StreamSlots {
         self.selector.arrange(&places);
         self.have_windows();
         if !self.selector.is_any_attached() {
-            self.program.end();
+            self.program = None;
         }
     }
 
     fn new_slot(&mut self, name: Slot) -> SourceSlot {
         self.next_id += 1;
-        let timeline = Timeline::default();
-        SourceSlot { id: self.next_id, name, timeline, holder: None, tracks: Tracks::default(), standby: None }
+        SourceSlot::new(self.next_id, name)
     }
 
     /// A stream's only slot needs no window beside the program's.
@@ -203,7 +164,11 @@ impl StreamSlots {
         self.selector.attached(at);
         if alone || by_the_same {
             self.selector.went_on_air(at);
-            self.program.begin(by_the_same, now);
+            self.program = Some(self.hub.publish_source(now));
+            // A publisher that comes into the slot which was on air goes on with the slot's own timeline.
+            if !by_the_same || self.splice.is_moved() {
+                self.splice.cut();
+            }
         }
         Ok((SlotSession { slot_id: self.slots[at].id, session }, evicted))
     }
@@ -224,7 +189,7 @@ impl StreamSlots {
                 let _ = holder.evict.send(Eviction(why.to_owned()));
             }
         }
-        self.program.end();
+        self.program = None;
     }
 
     /// The publisher has left. Another slot may come on air at once, with the pictures that it has sent already.
@@ -236,7 +201,7 @@ impl StreamSlots {
         if self.selector.is_any_attached() {
             return self.switch_from_window(now).map(|(_, switched)| switched)?;
         }
-        self.program.end();
+        self.program = None;
         None
     }
 
@@ -254,8 +219,20 @@ impl StreamSlots {
             standby.publisher.set_tracks(tracks.clone());
         }
         if self.selector.on_air() == Some(at) {
-            self.program.set_tracks(tracks);
+            self.set_program_tracks(tracks);
         }
+    }
+
+    fn set_program_tracks(&mut self, tracks: &Tracks) {
+        if let Some(program) = &mut self.program {
+            program.set_tracks(tracks.clone());
+        }
+    }
+
+    /// Writes a frame of the slot on air into the program, and says whether a subscriber can start there.
+    fn write(&mut self, mut frame: Frame, is_video: bool, now: Instant) -> bool {
+        self.splice.place(&mut frame, is_video)
+            && self.program.as_mut().is_some_and(|program| program.write(frame, now))
     }
 
     /// Puts a frame on the slot's timeline. None where the publisher has no place any more: what it still sends goes nowhere.
@@ -279,13 +256,13 @@ impl StreamSlots {
         let tells = is_video || slot.tracks.video().is_none();
         let Some(standby) = &mut slot.standby else {
             let is_start = if self.selector.on_air() == Some(at) {
-                self.program.write(frame, is_video, now)
+                self.write(frame, is_video, now)
             } else {
                 // The slot that was on air was taken off the stream, and this one is the only one left.
                 let is_start = tells && frame.is_keyframe();
                 if is_start {
                     self.go_on_air(at);
-                    self.program.write(frame, is_video, now);
+                    self.write(frame, is_video, now);
                 }
                 is_start
             };
@@ -301,7 +278,7 @@ impl StreamSlots {
         let wish = self.selector.wish(now);
         if let Some(wish) = wish.filter(|wish| wish.slot == at && is_start) {
             let from = self.go_on_air(at);
-            self.program.write(frame, is_video, now);
+            self.write(frame, is_video, now);
             return self.switched(from, at, wish.cause);
         }
         if wish.is_some()
@@ -312,7 +289,7 @@ impl StreamSlots {
             return switched;
         }
         if self.selector.on_air() == Some(at) {
-            self.program.write(frame, is_video, now);
+            self.write(frame, is_video, now);
         }
         None
     }
@@ -323,14 +300,14 @@ impl StreamSlots {
         let wish = self.selector.wish(now).filter(|wish| wish.cause == SwitchCause::Lost)?;
         let mut cached = self.slots[wish.slot].standby.as_ref()?.window.subscribe_unhurried();
         let Some(Next::Item(first)) = cached.try_next() else { return None };
-        if first.is_video() && !self.program.is_before(first.frame.track, first.frame.dts) {
+        if first.is_video() && !self.splice.is_before(first.frame.track, first.frame.dts) {
             return None;
         }
         let from = self.go_on_air(wish.slot);
         let mut next = Some(first);
         while let Some(entry) = next {
-            self.program.set_tracks(&entry.tracks);
-            self.program.write(entry.frame.clone(), entry.is_video(), now);
+            self.set_program_tracks(&entry.tracks);
+            self.write(entry.frame.clone(), entry.is_video(), now);
             next = match cached.try_next() {
                 Some(Next::Item(entry)) => Some(entry),
                 _ => None,
@@ -343,8 +320,9 @@ impl StreamSlots {
     fn go_on_air(&mut self, at: usize) -> Option<usize> {
         let from = self.selector.on_air().filter(|from| *from != at);
         self.selector.went_on_air(at);
-        self.program.join();
-        self.program.set_tracks(&self.slots[at].tracks);
+        self.splice.cut();
+        let tracks = self.slots[at].tracks.clone();
+        self.set_program_tracks(&tracks);
         from
     }
 

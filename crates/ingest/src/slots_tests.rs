@@ -1,7 +1,7 @@
 //! Slots on and off air: what is written to the program, frame by frame, with times passed in.
 
 use bytes::Bytes;
-use weir_hub::{Entry, StreamClock, Subscriber};
+use weir_hub::{Entry, StreamClock, Subscriber, WindowLimits};
 use weir_media::{Codec, FrameFlags, MediaTime, TrackInfo};
 
 use super::*;
@@ -260,13 +260,13 @@ fn the_first_who_comes_is_on_air_and_all_who_go_end_the_source() {
     let two = rig.connect(1, 0);
     rig.run(&[&two], 0, 1_000);
     let one = rig.connect(0, 1_000);
-    assert!(rig.slots.program.hub().pulse().attached);
+    assert!(rig.slots.hub.pulse().attached);
     rig.leave(&two, 1_000);
-    assert!(rig.slots.program.hub().pulse().attached, "a publisher is still there");
+    assert!(rig.slots.hub.pulse().attached, "a publisher is still there");
     assert_eq!(rig.run(&[&one], 1_000, 2_000), [(1_000, switched(1, 0, SwitchCause::Lost))]);
     rig.leave(&one, 2_000);
-    assert!(!rig.slots.program.hub().pulse().attached);
-    assert_eq!(rig.slots.program.hub().pulse().sessions, 1);
+    assert!(!rig.slots.hub.pulse().attached);
+    assert_eq!(rig.slots.hub.pulse().sessions, 1);
 }
 
 #[test]

@@ -12,5 +12,5 @@ pub use clock_mark::{ClockMark, NOTED_EVERY, Resumed};
 pub use frame::{Frame, FrameFlags};
 pub use language::{Language, label_of};
 pub use time::MediaTime;
-pub use timeline::{Stamped, Timeline, TimelineCounts, TimelineEvent, WireClock};
+pub use timeline::{Splice, Stamped, Timeline, TimelineCounts, TimelineEvent, WireClock};
 pub use track::{AudioFormat, Codec, MediaKind, TrackId, TrackInfo, VideoFormat};

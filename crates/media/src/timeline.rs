@@ -8,6 +8,7 @@
 
 mod clock;
 mod mapping;
+mod splice;
 mod track_clock;
 
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod tests;
 use std::time::Duration;
 
 pub use clock::WireClock;
+pub use splice::Splice;
 
 use crate::{MediaKind, MediaTime, TrackId};
 use clock::nanos;
