@@ -2,6 +2,7 @@
 
 mod av1;
 mod gate;
+mod gatherer;
 pub mod sequence;
 mod units;
 mod vpx;

@@ -7,7 +7,8 @@ use weir_media::codec::av1;
 use weir_media::codec::obu::{TemporalUnit, put_unit};
 
 use super::gate::Gate;
-use super::{PICTURE_BYTES_MAX, PictureEvent, RtpPayload};
+use super::gatherer::{Gatherer, PayloadFormat};
+use super::{PICTURE_BYTES_MAX, PictureEvent};
 
 /// The marks in the first byte of a packet: its first unit goes on, its last unit is to go on.
 const GOES_ON: u8 = 0x80;
@@ -15,23 +16,22 @@ const IS_TO_GO_ON: u8 = 0x40;
 /// The most units of one picture: it has as many tiles at the most, and some units beside.
 const UNITS_MAX: usize = 512;
 
-#[derive(Debug)]
-struct Picture {
-    ticks: i64,
+#[derive(Debug, Default)]
+pub(super) struct Picture {
     /// The whole units so far, each with its size.
     units: BytesMut,
     count: usize,
     /// The unit of which more is to come.
     open: Option<BytesMut>,
-    is_broken: bool,
 }
 
+/// The payloads of one track.
 #[derive(Debug)]
-pub(super) struct Av1Unpacker {
+pub(super) struct Av1 {
     track: TrackId,
-    picture: Option<Picture>,
-    gate: Gate,
 }
+
+pub(super) type Av1Unpacker = Gatherer<Av1>;
 
 impl Picture {
     fn packet(&mut self, bytes: &[u8]) -> Option<()> {
@@ -77,50 +77,39 @@ impl Picture {
 
 impl Av1Unpacker {
     pub(super) fn new(track: TrackId) -> Self {
-        Self { track, picture: None, gate: Gate::new() }
+        Self::of(Av1 { track })
+    }
+}
+
+impl PayloadFormat for Av1 {
+    type Picture = Picture;
+
+    fn begin(&self) -> Picture {
+        Picture::default()
     }
 
-    pub(super) fn awaits_keyframe(&self) -> bool {
-        self.gate.awaits_keyframe()
+    fn add(&self, picture: &mut Picture, bytes: &[u8]) -> Option<()> {
+        picture.packet(bytes)
     }
 
-    pub(super) fn packet(&mut self, packet: RtpPayload<'_>, mut tell: impl FnMut(PictureEvent)) {
-        if self.picture.as_ref().is_some_and(|picture| picture.ticks != packet.ticks) {
-            self.finish(&mut tell);
-        }
-        let (ticks, units) = (packet.ticks, BytesMut::new());
-        let picture = self.picture.get_or_insert(Picture { ticks, units, count: 0, open: None, is_broken: false });
-        if !picture.is_broken {
-            picture.is_broken = picture.packet(packet.bytes).is_none();
-        }
-        if packet.marker {
-            self.finish(&mut tell);
-        }
-    }
-
-    pub(super) fn lost(&mut self, mut tell: impl FnMut(PictureEvent)) {
-        if let Some(picture) = &mut self.picture {
-            picture.is_broken = true;
-            self.finish(&mut tell);
-        }
-        self.gate.shut();
-    }
-
-    fn finish(&mut self, tell: &mut impl FnMut(PictureEvent)) {
-        let Some(picture) = self.picture.take() else { return };
-        let ticks = picture.ticks;
-        let whole = !picture.is_broken && picture.open.is_none();
-        let unit = if whole { TemporalUnit::read(&picture.units).ok() } else { None };
-        let Some(unit) = unit else { return self.gate.leave_out(ticks, tell) };
+    fn finish(
+        &mut self,
+        picture: Picture,
+        ticks: i64,
+        gate: &mut Gate,
+        tell: &mut impl FnMut(PictureEvent),
+    ) -> Option<()> {
+        picture.open.is_none().then_some(())?;
+        let unit = TemporalUnit::read(&picture.units).ok()?;
         let keyframe = unit.is_key && unit.config.is_some();
         if let Some(config) = unit.config {
-            let Ok(info) = av1::track_info(self.track, config) else { return self.gate.leave_out(ticks, tell) };
-            self.gate.track(info, tell);
+            gate.track(av1::track_info(self.track, config).ok()?, tell);
         }
         // Packets that only fill the path hold nothing.
         if !unit.payload.is_empty() {
-            self.gate.picture(ticks, keyframe, unit.payload, tell);
+            gate.picture(ticks, keyframe, unit.payload, tell);
         }
+        Some(())
     }
 }
 
@@ -139,6 +128,7 @@ fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rtp::RtpPayload;
 
     /// What libaom says of 640x360, without its length.
     const SEQUENCE: &[u8] = &[0x08, 0x00, 0x00, 0x00, 0x0C, 0xC4, 0xFF, 0x67, 0x36, 0xBE, 0x40, 0x10];

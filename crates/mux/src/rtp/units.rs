@@ -6,7 +6,8 @@ use weir_media::codec::{self, h264, h265, nal};
 use weir_media::{Codec, TrackId};
 
 use super::gate::Gate;
-use super::{PICTURE_BYTES_MAX, PictureEvent, RtpPayload};
+use super::gatherer::{Gatherer, PayloadFormat};
+use super::{PICTURE_BYTES_MAX, PictureEvent};
 use crate::parameter_sets::ParameterSets;
 use crate::units::{UnitKind, begins_picture, header_bytes, kind_of};
 
@@ -48,20 +49,20 @@ fn packing(codec: Codec, header: u8) -> Packing {
     }
 }
 
+/// The payloads of one track, and the parameter sets that are in force there.
 #[derive(Debug)]
-pub(super) struct UnitsUnpacker {
+pub(super) struct Units {
     track: TrackId,
     codec: Codec,
     sets: ParameterSets,
-    picture: Option<Picture>,
-    gate: Gate,
 }
+
+pub(super) type UnitsUnpacker = Gatherer<Units>;
 
 /// The picture that is being gathered.
 #[derive(Debug)]
-struct Picture {
+pub(super) struct Picture {
     codec: Codec,
-    ticks: i64,
     payload: BytesMut,
     units: usize,
     sets: ParameterSets,
@@ -72,10 +73,9 @@ struct Picture {
 }
 
 impl Picture {
-    fn new(codec: Codec, ticks: i64) -> Self {
+    fn new(codec: Codec) -> Self {
         Self {
             codec,
-            ticks,
             payload: BytesMut::new(),
             units: 0,
             sets: ParameterSets::default(),
@@ -197,64 +197,59 @@ impl Picture {
 
 impl UnitsUnpacker {
     pub(super) fn new(track: TrackId, codec: Codec) -> Self {
-        Self { track, codec, sets: ParameterSets::default(), picture: None, gate: Gate::new() }
+        Self::of(Units { track, codec, sets: ParameterSets::default() })
+    }
+}
+
+impl PayloadFormat for Units {
+    type Picture = Picture;
+
+    fn begin(&self) -> Picture {
+        Picture::new(self.codec)
     }
 
-    pub(super) fn awaits_keyframe(&self) -> bool {
-        self.gate.awaits_keyframe()
+    fn add(&self, picture: &mut Picture, bytes: &[u8]) -> Option<()> {
+        picture.packet(bytes);
+        (!picture.is_broken).then_some(())
     }
 
-    pub(super) fn packet(&mut self, packet: RtpPayload<'_>, mut tell: impl FnMut(PictureEvent)) {
-        if self.picture.as_ref().is_some_and(|picture| picture.ticks != packet.ticks) {
-            self.finish(&mut tell);
+    fn finish(
+        &mut self,
+        picture: Picture,
+        ticks: i64,
+        gate: &mut Gate,
+        tell: &mut impl FnMut(PictureEvent),
+    ) -> Option<()> {
+        picture.open.is_none().then_some(())?;
+        if !picture.sets.is_empty() {
+            self.take_sets(picture.sets, gate, tell)?;
         }
-        let picture = self.picture.get_or_insert_with(|| Picture::new(self.codec, packet.ticks));
-        picture.packet(packet.bytes);
-        if packet.marker {
-            self.finish(&mut tell);
+        if picture.has_slice {
+            let payload = picture.payload.freeze();
+            let keyframe =
+                if self.codec == Codec::H265 { h265::is_keyframe(&payload) } else { h264::is_keyframe(&payload) };
+            gate.picture(ticks, keyframe, payload, tell);
         }
+        Some(())
     }
+}
 
-    pub(super) fn lost(&mut self, mut tell: impl FnMut(PictureEvent)) {
-        if let Some(picture) = &mut self.picture {
-            picture.is_broken = true;
-            self.finish(&mut tell);
-        }
-        self.gate.shut();
-    }
-
-    fn finish(&mut self, tell: &mut impl FnMut(PictureEvent)) {
-        let Some(picture) = self.picture.take() else { return };
-        if picture.is_broken || picture.open.is_some() {
-            return self.gate.leave_out(picture.ticks, tell);
-        }
-        if !picture.sets.is_empty() && !self.take_sets(picture.sets, tell) {
-            return self.gate.leave_out(picture.ticks, tell);
-        }
-        if !picture.has_slice {
-            return;
-        }
-        let payload = picture.payload.freeze();
-        let keyframe =
-            if self.codec == Codec::H265 { h265::is_keyframe(&payload) } else { h264::is_keyframe(&payload) };
-        self.gate.picture(picture.ticks, keyframe, payload, tell);
-    }
-
-    /// Returns false where no decoder knows the sets. Those in force stay then.
-    fn take_sets(&mut self, seen: ParameterSets, tell: &mut impl FnMut(PictureEvent)) -> bool {
+impl Units {
+    /// None where no decoder knows the sets. Those in force stay then.
+    fn take_sets(&mut self, seen: ParameterSets, gate: &mut Gate, tell: &mut impl FnMut(PictureEvent)) -> Option<()> {
         let before = self.sets.clone();
         self.sets.merge(seen);
         if self.sets == before {
-            return true;
+            return Some(());
         }
         let record = if self.codec == Codec::H265 { self.sets.hevc() } else { self.sets.avc() };
-        let Some(record) = record else { return true };
+        let Some(record) = record else { return Some(()) };
         let Ok(info) = record.and_then(|record| codec::parse(self.codec, self.track, record)) else {
             self.sets = before;
-            return false;
+            return None;
         };
-        self.gate.track(info, tell);
-        true
+        gate.track(info, tell);
+        Some(())
     }
 }
 

@@ -5,7 +5,8 @@ use weir_media::codec::vpx;
 use weir_media::{Codec, TrackId};
 
 use super::gate::Gate;
-use super::{PICTURE_BYTES_MAX, PictureEvent, RtpPayload};
+use super::gatherer::{Gatherer, PayloadFormat};
+use super::{PICTURE_BYTES_MAX, PictureEvent};
 
 /// What one packet brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,72 +19,61 @@ struct Piece<'a> {
 }
 
 /// The picture that is being gathered. In VP9 it may have several layers, each of which is a frame; they lie one behind the other.
-#[derive(Debug)]
-struct Picture {
-    ticks: i64,
+#[derive(Debug, Default)]
+pub(super) struct Picture {
     payload: BytesMut,
     size: Option<(u16, u16)>,
-    is_broken: bool,
 }
 
+/// The payloads of one track.
 #[derive(Debug)]
-pub(super) struct VpxUnpacker {
+pub(super) struct Vpx {
     track: TrackId,
     codec: Codec,
-    picture: Option<Picture>,
-    gate: Gate,
 }
+
+pub(super) type VpxUnpacker = Gatherer<Vpx>;
 
 impl VpxUnpacker {
     pub(super) fn new(track: TrackId, codec: Codec) -> Self {
-        Self { track, codec, picture: None, gate: Gate::new() }
+        Self::of(Vpx { track, codec })
+    }
+}
+
+impl PayloadFormat for Vpx {
+    type Picture = Picture;
+
+    fn begin(&self) -> Picture {
+        Picture::default()
     }
 
-    pub(super) fn awaits_keyframe(&self) -> bool {
-        self.gate.awaits_keyframe()
+    fn add(&self, picture: &mut Picture, bytes: &[u8]) -> Option<()> {
+        let piece = if self.codec == Codec::Vp8 { vp8(bytes) } else { vp9(bytes) }?;
+        // A picture that does not begin with its first packet has lost packets where nobody could notice, at the very beginning.
+        let is_whole_so_far = piece.begins || !picture.payload.is_empty();
+        if !is_whole_so_far || picture.payload.len() + piece.bytes.len() > PICTURE_BYTES_MAX {
+            return None;
+        }
+        picture.payload.extend_from_slice(piece.bytes);
+        picture.size = picture.size.or(piece.size);
+        Some(())
     }
 
-    pub(super) fn packet(&mut self, packet: RtpPayload<'_>, mut tell: impl FnMut(PictureEvent)) {
-        if self.picture.as_ref().is_some_and(|picture| picture.ticks != packet.ticks) {
-            self.finish(&mut tell);
-        }
-        let new = || Picture { ticks: packet.ticks, payload: BytesMut::new(), size: None, is_broken: false };
-        let picture = self.picture.get_or_insert_with(new);
-        match if self.codec == Codec::Vp8 { vp8(packet.bytes) } else { vp9(packet.bytes) } {
-            // Packets were lost where nobody could notice, at the very beginning.
-            Some(piece) if picture.payload.is_empty() && !piece.begins => picture.is_broken = true,
-            Some(piece) if picture.payload.len() + piece.bytes.len() <= PICTURE_BYTES_MAX => {
-                picture.payload.extend_from_slice(piece.bytes);
-                picture.size = picture.size.or(piece.size);
-            }
-            _ => picture.is_broken = true,
-        }
-        if packet.marker {
-            self.finish(&mut tell);
-        }
-    }
-
-    pub(super) fn lost(&mut self, mut tell: impl FnMut(PictureEvent)) {
-        if let Some(picture) = &mut self.picture {
-            picture.is_broken = true;
-            self.finish(&mut tell);
-        }
-        self.gate.shut();
-    }
-
-    fn finish(&mut self, tell: &mut impl FnMut(PictureEvent)) {
-        let Some(Picture { ticks, payload, size, is_broken }) = self.picture.take() else { return };
-        let record = if is_broken { None } else { vpx::record(self.codec, &payload).ok() };
-        let Some(record) = record else { return self.gate.leave_out(ticks, tell) };
+    fn finish(
+        &mut self,
+        Picture { payload, size }: Picture,
+        ticks: i64,
+        gate: &mut Gate,
+        tell: &mut impl FnMut(PictureEvent),
+    ) -> Option<()> {
+        let record = vpx::record(self.codec, &payload).ok()?;
         let keyframe = record.is_some();
         if let Some(record) = record {
             let record = size.map_or(record.clone(), |(width, height)| vpx::with_size(&record, width, height));
-            let Ok(info) = vpx::track_info(self.track, self.codec, record) else {
-                return self.gate.leave_out(ticks, tell);
-            };
-            self.gate.track(info, tell);
+            gate.track(vpx::track_info(self.track, self.codec, record).ok()?, tell);
         }
-        self.gate.picture(ticks, keyframe, payload.freeze(), tell);
+        gate.picture(ticks, keyframe, payload.freeze(), tell);
+        Some(())
     }
 }
 
@@ -186,6 +176,7 @@ mod tests {
     use weir_media::TrackInfo;
 
     use super::*;
+    use crate::rtp::RtpPayload;
 
     /// The beginnings of what libvpx makes of 640x360.
     const VP8_KEY: &[u8] = &[0x10, 0xAE, 0x00, 0x9D, 0x01, 0x2A, 0x80, 0x02, 0x68, 0x01, 0x00, 0x87];

@@ -1,6 +1,7 @@
 //! Packets as encoders send them, in every way of packing, whole and with losses.
 
 use super::*;
+use crate::rtp::RtpPayload;
 
 /// What x264 says of 640x360 in Constrained Baseline.
 const SPS: &[u8] = &[
@@ -151,7 +152,7 @@ fn a_picture_has_a_largest_size() {
         let first = [&[0x7C, START | 5][..], &[0x88; 1_400]].concat();
         let bytes = if at == 0 { &first } else { &body };
         unpacker.packet(RtpPayload { ticks: 0, marker: false, bytes }, |event| events.push(event));
-        held = unpacker.picture.as_ref().map_or(0, |picture| picture.payload.len());
+        held = unpacker.picture().map_or(0, |picture| picture.payload.len());
     }
     assert!(held <= PICTURE_BYTES_MAX && events.is_empty());
     unpacker.packet(RtpPayload { ticks: 1, marker: true, bytes: SLICE }, |event| events.push(event));
