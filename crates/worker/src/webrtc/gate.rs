@@ -72,7 +72,7 @@ impl Gate {
         ways_in >= 1 && ways_in == ways_out && ends >= 1
     }
 
-    /// Puts the gate up in a `webrtcbin` that is still empty, and gives its ends of DTLS their certificate.
+    /// Puts the gate up in a `webrtcbin` that is still empty. The ends of DTLS get their certificate here, too.
     pub(crate) fn put_up(self: &Arc<Self>, webrtcbin: &gst::Bin, pem: Arc<str>) {
         let gate = Arc::downgrade(self);
         webrtcbin.connect_deep_element_added(move |_, _, element| {

@@ -46,7 +46,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Makes our end for a viewer. What comes of the viewer later is said to the server under this number.
+    /// Makes our end for a viewer. The server is told of the viewer under this number.
     pub(crate) fn open(number: u32, far: &Far, common: &Common) -> Result<(Self, Sender, Ours), String> {
         let outbox = common.outbox.clone();
         let barred = outbox.clone();
@@ -253,7 +253,7 @@ fn state(webrtcbin: &gst::Element) -> WebRTCPeerConnectionState {
     webrtcbin.property("connection-state")
 }
 
-/// What the server is told of what the viewer said. `now` is the middle of the time as NTP counts it.
+/// Makes a message to the server of what the viewer said. `now` is the middle of the time as NTP counts it.
 fn fact(viewer: u32, said: Said, picture: Option<u32>, sent: (u64, u64), now: u32) -> FromProcess {
     match said {
         Said::WantsKeyframe => FromProcess::WantsKeyframe { viewer },

@@ -35,7 +35,7 @@ pub(crate) struct Sender {
     pub(crate) sound: Option<Track>,
     /// A running time of the pipeline, and the time on the stream's timeline that belongs to it. RTCP's reports are made from it.
     pub(crate) anchor: Option<(gst::ClockTime, MediaTime)>,
-    /// What is added to the time of pictures to get their time by RTP's clock, once another rendition was spliced in.
+    /// The difference between RTP's clock and the time of pictures. It changes when another rendition is spliced in.
     pub(crate) shift: MediaTime,
     /// When the last picture was written, and its time by RTP's clock.
     pub(crate) newest: Option<(Instant, MediaTime)>,
